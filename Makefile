@@ -1,0 +1,339 @@
+# Bellwether. GNU make; `make help` lists the targets.
+#
+# One file, not recursive: rules for every folder are here. `make test` calls this file again, once
+# for each sanitizer, because a sanitizer's objects live in a folder of their own.
+#
+# Variables: V=1 (show commands), CC, CFLAGS, LDFLAGS, SANITIZE=address,undefined or thread,
+# PREFIX, DESTDIR, FUZZ_SECONDS, TEST_JOBS.
+
+VERSION := 0.1.0
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+CLANG ?= clang
+PREFIX ?= /usr/local
+FUZZ_SECONDS ?= 60
+TEST_JOBS ?= 6
+SANITIZE ?=
+
+comma := ,
+empty :=
+space := $(empty) $(empty)
+
+# build/, build/asan-ubsan/, build/tsan/. B=build/other builds beside others who work in the same tree.
+B := build
+O := $(B)$(if $(SANITIZE),/$(subst thread,tsan,$(subst undefined,ubsan,$(subst address,asan,$(subst $(comma),-,$(SANITIZE))))))
+GEN := $(B)/gen
+
+CFLAGS ?= $(if $(SANITIZE),-O1,-O2) -g
+WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
+HARDENING := -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
+LANGUAGE := -std=c17 -D_GNU_SOURCE -pthread
+INCLUDES := -Iinclude -I$(GEN)
+ALL_CFLAGS = $(LANGUAGE) $(WARNINGS) $(HARDENING) -fno-omit-frame-pointer -fPIE $(INCLUDES) $(DEPS_CFLAGS) $(CFLAGS) \
+	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined)
+ALL_LDFLAGS = -pthread -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+
+PKG_CONFIG := PKG_CONFIG_PATH=$(CURDIR)/build/deps/lib/pkgconfig:$(PKG_CONFIG_PATH) pkg-config
+UNIT_LIBS = $(shell $(PKG_CONFIG) --libs criterion)
+INTEGRATION_CFLAGS = $(shell $(PKG_CONFIG) --cflags libcurl)
+INTEGRATION_LIBS = $(shell $(PKG_CONFIG) --libs criterion libcurl jansson) -lm
+
+# Sources: whatever is there. main.c is not in the archive, so that tests can link the rest.
+ALL_SOURCES := $(wildcard src/*.c src/*/*.c)
+LIB_SOURCES := $(filter-out src/main.c,$(ALL_SOURCES))
+UNIT_SOURCES := $(wildcard tests/unit/*.c tests/unit/*/*.c tests/sim/*.c)
+INTEGRATION_SOURCES := $(wildcard tests/integration/*.c tests/support/*.c)
+FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
+BENCH_SOURCES := $(wildcard tests/bench/*.c)
+HEADERS := $(wildcard include/bellwether/*.h include/bellwether/*/*.h tests/*/*.h)
+FORMATTED := $(ALL_SOURCES) $(UNIT_SOURCES) $(INTEGRATION_SOURCES) $(FUZZ_SOURCES) $(BENCH_SOURCES) $(HEADERS) $(wildcard src/*.h src/*/*.h)
+
+object = $(patsubst %.c,$(O)/obj/%.o,$(1))
+fuzz_object = $(patsubst %.c,$(B)/fuzz/obj/%.o,$(1))
+FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz_%.c,$(B)/fuzz/%,$(FUZZ_SOURCES))
+# One driver, which uses what the integration tests use, and the peer that it measures against.
+BENCH_PEER := tests/bench/epoll_peer.c
+BENCH_DRIVER := $(filter-out $(BENCH_PEER),$(BENCH_SOURCES)) $(wildcard tests/support/*.c)
+BENCH_TARGETS := $(B)/bench/bench $(B)/bench/epoll_peer
+LIB := $(O)/libbellwether.a
+DAEMON := $(O)/bellwether
+
+# As many jobs as processors, unless the caller says something else.
+ifeq ($(MAKELEVEL)$(shell tr '\0' ' ' </proc/$$PPID/cmdline 2>/dev/null | grep -E ' (-j|--jobs)'),0)
+MAKEFLAGS += -j$(shell nproc 2>/dev/null || echo 2)
+endif
+MAKEFLAGS += --no-print-directory -r
+ifeq ($(V),1)
+Q :=
+say = @:
+else
+Q := @
+say = @echo "  $(1)"
+endif
+
+.DELETE_ON_ERROR:
+.SECONDARY:
+.DEFAULT_GOAL := all
+
+##@ Building
+
+all: $(DAEMON) ## build/bellwether (with SANITIZE=… in a folder of its own)
+
+deps: ## install Debian packages that are missing, build hiredis and libmicrohttpd into build/deps
+	$(Q)deploy/deps.sh build
+	$(Q)deploy/deps.sh test
+
+# The libraries' flags. Targets for strangers install what is missing; plain `make` only says so.
+ifneq ($(filter-out deps clean distclean help format,$(or $(MAKECMDGOALS),all)),)
+include build/deps.mk
+endif
+build/deps.mk: deploy/deps.sh
+	$(Q)deploy/deps.sh $(if $(filter test demo check bench fuzz,$(MAKECMDGOALS)),build,probe)
+
+test-deps: build/deps.mk
+	$(Q)deploy/deps.sh test
+
+demo-deps: build/deps.mk
+	$(Q)deploy/deps.sh demo
+
+bench-deps: build/deps.mk
+	$(Q)deploy/deps.sh bench
+
+# Objects depend on how they are compiled: the stamp changes when compiler or flags do.
+define stamp_rule
+$(1): FORCE
+	@mkdir -p $$(@D); printf '%s\n' "$$(call $(2))" >$$@.new; \
+	if cmp -s $$@.new $$@; then rm $$@.new; else mv $$@.new $$@; fi
+endef
+compile_flags = $(CC) $(ALL_CFLAGS)
+# A source file that went away must not live on in what it was linked into.
+link_flags = $(CC) $(ALL_LDFLAGS) $(DEPS_LIBS) $(UNIT_SOURCES) $(INTEGRATION_SOURCES)
+archive_members = $(LIB_SOURCES)
+fuzz_flags = $(CLANG) $(FUZZ_CFLAGS)
+version_text = $(VERSION) $(shell git rev-parse --verify -q --short=12 HEAD 2>/dev/null || echo unknown)
+$(eval $(call stamp_rule,$(O)/.compile,compile_flags))
+$(eval $(call stamp_rule,$(O)/.link,link_flags))
+$(eval $(call stamp_rule,$(O)/.archive,archive_members))
+$(eval $(call stamp_rule,$(B)/fuzz/.archive,archive_members))
+$(eval $(call stamp_rule,$(B)/fuzz/.compile,fuzz_flags))
+$(eval $(call stamp_rule,$(GEN)/.version,version_text))
+
+$(GEN)/version.h: $(GEN)/.version
+	@read -r version commit <$<; printf '%s\n' '/* Written by the Makefile. */' '#ifndef BELLWETHER_GEN_VERSION_H' \
+		'#define BELLWETHER_GEN_VERSION_H' "#define BELLWETHER_VERSION \"$$version\"" \
+		"#define BELLWETHER_COMMIT \"$$commit\"" '#endif' >$@
+
+# openapi.yaml as a C array, for /openapi.yaml.
+$(GEN)/embedded.c: $(wildcard openapi.yaml) deploy/embed.sh Makefile
+	$(call say,GEN     $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)deploy/embed.sh embedded_openapi openapi.yaml bellwether/http/embedded.h >$@
+
+$(O)/obj/%.o: %.c $(O)/.compile | $(GEN)/version.h
+	$(call say,CC      $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(O)/obj/tests/integration/%.o $(O)/obj/tests/support/%.o: private DEPS_CFLAGS += $(INTEGRATION_CFLAGS)
+# Criterion's macros are not ours to fix.
+$(O)/obj/tests/unit/%.o $(O)/obj/tests/sim/%.o $(O)/obj/tests/integration/%.o $(O)/obj/tests/bench/%.o: private WARNINGS += -Wno-pedantic
+
+$(O)/obj/gen/%.o: $(GEN)/%.c $(O)/.compile
+	$(call say,CC      $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(LIB): $(call object,$(LIB_SOURCES)) $(O)/obj/gen/embedded.o $(O)/.archive
+	$(call say,AR      $@)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $(filter %.o,$^)
+
+$(DAEMON): $(call object,src/main.c) $(LIB) $(O)/.link
+	$(call say,LD      $@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(DEPS_LIBS)
+
+$(B)/bellwether.1: deploy/bellwether.1.in $(B)/bellwether
+	$(call say,GEN     $@)
+	$(Q)$(B)/bellwether --man-options >$@.options
+	$(Q)sed -e '/^@OPTIONS@$$/{r $@.options' -e 'd}' -e 's/@VERSION@/$(VERSION)/g' $< >$@
+	$(Q)rm -f $@.options
+
+ifneq ($(O),$(B))
+$(B)/bellwether:
+	$(Q)$(MAKE) SANITIZE= $@
+endif
+
+install: $(DAEMON) $(B)/bellwether.1 ## binary, man page, systemd unit (PREFIX, DESTDIR)
+	install -Dm755 $(DAEMON) $(DESTDIR)$(PREFIX)/bin/bellwether
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m644 $(B)/bellwether.1 $(DESTDIR)$(PREFIX)/share/man/man1/bellwether.1
+	sed -e 's|@PREFIX@|$(PREFIX)|g' deploy/bellwether.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/bellwether.service
+	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/bellwether.service
+
+compile_commands.json: Makefile build/deps.mk FORCE ## for editors and clang-tidy
+	$(Q)deploy/compile-commands.sh '$(CC) $(ALL_CFLAGS) $(INTEGRATION_CFLAGS)' \
+		$(ALL_SOURCES) $(UNIT_SOURCES) $(INTEGRATION_SOURCES) $(FUZZ_SOURCES) $(BENCH_SOURCES) >$@.new
+	$(Q)if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+##@ Trying it
+
+# At a terminal the demo is a job of its own, so that Ctrl-C ends it alone and make ends well.
+demo: demo-deps ## three Sentinels, three Redis nodes and bellwether, to be curled and killed
+	$(Q)$(MAKE) $(B)/bellwether
+	$(Q)make_pid=$$PPID; if [ -t 0 ]; then bash -mc "deploy/demo.sh $(B)/bellwether $$make_pid; exit \$$?"; \
+		else exec deploy/demo.sh $(B)/bellwether $$make_pid; fi
+
+##@ Tests
+
+RUN = tests/support/run.sh
+
+$(O)/test-unit: $(call object,$(UNIT_SOURCES) $(if $(findstring thread,$(SANITIZE)),tests/support/tsan/arena.c)) $(LIB) $(O)/.link
+	$(call say,LD      $@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(DEPS_LIBS) $(UNIT_LIBS) -lm
+
+# The tests are never sanitized where they only drive the daemon; the daemon is.
+ifeq ($(O),$(B))
+$(B)/test-integration: $(call object,$(INTEGRATION_SOURCES)) $(O)/.link
+	$(call say,LD      $@)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(DEPS_LIBS) $(INTEGRATION_LIBS)
+else
+$(B)/test-integration: FORCE
+	$(Q)$(MAKE) SANITIZE= $@
+endif
+
+unit: $(O)/test-unit ## unit and sim tests (SANITIZE=… works)
+	$(Q)$(RUN) unit $(O) $(TEST_JOBS)
+
+integration: $(B)/test-integration $(DAEMON) test-deps ## tests with real servers (SANITIZE=… for the daemon)
+	$(Q)$(RUN) integration $(O) $(TEST_JOBS) $(B)/test-integration
+
+ifeq ($(SANITIZE),)
+test: test-deps ## everything: fuzzers shortly, unit+sim plain and under both sanitizers, integration
+	$(Q)$(MAKE) $(B)/bellwether $(B)/test-unit fuzz-targets
+	$(Q)$(MAKE) SANITIZE=address,undefined $(B)/asan-ubsan/test-unit
+	$(Q)$(MAKE) SANITIZE=thread $(B)/tsan/test-unit
+	$(Q)$(RUN) fuzz $(B)/fuzz 5 $(FUZZ_TARGETS)
+	$(Q)$(MAKE) unit
+	$(Q)$(MAKE) SANITIZE=address,undefined unit
+	$(Q)$(MAKE) SANITIZE=thread unit
+	$(Q)$(MAKE) integration
+else
+test: test-deps
+	$(Q)$(MAKE) $(DAEMON) $(O)/test-unit $(B)/test-integration
+	$(Q)$(MAKE) unit
+	$(Q)$(MAKE) integration
+endif
+
+# libFuzzer is clang's; these objects share nothing with the others.
+FUZZ_CFLAGS = $(LANGUAGE) $(WARNINGS) -Wno-missing-prototypes -O1 -g -fno-omit-frame-pointer $(INCLUDES) $(DEPS_CFLAGS) \
+	-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
+
+$(B)/fuzz/obj/%.o: %.c $(B)/fuzz/.compile | $(GEN)/version.h
+	$(call say,CC      $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/fuzz/obj/gen/%.o: $(GEN)/%.c $(B)/fuzz/.compile
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CLANG) $(FUZZ_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(B)/fuzz/libbellwether.a: $(call fuzz_object,$(LIB_SOURCES)) $(B)/fuzz/obj/gen/embedded.o $(B)/fuzz/.archive
+	$(call say,AR      $@)
+	$(Q)rm -f $@
+	$(Q)$(AR) rcs $@ $(filter %.o,$^)
+
+$(FUZZ_TARGETS): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/fuzz_%.o $(B)/fuzz/libbellwether.a
+	$(call say,LD      $@)
+	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -pthread $(LDFLAGS) -o $@ $^ $(DEPS_LIBS)
+
+fuzz-targets: $(FUZZ_TARGETS)
+
+fuzz: fuzz-targets ## each fuzz target for FUZZ_SECONDS (60)
+	$(Q)$(RUN) fuzz $(B)/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
+
+$(B)/bench/bench: $(patsubst %.c,$(B)/obj/%.o,$(BENCH_DRIVER)) $(B)/libbellwether.a
+$(B)/bench/epoll_peer: $(patsubst %.c,$(B)/obj/%.o,$(BENCH_PEER))
+$(BENCH_TARGETS):
+	$(call say,LD      $@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $^ $(DEPS_LIBS) $(INTEGRATION_LIBS)
+
+bench: bench-deps $(B)/bellwether $(BENCH_TARGETS) ## ratios side by side on this machine, as a table; never fails a test
+	$(Q)tests/bench/run.sh $(B)
+
+##@ Looking after the source
+
+# Stamps: a file is looked at again when its object was built again, so when it or a header changed.
+TIDY := $(patsubst %.c,$(B)/check/tidy/%.ok,$(ALL_SOURCES))
+ALONE := $(patsubst %.h,$(B)/check/alone/%.ok,$(HEADERS))
+
+$(B)/check/tidy/%.ok: $(B)/obj/%.o .clang-tidy
+	$(call say,TIDY    $*.c)
+	$(Q)mkdir -p $(@D)
+	$(Q)clang-tidy --quiet --warnings-as-errors='*' $*.c -- $(LANGUAGE) $(INCLUDES) $(DEPS_CFLAGS) >$@.log 2>&1 || \
+		{ cat $@.log; exit 1; }
+	$(Q)mv $@.log $@
+
+$(B)/check/alone/%.ok: %.h $(O)/.compile | $(GEN)/version.h
+	$(Q)mkdir -p $(@D)
+	$(Q)printf '#include "%s"\n' $(CURDIR)/$< | \
+		$(CC) $(ALL_CFLAGS) $(INTEGRATION_CFLAGS) -Wno-pedantic -MMD -MP -MF $(@:.ok=.d) -MT $@ -fsyntax-only -x c -
+	$(Q)touch $@
+
+check-cppcheck: | $(GEN)/version.h
+	$(call say,CPPCHECK)
+	$(Q)mkdir -p $(B)/check/cppcheck
+	$(Q)cppcheck --quiet --error-exitcode=1 --std=c11 --enable=warning,portability,performance --inline-suppr \
+		--suppress=missingIncludeSystem --suppress=legacyUninitvar --cppcheck-build-dir=$(B)/check/cppcheck \
+		-D_GNU_SOURCE $(INCLUDES) -j $(shell nproc) $(if $(ALL_SOURCES),src)
+
+check-format:
+	$(call say,FORMAT)
+	$(Q)$(if $(FORMATTED),clang-format --dry-run -Werror $(FORMATTED))
+
+check-gates:
+	$(call say,GATES)
+	$(Q)tests/support/check-gates.sh
+
+check-options: $(B)/bellwether
+	$(call say,OPTIONS)
+	$(Q)tests/support/check-options.sh $(B)/bellwether README.md
+
+check-openapi: test-deps
+	$(call say,OPENAPI)
+	$(Q)node tests/support/check-openapi.mjs openapi.yaml
+
+check-scripts:
+	$(Q)for script in deploy/*.sh tests/support/*.sh .ci/run; do bash -n "$$script" || exit 1; done
+
+ifeq ($(SANITIZE),)
+check: test-deps ## format, clang-tidy, cppcheck, headers alone, gates, options, openapi.yaml, fuzz targets build
+	$(Q)$(MAKE) check-all
+endif
+
+check-all: check-format check-gates check-scripts $(ALONE) check-cppcheck check-options check-openapi fuzz-targets $(TIDY)
+
+format: ## clang-format over every C file
+	$(Q)$(if $(FORMATTED),clang-format -i $(FORMATTED))
+
+##@ And
+
+clean: ## all of build/ but the libraries in build/deps (make distclean: those too)
+	$(Q)find build $(B) -mindepth 1 -maxdepth 1 ! -name deps ! -name deps.mk -exec rm -rf {} + 2>/dev/null || true
+	$(Q)rm -f compile_commands.json
+
+distclean: clean
+	$(Q)rm -rf build tests/support/node_modules
+
+help: ## this list
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z_.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
+
+FORCE:
+.PHONY: all deps test-deps demo-deps bench-deps install demo unit integration test fuzz fuzz-targets bench \
+	check check-all check-format check-gates check-options check-openapi check-cppcheck check-scripts \
+	format clean distclean help FORCE
+
+-include $(shell find $(O)/obj $(B)/fuzz/obj $(B)/check -name '*.d' 2>/dev/null)

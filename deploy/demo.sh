@@ -1,0 +1,200 @@
+#!/usr/bin/env bash
+# A deployment to play with: a Redis master, two replicas, three Sentinels and bellwether, all on
+# loopback, all in a temporary folder. Ctrl-C ends it and leaves nothing behind.
+#
+#   deploy/demo.sh [PATH-OF-BELLWETHER [PID-OF-MAKE]]
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 1
+
+readonly bellwether=${1:-build/bellwether}
+readonly seconds_to_start=20
+folder=''
+pids=()
+used_ports=' '
+
+# Only what this script started, and only while it still is this script's child.
+is_ours() {
+    grep -qs "^PPid:[[:space:]]*$$\$" "/proc/$1/status"
+}
+
+# shellcheck disable=SC2317 # called by the trap
+clean_up() {
+    local status=$? pid tries
+    trap - EXIT
+    trap '' INT TERM HUP
+    for pid in "${pids[@]}"; do
+        ! is_ours "$pid" || kill -TERM "$pid" 2>/dev/null
+    done
+    for ((tries = 0; tries < 30; tries++)); do
+        for pid in "${pids[@]}"; do
+            ! is_ours "$pid" || {
+                sleep 0.1
+                continue 2
+            }
+        done
+        break
+    done
+    for pid in "${pids[@]}"; do
+        ! is_ours "$pid" || kill -KILL "$pid" 2>/dev/null
+    done
+    wait 2>/dev/null
+    [ -z "$folder" ] || rm -rf "$folder"
+    exit "$status"
+}
+trap clean_up EXIT
+trap 'exit 0' INT TERM HUP
+
+# fail WHAT [LOG]: say it, show the log's end, and go.
+fail() {
+    echo "demo: $1" >&2
+    if [ -n "${2:-}" ] && [ -s "$2" ]; then
+        echo "demo: the end of its log:" >&2
+        tail -n 15 "$2" >&2
+    fi
+    exit 1
+}
+
+for command in redis-server redis-cli curl; do
+    command -v $command >/dev/null || fail "$command is missing; 'make deps' installs it"
+done
+[ -x "$bellwether" ] || fail "$bellwether is missing; 'make' builds it"
+
+is_busy() {
+    (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null
+}
+
+# Set `port` to one that nobody listens on, below the range from which the kernel gives them out.
+free_port() {
+    for ((port = 16379 + RANDOM % 12000; ; port++)); do
+        [[ $used_ports != *" $port "* ]] && ! is_busy "$port" && break
+    done
+    used_ports+="$port "
+}
+
+# start NAME COMMAND...: in the background, its output in a log of that name; sets `pid`.
+start() {
+    local name=$1
+    shift
+    "$@" >"$folder/$name.log" 2>&1 </dev/null &
+    pid=$!
+    pids+=("$pid")
+    disown "$pid" # a node that is killed on purpose is no news for bash to print
+}
+
+# until_true WHAT PID LOG COMMAND...: fail when it takes too long or the process has died.
+until_true() {
+    local what=$1 process=$2 log=$3 deadline=$((SECONDS + seconds_to_start))
+    shift 3
+    until "$@" >/dev/null 2>&1; do
+        is_ours "$process" || fail "$what ended unexpectedly" "$log"
+        [ $SECONDS -lt $deadline ] || fail "$what was not ready within $seconds_to_start s" "$log"
+        sleep 0.1
+    done
+}
+
+folder=$(mktemp -d "${TMPDIR:-/tmp}/bellwether-demo.XXXXXX") || fail "no temporary folder"
+free_port
+master_port=$port
+node_ports=("$master_port")
+node_pids=()
+free_port && node_ports+=("$port")
+free_port && node_ports+=("$port")
+sentinel_ports=()
+for _ in 1 2 3; do
+    free_port && sentinel_ports+=("$port")
+done
+
+for port in "${node_ports[@]}"; do
+    mkdir "$folder/redis-$port"
+    printf '%s\n' "port $port" 'bind 127.0.0.1' "dir $folder/redis-$port" 'save ""' 'appendonly no' \
+        'repl-diskless-sync-delay 0' >"$folder/redis-$port/redis.conf"
+    [ "$port" = "$master_port" ] || echo "replicaof 127.0.0.1 $master_port" >>"$folder/redis-$port/redis.conf"
+    start "redis-$port" redis-server "$folder/redis-$port/redis.conf"
+    node_pids+=("$pid")
+    until_true "redis-server on port $port" "$pid" "$folder/redis-$port.log" redis-cli -p "$port" PING
+done
+
+for port in "${sentinel_ports[@]}"; do
+    mkdir "$folder/sentinel-$port"
+    printf '%s\n' "port $port" 'bind 127.0.0.1' "dir $folder/sentinel-$port" \
+        "sentinel monitor mymaster 127.0.0.1 $master_port 2" 'sentinel down-after-milliseconds mymaster 1000' \
+        'sentinel failover-timeout mymaster 10000' >"$folder/sentinel-$port/sentinel.conf"
+    start "sentinel-$port" redis-server "$folder/sentinel-$port/sentinel.conf" --sentinel
+    sentinel_pid=$pid
+    until_true "the Sentinel on port $port" "$sentinel_pid" "$folder/sentinel-$port.log" redis-cli -p "$port" PING
+done
+
+# A failover needs Sentinels that know each other and the replicas.
+sentinel_knows_all() {
+    local row
+    row=$(redis-cli -p "$1" SENTINEL MASTER mymaster) &&
+        grep -A1 -x num-slaves <<<"$row" | grep -qx 2 && grep -A1 -x num-other-sentinels <<<"$row" | grep -qx 2
+}
+for port in "${sentinel_ports[@]}"; do
+    until_true "the Sentinel on port $port" "$sentinel_pid" "$folder/sentinel-$port.log" sentinel_knows_all "$port"
+done
+
+http_port=8380
+if is_busy $http_port; then
+    free_port
+    http_port=$port
+fi
+sentinel_options=()
+for port in "${sentinel_ports[@]}"; do
+    sentinel_options+=(--sentinel "127.0.0.1:$port")
+done
+start bellwether "$bellwether" "${sentinel_options[@]}" --listen "127.0.0.1:$http_port"
+bellwether_pid=$pid
+until_true bellwether "$bellwether_pid" "$folder/bellwether.log" curl -fsS --max-time 2 "http://127.0.0.1:$http_port/readyz"
+
+cat <<TEXT
+
+bellwether (pid $bellwether_pid) watches three Sentinels, a Redis master and two replicas.
+  Sentinels   ${sentinel_ports[*]}
+  Redis       ${node_ports[0]} (master, pid ${node_pids[0]}), ${node_ports[1]} (pid ${node_pids[1]}), ${node_ports[2]} (pid ${node_pids[2]})
+
+In a second terminal, ask:
+
+  curl 'http://127.0.0.1:$http_port/master?pretty=1'
+  curl 'http://127.0.0.1:$http_port/sentinels?pretty=1'
+  curl 'http://127.0.0.1:$http_port/replicas?pretty=1'
+  while sleep 0.2; do curl -s 'http://127.0.0.1:$http_port/master?format=text'; done
+
+fail over in good order:
+
+  redis-cli -p ${sentinel_ports[0]} SENTINEL FAILOVER mymaster
+
+or kill the master, and see the new one within some two seconds:
+
+  kill -9 ${node_pids[0]}
+
+Ctrl-C ends it all. What bellwether logs from here on:
+
+TEXT
+
+tail -n 0 -f "$folder/bellwether.log" &
+pids+=("$!")
+disown "$!"
+
+# An interrupt that only make got it passes on to nobody, and waits: see it by its handler being gone.
+make_pid=${2:-}
+make_is_interrupted() {
+    local caught
+    [ -n "$make_pid" ] || return 1
+    caught=$(awk '/^SigCgt:/ { print $2 }' "/proc/$make_pid/status" 2>/dev/null)
+    [ -z "$caught" ] || ! ((0x$caught & 2))
+}
+! make_is_interrupted || make_pid='' # it never caught interrupts, so that says nothing
+
+# Nodes and Sentinels may die, that is what they are here for; bellwether may not.
+while is_ours "$bellwether_pid"; do
+    ! make_is_interrupted || exit 0
+    for i in "${!node_pids[@]}"; do
+        is_ours "${node_pids[i]}" || {
+            echo "demo: the Redis node on port ${node_ports[i]} (pid ${node_pids[i]}) is gone"
+            unset "node_pids[i]"
+        }
+    done
+    sleep 0.3
+done
+fail "bellwether ended unexpectedly" "$folder/bellwether.log"

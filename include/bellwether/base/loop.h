@@ -1,0 +1,91 @@
+/*
+ * One thread's event loop: timers, descriptors, name look-ups, signals, and the ordered
+ * mailbox that is the only path between threads. A thin cover over libuv, the only place that
+ * includes uv.h, so that closing handles asynchronously is done right once.
+ *
+ * All functions but mailbox_post() belong to the loop's own thread. `x_free` takes NULL, may be
+ * called inside any callback (the object's own too), and no callback comes after it.
+ */
+#ifndef BELLWETHER_BASE_LOOP_H
+#define BELLWETHER_BASE_LOOP_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bellwether/base/address.h"
+
+struct loop;
+struct loop_timer;
+struct loop_poll;
+struct loop_lookup;
+struct loop_signal;
+struct mailbox;
+
+struct loop *loop_new(void);
+/** Free the loop after its objects; runs the loop until their handles are closed. A look-up that hangs in the
+ * resolver is waited for 100 ms, then the loop's memory is left to it. */
+void loop_free(struct loop *loop);
+/** Whether that happened to any loop: then exit() would wait for the resolver, and _exit() is the way out.
+ * Thread: any. */
+bool loop_lookups_abandoned(void);
+/** The version of libuv that runs. Thread: any. */
+const char *loop_library_version(void);
+/** Run until loop_stop(). */
+void loop_run(struct loop *loop);
+void loop_stop(struct loop *loop);
+/** Call `turn` once in every turn, after callbacks ran and before the loop blocks. One per loop; NULL: none.
+ */
+void loop_on_turn(struct loop *loop, void (*turn)(void *data), void *data);
+
+/* One-shot timers. */
+struct loop_timer *loop_timer_new(struct loop *loop, void (*fire)(void *data), void *data);
+/** (Re)arm; at least `delay_ms` from now (negative counts as 0). */
+void loop_timer_start(struct loop_timer *timer, int64_t delay_ms);
+void loop_timer_stop(struct loop_timer *timer);
+bool loop_timer_armed(const struct loop_timer *timer);
+void loop_timer_free(struct loop_timer *timer);
+
+/* Descriptors. The descriptor stays the caller's; free the poll before closing it. New is NULL where the
+ * kernel can't watch it (a plain file, no room for one more watch). */
+enum { LOOP_READ = 1, LOOP_WRITE = 2 };
+struct loop_poll *loop_poll_new(struct loop *loop, int fd, void (*ready)(void *data, int events), void *data);
+/** What to wait for: a set of LOOP_READ, LOOP_WRITE; 0: nothing for now. On an error of the descriptor all
+ * wanted events are reported. */
+void loop_poll_want(struct loop_poll *poll, int events);
+void loop_poll_free(struct loop_poll *poll);
+
+/* Name look-ups off the thread. `done` comes exactly once, never from inside loop_lookup_start(),
+ * with error 0 and `n` >= 1 IP addresses (with the port that was asked for), or -BW_ERESOLVE and the
+ * resolver's words. loop_lookup_free() before that cancels it; after `done` the caller still frees it (inside
+ * `done` is fine). */
+struct loop_lookup *loop_lookup_start(struct loop *loop, const struct address *name,
+                                      void (*done)(void *data, int error, const struct address *found,
+                                                   size_t n, const char *words),
+                                      void *data);
+void loop_lookup_free(struct loop_lookup *lookup);
+
+struct loop_signal *loop_signal_new(struct loop *loop, int signum, void (*caught)(void *data, int signum),
+                                    void *data);
+void loop_signal_free(struct loop_signal *signal);
+
+/* A message is the head of whoever posts' own struct. Posted in order, delivered in order. */
+struct message {
+    struct message *next;
+    int kind;
+    void (*drop)(
+        struct message *self); /* frees it; called by whoever got it, or by the mailbox that dies with it */
+};
+
+/** @param deliver runs on the loop's thread for each message, which it then owns (calls message->drop). */
+struct mailbox *mailbox_new(struct loop *loop, void (*deliver)(void *data, struct message *message),
+                            void *data);
+/** Take `message`. Thread: any. The mailbox must outlive its posters: free it after their threads were
+ * joined. */
+void mailbox_post(struct mailbox *mailbox, struct message *message);
+void mailbox_free(struct mailbox *mailbox);
+
+/** A uniformly random number in [0, bound); for jitter, not for secrets. Thread: any. */
+uint32_t jitter_below(uint32_t bound);
+
+#endif

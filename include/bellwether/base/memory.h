@@ -1,0 +1,17 @@
+/*
+ * Allocation that cannot fail: out of memory ends the process with a message.
+ * A sidecar that limps on without memory gives wrong answers; one that restarts does not.
+ */
+#ifndef BELLWETHER_BASE_MEMORY_H
+#define BELLWETHER_BASE_MEMORY_H
+
+#include <stddef.h>
+
+/** Zeroed memory for `n` elements of `size` bytes; never NULL. Free with free(). Thread: any. */
+void *mem_new(size_t n, size_t size);
+/** Like reallocarray(), never NULL. New bytes are not zeroed. Thread: any. */
+void *mem_resize(void *old, size_t n, size_t size);
+/** A copy of `text`, or NULL when `text` is NULL. Free with free(). Thread: any. */
+char *mem_strdup(const char *text);
+
+#endif

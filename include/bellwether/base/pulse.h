@@ -1,0 +1,15 @@
+/* A thread's sign of life, written by it, read by others without a lock. */
+#ifndef BELLWETHER_BASE_PULSE_H
+#define BELLWETHER_BASE_PULSE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct pulse {
+    _Atomic int64_t at_boot_ms;          /* the last turn of its loop */
+    _Atomic int64_t valid_until_boot_ms; /* watcher only: its snapshots hold until then */
+    _Atomic unsigned
+        generation; /* watcher only: grows when the clock jumped; older snapshots hold no longer */
+};
+
+#endif

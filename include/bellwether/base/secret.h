@@ -1,0 +1,29 @@
+/* A password that comes from a file, read again when the file changes, or from a fixed value. */
+#ifndef BELLWETHER_BASE_SECRET_H
+#define BELLWETHER_BASE_SECRET_H
+
+#include <stdbool.h>
+#include <stddef.h>
+
+struct secret;
+
+/**
+ * @param path   a file (one trailing newline is stripped), or NULL.
+ * @param value  used when path is NULL; NULL: there is no secret.
+ * @return the secret; NULL with a message that names the file in `error` when it can't be read. Thread: any.
+ */
+struct secret *secret_new(const char *path, const char *value, char *error, size_t error_size);
+/** Another owner's own copy. */
+struct secret *secret_copy(const struct secret *secret);
+/** The present value, or NULL; borrowed until the next refresh. */
+const char *secret_value(const struct secret *secret);
+/**
+ * Read the file again, if it changed (device, inode, size or time; links followed) or `force`.
+ * @return 1 the value changed; 0 not; -BW_EIO it can't be read now, the old value stays (message in `error`).
+ * Thread: the owner's.
+ */
+int secret_refresh(struct secret *secret, bool force, char *error, size_t error_size);
+/** Wipes the value. */
+void secret_free(struct secret *secret);
+
+#endif

@@ -1,0 +1,101 @@
+/*
+ * The static table of routes, and matching a raw path against it. Pure.
+ *
+ * A raw path is split on `/` first and percent-decoded segment by segment, so `%2F` stays inside its
+ * segment and `..` is a name like any other. Matching is exact.
+ */
+#ifndef BELLWETHER_HTTP_ROUTER_H
+#define BELLWETHER_HTTP_ROUTER_H
+
+#include <stddef.h>
+
+#include "bellwether/http/query.h"
+#include "bellwether/http/worker.h"
+
+/* Sets of methods. HEAD works wherever GET does, OPTIONS everywhere. */
+enum { HTTP_GET = 1, HTTP_HEAD = 2, HTTP_OPTIONS = 4, HTTP_OTHER = 8 };
+#define METHODS_READ (HTTP_GET | HTTP_HEAD | HTTP_OPTIONS)
+
+/* Sets of scopes: on which listeners a route exists. */
+#define SCOPE_BIT(scope) (1U << (scope))
+#define SCOPES_PROBE \
+    (SCOPE_BIT(HTTP_SCOPE_ALL) | SCOPE_BIT(HTTP_SCOPE_DISCOVERY) | SCOPE_BIT(HTTP_SCOPE_PROBE))
+#define SCOPES_DISCOVERY (SCOPE_BIT(HTTP_SCOPE_ALL) | SCOPE_BIT(HTTP_SCOPE_DISCOVERY))
+
+#define QUERY_MASTER (QUERY_FORM | QUERY_STALE | QUERY_FRESH | QUERY_REQUIRE)
+#define QUERY_REPLICA (QUERY_FORM | QUERY_MAX_LAG | QUERY_FALLBACK)
+#define QUERY_READY (QUERY_FORM | QUERY_VERBOSE | QUERY_EXCLUDE | QUERY_OF_MASTER)
+
+/* id, path, methods, scopes, query parameters it looks at, what it is for */
+#define ROUTES(X)                                                                                            \
+    X(INDEX, "/", METHODS_READ, SCOPES_DISCOVERY, QUERY_PRETTY, "this list")                                 \
+    X(MASTER, "/master", METHODS_READ, SCOPES_DISCOVERY, QUERY_MASTER, "the default master")                 \
+    X(MASTERS, "/masters", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, "every watched master")               \
+    X(NAMED_MASTER, "/masters/{name}", METHODS_READ, SCOPES_DISCOVERY, QUERY_MASTER, "one master")           \
+    X(REPLICAS, "/replicas", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, "the default master's replicas")    \
+    X(NAMED_REPLICAS, "/masters/{name}/replicas", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM,                \
+      "a master's replicas")                                                                                 \
+    X(REPLICA, "/replica", METHODS_READ, SCOPES_DISCOVERY, QUERY_REPLICA, "one healthy replica in turn")     \
+    X(NAMED_REPLICA, "/masters/{name}/replica", METHODS_READ, SCOPES_DISCOVERY, QUERY_REPLICA,               \
+      "one healthy replica of a master in turn")                                                             \
+    X(SENTINELS, "/sentinels", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM,                                   \
+      "what each Sentinel says about the default master")                                                    \
+    X(NAMED_SENTINELS, "/masters/{name}/sentinels", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM,              \
+      "what each Sentinel says about a master")                                                              \
+    X(LIVEZ, "/livez", METHODS_READ, SCOPES_PROBE, QUERY_FORM, "200 while the daemon's threads turn")        \
+    X(HEALTHZ, "/healthz", METHODS_READ, SCOPES_PROBE, QUERY_FORM, "the same as /livez")                     \
+    X(READYZ, "/readyz", METHODS_READ, SCOPES_PROBE, QUERY_READY, "200 while the daemon can answer")         \
+    X(READYZ_CHECK, "/readyz/{check}", METHODS_READ, SCOPES_PROBE, QUERY_READY, "one check of /readyz")      \
+    X(VERSION, "/version", METHODS_READ, SCOPES_PROBE, QUERY_PRETTY, "versions of the daemon and libraries") \
+    X(OPENAPI, "/openapi.yaml", METHODS_READ, SCOPES_DISCOVERY, 0, "this interface in OpenAPI 3.1")
+
+enum route_id {
+#define X(id, path, methods, scopes, parameters, about) ROUTE_##id,
+    ROUTES(X)
+#undef X
+        ROUTES_COUNT
+};
+
+struct route {
+    enum route_id id;
+    const char *path; /* as in the table: at most one `{...}` segment */
+    unsigned methods, scopes, parameters;
+    const char *about;
+};
+
+#define ROUTE_ARGUMENT_SIZE 256
+
+struct route_match {
+    const struct route *route;
+    char argument[ROUTE_ARGUMENT_SIZE]; /* what stands for `{...}`, decoded; "" where the route has none */
+};
+
+/** The table's row. Static. Thread: any. */
+const struct route *router_row(enum route_id id);
+
+/**
+ * Find the route of a raw path (without the query).
+ *
+ * @param path  borrowed; also the absolute form `http://host/path`.
+ * @param out   set on success, untouched on failure.
+ * @return 0; -BW_ENOENT no such route in this scope; -BW_EINVAL a bad percent-escape or a NUL.
+ * Thread:  any.
+ */
+int router_match(const char *path, enum http_scope scope, struct route_match *out);
+
+/** The bit of a method by its name; HTTP_OTHER for one that is nowhere. Thread: any. */
+unsigned router_method(const char *method);
+
+/** The value of `Allow` for a set of methods: "GET, HEAD, OPTIONS". Static. Thread: any. */
+const char *router_allow(unsigned methods);
+
+/**
+ * Percent-decode.
+ *
+ * @param out  terminated on success; may be `in` itself.
+ * @return 0; -BW_EINVAL an escape that is none, or one that makes a NUL; -BW_ERANGE it does not fit.
+ * Thread:  any.
+ */
+int percent_decode(const char *in, size_t in_len, char *out, size_t out_size);
+
+#endif

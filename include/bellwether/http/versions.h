@@ -1,0 +1,16 @@
+/* The versions of the libraries, for /version and --version. */
+#ifndef BELLWETHER_HTTP_VERSIONS_H
+#define BELLWETHER_HTTP_VERSIONS_H
+
+#include <stddef.h>
+
+struct library_version {
+    const char *name;
+    const char *version;
+};
+
+/** @param out static contents, ends with a NULL name; room for LIBRARY_VERSIONS entries. Thread: any. */
+#define LIBRARY_VERSIONS 5
+void library_versions(struct library_version out[LIBRARY_VERSIONS]);
+
+#endif

@@ -1,0 +1,69 @@
+/* A worker thread: one loop that owns libmicrohttpd daemons, one a listening address, and answers from its
+ * current snapshot. */
+#ifndef BELLWETHER_HTTP_WORKER_H
+#define BELLWETHER_HTTP_WORKER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bellwether/base/address.h"
+#include "bellwether/base/loop.h"
+#include "bellwether/base/pulse.h"
+
+/* Connections over max_connections that one listener still takes to tell them 503, and the room that probe
+ * listeners have to themselves: main raises RLIMIT_NOFILE for both. */
+#define HTTP_CONNECTIONS_REFUSED_AT_ONCE 256
+#define HTTP_CONNECTIONS_PROBE 256
+
+enum http_scope { HTTP_SCOPE_ALL, HTTP_SCOPE_DISCOVERY, HTTP_SCOPE_PROBE };
+enum ready_when { READY_WHEN_RESOLVED, READY_WHEN_DEFAULT, READY_WHEN_ANY, READY_WHEN_ALL };
+
+/* One --listen. */
+struct http_listen {
+    struct address
+        address; /* unset for a Unix socket; port 0 is allowed only as "any free port" in tests and demos */
+    char *unix_path; /* NULL for TCP */
+    unsigned mode;   /* of the Unix socket, e.g. 0660 */
+    enum http_scope scope;
+};
+
+struct http_config {
+    const struct http_listen *listens;
+    size_t n_listens;
+    size_t max_connections; /* over all workers */
+    size_t n_workers;
+    int64_t idle_timeout_ms;
+    int64_t max_body_bytes;
+    int64_t poll_wait_ms; /* the longest a fresh look-up takes: sentinel-timeout + verify-timeout, plus a
+                             margin */
+    enum ready_when ready_when;
+    const struct pulse *pulses; /* borrowed; [0] the watcher's, [1..n_workers] the workers' */
+};
+
+/* Listening sockets, opened once by main before the workers start, so that a busy port stops the start. */
+struct http_sockets;
+/**
+ * Claim every listening address (without SO_REUSEPORT first, so a second copy of the program is noticed),
+ * then open one socket per worker for each.
+ * @return the sockets; NULL with a message naming the address in `error`. Thread: main.
+ */
+struct http_sockets *http_sockets_open(const struct http_config *config, char *error, size_t error_size);
+/** The address that listener `i` has; the port is the real one. */
+const struct address *http_sockets_address(const struct http_sockets *sockets, size_t i);
+/** Closes what workers did not take, removes Unix sockets it made. After the workers. */
+void http_sockets_free(struct http_sockets *sockets);
+
+struct worker;
+
+/** @param number 0-based. @param ask_to borrowed mailbox of the watcher (NEWS_ASK_FRESH). Thread: main. */
+struct worker *worker_new(const struct http_config *config, struct http_sockets *sockets, size_t number,
+                          struct mailbox *ask_to, struct pulse *pulse);
+/** Takes NEWS_SNAPSHOT, NEWS_FRESH, NEWS_DRAIN, NEWS_STOP. */
+struct mailbox *worker_mailbox(struct worker *worker);
+int worker_start(struct worker *worker);
+/** Ask it to end (NEWS_STOP) and join it: waiting answers are given, within 1 s at most. */
+void worker_stop(struct worker *worker);
+void worker_free(struct worker *worker);
+
+#endif

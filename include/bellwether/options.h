@@ -1,0 +1,59 @@
+/*
+ * Options: one table (src/options_table.h) from which come flags, environment, file, --help, the man page's list
+ * and --print-config. Flag beats environment beats file beats default.
+ */
+#ifndef BELLWETHER_OPTIONS_H
+#define BELLWETHER_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bellwether/base/address.h"
+#include "bellwether/base/log.h"
+#include "bellwether/http/worker.h"
+#include "bellwether/watch/watcher.h"
+
+enum once_format { ONCE_JSON, ONCE_TEXT, ONCE_URL };
+
+/* Something worth a log line that was found before logging was configured. */
+struct options_note {
+    enum log_level level;
+    const char *message; /* static */
+    const char *key;     /* static */
+    char *value;
+};
+
+struct options {
+    struct watch_config
+        watch; /* owned; deployments[0] is the global one, without seeds where only sections have some */
+    struct http_listen *listens;
+    size_t n_listens;
+    int64_t workers;
+    int64_t max_connections;
+    int64_t max_body_bytes;
+    int64_t idle_timeout_ms;
+    int64_t shutdown_delay_ms;
+    enum ready_when ready_when;
+    enum log_level log_level;
+    enum log_format log_format;
+    bool once;
+    int64_t wait_ms;
+    enum once_format format;
+    struct options_note *notes;
+    size_t n_notes;
+};
+
+enum options_outcome { OPTIONS_RUN, OPTIONS_EXIT };
+
+/**
+ * Read flags, environment and file. Prints what --help, --version, --print-config, --check-config and --man-options ask for.
+ * @param environment borrowed, like environ.
+ * @param out         set for OPTIONS_RUN; free with options_release().
+ * @param exit_code   set for OPTIONS_EXIT: 0, or 2 after one line to standard error that names option, value and what it takes.
+ */
+enum options_outcome options_read(int argc, char **argv, char **environment, struct options *out,
+                                  int *exit_code);
+void options_release(struct options *options);
+
+#endif

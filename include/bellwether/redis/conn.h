@@ -1,0 +1,88 @@
+/*
+ * One asynchronous connection to a Redis server or a Sentinel: name look-up, connect (every
+ * address tried), HELLO 3 with AUTH, commands in order, pub/sub pushes, deadlines.
+ * The only place that drives hiredis. The process must ignore SIGPIPE: hiredis writes without MSG_NOSIGNAL.
+ *
+ * A connection reports exactly one end: either `closed` is called once, or the owner frees it.
+ * Every command is completed exactly once unless redis_conn_free() came first: then its
+ * callback is called with NULL and REDIS_FAIL_CLOSED from inside redis_conn_free().
+ */
+#ifndef BELLWETHER_REDIS_CONN_H
+#define BELLWETHER_REDIS_CONN_H
+
+#include <hiredis/hiredis.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bellwether/base/address.h"
+#include "bellwether/base/loop.h"
+
+enum redis_fail {
+    REDIS_FAIL_NONE,
+    REDIS_FAIL_RESOLVE,     /* the name does not resolve */
+    REDIS_FAIL_REFUSED,     /* ECONNREFUSED */
+    REDIS_FAIL_UNREACHABLE, /* no route, network down, ... */
+    REDIS_FAIL_TIMEOUT,     /* a deadline passed: look-up, connect, HELLO or a command */
+    REDIS_FAIL_CLOSED,      /* end of file or reset */
+    REDIS_FAIL_PROTOCOL,    /* not RESP, or a reply nobody asked for */
+    REDIS_FAIL_DENIED,      /* PSUBSCRIBE answered an error (NOPERM); `words` are the error's */
+};
+
+struct redis_conn;
+
+struct redis_conn_hooks {
+    /* HELLO was answered; `hello` is borrowed: a map (or flat array), or an error reply (NOAUTH,
+     * WRONGPASS, NOPERM, ERR unknown command ...), which leaves the connection open: the owner decides. */
+    void (*ready)(void *data, const redisReply *hello);
+    /* The connection ended by itself (also before `ready`); all commands were completed before. The object
+     * may be opened again or freed from here. `words` is for people, borrowed. */
+    void (*closed)(void *data, enum redis_fail why, const char *words);
+    /* A pub/sub push: ["pmessage", pattern, channel, payload], all strings, or the acknowledgement
+     * ["psubscribe", pattern, count]; nothing else, in RESP2 an array. May be NULL. */
+    void (*push)(void *data, const redisReply *push);
+};
+
+/** `reply` is borrowed, dies with the callback, NULL when the connection was lost (`why` says how). */
+typedef void redis_reply_fn(void *data, const redisReply *reply, enum redis_fail why);
+
+/** @param loop borrowed, outlives the connection. @param data given to every hook. Thread: the loop's. */
+struct redis_conn *redis_conn_new(struct loop *loop, const struct redis_conn_hooks *hooks, void *data);
+
+/**
+ * Connect and say HELLO 3, with AUTH when `password` is not NULL (user `default` when `username` is NULL).
+ * The outcome comes through `ready` or `closed`, never from inside this call. Not while it is open.
+ * @param target      a name or an IP literal; a name is looked up now; the last good look-up is used while
+ * the resolver fails.
+ * @param timeout_ms  for look-up, connect and HELLO together.
+ */
+void redis_conn_open(struct redis_conn *conn, const struct address *target, const char *username,
+                     const char *password, int64_t timeout_ms);
+
+/** `ready` was called and the connection has not ended. */
+bool redis_conn_is_ready(const struct redis_conn *conn);
+
+/** The IP address it is connected (or connecting) to; unset before the look-up. Borrowed. */
+const struct address *redis_conn_peer(const struct redis_conn *conn);
+
+/**
+ * Send one command; allowed once `ready` was called (from inside it too), else `done` is called at once with
+ * NULL and REDIS_FAIL_CLOSED. Commands sent in one turn of the loop leave in one write.
+ * @param timeout_ms  0: none; else when the reply takes longer the connection is closed with
+ * REDIS_FAIL_TIMEOUT.
+ */
+void redis_conn_command(struct redis_conn *conn, redis_reply_fn *done, void *data, int64_t timeout_ms,
+                        int argc, const char **argv, const size_t *argv_len /* NULL: C strings */);
+
+/** PSUBSCRIBE *: pushes come through the `push` hook from then on. */
+void redis_conn_subscribe(struct redis_conn *conn);
+
+/** Close without `closed`; commands in flight are completed with NULL. May be opened again. */
+void redis_conn_close(struct redis_conn *conn);
+/** Close and free; NULL is allowed; may be called from any of its own callbacks. */
+void redis_conn_free(struct redis_conn *conn);
+
+/** A word for people: "refused", "timed out", ... */
+const char *redis_fail_text(enum redis_fail why);
+
+#endif

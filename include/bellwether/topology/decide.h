@@ -1,0 +1,185 @@
+/*
+ * Which address is the master: the rule of DESIGN section 3, in two layers, both pure (observations
+ * and the time in, a decision out; no I/O, no clock, no log):
+ *
+ *   decide()  what the Sentinels say at this instant: candidate, rule, majority. No memory.
+ *   judge     one master's memory: known Sentinels, observations, high-water epoch H, what is
+ *             published, what its role checks said, its state.
+ *
+ * The owner feeds a judge with whatever happens, calls judge_step(), and does what the judgement asks:
+ * keep one verification connection to `published`, ask `check` for its role, ask the Sentinels again.
+ */
+#ifndef BELLWETHER_TOPOLOGY_DECIDE_H
+#define BELLWETHER_TOPOLOGY_DECIDE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bellwether/base/address.h"
+#include "bellwether/topology/state.h"
+
+#define RUN_ID_SIZE 48
+#define EPOCH_UNKNOWN (-1)
+#define DETAIL_SIZE 320
+
+/* What one known Sentinel last said about one master. Addresses after --map. */
+struct observation {
+    char sentinel[RUN_ID_SIZE]; /* its run id */
+    struct address sentinel_at; /* for words only */
+    int64_t at_ms;              /* boot clock, when it answered */
+    int64_t interval_ms;        /* its own poll interval at that time */
+    bool link_up;
+    struct endpoint master;   /* GET-MASTER-ADDR-BY-NAME */
+    int64_t epoch;            /* EPOCH_UNKNOWN where it gives none */
+    char run_id[RUN_ID_SIZE]; /* the node's, from the row; "" unknown; only meaningful when the row's address
+                                 is `master` */
+    bool failover_under_way;  /* the row has failover-state */
+    int64_t failover_timeout_ms; /* -1 unknown */
+    unsigned repeats; /* kept by the judge: polls in a row with this address and epoch, counted anew from
+                         each publication and from the loss of the last voice at or above H */
+};
+
+/* What a role check came to. */
+enum role_answer {
+    ROLE_MASTER,  /* it says master */
+    ROLE_OTHER,   /* it says another role */
+    ROLE_NOPERM,  /* it answers, its role may not be asked (NOPERM): unknowable */
+    ROLE_NOAUTH,  /* it answers NOAUTH or WRONGPASS: unknowable */
+    ROLE_LOADING, /* it refuses with LOADING */
+    ROLE_REFUSED, /* connection refused, unreachable, unresolvable */
+    ROLE_CLOSED,  /* a standing connection ended or was reset */
+    ROLE_TIMEOUT, /* no answer within verify-timeout */
+    ROLE_ERROR,   /* answered something else (max number of clients, garbage, not a Redis) */
+};
+
+struct published {
+    struct endpoint master;
+    int64_t epoch; /* the epoch it was published under; EPOCH_UNKNOWN possible */
+};
+
+enum decide_rule {
+    DECIDE_NOTHING,        /* no counting observation: what is published stands (rule 5) */
+    DECIDE_STANDS,         /* the candidate is what is published */
+    DECIDE_HIGHER_EPOCH,   /* rule 2 */
+    DECIDE_EQUAL_MAJORITY, /* rule 3 */
+    DECIDE_BELOW_MAJORITY, /* rule 4 */
+    DECIDE_NO_EPOCH,       /* rule 7: no epoch given, a majority */
+    DECIDE_CONFLICT,       /* same highest epoch, different addresses, no majority */
+    DECIDE_NO_MAJORITY,    /* a majority would be needed and is not there */
+    DECIDE_WAIT,           /* rule 8: the first decision waits for more answers */
+};
+
+struct decision {
+    enum decide_rule rule;
+    bool has_candidate;
+    struct endpoint candidate; /* with DECIDE_NO_MAJORITY and no candidate: whom the voices that do not
+                                  suffice name, for words */
+    int64_t epoch;             /* the candidate's; with DECIDE_CONFLICT the epoch of the quarrel */
+    size_t known;              /* known Sentinels */
+    size_t counting;           /* whose observation counts now (rule 1) */
+    size_t candidate_voices;   /* that name the candidate */
+    size_t published_voices;   /* that name what is published */
+    bool candidate_majority;
+    bool published_majority;
+    bool disputed;           /* a counting observation names another address than the published one */
+    int64_t published_epoch; /* the highest epoch at which a counting one names what is published;
+                                EPOCH_UNKNOWN */
+};
+
+/**
+ * Decide which address the Sentinels make the candidate.
+ *
+ * Pure: reads its arguments, allocates nothing, keeps nothing. Roles are not its business.
+ *
+ * @param seen        borrowed; at most one entry per known Sentinel, any order.
+ * @param known       number of known Sentinels, >= n_seen.
+ * @param published   borrowed; what callers are told now, or NULL before the first decision.
+ * @param high_water  H, or EPOCH_UNKNOWN.
+ * @param now_ms      boot clock.
+ * @param out         set on success, untouched on failure.
+ * @return 0; -BW_EINVAL when two entries name the same Sentinel or known < n_seen.
+ * Thread:  any.
+ * Source:  DESIGN section 3; Sentinel's config epochs, redis src/sentinel.c.
+ */
+int decide(const struct observation *seen, size_t n_seen, size_t known, const struct published *published,
+           int64_t high_water, int64_t now_ms, struct decision *out);
+
+struct judge_config {
+    bool verify; /* false: --verify off */
+    int64_t verify_interval_ms;
+    int64_t verify_timeout_ms;
+    int64_t suspect_after_ms;
+    int64_t sentinel_timeout_ms;
+};
+
+/* How the links of this master fare, for reasons and for rule 8; the owner sets it before a step. */
+struct judge_links {
+    size_t dialled;      /* links in all (seeds and learned) */
+    size_t pending;      /* have neither answered for this master nor failed since the start */
+    size_t reachable;    /* up and answering */
+    size_t auth_failed;  /* NOAUTH, WRONGPASS */
+    size_t denied;       /* answer NOPERM to something they are needed for */
+    size_t denied_extra; /* answer NOPERM to what can be done without (PSUBSCRIBE, MASTERS, CKQUORUM) */
+    size_t unknown_name; /* say "No such master" or nil */
+};
+
+/* What has become of a master; borrowed pointers into the judge, valid until its next call. */
+struct judgement {
+    enum master_state state;
+    enum reason reason;
+    const char *detail; /* in words, changes only when state or reason does */
+    bool verified;      /* state ok */
+    bool majority;
+    const struct published *published; /* NULL before the first publication */
+    const struct endpoint *previous;   /* NULL before the first switch */
+    const char *run_id;                /* of the published node, "" unknown */
+    int64_t published_wall_ms;         /* since */
+    struct decision decision;          /* the last decide(), against what is published now */
+    /* what the owner is to do */
+    bool switched;                /* the published address moved in this step (also the first publication) */
+    enum decide_rule switched_by; /* with `switched`: the rule that moved it; DECIDE_NOTHING otherwise */
+    bool restarted;               /* the run id changed at the same address in this step: a restart */
+    bool check_published;         /* ask the published node now (an immediate retry) */
+    const struct endpoint
+        *check;      /* ask this node for its role now; NULL: nobody. Asked for once per attempt */
+    bool suspect;    /* ask the Sentinels fast (100 ms for 2 s, then less) */
+    int64_t next_ms; /* boot clock: call judge_step() again then, -1: only on news */
+};
+
+struct judge;
+
+struct judge *judge_new(const char *name, const struct judge_config *config, int64_t now_ms);
+void judge_free(struct judge *judge);
+
+/** A Sentinel is known for this master: it answered for it or a live one lists it. Twice is fine. */
+void judge_know(struct judge *judge, const char *sentinel_run_id);
+/** It is known no longer; its observation goes too. */
+void judge_forget(struct judge *judge, const char *sentinel_run_id);
+size_t judge_known(const struct judge *judge);
+/** The run id of the i-th known Sentinel, i < judge_known(); borrowed until the next call. judge_forget()
+ * moves only those behind it. */
+const char *judge_known_id(const struct judge *judge, size_t i);
+/** A new answer (copied); the Sentinel becomes known. */
+void judge_observe(struct judge *judge, const struct observation *seen);
+/** The link to that Sentinel went down: its observation counts no longer. */
+void judge_lose(struct judge *judge, const char *sentinel_run_id);
+/** It answered, but with nothing that counts (rule 10): known, no observation. */
+void judge_refuse(struct judge *judge, const char *sentinel_run_id);
+void judge_set_links(struct judge *judge, const struct judge_links *links);
+/** What the node said when asked for its role (published node or candidate). */
+void judge_role(struct judge *judge, const struct endpoint *node, enum role_answer answer, int64_t now_ms);
+/** A Sentinel's event says a failover is under way (true; holds `timeout_ms` at the most) or over (false). */
+void judge_failover(struct judge *judge, bool under_way, int64_t now_ms, int64_t timeout_ms);
+/** The clock jumped: every observation and verification is void. */
+void judge_void(struct judge *judge, int64_t now_ms);
+/** Decide anew. @param wall_ms for `since` and words. @param out overwritten. */
+void judge_step(struct judge *judge, int64_t now_ms, int64_t wall_ms, struct judgement *out);
+/** H. */
+int64_t judge_high_water(const struct judge *judge);
+/** The observation of a Sentinel, or NULL; borrowed until the next call. */
+const struct observation *judge_observation(const struct judge *judge, const char *sentinel_run_id);
+/** Whether that observation counts now (rule 1). */
+bool observation_counts(const struct observation *seen, int64_t now_ms);
+
+#endif

@@ -1,0 +1,111 @@
+/*
+ * What the watcher knows, as workers see it: immutable, reference-counted, passed by pointer.
+ * A master's part is shared between snapshots that did not change it.
+ */
+#ifndef BELLWETHER_TOPOLOGY_SNAPSHOT_H
+#define BELLWETHER_TOPOLOGY_SNAPSHOT_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bellwether/base/address.h"
+#include "bellwether/base/pulse.h"
+#include "bellwether/topology/decide.h"
+#include "bellwether/topology/state.h"
+
+#define WHY_NOT_MAX 8
+
+struct snapshot_replica {
+    struct address address;
+    char run_id[RUN_ID_SIZE];
+    bool healthy, link_up, promotable;
+    int64_t link_down_ms;
+    int64_t lag_bytes; /* -1 unknown */
+    int64_t priority;
+    const char *why_not[WHY_NOT_MAX]; /* static words */
+    size_t n_why_not;
+    char flags[128]; /* comma-separated, as the Sentinel gives them */
+};
+
+struct snapshot_sentinel {
+    struct address address;
+    char run_id[RUN_ID_SIZE]; /* "" not identified yet */
+    bool configured, reachable, agrees, tilt;
+    bool has_says;
+    struct address says;
+    int64_t config_epoch; /* EPOCH_UNKNOWN */
+    int64_t voters;       /* num-other-sentinels + 1; -1 unknown */
+    bool has_ckquorum, ckquorum_ok;
+    char ckquorum_text[160];
+    char master_flags[128];
+    int64_t down_after_ms, failover_timeout_ms, quorum; /* -1 unknown */
+    char error_code[64];                                /* "" none */
+    char error_text[160];
+    int64_t error_wall_ms;
+};
+
+/* One watched master. Immutable once shared. */
+struct snapshot_master {
+    _Atomic unsigned references;
+    char *name;
+    enum master_state state;
+    enum reason reason;
+    char *detail;
+    bool has_address;
+    struct address address; /* as published (mapped) */
+    bool tls;               /* rediss:// */
+    bool verified, majority;
+    int64_t config_epoch; /* EPOCH_UNKNOWN */
+    uint64_t index;
+    int64_t since_wall_ms;
+    bool has_previous;
+    struct address previous;
+    char run_id[RUN_ID_SIZE];
+    uint64_t revision; /* grows whenever anything in here changes, replicas and Sentinels included */
+    /* Sentinels' view */
+    int64_t quorum; /* -1 unknown */
+    size_t known, reachable, agreeing, voters_needed;
+    struct snapshot_sentinel *sentinels;
+    size_t n_sentinels;
+    struct snapshot_replica *replicas;
+    size_t n_replicas;
+};
+
+struct snapshot {
+    _Atomic unsigned references;
+    uint64_t index;            /* the process' counter at its last change */
+    const struct pulse *pulse; /* borrowed: the watcher's; valid_until is there */
+    unsigned
+        generation; /* pulse->generation when it was made: a snapshot of an older one must not be served */
+    char *default_name;               /* the default master, NULL: none or not decided */
+    bool ambiguous_default;           /* several masters and none chosen */
+    struct snapshot_master **masters; /* by name, strcmp order */
+    size_t n_masters;
+    char **sentinels_know; /* the names that the Sentinels say they monitor, sorted */
+    size_t n_sentinels_know;
+    bool any_sentinel_reachable;
+    bool all_resolved;  /* readyz's `resolved` */
+    enum reason reason; /* why no master is known at all; only meaningful while n_masters is 0 */
+    char *detail;       /* the same in words; NULL: none */
+};
+
+/** A zeroed master with one reference. */
+struct snapshot_master *snapshot_master_new(const char *name);
+struct snapshot_master *snapshot_master_ref(struct snapshot_master *master);
+void snapshot_master_unref(struct snapshot_master *master);
+/** Whether the `<master>` body of HTTP.md differs (all but the index). */
+bool snapshot_master_differs(const struct snapshot_master *a, const struct snapshot_master *b);
+/** Whether anything at all differs (all but index and revision). */
+bool snapshot_master_differs_deep(const struct snapshot_master *a, const struct snapshot_master *b);
+
+/** A zeroed snapshot with room for `n_masters` and one reference. */
+struct snapshot *snapshot_new(size_t n_masters);
+struct snapshot *snapshot_ref(struct snapshot *snapshot);
+void snapshot_unref(struct snapshot *snapshot);
+/** By name (binary search), or NULL. Borrowed. */
+struct snapshot_master *snapshot_find(const struct snapshot *snapshot, const char *name);
+/** The default master, or NULL. */
+struct snapshot_master *snapshot_default(const struct snapshot *snapshot);
+
+#endif

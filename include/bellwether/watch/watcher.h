@@ -1,0 +1,61 @@
+/* The watcher thread: links to every Sentinel, the decision for every master, verification, snapshots. */
+#ifndef BELLWETHER_WATCH_WATCHER_H
+#define BELLWETHER_WATCH_WATCHER_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bellwether/base/address.h"
+#include "bellwether/base/loop.h"
+#include "bellwether/base/pulse.h"
+#include "bellwether/base/secret.h"
+
+/* One set of Sentinels that is dialled together with the same credentials. */
+struct watch_deployment {
+    struct address *seeds;
+    size_t n_seeds;
+    char *username;          /* NULL: none */
+    struct secret *password; /* never NULL; may hold no value */
+    char **masters;          /* the names watched there */
+    size_t n_masters;
+    bool all_masters; /* watch every name its Sentinels know */
+};
+
+/* What differs per master on the Redis side. */
+struct watch_override {
+    char *master;
+    char *redis_username;          /* NULL: none */
+    struct secret *redis_password; /* never NULL */
+};
+
+struct watch_config {
+    struct watch_deployment *deployments;
+    size_t n_deployments;
+    struct watch_override *overrides;
+    size_t n_overrides;
+    char *redis_username;
+    struct secret *redis_password;
+    char *default_master; /* NULL: first configured, or the only one known */
+    struct address_map map;
+    int64_t poll_interval_ms, sentinel_timeout_ms;
+    bool verify;
+    int64_t verify_interval_ms, verify_timeout_ms, suspect_after_ms;
+};
+
+struct watcher;
+
+/** @param config borrowed and unchanged until watcher_free(). @param pulse borrowed, written by the watcher.
+ * Thread: main. */
+struct watcher *watcher_new(const struct watch_config *config, struct pulse *pulse);
+/** Where snapshots go; before watcher_start(). Borrowed until watcher_free(). */
+void watcher_subscribe(struct watcher *watcher, struct mailbox *subscriber);
+/** The mailbox that takes NEWS_ASK_FRESH, NEWS_RELOAD, NEWS_STOP. */
+struct mailbox *watcher_mailbox(struct watcher *watcher);
+/** @return 0; -BW_EIO when the thread can't be made. */
+int watcher_start(struct watcher *watcher);
+/** Ask it to end and join it. */
+void watcher_stop(struct watcher *watcher);
+void watcher_free(struct watcher *watcher);
+
+#endif

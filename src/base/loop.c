@@ -1,0 +1,534 @@
+/*
+ * The cover over libuv, and the only place that includes uv.h.
+ *
+ * libuv closes handles later, on a turn of the loop, and keeps using their memory until then.
+ * So every object here is freed in its close callback, and x_free() only begins that: it is safe
+ * anywhere, the object's own callback included, and nothing is called after it. loop_free()
+ * turns the loop until the last handle is closed.
+ *
+ * A look-up runs on a thread of libuv's pool and can't be stopped once it runs. Freed early, it
+ * is left to end by itself; a loop that would have to wait for a dead resolver at the end is
+ * abandoned instead (loop_lookups_abandoned()).
+ */
+#include "bellwether/base/loop.h"
+
+#include <net/if.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <uv.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/error.h"
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+
+/* How long loop_free() waits for look-ups that can't be cancelled. */
+#define LOOKUP_PATIENCE_MS 100
+
+struct loop {
+    uv_loop_t uv;
+    uv_prepare_t prepare; /* always active: a loop without work waits instead of ending */
+    void (*turn)(void *data);
+    void *turn_data;
+};
+
+static atomic_int lookups_abandoned;
+
+/* A failure of libuv itself: out of descriptors or memory, or a fault in this program. */
+static void must(int result, const char *what)
+{
+    if (result < 0) {
+        log_error("event loop failed", LOG_STR("call", what), LOG_STR("error", uv_strerror(result)));
+        abort();
+    }
+}
+
+/* ---- the loop ---- */
+
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct loop *loop = prepare->data;
+
+    if (loop->turn != NULL) {
+        loop->turn(loop->turn_data);
+    }
+}
+
+struct loop *loop_new(void)
+{
+    struct loop *loop = mem_new(1, sizeof *loop);
+
+    must(uv_loop_init(&loop->uv), "uv_loop_init");
+    must(uv_prepare_init(&loop->uv, &loop->prepare), "uv_prepare_init");
+    loop->prepare.data = loop;
+    must(uv_prepare_start(&loop->prepare, on_prepare), "uv_prepare_start");
+    return loop;
+}
+
+static void count_open(uv_handle_t *handle, void *data)
+{
+    int *open = data;
+
+    if (!uv_is_closing(handle)) {
+        log_error("event loop freed before its objects",
+                  LOG_STR("handle", uv_handle_type_name(handle->type)));
+        (*open)++;
+    }
+}
+
+void loop_free(struct loop *loop)
+{
+    int open = 0;
+
+    if (loop == NULL) {
+        return;
+    }
+    loop->turn = NULL;
+    uv_close((uv_handle_t *)&loop->prepare, NULL);
+    uv_walk(&loop->uv, count_open, &open);
+    if (open > 0) { /* their owners would use freed memory, or this would wait for ever */
+        abort();
+    }
+    int64_t give_up_ms = clock_boot_ms() + LOOKUP_PATIENCE_MS;
+    while (uv_run(&loop->uv, UV_RUN_NOWAIT) != 0) {
+        if (clock_boot_ms() > give_up_ms) {
+            atomic_fetch_add(&lookups_abandoned, 1);
+            return; /* the pool's thread still writes to this loop: its memory must stay */
+        }
+        struct timespec nap = {.tv_nsec = 200000};
+        (void)nanosleep(&nap, NULL);
+    }
+    must(uv_loop_close(&loop->uv), "uv_loop_close");
+    free(loop);
+}
+
+bool loop_lookups_abandoned(void)
+{
+    return atomic_load(&lookups_abandoned) > 0;
+}
+
+const char *loop_library_version(void)
+{
+    return uv_version_string();
+}
+
+void loop_run(struct loop *loop)
+{
+    (void)uv_run(&loop->uv, UV_RUN_DEFAULT);
+}
+
+void loop_stop(struct loop *loop)
+{
+    uv_stop(&loop->uv);
+}
+
+void loop_on_turn(struct loop *loop, void (*turn)(void *data), void *data)
+{
+    loop->turn = turn;
+    loop->turn_data = data;
+}
+
+/* ---- timers ---- */
+
+struct loop_timer {
+    uv_timer_t uv;
+    void (*fire)(void *data);
+    void *data;
+};
+
+static void on_timer(uv_timer_t *uv)
+{
+    struct loop_timer *timer = uv->data;
+
+    timer->fire(timer->data);
+}
+
+/* Every object starts with its libuv handle, so one close callback frees them all. */
+static void on_closed(uv_handle_t *handle)
+{
+    free(handle->data);
+}
+
+struct loop_timer *loop_timer_new(struct loop *loop, void (*fire)(void *data), void *data)
+{
+    struct loop_timer *timer = mem_new(1, sizeof *timer);
+
+    must(uv_timer_init(&loop->uv, &timer->uv), "uv_timer_init");
+    timer->uv.data = timer;
+    timer->fire = fire;
+    timer->data = data;
+    return timer;
+}
+
+void loop_timer_start(struct loop_timer *timer, int64_t delay_ms)
+{
+    /* libuv counts from the time at which the turn began, in whole milliseconds rounded down:
+     * brought up to date, and one more, the delay is never shorter than asked */
+    uv_update_time(timer->uv.loop);
+    must(uv_timer_start(&timer->uv, on_timer, delay_ms > 0 ? (uint64_t)delay_ms + 1 : 0, 0),
+         "uv_timer_start");
+}
+
+void loop_timer_stop(struct loop_timer *timer)
+{
+    (void)uv_timer_stop(&timer->uv);
+}
+
+bool loop_timer_armed(const struct loop_timer *timer)
+{
+    return uv_is_active((const uv_handle_t *)&timer->uv) != 0;
+}
+
+void loop_timer_free(struct loop_timer *timer)
+{
+    if (timer != NULL) {
+        uv_close((uv_handle_t *)&timer->uv, on_closed);
+    }
+}
+
+/* ---- descriptors ---- */
+
+struct loop_poll {
+    uv_poll_t uv;
+    void (*ready)(void *data, int events);
+    void *data;
+    int wanted;
+};
+
+static void on_poll(uv_poll_t *uv, int status, int events);
+
+static void poll_arm(struct loop_poll *poll)
+{
+    int events = ((poll->wanted & LOOP_READ) != 0 ? UV_READABLE : 0) |
+                 ((poll->wanted & LOOP_WRITE) != 0 ? UV_WRITABLE : 0);
+
+    must(events == 0 ? uv_poll_stop(&poll->uv) : uv_poll_start(&poll->uv, events, on_poll), "uv_poll_start");
+}
+
+static void on_poll(uv_poll_t *uv, int status, int events)
+{
+    struct loop_poll *poll = uv->data;
+    int seen = ((events & UV_READABLE) != 0 ? LOOP_READ : 0) | ((events & UV_WRITABLE) != 0 ? LOOP_WRITE : 0);
+
+    if (status < 0) { /* libuv has stopped the handle; the owner learns of the error by reading or writing */
+        seen = poll->wanted;
+    }
+    poll->ready(poll->data, seen);
+    if (status < 0 && !uv_is_closing((uv_handle_t *)uv) && poll->wanted != 0) {
+        poll_arm(poll);
+    }
+}
+
+struct loop_poll *loop_poll_new(struct loop *loop, int fd, void (*ready)(void *data, int events), void *data)
+{
+    struct loop_poll *poll = mem_new(1, sizeof *poll);
+
+    if (uv_poll_init(&loop->uv, &poll->uv, fd) != 0) {
+        free(poll);
+        return NULL;
+    }
+    poll->uv.data = poll;
+    poll->ready = ready;
+    poll->data = data;
+    return poll;
+}
+
+void loop_poll_want(struct loop_poll *poll, int events)
+{
+    if (poll->wanted != events) {
+        poll->wanted = events;
+        poll_arm(poll);
+    }
+}
+
+void loop_poll_free(struct loop_poll *poll)
+{
+    if (poll != NULL) {
+        uv_close((uv_handle_t *)&poll->uv, on_closed);
+    }
+}
+
+/* ---- name look-ups ---- */
+
+struct loop_lookup {
+    uv_getaddrinfo_t uv;
+    struct loop_timer *failed_at_once; /* brings an error of the start on a later turn */
+    int start_error;
+    struct address name;
+    void (*done)(void *data, int error, const struct address *found, size_t n, const char *words);
+    void *data;
+    bool finished, cancelled;
+};
+
+/* False for what is neither IPv4 nor IPv6. */
+static bool to_address(const struct sockaddr *from, uint16_t port, struct address *out)
+{
+    struct address found = {.port = port};
+
+    if (from->sa_family == AF_INET) {
+        struct sockaddr_in in;
+        memcpy(&in, from, sizeof in);
+        if (uv_inet_ntop(AF_INET, &in.sin_addr, found.host, sizeof found.host) != 0) {
+            return false;
+        }
+    } else if (from->sa_family == AF_INET6) {
+        struct sockaddr_in6 in6;
+        char zone[IF_NAMESIZE];
+        memcpy(&in6, from, sizeof in6);
+        if (uv_inet_ntop(AF_INET6, &in6.sin6_addr, found.host, sizeof found.host) != 0) {
+            return false;
+        }
+        if (in6.sin6_scope_id != 0 && if_indextoname(in6.sin6_scope_id, zone) != NULL) {
+            size_t used = strlen(found.host);
+            (void)snprintf(found.host + used, sizeof found.host - used, "%%%s", zone);
+        }
+    } else {
+        return false;
+    }
+    *out = found;
+    return true;
+}
+
+static bool is_among(const struct address *all, size_t n, const struct address *one)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (address_equal(&all[i], one)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* `done` may free the look-up: nothing touches it afterwards. */
+static void lookup_finish(struct loop_lookup *lookup, int status, const struct addrinfo *list)
+{
+    struct address *found = NULL;
+    size_t n = 0;
+
+    lookup->finished = true;
+    for (const struct addrinfo *info = list; status == 0 && info != NULL; info = info->ai_next) {
+        struct address one;
+        if (to_address(info->ai_addr, lookup->name.port, &one) && !is_among(found, n, &one)) {
+            found = mem_resize(found, n + 1, sizeof *found);
+            found[n++] = one;
+        }
+    }
+    if (n > 0) {
+        lookup->done(lookup->data, 0, found, n, "");
+    } else {
+        lookup->done(lookup->data, -BW_ERESOLVE, NULL, 0, status == 0 ? "no address" : uv_strerror(status));
+    }
+    free(found);
+}
+
+static void on_resolved(uv_getaddrinfo_t *uv, int status, struct addrinfo *list)
+{
+    struct loop_lookup *lookup = uv->data;
+
+    if (lookup->cancelled) {
+        free(lookup);
+    } else {
+        lookup_finish(lookup, status, list);
+    }
+    uv_freeaddrinfo(list);
+}
+
+static void on_start_failed(void *data)
+{
+    struct loop_lookup *lookup = data;
+
+    loop_timer_free(lookup->failed_at_once);
+    lookup->failed_at_once = NULL;
+    lookup_finish(lookup, lookup->start_error, NULL);
+}
+
+struct loop_lookup *loop_lookup_start(struct loop *loop, const struct address *name,
+                                      void (*done)(void *data, int error, const struct address *found,
+                                                   size_t n, const char *words),
+                                      void *data)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    struct loop_lookup *lookup = mem_new(1, sizeof *lookup);
+
+    lookup->uv.data = lookup;
+    lookup->name = *name;
+    lookup->done = done;
+    lookup->data = data;
+    lookup->start_error = uv_getaddrinfo(&loop->uv, &lookup->uv, on_resolved, name->host, NULL, &hints);
+    if (lookup->start_error != 0) {
+        lookup->failed_at_once = loop_timer_new(loop, on_start_failed, lookup);
+        loop_timer_start(lookup->failed_at_once, 0);
+    }
+    return lookup;
+}
+
+void loop_lookup_free(struct loop_lookup *lookup)
+{
+    if (lookup == NULL) {
+        return;
+    }
+    if (lookup->finished || lookup->failed_at_once != NULL) {
+        loop_timer_free(lookup->failed_at_once);
+        free(lookup);
+        return;
+    }
+    lookup->cancelled = true;
+    (void)uv_cancel((uv_req_t *)&lookup->uv); /* fails when it already runs: then its end is ignored */
+}
+
+/* ---- signals ---- */
+
+struct loop_signal {
+    uv_signal_t uv;
+    void (*caught)(void *data, int signum);
+    void *data;
+};
+
+static void on_signal(uv_signal_t *uv, int signum)
+{
+    struct loop_signal *signal = uv->data;
+
+    signal->caught(signal->data, signum);
+}
+
+struct loop_signal *loop_signal_new(struct loop *loop, int signum, void (*caught)(void *data, int signum),
+                                    void *data)
+{
+    struct loop_signal *signal = mem_new(1, sizeof *signal);
+
+    must(uv_signal_init(&loop->uv, &signal->uv), "uv_signal_init");
+    signal->uv.data = signal;
+    signal->caught = caught;
+    signal->data = data;
+    must(uv_signal_start(&signal->uv, on_signal, signum), "uv_signal_start");
+    return signal;
+}
+
+void loop_signal_free(struct loop_signal *signal)
+{
+    if (signal != NULL) {
+        uv_close((uv_handle_t *)&signal->uv, on_closed);
+    }
+}
+
+/* ---- mailbox ---- */
+
+struct queue {
+    struct message *first;
+    struct message *last;
+};
+
+struct mailbox {
+    uv_async_t uv;
+    pthread_mutex_t lock; /* guards `posted` */
+    struct queue posted;
+    struct queue taken; /* the loop's thread only: being delivered */
+    void (*deliver)(void *data, struct message *message);
+    void *data;
+};
+
+static void queue_push(struct queue *queue, struct message *message)
+{
+    message->next = NULL;
+    if (queue->last == NULL) {
+        queue->first = message;
+    } else {
+        queue->last->next = message;
+    }
+    queue->last = message;
+}
+
+static struct message *queue_pop(struct queue *queue)
+{
+    struct message *message = queue->first;
+
+    if (message != NULL) {
+        queue->first = message->next;
+        queue->last = queue->first == NULL ? NULL : queue->last;
+        message->next = NULL;
+    }
+    return message;
+}
+
+static void queue_drop(struct queue *queue)
+{
+    for (struct message *message; (message = queue_pop(queue)) != NULL;) {
+        message->drop(message);
+    }
+}
+
+/* libuv joins wake-ups: one call may stand for many posts, so everything is taken. What is posted meanwhile
+ * wakes again. */
+static void on_post(uv_async_t *uv)
+{
+    struct mailbox *mailbox = uv->data;
+
+    pthread_mutex_lock(&mailbox->lock);
+    mailbox->taken = mailbox->posted;
+    mailbox->posted = (struct queue){0};
+    pthread_mutex_unlock(&mailbox->lock);
+    for (struct message *message; (message = queue_pop(&mailbox->taken)) != NULL;) {
+        mailbox->deliver(mailbox->data, message); /* may free the mailbox: that empties `taken` */
+    }
+}
+
+struct mailbox *mailbox_new(struct loop *loop, void (*deliver)(void *data, struct message *message),
+                            void *data)
+{
+    struct mailbox *mailbox = mem_new(1, sizeof *mailbox);
+
+    must(uv_async_init(&loop->uv, &mailbox->uv, on_post), "uv_async_init");
+    must(-pthread_mutex_init(&mailbox->lock, NULL), "pthread_mutex_init");
+    mailbox->uv.data = mailbox;
+    mailbox->deliver = deliver;
+    mailbox->data = data;
+    return mailbox;
+}
+
+void mailbox_post(struct mailbox *mailbox, struct message *message)
+{
+    pthread_mutex_lock(&mailbox->lock);
+    queue_push(&mailbox->posted, message);
+    pthread_mutex_unlock(&mailbox->lock);
+    must(uv_async_send(&mailbox->uv), "uv_async_send");
+}
+
+static void on_mailbox_closed(uv_handle_t *handle)
+{
+    struct mailbox *mailbox = handle->data;
+
+    pthread_mutex_destroy(&mailbox->lock);
+    free(mailbox);
+}
+
+void mailbox_free(struct mailbox *mailbox)
+{
+    if (mailbox == NULL) {
+        return;
+    }
+    queue_drop(&mailbox->taken);
+    queue_drop(&mailbox->posted);
+    uv_close((uv_handle_t *)&mailbox->uv, on_mailbox_closed);
+}
+
+/* ---- jitter ---- */
+
+uint32_t jitter_below(uint32_t bound)
+{
+    static _Thread_local uint64_t state;
+
+    if (state == 0 && getrandom(&state, sizeof state, GRND_NONBLOCK) != (ssize_t)sizeof state) {
+        state = (uint64_t)clock_wall_ms() ^ (uint64_t)(uintptr_t)&state;
+    }
+    /* SplitMix64's step and mixer */
+    state += UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t z = state;
+    z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
+    z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
+    z ^= z >> 31;
+    return bound == 0 ? 0 : (uint32_t)(((z >> 32) * bound) >> 32);
+}

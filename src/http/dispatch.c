@@ -1,0 +1,317 @@
+/*
+ * From libmicrohttpd's access handler to the handler of a resource.
+ *
+ * A request's first call only takes note of it: an answer queued there would close the connection. Calls with
+ * a body count and drop it. The last call answers; `GET /master` with nothing special about it is a comparison
+ * of the path, a look at the headers, and one MHD_queue_response() of the answer that the cache keeps ready.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/error.h"
+#include "bellwether/base/memory.h"
+#include "bellwether/base/units.h"
+#include "bellwether/http/render.h"
+#include "request.h"
+
+/* A body this much over max-body is still read and dropped, so that a caller who sends first and reads
+ * afterwards sees the 413; beyond it the connection closes. */
+#define BODY_EXCESS_READ (4 << 20)
+
+/* What a request keeps between calls: most keep nothing but the mark that they were seen. */
+struct held {
+    int64_t body_bytes;
+    struct fresh *fresh;
+};
+
+static char seen_mark;
+
+static struct held *hold(void **state)
+{
+    if (*state == &seen_mark) {
+        *state = mem_new(1, sizeof(struct held));
+    }
+    return *state;
+}
+
+static const struct held *held(void *const *state)
+{
+    return *state == &seen_mark ? NULL : *state;
+}
+
+void dispatch_completed(void *data, struct MHD_Connection *connection, void **state,
+                        enum MHD_RequestTerminationCode why)
+{
+    struct listener *listener = data;
+
+    (void)connection;
+    (void)why;
+    if (!*state) {
+        return;
+    }
+    if (held(state)) {
+        fresh_free(held(state)->fresh);
+        free(*state);
+    }
+    *state = NULL;
+    listener->worker->in_flight--;
+}
+
+/* ---- headers ---- */
+
+struct scan {
+    struct accept accept;
+    const char *if_none_match;
+    bool has_query;
+    bool special; /* something that the quick way does not look at */
+};
+
+static bool named(const char *name, size_t len, const char *wanted, size_t wanted_len)
+{
+    return len == wanted_len && strncasecmp(name, wanted, len) == 0;
+}
+#define NAMED(wanted) named(name, name_len, wanted, sizeof(wanted) - 1)
+
+static enum MHD_Result scan_one(void *data, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                const char *value, size_t value_len)
+{
+    struct scan *scan = data;
+
+    if (kind == MHD_GET_ARGUMENT_KIND) {
+        scan->has_query = scan->special = true;
+    } else if (NAMED("Accept")) {
+        if (value && !(value_len == 3 && memcmp(value, "*/*", 3) == 0)) {
+            accept_add(&scan->accept, value, value_len);
+            scan->special = true;
+        }
+    } else if (NAMED("If-None-Match")) {
+        scan->if_none_match = value;
+        scan->special = true;
+    }
+    return MHD_YES;
+}
+
+struct query_reading {
+    struct request *request;
+    unsigned known;
+    const char *refused; /* the first parameter that made no sense */
+    char error[QUERY_ERROR_SIZE];
+};
+
+static enum MHD_Result read_parameter(void *data, enum MHD_ValueKind kind, const char *name, size_t name_len,
+                                      const char *value, size_t value_len)
+{
+    struct query_reading *reading = data;
+    const char *refused;
+    char error[QUERY_ERROR_SIZE];
+
+    (void)kind;
+    if (query_add(&reading->request->query, reading->known, name, name_len, value, value_len, &refused, error) &&
+        !reading->refused) {
+        reading->refused = refused;
+        memcpy(reading->error, error, sizeof(error));
+    }
+    return MHD_YES;
+}
+
+/* @return false: answered with 400. All is read even then, since ?format= may follow what is wrong. */
+static bool read_query(struct request *request, const struct scan *scan)
+{
+    struct query_reading reading = {request, request->route ? request->route->parameters : QUERY_FORM, NULL, ""};
+    json_t *problem;
+
+    if (scan->has_query) {
+        MHD_get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, read_parameter, &reading);
+    }
+    request->form = request->query.form != FORM_UNSET ? request->query.form : accept_form(&scan->accept);
+    if (!reading.refused) {
+        return true;
+    }
+    problem = problem_new(PROBLEM_BAD_PARAMETER, reading.error);
+    json_object_set_new(problem, "parameter", json_string(reading.refused));
+    request_answer_problem(request, PROBLEM_BAD_PARAMETER, problem, NULL);
+    return false;
+}
+
+/* ---- to the resources ---- */
+
+static void (*const handlers[ROUTES_COUNT])(struct request *request) = {
+    [ROUTE_INDEX] = meta_handle_index,
+    [ROUTE_MASTER] = masters_handle_one,
+    [ROUTE_MASTERS] = masters_handle_list,
+    [ROUTE_NAMED_MASTER] = masters_handle_one,
+    [ROUTE_REPLICAS] = replicas_handle_list,
+    [ROUTE_NAMED_REPLICAS] = replicas_handle_list,
+    [ROUTE_REPLICA] = replicas_handle_one,
+    [ROUTE_NAMED_REPLICA] = replicas_handle_one,
+    [ROUTE_SENTINELS] = sentinels_handle,
+    [ROUTE_NAMED_SENTINELS] = sentinels_handle,
+    [ROUTE_LIVEZ] = health_handle_live,
+    [ROUTE_HEALTHZ] = health_handle_live,
+    [ROUTE_READYZ] = health_handle_ready,
+    [ROUTE_READYZ_CHECK] = health_handle_check,
+    [ROUTE_VERSION] = meta_handle_version,
+    [ROUTE_OPENAPI] = meta_handle_openapi,
+};
+
+static void refuse_plainly(struct request *request, enum problem_kind kind, const char *detail)
+{
+    request_answer_problem(request, kind, problem_new(kind, detail), NULL);
+}
+
+static void refuse_body(struct request *request)
+{
+    json_t *problem = problem_new(PROBLEM_BODY_TOO_LARGE, "this daemon takes no larger one (option max-body)");
+
+    json_object_set_new(problem, "max_body_bytes", json_integer(request->worker->config->max_body_bytes));
+    request_answer_problem(request, PROBLEM_BODY_TOO_LARGE, problem, NULL);
+}
+
+/* A connection over the limit is told so and closed; but a liveness probe must not fail because of callers. */
+static bool refuse_connection(struct request *request)
+{
+    if (!connection_is_refused(request->listener, request->connection)) {
+        return false;
+    }
+    request->closing = true;
+    if (request->listener->scope == HTTP_SCOPE_PROBE ||
+        (request->route && (request->route->id == ROUTE_LIVEZ || request->route->id == ROUTE_HEALTHZ))) {
+        return false;
+    }
+    refuse_plainly(request, PROBLEM_TOO_MANY_CONNECTIONS,
+                   "the daemon has as many as it may (option max-connections); ask again later");
+    return true;
+}
+
+static void route_request(struct request *request, const struct scan *scan, const char *url, const char *method)
+{
+    struct route_match match = {NULL, ""};
+    int error = router_match(url, request->listener->scope, &match);
+    unsigned bit = router_method(method);
+
+    request->route = match.route;
+    request->argument = match.argument;
+    if (!read_query(request, scan) || refuse_connection(request)) {
+        return;
+    }
+    if (held(request->state) && held(request->state)->body_bytes > request->worker->config->max_body_bytes) {
+        refuse_body(request);
+    } else if (bit == HTTP_OPTIONS && (match.route || strcmp(url, "*") == 0)) {
+        request_answer_methods(request, false);
+    } else if (error == -BW_EINVAL) {
+        refuse_plainly(request, PROBLEM_BAD_PATH, "it takes % and two hexadecimal digits, and no NUL");
+    } else if (error) {
+        refuse_plainly(request, PROBLEM_NOT_FOUND,
+                       request->listener->scope == HTTP_SCOPE_PROBE
+                           ? "this address answers /livez, /readyz, /healthz and /version"
+                           : "GET / lists the routes");
+    } else if (!(match.route->methods & bit)) {
+        request_answer_methods(request, true);
+    } else {
+        handlers[match.route->id](request);
+    }
+}
+
+static struct request request_of(struct listener *listener, struct MHD_Connection *connection, void **state)
+{
+    return (struct request){
+        .worker = listener->worker,
+        .listener = listener,
+        .connection = connection,
+        .state = state,
+        .argument = "",
+        .form = FORM_JSON,
+        .fresh = held(state) ? held(state)->fresh : NULL,
+        .closing = listener->worker->draining,
+        .result = MHD_NO,
+    };
+}
+
+void request_wait_fresh(struct request *request, const char *master)
+{
+    hold(request->state)->fresh = fresh_ask(request->listener, request->connection, master);
+    request->result = MHD_YES;
+}
+
+/* The quick way of GET /master; NULL: take the long one. */
+static const struct answer *quick_answer(const struct listener *listener, const char *url, const char *method)
+{
+    struct cache *cache = listener->worker->cache;
+
+    if (strcmp(url, "/master") != 0 || strcmp(method, "GET") != 0 || !cache->default_master ||
+        listener->scope == HTTP_SCOPE_PROBE || listener->refusing != 0 || cache_stalled(cache)) {
+        return NULL;
+    }
+    return cache_answer(cache, cache->default_master, ANSWER_MASTER, ANSWER_JSON);
+}
+
+static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *connection, const char *url,
+                              const char *method, void **state)
+{
+    struct scan scan = {.accept = ACCEPT_NOTHING};
+    struct request request;
+
+    MHD_get_connection_values_n(connection, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND, scan_one, &scan);
+    if (!scan.special && *state == &seen_mark) {
+        const struct answer *quick = quick_answer(listener, url, method);
+
+        if (quick) {
+            return MHD_queue_response(connection, quick->status, quick->response);
+        }
+    }
+    request = request_of(listener, connection, state);
+    request.if_none_match = scan.if_none_match;
+    route_request(&request, &scan, url, method);
+    return request.result;
+}
+
+/* ---- the calls of MHD ---- */
+
+static const char *header(struct MHD_Connection *connection, const char *name)
+{
+    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
+/* A body that is announced as too large is refused before it comes, where the caller waits for that (Expect)
+ * or where reading it all would be silly. @return whether it was refused. */
+static bool refuse_early(struct listener *listener, struct MHD_Connection *connection, void **state)
+{
+    const char *length = header(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    int64_t bytes = INT64_MAX, max = listener->worker->config->max_body_bytes;
+    struct request request;
+
+    if (!length || (integer_parse(length, 0, INT64_MAX, &bytes) == 0 && bytes <= max) ||
+        (!header(connection, MHD_HTTP_HEADER_EXPECT) && bytes - max <= BODY_EXCESS_READ)) {
+        return false;
+    }
+    request = request_of(listener, connection, state);
+    request.closing = true;
+    refuse_body(&request);
+    return true;
+}
+
+enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, const char *url, const char *method,
+                                const char *version, const char *upload, size_t *upload_size, void **state)
+{
+    struct listener *listener = data;
+
+    (void)version;
+    (void)upload;
+    if (!*state) {
+        *state = &seen_mark;
+        listener->worker->requests++;
+        listener->worker->in_flight++;
+        (void)refuse_early(listener, connection, state);
+        return MHD_YES;
+    }
+    if (*upload_size) {
+        struct held *keep = hold(state);
+
+        keep->body_bytes += (int64_t)*upload_size;
+        *upload_size = 0;
+        return keep->body_bytes - listener->worker->config->max_body_bytes > BODY_EXCESS_READ ? MHD_NO : MHD_YES;
+    }
+    return answer(listener, connection, url, method, state);
+}

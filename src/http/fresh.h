@@ -1,0 +1,38 @@
+/*
+ * Requests with ?fresh=1: each is suspended in MHD and asks the watcher once, with a ticket; the watcher lets
+ * all that ask at once share one look-up. A request is resumed exactly once: by the watcher's answer, by its
+ * deadline, or by the worker's end.
+ */
+#ifndef HTTP_FRESH_H
+#define HTTP_FRESH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "parts.h"
+
+enum fresh_outcome { FRESH_WAITING, FRESH_CONFIRMED, FRESH_UNCONFIRMED, FRESH_NO_ANSWER };
+
+struct fresh {
+    struct fresh *next, *previous;
+    struct listener *listener;
+    struct MHD_Connection *connection; /* suspended while waiting */
+    uint64_t ticket;
+    int64_t deadline_ms; /* boot clock */
+    enum fresh_outcome outcome;
+    enum reason reason; /* why not confirmed */
+    char detail[DETAIL_SIZE];
+    char master[ROUTE_ARGUMENT_SIZE];
+};
+
+/** Suspend the connection and ask. @return what waits now; fresh_free() it after its request was answered. */
+struct fresh *fresh_ask(struct listener *listener, struct MHD_Connection *connection, const char *master);
+/** The watcher's answer came. */
+void fresh_settle(struct worker *worker, const struct news_fresh *news);
+/** The timer of the oldest deadline. @param data the worker. */
+void fresh_expire(void *data);
+/** The worker ends: resume all. */
+void fresh_release_all(struct worker *worker);
+void fresh_free(struct fresh *fresh);
+
+#endif

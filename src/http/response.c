@@ -1,0 +1,61 @@
+/* MHD responses: a body and the headers that HTTP.md asks for. Made once and shared, or for one request. */
+#include "response.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bellwether/base/log.h"
+
+static void add(struct MHD_Response *response, const char *name, const char *value)
+{
+    if (MHD_add_response_header(response, name, value) != MHD_YES) {
+        log_error("cannot add a response header", LOG_STR("header", name));
+    }
+}
+
+static struct MHD_Response *dress(struct MHD_Response *response, const struct response_headers *headers)
+{
+    if (!response) {
+        log_write(LOG_LEVEL_ERROR, "out of memory", NULL, 0);
+        abort();
+    }
+    if (headers->closing) {
+        add(response, "Connection", "close");
+    }
+    if (headers->content_type) {
+        add(response, "Content-Type", headers->content_type);
+    }
+    add(response, "Cache-Control", headers->etag ? "no-cache" : "no-store");
+    add(response, "X-Content-Type-Options", "nosniff");
+    if (headers->etag) {
+        add(response, "ETag", headers->etag);
+    }
+    if (headers->negotiated) {
+        add(response, "Vary", "Accept");
+    }
+    if (headers->has_index) {
+        char text[24];
+
+        snprintf(text, sizeof(text), "%" PRIu64, headers->index);
+        add(response, "X-Bellwether-Index", text);
+        add(response, "X-Bellwether-Instance", headers->instance);
+    }
+    if (headers->retry) {
+        add(response, "Retry-After", "1");
+    }
+    if (headers->allow) {
+        add(response, "Allow", headers->allow);
+    }
+    return response;
+}
+
+struct MHD_Response *response_new(const struct response_headers *headers, char *body, size_t size)
+{
+    return dress(MHD_create_response_from_buffer(size, body, MHD_RESPMEM_MUST_FREE), headers);
+}
+
+struct MHD_Response *response_new_static(const struct response_headers *headers, const char *body, size_t size)
+{
+    return dress(MHD_create_response_from_buffer_static(size, body), headers);
+}

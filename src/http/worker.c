@@ -1,0 +1,203 @@
+/*
+ * A worker: one thread, one loop, the MHD daemons of its listeners, its mailbox, and its own copy of the
+ * pointer to the current snapshot. Nothing here is shared with another thread but what parts.h says.
+ *
+ * At the end (NEWS_STOP) waiting requests get their answer, answers on their way get up to a second, and then
+ * the daemons are stopped: libmicrohttpd insists that nothing is suspended by then.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/error.h"
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+#include "cache.h"
+#include "fresh.h"
+#include "parts.h"
+
+#define PULSE_EVERY_MS 2000
+#define STOP_PATIENCE_MS 1000
+
+/* ---- the sign of life ---- */
+
+static void beat(void *data)
+{
+    struct worker *worker = data;
+
+    atomic_store_explicit(&worker->pulse->at_boot_ms, clock_boot_ms(), memory_order_relaxed);
+    loop_timer_start(worker->pulse_timer, PULSE_EVERY_MS);
+}
+
+/* ---- news ---- */
+
+static void take_snapshot(struct worker *worker, struct news_snapshot *news)
+{
+    cache_take(worker->cache, snapshot_ref(news->snapshot));
+}
+
+static void drain(struct worker *worker)
+{
+    worker->draining = true;
+    cache_close_connections(worker->cache);
+}
+
+static void end(void *data)
+{
+    struct worker *worker = data;
+
+    loop_stop(worker->loop);
+}
+
+static void begin_stop(struct worker *worker)
+{
+    if (worker->stopping) {
+        return;
+    }
+    worker->stopping = true;
+    drain(worker);
+    fresh_release_all(worker);
+    loop_timer_start(worker->stop_timer, STOP_PATIENCE_MS);
+}
+
+static void deliver(void *data, struct message *message)
+{
+    struct worker *worker = data;
+
+    switch (message->kind) {
+    case NEWS_SNAPSHOT: take_snapshot(worker, (struct news_snapshot *)message); break;
+    case NEWS_FRESH: fresh_settle(worker, (struct news_fresh *)message); break;
+    case NEWS_DRAIN: drain(worker); break;
+    case NEWS_STOP: begin_stop(worker); break;
+    default: log_error("a worker got news that are not for it", LOG_INT("kind", message->kind)); break;
+    }
+    message->drop(message);
+}
+
+static void turn(void *data)
+{
+    struct worker *worker = data;
+
+    listeners_turn(worker);
+    if (worker->stopping && worker->in_flight == 0) {
+        loop_stop(worker->loop);
+    }
+}
+
+/* ---- life ---- */
+
+struct worker *worker_new(const struct http_config *config, struct http_sockets *sockets, size_t number,
+                          struct mailbox *ask_to, struct pulse *pulse)
+{
+    struct worker *worker = mem_new(1, sizeof(*worker));
+
+    worker->config = config;
+    worker->sockets = sockets;
+    worker->number = number;
+    worker->instance = http_sockets_instance(sockets);
+    worker->ask_to = ask_to;
+    worker->pulse = pulse;
+    worker->loop = loop_new();
+    worker->mailbox = mailbox_new(worker->loop, deliver, worker);
+    worker->pulse_timer = loop_timer_new(worker->loop, beat, worker);
+    worker->stop_timer = loop_timer_new(worker->loop, end, worker);
+    worker->fresh_timer = loop_timer_new(worker->loop, fresh_expire, worker);
+    worker->cache = cache_new(worker->instance);
+    worker->listeners = mem_new(config->n_listens + 1, sizeof(*worker->listeners));
+    return worker;
+}
+
+struct mailbox *worker_mailbox(struct worker *worker)
+{
+    return worker->mailbox;
+}
+
+static void *run_thread(void *data)
+{
+    struct worker *worker = data;
+
+    loop_on_turn(worker->loop, turn, worker);
+    beat(worker);
+    loop_run(worker->loop);
+    loop_on_turn(worker->loop, NULL, NULL);
+    fresh_release_all(worker); /* whatever began to wait since: MHD_stop_daemon() resumes and closes it */
+    for (size_t i = 0; i < worker->n_listeners; i++) {
+        listener_stop(&worker->listeners[i]);
+    }
+    return NULL;
+}
+
+/* Signals are the main thread's. */
+static int start_thread(struct worker *worker)
+{
+    sigset_t all, before;
+    char name[16];
+    int failure;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    failure = pthread_create(&worker->thread, NULL, run_thread, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failure) {
+        log_error("cannot start a worker thread", LOG_INT("errno", failure));
+        return -BW_EIO;
+    }
+    snprintf(name, sizeof(name), "worker-%u", (unsigned)worker->number);
+    (void)pthread_setname_np(worker->thread, name);
+    worker->started = true;
+    return 0;
+}
+
+static void stop_listeners(struct worker *worker)
+{
+    for (size_t i = 0; i < worker->n_listeners; i++) {
+        listener_stop(&worker->listeners[i]);
+    }
+    worker->n_listeners = 0;
+}
+
+int worker_start(struct worker *worker)
+{
+    int failure = 0;
+
+    atomic_store_explicit(&worker->pulse->at_boot_ms, clock_boot_ms(), memory_order_relaxed);
+    for (size_t i = 0; i < worker->config->n_listens && !failure; i++) {
+        failure = listener_start(&worker->listeners[i], worker, i);
+        worker->n_listeners = i + 1;
+    }
+    if (!failure) {
+        failure = start_thread(worker);
+    }
+    if (failure) {
+        stop_listeners(worker);
+    }
+    return failure;
+}
+
+void worker_stop(struct worker *worker)
+{
+    if (!worker->started) {
+        return;
+    }
+    mailbox_post(worker->mailbox, news_plain_new(NEWS_STOP));
+    pthread_join(worker->thread, NULL);
+    worker->started = false;
+}
+
+void worker_free(struct worker *worker)
+{
+    if (!worker) {
+        return;
+    }
+    worker_stop(worker);
+    stop_listeners(worker);
+    cache_free(worker->cache);
+    loop_timer_free(worker->pulse_timer);
+    loop_timer_free(worker->stop_timer);
+    loop_timer_free(worker->fresh_timer);
+    mailbox_free(worker->mailbox);
+    loop_free(worker->loop);
+    free(worker->listeners);
+    free(worker);
+}

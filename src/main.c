@@ -1,0 +1,92 @@
+/* The program: read the options, prepare the process, then either ask once or serve. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "bellwether/base/log.h"
+#include "bellwether/base/loop.h"
+#include "bellwether/options.h"
+#include "once.h"
+#include "service.h"
+
+/* Descriptors beside callers' connections: links to Sentinels, verification of up to a thousand masters, files. */
+#define OTHER_DESCRIPTORS 2048
+#define DESCRIPTORS_PER_WORKER 16
+
+/* With a standard descriptor closed, the next socket would get its number, and log lines would go to a peer. */
+static void keep_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0) {
+            _exit(1);
+        }
+    }
+}
+
+static void raise_descriptor_limit(const struct options *options)
+{
+    struct rlimit limit;
+    rlim_t wanted = (rlim_t)(options->max_connections + OTHER_DESCRIPTORS +
+                             options->workers * ((int64_t)options->n_listens * 2 + DESCRIPTORS_PER_WORKER));
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {
+        return;
+    }
+    struct rlimit raised = {.rlim_cur = wanted,
+                            .rlim_max = limit.rlim_max > wanted ? limit.rlim_max : wanted};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) { /* over the hard limit only with the privilege for it */
+        return;
+    }
+    raised.rlim_cur = raised.rlim_max = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &raised);
+    log_warn("fewer descriptors than max-connections may need", LOG_INT("limit", (int64_t)limit.rlim_max),
+             LOG_INT("wanted", (int64_t)wanted));
+}
+
+static void write_notes(const struct options *options)
+{
+    for (size_t i = 0; i < options->n_notes; i++) {
+        const struct options_note *note = &options->notes[i];
+        log_write(note->level, note->message, LOG_FIELDS(LOG_STR(note->key, note->value)));
+    }
+}
+
+static void prepare(const struct options *options)
+{
+    enum log_level level = options->log_level;
+
+    if (options->once && level < LOG_LEVEL_WARN) { /* a script wants the answer, not the story */
+        level = LOG_LEVEL_WARN;
+    }
+    log_configure(level, options->log_format);
+    (void)signal(SIGPIPE, SIG_IGN); /* a lost peer is an error of write(), not the end */
+    /* name look-ups use half of libuv's pool: with its default of four, two dead names would hold up all others */
+    (void)setenv("UV_THREADPOOL_SIZE", "8", 0);
+    write_notes(options);
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    int exit_code = 1;
+
+    keep_standard_descriptors();
+    if (options_read(argc, argv, environ, &options, &exit_code) == OPTIONS_EXIT) {
+        return exit_code;
+    }
+    prepare(&options);
+    if (options.once) {
+        exit_code = once_run(&options);
+    } else {
+        raise_descriptor_limit(&options);
+        exit_code = service_run(&options);
+    }
+    options_release(&options);
+    if (loop_lookups_abandoned()) { /* exit() would wait for the resolver */
+        _exit(exit_code);
+    }
+    return exit_code;
+}

@@ -1,0 +1,156 @@
+/*
+ * --once: the watcher as always, its snapshots delivered to the main thread instead of workers. The first one
+ * in which the default master is in service is printed; when time is up the last one tells the reason.
+ */
+#include "once.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/memory.h"
+#include "bellwether/http/render.h"
+#include "bellwether/topology/news.h"
+
+/* What comes on top of the two time-outs: the resolver, a second attempt, the start itself. */
+#define ONCE_MARGIN_MS 1000
+
+struct once {
+    const struct options *options;
+    struct loop *loop;
+    struct snapshot *latest; /* NULL until the first one */
+    int exit_code;           /* -1: not decided */
+};
+
+static char *text_of(const struct options *options, const struct snapshot_master *master)
+{
+    char text[RENDER_URL_SIZE + 1];
+    size_t size;
+
+    switch (options->format) {
+    case ONCE_JSON: return render_dump(render_master(master, false), false, &size);
+    case ONCE_TEXT: (void)address_format(&master->address, text); break;
+    case ONCE_URL: (void)render_url(&master->address, master->tls, text); break;
+    }
+    size = strlen(text);
+    memcpy(text + size, "\n", 2);
+    return mem_strdup(text);
+}
+
+static void print_master(struct once *once, const struct snapshot_master *master)
+{
+    char *text = text_of(once->options, master);
+
+    once->exit_code = fputs(text, stdout) >= 0 && fflush(stdout) == 0 ? 0 : 1;
+    if (once->exit_code != 0) {
+        (void)fputs("bellwether: standard output cannot be written\n", stderr);
+    }
+    free(text);
+}
+
+static void print_names(FILE *to, const struct snapshot *snapshot)
+{
+    for (size_t i = 0; i < snapshot->n_masters; i++) {
+        (void)fprintf(to, "%s%s", i == 0 ? "" : ", ", snapshot->masters[i]->name);
+    }
+}
+
+/* Several masters and none chosen: waiting changes nothing. */
+static void refuse_several(struct once *once)
+{
+    (void)fputs("bellwether: several masters (", stderr);
+    print_names(stderr, once->latest);
+    (void)fputs("); choose one with --master or --default-master\n", stderr);
+    once->exit_code = 3;
+}
+
+static void say_why_not(const struct once *once)
+{
+    const struct snapshot *snapshot = once->latest;
+    const struct snapshot_master *master = snapshot == NULL ? NULL : snapshot_default(snapshot);
+
+    if (snapshot == NULL) {
+        (void)fputs("bellwether: no master: starting: nothing is known yet\n", stderr);
+    } else if (master != NULL) {
+        const char *reason = reason_text(master->reason);
+        (void)fprintf(stderr, "bellwether: no master: %s is %s: %s%s%s\n", master->name,
+                      master_state_text(master->state), reason == NULL ? "no reason" : reason,
+                      master->detail == NULL ? "" : ": ", master->detail == NULL ? "" : master->detail);
+    } else if (snapshot->default_name != NULL) {
+        (void)fprintf(stderr, "bellwether: no master: unknown_name: the Sentinels do not know \"%s\"\n",
+                      snapshot->default_name);
+    } else if (snapshot->any_sentinel_reachable) {
+        (void)fputs("bellwether: no master: unknown_name: the Sentinels name no master\n", stderr);
+    } else {
+        (void)fputs("bellwether: no master: no_sentinel_reachable: no Sentinel answered in time\n", stderr);
+    }
+}
+
+static void look(struct once *once)
+{
+    const struct snapshot_master *master = snapshot_default(once->latest);
+
+    if (master != NULL && master_state_serves(master->state) && master->has_address) {
+        print_master(once, master);
+    } else if (once->latest->ambiguous_default) {
+        refuse_several(once);
+    }
+}
+
+static void deliver(void *data, struct message *message)
+{
+    struct once *once = data;
+
+    if (message->kind == NEWS_SNAPSHOT && once->exit_code < 0) {
+        snapshot_unref(once->latest);
+        once->latest = snapshot_ref(((struct news_snapshot *)(void *)message)->snapshot);
+        look(once);
+    }
+    message->drop(message);
+    if (once->exit_code >= 0) {
+        loop_stop(once->loop);
+    }
+}
+
+static void time_is_up(void *data)
+{
+    struct once *once = data;
+
+    if (once->exit_code < 0) {
+        say_why_not(once);
+        once->exit_code = 3;
+    }
+    loop_stop(once->loop);
+}
+
+static int64_t patience_ms(const struct options *options)
+{
+    int64_t least_ms = options->watch.sentinel_timeout_ms + options->watch.verify_timeout_ms + ONCE_MARGIN_MS;
+
+    return options->wait_ms > least_ms ? options->wait_ms : least_ms;
+}
+
+int once_run(const struct options *options)
+{
+    struct once once = {.options = options, .loop = loop_new(), .exit_code = -1};
+    struct pulse pulse = {0};
+    struct mailbox *mailbox = mailbox_new(once.loop, deliver, &once);
+    struct loop_timer *timer = loop_timer_new(once.loop, time_is_up, &once);
+    struct watcher *watcher = watcher_new(&options->watch, &pulse);
+
+    watcher_subscribe(watcher, mailbox);
+    if (watcher_start(watcher) != 0) {
+        (void)fputs("bellwether: cannot start a thread\n", stderr);
+        once.exit_code = 1;
+    } else {
+        loop_timer_start(timer, patience_ms(options));
+        loop_run(once.loop);
+        watcher_stop(watcher);
+    }
+    watcher_free(watcher);
+    snapshot_unref(once.latest);
+    mailbox_free(mailbox);
+    loop_timer_free(timer);
+    loop_free(once.loop);
+    return once.exit_code;
+}

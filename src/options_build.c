@@ -1,0 +1,464 @@
+/*
+ * From settings to struct options: the numbers by the table, the rest by hand, then what only makes sense or
+ * nonsense together.
+ */
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/error.h"
+#include "bellwether/base/memory.h"
+#include "options_internal.h"
+
+struct builder {
+    const struct settings *settings;
+    struct options *out;
+    struct options_error *error;
+};
+
+/* ---- small helpers ---- */
+
+/* The one item of a setting; NULL when it was not given, or given as empty. */
+static const char *item_of(const struct setting *setting)
+{
+    return setting != NULL && setting->n_items > 0 ? setting->items[0] : NULL;
+}
+
+static const char *text_of(const struct builder *builder, int id)
+{
+    return item_of(settings_winner(builder->settings, id, NULL));
+}
+
+static void add_note(struct options *out, enum log_level level, const char *message, const char *key,
+                     const char *value)
+{
+    out->notes = mem_resize(out->notes, out->n_notes + 1, sizeof *out->notes);
+    out->notes[out->n_notes++] =
+        (struct options_note){.level = level, .message = message, .key = key, .value = mem_strdup(value)};
+}
+
+static bool has_name(char *const *names, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_master(struct watch_deployment *deployment, const char *name)
+{
+    if (!has_name(deployment->masters, deployment->n_masters, name)) {
+        deployment->masters =
+            mem_resize(deployment->masters, deployment->n_masters + 1, sizeof *deployment->masters);
+        deployment->masters[deployment->n_masters++] = mem_strdup(name);
+    }
+}
+
+/* ---- numbers ---- */
+
+static void store_number(struct options *out, const struct option_entry *entry, int64_t number)
+{
+    unsigned char *field = (unsigned char *)out + entry->field;
+    bool on = number != 0;
+    unsigned place = (unsigned)number; /* enums are of int's size */
+
+    if (entry->type == OPTION_SWITCH) {
+        memcpy(field, &on, sizeof on);
+    } else if (entry->type == OPTION_CHOICE) {
+        memcpy(field, &place, sizeof place);
+    } else {
+        memcpy(field, &number, sizeof number);
+    }
+}
+
+static int build_numbers(struct builder *builder)
+{
+    char words[512];
+
+    for (int id = 0; id < OPTION_COUNT; id++) {
+        const struct option_entry *entry = &option_table[id];
+        const char *text = text_of(builder, id);
+        struct option_value value;
+        if (entry->field == OPTION_NOWHERE) {
+            continue;
+        }
+        if (option_read_value(entry, text != NULL ? text : entry->fallback, &value, words, sizeof words) !=
+            0) {
+            return options_fail(builder->error, "--%s: %s", entry->name, words);
+        }
+        store_number(builder->out, entry, value.number);
+    }
+    return 0;
+}
+
+/* ---- listeners ---- */
+
+static bool same_place(const struct http_listen *a, const struct http_listen *b)
+{
+    if (a->unix_path != NULL || b->unix_path != NULL) {
+        return a->unix_path != NULL && b->unix_path != NULL && strcmp(a->unix_path, b->unix_path) == 0;
+    }
+    return a->address.port != 0 && address_equal(&a->address, &b->address);
+}
+
+static int add_listen(struct builder *builder, const char *text)
+{
+    const struct option_entry *entry = &option_table[OPTION_ID_LISTEN];
+    struct options *out = builder->out;
+    struct option_value value;
+    char words[512];
+
+    if (option_read_value(entry, text, &value, words, sizeof words) != 0) {
+        return options_fail(builder->error, "--listen: %s", words);
+    }
+    for (size_t i = 0; i < out->n_listens; i++) {
+        if (same_place(&out->listens[i], &value.listen)) {
+            free(value.listen.unix_path);
+            return options_fail(builder->error,
+                                "--listen: \"%.200s\" names a place that is listened on already", text);
+        }
+    }
+    out->listens = mem_resize(out->listens, out->n_listens + 1, sizeof *out->listens);
+    out->listens[out->n_listens++] = value.listen;
+    return 0;
+}
+
+static int build_listens(struct builder *builder)
+{
+    const struct setting *setting = settings_winner(builder->settings, OPTION_ID_LISTEN, NULL);
+
+    if (setting == NULL) {
+        return add_listen(builder, option_table[OPTION_ID_LISTEN].fallback);
+    }
+    for (size_t i = 0; i < setting->n_items; i++) {
+        if (add_listen(builder, setting->items[i]) != 0) {
+            return -BW_EINVAL;
+        }
+    }
+    return 0;
+}
+
+/* ---- credentials ---- */
+
+/*
+ * A password: from its file, or from the environment where the file was named by a weaker source. Of a section
+ * only the file; the global password where the section says nothing.
+ */
+static struct secret *make_secret(struct builder *builder, const struct setting *own, int file_id,
+                                  int value_id)
+{
+    enum option_source source;
+    const struct setting *file = settings_winner(builder->settings, file_id, &source);
+    const char *value = text_of(builder, value_id);
+    char words[512];
+
+    if (own != NULL && own->where != NULL) {
+        file = own;
+        value = NULL;
+    } else if (value != NULL && source < SOURCE_ENVIRONMENT) {
+        file = NULL;
+    }
+    struct secret *secret = secret_new(item_of(file), value, words, sizeof words);
+    if (secret == NULL) {
+        (void)options_fail(builder->error, "%s (%.200s): %s; takes a file that can be read",
+                           option_table[file_id].name, file == NULL ? "" : file->where, words);
+    }
+    return secret;
+}
+
+static char *make_text(const struct builder *builder, const struct setting *own, int id)
+{
+    return mem_strdup(own != NULL && own->where != NULL ? item_of(own) : text_of(builder, id));
+}
+
+static int add_override(struct builder *builder, const struct option_section *section)
+{
+    const struct setting *user = &section->settings[OPTION_ID_REDIS_USERNAME];
+    const struct setting *file = &section->settings[OPTION_ID_REDIS_PASSWORD_FILE];
+    struct watch_config *watch = &builder->out->watch;
+
+    if (user->where == NULL && file->where == NULL) {
+        return 0;
+    }
+    struct secret *password =
+        make_secret(builder, file, OPTION_ID_REDIS_PASSWORD_FILE, OPTION_ID_REDIS_PASSWORD);
+    if (password == NULL) {
+        return -BW_EINVAL;
+    }
+    watch->overrides = mem_resize(watch->overrides, watch->n_overrides + 1, sizeof *watch->overrides);
+    watch->overrides[watch->n_overrides++] = (struct watch_override){
+        .master = mem_strdup(section->master),
+        .redis_username = make_text(builder, user, OPTION_ID_REDIS_USERNAME),
+        .redis_password = password,
+    };
+    return 0;
+}
+
+/* ---- deployments ---- */
+
+static void add_seeds(struct builder *builder, struct watch_deployment *deployment,
+                      const struct setting *setting)
+{
+    const struct option_entry *entry = &option_table[OPTION_ID_SENTINEL];
+
+    for (size_t i = 0; setting != NULL && i < setting->n_items; i++) {
+        struct option_value value;
+        char words[256];
+        bool twice = false;
+        if (option_read_value(entry, setting->items[i], &value, words, sizeof words) != 0) {
+            continue; /* checked when it was given */
+        }
+        for (size_t k = 0; k < deployment->n_seeds; k++) {
+            twice = twice || address_equal(&deployment->seeds[k], &value.address);
+        }
+        if (twice) {
+            add_note(builder->out, LOG_LEVEL_WARN, "sentinel given twice, used once", "sentinel",
+                     setting->items[i]);
+            continue;
+        }
+        deployment->seeds = mem_resize(deployment->seeds, deployment->n_seeds + 1, sizeof *deployment->seeds);
+        deployment->seeds[deployment->n_seeds++] = value.address;
+    }
+}
+
+/* A deployment's seeds and credentials: a section's own where it has them, else the global ones. */
+static int add_deployment(struct builder *builder, const struct option_section *section)
+{
+    const struct setting *own = section == NULL ? NULL : section->settings;
+    const struct setting *seeds = settings_winner(builder->settings, OPTION_ID_SENTINEL, NULL);
+    struct watch_config *watch = &builder->out->watch;
+    struct secret *password =
+        make_secret(builder, own == NULL ? NULL : &own[OPTION_ID_SENTINEL_PASSWORD_FILE],
+                    OPTION_ID_SENTINEL_PASSWORD_FILE, OPTION_ID_SENTINEL_PASSWORD);
+
+    if (password == NULL) {
+        return -BW_EINVAL;
+    }
+    watch->deployments = mem_resize(watch->deployments, watch->n_deployments + 1, sizeof *watch->deployments);
+    struct watch_deployment *deployment = &watch->deployments[watch->n_deployments++];
+    *deployment = (struct watch_deployment){
+        .username = make_text(builder, own == NULL ? NULL : &own[OPTION_ID_SENTINEL_USERNAME],
+                              OPTION_ID_SENTINEL_USERNAME),
+        .password = password,
+    };
+    if (own != NULL && own[OPTION_ID_SENTINEL].where != NULL) {
+        seeds = &own[OPTION_ID_SENTINEL];
+    }
+    add_seeds(builder, deployment, seeds);
+    if (section != NULL) {
+        add_master(deployment, section->master);
+        if (deployment->n_seeds == 0) {
+            return options_fail(builder->error,
+                                "[master %.100s]: no Sentinel; takes sentinel = host:port, here or for all",
+                                section->master);
+        }
+    }
+    return 0;
+}
+
+static bool has_own_sentinels(const struct option_section *section)
+{
+    return section->settings[OPTION_ID_SENTINEL].where != NULL ||
+           section->settings[OPTION_ID_SENTINEL_USERNAME].where != NULL ||
+           section->settings[OPTION_ID_SENTINEL_PASSWORD_FILE].where != NULL;
+}
+
+static const struct option_section *own_section(const struct settings *settings, const char *master)
+{
+    for (size_t i = 0; i < settings->n_sections; i++) {
+        if (strcmp(settings->sections[i].master, master) == 0 && has_own_sentinels(&settings->sections[i])) {
+            return &settings->sections[i];
+        }
+    }
+    return NULL;
+}
+
+/* Which masters the global Sentinels are asked for: those named for them, or all when none is. */
+static void name_global_masters(struct builder *builder)
+{
+    const struct settings *settings = builder->settings;
+    const struct setting *named = settings_winner(settings, OPTION_ID_MASTER, NULL);
+    struct watch_deployment *global = &builder->out->watch.deployments[0];
+    bool any_named = named != NULL;
+
+    for (size_t i = 0; named != NULL && i < named->n_items; i++) {
+        if (own_section(settings, named->items[i]) == NULL) {
+            add_master(global, named->items[i]);
+        }
+    }
+    for (size_t i = 0; i < settings->n_sections; i++) {
+        const struct option_section *section = &settings->sections[i];
+        if (!has_own_sentinels(section)) {
+            add_master(global, section->master);
+        }
+        /* a section that only has other credentials for the same Sentinels names a master of theirs, too */
+        any_named = any_named || section->settings[OPTION_ID_SENTINEL].where == NULL;
+    }
+    global->all_masters = !any_named && global->n_seeds > 0;
+}
+
+static int build_deployments(struct builder *builder)
+{
+    const struct settings *settings = builder->settings;
+    struct watch_config *watch = &builder->out->watch;
+
+    if (add_deployment(builder, NULL) != 0) {
+        return -BW_EINVAL;
+    }
+    name_global_masters(builder);
+    for (size_t i = 0; i < settings->n_sections; i++) {
+        const struct option_section *section = &settings->sections[i];
+        if ((has_own_sentinels(section) && add_deployment(builder, section) != 0) ||
+            add_override(builder, section) != 0) {
+            return -BW_EINVAL;
+        }
+    }
+    const struct watch_deployment *global = &watch->deployments[0];
+    if (global->n_seeds == 0 && (global->n_masters > 0 || watch->n_deployments == 1)) {
+        return options_fail(builder->error,
+                            "--sentinel: none given; takes host:port of one Sentinel at least, or %s",
+                            "BELLWETHER_SENTINEL, or sentinel = in the file");
+    }
+    return 0;
+}
+
+/* ---- the default master ---- */
+
+static bool is_watched(const struct watch_config *watch, const char *name)
+{
+    for (size_t i = 0; i < watch->n_deployments; i++) {
+        if (watch->deployments[i].all_masters ||
+            has_name(watch->deployments[i].masters, watch->deployments[i].n_masters, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int build_default_master(struct builder *builder)
+{
+    const struct setting *setting = settings_winner(builder->settings, OPTION_ID_DEFAULT_MASTER, NULL);
+    const struct setting *named = settings_winner(builder->settings, OPTION_ID_MASTER, NULL);
+    struct watch_config *watch = &builder->out->watch;
+
+    if (item_of(setting) != NULL) {
+        watch->default_master = mem_strdup(setting->items[0]);
+        if (!is_watched(watch, watch->default_master)) {
+            return options_fail(
+                builder->error,
+                "default-master (%.200s): \"%.200s\" is not watched; takes one of the masters named",
+                setting->where, watch->default_master);
+        }
+    } else if (named != NULL && own_section(builder->settings, named->items[0]) != NULL) {
+        /* the first configured one, which the order of the deployments hides */
+        watch->default_master = mem_strdup(named->items[0]);
+    }
+    return 0;
+}
+
+/* ---- all of it ---- */
+
+static int build_map(struct builder *builder)
+{
+    const struct setting *setting = settings_winner(builder->settings, OPTION_ID_MAP, NULL);
+    char words[512];
+
+    for (size_t i = 0; setting != NULL && i < setting->n_items; i++) {
+        if (address_map_add(&builder->out->watch.map, setting->items[i], words, sizeof words) != 0) {
+            return options_fail(builder->error, "map (%.200s): %s", setting->where, words);
+        }
+    }
+    return 0;
+}
+
+static int build_redis_credentials(struct builder *builder)
+{
+    struct watch_config *watch = &builder->out->watch;
+
+    watch->redis_username = make_text(builder, NULL, OPTION_ID_REDIS_USERNAME);
+    watch->redis_password =
+        make_secret(builder, NULL, OPTION_ID_REDIS_PASSWORD_FILE, OPTION_ID_REDIS_PASSWORD);
+    return watch->redis_password == NULL ? -BW_EINVAL : 0;
+}
+
+static int check_together(const struct builder *builder)
+{
+    const struct watch_config *watch = &builder->out->watch;
+    const char *after = text_of(builder, OPTION_ID_SUSPECT_AFTER);
+    const char *interval = text_of(builder, OPTION_ID_VERIFY_INTERVAL);
+
+    /* each answer would be too old before the next question: the state would flap */
+    if (watch->verify && watch->suspect_after_ms <= watch->verify_interval_ms) {
+        return options_fail(
+            builder->error,
+            "--suspect-after: \"%s\" is not longer than --verify-interval (%s); takes a longer time",
+            after != NULL ? after : option_table[OPTION_ID_SUSPECT_AFTER].fallback,
+            interval != NULL ? interval : option_table[OPTION_ID_VERIFY_INTERVAL].fallback);
+    }
+    return 0;
+}
+
+static void note_unknown_variables(const struct builder *builder)
+{
+    for (size_t i = 0; i < builder->settings->n_unknown_variables; i++) {
+        add_note(builder->out, LOG_LEVEL_DEBUG, "unknown variable ignored", "variable",
+                 builder->settings->unknown_variables[i]);
+    }
+}
+
+int options_build(const struct settings *settings, struct options *out, struct options_error *error)
+{
+    struct options built = {0};
+    struct builder builder = {settings, &built, error};
+
+    if (build_numbers(&builder) != 0 || build_listens(&builder) != 0 || build_map(&builder) != 0 ||
+        build_redis_credentials(&builder) != 0 || build_deployments(&builder) != 0 ||
+        build_default_master(&builder) != 0 || check_together(&builder) != 0) {
+        options_release(&built);
+        return -BW_EINVAL;
+    }
+    note_unknown_variables(&builder);
+    *out = built;
+    return 0;
+}
+
+static void release_watch(struct watch_config *watch)
+{
+    for (size_t i = 0; i < watch->n_deployments; i++) {
+        struct watch_deployment *deployment = &watch->deployments[i];
+        for (size_t k = 0; k < deployment->n_masters; k++) {
+            free(deployment->masters[k]);
+        }
+        free(deployment->masters);
+        free(deployment->seeds);
+        free(deployment->username);
+        secret_free(deployment->password);
+    }
+    for (size_t i = 0; i < watch->n_overrides; i++) {
+        free(watch->overrides[i].master);
+        free(watch->overrides[i].redis_username);
+        secret_free(watch->overrides[i].redis_password);
+    }
+    free(watch->deployments);
+    free(watch->overrides);
+    free(watch->redis_username);
+    secret_free(watch->redis_password);
+    free(watch->default_master);
+    address_map_release(&watch->map);
+}
+
+void options_release(struct options *options)
+{
+    release_watch(&options->watch);
+    for (size_t i = 0; i < options->n_listens; i++) {
+        free(options->listens[i].unix_path);
+    }
+    free(options->listens);
+    for (size_t i = 0; i < options->n_notes; i++) {
+        free(options->notes[i].value);
+    }
+    free(options->notes);
+    *options = (struct options){0};
+}

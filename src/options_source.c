@@ -1,0 +1,259 @@
+/* Settings from flags and from the environment. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/error.h"
+#include "bellwether/base/memory.h"
+#include "options_internal.h"
+
+#define VARIABLE_PREFIX "BELLWETHER_"
+
+static const struct {
+    const char *name;
+    enum option_action action;
+} actions[] = {
+    {"help", ACTION_HELP},
+    {"version", ACTION_VERSION},
+    {"print-config", ACTION_PRINT_CONFIG},
+    {"check-config", ACTION_CHECK_CONFIG},
+    {"man-options", ACTION_MAN_OPTIONS},
+};
+static const char *const action_names[] = {"help", "version", "print-config", "check-config", NULL};
+
+static void add_item(struct setting *setting, const char *text)
+{
+    setting->items = mem_resize(setting->items, setting->n_items + 1, sizeof *setting->items);
+    setting->items[setting->n_items++] = mem_strdup(text);
+}
+
+static void drop_items(struct setting *setting)
+{
+    for (size_t i = 0; i < setting->n_items; i++) {
+        free(setting->items[i]);
+    }
+    free(setting->items);
+    setting->items = NULL;
+    setting->n_items = 0;
+}
+
+void setting_release(struct setting *setting)
+{
+    drop_items(setting);
+    free(setting->where);
+    *setting = (struct setting){0};
+}
+
+/* In a list of listeners `,scope=` and `,mode=` belong to the one before them. */
+static bool continues(const struct option_entry *entry, const char *word)
+{
+    return entry->type == OPTION_LISTEN &&
+           (strncmp(word, "scope=", 6) == 0 || strncmp(word, "mode=", 5) == 0);
+}
+
+static void split_list(struct setting *setting, const struct option_entry *entry, const char *text,
+                       bool blanks)
+{
+    char *copy = mem_strdup(text);
+    char *rest = copy;
+    size_t first = setting->n_items;
+
+    for (char *word; (word = strsep(&rest, blanks ? ", \t" : ",")) != NULL;) {
+        if (*word == '\0') {
+            continue; /* `a, b`, or a comma at the end */
+        }
+        if (continues(entry, word) && setting->n_items > first) {
+            char **last = &setting->items[setting->n_items - 1];
+            size_t size = strlen(*last) + strlen(word) + 2;
+            *last = mem_resize(*last, size, 1);
+            size_t used = strlen(*last);
+            (void)snprintf(*last + used, size - used, ",%s", word);
+        } else {
+            add_item(setting, word);
+        }
+    }
+    free(copy);
+}
+
+int setting_add(struct setting *setting, const struct option_entry *entry, const char *text, bool blanks,
+                const char *where, struct options_error *error)
+{
+    char words[OPTIONS_ERROR_SIZE - 300];
+    bool is_list = (entry->properties & OPTION_LIST) != 0;
+
+    if (!is_list) {
+        drop_items(setting);
+    }
+    size_t first = setting->n_items;
+    if (is_list) {
+        split_list(setting, entry, text, blanks);
+    } else if (*text != '\0' || (entry->type != OPTION_TEXT && entry->type != OPTION_FILE)) {
+        add_item(setting, text); /* an empty user or file means none */
+    }
+    if (is_list && setting->n_items == first) {
+        add_item(setting, text); /* refused below, with its own words */
+    }
+    free(setting->where);
+    setting->where = mem_strdup(where);
+    for (size_t i = first; i < setting->n_items; i++) {
+        if (option_read_value(entry, setting->items[i], NULL, words, sizeof words) != 0) {
+            if (strncmp(where, "--", 2) == 0) {
+                return options_fail(error, "%s: %s", where, words);
+            }
+            return options_fail(error, "%s (%.200s): %s", entry->name, where, words);
+        }
+    }
+    return 0;
+}
+
+static int unknown_flag(const char *name, struct options_error *error)
+{
+    const char *guess = option_guess(name, action_names);
+
+    if (guess != NULL) {
+        return options_fail(error, "--%.100s: unknown option; did you mean --%s?", name, guess);
+    }
+    return options_fail(error, "--%.100s: unknown option; --help lists them all", name);
+}
+
+static bool take_action(struct settings *settings, const char *name)
+{
+    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
+        if (strcmp(actions[i].name, name) == 0) {
+            /* of several the first counts, but for --help: who asks for it wants nothing else */
+            if (settings->action == ACTION_RUN || actions[i].action == ACTION_HELP) {
+                settings->action = actions[i].action;
+            }
+            return true;
+        }
+    }
+    return false;
+}
+
+/* `--name`, `--name value` or `--name=value`; `*at` moves over what was used. */
+static int read_flag(struct settings *settings, char **argv, int argc, int *at, struct options_error *error)
+{
+    const char *name = argv[*at] + 2;
+    const char *equals = strchr(name, '=');
+    int id = option_find(name, equals == NULL ? strlen(name) : (size_t)(equals - name));
+    char where[64];
+    char takes[256];
+
+    if (id < 0) {
+        char *bare = mem_strdup(name);
+        bare[strcspn(bare, "=")] = '\0'; /* the value may be a secret: it is not repeated */
+        int result = equals == NULL && take_action(settings, bare) ? 0 : unknown_flag(bare, error);
+        free(bare);
+        return result;
+    }
+    const struct option_entry *entry = &option_table[id];
+    const char *value = equals == NULL ? NULL : equals + 1;
+    if ((entry->properties & OPTION_ENVIRONMENT_ONLY) != 0) {
+        return options_fail(error, "--%s: a secret is never a flag; use --%s-file or the variable %s",
+                            entry->name, entry->name, option_variable(entry, where));
+    }
+    if (value == NULL && (entry->properties & OPTION_BARE) != 0) {
+        value = "on";
+    } else if (value == NULL) {
+        if (*at + 1 >= argc || strncmp(argv[*at + 1], "--", 2) == 0) {
+            return options_fail(error, "--%s: a value is missing; takes %s", entry->name,
+                                option_takes(entry, takes));
+        }
+        value = argv[++*at];
+    }
+    (void)snprintf(where, sizeof where, "--%s", entry->name);
+    return setting_add(&settings->by_source[SOURCE_FLAG][id], entry, value, false, where, error);
+}
+
+int settings_from_flags(struct settings *settings, int argc, char **argv, struct options_error *error)
+{
+    for (int i = 1; i < argc; i++) {
+        if (strcmp(argv[i], "-h") == 0) {
+            settings->action = ACTION_HELP;
+        } else if (strncmp(argv[i], "--", 2) != 0 || argv[i][2] == '\0') {
+            return options_fail(
+                error, "\"%.100s\" is not expected; options start with --, and --help lists them", argv[i]);
+        } else if (read_flag(settings, argv, argc, &i, error) != 0) {
+            return -BW_EINVAL;
+        }
+    }
+    return 0;
+}
+
+static int id_of_variable(const char *variable, size_t length)
+{
+    char name[64];
+
+    for (int id = 0; id < OPTION_COUNT; id++) {
+        option_variable(&option_table[id], name);
+        if (strlen(name) == length && memcmp(name, variable, length) == 0) {
+            return id;
+        }
+    }
+    return -1;
+}
+
+int settings_from_environment(struct settings *settings, char **environment, struct options_error *error)
+{
+    for (char **at = environment; *at != NULL; at++) {
+        const char *equals = strchr(*at, '=');
+        if (equals == NULL || strncmp(*at, VARIABLE_PREFIX, sizeof VARIABLE_PREFIX - 1) != 0) {
+            continue;
+        }
+        size_t length = (size_t)(equals - *at);
+        int id = id_of_variable(*at, length);
+        char *name = mem_strdup(*at);
+        name[length] = '\0';
+        int failed = 0;
+        if (id < 0) {
+            settings->unknown_variables =
+                mem_resize(settings->unknown_variables, settings->n_unknown_variables + 1,
+                           sizeof *settings->unknown_variables);
+            settings->unknown_variables[settings->n_unknown_variables++] = mem_strdup(name);
+        } else if (equals[1] != '\0') { /* an empty variable is as good as none: compose files make such */
+            failed = setting_add(&settings->by_source[SOURCE_ENVIRONMENT][id], &option_table[id], equals + 1,
+                                 true, name, error);
+        }
+        free(name);
+        if (failed != 0) {
+            return failed;
+        }
+    }
+    return 0;
+}
+
+const struct setting *settings_winner(const struct settings *settings, int id, enum option_source *source)
+{
+    for (int from = SOURCE_FLAG; from > SOURCE_DEFAULT; from--) {
+        if (settings->by_source[from][id].where != NULL) {
+            if (source != NULL) {
+                *source = (enum option_source)from;
+            }
+            return &settings->by_source[from][id];
+        }
+    }
+    if (source != NULL) {
+        *source = SOURCE_DEFAULT;
+    }
+    return NULL;
+}
+
+void settings_release(struct settings *settings)
+{
+    for (int id = 0; id < OPTION_COUNT; id++) {
+        for (int source = 0; source < SOURCE_COUNT; source++) {
+            setting_release(&settings->by_source[source][id]);
+        }
+        for (size_t i = 0; i < settings->n_sections; i++) {
+            setting_release(&settings->sections[i].settings[id]);
+        }
+    }
+    for (size_t i = 0; i < settings->n_sections; i++) {
+        free(settings->sections[i].master);
+    }
+    free(settings->sections);
+    for (size_t i = 0; i < settings->n_unknown_variables; i++) {
+        free(settings->unknown_variables[i]);
+    }
+    free(settings->unknown_variables);
+    *settings = (struct settings){0};
+}

@@ -1,0 +1,94 @@
+/*
+ * All options, one entry each: flags, environment, file, --help, the man page's list, --print-config and the
+ * checks come from here. To add one: add the entry; if its value goes into a field of struct options as it
+ * is (numbers, durations, sizes, switches, choices), that is all.
+ *
+ * X(id, name, type, properties, field, default, min, max, choices, value's name, group, prose)
+ *
+ * No option is ever called `port` or `service-...`: Kubernetes injects BELLWETHER_PORT and BELLWETHER_SERVICE_HOST
+ * for a Service that has this program's name.
+ */
+#ifndef BELLWETHER_OPTIONS_TABLE_H
+#define BELLWETHER_OPTIONS_TABLE_H
+
+#define SECOND_MS INT64_C(1000)
+#define MINUTE_MS (60 * SECOND_MS)
+#define HOUR_MS (60 * MINUTE_MS)
+#define KIB INT64_C(1024)
+#define GIB (KIB * KIB * KIB)
+
+/* clang-format off */
+#define OPTIONS(X) \
+X(SENTINEL, "sentinel", SEED, LIST | PER_MASTER, NOWHERE, NULL, 0, 0, NULL, "HOST:PORT", FINDING, \
+  "A Sentinel to ask first; the others are learned from it. The only option that is needed. " \
+  "IPv6 as [v6]:port; without a port 26379.") \
+X(MASTER, "master", NAME, LIST, NOWHERE, NULL, 0, 0, NULL, "NAME", FINDING, \
+  "A master to watch, by the name that the Sentinels give it. None: every one that they know.") \
+X(DEFAULT_MASTER, "default-master", NAME, 0, NOWHERE, NULL, 0, 0, NULL, "NAME", FINDING, \
+  "The one that /master speaks of. Else the first that is configured, or the only one known.") \
+X(MAP, "map", MAP, LIST, NOWHERE, NULL, 0, 0, NULL, "FROM=TO", FINDING, \
+  "Where NAT changes addresses: host:port=host:port, or host=host for every port. " \
+  "Applied to what is compared, published and dialled, Sentinels included.") \
+X(POLL_INTERVAL, "poll-interval", DURATION, 0, AT(watch.poll_interval_ms), "1s", 10, HOUR_MS, NULL, "TIME", FINDING, \
+  "How often each Sentinel is asked when all is calm.") \
+X(SENTINEL_TIMEOUT, "sentinel-timeout", DURATION, 0, AT(watch.sentinel_timeout_ms), "500ms", 10, 10 * MINUTE_MS, NULL, "TIME", FINDING, \
+  "How long a Sentinel may take to answer or to be connected to.") \
+X(VERIFY, "verify", SWITCH, 0, AT(watch.verify), "on", 0, 0, NULL, "on|off", VERIFYING, \
+  "Ask the node itself for its role before and while it is published.") \
+X(VERIFY_INTERVAL, "verify-interval", DURATION, 0, AT(watch.verify_interval_ms), "1s", 10, HOUR_MS, NULL, "TIME", VERIFYING, \
+  "How often the published master is asked for its role.") \
+X(VERIFY_TIMEOUT, "verify-timeout", DURATION, 0, AT(watch.verify_timeout_ms), "500ms", 10, 10 * MINUTE_MS, NULL, "TIME", VERIFYING, \
+  "How long it may take to answer.") \
+X(SUSPECT_AFTER, "suspect-after", DURATION, 0, AT(watch.suspect_after_ms), "1500ms", 10, HOUR_MS, NULL, "TIME", VERIFYING, \
+  "How long after its last good answer a silent master is still served. Longer than verify-interval.") \
+X(SENTINEL_USERNAME, "sentinel-username", TEXT, PER_MASTER, NOWHERE, NULL, 0, 0, NULL, "USER", CREDENTIALS, \
+  "ACL user on the Sentinels.") \
+X(SENTINEL_PASSWORD_FILE, "sentinel-password-file", FILE, PER_MASTER, NOWHERE, NULL, 0, 0, NULL, "FILE", CREDENTIALS, \
+  "File with the password for the Sentinels; one newline at its end is no part of it.") \
+X(SENTINEL_PASSWORD, "sentinel-password", SECRET, ENVIRONMENT_ONLY, NOWHERE, NULL, 0, 0, NULL, "PASSWORD", CREDENTIALS, \
+  "The password for the Sentinels itself.") \
+X(REDIS_USERNAME, "redis-username", TEXT, PER_MASTER, NOWHERE, NULL, 0, 0, NULL, "USER", CREDENTIALS, \
+  "ACL user on masters and replicas.") \
+X(REDIS_PASSWORD_FILE, "redis-password-file", FILE, PER_MASTER, NOWHERE, NULL, 0, 0, NULL, "FILE", CREDENTIALS, \
+  "File with the password for masters and replicas.") \
+X(REDIS_PASSWORD, "redis-password", SECRET, ENVIRONMENT_ONLY, NOWHERE, NULL, 0, 0, NULL, "PASSWORD", CREDENTIALS, \
+  "The password for masters and replicas itself.") \
+X(LISTEN, "listen", LISTEN, LIST, NOWHERE, "127.0.0.1:8380", 0, 0, NULL, "ADDRESS", SERVING, \
+  "Where to serve HTTP: HOST:PORT or unix:PATH, then perhaps ,scope=all|discovery|probe (default all) and for a " \
+  "socket ,mode=0660.") \
+X(WORKERS, "workers", INTEGER, 0, AT(workers), "1", 1, 64, NULL, "N", SERVING, \
+  "Threads that answer HTTP.") \
+X(READY_WHEN, "ready-when", CHOICE, 0, AT(ready_when), "resolved", 0, 0, "resolved|default|any|all", "WHEN", SERVING, \
+  "What /readyz asks for: every master resolved once, or besides that the default one, any or all of them in service.") \
+X(MAX_CONNECTIONS, "max-connections", INTEGER, 0, AT(max_connections), "2000", 1, 1000000, NULL, "N", SERVING, \
+  "Callers' connections at once, over all workers; one more gets 503.") \
+X(MAX_BODY, "max-body", SIZE, 0, AT(max_body_bytes), "1MiB", 0, GIB, NULL, "SIZE", SERVING, \
+  "The largest request body that is taken.") \
+X(IDLE_TIMEOUT, "idle-timeout", DURATION, 0, AT(idle_timeout_ms), "60s", SECOND_MS, 24 * HOUR_MS, NULL, "TIME", SERVING, \
+  "After how long a silent connection is closed.") \
+X(SHUTDOWN_DELAY, "shutdown-delay", DURATION, 0, AT(shutdown_delay_ms), "0s", 0, HOUR_MS, NULL, "TIME", SERVING, \
+  "How long serving goes on after SIGTERM, with /readyz at 503.") \
+X(LOG_LEVEL, "log-level", CHOICE, 0, AT(log_level), "info", 0, 0, "debug|info|warn|error", "LEVEL", LOGGING, \
+  "The least important lines that are written to standard error.") \
+X(LOG_FORMAT, "log-format", CHOICE, 0, AT(log_format), "logfmt", 0, 0, "logfmt|json", "FORMAT", LOGGING, \
+  "How log lines look.") \
+X(ONCE, "once", SWITCH, BARE, AT(once), "off", 0, 0, NULL, "on|off", ONCE, \
+  "Print the master and exit: 0, or 3 with the reason when there is none in time. Serves nothing.") \
+X(WAIT, "wait", DURATION, 0, AT(wait_ms), "0s", 0, 24 * HOUR_MS, NULL, "TIME", ONCE, \
+  "With --once: how long to wait for a master, beyond what the time-outs allow anyway.") \
+X(FORMAT, "format", CHOICE, 0, AT(format), "json", 0, 0, "json|text|url", "FORMAT", ONCE, \
+  "With --once: the object of /master, host:port, or redis://host:port.") \
+X(CONFIG, "config", FILE, NOT_IN_FILE, NOWHERE, NULL, 0, 0, NULL, "FILE", CONFIGURING, \
+  "An INI file: `name = value` lines, sections [bellwether] and [master NAME].")
+
+#define OPTION_GROUPS(X) \
+X(FINDING, "Finding the master") \
+X(VERIFYING, "Verifying it") \
+X(CREDENTIALS, "Credentials (all but the two passwords also per master)") \
+X(SERVING, "Serving") \
+X(LOGGING, "Logging") \
+X(ONCE, "Asking once") \
+X(CONFIGURING, "Configuring")
+/* clang-format on */
+
+#endif

@@ -1,0 +1,198 @@
+/* One value in text, checked and read as its option's type wants it. Pure. */
+#include <ctype.h>
+#include <stdarg.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/un.h>
+
+#include "bellwether/base/error.h"
+#include "bellwether/base/memory.h"
+#include "bellwether/base/units.h"
+#include "options_internal.h"
+
+#define SOCKET_MODE_DEFAULT 0660
+
+int options_fail(struct options_error *error, const char *format, ...)
+{
+    va_list arguments;
+
+    if (error->text[0] != '\0') {
+        return -BW_EINVAL;
+    }
+    va_start(arguments, format);
+    (void)vsnprintf(error->text, sizeof error->text, format, arguments);
+    va_end(arguments);
+    for (char *p = error->text; *p != '\0'; p++) { /* one line, whatever was in the value */
+        if (iscntrl((unsigned char)*p)) {
+            *p = '?';
+        }
+    }
+    return -BW_EINVAL;
+}
+
+/* The place of `text` in "a|b|c", or -1. */
+static int64_t choice_place(const char *choices, const char *text)
+{
+    size_t length = strlen(text);
+    int64_t place = 0;
+
+    for (const char *p = choices; p != NULL; place++) {
+        const char *bar = strchr(p, '|');
+        size_t here = bar == NULL ? strlen(p) : (size_t)(bar - p);
+        if (here == length && memcmp(p, text, length) == 0) {
+            return place;
+        }
+        p = bar == NULL ? NULL : bar + 1;
+    }
+    return -1;
+}
+
+static bool has_control(const char *text)
+{
+    for (const char *p = text; *p != '\0'; p++) {
+        if (iscntrl((unsigned char)*p)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_master_name(const char *text)
+{
+    size_t length = strlen(text);
+
+    return length > 0 && length < OPTIONS_MASTER_NAME_SIZE && !has_control(text) && strchr(text, ' ') == NULL;
+}
+
+/* Everything that is stored as a number. */
+static int read_number(const struct option_entry *entry, const char *text, int64_t *out)
+{
+    int64_t number = 0;
+    int failed = 0;
+
+    switch (entry->type) {
+    case OPTION_INTEGER: failed = integer_parse(text, entry->min, entry->max, &number); break;
+    case OPTION_DURATION: failed = duration_parse(text, &number); break;
+    case OPTION_SIZE: failed = bytes_parse(text, &number); break;
+    case OPTION_SWITCH:
+        number = choice_place("off|on", text);
+        failed = number < 0 ? -BW_EINVAL : 0;
+        break;
+    default:
+        number = choice_place(entry->choices, text);
+        failed = number < 0 ? -BW_EINVAL : 0;
+        break;
+    }
+    if (failed == 0 && entry->max != 0 && (number < entry->min || number > entry->max)) {
+        failed = -BW_ERANGE;
+    }
+    if (failed == 0) {
+        *out = number;
+    }
+    return failed;
+}
+
+/* One of the `,key=value` that follow where to listen. */
+static int read_listen_word(const char *word, struct http_listen *out, bool *has_mode)
+{
+    if (strncmp(word, "scope=", 6) == 0) {
+        int64_t place = choice_place("all|discovery|probe", word + 6);
+        if (place < 0) {
+            return -BW_EINVAL;
+        }
+        out->scope = (enum http_scope)place;
+        return 0;
+    }
+    if (strncmp(word, "mode=", 5) == 0) {
+        size_t length = strspn(word + 5, "01234567");
+        if (length < 3 || length > 4 || word[5 + length] != '\0' || (length == 4 && word[5] != '0')) {
+            return -BW_EINVAL;
+        }
+        out->mode = (unsigned)strtoul(word + 5, NULL, 8);
+        *has_mode = true;
+        return 0;
+    }
+    return -BW_EINVAL;
+}
+
+/* Port 0 asks the kernel for any free one: not an address that can be dialled, so address_parse() refuses it. */
+static int read_listen_address(char *text, struct address *out)
+{
+    size_t length = strlen(text);
+    char words[8];
+
+    if (length > 2 && strcmp(text + length - 2, ":0") == 0) {
+        text[length - 1] = '1';
+        int failed = address_parse(text, 0, out, words, sizeof words);
+        out->port = 0;
+        return failed;
+    }
+    return address_parse(text, 0, out, words, sizeof words);
+}
+
+static int read_listen(const char *text, struct http_listen *out)
+{
+    struct http_listen listen = {.mode = SOCKET_MODE_DEFAULT};
+    char *copy = mem_strdup(text);
+    char *rest = copy;
+    char *place = strsep(&rest, ",");
+    const char *path = strncmp(place, "unix:", 5) == 0 ? place + 5 : NULL;
+    bool has_mode = false;
+    int failed = 0;
+
+    while (failed == 0 && rest != NULL) {
+        failed = read_listen_word(strsep(&rest, ","), &listen, &has_mode);
+    }
+    if (failed == 0 && path != NULL) {
+        failed = *path == '\0' || strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path ? -BW_EINVAL : 0;
+        listen.unix_path = failed == 0 ? mem_strdup(path) : NULL;
+    } else if (failed == 0) {
+        failed = has_mode ? -BW_EINVAL : read_listen_address(place, &listen.address);
+    }
+    free(copy);
+    if (failed == 0) {
+        *out = listen;
+    }
+    return failed;
+}
+
+static int read_typed(const struct option_entry *entry, const char *text, struct option_value *out)
+{
+    struct address_map map = {0};
+    char words[8];
+    int failed;
+
+    switch (entry->type) {
+    case OPTION_SEED:
+        return address_parse(text, OPTIONS_DEFAULT_SENTINEL_PORT, &out->address, words, sizeof words);
+    case OPTION_NAME: return is_master_name(text) ? 0 : -BW_EINVAL;
+    case OPTION_MAP:
+        failed = address_map_add(&map, text, words, sizeof words);
+        address_map_release(&map);
+        return failed;
+    case OPTION_LISTEN: return read_listen(text, &out->listen);
+    case OPTION_TEXT:
+    case OPTION_FILE:
+    case OPTION_SECRET: return has_control(text) && entry->type != OPTION_SECRET ? -BW_EINVAL : 0;
+    default: return read_number(entry, text, &out->number);
+    }
+}
+
+int option_read_value(const struct option_entry *entry, const char *text, struct option_value *out,
+                      char *error, size_t error_size)
+{
+    struct option_value value = {0};
+    char takes[256];
+
+    if (read_typed(entry, text, &value) != 0) {
+        (void)snprintf(error, error_size, "\"%.300s\" is not valid; takes %s", text,
+                       option_takes(entry, takes));
+        return -BW_EINVAL;
+    }
+    if (out != NULL) {
+        *out = value;
+    } else {
+        free(value.listen.unix_path);
+    }
+    return 0;
+}

@@ -1,0 +1,208 @@
+/*
+ * The life of a connection: made, opened, ended by itself or closed, freed; and the public functions.
+ * Dialling is in conn_dial.c, bytes and replies in conn_stream.c.
+ *
+ * hiredis serves as parser, formatter and buffer (redisContext in non-blocking mode); its asynchronous
+ * layer is left out on purpose: once subscribed it trusts the peer (a push of one element is read out of
+ * bounds, an acknowledgement nobody asked for dereferences NULL) and it drops unexpected replies silently.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/memory.h"
+#include "conn_internal.h"
+
+static void on_timer(void *data)
+{
+    struct redis_conn *conn = data;
+
+    conn_enter(conn);
+    conn->timer_ms = 0;
+    switch (conn->state) {
+    case CONN_CLOSED: break;
+    case CONN_LOOKUP:
+    case CONN_CONNECT:
+    case CONN_HELLO: conn_dial_timer(conn); break;
+    case CONN_READY: conn_stream_timer(conn); break;
+    }
+    conn_leave(conn);
+}
+
+struct redis_conn *redis_conn_new(struct loop *loop, const struct redis_conn_hooks *hooks, void *data)
+{
+    struct redis_conn *conn = mem_new(1, sizeof *conn);
+
+    conn->loop = loop;
+    conn->hooks = *hooks;
+    conn->data = data;
+    conn->fd = -1;
+    conn->timer = loop_timer_new(loop, on_timer, conn);
+    return conn;
+}
+
+void conn_enter(struct redis_conn *conn)
+{
+    conn->depth++;
+}
+
+void conn_leave(struct redis_conn *conn)
+{
+    if (--conn->depth > 0 || !conn->dead)
+        return;
+    free(conn->commands);
+    free(conn->found);
+    free(conn);
+}
+
+void conn_arm(struct redis_conn *conn, int64_t at_ms)
+{
+    conn->timer_ms = at_ms;
+    loop_timer_start(conn->timer, at_ms - clock_boot_ms());
+}
+
+void conn_disarm(struct redis_conn *conn)
+{
+    conn->timer_ms = 0;
+    if (conn->timer != NULL)
+        loop_timer_stop(conn->timer);
+}
+
+const char *conn_say(struct redis_conn *conn, const char *format, ...)
+{
+    char text[CONN_WORDS_SIZE]; /* arguments may point into conn->words */
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    for (char *c = text; *c != '\0'; c++) {
+        if ((unsigned char)*c < ' ' || *c == 0x7f)
+            *c = '?';
+    }
+    memcpy(conn->words, text, sizeof conn->words);
+    return conn->words;
+}
+
+/* Everything but the commands in flight. */
+static void shut(struct redis_conn *conn)
+{
+    conn->session++;
+    conn->state = CONN_CLOSED;
+    conn_disarm(conn);
+    conn_dial_stop(conn);
+    conn_stream_stop(conn);
+}
+
+void conn_end(struct redis_conn *conn, enum redis_fail why, const char *words)
+{
+    uint64_t session;
+
+    if (words != conn->words)
+        conn_say(conn, "%s", words);
+    shut(conn);
+    session = conn->session;
+    conn_enter(conn);
+    conn_stream_abandon(conn, why);
+    /* An owner who closed, freed or opened it again from a command's callback needs no news of this end. */
+    if (conn->session == session && !conn->dead && conn->hooks.closed != NULL)
+        conn->hooks.closed(conn->data, why, conn->words);
+    conn_leave(conn);
+}
+
+/* The wire form is made here so that neither name nor password must live longer than this call. */
+static void make_hello(struct redis_conn *conn, const char *username, const char *password)
+{
+    const char *argv[5] = {"HELLO", "3", "AUTH", username != NULL ? username : "default", password};
+    long long length = redisFormatCommandArgv(&conn->hello, password != NULL ? 5 : 2, argv, NULL);
+
+    if (length < 0)
+        abort(); /* out of memory, as in mem_new() */
+    conn->hello_len = (size_t)length;
+}
+
+void redis_conn_open(struct redis_conn *conn, const struct address *target, const char *username,
+                     const char *password, int64_t timeout_ms)
+{
+    if (conn->dead || conn->state != CONN_CLOSED)
+        return;
+    conn->session++;
+    conn->target = *target;
+    conn->peer = (struct address){0};
+    conn->open_deadline_ms = clock_boot_ms() + timeout_ms;
+    make_hello(conn, username, password);
+    conn_dial_start(conn);
+}
+
+bool redis_conn_is_ready(const struct redis_conn *conn)
+{
+    return conn->state == CONN_READY;
+}
+
+const struct address *redis_conn_peer(const struct redis_conn *conn)
+{
+    return &conn->peer;
+}
+
+void redis_conn_command(struct redis_conn *conn, redis_reply_fn *done, void *data, int64_t timeout_ms,
+                        int argc, const char **argv, const size_t *argv_len)
+{
+    struct conn_command command = {.done = done, .data = data};
+
+    if (conn->state != CONN_READY) {
+        if (done != NULL)
+            done(data, NULL, REDIS_FAIL_CLOSED);
+        return;
+    }
+    if (timeout_ms > 0)
+        command.deadline_ms = clock_boot_ms() + timeout_ms;
+    conn_stream_send(conn, &command, argc, argv, argv_len);
+}
+
+void redis_conn_subscribe(struct redis_conn *conn)
+{
+    const struct conn_command command = {.subscribe = true};
+    const char *argv[] = {"PSUBSCRIBE", "*"};
+
+    if (conn->state != CONN_READY)
+        return;
+    conn->subscribed = true;
+    conn_stream_send(conn, &command, 2, argv, NULL);
+}
+
+void redis_conn_close(struct redis_conn *conn)
+{
+    shut(conn);
+    conn_enter(conn);
+    conn_stream_abandon(conn, REDIS_FAIL_CLOSED);
+    conn_leave(conn);
+}
+
+void redis_conn_free(struct redis_conn *conn)
+{
+    if (conn == NULL || conn->dead)
+        return;
+    conn_enter(conn);
+    conn->dead = true;
+    shut(conn);
+    loop_timer_free(conn->timer);
+    conn->timer = NULL;
+    conn_stream_abandon(conn, REDIS_FAIL_CLOSED);
+    conn_leave(conn);
+}
+
+const char *redis_fail_text(enum redis_fail why)
+{
+    switch (why) {
+    case REDIS_FAIL_NONE: return "no failure";
+    case REDIS_FAIL_RESOLVE: return "name does not resolve";
+    case REDIS_FAIL_REFUSED: return "refused";
+    case REDIS_FAIL_UNREACHABLE: return "unreachable";
+    case REDIS_FAIL_TIMEOUT: return "timed out";
+    case REDIS_FAIL_CLOSED: return "closed";
+    case REDIS_FAIL_PROTOCOL: return "protocol error";
+    case REDIS_FAIL_DENIED: return "denied";
+    }
+    return "unknown";
+}

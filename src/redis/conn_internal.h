@@ -1,0 +1,112 @@
+/*
+ * What the three files of a connection share: conn.c (its life and the public functions),
+ * conn_dial.c (look-up, addresses, connect), conn_stream.c (bytes out and in, replies, deadlines).
+ * Nobody else includes this.
+ *
+ * Two rules keep callbacks safe. Whoever comes from the loop stands between conn_enter() and
+ * conn_leave(), so that the memory outlives a redis_conn_free() in a callback. And whoever called a
+ * hook compares `session` before touching anything again: closing, and each new attempt, changes it.
+ */
+#ifndef BELLWETHER_REDIS_CONN_INTERNAL_H
+#define BELLWETHER_REDIS_CONN_INTERNAL_H
+
+#include <stdarg.h>
+
+#include "bellwether/redis/conn.h"
+
+#define CONN_WORDS_SIZE 192
+
+enum conn_state {
+    CONN_CLOSED,
+    CONN_LOOKUP,  /* waiting for the resolver */
+    CONN_CONNECT, /* waiting for TCP, or (nothing left to try) for the turn in which that may be told */
+    CONN_HELLO,   /* waiting for HELLO's reply */
+    CONN_READY,
+};
+
+struct conn_command {
+    redis_reply_fn *done;
+    void *data;
+    int64_t deadline_ms; /* boot clock; 0: none */
+    bool subscribe;      /* ours: PSUBSCRIBE, acknowledged by a push */
+};
+
+struct redis_conn {
+    struct loop *loop;
+    struct redis_conn_hooks hooks;
+    void *data;
+    enum conn_state state;
+    uint64_t session;
+    unsigned depth;
+    bool dead;
+
+    /* Dialling. `trying` borrows `found` or points at `target`. */
+    struct address target;
+    struct address peer;
+    struct address *found; /* the last good look-up, of found_for */
+    size_t n_found;
+    struct address found_for;
+    struct loop_lookup *lookup;
+    const struct address *trying;
+    size_t n_trying, i_trying;
+    int64_t open_deadline_ms;
+    bool exhausted; /* every address failed; the timer tells it */
+    enum redis_fail worst;
+    char worst_words[CONN_WORDS_SIZE];
+    char *hello; /* the command in wire form, holds the password: wiped before it is freed */
+    size_t hello_len;
+
+    /* The stream. Either `fd` (connecting) or `context` owns the socket. */
+    int fd;
+    struct loop_poll *poll;
+    int wanted;
+    struct redisContext *context;
+    size_t reply_bytes; /* received of the reply that is not complete yet */
+    bool swollen;       /* the reader's buffer grew for a long reply */
+    bool resp3;
+    bool subscribed;
+
+    /* Commands in flight, a ring. */
+    struct conn_command *commands;
+    size_t n_commands, first_command, room;
+
+    struct loop_timer *timer; /* of the attempt, then of the commands */
+    int64_t timer_ms;         /* what it is armed for; 0: not armed */
+    char words[CONN_WORDS_SIZE];
+};
+
+/* conn.c */
+void conn_enter(struct redis_conn *conn);
+void conn_leave(struct redis_conn *conn);
+/** End by itself: complete the commands, then `closed`. @param words borrowed, may be conn->words. */
+void conn_end(struct redis_conn *conn, enum redis_fail why, const char *words);
+/** Write to conn->words, control characters replaced. @return conn->words. */
+const char *conn_say(struct redis_conn *conn, const char *format, ...) __attribute__((format(printf, 2, 3)));
+void conn_arm(struct redis_conn *conn, int64_t at_ms);
+void conn_disarm(struct redis_conn *conn);
+
+/* conn_dial.c */
+void conn_dial_start(struct redis_conn *conn);
+void conn_dial_stop(struct redis_conn *conn);
+/** This address is no good; try the next one, else the connection ends. */
+void conn_dial_failed(struct redis_conn *conn, enum redis_fail why, const char *words);
+void conn_dial_ready(struct redis_conn *conn);
+void conn_dial_timer(struct redis_conn *conn);
+
+/* conn_stream.c */
+/** Take the connected socket in conn->fd and say HELLO. */
+void conn_stream_start(struct redis_conn *conn);
+/** Close the socket, connecting or connected. Commands stay. */
+void conn_stream_stop(struct redis_conn *conn);
+void conn_stream_ready(struct redis_conn *conn, int events);
+void conn_stream_want(struct redis_conn *conn, int events);
+/** Read what is there without waiting. */
+void conn_stream_drain(struct redis_conn *conn);
+void conn_stream_timer(struct redis_conn *conn);
+/** Complete what is in flight with NULL. */
+void conn_stream_abandon(struct redis_conn *conn, enum redis_fail why);
+/** Write a command to the buffer and queue who waits for it. */
+void conn_stream_send(struct redis_conn *conn, const struct conn_command *command, int argc,
+                      const char **argv, const size_t *argv_len);
+
+#endif

@@ -1,0 +1,345 @@
+/*
+ * Asking a Sentinel: questions, when they are put, what is made of the replies.
+ *
+ * One pacing timer visits the seats in turn. A visit asks GET-MASTER-ADDR-BY-NAME and MASTER in one write
+ * (one alone lies while a failover runs) and, where they are due, SENTINELS, REPLICAS and CKQUORUM. The gap
+ * between visits is poll-interval / seats, never less than what keeps commands under the ceiling, so with
+ * many masters the interval stretches.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/error.h"
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+#include "link_internal.h"
+
+/* One question on its way: what the callback needs, freed with it. */
+struct question {
+    struct sentinel_seat *seat; /* NULL: about the Sentinel itself */
+    struct sentinel_link *link;
+    unsigned generation;
+};
+
+/* --- asking --- */
+
+struct question *link_question_new(struct sentinel_link *link, struct sentinel_seat *seat)
+{
+    struct question *question = mem_new(1, sizeof *question);
+    question->link = link;
+    question->seat = seat;
+    question->generation = link->generation;
+    if (seat != NULL) {
+        seat->in_flight++;
+    }
+    return question;
+}
+
+/*
+ * Every reply callback begins here: takes the question apart.
+ * @return the link when the reply is to be looked at; NULL when it was lost, is stale, or its seat is gone.
+ */
+struct sentinel_link *link_question_open(struct question *question, const redisReply *reply,
+                                         struct sentinel_seat **seat)
+{
+    struct sentinel_link *link = question->link;
+    struct sentinel_seat *asked = question->seat;
+    bool live = reply != NULL && !link->freed && question->generation == link->generation;
+    free(question);
+    if (asked != NULL) {
+        asked->in_flight--;
+        if (asked->link == NULL) {
+            link_release_seat(asked);
+            live = false;
+        }
+    }
+    *seat = asked;
+    return live ? link : NULL;
+}
+
+void link_send(struct sentinel_link *link, redis_reply_fn *done, struct question *question, int argc,
+               const char **argv)
+{
+    redis_conn_command(link->ask, done, question, link->config.timeout_ms, argc, argv, NULL);
+}
+
+static void send_seat(struct sentinel_link *link, struct sentinel_seat *seat, const char *what,
+                      redis_reply_fn *done)
+{
+    const char *argv[] = {"SENTINEL", what, seat->name};
+    link_send(link, done, link_question_new(link, seat), 3, argv);
+}
+
+static int error_of(const redisReply *reply)
+{
+    switch (sentinel_error_kind(reply)) {
+    case SENTINEL_ERROR_NO_SUCH_MASTER: return -BW_ENOENT;
+    case SENTINEL_ERROR_NOPERM: return -BW_EDENIED;
+    default: return -BW_EPROTO;
+    }
+}
+
+static void keep_words(struct sentinel_seat *seat, const redisReply *reply)
+{
+    if (reply->type == REDIS_REPLY_ERROR)
+        snprintf(seat->words, sizeof seat->words, "%.*s", (int)(reply->len < 150 ? reply->len : 150),
+                 reply->str);
+}
+
+static void got_address(void *data, const redisReply *reply, enum redis_fail why)
+{
+    (void)why;
+    struct sentinel_seat *seat;
+    struct sentinel_link *link = link_question_open(data, reply, &seat);
+    if (link == NULL)
+        return;
+    seat->words[0] = '\0';
+    seat->answer.address_error = sentinel_parse_address(reply, &seat->answer.address);
+    if (seat->answer.address_error != 0 && reply->type == REDIS_REPLY_ERROR)
+        seat->answer.address_error = error_of(reply);
+    keep_words(seat, reply);
+}
+
+static void link_ask_fast(struct sentinel_link *link, struct sentinel_seat *seat);
+
+/* The second half of a pair: the answer is whole. */
+static void got_row(void *data, const redisReply *reply, enum redis_fail why)
+{
+    (void)why;
+    struct sentinel_seat *seat;
+    struct sentinel_link *link = link_question_open(data, reply, &seat);
+    if (link == NULL)
+        return;
+    seat->answer.row_error = sentinel_parse_master(reply, &seat->answer.row);
+    if (seat->answer.row_error != 0 && reply->type == REDIS_REPLY_ERROR)
+        seat->answer.row_error = error_of(reply);
+    keep_words(seat, reply);
+    seat->answer.words = seat->words;
+    seat->answered_ms = seat->asked_ms;
+    seat->asking = false;
+    seat->in_flight++; /* hold it: the hook may unwatch */
+    link_enter(link);
+    link->hooks.answer(link->data, link, seat->tag, &seat->answer);
+    bool there = link_leave(link);
+    seat->in_flight--;
+    if (seat->link == NULL)
+        link_release_seat(seat);
+    else if (there && link->up && seat->again)
+        link_ask_fast(link, seat);
+}
+
+static void link_ask_fast(struct sentinel_link *link, struct sentinel_seat *seat)
+{
+    seat->asking = true;
+    seat->again = false;
+    seat->asked_ms = clock_boot_ms();
+    send_seat(link, seat, "GET-MASTER-ADDR-BY-NAME", got_address);
+    send_seat(link, seat, "MASTER", got_row);
+}
+
+static void got_peers(void *data, const redisReply *reply, enum redis_fail why)
+{
+    (void)why;
+    struct sentinel_seat *seat;
+    struct sentinel_link *link = link_question_open(data, reply, &seat);
+    struct sentinel_peer_row *rows;
+    size_t n;
+    if (link == NULL || sentinel_parse_peers(reply, &rows, &n) != 0)
+        return;
+    link_enter(link);
+    link->hooks.peers(link->data, link, seat->tag, rows, n);
+    (void)link_leave(link);
+    free(rows);
+}
+
+static void got_replicas(void *data, const redisReply *reply, enum redis_fail why)
+{
+    (void)why;
+    struct sentinel_seat *seat;
+    struct sentinel_link *link = link_question_open(data, reply, &seat);
+    struct sentinel_replica_row *rows;
+    size_t n;
+    if (link == NULL || sentinel_parse_replicas(reply, &rows, &n) != 0)
+        return;
+    link_enter(link);
+    link->hooks.replicas(link->data, link, seat->tag, rows, n);
+    (void)link_leave(link);
+    free(rows);
+}
+
+static void got_ckquorum(void *data, const redisReply *reply, enum redis_fail why)
+{
+    (void)why;
+    struct sentinel_seat *seat;
+    struct sentinel_link *link = link_question_open(data, reply, &seat);
+    bool ok;
+    char text[160];
+    if (link == NULL)
+        return;
+    if (sentinel_error_kind(reply) == SENTINEL_ERROR_NOPERM) {
+        link_deny(link, SENTINEL_EXTRA_CKQUORUM);
+        return;
+    }
+    if (sentinel_parse_ckquorum(reply, &ok, text, sizeof text) != 0)
+        return;
+    link_enter(link);
+    link->hooks.ckquorum(link->data, link, seat->tag, ok, text);
+    (void)link_leave(link);
+}
+
+static int64_t link_slow_ms(const struct sentinel_link *link)
+{
+    /* Keep the slow questions to a quarter of the ceiling. */
+    int64_t least = (int64_t)link->n_seats * COMMANDS_SLOW * GAP_PER_COMMAND_MS * 4;
+    return least > SENTINEL_LINK_SLOW_MS ? least : SENTINEL_LINK_SLOW_MS;
+}
+
+static int link_ask_slow(struct sentinel_link *link, struct sentinel_seat *seat, int64_t now_ms)
+{
+    int64_t slow_ms = link_slow_ms(link);
+    seat->slow_wanted = false;
+    seat->slow_due_ms = now_ms + slow_ms - (int64_t)jitter_below((uint32_t)(slow_ms / 10));
+    send_seat(link, seat, "SENTINELS", got_peers);
+    send_seat(link, seat, "REPLICAS", got_replicas);
+    if (link->denied & SENTINEL_EXTRA_CKQUORUM)
+        return COMMANDS_SLOW - 1;
+    send_seat(link, seat, "CKQUORUM", got_ckquorum);
+    return COMMANDS_SLOW;
+}
+
+static void got_names(void *data, const redisReply *reply, enum redis_fail why)
+{
+    (void)why;
+    struct sentinel_seat *seat;
+    struct sentinel_link *link = link_question_open(data, reply, &seat);
+    struct sentinel_master_row *rows;
+    size_t n;
+    if (link == NULL)
+        return;
+    if (sentinel_error_kind(reply) == SENTINEL_ERROR_NOPERM) {
+        link_deny(link, SENTINEL_EXTRA_MASTERS);
+        return;
+    }
+    if (sentinel_parse_masters(reply, &rows, &n) != 0)
+        return;
+    link_enter(link);
+    link->hooks.names(link->data, link, rows, n);
+    (void)link_leave(link);
+    free(rows);
+}
+
+static void got_info(void *data, const redisReply *reply, enum redis_fail why)
+{
+    (void)why;
+    struct sentinel_seat *seat;
+    struct sentinel_link *link = link_question_open(data, reply, &seat);
+    if (link != NULL)
+        (void)sentinel_parse_tilt(reply, &link->tilt);
+}
+
+void sentinel_link_ask_names(struct sentinel_link *link)
+{
+    if (!link->up || (link->denied & SENTINEL_EXTRA_MASTERS))
+        return;
+    const char *argv[] = {"SENTINEL", "MASTERS"};
+    link_send(link, got_names, link_question_new(link, NULL), 2, argv);
+}
+
+static void link_ask_own(struct sentinel_link *link, int64_t now_ms)
+{
+    const char *info[] = {"INFO", "sentinel"};
+    link->own_due_ms = now_ms + SENTINEL_LINK_SLOW_MS;
+    link_send(link, got_info, link_question_new(link, NULL), 2, info);
+    if (link->config.discover)
+        sentinel_link_ask_names(link);
+}
+
+/* --- pacing --- */
+
+int64_t sentinel_link_interval_ms(const struct sentinel_link *link)
+{
+    /* A round is n visits of COMMANDS_FAST, and slow questions for the share of seats that fall due
+     * meanwhile: round = n * fast / (1 - n * slow / slow_ms). */
+    int64_t n = (int64_t)link->n_seats;
+    int64_t slow_ms = link_slow_ms(link);
+    int64_t round_ms =
+        n * COMMANDS_FAST * GAP_PER_COMMAND_MS * slow_ms / (slow_ms - n * COMMANDS_SLOW * GAP_PER_COMMAND_MS);
+    int64_t interval_ms = round_ms > link->config.poll_interval_ms ? round_ms : link->config.poll_interval_ms;
+    return interval_ms + interval_ms / 10;
+}
+
+static void link_pace(struct sentinel_link *link, int commands)
+{
+    int64_t n = link->n_seats > 0 ? (int64_t)link->n_seats : 1;
+    int64_t gap_ms = link->config.poll_interval_ms / n;
+    uint32_t spread = (uint32_t)(gap_ms / 5);
+    gap_ms += spread > 0 ? (int64_t)jitter_below(spread + 1) - spread / 2 : 0;
+    int64_t least_ms = (int64_t)commands * GAP_PER_COMMAND_MS;
+    loop_timer_start(link->pace, gap_ms > least_ms ? gap_ms : least_ms);
+}
+
+void link_visit(void *data)
+{
+    struct sentinel_link *link = data;
+    int64_t now_ms = clock_boot_ms();
+    int commands = 1;
+    if (!link->up)
+        return;
+    if (now_ms >= link->own_due_ms)
+        link_ask_own(link, now_ms);
+    if (link->n_seats > 0) {
+        link->cursor = (link->cursor + 1) % link->n_seats;
+        struct sentinel_seat *seat = link->seats[link->cursor];
+        if (!seat->asking) {
+            link_ask_fast(link, seat);
+            commands = COMMANDS_FAST;
+        }
+        if (now_ms >= seat->slow_due_ms)
+            commands += link_ask_slow(link, seat, now_ms);
+    }
+    link_pace(link, commands);
+}
+
+void sentinel_link_ask(struct sentinel_link *link, struct sentinel_seat *seat)
+{
+    if (!link->up)
+        return;
+    if (seat->asking)
+        seat->again = true;
+    else
+        link_ask_fast(link, seat);
+}
+
+void sentinel_link_ask_all(struct sentinel_link *link, struct sentinel_seat *seat)
+{
+    if (!link->up)
+        return;
+    sentinel_link_ask(link, seat);
+    link_ask_slow(link, seat, clock_boot_ms());
+}
+
+void link_ask_everything(struct sentinel_link *link)
+{
+    for (size_t i = 0; i < link->n_seats; i++)
+        sentinel_link_ask_all(link, link->seats[i]);
+}
+
+void link_begin_rounds(struct sentinel_link *link)
+{
+    link_ask_own(link, clock_boot_ms());
+    if (!link->config.discover)
+        sentinel_link_ask_names(link);
+    link_ask_everything(link);
+    link_pace(link, COMMANDS_FAST);
+}
+
+void link_drop_questions(struct sentinel_link *link)
+{
+    link->generation++;
+    for (size_t i = 0; i < link->n_seats; i++) {
+        link->seats[i]->asking = false;
+        link->seats[i]->again = false;
+    }
+}

@@ -1,0 +1,253 @@
+/*
+ * The daemon's life. The main thread starts the others, then sits in a loop of its own for signals, the
+ * snapshots that become systemd's status, and the watchdog.
+ *
+ * Shutdown: the workers drain (readyz says 503) for shutdown-delay, then all threads are stopped and joined,
+ * and the process ends with 0. A second signal ends the delay; one more, or the alarm, ends the process as it is.
+ */
+#include "service.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+#include "bellwether/topology/news.h"
+#include "manager.h"
+#include "version.h"
+
+#define FRESH_MARGIN_MS 500 /* over what the time-outs of a fresh look-up sum up to */
+#define STOP_ALARM_MS 1800  /* "exit 0 within 2 s of the delay's end", whatever hangs */
+
+static const int stop_signals[] = {SIGTERM, SIGINT};
+
+struct service {
+    const struct options *options;
+    struct loop *loop;
+    struct pulse *pulses; /* [0] the watcher's, then the workers' */
+    struct http_config http;
+    struct http_sockets *sockets;
+    struct watcher *watcher;
+    struct worker **workers;
+    size_t n_workers; /* made so far */
+    struct mailbox *mailbox;
+    struct manager *manager;
+    struct loop_signal *signals[3];
+    struct loop_timer *delay;
+    bool draining;
+};
+
+static void tell_workers(struct service *service, enum news_kind kind)
+{
+    for (size_t i = 0; i < service->n_workers; i++) {
+        mailbox_post(worker_mailbox(service->workers[i]), news_plain_new(kind));
+    }
+}
+
+/* ---- signals ---- */
+
+static void delay_is_over(void *data)
+{
+    struct service *service = data;
+
+    loop_stop(service->loop);
+}
+
+static void on_stop_signal(void *data, int signum)
+{
+    struct service *service = data;
+
+    if (service->draining) {
+        log_info("second signal, not waiting any longer", LOG_STR("signal", strsignal(signum)));
+        loop_stop(service->loop);
+        return;
+    }
+    service->draining = true;
+    log_info("shutting down", LOG_STR("signal", strsignal(signum)),
+             LOG_INT("delay_ms", service->options->shutdown_delay_ms));
+    manager_stopping(service->manager);
+    tell_workers(service, NEWS_DRAIN);
+    loop_timer_start(service->delay, service->options->shutdown_delay_ms);
+}
+
+static void on_reload_signal(void *data, int signum)
+{
+    struct service *service = data;
+
+    (void)signum;
+    if (service->draining) {
+        return;
+    }
+    log_info("reloading credentials", LOG_STR("signal", "SIGHUP"));
+    manager_reloading(service->manager);
+    mailbox_post(watcher_mailbox(service->watcher), news_plain_new(NEWS_RELOAD));
+    manager_ready(service->manager);
+}
+
+/* ---- news ---- */
+
+static void deliver(void *data, struct message *message)
+{
+    struct service *service = data;
+
+    if (message->kind == NEWS_SNAPSHOT && !service->draining) {
+        manager_look(service->manager, ((struct news_snapshot *)(void *)message)->snapshot);
+    }
+    message->drop(message);
+}
+
+/* ---- start ---- */
+
+static struct http_config make_http_config(const struct service *service)
+{
+    const struct options *options = service->options;
+
+    return (struct http_config){
+        .listens = options->listens,
+        .n_listens = options->n_listens,
+        .max_connections = (size_t)options->max_connections,
+        .n_workers = (size_t)options->workers,
+        .idle_timeout_ms = options->idle_timeout_ms,
+        .max_body_bytes = options->max_body_bytes,
+        .poll_wait_ms =
+            options->watch.sentinel_timeout_ms + options->watch.verify_timeout_ms + FRESH_MARGIN_MS,
+        .ready_when = options->ready_when,
+        .pulses = service->pulses,
+    };
+}
+
+static void log_listeners(const struct service *service)
+{
+    static const char *const scopes[] = {"all", "discovery", "probe"};
+
+    for (size_t i = 0; i < service->http.n_listens; i++) {
+        const struct http_listen *listen = &service->http.listens[i];
+        char text[ADDRESS_TEXT_SIZE];
+        const char *where = listen->unix_path;
+        if (where == NULL) {
+            where = address_format(http_sockets_address(service->sockets, i), text);
+        }
+        log_info("listening", LOG_STR("address", where), LOG_STR("scope", scopes[listen->scope]));
+    }
+}
+
+static int start_threads(struct service *service)
+{
+    size_t n = service->http.n_workers;
+
+    service->watcher = watcher_new(&service->options->watch, &service->pulses[0]);
+    watcher_subscribe(service->watcher, service->mailbox);
+    service->workers = mem_new(n, sizeof(struct worker *));
+    for (size_t i = 0; i < n; i++) {
+        struct worker *worker = worker_new(&service->http, service->sockets, i,
+                                           watcher_mailbox(service->watcher), &service->pulses[i + 1]);
+        service->workers[service->n_workers++] = worker;
+        watcher_subscribe(service->watcher, worker_mailbox(worker));
+    }
+    int failed = watcher_start(service->watcher);
+    for (size_t i = 0; failed == 0 && i < n; i++) {
+        failed = worker_start(service->workers[i]);
+    }
+    return failed;
+}
+
+static int start(struct service *service)
+{
+    char error[512];
+
+    service->http = make_http_config(service);
+    service->sockets = http_sockets_open(&service->http, error, sizeof error);
+    if (service->sockets == NULL) {
+        log_error("cannot listen", LOG_STR("error", error));
+        return -1;
+    }
+    service->mailbox = mailbox_new(service->loop, deliver, service);
+    service->delay = loop_timer_new(service->loop, delay_is_over, service);
+    service->manager = manager_new(service->loop, service->pulses, service->http.n_workers + 1);
+    service->signals[0] = loop_signal_new(service->loop, SIGTERM, on_stop_signal, service);
+    service->signals[1] = loop_signal_new(service->loop, SIGINT, on_stop_signal, service);
+    service->signals[2] = loop_signal_new(service->loop, SIGHUP, on_reload_signal, service);
+    if (start_threads(service) != 0) {
+        log_error("cannot start a thread", LOG_INT("workers", (int64_t)service->http.n_workers));
+        return -1;
+    }
+    log_info("started", LOG_STR("version", BELLWETHER_VERSION), LOG_STR("commit", BELLWETHER_COMMIT));
+    log_listeners(service);
+    manager_ready(service->manager);
+    return 0;
+}
+
+/* ---- stop ---- */
+
+static void end_now(int signum)
+{
+    (void)signum;
+    _exit(0);
+}
+
+/* From here on the main thread waits for others, so signals no longer come through its loop. */
+static void arm_the_way_out(struct service *service)
+{
+    const struct sigaction action = {.sa_handler = end_now};
+    const struct sigaction ignore = {.sa_handler = SIG_IGN};
+    const struct itimerval alarm_at = {
+        .it_value = {.tv_sec = STOP_ALARM_MS / 1000, .tv_usec = STOP_ALARM_MS % 1000 * 1000L}};
+
+    for (size_t i = 0; i < sizeof service->signals / sizeof service->signals[0]; i++) {
+        loop_signal_free(service->signals[i]);
+    }
+    for (size_t i = 0; i < sizeof stop_signals / sizeof stop_signals[0]; i++) {
+        (void)sigaction(stop_signals[i], &action, NULL);
+    }
+    (void)sigaction(SIGHUP, &ignore, NULL);
+    (void)sigaction(SIGALRM, &action, NULL);
+    (void)setitimer(ITIMER_REAL, &alarm_at, NULL);
+}
+
+/* Mailboxes die after the threads that post to them: first all threads end, then things are freed. */
+static void stop(struct service *service)
+{
+    arm_the_way_out(service);
+    tell_workers(service, NEWS_STOP); /* all at once: each may take a second */
+    for (size_t i = 0; i < service->n_workers; i++) {
+        worker_stop(service->workers[i]);
+    }
+    if (service->watcher != NULL) {
+        watcher_stop(service->watcher);
+    }
+    for (size_t i = 0; i < service->n_workers; i++) {
+        worker_free(service->workers[i]);
+    }
+    free(service->workers);
+    watcher_free(service->watcher);
+    http_sockets_free(service->sockets);
+    manager_free(service->manager);
+    loop_timer_free(service->delay);
+    mailbox_free(service->mailbox);
+    loop_free(service->loop);
+    free(service->pulses);
+}
+
+int service_run(const struct options *options)
+{
+    struct service service = {.options = options, .loop = loop_new()};
+    size_t n_pulses = (size_t)options->workers + 1;
+
+    service.pulses = mem_new(n_pulses, sizeof *service.pulses);
+    for (size_t i = 0; i < n_pulses; i++) { /* alive until proved otherwise */
+        atomic_store(&service.pulses[i].at_boot_ms, clock_boot_ms());
+    }
+    int failed = start(&service);
+    if (failed == 0) {
+        loop_run(service.loop);
+    }
+    stop(&service);
+    if (failed == 0) {
+        log_write(LOG_LEVEL_INFO, "stopped", NULL, 0);
+    }
+    return failed == 0 ? 0 : 1;
+}

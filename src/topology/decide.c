@@ -1,0 +1,273 @@
+/*
+ * What the Sentinels make of it at this instant: rules 1 to 4 and the part of rule 7 that is about
+ * epochs. Which one applies depends on the highest epoch that a counting observation carries:
+ *
+ *   none carries any   decide_without_epochs()   a majority
+ *   >= H               decide_at_top()           above H one voice will do, at H a majority
+ *   <  H               decide_below()            a majority that did not change for three polls
+ *
+ * A voice without an epoch can't be ordered, so it never makes a candidate alone. It counts for its
+ * address at whatever epoch the others argue about: where it tips a scale, a majority was needed anyway.
+ */
+#include "bellwether/topology/decide.h"
+
+#include <string.h>
+
+#include "bellwether/base/error.h"
+#include "judge_internal.h"
+
+#define ANY_EPOCH INT64_MIN
+
+/* The observations that count, and what they are weighed with. */
+struct hearing {
+    const struct observation *seen;
+    size_t n_seen;
+    size_t known;
+    int64_t now_ms;
+    const struct published *published;
+    int64_t high_water;
+    int64_t top; /* the highest epoch that counts, EPOCH_UNKNOWN: nobody gave one */
+};
+
+bool observation_counts(const struct observation *seen, int64_t now_ms)
+{
+    return seen->link_up && now_ms - seen->at_ms < 3 * seen->interval_ms;
+}
+
+static bool is_majority(size_t voices, size_t known)
+{
+    return voices > 0 && voices > known / 2;
+}
+
+static bool is_published(const struct hearing *h, const struct endpoint *node)
+{
+    return h->published && endpoint_equal(&h->published->master, node);
+}
+
+/* How many name `node` at `epoch` or above, or without an epoch; `repeats` polls in a row at the least. */
+static size_t voices_for(const struct hearing *h, const struct endpoint *node, int64_t epoch, unsigned repeats)
+{
+    size_t voices = 0;
+
+    for (size_t i = 0; i < h->n_seen; i++) {
+        const struct observation *seen = &h->seen[i];
+
+        if (observation_counts(seen, h->now_ms) && (seen->epoch == EPOCH_UNKNOWN || seen->epoch >= epoch) &&
+            seen->repeats >= repeats && endpoint_equal(&seen->master, node)) {
+            voices++;
+        }
+    }
+    return voices;
+}
+
+/* The highest epoch at which anyone names `node` (all nodes when NULL). */
+static int64_t highest_epoch(const struct hearing *h, const struct endpoint *node)
+{
+    int64_t highest = EPOCH_UNKNOWN;
+
+    for (size_t i = 0; i < h->n_seen; i++) {
+        const struct observation *seen = &h->seen[i];
+
+        if (observation_counts(seen, h->now_ms) && seen->epoch > highest &&
+            (!node || endpoint_equal(&seen->master, node))) {
+            highest = seen->epoch;
+        }
+    }
+    return highest;
+}
+
+/* The address with the most voices at `epoch` (see voices_for), or NULL. */
+static const struct endpoint *loudest(const struct hearing *h, int64_t epoch, unsigned repeats, size_t *voices)
+{
+    const struct endpoint *best = NULL;
+
+    *voices = 0;
+    for (size_t i = 0; i < h->n_seen; i++) {
+        size_t n;
+
+        if (!observation_counts(&h->seen[i], h->now_ms)) {
+            continue;
+        }
+        n = voices_for(h, &h->seen[i].master, epoch, repeats);
+        if (n > *voices) {
+            best = &h->seen[i].master;
+            *voices = n;
+        }
+    }
+    return best;
+}
+
+/* The one address that is named at exactly `epoch`; NULL when there are several (`*several`) or none. */
+static const struct endpoint *only_one_at(const struct hearing *h, int64_t epoch, bool *several)
+{
+    const struct endpoint *one = NULL;
+
+    *several = false;
+    for (size_t i = 0; i < h->n_seen; i++) {
+        if (!observation_counts(&h->seen[i], h->now_ms) || h->seen[i].epoch != epoch) {
+            continue;
+        }
+        if (one && !endpoint_equal(one, &h->seen[i].master)) {
+            *several = true;
+            return NULL;
+        }
+        one = &h->seen[i].master;
+    }
+    return one;
+}
+
+static void settle(const struct hearing *h, struct decision *d, enum decide_rule rule, const struct endpoint *node,
+                   int64_t epoch, size_t voices)
+{
+    d->rule = is_published(h, node) ? DECIDE_STANDS : rule;
+    d->has_candidate = d->rule != DECIDE_NO_MAJORITY;
+    d->candidate = *node;
+    d->epoch = epoch;
+    d->candidate_voices = voices;
+    d->candidate_majority = is_majority(voices, h->known);
+}
+
+/* Nobody has a majority: what is published stands, unless one voice above H is enough. */
+static void decide_without_majority(const struct hearing *h, struct decision *d)
+{
+    bool several;
+    const struct endpoint *one = only_one_at(h, h->top, &several);
+
+    if (several) {
+        d->rule = DECIDE_CONFLICT;
+        d->epoch = h->top;
+    } else if (one) {
+        bool above = h->top != EPOCH_UNKNOWN && h->top > h->high_water;
+
+        settle(h, d, above ? DECIDE_HIGHER_EPOCH : DECIDE_NO_MAJORITY, one, h->top, voices_for(h, one, h->top, 0));
+    }
+}
+
+/* Rules 2 and 3. */
+static void decide_at_top(const struct hearing *h, struct decision *d)
+{
+    size_t voices;
+    const struct endpoint *node = loudest(h, h->top, 0, &voices);
+    int64_t epoch;
+
+    if (!node || !is_majority(voices, h->known)) {
+        decide_without_majority(h, d);
+        return;
+    }
+    epoch = highest_epoch(h, node);
+    if (epoch == h->top) {
+        settle(h, d, h->top > h->high_water ? DECIDE_HIGHER_EPOCH : DECIDE_EQUAL_MAJORITY, node, epoch, voices);
+        return;
+    }
+    /* All the majority's voices lack an epoch, and somebody who has one contradicts. They may only be
+     * late, so they are believed once they have said the same for three polls. */
+    if (is_published(h, node) || is_majority(voices_for(h, node, h->top, REPEATS_SETTLED), h->known)) {
+        settle(h, d, DECIDE_NO_EPOCH, node, EPOCH_UNKNOWN, voices);
+    } else {
+        settle(h, d, DECIDE_NO_MAJORITY, node, EPOCH_UNKNOWN, voices);
+    }
+}
+
+/* Rule 4. */
+static void decide_below(const struct hearing *h, struct decision *d)
+{
+    size_t voices;
+    const struct endpoint *node = loudest(h, ANY_EPOCH, REPEATS_SETTLED, &voices);
+
+    if (node && is_majority(voices, h->known)) {
+        settle(h, d, DECIDE_BELOW_MAJORITY, node, highest_epoch(h, node), voices);
+        return;
+    }
+    node = loudest(h, ANY_EPOCH, 0, &voices);
+    if (node && is_majority(voices, h->known)) {
+        settle(h, d, DECIDE_NO_MAJORITY, node, highest_epoch(h, node), voices); /* not for three polls yet */
+        return;
+    }
+    decide_without_majority(h, d);
+}
+
+/* Rule 7, the last part. */
+static void decide_without_epochs(const struct hearing *h, struct decision *d)
+{
+    size_t voices;
+    const struct endpoint *node = loudest(h, ANY_EPOCH, 0, &voices);
+
+    if (node && is_majority(voices, h->known)) {
+        settle(h, d, DECIDE_NO_EPOCH, node, EPOCH_UNKNOWN, voices);
+    } else {
+        decide_without_majority(h, d);
+    }
+}
+
+static bool is_valid(const struct observation *seen, size_t n_seen, size_t known)
+{
+    if (known < n_seen) {
+        return false;
+    }
+    for (size_t i = 1; i < n_seen; i++) {
+        for (size_t j = 0; j < i; j++) {
+            if (strcmp(seen[i].sentinel, seen[j].sentinel) == 0) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static void count_voices(const struct hearing *h, struct decision *d)
+{
+    for (size_t i = 0; i < h->n_seen; i++) {
+        if (observation_counts(&h->seen[i], h->now_ms)) {
+            d->counting++;
+            d->disputed |= h->published && !is_published(h, &h->seen[i].master);
+        }
+    }
+    if (h->published) {
+        d->published_voices = voices_for(h, &h->published->master, ANY_EPOCH, 0);
+        d->published_majority = is_majority(d->published_voices, h->known);
+        d->published_epoch = highest_epoch(h, &h->published->master);
+    }
+}
+
+int decide(const struct observation *seen, size_t n_seen, size_t known, const struct published *published,
+           int64_t high_water, int64_t now_ms, struct decision *out)
+{
+    struct hearing h = {.seen = seen,
+                        .n_seen = n_seen,
+                        .known = known,
+                        .now_ms = now_ms,
+                        .published = published,
+                        .high_water = high_water};
+    struct decision d = {
+        .rule = DECIDE_NOTHING, .known = known, .epoch = EPOCH_UNKNOWN, .published_epoch = EPOCH_UNKNOWN};
+
+    if (!is_valid(seen, n_seen, known)) {
+        return -BW_EINVAL;
+    }
+    h.top = highest_epoch(&h, NULL);
+    count_voices(&h, &d);
+    if (d.counting > 0) {
+        if (h.top == EPOCH_UNKNOWN) {
+            decide_without_epochs(&h, &d);
+        } else if (h.top >= high_water) {
+            decide_at_top(&h, &d);
+        } else {
+            decide_below(&h, &d);
+        }
+    }
+    *out = d;
+    return 0;
+}
+
+bool decide_settled(const struct observation *seen, size_t n_seen, size_t known, int64_t now_ms, struct decision *out)
+{
+    struct hearing h = {.seen = seen, .n_seen = n_seen, .known = known, .now_ms = now_ms};
+    size_t voices;
+    const struct endpoint *node = loudest(&h, ANY_EPOCH, REPEATS_SETTLED, &voices);
+
+    if (!node || !is_majority(voices, known)) {
+        return false;
+    }
+    settle(&h, out, DECIDE_BELOW_MAJORITY, node, highest_epoch(&h, node), voices);
+    return true;
+}

@@ -1,0 +1,180 @@
+/*
+ * What nodes say when they are asked for their role: of the published node (`verification`) and of
+ * nodes that may become it (`check`). Rules 6 and 7, and what a refusal, a silence or another role
+ * is worth.
+ *
+ * A check's answer is good for one verify-interval: a node that said `master` long ago has to say it
+ * again before it is published.
+ */
+#include <string.h>
+
+#include "judge_internal.h"
+
+int64_t retry_delay_ms(unsigned failures)
+{
+    int64_t delay = RETRY_FIRST_MS;
+
+    for (unsigned i = 1; i < failures && delay < RETRY_MOST_MS; i++) {
+        delay *= 2;
+    }
+    return delay < RETRY_MOST_MS ? delay : RETRY_MOST_MS;
+}
+
+bool role_unknowable(enum role_answer answer)
+{
+    return answer == ROLE_NOPERM || answer == ROLE_NOAUTH;
+}
+
+/* ---- candidates ---- */
+
+void check_want(struct check *check, const struct endpoint *node, int64_t epoch, int64_t now_ms)
+{
+    if (!check->wanted || !endpoint_equal(&check->node, node)) {
+        *check = (struct check){.wanted = true, .node = *node, .epoch = epoch, .next_ms = now_ms};
+        return;
+    }
+    if (check->epoch != epoch) { /* new evidence for the same node: worth a question at once */
+        check->epoch = epoch;
+        check->failures = 0;
+        check->next_ms = check->answered && check->answer == ROLE_MASTER ? check->next_ms : now_ms;
+    }
+    check->node = *node; /* its name may have been resolved since */
+}
+
+void check_drop(struct check *check)
+{
+    *check = (struct check){.wanted = false};
+}
+
+/* How long an answer is good for: no longer than it would keep the published node `ok`. */
+static int64_t good_for_ms(const struct judge_config *config)
+{
+    return config->verify_interval_ms < config->suspect_after_ms ? config->verify_interval_ms
+                                                                 : config->suspect_after_ms;
+}
+
+void check_answer(struct check *check, const struct judge_config *config, enum role_answer answer, int64_t now_ms)
+{
+    check->outstanding = false;
+    check->answered = true;
+    check->answer = answer;
+    check->answered_ms = now_ms;
+    if (answer == ROLE_MASTER) {
+        check->failures = 0;
+        check->next_ms = now_ms + good_for_ms(config) + 1;
+    } else {
+        check->failures++;
+        check->next_ms = now_ms + retry_delay_ms(check->failures);
+    }
+}
+
+static int64_t given_up_ms(const struct check *check, const struct judge_config *config)
+{
+    return check->asked_ms + config->verify_timeout_ms + ANSWER_GRACE_MS;
+}
+
+void check_expire(struct check *check, const struct judge_config *config, int64_t now_ms)
+{
+    if (check->wanted && check->outstanding && now_ms >= given_up_ms(check, config)) {
+        check_answer(check, config, ROLE_TIMEOUT, now_ms);
+    }
+}
+
+bool check_allows(const struct check *check, const struct judge_config *config, bool majority, int64_t now_ms)
+{
+    if (!check->wanted || !check->answered || now_ms - check->answered_ms > good_for_ms(config)) {
+        return false;
+    }
+    return check->answer == ROLE_MASTER || (role_unknowable(check->answer) && majority);
+}
+
+/* A question for the majority's node waits until the candidate's is answered: one at a time, so an owner
+ * with one connection for such questions never has to abandon the one for the other. */
+static bool check_blocked(const struct check checks[CHECKS], size_t i)
+{
+    return i != CHECK_CANDIDATE && checks[CHECK_CANDIDATE].wanted && checks[CHECK_CANDIDATE].outstanding;
+}
+
+const struct endpoint *checks_ask(struct check checks[CHECKS], int64_t now_ms)
+{
+    for (size_t i = 0; i < CHECKS; i++) {
+        struct check *check = &checks[i];
+
+        if (check->wanted && !check->outstanding && now_ms >= check->next_ms && !check_blocked(checks, i)) {
+            check->outstanding = true;
+            check->asked_ms = now_ms;
+            return &check->node;
+        }
+    }
+    return NULL;
+}
+
+int64_t checks_next_ms(const struct check checks[CHECKS], const struct judge_config *config, int64_t now_ms)
+{
+    int64_t next = -1;
+
+    for (size_t i = 0; i < CHECKS; i++) {
+        const struct check *check = &checks[i];
+
+        if (!check->wanted) {
+            continue;
+        }
+        if (check->outstanding) {
+            next = earlier(next, given_up_ms(check, config));
+        } else if (!check_blocked(checks, i)) {
+            next = earlier(next, check->next_ms > now_ms ? check->next_ms : now_ms + 1);
+        }
+    }
+    return next;
+}
+
+/* ---- what is published ---- */
+
+void verification_reset(struct verification *verification)
+{
+    *verification = (struct verification){.answered = false, .retry_ms = -1};
+}
+
+bool verification_alive(const struct verification *verification, const struct judge_config *config, int64_t now_ms)
+{
+    return verification->alive && now_ms - verification->alive_ms <= config->suspect_after_ms;
+}
+
+static void verification_good(struct verification *verification, enum role_answer answer, int64_t now_ms)
+{
+    verification->alive = true;
+    verification->alive_answer = answer;
+    verification->alive_ms = now_ms;
+    verification->refusals = 0;
+    verification->failures = 0;
+    verification->retry_ms = -1;
+}
+
+static void verification_bad(struct verification *verification, enum role_answer answer, int64_t now_ms)
+{
+    bool at_once = false;
+
+    verification->failures++;
+    if (answer == ROLE_OTHER) {
+        verification->alive = false;
+    } else if (answer == ROLE_REFUSED || answer == ROLE_CLOSED) {
+        /* A connection can end for harmless reasons; two in a row without an answer between can't. */
+        verification->refusals++;
+        at_once = verification->refusals == 1;
+        verification->alive = verification->alive && at_once;
+    }
+    /* A silence, an odd answer, LOADING: only time tells (suspect-after). */
+    verification->retry_ms = now_ms + (at_once ? 0 : retry_delay_ms(verification->failures));
+}
+
+void verification_answer(struct verification *verification, enum role_answer answer, int64_t now_ms)
+{
+    verification->answered = true;
+    verification->answer = answer;
+    verification->answered_ms = now_ms;
+    if (answer == ROLE_MASTER || role_unknowable(answer)) {
+        verification_good(verification, answer, now_ms);
+    } else {
+        verification_bad(verification, answer, now_ms);
+    }
+}

@@ -1,0 +1,154 @@
+/*
+ * What the judge's files share: its memory. judge_feed.c takes in what happens, judge.c steps,
+ * judge_check.c weighs role answers, judge_state.c names the state and its reason, judge_words.c
+ * says it in words.
+ */
+#ifndef TOPOLOGY_JUDGE_INTERNAL_H
+#define TOPOLOGY_JUDGE_INTERNAL_H
+
+#include "bellwether/topology/decide.h"
+
+#define REPEATS_SETTLED 3u /* polls in a row that make a voice settled (rule 4) */
+#define REPEAT_MIN_MS 50   /* answers closer together than this are one poll: callers can ask for fresh ones */
+#define RETRY_FIRST_MS 50
+#define RETRY_MOST_MS 500
+/* How long what is published must not have served before a settled majority may overrule a voice at H.
+ * One and a half of the periods in which Sentinels tell each other: by then whoever was late is not. */
+#define OVERRULE_AFTER_MS 3000
+#define ANSWER_GRACE_MS 250     /* past verify-timeout: then a question that nobody reported on counts as timed out */
+#define FAILOVER_TIMEOUT_MS 180000 /* Sentinel's default, where a row or event gives none */
+#define RUN_IDS_KEPT 8
+
+/* A known Sentinel. Its observation, if any, is in judge->seen. */
+struct voice {
+    char id[RUN_ID_SIZE];
+    bool heard;                /* answered, refused or lost since the start or the last gap */
+    int64_t polled_ms;         /* the last answer that counted as a poll */
+    int64_t failover_since_ms; /* its row has failover-state since then, -1: no */
+};
+
+/* The role checks of a node that is not published yet. */
+struct check {
+    bool wanted;
+    struct endpoint node;
+    int64_t epoch;
+    bool outstanding; /* asked, not answered */
+    int64_t asked_ms;
+    int64_t next_ms; /* when to ask (again), unless outstanding */
+    unsigned failures;
+    bool answered;
+    enum role_answer answer;
+    int64_t answered_ms;
+};
+
+/* The role checks of what is published. */
+struct verification {
+    bool answered; /* since the publication or the last gap */
+    enum role_answer answer;
+    int64_t answered_ms;
+    bool alive; /* it said master, or that its role may not be asked, and nothing since that takes it back */
+    enum role_answer alive_answer;
+    int64_t alive_ms;
+    unsigned refusals; /* since then */
+    unsigned failures;
+    int64_t retry_ms; /* ask it then without waiting for the next interval, -1: no */
+};
+
+/* The run ids that were seen at the published address, oldest first: one that comes back is a Sentinel
+ * that lags, not another restart. */
+struct run_ids {
+    char seen[RUN_IDS_KEPT][RUN_ID_SIZE];
+    size_t n;
+    char current[RUN_ID_SIZE];
+};
+
+/* What the words were last made for; other words are made only when this changes. */
+struct words_key {
+    enum master_state state;
+    enum reason reason;
+    struct address published;
+    struct address other;
+};
+
+enum { CHECK_CANDIDATE, CHECK_MAJORITY, CHECKS };
+
+struct judge {
+    char *name;
+    struct judge_config config;
+    struct voice *voices;
+    size_t n_voices, room_voices;
+    struct observation *seen; /* at most one a voice */
+    size_t n_seen, room_seen;
+    struct judge_links links;
+
+    int64_t began_ms;   /* the start, or the last gap */
+    int64_t void_ms;    /* the last gap; what is older is not taken any more */
+    bool first;         /* no decision since then (rule 8) */
+    bool gap;           /* there was a gap and what is published was not confirmed since */
+    bool voice_at_high; /* in the last step a voice at or above H counted */
+
+    int64_t high_water;
+    bool has_published, has_previous;
+    struct published published;
+    struct endpoint previous;
+    int64_t published_wall_ms, published_ms;
+    struct verification verification;
+    struct check checks[CHECKS];
+    struct run_ids run_ids;
+    int64_t failover_since_ms, failover_until_ms; /* by events; until -1: none */
+
+    struct decision decision;
+    enum master_state state;
+    int64_t not_serving_since_ms;
+    enum reason reason;
+    char detail[DETAIL_SIZE];
+    struct words_key words_key;
+    bool has_words;
+};
+
+/* decide.c: the address that a settled majority of the known names, at whatever epoch. */
+bool decide_settled(const struct observation *seen, size_t n_seen, size_t known, int64_t now_ms, struct decision *out);
+
+/* judge_check.c */
+int64_t retry_delay_ms(unsigned failures);
+bool role_unknowable(enum role_answer answer);
+void check_want(struct check *check, const struct endpoint *node, int64_t epoch, int64_t now_ms);
+void check_drop(struct check *check);
+/* A question that the owner never reported on has timed out. */
+void check_expire(struct check *check, const struct judge_config *config, int64_t now_ms);
+void check_answer(struct check *check, const struct judge_config *config, enum role_answer answer, int64_t now_ms);
+/* Whether the check lets its node be published: it says master, or a majority names it and its role is unknowable. */
+bool check_allows(const struct check *check, const struct judge_config *config, bool majority, int64_t now_ms);
+/* The node to ask now, marked as asked, or NULL. */
+const struct endpoint *checks_ask(struct check checks[CHECKS], int64_t now_ms);
+int64_t checks_next_ms(const struct check checks[CHECKS], const struct judge_config *config, int64_t now_ms);
+void verification_answer(struct verification *verification, enum role_answer answer, int64_t now_ms);
+void verification_reset(struct verification *verification);
+/* It said so recently enough. */
+bool verification_alive(const struct verification *verification, const struct judge_config *config, int64_t now_ms);
+
+/* judge_feed.c */
+void judge_restart_repeats(struct judge *judge);
+/* Look for a new run id at the published address. @return whether there is one: it was restarted. */
+bool judge_follow_run_id(struct judge *judge, int64_t now_ms);
+
+/* judge_state.c */
+bool judge_waits(const struct judge *judge, int64_t now_ms);
+/* The end of the failover that is under way, as far as is known; -1: none is. */
+int64_t judge_failover_ends(const struct judge *judge, int64_t now_ms);
+bool judge_serves(const struct judge *judge, int64_t now_ms);
+void judge_move_state(struct judge *judge, int64_t now_ms);
+
+/* judge_words.c */
+void judge_say(struct judge *judge, int64_t now_ms, int64_t wall_ms);
+
+/* The earlier of two times of which -1 is never. */
+static inline int64_t earlier(int64_t a, int64_t b)
+{
+    if (a < 0 || b < 0) {
+        return a < 0 ? b : a;
+    }
+    return a < b ? a : b;
+}
+
+#endif

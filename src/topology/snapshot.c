@@ -1,0 +1,191 @@
+/*
+ * Snapshots: making, sharing, comparing and searching them. A master's part is shared between the
+ * snapshots that did not change it, so both are counted, and the last one to let go frees.
+ */
+#include "bellwether/topology/snapshot.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/memory.h"
+
+/* ---- one master ---- */
+
+struct snapshot_master *snapshot_master_new(const char *name)
+{
+    struct snapshot_master *master = mem_new(1, sizeof(*master));
+
+    atomic_init(&master->references, 1);
+    master->name = mem_strdup(name);
+    return master;
+}
+
+struct snapshot_master *snapshot_master_ref(struct snapshot_master *master)
+{
+    if (master) {
+        atomic_fetch_add_explicit(&master->references, 1, memory_order_relaxed);
+    }
+    return master;
+}
+
+/* Whether the caller held the last reference. Acquire and release, so that what other threads read
+ * through theirs happened before the memory goes. */
+static bool dropped_last(_Atomic unsigned *references)
+{
+    return atomic_fetch_sub_explicit(references, 1, memory_order_acq_rel) == 1;
+}
+
+void snapshot_master_unref(struct snapshot_master *master)
+{
+    if (!master || !dropped_last(&master->references)) {
+        return;
+    }
+    free(master->name);
+    free(master->detail);
+    free(master->sentinels);
+    free(master->replicas);
+    free(master);
+}
+
+/* ---- comparing ---- */
+
+static bool text_equal(const char *a, const char *b)
+{
+    if (!a || !b) {
+        return a == b;
+    }
+    return strcmp(a, b) == 0;
+}
+
+/* An address that is there on both sides and equal, or on neither. */
+static bool maybe_equal(bool has_a, const struct address *a, bool has_b, const struct address *b)
+{
+    return has_a == has_b && (!has_a || address_equal(a, b));
+}
+
+bool snapshot_master_differs(const struct snapshot_master *a, const struct snapshot_master *b)
+{
+    return !text_equal(a->name, b->name) || a->state != b->state || a->reason != b->reason ||
+           !maybe_equal(a->has_address, &a->address, b->has_address, &b->address) || a->tls != b->tls ||
+           a->verified != b->verified || a->majority != b->majority || a->config_epoch != b->config_epoch ||
+           a->since_wall_ms != b->since_wall_ms ||
+           !maybe_equal(a->has_previous, &a->previous, b->has_previous, &b->previous);
+}
+
+static bool sentinel_equal(const struct snapshot_sentinel *a, const struct snapshot_sentinel *b)
+{
+    return address_equal(&a->address, &b->address) && text_equal(a->run_id, b->run_id) &&
+           a->configured == b->configured && a->reachable == b->reachable && a->agrees == b->agrees &&
+           a->tilt == b->tilt && maybe_equal(a->has_says, &a->says, b->has_says, &b->says) &&
+           a->config_epoch == b->config_epoch && a->voters == b->voters && a->has_ckquorum == b->has_ckquorum &&
+           a->ckquorum_ok == b->ckquorum_ok && text_equal(a->ckquorum_text, b->ckquorum_text) &&
+           text_equal(a->master_flags, b->master_flags) && a->down_after_ms == b->down_after_ms &&
+           a->failover_timeout_ms == b->failover_timeout_ms && a->quorum == b->quorum &&
+           text_equal(a->error_code, b->error_code) && text_equal(a->error_text, b->error_text) &&
+           a->error_wall_ms == b->error_wall_ms;
+}
+
+static bool replica_equal(const struct snapshot_replica *a, const struct snapshot_replica *b)
+{
+    if (!address_equal(&a->address, &b->address) || !text_equal(a->run_id, b->run_id) || a->healthy != b->healthy ||
+        a->link_up != b->link_up || a->promotable != b->promotable || a->link_down_ms != b->link_down_ms ||
+        a->lag_bytes != b->lag_bytes || a->priority != b->priority || a->n_why_not != b->n_why_not ||
+        !text_equal(a->flags, b->flags)) {
+        return false;
+    }
+    for (size_t i = 0; i < a->n_why_not; i++) {
+        if (!text_equal(a->why_not[i], b->why_not[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool lists_equal(const struct snapshot_master *a, const struct snapshot_master *b)
+{
+    if (a->n_sentinels != b->n_sentinels || a->n_replicas != b->n_replicas) {
+        return false;
+    }
+    for (size_t i = 0; i < a->n_sentinels; i++) {
+        if (!sentinel_equal(&a->sentinels[i], &b->sentinels[i])) {
+            return false;
+        }
+    }
+    for (size_t i = 0; i < a->n_replicas; i++) {
+        if (!replica_equal(&a->replicas[i], &b->replicas[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool snapshot_master_differs_deep(const struct snapshot_master *a, const struct snapshot_master *b)
+{
+    return snapshot_master_differs(a, b) || !text_equal(a->detail, b->detail) || !text_equal(a->run_id, b->run_id) ||
+           a->quorum != b->quorum || a->known != b->known || a->reachable != b->reachable ||
+           a->agreeing != b->agreeing || a->voters_needed != b->voters_needed || !lists_equal(a, b);
+}
+
+/* ---- all masters ---- */
+
+struct snapshot *snapshot_new(size_t n_masters)
+{
+    struct snapshot *snapshot = mem_new(1, sizeof(*snapshot));
+
+    atomic_init(&snapshot->references, 1);
+    snapshot->masters = mem_new(n_masters + 1, sizeof(*snapshot->masters));
+    snapshot->n_masters = n_masters;
+    return snapshot;
+}
+
+struct snapshot *snapshot_ref(struct snapshot *snapshot)
+{
+    if (snapshot) {
+        atomic_fetch_add_explicit(&snapshot->references, 1, memory_order_relaxed);
+    }
+    return snapshot;
+}
+
+void snapshot_unref(struct snapshot *snapshot)
+{
+    if (!snapshot || !dropped_last(&snapshot->references)) {
+        return;
+    }
+    for (size_t i = 0; i < snapshot->n_masters; i++) {
+        snapshot_master_unref(snapshot->masters[i]);
+    }
+    for (size_t i = 0; i < snapshot->n_sentinels_know; i++) {
+        free(snapshot->sentinels_know[i]);
+    }
+    free(snapshot->masters);
+    free(snapshot->sentinels_know);
+    free(snapshot->default_name);
+    free(snapshot);
+}
+
+struct snapshot_master *snapshot_find(const struct snapshot *snapshot, const char *name)
+{
+    size_t low = 0;
+    size_t high = snapshot->n_masters;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(name, snapshot->masters[middle]->name);
+
+        if (order == 0) {
+            return snapshot->masters[middle];
+        }
+        if (order < 0) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return NULL;
+}
+
+struct snapshot_master *snapshot_default(const struct snapshot *snapshot)
+{
+    return snapshot->default_name ? snapshot_find(snapshot, snapshot->default_name) : NULL;
+}

@@ -1,0 +1,199 @@
+/*
+ * What one Sentinel says about one master: its answers become observations, or are refused with a word in the
+ * log (rule 10: an unknown name, no address, an unusable one, a loopback address from elsewhere).
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/error.h"
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+#include "internal.h"
+
+struct chair *chair_new(struct master *master, struct peer *peer)
+{
+    struct chair *chair = mem_new(1, sizeof *chair);
+    chair->master = master;
+    chair->peer = peer;
+    chair->row.config_epoch = EPOCH_UNKNOWN;
+    chair->seat = sentinel_link_watch(peer->link, master->name, chair);
+    return chair;
+}
+
+void chair_free(struct chair *chair)
+{
+    if (chair == NULL)
+        return;
+    sentinel_link_unwatch(chair->peer->link, chair->seat);
+    free(chair->listed);
+    free(chair->replicas);
+    free(chair);
+}
+
+bool peer_map_address(const struct peer *peer, const struct address *given, struct address *out)
+{
+    struct address mapped = address_map_apply(&peer->site->watcher->config->map, given);
+    if (address_is_loopback(&mapped) && !sentinel_link_is_local(peer->link))
+        return false;
+    *out = mapped;
+    return true;
+}
+
+static void chair_refuse(struct chair *chair, const char *code, const char *words)
+{
+    char text[ADDRESS_TEXT_SIZE];
+    chair->refused++;
+    if (strcmp(chair->error_code, code) != 0)
+        log_warn("sentinel answer refused", LOG_STR("master", chair->master->name),
+                 LOG_STR("sentinel", address_format(sentinel_link_address(chair->peer->link), text)),
+                 LOG_STR("code", code), LOG_STR("words", words), LOG_INT("count", chair->refused));
+    snprintf(chair->error_code, sizeof chair->error_code, "%s", code);
+    snprintf(chair->error_text, sizeof chair->error_text, "%s", words);
+    chair->error_wall_ms = clock_wall_ms();
+    chair->has_says = false;
+    judge_refuse(chair->master->judge, sentinel_link_run_id(chair->peer->link));
+}
+
+static void chair_observe(struct chair *chair, const struct observation *seen)
+{
+    chair->error_code[0] = '\0';
+    chair->says = seen->master.name;
+    chair->has_says = true;
+    judge_observe(chair->master->judge, seen);
+}
+
+/* An answer with a usable address: to the judge, after its name was looked up. */
+static void chair_take(struct chair *chair, const struct sentinel_answer *answer,
+                       const struct address *mapped)
+{
+    struct sentinel_link *link = chair->peer->link;
+    struct observation seen = {
+        .at_ms = clock_boot_ms(),
+        .interval_ms = sentinel_link_interval_ms(link),
+        .link_up = true,
+        .epoch = EPOCH_UNKNOWN,
+        .failover_timeout_ms = -1,
+    };
+    snprintf(seen.sentinel, sizeof seen.sentinel, "%s", sentinel_link_run_id(link));
+    seen.sentinel_at = *sentinel_link_address(link);
+    if (answer->row_error == 0) {
+        seen.epoch = answer->row.config_epoch;
+        seen.failover_under_way = answer->row.failover_state[0] != '\0';
+        seen.failover_timeout_ms = answer->row.failover_timeout_ms;
+        /* After a promotion the row is still about the old node: its run id says nothing about the new one.
+         */
+        if (address_equal(&answer->row.address, &answer->address))
+            snprintf(seen.run_id, sizeof seen.run_id, "%s", answer->row.run_id);
+    }
+    chair->waiting = false;
+    if (resolver_get(chair->master->watcher->resolver, mapped, &seen.master)) {
+        chair_observe(chair, &seen);
+        return;
+    }
+    chair->waiting = true;
+    chair->waiting_for = seen;
+    chair->waiting_for.master.name = *mapped;
+}
+
+void chair_resume(struct chair *chair)
+{
+    if (!chair->waiting)
+        return;
+    struct observation seen = chair->waiting_for;
+    if (!resolver_get(chair->master->watcher->resolver, &chair->waiting_for.master.name, &seen.master))
+        return;
+    chair->waiting = false;
+    chair_observe(chair, &seen);
+    master_recount(chair->master);
+    master_step(chair->master);
+}
+
+void chair_hear_answer(struct chair *chair, const struct sentinel_answer *answer)
+{
+    struct address mapped;
+    chair->settled = true;
+    chair->has_row = answer->row_error == 0;
+    if (chair->has_row)
+        chair->row = answer->row;
+    chair->unknown_name = answer->address_error == -BW_ENIL || answer->address_error == -BW_ENOENT;
+    chair->denied = answer->address_error == -BW_EDENIED;
+    if (chair->unknown_name)
+        chair_refuse(chair, "unknown_name", "it has no master of that name");
+    else if (chair->denied)
+        chair_refuse(chair, "sentinel_denied", answer->words);
+    else if (answer->address_error == -BW_EINVAL)
+        chair_refuse(chair, "bad_address", "its address has no usable host and port");
+    else if (answer->address_error != 0)
+        chair_refuse(chair, "bad_reply",
+                     answer->words[0] != '\0' ? answer->words : "not a reply that is understood");
+    else if (!peer_map_address(chair->peer, &answer->address, &mapped))
+        chair_refuse(chair, "loopback", "a loopback address, and it is not on this host itself");
+    else
+        chair_take(chair, answer, &mapped);
+    if (chair->unknown_name && !chair->peer->site->config->all_masters)
+        chair->peer->site->watcher->reshaped = true;
+    if (judge_known(chair->master->judge) == 0 || !chair->waiting)
+        master_recount(chair->master);
+    master_step(chair->master);
+}
+
+/* Whether each of `these` stands in `those`, at the same address. */
+static bool all_listed(const struct sentinel_peer_row *these, size_t n_these,
+                       const struct sentinel_peer_row *those, size_t n_those)
+{
+    for (size_t i = 0; i < n_these; i++) {
+        size_t at = 0;
+        while (at < n_those && (strcmp(these[i].run_id, those[at].run_id) != 0 ||
+                                !address_equal(&these[i].address, &those[at].address)))
+            at++;
+        if (at == n_those)
+            return false;
+    }
+    return true;
+}
+
+void chair_hear_peers(struct chair *chair, const struct sentinel_peer_row *rows, size_t n)
+{
+    bool shrunk = !all_listed(chair->listed, chair->n_listed, rows, n);
+    if (chair->has_listed && !shrunk && n == chair->n_listed)
+        return;
+    free(chair->listed);
+    chair->listed = mem_new(n > 0 ? n : 1, sizeof *chair->listed);
+    if (n > 0)
+        memcpy(chair->listed, rows, n * sizeof *rows);
+    chair->n_listed = n;
+    chair->has_listed = true;
+    site_review_list(chair->peer->site, chair, shrunk);
+}
+
+void chair_hear_replicas(struct chair *chair, const struct sentinel_replica_row *rows, size_t n)
+{
+    free(chair->replicas);
+    chair->replicas = mem_new(n > 0 ? n : 1, sizeof *chair->replicas);
+    if (n > 0)
+        memcpy(chair->replicas, rows, n * sizeof *rows);
+    chair->n_replicas = n;
+    chair->has_replicas = true;
+    master_touch(chair->master);
+}
+
+void chair_hear_ckquorum(struct chair *chair, bool ok, const char *text)
+{
+    chair->has_ckquorum = true;
+    chair->ckquorum_ok = ok;
+    snprintf(chair->ckquorum_text, sizeof chair->ckquorum_text, "%s", text);
+    master_touch(chair->master);
+}
+
+void chair_lose(struct chair *chair)
+{
+    chair->settled = true;
+    chair->waiting = false;
+    chair->unknown_name = false;
+    chair->denied = false;
+    chair->has_ckquorum = false;
+    judge_lose(chair->master->judge, sentinel_link_run_id(chair->peer->link));
+    master_touch(chair->master);
+}

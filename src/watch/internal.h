@@ -1,0 +1,236 @@
+/*
+ * The watcher thread's own objects and how they hang together:
+ *
+ *   watcher ── sites (one a deployment) ── peers (one a Sentinel, each with its link)
+ *      └────── masters (judge, probes) ── chairs (one a peer and master: what that Sentinel says about it)
+ *
+ *   site.c     peers: seeds, learned, forgotten, duplicates; names that are discovered
+ *   chair.c    a Sentinel's answers turned into observations
+ *   master.c   the judge: what it is fed, what it asks for, fast asking
+ *   verify.c   the published node and the candidate are asked for their role
+ *   lookup.c   fresh look-ups
+ *   publish.c  snapshots
+ *   watcher.c  the thread, its clock, its mailbox
+ */
+#ifndef BELLWETHER_WATCH_INTERNAL_H
+#define BELLWETHER_WATCH_INTERNAL_H
+
+#include <pthread.h>
+
+#include "bellwether/sentinel/link.h"
+#include "bellwether/topology/decide.h"
+#include "bellwether/topology/news.h"
+#include "bellwether/topology/snapshot.h"
+#include "bellwether/watch/watcher.h"
+#include "probe.h"
+#include "resolver.h"
+
+struct peer {
+    struct site *site;
+    struct sentinel_link *link;
+    bool configured;
+    bool duplicate; /* a seed that is the same Sentinel as another seed: kept in reserve, not dialled */
+    bool settled;   /* has come up or failed since it was made */
+    bool was_up;    /* for the log: one line a change */
+    enum sentinel_trouble logged;
+    char listed_as[RUN_ID_SIZE]; /* learned ones: the run id in the list that named it */
+    char **names;                /* the masters it says it monitors */
+    size_t n_names;
+    bool has_names;
+};
+
+struct site {
+    struct watcher *watcher;
+    const struct watch_deployment *config;
+    struct secret *password;
+    struct peer **peers;
+    size_t n_peers;
+};
+
+/* What one Sentinel says about one master. */
+struct chair {
+    struct peer *peer;
+    struct master *master;
+    struct sentinel_seat *seat;
+    bool settled;      /* has answered or failed since the start: rule 8 */
+    bool unknown_name; /* says it has no such master */
+    bool denied;       /* may not be asked for the address */
+    bool has_row;
+    struct sentinel_master_row row;
+    bool has_says;
+    struct address says;            /* mapped */
+    bool waiting;                   /* an answer waits for a name look-up */
+    struct observation waiting_for; /* its `master.name` is what is looked up */
+    struct sentinel_peer_row *listed;
+    size_t n_listed;
+    bool has_listed;
+    struct sentinel_replica_row *replicas;
+    size_t n_replicas;
+    bool has_replicas;
+    bool has_ckquorum, ckquorum_ok;
+    char ckquorum_text[160];
+    char error_code[64], error_text[160]; /* the last answer that could not be used */
+    int64_t error_wall_ms;
+    unsigned refused; /* answers that were refused, for the log */
+};
+
+/* Whoever waits for a fresh look-up. */
+struct asker {
+    uint64_t ticket;
+    struct mailbox *reply_to;
+};
+
+/* A fresh look-up and all who share it. */
+struct lookup {
+    struct lookup *next;
+    int64_t began_ms;
+    struct asker *askers;
+    size_t n_askers;
+};
+
+struct master {
+    struct watcher *watcher;
+    struct site *site;
+    char *name;
+    bool configured;
+    struct judge *judge;
+    struct chair **chairs;
+    size_t n_chairs;
+    const char *redis_username;
+    struct secret *redis_password; /* borrowed: the watcher's */
+    /* verification */
+    struct probe *standing;  /* to the published master */
+    struct probe *candidate; /* to the node that judge wants checked */
+    struct loop_timer *step_timer, *verify_timer, *suspect_timer;
+    unsigned standing_failures;
+    int64_t role_asked_ms; /* the last role answer of the published node: when it was asked */
+    int64_t candidate_asked_ms;
+    enum role_answer role;
+    char role_words[120];
+    int64_t offsets_due_ms;
+    int64_t master_offset;
+    struct replica_offset *offsets;
+    size_t n_offsets;
+    /* fast asking */
+    bool suspect;
+    int64_t suspect_since_ms;
+    /* what the last step came to */
+    enum master_state state;
+    enum reason reason;
+    char detail[DETAIL_SIZE];
+    bool has_published, has_previous, majority, verified;
+    struct published published;
+    struct endpoint previous;
+    int64_t since_wall_ms;
+    char run_id[RUN_ID_SIZE];
+    struct decision decision;
+    bool stepped;
+    struct lookup *lookups; /* under way, the youngest first */
+    struct loop_timer *lookup_timer;
+    bool dirty;                    /* its part of the snapshot may have changed */
+    struct snapshot_master *shown; /* as last posted */
+};
+
+/* A Redis password with the masters that use it. */
+struct watch_secret {
+    const char *master; /* NULL: everybody else */
+    const char *username;
+    struct secret *password;
+};
+
+struct watcher {
+    const struct watch_config *config;
+    struct pulse *pulse;
+    struct loop *loop;
+    struct mailbox *inbox;
+    pthread_t thread;
+    bool running;
+    struct mailbox **subscribers;
+    size_t n_subscribers;
+    struct loop_timer *tick, *slow;
+    int64_t seen_ms; /* boot clock at the last sign of life */
+    struct resolver *resolver;
+    struct watch_secret *secrets; /* [0] is everybody's */
+    size_t n_secrets;
+    struct site *sites;
+    size_t n_sites;
+    struct master **masters; /* sorted by name */
+    size_t n_masters;
+    size_t n_suspect;
+    bool dirty; /* a master's part may have changed: look at the end of this turn */
+    bool
+        reshaped; /* which masters there are, what is said of them all, or a link changed: a new snapshot is due */
+    uint64_t index, revision;
+    char *default_name;
+    bool logged_ambiguous;
+    struct snapshot *current;
+    struct {
+        struct mailbox *to;
+        struct message *message;
+    } * outbox; /* goes out behind the next snapshot */
+    size_t n_outbox;
+};
+
+/* watcher.c: every callback begins with it. Notices a gap in the clock and voids all that was believed. */
+void watcher_turn(struct watcher *watcher);
+/* Behind the next snapshot. Takes the message. */
+void watcher_post_later(struct watcher *watcher, struct mailbox *to, struct message *message);
+
+/* site.c */
+void site_init(struct site *site, struct watcher *watcher, const struct watch_deployment *config);
+void site_release(struct site *site);
+/* Lists or states of Sentinels changed: learn, forget, recount. */
+void site_review_peers(struct site *site);
+/* One Sentinel's list for one master changed. @param shrunk somebody is listed no longer. */
+void site_review_list(struct site *site, struct chair *chair, bool shrunk);
+/* Dial whoever is not up now, without waiting for the backoff; the start, too. */
+void site_redial(struct site *site);
+/* Names changed: with discovery on, masters appear and vanish. */
+void site_review_names(struct site *site);
+struct master *watcher_find_master(struct watcher *watcher, const char *name);
+
+/* chair.c */
+struct chair *chair_new(struct master *master, struct peer *peer);
+void chair_free(struct chair *chair);
+void chair_hear_answer(struct chair *chair, const struct sentinel_answer *answer);
+void chair_hear_peers(struct chair *chair, const struct sentinel_peer_row *rows, size_t n);
+void chair_hear_replicas(struct chair *chair, const struct sentinel_replica_row *rows, size_t n);
+void chair_hear_ckquorum(struct chair *chair, bool ok, const char *text);
+void chair_lose(struct chair *chair);
+/* A name look-up ended: answers that waited for it go on. */
+void chair_resume(struct chair *chair);
+/* An address that a Sentinel gave, mapped; false when it must not be believed (a loopback address from
+ * elsewhere). */
+bool peer_map_address(const struct peer *peer, const struct address *given, struct address *out);
+
+/* master.c */
+struct master *master_new(struct watcher *watcher, struct site *site, const char *name, bool configured);
+void master_free(struct master *master);
+void master_add_peer(struct master *master, struct peer *peer);
+void master_remove_peer(struct master *master, struct peer *peer);
+struct chair *master_chair(struct master *master, const struct peer *peer);
+void master_step(struct master *master);
+void master_hear_event(struct master *master, struct peer *peer, const struct sentinel_event *event);
+void master_recount(struct master *master); /* known Sentinels */
+void master_ask_sentinels(struct master *master);
+void master_void(struct master *master);
+void master_touch(struct master *master); /* its snapshot part may have changed */
+
+/* verify.c */
+void verify_due(void *master);
+void verify_check_published(struct master *master);
+void verify_check_candidate(struct master *master, const struct endpoint *node);
+void verify_drop_candidate(struct master *master); /* nobody wants it checked any more */
+void verify_follow(struct master *master);         /* the published address moved */
+void verify_void(struct master *master);           /* hang up: sockets may hold answers from before a gap */
+void verify_release(struct master *master);
+
+/* lookup.c */
+void lookup_ask(struct master *master, uint64_t ticket, struct mailbox *reply_to);
+void lookup_review(struct master *master); /* after each step */
+void lookup_release(struct master *master);
+
+/* publish.c */
+void publish_turn(void *watcher); /* at the end of each turn: post what changed */
+
+#endif

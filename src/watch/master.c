@@ -1,0 +1,393 @@
+/*
+ * One watched master: feeds its judge, does what the judge asks for.
+ *
+ *   standing   one connection to the published node, asked for its role every verify-interval; its end is
+ * news candidate  one connection to the node that may become the answer; it becomes the standing one suspect
+ * while something is wrong the Sentinels are asked every 100 ms for 2 s, then ever less often
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+#include "internal.h"
+
+enum {
+    SUSPECT_FAST_MS = 100,
+    SUSPECT_FAST_FOR_MS = 2000,
+    SUSPECT_SLOW_MS = 1000,
+    SUSPECT_CROWD = 16,           /* that many suspects at once share the rate of one */
+    FAILOVER_TIMEOUT_MS = 180000, /* Sentinel's default, where no row tells */
+};
+
+void master_touch(struct master *master)
+{
+    master->dirty = true;
+    master->watcher->dirty = true;
+}
+
+struct chair *master_chair(struct master *master, const struct peer *peer)
+{
+    for (size_t i = 0; i < master->n_chairs; i++)
+        if (master->chairs[i]->peer == peer)
+            return master->chairs[i];
+    return NULL;
+}
+
+/* --- asking the Sentinels fast --- */
+
+void master_ask_sentinels(struct master *master)
+{
+    for (size_t i = 0; i < master->n_chairs; i++)
+        sentinel_link_ask(master->chairs[i]->peer->link, master->chairs[i]->seat);
+}
+
+static void suspect_due(void *data)
+{
+    struct master *master = data;
+    struct watcher *watcher = master->watcher;
+    watcher_turn(watcher);
+    if (!master->suspect)
+        return;
+    master_ask_sentinels(master);
+    int64_t for_ms = clock_boot_ms() - master->suspect_since_ms;
+    int64_t delay_ms = SUSPECT_FAST_MS;
+    for (int64_t at_ms = SUSPECT_FAST_FOR_MS; at_ms < for_ms && delay_ms < SUSPECT_SLOW_MS;
+         at_ms += delay_ms * 4)
+        delay_ms *= 2;
+    if (delay_ms > SUSPECT_SLOW_MS)
+        delay_ms = SUSPECT_SLOW_MS;
+    delay_ms *= 1 + (int64_t)(watcher->n_suspect / SUSPECT_CROWD);
+    if (delay_ms > SUSPECT_FAST_MS)
+        delay_ms -= (int64_t)jitter_below((uint32_t)(delay_ms / 3));
+    loop_timer_start(master->suspect_timer, delay_ms);
+}
+
+static void master_set_suspect(struct master *master, bool suspect)
+{
+    if (suspect == master->suspect)
+        return;
+    master->suspect = suspect;
+    if (suspect) {
+        master->watcher->n_suspect++;
+        master->suspect_since_ms = clock_boot_ms();
+        loop_timer_start(master->suspect_timer, 0);
+    } else {
+        master->watcher->n_suspect--;
+        loop_timer_stop(master->suspect_timer);
+    }
+}
+
+/* --- the step --- */
+
+static void master_count_links(const struct master *master, struct judge_links *links)
+{
+    for (size_t i = 0; i < master->n_chairs; i++) {
+        const struct chair *chair = master->chairs[i];
+        enum sentinel_trouble trouble = sentinel_link_trouble(chair->peer->link);
+        links->dialled++;
+        links->pending += !chair->settled;
+        links->reachable += sentinel_link_is_up(chair->peer->link);
+        links->auth_failed += trouble == SENTINEL_TROUBLE_AUTH;
+        links->denied += trouble == SENTINEL_TROUBLE_DENIED || chair->denied;
+        links->denied_extra += sentinel_link_denied_extras(chair->peer->link) != 0;
+        links->unknown_name += chair->unknown_name;
+    }
+}
+
+static const char *rule_text(enum decide_rule rule)
+{
+    switch (rule) {
+    case DECIDE_HIGHER_EPOCH: return "higher epoch";
+    case DECIDE_EQUAL_MAJORITY: return "majority at the same epoch";
+    case DECIDE_BELOW_MAJORITY: return "majority at a lower epoch, unchanged over three polls";
+    case DECIDE_NO_EPOCH: return "majority, no epoch given";
+    default: return "confirmed";
+    }
+}
+
+static void log_switch(const struct master *master, const struct judgement *said)
+{
+    char from[ADDRESS_TEXT_SIZE] = "", to[ADDRESS_TEXT_SIZE];
+    if (master->has_published)
+        address_format(&master->published.master.name, from);
+    log_info(master->has_published ? "master changed" : "master found", LOG_STR("master", master->name),
+             LOG_STR("from", from), LOG_STR("to", address_format(&said->published->master.name, to)),
+             LOG_INT("epoch", said->published->epoch), LOG_STR("rule", rule_text(said->switched_by)),
+             LOG_INT("voices", said->decision.candidate_voices), LOG_INT("known", said->decision.known));
+}
+
+static void log_state(const struct master *master, const struct judgement *said)
+{
+    bool bad = !master_state_serves(said->state);
+    const char *reason = reason_text(said->reason);
+    if (master->stepped && master->state == said->state && master->reason == said->reason)
+        return;
+    if (!master->stepped && said->reason == REASON_STARTING)
+        return;
+    const struct log_field fields[] = {
+        LOG_STR("master", master->name),
+        LOG_STR("state", master_state_text(said->state)),
+        LOG_STR("was", master_state_text(master->state)),
+        LOG_STR("reason", reason != NULL ? reason : "none"),
+        LOG_STR("detail", said->detail),
+    };
+    log_write(bad ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
+              said->state == MASTER_CONFLICT ? "sentinels in conflict" : "master state", fields,
+              sizeof fields / sizeof *fields);
+}
+
+static void master_keep(struct master *master, const struct judgement *said)
+{
+    master->stepped = true;
+    master->state = said->state;
+    master->reason = said->reason;
+    snprintf(master->detail, sizeof master->detail, "%s", said->detail != NULL ? said->detail : "");
+    master->verified = said->verified;
+    master->majority = said->majority;
+    master->has_published = said->published != NULL;
+    if (said->published != NULL)
+        master->published = *said->published;
+    master->has_previous = said->previous != NULL;
+    if (said->previous != NULL)
+        master->previous = *said->previous;
+    master->since_wall_ms = said->published_wall_ms;
+    snprintf(master->run_id, sizeof master->run_id, "%s", said->run_id != NULL ? said->run_id : "");
+    master->decision = said->decision;
+}
+
+void master_step(struct master *master)
+{
+    struct judge_links links = {0};
+    struct judgement said;
+    struct endpoint check;
+    int64_t now_ms = clock_boot_ms();
+    master_count_links(master, &links);
+    judge_set_links(master->judge, &links);
+    judge_step(master->judge, now_ms, clock_wall_ms(), &said);
+    if (said.switched)
+        log_switch(master, &said);
+    if (said.restarted)
+        log_warn("master restarted: another run id at the same address", LOG_STR("master", master->name),
+                 LOG_STR("run_id", said.run_id));
+    log_state(master, &said);
+    bool wants_check = said.check != NULL && master->watcher->config->verify;
+    if (wants_check)
+        check = *said.check;
+    master_keep(master, &said);
+    if (said.switched)
+        verify_follow(master);
+    if (wants_check) {
+        verify_check_candidate(master, &check);
+    } else if (said.decision.rule == DECIDE_STANDS) {
+        verify_drop_candidate(master);
+    }
+    if (said.check_published)
+        verify_check_published(master);
+    master_set_suspect(master, said.suspect);
+    if (said.switched)
+        for (size_t i = 0; i < master->n_chairs; i++)
+            sentinel_link_ask_all(master->chairs[i]->peer->link, master->chairs[i]->seat);
+    if (said.next_ms >= 0)
+        loop_timer_start(master->step_timer, said.next_ms - now_ms);
+    else
+        loop_timer_stop(master->step_timer);
+    master_touch(master);
+    lookup_review(master);
+}
+
+static void step_due(void *data)
+{
+    struct master *master = data;
+    watcher_turn(master->watcher);
+    master_step(master);
+}
+
+/* --- news --- */
+
+void master_hear_event(struct master *master, struct peer *peer, const struct sentinel_event *event)
+{
+    struct chair *chair = master_chair(master, peer);
+    int64_t timeout_ms = FAILOVER_TIMEOUT_MS;
+    if (chair == NULL)
+        return;
+    if (chair->has_row && chair->row.failover_timeout_ms > 0)
+        timeout_ms = chair->row.failover_timeout_ms;
+    switch (event->kind) {
+    case SENTINEL_EVENT_TRY_FAILOVER:
+    case SENTINEL_EVENT_ELECTED_LEADER:
+    case SENTINEL_EVENT_SELECT_SLAVE:
+    case SENTINEL_EVENT_SELECTED_SLAVE:
+    case SENTINEL_EVENT_SEND_SLAVEOF_NOONE:
+    case SENTINEL_EVENT_WAIT_PROMOTION:
+    case SENTINEL_EVENT_PROMOTED_SLAVE:
+    case SENTINEL_EVENT_RECONF_SLAVES:
+        judge_failover(master->judge, true, clock_boot_ms(), timeout_ms);
+        break;
+    case SENTINEL_EVENT_FAILOVER_END:
+    case SENTINEL_EVENT_FAILOVER_END_FOR_TIMEOUT:
+    case SENTINEL_EVENT_ABORT_NOT_ELECTED:
+    case SENTINEL_EVENT_ABORT_NO_GOOD_SLAVE:
+    case SENTINEL_EVENT_ABORT_SLAVE_TIMEOUT:
+    case SENTINEL_EVENT_SWITCH_MASTER:
+        judge_failover(master->judge, false, clock_boot_ms(), timeout_ms);
+        break;
+    default: break;
+    }
+    switch (event->kind) {
+    case SENTINEL_EVENT_SLAVE:
+    case SENTINEL_EVENT_SENTINEL:
+    case SENTINEL_EVENT_SENTINEL_ADDRESS_SWITCH:
+    case SENTINEL_EVENT_RESET_MASTER:
+    case SENTINEL_EVENT_MONITOR:
+    case SENTINEL_EVENT_SDOWN:
+    case SENTINEL_EVENT_SDOWN_END:
+    case SENTINEL_EVENT_SWITCH_MASTER:
+    case SENTINEL_EVENT_SET: sentinel_link_ask_all(peer->link, chair->seat); break;
+    default: sentinel_link_ask(peer->link, chair->seat); break;
+    }
+    master_step(master);
+}
+
+static bool chair_is_live(const struct chair *chair)
+{
+    return sentinel_link_is_up(chair->peer->link);
+}
+
+/* Whether a live Sentinel answered under this run id, or lists it for this master. */
+static bool master_knows(const struct master *master, const char *run_id)
+{
+    for (size_t i = 0; i < master->n_chairs; i++) {
+        const struct chair *chair = master->chairs[i];
+        if (!chair_is_live(chair))
+            continue;
+        if (chair->settled && !chair->unknown_name &&
+            strcmp(sentinel_link_run_id(chair->peer->link), run_id) == 0)
+            return true;
+        for (size_t j = 0; j < chair->n_listed; j++)
+            if (strcmp(chair->listed[j].run_id, run_id) == 0)
+                return true;
+    }
+    return false;
+}
+
+static void master_know(struct master *master, const char *run_id)
+{
+    if (run_id[0] != '\0')
+        judge_know(master->judge, run_id);
+}
+
+void master_recount(struct master *master)
+{
+    bool live = false;
+    for (size_t i = 0; i < master->n_chairs; i++)
+        live = live || chair_is_live(master->chairs[i]);
+    if (!live)
+        return; /* nobody left to say who is there */
+    for (size_t i = judge_known(master->judge); i-- > 0;) {
+        const char *run_id = judge_known_id(master->judge, i);
+        if (!master_knows(master, run_id))
+            judge_forget(master->judge, run_id);
+    }
+    for (size_t i = 0; i < master->n_chairs; i++) {
+        const struct chair *chair = master->chairs[i];
+        if (!chair_is_live(chair))
+            continue;
+        if (chair->settled && !chair->unknown_name)
+            master_know(master, sentinel_link_run_id(chair->peer->link));
+        for (size_t j = 0; j < chair->n_listed; j++)
+            master_know(master, chair->listed[j].run_id);
+    }
+}
+
+void master_void(struct master *master)
+{
+    judge_void(master->judge, clock_boot_ms());
+    for (size_t i = 0; i < master->n_chairs; i++) {
+        master->chairs[i]->settled = !chair_is_live(master->chairs[i]);
+        master->chairs[i]->waiting = false;
+    }
+    /* Their sockets may hold answers from before: hang up and ask anew. */
+    verify_void(master);
+    master_touch(master);
+}
+
+/* --- life --- */
+
+void master_add_peer(struct master *master, struct peer *peer)
+{
+    if (master_chair(master, peer) != NULL)
+        return;
+    struct chair *chair = chair_new(master, peer);
+    master->chairs = mem_resize(master->chairs, master->n_chairs + 1, sizeof *master->chairs);
+    master->chairs[master->n_chairs++] = chair;
+    master_touch(master);
+}
+
+void master_remove_peer(struct master *master, struct peer *peer)
+{
+    for (size_t i = 0; i < master->n_chairs; i++) {
+        if (master->chairs[i]->peer != peer)
+            continue;
+        chair_free(master->chairs[i]);
+        memmove(master->chairs + i, master->chairs + i + 1,
+                (master->n_chairs - i - 1) * sizeof *master->chairs);
+        master->n_chairs--;
+        master_touch(master);
+        return;
+    }
+}
+
+struct master *master_new(struct watcher *watcher, struct site *site, const char *name, bool configured)
+{
+    const struct watch_config *config = watcher->config;
+    struct judge_config rules = {
+        .verify = config->verify,
+        .verify_interval_ms = config->verify_interval_ms,
+        .verify_timeout_ms = config->verify_timeout_ms,
+        /* suspect-after counts from the question that went unanswered, which is put an interval after the
+         * last good answer: else a stall of one second would leave `ok` whenever it began just before a
+         * question. */
+        .suspect_after_ms = config->suspect_after_ms + config->verify_interval_ms,
+        .sentinel_timeout_ms = config->sentinel_timeout_ms,
+    };
+    struct master *master = mem_new(1, sizeof *master);
+    master->watcher = watcher;
+    master->site = site;
+    master->name = mem_strdup(name);
+    master->configured = configured;
+    master->judge = judge_new(name, &rules, clock_boot_ms());
+    master->master_offset = -1;
+    master->redis_username = watcher->secrets[0].username;
+    master->redis_password = watcher->secrets[0].password;
+    for (size_t i = 1; i < watcher->n_secrets; i++) {
+        if (strcmp(watcher->secrets[i].master, name) != 0)
+            continue;
+        master->redis_username = watcher->secrets[i].username;
+        master->redis_password = watcher->secrets[i].password;
+    }
+    master->step_timer = loop_timer_new(watcher->loop, step_due, master);
+    master->verify_timer = loop_timer_new(watcher->loop, verify_due, master);
+    master->suspect_timer = loop_timer_new(watcher->loop, suspect_due, master);
+    master_step(master);
+    return master;
+}
+
+void master_free(struct master *master)
+{
+    master_set_suspect(master, false);
+    lookup_release(master);
+    verify_release(master);
+    loop_timer_free(master->step_timer);
+    loop_timer_free(master->verify_timer);
+    loop_timer_free(master->suspect_timer);
+    while (master->n_chairs > 0)
+        master_remove_peer(master, master->chairs[0]->peer);
+    free(master->chairs);
+    judge_free(master->judge);
+    snapshot_master_unref(master->shown);
+    free(master->name);
+    free(master);
+}

@@ -1,0 +1,48 @@
+/*
+ * Asks one node for its role, again and again, over one standing connection.
+ *
+ * HELLO says it under most ACLs and while a script runs; where it has no role, ROLE is asked, then INFO
+ * replication. Every attempt ends in exactly one answer through the hook; an end of the connection is an
+ * answer too.
+ */
+#ifndef BELLWETHER_WATCH_PROBE_H
+#define BELLWETHER_WATCH_PROBE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bellwether/base/address.h"
+#include "bellwether/base/loop.h"
+#include "bellwether/base/secret.h"
+#include "bellwether/topology/decide.h"
+#include "offsets.h"
+
+struct probe;
+
+/** @param asked_ms boot clock, when the question was put; an answer proves nothing about later. May free the
+ * probe. */
+typedef void probe_fn(void *data, struct probe *probe, enum role_answer answer, int64_t asked_ms,
+                      const char *words);
+
+/** @param offsets borrowed; n is 0 and master_offset -1 where INFO is denied. */
+typedef void probe_offsets_fn(void *data, int64_t master_offset, const struct replica_offset *offsets,
+                              size_t n);
+
+/** @param username,password borrowed; read at every connect. */
+struct probe *probe_new(struct loop *loop, const char *username, struct secret *password, int64_t timeout_ms,
+                        probe_fn *answered, void *data);
+/** Connect (hanging up first) and ask. */
+void probe_open(struct probe *probe, const struct endpoint *node);
+/** Ask on the standing connection, opening it when it is down; nothing while a question is under way. */
+void probe_ask(struct probe *probe);
+/** Ask INFO replication for the replicas' offsets; no call when the connection is not there. */
+void probe_ask_offsets(struct probe *probe, probe_offsets_fn *got);
+const struct endpoint *probe_node(const struct probe *probe);
+/** Standing and idle or asking, and the last attempt ended in an answer by the node. */
+bool probe_is_connected(const struct probe *probe);
+bool probe_is_asking(const struct probe *probe);
+/** Give the answers to somebody else from now on. */
+void probe_retarget(struct probe *probe, probe_fn *answered, void *data);
+void probe_free(struct probe *probe);
+
+#endif

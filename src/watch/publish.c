@@ -1,0 +1,424 @@
+/*
+ * Snapshots: at the end of a turn in which something changed, what changed is rendered into new immutable
+ * parts, the rest is shared with the snapshot before, and every worker gets a reference.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+#include "internal.h"
+
+enum {
+    INFO_STALE_MS = 30000,     /* Sentinel's own limit: three of its INFO periods */
+    INFO_STALE_DOWN_MS = 5000, /* and while the master is s_down, when it asks every second */
+    PING_STALE_MS = 5000,      /* five of its ping periods */
+};
+
+/* --- Sentinels --- */
+
+static const char *peer_id(const struct peer *peer)
+{
+    const char *own = sentinel_link_run_id(peer->link);
+    return own[0] != '\0' ? own : peer->listed_as;
+}
+
+/* Two links to one Sentinel (a seed that is down and its learned address): the one that is up is shown, else
+ * the seed. */
+static bool chair_is_shadowed(const struct master *master, const struct chair *chair)
+{
+    const char *id = peer_id(chair->peer);
+    bool up = sentinel_link_is_up(chair->peer->link);
+    for (size_t i = 0; i < master->n_chairs && id[0] != '\0'; i++) {
+        const struct chair *other = master->chairs[i];
+        if (other == chair || strcmp(peer_id(other->peer), id) != 0)
+            continue;
+        bool other_up = sentinel_link_is_up(other->peer->link);
+        if (other_up != up ? other_up : other->peer->configured && !chair->peer->configured)
+            return true;
+    }
+    return false;
+}
+
+static const char *trouble_code(enum sentinel_trouble trouble)
+{
+    switch (trouble) {
+    case SENTINEL_TROUBLE_AUTH: return "sentinel_auth";
+    case SENTINEL_TROUBLE_DENIED: return "sentinel_denied";
+    case SENTINEL_TROUBLE_NOT_SENTINEL: return "not_a_sentinel";
+    default: return "unreachable";
+    }
+}
+
+static void show_sentinel(const struct master *master, const struct chair *chair, int64_t now_ms,
+                          struct snapshot_sentinel *out)
+{
+    const struct sentinel_link *link = chair->peer->link;
+    const char *id = peer_id(chair->peer);
+    const struct observation *seen = judge_observation(master->judge, id);
+    out->address = *sentinel_link_address(link);
+    snprintf(out->run_id, sizeof out->run_id, "%s", id);
+    out->configured = chair->peer->configured;
+    out->reachable = sentinel_link_is_up(link);
+    out->tilt = out->reachable && sentinel_link_tilt(link);
+    out->has_says = chair->has_says;
+    out->says = chair->says;
+    out->config_epoch = chair->has_row ? chair->row.config_epoch : EPOCH_UNKNOWN;
+    out->agrees = seen != NULL && master->has_published && observation_counts(seen, now_ms) &&
+                  endpoint_equal(&seen->master, &master->published.master);
+    out->voters = out->quorum = out->down_after_ms = out->failover_timeout_ms = -1;
+    if (chair->has_row) {
+        if (chair->row.num_other_sentinels >= 0)
+            out->voters = chair->row.num_other_sentinels + 1;
+        out->quorum = chair->row.quorum;
+        out->down_after_ms = chair->row.down_after_ms;
+        out->failover_timeout_ms = chair->row.failover_timeout_ms;
+        snprintf(out->master_flags, sizeof out->master_flags, "%s", chair->row.flags_text);
+    }
+    out->has_ckquorum = chair->has_ckquorum;
+    out->ckquorum_ok = chair->ckquorum_ok;
+    snprintf(out->ckquorum_text, sizeof out->ckquorum_text, "%s", chair->ckquorum_text);
+    enum sentinel_trouble trouble = sentinel_link_trouble(link);
+    if (trouble != SENTINEL_TROUBLE_NONE) {
+        snprintf(out->error_code, sizeof out->error_code, "%s", trouble_code(trouble));
+        snprintf(out->error_text, sizeof out->error_text, "%s",
+                 sentinel_link_words(link, &out->error_wall_ms));
+    } else if (chair->error_code[0] != '\0') {
+        snprintf(out->error_code, sizeof out->error_code, "%s", chair->error_code);
+        snprintf(out->error_text, sizeof out->error_text, "%s", chair->error_text);
+        out->error_wall_ms = chair->error_wall_ms;
+    }
+}
+
+static void show_sentinels(const struct master *master, struct snapshot_master *out)
+{
+    int64_t now_ms = clock_boot_ms();
+    out->sentinels = mem_new(master->n_chairs > 0 ? master->n_chairs : 1, sizeof *out->sentinels);
+    out->quorum = -1;
+    for (size_t i = 0; i < master->n_chairs; i++) {
+        if (chair_is_shadowed(master, master->chairs[i]))
+            continue;
+        struct snapshot_sentinel *shown = &out->sentinels[out->n_sentinels++];
+        show_sentinel(master, master->chairs[i], now_ms, shown);
+        out->reachable += shown->reachable;
+        out->agreeing += shown->agrees;
+        /* They may be configured apart: the one that is hardest to reach is what a failover may need. */
+        if (shown->quorum > out->quorum)
+            out->quorum = shown->quorum;
+    }
+    out->known = judge_known(master->judge);
+    out->voters_needed = out->known / 2 + 1;
+    if (out->quorum > (int64_t)out->voters_needed)
+        out->voters_needed = (size_t)out->quorum;
+}
+
+/* --- replicas --- */
+
+/* Whose list of replicas is shown: one that agrees with what is published, the highest epoch first. */
+static const struct chair *master_teller(const struct master *master)
+{
+    const struct chair *best = NULL;
+    int64_t now_ms = clock_boot_ms();
+    for (size_t i = 0; i < master->n_chairs; i++) {
+        const struct chair *chair = master->chairs[i];
+        const struct observation *seen =
+            judge_observation(master->judge, sentinel_link_run_id(chair->peer->link));
+        if (!chair->has_replicas || seen == NULL || !observation_counts(seen, now_ms) ||
+            (master->has_published && !endpoint_equal(&seen->master, &master->published.master)))
+            continue;
+        if (best == NULL || chair->row.config_epoch > best->row.config_epoch)
+            best = chair;
+    }
+    return best;
+}
+
+static void why_not(struct snapshot_replica *out, const char *word)
+{
+    if (out->n_why_not < WHY_NOT_MAX)
+        out->why_not[out->n_why_not++] = word;
+}
+
+/* What would keep a Sentinel from choosing it, by its own rules (sentinelSelectSlave). */
+static void show_promotable(const struct sentinel_replica_row *row, const struct sentinel_master_row *master,
+                            struct snapshot_replica *out)
+{
+    bool master_down = (master->flags & SENTINEL_S_DOWN) != 0;
+    int64_t stale_ms = master_down ? INFO_STALE_DOWN_MS : INFO_STALE_MS;
+    if (row->priority == 0)
+        why_not(out, "priority_0");
+    if (row->flags & SENTINEL_S_DOWN)
+        why_not(out, "s_down");
+    if (row->flags & SENTINEL_O_DOWN)
+        why_not(out, "o_down");
+    if (row->flags & SENTINEL_DISCONNECTED)
+        why_not(out, "disconnected");
+    if (row->last_ok_ping_reply_ms > PING_STALE_MS)
+        why_not(out, "ping_stale");
+    if (row->info_refresh_ms < 0 || row->info_refresh_ms > stale_ms)
+        why_not(out, "info_stale");
+    if (master->down_after_ms > 0 && row->link_down_ms > master->down_after_ms * 10)
+        why_not(out, "link_down_too_long");
+    out->promotable = out->n_why_not == 0;
+}
+
+static int64_t replica_lag(const struct master *master, const struct address *replica)
+{
+    const struct address_map *map = &master->watcher->config->map;
+    for (size_t i = 0; i < master->n_offsets && master->master_offset >= 0; i++) {
+        struct address mapped = address_map_apply(map, &master->offsets[i].replica);
+        if (!address_equal(&mapped, replica))
+            continue;
+        int64_t lag = master->master_offset - master->offsets[i].offset;
+        return lag > 0 ? lag : 0;
+    }
+    return -1;
+}
+
+static void show_replicas(const struct master *master, struct snapshot_master *out)
+{
+    const struct chair *teller = master_teller(master);
+    const struct snapshot_master *before = master->shown;
+    if (teller == NULL) {
+        /* Nobody can tell now: what was known stays. */
+        if (before == NULL || before->n_replicas == 0)
+            return;
+        out->replicas = mem_new(before->n_replicas, sizeof *out->replicas);
+        memcpy(out->replicas, before->replicas, before->n_replicas * sizeof *out->replicas);
+        out->n_replicas = before->n_replicas;
+        return;
+    }
+    out->replicas = mem_new(teller->n_replicas > 0 ? teller->n_replicas : 1, sizeof *out->replicas);
+    for (size_t i = 0; i < teller->n_replicas; i++) {
+        const struct sentinel_replica_row *row = &teller->replicas[i];
+        struct snapshot_replica *shown = &out->replicas[out->n_replicas];
+        if (!address_is_set(&row->address) || !peer_map_address(teller->peer, &row->address, &shown->address))
+            continue;
+        /* Until the Sentinel has reconfigured it, the new master is still listed among the replicas. */
+        if (out->has_address && address_equal(&shown->address, &out->address))
+            continue;
+        out->n_replicas++;
+        snprintf(shown->run_id, sizeof shown->run_id, "%s", row->run_id);
+        snprintf(shown->flags, sizeof shown->flags, "%s", row->flags_text);
+        shown->link_up = row->link_up;
+        shown->link_down_ms = row->link_down_ms > 0 ? row->link_down_ms : 0;
+        shown->priority = row->priority;
+        shown->healthy =
+            row->link_up && !(row->flags & (SENTINEL_S_DOWN | SENTINEL_O_DOWN | SENTINEL_DISCONNECTED));
+        shown->lag_bytes = shown->healthy ? replica_lag(master, &shown->address) : -1;
+        show_promotable(row, &teller->row, shown);
+    }
+}
+
+/* --- a master --- */
+
+static struct snapshot_master *show_master(const struct master *master)
+{
+    struct snapshot_master *out = snapshot_master_new(master->name);
+    out->state = master->state;
+    out->reason = master->reason;
+    out->detail = mem_strdup(master->detail);
+    out->has_address = master->has_published;
+    out->config_epoch = EPOCH_UNKNOWN;
+    if (master->has_published) {
+        out->address = master->published.master.name;
+        out->config_epoch = master->published.epoch;
+        out->since_wall_ms = master->since_wall_ms;
+    }
+    out->verified = master->verified;
+    out->majority = master->majority;
+    out->has_previous = master->has_previous;
+    if (master->has_previous)
+        out->previous = master->previous.name;
+    snprintf(out->run_id, sizeof out->run_id, "%s", master->run_id);
+    show_sentinels(master, out);
+    show_replicas(master, out);
+    return out;
+}
+
+/* @return whether its part changed. */
+static bool master_show(struct master *master)
+{
+    struct watcher *watcher = master->watcher;
+    struct snapshot_master *now = show_master(master);
+    struct snapshot_master *before = master->shown;
+    master->dirty = false;
+    if (before != NULL && !snapshot_master_differs_deep(before, now)) {
+        snapshot_master_unref(now);
+        return false;
+    }
+    now->index = before == NULL || snapshot_master_differs(before, now) ? ++watcher->index : before->index;
+    now->revision = ++watcher->revision;
+    master->shown = now;
+    snapshot_master_unref(before);
+    return true;
+}
+
+/* --- the whole --- */
+
+static const char *first_configured(const struct watch_config *config)
+{
+    for (size_t i = 0; i < config->n_deployments; i++)
+        if (config->deployments[i].n_masters > 0)
+            return config->deployments[i].masters[0];
+    return NULL;
+}
+
+/* The default: as configured, or the first configured, or the only one known; once served it stays until it
+ * is removed. */
+static void choose_default(struct watcher *watcher, struct snapshot *out)
+{
+    const char *chosen = watcher->config->default_master;
+    if (chosen == NULL)
+        chosen = first_configured(watcher->config);
+    if (chosen == NULL) {
+        if (watcher->default_name != NULL && watcher_find_master(watcher, watcher->default_name) == NULL) {
+            free(watcher->default_name);
+            watcher->default_name = NULL;
+        }
+        if (watcher->default_name == NULL && watcher->n_masters == 1)
+            watcher->default_name = mem_strdup(watcher->masters[0]->name);
+        chosen = watcher->default_name;
+    }
+    out->default_name = mem_strdup(chosen);
+    out->ambiguous_default = chosen == NULL && watcher->n_masters > 1;
+    if (out->ambiguous_default && !watcher->logged_ambiguous)
+        log_warn(
+            "several masters and no default: /master answers 409 until --default-master or --master chooses one",
+            LOG_INT("masters", watcher->n_masters));
+    watcher->logged_ambiguous = out->ambiguous_default;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void collect_names(const struct watcher *watcher, struct snapshot *out)
+{
+    size_t room = 0;
+    for (size_t i = 0; i < watcher->n_sites; i++)
+        for (size_t j = 0; j < watcher->sites[i].n_peers; j++)
+            room += watcher->sites[i].peers[j]->n_names;
+    if (room == 0)
+        return;
+    char **names = mem_new(room, sizeof *names);
+    size_t n = 0;
+    for (size_t i = 0; i < watcher->n_sites; i++)
+        for (size_t j = 0; j < watcher->sites[i].n_peers; j++)
+            for (size_t k = 0; k < watcher->sites[i].peers[j]->n_names; k++)
+                names[n++] = watcher->sites[i].peers[j]->names[k];
+    qsort(names, n, sizeof *names, by_name);
+    out->sentinels_know = mem_new(n, sizeof *out->sentinels_know);
+    for (size_t i = 0; i < n; i++)
+        if (i == 0 || strcmp(names[i], names[i - 1]) != 0)
+            out->sentinels_know[out->n_sentinels_know++] = mem_strdup(names[i]);
+    free(names);
+}
+
+/* Why there is no master at all: only where masters are discovered. */
+static void explain_emptiness(const struct watcher *watcher, struct snapshot *out)
+{
+    size_t up = 0, pending = 0, auth = 0, denied = 0, named = 0;
+    for (size_t i = 0; i < watcher->n_sites; i++) {
+        for (size_t j = 0; j < watcher->sites[i].n_peers; j++) {
+            const struct peer *peer = watcher->sites[i].peers[j];
+            up += sentinel_link_is_up(peer->link);
+            pending += !peer->settled;
+            named += peer->has_names;
+            auth += sentinel_link_trouble(peer->link) == SENTINEL_TROUBLE_AUTH;
+            denied += (sentinel_link_denied_extras(peer->link) & SENTINEL_EXTRA_MASTERS) != 0;
+        }
+    }
+    out->any_sentinel_reachable = up > 0;
+    out->reason = REASON_STARTING;
+    const char *detail = "the Sentinels have not answered yet";
+    if (denied > 0) {
+        out->reason = REASON_SENTINEL_DENIED;
+        detail =
+            "the Sentinels deny SENTINEL MASTERS, so masters can't be discovered: name them with --master";
+    } else if (up > 0 && named > 0) {
+        out->reason = REASON_UNKNOWN_NAME;
+        detail = "the Sentinels monitor no master";
+    } else if (up == 0 && auth > 0) {
+        out->reason = REASON_SENTINEL_AUTH;
+        detail = "the Sentinels refuse the password or user";
+    } else if (up == 0 && pending == 0) {
+        out->reason = REASON_NO_SENTINEL_REACHABLE;
+        detail = "no Sentinel can be reached";
+    }
+    out->detail = mem_strdup(detail);
+}
+
+static struct snapshot *watcher_snapshot(struct watcher *watcher)
+{
+    struct snapshot *out = snapshot_new(watcher->n_masters);
+    size_t resolved = 0;
+    bool configured = first_configured(watcher->config) != NULL;
+    out->pulse = watcher->pulse;
+    out->generation = atomic_load_explicit(&watcher->pulse->generation, memory_order_relaxed);
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        struct master *master = watcher->masters[i];
+        out->masters[i] = snapshot_master_ref(master->shown);
+        resolved += master->has_published;
+    }
+    out->all_resolved = configured ? resolved == watcher->n_masters : resolved > 0;
+    choose_default(watcher, out);
+    collect_names(watcher, out);
+    explain_emptiness(watcher, out);
+    return out;
+}
+
+/* A snapshot differs by a master's part, by which masters there are, or by what is said of them all. */
+static bool snapshot_differs(const struct snapshot *a, const struct snapshot *b)
+{
+    if (a->n_masters != b->n_masters || a->n_sentinels_know != b->n_sentinels_know ||
+        a->reason != b->reason || a->generation != b->generation ||
+        a->any_sentinel_reachable != b->any_sentinel_reachable || a->all_resolved != b->all_resolved ||
+        a->ambiguous_default != b->ambiguous_default)
+        return true;
+    for (size_t i = 0; i < a->n_masters; i++)
+        if (a->masters[i] != b->masters[i])
+            return true;
+    for (size_t i = 0; i < a->n_sentinels_know; i++)
+        if (strcmp(a->sentinels_know[i], b->sentinels_know[i]) != 0)
+            return true;
+    return strcmp(a->default_name != NULL ? a->default_name : "",
+                  b->default_name != NULL ? b->default_name : "") != 0;
+}
+
+static void watcher_post_snapshot(struct watcher *watcher)
+{
+    struct snapshot *before = watcher->current;
+    bool changed = watcher->reshaped;
+    watcher->dirty = false;
+    watcher->reshaped = false;
+    for (size_t i = 0; i < watcher->n_masters; i++)
+        if (watcher->masters[i]->dirty || watcher->masters[i]->shown == NULL)
+            changed = master_show(watcher->masters[i]) || changed;
+    if (!changed)
+        return;
+    struct snapshot *now = watcher_snapshot(watcher);
+    if (before != NULL && !snapshot_differs(before, now)) {
+        snapshot_unref(now);
+        return;
+    }
+    if (before != NULL && before->n_masters != now->n_masters)
+        watcher->index++; /* /masters changed, though no <master> did */
+    now->index = watcher->index;
+    watcher->current = now;
+    snapshot_unref(before);
+    for (size_t i = 0; i < watcher->n_subscribers; i++)
+        mailbox_post(watcher->subscribers[i], news_snapshot_new(now));
+}
+
+void publish_turn(void *data)
+{
+    struct watcher *watcher = data;
+    if (watcher->dirty || watcher->reshaped)
+        watcher_post_snapshot(watcher);
+    for (size_t i = 0; i < watcher->n_outbox; i++)
+        mailbox_post(watcher->outbox[i].to, watcher->outbox[i].message);
+    watcher->n_outbox = 0;
+}

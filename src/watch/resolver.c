@@ -1,0 +1,100 @@
+/*
+ * A small table of names. An entry that is never asked for again stays: there are as many as nodes ever
+ * named.
+ */
+#include "resolver.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/memory.h"
+
+enum { KEEP_MS = 10000, KEEP_FAILED_MS = 1000 };
+
+struct entry {
+    struct entry *next;
+    struct resolver *resolver;
+    struct address name;
+    struct address ip; /* the last good one; unset: never */
+    bool tried, failed;
+    int64_t tried_ms;
+    struct loop_lookup *lookup;
+};
+
+struct resolver {
+    struct loop *loop;
+    struct entry *entries;
+    void (*found)(void *data);
+    void *data;
+};
+
+struct resolver *resolver_new(struct loop *loop, void (*found)(void *data), void *data)
+{
+    struct resolver *resolver = mem_new(1, sizeof *resolver);
+    resolver->loop = loop;
+    resolver->found = found;
+    resolver->data = data;
+    return resolver;
+}
+
+static void entry_done(void *data, int error, const struct address *found, size_t n, const char *words)
+{
+    struct entry *entry = data;
+    bool first = !entry->tried;
+    (void)words;
+    loop_lookup_free(entry->lookup);
+    entry->lookup = NULL;
+    entry->tried = true;
+    entry->failed = error != 0;
+    entry->tried_ms = clock_boot_ms();
+    if (error == 0) {
+        /* A name with both families: IPv4 first, so that every look-up names the same one. */
+        size_t pick = 0;
+        while (pick + 1 < n && found[pick].host[0] != '\0' && address_is_ip(&found[pick]) &&
+               strchr(found[pick].host, ':') != NULL)
+            pick++;
+        entry->ip = found[pick];
+    }
+    if (first)
+        entry->resolver->found(entry->resolver->data);
+}
+
+bool resolver_get(struct resolver *resolver, const struct address *name, struct endpoint *out)
+{
+    if (address_is_ip(name)) {
+        *out = endpoint_from_address(name);
+        return true;
+    }
+    struct entry *entry = resolver->entries;
+    while (entry != NULL && !address_equal(&entry->name, name))
+        entry = entry->next;
+    if (entry == NULL) {
+        entry = mem_new(1, sizeof *entry);
+        entry->resolver = resolver;
+        entry->name = *name;
+        entry->next = resolver->entries;
+        resolver->entries = entry;
+    }
+    int64_t keep_ms = entry->failed ? KEEP_FAILED_MS : KEEP_MS;
+    if (entry->lookup == NULL && (!entry->tried || clock_boot_ms() - entry->tried_ms > keep_ms))
+        entry->lookup = loop_lookup_start(resolver->loop, name, entry_done, entry);
+    if (!entry->tried)
+        return false;
+    out->name = *name;
+    out->ip = entry->ip;
+    return true;
+}
+
+void resolver_free(struct resolver *resolver)
+{
+    if (resolver == NULL)
+        return;
+    while (resolver->entries != NULL) {
+        struct entry *entry = resolver->entries;
+        resolver->entries = entry->next;
+        loop_lookup_free(entry->lookup);
+        free(entry);
+    }
+    free(resolver);
+}

@@ -1,0 +1,22 @@
+/* Names that Sentinels use for nodes (announce-hostnames), looked up off the thread and remembered. */
+#ifndef BELLWETHER_WATCH_RESOLVER_H
+#define BELLWETHER_WATCH_RESOLVER_H
+
+#include <stdbool.h>
+
+#include "bellwether/base/address.h"
+#include "bellwether/base/loop.h"
+
+struct resolver;
+
+/** @param found called after a look-up that resolver_get() said is pending came to an end. */
+struct resolver *resolver_new(struct loop *loop, void (*found)(void *data), void *data);
+/**
+ * Where this address is: IP literals at once, names from the last good look-up (looked up again every 10 s).
+ * @return true with `out` set, its `ip` unset where the name does not resolve; false: pending, ask again
+ * after `found`.
+ */
+bool resolver_get(struct resolver *resolver, const struct address *name, struct endpoint *out);
+void resolver_free(struct resolver *resolver);
+
+#endif

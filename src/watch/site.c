@@ -1,0 +1,534 @@
+/*
+ * One deployment: its Sentinels and, where they are discovered, its masters.
+ *
+ * Seeds are dialled first and never dropped. Sentinels that live ones list are learned, and forgotten when
+ * no live one lists them. A Sentinel is its run id: a learned link that turns out to be a seed goes,
+ * a second seed for the same Sentinel is kept in reserve.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+#include "internal.h"
+
+static bool same_id(const char *a, const char *b)
+{
+    return a[0] != '\0' && strcmp(a, b) == 0;
+}
+
+static const char *peer_run_id(const struct peer *peer)
+{
+    const char *own = sentinel_link_run_id(peer->link);
+    return own[0] != '\0' ? own : peer->listed_as;
+}
+
+static const char *peer_text(const struct peer *peer, char text[ADDRESS_TEXT_SIZE])
+{
+    return address_format(sentinel_link_address(peer->link), text);
+}
+
+/* --- hooks of a link --- */
+
+static const struct sentinel_link_hooks peer_hooks;
+
+static struct peer *peer_new(struct site *site, const struct address *address, bool configured,
+                             const char *listed_as)
+{
+    const struct watch_config *config = site->watcher->config;
+    struct peer *peer = mem_new(1, sizeof *peer);
+    peer->site = site;
+    peer->configured = configured;
+    snprintf(peer->listed_as, sizeof peer->listed_as, "%s", listed_as);
+    struct sentinel_link_config link = {
+        .address = address_map_apply(&config->map, address),
+        .username = site->config->username,
+        .password = site->password,
+        .poll_interval_ms = config->poll_interval_ms,
+        .timeout_ms = config->sentinel_timeout_ms,
+        .discover = site->config->all_masters,
+    };
+    peer->link = sentinel_link_new(site->watcher->loop, &link, &peer_hooks, peer);
+    site->peers = mem_resize(site->peers, site->n_peers + 1, sizeof *site->peers);
+    site->peers[site->n_peers++] = peer;
+    for (size_t i = 0; i < site->watcher->n_masters; i++)
+        if (site->watcher->masters[i]->site == site)
+            master_add_peer(site->watcher->masters[i], peer);
+    return peer;
+}
+
+static void peer_forget_names(struct peer *peer)
+{
+    for (size_t i = 0; i < peer->n_names; i++)
+        free(peer->names[i]);
+    free(peer->names);
+    peer->names = NULL;
+    peer->n_names = 0;
+    peer->has_names = false;
+}
+
+static void peer_free(struct peer *peer)
+{
+    struct site *site = peer->site;
+    for (size_t i = 0; i < site->watcher->n_masters; i++)
+        master_remove_peer(site->watcher->masters[i], peer);
+    for (size_t i = 0; i < site->n_peers; i++) {
+        if (site->peers[i] != peer)
+            continue;
+        memmove(site->peers + i, site->peers + i + 1, (site->n_peers - i - 1) * sizeof *site->peers);
+        site->n_peers--;
+        break;
+    }
+    sentinel_link_free(peer->link);
+    peer_forget_names(peer);
+    free(peer);
+}
+
+static void site_step_masters(struct site *site)
+{
+    for (size_t i = 0; i < site->watcher->n_masters; i++)
+        if (site->watcher->masters[i]->site == site)
+            master_step(site->watcher->masters[i]);
+}
+
+/* Another link to the same Sentinel is up: one of the two goes. @return whether `peer` itself went. */
+static bool peer_settle_identity(struct peer *peer)
+{
+    struct site *site = peer->site;
+    char text[ADDRESS_TEXT_SIZE];
+    const char *run_id = sentinel_link_run_id(peer->link);
+    for (size_t i = 0; i < site->n_peers; i++) {
+        struct peer *other = site->peers[i];
+        if (other == peer || !same_id(run_id, peer_run_id(other)))
+            continue;
+        if (!other->configured) {
+            peer_free(other);
+            return peer_settle_identity(peer);
+        }
+        if (!sentinel_link_is_up(other->link))
+            continue;
+        if (!peer->configured) {
+            peer_free(peer);
+            return true;
+        }
+        log_info("two configured Sentinels are the same one; it counts once",
+                 LOG_STR("sentinel", peer_text(peer, text)), LOG_STR("run_id", run_id));
+        peer->duplicate = true;
+        peer->settled = true;
+        sentinel_link_pause(peer->link);
+        for (size_t j = 0; j < site->watcher->n_masters; j++)
+            master_remove_peer(site->watcher->masters[j], peer);
+        return true;
+    }
+    return false;
+}
+
+static void peer_up(void *data, struct sentinel_link *link)
+{
+    struct peer *peer = data;
+    struct site *site = peer->site;
+    char text[ADDRESS_TEXT_SIZE];
+    watcher_turn(site->watcher);
+    if (peer_settle_identity(peer)) {
+        site_step_masters(site);
+        return;
+    }
+    peer->settled = true;
+    peer->was_up = true;
+    peer->logged = SENTINEL_TROUBLE_NONE;
+    log_info("sentinel link up", LOG_STR("sentinel", peer_text(peer, text)),
+             LOG_STR("run_id", sentinel_link_run_id(link)),
+             LOG_STR("source", peer->configured ? "configured" : "learned"));
+    site_review_peers(site);
+}
+
+/* A seed in reserve takes over from the one that went down. */
+static void site_wake_duplicates(struct site *site, const struct peer *down)
+{
+    for (size_t i = 0; i < site->n_peers; i++) {
+        struct peer *peer = site->peers[i];
+        if (!peer->duplicate || !same_id(sentinel_link_run_id(down->link), sentinel_link_run_id(peer->link)))
+            continue;
+        peer->duplicate = false;
+        for (size_t j = 0; j < site->watcher->n_masters; j++)
+            if (site->watcher->masters[j]->site == site)
+                master_add_peer(site->watcher->masters[j], peer);
+        sentinel_link_start(peer->link);
+    }
+}
+
+static void peer_down(void *data, struct sentinel_link *link)
+{
+    struct peer *peer = data;
+    struct site *site = peer->site;
+    struct watcher *watcher = site->watcher;
+    enum sentinel_trouble trouble = sentinel_link_trouble(link);
+    char text[ADDRESS_TEXT_SIZE];
+    int64_t wall_ms;
+    watcher_turn(watcher);
+    if (peer->was_up || trouble != peer->logged) {
+        log_warn("sentinel link down", LOG_STR("sentinel", peer_text(peer, text)),
+                 LOG_STR("why", sentinel_link_words(link, &wall_ms)),
+                 LOG_STR("source", peer->configured ? "configured" : "learned"));
+    }
+    peer->was_up = false;
+    peer->settled = true;
+    peer->logged = trouble;
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        struct chair *chair = master_chair(watcher->masters[i], peer);
+        if (chair != NULL)
+            chair_lose(chair);
+    }
+    site_wake_duplicates(site, peer);
+    site_review_peers(site);
+}
+
+static void peer_answer(void *data, struct sentinel_link *link, void *tag,
+                        const struct sentinel_answer *answer)
+{
+    struct chair *chair = tag;
+    (void)data;
+    (void)link;
+    watcher_turn(chair->master->watcher);
+    chair_hear_answer(chair, answer);
+}
+
+static void peer_event(void *data, struct sentinel_link *link, const struct sentinel_event *event)
+{
+    struct peer *peer = data;
+    struct site *site = peer->site;
+    char text[ADDRESS_TEXT_SIZE];
+    watcher_turn(site->watcher);
+    log_debug("sentinel event", LOG_STR("sentinel", peer_text(peer, text)),
+              LOG_STR("event", sentinel_event_channel(event->kind)), LOG_STR("master", event->master),
+              LOG_STR("detail", event->detail));
+    if (event->kind == SENTINEL_EVENT_MONITOR || event->kind == SENTINEL_EVENT_MONITOR_END)
+        sentinel_link_ask_names(link);
+    struct master *master =
+        event->master[0] != '\0' ? watcher_find_master(site->watcher, event->master) : NULL;
+    if (master != NULL && master->site == site)
+        master_hear_event(master, peer, event);
+    else if (event->kind == SENTINEL_EVENT_TILT || event->kind == SENTINEL_EVENT_TILT_END)
+        for (size_t i = 0; i < site->watcher->n_masters; i++)
+            master_touch(site->watcher->masters[i]);
+}
+
+static void peer_names(void *data, struct sentinel_link *link, const struct sentinel_master_row *rows,
+                       size_t n)
+{
+    struct peer *peer = data;
+    (void)link;
+    watcher_turn(peer->site->watcher);
+    bool same = peer->has_names && n == peer->n_names;
+    for (size_t i = 0; i < n && same; i++)
+        same = strcmp(rows[i].name, peer->names[i]) == 0;
+    if (same)
+        return;
+    peer_forget_names(peer);
+    peer->names = mem_new(n > 0 ? n : 1, sizeof *peer->names);
+    for (size_t i = 0; i < n; i++)
+        peer->names[i] = mem_strdup(rows[i].name);
+    peer->n_names = n;
+    peer->has_names = true;
+    peer->site->watcher->reshaped = true;
+    site_review_names(peer->site);
+}
+
+static void peer_peers(void *data, struct sentinel_link *link, void *tag,
+                       const struct sentinel_peer_row *rows, size_t n)
+{
+    (void)data;
+    (void)link;
+    struct chair *chair = tag;
+    watcher_turn(chair->master->watcher);
+    chair_hear_peers(chair, rows, n);
+}
+
+static void peer_replicas(void *data, struct sentinel_link *link, void *tag,
+                          const struct sentinel_replica_row *rows, size_t n)
+{
+    (void)data;
+    (void)link;
+    struct chair *chair = tag;
+    watcher_turn(chair->master->watcher);
+    chair_hear_replicas(chair, rows, n);
+}
+
+static void peer_ckquorum(void *data, struct sentinel_link *link, void *tag, bool ok, const char *words)
+{
+    (void)data;
+    (void)link;
+    struct chair *chair = tag;
+    watcher_turn(chair->master->watcher);
+    chair_hear_ckquorum(chair, ok, words);
+}
+
+static void peer_denied(void *data, struct sentinel_link *link, enum sentinel_extra what)
+{
+    struct peer *peer = data;
+    (void)link;
+    char text[ADDRESS_TEXT_SIZE];
+    log_warn("sentinel denies what can be done without", LOG_STR("sentinel", peer_text(peer, text)),
+             LOG_STR("command", what == SENTINEL_EXTRA_PSUBSCRIBE ? "PSUBSCRIBE"
+                                : what == SENTINEL_EXTRA_MASTERS  ? "SENTINEL MASTERS"
+                                                                  : "SENTINEL CKQUORUM"));
+    site_step_masters(peer->site);
+    peer->site->watcher->reshaped = true;
+}
+
+static const struct sentinel_link_hooks peer_hooks = {
+    .up = peer_up,
+    .down = peer_down,
+    .answer = peer_answer,
+    .event = peer_event,
+    .names = peer_names,
+    .peers = peer_peers,
+    .replicas = peer_replicas,
+    .ckquorum = peer_ckquorum,
+    .denied = peer_denied,
+};
+
+/* --- learning and forgetting --- */
+
+static bool site_has_live_peer(const struct site *site)
+{
+    for (size_t i = 0; i < site->n_peers; i++)
+        if (sentinel_link_is_up(site->peers[i]->link))
+            return true;
+    return false;
+}
+
+/* Whether a live Sentinel other than itself lists this run id, for any master of the site. */
+static bool site_lists(const struct site *site, const struct peer *peer)
+{
+    const struct watcher *watcher = site->watcher;
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        for (size_t j = 0; watcher->masters[i]->site == site && j < watcher->masters[i]->n_chairs; j++) {
+            const struct chair *chair = watcher->masters[i]->chairs[j];
+            if (chair->peer == peer || !sentinel_link_is_up(chair->peer->link))
+                continue;
+            for (size_t k = 0; k < chair->n_listed; k++)
+                if (same_id(chair->listed[k].run_id, sentinel_link_run_id(peer->link)) ||
+                    same_id(chair->listed[k].run_id, peer->listed_as))
+                    return true;
+        }
+    }
+    return false;
+}
+
+/* A live link that answers for a master of ours stays, listed or not: after a RESET lists are empty for a
+ * while. */
+static bool peer_is_useful(const struct peer *peer)
+{
+    const struct watcher *watcher = peer->site->watcher;
+    if (!sentinel_link_is_up(peer->link))
+        return false;
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        const struct chair *chair = master_chair(watcher->masters[i], peer);
+        if (chair != NULL && (!chair->settled || chair->has_says))
+            return true;
+    }
+    return false;
+}
+
+static bool site_knows(const struct site *site, const struct sentinel_peer_row *row,
+                       const struct address *address)
+{
+    for (size_t i = 0; i < site->n_peers; i++) {
+        struct peer *peer = site->peers[i];
+        bool same =
+            same_id(row->run_id, sentinel_link_run_id(peer->link)) || same_id(row->run_id, peer->listed_as);
+        /* A link that goes to that very address says itself who is there. */
+        if (address_equal(address, sentinel_link_address(peer->link)) ||
+            (sentinel_link_is_up(peer->link) && address_equal(address, sentinel_link_peer(peer->link))))
+            return true;
+        if (!same)
+            continue;
+        /* It moved: a learned link follows; a seed that is down keeps its address and a learned link is made.
+         */
+        if (sentinel_link_is_up(peer->link))
+            return true;
+        if (!peer->configured) {
+            sentinel_link_redirect(peer->link, address);
+            return true;
+        }
+    }
+    return false;
+}
+
+static void site_learn_from(struct site *site, const struct chair *chair)
+{
+    for (size_t i = 0; i < chair->n_listed && sentinel_link_is_up(chair->peer->link); i++) {
+        const struct sentinel_peer_row *row = &chair->listed[i];
+        struct address address;
+        if (address_is_set(&row->address) && row->run_id[0] != '\0' &&
+            peer_map_address(chair->peer, &row->address, &address) && !site_knows(site, row, &address))
+            sentinel_link_start(peer_new(site, &address, false, row->run_id)->link);
+    }
+}
+
+static void site_learn(struct site *site)
+{
+    struct watcher *watcher = site->watcher;
+    for (size_t i = 0; i < watcher->n_masters; i++)
+        for (size_t j = 0; watcher->masters[i]->site == site && j < watcher->masters[i]->n_chairs; j++)
+            site_learn_from(site, watcher->masters[i]->chairs[j]);
+}
+
+static void site_forget(struct site *site)
+{
+    if (!site_has_live_peer(site))
+        return; /* nobody left to say so */
+    for (size_t i = site->n_peers; i-- > 0;) {
+        struct peer *peer = site->peers[i];
+        char text[ADDRESS_TEXT_SIZE];
+        if (peer->configured || peer_is_useful(peer) || site_lists(site, peer))
+            continue;
+        log_info("sentinel forgotten: the others list it no longer",
+                 LOG_STR("sentinel", peer_text(peer, text)), LOG_STR("run_id", peer_run_id(peer)));
+        peer_free(peer);
+    }
+}
+
+void site_review_list(struct site *site, struct chair *chair, bool shrunk)
+{
+    if (shrunk) {
+        site_review_peers(site); /* may free the chair */
+        return;
+    }
+    site_learn_from(site, chair);
+    master_recount(chair->master);
+    master_step(chair->master);
+}
+
+void site_redial(struct site *site)
+{
+    for (size_t i = 0; i < site->n_peers; i++)
+        if (!site->peers[i]->duplicate)
+            sentinel_link_start(site->peers[i]->link);
+}
+
+void site_review_peers(struct site *site)
+{
+    site->watcher->reshaped = true;
+    site_forget(site);
+    site_learn(site);
+    for (size_t i = 0; i < site->watcher->n_masters; i++)
+        if (site->watcher->masters[i]->site == site)
+            master_recount(site->watcher->masters[i]);
+    site_step_masters(site);
+}
+
+/* --- discovered masters --- */
+
+static void watcher_insert_master(struct watcher *watcher, struct master *master)
+{
+    size_t at = 0;
+    while (at < watcher->n_masters && strcmp(watcher->masters[at]->name, master->name) < 0)
+        at++;
+    watcher->masters = mem_resize(watcher->masters, watcher->n_masters + 1, sizeof *watcher->masters);
+    memmove(watcher->masters + at + 1, watcher->masters + at,
+            (watcher->n_masters - at) * sizeof *watcher->masters);
+    watcher->masters[at] = master;
+    watcher->n_masters++;
+    watcher->reshaped = true;
+}
+
+static void watcher_remove_master(struct watcher *watcher, struct master *master)
+{
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        if (watcher->masters[i] != master)
+            continue;
+        memmove(watcher->masters + i, watcher->masters + i + 1,
+                (watcher->n_masters - i - 1) * sizeof *watcher->masters);
+        watcher->n_masters--;
+        break;
+    }
+    master_free(master);
+    watcher->reshaped = true;
+}
+
+static bool peer_names_it(const struct peer *peer, const char *name)
+{
+    for (size_t i = 0; i < peer->n_names; i++)
+        if (strcmp(peer->names[i], name) == 0)
+            return true;
+    return false;
+}
+
+static void site_add_names(struct site *site)
+{
+    for (size_t i = 0; i < site->n_peers; i++) {
+        for (size_t j = 0; j < site->peers[i]->n_names; j++) {
+            const char *name = site->peers[i]->names[j];
+            if (!sentinel_link_is_up(site->peers[i]->link) ||
+                watcher_find_master(site->watcher, name) != NULL)
+                continue;
+            log_info("master discovered", LOG_STR("master", name));
+            struct master *master = master_new(site->watcher, site, name, false);
+            watcher_insert_master(site->watcher, master);
+            for (size_t k = 0; k < site->n_peers; k++)
+                if (!site->peers[k]->duplicate)
+                    master_add_peer(master, site->peers[k]);
+        }
+    }
+}
+
+/* A discovered master goes when no live Sentinel lists it, and a majority of them is there to say so. */
+static void site_drop_names(struct site *site)
+{
+    struct watcher *watcher = site->watcher;
+    for (size_t i = watcher->n_masters; i-- > 0;) {
+        struct master *master = watcher->masters[i];
+        size_t silent = 0, total = 0;
+        bool named = false;
+        if (master->site != site || master->configured)
+            continue;
+        for (size_t j = 0; j < site->n_peers; j++) {
+            const struct peer *peer = site->peers[j];
+            if (peer->duplicate)
+                continue;
+            total++;
+            if (!sentinel_link_is_up(peer->link) || !peer->has_names)
+                continue;
+            if (peer_names_it(peer, master->name))
+                named = true;
+            else
+                silent++;
+        }
+        if (named || 2 * silent <= total)
+            continue;
+        log_info("master removed: no Sentinel monitors it any more", LOG_STR("master", master->name));
+        watcher_remove_master(watcher, master);
+    }
+}
+
+void site_review_names(struct site *site)
+{
+    if (!site->config->all_masters)
+        return;
+    site_drop_names(site);
+    site_add_names(site);
+}
+
+/* --- life --- */
+
+void site_init(struct site *site, struct watcher *watcher, const struct watch_deployment *config)
+{
+    site->watcher = watcher;
+    site->config = config;
+    site->password = secret_copy(config->password);
+    for (size_t i = 0; i < config->n_masters; i++)
+        if (watcher_find_master(watcher, config->masters[i]) == NULL)
+            watcher_insert_master(watcher, master_new(watcher, site, config->masters[i], true));
+    for (size_t i = 0; i < config->n_seeds; i++)
+        (void)peer_new(site, &config->seeds[i], true, "");
+}
+
+void site_release(struct site *site)
+{
+    while (site->n_peers > 0)
+        peer_free(site->peers[site->n_peers - 1]);
+    free(site->peers);
+    secret_free(site->password);
+}

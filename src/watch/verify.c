@@ -1,0 +1,188 @@
+/*
+ * Verification: is what is published a master, and is the candidate one?
+ *
+ *   standing   one connection to the published node, asked for its role every verify-interval; its end is news
+ *   candidate  one connection to the node that may become the answer; it becomes the standing one
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+#include "internal.h"
+
+enum {
+    REOPEN_FIRST_MS = 50,
+    REOPEN_LAST_MS = 1000,
+    OFFSETS_MS = 10000,      /* how often the replicas' lag is asked for */
+    OFFSETS_SETTLE_MS = 500, /* after a switch: replicas need a moment to come over */
+};
+
+static int64_t jittered(int64_t ms)
+{
+    uint32_t spread = (uint32_t)(ms / 10);
+    return spread > 0 ? ms - spread / 2 + (int64_t)jitter_below(spread) : ms;
+}
+
+static void offsets_heard(void *data, int64_t master_offset, const struct replica_offset *offsets, size_t n)
+{
+    struct master *master = data;
+    watcher_turn(master->watcher);
+    free(master->offsets);
+    master->offsets = mem_new(n > 0 ? n : 1, sizeof *master->offsets);
+    if (n > 0)
+        memcpy(master->offsets, offsets, n * sizeof *offsets);
+    master->n_offsets = n;
+    master->master_offset = master_offset;
+    master_touch(master);
+}
+
+static void standing_schedule(struct master *master, enum role_answer answer)
+{
+    const struct watch_config *config = master->watcher->config;
+    int64_t delay_ms = jittered(config->verify_interval_ms);
+    bool connected = probe_is_connected(master->standing);
+    if (connected)
+        master->standing_failures = 0;
+    else
+        master->standing_failures++;
+    if (!connected) {
+        int64_t backoff_ms = REOPEN_FIRST_MS;
+        for (unsigned i = 1; i < master->standing_failures && backoff_ms < REOPEN_LAST_MS; i++)
+            backoff_ms *= 2;
+        if (answer == ROLE_TIMEOUT)
+            backoff_ms = 0; /* it has been waited for already */
+        delay_ms = jittered(backoff_ms < delay_ms ? backoff_ms : delay_ms);
+    } else if (answer != ROLE_MASTER && delay_ms > REOPEN_LAST_MS) {
+        delay_ms = REOPEN_LAST_MS;
+    }
+    loop_timer_start(master->verify_timer, delay_ms);
+}
+
+static void role_heard(struct master *master, struct probe *probe, enum role_answer answer, const char *words)
+{
+    snprintf(master->role_words, sizeof master->role_words, "%s", words);
+    if (answer == ROLE_NOAUTH) {
+        char error[256];
+        (void)secret_refresh(master->redis_password, true, error, sizeof error);
+    }
+    judge_role(master->judge, probe_node(probe), answer, clock_boot_ms());
+}
+
+static void standing_answered(void *data, struct probe *probe, enum role_answer answer, int64_t asked_ms,
+                              const char *words)
+{
+    struct master *master = data;
+    watcher_turn(master->watcher);
+    if (master->standing != probe)
+        return;
+    master->role = answer;
+    master->role_asked_ms = asked_ms;
+    standing_schedule(master, answer);
+    role_heard(master, probe, answer, words);
+    if (answer == ROLE_MASTER && clock_boot_ms() >= master->offsets_due_ms) {
+        master->offsets_due_ms = clock_boot_ms() + OFFSETS_MS;
+        probe_ask_offsets(probe, offsets_heard);
+    }
+    master_step(master);
+}
+
+static void candidate_answered(void *data, struct probe *probe, enum role_answer answer, int64_t asked_ms,
+                               const char *words)
+{
+    struct master *master = data;
+    watcher_turn(master->watcher);
+    if (master->candidate != probe)
+        return;
+    char text[ADDRESS_TEXT_SIZE];
+    if (answer != ROLE_MASTER)
+        log_debug("candidate does not say master", LOG_STR("master", master->name),
+                  LOG_STR("candidate", address_format(&probe_node(probe)->name, text)),
+                  LOG_STR("words", words));
+    master->candidate_asked_ms = asked_ms;
+    role_heard(master, probe, answer, words);
+    master_step(master);
+}
+
+static struct probe *master_probe(struct master *master, probe_fn *answered)
+{
+    return probe_new(master->watcher->loop, master->redis_username, master->redis_password,
+                     master->watcher->config->verify_timeout_ms, answered, master);
+}
+
+void verify_due(void *data)
+{
+    struct master *master = data;
+    watcher_turn(master->watcher);
+    if (master->standing != NULL)
+        probe_ask(master->standing);
+}
+
+/* The published address moved: the standing connection is to the new node from now on. */
+void verify_follow(struct master *master)
+{
+    probe_free(master->standing);
+    master->standing = NULL;
+    master->standing_failures = 0;
+    free(master->offsets);
+    master->offsets = NULL;
+    master->n_offsets = 0;
+    master->master_offset = -1;
+    master->offsets_due_ms = clock_boot_ms() + OFFSETS_SETTLE_MS;
+    if (!master->watcher->config->verify)
+        return;
+    if (master->candidate != NULL &&
+        endpoint_equal(probe_node(master->candidate), &master->published.master)) {
+        master->standing = master->candidate;
+        master->candidate = NULL;
+        probe_retarget(master->standing, standing_answered, master);
+        master->role = ROLE_MASTER;
+        master->role_asked_ms = master->candidate_asked_ms;
+        standing_schedule(master, ROLE_MASTER);
+    } else {
+        master->standing = master_probe(master, standing_answered);
+        probe_open(master->standing, &master->published.master);
+    }
+}
+
+void verify_check_candidate(struct master *master, const struct endpoint *node)
+{
+    if (master->candidate == NULL)
+        master->candidate = master_probe(master, candidate_answered);
+    else if (endpoint_equal(probe_node(master->candidate), node)) {
+        probe_ask(master->candidate);
+        return;
+    }
+    probe_open(master->candidate, node);
+}
+
+void verify_check_published(struct master *master)
+{
+    if (master->standing != NULL)
+        probe_ask(master->standing);
+}
+
+void verify_drop_candidate(struct master *master)
+{
+    if (master->candidate == NULL || probe_is_asking(master->candidate))
+        return;
+    probe_free(master->candidate);
+    master->candidate = NULL;
+}
+
+void verify_void(struct master *master)
+{
+    if (master->standing != NULL)
+        probe_open(master->standing, &master->published.master);
+    probe_free(master->candidate);
+    master->candidate = NULL;
+}
+
+void verify_release(struct master *master)
+{
+    probe_free(master->standing);
+    probe_free(master->candidate);
+    free(master->offsets);
+}

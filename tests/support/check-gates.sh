@@ -1,0 +1,65 @@
+#!/usr/bin/env bash
+# Who may include whom, and what nobody may call. Prints every violation, one line each.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+shopt -s nullglob
+failed=0
+
+complain() {
+    echo "gate: $*" >&2
+    failed=1
+}
+
+# A library's header and the files (extended regular expression) that may include it.
+library_gate() {
+    local header=$1 allowed=$2 hit
+    while IFS= read -r hit; do
+        [[ ${hit%%:*} =~ ^($allowed)$ ]] || complain "${hit%%:*} includes $header; only $allowed may"
+    done < <(grep -rnE "^[[:space:]]*#[[:space:]]*include[[:space:]]*[<\"]($header)[>\"]" src include --include='*.[ch]' || true)
+}
+
+library_gate 'microhttpd\.h' '(src|include/bellwether)/http/.*'
+library_gate '(hiredis/)?(async|hiredis_ssl)\.h' 'src/redis/conn[a-z_]*\.[ch]'
+library_gate 'uv\.h' 'src/base/loop[a-z_]*\.[ch]|src/watch/watcher\.c|src/http/worker\.c'
+library_gate 'jansson\.h' '(src|include/bellwether)/(http|redis)/.*|src/topology/render[a-z_]*\.[ch]|include/bellwether/topology/render[a-z_]*\.h|src/main\.c|src/once[a-z_]*\.[ch]'
+library_gate 'ini\.h' 'src/options[a-z_]*\.[ch]'
+library_gate 'criterion/.*' 'tests/.*'
+library_gate 'systemd/.*' 'nothing'
+
+# Rooms: what a file of a room may include of the project, beside its own room.
+room_gate() {
+    local room=$1 allowed=$2 hit file header
+    while IFS= read -r hit; do
+        file=${hit%%:*}
+        header=${hit#*\"}
+        header=${header%%\"*}
+        [[ $header =~ ^bellwether/($room/|$allowed) ]] || complain "$file includes $header; room $room may not"
+    done < <(grep -rnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"bellwether/' "src/$room" "include/bellwether/$room" \
+        --include='*.[ch]' 2>/dev/null || true)
+}
+
+room_gate base '-'
+room_gate sentinel '(base/|redis/conn)'
+room_gate topology '(base/)'
+room_gate watch '(base/|sentinel/|topology/|redis/conn)'
+room_gate redis '(base/|topology/snapshot)'
+room_gate http '(base/|topology/|redis/|metrics/)'
+room_gate metrics '(base/)'
+for folder in src/*/ include/bellwether/*/; do
+    case $(basename "$folder") in
+    base | sentinel | topology | watch | redis | http | metrics) ;;
+    *) complain "$folder is a room that no gate knows" ;;
+    esac
+done
+
+# Functions with a better replacement; comments are stripped first.
+forbidden='atoi|atol|atoll|atof|strcpy|strcat|stpcpy|sprintf|vsprintf|gets|strtok|alloca|tmpnam|mktemp|rand|srand'
+forbidden+='|gmtime|localtime|ctime|asctime|gethostbyname|gethostbyaddr|inet_addr|inet_ntoa|system|popen|usleep|redisCommand|redisConnect'
+while IFS= read -r file; do
+    while IFS= read -r line; do
+        complain "$file calls a forbidden function: $(sed 's/^[[:space:]]*//' <<<"$line")"
+    done < <(gcc -fpreprocessed -dD -E -P -x c "$file" 2>/dev/null | sed 's/"\([^"\\]\|\\.\)*"/""/g' |
+        grep -E "(^|[^A-Za-z0-9_.>])($forbidden)[[:space:]]*\(" || true)
+done < <(find src -name '*.[ch]')
+
+exit "$failed"

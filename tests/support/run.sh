@@ -1,0 +1,118 @@
+#!/usr/bin/env bash
+# Run what the Makefile built:
+#
+#   run.sh unit FOLDER JOBS           the unit and sim tests of a build folder
+#   run.sh integration FOLDER JOBS BINARY
+#                                     the integration tests against the daemon of a build folder, then every
+#                                     HTTP exchange that they recorded against openapi.yaml
+#   run.sh fuzz FOLDER SECONDS TARGET...
+#
+# Arguments for Criterion can be given in TEST_FLAGS, e.g. TEST_FLAGS='--filter=failover/*'.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+mode=$1 folder=$2
+shift 2
+
+# Sanitizers report into files: Criterion ignores what a test's process finds at its exit (leaks), and
+# what a daemon writes goes into the log of the test that started it.
+reports=$PWD/$folder/sanitizer
+if [ "$mode" != fuzz ]; then
+    rm -rf "$reports"
+    mkdir -p "$reports"
+    export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:log_path=$reports/report
+    export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:log_path=$reports/report
+    export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:log_path=$reports/report
+fi
+
+# Print the reports; fail when there are any.
+no_reports() {
+    local report found=0
+    for report in "$reports"/*; do
+        [ -s "$report" ] || continue
+        cat "$report"
+        found=1
+    done
+    return $found
+}
+
+# The thread sanitizer of older compilers can't live with many bits of address space randomisation.
+wrapper=()
+if [[ $folder == *tsan* ]] && [ "$(cat /proc/sys/vm/mmap_rnd_bits 2>/dev/null || echo 28)" -gt 28 ] &&
+    setarch "$(uname -m)" -R true 2>/dev/null; then
+    wrapper=(setarch "$(uname -m)" -R)
+fi
+
+case $mode in
+unit)
+    status=0
+    echo "  TEST    $folder/test-unit"
+    # shellcheck disable=SC2086
+    "${wrapper[@]}" "$folder/test-unit" --jobs="$1" ${TEST_FLAGS:-} </dev/null || status=$?
+    no_reports || status=1
+    exit "$status"
+    ;;
+integration)
+    echo "  TEST    $2 with $folder/bellwether"
+    export BELLWETHER=$PWD/$folder/bellwether EXCHANGES=$PWD/$folder/exchanges.jsonl
+    : >"$EXCHANGES"
+    [[ $folder != *san* ]] || export TEST_PATIENCE=${TEST_PATIENCE:-3}
+    # Criterion's summary is to be the last line, so it is held back while the exchanges are validated.
+    summary=$folder/integration-summary status=0
+    : >"$summary"
+    # shellcheck disable=SC2086
+    "${wrapper[@]}" "$2" --jobs="$1" ${TEST_FLAGS:-} </dev/null 2>&1 |
+        while IFS= read -r line || [ -n "$line" ]; do
+            if [[ $line == *Synthesis:* ]]; then
+                printf '%s\n' "$line" >"$summary"
+            else
+                printf '%s\n' "$line"
+            fi
+        done || status=$?
+    no_reports || status=1
+    node tests/support/validate.mjs openapi.yaml "$EXCHANGES" || status=1
+    [ -s "$EXCHANGES" ] || [ -n "${TEST_FLAGS:-}" ] || {
+        echo "run.sh: no test recorded an HTTP exchange"
+        status=1
+    }
+    cat "$summary"
+    exit "$status"
+    ;;
+fuzz)
+    seconds=$1
+    shift
+    fuzz_one() {
+        local target=$1 name corpora
+        name=$(basename "$target")
+        mkdir -p "$folder/corpus/$name"
+        corpora=("$folder/corpus/$name")
+        [ ! -d "tests/fuzz/corpus/$name" ] || corpora+=("tests/fuzz/corpus/$name")
+        if "$target" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=1024 -verbosity=0 \
+            -artifact_prefix="$folder/$name-" "${corpora[@]}" >"$folder/$name.log" 2>&1 </dev/null; then
+            echo "  FUZZ    $name: nothing in $seconds s"
+        else
+            cat "$folder/$name.log"
+            echo "fuzz: $name failed; the input is below $folder/$name-"
+            return 1
+        fi
+    }
+    failed=0 running=0
+    for target; do
+        if [ "$running" -ge "$(nproc)" ]; then
+            wait -n || failed=1
+            running=$((running - 1))
+        fi
+        fuzz_one "$target" &
+        running=$((running + 1))
+    done
+    while [ "$running" -gt 0 ]; do
+        wait -n || failed=1
+        running=$((running - 1))
+    done
+    exit "$failed"
+    ;;
+*)
+    echo "run.sh: unknown mode $mode" >&2
+    exit 2
+    ;;
+esac
