@@ -58,8 +58,8 @@ static void prepare(const struct options *options)
 {
     enum log_level level = options->log_level;
 
-    if (options->once && level < LOG_LEVEL_WARN) { /* a script wants the answer, not the story */
-        level = LOG_LEVEL_WARN;
+    if (options->once && level != LOG_LEVEL_DEBUG) { /* a script wants the answer or one line, not the story */
+        level = LOG_LEVEL_ERROR;
     }
     log_configure(level, options->log_format);
     (void)signal(SIGPIPE, SIG_IGN); /* a lost peer is an error of write(), not the end */

@@ -79,10 +79,11 @@ static void say_why_not(const struct once *once)
     } else if (snapshot->default_name != NULL) {
         (void)fprintf(stderr, "bellwether: no master: unknown_name: the Sentinels do not know \"%s\"\n",
                       snapshot->default_name);
-    } else if (snapshot->any_sentinel_reachable) {
-        (void)fputs("bellwether: no master: unknown_name: the Sentinels name no master\n", stderr);
     } else {
-        (void)fputs("bellwether: no master: no_sentinel_reachable: no Sentinel answered in time\n", stderr);
+        const char *reason = reason_text(snapshot->reason);
+        (void)fprintf(stderr, "bellwether: no master: %s: %s\n",
+                      reason == NULL ? "no_sentinel_reachable" : reason,
+                      snapshot->detail == NULL ? "no Sentinel answered in time" : snapshot->detail);
     }
 }
 

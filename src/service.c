@@ -183,9 +183,15 @@ static int start(struct service *service)
 
 /* ---- stop ---- */
 
+/* Rendered beforehand, since a signal's handler may do next to nothing. */
+static char last_words[512];
+static size_t last_words_length;
+
 static void end_now(int signum)
 {
     (void)signum;
+    ssize_t ignored = write(STDERR_FILENO, last_words, last_words_length);
+    (void)ignored;
     _exit(0);
 }
 
@@ -199,6 +205,11 @@ static void arm_the_way_out(struct service *service)
 
     for (size_t i = 0; i < sizeof service->signals / sizeof service->signals[0]; i++) {
         loop_signal_free(service->signals[i]);
+    }
+    if (service->options->log_level <= LOG_LEVEL_WARN) {
+        last_words_length =
+            log_render(LOG_LEVEL_WARN, service->options->log_format, clock_wall_ms(),
+                       "stopped before everything was closed", NULL, 0, last_words, sizeof last_words);
     }
     for (size_t i = 0; i < sizeof stop_signals / sizeof stop_signals[0]; i++) {
         (void)sigaction(stop_signals[i], &action, NULL);

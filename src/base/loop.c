@@ -34,6 +34,8 @@ struct loop {
     uv_prepare_t prepare; /* always active: a loop without work waits instead of ending */
     void (*turn)(void *data);
     void *turn_data;
+    struct loop_later *later; /* what is to be done at the end of this turn, in order */
+    struct loop_later *last_later;
 };
 
 static atomic_int lookups_abandoned;
@@ -49,12 +51,60 @@ static void must(int result, const char *what)
 
 /* ---- the loop ---- */
 
+static void run_later(struct loop *loop)
+{
+    while (loop->later != NULL) {
+        struct loop_later *later = loop->later;
+
+        loop->later = later->next;
+        later->queued = false;
+        later->run(later->data);
+    }
+}
+
+void loop_later_queue(struct loop *loop, struct loop_later *later)
+{
+    if (later->queued) {
+        return;
+    }
+    later->next = NULL;
+    later->queued = true;
+    if (loop->later == NULL) {
+        loop->later = later;
+    } else {
+        loop->last_later->next = later;
+    }
+    loop->last_later = later;
+}
+
+void loop_later_cancel(struct loop *loop, struct loop_later *later)
+{
+    struct loop_later *before = NULL;
+
+    for (struct loop_later *at = loop->later; at != NULL && later->queued; before = at, at = at->next) {
+        if (at != later) {
+            continue;
+        }
+        if (before != NULL) {
+            before->next = later->next;
+        } else {
+            loop->later = later->next;
+        }
+        if (loop->last_later == later) {
+            loop->last_later = before;
+        }
+        later->queued = false;
+    }
+}
+
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct loop *loop = prepare->data;
 
+    run_later(loop);
     if (loop->turn != NULL) {
         loop->turn(loop->turn_data);
+        run_later(loop); /* what the hook itself began */
     }
 }
 

@@ -14,8 +14,8 @@
 #include "problem.h"
 
 static const char *const kind_names[ANSWER_KINDS] = {
-    [ANSWER_MASTER] = "master",     [ANSWER_NAMED_MASTER] = "masters.name",
-    [ANSWER_REPLICAS] = "replicas", [ANSWER_NAMED_REPLICAS] = "masters.name.replicas",
+    [ANSWER_MASTER] = "master",       [ANSWER_NAMED_MASTER] = "masters.name",
+    [ANSWER_REPLICAS] = "replicas",   [ANSWER_NAMED_REPLICAS] = "masters.name.replicas",
     [ANSWER_SENTINELS] = "sentinels",
 };
 
@@ -80,8 +80,8 @@ static json_t *names_known(const struct snapshot *snapshot)
     return list;
 }
 
-json_t *answer_no_master(const struct snapshot *snapshot, const struct snapshot_master *master, enum reason reason,
-                         const char *detail)
+json_t *answer_no_master(const struct snapshot *snapshot, const struct snapshot_master *master,
+                         enum reason reason, const char *detail)
 {
     enum master_state state = master ? master->state : MASTER_UNKNOWN;
     char words[160];
@@ -90,19 +90,21 @@ json_t *answer_no_master(const struct snapshot *snapshot, const struct snapshot_
     if (!detail || !*detail) {
         const char *why = reason_text(reason);
 
-        snprintf(words, sizeof(words), "state %s%s%s; ask again, or look at /sentinels", master_state_text(state),
-                 why ? ", reason " : "", why ? why : "");
+        snprintf(words, sizeof(words), "state %s%s%s; ask again, or look at /sentinels",
+                 master_state_text(state), why ? ", reason " : "", why ? why : "");
         detail = words;
     }
     problem = problem_new(PROBLEM_NO_MASTER, detail);
-    json_object_set_new(problem, "name", render_text(master     ? master->name
-                                                      : snapshot ? snapshot->default_name
-                                                                 : NULL));
+    json_object_set_new(problem, "name",
+                        render_text(master     ? master->name
+                                    : snapshot ? snapshot->default_name
+                                               : NULL));
     json_object_set_new(problem, "state", json_string(master_state_text(state)));
     json_object_set_new(problem, "reason", render_text(reason_text(reason)));
-    json_object_set_new(problem, "index", json_integer((json_int_t)(master     ? master->index
-                                                                    : snapshot ? snapshot->index
-                                                                               : 0)));
+    json_object_set_new(problem, "index",
+                        json_integer((json_int_t)(master     ? master->index
+                                                  : snapshot ? snapshot->index
+                                                             : 0)));
     json_object_set_new(problem, "last_known",
                         master && master->has_address ? render_master(master, true) : json_null());
     if (reason == REASON_UNKNOWN_NAME) {
@@ -154,8 +156,8 @@ static struct body master_body(const struct snapshot *snapshot, const struct sna
     struct lines lines = {0};
 
     if (!master_state_serves(master->state) || !master->has_address) {
-        return problem_body(PROBLEM_NO_MASTER, answer_no_master(snapshot, master, master->reason, master->detail),
-                            form);
+        return problem_body(PROBLEM_NO_MASTER,
+                            answer_no_master(snapshot, master, master->reason, master->detail), form);
     }
     if (form == ANSWER_JSON || form == ANSWER_PRETTY) {
         return json_body(render_master(master, false), form);
@@ -229,8 +231,8 @@ static uint32_t hash_name(uint32_t hash, const char *name)
     return hash;
 }
 
-struct answer *answer_render(const struct cache *cache, const struct snapshot_master *master, enum answer_kind kind,
-                             enum answer_form form)
+struct answer *answer_render(const struct cache *cache, const struct snapshot_master *master,
+                             enum answer_kind kind, enum answer_form form)
 {
     bool replicas = kind == ANSWER_REPLICAS || kind == ANSWER_NAMED_REPLICAS;
     struct body body = replicas                   ? replicas_body(master, form)
@@ -269,8 +271,9 @@ struct answer *answer_render_list(const struct cache *cache, enum answer_form fo
         json_t *json = json_object(), *list = json_array();
 
         for (size_t i = 0; i < snapshot->n_masters; i++) {
-            json_array_append_new(list, render_master(snapshot->masters[i], !serves(snapshot->masters[i]) &&
-                                                                                snapshot->masters[i]->has_address));
+            json_array_append_new(list,
+                                  render_master(snapshot->masters[i], !serves(snapshot->masters[i]) &&
+                                                                          snapshot->masters[i]->has_address));
         }
         json_object_set_new(json, "default", render_text(chosen ? chosen->name : NULL));
         json_object_set_new(json, "masters", list);
@@ -278,7 +281,8 @@ struct answer *answer_render_list(const struct cache *cache, enum answer_form fo
     } else {
         for (size_t i = 0; i < snapshot->n_masters; i++) {
             if (serves(snapshot->masters[i])) {
-                add_address(&lines, &snapshot->masters[i]->address, snapshot->masters[i]->tls, form == ANSWER_URL);
+                add_address(&lines, &snapshot->masters[i]->address, snapshot->masters[i]->tls,
+                            form == ANSWER_URL);
             }
         }
         body = text_body(&lines);

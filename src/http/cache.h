@@ -35,12 +35,12 @@ struct cached_master {
 };
 
 struct cache {
-    const char *instance; /* borrowed */
-    struct snapshot *snapshot;        /* a reference; NULL before the first */
-    struct cached_master *masters;    /* in the snapshot's order */
+    const char *instance;                 /* borrowed */
+    struct snapshot *snapshot;            /* a reference; NULL before the first */
+    struct cached_master *masters;        /* in the snapshot's order */
     struct cached_master *default_master; /* one of them, or NULL */
     struct answer *list[ANSWER_FORMS];    /* /masters */
-    bool closing; /* answers carry Connection: close */
+    bool closing;                         /* answers carry Connection: close */
 };
 
 /** @param instance borrowed. */

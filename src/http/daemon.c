@@ -157,8 +157,8 @@ static struct MHD_Daemon *start_daemon(struct listener *listener, int fd, const 
         MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
         (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_LIMIT, clamp_unsigned(limit),
         MHD_OPTION_CONNECTION_TIMEOUT, clamp_unsigned((config->idle_timeout_ms + 999) / 1000),
-        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener,
-        MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed, listener, MHD_OPTION_END);
+        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
+        listener, MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed, listener, MHD_OPTION_END);
 }
 
 int listener_start(struct listener *listener, struct worker *worker, size_t i)

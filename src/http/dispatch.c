@@ -108,7 +108,8 @@ static enum MHD_Result read_parameter(void *data, enum MHD_ValueKind kind, const
     char error[QUERY_ERROR_SIZE];
 
     (void)kind;
-    if (query_add(&reading->request->query, reading->known, name, name_len, value, value_len, &refused, error) &&
+    if (query_add(&reading->request->query, reading->known, name, name_len, value, value_len, &refused,
+                  error) &&
         !reading->refused) {
         reading->refused = refused;
         memcpy(reading->error, error, sizeof(error));
@@ -116,44 +117,28 @@ static enum MHD_Result read_parameter(void *data, enum MHD_ValueKind kind, const
     return MHD_YES;
 }
 
-/* @return false: answered with 400. All is read even then, since ?format= may follow what is wrong. */
-static bool read_query(struct request *request, const struct scan *scan)
+/* All of it is read even when something is wrong, since ?format= may follow. */
+static void read_query(struct request *request, const struct scan *scan, struct query_reading *out)
 {
-    struct query_reading reading = {request, request->route ? request->route->parameters : QUERY_FORM, NULL, ""};
-    json_t *problem;
-
+    *out =
+        (struct query_reading){request, request->route ? request->route->parameters : QUERY_FORM, NULL, ""};
     if (scan->has_query) {
-        MHD_get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, read_parameter, &reading);
+        MHD_get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, read_parameter, out);
     }
     request->form = request->query.form != FORM_UNSET ? request->query.form : accept_form(&scan->accept);
-    if (!reading.refused) {
-        return true;
-    }
-    problem = problem_new(PROBLEM_BAD_PARAMETER, reading.error);
-    json_object_set_new(problem, "parameter", json_string(reading.refused));
-    request_answer_problem(request, PROBLEM_BAD_PARAMETER, problem, NULL);
-    return false;
 }
 
 /* ---- to the resources ---- */
 
 static void (*const handlers[ROUTES_COUNT])(struct request *request) = {
-    [ROUTE_INDEX] = meta_handle_index,
-    [ROUTE_MASTER] = masters_handle_one,
-    [ROUTE_MASTERS] = masters_handle_list,
-    [ROUTE_NAMED_MASTER] = masters_handle_one,
-    [ROUTE_REPLICAS] = replicas_handle_list,
-    [ROUTE_NAMED_REPLICAS] = replicas_handle_list,
-    [ROUTE_REPLICA] = replicas_handle_one,
-    [ROUTE_NAMED_REPLICA] = replicas_handle_one,
-    [ROUTE_SENTINELS] = sentinels_handle,
-    [ROUTE_NAMED_SENTINELS] = sentinels_handle,
-    [ROUTE_LIVEZ] = health_handle_live,
-    [ROUTE_HEALTHZ] = health_handle_live,
-    [ROUTE_READYZ] = health_handle_ready,
-    [ROUTE_READYZ_CHECK] = health_handle_check,
-    [ROUTE_VERSION] = meta_handle_version,
-    [ROUTE_OPENAPI] = meta_handle_openapi,
+    [ROUTE_INDEX] = meta_handle_index,       [ROUTE_MASTER] = masters_handle_one,
+    [ROUTE_MASTERS] = masters_handle_list,   [ROUTE_NAMED_MASTER] = masters_handle_one,
+    [ROUTE_REPLICAS] = replicas_handle_list, [ROUTE_NAMED_REPLICAS] = replicas_handle_list,
+    [ROUTE_REPLICA] = replicas_handle_one,   [ROUTE_NAMED_REPLICA] = replicas_handle_one,
+    [ROUTE_SENTINELS] = sentinels_handle,    [ROUTE_NAMED_SENTINELS] = sentinels_handle,
+    [ROUTE_LIVEZ] = health_handle_live,      [ROUTE_HEALTHZ] = health_handle_live,
+    [ROUTE_READYZ] = health_handle_ready,    [ROUTE_READYZ_CHECK] = health_handle_check,
+    [ROUTE_VERSION] = meta_handle_version,   [ROUTE_OPENAPI] = meta_handle_openapi,
 };
 
 static void refuse_plainly(struct request *request, enum problem_kind kind, const char *detail)
@@ -161,9 +146,18 @@ static void refuse_plainly(struct request *request, enum problem_kind kind, cons
     request_answer_problem(request, kind, problem_new(kind, detail), NULL);
 }
 
+static void refuse_parameter(struct request *request, const struct query_reading *reading)
+{
+    json_t *problem = problem_new(PROBLEM_BAD_PARAMETER, reading->error);
+
+    json_object_set_new(problem, "parameter", json_string(reading->refused));
+    request_answer_problem(request, PROBLEM_BAD_PARAMETER, problem, NULL);
+}
+
 static void refuse_body(struct request *request)
 {
-    json_t *problem = problem_new(PROBLEM_BODY_TOO_LARGE, "this daemon takes no larger one (option max-body)");
+    json_t *problem =
+        problem_new(PROBLEM_BODY_TOO_LARGE, "this daemon takes no larger one (option max-body)");
 
     json_object_set_new(problem, "max_body_bytes", json_integer(request->worker->config->max_body_bytes));
     request_answer_problem(request, PROBLEM_BODY_TOO_LARGE, problem, NULL);
@@ -185,20 +179,21 @@ static bool refuse_connection(struct request *request)
     return true;
 }
 
-static void route_request(struct request *request, const struct scan *scan, const char *url, const char *method)
+static void route_request(struct request *request, const struct scan *scan, const char *url,
+                          const char *method)
 {
     struct route_match match = {NULL, ""};
     int error = router_match(url, request->listener->scope, &match);
     unsigned bit = router_method(method);
+    struct query_reading reading;
 
     request->route = match.route;
     request->argument = match.argument;
-    if (!read_query(request, scan) || refuse_connection(request)) {
+    read_query(request, scan, &reading);
+    if (refuse_connection(request)) {
         return;
     }
-    if (held(request->state) && held(request->state)->body_bytes > request->worker->config->max_body_bytes) {
-        refuse_body(request);
-    } else if (bit == HTTP_OPTIONS && (match.route || strcmp(url, "*") == 0)) {
+    if (bit == HTTP_OPTIONS && (match.route || strcmp(url, "*") == 0)) {
         request_answer_methods(request, false);
     } else if (error == -BW_EINVAL) {
         refuse_plainly(request, PROBLEM_BAD_PATH, "it takes % and two hexadecimal digits, and no NUL");
@@ -209,6 +204,11 @@ static void route_request(struct request *request, const struct scan *scan, cons
                            : "GET / lists the routes");
     } else if (!(match.route->methods & bit)) {
         request_answer_methods(request, true);
+    } else if (held(request->state) &&
+               held(request->state)->body_bytes > request->worker->config->max_body_bytes) {
+        refuse_body(request);
+    } else if (reading.refused) {
+        refuse_parameter(request, &reading);
     } else {
         handlers[match.route->id](request);
     }
@@ -292,8 +292,9 @@ static bool refuse_early(struct listener *listener, struct MHD_Connection *conne
     return true;
 }
 
-enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, const char *url, const char *method,
-                                const char *version, const char *upload, size_t *upload_size, void **state)
+enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, const char *url,
+                                const char *method, const char *version, const char *upload,
+                                size_t *upload_size, void **state)
 {
     struct listener *listener = data;
 
@@ -311,7 +312,8 @@ enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, c
 
         keep->body_bytes += (int64_t)*upload_size;
         *upload_size = 0;
-        return keep->body_bytes - listener->worker->config->max_body_bytes > BODY_EXCESS_READ ? MHD_NO : MHD_YES;
+        return keep->body_bytes - listener->worker->config->max_body_bytes > BODY_EXCESS_READ ? MHD_NO
+                                                                                              : MHD_YES;
     }
     return answer(listener, connection, url, method, state);
 }

@@ -51,11 +51,13 @@ static bool report(struct request *request, struct ready_report *out)
             return false;
         }
     }
-    ready_evaluate(snapshot, one, cache_stalled(worker->cache), worker->draining, worker->config->ready_when, out);
+    ready_evaluate(snapshot, one, cache_stalled(worker->cache), worker->draining, worker->config->ready_when,
+                   out);
     return true;
 }
 
-static void answer_verbose(struct request *request, const struct ready_report *report, unsigned shown, bool ready)
+static void answer_verbose(struct request *request, const struct ready_report *report, unsigned shown,
+                           bool ready)
 {
     size_t size = 64 + (size_t)READY_CHECKS_COUNT * (READY_WORDS_SIZE + 64), len = 0;
     char *text = mem_new(size, 1);
@@ -137,10 +139,10 @@ void health_handle_check(struct request *request)
     enum ready_check check;
 
     if (ready_check_find(request->argument, &check)) {
-        request_answer_problem(request, PROBLEM_NOT_FOUND,
-                               problem_new(PROBLEM_NOT_FOUND,
-                                           "the checks are resolved, shutdown, master, sentinel and quorum"),
-                               NULL);
+        request_answer_problem(
+            request, PROBLEM_NOT_FOUND,
+            problem_new(PROBLEM_NOT_FOUND, "the checks are resolved, shutdown, master, sentinel and quorum"),
+            NULL);
         return;
     }
     if (report(request, &all)) {

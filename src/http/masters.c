@@ -34,7 +34,8 @@ void masters_answer_unknown(struct request *request, const char *name)
     for (size_t i = 0; snapshot && i < snapshot->n_sentinels_know; i++) {
         json_array_append_new(known, render_text(snapshot->sentinels_know[i]));
     }
-    snprintf(detail, sizeof(detail), "no master of the name %s is watched; GET /masters lists those that are", name);
+    snprintf(detail, sizeof(detail), "no master of the name %s is watched; GET /masters lists those that are",
+             name);
     problem = problem_new(PROBLEM_UNKNOWN_MASTER, detail);
     json_object_set_new(problem, "name", render_text(name));
     json_object_set_new(problem, "sentinels_know", known);
@@ -43,8 +44,8 @@ void masters_answer_unknown(struct request *request, const char *name)
 
 static void answer_several(struct request *request)
 {
-    json_t *problem = problem_new(PROBLEM_SEVERAL_MASTERS,
-                                  "say which with /masters/{name}, or start the daemon with --default-master");
+    json_t *problem = problem_new(
+        PROBLEM_SEVERAL_MASTERS, "say which with /masters/{name}, or start the daemon with --default-master");
 
     json_object_set_new(problem, "names", names_of(request->worker->cache->snapshot));
     request_answer_problem(request, PROBLEM_SEVERAL_MASTERS, problem, NULL);
@@ -53,11 +54,13 @@ static void answer_several(struct request *request)
 static void answer_none(struct request *request, const struct snapshot *snapshot)
 {
     if (!snapshot) {
-        masters_refuse(request, NULL, REASON_STARTING, "the daemon has just started; no Sentinel was asked yet");
+        masters_refuse(request, NULL, REASON_STARTING,
+                       "the daemon has just started; no Sentinel was asked yet");
     } else if (cache_stalled(request->worker->cache)) {
         masters_refuse_stalled(request, NULL);
     } else if (snapshot->any_sentinel_reachable) {
-        masters_refuse(request, NULL, REASON_UNKNOWN_NAME, "the Sentinels monitor no master that is to be watched");
+        masters_refuse(request, NULL, REASON_UNKNOWN_NAME,
+                       "the Sentinels monitor no master that is to be watched");
     } else {
         masters_refuse(request, NULL, REASON_NO_SENTINEL_REACHABLE, "no Sentinel has answered yet");
     }
@@ -99,7 +102,8 @@ void masters_refuse(struct request *request, const struct snapshot_master *maste
         detail = master->detail;
     }
     request_answer_problem(request, PROBLEM_NO_MASTER,
-                           answer_no_master(request->worker->cache->snapshot, master, reason, detail), master);
+                           answer_no_master(request->worker->cache->snapshot, master, reason, detail),
+                           master);
 }
 
 const char *masters_stalled_detail(const struct request *request, char *out, size_t size)
@@ -107,7 +111,8 @@ const char *masters_stalled_detail(const struct request *request, char *out, siz
     const struct pulse *pulse = request->worker->cache->snapshot->pulse;
     int64_t at_ms = pulse ? atomic_load_explicit(&pulse->at_boot_ms, memory_order_relaxed) : 0;
 
-    snprintf(out, size, "the thread that watches gave no sign of life for %" PRId64 " ms; what it said may be old",
+    snprintf(out, size,
+             "the thread that watches gave no sign of life for %" PRId64 " ms; what it said may be old",
              clock_boot_ms() - at_ms);
     return out;
 }
@@ -116,7 +121,8 @@ void masters_refuse_stalled(struct request *request, const struct snapshot_maste
 {
     char detail[160];
 
-    masters_refuse(request, master, REASON_WATCHER_STALLED, masters_stalled_detail(request, detail, sizeof(detail)));
+    masters_refuse(request, master, REASON_WATCHER_STALLED,
+                   masters_stalled_detail(request, detail, sizeof(detail)));
 }
 
 /* ---- one master ---- */
@@ -144,7 +150,8 @@ static void doubt_fresh(const struct request *request, struct doubt *doubt)
     }
     doubt->reason = REASON_WATCHER_STALLED;
     if (request->worker->stopping) {
-        snprintf(doubt->detail, sizeof(doubt->detail), "the daemon is shutting down and looks nothing up any more");
+        snprintf(doubt->detail, sizeof(doubt->detail),
+                 "the daemon is shutting down and looks nothing up any more");
     } else {
         snprintf(doubt->detail, sizeof(doubt->detail), "a fresh look-up got no answer within %" PRId64 " ms",
                  request->worker->config->poll_wait_ms);
@@ -157,8 +164,9 @@ static void doubt_majority(const struct snapshot_master *master, struct doubt *d
 
     doubt->any = true;
     doubt->reason = REASON_NO_MAJORITY;
-    snprintf(doubt->detail, sizeof(doubt->detail), "%zu of %zu known Sentinels named %s lately, %zu would be a majority",
-             master->agreeing, master->known, address_format(&master->address, text), master->known / 2 + 1);
+    snprintf(doubt->detail, sizeof(doubt->detail),
+             "%zu of %zu known Sentinels named %s lately, %zu would be a majority", master->agreeing,
+             master->known, address_format(&master->address, text), master->known / 2 + 1);
 }
 
 static struct doubt doubt_of(const struct request *request, const struct snapshot_master *master)
@@ -179,13 +187,15 @@ static struct doubt doubt_of(const struct request *request, const struct snapsho
 }
 
 /* The last known address, said to be that. */
-static void answer_stale(struct request *request, const struct snapshot_master *master, const struct doubt *doubt)
+static void answer_stale(struct request *request, const struct snapshot_master *master,
+                         const struct doubt *doubt)
 {
     json_t *json;
 
     if (request->form == FORM_TEXT || request->form == FORM_URL) {
         request_answer_text(request, MHD_HTTP_OK,
-                            answer_address_line(&master->address, master->tls, request->form == FORM_URL), master);
+                            answer_address_line(&master->address, master->tls, request->form == FORM_URL),
+                            master);
         return;
     }
     json = render_master(master, true);

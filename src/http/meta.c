@@ -2,6 +2,7 @@
 #include <jansson.h>
 
 #include "bellwether/http/embedded.h"
+#include "bellwether/http/versions.h"
 #include "request.h"
 #include "version.h"
 
@@ -43,9 +44,12 @@ void meta_handle_index(struct request *request)
 void meta_handle_version(struct request *request)
 {
     json_t *json = json_object(), *libraries = json_object();
+    struct library_version versions[LIBRARY_VERSIONS];
 
-    json_object_set_new(libraries, "libmicrohttpd", json_string(MHD_get_version()));
-    json_object_set_new(libraries, "jansson", json_string(jansson_version_str()));
+    library_versions(versions);
+    for (const struct library_version *library = versions; library->name; library++) {
+        json_object_set_new(libraries, library->name, json_string(library->version));
+    }
     json_object_set_new(json, "version", json_string(BELLWETHER_VERSION));
     json_object_set_new(json, "commit", json_string(BELLWETHER_COMMIT));
     json_object_set_new(json, "libraries", libraries);

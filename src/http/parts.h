@@ -31,8 +31,8 @@ struct listener {
     int64_t timer_due_ms;     /* boot clock, while the timer is armed */
     bool wanted;              /* MHD_run() in this turn */
     enum http_scope scope;
-    size_t refusing;        /* connections over the limit that still have to be told so */
-    _Atomic size_t *open;   /* counts its connections: all workers' together, or the probe listeners' */
+    size_t refusing;      /* connections over the limit that still have to be told so */
+    _Atomic size_t *open; /* counts its connections: all workers' together, or the probe listeners' */
     size_t open_max;
 };
 
@@ -51,7 +51,7 @@ struct worker {
     bool started;
     bool draining, stopping;
     uint64_t requests; /* begun since the start */
-    size_t in_flight; /* requests between their first handler call and their completion */
+    size_t in_flight;  /* requests between their first handler call and their completion */
     struct listener *listeners;
     size_t n_listeners;
     struct cache *cache;
@@ -74,8 +74,9 @@ bool connection_is_refused(const struct listener *listener, struct MHD_Connectio
 /* ---- dispatch.c ---- */
 
 /** MHD's access handler. @param data the listener. */
-enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, const char *url, const char *method,
-                                const char *version, const char *upload, size_t *upload_size, void **state);
+enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, const char *url,
+                                const char *method, const char *version, const char *upload,
+                                size_t *upload_size, void **state);
 /** MHD's completion callback: frees what the request kept. */
 void dispatch_completed(void *data, struct MHD_Connection *connection, void **state,
                         enum MHD_RequestTerminationCode why);

@@ -5,18 +5,18 @@
 #include <jansson.h>
 
 /* kind, slug of `type`, status, title */
-#define PROBLEMS(X)                                                                                          \
-    X(NO_MASTER, "no-master", 503, "no master")                                                              \
-    X(NO_REPLICA, "no-replica", 503, "no healthy replica")                                                   \
-    X(NOT_READY, "not-ready", 503, "not ready")                                                              \
-    X(NOT_ALIVE, "not-alive", 503, "a thread does not turn")                                                 \
-    X(TOO_MANY_CONNECTIONS, "too-many-connections", 503, "too many connections")                             \
-    X(NOT_FOUND, "not-found", 404, "no such route")                                                          \
-    X(UNKNOWN_MASTER, "unknown-master", 404, "no such master is watched")                                    \
-    X(METHOD_NOT_ALLOWED, "method-not-allowed", 405, "this route does not have that method")                 \
-    X(SEVERAL_MASTERS, "several-masters", 409, "several masters and no default")                             \
-    X(BAD_PARAMETER, "bad-parameter", 400, "a query parameter makes no sense")                               \
-    X(BAD_PATH, "bad-path", 400, "the path is not well encoded")                                             \
+#define PROBLEMS(X)                                                                          \
+    X(NO_MASTER, "no-master", 503, "no master")                                              \
+    X(NO_REPLICA, "no-replica", 503, "no healthy replica")                                   \
+    X(NOT_READY, "not-ready", 503, "not ready")                                              \
+    X(NOT_ALIVE, "not-alive", 503, "a thread does not turn")                                 \
+    X(TOO_MANY_CONNECTIONS, "too-many-connections", 503, "too many connections")             \
+    X(NOT_FOUND, "not-found", 404, "no such route")                                          \
+    X(UNKNOWN_MASTER, "unknown-master", 404, "no such master is watched")                    \
+    X(METHOD_NOT_ALLOWED, "method-not-allowed", 405, "this route does not have that method") \
+    X(SEVERAL_MASTERS, "several-masters", 409, "several masters and no default")             \
+    X(BAD_PARAMETER, "bad-parameter", 400, "a query parameter makes no sense")               \
+    X(BAD_PATH, "bad-path", 400, "the path is not well encoded")                             \
     X(BODY_TOO_LARGE, "body-too-large", 413, "the body is too large")
 
 enum problem_kind {

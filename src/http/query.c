@@ -280,7 +280,8 @@ void accept_add(struct accept *accept, const char *value, size_t len)
             }
         }
         if (quality >= 0) {
-            weigh(range, "application/json", "application/*", quality, &accept->json, &accept->json_precision);
+            weigh(range, "application/json", "application/*", quality, &accept->json,
+                  &accept->json_precision);
             weigh(range, "text/plain", "text/*", quality, &accept->text, &accept->text_precision);
         }
     }

@@ -30,8 +30,8 @@ static bool serves(const struct snapshot_master *master, struct ready_result *re
     if (master_state_serves(master->state) && master->has_address) {
         return true;
     }
-    snprintf(result->words, sizeof(result->words), "%.200s is %s%s%s", master->name, master_state_text(master->state),
-             reason ? ", " : "", reason ? reason : "");
+    snprintf(result->words, sizeof(result->words), "%.200s is %s%s%s", master->name,
+             master_state_text(master->state), reason ? ", " : "", reason ? reason : "");
     return false;
 }
 
@@ -54,8 +54,8 @@ static bool has_quorum(const struct snapshot_master *master, struct ready_result
         return true;
     }
     snprintf(result->words, sizeof(result->words),
-             "%.200s: %zu of %zu Sentinels are reachable, %zu are needed; CKQUORUM: %zu say yes, %zu no", master->name,
-             master->reachable, master->known, needed, yes, no);
+             "%.200s: %zu of %zu Sentinels are reachable, %zu are needed; CKQUORUM: %zu say yes, %zu no",
+             master->name, master->reachable, master->known, needed, yes, no);
     return false;
 }
 
@@ -83,7 +83,8 @@ static void ask(const struct question *question, predicate *holds, struct ready_
         return;
     }
     if (!any && !all) {
-        fail(result, snapshot->ambiguous_default ? "there are several masters and no default" : "no master is known");
+        fail(result,
+             snapshot->ambiguous_default ? "there are several masters and no default" : "no master is known");
         return;
     }
     fail(result, "no master is known");
@@ -110,8 +111,8 @@ static void check_sentinel(const struct question *question, struct ready_result 
     }
 }
 
-void ready_evaluate(const struct snapshot *snapshot, const struct snapshot_master *one, bool stalled, bool draining,
-                    enum ready_when ready_when, struct ready_report *out)
+void ready_evaluate(const struct snapshot *snapshot, const struct snapshot_master *one, bool stalled,
+                    bool draining, enum ready_when ready_when, struct ready_report *out)
 {
     struct question question = {snapshot, one, ready_when};
     struct ready_result *results = out->results;

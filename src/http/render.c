@@ -23,7 +23,12 @@ static void set(json_t *object, const char *key, json_t *value)
 static size_t sequence_length(const unsigned char *text)
 {
     unsigned char first = text[0];
-    size_t len = first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    size_t len = first < 0x80   ? 1
+                 : first < 0xc2 ? 0
+                 : first < 0xe0 ? 2
+                 : first < 0xf0 ? 3
+                 : first < 0xf5 ? 4
+                                : 0;
 
     for (size_t i = 1; i < len; i++) {
         if ((text[i] & 0xc0) != 0x80) {

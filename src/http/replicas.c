@@ -15,7 +15,8 @@ static struct cached_master *find(struct request *request)
         masters_refuse_stalled(request, cached->master);
         return NULL;
     }
-    if (cached && cached->master->state == MASTER_UNKNOWN) { /* never resolved: an empty list would be a lie */
+    if (cached &&
+        cached->master->state == MASTER_UNKNOWN) { /* never resolved: an empty list would be a lie */
         masters_refuse(request, cached->master, REASON_NONE, NULL);
         return NULL;
     }
@@ -37,8 +38,9 @@ void replicas_handle_list(struct request *request)
 
 static bool fits(const struct request *request, const struct snapshot_replica *replica)
 {
-    return replica->healthy && (!request->query.has_max_lag || (replica->lag_bytes >= 0 &&
-                                                                replica->lag_bytes <= request->query.max_lag_bytes));
+    return replica->healthy &&
+           (!request->query.has_max_lag ||
+            (replica->lag_bytes >= 0 && replica->lag_bytes <= request->query.max_lag_bytes));
 }
 
 /* The next one that fits, and the turn goes on behind it. */
@@ -104,8 +106,9 @@ static void answer_none(struct request *request, const struct snapshot_master *m
     for (size_t i = 0; i < master->n_replicas; i++) {
         healthy += master->replicas[i].healthy;
     }
-    snprintf(detail, sizeof(detail), "of %zu replicas %zu are healthy%s%s; /replicas tells why not", master->n_replicas,
-             healthy, request->query.has_max_lag ? " and none is known to lag no more than max_lag" : "",
+    snprintf(detail, sizeof(detail), "of %zu replicas %zu are healthy%s%s; /replicas tells why not",
+             master->n_replicas, healthy,
+             request->query.has_max_lag ? " and none is known to lag no more than max_lag" : "",
              request->query.fallback_master ? ", and there is no master to fall back to" : "");
     problem = problem_new(PROBLEM_NO_REPLICA, detail);
     json_object_set_new(problem, "name", render_text(master->name));
@@ -127,7 +130,8 @@ void replicas_handle_one(struct request *request)
     }
     master = cached->master;
     replica = take_turn(request, cached);
-    falls_back = !replica && request->query.fallback_master && master_state_serves(master->state) && master->has_address;
+    falls_back = !replica && request->query.fallback_master && master_state_serves(master->state) &&
+                 master->has_address;
     if (!replica && !falls_back) {
         answer_none(request, master);
     } else if (text) {

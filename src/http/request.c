@@ -23,8 +23,8 @@ static void answer_once(struct request *request, unsigned status, struct MHD_Res
     MHD_destroy_response(response);
 }
 
-static struct response_headers headers_of(const struct request *request, unsigned status, const char *content_type,
-                                          const struct snapshot_master *master)
+static struct response_headers headers_of(const struct request *request, unsigned status,
+                                          const char *content_type, const struct snapshot_master *master)
 {
     return (struct response_headers){
         .content_type = content_type,
@@ -48,8 +48,8 @@ static void answer_json(struct request *request, unsigned status, const char *co
     answer_once(request, status, response_new(&headers, text, size));
 }
 
-static void answer_text(struct request *request, unsigned status, char *text, const struct snapshot_master *master,
-                        const char *allow)
+static void answer_text(struct request *request, unsigned status, char *text,
+                        const struct snapshot_master *master, const char *allow)
 {
     struct response_headers headers = headers_of(request, status, CONTENT_TEXT, master);
 
@@ -57,12 +57,14 @@ static void answer_text(struct request *request, unsigned status, char *text, co
     answer_once(request, status, response_new(&headers, text, strlen(text)));
 }
 
-void request_answer_json(struct request *request, unsigned status, json_t *json, const struct snapshot_master *master)
+void request_answer_json(struct request *request, unsigned status, json_t *json,
+                         const struct snapshot_master *master)
 {
     answer_json(request, status, CONTENT_JSON, json, master, NULL);
 }
 
-void request_answer_text(struct request *request, unsigned status, char *text, const struct snapshot_master *master)
+void request_answer_text(struct request *request, unsigned status, char *text,
+                         const struct snapshot_master *master)
 {
     answer_text(request, status, text, master, NULL);
 }
@@ -93,7 +95,8 @@ void request_answer_methods(struct request *request, bool refused)
 
     if (refused) {
         answer_problem(request, PROBLEM_METHOD_NOT_ALLOWED,
-                       problem_new(PROBLEM_METHOD_NOT_ALLOWED, "see the Allow header for those it has"), NULL, allow);
+                       problem_new(PROBLEM_METHOD_NOT_ALLOWED, "see the Allow header for those it has"), NULL,
+                       allow);
         return;
     }
     headers.allow = allow;

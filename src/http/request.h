@@ -30,9 +30,11 @@ struct request {
 /** Answer with a shared response; 304 when the caller has it. */
 void request_answer(struct request *request, const struct answer *answer);
 /** Answer with JSON made for this request; no ETag. @param json taken. @param master for the index header; NULL: none. */
-void request_answer_json(struct request *request, unsigned status, json_t *json, const struct snapshot_master *master);
+void request_answer_json(struct request *request, unsigned status, json_t *json,
+                         const struct snapshot_master *master);
 /** Answer with one line, or lines, of text made for this request. @param text taken. */
-void request_answer_text(struct request *request, unsigned status, char *text, const struct snapshot_master *master);
+void request_answer_text(struct request *request, unsigned status, char *text,
+                         const struct snapshot_master *master);
 /** Answer with a problem, in text form where that was asked for. @param problem taken. */
 void request_answer_problem(struct request *request, enum problem_kind kind, json_t *problem,
                             const struct snapshot_master *master);
@@ -46,17 +48,17 @@ void request_wait_fresh(struct request *request, const char *master);
 
 /* ---- the resources' handlers, one for each route ---- */
 
-void masters_handle_one(struct request *request);     /* /master, /masters/{name} */
-void masters_handle_list(struct request *request);    /* /masters */
-void replicas_handle_list(struct request *request);   /* /replicas ... */
-void replicas_handle_one(struct request *request);    /* /replica ... */
-void sentinels_handle(struct request *request);       /* /sentinels ... */
-void health_handle_live(struct request *request);     /* /livez, /healthz */
-void health_handle_ready(struct request *request);    /* /readyz */
-void health_handle_check(struct request *request);    /* /readyz/{check} */
-void meta_handle_index(struct request *request);      /* / */
-void meta_handle_version(struct request *request);    /* /version */
-void meta_handle_openapi(struct request *request);    /* /openapi.yaml */
+void masters_handle_one(struct request *request);   /* /master, /masters/{name} */
+void masters_handle_list(struct request *request);  /* /masters */
+void replicas_handle_list(struct request *request); /* /replicas ... */
+void replicas_handle_one(struct request *request);  /* /replica ... */
+void sentinels_handle(struct request *request);     /* /sentinels ... */
+void health_handle_live(struct request *request);   /* /livez, /healthz */
+void health_handle_ready(struct request *request);  /* /readyz */
+void health_handle_check(struct request *request);  /* /readyz/{check} */
+void meta_handle_index(struct request *request);    /* / */
+void meta_handle_version(struct request *request);  /* /version */
+void meta_handle_openapi(struct request *request);  /* /openapi.yaml */
 
 /* ---- shared by the resources (masters.c) ---- */
 

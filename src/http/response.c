@@ -55,7 +55,8 @@ struct MHD_Response *response_new(const struct response_headers *headers, char *
     return dress(MHD_create_response_from_buffer(size, body, MHD_RESPMEM_MUST_FREE), headers);
 }
 
-struct MHD_Response *response_new_static(const struct response_headers *headers, const char *body, size_t size)
+struct MHD_Response *response_new_static(const struct response_headers *headers, const char *body,
+                                         size_t size)
 {
     return dress(MHD_create_response_from_buffer_static(size, body), headers);
 }

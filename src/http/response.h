@@ -20,16 +20,17 @@ struct response_headers {
     const char *etag;         /* NULL: Cache-Control: no-store, else no-cache and this tag */
     const char *instance;     /* with `has_index`: X-Bellwether-Instance */
     bool has_index;
-    uint64_t index;       /* X-Bellwether-Index */
-    bool negotiated;      /* Vary: Accept */
-    bool retry;           /* Retry-After: 1 */
-    bool closing;         /* Connection: close */
-    const char *allow;    /* Allow, or NULL */
+    uint64_t index;    /* X-Bellwether-Index */
+    bool negotiated;   /* Vary: Accept */
+    bool retry;        /* Retry-After: 1 */
+    bool closing;      /* Connection: close */
+    const char *allow; /* Allow, or NULL */
 };
 
 /** @param body taken, from malloc(). */
 struct MHD_Response *response_new(const struct response_headers *headers, char *body, size_t size);
 /** @param body borrowed for as long as the program runs. */
-struct MHD_Response *response_new_static(const struct response_headers *headers, const char *body, size_t size);
+struct MHD_Response *response_new_static(const struct response_headers *headers, const char *body,
+                                         size_t size);
 
 #endif

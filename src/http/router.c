@@ -15,7 +15,7 @@
 #define PATH_DECODED_MAX 1024 /* more than any route's words and a name need: longer paths match nothing */
 
 static const struct route rows[] = {
-#define X(id, path, methods, scopes, parameters, about)                                                      \
+#define X(id, path, methods, scopes, parameters, about) \
     {ROUTE_##id, (path), (methods), (scopes), (parameters), (about)},
     ROUTES(X)
 #undef X
@@ -120,11 +120,12 @@ static bool fits(const char *pattern, const struct segments *segments, const cha
 {
     for (size_t i = 0; i < segments->n; i++) {
         const char *word = pattern + 1;
-        size_t len = strcspn(word, "/");
+        size_t len;
 
         if (*pattern != '/') {
             return false;
         }
+        len = strcspn(word, "/");
         if (*word == '{') {
             if (*segments->text[i] == '\0' || strlen(segments->text[i]) >= ROUTE_ARGUMENT_SIZE) {
                 return false;

@@ -24,7 +24,8 @@
 #include "bellwether/base/memory.h"
 #include "parts.h"
 
-#define CLAIM_ATTEMPTS 5 /* a port given by the kernel can be lost between the claim and the workers' sockets */
+#define CLAIM_ATTEMPTS \
+    5 /* a port given by the kernel can be lost between the claim and the workers' sockets */
 
 struct bound {
     int *fds; /* one for each worker; -1 once taken */
@@ -83,7 +84,8 @@ static int listen_tcp(const struct addrinfo *where, bool share)
 /* @return a list to free, or NULL with words in `error`. A name resolves on the main thread, before anything runs. */
 static struct addrinfo *look_up(const struct address *address, char *error, size_t error_size)
 {
-    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV}, *found = NULL;
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
+                    *found = NULL;
     char port[8], text[ADDRESS_TEXT_SIZE];
     int failure;
 
@@ -122,7 +124,8 @@ static int share_port(struct bound *bound, size_t n_workers, const struct addres
 }
 
 /* @return 0; -1 with errno. */
-static int claim_tcp(struct bound *bound, const struct addrinfo *where, size_t n_workers, const struct address *asked)
+static int claim_tcp(struct bound *bound, const struct addrinfo *where, size_t n_workers,
+                     const struct address *asked)
 {
     int fd = listen_tcp(where, false);
 

@@ -39,6 +39,7 @@ struct redis_conn *redis_conn_new(struct loop *loop, const struct redis_conn_hoo
     conn->data = data;
     conn->fd = -1;
     conn->timer = loop_timer_new(loop, on_timer, conn);
+    conn->flush = (struct loop_later){.run = conn_stream_flush, .data = conn};
     return conn;
 }
 

@@ -60,6 +60,7 @@ struct redis_conn {
     int fd;
     struct loop_poll *poll;
     int wanted;
+    struct loop_later flush; /* commands leave at the end of the turn */
     struct redisContext *context;
     size_t reply_bytes; /* received of the reply that is not complete yet */
     bool swollen;       /* the reader's buffer grew for a long reply */
@@ -100,6 +101,8 @@ void conn_stream_start(struct redis_conn *conn);
 void conn_stream_stop(struct redis_conn *conn);
 void conn_stream_ready(struct redis_conn *conn, int events);
 void conn_stream_want(struct redis_conn *conn, int events);
+/** At the end of a turn: write what it queued. `conn` is a struct redis_conn. */
+void conn_stream_flush(void *conn);
 /** Read what is there without waiting. */
 void conn_stream_drain(struct redis_conn *conn);
 void conn_stream_timer(struct redis_conn *conn);

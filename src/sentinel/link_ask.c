@@ -139,14 +139,15 @@ static void link_ask_fast(struct sentinel_link *link, struct sentinel_seat *seat
     send_seat(link, seat, "MASTER", got_row);
 }
 
+/* A Sentinel that won't say (an ACL, an unknown name) lists nobody: that is an answer, too. */
 static void got_peers(void *data, const redisReply *reply, enum redis_fail why)
 {
     (void)why;
     struct sentinel_seat *seat;
     struct sentinel_link *link = link_question_open(data, reply, &seat);
-    struct sentinel_peer_row *rows;
-    size_t n;
-    if (link == NULL || sentinel_parse_peers(reply, &rows, &n) != 0)
+    struct sentinel_peer_row *rows = NULL;
+    size_t n = 0;
+    if (link == NULL || (sentinel_parse_peers(reply, &rows, &n) != 0 && reply->type != REDIS_REPLY_ERROR))
         return;
     link_enter(link);
     link->hooks.peers(link->data, link, seat->tag, rows, n);
@@ -316,8 +317,9 @@ void sentinel_link_ask_all(struct sentinel_link *link, struct sentinel_seat *sea
 {
     if (!link->up)
         return;
-    sentinel_link_ask(link, seat);
+    /* Who else is there comes first: else a first answer would look like all there are. */
     link_ask_slow(link, seat, clock_boot_ms());
+    sentinel_link_ask(link, seat);
 }
 
 void link_ask_everything(struct sentinel_link *link)

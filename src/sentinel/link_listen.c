@@ -13,7 +13,7 @@
 #include "bellwether/base/memory.h"
 #include "link_internal.h"
 
-enum { LISTEN_PING_MS = 5000, LISTEN_DENIED_RETRY_MS = 60000 };
+enum { LISTEN_PING_MS = 10000, LISTEN_DENIED_RETRY_MS = 60000 };
 
 static void link_relisten(struct sentinel_link *link, int64_t delay_ms)
 {

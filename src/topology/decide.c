@@ -45,7 +45,8 @@ static bool is_published(const struct hearing *h, const struct endpoint *node)
 }
 
 /* How many name `node` at `epoch` or above, or without an epoch; `repeats` polls in a row at the least. */
-static size_t voices_for(const struct hearing *h, const struct endpoint *node, int64_t epoch, unsigned repeats)
+static size_t voices_for(const struct hearing *h, const struct endpoint *node, int64_t epoch,
+                         unsigned repeats)
 {
     size_t voices = 0;
 
@@ -77,7 +78,8 @@ static int64_t highest_epoch(const struct hearing *h, const struct endpoint *nod
 }
 
 /* The address with the most voices at `epoch` (see voices_for), or NULL. */
-static const struct endpoint *loudest(const struct hearing *h, int64_t epoch, unsigned repeats, size_t *voices)
+static const struct endpoint *loudest(const struct hearing *h, int64_t epoch, unsigned repeats,
+                                      size_t *voices)
 {
     const struct endpoint *best = NULL;
 
@@ -116,8 +118,8 @@ static const struct endpoint *only_one_at(const struct hearing *h, int64_t epoch
     return one;
 }
 
-static void settle(const struct hearing *h, struct decision *d, enum decide_rule rule, const struct endpoint *node,
-                   int64_t epoch, size_t voices)
+static void settle(const struct hearing *h, struct decision *d, enum decide_rule rule,
+                   const struct endpoint *node, int64_t epoch, size_t voices)
 {
     d->rule = is_published(h, node) ? DECIDE_STANDS : rule;
     d->has_candidate = d->rule != DECIDE_NO_MAJORITY;
@@ -139,7 +141,8 @@ static void decide_without_majority(const struct hearing *h, struct decision *d)
     } else if (one) {
         bool above = h->top != EPOCH_UNKNOWN && h->top > h->high_water;
 
-        settle(h, d, above ? DECIDE_HIGHER_EPOCH : DECIDE_NO_MAJORITY, one, h->top, voices_for(h, one, h->top, 0));
+        settle(h, d, above ? DECIDE_HIGHER_EPOCH : DECIDE_NO_MAJORITY, one, h->top,
+               voices_for(h, one, h->top, 0));
     }
 }
 
@@ -156,7 +159,8 @@ static void decide_at_top(const struct hearing *h, struct decision *d)
     }
     epoch = highest_epoch(h, node);
     if (epoch == h->top) {
-        settle(h, d, h->top > h->high_water ? DECIDE_HIGHER_EPOCH : DECIDE_EQUAL_MAJORITY, node, epoch, voices);
+        settle(h, d, h->top > h->high_water ? DECIDE_HIGHER_EPOCH : DECIDE_EQUAL_MAJORITY, node, epoch,
+               voices);
         return;
     }
     /* All the majority's voices lack an epoch, and somebody who has one contradicts. They may only be
@@ -259,7 +263,8 @@ int decide(const struct observation *seen, size_t n_seen, size_t known, const st
     return 0;
 }
 
-bool decide_settled(const struct observation *seen, size_t n_seen, size_t known, int64_t now_ms, struct decision *out)
+bool decide_settled(const struct observation *seen, size_t n_seen, size_t known, int64_t now_ms,
+                    struct decision *out)
 {
     struct hearing h = {.seen = seen, .n_seen = n_seen, .known = known, .now_ms = now_ms};
     size_t voices;

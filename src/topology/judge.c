@@ -16,7 +16,8 @@ static void decide_now(struct judge *judge, int64_t now_ms)
     const struct published *published = judge->has_published ? &judge->published : NULL;
 
     /* Can't fail: voices are kept one a run id. */
-    (void)decide(judge->seen, judge->n_seen, judge->n_voices, published, judge->high_water, now_ms, &judge->decision);
+    (void)decide(judge->seen, judge->n_seen, judge->n_voices, published, judge->high_water, now_ms,
+                 &judge->decision);
     if (judge_waits(judge, now_ms)) {
         judge->decision.rule = DECIDE_WAIT;
         judge->decision.has_candidate = false;
@@ -46,7 +47,8 @@ static void raise_high_water(struct judge *judge, int64_t now_ms)
     const struct decision *decision = &judge->decision;
     bool says_master = judge->config.verify && judge->verification.answer == ROLE_MASTER &&
                        judge->verification.answered && judge_serves(judge, now_ms);
-    bool majority = decision->rule == DECIDE_STANDS && decision->candidate_majority && judge_serves(judge, now_ms);
+    bool majority =
+        decision->rule == DECIDE_STANDS && decision->candidate_majority && judge_serves(judge, now_ms);
     int64_t epoch = says_master ? decision->published_epoch : majority ? decision->epoch : EPOCH_UNKNOWN;
 
     if (!judge->has_published || decision->rule == DECIDE_WAIT || epoch == EPOCH_UNKNOWN) {
@@ -89,12 +91,10 @@ static void publish(struct judge *judge, const struct decision *by, const struct
     if (by->epoch > judge->high_water) {
         judge->high_water = by->epoch;
     }
-    verification_reset(&judge->verification);
-    if (check) {
+    if (check) { /* a good answer: it leaves nothing of what the former node said */
         verification_answer(&judge->verification, check->answer, check->answered_ms);
     }
     memset(&judge->run_ids, 0, sizeof(judge->run_ids));
-    judge_restart_repeats(judge); /* what was said before can't undo it below H */
     for (size_t i = 0; i < CHECKS; i++) {
         check_drop(&judge->checks[i]);
     }
@@ -210,8 +210,8 @@ static bool is_suspect(const struct judge *judge, int64_t now_ms)
     if (judge->decision.has_candidate && !is_published(judge, &judge->decision.candidate)) {
         return true; /* rule 6 */
     }
-    return judge->has_published &&
-           (!master_state_serves(judge->state) || verification->failures > 0 || failover_is_news(judge, now_ms));
+    return judge->has_published && (!master_state_serves(judge->state) || verification->failures > 0 ||
+                                    failover_is_news(judge, now_ms));
 }
 
 /* The next time at which something changes though nothing happens. All of them lie ahead: what is due

@@ -53,7 +53,8 @@ static int64_t good_for_ms(const struct judge_config *config)
                                                                  : config->suspect_after_ms;
 }
 
-void check_answer(struct check *check, const struct judge_config *config, enum role_answer answer, int64_t now_ms)
+void check_answer(struct check *check, const struct judge_config *config, enum role_answer answer,
+                  int64_t now_ms)
 {
     check->outstanding = false;
     check->answered = true;
@@ -135,7 +136,8 @@ void verification_reset(struct verification *verification)
     *verification = (struct verification){.answered = false, .retry_ms = -1};
 }
 
-bool verification_alive(const struct verification *verification, const struct judge_config *config, int64_t now_ms)
+bool verification_alive(const struct verification *verification, const struct judge_config *config,
+                        int64_t now_ms)
 {
     return verification->alive && now_ms - verification->alive_ms <= config->suspect_after_ms;
 }

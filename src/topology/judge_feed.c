@@ -137,7 +137,8 @@ const char *judge_known_id(const struct judge *judge, size_t i)
 /* ---- observations ---- */
 
 /* A poll in a row with the same address and epoch, as long as none was missed between. */
-static unsigned count_repeats(const struct observation *old, const struct observation *seen, struct voice *voice)
+static unsigned count_repeats(const struct observation *old, const struct observation *seen,
+                              struct voice *voice)
 {
     bool same = observation_counts(old, seen->at_ms) && old->epoch == seen->epoch &&
                 endpoint_equal(&old->master, &seen->master);
@@ -242,9 +243,6 @@ void judge_failover(struct judge *judge, bool under_way, int64_t now_ms, int64_t
     }
     judge->failover_until_ms = -1;
     /* Rows read before this event are older news than it; the next poll says whether one goes on. */
-    for (size_t i = 0; i < judge->n_seen; i++) {
-        judge->seen[i].failover_under_way = false;
-    }
     for (size_t i = 0; i < judge->n_voices; i++) {
         judge->voices[i].failover_since_ms = -1;
     }

@@ -9,13 +9,14 @@
 #include "bellwether/topology/decide.h"
 
 #define REPEATS_SETTLED 3u /* polls in a row that make a voice settled (rule 4) */
-#define REPEAT_MIN_MS 50   /* answers closer together than this are one poll: callers can ask for fresh ones */
+#define REPEAT_MIN_MS 50 /* answers closer together than this are one poll: callers can ask for fresh ones */
 #define RETRY_FIRST_MS 50
 #define RETRY_MOST_MS 500
 /* How long what is published must not have served before a settled majority may overrule a voice at H.
  * One and a half of the periods in which Sentinels tell each other: by then whoever was late is not. */
 #define OVERRULE_AFTER_MS 3000
-#define ANSWER_GRACE_MS 250     /* past verify-timeout: then a question that nobody reported on counts as timed out */
+#define ANSWER_GRACE_MS \
+    250 /* past verify-timeout: then a question that nobody reported on counts as timed out */
 #define FAILOVER_TIMEOUT_MS 180000 /* Sentinel's default, where a row or event gives none */
 #define RUN_IDS_KEPT 8
 
@@ -107,7 +108,8 @@ struct judge {
 };
 
 /* decide.c: the address that a settled majority of the known names, at whatever epoch. */
-bool decide_settled(const struct observation *seen, size_t n_seen, size_t known, int64_t now_ms, struct decision *out);
+bool decide_settled(const struct observation *seen, size_t n_seen, size_t known, int64_t now_ms,
+                    struct decision *out);
 
 /* judge_check.c */
 int64_t retry_delay_ms(unsigned failures);
@@ -116,16 +118,19 @@ void check_want(struct check *check, const struct endpoint *node, int64_t epoch,
 void check_drop(struct check *check);
 /* A question that the owner never reported on has timed out. */
 void check_expire(struct check *check, const struct judge_config *config, int64_t now_ms);
-void check_answer(struct check *check, const struct judge_config *config, enum role_answer answer, int64_t now_ms);
+void check_answer(struct check *check, const struct judge_config *config, enum role_answer answer,
+                  int64_t now_ms);
 /* Whether the check lets its node be published: it says master, or a majority names it and its role is unknowable. */
-bool check_allows(const struct check *check, const struct judge_config *config, bool majority, int64_t now_ms);
+bool check_allows(const struct check *check, const struct judge_config *config, bool majority,
+                  int64_t now_ms);
 /* The node to ask now, marked as asked, or NULL. */
 const struct endpoint *checks_ask(struct check checks[CHECKS], int64_t now_ms);
 int64_t checks_next_ms(const struct check checks[CHECKS], const struct judge_config *config, int64_t now_ms);
 void verification_answer(struct verification *verification, enum role_answer answer, int64_t now_ms);
 void verification_reset(struct verification *verification);
 /* It said so recently enough. */
-bool verification_alive(const struct verification *verification, const struct judge_config *config, int64_t now_ms);
+bool verification_alive(const struct verification *verification, const struct judge_config *config,
+                        int64_t now_ms);
 
 /* judge_feed.c */
 void judge_restart_repeats(struct judge *judge);

@@ -67,24 +67,15 @@ static void say_voices(struct words *words, size_t voices, int64_t epoch)
 static const char *answer_words(enum role_answer answer)
 {
     switch (answer) {
-    case ROLE_MASTER:
-        return "said master";
-    case ROLE_OTHER:
-        return "says it is not a master";
-    case ROLE_NOPERM:
-        return "does not let its role be asked (NOPERM)";
-    case ROLE_NOAUTH:
-        return "refuses the credentials (NOAUTH or WRONGPASS)";
-    case ROLE_LOADING:
-        return "is loading its data set";
-    case ROLE_REFUSED:
-        return "can't be connected to";
-    case ROLE_CLOSED:
-        return "closed the connection";
-    case ROLE_TIMEOUT:
-        return "did not answer in time";
-    case ROLE_ERROR:
-        return "answered with an error";
+    case ROLE_MASTER: return "said master";
+    case ROLE_OTHER: return "says it is not a master";
+    case ROLE_NOPERM: return "does not let its role be asked (NOPERM)";
+    case ROLE_NOAUTH: return "refuses the credentials (NOAUTH or WRONGPASS)";
+    case ROLE_LOADING: return "is loading its data set";
+    case ROLE_REFUSED: return "can't be connected to";
+    case ROLE_CLOSED: return "closed the connection";
+    case ROLE_TIMEOUT: return "did not answer in time";
+    case ROLE_ERROR: return "answered with an error";
     }
     return "gave no answer";
 }
@@ -103,7 +94,8 @@ static void say_published(struct words *words)
         say(words, " %s at ", answer_words(verification->answer));
         say_time(words, verification->answered_ms);
         if (verification->alive && verification->alive_ms != verification->answered_ms) {
-            say(words, ", last said %s at ", verification->alive_answer == ROLE_MASTER ? "master" : "anything");
+            say(words, ", last said %s at ",
+                verification->alive_answer == ROLE_MASTER ? "master" : "anything");
             say_time(words, verification->alive_ms);
         }
     }
@@ -190,12 +182,8 @@ static void say_lead(struct words *words)
         say(words, "%zu of %zu Sentinels know no master named %.64s: ", links->unknown_name, links->dialled,
             judge->name);
         break;
-    case REASON_NO_MAJORITY:
-        say(words, "no majority: ");
-        break;
-    case REASON_FAILING_OVER:
-        say(words, "a failover is under way: ");
-        break;
+    case REASON_NO_MAJORITY: say(words, "no majority: "); break;
+    case REASON_FAILING_OVER: say(words, "a failover is under way: "); break;
     case REASON_CONFLICT:
         if (judge->has_published) {
             say_conflict(words);
@@ -207,8 +195,7 @@ static void say_lead(struct words *words)
         say_address(words, &words->other);
         say(words, " instead: ");
         break;
-    default:
-        break;
+    default: break;
     }
 }
 
@@ -219,7 +206,8 @@ static struct address other_address(const struct judge *judge, int64_t now_ms)
 {
     const struct decision *decision = &judge->decision;
 
-    if (decision->has_candidate && !(judge->has_published && endpoint_equal(&decision->candidate, &judge->published.master))) {
+    if (decision->has_candidate &&
+        !(judge->has_published && endpoint_equal(&decision->candidate, &judge->published.master))) {
         return decision->candidate.name;
     }
     for (size_t i = 0; i < judge->n_seen; i++) {
@@ -266,7 +254,8 @@ void judge_say(struct judge *judge, int64_t now_ms, int64_t wall_ms)
         return;
     }
     say_published(&words);
-    if (judge->decision.has_candidate && !endpoint_equal(&judge->decision.candidate, &judge->published.master)) {
+    if (judge->decision.has_candidate &&
+        !endpoint_equal(&judge->decision.candidate, &judge->published.master)) {
         say(&words, "; ");
         say_candidate(&words);
     }

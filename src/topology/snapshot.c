@@ -78,20 +78,20 @@ static bool sentinel_equal(const struct snapshot_sentinel *a, const struct snaps
     return address_equal(&a->address, &b->address) && text_equal(a->run_id, b->run_id) &&
            a->configured == b->configured && a->reachable == b->reachable && a->agrees == b->agrees &&
            a->tilt == b->tilt && maybe_equal(a->has_says, &a->says, b->has_says, &b->says) &&
-           a->config_epoch == b->config_epoch && a->voters == b->voters && a->has_ckquorum == b->has_ckquorum &&
-           a->ckquorum_ok == b->ckquorum_ok && text_equal(a->ckquorum_text, b->ckquorum_text) &&
-           text_equal(a->master_flags, b->master_flags) && a->down_after_ms == b->down_after_ms &&
-           a->failover_timeout_ms == b->failover_timeout_ms && a->quorum == b->quorum &&
-           text_equal(a->error_code, b->error_code) && text_equal(a->error_text, b->error_text) &&
-           a->error_wall_ms == b->error_wall_ms;
+           a->config_epoch == b->config_epoch && a->voters == b->voters &&
+           a->has_ckquorum == b->has_ckquorum && a->ckquorum_ok == b->ckquorum_ok &&
+           text_equal(a->ckquorum_text, b->ckquorum_text) && text_equal(a->master_flags, b->master_flags) &&
+           a->down_after_ms == b->down_after_ms && a->failover_timeout_ms == b->failover_timeout_ms &&
+           a->quorum == b->quorum && text_equal(a->error_code, b->error_code) &&
+           text_equal(a->error_text, b->error_text) && a->error_wall_ms == b->error_wall_ms;
 }
 
 static bool replica_equal(const struct snapshot_replica *a, const struct snapshot_replica *b)
 {
-    if (!address_equal(&a->address, &b->address) || !text_equal(a->run_id, b->run_id) || a->healthy != b->healthy ||
-        a->link_up != b->link_up || a->promotable != b->promotable || a->link_down_ms != b->link_down_ms ||
-        a->lag_bytes != b->lag_bytes || a->priority != b->priority || a->n_why_not != b->n_why_not ||
-        !text_equal(a->flags, b->flags)) {
+    if (!address_equal(&a->address, &b->address) || !text_equal(a->run_id, b->run_id) ||
+        a->healthy != b->healthy || a->link_up != b->link_up || a->promotable != b->promotable ||
+        a->link_down_ms != b->link_down_ms || a->lag_bytes != b->lag_bytes || a->priority != b->priority ||
+        a->n_why_not != b->n_why_not || !text_equal(a->flags, b->flags)) {
         return false;
     }
     for (size_t i = 0; i < a->n_why_not; i++) {
@@ -122,9 +122,10 @@ static bool lists_equal(const struct snapshot_master *a, const struct snapshot_m
 
 bool snapshot_master_differs_deep(const struct snapshot_master *a, const struct snapshot_master *b)
 {
-    return snapshot_master_differs(a, b) || !text_equal(a->detail, b->detail) || !text_equal(a->run_id, b->run_id) ||
-           a->quorum != b->quorum || a->known != b->known || a->reachable != b->reachable ||
-           a->agreeing != b->agreeing || a->voters_needed != b->voters_needed || !lists_equal(a, b);
+    return snapshot_master_differs(a, b) || !text_equal(a->detail, b->detail) ||
+           !text_equal(a->run_id, b->run_id) || a->quorum != b->quorum || a->known != b->known ||
+           a->reachable != b->reachable || a->agreeing != b->agreeing ||
+           a->voters_needed != b->voters_needed || !lists_equal(a, b);
 }
 
 /* ---- all masters ---- */
@@ -161,6 +162,7 @@ void snapshot_unref(struct snapshot *snapshot)
     free(snapshot->masters);
     free(snapshot->sentinels_know);
     free(snapshot->default_name);
+    free(snapshot->detail);
     free(snapshot);
 }
 

@@ -82,13 +82,19 @@ static void master_set_suspect(struct master *master, bool suspect)
 
 /* --- the step --- */
 
+static bool chair_is_live(const struct chair *chair)
+{
+    return sentinel_link_is_up(chair->peer->link);
+}
+
 static void master_count_links(const struct master *master, struct judge_links *links)
 {
     for (size_t i = 0; i < master->n_chairs; i++) {
         const struct chair *chair = master->chairs[i];
         enum sentinel_trouble trouble = sentinel_link_trouble(chair->peer->link);
         links->dialled++;
-        links->pending += !chair->settled;
+        /* Until it has listed the others nobody knows how many a majority is. */
+        links->pending += !chair->settled || (chair_is_live(chair) && !chair->has_listed);
         links->reachable += sentinel_link_is_up(chair->peer->link);
         links->auth_failed += trouble == SENTINEL_TROUBLE_AUTH;
         links->denied += trouble == SENTINEL_TROUBLE_DENIED || chair->denied;
@@ -249,11 +255,6 @@ void master_hear_event(struct master *master, struct peer *peer, const struct se
     default: sentinel_link_ask(peer->link, chair->seat); break;
     }
     master_step(master);
-}
-
-static bool chair_is_live(const struct chair *chair)
-{
-    return sentinel_link_is_up(chair->peer->link);
 }
 
 /* Whether a live Sentinel answered under this run id, or lists it for this master. */

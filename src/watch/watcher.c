@@ -65,9 +65,7 @@ void watcher_post_later(struct watcher *watcher, struct mailbox *to, struct mess
 
 static void watcher_tick(void *data)
 {
-    struct watcher *watcher = data;
-    watcher_turn(watcher);
-    loop_timer_start(watcher->tick, TICK_MS);
+    watcher_turn(data);
 }
 
 static void end_of_turn(void *data)
@@ -75,6 +73,7 @@ static void end_of_turn(void *data)
     struct watcher *watcher = data;
     publish_turn(watcher);
     watcher_beat(watcher, clock_boot_ms());
+    loop_timer_start(watcher->tick, TICK_MS); /* fires only where nothing else turns the loop */
 }
 
 static bool refresh_secret(struct secret *secret, bool force)
@@ -146,7 +145,6 @@ static void *watcher_run(void *data)
     loop_on_turn(watcher->loop, end_of_turn, watcher);
     for (size_t i = 0; i < watcher->n_sites; i++)
         site_redial(&watcher->sites[i]);
-    loop_timer_start(watcher->tick, TICK_MS);
     loop_timer_start(watcher->slow, SLOW_MS);
     watcher->reshaped = true;
     loop_run(watcher->loop);

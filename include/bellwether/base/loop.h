@@ -38,6 +38,19 @@ void loop_stop(struct loop *loop);
  */
 void loop_on_turn(struct loop *loop, void (*turn)(void *data), void *data);
 
+/* Something to be done once at the end of the present turn, before the loop_on_turn() hook: so that what a turn writes
+ * leaves in one piece. Embedded in its owner, zeroed before use. */
+struct loop_later {
+    struct loop_later *next;
+    void (*run)(void *data);
+    void *data;
+    bool queued;
+};
+/** Queue it; nothing when it is queued already. `run` and `data` are set by the owner. */
+void loop_later_queue(struct loop *loop, struct loop_later *later);
+/** Take it out; nothing when it is not queued. */
+void loop_later_cancel(struct loop *loop, struct loop_later *later);
+
 /* One-shot timers. */
 struct loop_timer *loop_timer_new(struct loop *loop, void (*fire)(void *data), void *data);
 /** (Re)arm; at least `delay_ms` from now (negative counts as 0). */

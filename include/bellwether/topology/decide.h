@@ -37,7 +37,7 @@ struct observation {
     bool failover_under_way;  /* the row has failover-state */
     int64_t failover_timeout_ms; /* -1 unknown */
     unsigned repeats; /* kept by the judge: polls in a row with this address and epoch, counted anew from
-                         each publication and from the loss of the last voice at or above H */
+                         the loss of the last voice at or above H */
 };
 
 /* What a role check came to. */

@@ -1,0 +1,214 @@
+/*
+ * Bytes as a program of judge calls: each instruction is an opcode and an argument or two. Whatever is
+ * called in whatever order, the invariant of tests/sim/invariant.h holds after each step, time moves on,
+ * and words are terminated.
+ */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../sim/invariant.h"
+
+#define SENTINELS 7
+#define NODES 4
+
+struct program {
+    const uint8_t *data;
+    size_t size;
+    struct judge *judge;
+    struct judge_config config;
+    struct invariant invariant;
+    struct judgement j;
+    int64_t now_ms;
+};
+
+static uint8_t next(struct program *p)
+{
+    if (p->size == 0) {
+        return 0;
+    }
+    p->size--;
+    return *p->data++;
+}
+
+static struct endpoint node_at(unsigned n)
+{
+    struct address address = {.host = "10.0.0.1", .port = (uint16_t)(1 + n % NODES)};
+
+    return endpoint_from_address(&address);
+}
+
+static const char *id_of(unsigned n, char out[RUN_ID_SIZE])
+{
+    snprintf(out, RUN_ID_SIZE, "sentinel-%u", n % SENTINELS);
+    return out;
+}
+
+static void broken(const struct program *p, const char *what)
+{
+    fprintf(stderr, "at %lld ms: %s %s\n", (long long)p->now_ms, what, p->invariant.broken);
+    abort();
+}
+
+static void step(struct program *p)
+{
+    judge_step(p->judge, p->now_ms, 1795348800000 + p->now_ms, &p->j);
+    if (!invariant_check(&p->invariant, p->judge, &p->j, p->now_ms)) {
+        broken(p, "");
+    }
+    if (!p->j.detail || !memchr(p->j.detail, '\0', DETAIL_SIZE)) {
+        broken(p, "words without an end");
+    }
+}
+
+/* Time goes on, with a step at each time the judge wants one: not more than a few in a second. */
+static void pass(struct program *p, int64_t ms)
+{
+    int64_t end_ms = p->now_ms + ms;
+    int64_t rounds = 0;
+
+    while (p->j.next_ms >= 0 && p->j.next_ms <= end_ms) {
+        if (++rounds > 100 + ms / 10) {
+            broken(p, "a busy loop");
+        }
+        p->now_ms = p->j.next_ms;
+        step(p);
+    }
+    p->now_ms = end_ms;
+}
+
+static void observe(struct program *p)
+{
+    uint8_t who = next(p);
+    uint8_t what = next(p);
+    struct observation seen = {.at_ms = p->now_ms,
+                               .interval_ms = 1000,
+                               .link_up = true,
+                               .master = node_at(what),
+                               .epoch = (what >> 2 & 7) - 1,
+                               .failover_under_way = (what & 32) != 0,
+                               .failover_timeout_ms = (what & 64) != 0 ? 5000 : -1};
+
+    id_of(who, seen.sentinel);
+    if (what & 128) {
+        snprintf(seen.run_id, sizeof(seen.run_id), "%02x", who);
+    }
+    judge_observe(p->judge, &seen);
+    invariant_observe(&p->invariant, &seen);
+}
+
+static void role(struct program *p)
+{
+    uint8_t what = next(p);
+    struct endpoint node = node_at(what);
+    enum role_answer answer = (enum role_answer)((what >> 2) % (ROLE_ERROR + 1));
+
+    judge_role(p->judge, &node, answer, p->now_ms);
+    invariant_role(&p->invariant, &node, answer, p->now_ms);
+}
+
+/* Whom the judge wants asked answers, so that programs get somewhere. */
+static void answer(struct program *p)
+{
+    enum role_answer said = next(p) % 4 ? ROLE_MASTER : ROLE_NOPERM;
+    struct endpoint node;
+
+    if (!p->j.check && !p->j.published) {
+        return;
+    }
+    node = p->j.check ? *p->j.check : p->j.published->master;
+    judge_role(p->judge, &node, said, p->now_ms);
+    invariant_role(&p->invariant, &node, said, p->now_ms);
+}
+
+static void sentinel_comes_or_goes(struct program *p)
+{
+    uint8_t what = next(p);
+    char id[RUN_ID_SIZE];
+
+    id_of(what, id);
+    switch (what >> 6) {
+    case 0:
+        judge_know(p->judge, id);
+        invariant_sentinel(&p->invariant, id, true);
+        break;
+    case 1:
+        judge_forget(p->judge, id);
+        invariant_forget(&p->invariant, id);
+        break;
+    case 2:
+        judge_lose(p->judge, id);
+        invariant_lose(&p->invariant, id);
+        break;
+    default:
+        judge_refuse(p->judge, id);
+        invariant_refuse(&p->invariant, id);
+        break;
+    }
+}
+
+static void links(struct program *p)
+{
+    uint8_t what = next(p);
+    struct judge_links said = {.dialled = what & 7,
+                               .pending = what >> 3 & 3,
+                               .reachable = what >> 5 & 1,
+                               .denied = what >> 6 & 1,
+                               .unknown_name = what >> 7 & 1};
+
+    judge_set_links(p->judge, &said);
+}
+
+static void gap(struct program *p)
+{
+    p->now_ms += 1000 + 100 * next(p);
+    judge_void(p->judge, p->now_ms);
+    invariant_void(&p->invariant);
+}
+
+static void run(struct program *p)
+{
+    uint8_t opcode = next(p);
+
+    switch (opcode & 7) {
+    case 0:
+    case 1: observe(p); break;
+    case 2: role(p); break;
+    case 3: answer(p); break;
+    case 4: pass(p, (opcode >> 3) * (int64_t)next(p)); break;
+    case 5: sentinel_comes_or_goes(p); break;
+    case 6: links(p); break;
+    default:
+        if (opcode & 128) {
+            gap(p);
+        } else {
+            judge_failover(p->judge, (opcode & 64) != 0, p->now_ms, (opcode & 32) != 0 ? 3000 : -1);
+        }
+        break;
+    }
+    step(p);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct program p = {.data = data, .size = size, .now_ms = 1000};
+    uint8_t options = next(&p);
+
+    p.config = (struct judge_config){.verify = (options & 1) == 0,
+                                     .verify_interval_ms = options & 2 ? 300 : 1000,
+                                     .verify_timeout_ms = 500,
+                                     .suspect_after_ms = options & 4 ? 700 : 1500,
+                                     .sentinel_timeout_ms = 500};
+    p.judge = judge_new("mymaster", &p.config, p.now_ms);
+    invariant_init(&p.invariant, &p.config);
+    step(&p);
+    while (p.size > 0) {
+        run(&p);
+    }
+    judge_free(p.judge);
+    return 0;
+}

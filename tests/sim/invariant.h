@@ -1,0 +1,301 @@
+/*
+ * The property that must hold whatever happens, checked from outside: this file keeps its own notes of
+ * what was fed to a judge and never looks into it.
+ *
+ *   The published address never moves to a node that did not say `master` (where its role may be
+ *   asked), and never to an epoch at or below the high-water epoch without a majority of the known
+ *   Sentinels.
+ *
+ * Beside it: H never falls and rises only on a voice; `ok` only while the node's word is young and not
+ * taken back; the next time lies ahead. Used by the sim tests and by the fuzz target.
+ */
+#ifndef SIM_INVARIANT_H
+#define SIM_INVARIANT_H
+
+#include <stdio.h>
+#include <string.h>
+
+#include "bellwether/topology/decide.h"
+
+#define NOTED_SENTINELS 16
+#define NOTED_NODES 16
+
+struct noted_sentinel {
+    bool known, has_seen;
+    char id[RUN_ID_SIZE];
+    struct observation seen;
+};
+
+struct noted_node {
+    struct endpoint node;
+    bool answered;
+    enum role_answer answer;
+    int64_t answered_ms;
+    bool good; /* said master or unknowable, and nothing since takes it back */
+    enum role_answer good_answer;
+    int64_t good_ms;
+    int refusals;
+};
+
+struct invariant {
+    struct judge_config config;
+    struct noted_sentinel sentinels[NOTED_SENTINELS];
+    struct noted_node nodes[NOTED_NODES];
+    size_t n_nodes;
+    bool published;
+    struct endpoint address;
+    int64_t high_water;
+    enum master_state state;
+    char broken[400]; /* what does not hold, in words; "" all is well */
+};
+
+static inline void invariant_init(struct invariant *inv, const struct judge_config *config)
+{
+    memset(inv, 0, sizeof(*inv));
+    inv->config = *config;
+    inv->high_water = EPOCH_UNKNOWN;
+    inv->state = MASTER_UNKNOWN;
+}
+
+static inline struct noted_sentinel *invariant_sentinel(struct invariant *inv, const char *id, bool make)
+{
+    struct noted_sentinel *free_one = NULL;
+
+    for (size_t i = 0; i < NOTED_SENTINELS; i++) {
+        if (inv->sentinels[i].known && strcmp(inv->sentinels[i].id, id) == 0) {
+            return &inv->sentinels[i];
+        }
+        if (!inv->sentinels[i].known && !free_one) {
+            free_one = &inv->sentinels[i];
+        }
+    }
+    if (make && free_one) {
+        memset(free_one, 0, sizeof(*free_one));
+        free_one->known = true;
+        snprintf(free_one->id, sizeof(free_one->id), "%s", id);
+        return free_one;
+    }
+    return NULL;
+}
+
+static inline void invariant_observe(struct invariant *inv, const struct observation *seen)
+{
+    struct noted_sentinel *s = invariant_sentinel(inv, seen->sentinel, true);
+
+    if (s) {
+        s->has_seen = true;
+        s->seen = *seen;
+    }
+}
+
+static inline void invariant_lose(struct invariant *inv, const char *id)
+{
+    struct noted_sentinel *s = invariant_sentinel(inv, id, false);
+
+    if (s) {
+        s->has_seen = false;
+    }
+}
+
+static inline void invariant_refuse(struct invariant *inv, const char *id)
+{
+    struct noted_sentinel *s = invariant_sentinel(inv, id, true);
+
+    if (s) {
+        s->has_seen = false;
+    }
+}
+
+static inline void invariant_forget(struct invariant *inv, const char *id)
+{
+    struct noted_sentinel *s = invariant_sentinel(inv, id, false);
+
+    if (s) {
+        s->known = false;
+    }
+}
+
+static inline struct noted_node *invariant_node(struct invariant *inv, const struct endpoint *node, bool make)
+{
+    for (size_t i = 0; i < inv->n_nodes; i++) {
+        if (endpoint_equal(&inv->nodes[i].node, node)) {
+            return &inv->nodes[i];
+        }
+    }
+    if (!make || inv->n_nodes == NOTED_NODES) {
+        return NULL;
+    }
+    memset(&inv->nodes[inv->n_nodes], 0, sizeof(inv->nodes[0]));
+    inv->nodes[inv->n_nodes].node = *node;
+    return &inv->nodes[inv->n_nodes++];
+}
+
+static inline void invariant_role(struct invariant *inv, const struct endpoint *node, enum role_answer answer,
+                                  int64_t now_ms)
+{
+    struct noted_node *n = invariant_node(inv, node, true);
+
+    if (!n) {
+        return;
+    }
+    n->answered = true;
+    n->answer = answer;
+    n->answered_ms = now_ms;
+    if (answer == ROLE_MASTER || answer == ROLE_NOPERM || answer == ROLE_NOAUTH) {
+        n->good = true;
+        n->good_answer = answer;
+        n->good_ms = now_ms;
+        n->refusals = 0;
+    } else if (answer == ROLE_OTHER) {
+        n->good = false;
+    } else if ((answer == ROLE_CLOSED || answer == ROLE_REFUSED) && ++n->refusals >= 2) {
+        n->good = false;
+    }
+}
+
+static inline void invariant_void(struct invariant *inv)
+{
+    for (size_t i = 0; i < NOTED_SENTINELS; i++) {
+        inv->sentinels[i].has_seen = false;
+    }
+    inv->n_nodes = 0;
+}
+
+static inline void invariant_break(struct invariant *inv, const char *what, long long a, long long b)
+{
+    if (inv->broken[0] == '\0') {
+        snprintf(inv->broken, sizeof(inv->broken), "%s (%lld, %lld)", what, a, b);
+    }
+}
+
+static inline bool invariant_counts(const struct noted_sentinel *s, int64_t now_ms)
+{
+    return s->known && s->has_seen && s->seen.link_up && now_ms < s->seen.at_ms + 3 * s->seen.interval_ms;
+}
+
+/* More than half of the known name it. `epoch` is set to the highest at which one does. */
+static inline bool invariant_majority(const struct invariant *inv, const struct endpoint *node,
+                                      int64_t now_ms, int64_t *epoch)
+{
+    size_t known = 0;
+    size_t voices = 0;
+
+    *epoch = EPOCH_UNKNOWN;
+    for (size_t i = 0; i < NOTED_SENTINELS; i++) {
+        const struct noted_sentinel *s = &inv->sentinels[i];
+
+        known += s->known;
+        if (invariant_counts(s, now_ms) && endpoint_equal(&s->seen.master, node)) {
+            voices++;
+            *epoch = s->seen.epoch > *epoch ? s->seen.epoch : *epoch;
+        }
+    }
+    return voices * 2 > known;
+}
+
+static inline void invariant_switch(struct invariant *inv, const struct judgement *j, int64_t now_ms)
+{
+    const struct endpoint *to = &j->published->master;
+    struct noted_node *node = invariant_node(inv, to, false);
+    int64_t named;
+    bool majority = invariant_majority(inv, to, now_ms, &named);
+    int64_t good_for = inv->config.verify_interval_ms < inv->config.suspect_after_ms
+                           ? inv->config.verify_interval_ms
+                           : inv->config.suspect_after_ms;
+
+    if (inv->published && endpoint_equal(to, &inv->address)) {
+        invariant_break(inv, "switched to the same address", 0, 0);
+    }
+    if (inv->config.verify) {
+        bool young = node && node->answered && now_ms - node->answered_ms <= good_for;
+        bool master = young && node->answer == ROLE_MASTER;
+        bool unknowable = young && (node->answer == ROLE_NOPERM || node->answer == ROLE_NOAUTH);
+
+        if (!master && !(unknowable && majority)) {
+            invariant_break(inv, "moved to a node that did not say master",
+                            node ? (long long)node->answer : -1, majority);
+        }
+    } else if (!majority) {
+        invariant_break(inv, "moved without verification and without a majority", 0, 0);
+    }
+    if (j->published->epoch <= inv->high_water && !majority) {
+        invariant_break(inv, "moved to an epoch at or below H without a majority", j->published->epoch,
+                        inv->high_water);
+    }
+    if (j->published->epoch > named) {
+        invariant_break(inv, "moved to an epoch that nobody named", j->published->epoch, named);
+    }
+}
+
+static inline void invariant_ok(struct invariant *inv, const struct judgement *j, int64_t now_ms)
+{
+    struct noted_node *node = j->published ? invariant_node(inv, &j->published->master, false) : NULL;
+    bool recent = node && node->good && now_ms - node->good_ms <= inv->config.suspect_after_ms;
+
+    if (j->state == MASTER_OK && !(recent && node->good_answer == ROLE_MASTER)) {
+        invariant_break(inv, "ok without a recent word of the node", node ? now_ms - node->good_ms : -1, 0);
+    }
+    if (j->state == MASTER_UNVERIFIED && inv->config.verify &&
+        !(recent && node->good_answer != ROLE_MASTER)) {
+        invariant_break(inv, "unverified without a recent word of the node", 0, 0);
+    }
+    if (j->verified != (j->state == MASTER_OK)) {
+        invariant_break(inv, "verified is not ok", j->verified, j->state);
+    }
+    if (!master_state_serves(j->state) && j->reason == REASON_NONE) {
+        invariant_break(inv, "trouble without a reason", j->state, 0);
+    }
+}
+
+static inline void invariant_high_water(struct invariant *inv, const struct judge *judge,
+                                        const struct judgement *j, int64_t now_ms)
+{
+    int64_t high_water = judge_high_water(judge);
+    int64_t named = EPOCH_UNKNOWN;
+
+    if (high_water < inv->high_water) {
+        invariant_break(inv, "H fell", high_water, inv->high_water);
+    }
+    if (high_water > inv->high_water) {
+        if (j->published) {
+            invariant_majority(inv, &j->published->master, now_ms, &named);
+        }
+        if (high_water > named) {
+            invariant_break(inv, "H rose to what nobody names the published address at", high_water, named);
+        }
+    }
+    inv->high_water = high_water;
+}
+
+/* After each judge_step(). @return whether all holds so far. */
+static inline bool invariant_check(struct invariant *inv, const struct judge *judge,
+                                   const struct judgement *j, int64_t now_ms)
+{
+    int64_t named;
+
+    if (j->switched) {
+        invariant_switch(inv, j, now_ms);
+    } else if (j->published && (!inv->published || !endpoint_equal(&j->published->master, &inv->address))) {
+        invariant_break(inv, "moved without saying so", 0, 0);
+    }
+    invariant_high_water(inv, judge, j, now_ms);
+    invariant_ok(inv, j, now_ms);
+    if (!master_state_may_move(inv->state, j->state) ||
+        (j->published == NULL) != (j->state == MASTER_UNKNOWN)) {
+        invariant_break(inv, "a forbidden move of the state", inv->state, j->state);
+    }
+    if (j->next_ms >= 0 && j->next_ms <= now_ms) {
+        invariant_break(inv, "the next time does not lie ahead", j->next_ms, now_ms);
+    }
+    if (j->published && j->majority != invariant_majority(inv, &j->published->master, now_ms, &named)) {
+        invariant_break(inv, "majority is wrong", j->majority, 0);
+    }
+    if (j->published) {
+        inv->published = true;
+        inv->address = j->published->master;
+    }
+    inv->state = j->state;
+    return inv->broken[0] == '\0';
+}
+
+#endif

@@ -1,0 +1,103 @@
+/*
+ * Generated histories: worlds from seeds, the invariant at every step, the truth at the end. SIM_RUNS is
+ * how many there are, SIM_SEED plays one again. They are split among a few tests that run at once.
+ */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "world.h"
+
+#define PARTS 4
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define RUNS 600
+#else
+#define RUNS 3000
+#endif
+
+static unsigned long number_from(const char *name, unsigned long otherwise)
+{
+    const char *text = getenv(name);
+
+    return text && *text ? strtoul(text, NULL, 0) : otherwise;
+}
+
+/* Every rule and every state must have been met, or the histories prove nothing. */
+static void check_coverage(const struct world_stats *stats)
+{
+    cr_expect_gt(stats->by_rule[DECIDE_HIGHER_EPOCH], 0u, "rule 2 never moved anything");
+    cr_expect_gt(stats->by_rule[DECIDE_EQUAL_MAJORITY], 0u, "rule 3 never moved anything");
+    cr_expect_gt(stats->by_rule[DECIDE_BELOW_MAJORITY], 0u, "rule 4 never moved anything");
+    cr_expect_gt(stats->by_rule[DECIDE_NO_EPOCH], 0u, "rule 7 never moved anything");
+    for (int state = 0; state < MASTER_STATES_COUNT; state++) {
+        cr_expect_gt(stats->in_state[state], 0u, "no history came to %s",
+                     master_state_text((enum master_state)state));
+    }
+    cr_expect_gt(stats->gaps, 0u);
+    cr_expect_gt(stats->double_epochs, 0u);
+    cr_expect_gt(stats->restarts, 0u);
+    cr_expect_gt(stats->calms_unverified, 0u);
+}
+
+static void run_part(unsigned part)
+{
+    unsigned long runs = number_from("SIM_RUNS", RUNS);
+    unsigned long seed = number_from("SIM_SEED", 0);
+    struct world_stats stats;
+    struct world *world = malloc(sizeof(*world));
+
+    cr_assert(world != NULL);
+    memset(&stats, 0, sizeof(stats));
+    if (seed != 0) {
+        cr_expect(part != 0 || world_run(world, seed, &stats), "SIM_SEED=%lu: %s", seed, world->failed);
+    } else {
+        unsigned failures = 0;
+
+        for (unsigned long i = 1 + part; i <= runs && failures < 3; i += PARTS) {
+            if (!world_run(world, i, &stats)) {
+                failures++;
+                cr_expect(false, "SIM_SEED=%lu: %s", i, world->failed);
+            }
+        }
+        if (runs >= 600 && failures == 0) {
+            check_coverage(&stats);
+        }
+    }
+    if (getenv("SIM_STATS")) {
+        fprintf(
+            stderr,
+            "%u histories, %u steps, %u failovers, %u gaps, %u switches: rule 2 %u, 3 %u, 4 %u, 7 %u; states",
+            stats.histories, stats.steps, stats.failovers, stats.gaps, stats.switches,
+            stats.by_rule[DECIDE_HIGHER_EPOCH], stats.by_rule[DECIDE_EQUAL_MAJORITY],
+            stats.by_rule[DECIDE_BELOW_MAJORITY], stats.by_rule[DECIDE_NO_EPOCH]);
+        for (int state = 0; state < MASTER_STATES_COUNT; state++) {
+            fprintf(stderr, " %s %u", master_state_text((enum master_state)state), stats.in_state[state]);
+        }
+        fprintf(stderr, "; right at the latest %lld ms into the calm\n", (long long)stats.slowest_ms);
+    }
+    free(world);
+}
+
+TestSuite(sim_histories, .timeout = 300);
+
+Test(sim_histories, part_1_of_4)
+{
+    run_part(0);
+}
+
+Test(sim_histories, part_2_of_4)
+{
+    run_part(1);
+}
+
+Test(sim_histories, part_3_of_4)
+{
+    run_part(2);
+}
+
+Test(sim_histories, part_4_of_4)
+{
+    run_part(3);
+}

@@ -1,0 +1,424 @@
+/* The state table of DESIGN section 3 and the reasons of HTTP.md, row by row; restarts; times. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "stage.h"
+
+#define OLD 7001
+#define NEW 7002
+
+static struct stage stage;
+
+static void open_agreed(void)
+{
+    stage_open(&stage, 3);
+    stage_node(&stage, OLD, ROLE_MASTER);
+    for (int i = 0; i < 3; i++) {
+        stage_polls(&stage, i, OLD, 5);
+    }
+    stage_pass(&stage, 2000);
+    stage_forget_counts(&stage);
+    stage_silence(&stage, OLD);
+    stage_role(&stage, OLD, ROLE_MASTER);
+}
+
+static void close_stage(void)
+{
+    stage_close(&stage);
+}
+
+static void set_links(struct judge_links links)
+{
+    stage.links = links;
+    judge_set_links(stage.judge, &stage.links);
+    stage_step(&stage);
+}
+
+TestSuite(sim_states, .fini = close_stage, .timeout = 30);
+
+/* ---- leaving ok ---- */
+
+Test(sim_states, ok_lasts_suspect_after, .init = open_agreed)
+{
+    stage_pass(&stage, 1500);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
+    stage_pass(&stage, 1);
+    stage_expect(&stage, OLD, MASTER_DOWN, REASON_REDIS_TIMEOUT);
+}
+
+Test(sim_states, a_timeout_alone_does_not_leave_ok, .init = open_agreed)
+{
+    stage_pass(&stage, 600);
+    stage_role(&stage, OLD, ROLE_TIMEOUT);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
+    cr_expect(stage.j.suspect);
+    stage_pass(&stage, 600);
+    stage_role(&stage, OLD, ROLE_TIMEOUT);
+    stage_role(&stage, OLD, ROLE_ERROR);
+    stage_role(&stage, OLD, ROLE_LOADING);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
+    stage_pass(&stage, 301);
+    stage_expect(&stage, OLD, MASTER_DOWN, REASON_REDIS_LOADING);
+}
+
+Test(sim_states, the_first_refusal_asks_at_once_the_second_leaves_ok, .init = open_agreed)
+{
+    stage_role(&stage, OLD, ROLE_CLOSED);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
+    cr_expect_eq(stage.asked_published, 1);
+    cr_expect(stage.j.suspect);
+    stage_role(&stage, OLD, ROLE_REFUSED);
+    stage_expect(&stage, OLD, MASTER_DOWN, REASON_REDIS_UNREACHABLE);
+}
+
+Test(sim_states, a_good_answer_between_two_refusals_keeps_ok, .init = open_agreed)
+{
+    for (int i = 0; i < 5; i++) {
+        stage_role(&stage, OLD, ROLE_CLOSED);
+        stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
+        stage_role(&stage, OLD, ROLE_MASTER);
+    }
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
+    cr_expect_not(stage.j.suspect);
+}
+
+Test(sim_states, a_timeout_between_two_refusals_does_not, .init = open_agreed)
+{
+    stage_role(&stage, OLD, ROLE_CLOSED);
+    stage_role(&stage, OLD, ROLE_TIMEOUT);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
+    stage_role(&stage, OLD, ROLE_CLOSED);
+    stage_expect(&stage, OLD, MASTER_DOWN, REASON_REDIS_UNREACHABLE);
+}
+
+Test(sim_states, another_role_leaves_ok_at_once, .init = open_agreed)
+{
+    stage_role(&stage, OLD, ROLE_OTHER);
+    stage_expect(&stage, OLD, MASTER_DOWN, REASON_ROLE_MISMATCH);
+    stage_role(&stage, OLD, ROLE_MASTER);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
+}
+
+Test(sim_states, an_unknowable_role_is_unverified, .init = open_agreed)
+{
+    stage_role(&stage, OLD, ROLE_NOPERM);
+    stage_expect(&stage, OLD, MASTER_UNVERIFIED, REASON_REDIS_DENIED);
+    stage_role(&stage, OLD, ROLE_NOAUTH);
+    stage_expect(&stage, OLD, MASTER_UNVERIFIED, REASON_REDIS_AUTH);
+    cr_expect_not(stage.j.suspect);
+    stage_pass(&stage, 1501); /* and nothing more */
+    stage_expect(&stage, OLD, MASTER_DOWN, REASON_REDIS_TIMEOUT);
+}
+
+Test(sim_states, answers_of_other_nodes_change_nothing, .init = open_agreed)
+{
+    stage_role(&stage, NEW, ROLE_OTHER);
+    stage_role(&stage, NEW, ROLE_REFUSED);
+    stage_role(&stage, NEW, ROLE_REFUSED);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
+}
+
+/* ---- failing_over, conflict, down ---- */
+
+Test(sim_states, a_row_with_failover_state_makes_failing_over, .init = open_agreed)
+{
+    stage_row(&stage, 1)->failover_under_way = true;
+    stage_row(&stage, 1)->failover_timeout_ms = 5000;
+    stage_says(&stage, 1, OLD, 5);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE); /* a manual one: the old address until the new */
+    cr_expect(stage.j.suspect);
+    stage_role(&stage, OLD, ROLE_OTHER);
+    stage_expect(&stage, OLD, MASTER_FAILING_OVER, REASON_FAILING_OVER);
+    stage_pass(&stage, 4999);
+    stage_expect(&stage, OLD, MASTER_FAILING_OVER, REASON_FAILING_OVER);
+    stage_pass(&stage, 1); /* its timeout */
+    stage_expect(&stage, OLD, MASTER_DOWN, REASON_ROLE_MISMATCH);
+}
+
+Test(sim_states, a_row_that_lost_it_ends_failing_over, .init = open_agreed)
+{
+    stage_row(&stage, 1)->failover_under_way = true;
+    stage_says(&stage, 1, OLD, 5);
+    stage_role(&stage, OLD, ROLE_OTHER);
+    cr_expect_eq(stage.j.state, MASTER_FAILING_OVER);
+    stage_row(&stage, 1)->failover_under_way = false;
+    stage_says(&stage, 1, OLD, 5);
+    stage_expect(&stage, OLD, MASTER_DOWN, REASON_ROLE_MISMATCH);
+}
+
+Test(sim_states, an_event_makes_failing_over_for_its_time, .init = open_agreed)
+{
+    judge_failover(stage.judge, true, stage.now_ms, 3000);
+    stage_role(&stage, OLD, ROLE_OTHER);
+    stage_expect(&stage, OLD, MASTER_FAILING_OVER, REASON_FAILING_OVER);
+    stage_pass(&stage, 2999);
+    cr_expect_eq(stage.j.state, MASTER_FAILING_OVER);
+    stage_pass(&stage, 1);
+    stage_expect(&stage, OLD, MASTER_DOWN, REASON_ROLE_MISMATCH);
+}
+
+Test(sim_states, an_event_ends_it, .init = open_agreed)
+{
+    stage_row(&stage, 1)->failover_under_way = true;
+    stage_says(&stage, 1, OLD, 5);
+    judge_failover(stage.judge, true, stage.now_ms, 180000);
+    stage_role(&stage, OLD, ROLE_OTHER);
+    cr_expect_eq(stage.j.state, MASTER_FAILING_OVER);
+    judge_failover(stage.judge, false, stage.now_ms, 0);
+    stage_step(&stage);
+    cr_expect_eq(stage.j.state, MASTER_DOWN);
+}
+
+Test(sim_states, conflict_when_nobody_has_a_majority_at_one_epoch, .init = open_agreed)
+{
+    stage_role(&stage, OLD, ROLE_OTHER);
+    stage_lose(&stage, 2);
+    stage_polls(&stage, 1, NEW, 5);
+    stage_expect(&stage, OLD, MASTER_CONFLICT, REASON_CONFLICT);
+    cr_expect(strstr(stage.j.detail, "10.0.0.1:7001") && strstr(stage.j.detail, "10.0.0.1:7002"), "%s",
+              stage.j.detail);
+    judge_failover(stage.judge, true, stage.now_ms, 3000); /* stands above conflict in the table */
+    stage_step(&stage);
+    stage_expect(&stage, OLD, MASTER_FAILING_OVER, REASON_FAILING_OVER);
+}
+
+/* ---- reasons beside ok ---- */
+
+Test(sim_states, reasons_beside_ok_in_their_order, .init = open_agreed)
+{
+    set_links((struct judge_links){.dialled = 3, .reachable = 3, .denied_extra = 1});
+    stage_expect(&stage, OLD, MASTER_OK, REASON_SENTINEL_DENIED);
+    stage_lose(&stage, 0);
+    stage_lose(&stage, 1);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NO_MAJORITY);
+    stage_says(&stage, 2, NEW, 4);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_DISPUTED);
+    stage_lose(&stage, 2);
+    set_links((struct judge_links){.dialled = 3, .reachable = 0});
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NO_SENTINEL_REACHABLE);
+    set_links((struct judge_links){.dialled = 3, .reachable = 3, .unknown_name = 3});
+    stage_expect(&stage, OLD, MASTER_OK, REASON_UNKNOWN_NAME);
+    set_links((struct judge_links){.dialled = 3, .reachable = 0, .auth_failed = 1});
+    stage_expect(&stage, OLD, MASTER_OK, REASON_SENTINEL_AUTH);
+    set_links((struct judge_links){.dialled = 3, .reachable = 3, .denied = 3});
+    stage_expect(&stage, OLD, MASTER_OK, REASON_SENTINEL_DENIED);
+}
+
+/* ---- reasons while nothing was ever published ---- */
+
+static void open_unknown(void)
+{
+    stage_open(&stage, 0);
+    set_links((struct judge_links){.dialled = 3, .pending = 3});
+}
+
+Test(sim_states, unknown_starting, .init = open_unknown)
+{
+    stage_expect(&stage, 0, MASTER_UNKNOWN, REASON_STARTING);
+    cr_expect_eq(stage.j.next_ms, stage.now_ms + 500);
+}
+
+Test(sim_states, unknown_reasons_in_their_order, .init = open_unknown)
+{
+    set_links((struct judge_links){.dialled = 3});
+    stage_expect(&stage, 0, MASTER_UNKNOWN, REASON_NO_SENTINEL_REACHABLE);
+    set_links((struct judge_links){.dialled = 3, .reachable = 1, .denied = 1});
+    stage_expect(&stage, 0, MASTER_UNKNOWN, REASON_SENTINEL_DENIED);
+    set_links((struct judge_links){.dialled = 3, .reachable = 1, .denied = 1, .unknown_name = 1});
+    stage_expect(&stage, 0, MASTER_UNKNOWN, REASON_UNKNOWN_NAME);
+    cr_expect(strstr(stage.j.detail, "mymaster"), "%s", stage.j.detail);
+    set_links((struct judge_links){.dialled = 3, .reachable = 1, .unknown_name = 1, .auth_failed = 1});
+    stage_expect(&stage, 0, MASTER_UNKNOWN, REASON_SENTINEL_AUTH);
+}
+
+Test(sim_states, unknown_conflict, .init = open_unknown)
+{
+    set_links((struct judge_links){.dialled = 2, .reachable = 2});
+    stage_says(&stage, 0, OLD, 5);
+    stage_says(&stage, 1, NEW, 5);
+    stage_expect(&stage, 0, MASTER_UNKNOWN, REASON_CONFLICT);
+}
+
+Test(sim_states, unknown_by_what_the_candidate_says, .init = open_unknown)
+{
+    static const struct {
+        enum role_answer answer;
+        enum reason reason;
+    } rows[] = {
+        {ROLE_REFUSED, REASON_REDIS_UNREACHABLE}, {ROLE_CLOSED, REASON_REDIS_UNREACHABLE},
+        {ROLE_TIMEOUT, REASON_REDIS_TIMEOUT},     {ROLE_LOADING, REASON_REDIS_LOADING},
+        {ROLE_OTHER, REASON_ROLE_MISMATCH},       {ROLE_ERROR, REASON_REDIS_UNREACHABLE},
+        {ROLE_NOPERM, REASON_NO_MAJORITY},        {ROLE_NOAUTH, REASON_NO_MAJORITY},
+    };
+
+    judge_know(stage.judge, stage_sentinel_id(1));
+    invariant_sentinel(&stage.invariant, stage_sentinel_id(1), true);
+    set_links((struct judge_links){.dialled = 3, .reachable = 1});
+    stage_polls(&stage, 0, OLD, 5);
+    stage_expect(&stage, 0, MASTER_UNKNOWN, REASON_STARTING);
+    cr_expect_eq(stage_asked(&stage, OLD), 1);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        stage_role(&stage, OLD, rows[i].answer);
+        stage_expect(&stage, 0, MASTER_UNKNOWN, rows[i].reason);
+    }
+    stage_role(&stage, OLD, ROLE_MASTER);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NO_MAJORITY);
+}
+
+Test(sim_states, unknown_again_never, .init = open_agreed)
+{
+    for (int i = 0; i < 3; i++) {
+        judge_forget(stage.judge, stage_sentinel_id(i));
+        invariant_forget(&stage.invariant, stage_sentinel_id(i));
+        stage_mute(&stage, i);
+    }
+    stage_pass(&stage, 5000);
+    stage_expect(&stage, OLD, MASTER_DOWN, REASON_REDIS_TIMEOUT);
+    cr_expect_eq(judge_known(stage.judge), 0);
+}
+
+/* ---- words ---- */
+
+Test(sim_states, words_stay_until_something_changes, .init = open_agreed)
+{
+    char before[DETAIL_SIZE];
+
+    stage_node(&stage, OLD, ROLE_MASTER);
+    memcpy(before, stage.j.detail, sizeof(before));
+    stage_pass(&stage, 10000);
+    cr_expect_str_eq(stage.j.detail, before);
+    stage_node(&stage, OLD, ROLE_REFUSED);
+    cr_expect_str_neq(stage.j.detail, before);
+    memcpy(before, stage.j.detail, sizeof(before));
+    cr_expect(strstr(before, "10.0.0.1:7001"), "%s", before);
+    cr_expect(strstr(before, "can't be connected to at 2026-11-22T12:"), "%s", before);
+    cr_expect(strstr(before, "3 of 3 known Sentinels at epoch 5"), "%s", before);
+    stage_pass(&stage, 10000);
+    cr_expect_str_eq(stage.j.detail, before);
+}
+
+Test(sim_states, since_is_the_wall_clock_of_the_publication, .init = open_agreed)
+{
+    int64_t since = stage.j.published_wall_ms;
+
+    stage_pass(&stage, 1000);
+    cr_expect_eq(stage.j.published_wall_ms, since);
+    stage_node(&stage, NEW, ROLE_MASTER);
+    stage_polls(&stage, 0, NEW, 6);
+    cr_expect_eq(stage.j.published_wall_ms, STAGE_WALL_MS + stage.now_ms);
+    cr_expect_eq(stage.j.previous->name.port, OLD);
+}
+
+/* ---- restarts ---- */
+
+static void says_run_id(int sentinel, const char *run_id)
+{
+    snprintf(stage_row(&stage, sentinel)->run_id, RUN_ID_SIZE, "%s", run_id);
+    stage_says(&stage, sentinel, OLD, 5);
+}
+
+Test(sim_states, a_new_run_id_is_one_restart, .init = open_agreed)
+{
+    says_run_id(0, "aaaa");
+    cr_expect_not(stage.j.restarted);
+    cr_expect_str_eq(stage.j.run_id, "aaaa");
+    says_run_id(1, "aaaa");
+    says_run_id(2, "");
+    cr_expect_eq(stage.restarts, 0);
+    says_run_id(0, "bbbb");
+    cr_expect_eq(stage.restarts, 1);
+    cr_expect_str_eq(stage.j.run_id, "bbbb");
+    says_run_id(1, "aaaa"); /* lags */
+    says_run_id(0, "bbbb");
+    says_run_id(2, "");
+    says_run_id(1, "bbbb");
+    cr_expect_eq(stage.restarts, 1);
+    cr_expect_str_eq(stage.j.run_id, "bbbb");
+    says_run_id(1, "cccc");
+    cr_expect_eq(stage.restarts, 2);
+}
+
+Test(sim_states, a_switch_is_no_restart, .init = open_agreed)
+{
+    says_run_id(0, "aaaa");
+    stage_node(&stage, NEW, ROLE_MASTER);
+    snprintf(stage_row(&stage, 0)->run_id, RUN_ID_SIZE, "bbbb");
+    stage_says(&stage, 0, NEW, 6);
+    cr_expect_eq(stage.switches, 1);
+    cr_expect_eq(stage.restarts, 0);
+    cr_expect_str_eq(stage.j.run_id, "bbbb");
+}
+
+Test(sim_states, many_restarts_are_each_told_once, .init = open_agreed)
+{
+    char id[RUN_ID_SIZE];
+
+    says_run_id(0, "first");
+    for (int i = 0; i < 40; i++) {
+        snprintf(id, sizeof(id), "r%d", i);
+        says_run_id(0, id);
+        says_run_id(1, id);
+    }
+    cr_expect_eq(stage.restarts, 40);
+}
+
+/* ---- known Sentinels, times ---- */
+
+Test(sim_states, known_sentinels_come_and_go, .init = open_agreed)
+{
+    judge_know(stage.judge, stage_sentinel_id(1)); /* twice is fine */
+    cr_expect_eq(judge_known(stage.judge), 3);
+    judge_forget(stage.judge, stage_sentinel_id(1));
+    invariant_forget(&stage.invariant, stage_sentinel_id(1));
+    stage_mute(&stage, 1);
+    judge_forget(stage.judge, "nobody");
+    stage_step(&stage);
+    cr_expect_eq(judge_known(stage.judge), 2);
+    cr_expect_eq(stage.j.decision.counting, 2);
+    cr_expect_null(judge_observation(stage.judge, stage_sentinel_id(1)));
+    judge_refuse(stage.judge, stage_sentinel_id(2)); /* it answered nothing that counts */
+    invariant_refuse(&stage.invariant, stage_sentinel_id(2));
+    stage_mute(&stage, 2);
+    stage_step(&stage);
+    cr_expect_eq(judge_known(stage.judge), 2);
+    cr_expect_eq(stage.j.decision.counting, 1);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NO_MAJORITY);
+}
+
+/* Stepping at next_ms alone, nothing may come late: an owner has no other way to know. */
+Test(sim_states, what_time_alone_changes_is_announced_to_the_millisecond, .init = open_agreed)
+{
+    int64_t said_ms = stage.now_ms; /* OLD said master in open_agreed() */
+    int64_t polled_ms = judge_observation(stage.judge, stage_sentinel_id(0))->at_ms;
+    int64_t down_ms = -1;
+    int64_t silent_ms = -1;
+
+    while (stage.j.next_ms >= 0) {
+        cr_assert_gt(stage.j.next_ms, stage.now_ms);
+        stage.now_ms = stage.j.next_ms;
+        stage_step(&stage);
+        down_ms = down_ms < 0 && stage.j.state == MASTER_DOWN ? stage.now_ms : down_ms;
+        silent_ms = silent_ms < 0 && stage.j.decision.counting == 0 ? stage.now_ms : silent_ms;
+    }
+    cr_expect_eq(down_ms, said_ms + 1501);
+    cr_expect_eq(silent_ms, polled_ms + 3000);
+}
+
+Test(sim_states, steps_are_few_when_nothing_happens, .init = open_agreed)
+{
+    stage_node(&stage, OLD, ROLE_MASTER);
+    stage_forget_counts(&stage);
+    stage_pass(&stage, 60000);
+    cr_expect_leq(stage.steps, 250, "%u steps in a minute of three polls and one check a second",
+                  stage.steps);
+    for (int i = 0; i < 3; i++) {
+        stage_lose(&stage, i);
+    }
+    stage_silence(&stage, OLD);
+    stage_pass(&stage, 5000);
+    stage_forget_counts(&stage);
+    stage.verify_ms = -1;
+    stage_pass(&stage, 60000);
+    cr_expect_leq(stage.steps, 1, "%u steps though nothing can change", stage.steps);
+    cr_expect_eq(stage.j.next_ms, -1);
+}

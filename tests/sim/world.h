@@ -1,0 +1,132 @@
+/*
+ * A small world made from a seed: Sentinels, nodes with real roles, partitions, failovers that go well
+ * or die on the way; and a watcher that asks, loses answers, freezes, and feeds a judge. One history is
+ * some 30 s of trouble and then a calm in which the judge has to find the truth.
+ *
+ * world.c makes the trouble, world_watch.c is the watcher. What is checked: invariant.h at every step,
+ * and world_run()'s own end.
+ */
+#ifndef SIM_WORLD_H
+#define SIM_WORLD_H
+
+#include "bellwether/topology/decide.h"
+#include "invariant.h"
+
+#define WORLD_SENTINELS 7
+#define WORLD_NODES 4
+#define WORLD_EVENTS 256
+
+struct world_node {
+    bool up, hung, unreachable; /* unreachable: from this daemon */
+    bool master;
+    int64_t master_since_ms;
+    enum role_answer permission; /* ROLE_MASTER: may be asked; ROLE_NOPERM, ROLE_NOAUTH; ROLE_LOADING */
+    unsigned boots;
+};
+
+struct world_sentinel {
+    bool up, unreachable, lies, gives_epoch, knows_name, failover;
+    int group;      /* who hears whom */
+    unsigned birth; /* another one, another run id */
+    int says;
+    int64_t epoch;
+    int lie;
+    int64_t lie_epoch;
+};
+
+struct world_failover {
+    bool running, manual;
+    int leader, chosen, phase;
+    unsigned leader_birth;
+    int64_t epoch;
+};
+
+struct world_link {
+    bool up;
+    unsigned era;         /* what belongs to an older one is dropped */
+    unsigned token;       /* of the next poll */
+    unsigned known_birth; /* whom the judge knows there; 0: nobody */
+    bool pending;
+    bool says_unknown;
+};
+
+enum world_event_kind {
+    EVENT_TROUBLE,
+    EVENT_HELLO,
+    EVENT_HOUSEKEEPING,
+    EVENT_FAILOVER,
+    EVENT_THAW,
+    EVENT_CALM,
+    /* the watcher's; ignored while it is frozen */
+    EVENT_CONNECT,
+    EVENT_POLL,
+    EVENT_ANSWER,
+    EVENT_LOST,
+    EVENT_VERIFY,
+    EVENT_ROLE,
+};
+
+struct world_event {
+    int64_t at_ms;
+    enum world_event_kind kind;
+    int who;
+    unsigned era, token, birth;
+    bool refused; /* EVENT_ANSWER: nothing that counts */
+    struct observation seen;
+    enum role_answer answer;
+};
+
+struct world_stats {
+    unsigned histories, switches, steps, gaps, failovers, double_epochs, restarts, calms_unverified;
+    unsigned by_rule[DECIDE_WAIT + 1], in_state[MASTER_STATES_COUNT];
+    int64_t slowest_ms; /* the longest that the judge took in a calm */
+};
+
+struct world {
+    uint64_t seed, random;
+    int64_t now_ms;
+    struct world_event events[WORLD_EVENTS];
+    size_t n_events;
+
+    int n_sentinels, n_nodes;
+    struct world_sentinel sentinels[WORLD_SENTINELS];
+    struct world_node nodes[WORLD_NODES];
+    struct world_failover failovers[2];
+    bool calm;
+    int truth;
+    int64_t calm_ms, right_ms; /* how long after it the judge was right, -1: not yet */
+
+    struct judge_config config;
+    struct judge *judge;
+    struct judgement j;
+    struct invariant invariant;
+    struct world_link links[WORLD_SENTINELS];
+    bool frozen;
+    unsigned era;
+    int64_t suspect_since_ms; /* -1: not */
+    unsigned steps, fed;
+    char failed[500];
+    struct world_stats *stats;
+};
+
+/** Play one history. @return whether all held; else world->failed says what did not. */
+bool world_run(struct world *world, uint64_t seed, struct world_stats *stats);
+
+/* between world.c and world_watch.c */
+uint32_t world_below(struct world *world, uint32_t bound);
+bool world_chance(struct world *world, unsigned percent);
+struct world_event *world_at(struct world *world, int64_t delay_ms, enum world_event_kind kind, int who);
+struct endpoint world_endpoint(int node);
+void watch_start(struct world *world);
+void watch_handle(struct world *world, const struct world_event *event);
+/** Sentinel `s` has news: its event reaches the watcher, mostly. */
+void watch_event(struct world *world, int s);
+/** The node died: a standing connection to it ends. */
+void watch_closed(struct world *world, int node);
+void watch_freeze(struct world *world);
+void watch_thaw(struct world *world);
+/** The others forgot this Sentinel. */
+void watch_forget(struct world *world, int s);
+void watch_step(struct world *world);
+
+#endif

@@ -1,0 +1,360 @@
+/* The watcher of a generated world: what watch/ does, without sockets. See world.h. */
+#include <stdio.h>
+#include <string.h>
+
+#include "world.h"
+
+struct endpoint world_endpoint(int node)
+{
+    struct address address = {.host = "10.0.0.1", .port = (uint16_t)(7000 + node)};
+
+    return endpoint_from_address(&address);
+}
+
+static int node_of(const struct endpoint *endpoint)
+{
+    return endpoint->name.port - 7000;
+}
+
+static const char *id_of(int s, unsigned birth, char out[RUN_ID_SIZE])
+{
+    snprintf(out, RUN_ID_SIZE, "sentinel-%d-%u", s, birth);
+    return out;
+}
+
+/* ---- links ---- */
+
+static void set_links(struct world *world)
+{
+    struct judge_links links = {.dialled = (size_t)world->n_sentinels};
+
+    for (int s = 0; s < world->n_sentinels; s++) {
+        links.pending += world->links[s].pending;
+        links.reachable += world->links[s].up;
+        links.unknown_name += world->links[s].up && world->links[s].says_unknown;
+    }
+    judge_set_links(world->judge, &links);
+}
+
+static bool reachable(const struct world *world, int s)
+{
+    return world->sentinels[s].up && !world->sentinels[s].unreachable;
+}
+
+static void know(struct world *world, int s, unsigned birth)
+{
+    char id[RUN_ID_SIZE];
+
+    if (world->links[s].known_birth != birth) {
+        watch_forget(world, s);
+        world->links[s].known_birth = birth;
+        judge_know(world->judge, id_of(s, birth, id));
+        invariant_sentinel(&world->invariant, id, true);
+    }
+}
+
+void watch_forget(struct world *world, int s)
+{
+    char id[RUN_ID_SIZE];
+
+    if (world->links[s].known_birth != 0) {
+        judge_forget(world->judge, id_of(s, world->links[s].known_birth, id));
+        invariant_forget(&world->invariant, id);
+        world->links[s].known_birth = 0;
+    }
+}
+
+static void lose(struct world *world, int s)
+{
+    struct world_link *link = &world->links[s];
+    char id[RUN_ID_SIZE];
+
+    link->up = false;
+    link->pending = false;
+    link->era++;
+    if (link->known_birth != 0) {
+        judge_lose(world->judge, id_of(s, link->known_birth, id));
+        invariant_lose(&world->invariant, id);
+    }
+    world_at(world, 100 + world_below(world, 1400), EVENT_CONNECT, s)->era = link->era;
+}
+
+static void poll_in(struct world *world, int s, int64_t delay_ms)
+{
+    struct world_event *event = world_at(world, delay_ms, EVENT_POLL, s);
+
+    event->era = world->links[s].era;
+    event->token = ++world->links[s].token;
+}
+
+static void handle_connect(struct world *world, const struct world_event *event)
+{
+    struct world_link *link = &world->links[event->who];
+
+    if (event->era != link->era || link->up) {
+        return;
+    }
+    if (!reachable(world, event->who)) {
+        lose(world, event->who);
+        return;
+    }
+    link->up = true;
+    poll_in(world, event->who, 0);
+}
+
+/* ---- polls ---- */
+
+static void fill_answer(struct world *world, int s, struct world_event *event)
+{
+    struct world_sentinel *sentinel = &world->sentinels[s];
+    struct observation *seen = &event->seen;
+    int says = sentinel->lies ? sentinel->lie : sentinel->says;
+
+    *seen = (struct observation){.interval_ms = 1000,
+                                 .link_up = true,
+                                 .master = world_endpoint(says),
+                                 .epoch = sentinel->lies ? sentinel->lie_epoch : sentinel->epoch,
+                                 .failover_under_way = sentinel->failover,
+                                 .failover_timeout_ms = 10000};
+    if (!sentinel->gives_epoch) {
+        seen->epoch = EPOCH_UNKNOWN;
+        seen->failover_under_way = false;
+    }
+    snprintf(seen->run_id, sizeof(seen->run_id), "node-%d-%u", says, world->nodes[says].boots);
+    event->birth = sentinel->birth;
+    event->refused = !sentinel->knows_name;
+}
+
+static void handle_poll(struct world *world, const struct world_event *event)
+{
+    struct world_link *link = &world->links[event->who];
+    struct world_event *answer;
+
+    if (event->era != link->era || event->token != link->token || !link->up) {
+        return;
+    }
+    if (!reachable(world, event->who) || world_chance(world, 1)) {
+        world_at(world, world->sentinels[event->who].up ? 500 : 1, EVENT_LOST, event->who)->era = link->era;
+        return;
+    }
+    answer = world_at(world, world_below(world, 9), EVENT_ANSWER, event->who);
+    answer->era = link->era;
+    fill_answer(world, event->who, answer);
+}
+
+static int64_t poll_delay(struct world *world)
+{
+    int64_t suspect_ms = world->suspect_since_ms < 0 ? -1 : world->now_ms - world->suspect_since_ms;
+
+    if (suspect_ms >= 0 && suspect_ms < 2000) {
+        return 90 + world_below(world, 20);
+    }
+    if (suspect_ms >= 0 && suspect_ms < 6000) {
+        return 300 + world_below(world, 60);
+    }
+    return 900 + world_below(world, 200);
+}
+
+static void handle_answer(struct world *world, const struct world_event *event)
+{
+    struct world_link *link = &world->links[event->who];
+    struct observation seen = event->seen;
+
+    if (event->era != link->era || !link->up) {
+        return;
+    }
+    know(world, event->who, event->birth);
+    link->pending = false;
+    link->says_unknown = event->refused;
+    id_of(event->who, event->birth, seen.sentinel);
+    seen.at_ms = world->now_ms;
+    if (event->refused) {
+        judge_refuse(world->judge, seen.sentinel);
+        invariant_refuse(&world->invariant, seen.sentinel);
+    } else {
+        judge_observe(world->judge, &seen);
+        invariant_observe(&world->invariant, &seen);
+    }
+    world->fed++;
+    poll_in(world, event->who, poll_delay(world));
+}
+
+void watch_event(struct world *world, int s)
+{
+    struct world_sentinel *sentinel = &world->sentinels[s];
+
+    if (world->frozen || !world->links[s].up || !reachable(world, s) || !world_chance(world, 80)) {
+        return;
+    }
+    if (sentinel->failover || world_chance(world, 50)) {
+        judge_failover(world->judge, sentinel->failover, world->now_ms, 10000);
+    }
+    poll_in(world, s, 0);
+}
+
+/* ---- roles ---- */
+
+static void ask(struct world *world, int n)
+{
+    struct world_node *node = &world->nodes[n];
+    enum role_answer answer = node->permission != ROLE_MASTER ? node->permission
+                              : node->master                  ? ROLE_MASTER
+                                                              : ROLE_OTHER;
+    int64_t delay_ms = world_below(world, 5);
+    struct world_event *event;
+
+    if (world_chance(world, 1)) {
+        return; /* nobody ever reports on it */
+    }
+    if (node->unreachable || (node->up && node->hung)) {
+        answer = ROLE_TIMEOUT;
+        delay_ms = world->config.verify_timeout_ms;
+    } else if (!node->up) {
+        answer = ROLE_REFUSED;
+    } else if (world_chance(world, 1)) {
+        answer = ROLE_ERROR;
+    }
+    event = world_at(world, delay_ms, EVENT_ROLE, n);
+    event->era = world->era;
+    event->answer = answer;
+}
+
+static void handle_role(struct world *world, const struct world_event *event)
+{
+    struct endpoint node = world_endpoint(event->who);
+
+    if (event->era != world->era) {
+        return;
+    }
+    invariant_role(&world->invariant, &node, event->answer, world->now_ms);
+    judge_role(world->judge, &node, event->answer, world->now_ms);
+    world->fed++;
+}
+
+void watch_closed(struct world *world, int node)
+{
+    struct world_event *event;
+
+    if (!world->frozen && world->j.published && node_of(&world->j.published->master) == node &&
+        !world->nodes[node].unreachable && world->config.verify) {
+        event = world_at(world, 1, EVENT_ROLE, node);
+        event->era = world->era;
+        event->answer = ROLE_CLOSED;
+    }
+}
+
+static void handle_verify(struct world *world, const struct world_event *event)
+{
+    if (event->era != world->era) {
+        return;
+    }
+    if (world->j.published && world->config.verify) {
+        ask(world, node_of(&world->j.published->master));
+    }
+    world_at(world, world->config.verify_interval_ms, EVENT_VERIFY, 0)->era = world->era;
+}
+
+/* ---- frozen and thawed ---- */
+
+void watch_freeze(struct world *world)
+{
+    world->frozen = true;
+}
+
+void watch_thaw(struct world *world)
+{
+    world->frozen = false;
+    world->era++; /* answers to questions from before the gap are dropped, as the watcher does */
+    judge_void(world->judge, world->now_ms);
+    invariant_void(&world->invariant);
+    world->suspect_since_ms = -1;
+    for (int s = 0; s < world->n_sentinels; s++) {
+        world->links[s].era++;
+        world->links[s].up = false;
+        world_at(world, world_below(world, 20), EVENT_CONNECT, s)->era = world->links[s].era;
+    }
+    world_at(world, 0, EVENT_VERIFY, 0)->era = world->era;
+    world->stats->gaps++;
+}
+
+/* ---- steps ---- */
+
+static void follow_suspicion(struct world *world)
+{
+    if (!world->j.suspect) {
+        world->suspect_since_ms = -1;
+    } else if (world->suspect_since_ms < 0) {
+        world->suspect_since_ms = world->now_ms;
+        for (int s = 0; s < world->n_sentinels; s++) {
+            if (world->links[s].up) {
+                poll_in(world, s, world_below(world, 20));
+            }
+        }
+    }
+}
+
+void watch_step(struct world *world)
+{
+    if (world->frozen) {
+        return;
+    }
+    set_links(world);
+    judge_step(world->judge, world->now_ms, world->now_ms, &world->j);
+    world->steps++;
+    world->stats->steps++;
+    world->stats->in_state[world->j.state]++;
+    world->stats->restarts += world->j.restarted;
+    if (world->j.switched) {
+        world->stats->switches++;
+        world->stats->by_rule[world->j.switched_by]++;
+    }
+    if (!invariant_check(&world->invariant, world->judge, &world->j, world->now_ms) &&
+        world->failed[0] == '\0') {
+        snprintf(world->failed, sizeof(world->failed), "%lld ms: %s", (long long)world->now_ms,
+                 world->invariant.broken);
+    }
+    if (world->j.check) {
+        ask(world, node_of(world->j.check));
+    }
+    if (world->j.check_published) {
+        ask(world, node_of(&world->j.published->master));
+    }
+    follow_suspicion(world);
+}
+
+void watch_start(struct world *world)
+{
+    world->judge = judge_new("mymaster", &world->config, world->now_ms);
+    invariant_init(&world->invariant, &world->config);
+    world->suspect_since_ms = -1;
+    for (int s = 0; s < world->n_sentinels; s++) {
+        world->links[s] = (struct world_link){.pending = true};
+        if (world_chance(world, 50)) {
+            know(world, s, world->sentinels[s].birth);
+        }
+        world_at(world, world_below(world, 30), EVENT_CONNECT, s)->era = 0;
+    }
+    world_at(world, world->config.verify_interval_ms, EVENT_VERIFY, 0)->era = world->era;
+    watch_step(world);
+}
+
+void watch_handle(struct world *world, const struct world_event *event)
+{
+    if (world->frozen) {
+        return;
+    }
+    switch (event->kind) {
+    case EVENT_CONNECT: handle_connect(world, event); break;
+    case EVENT_POLL: handle_poll(world, event); return; /* the judge is told nothing */
+    case EVENT_ANSWER: handle_answer(world, event); break;
+    case EVENT_LOST:
+        if (event->era == world->links[event->who].era && world->links[event->who].up) {
+            lose(world, event->who);
+        }
+        break;
+    case EVENT_VERIFY: handle_verify(world, event); return;
+    case EVENT_ROLE: handle_role(world, event); break;
+    default: break;
+    }
+    watch_step(world);
+}

@@ -1,0 +1,194 @@
+/* Log lines: both formats, escapes, cutting, levels. */
+#include <criterion/criterion.h>
+#include <jansson.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/error.h"
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+
+#define AT INT64_C(1795348800123) /* 2026-11-22T12:00:00.123Z */
+
+static const char *render(enum log_format format, const char *message, const struct log_field *fields,
+                          size_t n)
+{
+    static char out[4096];
+
+    size_t length = log_render(LOG_LEVEL_INFO, format, AT, message, fields, n, out, sizeof out);
+    cr_assert_eq(length, strlen(out));
+    return out;
+}
+
+Test(base_log, logfmt)
+{
+    cr_expect_str_eq(
+        render(LOG_FORMAT_LOGFMT, "master changed",
+               LOG_FIELDS(LOG_STR("master", "mymaster"), LOG_INT("epoch", -4))),
+        "level=info ts=2026-11-22T12:00:00.123Z msg=\"master changed\" master=mymaster epoch=-4\n");
+    cr_expect_str_eq(
+        render(LOG_FORMAT_LOGFMT, "x", LOG_FIELDS(LOG_STR("k", ""), LOG_STR("n", NULL), LOG_STR("e", "a=b"))),
+        "level=info ts=2026-11-22T12:00:00.123Z msg=x k=\"\" n=\"\" e=\"a=b\"\n");
+    cr_expect_str_eq(render(LOG_FORMAT_LOGFMT, "plain", NULL, 0),
+                     "level=info ts=2026-11-22T12:00:00.123Z msg=plain\n");
+}
+
+Test(base_log, one_line_whatever_the_value)
+{
+    cr_expect_str_eq(
+        render(LOG_FORMAT_LOGFMT, "x", LOG_FIELDS(LOG_STR("k", "a\nlevel=error \"q\" \\ \t\x01\x7f"))),
+        "level=info ts=2026-11-22T12:00:00.123Z msg=x "
+        "k=\"a\\nlevel=error \\\"q\\\" \\\\ \\t\\u0001\\u007f\"\n");
+}
+
+Test(base_log, json)
+{
+    cr_expect_str_eq(
+        render(LOG_FORMAT_JSON, "a \"b\"", LOG_FIELDS(LOG_STR("k", "v\n"), LOG_INT("n", 7))),
+        "{\"level\":\"info\",\"ts\":\"2026-11-22T12:00:00.123Z\",\"msg\":\"a \\\"b\\\"\",\"k\":\"v\\n\",\"n\":7}\n");
+}
+
+Test(base_log, bytes_that_are_not_utf8)
+{
+    /* valid two, three, four byte sequences; then a lone tail byte, an overlong form, a surrogate, a cut
+     * sequence */
+    const char *line = render(
+        LOG_FORMAT_JSON, "\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\x91|\x80|\xc0\xaf|\xed\xa0\x80|\xe2\x82", NULL, 0);
+    json_error_t error;
+    json_t *json = json_loads(line, 0, &error);
+
+    cr_assert_not_null(json, "%s: %s", error.text, line);
+    cr_expect_str_eq(json_string_value(json_object_get(json, "msg")),
+                     "\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\x91|\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd|"
+                     "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd|\xef\xbf\xbd\xef\xbf\xbd");
+    json_decref(json);
+}
+
+Test(base_log, a_cut_json_line_is_still_json)
+{
+    char value[5000];
+    char out[400];
+
+    for (size_t size = 16; size < sizeof out; size++) {
+        memset(value, '"', sizeof value - 1);
+        value[sizeof value - 1] = '\0';
+        size_t length =
+            log_render(LOG_LEVEL_WARN, LOG_FORMAT_JSON, AT, "message",
+                       LOG_FIELDS(LOG_STR("a", "b"), LOG_STR("k", value), LOG_INT("n", 1)), out, size);
+        cr_assert_lt(length, size);
+        cr_assert_eq(out[length - 1], '\n');
+        json_t *json = json_loads(out, 0, NULL);
+        cr_assert_not_null(json, "size %zu: %s", size, out);
+        json_decref(json);
+    }
+}
+
+Test(base_log, a_cut_logfmt_line_ends_its_quotes_and_itself)
+{
+    char value[5000];
+    char out[200];
+
+    memset(value, 'x', sizeof value - 1);
+    value[sizeof value - 1] = '\0';
+    size_t length = log_render(LOG_LEVEL_WARN, LOG_FORMAT_LOGFMT, AT, "m", LOG_FIELDS(LOG_STR("k", value)),
+                               out, sizeof out);
+    cr_expect_gt(length, sizeof out - 10, "a long plain value is cut, not left out");
+    cr_expect_eq(out[length - 1], '\n');
+    value[0] = ' ';
+    length = log_render(LOG_LEVEL_WARN, LOG_FORMAT_LOGFMT, AT, "m", LOG_FIELDS(LOG_STR("k", value)), out,
+                        sizeof out);
+    cr_expect_eq(out[length - 1], '\n');
+    cr_expect_eq(out[length - 2], '"');
+}
+
+static size_t written_by(void (*body)(void), char *out, size_t size)
+{
+    int ends[2];
+    int saved = dup(STDERR_FILENO);
+
+    cr_assert_eq(pipe(ends), 0);
+    dup2(ends[1], STDERR_FILENO);
+    body();
+    dup2(saved, STDERR_FILENO);
+    close(ends[1]);
+    ssize_t n = read(ends[0], out, size - 1);
+    close(ends[0]);
+    close(saved);
+    out[n > 0 ? n : 0] = '\0';
+    return n > 0 ? (size_t)n : 0;
+}
+
+static void all_levels(void)
+{
+    log_configure(LOG_LEVEL_WARN, LOG_FORMAT_LOGFMT);
+    log_debug("d", LOG_INT("n", 1));
+    log_info("i", LOG_INT("n", 1));
+    log_warn("w", LOG_INT("n", 1));
+    log_error("e", LOG_INT("n", 1));
+}
+
+Test(base_log, levels)
+{
+    char out[4096];
+
+    written_by(all_levels, out, sizeof out);
+    cr_expect_null(strstr(out, "msg=d"));
+    cr_expect_null(strstr(out, "msg=i"));
+    cr_expect_not_null(strstr(out, "level=warn"));
+    cr_expect_not_null(strstr(out, "level=error"));
+}
+
+Test(base_clock, utc_text)
+{
+    char out[CLOCK_TEXT_SIZE];
+
+    clock_format_utc(AT, out);
+    cr_expect_str_eq(out, "2026-11-22T12:00:00.123Z");
+    clock_format_utc(0, out);
+    cr_expect_str_eq(out, "1970-01-01T00:00:00.000Z");
+    clock_format_utc(-1, out);
+    cr_expect_str_eq(out, "1969-12-31T23:59:59.999Z");
+    clock_format_utc(INT64_MAX, out);
+    cr_expect_str_eq(out, "invalid-time");
+}
+
+Test(base_clock, both_clocks_go_on)
+{
+    int64_t boot = clock_boot_ms();
+    int64_t wall = clock_wall_ms();
+
+    cr_expect_gt(boot, 0);
+    cr_expect_gt(wall, INT64_C(1700000000000));
+    usleep(3000);
+    cr_expect_geq(clock_boot_ms() - boot, 2);
+    cr_expect_geq(clock_wall_ms() - wall, 2);
+}
+
+Test(base_error, words)
+{
+    cr_expect_str_eq(error_string(0), "success");
+    cr_expect_str_eq(error_string(BW_EBUSY), "in use");
+    cr_expect_str_eq(error_string(-BW_EBUSY), "in use");
+    cr_expect_str_eq(error_string(12345), "unknown error");
+    cr_expect_str_eq(error_string(-2147483647 - 1), "unknown error");
+}
+
+Test(base_memory, never_null)
+{
+    unsigned char *zeroed = mem_new(100, 3);
+    void *empty = mem_new(0, 8);
+
+    for (size_t i = 0; i < 300; i++) {
+        cr_assert_eq(zeroed[i], 0);
+    }
+    cr_expect_not_null(empty);
+    zeroed = mem_resize(zeroed, 1000, 3);
+    cr_expect_not_null(zeroed);
+    empty = mem_resize(empty, 0, 8);
+    cr_expect_not_null(empty);
+    cr_expect_null(mem_strdup(NULL));
+    free(zeroed);
+    free(empty);
+}
