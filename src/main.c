@@ -58,7 +58,8 @@ static void prepare(const struct options *options)
 {
     enum log_level level = options->log_level;
 
-    if (options->once && level != LOG_LEVEL_DEBUG) { /* a script wants the answer or one line, not the story */
+    if (options->once &&
+        level != LOG_LEVEL_DEBUG) { /* a script wants the answer or one line, not the story */
         level = LOG_LEVEL_ERROR;
     }
     log_configure(level, options->log_format);

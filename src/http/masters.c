@@ -58,6 +58,8 @@ static void answer_none(struct request *request, const struct snapshot *snapshot
                        "the daemon has just started; no Sentinel was asked yet");
     } else if (cache_stalled(request->worker->cache)) {
         masters_refuse_stalled(request, NULL);
+    } else if (snapshot->n_masters == 0 && snapshot->reason != REASON_NONE) {
+        masters_refuse(request, NULL, snapshot->reason, snapshot->detail);
     } else if (snapshot->any_sentinel_reachable) {
         masters_refuse(request, NULL, REASON_UNKNOWN_NAME,
                        "the Sentinels monitor no master that is to be watched");

@@ -101,8 +101,8 @@ void conn_stream_start(struct redis_conn *conn);
 void conn_stream_stop(struct redis_conn *conn);
 void conn_stream_ready(struct redis_conn *conn, int events);
 void conn_stream_want(struct redis_conn *conn, int events);
-/** At the end of a turn: write what it queued. `conn` is a struct redis_conn. */
-void conn_stream_flush(void *conn);
+/** At the end of a turn: write what it queued. `data` is the connection. */
+void conn_stream_flush(void *data);
 /** Read what is there without waiting. */
 void conn_stream_drain(struct redis_conn *conn);
 void conn_stream_timer(struct redis_conn *conn);

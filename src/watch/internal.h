@@ -217,7 +217,7 @@ void master_void(struct master *master);
 void master_touch(struct master *master); /* its snapshot part may have changed */
 
 /* verify.c */
-void verify_due(void *master);
+void verify_due(void *data); /* a timer; `data` is the master */
 void verify_check_published(struct master *master);
 void verify_check_candidate(struct master *master, const struct endpoint *node);
 void verify_drop_candidate(struct master *master); /* nobody wants it checked any more */
@@ -231,6 +231,6 @@ void lookup_review(struct master *master); /* after each step */
 void lookup_release(struct master *master);
 
 /* publish.c */
-void publish_turn(void *watcher); /* at the end of each turn: post what changed */
+void publish_turn(void *data); /* at the end of each turn: post what changed; `data` is the watcher */
 
 #endif

@@ -65,6 +65,15 @@ static bool waits_for_sentinels(const struct master *master, const struct lookup
     return false;
 }
 
+static bool some_sentinel_answered(const struct master *master, const struct lookup *lookup)
+{
+    for (size_t i = 0; i < master->n_chairs; i++)
+        if (sentinel_link_is_up(master->chairs[i]->peer->link) &&
+            sentinel_seat_answered_ms(master->chairs[i]->seat) >= lookup->began_ms)
+            return true;
+    return false;
+}
+
 static enum reason reason_of_role(enum role_answer role)
 {
     switch (role) {
@@ -94,6 +103,8 @@ static bool lookup_try(struct master *master, struct lookup *lookup, int64_t now
         return false; /* its role decides */
     if (!master->has_published) {
         lookup_tell(master, lookup, false, master->reason, master->detail);
+    } else if (!some_sentinel_answered(master, lookup)) {
+        lookup_tell(master, lookup, false, REASON_NO_SENTINEL_REACHABLE, "no Sentinel could be asked");
     } else if (!config->verify) {
         lookup_tell(master, lookup, true, REASON_NONE, "");
     } else if (role_is_fresh) {
