@@ -15,6 +15,8 @@
 /* Descriptors beside callers' connections: links to Sentinels, verification of up to a thousand masters, files. */
 #define OTHER_DESCRIPTORS 2048
 #define DESCRIPTORS_PER_WORKER 16
+/* A listening address in a worker: its socket, its epoll, those refused at once, those kept for probes. */
+#define DESCRIPTORS_PER_LISTENER (2 + HTTP_CONNECTIONS_REFUSED_AT_ONCE + HTTP_CONNECTIONS_PROBE)
 
 /* With a standard descriptor closed, the next socket would get its number, and log lines would go to a peer. */
 static void keep_standard_descriptors(void)
@@ -30,7 +32,8 @@ static void raise_descriptor_limit(const struct options *options)
 {
     struct rlimit limit;
     rlim_t wanted = (rlim_t)(options->max_connections + OTHER_DESCRIPTORS +
-                             options->workers * ((int64_t)options->n_listens * 2 + DESCRIPTORS_PER_WORKER));
+                             options->workers * ((int64_t)options->n_listens * DESCRIPTORS_PER_LISTENER +
+                                                 DESCRIPTORS_PER_WORKER));
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {
         return;

@@ -197,7 +197,7 @@ static void route_request(struct request *request, const struct scan *scan, cons
         request_answer_methods(request, false);
     } else if (error == -BW_EINVAL) {
         refuse_plainly(request, PROBLEM_BAD_PATH, "it takes % and two hexadecimal digits, and no NUL");
-    } else if (error) {
+    } else if (error || !match.route) {
         refuse_plainly(request, PROBLEM_NOT_FOUND,
                        request->listener->scope == HTTP_SCOPE_PROBE
                            ? "this address answers /livez, /readyz, /healthz and /version"

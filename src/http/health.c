@@ -125,7 +125,7 @@ static void answer_ready(struct request *request, const struct ready_report *rep
 
 void health_handle_ready(struct request *request)
 {
-    struct ready_report all;
+    struct ready_report all = {0};
 
     if (report(request, &all)) {
         answer_ready(request, &all, (1U << READY_CHECKS_COUNT) - 1);
@@ -135,7 +135,7 @@ void health_handle_ready(struct request *request)
 /* A check that is asked for by name answers for itself, whether it counts in /readyz or not. */
 void health_handle_check(struct request *request)
 {
-    struct ready_report all;
+    struct ready_report all = {0};
     enum ready_check check;
 
     if (ready_check_find(request->argument, &check)) {

@@ -545,6 +545,19 @@ Test(http_worker, replicas_in_turn)
     }
 }
 
+Test(http_worker, the_turn_goes_on_over_snapshots)
+{
+    expect_body("/replica?format=text", NULL, "10.0.1.1:6379\n");
+    for (uint64_t i = 0; i < 2; i++) {
+        struct snapshot_master *master = make_master("mymaster");
+
+        add_replicas(master, 3);
+        master->revision = 2 + i;
+        harness_post(&harness, make_snapshot(master, NULL, NULL));
+        expect_body("/replica?format=text", NULL, i ? "10.0.1.3:6379\n" : "10.0.1.2:6379\n");
+    }
+}
+
 Test(http_worker, replica_by_lag)
 {
     struct snapshot_master *master = make_master("mymaster");
@@ -620,6 +633,7 @@ Test(http_worker, readyz)
     cr_expect_eq(reply.status, 503);
     cr_expect_str_eq(reply.body, "[-]master failed: m is down, redis_unreachable\nreadyz check failed\n");
     reply_release(&reply);
+    expect_status("GET", "/readyz/master?exclude=master", NULL, 503);
 }
 
 Test(http_worker, livez)
@@ -636,8 +650,13 @@ Test(http_worker, livez)
     expect_status("GET", "/healthz", NULL, 503);
     atomic_store(&harness.pulses[0].at_boot_ms, clock_boot_ms() - 9000);
     expect_status("GET", "/livez", NULL, 200);
-    cr_expect_lt(clock_boot_ms() - atomic_load(&harness.pulses[1].at_boot_ms), 5000,
-                 "the worker shows its own life");
+    atomic_store(&harness.pulses[0].at_boot_ms, clock_boot_ms());
+    atomic_store(&harness.pulses[1].at_boot_ms, clock_boot_ms() - 20000);
+    expect_status("GET", "/livez", NULL, 503);
+    for (int i = 0; i < 500 && clock_boot_ms() - atomic_load(&harness.pulses[1].at_boot_ms) > 10000; i++) {
+        usleep(10000);
+    }
+    expect_status("GET", "/livez", NULL, 200); /* the worker shows its own life */
 }
 
 Test(http_worker, index_version_openapi)
@@ -713,4 +732,20 @@ Test(http_worker, draining)
     }
     harness_post(&harness, make_snapshot(make_master("b"), NULL, NULL)); /* news still arrive */
     expect_status("GET", "/masters/b", NULL, 200);
+}
+
+Test(http_worker, the_end_comes_at_once_when_nobody_waits)
+{
+    int fd = dial(&harness, LISTEN_ALL);
+    struct reply reply;
+    int64_t before_ms;
+
+    send_text(fd, "GET /master HTTP/1.1\r\nHost: x\r\n\r\n");
+    reply = read_reply(fd, true);
+    reply_release(&reply);
+    before_ms = clock_boot_ms();
+    worker_stop(harness.worker);
+    cr_expect_lt(clock_boot_ms() - before_ms, 500, "a kept connection held it up");
+    cr_expect(reads_end(fd));
+    close(fd);
 }
