@@ -315,7 +315,7 @@ const char *sentinel_link_words(const struct sentinel_link *link, int64_t *wall_
     return link->words;
 }
 
-int64_t sentinel_seat_answered_ms(const struct sentinel_seat *seat)
+int64_t sentinel_seat_answered_us(const struct sentinel_seat *seat)
 {
-    return seat->answered_ms;
+    return seat->answered_us;
 }

@@ -117,7 +117,7 @@ static void got_row(void *data, const redisReply *reply, enum redis_fail why)
         seat->answer.row_error = error_of(reply);
     keep_words(seat, reply);
     seat->answer.words = seat->words;
-    seat->answered_ms = seat->asked_ms;
+    seat->answered_us = seat->asked_us;
     seat->asking = false;
     seat->in_flight++; /* hold it: the hook may unwatch */
     link_enter(link);
@@ -134,7 +134,7 @@ static void link_ask_fast(struct sentinel_link *link, struct sentinel_seat *seat
 {
     seat->asking = true;
     seat->again = false;
-    seat->asked_ms = clock_boot_ms();
+    seat->asked_us = clock_boot_us();
     send_seat(link, seat, "GET-MASTER-ADDR-BY-NAME", got_address);
     send_seat(link, seat, "MASTER", got_row);
 }

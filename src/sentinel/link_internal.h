@@ -22,8 +22,8 @@ struct sentinel_seat {
     struct sentinel_link *link; /* NULL once unwatched: freed with its last question */
     char *name;
     void *tag;
-    int64_t asked_ms,
-        answered_ms;    /* boot clock: of the question on its way; of the last one that was answered */
+    int64_t asked_us,
+        answered_us; /* boot clock, microseconds: of the question on its way; of the last one that was answered */
     unsigned in_flight; /* replies that still refer to this seat */
     bool asking, again, slow_wanted;
     int64_t slow_due_ms;

@@ -74,18 +74,12 @@ struct chair {
     unsigned refused; /* answers that were refused, for the log */
 };
 
-/* Whoever waits for a fresh look-up. */
-struct asker {
-    uint64_t ticket;
-    struct mailbox *reply_to;
-};
-
-/* A fresh look-up and all who share it. */
+/* A caller's fresh look-up. */
 struct lookup {
     struct lookup *next;
-    int64_t began_ms;
-    struct asker *askers;
-    size_t n_askers;
+    int64_t began_us; /* boot clock */
+    uint64_t ticket;
+    struct mailbox *reply_to;
 };
 
 struct master {
@@ -103,8 +97,8 @@ struct master {
     struct probe *candidate; /* to the node that judge wants checked */
     struct loop_timer *step_timer, *verify_timer, *suspect_timer;
     unsigned standing_failures;
-    int64_t role_asked_ms; /* the last role answer of the published node: when it was asked */
-    int64_t candidate_asked_ms;
+    int64_t role_asked_us; /* the last role answer of the published node: when it was asked */
+    int64_t candidate_asked_us;
     enum role_answer role;
     char role_words[120];
     int64_t offsets_due_ms;

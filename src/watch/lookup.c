@@ -2,9 +2,8 @@
  * A fresh look-up: every live Sentinel and the published node are asked now; whoever asked is told when they
  * have answered or their time is over.
  *
- * Callers of one moment share one look-up. Those who come later get one of their own, for an answer to a
- * question that was put before they came would not be fresh to them; the questions themselves are still shared,
- * because a link and a probe have one on its way at the most.
+ * An answer to a question that was put before the caller came would not be fresh to him. The questions are
+ * shared all the same: a link and a probe have one on its way at the most, and all who came meanwhile share the next.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -20,37 +19,23 @@ static void lookup_due(void *data)
     lookup_review(master);
 }
 
-static struct lookup *lookup_begin(struct master *master, int64_t now_ms)
-{
-    struct lookup *lookup = mem_new(1, sizeof *lookup);
-    lookup->began_ms = now_ms;
-    lookup->next = master->lookups;
-    master->lookups = lookup;
-    master_ask_sentinels(master);
-    verify_check_published(master);
-    if (master->lookup_timer == NULL)
-        master->lookup_timer = loop_timer_new(master->watcher->loop, lookup_due, master);
-    return lookup;
-}
-
 void lookup_ask(struct master *master, uint64_t ticket, struct mailbox *reply_to)
 {
-    int64_t now_ms = clock_boot_ms();
-    struct lookup *lookup = master->lookups;
-    if (lookup == NULL || lookup->began_ms != now_ms)
-        lookup = lookup_begin(master, now_ms);
-    lookup->askers = mem_resize(lookup->askers, lookup->n_askers + 1, sizeof *lookup->askers);
-    lookup->askers[lookup->n_askers++] = (struct asker){ticket, reply_to};
+    struct lookup *lookup = mem_new(1, sizeof *lookup);
+    *lookup = (struct lookup){master->lookups, clock_boot_us(), ticket, reply_to};
+    master->lookups = lookup;
+    if (master->lookup_timer == NULL)
+        master->lookup_timer = loop_timer_new(master->watcher->loop, lookup_due, master);
+    master_ask_sentinels(master);
+    verify_check_published(master);
     lookup_review(master); /* nobody may be there to ask */
 }
 
 static void lookup_tell(struct master *master, struct lookup *lookup, bool confirmed, enum reason reason,
                         const char *detail)
 {
-    for (size_t i = 0; i < lookup->n_askers; i++)
-        watcher_post_later(master->watcher, lookup->askers[i].reply_to,
-                           news_fresh_new(lookup->askers[i].ticket, confirmed, reason, detail));
-    free(lookup->askers);
+    watcher_post_later(master->watcher, lookup->reply_to,
+                       news_fresh_new(lookup->ticket, confirmed, reason, detail));
     free(lookup);
 }
 
@@ -59,7 +44,7 @@ static bool waits_for_sentinels(const struct master *master, const struct lookup
     for (size_t i = 0; i < master->n_chairs; i++) {
         const struct chair *chair = master->chairs[i];
         if (sentinel_link_is_up(chair->peer->link) &&
-            (sentinel_seat_answered_ms(chair->seat) < lookup->began_ms || chair->waiting))
+            (sentinel_seat_answered_us(chair->seat) < lookup->began_us || chair->waiting))
             return true;
     }
     return false;
@@ -69,7 +54,7 @@ static bool some_sentinel_answered(const struct master *master, const struct loo
 {
     for (size_t i = 0; i < master->n_chairs; i++)
         if (sentinel_link_is_up(master->chairs[i]->peer->link) &&
-            sentinel_seat_answered_ms(master->chairs[i]->seat) >= lookup->began_ms)
+            sentinel_seat_answered_us(master->chairs[i]->seat) >= lookup->began_us)
             return true;
     return false;
 }
@@ -90,10 +75,10 @@ static enum reason reason_of_role(enum role_answer role)
 static bool lookup_try(struct master *master, struct lookup *lookup, int64_t now_ms, int64_t *due_ms)
 {
     const struct watch_config *config = master->watcher->config;
-    int64_t sentinels_until_ms = lookup->began_ms + config->sentinel_timeout_ms;
+    int64_t sentinels_until_ms = lookup->began_us / 1000 + config->sentinel_timeout_ms;
     int64_t until_ms = sentinels_until_ms + config->verify_timeout_ms;
     bool late = now_ms >= until_ms;
-    bool role_is_fresh = master->role_asked_ms >= lookup->began_ms;
+    bool role_is_fresh = master->role_asked_us >= lookup->began_us;
     if (now_ms < sentinels_until_ms && waits_for_sentinels(master, lookup)) {
         *due_ms = sentinels_until_ms;
         return false;

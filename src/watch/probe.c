@@ -26,7 +26,7 @@ struct probe {
     probe_offsets_fn *got_offsets;
     void *data;
     struct endpoint node;
-    int64_t asked_ms;
+    int64_t asked_us;
     bool asking, connected;
     bool refused_auth; /* the last HELLO was refused for its password: say it again with the present one */
 };
@@ -34,7 +34,7 @@ struct probe {
 static void probe_answer(struct probe *probe, enum role_answer answer, const char *words)
 {
     probe->asking = false;
-    probe->answered(probe->data, probe, answer, probe->asked_ms, words);
+    probe->answered(probe->data, probe, answer, probe->asked_us, words);
 }
 
 static void probe_send(struct probe *probe, redis_reply_fn *done, int argc, const char **argv)
@@ -184,7 +184,7 @@ static void probe_closed(void *data, enum redis_fail why, const char *words)
 {
     struct probe *probe = data;
     if (!probe->asking)
-        probe->asked_ms = clock_boot_ms(); /* news by itself, as of now */
+        probe->asked_us = clock_boot_us(); /* news by itself, as of now */
     probe->connected = false;
     probe_answer(probe, answer_of_fail(why), *words != '\0' ? words : redis_fail_text(why));
 }
@@ -211,7 +211,7 @@ void probe_open(struct probe *probe, const struct endpoint *node)
     probe->connected = false;
     probe->asking = true;
     probe->refused_auth = false;
-    probe->asked_ms = clock_boot_ms();
+    probe->asked_us = clock_boot_us();
     redis_conn_open(probe->conn, &probe->node.name, probe->username, secret_value(probe->password),
                     probe->timeout_ms);
 }
@@ -231,7 +231,7 @@ void probe_ask(struct probe *probe)
     bool again = probe->refused_auth && password != NULL;
     probe->asking = true;
     probe->refused_auth = false;
-    probe->asked_ms = clock_boot_ms();
+    probe->asked_us = clock_boot_us();
     probe_send(probe, got_hello, again ? 5 : 1, again ? with_auth : plain);
 }
 

@@ -19,9 +19,9 @@
 
 struct probe;
 
-/** @param asked_ms boot clock, when the question was put; an answer proves nothing about later. May free the
+/** @param asked_us boot clock, microseconds: when the question was put; an answer proves nothing about later. May free the
  * probe. */
-typedef void probe_fn(void *data, struct probe *probe, enum role_answer answer, int64_t asked_ms,
+typedef void probe_fn(void *data, struct probe *probe, enum role_answer answer, int64_t asked_us,
                       const char *words);
 
 /** @param offsets borrowed; n is 0 and master_offset -1 where INFO is denied. */

@@ -71,7 +71,7 @@ static void role_heard(struct master *master, struct probe *probe, enum role_ans
     judge_role(master->judge, probe_node(probe), answer, clock_boot_ms());
 }
 
-static void standing_answered(void *data, struct probe *probe, enum role_answer answer, int64_t asked_ms,
+static void standing_answered(void *data, struct probe *probe, enum role_answer answer, int64_t asked_us,
                               const char *words)
 {
     struct master *master = data;
@@ -79,7 +79,7 @@ static void standing_answered(void *data, struct probe *probe, enum role_answer 
     if (master->standing != probe)
         return;
     master->role = answer;
-    master->role_asked_ms = asked_ms;
+    master->role_asked_us = asked_us;
     standing_schedule(master, answer);
     role_heard(master, probe, answer, words);
     if (answer == ROLE_MASTER && clock_boot_ms() >= master->offsets_due_ms) {
@@ -89,7 +89,7 @@ static void standing_answered(void *data, struct probe *probe, enum role_answer 
     master_step(master);
 }
 
-static void candidate_answered(void *data, struct probe *probe, enum role_answer answer, int64_t asked_ms,
+static void candidate_answered(void *data, struct probe *probe, enum role_answer answer, int64_t asked_us,
                                const char *words)
 {
     struct master *master = data;
@@ -101,7 +101,7 @@ static void candidate_answered(void *data, struct probe *probe, enum role_answer
         log_debug("candidate does not say master", LOG_STR("master", master->name),
                   LOG_STR("candidate", address_format(&probe_node(probe)->name, text)),
                   LOG_STR("words", words));
-    master->candidate_asked_ms = asked_ms;
+    master->candidate_asked_us = asked_us;
     role_heard(master, probe, answer, words);
     master_step(master);
 }
@@ -139,7 +139,7 @@ void verify_follow(struct master *master)
         master->candidate = NULL;
         probe_retarget(master->standing, standing_answered, master);
         master->role = ROLE_MASTER;
-        master->role_asked_ms = master->candidate_asked_ms;
+        master->role_asked_us = master->candidate_asked_us;
         standing_schedule(master, ROLE_MASTER);
     } else {
         master->standing = master_probe(master, standing_answered);

@@ -11,6 +11,8 @@
 
 /** Milliseconds of CLOCK_BOOTTIME. Thread: any. */
 int64_t clock_boot_ms(void);
+/** Microseconds of the same clock: where what came first matters. Thread: any. */
+int64_t clock_boot_us(void);
 /** Milliseconds since 1970 UTC. Thread: any. */
 int64_t clock_wall_ms(void);
 /** Writes `2026-11-22T12:00:00.123Z`. @param out CLOCK_TEXT_SIZE bytes. Thread: any. */

@@ -115,7 +115,7 @@ void sentinel_link_ask_all(struct sentinel_link *link, struct sentinel_seat *sea
 void sentinel_link_ask_names(struct sentinel_link *link);
 /** Answers to questions asked before now are not to be believed: they are dropped, and all is asked anew. */
 void sentinel_link_void(struct sentinel_link *link);
-/** Boot clock: when the last question about the address that was answered had been asked; 0: none yet. */
-int64_t sentinel_seat_answered_ms(const struct sentinel_seat *seat);
+/** Boot clock, microseconds: when the last question about the address that was answered had been asked; 0: none yet. */
+int64_t sentinel_seat_answered_us(const struct sentinel_seat *seat);
 
 #endif
