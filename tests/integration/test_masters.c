@@ -1,0 +1,155 @@
+/* One daemon, several masters: named, discovered, unknown, gone. */
+#include <string.h>
+
+#include "../support/daemon.h"
+#include "../support/scene.h"
+
+SCENE_SUITE(integration_masters);
+
+static bool lists(const struct http_answer *answer, const char *path, const char *name)
+{
+    size_t i;
+    json_t *entry;
+    json_array_foreach(http_value(answer, path), i, entry)
+    {
+        const char *text_of = json_is_string(entry) ? json_string_value(entry)
+                                                    : json_string_value(json_object_get(entry, "name"));
+        if (text_of != NULL && strcmp(text_of, name) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* A second master, `second`, with a node of its own. */
+static struct server *add_second(struct cluster *cluster)
+{
+    struct server *node = cluster_add_node(cluster, NULL);
+    cluster_monitor(cluster, "second", node);
+    return node;
+}
+
+SCENE(integration_masters, unknown_name_says_what_sentinels_know)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    const struct daemon *daemon = daemon_start(cluster, "--master", "nosuch", NULL);
+    EXPECT_NONE(daemon, "unknown", "unknown_name", 4000);
+    WAIT_UNTIL(12000, lists(daemon_get(daemon, "/master"), "sentinels_know", "mymaster"));
+    const struct http_answer *other = daemon_get(daemon, "/masters/mymaster");
+    cr_assert_eq(other->status, 404, "%s", http_text(other));
+    cr_assert(lists(other, "sentinels_know", "mymaster"), "%s", http_text(other));
+    cluster_monitor(cluster, "nosuch", &cluster->nodes[0]);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 12000);
+}
+
+SCENE(integration_masters, two_named_ones)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct server *second = add_second(cluster);
+    const struct daemon *daemon = daemon_start(cluster, "--master", "second", "--master", "mymaster", NULL);
+    EXPECT_MASTER(daemon, second, 4000); /* the first configured is the default */
+    WAIT_UNTIL(3000, says_master_at(daemon, "/masters/mymaster", &cluster->nodes[0]));
+    const struct http_answer *all = daemon_get(daemon, "/masters");
+    cr_assert_eq(all->status, 200);
+    cr_assert_str_eq(http_string(all, "default"), "second");
+    cr_assert_eq(json_array_size(http_value(all, "masters")), 2);
+    struct server *old = &cluster->nodes[0];
+    cluster_failover(cluster); /* of mymaster; the other master stays as it is */
+    struct server *next = cluster_wait_switch(cluster, old, 30000);
+    WAIT_UNTIL(1000, says_master_at(daemon, "/masters/mymaster", next));
+    cr_assert(says_master_at(daemon, "/masters/second", second));
+}
+
+SCENE(integration_masters, default_master_option)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct server *second = add_second(cluster);
+    const struct daemon *daemon = daemon_start(cluster, "--default-master", "second", NULL);
+    EXPECT_MASTER(daemon, second, 4000);
+    WAIT_UNTIL(4000, says_master_at(daemon, "/masters/mymaster", &cluster->nodes[0]));
+}
+
+SCENE(integration_masters, several_and_none_chosen_is_409)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    (void)add_second(cluster);
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    WAIT_UNTIL(4000,
+               status_of(daemon, "/masters/second") == 200 && status_of(daemon, "/masters/mymaster") == 200);
+    static const char *const routes[] = {"/master", "/replicas", "/replica", "/sentinels",
+                                         "/master?format=text"};
+    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+        cr_assert_eq(status_of(daemon, routes[i]), 409, "%s: %s", routes[i],
+                     http_text(daemon_get(daemon, routes[i])));
+    const struct http_answer *answer = daemon_get(daemon, "/master");
+    cr_assert(lists(answer, "names", "mymaster") && lists(answer, "names", "second"), "%s",
+              http_text(answer));
+}
+
+SCENE(integration_masters, discovered_ones_appear_and_vanish)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1});
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 4000); /* the only one known */
+    struct server *second = add_second(cluster);
+    WAIT_UNTIL(12000, says_master_at(daemon, "/masters/second", second));
+    cr_assert(says_master(daemon, &cluster->nodes[0]), "a default once served stays: %s",
+              http_text(daemon_get(daemon, "/master")));
+    cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/masters"), "masters")), 2);
+    for (size_t i = 0; i < 3; i++)
+        cr_assert_str_eq(redis_say(&cluster->sentinels[i], "SENTINEL REMOVE second"), "OK");
+    WAIT_UNTIL(25000, status_of(daemon, "/masters/second") == 404);
+    cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/masters"), "masters")), 1);
+    cr_assert(says_master(daemon, &cluster->nodes[0]));
+}
+
+SCENE(integration_masters, default_that_is_removed_makes_room)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
+    struct server *second = add_second(cluster);
+    WAIT_UNTIL(12000, says_master_at(daemon, "/masters/second", second));
+    cr_assert_str_eq(redis_say(&cluster->sentinels[0], "SENTINEL REMOVE mymaster"), "OK");
+    EXPECT_MASTER(daemon, second, 25000);
+}
+
+SCENE(integration_masters, no_master_monitored_yet)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = NONE, .sentinels = 1});
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    const struct http_answer *answer = daemon_get(daemon, "/master");
+    cr_assert(answer->status == 503 || answer->status == 404, "%s", http_text(answer));
+    const struct http_answer *all = daemon_get(daemon, "/masters");
+    cr_assert_eq(all->status, 200);
+    cr_assert(json_is_null(http_value(all, "default")));
+    cr_assert_eq(json_array_size(http_value(all, "masters")), 0);
+    struct server *node = cluster_add_node(cluster, NULL);
+    cluster_monitor(cluster, "first", node);
+    EXPECT_MASTER(daemon, node, 12000);
+}
+
+SCENE(integration_masters, name_with_odd_bytes)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct server *node = cluster_add_node(cluster, NULL);
+    cluster_monitor(cluster, "a.b-c_d", node);
+    const struct daemon *daemon = daemon_start(cluster, "--master", "a.b-c_d", NULL);
+    EXPECT_MASTER(daemon, node, 4000);
+    cr_assert(says_master_at(daemon, "/masters/a%2Eb%2dc_d", node));
+    cr_assert_eq(status_of(daemon, "/masters/a%2Fb"), 404);
+    cr_assert_eq(status_of(daemon, "/masters/A.B-C_D"), 404, "matching is exact");
+}
+
+SCENE(integration_masters, own_sentinels_for_a_master_in_the_file)
+{
+    struct cluster *one = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct cluster *other =
+        cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1, .name = "elsewhere"});
+    const char *config = text("%s/bellwether.ini", scene_folder());
+    file_write(config, text("sentinel = %s\nmaster = mymaster\n[master elsewhere]\nsentinel = %s\n",
+                            one->sentinels[0].address, other->sentinels[0].address));
+    const char *const flags[] = {"--config", config, NULL};
+    const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
+    EXPECT_MASTER(daemon, &one->nodes[0], 4000);
+    WAIT_UNTIL(4000, says_master_at(daemon, "/masters/elsewhere", &other->nodes[0]));
+}

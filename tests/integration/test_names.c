@@ -1,0 +1,103 @@
+/* Host names, IPv6, and addresses that need translating. */
+#include <string.h>
+
+#include "../support/daemon.h"
+#include "../support/scene.h"
+#include "../support/trail.h"
+
+SCENE_SUITE(integration_names);
+
+SCENE(integration_names, announced_host_names)
+{
+    struct cluster *cluster = cluster_prepare(&(struct cluster_spec){.hostnames = true});
+    cluster_run(cluster);
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    struct server *old = &cluster->nodes[0];
+    EXPECT_MASTER(daemon, old, 4000);
+    const struct http_answer *answer = daemon_get(daemon, "/master");
+    cr_assert_str_eq(http_string(answer, "host"), "localhost");
+    cr_assert_str_eq(http_string(answer, "url"), text("redis://localhost:%u", old->port));
+    cr_assert_str_eq(http_string(answer, "state"), "ok");
+    EXPECT_REASON(daemon, NULL, 12000);
+    cr_assert_eq(http_number(daemon_get(daemon, "/sentinels"), "known"), 3);
+    cluster_failover(cluster);
+    struct server *next = cluster_wait_switch(cluster, old, 30000);
+    EXPECT_MASTER(daemon, next, 1500);
+}
+
+SCENE(integration_names, toggling_announced_names_is_no_failover)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct server *sentinel = &cluster->sentinels[0];
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
+    const char *since = http_string(daemon_get(daemon, "/master"), "since");
+    /* the same node, now called by a name */
+    cr_assert_str_eq(redis_say(sentinel, "SENTINEL CONFIG SET resolve-hostnames yes"), "OK");
+    cr_assert_str_eq(redis_say(sentinel, "SENTINEL CONFIG SET announce-hostnames yes"), "OK");
+    HOLDS_FOR(3000, status_of(daemon, "/master") == 200);
+    const struct http_answer *answer = daemon_get(daemon, "/master");
+    cr_assert(json_is_null(http_value(answer, "previous")), "%s", http_text(answer));
+    cr_assert_str_eq(http_string(answer, "since"), since);
+}
+
+SCENE(integration_names, ipv6)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.host = "::1"});
+    struct server *old = &cluster->nodes[0];
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    EXPECT_MASTER(daemon, old, 4000);
+    const struct http_answer *answer = daemon_get(daemon, "/master");
+    cr_assert_str_eq(http_string(answer, "host"), "::1");
+    cr_assert_str_eq(http_string(answer, "address"), text("[::1]:%u", old->port));
+    cr_assert_str_eq(http_string(answer, "url"), text("redis://[::1]:%u", old->port));
+    cr_assert_str_eq(daemon_get(daemon, "/master?format=text")->body, text("[::1]:%u\n", old->port));
+    EXPECT_REASON(daemon, NULL, 12000);
+    cr_assert_eq(http_number(daemon_get(daemon, "/sentinels"), "known"), 3);
+    WAIT_UNTIL(12000, json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")) == 2);
+    cluster_failover(cluster);
+    EXPECT_MASTER(daemon, cluster_wait_switch(cluster, old, 30000), 1500);
+}
+
+SCENE(integration_names, nat_map_for_a_host)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){
+        .node_conf = "bind 127.0.0.1 127.0.0.2\n", .sentinel_conf = "bind 127.0.0.1 127.0.0.2\n"});
+    const struct daemon *daemon = daemon_start(cluster, "--map", "127.0.0.1=127.0.0.2", NULL);
+    struct server *old = &cluster->nodes[0];
+    WAIT_UNTIL(4000, status_of(daemon, "/master") == 200);
+    const struct http_answer *answer = daemon_get(daemon, "/master");
+    cr_assert_str_eq(http_string(answer, "address"), text("127.0.0.2:%u", old->port), "%s",
+                     http_text(answer));
+    cr_assert_str_eq(http_string(answer, "state"), "ok");
+    WAIT_UNTIL(12000, http_number(daemon_get(daemon, "/sentinels"), "agreeing") == 3);
+    EXPECT_REASON(daemon, NULL, 5000);
+    cluster_failover(cluster);
+    const struct server *next = cluster_wait_switch(cluster, old, 30000);
+    WAIT_UNTIL(1500, strcmp(http_string(daemon_get(daemon, "/master"), "address"),
+                            text("127.0.0.2:%u", next->port)) == 0);
+}
+
+SCENE(integration_names, nat_map_for_a_port)
+{
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.nodes = 1, .sentinels = 1, .node_conf = "bind 127.0.0.1 127.0.0.3\n"});
+    const unsigned port = cluster->nodes[0].port;
+    const struct daemon *daemon =
+        daemon_start(cluster, "--map", text("127.0.0.1:%u=127.0.0.3:%u", port, port), NULL);
+    WAIT_UNTIL(4000, status_of(daemon, "/master") == 200);
+    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "address"), text("127.0.0.3:%u", port));
+    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "state"), "ok");
+}
+
+SCENE(integration_names, seed_that_does_not_resolve)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    const struct daemon *daemon = daemon_start(cluster, "--sentinel", "no-such-host.invalid:26379", NULL);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
+    still_serves(daemon);
+    const char *const alone[] = {"--sentinel", "no-such-host.invalid:26379", NULL};
+    const struct daemon *lonely = daemon_launch(&(struct daemon_spec){.flags = alone});
+    WAIT_UNTIL(6000, status_of(lonely, "/master") == 503);
+    still_serves(lonely);
+}

@@ -1,0 +1,135 @@
+/* /replicas and /replica. */
+#include <string.h>
+
+#include "../support/daemon.h"
+#include "../support/scene.h"
+
+SCENE_SUITE(integration_replicas);
+
+static json_t *replica_row(const struct http_answer *answer, const char *address)
+{
+    size_t i;
+    json_t *row;
+    json_array_foreach(http_value(answer, "replicas"), i,
+                       row) if (strcmp(json_string_value(json_object_get(row, "address")), address) ==
+                                0) return row;
+    return NULL;
+}
+
+static bool is_healthy(const struct daemon *daemon, const char *address, bool healthy)
+{
+    json_t *row = replica_row(daemon_get(daemon, "/replicas"), address);
+    return row != NULL && json_is_true(json_object_get(row, "healthy")) == healthy;
+}
+
+SCENE(integration_replicas, shape)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.sentinels = 1});
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
+    WAIT_UNTIL(12000, is_healthy(daemon, cluster->nodes[1].address, true) &&
+                          is_healthy(daemon, cluster->nodes[2].address, true));
+    const struct http_answer *answer = daemon_get(daemon, "/replicas");
+    cr_assert_str_eq(http_string(answer, "name"), "mymaster");
+    cr_assert_eq(json_array_size(http_value(answer, "replicas")), 2, "%s", http_text(answer));
+    json_t *row = replica_row(answer, cluster->nodes[1].address);
+    static const char *const members[] = {"host",       "port",    "address",      "url",       "run_id",
+                                          "healthy",    "link_up", "link_down_ms", "lag_bytes", "priority",
+                                          "promotable", "why_not", "flags"};
+    size_t i = 0;
+    const char *key;
+    json_t *value;
+    json_object_foreach(row, key, value)
+    {
+        cr_assert(i < sizeof members / sizeof *members, "an unknown member %s", key);
+        cr_assert_str_eq(key, members[i], "the contract's order");
+        i++;
+    }
+    cr_assert(json_is_true(json_object_get(row, "link_up")));
+    cr_assert(json_is_true(json_object_get(row, "promotable")), "%s", http_text(answer));
+    cr_assert_eq(json_integer_value(json_object_get(row, "priority")), 100);
+    cr_assert_eq(strlen(json_string_value(json_object_get(row, "run_id"))), 40);
+    cr_assert_str_eq(daemon_get(daemon, "/masters/mymaster/replicas")->body, answer->body);
+    const struct http_answer *lines = daemon_get(daemon, "/replicas?format=text");
+    cr_assert_eq(count_in(lines->body, "\n"), 2, "%s", lines->body);
+    cr_assert(strstr(lines->body, text("%s\n", cluster->nodes[2].address)) != NULL);
+}
+
+SCENE(integration_replicas, replica_added_and_removed)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 1});
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
+    WAIT_UNTIL(12000, is_healthy(daemon, cluster->nodes[1].address, true));
+    const char *tag = http_header(daemon_get(daemon, "/replicas"), "etag");
+    struct server *added = cluster_add_node(cluster, &cluster->nodes[0]);
+    WAIT_UNTIL(15000, is_healthy(daemon, added->address, true));
+    cr_assert_eq(daemon_get_with(daemon, "/replicas", text("If-None-Match: %s", tag))->status, 200,
+                 "the ETag changed with it");
+    server_kill(added);
+    WAIT_UNTIL(15000, is_healthy(daemon, added->address, false));
+    json_t *row = replica_row(daemon_get(daemon, "/replicas"), added->address);
+    cr_assert(json_is_false(json_object_get(row, "promotable")));
+    cr_assert_gt(json_array_size(json_object_get(row, "why_not")), 0);
+    for (int i = 0; i < 8; i++)
+        cr_assert_str_neq(http_string(daemon_get(daemon, "/replica"), "address"), added->address);
+    (void)redis_say(&cluster->sentinels[0], "SENTINEL RESET mymaster"); /* how a replica is removed */
+    WAIT_UNTIL(20000, replica_row(daemon_get(daemon, "/replicas"), added->address) == NULL);
+    cr_assert(says_master(daemon, &cluster->nodes[0]));
+}
+
+SCENE(integration_replicas, round_robin)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.sentinels = 1});
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
+    WAIT_UNTIL(12000, is_healthy(daemon, cluster->nodes[1].address, true) &&
+                          is_healthy(daemon, cluster->nodes[2].address, true));
+    int first = 0, second = 0;
+    for (int i = 0; i < 10; i++) {
+        const struct http_answer *answer =
+            daemon_get(daemon, i % 2 == 0 ? "/replica" : "/masters/mymaster/replica");
+        cr_assert_eq(answer->status, 200, "%s", http_text(answer));
+        first += strcmp(http_string(answer, "address"), cluster->nodes[1].address) == 0 ? 1 : 0;
+        second += strcmp(http_string(answer, "address"), cluster->nodes[2].address) == 0 ? 1 : 0;
+    }
+    cr_assert(first >= 3 && second >= 3 && first + second == 10, "%d and %d of 10", first, second);
+    const char *line = daemon_get(daemon, "/replica?format=url")->body;
+    cr_assert(strncmp(line, "redis://127.0.0.1:", 18) == 0, "%s", line);
+}
+
+SCENE(integration_replicas, max_lag)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 1});
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
+    WAIT_UNTIL(15000, json_is_integer(http_value(daemon_get(daemon, "/replicas"), "replicas.0.lag_bytes")));
+    WAIT_UNTIL(8000, status_of(daemon, "/replica?max_lag=10mb") == 200);
+    cr_assert_eq(status_of(daemon, "/replica?max_lag=1048576"), 200);
+}
+
+SCENE(integration_replicas, none_and_fallback)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
+    const struct http_answer *none = daemon_get(daemon, "/replica");
+    cr_assert_eq(none->status, 503, "%s", http_text(none));
+    cr_assert_str_neq(http_header(none, "retry-after"), "");
+    const struct http_answer *fallback = daemon_get(daemon, "/replica?fallback=master");
+    cr_assert_eq(fallback->status, 200, "%s", http_text(fallback));
+    cr_assert_str_eq(http_string(fallback, "role"), "master");
+    cr_assert_str_eq(http_string(fallback, "address"), cluster->nodes[0].address);
+    cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")), 0);
+    server_kill(&cluster->nodes[0]);
+    EXPECT_NONE(daemon, NULL, NULL, 1500);
+    cr_assert_eq(status_of(daemon, "/replica?fallback=master"), 503, "no master to fall back to");
+}
+
+SCENE(integration_replicas, role_of_a_replica_is_said)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 1});
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    WAIT_UNTIL(15000, status_of(daemon, "/replica") == 200);
+    cr_assert_str_eq(http_string(daemon_get(daemon, "/replica?fallback=master"), "role"), "replica");
+}

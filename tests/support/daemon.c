@@ -1,0 +1,219 @@
+/* Starting the daemon under test and asking it. */
+#include "daemon.h"
+
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "ports.h"
+#include "scene.h"
+
+enum { MAX_ARGUMENTS = 96 };
+
+const char *daemon_binary(void)
+{
+    const char *named = getenv("BELLWETHER");
+    return named == NULL ? "build/bellwether" : named;
+}
+
+static bool accepts(const struct daemon *daemon)
+{
+    return http_send(&(struct http_request){.base = daemon->base,
+                                            .unix_socket = daemon->unix_socket,
+                                            .path = "/livez",
+                                            .bound_ms = 1000,
+                                            .unrecorded = true})
+               ->status != 0;
+}
+
+struct daemon *daemon_launch(const struct daemon_spec *spec)
+{
+    const char *argv[MAX_ARGUMENTS] = {daemon_binary()};
+    size_t n = 1;
+    struct daemon *daemon = scene_alloc(sizeof *daemon);
+    daemon->port = port_reserve();
+    daemon->base = text("http://127.0.0.1:%u", daemon->port);
+    daemon->unix_socket = spec->unix_socket ? text("%s/bellwether.socket", scene_folder()) : NULL;
+    for (size_t i = 0; spec->cluster != NULL && i < spec->cluster->n_sentinels; i++) {
+        argv[n++] = "--sentinel";
+        argv[n++] = spec->cluster->sentinels[i].address;
+    }
+    if (!spec->no_listen) {
+        argv[n++] = "--listen";
+        argv[n++] =
+            spec->unix_socket ? text("unix:%s", daemon->unix_socket) : text("127.0.0.1:%u", daemon->port);
+    }
+    for (size_t i = 0; spec->flags != NULL && spec->flags[i] != NULL && n < MAX_ARGUMENTS - 1; i++)
+        argv[n++] = spec->flags[i];
+    daemon->process = process_start(&(struct process_spec){.name = "bellwether",
+                                                           .argv = argv,
+                                                           .env = spec->env,
+                                                           .netns_of = spec->netns_of,
+                                                           .ends_cleanly = true});
+    if (!spec->no_listen)
+        WAIT_UNTIL(5000, accepts(daemon) || process_ended(daemon->process));
+    cr_assert(!process_ended(daemon->process), "the daemon did not start (status 0x%x):\n%s",
+              (unsigned)daemon->process->status, daemon_log(daemon));
+    return daemon;
+}
+
+static const char **gather(va_list arguments)
+{
+    const char **flags = scene_alloc(MAX_ARGUMENTS * sizeof *flags);
+    size_t n = 0;
+    while (n < MAX_ARGUMENTS - 1 && (flags[n] = va_arg(arguments, const char *)) != NULL)
+        n++;
+    return flags;
+}
+
+struct daemon *daemon_start(const struct cluster *cluster, ...)
+{
+    va_list arguments;
+    va_start(arguments, cluster);
+    const char **flags = gather(arguments);
+    va_end(arguments);
+    return daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
+}
+
+static struct process_result run(int64_t bound_ms, const char *const *env, const char **flags)
+{
+    const char *argv[MAX_ARGUMENTS + 1] = {daemon_binary()};
+    for (size_t n = 0; flags[n] != NULL; n++)
+        argv[n + 1] = flags[n];
+    return process_run(bound_ms, env, argv);
+}
+
+struct process_result daemon_run(int64_t bound_ms, ...)
+{
+    va_list arguments;
+    va_start(arguments, bound_ms);
+    const char **flags = gather(arguments);
+    va_end(arguments);
+    return run(bound_ms, NULL, flags);
+}
+
+struct process_result daemon_run_env(int64_t bound_ms, const char *const *env, ...)
+{
+    va_list arguments;
+    va_start(arguments, env);
+    const char **flags = gather(arguments);
+    va_end(arguments);
+    return run(bound_ms, env, flags);
+}
+
+void daemon_signal(const struct daemon *daemon, int signal_number)
+{
+    if (signal_number == SIGTERM || signal_number == SIGINT)
+        daemon->process->may_die = true;
+    process_signal(daemon->process, signal_number);
+}
+
+char *daemon_log(const struct daemon *daemon)
+{
+    return process_log(daemon->process);
+}
+
+struct http_answer *daemon_get_with(const struct daemon *daemon, const char *path, const char *header)
+{
+    const char *const headers[] = {header, NULL};
+    return http_send(&(struct http_request){
+        .base = daemon->base, .unix_socket = daemon->unix_socket, .path = path, .headers = headers});
+}
+
+struct http_answer *daemon_get(const struct daemon *daemon, const char *path)
+{
+    return daemon_get_with(daemon, path, NULL);
+}
+
+struct http_answer *daemon_ask(const struct daemon *daemon, const char *method, const char *path)
+{
+    return http_send(&(struct http_request){
+        .base = daemon->base, .unix_socket = daemon->unix_socket, .path = path, .method = method});
+}
+
+bool says_master_at(const struct daemon *daemon, const char *path, const struct server *node)
+{
+    const struct http_answer *answer = daemon_get(daemon, path);
+    return answer->status == 200 && strcmp(http_string(answer, "address"), node->address) == 0;
+}
+
+bool says_master(const struct daemon *daemon, const struct server *node)
+{
+    return says_master_at(daemon, "/master", node);
+}
+
+bool says_none(const struct daemon *daemon, const char *state, const char *reason)
+{
+    const struct http_answer *answer = daemon_get(daemon, "/master");
+    return answer->status == 503 && (state == NULL || strcmp(http_string(answer, "state"), state) == 0) &&
+           (reason == NULL || strcmp(http_string(answer, "reason"), reason) == 0);
+}
+
+bool says_reason(const struct daemon *daemon, const char *reason)
+{
+    const struct http_answer *answer = daemon_get(daemon, "/master");
+    return answer->json != NULL && (reason == NULL ? json_is_null(http_value(answer, "reason"))
+                                                   : strcmp(http_string(answer, "reason"), reason) == 0);
+}
+
+long status_of(const struct daemon *daemon, const char *path)
+{
+    return daemon_get(daemon, path)->status;
+}
+
+void still_serves(const struct daemon *daemon)
+{
+    cr_assert(!process_ended(daemon->process), "the daemon ended (status 0x%x):\n%s",
+              (unsigned)daemon->process->status, daemon_log(daemon));
+    const struct http_answer *alive = daemon_get(daemon, "/livez"), *master = daemon_get(daemon, "/master");
+    cr_assert(alive->status == 200, "/livez: %s\n%s", http_text(alive), daemon_log(daemon));
+    cr_assert(master->status == 200 || master->status == 503, "/master: %s\n%s", http_text(master),
+              daemon_log(daemon));
+}
+
+static const char *last_lines(const char *log)
+{
+    const size_t length = strlen(log), most = 5000;
+    return length > most ? log + length - most : log;
+}
+
+static void give_up(const struct daemon *daemon, const char *wanted, const char *file, int line)
+{
+    const struct http_answer *master = daemon_get(daemon, "/master"),
+                             *sentinels = daemon_get(daemon, "/sentinels");
+    cr_assert_fail("%s:%d: expected %s\n/master: %s\n/sentinels: %s\nlog: %s", file, line, wanted,
+                   http_text(master), http_text(sentinels), last_lines(daemon_log(daemon)));
+}
+
+void expect_master(const struct daemon *daemon, const struct server *node, int64_t bound_ms, const char *file,
+                   int line)
+{
+    for (const int64_t end = now_ms() + patient(bound_ms); !says_master(daemon, node); nap_ms(15))
+        if (now_ms() > end)
+            give_up(daemon, text("200 with %s within %lld ms", node->address, (long long)bound_ms), file,
+                    line);
+}
+
+void expect_none(const struct daemon *daemon, const char *state, const char *reason, int64_t bound_ms,
+                 const char *file, int line)
+{
+    for (const int64_t end = now_ms() + patient(bound_ms); !says_none(daemon, state, reason); nap_ms(15))
+        if (now_ms() > end)
+            give_up(daemon,
+                    text("503, state %s, reason %s within %lld ms", state == NULL ? "any" : state,
+                         reason == NULL ? "any" : reason, (long long)bound_ms),
+                    file, line);
+}
+
+void expect_reason(const struct daemon *daemon, const char *reason, int64_t bound_ms, const char *file,
+                   int line)
+{
+    for (const int64_t end = now_ms() + patient(bound_ms); !says_reason(daemon, reason); nap_ms(15))
+        if (now_ms() > end)
+            give_up(daemon,
+                    text("reason %s within %lld ms", reason == NULL ? "null" : reason, (long long)bound_ms),
+                    file, line);
+}

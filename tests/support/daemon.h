@@ -1,0 +1,67 @@
+/* The daemon under test: started with options, asked over HTTP, signalled, its log read. */
+#ifndef BELLWETHER_TESTS_DAEMON_H
+#define BELLWETHER_TESTS_DAEMON_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "cluster.h"
+#include "http.h"
+#include "process.h"
+
+struct daemon {
+    struct process *process;
+    uint16_t port;
+    char *base;        /* "http://127.0.0.1:PORT" */
+    char *unix_socket; /* of daemon_start_unix */
+};
+
+struct daemon_spec {
+    const struct cluster *cluster; /* its Sentinels become --sentinel; NULL: none */
+    const char *const *env;        /* "NAME=value" */
+    const char *const *flags;      /* NULL-terminated */
+    pid_t netns_of;
+    bool unix_socket; /* listen on a Unix socket only: reaches it in any network namespace */
+    bool no_listen;   /* the flags say where */
+};
+
+/** The binary: $BELLWETHER, else build/bellwether. */
+const char *daemon_binary(void);
+/** Start it and wait until it accepts connections. */
+struct daemon *daemon_launch(const struct daemon_spec *spec);
+/** The same with flags as arguments: daemon_start(cluster, "--workers", "2", NULL). */
+struct daemon *daemon_start(const struct cluster *cluster, ...) __attribute__((sentinel));
+/** Run it to its end: daemon_run(bound_ms, "--version", NULL). */
+struct process_result daemon_run(int64_t bound_ms, ...) __attribute__((sentinel));
+struct process_result daemon_run_env(int64_t bound_ms, const char *const *env, ...) __attribute__((sentinel));
+void daemon_signal(const struct daemon *daemon, int signal_number);
+char *daemon_log(const struct daemon *daemon);
+
+struct http_answer *daemon_get(const struct daemon *daemon, const char *path);
+struct http_answer *daemon_get_with(const struct daemon *daemon, const char *path, const char *header);
+struct http_answer *daemon_ask(const struct daemon *daemon, const char *method, const char *path);
+
+/** Whether path answers 200 with this node's address. */
+bool says_master_at(const struct daemon *daemon, const char *path, const struct server *node);
+bool says_master(const struct daemon *daemon, const struct server *node);
+/** Whether /master answers 503 with this state and reason; NULL: any. */
+bool says_none(const struct daemon *daemon, const char *state, const char *reason);
+/** Whether /master, in any status, gives this reason; NULL: null. */
+bool says_reason(const struct daemon *daemon, const char *reason);
+long status_of(const struct daemon *daemon, const char *path);
+/** The daemon lives and answers on /livez and /master with a status it may have. */
+void still_serves(const struct daemon *daemon);
+
+/* Wait for an answer; when it doesn't come, the message holds the last one and the daemon's log. */
+#define EXPECT_MASTER(daemon, node, bound_ms) expect_master(daemon, node, bound_ms, __FILE__, __LINE__)
+#define EXPECT_NONE(daemon, state, reason, bound_ms) \
+    expect_none(daemon, state, reason, bound_ms, __FILE__, __LINE__)
+#define EXPECT_REASON(daemon, reason, bound_ms) expect_reason(daemon, reason, bound_ms, __FILE__, __LINE__)
+void expect_master(const struct daemon *daemon, const struct server *node, int64_t bound_ms, const char *file,
+                   int line);
+void expect_none(const struct daemon *daemon, const char *state, const char *reason, int64_t bound_ms,
+                 const char *file, int line);
+void expect_reason(const struct daemon *daemon, const char *reason, int64_t bound_ms, const char *file,
+                   int line);
+
+#endif

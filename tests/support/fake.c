@@ -1,0 +1,310 @@
+/*
+ * Fake peers. One thread and one poll loop each; the test and the thread share the words and the counts under one
+ * mutex. RESP3 is spoken from the start: the daemon says HELLO 3 first.
+ */
+#include "fake.h"
+
+#include <arpa/inet.h>
+#include <ctype.h>
+#include <errno.h>
+#include <poll.h>
+#include <pthread.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "ports.h"
+#include "scene.h"
+
+enum { FAKE_PEERS = 64, FAKE_HEARD = 4096, FAKE_BUFFER = 16384 };
+
+struct peer {
+    int fd; /* -1: free */
+    char bytes[FAKE_BUFFER];
+    size_t n;
+};
+
+struct fake {
+    enum fake_kind kind;
+    uint16_t port;
+    char *address;
+    int listener, stop[2];
+    pthread_t thread;
+    pthread_mutex_t mutex;
+    struct fake_words words; /* under the mutex, like all below */
+    unsigned accepted;
+    char *heard[FAKE_HEARD];
+    size_t n_heard;
+    struct peer peers[FAKE_PEERS]; /* the thread's */
+};
+
+static void say(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void say(int fd, const char *format, ...)
+{
+    char out[2048];
+    va_list arguments;
+    va_start(arguments, format);
+    const int n = vsnprintf(out, sizeof out, format, arguments);
+    va_end(arguments);
+    if (n > 0 && (size_t)n < sizeof out)
+        (void)!send(fd, out, (size_t)n, MSG_NOSIGNAL);
+}
+
+static void say_pair(int fd, const char *key, const char *value)
+{
+    say(fd, "$%zu\r\n%s\r\n$%zu\r\n%s\r\n", strlen(key), key, strlen(value), value);
+}
+
+static void say_hello(const struct fake *fake, int fd)
+{
+    const struct fake_words *words = &fake->words;
+    if (words->hello_error != NULL) {
+        say(fd, "-%s\r\n", words->hello_error);
+        return;
+    }
+    say(fd, "%%4\r\n");
+    say_pair(fd, "server", "redis");
+    say_pair(fd, "version", "7.0.15");
+    say_pair(fd, "mode", fake->kind == FAKE_SENTINEL ? "sentinel" : "standalone");
+    say_pair(fd, "role", fake->kind == FAKE_SENTINEL ? "sentinel" : words->role);
+}
+
+static void say_row(const struct fake_words *words, int fd)
+{
+    char epoch[24];
+    (void)snprintf(epoch, sizeof epoch, "%lld", words->epoch);
+    say(fd, "%%9\r\n");
+    say_pair(fd, "name", words->master_name);
+    say_pair(fd, "ip", words->master_host);
+    say_pair(fd, "port", words->master_port);
+    say_pair(fd, "runid", "");
+    say_pair(fd, "flags", "master");
+    say_pair(fd, "config-epoch", epoch);
+    say_pair(fd, "num-other-sentinels", "0");
+    say_pair(fd, "quorum", "1");
+    say_pair(fd, "failover-timeout", "5000");
+}
+
+static void sentinel_answer(const struct fake *fake, int fd, const char *command, const char *name)
+{
+    const struct fake_words *words = &fake->words;
+    const bool known =
+        words->master_host != NULL && name != NULL && strcasecmp(name, words->master_name) == 0;
+    if (strcmp(command, "SENTINEL MYID") == 0)
+        say(fd, "$%zu\r\n%s\r\n", strlen(words->run_id), words->run_id);
+    else if (strcmp(command, "SENTINEL GET-MASTER-ADDR-BY-NAME") == 0 && !known)
+        say(fd, "_\r\n");
+    else if (strcmp(command, "SENTINEL GET-MASTER-ADDR-BY-NAME") == 0) {
+        say(fd, "*2\r\n");
+        say_pair(fd, words->master_host, words->master_port);
+    } else if (strcmp(command, "SENTINEL MASTERS") == 0) {
+        say(fd, "*%d\r\n", words->master_host == NULL ? 0 : 1);
+        if (words->master_host != NULL)
+            say_row(words, fd);
+    } else if (!known)
+        say(fd, "-ERR No such master with that name\r\n");
+    else if (strcmp(command, "SENTINEL MASTER") == 0)
+        say_row(words, fd);
+    else if (strcmp(command, "SENTINEL CKQUORUM") == 0)
+        say(fd, "+OK 1 usable Sentinels. Quorum and failover authorization can be reached\r\n");
+    else
+        say(fd, "*0\r\n");
+}
+
+static void answer(struct fake *fake, int fd, const char *whole, const char *command, const char *name)
+{
+    const struct fake_words *words = &fake->words;
+    if (fake->n_heard < FAKE_HEARD)
+        fake->heard[fake->n_heard++] = strdup(whole);
+    if (words->stall)
+        return;
+    if (strcmp(command, "HELLO") == 0)
+        say_hello(fake, fd);
+    else if (words->deny != NULL && strncmp(whole, words->deny, strlen(words->deny)) == 0)
+        say(fd, "-NOPERM this user has no permissions to run the '%s' command\r\n", words->deny);
+    else if (words->loading)
+        say(fd, "-LOADING Redis is loading the dataset in memory\r\n");
+    else if (strcmp(command, "PING") == 0)
+        say(fd, "+PONG\r\n");
+    else if (strcmp(command, "PSUBSCRIBE") == 0)
+        say(fd, ">3\r\n$10\r\npsubscribe\r\n$1\r\n*\r\n:1\r\n");
+    else if (strcmp(command, "INFO") == 0)
+        say(fd, "$22\r\n# Sentinel\r\nsentinel:1\r\n");
+    else if (fake->kind == FAKE_SENTINEL && strncmp(command, "SENTINEL ", 9) == 0)
+        sentinel_answer(fake, fd, command, name);
+    else
+        say(fd, "-ERR unknown command\r\n");
+}
+
+/* One command out of the buffer, as "WORD WORD ..." in upper case. @return bytes used, 0: not whole yet. */
+static size_t take_command(struct fake *fake, struct peer *peer)
+{
+    peer->bytes[peer->n] = '\0';
+    char *end = NULL, whole[1024] = "", command[256] = "", name[256] = "";
+    if (peer->bytes[0] != '*')
+        return peer->n; /* not RESP: dropped */
+    const long words = strtol(peer->bytes + 1, &end, 10);
+    for (long i = 0; i < words; i++) {
+        const char *dollar = strchr(end, '$');
+        if (dollar == NULL)
+            return 0;
+        const size_t length = strtoul(dollar + 1, &end, 10);
+        end += 2;
+        if (length > 200 || end + length + 2 > peer->bytes + peer->n)
+            return 0;
+        char word[201];
+        (void)snprintf(word, sizeof word, "%.*s", (int)length, end);
+        if (i == 2)
+            (void)snprintf(name, sizeof name, "%s", word);
+        for (char *c = word; *c != '\0'; c++)
+            *c = (char)toupper((unsigned char)*c);
+        (void)snprintf(whole + strlen(whole), sizeof whole - strlen(whole), "%s%s", i == 0 ? "" : " ", word);
+        if (i == 0 || (i == 1 && strcmp(command, "SENTINEL") == 0))
+            (void)snprintf(command + strlen(command), sizeof command - strlen(command), "%s%s",
+                           i == 0 ? "" : " ", word);
+        end += length;
+    }
+    answer(fake, peer->fd, whole, command, words > 2 ? name : NULL);
+    const size_t used = (size_t)(end + 2 - peer->bytes);
+    return used > peer->n ? 0 : used;
+}
+
+static void greet(struct fake *fake, int fd)
+{
+    fake->accepted++;
+    if (fake->kind == FAKE_HTTP)
+        say(fd, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    else if (fake->kind == FAKE_GARBAGE)
+        say(fd, "\x01\x02\xff\xfe$-9\r\n*99999999999\r\n%%%%%%:::garbage\r\n");
+    if (fake->kind == FAKE_CLOSER || fake->kind == FAKE_HTTP) {
+        (void)close(fd);
+        return;
+    }
+    for (size_t i = 0; i < FAKE_PEERS; i++)
+        if (fake->peers[i].fd < 0) {
+            fake->peers[i].fd = fd;
+            fake->peers[i].n = 0;
+            return;
+        }
+    (void)close(fd);
+}
+
+static void read_peer(struct fake *fake, struct peer *peer)
+{
+    const ssize_t got = recv(peer->fd, peer->bytes + peer->n, sizeof peer->bytes - 1 - peer->n, MSG_DONTWAIT);
+    if (got <= 0 && (got == 0 || errno != EAGAIN)) {
+        (void)close(peer->fd);
+        peer->fd = -1;
+        return;
+    }
+    peer->n += got > 0 ? (size_t)got : 0;
+    if (fake->kind == FAKE_SILENT || fake->kind == FAKE_GARBAGE) {
+        peer->n = 0;
+        return;
+    }
+    for (size_t used; peer->n > 0 && (used = take_command(fake, peer)) > 0; peer->n -= used)
+        memmove(peer->bytes, peer->bytes + used, peer->n - used);
+}
+
+static void *turn(void *data)
+{
+    struct fake *fake = data;
+    for (;;) {
+        struct pollfd wait[FAKE_PEERS + 2] = {{.fd = fake->stop[0], .events = POLLIN},
+                                              {.fd = fake->listener, .events = POLLIN}};
+        for (size_t i = 0; i < FAKE_PEERS; i++)
+            wait[i + 2] = (struct pollfd){.fd = fake->peers[i].fd, .events = POLLIN};
+        if (poll(wait, FAKE_PEERS + 2, -1) < 0)
+            continue;
+        if (wait[0].revents != 0)
+            return NULL;
+        (void)pthread_mutex_lock(&fake->mutex);
+        for (size_t i = 0; i < FAKE_PEERS; i++)
+            if (wait[i + 2].revents != 0 && fake->peers[i].fd >= 0)
+                read_peer(fake, &fake->peers[i]);
+        if (wait[1].revents != 0) {
+            const int fd = accept4(fake->listener, NULL, NULL, SOCK_CLOEXEC);
+            if (fd >= 0)
+                greet(fake, fd);
+        }
+        (void)pthread_mutex_unlock(&fake->mutex);
+    }
+}
+
+static void fake_stop(void *object)
+{
+    struct fake *fake = object;
+    (void)close(fake->stop[1]);
+    (void)pthread_join(fake->thread, NULL);
+    (void)close(fake->stop[0]);
+    (void)close(fake->listener);
+    for (size_t i = 0; i < FAKE_PEERS; i++)
+        if (fake->peers[i].fd >= 0)
+            (void)close(fake->peers[i].fd);
+    for (size_t i = 0; i < fake->n_heard; i++)
+        free(fake->heard[i]);
+    (void)pthread_mutex_destroy(&fake->mutex);
+    free(fake);
+}
+
+struct fake *fake_start(enum fake_kind kind, const struct fake_words *words)
+{
+    struct fake *fake = calloc(1, sizeof *fake);
+    cr_assert(fake != NULL);
+    fake->kind = kind;
+    fake->port = port_reserve();
+    fake->address = text("127.0.0.1:%u", fake->port);
+    if (words != NULL)
+        fake->words = *words;
+    for (size_t i = 0; i < FAKE_PEERS; i++)
+        fake->peers[i].fd = -1;
+    const struct sockaddr_in at = {
+        .sin_family = AF_INET, .sin_port = htons(fake->port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    const int one = 1;
+    fake->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    (void)setsockopt(fake->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    cr_assert(bind(fake->listener, (const struct sockaddr *)&at, sizeof at) == 0 &&
+              listen(fake->listener, 64) == 0);
+    cr_assert(pipe2(fake->stop, 0) == 0);
+    (void)pthread_mutex_init(&fake->mutex, NULL);
+    cr_assert(pthread_create(&fake->thread, NULL, turn, fake) == 0);
+    return scene_keep(fake, fake_stop);
+}
+
+uint16_t fake_port(const struct fake *fake)
+{
+    return fake->port;
+}
+
+const char *fake_address(const struct fake *fake)
+{
+    return fake->address;
+}
+
+void fake_say(struct fake *fake, const struct fake_words *words)
+{
+    (void)pthread_mutex_lock(&fake->mutex);
+    fake->words = *words;
+    (void)pthread_mutex_unlock(&fake->mutex);
+}
+
+unsigned fake_accepted(struct fake *fake)
+{
+    (void)pthread_mutex_lock(&fake->mutex);
+    const unsigned n = fake->accepted;
+    (void)pthread_mutex_unlock(&fake->mutex);
+    return n;
+}
+
+unsigned fake_heard(struct fake *fake, const char *command)
+{
+    unsigned n = 0;
+    (void)pthread_mutex_lock(&fake->mutex);
+    for (size_t i = 0; i < fake->n_heard; i++)
+        n += strncmp(fake->heard[i], command, strlen(command)) == 0 ? 1 : 0;
+    (void)pthread_mutex_unlock(&fake->mutex);
+    return n;
+}

@@ -1,0 +1,46 @@
+/* Peers that lie, stall or are garbage: a thread that accepts connections and answers as the test says. */
+#ifndef BELLWETHER_TESTS_FAKE_H
+#define BELLWETHER_TESTS_FAKE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum fake_kind {
+    FAKE_SILENT,   /* accepts, reads, never answers */
+    FAKE_HTTP,     /* answers every connection like a web server */
+    FAKE_GARBAGE,  /* random bytes at once */
+    FAKE_CLOSER,   /* closes every connection at once */
+    FAKE_SENTINEL, /* speaks RESP as a Sentinel with the answers below */
+    FAKE_NODE,     /* speaks RESP as a Redis server with the role below */
+};
+
+/* What a fake Sentinel or node says; change it with fake_say(). */
+struct fake_words {
+    char run_id[41];
+    const char *master_name; /* the one name that it knows */
+    const char *master_host; /* NULL: nil for every name */
+    const char *master_port; /* text, so that it may be garbage */
+    long long epoch;
+    const char *deny; /* a command (upper case, "SENTINEL CKQUORUM") that it answers NOPERM; NULL: none */
+    const char *role; /* of a node: "master", "replica" */
+    const char *hello_error; /* HELLO answers this error; NULL: a map */
+    bool loading;            /* a node: LOADING to all but HELLO */
+    bool stall;              /* answer nothing from now on */
+};
+
+struct fake;
+
+/** Listens on a port of its own on 127.0.0.1; stopped when the test ends. */
+struct fake *fake_start(enum fake_kind kind, const struct fake_words *words);
+uint16_t fake_port(const struct fake *fake);
+/** "127.0.0.1:port" */
+const char *fake_address(const struct fake *fake);
+/** Replace what it says. Strings are borrowed until the test ends. */
+void fake_say(struct fake *fake, const struct fake_words *words);
+/** Connections accepted so far. */
+unsigned fake_accepted(struct fake *fake);
+/** Commands whose upper-case text begins with `command`. */
+unsigned fake_heard(struct fake *fake, const char *command);
+
+#endif
