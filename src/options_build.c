@@ -383,23 +383,6 @@ static int build_redis_credentials(struct builder *builder)
     return watch->redis_password == NULL ? -BW_EINVAL : 0;
 }
 
-static int check_together(const struct builder *builder)
-{
-    const struct watch_config *watch = &builder->out->watch;
-    const char *after = text_of(builder, OPTION_ID_SUSPECT_AFTER);
-    const char *interval = text_of(builder, OPTION_ID_VERIFY_INTERVAL);
-
-    /* each answer would be too old before the next question: the state would flap */
-    if (watch->verify && watch->suspect_after_ms <= watch->verify_interval_ms) {
-        return options_fail(
-            builder->error,
-            "--suspect-after: \"%s\" is not longer than --verify-interval (%s); takes a longer time",
-            after != NULL ? after : option_table[OPTION_ID_SUSPECT_AFTER].fallback,
-            interval != NULL ? interval : option_table[OPTION_ID_VERIFY_INTERVAL].fallback);
-    }
-    return 0;
-}
-
 static void note_unknown_variables(const struct builder *builder)
 {
     for (size_t i = 0; i < builder->settings->n_unknown_variables; i++) {
@@ -415,7 +398,7 @@ int options_build(const struct settings *settings, struct options *out, struct o
 
     if (build_numbers(&builder) != 0 || build_listens(&builder) != 0 || build_map(&builder) != 0 ||
         build_redis_credentials(&builder) != 0 || build_deployments(&builder) != 0 ||
-        build_default_master(&builder) != 0 || check_together(&builder) != 0) {
+        build_default_master(&builder) != 0) {
         options_release(&built);
         return -BW_EINVAL;
     }

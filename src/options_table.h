@@ -40,7 +40,7 @@ X(VERIFY_INTERVAL, "verify-interval", DURATION, 0, AT(watch.verify_interval_ms),
 X(VERIFY_TIMEOUT, "verify-timeout", DURATION, 0, AT(watch.verify_timeout_ms), "500ms", 10, 10 * MINUTE_MS, NULL, "TIME", VERIFYING, \
   "How long it may take to answer.") \
 X(SUSPECT_AFTER, "suspect-after", DURATION, 0, AT(watch.suspect_after_ms), "1500ms", 10, HOUR_MS, NULL, "TIME", VERIFYING, \
-  "How long after its last good answer a silent master is still served. Longer than verify-interval.") \
+  "How long the question for its role may go unanswered before a silent master is served no longer.") \
 X(SENTINEL_USERNAME, "sentinel-username", TEXT, PER_MASTER, NOWHERE, NULL, 0, 0, NULL, "USER", CREDENTIALS, \
   "ACL user on the Sentinels.") \
 X(SENTINEL_PASSWORD_FILE, "sentinel-password-file", FILE, PER_MASTER, NOWHERE, NULL, 0, 0, NULL, "FILE", CREDENTIALS, \

@@ -127,7 +127,7 @@ static void log_switch(const struct master *master, const struct judgement *said
 
 static void log_state(const struct master *master, const struct judgement *said)
 {
-    bool bad = !master_state_serves(said->state);
+    bool bad = said->state != MASTER_OK && master->watcher->config->verify;
     const char *reason = reason_text(said->reason);
     if (master->stepped && master->state == said->state && master->reason == said->reason)
         return;

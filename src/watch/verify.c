@@ -20,10 +20,11 @@ enum {
     OFFSETS_SETTLE_MS = 500, /* after a switch: replicas need a moment to come over */
 };
 
+/* Never later: suspect-after is reckoned from the interval. */
 static int64_t jittered(int64_t ms)
 {
     uint32_t spread = (uint32_t)(ms / 10);
-    return spread > 0 ? ms - spread / 2 + (int64_t)jitter_below(spread) : ms;
+    return spread > 0 ? ms - (int64_t)jitter_below(spread) : ms;
 }
 
 static void offsets_heard(void *data, int64_t master_offset, const struct replica_offset *offsets, size_t n)
@@ -37,6 +38,12 @@ static void offsets_heard(void *data, int64_t master_offset, const struct replic
     master->n_offsets = n;
     master->master_offset = master_offset;
     master_touch(master);
+}
+
+static void ask_offsets(struct master *master)
+{
+    master->offsets_due_ms = clock_boot_ms() + OFFSETS_MS;
+    probe_ask_offsets(master->standing, offsets_heard);
 }
 
 static void standing_schedule(struct master *master, enum role_answer answer)
@@ -82,10 +89,8 @@ static void standing_answered(void *data, struct probe *probe, enum role_answer 
     master->role_asked_us = asked_us;
     standing_schedule(master, answer);
     role_heard(master, probe, answer, words);
-    if (answer == ROLE_MASTER && clock_boot_ms() >= master->offsets_due_ms) {
-        master->offsets_due_ms = clock_boot_ms() + OFFSETS_MS;
-        probe_ask_offsets(probe, offsets_heard);
-    }
+    if (answer == ROLE_MASTER && clock_boot_ms() >= master->offsets_due_ms)
+        ask_offsets(master);
     master_step(master);
 }
 
@@ -141,6 +146,8 @@ void verify_follow(struct master *master)
         master->role = ROLE_MASTER;
         master->role_asked_us = master->candidate_asked_us;
         standing_schedule(master, ROLE_MASTER);
+        if (!master->has_previous)
+            ask_offsets(master); /* nobody has to come over */
     } else {
         master->standing = master_probe(master, standing_answered);
         probe_open(master->standing, &master->published.master);

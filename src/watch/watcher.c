@@ -196,6 +196,7 @@ int watcher_start(struct watcher *watcher)
 {
     if (pthread_create(&watcher->thread, NULL, watcher_run, watcher) != 0)
         return -BW_EIO;
+    (void)pthread_setname_np(watcher->thread, "watcher");
     watcher->running = true;
     return 0;
 }

@@ -517,14 +517,6 @@ Test(options, the_first_master_named_is_the_default_wherever_it_is_watched)
     cr_expect_str_eq(options.watch.default_master, "cache");
 }
 
-Test(options, suspect_after_must_outlast_the_interval)
-{
-    RUN(A("--sentinel=a:1"), A("--suspect-after=1s"));
-    expect_refused("suspect-after", "\"1s\"", "verify-interval", NULL);
-    RUN(A("--sentinel=a:1"), A("--suspect-after=1s"), A("--verify=off"));
-    expect_run();
-}
-
 Test(options, a_place_listened_on_twice_is_refused)
 {
     RUN(A("--sentinel=a:1"), A("--listen=127.0.0.1:8380"), A("--listen=127.0.0.1:8380,scope=probe"));

@@ -1,0 +1,137 @@
+/* Clocks, processors, samples, and the tables. */
+#include "bench.h"
+
+#include <sched.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+void samples_add(struct samples *samples, double value)
+{
+    if (samples->n < BENCH_MAX_SAMPLES)
+        samples->value[samples->n++] = value;
+}
+
+static int compare(const void *a, const void *b)
+{
+    const double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+/* The value at rank `per_mille`; of an even number of samples the median is the mean of the two in the middle. */
+double samples_median(const struct samples *samples)
+{
+    struct samples sorted = *samples;
+    if (sorted.n == 0)
+        return 0;
+    qsort(sorted.value, sorted.n, sizeof sorted.value[0], compare);
+    return (sorted.value[(sorted.n - 1) / 2] + sorted.value[sorted.n / 2]) / 2;
+}
+
+double samples_p99(const struct samples *samples)
+{
+    struct samples sorted = *samples;
+    if (sorted.n == 0)
+        return 0;
+    qsort(sorted.value, sorted.n, sizeof sorted.value[0], compare);
+    return sorted.value[(sorted.n * 99 + 99) / 100 - 1];
+}
+
+double samples_worst(const struct samples *samples)
+{
+    double worst = 0;
+    for (size_t i = 0; i < samples->n; i++)
+        worst = i == 0 || samples->value[i] > worst ? samples->value[i] : worst;
+    return worst;
+}
+
+void table_head(const char *title)
+{
+    (void)printf("\n%s\n\n  %-52s %5s %10s %10s %10s  %s\n", title, "", "n", "median", "p99", "worst",
+                 "budget");
+}
+
+void table_line(const char *what, const struct samples *samples, const char *unit, const char *budget)
+{
+    (void)printf("  %-52s %5zu %7.2f %-2s %7.2f %-2s %7.2f %-2s  %s\n", what, samples->n,
+                 samples_median(samples), unit, samples_p99(samples), unit, samples_worst(samples), unit,
+                 budget);
+}
+
+void progress(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    (void)fprintf(stderr, "bench: ");
+    (void)vfprintf(stderr, format, arguments);
+    (void)fprintf(stderr, "\n");
+    va_end(arguments);
+}
+
+int64_t monotonic_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+void nap_us(int us)
+{
+    const struct timespec span = {us / 1000000, (long)(us % 1000000) * 1000};
+    (void)nanosleep(&span, NULL);
+}
+
+/* Nanoseconds, where /proc/PID/stat has ticks of ten milliseconds. */
+int64_t process_cpu_ns(pid_t pid)
+{
+    clockid_t clock;
+    struct timespec used;
+    if (clock_getcpuclockid(pid, &clock) != 0 || clock_gettime(clock, &used) != 0)
+        return 0;
+    return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
+}
+
+long process_status_kb(pid_t pid, const char *key)
+{
+    char path[64], line[256];
+    long value = -1;
+    (void)snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    while (file != NULL && value < 0 && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, key, strlen(key)) == 0 && line[strlen(key)] == ':')
+            value = strtol(line + strlen(key) + 1, NULL, 10);
+    if (file != NULL)
+        (void)fclose(file);
+    return value;
+}
+
+/* What this process was allowed when it began. */
+static const cpu_set_t *allowed(void)
+{
+    static cpu_set_t all;
+    static bool known;
+    if (!known)
+        known = sched_getaffinity(0, sizeof all, &all) == 0;
+    return &all;
+}
+
+int pin_cores(void)
+{
+    return CPU_COUNT(allowed());
+}
+
+void pin_to(int core)
+{
+    cpu_set_t set = *allowed();
+    if (core >= 0) {
+        int seen = 0;
+        CPU_ZERO(&set);
+        for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++)
+            if (CPU_ISSET(cpu, allowed()) && seen++ == core % pin_cores())
+                CPU_SET(cpu, &set);
+    }
+    (void)sched_setaffinity(0, sizeof set, &set);
+}

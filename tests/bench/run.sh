@@ -1,0 +1,25 @@
+#!/usr/bin/env bash
+# run.sh FOLDER: the benchmarks against FOLDER/bellwether, as tables on standard output.
+#
+#   make bench                     all of it, some seven minutes
+#   make bench BENCH=http          a part: http, start, kill, stop, idle; several parted by commas
+#   make bench BENCH_SECONDS=1     seconds of one run of wrk (3)
+#   make bench BENCH_ROUNDS=3      paired runs (5)
+#   make bench BENCH_TIMES=5       starts and failovers (20)
+#   make bench BENCH_IDLE=10       seconds of the idle measurement (60)
+#
+# A figure over its budget is printed and fails nothing; a part that can't be measured at all does.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+folder=$1
+
+for tool in wrk webdis redis-server redis-sentinel; do
+    command -v $tool >/dev/null || {
+        echo "bench: $tool is missing; 'deploy/deps.sh bench' installs it" >&2
+        exit 1
+    }
+done
+
+export BELLWETHER=$PWD/$folder/bellwether
+echo "$("$BELLWETHER" --version | head -n 1); $(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1), $(nproc) processors, load $(cut -d ' ' -f 1 /proc/loadavg); Linux $(uname -r)"
+exec "$folder/bench/bench" "$folder"
