@@ -244,6 +244,7 @@ void sentinel_link_void(struct sentinel_link *link)
     if (!link->up)
         return;
     link_drop_questions(link);
+    sentinel_link_ask_names(link);
     link_ask_everything(link);
 }
 

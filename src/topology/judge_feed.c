@@ -129,9 +129,40 @@ size_t judge_known(const struct judge *judge)
     return judge->n_voices;
 }
 
-const char *judge_known_id(const struct judge *judge, size_t i)
+static bool stands_in(const char *id, const char *const *ids, size_t n)
 {
-    return judge->voices[i].id;
+    for (size_t i = 0; i < n; i++) {
+        if (strncmp(ids[i], id, RUN_ID_SIZE - 1) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void judge_recount(struct judge *judge, const char *const *live, size_t n_live, const char *const *listed,
+                   size_t n_listed)
+{
+    size_t known_and_live = 0;
+
+    for (size_t i = 0; i < n_live; i++) {
+        judge_know(judge, live[i]);
+    }
+    for (size_t i = 0; i < n_listed; i++) {
+        judge_know(judge, listed[i]);
+    }
+    for (size_t i = 0; i < judge->n_voices; i++) {
+        known_and_live += stands_in(judge->voices[i].id, live, n_live);
+    }
+    if (2 * known_and_live <= judge->n_voices) {
+        return;
+    }
+    for (size_t i = judge->n_voices; i-- > 0;) {
+        const char *id = judge->voices[i].id;
+
+        if (!stands_in(id, live, n_live) && !stands_in(id, listed, n_listed)) {
+            judge_forget(judge, id);
+        }
+    }
 }
 
 /* ---- observations ---- */

@@ -107,11 +107,25 @@ void chair_resume(struct chair *chair)
     chair->waiting = false;
     chair_observe(chair, &seen);
     master_recount(chair->master);
+    master_touch(chair->master);
     master_step(chair->master);
+}
+
+/* What of an answer is shown in /sentinels; most answers change none of it. */
+static bool same_shown(const struct chair *a, const struct chair *b)
+{
+    return a->settled == b->settled && a->unknown_name == b->unknown_name && a->has_row == b->has_row &&
+           a->has_says == b->has_says && address_equal(&a->says, &b->says) &&
+           strcmp(a->error_code, b->error_code) == 0 && a->row.config_epoch == b->row.config_epoch &&
+           a->row.flags == b->row.flags && strcmp(a->row.flags_text, b->row.flags_text) == 0 &&
+           a->row.num_other_sentinels == b->row.num_other_sentinels && a->row.quorum == b->row.quorum &&
+           a->row.down_after_ms == b->row.down_after_ms &&
+           a->row.failover_timeout_ms == b->row.failover_timeout_ms;
 }
 
 void chair_hear_answer(struct chair *chair, const struct sentinel_answer *answer)
 {
+    struct chair before = *chair;
     struct address mapped;
     chair->settled = true;
     chair->has_row = answer->row_error == 0;
@@ -134,8 +148,10 @@ void chair_hear_answer(struct chair *chair, const struct sentinel_answer *answer
         chair_take(chair, answer, &mapped);
     if (chair->unknown_name && !chair->peer->site->config->all_masters)
         chair->peer->site->watcher->reshaped = true;
-    if (judge_known(chair->master->judge) == 0 || !chair->waiting)
+    if (!same_shown(&before, chair)) {
         master_recount(chair->master);
+        master_touch(chair->master);
+    }
     master_step(chair->master);
 }
 

@@ -33,6 +33,7 @@ struct peer {
     bool settled;   /* has come up or failed since it was made */
     bool was_up;    /* for the log: one line a change */
     enum sentinel_trouble logged;
+    char known_as[RUN_ID_SIZE];  /* under which run id it was up last */
     char listed_as[RUN_ID_SIZE]; /* learned ones: the run id in the list that named it */
     char **names;                /* the masters it says it monitors */
     size_t n_names;
@@ -45,6 +46,7 @@ struct site {
     struct secret *password;
     struct peer **peers;
     size_t n_peers;
+    bool review_wanted;
 };
 
 /* What one Sentinel says about one master. */
@@ -121,7 +123,8 @@ struct master {
     bool stepped;
     struct lookup *lookups; /* under way, the youngest first */
     struct loop_timer *lookup_timer;
-    bool dirty;                    /* its part of the snapshot may have changed */
+    bool dirty; /* its part of the snapshot may have changed */
+    struct master *next_dirty;
     struct snapshot_master *shown; /* as last posted */
 };
 
@@ -151,7 +154,7 @@ struct watcher {
     struct master **masters; /* sorted by name */
     size_t n_masters;
     size_t n_suspect;
-    bool dirty; /* a master's part may have changed: look at the end of this turn */
+    struct master *dirty; /* whose part may have changed: looked at when this turn ends */
     bool
         reshaped; /* which masters there are, what is said of them all, or a link changed: a new snapshot is due */
     uint64_t index, revision;
@@ -165,8 +168,9 @@ struct watcher {
     size_t n_outbox;
 };
 
-/* watcher.c: every callback begins with it. Notices a gap in the clock and voids all that was believed. */
-void watcher_turn(struct watcher *watcher);
+/* watcher.c: every callback begins with it. Notices a gap in the clock and voids all that was believed.
+ * @return whether there was one: then what the callback brings may be from before it, and is dropped. */
+bool watcher_turn(struct watcher *watcher);
 /* Behind the next snapshot. Takes the message. */
 void watcher_post_later(struct watcher *watcher, struct mailbox *to, struct message *message);
 
@@ -174,9 +178,11 @@ void watcher_post_later(struct watcher *watcher, struct mailbox *to, struct mess
 void site_init(struct site *site, struct watcher *watcher, const struct watch_deployment *config);
 void site_release(struct site *site);
 /* Lists or states of Sentinels changed: learn, forget, recount. */
-void site_review_peers(struct site *site);
+void site_review_peers(struct site *site); /* once, at the end of the turn */
 /* One Sentinel's list for one master changed. @param shrunk somebody is listed no longer. */
 void site_review_list(struct site *site, struct chair *chair, bool shrunk);
+/* At the end of a turn: the review that something in it asked for. */
+void site_turn(struct site *site);
 /* Dial whoever is not up now, without waiting for the backoff; the start, too. */
 void site_redial(struct site *site);
 /* Names changed: with discovery on, masters appear and vanish. */
@@ -225,6 +231,7 @@ void lookup_review(struct master *master); /* after each step */
 void lookup_release(struct master *master);
 
 /* publish.c */
+void publish_forget(struct master *master); /* it goes */
 void publish_turn(void *data); /* at the end of each turn: post what changed; `data` is the watcher */
 
 #endif

@@ -79,6 +79,9 @@ static bool lookup_try(struct master *master, struct lookup *lookup, int64_t now
     int64_t until_ms = sentinels_until_ms + config->verify_timeout_ms;
     bool late = now_ms >= until_ms;
     bool role_is_fresh = master->role_asked_us >= lookup->began_us;
+    /* A connection that ended is news, not an answer, while the node is asked once more. */
+    bool asked_again = master->role != ROLE_MASTER && master_state_serves(master->state) &&
+                       master->standing != NULL && probe_is_asking(master->standing);
     if (now_ms < sentinels_until_ms && waits_for_sentinels(master, lookup)) {
         *due_ms = sentinels_until_ms;
         return false;
@@ -86,6 +89,8 @@ static bool lookup_try(struct master *master, struct lookup *lookup, int64_t now
     *due_ms = until_ms;
     if (!late && master->candidate != NULL && probe_is_asking(master->candidate))
         return false; /* its role decides */
+    if (!late && role_is_fresh && asked_again)
+        return false;
     if (!master->has_published) {
         lookup_tell(master, lookup, false, master->reason, master->detail);
     } else if (!some_sentinel_answered(master, lookup)) {

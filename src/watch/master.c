@@ -24,8 +24,11 @@ enum {
 
 void master_touch(struct master *master)
 {
+    if (master->dirty)
+        return;
     master->dirty = true;
-    master->watcher->dirty = true;
+    master->next_dirty = master->watcher->dirty;
+    master->watcher->dirty = master;
 }
 
 struct chair *master_chair(struct master *master, const struct peer *peer)
@@ -145,6 +148,26 @@ static void log_state(const struct master *master, const struct judgement *said)
               sizeof fields / sizeof *fields);
 }
 
+static bool same_published(const struct master *master, const struct judgement *said)
+{
+    if (master->has_published != (said->published != NULL) ||
+        master->has_previous != (said->previous != NULL))
+        return false;
+    return said->published == NULL ||
+           (address_equal(&said->published->master.name, &master->published.master.name) &&
+            said->published->epoch == master->published.epoch && strcmp(said->run_id, master->run_id) == 0);
+}
+
+/* Whether its part of the snapshot has to be made anew; most answers say what was known. */
+static bool master_differs(const struct master *master, const struct judgement *said)
+{
+    return !master->stepped || said->switched || said->state != master->state ||
+           said->reason != master->reason || said->majority != master->majority ||
+           !same_published(master, said) || said->decision.known != master->decision.known ||
+           said->decision.published_voices != master->decision.published_voices ||
+           said->decision.counting != master->decision.counting || strcmp(said->detail, master->detail) != 0;
+}
+
 static void master_keep(struct master *master, const struct judgement *said)
 {
     master->stepped = true;
@@ -182,6 +205,8 @@ void master_step(struct master *master)
     bool wants_check = said.check != NULL && master->watcher->config->verify;
     if (wants_check)
         check = *said.check;
+    if (master_differs(master, &said))
+        master_touch(master);
     master_keep(master, &said);
     if (said.switched)
         verify_follow(master);
@@ -200,7 +225,6 @@ void master_step(struct master *master)
         loop_timer_start(master->step_timer, said.next_ms - now_ms);
     else
         loop_timer_stop(master->step_timer);
-    master_touch(master);
     lookup_review(master);
 }
 
@@ -257,50 +281,25 @@ void master_hear_event(struct master *master, struct peer *peer, const struct se
     master_step(master);
 }
 
-/* Whether a live Sentinel answered under this run id, or lists it for this master. */
-static bool master_knows(const struct master *master, const char *run_id)
-{
-    for (size_t i = 0; i < master->n_chairs; i++) {
-        const struct chair *chair = master->chairs[i];
-        if (!chair_is_live(chair))
-            continue;
-        if (chair->settled && !chair->unknown_name &&
-            strcmp(sentinel_link_run_id(chair->peer->link), run_id) == 0)
-            return true;
-        for (size_t j = 0; j < chair->n_listed; j++)
-            if (strcmp(chair->listed[j].run_id, run_id) == 0)
-                return true;
-    }
-    return false;
-}
-
-static void master_know(struct master *master, const char *run_id)
-{
-    if (run_id[0] != '\0')
-        judge_know(master->judge, run_id);
-}
-
 void master_recount(struct master *master)
 {
-    bool live = false;
+    size_t room = master->n_chairs, n_live = 0, n_listed = 0;
     for (size_t i = 0; i < master->n_chairs; i++)
-        live = live || chair_is_live(master->chairs[i]);
-    if (!live)
-        return; /* nobody left to say who is there */
-    for (size_t i = judge_known(master->judge); i-- > 0;) {
-        const char *run_id = judge_known_id(master->judge, i);
-        if (!master_knows(master, run_id))
-            judge_forget(master->judge, run_id);
+        room += master->chairs[i]->n_listed;
+    const char **ids = mem_new(room + 1, sizeof *ids);
+    for (size_t i = 0; i < master->n_chairs; i++) {
+        const struct chair *chair = master->chairs[i];
+        if (chair_is_live(chair) && chair->settled && !chair->unknown_name)
+            ids[n_live++] = sentinel_link_run_id(chair->peer->link);
     }
     for (size_t i = 0; i < master->n_chairs; i++) {
         const struct chair *chair = master->chairs[i];
-        if (!chair_is_live(chair))
-            continue;
-        if (chair->settled && !chair->unknown_name)
-            master_know(master, sentinel_link_run_id(chair->peer->link));
-        for (size_t j = 0; j < chair->n_listed; j++)
-            master_know(master, chair->listed[j].run_id);
+        for (size_t j = 0; j < chair->n_listed && chair_is_live(chair); j++)
+            if (chair->listed[j].run_id[0] != '\0')
+                ids[n_live + n_listed++] = chair->listed[j].run_id;
     }
+    judge_recount(master->judge, ids, n_live, ids + n_live, n_listed);
+    free(ids);
 }
 
 void master_void(struct master *master)
@@ -386,6 +385,7 @@ void master_free(struct master *master)
     loop_timer_free(master->suspect_timer);
     while (master->n_chairs > 0)
         master_remove_peer(master, master->chairs[0]->peer);
+    publish_forget(master); /* after all that could touch it */
     free(master->chairs);
     judge_free(master->judge);
     snapshot_master_unref(master->shown);

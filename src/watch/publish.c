@@ -392,11 +392,12 @@ static void watcher_post_snapshot(struct watcher *watcher)
 {
     struct snapshot *before = watcher->current;
     bool changed = watcher->reshaped;
-    watcher->dirty = false;
     watcher->reshaped = false;
-    for (size_t i = 0; i < watcher->n_masters; i++)
-        if (watcher->masters[i]->dirty || watcher->masters[i]->shown == NULL)
-            changed = master_show(watcher->masters[i]) || changed;
+    while (watcher->dirty != NULL) {
+        struct master *master = watcher->dirty;
+        watcher->dirty = master->next_dirty;
+        changed = master_show(master) || changed;
+    }
     if (!changed)
         return;
     struct snapshot *now = watcher_snapshot(watcher);
@@ -413,10 +414,21 @@ static void watcher_post_snapshot(struct watcher *watcher)
         mailbox_post(watcher->subscribers[i], news_snapshot_new(now));
 }
 
+void publish_forget(struct master *master)
+{
+    for (struct master **at = &master->watcher->dirty; *at != NULL; at = &(*at)->next_dirty) {
+        if (*at != master)
+            continue;
+        *at = master->next_dirty;
+        break;
+    }
+    master->dirty = false;
+}
+
 void publish_turn(void *data)
 {
     struct watcher *watcher = data;
-    if (watcher->dirty || watcher->reshaped)
+    if (watcher->dirty != NULL || watcher->reshaped)
         watcher_post_snapshot(watcher);
     for (size_t i = 0; i < watcher->n_outbox; i++)
         mailbox_post(watcher->outbox[i].to, watcher->outbox[i].message);

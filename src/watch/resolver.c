@@ -18,21 +18,24 @@ struct entry {
     struct address name;
     struct address ip; /* the last good one; unset: never */
     bool tried, failed;
-    int64_t tried_ms;
+    int64_t tried_ms; /* when the last look-up ended */
+    int64_t began_ms; /* when the one under way began */
     struct loop_lookup *lookup;
 };
 
 struct resolver {
     struct loop *loop;
+    int64_t patience_ms;
     struct entry *entries;
     void (*found)(void *data);
     void *data;
 };
 
-struct resolver *resolver_new(struct loop *loop, void (*found)(void *data), void *data)
+struct resolver *resolver_new(struct loop *loop, int64_t patience_ms, void (*found)(void *data), void *data)
 {
     struct resolver *resolver = mem_new(1, sizeof *resolver);
     resolver->loop = loop;
+    resolver->patience_ms = patience_ms;
     resolver->found = found;
     resolver->data = data;
     return resolver;
@@ -77,9 +80,11 @@ bool resolver_get(struct resolver *resolver, const struct address *name, struct 
         resolver->entries = entry;
     }
     int64_t keep_ms = entry->failed ? KEEP_FAILED_MS : KEEP_MS;
-    if (entry->lookup == NULL && (!entry->tried || clock_boot_ms() - entry->tried_ms > keep_ms))
+    if (entry->lookup == NULL && (!entry->tried || clock_boot_ms() - entry->tried_ms > keep_ms)) {
+        entry->began_ms = clock_boot_ms();
         entry->lookup = loop_lookup_start(resolver->loop, name, entry_done, entry);
-    if (!entry->tried)
+    }
+    if (!entry->tried && clock_boot_ms() - entry->began_ms < resolver->patience_ms)
         return false;
     out->name = *name;
     out->ip = entry->ip;

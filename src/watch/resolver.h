@@ -9,11 +9,11 @@
 
 struct resolver;
 
-/** @param found called after a look-up that resolver_get() said is pending came to an end. */
-struct resolver *resolver_new(struct loop *loop, void (*found)(void *data), void *data);
+/** @param patience_ms how long a first look-up may take before the name stands for itself. @param found called after a look-up that resolver_get() said is pending came to an end. */
+struct resolver *resolver_new(struct loop *loop, int64_t patience_ms, void (*found)(void *data), void *data);
 /**
  * Where this address is: IP literals at once, names from the last good look-up (looked up again every 10 s).
- * @return true with `out` set, its `ip` unset where the name does not resolve; false: pending, ask again
+ * @return true with `out` set, its `ip` unset where the name does not resolve (in time); false: pending, ask again
  * after `found`.
  */
 bool resolver_get(struct resolver *resolver, const struct address *name, struct endpoint *out);

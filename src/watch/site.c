@@ -32,6 +32,7 @@ static const char *peer_text(const struct peer *peer, char text[ADDRESS_TEXT_SIZ
 
 static const struct sentinel_link_hooks peer_hooks;
 
+/* @param address mapped. */
 static struct peer *peer_new(struct site *site, const struct address *address, bool configured,
                              const char *listed_as)
 {
@@ -41,7 +42,7 @@ static struct peer *peer_new(struct site *site, const struct address *address, b
     peer->configured = configured;
     snprintf(peer->listed_as, sizeof peer->listed_as, "%s", listed_as);
     struct sentinel_link_config link = {
-        .address = address_map_apply(&config->map, address),
+        .address = *address,
         .username = site->config->username,
         .password = site->password,
         .poll_interval_ms = config->poll_interval_ms,
@@ -123,14 +124,30 @@ static bool peer_settle_identity(struct peer *peer)
     return false;
 }
 
+/* It came back under another run id (its state was lost): the one before is nobody any more. */
+static void peer_follow_run_id(struct peer *peer)
+{
+    const char *run_id = sentinel_link_run_id(peer->link);
+    const struct watcher *watcher = peer->site->watcher;
+    const char *before = peer->known_as[0] != '\0' ? peer->known_as : peer->listed_as;
+    for (size_t i = 0; before[0] != '\0' && strcmp(before, run_id) != 0 && i < watcher->n_masters; i++)
+        if (watcher->masters[i]->site == peer->site)
+            judge_forget(watcher->masters[i]->judge, before);
+    snprintf(peer->known_as, sizeof peer->known_as, "%s", run_id);
+    if (!peer->configured)
+        memcpy(peer->listed_as, peer->known_as, sizeof peer->listed_as);
+}
+
 static void peer_up(void *data, struct sentinel_link *link)
 {
     struct peer *peer = data;
     struct site *site = peer->site;
     char text[ADDRESS_TEXT_SIZE];
-    watcher_turn(site->watcher);
+    (void)watcher_turn(site->watcher);
+    peer_forget_names(peer); /* of another connection: they may have changed since */
+    peer_follow_run_id(peer);
     if (peer_settle_identity(peer)) {
-        site_step_masters(site);
+        site_review_peers(site);
         return;
     }
     peer->settled = true;
@@ -165,7 +182,7 @@ static void peer_down(void *data, struct sentinel_link *link)
     enum sentinel_trouble trouble = sentinel_link_trouble(link);
     char text[ADDRESS_TEXT_SIZE];
     int64_t wall_ms;
-    watcher_turn(watcher);
+    (void)watcher_turn(watcher);
     if (peer->was_up || trouble != peer->logged) {
         log_warn("sentinel link down", LOG_STR("sentinel", peer_text(peer, text)),
                  LOG_STR("why", sentinel_link_words(link, &wall_ms)),
@@ -189,7 +206,8 @@ static void peer_answer(void *data, struct sentinel_link *link, void *tag,
     struct chair *chair = tag;
     (void)data;
     (void)link;
-    watcher_turn(chair->master->watcher);
+    if (watcher_turn(chair->master->watcher))
+        return;
     chair_hear_answer(chair, answer);
 }
 
@@ -198,7 +216,8 @@ static void peer_event(void *data, struct sentinel_link *link, const struct sent
     struct peer *peer = data;
     struct site *site = peer->site;
     char text[ADDRESS_TEXT_SIZE];
-    watcher_turn(site->watcher);
+    if (watcher_turn(site->watcher))
+        return;
     log_debug("sentinel event", LOG_STR("sentinel", peer_text(peer, text)),
               LOG_STR("event", sentinel_event_channel(event->kind)), LOG_STR("master", event->master),
               LOG_STR("detail", event->detail));
@@ -218,7 +237,8 @@ static void peer_names(void *data, struct sentinel_link *link, const struct sent
 {
     struct peer *peer = data;
     (void)link;
-    watcher_turn(peer->site->watcher);
+    if (watcher_turn(peer->site->watcher))
+        return;
     bool same = peer->has_names && n == peer->n_names;
     for (size_t i = 0; i < n && same; i++)
         same = strcmp(rows[i].name, peer->names[i]) == 0;
@@ -240,7 +260,8 @@ static void peer_peers(void *data, struct sentinel_link *link, void *tag,
     (void)data;
     (void)link;
     struct chair *chair = tag;
-    watcher_turn(chair->master->watcher);
+    if (watcher_turn(chair->master->watcher))
+        return;
     chair_hear_peers(chair, rows, n);
 }
 
@@ -250,7 +271,8 @@ static void peer_replicas(void *data, struct sentinel_link *link, void *tag,
     (void)data;
     (void)link;
     struct chair *chair = tag;
-    watcher_turn(chair->master->watcher);
+    if (watcher_turn(chair->master->watcher))
+        return;
     chair_hear_replicas(chair, rows, n);
 }
 
@@ -259,7 +281,8 @@ static void peer_ckquorum(void *data, struct sentinel_link *link, void *tag, boo
     (void)data;
     (void)link;
     struct chair *chair = tag;
-    watcher_turn(chair->master->watcher);
+    if (watcher_turn(chair->master->watcher))
+        return;
     chair_hear_ckquorum(chair, ok, words);
 }
 
@@ -290,12 +313,15 @@ static const struct sentinel_link_hooks peer_hooks = {
 
 /* --- learning and forgetting --- */
 
-static bool site_has_live_peer(const struct site *site)
+/* Whether enough of them are live to say who is there no longer, as in judge_recount(). */
+static bool site_may_forget(const struct site *site)
 {
-    for (size_t i = 0; i < site->n_peers; i++)
-        if (sentinel_link_is_up(site->peers[i]->link))
-            return true;
-    return false;
+    size_t live = 0, total = 0;
+    for (size_t i = 0; i < site->n_peers; i++) {
+        total += !site->peers[i]->duplicate;
+        live += sentinel_link_is_up(site->peers[i]->link);
+    }
+    return 2 * live > total;
 }
 
 /* Whether a live Sentinel other than itself lists this run id, for any master of the site. */
@@ -377,8 +403,8 @@ static void site_learn(struct site *site)
 
 static void site_forget(struct site *site)
 {
-    if (!site_has_live_peer(site))
-        return; /* nobody left to say so */
+    if (!site_may_forget(site))
+        return;
     for (size_t i = site->n_peers; i-- > 0;) {
         struct peer *peer = site->peers[i];
         char text[ADDRESS_TEXT_SIZE];
@@ -392,10 +418,8 @@ static void site_forget(struct site *site)
 
 void site_review_list(struct site *site, struct chair *chair, bool shrunk)
 {
-    if (shrunk) {
-        site_review_peers(site); /* may free the chair */
-        return;
-    }
+    if (shrunk)
+        site_review_peers(site);
     site_learn_from(site, chair);
     master_recount(chair->master);
     master_step(chair->master);
@@ -410,12 +434,24 @@ void site_redial(struct site *site)
 
 void site_review_peers(struct site *site)
 {
+    site->review_wanted = true;
+}
+
+void site_turn(struct site *site)
+{
+    if (!site->review_wanted)
+        return;
+    site->review_wanted = false;
     site->watcher->reshaped = true;
     site_forget(site);
     site_learn(site);
-    for (size_t i = 0; i < site->watcher->n_masters; i++)
-        if (site->watcher->masters[i]->site == site)
-            master_recount(site->watcher->masters[i]);
+    for (size_t i = 0; i < site->watcher->n_masters; i++) {
+        struct master *master = site->watcher->masters[i];
+        if (master->site != site)
+            continue;
+        master_recount(master);
+        master_touch(master); /* the links are shown, too */
+    }
     site_step_masters(site);
 }
 
@@ -521,8 +557,10 @@ void site_init(struct site *site, struct watcher *watcher, const struct watch_de
     for (size_t i = 0; i < config->n_masters; i++)
         if (watcher_find_master(watcher, config->masters[i]) == NULL)
             watcher_insert_master(watcher, master_new(watcher, site, config->masters[i], true));
-    for (size_t i = 0; i < config->n_seeds; i++)
-        (void)peer_new(site, &config->seeds[i], true, "");
+    for (size_t i = 0; i < config->n_seeds; i++) {
+        struct address address = address_map_apply(&watcher->config->map, &config->seeds[i]);
+        (void)peer_new(site, &address, true, "");
+    }
 }
 
 void site_release(struct site *site)

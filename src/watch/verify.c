@@ -30,7 +30,8 @@ static int64_t jittered(int64_t ms)
 static void offsets_heard(void *data, int64_t master_offset, const struct replica_offset *offsets, size_t n)
 {
     struct master *master = data;
-    watcher_turn(master->watcher);
+    if (watcher_turn(master->watcher))
+        return;
     free(master->offsets);
     master->offsets = mem_new(n > 0 ? n : 1, sizeof *master->offsets);
     if (n > 0)
@@ -82,8 +83,8 @@ static void standing_answered(void *data, struct probe *probe, enum role_answer 
                               const char *words)
 {
     struct master *master = data;
-    watcher_turn(master->watcher);
-    if (master->standing != probe)
+    /* What comes first after a gap may have waited in the socket since before it. */
+    if (watcher_turn(master->watcher) || master->standing != probe)
         return;
     master->role = answer;
     master->role_asked_us = asked_us;
@@ -98,8 +99,7 @@ static void candidate_answered(void *data, struct probe *probe, enum role_answer
                                const char *words)
 {
     struct master *master = data;
-    watcher_turn(master->watcher);
-    if (master->candidate != probe)
+    if (watcher_turn(master->watcher) || master->candidate != probe)
         return;
     char text[ADDRESS_TEXT_SIZE];
     if (answer != ROLE_MASTER)
@@ -120,7 +120,7 @@ static struct probe *master_probe(struct master *master, probe_fn *answered)
 void verify_due(void *data)
 {
     struct master *master = data;
-    watcher_turn(master->watcher);
+    (void)watcher_turn(master->watcher);
     if (master->standing != NULL)
         probe_ask(master->standing);
 }

@@ -16,7 +16,7 @@
 #include "bellwether/base/memory.h"
 #include "internal.h"
 
-enum { TICK_MS = 500, GAP_MS = 1000, SLOW_MS = 10000 };
+enum { TICK_MS = 500, GAP_MS = 1000, SLOW_MS = 10000 }; /* nothing is silent for a GAP that ticks */
 
 static int64_t watcher_valid_ms(const struct watcher *watcher)
 {
@@ -32,17 +32,15 @@ static void watcher_beat(struct watcher *watcher, int64_t now_ms)
                           memory_order_release);
 }
 
-void watcher_turn(struct watcher *watcher)
+bool watcher_turn(struct watcher *watcher)
 {
     int64_t now_ms = clock_boot_ms();
     int64_t gap_ms = now_ms - watcher->seen_ms;
-    if (gap_ms <= TICK_MS + GAP_MS) {
-        watcher->seen_ms = now_ms;
-        return;
-    }
+    watcher->seen_ms = now_ms;
+    if (gap_ms <= GAP_MS)
+        return false;
     /* What workers hold is old from here on, whatever valid_until says: publish_turn() posts anew in this
      * turn. */
-    watcher->seen_ms = now_ms;
     atomic_fetch_add_explicit(&watcher->pulse->generation, 1, memory_order_release);
     log_warn("the clock jumped; asking everybody again", LOG_INT("gap_ms", gap_ms));
     for (size_t i = 0; i < watcher->n_masters; i++)
@@ -53,6 +51,7 @@ void watcher_turn(struct watcher *watcher)
     for (size_t i = 0; i < watcher->n_masters; i++)
         master_step(watcher->masters[i]);
     watcher->reshaped = true;
+    return true;
 }
 
 void watcher_post_later(struct watcher *watcher, struct mailbox *to, struct message *message)
@@ -65,12 +64,15 @@ void watcher_post_later(struct watcher *watcher, struct mailbox *to, struct mess
 
 static void watcher_tick(void *data)
 {
-    watcher_turn(data);
+    (void)watcher_turn(data);
 }
 
 static void end_of_turn(void *data)
 {
     struct watcher *watcher = data;
+    watcher_turn(watcher); /* a freeze in the middle of a turn */
+    for (size_t i = 0; i < watcher->n_sites; i++)
+        site_turn(&watcher->sites[i]);
     publish_turn(watcher);
     watcher_beat(watcher, clock_boot_ms());
     loop_timer_start(watcher->tick, TICK_MS); /* fires only where nothing else turns the loop */
@@ -101,7 +103,7 @@ static void watcher_refresh_secrets(struct watcher *watcher, bool force)
 static void watcher_slow(void *data)
 {
     struct watcher *watcher = data;
-    watcher_turn(watcher);
+    (void)watcher_turn(watcher);
     watcher_refresh_secrets(watcher, false);
     loop_timer_start(watcher->slow, SLOW_MS);
 }
@@ -109,7 +111,7 @@ static void watcher_slow(void *data)
 static void watcher_found_name(void *data)
 {
     struct watcher *watcher = data;
-    watcher_turn(watcher);
+    (void)watcher_turn(watcher);
     for (size_t i = 0; i < watcher->n_masters; i++)
         for (size_t j = 0; j < watcher->masters[i]->n_chairs; j++)
             chair_resume(watcher->masters[i]->chairs[j]);
@@ -118,7 +120,7 @@ static void watcher_found_name(void *data)
 static void watcher_deliver(void *data, struct message *message)
 {
     struct watcher *watcher = data;
-    watcher_turn(watcher);
+    (void)watcher_turn(watcher);
     switch (message->kind) {
     case NEWS_ASK_FRESH: {
         struct news_ask_fresh *ask = (struct news_ask_fresh *)(void *)message;
@@ -160,7 +162,7 @@ struct watcher *watcher_new(const struct watch_config *config, struct pulse *pul
     watcher->inbox = mailbox_new(watcher->loop, watcher_deliver, watcher);
     watcher->tick = loop_timer_new(watcher->loop, watcher_tick, watcher);
     watcher->slow = loop_timer_new(watcher->loop, watcher_slow, watcher);
-    watcher->resolver = resolver_new(watcher->loop, watcher_found_name, watcher);
+    watcher->resolver = resolver_new(watcher->loop, config->sentinel_timeout_ms, watcher_found_name, watcher);
     watcher->index = (uint64_t)clock_wall_ms();
     watcher->n_secrets = config->n_overrides + 1;
     watcher->secrets = mem_new(watcher->n_secrets, sizeof *watcher->secrets);

@@ -154,12 +154,17 @@ void judge_free(struct judge *judge);
 
 /** A Sentinel is known for this master: it answered for it or a live one lists it. Twice is fine. */
 void judge_know(struct judge *judge, const char *sentinel_run_id);
-/** It is known no longer; its observation goes too. */
+/**
+ * Who is there now, as the links tell: those in `live` answer for this master, those in `listed` stand in the lists of
+ * live ones. All of them become known. A known one that is neither is forgotten only while a majority of the known
+ * is live to say so: else one Sentinel that lost its state would be a majority of itself.
+ * @param live,listed borrowed, any order, repetitions allowed.
+ */
+void judge_recount(struct judge *judge, const char *const *live, size_t n_live, const char *const *listed,
+                   size_t n_listed);
+/** It is known no longer; its observation goes too. For one that came back under another run id. */
 void judge_forget(struct judge *judge, const char *sentinel_run_id);
 size_t judge_known(const struct judge *judge);
-/** The run id of the i-th known Sentinel, i < judge_known(); borrowed until the next call. judge_forget()
- * moves only those behind it. */
-const char *judge_known_id(const struct judge *judge, size_t i);
 /** A new answer (copied); the Sentinel becomes known. */
 void judge_observe(struct judge *judge, const struct observation *seen);
 /** The link to that Sentinel went down: its observation counts no longer. */
