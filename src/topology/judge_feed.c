@@ -124,6 +124,14 @@ void judge_forget(struct judge *judge, const char *sentinel_run_id)
     }
 }
 
+void judge_replace(struct judge *judge, const char *before, const char *after)
+{
+    if (find_voice(judge, before) && !find_voice(judge, after)) {
+        judge_forget(judge, before);
+        judge_know(judge, after);
+    }
+}
+
 size_t judge_known(const struct judge *judge)
 {
     return judge->n_voices;

@@ -116,8 +116,9 @@ static bool same_shown(const struct chair *a, const struct chair *b)
 {
     return a->settled == b->settled && a->unknown_name == b->unknown_name && a->has_row == b->has_row &&
            a->has_says == b->has_says && address_equal(&a->says, &b->says) &&
-           strcmp(a->error_code, b->error_code) == 0 && a->row.config_epoch == b->row.config_epoch &&
-           a->row.flags == b->row.flags && strcmp(a->row.flags_text, b->row.flags_text) == 0 &&
+           strcmp(a->error_code, b->error_code) == 0 && strcmp(a->error_text, b->error_text) == 0 &&
+           a->row.config_epoch == b->row.config_epoch && a->row.flags == b->row.flags &&
+           strcmp(a->row.flags_text, b->row.flags_text) == 0 &&
            a->row.num_other_sentinels == b->row.num_other_sentinels && a->row.quorum == b->row.quorum &&
            a->row.down_after_ms == b->row.down_after_ms &&
            a->row.failover_timeout_ms == b->row.failover_timeout_ms;

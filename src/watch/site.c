@@ -124,7 +124,7 @@ static bool peer_settle_identity(struct peer *peer)
     return false;
 }
 
-/* It came back under another run id (its state was lost): the one before is nobody any more. */
+/* It came back under another run id: it lost its state, or its address leads to several Sentinels. */
 static void peer_follow_run_id(struct peer *peer)
 {
     const char *run_id = sentinel_link_run_id(peer->link);
@@ -132,7 +132,7 @@ static void peer_follow_run_id(struct peer *peer)
     const char *before = peer->known_as[0] != '\0' ? peer->known_as : peer->listed_as;
     for (size_t i = 0; before[0] != '\0' && strcmp(before, run_id) != 0 && i < watcher->n_masters; i++)
         if (watcher->masters[i]->site == peer->site)
-            judge_forget(watcher->masters[i]->judge, before);
+            judge_replace(watcher->masters[i]->judge, before, run_id);
     snprintf(peer->known_as, sizeof peer->known_as, "%s", run_id);
     if (!peer->configured)
         memcpy(peer->listed_as, peer->known_as, sizeof peer->listed_as);

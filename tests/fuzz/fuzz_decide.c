@@ -149,6 +149,28 @@ static void sentinel_comes_or_goes(struct program *p)
     }
 }
 
+/* Two masks: who is live, who is listed. */
+static void recount(struct program *p)
+{
+    char texts[2 * SENTINELS][RUN_ID_SIZE];
+    const char *ids[2 * SENTINELS] = {NULL};
+    size_t n_live = 0, n = 0;
+
+    for (unsigned mask = 0; mask < 2; mask++) {
+        uint8_t who = next(p);
+
+        for (unsigned i = 0; i < SENTINELS; i++) {
+            if (who >> i & 1) {
+                ids[n] = id_of(i, texts[n]);
+                n++;
+            }
+        }
+        n_live = mask == 0 ? n : n_live;
+    }
+    judge_recount(p->judge, ids, n_live, ids + n_live, n - n_live);
+    invariant_recount(&p->invariant, ids, n_live, ids + n_live, n - n_live);
+}
+
 static void links(struct program *p)
 {
     uint8_t what = next(p);
@@ -178,7 +200,13 @@ static void run(struct program *p)
     case 2: role(p); break;
     case 3: answer(p); break;
     case 4: pass(p, (opcode >> 3) * (int64_t)next(p)); break;
-    case 5: sentinel_comes_or_goes(p); break;
+    case 5:
+        if (opcode & 128) {
+            recount(p);
+        } else {
+            sentinel_comes_or_goes(p);
+        }
+        break;
     case 6: links(p); break;
     default:
         if (opcode & 128) {

@@ -373,6 +373,26 @@ SCENE(integration_http, fresh_caller_that_hangs_up)
     WAIT_UNTIL(8000, says_master_at(daemon, "/master?fresh=1", &cluster->nodes[0]));
 }
 
+SCENE(integration_http, fresh_while_connections_are_closed_is_never_503)
+{
+    struct daemon *daemon;
+    const struct cluster *cluster = small(&daemon);
+    const char *const closer[] = {"redis-cli", "-p",     text("%u", cluster->nodes[0].port),
+                                  "-r",        "-1",     "-i",
+                                  "0.005",     "CLIENT", "KILL",
+                                  "TYPE",      "normal", NULL};
+    (void)process_start(&(struct process_spec){.name = "closer", .argv = closer, .may_die = true});
+    const long long before =
+        info_number(redis_say(&cluster->nodes[0], "INFO stats"), "total_connections_received:");
+    for (int i = 0; i < 400; i++) {
+        const struct http_answer *fresh = daemon_get(daemon, "/master?fresh=1");
+        cr_assert_eq(fresh->status, 200, "%d: %s\n%s", i, http_text(fresh), daemon_log(daemon));
+        cr_assert_eq(status_of(daemon, "/master"), 200);
+    }
+    cr_assert_gt(info_number(redis_say(&cluster->nodes[0], "INFO stats"), "total_connections_received:"),
+                 before + 10, "connections were closed");
+}
+
 SCENE(integration_http, kept_alive_and_pipelined)
 {
     struct daemon *daemon;

@@ -17,7 +17,7 @@
 
 #include "bellwether/topology/decide.h"
 
-#define NOTED_SENTINELS 16
+#define NOTED_SENTINELS 48
 #define NOTED_NODES 16
 
 struct noted_sentinel {
@@ -112,6 +112,37 @@ static inline void invariant_forget(struct invariant *inv, const char *id)
 
     if (s) {
         s->known = false;
+    }
+}
+
+static inline bool invariant_among(const char *id, const char *const *ids, size_t n)
+{
+    while (n > 0 && strcmp(ids[n - 1], id) != 0) {
+        n--;
+    }
+    return n > 0;
+}
+
+/* Whoever is live or listed is known; who is neither leaves when more than half of the known are live. */
+static inline void invariant_recount(struct invariant *inv, const char *const *live, size_t n_live,
+                                     const char *const *listed, size_t n_listed)
+{
+    size_t known = 0;
+    size_t present = 0;
+
+    for (size_t i = 0; i < n_live + n_listed; i++) {
+        (void)invariant_sentinel(inv, i < n_live ? live[i] : listed[i - n_live], true);
+    }
+    for (size_t i = 0; i < NOTED_SENTINELS; i++) {
+        known += inv->sentinels[i].known;
+        present += inv->sentinels[i].known && invariant_among(inv->sentinels[i].id, live, n_live);
+    }
+    for (size_t i = 0; i < NOTED_SENTINELS && known - present < present; i++) {
+        const char *id = inv->sentinels[i].id;
+
+        if (!invariant_among(id, live, n_live) && !invariant_among(id, listed, n_listed)) {
+            inv->sentinels[i].known = false;
+        }
     }
 }
 

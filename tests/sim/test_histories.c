@@ -38,6 +38,9 @@ static void check_coverage(const struct world_stats *stats)
     cr_expect_gt(stats->gaps, 0u);
     cr_expect_gt(stats->double_epochs, 0u);
     cr_expect_gt(stats->restarts, 0u);
+    cr_expect_gt(stats->resets, 0u);
+    cr_expect_gt(stats->replaced, 0u, "no Sentinel came back under another run id");
+    cr_expect_gt(stats->left, 0u, "nobody was ever forgotten");
     cr_expect_gt(stats->calms_unverified, 0u);
 }
 
@@ -75,7 +78,8 @@ static void run_part(unsigned part)
         for (int state = 0; state < MASTER_STATES_COUNT; state++) {
             fprintf(stderr, " %s %u", master_state_text((enum master_state)state), stats.in_state[state]);
         }
-        fprintf(stderr, "; right at the latest %lld ms into the calm\n", (long long)stats.slowest_ms);
+        fprintf(stderr, "; %u resets, %u replaced, %u left; right at the latest %lld ms into the calm\n",
+                stats.resets, stats.replaced, stats.left, (long long)stats.slowest_ms);
     }
     free(world);
 }

@@ -48,11 +48,18 @@ struct world_event *world_at(struct world *world, int64_t delay_ms, enum world_e
     event->kind = kind;
     event->who = who;
     event->era = event->token = 0;
-    event->refused = false;
+    event->refused = event->has_list = false;
     return event;
 }
 
 /* ---- Sentinels among themselves ---- */
+
+static void know_the_others(struct world *world, int s)
+{
+    for (int other = 0; other < world->n_sentinels; other++) {
+        world->sentinels[s].lists[other] = other == s ? 0 : world->sentinels[other].birth;
+    }
+}
 
 static bool hear_each_other(const struct world *world, int a, int b)
 {
@@ -65,7 +72,14 @@ static void hello(struct world *world, int from, int to)
     struct world_sentinel *a = &world->sentinels[from];
     struct world_sentinel *b = &world->sentinels[to];
 
-    if (!hear_each_other(world, from, to) || b->epoch >= a->epoch || !b->knows_name || !a->knows_name) {
+    if (!hear_each_other(world, from, to) || !b->knows_name || !a->knows_name) {
+        return;
+    }
+    if (b->lists[from] != a->birth) { /* one address, one entry: a former self goes */
+        b->lists[from] = a->birth;
+        watch_list(world, to);
+    }
+    if (b->epoch >= a->epoch) {
         return;
     }
     b->epoch = a->epoch;
@@ -223,6 +237,7 @@ static void remonitor(struct world *world)
     for (int s = 0; s < world->n_sentinels; s++) {
         if (world_chance(world, 85)) {
             world->sentinels[s].epoch = 0;
+            memset(world->sentinels[s].lists, 0, sizeof(world->sentinels[s].lists));
             world->sentinels[s].says = world_chance(world, 70) ? master : world->sentinels[s].says;
         }
     }
@@ -241,10 +256,29 @@ static void restart_sentinel(struct world *world, int s)
         return;
     }
     sentinel->up = true;
+    sentinel->boots++;
     if (world_chance(world, 30)) { /* its state was lost */
         sentinel->epoch = 0;
         sentinel->says = 0;
-        sentinel->birth += world_chance(world, 50);
+        memset(sentinel->lists, 0, sizeof(sentinel->lists));
+        if (world_chance(world, 50)) {
+            sentinel->birth++;
+            world->stats->replaced++;
+        }
+    }
+}
+
+/* SENTINEL RESET: lists are empty until the next hellos. Of one, or of all: so Sentinels are made to forget. */
+static void reset(struct world *world, int only)
+{
+    bool all = world_chance(world, 50);
+
+    for (int s = 0; s < world->n_sentinels; s++) {
+        if (world->sentinels[s].up && (all || s == only)) {
+            memset(world->sentinels[s].lists, 0, sizeof(world->sentinels[s].lists));
+            watch_list(world, s);
+            world->stats->resets++;
+        }
     }
 }
 
@@ -316,6 +350,8 @@ static void make_trouble(struct world *world)
         world->sentinels[s].unreachable = !world->sentinels[s].unreachable;
     } else if (what < 94) {
         world->sentinels[s].knows_name = !world->sentinels[s].knows_name;
+    } else if (what < 97) {
+        reset(world, s);
     } else if (!world->frozen) {
         watch_freeze(world);
         world_at(world, 1100 + world_below(world, 8000), EVENT_THAW, 0);
@@ -347,14 +383,16 @@ static void handle_calm(struct world *world)
     for (int s = 0; s < world->n_sentinels; s++) {
         struct world_sentinel *sentinel = &world->sentinels[s];
 
+        sentinel->boots += !sentinel->up;
         sentinel->up = sentinel->knows_name = true;
         sentinel->unreachable = sentinel->lies = sentinel->failover = false;
         sentinel->group = 0;
         sentinel->says = world->truth;
         sentinel->epoch = epoch;
-        if (world->links[s].known_birth != sentinel->birth) {
-            watch_forget(world, s); /* the others forgot the one that was there before */
-        }
+    }
+    for (int s = 0; s < world->n_sentinels; s++) {
+        know_the_others(world, s);
+        world->links[s].list_ms = world->now_ms; /* the event of it is not lost here */
     }
     if (world->frozen) {
         watch_thaw(world);
@@ -414,6 +452,11 @@ static void make_world(struct world *world)
                                                       .knows_name = true,
                                                       .birth = 1,
                                                       .epoch = world_below(world, 3)};
+    }
+    for (int s = 0; s < world->n_sentinels; s++) {
+        if (!world_chance(world, 10)) {
+            know_the_others(world, s);
+        }
     }
     for (int n = 0; n < world->n_nodes; n++) {
         world->nodes[n] = (struct world_node){.up = true, .master = n == 0, .permission = ROLE_MASTER};

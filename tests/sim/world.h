@@ -1,10 +1,13 @@
 /*
  * A small world made from a seed: Sentinels, nodes with real roles, partitions, failovers that go well
- * or die on the way; and a watcher that asks, loses answers, freezes, and feeds a judge. One history is
- * some 30 s of trouble and then a calm in which the judge has to find the truth.
+ * or die on the way; and a watcher that asks, loses answers, freezes, and feeds a judge. Each Sentinel has
+ * its list of the others, which hellos fill and which RESET or the loss of its state empties: who is known
+ * follows from links and lists. One history is some 30 s of trouble and then a calm in which the judge has
+ * to find the truth.
  *
- * world.c makes the trouble, world_watch.c is the watcher. What is checked: invariant.h at every step,
- * and world_run()'s own end.
+ * world.c makes the trouble, world_watch.c is the watcher. What is checked: invariant.h at every step, at
+ * every step too that the judge counts no fewer Sentinels than there are (`electorate`, kept by place and not
+ * by run id), and world_run()'s own end.
  */
 #ifndef SIM_WORLD_H
 #define SIM_WORLD_H
@@ -26,8 +29,10 @@ struct world_node {
 
 struct world_sentinel {
     bool up, unreachable, lies, gives_epoch, knows_name, failover;
-    int group;      /* who hears whom */
-    unsigned birth; /* another one, another run id */
+    int group;                       /* who hears whom */
+    unsigned birth;                  /* another one, another run id; from 1 */
+    unsigned boots;                  /* each ends its connections */
+    unsigned lists[WORLD_SENTINELS]; /* the births of the others that it knows, 0: not this one */
     int says;
     int64_t epoch;
     int lie;
@@ -42,12 +47,15 @@ struct world_failover {
 };
 
 struct world_link {
-    bool up;
-    unsigned era;         /* what belongs to an older one is dropped */
-    unsigned token;       /* of the next poll */
-    unsigned known_birth; /* whom the judge knows there; 0: nobody */
-    bool pending;
-    bool says_unknown;
+    bool up, settled, says_unknown, has_list;
+    unsigned era;      /* what belongs to an older one is dropped */
+    unsigned token;    /* of the next poll */
+    unsigned known_as; /* its birth when the link was up last; 0: never */
+    unsigned boots;
+    unsigned listed[WORLD_SENTINELS]; /* as it said last */
+    int64_t list_ms;                  /* when its list is due */
+    int64_t epoch;
+    struct endpoint says;
 };
 
 enum world_event_kind {
@@ -70,14 +78,17 @@ struct world_event {
     int64_t at_ms;
     enum world_event_kind kind;
     int who;
-    unsigned era, token, birth;
+    unsigned era, token;
     bool refused; /* EVENT_ANSWER: nothing that counts */
+    bool has_list;
+    unsigned listed[WORLD_SENTINELS];
     struct observation seen;
     enum role_answer answer;
 };
 
 struct world_stats {
     unsigned histories, switches, steps, gaps, failovers, double_epochs, restarts, calms_unverified;
+    unsigned resets, replaced, left; /* left: the electorate shrank */
     unsigned by_rule[DECIDE_WAIT + 1], in_state[MASTER_STATES_COUNT];
     int64_t slowest_ms; /* the longest that the judge took in a calm */
 };
@@ -101,6 +112,8 @@ struct world {
     struct judgement j;
     struct invariant invariant;
     struct world_link links[WORLD_SENTINELS];
+    bool electorate
+        [WORLD_SENTINELS]; /* places of Sentinels that the watcher has heard of and that did not leave */
     bool frozen;
     unsigned era;
     int64_t suspect_since_ms; /* -1: not */
@@ -125,8 +138,8 @@ void watch_event(struct world *world, int s);
 void watch_closed(struct world *world, int node);
 void watch_freeze(struct world *world);
 void watch_thaw(struct world *world);
-/** The others forgot this Sentinel. */
-void watch_forget(struct world *world, int s);
+/** Its list of the others changed: the event of that reaches the watcher, mostly. */
+void watch_list(struct world *world, int s);
 void watch_step(struct world *world);
 
 #endif

@@ -22,16 +22,18 @@ static const char *id_of(int s, unsigned birth, char out[RUN_ID_SIZE])
     return out;
 }
 
-/* ---- links ---- */
+/* ---- links, and who is known ---- */
 
 static void set_links(struct world *world)
 {
     struct judge_links links = {.dialled = (size_t)world->n_sentinels};
 
     for (int s = 0; s < world->n_sentinels; s++) {
-        links.pending += world->links[s].pending;
-        links.reachable += world->links[s].up;
-        links.unknown_name += world->links[s].up && world->links[s].says_unknown;
+        const struct world_link *link = &world->links[s];
+
+        links.pending += !link->settled || (link->up && !link->has_list);
+        links.reachable += link->up;
+        links.unknown_name += link->up && link->says_unknown;
     }
     judge_set_links(world->judge, &links);
 }
@@ -41,27 +43,85 @@ static bool reachable(const struct world *world, int s)
     return world->sentinels[s].up && !world->sentinels[s].unreachable;
 }
 
-static void know(struct world *world, int s, unsigned birth)
+static bool is_live(const struct world *world, int s)
 {
-    char id[RUN_ID_SIZE];
+    const struct world_link *link = &world->links[s];
 
-    if (world->links[s].known_birth != birth) {
-        watch_forget(world, s);
-        world->links[s].known_birth = birth;
-        judge_know(world->judge, id_of(s, birth, id));
-        invariant_sentinel(&world->invariant, id, true);
+    return link->up && link->settled && !link->says_unknown;
+}
+
+static bool is_listed(const struct world *world, int s)
+{
+    for (int by = 0; by < world->n_sentinels; by++) {
+        if (world->links[by].up && world->links[by].listed[s] != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/*
+ * The truth that the judge's count is held against, by place: a Sentinel that was heard of is there, whatever
+ * its run id, until more than half of those that are there are linked and none of the linked lists it.
+ */
+static void count_electorate(struct world *world)
+{
+    int there = 0;
+    int live = 0;
+
+    for (int s = 0; s < world->n_sentinels; s++) {
+        world->electorate[s] = world->electorate[s] || is_live(world, s) || is_listed(world, s);
+        there += world->electorate[s];
+        live += is_live(world, s);
+    }
+    for (int s = 0; s < world->n_sentinels && live * 2 > there; s++) {
+        if (world->electorate[s] && !is_live(world, s) && !is_listed(world, s)) {
+            world->electorate[s] = false;
+            world->stats->left++;
+        }
     }
 }
 
-void watch_forget(struct world *world, int s)
+/* As master_recount() does from its chairs. */
+static void recount(struct world *world)
 {
+    enum { MOST = WORLD_SENTINELS * (WORLD_SENTINELS + 1) };
+    static char texts[MOST][RUN_ID_SIZE];
+    const char *ids[MOST] = {NULL};
+    size_t n_live = 0;
+    size_t n = 0;
+
+    for (int s = 0; s < world->n_sentinels; s++) {
+        if (is_live(world, s)) {
+            ids[n] = id_of(s, world->links[s].known_as, texts[n]);
+            n++;
+        }
+    }
+    n_live = n;
+    for (int by = 0; by < world->n_sentinels; by++) {
+        for (int s = 0; s < world->n_sentinels && world->links[by].up; s++) {
+            if (world->links[by].listed[s] != 0) {
+                ids[n] = id_of(s, world->links[by].listed[s], texts[n]);
+                n++;
+            }
+        }
+    }
+    judge_recount(world->judge, ids, n_live, ids + n_live, n - n_live);
+    invariant_recount(&world->invariant, ids, n_live, ids + n_live, n - n_live);
+    count_electorate(world);
+}
+
+/* As peer_follow_run_id() does: what comes back under another run id takes the place of its former self. */
+static void follow(struct world *world, int s)
+{
+    struct world_link *link = &world->links[s];
     char id[RUN_ID_SIZE];
 
-    if (world->links[s].known_birth != 0) {
-        judge_forget(world->judge, id_of(s, world->links[s].known_birth, id));
+    if (link->known_as != 0 && link->known_as != world->sentinels[s].birth) {
+        judge_forget(world->judge, id_of(s, link->known_as, id));
         invariant_forget(&world->invariant, id);
-        world->links[s].known_birth = 0;
     }
+    link->known_as = world->sentinels[s].birth;
 }
 
 static void lose(struct world *world, int s)
@@ -69,13 +129,14 @@ static void lose(struct world *world, int s)
     struct world_link *link = &world->links[s];
     char id[RUN_ID_SIZE];
 
-    link->up = false;
-    link->pending = false;
+    link->up = link->says_unknown = false;
+    link->settled = true;
     link->era++;
-    if (link->known_birth != 0) {
-        judge_lose(world->judge, id_of(s, link->known_birth, id));
+    if (link->known_as != 0) {
+        judge_lose(world->judge, id_of(s, link->known_as, id));
         invariant_lose(&world->invariant, id);
     }
+    recount(world);
     world_at(world, 100 + world_below(world, 1400), EVENT_CONNECT, s)->era = link->era;
 }
 
@@ -99,6 +160,10 @@ static void handle_connect(struct world *world, const struct world_event *event)
         return;
     }
     link->up = true;
+    link->boots = world->sentinels[event->who].boots;
+    link->list_ms = world->now_ms;
+    follow(world, event->who);
+    recount(world);
     poll_in(world, event->who, 0);
 }
 
@@ -121,8 +186,12 @@ static void fill_answer(struct world *world, int s, struct world_event *event)
         seen->failover_under_way = false;
     }
     snprintf(seen->run_id, sizeof(seen->run_id), "node-%d-%u", says, world->nodes[says].boots);
-    event->birth = sentinel->birth;
     event->refused = !sentinel->knows_name;
+    event->has_list = world->now_ms >= world->links[s].list_ms;
+    if (event->has_list) {
+        world->links[s].list_ms = world->now_ms + 10000;
+        memcpy(event->listed, sentinel->lists, sizeof(event->listed));
+    }
 }
 
 static void handle_poll(struct world *world, const struct world_event *event)
@@ -133,8 +202,10 @@ static void handle_poll(struct world *world, const struct world_event *event)
     if (event->era != link->era || event->token != link->token || !link->up) {
         return;
     }
-    if (!reachable(world, event->who) || world_chance(world, 1)) {
-        world_at(world, world->sentinels[event->who].up ? 500 : 1, EVENT_LOST, event->who)->era = link->era;
+    if (!reachable(world, event->who) || link->boots != world->sentinels[event->who].boots ||
+        world_chance(world, 1)) {
+        world_at(world, world->sentinels[event->who].unreachable ? 500 : 1, EVENT_LOST, event->who)->era =
+            link->era;
         return;
     }
     answer = world_at(world, world_below(world, 9), EVENT_ANSWER, event->who);
@@ -159,14 +230,19 @@ static void handle_answer(struct world *world, const struct world_event *event)
 {
     struct world_link *link = &world->links[event->who];
     struct observation seen = event->seen;
+    bool changed;
 
     if (event->era != link->era || !link->up) {
         return;
     }
-    know(world, event->who, event->birth);
-    link->pending = false;
+    /* What shows no change is not counted again, as in chair_hear_answer(). */
+    changed = !link->settled || link->says_unknown != event->refused || link->epoch != seen.epoch ||
+              !endpoint_equal(&link->says, &seen.master);
+    link->settled = true;
     link->says_unknown = event->refused;
-    id_of(event->who, event->birth, seen.sentinel);
+    link->epoch = seen.epoch;
+    link->says = seen.master;
+    id_of(event->who, link->known_as, seen.sentinel);
     seen.at_ms = world->now_ms;
     if (event->refused) {
         judge_refuse(world->judge, seen.sentinel);
@@ -174,6 +250,14 @@ static void handle_answer(struct world *world, const struct world_event *event)
     } else {
         judge_observe(world->judge, &seen);
         invariant_observe(&world->invariant, &seen);
+    }
+    if (event->has_list) {
+        changed = changed || memcmp(link->listed, event->listed, sizeof(link->listed)) != 0;
+        memcpy(link->listed, event->listed, sizeof(link->listed));
+        link->has_list = true;
+    }
+    if (changed) {
+        recount(world);
     }
     world->fed++;
     poll_in(world, event->who, poll_delay(world));
@@ -190,6 +274,14 @@ void watch_event(struct world *world, int s)
         judge_failover(world->judge, sentinel->failover, world->now_ms, 10000);
     }
     poll_in(world, s, 0);
+}
+
+void watch_list(struct world *world, int s)
+{
+    if (!world->frozen && world->links[s].up && reachable(world, s) && world_chance(world, 80)) {
+        world->links[s].list_ms = world->now_ms;
+        poll_in(world, s, 0);
+    }
 }
 
 /* ---- roles ---- */
@@ -269,9 +361,16 @@ void watch_thaw(struct world *world)
     invariant_void(&world->invariant);
     world->suspect_since_ms = -1;
     for (int s = 0; s < world->n_sentinels; s++) {
-        world->links[s].era++;
-        world->links[s].up = false;
-        world_at(world, world_below(world, 20), EVENT_CONNECT, s)->era = world->links[s].era;
+        struct world_link *link = &world->links[s];
+
+        link->era++;
+        link->settled = !link->up;
+        link->list_ms = world->now_ms;
+        if (link->up) {
+            poll_in(world, s, 0);
+        } else {
+            world_at(world, world_below(world, 20), EVENT_CONNECT, s)->era = link->era;
+        }
     }
     world_at(world, 0, EVENT_VERIFY, 0)->era = world->era;
     world->stats->gaps++;
@@ -290,6 +389,39 @@ static void follow_suspicion(struct world *world)
                 poll_in(world, s, world_below(world, 20));
             }
         }
+    }
+}
+
+/* How many places say what is published, as the watcher may know it now. */
+static int true_voices(const struct world *world)
+{
+    int voices = 0;
+
+    for (int s = 0; s < world->n_sentinels; s++) {
+        char id[RUN_ID_SIZE];
+        const struct observation *seen =
+            judge_observation(world->judge, id_of(s, world->links[s].known_as, id));
+
+        voices += world->links[s].up && seen != NULL && observation_counts(seen, world->now_ms) &&
+                  endpoint_equal(&seen->master, &world->j.published->master);
+    }
+    return voices;
+}
+
+static void check_electorate(struct world *world)
+{
+    int there = 0;
+
+    for (int s = 0; s < world->n_sentinels; s++) {
+        there += world->electorate[s];
+    }
+    if (judge_known(world->judge) < (size_t)there) {
+        snprintf(world->failed, sizeof(world->failed),
+                 "%lld ms: %d Sentinels are there, the judge counts %zu", (long long)world->now_ms, there,
+                 judge_known(world->judge));
+    } else if (world->j.published && world->j.majority && true_voices(world) * 2 <= there) {
+        snprintf(world->failed, sizeof(world->failed), "%lld ms: %d voices of %d are no majority",
+                 (long long)world->now_ms, true_voices(world), there);
     }
 }
 
@@ -313,6 +445,9 @@ void watch_step(struct world *world)
         snprintf(world->failed, sizeof(world->failed), "%lld ms: %s", (long long)world->now_ms,
                  world->invariant.broken);
     }
+    if (world->failed[0] == '\0') {
+        check_electorate(world);
+    }
     if (world->j.check) {
         ask(world, node_of(world->j.check));
     }
@@ -328,10 +463,7 @@ void watch_start(struct world *world)
     invariant_init(&world->invariant, &world->config);
     world->suspect_since_ms = -1;
     for (int s = 0; s < world->n_sentinels; s++) {
-        world->links[s] = (struct world_link){.pending = true};
-        if (world_chance(world, 50)) {
-            know(world, s, world->sentinels[s].birth);
-        }
+        world->links[s] = (struct world_link){.up = false};
         world_at(world, world_below(world, 30), EVENT_CONNECT, s)->era = 0;
     }
     world_at(world, world->config.verify_interval_ms, EVENT_VERIFY, 0)->era = world->era;

@@ -19,10 +19,11 @@
 #include "ports.h"
 #include "scene.h"
 
-enum { FAKE_PEERS = 64, FAKE_HEARD = 4096, FAKE_BUFFER = 16384 };
+enum { FAKE_PEERS = 64, FAKE_HEARD = 4096, FAKE_BUFFER = 1 << 18 };
 
 struct peer {
     int fd; /* -1: free */
+    bool subscribed, muted;
     char bytes[FAKE_BUFFER];
     size_t n;
 };
@@ -38,105 +39,172 @@ struct fake {
     unsigned accepted;
     char *heard[FAKE_HEARD];
     size_t n_heard;
-    struct peer peers[FAKE_PEERS]; /* the thread's */
+    struct peer peers[FAKE_PEERS];
+    FILE *out; /* what is being said */
+    char *out_bytes;
+    size_t out_size;
 };
 
-static void say(int fd, const char *format, ...) __attribute__((format(printf, 2, 3)));
-static void say(int fd, const char *format, ...)
+/* What is said is gathered and sent as one piece, at the end of a turn. */
+static void say(struct fake *fake, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void say(struct fake *fake, const char *format, ...)
 {
-    char out[2048];
     va_list arguments;
     va_start(arguments, format);
-    const int n = vsnprintf(out, sizeof out, format, arguments);
+    (void)vfprintf(fake->out, format, arguments);
     va_end(arguments);
-    if (n > 0 && (size_t)n < sizeof out)
-        (void)!send(fd, out, (size_t)n, MSG_NOSIGNAL);
 }
 
-static void say_pair(int fd, const char *key, const char *value)
+static void send_said(struct fake *fake, int fd)
 {
-    say(fd, "$%zu\r\n%s\r\n$%zu\r\n%s\r\n", strlen(key), key, strlen(value), value);
+    (void)fflush(fake->out);
+    for (size_t sent = 0; sent < fake->out_size;) {
+        const ssize_t n = send(fd, fake->out_bytes + sent, fake->out_size - sent, MSG_NOSIGNAL);
+        if (n <= 0)
+            break;
+        sent += (size_t)n;
+    }
+    rewind(fake->out);
 }
 
-static void say_hello(const struct fake *fake, int fd)
+static void say_word(struct fake *fake, const char *word)
+{
+    say(fake, "$%zu\r\n%s\r\n", strlen(word), word);
+}
+
+static void say_pair(struct fake *fake, const char *key, const char *value)
+{
+    say_word(fake, key);
+    say_word(fake, value);
+}
+
+static void say_hello(struct fake *fake)
 {
     const struct fake_words *words = &fake->words;
     if (words->hello_error != NULL) {
-        say(fd, "-%s\r\n", words->hello_error);
+        say(fake, "-%s\r\n", words->hello_error);
         return;
     }
-    say(fd, "%%4\r\n");
-    say_pair(fd, "server", "redis");
-    say_pair(fd, "version", "7.0.15");
-    say_pair(fd, "mode", fake->kind == FAKE_SENTINEL ? "sentinel" : "standalone");
-    say_pair(fd, "role", fake->kind == FAKE_SENTINEL ? "sentinel" : words->role);
+    say(fake, "%%4\r\n");
+    say_pair(fake, "server", "redis");
+    say_pair(fake, "version", "7.0.15");
+    say_pair(fake, "mode", fake->kind == FAKE_SENTINEL ? "sentinel" : "standalone");
+    say_pair(fake, "role", fake->kind == FAKE_SENTINEL ? "sentinel" : words->role);
 }
 
-static void say_row(const struct fake_words *words, int fd)
+static bool moved(const struct fake_words *words, const char *name)
 {
-    char epoch[24];
-    (void)snprintf(epoch, sizeof epoch, "%lld", words->epoch);
-    say(fd, "%%9\r\n");
-    say_pair(fd, "name", words->master_name);
-    say_pair(fd, "ip", words->master_host);
-    say_pair(fd, "port", words->master_port);
-    say_pair(fd, "runid", "");
-    say_pair(fd, "flags", "master");
-    say_pair(fd, "config-epoch", epoch);
-    say_pair(fd, "num-other-sentinels", "0");
-    say_pair(fd, "quorum", "1");
-    say_pair(fd, "failover-timeout", "5000");
+    return words->moved_name != NULL && strcmp(words->moved_name, name) == 0;
 }
 
-static void sentinel_answer(const struct fake *fake, int fd, const char *command, const char *name)
+static void say_row(struct fake *fake, const char *name)
 {
     const struct fake_words *words = &fake->words;
-    const bool known =
-        words->master_host != NULL && name != NULL && strcasecmp(name, words->master_name) == 0;
-    if (strcmp(command, "SENTINEL MYID") == 0)
-        say(fd, "$%zu\r\n%s\r\n", strlen(words->run_id), words->run_id);
-    else if (strcmp(command, "SENTINEL GET-MASTER-ADDR-BY-NAME") == 0 && !known)
-        say(fd, "_\r\n");
-    else if (strcmp(command, "SENTINEL GET-MASTER-ADDR-BY-NAME") == 0) {
-        say(fd, "*2\r\n");
-        say_pair(fd, words->master_host, words->master_port);
-    } else if (strcmp(command, "SENTINEL MASTERS") == 0) {
-        say(fd, "*%d\r\n", words->master_host == NULL ? 0 : 1);
-        if (words->master_host != NULL)
-            say_row(words, fd);
-    } else if (!known)
-        say(fd, "-ERR No such master with that name\r\n");
-    else if (strcmp(command, "SENTINEL MASTER") == 0)
-        say_row(words, fd);
-    else if (strcmp(command, "SENTINEL CKQUORUM") == 0)
-        say(fd, "+OK 1 usable Sentinels. Quorum and failover authorization can be reached\r\n");
-    else
-        say(fd, "*0\r\n");
+    char epoch[24], others[24];
+    (void)snprintf(epoch, sizeof epoch, "%lld", words->epoch + moved(words, name));
+    (void)snprintf(others, sizeof others, "%zu", words->n_others);
+    say(fake, "%%9\r\n");
+    say_pair(fake, "name", name);
+    say_pair(fake, "ip", words->master_host);
+    say_pair(fake, "port", moved(words, name) ? words->moved_port : words->master_port);
+    say_pair(fake, "runid", "");
+    say_pair(fake, "flags", "master");
+    say_pair(fake, "config-epoch", epoch);
+    say_pair(fake, "num-other-sentinels", others);
+    say_pair(fake, "quorum", "1");
+    say_pair(fake, "failover-timeout", "5000");
 }
 
-static void answer(struct fake *fake, int fd, const char *whole, const char *command, const char *name)
+static void say_others(struct fake *fake)
+{
+    const struct fake_words *words = &fake->words;
+    say(fake, "*%zu\r\n", words->n_others);
+    for (size_t i = 0; i < words->n_others; i++) {
+        say(fake, "%%5\r\n");
+        say_pair(fake, "name", words->others[i].run_id);
+        say_pair(fake, "ip", "127.0.0.1");
+        say_pair(fake, "port", words->others[i].port);
+        say_pair(fake, "runid", words->others[i].run_id);
+        say_pair(fake, "flags", "sentinel");
+    }
+}
+
+/* The name as it is kept, or NULL. */
+static const char *known_name(const struct fake_words *words, const char *name)
+{
+    if (words->master_host == NULL || name == NULL)
+        return NULL;
+    if (words->master_name != NULL && strcasecmp(name, words->master_name) == 0)
+        return words->master_name;
+    for (size_t i = 0; i < words->n_names; i++)
+        if (strcasecmp(name, words->names[i]) == 0)
+            return words->names[i];
+    return NULL;
+}
+
+static void sentinel_answer(struct fake *fake, const char *command, const char *given)
+{
+    const struct fake_words *words = &fake->words;
+    const char *name = known_name(words, given);
+    if (strcmp(command, "SENTINEL MYID") == 0)
+        say_word(fake, words->run_id);
+    else if (strcmp(command, "SENTINEL GET-MASTER-ADDR-BY-NAME") == 0 && name == NULL)
+        say(fake, "_\r\n");
+    else if (strcmp(command, "SENTINEL GET-MASTER-ADDR-BY-NAME") == 0) {
+        say(fake, "*2\r\n");
+        say_pair(fake, words->master_host, moved(words, name) ? words->moved_port : words->master_port);
+    } else if (strcmp(command, "SENTINEL MASTERS") == 0) {
+        const size_t own = words->master_host != NULL && words->master_name != NULL ? 1 : 0;
+        say(fake, "*%zu\r\n", words->master_host == NULL ? 0 : own + words->n_names);
+        if (own != 0)
+            say_row(fake, words->master_name);
+        for (size_t i = 0; words->master_host != NULL && i < words->n_names; i++)
+            say_row(fake, words->names[i]);
+    } else if (name == NULL)
+        say(fake, "-ERR No such master with that name\r\n");
+    else if (strcmp(command, "SENTINEL MASTER") == 0)
+        say_row(fake, name);
+    else if (strcmp(command, "SENTINEL SENTINELS") == 0)
+        say_others(fake);
+    else if (strcmp(command, "SENTINEL CKQUORUM") == 0)
+        say(fake, "+OK 1 usable Sentinels. Quorum and failover authorization can be reached\r\n");
+    else
+        say(fake, "*0\r\n");
+}
+
+/* A command matches as a whole word: SENTINEL MASTER is not SENTINEL MASTERS. */
+static bool is_command(const char *whole, const char *command)
+{
+    const size_t n = command == NULL ? 0 : strlen(command);
+    return n > 0 && strncmp(whole, command, n) == 0 && (whole[n] == '\0' || whole[n] == ' ');
+}
+
+static void answer(struct fake *fake, struct peer *peer, const char *whole, const char *command,
+                   const char *name)
 {
     const struct fake_words *words = &fake->words;
     if (fake->n_heard < FAKE_HEARD)
         fake->heard[fake->n_heard++] = strdup(whole);
-    if (words->stall)
+    peer->muted = peer->muted || is_command(whole, words->mute);
+    if (words->stall || peer->muted)
         return;
     if (strcmp(command, "HELLO") == 0)
-        say_hello(fake, fd);
+        say_hello(fake);
     else if (words->deny != NULL && strncmp(whole, words->deny, strlen(words->deny)) == 0)
-        say(fd, "-NOPERM this user has no permissions to run the '%s' command\r\n", words->deny);
+        say(fake, "-NOPERM this user has no permissions to run the '%s' command\r\n", words->deny);
     else if (words->loading)
-        say(fd, "-LOADING Redis is loading the dataset in memory\r\n");
+        say(fake, "-LOADING Redis is loading the dataset in memory\r\n");
     else if (strcmp(command, "PING") == 0)
-        say(fd, "+PONG\r\n");
-    else if (strcmp(command, "PSUBSCRIBE") == 0)
-        say(fd, ">3\r\n$10\r\npsubscribe\r\n$1\r\n*\r\n:1\r\n");
-    else if (strcmp(command, "INFO") == 0)
-        say(fd, "$22\r\n# Sentinel\r\nsentinel:1\r\n");
+        say(fake, "+PONG\r\n");
+    else if (strcmp(command, "PSUBSCRIBE") == 0) {
+        peer->subscribed = true;
+        say(fake, ">3\r\n$10\r\npsubscribe\r\n$1\r\n*\r\n:1\r\n");
+    } else if (strcmp(command, "INFO") == 0)
+        say(fake, "$22\r\n# Sentinel\r\nsentinel:1\r\n");
     else if (fake->kind == FAKE_SENTINEL && strncmp(command, "SENTINEL ", 9) == 0)
-        sentinel_answer(fake, fd, command, name);
+        sentinel_answer(fake, command, name);
     else
-        say(fd, "-ERR unknown command\r\n");
+        say(fake, "-ERR unknown command\r\n");
 }
 
 /* One command out of the buffer, as "WORD WORD ..." in upper case. @return bytes used, 0: not whole yet. */
@@ -167,7 +235,7 @@ static size_t take_command(struct fake *fake, struct peer *peer)
                            i == 0 ? "" : " ", word);
         end += length;
     }
-    answer(fake, peer->fd, whole, command, words > 2 ? name : NULL);
+    answer(fake, peer, whole, command, words > 2 ? name : NULL);
     const size_t used = (size_t)(end + 2 - peer->bytes);
     return used > peer->n ? 0 : used;
 }
@@ -176,28 +244,43 @@ static void greet(struct fake *fake, int fd)
 {
     fake->accepted++;
     if (fake->kind == FAKE_HTTP)
-        say(fd, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        say(fake, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     else if (fake->kind == FAKE_GARBAGE)
-        say(fd, "\x01\x02\xff\xfe$-9\r\n*99999999999\r\n%%%%%%:::garbage\r\n");
-    if (fake->kind == FAKE_CLOSER || fake->kind == FAKE_HTTP) {
+        say(fake, "\x01\x02\xff\xfe$-9\r\n*99999999999\r\n%%%%%%:::garbage\r\n");
+    send_said(fake, fd);
+    if (fake->kind == FAKE_CLOSER || fake->kind == FAKE_HTTP || fake->words.away) {
         (void)close(fd);
         return;
     }
     for (size_t i = 0; i < FAKE_PEERS; i++)
         if (fake->peers[i].fd < 0) {
-            fake->peers[i].fd = fd;
-            fake->peers[i].n = 0;
+            fake->peers[i] = (struct peer){.fd = fd};
             return;
         }
     (void)close(fd);
+}
+
+static void hang_up(struct peer *peer)
+{
+    (void)close(peer->fd);
+    peer->fd = -1;
+}
+
+/* Answer what is in the buffer, unless that is held. */
+static void serve_peer(struct fake *fake, struct peer *peer)
+{
+    if (fake->words.hold)
+        return;
+    for (size_t used; peer->n > 0 && (used = take_command(fake, peer)) > 0; peer->n -= used)
+        memmove(peer->bytes, peer->bytes + used, peer->n - used);
+    send_said(fake, peer->fd);
 }
 
 static void read_peer(struct fake *fake, struct peer *peer)
 {
     const ssize_t got = recv(peer->fd, peer->bytes + peer->n, sizeof peer->bytes - 1 - peer->n, MSG_DONTWAIT);
     if (got <= 0 && (got == 0 || errno != EAGAIN)) {
-        (void)close(peer->fd);
-        peer->fd = -1;
+        hang_up(peer);
         return;
     }
     peer->n += got > 0 ? (size_t)got : 0;
@@ -205,8 +288,7 @@ static void read_peer(struct fake *fake, struct peer *peer)
         peer->n = 0;
         return;
     }
-    for (size_t used; peer->n > 0 && (used = take_command(fake, peer)) > 0; peer->n -= used)
-        memmove(peer->bytes, peer->bytes + used, peer->n - used);
+    serve_peer(fake, peer);
 }
 
 static void *turn(void *data)
@@ -219,7 +301,8 @@ static void *turn(void *data)
             wait[i + 2] = (struct pollfd){.fd = fake->peers[i].fd, .events = POLLIN};
         if (poll(wait, FAKE_PEERS + 2, -1) < 0)
             continue;
-        if (wait[0].revents != 0)
+        char woken;
+        if (wait[0].revents != 0 && read(fake->stop[0], &woken, 1) <= 0)
             return NULL;
         (void)pthread_mutex_lock(&fake->mutex);
         for (size_t i = 0; i < FAKE_PEERS; i++)
@@ -241,6 +324,8 @@ static void fake_stop(void *object)
     (void)pthread_join(fake->thread, NULL);
     (void)close(fake->stop[0]);
     (void)close(fake->listener);
+    (void)fclose(fake->out);
+    free(fake->out_bytes);
     for (size_t i = 0; i < FAKE_PEERS; i++)
         if (fake->peers[i].fd >= 0)
             (void)close(fake->peers[i].fd);
@@ -261,6 +346,8 @@ struct fake *fake_start(enum fake_kind kind, const struct fake_words *words)
         fake->words = *words;
     for (size_t i = 0; i < FAKE_PEERS; i++)
         fake->peers[i].fd = -1;
+    fake->out = open_memstream(&fake->out_bytes, &fake->out_size);
+    cr_assert(fake->out != NULL);
     const struct sockaddr_in at = {
         .sin_family = AF_INET, .sin_port = htons(fake->port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     const int one = 1;
@@ -288,7 +375,38 @@ void fake_say(struct fake *fake, const struct fake_words *words)
 {
     (void)pthread_mutex_lock(&fake->mutex);
     fake->words = *words;
+    for (size_t i = 0; i < FAKE_PEERS; i++) {
+        struct peer *peer = &fake->peers[i];
+        if (peer->fd >= 0 && words->away)
+            hang_up(peer);
+        else if (peer->fd >= 0 && peer->n > 0)
+            serve_peer(fake, peer);
+    }
     (void)pthread_mutex_unlock(&fake->mutex);
+    (void)!write(fake->stop[1], "", 1); /* it polls for what is there now */
+}
+
+void fake_publish(struct fake *fake, const char *channel, const char *payload)
+{
+    (void)pthread_mutex_lock(&fake->mutex);
+    for (size_t i = 0; i < FAKE_PEERS; i++) {
+        if (fake->peers[i].fd < 0 || !fake->peers[i].subscribed)
+            continue;
+        say(fake, ">4\r\n$8\r\npmessage\r\n$1\r\n*\r\n");
+        say_pair(fake, channel, payload);
+        send_said(fake, fake->peers[i].fd);
+    }
+    (void)pthread_mutex_unlock(&fake->mutex);
+}
+
+unsigned fake_held(struct fake *fake)
+{
+    unsigned n = 0;
+    (void)pthread_mutex_lock(&fake->mutex);
+    for (size_t i = 0; i < FAKE_PEERS && fake->words.hold; i++)
+        n += fake->peers[i].fd >= 0 && fake->peers[i].n > 0 ? 1 : 0;
+    (void)pthread_mutex_unlock(&fake->mutex);
+    return n;
 }
 
 unsigned fake_accepted(struct fake *fake)

@@ -15,6 +15,12 @@ enum fake_kind {
     FAKE_NODE,     /* speaks RESP as a Redis server with the role below */
 };
 
+/* What a fake Sentinel says of another one. */
+struct fake_other {
+    const char *run_id;
+    const char *port; /* on 127.0.0.1 */
+};
+
 /* What a fake Sentinel or node says; change it with fake_say(). */
 struct fake_words {
     char run_id[41];
@@ -27,6 +33,16 @@ struct fake_words {
     const char *hello_error; /* HELLO answers this error; NULL: a map */
     bool loading;            /* a node: LOADING to all but HELLO */
     bool stall;              /* answer nothing from now on */
+    bool hold;               /* answer later: once it is false again */
+    bool away;               /* connections end, and new ones at once */
+    const char *mute;        /* a whole command: a connection that hears it is answered nothing more */
+    /* Of a Sentinel: more masters at the same address, the others that it lists for each, and one master that is
+     * elsewhere, one epoch further. */
+    const char *const *names;
+    size_t n_names;
+    const struct fake_other *others;
+    size_t n_others;
+    const char *moved_name, *moved_port;
 };
 
 struct fake;
@@ -38,6 +54,10 @@ uint16_t fake_port(const struct fake *fake);
 const char *fake_address(const struct fake *fake);
 /** Replace what it says. Strings are borrowed until the test ends. */
 void fake_say(struct fake *fake, const struct fake_words *words);
+/** Publish to every connection that subscribes. */
+void fake_publish(struct fake *fake, const char *channel, const char *payload);
+/** How many connections have a question that `hold` keeps from being answered. */
+unsigned fake_held(struct fake *fake);
 /** Connections accepted so far. */
 unsigned fake_accepted(struct fake *fake);
 /** Commands whose upper-case text begins with `command`. */

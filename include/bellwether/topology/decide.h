@@ -162,7 +162,13 @@ void judge_know(struct judge *judge, const char *sentinel_run_id);
  */
 void judge_recount(struct judge *judge, const char *const *live, size_t n_live, const char *const *listed,
                    size_t n_listed);
-/** It is known no longer; its observation goes too. For one that came back under another run id. */
+/**
+ * Where `before` answered, `after` answers now. An id that nobody knew is a Sentinel that lost its state: it takes the
+ * place of its former self, so that their number stays. One that is known already only shows that the address
+ * leads to several (a service in front of them): nothing changes.
+ */
+void judge_replace(struct judge *judge, const char *before, const char *after);
+/** It is known no longer; its observation goes too. */
 void judge_forget(struct judge *judge, const char *sentinel_run_id);
 size_t judge_known(const struct judge *judge);
 /** A new answer (copied); the Sentinel becomes known. */
