@@ -95,6 +95,10 @@ build/deps.mk: deploy/deps.sh
 test-deps: build/deps.mk
 	$(Q)deploy/deps.sh test
 
+# What can't be had costs its own tests only.
+client-deps: test-deps
+	$(Q)deploy/deps.sh clients
+
 demo-deps: build/deps.mk
 	$(Q)deploy/deps.sh demo
 
@@ -125,11 +129,14 @@ $(GEN)/version.h: $(GEN)/.version
 		'#define BELLWETHER_GEN_VERSION_H' "#define BELLWETHER_VERSION \"$$version\"" \
 		"#define BELLWETHER_COMMIT \"$$commit\"" '#endif' >$@
 
-# openapi.yaml as a C array, for /openapi.yaml.
-$(GEN)/embedded.c: $(wildcard openapi.yaml) deploy/embed.sh Makefile
+# openapi.yaml and the status page as C arrays.
+EMBED = deploy/embed.sh embedded_$(1) $(2) bellwether/http/embedded.h
+$(GEN)/embedded.c: $(wildcard openapi.yaml src/http/page/*) deploy/embed.sh deploy/embed-page.sh Makefile
 	$(call say,GEN     $@)
 	$(Q)mkdir -p $(@D)
-	$(Q)deploy/embed.sh embedded_openapi openapi.yaml bellwether/http/embedded.h >$@
+	$(Q)deploy/embed-page.sh src/http/page $(GEN)/page
+	$(Q){ $(call EMBED,openapi,openapi.yaml) && $(call EMBED,page_head,$(GEN)/page.head) && \
+		$(call EMBED,page_tail,$(GEN)/page.tail) && $(call EMBED,page_policy,$(GEN)/page.policy); } >$@
 
 $(O)/obj/%.o: %.c $(O)/.compile | $(GEN)/version.h
 	$(call say,CC      $@)
@@ -206,8 +213,11 @@ endif
 unit: $(O)/test-unit ## unit and sim tests (SANITIZE=… works)
 	$(Q)$(RUN) unit $(O) $(TEST_JOBS)
 
-integration: $(B)/test-integration $(DAEMON) test-deps ## tests with real servers (SANITIZE=… for the daemon)
+integration: $(B)/test-integration $(DAEMON) client-deps ## tests with real servers (SANITIZE=… for the daemon)
 	$(Q)$(RUN) integration $(O) $(TEST_JOBS) $(B)/test-integration
+
+clients: $(DAEMON) client-deps ## tests with clients of others, a browser among them (SANITIZE=… for the daemon)
+	$(Q)$(RUN) clients $(O)
 
 ifeq ($(SANITIZE),)
 test: test-deps ## everything: fuzzers shortly, unit+sim plain and under both sanitizers, integration
@@ -218,6 +228,7 @@ test: test-deps ## everything: fuzzers shortly, unit+sim plain and under both sa
 	$(Q)$(MAKE) unit
 	$(Q)$(MAKE) SANITIZE=address,undefined unit
 	$(Q)$(MAKE) SANITIZE=thread unit
+	$(Q)$(MAKE) clients
 	$(Q)$(MAKE) integration
 else
 test: test-deps
@@ -325,14 +336,14 @@ clean: ## all of build/ but the libraries in build/deps (make distclean: those t
 	$(Q)rm -f compile_commands.json
 
 distclean: clean
-	$(Q)rm -rf build tests/support/node_modules
+	$(Q)rm -rf build tests/support/node_modules tests/clients/node_modules
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
 		/^[a-z_.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all deps test-deps demo-deps bench-deps install demo unit integration test fuzz fuzz-targets bench \
+.PHONY: all deps test-deps client-deps demo-deps bench-deps install demo unit integration clients test fuzz fuzz-targets bench \
 	check check-all check-format check-gates check-options check-openapi check-cppcheck check-scripts \
 	format clean distclean help FORCE
 

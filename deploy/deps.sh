@@ -6,6 +6,7 @@
 #   deploy/deps.sh test    what `make test` and `make check` need besides
 #   deploy/deps.sh demo    what `make demo` needs besides
 #   deploy/deps.sh bench   what `make bench` needs besides
+#   deploy/deps.sh clients the programs of others that tests try the daemon with; a test without its own is skipped
 #
 # Debian packages come from apt as it is configured. hiredis is always built here (static, with
 # NDEBUG and SSL), libmicrohttpd where the system's is older than the floor, both from the source
@@ -63,6 +64,12 @@ readonly bench_packages=$demo_packages'
 cmd wrk                wrk
 cmd nginx              nginx-light
 cmd webdis             webdis
+'
+# Each by itself: what can't be had costs its own test only.
+readonly client_packages='
+cmd haproxy            haproxy
+cmd promtool           prometheus
+cmd chromium           chromium
 '
 
 die() {
@@ -298,7 +305,26 @@ bench)
     lock
     install_packages "$bench_packages"
     ;;
+clients)
+    lock
+    while read -r line; do
+        tried=build/deps/tried-${line##* } # once, not in every run; distclean forgets it
+        [ -z "$(missing_packages "$line")" ] || [ -e "$tried" ] || (install_packages "$line") || {
+            echo "deps: its tests will be skipped: ${line##* }" >&2
+            touch "$tried"
+        }
+    done <<<"$client_packages"
+    if ! cmp -s tests/clients/package-lock.json tests/clients/node_modules/.installed-lock.json &&
+        [ ! -e build/deps/tried-clients-npm ]; then
+        echo "deps: npm ci in tests/clients" >&2
+        (cd tests/clients && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error &&
+            cp package-lock.json node_modules/.installed-lock.json) >build/deps/npm.log 2>&1 </dev/null || {
+            echo "deps: tests of npm's packages will be skipped: $(tail -n1 build/deps/npm.log) (build/deps/npm.log)" >&2
+            touch build/deps/tried-clients-npm
+        }
+    fi
+    ;;
 *)
-    die "usage: deploy/deps.sh probe|build|test|demo|bench"
+    die "usage: deploy/deps.sh probe|build|test|demo|bench|clients"
     ;;
 esac

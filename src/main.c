@@ -31,7 +31,7 @@ static void keep_standard_descriptors(void)
 static void raise_descriptor_limit(const struct options *options)
 {
     struct rlimit limit;
-    rlim_t wanted = (rlim_t)(options->max_connections + OTHER_DESCRIPTORS +
+    rlim_t wanted = (rlim_t)(options->max_connections + options->max_waiters + OTHER_DESCRIPTORS +
                              options->workers * ((int64_t)options->n_listens * DESCRIPTORS_PER_LISTENER +
                                                  DESCRIPTORS_PER_WORKER));
 
@@ -45,8 +45,8 @@ static void raise_descriptor_limit(const struct options *options)
     }
     raised.rlim_cur = raised.rlim_max = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &raised);
-    log_warn("fewer descriptors than max-connections may need", LOG_INT("limit", (int64_t)limit.rlim_max),
-             LOG_INT("wanted", (int64_t)wanted));
+    log_warn("fewer descriptors than max-connections and max-waiters may need",
+             LOG_INT("limit", (int64_t)limit.rlim_max), LOG_INT("wanted", (int64_t)wanted));
 }
 
 static void write_notes(const struct options *options)

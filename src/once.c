@@ -137,7 +137,7 @@ int once_run(const struct options *options)
     struct pulse pulse = {0};
     struct mailbox *mailbox = mailbox_new(once.loop, deliver, &once);
     struct loop_timer *timer = loop_timer_new(once.loop, time_is_up, &once);
-    struct watcher *watcher = watcher_new(&options->watch, &pulse);
+    struct watcher *watcher = watcher_new(&options->watch, &pulse, NULL);
 
     watcher_subscribe(watcher, mailbox);
     if (watcher_start(watcher) != 0) {

@@ -373,6 +373,18 @@ static int build_map(struct builder *builder)
     return 0;
 }
 
+/* Adopting asks nodes for their role. */
+static int check_adopt(const struct builder *builder)
+{
+    const struct watch_config *watch = &builder->out->watch;
+
+    if (watch->adopt == WATCH_ADOPT_PROMOTED && !watch->verify) {
+        return options_fail(builder->error,
+                            "--adopt: \"promoted\" needs --verify on; takes announced with it off");
+    }
+    return 0;
+}
+
 static int build_redis_credentials(struct builder *builder)
 {
     struct watch_config *watch = &builder->out->watch;
@@ -381,6 +393,29 @@ static int build_redis_credentials(struct builder *builder)
     watch->redis_password =
         make_secret(builder, NULL, OPTION_ID_REDIS_PASSWORD_FILE, OPTION_ID_REDIS_PASSWORD);
     return watch->redis_password == NULL ? -BW_EINVAL : 0;
+}
+
+static void build_selves(struct builder *builder)
+{
+    const struct setting *setting = settings_winner(builder->settings, OPTION_ID_SELF, NULL);
+    struct watch_config *watch = &builder->out->watch;
+
+    for (size_t i = 0; setting != NULL && i < setting->n_items; i++) {
+        struct option_value value;
+        char words[256];
+        bool twice = false;
+        if (option_read_value(&option_table[OPTION_ID_SELF], setting->items[i], &value, words,
+                              sizeof words) != 0) {
+            continue; /* checked when it was given */
+        }
+        for (size_t k = 0; k < watch->n_selves; k++) {
+            twice = twice || address_equal(&watch->selves[k], &value.address);
+        }
+        if (!twice) {
+            watch->selves = mem_resize(watch->selves, watch->n_selves + 1, sizeof *watch->selves);
+            watch->selves[watch->n_selves++] = value.address;
+        }
+    }
 }
 
 static void note_unknown_variables(const struct builder *builder)
@@ -398,10 +433,12 @@ int options_build(const struct settings *settings, struct options *out, struct o
 
     if (build_numbers(&builder) != 0 || build_listens(&builder) != 0 || build_map(&builder) != 0 ||
         build_redis_credentials(&builder) != 0 || build_deployments(&builder) != 0 ||
-        build_default_master(&builder) != 0) {
+        build_default_master(&builder) != 0 || check_adopt(&builder) != 0) {
         options_release(&built);
         return -BW_EINVAL;
     }
+    build_selves(&builder);
+    options_show(settings, &built);
     note_unknown_variables(&builder);
     *out = built;
     return 0;
@@ -429,12 +466,14 @@ static void release_watch(struct watch_config *watch)
     free(watch->redis_username);
     secret_free(watch->redis_password);
     free(watch->default_master);
+    free(watch->selves);
     address_map_release(&watch->map);
 }
 
 void options_release(struct options *options)
 {
     release_watch(&options->watch);
+    options_shown_release(options);
     for (size_t i = 0; i < options->n_listens; i++) {
         free(options->listens[i].unix_path);
     }

@@ -16,10 +16,12 @@
 
 #define OPTIONS_ERROR_SIZE 1024
 #define OPTIONS_DEFAULT_SENTINEL_PORT 26379
+#define OPTIONS_DEFAULT_NODE_PORT 6379
 #define OPTIONS_MASTER_NAME_SIZE 256 /* as in struct news_ask_fresh */
 
 enum option_type {
     OPTION_SEED,
+    OPTION_NODE,
     OPTION_NAME,
     OPTION_MAP,
     OPTION_LISTEN,
@@ -164,6 +166,12 @@ int settings_from_file(struct settings *settings, const char *path, struct optio
 
 /** @param out set on success; free with options_release(). */
 int options_build(const struct settings *settings, struct options *out, struct options_error *error);
+
+/* ---- options_shown.c ---- */
+
+/** Fill `shown`, secrets masked. */
+void options_show(const struct settings *settings, struct options *out);
+void options_shown_release(struct options *options);
 
 /* ---- options_print.c ---- */
 

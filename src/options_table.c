@@ -146,6 +146,9 @@ const char *option_takes(const struct option_entry *entry, char out[256])
         (void)snprintf(out, 256, "host:port or [v6]:port (port %d when left out)",
                        OPTIONS_DEFAULT_SENTINEL_PORT);
         break;
+    case OPTION_NODE:
+        (void)snprintf(out, 256, "host:port or [v6]:port (port %d when left out)", OPTIONS_DEFAULT_NODE_PORT);
+        break;
     case OPTION_MAP: (void)snprintf(out, 256, "host:port=host:port or host=host"); break;
     case OPTION_LISTEN:
         (void)snprintf(out, 256,

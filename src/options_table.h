@@ -41,6 +41,10 @@ X(VERIFY_TIMEOUT, "verify-timeout", DURATION, 0, AT(watch.verify_timeout_ms), "5
   "How long it may take to answer.") \
 X(SUSPECT_AFTER, "suspect-after", DURATION, 0, AT(watch.suspect_after_ms), "1500ms", 10, HOUR_MS, NULL, "TIME", VERIFYING, \
   "How long the question for its role may go unanswered before a silent master is served no longer.") \
+X(ADOPT, "adopt", CHOICE, 0, AT(watch.adopt), "announced", 0, 0, "announced|promoted", "WHEN", VERIFYING, \
+  "When a failover's new master is believed: when a Sentinel announces it, or 0.7 to 1 s earlier, when the replica that the " \
+  "elected leader chose says master itself. If that leader dies right then, the others may turn the node back: what was written " \
+  "to it is lost.") \
 X(SENTINEL_USERNAME, "sentinel-username", TEXT, PER_MASTER, NOWHERE, NULL, 0, 0, NULL, "USER", CREDENTIALS, \
   "ACL user on the Sentinels.") \
 X(SENTINEL_PASSWORD_FILE, "sentinel-password-file", FILE, PER_MASTER, NOWHERE, NULL, 0, 0, NULL, "FILE", CREDENTIALS, \
@@ -53,6 +57,13 @@ X(REDIS_PASSWORD_FILE, "redis-password-file", FILE, PER_MASTER, NOWHERE, NULL, 0
   "File with the password for masters and replicas.") \
 X(REDIS_PASSWORD, "redis-password", SECRET, ENVIRONMENT_ONLY, NOWHERE, NULL, 0, 0, NULL, "PASSWORD", CREDENTIALS, \
   "The password for masters and replicas itself.") \
+X(SELF, "self", NODE, LIST, NOWHERE, NULL, 0, 0, NULL, "HOST:PORT", SELF, \
+  "The Redis node beside this daemon, for /self. Found among the known nodes by its address, by where its name resolves to, " \
+  "or by the run id of whoever answers there. Several are several names of one node.") \
+X(SELF_REQUIRES, "self-requires", CHOICE, 0, AT(self_requires), "majority", 0, 0, "majority|any", "WHAT", SELF, \
+  "Whether a majority of the Sentinels must agree before /self/master, /self/replica and /self/ready say 200.") \
+X(HISTORY, "history", INTEGER, 0, AT(watch.history), "64", 1, 10000, NULL, "N", SERVING, \
+  "Failovers that are kept for /failovers; they end with the process.") \
 X(LISTEN, "listen", LISTEN, LIST, NOWHERE, "127.0.0.1:8380", 0, 0, NULL, "ADDRESS", SERVING, \
   "Where to serve HTTP: HOST:PORT or unix:PATH, then perhaps ,scope=all|discovery|probe (default all) and for a " \
   "socket ,mode=0660.") \
@@ -62,6 +73,8 @@ X(READY_WHEN, "ready-when", CHOICE, 0, AT(ready_when), "resolved", 0, 0, "resolv
   "What /readyz asks for: every master resolved once, or besides that the default one, any or all of them in service.") \
 X(MAX_CONNECTIONS, "max-connections", INTEGER, 0, AT(max_connections), "2000", 1, 1000000, NULL, "N", SERVING, \
   "Callers' connections at once, over all workers; one more gets 503.") \
+X(MAX_WAITERS, "max-waiters", INTEGER, 0, AT(max_waiters), "1000", 0, 1000000, NULL, "N", SERVING, \
+  "Long polls and event streams at once, over all workers, beside max-connections; one more gets 503.") \
 X(MAX_BODY, "max-body", SIZE, 0, AT(max_body_bytes), "1MiB", 0, GIB, NULL, "SIZE", SERVING, \
   "The largest request body that is taken.") \
 X(IDLE_TIMEOUT, "idle-timeout", DURATION, 0, AT(idle_timeout_ms), "60s", SECOND_MS, 24 * HOUR_MS, NULL, "TIME", SERVING, \
@@ -85,6 +98,7 @@ X(CONFIG, "config", FILE, NOT_IN_FILE, NOWHERE, NULL, 0, 0, NULL, "FILE", CONFIG
 X(FINDING, "Finding the master") \
 X(VERIFYING, "Verifying it") \
 X(CREDENTIALS, "Credentials (all but the two passwords also per master)") \
+X(SELF, "The node beside it") \
 X(SERVING, "Serving") \
 X(LOGGING, "Logging") \
 X(ONCE, "Asking once") \

@@ -165,6 +165,8 @@ static int read_typed(const struct option_entry *entry, const char *text, struct
     switch (entry->type) {
     case OPTION_SEED:
         return address_parse(text, OPTIONS_DEFAULT_SENTINEL_PORT, &out->address, words, sizeof words);
+    case OPTION_NODE:
+        return address_parse(text, OPTIONS_DEFAULT_NODE_PORT, &out->address, words, sizeof words);
     case OPTION_NAME: return is_master_name(text) ? 0 : -BW_EINVAL;
     case OPTION_MAP:
         failed = address_map_add(&map, text, words, sizeof words);

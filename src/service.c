@@ -16,6 +16,7 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/metrics/metrics.h"
 #include "bellwether/topology/news.h"
 #include "manager.h"
 #include "version.h"
@@ -29,6 +30,7 @@ struct service {
     const struct options *options;
     struct loop *loop;
     struct pulse *pulses; /* [0] the watcher's, then the workers' */
+    struct metrics *metrics;
     struct http_config http;
     struct http_sockets *sockets;
     struct watcher *watcher;
@@ -110,6 +112,7 @@ static struct http_config make_http_config(const struct service *service)
         .listens = options->listens,
         .n_listens = options->n_listens,
         .max_connections = (size_t)options->max_connections,
+        .max_waiters = (size_t)options->max_waiters,
         .n_workers = (size_t)options->workers,
         .idle_timeout_ms = options->idle_timeout_ms,
         .max_body_bytes = options->max_body_bytes,
@@ -117,6 +120,14 @@ static struct http_config make_http_config(const struct service *service)
             options->watch.sentinel_timeout_ms + options->watch.verify_timeout_ms + FRESH_MARGIN_MS,
         .ready_when = options->ready_when,
         .pulses = service->pulses,
+        .metrics = service->metrics,
+        .options = options->shown,
+        .n_options = options->n_shown,
+        .started_boot_ms = clock_boot_ms(),
+        .started_wall_ms = clock_wall_ms(),
+        .selves = options->watch.selves,
+        .n_selves = options->watch.n_selves,
+        .self_requires = options->self_requires,
     };
 }
 
@@ -139,7 +150,7 @@ static int start_threads(struct service *service)
 {
     size_t n = service->http.n_workers;
 
-    service->watcher = watcher_new(&service->options->watch, &service->pulses[0]);
+    service->watcher = watcher_new(&service->options->watch, &service->pulses[0], service->metrics);
     watcher_subscribe(service->watcher, service->mailbox);
     service->workers = mem_new(n, sizeof(struct worker *));
     for (size_t i = 0; i < n; i++) {
@@ -240,6 +251,7 @@ static void stop(struct service *service)
     loop_timer_free(service->delay);
     mailbox_free(service->mailbox);
     loop_free(service->loop);
+    metrics_free(service->metrics);
     free(service->pulses);
 }
 
@@ -252,6 +264,7 @@ int service_run(const struct options *options)
     for (size_t i = 0; i < n_pulses; i++) { /* alive until proved otherwise */
         atomic_store(&service.pulses[i].at_boot_ms, clock_boot_ms());
     }
+    service.metrics = metrics_new((size_t)options->workers);
     int failed = start(&service);
     if (failed == 0) {
         loop_run(service.loop);

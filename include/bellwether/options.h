@@ -31,6 +31,7 @@ struct options {
     size_t n_listens;
     int64_t workers;
     int64_t max_connections;
+    int64_t max_waiters;
     int64_t max_body_bytes;
     int64_t idle_timeout_ms;
     int64_t shutdown_delay_ms;
@@ -40,6 +41,9 @@ struct options {
     bool once;
     int64_t wait_ms;
     enum once_format format;
+    enum self_requires self_requires;
+    struct http_option *shown; /* every option with its value, secrets masked */
+    size_t n_shown;
     struct options_note *notes;
     size_t n_notes;
 };

@@ -114,6 +114,11 @@ void cache_close_connections(struct cache *cache)
 
 bool cache_stalled(const struct cache *cache)
 {
+    return cache_stalled_at(cache, clock_boot_ms());
+}
+
+bool cache_stalled_at(const struct cache *cache, int64_t now_ms)
+{
     const struct pulse *pulse = cache->snapshot ? cache->snapshot->pulse : NULL;
 
     if (!pulse) {
@@ -121,7 +126,7 @@ bool cache_stalled(const struct cache *cache)
     }
     /* After a jump of the clock the watcher's pulse goes on at once, and this snapshot is of before it. */
     return cache->snapshot->generation != atomic_load_explicit(&pulse->generation, memory_order_acquire) ||
-           clock_boot_ms() > atomic_load_explicit(&pulse->valid_until_boot_ms, memory_order_acquire);
+           now_ms > atomic_load_explicit(&pulse->valid_until_boot_ms, memory_order_acquire);
 }
 
 struct cached_master *cache_find(struct cache *cache, const char *name)

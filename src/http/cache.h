@@ -51,6 +51,8 @@ void cache_take(struct cache *cache, struct snapshot *snapshot);
 void cache_close_connections(struct cache *cache);
 /** The watcher gave no sign of life for so long that nothing it said may be served. */
 bool cache_stalled(const struct cache *cache);
+/** The same for whoever has just read the boot clock. */
+bool cache_stalled_at(const struct cache *cache, int64_t now_ms);
 /** By name, or NULL. */
 struct cached_master *cache_find(struct cache *cache, const char *name);
 /** The shared answer about a master, rendered now if it was not. Borrowed until the next cache_take(). */

@@ -7,12 +7,14 @@
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
 #include "parts.h"
 
 #define CONNECTION_MEMORY_BYTES 8192 /* bounds the headers too: 431 */
@@ -20,7 +22,11 @@
 #define ROUNDS_MAX 16                /* of MHD_run() in one turn, */
 #define REQUESTS_MAX 64              /* and requests: then the mailbox and the timers get their share */
 
-static char refused_mark; /* the socket context of refused connections */
+/* What is kept of an open connection, as its socket context. */
+struct visitor {
+    bool refused;
+    bool waits; /* it waits or has waited: counted beside max-connections */
+};
 
 static unsigned clamp_unsigned(int64_t value)
 {
@@ -50,11 +56,13 @@ static size_t keep_escapes(void *data, struct MHD_Connection *connection, char *
 static void on_opened(struct listener *listener, struct MHD_Connection *connection, void **context)
 {
     size_t before = atomic_fetch_add_explicit(listener->open, 1, memory_order_relaxed);
+    struct visitor *visitor = mem_new(1, sizeof(*visitor));
 
+    *context = visitor;
     if (before < listener->open_max) {
         return;
     }
-    *context = &refused_mark;
+    visitor->refused = true;
     listener->refusing++;
     MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)REFUSED_TIMEOUT_S);
 }
@@ -63,26 +71,54 @@ static void on_connection(void *data, struct MHD_Connection *connection, void **
                           enum MHD_ConnectionNotificationCode what)
 {
     struct listener *listener = data;
+    struct visitor *visitor;
 
     if (what == MHD_CONNECTION_NOTIFY_STARTED) {
         on_opened(listener, connection, context);
         return;
     }
-    atomic_fetch_sub_explicit(listener->open, 1, memory_order_relaxed);
-    if (*context == &refused_mark) {
-        listener->refusing--;
+    visitor = *context;
+    atomic_fetch_sub_explicit(visitor->waits ? http_sockets_open_waiting_count(listener->worker->sockets)
+                                             : listener->open,
+                              1, memory_order_relaxed);
+    listener->refusing -= visitor->refused;
+    free(visitor);
+    *context = NULL;
+}
+
+static struct visitor *visitor_of(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
+
+    return info ? info->socket_context : NULL;
+}
+
+void connection_begins_to_wait(struct listener *listener, struct MHD_Connection *connection)
+{
+    struct visitor *visitor = visitor_of(connection);
+    _Atomic size_t *beside = http_sockets_open_waiting_count(listener->worker->sockets);
+
+    if (!visitor || visitor->waits) {
+        return;
     }
+    if (atomic_fetch_add_explicit(beside, 1, memory_order_relaxed) >= listener->worker->config->max_waiters) {
+        atomic_fetch_sub_explicit(beside, 1, memory_order_relaxed);
+        return;
+    }
+    visitor->waits = true;
+    atomic_fetch_sub_explicit(listener->open, 1, memory_order_relaxed);
 }
 
 bool connection_is_refused(const struct listener *listener, struct MHD_Connection *connection)
 {
-    const union MHD_ConnectionInfo *info;
+    const struct visitor *visitor;
 
     if (listener->refusing == 0) {
         return false;
     }
-    info = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
-    return info && info->socket_context == &refused_mark;
+    visitor = visitor_of(connection);
+    return visitor && visitor->refused;
 }
 
 /* ---- callbacks of the loop ---- */
@@ -111,7 +147,7 @@ static void arm(struct listener *listener, int64_t wait_ms)
         loop_timer_stop(listener->timer);
         return;
     }
-    due_ms = clock_boot_ms() + wait_ms;
+    due_ms = listener->worker->clock_us / 1000 + wait_ms; /* as of this run's last answer: near enough */
     if (!loop_timer_armed(listener->timer) || due_ms < listener->timer_due_ms) {
         listener->timer_due_ms = due_ms;
         loop_timer_start(listener->timer, wait_ms);
@@ -127,6 +163,7 @@ static void run(struct listener *listener)
     int64_t wait_ms;
 
     listener->wanted = false;
+    listener->worker->clock_us = clock_boot_us();
     do {
         before = listener->worker->requests;
         (void)MHD_run(listener->daemon);
@@ -150,7 +187,7 @@ void listeners_turn(struct worker *worker)
 static struct MHD_Daemon *start_daemon(struct listener *listener, int fd, const struct http_config *config)
 {
     unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_THREAD_SAFETY | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
-    int64_t limit = (int64_t)listener->open_max + HTTP_CONNECTIONS_REFUSED_AT_ONCE;
+    int64_t limit = (int64_t)(listener->open_max + config->max_waiters) + HTTP_CONNECTIONS_REFUSED_AT_ONCE;
 
     return MHD_start_daemon(
         flags, 0, NULL, NULL, dispatch_handle, listener, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,

@@ -15,6 +15,7 @@
 #include "bellwether/base/units.h"
 #include "bellwether/http/render.h"
 #include "request.h"
+#include "waiters.h"
 
 /* A body this much over max-body is still read and dropped, so that a caller who sends first and reads
  * afterwards sees the 413; beyond it the connection closes. */
@@ -24,6 +25,7 @@
 struct held {
     int64_t body_bytes;
     struct fresh *fresh;
+    struct waiter *waiter;
 };
 
 static char seen_mark;
@@ -41,6 +43,48 @@ static const struct held *held(void *const *state)
     return *state == &seen_mark ? NULL : *state;
 }
 
+/* ---- counting ---- */
+
+static void count_in_flight(struct worker *worker)
+{
+    metric_set(&worker->counts->inflight, (int64_t)worker->in_flight);
+}
+
+/* A worker does one thing at a time: what it did since it last read the clock, which it does when it begins to
+ * look at its connections and at every answer, was this request, and sending the answer before. So one reading a
+ * request is enough, and it is the one that tells whether the watcher is alive. */
+static void count_answer(struct worker *worker, size_t slot, enum metric_method method, unsigned status,
+                         int64_t began_us, int64_t now_us)
+{
+    struct metrics_http *counts = worker->counts;
+
+    metric_add(&counts->requests[slot][method][metric_code_of(status)], 1);
+    metric_observe(&counts->durations[slot], METRIC_HTTP_DURATION, now_us - began_us);
+    worker->clock_us = now_us;
+}
+
+static enum metric_method counted_method(const char *method)
+{
+    switch (router_method(method)) {
+    case HTTP_GET: return METRIC_METHOD_GET;
+    case HTTP_HEAD: return METRIC_METHOD_HEAD;
+    case HTTP_OPTIONS: return METRIC_METHOD_OPTIONS;
+    default: return METRIC_METHOD_OTHER;
+    }
+}
+
+/* After its handler; nothing while it waits. Who waits for a change is not slow: only a look-up's time counts. */
+static void count_request(const struct request *request, const char *method)
+{
+    struct worker *worker = request->worker;
+    size_t slot = request->route ? (size_t)request->route->id : ROUTES_COUNT;
+
+    if (request->status != 0 && request->result == MHD_YES) {
+        count_answer(worker, slot, counted_method(method), request->status,
+                     request->fresh ? request->fresh->began_ms * 1000 : worker->clock_us, clock_boot_us());
+    }
+}
+
 void dispatch_completed(void *data, struct MHD_Connection *connection, void **state,
                         enum MHD_RequestTerminationCode why)
 {
@@ -53,10 +97,12 @@ void dispatch_completed(void *data, struct MHD_Connection *connection, void **st
     }
     if (held(state)) {
         fresh_free(held(state)->fresh);
+        waiter_free(held(state)->waiter);
         free(*state);
     }
     *state = NULL;
     listener->worker->in_flight--;
+    count_in_flight(listener->worker);
 }
 
 /* ---- headers ---- */
@@ -64,6 +110,7 @@ void dispatch_completed(void *data, struct MHD_Connection *connection, void **st
 struct scan {
     struct accept accept;
     const char *if_none_match;
+    int64_t prefer_wait_ms; /* means something with If-None-Match only */
     bool has_query;
     bool special; /* something that the quick way does not look at */
 };
@@ -89,6 +136,8 @@ static enum MHD_Result scan_one(void *data, enum MHD_ValueKind kind, const char 
     } else if (NAMED("If-None-Match")) {
         scan->if_none_match = value;
         scan->special = true;
+    } else if (NAMED("Prefer") && value && scan->prefer_wait_ms == 0) {
+        scan->prefer_wait_ms = prefer_wait_ms(value, value_len);
     }
     return MHD_YES;
 }
@@ -126,19 +175,36 @@ static void read_query(struct request *request, const struct scan *scan, struct 
         MHD_get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, read_parameter, out);
     }
     request->form = request->query.form != FORM_UNSET ? request->query.form : accept_form(&scan->accept);
+    request->likes_html = accept_likes_html(&scan->accept);
 }
 
 /* ---- to the resources ---- */
 
 static void (*const handlers[ROUTES_COUNT])(struct request *request) = {
-    [ROUTE_INDEX] = meta_handle_index,       [ROUTE_MASTER] = masters_handle_one,
-    [ROUTE_MASTERS] = masters_handle_list,   [ROUTE_NAMED_MASTER] = masters_handle_one,
-    [ROUTE_REPLICAS] = replicas_handle_list, [ROUTE_NAMED_REPLICAS] = replicas_handle_list,
-    [ROUTE_REPLICA] = replicas_handle_one,   [ROUTE_NAMED_REPLICA] = replicas_handle_one,
-    [ROUTE_SENTINELS] = sentinels_handle,    [ROUTE_NAMED_SENTINELS] = sentinels_handle,
-    [ROUTE_LIVEZ] = health_handle_live,      [ROUTE_HEALTHZ] = health_handle_live,
-    [ROUTE_READYZ] = health_handle_ready,    [ROUTE_READYZ_CHECK] = health_handle_check,
-    [ROUTE_VERSION] = meta_handle_version,   [ROUTE_OPENAPI] = meta_handle_openapi,
+    [ROUTE_INDEX] = meta_handle_index,
+    [ROUTE_MASTER] = masters_handle_one,
+    [ROUTE_MASTERS] = masters_handle_list,
+    [ROUTE_NAMED_MASTER] = masters_handle_one,
+    [ROUTE_REPLICAS] = replicas_handle_list,
+    [ROUTE_NAMED_REPLICAS] = replicas_handle_list,
+    [ROUTE_REPLICA] = replicas_handle_one,
+    [ROUTE_NAMED_REPLICA] = replicas_handle_one,
+    [ROUTE_SENTINELS] = sentinels_handle,
+    [ROUTE_NAMED_SENTINELS] = sentinels_handle,
+    [ROUTE_LIVEZ] = health_handle_live,
+    [ROUTE_HEALTHZ] = health_handle_live,
+    [ROUTE_READYZ] = health_handle_ready,
+    [ROUTE_READYZ_CHECK] = health_handle_check,
+    [ROUTE_METRICS] = metrics_handle,
+    [ROUTE_FAILOVERS] = failovers_handle,
+    [ROUTE_EVENTS] = events_handle,
+    [ROUTE_STATUS] = status_handle,
+    [ROUTE_SELF] = self_handle,
+    [ROUTE_SELF_MASTER] = self_handle_master,
+    [ROUTE_SELF_REPLICA] = self_handle_replica,
+    [ROUTE_SELF_READY] = self_handle_ready,
+    [ROUTE_VERSION] = meta_handle_version,
+    [ROUTE_OPENAPI] = meta_handle_openapi,
 };
 
 static void refuse_plainly(struct request *request, enum problem_kind kind, const char *detail)
@@ -193,14 +259,14 @@ static void route_request(struct request *request, const struct scan *scan, cons
     if (refuse_connection(request)) {
         return;
     }
-    if (bit == HTTP_OPTIONS && (match.route || strcmp(url, "*") == 0)) {
+    if (bit == HTTP_OPTIONS && (match.route ? !(match.route->methods & HTTP_ALIKE) : strcmp(url, "*") == 0)) {
         request_answer_methods(request, false);
     } else if (error == -BW_EINVAL) {
         refuse_plainly(request, PROBLEM_BAD_PATH, "it takes % and two hexadecimal digits, and no NUL");
     } else if (error || !match.route) {
         refuse_plainly(request, PROBLEM_NOT_FOUND,
                        request->listener->scope == HTTP_SCOPE_PROBE
-                           ? "this address answers /livez, /readyz, /healthz and /version"
+                           ? "this address answers /livez, /readyz, /healthz, /self, /metrics and /version"
                            : "GET / lists the routes");
     } else if (!(match.route->methods & bit)) {
         request_answer_methods(request, true);
@@ -224,6 +290,7 @@ static struct request request_of(struct listener *listener, struct MHD_Connectio
         .argument = "",
         .form = FORM_JSON,
         .fresh = held(state) ? held(state)->fresh : NULL,
+        .waiter = held(state) ? held(state)->waiter : NULL,
         .closing = listener->worker->draining,
         .result = MHD_NO,
     };
@@ -235,13 +302,43 @@ void request_wait_fresh(struct request *request, const char *master)
     request->result = MHD_YES;
 }
 
+void request_wait_status(struct request *request)
+{
+    hold(request->state)->fresh = fresh_ask_status(request->listener, request->connection);
+    request->result = MHD_YES;
+}
+
+void request_answer_too_many_waiters(struct request *request)
+{
+    refuse_plainly(request, PROBLEM_TOO_MANY_WAITERS,
+                   "as many callers wait as may (option max-waiters); ask without waiting, or again later");
+}
+
+void request_wait(struct request *request, const struct wait_terms *terms, int64_t wait_ms)
+{
+    struct waiter *waiter =
+        waiter_start(request->listener, request->connection, request->argument, terms, wait_ms);
+
+    if (!waiter) {
+        request_answer_too_many_waiters(request);
+        return;
+    }
+    hold(request->state)->waiter = waiter;
+    request->result = MHD_YES;
+}
+
 /* The quick way of GET /master; NULL: take the long one. */
-static const struct answer *quick_answer(const struct listener *listener, const char *url, const char *method)
+static const struct answer *quick_answer(const struct listener *listener, const char *url, const char *method,
+                                         int64_t *now_us)
 {
     struct cache *cache = listener->worker->cache;
 
     if (strcmp(url, "/master") != 0 || strcmp(method, "GET") != 0 || !cache->default_master ||
-        listener->scope == HTTP_SCOPE_PROBE || listener->refusing != 0 || cache_stalled(cache)) {
+        listener->scope == HTTP_SCOPE_PROBE || listener->refusing != 0) {
+        return NULL;
+    }
+    *now_us = clock_boot_us();
+    if (cache_stalled_at(cache, *now_us / 1000)) {
         return NULL;
     }
     return cache_answer(cache, cache->default_master, ANSWER_MASTER, ANSWER_JSON);
@@ -255,15 +352,21 @@ static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *
 
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND, scan_one, &scan);
     if (!scan.special && *state == &seen_mark) {
-        const struct answer *quick = quick_answer(listener, url, method);
+        struct worker *worker = listener->worker;
+        int64_t now_us;
+        const struct answer *quick = quick_answer(listener, url, method, &now_us);
 
         if (quick) {
+            count_answer(worker, ROUTE_MASTER, METRIC_METHOD_GET, quick->status, worker->clock_us, now_us);
             return MHD_queue_response(connection, quick->status, quick->response);
         }
     }
     request = request_of(listener, connection, state);
     request.if_none_match = scan.if_none_match;
+    request.prefer_wait_ms = scan.prefer_wait_ms;
+    request.head = strcmp(method, "HEAD") == 0;
     route_request(&request, &scan, url, method);
+    count_request(&request, method);
     return request.result;
 }
 
@@ -276,7 +379,8 @@ static const char *header(struct MHD_Connection *connection, const char *name)
 
 /* A body that is announced as too large is refused before it comes, where the caller waits for that (Expect)
  * or where reading it all would be silly. @return whether it was refused. */
-static bool refuse_early(struct listener *listener, struct MHD_Connection *connection, void **state)
+static bool refuse_early(struct listener *listener, struct MHD_Connection *connection, const char *method,
+                         void **state)
 {
     const char *length = header(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
     int64_t bytes = INT64_MAX, max = listener->worker->config->max_body_bytes;
@@ -289,6 +393,7 @@ static bool refuse_early(struct listener *listener, struct MHD_Connection *conne
     request = request_of(listener, connection, state);
     request.closing = true;
     refuse_body(&request);
+    count_request(&request, method);
     return true;
 }
 
@@ -304,7 +409,8 @@ enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, c
         *state = &seen_mark;
         listener->worker->requests++;
         listener->worker->in_flight++;
-        (void)refuse_early(listener, connection, state);
+        count_in_flight(listener->worker);
+        (void)refuse_early(listener, connection, method, state);
         return MHD_YES;
     }
     if (*upload_size) {
@@ -312,8 +418,11 @@ enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, c
 
         keep->body_bytes += (int64_t)*upload_size;
         *upload_size = 0;
-        return keep->body_bytes - listener->worker->config->max_body_bytes > BODY_EXCESS_READ ? MHD_NO
-                                                                                              : MHD_YES;
+        if (keep->body_bytes - listener->worker->config->max_body_bytes <= BODY_EXCESS_READ) {
+            return MHD_YES;
+        }
+        metric_add(&listener->worker->counts->rejected[METRIC_REJECTION_BODY], 1);
+        return MHD_NO;
     }
     return answer(listener, connection, url, method, state);
 }

@@ -1,6 +1,6 @@
 /*
- * The list of requests that wait for a fresh look-up. All wait equally long, so the list is in the order of
- * their deadlines and one timer, for its head, is enough.
+ * The list of requests that wait for the watcher. It is in the order of their deadlines, so one timer, for its head,
+ * is enough. Those of one kind wait equally long, so a new one belongs at or near the end.
  */
 #include "fresh.h"
 
@@ -10,16 +10,29 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/topology/status.h"
 
-static void append(struct worker *worker, struct fresh *fresh)
+#define STATUS_WAIT_MS 1000 /* a watcher that turns answers at once */
+
+static void insert(struct worker *worker, struct fresh *fresh)
 {
-    fresh->previous = worker->fresh_last;
-    if (worker->fresh_last) {
-        worker->fresh_last->next = fresh;
+    struct fresh *after = worker->fresh_last;
+
+    while (after && after->deadline_ms > fresh->deadline_ms) {
+        after = after->previous;
+    }
+    fresh->previous = after;
+    fresh->next = after ? after->next : worker->fresh_first;
+    if (fresh->next) {
+        fresh->next->previous = fresh;
+    } else {
+        worker->fresh_last = fresh;
+    }
+    if (after) {
+        after->next = fresh;
     } else {
         worker->fresh_first = fresh;
     }
-    worker->fresh_last = fresh;
 }
 
 static void detach(struct worker *worker, struct fresh *fresh)
@@ -37,7 +50,8 @@ static void detach(struct worker *worker, struct fresh *fresh)
     fresh->next = fresh->previous = NULL;
 }
 
-struct fresh *fresh_ask(struct listener *listener, struct MHD_Connection *connection, const char *master)
+/* Suspend the connection until an answer with the new ticket, or until the time is over. */
+static struct fresh *begin(struct listener *listener, struct MHD_Connection *connection, int64_t wait_ms)
 {
     struct worker *worker = listener->worker;
     struct fresh *fresh = mem_new(1, sizeof(*fresh));
@@ -45,14 +59,32 @@ struct fresh *fresh_ask(struct listener *listener, struct MHD_Connection *connec
     fresh->listener = listener;
     fresh->connection = connection;
     fresh->ticket = ++worker->last_ticket;
-    fresh->deadline_ms = clock_boot_ms() + worker->config->poll_wait_ms;
-    snprintf(fresh->master, sizeof(fresh->master), "%s", master);
-    append(worker, fresh);
-    if (!loop_timer_armed(worker->fresh_timer)) {
-        loop_timer_start(worker->fresh_timer, worker->config->poll_wait_ms);
+    fresh->began_ms = clock_boot_ms();
+    fresh->deadline_ms = fresh->began_ms + wait_ms;
+    insert(worker, fresh);
+    if (!loop_timer_armed(worker->fresh_timer) || worker->fresh_first == fresh) {
+        loop_timer_start(worker->fresh_timer, wait_ms);
     }
     MHD_suspend_connection(connection);
+    return fresh;
+}
+
+struct fresh *fresh_ask(struct listener *listener, struct MHD_Connection *connection, const char *master)
+{
+    struct worker *worker = listener->worker;
+    struct fresh *fresh = begin(listener, connection, worker->config->poll_wait_ms);
+
+    snprintf(fresh->master, sizeof(fresh->master), "%s", master);
     mailbox_post(worker->ask_to, news_ask_fresh_new(fresh->ticket, worker->mailbox, fresh->master));
+    return fresh;
+}
+
+struct fresh *fresh_ask_status(struct listener *listener, struct MHD_Connection *connection)
+{
+    struct worker *worker = listener->worker;
+    struct fresh *fresh = begin(listener, connection, STATUS_WAIT_MS);
+
+    mailbox_post(worker->ask_to, news_ask_status_new(fresh->ticket, worker->mailbox));
     return fresh;
 }
 
@@ -65,15 +97,34 @@ static void resume(struct worker *worker, struct fresh *fresh, enum fresh_outcom
     fresh->listener->wanted = true;
 }
 
-void fresh_settle(struct worker *worker, const struct news_fresh *news)
+/* NULL: its deadline was earlier. */
+static struct fresh *find(struct worker *worker, uint64_t ticket)
 {
     struct fresh *fresh = worker->fresh_first;
 
-    while (fresh && fresh->ticket != news->ticket) {
+    while (fresh && fresh->ticket != ticket) {
         fresh = fresh->next;
     }
+    return fresh;
+}
+
+void fresh_settle_status(struct worker *worker, struct news_status *news)
+{
+    struct fresh *fresh = find(worker, news->ticket);
+
+    if (fresh) {
+        fresh->report = news->report;
+        news->report = NULL;
+        resume(worker, fresh, FRESH_CONFIRMED);
+    }
+}
+
+void fresh_settle(struct worker *worker, const struct news_fresh *news)
+{
+    struct fresh *fresh = find(worker, news->ticket);
+
     if (!fresh) {
-        return; /* its deadline was earlier */
+        return;
     }
     fresh->reason = news->reason;
     memcpy(fresh->detail, news->detail, sizeof(fresh->detail));
@@ -104,6 +155,9 @@ void fresh_free(struct fresh *fresh)
 {
     if (fresh && fresh->outcome == FRESH_WAITING) {
         detach(fresh->listener->worker, fresh);
+    }
+    if (fresh) {
+        status_report_free(fresh->report);
     }
     free(fresh);
 }

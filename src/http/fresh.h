@@ -1,7 +1,7 @@
 /*
- * Requests with ?fresh=1: each is suspended in MHD and asks the watcher once, with a ticket; the watcher lets
- * all that ask at once share one look-up. A request is resumed exactly once: by the watcher's answer, by its
- * deadline, or by the worker's end.
+ * Requests that wait for an answer of the watcher: those with ?fresh=1, and /status. Each is suspended in MHD and
+ * asks once, with a ticket; the watcher lets all that ask for a fresh look-up at once share one. A request is resumed
+ * exactly once: by the watcher's answer, by its deadline, or by the worker's end.
  */
 #ifndef HTTP_FRESH_H
 #define HTTP_FRESH_H
@@ -18,17 +18,22 @@ struct fresh {
     struct listener *listener;
     struct MHD_Connection *connection; /* suspended while waiting */
     uint64_t ticket;
-    int64_t deadline_ms; /* boot clock */
+    int64_t began_ms, deadline_ms; /* boot clock */
     enum fresh_outcome outcome;
     enum reason reason; /* why not confirmed */
     char detail[DETAIL_SIZE];
     char master[ROUTE_ARGUMENT_SIZE];
+    struct status_report *report; /* of /status: what the watcher said, owned; NULL: nothing in time */
 };
 
 /** Suspend the connection and ask. @return what waits now; fresh_free() it after its request was answered. */
 struct fresh *fresh_ask(struct listener *listener, struct MHD_Connection *connection, const char *master);
+/** The same for /status: the report is in `report` afterwards. */
+struct fresh *fresh_ask_status(struct listener *listener, struct MHD_Connection *connection);
 /** The watcher's answer came. */
 void fresh_settle(struct worker *worker, const struct news_fresh *news);
+/** The same of /status; the report moves out of the news. */
+void fresh_settle_status(struct worker *worker, struct news_status *news);
 /** The timer of the oldest deadline. @param data the worker. */
 void fresh_expire(void *data);
 /** The worker ends: resume all. */

@@ -212,10 +212,14 @@ static void answer_stale(struct request *request, const struct snapshot_master *
 
 void masters_handle_one(struct request *request)
 {
-    struct cached_master *cached = masters_find(request);
+    struct cached_master *cached;
     const struct snapshot_master *master;
     struct doubt doubt;
 
+    if (poll_waits(request)) {
+        return;
+    }
+    cached = masters_find(request);
     if (!cached) {
         return;
     }

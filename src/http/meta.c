@@ -20,8 +20,14 @@ static json_t *methods_of(unsigned methods)
 
 void meta_handle_index(struct request *request)
 {
-    json_t *json = json_object(), *routes = json_array();
+    json_t *json, *routes;
 
+    if (request->likes_html) {
+        page_handle(request);
+        return;
+    }
+    json = json_object();
+    routes = json_array();
     for (int i = 0; i < ROUTES_COUNT; i++) {
         const struct route *row = router_row((enum route_id)i);
         json_t *route = json_object();

@@ -16,11 +16,15 @@
 #include "bellwether/http/query.h"
 #include "bellwether/http/router.h"
 #include "bellwether/http/worker.h"
+#include "bellwether/metrics/metrics.h"
 #include "bellwether/topology/news.h"
 #include "bellwether/topology/snapshot.h"
 #include "response.h"
 
 #define INSTANCE_SIZE 17
+
+/* Requests that sleep until there is something to say; counted under the same numbers. */
+enum waiting_kind { WAITING_POLL = METRIC_WAITER_POLL, WAITING_STREAM = METRIC_WAITER_STREAM };
 
 /* One listening address of one worker: an MHD daemon whose epoll descriptor is one handle of the loop. */
 struct listener {
@@ -50,14 +54,21 @@ struct worker {
     pthread_t thread;
     bool started;
     bool draining, stopping;
-    uint64_t requests; /* begun since the start */
-    size_t in_flight;  /* requests between their first handler call and their completion */
+    struct metrics *metrics, *own_metrics; /* `own_metrics`: where the config has none */
+    struct metrics_http *counts;           /* this worker's part of it */
+    int64_t clock_us;                      /* boot clock, as it was read last: for durations */
+    uint64_t requests;                     /* begun since the start */
+    size_t in_flight; /* requests between their first handler call and their completion */
     struct listener *listeners;
     size_t n_listeners;
     struct cache *cache;
     struct fresh *fresh_first, *fresh_last; /* waiting for a fresh look-up, oldest first */
     struct loop_timer *fresh_timer;
     uint64_t last_ticket;
+    struct waiters *waiters;
+    struct streams *streams;
+    struct parked *called_first, *called_last; /* to be resumed, in their order */
+    struct loop_timer *called_timer;           /* brings the next turn while there are some */
 };
 
 /* ---- daemon.c ---- */
@@ -70,6 +81,8 @@ void listeners_turn(struct worker *worker);
 void listener_stop(struct listener *listener);
 /** This connection is over the limit: its request is answered with 503. */
 bool connection_is_refused(const struct listener *listener, struct MHD_Connection *connection);
+/** Its request waits: from now on it stands beside max-connections, while there is room there. */
+void connection_begins_to_wait(struct listener *listener, struct MHD_Connection *connection);
 
 /* ---- dispatch.c ---- */
 
@@ -89,5 +102,9 @@ int http_sockets_take(struct http_sockets *sockets, size_t i, size_t worker);
 const char *http_sockets_instance(const struct http_sockets *sockets);
 /** The count of open connections over all workers, of probe listeners or of the others. */
 _Atomic size_t *http_sockets_open_count(struct http_sockets *sockets, bool probe);
+/** How many requests wait now, over all workers: max-waiters bounds them. */
+_Atomic size_t *http_sockets_waiting_count(struct http_sockets *sockets);
+/** The count of open connections that have waited and so stand beside max-connections; max-waiters bounds it, too. */
+_Atomic size_t *http_sockets_open_waiting_count(struct http_sockets *sockets);
 
 #endif

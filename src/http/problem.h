@@ -9,8 +9,11 @@
     X(NO_MASTER, "no-master", 503, "no master")                                              \
     X(NO_REPLICA, "no-replica", 503, "no healthy replica")                                   \
     X(NOT_READY, "not-ready", 503, "not ready")                                              \
+    X(NOT_IN_ROLE, "not-in-role", 503, "the node is not in that role")                       \
+    X(NO_SELF, "no-self", 404, "no node was named")                                          \
     X(NOT_ALIVE, "not-alive", 503, "a thread does not turn")                                 \
     X(TOO_MANY_CONNECTIONS, "too-many-connections", 503, "too many connections")             \
+    X(TOO_MANY_WAITERS, "too-many-waiters", 503, "too many wait already")                    \
     X(NOT_FOUND, "not-found", 404, "no such route")                                          \
     X(UNKNOWN_MASTER, "unknown-master", 404, "no such master is watched")                    \
     X(METHOD_NOT_ALLOWED, "method-not-allowed", 405, "this route does not have that method") \

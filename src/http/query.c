@@ -157,6 +157,55 @@ static int read_of_master(struct query *query, const char *value)
     return 0;
 }
 
+static int read_wait(struct query *query, const char *value)
+{
+    int64_t wait_ms;
+
+    if (duration_parse(value, &wait_ms) || wait_ms > QUERY_WAIT_MAX_MS) {
+        return -BW_EINVAL;
+    }
+    query->wait_ms = wait_ms;
+    query->has_wait = true;
+    return 0;
+}
+
+static int read_index(struct query *query, const char *value)
+{
+    int64_t index;
+
+    if (integer_parse(value, 0, INT64_MAX, &index)) {
+        return -BW_EINVAL;
+    }
+    query->index = (uint64_t)index;
+    query->has_index = true;
+    return 0;
+}
+
+static int read_instance(struct query *query, const char *value)
+{
+    if (*value == '\0' || strlen(value) >= sizeof(query->instance)) {
+        return -BW_EINVAL;
+    }
+    memcpy(query->instance, value, strlen(value) + 1);
+    return 0;
+}
+
+static int read_unless(struct query *query, const char *value)
+{
+    char words[128];
+
+    if (address_parse(value, 0, &query->unless, words, sizeof(words))) {
+        return -BW_EINVAL;
+    }
+    query->has_unless = true;
+    return 0;
+}
+
+static int read_limit(struct query *query, const char *value)
+{
+    return integer_parse(value, 1, QUERY_LIMIT_MAX, &query->limit);
+}
+
 static const struct parameter {
     const char *name;
     unsigned bit;
@@ -172,7 +221,12 @@ static const struct parameter {
     {"fallback", QUERY_FALLBACK, read_fallback, "master"},
     {"verbose", QUERY_VERBOSE, read_verbose, "1 or 0, or no value for 1"},
     {"exclude", QUERY_EXCLUDE, read_exclude, "resolved, shutdown, master, sentinel or quorum"},
+    {"wait", QUERY_WAIT, read_wait, "a time from 0 to 5m, such as 500ms, 30s or 1m"},
+    {"index", QUERY_WAIT, read_index, "a whole number, as X-Bellwether-Index gives it"},
+    {"instance", QUERY_WAIT, read_instance, "what X-Bellwether-Instance gives"},
+    {"unless", QUERY_WAIT, read_unless, "host:port, IPv6 in brackets"},
     {"master", QUERY_OF_MASTER, read_of_master, "the name of a watched master"},
+    {"limit", QUERY_LIMIT, read_limit, "a whole number from 1 to 10000"},
 };
 
 int query_add(struct query *query, unsigned known, const char *name, size_t name_len, const char *value,
@@ -283,6 +337,7 @@ void accept_add(struct accept *accept, const char *value, size_t len)
             weigh(range, "application/json", "application/*", quality, &accept->json,
                   &accept->json_precision);
             weigh(range, "text/plain", "text/*", quality, &accept->text, &accept->text_precision);
+            weigh(range, "text/html", "text/*", quality, &accept->html, &accept->html_precision);
         }
     }
 }
@@ -290,6 +345,49 @@ void accept_add(struct accept *accept, const char *value, size_t len)
 enum http_form accept_form(const struct accept *accept)
 {
     return accept->text > 0 && accept->text > accept->json ? FORM_TEXT : FORM_JSON;
+}
+
+bool accept_likes_html(const struct accept *accept)
+{
+    return accept->html > 0 && accept->html > accept->json && accept->html >= accept->text;
+}
+
+/* ---- Prefer ---- */
+
+/* Seconds, perhaps in quotes; what makes no sense is no preference. */
+static int64_t read_seconds(struct piece value)
+{
+    int64_t seconds = 0;
+
+    if (value.len >= 2 && value.at[0] == '"' && value.at[value.len - 1] == '"') {
+        value.at++;
+        value.len -= 2;
+    }
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.at[i] < '0' || value.at[i] > '9') {
+            return 0;
+        }
+        if (seconds < QUERY_WAIT_MAX_MS) {
+            seconds = seconds * 10 + (value.at[i] - '0');
+        }
+    }
+    return seconds * 1000 < QUERY_WAIT_MAX_MS ? seconds * 1000 : QUERY_WAIT_MAX_MS;
+}
+
+int64_t prefer_wait_ms(const char *value, size_t len)
+{
+    struct piece rest = {value, len};
+
+    while (rest.len) {
+        struct piece preference = next_piece(&rest, ',');
+        struct piece word = next_piece(&preference, ';');
+        struct piece name = next_piece(&word, '=');
+
+        if (piece_is(name, "wait")) {
+            return read_seconds(next_piece(&word, ';'));
+        }
+    }
+    return 0;
 }
 
 /* ---- If-None-Match ---- */

@@ -13,12 +13,14 @@ void request_answer(struct request *request, const struct answer *answer)
     if (request->if_none_match && *answer->etag && etag_matches(request->if_none_match, answer->etag)) {
         status = MHD_HTTP_NOT_MODIFIED; /* MHD leaves the body out */
     }
+    request->status = status;
     request->result = MHD_queue_response(request->connection, status, answer->response);
 }
 
 /* Queue and let go: MHD keeps what it still needs. */
 static void answer_once(struct request *request, unsigned status, struct MHD_Response *response)
 {
+    request->status = status;
     request->result = MHD_queue_response(request->connection, status, response);
     MHD_destroy_response(response);
 }
@@ -31,7 +33,8 @@ static struct response_headers headers_of(const struct request *request, unsigne
         .instance = request->worker->instance,
         .has_index = master != NULL,
         .index = master ? master->index : 0,
-        .negotiated = !request->route || (request->route->parameters & QUERY_FORMAT),
+        .negotiated = !request->route || (request->route->parameters & QUERY_FORMAT) ||
+                      request->route->id == ROUTE_INDEX,
         .retry = status == MHD_HTTP_SERVICE_UNAVAILABLE,
         .closing = request->closing,
     };
@@ -69,10 +72,25 @@ void request_answer_text(struct request *request, unsigned status, char *text,
     answer_text(request, status, text, master, NULL);
 }
 
+/* Limits that answer instead of hanging. */
+static void count_rejection(const struct request *request, enum problem_kind kind)
+{
+    _Atomic uint64_t *rejected = request->worker->counts->rejected;
+
+    switch (kind) {
+    case PROBLEM_TOO_MANY_CONNECTIONS: metric_add(&rejected[METRIC_REJECTION_CONNECTIONS], 1); break;
+    case PROBLEM_TOO_MANY_WAITERS: metric_add(&rejected[METRIC_REJECTION_WAITERS], 1); break;
+    case PROBLEM_BODY_TOO_LARGE: metric_add(&rejected[METRIC_REJECTION_BODY], 1); break;
+    default: break;
+    }
+}
+
 static void answer_problem(struct request *request, enum problem_kind kind, json_t *problem,
                            const struct snapshot_master *master, const char *allow)
 {
     unsigned status = problem_status(kind);
+
+    count_rejection(request, kind);
 
     if (request->form == FORM_TEXT || request->form == FORM_URL) {
         answer_text(request, status, problem_line(kind, problem), master, allow);
@@ -104,9 +122,24 @@ void request_answer_methods(struct request *request, bool refused)
     answer_once(request, MHD_HTTP_NO_CONTENT, response_new_static(&headers, "", 0));
 }
 
+void request_answer_bytes(struct request *request, const char *content_type, char *body, size_t size)
+{
+    struct response_headers headers = headers_of(request, MHD_HTTP_OK, content_type, NULL);
+
+    answer_once(request, MHD_HTTP_OK, response_new(&headers, body, size));
+}
+
 void request_answer_static(struct request *request, const char *content_type, const char *body, size_t size)
 {
     struct response_headers headers = headers_of(request, MHD_HTTP_OK, content_type, NULL);
 
     answer_once(request, MHD_HTTP_OK, response_new_static(&headers, body, size));
+}
+
+void request_answer_page(struct request *request, char *body, size_t size, const char *policy)
+{
+    struct response_headers headers = headers_of(request, MHD_HTTP_OK, CONTENT_HTML, NULL);
+
+    headers.policy = policy;
+    answer_once(request, MHD_HTTP_OK, response_new(&headers, body, size));
 }

@@ -31,6 +31,10 @@ static struct MHD_Response *dress(struct MHD_Response *response, const struct re
     if (headers->etag) {
         add(response, "ETag", headers->etag);
     }
+    if (headers->policy) {
+        add(response, "Content-Security-Policy", headers->policy);
+        add(response, "Referrer-Policy", "no-referrer");
+    }
     if (headers->negotiated) {
         add(response, "Vary", "Accept");
     }

@@ -13,6 +13,8 @@
 #define CONTENT_PROBLEM "application/problem+json"
 #define CONTENT_TEXT "text/plain; charset=utf-8"
 #define CONTENT_YAML "application/yaml"
+#define CONTENT_EVENTS "text/event-stream"
+#define CONTENT_HTML "text/html; charset=utf-8"
 
 /* What decides the headers. Zero is a good start: no index, no tag, not cached by anyone. */
 struct response_headers {
@@ -20,11 +22,12 @@ struct response_headers {
     const char *etag;         /* NULL: Cache-Control: no-store, else no-cache and this tag */
     const char *instance;     /* with `has_index`: X-Bellwether-Instance */
     bool has_index;
-    uint64_t index;    /* X-Bellwether-Index */
-    bool negotiated;   /* Vary: Accept */
-    bool retry;        /* Retry-After: 1 */
-    bool closing;      /* Connection: close */
-    const char *allow; /* Allow, or NULL */
+    uint64_t index;     /* X-Bellwether-Index */
+    bool negotiated;    /* Vary: Accept */
+    bool retry;         /* Retry-After: 1 */
+    bool closing;       /* Connection: close */
+    const char *allow;  /* Allow, or NULL */
+    const char *policy; /* of HTML: Content-Security-Policy, and with it no referrer; NULL: none */
 };
 
 /** @param body taken, from malloc(). */

@@ -39,7 +39,8 @@ struct http_sockets {
     struct bound *bound;
     size_t n, n_workers;
     char instance[INSTANCE_SIZE];
-    _Atomic size_t open, open_probe; /* connections, over all workers */
+    _Atomic size_t open, open_probe, open_waiting; /* connections, over all workers */
+    _Atomic size_t waiting;                        /* of them, those that wait now */
 };
 
 /* ---- TCP ---- */
@@ -317,6 +318,16 @@ const char *http_sockets_instance(const struct http_sockets *sockets)
 _Atomic size_t *http_sockets_open_count(struct http_sockets *sockets, bool probe)
 {
     return probe ? &sockets->open_probe : &sockets->open;
+}
+
+_Atomic size_t *http_sockets_waiting_count(struct http_sockets *sockets)
+{
+    return &sockets->waiting;
+}
+
+_Atomic size_t *http_sockets_open_waiting_count(struct http_sockets *sockets)
+{
+    return &sockets->open_waiting;
 }
 
 static void bound_release(struct bound *bound, size_t n_workers)

@@ -15,7 +15,10 @@
 #include "bellwether/base/memory.h"
 #include "cache.h"
 #include "fresh.h"
+#include "parking.h"
 #include "parts.h"
+#include "streams.h"
+#include "waiters.h"
 
 #define PULSE_EVERY_MS 2000
 #define STOP_PATIENCE_MS 1000
@@ -34,13 +37,26 @@ static void beat(void *data)
 
 static void take_snapshot(struct worker *worker, struct news_snapshot *news)
 {
+    struct snapshot *before = snapshot_ref(worker->cache->snapshot);
+
     cache_take(worker->cache, snapshot_ref(news->snapshot));
+    waiters_review(worker->waiters);
+    streams_hear_snapshot(worker->streams, before, news->snapshot);
+    snapshot_unref(before);
+}
+
+/* Whoever waits gets what there is, and time to go elsewhere. */
+static void wake_all(struct worker *worker)
+{
+    waiters_release_all(worker->waiters);
+    streams_end_all(worker->streams);
 }
 
 static void drain(struct worker *worker)
 {
     worker->draining = true;
     cache_close_connections(worker->cache);
+    wake_all(worker);
 }
 
 static void end(void *data)
@@ -68,6 +84,8 @@ static void deliver(void *data, struct message *message)
     switch (message->kind) {
     case NEWS_SNAPSHOT: take_snapshot(worker, (struct news_snapshot *)message); break;
     case NEWS_FRESH: fresh_settle(worker, (struct news_fresh *)message); break;
+    case NEWS_STATUS: fresh_settle_status(worker, (struct news_status *)message); break;
+    case NEWS_EVENT: streams_hear_event(worker->streams, (struct news_event *)message); break;
     case NEWS_DRAIN: drain(worker); break;
     case NEWS_STOP: begin_stop(worker); break;
     default: log_error("a worker got news that are not for it", LOG_INT("kind", message->kind)); break;
@@ -79,10 +97,18 @@ static void turn(void *data)
 {
     struct worker *worker = data;
 
+    streams_turn(worker->streams);
+    parking_turn(worker);
     listeners_turn(worker);
     if (worker->stopping && worker->in_flight == 0) {
         loop_stop(worker->loop);
     }
+}
+
+/* Being called is all that it is for: the turn does the work. */
+static void turn_again(void *data)
+{
+    (void)data;
 }
 
 /* ---- life ---- */
@@ -95,6 +121,9 @@ struct worker *worker_new(const struct http_config *config, struct http_sockets 
     worker->config = config;
     worker->sockets = sockets;
     worker->number = number;
+    worker->own_metrics = config->metrics ? NULL : metrics_new(number + 1);
+    worker->metrics = config->metrics ? config->metrics : worker->own_metrics;
+    worker->counts = metrics_http(worker->metrics, number);
     worker->instance = http_sockets_instance(sockets);
     worker->ask_to = ask_to;
     worker->pulse = pulse;
@@ -103,7 +132,10 @@ struct worker *worker_new(const struct http_config *config, struct http_sockets 
     worker->pulse_timer = loop_timer_new(worker->loop, beat, worker);
     worker->stop_timer = loop_timer_new(worker->loop, end, worker);
     worker->fresh_timer = loop_timer_new(worker->loop, fresh_expire, worker);
+    worker->called_timer = loop_timer_new(worker->loop, turn_again, worker);
     worker->cache = cache_new(worker->instance);
+    worker->waiters = waiters_new(worker);
+    worker->streams = streams_new(worker);
     worker->listeners = mem_new(config->n_listens + 1, sizeof(*worker->listeners));
     return worker;
 }
@@ -121,6 +153,8 @@ static void *run_thread(void *data)
     beat(worker);
     loop_run(worker->loop);
     loop_on_turn(worker->loop, NULL, NULL);
+    wake_all(worker);
+    parking_flush(worker);
     fresh_release_all(worker); /* whatever began to wait since: MHD_stop_daemon() resumes and closes it */
     for (size_t i = 0; i < worker->n_listeners; i++) {
         listener_stop(&worker->listeners[i]);
@@ -192,12 +226,16 @@ void worker_free(struct worker *worker)
     }
     worker_stop(worker);
     stop_listeners(worker);
+    waiters_free(worker->waiters);
+    streams_free(worker->streams);
     cache_free(worker->cache);
+    loop_timer_free(worker->called_timer);
     loop_timer_free(worker->pulse_timer);
     loop_timer_free(worker->stop_timer);
     loop_timer_free(worker->fresh_timer);
     mailbox_free(worker->mailbox);
     loop_free(worker->loop);
+    metrics_free(worker->own_metrics);
     free(worker->listeners);
     free(worker);
 }

@@ -230,6 +230,8 @@ int sentinel_parse_event(const char *channel, size_t channel_len, const char *pa
         event = blank_event;
         keep_detail(&rest, &event);
     }
+    text_copy_utf8(channel, channel_len, event.channel, sizeof event.channel);
+    text_copy_utf8(payload, payload_len, event.payload, sizeof event.payload);
     *out = event;
     return 0;
 }

@@ -54,6 +54,27 @@ void text_copy(const char *bytes, size_t length, char *out, size_t size)
     out[n] = '\0';
 }
 
+void text_copy_utf8(const char *bytes, size_t length, char *out, size_t size)
+{
+    const unsigned char *c = (const unsigned char *)bytes;
+    size_t used = 0;
+
+    for (size_t i = 0, n; i < length; i += n) {
+        n = sequence(c + i, length - i);
+        if (used + (n > 0 ? n : 1) >= size)
+            break;
+        if (n == 0 || (n == 1 && (c[i] < ' ' || c[i] == 0x7f)) ||
+            (n == 2 && c[i] == 0xc2 && c[i + 1] < 0xa0)) {
+            out[used++] = '?';
+            n = n > 0 ? n : 1;
+            continue;
+        }
+        memcpy(out + used, bytes + i, n);
+        used += n;
+    }
+    out[used] = '\0';
+}
+
 bool text_number(const char *bytes, size_t length, int64_t *out)
 {
     int64_t number = 0;

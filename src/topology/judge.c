@@ -14,10 +14,12 @@
 static void decide_now(struct judge *judge, int64_t now_ms)
 {
     const struct published *published = judge->has_published ? &judge->published : NULL;
+    int64_t high_water = judge->adoption.stands ? judge->adoption.epoch : judge->high_water;
 
     /* Can't fail: voices are kept one a run id. */
-    (void)decide(judge->seen, judge->n_seen, judge->n_voices, published, judge->high_water, now_ms,
+    (void)decide(judge->seen, judge->n_seen, judge->n_voices, published, high_water, now_ms,
                  &judge->decision);
+    adoption_outrank(judge, &judge->decision);
     if (judge_waits(judge, now_ms)) {
         judge->decision.rule = DECIDE_WAIT;
         judge->decision.has_candidate = false;
@@ -53,6 +55,12 @@ static void raise_high_water(struct judge *judge, int64_t now_ms)
 
     if (!judge->has_published || decision->rule == DECIDE_WAIT || epoch == EPOCH_UNKNOWN) {
         return;
+    }
+    if (judge->adoption.stands) {
+        if (epoch < judge->adoption.epoch) {
+            return; /* an adoption lends H nothing until it is announced */
+        }
+        adoption_over(judge);
     }
     if (epoch > judge->high_water) {
         judge->high_water = epoch;
@@ -98,6 +106,7 @@ static void publish(struct judge *judge, const struct decision *by, const struct
     for (size_t i = 0; i < CHECKS; i++) {
         check_drop(&judge->checks[i]);
     }
+    adoption_over(judge);
     judge->gap = false;
 }
 
@@ -135,8 +144,8 @@ static bool try_candidate(struct judge *judge, struct check *check, const struct
 static bool overrule(struct judge *judge, int64_t now_ms, int64_t wall_ms, struct decision *by)
 {
     struct check *check = &judge->checks[CHECK_MAJORITY];
-    bool wanted = judge->decision.rule != DECIDE_WAIT && !judge_serves(judge, now_ms) &&
-                  now_ms >= judge->not_serving_since_ms + OVERRULE_AFTER_MS;
+    bool wanted = judge->decision.rule != DECIDE_WAIT && !judge->adoption.stands &&
+                  !judge_serves(judge, now_ms) && now_ms >= judge->not_serving_since_ms + OVERRULE_AFTER_MS;
 
     *by = judge->decision;
     if (!wanted || !decide_settled(judge->seen, judge->n_seen, judge->n_voices, now_ms, by) ||
@@ -211,7 +220,7 @@ static bool is_suspect(const struct judge *judge, int64_t now_ms)
         return true; /* rule 6 */
     }
     return judge->has_published && (!master_state_serves(judge->state) || verification->failures > 0 ||
-                                    failover_is_news(judge, now_ms));
+                                    judge->adoption.stands || failover_is_news(judge, now_ms));
 }
 
 /* The next time at which something changes though nothing happens. All of them lie ahead: what is due
@@ -222,6 +231,7 @@ static int64_t next_time(const struct judge *judge, int64_t now_ms)
     int64_t next = checks_next_ms(judge->checks, &judge->config, now_ms);
 
     next = earlier(next, judge_failover_ends(judge, now_ms));
+    next = earlier(next, adoption_next_ms(judge));
     next = earlier(next, verification->retry_ms);
     if (judge->decision.rule == DECIDE_WAIT) {
         next = earlier(next, judge->began_ms + judge->config.sentinel_timeout_ms);
@@ -246,6 +256,7 @@ static int64_t next_time(const struct judge *judge, int64_t now_ms)
 void judge_step(struct judge *judge, int64_t now_ms, int64_t wall_ms, struct judgement *out)
 {
     enum decide_rule moved_by;
+    const char *undone = NULL;
 
     follow_voice_at_high(judge, now_ms);
     decide_now(judge, now_ms);
@@ -253,11 +264,16 @@ void judge_step(struct judge *judge, int64_t now_ms, int64_t wall_ms, struct jud
     raise_high_water(judge, now_ms);
     learn_ip(judge);
     moved_by = try_to_publish(judge, now_ms, wall_ms);
+    if (moved_by == DECIDE_NOTHING) {
+        moved_by = adoption_step(judge, now_ms, wall_ms, &undone);
+    }
     if (moved_by != DECIDE_NOTHING) {
         decide_now(judge, now_ms); /* the counts are of what is published now */
     }
     end_gap(judge, now_ms);
     *out = (struct judgement){.switched = moved_by != DECIDE_NOTHING, .switched_by = moved_by};
+    out->adopted = judge->adoption.stands;
+    out->undone = undone;
     out->restarted = judge_follow_run_id(judge, now_ms);
     judge_move_state(judge, now_ms);
     judge_say(judge, now_ms, wall_ms);
@@ -274,6 +290,7 @@ void judge_step(struct judge *judge, int64_t now_ms, int64_t wall_ms, struct jud
     out->decision = judge->decision;
     out->check_published = take_retry(&judge->verification, now_ms);
     out->check = checks_ask(judge->checks, now_ms);
+    out->promoting = judge->promotion.wanted ? &judge->promotion.node : NULL;
     out->suspect = is_suspect(judge, now_ms);
     out->next_ms = next_time(judge, now_ms);
 }

@@ -89,11 +89,16 @@ bool check_allows(const struct check *check, const struct judge_config *config, 
     return check->answer == ROLE_MASTER || (role_unknowable(check->answer) && majority);
 }
 
-/* A question for the majority's node waits until the candidate's is answered: one at a time, so an owner
- * with one connection for such questions never has to abandon the one for the other. */
+/* A question waits until those before it in the list are answered: one at a time, so an owner with one
+ * connection for such questions never has to abandon the one for the other. */
 static bool check_blocked(const struct check checks[CHECKS], size_t i)
 {
-    return i != CHECK_CANDIDATE && checks[CHECK_CANDIDATE].wanted && checks[CHECK_CANDIDATE].outstanding;
+    for (size_t k = 0; k < i; k++) {
+        if (checks[k].wanted && checks[k].outstanding) {
+            return true;
+        }
+    }
+    return false;
 }
 
 const struct endpoint *checks_ask(struct check checks[CHECKS], int64_t now_ms)

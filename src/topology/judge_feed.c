@@ -18,6 +18,7 @@ struct judge *judge_new(const char *name, const struct judge_config *config, int
     judge->void_ms = INT64_MIN;
     judge->first = true;
     judge->high_water = EPOCH_UNKNOWN;
+    judge->last_adopted = EPOCH_UNKNOWN;
     judge->failover_until_ms = -1;
     judge->not_serving_since_ms = now_ms;
     judge->state = MASTER_UNKNOWN;
@@ -57,6 +58,11 @@ static struct voice *find_voice(const struct judge *judge, const char *id)
     return NULL;
 }
 
+struct voice *judge_voice(const struct judge *judge, const char *id)
+{
+    return find_voice(judge, id);
+}
+
 static struct observation *find_seen(const struct judge *judge, const char *id)
 {
     for (size_t i = 0; i < judge->n_seen; i++) {
@@ -79,7 +85,7 @@ static struct voice *need_voice(struct judge *judge, const char *id)
         judge->voices = mem_resize(judge->voices, judge->room_voices, sizeof(*judge->voices));
     }
     voice = &judge->voices[judge->n_voices++];
-    *voice = (struct voice){.failover_since_ms = -1};
+    *voice = (struct voice){.failover_since_ms = -1, .leads_epoch = EPOCH_UNKNOWN};
     copy_id(voice->id, id);
     return voice;
 }
@@ -210,6 +216,7 @@ void judge_observe(struct judge *judge, const struct observation *seen)
     } else if (voice->failover_since_ms < 0) {
         voice->failover_since_ms = seen->at_ms;
     }
+    adoption_hear(judge, kept);
 }
 
 void judge_lose(struct judge *judge, const char *sentinel_run_id)
@@ -300,6 +307,7 @@ void judge_void(struct judge *judge, int64_t now_ms)
     verification_reset(&judge->verification);
     judge->verification.retry_ms = judge->has_published && judge->config.verify ? now_ms : -1;
     judge->failover_until_ms = -1;
+    adoption_void(judge);
     judge->voice_at_high = false;
     judge->first = true;
     judge->gap = judge->has_published;

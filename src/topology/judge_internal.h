@@ -1,7 +1,7 @@
 /*
  * What the judge's files share: its memory. judge_feed.c takes in what happens, judge.c steps,
- * judge_check.c weighs role answers, judge_state.c names the state and its reason, judge_words.c
- * says it in words.
+ * judge_check.c weighs role answers, judge_adopt.c adopts (rule 11), judge_state.c names the state and
+ * its reason, judge_words.c says it in words.
  */
 #ifndef TOPOLOGY_JUDGE_INTERNAL_H
 #define TOPOLOGY_JUDGE_INTERNAL_H
@@ -26,6 +26,8 @@ struct voice {
     bool heard;                /* answered, refused or lost since the start or the last gap */
     int64_t polled_ms;         /* the last answer that counted as a poll */
     int64_t failover_since_ms; /* its row has failover-state since then, -1: no */
+    int64_t leads_epoch;       /* by its own events it runs a failover at this epoch; EPOCH_UNKNOWN: none */
+    bool elected;              /* and was elected to */
 };
 
 /* The role checks of a node that is not published yet. */
@@ -63,15 +65,41 @@ struct run_ids {
     char current[RUN_ID_SIZE];
 };
 
+/* The replica that a leader chose (rule 11): it is asked for its role until it says master. */
+struct promotion {
+    bool wanted;
+    char leader[RUN_ID_SIZE];
+    int64_t epoch;
+    struct endpoint node;
+    int64_t until_ms;
+    bool says_master;
+    int64_t answered_ms;
+};
+
+/* What is published was adopted, and nobody has announced it yet. */
+struct adoption {
+    bool stands;
+    char leader[RUN_ID_SIZE];
+    int64_t epoch;
+    struct published back;  /* what was published before: the undoing goes there */
+    int64_t until_ms;       /* no failover takes longer */
+    int64_t leader_lost_ms; /* its link is down since then; -1: it is up */
+    unsigned idle_rows;     /* answers in a row by which the leader runs no failover any more */
+    const char *undo;       /* why it has to be undone, NULL: it has not */
+    bool at_once;           /* and without asking who is gone back to */
+};
+
 /* What the words were last made for; other words are made only when this changes. */
 struct words_key {
     enum master_state state;
     enum reason reason;
+    bool adopted;
     struct address published;
     struct address other;
 };
 
-enum { CHECK_CANDIDATE, CHECK_MAJORITY, CHECKS };
+/* CHECK_RETURN: an adoption is to be undone. */
+enum { CHECK_CANDIDATE, CHECK_MAJORITY, CHECK_RETURN, CHECKS };
 
 struct judge {
     char *name;
@@ -96,6 +124,9 @@ struct judge {
     struct verification verification;
     struct check checks[CHECKS];
     struct run_ids run_ids;
+    struct promotion promotion;
+    struct adoption adoption;
+    int64_t last_adopted;                         /* an epoch is adopted once: the highest that was */
     int64_t failover_since_ms, failover_until_ms; /* by events; until -1: none */
 
     struct decision decision;
@@ -132,7 +163,22 @@ void verification_reset(struct verification *verification);
 bool verification_alive(const struct verification *verification, const struct judge_config *config,
                         int64_t now_ms);
 
+/* judge_adopt.c */
+/* A Sentinel answered. */
+void adoption_hear(struct judge *judge, const struct observation *seen);
+/* Observations at the adoption's epoch and below are outranked: change what decide() made of them. */
+void adoption_outrank(const struct judge *judge, struct decision *decision);
+/* It was announced, or something else was published: what is published is an adoption no longer. */
+void adoption_over(struct judge *judge);
+/* The clock jumped. */
+void adoption_void(struct judge *judge);
+/* Undo or adopt, whatever is due. @return DECIDE_ADOPTED, DECIDE_UNDONE or DECIDE_NOTHING.
+ * @param why set where it is undone. */
+enum decide_rule adoption_step(struct judge *judge, int64_t now_ms, int64_t wall_ms, const char **why);
+int64_t adoption_next_ms(const struct judge *judge);
+
 /* judge_feed.c */
+struct voice *judge_voice(const struct judge *judge, const char *id);
 void judge_restart_repeats(struct judge *judge);
 /* Look for a new run id at the published address. @return whether there is one: it was restarted. */
 bool judge_follow_run_id(struct judge *judge, int64_t now_ms);

@@ -101,6 +101,9 @@ static void say_published(struct words *words)
     }
     say(words, "; ");
     say_voices(words, judge->decision.published_voices, judge->decision.published_epoch);
+    if (judge->adoption.stands) {
+        say(words, "; adopted in a failover at epoch %" PRId64 ", not announced yet", judge->adoption.epoch);
+    }
 }
 
 static void say_candidate(struct words *words)
@@ -228,13 +231,14 @@ static bool same_address(const struct address *a, const struct address *b)
 
 static bool same_key(const struct words_key *a, const struct words_key *b)
 {
-    return a->state == b->state && a->reason == b->reason && same_address(&a->published, &b->published) &&
-           same_address(&a->other, &b->other);
+    return a->state == b->state && a->reason == b->reason && a->adopted == b->adopted &&
+           same_address(&a->published, &b->published) && same_address(&a->other, &b->other);
 }
 
 void judge_say(struct judge *judge, int64_t now_ms, int64_t wall_ms)
 {
-    struct words_key key = {.state = judge->state, .reason = judge->reason};
+    struct words_key key = {
+        .state = judge->state, .reason = judge->reason, .adopted = judge->adoption.stands};
     struct words words = {.out = judge->detail, .judge = judge, .now_ms = now_ms, .wall_ms = wall_ms};
 
     if (judge->has_published) {

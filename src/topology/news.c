@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "bellwether/base/memory.h"
+#include "bellwether/topology/status.h"
 
 static void drop_plain(struct message *self)
 {
@@ -19,6 +20,14 @@ static void drop_snapshot(struct message *self)
     struct news_snapshot *news = (struct news_snapshot *)self;
 
     snapshot_unref(news->snapshot);
+    free(news);
+}
+
+static void drop_status(struct message *self)
+{
+    struct news_status *news = (struct news_status *)self;
+
+    status_report_free(news->report);
     free(news);
 }
 
@@ -58,6 +67,35 @@ struct message *news_ask_fresh_new(uint64_t ticket, struct mailbox *reply_to, co
     news->ticket = ticket;
     news->reply_to = reply_to;
     snprintf(news->master, sizeof(news->master), "%s", master ? master : "");
+    return &news->head;
+}
+
+struct message *news_event_new(const struct news_event *from)
+{
+    struct news_event *news = mem_new(1, sizeof(*news));
+
+    *news = *from;
+    head_init(&news->head, NEWS_EVENT, drop_plain);
+    return &news->head;
+}
+
+struct message *news_ask_status_new(uint64_t ticket, struct mailbox *reply_to)
+{
+    struct news_ask_status *news = mem_new(1, sizeof(*news));
+
+    head_init(&news->head, NEWS_ASK_STATUS, drop_plain);
+    news->ticket = ticket;
+    news->reply_to = reply_to;
+    return &news->head;
+}
+
+struct message *news_status_new(uint64_t ticket, struct status_report *report)
+{
+    struct news_status *news = mem_new(1, sizeof(*news));
+
+    head_init(&news->head, NEWS_STATUS, drop_status);
+    news->ticket = ticket;
+    news->report = report;
     return &news->head;
 }
 

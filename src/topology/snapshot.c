@@ -159,6 +159,8 @@ void snapshot_unref(struct snapshot *snapshot)
     for (size_t i = 0; i < snapshot->n_sentinels_know; i++) {
         free(snapshot->sentinels_know[i]);
     }
+    failovers_unref(snapshot->failovers);
+    free(snapshot->selves);
     free(snapshot->masters);
     free(snapshot->sentinels_know);
     free(snapshot->default_name);

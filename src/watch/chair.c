@@ -45,6 +45,7 @@ static void chair_refuse(struct chair *chair, const char *code, const char *word
 {
     char text[ADDRESS_TEXT_SIZE];
     chair->refused++;
+    count_peer_error(chair->peer, code);
     if (strcmp(chair->error_code, code) != 0)
         log_warn("sentinel answer refused", LOG_STR("master", chair->master->name),
                  LOG_STR("sentinel", address_format(sentinel_link_address(chair->peer->link), text)),
@@ -132,6 +133,7 @@ void chair_hear_answer(struct chair *chair, const struct sentinel_answer *answer
     chair->has_row = answer->row_error == 0;
     if (chair->has_row)
         chair->row = answer->row;
+    story_row(chair);
     chair->unknown_name = answer->address_error == -BW_ENIL || answer->address_error == -BW_ENOENT;
     chair->denied = answer->address_error == -BW_EDENIED;
     if (chair->unknown_name)

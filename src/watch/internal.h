@@ -8,8 +8,14 @@
  *   chair.c    a Sentinel's answers turned into observations
  *   master.c   the judge: what it is fed, what it asks for, fast asking
  *   verify.c   the published node and the candidate are asked for their role
+ *   adopt.c    --adopt promoted: the replica that a leader chose is asked until it says master
  *   lookup.c   fresh look-ups
+ *   self.c     the nodes named by --self
+ *   report.c   all of it, with its age, for /status
+ *   story.c    what the timeline of failovers is told
  *   publish.c  snapshots
+ *   herald.c   Sentinels' events to whoever listens
+ *   count.c    what /metrics shows of all this
  *   watcher.c  the thread, its clock, its mailbox
  */
 #ifndef BELLWETHER_WATCH_INTERNAL_H
@@ -17,6 +23,7 @@
 
 #include <pthread.h>
 
+#include "bellwether/metrics/metrics.h"
 #include "bellwether/sentinel/link.h"
 #include "bellwether/topology/decide.h"
 #include "bellwether/topology/news.h"
@@ -33,11 +40,15 @@ struct peer {
     bool settled;   /* has come up or failed since it was made */
     bool was_up;    /* for the log: one line a change */
     enum sentinel_trouble logged;
+    struct metrics_sentinel *counts; /* NULL: none yet, or in reserve */
+    bool counted_up, counted_tilt;   /* in `counts` */
+    bool has_been_up;
     char known_as[RUN_ID_SIZE];  /* under which run id it was up last */
     char listed_as[RUN_ID_SIZE]; /* learned ones: the run id in the list that named it */
     char **names;                /* the masters it says it monitors */
     size_t n_names;
     bool has_names;
+    int64_t new_epoch; /* the last event was +new-epoch with this; else EPOCH_UNKNOWN */
 };
 
 struct site {
@@ -84,12 +95,23 @@ struct lookup {
     struct mailbox *reply_to;
 };
 
+/* The replica that is being promoted (adopt.c). */
+struct adopt {
+    struct probe *probe; /* NULL: none is asked */
+    struct loop_timer *timer;
+    int64_t began_ms, asked_us;
+    bool answered;        /* this connection has answered */
+    struct peer *chooser; /* its choice waits for a name look-up; NULL: none does */
+    struct address chosen;
+};
+
 struct master {
     struct watcher *watcher;
     struct site *site;
     char *name;
     bool configured;
     struct judge *judge;
+    struct metrics_master *counts;
     struct chair **chairs;
     size_t n_chairs;
     const char *redis_username;
@@ -99,8 +121,12 @@ struct master {
     struct probe *candidate; /* to the node that judge wants checked */
     struct loop_timer *step_timer, *verify_timer, *suspect_timer;
     unsigned standing_failures;
-    int64_t role_asked_us; /* the last role answer of the published node: when it was asked */
+    int64_t role_asked_us;  /* the last role answer of the published node: when it was asked */
+    int64_t role_master_us; /* the last one that was `master`; 0: none of this node */
     int64_t candidate_asked_us;
+    int64_t switched_us; /* boot clock: the last switch; 0: none */
+    enum role_answer candidate_role;
+    struct adopt adopt;
     enum role_answer role;
     char role_words[120];
     int64_t offsets_due_ms;
@@ -115,6 +141,7 @@ struct master {
     enum reason reason;
     char detail[DETAIL_SIZE];
     bool has_published, has_previous, majority, verified;
+    bool adopted; /* what is published was adopted, and nobody has announced it yet */
     struct published published;
     struct endpoint previous;
     int64_t since_wall_ms;
@@ -123,7 +150,9 @@ struct master {
     bool stepped;
     struct lookup *lookups; /* under way, the youngest first */
     struct loop_timer *lookup_timer;
-    bool dirty; /* its part of the snapshot may have changed */
+    struct timeline_master *track; /* the timeline's */
+    enum master_state told;        /* what the timeline was told last */
+    bool dirty;                    /* its part of the snapshot may have changed */
     struct master *next_dirty;
     struct snapshot_master *shown; /* as last posted */
 };
@@ -135,9 +164,25 @@ struct watch_secret {
     struct secret *password;
 };
 
+/* The failovers: story.c. */
+struct story {
+    struct timeline *timeline;
+    struct failovers *list; /* of `revision`; NULL: none yet */
+    uint64_t revision;
+    struct loop_timer *timer;
+    bool told; /* something, in this turn */
+};
+
+/* How much of the Sentinels' events is passed on. */
+struct herald {
+    int64_t budget, budget_ms, complained_ms; /* boot clock */
+    uint64_t left_out;
+};
+
 struct watcher {
     const struct watch_config *config;
     struct pulse *pulse;
+    struct metrics *metrics, *own_metrics; /* `own_metrics`: where nobody else has any */
     struct loop *loop;
     struct mailbox *inbox;
     pthread_t thread;
@@ -154,6 +199,8 @@ struct watcher {
     struct master **masters; /* sorted by name */
     size_t n_masters;
     size_t n_suspect;
+    struct self **selves; /* one a --self */
+    size_t n_selves;
     struct master *dirty; /* whose part may have changed: looked at when this turn ends */
     bool
         reshaped; /* which masters there are, what is said of them all, or a link changed: a new snapshot is due */
@@ -161,6 +208,8 @@ struct watcher {
     char *default_name;
     bool logged_ambiguous;
     struct snapshot *current;
+    struct herald herald;
+    struct story story;
     struct {
         struct mailbox *to;
         struct message *message;
@@ -225,13 +274,76 @@ void verify_follow(struct master *master);         /* the published address move
 void verify_void(struct master *master);           /* hang up: sockets may hold answers from before a gap */
 void verify_release(struct master *master);
 
+/* adopt.c */
+void adopt_hear_event(struct master *master, struct peer *peer, const struct sentinel_event *event);
+/* After every event of this Sentinel, of whatever master. */
+void adopt_note_epoch(struct peer *peer, const struct sentinel_event *event);
+void adopt_follow(struct master *master, const struct endpoint *node); /* ask it; NULL: nobody */
+/* The connection to what is now published, if it was asked here; taken. */
+struct probe *adopt_take_probe(struct master *master, int64_t *asked_us);
+void adopt_resume(struct master *master); /* a name look-up ended */
+void adopt_forget_peer(struct master *master, const struct peer *peer);
+void adopt_release(struct master *master);
+
 /* lookup.c */
 void lookup_ask(struct master *master, uint64_t ticket, struct mailbox *reply_to);
 void lookup_review(struct master *master); /* after each step */
 void lookup_release(struct master *master);
 
+/* herald.c */
+void herald_tell(struct watcher *watcher, const struct peer *peer, const struct sentinel_event *event);
+
+/* count.c */
+struct count_reload {
+    bool changed, failed;
+};
+void count_init(struct watcher *watcher, struct metrics *metrics);
+void count_release(struct watcher *watcher);
+void count_reload(struct watcher *watcher, const struct count_reload *reload);
+void count_event(struct watcher *watcher, enum sentinel_event_kind kind);
+void count_peer_up(struct peer *peer);
+void count_peer_error(struct peer *peer, const char *word);
+void count_peer_gone(struct peer *peer);
+void count_links(struct watcher *watcher); /* at the end of a turn */
+void count_switch(struct master *master);
+void count_role(struct master *master, enum role_answer answer, int64_t asked_us);
+void count_verified(struct master *master); /* the published node says that it is a master */
+void count_failover(struct watcher *watcher, const struct failover *failover);
+
+/* story.c */
+void story_init(struct watcher *watcher);
+void story_release(struct watcher *watcher);
+void story_watch(struct master *master); /* before its first step */
+void story_forget(struct master *master);
+/* A Sentinel's event, before anything is made of it. @param master NULL: it names none that is watched there. */
+void story_event(const struct peer *peer, struct master *master, const struct sentinel_event *event);
+/* What an event means to the timeline; false: nothing. */
+bool story_signal(const struct sentinel_event *event, enum timeline_signal *signal);
+void story_row(const struct chair *chair); /* a Sentinel's row was read */
+/* The published node was asked; before the step that follows. */
+void story_role(const struct master *master, enum role_answer answer, int64_t asked_us);
+/* What a step came to, before master_keep(). */
+void story_step(struct master *master, const struct judgement *said);
+void story_settle(struct watcher *watcher); /* at the end of a turn */
+
 /* publish.c */
 void publish_forget(struct master *master); /* it goes */
 void publish_turn(void *data); /* at the end of each turn: post what changed; `data` is the watcher */
+struct snapshot_master *publish_show(const struct master *master); /* as it is now; one reference */
+const char *trouble_code(enum sentinel_trouble trouble);           /* as `error.code` in /sentinels has it */
+bool chair_is_shadowed(const struct master *master, const struct chair *chair);
+
+/* self.c */
+void selves_init(struct watcher *watcher);
+void selves_release(struct watcher *watcher);
+void selves_check(struct watcher *watcher); /* ask them now */
+void selves_void(
+    struct watcher *watcher); /* hang up and ask anew: sockets may hold answers from before a gap */
+void selves_show(struct watcher *watcher, struct snapshot *out); /* `out` has its masters already */
+bool selves_differ(const struct snapshot *a, const struct snapshot *b);
+void selves_log(const struct snapshot *before, const struct snapshot *now);
+
+/* report.c */
+struct status_report *report_make(const struct watcher *watcher);
 
 #endif

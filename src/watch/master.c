@@ -113,6 +113,8 @@ static const char *rule_text(enum decide_rule rule)
     case DECIDE_EQUAL_MAJORITY: return "majority at the same epoch";
     case DECIDE_BELOW_MAJORITY: return "majority at a lower epoch, unchanged over three polls";
     case DECIDE_NO_EPOCH: return "majority, no epoch given";
+    case DECIDE_ADOPTED: return "promoted by an elected leader, adopted before its announcement";
+    case DECIDE_UNDONE: return "adoption undone";
     default: return "confirmed";
     }
 }
@@ -176,6 +178,7 @@ static void master_keep(struct master *master, const struct judgement *said)
     snprintf(master->detail, sizeof master->detail, "%s", said->detail != NULL ? said->detail : "");
     master->verified = said->verified;
     master->majority = said->majority;
+    master->adopted = said->adopted;
     master->has_published = said->published != NULL;
     if (said->published != NULL)
         master->published = *said->published;
@@ -198,6 +201,11 @@ void master_step(struct master *master)
     judge_step(master->judge, now_ms, clock_wall_ms(), &said);
     if (said.switched)
         log_switch(master, &said);
+    if (said.switched)
+        count_switch(master);
+    if (said.undone != NULL)
+        log_warn("adoption undone: back to the master before it", LOG_STR("master", master->name),
+                 LOG_STR("why", said.undone));
     if (said.restarted)
         log_warn("master restarted: another run id at the same address", LOG_STR("master", master->name),
                  LOG_STR("run_id", said.run_id));
@@ -205,6 +213,7 @@ void master_step(struct master *master)
     bool wants_check = said.check != NULL && master->watcher->config->verify;
     if (wants_check)
         check = *said.check;
+    story_step(master, &said);
     if (master_differs(master, &said))
         master_touch(master);
     master_keep(master, &said);
@@ -217,6 +226,11 @@ void master_step(struct master *master)
     }
     if (said.check_published)
         verify_check_published(master);
+    if (said.switched) {
+        master->switched_us = clock_boot_us();
+        selves_check(master->watcher);
+    }
+    adopt_follow(master, said.promoting);
     master_set_suspect(master, said.suspect);
     if (said.switched)
         for (size_t i = 0; i < master->n_chairs; i++)
@@ -266,6 +280,7 @@ void master_hear_event(struct master *master, struct peer *peer, const struct se
         break;
     default: break;
     }
+    adopt_hear_event(master, peer, event);
     switch (event->kind) {
     case SENTINEL_EVENT_SLAVE:
     case SENTINEL_EVENT_SENTINEL:
@@ -331,6 +346,7 @@ void master_remove_peer(struct master *master, struct peer *peer)
     for (size_t i = 0; i < master->n_chairs; i++) {
         if (master->chairs[i]->peer != peer)
             continue;
+        adopt_forget_peer(master, peer);
         chair_free(master->chairs[i]);
         memmove(master->chairs + i, master->chairs + i + 1,
                 (master->n_chairs - i - 1) * sizeof *master->chairs);
@@ -345,6 +361,7 @@ struct master *master_new(struct watcher *watcher, struct site *site, const char
     const struct watch_config *config = watcher->config;
     struct judge_config rules = {
         .verify = config->verify,
+        .adopt = config->adopt == WATCH_ADOPT_PROMOTED,
         .verify_interval_ms = config->verify_interval_ms,
         .verify_timeout_ms = config->verify_timeout_ms,
         /* suspect-after counts from the question that went unanswered, which is put an interval after the
@@ -358,6 +375,7 @@ struct master *master_new(struct watcher *watcher, struct site *site, const char
     master->site = site;
     master->name = mem_strdup(name);
     master->configured = configured;
+    master->counts = metrics_master_add(watcher->metrics, name);
     master->judge = judge_new(name, &rules, clock_boot_ms());
     master->master_offset = -1;
     master->redis_username = watcher->secrets[0].username;
@@ -371,6 +389,7 @@ struct master *master_new(struct watcher *watcher, struct site *site, const char
     master->step_timer = loop_timer_new(watcher->loop, step_due, master);
     master->verify_timer = loop_timer_new(watcher->loop, verify_due, master);
     master->suspect_timer = loop_timer_new(watcher->loop, suspect_due, master);
+    story_watch(master);
     master_step(master);
     return master;
 }
@@ -380,6 +399,7 @@ void master_free(struct master *master)
     master_set_suspect(master, false);
     lookup_release(master);
     verify_release(master);
+    adopt_release(master);
     loop_timer_free(master->step_timer);
     loop_timer_free(master->verify_timer);
     loop_timer_free(master->suspect_timer);
@@ -387,7 +407,9 @@ void master_free(struct master *master)
         master_remove_peer(master, master->chairs[0]->peer);
     publish_forget(master); /* after all that could touch it */
     free(master->chairs);
+    story_forget(master);
     judge_free(master->judge);
+    metrics_master_remove(master->watcher->metrics, master->counts);
     snapshot_master_unref(master->shown);
     free(master->name);
     free(master);

@@ -260,6 +260,11 @@ void probe_ask_offsets(struct probe *probe, probe_offsets_fn *got)
     probe_send(probe, got_offsets, 2, argv);
 }
 
+void probe_also(struct probe *probe, redis_reply_fn *done, void *data, int argc, const char **argv)
+{
+    redis_conn_command(probe->conn, done, data, probe->timeout_ms, argc, argv, NULL);
+}
+
 const struct endpoint *probe_node(const struct probe *probe)
 {
     return &probe->node;

@@ -14,6 +14,7 @@
 #include "bellwether/base/address.h"
 #include "bellwether/base/loop.h"
 #include "bellwether/base/secret.h"
+#include "bellwether/redis/conn.h"
 #include "bellwether/topology/decide.h"
 #include "offsets.h"
 
@@ -37,6 +38,8 @@ void probe_open(struct probe *probe, const struct endpoint *node);
 void probe_ask(struct probe *probe);
 /** Ask INFO replication for the replicas' offsets; no call when the connection is not there. */
 void probe_ask_offsets(struct probe *probe, probe_offsets_fn *got);
+/** Send one more command on the standing connection, answered as redis_conn_command() has it; NULL at once when it is not there. */
+void probe_also(struct probe *probe, redis_reply_fn *done, void *data, int argc, const char **argv);
 const struct endpoint *probe_node(const struct probe *probe);
 /** Standing and idle or asking, and the last attempt ended in an answer by the node. */
 bool probe_is_connected(const struct probe *probe);

@@ -27,7 +27,7 @@ static const char *peer_id(const struct peer *peer)
 
 /* Two links to one Sentinel (a seed that is down and its learned address): the one that is up is shown, else
  * the seed. */
-static bool chair_is_shadowed(const struct master *master, const struct chair *chair)
+bool chair_is_shadowed(const struct master *master, const struct chair *chair)
 {
     const char *id = peer_id(chair->peer);
     bool up = sentinel_link_is_up(chair->peer->link);
@@ -42,7 +42,7 @@ static bool chair_is_shadowed(const struct master *master, const struct chair *c
     return false;
 }
 
-static const char *trouble_code(enum sentinel_trouble trouble)
+const char *trouble_code(enum sentinel_trouble trouble)
 {
     switch (trouble) {
     case SENTINEL_TROUBLE_AUTH: return "sentinel_auth";
@@ -213,7 +213,7 @@ static void show_replicas(const struct master *master, struct snapshot_master *o
 
 /* --- a master --- */
 
-static struct snapshot_master *show_master(const struct master *master)
+struct snapshot_master *publish_show(const struct master *master)
 {
     struct snapshot_master *out = snapshot_master_new(master->name);
     out->state = master->state;
@@ -241,7 +241,7 @@ static struct snapshot_master *show_master(const struct master *master)
 static bool master_show(struct master *master)
 {
     struct watcher *watcher = master->watcher;
-    struct snapshot_master *now = show_master(master);
+    struct snapshot_master *now = publish_show(master);
     struct snapshot_master *before = master->shown;
     master->dirty = false;
     if (before != NULL && !snapshot_master_differs_deep(before, now)) {
@@ -366,7 +366,9 @@ static struct snapshot *watcher_snapshot(struct watcher *watcher)
     out->all_resolved = configured ? resolved == watcher->n_masters : resolved > 0;
     choose_default(watcher, out);
     collect_names(watcher, out);
+    out->failovers = failovers_ref(watcher->story.list);
     explain_emptiness(watcher, out);
+    selves_show(watcher, out);
     return out;
 }
 
@@ -376,11 +378,13 @@ static bool snapshot_differs(const struct snapshot *a, const struct snapshot *b)
     if (a->n_masters != b->n_masters || a->n_sentinels_know != b->n_sentinels_know ||
         a->reason != b->reason || a->generation != b->generation ||
         a->any_sentinel_reachable != b->any_sentinel_reachable || a->all_resolved != b->all_resolved ||
-        a->ambiguous_default != b->ambiguous_default)
+        a->ambiguous_default != b->ambiguous_default || a->failovers != b->failovers)
         return true;
     for (size_t i = 0; i < a->n_masters; i++)
         if (a->masters[i] != b->masters[i])
             return true;
+    if (selves_differ(a, b))
+        return true;
     for (size_t i = 0; i < a->n_sentinels_know; i++)
         if (strcmp(a->sentinels_know[i], b->sentinels_know[i]) != 0)
             return true;
@@ -391,7 +395,7 @@ static bool snapshot_differs(const struct snapshot *a, const struct snapshot *b)
 static void watcher_post_snapshot(struct watcher *watcher)
 {
     struct snapshot *before = watcher->current;
-    bool changed = watcher->reshaped;
+    bool changed = watcher->reshaped || watcher->n_selves > 0; /* who lists a node is no part of a master */
     watcher->reshaped = false;
     while (watcher->dirty != NULL) {
         struct master *master = watcher->dirty;
@@ -408,6 +412,7 @@ static void watcher_post_snapshot(struct watcher *watcher)
     if (before != NULL && before->n_masters != now->n_masters)
         watcher->index++; /* /masters changed, though no <master> did */
     now->index = watcher->index;
+    selves_log(before, now);
     watcher->current = now;
     snapshot_unref(before);
     for (size_t i = 0; i < watcher->n_subscribers; i++)
@@ -428,8 +433,11 @@ void publish_forget(struct master *master)
 void publish_turn(void *data)
 {
     struct watcher *watcher = data;
-    if (watcher->dirty != NULL || watcher->reshaped)
+    story_settle(watcher);
+    if (watcher->dirty != NULL || watcher->reshaped) {
+        count_links(watcher);
         watcher_post_snapshot(watcher);
+    }
     for (size_t i = 0; i < watcher->n_outbox; i++)
         mailbox_post(watcher->outbox[i].to, watcher->outbox[i].message);
     watcher->n_outbox = 0;

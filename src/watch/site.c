@@ -40,6 +40,7 @@ static struct peer *peer_new(struct site *site, const struct address *address, b
     struct peer *peer = mem_new(1, sizeof *peer);
     peer->site = site;
     peer->configured = configured;
+    peer->new_epoch = EPOCH_UNKNOWN;
     snprintf(peer->listed_as, sizeof peer->listed_as, "%s", listed_as);
     struct sentinel_link_config link = {
         .address = *address,
@@ -80,6 +81,7 @@ static void peer_free(struct peer *peer)
         site->n_peers--;
         break;
     }
+    count_peer_gone(peer);
     sentinel_link_free(peer->link);
     peer_forget_names(peer);
     free(peer);
@@ -150,6 +152,7 @@ static void peer_up(void *data, struct sentinel_link *link)
         site_review_peers(site);
         return;
     }
+    count_peer_up(peer);
     peer->settled = true;
     peer->was_up = true;
     peer->logged = SENTINEL_TROUBLE_NONE;
@@ -183,12 +186,14 @@ static void peer_down(void *data, struct sentinel_link *link)
     char text[ADDRESS_TEXT_SIZE];
     int64_t wall_ms;
     (void)watcher_turn(watcher);
+    count_peer_error(peer, trouble_code(trouble));
     if (peer->was_up || trouble != peer->logged) {
         log_warn("sentinel link down", LOG_STR("sentinel", peer_text(peer, text)),
                  LOG_STR("why", sentinel_link_words(link, &wall_ms)),
                  LOG_STR("source", peer->configured ? "configured" : "learned"));
     }
     peer->was_up = false;
+    peer->new_epoch = EPOCH_UNKNOWN;
     peer->settled = true;
     peer->logged = trouble;
     for (size_t i = 0; i < watcher->n_masters; i++) {
@@ -221,15 +226,21 @@ static void peer_event(void *data, struct sentinel_link *link, const struct sent
     log_debug("sentinel event", LOG_STR("sentinel", peer_text(peer, text)),
               LOG_STR("event", sentinel_event_channel(event->kind)), LOG_STR("master", event->master),
               LOG_STR("detail", event->detail));
+    count_event(site->watcher, event->kind);
+    herald_tell(site->watcher, peer, event);
     if (event->kind == SENTINEL_EVENT_MONITOR || event->kind == SENTINEL_EVENT_MONITOR_END)
         sentinel_link_ask_names(link);
     struct master *master =
         event->master[0] != '\0' ? watcher_find_master(site->watcher, event->master) : NULL;
-    if (master != NULL && master->site == site)
+    if (master != NULL && master->site != site)
+        master = NULL;
+    story_event(peer, master, event);
+    if (master != NULL)
         master_hear_event(master, peer, event);
     else if (event->kind == SENTINEL_EVENT_TILT || event->kind == SENTINEL_EVENT_TILT_END)
         for (size_t i = 0; i < site->watcher->n_masters; i++)
             master_touch(site->watcher->masters[i]);
+    adopt_note_epoch(peer, event);
 }
 
 static void peer_names(void *data, struct sentinel_link *link, const struct sentinel_master_row *rows,

@@ -69,9 +69,8 @@ static void standing_schedule(struct master *master, enum role_answer answer)
     loop_timer_start(master->verify_timer, delay_ms);
 }
 
-static void role_heard(struct master *master, struct probe *probe, enum role_answer answer, const char *words)
+static void role_heard(struct master *master, struct probe *probe, enum role_answer answer)
 {
-    snprintf(master->role_words, sizeof master->role_words, "%s", words);
     if (answer == ROLE_NOAUTH) {
         char error[256];
         (void)secret_refresh(master->redis_password, true, error, sizeof error);
@@ -88,8 +87,15 @@ static void standing_answered(void *data, struct probe *probe, enum role_answer 
         return;
     master->role = answer;
     master->role_asked_us = asked_us;
+    count_role(master, answer, asked_us);
+    if (answer == ROLE_MASTER) {
+        master->role_master_us = asked_us;
+        count_verified(master);
+    }
+    snprintf(master->role_words, sizeof master->role_words, "%s", words);
     standing_schedule(master, answer);
-    role_heard(master, probe, answer, words);
+    story_role(master, answer, asked_us);
+    role_heard(master, probe, answer);
     if (answer == ROLE_MASTER && clock_boot_ms() >= master->offsets_due_ms)
         ask_offsets(master);
     master_step(master);
@@ -107,7 +113,9 @@ static void candidate_answered(void *data, struct probe *probe, enum role_answer
                   LOG_STR("candidate", address_format(&probe_node(probe)->name, text)),
                   LOG_STR("words", words));
     master->candidate_asked_us = asked_us;
-    role_heard(master, probe, answer, words);
+    count_role(master, answer, asked_us);
+    master->candidate_role = answer;
+    role_heard(master, probe, answer);
     master_step(master);
 }
 
@@ -125,12 +133,30 @@ void verify_due(void *data)
         probe_ask(master->standing);
 }
 
+/* A connection to what is published that is there already and has just asked: the candidate's, or that to a
+ * replica that was promoted. */
+static struct probe *take_probe(struct master *master)
+{
+    struct probe *probe = master->candidate;
+    if (probe != NULL && endpoint_equal(probe_node(probe), &master->published.master)) {
+        master->candidate = NULL;
+        master->role = master->candidate_role;
+        master->role_asked_us = master->candidate_asked_us;
+    } else {
+        probe = adopt_take_probe(master, &master->role_asked_us);
+        master->role = ROLE_MASTER;
+    }
+    return probe;
+}
+
 /* The published address moved: the standing connection is to the new node from now on. */
 void verify_follow(struct master *master)
 {
     probe_free(master->standing);
     master->standing = NULL;
     master->standing_failures = 0;
+    master->role_asked_us = master->role_master_us = 0;
+    master->role_words[0] = '\0';
     free(master->offsets);
     master->offsets = NULL;
     master->n_offsets = 0;
@@ -138,14 +164,14 @@ void verify_follow(struct master *master)
     master->offsets_due_ms = clock_boot_ms() + OFFSETS_SETTLE_MS;
     if (!master->watcher->config->verify)
         return;
-    if (master->candidate != NULL &&
-        endpoint_equal(probe_node(master->candidate), &master->published.master)) {
-        master->standing = master->candidate;
-        master->candidate = NULL;
+    master->standing = take_probe(master);
+    if (master->standing != NULL) {
         probe_retarget(master->standing, standing_answered, master);
-        master->role = ROLE_MASTER;
-        master->role_asked_us = master->candidate_asked_us;
-        standing_schedule(master, ROLE_MASTER);
+        if (master->role == ROLE_MASTER) {
+            master->role_master_us = master->role_asked_us;
+            count_verified(master);
+        }
+        standing_schedule(master, master->role);
         if (!master->has_previous)
             ask_offsets(master); /* nobody has to come over */
     } else {

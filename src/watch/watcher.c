@@ -45,6 +45,7 @@ bool watcher_turn(struct watcher *watcher)
     log_warn("the clock jumped; asking everybody again", LOG_INT("gap_ms", gap_ms));
     for (size_t i = 0; i < watcher->n_masters; i++)
         master_void(watcher->masters[i]);
+    selves_void(watcher);
     for (size_t i = 0; i < watcher->n_sites; i++)
         for (size_t j = 0; j < watcher->sites[i].n_peers; j++)
             sentinel_link_void(watcher->sites[i].peers[j]->link);
@@ -78,12 +79,14 @@ static void end_of_turn(void *data)
     loop_timer_start(watcher->tick, TICK_MS); /* fires only where nothing else turns the loop */
 }
 
-static bool refresh_secret(struct secret *secret, bool force)
+static bool refresh_secret(struct secret *secret, bool force, struct count_reload *reload)
 {
     char error[256];
     int changed = secret_refresh(secret, force, error, sizeof error);
     if (changed < 0)
         log_warn("password file can't be read; the old password stays", LOG_STR("error", error));
+    reload->failed = reload->failed || changed < 0;
+    reload->changed = reload->changed || changed > 0;
     return changed > 0;
 }
 
@@ -91,13 +94,17 @@ static bool refresh_secret(struct secret *secret, bool force)
 static void watcher_refresh_secrets(struct watcher *watcher, bool force)
 {
     bool redis = force;
+    struct count_reload reload = {.changed = force};
     for (size_t i = 0; i < watcher->n_secrets; i++)
-        redis = refresh_secret(watcher->secrets[i].password, force) || redis;
+        redis = refresh_secret(watcher->secrets[i].password, force, &reload) || redis;
     for (size_t i = 0; i < watcher->n_sites; i++)
-        if (refresh_secret(watcher->sites[i].password, force) || force)
+        if (refresh_secret(watcher->sites[i].password, force, &reload) || force)
             site_redial(&watcher->sites[i]);
+    count_reload(watcher, &reload);
     for (size_t i = 0; redis && i < watcher->n_masters; i++)
         verify_check_published(watcher->masters[i]);
+    if (redis)
+        selves_check(watcher);
 }
 
 static void watcher_slow(void *data)
@@ -115,6 +122,10 @@ static void watcher_found_name(void *data)
     for (size_t i = 0; i < watcher->n_masters; i++)
         for (size_t j = 0; j < watcher->masters[i]->n_chairs; j++)
             chair_resume(watcher->masters[i]->chairs[j]);
+    for (size_t i = 0; i < watcher->n_masters; i++)
+        adopt_resume(watcher->masters[i]);
+    if (watcher->n_selves > 0)
+        watcher->reshaped = true;
 }
 
 static void watcher_deliver(void *data, struct message *message)
@@ -133,6 +144,11 @@ static void watcher_deliver(void *data, struct message *message)
                 news_fresh_new(ask->ticket, false, REASON_UNKNOWN_NAME, "it is not watched any more"));
         break;
     }
+    case NEWS_ASK_STATUS: {
+        struct news_ask_status *ask = (struct news_ask_status *)(void *)message;
+        watcher_post_later(watcher, ask->reply_to, news_status_new(ask->ticket, report_make(watcher)));
+        break;
+    }
     case NEWS_RELOAD: watcher_refresh_secrets(watcher, true); break;
     case NEWS_STOP: loop_stop(watcher->loop); break;
     default: break;
@@ -147,21 +163,24 @@ static void *watcher_run(void *data)
     loop_on_turn(watcher->loop, end_of_turn, watcher);
     for (size_t i = 0; i < watcher->n_sites; i++)
         site_redial(&watcher->sites[i]);
+    selves_check(watcher);
     loop_timer_start(watcher->slow, SLOW_MS);
     watcher->reshaped = true;
     loop_run(watcher->loop);
     return NULL;
 }
 
-struct watcher *watcher_new(const struct watch_config *config, struct pulse *pulse)
+struct watcher *watcher_new(const struct watch_config *config, struct pulse *pulse, struct metrics *metrics)
 {
     struct watcher *watcher = mem_new(1, sizeof *watcher);
     watcher->config = config;
     watcher->pulse = pulse;
+    count_init(watcher, metrics);
     watcher->loop = loop_new();
     watcher->inbox = mailbox_new(watcher->loop, watcher_deliver, watcher);
     watcher->tick = loop_timer_new(watcher->loop, watcher_tick, watcher);
     watcher->slow = loop_timer_new(watcher->loop, watcher_slow, watcher);
+    story_init(watcher);
     watcher->resolver = resolver_new(watcher->loop, config->sentinel_timeout_ms, watcher_found_name, watcher);
     watcher->index = (uint64_t)clock_wall_ms();
     watcher->n_secrets = config->n_overrides + 1;
@@ -177,6 +196,7 @@ struct watcher *watcher_new(const struct watch_config *config, struct pulse *pul
     watcher->sites = mem_new(watcher->n_sites, sizeof *watcher->sites);
     for (size_t i = 0; i < watcher->n_sites; i++)
         site_init(&watcher->sites[i], watcher, &config->deployments[i]);
+    selves_init(watcher);
     /* Valid before it runs, so that a first answer says `starting`, not `watcher_stalled`. */
     watcher_beat(watcher, clock_boot_ms());
     return watcher;
@@ -224,14 +244,17 @@ void watcher_free(struct watcher *watcher)
         site_release(&watcher->sites[i]);
     for (size_t i = 0; i < watcher->n_outbox; i++)
         watcher->outbox[i].message->drop(watcher->outbox[i].message);
+    selves_release(watcher);
     for (size_t i = 0; i < watcher->n_secrets; i++)
         secret_free(watcher->secrets[i].password);
+    story_release(watcher);
     resolver_free(watcher->resolver);
     loop_timer_free(watcher->tick);
     loop_timer_free(watcher->slow);
     mailbox_free(watcher->inbox);
     loop_free(watcher->loop);
     snapshot_unref(watcher->current);
+    count_release(watcher);
     free(watcher->outbox);
     free(watcher->secrets);
     free(watcher->sites);

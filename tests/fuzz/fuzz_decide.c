@@ -123,6 +123,30 @@ static void answer(struct program *p)
     invariant_role(&p->invariant, &node, said, p->now_ms);
 }
 
+/* What a leader says of its failover, or what the replica says that it promotes. */
+static void promotion(struct program *p)
+{
+    uint8_t who = next(p);
+    uint8_t what = next(p);
+    unsigned step = (what >> 2) % 7;
+    struct endpoint node = node_at(what);
+    char id[RUN_ID_SIZE];
+
+    if (step > PROMOTION_ENDED) {
+        enum role_answer said = step == 5 ? ROLE_MASTER : ROLE_OTHER;
+
+        if (p->j.promoting) {
+            node = *p->j.promoting;
+        }
+        invariant_promotion_role(&p->invariant, &node, said, p->now_ms);
+        judge_promotion_role(p->judge, &node, said, p->now_ms);
+        return;
+    }
+    id_of(who, id);
+    invariant_promotion(&p->invariant, id, (enum promotion_step)step, (what >> 5) - 1, &node, p->now_ms);
+    judge_promotion(p->judge, id, (enum promotion_step)step, (what >> 5) - 1, &node, p->now_ms);
+}
+
 static void sentinel_comes_or_goes(struct program *p)
 {
     uint8_t what = next(p);
@@ -211,6 +235,8 @@ static void run(struct program *p)
     default:
         if (opcode & 128) {
             gap(p);
+        } else if (opcode & 8) {
+            promotion(p);
         } else {
             judge_failover(p->judge, (opcode & 64) != 0, p->now_ms, (opcode & 32) != 0 ? 3000 : -1);
         }
@@ -227,6 +253,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t options = next(&p);
 
     p.config = (struct judge_config){.verify = (options & 1) == 0,
+                                     .adopt = (options & 8) != 0,
                                      .verify_interval_ms = options & 2 ? 300 : 1000,
                                      .verify_timeout_ms = 500,
                                      .suspect_after_ms = options & 4 ? 700 : 1500,

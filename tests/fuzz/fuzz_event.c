@@ -29,6 +29,8 @@ static void hold_event(const struct sentinel_event *event)
 {
     hold_text(event->master, sizeof event->master);
     hold_text(event->detail, sizeof event->detail);
+    hold_text(event->channel, sizeof event->channel);
+    hold_text(event->payload, sizeof event->payload);
     hold_text(event->address.host, sizeof event->address.host);
     hold_text(event->master_address.host, sizeof event->master_address.host);
     hold(address_is_set(&event->address) == (event->address.host[0] != '\0'));

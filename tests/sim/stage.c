@@ -126,6 +126,7 @@ void stage_step(struct stage *stage)
 {
     unsigned switches = 0;
     unsigned restarts = 0;
+    const char *undone = NULL;
     enum decide_rule by = DECIDE_NOTHING;
     int rounds = 0;
     bool again = true;
@@ -135,12 +136,14 @@ void stage_step(struct stage *stage)
         again = step_once(stage);
         switches += stage->j.switched;
         restarts += stage->j.restarted;
+        undone = stage->j.undone ? stage->j.undone : undone;
         by = stage->j.switched ? stage->j.switched_by : by;
     }
     /* What happened in this instant, whichever round it was. */
     stage->j.switched = switches > 0;
     stage->j.switched_by = by;
     stage->j.restarted = restarts > 0;
+    stage->j.undone = undone;
 }
 
 static void tell_observation(struct stage *stage, int sentinel)
@@ -209,6 +212,24 @@ void stage_silence(struct stage *stage, int port)
 void stage_role(struct stage *stage, int port, enum role_answer answer)
 {
     tell_role(stage, port, answer);
+    stage_step(stage);
+}
+
+void stage_leads(struct stage *stage, int sentinel, enum promotion_step step, int64_t epoch, int port)
+{
+    struct endpoint node = stage_at(port);
+
+    invariant_promotion(&stage->invariant, stage_sentinel_id(sentinel), step, epoch, &node, stage->now_ms);
+    judge_promotion(stage->judge, stage_sentinel_id(sentinel), step, epoch, &node, stage->now_ms);
+    stage_step(stage);
+}
+
+void stage_promotes(struct stage *stage, int port, enum role_answer answer)
+{
+    struct endpoint node = stage_at(port);
+
+    invariant_promotion_role(&stage->invariant, &node, answer, stage->now_ms);
+    judge_promotion_role(stage->judge, &node, answer, stage->now_ms);
     stage_step(stage);
 }
 

@@ -73,6 +73,11 @@ void stage_silence(struct stage *stage, int port);
 /** A node answers once, now. */
 void stage_role(struct stage *stage, int port, enum role_answer answer);
 
+/** A Sentinel says that of the failover that it runs. @param epoch with PROMOTION_TRY. @param port of the chosen one. */
+void stage_leads(struct stage *stage, int sentinel, enum promotion_step step, int64_t epoch, int port);
+/** The chosen replica answers, over its promotion's own connection. */
+void stage_promotes(struct stage *stage, int port, enum role_answer answer);
+
 void stage_step(struct stage *stage);
 /** Time goes on; polls, verification and next_ms happen on their time. */
 void stage_pass(struct stage *stage, int64_t ms);

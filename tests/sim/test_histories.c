@@ -10,6 +10,7 @@
 #include "world.h"
 
 #define PARTS 4
+#define RARE_HISTORIES 700 /* so many that each reason to undo an adoption came up */
 
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
 #define RUNS 600
@@ -34,6 +35,11 @@ static void check_coverage(const struct world_stats *stats)
     for (int state = 0; state < MASTER_STATES_COUNT; state++) {
         cr_expect_gt(stats->in_state[state], 0u, "no history came to %s",
                      master_state_text((enum master_state)state));
+    }
+    cr_expect_gt(stats->by_rule[DECIDE_ADOPTED], 0u, "nothing was ever adopted");
+    cr_expect_gt(stats->announced, 0u, "no adoption was ever announced");
+    for (int i = 0; i < UNDONES && stats->histories >= RARE_HISTORIES; i++) {
+        cr_expect_gt(stats->undone[i], 0u, "no adoption was undone for reason %d", i);
     }
     cr_expect_gt(stats->gaps, 0u);
     cr_expect_gt(stats->double_epochs, 0u);
@@ -69,12 +75,17 @@ static void run_part(unsigned part)
         }
     }
     if (getenv("SIM_STATS")) {
+        fprintf(stderr,
+                "%u histories, %u steps, %u failovers, %u gaps, %u switches: rule 2 %u, 3 %u, 4 %u, 7 %u",
+                stats.histories, stats.steps, stats.failovers, stats.gaps, stats.switches,
+                stats.by_rule[DECIDE_HIGHER_EPOCH], stats.by_rule[DECIDE_EQUAL_MAJORITY],
+                stats.by_rule[DECIDE_BELOW_MAJORITY], stats.by_rule[DECIDE_NO_EPOCH]);
         fprintf(
             stderr,
-            "%u histories, %u steps, %u failovers, %u gaps, %u switches: rule 2 %u, 3 %u, 4 %u, 7 %u; states",
-            stats.histories, stats.steps, stats.failovers, stats.gaps, stats.switches,
-            stats.by_rule[DECIDE_HIGHER_EPOCH], stats.by_rule[DECIDE_EQUAL_MAJORITY],
-            stats.by_rule[DECIDE_BELOW_MAJORITY], stats.by_rule[DECIDE_NO_EPOCH]);
+            "; adopted %u, announced %u, undone: aborted %u, node %u, leader %u, timeout %u, gap %u; states",
+            stats.by_rule[DECIDE_ADOPTED], stats.announced, stats.undone[UNDONE_ABORTED],
+            stats.undone[UNDONE_NODE], stats.undone[UNDONE_LEADER], stats.undone[UNDONE_TIMEOUT],
+            stats.undone[UNDONE_GAP]);
         for (int state = 0; state < MASTER_STATES_COUNT; state++) {
             fprintf(stderr, " %s %u", master_state_text((enum master_state)state), stats.in_state[state]);
         }

@@ -48,7 +48,9 @@ struct world_event *world_at(struct world *world, int64_t delay_ms, enum world_e
     event->kind = kind;
     event->who = who;
     event->era = event->token = 0;
-    event->refused = event->has_list = false;
+    event->refused = false;
+    event->epoch = EPOCH_UNKNOWN;
+    event->has_list = false;
     return event;
 }
 
@@ -152,6 +154,7 @@ static void begin_failover(struct world *world, int slot, int leader, bool manua
                                  .epoch = highest_epoch(world, sentinel->group) + 1};
     world->stats->failovers++;
     sentinel->failover = true;
+    watch_lead(world, leader, PROMOTION_TRY, world->failovers[slot].epoch, 0);
     watch_event(world, leader);
     world_at(world, 80 + world_below(world, 150), EVENT_FAILOVER, slot);
 }
@@ -170,6 +173,40 @@ static void announce(struct world *world, const struct world_failover *f)
     }
 }
 
+static void abort_failover(struct world *world, struct world_failover *f)
+{
+    f->running = false;
+    world->sentinels[f->leader].failover = false;
+    watch_lead(world, f->leader, PROMOTION_ABORTED, EPOCH_UNKNOWN, 0);
+    watch_event(world, f->leader);
+}
+
+/* What can happen to a leader or its failover in any phase. @return whether it is over. */
+static bool goes_wrong(struct world *world, struct world_failover *f)
+{
+    struct world_sentinel *leader = &world->sentinels[f->leader];
+    unsigned what =
+        world_below(world, f->phase == 3 ? 60 : 100); /* promoted, not announced: the worst time */
+
+    if (what < 7) { /* it dies */
+        leader->up = false;
+        leader->failover = false;
+        f->running = false;
+    } else if (what < 10) { /* it can't be reached from here; the failover goes on */
+        leader->unreachable = true;
+    } else if (what < 15) {
+        abort_failover(world, f);
+    } else if (what < 24) { /* it is stuck: says that a failover is under way, and nothing more comes */
+        f->running = false;
+    } else if (what < 26) { /* the chosen one crashes */
+        world->nodes[f->chosen].up = false;
+        watch_closed(world, f->chosen);
+    } else if (what < 28 && f->phase > 2) { /* and is turned back */
+        set_role(world, f->chosen, false);
+    }
+    return !f->running;
+}
+
 static void handle_failover(struct world *world, int slot)
 {
     struct world_failover *f = &world->failovers[slot];
@@ -183,12 +220,23 @@ static void handle_failover(struct world *world, int slot)
         leader->failover = false;
         return;
     }
+    if (goes_wrong(world, f)) {
+        return;
+    }
     switch (f->phase++) {
     case 0:
+        watch_lead(world, f->leader, PROMOTION_ELECTED, EPOCH_UNKNOWN, 0);
+        world_at(world, 50 + world_below(world, 60), EVENT_FAILOVER, slot);
+        break;
+    case 1:
+        watch_lead(world, f->leader, PROMOTION_CHOSEN, EPOCH_UNKNOWN, f->chosen);
+        world_at(world, world_below(world, 120), EVENT_FAILOVER, slot);
+        break;
+    case 2:
         set_role(world, f->chosen, true);
         world_at(world, 100 + world_below(world, 900), EVENT_FAILOVER, slot);
         break;
-    case 1:
+    case 3:
         announce(world, f);
         world_at(world, 200 + world_below(world, 3000), EVENT_FAILOVER, slot);
         break;
@@ -200,6 +248,7 @@ static void handle_failover(struct world *world, int slot)
         }
         leader->failover = false;
         f->running = false;
+        watch_lead(world, f->leader, PROMOTION_ENDED, EPOCH_UNKNOWN, 0);
         watch_event(world, f->leader);
         break;
     }
@@ -307,6 +356,21 @@ static void lie(struct world *world, int s)
     sentinel->lie_epoch = sentinel->lie_epoch < 0 ? 0 : sentinel->lie_epoch;
 }
 
+/* Somebody makes a failover up: in parts, in any order, at any epoch, for any node. */
+static void forge(struct world *world, int s)
+{
+    bool in_order = world_chance(world, 60);
+    int64_t epoch = (int64_t)world_below(world, 5) + highest_epoch(world, -1) - 2;
+
+    world->sentinels[s].failover = world_chance(world, 50);
+    for (unsigned i = 0; i < 3 + world_below(world, 4); i++) {
+        unsigned step = in_order ? i % 5 : world_below(world, 5);
+
+        watch_lead(world, s, (enum promotion_step)step, epoch < 0 ? 0 : epoch,
+                   any_below(world, world->n_nodes));
+    }
+}
+
 static void change_permission(struct world *world, int n)
 {
     static const enum role_answer answers[] = {ROLE_MASTER, ROLE_MASTER, ROLE_NOPERM, ROLE_NOAUTH,
@@ -338,8 +402,10 @@ static void make_trouble(struct world *world)
         }
     } else if (what < 69) {
         remonitor(world);
-    } else if (what < 75) {
+    } else if (what < 72) {
         lie(world, s);
+    } else if (what < 75) {
+        forge(world, s);
     } else if (what < 81) {
         world->nodes[n].hung = !world->nodes[n].hung;
     } else if (what < 85) {
@@ -440,10 +506,12 @@ static void make_world(struct world *world)
     bool epochs = !world_chance(world, 10);
 
     world->config = (struct judge_config){.verify = !world_chance(world, 15),
+                                          .adopt = world_chance(world, 75),
                                           .verify_interval_ms = world_chance(world, 80) ? 1000 : 300,
                                           .verify_timeout_ms = 500,
                                           .suspect_after_ms = world_chance(world, 80) ? 1500 : 700,
                                           .sentinel_timeout_ms = 500};
+    world->failover_timeout_ms = world_chance(world, 60) ? 10000 : 200;
     world->n_sentinels = 3 + any_below(world, WORLD_SENTINELS - 2);
     world->n_nodes = 2 + any_below(world, WORLD_NODES - 1);
     for (int s = 0; s < world->n_sentinels; s++) {

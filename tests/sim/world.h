@@ -72,6 +72,8 @@ enum world_event_kind {
     EVENT_LOST,
     EVENT_VERIFY,
     EVENT_ROLE,
+    EVENT_LEAD,      /* a leader's own event about its failover */
+    EVENT_PROMOTION, /* what a replica that is being promoted says */
 };
 
 struct world_event {
@@ -84,10 +86,16 @@ struct world_event {
     unsigned listed[WORLD_SENTINELS];
     struct observation seen;
     enum role_answer answer;
+    enum promotion_step step;
+    int64_t epoch;
+    int node;
 };
+
+enum world_undone { UNDONE_ABORTED, UNDONE_NODE, UNDONE_LEADER, UNDONE_TIMEOUT, UNDONE_GAP, UNDONES };
 
 struct world_stats {
     unsigned histories, switches, steps, gaps, failovers, double_epochs, restarts, calms_unverified;
+    unsigned announced, undone[UNDONES];
     unsigned resets, replaced, left; /* left: the electorate shrank */
     unsigned by_rule[DECIDE_WAIT + 1], in_state[MASTER_STATES_COUNT];
     int64_t slowest_ms; /* the longest that the judge took in a calm */
@@ -108,6 +116,7 @@ struct world {
     int64_t calm_ms, right_ms; /* how long after it the judge was right, -1: not yet */
 
     struct judge_config config;
+    int64_t failover_timeout_ms;
     struct judge *judge;
     struct judgement j;
     struct invariant invariant;
@@ -116,6 +125,8 @@ struct world {
         [WORLD_SENTINELS]; /* places of Sentinels that the watcher has heard of and that did not leave */
     bool frozen;
     unsigned era;
+    int promoting; /* the node that is asked, -1: none */
+    unsigned promoting_token;
     int64_t suspect_since_ms; /* -1: not */
     unsigned steps, fed;
     char failed[500];
@@ -134,6 +145,8 @@ void watch_start(struct world *world);
 void watch_handle(struct world *world, const struct world_event *event);
 /** Sentinel `s` has news: its event reaches the watcher, mostly. */
 void watch_event(struct world *world, int s);
+/** Sentinel `s` says that of its failover: it reaches the watcher, mostly, and in order. */
+void watch_lead(struct world *world, int s, enum promotion_step step, int64_t epoch, int node);
 /** The node died: a standing connection to it ends. */
 void watch_closed(struct world *world, int node);
 void watch_freeze(struct world *world);

@@ -180,7 +180,7 @@ static void fill_answer(struct world *world, int s, struct world_event *event)
                                  .master = world_endpoint(says),
                                  .epoch = sentinel->lies ? sentinel->lie_epoch : sentinel->epoch,
                                  .failover_under_way = sentinel->failover,
-                                 .failover_timeout_ms = 10000};
+                                 .failover_timeout_ms = world->failover_timeout_ms};
     if (!sentinel->gives_epoch) {
         seen->epoch = EPOCH_UNKNOWN;
         seen->failover_under_way = false;
@@ -271,9 +271,37 @@ void watch_event(struct world *world, int s)
         return;
     }
     if (sentinel->failover || world_chance(world, 50)) {
-        judge_failover(world->judge, sentinel->failover, world->now_ms, 10000);
+        judge_failover(world->judge, sentinel->failover, world->now_ms, world->failover_timeout_ms);
     }
     poll_in(world, s, 0);
+}
+
+void watch_lead(struct world *world, int s, enum promotion_step step, int64_t epoch, int node)
+{
+    struct world_event *event;
+
+    if (world->frozen || !world->links[s].up || !reachable(world, s) || world_chance(world, 6)) {
+        return;
+    }
+    event = world_at(world, 1 + (int64_t)step, EVENT_LEAD, s);
+    event->era = world->links[s].era;
+    event->step = step;
+    event->epoch = epoch;
+    event->node = node;
+}
+
+static void handle_lead(struct world *world, const struct world_event *event)
+{
+    struct endpoint node = world_endpoint(event->node);
+    char id[RUN_ID_SIZE];
+
+    if (event->era != world->links[event->who].era) {
+        return;
+    }
+    id_of(event->who, world->links[event->who].known_as, id);
+    invariant_promotion(&world->invariant, id, event->step, event->epoch, &node, world->now_ms);
+    judge_promotion(world->judge, id, event->step, event->epoch, &node, world->now_ms);
+    world->fed++;
 }
 
 void watch_list(struct world *world, int s)
@@ -323,6 +351,53 @@ static void handle_role(struct world *world, const struct world_event *event)
     world->fed++;
 }
 
+/* The replica that is being promoted is asked again and again. */
+static void ask_promoted(struct world *world)
+{
+    const struct world_node *node = &world->nodes[world->promoting];
+    struct world_event *event = world_at(world, 3 + world_below(world, 6), EVENT_PROMOTION, world->promoting);
+
+    event->token = world->promoting_token;
+    event->answer = node->permission != ROLE_MASTER ? node->permission
+                    : node->master                  ? ROLE_MASTER
+                                                    : ROLE_OTHER;
+    if (node->unreachable || (node->up && node->hung)) {
+        event->answer = ROLE_TIMEOUT;
+        event->at_ms += world->config.verify_timeout_ms;
+    } else if (!node->up) {
+        event->answer = ROLE_REFUSED;
+        event->at_ms += 20;
+    } else if (world_chance(world, 2)) {
+        event->answer = ROLE_CLOSED;
+    }
+}
+
+static void follow_promotion(struct world *world)
+{
+    int node = world->j.promoting ? node_of(world->j.promoting) : -1;
+
+    if (node != world->promoting) {
+        world->promoting = node;
+        world->promoting_token++;
+        if (node >= 0) {
+            ask_promoted(world);
+        }
+    }
+}
+
+static void handle_promotion(struct world *world, const struct world_event *event)
+{
+    struct endpoint node = world_endpoint(event->who);
+
+    if (event->token != world->promoting_token) {
+        return;
+    }
+    invariant_promotion_role(&world->invariant, &node, event->answer, world->now_ms);
+    judge_promotion_role(world->judge, &node, event->answer, world->now_ms);
+    world->fed++;
+    ask_promoted(world);
+}
+
 void watch_closed(struct world *world, int node)
 {
     struct world_event *event;
@@ -360,6 +435,8 @@ void watch_thaw(struct world *world)
     judge_void(world->judge, world->now_ms);
     invariant_void(&world->invariant);
     world->suspect_since_ms = -1;
+    world->promoting = -1;
+    world->promoting_token++;
     for (int s = 0; s < world->n_sentinels; s++) {
         struct world_link *link = &world->links[s];
 
@@ -390,6 +467,17 @@ static void follow_suspicion(struct world *world)
             }
         }
     }
+}
+
+static void count_adoption(struct world *world, bool was_adopted)
+{
+    static const char *const words[UNDONES] = {"failover_aborted", "not_a_master", "leader_lost", "timeout",
+                                               "gap"};
+
+    for (int i = 0; world->j.undone && i < UNDONES; i++) {
+        world->stats->undone[i] += strcmp(world->j.undone, words[i]) == 0;
+    }
+    world->stats->announced += was_adopted && !world->j.adopted && !world->j.switched;
 }
 
 /* How many places say what is published, as the watcher may know it now. */
@@ -427,6 +515,8 @@ static void check_electorate(struct world *world)
 
 void watch_step(struct world *world)
 {
+    bool was_adopted = world->j.adopted;
+
     if (world->frozen) {
         return;
     }
@@ -440,6 +530,7 @@ void watch_step(struct world *world)
         world->stats->switches++;
         world->stats->by_rule[world->j.switched_by]++;
     }
+    count_adoption(world, was_adopted);
     if (!invariant_check(&world->invariant, world->judge, &world->j, world->now_ms) &&
         world->failed[0] == '\0') {
         snprintf(world->failed, sizeof(world->failed), "%lld ms: %s", (long long)world->now_ms,
@@ -455,6 +546,7 @@ void watch_step(struct world *world)
         ask(world, node_of(&world->j.published->master));
     }
     follow_suspicion(world);
+    follow_promotion(world);
 }
 
 void watch_start(struct world *world)
@@ -462,6 +554,7 @@ void watch_start(struct world *world)
     world->judge = judge_new("mymaster", &world->config, world->now_ms);
     invariant_init(&world->invariant, &world->config);
     world->suspect_since_ms = -1;
+    world->promoting = -1;
     for (int s = 0; s < world->n_sentinels; s++) {
         world->links[s] = (struct world_link){.up = false};
         world_at(world, world_below(world, 30), EVENT_CONNECT, s)->era = 0;
@@ -486,6 +579,8 @@ void watch_handle(struct world *world, const struct world_event *event)
         break;
     case EVENT_VERIFY: handle_verify(world, event); return;
     case EVENT_ROLE: handle_role(world, event); break;
+    case EVENT_LEAD: handle_lead(world, event); break;
+    case EVENT_PROMOTION: handle_promotion(world, event); break;
     default: break;
     }
     watch_step(world);

@@ -41,7 +41,7 @@ room_gate() {
 room_gate base '-'
 room_gate sentinel '(base/|redis/conn)'
 room_gate topology '(base/)'
-room_gate watch '(base/|sentinel/|topology/|redis/conn)'
+room_gate watch '(base/|sentinel/|topology/|metrics/|redis/conn)'
 room_gate redis '(base/|topology/snapshot)'
 room_gate http '(base/|topology/|redis/|metrics/)'
 room_gate metrics '(base/)'

@@ -67,7 +67,8 @@ static void answer_finish(struct http_answer *answer)
 /* What libmicrohttpd answers by itself is HTML and not in openapi.yaml. */
 bool http_answer_from_the_library(const struct http_answer *answer)
 {
-    return strstr(http_header(answer, "content-type"), "html") != NULL || answer->status == 431;
+    const bool html = strstr(http_header(answer, "content-type"), "html") != NULL;
+    return (html && *http_header(answer, "x-content-type-options") == '\0') || answer->status == 431;
 }
 
 struct http_answer *http_send(const struct http_request *request)

@@ -54,6 +54,10 @@ struct http_answer *raw_answer(struct raw *raw, int64_t bound_ms);
 struct http_answer *raw_get(struct raw *raw, const char *path, int64_t bound_ms);
 /** Whether the other side closes the connection within the bound. */
 bool raw_closes(struct raw *raw, int64_t bound_ms);
+/** Take what comes up to and with `mark`. @return it, kept; NULL when it doesn't come within the bound. */
+char *raw_upto(struct raw *raw, const char *mark, int64_t bound_ms);
+/** Whether the other side has closed. */
+bool raw_ended(const struct raw *raw);
 void raw_close(struct raw *raw);
 /** Send bytes on a connection of its own and read one answer. */
 struct http_answer *raw_exchange(uint16_t port, const char *bytes, size_t n, int64_t bound_ms);

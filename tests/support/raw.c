@@ -114,6 +114,29 @@ bool raw_closes(struct raw *raw, int64_t bound_ms)
     return raw->ended;
 }
 
+char *raw_upto(struct raw *raw, const char *mark, int64_t bound_ms)
+{
+    const int64_t end = now_ms() + bound_ms;
+    const char *found;
+    while ((found = memmem(raw->bytes, raw->n, mark, strlen(mark))) == NULL) {
+        const int64_t left = end - now_ms();
+        if (raw->ended || left < 0)
+            return NULL;
+        raw_read(raw, left);
+    }
+    const size_t used = (size_t)(found - raw->bytes) + strlen(mark);
+    char *taken = text("%.*s", (int)used, raw->bytes);
+    memmove(raw->bytes, raw->bytes + used, raw->n - used);
+    raw->n -= used;
+    raw->bytes[raw->n] = '\0';
+    return taken;
+}
+
+bool raw_ended(const struct raw *raw)
+{
+    return raw->ended;
+}
+
 void raw_close(struct raw *raw)
 {
     (void)close(raw->fd);

@@ -5,6 +5,7 @@
 #   run.sh integration FOLDER JOBS BINARY
 #                                     the integration tests against the daemon of a build folder, then every
 #                                     HTTP exchange that they recorded against openapi.yaml
+#   run.sh clients FOLDER             the tests with clients of others, against the daemon of a build folder
 #   run.sh fuzz FOLDER SECONDS TARGET...
 #
 # Arguments for Criterion can be given in TEST_FLAGS, e.g. TEST_FLAGS='--filter=failover/*'.
@@ -89,6 +90,15 @@ integration)
         status=1
     }
     cat "$summary"
+    exit "$status"
+    ;;
+clients)
+    status=0
+    echo "  TEST    tests/clients with $folder/bellwether"
+    export BELLWETHER=$PWD/$folder/bellwether
+    [[ $folder != *san* ]] || export TEST_PATIENCE=${TEST_PATIENCE:-3}
+    node --test --test-concurrency=1 --test-reporter=spec tests/clients/*.test.mjs </dev/null || status=$?
+    no_reports || status=1
     exit "$status"
     ;;
 fuzz)

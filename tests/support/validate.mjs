@@ -135,6 +135,33 @@ function headerErrors(response, headers) {
   return errors;
 }
 
+// Each event of a stream by the schema of its kind.
+const eventSchemas = { master: ["components", "schemas", "Master"], sentinel: ["components", "schemas", "SentinelEvent"] };
+function streamErrors(body) {
+  const errors = [];
+  for (const block of body.split("\n\n")) {
+    const fields = Object.fromEntries(
+      block
+        .split("\n")
+        .filter((line) => line !== "" && !line.startsWith(":"))
+        .map((line) => [line.split(": ", 1)[0], line.slice(line.indexOf(": ") + 2)]),
+    );
+    if (fields.data === undefined) {
+      continue;
+    }
+    if (!/^[0-9a-f]{16}-[0-9]+$/.test(fields.id ?? "")) {
+      errors.push(`event id ${fields.id}`);
+    }
+    const schema = eventSchemas[fields.event];
+    if (schema === undefined) {
+      errors.push(`event ${fields.event} is not described`);
+      continue;
+    }
+    errors.push(...schemaErrors(at(schema), JSON.parse(fields.data)).map((error) => `event ${fields.event}: ${error}`));
+  }
+  return errors;
+}
+
 const essence = (type) => type.split(";")[0].trim().toLowerCase();
 
 function bodyErrors(method, status, response, headers, body) {
@@ -157,8 +184,11 @@ function bodyErrors(method, status, response, headers, body) {
   if (key === undefined) {
     return [`Content-Type ${type} is not one of ${described.join(", ")}`];
   }
-  if (bodiless || essence(type) === "text/event-stream") {
+  if (bodiless) {
     return [];
+  }
+  if (essence(type) === "text/event-stream") {
+    return streamErrors(body);
   }
   if (body === "") {
     return ["the body is empty"];

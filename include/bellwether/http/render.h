@@ -20,6 +20,9 @@ json_t *render_replica(const struct snapshot_replica *replica, bool tls);
 /** The answer of /masters/{name}/sentinels, a new reference. Thread: any. */
 json_t *render_sentinels(const struct snapshot_master *master);
 
+/** One entry of /failovers, a new reference. Thread: any. */
+json_t *render_failover(const struct failover *failover);
+
 /** `redis://host:port`, or `rediss://` when `tls`. @param out RENDER_URL_SIZE bytes. @return out. Thread:
  * any. */
 const char *render_url(const struct address *address, bool tls, char *out);

@@ -13,8 +13,9 @@
 #include "bellwether/http/worker.h"
 
 /* Sets of methods. HEAD works wherever GET does, OPTIONS everywhere. */
-enum { HTTP_GET = 1, HTTP_HEAD = 2, HTTP_OPTIONS = 4, HTTP_OTHER = 8 };
+enum { HTTP_GET = 1, HTTP_HEAD = 2, HTTP_OPTIONS = 4, HTTP_OTHER = 8, HTTP_ALIKE = 16 };
 #define METHODS_READ (HTTP_GET | HTTP_HEAD | HTTP_OPTIONS)
+#define METHODS_ALIKE (METHODS_READ | HTTP_ALIKE) /* OPTIONS answers as GET does */
 
 /* Sets of scopes: on which listeners a route exists. */
 #define SCOPE_BIT(scope) (1U << (scope))
@@ -22,13 +23,13 @@ enum { HTTP_GET = 1, HTTP_HEAD = 2, HTTP_OPTIONS = 4, HTTP_OTHER = 8 };
     (SCOPE_BIT(HTTP_SCOPE_ALL) | SCOPE_BIT(HTTP_SCOPE_DISCOVERY) | SCOPE_BIT(HTTP_SCOPE_PROBE))
 #define SCOPES_DISCOVERY (SCOPE_BIT(HTTP_SCOPE_ALL) | SCOPE_BIT(HTTP_SCOPE_DISCOVERY))
 
-#define QUERY_MASTER (QUERY_FORM | QUERY_STALE | QUERY_FRESH | QUERY_REQUIRE)
+#define QUERY_MASTER (QUERY_FORM | QUERY_STALE | QUERY_FRESH | QUERY_REQUIRE | QUERY_WAIT)
 #define QUERY_REPLICA (QUERY_FORM | QUERY_MAX_LAG | QUERY_FALLBACK)
 #define QUERY_READY (QUERY_FORM | QUERY_VERBOSE | QUERY_EXCLUDE | QUERY_OF_MASTER)
 
 /* id, path, methods, scopes, query parameters it looks at, what it is for */
 #define ROUTES(X)                                                                                            \
-    X(INDEX, "/", METHODS_READ, SCOPES_DISCOVERY, QUERY_PRETTY, "this list")                                 \
+    X(INDEX, "/", METHODS_READ, SCOPES_DISCOVERY, QUERY_PRETTY, "this list; to browsers the status page")    \
     X(MASTER, "/master", METHODS_READ, SCOPES_DISCOVERY, QUERY_MASTER, "the default master")                 \
     X(MASTERS, "/masters", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, "every watched master")               \
     X(NAMED_MASTER, "/masters/{name}", METHODS_READ, SCOPES_DISCOVERY, QUERY_MASTER, "one master")           \
@@ -42,10 +43,22 @@ enum { HTTP_GET = 1, HTTP_HEAD = 2, HTTP_OPTIONS = 4, HTTP_OTHER = 8 };
       "what each Sentinel says about the default master")                                                    \
     X(NAMED_SENTINELS, "/masters/{name}/sentinels", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM,              \
       "what each Sentinel says about a master")                                                              \
+    X(EVENTS, "/events", METHODS_READ, SCOPES_DISCOVERY, QUERY_OF_MASTER,                                    \
+      "changes of masters and what the Sentinels say, as server-sent events")                                \
     X(LIVEZ, "/livez", METHODS_READ, SCOPES_PROBE, QUERY_FORM, "200 while the daemon's threads turn")        \
     X(HEALTHZ, "/healthz", METHODS_READ, SCOPES_PROBE, QUERY_FORM, "the same as /livez")                     \
     X(READYZ, "/readyz", METHODS_READ, SCOPES_PROBE, QUERY_READY, "200 while the daemon can answer")         \
     X(READYZ_CHECK, "/readyz/{check}", METHODS_READ, SCOPES_PROBE, QUERY_READY, "one check of /readyz")      \
+    X(FAILOVERS, "/failovers", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM | QUERY_OF_MASTER | QUERY_LIMIT,   \
+      "what became of each failover, phase by phase, newest first")                                          \
+    X(METRICS, "/metrics", METHODS_READ, SCOPES_PROBE, 0, "figures for Prometheus")                          \
+    X(STATUS, "/status", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, "all that the daemon knows, and why")   \
+    X(SELF, "/self", METHODS_READ, SCOPES_PROBE, QUERY_FORM, "what the node named by --self is")             \
+    X(SELF_MASTER, "/self/master", METHODS_ALIKE, SCOPES_PROBE, QUERY_FORM, "200 when it is the master")     \
+    X(SELF_REPLICA, "/self/replica", METHODS_ALIKE, SCOPES_PROBE, QUERY_FORM | QUERY_MAX_LAG,                \
+      "200 when it is a replica")                                                                            \
+    X(SELF_READY, "/self/ready", METHODS_ALIKE, SCOPES_PROBE, QUERY_FORM | QUERY_MAX_LAG,                    \
+      "200 when it is the master or a replica with its link up")                                             \
     X(VERSION, "/version", METHODS_READ, SCOPES_PROBE, QUERY_PRETTY, "versions of the daemon and libraries") \
     X(OPENAPI, "/openapi.yaml", METHODS_READ, SCOPES_DISCOVERY, 0, "this interface in OpenAPI 3.1")
 

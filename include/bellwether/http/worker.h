@@ -17,6 +17,7 @@
 #define HTTP_CONNECTIONS_PROBE 256
 
 enum http_scope { HTTP_SCOPE_ALL, HTTP_SCOPE_DISCOVERY, HTTP_SCOPE_PROBE };
+enum self_requires { SELF_REQUIRES_MAJORITY, SELF_REQUIRES_ANY };
 enum ready_when { READY_WHEN_RESOLVED, READY_WHEN_DEFAULT, READY_WHEN_ANY, READY_WHEN_ALL };
 
 /* One --listen. */
@@ -28,16 +29,38 @@ struct http_listen {
     enum http_scope scope;
 };
 
+/* An option as /status shows it; a secret's value is masked by whoever made it. */
+struct http_option {
+    const char *name; /* static */
+    char *master;     /* whose section it stands in; NULL: for all */
+    char **values;    /* none: not set, or set to nothing */
+    size_t n_values;
+    bool list;  /* may have several */
+    char *from; /* "default", "--poll-interval", "/etc/bellwether.ini:12"; NULL: not set */
+};
+
+struct metrics; /* bellwether/metrics/metrics.h */
+
 struct http_config {
+    const struct http_option *options; /* borrowed */
+    size_t n_options;
+    int64_t started_boot_ms, started_wall_ms;
+    const struct address *selves; /* borrowed: the nodes named by --self */
+    size_t n_selves;
+    enum self_requires self_requires;
     const struct http_listen *listens;
     size_t n_listens;
-    size_t max_connections; /* over all workers */
+    size_t max_connections; /* over all workers; those that wait, or have waited, beyond it */
+    size_t max_waiters;     /* long polls and streams at once, over all workers */
+    int64_t heartbeat_ms;   /* of streams, and of looking for callers that left; 0: the usual */
+    size_t ring_events;     /* that can be replayed; 0: the usual */
     size_t n_workers;
     int64_t idle_timeout_ms;
     int64_t max_body_bytes;
     int64_t poll_wait_ms; /* the longest a fresh look-up takes: sentinel-timeout + verify-timeout, plus a
                              margin */
     enum ready_when ready_when;
+    struct metrics *metrics;    /* borrowed; NULL: each worker keeps its own (tests) */
     const struct pulse *pulses; /* borrowed; [0] the watcher's, [1..n_workers] the workers' */
 };
 

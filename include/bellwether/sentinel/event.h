@@ -63,8 +63,13 @@ enum sentinel_instance {
     SENTINEL_INSTANCE_SENTINEL
 };
 
+#define SENTINEL_CHANNEL_SIZE 64
+#define SENTINEL_PAYLOAD_SIZE 256
+
 struct sentinel_event {
     enum sentinel_event_kind kind;
+    /* As they came, for people: cut, valid UTF-8, without control characters. */
+    char channel[SENTINEL_CHANNEL_SIZE], payload[SENTINEL_PAYLOAD_SIZE];
     char master[SENTINEL_NAME_SIZE]; /* the master it is about; "" when it names none */
     enum sentinel_instance instance; /* what the payload is about */
     struct address address;          /* of that instance; +switch-master: the new address */

@@ -67,7 +67,9 @@ enum decide_rule {
     DECIDE_NO_EPOCH,       /* rule 7: no epoch given, a majority */
     DECIDE_CONFLICT,       /* same highest epoch, different addresses, no majority */
     DECIDE_NO_MAJORITY,    /* a majority would be needed and is not there */
-    DECIDE_WAIT,           /* rule 8: the first decision waits for more answers */
+    DECIDE_ADOPTED, /* rule 11: what is published was adopted; nobody has announced it, or any higher epoch */
+    DECIDE_UNDONE,  /* rule 11, `switched_by` only: an adoption was undone, the address before it is back */
+    DECIDE_WAIT,    /* rule 8: the first decision waits for more answers */
 };
 
 struct decision {
@@ -107,6 +109,7 @@ int decide(const struct observation *seen, size_t n_seen, size_t known, const st
 
 struct judge_config {
     bool verify; /* false: --verify off */
+    bool adopt;  /* --adopt promoted; nothing without verify */
     int64_t verify_interval_ms;
     int64_t verify_timeout_ms;
     int64_t suspect_after_ms;
@@ -139,12 +142,17 @@ struct judgement {
     /* what the owner is to do */
     bool switched;                /* the published address moved in this step (also the first publication) */
     enum decide_rule switched_by; /* with `switched`: the rule that moved it; DECIDE_NOTHING otherwise */
-    bool restarted;               /* the run id changed at the same address in this step: a restart */
-    bool check_published;         /* ask the published node now (an immediate retry) */
+    bool adopted; /* rule 11: what is published was adopted and nobody has announced it yet. With `switched`
+                     in the step that adopts it; an undoing is a switch by DECIDE_UNDONE. */
+    const char *undone;   /* in a step that undoes an adoption: why, a static word; else NULL */
+    bool restarted;       /* the run id changed at the same address in this step: a restart */
+    bool check_published; /* ask the published node now (an immediate retry) */
     const struct endpoint
-        *check;      /* ask this node for its role now; NULL: nobody. Asked for once per attempt */
-    bool suspect;    /* ask the Sentinels fast (100 ms for 2 s, then less) */
-    int64_t next_ms; /* boot clock: call judge_step() again then, -1: only on news */
+        *check; /* ask this node for its role now; NULL: nobody. Asked for once per attempt */
+    const struct endpoint *promoting; /* rule 11: as long as this is set, ask it for its role every few
+                                         milliseconds, over a connection of its own: judge_promotion_role() */
+    bool suspect;                     /* ask the Sentinels fast (100 ms for 2 s, then less) */
+    int64_t next_ms;                  /* boot clock: call judge_step() again then, -1: only on news */
 };
 
 struct judge;
@@ -182,6 +190,21 @@ void judge_set_links(struct judge *judge, const struct judge_links *links);
 void judge_role(struct judge *judge, const struct endpoint *node, enum role_answer answer, int64_t now_ms);
 /** A Sentinel's event says a failover is under way (true; holds `timeout_ms` at the most) or over (false). */
 void judge_failover(struct judge *judge, bool under_way, int64_t now_ms, int64_t timeout_ms);
+/* Rule 11: what a Sentinel says of the failover that it runs itself, in the order in which it says it. */
+enum promotion_step {
+    PROMOTION_TRY,     /* +try-failover; `epoch` from the +new-epoch right before it, else EPOCH_UNKNOWN */
+    PROMOTION_ELECTED, /* +elected-leader */
+    PROMOTION_CHOSEN,  /* +selected-slave, +failover-state-send-slaveof-noone: `node` */
+    PROMOTION_ABORTED, /* -failover-abort-... */
+    PROMOTION_ENDED,   /* +failover-end, +failover-end-for-timeout, its own +switch-master */
+};
+/** Tell that. @param leader the run id of the Sentinel whose own event it is. @param epoch for PROMOTION_TRY.
+ * @param node for PROMOTION_CHOSEN, after --map and the loopback rule; else NULL. */
+void judge_promotion(struct judge *judge, const char *leader, enum promotion_step step, int64_t epoch,
+                     const struct endpoint *node, int64_t now_ms);
+/** What the node answered that `promoting` asked for. */
+void judge_promotion_role(struct judge *judge, const struct endpoint *node, enum role_answer answer,
+                          int64_t now_ms);
 /** The clock jumped: every observation and verification is void. */
 void judge_void(struct judge *judge, int64_t now_ms);
 /** Decide anew. @param wall_ms for `since` and words. @param out overwritten. */

@@ -13,11 +13,14 @@
 
 enum news_kind {
     NEWS_SNAPSHOT = 1, /* watcher -> worker */
-    NEWS_FRESH,     /* watcher -> worker: a fresh look-up ended; the snapshot before it holds its outcome */
-    NEWS_DRAIN,     /* main -> worker: shutdown began, readyz turns 503, Connection: close */
-    NEWS_STOP,      /* main -> worker, watcher: end now */
-    NEWS_ASK_FRESH, /* worker -> watcher */
-    NEWS_RELOAD,    /* main -> watcher: read credentials again */
+    NEWS_FRESH,      /* watcher -> worker: a fresh look-up ended; the snapshot before it holds its outcome */
+    NEWS_DRAIN,      /* main -> worker: shutdown began, readyz turns 503, Connection: close */
+    NEWS_STOP,       /* main -> worker, watcher: end now */
+    NEWS_ASK_FRESH,  /* worker -> watcher */
+    NEWS_RELOAD,     /* main -> watcher: read credentials again */
+    NEWS_EVENT,      /* watcher -> worker: a Sentinel's event, as it arrives */
+    NEWS_ASK_STATUS, /* worker -> watcher */
+    NEWS_STATUS,     /* watcher -> worker: the report, rendered at that moment */
 };
 
 struct news_snapshot {
@@ -40,10 +43,39 @@ struct news_ask_fresh {
     char master[256];
 };
 
+/* All workers get all events and snapshots in the same order: whoever counts them counts alike. */
+struct news_event {
+    struct message head;
+    int64_t wall_ms;
+    char master[256]; /* "" : names none */
+    char sentinel[ADDRESS_TEXT_SIZE];
+    char channel[64]; /* "+sdown" */
+    char detail[256]; /* the payload, cut, valid UTF-8 without control characters */
+};
+
+struct news_ask_status {
+    struct message head;
+    uint64_t ticket;
+    struct mailbox *reply_to; /* borrowed */
+};
+
+struct status_report; /* bellwether/topology/status.h */
+
+struct news_status {
+    struct message head;
+    uint64_t ticket;
+    struct status_report *report; /* travels with it; freed by its drop */
+};
+
 /** Messages on the heap with kind and drop set. @param snapshot shared: a reference is taken. */
 struct message *news_snapshot_new(struct snapshot *snapshot);
 struct message *news_fresh_new(uint64_t ticket, bool confirmed, enum reason reason, const char *detail);
 struct message *news_ask_fresh_new(uint64_t ticket, struct mailbox *reply_to, const char *master);
+/** @param from its words, copied; `head` is not looked at. */
+struct message *news_event_new(const struct news_event *from);
+struct message *news_ask_status_new(uint64_t ticket, struct mailbox *reply_to);
+/** @param report taken. */
+struct message *news_status_new(uint64_t ticket, struct status_report *report);
 /** For the kinds without contents. */
 struct message *news_plain_new(enum news_kind kind);
 

@@ -13,6 +13,7 @@
 #include "bellwether/base/pulse.h"
 #include "bellwether/topology/decide.h"
 #include "bellwether/topology/state.h"
+#include "bellwether/topology/timeline.h"
 
 #define WHY_NOT_MAX 8
 
@@ -72,6 +73,20 @@ struct snapshot_master {
     size_t n_replicas;
 };
 
+/* What is known of a node named by --self. */
+enum self_match { SELF_UNMATCHED, SELF_BY_TEXT, SELF_BY_RESOLUTION, SELF_BY_RUN_ID };
+enum self_role { SELF_UNKNOWN, SELF_MASTER, SELF_REPLICA };
+struct snapshot_self {
+    struct address address;
+    enum self_match matched_by;
+    enum self_role role;
+    char name[256];    /* of the master whose deployment it belongs to; "" unknown */
+    bool majority;     /* a majority of the Sentinels agrees with that role */
+    bool ready;        /* it is the master and serves, or a replica whose link is up; not loading */
+    int64_t lag_bytes; /* of a replica; -1 unknown */
+    char reason[64];   /* why its role is not known or it does not serve; "" all is well */
+};
+
 struct snapshot {
     _Atomic unsigned references;
     uint64_t index;            /* the process' counter at its last change */
@@ -85,9 +100,12 @@ struct snapshot {
     char **sentinels_know; /* the names that the Sentinels say they monitor, sorted */
     size_t n_sentinels_know;
     bool any_sentinel_reachable;
-    bool all_resolved;  /* readyz's `resolved` */
-    enum reason reason; /* why no master is known at all; only meaningful while n_masters is 0 */
-    char *detail;       /* the same in words; NULL: none */
+    bool all_resolved;            /* readyz's `resolved` */
+    enum reason reason;           /* why no master is known at all; only meaningful while n_masters is 0 */
+    char *detail;                 /* the same in words; NULL: none */
+    struct failovers *failovers;  /* one reference; NULL: none yet */
+    struct snapshot_self *selves; /* one a --self, in their order */
+    size_t n_selves;
 };
 
 /** A zeroed master with one reference. */

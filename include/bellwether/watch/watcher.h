@@ -29,6 +29,9 @@ struct watch_override {
     struct secret *redis_password; /* never NULL */
 };
 
+/* Whether a promotion is believed when it is announced, or when it has happened (rule 11). */
+enum watch_adopt { WATCH_ADOPT_ANNOUNCED, WATCH_ADOPT_PROMOTED };
+
 struct watch_config {
     struct watch_deployment *deployments;
     size_t n_deployments;
@@ -38,16 +41,22 @@ struct watch_config {
     struct secret *redis_password;
     char *default_master; /* NULL: first configured, or the only one known */
     struct address_map map;
+    struct address *selves; /* nodes named by --self, as given */
+    size_t n_selves;
     int64_t poll_interval_ms, sentinel_timeout_ms;
     bool verify;
     int64_t verify_interval_ms, verify_timeout_ms, suspect_after_ms;
+    enum watch_adopt adopt;
+    int64_t history; /* failovers that are kept */
 };
 
 struct watcher;
+struct metrics; /* bellwether/metrics/metrics.h */
 
 /** @param config borrowed and unchanged until watcher_free(). @param pulse borrowed, written by the watcher.
+ * @param metrics borrowed, counted into by the watcher; NULL: nobody wants to know.
  * Thread: main. */
-struct watcher *watcher_new(const struct watch_config *config, struct pulse *pulse);
+struct watcher *watcher_new(const struct watch_config *config, struct pulse *pulse, struct metrics *metrics);
 /** Where snapshots go; before watcher_start(). Borrowed until watcher_free(). */
 void watcher_subscribe(struct watcher *watcher, struct mailbox *subscriber);
 /** The mailbox that takes NEWS_ASK_FRESH, NEWS_RELOAD, NEWS_STOP. */

@@ -177,3 +177,43 @@ Test(http_render, url)
     cr_expect_str_eq(render_url(&address, false, out), "redis://[::1]:6379");
     cr_expect_str_eq(render_url(&address, true, out), "rediss://[::1]:6379");
 }
+
+Test(http_render, failover)
+{
+    struct failover failover = {.id = 7,
+                                .name = (char[]){"mymaster"},
+                                .has_from = true,
+                                .from = make_address("10.0.0.11:6379"),
+                                .config_epoch = EPOCH_UNKNOWN,
+                                .outcome = FAILOVER_RUNNING,
+                                .began_wall_ms = 1795348800123,
+                                .unavailable_ms = -1};
+
+    EXPECT_JSON(
+        render_failover(&failover),
+        "{\"id\":7,\"name\":\"mymaster\",\"from\":\"10.0.0.11:6379\",\"to\":null,\"config_epoch\":null,"
+        "\"leader\":null,\"kind\":\"unknown\",\"outcome\":\"running\",\"reason\":null,"
+        "\"began\":\"2026-11-22T12:00:00.123Z\",\"ended\":null,\"phases\":[],\"unavailable_ms\":null}");
+    failover.has_to = true;
+    failover.to = make_address("[::1]:6380");
+    failover.config_epoch = 0;
+    snprintf(failover.leader, sizeof(failover.leader), "10.0.2.1:26379");
+    failover.kind = FAILOVER_MANUAL;
+    failover.outcome = FAILOVER_ABORTED;
+    failover.reason = "slave_timeout";
+    failover.ended_wall_ms = 1795348801000;
+    failover.phases[0].phase = PHASE_ELECTED;
+    failover.phases[0].at_wall_ms = 1795348800123;
+    failover.phases[1].phase = PHASE_PROMOTING;
+    failover.phases[1].at_wall_ms = 1795348800200;
+    failover.phases[1].ms = 77;
+    failover.n_phases = 2;
+    failover.unavailable_ms = 0;
+    EXPECT_JSON(
+        render_failover(&failover),
+        "{\"id\":7,\"name\":\"mymaster\",\"from\":\"10.0.0.11:6379\",\"to\":\"[::1]:6380\",\"config_epoch\":0,"
+        "\"leader\":\"10.0.2.1:26379\",\"kind\":\"manual\",\"outcome\":\"aborted\",\"reason\":\"slave_timeout\","
+        "\"began\":\"2026-11-22T12:00:00.123Z\",\"ended\":\"2026-11-22T12:00:01.000Z\",\"phases\":["
+        "{\"phase\":\"elected\",\"at\":\"2026-11-22T12:00:00.123Z\",\"ms\":0},"
+        "{\"phase\":\"promoting\",\"at\":\"2026-11-22T12:00:00.200Z\",\"ms\":77}],\"unavailable_ms\":0}");
+}

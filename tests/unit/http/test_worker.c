@@ -259,7 +259,8 @@ Test(http_worker, no_tag_where_nothing_is_indexed)
 Test(http_worker, head_is_get_without_a_body)
 {
     for (int i = 0; i < ROUTES_COUNT; i++) {
-        const char *path = router_row((enum route_id)i)->path;
+        enum route_id id = (enum route_id)i;
+        const char *path = router_row(id)->path;
         struct reply got, head;
         char target[128];
 
@@ -269,11 +270,17 @@ Test(http_worker, head_is_get_without_a_body)
         } else if (strstr(path, "{check}")) {
             snprintf(target, sizeof(target), "/readyz/master");
         }
+        if (id == ROUTE_EVENTS) {
+            continue; /* it does not end */
+        }
         got = get(&harness, target);
         head = ask(&harness, "HEAD", target, NULL);
-        cr_expect_eq(got.status, 200, "%s: %d", target, got.status);
+        /* nobody named a node with --self here */
+        cr_expect_eq(got.status, strncmp(target, "/self", 5) == 0 ? 404 : 200, "%s: %d", target, got.status);
         cr_expect_eq(head.status, got.status, "%s", target);
-        cr_expect_eq(strtoul(header_of(&head, "content-length"), NULL, 10), got.size, "%s", target);
+        if (id != ROUTE_METRICS && id != ROUTE_STATUS) { /* rendered anew for each request */
+            cr_expect_eq(strtoul(header_of(&head, "content-length"), NULL, 10), got.size, "%s", target);
+        }
         reply_release(&got);
         reply_release(&head);
     }
@@ -304,7 +311,7 @@ Test(http_worker, options_and_405)
 Test(http_worker, not_found)
 {
     static const char *const targets[] = {"/nowhere", "/master/", "/..", "/masters/mymaster/..",
-                                          "/self",    "/redis"};
+                                          "/selfish", "/redis"};
 
     for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
         struct reply reply = get(&harness, targets[i]);

@@ -145,6 +145,7 @@ Test(options, a_sentinel_is_all_that_is_needed)
     cr_expect_eq(options.watch.sentinel_timeout_ms, 500);
     cr_expect(options.watch.verify);
     cr_expect_eq(options.watch.verify_interval_ms, 1000);
+    cr_expect_eq(options.watch.adopt, WATCH_ADOPT_ANNOUNCED);
     cr_expect_eq(options.watch.verify_timeout_ms, 500);
     cr_expect_eq(options.watch.suspect_after_ms, 1500);
     cr_assert_eq(options.n_listens, 1);
@@ -279,6 +280,7 @@ Test(options, bad_values_name_option_value_and_what_it_takes)
         {"workers", "65", "1 to 64"},
         {"workers", "1.5", "1 to 64"},
         {"verify", "yes", "on or off"},
+        {"adopt", "always", "announced or promoted"},
         {"once", "1", "on or off"},
         {"log-level", "INFO", "debug, info, warn or error"},
         {"log-format", "logfmt|json", "logfmt or json"},
@@ -589,6 +591,21 @@ Test(options, check_config)
     expect_refused("redis-password-file", NULL);
 }
 
+Test(options, adopting_needs_verification)
+{
+    RUN(A("--sentinel=a:1"), A("--adopt=promoted"), A("--verify=off"));
+    cr_expect_eq(outcome, OPTIONS_EXIT);
+    cr_expect_eq(exit_code, 2);
+    cr_expect(strstr(failed, "--adopt: \"promoted\" needs --verify on") != NULL, "%s", failed);
+}
+
+Test(options, adopting)
+{
+    RUN(A("--sentinel=a:1"), A("--adopt=promoted"));
+    cr_assert_eq(outcome, OPTIONS_RUN);
+    cr_expect_eq(options.watch.adopt, WATCH_ADOPT_PROMOTED);
+}
+
 Test(options, help_and_the_man_page_list_every_option)
 {
     static const char *const names[] = {"sentinel",
@@ -602,6 +619,7 @@ Test(options, help_and_the_man_page_list_every_option)
                                         "verify-interval",
                                         "verify-timeout",
                                         "suspect-after",
+                                        "adopt",
                                         "map",
                                         "sentinel-username",
                                         "sentinel-password-file",

@@ -316,3 +316,21 @@ Test(sentinel_event, recorded_failovers)
     check_recording("subscribed-1.resp", 25, "127.0.0.1:45635", 2);
     check_recording("subscribed-2-resp2.resp", 15, "127.0.0.1:45635", 2);
 }
+
+Test(sentinel_event, for_people)
+{
+    struct sentinel_event event;
+    char longer[400];
+
+    cr_assert_eq(parse("+sdown", MASTER_INST " more", &event), 0);
+    cr_expect_str_eq(event.channel, "+sdown");
+    cr_expect_str_eq(event.payload, MASTER_INST " more");
+    cr_assert_eq(parse("+brand-new", "caf\xc3\xa9 \x01\n\x7f\xff\xc2\x85 end", &event), 0);
+    cr_expect_str_eq(event.channel, "+brand-new");
+    cr_expect_str_eq(event.payload, "caf\xc3\xa9 ????? end");
+    memset(longer, 'x', sizeof longer - 1);
+    longer[sizeof longer - 1] = '\0';
+    memcpy(longer + 254, "\xe2\x82\xac", 3); /* would be cut in the middle */
+    cr_assert_eq(parse("+brand-new", longer, &event), 0);
+    cr_expect_eq(strlen(event.payload), 254);
+}

@@ -1,0 +1,750 @@
+
+/*
+ * Keeps the status page up to date: listens to events (SSE) and asks again for what changed; without a stream it
+ * asks every few seconds. The server has rendered the same markup already; the first answers replace it.
+ * Nothing that comes from the network is ever parsed as HTML: text nodes and a few attributes only.
+ */
+"use strict";
+(() => {
+  const POLL_MS = 3000; // without a stream
+  const BEAT_MS = 5000; // with one: lags change without an event
+  const SOON_MS = 250; // a burst of events is one question
+  const CARDS_OPEN = 4; // with more masters their tables start closed
+  const CARDS_ASKED = 12; // so many open ones are asked about at each beat
+  const CARDS_EXPLAINED = 50; // with more masters /status is too much to ask for
+  const EVENTS_KEPT = 200;
+  const SVG = "http://www.w3.org/2000/svg";
+
+  const byId = (id) => document.getElementById(id);
+  const main = byId("main");
+  const cards = new Map(); // by name: {master, replicas, sentinels, node, open, painted}
+  let defaultName = null;
+  let instance = null;
+  let skewMs = 0; // the daemon's clock less ours
+  let lastHeard = 0;
+  let failovers = null;
+  let failoversPainted = "";
+
+  /* ---- making nodes ---- */
+
+  function fill(node, attributes, children) {
+    for (const [name, value] of Object.entries(attributes || {})) {
+      if (value !== null && value !== undefined && value !== false) {
+        node.setAttribute(name, value === true ? "" : String(value));
+      }
+    }
+    node.append(...children.filter((child) => child !== null && child !== undefined && child !== ""));
+    return node;
+  }
+  const make = (tag, attributes, ...children) => fill(document.createElement(tag), attributes, children);
+  const draw = (tag, attributes, ...children) => fill(document.createElementNS(SVG, tag), attributes, children);
+  /* An address may break before its port, if anywhere. */
+  function breakable(address) {
+    const colon = address.lastIndexOf(":");
+    return colon > 0 ? [address.slice(0, colon), make("wbr"), address.slice(colon)] : [address];
+  }
+  const mono = (text) => make("span", { class: "mono" }, ...breakable(text));
+
+  /* ---- words ---- */
+
+  const MOODS = { ok: "good", unverified: "warn", failing_over: "bad", conflict: "bad", down: "bad", unknown: "warn" };
+  const mood = (master) => (master.state === "ok" && master.reason ? "warn" : MOODS[master.state] || "bad");
+  const serves = (master) => master.state === "ok" || master.state === "unverified";
+  const plain = (word) => String(word).replaceAll("_", " ");
+  const place = (value) => (value && typeof value === "object" ? value.address : value) || null;
+  const some = (n, one, many) => `${n} ${n === 1 ? one : many}`;
+
+  const REASONS = {
+    starting: "just started, the Sentinels are being asked",
+    no_sentinel_reachable: "no Sentinel can be reached",
+    sentinel_auth: "a Sentinel refuses our credentials",
+    sentinel_tls: "TLS to the Sentinels fails",
+    sentinel_denied: "a Sentinel's ACL denies what we ask",
+    unknown_name: "the Sentinels do not know this name",
+    no_majority: "no majority of the Sentinels names one address",
+    redis_unreachable: "it can't be connected to",
+    redis_timeout: "it does not answer in time",
+    redis_auth: "it refuses our credentials",
+    redis_denied: "its ACL denies asking for the role",
+    redis_tls: "TLS to it fails",
+    redis_loading: "it is still loading its data",
+    role_mismatch: "it says that it is no master",
+    failing_over: "the Sentinels are making another master",
+    conflict: "Sentinels name different addresses at the same epoch",
+    disputed: "it says that it is the master, but a Sentinel names another address",
+    watcher_stalled: "the daemon's watcher is silent",
+  };
+
+  const EVENTS = {
+    "+sdown": ["bad", "thinks it is down"],
+    "-sdown": ["good", "sees it again"],
+    "+odown": ["bad", "the quorum agrees that it is down"],
+    "-odown": ["good", "the quorum no longer thinks it is down"],
+    "+new-epoch": ["", "a new epoch begins"],
+    "+try-failover": ["warn", "wants to run the failover"],
+    "+vote-for-leader": ["", "votes for a leader"],
+    "+elected-leader": ["warn", "was elected to run the failover"],
+    "+failover-state-select-slave": ["warn", "is choosing a replica"],
+    "+selected-slave": ["warn", "has chosen a replica"],
+    "+failover-state-send-slaveof-noone": ["warn", "tells the replica to become master"],
+    "+failover-state-wait-promotion": ["warn", "waits for the promotion"],
+    "+promoted-slave": ["good", "sees the replica as master"],
+    "+failover-state-reconf-slaves": ["", "turns the other replicas to the new master"],
+    "+failover-end": ["good", "the failover is complete"],
+    "+failover-end-for-timeout": ["warn", "ends the failover, some replicas did not follow in time"],
+    "+switch-master": ["good", "announces the new master"],
+    "-failover-abort-not-elected": ["bad", "gives up: not elected"],
+    "-failover-abort-no-good-slave": ["bad", "gives up: no replica is fit"],
+    "-failover-abort-slave-timeout": ["bad", "gives up: the replica did not become master in time"],
+    "+tilt": ["bad", "does not trust its clock (TILT)"],
+    "-tilt": ["good", "trusts its clock again"],
+    "+reboot": ["warn", "was restarted"],
+  };
+
+  function duration(ms) {
+    if (ms < 1000) {
+      return `${Math.round(ms)} ms`;
+    }
+    if (ms < 60000) {
+      return `${(ms / 1000).toFixed(ms < 10000 ? 2 : 1)} s`;
+    }
+    const s = Math.round(ms / 1000);
+    return s < 3600
+      ? `${Math.floor(s / 60)} min ${s % 60} s`
+      : s < 172800
+        ? `${Math.floor(s / 3600)} h ${Math.floor((s % 3600) / 60)} min`
+        : `${Math.floor(s / 86400)} days`;
+  }
+
+  function ago(ms) {
+    return ms < 1500
+      ? "just now"
+      : ms < 60000
+        ? `${Math.round(ms / 1000)} s ago`
+        : ms < 3600000
+          ? `${Math.floor(ms / 60000)} min ago`
+          : `${duration(ms)} ago`;
+  }
+
+  function bytes(n) {
+    const units = ["B", "kB", "MB", "GB", "TB"];
+    let i = 0;
+    for (; n >= 1024 && i < units.length - 1; i += 1) {
+      n /= 1024;
+    }
+    return `${i && n < 100 ? n.toFixed(1) : Math.round(n)} ${units[i]}`;
+  }
+
+  const daemonNow = () => Date.now() + skewMs;
+  const two = (n) => String(n).padStart(2, "0");
+  function clock(iso, millis) {
+    const t = new Date(iso);
+    const text = `${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}`;
+    return millis ? `${text}.${String(t.getMilliseconds()).padStart(3, "0")}` : text;
+  }
+  /* A time that says how long ago it is and goes on saying so (see tick()). */
+  function since(iso) {
+    return make("time", { datetime: iso, "data-ago": true, title: new Date(iso).toLocaleString() }, ago(daemonNow() - Date.parse(iso)));
+  }
+  function setText(node, text) {
+    if (node.textContent !== text) {
+      node.textContent = text;
+    }
+  }
+
+  /* ---- a master's card ---- */
+
+  const fact = (term, ...value) => make("div", null, make("dt", null, term), make("dd", null, ...value));
+
+  function facts(master) {
+    return make("dl", { class: "facts" },
+      fact(serves(master) ? "Master since" : "Published", master.since ? since(master.since) : "never"),
+      fact("Previous", master.previous ? mono(place(master.previous)) : "none yet"),
+      fact("Role", master.verified ? "says master" : make("span", { class: mood(master) }, "not verified")),
+      fact("Config epoch", master.config_epoch === null ? "unknown" : String(master.config_epoch)));
+  }
+
+  function sentinelNotes(sentinel) {
+    const notes = [];
+    if (!sentinel.reachable) {
+      notes.push("not reachable");
+    } else if (!sentinel.agrees) {
+      notes.push(sentinel.says ? "disagrees" : "names none");
+    }
+    const flags = (sentinel.master_flags || []).filter((flag) => flag !== "master");
+    if (flags.length) {
+      notes.push(`sees the master as ${flags.join(", ")}`);
+    }
+    if (sentinel.tilt) {
+      notes.push("in TILT");
+    }
+    if (sentinel.ckquorum && !sentinel.ckquorum.ok) {
+      notes.push(sentinel.ckquorum.text);
+    }
+    if (sentinel.error) {
+      notes.push(`${sentinel.error.code}: ${sentinel.error.text}`);
+    }
+    return notes;
+  }
+
+  /* A row and, below it, what is to be said about it. */
+  function rows(tone, notes, ...cells) {
+    const attributes = { "data-mood": tone };
+    return notes.length
+      ? [make("tr", { ...attributes, class: "noted" }, ...cells), make("tr", { ...attributes, class: "notes" }, make("td", { colspan: cells.length }, notes.join("; ")))]
+      : [make("tr", attributes, ...cells)];
+  }
+
+  function sentinelRows(sentinel) {
+    const notes = sentinelNotes(sentinel);
+    const differs = sentinel.reachable && !sentinel.agrees;
+    return rows(differs ? "bad" : notes.length ? "warn" : null, notes,
+      make("td", null, mono(sentinel.address)),
+      make("td", null, differs ? make("strong", { class: "mono bad" }, "\u2260 ", ...breakable(sentinel.says || "nothing"))
+        : sentinel.says ? mono(sentinel.says) : make("span", { class: "soft" }, "nothing")),
+      make("td", { class: "number" }, sentinel.config_epoch === null ? "?" : String(sentinel.config_epoch)));
+  }
+
+  const table = (heads, list, numbers) => make("table", null,
+    make("thead", null, make("tr", null, ...heads.map((head, i) => make("th", { scope: "col", class: numbers.includes(i) ? "number" : null }, head)))),
+    make("tbody", null, ...list));
+
+  function sentinelTable(view) {
+    if (!view || !view.sentinels.length) {
+      return make("p", { class: "none" }, view ? "None is known." : "Asking\u2026");
+    }
+    return table(["Sentinel", "names", "epoch"], view.sentinels.flatMap(sentinelRows), [2]);
+  }
+
+  function replicaRows(replica) {
+    const notes = [];
+    if (!replica.healthy) {
+      notes.push("unhealthy");
+    }
+    if (!replica.link_up) {
+      notes.push(replica.link_down_ms > 0 ? `link down for ${duration(replica.link_down_ms)}` : "link down");
+    }
+    if (!replica.promotable) {
+      notes.push(`not promotable${replica.why_not.length ? `: ${replica.why_not.join(", ")}` : ""}`);
+    }
+    return rows(replica.healthy ? null : "warn", notes,
+      make("td", null, mono(replica.address)),
+      make("td", { class: "number" }, replica.lag_bytes === null ? "unknown" : bytes(replica.lag_bytes)),
+      make("td", { class: "number" }, String(replica.priority)));
+  }
+
+  function replicaTable(view) {
+    if (!view || !view.replicas.length) {
+      return make("p", { class: "none" }, view ? "There are none." : "Not known.");
+    }
+    return table(["Replica", "lag", "priority"], view.replicas.flatMap(replicaRows), [1, 2]);
+  }
+
+  function summaryOf(card) {
+    const parts = [];
+    const view = card.sentinels;
+    if (view) {
+      const text = `${view.agreeing} of ${some(view.known, "Sentinel", "Sentinels")} agree`;
+      parts.push(card.master.majority ? text : make("span", { class: "bad" }, `${text}: no majority`));
+      const differ = view.sentinels.filter((sentinel) => sentinel.reachable && !sentinel.agrees).length;
+      if (differ) {
+        parts.push(" \u00b7 ", make("span", { class: "bad" }, `${differ} disagree${differ === 1 ? "s" : ""}`));
+      }
+    } else {
+      parts.push("Sentinels");
+    }
+    if (card.replicas) {
+      const healthy = card.replicas.replicas.filter((replica) => replica.healthy).length;
+      const n = card.replicas.replicas.length;
+      parts.push(` \u00b7 ${healthy === n ? n : `${healthy} of ${n}`} ${n === 1 ? "replica" : "replicas"}${n && healthy === n ? "" : n ? " healthy" : ""}`);
+    } else if (!view) {
+      parts.push(" and replicas");
+    }
+    return make("summary", null, ...parts);
+  }
+
+  function details(card) {
+    const node = make("details", { open: card.open }, summaryOf(card),
+      make("div", { class: "tables" },
+        make("div", null, make("h4", null, "What each Sentinel says"), sentinelTable(card.sentinels)),
+        make("div", null, make("h4", null, "Replicas"), replicaTable(card.replicas))));
+    node.addEventListener("toggle", () => {
+      if (card.open !== node.open) {
+        card.open = node.open;
+        if (card.open) {
+          askDetails(card);
+        }
+      }
+    });
+    return node;
+  }
+
+  function paint(card) {
+    const { master } = card;
+    const detail = card.detail && card.detail.index === master.index ? card.detail.detail : null;
+    const now = JSON.stringify([master, detail, card.replicas, card.sentinels, defaultName]);
+    if (now === card.painted) {
+      return;
+    }
+    card.painted = now;
+    const focused = card.node.contains(document.activeElement);
+    const shown = serves(master);
+    fill(card.node, { "data-mood": mood(master), "data-state": master.state, "data-name": master.name }, []);
+    card.node.replaceChildren(
+      make("div", { class: "head" },
+        make("h3", null, master.name, master.name === defaultName && cards.size > 1 ? make("span", { class: "tag" }, "default") : null),
+        make("p", { class: "badge", "data-mood": mood(master) }, plain(master.state))),
+      make("p", { class: "label" }, shown ? "Master" : "Last known master"),
+      make("p", { class: shown ? "address" : "address gone" }, ...breakable(master.address || "\u2014")),
+      ...(master.reason
+        ? [make("p", { class: "why", "data-mood": mood(master) }, `${plain(master.reason)}: ${detail || REASONS[master.reason] || "see /status"}`)]
+        : []),
+      facts(master), details(card));
+    if (focused) {
+      card.node.querySelector("summary").focus();
+    }
+  }
+
+  /* ---- the verdict: the one thing that is announced ---- */
+
+  function paintVerdict() {
+    const all = [...cards.values()].map((card) => card.master);
+    const out = all.filter((master) => !serves(master));
+    const odd = all.filter((master) => serves(master) && (master.state !== "ok" || master.reason));
+    const node = byId("verdict");
+    let text;
+    if (all.length === 0) {
+      text = "No master is known.";
+    } else if (all.length === 1) {
+      text = out.length ? `${all[0].name} has no master now: ${plain(all[0].state)}.` : `${all[0].name} is at ${all[0].address}.`;
+    } else if (out.length === 0) {
+      text = `All ${all.length} masters are in service.`;
+    } else {
+      const names = out.slice(0, 3).map((master) => `${master.name} (${plain(master.state)})`).join(", ");
+      text = `${out.length} of ${all.length} masters ${out.length === 1 ? "is" : "are"} out of service: ${names}${out.length > 3 ? " \u2026" : "."}`;
+    }
+    setText(node, text);
+    node.dataset.mood = out.length || !all.length ? "bad" : odd.length ? "warn" : "good";
+    document.title = all.length === 0 ? "Bellwether" : out.length ? `\u25a0 ${out[0].name} ${plain(out[0].state)}` : odd.length ? `\u25b2 ${odd[0].name} ${plain(odd[0].reason || odd[0].state)}` : `\u25cf ok \u00b7 Bellwether`;
+  }
+
+  function arrange() {
+    const list = byId("masters");
+    const order = [...cards.values()];
+    if (order.length > CARDS_OPEN) { // trouble first, where not all is in sight
+      order.sort((a, b) => serves(a.master) - serves(b.master));
+    }
+    const nodes = order.map((card) => card.node);
+    if (nodes.length !== list.childNodes.length || nodes.some((node, i) => list.childNodes[i] !== node)) {
+      list.replaceChildren(...nodes);
+    }
+  }
+
+  /* ---- masters ---- */
+
+  /* @return whether it is news. */
+  function take(master) {
+    let card = cards.get(master.name);
+    const known = card && card.master;
+    if (known && master.index < known.index) {
+      return false; // an answer that an event has overtaken
+    }
+    if (!card) {
+      card = { node: make("article", { class: "card master" }), replicas: null, sentinels: null, detail: null, open: null, painted: "" };
+      cards.set(master.name, card);
+    }
+    card.master = master;
+    if (known && (known.state !== master.state || known.address !== master.address || known.reason !== master.reason)) {
+      const words = master.address !== known.address
+        ? `${known.address || "none"} \u2192 ${master.address || "none"}`
+        : `${master.address || ""}${master.reason ? ` ${plain(master.reason)}` : ""}`;
+      tell({ at: new Date(daemonNow()).toISOString(), mood: mood(master), what: `${master.name}: ${plain(master.state)}`, words, ours: true });
+    }
+    return !known || known.index !== master.index;
+  }
+
+  function paintAll() {
+    for (const card of cards.values()) {
+      if (card.open === null) {
+        card.open = cards.size <= CARDS_OPEN;
+      }
+      paint(card);
+    }
+    arrange();
+    paintVerdict();
+  }
+
+  function newProcess(its) {
+    if (its && instance && its !== instance) { // indexes of two processes do not compare
+      for (const card of cards.values()) {
+        card.master = { ...card.master, index: 0 };
+      }
+    }
+    instance = its || instance;
+  }
+
+  /* ---- asking ---- */
+
+  async function ask(path) {
+    const control = new AbortController();
+    const timer = setTimeout(() => control.abort(), 8000);
+    try {
+      const response = await fetch(path, { headers: { Accept: "application/json" }, signal: control.signal });
+      const body = await response.json().catch(() => null);
+      const off = Date.parse(response.headers.get("Date") || "") - Date.now();
+      skewMs = Math.abs(off) > 2500 ? off : 0;
+      return { status: response.status, body, instance: response.headers.get("X-Bellwether-Instance") };
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  function alarm(text) {
+    const node = byId("alarm");
+    setText(node, text || "");
+    node.hidden = !text;
+    main.toggleAttribute("data-old", Boolean(text));
+    if (text) {
+      document.title = "? no connection \u00b7 Bellwether";
+    }
+  }
+
+  async function askMasters() {
+    let answer;
+    try {
+      answer = await ask("masters");
+    } catch {
+      answer = null;
+    }
+    if (!answer || answer.status !== 200 || !answer.body) {
+      const when = lastHeard ? ` What is shown is from ${clock(lastHeard)}.` : "";
+      alarm(answer ? `${(answer.body && answer.body.detail) || `The daemon answers ${answer.status}`}.${when}` : `The daemon can't be reached.${when}`);
+      link();
+      return false;
+    }
+    lastHeard = Date.now();
+    alarm("");
+    newProcess(answer.instance);
+    defaultName = answer.body.default;
+    const names = new Set(answer.body.masters.map((master) => master.name));
+    for (const name of [...cards.keys()]) {
+      if (!names.has(name)) {
+        cards.delete(name);
+      }
+    }
+    answer.body.masters.forEach(take);
+    paintAll();
+    return true;
+  }
+
+  async function askDetails(card) {
+    const path = `masters/${encodeURIComponent(card.master.name)}`;
+    try {
+      const [sentinels, replicas] = await Promise.all([
+        ask(`${path}/sentinels`),
+        card.master.state === "unknown" ? null : ask(`${path}/replicas`), // 503 there
+      ]);
+      if (sentinels.status === 200) {
+        card.sentinels = sentinels.body;
+      }
+      if (replicas && replicas.status === 200) {
+        card.replicas = replicas.body;
+      }
+      if (cards.get(card.master.name) === card) {
+        paint(card);
+      }
+    } catch {
+      // askMasters() says so
+    }
+  }
+
+  async function askFailovers() {
+    if (failovers === false) {
+      return;
+    }
+    try {
+      const answer = await ask("failovers?limit=20");
+      if (answer.status === 200) {
+        failovers = answer.body.failovers;
+      } else if (answer.status === 404) {
+        failovers = false;
+      }
+      paintFailovers();
+    } catch {
+      // askMasters() says so
+    }
+  }
+
+  /* Why it is so, in the daemon's own words. */
+  async function askWhy() {
+    if (cards.size > CARDS_EXPLAINED || ![...cards.values()].some((card) => card.master.reason)) {
+      return;
+    }
+    try {
+      const answer = await ask("status");
+      for (const one of (answer.status === 200 && answer.body.masters) || []) {
+        const card = cards.get(one.name);
+        if (card) {
+          card.detail = one;
+          paint(card);
+        }
+      }
+    } catch {
+      // askMasters() says so
+    }
+  }
+
+  /* Do it soon, once for a burst of wishes; wishes that come while it is being done do it again. */
+  function soon(work) {
+    let wanted = false;
+    let busy = false;
+    return function wish() {
+      if (wanted) {
+        return;
+      }
+      wanted = true;
+      if (!busy) {
+        busy = true;
+        setTimeout(async () => {
+          wanted = false;
+          await work();
+          busy = false;
+          if (wanted) {
+            wanted = false;
+            wish();
+          }
+        }, SOON_MS);
+      }
+    };
+  }
+  const wishFailovers = soon(askFailovers);
+  const wishWhy = soon(askWhy);
+  const wishDetails = soon(() => Promise.all([...cards.values()].filter((card) => card.open).slice(0, CARDS_ASKED).map(askDetails)));
+
+  /* ---- failovers ---- */
+
+  const OUTCOMES = { switched: "good", running: "warn", aborted: "bad", not_started: "bad", recovered: "none" };
+
+  function failoverSpan(entry) {
+    const phases = entry.phases;
+    const last = phases.length ? phases[phases.length - 1].ms : 0;
+    const done = entry.ended && phases.length && phases[phases.length - 1].phase === "finished";
+    const took = done ? last : (entry.ended ? Date.parse(entry.ended) : daemonNow()) - Date.parse(phases.length ? phases[0].at : entry.began);
+    const published = phases.find((phase) => phase.phase === "published");
+    const hasGap = published && entry.unavailable_ms > 0;
+    const gapFrom = hasGap ? published.ms - entry.unavailable_ms : 0;
+    const from = Math.min(0, gapFrom);
+    return { from, to: Math.max(last, took, from + 1), gap: hasGap ? [gapFrom, published.ms] : null };
+  }
+
+  function failoverBar(entry, span) {
+    const x = (ms) => ((ms - span.from) / (span.to - span.from)) * 1000;
+    const shapes = [draw("rect", { class: "track", x: 0, y: 0, width: 1000, height: 24 })];
+    entry.phases.forEach((phase, i) => {
+      const next = i + 1 < entry.phases.length ? entry.phases[i + 1].ms : span.to;
+      if (phase.phase === "finished") {
+        return;
+      }
+      shapes.push(draw("rect", { class: `p-${phase.phase}${entry.ended || i + 1 < entry.phases.length ? "" : " running"}`,
+        x: x(phase.ms).toFixed(2), y: 0, width: Math.max(x(next) - x(phase.ms), 2).toFixed(2), height: 24 }));
+    });
+    if (span.gap) {
+      shapes.push(draw("rect", { class: "gap", x: x(span.gap[0]).toFixed(2), y: 28, width: Math.max(x(span.gap[1]) - x(span.gap[0]), 2).toFixed(2), height: 5 }));
+    }
+    const words = entry.phases.map((phase) => `${plain(phase.phase)} at ${duration(phase.ms)}`).join(", ");
+    return draw("svg", { class: "scale", viewBox: "0 0 1000 34", preserveAspectRatio: "none", role: "img", "aria-label": `To scale: ${words}` }, ...shapes);
+  }
+
+  function failoverStory(entry) {
+    const parts = [make("time", { datetime: entry.began }, new Date(entry.began).toLocaleString())];
+    if (entry.kind && entry.kind !== "unknown") {
+      parts.push(` \u00b7 ${entry.kind}`);
+    }
+    if (entry.leader) {
+      parts.push(" \u00b7 led by ", mono(entry.leader));
+    }
+    if (entry.config_epoch !== null && entry.config_epoch !== undefined) {
+      parts.push(` \u00b7 epoch ${entry.config_epoch}`);
+    }
+    if (entry.reason) {
+      parts.push(` \u00b7 ${plain(entry.reason)}`);
+    }
+    if (entry.unavailable_ms !== null && entry.unavailable_ms !== undefined) {
+      parts.push(" \u00b7 ", make("strong", null, entry.unavailable_ms > 0 ? `no master for ${duration(entry.unavailable_ms)}` : "no gap"));
+    }
+    return make("p", { class: "story" }, ...parts);
+  }
+
+  function failoverCard(entry) {
+    const span = failoverSpan(entry);
+    const swatch = (phase) => draw("svg", { class: "swatch", "aria-hidden": "true" }, draw("rect", { class: `p-${phase}` }));
+    return make("li", { class: "card failover", "data-outcome": entry.outcome },
+      make("div", { class: "head" },
+        make("h3", null, entry.name, " ", make("span", { class: "move" }, `${place(entry.from) || "?"} \u2192 ${place(entry.to) || (entry.ended ? "none" : "\u2026")}`)),
+        make("p", { class: "badge", "data-mood": OUTCOMES[entry.outcome] || "none" }, plain(entry.outcome))),
+      failoverStory(entry),
+      failoverBar(entry, span),
+      make("div", { class: "ends" }, make("span", null, span.gap ? (span.from < 0 ? "last good answer" : "0") : "0"),
+        make("span", null, `${duration(span.to - span.from)}${entry.ended ? "" : " so far"}`)),
+      make("ol", { class: "phases" }, ...entry.phases.map((phase, i) => {
+        const next = i + 1 < entry.phases.length ? entry.phases[i + 1].ms : phase.phase === "finished" ? null : span.to;
+        return make("li", { title: `${clock(phase.at, true)}, ${duration(phase.ms)} after the first` }, swatch(phase.phase), plain(phase.phase),
+          next === null ? null : make("span", { class: "ms" }, duration(next - phase.ms)));
+      })));
+  }
+
+  function paintFailovers() {
+    const section = byId("failovers");
+    section.hidden = !failovers;
+    if (!failovers) {
+      return;
+    }
+    const running = failovers.some((entry) => entry.outcome === "running");
+    const now = JSON.stringify(failovers);
+    if (now === failoversPainted && !running) {
+      return;
+    }
+    failoversPainted = now;
+    byId("failover-list").replaceChildren(...failovers.map(failoverCard));
+    byId("no-failovers").hidden = failovers.length > 0;
+  }
+
+  /* ---- the feed ---- */
+
+  let paused = false;
+  let held = [];
+
+  function eventLine({ at, mood: tone, what, words, ours }) {
+    return make("li", null, make("time", { datetime: at }, clock(at, true)),
+      make("span", { class: `what${ours ? " state" : ""}${tone ? ` ${tone}` : ""}` }, what), make("span", { class: "words" }, words));
+  }
+
+  function tell(line) {
+    if (paused) {
+      held = [...held, line].slice(-EVENTS_KEPT);
+      setText(byId("pause"), `Go on (${held.length} new)`);
+      return;
+    }
+    const list = byId("events");
+    list.prepend(eventLine(line));
+    while (list.childNodes.length > EVENTS_KEPT) {
+      list.lastChild.remove();
+    }
+    byId("quiet").hidden = true;
+  }
+
+  function tellSentinel(event) {
+    const [tone, meaning] = EVENTS[event.event] || ["", ""];
+    const words = [event.sentinel, meaning].filter(Boolean).join(" ");
+    tell({ at: event.at, mood: tone, what: event.event, words: event.detail ? `${words}${words ? " \u2014 " : ""}${event.detail}` : words });
+  }
+
+  byId("pause").addEventListener("click", () => {
+    paused = !paused;
+    byId("pause").setAttribute("aria-pressed", String(paused));
+    setText(byId("pause"), paused ? "Go on" : "Pause");
+    const lines = held;
+    held = [];
+    lines.forEach(tell);
+  });
+
+  /* ---- the stream, and the beat ---- */
+
+  let stream = null;
+  let retryMs = 2000;
+  let retryTimer = 0;
+  let beatTimer = 0;
+
+  const live = () => stream !== null && stream.readyState === EventSource.OPEN;
+
+  function link() {
+    const node = byId("link");
+    const lost = !byId("alarm").hidden;
+    node.hidden = false;
+    node.dataset.link = lost ? "lost" : live() ? "live" : "polling";
+    setText(node, lost ? "no connection" : live() ? "live" : `asking every ${POLL_MS / 1000} s`);
+    byId("feed").hidden = false;
+  }
+
+  function read(message) {
+    try {
+      return JSON.parse(message.data);
+    } catch {
+      return null;
+    }
+  }
+
+  function listen() {
+    clearTimeout(retryTimer);
+    stream = new EventSource("events");
+    stream.addEventListener("open", () => {
+      retryMs = 2000;
+      beat();
+    });
+    stream.addEventListener("master", (message) => {
+      const master = read(message);
+      if (master && master.name) {
+        newProcess((message.lastEventId || "").split("-")[0]);
+        if (take(master)) {
+          wishDetails();
+          wishFailovers();
+          wishWhy();
+        }
+        paintAll();
+      }
+    });
+    stream.addEventListener("sentinel", (message) => {
+      const event = read(message);
+      if (event && event.event) {
+        tellSentinel(event);
+        wishDetails();
+        wishFailovers();
+      }
+    });
+    stream.addEventListener("error", () => {
+      if (stream && stream.readyState === EventSource.CLOSED) { // refused: the browser does not try again by itself
+        retryTimer = setTimeout(listen, retryMs * (0.75 + Math.random() / 2));
+        retryMs = Math.min(retryMs * 2, 30000);
+      }
+      beat();
+    });
+  }
+
+  async function beat() {
+    clearTimeout(beatTimer);
+    beatTimer = setTimeout(beat, live() ? BEAT_MS : POLL_MS);
+    if (await askMasters()) {
+      wishDetails();
+      wishFailovers();
+      wishWhy();
+    }
+    link();
+  }
+
+  function tick() {
+    for (const node of document.querySelectorAll("time[data-ago]")) {
+      setText(node, ago(daemonNow() - Date.parse(node.dateTime)));
+    }
+    if (failovers && failovers.some((entry) => entry.outcome === "running")) {
+      paintFailovers();
+    }
+  }
+  let tickTimer = 0;
+
+  /* A hidden page holds no stream: browsers allow six connections to a host, over all tabs. */
+  function wake() {
+    if (document.visibilityState === "hidden") {
+      clearTimeout(retryTimer);
+      clearTimeout(beatTimer);
+      clearInterval(tickTimer);
+      stream?.close();
+      stream = null;
+    } else if (!stream) {
+      tickTimer = setInterval(tick, 1000);
+      listen();
+      beat();
+    }
+  }
+  document.addEventListener("visibilitychange", wake);
+  wake();
+})();

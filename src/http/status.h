@@ -1,0 +1,31 @@
+/* /status in its two forms. */
+#ifndef HTTP_STATUS_H
+#define HTTP_STATUS_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bellwether/topology/snapshot.h"
+#include "bellwether/topology/status.h"
+#include "bellwether/topology/timeline.h"
+
+/* What is shown; all borrowed. */
+struct status_view {
+    const struct status_report *report;
+    const struct snapshot *snapshot; /* NULL before the first */
+    const char *instance;
+    int64_t uptime_ms, started_wall_ms;
+    int64_t silent_ms; /* since the watcher's last sign of life */
+    bool stalled;      /* the watcher did not answer */
+    bool draining;
+};
+
+/** One line for the whole: "ok: mymaster is 10.0.0.12:6379, ...". free() it. Thread: any. */
+char *status_verdict(const struct status_view *view);
+/** For a terminal: the verdict, then a line for each Sentinel and replica, `!` where something is wrong. free() it. */
+char *status_text(const struct status_view *view);
+/** The failover of this master that is under way; NULL: none. Borrowed. */
+const struct failover *status_failover(const struct snapshot *snapshot, const char *master);
+
+#endif

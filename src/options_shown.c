@@ -1,0 +1,77 @@
+/*
+ * Every option with its value and where that comes from, as /status shows them: strings of their own, since the settings
+ * go away once the options are built. A secret's value never gets here, only that there is one.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/memory.h"
+#include "options_internal.h"
+
+static struct http_option *add(struct options *out, const struct option_entry *entry, const char *master,
+                               const char *from)
+{
+    out->shown = mem_resize(out->shown, out->n_shown + 1, sizeof *out->shown);
+    struct http_option *shown = &out->shown[out->n_shown++];
+
+    *shown = (struct http_option){.name = entry->name,
+                                  .master = mem_strdup(master),
+                                  .from = mem_strdup(from),
+                                  .list = (entry->properties & OPTION_LIST) != 0};
+    return shown;
+}
+
+static void add_value(struct http_option *shown, const char *value)
+{
+    shown->values = mem_resize(shown->values, shown->n_values + 1, sizeof *shown->values);
+    shown->values[shown->n_values++] = mem_strdup(value);
+}
+
+static void show(struct options *out, const struct option_entry *entry, const char *master,
+                 const struct setting *setting)
+{
+    struct http_option *shown = add(out, entry, master,
+                                    setting != NULL           ? setting->where
+                                    : entry->fallback != NULL ? "default"
+                                                              : NULL);
+
+    if (setting == NULL) {
+        if (entry->fallback != NULL) {
+            add_value(shown, entry->fallback);
+        }
+    } else if (entry->type == OPTION_SECRET) {
+        add_value(shown, "***");
+    } else {
+        for (size_t i = 0; i < setting->n_items; i++) {
+            add_value(shown, setting->items[i]);
+        }
+    }
+}
+
+void options_show(const struct settings *settings, struct options *out)
+{
+    for (int id = 0; id < OPTION_COUNT; id++) {
+        show(out, &option_table[id], NULL, settings_winner(settings, id, NULL));
+    }
+    for (size_t i = 0; i < settings->n_sections; i++) {
+        for (int id = 0; id < OPTION_COUNT; id++) {
+            const struct setting *setting = &settings->sections[i].settings[id];
+            if (setting->where != NULL) {
+                show(out, &option_table[id], settings->sections[i].master, setting);
+            }
+        }
+    }
+}
+
+void options_shown_release(struct options *options)
+{
+    for (size_t i = 0; i < options->n_shown; i++) {
+        for (size_t k = 0; k < options->shown[i].n_values; k++) {
+            free(options->shown[i].values[k]);
+        }
+        free(options->shown[i].values);
+        free(options->shown[i].master);
+        free(options->shown[i].from);
+    }
+    free(options->shown);
+}

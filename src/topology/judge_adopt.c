@@ -1,0 +1,318 @@
+/*
+ * Rule 11, --adopt promoted: between the promotion and its announcement the new master exists and no
+ * Sentinel says so.
+ *
+ *   judge_promotion()  a Sentinel's own events: try, elected, chosen. Only the whole row of them, at an epoch
+ *                      above H, by a Sentinel that counts and names what is published, has the chosen
+ *                      replica asked.
+ *   adoption_step()    it says master: adopted. H stays, so that undoing has nothing to take back.
+ *                      Announced: an ordinary publication (judge.c, raise_high_water). A higher epoch: that
+ *                      one. Else, sooner or later, undone.
+ *
+ * How much a lying Sentinel can do with this is what it can do with rule 2: it needs an epoch above H and a
+ * node that itself says master.
+ */
+#include <string.h>
+
+#include "judge_internal.h"
+
+#define LEADER_LOST_MS 2000 /* how long an adoption outlives its leader's link */
+#define IDLE_ROWS 2u        /* the first may be the answer to a question from before the failover */
+
+static bool is_leader(const char leader[RUN_ID_SIZE], const char *id)
+{
+    return strncmp(leader, id, RUN_ID_SIZE - 1) == 0;
+}
+
+/* ---- what leaders say ---- */
+
+static void promotion_drop(struct judge *judge)
+{
+    judge->promotion = (struct promotion){.wanted = false};
+}
+
+/* Its failover is no longer under way. */
+static void lead_over(struct judge *judge, struct voice *voice, bool aborted)
+{
+    voice->leads_epoch = EPOCH_UNKNOWN;
+    voice->elected = false;
+    if (judge->promotion.wanted && is_leader(judge->promotion.leader, voice->id)) {
+        promotion_drop(judge);
+    }
+    if (aborted && judge->adoption.stands && is_leader(judge->adoption.leader, voice->id) &&
+        !judge->adoption.undo) {
+        judge->adoption.undo = "failover_aborted";
+    }
+}
+
+static int64_t failover_timeout_ms(const struct observation *seen)
+{
+    return seen && seen->failover_timeout_ms >= 0 ? seen->failover_timeout_ms : FAILOVER_TIMEOUT_MS;
+}
+
+/* Whether this Sentinel may have a replica adopted: it counts, its row has an epoch, its failover is at a
+ * higher one than anything that was published or adopted, and away from what is published. */
+static bool may_lead(const struct judge *judge, const struct voice *voice, int64_t now_ms)
+{
+    const struct observation *seen = judge_observation(judge, voice->id);
+
+    return voice->elected && voice->leads_epoch > judge->high_water &&
+           voice->leads_epoch > judge->last_adopted && seen && observation_counts(seen, now_ms) &&
+           seen->epoch != EPOCH_UNKNOWN && seen->epoch < voice->leads_epoch &&
+           endpoint_equal(&seen->master, &judge->published.master);
+}
+
+static void promotion_begin(struct judge *judge, const struct voice *voice, const struct endpoint *node,
+                            int64_t now_ms)
+{
+    struct promotion *promotion = &judge->promotion;
+    bool same = promotion->wanted && is_leader(promotion->leader, voice->id);
+
+    if (!judge->has_published || judge->gap || judge->adoption.stands ||
+        endpoint_equal(&judge->published.master, node) || !may_lead(judge, voice, now_ms)) {
+        return;
+    }
+    if (promotion->wanted &&
+        (promotion->epoch > voice->leads_epoch ||
+         (promotion->epoch == voice->leads_epoch && (!same || endpoint_equal(&promotion->node, node))))) {
+        return; /* the second event about the same, or somebody else's claim to an epoch that is taken */
+    }
+    *promotion = (struct promotion){
+        .wanted = true,
+        .epoch = voice->leads_epoch,
+        .node = *node,
+        .until_ms = now_ms + failover_timeout_ms(judge_observation(judge, voice->id)) + LEADER_LOST_MS};
+    memcpy(promotion->leader, voice->id, sizeof(promotion->leader));
+}
+
+void judge_promotion(struct judge *judge, const char *leader, enum promotion_step step, int64_t epoch,
+                     const struct endpoint *node, int64_t now_ms)
+{
+    struct voice *voice = judge_voice(judge, leader);
+
+    if (!judge->config.adopt || !judge->config.verify || !voice) {
+        return;
+    }
+    switch (step) {
+    case PROMOTION_TRY:
+        lead_over(judge, voice, true);
+        voice->leads_epoch = epoch;
+        break;
+    case PROMOTION_ELECTED: voice->elected = voice->leads_epoch != EPOCH_UNKNOWN; break;
+    case PROMOTION_CHOSEN: promotion_begin(judge, voice, node, now_ms); break;
+    case PROMOTION_ABORTED: lead_over(judge, voice, true); break;
+    case PROMOTION_ENDED: lead_over(judge, voice, false); break;
+    }
+}
+
+void judge_promotion_role(struct judge *judge, const struct endpoint *node, enum role_answer answer,
+                          int64_t now_ms)
+{
+    if (judge->promotion.wanted && endpoint_equal(&judge->promotion.node, node)) {
+        judge->promotion.says_master = answer == ROLE_MASTER;
+        judge->promotion.answered_ms = now_ms;
+    }
+}
+
+void adoption_hear(struct judge *judge, const struct observation *seen)
+{
+    struct adoption *adoption = &judge->adoption;
+
+    if (adoption->stands && is_leader(adoption->leader, seen->sentinel)) {
+        bool idle =
+            !seen->failover_under_way && seen->epoch != EPOCH_UNKNOWN && seen->epoch < adoption->epoch;
+
+        adoption->idle_rows = idle ? adoption->idle_rows + 1 : 0;
+    }
+}
+
+/* ---- what it is worth ---- */
+
+static bool is_announced(const struct judge *judge)
+{
+    return judge->decision.published_epoch >= judge->adoption.epoch;
+}
+
+void adoption_outrank(const struct judge *judge, struct decision *decision)
+{
+    if (!judge->adoption.stands || decision->published_epoch >= judge->adoption.epoch) {
+        return;
+    }
+    switch (decision->rule) {
+    case DECIDE_CONFLICT:
+        if (decision->epoch > judge->adoption.epoch) {
+            return;
+        }
+        break;
+    case DECIDE_EQUAL_MAJORITY:
+    case DECIDE_BELOW_MAJORITY:
+    case DECIDE_NO_EPOCH:
+    case DECIDE_NO_MAJORITY: break;
+    default: return;
+    }
+    decision->rule = DECIDE_ADOPTED;
+    decision->has_candidate = false;
+}
+
+void adoption_over(struct judge *judge)
+{
+    judge->adoption = (struct adoption){.stands = false};
+    check_drop(&judge->checks[CHECK_RETURN]);
+    promotion_drop(judge);
+}
+
+void adoption_void(struct judge *judge)
+{
+    for (size_t i = 0; i < judge->n_voices; i++) {
+        judge->voices[i].leads_epoch = EPOCH_UNKNOWN;
+        judge->voices[i].elected = false;
+    }
+    promotion_drop(judge);
+    if (judge->adoption.stands) { /* whether it was announced or aborted meanwhile is asked from the start */
+        judge->adoption.undo = "gap";
+        judge->adoption.at_once = true;
+    }
+}
+
+/* ---- adopting and undoing ---- */
+
+static void move_to(struct judge *judge, const struct published *to, int64_t now_ms, int64_t wall_ms)
+{
+    judge->previous = judge->published.master;
+    judge->has_previous = true;
+    judge->published = *to;
+    judge->published_ms = now_ms;
+    judge->published_wall_ms = wall_ms;
+    memset(&judge->run_ids, 0, sizeof(judge->run_ids));
+    for (size_t i = 0; i < CHECKS; i++) {
+        check_drop(&judge->checks[i]);
+    }
+}
+
+static enum decide_rule adopt(struct judge *judge, int64_t now_ms, int64_t wall_ms)
+{
+    const struct promotion promotion = judge->promotion;
+    struct published to = {.master = promotion.node, .epoch = promotion.epoch};
+
+    judge->adoption = (struct adoption){.stands = true,
+                                        .epoch = promotion.epoch,
+                                        .back = judge->published,
+                                        .until_ms = promotion.until_ms,
+                                        .leader_lost_ms = -1};
+    memcpy(judge->adoption.leader, promotion.leader, sizeof(judge->adoption.leader));
+    judge->last_adopted = promotion.epoch;
+    promotion_drop(judge);
+    move_to(judge, &to, now_ms, wall_ms);
+    verification_answer(&judge->verification, ROLE_MASTER, promotion.answered_ms);
+    return DECIDE_ADOPTED;
+}
+
+/* Whether the chosen replica still is of interest: its leader counts, and H has not come to its epoch. */
+static bool promotion_stands(const struct judge *judge, int64_t now_ms)
+{
+    const struct promotion *promotion = &judge->promotion;
+    const struct observation *seen = judge_observation(judge, promotion->leader);
+
+    return seen && observation_counts(seen, now_ms) && promotion->epoch > judge->high_water &&
+           now_ms < promotion->until_ms;
+}
+
+static bool still_says_master(const struct judge *judge, int64_t now_ms)
+{
+    return verification_alive(&judge->verification, &judge->config, now_ms) &&
+           judge->verification.alive_answer == ROLE_MASTER;
+}
+
+static void follow_leader(struct judge *judge, int64_t now_ms)
+{
+    struct adoption *adoption = &judge->adoption;
+    const struct observation *seen = judge_observation(judge, adoption->leader);
+
+    if (seen && seen->link_up) {
+        adoption->leader_lost_ms = -1;
+    } else if (adoption->leader_lost_ms < 0) {
+        adoption->leader_lost_ms = now_ms;
+    }
+}
+
+static const char *reason_to_undo(const struct judge *judge, int64_t now_ms)
+{
+    const struct adoption *adoption = &judge->adoption;
+
+    if (!still_says_master(judge, now_ms)) {
+        return "not_a_master";
+    }
+    if (is_announced(judge)) {
+        return NULL;
+    }
+    if (adoption->idle_rows >= IDLE_ROWS) {
+        return "failover_aborted";
+    }
+    if (adoption->leader_lost_ms >= 0 && now_ms - adoption->leader_lost_ms >= LEADER_LOST_MS) {
+        return "leader_lost";
+    }
+    return now_ms >= adoption->until_ms ? "timeout" : NULL;
+}
+
+/* Back to what was published before, once it has been asked: what it answers decides only how it is shown. */
+static enum decide_rule undo(struct judge *judge, int64_t now_ms, int64_t wall_ms, const char **why)
+{
+    struct check *check = &judge->checks[CHECK_RETURN];
+    struct check answer;
+    struct published back = judge->adoption.back;
+    bool at_once = judge->adoption.at_once;
+
+    if (!at_once) {
+        check_want(check, &back.master, back.epoch, now_ms);
+        check_expire(check, &judge->config, now_ms);
+        if (!check->answered) {
+            return DECIDE_NOTHING;
+        }
+    }
+    answer = *check;
+    *why = judge->adoption.undo;
+    adoption_over(judge);
+    move_to(judge, &back, now_ms, wall_ms);
+    verification_reset(&judge->verification);
+    if (at_once) {
+        judge->verification.retry_ms = now_ms;
+    } else {
+        verification_answer(&judge->verification, answer.answer, answer.answered_ms);
+    }
+    return DECIDE_UNDONE;
+}
+
+enum decide_rule adoption_step(struct judge *judge, int64_t now_ms, int64_t wall_ms, const char **why)
+{
+    struct adoption *adoption = &judge->adoption;
+
+    if (adoption->stands) {
+        follow_leader(judge, now_ms);
+        if (!adoption->undo) {
+            adoption->undo = reason_to_undo(judge, now_ms);
+        }
+        return adoption->undo ? undo(judge, now_ms, wall_ms, why) : DECIDE_NOTHING;
+    }
+    if (judge->promotion.wanted && !promotion_stands(judge, now_ms)) {
+        promotion_drop(judge);
+    }
+    return judge->promotion.wanted && judge->promotion.says_master ? adopt(judge, now_ms, wall_ms)
+                                                                   : DECIDE_NOTHING;
+}
+
+int64_t adoption_next_ms(const struct judge *judge)
+{
+    const struct adoption *adoption = &judge->adoption;
+    int64_t next = -1;
+
+    if (judge->promotion.wanted) {
+        next = judge->promotion.until_ms;
+    }
+    if (adoption->stands && !adoption->undo && !is_announced(judge)) {
+        next = earlier(next, adoption->until_ms);
+        if (adoption->leader_lost_ms >= 0) {
+            next = earlier(next, adoption->leader_lost_ms + LEADER_LOST_MS);
+        }
+    }
+    return next;
+}

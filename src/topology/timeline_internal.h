@@ -1,0 +1,108 @@
+/* The timeline's own objects. timeline.c keeps entries, timeline_track.c the story of one master, timeline_feed.c what
+ * is heard. */
+#ifndef TOPOLOGY_TIMELINE_INTERNAL_H
+#define TOPOLOGY_TIMELINE_INTERNAL_H
+
+#include "bellwether/topology/timeline.h"
+
+/* What one Sentinel has said about one master. */
+struct track_voice {
+    char sentinel[ADDRESS_TEXT_SIZE];
+    bool sdown, odown;    /* stands */
+    bool trying, leading; /* in the open entry */
+};
+
+/* One watched master. */
+struct timeline_master {
+    struct timeline_master *next;
+    char *name;
+    size_t site;
+    /* what is known of the published node */
+    bool has_published, has_previous;
+    struct address published, previous;
+    bool serving; /* its state, as last told */
+    bool failing; /* no good role check since: */
+    struct timeline_time failing_since;
+    bool has_good;
+    struct timeline_time good; /* the last good role check */
+    struct track_voice *voices;
+    size_t n_voices;
+    int64_t failover_timeout_ms;
+    /* the open entry */
+    struct failover *entry; /* a reference; NULL: none */
+    int64_t first_boot_ms;  /* of its first phase */
+    int64_t attempt_boot_ms;
+    int64_t published_wall_ms;
+    int64_t news_boot_ms; /* the last progress: deadlines count from here */
+    bool attempted;       /* a Sentinel tries */
+    bool finished;        /* the leader has, and nothing was published yet */
+    bool adopted;
+    bool tilted;    /* a Sentinel of the site was in TILT meanwhile */
+    bool failed;    /* the node failed meanwhile */
+    int64_t gap_ms; /* it came back after so long; -1 unknown */
+    /* after it: the entry that ended while the outage goes on; a reference */
+    struct failover *unresolved;
+    struct {
+        bool set;
+        struct timeline_time at;
+    } later[PHASES_COUNT]; /* sdown and odown heard since, for the next attempt */
+    bool undone;           /* an adoption was undone: the way back is no failover */
+    struct address undone_to;
+};
+
+/* What one Sentinel says that is about no master. */
+struct teller {
+    char sentinel[ADDRESS_TEXT_SIZE];
+    size_t site;
+    int64_t epoch; /* its last +new-epoch */
+    bool tilt;
+};
+
+struct timeline {
+    size_t capacity;
+    struct failover **ring; /* oldest first from `start`; a reference each */
+    size_t start, n;
+    struct failover **ended; /* not yet taken; a reference each */
+    size_t n_ended;
+    struct timeline_master *tracks;
+    struct teller *tellers;
+    size_t n_tellers;
+    size_t n_open; /* entries */
+    uint64_t last_id, revision;
+};
+
+/* ---- timeline.c ---- */
+
+struct failover *failover_ref(struct failover *entry);
+/** A new entry at the ring's end. @return a reference of the caller's. */
+struct failover *timeline_add(struct timeline *timeline, const char *name);
+/** A copy that may be changed until the next call, in the place of `*entry` in the ring, too. */
+struct failover *timeline_edit(struct timeline *timeline, struct failover **entry);
+/** Queue it for timeline_take_ended(). */
+void timeline_queue_ended(struct timeline *timeline, struct failover *entry);
+bool failover_has_phase(const struct failover *entry, enum failover_phase phase);
+
+/* ---- timeline_track.c ---- */
+
+/** The track's record of that Sentinel; NULL when there are too many. */
+struct track_voice *track_voice(struct timeline_master *track, const char *sentinel);
+bool track_any_down(const struct timeline_master *track);
+bool track_any_trying(const struct timeline_master *track);
+bool track_any_leading(const struct timeline_master *track);
+bool track_has_switched(const struct timeline_master *track);
+void track_open(struct timeline *timeline, struct timeline_master *track, struct timeline_time now);
+void track_phase(struct timeline *timeline, struct timeline_master *track, enum failover_phase phase,
+                 struct timeline_time at);
+void track_close(struct timeline *timeline, struct timeline_master *track, enum failover_outcome outcome,
+                 const char *reason, int64_t ended_wall_ms);
+/** Close what is open because something else begins. */
+void track_cut(struct timeline *timeline, struct timeline_master *track, struct timeline_time now);
+/** A role check failed, or the state says so. */
+void track_fail(struct timeline *timeline, struct timeline_master *track, struct timeline_time at);
+/** Whatever can be closed now is. */
+void track_review(struct timeline *timeline, struct timeline_master *track, struct timeline_time now);
+/** Boot clock; -1 never. */
+int64_t track_deadline_ms(const struct timeline_master *track);
+void track_free(struct timeline_master *track);
+
+#endif

@@ -1,0 +1,146 @@
+// What the tests here share: a Redis deployment with Sentinels and the daemon, on loopback, in a folder of their own.
+// `t` is the context of a node:test; what is started is stopped when that test ends.
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import net from "node:net";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+
+const patience = Number(process.env.TEST_PATIENCE ?? 1);
+export const patient = (ms) => ms * patience;
+export const nap = (ms) => new Promise((done) => setTimeout(done, ms));
+
+/** The path of a program, or undefined. */
+export function findProgram(...names) {
+  for (const name of names) {
+    const found = spawnSync("sh", ["-c", 'command -v "$1"', "sh", name], { encoding: "utf8" }).stdout.trim();
+    if (found) {
+      return found;
+    }
+  }
+  return undefined;
+}
+
+/** Wait until `condition` gives something true, and give that. */
+export async function until(what, boundMs, condition) {
+  const end = Date.now() + patient(boundMs);
+  for (;;) {
+    const value = await condition();
+    if (value) {
+      return value;
+    }
+    if (Date.now() > end) {
+      throw new Error(`not within ${boundMs} ms: ${what}`);
+    }
+    await nap(30);
+  }
+}
+
+export function freePort() {
+  return new Promise((done, failed) => {
+    const server = net.createServer();
+    server.once("error", failed);
+    server.listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => done(port));
+    });
+  });
+}
+
+/** One inline command to a Redis or a Sentinel; its answer as it came, "" when there is none. */
+export function redis(port, command) {
+  return new Promise((done) => {
+    const socket = net.connect(port, "127.0.0.1", () => socket.write(`${command}\r\n`));
+    let text = "";
+    const end = () => {
+      socket.destroy();
+      done(text);
+    };
+    socket.setTimeout(2000, end);
+    socket.on("error", end);
+    socket.on("close", end);
+    socket.on("data", (data) => {
+      text += data;
+      if (text.endsWith("\r\n")) {
+        socket.setTimeout(40, end); // a list may go on
+      }
+    });
+  });
+}
+
+function start(t, folder, name, argv) {
+  const log = openSync(join(folder, `${name}.log`), "a");
+  const process = spawn(argv[0], argv.slice(1), { stdio: ["ignore", log, log] });
+  const ended = new Promise((done) => process.once("exit", done));
+  const stop = async (signal = "SIGTERM") => {
+    if (process.exitCode === null && process.signalCode === null) {
+      process.kill(signal);
+      const late = setTimeout(() => process.kill("SIGKILL"), patient(5000));
+      await ended;
+      clearTimeout(late);
+    }
+  };
+  t.after(() => stop("SIGKILL"));
+  return { process, stop, log: () => readFileSync(join(folder, `${name}.log`), "utf8") };
+}
+
+export function makeFolder(t) {
+  const folder = mkdtempSync(join(tmpdir(), "bellwether-client-"));
+  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  return folder;
+}
+
+/** Three nodes, three Sentinels: {name, nodes, sentinels} of {port, start, stop}; node 0 is the master. */
+export async function startCluster(t, folder, name = "mymaster") {
+  const nodes = [];
+  const sentinels = [];
+  const serve = async (kind, port, lines, ...flags) => {
+    const home = join(folder, `${kind}-${port}`);
+    mkdirSync(home);
+    writeFileSync(join(home, "conf"), [`port ${port}`, "bind 127.0.0.1", `dir ${home}`, ...lines, ""].join("\n"));
+    const server = { port };
+    server.start = async () => {
+      Object.assign(server, start(t, folder, `${kind}-${port}`, ["redis-server", join(home, "conf"), ...flags]));
+      await until(`${kind} on ${port} answers`, 10000, async () => (await redis(port, "PING")).startsWith("+PONG"));
+    };
+    await server.start();
+    return server;
+  };
+  for (let i = 0; i < 3; i += 1) {
+    const lines = ['save ""', "appendonly no", "repl-diskless-sync-delay 0"];
+    nodes.push(await serve("node", await freePort(), i ? [...lines, `replicaof 127.0.0.1 ${nodes[0].port}`] : lines));
+  }
+  for (let i = 0; i < 3; i += 1) {
+    sentinels.push(await serve("sentinel", await freePort(), [
+      `sentinel monitor ${name} 127.0.0.1 ${nodes[0].port} 2`,
+      `sentinel down-after-milliseconds ${name} ${1500 * patience}`,
+      `sentinel failover-timeout ${name} 6000`,
+    ], "--sentinel"));
+  }
+  const has = (row, field, value) => new RegExp(`\\r\\n${field}\\r\\n\\$\\d+\\r\\n${value}\\r\\n`).test(row);
+  for (const { port } of sentinels) {
+    await until(`the Sentinel on ${port} knows all`, 20000, async () => {
+      const row = await redis(port, `SENTINEL MASTER ${name}`);
+      return has(row, "num-slaves", 2) && has(row, "num-other-sentinels", 2);
+    });
+  }
+  return { name, nodes, sentinels };
+}
+
+/** The daemon: {base, port, stop, log, restart}. */
+export async function startDaemon(t, folder, cluster, ...flags) {
+  const binary = resolve(process.env.BELLWETHER ?? "build/bellwether");
+  if (!existsSync(binary)) {
+    throw new Error(`${binary} is missing`);
+  }
+  const port = await freePort();
+  const base = `http://127.0.0.1:${port}`;
+  const argv = [binary, "--listen", `127.0.0.1:${port}`, ...cluster.sentinels.flatMap((one) => ["--sentinel", `127.0.0.1:${one.port}`]), ...flags];
+  const daemon = { base, port };
+  daemon.restart = async () => {
+    Object.assign(daemon, start(t, folder, "bellwether", argv));
+    await until("the daemon names a master", 15000, async () => (await fetch(`${base}/master`).catch(() => ({}))).ok);
+  };
+  await daemon.restart();
+  return daemon;
+}

@@ -1,0 +1,253 @@
+/* Long polls and streams through real failovers. */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../support/crowd.h"
+#include "../support/daemon.h"
+#include "../support/scene.h"
+#include "../support/stream.h"
+
+SCENE_SUITE(integration_waiting);
+
+/* From /proc/PID/status, in kB. */
+static long memory_kb(const struct daemon *daemon, const char *key)
+{
+    const char *at = strstr(file_read(text("/proc/%d/status", (int)daemon->process->pid)), key);
+    return at == NULL ? -1 : strtol(at + strlen(key), NULL, 10);
+}
+
+static bool is_sanitized(void)
+{
+    return strstr(daemon_binary(), "san") != NULL;
+}
+
+/* The asker of /master counts, too. */
+static void expect_told_together(struct crowd *crowd, int64_t bound_ms)
+{
+    const int64_t spread_ms = crowd_spread_ns(crowd, -1) / 1000000;
+    cr_assert(spread_ms >= 0 && spread_ms <= patient(bound_ms), "told %lld ms apart", (long long)spread_ms);
+}
+
+SCENE(integration_waiting, told_of_a_crash_together)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2});
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    struct server *old = &cluster->nodes[0], *next = &cluster->nodes[1];
+    EXPECT_MASTER(daemon, old, 3000);
+    struct stream *stream = stream_open(daemon, "/events", NULL);
+    struct crowd *crowd = crowd_open(daemon->port, 1, 1, true);
+    cr_assert(crowd_settle(crowd, 5000));
+    crowd_look_for(crowd, next->address);
+    server_kill(old);
+    cr_assert(crowd_wait_told(crowd, 30000), "%zu of %zu told; %s", crowd->told, crowd->n,
+              daemon_log(daemon));
+    expect_told_together(crowd, 100);
+    size_t from = 0;
+    (void)stream_wait(stream, &from, "master", old->address, 1000);
+    const struct stream_event *lost = stream_wait(stream, &from, "master", "\"stale\":true", 5000);
+    cr_assert_str_neq(json_string_value(json_object_get(lost->data, "state")), "ok");
+    size_t at = from;
+    const struct stream_event *told =
+        stream_wait(stream, &at, "master", text("\"url\":\"redis://%s\"", next->address), 5000);
+    cr_assert(json_is_false(json_object_get(told->data, "stale")));
+    at = from;
+    (void)stream_wait(stream, &at, "sentinel", "+sdown", 5000);
+    (void)stream_wait(stream, &from, "sentinel", "+switch-master", 10000);
+    stream_close(stream);
+}
+
+/* A manual failover back and forth: who is next can be told beforehand. */
+static struct server *fail_over_to_the_other(struct cluster *cluster, struct crowd *crowd, struct server *old)
+{
+    struct server *other = old == &cluster->nodes[0] ? &cluster->nodes[1] : &cluster->nodes[0];
+    crowd_look_for(crowd, other->address);
+    cluster_failover(cluster);
+    return other;
+}
+
+SCENE(integration_waiting, all_are_told_at_once)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2});
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    struct server *master = &cluster->nodes[0];
+    EXPECT_MASTER(daemon, master, 3000);
+    struct crowd *crowd = crowd_open(daemon->port, 1, 1, true);
+    cr_assert(crowd_settle(crowd, 5000));
+    struct server *next = fail_over_to_the_other(cluster, crowd, master);
+    cr_assert(crowd_wait_told(crowd, 30000), "%zu of %zu told; %s", crowd->told, crowd->n,
+              daemon_log(daemon));
+    expect_told_together(crowd, 100);
+    EXPECT_MASTER(daemon, next, 1000);
+}
+
+SCENE(integration_waiting, long_polls_of_every_kind_through_a_failover)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2});
+    const struct daemon *daemon = daemon_start(cluster, "--workers", "2", NULL);
+    struct server *old = &cluster->nodes[0], *next = &cluster->nodes[1];
+    EXPECT_MASTER(daemon, old, 3000);
+    const struct http_answer *now = daemon_get(daemon, "/master");
+    const char *paths[] = {
+        text("/master?wait=60s&unless=%s&format=text", old->address),
+        text("/masters/mymaster?wait=60s&unless=%s&format=url", old->address),
+        text("/master?wait=60s&index=%s&instance=%s", http_header(now, "x-bellwether-index"),
+             http_header(now, "x-bellwether-instance")),
+        "/master?wait=60s&require=majority",
+    };
+    struct raw *raw[4];
+    for (size_t i = 0; i < 3; i++) {
+        const char *request = text("GET %s HTTP/1.1\r\nHost: test\r\n\r\n", paths[i]);
+        raw[i] = raw_open(daemon->port);
+        cr_assert(raw_send(raw[i], request, strlen(request)));
+    }
+    cr_assert_eq(raw_get(raw_open(daemon->port), paths[3], 3000)->status, 200);
+    cluster_failover(cluster);
+    const struct http_answer *answer = raw_answer(raw[0], 30000);
+    cr_assert(answer->status == 200 && strcmp(answer->body, text("%s\n", next->address)) == 0, "%s",
+              http_text(answer));
+    answer = raw_answer(raw[1], 5000);
+    cr_assert(answer->status == 200 && strcmp(answer->body, text("redis://%s\n", next->address)) == 0, "%s",
+              http_text(answer));
+    answer = raw_answer(raw[2], 5000);
+    cr_assert(answer->status == 200 || answer->status == 503, "%s", http_text(answer));
+    cr_assert_gt(strtoll(http_header(answer, "x-bellwether-index"), NULL, 10), http_number(now, "index"));
+    raw[3] = raw_open(daemon->port);
+    answer = raw_get(raw[3], "/master", 1000);
+    const char *again =
+        text("GET /master HTTP/1.1\r\nHost: test\r\nPrefer: wait=1\r\nIf-None-Match: %s\r\n\r\n",
+             http_header(answer, "etag"));
+    cr_assert(raw_send(raw[3], again, strlen(again)));
+    answer = raw_answer(raw[3], 5000);
+    cr_assert(answer->status == 304 || answer->status == 200, "%s", http_text(answer));
+}
+
+SCENE(integration_waiting, waits_for_the_first_master)
+{
+    struct cluster *cluster = cluster_prepare(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    const struct daemon *daemon = daemon_start(cluster, "--master", "mymaster", NULL);
+    struct raw *raw = raw_open(daemon->port);
+    const char request[] = "GET /master?format=text&wait=60s HTTP/1.1\r\nHost: test\r\n\r\n";
+    cr_assert(raw_send(raw, request, sizeof request - 1));
+    cluster_run(cluster);
+    const struct http_answer *answer = raw_answer(raw, 30000);
+    cr_assert(answer->status == 200 && strcmp(answer->body, text("%s\n", cluster->nodes[0].address)) == 0,
+              "%s", http_text(answer));
+}
+
+SCENE(integration_waiting, replay_after_a_cut)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2});
+    const struct daemon *daemon = daemon_start(cluster, "--workers", "2", NULL);
+    struct server *old = &cluster->nodes[0], *next = &cluster->nodes[1];
+    EXPECT_MASTER(daemon, old, 3000);
+    struct stream *stream = stream_open(daemon, "/events", NULL);
+    size_t from = 0;
+    const char *id = stream_wait(stream, &from, "master", old->address, 3000)->id;
+    stream_close(stream);
+    cluster_failover(cluster);
+    EXPECT_MASTER(daemon, next, 30000);
+    WAIT_UNTIL(10000, cluster_master(cluster) == next);
+    const char *numbers = NULL;
+    for (int i = 0; i < 8; i++) { /* whichever worker it is: all number alike */
+        stream = stream_open(daemon, "/events", id);
+        from = 0;
+        const struct stream_event *switched = stream_wait(stream, &from, "sentinel", "+switch-master", 5000);
+        cr_assert(strstr(json_string_value(json_object_get(switched->data, "detail")), old->address + 10) !=
+                  NULL);
+        from = 0;
+        const struct stream_event *told =
+            stream_wait(stream, &from, "master", text("\"url\":\"redis://%s\"", next->address), 5000);
+        const char *seen = text("%s %s %s", stream->events[0].id, switched->id, told->id);
+        cr_assert(numbers == NULL || strcmp(numbers, seen) == 0, "%s, then %s", numbers, seen);
+        numbers = seen;
+        stream_close(stream);
+    }
+    stream = stream_open(daemon, "/events?master=mymaster", "0123456789abcdef-1");
+    from = 0;
+    (void)stream_wait(stream, &from, "master", next->address, 3000);
+    cr_assert_eq(from, 1, "another instance's id: the present first");
+    stream_close(stream);
+}
+
+SCENE(integration_waiting, a_thousand)
+{
+    enum { HALF = 500 };
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2});
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    struct server *master = &cluster->nodes[0];
+    EXPECT_MASTER(daemon, master, 3000);
+    struct crowd *crowd = crowd_open(daemon->port, HALF, HALF, true);
+    cr_assert(crowd_settle(crowd, 20000));
+    const struct http_answer *refused = daemon_get(daemon, "/events");
+    cr_assert(refused->status == 503 && *http_header(refused, "retry-after") != '\0', "%s",
+              http_text(refused));
+    cr_assert_eq(daemon_get(daemon, "/master?wait=10s&unless=192.0.2.1:1")->status, 200);
+    cr_assert_eq(daemon_get(daemon, text("/master?wait=10s&unless=%s", master->address))->status, 503);
+    for (int i = 0; i < 2; i++) {
+        cluster_settle(cluster);
+        master = fail_over_to_the_other(cluster, crowd, master);
+        cr_assert(crowd_wait_told(crowd, 30000), "%zu of %zu told, %zu lost; %s", crowd->told, crowd->n,
+                  crowd_lost(crowd), daemon_log(daemon));
+        (void)fprintf(stderr, "1,000 waiters told within %.1f ms; RssAnon %ld kB, VmRSS %ld kB\n",
+                      (double)crowd_spread_ns(crowd, -1) / 1e6, memory_kb(daemon, "RssAnon:"),
+                      memory_kb(daemon, "VmRSS:"));
+        expect_told_together(crowd, 500);
+        crowd_pump(crowd, 200);
+        still_serves(daemon);
+    }
+    cr_assert_eq(crowd_lost(crowd), 0);
+    cr_assert(is_sanitized() || memory_kb(daemon, "RssAnon:") < 24000);
+}
+
+SCENE(integration_waiting, shutdown_with_waiters_open)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    const struct daemon *daemon = daemon_start(cluster, "--workers", "2", NULL);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
+    struct crowd *crowd = crowd_open(daemon->port, 100, 100, false);
+    cr_assert(crowd_settle(crowd, 10000));
+    struct raw *raw = raw_open(daemon->port);
+    const char *request =
+        text("GET /master?wait=60s&unless=%s HTTP/1.1\r\nHost: test\r\n\r\n", cluster->nodes[0].address);
+    cr_assert(raw_send(raw, request, strlen(request)));
+    struct stream *stream = stream_open(daemon, "/events", NULL);
+    nap_ms(100);
+    const int64_t begun_ms = now_ms();
+    daemon_signal(daemon, SIGTERM);
+    const struct http_answer *answer = raw_answer(raw, 2000);
+    cr_assert(answer->status == 200 && strcmp(http_header(answer, "connection"), "close") == 0, "%s",
+              http_text(answer));
+    cr_assert(stream_ends(stream, 2000));
+    cr_assert_eq(process_wait(daemon->process, patient(2000)), 0);
+    cr_assert_leq(now_ms() - begun_ms, patient(2000));
+}
+
+SCENE(integration_waiting, bad_input)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
+    static const char *const paths[][2] = {
+        {"/master?wait=-1", "wait"},
+        {"/master?wait=1h", "wait"},
+        {"/masters/mymaster?wait=soon", "wait"},
+        {"/master?wait=1s&index=x", "index"},
+        {"/master?wait=1s&unless=nowhere", "unless"},
+        {"/master?wait=1s&instance=", "instance"},
+        {"/events?master=", "master"},
+    };
+    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+        const struct http_answer *answer = daemon_get(daemon, paths[i][0]);
+        cr_assert(answer->status == 400 && strcmp(http_string(answer, "parameter"), paths[i][1]) == 0 &&
+                      strstr(http_string(answer, "detail"), "takes") != NULL,
+                  "%s: %s", paths[i][0], http_text(answer));
+    }
+    cr_assert_eq(daemon_get(daemon, "/events?master=nobody")->status, 404);
+    cr_assert_eq(daemon_get(daemon, "/masters/nobody?wait=60s")->status, 404);
+    cr_assert_eq(daemon_ask(daemon, "POST", "/events")->status, 405);
+    cr_assert_eq(daemon_ask(daemon, "HEAD", "/events")->status, 200);
+    cr_assert_eq(daemon_ask(daemon, "OPTIONS", "/events")->status, 204);
+    still_serves(daemon);
+}

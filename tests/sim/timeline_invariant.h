@@ -1,0 +1,105 @@
+/* What holds of a timeline whatever it was told. Header-only, because the fuzz target uses it, too. */
+#ifndef BELLWETHER_TESTS_SIM_TIMELINE_INVARIANT_H
+#define BELLWETHER_TESTS_SIM_TIMELINE_INVARIANT_H
+
+#include <stdio.h>
+#include <string.h>
+
+#include "bellwether/topology/timeline.h"
+
+struct timeline_invariant {
+    size_t capacity;
+    uint64_t revision; /* at the last look */
+    uint64_t taken;    /* a bit for each of the first ids that was taken as ended */
+    unsigned long n_taken;
+    char broken[160];
+};
+
+static bool timeline_broken(struct timeline_invariant *invariant, const struct failover *entry,
+                            const char *what)
+{
+    snprintf(invariant->broken, sizeof(invariant->broken), "entry %llu: %s",
+             entry ? (unsigned long long)entry->id : 0, what);
+    return false;
+}
+
+static bool failover_holds(struct timeline_invariant *invariant, const struct failover *entry)
+{
+    bool failed = entry->outcome == FAILOVER_ABORTED || entry->outcome == FAILOVER_NOT_STARTED ||
+                  entry->outcome == FAILOVER_RECOVERED;
+    unsigned seen = 0;
+
+    for (size_t i = 0; i < entry->n_phases; i++) {
+        if (seen & (1U << entry->phases[i].phase)) {
+            return timeline_broken(invariant, entry, "a phase twice");
+        }
+        seen |= 1U << entry->phases[i].phase;
+        if (entry->phases[i].ms < (i > 0 ? entry->phases[i - 1].ms : 0) ||
+            (i == 0 && entry->phases[i].ms != 0)) {
+            return timeline_broken(invariant, entry, "phases out of order");
+        }
+    }
+    if (entry->reason && !failed) {
+        return timeline_broken(invariant, entry, "a reason without a failure");
+    }
+    if (failed && entry->ended_wall_ms == 0) {
+        return timeline_broken(invariant, entry, "failed and not ended");
+    }
+    if (entry->outcome == FAILOVER_RUNNING && entry->ended_wall_ms != 0) {
+        return timeline_broken(invariant, entry, "running and ended");
+    }
+    if (failed && entry->has_to) {
+        return timeline_broken(invariant, entry, "a new master without a switch");
+    }
+    if (entry->outcome == FAILOVER_RECOVERED && (seen & (1U << PHASE_ELECTED))) {
+        return timeline_broken(invariant, entry, "recovered from an attempt");
+    }
+    if ((seen & (1U << PHASE_PUBLISHED)) && entry->outcome != FAILOVER_SWITCHED &&
+        entry->outcome != FAILOVER_ABORTED) {
+        return timeline_broken(invariant, entry, "published and not switched");
+    }
+    if (entry->unavailable_ms < -1) {
+        return timeline_broken(invariant, entry, "back before it went");
+    }
+    return true;
+}
+
+static bool timeline_holds(struct timeline_invariant *invariant, struct timeline *timeline, int64_t now_ms)
+{
+    struct failovers *list = timeline_list(timeline);
+    uint64_t revision = timeline_revision(timeline);
+    bool holds = list->n <= invariant->capacity;
+
+    if (!holds) {
+        timeline_broken(invariant, NULL, "more than the ring holds");
+    }
+    if (holds && revision < invariant->revision) {
+        holds = timeline_broken(invariant, NULL, "the revision goes back");
+    }
+    invariant->revision = revision;
+    for (size_t i = 0; holds && i < list->n; i++) {
+        holds = failover_holds(invariant, list->entries[i]);
+        if (holds && i > 0 && list->entries[i - 1]->id != list->entries[i]->id + 1) {
+            holds = timeline_broken(invariant, list->entries[i], "not newest first");
+        }
+    }
+    for (struct failover *ended; holds && (ended = timeline_take_ended(timeline)) != NULL;
+         failover_unref(ended)) {
+        uint64_t bit = ended->id < 64 ? UINT64_C(1) << ended->id : 0;
+
+        if (ended->ended_wall_ms == 0 || ended->outcome == FAILOVER_RUNNING) {
+            holds = timeline_broken(invariant, ended, "taken before its end");
+        } else if (invariant->taken & bit) {
+            holds = timeline_broken(invariant, ended, "ended twice");
+        }
+        invariant->taken |= bit;
+        invariant->n_taken++;
+    }
+    failovers_unref(list);
+    if (holds && timeline_next_ms(timeline) >= 0 && timeline_next_ms(timeline) < now_ms - 1) {
+        holds = timeline_broken(invariant, NULL, "a deadline that has passed");
+    }
+    return holds;
+}
+
+#endif

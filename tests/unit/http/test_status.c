@@ -1,0 +1,163 @@
+/* /status: with the watcher's report, without one, and what it says for a terminal. */
+#include <criterion/criterion.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/memory.h"
+#include "harness.h"
+
+static struct harness harness;
+static char *values[] = {(char *)(uintptr_t) "***"};
+static const struct http_option options[] = {
+    {.name = "redis-password",
+     .values = values,
+     .n_values = 1,
+     .from = (char *)(uintptr_t) "BELLWETHER_REDIS_PASSWORD"},
+    {.name = "sentinel", .list = true},
+    {.name = "default-master"},
+};
+
+static struct snapshot *disputed_snapshot(void)
+{
+    struct snapshot_master *master = make_master_in("mymaster", MASTER_OK, REASON_DISPUTED);
+
+    master->agreeing = 2;
+    master->sentinels[2].agrees = false;
+    master->sentinels[2].says = make_address("10.0.0.11:6379");
+    master->sentinels[2].config_epoch = 2;
+    add_replicas(master, 2);
+    master->replicas[1].healthy = false;
+    master->verified = true;
+    return make_snapshot(master, NULL, NULL);
+}
+
+static void start(void)
+{
+    harness_init(&harness);
+    harness.config.options = options;
+    harness.config.n_options = sizeof(options) / sizeof(options[0]);
+    harness.config.started_boot_ms = clock_boot_ms() - 90000;
+    harness.config.started_wall_ms = INT64_C(1795348770000);
+    harness.status_of = disputed_snapshot();
+    harness_start(&harness);
+    harness_post(&harness, snapshot_ref(harness.status_of));
+}
+
+static void stop(void)
+{
+    harness_release(&harness);
+}
+
+TestSuite(http_status, .init = start, .fini = stop, .timeout = 30);
+
+Test(http_status, json)
+{
+    struct reply reply = get(&harness, "/status");
+
+    cr_expect_eq(reply.status, 200);
+    cr_expect(strstr(reply.body, "\"reason\":null"), "%s", reply.body);
+    cr_expect(strstr(reply.body,
+                     "\"decision\":\"10.0.0.12:6379: epoch 3 from 2 of 3 Sentinels, ROLE master 180 ms ago; "
+                     "10.0.2.3:26379 still says 10.0.0.11:6379 at epoch 2\""),
+              "%s", reply.body);
+    cr_expect(strstr(reply.body, "{\"name\":\"redis-password\",\"master\":null,\"value\":\"***\","
+                                 "\"from\":\"BELLWETHER_REDIS_PASSWORD\"}"),
+              "%s", reply.body);
+    cr_expect(strstr(reply.body, "{\"name\":\"sentinel\",\"master\":null,\"value\":[],\"from\":null}"), "%s",
+              reply.body);
+    cr_expect(strstr(reply.body, "\"age_ms\":200"), "%s", reply.body);
+    cr_expect_str_eq(header_of(&reply, "cache-control"), "no-store");
+    reply_release(&reply);
+    reply = ask_probe(&harness, "GET", "/status");
+    cr_expect_eq(reply.status, 404);
+    reply_release(&reply);
+}
+
+Test(http_status, text)
+{
+    static const char *const lines[] = {
+        "ok, disputed: mymaster is 10.0.0.12:6379, ROLE master 180 ms ago, named by 2 of 3 Sentinels\n",
+        "\n  sentinel 10.0.2.1:26379  says 10.0.0.12:6379  epoch 3  200 ms ago\n",
+        "\n! sentinel 10.0.2.3:26379  says 10.0.0.11:6379  epoch 2  200 ms ago\n",
+        "\n  replica 10.0.1.1:6379  healthy  lag 100 bytes\n",
+        "\n! replica 10.0.1.2:6379  unhealthy (slave)",
+        ", up 1 min, instance "};
+    struct reply reply = get(&harness, "/status?format=text");
+
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        cr_expect(strstr(reply.body, lines[i]), "\"%s\" is not in\n%s", lines[i], reply.body);
+    }
+    cr_expect(strncmp(reply.body, lines[0], strlen(lines[0])) == 0, "%s", reply.body);
+    reply_release(&reply);
+    reply = ask(&harness, "GET", "/status", "Accept: text/plain\r\n");
+    cr_expect_eq(strncmp(reply.body, lines[0], strlen(lines[0])), 0);
+    reply_release(&reply);
+}
+
+/* Whoever controls a Sentinel must not control the terminal. */
+static void start_hostile(void)
+{
+    struct snapshot *snapshot = disputed_snapshot();
+    struct snapshot_sentinel *sentinel = &snapshot->masters[0]->sentinels[1];
+
+    sentinel->reachable = false;
+    snprintf(sentinel->error_text, sizeof(sentinel->error_text), "\x1b[2J\r\nok");
+    harness_init(&harness);
+    harness.status_of = snapshot;
+    harness_start(&harness);
+}
+
+TestSuite(http_status_hostile, .init = start_hostile, .fini = stop, .timeout = 30);
+
+Test(http_status_hostile, control_characters_do_not_reach_a_terminal)
+{
+    struct reply reply = get(&harness, "/status?format=text");
+
+    cr_expect(strstr(reply.body, "10.0.2.2:26379"), "%s", reply.body);
+    cr_expect_not(strpbrk(reply.body, "\x1b\r"), "%s", reply.body);
+    cr_expect_not(strstr(reply.body, "\nok"), "%s", reply.body);
+    reply_release(&reply);
+}
+
+static void start_silent(void)
+{
+    harness_init(&harness);
+    harness.config.started_boot_ms = clock_boot_ms();
+    harness_start(&harness);
+}
+
+TestSuite(http_status_stalled, .init = start_silent, .fini = stop, .timeout = 30);
+
+Test(http_status_stalled, from_the_snapshot_and_said)
+{
+    int64_t asked_ms;
+    struct reply reply;
+
+    harness_post(&harness, disputed_snapshot());
+    atomic_store(&harness.pulses[0].at_boot_ms, clock_boot_ms() - 7000);
+    asked_ms = clock_boot_ms();
+    reply = get(&harness, "/status");
+    cr_expect(clock_boot_ms() - asked_ms < 4000);
+    cr_expect_eq(reply.status, 200);
+    cr_expect(strstr(reply.body, "\"reason\":\"watcher_stalled\""), "%s", reply.body);
+    cr_expect(strstr(reply.body, "\"address\":\"10.0.0.12:6379\""), "%s", reply.body);
+    cr_expect(strstr(reply.body, "\"verification\":null"), "%s", reply.body);
+    cr_expect(strstr(reply.body, "\"links\":null"), "%s", reply.body);
+    cr_expect_not(strstr(reply.body, "\"age_ms\":-1"), "%s", reply.body);
+    reply_release(&reply);
+    reply = get(&harness, "/status?format=text");
+    cr_expect(strncmp(reply.body, "watcher_stalled: no sign of life for ", 37) == 0, "%s", reply.body);
+    reply_release(&reply);
+}
+
+Test(http_status_stalled, nothing_is_known_at_all)
+{
+    struct reply reply = get(&harness, "/status?format=text");
+
+    cr_expect_eq(reply.status, 200);
+    cr_expect(strstr(reply.body, "no master is known: the daemon has just started"), "%s", reply.body);
+    reply_release(&reply);
+}
