@@ -28,6 +28,8 @@ void bench_start(const struct bench_settings *settings);
 void bench_kill(const struct bench_settings *settings);
 void bench_stop(const struct bench_settings *settings);
 void bench_idle(const struct bench_settings *settings);
+/** Memory and tell time with 1,000 and 10,000 callers that wait, through two switches. */
+void bench_waiters(const struct bench_settings *settings);
 
 /* Samples and what is told of them. */
 struct samples {

@@ -18,11 +18,8 @@
 static const struct part {
     const char *name;
     void (*run)(const struct bench_settings *settings);
-} parts[] = {{"http", bench_http},
-             {"start", bench_start},
-             {"kill", bench_kill},
-             {"stop", bench_stop},
-             {"idle", bench_idle}};
+} parts[] = {{"http", bench_http}, {"start", bench_start}, {"kill", bench_kill},
+             {"stop", bench_stop}, {"idle", bench_idle},   {"waiters", bench_waiters}};
 
 enum { N_PARTS = sizeof parts / sizeof parts[0] };
 

@@ -2,7 +2,7 @@
 # run.sh FOLDER: the benchmarks against FOLDER/bellwether, as tables on standard output.
 #
 #   make bench                     all of it, some seven minutes
-#   make bench BENCH=http          a part: http, start, kill, stop, idle; several parted by commas
+#   make bench BENCH=http          a part: http, start, kill, stop, idle, waiters; several parted by commas
 #   make bench BENCH_SECONDS=1     seconds of one run of wrk (3)
 #   make bench BENCH_ROUNDS=3      paired runs (5)
 #   make bench BENCH_TIMES=5       starts and failovers (20)
