@@ -70,7 +70,8 @@ void conn_stream_abandon(struct redis_conn *conn, enum redis_fail why)
     }
 }
 
-/* The timer stands at the earliest deadline or before it; it is not moved with every reply. */
+/* The timer stands at the earliest deadline or before it: while commands are in flight it is not moved with
+ * every reply. */
 void conn_stream_timer(struct redis_conn *conn)
 {
     uint64_t session = conn->session;
@@ -244,6 +245,8 @@ static void take_reply(struct redis_conn *conn, const redisReply *reply)
         return;
     }
     command = pop_command(conn);
+    if (conn->n_commands == 0)
+        conn_disarm(conn); /* else an idle connection would be woken once for each question */
     if (command.done != NULL)
         command.done(command.data, reply, REDIS_FAIL_NONE);
 }
