@@ -153,6 +153,15 @@ static inline void invariant_forget(struct invariant *inv, const char *id)
     }
 }
 
+/* By its own reckoning: who comes back under an id that nobody knew takes the place of its former self. */
+static inline void invariant_replace(struct invariant *inv, const char *before, const char *after)
+{
+    if (invariant_sentinel(inv, before, false) && !invariant_sentinel(inv, after, false)) {
+        invariant_forget(inv, before);
+        (void)invariant_sentinel(inv, after, true);
+    }
+}
+
 static inline bool invariant_among(const char *id, const char *const *ids, size_t n)
 {
     while (n > 0 && strcmp(ids[n - 1], id) != 0) {

@@ -115,11 +115,11 @@ static void recount(struct world *world)
 static void follow(struct world *world, int s)
 {
     struct world_link *link = &world->links[s];
-    char id[RUN_ID_SIZE];
+    char id[RUN_ID_SIZE], now[RUN_ID_SIZE];
 
     if (link->known_as != 0 && link->known_as != world->sentinels[s].birth) {
-        judge_forget(world->judge, id_of(s, link->known_as, id));
-        invariant_forget(&world->invariant, id);
+        judge_replace(world->judge, id_of(s, link->known_as, id), id_of(s, world->sentinels[s].birth, now));
+        invariant_replace(&world->invariant, id, now);
     }
     link->known_as = world->sentinels[s].birth;
 }
