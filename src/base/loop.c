@@ -36,6 +36,7 @@ struct loop {
     void *turn_data;
     struct loop_later *later; /* what is to be done at the end of this turn, in order */
     struct loop_later *last_later;
+    uint32_t phase; /* of shared moments: a daemon's own, or all of a host would turn at once */
 };
 
 static atomic_int lookups_abandoned;
@@ -115,6 +116,7 @@ struct loop *loop_new(void)
     must(uv_loop_init(&loop->uv), "uv_loop_init");
     must(uv_prepare_init(&loop->uv, &loop->prepare), "uv_prepare_init");
     loop->prepare.data = loop;
+    loop->phase = 1 + jitter_below(1024);
     must(uv_prepare_start(&loop->prepare, on_prepare), "uv_prepare_start");
     return loop;
 }
@@ -188,6 +190,7 @@ struct loop_timer {
     uv_timer_t uv;
     void (*fire)(void *data);
     void *data;
+    uint32_t phase; /* the loop's */
 };
 
 static void on_timer(uv_timer_t *uv)
@@ -211,6 +214,7 @@ struct loop_timer *loop_timer_new(struct loop *loop, void (*fire)(void *data), v
     timer->uv.data = timer;
     timer->fire = fire;
     timer->data = data;
+    timer->phase = loop->phase;
     return timer;
 }
 
@@ -220,6 +224,31 @@ void loop_timer_start(struct loop_timer *timer, int64_t delay_ms)
      * brought up to date, and one more, the delay is never shorter than asked */
     uv_update_time(timer->uv.loop);
     must(uv_timer_start(&timer->uv, on_timer, delay_ms > 0 ? (uint64_t)delay_ms + 1 : 0, 0),
+         "uv_timer_start");
+}
+
+/* The moment from `from` to `to` that has most zero bits at its end: others with a span around it choose it, too. */
+static uint64_t meeting_point(uint64_t from, uint64_t to)
+{
+    uint64_t differ = (from - 1) ^ to, low = 1;
+
+    while (differ >> 1 >= low)
+        low <<= 1;
+    return to & ~(low - 1);
+}
+
+void loop_timer_start_within(struct loop_timer *timer, int64_t from_ms, int64_t to_ms)
+{
+    uint64_t now;
+
+    uv_update_time(timer->uv.loop);
+    now = uv_now(timer->uv.loop) + timer->phase;
+    from_ms = from_ms > 0 ? from_ms + 1 : 0; /* as above */
+    to_ms = to_ms > 0 ? to_ms + 1 : 0;
+    if (to_ms < from_ms)
+        to_ms = from_ms;
+    must(uv_timer_start(&timer->uv, on_timer,
+                        meeting_point(now + (uint64_t)from_ms, now + (uint64_t)to_ms) - now, 0),
          "uv_timer_start");
 }
 

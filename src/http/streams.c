@@ -345,11 +345,12 @@ void streams_hear_snapshot(struct streams *streams, const struct snapshot *befor
     ring_widen(streams->ring, ring_wanted(streams, now));
     for (size_t i = 0; i < now->n_masters; i++) {
         const struct snapshot_master *master = now->masters[i];
-        const struct snapshot_master *old = before ? snapshot_find(before, master->name) : NULL;
+        bool same = before && i < before->n_masters && before->masters[i] == master; /* most of them */
+        const struct snapshot_master *old = before && !same ? snapshot_find(before, master->name) : NULL;
         size_t size;
         char *text;
 
-        if (old && master->index <= old->index) {
+        if (same || (old && master->index <= old->index)) {
             continue;
         }
         text = event_text_master(streams->worker->instance, ring_next(streams->ring), master, &size);

@@ -1,6 +1,7 @@
 /*
- * What the three files of a connection share: conn.c (its life and the public functions),
- * conn_dial.c (look-up, addresses, connect), conn_stream.c (bytes out and in, replies, deadlines).
+ * What the four files of a connection share: conn.c (its life and the public functions),
+ * conn_dial.c (look-up, addresses, connect), conn_stream.c (bytes out and in, replies, deadlines),
+ * conn_reply.c (where replies lie).
  * Nobody else includes this.
  *
  * Two rules keep callbacks safe. Whoever comes from the loop stands between conn_enter() and
@@ -29,6 +30,11 @@ struct conn_command {
     void *data;
     int64_t deadline_ms; /* boot clock; 0: none */
     bool subscribe;      /* ours: PSUBSCRIBE, acknowledged by a push */
+};
+
+/* The memory of one reply, which goes as a whole. */
+struct conn_arena {
+    struct conn_block *last;
 };
 
 struct redis_conn {
@@ -62,8 +68,9 @@ struct redis_conn {
     int wanted;
     struct loop_later flush; /* commands leave at the end of the turn */
     struct redisContext *context;
-    size_t reply_bytes; /* received of the reply that is not complete yet */
-    bool swollen;       /* the reader's buffer grew for a long reply */
+    struct conn_arena arena; /* of the reply that is not complete yet */
+    size_t reply_bytes;      /* received of the reply that is not complete yet */
+    bool swollen;            /* the reader's buffer grew for a long reply */
     bool resp3;
     bool subscribed;
 
@@ -111,5 +118,10 @@ void conn_stream_abandon(struct redis_conn *conn, enum redis_fail why);
 /** Write a command to the buffer and queue who waits for it. */
 void conn_stream_send(struct redis_conn *conn, const struct conn_command *command, int argc,
                       const char **argv, const size_t *argv_len);
+
+/* conn_reply.c */
+/** Have the reader make its replies in `arena`. Both must outlive what they make. */
+void conn_arena_serve(struct conn_arena *arena, redisReader *reader);
+void conn_arena_release(struct conn_arena *arena);
 
 #endif

@@ -115,10 +115,11 @@ void conn_stream_want(struct redis_conn *conn, int events)
     loop_poll_want(conn->poll, events);
 }
 
-static void limit_reader(redisContext *context)
+static void prepare_reader(struct redis_conn *conn)
 {
-    context->reader->maxbuf = READER_KEEP_BYTES;
-    context->reader->maxelements = REPLY_ELEMENTS_MAX;
+    conn->context->reader->maxbuf = READER_KEEP_BYTES;
+    conn->context->reader->maxelements = REPLY_ELEMENTS_MAX;
+    conn_arena_serve(&conn->arena, conn->context->reader);
 }
 
 void conn_stream_start(struct redis_conn *conn)
@@ -132,7 +133,7 @@ void conn_stream_start(struct redis_conn *conn)
         redisAppendFormattedCommand(conn->context, conn->hello, conn->hello_len) != REDIS_OK)
         abort(); /* nothing but memory can fail here */
     conn->fd = -1;
-    limit_reader(conn->context);
+    prepare_reader(conn);
     conn->state = CONN_HELLO;
     conn->resp3 = false;
     conn->subscribed = false;
@@ -149,6 +150,7 @@ void conn_stream_stop(struct redis_conn *conn)
     conn->wanted = 0;
     redisFree(conn->context); /* closes the socket */
     conn->context = NULL;
+    conn_arena_release(&conn->arena);
     if (conn->fd >= 0)
         close(conn->fd);
     conn->fd = -1;
@@ -281,7 +283,7 @@ static void trim_reader(struct redis_conn *conn)
         return;
     redisReaderFree(reader);
     conn->context->reader = fresh;
-    limit_reader(conn->context);
+    prepare_reader(conn);
     conn->swollen = false;
 }
 
@@ -300,8 +302,11 @@ static void take_all(struct redis_conn *conn)
         if (reply == NULL)
             break;
         conn->reply_bytes = reader->len - reader->pos;
+        /* Its callback may close the connection, and still looks at the reply. */
+        struct conn_arena whole = conn->arena;
+        conn->arena.last = NULL;
         take(conn, reply);
-        freeReplyObject(reply);
+        conn_arena_release(&whole);
         if (conn->session != session)
             return;
     }

@@ -8,7 +8,7 @@
  * While up: one pacing timer visits the seats in turn. A visit asks GET-MASTER-ADDR-BY-NAME and MASTER in one
  * write (one alone lies while a failover runs) and, where they are due, SENTINELS, REPLICAS and CKQUORUM. The
  * gap between visits is poll-interval / seats, never less than what keeps commands under the ceiling, so with
- * many masters the interval stretches. The listening connection is opened once the asking one is up.
+ * many masters the interval stretches and a turn of the timer makes several visits. The listening connection is opened once the asking one is up.
  */
 #include "bellwether/sentinel/link.h"
 

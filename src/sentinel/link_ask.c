@@ -4,7 +4,8 @@
  * One pacing timer visits the seats in turn. A visit asks GET-MASTER-ADDR-BY-NAME and MASTER in one write
  * (one alone lies while a failover runs) and, where they are due, SENTINELS, REPLICAS and CKQUORUM. The gap
  * between visits is poll-interval / seats, never less than what keeps commands under the ceiling, so with
- * many masters the interval stretches.
+ * many masters the interval stretches. Where the gap is short a turn of the timer makes several visits, in one write,
+ * and the gaps of all of them follow it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -193,7 +194,7 @@ static void got_ckquorum(void *data, const redisReply *reply, enum redis_fail wh
 static int64_t link_slow_ms(const struct sentinel_link *link)
 {
     /* Keep the slow questions to a quarter of the ceiling. */
-    int64_t least = (int64_t)link->n_seats * COMMANDS_SLOW * GAP_PER_COMMAND_MS * 4;
+    int64_t least = (int64_t)link->n_seats * COMMANDS_SLOW * GAP_PER_COMMAND_US * 4 / 1000;
     return least > SENTINEL_LINK_SLOW_MS ? least : SENTINEL_LINK_SLOW_MS;
 }
 
@@ -248,13 +249,16 @@ void sentinel_link_ask_names(struct sentinel_link *link)
     link_send(link, got_names, link_question_new(link, NULL), 2, argv);
 }
 
-static void link_ask_own(struct sentinel_link *link, int64_t now_ms)
+/* @return how many questions it came to. */
+static int link_ask_own(struct sentinel_link *link, int64_t now_ms)
 {
     const char *info[] = {"INFO", "sentinel"};
     link->own_due_ms = now_ms + SENTINEL_LINK_SLOW_MS;
     link_send(link, got_info, link_question_new(link, NULL), 2, info);
-    if (link->config.discover)
-        sentinel_link_ask_names(link);
+    if (!link->config.discover)
+        return 1;
+    sentinel_link_ask_names(link);
+    return 2;
 }
 
 /* --- pacing --- */
@@ -264,43 +268,55 @@ int64_t sentinel_link_interval_ms(const struct sentinel_link *link)
     /* A round is n visits of COMMANDS_FAST, and slow questions for the share of seats that fall due
      * meanwhile: round = n * fast / (1 - n * slow / slow_ms). */
     int64_t n = (int64_t)link->n_seats;
-    int64_t slow_ms = link_slow_ms(link);
-    int64_t round_ms =
-        n * COMMANDS_FAST * GAP_PER_COMMAND_MS * slow_ms / (slow_ms - n * COMMANDS_SLOW * GAP_PER_COMMAND_MS);
+    int64_t slow_us = link_slow_ms(link) * 1000;
+    int64_t round_ms = n * COMMANDS_FAST * GAP_PER_COMMAND_US * link_slow_ms(link) /
+                       (slow_us - n * COMMANDS_SLOW * GAP_PER_COMMAND_US);
     int64_t interval_ms = round_ms > link->config.poll_interval_ms ? round_ms : link->config.poll_interval_ms;
     return interval_ms + interval_ms / 10;
 }
 
-static void link_pace(struct sentinel_link *link, int commands)
+/* Wait for what the visits of this turn are worth. */
+static void link_pace(struct sentinel_link *link, int visits, int commands)
 {
     int64_t n = link->n_seats > 0 ? (int64_t)link->n_seats : 1;
-    int64_t gap_ms = link->config.poll_interval_ms / n;
+    int64_t gap_ms = link->config.poll_interval_ms * visits / n;
     uint32_t spread = (uint32_t)(gap_ms / 5);
     gap_ms += spread > 0 ? (int64_t)jitter_below(spread + 1) - spread / 2 : 0;
-    int64_t least_ms = (int64_t)commands * GAP_PER_COMMAND_MS;
+    int64_t least_ms = ((int64_t)commands * GAP_PER_COMMAND_US + 999) / 1000;
     loop_timer_start(link->pace, gap_ms > least_ms ? gap_ms : least_ms);
+}
+
+/* @return how many questions it came to. */
+static int visit_seat(struct sentinel_link *link, struct sentinel_seat *seat, int64_t now_ms)
+{
+    int commands = 0;
+    if (!seat->asking) {
+        link_ask_fast(link, seat);
+        commands = COMMANDS_FAST;
+    }
+    if (now_ms >= seat->slow_due_ms)
+        commands += link_ask_slow(link, seat, now_ms);
+    return commands;
 }
 
 void link_visit(void *data)
 {
     struct sentinel_link *link = data;
     int64_t now_ms = clock_boot_ms();
-    int commands = 1;
+    int64_t most = link->n_seats > 0 ? TURN_MS * (int64_t)link->n_seats / link->config.poll_interval_ms : 0;
+    int visits = 0, commands = 0;
     if (!link->up)
         return;
     if (now_ms >= link->own_due_ms)
-        link_ask_own(link, now_ms);
+        commands += link_ask_own(link, now_ms);
     if (link->n_seats > 0) {
-        link->cursor = (link->cursor + 1) % link->n_seats;
-        struct sentinel_seat *seat = link->seats[link->cursor];
-        if (!seat->asking) {
-            link_ask_fast(link, seat);
-            commands = COMMANDS_FAST;
-        }
-        if (now_ms >= seat->slow_due_ms)
-            commands += link_ask_slow(link, seat, now_ms);
+        do {
+            link->cursor = (link->cursor + 1) % link->n_seats;
+            commands += visit_seat(link, link->seats[link->cursor], now_ms);
+            visits++;
+        } while (visits < most && visits < (int)link->n_seats && commands + COMMANDS_FAST <= TURN_COMMANDS);
     }
-    link_pace(link, commands);
+    link_pace(link, visits > 0 ? visits : 1, commands);
 }
 
 void sentinel_link_ask(struct sentinel_link *link, struct sentinel_seat *seat)
@@ -330,11 +346,11 @@ void link_ask_everything(struct sentinel_link *link)
 
 void link_begin_rounds(struct sentinel_link *link)
 {
-    link_ask_own(link, clock_boot_ms());
+    (void)link_ask_own(link, clock_boot_ms());
     if (!link->config.discover)
         sentinel_link_ask_names(link);
     link_ask_everything(link);
-    link_pace(link, COMMANDS_FAST);
+    link_pace(link, 1, COMMANDS_FAST);
 }
 
 void link_drop_questions(struct sentinel_link *link)

@@ -13,9 +13,12 @@
 enum {
     BACKOFF_FIRST_MS = 100,
     BACKOFF_LAST_MS = 5000,
-    GAP_PER_COMMAND_MS = 1000 / SENTINEL_LINK_QUESTIONS_PER_SECOND,
-    COMMANDS_FAST = 2, /* a visit's address question */
-    COMMANDS_SLOW = 3, /* what is added to it every SENTINEL_LINK_SLOW_MS */
+    /* A tenth more than the ceiling asks for: what a turn of the pacing timer puts at once must fit under it, too. */
+    GAP_PER_COMMAND_US = 1100000 / SENTINEL_LINK_QUESTIONS_PER_SECOND,
+    TURN_MS = 50,       /* what would be asked in that time is asked in one turn, ... */
+    TURN_COMMANDS = 10, /* ... so many questions at most, or one seat's */
+    COMMANDS_FAST = 2,  /* a visit's address question */
+    COMMANDS_SLOW = 3,  /* what is added to it every SENTINEL_LINK_SLOW_MS */
 };
 
 struct sentinel_seat {

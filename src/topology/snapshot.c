@@ -90,8 +90,8 @@ static bool replica_equal(const struct snapshot_replica *a, const struct snapsho
 {
     if (!address_equal(&a->address, &b->address) || !text_equal(a->run_id, b->run_id) ||
         a->healthy != b->healthy || a->link_up != b->link_up || a->promotable != b->promotable ||
-        a->link_down_ms != b->link_down_ms || a->lag_bytes != b->lag_bytes || a->priority != b->priority ||
-        a->n_why_not != b->n_why_not || !text_equal(a->flags, b->flags)) {
+        a->link_down_ms != b->link_down_ms || a->priority != b->priority || a->n_why_not != b->n_why_not ||
+        !text_equal(a->flags, b->flags)) {
         return false;
     }
     for (size_t i = 0; i < a->n_why_not; i++) {
@@ -120,12 +120,25 @@ static bool lists_equal(const struct snapshot_master *a, const struct snapshot_m
     return true;
 }
 
-bool snapshot_master_differs_deep(const struct snapshot_master *a, const struct snapshot_master *b)
+bool snapshot_master_differs_beyond_lag(const struct snapshot_master *a, const struct snapshot_master *b)
 {
     return snapshot_master_differs(a, b) || !text_equal(a->detail, b->detail) ||
            !text_equal(a->run_id, b->run_id) || a->quorum != b->quorum || a->known != b->known ||
            a->reachable != b->reachable || a->agreeing != b->agreeing ||
            a->voters_needed != b->voters_needed || !lists_equal(a, b);
+}
+
+bool snapshot_master_differs_deep(const struct snapshot_master *a, const struct snapshot_master *b)
+{
+    if (snapshot_master_differs_beyond_lag(a, b)) {
+        return true;
+    }
+    for (size_t i = 0; i < a->n_replicas; i++) {
+        if (a->replicas[i].lag_bytes != b->replicas[i].lag_bytes) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- all masters ---- */

@@ -204,6 +204,8 @@ struct watcher {
     struct master *dirty; /* whose part may have changed: looked at when this turn ends */
     bool
         reshaped; /* which masters there are, what is said of them all, or a link changed: a new snapshot is due */
+    bool lag_moved;    /* of some replica, and nothing else: it waits for the next snapshot */
+    int64_t posted_ms; /* boot clock: the last snapshot */
     uint64_t index, revision;
     char *default_name;
     bool logged_ambiguous;

@@ -15,6 +15,8 @@ enum {
     INFO_STALE_MS = 30000,     /* Sentinel's own limit: three of its INFO periods */
     INFO_STALE_DOWN_MS = 5000, /* and while the master is s_down, when it asks every second */
     PING_STALE_MS = 5000,      /* five of its ping periods */
+    LAG_PAUSE_MS =
+        250, /* a replica's lag moves all the time: not a snapshot each time with a thousand masters */
 };
 
 /* --- Sentinels --- */
@@ -237,7 +239,7 @@ struct snapshot_master *publish_show(const struct master *master)
     return out;
 }
 
-/* @return whether its part changed. */
+/* @return whether its part changed in a way that can't wait. */
 static bool master_show(struct master *master)
 {
     struct watcher *watcher = master->watcher;
@@ -251,8 +253,10 @@ static bool master_show(struct master *master)
     now->index = before == NULL || snapshot_master_differs(before, now) ? ++watcher->index : before->index;
     now->revision = ++watcher->revision;
     master->shown = now;
+    bool only_lag = before != NULL && !snapshot_master_differs_beyond_lag(before, now);
+    watcher->lag_moved = watcher->lag_moved || only_lag;
     snapshot_master_unref(before);
-    return true;
+    return !only_lag;
 }
 
 /* --- the whole --- */
@@ -402,8 +406,11 @@ static void watcher_post_snapshot(struct watcher *watcher)
         watcher->dirty = master->next_dirty;
         changed = master_show(master) || changed;
     }
-    if (!changed)
+    int64_t now_ms = clock_boot_ms();
+    if (!changed && (!watcher->lag_moved || now_ms < watcher->posted_ms + LAG_PAUSE_MS))
         return;
+    watcher->lag_moved = false;
+    watcher->posted_ms = now_ms;
     struct snapshot *now = watcher_snapshot(watcher);
     if (before != NULL && !snapshot_differs(before, now)) {
         snapshot_unref(now);
@@ -434,10 +441,10 @@ void publish_turn(void *data)
 {
     struct watcher *watcher = data;
     story_settle(watcher);
-    if (watcher->dirty != NULL || watcher->reshaped) {
+    if (watcher->dirty != NULL || watcher->reshaped)
         count_links(watcher);
+    if (watcher->dirty != NULL || watcher->reshaped || watcher->lag_moved)
         watcher_post_snapshot(watcher);
-    }
     for (size_t i = 0; i < watcher->n_outbox; i++)
         mailbox_post(watcher->outbox[i].to, watcher->outbox[i].message);
     watcher->n_outbox = 0;

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "../support/daemon.h"
+#include "../support/fake.h"
 #include "../support/scene.h"
 
 SCENE_SUITE(integration_masters);
@@ -152,4 +153,45 @@ SCENE(integration_masters, own_sentinels_for_a_master_in_the_file)
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
     EXPECT_MASTER(daemon, &one->nodes[0], 4000);
     WAIT_UNTIL(4000, says_master_at(daemon, "/masters/elsewhere", &other->nodes[0]));
+}
+
+/* @return how many questions a second it is asked, over that time. */
+static double questions_per_second(struct fake *sentinel, int64_t span_ms)
+{
+    const unsigned first = fake_heard(sentinel, "");
+    const int64_t began_ms = now_ms();
+    while (now_ms() < began_ms + span_ms)
+        nap_ms(50);
+    return (double)(fake_heard(sentinel, "") - first) * 1000 / (double)(now_ms() - began_ms);
+}
+
+/*
+ * A Sentinel with three hundred masters, each of them due every second: their interval stretches instead. What is asked
+ * at the start is everything at once; so it is where this machine stopped for a second, and then that is no measure.
+ */
+SCENE(integration_masters, many_stay_below_the_ceiling_of_questions)
+{
+    enum { MANY = 300 };
+    static const char *names[MANY];
+    for (size_t i = 0; i < MANY; i++)
+        names[i] = text("shard-%zu", i);
+    const struct fake_words words = {.run_id = "5e271e15e271e15e271e15e271e15e271e15e271",
+                                     .master_host = "127.0.0.1",
+                                     .master_port = "1",
+                                     .names = names,
+                                     .n_names = MANY};
+    struct fake *sentinel = fake_start(FAKE_SENTINEL, &words);
+    const struct daemon *daemon =
+        daemon_start(NULL, "--sentinel", fake_address(sentinel), "--verify", "off", NULL);
+    WAIT_UNTIL(10000, status_of(daemon, "/masters/shard-0") == 200 &&
+                          fake_heard(sentinel, "SENTINEL CKQUORUM") >= MANY);
+    double rate = 0;
+    size_t jumps = 0;
+    do {
+        jumps = count_in(daemon_log(daemon), "the clock jumped");
+        WAIT_UNTIL(10000, questions_per_second(sentinel, 500) < 250);
+        rate = questions_per_second(sentinel, 4000);
+    } while (count_in(daemon_log(daemon), "the clock jumped") != jumps && jumps < 3);
+    cr_assert(rate <= 200, "%.0f questions a second", rate);
+    cr_assert(rate >= 100, "%.0f questions a second: they must be asked all the same", rate);
 }

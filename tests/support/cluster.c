@@ -119,7 +119,9 @@ static void sentinel_configure(const struct cluster *cluster, const struct serve
                 conf = text("%ssentinel known-sentinel %s %s %u %s\n", conf, name, cluster->sentinels[i].host,
                             cluster->sentinels[i].port, cluster->sentinels[i].run_id);
     }
-    file_write(self->config, text("%s%s\n", conf, spec->sentinel_conf == NULL ? "" : spec->sentinel_conf));
+    const char *own = spec->sentinel_confs == NULL ? "" : spec->sentinel_confs[self - cluster->sentinels];
+    file_write(self->config,
+               text("%s%s\n%s\n", conf, spec->sentinel_conf == NULL ? "" : spec->sentinel_conf, own));
 }
 
 void server_start(struct server *server)

@@ -40,6 +40,7 @@ struct cluster_spec {
     const char *sentinel_password;                   /* requirepass and sentinel-pass */
     const char *node_conf;                           /* more lines for redis.conf */
     const char *sentinel_conf;                       /* more lines for sentinel.conf */
+    const char *const *sentinel_confs;               /* array, or NULL: more lines, for each its own */
     bool slow_pace;                                  /* leave Sentinel's own periods alone */
     const pid_t *node_netns, *sentinel_netns;        /* arrays, or NULL */
     const char *const *node_ip, *const *sentinel_ip; /* arrays, or NULL: `host` */

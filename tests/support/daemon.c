@@ -19,6 +19,11 @@ const char *daemon_binary(void)
     return named == NULL ? "build/bellwether" : named;
 }
 
+bool daemon_is_sanitized(void)
+{
+    return strstr(daemon_binary(), "san") != NULL;
+}
+
 static bool accepts(const struct daemon *daemon)
 {
     return http_send(&(struct http_request){.base = daemon->base,
@@ -36,7 +41,7 @@ struct daemon *daemon_launch(const struct daemon_spec *spec)
     struct daemon *daemon = scene_alloc(sizeof *daemon);
     daemon->port = port_reserve();
     daemon->base = text("http://127.0.0.1:%u", daemon->port);
-    daemon->unix_socket = spec->unix_socket ? text("%s/bellwether.socket", scene_folder()) : NULL;
+    daemon->unix_socket = spec->unix_socket ? text("%s/http-%u", scene_folder(), daemon->port) : NULL;
     for (size_t i = 0; spec->cluster != NULL && i < spec->cluster->n_sentinels; i++) {
         argv[n++] = "--sentinel";
         argv[n++] = spec->cluster->sentinels[i].address;

@@ -27,6 +27,8 @@ struct daemon_spec {
 
 /** The binary: $BELLWETHER, else build/bellwether. */
 const char *daemon_binary(void);
+/** Whether it was built with a sanitizer: its memory is no measure then. */
+bool daemon_is_sanitized(void);
 /** Start it and wait until it accepts connections. */
 struct daemon *daemon_launch(const struct daemon_spec *spec);
 /** The same with flags as arguments: daemon_start(cluster, "--workers", "2", NULL). */

@@ -19,7 +19,7 @@
 #include "ports.h"
 #include "scene.h"
 
-enum { FAKE_PEERS = 64, FAKE_HEARD = 4096, FAKE_BUFFER = 1 << 18 };
+enum { FAKE_PEERS = 64, FAKE_HEARD = 8192, FAKE_BUFFER = 1 << 18 };
 
 struct peer {
     int fd; /* -1: free */

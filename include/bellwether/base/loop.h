@@ -55,6 +55,9 @@ void loop_later_cancel(struct loop *loop, struct loop_later *later);
 struct loop_timer *loop_timer_new(struct loop *loop, void (*fire)(void *data), void *data);
 /** (Re)arm; at least `delay_ms` from now (negative counts as 0). */
 void loop_timer_start(struct loop_timer *timer, int64_t delay_ms);
+/** The same, `from_ms` to `to_ms` from now: at a moment that other timers of the loop choose, too, where their spans
+ * allow it, so that one turn serves many. */
+void loop_timer_start_within(struct loop_timer *timer, int64_t from_ms, int64_t to_ms);
 void loop_timer_stop(struct loop_timer *timer);
 bool loop_timer_armed(const struct loop_timer *timer);
 void loop_timer_free(struct loop_timer *timer);

@@ -114,6 +114,8 @@ struct snapshot_master *snapshot_master_ref(struct snapshot_master *master);
 void snapshot_master_unref(struct snapshot_master *master);
 /** Whether the `<master>` body of HTTP.md differs (all but the index). */
 bool snapshot_master_differs(const struct snapshot_master *a, const struct snapshot_master *b);
+/** Whether anything differs but index, revision and how far replicas lag behind. */
+bool snapshot_master_differs_beyond_lag(const struct snapshot_master *a, const struct snapshot_master *b);
 /** Whether anything at all differs (all but index and revision). */
 bool snapshot_master_differs_deep(const struct snapshot_master *a, const struct snapshot_master *b);
 

@@ -73,6 +73,55 @@ Test(base_loop, a_timer_waits_at_least_its_delay)
     }
 }
 
+Test(base_loop, a_timer_with_a_span_fires_inside_it)
+{
+    for (int64_t from = 0; from < 30; from += 7) {
+        int64_t began = clock_boot_ms();
+        struct loop_timer *timer = loop_timer_new(loop, stop, NULL);
+        loop_timer_start_within(timer, from, from + 40);
+        loop_run(loop);
+        cr_expect_geq(clock_boot_ms() - began, from);
+        cr_expect_leq(clock_boot_ms() - began, from + 40 + 500, "a slow machine");
+        loop_timer_free(timer);
+    }
+}
+
+enum { MANY = 100 };
+
+static int n_fired, n_shared_turns;
+
+static void count_fired(void *data)
+{
+    (void)data;
+    if (++n_fired == MANY)
+        loop_stop(loop);
+}
+
+static void count_shared_turn(void *data)
+{
+    (void)data;
+    n_shared_turns++;
+}
+
+/* A hundred timers that may all wait until then: few turns, though each was given a time of its own. */
+Test(base_loop, timers_with_spans_share_turns)
+{
+    struct loop_timer *timers[MANY];
+
+    for (int i = 0; i < MANY; i++) {
+        timers[i] = loop_timer_new(loop, count_fired, NULL);
+        loop_timer_start_within(timers[i], 10 + i, 10 + i + 32);
+    }
+    n_fired = n_shared_turns = 0;
+    loop_on_turn(loop, count_shared_turn, NULL);
+    loop_run(loop);
+    loop_on_turn(loop, NULL, NULL);
+    cr_expect_eq(n_fired, MANY);
+    cr_expect_lt(n_shared_turns, 20);
+    for (int i = 0; i < MANY; i++)
+        loop_timer_free(timers[i]);
+}
+
 static struct loop_timer *second;
 static int64_t second_armed_ms;
 static int64_t second_waited_ms;

@@ -1,0 +1,160 @@
+/*
+ * Replies in few pieces of memory.
+ *
+ * hiredis makes every element of a reply an object of its own, and a string of it one more: some 160 for a master's row,
+ * all of them freed as soon as whoever asked has looked at them. Here they lie side by side in blocks that go together,
+ * so a reply costs a few allocations. The reader calls these functions through its table; what they make is what
+ * its own would make (redisReply), except that nothing is ever freed alone.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/memory.h"
+#include "conn_internal.h"
+
+/* The first few blocks are of a size that malloc() has at hand; whoever has more to say gets large ones. */
+enum { BLOCK_SMALL_BYTES = 1024, BLOCK_LARGE_BYTES = 64 * 1024, SMALL_BLOCKS = 16, ALIGNMENT = 8 };
+
+struct conn_block {
+    struct conn_block *next; /* the one before it */
+    size_t number, used, room;
+    _Alignas(ALIGNMENT) unsigned char bytes[];
+};
+
+static struct conn_block *block_new(struct conn_arena *arena, size_t least)
+{
+    size_t number = arena->last == NULL ? 0 : arena->last->number + 1;
+    size_t room = (number < SMALL_BLOCKS ? BLOCK_SMALL_BYTES : BLOCK_LARGE_BYTES) - sizeof(struct conn_block);
+    struct conn_block *block;
+
+    room = room < least ? least : room;
+    block = mem_resize(NULL, 1, sizeof *block + room);
+    *block = (struct conn_block){.next = arena->last, .number = number, .room = room};
+    arena->last = block;
+    return block;
+}
+
+static void *arena_take(struct conn_arena *arena, size_t size)
+{
+    struct conn_block *block = arena->last;
+
+    size = (size + ALIGNMENT - 1) & ~(size_t)(ALIGNMENT - 1);
+    if (block == NULL || block->room - block->used < size)
+        block = block_new(arena, size);
+    block->used += size;
+    return block->bytes + block->used - size;
+}
+
+void conn_arena_release(struct conn_arena *arena)
+{
+    while (arena->last != NULL) {
+        struct conn_block *block = arena->last;
+
+        arena->last = block->next;
+        free(block);
+    }
+}
+
+/* ---- what the reader calls ---- */
+
+_Static_assert(_Alignof(redisReply) <= ALIGNMENT, "ALIGNMENT");
+
+/* @param type not always the task's: a nil may be written as a string or an array. */
+static redisReply *object_new(const redisReadTask *task, int type)
+{
+    redisReply *reply = arena_take(task->privdata, sizeof *reply);
+
+    memset(reply, 0, sizeof *reply);
+    reply->type = type;
+    if (task->parent != NULL) {
+        redisReply *parent = task->parent->obj;
+
+        parent->element[task->idx] = reply;
+    }
+    return reply;
+}
+
+static void set_text(const redisReadTask *task, redisReply *reply, const char *text, size_t length)
+{
+    reply->str = arena_take(task->privdata, length + 1);
+    memcpy(reply->str, text, length);
+    reply->str[length] = '\0';
+    reply->len = length;
+}
+
+static void *make_string(const redisReadTask *task, char *text, size_t length)
+{
+    redisReply *reply = object_new(task, task->type);
+
+    if (task->type == REDIS_REPLY_VERB) { /* "txt:", checked by the reader */
+        memcpy(reply->vtype, text, 3);
+        text += 4;
+        length -= 4;
+    }
+    set_text(task, reply, text, length);
+    return reply;
+}
+
+static void *make_array(const redisReadTask *task, size_t elements)
+{
+    redisReply *reply = object_new(task, task->type);
+
+    reply->elements = elements;
+    if (elements > 0) {
+        reply->element = arena_take(task->privdata, elements * sizeof(redisReply *));
+        memset(reply->element, 0, elements * sizeof(redisReply *));
+    }
+    return reply;
+}
+
+static void *make_integer(const redisReadTask *task, long long value)
+{
+    redisReply *reply = object_new(task, REDIS_REPLY_INTEGER);
+
+    reply->integer = value;
+    return reply;
+}
+
+static void *make_double(const redisReadTask *task, double value, char *text, size_t length)
+{
+    redisReply *reply = object_new(task, REDIS_REPLY_DOUBLE);
+
+    reply->dval = value;
+    set_text(task, reply, text, length);
+    return reply;
+}
+
+static void *make_nil(const redisReadTask *task)
+{
+    return object_new(task, REDIS_REPLY_NIL);
+}
+
+static void *make_bool(const redisReadTask *task, int value)
+{
+    redisReply *reply = object_new(task, REDIS_REPLY_BOOL);
+
+    reply->integer = value != 0;
+    return reply;
+}
+
+/* The arena's owner does. */
+static void free_nothing(void *reply)
+{
+    (void)reply;
+}
+
+void conn_arena_serve(struct conn_arena *arena, redisReader *reader)
+{
+    static redisReplyObjectFunctions functions = {
+        .createString = make_string,
+        .createArray = make_array,
+        .createInteger = make_integer,
+        .createDouble = make_double,
+        .createNil = make_nil,
+        .createBool = make_bool,
+        .freeObject = free_nothing,
+    };
+
+    reader->fn = &functions;
+    reader->privdata = arena;
+}
