@@ -190,6 +190,19 @@ static void add_failovers(struct scrape *scrape)
     }
 }
 
+static void add_adoptions(struct scrape *scrape)
+{
+    exposition_family(&scrape->out, METRIC_ADOPTIONS);
+    for (size_t i = 0; i < scrape->listed.n_masters; i++) {
+        const struct metrics_master *master = scrape->listed.masters[i];
+
+        for (int j = 0; j < METRIC_ADOPTION_COUNT; j++) {
+            exposition_integer(&scrape->out, (int64_t)metric_read(&master->adoptions[j]),
+                               LABELS(master->name, metric_adoption_text((enum metric_adoption)j)));
+        }
+    }
+}
+
 static const struct metric_histogram *failover_duration(const struct metrics_master *master)
 {
     return &master->failover_duration;
@@ -387,6 +400,7 @@ static void add_all(struct scrape *scrape)
     add_timestamp(scrape, METRIC_MASTER_LAST_VERIFIED, true);
     add_timestamp(scrape, METRIC_MASTER_LAST_SWITCH, false);
     add_failovers(scrape);
+    add_adoptions(scrape);
     add_histograms(scrape, METRIC_FAILOVER_DURATION, failover_duration);
     add_histograms(scrape, METRIC_UNAVAILABLE, unavailable);
     add_histograms(scrape, METRIC_VERIFY_DURATION, verify_duration);

@@ -66,6 +66,7 @@ WORDS(rejection, METRIC_REJECTIONS)
 WORDS(sentinel_error, METRIC_SENTINEL_ERRORS)
 WORDS(outcome, METRIC_OUTCOMES)
 WORDS(kind, METRIC_KINDS)
+WORDS(adoption, METRIC_ADOPTIONS)
 
 enum metric_code metric_code_of(unsigned status)
 {

@@ -164,25 +164,43 @@ uint64_t timeline_revision(const struct timeline *timeline)
     return timeline->revision;
 }
 
-/* ---- what ended ---- */
+/* ---- what ended, what became known after it ---- */
 
-void timeline_queue_ended(struct timeline *timeline, struct failover *entry)
+void timeline_queue(struct failover_queue *queue, struct failover *entry)
 {
-    timeline->ended = mem_resize(timeline->ended, timeline->n_ended + 1, sizeof(*timeline->ended));
-    timeline->ended[timeline->n_ended++] = failover_ref(entry);
+    queue->entries = mem_resize(queue->entries, queue->n + 1, sizeof(*queue->entries));
+    queue->entries[queue->n++] = failover_ref(entry);
+}
+
+static struct failover *take(struct failover_queue *queue)
+{
+    struct failover *first;
+
+    if (queue->n == 0) {
+        return NULL;
+    }
+    first = queue->entries[0];
+    queue->n--;
+    memmove(queue->entries, queue->entries + 1, queue->n * sizeof(*queue->entries));
+    return first;
+}
+
+static void queue_release(struct failover_queue *queue)
+{
+    for (size_t i = 0; i < queue->n; i++) {
+        failover_unref(queue->entries[i]);
+    }
+    free(queue->entries);
 }
 
 struct failover *timeline_take_ended(struct timeline *timeline)
 {
-    struct failover *first;
+    return take(&timeline->ended);
+}
 
-    if (timeline->n_ended == 0) {
-        return NULL;
-    }
-    first = timeline->ended[0];
-    timeline->n_ended--;
-    memmove(timeline->ended, timeline->ended + 1, timeline->n_ended * sizeof(*timeline->ended));
-    return first;
+struct failover *timeline_take_resolved(struct timeline *timeline)
+{
+    return take(&timeline->resolved);
 }
 
 /* ---- the whole ---- */
@@ -210,11 +228,9 @@ void timeline_free(struct timeline *timeline)
     for (size_t i = 0; i < timeline->n; i++) {
         failover_unref(*ring_at(timeline, i));
     }
-    for (size_t i = 0; i < timeline->n_ended; i++) {
-        failover_unref(timeline->ended[i]);
-    }
+    queue_release(&timeline->ended);
+    queue_release(&timeline->resolved);
     free(timeline->ring);
-    free(timeline->ended);
     free(timeline->tellers);
     free(timeline);
 }

@@ -62,8 +62,10 @@ struct timeline {
     size_t capacity;
     struct failover **ring; /* oldest first from `start`; a reference each */
     size_t start, n;
-    struct failover **ended; /* not yet taken; a reference each */
-    size_t n_ended;
+    struct failover_queue {
+        struct failover **entries; /* not yet taken; a reference each */
+        size_t n;
+    } ended, resolved;
     struct timeline_master *tracks;
     struct teller *tellers;
     size_t n_tellers;
@@ -78,8 +80,8 @@ struct failover *failover_ref(struct failover *entry);
 struct failover *timeline_add(struct timeline *timeline, const char *name);
 /** A copy that may be changed until the next call, in the place of `*entry` in the ring, too. */
 struct failover *timeline_edit(struct timeline *timeline, struct failover **entry);
-/** Queue it for timeline_take_ended(). */
-void timeline_queue_ended(struct timeline *timeline, struct failover *entry);
+/** For timeline_take_ended() or timeline_take_resolved(). */
+void timeline_queue(struct failover_queue *queue, struct failover *entry);
 bool failover_has_phase(const struct failover *entry, enum failover_phase phase);
 
 /* ---- timeline_track.c ---- */

@@ -196,7 +196,7 @@ void track_close(struct timeline *timeline, struct timeline_master *track, enum 
     if (outcome != FAILOVER_SWITCHED && !track->adopted) {
         entry->unavailable_ms = away_ms(track);
     }
-    timeline_queue_ended(timeline, entry);
+    timeline_queue(&timeline->ended, entry);
     track->undone = outcome == FAILOVER_ABORTED && track->adopted;
     track->undone_to = entry->from;
     failover_unref(track->unresolved);
@@ -261,6 +261,18 @@ void track_fail(struct timeline *timeline, struct timeline_master *track, struct
     }
 }
 
+/* The outage that outlived its entry is over. */
+static void resolve(struct timeline *timeline, struct timeline_master *track)
+{
+    bool was_known = track->unresolved->unavailable_ms >= 0;
+    struct failover *entry = timeline_edit(timeline, &track->unresolved);
+
+    entry->unavailable_ms = track->gap_ms;
+    if (!was_known && track->gap_ms >= 0) {
+        timeline_queue(&timeline->resolved, entry);
+    }
+}
+
 /* It answers (again). @param good by its role. */
 static void track_well(struct timeline *timeline, struct timeline_master *track, bool good,
                        struct timeline_time at)
@@ -269,7 +281,7 @@ static void track_well(struct timeline *timeline, struct timeline_master *track,
         track->failing = false;
         track->gap_ms = track->has_good ? at.boot_ms - track->good.boot_ms : -1;
         if (track->unresolved) {
-            timeline_edit(timeline, &track->unresolved)->unavailable_ms = track->gap_ms;
+            resolve(timeline, track);
             failover_unref(track->unresolved);
             track->unresolved = NULL;
             forget_later(track);

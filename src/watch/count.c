@@ -155,6 +155,20 @@ void count_failover(struct watcher *watcher, const struct failover *failover)
     if (outcome == METRIC_OUTCOME_SWITCHED && failover->n_phases > 0)
         metric_observe(&master->counts->failover_duration, METRIC_FAILOVER_DURATION,
                        failover->phases[failover->n_phases - 1].ms * 1000);
-    if (failover->unavailable_ms >= 0)
+    count_unavailable(watcher, failover);
+}
+
+void count_unavailable(struct watcher *watcher, const struct failover *failover)
+{
+    struct master *master = watcher_find_master(watcher, failover->name);
+    if (master != NULL && failover->unavailable_ms >= 0)
         metric_observe(&master->counts->unavailable, METRIC_UNAVAILABLE, failover->unavailable_ms * 1000);
+}
+
+void count_adoption(struct master *master, const struct judgement *said)
+{
+    if (!master->adopted || (said->adopted && !said->switched))
+        return;
+    /* No longer published: taken back, or a higher epoch named another. */
+    metric_add(&master->counts->adoptions[said->switched ? METRIC_ADOPTION_UNDONE : METRIC_ADOPTION_KEPT], 1);
 }

@@ -311,6 +311,10 @@ void count_switch(struct master *master);
 void count_role(struct master *master, enum role_answer answer, int64_t asked_us);
 void count_verified(struct master *master); /* the published node says that it is a master */
 void count_failover(struct watcher *watcher, const struct failover *failover);
+void count_unavailable(struct watcher *watcher,
+                       const struct failover *failover); /* known only after its end */
+/** Before the step is kept. */
+void count_adoption(struct master *master, const struct judgement *said);
 
 /* story.c */
 void story_init(struct watcher *watcher);

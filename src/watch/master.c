@@ -203,6 +203,7 @@ void master_step(struct master *master)
         log_switch(master, &said);
     if (said.switched)
         count_switch(master);
+    count_adoption(master, &said);
     if (said.undone != NULL)
         log_warn("adoption undone: back to the master before it", LOG_STR("master", master->name),
                  LOG_STR("why", said.undone));

@@ -51,6 +51,13 @@ static void log_failover(const struct failover *failover)
     log_write(LOG_LEVEL_INFO, "failover", fields, n);
 }
 
+/* Its line in the log could not tell how long. */
+static void log_resolved(const struct failover *failover)
+{
+    log_info("the master is back after a failover that did not replace it", LOG_STR("master", failover->name),
+             LOG_INT("unavailable_ms", failover->unavailable_ms), LOG_INT("id", (int64_t)failover->id));
+}
+
 static void story_arm(struct story *story)
 {
     int64_t next_ms = timeline_next_ms(story->timeline);
@@ -72,6 +79,11 @@ static void story_publish(struct watcher *watcher)
          failover_unref(ended)) {
         log_failover(ended);
         count_failover(watcher, ended);
+    }
+    for (struct failover *resolved; (resolved = timeline_take_resolved(story->timeline)) != NULL;
+         failover_unref(resolved)) {
+        log_resolved(resolved);
+        count_unavailable(watcher, resolved);
     }
 }
 

@@ -120,12 +120,22 @@ static struct server *find_leader(struct cluster *cluster)
     return NULL;
 }
 
+static bool counted(const struct daemon *daemon, int kept, int undone)
+{
+    const char *metrics = daemon_get(daemon, "/metrics")->body;
+    return strstr(metrics, text("bellwether_adoptions_total{master=\"mymaster\",outcome=\"kept\"} %d\n",
+                                kept)) != NULL &&
+           strstr(metrics, text("bellwether_adoptions_total{master=\"mymaster\",outcome=\"undone\"} %d\n",
+                                undone)) != NULL;
+}
+
 SCENE(integration_adopt, manual_failover_is_known_before_any_sentinel_says_it)
 {
     struct cluster *cluster = start_cluster();
     const struct daemon *daemon = daemon_start(cluster, "--adopt", "promoted", NULL);
     struct server *old = &cluster->nodes[0];
     EXPECT_MASTER(daemon, old, 3000);
+    cr_assert(counted(daemon, 0, 0));
     struct trail *trail = trail_start(daemon, cluster);
     WAIT_UNTIL(20000, all_quiet(cluster));
     cluster_failover(cluster);
@@ -140,6 +150,7 @@ SCENE(integration_adopt, manual_failover_is_known_before_any_sentinel_says_it)
     cr_assert_eq(http_number(later, "config_epoch"), http_number(answer, "config_epoch"));
     cr_assert_str_eq(http_string(later, "since"), http_string(answer, "since"), "one switch, not two");
     EXPECT_REASON(daemon, NULL, 15000);
+    cr_assert(counted(daemon, 1, 0), "%s", daemon_get(daemon, "/metrics")->body);
 }
 
 SCENE(integration_adopt, crash_is_known_before_any_sentinel_says_it)
@@ -179,6 +190,41 @@ SCENE(integration_adopt, nodes_with_names_and_a_password)
     EXPECT_MASTER(daemon, adopted, 1000);
 }
 
+/* What Sentinels call 127.0.0.1 this daemon reaches as 127.0.0.2: what they choose is mapped before it is asked. */
+SCENE(integration_adopt, through_a_map)
+{
+    struct cluster *cluster = start_cluster_with((struct cluster_spec){
+        .node_conf = "bind 127.0.0.1 127.0.0.2\n", .sentinel_conf = "bind 127.0.0.1 127.0.0.2\n"});
+    const struct daemon *daemon =
+        daemon_start(cluster, "--adopt", "promoted", "--map", "127.0.0.1=127.0.0.2", NULL);
+    struct server *old = &cluster->nodes[0];
+    const char *mapped = text("127.0.0.2:%u", old->port);
+    WAIT_UNTIL(4000, strcmp(http_string(daemon_get(daemon, "/master"), "address"), mapped) == 0);
+    WAIT_UNTIL(20000, all_quiet(cluster));
+    cluster_failover(cluster);
+    const struct http_answer *answer = NULL;
+    for (const int64_t end = now_ms() + patient(20000);; nap_ms(2)) {
+        answer = daemon_get(daemon, "/master");
+        if (strcmp(http_string(answer, "address"), mapped) != 0)
+            break;
+        cr_assert(now_ms() < end, "nothing was adopted: %s", daemon_log(daemon));
+    }
+    cr_assert_eq(announcers(cluster, old), 0, "it was announced first: %s", daemon_log(daemon));
+    cr_assert(answer->status == 200 && strcmp(http_string(answer, "state"), "ok") == 0, "%s",
+              http_text(answer));
+    cr_assert_str_eq(http_string(answer, "previous.address"), mapped);
+    const struct server *next = cluster_wait_switch(cluster, old, 30000);
+    const char *published = text("127.0.0.2:%u", next->port);
+    cr_assert_str_eq(http_string(answer, "address"), published);
+    WAIT_UNTIL(10000, counted(daemon, 1, 0));
+    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "address"), published);
+    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "since"), http_string(answer, "since"));
+    const struct http_answer *failovers = daemon_get(daemon, "/failovers");
+    cr_assert_str_eq(http_string(failovers, "failovers.0.from"), mapped, "%s", http_text(failovers));
+    cr_assert_str_eq(http_string(failovers, "failovers.0.to"), published, "%s", http_text(failovers));
+    cr_assert(strstr(failovers->body, "\"adopted\"") != NULL, "%s", http_text(failovers));
+}
+
 SCENE(integration_adopt, announced_is_the_default)
 {
     struct cluster *cluster = start_cluster();
@@ -198,6 +244,7 @@ SCENE(integration_adopt, announced_is_the_default)
         cr_assert(now_ms() < end, "Sentinels did not fail over: %s", daemon_log(daemon));
     }
     cr_assert_geq(announcers(cluster, old), 1, "%s", http_text(answer));
+    cr_assert(counted(daemon, 0, 0));
     cr_assert(promoted, "the promotion was announced too early for this test to prove anything");
 }
 
@@ -223,6 +270,7 @@ SCENE(integration_adopt, undone_when_the_leader_of_a_manual_failover_is_killed)
     cr_assert_str_eq(trail->said, text("200 A, 200 %c, 200 A", letter), "%s\n%s", trail->said,
                      daemon_log(daemon));
     cr_assert(strstr(daemon_log(daemon), "leader_lost") != NULL, "%s", daemon_log(daemon));
+    cr_assert(counted(daemon, 0, 1));
     answer = daemon_get(daemon, "/master");
     cr_assert_str_eq(http_string(answer, "state"), "ok", "%s", http_text(answer));
     cr_assert(http_true(answer, "majority"), "%s", http_text(answer));
@@ -261,4 +309,6 @@ SCENE(integration_adopt, undone_when_the_leader_after_a_crash_is_killed)
     cr_assert_gt(http_number(answer, "config_epoch"), epoch);
     cr_assert(http_true(answer, "majority"), "%s\n%s", http_text(answer), trail->said);
     cr_assert(is_master(final));
+    WAIT_UNTIL(3000,
+               counted(daemon, 0, 1) || counted(daemon, 1, 1)); /* the second may have been adopted, too */
 }

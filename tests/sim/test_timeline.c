@@ -284,6 +284,7 @@ Test(sim_timeline, crash)
         "mymaster crash switched 7200>7202 epoch 1 by 7210 from 203 to 2474 gap 2419: "
         "suspected 0 sdown 1033 odown 1153 elected 1224 selected 1307 promoting 1307 promoted 2209 published 2216 finished 2271");
     cr_assert_eq(player.invariant.n_taken, 1, "three Sentinels, one failover");
+    cr_assert_eq(player.invariant.n_resolved, 0, "all was known at its end");
     stop(&player);
 }
 
@@ -338,6 +339,7 @@ Test(sim_timeline, no_quorum)
     play_file(&player, "no-quorum");
     EXPECT_STORY(&player, "mymaster crash not_started(no_quorum) 7200>0 from 1198 to 12275 gap 14218: "
                           "suspected 0 sdown 1077");
+    cr_assert_eq(player.invariant.n_resolved, 1, "how long was known after its end only");
     stop(&player);
 }
 

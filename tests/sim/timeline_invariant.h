@@ -12,6 +12,8 @@ struct timeline_invariant {
     uint64_t revision; /* at the last look */
     uint64_t taken;    /* a bit for each of the first ids that was taken as ended */
     unsigned long n_taken;
+    uint64_t resolved; /* the same of those that were resolved after their end */
+    unsigned long n_resolved;
     char broken[160];
 };
 
@@ -94,6 +96,18 @@ static bool timeline_holds(struct timeline_invariant *invariant, struct timeline
         }
         invariant->taken |= bit;
         invariant->n_taken++;
+    }
+    for (struct failover *late; holds && (late = timeline_take_resolved(timeline)) != NULL;
+         failover_unref(late)) {
+        uint64_t bit = late->id < 64 ? UINT64_C(1) << late->id : 0;
+
+        if (late->unavailable_ms < 0) {
+            holds = timeline_broken(invariant, late, "resolved and still unknown");
+        } else if ((invariant->resolved & bit) || (bit && !(invariant->taken & bit))) {
+            holds = timeline_broken(invariant, late, "resolved twice, or before its end");
+        }
+        invariant->resolved |= bit;
+        invariant->n_resolved++;
     }
     failovers_unref(list);
     if (holds && timeline_next_ms(timeline) >= 0 && timeline_next_ms(timeline) < now_ms - 1) {

@@ -31,10 +31,12 @@
       "Changes of the published address.")                                                                   \
     X(FAILOVERS, "bellwether_failovers_total", COUNTER, "master,outcome,kind", NONE,                         \
       "Failovers that came to an end.")                                                                      \
+    X(ADOPTIONS, "bellwether_adoptions_total", COUNTER, "master,outcome", NONE,                              \
+      "New masters believed before their announcement (--adopt promoted), by what became of it.")            \
     X(FAILOVER_DURATION, "bellwether_failover_duration_seconds", HISTOGRAM, "master", FAILOVER,              \
       "From the first sign of a failover to its end, where it switched.")                                    \
     X(UNAVAILABLE, "bellwether_unavailable_seconds", HISTOGRAM, "master", FAILOVER,                          \
-      "From the last good role check of the old master to the publication of the new one.")                  \
+      "From the last good role check of a master to its return or the publication of another.")              \
     X(VERIFY_DURATION, "bellwether_verify_duration_seconds", HISTOGRAM, "master", VERIFY,                    \
       "How long nodes took to say their role, connecting included, where they said one.")                    \
     X(REPLICAS, "bellwether_replicas", GAUGE, "master,status", NONE,                                         \
@@ -189,6 +191,11 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(CRASH, "crash")     \
     X(MANUAL, "manual")
 
+/* Of an adoption: the Sentinels announced what was adopted, or it had to make way again. */
+#define METRIC_ADOPTIONS(X) \
+    X(KEPT, "kept")         \
+    X(UNDONE, "undone")
+
 #define METRIC_ENUM(name, prefix, list) enum name { list(METRIC_ENUM_##prefix) prefix##_COUNT }
 #define METRIC_ENUM_METRIC_METHOD(id, text) METRIC_METHOD_##id,
 #define METRIC_ENUM_METRIC_CODE(id, text) METRIC_CODE_##id,
@@ -197,6 +204,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 #define METRIC_ENUM_METRIC_SENTINEL_ERROR(id, text) METRIC_SENTINEL_ERROR_##id,
 #define METRIC_ENUM_METRIC_OUTCOME(id, text) METRIC_OUTCOME_##id,
 #define METRIC_ENUM_METRIC_KIND(id, text) METRIC_KIND_##id,
+#define METRIC_ENUM_METRIC_ADOPTION(id, text) METRIC_ADOPTION_##id,
 
 METRIC_ENUM(metric_method, METRIC_METHOD, METRIC_METHODS);
 METRIC_ENUM(metric_code, METRIC_CODE, METRIC_CODES);
@@ -205,5 +213,6 @@ METRIC_ENUM(metric_rejection, METRIC_REJECTION, METRIC_REJECTIONS);
 METRIC_ENUM(metric_sentinel_error, METRIC_SENTINEL_ERROR, METRIC_SENTINEL_ERRORS);
 METRIC_ENUM(metric_outcome, METRIC_OUTCOME, METRIC_OUTCOMES);
 METRIC_ENUM(metric_kind, METRIC_KIND, METRIC_KINDS);
+METRIC_ENUM(metric_adoption, METRIC_ADOPTION, METRIC_ADOPTIONS);
 
 #endif

@@ -51,6 +51,7 @@ struct metrics_master {
     char *name;
     _Atomic uint64_t switches;
     _Atomic uint64_t failovers[METRIC_OUTCOME_COUNT][METRIC_KIND_COUNT];
+    _Atomic uint64_t adoptions[METRIC_ADOPTION_COUNT];
     struct metric_histogram failover_duration, unavailable, verify_duration;
     _Atomic int64_t last_verified_wall_ms, last_switch_wall_ms; /* 0: never */
 };
@@ -160,6 +161,7 @@ const char *metric_rejection_text(enum metric_rejection which);
 const char *metric_sentinel_error_text(enum metric_sentinel_error which);
 const char *metric_outcome_text(enum metric_outcome which);
 const char *metric_kind_text(enum metric_kind which);
+const char *metric_adoption_text(enum metric_adoption which);
 /** The reason of that word; OTHER for one that is not in the list. Thread: any. */
 enum metric_sentinel_error metric_sentinel_error_of(const char *word);
 

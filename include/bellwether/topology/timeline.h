@@ -155,6 +155,9 @@ uint64_t timeline_revision(const struct timeline *timeline);
 /** Entries that ended since the last call, oldest first, each once: for the log and the metrics. @return NULL when
  * there is none; a reference. */
 struct failover *timeline_take_ended(struct timeline *timeline);
+/** Entries that ended without an `unavailable_ms` and have one now, each once; to be asked after the other. @return NULL
+ * when there is none; a reference. */
+struct failover *timeline_take_resolved(struct timeline *timeline);
 
 /* A list for snapshots: newest first, immutable, shared. */
 struct failovers {

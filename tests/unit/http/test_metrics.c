@@ -193,6 +193,7 @@ Test(http_metrics, threads_are_summed_up)
     metric_add(&other->streams_cut, 2);
     metric_add(&master->switches, 2);
     metric_add(&master->failovers[METRIC_OUTCOME_SWITCHED][METRIC_KIND_CRASH], 2);
+    metric_add(&master->adoptions[METRIC_ADOPTION_UNDONE], 1);
     metric_observe(&master->unavailable, METRIC_UNAVAILABLE, 1500000);
     metric_set(&master->last_verified_wall_ms, 1795348800123);
     metric_move(&sentinel->connected, 1);
@@ -203,6 +204,8 @@ Test(http_metrics, threads_are_summed_up)
                  "bellwether_master_switches_total{master=\"m\"} 2",
                  "bellwether_failovers_total{master=\"m\",outcome=\"switched\",kind=\"crash\"} 2",
                  "bellwether_failovers_total{master=\"m\",outcome=\"aborted\",kind=\"manual\"} 0",
+                 "bellwether_adoptions_total{master=\"m\",outcome=\"kept\"} 0",
+                 "bellwether_adoptions_total{master=\"m\",outcome=\"undone\"} 1",
                  "bellwether_unavailable_seconds_sum{master=\"m\"} 1.5",
                  "bellwether_unavailable_seconds_bucket{master=\"m\",le=\"1\"} 0",
                  "bellwether_unavailable_seconds_bucket{master=\"m\",le=\"2\"} 1",

@@ -24,6 +24,7 @@ Test(metrics_metrics, the_list_is_what_was_promised)
                                            "master_last_switch_timestamp_seconds{master}",
                                            "master_switches_total{master}",
                                            "failovers_total{master,outcome,kind}",
+                                           "adoptions_total{master,outcome}",
                                            "failover_duration_seconds{master}",
                                            "unavailable_seconds{master}",
                                            "verify_duration_seconds{master}",
