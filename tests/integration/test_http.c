@@ -82,9 +82,9 @@ SCENE(integration_http, options_and_wrong_methods)
     struct daemon *daemon;
     (void)small(&daemon);
     static const char *const paths[] = {
-        "/master", "/masters", "/masters/mymaster", "/replicas", "/replica", "/sentinels",
-        "/livez",  "/readyz",  "/readyz/master",    "/healthz",  "/version", "/openapi.yaml",
-        "/"};
+        "/master", "/masters",   "/masters/mymaster", "/replicas", "/replica", "/sentinels",
+        "/livez",  "/readyz",    "/readyz/master",    "/healthz",  "/version", "/openapi.yaml",
+        "/events", "/failovers", "/status",           "/metrics",  "/"};
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         const struct http_answer *options = daemon_ask(daemon, "OPTIONS", paths[i]);
         cr_assert_eq(options->status, 204, "%s: %s", paths[i], http_text(options));

@@ -1,4 +1,5 @@
 /* /replicas and /replica. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "../support/daemon.h"
@@ -106,6 +107,61 @@ SCENE(integration_replicas, max_lag)
     WAIT_UNTIL(15000, json_is_integer(http_value(daemon_get(daemon, "/replicas"), "replicas.0.lag_bytes")));
     WAIT_UNTIL(8000, status_of(daemon, "/replica?max_lag=10mb") == 200);
     cr_assert_eq(status_of(daemon, "/replica?max_lag=1048576"), 200);
+}
+
+/* The largest lag on /metrics; -1: unknown. */
+static long long largest_lag(const struct daemon *daemon)
+{
+    static const char series[] = "\nbellwether_replica_lag_bytes_max{master=\"mymaster\"} ";
+    const char *at = strstr(daemon_get(daemon, "/metrics")->body, series);
+    return at == NULL ? -1 : strtoll(at + sizeof series - 1, NULL, 10);
+}
+
+/*
+ * A script keeps a replica busy: its link is up, it says its role, and it takes nothing from its master. Its Sentinel must
+ * neither call it down for that nor hang up because nobody can publish there.
+ */
+SCENE(integration_replicas, one_that_lags)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){
+        .nodes = 2, .sentinels = 1, .down_after_ms = 60000, .node_conf = "lua-time-limit 50\n"});
+    struct server *master = &cluster->nodes[0], *replica = &cluster->nodes[1];
+    const struct daemon *daemon = daemon_start(cluster, "--self", replica->address, NULL);
+    static const char *const within[] = {"/replica?max_lag=100kb", "/self/replica?max_lag=100kb",
+                                         "/self/ready?max_lag=100kb"};
+    static const char script[] = "EVAL 'while true do end' 0\r\n";
+    EXPECT_MASTER(daemon, master, 4000);
+    cr_assert_str_eq(redis_say(&cluster->sentinels[0], "SENTINEL DEBUG PUBLISH-PERIOD 60000"), "OK");
+    for (size_t i = 0; i < 3; i++)
+        WAIT_UNTIL(15000, status_of(daemon, within[i]) == 200);
+
+    struct raw *busy = raw_open(replica->port);
+    cr_assert(busy != NULL && raw_send(busy, script, sizeof script - 1));
+    WAIT_UNTIL(3000, strstr(redis_say(replica, "PING"), "BUSY") != NULL);
+    const char *value = text("%0512000d", 0);
+    cr_assert_str_eq(redis_say(master, "SET %s %s", "key", value), "OK");
+    for (size_t i = 0; i < 3; i++) /* asked for every ten seconds */
+        WAIT_UNTIL(15000, status_of(daemon, within[i]) == 503);
+    for (size_t i = 1; i < 3; i++) {
+        const struct http_answer *refused = daemon_get(daemon, within[i]);
+        cr_assert_str_eq(http_string(refused, "reason"), "lag", "%s\n%s", http_text(refused),
+                         http_text(daemon_get(daemon, "/replicas")));
+        cr_assert_str_neq(http_header(refused, "retry-after"), "");
+    }
+    cr_assert_geq(largest_lag(daemon), 512000);
+    static const char *const all_the_same[] = {"/replica", "/replica?max_lag=10mb", "/self/replica",
+                                               "/self/replica?max_lag=10mb", "/self/ready"};
+    for (size_t i = 0; i < sizeof all_the_same / sizeof all_the_same[0]; i++)
+        cr_assert_eq(status_of(daemon, all_the_same[i]), 200, "%s: %s", all_the_same[i],
+                     http_text(daemon_get(daemon, all_the_same[i])));
+    const struct http_answer *instead = daemon_get(daemon, "/replica?max_lag=100kb&fallback=master");
+    cr_assert(instead->status == 200 && strcmp(http_string(instead, "address"), master->address) == 0, "%s",
+              http_text(instead));
+
+    cr_assert_str_eq(redis_say(replica, "SCRIPT KILL"), "OK");
+    for (size_t i = 0; i < 3; i++)
+        WAIT_UNTIL(15000, status_of(daemon, within[i]) == 200);
+    cr_assert_lt(largest_lag(daemon), 100000);
 }
 
 SCENE(integration_replicas, none_and_fallback)

@@ -14,7 +14,9 @@
 
 #include "scene.h"
 
-enum { MEMBER_BYTES = 4096, EVENTS = 512 };
+/* Callers that come all at once would be refused beyond --max-connections until the first of them wait: so many are on
+ * their way. */
+enum { MEMBER_BYTES = 4096, EVENTS = 512, ON_THEIR_WAY = 500 };
 
 static int64_t now_ns(void)
 {
@@ -39,6 +41,7 @@ static void end_member(struct crowd *crowd, struct member *member)
     (void)close(member->fd);
     member->fd = -1;
     member->ended = true;
+    crowd->begun += member->answers == 0;
 }
 
 /* Small enough to go out whole. */
@@ -75,16 +78,17 @@ static bool dial(struct crowd *crowd, struct member *member)
            epoll_ctl(crowd->epoll, EPOLL_CTL_ADD, member->fd, &event) == 0;
 }
 
-static void raise_limit(size_t wanted)
+bool crowd_fits(size_t n)
 {
+    const rlim_t wanted = (rlim_t)n + 256;
     struct rlimit limit;
     (void)getrlimit(RLIMIT_NOFILE, &limit);
     if (limit.rlim_cur >= wanted)
-        return;
+        return true;
     limit.rlim_cur = wanted;
     if (limit.rlim_max < wanted)
         limit.rlim_max = wanted;
-    cr_assert(setrlimit(RLIMIT_NOFILE, &limit) == 0, "no %zu descriptors", wanted);
+    return setrlimit(RLIMIT_NOFILE, &limit) == 0;
 }
 
 static void look(struct crowd *crowd, struct member *member)
@@ -100,7 +104,7 @@ static void look(struct crowd *crowd, struct member *member)
 /* Only the end of a stream is kept: an event is shorter. */
 static void take_stream(struct crowd *crowd, struct member *member)
 {
-    member->answers += 1;
+    crowd->begun += member->answers++ == 0;
     look(crowd, member);
     if (member->n > MEMBER_BYTES / 2) {
         const size_t kept = 1024;
@@ -121,7 +125,7 @@ static void take_answer(struct crowd *crowd, struct member *member)
     if (member->n < (size_t)(head_end + 4 - member->bytes) + body)
         return;
     member->status = (int)strtol(member->bytes + 9, NULL, 10);
-    member->answers++;
+    crowd->begun += member->answers++ == 0;
     look(crowd, member);
     char copy[32] = "";
     if (index != NULL && index < head_end)
@@ -168,7 +172,7 @@ struct crowd *crowd_open(uint16_t port, size_t polls, size_t streams, bool asks)
     crowd->members = calloc(crowd->n + 1, sizeof *crowd->members);
     cr_assert(crowd->members != NULL && crowd->epoll >= 0);
     (void)scene_keep(crowd, drop_crowd);
-    raise_limit(crowd->n + 256);
+    cr_assert(crowd_fits(crowd->n), "no descriptors for %zu callers", crowd->n);
     for (size_t i = 0; i < crowd->n; i++)
         crowd->members[i].fd = -1;
     for (size_t i = 0; i < crowd->n; i++) {
@@ -181,22 +185,17 @@ struct crowd *crowd_open(uint16_t port, size_t polls, size_t streams, bool asks)
         cr_assert(member->bytes != NULL && dial(crowd, member), "caller %zu can't connect: %s", i,
                   strerror(errno));
         ask(crowd, member, "");
+        for (const int64_t end = now_ms() + patient(5000);
+             i + 1 > crowd->begun + ON_THEIR_WAY && now_ms() < end;)
+            serve(crowd, 20);
         serve(crowd, 0);
     }
     return crowd;
 }
 
-static bool is_settled(const struct crowd *crowd)
-{
-    for (size_t i = 0; i < crowd->n; i++)
-        if (crowd->members[i].answers == 0 && !crowd->members[i].ended)
-            return false;
-    return true;
-}
-
 bool crowd_settle(struct crowd *crowd, int64_t bound_ms)
 {
-    for (const int64_t end = now_ms() + patient(bound_ms); !is_settled(crowd); serve(crowd, 20))
+    for (const int64_t end = now_ms() + patient(bound_ms); crowd->begun < crowd->n; serve(crowd, 20))
         if (now_ms() > end)
             return false;
     crowd_pump(crowd, 100); /* their next requests have arrived */

@@ -29,10 +29,14 @@ struct crowd {
     int epoll;
     char wanted[300]; /* a piece of text that tells the address */
     size_t told;
+    size_t begun;   /* have their first answer, or ended without */
     uint64_t asked; /* answers that the asker has got */
 };
 
-/** Raises the limit of descriptors where it has to. Freed with the test. @param asks with the asker of /master. */
+/** Raise the limit of descriptors of this process and of what it starts from now on, where that is needed for so many
+ * callers. @return whether they have room. */
+bool crowd_fits(size_t n);
+/** Fails the test where they have no room. Freed with the test. @param asks with the asker of /master. */
 struct crowd *crowd_open(uint16_t port, size_t polls, size_t streams, bool asks);
 /** Wait until all have their first answer, or the beginning of their stream, and the polls wait again. */
 bool crowd_settle(struct crowd *crowd, int64_t bound_ms);

@@ -167,6 +167,20 @@ char *process_log(const struct process *process)
     return file_read(process->log_path);
 }
 
+long process_status_kb(pid_t pid, const char *key)
+{
+    char path[64], line[256];
+    long value = -1;
+    (void)snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    FILE *file = fopen(path, "re");
+    while (file != NULL && value < 0 && fgets(line, sizeof line, file) != NULL)
+        if (strncmp(line, key, strlen(key)) == 0 && line[strlen(key)] == ':')
+            value = strtol(line + strlen(key) + 1, NULL, 10);
+    if (file != NULL)
+        (void)fclose(file);
+    return value;
+}
+
 bool process_can_run(const char *file)
 {
     if (strchr(file, '/') != NULL)

@@ -47,6 +47,8 @@ int process_wait(struct process *process, int64_t bound_ms);
 void process_stop(struct process *process);
 /** All that it wrote to standard error so far. Kept. */
 char *process_log(const struct process *process);
+/** A figure of /proc/PID/status ("VmRSS"), in kB; -1 where it is not there. */
+long process_status_kb(pid_t pid, const char *key);
 /** Where `path` is when it is looked up as execvp does; whether it can be run. */
 bool process_can_run(const char *file);
 
