@@ -53,10 +53,10 @@ FORMATTED := $(ALL_SOURCES) $(UNIT_SOURCES) $(INTEGRATION_SOURCES) $(FUZZ_SOURCE
 object = $(patsubst %.c,$(O)/obj/%.o,$(1))
 fuzz_object = $(patsubst %.c,$(B)/fuzz/obj/%.o,$(1))
 FUZZ_TARGETS := $(patsubst tests/fuzz/fuzz_%.c,$(B)/fuzz/%,$(FUZZ_SOURCES))
-# One driver, which uses what the integration tests use, and the peer that it measures against.
-BENCH_PEER := tests/bench/epoll_peer.c
-BENCH_DRIVER := $(filter-out $(BENCH_PEER),$(BENCH_SOURCES)) $(wildcard tests/support/*.c)
-BENCH_TARGETS := $(B)/bench/bench $(B)/bench/epoll_peer
+# One driver, which uses what the integration tests use, and the peers that it measures against.
+BENCH_PEERS := $(wildcard tests/bench/*_peer.c)
+BENCH_DRIVER := $(filter-out $(BENCH_PEERS),$(BENCH_SOURCES)) $(wildcard tests/support/*.c)
+BENCH_TARGETS := $(B)/bench/bench $(patsubst tests/bench/%.c,$(B)/bench/%,$(BENCH_PEERS))
 LIB := $(O)/libbellwether.a
 DAEMON := $(O)/bellwether
 
@@ -265,7 +265,7 @@ fuzz: fuzz-targets ## each fuzz target for FUZZ_SECONDS (60)
 	$(Q)$(RUN) fuzz $(B)/fuzz $(FUZZ_SECONDS) $(FUZZ_TARGETS)
 
 $(B)/bench/bench: $(patsubst %.c,$(B)/obj/%.o,$(BENCH_DRIVER)) $(B)/libbellwether.a
-$(B)/bench/epoll_peer: $(patsubst %.c,$(B)/obj/%.o,$(BENCH_PEER))
+$(filter %_peer,$(BENCH_TARGETS)): $(B)/bench/%: $(B)/obj/tests/bench/%.o
 $(BENCH_TARGETS):
 	$(call say,LD      $@)
 	$(Q)mkdir -p $(@D)
@@ -336,7 +336,7 @@ clean: ## all of build/ but the libraries in build/deps (make distclean: those t
 	$(Q)rm -f compile_commands.json
 
 distclean: clean
-	$(Q)rm -rf build tests/support/node_modules tests/clients/node_modules
+	$(Q)rm -rf build tests/support/node_modules tests/clients/node_modules tests/bench/node_modules
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \

@@ -65,6 +65,12 @@ cmd wrk                wrk
 cmd nginx              nginx-light
 cmd webdis             webdis
 '
+# Without them `bench` leaves their columns out.
+readonly bench_peer_packages='
+py  redis              python3-redis
+cmd node               nodejs
+cmd npm                npm
+'
 # Each by itself: what can't be had costs its own test only.
 readonly client_packages='
 cmd haproxy            haproxy
@@ -81,6 +87,7 @@ have() {
     case $1 in
     cmd) command -v "$2" >/dev/null 2>&1 || [ -x "/usr/sbin/$2" ] ;;
     pc) pkg-config --exists "${2/>=/ >= }" 2>/dev/null ;;
+    py) python3 -c "import $2" 2>/dev/null || /usr/bin/python3 -c "import $2" 2>/dev/null ;;
     rt) [ -n "$(find "$(clang -print-resource-dir 2>/dev/null || echo /nonexistent)" \
         -name 'libclang_rt.fuzzer*' -print -quit 2>/dev/null)" ] ;;
     esac
@@ -304,6 +311,19 @@ demo)
 bench)
     lock
     install_packages "$bench_packages"
+    while read -r line; do
+        tried=build/deps/tried-${line##* }
+        [ -z "$(missing_packages "$line")" ] || [ -e "$tried" ] || (install_packages "$line") || touch "$tried"
+    done <<<"$bench_peer_packages"
+    if ! cmp -s tests/bench/package-lock.json tests/bench/node_modules/.installed-lock.json &&
+        [ ! -e build/deps/tried-bench-npm ]; then
+        echo "deps: npm ci in tests/bench" >&2
+        (cd tests/bench && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error &&
+            cp package-lock.json node_modules/.installed-lock.json) >build/deps/npm.log 2>&1 </dev/null || {
+            echo "deps: bench will go without npm's packages: $(tail -n1 build/deps/npm.log) (build/deps/npm.log)" >&2
+            touch build/deps/tried-bench-npm
+        }
+    fi
     ;;
 clients)
     lock

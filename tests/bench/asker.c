@@ -15,15 +15,31 @@
 
 #include "bench.h"
 
+void asker_turn_to(struct asker *asker, const char *path)
+{
+    (void)snprintf(asker->question, sizeof asker->question, "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n\r\n",
+                   path, asker->port);
+}
+
 void asker_init(struct asker *asker, enum asker_kind kind, uint16_t port, const char *what)
 {
+    char *question = asker->question;
     *asker = (struct asker){.kind = kind, .port = port, .fd = -1};
-    if (kind == ASKER_HTTP)
-        (void)snprintf(asker->question, sizeof asker->question,
-                       "GET %s HTTP/1.1\r\nHost: 127.0.0.1:%u\r\n\r\n", what, port);
-    else
-        (void)snprintf(asker->question, sizeof asker->question, "SENTINEL GET-MASTER-ADDR-BY-NAME %s\r\n",
-                       what);
+    switch (kind) {
+    case ASKER_HTTP: asker_turn_to(asker, what); break;
+    case ASKER_SENTINEL:
+        (void)snprintf(question, sizeof asker->question, "SENTINEL GET-MASTER-ADDR-BY-NAME %s\r\n", what);
+        break;
+    case ASKER_ROLE: (void)snprintf(question, sizeof asker->question, "INFO replication\r\n"); break;
+    case ASKER_STREAM: /* HTTP/1.0 knows no chunks, which would have to be taken apart */
+        (void)snprintf(question, sizeof asker->question, "GET %s HTTP/1.0\r\nHost: 127.0.0.1:%u\r\n\r\n",
+                       what, port);
+        break;
+    case ASKER_SUBSCRIBER:
+        (void)snprintf(question, sizeof asker->question, "SUBSCRIBE +promoted-slave +switch-master\r\n");
+        (void)snprintf(asker->name, sizeof asker->name, "%s", what);
+        break;
+    }
 }
 
 void asker_close(struct asker *asker)
@@ -84,6 +100,7 @@ static bool take_http(struct asker *asker)
     if (asker->n < (size_t)(head_end + 4 - asker->bytes) + strtoul(length, NULL, 10))
         return false;
     asker->status = (int)strtol(asker->bytes + strcspn(asker->bytes, " "), NULL, 10);
+    cut_out(asker->bytes, "X-Bellwether-Index: ", '\r', asker->index, sizeof asker->index);
     asker->address[0] = '\0';
     if (asker->status == 200)
         cut_out(head_end, "\"address\":\"", '"', asker->address, sizeof asker->address);
@@ -108,6 +125,67 @@ static bool take_sentinel(struct asker *asker)
     return true;
 }
 
+/* `$348`, then so many bytes; an error of one line is no master's answer. */
+static bool take_role(struct asker *asker)
+{
+    const char *line_end = strstr(asker->bytes, "\r\n");
+    asker->is_master = false;
+    if (line_end == NULL || asker->bytes[0] != '$')
+        return line_end != NULL;
+    if (asker->n < (size_t)(line_end + 4 - asker->bytes) + strtoul(asker->bytes + 1, NULL, 10))
+        return false;
+    asker->is_master = strstr(line_end, "\r\nrole:master\r\n") != NULL;
+    return true;
+}
+
+/* An event of the daemon, and a line of a subscription: whom it names, "" where it names nobody. */
+static void read_event(const char *event, char *address, size_t size)
+{
+    if (strstr(event, "event: master\n") != NULL && strstr(event, "\"state\":\"ok\"") != NULL)
+        cut_out(event, "\"address\":\"", '"', address, size);
+}
+
+static void read_message(const char *line, const char *name, char *address, size_t size)
+{
+    char host[48], port[8], master[64];
+    if ((sscanf(line, "slave %*s %47s %7s @ %63s", host, port, master) == 3 ||
+         sscanf(line, "%63s %*s %*s %47s %7s", master, host, port) == 3) &&
+        strcmp(master, name) == 0)
+        (void)snprintf(address, size, "%s:%s", host, port);
+}
+
+/* Every whole event or line; its rest is kept. */
+static void take_told(struct asker *asker)
+{
+    const char *mark = asker->kind == ASKER_STREAM ? "\n\n" : "\r\n";
+    char *at = asker->bytes;
+    for (char *end; (end = strstr(at, mark)) != NULL; at = end + 2) {
+        char address[sizeof asker->address] = "";
+        *end = '\0';
+        if (asker->kind == ASKER_STREAM)
+            read_event(at, address, sizeof address);
+        else
+            read_message(at, asker->name, address, sizeof address);
+        if (address[0] == '\0' || strcmp(address, asker->address) == 0)
+            continue;
+        (void)snprintf(asker->address, sizeof asker->address, "%s", address);
+        asker->answered_ns = monotonic_ns();
+        asker->answered = true;
+    }
+    asker->n -= (size_t)(at - asker->bytes);
+    memmove(asker->bytes, at, asker->n + 1);
+}
+
+static bool take_answer(struct asker *asker)
+{
+    switch (asker->kind) {
+    case ASKER_HTTP: return take_http(asker);
+    case ASKER_SENTINEL: return take_sentinel(asker);
+    case ASKER_ROLE: return take_role(asker);
+    default: /* never done */ take_told(asker); return false;
+    }
+}
+
 static void asker_read(struct asker *asker)
 {
     const ssize_t got =
@@ -121,7 +199,7 @@ static void asker_read(struct asker *asker)
     }
     asker->n += (size_t)got;
     asker->bytes[asker->n] = '\0';
-    if (asker->kind == ASKER_HTTP ? take_http(asker) : take_sentinel(asker)) {
+    if (take_answer(asker)) {
         asker->answered_ns = monotonic_ns();
         asker->waiting = false;
         asker->answered = true;
@@ -130,7 +208,7 @@ static void asker_read(struct asker *asker)
 
 void askers_wait(struct asker *askers, size_t n, int64_t until_ns)
 {
-    struct pollfd wait[8];
+    struct pollfd wait[ASKERS_MAX];
     const int64_t left_ns = until_ns - monotonic_ns();
     const struct timespec left = {left_ns > 0 ? left_ns / 1000000000 : 0,
                                   left_ns > 0 ? left_ns % 1000000000 : 0};

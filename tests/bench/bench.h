@@ -20,6 +20,8 @@ struct bench_settings {
     int rounds;         /* paired runs */
     int times;          /* starts, failovers */
     int idle_seconds;
+    int switches; /* of each kind in `switch`, which takes long */
+    int masters;  /* of the part of that name */
 };
 
 /* The parts, in their files. */
@@ -30,6 +32,10 @@ void bench_stop(const struct bench_settings *settings);
 void bench_idle(const struct bench_settings *settings);
 /** Memory and tell time with 1,000 and 10,000 callers that wait, through two switches. */
 void bench_waiters(const struct bench_settings *settings);
+/** Failovers of three kinds: when each way to ask the daemon tells of it, and when clients of others write again. */
+void bench_switch(const struct bench_settings *settings);
+/** A deployment with very many masters. */
+void bench_masters(const struct bench_settings *settings);
 
 /* Samples and what is told of them. */
 struct samples {
@@ -53,38 +59,52 @@ int64_t monotonic_ns(void);
 void nap_us(int us);
 /** CPU time that all threads of a process used so far. */
 int64_t process_cpu_ns(pid_t pid);
-/** A figure of /proc/PID/status in kB, -1 where there is none. */
-long process_status_kb(pid_t pid, const char *key);
+/** The same parted by where it was spent, in ticks of ten milliseconds. */
+void process_ticks(pid_t pid, long *user, long *kernel);
 /** Pin this process, and what it starts from now on, to the n-th processor that it may use; negative: to all. */
 void pin_to(int core);
 /** How many processors it may use. */
 int pin_cores(void);
 
 /*
- * Asks one server the same question over and over on one connection, without ever waiting for it.
+ * Asks one server the same question over and over on one connection, without ever waiting for it. Or, ASKER_STREAM and
+ * ASKER_SUBSCRIBER, asks once and is told again and again.
  */
-enum asker_kind { ASKER_HTTP, ASKER_SENTINEL };
+enum asker_kind {
+    ASKER_HTTP,
+    ASKER_SENTINEL,
+    ASKER_ROLE,      /* a Redis node's role */
+    ASKER_STREAM,    /* /events: `address` is that of the last `master` event in state ok */
+    ASKER_SUBSCRIBER /* a Sentinel's +promoted-slave and +switch-master: `address` is the new one of the last */
+};
+
+enum { ASKERS_MAX = 24 };
 
 struct asker {
     enum asker_kind kind;
     uint16_t port;
     char question[256];
+    char name[64]; /* of ASKER_SUBSCRIBER: the master's */
     int fd;        /* -1: not connected */
-    bool waiting;  /* a question was sent, its answer is not whole yet */
-    bool answered; /* `bytes` holds a whole answer; cleared by asker_ask() */
+    bool waiting;  /* a question was sent, its answer is not whole yet; one that is told waits for ever */
+    bool answered; /* `bytes` holds a whole answer, or `address` is news; cleared by asker_ask() */
     char bytes[16384];
     size_t n;
     int64_t answered_ns;
     int status;       /* of HTTP */
+    bool is_master;   /* of ASKER_ROLE */
+    char index[24];   /* of HTTP: X-Bellwether-Index, "" for none */
     char address[64]; /* that the answer names; "" for none, or where the status is not 200 */
     unsigned lost;    /* connections */
 };
 
-/** @param what the path, or the master's name. */
+/** @param what the path, or the master's name; nothing to ASKER_ROLE. */
 void asker_init(struct asker *asker, enum asker_kind kind, uint16_t port, const char *what);
+/** Ask for another path from now on. */
+void asker_turn_to(struct asker *asker, const char *path);
 /** Ask if no answer is under way; connects where there is no connection. */
 void asker_ask(struct asker *asker);
-/** Take in what has come to any of them by `until_ns`; returns early when an answer is whole. */
+/** Take in what has come to any of them (ASKERS_MAX at most) by `until_ns`; returns early when something has. */
 void askers_wait(struct asker *askers, size_t n, int64_t until_ns);
 void asker_close(struct asker *asker);
 

@@ -18,8 +18,9 @@
 static const struct part {
     const char *name;
     void (*run)(const struct bench_settings *settings);
-} parts[] = {{"http", bench_http}, {"start", bench_start}, {"kill", bench_kill},
-             {"stop", bench_stop}, {"idle", bench_idle},   {"waiters", bench_waiters}};
+} parts[] = {{"http", bench_http},     {"start", bench_start},    {"kill", bench_kill},
+             {"stop", bench_stop},     {"idle", bench_idle},      {"waiters", bench_waiters},
+             {"switch", bench_switch}, {"masters", bench_masters}};
 
 enum { N_PARTS = sizeof parts / sizeof parts[0] };
 
@@ -93,7 +94,9 @@ int main(int argc, char **argv)
                                             .run_seconds = number("BENCH_SECONDS", 3, 600),
                                             .rounds = number("BENCH_ROUNDS", 5, BENCH_MAX_SAMPLES),
                                             .times = number("BENCH_TIMES", 20, BENCH_MAX_SAMPLES),
-                                            .idle_seconds = number("BENCH_IDLE", 60, 3600)};
+                                            .idle_seconds = number("BENCH_IDLE", 60, 3600),
+                                            .switches = number("BENCH_TIMES", 10, BENCH_MAX_SAMPLES),
+                                            .masters = number("BENCH_MASTERS", 1000, 4000)};
     (void)setenv("EXCHANGES", "/dev/null", 1); /* answers are checked in the tests, not here */
     bool ran = false, failed = false;
     for (size_t i = 0; i < N_PARTS; i++) {

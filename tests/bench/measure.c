@@ -94,18 +94,22 @@ int64_t process_cpu_ns(pid_t pid)
     return (int64_t)used.tv_sec * 1000000000 + used.tv_nsec;
 }
 
-long process_status_kb(pid_t pid, const char *key)
+void process_ticks(pid_t pid, long *user, long *kernel)
 {
-    char path[64], line[256];
-    long value = -1;
-    (void)snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    char path[64], line[1024] = "", *at;
+    (void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
     FILE *file = fopen(path, "re");
-    while (file != NULL && value < 0 && fgets(line, sizeof line, file) != NULL)
-        if (strncmp(line, key, strlen(key)) == 0 && line[strlen(key)] == ':')
-            value = strtol(line + strlen(key) + 1, NULL, 10);
+    if (file != NULL && fgets(line, sizeof line, file) == NULL)
+        line[0] = '\0';
     if (file != NULL)
         (void)fclose(file);
-    return value;
+    *user = *kernel = 0;
+    if ((at = strrchr(line, ')')) == NULL)
+        return;
+    for (int field = 2; field < 14; field++) /* utime is the 14th, the name in parentheses the second */
+        at = at[1] == '\0' ? at : at + 1 + strcspn(at + 1, " ");
+    *user = strtol(at, &at, 10);
+    *kernel = strtol(at, &at, 10);
 }
 
 /* What this process was allowed when it began. */

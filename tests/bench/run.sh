@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # run.sh FOLDER: the benchmarks against FOLDER/bellwether, as tables on standard output.
 #
-#   make bench                     all of it, some seven minutes
-#   make bench BENCH=http          a part: http, start, kill, stop, idle, waiters; several parted by commas
+#   make bench                     all of it, some twenty minutes, of which `switch` takes nine
+#   make bench BENCH=http          a part: http, start, kill, stop, idle, waiters, masters, switch;
+#                                  several parted by commas
 #   make bench BENCH_SECONDS=1     seconds of one run of wrk (3)
 #   make bench BENCH_ROUNDS=3      paired runs (5)
-#   make bench BENCH_TIMES=5       starts and failovers (20)
-#   make bench BENCH_IDLE=10       seconds of the idle measurement (60)
+#   make bench BENCH_TIMES=5       starts and failovers (20; switch: 10 of each kind)
+#   make bench BENCH_IDLE=10       seconds of the idle measurements (60)
+#   make bench BENCH_MASTERS=100   masters of the part of that name (1000)
 #
 # A figure over its budget is printed and fails nothing; a part that can't be measured at all does.
 set -euo pipefail
