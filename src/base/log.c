@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "bellwether/base/clock.h"
+#include "bellwether/base/utf8.h"
 
 #define LINE_SIZE 4096
 #define TAIL_SIZE 5 /* quote, two braces, newline, end mark: always kept free */
@@ -51,48 +52,13 @@ static void put_tail(struct line *line, char c)
     line->out[line->length++] = c;
 }
 
-/* The length of the valid UTF-8 sequence at `p`, 0 when there is none (RFC 3629: no overlong forms, no
- * surrogates). */
-static size_t utf8_length(const unsigned char *p)
-{
-    size_t n;
-    unsigned char low = 0x80;
-    unsigned char high = 0xBF;
-
-    if (p[0] < 0x80) {
-        return 1;
-    }
-    if (p[0] >= 0xC2 && p[0] <= 0xDF) {
-        n = 2;
-    } else if (p[0] >= 0xE0 && p[0] <= 0xEF) {
-        n = 3;
-        low = p[0] == 0xE0 ? 0xA0 : low;
-        high = p[0] == 0xED ? 0x9F : high;
-    } else if (p[0] >= 0xF0 && p[0] <= 0xF4) {
-        n = 4;
-        low = p[0] == 0xF0 ? 0x90 : low;
-        high = p[0] == 0xF4 ? 0x8F : high;
-    } else {
-        return 0;
-    }
-    if (p[1] < low || p[1] > high) {
-        return 0;
-    }
-    for (size_t i = 2; i < n; i++) {
-        if ((p[i] & 0xC0) != 0x80) {
-            return 0;
-        }
-    }
-    return n;
-}
-
 /* The two formats share JSON's escapes. */
 static void put_escaped(struct line *line, const char *text)
 {
     const unsigned char *p = (const unsigned char *)text;
 
     while (*p != '\0' && !line->full) {
-        size_t n = utf8_length(p);
+        size_t n = utf8_length((const char *)p, UTF8_MAX);
         char escape[8];
 
         if (n == 0) {

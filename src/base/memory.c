@@ -18,8 +18,15 @@ static void *or_die(void *memory)
     return memory;
 }
 
+#define SMALL_BYTES 1024
+
 void *mem_new(size_t n, size_t size)
 {
+    /* Before its version 2.41 glibc's calloc() leaves the thread's cache of freed pieces alone, which costs a request that
+     * needs a dozen of them a tenth of its time. (Of malloc() and memset() compilers make a calloc() again.) */
+    if (n > 0 && size > 0 && n <= SMALL_BYTES && n * size <= SMALL_BYTES && size <= SMALL_BYTES) {
+        return memset(or_die(reallocarray(NULL, n, size)), 0, n * size);
+    }
     /* calloc(0) may be NULL, which would look like failure */
     return or_die(n == 0 || size == 0 ? calloc(1, 1) : calloc(n, size));
 }

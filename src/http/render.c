@@ -11,6 +11,7 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/base/utf8.h"
 
 static void set(json_t *object, const char *key, json_t *value)
 {
@@ -19,36 +20,13 @@ static void set(json_t *object, const char *key, json_t *value)
 
 /* ---- text ---- */
 
-/* The length of the UTF-8 sequence at `text`, 0 when it is none (overlong and surrogates included). */
-static size_t sequence_length(const unsigned char *text)
-{
-    unsigned char first = text[0];
-    size_t len = first < 0x80   ? 1
-                 : first < 0xc2 ? 0
-                 : first < 0xe0 ? 2
-                 : first < 0xf0 ? 3
-                 : first < 0xf5 ? 4
-                                : 0;
-
-    for (size_t i = 1; i < len; i++) {
-        if ((text[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    if ((first == 0xe0 && text[1] < 0xa0) || (first == 0xed && text[1] > 0x9f) ||
-        (first == 0xf0 && text[1] < 0x90) || (first == 0xf4 && text[1] > 0x8f)) {
-        return 0;
-    }
-    return len;
-}
-
 static char *repair(const char *text)
 {
     static const char replacement[] = "\xef\xbf\xbd";
     char *out = mem_new(strlen(text) * 3 + 1, 1), *to = out;
 
     while (*text) {
-        size_t len = sequence_length((const unsigned char *)text);
+        size_t len = utf8_length(text, UTF8_MAX);
 
         memcpy(to, len ? text : replacement, len ? len : 3);
         to += len ? len : 3;

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bellwether/base/memory.h"
+#include "bellwether/base/utf8.h"
 
 #define NUMBER_MAX 32
 
@@ -34,27 +35,6 @@ static inline void add_text(struct exposition *out, const char *text)
     add_bytes(out, text, strlen(text));
 }
 
-/* The length of the UTF-8 character that begins here (terminated text); 0: it is none. */
-static size_t character_length(const unsigned char *at)
-{
-    size_t n = *at < 0x80                   ? 1
-               : *at >= 0xc2 && *at <= 0xdf ? 2
-               : *at >= 0xe0 && *at <= 0xef ? 3
-               : *at >= 0xf0 && *at <= 0xf4 ? 4
-                                            : 0;
-
-    for (size_t i = 1; i < n; i++) {
-        if ((at[i] & 0xc0) != 0x80) {
-            return 0;
-        }
-    }
-    if ((*at == 0xe0 && at[1] < 0xa0) || (*at == 0xed && at[1] > 0x9f) || (*at == 0xf0 && at[1] < 0x90) ||
-        (*at == 0xf4 && at[1] > 0x8f)) {
-        return 0; /* too long a form, a surrogate, beyond Unicode */
-    }
-    return n;
-}
-
 /* How many bytes from here on stand for themselves: nearly all do. */
 static size_t plain_length(const char *text)
 {
@@ -77,7 +57,7 @@ static void add_escaped(struct exposition *out, const char *text, bool quoted)
             text += n;
             continue;
         }
-        n = character_length((const unsigned char *)text);
+        n = utf8_length(text, UTF8_MAX);
         if (n == 0) {
             add_text(out, "\xef\xbf\xbd");
             text++;

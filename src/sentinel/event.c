@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "bellwether/base/error.h"
+#include "bellwether/base/utf8.h"
 #include "text.h"
 
 enum { MASTER = 1, SLAVE = 2, SENTINEL = 4, ANY = MASTER | SLAVE | SENTINEL };
@@ -230,8 +231,8 @@ int sentinel_parse_event(const char *channel, size_t channel_len, const char *pa
         event = blank_event;
         keep_detail(&rest, &event);
     }
-    text_copy_utf8(channel, channel_len, event.channel, sizeof event.channel);
-    text_copy_utf8(payload, payload_len, event.payload, sizeof event.payload);
+    utf8_copy(channel, channel_len, event.channel, sizeof event.channel);
+    utf8_copy(payload, payload_len, event.payload, sizeof event.payload);
     *out = event;
     return 0;
 }

@@ -6,25 +6,7 @@
 
 #include <string.h>
 
-/* The length of the UTF-8 sequence at `bytes`, 0 when there is none (overlong forms and surrogates included). */
-static size_t sequence(const unsigned char *bytes, size_t length)
-{
-    static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
-    size_t n = bytes[0] < 0x80 ? 1 : bytes[0] >= 0xf0 && bytes[0] < 0xf8 ? 4 : bytes[0] >= 0xe0 ? 3 : 2;
-    uint32_t point;
-
-    if (n == 1)
-        return 1;
-    if (bytes[0] < 0xc2 || bytes[0] >= 0xf8 || n > length)
-        return 0;
-    point = bytes[0] & (0x7fU >> n);
-    for (size_t i = 1; i < n; i++) {
-        if ((bytes[i] & 0xc0) != 0x80)
-            return 0;
-        point = point << 6 | (bytes[i] & 0x3fU);
-    }
-    return point >= least[n] && point <= 0x10ffff && (point < 0xd800 || point > 0xdfff) ? n : 0;
-}
+#include "bellwether/base/utf8.h"
 
 bool text_is_name(const char *bytes, size_t length, size_t size)
 {
@@ -33,7 +15,7 @@ bool text_is_name(const char *bytes, size_t length, size_t size)
     if (length == 0 || length >= size)
         return false;
     for (size_t i = 0, n; i < length; i += n) {
-        n = sequence(c + i, length - i);
+        n = utf8_length(bytes + i, length - i);
         if (n == 0 || c[i] <= ' ' || c[i] == 0x7f)
             return false;
     }
@@ -52,27 +34,6 @@ void text_copy(const char *bytes, size_t length, char *out, size_t size)
             out[i] = bytes[i];
     }
     out[n] = '\0';
-}
-
-void text_copy_utf8(const char *bytes, size_t length, char *out, size_t size)
-{
-    const unsigned char *c = (const unsigned char *)bytes;
-    size_t used = 0;
-
-    for (size_t i = 0, n; i < length; i += n) {
-        n = sequence(c + i, length - i);
-        if (used + (n > 0 ? n : 1) >= size)
-            break;
-        if (n == 0 || (n == 1 && (c[i] < ' ' || c[i] == 0x7f)) ||
-            (n == 2 && c[i] == 0xc2 && c[i + 1] < 0xa0)) {
-            out[used++] = '?';
-            n = n > 0 ? n : 1;
-            continue;
-        }
-        memcpy(out + used, bytes + i, n);
-        used += n;
-    }
-    out[used] = '\0';
 }
 
 bool text_number(const char *bytes, size_t length, int64_t *out)

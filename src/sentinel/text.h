@@ -12,8 +12,6 @@
 bool text_is_name(const char *bytes, size_t length, size_t size);
 /** Copy, cut to `size`, all but printable ASCII replaced by '?'. @param size at least 1. */
 void text_copy(const char *bytes, size_t length, char *out, size_t size);
-/** Copy, cut to `size` at the end of a character; control characters and what is not UTF-8 become '?'. */
-void text_copy_utf8(const char *bytes, size_t length, char *out, size_t size);
 /** Whole decimal digits, no sign. @return false (also over INT64_MAX), `out` untouched. */
 bool text_number(const char *bytes, size_t length, int64_t *out);
 bool text_is(const char *bytes, size_t length, const char *word);
