@@ -99,6 +99,17 @@ struct message *news_status_new(uint64_t ticket, struct status_report *report)
     return &news->head;
 }
 
+struct message *news_suspect_new(enum suspicion what, const char *master, const struct address *address)
+{
+    struct news_suspect *news = mem_new(1, sizeof(*news));
+
+    head_init(&news->head, NEWS_SUSPECT, drop_plain);
+    news->what = what;
+    snprintf(news->master, sizeof(news->master), "%s", master);
+    news->address = *address;
+    return &news->head;
+}
+
 struct message *news_plain_new(enum news_kind kind)
 {
     struct message *message = mem_new(1, sizeof(*message));

@@ -123,9 +123,9 @@ static bool lists_equal(const struct snapshot_master *a, const struct snapshot_m
 bool snapshot_master_differs_beyond_lag(const struct snapshot_master *a, const struct snapshot_master *b)
 {
     return snapshot_master_differs(a, b) || !text_equal(a->detail, b->detail) ||
-           !text_equal(a->run_id, b->run_id) || a->quorum != b->quorum || a->known != b->known ||
-           a->reachable != b->reachable || a->agreeing != b->agreeing ||
-           a->voters_needed != b->voters_needed || !lists_equal(a, b);
+           !text_equal(a->run_id, b->run_id) || a->fence != b->fence || a->switches != b->switches ||
+           a->quorum != b->quorum || a->known != b->known || a->reachable != b->reachable ||
+           a->agreeing != b->agreeing || a->voters_needed != b->voters_needed || !lists_equal(a, b);
 }
 
 bool snapshot_master_differs_deep(const struct snapshot_master *a, const struct snapshot_master *b)

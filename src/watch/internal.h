@@ -9,6 +9,7 @@
  *   master.c   the judge: what it is fed, what it asks for, fast asking
  *   verify.c   the published node and the candidate are asked for their role
  *   adopt.c    --adopt promoted: the replica that a leader chose is asked until it says master
+ *   fence.c    whether writes are held back while a replica is promoted
  *   lookup.c   fresh look-ups
  *   self.c     the nodes named by --self
  *   report.c   all of it, with its age, for /status
@@ -26,6 +27,7 @@
 #include "bellwether/metrics/metrics.h"
 #include "bellwether/sentinel/link.h"
 #include "bellwether/topology/decide.h"
+#include "bellwether/topology/fence.h"
 #include "bellwether/topology/news.h"
 #include "bellwether/topology/snapshot.h"
 #include "bellwether/watch/watcher.h"
@@ -105,6 +107,24 @@ struct adopt {
     struct address chosen;
 };
 
+/* Whether writes are held back (fence.c). */
+struct fencing {
+    struct fence_guard guard;
+    struct probe *probe;       /* to the chosen replica; NULL: it has not been asked */
+    struct loop_timer *timer;  /* NULL: never needed */
+    enum fence shown;          /* as last logged */
+    int64_t since_wall_ms;     /* up: since when */
+    char waiting[RUN_ID_SIZE]; /* the leader whose choice waits for a name look-up, "" none */
+    struct address chosen;     /* that choice */
+};
+
+/* What workers met at the published node (verify.c). */
+struct suspicions {
+    struct loop_timer *timer;   /* NULL: never needed */
+    int64_t began_ms, acted_ms; /* boot clock; 0: never */
+    bool wanted;                /* one more round when the timer is due */
+};
+
 struct master {
     struct watcher *watcher;
     struct site *site;
@@ -127,6 +147,8 @@ struct master {
     int64_t switched_us; /* boot clock: the last switch; 0: none */
     enum role_answer candidate_role;
     struct adopt adopt;
+    struct fencing fencing;
+    struct suspicions suspicions;
     enum role_answer role;
     char role_words[120];
     int64_t offsets_due_ms;
@@ -144,6 +166,7 @@ struct master {
     bool adopted; /* what is published was adopted, and nobody has announced it yet */
     struct published published;
     struct endpoint previous;
+    uint64_t switches; /* how often the address changed */
     int64_t since_wall_ms;
     char run_id[RUN_ID_SIZE];
     struct decision decision;
@@ -273,7 +296,9 @@ void verify_check_published(struct master *master);
 void verify_check_candidate(struct master *master, const struct endpoint *node);
 void verify_drop_candidate(struct master *master); /* nobody wants it checked any more */
 void verify_follow(struct master *master);         /* the published address moved */
-void verify_void(struct master *master);           /* hang up: sockets may hold answers from before a gap */
+/* A worker's connection met something odd at that node. */
+void verify_hear_suspicion(struct master *master, enum suspicion what, const struct address *address);
+void verify_void(struct master *master); /* hang up: sockets may hold answers from before a gap */
 void verify_release(struct master *master);
 
 /* adopt.c */
@@ -286,6 +311,16 @@ struct probe *adopt_take_probe(struct master *master, int64_t *asked_us);
 void adopt_resume(struct master *master); /* a name look-up ended */
 void adopt_forget_peer(struct master *master, const struct peer *peer);
 void adopt_release(struct master *master);
+
+/* fence.c: after any of them the fence is as it has to be, and what workers see of it goes out with this turn */
+void fencing_init(struct master *master);
+void fencing_hear_event(struct master *master, const struct peer *peer, const struct sentinel_event *event);
+/* What an event means to the guard; false: nothing. */
+bool fencing_signal(const struct sentinel_event *event, enum fence_signal *signal);
+void fencing_publish(struct master *master); /* the published address moved */
+void fencing_resume(struct master *master);  /* a name look-up ended */
+void fencing_void(struct master *master);
+void fencing_release(struct master *master);
 
 /* lookup.c */
 void lookup_ask(struct master *master, uint64_t ticket, struct mailbox *reply_to);

@@ -217,9 +217,13 @@ void master_step(struct master *master)
     story_step(master, &said);
     if (master_differs(master, &said))
         master_touch(master);
+    if (said.switched && master->has_published)
+        master->switches++;
     master_keep(master, &said);
-    if (said.switched)
+    if (said.switched) {
         verify_follow(master);
+        fencing_publish(master);
+    }
     if (wants_check) {
         verify_check_candidate(master, &check);
     } else if (said.decision.rule == DECIDE_STANDS) {
@@ -281,6 +285,7 @@ void master_hear_event(struct master *master, struct peer *peer, const struct se
         break;
     default: break;
     }
+    fencing_hear_event(master, peer, event);
     adopt_hear_event(master, peer, event);
     switch (event->kind) {
     case SENTINEL_EVENT_SLAVE:
@@ -327,6 +332,7 @@ void master_void(struct master *master)
     }
     /* Their sockets may hold answers from before: hang up and ask anew. */
     verify_void(master);
+    fencing_void(master);
     master_touch(master);
 }
 
@@ -390,6 +396,7 @@ struct master *master_new(struct watcher *watcher, struct site *site, const char
     master->step_timer = loop_timer_new(watcher->loop, step_due, master);
     master->verify_timer = loop_timer_new(watcher->loop, verify_due, master);
     master->suspect_timer = loop_timer_new(watcher->loop, suspect_due, master);
+    fencing_init(master);
     story_watch(master);
     master_step(master);
     return master;
@@ -401,6 +408,7 @@ void master_free(struct master *master)
     lookup_release(master);
     verify_release(master);
     adopt_release(master);
+    fencing_release(master);
     loop_timer_free(master->step_timer);
     loop_timer_free(master->verify_timer);
     loop_timer_free(master->suspect_timer);

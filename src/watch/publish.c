@@ -233,6 +233,8 @@ struct snapshot_master *publish_show(const struct master *master)
     out->has_previous = master->has_previous;
     if (master->has_previous)
         out->previous = master->previous.name;
+    out->switches = master->switches;
+    out->fence = master->fencing.guard.state;
     snprintf(out->run_id, sizeof out->run_id, "%s", master->run_id);
     show_sentinels(master, out);
     show_replicas(master, out);

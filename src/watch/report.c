@@ -60,6 +60,10 @@ static void report_master(const struct master *master, struct status_master *out
     out->high_water = judge_high_water(master->judge);
     out->suspect = master->suspect;
     report_verification(master, now_us, &out->verification);
+    if (out->shown->fence != FENCE_DOWN) {
+        out->fence_since_wall_ms = master->fencing.since_wall_ms;
+        out->fence_why = master->fencing.guard.why;
+    }
 }
 
 static const char *trouble_word(enum sentinel_trouble trouble)

@@ -3,6 +3,8 @@
  *
  *   standing   one connection to the published node, asked for its role every verify-interval; its end is news
  *   candidate  one connection to the node that may become the answer; it becomes the standing one
+ *
+ * What workers' own connections meet at the published node has it asked at once.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,9 +18,12 @@
 enum {
     REOPEN_FIRST_MS = 50,
     REOPEN_LAST_MS = 1000,
-    OFFSETS_MS = 10000,      /* how often the replicas' lag is asked for */
-    OFFSETS_SETTLE_MS = 500, /* after a switch: replicas need a moment to come over */
-    SHARED_TURN = 32,        /* a question may come earlier by that part of its interval */
+    OFFSETS_MS = 10000,       /* how often the replicas' lag is asked for */
+    OFFSETS_SETTLE_MS = 500,  /* after a switch: replicas need a moment to come over */
+    SUSPICION_MS = 100,       /* rounds of questions because of what workers met: no closer than this */
+    SUSPICION_FOR_MS = 2000,  /* and from then on, where it goes on and on, */
+    SUSPICION_SLOW_MS = 1000, /* than this */
+    SHARED_TURN = 32,         /* a question may come earlier by that part of its interval */
 };
 
 /* Never later: suspect-after is reckoned from the interval. */
@@ -156,6 +161,8 @@ void verify_follow(struct master *master)
 {
     probe_free(master->standing);
     master->standing = NULL;
+    master->suspicions.wanted = false; /* it was about another node */
+    master->suspicions.began_ms = master->suspicions.acted_ms = 0;
     master->standing_failures = 0;
     master->role_asked_us = master->role_master_us = 0;
     master->role_words[0] = '\0';
@@ -199,6 +206,70 @@ void verify_check_published(struct master *master)
         probe_ask(master->standing);
 }
 
+/* --- what workers meet --- */
+
+static int64_t suspicion_pace_ms(const struct suspicions *suspicions, int64_t now_ms)
+{
+    return now_ms - suspicions->began_ms < SUSPICION_FOR_MS ? SUSPICION_MS : SUSPICION_SLOW_MS;
+}
+
+/* Ask the node and the Sentinels. What a worker met decides nothing: their answers do.
+ * @param news it comes right from a worker: an answer that is on its way may be from before it. */
+static void suspicion_act(struct master *master, bool news, int64_t now_ms)
+{
+    struct suspicions *suspicions = &master->suspicions;
+    suspicions->acted_ms = now_ms;
+    suspicions->wanted = news && master->standing != NULL && probe_is_asking(master->standing);
+    if (suspicions->wanted)
+        loop_timer_start(suspicions->timer, suspicion_pace_ms(suspicions, now_ms));
+    verify_check_published(master);
+    if (!master->suspect) /* else they are asked fast as it is */
+        master_ask_sentinels(master);
+}
+
+static void suspicion_due(void *data)
+{
+    struct master *master = data;
+    if (!watcher_turn(master->watcher) && master->suspicions.wanted)
+        suspicion_act(master, false, clock_boot_ms());
+}
+
+static const char *suspicion_text(enum suspicion what)
+{
+    switch (what) {
+    case SUSPICION_READ_ONLY: return "it refused a write: read-only";
+    case SUSPICION_LOST: return "a connection was lost";
+    case SUSPICION_SILENT: return "a command was not answered in time";
+    case SUSPICION_ROLE: return "it says another role than master";
+    case SUSPICION_LOADING: return "it is loading, or has lost its own master";
+    }
+    return "unknown";
+}
+
+void verify_hear_suspicion(struct master *master, enum suspicion what, const struct address *address)
+{
+    struct suspicions *suspicions = &master->suspicions;
+    int64_t now_ms = clock_boot_ms();
+    char text[ADDRESS_TEXT_SIZE];
+    if (!master->has_published || !address_equal(address, &master->published.master.name))
+        return; /* of a node that is not the answer any more */
+    log_debug("a command met trouble at the master", LOG_STR("master", master->name),
+              LOG_STR("address", address_format(address, text)), LOG_STR("what", suspicion_text(what)));
+    if (suspicions->timer == NULL)
+        suspicions->timer = loop_timer_new(master->watcher->loop, suspicion_due, master);
+    if (suspicions->wanted)
+        return;
+    if (now_ms - suspicions->acted_ms > 2 * (int64_t)SUSPICION_SLOW_MS)
+        suspicions->began_ms = now_ms;
+    int64_t wait_ms = suspicions->acted_ms + suspicion_pace_ms(suspicions, now_ms) - now_ms;
+    if (suspicions->acted_ms == 0 || wait_ms <= 0) {
+        suspicion_act(master, true, now_ms);
+        return;
+    }
+    suspicions->wanted = true;
+    loop_timer_start(suspicions->timer, wait_ms);
+}
+
 void verify_drop_candidate(struct master *master)
 {
     if (master->candidate == NULL || probe_is_asking(master->candidate))
@@ -219,5 +290,6 @@ void verify_release(struct master *master)
 {
     probe_free(master->standing);
     probe_free(master->candidate);
+    loop_timer_free(master->suspicions.timer);
     free(master->offsets);
 }

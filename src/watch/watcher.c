@@ -27,7 +27,7 @@ static int64_t watcher_valid_ms(const struct watcher *watcher)
 static void watcher_beat(struct watcher *watcher, int64_t now_ms)
 {
     watcher->seen_ms = now_ms;
-    atomic_store_explicit(&watcher->pulse->at_boot_ms, now_ms, memory_order_relaxed);
+    atomic_store_explicit(&watcher->pulse->at_boot_ms, now_ms, memory_order_release);
     atomic_store_explicit(&watcher->pulse->valid_until_boot_ms, now_ms + watcher_valid_ms(watcher),
                           memory_order_release);
 }
@@ -124,6 +124,8 @@ static void watcher_found_name(void *data)
             chair_resume(watcher->masters[i]->chairs[j]);
     for (size_t i = 0; i < watcher->n_masters; i++)
         adopt_resume(watcher->masters[i]);
+    for (size_t i = 0; i < watcher->n_masters; i++)
+        fencing_resume(watcher->masters[i]);
     if (watcher->n_selves > 0)
         watcher->reshaped = true;
 }
@@ -131,7 +133,7 @@ static void watcher_found_name(void *data)
 static void watcher_deliver(void *data, struct message *message)
 {
     struct watcher *watcher = data;
-    (void)watcher_turn(watcher);
+    bool gap = watcher_turn(watcher);
     switch (message->kind) {
     case NEWS_ASK_FRESH: {
         struct news_ask_fresh *ask = (struct news_ask_fresh *)(void *)message;
@@ -147,6 +149,13 @@ static void watcher_deliver(void *data, struct message *message)
     case NEWS_ASK_STATUS: {
         struct news_ask_status *ask = (struct news_ask_status *)(void *)message;
         watcher_post_later(watcher, ask->reply_to, news_status_new(ask->ticket, report_make(watcher)));
+        break;
+    }
+    case NEWS_SUSPECT: {
+        const struct news_suspect *suspect = (struct news_suspect *)(void *)message;
+        struct master *master = gap ? NULL : watcher_find_master(watcher, suspect->master);
+        if (master != NULL) /* what comes first after a gap may be from before it, and all is asked anew */
+            verify_hear_suspicion(master, suspect->what, &suspect->address);
         break;
     }
     case NEWS_RELOAD: watcher_refresh_secrets(watcher, true); break;

@@ -17,10 +17,11 @@ enum news_kind {
     NEWS_DRAIN,      /* main -> worker: shutdown began, readyz turns 503, Connection: close */
     NEWS_STOP,       /* main -> worker, watcher: end now */
     NEWS_ASK_FRESH,  /* worker -> watcher */
-    NEWS_RELOAD,     /* main -> watcher: read credentials again */
+    NEWS_RELOAD,     /* main -> watcher, workers: read credentials again */
     NEWS_EVENT,      /* watcher -> worker: a Sentinel's event, as it arrives */
     NEWS_ASK_STATUS, /* worker -> watcher */
     NEWS_STATUS,     /* watcher -> worker: the report, rendered at that moment */
+    NEWS_SUSPECT,    /* worker -> watcher: something was wrong with the published master */
 };
 
 struct news_snapshot {
@@ -59,6 +60,22 @@ struct news_ask_status {
     struct mailbox *reply_to; /* borrowed */
 };
 
+/* What a worker's own connection met. */
+enum suspicion {
+    SUSPICION_READ_ONLY, /* it refused a write: a replica by now */
+    SUSPICION_LOST,      /* a connection was lost, or could not be made */
+    SUSPICION_SILENT,    /* a command was not answered in time */
+    SUSPICION_ROLE,      /* HELLO said another role than master */
+    SUSPICION_LOADING,   /* LOADING, MASTERDOWN */
+};
+
+struct news_suspect {
+    struct message head;
+    enum suspicion what;
+    char master[256];
+    struct address address; /* of the node it met it at, as published */
+};
+
 struct status_report; /* bellwether/topology/status.h */
 
 struct news_status {
@@ -76,6 +93,7 @@ struct message *news_event_new(const struct news_event *from);
 struct message *news_ask_status_new(uint64_t ticket, struct mailbox *reply_to);
 /** @param report taken. */
 struct message *news_status_new(uint64_t ticket, struct status_report *report);
+struct message *news_suspect_new(enum suspicion what, const char *master, const struct address *address);
 /** For the kinds without contents. */
 struct message *news_plain_new(enum news_kind kind);
 

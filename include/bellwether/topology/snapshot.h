@@ -46,6 +46,16 @@ struct snapshot_sentinel {
     int64_t error_wall_ms;
 };
 
+/*
+ * Whether commands that may write are held back (DESIGN section 5): a failover that an elected leader runs is about to
+ * promote a replica, and what the old master acknowledges from then on is lost.
+ */
+enum fence {
+    FENCE_DOWN,
+    FENCE_UP,        /* the leader has been elected, or has chosen a replica */
+    FENCE_PROMOTING, /* the replica was told to become the master: not even replies to writes count any more */
+};
+
 /* One watched master. Immutable once shared. */
 struct snapshot_master {
     _Atomic unsigned references;
@@ -62,6 +72,8 @@ struct snapshot_master {
     int64_t since_wall_ms;
     bool has_previous;
     struct address previous;
+    uint64_t switches; /* how often the address has changed: with it, what a pool of connections belongs to */
+    enum fence fence;
     char run_id[RUN_ID_SIZE];
     uint64_t revision; /* grows whenever anything in here changes, replicas and Sentinels included */
     /* Sentinels' view */

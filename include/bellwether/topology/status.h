@@ -45,6 +45,9 @@ struct status_master {
     int64_t high_water; /* EPOCH_UNKNOWN */
     bool suspect;       /* the Sentinels are asked fast */
     struct status_verification verification;
+    /* shown->fence is up; both only known to the watcher */
+    int64_t fence_since_wall_ms; /* 0: it is down, or not known */
+    const char *fence_why;       /* what last moved it, static; NULL: it is down, or not known */
 };
 
 /* A link to one Sentinel, whatever masters it is asked about. */

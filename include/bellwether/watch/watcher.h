@@ -47,7 +47,8 @@ struct watch_config {
     bool verify;
     int64_t verify_interval_ms, verify_timeout_ms, suspect_after_ms;
     enum watch_adopt adopt;
-    int64_t history; /* failovers that are kept */
+    int64_t fence_timeout_ms; /* of writes held back, until the chosen replica is asked; 0: the usual */
+    int64_t history;          /* failovers that are kept */
 };
 
 struct watcher;

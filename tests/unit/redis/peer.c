@@ -7,10 +7,12 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bellwether/base/memory.h"
@@ -23,6 +25,7 @@ struct peer {
     struct address address;
     int listener, fd;
     pthread_t thread;
+    sem_t released;
     char seen[SEEN_SIZE];
     size_t n_seen, expected_from;
     char last_read[4096];
@@ -155,6 +158,50 @@ static bool wait_for_close(struct peer *peer)
     return n <= 0;
 }
 
+char peer_byte(size_t i)
+{
+    return (char)(i * 31 + (i >> 8) * 7 + (i >> 16));
+}
+
+static bool swallow(struct peer *peer, size_t total)
+{
+    char bytes[65536];
+    size_t seen = 0;
+
+    while (seen < total) {
+        size_t left = total - seen;
+        ssize_t n;
+
+        if (!wait_for(peer, peer->fd, POLLIN))
+            return false;
+        n = read(peer->fd, bytes, left < sizeof bytes ? left : sizeof bytes);
+        for (ssize_t i = 0; i < n; i++) {
+            if (bytes[i] != peer_byte(seen + (size_t)i)) {
+                snprintf(peer->trouble, sizeof peer->trouble, "byte %zu is another", seen + (size_t)i);
+                return false;
+            }
+        }
+        if (n <= 0) {
+            snprintf(peer->trouble, sizeof peer->trouble, "closed after %zu of %zu bytes", seen, total);
+            return false;
+        }
+        seen += (size_t)n;
+    }
+    return true;
+}
+
+static bool hold(struct peer *peer)
+{
+    struct timespec until;
+
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += PATIENCE_MS / 1000;
+    if (sem_timedwait(&peer->released, &until) == 0)
+        return true;
+    snprintf(peer->trouble, sizeof peer->trouble, "was never released");
+    return false;
+}
+
 static void reset(struct peer *peer)
 {
     const struct linger now = {.l_onoff = 1, .l_linger = 0};
@@ -175,6 +222,8 @@ static bool play(struct peer *peer, const struct peer_step *step)
     case PEER_WAIT: return wait_for_close(peer);
     case PEER_RESET: reset(peer); return true;
     case PEER_CLOSE: hang_up(peer); return true;
+    case PEER_SWALLOW: return swallow(peer, strtoul(step->text, NULL, 10));
+    case PEER_HOLD: return hold(peer);
     }
     return false;
 }
@@ -195,6 +244,7 @@ struct peer *peer_start(const char *host, const struct peer_step *steps)
 
     peer->steps = steps;
     peer->fd = -1;
+    sem_init(&peer->released, 0, 0);
     peer->listener = listen_on(host, &peer->address);
     if (peer->listener < 0) {
         free(peer);
@@ -231,7 +281,13 @@ void peer_free(struct peer *peer)
     if (peer == NULL)
         return;
     close(peer->listener);
+    sem_destroy(&peer->released);
     free(peer);
+}
+
+void peer_release(struct peer *peer)
+{
+    sem_post(&peer->released);
 }
 
 struct address peer_dead_address(void)

@@ -19,6 +19,8 @@ enum peer_action {
     PEER_FLOOD,   /* a bulk string that never ends, until the other side closes */
     PEER_WAIT,    /* until the other side closes */
     PEER_RESET,   /* close with a reset */
+    PEER_SWALLOW, /* read so many bytes, `text` in decimal; each must be peer_byte() of its place */
+    PEER_HOLD,    /* read nothing until peer_release() */
     PEER_CLOSE,
 };
 
@@ -33,6 +35,10 @@ struct peer;
  */
 struct peer *peer_start(const char *host, const struct peer_step *steps);
 const struct address *peer_address(const struct peer *peer);
+/** Let go of one PEER_HOLD, also when it is not there yet. */
+void peer_release(struct peer *peer);
+/** What PEER_SWALLOW expects as its byte number `i`. */
+char peer_byte(size_t i);
 /** Wait for the script's end. @return NULL, or what went wrong. */
 const char *peer_join(struct peer *peer);
 /** All it read, terminated; after peer_join(). */

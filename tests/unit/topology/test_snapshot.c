@@ -127,6 +127,8 @@ Test(topology_snapshot, what_is_only_elsewhere)
 {
     CHANGE(detail[0] = 'A', false);
     CHANGE(run_id[0] = 'r', false);
+    CHANGE(fence = FENCE_PROMOTING, false);
+    CHANGE(switches = 1, false);
     CHANGE(quorum = 2, false);
     CHANGE(known = 3, false);
     CHANGE(reachable = 3, false);
