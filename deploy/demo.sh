@@ -143,7 +143,7 @@ sentinel_options=()
 for port in "${sentinel_ports[@]}"; do
     sentinel_options+=(--sentinel "127.0.0.1:$port")
 done
-start bellwether "$bellwether" "${sentinel_options[@]}" --listen "127.0.0.1:$http_port"
+start bellwether "$bellwether" "${sentinel_options[@]}" --listen "127.0.0.1:$http_port" --redis-api loopback
 bellwether_pid=$pid
 until_true bellwether "$bellwether_pid" "$folder/bellwether.log" curl -fsS --max-time 2 "http://127.0.0.1:$http_port/readyz"
 
@@ -159,6 +159,12 @@ In a second terminal, ask:
   curl 'http://127.0.0.1:$http_port/sentinels?pretty=1'
   curl 'http://127.0.0.1:$http_port/replicas?pretty=1'
   while sleep 0.2; do curl -s 'http://127.0.0.1:$http_port/master?format=text'; done
+
+run commands, and watch them go on through a failover:
+
+  curl http://127.0.0.1:$http_port/redis -d '["SET","greeting","hello"]'
+  curl http://127.0.0.1:$http_port/redis/get/greeting
+  while sleep 0.1; do curl -s http://127.0.0.1:$http_port/redis -d '["INCR","n"]'; done
 
 fail over in good order:
 

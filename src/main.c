@@ -15,6 +15,7 @@
 /* Descriptors beside callers' connections: links to Sentinels, verification of up to a thousand masters, files. */
 #define OTHER_DESCRIPTORS 2048
 #define DESCRIPTORS_PER_WORKER 16
+#define NODES_WITH_COMMANDS 64 /* that a worker has connections to at once, pool-size to each */
 /* A listening address in a worker: its socket, its epoll, those refused at once, those kept for probes. */
 #define DESCRIPTORS_PER_LISTENER (2 + HTTP_CONNECTIONS_REFUSED_AT_ONCE + HTTP_CONNECTIONS_PROBE)
 
@@ -31,9 +32,10 @@ static void keep_standard_descriptors(void)
 static void raise_descriptor_limit(const struct options *options)
 {
     struct rlimit limit;
+    int64_t pooled = options->redis_api == REDIS_API_OFF ? 0 : options->pool_size * NODES_WITH_COMMANDS;
     rlim_t wanted = (rlim_t)(options->max_connections + options->max_waiters + OTHER_DESCRIPTORS +
                              options->workers * ((int64_t)options->n_listens * DESCRIPTORS_PER_LISTENER +
-                                                 DESCRIPTORS_PER_WORKER));
+                                                 DESCRIPTORS_PER_WORKER + pooled));
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {
         return;

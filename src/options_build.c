@@ -29,8 +29,8 @@ static const char *text_of(const struct builder *builder, int id)
     return item_of(settings_winner(builder->settings, id, NULL));
 }
 
-static void add_note(struct options *out, enum log_level level, const char *message, const char *key,
-                     const char *value)
+void options_note(struct options *out, enum log_level level, const char *message, const char *key,
+                  const char *value)
 {
     out->notes = mem_resize(out->notes, out->n_notes + 1, sizeof *out->notes);
     out->notes[out->n_notes++] =
@@ -142,16 +142,12 @@ static int build_listens(struct builder *builder)
 
 /* ---- credentials ---- */
 
-/*
- * A password: from its file, or from the environment where the file was named by a weaker source. Of a section
- * only the file; the global password where the section says nothing.
- */
-static struct secret *make_secret(struct builder *builder, const struct setting *own, int file_id,
-                                  int value_id)
+struct secret *options_secret(const struct settings *settings, const struct setting *own, int file_id,
+                              int value_id, struct options_error *error)
 {
     enum option_source source;
-    const struct setting *file = settings_winner(builder->settings, file_id, &source);
-    const char *value = text_of(builder, value_id);
+    const struct setting *file = settings_winner(settings, file_id, &source);
+    const char *value = value_id < 0 ? NULL : item_of(settings_winner(settings, value_id, NULL));
     char words[512];
 
     if (own != NULL && own->where != NULL) {
@@ -162,10 +158,16 @@ static struct secret *make_secret(struct builder *builder, const struct setting 
     }
     struct secret *secret = secret_new(item_of(file), value, words, sizeof words);
     if (secret == NULL) {
-        (void)options_fail(builder->error, "%s (%.200s): %s; takes a file that can be read",
+        (void)options_fail(error, "%s (%.200s): %s; takes a file that can be read",
                            option_table[file_id].name, file == NULL ? "" : file->where, words);
     }
     return secret;
+}
+
+static struct secret *make_secret(struct builder *builder, const struct setting *own, int file_id,
+                                  int value_id)
+{
+    return options_secret(builder->settings, own, file_id, value_id, builder->error);
 }
 
 static char *make_text(const struct builder *builder, const struct setting *own, int id)
@@ -214,8 +216,8 @@ static void add_seeds(struct builder *builder, struct watch_deployment *deployme
             twice = twice || address_equal(&deployment->seeds[k], &value.address);
         }
         if (twice) {
-            add_note(builder->out, LOG_LEVEL_WARN, "sentinel given twice, used once", "sentinel",
-                     setting->items[i]);
+            options_note(builder->out, LOG_LEVEL_WARN, "sentinel given twice, used once", "sentinel",
+                         setting->items[i]);
             continue;
         }
         deployment->seeds = mem_resize(deployment->seeds, deployment->n_seeds + 1, sizeof *deployment->seeds);
@@ -421,8 +423,8 @@ static void build_selves(struct builder *builder)
 static void note_unknown_variables(const struct builder *builder)
 {
     for (size_t i = 0; i < builder->settings->n_unknown_variables; i++) {
-        add_note(builder->out, LOG_LEVEL_DEBUG, "unknown variable ignored", "variable",
-                 builder->settings->unknown_variables[i]);
+        options_note(builder->out, LOG_LEVEL_DEBUG, "unknown variable ignored", "variable",
+                     builder->settings->unknown_variables[i]);
     }
 }
 
@@ -433,7 +435,8 @@ int options_build(const struct settings *settings, struct options *out, struct o
 
     if (build_numbers(&builder) != 0 || build_listens(&builder) != 0 || build_map(&builder) != 0 ||
         build_redis_credentials(&builder) != 0 || build_deployments(&builder) != 0 ||
-        build_default_master(&builder) != 0 || check_adopt(&builder) != 0) {
+        build_default_master(&builder) != 0 || check_adopt(&builder) != 0 ||
+        options_build_commands(settings, &built, error) != 0) {
         options_release(&built);
         return -BW_EINVAL;
     }
@@ -473,6 +476,9 @@ static void release_watch(struct watch_config *watch)
 void options_release(struct options *options)
 {
     release_watch(&options->watch);
+    secret_free(options->tokens);
+    secret_free(options->read_only_tokens);
+    policy_free(options->policy);
     options_shown_release(options);
     for (size_t i = 0; i < options->n_listens; i++) {
         free(options->listens[i].unix_path);

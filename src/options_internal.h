@@ -166,6 +166,22 @@ int settings_from_file(struct settings *settings, const char *path, struct optio
 
 /** @param out set on success; free with options_release(). */
 int options_build(const struct settings *settings, struct options *out, struct options_error *error);
+/**
+ * A secret: from its file, or from the environment where the file was named by a weaker source.
+ * @param own       the setting of a section, whose file takes the place of both; NULL: none.
+ * @param value_id  the variable; -1: there is none.
+ * @return one that may hold no value; NULL after options_fail(). The caller frees it.
+ */
+struct secret *options_secret(const struct settings *settings, const struct setting *own, int file_id,
+                              int value_id, struct options_error *error);
+/** Something for the log. @param message,key static. */
+void options_note(struct options *out, enum log_level level, const char *message, const char *key,
+                  const char *value);
+
+/* ---- options_commands.c ---- */
+
+/** What belongs to commands over HTTP, after the numbers and the listeners. @return 0; -BW_EINVAL. */
+int options_build_commands(const struct settings *settings, struct options *out, struct options_error *error);
 
 /* ---- options_shown.c ---- */
 

@@ -17,6 +17,9 @@
 #define KIB INT64_C(1024)
 #define GIB (KIB * KIB * KIB)
 
+#define OPTIONS_DEFAULT_COMMANDS \
+    "+@all -@admin -@dangerous -@blocking -@pubsub -@transaction -@scripting -@connection +publish +ping +echo"
+
 /* clang-format off */
 #define OPTIONS(X) \
 X(SENTINEL, "sentinel", SEED, LIST | PER_MASTER, NOWHERE, NULL, 0, 0, NULL, "HOST:PORT", FINDING, \
@@ -81,6 +84,33 @@ X(IDLE_TIMEOUT, "idle-timeout", DURATION, 0, AT(idle_timeout_ms), "60s", SECOND_
   "After how long a silent connection is closed.") \
 X(SHUTDOWN_DELAY, "shutdown-delay", DURATION, 0, AT(shutdown_delay_ms), "0s", 0, HOUR_MS, NULL, "TIME", SERVING, \
   "How long serving goes on after SIGTERM, with /readyz at 503.") \
+X(REDIS_API, "redis-api", CHOICE, 0, AT(redis_api), "off", 0, 0, "off|token|loopback", "WHO", COMMANDS, \
+  "Run Redis commands for callers, under /redis: for those with a token, or for all on this host, where every listener with " \
+  "scope=all has to be on a loopback address or a Unix socket.") \
+X(TOKEN_FILE, "token-file", FILE, 0, NOWHERE, NULL, 0, 0, NULL, "FILE", COMMANDS, \
+  "File with the token that callers send as Authorization: Bearer; one a line, two while it is rotated. Read again when it " \
+  "changes.") \
+X(READ_ONLY_TOKEN_FILE, "read-only-token-file", FILE, 0, NOWHERE, NULL, 0, 0, NULL, "FILE", COMMANDS, \
+  "The same for a token that runs read-only commands only.") \
+X(TOKEN, "token", SECRET, ENVIRONMENT_ONLY, NOWHERE, NULL, 0, 0, NULL, "TOKEN", COMMANDS, \
+  "The token itself.") \
+X(COMMANDS, "commands", TEXT, 0, NOWHERE, OPTIONS_DEFAULT_COMMANDS, 0, 0, NULL, "RULES", COMMANDS, \
+  "Which commands callers may run, in the language of Redis ACLs; a later rule wins over an earlier one. What changes or blocks " \
+  "the connection, which callers share, can't be allowed.") \
+X(POOL_SIZE, "pool-size", INTEGER, 0, AT(pool_size), "2", 1, 64, NULL, "N", COMMANDS, \
+  "Connections of each worker to each node; callers share them.") \
+X(COMMAND_TIMEOUT, "command-timeout", DURATION, 0, AT(command_timeout_ms), "5s", 10, 10 * MINUTE_MS, NULL, "TIME", COMMANDS, \
+  "How long a request may take in all, the wait for a master included.") \
+X(FENCE_TIMEOUT, "fence-timeout", DURATION, 0, AT(watch.fence_timeout_ms), "3s", 100, 10 * MINUTE_MS, NULL, "TIME", COMMANDS, \
+  "How long a failover that goes on without news holds writes back before the chosen replica is asked whether it was promoted.") \
+X(MAX_PENDING, "max-pending", INTEGER, 0, AT(max_pending), "1000", 0, 1000000, NULL, "N", COMMANDS, \
+  "Requests that wait for a master at once, over all workers; one more gets 503.") \
+X(MAX_REPLY, "max-reply", SIZE, 0, AT(max_reply_bytes), "64MiB", KIB, GIB, NULL, "SIZE", COMMANDS, \
+  "The largest reply that is taken from Redis.") \
+X(REPLICA_MAX_LAG, "replica-max-lag", SIZE, 0, NOWHERE, NULL, 0, 1024 * GIB, NULL, "SIZE", COMMANDS, \
+  "How far a replica that commands run on may be behind the master. None: any distance.") \
+X(REPLICA_FALLBACK, "replica-fallback", CHOICE, 0, AT(replica_fallback), "none", 0, 0, "none|master", "WHERE", COMMANDS, \
+  "Where commands for a replica run when no replica will do.") \
 X(LOG_LEVEL, "log-level", CHOICE, 0, AT(log_level), "info", 0, 0, "debug|info|warn|error", "LEVEL", LOGGING, \
   "The least important lines that are written to standard error.") \
 X(LOG_FORMAT, "log-format", CHOICE, 0, AT(log_format), "logfmt", 0, 0, "logfmt|json", "FORMAT", LOGGING, \
@@ -100,6 +130,7 @@ X(VERIFYING, "Verifying it") \
 X(CREDENTIALS, "Credentials (all but the two passwords also per master)") \
 X(SELF, "The node beside it") \
 X(SERVING, "Serving") \
+X(COMMANDS, "Commands") \
 X(LOGGING, "Logging") \
 X(ONCE, "Asking once") \
 X(CONFIGURING, "Configuring")

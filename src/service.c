@@ -17,10 +17,12 @@
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/metrics/metrics.h"
+#include "bellwether/redis/pool.h"
 #include "bellwether/topology/news.h"
 #include "manager.h"
 #include "version.h"
 
+#define CONNECT_TIMEOUTS 2  /* times verify-timeout, for a connection that commands run on */
 #define FRESH_MARGIN_MS 500 /* over what the time-outs of a fresh look-up sum up to */
 #define STOP_ALARM_MS 1800  /* "exit 0 within 2 s of the delay's end", whatever hangs */
 
@@ -31,6 +33,8 @@ struct service {
     struct loop *loop;
     struct pulse *pulses; /* [0] the watcher's, then the workers' */
     struct metrics *metrics;
+    struct pool_login *logins; /* of `pool` */
+    struct pool_config pool;
     struct http_config http;
     struct http_sockets *sockets;
     struct watcher *watcher;
@@ -87,6 +91,7 @@ static void on_reload_signal(void *data, int signum)
     log_info("reloading credentials", LOG_STR("signal", "SIGHUP"));
     manager_reloading(service->manager);
     mailbox_post(watcher_mailbox(service->watcher), news_plain_new(NEWS_RELOAD));
+    tell_workers(service, NEWS_RELOAD);
     manager_ready(service->manager);
 }
 
@@ -103,6 +108,38 @@ static void deliver(void *data, struct message *message)
 }
 
 /* ---- start ---- */
+
+/* Commands run as who is also asked for its role: everybody's login, then those of single masters. */
+static struct pool_login *make_logins(const struct watch_config *watch)
+{
+    struct pool_login *logins = mem_new(watch->n_overrides + 1, sizeof *logins);
+
+    logins[0] = (struct pool_login){.username = watch->redis_username, .password = watch->redis_password};
+    for (size_t i = 0; i < watch->n_overrides; i++) {
+        const struct watch_override *from = &watch->overrides[i];
+        logins[i + 1] = (struct pool_login){
+            .master = from->master, .username = from->redis_username, .password = from->redis_password};
+    }
+    return logins;
+}
+
+static struct pool_config make_pool_config(const struct service *service)
+{
+    const struct options *options = service->options;
+
+    return (struct pool_config){
+        .size = (size_t)options->pool_size,
+        .command_timeout_ms = options->command_timeout_ms,
+        .connect_timeout_ms = CONNECT_TIMEOUTS * options->watch.verify_timeout_ms,
+        .max_pending = (size_t)options->max_pending,
+        .max_reply_bytes = (size_t)options->max_reply_bytes,
+        .replica_max_lag_bytes = options->replica_max_lag_bytes,
+        .replica_fallback = options->replica_fallback == REPLICA_FALLBACK_MASTER,
+        .policy = options->policy,
+        .logins = service->logins,
+        .n_logins = options->watch.n_overrides + 1,
+    };
+}
 
 static struct http_config make_http_config(const struct service *service)
 {
@@ -128,6 +165,10 @@ static struct http_config make_http_config(const struct service *service)
         .selves = options->watch.selves,
         .n_selves = options->watch.n_selves,
         .self_requires = options->self_requires,
+        .redis_api = options->redis_api,
+        .pool = options->redis_api == REDIS_API_OFF ? NULL : &service->pool,
+        .tokens = options->tokens,
+        .read_only_tokens = options->read_only_tokens,
     };
 }
 
@@ -170,6 +211,8 @@ static int start(struct service *service)
 {
     char error[512];
 
+    service->logins = make_logins(&service->options->watch);
+    service->pool = make_pool_config(service);
     service->http = make_http_config(service);
     service->sockets = http_sockets_open(&service->http, error, sizeof error);
     if (service->sockets == NULL) {
@@ -252,6 +295,7 @@ static void stop(struct service *service)
     mailbox_free(service->mailbox);
     loop_free(service->loop);
     metrics_free(service->metrics);
+    free(service->logins);
     free(service->pulses);
 }
 

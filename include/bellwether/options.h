@@ -11,8 +11,13 @@
 
 #include "bellwether/base/address.h"
 #include "bellwether/base/log.h"
+#include "bellwether/base/secret.h"
 #include "bellwether/http/worker.h"
+#include "bellwether/redis/commands.h"
 #include "bellwether/watch/watcher.h"
+
+/* Where a replica is asked for and none will do. */
+enum replica_fallback { REPLICA_FALLBACK_NONE, REPLICA_FALLBACK_MASTER };
 
 enum once_format { ONCE_JSON, ONCE_TEXT, ONCE_URL };
 
@@ -42,6 +47,17 @@ struct options {
     int64_t wait_ms;
     enum once_format format;
     enum self_requires self_requires;
+    /* commands over HTTP: what only matters where redis_api is not off is set all the same, but for the tokens */
+    enum redis_api redis_api;
+    struct secret *tokens;           /* owned; NULL or without a value: none */
+    struct secret *read_only_tokens; /* the same */
+    struct policy *policy;           /* owned */
+    int64_t pool_size;
+    int64_t command_timeout_ms;
+    int64_t max_pending;
+    int64_t max_reply_bytes;
+    int64_t replica_max_lag_bytes; /* -1: any */
+    enum replica_fallback replica_fallback;
     struct http_option *shown; /* every option with its value, secrets masked */
     size_t n_shown;
     struct options_note *notes;

@@ -33,6 +33,11 @@ static unsigned clamp_unsigned(int64_t value)
     return value > (int64_t)UINT_MAX / 2 ? UINT_MAX / 2 : (unsigned)value;
 }
 
+static unsigned idle_timeout_s(const struct http_config *config)
+{
+    return clamp_unsigned((config->idle_timeout_ms + 999) / 1000);
+}
+
 /* ---- callbacks of MHD ---- */
 
 __attribute__((format(printf, 2, 0))) static void on_log(void *data, const char *format, va_list arguments)
@@ -108,6 +113,12 @@ void connection_begins_to_wait(struct listener *listener, struct MHD_Connection 
     }
     visitor->waits = true;
     atomic_fetch_sub_explicit(listener->open, 1, memory_order_relaxed);
+    if (visitor->refused) { /* here there was room */
+        visitor->refused = false;
+        listener->refusing--;
+        MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
+                                  idle_timeout_s(listener->worker->config));
+    }
 }
 
 bool connection_is_refused(const struct listener *listener, struct MHD_Connection *connection)
@@ -189,13 +200,21 @@ static struct MHD_Daemon *start_daemon(struct listener *listener, int fd, const 
     unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_THREAD_SAFETY | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     int64_t limit = (int64_t)(listener->open_max + config->max_waiters) + HTTP_CONNECTIONS_REFUSED_AT_ONCE;
 
-    return MHD_start_daemon(
-        flags, 0, NULL, NULL, dispatch_handle, listener, MHD_OPTION_EXTERNAL_LOGGER, on_log, NULL,
-        MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-        (size_t)CONNECTION_MEMORY_BYTES, MHD_OPTION_CONNECTION_LIMIT, clamp_unsigned(limit),
-        MHD_OPTION_CONNECTION_TIMEOUT, clamp_unsigned((config->idle_timeout_ms + 999) / 1000),
-        MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_CONNECTION, on_connection,
-        listener, MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed, listener, MHD_OPTION_END);
+    return MHD_start_daemon(flags, 0, NULL, NULL, dispatch_handle, listener, MHD_OPTION_EXTERNAL_LOGGER,
+                            on_log, NULL, MHD_OPTION_LISTEN_SOCKET, fd, MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,
+                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)CONNECTION_MEMORY_BYTES,
+                            MHD_OPTION_CONNECTION_LIMIT, clamp_unsigned(limit), MHD_OPTION_CONNECTION_TIMEOUT,
+                            idle_timeout_s(config), MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+                            MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener,
+                            MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed, listener, MHD_OPTION_END);
+}
+
+/* Without commands `all` is what `discovery` is. */
+static enum http_scope scope_of(const struct http_config *config, size_t i)
+{
+    enum http_scope scope = config->listens[i].scope;
+
+    return scope == HTTP_SCOPE_ALL && !config->pool ? HTTP_SCOPE_DISCOVERY : scope;
 }
 
 int listener_start(struct listener *listener, struct worker *worker, size_t i)
@@ -205,7 +224,7 @@ int listener_start(struct listener *listener, struct worker *worker, size_t i)
     bool probe;
 
     listener->worker = worker;
-    listener->scope = worker->config->listens[i].scope;
+    listener->scope = scope_of(worker->config, i);
     probe = listener->scope == HTTP_SCOPE_PROBE;
     listener->open = http_sockets_open_count(worker->sockets, probe);
     listener->open_max = probe ? HTTP_CONNECTIONS_PROBE : worker->config->max_connections;

@@ -2,7 +2,8 @@
  * From libmicrohttpd's access handler to the handler of a resource.
  *
  * A request's first call only takes note of it: an answer queued there would close the connection. Calls with
- * a body count and drop it. The last call answers; `GET /master` with nothing special about it is a comparison
+ * a body count and drop it; only commands (commands.c) have use for one, and get all their calls themselves.
+ * The last call answers; `GET /master` with nothing special about it is a comparison
  * of the path, a look at the headers, and one MHD_queue_response() of the answer that the cache keeps ready.
  */
 #include <stdlib.h>
@@ -14,18 +15,16 @@
 #include "bellwether/base/memory.h"
 #include "bellwether/base/units.h"
 #include "bellwether/http/render.h"
+#include "commands.h"
 #include "request.h"
 #include "waiters.h"
-
-/* A body this much over max-body is still read and dropped, so that a caller who sends first and reads
- * afterwards sees the 413; beyond it the connection closes. */
-#define BODY_EXCESS_READ (4 << 20)
 
 /* What a request keeps between calls: most keep nothing but the mark that they were seen. */
 struct held {
     int64_t body_bytes;
     struct fresh *fresh;
     struct waiter *waiter;
+    struct call *call; /* it runs commands: commands.c does the rest */
 };
 
 static char seen_mark;
@@ -68,6 +67,7 @@ static enum metric_method counted_method(const char *method)
     switch (router_method(method)) {
     case HTTP_GET: return METRIC_METHOD_GET;
     case HTTP_HEAD: return METRIC_METHOD_HEAD;
+    case HTTP_POST: return METRIC_METHOD_POST;
     case HTTP_OPTIONS: return METRIC_METHOD_OPTIONS;
     default: return METRIC_METHOD_OTHER;
     }
@@ -85,6 +85,15 @@ static void count_request(const struct request *request, const char *method)
     }
 }
 
+static enum MHD_Result count_call(const struct call *call, const char *method, enum MHD_Result result)
+{
+    if (call->status != 0 && result == MHD_YES) {
+        count_answer(call->listener->worker, call->route ? (size_t)call->route->id : ROUTES_COUNT,
+                     counted_method(method), call->status, call->began_us, clock_boot_us());
+    }
+    return result;
+}
+
 void dispatch_completed(void *data, struct MHD_Connection *connection, void **state,
                         enum MHD_RequestTerminationCode why)
 {
@@ -98,6 +107,7 @@ void dispatch_completed(void *data, struct MHD_Connection *connection, void **st
     if (held(state)) {
         fresh_free(held(state)->fresh);
         waiter_free(held(state)->waiter);
+        call_free(held(state)->call);
         free(*state);
     }
     *state = NULL;
@@ -180,6 +190,7 @@ static void read_query(struct request *request, const struct scan *scan, struct 
 
 /* ---- to the resources ---- */
 
+/* The routes of commands have none: their requests never get that far. */
 static void (*const handlers[ROUTES_COUNT])(struct request *request) = {
     [ROUTE_INDEX] = meta_handle_index,
     [ROUTE_MASTER] = masters_handle_one,
@@ -229,10 +240,16 @@ static void refuse_body(struct request *request)
     request_answer_problem(request, PROBLEM_BODY_TOO_LARGE, problem, NULL);
 }
 
+/* Whoever is to wait has room beside max-connections: thousands that come back at once are not sent away. */
+static bool asks_to_wait(const struct request *request)
+{
+    return request->route && (request->route->id == ROUTE_EVENTS || poll_asks(request));
+}
+
 /* A connection over the limit is told so and closed; but a liveness probe must not fail because of callers. */
 static bool refuse_connection(struct request *request)
 {
-    if (!connection_is_refused(request->listener, request->connection)) {
+    if (!connection_is_refused(request->listener, request->connection) || asks_to_wait(request)) {
         return false;
     }
     request->closing = true;
@@ -248,7 +265,7 @@ static bool refuse_connection(struct request *request)
 static void route_request(struct request *request, const struct scan *scan, const char *url,
                           const char *method)
 {
-    struct route_match match = {NULL, ""};
+    struct route_match match = {.argument = ""};
     int error = router_match(url, request->listener->scope, &match);
     unsigned bit = router_method(method);
     struct query_reading reading;
@@ -397,6 +414,35 @@ static bool refuse_early(struct listener *listener, struct MHD_Connection *conne
     return true;
 }
 
+static enum MHD_Result begin(struct listener *listener, struct MHD_Connection *connection, const char *url,
+                             const char *method, void **state)
+{
+    struct call *call;
+
+    *state = &seen_mark;
+    listener->worker->requests++;
+    listener->worker->in_flight++;
+    count_in_flight(listener->worker);
+    call = listener->scope == HTTP_SCOPE_ALL ? call_begin(listener, connection, url, method) : NULL;
+    if (call) {
+        hold(state)->call = call;
+        return count_call(call, method, MHD_YES);
+    }
+    (void)refuse_early(listener, connection, method, state);
+    return MHD_YES;
+}
+
+static bool take_body(struct listener *listener, const char *bytes, size_t size, void **state)
+{
+    struct held *keep = hold(state);
+
+    if (keep->call) {
+        return call_take(keep->call, bytes, size);
+    }
+    keep->body_bytes += (int64_t)size;
+    return keep->body_bytes - listener->worker->config->max_body_bytes <= BODY_EXCESS_READ;
+}
+
 enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, const char *url,
                                 const char *method, const char *version, const char *upload,
                                 size_t *upload_size, void **state)
@@ -404,25 +450,21 @@ enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, c
     struct listener *listener = data;
 
     (void)version;
-    (void)upload;
     if (!*state) {
-        *state = &seen_mark;
-        listener->worker->requests++;
-        listener->worker->in_flight++;
-        count_in_flight(listener->worker);
-        (void)refuse_early(listener, connection, method, state);
-        return MHD_YES;
+        return begin(listener, connection, url, method, state);
     }
     if (*upload_size) {
-        struct held *keep = hold(state);
+        size_t size = *upload_size;
 
-        keep->body_bytes += (int64_t)*upload_size;
         *upload_size = 0;
-        if (keep->body_bytes - listener->worker->config->max_body_bytes <= BODY_EXCESS_READ) {
+        if (take_body(listener, upload, size, state)) {
             return MHD_YES;
         }
         metric_add(&listener->worker->counts->rejected[METRIC_REJECTION_BODY], 1);
         return MHD_NO;
+    }
+    if (held(state) && held(state)->call) {
+        return count_call(held(state)->call, method, call_go(held(state)->call, url));
     }
     return answer(listener, connection, url, method, state);
 }

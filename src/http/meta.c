@@ -14,6 +14,9 @@ static json_t *methods_of(unsigned methods)
         json_array_append_new(list, json_string("GET"));
         json_array_append_new(list, json_string("HEAD"));
     }
+    if (methods & HTTP_POST) {
+        json_array_append_new(list, json_string("POST"));
+    }
     json_array_append_new(list, json_string("OPTIONS"));
     return list;
 }

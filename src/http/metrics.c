@@ -21,6 +21,7 @@ struct scrape {
     struct metrics_listed listed;
     const struct snapshot *snapshot; /* NULL: none yet */
     bool stalled;                    /* nothing that it says would be answered */
+    bool runs_commands;
 };
 
 /* ---- masters: from the snapshot ---- */
@@ -362,6 +363,79 @@ static void add_callers(struct scrape *scrape)
     exposition_integer(&scrape->out, (int64_t)cut, NULL);
 }
 
+/* ---- commands: summed over the workers ---- */
+
+struct command_sums {
+    int64_t connections[METRIC_POOL_STATE_COUNT], waiting, inflight;
+    uint64_t commands[METRIC_COMMAND_OUTCOME_COUNT], retries[METRIC_RETRY_COUNT], holds, refusals;
+    struct metric_totals duration, fence;
+};
+
+static void sum_commands(struct metrics *metrics, struct command_sums *out)
+{
+    *out = (struct command_sums){0};
+    for (size_t i = 0; i < metrics_workers(metrics); i++) {
+        const struct metrics_redis *redis = metrics_redis(metrics, i);
+
+        for (int j = 0; j < METRIC_POOL_STATE_COUNT; j++) {
+            out->connections[j] += metric_look(&redis->connections[j]);
+        }
+        for (int j = 0; j < METRIC_COMMAND_OUTCOME_COUNT; j++) {
+            out->commands[j] += metric_read(&redis->commands[j]);
+        }
+        for (int j = 0; j < METRIC_RETRY_COUNT; j++) {
+            out->retries[j] += metric_read(&redis->retries[j]);
+        }
+        out->waiting += metric_look(&redis->waiting);
+        out->inflight += metric_look(&redis->inflight);
+        out->holds += metric_read(&redis->fence_holds);
+        out->refusals += metric_read(&redis->policy_refusals);
+        metric_sum(&out->duration, &redis->duration);
+        metric_sum(&out->fence, &redis->fence);
+    }
+}
+
+static void add_number(struct scrape *scrape, enum metric metric, int64_t value)
+{
+    exposition_family(&scrape->out, metric);
+    exposition_integer(&scrape->out, value, NULL);
+}
+
+static void add_totals(struct scrape *scrape, enum metric metric, const struct metric_totals *totals)
+{
+    exposition_family(&scrape->out, metric);
+    exposition_histogram(&scrape->out, totals, NULL);
+}
+
+/* Left out where none are run. */
+static void add_commands(struct scrape *scrape)
+{
+    struct command_sums sums;
+
+    sum_commands(scrape->metrics, &sums);
+    exposition_family(&scrape->out, METRIC_POOL_CONNECTIONS);
+    for (int j = 0; j < METRIC_POOL_STATE_COUNT; j++) {
+        exposition_integer(&scrape->out, sums.connections[j],
+                           LABELS(metric_pool_state_text((enum metric_pool_state)j)));
+    }
+    add_number(scrape, METRIC_POOL_WAITING, sums.waiting);
+    add_number(scrape, METRIC_POOL_INFLIGHT, sums.inflight);
+    exposition_family(&scrape->out, METRIC_COMMANDS);
+    for (int j = 0; j < METRIC_COMMAND_OUTCOME_COUNT; j++) {
+        exposition_integer(&scrape->out, (int64_t)sums.commands[j],
+                           LABELS(metric_command_outcome_text((enum metric_command_outcome)j)));
+    }
+    add_totals(scrape, METRIC_COMMAND_DURATION, &sums.duration);
+    exposition_family(&scrape->out, METRIC_COMMAND_RETRIES);
+    for (int j = 0; j < METRIC_RETRY_COUNT; j++) {
+        exposition_integer(&scrape->out, (int64_t)sums.retries[j],
+                           LABELS(metric_retry_text((enum metric_retry)j)));
+    }
+    add_number(scrape, METRIC_FENCE_HOLDS, (int64_t)sums.holds);
+    add_totals(scrape, METRIC_FENCE_SECONDS, &sums.fence);
+    add_number(scrape, METRIC_POLICY_REFUSALS, (int64_t)sums.refusals);
+}
+
 /* ---- the process ---- */
 
 static void add_figure(struct scrape *scrape, enum metric metric, int64_t value, unsigned decimals)
@@ -414,6 +488,9 @@ static void add_all(struct scrape *scrape)
     add_watch(scrape);
     add_requests(scrape);
     add_callers(scrape);
+    if (scrape->runs_commands) {
+        add_commands(scrape);
+    }
     add_process(scrape);
 }
 
@@ -424,6 +501,7 @@ void metrics_handle(struct request *request)
         .metrics = request->worker->metrics,
         .snapshot = cache->snapshot,
         .stalled = cache_stalled(cache),
+        .runs_commands = request->worker->commands != NULL,
     };
     size_t size;
     char *body;

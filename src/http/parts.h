@@ -23,6 +23,10 @@
 
 #define INSTANCE_SIZE 17
 
+/* A body this much over max-body is still read and dropped, so that a caller who sends first and reads
+ * afterwards sees the 413; beyond it the connection closes. */
+#define BODY_EXCESS_READ (4 << 20)
+
 /* Requests that sleep until there is something to say; counted under the same numbers. */
 enum waiting_kind { WAITING_POLL = METRIC_WAITER_POLL, WAITING_STREAM = METRIC_WAITER_STREAM };
 
@@ -65,6 +69,7 @@ struct worker {
     struct fresh *fresh_first, *fresh_last; /* waiting for a fresh look-up, oldest first */
     struct loop_timer *fresh_timer;
     uint64_t last_ticket;
+    struct commands *commands; /* NULL: none are run */
     struct waiters *waiters;
     struct streams *streams;
     struct parked *called_first, *called_last; /* to be resumed, in their order */
@@ -104,6 +109,8 @@ const char *http_sockets_instance(const struct http_sockets *sockets);
 _Atomic size_t *http_sockets_open_count(struct http_sockets *sockets, bool probe);
 /** How many requests wait now, over all workers: max-waiters bounds them. */
 _Atomic size_t *http_sockets_waiting_count(struct http_sockets *sockets);
+/** How many requests with commands wait, over all workers: max-pending bounds them. */
+_Atomic size_t *http_sockets_pending_count(struct http_sockets *sockets);
 /** The count of open connections that have waited and so stand beside max-connections; max-waiters bounds it, too. */
 _Atomic size_t *http_sockets_open_waiting_count(struct http_sockets *sockets);
 

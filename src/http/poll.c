@@ -39,6 +39,11 @@ static int64_t wait_of(const struct request *request)
     return request->if_none_match ? request->prefer_wait_ms : 0;
 }
 
+bool poll_asks(const struct request *request)
+{
+    return (request->route->parameters & QUERY_WAIT) && wait_of(request) > 0;
+}
+
 bool poll_waits(struct request *request)
 {
     int64_t wait_ms = wait_of(request);

@@ -20,7 +20,17 @@
     X(SEVERAL_MASTERS, "several-masters", 409, "several masters and no default")             \
     X(BAD_PARAMETER, "bad-parameter", 400, "a query parameter makes no sense")               \
     X(BAD_PATH, "bad-path", 400, "the path is not well encoded")                             \
-    X(BODY_TOO_LARGE, "body-too-large", 413, "the body is too large")
+    X(BODY_TOO_LARGE, "body-too-large", 413, "the body is too large")                        \
+    X(BAD_COMMAND, "bad-command", 400, "the request holds no command that can be run")       \
+    X(COMMAND_FAILED, "command-failed", 400, "Redis answered with an error")                 \
+    X(NO_TOKEN, "no-token", 401, "a token is needed")                                        \
+    X(WRONG_TOKEN, "wrong-token", 401, "the token is none of those that are accepted")       \
+    X(FORBIDDEN, "forbidden", 403, "requests from there are not taken")                      \
+    X(COMMAND_DENIED, "command-denied", 403, "the command may not be run")                   \
+    X(REPLY_TOO_LARGE, "reply-too-large", 502, "the reply is too large")                     \
+    X(TOO_MANY_COMMANDS, "too-many-commands", 503, "too many commands wait already")         \
+    X(NOT_SENT, "not-sent", 503, "the command was not sent")                                 \
+    X(OUTCOME_UNKNOWN, "outcome-unknown", 504, "the command may have run")
 
 enum problem_kind {
 #define X(kind, slug, status, title) PROBLEM_##kind,

@@ -9,6 +9,7 @@
 #include <strings.h>
 
 #include "bellwether/base/error.h"
+#include "bellwether/base/percent.h"
 #include "bellwether/base/units.h"
 #include "bellwether/http/router.h"
 

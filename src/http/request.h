@@ -90,6 +90,8 @@ void meta_handle_openapi(struct request *request);  /* /openapi.yaml */
 
 /* ---- shared by the resources ---- */
 
+/** poll.c: whether it says that it would wait. */
+bool poll_asks(const struct request *request);
 /** poll.c: whether the request is to wait for its master before it is answered; then nothing is left to do now. */
 bool poll_waits(struct request *request);
 

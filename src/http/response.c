@@ -45,6 +45,12 @@ static struct MHD_Response *dress(struct MHD_Response *response, const struct re
         add(response, "X-Bellwether-Index", text);
         add(response, "X-Bellwether-Instance", headers->instance);
     }
+    if (headers->ran_at) {
+        add(response, "X-Bellwether-Master", headers->ran_at);
+    }
+    if (headers->challenge) {
+        add(response, "WWW-Authenticate", "Bearer");
+    }
     if (headers->retry) {
         add(response, "Retry-After", "1");
     }

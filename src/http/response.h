@@ -27,6 +27,8 @@ struct response_headers {
     bool retry;         /* Retry-After: 1 */
     bool closing;       /* Connection: close */
     const char *allow;  /* Allow, or NULL */
+    const char *ran_at; /* X-Bellwether-Master, or NULL */
+    bool challenge;     /* WWW-Authenticate: Bearer */
     const char *policy; /* of HTML: Content-Security-Policy, and with it no referrer; NULL: none */
 };
 

@@ -1,7 +1,11 @@
 /*
- * The route table's rows, matching, and percent-decoding. A path is cut into decoded segments in one buffer
+ * The route table's rows, and matching. A path is cut into decoded segments in one buffer
  * on the stack, then compared with each row's pattern; with a couple of dozen rows a scan is quicker than
- * anything cleverer, and /master, the route that counts, never gets here (dispatch.c).
+ * anything cleverer, and /master and /redis, the routes that count, never get here (dispatch.c, commands.c).
+ *
+ * Cutting ends early at a segment that is not well encoded, or where a path gets longer or deeper than any pattern
+ * without a rest. That is an error only if no pattern with a rest fits what stands before: the rest of a command's path
+ * is as long as it is, and other code's to decode.
  */
 #include "bellwether/http/router.h"
 
@@ -10,6 +14,7 @@
 #include <strings.h>
 
 #include "bellwether/base/error.h"
+#include "bellwether/base/percent.h"
 
 #define SEGMENTS_MAX 6
 #define PATH_DECODED_MAX 1024 /* more than any route's words and a name need: longer paths match nothing */
@@ -23,54 +28,15 @@ static const struct route rows[] = {
 
 struct segments {
     size_t n;
+    int error; /* why there are no more: 0, it was all */
     const char *text[SEGMENTS_MAX];
+    const char *raw[SEGMENTS_MAX + 1]; /* where each began in the path, and the one that could not be taken */
     char buffer[PATH_DECODED_MAX];
 };
 
 const struct route *router_row(enum route_id id)
 {
     return &rows[id];
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c = (char)(c | 0x20);
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-int percent_decode(const char *in, size_t in_len, char *out, size_t out_size)
-{
-    size_t used = 0;
-
-    for (size_t i = 0; i < in_len; i++) {
-        char c = in[i];
-
-        if (c == '%') {
-            int high = i + 2 < in_len ? hex_digit(in[i + 1]) : -1;
-            int low = i + 2 < in_len ? hex_digit(in[i + 2]) : -1;
-
-            if (high < 0 || low < 0) {
-                return -BW_EINVAL;
-            }
-            c = (char)(high * 16 + low);
-            i += 2;
-        }
-        if (c == '\0') {
-            return -BW_EINVAL;
-        }
-        if (used + 1 >= out_size) {
-            return -BW_ERANGE;
-        }
-        out[used++] = c;
-    }
-    if (out_size == 0) {
-        return -BW_ERANGE;
-    }
-    out[used] = '\0';
-    return 0;
 }
 
 /* A request in absolute form (as a proxy gets it) names the path after scheme and authority. */
@@ -87,76 +53,95 @@ static const char *skip_authority(const char *path)
     return rest ? rest : "/";
 }
 
-/* @return 0; -BW_EINVAL; -BW_ENOENT when nothing so long or deep is in the table. */
-static int split(const char *path, struct segments *out)
+static void split(const char *path, struct segments *out)
 {
     size_t used = 0;
 
     out->n = 0;
-    if (*path != '/') {
-        return -BW_ENOENT;
-    }
-    do {
+    out->raw[0] = NULL;
+    out->error = *path == '/' ? 0 : -BW_ENOENT;
+    while (*path == '/' && !out->error) {
         const char *start = path + 1;
         size_t len = strcspn(start, "/");
-        int error;
 
+        out->raw[out->n] = start;
         if (out->n == SEGMENTS_MAX) {
-            return -BW_ENOENT;
+            out->error = -BW_ENOENT;
+            return;
         }
-        error = percent_decode(start, len, out->buffer + used, sizeof(out->buffer) - used);
-        if (error) {
-            return error == -BW_ERANGE ? -BW_ENOENT : error;
+        out->error = percent_decode(start, len, out->buffer + used, sizeof(out->buffer) - used);
+        if (out->error) {
+            out->error = out->error == -BW_ERANGE ? -BW_ENOENT : out->error;
+            return;
         }
         out->text[out->n++] = out->buffer + used;
+        out->raw[out->n] = NULL;
         used += strlen(out->buffer + used) + 1;
         path = start + len;
-    } while (*path == '/');
-    return 0;
+    }
 }
 
-/* @param argument  set to the segment that stands for `{...}`, if the pattern has one. */
-static bool fits(const char *pattern, const struct segments *segments, const char **argument)
-{
-    for (size_t i = 0; i < segments->n; i++) {
-        const char *word = pattern + 1;
-        size_t len;
+/* What a pattern stands for in a path. */
+struct fit {
+    const char *argument, *rest;
+};
 
-        if (*pattern != '/') {
-            return false;
+/* Whether a pattern's segment, `len` bytes at `word`, stands for that of the path. */
+static bool fits_segment(const char *word, size_t len, const char *text, struct fit *fit)
+{
+    if (*word != '{') {
+        return strlen(text) == len && memcmp(text, word, len) == 0;
+    }
+    if (*text == '\0' || strlen(text) >= ROUTE_ARGUMENT_SIZE) {
+        return false;
+    }
+    fit->argument = text;
+    return true;
+}
+
+static bool fits(const char *pattern, const struct segments *segments, struct fit *fit)
+{
+    *fit = (struct fit){"", NULL};
+    for (size_t i = 0; *pattern == '/'; i++) {
+        const char *word = pattern + 1;
+        size_t len = strcspn(word, "/");
+
+        if (strcmp(pattern, ROUTE_REST) == 0) {
+            fit->rest = i <= segments->n ? segments->raw[i] : NULL;
+            return fit->rest != NULL;
         }
-        len = strcspn(word, "/");
-        if (*word == '{') {
-            if (*segments->text[i] == '\0' || strlen(segments->text[i]) >= ROUTE_ARGUMENT_SIZE) {
-                return false;
-            }
-            *argument = segments->text[i];
-        } else if (strlen(segments->text[i]) != len || memcmp(segments->text[i], word, len) != 0) {
+        if (i >= segments->n || !fits_segment(word, len, segments->text[i], fit)) {
             return false;
         }
         pattern = word + len;
+        if (*pattern == '\0') {
+            return i + 1 == segments->n && !segments->error;
+        }
     }
-    return *pattern == '\0';
+    return false;
 }
 
 int router_match(const char *path, enum http_scope scope, struct route_match *out)
 {
     struct segments segments;
-    int error = split(skip_authority(path), &segments);
 
-    if (error) {
-        return error;
-    }
+    split(skip_authority(path), &segments);
     for (size_t i = 0; i < ROUTES_COUNT; i++) {
-        const char *argument = "";
+        struct fit fit;
 
-        if ((rows[i].scopes & SCOPE_BIT(scope)) && fits(rows[i].path, &segments, &argument)) {
+        if ((rows[i].scopes & SCOPE_BIT(scope)) && fits(rows[i].path, &segments, &fit)) {
             out->route = &rows[i];
-            memcpy(out->argument, argument, strlen(argument) + 1);
+            memcpy(out->argument, fit.argument, strlen(fit.argument) + 1);
+            out->rest = fit.rest;
             return 0;
         }
     }
-    return -BW_ENOENT;
+    return segments.error ? segments.error : -BW_ENOENT;
+}
+
+bool route_runs_commands(const struct route *route)
+{
+    return route->scopes == SCOPES_COMMANDS;
 }
 
 unsigned router_method(const char *method)
@@ -167,10 +152,16 @@ unsigned router_method(const char *method)
     if (strcmp(method, "HEAD") == 0) {
         return HTTP_HEAD;
     }
+    if (strcmp(method, "POST") == 0) {
+        return HTTP_POST;
+    }
     return strcmp(method, "OPTIONS") == 0 ? HTTP_OPTIONS : HTTP_OTHER;
 }
 
 const char *router_allow(unsigned methods)
 {
+    if (methods & HTTP_POST) {
+        return methods & HTTP_GET ? "GET, HEAD, POST, OPTIONS" : "POST, OPTIONS";
+    }
     return methods & HTTP_GET ? "GET, HEAD, OPTIONS" : "OPTIONS";
 }

@@ -41,6 +41,7 @@ struct http_sockets {
     char instance[INSTANCE_SIZE];
     _Atomic size_t open, open_probe, open_waiting; /* connections, over all workers */
     _Atomic size_t waiting;                        /* of them, those that wait now */
+    _Atomic size_t pending;                        /* requests whose commands wait */
 };
 
 /* ---- TCP ---- */
@@ -323,6 +324,11 @@ _Atomic size_t *http_sockets_open_count(struct http_sockets *sockets, bool probe
 _Atomic size_t *http_sockets_waiting_count(struct http_sockets *sockets)
 {
     return &sockets->waiting;
+}
+
+_Atomic size_t *http_sockets_pending_count(struct http_sockets *sockets)
+{
+    return &sockets->pending;
 }
 
 _Atomic size_t *http_sockets_open_waiting_count(struct http_sockets *sockets)

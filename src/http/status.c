@@ -8,6 +8,8 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/http/render.h"
+#include "bellwether/topology/fence.h"
+#include "commands.h"
 #include "request.h"
 #include "self.h"
 #include "status.h"
@@ -102,6 +104,25 @@ static void set_sentinels(json_t *json, const struct status_master *master)
     json_decref(all);
 }
 
+/* Null where no command was meant for that master yet. */
+static json_t *pool_of(const struct status_view *view, const char *name)
+{
+    struct pool_view pool;
+    json_t *json;
+
+    if (!pool_look(view->pool, name, &pool)) {
+        return json_null();
+    }
+    json = json_object();
+    set(json, "connecting", json_integer((json_int_t)pool.connecting));
+    set(json, "idle", json_integer((json_int_t)pool.idle));
+    set(json, "busy", json_integer((json_int_t)pool.busy));
+    set(json, "waiting", json_integer((json_int_t)pool.waiting));
+    set(json, "in_flight", json_integer((json_int_t)pool.in_flight));
+    set(json, "command_table", json_boolean(pool.has_table));
+    return json;
+}
+
 static json_t *master_of(const struct status_view *view, const struct status_master *master)
 {
     json_t *json = json_object(), *body = render_master(master->shown, false),
@@ -124,7 +145,14 @@ static json_t *master_of(const struct status_view *view, const struct status_mas
     set(json, "verification", verification_of(master));
     set_sentinels(json, master);
     json_object_set(json, "replicas", json_object_get(replicas, "replicas"));
+    set(json, "fence", json_string(fence_text(master->shown->fence)));
+    set(json, "fence_since",
+        master->fence_since_wall_ms ? time_of(master->fence_since_wall_ms) : json_null());
+    set(json, "fence_reason", text_or_null(master->fence_why));
     set(json, "failover", failover ? render_failover(failover) : json_null());
+    if (view->pool) {
+        set(json, "pool", pool_of(view, master->shown->name));
+    }
     json_decref(body);
     json_decref(replicas);
     return json;
@@ -300,6 +328,7 @@ static struct status_view view_of(const struct request *request, const struct st
         .silent_ms = now_ms > beat_ms ? now_ms - beat_ms : 0,
         .stalled = !report->live && !worker->stopping,
         .draining = worker->draining,
+        .pool = worker->commands ? worker->commands->pool : NULL,
     };
 }
 

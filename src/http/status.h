@@ -6,6 +6,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "bellwether/redis/pool.h"
 #include "bellwether/topology/snapshot.h"
 #include "bellwether/topology/status.h"
 #include "bellwether/topology/timeline.h"
@@ -19,6 +20,7 @@ struct status_view {
     int64_t silent_ms; /* since the watcher's last sign of life */
     bool stalled;      /* the watcher did not answer */
     bool draining;
+    const struct pool *pool; /* of the worker that is asked; NULL: commands are off */
 };
 
 /** One line for the whole: "ok: mymaster is 10.0.0.12:6379, ...". free() it. Thread: any. */

@@ -9,6 +9,7 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
+#include "bellwether/topology/fence.h"
 #include "status.h"
 #include "version.h"
 
@@ -250,6 +251,35 @@ static void put_failover(const struct page *page, const struct failover *failove
     fputc('\n', page->to);
 }
 
+/* Only while it is up: it is what writers wait for. */
+static void put_fence(const struct page *page, const struct status_master *master, int64_t now_wall_ms)
+{
+    char age[32];
+
+    if (master->shown->fence == FENCE_DOWN) {
+        return;
+    }
+    fprintf(page->to, "! fence %s: writes are held back", fence_text(master->shown->fence));
+    if (master->fence_since_wall_ms && now_wall_ms >= master->fence_since_wall_ms) {
+        fprintf(page->to, " for %s", status_say_age(now_wall_ms - master->fence_since_wall_ms, age));
+    }
+    put_words(page, ", ", master->fence_why ? master->fence_why : "");
+    fputc('\n', page->to);
+}
+
+/* What is asked of it through /redis; a `!` where requests wait. */
+static void put_pool(const struct page *page, const struct status_view *view, const char *name)
+{
+    struct pool_view pool;
+
+    if (!view->pool || !pool_look(view->pool, name, &pool)) {
+        return;
+    }
+    fprintf(page->to, "%c commands  connections %zu, in flight %zu, waiting %zu%s\n",
+            pool.waiting ? '!' : ' ', pool.connecting + pool.idle + pool.busy, pool.in_flight, pool.waiting,
+            pool.has_table || pool.idle + pool.busy == 0 ? "" : ", no COMMAND table");
+}
+
 static void put_master(const struct page *page, const struct status_view *view,
                        const struct status_master *master)
 {
@@ -276,6 +306,8 @@ static void put_master(const struct page *page, const struct status_view *view,
     if (failover) {
         put_failover(page, failover, view->report->wall_ms);
     }
+    put_fence(page, master, view->report->wall_ms);
+    put_pool(page, view, shown->name);
     for (size_t i = 0; i < shown->n_sentinels; i++) {
         put_sentinel(page, master, i);
     }

@@ -22,8 +22,8 @@
 #define RING_EVENTS 2048 /* and two a master, so that all may change at once */
 #define HEARTBEAT_MS 15000
 #define BEAT_TOGETHER_MS 500
-#define SEND_BUFFER_BYTES 32768    /* the kernel doubles it; a slow reader must not hold megabytes there */
-#define BLOCK_BYTES 1024           /* what MHD reads at once for HTTP/1.0, which has no chunks */
+#define SEND_BUFFER_BYTES 32768 /* the kernel doubles it; a slow reader must not hold megabytes there */
+#define BLOCK_BYTES 256 /* what MHD reads at once for HTTP/1.0, which has no chunks; each stream has one */
 #define PREAMBLE "retry: 1000\n\n" /* a stream that broke off is opened again after a second */
 #define BEAT ": still here\n\n"
 

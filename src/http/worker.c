@@ -2,8 +2,8 @@
  * A worker: one thread, one loop, the MHD daemons of its listeners, its mailbox, and its own copy of the
  * pointer to the current snapshot. Nothing here is shared with another thread but what parts.h says.
  *
- * At the end (NEWS_STOP) waiting requests get their answer, answers on their way get up to a second, and then
- * the daemons are stopped: libmicrohttpd insists that nothing is suspended by then.
+ * At the end (NEWS_STOP) waiting requests get their answer, answers on their way and commands that were sent get up to a
+ * second, and then the daemons are stopped: libmicrohttpd insists that nothing is suspended by then.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -14,6 +14,7 @@
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "cache.h"
+#include "commands.h"
 #include "fresh.h"
 #include "parking.h"
 #include "parts.h"
@@ -22,6 +23,7 @@
 
 #define PULSE_EVERY_MS 2000
 #define STOP_PATIENCE_MS 1000
+#define LAST_ANSWERS_MS 300 /* more, for those who are told only then what is not known of their commands */
 
 /* ---- the sign of life ---- */
 
@@ -40,6 +42,7 @@ static void take_snapshot(struct worker *worker, struct news_snapshot *news)
     struct snapshot *before = snapshot_ref(worker->cache->snapshot);
 
     cache_take(worker->cache, snapshot_ref(news->snapshot));
+    commands_take(worker->commands, news->snapshot);
     waiters_review(worker->waiters);
     streams_hear_snapshot(worker->streams, before, news->snapshot);
     snapshot_unref(before);
@@ -63,7 +66,11 @@ static void end(void *data)
 {
     struct worker *worker = data;
 
-    loop_stop(worker->loop);
+    if (commands_abandon(worker->commands)) {
+        loop_timer_start(worker->stop_timer, LAST_ANSWERS_MS);
+    } else {
+        loop_stop(worker->loop);
+    }
 }
 
 static void begin_stop(struct worker *worker)
@@ -74,6 +81,7 @@ static void begin_stop(struct worker *worker)
     worker->stopping = true;
     drain(worker);
     fresh_release_all(worker);
+    commands_drain(worker->commands);
     loop_timer_start(worker->stop_timer, STOP_PATIENCE_MS);
 }
 
@@ -86,6 +94,7 @@ static void deliver(void *data, struct message *message)
     case NEWS_FRESH: fresh_settle(worker, (struct news_fresh *)message); break;
     case NEWS_STATUS: fresh_settle_status(worker, (struct news_status *)message); break;
     case NEWS_EVENT: streams_hear_event(worker->streams, (struct news_event *)message); break;
+    case NEWS_RELOAD: commands_reload(worker->commands); break;
     case NEWS_DRAIN: drain(worker); break;
     case NEWS_STOP: begin_stop(worker); break;
     default: log_error("a worker got news that are not for it", LOG_INT("kind", message->kind)); break;
@@ -134,6 +143,7 @@ struct worker *worker_new(const struct http_config *config, struct http_sockets 
     worker->fresh_timer = loop_timer_new(worker->loop, fresh_expire, worker);
     worker->called_timer = loop_timer_new(worker->loop, turn_again, worker);
     worker->cache = cache_new(worker->instance);
+    worker->commands = config->pool ? commands_new(worker) : NULL;
     worker->waiters = waiters_new(worker);
     worker->streams = streams_new(worker);
     worker->listeners = mem_new(config->n_listens + 1, sizeof(*worker->listeners));
@@ -151,9 +161,12 @@ static void *run_thread(void *data)
 
     loop_on_turn(worker->loop, turn, worker);
     beat(worker);
+    commands_start(worker->commands);
     loop_run(worker->loop);
     loop_on_turn(worker->loop, NULL, NULL);
     wake_all(worker);
+    (void)commands_abandon(worker->commands);
+    commands_flush(worker->commands);
     parking_flush(worker);
     fresh_release_all(worker); /* whatever began to wait since: MHD_stop_daemon() resumes and closes it */
     for (size_t i = 0; i < worker->n_listeners; i++) {
@@ -193,7 +206,7 @@ static void stop_listeners(struct worker *worker)
 
 int worker_start(struct worker *worker)
 {
-    int failure = 0;
+    int failure = worker->config->pool && !worker->commands ? -BW_EIO : 0;
 
     atomic_store_explicit(&worker->pulse->at_boot_ms, clock_boot_ms(), memory_order_relaxed);
     for (size_t i = 0; i < worker->config->n_listens && !failure; i++) {
@@ -226,6 +239,7 @@ void worker_free(struct worker *worker)
     }
     worker_stop(worker);
     stop_listeners(worker);
+    commands_free(worker->commands);
     waiters_free(worker->waiters);
     streams_free(worker->streams);
     cache_free(worker->cache);

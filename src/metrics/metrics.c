@@ -14,7 +14,8 @@
 
 struct metrics {
     size_t n_workers;
-    struct metrics_http **http; /* each its own piece of memory: no line is shared between threads */
+    struct metrics_http **http;   /* each its own piece of memory: no line is shared between threads */
+    struct metrics_redis **redis; /* the same */
     struct metrics_watch *watch;
     pthread_mutex_t lock; /* over what follows */
     struct metrics_listed listed;
@@ -33,6 +34,7 @@ BUCKETS(NONE);
 BUCKETS(FAILOVER);
 BUCKETS(VERIFY);
 BUCKETS(HTTP);
+BUCKETS(COMMAND);
 
 static const struct metric_row rows[METRICS_COUNT] = {
 #define X(id, name, type, labels, buckets, help)             \
@@ -66,6 +68,9 @@ WORDS(rejection, METRIC_REJECTIONS)
 WORDS(sentinel_error, METRIC_SENTINEL_ERRORS)
 WORDS(outcome, METRIC_OUTCOMES)
 WORDS(kind, METRIC_KINDS)
+WORDS(pool_state, METRIC_POOL_STATES)
+WORDS(command_outcome, METRIC_COMMAND_OUTCOMES)
+WORDS(retry, METRIC_RETRIES)
 WORDS(adoption, METRIC_ADOPTIONS)
 
 enum metric_code metric_code_of(unsigned status)
@@ -292,8 +297,10 @@ struct metrics *metrics_new(size_t n_workers)
 
     metrics->n_workers = n_workers;
     metrics->http = mem_new(n_workers + 1, sizeof(*metrics->http));
+    metrics->redis = mem_new(n_workers + 1, sizeof(*metrics->redis));
     for (size_t i = 0; i < n_workers; i++) {
         metrics->http[i] = own_memory(sizeof(*metrics->http[i]));
+        metrics->redis[i] = own_memory(sizeof(*metrics->redis[i]));
     }
     metrics->watch = own_memory(sizeof(*metrics->watch));
     pthread_mutex_init(&metrics->lock, NULL);
@@ -309,8 +316,10 @@ void metrics_free(struct metrics *metrics)
     pthread_mutex_destroy(&metrics->lock);
     for (size_t i = 0; i < metrics->n_workers; i++) {
         free(metrics->http[i]);
+        free(metrics->redis[i]);
     }
     free(metrics->http);
+    free(metrics->redis);
     free(metrics->watch);
     free(metrics);
 }
@@ -323,6 +332,11 @@ size_t metrics_workers(const struct metrics *metrics)
 struct metrics_http *metrics_http(struct metrics *metrics, size_t number)
 {
     return metrics->http[number];
+}
+
+struct metrics_redis *metrics_redis(struct metrics *metrics, size_t number)
+{
+    return metrics->redis[number];
 }
 
 struct metrics_watch *metrics_watch(struct metrics *metrics)

@@ -1,6 +1,6 @@
 /*
  * The life of a connection: made, opened, ended by itself or closed, freed; and the public functions.
- * Dialling is in conn_dial.c, bytes and replies in conn_stream.c.
+ * Dialling is in conn_dial.c, bytes in conn_stream.c, replies in conn_replies.c, who waits for them in conn_queue.c.
  *
  * hiredis serves as parser, formatter and buffer (redisContext in non-blocking mode); its asynchronous
  * layer is left out on purpose: once subscribed it trusts the peer (a push of one element is read out of
@@ -25,7 +25,7 @@ static void on_timer(void *data)
     case CONN_LOOKUP:
     case CONN_CONNECT:
     case CONN_HELLO: conn_dial_timer(conn); break;
-    case CONN_READY: conn_stream_timer(conn); break;
+    case CONN_READY: conn_queue_timer(conn); break;
     }
     conn_leave(conn);
 }
@@ -38,6 +38,8 @@ struct redis_conn *redis_conn_new(struct loop *loop, const struct redis_conn_hoo
     conn->hooks = *hooks;
     conn->data = data;
     conn->fd = -1;
+    conn->protocol = 3;
+    conn->limit = TREE_BYTES_MAX;
     conn->timer = loop_timer_new(loop, on_timer, conn);
     conn->flush = (struct loop_later){.run = conn_stream_flush, .data = conn};
     return conn;
@@ -105,7 +107,7 @@ void conn_end(struct redis_conn *conn, enum redis_fail why, const char *words)
     shut(conn);
     session = conn->session;
     conn_enter(conn);
-    conn_stream_abandon(conn, why);
+    conn_queue_abandon(conn, why);
     /* An owner who closed, freed or opened it again from a command's callback needs no news of this end. */
     if (conn->session == session && !conn->dead && conn->hooks.closed != NULL)
         conn->hooks.closed(conn->data, why, conn->words);
@@ -115,12 +117,23 @@ void conn_end(struct redis_conn *conn, enum redis_fail why, const char *words)
 /* The wire form is made here so that neither name nor password must live longer than this call. */
 static void make_hello(struct redis_conn *conn, const char *username, const char *password)
 {
-    const char *argv[5] = {"HELLO", "3", "AUTH", username != NULL ? username : "default", password};
+    const char *version = conn->protocol == 2 ? "2" : "3";
+    const char *argv[5] = {"HELLO", version, "AUTH", username != NULL ? username : "default", password};
     long long length = redisFormatCommandArgv(&conn->hello, password != NULL ? 5 : 2, argv, NULL);
 
     if (length < 0)
         abort(); /* out of memory, as in mem_new() */
     conn->hello_len = (size_t)length;
+}
+
+void redis_conn_speak(struct redis_conn *conn, int protocol)
+{
+    conn->protocol = protocol;
+}
+
+void redis_conn_limit(struct redis_conn *conn, size_t max_reply_bytes)
+{
+    conn->limit = max_reply_bytes;
 }
 
 void redis_conn_open(struct redis_conn *conn, const struct address *target, const char *username,
@@ -146,6 +159,19 @@ const struct address *redis_conn_peer(const struct redis_conn *conn)
     return &conn->peer;
 }
 
+static void send_command(struct redis_conn *conn, const struct conn_command *command, int argc,
+                         const char **argv, const size_t *argv_len)
+{
+    char *wire = NULL;
+    long long length = redisFormatCommandArgv(&wire, argc, argv, argv_len);
+
+    if (length < 0)
+        abort(); /* out of memory, as in mem_new() */
+    conn_stream_append(conn, wire, (size_t)length);
+    redisFreeCommand(wire);
+    conn_queue_push(conn, command);
+}
+
 void redis_conn_command(struct redis_conn *conn, redis_reply_fn *done, void *data, int64_t timeout_ms,
                         int argc, const char **argv, const size_t *argv_len)
 {
@@ -158,7 +184,41 @@ void redis_conn_command(struct redis_conn *conn, redis_reply_fn *done, void *dat
     }
     if (timeout_ms > 0)
         command.deadline_ms = clock_boot_ms() + timeout_ms;
-    conn_stream_send(conn, &command, argc, argv, argv_len);
+    send_command(conn, &command, argc, argv, argv_len);
+}
+
+void redis_conn_send(struct redis_conn *conn, const char *wire, size_t size, struct redis_expect *expect)
+{
+    const struct conn_command command = {.expect = expect};
+
+    if (conn->state != CONN_READY) {
+        expect->done(expect, REDIS_FAIL_CLOSED, false);
+        return;
+    }
+    expect->begin = conn->appended;
+    conn_stream_append(conn, wire, size);
+    expect->end = conn->appended;
+    expect->received = conn->received;
+    conn_queue_push(conn, &command);
+}
+
+void redis_conn_withdraw(struct redis_conn *conn)
+{
+    size_t n = conn->state == CONN_READY ? conn_queue_unsent(conn) : 0;
+    size_t kept = conn->n_commands - n;
+    struct redis_expect **taken;
+
+    if (n == 0)
+        return;
+    taken = mem_new(n, sizeof(struct redis_expect *));
+    for (size_t i = 0; i < n; i++)
+        taken[i] = conn_queue_at(conn, kept + i)->expect;
+    conn_stream_cut(conn, taken[0]->begin);
+    conn->n_commands = kept;
+    /* Whatever their owner does in here, they are the connection's no longer. */
+    for (size_t i = 0; i < n; i++)
+        taken[i]->done(taken[i], REDIS_FAIL_CLOSED, false);
+    free(taken);
 }
 
 void redis_conn_subscribe(struct redis_conn *conn)
@@ -169,14 +229,14 @@ void redis_conn_subscribe(struct redis_conn *conn)
     if (conn->state != CONN_READY)
         return;
     conn->subscribed = true;
-    conn_stream_send(conn, &command, 2, argv, NULL);
+    send_command(conn, &command, 2, argv, NULL);
 }
 
 void redis_conn_close(struct redis_conn *conn)
 {
     shut(conn);
     conn_enter(conn);
-    conn_stream_abandon(conn, REDIS_FAIL_CLOSED);
+    conn_queue_abandon(conn, REDIS_FAIL_CLOSED);
     conn_leave(conn);
 }
 
@@ -189,7 +249,7 @@ void redis_conn_free(struct redis_conn *conn)
     shut(conn);
     loop_timer_free(conn->timer);
     conn->timer = NULL;
-    conn_stream_abandon(conn, REDIS_FAIL_CLOSED);
+    conn_queue_abandon(conn, REDIS_FAIL_CLOSED);
     conn_leave(conn);
 }
 
@@ -204,6 +264,7 @@ const char *redis_fail_text(enum redis_fail why)
     case REDIS_FAIL_CLOSED: return "closed";
     case REDIS_FAIL_PROTOCOL: return "protocol error";
     case REDIS_FAIL_DENIED: return "denied";
+    case REDIS_FAIL_TOO_BIG: return "reply too long";
     }
     return "unknown";
 }

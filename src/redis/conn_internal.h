@@ -1,7 +1,7 @@
 /*
- * What the four files of a connection share: conn.c (its life and the public functions),
- * conn_dial.c (look-up, addresses, connect), conn_stream.c (bytes out and in, replies, deadlines),
- * conn_reply.c (where replies lie).
+ * What the files of a connection share: conn.c (its life and the public functions), conn_dial.c (look-up, addresses,
+ * connect), conn_stream.c (bytes out and in), conn_replies.c (replies), conn_arena.c (where trees lie), conn_queue.c (who
+ * waits for them, deadlines).
  * Nobody else includes this.
  *
  * Two rules keep callbacks safe. Whoever comes from the loop stands between conn_enter() and
@@ -16,6 +16,9 @@
 #include "bellwether/redis/conn.h"
 
 #define CONN_WORDS_SIZE 192
+/* The longest reply that becomes a tree. A thousand masters are 1.2 MB, a server's commands 0.4 MB; beyond this the peer is
+ * broken or hostile. */
+#define TREE_BYTES_MAX ((size_t)16 * 1024 * 1024)
 
 enum conn_state {
     CONN_CLOSED,
@@ -25,7 +28,9 @@ enum conn_state {
     CONN_READY,
 };
 
+/* One that waits for its reply, as a tree, or an expect that waits for its own as JSON. */
 struct conn_command {
+    struct redis_expect *expect; /* then nothing else is set */
     redis_reply_fn *done;
     void *data;
     int64_t deadline_ms; /* boot clock; 0: none */
@@ -68,11 +73,20 @@ struct redis_conn {
     int wanted;
     struct loop_later flush; /* commands leave at the end of the turn */
     struct redisContext *context;
-    struct conn_arena arena; /* of the reply that is not complete yet */
-    size_t reply_bytes;      /* received of the reply that is not complete yet */
-    bool swollen;            /* the reader's buffer grew for a long reply */
-    bool resp3;
+    struct buffer backlog; /* what does not fit into hiredis' buffer yet; sent of it: */
+    size_t backlog_sent;
+    uint64_t appended, taken; /* bytes of the stream out: sent by owners, taken by the socket */
+    uint64_t received;        /* bytes of the stream in */
+    int protocol;             /* RESP 2 or 3, asked for with the next HELLO */
+    bool resp3;               /* spoken */
+    struct conn_arena arena;  /* of the tree that is not complete yet */
     bool subscribed;
+
+    /* The reply under way. */
+    struct result_sink sink;
+    size_t reply_bytes; /* parsed of it; a transaction's replies count together */
+    size_t limit;       /* of these */
+    bool swollen;       /* the reader's buffer grew for a long reply */
 
     /* Commands in flight, a ring. */
     struct conn_command *commands;
@@ -108,18 +122,36 @@ void conn_stream_start(struct redis_conn *conn);
 void conn_stream_stop(struct redis_conn *conn);
 void conn_stream_ready(struct redis_conn *conn, int events);
 void conn_stream_want(struct redis_conn *conn, int events);
+/** Bytes to go out at the end of the turn. @param wire copied. */
+void conn_stream_append(struct redis_conn *conn, const char *wire, size_t size);
+/** Forget the bytes from this place in the stream on; the socket has taken none of them. */
+void conn_stream_cut(struct redis_conn *conn, uint64_t at);
 /** At the end of a turn: write what it queued. `data` is the connection. */
 void conn_stream_flush(void *data);
 /** Read what is there without waiting. */
 void conn_stream_drain(struct redis_conn *conn);
-void conn_stream_timer(struct redis_conn *conn);
-/** Complete what is in flight with NULL. */
-void conn_stream_abandon(struct redis_conn *conn, enum redis_fail why);
-/** Write a command to the buffer and queue who waits for it. */
-void conn_stream_send(struct redis_conn *conn, const struct conn_command *command, int argc,
-                      const char **argv, const size_t *argv_len);
+/** The attempt fails, or the connection ends. */
+void conn_stream_ended(struct redis_conn *conn, enum redis_fail why, const char *words);
 
-/* conn_reply.c */
+/* conn_replies.c */
+void conn_replies_start(struct redis_conn *conn);
+/** Bytes that came in. */
+void conn_replies_take(struct redis_conn *conn, const char *bytes, size_t size);
+
+/* conn_queue.c */
+/** The `i`th in flight, of those that there are. */
+struct conn_command *conn_queue_at(const struct redis_conn *conn, size_t i);
+void conn_queue_push(struct redis_conn *conn, const struct conn_command *command);
+struct conn_command conn_queue_pop(struct redis_conn *conn);
+/** How many of the last ones are expects that the socket has taken nothing of. */
+size_t conn_queue_unsent(const struct redis_conn *conn);
+/** Whose answer is next. NULL: nobody's, or a command's. */
+struct redis_expect *conn_queue_expect(const struct redis_conn *conn);
+/** Complete what is in flight: it failed. */
+void conn_queue_abandon(struct redis_conn *conn, enum redis_fail why);
+void conn_queue_timer(struct redis_conn *conn);
+
+/* conn_arena.c */
 /** Have the reader make its replies in `arena`. Both must outlive what they make. */
 void conn_arena_serve(struct conn_arena *arena, redisReader *reader);
 void conn_arena_release(struct conn_arena *arena);

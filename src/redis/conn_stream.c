@@ -1,111 +1,32 @@
 /*
- * A connected socket: HELLO, commands out in one write a turn, replies in and handed to whoever asked,
- * in order; pub/sub pushes; deadlines; and what a peer may not do (long replies, answers to nothing).
+ * A connected socket: HELLO, commands out in one write a turn, and bytes in.
+ *
+ * What goes out stands in hiredis' buffer, which moves what is left after each write: so it gets a piece at a time, and
+ * what is longer waits in a backlog of our own. `appended` and `taken` count the stream's bytes: what was sent, and what
+ * the socket took of it.
  */
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 #include <unistd.h>
 
-#include "bellwether/base/clock.h"
-#include "bellwether/base/memory.h"
 #include "conn_internal.h"
 
-/* A thousand masters are 1.2 MB; beyond this the peer is broken or hostile. */
-#define REPLY_BYTES_MAX (16 * 1024 * 1024)
-#define REPLY_ELEMENTS_MAX (1024 * 1024)
-/* What an idle connection may keep for reading. */
-#define READER_KEEP_BYTES 4096
-#define READER_SWOLLEN_BYTES (64 * 1024)
+/* Large enough that a reply of many megabytes is not read in crumbs. */
+#define READ_BYTES (64 * 1024)
+#define WRITE_BYTES ((size_t)128 * 1024)
+/* After so many writes others have their turn. */
+#define WRITES_A_TURN 16
+/* What an idle connection may keep for writing. */
+#define WRITER_KEEP_BYTES 4096
 
-static void ended(struct redis_conn *conn, enum redis_fail why, const char *words)
+void conn_stream_ended(struct redis_conn *conn, enum redis_fail why, const char *words)
 {
     if (conn->state == CONN_HELLO)
         conn_dial_failed(conn, why, words);
     else
         conn_end(conn, why, words);
 }
-
-/* ---- commands in flight ---- */
-
-static struct conn_command *command_at(const struct redis_conn *conn, size_t i)
-{
-    return &conn->commands[(conn->first_command + i) & (conn->room - 1)];
-}
-
-static void push_command(struct redis_conn *conn, const struct conn_command *command)
-{
-    if (conn->n_commands == conn->room) {
-        size_t room = conn->room > 0 ? conn->room * 2 : 8; /* a power of two: command_at() masks */
-        struct conn_command *grown = mem_new(room, sizeof *grown);
-
-        for (size_t i = 0; i < conn->n_commands; i++)
-            grown[i] = *command_at(conn, i);
-        free(conn->commands);
-        conn->commands = grown;
-        conn->room = room;
-        conn->first_command = 0;
-    }
-    conn->n_commands++;
-    *command_at(conn, conn->n_commands - 1) = *command;
-}
-
-static struct conn_command pop_command(struct redis_conn *conn)
-{
-    struct conn_command command = *command_at(conn, 0);
-
-    conn->first_command = (conn->first_command + 1) & (conn->room - 1);
-    conn->n_commands--;
-    return command;
-}
-
-void conn_stream_abandon(struct redis_conn *conn, enum redis_fail why)
-{
-    while (conn->n_commands > 0) {
-        struct conn_command command = pop_command(conn);
-
-        if (command.done != NULL)
-            command.done(command.data, NULL, why);
-    }
-}
-
-/* The timer stands at the earliest deadline or before it: while commands are in flight it is not moved with
- * every reply. */
-void conn_stream_timer(struct redis_conn *conn)
-{
-    uint64_t session = conn->session;
-    int64_t earliest_ms = 0;
-
-    conn_stream_drain(conn); /* see attempt_timed_out() */
-    if (conn->session != session)
-        return;
-    for (size_t i = 0; i < conn->n_commands; i++) {
-        int64_t deadline_ms = command_at(conn, i)->deadline_ms;
-
-        if (deadline_ms != 0 && (earliest_ms == 0 || deadline_ms < earliest_ms))
-            earliest_ms = deadline_ms;
-    }
-    if (earliest_ms == 0)
-        return;
-    if (earliest_ms <= clock_boot_ms())
-        conn_end(conn, REDIS_FAIL_TIMEOUT, "a command was not answered in time");
-    else
-        conn_arm(conn, earliest_ms);
-}
-
-void conn_stream_send(struct redis_conn *conn, const struct conn_command *command, int argc,
-                      const char **argv, const size_t *argv_len)
-{
-    if (redisAppendCommandArgv(conn->context, argc, argv, argv_len) != REDIS_OK)
-        abort(); /* out of memory, as in mem_new() */
-    push_command(conn, command);
-    if (command->deadline_ms != 0 && (conn->timer_ms == 0 || command->deadline_ms < conn->timer_ms))
-        conn_arm(conn, command->deadline_ms);
-    loop_later_queue(conn->loop, &conn->flush);
-}
-
-/* ---- the socket ---- */
 
 void conn_stream_want(struct redis_conn *conn, int events)
 {
@@ -115,250 +36,130 @@ void conn_stream_want(struct redis_conn *conn, int events)
     loop_poll_want(conn->poll, events);
 }
 
-static void prepare_reader(struct redis_conn *conn)
+/* ---- out ---- */
+
+static void fill(redisContext *context, const char *bytes, size_t size)
 {
-    conn->context->reader->maxbuf = READER_KEEP_BYTES;
-    conn->context->reader->maxelements = REPLY_ELEMENTS_MAX;
-    conn_arena_serve(&conn->arena, conn->context->reader);
+    if (redisAppendFormattedCommand(context, bytes, size) != REDIS_OK)
+        abort(); /* out of memory, as in mem_new() */
 }
 
-void conn_stream_start(struct redis_conn *conn)
+/* What was sent of the backlog is dropped once it is the greater part: so less is moved than was sent. */
+static void trim_backlog(struct redis_conn *conn)
 {
-    redisOptions how = {.type = REDIS_CONN_USERFD,
-                        .options = REDIS_OPT_NONBLOCK | REDIS_OPT_NO_PUSH_AUTOFREE};
+    struct buffer *backlog = &conn->backlog;
 
-    how.endpoint.fd = conn->fd;
-    conn->context = redisConnectWithOptions(&how);
-    if (conn->context == NULL || conn->context->err != 0 ||
-        redisAppendFormattedCommand(conn->context, conn->hello, conn->hello_len) != REDIS_OK)
-        abort(); /* nothing but memory can fail here */
-    conn->fd = -1;
-    prepare_reader(conn);
-    conn->state = CONN_HELLO;
-    conn->resp3 = false;
-    conn->subscribed = false;
-    conn->reply_bytes = 0;
-    conn->swollen = false;
-    conn_stream_want(conn, LOOP_READ | LOOP_WRITE);
-}
-
-void conn_stream_stop(struct redis_conn *conn)
-{
-    loop_later_cancel(conn->loop, &conn->flush);
-    loop_poll_free(conn->poll);
-    conn->poll = NULL;
-    conn->wanted = 0;
-    redisFree(conn->context); /* closes the socket */
-    conn->context = NULL;
-    conn_arena_release(&conn->arena);
-    if (conn->fd >= 0)
-        close(conn->fd);
-    conn->fd = -1;
-}
-
-static void read_failed(struct redis_conn *conn, int error)
-{
-    const redisContext *context = conn->context;
-    enum redis_fail why = REDIS_FAIL_CLOSED;
-
-    if (context->err == REDIS_ERR_PROTOCOL)
-        why = REDIS_FAIL_PROTOCOL;
-    else if (context->err == REDIS_ERR_IO && error == ETIMEDOUT)
-        why = REDIS_FAIL_TIMEOUT;
-    else if (context->err == REDIS_ERR_IO && (error == EHOSTUNREACH || error == ENETUNREACH))
-        why = REDIS_FAIL_UNREACHABLE;
-    ended(conn, why, conn_say(conn, "%s", context->err == REDIS_ERR_EOF ? "end of file" : context->errstr));
-}
-
-/* ---- replies ---- */
-
-static bool is_word(const redisReply *reply, const char *word)
-{
-    return reply->type == REDIS_REPLY_STRING && reply->len == strlen(word) &&
-           memcmp(reply->str, word, reply->len) == 0;
-}
-
-static bool is_message(const redisReply *reply)
-{
-    return reply->elements == 4 && is_word(reply->element[0], "pmessage") &&
-           reply->element[1]->type == REDIS_REPLY_STRING && reply->element[2]->type == REDIS_REPLY_STRING &&
-           reply->element[3]->type == REDIS_REPLY_STRING;
-}
-
-static bool is_acknowledgement(const redisReply *reply)
-{
-    return reply->elements == 3 && is_word(reply->element[0], "psubscribe") &&
-           reply->element[1]->type == REDIS_REPLY_STRING && reply->element[2]->type == REDIS_REPLY_INTEGER;
-}
-
-/* RESP2 has no type of its own for pushes; there a subscribed connection gets nothing else of this form. */
-static bool is_push(const struct redis_conn *conn, const redisReply *reply)
-{
-    if (reply->type == REDIS_REPLY_PUSH)
-        return true;
-    return !conn->resp3 && conn->subscribed && reply->type == REDIS_REPLY_ARRAY &&
-           (is_message(reply) || is_acknowledgement(reply));
-}
-
-/* Owners get pmessage and psubscribe in full form only, so they need not check lengths. Other pushes
- * (invalidations, say) are nobody's business here. */
-static void take_push(struct redis_conn *conn, const redisReply *push)
-{
-    if (is_acknowledgement(push)) {
-        if (conn->n_commands == 0 || !command_at(conn, 0)->subscribe) {
-            ended(conn, REDIS_FAIL_PROTOCOL, "an acknowledgement that nobody asked for");
-            return;
-        }
-        pop_command(conn);
-    } else if (!is_message(push)) {
-        if (push->elements == 0 || push->element[0]->type != REDIS_REPLY_STRING ||
-            is_word(push->element[0], "pmessage") || is_word(push->element[0], "psubscribe"))
-            ended(conn, REDIS_FAIL_PROTOCOL, "a malformed push");
-        return;
+    if (conn->backlog_sent == backlog->size) {
+        buffer_release(backlog);
+        conn->backlog_sent = 0;
+    } else if (conn->backlog_sent > backlog->size / 2) {
+        backlog->size -= conn->backlog_sent;
+        memmove(backlog->bytes, backlog->bytes + conn->backlog_sent, backlog->size);
+        conn->backlog_sent = 0;
     }
-    if (conn->hooks.push != NULL)
-        conn->hooks.push(conn->data, push);
 }
 
-static void take_hello(struct redis_conn *conn, const redisReply *hello)
+void conn_stream_append(struct redis_conn *conn, const char *wire, size_t size)
 {
-    conn_dial_ready(conn);
-    conn->state = CONN_READY;
-    conn->resp3 = hello->type != REDIS_REPLY_ERROR; /* with an error the server stays at RESP2 */
-    if (conn->hooks.ready != NULL)
-        conn->hooks.ready(conn->data, hello);
-}
-
-static void take_reply(struct redis_conn *conn, const redisReply *reply)
-{
-    struct conn_command command;
-
-    if (conn->n_commands == 0) {
-        ended(conn, REDIS_FAIL_PROTOCOL,
-              reply->type == REDIS_REPLY_ERROR ? conn_say(conn, "unasked: %s", reply->str)
-                                               : "a reply that nobody asked for");
-        return;
-    }
-    if (command_at(conn, 0)->subscribe) {
-        if (reply->type == REDIS_REPLY_ERROR)
-            conn_end(conn, REDIS_FAIL_DENIED, conn_say(conn, "%s", reply->str));
-        else
-            conn_end(conn, REDIS_FAIL_PROTOCOL, "PSUBSCRIBE was not acknowledged");
-        return;
-    }
-    command = pop_command(conn);
-    if (conn->n_commands == 0)
-        conn_disarm(conn); /* else an idle connection would be woken once for each question */
-    if (command.done != NULL)
-        command.done(command.data, reply, REDIS_FAIL_NONE);
-}
-
-static void take(struct redis_conn *conn, const redisReply *reply)
-{
-    if (reply->type == REDIS_REPLY_ATTR)
-        return; /* announces something about the next reply; nothing here asks for them */
-    if (conn->state == CONN_HELLO) {
-        if (reply->type == REDIS_REPLY_PUSH)
-            ended(conn, REDIS_FAIL_PROTOCOL, "a push before HELLO was answered");
-        else
-            take_hello(conn, reply);
-    } else if (is_push(conn, reply)) {
-        take_push(conn, reply);
+    if (conn->backlog.size == 0 && sdslen(conn->context->obuf) + size <= WRITE_BYTES) {
+        fill(conn->context, wire, size);
     } else {
-        take_reply(conn, reply);
+        trim_backlog(conn);
+        buffer_add(&conn->backlog, wire, size);
     }
+    conn->appended += size;
+    loop_later_queue(conn->loop, &conn->flush);
 }
 
-/* A long reply leaves a long buffer; an idle connection gives it back. */
-static void trim_reader(struct redis_conn *conn)
+void conn_stream_cut(struct redis_conn *conn, uint64_t at)
 {
-    redisReader *reader = conn->context->reader, *fresh;
+    size_t kept = (size_t)(at - conn->taken), filled = sdslen(conn->context->obuf);
 
-    if (reader->len > READER_SWOLLEN_BYTES)
-        conn->swollen = true;
-    if (!conn->swollen || reader->pos != reader->len || reader->ridx != -1)
-        return;
-    fresh = redisReaderCreate();
-    if (fresh == NULL)
-        return;
-    redisReaderFree(reader);
-    conn->context->reader = fresh;
-    prepare_reader(conn);
-    conn->swollen = false;
+    if (kept >= filled) {
+        conn->backlog.size = conn->backlog_sent + (kept - filled);
+    } else {
+        conn->backlog.size = conn->backlog_sent;
+        if (kept == 0)
+            sdsclear(conn->context->obuf);
+        else
+            (void)sdsrange(conn->context->obuf, 0, (ssize_t)kept - 1);
+    }
+    trim_backlog(conn);
+    conn->appended = at;
 }
 
-static void take_all(struct redis_conn *conn)
+static void refill(struct redis_conn *conn)
+{
+    size_t more = conn->backlog.size - conn->backlog_sent, room;
+
+    if (more == 0)
+        return;
+    room = sdslen(conn->context->obuf);
+    room = room < WRITE_BYTES ? WRITE_BYTES - room : 0;
+    if (more > room)
+        more = room;
+    fill(conn->context, conn->backlog.bytes + conn->backlog_sent, more);
+    conn->backlog_sent += more;
+    if (conn->backlog_sent == conn->backlog.size)
+        trim_backlog(conn);
+}
+
+/* hiredis' own redisBufferWrite() would free its buffer with each write that takes all of it.
+ * @return 1: some were taken, or there are none; 0: no room in the socket; -1: the connection is lost. */
+static int write_piece(struct redis_conn *conn)
+{
+    redisContext *context = conn->context;
+    size_t left = sdslen(context->obuf);
+    ssize_t n;
+
+    if (left == 0)
+        return 1;
+    n = context->funcs->write(context);
+    if (n <= 0)
+        return n < 0 ? -1 : 0;
+    conn->taken += (uint64_t)n;
+    if ((size_t)n < left) {
+        (void)sdsrange(context->obuf, n, -1);
+        return 1;
+    }
+    if (conn->state == CONN_HELLO)
+        explicit_bzero(context->obuf, left); /* a password may be in it */
+    sdsclear(context->obuf);
+    if (sdsalloc(context->obuf) > WRITER_KEEP_BYTES && conn->backlog.size == 0) {
+        sdsfree(context->obuf);
+        context->obuf = sdsempty();
+        if (context->obuf == NULL)
+            abort();
+    }
+    return 1;
+}
+
+/* The peer may have said why before it went. */
+static void write_failed(struct redis_conn *conn)
 {
     uint64_t session = conn->session;
 
-    for (;;) {
-        redisReader *reader = conn->context->reader;
-        void *reply = NULL;
-
-        if (redisReaderGetReply(reader, &reply) != REDIS_OK) {
-            ended(conn, REDIS_FAIL_PROTOCOL, conn_say(conn, "%s", reader->errstr));
-            return;
-        }
-        if (reply == NULL)
-            break;
-        conn->reply_bytes = reader->len - reader->pos;
-        /* Its callback may close the connection, and still looks at the reply. */
-        struct conn_arena whole = conn->arena;
-        conn->arena.last = NULL;
-        take(conn, reply);
-        conn_arena_release(&whole);
-        if (conn->session != session)
-            return;
-    }
-    if (conn->reply_bytes > REPLY_BYTES_MAX)
-        ended(conn, REDIS_FAIL_PROTOCOL, "a reply longer than 16 MiB");
-    else
-        trim_reader(conn);
-}
-
-/* @return whether something was read and the connection still stands. */
-static bool read_some(struct redis_conn *conn)
-{
-    uint64_t session = conn->session;
-    const redisReader *reader = conn->context->reader;
-    size_t before = reader->len, got;
-
-    errno = 0;
-    if (redisBufferRead(conn->context) != REDIS_OK) {
-        read_failed(conn, errno);
-        return false;
-    }
-    got = reader->len - before;
-    if (got == 0)
-        return false;
-    conn->reply_bytes += got;
-    if (reader->len > READER_SWOLLEN_BYTES)
-        conn->swollen = true;
-    take_all(conn);
-    return conn->session == session;
-}
-
-void conn_stream_drain(struct redis_conn *conn)
-{
-    while (read_some(conn))
-        ;
-}
-
-static void write_some(struct redis_conn *conn)
-{
-    uint64_t session = conn->session;
-    int done = 0;
-
-    if (redisBufferWrite(conn->context, &done) == REDIS_OK) {
-        conn_stream_want(conn, done ? LOOP_READ : LOOP_READ | LOOP_WRITE);
-        return;
-    }
-    /* The peer may have said why before it went. */
     conn_say(conn, "%s", conn->context->errstr);
     conn->context->err = 0;
     conn_stream_drain(conn);
     if (conn->session == session)
-        ended(conn, REDIS_FAIL_CLOSED, conn->words);
+        conn_stream_ended(conn, REDIS_FAIL_CLOSED, conn->words);
+}
+
+static void write_some(struct redis_conn *conn)
+{
+    int outcome = 1;
+
+    for (int i = 0; i < WRITES_A_TURN && outcome > 0; i++) {
+        refill(conn);
+        if (sdslen(conn->context->obuf) == 0)
+            break;
+        outcome = write_piece(conn);
+    }
+    if (outcome < 0)
+        write_failed(conn);
+    else
+        conn_stream_want(conn, conn->taken == conn->appended ? LOOP_READ : LOOP_READ | LOOP_WRITE);
 }
 
 /* Without waiting to be told that the socket is writable: nearly always it is, and it saves a turn. */
@@ -371,6 +172,104 @@ void conn_stream_flush(void *data)
     conn_enter(conn);
     write_some(conn);
     conn_leave(conn);
+}
+
+size_t redis_conn_queued(const struct redis_conn *conn)
+{
+    return conn->flush.queued ? (size_t)(conn->appended - conn->taken) : 0;
+}
+
+size_t redis_conn_clogged(const struct redis_conn *conn)
+{
+    return (conn->wanted & LOOP_WRITE) != 0 ? (size_t)(conn->appended - conn->taken) : 0;
+}
+
+bool redis_conn_has_written(const struct redis_conn *conn, const struct redis_expect *expect)
+{
+    return conn->taken >= expect->end;
+}
+
+/* ---- in ---- */
+
+static void read_failed(struct redis_conn *conn, int error)
+{
+    const redisContext *context = conn->context;
+    enum redis_fail why = REDIS_FAIL_CLOSED;
+
+    if (context->err == REDIS_ERR_IO && error == ETIMEDOUT)
+        why = REDIS_FAIL_TIMEOUT;
+    else if (context->err == REDIS_ERR_IO && (error == EHOSTUNREACH || error == ENETUNREACH))
+        why = REDIS_FAIL_UNREACHABLE;
+    conn_stream_ended(conn, why,
+                      conn_say(conn, "%s", context->err == REDIS_ERR_EOF ? "end of file" : context->errstr));
+}
+
+/* Once for each time that there is something: whoever answers without end must not hold up the others.
+ * @return whether something was read and the connection still stands. */
+static bool read_some(struct redis_conn *conn)
+{
+    uint64_t session = conn->session;
+    char bytes[READ_BYTES];
+    ssize_t n;
+
+    errno = 0;
+    n = conn->context->funcs->read(conn->context, bytes, sizeof bytes);
+    if (n < 0)
+        read_failed(conn, errno);
+    if (n <= 0)
+        return false;
+    conn->received += (uint64_t)n;
+    conn_replies_take(conn, bytes, (size_t)n);
+    return conn->session == session;
+}
+
+void conn_stream_drain(struct redis_conn *conn)
+{
+    while (read_some(conn))
+        ;
+}
+
+uint64_t redis_conn_received(const struct redis_conn *conn)
+{
+    return conn->received;
+}
+
+/* ---- the socket ---- */
+
+void conn_stream_start(struct redis_conn *conn)
+{
+    redisOptions how = {.type = REDIS_CONN_USERFD,
+                        .options = REDIS_OPT_NONBLOCK | REDIS_OPT_NO_PUSH_AUTOFREE};
+
+    how.endpoint.fd = conn->fd;
+    conn->context = redisConnectWithOptions(&how);
+    if (conn->context == NULL || conn->context->err != 0)
+        abort(); /* nothing but memory can fail here */
+    conn->fd = -1;
+    conn->state = CONN_HELLO;
+    conn->resp3 = false;
+    conn->subscribed = false;
+    conn->appended = conn->taken = conn->received = 0;
+    conn_replies_start(conn);
+    conn_stream_append(conn, conn->hello, conn->hello_len);
+    conn_stream_want(conn, LOOP_READ);
+}
+
+void conn_stream_stop(struct redis_conn *conn)
+{
+    loop_later_cancel(conn->loop, &conn->flush);
+    loop_poll_free(conn->poll);
+    conn->poll = NULL;
+    conn->wanted = 0;
+    buffer_release(&conn->backlog);
+    conn->backlog_sent = 0;
+    redisFree(conn->context); /* closes the socket */
+    conn->context = NULL;
+    conn_arena_release(&conn->arena);
+    conn->sink.into = NULL;
+    if (conn->fd >= 0)
+        close(conn->fd);
+    conn->fd = -1;
 }
 
 void conn_stream_ready(struct redis_conn *conn, int events)

@@ -55,7 +55,9 @@ static void use(const struct settings *settings)
     }
     /* no paths of the fuzzer's making are opened */
     if (settings_winner(settings, OPTION_ID_REDIS_PASSWORD_FILE, NULL) != NULL ||
-        settings_winner(settings, OPTION_ID_SENTINEL_PASSWORD_FILE, NULL) != NULL) {
+        settings_winner(settings, OPTION_ID_SENTINEL_PASSWORD_FILE, NULL) != NULL ||
+        settings_winner(settings, OPTION_ID_TOKEN_FILE, NULL) != NULL ||
+        settings_winner(settings, OPTION_ID_READ_ONLY_TOKEN_FILE, NULL) != NULL) {
         return;
     }
     for (size_t i = 0; i < settings->n_sections; i++) {
@@ -67,6 +69,7 @@ static void use(const struct settings *settings)
     if (options_build(settings, &options, &error) == 0) {
         check(options.n_listens > 0 && options.watch.n_deployments > 0);
         check(options.workers >= 1 && options.workers <= 64);
+        check(options.policy != NULL && options.replica_max_lag_bytes >= -1);
         options_release(&options);
     } else {
         check(error.text[0] != '\0' && strchr(error.text, '\n') == NULL);

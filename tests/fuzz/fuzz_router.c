@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bellwether/base/memory.h"
+#include "bellwether/base/percent.h"
 #include "bellwether/http/query.h"
 #include "bellwether/http/router.h"
 
@@ -50,20 +51,33 @@ static char *encode(const char *text)
 
 static void check_again(const struct route_match *match, enum http_scope scope)
 {
-    const char *open = strchr(match->route->path, '{'), *close = strchr(match->route->path, '}');
-    char *name = encode(match->argument), *path = mem_new(strlen(name) + strlen(match->route->path) + 1, 1);
+    const char *rest = match->rest ? match->rest : "";
+    char *name = encode(match->argument),
+         *path = mem_new(strlen(name) + strlen(match->route->path) + strlen(rest) + 1, 1);
+    char *pattern = mem_new(strlen(match->route->path) + 1, 1);
+    const char *open, *close;
     struct route_match again;
 
+    /* the pattern without its rest, then with the name, then with the rest */
+    memcpy(pattern, match->route->path, strlen(match->route->path) - (match->rest ? strlen(ROUTE_REST) : 0));
+    open = strchr(pattern, '{');
+    close = strchr(pattern, '}');
     assert(*match->argument == '\0' || open);
     if (open && close) {
-        memcpy(path, match->route->path, (size_t)(open - match->route->path));
+        memcpy(path, pattern, (size_t)(open - pattern));
         strncat(path, name, strlen(name));
         strncat(path, close + 1, strlen(close + 1));
     } else {
-        memcpy(path, match->route->path, strlen(match->route->path));
+        memcpy(path, pattern, strlen(pattern));
+    }
+    if (match->rest) {
+        strncat(path, "/", 1);
+        strncat(path, rest, strlen(rest));
     }
     assert(router_match(path, scope, &again) == 0);
     assert(again.route == match->route && strcmp(again.argument, match->argument) == 0);
+    assert(!again.rest == !match->rest && (!again.rest || strcmp(again.rest, rest) == 0));
+    free(pattern);
     free(path);
     free(name);
 }

@@ -72,6 +72,18 @@ SCENE(integration_options, bad_values)
         {"config", "/nonexistent/bellwether.ini"},
         {"redis-password-file", "/nonexistent/password"},
         {"sentinel-password-file", "/nonexistent/password"},
+        {"redis-api", "on"},
+        {"commands", "get"},
+        {"commands", "+get,+set"},
+        {"commands", "+subscribe"},
+        {"commands", "~keys"},
+        {"pool-size", "0"},
+        {"command-timeout", "soon"},
+        {"fence-timeout", "0"},
+        {"max-pending", "-1"},
+        {"max-reply", "1"},
+        {"replica-max-lag", "near"},
+        {"replica-fallback", "replica"},
     };
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         const char *what = text("--%s '%s'", cases[i].flag, cases[i].value);
@@ -86,6 +98,44 @@ SCENE(integration_options, bad_values_stop_the_start_itself)
     expect_refusal(daemon_run(5000, SEED, "--workers", "0", NULL), "workers", "0", "workers");
     expect_refusal(daemon_run(5000, SEED, "--sentinel", "nonsense:nonsense", NULL), "sentinel", "nonsense",
                    "sentinel");
+}
+
+/* The start itself, not only --check-config. */
+SCENE(integration_options, commands_without_protection_stop_the_start)
+{
+    const char *path = text("%s/token", scene_folder());
+    const char *const api[] = {"--redis-api", "token", "--token-file", path, NULL};
+    static const struct {
+        const char *contents, *value;
+    } cases[] = {
+        {"", "empty"},
+        {"\n\n", "no token"},
+        {"one\ntwo\nthree\n", "more than two"},
+        {"two words\n", "blank"},
+    };
+
+    expect_refusal(daemon_run(5000, SEED, api[0], api[1], NULL), "redis-api", "token", "no token");
+    expect_refusal(daemon_run(5000, SEED, api[0], api[1], api[2], path, NULL), "token-file", path, "no file");
+    expect_refusal(daemon_run(5000, SEED, api[0], api[1], "--read-only-token-file", path, NULL),
+                   "read-only-token-file", path, "no file");
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        file_write(path, cases[i].contents);
+        expect_refusal(daemon_run(5000, SEED, api[0], api[1], api[2], path, NULL), "token-file",
+                       cases[i].value, cases[i].value);
+    }
+    file_write(path, "one\ntwo\n");
+    const struct process_result good =
+        daemon_run(5000, SEED, api[0], api[1], api[2], path, "--check-config", NULL);
+    cr_assert_eq(good.exit_code, 0, "%s", good.err);
+    expect_refusal(daemon_run(5000, SEED, "--redis-api", "loopback", "--listen", "0.0.0.0:8380", NULL),
+                   "redis-api", "0.0.0.0:8380", "a listener for everybody");
+    expect_refusal(daemon_run(5000, SEED, "--redis-api", "loopback", "--listen",
+                              "127.0.0.1:8380,[::]:8381,scope=all", NULL),
+                   "redis-api", "[::]:8381", "one of two listeners");
+    const struct process_result narrow =
+        daemon_run(5000, SEED, "--redis-api", "loopback", "--listen",
+                   "127.0.0.1:8380,0.0.0.0:8381,scope=discovery", "--check-config", NULL);
+    cr_assert_eq(narrow.exit_code, 0, "%s", narrow.err);
 }
 
 SCENE(integration_options, unknown_and_missing)
@@ -168,12 +218,14 @@ SCENE(integration_options, flag_beats_environment_beats_file_beats_default)
 SCENE(integration_options, print_config_masks_secrets)
 {
     const char *const env[] = {"BELLWETHER_REDIS_PASSWORD=hunter2", "BELLWETHER_SENTINEL_PASSWORD=sesame",
-                               NULL};
-    const struct process_result result = daemon_run_env(5000, env, SEED, "--print-config", NULL);
+                               "BELLWETHER_TOKEN=bearer7", NULL};
+    const struct process_result result =
+        daemon_run_env(5000, env, SEED, "--redis-api", "token", "--print-config", NULL);
     cr_assert_eq(result.exit_code, 0, "%s", result.err);
     cr_assert(strstr(result.out, "***") != NULL, "%s", result.out);
-    cr_assert(strstr(result.out, "hunter2") == NULL && strstr(result.out, "sesame") == NULL, "%s",
-              result.out);
+    cr_assert(strstr(result.out, "hunter2") == NULL && strstr(result.out, "sesame") == NULL &&
+                  strstr(result.out, "bearer7") == NULL,
+              "%s", result.out);
     cr_assert(strstr(result.err, "hunter2") == NULL);
 }
 

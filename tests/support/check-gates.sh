@@ -42,7 +42,7 @@ room_gate base '-'
 room_gate sentinel '(base/|redis/conn)'
 room_gate topology '(base/)'
 room_gate watch '(base/|sentinel/|topology/|metrics/|redis/conn)'
-room_gate redis '(base/|topology/snapshot)'
+room_gate redis '(base/|topology/snapshot|topology/news|metrics/)'
 room_gate http '(base/|topology/|redis/|metrics/)'
 room_gate metrics '(base/)'
 for folder in src/*/ include/bellwether/*/; do

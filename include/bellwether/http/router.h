@@ -2,19 +2,29 @@
  * The static table of routes, and matching a raw path against it. Pure.
  *
  * A raw path is split on `/` first and percent-decoded segment by segment, so `%2F` stays inside its
- * segment and `..` is a name like any other. Matching is exact.
+ * segment and `..` is a name like any other. Matching is exact. A pattern that ends with `{command}/{argument…}` stands
+ * for one segment or more, which are handed on as they came (redis/batch.h decodes them).
  */
 #ifndef BELLWETHER_HTTP_ROUTER_H
 #define BELLWETHER_HTTP_ROUTER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "bellwether/http/query.h"
 #include "bellwether/http/worker.h"
 
 /* Sets of methods. HEAD works wherever GET does, OPTIONS everywhere. */
-enum { HTTP_GET = 1, HTTP_HEAD = 2, HTTP_OPTIONS = 4, HTTP_OTHER = 8, HTTP_ALIKE = 16 };
+enum {
+    HTTP_GET = 1,
+    HTTP_HEAD = 2,
+    HTTP_OPTIONS = 4,
+    HTTP_OTHER = 8,
+    HTTP_ALIKE = 16,
+    HTTP_POST = 32,
+};
 #define METHODS_READ (HTTP_GET | HTTP_HEAD | HTTP_OPTIONS)
+#define METHODS_POST (HTTP_POST | HTTP_OPTIONS)
 #define METHODS_ALIKE (METHODS_READ | HTTP_ALIKE) /* OPTIONS answers as GET does */
 
 /* Sets of scopes: on which listeners a route exists. */
@@ -22,10 +32,21 @@ enum { HTTP_GET = 1, HTTP_HEAD = 2, HTTP_OPTIONS = 4, HTTP_OTHER = 8, HTTP_ALIKE
 #define SCOPES_PROBE \
     (SCOPE_BIT(HTTP_SCOPE_ALL) | SCOPE_BIT(HTTP_SCOPE_DISCOVERY) | SCOPE_BIT(HTTP_SCOPE_PROBE))
 #define SCOPES_DISCOVERY (SCOPE_BIT(HTTP_SCOPE_ALL) | SCOPE_BIT(HTTP_SCOPE_DISCOVERY))
+#define SCOPES_COMMANDS SCOPE_BIT(HTTP_SCOPE_ALL)
 
 #define QUERY_MASTER (QUERY_FORM | QUERY_STALE | QUERY_FRESH | QUERY_REQUIRE | QUERY_WAIT)
 #define QUERY_REPLICA (QUERY_FORM | QUERY_MAX_LAG | QUERY_FALLBACK)
 #define QUERY_READY (QUERY_FORM | QUERY_VERBOSE | QUERY_EXCLUDE | QUERY_OF_MASTER)
+
+/* The routes that run commands, below one place: X, their ids, the place, whose commands. */
+#define ROUTES_COMMANDS(X, one, pipeline, multi, path, place, whose)                              \
+    X(one, place "/redis", METHODS_POST, SCOPES_COMMANDS, 0, "a command " whose)                  \
+    X(pipeline, place "/redis/pipeline", METHODS_POST, SCOPES_COMMANDS, 0,                        \
+      "several commands " whose ", one after the other")                                          \
+    X(multi, place "/redis/multi-exec", METHODS_POST, SCOPES_COMMANDS, 0, "a transaction " whose) \
+    X(path, place "/redis" ROUTE_REST, METHODS_READ | HTTP_POST, SCOPES_COMMANDS, 0,              \
+      "a command " whose ", written as a path")
+#define ROUTE_REST "/{command}/{argument…}"
 
 /* id, path, methods, scopes, query parameters it looks at, what it is for */
 #define ROUTES(X)                                                                                            \
@@ -60,7 +81,14 @@ enum { HTTP_GET = 1, HTTP_HEAD = 2, HTTP_OPTIONS = 4, HTTP_OTHER = 8, HTTP_ALIKE
     X(SELF_READY, "/self/ready", METHODS_ALIKE, SCOPES_PROBE, QUERY_FORM | QUERY_MAX_LAG,                    \
       "200 when it is the master or a replica with its link up")                                             \
     X(VERSION, "/version", METHODS_READ, SCOPES_PROBE, QUERY_PRETTY, "versions of the daemon and libraries") \
-    X(OPENAPI, "/openapi.yaml", METHODS_READ, SCOPES_DISCOVERY, 0, "this interface in OpenAPI 3.1")
+    X(OPENAPI, "/openapi.yaml", METHODS_READ, SCOPES_DISCOVERY, 0, "this interface in OpenAPI 3.1")          \
+    ROUTES_COMMANDS(X, REDIS, REDIS_PIPELINE, REDIS_MULTI, REDIS_PATH, "", "on the default master")          \
+    ROUTES_COMMANDS(X, NAMED_REDIS, NAMED_REDIS_PIPELINE, NAMED_REDIS_MULTI, NAMED_REDIS_PATH,               \
+                    "/masters/{name}", "on one master")                                                      \
+    ROUTES_COMMANDS(X, REPLICA_REDIS, REPLICA_REDIS_PIPELINE, REPLICA_REDIS_MULTI, REPLICA_REDIS_PATH,       \
+                    "/replica", "on a healthy replica")                                                      \
+    ROUTES_COMMANDS(X, NAMED_REPLICA_REDIS, NAMED_REPLICA_REDIS_PIPELINE, NAMED_REPLICA_REDIS_MULTI,         \
+                    NAMED_REPLICA_REDIS_PATH, "/masters/{name}/replica", "on a healthy replica of a master")
 
 enum route_id {
 #define X(id, path, methods, scopes, parameters, about) ROUTE_##id,
@@ -71,7 +99,7 @@ enum route_id {
 
 struct route {
     enum route_id id;
-    const char *path; /* as in the table: at most one `{...}` segment */
+    const char *path; /* as in the table: at most one `{...}` segment, and perhaps ROUTE_REST at its end */
     unsigned methods, scopes, parameters;
     const char *about;
 };
@@ -81,6 +109,8 @@ struct route {
 struct route_match {
     const struct route *route;
     char argument[ROUTE_ARGUMENT_SIZE]; /* what stands for `{...}`, decoded; "" where the route has none */
+    const char
+        *rest; /* what stands for ROUTE_REST, raw; borrowed from the path; NULL where the route has none */
 };
 
 /** The table's row. Static. Thread: any. */
@@ -96,19 +126,13 @@ const struct route *router_row(enum route_id id);
  */
 int router_match(const char *path, enum http_scope scope, struct route_match *out);
 
+/** Whether it is one of the routes that run commands. Thread: any. */
+bool route_runs_commands(const struct route *route);
+
 /** The bit of a method by its name; HTTP_OTHER for one that is nowhere. Thread: any. */
 unsigned router_method(const char *method);
 
 /** The value of `Allow` for a set of methods: "GET, HEAD, OPTIONS". Static. Thread: any. */
 const char *router_allow(unsigned methods);
-
-/**
- * Percent-decode.
- *
- * @param out  terminated on success; may be `in` itself.
- * @return 0; -BW_EINVAL an escape that is none, or one that makes a NUL; -BW_ERANGE it does not fit.
- * Thread:  any.
- */
-int percent_decode(const char *in, size_t in_len, char *out, size_t out_size);
 
 #endif

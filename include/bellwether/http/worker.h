@@ -18,6 +18,8 @@
 
 enum http_scope { HTTP_SCOPE_ALL, HTTP_SCOPE_DISCOVERY, HTTP_SCOPE_PROBE };
 enum self_requires { SELF_REQUIRES_MAJORITY, SELF_REQUIRES_ANY };
+/* Who may run commands. */
+enum redis_api { REDIS_API_OFF, REDIS_API_TOKEN, REDIS_API_LOOPBACK };
 enum ready_when { READY_WHEN_RESOLVED, READY_WHEN_DEFAULT, READY_WHEN_ANY, READY_WHEN_ALL };
 
 /* One --listen. */
@@ -39,7 +41,9 @@ struct http_option {
     char *from; /* "default", "--poll-interval", "/etc/bellwether.ini:12"; NULL: not set */
 };
 
-struct metrics; /* bellwether/metrics/metrics.h */
+struct metrics;     /* bellwether/metrics/metrics.h */
+struct pool_config; /* bellwether/redis/pool.h */
+struct secret;      /* bellwether/base/secret.h */
 
 struct http_config {
     const struct http_option *options; /* borrowed */
@@ -62,6 +66,9 @@ struct http_config {
     enum ready_when ready_when;
     struct metrics *metrics;    /* borrowed; NULL: each worker keeps its own (tests) */
     const struct pulse *pulses; /* borrowed; [0] the watcher's, [1..n_workers] the workers' */
+    enum redis_api redis_api;
+    const struct pool_config *pool; /* borrowed; NULL: no commands are run, whatever redis_api says */
+    const struct secret *tokens, *read_only_tokens; /* borrowed, each worker keeps copies; NULL: none */
 };
 
 /* Listening sockets, opened once by main before the workers start, so that a busy port stops the start. */
@@ -82,7 +89,7 @@ struct worker;
 /** @param number 0-based. @param ask_to borrowed mailbox of the watcher (NEWS_ASK_FRESH). Thread: main. */
 struct worker *worker_new(const struct http_config *config, struct http_sockets *sockets, size_t number,
                           struct mailbox *ask_to, struct pulse *pulse);
-/** Takes NEWS_SNAPSHOT, NEWS_FRESH, NEWS_DRAIN, NEWS_STOP. */
+/** Takes NEWS_SNAPSHOT, NEWS_FRESH, NEWS_RELOAD, NEWS_DRAIN, NEWS_STOP. */
 struct mailbox *worker_mailbox(struct worker *worker);
 int worker_start(struct worker *worker);
 /** Ask it to end (NEWS_STOP) and join it: waiting answers are given, within 1 s at most. */

@@ -73,6 +73,21 @@
       "Requests that were refused because of a limit.")                                                      \
     X(STREAMS_CUT, "bellwether_streams_cut_total", COUNTER, "", NONE,                                        \
       "Event streams that were cut off because their reader was too slow.")                                  \
+    X(POOL_CONNECTIONS, "bellwether_pool_connections", GAUGE, "state", NONE,                                 \
+      "Connections to masters and replicas that commands run on.")                                           \
+    X(POOL_WAITING, "bellwether_pool_waiting", GAUGE, "", NONE,                                              \
+      "Requests with commands that wait for a master, a connection or the end of a fence.")                  \
+    X(POOL_INFLIGHT, "bellwether_pool_inflight", GAUGE, "", NONE, "Commands sent and not answered yet.")     \
+    X(COMMANDS, "bellwether_commands_total", COUNTER, "outcome", NONE, "Commands by what became of them.")   \
+    X(COMMAND_DURATION, "bellwether_command_duration_seconds", HISTOGRAM, "", COMMAND,                       \
+      "From a request's arrival to the outcome of all its commands, waiting included.")                      \
+    X(COMMAND_RETRIES, "bellwether_command_retries_total", COUNTER, "reason", NONE,                          \
+      "Commands that were run again, by why.")                                                               \
+    X(FENCE_HOLDS, "bellwether_fence_holds_total", COUNTER, "", NONE,                                        \
+      "Requests whose writes were held back while a failover promoted a replica.")                           \
+    X(FENCE_SECONDS, "bellwether_fence_seconds", HISTOGRAM, "", FAILOVER, "How long they were held back.")   \
+    X(POLICY_REFUSALS, "bellwether_policy_refusals_total", COUNTER, "", NONE,                                \
+      "Commands that the policy, or a read-only token, did not let run.")                                    \
     X(RELOAD_SUCCESS, "bellwether_reload_success", GAUGE, "", NONE,                                          \
       "Whether the credential files could be read the last time.")                                           \
     X(RELOAD_TIMESTAMP, "bellwether_reload_timestamp_seconds", GAUGE, "", NONE,                              \
@@ -134,10 +149,25 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(1000000, "1")            \
     X(5000000, "5")
 
+#define METRIC_BUCKETS_COMMAND(X) \
+    X(100, "0.0001")              \
+    X(250, "0.00025")             \
+    X(500, "0.0005")              \
+    X(1000, "0.001")              \
+    X(2500, "0.0025")             \
+    X(5000, "0.005")              \
+    X(10000, "0.01")              \
+    X(50000, "0.05")              \
+    X(250000, "0.25")             \
+    X(1000000, "1")               \
+    X(2500000, "2.5")             \
+    X(5000000, "5")
+
 /* The values of labels that are a fixed list. */
 #define METRIC_METHODS(X) \
     X(GET, "GET")         \
     X(HEAD, "HEAD")       \
+    X(POST, "POST")       \
     X(OPTIONS, "OPTIONS") \
     X(OTHER, "other")
 
@@ -166,6 +196,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 #define METRIC_REJECTIONS(X)      \
     X(CONNECTIONS, "connections") \
     X(WAITERS, "waiters")         \
+    X(COMMANDS, "commands")       \
     X(BODY, "body")
 
 /* Why a Sentinel's link or answer was of no use; the words are those of `error.code` in /sentinels. */
@@ -191,6 +222,34 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(CRASH, "crash")     \
     X(MANUAL, "manual")
 
+/* Of the connections that commands run on. */
+#define METRIC_POOL_STATES(X)   \
+    X(CONNECTING, "connecting") \
+    X(IDLE, "idle")             \
+    X(BUSY, "busy")
+
+/* What becomes of a command. */
+#define METRIC_COMMAND_OUTCOMES(X) \
+    X(DONE, "done")                \
+    X(ERROR, "error")              \
+    X(DENIED, "denied")            \
+    X(BAD, "bad")                  \
+    X(NOT_SENT, "not_sent")        \
+    X(UNKNOWN, "unknown")          \
+    X(TOO_BIG, "too_big")
+
+/* Why a command was run again. */
+#define METRIC_RETRIES(X)        \
+    X(UNWRITTEN, "unwritten")    \
+    X(READ_ONLY, "readonly")     \
+    X(LOADING, "loading")        \
+    X(MASTERDOWN, "masterdown")  \
+    X(EXECABORT, "execabort")    \
+    X(LOST_READ, "lost_read")    \
+    X(ASKED_FOR, "retry_always") \
+    X(IN_ORDER, "order")         \
+    X(NEXT_REPLICA, "next_replica")
+
 /* Of an adoption: the Sentinels announced what was adopted, or it had to make way again. */
 #define METRIC_ADOPTIONS(X) \
     X(KEPT, "kept")         \
@@ -204,6 +263,9 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 #define METRIC_ENUM_METRIC_SENTINEL_ERROR(id, text) METRIC_SENTINEL_ERROR_##id,
 #define METRIC_ENUM_METRIC_OUTCOME(id, text) METRIC_OUTCOME_##id,
 #define METRIC_ENUM_METRIC_KIND(id, text) METRIC_KIND_##id,
+#define METRIC_ENUM_METRIC_POOL_STATE(id, text) METRIC_POOL_STATE_##id,
+#define METRIC_ENUM_METRIC_COMMAND_OUTCOME(id, text) METRIC_COMMAND_OUTCOME_##id,
+#define METRIC_ENUM_METRIC_RETRY(id, text) METRIC_RETRY_##id,
 #define METRIC_ENUM_METRIC_ADOPTION(id, text) METRIC_ADOPTION_##id,
 
 METRIC_ENUM(metric_method, METRIC_METHOD, METRIC_METHODS);
@@ -213,6 +275,9 @@ METRIC_ENUM(metric_rejection, METRIC_REJECTION, METRIC_REJECTIONS);
 METRIC_ENUM(metric_sentinel_error, METRIC_SENTINEL_ERROR, METRIC_SENTINEL_ERRORS);
 METRIC_ENUM(metric_outcome, METRIC_OUTCOME, METRIC_OUTCOMES);
 METRIC_ENUM(metric_kind, METRIC_KIND, METRIC_KINDS);
+METRIC_ENUM(metric_pool_state, METRIC_POOL_STATE, METRIC_POOL_STATES);
+METRIC_ENUM(metric_command_outcome, METRIC_COMMAND_OUTCOME, METRIC_COMMAND_OUTCOMES);
+METRIC_ENUM(metric_retry, METRIC_RETRY, METRIC_RETRIES);
 METRIC_ENUM(metric_adoption, METRIC_ADOPTION, METRIC_ADOPTIONS);
 
 #endif

@@ -17,7 +17,7 @@
 #include "bellwether/metrics/list.h"
 
 #define METRIC_BUCKETS_MAX 13
-#define METRIC_ROUTES_MAX 48
+#define METRIC_ROUTES_MAX 64
 #define METRIC_EVENTS_MAX 64
 
 /* Not cumulative in memory; the last count is what lies above all bounds. */
@@ -34,6 +34,16 @@ struct metrics_http {
     _Atomic uint64_t streams_cut;
     _Atomic int64_t inflight;
     _Atomic int64_t waiters[METRIC_WAITER_COUNT];
+};
+
+/* A worker's, about the commands that it runs. */
+struct metrics_redis {
+    _Atomic int64_t connections[METRIC_POOL_STATE_COUNT];
+    _Atomic int64_t waiting, inflight;
+    _Atomic uint64_t commands[METRIC_COMMAND_OUTCOME_COUNT];
+    struct metric_histogram duration, fence;
+    _Atomic uint64_t retries[METRIC_RETRY_COUNT];
+    _Atomic uint64_t fence_holds, policy_refusals;
 };
 
 /* The watcher's, about nobody in particular. */
@@ -76,6 +86,8 @@ void metrics_free(struct metrics *metrics);
 size_t metrics_workers(const struct metrics *metrics);
 /** Worker `number`'s own; others only read it. Borrowed. Thread: any. */
 struct metrics_http *metrics_http(struct metrics *metrics, size_t number);
+/** The same of its commands. */
+struct metrics_redis *metrics_redis(struct metrics *metrics, size_t number);
 /** The watcher's own; others only read it. Borrowed. Thread: any. */
 struct metrics_watch *metrics_watch(struct metrics *metrics);
 
@@ -161,6 +173,9 @@ const char *metric_rejection_text(enum metric_rejection which);
 const char *metric_sentinel_error_text(enum metric_sentinel_error which);
 const char *metric_outcome_text(enum metric_outcome which);
 const char *metric_kind_text(enum metric_kind which);
+const char *metric_pool_state_text(enum metric_pool_state which);
+const char *metric_command_outcome_text(enum metric_command_outcome which);
+const char *metric_retry_text(enum metric_retry which);
 const char *metric_adoption_text(enum metric_adoption which);
 /** The reason of that word; OTHER for one that is not in the list. Thread: any. */
 enum metric_sentinel_error metric_sentinel_error_of(const char *word);

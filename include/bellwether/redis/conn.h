@@ -1,6 +1,6 @@
 /*
  * One asynchronous connection to a Redis server or a Sentinel: name look-up, connect (every
- * address tried), HELLO 3 with AUTH, commands in order, pub/sub pushes, deadlines.
+ * address tried), HELLO with AUTH, commands in order, pub/sub pushes, deadlines.
  * The only place that drives hiredis. The process must ignore SIGPIPE: hiredis writes without MSG_NOSIGNAL.
  *
  * A connection reports exactly one end: either `closed` is called once, or the owner frees it.
@@ -17,6 +17,7 @@
 
 #include "bellwether/base/address.h"
 #include "bellwether/base/loop.h"
+#include "bellwether/redis/result.h"
 
 enum redis_fail {
     REDIS_FAIL_NONE,
@@ -27,6 +28,7 @@ enum redis_fail {
     REDIS_FAIL_CLOSED,      /* end of file or reset */
     REDIS_FAIL_PROTOCOL,    /* not RESP, or a reply nobody asked for */
     REDIS_FAIL_DENIED,      /* PSUBSCRIBE answered an error (NOPERM); `words` are the error's */
+    REDIS_FAIL_TOO_BIG,     /* a reply longer than redis_conn_limit() allows */
 };
 
 struct redis_conn;
@@ -50,7 +52,7 @@ typedef void redis_reply_fn(void *data, const redisReply *reply, enum redis_fail
 struct redis_conn *redis_conn_new(struct loop *loop, const struct redis_conn_hooks *hooks, void *data);
 
 /**
- * Connect and say HELLO 3, with AUTH when `password` is not NULL (user `default` when `username` is NULL).
+ * Connect and say HELLO, with AUTH when `password` is not NULL (user `default` when `username` is NULL).
  * The outcome comes through `ready` or `closed`, never from inside this call. Not while it is open.
  * @param target      a name or an IP literal; a name is looked up now; the last good look-up is used while
  * the resolver fails.
@@ -73,6 +75,46 @@ const struct address *redis_conn_peer(const struct redis_conn *conn);
  */
 void redis_conn_command(struct redis_conn *conn, redis_reply_fn *done, void *data, int64_t timeout_ms,
                         int argc, const char **argv, const size_t *argv_len /* NULL: C strings */);
+
+/*
+ * A command in wire form whose replies are written as JSON (result.h). Embedded in its owner, who keeps it in place until
+ * `done`; a connection answers them in order with its other commands.
+ */
+struct redis_expect {
+    struct result result; /* result_init() it first; its replies are what the command will be answered with */
+    /* The last reply is in `result` (`why` NONE), or the connection was lost before it. `written`: the socket took the whole
+     * command, so the server may have run it. The connection no longer knows the expect. */
+    void (*done)(struct redis_expect *expect, enum redis_fail why, bool written);
+    /* the connection's own from here on */
+    uint64_t begin, end; /* of its bytes in the stream */
+    uint64_t received;   /* redis_conn_received() when it was sent */
+};
+
+/** Speak RESP2 or RESP3 from the next redis_conn_open() on; RESP3 unless said otherwise. */
+void redis_conn_speak(struct redis_conn *conn, int protocol);
+/** The longest reply to an expect in bytes, a transaction's counted together; 16 MiB unless said otherwise, as it always is for
+ * commands. A longer one ends the connection: TOO_BIG for the expect that it answers, CLOSED for the others; PROTOCOL
+ * where it answers no expect. */
+void redis_conn_limit(struct redis_conn *conn, size_t max_reply_bytes);
+/**
+ * Send bytes that hold exactly the commands whose replies `expect->result` counts. Once `ready` was called and until
+ * `closed`; else `done` is called at once (CLOSED, not written). No deadline: that is the owner's.
+ * @param wire  copied.
+ */
+void redis_conn_send(struct redis_conn *conn, const char *wire, size_t size, struct redis_expect *expect);
+/** Bytes that go out when this turn ends, what the socket did not take before included; 0: nothing was sent in this turn. */
+size_t redis_conn_queued(const struct redis_conn *conn);
+/** Whether the socket has taken all of it. */
+bool redis_conn_has_written(const struct redis_conn *conn, const struct redis_expect *expect);
+/**
+ * Take back what was sent last and nothing of which the socket has taken, back to the last of redis_conn_command()'s: it will
+ * not go out. Completes it, the oldest first: CLOSED, not written.
+ */
+void redis_conn_withdraw(struct redis_conn *conn);
+/** Bytes that wait because the socket had no room when it was written to last; 0: it has. */
+size_t redis_conn_clogged(const struct redis_conn *conn);
+/** Bytes received on this connection since it was opened. */
+uint64_t redis_conn_received(const struct redis_conn *conn);
 
 /** PSUBSCRIBE *: pushes come through the `push` hook from then on. */
 void redis_conn_subscribe(struct redis_conn *conn);

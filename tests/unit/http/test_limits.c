@@ -316,6 +316,29 @@ Test(http_limits_patient, too_many_connections_are_told_so)
     wait_for_room();
 }
 
+Test(http_limits_patient, who_comes_to_wait_has_room_beside)
+{
+    int fds[10], extra;
+    struct reply reply;
+
+    fill(fds, 10);
+    extra = dial(&harness, LISTEN_ALL);
+    send_text(extra, "GET /master?wait=100ms&index=9000000000000000000 HTTP/1.1\r\nHost: x\r\n\r\n");
+    reply = read_reply(extra, true);
+    cr_expect_eq(reply.status, 200, "%d", reply.status);
+    reply_release(&reply);
+    send_text(extra, "GET /master HTTP/1.1\r\nHost: x\r\n\r\n"); /* it stands beside the others from now on */
+    reply = read_reply(extra, true);
+    cr_expect_eq(reply.status, 200);
+    cr_expect_str_eq(header_of(&reply, "connection"), "");
+    reply_release(&reply);
+    close(extra);
+    for (int i = 0; i < 10; i++) {
+        close(fds[i]);
+    }
+    wait_for_room();
+}
+
 Test(http_limits_patient, a_refused_connection_that_says_nothing_is_closed)
 {
     int fds[10], extra;

@@ -1,5 +1,6 @@
 /* The route table, matching, methods, percent-decoding. */
 #include <criterion/criterion.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "bellwether/base/error.h"
@@ -111,29 +112,93 @@ Test(http_router, probe_scope_has_probes_only)
     }
 }
 
+/* What stands for the rest of a path. */
+static const char *rest_of(const char *path, enum route_id id)
+{
+    static struct route_match match;
+
+    if (router_match(path, HTTP_SCOPE_ALL, &match) != 0 || match.route->id != id || !match.rest) {
+        return "none";
+    }
+    return match.rest;
+}
+
+Test(http_router, the_rest_of_a_path_is_handed_on_as_it_came)
+{
+    cr_expect_str_eq(rest_of("/redis/get/k", ROUTE_REDIS_PATH), "get/k");
+    cr_expect_str_eq(rest_of("/redis/ping", ROUTE_REDIS_PATH), "ping");
+    cr_expect_str_eq(rest_of("/redis/", ROUTE_REDIS_PATH), "");
+    cr_expect_str_eq(rest_of("/redis//", ROUTE_REDIS_PATH), "/");
+    cr_expect_str_eq(rest_of("/redis/set/a%2Fb/%00%zz+", ROUTE_REDIS_PATH), "set/a%2Fb/%00%zz+");
+    cr_expect_str_eq(rest_of("/redis/%zz", ROUTE_REDIS_PATH), "%zz");
+    cr_expect_str_eq(rest_of("/redis/pipeline/x", ROUTE_REDIS_PATH), "pipeline/x");
+    cr_expect_str_eq(rest_of("/redis/mget/a/b/c/d/e/f/g/h/i", ROUTE_REDIS_PATH), "mget/a/b/c/d/e/f/g/h/i");
+    cr_expect_str_eq(rest_of("/masters/a%20b/redis/get/k", ROUTE_NAMED_REDIS_PATH), "get/k");
+    cr_expect_str_eq(rest_of("/replica/redis/get/k", ROUTE_REPLICA_REDIS_PATH), "get/k");
+    cr_expect_str_eq(rest_of("/masters/m/replica/redis/mget/1/2/3/4", ROUTE_NAMED_REPLICA_REDIS_PATH),
+                     "mget/1/2/3/4");
+    cr_expect_str_eq(rest_of("http://h:1/redis/get/k", ROUTE_REDIS_PATH), "get/k");
+    cr_expect_str_eq(rest_of("/%72edis/get/k", ROUTE_REDIS_PATH), "get/k");
+    cr_expect_str_eq(rest_of("/redis", ROUTE_REDIS), "none");
+}
+
+Test(http_router, exact_patterns_win_over_a_rest)
+{
+    cr_expect_str_eq(matched("/redis", HTTP_SCOPE_ALL), "/redis");
+    cr_expect_str_eq(matched("/redis/pipeline", HTTP_SCOPE_ALL), "/redis/pipeline");
+    cr_expect_str_eq(matched("/redis/multi-exec", HTTP_SCOPE_ALL), "/redis/multi-exec");
+    cr_expect_str_eq(matched("/masters/redis/redis/pipeline", HTTP_SCOPE_ALL),
+                     "/masters/{name}/redis/pipeline");
+    cr_expect_str_eq(matched("/masters/redis", HTTP_SCOPE_ALL), "/masters/{name}");
+    cr_expect_str_eq(matched("/replica/redis", HTTP_SCOPE_ALL), "/replica/redis");
+}
+
+Test(http_router, a_rest_may_be_long_but_not_what_stands_before_it)
+{
+    char path[9000] = "/redis/set/";
+    size_t start = strlen(path);
+
+    memset(path + start, 'a', sizeof(path) - start - 1);
+    cr_expect_str_eq(rest_of(path, ROUTE_REDIS_PATH), path + strlen("/redis/"));
+    for (size_t i = start; i < sizeof(path) - 1; i += 2) {
+        path[i] = '/';
+    }
+    cr_expect_str_eq(rest_of(path, ROUTE_REDIS_PATH), path + strlen("/redis/"));
+    snprintf(path, sizeof(path), "/masters/%0*d/redis/get/k", ROUTE_ARGUMENT_SIZE, 1);
+    cr_expect_eq(match_error(path), -BW_ENOENT);
+    cr_expect_eq(match_error("/masters//redis/get/k"), -BW_ENOENT);
+    cr_expect_eq(match_error("/masters/%zz/redis/get/k"), -BW_EINVAL);
+    cr_expect_eq(match_error("/redisx/get/k"), -BW_ENOENT);
+    cr_expect_eq(match_error("/replicas/redis/get"), -BW_ENOENT);
+}
+
+Test(http_router, commands_are_in_the_scope_of_all_only)
+{
+    static const char *const paths[] = {
+        "/redis",           "/redis/pipeline",      "/redis/get/k",
+        "/masters/m/redis", "/replica/redis/get/k", "/masters/m/replica/redis/multi-exec"};
+
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
+        struct route_match match;
+
+        cr_expect_eq(router_match(paths[i], HTTP_SCOPE_ALL, &match), 0, "%s", paths[i]);
+        cr_expect(route_runs_commands(match.route), "%s", paths[i]);
+        cr_expect_str_eq(matched(paths[i], HTTP_SCOPE_DISCOVERY), "none", "%s", paths[i]);
+        cr_expect_str_eq(matched(paths[i], HTTP_SCOPE_PROBE), "none", "%s", paths[i]);
+    }
+    cr_expect_not(route_runs_commands(router_row(ROUTE_MASTER)));
+}
+
 Test(http_router, methods)
 {
     cr_expect_eq(router_method("GET"), (unsigned)HTTP_GET);
     cr_expect_eq(router_method("HEAD"), (unsigned)HTTP_HEAD);
     cr_expect_eq(router_method("OPTIONS"), (unsigned)HTTP_OPTIONS);
     cr_expect_eq(router_method("get"), (unsigned)HTTP_OTHER);
-    cr_expect_eq(router_method("POST"), (unsigned)HTTP_OTHER);
+    cr_expect_eq(router_method("POST"), (unsigned)HTTP_POST);
+    cr_expect_eq(router_method("PUT"), (unsigned)HTTP_OTHER);
     cr_expect_str_eq(router_allow(METHODS_READ), "GET, HEAD, OPTIONS");
-}
-
-Test(http_router, percent_decoding)
-{
-    char out[8] = "before";
-
-    cr_assert_eq(percent_decode("a%41%7a", 7, out, sizeof(out)), 0);
-    cr_expect_str_eq(out, "aAz");
-    cr_assert_eq(percent_decode("", 0, out, sizeof(out)), 0);
-    cr_expect_str_eq(out, "");
-    cr_expect_eq(percent_decode("%41%", 4, out, sizeof(out)), -BW_EINVAL);
-    cr_expect_eq(percent_decode("%4", 2, out, sizeof(out)), -BW_EINVAL);
-    cr_expect_eq(percent_decode("%-1", 3, out, sizeof(out)), -BW_EINVAL);
-    cr_expect_eq(percent_decode("a\0b", 3, out, sizeof(out)), -BW_EINVAL);
-    cr_expect_eq(percent_decode("1234567", 7, out, sizeof(out)), 0);
-    cr_expect_eq(percent_decode("12345678", 8, out, sizeof(out)), -BW_ERANGE);
-    cr_expect_eq(percent_decode("", 0, out, 0), -BW_ERANGE);
+    cr_expect_str_eq(router_allow(METHODS_POST), "POST, OPTIONS");
+    cr_expect_str_eq(router_allow(METHODS_READ | HTTP_POST), "GET, HEAD, POST, OPTIONS");
+    cr_expect_str_eq(router_allow(0), "OPTIONS");
 }

@@ -69,6 +69,8 @@ Test(http_status, json)
     cr_expect(strstr(reply.body, "{\"name\":\"sentinel\",\"master\":null,\"value\":[],\"from\":null}"), "%s",
               reply.body);
     cr_expect(strstr(reply.body, "\"age_ms\":200"), "%s", reply.body);
+    cr_expect(strstr(reply.body, "\"fence\":\"down\",\"fence_since\":null,\"fence_reason\":null"), "%s",
+              reply.body);
     cr_expect_str_eq(header_of(&reply, "cache-control"), "no-store");
     reply_release(&reply);
     reply = ask_probe(&harness, "GET", "/status");
@@ -91,6 +93,7 @@ Test(http_status, text)
         cr_expect(strstr(reply.body, lines[i]), "\"%s\" is not in\n%s", lines[i], reply.body);
     }
     cr_expect(strncmp(reply.body, lines[0], strlen(lines[0])) == 0, "%s", reply.body);
+    cr_expect_not(strstr(reply.body, "fence"), "%s", reply.body);
     reply_release(&reply);
     reply = ask(&harness, "GET", "/status", "Accept: text/plain\r\n");
     cr_expect_eq(strncmp(reply.body, lines[0], strlen(lines[0])), 0);
@@ -135,8 +138,10 @@ Test(http_status_stalled, from_the_snapshot_and_said)
 {
     int64_t asked_ms;
     struct reply reply;
+    struct snapshot *snapshot = disputed_snapshot();
 
-    harness_post(&harness, disputed_snapshot());
+    snapshot->masters[0]->fence = FENCE_PROMOTING;
+    harness_post(&harness, snapshot);
     atomic_store(&harness.pulses[0].at_boot_ms, clock_boot_ms() - 7000);
     asked_ms = clock_boot_ms();
     reply = get(&harness, "/status");
@@ -147,8 +152,10 @@ Test(http_status_stalled, from_the_snapshot_and_said)
     cr_expect(strstr(reply.body, "\"verification\":null"), "%s", reply.body);
     cr_expect(strstr(reply.body, "\"links\":null"), "%s", reply.body);
     cr_expect_not(strstr(reply.body, "\"age_ms\":-1"), "%s", reply.body);
+    cr_expect(strstr(reply.body, "\"fence\":\"promoting\",\"fence_since\":null"), "%s", reply.body);
     reply_release(&reply);
     reply = get(&harness, "/status?format=text");
+    cr_expect(strstr(reply.body, "\n! fence promoting: writes are held back\n"), "%s", reply.body);
     cr_expect(strncmp(reply.body, "watcher_stalled: no sign of life for ", 37) == 0, "%s", reply.body);
     reply_release(&reply);
 }

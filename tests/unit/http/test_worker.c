@@ -270,8 +270,8 @@ Test(http_worker, head_is_get_without_a_body)
         } else if (strstr(path, "{check}")) {
             snprintf(target, sizeof(target), "/readyz/master");
         }
-        if (id == ROUTE_EVENTS) {
-            continue; /* it does not end */
+        if (id == ROUTE_EVENTS || route_runs_commands(router_row(id))) {
+            continue; /* the one does not end, the others are off here */
         }
         got = get(&harness, target);
         head = ask(&harness, "HEAD", target, NULL);
@@ -675,7 +675,8 @@ Test(http_worker, index_version_openapi)
         char path[96];
 
         snprintf(path, sizeof(path), "\"path\":\"%s\"", router_row((enum route_id)i)->path);
-        cr_expect(strstr(reply.body, path), "%s", path);
+        cr_expect_eq(strstr(reply.body, path) != NULL, !route_runs_commands(router_row((enum route_id)i)),
+                     "%s", path);
     }
     reply_release(&reply);
     reply = get(&harness, "/version");

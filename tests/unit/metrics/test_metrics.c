@@ -45,6 +45,15 @@ Test(metrics_metrics, the_list_is_what_was_promised)
                                            "http_waiters{kind}",
                                            "http_rejected_total{reason}",
                                            "streams_cut_total{}",
+                                           "pool_connections{state}",
+                                           "pool_waiting{}",
+                                           "pool_inflight{}",
+                                           "commands_total{outcome}",
+                                           "command_duration_seconds{}",
+                                           "command_retries_total{reason}",
+                                           "fence_holds_total{}",
+                                           "fence_seconds{}",
+                                           "policy_refusals_total{}",
                                            "reload_success{}",
                                            "reload_timestamp_seconds{}"};
 

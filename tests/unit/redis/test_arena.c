@@ -61,7 +61,7 @@ static void check(const char *bytes)
     }
 }
 
-Test(redis_reply, every_type)
+Test(redis_arena, every_type)
 {
     static const char *const all[] = {
         "+OK\r\n",
@@ -90,7 +90,7 @@ Test(redis_reply, every_type)
         check(all[i]);
 }
 
-Test(redis_reply, what_is_broken_leaves_nothing)
+Test(redis_arena, what_is_broken_leaves_nothing)
 {
     check("*3\r\n:1\r\n$3\r\nabcX");
     check("%1\r\n+a\r\n?\r\n");
@@ -99,7 +99,7 @@ Test(redis_reply, what_is_broken_leaves_nothing)
 }
 
 /* A row of many fields, rows of many masters, and one long string: beyond small blocks, beyond large ones. */
-Test(redis_reply, long_ones)
+Test(redis_arena, long_ones)
 {
     char *bytes = NULL;
     size_t size = 0;

@@ -1,0 +1,57 @@
+/*
+ * Which commands there are, by the server's own COMMAND, and which of them callers may run.
+ *
+ *   policy        rules in the language of Redis ACLs, parsed once
+ *   command book  the server's table with each command's verdict under the policy worked out, so that a request costs one
+ *                 look-up. Without a table (an ACL denies COMMAND) every command counts as a write, nothing is known of
+ *                 scripts, and a rule that names a category refuses, whatever its sign.
+ *
+ * Fixed in the code is only what no flag says: see commands.c.
+ */
+#ifndef BELLWETHER_REDIS_COMMANDS_H
+#define BELLWETHER_REDIS_COMMANDS_H
+
+#include <hiredis/hiredis.h>
+#include <stdbool.h>
+#include <stddef.h>
+
+struct policy;
+struct command_book;
+
+/**
+ * @param rules  "+@all -@admin +publish -config|set allcommands nocommands …", separated by blanks. A later rule wins.
+ * @return NULL with words in `error` that name the rule and what it takes: no sign, an empty name, keys, channels, passwords
+ *         and selectors (they are no command rules), a rule that would allow what can never be allowed by its name.
+ * Thread: any.
+ */
+struct policy *policy_parse(const char *rules, char *error, size_t error_size);
+struct policy *policy_copy(const struct policy *policy);
+void policy_free(struct policy *policy);
+
+struct command_facts {
+    bool known;     /* in the server's table */
+    bool read_only; /* by its flags; PING, ECHO and TIME as well */
+    bool
+        script; /* may say anything in an error's words: EVAL, FCALL and kin by their category; true where unknown */
+    bool allowed;
+    /* Where it is not, what refuses it; borrowed from the book. "-@dangerous": the rule as it was written; "no rule
+     * allows it"; "never: it blocks the connection, which is shared"; of a category without the server's table "-@dangerous:
+     * it refuses as long as ...". */
+    const char *rule;
+};
+
+/** @param table  borrowed: COMMAND's reply (RESP2 or 3, Redis 6.2 to 8, Valkey); NULL or an error reply: there is none. */
+struct command_book *command_book_new(const struct policy *policy, const redisReply *table);
+/** Whether the server's table was there. */
+bool command_book_has_table(const struct command_book *book);
+/** The first rule whose category no command of the table has, perhaps a slip of the pen; NULL: none. Borrowed. */
+const char *command_book_idle_rule(const struct command_book *book);
+/**
+ * @param name,sub  lower case, as in struct command; `sub` counts where the server's table (or a rule) has it below `name`.
+ *                  An empty name (too long, or with a NUL) is never allowed.
+ */
+void command_book_look(const struct command_book *book, const char *name, const char *sub,
+                       struct command_facts *out);
+void command_book_free(struct command_book *book);
+
+#endif

@@ -1,0 +1,486 @@
+/*
+ * The command book: COMMAND's reply, the rules, and what no rule can change, made into one table whose entries hold their
+ * verdict. A request costs one look-up, two where its command has subcommands.
+ *
+ * Which commands there are, their flags and their categories is the server's to say. Written down here is only what no flag
+ * says: `fixed` below, of commands that must not run on a connection that callers share, and three that read nothing and
+ * change nothing and yet have no flag `readonly`.
+ *
+ * What is in the book: the commands and subcommands of the table; those that rules name, since `+config|get` is to mean
+ * something where the server (6.2) does not list subcommands; and the fixed ones. Any other name is unknown: `+@all` lets
+ * it through, and Redis says that there is no such command.
+ */
+#include "bellwether/redis/commands.h"
+
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/buffer.h"
+#include "bellwether/base/memory.h"
+#include "commands_internal.h"
+
+#define NEVER_CHANGES "never: it changes the connection, which is shared"
+#define NEVER_BLOCKS "never: it blocks the connection, which is shared"
+#define NEVER_ENDS "never: it ends the connection, which is shared"
+#define NEVER_UNREADABLE "never: no command has a name like that"
+#define NO_RULE "no rule allows it"
+#define WITHOUT_TABLE_SIZE (2 * COMMAND_NAME_SIZE + 96)
+#define SLOTS_MIN 64
+
+/* Of a command's entry in COMMAND's reply. */
+enum column { COLUMN_NAME, COLUMN_FLAGS = 2, COLUMN_CATEGORIES = 6, COLUMN_SUBCOMMANDS = 9 };
+
+struct entry {
+    uint32_t name, sub; /* where they stand in the book's texts */
+    uint32_t hash;
+    bool known, read_only, script, blocking;
+    bool has_subs;
+    const redisReply *categories; /* borrowed while the book is made, then NULL */
+    const char *rule;             /* what refuses it; NULL: it may run */
+};
+
+struct command_book {
+    struct policy *policy;
+    bool has_table;
+    struct entry *entries;
+    size_t n, room;
+    struct buffer texts;
+    uint32_t *slots; /* open addressing: an entry's number plus one, 0: free */
+    size_t n_slots;  /* a power of two */
+    const char *unknown_rule;
+    const char *idle_rule;
+    char (*without_table)[WITHOUT_TABLE_SIZE]; /* a text for each rule, where there is no table */
+};
+
+/* ---- what no flag says ---- */
+
+static const struct {
+    const char *name;
+    const char *sub; /* "": and whatever is below it */
+    const char *why;
+} fixed[] = {
+    {"auth", "", NEVER_CHANGES},
+    {"hello", "", NEVER_CHANGES},
+    {"select", "", NEVER_CHANGES},
+    {"client", "", NEVER_CHANGES},
+    {"reset", "", NEVER_CHANGES},
+    {"multi", "", NEVER_CHANGES},
+    {"exec", "", NEVER_CHANGES},
+    {"discard", "", NEVER_CHANGES},
+    {"watch", "", NEVER_CHANGES},
+    {"unwatch", "", NEVER_CHANGES},
+    {"subscribe", "", NEVER_CHANGES},
+    {"psubscribe", "", NEVER_CHANGES},
+    {"ssubscribe", "", NEVER_CHANGES},
+    {"unsubscribe", "", NEVER_CHANGES},
+    {"punsubscribe", "", NEVER_CHANGES},
+    {"sunsubscribe", "", NEVER_CHANGES},
+    {"monitor", "", NEVER_CHANGES},
+    {"sync", "", NEVER_CHANGES},
+    {"psync", "", NEVER_CHANGES},
+    {"replconf", "", NEVER_CHANGES},
+    {"asking", "", NEVER_CHANGES},
+    {"readonly", "", NEVER_CHANGES},
+    {"readwrite", "", NEVER_CHANGES},
+    {"script", "debug", NEVER_CHANGES},
+    {"wait", "", NEVER_BLOCKS},
+    {"waitaof", "", NEVER_BLOCKS},
+    {"quit", "", NEVER_ENDS},
+    /* the server takes these for an HTTP request that a browser was tricked into, and hangs up */
+    {"post", "", NEVER_ENDS},
+    {"host:", "", NEVER_ENDS},
+};
+
+static const char *const fixed_read_only[] = {"ping", "echo", "time"};
+
+#define N_FIXED (sizeof fixed / sizeof fixed[0])
+#define N_FIXED_READ_ONLY (sizeof fixed_read_only / sizeof fixed_read_only[0])
+
+const char *command_never(const char *name, const char *sub)
+{
+    for (size_t i = 0; i < N_FIXED; i++) {
+        if (strcmp(fixed[i].name, name) == 0 && (*fixed[i].sub == '\0' || strcmp(fixed[i].sub, sub) == 0)) {
+            return fixed[i].why;
+        }
+    }
+    return NULL;
+}
+
+static bool is_fixed_read_only(const char *name)
+{
+    for (size_t i = 0; i < N_FIXED_READ_ONLY; i++) {
+        if (strcmp(fixed_read_only[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* ---- the entries ---- */
+
+static const char *text_at(const struct command_book *book, uint32_t at)
+{
+    return book->texts.bytes + at;
+}
+
+static uint32_t add_text(struct command_book *book, const char *text)
+{
+    uint32_t at = (uint32_t)book->texts.size;
+
+    buffer_add(&book->texts, text, strlen(text) + 1);
+    return at;
+}
+
+/* FNV-1a over both, with what no name contains between them. */
+static uint32_t hash_of(const char *name, const char *sub)
+{
+    uint32_t hash = UINT32_C(2166136261);
+
+    for (const char *p = name; *p != '\0'; p++) {
+        hash = (hash ^ (unsigned char)*p) * UINT32_C(16777619);
+    }
+    hash = (hash ^ (unsigned char)'|') * UINT32_C(16777619);
+    for (const char *p = sub; *p != '\0'; p++) {
+        hash = (hash ^ (unsigned char)*p) * UINT32_C(16777619);
+    }
+    return hash;
+}
+
+/* The entry, or NULL; `slot` is where it is or would go. */
+static struct entry *find(const struct command_book *book, const char *name, const char *sub, uint32_t hash,
+                          size_t *slot)
+{
+    for (size_t at = hash & (book->n_slots - 1);; at = (at + 1) & (book->n_slots - 1)) {
+        *slot = at;
+        if (book->slots[at] == 0) {
+            return NULL;
+        }
+        struct entry *entry = &book->entries[book->slots[at] - 1];
+        if (entry->hash == hash && strcmp(text_at(book, entry->name), name) == 0 &&
+            strcmp(text_at(book, entry->sub), sub) == 0) {
+            return entry;
+        }
+    }
+}
+
+static void grow(struct command_book *book)
+{
+    book->room = book->room == 0 ? SLOTS_MIN / 2 : 2 * book->room;
+    book->entries = mem_resize(book->entries, book->room, sizeof *book->entries);
+    book->n_slots = 2 * book->room;
+    free(book->slots);
+    book->slots = mem_new(book->n_slots, sizeof *book->slots);
+    for (size_t i = 0; i < book->n; i++) {
+        size_t at = book->entries[i].hash & (book->n_slots - 1);
+        while (book->slots[at] != 0) {
+            at = (at + 1) & (book->n_slots - 1);
+        }
+        book->slots[at] = (uint32_t)i + 1;
+    }
+}
+
+/* The entry, made where there is none; good until the next one is made. */
+static struct entry *take(struct command_book *book, const char *name, const char *sub)
+{
+    uint32_t hash = hash_of(name, sub);
+    size_t slot = 0;
+
+    if (book->n == book->room) { /* half of the slots stay free */
+        grow(book);
+    }
+    struct entry *entry = find(book, name, sub, hash, &slot);
+    if (entry == NULL) {
+        entry = &book->entries[book->n++];
+        *entry = (struct entry){.hash = hash, .script = true, .read_only = is_fixed_read_only(name)};
+        entry->name = add_text(book, name);
+        entry->sub = add_text(book, sub);
+        book->slots[slot] = (uint32_t)book->n;
+    }
+    return entry;
+}
+
+/* A subcommand that rules or the fixed list name: as its command, where the table says nothing of it. */
+static void take_below(struct command_book *book, const char *name, const char *sub)
+{
+    struct entry parent = *take(book, name, "");
+    size_t before = book->n;
+
+    if (*sub == '\0') {
+        return;
+    }
+    struct entry *entry = take(book, name, sub);
+    if (book->n > before) {
+        entry->known = parent.known;
+        entry->read_only = parent.read_only;
+        entry->script = parent.script;
+        entry->blocking = parent.blocking;
+        entry->categories = parent.categories;
+    }
+    take(book, name, "")->has_subs = true;
+}
+
+/* ---- the server's table ---- */
+
+static bool is_list(const redisReply *reply)
+{
+    return reply != NULL && (reply->type == REDIS_REPLY_ARRAY || reply->type == REDIS_REPLY_SET);
+}
+
+static bool is_text(const redisReply *reply)
+{
+    return reply != NULL && (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS);
+}
+
+static bool is_word(const redisReply *reply, const char *word, size_t size)
+{
+    return is_text(reply) && reply->len == size && strncasecmp(reply->str, word, size) == 0;
+}
+
+static bool has_word(const redisReply *list, const char *word)
+{
+    size_t size = strlen(word);
+
+    for (size_t i = 0; list != NULL && i < list->elements; i++) {
+        if (is_word(list->element[i], word, size)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool has_category(const redisReply *list, const char *category)
+{
+    size_t size = strlen(category);
+
+    for (size_t i = 0; list != NULL && i < list->elements; i++) {
+        const redisReply *word = list->element[i];
+        if (is_text(word) && word->len == size + 1 && word->str[0] == '@' &&
+            strncasecmp(word->str + 1, category, size) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* In lower case, cut behind the `config|` of `config|get`. @return false: it fits no request's either. */
+static bool read_name(const redisReply *reply, bool below, char out[COMMAND_NAME_SIZE])
+{
+    const char *bar = below ? memchr(reply->str, '|', reply->len) : NULL;
+    size_t skipped = bar == NULL ? 0 : (size_t)(bar - reply->str) + 1;
+    size_t size = reply->len - skipped;
+
+    if (size == 0 || size >= COMMAND_NAME_SIZE || memchr(reply->str + skipped, '\0', size) != NULL) {
+        return false;
+    }
+    for (size_t i = 0; i < size; i++) {
+        char c = reply->str[skipped + i];
+        out[i] = (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+    }
+    out[size] = '\0';
+    return true;
+}
+
+/* One command's entry, or with `container` one of its subcommands'. @return false: it is not of that shape. */
+static bool read_entry(struct command_book *book, const redisReply *reply, const char *container)
+{
+    char own[COMMAND_NAME_SIZE];
+
+    if (reply->type == REDIS_REPLY_NIL) {
+        return true;
+    }
+    if (!is_list(reply) || reply->elements <= COLUMN_CATEGORIES || !is_text(reply->element[COLUMN_NAME]) ||
+        !is_list(reply->element[COLUMN_FLAGS]) || !is_list(reply->element[COLUMN_CATEGORIES])) {
+        return false;
+    }
+    if (!read_name(reply->element[COLUMN_NAME], container != NULL, own)) {
+        return true;
+    }
+    const redisReply *flags = reply->element[COLUMN_FLAGS];
+    const redisReply *categories = reply->element[COLUMN_CATEGORIES];
+    struct entry *entry = container == NULL ? take(book, own, "") : take(book, container, own);
+    entry->known = true;
+    entry->read_only = entry->read_only || (has_word(flags, "readonly") && !has_word(flags, "write"));
+    entry->script = has_category(categories, "scripting");
+    entry->blocking = has_word(flags, "blocking") || has_category(categories, "blocking");
+    entry->categories = categories;
+    if (container != NULL || reply->elements <= COLUMN_SUBCOMMANDS ||
+        !is_list(reply->element[COLUMN_SUBCOMMANDS])) {
+        return true;
+    }
+    const redisReply *subs = reply->element[COLUMN_SUBCOMMANDS];
+    entry->has_subs = subs->elements > 0;
+    for (size_t i = 0; i < subs->elements; i++) {
+        if (!read_entry(book, subs->element[i], own)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void forget_entries(struct command_book *book)
+{
+    free(book->entries);
+    free(book->slots);
+    buffer_release(&book->texts);
+    book->entries = NULL;
+    book->slots = NULL;
+    book->n = book->room = book->n_slots = 0;
+}
+
+/* All of it, or none: half a table would let dangerous commands pass as unknown ones. */
+static bool read_table(struct command_book *book, const redisReply *table)
+{
+    bool whole = is_list(table) && table->elements > 0;
+
+    for (size_t i = 0; whole && i < table->elements; i++) {
+        whole = read_entry(book, table->element[i], NULL);
+    }
+    if (!whole) {
+        forget_entries(book);
+    }
+    return whole && book->n > 0;
+}
+
+/* ---- verdicts ---- */
+
+static bool fits(const struct command_book *book, const struct rule *rule, const char *name, const char *sub,
+                 const redisReply *categories)
+{
+    switch (rule->kind) {
+    case RULE_ALL: return true;
+    case RULE_CATEGORY: return !book->has_table || has_category(categories, rule->name);
+    case RULE_COMMAND: break;
+    }
+    return strcmp(rule->name, name) == 0 && (rule->sub[0] == '\0' || strcmp(rule->sub, sub) == 0);
+}
+
+/* What refuses it, or NULL. */
+static const char *judge(const struct command_book *book, const char *name, const char *sub,
+                         const redisReply *categories)
+{
+    for (size_t i = book->policy->n; i > 0; i--) {
+        const struct rule *rule = &book->policy->rules[i - 1];
+        if (fits(book, rule, name, sub, categories)) {
+            if (!book->has_table && rule->kind != RULE_COMMAND) {
+                return book->without_table[i - 1];
+            }
+            return rule->allow ? NULL : rule->written;
+        }
+    }
+    return NO_RULE;
+}
+
+static void judge_entry(const struct command_book *book, struct entry *entry)
+{
+    const char *name = text_at(book, entry->name);
+    const char *sub = text_at(book, entry->sub);
+
+    entry->rule = command_never(name, sub);
+    if (entry->rule == NULL && entry->blocking) {
+        entry->rule = NEVER_BLOCKS;
+    }
+    if (entry->rule == NULL) {
+        entry->rule = judge(book, name, sub, entry->categories);
+    }
+}
+
+/* A category that nothing has. */
+static const char *find_idle_rule(const struct command_book *book)
+{
+    for (size_t i = 0; i < book->policy->n; i++) {
+        const struct rule *rule = &book->policy->rules[i];
+        bool idle = rule->kind == RULE_CATEGORY;
+        for (size_t k = 0; idle && k < book->n; k++) {
+            idle = !has_category(book->entries[k].categories, rule->name);
+        }
+        if (idle) {
+            return rule->written;
+        }
+    }
+    return NULL;
+}
+
+static void write_words_without_table(struct command_book *book)
+{
+    book->without_table = mem_new(book->policy->n, sizeof *book->without_table);
+    for (size_t i = 0; i < book->policy->n; i++) {
+        (void)snprintf(book->without_table[i], sizeof book->without_table[i],
+                       "%s: it refuses as long as the server does not tell its COMMAND table",
+                       book->policy->rules[i].written);
+    }
+}
+
+struct command_book *command_book_new(const struct policy *policy, const redisReply *table)
+{
+    struct command_book *book = mem_new(1, sizeof *book);
+
+    book->policy = policy_copy(policy);
+    book->has_table = read_table(book, table);
+    if (!book->has_table) {
+        write_words_without_table(book);
+    }
+    for (size_t i = 0; i < policy->n; i++) {
+        if (policy->rules[i].kind == RULE_COMMAND) {
+            take_below(book, policy->rules[i].name, policy->rules[i].sub);
+        }
+    }
+    for (size_t i = 0; i < N_FIXED; i++) {
+        take_below(book, fixed[i].name, fixed[i].sub);
+    }
+    for (size_t i = 0; i < N_FIXED_READ_ONLY; i++) {
+        take_below(book, fixed_read_only[i], "");
+    }
+    book->idle_rule = book->has_table ? find_idle_rule(book) : NULL;
+    book->unknown_rule = judge(book, "", "", NULL);
+    for (size_t i = 0; i < book->n; i++) {
+        judge_entry(book, &book->entries[i]);
+        book->entries[i].categories = NULL;
+    }
+    return book;
+}
+
+bool command_book_has_table(const struct command_book *book)
+{
+    return book->has_table;
+}
+
+const char *command_book_idle_rule(const struct command_book *book)
+{
+    return book->idle_rule;
+}
+
+/* ---- the look-up ---- */
+
+void command_book_look(const struct command_book *book, const char *name, const char *sub,
+                       struct command_facts *out)
+{
+    size_t slot;
+    const struct entry *entry = find(book, name, "", hash_of(name, ""), &slot);
+
+    if (entry != NULL && entry->has_subs && *sub != '\0') {
+        const struct entry *below = find(book, name, sub, hash_of(name, sub), &slot);
+        entry = below != NULL ? below : entry;
+    }
+    if (entry == NULL) {
+        const char *rule = *name == '\0' ? NEVER_UNREADABLE : book->unknown_rule;
+        *out = (struct command_facts){.script = true, .allowed = rule == NULL, .rule = rule};
+        return;
+    }
+    *out = (struct command_facts){.known = entry->known,
+                                  .read_only = entry->read_only,
+                                  .script = entry->script,
+                                  .allowed = entry->rule == NULL,
+                                  .rule = entry->rule};
+}
+
+void command_book_free(struct command_book *book)
+{
+    if (book != NULL) {
+        forget_entries(book);
+        free(book->without_table);
+        policy_free(book->policy);
+        free(book);
+    }
+}

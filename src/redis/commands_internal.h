@@ -1,0 +1,33 @@
+/* What the policy and the command book share: rules, and what no rule can allow. */
+#ifndef BELLWETHER_REDIS_COMMANDS_INTERNAL_H
+#define BELLWETHER_REDIS_COMMANDS_INTERNAL_H
+
+#include "bellwether/redis/batch.h"
+#include "bellwether/redis/commands.h"
+
+enum rule_kind {
+    RULE_ALL,      /* +@all, allcommands */
+    RULE_CATEGORY, /* +@read: `name` is the category, without @ */
+    RULE_COMMAND,  /* +get, +config|get */
+};
+
+struct rule {
+    enum rule_kind kind;
+    bool allow;
+    char name[COMMAND_NAME_SIZE];            /* lower case */
+    char sub[COMMAND_NAME_SIZE];             /* lower case; "" none */
+    char written[2 * COMMAND_NAME_SIZE + 2]; /* as whoever wrote it did */
+};
+
+struct policy {
+    struct rule *rules; /* the last one that fits decides */
+    size_t n;
+};
+
+/**
+ * Why no rule can allow it; NULL: rules decide. Static words.
+ * @param name,sub  lower case; `sub` may be "".
+ */
+const char *command_never(const char *name, const char *sub);
+
+#endif

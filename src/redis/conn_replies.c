@@ -1,0 +1,321 @@
+/*
+ * What the peer says: bytes become replies, and each goes to whoever asked, in order. HELLO's answer, pub/sub pushes, and
+ * what a peer may not do (long replies, answers to nothing).
+ *
+ * Replies come in two forms. A command's is a redisReply tree; an expect's is written as JSON while it is parsed
+ * (result.h). Which form the next reply takes is decided when its first byte is there, by who is first in the queue.
+ */
+#include <limits.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "conn_internal.h"
+
+/* A tree costs its elements before they came. JSON costs nothing till then: there only the bytes count, and that hiredis
+ * counts elements, a map's twice, in an int. */
+#define TREE_ELEMENTS_MAX (1024 * 1024)
+#define JSON_ELEMENTS_MAX (INT_MAX / 2)
+/* What an idle connection may keep for reading. */
+#define READER_KEEP_BYTES 4096
+#define READER_SWOLLEN_BYTES (64 * 1024)
+/* No length of a string has more digits. */
+#define LENGTH_DIGITS_MAX 19
+#define MEBIBYTE ((size_t)1024 * 1024)
+
+void conn_replies_start(struct redis_conn *conn)
+{
+    redisReader *reader = conn->context->reader;
+
+    reader->maxbuf = READER_KEEP_BYTES;
+    reader->maxelements = TREE_ELEMENTS_MAX;
+    conn->reply_bytes = 0;
+    conn->swollen = false;
+}
+
+static size_t unread(const redisReader *reader)
+{
+    return reader->len - reader->pos;
+}
+
+/* ---- trees ---- */
+
+static bool is_word(const redisReply *reply, const char *word)
+{
+    return reply->type == REDIS_REPLY_STRING && reply->len == strlen(word) &&
+           memcmp(reply->str, word, reply->len) == 0;
+}
+
+static bool is_message(const redisReply *reply)
+{
+    return reply->elements == 4 && is_word(reply->element[0], "pmessage") &&
+           reply->element[1]->type == REDIS_REPLY_STRING && reply->element[2]->type == REDIS_REPLY_STRING &&
+           reply->element[3]->type == REDIS_REPLY_STRING;
+}
+
+static bool is_acknowledgement(const redisReply *reply)
+{
+    return reply->elements == 3 && is_word(reply->element[0], "psubscribe") &&
+           reply->element[1]->type == REDIS_REPLY_STRING && reply->element[2]->type == REDIS_REPLY_INTEGER;
+}
+
+/* RESP2 has no type of its own for pushes; there a subscribed connection gets nothing else of this form. */
+static bool is_push(const struct redis_conn *conn, const redisReply *reply)
+{
+    if (reply->type == REDIS_REPLY_PUSH)
+        return true;
+    return !conn->resp3 && conn->subscribed && reply->type == REDIS_REPLY_ARRAY &&
+           (is_message(reply) || is_acknowledgement(reply));
+}
+
+/* Owners get pmessage and psubscribe in full form only, so they need not check lengths. Other pushes
+ * (invalidations, say) are nobody's business here. */
+static void take_push(struct redis_conn *conn, const redisReply *push)
+{
+    if (is_acknowledgement(push)) {
+        if (conn->n_commands == 0 || !conn_queue_at(conn, 0)->subscribe) {
+            conn_stream_ended(conn, REDIS_FAIL_PROTOCOL, "an acknowledgement that nobody asked for");
+            return;
+        }
+        conn_queue_pop(conn);
+    } else if (!is_message(push)) {
+        if (push->elements == 0 || push->element[0]->type != REDIS_REPLY_STRING ||
+            is_word(push->element[0], "pmessage") || is_word(push->element[0], "psubscribe"))
+            conn_stream_ended(conn, REDIS_FAIL_PROTOCOL, "a malformed push");
+        return;
+    }
+    if (conn->hooks.push != NULL)
+        conn->hooks.push(conn->data, push);
+}
+
+static void take_hello(struct redis_conn *conn, const redisReply *hello)
+{
+    conn_dial_ready(conn);
+    conn->state = CONN_READY;
+    /* With an error the server stays at RESP2. */
+    conn->resp3 = conn->protocol == 3 && hello->type != REDIS_REPLY_ERROR;
+    if (conn->hooks.ready != NULL)
+        conn->hooks.ready(conn->data, hello);
+}
+
+static void take_reply(struct redis_conn *conn, const redisReply *reply)
+{
+    struct conn_command command;
+
+    /* A tree that was begun before its expect was sent answers nothing either. */
+    if (conn->n_commands == 0 || conn_queue_expect(conn) != NULL) {
+        conn_stream_ended(conn, REDIS_FAIL_PROTOCOL,
+                          reply->type == REDIS_REPLY_ERROR ? conn_say(conn, "unasked: %s", reply->str)
+                                                           : "a reply that nobody asked for");
+        return;
+    }
+    if (conn_queue_at(conn, 0)->subscribe) {
+        if (reply->type == REDIS_REPLY_ERROR)
+            conn_end(conn, REDIS_FAIL_DENIED, conn_say(conn, "%s", reply->str));
+        else
+            conn_end(conn, REDIS_FAIL_PROTOCOL, "PSUBSCRIBE was not acknowledged");
+        return;
+    }
+    command = conn_queue_pop(conn);
+    if (command.done != NULL)
+        command.done(command.data, reply, REDIS_FAIL_NONE);
+}
+
+static void take_tree(struct redis_conn *conn, const redisReply *reply)
+{
+    if (reply->type == REDIS_REPLY_ATTR)
+        return; /* announces something about the next reply; nothing here asks for them */
+    if (conn->state == CONN_HELLO) {
+        if (reply->type == REDIS_REPLY_PUSH)
+            conn_stream_ended(conn, REDIS_FAIL_PROTOCOL, "a push before HELLO was answered");
+        else
+            take_hello(conn, reply);
+    } else if (is_push(conn, reply)) {
+        take_push(conn, reply);
+    } else {
+        take_reply(conn, reply);
+    }
+}
+
+/* ---- JSON ---- */
+
+static void take_result(struct redis_conn *conn)
+{
+    struct redis_expect *expect = conn_queue_expect(conn);
+
+    if (expect->result.kind == RESULT_PUSH) {
+        conn_stream_ended(conn, REDIS_FAIL_PROTOCOL, "not the kind of reply that was asked for");
+        return;
+    }
+    /* Taken for an answer it would say that the command was run, while its last bytes are still to go out. */
+    if (!redis_conn_has_written(conn, expect) && expect->result.replies <= 1) {
+        conn_stream_ended(conn, REDIS_FAIL_PROTOCOL,
+                          expect->result.kind == RESULT_ERROR
+                              ? conn_say(conn, "unasked: %s", expect->result.error)
+                              : "an answer to what was not sent yet");
+        return;
+    }
+    if (!result_next(&expect->result))
+        return;
+    conn->sink.into = NULL;
+    conn->reply_bytes = 0;
+    conn_queue_pop(conn);
+    expect->done(expect, REDIS_FAIL_NONE, true);
+}
+
+/* ---- what is under way ---- */
+
+static bool is_json(const redisReader *reader)
+{
+    return reader->fn == &result_functions;
+}
+
+/* The first byte of a reply is there. */
+static void begin(struct redis_conn *conn)
+{
+    redisReader *reader = conn->context->reader;
+    struct redis_expect *expect = conn->state == CONN_READY ? conn_queue_expect(conn) : NULL;
+
+    reader->maxelements = expect != NULL ? JSON_ELEMENTS_MAX : TREE_ELEMENTS_MAX;
+    conn->sink.into = expect != NULL ? &expect->result : NULL;
+    if (expect == NULL) {
+        conn_arena_serve(&conn->arena, reader);
+        return;
+    }
+    reader->fn = (redisReplyObjectFunctions *)&result_functions;
+    reader->privdata = &conn->sink;
+}
+
+/* What the bulk string under way takes in all, by the length that it begins with. 0: not known, or no bulk string. */
+static size_t announced(const redisReader *reader)
+{
+    const redisReadTask *task = reader->ridx >= 0 ? reader->task[reader->ridx] : NULL;
+    size_t length = 0, i = 0;
+
+    if (task == NULL || (task->type != REDIS_REPLY_STRING && task->type != REDIS_REPLY_VERB))
+        return 0;
+    for (; i < unread(reader); i++) {
+        char digit = reader->buf[reader->pos + i];
+
+        if (digit == '\r')
+            return i + length + 4; /* with two line ends */
+        if (digit < '0' || digit > '9')
+            return 0; /* hiredis will see */
+        if (i == LENGTH_DIGITS_MAX)
+            return SIZE_MAX / 2;
+        length = length * 10 + (size_t)(digit - '0');
+    }
+    return 0;
+}
+
+/* What callers may ask for has nothing to do with the connection's own questions. */
+static size_t limit_of(const struct redis_conn *conn)
+{
+    return is_json(conn->context->reader) ? conn->limit : TREE_BYTES_MAX;
+}
+
+static bool is_too_long(const struct redis_conn *conn)
+{
+    const redisReader *reader = conn->context->reader;
+    size_t limit = limit_of(conn), more = announced(reader);
+
+    if (more < unread(reader))
+        more = unread(reader);
+    return conn->reply_bytes > limit || more > limit - conn->reply_bytes;
+}
+
+static void too_long(struct redis_conn *conn)
+{
+    const struct redis_expect *expect = conn_queue_expect(conn);
+    bool asked = expect != NULL && is_json(conn->context->reader) && redis_conn_has_written(conn, expect);
+    size_t limit = limit_of(conn);
+    bool even = limit % MEBIBYTE == 0;
+
+    conn_stream_ended(conn, asked ? REDIS_FAIL_TOO_BIG : REDIS_FAIL_PROTOCOL,
+                      conn_say(conn, "a reply longer than %zu %s", even ? limit / MEBIBYTE : limit,
+                               even ? "MiB" : "bytes"));
+}
+
+/* A long reply leaves a long buffer; an idle connection gives it back. */
+static void trim_reader(struct redis_conn *conn)
+{
+    redisReader *reader = conn->context->reader, *fresh;
+
+    if (!conn->swollen || unread(reader) > 0 || reader->ridx != -1)
+        return;
+    fresh = redisReaderCreate();
+    if (fresh == NULL)
+        return;
+    fresh->maxbuf = READER_KEEP_BYTES;
+    redisReaderFree(reader);
+    conn->context->reader = fresh;
+    conn->swollen = false;
+}
+
+/* @return whether a whole reply was there and the connection still stands. */
+static bool take_one(struct redis_conn *conn)
+{
+    redisReader *reader = conn->context->reader;
+    size_t before = unread(reader);
+    uint64_t session = conn->session;
+    void *reply = NULL;
+
+    if (before == 0)
+        return false;
+    if (reader->ridx == -1)
+        begin(conn);
+    if (redisReaderGetReply(reader, &reply) != REDIS_OK) {
+        conn_stream_ended(conn, REDIS_FAIL_PROTOCOL, conn_say(conn, "%s", reader->errstr));
+        return false;
+    }
+    conn->reply_bytes += before - unread(reader);
+    if (reply == NULL ? is_too_long(conn) : conn->reply_bytes > limit_of(conn)) {
+        too_long(conn);
+        return false;
+    }
+    if (reply == NULL)
+        return false;
+    if (is_json(reader)) {
+        take_result(conn);
+    } else {
+        struct conn_arena whole =
+            conn->arena; /* its callback may close the connection, and still looks at the reply */
+
+        conn->reply_bytes = 0;
+        conn->arena.last = NULL;
+        take_tree(conn, reply);
+        conn_arena_release(&whole);
+    }
+    return conn->session == session;
+}
+
+/* A line that has no end yet gets none by bytes without one: else each of them would cost a search of the whole line. */
+static bool may_go_on(const redisReader *reader, const char *bytes, size_t size)
+{
+    const redisReadTask *task = reader->ridx >= 0 ? reader->task[reader->ridx] : NULL;
+
+    if (task == NULL || task->type < 0 || task->type == REDIS_REPLY_STRING || task->type == REDIS_REPLY_VERB)
+        return true;
+    return memchr(bytes, '\n', size) != NULL;
+}
+
+void conn_replies_take(struct redis_conn *conn, const char *bytes, size_t size)
+{
+    uint64_t session = conn->session;
+    redisReader *reader = conn->context->reader;
+    bool go_on = may_go_on(reader, bytes, size);
+
+    if (redisReaderFeed(reader, bytes, size) != REDIS_OK)
+        abort(); /* out of memory, as in mem_new() */
+    if (reader->len > READER_SWOLLEN_BYTES)
+        conn->swollen = true;
+    if (!go_on) {
+        if (is_too_long(conn))
+            too_long(conn);
+        return;
+    }
+    while (take_one(conn))
+        ;
+    if (conn->session == session)
+        trim_reader(conn);
+}

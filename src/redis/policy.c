@@ -1,0 +1,143 @@
+/*
+ * The language of --commands: rules as a Redis ACL user has them, of which only those about commands mean anything here.
+ * Whole words, cut at blanks; names are compared as a whole and never by how they begin.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/memory.h"
+#include "commands_internal.h"
+
+#define BLANKS " \t\r\n\v\f"
+#define TAKES "takes +name, -name, +name|sub, +@category, -@category, allcommands or nocommands"
+#define SHOWN_MAX 100 /* characters of a rule that messages repeat */
+
+static bool is_one_of(char c, const char *set)
+{
+    return c != '\0' && strchr(set, c) != NULL;
+}
+
+static bool is_plain(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+}
+
+/* Names of commands, subcommands and categories, modules' too: `json.set`, `restore-asking`, `host:`. */
+static bool read_name(const char *text, size_t size, char out[COMMAND_NAME_SIZE])
+{
+    if (size == 0 || size >= COMMAND_NAME_SIZE) {
+        return false;
+    }
+    for (size_t i = 0; i < size; i++) {
+        if (!is_plain(text[i]) && !is_one_of(text[i], "-_.:")) {
+            return false;
+        }
+        out[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] - 'A' + 'a' : text[i]);
+    }
+    out[size] = '\0';
+    return true;
+}
+
+/* An ACL's rules on passwords are not repeated: somebody pasted a whole ACL. */
+static bool is_secret(const char *word)
+{
+    return is_one_of(*word, "><#!");
+}
+
+static bool refuse(const char *word, size_t size, const char *why, char *error, size_t error_size)
+{
+    int shown = is_secret(word) ? 1 : (int)(size < SHOWN_MAX ? size : SHOWN_MAX);
+
+    (void)snprintf(error, error_size, "\"%.*s%s\" %s", shown, word, (size_t)shown < size ? "..." : "", why);
+    return false;
+}
+
+/* What stands behind the sign. @return words on what is wrong with it, or NULL. */
+static const char *read_object(const char *text, size_t size, struct rule *out)
+{
+    const char *bar = memchr(text, '|', size);
+    size_t first = bar == NULL ? size : (size_t)(bar - text);
+
+    if (size > 0 && *text == '@') {
+        if (!read_name(text + 1, size - 1, out->name)) {
+            return "is no category; " TAKES;
+        }
+        out->kind = strcmp(out->name, "all") == 0 ? RULE_ALL : RULE_CATEGORY;
+        return NULL;
+    }
+    out->kind = RULE_COMMAND;
+    if (!read_name(text, first, out->name) ||
+        (bar != NULL && !read_name(bar + 1, size - first - 1, out->sub))) {
+        return "names no command; " TAKES;
+    }
+    if (out->allow && command_never(out->name, out->sub) != NULL) {
+        return "can't be allowed: callers share the connection that it changes, blocks or ends; takes other commands";
+    }
+    return NULL;
+}
+
+static bool read_rule(const char *word, size_t size, struct rule *out, char *error, size_t error_size)
+{
+    struct rule rule = {0};
+    const char *wrong = NULL;
+
+    if (size == strlen("allcommands") && strncasecmp(word, "allcommands", size) == 0) {
+        rule.allow = true;
+    } else if (size == strlen("nocommands") && strncasecmp(word, "nocommands", size) == 0) {
+        rule.kind = RULE_ALL;
+    } else if (*word != '+' && *word != '-') {
+        return refuse(word, size, "is no rule about commands; " TAKES, error, error_size);
+    } else {
+        rule.allow = *word == '+';
+        wrong = read_object(word + 1, size - 1, &rule);
+    }
+    if (wrong != NULL) {
+        return refuse(word, size, wrong, error, error_size);
+    }
+    /* it fits: two names, a sign and a bar, or @ */
+    (void)snprintf(rule.written, sizeof rule.written, "%.*s", (int)size, word);
+    *out = rule;
+    return true;
+}
+
+struct policy *policy_parse(const char *rules, char *error, size_t error_size)
+{
+    struct policy *policy = mem_new(1, sizeof *policy);
+
+    for (const char *at = rules + strspn(rules, BLANKS); *at != '\0';) {
+        size_t size = strcspn(at, BLANKS);
+        policy->rules = mem_resize(policy->rules, policy->n + 1, sizeof *policy->rules);
+        if (!read_rule(at, size, &policy->rules[policy->n], error, error_size)) {
+            policy_free(policy);
+            return NULL;
+        }
+        policy->n++;
+        at += size;
+        at += strspn(at, BLANKS);
+    }
+    if (policy->n == 0) {
+        (void)snprintf(error, error_size, "there is no rule; " TAKES);
+        policy_free(policy);
+        return NULL;
+    }
+    return policy;
+}
+
+struct policy *policy_copy(const struct policy *policy)
+{
+    struct policy *copy = mem_new(1, sizeof *copy);
+
+    copy->n = policy->n;
+    copy->rules = mem_new(policy->n, sizeof *copy->rules);
+    memcpy(copy->rules, policy->rules, policy->n * sizeof *copy->rules);
+    return copy;
+}
+
+void policy_free(struct policy *policy)
+{
+    if (policy != NULL) {
+        free(policy->rules);
+        free(policy);
+    }
+}

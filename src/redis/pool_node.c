@@ -1,0 +1,359 @@
+/*
+ * One address and the connections to it, "lines": opened on demand, up to pool-size, each used by many commands at once.
+ *
+ * A line that ends by itself is news to the watcher. A node that can't be reached is dialled again after 50 ms, doubling to
+ * a second, with jitter.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+#include "pool_internal.h"
+
+enum { BACKOFF_MS = 50, BACKOFF_MAX_MS = 1000, FILL_BYTES = 64 * 1024, CLOG_BYTES = 256 * 1024 };
+
+/* ---- counting ---- */
+
+static enum metric_pool_state state_of(const struct line *line)
+{
+    if (!line->ready)
+        return METRIC_POOL_STATE_CONNECTING;
+    return line->in_flight > 0 ? METRIC_POOL_STATE_BUSY : METRIC_POOL_STATE_IDLE;
+}
+
+void line_count(struct line *line)
+{
+    struct metrics_redis *counts = line->node->desk->pool->counts;
+    enum metric_pool_state state = state_of(line);
+
+    if (state == line->counted)
+        return;
+    metric_move(&counts->connections[line->counted], -1);
+    metric_move(&counts->connections[state], 1);
+    line->counted = state;
+}
+
+/* ---- the end of a line ---- */
+
+/* What was on it is settled from inside redis_conn_free(). */
+static void line_free(struct line *line)
+{
+    struct node *node = line->node;
+
+    for (size_t i = 0; i < node->n_lines; i++) {
+        if (node->lines[i] == line) {
+            node->lines[i] = node->lines[--node->n_lines];
+            break;
+        }
+    }
+    redis_conn_free(line->conn);
+    metric_move(&node->desk->pool->counts->connections[line->counted], -1);
+    free(line);
+}
+
+/* The tasks that wait for a connection to this replica go on to the next one. */
+static void send_waiting_on(struct node *node)
+{
+    if (!node->is_replica)
+        return;
+    for (struct pool_task *task = node->desk->first; task != NULL; task = task->next_waiting)
+        if (task->node == node)
+            task_leave_node(task, &node->address);
+}
+
+static void node_fail(struct node *node, const char *words)
+{
+    char text[ADDRESS_TEXT_SIZE];
+    int64_t delay_ms = BACKOFF_MAX_MS;
+
+    if (node->failures < 5)
+        delay_ms = BACKOFF_MS << node->failures;
+    if (delay_ms > BACKOFF_MAX_MS)
+        delay_ms = BACKOFF_MAX_MS;
+    delay_ms -= jitter_below((uint32_t)(delay_ms / 2));
+    node->failures++;
+    node->retry_ms = clock_boot_ms() + delay_ms;
+    desk_say(node->desk, "%s: %s", address_format(&node->address, text), words);
+    loop_timer_start(node->timer, delay_ms);
+    send_waiting_on(node);
+    desk_wake(node->desk);
+}
+
+static void on_closed(void *data, enum redis_fail why, const char *words)
+{
+    struct line *line = data;
+    struct node *node = line->node;
+    bool was_of_use = line->ready && node->desk->book != NULL; /* without the book nothing runs */
+    char text[ADDRESS_TEXT_SIZE];
+
+    log_debug("connection for commands lost", LOG_STR("address", address_format(&node->address, text)),
+              LOG_STR("why", redis_fail_text(why)), LOG_STR("words", words));
+    if (why != REDIS_FAIL_TOO_BIG)
+        pool_tell(node, why == REDIS_FAIL_TIMEOUT ? SUSPICION_SILENT : SUSPICION_LOST);
+    if (!was_of_use) {
+        node_fail(node, words);
+    } else {
+        send_waiting_on(node);
+        desk_wake(node->desk);
+    }
+    line_free(line);
+}
+
+/* ---- the beginning ---- */
+
+static void on_table(void *data, const redisReply *reply, enum redis_fail why)
+{
+    struct line *line = data;
+
+    (void)why;
+    line->asking_table = false;
+    desk_take_table(line->node->desk, reply);
+}
+
+/* Ahead of the commands that wait, so in their order. */
+static void ask_table(struct line *line)
+{
+    const struct node *node = line->node;
+    const struct desk *desk = node->desk;
+    const struct pool_config *config = desk->pool->config;
+    const char *argv[] = {"COMMAND"};
+
+    if (desk->book != NULL && (!desk->book_is_old || node->is_replica))
+        return;
+    line->asking_table = true;
+    /* with a book commands go out behind it: it does not end their connection before their time */
+    redis_conn_command(line->conn, on_table, line,
+                       desk->book != NULL ? config->command_timeout_ms : config->connect_timeout_ms, 1, argv,
+                       NULL);
+}
+
+/* ---- transactions ---- */
+
+static void on_multi(void *data, const redisReply *reply, enum redis_fail why)
+{
+    struct node *node = ((struct line *)data)->node;
+
+    (void)why;
+    node->multi_refusal[0] = '\0';
+    if (reply != NULL && reply->type == REDIS_REPLY_ERROR)
+        snprintf(node->multi_refusal, sizeof node->multi_refusal, "%s", reply->str);
+}
+
+/* EXEC without MULTI is an error as well; MULTI's is the one to tell. A MULTI without EXEC leaves a connection that is of no
+ * more use. */
+static void on_exec(void *data, const redisReply *reply, enum redis_fail why)
+{
+    struct line *line = data;
+    struct node *node = line->node;
+
+    (void)why;
+    node->asking_multi = false;
+    if (reply == NULL)
+        return; /* the next connection asks again */
+    node->multi_known = true;
+    desk_wake(node->desk);
+    if (reply->type != REDIS_REPLY_ERROR || node->multi_refusal[0] != '\0')
+        return;
+    snprintf(node->multi_refusal, sizeof node->multi_refusal, "%s", reply->str);
+    line_free(line);
+}
+
+void node_ask_multi(struct line *line)
+{
+    const char *multi[] = {"MULTI"}, *exec[] = {"EXEC"};
+    int64_t timeout_ms = line->node->desk->pool->config->command_timeout_ms; /* others use the connection */
+
+    if (line->node->asking_multi)
+        return;
+    line->node->asking_multi = true;
+    redis_conn_command(line->conn, on_multi, line, timeout_ms, 1, multi, NULL);
+    redis_conn_command(line->conn, on_exec, line, timeout_ms, 1, exec, NULL);
+}
+
+/* A string of HELLO's flat array or map. */
+static const char *hello_value(const redisReply *hello, const char *key)
+{
+    for (size_t i = 0; i + 1 < hello->elements; i += 2)
+        if (hello->element[i]->str != NULL && strcmp(hello->element[i]->str, key) == 0)
+            return hello->element[i + 1]->str;
+    return NULL;
+}
+
+/* Why it can't be used. @return NULL: it can. */
+static const char *hello_refusal(const struct node *node, const redisReply *hello)
+{
+    const char *role;
+
+    if (hello->type == REDIS_REPLY_ERROR)
+        return hello->str;
+    role = hello_value(hello, "role");
+    return role != NULL && !node->is_replica && strcmp(role, "master") != 0 ? "it is no master" : NULL;
+}
+
+static void on_ready(void *data, const redisReply *hello)
+{
+    struct line *line = data;
+    struct node *node = line->node;
+    const char *refusal = hello_refusal(node, hello);
+
+    if (refusal == NULL) {
+        line->ready = true;
+        node->failures = 0;
+        node->retry_ms = 0;
+        node->desk->trouble[0] = '\0';
+        line_count(line);
+        ask_table(line);
+        desk_wake(node->desk);
+        return;
+    }
+    if (hello->type != REDIS_REPLY_ERROR)
+        pool_tell(node, SUSPICION_ROLE);
+    else if (strncmp(refusal, "WRONGPASS", 9) == 0 || strncmp(refusal, "NOAUTH", 6) == 0)
+        (void)secret_refresh(node->desk->login->password, true, NULL, 0);
+    node_fail(node, refusal);
+    line_free(line);
+}
+
+static void line_open(struct node *node)
+{
+    static const struct redis_conn_hooks hooks = {.ready = on_ready, .closed = on_closed};
+    const struct desk *desk = node->desk;
+    const struct pool_config *config = desk->pool->config;
+    struct line *line = mem_new(1, sizeof *line);
+
+    line->node = node;
+    line->conn = redis_conn_new(desk->pool->loop, &hooks, line);
+    line->counted = METRIC_POOL_STATE_CONNECTING;
+    metric_move(&desk->pool->counts->connections[line->counted], 1);
+    node->lines[node->n_lines++] = line;
+    redis_conn_speak(line->conn, 2); /* shapes of replies as Upstash's SDKs know them */
+    redis_conn_limit(line->conn, config->max_reply_bytes);
+    redis_conn_open(line->conn, &node->address, desk->login->username, secret_value(desk->login->password),
+                    config->connect_timeout_ms);
+}
+
+/* ---- choosing one ---- */
+
+bool node_rests(const struct node *node)
+{
+    return node->retry_ms != 0 && node->retry_ms > clock_boot_ms();
+}
+
+/* What is sent in one turn leaves in one write, and its answers mostly come in one piece. */
+static bool is_filling(const struct line *line)
+{
+    size_t queued = redis_conn_queued(line->conn);
+
+    return queued > 0 && queued < FILL_BYTES;
+}
+
+/* Where the socket has no room, more of it would only wait in memory without a bound, and have run late or nobody knows: it
+ * waits in the queue. */
+bool line_takes(struct line *line)
+{
+    bool takes = !line->silent && redis_conn_clogged(line->conn) < CLOG_BYTES;
+
+    line->passed_by = line->passed_by || !takes;
+    return takes;
+}
+
+/* The one that this turn writes to already, else the one with the least to do. */
+struct line *node_line(struct node *node)
+{
+    struct line *best = NULL, *filling = NULL;
+    bool connecting = false;
+
+    for (size_t i = 0; i < node->n_lines; i++) {
+        struct line *line = node->lines[i];
+
+        connecting = connecting || !line->ready;
+        if (!line->ready || !line_takes(line))
+            continue;
+        if (best == NULL || line->in_flight < best->in_flight)
+            best = line;
+        if (is_filling(line))
+            filling = line;
+    }
+    if ((best == NULL || best->in_flight > 0) && !connecting &&
+        node->n_lines < node->desk->pool->config->size && !node_rests(node))
+        line_open(node);
+    return filling != NULL ? filling : best;
+}
+
+/* ---- what happens to slots ---- */
+
+void line_release(struct line *line, bool was_live, bool answered)
+{
+    line->in_flight--;
+    line->live -= was_live;
+    if (!answered)
+        return;
+    line->silent = false; /* it lives */
+    line_count(line);
+    if (line->passed_by)
+        desk_wake(line->node->desk);
+    line->passed_by = false;
+}
+
+void line_is_late(struct line *line, size_t n, uint64_t received)
+{
+    struct node *node = line->node;
+    bool slow = redis_conn_received(line->conn) != received; /* but alive */
+
+    line->live -= n;
+    if (!slow && !line->silent)
+        pool_tell(node, SUSPICION_SILENT);
+    line->silent = line->silent || !slow;
+    if (line->silent && line->live == 0) { /* nobody would be hurt, and another one may be opened */
+        line_free(line);
+        desk_wake(node->desk);
+    }
+}
+
+/* ---- life ---- */
+
+static void on_timer(void *data)
+{
+    struct node *node = data;
+
+    desk_wake(node->desk);
+}
+
+struct node *node_new(struct desk *desk, const struct address *address, bool is_replica)
+{
+    struct node *node = mem_new(1, sizeof *node);
+
+    node->desk = desk;
+    node->address = *address;
+    node->is_replica = is_replica;
+    node->lines = mem_new(desk->pool->config->size, sizeof(struct line *));
+    node->timer = loop_timer_new(desk->pool->loop, on_timer, node);
+    return node;
+}
+
+void node_withdraw(struct node *node)
+{
+    for (size_t i = 0; i < node->n_lines; i++) {
+        struct line *line = node->lines[i];
+
+        redis_conn_withdraw(line->conn);
+        line_count(line);
+    }
+}
+
+void node_free(struct node *node)
+{
+    if (node == NULL)
+        return;
+    while (node->n_lines > 0)
+        line_free(node->lines[node->n_lines - 1]);
+    for (struct pool_task *task = node->desk->first; task != NULL; task = task->next_waiting)
+        if (task->node == node)
+            task->node = NULL;
+    loop_timer_free(node->timer);
+    free(node->lines);
+    free(node);
+}

@@ -1,0 +1,451 @@
+/*
+ * One job on its way: judged by the book of commands, written as far as that may be, and given up when its time is over.
+ *
+ * The commands of a pipeline are written in their order, and what runs again runs again in that order: a read behind a
+ * command that has to run again is run again, too, since it must see what that one did.
+ */
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/memory.h"
+#include "pool_internal.h"
+
+enum { REST_MIN_MS = 50, REST_MAX_MS = 500 };
+
+/* ---- the end ---- */
+
+static void release_fence(struct pool_task *task)
+{
+    struct metrics_redis *counts = task->desk->pool->counts;
+
+    if (task->held_us == 0)
+        return;
+    metric_observe(&counts->fence, METRIC_FENCE_SECONDS, clock_boot_us() - task->held_us);
+    task->held_us = 0;
+}
+
+static void finish(struct pool_task *task)
+{
+    struct pool *pool = task->desk->pool;
+    struct pool_job *job = task->job;
+
+    release_fence(task);
+    desk_dequeue(task->desk, task);
+    doubts_forget(task);
+    pool_unlink(pool, task);
+    metric_observe(&pool->counts->duration, METRIC_COMMAND_DURATION, clock_boot_us() - task->arrived_us);
+    if (!task->inline_ && job->done != NULL)
+        job->done(job);
+}
+
+/* A transaction is one item that stands for all its members. */
+static size_t commands_of(const struct pool_job *job)
+{
+    return job->transaction ? job->batch->n : 1;
+}
+
+void task_item_ends(struct pool_task *task, size_t i, enum item_outcome outcome)
+{
+    struct metrics_redis *counts = task->desk->pool->counts;
+
+    task->job->items[i].outcome = outcome;
+    metric_add(&counts->commands[outcome], commands_of(task->job));
+    if (--task->pending == 0)
+        finish(task);
+}
+
+void task_item_fails(struct pool_task *task, size_t i, enum item_outcome outcome, const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(task->job->items[i].words, sizeof task->job->items[i].words, format, arguments);
+    va_end(arguments);
+    task_item_ends(task, i, outcome);
+}
+
+/* ---- what may run ---- */
+
+/* @param facts  of the command, or of the whole transaction. @return NULL: it may; else why not. */
+static const char *why_denied(const struct pool_job *job, const struct command_facts *facts)
+{
+    if (!facts->allowed)
+        return facts->rule;
+    return job->read_only != NULL && !facts->read_only ? job->read_only : NULL;
+}
+
+static bool judge_command(struct pool_task *task, size_t i, const struct command *command, size_t number)
+{
+    struct metrics_redis *counts = task->desk->pool->counts;
+    struct item_state *state = &task->states[i];
+    struct command_facts facts;
+    const char *why;
+    char where[48] = "";
+
+    command_book_look(task->desk->book, command->name, command->sub, &facts);
+    why = why_denied(task->job, &facts);
+    state->read_only = facts.read_only && (number == 0 || state->read_only);
+    state->script = facts.script || state->script;
+    if (why == NULL)
+        return true;
+    metric_add(&counts->policy_refusals, 1);
+    if (task->job->transaction)
+        snprintf(where, sizeof where, "command %zu: ", number + 1);
+    task_item_fails(task, i, ITEM_DENIED, "NOPERM %sthis daemon does not run '%s' for you: %s", where,
+                    command->name, why);
+    return false;
+}
+
+static void judge_item(struct pool_task *task, size_t i)
+{
+    const struct batch *batch = task->job->batch;
+
+    if (batch->commands[i].error != NULL)
+        task_item_fails(task, i, ITEM_BAD, "BADREQUEST %s", batch->commands[i].error);
+    else
+        (void)judge_command(task, i, &batch->commands[i], 0);
+}
+
+/* All of them, once. @return false: the book is not there yet. */
+static bool judge(struct pool_task *task)
+{
+    const struct batch *batch = task->job->batch;
+
+    if (task->judged)
+        return true;
+    if (task->desk->book == NULL)
+        return false;
+    task->judged = true;
+    if (task->job->transaction) {
+        for (size_t i = 0; i < batch->n; i++)
+            if (!judge_command(task, 0, &batch->commands[i], i))
+                break;
+        return true;
+    }
+    for (size_t i = 0; i < batch->n; i++)
+        judge_item(task, i);
+    return true;
+}
+
+/* ---- running again ---- */
+
+void task_run_again(struct pool_task *task, size_t i, enum metric_retry why)
+{
+    metric_add(&task->desk->pool->counts->retries[why], 1);
+    if (i < task->next_item)
+        task->next_item = i;
+    desk_enqueue(task->desk, task);
+    desk_wake(task->desk);
+}
+
+void task_rest(struct pool_task *task)
+{
+    task->rest_until_ms = clock_boot_ms() + REST_MIN_MS + jitter_below(REST_MAX_MS - REST_MIN_MS);
+}
+
+void task_leave_node(struct pool_task *task, const struct address *address)
+{
+    task->node = NULL;
+    if (task->tried == NULL)
+        task->tried = mem_new(POOL_TRIED_MAX, sizeof *task->tried);
+    if (task->n_tried < POOL_TRIED_MAX)
+        task->tried[task->n_tried++] = *address;
+    desk_wake(task->desk);
+}
+
+/* ---- writing ---- */
+
+/* A transaction in one piece: MULTI, its commands as they stand behind each other in the batch, EXEC. */
+static void send_transaction(struct line *line, const struct batch *batch, struct slot *slot)
+{
+    static const char multi[] = "*1\r\n$5\r\nMULTI\r\n", exec[] = "*1\r\n$4\r\nEXEC\r\n";
+    struct buffer wire = {0};
+
+    (void)buffer_reserve(&wire, batch->wire.size + sizeof multi + sizeof exec);
+    buffer_add(&wire, multi, sizeof multi - 1);
+    for (size_t i = 0; i < batch->n; i++)
+        buffer_add(&wire, batch_wire(batch, i), batch->commands[i].size);
+    buffer_add(&wire, exec, sizeof exec - 1);
+    redis_conn_send(line->conn, wire.bytes, wire.size, &slot->expect);
+    buffer_release(&wire);
+}
+
+static void send(struct pool_task *task, size_t i, struct line *line)
+{
+    struct pool_job *job = task->job;
+    struct slot *slot = slot_new(line->node->desk->pool);
+
+    result_init(&slot->expect.result, job->base64, job->transaction ? (unsigned)job->batch->n : 0);
+    slot->expect.done = slot_done;
+    slot->line = line;
+    slot->task = task;
+    slot->item = i;
+    task->states[i].slot = slot;
+    task->line = line;
+    task->flying++;
+    line->in_flight++;
+    line->live++;
+    line_count(line);
+    metric_move(&line->node->desk->pool->counts->inflight, 1);
+    job->ran_at = line->node->address;
+    job->has_ran_at = true;
+    if (job->transaction)
+        send_transaction(line, job->batch, slot);
+    else
+        redis_conn_send(line->conn, batch_wire(job->batch, i), job->batch->commands[i].size, &slot->expect);
+}
+
+/* ---- where to ---- */
+
+static bool is_for_master(const struct pool_task *task)
+{
+    return task->job->target == POOL_MASTER || task->to_master;
+}
+
+/* The connections to the published master. @return NULL: there is none that commands may go to. */
+static struct node *master_node(struct desk *desk)
+{
+    if (!desk->serves || pool_is_stalled(desk->pool))
+        return NULL;
+    if (desk->master == NULL) {
+        desk->book_is_old = desk->book_is_old || desk->switches != desk->shown->switches;
+        desk->switches = desk->shown->switches;
+        desk->master = node_new(desk, &desk->shown->address, false);
+    }
+    return desk->master;
+}
+
+/* The replica that it runs on. @return NULL: there is none, or the master is to stand in. */
+static struct node *replica_node(struct pool_task *task)
+{
+    struct desk *desk = task->desk;
+
+    if (pool_is_stalled(desk->pool))
+        return NULL;
+    if (task->node == NULL)
+        task->node = desk_choose_replica(desk, task);
+    if (task->node == NULL && desk->pool->config->replica_fallback)
+        task->to_master = true;
+    return task->node;
+}
+
+static bool is_held_by_fence(struct pool_task *task, size_t i)
+{
+    if (task->desk->fence == FENCE_DOWN || task->states[i].read_only)
+        return false;
+    if (task->held_us == 0) {
+        task->held_us = clock_boot_us();
+        metric_add(&task->desk->pool->counts->fence_holds, 1);
+    }
+    return true;
+}
+
+static bool is_queue_full(const struct pool_task *task)
+{
+    const struct pool *pool = task->desk->pool;
+
+    return task->inline_ &&
+           atomic_load_explicit(pool->waiting, memory_order_relaxed) >= pool->config->max_pending;
+}
+
+/* ---- going ---- */
+
+static const char *why_no_replica(const struct pool_task *task)
+{
+    return task->n_tried > 0 ? "NOTSENT no healthy replica could run it"
+                             : "NOTSENT there is no healthy replica (see option replica-fallback)";
+}
+
+/* Where its commands go now. @return NULL: nowhere; with `over` set they never will. */
+static struct node *find_node(struct pool_task *task, bool *over)
+{
+    struct node *node = is_for_master(task) ? NULL : replica_node(task);
+
+    if (is_for_master(task))
+        return master_node(task->desk);
+    *over = node == NULL && task->desk->shown != NULL && !pool_is_stalled(task->desk->pool);
+    return node;
+}
+
+/* What is on the wire already must not be overtaken: its line, while there is one. */
+static struct line *find_line(struct pool_task *task, bool *over)
+{
+    struct node *node;
+
+    if (task->flying > 0)
+        return line_takes(task->line) ? task->line : NULL;
+    node = find_node(task, over);
+    return node != NULL ? node_line(node) : NULL;
+}
+
+/* Neither over, nor sent and waited for, nor answered in doubt. */
+static bool is_unsent(const struct pool_task *task, size_t i)
+{
+    return task->job->items[i].outcome == ITEM_PENDING && task->states[i].slot == NULL &&
+           task->states[i].doubted_ms == 0;
+}
+
+/* The next item that has to be written. */
+static bool find_item(struct pool_task *task)
+{
+    const struct pool_job *job = task->job;
+
+    while (task->next_item < job->n_items && !is_unsent(task, task->next_item))
+        task->next_item++;
+    return task->next_item < job->n_items;
+}
+
+/* Where an ACL refuses MULTI, the members would run one by one: so that is asked first, once a node. @return false: not yet
+ * known. Where it is refused the transaction has ended. */
+static bool may_transact(struct pool_task *task, struct line *line)
+{
+    struct node *node = line->node;
+
+    if (!node->multi_known) {
+        node_ask_multi(line);
+        return false;
+    }
+    if (node->multi_refusal[0] != '\0') {
+        node->multi_known = false; /* the next one asks again: rights may change */
+        task_item_fails(task, 0, ITEM_ERROR, "%s", node->multi_refusal);
+    }
+    return true;
+}
+
+/* @return whether nothing is left to be written; else it waits, for a line, a master, the table, or the fence's end. */
+static bool write_on(struct pool_task *task, bool *over)
+{
+    bool judged = judge(task);
+    struct line *line;
+
+    if (judged && !find_item(task))
+        return true; /* all of it was refused */
+    line = find_line(task, over);
+    if (*over || line == NULL || !judged || (task->job->transaction && !may_transact(task, line)))
+        return false;
+    while (find_item(task)) {
+        if (is_held_by_fence(task, task->next_item))
+            return false;
+        send(task, task->next_item, line);
+    }
+    return true;
+}
+
+bool task_go(struct pool_task *task)
+{
+    const struct pool *pool = task->desk->pool;
+    bool over = false;
+
+    if (pool->draining) {
+        task_refuse(task, "NOTSENT the daemon is shutting down; this was not sent");
+    } else if (write_on(task, &over)) {
+        release_fence(task);
+        task->rest_until_ms = 0;
+        desk_dequeue(task->desk, task);
+    } else if (over) {
+        task_refuse(task, why_no_replica(task));
+    } else if (is_queue_full(task)) {
+        task->job->queue_full = true;
+        task_refuse(task, "NOTSENT as many requests wait as may (option max-pending)");
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* ---- giving up ---- */
+
+/* Of a command that is to run again it is known whether it may have run before. */
+static void refuse_item(struct pool_task *task, size_t i, const char *words)
+{
+    struct pool_item *item = &task->job->items[i];
+    char refusal[RESULT_ERROR_SIZE / 2];
+
+    if (task->states[i].may_have_run) {
+        task_item_fails(
+            task, i, ITEM_UNKNOWN,
+            "UNKNOWN it may have run; it was to run again, and could not be sent within its time");
+        return;
+    }
+    snprintf(refusal, sizeof refusal, "%.*s", (int)sizeof refusal - 1, item->words);
+    if (refusal[0] != '\0')
+        task_item_fails(task, i, ITEM_NOT_SENT, "%s; before, it was refused: %s", words, refusal);
+    else
+        task_item_fails(task, i, ITEM_NOT_SENT, "%s", words);
+}
+
+void task_refuse(struct pool_task *task, const char *words)
+{
+    desk_dequeue(task->desk, task);
+    for (size_t i = 0, n = task->job->n_items; i < n; i++)
+        if (is_unsent(task, i))
+            refuse_item(task, i, words);
+}
+
+static void say_late(const struct pool_task *task, char *out, size_t size)
+{
+    const struct desk *desk = task->desk;
+    int64_t ms = desk->pool->config->command_timeout_ms;
+
+    if (pool_is_stalled(desk->pool))
+        snprintf(out, size, "NOMASTER the watcher gives no sign of life, so no master is known");
+    else if (is_for_master(task) && !desk->serves)
+        snprintf(out, size, "NOMASTER no master within %" PRId64 " ms: %.120s", ms,
+                 desk->shown != NULL && desk->shown->detail != NULL ? desk->shown->detail
+                                                                    : "not resolved yet");
+    else if (task->held_us != 0)
+        snprintf(out, size, "NOTSENT held back by a failover that came to no end within %" PRId64 " ms", ms);
+    else
+        snprintf(out, size, "NOTSENT no connection within %" PRId64 " ms%s%.120s", ms,
+                 desk->trouble[0] != '\0' ? ": " : "", desk->trouble);
+}
+
+/* What is on the wire stays there and is answered to nobody. @return how many. */
+static size_t orphan(struct pool_task *task, uint64_t *received)
+{
+    size_t n = 0;
+
+    *received = UINT64_MAX;
+    for (size_t i = 0; i < task->job->n_items; i++) {
+        struct slot *slot = task->states[i].slot;
+
+        if (slot == NULL)
+            continue;
+        n++;
+        slot->task = NULL;
+        if (slot->expect.received < *received)
+            *received = slot->expect.received;
+    }
+    return n;
+}
+
+void task_expire(struct pool_task *task)
+{
+    char words[RESULT_ERROR_SIZE];
+    uint64_t received;
+    struct line *line = task->line;
+    size_t n = orphan(task, &received), pending = task->pending;
+
+    pool_unlink(task->desk->pool, task);
+    say_late(task, words, sizeof words);
+    desk_dequeue(task->desk, task);
+    for (size_t i = 0, n_items = task->job->n_items; i < n_items && pending > 0; i++) {
+        if (task->job->items[i].outcome != ITEM_PENDING)
+            continue;
+        pending--;
+        if (task->states[i].doubted_ms != 0) {
+            task_drop_doubt(task, i, false);
+            task_say_unknown(task, i, MISHAP_FENCED);
+        } else if (task->states[i].slot != NULL) {
+            task_say_unknown(task, i, MISHAP_DEADLINE);
+        } else {
+            refuse_item(task, i, words);
+        }
+    }
+    if (n > 0)
+        line_is_late(line, n, received);
+}

@@ -1,0 +1,256 @@
+/*
+ * The reader's callbacks, each of which writes what was parsed. hiredis says when an element begins or, if it has no
+ * elements of its own, is there; never when a list ends. That is worked out: an element that is the last one of its list
+ * ends the list, which may be the last one of the list around it.
+ *
+ * What a caller sees as one answer, {"result":…, is the reply itself, or of EXEC's reply each element.
+ *
+ * hiredis (1.2) itself refuses attributes and more than 1024 levels.
+ */
+#include "bellwether/redis/result.h"
+
+#include <string.h>
+
+#include "bellwether/base/utf8.h"
+
+#define VERBATIM_PREFIX 4 /* "txt:" */
+
+/* hiredis wants an object for each element and gives it back. One for all will do; of a type, should it look. */
+static redisReply token = {.type = REDIS_REPLY_NIL};
+
+/* ---- around an element ---- */
+
+static struct result *into(const redisReadTask *task)
+{
+    return ((const struct result_sink *)task->privdata)->into;
+}
+
+static bool is_answer(const struct result *result, const redisReadTask *task)
+{
+    const redisReadTask *root = result->exec ? task->parent : task;
+
+    return root != NULL && root->parent == NULL;
+}
+
+/* Nothing more is written. */
+static void hang_up(struct result *result)
+{
+    buffer_release(&result->json);
+    result->kind = RESULT_PUSH;
+}
+
+/* One of a transaction's replies that say QUEUED and the like. */
+static bool is_before_exec(const struct result *result)
+{
+    return result->exec && result->replies > 1;
+}
+
+/* Whether a reply may begin so. EXEC answers with a list, or with an error or nil, which don't come here. */
+static bool is_expected(const struct result *result, const redisReadTask *task, size_t elements)
+{
+    if (task->parent != NULL) {
+        return true;
+    }
+    if (result->exec && !is_before_exec(result)) {
+        return task->type == REDIS_REPLY_ARRAY && elements == result->members;
+    }
+    return task->type != REDIS_REPLY_PUSH;
+}
+
+/* Write what stands before an element. @return where it goes, NULL: it is dropped. */
+static struct result *begin(const redisReadTask *task, size_t elements, const char *answer)
+{
+    struct result *result = into(task);
+
+    if (result == NULL) {
+        return NULL;
+    }
+    if (!is_expected(result, task, elements)) {
+        hang_up(result);
+    }
+    if (result->kind == RESULT_PUSH || is_before_exec(result)) {
+        return NULL;
+    }
+    if (task->parent != NULL && task->idx > 0) {
+        buffer_add(&result->json, ",", 1);
+    }
+    if (is_answer(result, task)) {
+        buffer_add_text(&result->json, answer);
+    }
+    return result;
+}
+
+/* An element is complete, and so may be the lists that it is in. */
+static void end(struct result *result, const redisReadTask *task)
+{
+    for (;; task = task->parent) {
+        if (result->exec && is_answer(result, task)) {
+            buffer_add(&result->json, "}", 1);
+        }
+        if (task->parent == NULL) {
+            result->kind = result->exec ? RESULT_LIST : RESULT_VALUE;
+            return;
+        }
+        if (task->idx + 1 < task->parent->elements) {
+            return;
+        }
+        buffer_add(&result->json, "]", 1);
+    }
+}
+
+/* ---- elements ---- */
+
+#define RESULT "{\"result\":"
+#define ERROR "{\"error\":"
+
+/* An error that is the whole reply. */
+static void take_error(struct result *result, const char *words, size_t size)
+{
+    if (result == NULL || result->kind == RESULT_PUSH) {
+        return;
+    }
+    if (!is_before_exec(result)) {
+        utf8_copy(words, size, result->error, sizeof result->error);
+        result->kind = RESULT_ERROR;
+    } else if (*result->refused == '\0') {
+        bool is_multi = result->replies == result->members + 2;
+
+        utf8_copy(words, size, result->refused, sizeof result->refused);
+        result->refused_member = is_multi ? RESULT_MULTI : result->members + 1 - result->replies;
+    }
+}
+
+static void *add_string(const redisReadTask *task, char *text, size_t size)
+{
+    bool is_error = task->type == REDIS_REPLY_ERROR, is_plain;
+    struct result *result;
+
+    if (is_error && task->parent == NULL) {
+        take_error(into(task), text, size);
+        return &token;
+    }
+    result = begin(task, 0, is_error ? ERROR : RESULT);
+    if (result == NULL) {
+        return &token;
+    }
+    if (task->type == REDIS_REPLY_VERB && size >= VERBATIM_PREFIX) {
+        text += VERBATIM_PREFIX;
+        size -= VERBATIM_PREFIX;
+    }
+    is_plain = is_answer(result, task) && (is_error || (size == 2 && memcmp(text, "OK", 2) == 0));
+    if (result->base64 && !is_plain) {
+        json_add_base64(&result->json, text, size);
+    } else {
+        json_add_string(&result->json, text, size);
+    }
+    end(result, task);
+    return &token;
+}
+
+/* As the server spelled it. */
+static void *add_double(const redisReadTask *task, double number, char *text, size_t size)
+{
+    (void)number;
+    return add_string(task, text, size);
+}
+
+static void *add_array(const redisReadTask *task, size_t elements)
+{
+    struct result *result = begin(task, elements, RESULT);
+
+    if (result != NULL && elements > 0) {
+        buffer_add(&result->json, "[", 1);
+    } else if (result != NULL) {
+        buffer_add(&result->json, "[]", 2);
+        end(result, task);
+    }
+    return &token;
+}
+
+static void *add_integer(const redisReadTask *task, long long number)
+{
+    struct result *result = begin(task, 0, RESULT);
+
+    if (result != NULL) {
+        buffer_add_integer(&result->json, number);
+        end(result, task);
+    }
+    return &token;
+}
+
+static void *add_word(const redisReadTask *task, const char *word)
+{
+    struct result *result = begin(task, 0, RESULT);
+
+    if (result != NULL) {
+        buffer_add_text(&result->json, word);
+        end(result, task);
+    }
+    return &token;
+}
+
+/* Lists may be nil, too. */
+static void *add_nil(const redisReadTask *task)
+{
+    static const char aborted[] = "EXECABORT the transaction was discarded";
+    struct result *result = into(task);
+    bool is_exec = result != NULL && result->exec && !is_before_exec(result) && task->parent == NULL;
+
+    if (is_exec && task->type != REDIS_REPLY_PUSH) {
+        take_error(result, aborted, sizeof aborted - 1);
+        return &token;
+    }
+    return add_word(task, "null");
+}
+
+static void *add_bool(const redisReadTask *task, int value)
+{
+    return add_word(task, value ? "1" : "0");
+}
+
+/* A reply that nobody wants, or a reader that ends in the middle of one: there is nothing to be freed. */
+static void drop(void *object)
+{
+    (void)object;
+}
+
+const redisReplyObjectFunctions result_functions = {
+    .createString = add_string,
+    .createArray = add_array,
+    .createInteger = add_integer,
+    .createDouble = add_double,
+    .createNil = add_nil,
+    .createBool = add_bool,
+    .freeObject = drop,
+};
+
+/* ---- a result's life ---- */
+
+void result_init(struct result *result, bool base64, unsigned members)
+{
+    result->base64 = base64;
+    result->exec = members > 0;
+    result->members = members;
+    result->replies = members > 0 ? members + 2 : 1;
+    result->kind = RESULT_NONE;
+    result->json = (struct buffer){0};
+    result->error[0] = result->refused[0] = '\0'; /* the rest of them need not cost every command */
+    result->refused_member = 0;
+}
+
+bool result_next(struct result *result)
+{
+    result->replies -= result->replies > 0;
+    return result->replies == 0;
+}
+
+void result_reset(struct result *result)
+{
+    buffer_release(&result->json);
+    result_init(result, result->base64, result->members);
+}
+
+void result_release(struct result *result)
+{
+    buffer_release(&result->json);
+}

@@ -1,0 +1,294 @@
+/*
+ * The fence, as /status and the log tell of it: up from the leader's first word to the publication of the new master, down when
+ * it gives up, and what is asked where neither comes. Real Sentinels; fake ones say what no real one says.
+ */
+#include <string.h>
+
+#include "../support/daemon.h"
+#include "../support/fake.h"
+#include "../support/scene.h"
+#include "../support/trail.h"
+
+SCENE_SUITE(integration_fence);
+
+static const char *fence_of(const struct daemon *daemon)
+{
+    const struct http_answer *answer = daemon_get(daemon, "/status");
+    const char *fence = http_string(answer, "masters.0.fence");
+    const bool down = strcmp(fence, "down") == 0;
+    cr_assert_eq(down, json_is_null(http_value(answer, "masters.0.fence_since")), "%s", http_text(answer));
+    cr_assert_eq(down, json_is_null(http_value(answer, "masters.0.fence_reason")), "%s", http_text(answer));
+    return fence;
+}
+
+static bool fence_is(const struct daemon *daemon, const char *fence)
+{
+    return strcmp(fence_of(daemon), fence) == 0;
+}
+
+/* Looks often: some of what is waited for lasts for some milliseconds. */
+static void wait_for_fence(const struct daemon *daemon, const char *fence, int64_t bound_ms)
+{
+    for (const int64_t end = now_ms() + patient(bound_ms); !fence_is(daemon, fence); nap_ms(2))
+        cr_assert(now_ms() < end, "the fence is not %s within %lld ms: %s", fence, (long long)bound_ms,
+                  daemon_log(daemon));
+}
+
+static size_t ups(const struct daemon *daemon)
+{
+    return count_in(daemon_log(daemon), "msg=\"fence up: writes are held back\"");
+}
+
+static size_t downs(const struct daemon *daemon, const char *why)
+{
+    return count_in(daemon_log(daemon),
+                    text("msg=\"fence down: writes go on\" master=mymaster why=\"%s", why));
+}
+
+/* ---- real Sentinels ---- */
+
+SCENE(integration_fence, manual_failover)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    struct server *old = &cluster->nodes[0];
+    EXPECT_MASTER(daemon, old, 3000);
+    cr_assert(fence_is(daemon, "down"));
+    cr_assert(strstr(daemon_get(daemon, "/status?format=text")->body, "fence") == NULL);
+    const char *said = "down", *last = said;
+    cluster_failover(cluster);
+    bool published = false;
+    for (const int64_t end = now_ms() + patient(20000); !published || strcmp(last, "down") != 0; nap_ms(1)) {
+        const struct http_answer *status = daemon_get(daemon, "/status");
+        const char *fence = http_string(status, "masters.0.fence");
+        published = strcmp(http_string(status, "masters.0.address"), old->address) != 0;
+        cr_assert(!published || strcmp(fence, "down") == 0, "published, and the fence is up still");
+        if (strcmp(fence, last) != 0)
+            said = text("%s, %s", said, fence);
+        last = fence;
+        cr_assert(now_ms() < end, "%s\n%s", said, daemon_log(daemon));
+    }
+    const struct server *now = cluster_wait_switch(cluster, old, 30000);
+    EXPECT_MASTER(daemon, now, 3000);
+    const size_t n = strlen(said);
+    cr_assert(n >= strlen("down, promoting, down") &&
+                  strcmp(said + n - strlen(", promoting, down"), ", promoting, down") == 0,
+              "%s\n%s", said, daemon_log(daemon));
+    cr_assert_eq(downs(daemon, "a new master was published"), 1, "%s", daemon_log(daemon));
+    cr_assert_eq(ups(daemon), downs(daemon, ""), "%s", daemon_log(daemon));
+    cr_assert(strstr(daemon_log(daemon),
+                     "writes are held back\" master=mymaster why=\"a leader was elected\"") != NULL,
+              "%s", daemon_log(daemon));
+}
+
+SCENE(integration_fence, adopted_before_it_is_announced)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    const struct daemon *daemon = daemon_start(cluster, "--adopt", "promoted", NULL);
+    struct server *old = &cluster->nodes[0];
+    EXPECT_MASTER(daemon, old, 3000);
+    cluster_failover(cluster);
+    const struct server *now = cluster_wait_switch(cluster, old, 30000);
+    EXPECT_MASTER(daemon, now, 3000);
+    /* What the leader says after the adoption, of a failover away from the old master, raises nothing. */
+    HOLDS_FOR(500, fence_is(daemon, "down"));
+    cr_assert_eq(downs(daemon, "a new master was published"), 1, "%s", daemon_log(daemon));
+    cr_assert_eq(ups(daemon), downs(daemon, ""), "%s", daemon_log(daemon));
+}
+
+SCENE(integration_fence, aborted_for_want_of_a_good_replica)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.node_conf = "replica-priority 0\n"});
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    struct server *old = &cluster->nodes[0];
+    EXPECT_MASTER(daemon, old, 3000);
+    server_kill(old);
+    WAIT_UNTIL(20000, downs(daemon, "the failover was aborted") > 0);
+    cr_assert_eq(downs(daemon, "a new master"), 0, "%s", daemon_log(daemon));
+    for (size_t i = 1; i < cluster->n_nodes; i++)
+        (void)redis_ask(&cluster->nodes[i], "CONFIG SET replica-priority 100");
+    const struct server *now = cluster_wait_switch(cluster, old, 60000);
+    EXPECT_MASTER(daemon, now, 3000);
+    wait_for_fence(daemon, "down", 1000);
+    cr_assert_eq(downs(daemon, "a new master was published"), 1, "%s", daemon_log(daemon));
+}
+
+/* The chosen replica is told to become the master and does not hear it: it is frozen. */
+static struct cluster *start_with_a_lone_replica(int failover_timeout_ms)
+{
+    return cluster_start(&(struct cluster_spec){
+        .nodes = 2, .sentinels = 1, .down_after_ms = 5000, .failover_timeout_ms = failover_timeout_ms});
+}
+
+SCENE(integration_fence, aborted_because_the_replica_does_not_turn)
+{
+    struct cluster *cluster = start_with_a_lone_replica(2000);
+    const struct daemon *daemon = daemon_start(cluster, "--fence-timeout", "20s", NULL);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
+    server_freeze(&cluster->nodes[1]);
+    cluster_failover(cluster);
+    wait_for_fence(daemon, "promoting", 5000);
+    wait_for_fence(daemon, "down", 10000);
+    cr_assert_eq(downs(daemon, "the failover was aborted"), 1, "%s", daemon_log(daemon));
+    cr_assert(says_master(daemon, &cluster->nodes[0]));
+}
+
+SCENE(integration_fence, writes_go_on_while_the_replica_hangs_and_stop_when_it_turns)
+{
+    struct cluster *cluster = start_with_a_lone_replica(15000);
+    const struct daemon *daemon =
+        daemon_start(cluster, "--fence-timeout", "500ms", "--verify-timeout", "300ms", NULL);
+    struct server *old = &cluster->nodes[0], *replica = &cluster->nodes[1];
+    EXPECT_MASTER(daemon, old, 3000);
+    server_freeze(replica);
+    cluster_failover(cluster);
+    wait_for_fence(daemon, "promoting", 5000);
+    const char *page = daemon_get(daemon, "/status?format=text")->body;
+    cr_assert(strstr(page, "\n! fence promoting: writes are held back for ") != NULL, "%s\n%s", page,
+              daemon_log(daemon));
+    wait_for_fence(daemon, "down", 5000);
+    cr_assert_eq(downs(daemon, "time-out, and the chosen replica does not answer"), 1, "%s",
+                 daemon_log(daemon));
+    cr_assert(says_master(daemon, old));
+    HOLDS_FOR(700, fence_is(daemon, "down"));
+    server_thaw(replica);
+    EXPECT_MASTER(daemon, replica, 10000);
+    wait_for_fence(daemon, "down", 1000);
+    cr_assert_eq(ups(daemon), downs(daemon, ""), "%s", daemon_log(daemon));
+}
+
+static bool is_master(const struct server *node)
+{
+    return strncmp(redis_say(node, "ROLE"), "master", 6) == 0;
+}
+
+/* Whether this Sentinel's next INFO to every replica comes with the failover, not by itself right before: then it is the
+ * better part of a second until it notices the promotion. */
+static bool is_quiet(const struct cluster *cluster, const struct server *sentinel)
+{
+    const redisReply *replicas = redis_ask(sentinel, "SENTINEL REPLICAS %s", cluster->name);
+    for (size_t i = 0; replicas != NULL && i < replicas->elements; i++) {
+        const long long refreshed_ms = strtoll(reply_field(replicas->element[i], "info-refresh"), NULL, 10);
+        if (refreshed_ms < 1500 || refreshed_ms > 8000)
+            return false;
+    }
+    return replicas != NULL && replicas->elements > 0;
+}
+
+SCENE(integration_fence, leader_killed_in_the_middle)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.failover_timeout_ms = 20000});
+    for (size_t i = 0; i < cluster->n_sentinels; i++) /* the others turn the replica back after six seconds */
+        (void)redis_say(&cluster->sentinels[i], "SENTINEL DEBUG INFO-PERIOD 10000 PUBLISH-PERIOD 1500");
+    const struct daemon *daemon = daemon_start(cluster, "--fence-timeout", "500ms", NULL);
+    struct server *old = &cluster->nodes[0];
+    EXPECT_MASTER(daemon, old, 3000);
+    WAIT_UNTIL(20000, is_quiet(cluster, &cluster->sentinels[0]));
+    cluster_failover(cluster); /* through the first Sentinel */
+    wait_for_fence(daemon, "promoting", 5000);
+    server_kill(&cluster->sentinels[0]);
+    WAIT_UNTIL(3000, is_master(&cluster->nodes[1]) || is_master(&cluster->nodes[2]));
+    const struct server *promoted = &cluster->nodes[is_master(&cluster->nodes[1]) ? 1 : 2];
+    /* Far longer than its time: the replica says master. */
+    HOLDS_FOR(2000, fence_is(daemon, "promoting"));
+    cr_assert(says_master(daemon, old), "%s", daemon_log(daemon));
+    cr_assert_eq(downs(daemon, ""), 0, "%s", daemon_log(daemon));
+    for (size_t i = 1; i < cluster->n_sentinels; i++) /* they look at it soon, not in ten seconds */
+        (void)redis_say(&cluster->sentinels[i], "SENTINEL DEBUG INFO-PERIOD 1000");
+    WAIT_UNTIL(30000, !is_master(promoted));
+    wait_for_fence(daemon, "down", 3000);
+    cr_assert_eq(downs(daemon, "time-out, and the chosen replica does not say master"), 1, "%s",
+                 daemon_log(daemon));
+    cr_assert(says_master(daemon, old));
+}
+
+/* ---- fake ones ---- */
+
+struct liar {
+    struct fake *sentinel, *master, *replica;
+    struct fake_words says;
+    const struct daemon *daemon;
+};
+
+static struct liar start_liar(void)
+{
+    struct liar liar = {.master = fake_start(FAKE_NODE, &(struct fake_words){.role = "master"}),
+                        .replica = fake_start(FAKE_NODE, &(struct fake_words){.role = "replica"})};
+    liar.says = (struct fake_words){.run_id = "feedfeedfeedfeedfeedfeedfeedfeedfeedfeed",
+                                    .master_name = "mymaster",
+                                    .master_host = "127.0.0.1",
+                                    .master_port = text("%u", fake_port(liar.master)),
+                                    .epoch = 4};
+    liar.sentinel = fake_start(FAKE_SENTINEL, &liar.says);
+    liar.daemon = daemon_start(NULL, "--sentinel", fake_address(liar.sentinel), "--master", "mymaster",
+                               "--fence-timeout", "400ms", "--log-level", "debug", NULL);
+    WAIT_UNTIL(4000, status_of(liar.daemon, "/master") == 200);
+    WAIT_UNTIL(4000, fake_heard(liar.sentinel, "PSUBSCRIBE") > 0);
+    return liar;
+}
+
+/* @param what "+elected-leader" ...; of a failover away from the node at this port. */
+static void say_of_master(const struct liar *liar, const char *what, unsigned port)
+{
+    fake_publish(liar->sentinel, what, text("master mymaster 127.0.0.1 %u", port));
+}
+
+static void say_of_replica(const struct liar *liar, const char *what)
+{
+    const unsigned port = fake_port(liar->replica);
+    fake_publish(
+        liar->sentinel, what,
+        text("slave 127.0.0.1:%u 127.0.0.1 %u @ mymaster 127.0.0.1 %u", port, port, fake_port(liar->master)));
+}
+
+SCENE(integration_fence, what_a_leader_says_and_what_it_does_not)
+{
+    struct liar liar = start_liar();
+    const unsigned port = fake_port(liar.master);
+    /* Of a failover away from another node: nothing. The event that follows it on the same connection is heard later. */
+    say_of_master(&liar, "+elected-leader", port + 1);
+    say_of_master(&liar, "+odown", port);
+    WAIT_UNTIL(3000, strstr(daemon_log(liar.daemon), "+odown") != NULL);
+    cr_assert_eq(ups(liar.daemon), 0, "%s", daemon_log(liar.daemon));
+    say_of_master(&liar, "+elected-leader", port);
+    wait_for_fence(liar.daemon, "up", 1000);
+    say_of_master(&liar, "-failover-abort-not-elected", port);
+    wait_for_fence(liar.daemon, "down", 1000);
+    /* Neither end nor choice. */
+    say_of_master(&liar, "+elected-leader", port);
+    wait_for_fence(liar.daemon, "up", 1000);
+    wait_for_fence(liar.daemon, "down", 3000);
+    cr_assert_eq(downs(liar.daemon, "time-out, and no replica was chosen"), 1, "%s", daemon_log(liar.daemon));
+    cr_assert_eq(fake_accepted(liar.replica), 0, "nobody had to be asked");
+}
+
+SCENE(integration_fence, the_chosen_replica_is_asked)
+{
+    struct liar liar = start_liar();
+    say_of_replica(&liar, "+failover-state-send-slaveof-noone");
+    wait_for_fence(liar.daemon, "up", 1000);
+    wait_for_fence(liar.daemon, "down", 3000);
+    cr_assert_eq(downs(liar.daemon, "time-out, and the chosen replica does not say master"), 1, "%s",
+                 daemon_log(liar.daemon));
+    /* It is told, and turns: held for as long as it says so. */
+    say_of_replica(&liar, "+failover-state-wait-promotion");
+    wait_for_fence(liar.daemon, "promoting", 1000);
+    fake_say(liar.replica, &(struct fake_words){.role = "master"});
+    HOLDS_FOR(1500, fence_is(liar.daemon, "promoting"));
+    fake_say(liar.replica, &(struct fake_words){.role = "replica"});
+    wait_for_fence(liar.daemon, "down", 3000);
+    /* Nobody says anything, and it turns. */
+    fake_say(liar.replica, &(struct fake_words){.role = "master"});
+    wait_for_fence(liar.daemon, "promoting", 3000);
+    cr_assert(strstr(daemon_log(liar.daemon), "why=\"the chosen replica says master\"") != NULL, "%s",
+              daemon_log(liar.daemon));
+    /* The leader's own +switch-master does not lower it; that it answers so does. */
+    fake_publish(liar.sentinel, "+switch-master",
+                 text("mymaster 127.0.0.1 %u 127.0.0.1 %u", fake_port(liar.master), fake_port(liar.replica)));
+    HOLDS_FOR(700, fence_is(liar.daemon, "promoting"));
+    liar.says.master_port = text("%u", fake_port(liar.replica));
+    liar.says.epoch = 5;
+    fake_say(liar.sentinel, &liar.says);
+    wait_for_fence(liar.daemon, "down", 3000);
+    cr_assert_eq(downs(liar.daemon, "a new master was published"), 1, "%s", daemon_log(liar.daemon));
+}
