@@ -76,6 +76,7 @@ readonly client_packages='
 cmd haproxy            haproxy
 cmd promtool           prometheus
 cmd chromium           chromium
+py  redis              python3-redis
 '
 
 die() {

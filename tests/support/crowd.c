@@ -14,9 +14,7 @@
 
 #include "scene.h"
 
-/* Callers that come all at once would be refused beyond --max-connections until the first of them wait: so many are on
- * their way. */
-enum { MEMBER_BYTES = 4096, EVENTS = 512, ON_THEIR_WAY = 500 };
+enum { MEMBER_BYTES = 4096, EVENTS = 512 };
 
 static int64_t now_ns(void)
 {
@@ -185,9 +183,6 @@ struct crowd *crowd_open(uint16_t port, size_t polls, size_t streams, bool asks)
         cr_assert(member->bytes != NULL && dial(crowd, member), "caller %zu can't connect: %s", i,
                   strerror(errno));
         ask(crowd, member, "");
-        for (const int64_t end = now_ms() + patient(5000);
-             i + 1 > crowd->begun + ON_THEIR_WAY && now_ms() < end;)
-            serve(crowd, 20);
         serve(crowd, 0);
     }
     return crowd;

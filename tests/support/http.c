@@ -9,6 +9,9 @@
 
 #include "scene.h"
 
+/* Longer ones are no matter of form. */
+#define RECORDED_BYTES ((size_t)1 << 20)
+
 static void drop_json(void *value)
 {
     json_decref(value);
@@ -18,12 +21,20 @@ static size_t take_body(char *bytes, size_t one, size_t n, void *data)
 {
     struct http_answer *answer = data;
     (void)one;
-    char *longer = scene_alloc(answer->body_len + n + 1);
-    if (answer->body_len > 0)
-        memcpy(longer, answer->body, answer->body_len);
-    memcpy(longer + answer->body_len, bytes, n);
-    answer->body = longer;
+    const size_t needed = answer->body_len + n + 1;
+    if (needed > answer->body_room) {
+        size_t room = 1024;
+        while (room < needed)
+            room *= 2;
+        char *longer = scene_alloc(room);
+        if (answer->body_len > 0)
+            memcpy(longer, answer->body, answer->body_len);
+        answer->body = longer;
+        answer->body_room = room;
+    }
+    memcpy(answer->body + answer->body_len, bytes, n);
     answer->body_len += n;
+    answer->body[answer->body_len] = '\0';
     return n;
 }
 
@@ -108,7 +119,7 @@ struct http_answer *http_send(const struct http_request *request)
     answer_finish(answer);
     if (code != CURLE_OK)
         answer->problem = text("%s", curl_easy_strerror(code));
-    else if (!request->unrecorded)
+    else if (!request->unrecorded && answer->body_len <= RECORDED_BYTES)
         scene_record(method, request->path, answer->status, answer->headers, answer->body, answer->body_len,
                      http_answer_from_the_library(answer));
     curl_slist_free_all(headers);

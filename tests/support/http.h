@@ -11,7 +11,7 @@ struct http_answer {
     long status;     /* 0: no answer */
     json_t *headers; /* lower-case names */
     char *body;      /* terminated */
-    size_t body_len;
+    size_t body_len, body_room;
     json_t *json;        /* the body where it is JSON, else NULL */
     const char *problem; /* why there is no answer */
     int64_t asked_ms, answered_ms;

@@ -56,12 +56,14 @@ function findPath(path) {
   const segments = path.split("?")[0].split("/");
   let best;
   let bestLiterals = -1;
-  for (const { template, segments: wanted } of templates) {
-    if (wanted.length !== segments.length) {
+  for (const { template, segments: all } of templates) {
+    const hasRest = all.at(-1) === "{arguments}"; // any number of segments, none included; empty ones are arguments, too
+    const wanted = hasRest ? all.slice(0, -1) : all;
+    if (hasRest ? segments.length < wanted.length : segments.length !== wanted.length) {
       continue;
     }
     const isTemplate = wanted.map((segment) => segment.startsWith("{") && segment.endsWith("}"));
-    if (!wanted.every((segment, i) => (isTemplate[i] ? segments[i] !== "" : segment === segments[i]))) {
+    if (!wanted.every((segment, i) => (isTemplate[i] ? segments[i] !== "" || hasRest : segment === segments[i]))) {
       continue;
     }
     const literals = isTemplate.filter((template) => !template).length;
@@ -89,6 +91,9 @@ function findResponse(method, path, status) {
   if (operation === undefined) {
     if (method === "OPTIONS" && status === 204) {
       return { value: { headers: { Allow: { required: true } } }, pointer: [] };
+    }
+    if (status === 404 && template.includes("/redis")) {
+      return at(["components", "responses", "NotFound"]) ?? "components.responses.NotFound is missing"; // no commands are run
     }
     return status === 405
       ? (at(["components", "responses", "MethodNotAllowed"]) ?? "components.responses.MethodNotAllowed is missing")

@@ -1,0 +1,210 @@
+/* What becomes of a command that was not simply answered: each row of the table against real servers. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../support/commands.h"
+#include "../support/scene.h"
+
+SCENE_SUITE(integration_commands_settle);
+
+static struct cluster *start_one(void)
+{
+    return cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1, .down_after_ms = 20000});
+}
+
+static double retries(const struct daemon *daemon, const char *reason)
+{
+    return metric_of(daemon, text("bellwether_command_retries_total{reason=\"%s\"}", reason));
+}
+
+static double in_flight(const struct daemon *daemon)
+{
+    return metric_of(daemon, "bellwether_pool_inflight");
+}
+
+/* Keep a server busy for so long, from a connection of its own; returns once it is. */
+static void keep_busy(const struct server *server, const char *seconds)
+{
+    const char *const argv[] = {"redis-cli", "-p", text("%u", server->port), "DEBUG", "SLEEP", seconds, NULL};
+    const long long before = info_number(redis_say(server, "INFO clients"), "connected_clients:");
+    cr_assert_gt(before, 0);
+    (void)process_start(&(struct process_spec){.name = "busy", .argv = argv, .may_die = true});
+    redisContext *probe = redisConnect(server->ip, server->port);
+    cr_assert(probe != NULL && probe->err == 0);
+    const struct timeval soon = {0, 50000};
+    (void)redisSetTimeout(probe, soon);
+    for (const int64_t end = now_ms() + patient(5000);;) { /* a probe that gets no answer says so */
+        redisReply *reply = redisCommand(probe, "PING");
+        if (reply == NULL)
+            break;
+        freeReplyObject(reply);
+        cr_assert(now_ms() < end, "it does not sleep");
+        nap_ms(2);
+    }
+    redisFree(probe);
+}
+
+/* ---- refused without being run ---- */
+
+/* The master becomes a replica behind Sentinel's back, and its master again. */
+SCENE(integration_commands_settle, read_only_waits_and_comes_through)
+{
+    struct cluster *cluster = start_one();
+    const struct daemon *daemon =
+        commands_start(cluster, "--command-timeout", "20s", "--verify-interval", "10s", "--suspect-after",
+                       "15s", "--commands", "+@all", NULL);
+    const struct server *node = &cluster->nodes[0];
+    EXPECT_RESULT(command_run(daemon, "SET", "k", "before", NULL), "'OK'");
+    EXPECT_BODY(command_post(daemon, "/redis/multi-exec", "[['PING']]"), 200, "[{'result':'PONG'}]");
+    cr_assert_str_eq(redis_say(node, "REPLICAOF 127.0.0.1 1"), "OK");
+    const struct sent *set = command_send(daemon, "/redis", "['SET','k','after']"),
+                      *both = command_send(daemon, "/redis/multi-exec", "[['GET','k'],['INCR','n']]"),
+                      *list = command_send(daemon, "/redis/pipeline", "[['INCR','m'],['GET','m']]");
+    WAIT_UNTIL(5000, metric_of(daemon, "bellwether_pool_waiting") == 3);
+    cr_assert_gt(retries(daemon, "readonly"), 0, "%s", daemon_get(daemon, "/metrics")->body);
+    cr_assert_str_eq(redis_say(node, "GET k"), "before");
+    cr_assert_str_eq(redis_say(node, "REPLICAOF NO ONE"), "OK");
+    EXPECT_RESULT(command_answer(set, 15000), "'OK'");
+    const struct http_answer *answer = command_answer(both, 15000);
+    cr_assert(answer->status == 200 && http_number(answer, "1.result") == 1, "%s", http_text(answer));
+    EXPECT_BODY(command_answer(list, 15000), 200, "[{'result':1},{'result':'1'}]");
+    cr_assert_str_eq(redis_say(node, "GET k"), "after");
+}
+
+SCENE(integration_commands_settle, a_script_may_forge_the_words_and_is_taken_at_them)
+{
+    struct cluster *cluster = start_one();
+    const struct daemon *daemon = commands_start(cluster, "--commands", "+@all", NULL);
+    static const char *const words[] = {"READONLY", "LOADING", "MASTERDOWN"};
+    for (size_t i = 0; i < 3; i++) {
+        const char *body =
+            text("['EVAL','redis.call(\\'incr\\',\\'n\\') return redis.error_reply(\\'%s forged\\')',0]",
+                 words[i]);
+        char *bytes = text("%s", body);
+        for (char *c = bytes; *c != '\0'; c++) /* \' is a ', ' a " */
+            *c = *c == '\'' && (c == bytes || c[-1] != '\\') ? '"' : *c;
+        char *to = bytes;
+        for (const char *from = bytes; *from != '\0'; from++)
+            if (*from != '\\')
+                *to++ = *from;
+        *to = '\0';
+        EXPECT_ERROR(command_post_bytes(daemon, "/redis", bytes, strlen(bytes)), 400, words[i], NULL);
+    }
+    cr_assert_str_eq(redis_say(&cluster->nodes[0], "GET n"), "3", "each ran once");
+}
+
+SCENE(integration_commands_settle, loading_waits_and_comes_through)
+{
+    struct cluster *cluster = start_one();
+    const struct daemon *daemon = commands_start(cluster, "--command-timeout", "20s", NULL);
+    const struct server *node = &cluster->nodes[0];
+    EXPECT_RESULT(command_run(daemon, "SET", "k", "there", NULL), "'OK'");
+    cr_assert_str_eq(redis_say(node, "DEBUG POPULATE 1500 key 100"), "OK");
+    cr_assert_str_eq(redis_say(node, "CONFIG SET loading-process-events-interval-bytes 1024"), "OK");
+    cr_assert_str_eq(redis_say(node, "CONFIG SET key-load-delay 1000"), "OK");
+    const char *const argv[] = {"redis-cli", "-p", text("%u", node->port), "DEBUG", "RELOAD", NULL};
+    (void)process_start(&(struct process_spec){.name = "reload", .argv = argv, .may_die = true});
+    WAIT_UNTIL(5000, strncmp(redis_say(node, "GET k"), "LOADING", 7) == 0);
+    EXPECT_RESULT(command_run(daemon, "GET", "k", NULL), "'there'");
+    EXPECT_RESULT(command_run(daemon, "INCR", "n", NULL), "1");
+    cr_assert_gt(retries(daemon, "loading"), 0, "%s", daemon_get(daemon, "/metrics")->body);
+}
+
+SCENE(integration_commands_settle, a_replica_without_its_master_is_left_for_the_next_one)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.down_after_ms = 20000});
+    const struct daemon *daemon = commands_start(cluster, NULL);
+    EXPECT_RESULT(command_run(daemon, "SET", "k", "v", NULL), "'OK'");
+    for (size_t i = 1; i < 3; i++)
+        WAIT_UNTIL(5000, strcmp(redis_say(&cluster->nodes[i], "GET k"), "v") == 0);
+    const struct server *lone = &cluster->nodes[1];
+    WAIT_UNTIL(15000, http_number(daemon_get(daemon, "/replicas"), "replicas.1.port") > 0 &&
+                          http_true(daemon_get(daemon, "/replicas"), "replicas.0.healthy") &&
+                          http_true(daemon_get(daemon, "/replicas"), "replicas.1.healthy"));
+    cr_assert_str_eq(redis_say(lone, "CONFIG SET replica-serve-stale-data no"), "OK");
+    cr_assert_str_eq(redis_say(lone, "REPLICAOF 127.0.0.1 1"), "OK");
+    WAIT_UNTIL(5000, strncmp(redis_say(lone, "GET k"), "MASTERDOWN", 10) == 0);
+    for (int i = 0; i < 8; i++) {
+        const struct http_answer *answer = command_post(daemon, "/replica/redis", "['GET','k']");
+        EXPECT_RESULT(answer, "'v'");
+        cr_assert_str_neq(http_header(answer, "x-bellwether-master"), lone->address);
+    }
+    cr_assert_gt(retries(daemon, "next_replica"), 0, "%s", daemon_get(daemon, "/metrics")->body);
+}
+
+SCENE(integration_commands_settle, a_transaction_that_is_discarded_says_so)
+{
+    struct cluster *cluster = start_one();
+    const struct daemon *daemon = commands_start(cluster, NULL);
+    EXPECT_ERROR(command_post(daemon, "/redis/multi-exec", "[['SET','k','v'],['INCR']]"), 400, "EXECABORT",
+                 NULL);
+    cr_assert_str_eq(redis_say(&cluster->nodes[0], "EXISTS k"), "0");
+    EXPECT_BODY(command_post(daemon, "/redis/multi-exec", "[['SET','k','v'],['INCR','k'],['GET','k']]"), 200,
+                "[{'result':'OK'},{'error':'ERR value is not an integer or out of range'},{'result':'v'}]");
+}
+
+/* ---- written, and then the connection is lost ---- */
+
+SCENE(integration_commands_settle, killed_with_commands_on_the_wire)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    const struct daemon *daemon = commands_start(cluster, "--command-timeout", "30s", NULL);
+    struct server *old = &cluster->nodes[0];
+    EXPECT_RESULT(command_run(daemon, "SET", "k", "v", NULL), "'OK'");
+    for (size_t i = 1; i < 3; i++)
+        WAIT_UNTIL(5000, strcmp(redis_say(&cluster->nodes[i], "GET k"), "v") == 0);
+    EXPECT_BODY(command_post(daemon, "/redis/multi-exec", "[['PING']]"), 200, "[{'result':'PONG'}]");
+    keep_busy(old, "30");
+    const struct sent *write = command_send(daemon, "/redis", "['INCR','n']"),
+                      *read = command_send(daemon, "/redis", "['GET','k']"),
+                      *twice = command_send(daemon, "/redis?retry=always", "['SADD','s','m']"),
+                      *both = command_send(daemon, "/redis/multi-exec", "[['INCR','n'],['GET','k']]"),
+                      *reads = command_send(daemon, "/redis/multi-exec", "[['GET','k'],['GET','k']]"),
+                      *list = command_send(
+                          daemon, "/redis/pipeline",
+                          "[['GET','k'],['INCR','n'],['GET','k'],['SET','k',2],['BLPOP','k',1]]");
+    WAIT_UNTIL(5000, in_flight(daemon) >= 9);
+    server_kill(old);
+    const struct http_answer *lost = command_answer(write, 30000);
+    EXPECT_ERROR(lost, 504, "UNKNOWN", "unknown");
+    cr_assert_str_eq(http_header(lost, "x-bellwether-master"), old->address);
+    cr_assert_lt(lost->answered_ms - lost->asked_ms, patient(500), "told at once");
+    EXPECT_ERROR(command_answer(both, 30000), 504, "UNKNOWN", "unknown");
+    const struct server *now = cluster_wait_switch(cluster, old, 30000);
+    const struct http_answer *again = command_answer(read, 30000);
+    EXPECT_RESULT(again, "'v'");
+    cr_assert_str_eq(http_header(again, "x-bellwether-master"), now->address);
+    EXPECT_RESULT(command_answer(twice, 30000), "1");
+    EXPECT_BODY(command_answer(reads, 30000), 200, "[{'result':'v'},{'result':'v'}]");
+    const struct http_answer *elements = command_answer(list, 30000);
+    cr_assert_eq(elements->status, 200, "%s", http_text(elements));
+    cr_assert_str_eq(http_string(elements, "0.result"), "v", "%s", http_text(elements));
+    cr_assert_str_eq(http_string(elements, "1.outcome"), "unknown", "%s", http_text(elements));
+    cr_assert_str_eq(http_string(elements, "2.result"), "v", "%s", http_text(elements));
+    cr_assert_str_eq(http_string(elements, "3.outcome"), "unknown", "%s", http_text(elements));
+    cr_assert(strncmp(http_string(elements, "4.error"), "NOPERM", 6) == 0, "%s", http_text(elements));
+    cr_assert_str_eq(redis_say(now, "GET n"), "", "INCR ran again");
+}
+
+SCENE(integration_commands_settle, time_is_over_with_commands_on_the_wire)
+{
+    struct cluster *cluster = start_one();
+    const struct daemon *daemon = commands_start(cluster, "--command-timeout", "700ms", "--pool-size", "1",
+                                                 "--suspect-after", "30s", NULL);
+    const struct server *node = &cluster->nodes[0];
+    EXPECT_RESULT(command_run(daemon, "MSET", "a", "1", "b", "2", NULL), "'OK'");
+    keep_busy(node, "2.5");
+    const struct sent *write = command_send(daemon, "/redis", "['INCR','n']"),
+                      *read = command_send(daemon, "/redis", "['GET','a']");
+    EXPECT_ERROR(command_answer(write, 5000), 504, "UNKNOWN", "unknown");
+    EXPECT_ERROR(command_answer(read, 5000), 504, "UNKNOWN", "unknown");
+    /* Their replies come late, and are nobody else's. */
+    const struct http_answer *answer = NULL;
+    WAIT_UNTIL(10000, (answer = command_run(daemon, "GET", "b", NULL))->status == 200);
+    EXPECT_RESULT(answer, "'2'");
+    for (int i = 0; i < 5; i++)
+        EXPECT_RESULT(command_run(daemon, "GET", "b", NULL), "'2'");
+    cr_assert_leq(strtol(redis_say(node, "GET n"), NULL, 10), 1);
+    WAIT_UNTIL(5000, in_flight(daemon) == 0);
+}

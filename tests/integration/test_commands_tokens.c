@@ -1,0 +1,167 @@
+/* Who may run commands: tokens, and the checks of the mode without. */
+#include <signal.h>
+#include <string.h>
+
+#include "../support/commands.h"
+#include "../support/scene.h"
+
+SCENE_SUITE(integration_commands_tokens);
+
+static const char *token_file(const char *name, const char *tokens)
+{
+    const char *path = text("%s/%s", scene_folder(), name);
+    file_write(path, tokens);
+    return path;
+}
+
+static struct http_answer *run_as(const struct daemon *daemon, const char *token, const char *command)
+{
+    return command_post_with(daemon, "/redis", command,
+                             token == NULL ? NULL : text("Authorization: Bearer %s", token));
+}
+
+static void expect_unauthorized(const struct http_answer *answer)
+{
+    EXPECT_ERROR(answer, 401, "NOAUTH", NULL);
+    cr_assert_str_eq(http_header(answer, "www-authenticate"), "Bearer");
+}
+
+static const struct daemon *start(const char *full, const char *read_only)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    const char *const flags[] = {"--redis-api",
+                                 "token",
+                                 "--token-file",
+                                 token_file("full", full),
+                                 "--read-only-token-file",
+                                 token_file("read", read_only),
+                                 NULL};
+    const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
+    return daemon;
+}
+
+SCENE(integration_commands_tokens, right_wrong_and_none)
+{
+    const struct daemon *daemon = start("sesame\n", "look\n");
+    EXPECT_RESULT(run_as(daemon, "sesame", "['SET','k','v']"), "'OK'");
+    static const char *const wrong[] = {NULL, "Sesame", "sesam", "sesame1", "sesame sesame", "", "look1"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        expect_unauthorized(run_as(daemon, wrong[i], "['SET','k','stolen']"));
+    static const char *const schemes[] = {"Authorization: Basic c2VzYW1lOg==", "Authorization: sesame",
+                                          "Authorization: Bearersesame", "X-Token: sesame"};
+    for (size_t i = 0; i < 4; i++)
+        expect_unauthorized(command_post_with(daemon, "/redis", "['SET','k','stolen']", schemes[i]));
+    EXPECT_RESULT(command_post_with(daemon, "/redis", "['GET','k']", "authorization: bearer sesame"), "'v'");
+    /* A body of any size is not even looked at, and the connection stays. */
+    static const char *const paths[] = {"/redis/pipeline", "/redis/multi-exec", "/replica/redis",
+                                        "/redis/set/k"};
+    for (size_t i = 0; i < 4; i++)
+        expect_unauthorized(command_post(daemon, paths[i], "not even JSON"));
+    expect_unauthorized(daemon_get(daemon, "/redis/get/k"));
+    expect_unauthorized(
+        command_post(daemon, "/masters/none/redis", "['PING']")); /* names are nobody's business */
+    EXPECT_RESULT(daemon_get_with(daemon, "/redis/get/k", "Authorization: Bearer sesame"), "'v'");
+    cr_assert_eq(status_of(daemon, "/master"), 200, "discovery needs none");
+    struct raw *raw = raw_open(daemon->port);
+    static const char twice[] =
+        "POST /redis HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n[\"PING\"]"
+        "POST /redis HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer sesame\r\nContent-Length: 8\r\n\r\n[\"PING\"]";
+    cr_assert(raw_send(raw, twice, sizeof twice - 1));
+    expect_unauthorized(raw_answer(raw, 5000));
+    EXPECT_RESULT(raw_answer(raw, 5000), "'PONG'");
+    const char *log = daemon_log(daemon);
+    cr_assert(strstr(log, "sesame") == NULL && strstr(log, "look") == NULL && strstr(log, "stolen") == NULL,
+              "a token or an argument is in the log");
+    const struct http_answer *status = daemon_get(daemon, "/status");
+    cr_assert(strstr(status->body, "sesame") == NULL, "a token is in /status");
+}
+
+SCENE(integration_commands_tokens, read_only_ones)
+{
+    const struct daemon *daemon = start("sesame\n", "look\n");
+    EXPECT_RESULT(run_as(daemon, "sesame", "['SET','k','v']"), "'OK'");
+    EXPECT_RESULT(run_as(daemon, "look", "['GET','k']"), "'v'");
+    EXPECT_RESULT(run_as(daemon, "look", "['PING']"), "'PONG'");
+    EXPECT_RESULT(run_as(daemon, "look", "['ECHO','e']"), "'e'");
+    cr_assert_eq(run_as(daemon, "look", "['TIME']")->status, 200);
+    static const char *const writes[] = {"['SET','k','w']", "['GETEX','k']", "['GETDEL','k']", "['INCR','n']",
+                                         "['PUBLISH','c','m']"};
+    for (size_t i = 0; i < 5; i++) {
+        const struct http_answer *answer = run_as(daemon, "look", writes[i]);
+        EXPECT_ERROR(answer, 403, "NOPERM", "not_sent");
+        cr_assert(strstr(http_string(answer, "error"), "read-only") != NULL, "%s", http_text(answer));
+    }
+    const struct http_answer *list = command_post_with(
+        daemon, "/redis/pipeline", "[['GET','k'],['DEL','k'],['GET','k']]", "Authorization: Bearer look");
+    cr_assert(strncmp(http_string(list, "1.error"), "NOPERM", 6) == 0, "%s", http_text(list));
+    cr_assert_str_eq(http_string(list, "2.result"), "v", "%s", http_text(list));
+    EXPECT_ERROR(command_post_with(daemon, "/redis/multi-exec", "[['GET','k'],['DEL','k']]",
+                                   "Authorization: Bearer look"),
+                 403, "NOPERM", "not_sent");
+}
+
+SCENE(integration_commands_tokens, two_while_they_are_rotated)
+{
+    const struct daemon *daemon = start("old\n", "look\n");
+    EXPECT_RESULT(run_as(daemon, "old", "['PING']"), "'PONG'");
+    (void)token_file("full", "new\nold\n");
+    daemon_signal(daemon, SIGHUP);
+    WAIT_UNTIL(5000, run_as(daemon, "new", "['PING']")->status == 200);
+    EXPECT_RESULT(run_as(daemon, "old", "['PING']"), "'PONG'");
+    (void)token_file("full", "new\n");
+    daemon_signal(daemon, SIGHUP);
+    WAIT_UNTIL(5000, run_as(daemon, "old", "['PING']")->status == 401);
+    EXPECT_RESULT(run_as(daemon, "new", "['PING']"), "'PONG'");
+    (void)token_file("full", "one\ntwo\nthree\n"); /* refused: what was before stays */
+    daemon_signal(daemon, SIGHUP);
+    WAIT_UNTIL(5000, strstr(daemon_log(daemon), "tokens can't be read again") != NULL);
+    EXPECT_RESULT(run_as(daemon, "new", "['PING']"), "'PONG'");
+    expect_unauthorized(run_as(daemon, "one", "['PING']"));
+    (void)token_file("full", "later\n"); /* found without being told */
+    WAIT_UNTIL(15000, run_as(daemon, "later", "['PING']")->status == 200);
+    expect_unauthorized(run_as(daemon, "new", "['PING']"));
+}
+
+SCENE(integration_commands_tokens, loopback_is_for_this_host_and_not_for_pages)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    const struct daemon *daemon = commands_start(cluster, NULL);
+    const char *own = text("Origin: %s", daemon->base);
+    const char *const welcome[] = {NULL,
+                                   "Host: 127.0.0.1",
+                                   "Host: localhost",
+                                   "Host: localhost:8380",
+                                   "Host: [::1]:8380",
+                                   "Host: 10.1.2.3",
+                                   own,
+                                   "Sec-Fetch-Site: same-origin",
+                                   "Sec-Fetch-Site: none",
+                                   "Authorization: Bearer anything"};
+    for (size_t i = 0; i < sizeof welcome / sizeof *welcome; i++)
+        EXPECT_RESULT(command_post_with(daemon, "/redis", "['PING']", welcome[i]), "'PONG'");
+    const char *const pages[] = {"Host: example.org",
+                                 "Host: localhost.example.org",
+                                 "Host: 127.0.0.1.example.org",
+                                 "Origin: http://example.org",
+                                 "Origin: null",
+                                 text("Origin: http://127.0.0.1:%u", daemon->port + 1u),
+                                 "Sec-Fetch-Site: cross-site"};
+    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
+        EXPECT_ERROR(command_post_with(daemon, "/redis", "['SET','k','v']", pages[i]), 403, "NOPERM", NULL);
+        EXPECT_ERROR(daemon_get_with(daemon, "/redis/get/k", pages[i]), 403, "NOPERM", NULL);
+    }
+    cr_assert_str_eq(redis_say(&cluster->nodes[0], "EXISTS k"), "0");
+    cr_assert_eq(daemon_get_with(daemon, "/master", "Host: example.org")->status, 200,
+                 "discovery is for all");
+}
+
+SCENE(integration_commands_tokens, off_is_the_default)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
+    cr_assert_eq(command_post(daemon, "/redis", "['PING']")->status, 404);
+    cr_assert_eq(daemon_get(daemon, "/redis/get/k")->status, 404);
+    cr_assert_eq(command_post(daemon, "/replica/redis", "['PING']")->status, 404);
+}

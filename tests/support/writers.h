@@ -1,0 +1,65 @@
+/*
+ * Callers that go on and on, in threads of the test: writers, each of which counts (INCR of one counter), collects (SADD of
+ * ids of its own) and sets (its last number), and readers. Each on a connection that it keeps; what came of every request is noted.
+ */
+#ifndef BELLWETHER_TESTS_WRITERS_H
+#define BELLWETHER_TESTS_WRITERS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "daemon.h"
+
+struct writers_spec {
+    const struct daemon *daemon;
+    size_t writers, readers; /* 0: 8 and 4 */
+    const char *query;       /* behind /redis, "?retry=always"; NULL: none */
+    int pace_ms;             /* between two requests of one caller; 0: 2 */
+};
+
+/* What came of requests of one kind. */
+struct tally {
+    size_t acknowledged; /* 200 */
+    size_t unknown;      /* 504, outcome unknown */
+    size_t not_sent;     /* 503, outcome not_sent */
+    size_t other;        /* any other answer */
+    size_t dropped;      /* connections that ended without one */
+    int64_t longest_ms;  /* until an answer */
+};
+
+struct writers;
+
+/** They run until writers_stop(), at the latest until the test ends. */
+struct writers *writers_start(const struct writers_spec *spec);
+/** Lets each finish its request, and waits for that. */
+void writers_stop(struct writers *writers);
+/** Writes and reads that were answered with 200 so far. */
+size_t writers_acknowledged(struct writers *writers);
+size_t writers_read(struct writers *writers);
+/** Wait until so many more writes are acknowledged and so many more reads answered by then, at most bound_ms. */
+void writers_wait(struct writers *writers, size_t more, int64_t bound_ms);
+
+/* After writers_stop(). */
+const struct tally *writers_increments(const struct writers *writers);
+const struct tally *writers_adds(const struct writers *writers);
+const struct tally *writers_sets(const struct writers *writers);
+const struct tally *writers_reads(const struct writers *writers);
+
+/* What is left of it on a server. */
+struct remains {
+    long long counter;       /* INCR's */
+    size_t adds_lost;        /* SADDs acknowledged and not there */
+    size_t adds_unaccounted; /* there, and neither acknowledged nor unknown */
+    size_t sets_behind;      /* writers whose SET is older than the last acknowledged one */
+};
+struct remains writers_remains(const struct writers *writers, const struct server *server);
+
+/**
+ * What holds in any failover: no answer but 200 and 504 `unknown`, every connection kept, reads all answered, and nothing
+ * ran twice. Prints one line of numbers.
+ * @param kept  nothing that was acknowledged may be lost, either.
+ */
+void writers_check(struct writers *writers, const struct server *server, const char *what, bool kept);
+
+#endif
