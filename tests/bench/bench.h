@@ -36,6 +36,8 @@ void bench_waiters(const struct bench_settings *settings);
 void bench_switch(const struct bench_settings *settings);
 /** A deployment with very many masters. */
 void bench_masters(const struct bench_settings *settings);
+/** Commands over HTTP against webdis and redis-benchmark; pipelines; what else goes on meanwhile; memory. */
+void bench_commands(const struct bench_settings *settings);
 
 /* Samples and what is told of them. */
 struct samples {

@@ -24,6 +24,16 @@ enum { DOWN_AFTER_MS = 2000 };
 enum { SEEN_BOUND_S = 60, ARRIVE_BOUND_S = 60, ARRIVE_LOOK_US = 100000 };
 
 static const struct writer_plan plans[] = {
+    {.column = "/redis, announced",
+     .options = ", POST /redis of the daemon with --adopt announced",
+     .argv = (const char *const[]){"python3", "tests/bench/peer_http.py", NULL},
+     .ports = TO_DAEMON_ANNOUNCED,
+     .tells_unknown = true},
+    {.column = "/redis, promoted",
+     .options = ", POST /redis of the daemon with --adopt promoted",
+     .argv = (const char *const[]){"python3", "tests/bench/peer_http.py", NULL},
+     .ports = TO_DAEMON_PROMOTED,
+     .tells_unknown = true},
     {.column = "redis-py",
      .options = ", socket_timeout 0.1 s",
      .argv = (const char *const[]){"python3", "tests/bench/peer_redispy.py", "mymaster", NULL}},
@@ -336,8 +346,8 @@ void bench_switch(const struct bench_settings *settings)
     struct trial trial = {
         .cluster = cluster_start(&(struct cluster_spec){.down_after_ms = DOWN_AFTER_MS, .slow_pace = true})};
     choose_writers(&trial);
-    trial.daemons[0] = daemon_start(trial.cluster, "--adopt", "announced", NULL);
-    trial.daemons[1] = daemon_start(trial.cluster, "--adopt", "promoted", NULL);
+    trial.daemons[0] = daemon_start(trial.cluster, "--adopt", "announced", "--redis-api", "loopback", NULL);
+    trial.daemons[1] = daemon_start(trial.cluster, "--adopt", "promoted", "--redis-api", "loopback", NULL);
     for (size_t k = 0; k < N_KINDS; k++)
         for (int i = 0; i < settings->switches; i++) {
             switch_once(&trial, &kinds[k], &figures[k], text("switch:%zu:%d", k, i));

@@ -1,6 +1,6 @@
 /*
  * Thousands that wait, half long polls, half streams, through two switches: memory, how long it takes until the last one
- * is told, and what is left for GET /master.
+ * is told, and what is left for GET /master and for commands.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,7 +16,7 @@ enum { SWITCHES = 2, BOUND_MS = 60000 };
 struct figures {
     size_t waiters;
     double idle_mb, waiting_mb, after_mb, resident_mb, told_ms[SWITCHES], poll_ms[SWITCHES],
-        stream_ms[SWITCHES], ratio;
+        stream_ms[SWITCHES], ratio, commands_ratio;
     size_t lost;
 };
 
@@ -25,25 +25,37 @@ static double mb(const struct daemon *daemon, const char *key)
     return (double)process_status_kb(daemon->process->pid, key) / 1024;
 }
 
-static double rate(const struct daemon *daemon, int seconds)
+/* @param script of wrk, or NULL: GET. */
+static double rate(const struct daemon *daemon, const char *path, const char *script, int seconds)
 {
-    const struct process_result wrk =
-        process_run((seconds + 30) * INT64_C(1000), NULL,
-                    (const char *const[]){"wrk", "-t1", "-c16", text("-d%ds", seconds),
-                                          text("%s/master", daemon->base), NULL});
+    const char *argv[] = {"wrk", "-t1", "-c16", text("-d%ds", seconds), text("%s%s", daemon->base, path),
+                          NULL,  NULL,  NULL};
+    if (script != NULL) {
+        argv[5] = "-s";
+        argv[6] = script;
+    }
+    const struct process_result wrk = process_run((seconds + 30) * INT64_C(1000), NULL, argv);
     const char *at = strstr(wrk.out, "Requests/sec:");
     cr_assert(at != NULL, "wrk ended with %d: %s%s", wrk.exit_code, wrk.out, wrk.err);
     return strtod(at + strlen("Requests/sec:"), NULL);
 }
 
 /* Two daemons at the same deployment, one with the crowd: paired, so that whatever else goes on hits both. */
-static double rate_ratio(const struct daemon *with, const struct daemon *without,
-                         const struct bench_settings *settings)
+static double rate_ratio(const struct daemon *with, const struct daemon *without, const char *path,
+                         const char *script, const struct bench_settings *settings)
 {
     struct samples ratio = {.n = 0};
+    const int seconds = settings->run_seconds;
     for (int i = 0; i < settings->rounds; i++)
-        samples_add(&ratio, rate(with, settings->run_seconds) / rate(without, settings->run_seconds));
+        samples_add(&ratio, rate(with, path, script, seconds) / rate(without, path, script, seconds));
     return samples_median(&ratio);
+}
+
+static const char *command_script(void)
+{
+    char *path = text("%s/command.lua", scene_folder());
+    file_write(path, "wrk.method = 'POST'\nwrk.body = '[\"GET\",\"key\"]'\n");
+    return path;
 }
 
 static struct server *switch_once(struct cluster *cluster, struct crowd *crowd, struct server *master)
@@ -61,7 +73,8 @@ static struct server *switch_once(struct cluster *cluster, struct crowd *crowd, 
 static struct daemon *start_pinned(const struct cluster *cluster, size_t waiters)
 {
     pin_to(BENCH_SERVER_CORE);
-    struct daemon *daemon = daemon_start(cluster, "--max-waiters", text("%zu", waiters), NULL);
+    struct daemon *daemon =
+        daemon_start(cluster, "--max-waiters", text("%zu", waiters), "--redis-api", "loopback", NULL);
     pin_to(BENCH_LOAD_CORE);
     return daemon;
 }
@@ -89,7 +102,8 @@ static void measure(struct figures *out, const struct bench_settings *settings)
     out->after_mb = mb(daemon, "RssAnon");
     out->resident_mb = mb(daemon, "VmRSS");
     crowd_hush(crowd); /* its asker would have a share of the core */
-    out->ratio = rate_ratio(daemon, empty, settings);
+    out->ratio = rate_ratio(daemon, empty, "/master", NULL, settings);
+    out->commands_ratio = rate_ratio(daemon, empty, "/redis", command_script(), settings);
     out->lost = crowd_lost(crowd);
     crowd_close(crowd);
 }
@@ -117,6 +131,8 @@ void bench_waiters(const struct bench_settings *settings)
     LINE("  and the streams", stream_ms[1], "ms", "");
     (void)printf("  %-46s %9.2f %-2s %9.2f %-2s  %s\n", "GET /master per second, with : without",
                  figures[0].ratio, "", figures[1].ratio, "", ">= 0.9");
+    (void)printf("  %-46s %9.2f %-2s %9.2f %-2s  %s\n", "POST /redis per second, with : without",
+                 figures[0].commands_ratio, "", figures[1].commands_ratio, "", ">= 0.9 with 1,000");
     (void)printf("  %-46s %9zu %-2s %9zu\n", "connections lost", figures[0].lost, "", figures[1].lost);
 #undef LINE
 }

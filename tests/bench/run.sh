@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # run.sh FOLDER: the benchmarks against FOLDER/bellwether, as tables on standard output.
 #
-#   make bench                     all of it, some twenty minutes, of which `switch` takes nine
-#   make bench BENCH=http          a part: http, start, kill, stop, idle, waiters, masters, switch;
-#                                  several parted by commas
+#   make bench                     all of it, some forty minutes, of which `commands` takes fifteen and `switch` nine
+#   make bench BENCH=http          a part: http, start, kill, stop, idle, waiters, masters, commands,
+#                                  switch; several parted by commas
 #   make bench BENCH_SECONDS=1     seconds of one run of wrk (3)
 #   make bench BENCH_ROUNDS=3      paired runs (5)
 #   make bench BENCH_TIMES=5       starts and failovers (20; switch: 10 of each kind)
@@ -15,7 +15,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=$1
 
-for tool in wrk webdis redis-server redis-sentinel; do
+for tool in wrk webdis redis-server redis-sentinel redis-benchmark; do
     command -v $tool >/dev/null || {
         echo "bench: $tool is missing; 'deploy/deps.sh bench' installs it" >&2
         exit 1
