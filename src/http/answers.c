@@ -70,7 +70,17 @@ char *answer_address_line(const struct address *address, bool tls, bool url)
 
 /* ---- the problem ---- */
 
-static json_t *names_known(const struct snapshot *snapshot)
+json_t *answer_names_watched(const struct snapshot *snapshot)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; snapshot && i < snapshot->n_masters; i++) {
+        json_array_append_new(list, render_text(snapshot->masters[i]->name));
+    }
+    return list;
+}
+
+json_t *answer_names_known(const struct snapshot *snapshot)
 {
     json_t *list = json_array();
 
@@ -108,7 +118,7 @@ json_t *answer_no_master(const struct snapshot *snapshot, const struct snapshot_
     json_object_set_new(problem, "last_known",
                         master && master->has_address ? render_master(master, true) : json_null());
     if (reason == REASON_UNKNOWN_NAME) {
-        json_object_set_new(problem, "sentinels_know", names_known(snapshot));
+        json_object_set_new(problem, "sentinels_know", answer_names_known(snapshot));
     }
     return problem;
 }

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "answers.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
@@ -214,28 +215,21 @@ bool call_take(struct call *call, const char *bytes, size_t size)
 static enum MHD_Result refuse_unknown(struct call *call)
 {
     const struct snapshot *snapshot = call->listener->worker->cache->snapshot;
-    json_t *more = json_object(), *known = json_array();
+    json_t *more = json_object();
     char detail[ROUTE_ARGUMENT_SIZE + 80];
 
-    for (size_t i = 0; i < snapshot->n_sentinels_know; i++) {
-        json_array_append_new(known, render_text(snapshot->sentinels_know[i]));
-    }
     snprintf(detail, sizeof(detail), "no master of the name %s is watched; GET /masters lists those that are",
              call->job->master);
     json_object_set_new(more, "name", render_text(call->job->master));
-    json_object_set_new(more, "sentinels_know", known);
+    json_object_set_new(more, "sentinels_know", answer_names_known(snapshot));
     return call_refuse(call, PROBLEM_UNKNOWN_MASTER, "NOMASTER", detail, more);
 }
 
 static enum MHD_Result refuse_several(struct call *call)
 {
-    const struct snapshot *snapshot = call->listener->worker->cache->snapshot;
-    json_t *more = json_object(), *names = json_array();
+    json_t *more = json_object();
 
-    for (size_t i = 0; i < snapshot->n_masters; i++) {
-        json_array_append_new(names, render_text(snapshot->masters[i]->name));
-    }
-    json_object_set_new(more, "names", names);
+    json_object_set_new(more, "names", answer_names_watched(call->listener->worker->cache->snapshot));
     return call_refuse(call, PROBLEM_SEVERAL_MASTERS, "BADREQUEST",
                        "say which with /masters/{name}/redis, or start the daemon with --default-master",
                        more);

@@ -15,30 +15,17 @@
 
 /* ---- which master ---- */
 
-static json_t *names_of(const struct snapshot *snapshot)
-{
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < snapshot->n_masters; i++) {
-        json_array_append_new(list, render_text(snapshot->masters[i]->name));
-    }
-    return list;
-}
-
 void masters_answer_unknown(struct request *request, const char *name)
 {
     const struct snapshot *snapshot = request->worker->cache->snapshot;
     char detail[ROUTE_ARGUMENT_SIZE + 80];
-    json_t *problem, *known = json_array();
+    json_t *problem;
 
-    for (size_t i = 0; snapshot && i < snapshot->n_sentinels_know; i++) {
-        json_array_append_new(known, render_text(snapshot->sentinels_know[i]));
-    }
     snprintf(detail, sizeof(detail), "no master of the name %s is watched; GET /masters lists those that are",
              name);
     problem = problem_new(PROBLEM_UNKNOWN_MASTER, detail);
     json_object_set_new(problem, "name", render_text(name));
-    json_object_set_new(problem, "sentinels_know", known);
+    json_object_set_new(problem, "sentinels_know", answer_names_known(snapshot));
     request_answer_problem(request, PROBLEM_UNKNOWN_MASTER, problem, NULL);
 }
 
@@ -47,7 +34,7 @@ static void answer_several(struct request *request)
     json_t *problem = problem_new(
         PROBLEM_SEVERAL_MASTERS, "say which with /masters/{name}, or start the daemon with --default-master");
 
-    json_object_set_new(problem, "names", names_of(request->worker->cache->snapshot));
+    json_object_set_new(problem, "names", answer_names_watched(request->worker->cache->snapshot));
     request_answer_problem(request, PROBLEM_SEVERAL_MASTERS, problem, NULL);
 }
 

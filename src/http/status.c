@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "answers.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/http/render.h"
 #include "bellwether/topology/fence.h"
@@ -262,16 +263,6 @@ static json_t *selves_of(const struct snapshot *snapshot)
     return list;
 }
 
-static json_t *names_of(const struct snapshot *snapshot)
-{
-    json_t *list = json_array();
-
-    for (size_t i = 0; snapshot && i < snapshot->n_sentinels_know; i++) {
-        json_array_append_new(list, render_text(snapshot->sentinels_know[i]));
-    }
-    return list;
-}
-
 static json_t *connections_of(const struct request *request)
 {
     json_t *json = json_object();
@@ -304,7 +295,7 @@ static json_t *status_json(const struct request *request, const struct status_vi
     set(json, "index", json_integer(view->snapshot ? (json_int_t)view->snapshot->index : 0));
     set(json, "default", render_text(view->snapshot ? view->snapshot->default_name : NULL));
     set(json, "masters", masters_of(view));
-    set(json, "sentinels_know", names_of(view->snapshot));
+    set(json, "sentinels_know", answer_names_known(view->snapshot));
     set(json, "self", selves_of(view->snapshot));
     set(json, "links", links_of(view->report));
     set(json, "connections", connections_of(request));
