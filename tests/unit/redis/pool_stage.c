@@ -142,13 +142,14 @@ void pool_stage_run_until(struct pool_stage *stage, bool (*when)(struct pool_sta
 {
     stage->when = when;
     stage->then = NULL;
-    loop_run(stage->loop);
+    while (stage->when != NULL && !stage->guard_fired) /* the end of all jobs stops the loop, too */
+        loop_run(stage->loop);
     cr_assert_not(stage->guard_fired, "what was waited for did not come");
 }
 
 void pool_stage_run(struct pool_stage *stage)
 {
-    if (stage->n_ended < stage->n_jobs)
+    while (stage->n_ended < stage->n_jobs && !stage->guard_fired)
         loop_run(stage->loop);
     cr_expect_not(stage->guard_fired, "not all jobs ended");
     cr_expect_eq(stage->n_ended, stage->n_jobs);
