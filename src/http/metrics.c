@@ -72,6 +72,17 @@ static int64_t count_reachable(const struct scrape *scrape, const struct snapsho
     return (int64_t)master->reachable;
 }
 
+static int64_t count_foreign(const struct scrape *scrape, const struct snapshot_master *master)
+{
+    int64_t n = 0;
+
+    (void)scrape;
+    for (size_t i = 0; i < master->n_sentinels; i++) {
+        n += master->sentinels[i].foreign;
+    }
+    return n;
+}
+
 static int64_t count_agreeing(const struct scrape *scrape, const struct snapshot_master *master)
 {
     (void)scrape;
@@ -483,6 +494,7 @@ static void add_all(struct scrape *scrape)
     add_masters(scrape, METRIC_SENTINELS_KNOWN, count_known);
     add_masters(scrape, METRIC_SENTINELS_REACHABLE, count_reachable);
     add_masters(scrape, METRIC_SENTINELS_AGREEING, count_agreeing);
+    add_masters(scrape, METRIC_FOREIGN_SENTINELS, count_foreign);
     add_masters(scrape, METRIC_SENTINEL_CKQUORUM, ckquorum);
     add_links(scrape);
     add_watch(scrape);

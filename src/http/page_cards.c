@@ -193,6 +193,9 @@ static void sentinel_notes(struct notes *notes, const json_t *sentinel)
     } else if (!is_true(sentinel, "agrees")) {
         note(notes, page_string(sentinel, "says") ? "disagrees" : "names none");
     }
+    if (is_true(sentinel, "foreign")) {
+        note(notes, "of another deployment, not counted");
+    }
     note_list(notes, "sees the master as", json_object_get(sentinel, "master_flags"), "master");
     if (is_true(sentinel, "tilt")) {
         note(notes, "in TILT");

@@ -221,6 +221,7 @@ static json_t *render_sentinel(const struct snapshot_sentinel *sentinel)
     set(json, "down_after_ms", render_known(sentinel->down_after_ms));
     set(json, "failover_timeout_ms", render_known(sentinel->failover_timeout_ms));
     set(json, "error", render_error(sentinel));
+    set(json, "foreign", json_boolean(sentinel->foreign));
     return json;
 }
 

@@ -191,6 +191,9 @@ static void put_sentinel(const struct page *page, const struct status_master *ma
     if (sentinel->tilt) {
         fputs("  TILT", page->to);
     }
+    if (sentinel->foreign) {
+        fputs("  foreign: of another deployment, not counted", page->to);
+    }
     if (sentinel->has_ckquorum && !sentinel->ckquorum_ok) {
         put_words(page, "  ", sentinel->ckquorum_text);
     }

@@ -397,6 +397,11 @@ static void say_late(const struct pool_task *task, char *out, size_t size)
         snprintf(out, size, "NOMASTER no master within %" PRId64 " ms: %.120s", ms,
                  desk->shown != NULL && desk->shown->detail != NULL ? desk->shown->detail
                                                                     : "not resolved yet");
+    else if (task->held_us != 0 && task->desk->shown != NULL && task->desk->shown->contradicted)
+        snprintf(out, size,
+                 "NOTSENT contradicted: held back for %" PRId64
+                 " ms, because most Sentinels name another node than the master, and both say master",
+                 ms);
     else if (task->held_us != 0)
         snprintf(out, size, "NOTSENT held back by a failover that came to no end within %" PRId64 " ms", ms);
     else

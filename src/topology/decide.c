@@ -1,6 +1,7 @@
 /*
  * What the Sentinels make of it at this instant: rules 1 to 4 and the part of rule 7 that is about
- * epochs. Which one applies depends on the highest epoch that a counting observation carries:
+ * epochs. Which one applies depends on the highest epoch that a counting observation carries (above H it is
+ * reckoned only where the node is vouched for or a majority names it: rule 12):
  *
  *   none carries any   decide_without_epochs()   a majority
  *   >= H               decide_at_top()           above H one voice will do, at H a majority
@@ -31,7 +32,7 @@ struct hearing {
 
 bool observation_counts(const struct observation *seen, int64_t now_ms)
 {
-    return seen->link_up && now_ms - seen->at_ms < 3 * seen->interval_ms;
+    return !seen->unknown && seen->link_up && now_ms - seen->at_ms < 3 * seen->interval_ms;
 }
 
 static bool is_majority(size_t voices, size_t known)
@@ -61,7 +62,7 @@ static size_t voices_for(const struct hearing *h, const struct endpoint *node, i
     return voices;
 }
 
-/* The highest epoch at which anyone names `node` (all nodes when NULL). */
+/* The highest epoch at which anyone names `node`. */
 static int64_t highest_epoch(const struct hearing *h, const struct endpoint *node)
 {
     int64_t highest = EPOCH_UNKNOWN;
@@ -70,11 +71,34 @@ static int64_t highest_epoch(const struct hearing *h, const struct endpoint *nod
         const struct observation *seen = &h->seen[i];
 
         if (observation_counts(seen, h->now_ms) && seen->epoch > highest &&
-            (!node || endpoint_equal(&seen->master, node))) {
+            endpoint_equal(&seen->master, node)) {
             highest = seen->epoch;
         }
     }
     return highest;
+}
+
+/* What one voice says of a node that nobody vouches for is left out above H, however high its epoch is: else it would
+ * hide a failover that the others announce at a lower one, or bring a good voice at the same epoch into conflict. */
+static bool is_hearsay(const struct hearing *h, const struct observation *seen)
+{
+    return seen->unvouched && seen->epoch > h->high_water &&
+           !is_majority(voices_for(h, &seen->master, seen->epoch, 0), h->known);
+}
+
+/* The highest epoch that counts. */
+static int64_t top_epoch(const struct hearing *h)
+{
+    int64_t top = EPOCH_UNKNOWN;
+
+    for (size_t i = 0; i < h->n_seen; i++) {
+        const struct observation *seen = &h->seen[i];
+
+        if (observation_counts(seen, h->now_ms) && seen->epoch > top && !is_hearsay(h, seen)) {
+            top = seen->epoch;
+        }
+    }
+    return top;
 }
 
 /* The address with the most voices at `epoch` (see voices_for), or NULL. */
@@ -106,7 +130,8 @@ static const struct endpoint *only_one_at(const struct hearing *h, int64_t epoch
 
     *several = false;
     for (size_t i = 0; i < h->n_seen; i++) {
-        if (!observation_counts(&h->seen[i], h->now_ms) || h->seen[i].epoch != epoch) {
+        if (!observation_counts(&h->seen[i], h->now_ms) || h->seen[i].epoch != epoch ||
+            is_hearsay(h, &h->seen[i])) {
             continue;
         }
         if (one && !endpoint_equal(one, &h->seen[i].master)) {
@@ -143,6 +168,11 @@ static void decide_without_majority(const struct hearing *h, struct decision *d)
 
         settle(h, d, above ? DECIDE_HIGHER_EPOCH : DECIDE_NO_MAJORITY, one, h->top,
                voices_for(h, one, h->top, 0));
+    } else { /* hearsay only */
+        size_t voices;
+
+        one = loudest(h, ANY_EPOCH, 0, &voices);
+        settle(h, d, DECIDE_NO_MAJORITY, one, highest_epoch(h, one), voices);
     }
 }
 
@@ -205,7 +235,12 @@ static void decide_without_epochs(const struct hearing *h, struct decision *d)
 
 static bool is_valid(const struct observation *seen, size_t n_seen, size_t known)
 {
-    if (known < n_seen) {
+    size_t of_known = 0;
+
+    for (size_t i = 0; i < n_seen; i++) {
+        of_known += !seen[i].unknown;
+    }
+    if (known < of_known) {
         return false;
     }
     for (size_t i = 1; i < n_seen; i++) {
@@ -216,6 +251,23 @@ static bool is_valid(const struct observation *seen, size_t n_seen, size_t known
         }
     }
     return true;
+}
+
+/* The highest epoch of which a majority says that `node` has it or a higher one. */
+static int64_t majority_epoch(const struct hearing *h, const struct endpoint *node)
+{
+    int64_t highest = EPOCH_UNKNOWN;
+
+    for (size_t i = 0; i < h->n_seen; i++) {
+        const struct observation *seen = &h->seen[i];
+
+        if (observation_counts(seen, h->now_ms) && seen->epoch > highest &&
+            endpoint_equal(&seen->master, node) &&
+            is_majority(voices_for(h, node, seen->epoch, 0), h->known)) {
+            highest = seen->epoch;
+        }
+    }
+    return highest;
 }
 
 static void count_voices(const struct hearing *h, struct decision *d)
@@ -230,6 +282,7 @@ static void count_voices(const struct hearing *h, struct decision *d)
         d->published_voices = voices_for(h, &h->published->master, ANY_EPOCH, 0);
         d->published_majority = is_majority(d->published_voices, h->known);
         d->published_epoch = highest_epoch(h, &h->published->master);
+        d->majority_epoch = majority_epoch(h, &h->published->master);
     }
 }
 
@@ -242,13 +295,16 @@ int decide(const struct observation *seen, size_t n_seen, size_t known, const st
                         .now_ms = now_ms,
                         .published = published,
                         .high_water = high_water};
-    struct decision d = {
-        .rule = DECIDE_NOTHING, .known = known, .epoch = EPOCH_UNKNOWN, .published_epoch = EPOCH_UNKNOWN};
+    struct decision d = {.rule = DECIDE_NOTHING,
+                         .known = known,
+                         .epoch = EPOCH_UNKNOWN,
+                         .published_epoch = EPOCH_UNKNOWN,
+                         .majority_epoch = EPOCH_UNKNOWN};
 
     if (!is_valid(seen, n_seen, known)) {
         return -BW_EINVAL;
     }
-    h.top = highest_epoch(&h, NULL);
+    h.top = top_epoch(&h);
     count_voices(&h, &d);
     if (d.counting > 0) {
         if (h.top == EPOCH_UNKNOWN) {
@@ -263,12 +319,12 @@ int decide(const struct observation *seen, size_t n_seen, size_t known, const st
     return 0;
 }
 
-bool decide_settled(const struct observation *seen, size_t n_seen, size_t known, int64_t now_ms,
-                    struct decision *out)
+bool decide_majority(const struct observation *seen, size_t n_seen, size_t known, int64_t now_ms,
+                     unsigned repeats, struct decision *out)
 {
     struct hearing h = {.seen = seen, .n_seen = n_seen, .known = known, .now_ms = now_ms};
     size_t voices;
-    const struct endpoint *node = loudest(&h, ANY_EPOCH, REPEATS_SETTLED, &voices);
+    const struct endpoint *node = loudest(&h, ANY_EPOCH, repeats, &voices);
 
     if (!node || !is_majority(voices, known)) {
         return false;

@@ -11,14 +11,25 @@
 
 /* ---- deciding ---- */
 
+/* Rule 12. */
+static bool may_move_by_one_voice(const struct judge *judge, const struct endpoint *node)
+{
+    return judge_vouches(judge, node) &&
+           !(judge->deposed.suspect && endpoint_equal(&judge->deposed.node, node));
+}
+
 static void decide_now(struct judge *judge, int64_t now_ms)
 {
     const struct published *published = judge->has_published ? &judge->published : NULL;
     int64_t high_water = judge->adoption.stands ? judge->adoption.epoch : judge->high_water;
 
+    for (size_t i = 0; i < judge->n_seen; i++) {
+        struct observation *seen = &judge->seen[i];
+
+        seen->unvouched = seen->epoch > high_water && !may_move_by_one_voice(judge, &seen->master);
+    }
     /* Can't fail: voices are kept one a run id. */
-    (void)decide(judge->seen, judge->n_seen, judge->n_voices, published, high_water, now_ms,
-                 &judge->decision);
+    (void)decide(judge->seen, judge->n_seen, judge->n_known, published, high_water, now_ms, &judge->decision);
     adoption_outrank(judge, &judge->decision);
     if (judge_waits(judge, now_ms)) {
         judge->decision.rule = DECIDE_WAIT;
@@ -42,30 +53,31 @@ static void follow_voice_at_high(struct judge *judge, int64_t now_ms)
     judge->voice_at_high = at_high;
 }
 
-/* What is published is named at a higher epoch. One voice is enough where the node itself says master
- * (a Sentinel can raise an epoch without moving the address); else a majority is needed, as for a move. */
+/* What is published is named at a higher epoch (a Sentinel can raise one without moving the address): H follows a
+ * majority only. By one voice it could be put out of reach of every failover to come. An adoption ends with its
+ * announcement, which is one voice's. */
 static void raise_high_water(struct judge *judge, int64_t now_ms)
 {
     const struct decision *decision = &judge->decision;
-    bool says_master = judge->config.verify && judge->verification.answer == ROLE_MASTER &&
-                       judge->verification.answered && judge_serves(judge, now_ms);
-    bool majority =
-        decision->rule == DECIDE_STANDS && decision->candidate_majority && judge_serves(judge, now_ms);
-    int64_t epoch = says_master ? decision->published_epoch : majority ? decision->epoch : EPOCH_UNKNOWN;
+    int64_t epoch = decision->published_majority ? decision->majority_epoch : EPOCH_UNKNOWN;
 
-    if (!judge->has_published || decision->rule == DECIDE_WAIT || epoch == EPOCH_UNKNOWN) {
+    if (!judge->has_published || decision->rule == DECIDE_WAIT || !judge_serves(judge, now_ms)) {
         return;
     }
     if (judge->adoption.stands) {
-        if (epoch < judge->adoption.epoch) {
+        bool says_master = judge->verification.answered && judge->verification.answer == ROLE_MASTER;
+
+        if (decision->published_epoch < judge->adoption.epoch ||
+            (!says_master && epoch < judge->adoption.epoch)) {
             return; /* an adoption lends H nothing until it is announced */
         }
+        epoch = epoch > judge->adoption.epoch ? epoch : judge->adoption.epoch;
         adoption_over(judge);
     }
     if (epoch > judge->high_water) {
         judge->high_water = epoch;
         judge->published.epoch = epoch;
-    } else if (majority && epoch > judge->published.epoch) {
+    } else if (epoch > judge->published.epoch) {
         judge->published.epoch = epoch; /* catches up below H, after rule 4 */
     }
 }
@@ -84,27 +96,57 @@ static void learn_ip(struct judge *judge)
 
 /* ---- publishing ---- */
 
+/* What the former master said last goes on counting: it may be what a majority still names. */
+static void depose(struct judge *judge, int64_t now_ms)
+{
+    const struct verification *verification = &judge->verification;
+    struct check *check = &judge->checks[CHECK_DEPOSED];
+
+    judge->previous = judge->published.master;
+    judge->has_previous = true;
+    judge->deposed.node = judge->previous;
+    judge->deposed.suspect =
+        judge->config.verify && !(verification->answered && verification->answer == ROLE_OTHER);
+    if (!judge->deposed.suspect) {
+        return;
+    }
+    check_want(check, &judge->deposed.node, judge->published.epoch, now_ms);
+    if (verification->failures == 0 && verification_alive(verification, &judge->config, now_ms)) {
+        check_answer(check, &judge->config, verification->alive_answer, verification->alive_ms);
+        check_rest(check, verification->alive_ms);
+    }
+}
+
+void judge_move_to(struct judge *judge, const struct published *to, int64_t now_ms, int64_t wall_ms)
+{
+    for (size_t i = 0; i < CHECKS; i++) {
+        check_drop(&judge->checks[i]);
+    }
+    if (judge->has_published) {
+        depose(judge, now_ms);
+    }
+    judge->has_published = true;
+    judge->published = *to;
+    judge->published_ms = now_ms;
+    judge->published_wall_ms = wall_ms;
+    judge->contradicted_ms = -1;
+    memset(&judge->run_ids, 0, sizeof(judge->run_ids));
+}
+
 static void publish(struct judge *judge, const struct decision *by, const struct check *check, int64_t now_ms,
                     int64_t wall_ms)
 {
-    if (judge->has_published) {
-        judge->previous = judge->published.master;
-        judge->has_previous = true;
-    }
-    judge->has_published = true;
-    judge->published.master = by->candidate;
-    judge->published.epoch = by->epoch;
-    judge->published_ms = now_ms;
-    judge->published_wall_ms = wall_ms;
+    const struct published to = {.master = by->candidate, .epoch = by->epoch};
+    enum role_answer answer = check ? check->answer : ROLE_MASTER;
+    int64_t answered_ms = check ? check->answered_ms : now_ms;
+
+    judge_move_to(judge, &to, now_ms, wall_ms);
+    judge->confirmed = by->candidate_majority;
     if (by->epoch > judge->high_water) {
         judge->high_water = by->epoch;
     }
-    if (check) { /* a good answer: it leaves nothing of what the former node said */
-        verification_answer(&judge->verification, check->answer, check->answered_ms);
-    }
-    memset(&judge->run_ids, 0, sizeof(judge->run_ids));
-    for (size_t i = 0; i < CHECKS; i++) {
-        check_drop(&judge->checks[i]);
+    if (judge->config.verify) { /* a good answer: it leaves nothing of what the former node said */
+        verification_answer(&judge->verification, answer, answered_ms);
     }
     adoption_over(judge);
     judge->gap = false;
@@ -134,27 +176,113 @@ static bool try_candidate(struct judge *judge, struct check *check, const struct
     return true;
 }
 
+/* ---- a majority that names another node ---- */
+
+static bool is_candidate(const struct judge *judge, const struct endpoint *node)
+{
+    return judge->decision.has_candidate && endpoint_equal(&judge->decision.candidate, node);
+}
+
+/* The check of the node that a majority names: the candidate and the former master are asked as it is. */
+static struct check *check_of(struct judge *judge, const struct endpoint *node, int64_t epoch, int64_t now_ms)
+{
+    struct check *own = &judge->checks[CHECK_MAJORITY];
+
+    if (is_candidate(judge, node)) {
+        check_drop(own);
+        return &judge->checks[CHECK_CANDIDATE];
+    }
+    if (!own->wanted && judge->checks[CHECK_DEPOSED].wanted &&
+        endpoint_equal(&judge->checks[CHECK_DEPOSED].node, node)) {
+        *own = judge->checks[CHECK_DEPOSED]; /* with what it said last */
+    }
+    check_want(own, node, epoch, now_ms);
+    check_expire(own, &judge->config, now_ms);
+    return own;
+}
+
+/* Rule 13: since when a majority names another node that says master, so that there are two. */
+static void follow_contradiction(struct judge *judge, int64_t now_ms)
+{
+    struct decision by = judge->decision;
+    struct check *check;
+
+    judge->confirmed |= judge->decision.published_majority || judge->adoption.stands;
+    if (!judge->config.verify || !judge->has_published || judge->gap || judge->adoption.stands ||
+        judge->decision.rule == DECIDE_WAIT ||
+        !decide_majority(judge->seen, judge->n_seen, judge->n_known, now_ms, 0, &by) ||
+        is_published(judge, &by.candidate)) {
+        check_drop(&judge->checks[CHECK_MAJORITY]);
+        judge->contradicted_ms = -1;
+        return;
+    }
+    check = check_of(judge, &by.candidate, by.epoch, now_ms);
+    if (check->answered && check->answer != ROLE_MASTER && !role_unknowable(check->answer)) {
+        judge->contradicted_ms = -1;
+    } else if (check->answered && judge->contradicted_ms < 0) {
+        judge->contradicted_ms = now_ms;
+    }
+}
+
+static bool is_contradicted(const struct judge *judge, int64_t for_ms, int64_t now_ms)
+{
+    return judge->contradicted_ms >= 0 && now_ms - judge->contradicted_ms >= for_ms;
+}
+
+static int64_t hold_after_ms(const struct judge *judge)
+{
+    return judge->confirmed ? CONTRADICTED_HOLD_MS : UNCONFIRMED_HOLD_MS;
+}
+
+/* Whether the node that the highest epoch names says master, or may yet. */
+static bool top_stands(const struct judge *judge, int64_t now_ms)
+{
+    const struct check *check = &judge->checks[CHECK_CANDIDATE];
+
+    if (!judge->decision.has_candidate || is_published(judge, &judge->decision.candidate)) {
+        return judge_serves(judge, now_ms);
+    }
+    return !check->answered || check->answer == ROLE_MASTER;
+}
+
 /*
- * Beyond the numbered rules: what the highest epoch names does not serve, whether it is published or
- * only a candidate that never says master, and a settled majority of the known names another node that
- * does. Without this, one Sentinel that kept an epoch nobody else has (a liar, or the last of a
- * deployment that was rebuilt) would hold a dead answer for ever. The invariant allows it: a majority
- * of the known, and the node's own word. H stays, so the lone voice pulls nothing back.
+ * A majority of the known names a node that is neither published nor the candidate.
+ *
+ * Above H it need not wait for one voice with a still higher epoch, whose node does not say master. Else it has to be
+ * settled, and what is published has not served for a while or has been contradicted for long: without this, one
+ * Sentinel that kept an epoch nobody else has (a liar, or the last of a deployment that was rebuilt) would hold a dead
+ * answer for ever. The invariant allows it: a majority of the known, and the node's own word. H stays, so the lone
+ * voice pulls nothing back.
  */
 static bool overrule(struct judge *judge, int64_t now_ms, int64_t wall_ms, struct decision *by)
 {
-    struct check *check = &judge->checks[CHECK_MAJORITY];
-    bool wanted = judge->decision.rule != DECIDE_WAIT && !judge->adoption.stands &&
-                  !judge_serves(judge, now_ms) && now_ms >= judge->not_serving_since_ms + OVERRULE_AFTER_MS;
+    bool late = (!judge_serves(judge, now_ms) && now_ms >= judge->not_serving_since_ms + OVERRULE_AFTER_MS) ||
+                is_contradicted(judge, CONTRADICTED_MOVE_MS, now_ms);
 
     *by = judge->decision;
-    if (!wanted || !decide_settled(judge->seen, judge->n_seen, judge->n_voices, now_ms, by) ||
-        is_published(judge, &by->candidate) ||
-        (judge->decision.has_candidate && endpoint_equal(&judge->decision.candidate, &by->candidate))) {
-        check_drop(check);
+    if (judge->decision.rule == DECIDE_WAIT || judge->adoption.stands ||
+        !decide_majority(judge->seen, judge->n_seen, judge->n_known, now_ms, 0, by) ||
+        is_published(judge, &by->candidate) || is_candidate(judge, &by->candidate)) {
         return false;
     }
-    return try_candidate(judge, check, by, now_ms, wall_ms);
+    if (!late && (by->epoch <= judge->high_water || top_stands(judge, now_ms))) {
+        return false;
+    }
+    if (by->epoch <= judge->high_water &&
+        !decide_majority(judge->seen, judge->n_seen, judge->n_known, now_ms, REPEATS_SETTLED, by)) {
+        return false;
+    }
+    by->rule = by->epoch > judge->high_water ? DECIDE_HIGHER_EPOCH : by->rule;
+    return try_candidate(judge, &judge->checks[CHECK_MAJORITY], by, now_ms, wall_ms);
+}
+
+/* Rule 4 waits where nobody but the voice that is gone has named what is published: the failover may be on its way to
+ * the others, and to go back would be to lose what was written. */
+static bool is_premature(const struct judge *judge, const struct decision *by, int64_t now_ms)
+{
+    return by->rule == DECIDE_BELOW_MAJORITY && !judge->confirmed && judge_serves(judge, now_ms) &&
+           judge->verification.alive_answer == ROLE_MASTER &&
+           !is_contradicted(judge, CONTRADICTED_MOVE_MS, now_ms);
 }
 
 /* @return the rule that moved the published address, or DECIDE_NOTHING. */
@@ -164,6 +292,9 @@ static enum decide_rule try_to_publish(struct judge *judge, int64_t now_ms, int6
 
     if (!by.has_candidate || is_published(judge, &by.candidate)) {
         check_drop(&judge->checks[CHECK_CANDIDATE]);
+    } else if (is_premature(judge, &by, now_ms)) {
+        check_want(&judge->checks[CHECK_CANDIDATE], &by.candidate, by.epoch, now_ms);
+        check_expire(&judge->checks[CHECK_CANDIDATE], &judge->config, now_ms);
     } else if (try_candidate(judge, &judge->checks[CHECK_CANDIDATE], &by, now_ms, wall_ms)) {
         return by.rule;
     }
@@ -198,6 +329,22 @@ static bool take_retry(struct verification *verification, int64_t now_ms)
     return due;
 }
 
+/* As long as the former master was not seen as a replica, it is asked now and then. */
+static void follow_deposed(struct judge *judge, int64_t now_ms)
+{
+    struct check *check = &judge->checks[CHECK_DEPOSED];
+
+    if (!judge->deposed.suspect || is_published(judge, &judge->deposed.node) ||
+        !judge_vouches(judge, &judge->deposed.node) ||
+        (judge->checks[CHECK_MAJORITY].wanted &&
+         endpoint_equal(&judge->checks[CHECK_MAJORITY].node, &judge->deposed.node))) {
+        check_drop(check);
+        return;
+    }
+    check_want(check, &judge->deposed.node, EPOCH_UNKNOWN, now_ms);
+    check_expire(check, &judge->config, now_ms);
+}
+
 /* A failover that began after the last publication: its outcome is still to come. */
 static bool failover_is_news(const struct judge *judge, int64_t now_ms)
 {
@@ -219,8 +366,9 @@ static bool is_suspect(const struct judge *judge, int64_t now_ms)
     if (judge->decision.has_candidate && !is_published(judge, &judge->decision.candidate)) {
         return true; /* rule 6 */
     }
-    return judge->has_published && (!master_state_serves(judge->state) || verification->failures > 0 ||
-                                    judge->adoption.stands || failover_is_news(judge, now_ms));
+    return judge->has_published &&
+           (!master_state_serves(judge->state) || verification->failures > 0 || judge->adoption.stands ||
+            judge->contradicted_ms >= 0 || failover_is_news(judge, now_ms));
 }
 
 /* The next time at which something changes though nothing happens. All of them lie ahead: what is due
@@ -245,6 +393,12 @@ static int64_t next_time(const struct judge *judge, int64_t now_ms)
     }
     if (verification_alive(verification, &judge->config, now_ms)) {
         next = earlier(next, verification->alive_ms + judge->config.suspect_after_ms + 1);
+    }
+    if (judge->contradicted_ms >= 0 && !is_contradicted(judge, CONTRADICTED_MOVE_MS, now_ms)) {
+        int64_t after_ms = is_contradicted(judge, hold_after_ms(judge), now_ms) ? CONTRADICTED_MOVE_MS
+                                                                                : hold_after_ms(judge);
+
+        next = earlier(next, judge->contradicted_ms + after_ms);
     }
     if (!master_state_serves(judge->state) && judge->decision.counting > 0 &&
         judge->not_serving_since_ms + OVERRULE_AFTER_MS > now_ms) {
@@ -271,8 +425,11 @@ void judge_step(struct judge *judge, int64_t now_ms, int64_t wall_ms, struct jud
         decide_now(judge, now_ms); /* the counts are of what is published now */
     }
     end_gap(judge, now_ms);
+    follow_contradiction(judge, now_ms);
+    follow_deposed(judge, now_ms);
     *out = (struct judgement){.switched = moved_by != DECIDE_NOTHING, .switched_by = moved_by};
     out->adopted = judge->adoption.stands;
+    out->contradicted = is_contradicted(judge, hold_after_ms(judge), now_ms);
     out->undone = undone;
     out->restarted = judge_follow_run_id(judge, now_ms);
     judge_move_state(judge, now_ms);

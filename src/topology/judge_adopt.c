@@ -69,7 +69,8 @@ static void promotion_begin(struct judge *judge, const struct voice *voice, cons
     bool same = promotion->wanted && is_leader(promotion->leader, voice->id);
 
     if (!judge->has_published || judge->gap || judge->adoption.stands ||
-        endpoint_equal(&judge->published.master, node) || !may_lead(judge, voice, now_ms)) {
+        endpoint_equal(&judge->published.master, node) || !judge_vouches(judge, node) ||
+        !may_lead(judge, voice, now_ms)) {
         return;
     }
     if (promotion->wanted &&
@@ -176,19 +177,6 @@ void adoption_void(struct judge *judge)
 
 /* ---- adopting and undoing ---- */
 
-static void move_to(struct judge *judge, const struct published *to, int64_t now_ms, int64_t wall_ms)
-{
-    judge->previous = judge->published.master;
-    judge->has_previous = true;
-    judge->published = *to;
-    judge->published_ms = now_ms;
-    judge->published_wall_ms = wall_ms;
-    memset(&judge->run_ids, 0, sizeof(judge->run_ids));
-    for (size_t i = 0; i < CHECKS; i++) {
-        check_drop(&judge->checks[i]);
-    }
-}
-
 static enum decide_rule adopt(struct judge *judge, int64_t now_ms, int64_t wall_ms)
 {
     const struct promotion promotion = judge->promotion;
@@ -202,7 +190,8 @@ static enum decide_rule adopt(struct judge *judge, int64_t now_ms, int64_t wall_
     memcpy(judge->adoption.leader, promotion.leader, sizeof(judge->adoption.leader));
     judge->last_adopted = promotion.epoch;
     promotion_drop(judge);
-    move_to(judge, &to, now_ms, wall_ms);
+    judge_move_to(judge, &to, now_ms, wall_ms);
+    judge->confirmed = true;
     verification_answer(&judge->verification, ROLE_MASTER, promotion.answered_ms);
     return DECIDE_ADOPTED;
 }
@@ -272,7 +261,8 @@ static enum decide_rule undo(struct judge *judge, int64_t now_ms, int64_t wall_m
     answer = *check;
     *why = judge->adoption.undo;
     adoption_over(judge);
-    move_to(judge, &back, now_ms, wall_ms);
+    judge_move_to(judge, &back, now_ms, wall_ms);
+    judge->confirmed = true;
     verification_reset(&judge->verification);
     if (at_once) {
         judge->verification.retry_ms = now_ms;

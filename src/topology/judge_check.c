@@ -33,7 +33,8 @@ void check_want(struct check *check, const struct endpoint *node, int64_t epoch,
         *check = (struct check){.wanted = true, .node = *node, .epoch = epoch, .next_ms = now_ms};
         return;
     }
-    if (check->epoch != epoch) { /* new evidence for the same node: worth a question at once */
+    if (check->epoch != epoch &&
+        epoch != EPOCH_UNKNOWN) { /* new evidence for the same node: worth a question at once */
         check->epoch = epoch;
         check->failures = 0;
         check->next_ms = check->answered && check->answer == ROLE_MASTER ? check->next_ms : now_ms;
@@ -67,6 +68,16 @@ void check_answer(struct check *check, const struct judge_config *config, enum r
         check->failures++;
         check->next_ms = now_ms + retry_delay_ms(check->failures);
     }
+}
+
+void check_rest(struct check *check, int64_t now_ms)
+{
+    int64_t delay_ms = DEPOSED_ASK_MS;
+
+    for (unsigned i = 1; i < check->failures && delay_ms < DEPOSED_ASK_MOST_MS; i++) {
+        delay_ms *= 2;
+    }
+    check->next_ms = now_ms + (delay_ms < DEPOSED_ASK_MOST_MS ? delay_ms : DEPOSED_ASK_MOST_MS);
 }
 
 static int64_t given_up_ms(const struct check *check, const struct judge_config *config)

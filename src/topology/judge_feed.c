@@ -21,6 +21,7 @@ struct judge *judge_new(const char *name, const struct judge_config *config, int
     judge->last_adopted = EPOCH_UNKNOWN;
     judge->failover_until_ms = -1;
     judge->not_serving_since_ms = now_ms;
+    judge->contradicted_ms = -1;
     judge->state = MASTER_UNKNOWN;
     judge->decision.rule = DECIDE_WAIT;
     verification_reset(&judge->verification);
@@ -31,6 +32,9 @@ void judge_free(struct judge *judge)
 {
     if (!judge) {
         return;
+    }
+    for (size_t i = 0; i < judge->n_voices; i++) {
+        free(judge->voices[i].nodes);
     }
     free(judge->name);
     free(judge->voices);
@@ -73,7 +77,7 @@ static struct observation *find_seen(const struct judge *judge, const char *id)
     return NULL;
 }
 
-static struct voice *need_voice(struct judge *judge, const char *id)
+struct voice *judge_need_voice(struct judge *judge, const char *id)
 {
     struct voice *voice = find_voice(judge, id);
 
@@ -85,7 +89,8 @@ static struct voice *need_voice(struct judge *judge, const char *id)
         judge->voices = mem_resize(judge->voices, judge->room_voices, sizeof(*judge->voices));
     }
     voice = &judge->voices[judge->n_voices++];
-    *voice = (struct voice){.failover_since_ms = -1, .leads_epoch = EPOCH_UNKNOWN};
+    *voice = (struct voice){
+        .gone_ms = -1, .strange_ms = -1, .failover_since_ms = -1, .leads_epoch = EPOCH_UNKNOWN};
     copy_id(voice->id, id);
     return voice;
 }
@@ -117,7 +122,15 @@ static void drop_seen(struct judge *judge, const char *id)
 
 void judge_know(struct judge *judge, const char *sentinel_run_id)
 {
-    need_voice(judge, sentinel_run_id);
+    struct voice *voice = judge_need_voice(judge, sentinel_run_id);
+    struct observation *seen = find_seen(judge, sentinel_run_id);
+
+    judge->n_known += !voice->known;
+    judge->known_revision += !voice->known;
+    voice->known = true;
+    if (seen) {
+        seen->unknown = false;
+    }
 }
 
 void judge_forget(struct judge *judge, const char *sentinel_run_id)
@@ -126,57 +139,21 @@ void judge_forget(struct judge *judge, const char *sentinel_run_id)
 
     drop_seen(judge, sentinel_run_id);
     if (voice) {
+        judge->n_known -= voice->known;
+        judge->known_revision += voice->known;
+        free(voice->nodes);
         *voice = judge->voices[--judge->n_voices];
     }
 }
 
-void judge_replace(struct judge *judge, const char *before, const char *after)
+uint64_t judge_known_revision(const struct judge *judge)
 {
-    if (find_voice(judge, before) && !find_voice(judge, after)) {
-        judge_forget(judge, before);
-        judge_know(judge, after);
-    }
+    return judge->known_revision;
 }
 
 size_t judge_known(const struct judge *judge)
 {
-    return judge->n_voices;
-}
-
-static bool stands_in(const char *id, const char *const *ids, size_t n)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (strncmp(ids[i], id, RUN_ID_SIZE - 1) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-void judge_recount(struct judge *judge, const char *const *live, size_t n_live, const char *const *listed,
-                   size_t n_listed)
-{
-    size_t known_and_live = 0;
-
-    for (size_t i = 0; i < n_live; i++) {
-        judge_know(judge, live[i]);
-    }
-    for (size_t i = 0; i < n_listed; i++) {
-        judge_know(judge, listed[i]);
-    }
-    for (size_t i = 0; i < judge->n_voices; i++) {
-        known_and_live += stands_in(judge->voices[i].id, live, n_live);
-    }
-    if (2 * known_and_live <= judge->n_voices) {
-        return;
-    }
-    for (size_t i = judge->n_voices; i-- > 0;) {
-        const char *id = judge->voices[i].id;
-
-        if (!stands_in(id, live, n_live) && !stands_in(id, listed, n_listed)) {
-            judge_forget(judge, id);
-        }
-    }
+    return judge->n_known;
 }
 
 /* ---- observations ---- */
@@ -197,7 +174,7 @@ static unsigned count_repeats(const struct observation *old, const struct observ
 
 void judge_observe(struct judge *judge, const struct observation *seen)
 {
-    struct voice *voice = need_voice(judge, seen->sentinel);
+    struct voice *voice = judge_need_voice(judge, seen->sentinel);
     struct observation *kept;
     unsigned repeats;
 
@@ -210,6 +187,9 @@ void judge_observe(struct judge *judge, const struct observation *seen)
     copy_id(kept->sentinel, seen->sentinel);
     copy_id(kept->run_id, seen->run_id);
     kept->repeats = repeats;
+    kept->unknown = !voice->known;
+    voice->has_named = true;
+    voice->named = seen->master;
     voice->heard = true;
     if (!seen->failover_under_way) {
         voice->failover_since_ms = -1;
@@ -234,7 +214,7 @@ void judge_lose(struct judge *judge, const char *sentinel_run_id)
 
 void judge_refuse(struct judge *judge, const char *sentinel_run_id)
 {
-    need_voice(judge, sentinel_run_id)->heard = true;
+    judge_need_voice(judge, sentinel_run_id)->heard = true;
     drop_seen(judge, sentinel_run_id);
 }
 
@@ -270,10 +250,16 @@ void judge_role(struct judge *judge, const struct endpoint *node, enum role_answ
     if (judge->has_published && endpoint_equal(&judge->published.master, node)) {
         verification_answer(&judge->verification, answer, now_ms);
     }
+    if (answer == ROLE_OTHER && judge->deposed.suspect && endpoint_equal(&judge->deposed.node, node)) {
+        judge->deposed.suspect = false;
+    }
     for (size_t i = 0; i < CHECKS; i++) {
         /* An answer of a node that is no candidate any more finds no check and is worth nothing. */
         if (judge->checks[i].wanted && endpoint_equal(&judge->checks[i].node, node)) {
             check_answer(&judge->checks[i], &judge->config, answer, now_ms);
+            if (i == CHECK_DEPOSED) {
+                check_rest(&judge->checks[i], now_ms);
+            }
         }
     }
 }
@@ -308,6 +294,7 @@ void judge_void(struct judge *judge, int64_t now_ms)
     judge->verification.retry_ms = judge->has_published && judge->config.verify ? now_ms : -1;
     judge->failover_until_ms = -1;
     adoption_void(judge);
+    judge->contradicted_ms = -1;
     judge->voice_at_high = false;
     judge->first = true;
     judge->gap = judge->has_published;

@@ -20,9 +20,26 @@
 #define FAILOVER_TIMEOUT_MS 180000 /* Sentinel's default, where a row or event gives none */
 #define RUN_IDS_KEPT 8
 
-/* A known Sentinel. Its observation, if any, is in judge->seen. */
+#define UNCONFIRMED_HOLD_MS \
+    0 /* rule 13: what one voice announced and a majority contradicts is held at once, */
+#define CONTRADICTED_HOLD_MS 3000  /* what a majority had named is held after this, */
+#define CONTRADICTED_MOVE_MS 15000 /* and either gives way to what the majority names after this */
+#define DEPOSED_ASK_MS 1000        /* how often the former master is asked whether it is a replica by now, */
+#define DEPOSED_ASK_MOST_MS 10000  /* and where it does not answer */
+#define STRANGE_MS 10000           /* that long a known one may look like another deployment's */
+#define GONE_MS 60000 /* a known Sentinel that was not there for so long may have been replaced by others */
+
+/* A Sentinel that was heard of. Its observation, if any, is in judge->seen. */
 struct voice {
     char id[RUN_ID_SIZE];
+    bool known;             /* rule 12: it counts */
+    bool provisional;       /* known by the word of the only one that had a list */
+    int64_t gone_ms;        /* not live since then, -1: it is live */
+    int64_t strange_ms;     /* has nothing to do with the others since then, -1: it has */
+    struct endpoint *nodes; /* the replicas that it lists */
+    size_t n_nodes;
+    bool has_named;            /* ever: a master */
+    struct endpoint named;     /* the last one */
     bool heard;                /* answered, refused or lost since the start or the last gap */
     int64_t polled_ms;         /* the last answer that counted as a poll */
     int64_t failover_since_ms; /* its row has failover-state since then, -1: no */
@@ -98,8 +115,16 @@ struct words_key {
     struct address other;
 };
 
-/* CHECK_RETURN: an adoption is to be undone. */
-enum { CHECK_CANDIDATE, CHECK_MAJORITY, CHECK_RETURN, CHECKS };
+/* CHECK_MAJORITY: a majority names it, and it is neither published nor the candidate. CHECK_RETURN: an adoption is to be
+ * undone. CHECK_DEPOSED: the former master, until it says that it is none. */
+enum { CHECK_CANDIDATE, CHECK_MAJORITY, CHECK_RETURN, CHECK_DEPOSED, CHECKS };
+
+/* The master before this one. One voice does not bring it back as long as it has not been seen as a replica: it may
+ * not have noticed yet that it was deposed. */
+struct deposed {
+    bool suspect;
+    struct endpoint node;
+};
 
 struct judge {
     char *name;
@@ -108,6 +133,8 @@ struct judge {
     size_t n_voices, room_voices;
     struct observation *seen; /* at most one a voice */
     size_t n_seen, room_seen;
+    size_t n_known;
+    uint64_t known_revision;
     struct judge_links links;
 
     int64_t began_ms;   /* the start, or the last gap */
@@ -121,6 +148,9 @@ struct judge {
     struct published published;
     struct endpoint previous;
     int64_t published_wall_ms, published_ms;
+    bool confirmed; /* a majority has named it since its publication, or it was adopted */
+    struct deposed deposed;
+    int64_t contradicted_ms; /* a majority names another node that says master since then, -1: no */
     struct verification verification;
     struct check checks[CHECKS];
     struct run_ids run_ids;
@@ -138,9 +168,9 @@ struct judge {
     bool has_words;
 };
 
-/* decide.c: the address that a settled majority of the known names, at whatever epoch. */
-bool decide_settled(const struct observation *seen, size_t n_seen, size_t known, int64_t now_ms,
-                    struct decision *out);
+/* decide.c: the address that a majority of the known names, at whatever epoch, for so many polls in a row. */
+bool decide_majority(const struct observation *seen, size_t n_seen, size_t known, int64_t now_ms,
+                     unsigned repeats, struct decision *out);
 
 /* judge_check.c */
 int64_t retry_delay_ms(unsigned failures);
@@ -151,6 +181,8 @@ void check_drop(struct check *check);
 void check_expire(struct check *check, const struct judge_config *config, int64_t now_ms);
 void check_answer(struct check *check, const struct judge_config *config, enum role_answer answer,
                   int64_t now_ms);
+/* The former master need not be asked as often as one that may become the answer. */
+void check_rest(struct check *check, int64_t now_ms);
 /* Whether the check lets its node be published: it says master, or a majority names it and its role is unknowable. */
 bool check_allows(const struct check *check, const struct judge_config *config, bool majority,
                   int64_t now_ms);
@@ -177,8 +209,12 @@ void adoption_void(struct judge *judge);
 enum decide_rule adoption_step(struct judge *judge, int64_t now_ms, int64_t wall_ms, const char **why);
 int64_t adoption_next_ms(const struct judge *judge);
 
+/* judge.c: another address is published from now on. */
+void judge_move_to(struct judge *judge, const struct published *to, int64_t now_ms, int64_t wall_ms);
+
 /* judge_feed.c */
 struct voice *judge_voice(const struct judge *judge, const char *id);
+struct voice *judge_need_voice(struct judge *judge, const char *id);
 void judge_restart_repeats(struct judge *judge);
 /* Look for a new run id at the published address. @return whether there is one: it was restarted. */
 bool judge_follow_run_id(struct judge *judge, int64_t now_ms);

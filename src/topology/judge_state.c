@@ -17,7 +17,7 @@
 /* Rule 8: whether the first decision still waits for more answers. */
 bool judge_waits(const struct judge *judge, int64_t now_ms)
 {
-    size_t total = judge->links.dialled > judge->n_voices ? judge->links.dialled : judge->n_voices;
+    size_t total = judge->links.dialled > judge->n_known ? judge->links.dialled : judge->n_known;
     size_t pending = judge->links.pending;
     size_t counting = 0;
 
@@ -31,7 +31,7 @@ bool judge_waits(const struct judge *judge, int64_t now_ms)
         size_t unheard = 0;
 
         for (size_t i = 0; i < judge->n_voices; i++) {
-            unheard += !judge->voices[i].heard;
+            unheard += judge->voices[i].known && !judge->voices[i].heard;
         }
         pending = unheard > pending ? unheard : pending;
     }

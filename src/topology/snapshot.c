@@ -77,7 +77,7 @@ static bool sentinel_equal(const struct snapshot_sentinel *a, const struct snaps
 {
     return address_equal(&a->address, &b->address) && text_equal(a->run_id, b->run_id) &&
            a->configured == b->configured && a->reachable == b->reachable && a->agrees == b->agrees &&
-           a->tilt == b->tilt && maybe_equal(a->has_says, &a->says, b->has_says, &b->says) &&
+           a->tilt == b->tilt && a->foreign == b->foreign && maybe_equal(a->has_says, &a->says, b->has_says, &b->says) &&
            a->config_epoch == b->config_epoch && a->voters == b->voters &&
            a->has_ckquorum == b->has_ckquorum && a->ckquorum_ok == b->ckquorum_ok &&
            text_equal(a->ckquorum_text, b->ckquorum_text) && text_equal(a->master_flags, b->master_flags) &&
@@ -123,9 +123,10 @@ static bool lists_equal(const struct snapshot_master *a, const struct snapshot_m
 bool snapshot_master_differs_beyond_lag(const struct snapshot_master *a, const struct snapshot_master *b)
 {
     return snapshot_master_differs(a, b) || !text_equal(a->detail, b->detail) ||
-           !text_equal(a->run_id, b->run_id) || a->fence != b->fence || a->switches != b->switches ||
-           a->quorum != b->quorum || a->known != b->known || a->reachable != b->reachable ||
-           a->agreeing != b->agreeing || a->voters_needed != b->voters_needed || !lists_equal(a, b);
+           !text_equal(a->run_id, b->run_id) || a->fence != b->fence || a->contradicted != b->contradicted ||
+           a->switches != b->switches || a->quorum != b->quorum || a->known != b->known ||
+           a->reachable != b->reachable || a->agreeing != b->agreeing ||
+           a->voters_needed != b->voters_needed || !lists_equal(a, b);
 }
 
 bool snapshot_master_differs_deep(const struct snapshot_master *a, const struct snapshot_master *b)

@@ -12,6 +12,13 @@
 #include "bellwether/base/memory.h"
 #include "internal.h"
 
+enum { CHAIR_LISTED_MAX = KNOWN_MAX, CHAIR_REPLICAS_MAX = 1000 };
+
+bool chair_counts(const struct chair *chair)
+{
+    return judge_knows(chair->master->judge, sentinel_link_run_id(chair->peer->link));
+}
+
 struct chair *chair_new(struct master *master, struct peer *peer)
 {
     struct chair *chair = mem_new(1, sizeof *chair);
@@ -20,6 +27,12 @@ struct chair *chair_new(struct master *master, struct peer *peer)
     chair->row.config_epoch = EPOCH_UNKNOWN;
     chair->seat = sentinel_link_watch(peer->link, master->name, chair);
     return chair;
+}
+
+void chair_begin(struct chair *chair)
+{
+    chair->has_listed = chair->has_replicas = chair->has_named = chair->has_says = chair->foreign = false;
+    chair->n_listed = chair->n_replicas = 0;
 }
 
 void chair_free(struct chair *chair)
@@ -62,6 +75,8 @@ static void chair_observe(struct chair *chair, const struct observation *seen)
     chair->error_code[0] = '\0';
     chair->says = seen->master.name;
     chair->has_says = true;
+    chair->named = seen->master;
+    chair->has_named = true;
     judge_observe(chair->master->judge, seen);
 }
 
@@ -158,44 +173,82 @@ void chair_hear_answer(struct chair *chair, const struct sentinel_answer *answer
     master_step(chair->master);
 }
 
-/* Whether each of `these` stands in `those`, at the same address. */
-static bool all_listed(const struct sentinel_peer_row *these, size_t n_these,
-                       const struct sentinel_peer_row *those, size_t n_those)
+static void chair_warn_full(const struct chair *chair, const char *what, size_t n, size_t most)
 {
-    for (size_t i = 0; i < n_these; i++) {
-        size_t at = 0;
-        while (at < n_those && (strcmp(these[i].run_id, those[at].run_id) != 0 ||
-                                !address_equal(&these[i].address, &those[at].address)))
-            at++;
-        if (at == n_those)
-            return false;
-    }
-    return true;
+    char text[ADDRESS_TEXT_SIZE];
+    log_warn("a sentinel lists more than are taken in", LOG_STR("master", chair->master->name),
+             LOG_STR("sentinel", address_format(sentinel_link_address(chair->peer->link), text)),
+             LOG_STR("what", what), LOG_INT("listed", n), LOG_INT("most", most));
+}
+
+/* Whether the same are listed in the same order: else somebody came, went or moved. */
+static bool same_listed(const struct chair *chair, const struct sentinel_peer_row *rows, size_t n)
+{
+    bool same = chair->has_listed && n == chair->n_listed;
+    for (size_t i = 0; i < n && same; i++)
+        same = strcmp(chair->listed[i].run_id, rows[i].run_id) == 0 &&
+               address_equal(&chair->listed[i].address, &rows[i].address);
+    return same;
 }
 
 void chair_hear_peers(struct chair *chair, const struct sentinel_peer_row *rows, size_t n)
 {
-    bool shrunk = !all_listed(chair->listed, chair->n_listed, rows, n);
-    if (chair->has_listed && !shrunk && n == chair->n_listed)
+    size_t most = n < CHAIR_LISTED_MAX ? n : CHAIR_LISTED_MAX;
+    if (same_listed(chair, rows, most))
         return;
+    if (n > most)
+        chair_warn_full(chair, "Sentinels", n, most);
+    n = most;
     free(chair->listed);
     chair->listed = mem_new(n > 0 ? n : 1, sizeof *chair->listed);
     if (n > 0)
         memcpy(chair->listed, rows, n * sizeof *rows);
     chair->n_listed = n;
     chair->has_listed = true;
-    site_review_list(chair->peer->site, chair, shrunk);
+    site_review_links(chair->master);
+    master_recount(chair->master);
+    master_step(chair->master);
 }
 
 void chair_hear_replicas(struct chair *chair, const struct sentinel_replica_row *rows, size_t n)
 {
+    size_t most = n < CHAIR_REPLICAS_MAX ? n : CHAIR_REPLICAS_MAX;
+    if (n > most && chair->n_replicas != most)
+        chair_warn_full(chair, "replicas", n, most);
+    n = most;
+    bool same = chair->has_replicas && n == chair->n_replicas;
+    for (size_t i = 0; i < n && same; i++)
+        same = address_equal(&rows[i].address, &chair->replicas[i].address);
     free(chair->replicas);
     chair->replicas = mem_new(n > 0 ? n : 1, sizeof *chair->replicas);
     if (n > 0)
         memcpy(chair->replicas, rows, n * sizeof *rows);
     chair->n_replicas = n;
     chair->has_replicas = true;
+    if (!same) {
+        chair_tell_nodes(chair);
+        master_step(chair->master);
+    }
     master_touch(chair->master);
+}
+
+void chair_tell_nodes(const struct chair *chair)
+{
+    if (!chair->has_replicas)
+        return;
+    struct endpoint *nodes = mem_new(chair->n_replicas + 1, sizeof *nodes);
+    size_t n = 0;
+    for (size_t i = 0; i < chair->n_replicas; i++) {
+        struct address mapped;
+        if (!address_is_set(&chair->replicas[i].address) ||
+            !peer_map_address(chair->peer, &chair->replicas[i].address, &mapped))
+            continue;
+        if (!resolver_get(chair->master->watcher->resolver, &mapped, &nodes[n]))
+            nodes[n] = endpoint_from_address(&mapped);
+        n++;
+    }
+    judge_hear_nodes(chair->master->judge, sentinel_link_run_id(chair->peer->link), nodes, n);
+    free(nodes);
 }
 
 void chair_hear_ckquorum(struct chair *chair, bool ok, const char *text)

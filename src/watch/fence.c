@@ -10,6 +10,18 @@
 
 static void fencing_follow(struct master *master);
 
+const char *fencing_why(const struct master *master)
+{
+    return master->contradicted && master->fencing.guard.state == FENCE_DOWN ? "contradicted"
+                                                                              : master->fencing.guard.why;
+}
+
+enum fence fencing_state(const struct master *master)
+{
+    enum fence state = master->fencing.guard.state;
+    return state == FENCE_DOWN && master->contradicted ? FENCE_UP : state;
+}
+
 static void log_fence(const struct master *master, const char *text, enum log_level level)
 {
     const struct fence_guard *guard = &master->fencing.guard;
@@ -18,11 +30,11 @@ static void log_fence(const struct master *master, const char *text, enum log_le
     struct log_field fields[4];
     size_t n = 0;
     fields[n++] = LOG_STR("master", master->name);
-    fields[n++] = LOG_STR("why", guard->why);
+    fields[n++] = LOG_STR("why", fencing_why(master));
     if (chosen != NULL)
         fields[n++] = LOG_STR("replica", address_format(&chosen->name, replica));
-    if (guard->state == FENCE_DOWN)
-        fields[n++] = LOG_INT("up_ms", clock_boot_ms() - guard->since_ms);
+    if (master->fencing.shown == FENCE_DOWN)
+        fields[n++] = LOG_INT("up_ms", clock_boot_ms() - master->fencing.since_ms);
     log_write(level, text, fields, n);
 }
 
@@ -30,13 +42,15 @@ static void show_change(struct master *master)
 {
     struct fencing *fencing = &master->fencing;
     enum fence was = fencing->shown;
-    if (fencing->guard.state == was)
+    enum fence now = fencing_state(master);
+    if (now == was)
         return;
-    fencing->shown = fencing->guard.state;
+    fencing->shown = now;
     if (fencing->shown == FENCE_DOWN) {
         log_fence(master, "fence down: writes go on", LOG_LEVEL_INFO);
     } else if (was == FENCE_DOWN) {
         fencing->since_wall_ms = clock_wall_ms();
+        fencing->since_ms = clock_boot_ms();
         log_fence(master, "fence up: writes are held back", LOG_LEVEL_INFO);
     } else {
         log_fence(master, "fence stays up", LOG_LEVEL_DEBUG);
@@ -153,6 +167,8 @@ void fencing_hear_event(struct master *master, const struct peer *peer, const st
         said.failover_timeout_ms = chair->row.failover_timeout_ms;
     if (said.signal == FENCE_SAYS_CHOSEN || said.signal == FENCE_SAYS_PROMOTING)
         said.node = locate_chosen(master, peer, &event->address, &node);
+    if (said.node != NULL && !judge_vouches(master->judge, said.node))
+        said.node = NULL; /* nor is it dialled */
     fence_hear(&master->fencing.guard, &said, clock_boot_ms());
     fencing_follow(master);
 }
@@ -163,7 +179,8 @@ void fencing_resume(struct master *master)
     struct endpoint node;
     if (fencing->waiting[0] == '\0' || !resolver_get(master->watcher->resolver, &fencing->chosen, &node))
         return;
-    fence_name(&fencing->guard, fencing->waiting, &node, clock_boot_ms());
+    if (judge_vouches(master->judge, &node))
+        fence_name(&fencing->guard, fencing->waiting, &node, clock_boot_ms());
     fencing->waiting[0] = '\0';
     fencing_follow(master);
 }
@@ -174,6 +191,11 @@ void fencing_publish(struct master *master)
 {
     fence_publish(&master->fencing.guard, &master->published.master, clock_boot_ms());
     fencing_follow(master);
+}
+
+void fencing_contradict(struct master *master)
+{
+    show_change(master);
 }
 
 void fencing_void(struct master *master)

@@ -46,6 +46,7 @@ struct peer {
     bool counted_up, counted_tilt;   /* in `counts` */
     bool has_been_up;
     char known_as[RUN_ID_SIZE];  /* under which run id it was up last */
+    char former[RUN_ID_SIZE];    /* and under which other one before; "" none */
     char listed_as[RUN_ID_SIZE]; /* learned ones: the run id in the list that named it */
     char **names;                /* the masters it says it monitors */
     size_t n_names;
@@ -59,7 +60,8 @@ struct site {
     struct secret *password;
     struct peer **peers;
     size_t n_peers;
-    bool review_wanted;
+    bool review_wanted, relink_wanted;
+    bool logged_full; /* that there are more Sentinels than are taken in */
 };
 
 /* What one Sentinel says about one master. */
@@ -74,6 +76,9 @@ struct chair {
     struct sentinel_master_row row;
     bool has_says;
     struct address says;            /* mapped */
+    bool has_named;                 /* ever, since this run id is there */
+    struct endpoint named;          /* the last one that counted */
+    bool foreign;                   /* of another deployment: judge_recount() */
     bool waiting;                   /* an answer waits for a name look-up */
     struct observation waiting_for; /* its `master.name` is what is looked up */
     struct sentinel_peer_row *listed;
@@ -114,6 +119,7 @@ struct fencing {
     struct loop_timer *timer;  /* NULL: never needed */
     enum fence shown;          /* as last logged */
     int64_t since_wall_ms;     /* up: since when */
+    int64_t since_ms;          /* the same by the boot clock */
     char waiting[RUN_ID_SIZE]; /* the leader whose choice waits for a name look-up, "" none */
     struct address chosen;     /* that choice */
 };
@@ -164,6 +170,7 @@ struct master {
     char detail[DETAIL_SIZE];
     bool has_published, has_previous, majority, verified;
     bool adopted; /* what is published was adopted, and nobody has announced it yet */
+    bool contradicted; /* rule 13: writes are held */
     struct published published;
     struct endpoint previous;
     uint64_t switches; /* how often the address changed */
@@ -175,6 +182,7 @@ struct master {
     struct loop_timer *lookup_timer;
     struct timeline_master *track; /* the timeline's */
     enum master_state told;        /* what the timeline was told last */
+    bool relearn;                  /* who is known, or where, may have changed */
     bool dirty;                    /* its part of the snapshot may have changed */
     struct master *next_dirty;
     struct snapshot_master *shown; /* as last posted */
@@ -251,10 +259,13 @@ void watcher_post_later(struct watcher *watcher, struct mailbox *to, struct mess
 /* site.c */
 void site_init(struct site *site, struct watcher *watcher, const struct watch_deployment *config);
 void site_release(struct site *site);
+/* Whether its word counts for this master (rule 12). */
+bool chair_counts(const struct chair *chair);
 /* Lists or states of Sentinels changed: learn, forget, recount. */
 void site_review_peers(struct site *site); /* once, at the end of the turn */
-/* One Sentinel's list for one master changed. @param shrunk somebody is listed no longer. */
-void site_review_list(struct site *site, struct chair *chair, bool shrunk);
+void site_review_links(struct master *master); /* who is known, or where, changed: at the end of the turn */
+/* Now and then: whoever has been gone for a minute may have been replaced. */
+void site_look_for_gone(struct site *site);
 /* At the end of a turn: the review that something in it asked for. */
 void site_turn(struct site *site);
 /* Dial whoever is not up now, without waiting for the backoff; the start, too. */
@@ -266,9 +277,11 @@ struct master *watcher_find_master(struct watcher *watcher, const char *name);
 /* chair.c */
 struct chair *chair_new(struct master *master, struct peer *peer);
 void chair_free(struct chair *chair);
+void chair_begin(struct chair *chair); /* another Sentinel is there: what the one before it said is forgotten */
 void chair_hear_answer(struct chair *chair, const struct sentinel_answer *answer);
 void chair_hear_peers(struct chair *chair, const struct sentinel_peer_row *rows, size_t n);
 void chair_hear_replicas(struct chair *chair, const struct sentinel_replica_row *rows, size_t n);
+void chair_tell_nodes(const struct chair *chair); /* to the judge: the replicas that it lists */
 void chair_hear_ckquorum(struct chair *chair, bool ok, const char *text);
 void chair_lose(struct chair *chair);
 /* A name look-up ended: answers that waited for it go on. */
@@ -318,6 +331,10 @@ void fencing_hear_event(struct master *master, const struct peer *peer, const st
 /* What an event means to the guard; false: nothing. */
 bool fencing_signal(const struct sentinel_event *event, enum fence_signal *signal);
 void fencing_publish(struct master *master); /* the published address moved */
+void fencing_contradict(struct master *master); /* a contradiction began or ended */
+/* The guard's, or up by a contradiction. */
+enum fence fencing_state(const struct master *master);
+const char *fencing_why(const struct master *master);
 void fencing_resume(struct master *master);  /* a name look-up ended */
 void fencing_void(struct master *master);
 void fencing_release(struct master *master);

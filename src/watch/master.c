@@ -95,6 +95,8 @@ static void master_count_links(const struct master *master, struct judge_links *
     for (size_t i = 0; i < master->n_chairs; i++) {
         const struct chair *chair = master->chairs[i];
         enum sentinel_trouble trouble = sentinel_link_trouble(chair->peer->link);
+        if (chair->foreign)
+            continue;
         links->dialled++;
         /* Until it has listed the others nobody knows how many a majority is. */
         links->pending += !chair->settled || (chair_is_live(chair) && !chair->has_listed);
@@ -165,6 +167,7 @@ static bool master_differs(const struct master *master, const struct judgement *
 {
     return !master->stepped || said->switched || said->state != master->state ||
            said->reason != master->reason || said->majority != master->majority ||
+           said->contradicted != master->contradicted ||
            !same_published(master, said) || said->decision.known != master->decision.known ||
            said->decision.published_voices != master->decision.published_voices ||
            said->decision.counting != master->decision.counting || strcmp(said->detail, master->detail) != 0;
@@ -179,6 +182,7 @@ static void master_keep(struct master *master, const struct judgement *said)
     master->verified = said->verified;
     master->majority = said->majority;
     master->adopted = said->adopted;
+    master->contradicted = said->contradicted;
     master->has_published = said->published != NULL;
     if (said->published != NULL)
         master->published = *said->published;
@@ -219,11 +223,14 @@ void master_step(struct master *master)
         master_touch(master);
     if (said.switched && master->has_published)
         master->switches++;
+    bool was_contradicted = master->contradicted;
     master_keep(master, &said);
     if (said.switched) {
         verify_follow(master);
         fencing_publish(master);
     }
+    if (was_contradicted != master->contradicted)
+        fencing_contradict(master);
     if (wants_check) {
         verify_check_candidate(master, &check);
     } else if (said.decision.rule == DECIDE_STANDS) {
@@ -302,25 +309,78 @@ void master_hear_event(struct master *master, struct peer *peer, const struct se
     master_step(master);
 }
 
+static void recount_chair(const struct chair *chair, const char **listed, struct elector *out)
+{
+    const struct peer *peer = chair->peer;
+    *out = (struct elector){
+        .id = sentinel_link_run_id(peer->link),
+        .former = peer->former,
+        .configured = peer->configured,
+        .pending = peer->configured && !chair->settled,
+        .live = chair_is_live(chair) && chair->settled && !chair->unknown_name,
+        .has_list = chair->has_listed,
+        .listed = listed,
+        .master = chair->has_named && !chair->unknown_name ? &chair->named : NULL,
+    };
+    /* A row without an address is of one that its Sentinel has seen replaced. */
+    for (size_t i = 0; i < chair->n_listed; i++)
+        if (chair->listed[i].run_id[0] != '\0' && address_is_set(&chair->listed[i].address))
+            listed[out->n_listed++] = chair->listed[i].run_id;
+}
+
+/* A Sentinel of another deployment came, or is no longer one. */
+static void chair_set_foreign(struct chair *chair, bool foreign)
+{
+    char text[ADDRESS_TEXT_SIZE], says[ADDRESS_TEXT_SIZE];
+    if (chair->foreign == foreign)
+        return;
+    chair->foreign = foreign;
+    master_touch(chair->master);
+    address_format(sentinel_link_address(chair->peer->link), text);
+    if (foreign)
+        log_warn("sentinel of another deployment: it lists none of ours, none of ours lists it, and it names "
+                 "another master; it is not counted",
+                 LOG_STR("master", chair->master->name), LOG_STR("sentinel", text),
+                 LOG_STR("run_id", sentinel_link_run_id(chair->peer->link)),
+                 LOG_STR("names", address_format(&chair->named.name, says)));
+    else
+        log_warn("sentinel is counted among ours again", LOG_STR("master", chair->master->name),
+                 LOG_STR("sentinel", text));
+}
+
 void master_recount(struct master *master)
 {
-    size_t room = master->n_chairs, n_live = 0, n_listed = 0;
+    size_t room = 0;
+    uint64_t revision = judge_known_revision(master->judge);
+    int64_t quorum = -1;
+    struct elector *electors = mem_new(master->n_chairs + 1, sizeof *electors);
     for (size_t i = 0; i < master->n_chairs; i++)
         room += master->chairs[i]->n_listed;
-    const char **ids = mem_new(room + 1, sizeof *ids);
+    const char **listed = mem_new(room + 1, sizeof *listed);
+    room = 0;
     for (size_t i = 0; i < master->n_chairs; i++) {
         const struct chair *chair = master->chairs[i];
-        if (chair_is_live(chair) && chair->settled && !chair->unknown_name)
-            ids[n_live++] = sentinel_link_run_id(chair->peer->link);
+        recount_chair(chair, listed + room, &electors[i]);
+        room += chair->n_listed;
+        if (electors[i].live && chair_counts(chair) && chair->has_row && chair->row.quorum > 0 &&
+            (quorum < 0 || chair->row.quorum < quorum))
+            quorum = chair->row.quorum;
     }
+    bool full = judge_recount(master->judge, electors, master->n_chairs, quorum, clock_boot_ms());
+    if (full && !master->site->logged_full)
+        log_warn("more sentinels are listed than are taken in", LOG_STR("master", master->name),
+                 LOG_INT("most", KNOWN_MAX));
+    master->site->logged_full = full;
     for (size_t i = 0; i < master->n_chairs; i++) {
-        const struct chair *chair = master->chairs[i];
-        for (size_t j = 0; j < chair->n_listed && chair_is_live(chair); j++)
-            if (chair->listed[j].run_id[0] != '\0')
-                ids[n_live + n_listed++] = chair->listed[j].run_id;
+        chair_set_foreign(master->chairs[i], electors[i].foreign);
+        chair_tell_nodes(master->chairs[i]);
     }
-    judge_recount(master->judge, ids, n_live, ids + n_live, n_listed);
-    free(ids);
+    free(listed);
+    free(electors);
+    if (revision != judge_known_revision(master->judge)) {
+        master_touch(master);
+        site_review_links(master);
+    }
 }
 
 void master_void(struct master *master)

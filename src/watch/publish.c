@@ -63,6 +63,7 @@ static void show_sentinel(const struct master *master, const struct chair *chair
     out->address = *sentinel_link_address(link);
     snprintf(out->run_id, sizeof out->run_id, "%s", id);
     out->configured = chair->peer->configured;
+    out->foreign = chair->foreign;
     out->reachable = sentinel_link_is_up(link);
     out->tilt = out->reachable && sentinel_link_tilt(link);
     out->has_says = chair->has_says;
@@ -104,6 +105,8 @@ static void show_sentinels(const struct master *master, struct snapshot_master *
             continue;
         struct snapshot_sentinel *shown = &out->sentinels[out->n_sentinels++];
         show_sentinel(master, master->chairs[i], now_ms, shown);
+        if (shown->foreign)
+            continue;
         out->reachable += shown->reachable;
         out->agreeing += shown->agrees;
         /* They may be configured apart: the one that is hardest to reach is what a failover may need. */
@@ -178,6 +181,14 @@ static int64_t replica_lag(const struct master *master, const struct address *re
     return -1;
 }
 
+static bool replica_is_vouched(const struct master *master, const struct address *address)
+{
+    struct endpoint node;
+    if (!resolver_get(master->watcher->resolver, address, &node))
+        node = endpoint_from_address(address);
+    return judge_vouches(master->judge, &node);
+}
+
 static void show_replicas(const struct master *master, struct snapshot_master *out)
 {
     const struct chair *teller = master_teller(master);
@@ -206,8 +217,11 @@ static void show_replicas(const struct master *master, struct snapshot_master *o
         shown->link_up = row->link_up;
         shown->link_down_ms = row->link_down_ms > 0 ? row->link_down_ms : 0;
         shown->priority = row->priority;
-        shown->healthy =
-            row->link_up && !(row->flags & (SENTINEL_S_DOWN | SENTINEL_O_DOWN | SENTINEL_DISCONNECTED));
+        bool vouched = replica_is_vouched(master, &shown->address);
+        shown->healthy = vouched && row->link_up &&
+                         !(row->flags & (SENTINEL_S_DOWN | SENTINEL_O_DOWN | SENTINEL_DISCONNECTED));
+        if (!vouched)
+            why_not(shown, "not_vouched_for");
         shown->lag_bytes = shown->healthy ? replica_lag(master, &shown->address) : -1;
         show_promotable(row, &teller->row, shown);
     }
@@ -234,7 +248,8 @@ struct snapshot_master *publish_show(const struct master *master)
     if (master->has_previous)
         out->previous = master->previous.name;
     out->switches = master->switches;
-    out->fence = master->fencing.guard.state;
+    out->fence = fencing_state(master);
+    out->contradicted = master->contradicted;
     snprintf(out->run_id, sizeof out->run_id, "%s", master->run_id);
     show_sentinels(master, out);
     show_replicas(master, out);

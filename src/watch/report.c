@@ -62,7 +62,7 @@ static void report_master(const struct master *master, struct status_master *out
     report_verification(master, now_us, &out->verification);
     if (out->shown->fence != FENCE_DOWN) {
         out->fence_since_wall_ms = master->fencing.since_wall_ms;
-        out->fence_why = master->fencing.guard.why;
+        out->fence_why = fencing_why(master);
     }
 }
 

@@ -1,8 +1,8 @@
 /*
  * One deployment: its Sentinels and, where they are discovered, its masters.
  *
- * Seeds are dialled first and never dropped. Sentinels that live ones list are learned, and forgotten when
- * no live one lists them. A Sentinel is its run id: a learned link that turns out to be a seed goes,
+ * Seeds are dialled first and never dropped. Sentinels that a judge knows (topology/judge_known.c) are learned, and
+ * forgotten when none knows them any more. A Sentinel is its run id: a learned link that turns out to be a seed goes,
  * a second seed for the same Sentinel is kept in reserve.
  */
 #include <stdlib.h>
@@ -11,6 +11,8 @@
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "internal.h"
+
+enum { NAMES_MAX = 10000 };
 
 static bool same_id(const char *a, const char *b)
 {
@@ -126,18 +128,23 @@ static bool peer_settle_identity(struct peer *peer)
     return false;
 }
 
-/* It came back under another run id: it lost its state, or its address leads to several Sentinels. */
+/* It came back under another run id: it lost its state, or its address leads to another Sentinel, or to several. */
 static void peer_follow_run_id(struct peer *peer)
 {
     const char *run_id = sentinel_link_run_id(peer->link);
     const struct watcher *watcher = peer->site->watcher;
     const char *before = peer->known_as[0] != '\0' ? peer->known_as : peer->listed_as;
-    for (size_t i = 0; before[0] != '\0' && strcmp(before, run_id) != 0 && i < watcher->n_masters; i++)
-        if (watcher->masters[i]->site == peer->site)
-            judge_replace(watcher->masters[i]->judge, before, run_id);
+    if (before[0] == '\0' || strcmp(before, run_id) == 0) {
+        snprintf(peer->known_as, sizeof peer->known_as, "%s", run_id);
+        return;
+    }
+    memmove(peer->former, before, sizeof peer->former);
     snprintf(peer->known_as, sizeof peer->known_as, "%s", run_id);
-    if (!peer->configured)
-        memcpy(peer->listed_as, peer->known_as, sizeof peer->listed_as);
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        struct chair *chair = master_chair(watcher->masters[i], peer);
+        if (chair != NULL)
+            chair_begin(chair);
+    }
 }
 
 static void peer_up(void *data, struct sentinel_link *link)
@@ -227,13 +234,16 @@ static void peer_event(void *data, struct sentinel_link *link, const struct sent
               LOG_STR("event", sentinel_event_channel(event->kind)), LOG_STR("master", event->master),
               LOG_STR("detail", event->detail));
     count_event(site->watcher, event->kind);
-    herald_tell(site->watcher, peer, event);
     if (event->kind == SENTINEL_EVENT_MONITOR || event->kind == SENTINEL_EVENT_MONITOR_END)
         sentinel_link_ask_names(link);
     struct master *master =
         event->master[0] != '\0' ? watcher_find_master(site->watcher, event->master) : NULL;
     if (master != NULL && master->site != site)
         master = NULL;
+    const struct chair *chair = master != NULL ? master_chair(master, peer) : NULL;
+    if (chair != NULL && !chair_counts(chair))
+        return; /* it speaks of another deployment's, or nobody knows it */
+    herald_tell(site->watcher, peer, event);
     story_event(peer, master, event);
     if (master != NULL)
         master_hear_event(master, peer, event);
@@ -250,6 +260,12 @@ static void peer_names(void *data, struct sentinel_link *link, const struct sent
     (void)link;
     if (watcher_turn(peer->site->watcher))
         return;
+    if (n > NAMES_MAX) {
+        if (peer->n_names != NAMES_MAX)
+            log_warn("a sentinel monitors more masters than are taken in", LOG_INT("masters", n),
+                     LOG_INT("most", NAMES_MAX));
+        n = NAMES_MAX;
+    }
     bool same = peer->has_names && n == peer->n_names;
     for (size_t i = 0; i < n && same; i++)
         same = strcmp(rows[i].name, peer->names[i]) == 0;
@@ -324,62 +340,29 @@ static const struct sentinel_link_hooks peer_hooks = {
 
 /* --- learning and forgetting --- */
 
-/* Whether enough of them are live to say who is there no longer, as in judge_recount(). */
-static bool site_may_forget(const struct site *site)
-{
-    size_t live = 0, total = 0;
-    for (size_t i = 0; i < site->n_peers; i++) {
-        total += !site->peers[i]->duplicate;
-        live += sentinel_link_is_up(site->peers[i]->link);
-    }
-    return 2 * live > total;
-}
-
-/* Whether a live Sentinel other than itself lists this run id, for any master of the site. */
-static bool site_lists(const struct site *site, const struct peer *peer)
-{
-    const struct watcher *watcher = site->watcher;
-    for (size_t i = 0; i < watcher->n_masters; i++) {
-        for (size_t j = 0; watcher->masters[i]->site == site && j < watcher->masters[i]->n_chairs; j++) {
-            const struct chair *chair = watcher->masters[i]->chairs[j];
-            if (chair->peer == peer || !sentinel_link_is_up(chair->peer->link))
-                continue;
-            for (size_t k = 0; k < chair->n_listed; k++)
-                if (same_id(chair->listed[k].run_id, sentinel_link_run_id(peer->link)) ||
-                    same_id(chair->listed[k].run_id, peer->listed_as))
-                    return true;
-        }
-    }
-    return false;
-}
-
-/* A live link that answers for a master of ours stays, listed or not: after a RESET lists are empty for a
- * while. */
-static bool peer_is_useful(const struct peer *peer)
+/* Whether it counts for a master, or an address that leads to it is that of one that does. */
+static bool peer_is_known(const struct peer *peer)
 {
     const struct watcher *watcher = peer->site->watcher;
-    if (!sentinel_link_is_up(peer->link))
-        return false;
-    for (size_t i = 0; i < watcher->n_masters; i++) {
-        const struct chair *chair = master_chair(watcher->masters[i], peer);
-        if (chair != NULL && (!chair->settled || chair->has_says))
+    for (size_t i = 0; i < watcher->n_masters; i++)
+        if (watcher->masters[i]->site == peer->site &&
+            (judge_knows(watcher->masters[i]->judge, sentinel_link_run_id(peer->link)) ||
+             judge_knows(watcher->masters[i]->judge, peer->listed_as)))
             return true;
-    }
     return false;
 }
 
-static bool site_knows(const struct site *site, const struct sentinel_peer_row *row,
-                       const struct address *address)
+/* Whether there is a link to the Sentinel in that row. */
+static bool site_has_link(const struct site *site, const struct sentinel_peer_row *row,
+                          const struct address *address)
 {
     for (size_t i = 0; i < site->n_peers; i++) {
         struct peer *peer = site->peers[i];
-        bool same =
-            same_id(row->run_id, sentinel_link_run_id(peer->link)) || same_id(row->run_id, peer->listed_as);
         /* A link that goes to that very address says itself who is there. */
         if (address_equal(address, sentinel_link_address(peer->link)) ||
             (sentinel_link_is_up(peer->link) && address_equal(address, sentinel_link_peer(peer->link))))
             return true;
-        if (!same)
+        if (!same_id(row->run_id, peer_run_id(peer)))
             continue;
         /* It moved: a learned link follows; a seed that is down keeps its address and a learned link is made.
          */
@@ -393,13 +376,14 @@ static bool site_knows(const struct site *site, const struct sentinel_peer_row *
     return false;
 }
 
+/* Only who is known is dialled: it is given the password. */
 static void site_learn_from(struct site *site, const struct chair *chair)
 {
     for (size_t i = 0; i < chair->n_listed && sentinel_link_is_up(chair->peer->link); i++) {
         const struct sentinel_peer_row *row = &chair->listed[i];
         struct address address;
-        if (address_is_set(&row->address) && row->run_id[0] != '\0' &&
-            peer_map_address(chair->peer, &row->address, &address) && !site_knows(site, row, &address))
+        if (address_is_set(&row->address) && judge_knows(chair->master->judge, row->run_id) &&
+            peer_map_address(chair->peer, &row->address, &address) && !site_has_link(site, row, &address))
             sentinel_link_start(peer_new(site, &address, false, row->run_id)->link);
     }
 }
@@ -407,19 +391,22 @@ static void site_learn_from(struct site *site, const struct chair *chair)
 static void site_learn(struct site *site)
 {
     struct watcher *watcher = site->watcher;
-    for (size_t i = 0; i < watcher->n_masters; i++)
-        for (size_t j = 0; watcher->masters[i]->site == site && j < watcher->masters[i]->n_chairs; j++)
-            site_learn_from(site, watcher->masters[i]->chairs[j]);
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        struct master *master = watcher->masters[i];
+        if (master->site != site || !master->relearn)
+            continue;
+        master->relearn = false;
+        for (size_t j = 0; j < master->n_chairs; j++)
+            site_learn_from(site, master->chairs[j]);
+    }
 }
 
 static void site_forget(struct site *site)
 {
-    if (!site_may_forget(site))
-        return;
     for (size_t i = site->n_peers; i-- > 0;) {
         struct peer *peer = site->peers[i];
         char text[ADDRESS_TEXT_SIZE];
-        if (peer->configured || peer_is_useful(peer) || site_lists(site, peer))
+        if (peer->configured || peer_is_known(peer))
             continue;
         log_info("sentinel forgotten: the others list it no longer",
                  LOG_STR("sentinel", peer_text(peer, text)), LOG_STR("run_id", peer_run_id(peer)));
@@ -427,13 +414,10 @@ static void site_forget(struct site *site)
     }
 }
 
-void site_review_list(struct site *site, struct chair *chair, bool shrunk)
+void site_review_links(struct master *master)
 {
-    if (shrunk)
-        site_review_peers(site);
-    site_learn_from(site, chair);
-    master_recount(chair->master);
-    master_step(chair->master);
+    master->relearn = true;
+    master->site->relink_wanted = true;
 }
 
 void site_redial(struct site *site)
@@ -448,14 +432,20 @@ void site_review_peers(struct site *site)
     site->review_wanted = true;
 }
 
-void site_turn(struct site *site)
+void site_look_for_gone(struct site *site)
 {
-    if (!site->review_wanted)
-        return;
-    site->review_wanted = false;
+    for (size_t i = 0; i < site->watcher->n_masters; i++) {
+        struct master *master = site->watcher->masters[i];
+        if (master->site != site || !judge_wants_recount(master->judge))
+            continue;
+        master_recount(master);
+        master_step(master);
+    }
+}
+
+static void site_recount(struct site *site)
+{
     site->watcher->reshaped = true;
-    site_forget(site);
-    site_learn(site);
     for (size_t i = 0; i < site->watcher->n_masters; i++) {
         struct master *master = site->watcher->masters[i];
         if (master->site != site)
@@ -463,7 +453,20 @@ void site_turn(struct site *site)
         master_recount(master);
         master_touch(master); /* the links are shown, too */
     }
-    site_step_masters(site);
+}
+
+void site_turn(struct site *site)
+{
+    bool review = site->review_wanted;
+    if (!review && !site->relink_wanted)
+        return;
+    if (review)
+        site_recount(site);
+    site->review_wanted = site->relink_wanted = false;
+    site_forget(site);
+    site_learn(site);
+    if (review)
+        site_step_masters(site);
 }
 
 /* --- discovered masters --- */
@@ -508,7 +511,7 @@ static void site_add_names(struct site *site)
     for (size_t i = 0; i < site->n_peers; i++) {
         for (size_t j = 0; j < site->peers[i]->n_names; j++) {
             const char *name = site->peers[i]->names[j];
-            if (!sentinel_link_is_up(site->peers[i]->link) ||
+            if (!sentinel_link_is_up(site->peers[i]->link) || site->watcher->n_masters >= NAMES_MAX ||
                 watcher_find_master(site->watcher, name) != NULL)
                 continue;
             log_info("master discovered", LOG_STR("master", name));

@@ -112,6 +112,8 @@ static void watcher_slow(void *data)
     struct watcher *watcher = data;
     (void)watcher_turn(watcher);
     watcher_refresh_secrets(watcher, false);
+    for (size_t i = 0; i < watcher->n_sites; i++)
+        site_look_for_gone(&watcher->sites[i]);
     loop_timer_start(watcher->slow, SLOW_MS);
 }
 

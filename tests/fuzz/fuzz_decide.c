@@ -173,26 +173,54 @@ static void sentinel_comes_or_goes(struct program *p)
     }
 }
 
-/* Two masks: who is live, who is listed. */
+/* A few links: who is live, configured, whom it lists, whom it names, who was there before. */
 static void recount(struct program *p)
 {
-    char texts[2 * SENTINELS][RUN_ID_SIZE];
-    const char *ids[2 * SENTINELS] = {NULL};
-    size_t n_live = 0, n = 0;
+    char ids[SENTINELS][RUN_ID_SIZE], formers[SENTINELS][RUN_ID_SIZE];
+    const char *all[SENTINELS];
+    const char *lists[SENTINELS][SENTINELS];
+    struct endpoint nodes[SENTINELS];
+    struct elector electors[SENTINELS] = {{.id = ""}};
+    uint8_t n = next(p) % (SENTINELS + 1);
 
-    for (unsigned mask = 0; mask < 2; mask++) {
-        uint8_t who = next(p);
+    for (unsigned i = 0; i < SENTINELS; i++) {
+        all[i] = id_of(i, ids[i]);
+    }
+    for (unsigned i = 0; i < n; i++) {
+        uint8_t what = next(p);
+        uint8_t listed = next(p);
+        struct elector *elector = &electors[i];
 
-        for (unsigned i = 0; i < SENTINELS; i++) {
-            if (who >> i & 1) {
-                ids[n] = id_of(i, texts[n]);
-                n++;
+        elector->id = all[what % SENTINELS];
+        elector->former = what & 8 ? id_of(listed, formers[i]) : "";
+        elector->live = what & 16;
+        elector->configured = what & 32;
+        elector->pending = (what & 48) == 32;
+        elector->has_list = what & 64;
+        elector->listed = lists[i];
+        for (unsigned k = 0; k < SENTINELS && elector->has_list; k++) {
+            if (listed >> k & 1) {
+                lists[i][elector->n_listed++] = all[k];
             }
         }
-        n_live = mask == 0 ? n : n_live;
+        nodes[i] = node_at(what);
+        elector->master = what & 128 ? &nodes[i] : NULL;
     }
-    judge_recount(p->judge, ids, n_live, ids + n_live, n - n_live);
-    invariant_recount(&p->invariant, ids, n_live, ids + n_live, n - n_live);
+    judge_recount(p->judge, electors, n, 1 + n / 2, p->now_ms);
+    invariant_recount(&p->invariant, p->judge, all, SENTINELS);
+}
+
+/* What one of them lists as replicas. */
+static void vouch(struct program *p)
+{
+    uint8_t what = next(p);
+    struct endpoint nodes[8];
+    char id[RUN_ID_SIZE];
+
+    for (unsigned i = 0; i < 8; i++) {
+        nodes[i] = node_at((uint8_t)(what + i));
+    }
+    judge_hear_nodes(p->judge, id_of(what, id), nodes, what >> 5);
 }
 
 static void links(struct program *p)
@@ -227,6 +255,8 @@ static void run(struct program *p)
     case 5:
         if (opcode & 128) {
             recount(p);
+        } else if (opcode & 64) {
+            vouch(p);
         } else {
             sentinel_comes_or_goes(p);
         }

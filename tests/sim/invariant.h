@@ -6,6 +6,9 @@
  *   asked), and never to an epoch at or below the high-water epoch without a majority of the known
  *   Sentinels.
  *
+ *   One voice above H never moves it to a node that nobody vouches for, nor back to the former master before that has
+ *   said that it is a replica.
+ *
  *   An adoption (rule 11) moves it to a node that said `master` after a Sentinel that counts and named what was
  *   published had said, by its own events and in order, that it began a failover at an epoch above H and above every
  *   adopted one, was elected, and chose that node. It leaves H alone. While it stands only a higher epoch moves
@@ -27,7 +30,7 @@
 #define NOTED_NODES 16
 
 struct noted_sentinel {
-    bool known, has_seen;
+    bool used, known, has_seen, heard; /* heard: ever */
     char id[RUN_ID_SIZE];
     struct observation seen;
     /* its own events about its failover */
@@ -53,6 +56,7 @@ struct noted_adoption {
 
 struct noted_node {
     struct endpoint node;
+    bool stranger; /* no Sentinel but a liar names it */
     bool answered;
     enum role_answer answer;
     int64_t answered_ms;
@@ -71,6 +75,8 @@ struct invariant {
     size_t n_nodes;
     bool published;
     struct endpoint address;
+    bool has_former, former_said_other; /* the master before, and whether it said another role since */
+    struct endpoint former;
     int64_t published_epoch;
     int64_t high_water;
     int64_t last_adopted;
@@ -93,16 +99,17 @@ static inline struct noted_sentinel *invariant_sentinel(struct invariant *inv, c
     struct noted_sentinel *free_one = NULL;
 
     for (size_t i = 0; i < NOTED_SENTINELS; i++) {
-        if (inv->sentinels[i].known && strcmp(inv->sentinels[i].id, id) == 0) {
+        if (inv->sentinels[i].used && strcmp(inv->sentinels[i].id, id) == 0) {
+            inv->sentinels[i].known |= make;
             return &inv->sentinels[i];
         }
-        if (!inv->sentinels[i].known && !free_one) {
+        if (!inv->sentinels[i].used && !free_one) {
             free_one = &inv->sentinels[i];
         }
     }
     if (make && free_one) {
         memset(free_one, 0, sizeof(*free_one));
-        free_one->known = true;
+        free_one->used = free_one->known = true;
         free_one->leads_epoch = EPOCH_UNKNOWN;
         free_one->lost_ms = -1;
         inv->adoption.leaders[free_one - inv->sentinels] = false;
@@ -112,15 +119,29 @@ static inline struct noted_sentinel *invariant_sentinel(struct invariant *inv, c
     return NULL;
 }
 
+/* Whoever speaks is noted, and not known by that. */
+static inline struct noted_sentinel *invariant_heard(struct invariant *inv, const char *id)
+{
+    struct noted_sentinel *s = invariant_sentinel(inv, id, false);
+
+    if (!s) {
+        s = invariant_sentinel(inv, id, true);
+        if (s) {
+            s->known = false;
+        }
+    }
+    return s;
+}
+
 static inline void invariant_observe(struct invariant *inv, const struct observation *seen)
 {
-    struct noted_sentinel *s = invariant_sentinel(inv, seen->sentinel, true);
+    struct noted_sentinel *s = invariant_heard(inv, seen->sentinel);
 
     if (s) {
         bool idle = !seen->failover_under_way && seen->epoch != EPOCH_UNKNOWN && inv->adoption.stands &&
                     seen->epoch < inv->adoption.epoch;
 
-        s->has_seen = true;
+        s->has_seen = s->heard = true;
         s->seen = *seen;
         s->idle_rows = idle ? s->idle_rows + 1 : 0;
     }
@@ -137,7 +158,7 @@ static inline void invariant_lose(struct invariant *inv, const char *id)
 
 static inline void invariant_refuse(struct invariant *inv, const char *id)
 {
-    struct noted_sentinel *s = invariant_sentinel(inv, id, true);
+    struct noted_sentinel *s = invariant_heard(inv, id);
 
     if (s) {
         s->has_seen = false;
@@ -149,47 +170,24 @@ static inline void invariant_forget(struct invariant *inv, const char *id)
     struct noted_sentinel *s = invariant_sentinel(inv, id, false);
 
     if (s) {
-        s->known = false;
+        s->used = s->known = false;
     }
 }
 
-/* By its own reckoning: who comes back under an id that nobody knew takes the place of its former self. */
-static inline void invariant_replace(struct invariant *inv, const char *before, const char *after)
+/* Who is known is held against the truth by whoever makes the histories: here it is taken as it is. */
+static inline void invariant_recount(struct invariant *inv, const struct judge *judge, const char *const *ids,
+                                     size_t n)
 {
-    if (invariant_sentinel(inv, before, false) && !invariant_sentinel(inv, after, false)) {
-        invariant_forget(inv, before);
-        (void)invariant_sentinel(inv, after, true);
-    }
-}
-
-static inline bool invariant_among(const char *id, const char *const *ids, size_t n)
-{
-    while (n > 0 && strcmp(ids[n - 1], id) != 0) {
-        n--;
-    }
-    return n > 0;
-}
-
-/* Whoever is live or listed is known; who is neither leaves when more than half of the known are live. */
-static inline void invariant_recount(struct invariant *inv, const char *const *live, size_t n_live,
-                                     const char *const *listed, size_t n_listed)
-{
-    size_t known = 0;
-    size_t present = 0;
-
-    for (size_t i = 0; i < n_live + n_listed; i++) {
-        (void)invariant_sentinel(inv, i < n_live ? live[i] : listed[i - n_live], true);
+    for (size_t i = 0; i < n; i++) {
+        if (judge_knows(judge, ids[i])) {
+            (void)invariant_sentinel(inv, ids[i], true);
+        }
     }
     for (size_t i = 0; i < NOTED_SENTINELS; i++) {
-        known += inv->sentinels[i].known;
-        present += inv->sentinels[i].known && invariant_among(inv->sentinels[i].id, live, n_live);
-    }
-    for (size_t i = 0; i < NOTED_SENTINELS && known - present < present; i++) {
-        const char *id = inv->sentinels[i].id;
+        struct noted_sentinel *s = &inv->sentinels[i];
 
-        if (!invariant_among(id, live, n_live) && !invariant_among(id, listed, n_listed)) {
-            inv->sentinels[i].known = false;
-        }
+        s->known = s->used && judge_knows(judge, s->id);
+        s->has_seen = s->has_seen && judge_observation(judge, s->id);
     }
 }
 
@@ -209,6 +207,12 @@ static inline struct noted_node *invariant_node(struct invariant *inv, const str
     return &inv->nodes[inv->n_nodes++];
 }
 
+/* Only a liar names this node. */
+static inline void invariant_stranger(struct invariant *inv, const struct endpoint *node)
+{
+    invariant_node(inv, node, true)->stranger = true;
+}
+
 static inline void invariant_role(struct invariant *inv, const struct endpoint *node, enum role_answer answer,
                                   int64_t now_ms)
 {
@@ -226,6 +230,7 @@ static inline void invariant_role(struct invariant *inv, const struct endpoint *
         n->good_ms = now_ms;
         n->refusals = 0;
     } else if (answer == ROLE_OTHER) {
+        inv->former_said_other |= inv->has_former && endpoint_equal(&inv->former, node);
         n->good = false;
     } else if ((answer == ROLE_CLOSED || answer == ROLE_REFUSED) && ++n->refusals >= 2) {
         n->good = false;
@@ -241,7 +246,10 @@ static inline void invariant_void(struct invariant *inv)
     }
     inv->adoption.may_end = true;
     inv->adoption.due_ms = -1;
-    inv->n_nodes = 0;
+    for (size_t i = 0; i < inv->n_nodes; i++) {
+        inv->nodes[i] = (struct noted_node){
+            .node = inv->nodes[i].node, .stranger = inv->nodes[i].stranger, .promoted_ms = -1};
+    }
 }
 
 static inline void invariant_break(struct invariant *inv, const char *what, long long a, long long b)
@@ -464,6 +472,8 @@ static inline void invariant_switch(struct invariant *inv, const struct judgemen
     const struct endpoint *to = &j->published->master;
     struct noted_node *node = invariant_node(inv, to, false);
     int64_t named;
+    size_t heard = 0;
+    size_t naming = 0;
     bool majority = invariant_majority(inv, to, now_ms, &named);
     int64_t good_for = inv->config.verify_interval_ms < inv->config.suspect_after_ms
                            ? inv->config.verify_interval_ms
@@ -491,6 +501,19 @@ static inline void invariant_switch(struct invariant *inv, const struct judgemen
     if (j->published->epoch <= inv->high_water && !majority) {
         invariant_break(inv, "moved to an epoch at or below H without a majority", j->published->epoch,
                         inv->high_water);
+    }
+    for (size_t i = 0; i < NOTED_SENTINELS; i++) {
+        const struct noted_sentinel *s = &inv->sentinels[i];
+
+        heard += s->known && s->heard;
+        naming += s->known && s->heard && endpoint_equal(&s->seen.master, to);
+    }
+    /* Where only one was ever heard it is all there is. */
+    if (!majority && inv->published && node && node->stranger && naming * 2 <= heard) {
+        invariant_break(inv, "one voice moved it to a stranger", j->published->epoch, 0);
+    }
+    if (!majority && inv->has_former && !inv->former_said_other && endpoint_equal(&inv->former, to)) {
+        invariant_break(inv, "one voice moved it back to the former master", j->published->epoch, 0);
     }
     if (j->published->epoch > named) {
         invariant_break(inv, "moved to an epoch that nobody named", j->published->epoch, named);
@@ -567,6 +590,13 @@ static inline bool invariant_check(struct invariant *inv, const struct judge *ju
     }
     if (j->published && j->majority != invariant_majority(inv, &j->published->master, now_ms, &named)) {
         invariant_break(inv, "majority is wrong", j->majority, 0);
+    }
+    if (j->switched && inv->published) {
+        const struct noted_node *was = invariant_node(inv, &inv->address, false);
+
+        inv->has_former = true;
+        inv->former = inv->address;
+        inv->former_said_other = was && was->answered && was->answer == ROLE_OTHER;
     }
     if (j->published) {
         inv->published = true;

@@ -146,6 +146,31 @@ void stage_step(struct stage *stage)
     stage->j.undone = undone;
 }
 
+/* What Sentinels list as replicas: whatever is spoken of and is no stranger. */
+static void list_nodes(struct stage *stage)
+{
+    struct endpoint nodes[STAGE_NODES];
+    size_t n = 0;
+
+    for (size_t i = 0; i < STAGE_NODES; i++) {
+        if (stage->nodes[i].port != 0 && !stage->nodes[i].stranger) {
+            nodes[n++] = stage_at(stage->nodes[i].port);
+        }
+    }
+    for (int i = 0; i < STAGE_SENTINELS; i++) {
+        judge_hear_nodes(stage->judge, stage_sentinel_id(i), nodes, n);
+    }
+}
+
+void stage_stranger(struct stage *stage, int port)
+{
+    struct endpoint node = stage_at(port);
+
+    find_node(stage, port, true)->stranger = true;
+    invariant_stranger(&stage->invariant, &node);
+    list_nodes(stage);
+}
+
 static void tell_observation(struct stage *stage, int sentinel)
 {
     struct observation *says = &stage->sentinels[sentinel].says;
@@ -154,8 +179,12 @@ static void tell_observation(struct stage *stage, int sentinel)
     says->at_ms = stage->now_ms;
     says->interval_ms = 1000;
     says->link_up = true;
+    judge_know(stage->judge, stage_sentinel_id(sentinel));
+    (void)invariant_sentinel(&stage->invariant, stage_sentinel_id(sentinel), true);
     invariant_observe(&stage->invariant, says);
     judge_observe(stage->judge, says);
+    (void)find_node(stage, says->master.name.port, true);
+    list_nodes(stage);
 }
 
 void stage_says(struct stage *stage, int sentinel, int port, int64_t epoch)
@@ -219,6 +248,8 @@ void stage_leads(struct stage *stage, int sentinel, enum promotion_step step, in
 {
     struct endpoint node = stage_at(port);
 
+    (void)find_node(stage, port, port != 0);
+    list_nodes(stage);
     invariant_promotion(&stage->invariant, stage_sentinel_id(sentinel), step, epoch, &node, stage->now_ms);
     judge_promotion(stage->judge, stage_sentinel_id(sentinel), step, epoch, &node, stage->now_ms);
     stage_step(stage);

@@ -24,6 +24,7 @@ struct stage_sentinel {
 
 struct stage_node {
     int port;
+    bool stranger; /* the Sentinels do not list it */
     bool answers;
     enum role_answer answer;
 };
@@ -66,6 +67,8 @@ void stage_mute(struct stage *stage, int sentinel);
 /** The row's other fields, taken with the next answer. */
 struct observation *stage_row(struct stage *stage, int sentinel);
 
+/** The Sentinels do not list this node; all others that are spoken of they do. */
+void stage_stranger(struct stage *stage, int port);
 /** A node has a standing answer from now on (told at once when it is the published one). */
 void stage_node(struct stage *stage, int port, enum role_answer answer);
 /** It has none any more. */

@@ -281,6 +281,9 @@ Test(sim_adopt, the_high_water_comes_to_its_epoch)
 {
     choose(LEADER, EPOCH, NEW);
     stage_says(&stage, 1, OLD, EPOCH);
+    cr_assert_lt(judge_high_water(stage.judge), EPOCH, "one voice does not raise it");
+    expect_asks(NEW);
+    stage_says(&stage, 2, OLD, EPOCH);
     cr_assert_eq(judge_high_water(stage.judge), EPOCH);
     expect_asks(0);
     promote(NEW);

@@ -102,9 +102,11 @@ Test(sim_rules, rule2_node_that_is_no_master_is_not_published, .init = open_agre
     cr_expect_eq(judge_high_water(stage.judge), 5);
 }
 
-Test(sim_rules, rule2_published_named_higher_raises_h_if_it_says_master, .init = open_agreed)
+Test(sim_rules, rule2_published_named_higher_by_a_majority_raises_h, .init = open_agreed)
 {
-    stage_polls(&stage, 0, OLD, 9);
+    stage_polls(&stage, 0, OLD, 99);
+    cr_expect_eq(judge_high_water(stage.judge), 5, "by one voice it could be put out of reach");
+    stage_polls(&stage, 2, OLD, 9);
     cr_expect_eq(judge_high_water(stage.judge), 9);
     cr_expect_eq(stage.j.published->epoch, 9);
     /* now an epoch of 8 pulls nothing */
@@ -270,6 +272,9 @@ Test(sim_rules, rule4_count_starts_when_the_last_voice_at_h_is_lost, .init = ope
     stage_pass(&stage, 1500);
     stage_expect(&stage, NEW, MASTER_OK, REASON_DISPUTED);
     stage_pass(&stage, 2000);
+    stage_expect(&stage, NEW, MASTER_OK, REASON_DISPUTED); /* rule 13: as long as it says master */
+    stage_node(&stage, NEW, ROLE_OTHER);
+    stage_pass(&stage, 100);
     stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
     cr_expect_eq(judge_high_water(stage.judge), 6);
 }
@@ -287,7 +292,9 @@ Test(sim_rules, rule4_what_was_said_before_a_publication_does_not_undo_it, .init
 /* Beyond the rules: see overrule() in judge.c. */
 Test(sim_rules, lone_voice_at_h_does_not_hold_a_dead_answer_for_ever, .init = open_agreed)
 {
-    stage_polls(&stage, 0, OLD, 99); /* H is 99 now */
+    for (int i = 0; i < 3; i++) {
+        stage_polls(&stage, i, OLD, 99); /* H is 99 now */
+    }
     cr_expect_eq(judge_high_water(stage.judge), 99);
     stage_node(&stage, OLD, ROLE_REFUSED);
     stage_node(&stage, NEW, ROLE_MASTER);
@@ -338,9 +345,205 @@ Test(sim_rules, a_majority_does_not_overrule_what_serves, .init = open_agreed)
     stage_node(&stage, NEW, ROLE_MASTER);
     stage_polls(&stage, 1, NEW, 6);
     stage_polls(&stage, 2, NEW, 6);
-    stage_pass(&stage, 20000);
+    stage_pass(&stage, 2900);
+    cr_expect_not(stage.j.contradicted);
+    stage_pass(&stage, 200);
+    cr_expect(stage.j.contradicted, "two nodes that say master: writes are to be held");
+    stage_pass(&stage, 11000);
     stage_expect(&stage, OLD, MASTER_OK, REASON_DISPUTED);
     cr_expect_not(stage.j.majority);
+    stage_pass(&stage, 2000);
+    stage_expect(&stage, NEW, MASTER_OK, REASON_DISPUTED);
+    cr_expect_not(stage.j.contradicted);
+}
+
+/* ---- rule 12 ---- */
+
+Test(sim_rules, rule12_one_voice_does_not_move_it_to_a_stranger, .init = open_agreed)
+{
+    stage_stranger(&stage, THIRD);
+    stage_node(&stage, THIRD, ROLE_MASTER);
+    stage_polls(&stage, 0, THIRD, 99);
+    stage_pass(&stage, 20000);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_DISPUTED);
+    cr_expect_eq(stage_asked(&stage, THIRD), 0, "nor is it dialled: that would hand it the password");
+    cr_expect_eq(judge_high_water(stage.judge), 5);
+    cr_expect_not(stage.j.contradicted);
+}
+
+Test(sim_rules, rule12_a_stranger_at_a_high_epoch_hides_no_failover, .init = open_agreed)
+{
+    stage_stranger(&stage, THIRD);
+    stage_node(&stage, THIRD, ROLE_MASTER);
+    stage_polls(&stage, 0, THIRD, 99);
+    stage_node(&stage, NEW, ROLE_MASTER);
+    stage_polls(&stage, 1, NEW, 6);
+    cr_expect_eq(stage_published(&stage), NEW, "one good voice is enough, at once");
+    stage_pass(&stage, 5000);
+    cr_expect_eq(stage_published(&stage), NEW);
+}
+
+Test(sim_rules, rule12_a_stranger_at_the_same_epoch_makes_no_conflict, .init = open_agreed)
+{
+    stage_stranger(&stage, THIRD);
+    stage_node(&stage, THIRD, ROLE_MASTER);
+    stage_polls(&stage, 0, THIRD, 6);
+    stage_node(&stage, NEW, ROLE_MASTER);
+    stage_polls(&stage, 1, NEW, 6);
+    cr_expect_eq(stage_published(&stage), NEW);
+}
+
+Test(sim_rules, rule12_a_majority_moves_it_to_a_node_that_nobody_listed, .init = open_agreed)
+{
+    stage_stranger(&stage, THIRD);
+    stage_node(&stage, THIRD, ROLE_MASTER);
+    stage_polls(&stage, 0, THIRD, 6);
+    stage_polls(&stage, 1, THIRD, 6);
+    stage_expect(&stage, THIRD, MASTER_OK, REASON_DISPUTED);
+}
+
+Test(sim_rules, rule12_a_listed_replica_at_a_high_epoch_does_not_hide_a_failover, .init = open_agreed)
+{
+    stage_node(&stage, THIRD, ROLE_OTHER);
+    stage_polls(&stage, 0, THIRD, 99);
+    stage_pass(&stage, 1000);
+    stage_node(&stage, OLD, ROLE_REFUSED);
+    stage_node(&stage, NEW, ROLE_MASTER);
+    stage_polls(&stage, 1, NEW, 6);
+    stage_polls(&stage, 2, NEW, 6);
+    cr_expect_eq(stage_published(&stage), NEW, "a majority above H need not wait for it");
+}
+
+Test(sim_rules, rule12_one_voice_does_not_bring_the_former_master_back, .init = open_agreed)
+{
+    stage_node(&stage, NEW, ROLE_MASTER);
+    for (int i = 0; i < 3; i++) {
+        stage_polls(&stage, i, NEW, 6);
+    }
+    stage_expect(&stage, NEW, MASTER_OK, REASON_NONE);
+    stage_polls(&stage, 0, OLD, 7); /* which has not noticed yet that it was deposed */
+    stage_pass(&stage, 2000);
+    stage_expect(&stage, NEW, MASTER_OK, REASON_DISPUTED);
+    stage_polls(&stage, 1, OLD, 7);
+    cr_expect_eq(stage_published(&stage), OLD, "two of three do");
+}
+
+Test(sim_rules, rule12_unless_it_was_a_replica_since, .init = open_agreed)
+{
+    stage_node(&stage, NEW, ROLE_MASTER);
+    for (int i = 0; i < 3; i++) {
+        stage_polls(&stage, i, NEW, 6);
+    }
+    stage_node(&stage, OLD, ROLE_OTHER);
+    stage_pass(&stage, 1100); /* it is asked by itself */
+    stage_forget_counts(&stage);
+    stage_pass(&stage, 20000);
+    cr_expect_eq(stage_asked(&stage, OLD), 0, "and no more once it has said so");
+    stage_node(&stage, OLD, ROLE_MASTER);
+    stage_polls(&stage, 0, OLD, 7);
+    cr_expect_eq(stage_published(&stage), OLD);
+}
+
+Test(sim_rules, rule12_a_dead_former_master_is_asked_ever_less_often, .init = open_agreed)
+{
+    stage_node(&stage, OLD, ROLE_REFUSED);
+    stage_node(&stage, NEW, ROLE_MASTER);
+    for (int i = 0; i < 3; i++) {
+        stage_polls(&stage, i, NEW, 6);
+    }
+    stage_pass(&stage, 30000);
+    stage_forget_counts(&stage);
+    stage_pass(&stage, 60000);
+    cr_expect_geq(stage_asked(&stage, OLD), 5);
+    cr_expect_leq(stage_asked(&stage, OLD), 7);
+}
+
+/* ---- rule 13 ---- */
+
+static void announced_by_one(void)
+{
+    stage_node(&stage, NEW, ROLE_MASTER);
+    stage_polls(&stage, 0, NEW, 6);
+    cr_expect_eq(stage_published(&stage), NEW);
+}
+
+Test(sim_rules, rule13_what_one_announced_is_held_while_the_former_master_says_master, .init = open_agreed)
+{
+    announced_by_one();
+    stage_expect(&stage, NEW, MASTER_OK, REASON_DISPUTED);
+    cr_expect(stage.j.contradicted, "in the very step");
+    stage_polls(&stage, 1, NEW, 6);
+    cr_expect_not(stage.j.contradicted, "until the others follow");
+}
+
+Test(sim_rules, rule13_nothing_is_held_where_the_former_master_is_dead, .init = open_agreed)
+{
+    stage_node(&stage, OLD, ROLE_REFUSED);
+    announced_by_one();
+    cr_expect_not(stage.j.contradicted);
+    stage_pass(&stage, 2000);
+    cr_expect_not(stage.j.contradicted);
+}
+
+Test(sim_rules, rule13_the_leader_dies_and_the_promoted_one_gives_in, .init = open_agreed)
+{
+    announced_by_one();
+    stage_lose(&stage, 0);
+    for (int i = 0; i < 9; i++) {
+        stage_pass(&stage, 1000);
+        cr_expect(stage.j.contradicted, "after %d s", i + 1);
+        stage_expect(&stage, NEW, MASTER_OK, REASON_DISPUTED);
+    }
+    stage_node(&stage, NEW, ROLE_OTHER); /* the others turned it back */
+    stage_pass(&stage, 1000);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
+    cr_expect_not(stage.j.contradicted);
+}
+
+Test(sim_rules, rule13_the_leader_dies_and_comes_back, .init = open_agreed)
+{
+    announced_by_one();
+    stage_lose(&stage, 0);
+    stage_pass(&stage, 4000);
+    cr_expect(stage.j.contradicted);
+    stage_polls(&stage, 0, NEW, 6);
+    stage_polls(&stage, 1, NEW, 6);
+    stage_expect(&stage, NEW, MASTER_OK, REASON_DISPUTED);
+    cr_expect_not(stage.j.contradicted);
+    cr_expect_eq(stage.switches, 1, "the answer never went back");
+}
+
+Test(sim_rules, rule13_the_leader_dies_and_neither_gives_in, .init = open_agreed)
+{
+    announced_by_one();
+    stage_lose(&stage, 0);
+    stage_pass(&stage, 14000);
+    cr_expect_eq(stage_published(&stage), NEW);
+    stage_pass(&stage, 2000);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
+    cr_expect_not(stage.j.contradicted);
+}
+
+Test(sim_rules, rule13_the_former_master_dies_while_it_is_held, .init = open_agreed)
+{
+    announced_by_one();
+    stage_lose(&stage, 0);
+    stage_pass(&stage, 2000);
+    cr_expect(stage.j.contradicted);
+    stage_node(&stage, OLD, ROLE_REFUSED);
+    stage_pass(&stage, 1500);
+    cr_expect_not(stage.j.contradicted, "there is one master only");
+    stage_expect(&stage, NEW, MASTER_OK, REASON_DISPUTED);
+}
+
+Test(sim_rules, rule13_sentinels_that_monitor_another_one_again_are_followed_at_once, .init = open_agreed)
+{
+    stage_node(&stage, NEW, ROLE_MASTER);
+    for (int i = 0; i < 3; i++) {
+        stage_polls(&stage, i, NEW, 0); /* SENTINEL REMOVE and MONITOR: it was confirmed before */
+    }
+    stage_pass(&stage, 3100);
+    stage_expect(&stage, NEW, MASTER_OK, REASON_NONE);
 }
 
 /* ---- rule 5 ---- */

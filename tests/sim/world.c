@@ -351,7 +351,7 @@ static void lie(struct world *world, int s)
     struct world_sentinel *sentinel = &world->sentinels[s];
 
     sentinel->lies = !sentinel->lies;
-    sentinel->lie = any_below(world, world->n_nodes);
+    sentinel->lie = world_chance(world, 40) ? WORLD_STRANGER : any_below(world, world->n_nodes);
     sentinel->lie_epoch = (int64_t)world_below(world, 4) + highest_epoch(world, -1) - 2;
     sentinel->lie_epoch = sentinel->lie_epoch < 0 ? 0 : sentinel->lie_epoch;
 }
@@ -385,7 +385,10 @@ static void make_trouble(struct world *world)
     int n = any_below(world, world->n_nodes);
     unsigned what = world_below(world, 100);
 
-    if (what < 16) {
+    if (world->j.adopted && !world->frozen && world_chance(world, 8)) {
+        watch_freeze(world);
+        world_at(world, 1100 + world_below(world, 8000), EVENT_THAW, 0);
+    } else if (what < 16) {
         crash_or_start(world, world_chance(world, 50) ? world->sentinels[s].says : n);
     } else if (what < 36) {
         begin_failover(world, any_below(world, 2), s, world_chance(world, 50));
@@ -526,6 +529,7 @@ static void make_world(struct world *world)
             know_the_others(world, s);
         }
     }
+    world->nodes[WORLD_STRANGER] = (struct world_node){.up = true, .master = true, .permission = ROLE_MASTER};
     for (int n = 0; n < world->n_nodes; n++) {
         world->nodes[n] = (struct world_node){.up = true, .master = n == 0, .permission = ROLE_MASTER};
         if (world_chance(world, 8)) {

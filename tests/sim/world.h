@@ -17,6 +17,7 @@
 
 #define WORLD_SENTINELS 7
 #define WORLD_NODES 4
+#define WORLD_STRANGER WORLD_NODES /* a node that says master and that only liars name */
 #define WORLD_EVENTS 256
 
 struct world_node {
@@ -51,6 +52,9 @@ struct world_link {
     unsigned era;      /* what belongs to an older one is dropped */
     unsigned token;    /* of the next poll */
     unsigned known_as; /* its birth when the link was up last; 0: never */
+    unsigned former;   /* and another one before; 0: none */
+    bool has_said;     /* a master */
+    bool foreign;      /* by the last count */
     unsigned boots;
     unsigned listed[WORLD_SENTINELS]; /* as it said last */
     int64_t list_ms;                  /* when its list is due */
@@ -97,6 +101,7 @@ struct world_stats {
     unsigned histories, switches, steps, gaps, failovers, double_epochs, restarts, calms_unverified;
     unsigned announced, undone[UNDONES];
     unsigned resets, replaced, left; /* left: the electorate shrank */
+    unsigned foreign;                /* steps times Sentinels that had nothing to do with the others */
     unsigned by_rule[DECIDE_WAIT + 1], in_state[MASTER_STATES_COUNT];
     int64_t slowest_ms; /* the longest that the judge took in a calm */
 };
@@ -109,7 +114,7 @@ struct world {
 
     int n_sentinels, n_nodes;
     struct world_sentinel sentinels[WORLD_SENTINELS];
-    struct world_node nodes[WORLD_NODES];
+    struct world_node nodes[WORLD_NODES + 1];
     struct world_failover failovers[2];
     bool calm;
     int truth;
@@ -123,6 +128,7 @@ struct world {
     struct world_link links[WORLD_SENTINELS];
     bool electorate
         [WORLD_SENTINELS]; /* places of Sentinels that the watcher has heard of and that did not leave */
+    bool provisional[WORLD_SENTINELS]; /* there by the word of the only one that had a list */
     bool frozen;
     unsigned era;
     int promoting; /* the node that is asked, -1: none */

@@ -47,13 +47,39 @@ static bool is_live(const struct world *world, int s)
 {
     const struct world_link *link = &world->links[s];
 
-    return link->up && link->settled && !link->says_unknown;
+    return link->up && link->settled && link->has_said && !link->says_unknown;
 }
 
-static bool is_listed(const struct world *world, int s)
+/* By more than half of those that are there and list anybody. */
+static bool is_listed(const struct world *world, int s, bool *firm)
+{
+    static const unsigned nobody[WORLD_SENTINELS] = {0};
+    int tellers = 0;
+    int pending = 0;
+    int naming = 0;
+
+    for (int by = 0; by < world->n_sentinels; by++) {
+        const struct world_link *link = &world->links[by];
+
+        pending += !link->settled; /* its word is waited for */
+        if (by != s && world->electorate[by] && link->has_list &&
+            memcmp(link->listed, nobody, sizeof(nobody)) != 0) {
+            tellers++;
+            naming += link->listed[s] != 0;
+        }
+    }
+    *firm = tellers > 1;
+    return naming * 2 > tellers + pending;
+}
+
+/* Under the run id that it had when it was linked, if ever it was. */
+static bool is_named(const struct world *world, int s)
 {
     for (int by = 0; by < world->n_sentinels; by++) {
-        if (world->links[by].up && world->links[by].listed[s] != 0) {
+        unsigned listed = world->links[by].listed[s];
+
+        if (is_live(world, by) && listed != 0 &&
+            (world->links[s].known_as == 0 || listed == world->links[s].known_as)) {
             return true;
         }
     }
@@ -61,8 +87,9 @@ static bool is_listed(const struct world *world, int s)
 }
 
 /*
- * The truth that the judge's count is held against, by place: a Sentinel that was heard of is there, whatever
- * its run id, until more than half of those that are there are linked and none of the linked lists it.
+ * The truth that the judge's count is held against, by place: a Sentinel that answered, or that most of the others
+ * list, is there, whatever its run id, until more than half of those that are there are linked and none of the linked
+ * lists it.
  */
 static void count_electorate(struct world *world)
 {
@@ -70,12 +97,25 @@ static void count_electorate(struct world *world)
     int live = 0;
 
     for (int s = 0; s < world->n_sentinels; s++) {
-        world->electorate[s] = world->electorate[s] || is_live(world, s) || is_listed(world, s);
+        world->electorate[s] = world->electorate[s] || (is_live(world, s) && !world->links[s].foreign);
+    }
+    for (int i = 0; i < 2 * world->n_sentinels; i++) { /* twice: whoever is there says who is */
+        int s = i % world->n_sentinels;
+        bool firm;
+        bool listed = is_listed(world, s, &firm);
+
+        /* By the word of one alone it is there only as long as no other has a list. */
+        world->provisional[s] =
+            !is_live(world, s) && (world->electorate[s] ? world->provisional[s] && !(listed && firm) : !firm);
+        world->electorate[s] = (is_live(world, s) && !world->links[s].foreign) || listed ||
+                               (world->electorate[s] && !world->provisional[s]);
+    }
+    for (int s = 0; s < world->n_sentinels; s++) {
         there += world->electorate[s];
         live += is_live(world, s);
     }
     for (int s = 0; s < world->n_sentinels && live * 2 > there; s++) {
-        if (world->electorate[s] && !is_live(world, s) && !is_listed(world, s)) {
+        if (world->electorate[s] && !is_live(world, s) && !is_named(world, s)) {
             world->electorate[s] = false;
             world->stats->left++;
         }
@@ -85,29 +125,42 @@ static void count_electorate(struct world *world)
 /* As master_recount() does from its chairs. */
 static void recount(struct world *world)
 {
-    enum { MOST = WORLD_SENTINELS * (WORLD_SENTINELS + 1) };
-    static char texts[MOST][RUN_ID_SIZE];
-    const char *ids[MOST] = {NULL};
-    size_t n_live = 0;
+    static char texts[WORLD_SENTINELS][WORLD_SENTINELS][RUN_ID_SIZE];
+    static char ids[WORLD_SENTINELS][RUN_ID_SIZE], formers[WORLD_SENTINELS][RUN_ID_SIZE];
+    const char *lists[WORLD_SENTINELS][WORLD_SENTINELS];
+    const char *all[WORLD_SENTINELS * (WORLD_SENTINELS + 1)];
+    struct elector electors[WORLD_SENTINELS] = {{.id = ""}};
     size_t n = 0;
 
     for (int s = 0; s < world->n_sentinels; s++) {
-        if (is_live(world, s)) {
-            ids[n] = id_of(s, world->links[s].known_as, texts[n]);
-            n++;
-        }
-    }
-    n_live = n;
-    for (int by = 0; by < world->n_sentinels; by++) {
-        for (int s = 0; s < world->n_sentinels && world->links[by].up; s++) {
-            if (world->links[by].listed[s] != 0) {
-                ids[n] = id_of(s, world->links[by].listed[s], texts[n]);
+        struct world_link *link = &world->links[s];
+        struct elector *elector = &electors[s];
+
+        elector->id = link->known_as != 0 ? id_of(s, link->known_as, ids[s]) : "";
+        elector->former = link->former != 0 ? id_of(s, link->former, formers[s]) : "";
+        elector->configured = true;
+        elector->pending = !link->settled;
+        elector->live = is_live(world, s);
+        elector->has_list = link->has_list;
+        elector->listed = lists[s];
+        elector->master = link->has_said ? &link->says : NULL;
+        for (int i = 0; i < world->n_sentinels; i++) {
+            if (link->listed[i] != 0) {
+                all[n] = lists[s][elector->n_listed] = id_of(i, link->listed[i], texts[s][i]);
+                elector->n_listed++;
                 n++;
             }
         }
+        if (elector->id[0] != '\0') {
+            all[n++] = elector->id;
+        }
     }
-    judge_recount(world->judge, ids, n_live, ids + n_live, n - n_live);
-    invariant_recount(&world->invariant, ids, n_live, ids + n_live, n - n_live);
+    (void)judge_recount(world->judge, electors, (size_t)world->n_sentinels, 2, world->now_ms);
+    invariant_recount(&world->invariant, world->judge, all, n);
+    for (int s = 0; s < world->n_sentinels; s++) {
+        world->links[s].foreign = electors[s].foreign;
+        world->electorate[s] = world->electorate[s] && !electors[s].foreign;
+    }
     count_electorate(world);
 }
 
@@ -115,11 +168,11 @@ static void recount(struct world *world)
 static void follow(struct world *world, int s)
 {
     struct world_link *link = &world->links[s];
-    char id[RUN_ID_SIZE], now[RUN_ID_SIZE];
 
     if (link->known_as != 0 && link->known_as != world->sentinels[s].birth) {
-        judge_replace(world->judge, id_of(s, link->known_as, id), id_of(s, world->sentinels[s].birth, now));
-        invariant_replace(&world->invariant, id, now);
+        link->former = link->known_as;
+        link->has_list = link->has_said = false;
+        memset(link->listed, 0, sizeof(link->listed));
     }
     link->known_as = world->sentinels[s].birth;
 }
@@ -226,6 +279,17 @@ static int64_t poll_delay(struct world *world)
     return 900 + world_below(world, 200);
 }
 
+/* All of them list all nodes. */
+static void list_nodes(struct world *world, const char *id)
+{
+    struct endpoint nodes[WORLD_NODES];
+
+    for (int n = 0; n < world->n_nodes; n++) {
+        nodes[n] = world_endpoint(n);
+    }
+    judge_hear_nodes(world->judge, id, nodes, (size_t)world->n_nodes);
+}
+
 static void handle_answer(struct world *world, const struct world_event *event)
 {
     struct world_link *link = &world->links[event->who];
@@ -242,6 +306,7 @@ static void handle_answer(struct world *world, const struct world_event *event)
     link->says_unknown = event->refused;
     link->epoch = seen.epoch;
     link->says = seen.master;
+    link->has_said |= !event->refused;
     id_of(event->who, link->known_as, seen.sentinel);
     seen.at_ms = world->now_ms;
     if (event->refused) {
@@ -252,13 +317,15 @@ static void handle_answer(struct world *world, const struct world_event *event)
         invariant_observe(&world->invariant, &seen);
     }
     if (event->has_list) {
-        changed = changed || memcmp(link->listed, event->listed, sizeof(link->listed)) != 0;
+        changed =
+            changed || !link->has_list || memcmp(link->listed, event->listed, sizeof(link->listed)) != 0;
         memcpy(link->listed, event->listed, sizeof(link->listed));
         link->has_list = true;
     }
     if (changed) {
         recount(world);
     }
+    list_nodes(world, seen.sentinel);
     world->fed++;
     poll_in(world, event->who, poll_delay(world));
 }
@@ -496,18 +563,41 @@ static int true_voices(const struct world *world)
     return voices;
 }
 
+/* One that has to do with others by their lists is no stranger. */
+static bool is_listed_or_lists(const struct world *world, int s)
+{
+    for (int i = 0; i < world->n_sentinels; i++) {
+        const struct world_link *other = &world->links[i];
+        const struct world_link *own = &world->links[s];
+
+        if (i != s && world->electorate[i] && is_live(world, i) &&
+            (other->listed[s] == own->known_as || own->listed[i] == other->known_as)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void check_electorate(struct world *world)
 {
     int there = 0;
 
     for (int s = 0; s < world->n_sentinels; s++) {
+        const struct world_link *link = &world->links[s];
+        char id[RUN_ID_SIZE];
+
         there += world->electorate[s];
+        world->stats->foreign += link->foreign;
+        if (link->foreign && is_listed_or_lists(world, s)) {
+            snprintf(world->failed, sizeof(world->failed), "%lld ms: Sentinel %d is no stranger",
+                     (long long)world->now_ms, s);
+        } else if (is_live(world, s) && !link->foreign && link->has_list &&
+                   !judge_knows(world->judge, id_of(s, link->known_as, id))) {
+            snprintf(world->failed, sizeof(world->failed), "%lld ms: Sentinel %d is there and not known",
+                     (long long)world->now_ms, s);
+        }
     }
-    if (judge_known(world->judge) < (size_t)there) {
-        snprintf(world->failed, sizeof(world->failed),
-                 "%lld ms: %d Sentinels are there, the judge counts %zu", (long long)world->now_ms, there,
-                 judge_known(world->judge));
-    } else if (world->j.published && world->j.majority && true_voices(world) * 2 <= there) {
+    if (world->j.published && world->j.majority && true_voices(world) * 2 <= there) {
         snprintf(world->failed, sizeof(world->failed), "%lld ms: %d voices of %d are no majority",
                  (long long)world->now_ms, true_voices(world), there);
     }
@@ -551,8 +641,12 @@ void watch_step(struct world *world)
 
 void watch_start(struct world *world)
 {
+    struct endpoint stranger;
+
     world->judge = judge_new("mymaster", &world->config, world->now_ms);
     invariant_init(&world->invariant, &world->config);
+    stranger = world_endpoint(WORLD_STRANGER);
+    invariant_stranger(&world->invariant, &stranger);
     world->suspect_since_ms = -1;
     world->promoting = -1;
     for (int s = 0; s < world->n_sentinels; s++) {

@@ -49,6 +49,8 @@
       "Those whose link is up.")                                                                             \
     X(SENTINELS_AGREEING, "bellwether_sentinels_agreeing", GAUGE, "master", NONE,                            \
       "Those that name the published address.")                                                              \
+    X(FOREIGN_SENTINELS, "bellwether_foreign_sentinels", GAUGE, "master", NONE,                              \
+      "Sentinels that answer for another deployment's master of this name; they are not counted.")           \
     X(SENTINEL_CKQUORUM, "bellwether_sentinel_ckquorum_ok", GAUGE, "master", NONE,                           \
       "0 when a reachable Sentinel says that a failover would have no quorum; absent where none says.")      \
     X(SENTINEL_CONNECTED, "bellwether_sentinel_connected", GAUGE, "sentinel", NONE,                          \

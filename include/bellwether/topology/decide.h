@@ -38,6 +38,8 @@ struct observation {
     int64_t failover_timeout_ms; /* -1 unknown */
     unsigned repeats; /* kept by the judge: polls in a row with this address and epoch, counted anew from
                          the loss of the last voice at or above H */
+    bool unknown;     /* kept by the judge: this Sentinel is not known, so its word does not count */
+    bool unvouched;   /* kept by the judge: its word alone does not make `master` the candidate */
 };
 
 /* What a role check came to. */
@@ -87,6 +89,7 @@ struct decision {
     bool disputed;           /* a counting observation names another address than the published one */
     int64_t published_epoch; /* the highest epoch at which a counting one names what is published;
                                 EPOCH_UNKNOWN */
+    int64_t majority_epoch;  /* the highest at or above which a majority does; EPOCH_UNKNOWN */
 };
 
 /**
@@ -94,13 +97,13 @@ struct decision {
  *
  * Pure: reads its arguments, allocates nothing, keeps nothing. Roles are not its business.
  *
- * @param seen        borrowed; at most one entry per known Sentinel, any order.
- * @param known       number of known Sentinels, >= n_seen.
+ * @param seen        borrowed; at most one entry per Sentinel, any order.
+ * @param known       number of known Sentinels, not below the entries of known ones.
  * @param published   borrowed; what callers are told now, or NULL before the first decision.
  * @param high_water  H, or EPOCH_UNKNOWN.
  * @param now_ms      boot clock.
  * @param out         set on success, untouched on failure.
- * @return 0; -BW_EINVAL when two entries name the same Sentinel or known < n_seen.
+ * @return 0; -BW_EINVAL when two entries name the same Sentinel or more are of known ones than `known`.
  * Thread:  any.
  * Source:  DESIGN section 3; Sentinel's config epochs, redis src/sentinel.c.
  */
@@ -115,6 +118,23 @@ struct judge_config {
     int64_t suspect_after_ms;
     int64_t sentinel_timeout_ms;
 };
+
+/* What the owner can tell of one Sentinel in respect of this master. Everything borrowed for the call. */
+struct elector {
+    const char *id; /* its run id, "" while it was never identified */
+    const char
+        *former; /* what answers under `id` now answered under this run id before; "" or NULL: nothing */
+    bool configured;
+    bool pending;              /* configured, and has neither answered nor failed since the start */
+    bool live;                 /* its link is up and it answers for this master */
+    bool has_list;             /* it has said whom it lists; kept while it is down */
+    const char *const *listed; /* those run ids, its own left out */
+    size_t n_listed;
+    const struct endpoint *master; /* whom it names, now or when last heard; NULL: nobody */
+    bool foreign;                  /* out: of another deployment that has a master of this name */
+};
+
+#define KNOWN_MAX 64 /* Sentinels of one master; more are not taken in */
 
 /* How the links of this master fare, for reasons and for rule 8; the owner sets it before a step. */
 struct judge_links {
@@ -144,6 +164,7 @@ struct judgement {
     enum decide_rule switched_by; /* with `switched`: the rule that moved it; DECIDE_NOTHING otherwise */
     bool adopted; /* rule 11: what is published was adopted and nobody has announced it yet. With `switched`
                      in the step that adopts it; an undoing is a switch by DECIDE_UNDONE. */
+    bool contradicted;    /* rule 13: a majority names another node that says master: writes are to be held */
     const char *undone;   /* in a step that undoes an adoption: why, a static word; else NULL */
     bool restarted;       /* the run id changed at the same address in this step: a restart */
     bool check_published; /* ask the published node now (an immediate retry) */
@@ -160,30 +181,36 @@ struct judge;
 struct judge *judge_new(const char *name, const struct judge_config *config, int64_t now_ms);
 void judge_free(struct judge *judge);
 
-/** A Sentinel is known for this master: it answered for it or a live one lists it. Twice is fine. */
+/** A Sentinel is known for this master, whatever judge_recount() would say. Twice is fine. */
 void judge_know(struct judge *judge, const char *sentinel_run_id);
 /**
- * Who is there now, as the links tell: those in `live` answer for this master, those in `listed` stand in the lists of
- * live ones. All of them become known. A known one that is neither is forgotten only while a majority of the known
- * is live to say so: else one Sentinel that lost its state would be a majority of itself.
- * @param live,listed borrowed, any order, repetitions allowed.
+ * Who is known now (rule 12): whoever is configured and answers for this master, whoever a majority of the known lists,
+ * whoever took the place of a known one; strangers are not, nor whoever is of another deployment.
+ * @param electors borrowed, any order; at most one link a Sentinel should be `live`. `foreign` is set in each.
+ * @param quorum   as Sentinels have it, <= 0 unknown: fewer than that never declare the others gone.
+ * @return whether some could not be taken in because KNOWN_MAX are known.
  */
-void judge_recount(struct judge *judge, const char *const *live, size_t n_live, const char *const *listed,
-                   size_t n_listed);
-/**
- * Where `before` answered, `after` answers now. An id that nobody knew is a Sentinel that lost its state: it takes the
- * place of its former self, so that their number stays. One that is known already only shows that the address
- * leads to several (a service in front of them): nothing changes.
- */
-void judge_replace(struct judge *judge, const char *before, const char *after);
+bool judge_recount(struct judge *judge, struct elector *electors, size_t n, int64_t quorum, int64_t now_ms);
+/** Whether time alone may change who is known: then it is to be recounted now and then. */
+bool judge_wants_recount(const struct judge *judge);
+bool judge_knows(const struct judge *judge, const char *sentinel_run_id);
+/** The nodes that this Sentinel lists as replicas, copied; they stay until it lists others or is forgotten. Of a
+ * Sentinel that the judge has not heard of: ignored. */
+void judge_hear_nodes(struct judge *judge, const char *sentinel_run_id, const struct endpoint *nodes,
+                      size_t n);
+/** Rule 12: whether a majority of the known that were ever heard names it, as master or as a replica; what is published
+ * always is. Only such a node is dialled. */
+bool judge_vouches(const struct judge *judge, const struct endpoint *node);
 /** It is known no longer; its observation goes too. */
 void judge_forget(struct judge *judge, const char *sentinel_run_id);
 size_t judge_known(const struct judge *judge);
-/** A new answer (copied); the Sentinel becomes known. */
+/** Grows whenever somebody becomes known or is known no longer. */
+uint64_t judge_known_revision(const struct judge *judge);
+/** A new answer (copied); it counts while the Sentinel is known. */
 void judge_observe(struct judge *judge, const struct observation *seen);
 /** The link to that Sentinel went down: its observation counts no longer. */
 void judge_lose(struct judge *judge, const char *sentinel_run_id);
-/** It answered, but with nothing that counts (rule 10): known, no observation. */
+/** It answered, but with nothing that counts (rule 10): no observation. */
 void judge_refuse(struct judge *judge, const char *sentinel_run_id);
 void judge_set_links(struct judge *judge, const struct judge_links *links);
 /** What the node said when asked for its role (published node or candidate). */

@@ -33,6 +33,7 @@ struct snapshot_sentinel {
     struct address address;
     char run_id[RUN_ID_SIZE]; /* "" not identified yet */
     bool configured, reachable, agrees, tilt;
+    bool foreign; /* of another deployment that has a master of this name: shown, not counted */
     bool has_says;
     struct address says;
     int64_t config_epoch; /* EPOCH_UNKNOWN */
@@ -74,6 +75,7 @@ struct snapshot_master {
     struct address previous;
     uint64_t switches; /* how often the address has changed: with it, what a pool of connections belongs to */
     enum fence fence;
+    bool contradicted; /* the fence is up because a majority names another node that says master */
     char run_id[RUN_ID_SIZE];
     uint64_t revision; /* grows whenever anything in here changes, replicas and Sentinels included */
     /* Sentinels' view */

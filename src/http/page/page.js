@@ -171,6 +171,9 @@
     } else if (!sentinel.agrees) {
       notes.push(sentinel.says ? "disagrees" : "names none");
     }
+    if (sentinel.foreign) {
+      notes.push("of another deployment, not counted");
+    }
     const flags = (sentinel.master_flags || []).filter((flag) => flag !== "master");
     if (flags.length) {
       notes.push(`sees the master as ${flags.join(", ")}`);

@@ -1,41 +1,69 @@
-/* judge_recount(), row by row: who was known, who is live, who is listed, and who is known then. */
+/*
+ * judge_recount(), row by row: who was known, what the links tell, who is known then.
+ *
+ * Sentinels are letters, links are words: `A` is configured, `a` learned; `>` begins its list (`a>` lists nobody, `a` has
+ * no list yet), `@` the node that it names (`m` where nothing is said), `<` its former self; `-` before it: it is down;
+ * `?` alone is a configured one that has neither answered nor failed.
+ */
 #include <criterion/criterion.h>
+#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "bellwether/topology/decide.h"
 
-/* Sentinels are letters. */
 struct row {
-    const char *what, *known, *live, *listed, *then;
+    const char *what, *known, *links, *then, *foreign;
+    int64_t gone_ms; /* how long before those that are down went */
 };
 
 static const struct row rows[] = {
-    {"the first one that answers", "", "a", "", "a"},
-    {"and those that it lists", "", "a", "bc", "abc"},
-    {"twice is once", "", "aab", "bbc", "abc"},
-    {"listed by nobody that is known yet", "", "", "ab", "ab"},
-    {"nothing to tell", "abc", "", "", "abc"},
-    {"all there", "abc", "abc", "abc", "abc"},
-    {"all there, no lists (after RESET of all)", "abc", "abc", "", "abc"},
-    {"one left, its list is empty", "abc", "a", "", "abc"},
-    {"one left, its list is whole", "abc", "a", "bc", "abc"},
-    {"one left, it lists one other", "abc", "a", "b", "abc"},
-    {"two left of three, the third is listed", "abc", "ab", "abc", "abc"},
-    {"two left of three, the third is forgotten", "abc", "ab", "ab", "ab"},
-    {"two left of three, lists are empty", "abc", "ab", "", "ab"},
-    {"half is no majority", "abcd", "ab", "", "abcd"},
-    {"more than half is", "abcd", "abc", "", "abc"},
-    {"half of two", "ab", "a", "", "ab"},
-    {"three of five", "abcde", "abc", "d", "abcd"},
-    {"two of five", "abcde", "ab", "", "abcde"},
-    {"only one, and it is gone", "a", "", "", "a"},
-    {"another one comes: it is known before anybody is forgotten", "ab", "ac", "", "ac"},
-    {"strangers alone are no majority of the known", "abc", "d", "", "abcd"},
-    {"a crowd of strangers", "ab", "cde", "", "cde"},
-    {"listed strangers raise the bar", "abc", "ab", "abde", "abcde"},
-    {"a list does not make live", "abc", "a", "b", "abc"},
-    {"repetitions do not make a majority", "abc", "aaaa", "", "abc"},
+    {"a configured one that answers", "", "A", "a", "", 0},
+    {"the first that has a list is enough", "", "A>bc", "abc", "", 0},
+    {"until another has one: what one of two lists is nobody", "", "A>bc B>ac D>", "abcd", "", 0},
+    {"while another is asked its word is awaited", "", "A>bc ?", "a", "", 0},
+    {"a learned one that nobody lists any more is a stranger", "", "A> b>", "a", "", 0},
+    {"one of four lists a stranger", "abcd", "A>bcdx B>acd C>abd D>abc", "abcd", "", 0},
+    {"two of four are no majority", "abcd", "A>bcdx B>acdx C>abd D>abc", "abcd", "", 0},
+    {"three of four are", "abcd", "A>bcdx B>acdx C>abdx D>abc", "abcdx", "", 0},
+    {"a list without anybody says nothing", "abc", "A>bcx B> C>", "abcx", "", 0},
+    {"lists of those who are down count for a while", "abc", "A>bcx -B>ac -C>ab", "abc", "", 30000},
+    {"and then no longer", "abc", "A>bcx -B>ac -C>ab", "abcx", "", 60000},
+
+    {"nothing to tell", "abc", "", "abc", "", 0},
+    {"all there", "abc", "A>bc B>ac C>ab", "abc", "", 0},
+    {"all there, no lists (after RESET of all)", "abc", "A> B> C>", "abc", "", 0},
+    {"one left, its list is empty", "abc", "A> -B -C", "abc", "", 0},
+    {"the same for an hour: it is no majority of itself", "abc", "A> -B -C", "abc", "", 3600000},
+    {"one left, its list is whole, for an hour", "abc", "A>bc -B -C", "abc", "", 3600000},
+    {"two left of three, the third is listed by one", "abc", "A>bc B>a -C", "abc", "", 0},
+    {"the same for a minute: the other has the majority's word", "abcd", "A>bd B>a D>ab -C", "abd", "", 0},
+    {"two left of three, the third is forgotten", "abc", "A>b B>a -C", "ab", "", 0},
+    {"two left of three, lists are empty", "abc", "A> B> -C", "ab", "", 0},
+    {"two left of three have no list yet", "abc", "A B -C", "abc", "", 0},
+    {"half is no majority", "abcd", "A> B> -C -D", "abcd", "", 0},
+    {"more than half is", "abcd", "A> B> C> -D", "abc", "", 0},
+    {"two of five that list each other, below the quorum", "abcde", "A>b B>a -C -D -E", "abcde", "", 3600000},
+    {"three of seven that list each other", "abcdefg", "A>bc B>ac C>ab -D -E -F -G", "abc", "", 60000},
+    {"the same before a minute is over", "abcdefg", "A>bc B>ac C>ab -D -E -F -G", "abcdefg", "", 59999},
+    {"only one, and it is gone", "a", "-A", "a", "", 0},
+
+    {"replaced one by one: the first is listed by none", "abcxyz", "x>bcyz y>cxz z>xy -A -B -C", "cxyz", "",
+     60000},
+    {"all replaced at their addresses", "abc", "X>yz<a Y>xz<b Z>xy<c", "xyz", "", 0},
+    {"replaced, and the others have not noticed", "abc", "X><a B>ac C>ab", "bcx", "", 0},
+    {"an address that leads to several: nobody was replaced", "abc", "B>ac<a a>bc c>ab", "abc", "", 0},
+    {"the same while one of them is down", "abc", "B>ac<a -a>bc c>ab", "abc", "", 0},
+
+    {"another deployment's, configured by mistake", "", "A>bc B>ac C>ab X>yz@n", "abc", "x", 0},
+    {"it answers first", "", "X>yz@n A>bc B>ac C>ab", "abc", "x", 0},
+    {"one of ours and one of theirs: the first is meant", "", "A>bc X>yz@n", "abc", "x", 0},
+    {"all of both: the larger one", "", "A>b@n B>a@n X>yz Y>xz Z>xy", "xyz", "ab", 0},
+    {"before it has a list nothing is said of it", "", "A>bc B>ac C>ab X@n", "abc", "", 0},
+    {"it names our master: a new one, which nobody has met yet", "abc", "A>bc B>ac C>ab X>", "abcx", "", 0},
+    {"it lists one of ours", "abc", "A>bc B>ac C>ab X>a@n", "abcx", "", 0},
+    {"one of ours lists it", "abc", "A>bcx B>ac C>ab X>@n", "abcx", "", 0},
+    {"a learned address where one of theirs answers now", "abc", "A>bc x>yz@n<b C>ab", "abc", "x", 0},
 };
 
 static const char *id_of(char letter, char out[RUN_ID_SIZE])
@@ -62,30 +90,77 @@ static void know(struct judge *judge, const char *letters)
     }
 }
 
-static void recount(struct judge *judge, const char *live, const char *listed)
-{
-    char texts[2][8][RUN_ID_SIZE];
-    const char *ids[2][8];
+enum { LINKS = 16, LISTED = 16 };
 
-    for (size_t i = 0; i < 8; i++) {
-        ids[0][i] = id_of(i < strlen(live) ? live[i] : '?', texts[0][i]);
-        ids[1][i] = id_of(i < strlen(listed) ? listed[i] : '?', texts[1][i]);
-    }
-    judge_recount(judge, ids[0], strlen(live), ids[1], strlen(listed));
+/* What the words say. */
+struct links {
+    struct elector electors[LINKS];
+    char ids[LINKS][RUN_ID_SIZE], formers[LINKS][RUN_ID_SIZE];
+    char listed[LINKS][LISTED][RUN_ID_SIZE];
+    const char *lists[LINKS][LISTED];
+    struct endpoint nodes[LINKS];
+    size_t n;
+};
+
+static struct endpoint node_of(char letter)
+{
+    struct address address = {.host = "10.0.0.1", .port = (uint16_t)letter};
+
+    return endpoint_from_address(&address);
 }
 
-/* A judge tells only how many it knows; to know one anew raises that where it was not among them. */
-static bool knows(struct judge *judge, char letter)
+static void read_link(struct links *links, const char *word)
+{
+    size_t i = links->n++;
+    struct elector *elector = &links->electors[i];
+    bool down = *word == '-';
+    char part = ' ';
+
+    word += down;
+    elector->configured = *word == '?' || isupper((unsigned char)*word);
+    elector->pending = *word == '?';
+    elector->live = !down && !elector->pending;
+    elector->id = elector->pending ? "" : id_of((char)tolower(*word), links->ids[i]);
+    links->nodes[i] = node_of('m');
+    elector->master = elector->pending ? NULL : &links->nodes[i];
+    elector->listed = links->lists[i];
+    for (word++; *word != '\0' && *word != ' '; word++) {
+        if (strchr(">@<", *word)) {
+            part = *word;
+            elector->has_list |= part == '>';
+        } else if (part == '>') {
+            links->lists[i][elector->n_listed] = id_of(*word, links->listed[i][elector->n_listed]);
+            elector->n_listed++;
+        } else if (part == '@') {
+            links->nodes[i] = node_of(*word);
+        } else if (part == '<') {
+            elector->former = id_of(*word, links->formers[i]);
+        }
+    }
+}
+
+static void recount(struct judge *judge, const char *words, int64_t now_ms, char *foreign)
+{
+    static struct links links;
+
+    memset(&links, 0, sizeof(links));
+    for (const char *word = words; *word != '\0'; word += strspn(word, " ")) {
+        read_link(&links, word);
+        word += strcspn(word, " ");
+    }
+    cr_expect_not(judge_recount(judge, links.electors, links.n, 3, now_ms), "%s: nothing is full", words);
+    for (size_t i = 0; i < links.n && foreign; i++) {
+        if (links.electors[i].foreign) {
+            *foreign++ = (char)atoi(links.electors[i].id);
+        }
+    }
+}
+
+static bool knows(const struct judge *judge, char letter)
 {
     char id[RUN_ID_SIZE];
-    size_t before = judge_known(judge);
 
-    judge_know(judge, id_of(letter, id));
-    if (judge_known(judge) == before) {
-        return true;
-    }
-    judge_forget(judge, id);
-    return false;
+    return judge_knows(judge, id_of(letter, id));
 }
 
 Test(topology_recount, row_by_row)
@@ -93,17 +168,73 @@ Test(topology_recount, row_by_row)
     for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
         const struct row *row = &rows[i];
         struct judge *judge = judge_of();
+        char foreign[LINKS] = "";
 
         know(judge, row->known);
-        recount(judge, row->live, row->listed);
+        if (row->gone_ms > 0) {
+            recount(judge, row->links, 1000, NULL);
+        }
+        recount(judge, row->links, 1000 + row->gone_ms, foreign);
         cr_expect_eq(judge_known(judge), strlen(row->then), "%s: %zu known, not %zu", row->what,
                      judge_known(judge), strlen(row->then));
-        for (char letter = 'a'; letter <= 'e'; letter++) {
+        for (char letter = 'a'; letter <= 'z'; letter++) {
             cr_expect_eq(knows(judge, letter), strchr(row->then, letter) != NULL, "%s: %c", row->what,
                          letter);
         }
+        cr_expect_str_eq(foreign, row->foreign, "%s: foreign %s, not %s", row->what, foreign, row->foreign);
         judge_free(judge);
     }
+}
+
+Test(topology_recount, what_one_listed_alone_is_given_up_when_another_tells)
+{
+    struct judge *judge = judge_of();
+
+    recount(judge, "A>bxyz", 0, NULL);
+    cr_expect_eq(judge_known(judge), 5, "the first one's word is enough");
+    recount(judge, "A>bxyz b", 10, NULL);
+    cr_expect_eq(judge_known(judge), 5, "as long as no other has a list");
+    recount(judge, "A>bxyz b>ac c", 20, NULL);
+    cr_expect(knows(judge, 'a') && knows(judge, 'b'));
+    cr_expect_not(knows(judge, 'x') || knows(judge, 'y') || knows(judge, 'z'));
+    judge_free(judge);
+}
+
+Test(topology_recount, what_a_liar_listed_alone_is_given_up_when_the_configured_ones_come)
+{
+    struct judge *judge = judge_of();
+
+    recount(judge, "X>uvw -A -B -C", 0, NULL);
+    cr_expect(knows(judge, 'u'));
+    recount(judge, "X>uvw A>bc B>ac C>ab", 10, NULL);
+    for (char letter = 'u'; letter <= 'w'; letter++) {
+        cr_expect_not(knows(judge, letter), "%c was listed by one", letter);
+    }
+    cr_expect_eq(judge_known(judge), 4);
+    judge_free(judge);
+}
+
+Test(topology_recount, no_more_than_so_many_are_taken_in)
+{
+    struct judge *judge = judge_of();
+    char texts[KNOWN_MAX + 100][RUN_ID_SIZE];
+    const char *ids[KNOWN_MAX + 100];
+    struct endpoint node = node_of('m');
+    struct elector one = {.id = "a",
+                          .configured = true,
+                          .live = true,
+                          .has_list = true,
+                          .listed = ids,
+                          .n_listed = KNOWN_MAX + 100,
+                          .master = &node};
+
+    for (int i = 0; i < KNOWN_MAX + 100; i++) {
+        snprintf(texts[i], RUN_ID_SIZE, "%040d", i + 1000);
+        ids[i] = texts[i];
+    }
+    cr_expect(judge_recount(judge, &one, 1, 2, 0), "some were left out");
+    cr_expect_eq(judge_known(judge), KNOWN_MAX);
+    judge_free(judge);
 }
 
 Test(topology_recount, again_and_again_it_shrinks_no_further)
@@ -111,24 +242,23 @@ Test(topology_recount, again_and_again_it_shrinks_no_further)
     struct judge *judge = judge_of();
 
     know(judge, "abcde");
-    recount(judge, "abc", "");
+    recount(judge, "A> B> C> -D -E", 0, NULL);
     cr_expect_eq(judge_known(judge), 3);
     for (int i = 0; i < 5; i++) {
-        recount(judge, "a", ""); /* one of the three that are left, and that is no majority of them */
+        recount(judge, "A> -B -C", i,
+                NULL); /* one of the three that are left, and that is no majority of them */
     }
     cr_expect_eq(judge_known(judge), 3);
-    recount(judge, "ab", "");
+    recount(judge, "A> B> -C", 0, NULL);
     cr_expect_eq(judge_known(judge), 2);
-    recount(judge, "a", "");
+    recount(judge, "A> -B -C", 0, NULL);
     cr_expect_eq(judge_known(judge), 2, "the last step down would make it a majority of itself");
     judge_free(judge);
 }
 
 static void observe(struct judge *judge, char letter, int64_t now_ms)
 {
-    struct address address = {.host = "10.0.0.1", .port = 7000};
-    struct observation seen = {
-        .at_ms = now_ms, .interval_ms = 1000, .link_up = true, .master = endpoint_from_address(&address)};
+    struct observation seen = {.at_ms = now_ms, .interval_ms = 1000, .link_up = true, .master = node_of('m')};
 
     id_of(letter, seen.sentinel);
     judge_observe(judge, &seen);
@@ -139,15 +269,31 @@ Test(topology_recount, what_the_forgotten_one_said_goes_with_it)
     char id[RUN_ID_SIZE];
     struct judge *judge = judge_of();
 
+    know(judge, "abc");
     observe(judge, 'a', 1000);
     observe(judge, 'b', 1000);
     observe(judge, 'c', 1000);
-    recount(judge, "a", "");
+    recount(judge, "A> -B -C", 1000, NULL);
     cr_expect(judge_observation(judge, id_of('c', id)) != NULL, "it stays with who stays");
-    recount(judge, "ab", "");
-    cr_expect(judge_observation(judge, id_of('c', id)) == NULL);
+    recount(judge, "A> B> -C", 1000, NULL);
+    cr_expect_not(knows(judge, 'c'));
     cr_expect(judge_observation(judge, id_of('a', id)) != NULL);
     cr_expect(judge_observation(judge, id_of('b', id)) != NULL);
+    judge_free(judge);
+}
+
+Test(topology_recount, the_word_of_a_stranger_waits_until_it_is_known)
+{
+    struct judgement said;
+    struct judge *judge = judge_of();
+
+    know(judge, "a");
+    observe(judge, 'b', 1000);
+    judge_step(judge, 2000, 2000, &said);
+    cr_expect_eq(said.decision.counting, 0);
+    know(judge, "b");
+    judge_step(judge, 2000, 2000, &said);
+    cr_expect_eq(said.decision.counting, 1);
     judge_free(judge);
 }
 
@@ -157,6 +303,7 @@ Test(topology_recount, one_left_of_three_has_no_majority)
     struct judge *judge = judge_of();
     char id[RUN_ID_SIZE];
 
+    know(judge, "abc");
     for (char letter = 'a'; letter <= 'c'; letter++) {
         observe(judge, letter, 1000);
     }
@@ -172,31 +319,51 @@ Test(topology_recount, one_left_of_three_has_no_majority)
     cr_expect(said.majority);
     judge_lose(judge, id_of('b', id));
     judge_lose(judge, id_of('c', id));
-    recount(judge, "a", "");
+    recount(judge, "A> -B -C", 1100, NULL);
     judge_step(judge, 1100, 1100, &said);
     cr_expect_not(said.majority);
     cr_expect_eq(said.decision.known, 3);
     judge_free(judge);
 }
 
-Test(topology_recount, a_new_run_id_takes_the_place_of_the_old_one)
+static void list_nodes(struct judge *judge, char letter, const char *nodes)
 {
-    struct judge_config config = {.verify = true,
-                                  .verify_interval_ms = 1000,
-                                  .verify_timeout_ms = 500,
-                                  .suspect_after_ms = 1500,
-                                  .sentinel_timeout_ms = 500};
-    struct judge *judge = judge_new("mymaster", &config, 0);
-    judge_know(judge, "a");
-    judge_know(judge, "b");
-    judge_know(judge, "c");
-    judge_replace(judge, "a", "d"); /* lost its state */
-    cr_expect_eq(judge_known(judge), 3);
-    judge_replace(judge, "a", "e"); /* nobody knows `a` any more: nothing to take the place of */
-    cr_expect_eq(judge_known(judge), 3);
-    judge_replace(judge, "d", "b"); /* the address leads to several: `d` stays */
-    cr_expect_eq(judge_known(judge), 3);
-    judge_forget(judge, "d");
-    cr_expect_eq(judge_known(judge), 2, "`d` was known until now");
+    struct endpoint listed[8];
+    char id[RUN_ID_SIZE];
+
+    for (size_t i = 0; nodes[i] != '\0'; i++) {
+        listed[i] = node_of(nodes[i]);
+    }
+    judge_hear_nodes(judge, id_of(letter, id), listed, strlen(nodes));
+}
+
+static bool vouches(const struct judge *judge, char letter)
+{
+    struct endpoint node = node_of(letter);
+
+    return judge_vouches(judge, &node);
+}
+
+Test(topology_recount, a_node_is_vouched_for_by_a_majority_that_was_heard)
+{
+    struct judge *judge = judge_of();
+    char id[RUN_ID_SIZE];
+
+    know(judge, "abc");
+    cr_expect_not(vouches(judge, 'm'), "nobody was heard");
+    observe(judge, 'a', 1000);
+    cr_expect(vouches(judge, 'm'), "the only one that was heard names it");
+    observe(judge, 'b', 1000);
+    observe(judge, 'c', 1000);
+    list_nodes(judge, 'a', "rx");
+    cr_expect_not(vouches(judge, 'r'), "one of three lists it");
+    list_nodes(judge, 'b', "r");
+    cr_expect(vouches(judge, 'r'), "two do");
+    cr_expect_not(vouches(judge, 'x'));
+    judge_lose(judge, id_of('b', id));
+    cr_expect(vouches(judge, 'r'), "what it said last stays while it is down");
+    judge_forget(judge, id_of('b', id));
+    cr_expect_not(vouches(judge, 'r'), "and goes with it");
+    list_nodes(judge, 'z', "x"); /* nobody heard of it */
     judge_free(judge);
 }

@@ -62,6 +62,7 @@ static void bench_observe(struct bench *bench, const struct address *master, int
                                .epoch = epoch,
                                .failover_timeout_ms = -1};
 
+    judge_know(bench->master->judge, "one");
     judge_observe(bench->master->judge, &seen);
     master_step(bench->master);
 }
