@@ -114,6 +114,7 @@ bool fencing_signal(const struct sentinel_event *event, enum fence_signal *signa
     case SENTINEL_EVENT_ABORT_NOT_ELECTED:
     case SENTINEL_EVENT_ABORT_NO_GOOD_SLAVE:
     case SENTINEL_EVENT_ABORT_SLAVE_TIMEOUT:
+    case SENTINEL_EVENT_ABORT_MASTER_TIMEOUT:
     case SENTINEL_EVENT_RESET_MASTER:
     case SENTINEL_EVENT_MONITOR_END: *signal = FENCE_SAYS_ABORTED; return true;
     default: return false;
@@ -155,6 +156,12 @@ void fencing_hear_event(struct master *master, const struct peer *peer, const st
         said.node = locate_chosen(master, peer, &event->address, &node);
     fence_hear(&master->fencing.guard, &said, clock_boot_ms());
     fencing_follow(master);
+}
+
+void fencing_row(const struct chair *chair)
+{
+    if (chair->has_row && (chair->row.flags & SENTINEL_COORDINATED_FAILOVER) != 0)
+        fence_coordinate(&chair->master->fencing.guard, sentinel_link_run_id(chair->peer->link));
 }
 
 void fencing_resume(struct master *master)
