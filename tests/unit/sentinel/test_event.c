@@ -111,7 +111,8 @@ Test(sentinel_event, of_the_master)
                                            "+failover-end-for-timeout",
                                            "-failover-abort-not-elected",
                                            "-failover-abort-no-good-slave",
-                                           "-failover-abort-slave-timeout"};
+                                           "-failover-abort-slave-timeout",
+                                           "-failover-abort-master-timeout"};
 
     for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) {
         check(channels[i], MASTER_INST, "mymaster", SENTINEL_INSTANCE_MASTER, "127.0.0.1:7000",
@@ -137,6 +138,8 @@ Test(sentinel_event, of_a_replica)
                                            "+slave-reconf-sent",
                                            "+slave-reconf-inprog",
                                            "+slave-reconf-done",
+                                           "+slave-reconf-sent-be",
+                                           "-slave-reconf-sent-timeout",
                                            "+selected-slave",
                                            "+failover-state-send-slaveof-noone",
                                            "+failover-state-wait-promotion"};
@@ -154,6 +157,8 @@ Test(sentinel_event, of_a_sentinel)
           "127.0.0.1:7000", "");
     check("+config-update-from", SENTINEL_INST, "mymaster", SENTINEL_INSTANCE_SENTINEL, "127.0.0.1:7210",
           "127.0.0.1:7000", "");
+    check("+sentinel-address-update", SENTINEL_INST " 2 additional matching instances", "mymaster",
+          SENTINEL_INSTANCE_SENTINEL, "127.0.0.1:7210", "127.0.0.1:7000", "2 additional matching instances");
     refuse("+config-update-from", MASTER_INST);
 }
 
