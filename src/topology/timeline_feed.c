@@ -357,6 +357,7 @@ static void hear_of_master(struct timeline *timeline, struct timeline_master *tr
     case TIMELINE_NO_GOOD_SLAVE: hear_abort(timeline, track, voice, event, "no_good_slave", now); break;
     case TIMELINE_SLAVE_TIMEOUT: hear_abort(timeline, track, voice, event, "slave_timeout", now); break;
     case TIMELINE_MASTER_TIMEOUT: hear_abort(timeline, track, voice, event, "master_timeout", now); break;
+    case TIMELINE_ABORTED: hear_abort(timeline, track, voice, event, NULL, now); break;
     case TIMELINE_FORGOTTEN: hear_forgotten(timeline, track, voice, event, now); break;
     case TIMELINE_FORCED:
         if (track->entry && voice->trying && track->entry->kind != FAILOVER_MANUAL) {

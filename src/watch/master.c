@@ -18,7 +18,7 @@ enum {
     SUSPECT_FAST_MS = 100,
     SUSPECT_FAST_FOR_MS = 2000,
     SUSPECT_SLOW_MS = 1000,
-    SUSPECT_CROWD = 16,           /* that many suspects at once share the rate of one */
+    SUSPECT_CROWD = 16, /* that many suspects at once share the rate of one */
 };
 
 void master_touch(struct master *master)
@@ -290,14 +290,13 @@ static void hear_progress(struct master *master, const struct peer *peer, const 
         break;
     case SENTINEL_EVENT_FAILOVER_END:
     case SENTINEL_EVENT_FAILOVER_END_FOR_TIMEOUT:
-    case SENTINEL_EVENT_ABORT_NOT_ELECTED:
-    case SENTINEL_EVENT_ABORT_NO_GOOD_SLAVE:
-    case SENTINEL_EVENT_ABORT_SLAVE_TIMEOUT:
-    case SENTINEL_EVENT_ABORT_MASTER_TIMEOUT:
     case SENTINEL_EVENT_SWITCH_MASTER:
         judge_failover(master->judge, false, clock_boot_ms(), timeout_ms);
         break;
-    default: break;
+    default:
+        if (sentinel_event_is_abort(event->kind))
+            judge_failover(master->judge, false, clock_boot_ms(), timeout_ms);
+        break;
     }
 }
 
@@ -377,6 +376,7 @@ void master_remove_peer(struct master *master, struct peer *peer)
         if (master->chairs[i]->peer != peer)
             continue;
         adopt_forget_peer(master, peer);
+        story_lose(master->chairs[i]);
         chair_free(master->chairs[i]);
         memmove(master->chairs + i, master->chairs + i + 1,
                 (master->n_chairs - i - 1) * sizeof *master->chairs);

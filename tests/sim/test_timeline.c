@@ -593,6 +593,11 @@ STORY_TEST(coordinated_and_the_master_is_not_reached, 0,
            "mymaster manual aborted(master_timeout) 7200>0 epoch 3 by 7210 from 200 to 2300 gap 0: "
            "elected 0 selected 50 promoting 50")
 
+STORY_TEST(aborted_in_a_word_that_is_not_known, 0,
+           COORDINATED "2300 7210 -failover-abort-for-want-of-a-word" MASTER,
+           "mymaster manual aborted 7200>0 epoch 3 by 7210 from 200 to 2300 gap 0: "
+           "elected 0 selected 50 promoting 50")
+
 /* ---- whose news it is ---- */
 
 #define MOVED                                                                   \

@@ -3,11 +3,13 @@
 #ifndef BELLWETHER_SENTINEL_EVENT_H
 #define BELLWETHER_SENTINEL_EVENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "bellwether/base/address.h"
 #include "bellwether/sentinel/reply.h"
 
+/* ABORT_OTHER is every -failover-abort-... that has no line of its own. */
 #define SENTINEL_EVENTS(X)                                      \
     X(SWITCH_MASTER, "+switch-master")                          \
     X(SDOWN, "+sdown")                                          \
@@ -41,6 +43,7 @@
     X(ABORT_NO_GOOD_SLAVE, "-failover-abort-no-good-slave")     \
     X(ABORT_SLAVE_TIMEOUT, "-failover-abort-slave-timeout")     \
     X(ABORT_MASTER_TIMEOUT, "-failover-abort-master-timeout")   \
+    X(ABORT_OTHER, "-failover-abort-")                          \
     X(CONFIG_UPDATE_FROM, "+config-update-from")                \
     X(SENTINEL_ADDRESS_SWITCH, "+sentinel-address-switch")      \
     X(SENTINEL_ADDRESS_UPDATE, "+sentinel-address-update")      \
@@ -91,6 +94,8 @@ struct sentinel_event {
  */
 int sentinel_parse_event(const char *channel, size_t channel_len, const char *payload, size_t payload_len,
                          struct sentinel_event *out);
+/** Whether a Sentinel gave up a failover that it ran, for whatever reason. */
+bool sentinel_event_is_abort(enum sentinel_event_kind kind);
 /** The channel's name, "+sdown"; "" for OTHER. */
 const char *sentinel_event_channel(enum sentinel_event_kind kind);
 

@@ -97,6 +97,7 @@ enum timeline_signal {
     TIMELINE_NO_GOOD_SLAVE,
     TIMELINE_SLAVE_TIMEOUT,
     TIMELINE_MASTER_TIMEOUT,
+    TIMELINE_ABORTED,   /* for a reason that is not known here */
     TIMELINE_FORGOTTEN, /* +reset-master, -monitor: whatever that Sentinel was at is over */
     TIMELINE_FORCED, /* no event: its row has force_failover or coordinated_failover, so an operator asked for it */
     TIMELINE_BUSY, /* no event: its row has a failover under way */
