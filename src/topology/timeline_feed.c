@@ -16,6 +16,7 @@
 enum {
     TELLERS_MAX = 1024,
     CONTEST_MS = 10000, /* tries that begin within it are for the same election */
+    STALE_MS = 10000,   /* no link is later than that */
 };
 
 /* ---- what is about no master ---- */
@@ -79,12 +80,32 @@ static bool is_of_switched(const struct timeline_master *track, const struct tim
            address_equal(event->of, &track->entry->from);
 }
 
+/* Who says so has not heard of the failover of that epoch, so it did not lead it either. */
+static bool is_behind(const struct timeline *timeline, const struct timeline_event *event, int64_t epoch)
+{
+    const struct teller *teller = find_teller(timeline, event);
+
+    return teller && teller->epoch != EPOCH_UNKNOWN && teller->epoch < epoch;
+}
+
+/* There and back: it is about the published one as it was before. */
+static bool is_stale(const struct timeline *timeline, const struct timeline_master *track,
+                     const struct timeline_event *event, struct timeline_time now)
+{
+    return track->has_published && is_behind(timeline, event, track->published_epoch) &&
+           now.boot_ms - track->published_boot_ms < STALE_MS;
+}
+
+static bool leads_tail(const struct timeline_master *track, const struct track_voice *voice)
+{
+    return track->tail && strncmp(track->tail->leader, voice->sentinel, ADDRESS_TEXT_SIZE - 1) == 0;
+}
+
 /* By the leader of the failover before this one, which it has not ended yet. */
 static bool is_of_tail(const struct timeline_master *track, const struct track_voice *voice,
                        const struct timeline_event *event)
 {
-    return track->tail && !voice->trying && is_away_from(event, &track->tail->from) &&
-           strncmp(track->tail->leader, voice->sentinel, ADDRESS_TEXT_SIZE - 1) == 0;
+    return leads_tail(track, voice) && !voice->trying && is_away_from(event, &track->tail->from);
 }
 
 /* ---- down ---- */
@@ -94,7 +115,7 @@ static void hear_down(struct timeline *timeline, struct timeline_master *track, 
 {
     enum failover_phase phase = event->signal == TIMELINE_ODOWN ? PHASE_ODOWN : PHASE_SDOWN;
 
-    if (!is_of_published(track, event)) {
+    if (!is_of_published(track, event) || is_stale(timeline, track, event, now)) {
         return;
     }
     voice->sdown = true;
@@ -183,11 +204,15 @@ static void join_attempt(struct timeline *timeline, struct timeline_master *trac
 }
 
 /* Whether an event of a failover is of ours at all. */
-static bool begins_or_goes_on(const struct timeline_master *track, const struct track_voice *voice,
-                              const struct timeline_event *event)
+static bool begins_or_goes_on(const struct timeline *timeline, const struct timeline_master *track,
+                              const struct track_voice *voice, const struct timeline_event *event,
+                              struct timeline_time now)
 {
-    return (is_of_published(track, event) && !(is_of_tail(track, voice, event) && !starts(event))) ||
-           is_of_switched(track, event);
+    if (is_of_switched(track, event)) {
+        return !is_behind(timeline, event, track->entry->config_epoch);
+    }
+    return is_of_published(track, event) && !is_stale(timeline, track, event, now) &&
+           (starts(event) || !is_of_tail(track, voice, event));
 }
 
 static void lead(struct timeline *timeline, struct timeline_master *track, struct track_voice *voice)
@@ -220,7 +245,7 @@ static void hear_progress(struct timeline *timeline, struct timeline_master *tra
         address_equal(event->about, &track->published)) {
         return;
     }
-    if (!begins_or_goes_on(track, voice, event)) {
+    if (!begins_or_goes_on(timeline, track, voice, event, now)) {
         return;
     }
     join_attempt(timeline, track, voice, event, now);
@@ -248,7 +273,7 @@ static void hear_switched(struct timeline *timeline, struct timeline_master *tra
     /* Its first half may be older than the entry, where a Sentinel missed a failover in between. */
     if (track_has_switched(track) || track_any_leading(track)
             ? !entry->has_to || !address_equal(event->about, &entry->to)
-            : !is_of_published(track, event)) {
+            : !is_of_published(track, event) || is_stale(timeline, track, event, now)) {
         return;
     }
     if (!track->attempted && !track_has_switched(track)) {
@@ -267,16 +292,17 @@ static void hear_switched(struct timeline *timeline, struct timeline_master *tra
 static void hear_finished(struct timeline *timeline, struct timeline_master *track, struct track_voice *voice,
                           const struct timeline_event *event, struct timeline_time now)
 {
-    bool unled = !track_any_leading(track);
-
     if (is_of_tail(track, voice, event)) {
         track_finish_tail(timeline, track, now);
         return;
     }
     if (!track->entry || track->finished ||
-        (track->entry->has_from && !is_away_from(event, &track->entry->from)) ||
-        !(voice->leading ||
-          (unled && (track_has_switched(track) || failover_has_phase(track->entry, PHASE_PROMOTED))))) {
+        (track->entry->has_from && !is_away_from(event, &track->entry->from))) {
+        return;
+    }
+    /* By its leader; of one that has switched also by a Sentinel that was not heard before, while no other leads. */
+    if (!voice->leading && (!track_has_switched(track) || track_any_leading(track) ||
+                            is_behind(timeline, event, track->entry->config_epoch))) {
         return;
     }
     track_phase(timeline, track, PHASE_FINISHED, now);
@@ -341,7 +367,10 @@ static void hear_of_master(struct timeline *timeline, struct timeline_master *tr
         }
         break;
     case TIMELINE_TRY:
-        if (begins_or_goes_on(track, voice, event)) {
+        if (leads_tail(track, voice)) { /* a Sentinel is at one failover at a time */
+            track_drop_tail(timeline, track);
+        }
+        if (begins_or_goes_on(timeline, track, voice, event, now)) {
             join_attempt(timeline, track, voice, event, now);
         }
         break;

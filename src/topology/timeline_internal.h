@@ -21,6 +21,7 @@ struct timeline_master {
     /* what is known of the published node */
     bool has_published;
     struct address published;
+    int64_t published_epoch, published_boot_ms;
     bool serving; /* its state, as last told */
     bool failing; /* no good role check since: */
     struct timeline_time failing_since;

@@ -508,6 +508,8 @@ void timeline_published(struct timeline *timeline, struct timeline_master *track
         }
         track_switch(timeline, track, from, to, epoch, adopted, now);
     }
+    track->published_epoch = epoch;
+    track->published_boot_ms = now.boot_ms;
     track_follow(track, to, verified, now);
     track_review(timeline, track, now);
 }
