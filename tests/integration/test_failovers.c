@@ -307,9 +307,14 @@ SCENE(integration_failovers, leader_dies_in_the_middle)
     cr_assert(says_master(daemon, old));
 }
 
-static bool is_replica(const struct server *node)
+static bool sees_replica(const struct server *sentinel, const char *name, const struct server *node)
 {
-    return strncmp(redis_say(node, "ROLE"), "slave", 5) == 0;
+    const redisReply *rows = redis_ask(sentinel, "SENTINEL REPLICAS %s", name);
+    for (size_t i = 0; rows != NULL && i < rows->elements; i++)
+        if (strcmp(reply_field(rows->element[i], "port"), text("%u", node->port)) == 0)
+            return strcmp(reply_field(rows->element[i], "role-reported"), "slave") == 0 &&
+                   strcmp(reply_field(rows->element[i], "master-link-status"), "ok") == 0;
+    return false;
 }
 
 static bool has_phase(const struct daemon *daemon, int i, const char *phase)
@@ -334,7 +339,9 @@ SCENE(integration_failovers, end_of_the_first_comes_in_the_second)
     server_freeze(c);
     EXPECT_MASTER(daemon, b, 10000);
     WAIT_UNTIL(20000, strcmp(sentinel_says(&cluster->sentinels[1], cluster->name), b->address) == 0);
-    WAIT_UNTIL(20000, is_replica(a));
+    /* Until both have turned it: what is on its way to it while it is frozen would undo its promotion. */
+    WAIT_UNTIL(20000, sees_replica(&cluster->sentinels[1], cluster->name, a) &&
+                          sees_replica(&cluster->sentinels[2], cluster->name, a));
     WAIT_UNTIL(20000,
                strcmp(redis_say(&cluster->sentinels[1], "SENTINEL FAILOVER %s", cluster->name), "OK") == 0);
     server_freeze(a);
