@@ -17,8 +17,7 @@ enum {
     FAILOVER_TIMEOUT_MS = 180000, /* Sentinel's default */
     GRACE_MS = 10000,             /* for its own word on a time-out to come */
     UNLED_MS = 5000,              /* switched, and no leader is heard that could say when it finishes */
-    LOST_MS =
-        10000, /* the leader is out of reach: so long it may come back, or the others tell of its success */
+    LOST_MS = 10000, /* the leader is out of reach: it may come back, or the others tell of its success */
     UNPUBLISHED_MS = 60000, /* the Sentinels have finished, and the old master still is the answer here */
 };
 
@@ -248,7 +247,7 @@ static const char *why_aborted(const struct timeline_master *track, struct timel
 {
     const struct failover *entry = track->entry;
     bool led = failover_has_phase(entry, PHASE_ELECTED) || failover_has_phase(entry, PHASE_SELECTED) ||
-               failover_has_phase(entry, PHASE_PROMOTING);
+               failover_has_phase(entry, PHASE_PROMOTING) || track_any_leading(track);
     int64_t deadline = track_deadline_ms(track);
 
     if (track->finished || (failover_has_phase(entry, PHASE_PROMOTED) && !track_lead_is_lost(track))) {

@@ -560,6 +560,9 @@ STORY_TEST(leader_dies_and_another_tries, 5100,
 STORY_TEST(leader_dies_after_the_promotion, 30000, LED "2300 7210 +promoted-slave" REPLICA "2310 7210 lost\n",
            "mymaster crash unattended(leader_lost) 7200>7201 epoch 4 by 7210 from 200 to ? gap ?: "
            "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300 promoted 2100")
+STORY_TEST(leader_is_heard_once_and_dies, 30000, DOWN "2300 7210 +promoted-slave" REPLICA "2310 7210 lost\n",
+           "mymaster crash unattended(leader_lost) 7200>7201 by 7210 from 200 to ? gap ?: "
+           "suspected 0 sdown 1000 odown 1100 promoted 2100")
 STORY_TEST(leader_dies_and_it_is_published, 30000,
            LED "2300 7210 +promoted-slave" REPLICA "2310 7210 lost\n2400 - mymaster published 7201 4\n",
            "mymaster crash switched 7200>7201 epoch 4 by 7210 from 200 to 2400 gap 2300: "
@@ -856,8 +859,8 @@ static size_t tale_check(const struct tale *tale, struct player *player, uint32_
         cr_assert(
             entry && entry->from.port == tale->switches[i].from && entry->to.port == tale->switches[i].to,
             "seed %u: the move to %d at %lld: %s", seed, tale->switches[i].to, (long long)ms, story(player));
-        cr_assert(*entry->leader == '\0' || atoi(entry->leader) == tale->switches[i].leader, "seed %u: %s",
-                  seed, story(player));
+        cr_assert(*entry->leader == '\0' || strtol(entry->leader, NULL, 10) == tale->switches[i].leader,
+                  "seed %u: %s", seed, story(player));
         ended = phase_at(entry, PHASE_FINISHED);
         cr_assert(ended == 0 || ended == tale->switches[i].end_ms ||
                       (ended == ms && tale->switches[i].end_ms < ms),
