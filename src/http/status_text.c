@@ -230,7 +230,8 @@ const struct failover *status_failover(const struct snapshot *snapshot, const ch
     for (size_t i = 0; list && i < list->n; i++) {
         const struct failover *entry = list->entries[i];
 
-        if (entry->outcome == FAILOVER_RUNNING && strcmp(entry->name, master) == 0) {
+        if ((entry->outcome == FAILOVER_RUNNING || entry->outcome == FAILOVER_UNATTENDED) &&
+            strcmp(entry->name, master) == 0) {
             return entry;
         }
     }
@@ -241,7 +242,9 @@ static void put_failover(const struct page *page, const struct failover *failove
 {
     char age[32];
 
-    fprintf(page->to, "! failover (%s) for %s", failover_kind_text(failover->kind),
+    fprintf(page->to, "! %s (%s) for %s",
+            failover->outcome == FAILOVER_UNATTENDED ? "outage that no Sentinel handles" : "failover",
+            failover->reason ? failover->reason : failover_kind_text(failover->kind),
             status_say_age(now_wall_ms > failover->began_wall_ms ? now_wall_ms - failover->began_wall_ms : 0,
                            age));
     if (*failover->leader) {

@@ -157,6 +157,7 @@ static int instances_of(enum sentinel_event_kind kind)
     case SENTINEL_EVENT_ABORT_NOT_ELECTED:
     case SENTINEL_EVENT_ABORT_NO_GOOD_SLAVE:
     case SENTINEL_EVENT_ABORT_SLAVE_TIMEOUT:
+    case SENTINEL_EVENT_ABORT_MASTER_TIMEOUT:
     case SENTINEL_EVENT_SET: return MASTER;
     case SENTINEL_EVENT_SELECTED_SLAVE:
     case SENTINEL_EVENT_SEND_SLAVEOF_NOONE:
@@ -167,8 +168,11 @@ static int instances_of(enum sentinel_event_kind kind)
     case SENTINEL_EVENT_PROMOTED_SLAVE:
     case SENTINEL_EVENT_SLAVE_RECONF_SENT:
     case SENTINEL_EVENT_SLAVE_RECONF_INPROG:
-    case SENTINEL_EVENT_SLAVE_RECONF_DONE: return SLAVE;
+    case SENTINEL_EVENT_SLAVE_RECONF_DONE:
+    case SENTINEL_EVENT_SLAVE_RECONF_SENT_BE:
+    case SENTINEL_EVENT_SLAVE_RECONF_TIMEOUT: return SLAVE;
     case SENTINEL_EVENT_SENTINEL:
+    case SENTINEL_EVENT_SENTINEL_ADDRESS_UPDATE:
     case SENTINEL_EVENT_CONFIG_UPDATE_FROM: return SENTINEL;
     default: return ANY;
     }
@@ -207,13 +211,20 @@ static const struct {
 #undef X
 };
 
+static bool begins_as_abort(const char *channel, size_t length)
+{
+    static const char word[] = "-failover-abort-";
+
+    return length >= sizeof word - 1 && memcmp(channel, word, sizeof word - 1) == 0;
+}
+
 static enum sentinel_event_kind kind_of(const char *channel, size_t length)
 {
     for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) {
         if (text_is(channel, length, channels[i].channel))
             return channels[i].kind;
     }
-    return SENTINEL_EVENT_OTHER;
+    return begins_as_abort(channel, length) ? SENTINEL_EVENT_ABORT_OTHER : SENTINEL_EVENT_OTHER;
 }
 
 static const struct sentinel_event blank_event = {.epoch = -1};
@@ -235,6 +246,13 @@ int sentinel_parse_event(const char *channel, size_t channel_len, const char *pa
     utf8_copy(payload, payload_len, event.payload, sizeof event.payload);
     *out = event;
     return 0;
+}
+
+bool sentinel_event_is_abort(enum sentinel_event_kind kind)
+{
+    const char *channel = sentinel_event_channel(kind);
+
+    return begins_as_abort(channel, strlen(channel));
 }
 
 const char *sentinel_event_channel(enum sentinel_event_kind kind)

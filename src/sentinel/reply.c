@@ -153,6 +153,7 @@ static const struct {
     {"reconf_done", SENTINEL_RECONF_DONE},
     {"force_failover", SENTINEL_FORCE_FAILOVER},
     {"script_kill_sent", SENTINEL_SCRIPT_KILL_SENT},
+    {"coordinated_failover", SENTINEL_COORDINATED_FAILOVER},
 };
 
 static unsigned flag_of(const char *word, size_t length)

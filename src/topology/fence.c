@@ -64,7 +64,7 @@ static struct fence_lead *make_lead(struct fence_guard *guard, const char *leade
 /* The question that decides came to nothing that would keep the fence up. */
 static void lead_deny(struct fence_lead *lead, int64_t now_ms)
 {
-    lead->holds = false;
+    lead->holds = lead->holds && lead->coordinated && lead->promoting; /* the master takes no writes either */
     lead->out = false;
     lead->asked_ms = -1;
     lead->due_ms = now_ms + ASK_AGAIN_MS;
@@ -177,6 +177,15 @@ void fence_name(struct fence_guard *guard, const char *leader, const struct endp
     }
     lead->chosen = *node;
     lead->has_chosen = true;
+}
+
+void fence_coordinate(struct fence_guard *guard, const char *leader)
+{
+    struct fence_lead *lead = find_lead(guard, leader);
+
+    if (lead) {
+        lead->coordinated = true;
+    }
 }
 
 void fence_publish(struct fence_guard *guard, const struct endpoint *published, int64_t now_ms)

@@ -39,6 +39,7 @@ const char *failover_outcome_text(enum failover_outcome outcome)
     case FAILOVER_ABORTED: return "aborted";
     case FAILOVER_NOT_STARTED: return "not_started";
     case FAILOVER_RECOVERED: return "recovered";
+    case FAILOVER_UNATTENDED: return "unattended";
     case FAILOVER_RUNNING: break;
     }
     return "running";
@@ -247,10 +248,16 @@ struct timeline_master *timeline_watch(struct timeline *timeline, const char *na
     return track;
 }
 
+void timeline_down_after(struct timeline_master *track, int64_t down_after_ms)
+{
+    track->down_after_ms = down_after_ms;
+}
+
 void timeline_forget(struct timeline *timeline, struct timeline_master *track, struct timeline_time now)
 {
     struct timeline_master **place = &timeline->tracks;
 
+    track_drop_tail(timeline, track);
     if (track->entry) {
         track_cut(timeline, track, now);
     }
@@ -278,7 +285,7 @@ int64_t timeline_next_ms(const struct timeline *timeline)
 
     for (const struct timeline_master *track = timeline->tracks; track && timeline->n_open > 0;
          track = track->next) {
-        int64_t at = track_deadline_ms(track);
+        int64_t at = track_next_ms(track);
 
         next = at >= 0 && (next < 0 || at < next) ? at : next;
     }

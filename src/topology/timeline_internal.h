@@ -10,6 +10,7 @@ struct track_voice {
     char sentinel[ADDRESS_TEXT_SIZE];
     bool sdown, odown;    /* stands */
     bool trying, leading; /* in the open entry */
+    bool lost;            /* its link was, and nothing was heard since */
 };
 
 /* One watched master. */
@@ -18,8 +19,9 @@ struct timeline_master {
     char *name;
     size_t site;
     /* what is known of the published node */
-    bool has_published, has_previous;
-    struct address published, previous;
+    bool has_published;
+    struct address published;
+    int64_t published_epoch, published_boot_ms;
     bool serving; /* its state, as last told */
     bool failing; /* no good role check since: */
     struct timeline_time failing_since;
@@ -27,7 +29,7 @@ struct timeline_master {
     struct timeline_time good; /* the last good role check */
     struct track_voice *voices;
     size_t n_voices;
-    int64_t failover_timeout_ms;
+    int64_t failover_timeout_ms, down_after_ms;
     /* the open entry */
     struct failover *entry; /* a reference; NULL: none */
     int64_t first_boot_ms;  /* of its first phase */
@@ -46,7 +48,10 @@ struct timeline_master {
         bool set;
         struct timeline_time at;
     } later[PHASES_COUNT]; /* sdown and odown heard since, for the next attempt */
-    bool undone;           /* an adoption was undone: the way back is no failover */
+    /* before it: switched, and its leader is still at it though another entry has begun; a reference */
+    struct failover *tail;
+    int64_t tail_first_boot_ms, tail_news_boot_ms, tail_published_wall_ms;
+    bool undone; /* an adoption was undone: the way back is no failover */
     struct address undone_to;
 };
 
@@ -92,19 +97,33 @@ bool track_any_down(const struct timeline_master *track);
 bool track_any_trying(const struct timeline_master *track);
 bool track_any_leading(const struct timeline_master *track);
 bool track_has_switched(const struct timeline_master *track);
-void track_open(struct timeline *timeline, struct timeline_master *track, struct timeline_time now);
+/** The Sentinels that lead what is open are out of reach, all of them. */
+bool track_lead_is_lost(const struct timeline_master *track);
+/** @param of  the master that it is about, as a Sentinel says; counts where none is published. NULL: unknown. */
+void track_open(struct timeline *timeline, struct timeline_master *track, const struct address *of,
+                struct timeline_time now);
+/** A Sentinel does something about what was `unattended`. */
+void track_attend(struct timeline *timeline, struct timeline_master *track);
 void track_phase(struct timeline *timeline, struct timeline_master *track, enum failover_phase phase,
                  struct timeline_time at);
 void track_close(struct timeline *timeline, struct timeline_master *track, enum failover_outcome outcome,
                  const char *reason, int64_t ended_wall_ms);
-/** Close what is open because something else begins. */
+/** Something else begins: close what is open, or set it aside until its leader says the end. */
+void track_make_way(struct timeline *timeline, struct timeline_master *track, struct timeline_time now);
+/** The leader of what was set aside has ended it. */
+void track_finish_tail(struct timeline *timeline, struct timeline_master *track, struct timeline_time now);
+/** ... or will not say so any more. */
+void track_drop_tail(struct timeline *timeline, struct timeline_master *track);
+/** Close what is open by what is known of it. */
 void track_cut(struct timeline *timeline, struct timeline_master *track, struct timeline_time now);
 /** A role check failed, or the state says so. */
 void track_fail(struct timeline *timeline, struct timeline_master *track, struct timeline_time at);
 /** Whatever can be closed now is. */
 void track_review(struct timeline *timeline, struct timeline_master *track, struct timeline_time now);
-/** Boot clock; -1 never. */
+/** When what is open has waited too long, boot clock; -1 never. */
 int64_t track_deadline_ms(const struct timeline_master *track);
+/** When there is something to review. */
+int64_t track_next_ms(const struct timeline_master *track);
 void track_free(struct timeline_master *track);
 
 #endif

@@ -12,12 +12,12 @@ enum {
     VOICES_MAX = 64,
     /* Sentinels ask each other every second whether they agree, and believe an answer for five. */
     DOWN_MS = 10000,
-    /* Trouble that no Sentinel has seen: longer than most down-after-milliseconds. */
-    UNSEEN_MS = 120000,
+    DOWN_AFTER_MS = 30000,        /* Sentinel's default: trouble that none has seen may last so much longer */
     ELECTION_MS = 10000,          /* Sentinel's own limit, or failover-timeout where that is less */
     FAILOVER_TIMEOUT_MS = 180000, /* Sentinel's default */
     GRACE_MS = 10000,             /* for its own word on a time-out to come */
     UNLED_MS = 5000,              /* switched, and no leader is heard that could say when it finishes */
+    LOST_MS = 10000, /* the leader is out of reach: it may come back, or the others tell of its success */
     UNPUBLISHED_MS = 60000, /* the Sentinels have finished, and the old master still is the answer here */
 };
 
@@ -78,6 +78,19 @@ bool track_any_leading(const struct timeline_master *track)
     return false;
 }
 
+bool track_lead_is_lost(const struct timeline_master *track)
+{
+    bool any = false;
+
+    for (size_t i = 0; i < track->n_voices; i++) {
+        if (track->voices[i].leading && !track->voices[i].lost) {
+            return false;
+        }
+        any = any || track->voices[i].leading;
+    }
+    return any;
+}
+
 bool track_has_switched(const struct timeline_master *track)
 {
     return track->entry && track->entry->outcome == FAILOVER_SWITCHED;
@@ -95,25 +108,25 @@ static bool site_in_tilt(const struct timeline *timeline, size_t site)
     return false;
 }
 
+static void add_phase(struct failover *entry, enum failover_phase phase, int64_t ms, int64_t at_wall_ms)
+{
+    int64_t last = entry->n_phases > 0 ? entry->phases[entry->n_phases - 1].ms : 0;
+    entry->phases[entry->n_phases].phase = phase;
+    entry->phases[entry->n_phases].at_wall_ms = at_wall_ms;
+    entry->phases[entry->n_phases].ms = ms > last ? ms : last;
+    entry->n_phases++;
+}
+
 void track_phase(struct timeline *timeline, struct timeline_master *track, enum failover_phase phase,
                  struct timeline_time at)
 {
-    struct failover *entry = track->entry;
-    int64_t ms, last;
-
-    if (failover_has_phase(entry, phase)) {
+    if (failover_has_phase(track->entry, phase)) {
         return;
     }
-    entry = timeline_edit(timeline, &track->entry);
-    if (entry->n_phases == 0) {
+    if (track->entry->n_phases == 0) {
         track->first_boot_ms = at.boot_ms;
     }
-    ms = at.boot_ms - track->first_boot_ms;
-    last = entry->n_phases > 0 ? entry->phases[entry->n_phases - 1].ms : 0;
-    entry->phases[entry->n_phases].phase = phase;
-    entry->phases[entry->n_phases].at_wall_ms = at.wall_ms;
-    entry->phases[entry->n_phases].ms = ms > last ? ms : last;
-    entry->n_phases++;
+    add_phase(timeline_edit(timeline, &track->entry), phase, at.boot_ms - track->first_boot_ms, at.wall_ms);
 }
 
 /* What was heard while no entry was open, first things first. */
@@ -146,12 +159,17 @@ static void forget_later(struct timeline_master *track)
     }
 }
 
-void track_open(struct timeline *timeline, struct timeline_master *track, struct timeline_time now)
+void track_open(struct timeline *timeline, struct timeline_master *track, const struct address *of,
+                struct timeline_time now)
 {
+    const struct address *from = track->has_published ? &track->published : of;
+
     track->entry = timeline_add(timeline, track->name);
     timeline->n_open++;
-    track->entry->has_from = track->has_published;
-    track->entry->from = track->published;
+    track->entry->has_from = from != NULL;
+    if (from) {
+        track->entry->from = *from;
+    }
     track->news_boot_ms = now.boot_ms;
     track->attempted = track->finished = track->adopted = false;
     track->tilted = site_in_tilt(timeline, track->site);
@@ -167,7 +185,24 @@ void track_open(struct timeline *timeline, struct timeline_master *track, struct
     forget_later(track);
 }
 
+void track_attend(struct timeline *timeline, struct timeline_master *track)
+{
+    if (track->entry->outcome == FAILOVER_UNATTENDED) {
+        struct failover *entry = timeline_edit(timeline, &track->entry);
+
+        entry->outcome = FAILOVER_RUNNING;
+        entry->reason = NULL;
+    }
+}
+
 /* ---- closing ---- */
+
+static void hush_voices(struct timeline_master *track)
+{
+    for (size_t i = 0; i < track->n_voices; i++) {
+        track->voices[i].trying = track->voices[i].leading = false;
+    }
+}
 
 /* Nothing was published: how long the old master was away, as far as that is known now. */
 static int64_t away_ms(const struct timeline_master *track)
@@ -204,36 +239,33 @@ void track_close(struct timeline *timeline, struct timeline_master *track, enum 
     failover_unref(track->entry);
     track->entry = NULL;
     timeline->n_open--;
-    for (size_t i = 0; i < track->n_voices; i++) {
-        track->voices[i].trying = track->voices[i].leading = false;
-    }
+    hush_voices(track);
 }
 
-/* Nobody says how it ended: by how far it came. */
-static void close_by_stage(struct timeline *timeline, struct timeline_master *track, struct timeline_time now)
+/* Nobody says how it ended: by how far it came. A leader that lives says why it gives up. */
+static const char *why_aborted(const struct timeline_master *track, struct timeline_time now)
 {
     const struct failover *entry = track->entry;
+    bool led = failover_has_phase(entry, PHASE_ELECTED) || failover_has_phase(entry, PHASE_SELECTED) ||
+               failover_has_phase(entry, PHASE_PROMOTING) || track_any_leading(track);
+    int64_t deadline = track_deadline_ms(track);
 
-    if (failover_has_phase(entry, PHASE_PROMOTED) || track->finished) {
-        track_close(timeline, track, FAILOVER_SWITCHED, NULL, now.wall_ms);
-    } else {
-        track_close(timeline, track, FAILOVER_ABORTED,
-                    failover_has_phase(entry, PHASE_ELECTED) || failover_has_phase(entry, PHASE_SELECTED)
-                        ? "slave_timeout"
-                        : "not_elected",
-                    now.wall_ms);
+    if (track->finished || (failover_has_phase(entry, PHASE_PROMOTED) && !track_lead_is_lost(track))) {
+        return NULL; /* for the Sentinels it is done; only here nothing came of it */
     }
+    if (!led) {
+        return "not_elected";
+    }
+    return track_lead_is_lost(track) || (deadline >= 0 && now.boot_ms >= deadline) ? "leader_lost"
+                                                                                   : "slave_timeout";
 }
 
-/* By what stood in its way. */
-static void close_unstarted(struct timeline *timeline, struct timeline_master *track,
-                            struct timeline_time now)
+/* What stood in its way. */
+static const char *why_unstarted(const struct timeline_master *track)
 {
-    const char *reason = track->tilted                                   ? "tilt"
-                         : failover_has_phase(track->entry, PHASE_ODOWN) ? "not_elected"
-                                                                         : "no_quorum";
-
-    track_close(timeline, track, FAILOVER_NOT_STARTED, reason, now.wall_ms);
+    return track->tilted                                   ? "tilt"
+           : failover_has_phase(track->entry, PHASE_ODOWN) ? "not_elected"
+                                                           : "no_quorum";
 }
 
 void track_cut(struct timeline *timeline, struct timeline_master *track, struct timeline_time now)
@@ -241,10 +273,64 @@ void track_cut(struct timeline *timeline, struct timeline_master *track, struct 
     if (track_has_switched(track)) {
         track_close(timeline, track, FAILOVER_SWITCHED, NULL, track->published_wall_ms);
     } else if (track->attempted) {
-        close_by_stage(timeline, track, now);
+        bool told = track->entry->outcome == FAILOVER_UNATTENDED;
+
+        track_close(timeline, track, FAILOVER_ABORTED, told ? track->entry->reason : why_aborted(track, now),
+                    now.wall_ms);
     } else {
-        close_unstarted(timeline, track, now);
+        track_close(timeline, track, FAILOVER_NOT_STARTED, why_unstarted(track), now.wall_ms);
     }
+}
+
+/* The outage goes on, and nobody does anything about it. */
+static void neglect(struct timeline *timeline, struct timeline_master *track, struct timeline_time now)
+{
+    const char *reason = track->attempted ? why_aborted(track, now) : why_unstarted(track);
+    struct failover *entry = timeline_edit(timeline, &track->entry);
+
+    entry->outcome = FAILOVER_UNATTENDED;
+    entry->reason = reason;
+}
+
+/* ---- what was set aside ---- */
+
+static void end_tail(struct timeline *timeline, struct timeline_master *track, int64_t ended_wall_ms)
+{
+    timeline_edit(timeline, &track->tail)->ended_wall_ms = ended_wall_ms;
+    timeline_queue(&timeline->ended, track->tail);
+    failover_unref(track->tail);
+    track->tail = NULL;
+    timeline->n_open--;
+}
+
+void track_drop_tail(struct timeline *timeline, struct timeline_master *track)
+{
+    if (track->tail) {
+        end_tail(timeline, track, track->tail_published_wall_ms);
+    }
+}
+
+void track_finish_tail(struct timeline *timeline, struct timeline_master *track, struct timeline_time now)
+{
+    add_phase(timeline_edit(timeline, &track->tail), PHASE_FINISHED, now.boot_ms - track->tail_first_boot_ms,
+              now.wall_ms);
+    end_tail(timeline, track, now.wall_ms);
+}
+
+void track_make_way(struct timeline *timeline, struct timeline_master *track, struct timeline_time now)
+{
+    if (!track_has_switched(track) || track->finished || !track_any_leading(track) ||
+        track_lead_is_lost(track)) {
+        track_cut(timeline, track, now);
+        return;
+    }
+    track_drop_tail(timeline, track);
+    track->tail = track->entry;
+    track->tail_first_boot_ms = track->first_boot_ms;
+    track->tail_news_boot_ms = track->news_boot_ms;
+    track->tail_published_wall_ms = track->published_wall_ms;
+    track->entry = NULL;
+    hush_voices(track);
 }
 
 /* ---- what nodes say ---- */
@@ -318,11 +404,11 @@ void timeline_state(struct timeline *timeline, struct timeline_master *track, co
         track_well(timeline, track, state == MASTER_OK, now);
     } else if (served && !track->serving) {
         if (track_has_switched(track)) { /* the new one, already */
-            track_cut(timeline, track, now);
+            track_make_way(timeline, track, now);
         }
         track_fail(timeline, track, now);
         if (!track->entry && !track->unresolved) {
-            track_open(timeline, track, now);
+            track_open(timeline, track, published, now);
         }
     }
     track_review(timeline, track, now);
@@ -342,13 +428,9 @@ static int64_t unavailable_ms(const struct timeline_master *track, struct timeli
 }
 
 /* The new node's story begins. */
-static void track_follow(struct timeline_master *track, const struct address *from, const struct address *to,
-                         bool verified, struct timeline_time now)
+static void track_follow(struct timeline_master *track, const struct address *to, bool verified,
+                         struct timeline_time now)
 {
-    track->has_previous = from != NULL;
-    if (from) {
-        track->previous = *from;
-    }
     track->has_published = true;
     track->published = *to;
     track->failing = false;
@@ -363,8 +445,8 @@ static void track_follow(struct timeline_master *track, const struct address *fr
     }
 }
 
-static void track_switch(struct timeline *timeline, struct timeline_master *track, const struct address *to,
-                         int64_t epoch, bool adopted, struct timeline_time now)
+static void track_switch(struct timeline *timeline, struct timeline_master *track, const struct address *from,
+                         const struct address *to, int64_t epoch, bool adopted, struct timeline_time now)
 {
     struct failover *entry = timeline_edit(timeline, &track->entry);
 
@@ -372,6 +454,11 @@ static void track_switch(struct timeline *timeline, struct timeline_master *trac
         entry->kind = FAILOVER_CRASH;
     }
     entry->outcome = FAILOVER_SWITCHED;
+    entry->reason = NULL;
+    if (from) {
+        entry->has_from = true;
+        entry->from = *from;
+    }
     entry->has_to = true;
     entry->to = *to;
     entry->config_epoch = epoch != EPOCH_UNKNOWN ? epoch : entry->config_epoch;
@@ -400,7 +487,9 @@ void timeline_published(struct timeline *timeline, struct timeline_master *track
                         const struct address *to, int64_t epoch, bool verified, bool adopted,
                         struct timeline_time now)
 {
-    bool tells = from || (track->entry && track->attempted);
+    bool tells = from ? !address_equal(from, to)
+                      : track->entry && track->attempted &&
+                            !(track->entry->has_from && address_equal(&track->entry->from, to));
 
     if (tells && takes_back(timeline, track, to, now)) {
         tells = false;
@@ -409,16 +498,18 @@ void timeline_published(struct timeline *timeline, struct timeline_master *track
         if (address_equal(&track->entry->to, to)) {
             tells = false;
         } else {
-            track_cut(timeline, track, now);
+            track_make_way(timeline, track, now);
         }
     }
     if (tells) {
         if (!track->entry) {
-            track_open(timeline, track, now);
+            track_open(timeline, track, from, now);
         }
-        track_switch(timeline, track, to, epoch, adopted, now);
+        track_switch(timeline, track, from, to, epoch, adopted, now);
     }
-    track_follow(track, from, to, verified, now);
+    track->published_epoch = epoch;
+    track->published_boot_ms = now.boot_ms;
+    track_follow(track, to, verified, now);
     track_review(timeline, track, now);
 }
 
@@ -433,19 +524,29 @@ static int64_t patience_ms(const struct timeline_master *track)
 {
     int64_t timeout = timeout_ms(track);
 
-    if (track_has_switched(track)) {
-        return track_any_leading(track) ? timeout + GRACE_MS : UNLED_MS;
+    if (track->entry->outcome == FAILOVER_UNATTENDED) {
+        return -1;
     }
-    if (track->finished || failover_has_phase(track->entry, PHASE_PROMOTED)) {
-        return track->serving ? UNPUBLISHED_MS
-                              : -1; /* the new master can't be verified: that is not the end */
+    if (track_has_switched(track)) {
+        return !track_any_leading(track) || track_lead_is_lost(track) ? UNLED_MS : timeout + GRACE_MS;
+    }
+    if (track->finished) {
+        return UNPUBLISHED_MS;
+    }
+    if (track->attempted && track_lead_is_lost(track)) {
+        return LOST_MS;
+    }
+    if (failover_has_phase(track->entry, PHASE_PROMOTED)) {
+        return UNPUBLISHED_MS;
     }
     if (track->attempted) {
         bool elected = track_any_leading(track);
 
         return GRACE_MS + (elected || timeout < ELECTION_MS ? timeout : ELECTION_MS);
     }
-    return track_any_down(track) ? DOWN_MS : UNSEEN_MS;
+    return DOWN_MS + (track_any_down(track)      ? 0
+                      : track->down_after_ms > 0 ? track->down_after_ms
+                                                 : DOWN_AFTER_MS);
 }
 
 int64_t track_deadline_ms(const struct timeline_master *track)
@@ -455,24 +556,57 @@ int64_t track_deadline_ms(const struct timeline_master *track)
     return patience < 0 ? -1 : track->news_boot_ms + patience;
 }
 
+/* Of what was set aside. */
+static int64_t tail_deadline_ms(const struct timeline_master *track)
+{
+    return track->tail ? track->tail_news_boot_ms + timeout_ms(track) + GRACE_MS : -1;
+}
+
+int64_t track_next_ms(const struct timeline_master *track)
+{
+    int64_t next = track_deadline_ms(track), tail = tail_deadline_ms(track);
+
+    return next < 0 || (tail >= 0 && tail < next) ? tail : next;
+}
+
+/* Without a master, and nothing is under way that could end it: not tried, or for the Sentinels all is done. */
+static bool goes_on_alone(const struct timeline_master *track)
+{
+    return !track->attempted || track->finished || failover_has_phase(track->entry, PHASE_PROMOTED);
+}
+
 void track_review(struct timeline *timeline, struct timeline_master *track, struct timeline_time now)
 {
-    int64_t deadline = track_deadline_ms(track);
+    int64_t deadline = track_deadline_ms(track), tail_deadline = tail_deadline_ms(track);
     bool well = !track->failing && track->serving;
 
+    if (tail_deadline >= 0 && now.boot_ms >= tail_deadline) {
+        track_drop_tail(timeline, track);
+    }
     if (!track->entry) {
         return;
     }
-    if (track_has_switched(track) && track->finished) {
-        track_close(timeline, track, FAILOVER_SWITCHED, NULL, now.wall_ms);
-    } else if (!track->attempted && !track_has_switched(track) && well && !track_any_down(track)) {
-        track_close(timeline, track, FAILOVER_RECOVERED, NULL, now.wall_ms);
-    } else if (deadline >= 0 && now.boot_ms >= deadline) {
-        /* It came back, and the last -sdown was not heard. */
-        if (!track->attempted && !track_has_switched(track) && well && track->failed) {
-            track_close(timeline, track, FAILOVER_RECOVERED, NULL, now.wall_ms);
-        } else {
+    if (track_has_switched(track)) {
+        if (track->finished) {
+            track_close(timeline, track, FAILOVER_SWITCHED, NULL, now.wall_ms);
+        } else if (deadline >= 0 && now.boot_ms >= deadline) {
             track_cut(timeline, track, now);
+        }
+    } else if (!track->attempted && well &&
+               (!track_any_down(track) || track->entry->outcome == FAILOVER_UNATTENDED)) {
+        track_close(timeline, track, FAILOVER_RECOVERED, NULL, now.wall_ms);
+    } else if (track->entry->outcome == FAILOVER_UNATTENDED) {
+        if (well) {
+            track_close(timeline, track, FAILOVER_ABORTED, track->entry->reason, now.wall_ms);
+        }
+    } else if (deadline >= 0 && now.boot_ms >= deadline) {
+        if (!track->attempted && well && track->failed) {
+            /* It came back, and the last -sdown was not heard. */
+            track_close(timeline, track, FAILOVER_RECOVERED, NULL, now.wall_ms);
+        } else if (well || !goes_on_alone(track)) {
+            track_cut(timeline, track, now);
+        } else {
+            neglect(timeline, track, now);
         }
     }
 }
@@ -480,6 +614,7 @@ void track_review(struct timeline *timeline, struct timeline_master *track, stru
 void track_free(struct timeline_master *track)
 {
     failover_unref(track->entry);
+    failover_unref(track->tail);
     failover_unref(track->unresolved);
     free(track->voices);
     free(track->name);

@@ -138,13 +138,13 @@ void adopt_hear_event(struct master *master, struct peer *peer, const struct sen
     case SENTINEL_EVENT_ELECTED_LEADER: adopt_tell(master, peer, PROMOTION_ELECTED, NULL); break;
     case SENTINEL_EVENT_SELECTED_SLAVE:
     case SENTINEL_EVENT_SEND_SLAVEOF_NOONE: adopt_hear_chosen(master, peer, &event->address); break;
-    case SENTINEL_EVENT_ABORT_NOT_ELECTED:
-    case SENTINEL_EVENT_ABORT_NO_GOOD_SLAVE:
-    case SENTINEL_EVENT_ABORT_SLAVE_TIMEOUT: adopt_tell(master, peer, PROMOTION_ABORTED, NULL); break;
     case SENTINEL_EVENT_FAILOVER_END:
     case SENTINEL_EVENT_FAILOVER_END_FOR_TIMEOUT:
     case SENTINEL_EVENT_SWITCH_MASTER: adopt_tell(master, peer, PROMOTION_ENDED, NULL); break;
-    default: break;
+    default:
+        if (sentinel_event_is_abort(event->kind))
+            adopt_tell(master, peer, PROMOTION_ABORTED, NULL);
+        break;
     }
 }
 

@@ -149,6 +149,7 @@ void chair_hear_answer(struct chair *chair, const struct sentinel_answer *answer
     if (chair->has_row)
         chair->row = answer->row;
     story_row(chair);
+    fencing_row(chair);
     chair->unknown_name = answer->address_error == -BW_ENIL || answer->address_error == -BW_ENOENT;
     chair->denied = answer->address_error == -BW_EDENIED;
     if (chair->unknown_name)
@@ -267,5 +268,6 @@ void chair_lose(struct chair *chair)
     chair->denied = false;
     chair->has_ckquorum = false;
     judge_lose(chair->master->judge, sentinel_link_run_id(chair->peer->link));
+    story_lose(chair);
     master_touch(chair->master);
 }

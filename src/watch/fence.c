@@ -125,12 +125,9 @@ bool fencing_signal(const struct sentinel_event *event, enum fence_signal *signa
     case SENTINEL_EVENT_SELECTED_SLAVE:
     case SENTINEL_EVENT_SEND_SLAVEOF_NOONE: *signal = FENCE_SAYS_CHOSEN; return true;
     case SENTINEL_EVENT_WAIT_PROMOTION: *signal = FENCE_SAYS_PROMOTING; return true;
-    case SENTINEL_EVENT_ABORT_NOT_ELECTED:
-    case SENTINEL_EVENT_ABORT_NO_GOOD_SLAVE:
-    case SENTINEL_EVENT_ABORT_SLAVE_TIMEOUT:
     case SENTINEL_EVENT_RESET_MASTER:
     case SENTINEL_EVENT_MONITOR_END: *signal = FENCE_SAYS_ABORTED; return true;
-    default: return false;
+    default: *signal = FENCE_SAYS_ABORTED; return sentinel_event_is_abort(event->kind);
     }
 }
 
@@ -171,6 +168,12 @@ void fencing_hear_event(struct master *master, const struct peer *peer, const st
         said.node = NULL; /* nor is it dialled */
     fence_hear(&master->fencing.guard, &said, clock_boot_ms());
     fencing_follow(master);
+}
+
+void fencing_row(const struct chair *chair)
+{
+    if (chair->has_row && (chair->row.flags & SENTINEL_COORDINATED_FAILOVER) != 0)
+        fence_coordinate(&chair->master->fencing.guard, sentinel_link_run_id(chair->peer->link));
 }
 
 void fencing_resume(struct master *master)

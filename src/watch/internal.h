@@ -336,6 +336,7 @@ void fencing_contradict(struct master *master); /* a contradiction began or ende
 enum fence fencing_state(const struct master *master);
 const char *fencing_why(const struct master *master);
 void fencing_resume(struct master *master);  /* a name look-up ended */
+void fencing_row(const struct chair *chair); /* a Sentinel's row was read */
 void fencing_void(struct master *master);
 void fencing_release(struct master *master);
 
@@ -377,7 +378,8 @@ void story_forget(struct master *master);
 void story_event(const struct peer *peer, struct master *master, const struct sentinel_event *event);
 /* What an event means to the timeline; false: nothing. */
 bool story_signal(const struct sentinel_event *event, enum timeline_signal *signal);
-void story_row(const struct chair *chair); /* a Sentinel's row was read */
+void story_row(const struct chair *chair);  /* a Sentinel's row was read */
+void story_lose(const struct chair *chair); /* its link is down */
 /* The published node was asked; before the step that follows. */
 void story_role(const struct master *master, enum role_answer answer, int64_t asked_us);
 /* What a step came to, before master_keep(). */

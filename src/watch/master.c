@@ -18,8 +18,7 @@ enum {
     SUSPECT_FAST_MS = 100,
     SUSPECT_FAST_FOR_MS = 2000,
     SUSPECT_SLOW_MS = 1000,
-    SUSPECT_CROWD = 16,           /* that many suspects at once share the rate of one */
-    FAILOVER_TIMEOUT_MS = 180000, /* Sentinel's default, where no row tells */
+    SUSPECT_CROWD = 16, /* that many suspects at once share the rate of one */
 };
 
 void master_touch(struct master *master)
@@ -226,6 +225,7 @@ void master_step(struct master *master)
     bool was_contradicted = master->contradicted;
     master_keep(master, &said);
     if (said.switched) {
+        judge_failover(master->judge, false, now_ms, 0); /* that one has led to this */
         verify_follow(master);
         fencing_publish(master);
     }
@@ -263,14 +263,27 @@ static void step_due(void *data)
 
 /* --- news --- */
 
-void master_hear_event(struct master *master, struct peer *peer, const struct sentinel_event *event)
+/* Away from another address than what is published: late news, or a failover of somebody else's. */
+static bool is_elsewhere(const struct master *master, const struct peer *peer,
+                         const struct sentinel_event *event)
 {
-    struct chair *chair = master_chair(master, peer);
-    int64_t timeout_ms = FAILOVER_TIMEOUT_MS;
-    if (chair == NULL)
+    struct address mapped;
+    struct endpoint of;
+    if (!master->has_published || !address_is_set(&event->master_address))
+        return false;
+    if (!peer_map_address(peer, &event->master_address, &mapped))
+        return true;
+    return resolver_get(master->watcher->resolver, &mapped, &of) &&
+           !endpoint_equal(&of, &master->published.master);
+}
+
+/* Whether a failover of ours is under way. */
+static void hear_progress(struct master *master, const struct peer *peer, const struct chair *chair,
+                          const struct sentinel_event *event)
+{
+    int64_t timeout_ms = chair->has_row ? chair->row.failover_timeout_ms : -1;
+    if (is_elsewhere(master, peer, event))
         return;
-    if (chair->has_row && chair->row.failover_timeout_ms > 0)
-        timeout_ms = chair->row.failover_timeout_ms;
     switch (event->kind) {
     case SENTINEL_EVENT_TRY_FAILOVER:
     case SENTINEL_EVENT_ELECTED_LEADER:
@@ -284,20 +297,29 @@ void master_hear_event(struct master *master, struct peer *peer, const struct se
         break;
     case SENTINEL_EVENT_FAILOVER_END:
     case SENTINEL_EVENT_FAILOVER_END_FOR_TIMEOUT:
-    case SENTINEL_EVENT_ABORT_NOT_ELECTED:
-    case SENTINEL_EVENT_ABORT_NO_GOOD_SLAVE:
-    case SENTINEL_EVENT_ABORT_SLAVE_TIMEOUT:
     case SENTINEL_EVENT_SWITCH_MASTER:
         judge_failover(master->judge, false, clock_boot_ms(), timeout_ms);
         break;
-    default: break;
+    default:
+        if (sentinel_event_is_abort(event->kind))
+            judge_failover(master->judge, false, clock_boot_ms(), timeout_ms);
+        break;
     }
+}
+
+void master_hear_event(struct master *master, struct peer *peer, const struct sentinel_event *event)
+{
+    struct chair *chair = master_chair(master, peer);
+    if (chair == NULL)
+        return;
+    hear_progress(master, peer, chair, event);
     fencing_hear_event(master, peer, event);
     adopt_hear_event(master, peer, event);
     switch (event->kind) {
     case SENTINEL_EVENT_SLAVE:
     case SENTINEL_EVENT_SENTINEL:
     case SENTINEL_EVENT_SENTINEL_ADDRESS_SWITCH:
+    case SENTINEL_EVENT_SENTINEL_ADDRESS_UPDATE:
     case SENTINEL_EVENT_RESET_MASTER:
     case SENTINEL_EVENT_MONITOR:
     case SENTINEL_EVENT_SDOWN:
@@ -414,6 +436,7 @@ void master_remove_peer(struct master *master, struct peer *peer)
         if (master->chairs[i]->peer != peer)
             continue;
         adopt_forget_peer(master, peer);
+        story_lose(master->chairs[i]);
         chair_free(master->chairs[i]);
         memmove(master->chairs + i, master->chairs + i + 1,
                 (master->n_chairs - i - 1) * sizeof *master->chairs);

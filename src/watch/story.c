@@ -128,6 +128,10 @@ static const struct {
     {SENTINEL_EVENT_ABORT_NOT_ELECTED, TIMELINE_NOT_ELECTED, false},
     {SENTINEL_EVENT_ABORT_NO_GOOD_SLAVE, TIMELINE_NO_GOOD_SLAVE, false},
     {SENTINEL_EVENT_ABORT_SLAVE_TIMEOUT, TIMELINE_SLAVE_TIMEOUT, false},
+    {SENTINEL_EVENT_ABORT_MASTER_TIMEOUT, TIMELINE_MASTER_TIMEOUT, false},
+    {SENTINEL_EVENT_ABORT_OTHER, TIMELINE_ABORTED, false},
+    {SENTINEL_EVENT_RESET_MASTER, TIMELINE_FORGOTTEN, false},
+    {SENTINEL_EVENT_MONITOR_END, TIMELINE_FORGOTTEN, false},
     {SENTINEL_EVENT_TILT, TIMELINE_TILT, false},
     {SENTINEL_EVENT_TILT_END, TIMELINE_TILT_END, false},
     {SENTINEL_EVENT_NEW_EPOCH, TIMELINE_NEW_EPOCH, false},
@@ -146,7 +150,7 @@ bool story_signal(const struct sentinel_event *event, enum timeline_signal *sign
 }
 
 static void story_tell(const struct peer *peer, struct master *master, enum timeline_signal signal,
-                       const struct address *about, int64_t epoch)
+                       const struct address *of, const struct address *about, int64_t epoch)
 {
     struct watcher *watcher = peer->site->watcher;
     const struct chair *chair = master != NULL ? master_chair(master, peer) : NULL;
@@ -156,6 +160,7 @@ static void story_tell(const struct peer *peer, struct master *master, enum time
         .master = master != NULL ? master->track : NULL,
         .site = (size_t)(peer->site - watcher->sites),
         .sentinel = address_format(sentinel_link_address(peer->link), sentinel),
+        .of = of,
         .about = about,
         .epoch = epoch,
         .failover_timeout_ms = chair != NULL && chair->has_row ? chair->row.failover_timeout_ms : -1,
@@ -164,24 +169,56 @@ static void story_tell(const struct peer *peer, struct master *master, enum time
     watcher->story.told = true;
 }
 
+/* As it is called here: one node has several names where Sentinels announce host names and others don't.
+ * @return false where a Sentinel's word on it is not believed. */
+static bool story_name(const struct peer *peer, const struct master *master, const struct address *given,
+                       struct address *out)
+{
+    struct endpoint node;
+    if (!peer_map_address(peer, given, out))
+        return false;
+    if (master->has_published && resolver_get(master->watcher->resolver, out, &node)) {
+        if (endpoint_equal(&node, &master->published.master))
+            *out = master->published.master.name;
+        else if (master->has_previous && endpoint_equal(&node, &master->previous))
+            *out = master->previous.name;
+    }
+    return true;
+}
+
 void story_event(const struct peer *peer, struct master *master, const struct sentinel_event *event)
 {
-    struct address mapped;
+    struct address of, about;
     enum timeline_signal signal;
     if (!story_signal(event, &signal))
         return;
     bool of_none = signal == TIMELINE_TILT || signal == TIMELINE_TILT_END || signal == TIMELINE_NEW_EPOCH;
     if (master == NULL && !of_none)
         return;
-    bool about =
-        !of_none && address_is_set(&event->address) && peer_map_address(peer, &event->address, &mapped);
-    story_tell(peer, of_none ? NULL : master, signal, about ? &mapped : NULL, event->epoch);
+    bool has_of = !of_none && address_is_set(&event->master_address),
+         has_about = !of_none && address_is_set(&event->address);
+    if ((has_of && !story_name(peer, master, &event->master_address, &of)) ||
+        (has_about && !story_name(peer, master, &event->address, &about)))
+        return;
+    story_tell(peer, of_none ? NULL : master, signal, has_of ? &of : NULL, has_about ? &about : NULL,
+               event->epoch);
 }
 
 void story_row(const struct chair *chair)
 {
-    if (chair->has_row && (chair->row.flags & SENTINEL_FORCE_FAILOVER) != 0)
-        story_tell(chair->peer, chair->master, TIMELINE_FORCED, NULL, EPOCH_UNKNOWN);
+    if (!chair->has_row)
+        return;
+    if (chair->row.down_after_ms > 0)
+        timeline_down_after(chair->master->track, chair->row.down_after_ms);
+    if (chair->row.failover_state[0] != '\0')
+        story_tell(chair->peer, chair->master, TIMELINE_BUSY, NULL, NULL, EPOCH_UNKNOWN);
+    if ((chair->row.flags & (SENTINEL_FORCE_FAILOVER | SENTINEL_COORDINATED_FAILOVER)) != 0)
+        story_tell(chair->peer, chair->master, TIMELINE_FORCED, NULL, NULL, EPOCH_UNKNOWN);
+}
+
+void story_lose(const struct chair *chair)
+{
+    story_tell(chair->peer, chair->master, TIMELINE_LOST, NULL, NULL, EPOCH_UNKNOWN);
 }
 
 /* A good answer proves nothing about later than the question, a bad one is news as of now. */

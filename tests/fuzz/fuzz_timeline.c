@@ -17,6 +17,7 @@ struct program {
     size_t size;
     struct timeline *timeline;
     struct timeline_invariant invariant;
+    unsigned long moves; /* the answer's, and the first ones */
     struct timeline_master *masters[MASTERS];
     struct address published[MASTERS];
     bool has_published[MASTERS];
@@ -53,12 +54,13 @@ static struct address node(uint8_t n)
 static void hear(struct program *p)
 {
     static const char *const sentinels[] = {"s:1", "s:2", "s:3", "s:4"};
-    uint8_t what = next(p), who = next(p);
-    struct address about = node(who >> 2);
+    uint8_t what = next(p), who = next(p), whose = next(p);
+    struct address about = node(who >> 2), of = node(whose);
     struct timeline_event event = {.signal = (enum timeline_signal)(what % TIMELINE_SIGNALS_COUNT),
                                    .master = p->masters[who & 1],
                                    .site = (who & 1),
                                    .sentinel = sentinels[who >> 4 & 3],
+                                   .of = whose & 128 ? NULL : &of,
                                    .about = who & 128 ? NULL : &about,
                                    .epoch = what >> 5,
                                    .failover_timeout_ms = who & 64 ? 3000 : -1};
@@ -71,6 +73,7 @@ static void publish(struct program *p)
     uint8_t what = next(p), i = what & 1;
     struct address from = p->published[i], to = node(what >> 1);
 
+    p->moves += !p->has_published[i] || !address_equal(&from, &to);
     timeline_published(p->timeline, p->masters[i], p->has_published[i] ? &from : NULL, &to,
                        (what >> 3 & 3) - 1, (what & 32) != 0, (what & 64) != 0, at(p));
     p->published[i] = to;
@@ -108,6 +111,9 @@ static void check(struct program *p)
 {
     if (!timeline_holds(&p->invariant, p->timeline, p->now_ms + 1)) {
         broken(p, "");
+    }
+    if (p->invariant.n_switched + p->invariant.n_abandoned > p->moves) {
+        broken(p, "more failovers than moves");
     }
 }
 

@@ -1,4 +1,5 @@
 /* /failovers: what a person sees with curl after each kind of bad night. */
+#include <stdlib.h>
 #include <string.h>
 
 #include "../support/daemon.h"
@@ -218,30 +219,154 @@ SCENE(integration_failovers, aborted_without_a_good_replica_then_done)
     cr_assert(entry_null(answer, (int)n - 1, "unavailable_ms"), "%s", http_text(answer));
 }
 
+static bool newest_is(const struct daemon *daemon, const char *outcome)
+{
+    const struct http_answer *answer = daemon_get(daemon, "/failovers?limit=1");
+    return entries(answer) == 1 && strcmp(entry_string(answer, 0, "outcome"), outcome) == 0;
+}
+
+static double failovers_total(const struct daemon *daemon, const char *outcome)
+{
+    const char *at = daemon_get(daemon, "/metrics")->body;
+    double total = 0;
+    while ((at = strstr(at, "\nbellwether_failovers_total{")) != NULL) {
+        const char *value = strchr(++at, '}');
+        const char *labelled = strstr(at, text("outcome=\"%s\"", outcome));
+        if (labelled != NULL && labelled < value)
+            total += strtod(value + 1, NULL);
+    }
+    return total;
+}
+
+/* The master dies, and those who could replace it are not there: that is said while it lasts, and then it is over. */
+static void nobody_handles_it(struct cluster *cluster, const struct daemon *daemon, const char *phases)
+{
+    struct server *master = &cluster->nodes[0];
+    const int64_t killed_ms = now_ms();
+    server_kill(master);
+    WAIT_UNTIL(30000, newest_is(daemon, "unattended"));
+    const struct http_answer *answer = daemon_get(daemon, "/failovers");
+    cr_assert_str_eq(entry_string(answer, 0, "reason"), "no_quorum", "%s", http_text(answer));
+    cr_assert_str_eq(phases_of(answer, 0), phases);
+    cr_assert(entry_null(answer, 0, "ended") && entry_null(answer, 0, "unavailable_ms") &&
+                  entry_null(answer, 0, "leader") && entry_null(answer, 0, "to"),
+              "%s", http_text(answer));
+    cr_assert_str_eq(entry_string(answer, 0, "from"), master->address);
+    cr_assert_str_eq(http_string(daemon_get(daemon, "/status"), "masters.0.failover.outcome"), "unattended");
+    cr_assert(strstr(daemon_get(daemon, "/status?format=text")->body,
+                     "\n! outage that no Sentinel handles (no_quorum) for ") != NULL);
+    server_start(master);
+    EXPECT_MASTER(daemon, master, 5000);
+    const int64_t gap_ms = now_ms() - killed_ms;
+    EXPECT_ENDED(daemon, "recovered", 5000);
+    answer = daemon_get(daemon, "/failovers");
+    cr_assert_eq(entries(answer), 1, "%s", http_text(answer));
+    cr_assert(entry_null(answer, 0, "reason"), "%s", http_text(answer));
+    cr_assert_gt(entry_number(answer, 0, "unavailable_ms"), 0);
+    cr_assert_leq(entry_number(answer, 0, "unavailable_ms"), gap_ms + patient(1100));
+    WAIT_UNTIL(3000, failovers_total(daemon, "recovered") == 1);
+}
+
 SCENE(integration_failovers, no_quorum)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, NULL);
-    struct server *master = &cluster->nodes[0];
-    EXPECT_MASTER(daemon, master, 3000);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     server_kill(&cluster->sentinels[0]);
     server_kill(&cluster->sentinels[1]);
-    const int64_t killed_ms = now_ms();
-    server_kill(master);
-    EXPECT_ENDED(daemon, "not_started", 30000);
+    nobody_handles_it(cluster, daemon, "suspected sdown");
+}
+
+SCENE(integration_failovers, no_sentinel_sees_it)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
+    for (size_t i = 0; i < cluster->n_sentinels; i++)
+        server_freeze(&cluster->sentinels[i]);
+    nobody_handles_it(cluster, daemon, "suspected");
+}
+
+SCENE(integration_failovers, leader_dies_in_the_middle)
+{
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.nodes = 2, .down_after_ms = 30000, .failover_timeout_ms = 60000});
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    struct server *old = &cluster->nodes[0];
+    EXPECT_MASTER(daemon, old, 3000);
+    server_freeze(&cluster->nodes[1]); /* it is chosen, told, and does not turn */
+    cluster_failover(cluster);         /* through the first Sentinel */
+    WAIT_UNTIL(10000, strstr(phases_of(daemon_get(daemon, "/failovers"), 0), "promoting") != NULL);
+    server_kill(&cluster->sentinels[0]);
+    EXPECT_ENDED(daemon, "aborted", 20000);
     const struct http_answer *answer = daemon_get(daemon, "/failovers");
-    cr_assert_str_eq(entry_string(answer, 0, "reason"), "no_quorum", "%s", http_text(answer));
-    cr_assert_str_eq(phases_of(answer, 0), "suspected sdown");
-    cr_assert(entry_null(answer, 0, "unavailable_ms") && entry_null(answer, 0, "leader"));
-    cr_assert_str_eq(entry_string(answer, 0, "from"), master->address);
-    server_start(master);
-    EXPECT_MASTER(daemon, master, 5000);
-    const int64_t gap_ms = now_ms() - killed_ms;
-    WAIT_UNTIL(3000, entry_number(daemon_get(daemon, "/failovers"), 0, "unavailable_ms") > 0);
+    cr_assert_str_eq(entry_string(answer, 0, "reason"), "leader_lost", "%s", http_text(answer));
+    cr_assert_str_eq(entry_string(answer, 0, "leader"), cluster->sentinels[0].address);
+    cr_assert(entry_null(answer, 0, "to"), "%s", http_text(answer));
+    cr_assert_eq(entry_number(answer, 0, "unavailable_ms"), 0, "it answered all the while");
+    cr_assert(says_master(daemon, old));
+}
+
+static bool sees_replica(const struct server *sentinel, const char *name, const struct server *node)
+{
+    const redisReply *rows = redis_ask(sentinel, "SENTINEL REPLICAS %s", name);
+    for (size_t i = 0; rows != NULL && i < rows->elements; i++)
+        if (strcmp(reply_field(rows->element[i], "port"), text("%u", node->port)) == 0)
+            return strcmp(reply_field(rows->element[i], "role-reported"), "slave") == 0 &&
+                   strcmp(reply_field(rows->element[i], "master-link-status"), "ok") == 0;
+    return false;
+}
+
+static bool has_phase(const struct daemon *daemon, int i, const char *phase)
+{
+    return strstr(phases_of(daemon_get(daemon, "/failovers"), i), phase) != NULL;
+}
+
+/* The first leader waits for a replica that is frozen, the second for the one that it chose: so the first says its end in the
+ * middle of the second failover. */
+SCENE(integration_failovers, end_of_the_first_comes_in_the_second)
+{
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.down_after_ms = 40000, .failover_timeout_ms = 40000});
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    struct server *a = &cluster->nodes[0], *b = &cluster->nodes[1], *c = &cluster->nodes[2];
+    EXPECT_MASTER(daemon, a, 3000);
+    (void)redis_ask(c, "CONFIG SET replica-priority 0");
+    WAIT_UNTIL(15000, http_number(daemon_get(daemon, "/replicas"), "replicas.0.priority") +
+                              http_number(daemon_get(daemon, "/replicas"), "replicas.1.priority") ==
+                          100);
+    cluster_failover(cluster); /* through the first Sentinel */
+    server_freeze(c);
+    EXPECT_MASTER(daemon, b, 10000);
+    WAIT_UNTIL(20000, strcmp(sentinel_says(&cluster->sentinels[1], cluster->name), b->address) == 0);
+    /* Until both have turned it: what is on its way to it while it is frozen would undo its promotion. */
+    WAIT_UNTIL(20000, sees_replica(&cluster->sentinels[1], cluster->name, a) &&
+                          sees_replica(&cluster->sentinels[2], cluster->name, a));
+    WAIT_UNTIL(20000,
+               strcmp(redis_say(&cluster->sentinels[1], "SENTINEL FAILOVER %s", cluster->name), "OK") == 0);
+    server_freeze(a);
+    WAIT_UNTIL(10000, has_phase(daemon, 0, "elected") && entries(daemon_get(daemon, "/failovers")) == 2);
+    cr_assert(!has_phase(daemon, 1, "finished"), "%s", daemon_log(daemon));
+    server_thaw(c);
+    WAIT_UNTIL(20000, has_phase(daemon, 1, "finished"));
+    const struct http_answer *answer = daemon_get(daemon, "/failovers");
+    cr_assert_str_eq(entry_string(answer, 0, "outcome"), "running", "%s", http_text(answer));
+    cr_assert(!has_phase(daemon, 0, "finished"), "%s", http_text(answer));
+    cr_assert_str_eq(entry_string(answer, 1, "leader"), cluster->sentinels[0].address);
+    cr_assert_str_eq(entry_string(answer, 0, "leader"), cluster->sentinels[1].address);
+    server_thaw(a);
+    EXPECT_MASTER(daemon, a, 15000);
+    EXPECT_ENDED(daemon, "switched", 50000);
     answer = daemon_get(daemon, "/failovers");
-    cr_assert_eq(entries(answer), 1, "%s", http_text(answer));
-    cr_assert_leq(entry_number(answer, 0, "unavailable_ms"), gap_ms + patient(1100));
-    cr_assert_str_eq(entry_string(answer, 0, "outcome"), "not_started");
+    cr_assert_eq(entries(answer), 2, "%s", http_text(answer));
+    for (int i = 0; i < 2; i++) {
+        cr_assert_str_eq(entry_string(answer, i, "outcome"), "switched", "%s", http_text(answer));
+        cr_assert_str_eq(entry_string(answer, i, "from"), i == 0 ? b->address : a->address);
+        cr_assert_str_eq(entry_string(answer, i, "to"), i == 0 ? a->address : b->address);
+        cr_assert(has_phase(daemon, i, "published") && has_phase(daemon, i, "finished"), "%s",
+                  http_text(answer));
+    }
+    WAIT_UNTIL(3000, failovers_total(daemon, "switched") == 2);
 }
 
 SCENE(integration_failovers, master_comes_back_first)

@@ -210,7 +210,7 @@ struct liar {
     const struct daemon *daemon;
 };
 
-static struct liar start_liar(void)
+static struct liar start_liar_with(const char *option, const char *value)
 {
     struct liar liar = {.master = fake_start(FAKE_NODE, &(struct fake_words){.role = "master"}),
                         .replica = fake_start(FAKE_NODE, &(struct fake_words){.role = "replica"})};
@@ -221,10 +221,15 @@ static struct liar start_liar(void)
                                     .epoch = 4};
     liar.sentinel = fake_start(FAKE_SENTINEL, &liar.says);
     liar.daemon = daemon_start(NULL, "--sentinel", fake_address(liar.sentinel), "--master", "mymaster",
-                               "--fence-timeout", "400ms", "--log-level", "debug", NULL);
+                               option, value, "--log-level", "debug", NULL);
     WAIT_UNTIL(4000, status_of(liar.daemon, "/master") == 200);
     WAIT_UNTIL(4000, fake_heard(liar.sentinel, "PSUBSCRIBE") > 0);
     return liar;
+}
+
+static struct liar start_liar(void)
+{
+    return start_liar_with("--fence-timeout", "400ms");
 }
 
 /* @param what "+elected-leader" ...; of a failover away from the node at this port. */
@@ -250,6 +255,8 @@ SCENE(integration_fence, what_a_leader_says_and_what_it_does_not)
     say_of_master(&liar, "+odown", port);
     WAIT_UNTIL(3000, strstr(daemon_log(liar.daemon), "+odown") != NULL);
     cr_assert_eq(ups(liar.daemon), 0, "%s", daemon_log(liar.daemon));
+    const char *failovers = daemon_get(liar.daemon, "/failovers")->body;
+    cr_assert(strstr(failovers, "odown") != NULL && strstr(failovers, "elected") == NULL, "%s", failovers);
     say_of_master(&liar, "+elected-leader", port);
     wait_for_fence(liar.daemon, "up", 1000);
     say_of_master(&liar, "-failover-abort-not-elected", port);
@@ -291,4 +298,77 @@ SCENE(integration_fence, the_chosen_replica_is_asked)
     fake_say(liar.sentinel, &liar.says);
     wait_for_fence(liar.daemon, "down", 3000);
     cr_assert_eq(downs(liar.daemon, "a new master was published"), 1, "%s", daemon_log(liar.daemon));
+}
+
+/* ---- Valkey's coordinated failover, as a fake Sentinel tells of it ---- */
+
+static bool newest_is(const struct daemon *daemon, const char *outcome, const char *reason)
+{
+    const struct http_answer *answer = daemon_get(daemon, "/failovers?limit=1");
+    const json_t *why = http_value(answer, "failovers.0.reason");
+    return strcmp(http_string(answer, "failovers.0.outcome"), outcome) == 0 &&
+           (reason == NULL ? json_is_null(why) : strcmp(json_string_value(why), reason) == 0);
+}
+
+static void begin_coordinated(struct liar *liar)
+{
+    const unsigned port = fake_port(liar->master);
+    liar->says.flags = "s_down,master,failover_in_progress,coordinated_failover";
+    fake_say(liar->sentinel, &liar->says);
+    fake_publish(liar->sentinel, "+new-epoch", "5");
+    say_of_master(liar, "+try-failover", port);
+    say_of_master(liar, "-sdown", port); /* it was called down for a moment, and it is not */
+    say_of_master(liar, "+elected-leader", port);
+    say_of_master(liar, "+failover-state-select-slave", port);
+    say_of_replica(liar, "+selected-slave");
+    say_of_replica(liar, "+failover-state-send-slaveof-noone");
+    wait_for_fence(liar->daemon, "up", 1000);
+}
+
+SCENE(integration_fence, coordinated_and_the_master_cannot_be_told)
+{
+    struct liar liar = start_liar_with("--fence-timeout", "20s");
+    begin_coordinated(&liar);
+    cr_assert(newest_is(liar.daemon, "running", NULL));
+    liar.says.flags = NULL;
+    fake_say(liar.sentinel, &liar.says);
+    say_of_master(&liar, "-failover-abort-master-timeout", fake_port(liar.master));
+    wait_for_fence(liar.daemon, "down", 1000);
+    cr_assert_eq(downs(liar.daemon, "the failover was aborted"), 1, "%s", daemon_log(liar.daemon));
+    WAIT_UNTIL(1000, newest_is(liar.daemon, "aborted", "master_timeout"));
+    const struct http_answer *answer = daemon_get(liar.daemon, "/failovers");
+    cr_assert_str_eq(http_string(answer, "failovers.0.kind"), "manual", "%s", http_text(answer));
+    cr_assert(strstr(daemon_get(liar.daemon, "/metrics")->body,
+                     "bellwether_sentinel_events_total{event=\"-failover-abort-master-timeout\"} 1\n") !=
+              NULL);
+    /* Whatever becomes of the master then is no failover under way. */
+    fake_say(liar.master, &(struct fake_words){.role = "master", .away = true});
+    WAIT_UNTIL(5000, strcmp(http_string(daemon_get(liar.daemon, "/masters/mymaster"), "state"), "down") == 0);
+}
+
+SCENE(integration_fence, coordinated_and_the_replica_takes_its_time)
+{
+    struct liar liar = start_liar_with("--fence-timeout", "400ms");
+    begin_coordinated(&liar);
+    say_of_replica(&liar, "+failover-state-wait-promotion");
+    wait_for_fence(liar.daemon, "promoting", 1000);
+    /* Until it has caught up it says replica, and the master takes no writes. */
+    HOLDS_FOR(2000, fence_is(liar.daemon, "promoting"));
+    cr_assert_gt(fake_accepted(liar.replica), 0, "it is asked all the while");
+    fake_say(liar.master, &(struct fake_words){.role = "replica"});
+    fake_say(liar.replica, &(struct fake_words){.role = "master"});
+    WAIT_UNTIL(4000, strcmp(http_string(daemon_get(liar.daemon, "/masters/mymaster"), "state"),
+                            "failing_over") == 0);
+    liar.says.master_port = text("%u", fake_port(liar.replica));
+    liar.says.epoch = 5;
+    liar.says.flags = NULL;
+    fake_say(liar.sentinel, &liar.says);
+    say_of_replica(&liar, "+promoted-slave");
+    wait_for_fence(liar.daemon, "down", 2000);
+    cr_assert_eq(downs(liar.daemon, "a new master was published"), 1, "%s", daemon_log(liar.daemon));
+    say_of_master(&liar, "+failover-end", fake_port(liar.master));
+    WAIT_UNTIL(2000,
+               newest_is(liar.daemon, "switched", NULL) &&
+                   !json_is_null(http_value(daemon_get(liar.daemon, "/failovers"), "failovers.0.ended")));
+    cr_assert_str_eq(http_string(daemon_get(liar.daemon, "/failovers"), "failovers.0.kind"), "manual");
 }

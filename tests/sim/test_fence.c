@@ -139,6 +139,8 @@ static void play_own(struct player *player, const char *what)
     if (strcmp(first, "gap") == 0) {
         player->asked = false;
         fence_void(&player->guard, BOOT_MS + player->now_ms);
+    } else if (strcmp(verb, "coordinates") == 0) { /* a Sentinel's row */
+        fence_coordinate(&player->guard, first);
     } else if (strcmp(verb, "published") == 0) {
         node = node_at(rest);
         fence_publish(&player->guard, &node, BOOT_MS + player->now_ms);
@@ -467,6 +469,71 @@ Test(sim_fence, an_abort_by_somebody_else)
     play(&player, ELECTED(100, 7210) SELECTED(200, 7210) ABORTED(300, 7211, "not-elected") ABORTED(
                       310, 7212, "slave-timeout") WAITING(400, 7210) ABORTED(500, 7210, "slave-timeout"));
     expect_told(&player, "100 up (a leader was elected), 400 promoting, 500 down (the failover was aborted)");
+}
+
+/* ---- Valkey's coordinated failover ---- */
+
+Test(sim_fence, coordinated_and_the_master_cannot_be_told)
+{
+    struct player player;
+
+    start_with(&player, 3000);
+    play(&player, "0 - 7202 says replica\n" ELECTED(100, 7210) SELECTED(200, 7210) SENDING(200, 7210)
+                      ABORTED(1300, 7210, "master-timeout"));
+    expect_told(&player, "100 up (a leader was elected), 1300 down (the failover was aborted)");
+    cr_expect_eq(fence_next_ms(&player.guard), -1);
+}
+
+/* The master takes no writes while its replica catches up: they wait here, and not there. */
+#define CATCHING_UP \
+    "0 - 7202 says replica\n" ELECTED(100, 7210) "101 - 7210 coordinates\n" SELECTED(200, 7210)
+/* What the recordings take for granted, that a node turns as it is told, is not so here. */
+#define TOLD(ms) WAITING(ms, 7210) #ms " - 7202 says replica\n"
+
+Test(sim_fence, coordinated_and_the_replica_takes_long)
+{
+    struct player player;
+
+    start_with(&player, 1000);
+    play(&player, CATCHING_UP TOLD(300) "9000 - nothing\n");
+    cr_expect_eq(player.shown, FENCE_PROMOTING, "%s", player.told);
+    cr_expect_gt(player.questions, 3);
+    play(&player, "9100 - mymaster published 127.0.0.1:7202 1\n");
+    expect_told(&player,
+                "100 up (a leader was elected), 300 promoting, 9100 down (a new master was published)");
+}
+
+Test(sim_fence, coordinated_and_the_replica_hangs)
+{
+    struct player player;
+
+    start_with(&player, 1000);
+    play(&player,
+         CATCHING_UP WAITING(300, 7210) "300 - 7202 says nothing\n" ABORTED(9000, 7210, "slave-timeout"));
+    expect_told(&player,
+                "100 up (a leader was elected), 300 promoting, 9000 down (the failover was aborted)");
+}
+
+Test(sim_fence, coordinated_and_the_master_is_not_told_yet)
+{
+    struct player player;
+
+    start_with(&player, 1000);
+    play(&player, CATCHING_UP "3000 - nothing\n");
+    expect_told(&player, "100 up (a leader was elected), "
+                         "1203 down (time-out, and the chosen replica does not say master)");
+}
+
+Test(sim_fence, coordinated_and_its_leader_is_gone)
+{
+    struct player player;
+
+    start_with(&player, 1000);
+    play(&player, CATCHING_UP TOLD(300) "100000 - nothing\n");
+    expect_told(&player,
+                "100 up (a leader was elected), 300 promoting, 22300 down (the failover takes too long)");
+    play(&player, ELECTED(101000, 7210) SELECTED(101100, 7210) TOLD(101200) "103000 - nothing\n");
+    cr_expect_eq(player.shown, FENCE_DOWN, "the next one is an ordinary one: %s", player.told);
 }
 
 Test(sim_fence, two_leaders_at_once)

@@ -153,14 +153,16 @@ static void play_event(struct player *player, const char *who, const char *what)
     if (!watched && *event.master) {
         return;
     }
-    timeline_hear(player->timeline,
-                  &(struct timeline_event){.signal = signal,
-                                           .master = watched ? watched->track : NULL,
-                                           .sentinel = who,
-                                           .about = address_is_set(&event.address) ? &event.address : NULL,
-                                           .epoch = event.epoch,
-                                           .failover_timeout_ms = 20000},
-                  at(player));
+    timeline_hear(
+        player->timeline,
+        &(struct timeline_event){.signal = signal,
+                                 .master = watched ? watched->track : NULL,
+                                 .sentinel = who,
+                                 .of = address_is_set(&event.master_address) ? &event.master_address : NULL,
+                                 .about = address_is_set(&event.address) ? &event.address : NULL,
+                                 .epoch = event.epoch,
+                                 .failover_timeout_ms = 20000},
+        at(player));
 }
 
 static void play_line(struct player *player, const char *line)
@@ -176,10 +178,18 @@ static void play_line(struct player *player, const char *line)
     pass_to(player, ms);
     if (strcmp(who, "-") == 0) {
         play_own(player, line + used);
-    } else if (strncmp(line + used, "row ", 4) == 0) { /* its row has force_failover */
+    } else if (strncmp(line + used, "row ", 4) ==
+               0) { /* its row has force_failover, or a failover under way */
+        timeline_hear(
+            player->timeline,
+            &(struct timeline_event){.signal = line[used + 4] == 'f' ? TIMELINE_FORCED : TIMELINE_BUSY,
+                                     .master = player->watched[0].track,
+                                     .sentinel = who},
+            at(player));
+    } else if (strcmp(line + used, "lost") == 0) { /* its link */
         timeline_hear(player->timeline,
                       &(struct timeline_event){
-                          .signal = TIMELINE_FORCED, .master = player->watched[0].track, .sentinel = who},
+                          .signal = TIMELINE_LOST, .master = player->watched[0].track, .sentinel = who},
                       at(player));
     } else {
         play_event(player, who, line + used);
@@ -337,9 +347,9 @@ Test(sim_timeline, no_quorum)
 
     start(&player, 64);
     play_file(&player, "no-quorum");
-    EXPECT_STORY(&player, "mymaster crash not_started(no_quorum) 7200>0 from 1198 to 12275 gap 14218: "
+    EXPECT_STORY(&player, "mymaster crash recovered 7200>0 from 1198 to 15227 gap 14218: "
                           "suspected 0 sdown 1077");
-    cr_assert_eq(player.invariant.n_resolved, 1, "how long was known after its end only");
+    cr_assert_eq(player.invariant.n_resolved, 0, "all was known at its end");
     stop(&player);
 }
 
@@ -350,7 +360,7 @@ Test(sim_timeline, tilt)
     start(&player, 64);
     play_file(&player, "tilt");
     pass_to(&player, 40000);
-    EXPECT_STORY(&player, "mymaster crash not_started(tilt) 7200>0 from 2505 to 13560 gap ?: "
+    EXPECT_STORY(&player, "mymaster crash unattended(tilt) 7200>0 from 2505 to ? gap ?: "
                           "suspected 0 sdown 1055");
     stop(&player);
 }
@@ -412,7 +422,7 @@ STORY_TEST(manual_times_out, 0,
 STORY_TEST(leader_falls_silent, 60000,
            DOWN "1310 7210 +try-failover" MASTER "1400 7210 +elected-leader" MASTER
                 "1500 7210 +selected-slave" REPLICA,
-           "mymaster crash aborted(slave_timeout) 7200>0 by 7210 from 200 to 31500 gap ?: "
+           "mymaster crash aborted(leader_lost) 7200>0 by 7210 from 200 to 31500 gap ?: "
            "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300")
 STORY_TEST(candidate_falls_silent, 60000, DOWN "1310 7210 +try-failover" MASTER,
            "mymaster crash aborted(not_elected) 7200>0 from 200 to 21310 gap ?: "
@@ -439,7 +449,7 @@ STORY_TEST(new_one_dies_before_the_end, 0,
                 "4400 7211 +sdown master mymaster 127.0.0.1 7201\n",
            "mymaster crash running 7201>0 from 3400 to ? gap ?: "
            "suspected 0 sdown 1000 | "
-           "mymaster crash switched 7200>7201 epoch 1 by 7210 from 200 to 2301 gap 2201: "
+           "mymaster crash switched 7200>7201 epoch 1 by 7210 from 200 to ? gap 2201: "
            "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300 promoted 2100 published 2101")
 STORY_TEST(
     only_the_others_are_heard, 20000,
@@ -462,8 +472,8 @@ STORY_TEST(
     "1500 7210 +failover-end" MASTER "1600 7212 +switch-master mymaster 127.0.0.1 7200 127.0.0.1 7201\n",
     "mymaster manual running 7201>0 by 7211 from 1400 to ? gap ?: "
     "elected 0 | "
-    "mymaster manual switched 7200>7201 epoch 1 by 7210 from 200 to 1201 gap 0: "
-    "elected 0 promoted 950 published 951")
+    "mymaster manual switched 7200>7201 epoch 1 by 7210 from 200 to 1500 gap 0: "
+    "elected 0 promoted 950 published 951 finished 1250")
 STORY_TEST(
     published_long_after, 0,
     DOWN "1310 7210 +try-failover" MASTER "1400 7210 +elected-leader" MASTER
@@ -495,11 +505,11 @@ STORY_TEST(one_sentinel_is_cut_off, 30000,
            "mymaster crash not_started(no_quorum) 7200>0 from 1200 to 11200 gap 0: "
            "sdown 0")
 STORY_TEST(odown_and_none_tries, 30000, DOWN,
-           "mymaster crash not_started(not_elected) 7200>0 from 200 to 11300 gap ?: "
+           "mymaster crash unattended(not_elected) 7200>0 from 200 to ? gap ?: "
            "suspected 0 sdown 1000 odown 1100")
 STORY_TEST(no_sentinel_sees_it, 300000,
            "100 - mymaster good\n200 - mymaster lost\n201 - mymaster state down\n",
-           "mymaster unknown not_started(no_quorum) 7200>0 from 200 to 120201 gap ?: "
+           "mymaster unknown unattended(no_quorum) 7200>0 from 200 to ? gap ?: "
            "suspected 0")
 STORY_TEST(
     replicas_and_sentinels_go_down, 30000,
@@ -512,10 +522,380 @@ STORY_TEST(quorum_returns_after_a_while, 0,
            "30110 7211 +new-epoch 9\n30110 7211 +try-failover" MASTER "30200 7211 +elected-leader" MASTER
            "31000 7211 +promoted-slave" REPLICA
            "31002 - mymaster published 7201 9\n32000 7211 +failover-end" MASTER,
-           "mymaster crash switched 7200>7201 epoch 9 by 7211 from 30100 to 32000 gap 30902: "
-           "odown 0 elected 100 promoted 900 published 902 finished 1900 | "
-           "mymaster crash not_started(no_quorum) 7200>0 from 200 to 11200 gap ?: "
-           "suspected 0 sdown 1000")
+           "mymaster crash switched 7200>7201 epoch 9 by 7211 from 200 to 32000 gap 30902: "
+           "suspected 0 sdown 1000 odown 29900 elected 30000 promoted 30800 published 30802 finished 31800")
+
+STORY_TEST(unattended_until_it_is_back, 0,
+           DOWN "40000 7212 +sdown" MASTER "60000 - mymaster good\n60000 - mymaster state ok\n",
+           "mymaster crash recovered 7200>0 from 200 to 60000 gap 59900: "
+           "suspected 0 sdown 1000 odown 1100")
+STORY_TEST(attended_again, 31000,
+           "100 - mymaster good\n200 - mymaster lost\n201 - mymaster state down\n1200 7210 +sdown" MASTER
+           "30000 7211 +odown master mymaster 127.0.0.1 7200 #quorum 2/2\n",
+           "mymaster crash running 7200>0 from 200 to ? gap ?: "
+           "suspected 0 sdown 1000 odown 29800")
+STORY_TEST(unattended_and_removed, 0, DOWN "30000 7210 -monitor" MASTER "30001 7211 +reset-master" MASTER,
+           "mymaster crash unattended(not_elected) 7200>0 from 200 to ? gap ?: "
+           "suspected 0 sdown 1000 odown 1100")
+STORY_TEST(promoted_where_nobody_can_follow, 200000,
+           DOWN "1310 7210 +try-failover" MASTER "1400 7210 +elected-leader" MASTER
+                "2300 7210 +promoted-slave" REPLICA "3300 7210 +failover-end" MASTER,
+           "mymaster crash unattended 7200>7201 by 7210 from 200 to ? gap ?: "
+           "suspected 0 sdown 1000 odown 1100 elected 1200 promoted 2100 finished 3100")
+
+/* ---- leaders that die ---- */
+
+#define LED                                                                                          \
+    DOWN "1310 7210 +new-epoch 4\n1310 7210 +try-failover" MASTER "1400 7210 +elected-leader" MASTER \
+         "1500 7210 +selected-slave" REPLICA
+
+STORY_TEST(leader_dies, 30000, LED "1700 7210 lost\n",
+           "mymaster crash aborted(leader_lost) 7200>0 epoch 4 by 7210 from 200 to 11700 gap ?: "
+           "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300")
+STORY_TEST(leader_dies_and_another_tries, 5100,
+           LED "1700 7210 lost\n5000 7211 +new-epoch 5\n5000 7211 +try-failover" MASTER,
+           "mymaster crash running 7200>0 epoch 5 from 5000 to ? gap ? | "
+           "mymaster crash aborted(leader_lost) 7200>0 epoch 4 by 7210 from 200 to 5000 gap ?: "
+           "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300")
+STORY_TEST(leader_dies_after_the_promotion, 30000, LED "2300 7210 +promoted-slave" REPLICA "2310 7210 lost\n",
+           "mymaster crash unattended(leader_lost) 7200>7201 epoch 4 by 7210 from 200 to ? gap ?: "
+           "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300 promoted 2100")
+STORY_TEST(leader_is_heard_once_and_dies, 30000, DOWN "2300 7210 +promoted-slave" REPLICA "2310 7210 lost\n",
+           "mymaster crash unattended(leader_lost) 7200>7201 by 7210 from 200 to ? gap ?: "
+           "suspected 0 sdown 1000 odown 1100 promoted 2100")
+STORY_TEST(leader_dies_and_it_is_published, 30000,
+           LED "2300 7210 +promoted-slave" REPLICA "2310 7210 lost\n2400 - mymaster published 7201 4\n",
+           "mymaster crash switched 7200>7201 epoch 4 by 7210 from 200 to 2400 gap 2300: "
+           "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300 promoted 2100 published 2200")
+STORY_TEST(leader_was_out_of_sight_for_a_moment, 0,
+           LED "1700 7210 lost\n1800 7210 row busy\n21600 7210 -failover-abort-slave-timeout" MASTER,
+           "mymaster crash aborted(slave_timeout) 7200>0 epoch 4 by 7210 from 200 to 21600 gap ?: "
+           "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300")
+STORY_TEST(somebody_else_is_out_of_sight, 25000, LED "1700 7211 lost\n",
+           "mymaster crash running 7200>7201 epoch 4 by 7210 from 200 to ? gap ?: "
+           "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300")
+STORY_TEST(leader_is_reset, 0, LED "1700 7210 +reset-master" MASTER,
+           "mymaster crash aborted 7200>0 epoch 4 by 7210 from 200 to 1700 gap ?: "
+           "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300")
+
+/* ---- Valkey's coordinated failover ---- */
+
+#define COORDINATED                                                                                    \
+    "100 - mymaster good\n200 7210 +new-epoch 3\n200 7210 +try-failover" MASTER "201 7210 row force\n" \
+    "201 7210 -sdown" MASTER "250 7210 +elected-leader" MASTER "300 7210 +selected-slave" REPLICA      \
+    "300 7210 +failover-state-send-slaveof-noone" REPLICA
+
+STORY_TEST(coordinated, 0,
+           COORDINATED "350 7210 +failover-state-wait-promotion" REPLICA "400 - mymaster lost\n"
+                       "1200 7210 +promoted-slave" REPLICA
+                       "1201 - mymaster published 7201 3\n2000 7210 +failover-end" MASTER,
+           "mymaster manual switched 7200>7201 epoch 3 by 7210 from 200 to 2000 gap 1101: "
+           "elected 0 selected 50 promoting 50 suspected 150 promoted 950 published 951 finished 1750")
+STORY_TEST(coordinated_and_the_master_is_not_reached, 0,
+           COORDINATED "2300 7210 -failover-abort-master-timeout" MASTER,
+           "mymaster manual aborted(master_timeout) 7200>0 epoch 3 by 7210 from 200 to 2300 gap 0: "
+           "elected 0 selected 50 promoting 50")
+
+STORY_TEST(aborted_in_a_word_that_is_not_known, 0,
+           COORDINATED "2300 7210 -failover-abort-for-want-of-a-word" MASTER,
+           "mymaster manual aborted 7200>0 epoch 3 by 7210 from 200 to 2300 gap 0: "
+           "elected 0 selected 50 promoting 50")
+
+/* ---- whose news it is ---- */
+
+#define MOVED                                                                   \
+    "100 - mymaster good\n200 7210 +new-epoch 1\n200 7210 +try-failover" MASTER \
+    "250 7210 +elected-leader" MASTER "1200 7210 +promoted-slave" REPLICA       \
+    "1201 - mymaster published 7201 1\n"
+#define MOVED_STORY(end)                                                  \
+    "mymaster manual switched 7200>7201 epoch 1 by 7210 from 200 to " end \
+    ": elected 0 promoted 950 published 951"
+#define NEXT " master mymaster 127.0.0.1 7201\n"
+
+STORY_TEST(
+    end_comes_in_the_next_which_is_only_tried, 0,
+    MOVED "1400 7211 +sdown" NEXT "1410 7212 +sdown" NEXT
+          "1420 7212 +odown master mymaster 127.0.0.1 7201 #quorum 2/2\n1430 7212 +try-failover" NEXT
+          "1500 7211 -sdown" NEXT "1510 7210 +failover-end" MASTER
+          "1510 7210 +switch-master mymaster 127.0.0.1 7200 127.0.0.1 7201\n1600 7212 -sdown" NEXT
+          "1900 7212 -failover-abort-not-elected" NEXT,
+    "mymaster crash aborted(not_elected) 7201>0 from 1400 to 1900 gap 0: sdown 0 odown 20 | " MOVED_STORY(
+        "1510 gap 0") " finished 1260")
+STORY_TEST(all_of_it_is_heard_after_the_publication, 0,
+           "100 - mymaster good\n150 - mymaster published 7201 1\n200 7210 +try-failover" MASTER
+           "250 7210 +elected-leader" MASTER "300 7210 +selected-slave" REPLICA
+           "300 7210 +failover-state-send-slaveof-noone" REPLICA "1200 7210 +promoted-slave" REPLICA
+           "1300 7210 +failover-end" MASTER,
+           "mymaster unknown switched 7200>7201 epoch 1 by 7210 from 150 to 1300 gap 50: "
+           "published 0 elected 100 selected 150 promoting 150 promoted 1050 finished 1150")
+STORY_TEST(all_of_it_is_heard_after_the_end, 90000,
+           MOVED "1300 7210 +failover-end" MASTER "2000 7211 +try-failover" MASTER
+                 "2010 7211 +elected-leader" MASTER "2020 7211 +selected-slave" REPLICA
+                 "2030 7211 +sdown" MASTER "2040 7211 +promoted-slave" REPLICA
+                 "2050 7211 +failover-end" MASTER
+                 "2050 7211 +switch-master mymaster 127.0.0.1 7200 127.0.0.1 7201\n",
+           MOVED_STORY("1300 gap 0") " finished 1050")
+STORY_TEST(
+    somebody_elses, 90000,
+    "100 - mymaster good\n200 7219 +sdown master mymaster 10.0.0.9 6379\n"
+    "210 7219 +odown master mymaster 10.0.0.9 6379 #quorum 1/1\n220 7219 +try-failover master mymaster 10.0.0.9 6379\n"
+    "230 7219 +elected-leader master mymaster 10.0.0.9 6379\n"
+    "240 7219 +selected-slave slave 10.0.0.8:6379 10.0.0.8 6379 @ mymaster 10.0.0.9 6379\n"
+    "250 7219 +promoted-slave slave 10.0.0.8:6379 10.0.0.8 6379 @ mymaster 10.0.0.9 6379\n"
+    "260 7219 +failover-end master mymaster 10.0.0.9 6379\n"
+    "260 7219 +switch-master mymaster 10.0.0.9 6379 10.0.0.8 6379\n",
+    "")
+STORY_TEST(somebody_elses_during_ours, 0,
+           LED "1600 7219 +failover-end master mymaster 10.0.0.9 6379\n"
+               "1610 7219 -failover-abort-not-elected master mymaster 10.0.0.9 6379\n"
+               "1620 7219 +promoted-slave slave 10.0.0.8:6379 10.0.0.8 6379 @ mymaster 10.0.0.9 6379\n"
+               "1630 7219 +switch-master mymaster 10.0.0.9 6379 10.0.0.8 6379\n",
+           "mymaster crash running 7200>7201 epoch 4 by 7210 from 200 to ? gap ?: "
+           "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300")
+STORY_TEST(there_and_back_with_both_ends_late, 0,
+           MOVED "1300 7211 +try-failover" NEXT "1310 7211 +elected-leader" NEXT
+                 "1900 - mymaster published 7200 2\n2000 7210 +failover-end" MASTER
+                 "2010 7211 +failover-end" NEXT,
+           "mymaster manual switched 7201>7200 epoch 2 by 7211 from 1300 to 2010 gap 0: "
+           "elected 0 published 590 finished 700 | " MOVED_STORY("2000 gap 0") " finished 1750")
+STORY_TEST(there_and_back_and_there_again_with_the_first_end_late, 0,
+           MOVED "1300 - mymaster published 7200 2\n1400 7212 +try-failover" MASTER
+                 "1450 7212 +elected-leader" MASTER "1500 7210 +failover-end" MASTER
+                 "1500 7210 +switch-master mymaster 127.0.0.1 7200 127.0.0.1 7201\n",
+           "mymaster manual running 7200>0 by 7212 from 1400 to ? gap ?: elected 0 | "
+           "mymaster unknown switched 7201>7200 epoch 2 from 1300 to 1300 gap 99: published 0 | " MOVED_STORY(
+               "1500 gap 0") " finished 1250")
+STORY_TEST(overtaken_and_never_ended, 0,
+           MOVED
+           "1300 7211 +try-failover" NEXT "1310 7211 +elected-leader" NEXT
+           "1900 - mymaster published 7202 2\n"
+           "1950 7210 +switch-master mymaster 127.0.0.1 7200 127.0.0.1 7202\n2010 7211 +failover-end" NEXT,
+           "mymaster manual switched 7201>7202 epoch 2 by 7211 from 1300 to 2010 gap 0: "
+           "elected 0 published 590 promoted 640 finished 700 | " MOVED_STORY("1201 gap 0"))
+
+Test(sim_timeline, started_in_the_middle)
+{
+    struct player player;
+    struct watched *mine;
+
+    start(&player, 64);
+    mine = &player.watched[0];
+    timeline_forget(player.timeline, mine->track, at(&player));
+    mine->track = timeline_watch(player.timeline, "mymaster", 0);
+    play(&player, "100 7210 +selected-slave" REPLICA);
+    timeline_published(player.timeline, mine->track, NULL, &mine->published, 0, true, false, at(&player));
+    play(&player, "100 - mymaster state ok\n200 7210 +promoted-slave" REPLICA
+                  "201 - mymaster published 7201 1\n300 7210 +failover-end" MASTER);
+    EXPECT_STORY(&player, "mymaster unknown switched 7200>7201 epoch 1 by 7210 from 100 to 300 gap 101: "
+                          "selected 0 promoted 100 published 101 finished 200");
+    stop(&player);
+}
+
+/* ---- generated: failovers in a row, told in every order that links can bring about ---- */
+
+enum { TALE_SWITCHES = 12, TALE_SENTINELS = 3, TALE_EVENTS = 400 };
+
+struct tale_event {
+    int64_t ms;
+    int order;
+    char line[200];
+};
+
+struct tale {
+    uint32_t seed;
+    int64_t
+        busy_ms[TALE_SENTINELS]; /* it leads until then: a Sentinel runs one failover of a master at a time */
+    int64_t behind_ms[TALE_SENTINELS]; /* each link is late by so much, in order */
+    struct tale_event events[TALE_EVENTS];
+    size_t n;
+    struct {
+        int from, to, leader;
+        int64_t ms, end_ms; /* when that was heard; 0: never */
+    } switches[TALE_SWITCHES];
+    size_t n_switches;
+};
+
+static uint32_t tale_random(struct tale *tale, uint32_t below)
+{
+    tale->seed = tale->seed * 1664525U + 1013904223U;
+    return (tale->seed >> 8) % below;
+}
+
+static void tale_say(struct tale *tale, int64_t ms, int sentinel, const char *format, ...)
+    __attribute__((format(printf, 4, 5)));
+
+static void tale_say(struct tale *tale, int64_t ms, int sentinel, const char *format, ...)
+{
+    struct tale_event *event = &tale->events[tale->n];
+    va_list arguments;
+    int used;
+
+    cr_assert_lt(tale->n, TALE_EVENTS);
+    event->ms = sentinel < 0 ? ms : ms + tale->behind_ms[sentinel];
+    event->order = (int)tale->n++;
+    if (sentinel < 0) {
+        used = snprintf(event->line, sizeof(event->line), "%lld - ", (long long)event->ms);
+    } else {
+        used = snprintf(event->line, sizeof(event->line), "%lld %d ", (long long)event->ms, 7210 + sentinel);
+    }
+    va_start(arguments, format);
+    (void)vsnprintf(event->line + used, sizeof(event->line) - (size_t)used, format, arguments);
+    va_end(arguments);
+}
+
+static void tale_foreign(struct tale *tale, int64_t ms)
+{
+    static const char *const words[] = {"+sdown", "+try-failover", "+elected-leader", "+failover-end",
+                                        "-failover-abort-not-elected"};
+
+    tale_say(tale, ms, (int)tale_random(tale, TALE_SENTINELS), "%s master mymaster 10.0.0.9 6379",
+             words[tale_random(tale, 5)]);
+}
+
+/* One failover, with all that Sentinels say of it, and the publication somewhere in between or ahead of it. @return when the
+ * leader was done, by its own clock. */
+static int64_t tale_failover(struct tale *tale, int64_t ms, int from, int to, int epoch, int leader)
+{
+    int64_t published = ms + 250 + tale_random(tale, 1200), end = ms + 400 + tale_random(tale, 4000);
+    bool silent = tale_random(tale, 5) == 0; /* it dies, or is overtaken */
+
+    tale_say(tale, ms, leader, "+new-epoch %d", epoch);
+    tale_say(tale, ms, leader, "+try-failover master mymaster 127.0.0.1 %d", from);
+    tale_say(tale, ms + 50, leader, "+elected-leader master mymaster 127.0.0.1 %d", from);
+    tale_say(tale, ms + 100, leader,
+             "+selected-slave slave 127.0.0.1:%d 127.0.0.1 %d @ mymaster 127.0.0.1 %d", to, to, from);
+    tale_say(tale, ms + 200, leader,
+             "+promoted-slave slave 127.0.0.1:%d 127.0.0.1 %d @ mymaster 127.0.0.1 %d", to, to, from);
+    tale_say(tale, published, -1, "mymaster published %d %d", to, epoch);
+    tale_say(tale, published + 1, -1, "mymaster good");
+    tale->switches[tale->n_switches].from = from;
+    tale->switches[tale->n_switches].to = to;
+    tale->busy_ms[leader] = silent ? 0 : end;
+    tale->switches[tale->n_switches].leader = 7210 + leader;
+    tale->switches[tale->n_switches].ms = published;
+    tale->switches[tale->n_switches++].end_ms = silent ? 0 : end + tale->behind_ms[leader];
+    for (int i = 0; i < TALE_SENTINELS; i++) {
+        if (i != leader) {
+            tale_say(tale, ms + 10 + tale_random(tale, 40), i, "+new-epoch %d",
+                     epoch); /* it is asked for its vote */
+            tale_say(tale, ms + 300 + tale_random(tale, 2000), i,
+                     "+switch-master mymaster 127.0.0.1 %d 127.0.0.1 %d", from, to);
+        }
+    }
+    if (!silent) {
+        tale_say(tale, end, leader, "+failover-end master mymaster 127.0.0.1 %d", from);
+        tale_say(tale, end, leader, "+switch-master mymaster 127.0.0.1 %d 127.0.0.1 %d", from, to);
+    } else if (tale_random(tale, 2)) {
+        tale_say(tale, end, leader, "lost");
+    }
+    return published;
+}
+
+static int by_time(const void *a, const void *b)
+{
+    const struct tale_event *one = a, *other = b;
+
+    return one->ms != other->ms ? (one->ms < other->ms ? -1 : 1) : one->order - other->order;
+}
+
+static void tale_make(struct tale *tale, uint32_t seed)
+{
+    int64_t ms = 1000;
+    int from = 7200, last = 2;
+
+    *tale = (struct tale){.seed = seed};
+    for (int i = 0; i < TALE_SENTINELS; i++) {
+        tale->behind_ms[i] = tale_random(tale, 3) ? 0 : tale_random(tale, 3000);
+    }
+    for (int epoch = 1, n = 3 + (int)tale_random(tale, TALE_SWITCHES - 2); epoch <= n; epoch++) {
+        int to = 7200 + (from - 7200 + 1 + (int)tale_random(tale, 2)) % 3,
+            leader = (last + 1 + (int)tale_random(tale, TALE_SENTINELS - 1)) % TALE_SENTINELS;
+
+        /* Only the leader before may be at it still: who is overtaken twice has given in. */
+        while (tale->busy_ms[(last + 1) % TALE_SENTINELS] > ms ||
+               tale->busy_ms[(last + 2) % TALE_SENTINELS] > ms) {
+            ms++;
+        }
+        if (tale_random(tale, 3) == 0) {
+            tale_foreign(tale, ms - tale_random(tale, 500));
+        }
+        if (tale_random(tale, 3) == 0) {
+            tale_say(tale, ms - 50, (int)tale_random(tale, TALE_SENTINELS),
+                     "+sdown master mymaster 127.0.0.1 %d", from);
+        }
+        ms = tale_failover(tale, ms, from, to, epoch, leader) + 60 + tale_random(tale, 3000);
+        from = to;
+        last = leader;
+    }
+    qsort(tale->events, tale->n, sizeof(tale->events[0]), by_time);
+}
+
+static int64_t phase_at(const struct failover *entry, enum failover_phase phase)
+{
+    for (size_t i = 0; i < entry->n_phases; i++) {
+        if (entry->phases[i].phase == phase) {
+            return entry->phases[i].at_wall_ms - WALL_MS;
+        }
+    }
+    return 0;
+}
+
+/* Each move of the answer is in an entry of its own, there is no other entry, and what was heard of one failover is in none
+ * but its own. @return how many ends were heard and are in. */
+static size_t tale_check(const struct tale *tale, struct player *player, uint32_t seed)
+{
+    struct failovers *list = timeline_list(player->timeline);
+    size_t finished = 0;
+
+    cr_assert_eq(list->n, tale->n_switches, "seed %u: %s", seed, story(player));
+    cr_assert_eq(player->invariant.n_switched, tale->n_switches, "seed %u: %s", seed, story(player));
+    for (size_t i = 0; i < list->n; i++) {
+        const struct failover *entry = NULL;
+        int64_t ms = tale->switches[i].ms, ended;
+
+        for (size_t j = 0; j < list->n; j++) { /* one that began early may be younger */
+            entry = phase_at(list->entries[j], PHASE_PUBLISHED) == ms ? list->entries[j] : entry;
+        }
+        cr_assert(
+            entry && entry->from.port == tale->switches[i].from && entry->to.port == tale->switches[i].to,
+            "seed %u: the move to %d at %lld: %s", seed, tale->switches[i].to, (long long)ms, story(player));
+        cr_assert(*entry->leader == '\0' || strtol(entry->leader, NULL, 10) == tale->switches[i].leader,
+                  "seed %u: %s", seed, story(player));
+        ended = phase_at(entry, PHASE_FINISHED);
+        cr_assert(ended == 0 || ended == tale->switches[i].end_ms ||
+                      (ended == ms && tale->switches[i].end_ms < ms),
+                  "seed %u: the move to %d: %s", seed, tale->switches[i].to, story(player));
+        finished += ended != 0;
+    }
+    failovers_unref(list);
+    return finished;
+}
+
+Test(sim_timeline, generated)
+{
+    struct tale *tale = malloc(sizeof(*tale));
+    size_t finished = 0, ends = 0;
+
+    cr_assert(tale != NULL);
+    for (uint32_t seed = 1; seed <= 3000; seed++) {
+        struct player player;
+
+        start(&player, 64);
+        tale_make(tale, seed);
+        for (size_t i = 0; i < tale->n; i++) {
+            play_line(&player, tale->events[i].line);
+        }
+        pass_to(&player, player.now_ms + 200000);
+        finished += tale_check(tale, &player, seed);
+        for (size_t i = 0; i < tale->n_switches; i++) {
+            ends += tale->switches[i].end_ms != 0;
+        }
+        stop(&player);
+    }
+    /* All but those whose entry could not wait: a third failover began meanwhile, or its leader had not been heard of. */
+    cr_expect_gt(finished * 100, ends * 90, "%zu of %zu ends", finished, ends);
+    free(tale);
+}
 
 /* ---- without events, and --adopt ---- */
 

@@ -11,7 +11,8 @@ struct timeline_invariant {
     size_t capacity;
     uint64_t revision; /* at the last look */
     uint64_t taken;    /* a bit for each of the first ids that was taken as ended */
-    unsigned long n_taken;
+    unsigned long n_taken, n_switched,
+        n_abandoned;   /* of those: switched; aborted after they had been published */
     uint64_t resolved; /* the same of those that were resolved after their end */
     unsigned long n_resolved;
     char broken[160];
@@ -29,6 +30,7 @@ static bool failover_holds(struct timeline_invariant *invariant, const struct fa
 {
     bool failed = entry->outcome == FAILOVER_ABORTED || entry->outcome == FAILOVER_NOT_STARTED ||
                   entry->outcome == FAILOVER_RECOVERED;
+    bool open = entry->outcome == FAILOVER_RUNNING || entry->outcome == FAILOVER_UNATTENDED;
     unsigned seen = 0;
 
     for (size_t i = 0; i < entry->n_phases; i++) {
@@ -41,13 +43,13 @@ static bool failover_holds(struct timeline_invariant *invariant, const struct fa
             return timeline_broken(invariant, entry, "phases out of order");
         }
     }
-    if (entry->reason && !failed) {
+    if (entry->reason && !failed && entry->outcome != FAILOVER_UNATTENDED) {
         return timeline_broken(invariant, entry, "a reason without a failure");
     }
     if (failed && entry->ended_wall_ms == 0) {
         return timeline_broken(invariant, entry, "failed and not ended");
     }
-    if (entry->outcome == FAILOVER_RUNNING && entry->ended_wall_ms != 0) {
+    if (open && entry->ended_wall_ms != 0) {
         return timeline_broken(invariant, entry, "running and ended");
     }
     if (failed && entry->has_to) {
@@ -59,6 +61,12 @@ static bool failover_holds(struct timeline_invariant *invariant, const struct fa
     if ((seen & (1U << PHASE_PUBLISHED)) && entry->outcome != FAILOVER_SWITCHED &&
         entry->outcome != FAILOVER_ABORTED) {
         return timeline_broken(invariant, entry, "published and not switched");
+    }
+    if (entry->outcome == FAILOVER_SWITCHED && !((seen & (1U << PHASE_PUBLISHED)) && entry->has_to)) {
+        return timeline_broken(invariant, entry, "switched and never published");
+    }
+    if (entry->has_from && entry->has_to && address_equal(&entry->from, &entry->to)) {
+        return timeline_broken(invariant, entry, "from a node to itself");
     }
     if (entry->unavailable_ms < -1) {
         return timeline_broken(invariant, entry, "back before it went");
@@ -89,13 +97,19 @@ static bool timeline_holds(struct timeline_invariant *invariant, struct timeline
          failover_unref(ended)) {
         uint64_t bit = ended->id < 64 ? UINT64_C(1) << ended->id : 0;
 
-        if (ended->ended_wall_ms == 0 || ended->outcome == FAILOVER_RUNNING) {
+        if (ended->ended_wall_ms == 0 || ended->outcome == FAILOVER_RUNNING ||
+            ended->outcome == FAILOVER_UNATTENDED) {
             holds = timeline_broken(invariant, ended, "taken before its end");
         } else if (invariant->taken & bit) {
             holds = timeline_broken(invariant, ended, "ended twice");
         }
         invariant->taken |= bit;
         invariant->n_taken++;
+        invariant->n_switched += ended->outcome == FAILOVER_SWITCHED;
+        for (size_t i = 0; i < ended->n_phases; i++) {
+            invariant->n_abandoned +=
+                ended->outcome == FAILOVER_ABORTED && ended->phases[i].phase == PHASE_PUBLISHED;
+        }
     }
     for (struct failover *late; holds && (late = timeline_take_resolved(timeline)) != NULL;
          failover_unref(late)) {

@@ -108,7 +108,7 @@ static void say_row(struct fake *fake, const char *name)
     say_pair(fake, "ip", words->master_host);
     say_pair(fake, "port", moved(words, name) ? words->moved_port : words->master_port);
     say_pair(fake, "runid", "");
-    say_pair(fake, "flags", "master");
+    say_pair(fake, "flags", words->flags != NULL ? words->flags : "master");
     say_pair(fake, "config-epoch", epoch);
     say_pair(fake, "num-other-sentinels", others);
     say_pair(fake, "quorum", "1");

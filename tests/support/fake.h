@@ -28,8 +28,9 @@ struct fake_words {
     const char *master_host; /* NULL: nil for every name */
     const char *master_port; /* text, so that it may be garbage */
     long long epoch;
-    const char *deny; /* a command (upper case, "SENTINEL CKQUORUM") that it answers NOPERM; NULL: none */
-    const char *role; /* of a node: "master", "replica" */
+    const char *deny;  /* a command (upper case, "SENTINEL CKQUORUM") that it answers NOPERM; NULL: none */
+    const char *flags; /* of the row of a Sentinel; NULL: "master" */
+    const char *role;  /* of a node: "master", "replica" */
     const char *hello_error; /* HELLO answers this error; NULL: a map */
     bool loading;            /* a node: LOADING to all but HELLO */
     bool stall;              /* answer nothing from now on */

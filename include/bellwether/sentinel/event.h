@@ -1,13 +1,15 @@
 /* Sentinel's pub/sub events: a channel and a payload in, a struct out. Pure. Source: SENTINEL.md's table;
- * redis src/sentinel.c sentinelEvent(). */
+ * redis and valkey src/sentinel.c sentinelEvent(). */
 #ifndef BELLWETHER_SENTINEL_EVENT_H
 #define BELLWETHER_SENTINEL_EVENT_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "bellwether/base/address.h"
 #include "bellwether/sentinel/reply.h"
 
+/* ABORT_OTHER is every -failover-abort-... that has no line of its own. */
 #define SENTINEL_EVENTS(X)                                      \
     X(SWITCH_MASTER, "+switch-master")                          \
     X(SDOWN, "+sdown")                                          \
@@ -23,6 +25,8 @@
     X(SLAVE_RECONF_SENT, "+slave-reconf-sent")                  \
     X(SLAVE_RECONF_INPROG, "+slave-reconf-inprog")              \
     X(SLAVE_RECONF_DONE, "+slave-reconf-done")                  \
+    X(SLAVE_RECONF_SENT_BE, "+slave-reconf-sent-be")            \
+    X(SLAVE_RECONF_TIMEOUT, "-slave-reconf-sent-timeout")       \
     X(RESET_MASTER, "+reset-master")                            \
     X(MONITOR, "+monitor")                                      \
     X(MONITOR_END, "-monitor")                                  \
@@ -38,8 +42,11 @@
     X(ABORT_NOT_ELECTED, "-failover-abort-not-elected")         \
     X(ABORT_NO_GOOD_SLAVE, "-failover-abort-no-good-slave")     \
     X(ABORT_SLAVE_TIMEOUT, "-failover-abort-slave-timeout")     \
+    X(ABORT_MASTER_TIMEOUT, "-failover-abort-master-timeout")   \
+    X(ABORT_OTHER, "-failover-abort-")                          \
     X(CONFIG_UPDATE_FROM, "+config-update-from")                \
     X(SENTINEL_ADDRESS_SWITCH, "+sentinel-address-switch")      \
+    X(SENTINEL_ADDRESS_UPDATE, "+sentinel-address-update")      \
     X(SENTINEL_INVALID_ADDR, "+sentinel-invalid-addr")          \
     X(ROLE_CHANGE, "+role-change")                              \
     X(ROLE_CHANGE_END, "-role-change")                          \
@@ -87,6 +94,8 @@ struct sentinel_event {
  */
 int sentinel_parse_event(const char *channel, size_t channel_len, const char *payload, size_t payload_len,
                          struct sentinel_event *out);
+/** Whether a Sentinel gave up a failover that it ran, for whatever reason. */
+bool sentinel_event_is_abort(enum sentinel_event_kind kind);
 /** The channel's name, "+sdown"; "" for OTHER. */
 const char *sentinel_event_channel(enum sentinel_event_kind kind);
 

@@ -37,6 +37,7 @@ enum sentinel_flag {
     SENTINEL_RECONF_DONE = 1 << 11,
     SENTINEL_FORCE_FAILOVER = 1 << 12,
     SENTINEL_SCRIPT_KILL_SENT = 1 << 13,
+    SENTINEL_COORDINATED_FAILOVER = 1 << 14, /* Valkey 9: the master hands over by itself */
 };
 
 /* A row of SENTINEL MASTER or MASTERS. Numbers are -1 and texts empty where the row has no such field. */

@@ -50,8 +50,9 @@ struct fence_event {
 struct fence_lead {
     char id[RUN_ID_SIZE]; /* "": free */
     bool holds, promoting, has_chosen;
-    bool capped; /* `until_ms` can't be moved further: two waits of a failover have been heard of */
-    bool spent;  /* it went on all the same: not listened to any more, until `until_ms` */
+    bool coordinated; /* the master itself pauses its writes and hands over */
+    bool capped;      /* `until_ms` can't be moved further: two waits of a failover have been heard of */
+    bool spent;       /* it went on all the same: not listened to any more, until `until_ms` */
     struct endpoint chosen;
     int64_t first_ms; /* when it was heard first */
     int64_t until_ms; /* no failover takes longer */
@@ -77,6 +78,9 @@ void fence_init(struct fence_guard *guard, const struct fence_config *config);
 void fence_hear(struct fence_guard *guard, const struct fence_event *event, int64_t now_ms);
 /** The name of the replica that this leader chose has been looked up. */
 void fence_name(struct fence_guard *guard, const char *leader, const struct endpoint *node, int64_t now_ms);
+/** The failover that this leader runs is a coordinated one (Valkey 9): once the master was told, it takes no writes until the
+ * replica has caught up or the leader gives up, however long that is; so neither does the fence let any pass. */
+void fence_coordinate(struct fence_guard *guard, const char *leader);
 /** The published address moved, for the first time or to another. */
 void fence_publish(struct fence_guard *guard, const struct endpoint *published, int64_t now_ms);
 /** What came of a question that fence_wants_role() asked for. */

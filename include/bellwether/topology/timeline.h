@@ -6,7 +6,10 @@
  *     └───────────try, elected ...──► attempt ◄──┘   └─► attempt ──aborted──► quiet
  *                                        └──the answer moved──► switched ──finished──► quiet
  *
- * One entry is open per master at the most. An attempt that ended without a new master ends its entry; the next one
+ * Trouble that goes on while no Sentinel does anything about it is `unattended` until one does, or the master is back.
+ *
+ * One entry is open per master at the most, but for one that has switched and waits for its leader to say the end while the
+ * next has begun. An attempt that ended without a new master ends its entry; the next one
  * for the same outage is an entry of its own, which begins with its own try. Where an entry ended and the outage went on
  * until the old master came back, its `unavailable_ms` is filled in then.
  */
@@ -42,7 +45,8 @@ enum failover_phase {
 enum failover_kind { FAILOVER_UNKNOWN, FAILOVER_CRASH, FAILOVER_MANUAL };
 enum failover_outcome {
     FAILOVER_RUNNING,
-    FAILOVER_SWITCHED, /* from the publication on; it has ended when ended_wall_ms is set */
+    FAILOVER_UNATTENDED, /* there is no master, and no Sentinel does anything about it; not an end */
+    FAILOVER_SWITCHED,   /* from the publication on; it has ended when ended_wall_ms is set */
     FAILOVER_ABORTED,
     FAILOVER_NOT_STARTED,
     FAILOVER_RECOVERED
@@ -59,9 +63,10 @@ struct failover {
     char leader[ADDRESS_TEXT_SIZE]; /* the Sentinel that led it, "" unknown */
     enum failover_kind kind;
     enum failover_outcome outcome;
-    const char *reason; /* static word: no_quorum, not_elected, no_good_slave, slave_timeout, tilt; NULL */
+    const char *reason; /* static word: no_quorum, not_elected, no_good_slave, slave_timeout, master_timeout,
+                           leader_lost, tilt; NULL */
     int64_t began_wall_ms;
-    int64_t ended_wall_ms; /* 0: running, or switched and the Sentinels still at it */
+    int64_t ended_wall_ms; /* 0: running, unattended, or switched and the Sentinels still at it */
     struct {
         enum failover_phase phase;
         int64_t at_wall_ms;
@@ -91,7 +96,12 @@ enum timeline_signal {
     TIMELINE_NOT_ELECTED,
     TIMELINE_NO_GOOD_SLAVE,
     TIMELINE_SLAVE_TIMEOUT,
-    TIMELINE_FORCED, /* no event: its row has force_failover, so an operator asked for it */
+    TIMELINE_MASTER_TIMEOUT,
+    TIMELINE_ABORTED,   /* for a reason that is not known here */
+    TIMELINE_FORGOTTEN, /* +reset-master, -monitor: whatever that Sentinel was at is over */
+    TIMELINE_FORCED, /* no event: its row has force_failover or coordinated_failover, so an operator asked for it */
+    TIMELINE_BUSY, /* no event: its row has a failover under way */
+    TIMELINE_LOST, /* no event: its link is down */
     TIMELINE_TILT,
     TIMELINE_TILT_END,
     TIMELINE_NEW_EPOCH,
@@ -109,6 +119,8 @@ struct timeline_event {
     struct timeline_master *master; /* whom it is about; not looked at for TILT, TILT_END and NEW_EPOCH */
     size_t site;                    /* the deployment to which the Sentinel belongs */
     const char *sentinel;           /* who says so, "host:port" */
+    const struct address
+        *of; /* mapped; the master that it is about, SWITCHED: the old one; NULL: not known */
     const struct address *
         about; /* mapped; the master for SDOWN and ODOWN, the replica for SELECTED to PROMOTED, the new master
                       for SWITCHED; may be NULL */
@@ -131,6 +143,8 @@ struct timeline *timeline_new(size_t capacity);
 void timeline_free(struct timeline *timeline);
 /** A master is watched from now on. @param name copied. @return its story, the timeline's own. */
 struct timeline_master *timeline_watch(struct timeline *timeline, const char *name, size_t site);
+/** How long Sentinels wait before they call it down, as far as they say. */
+void timeline_down_after(struct timeline_master *track, int64_t down_after_ms);
 /** It is watched no longer: its open entry ends. */
 void timeline_forget(struct timeline *timeline, struct timeline_master *track, struct timeline_time now);
 void timeline_hear(struct timeline *timeline, const struct timeline_event *event, struct timeline_time now);

@@ -526,7 +526,7 @@
 
   /* ---- failovers ---- */
 
-  const OUTCOMES = { switched: "good", running: "warn", aborted: "bad", not_started: "bad", recovered: "none" };
+  const OUTCOMES = { switched: "good", running: "warn", unattended: "bad", aborted: "bad", not_started: "bad", recovered: "none" };
 
   function failoverSpan(entry) {
     const phases = entry.phases;
@@ -602,7 +602,7 @@
     if (!failovers) {
       return;
     }
-    const running = failovers.some((entry) => entry.outcome === "running");
+    const running = failovers.some((entry) => entry.outcome === "running" || entry.outcome === "unattended");
     const now = JSON.stringify(failovers);
     if (now === failoversPainted && !running) {
       return;

@@ -111,7 +111,8 @@ Test(sentinel_event, of_the_master)
                                            "+failover-end-for-timeout",
                                            "-failover-abort-not-elected",
                                            "-failover-abort-no-good-slave",
-                                           "-failover-abort-slave-timeout"};
+                                           "-failover-abort-slave-timeout",
+                                           "-failover-abort-master-timeout"};
 
     for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) {
         check(channels[i], MASTER_INST, "mymaster", SENTINEL_INSTANCE_MASTER, "127.0.0.1:7000",
@@ -128,6 +129,25 @@ Test(sentinel_event, of_the_master)
           "notification-script /bin/a @ b 1.2.3.4 5");
 }
 
+Test(sentinel_event, aborts)
+{
+    struct sentinel_event event;
+
+    cr_expect_eq(parse("-failover-abort-not-elected", MASTER_INST, &event), 0);
+    cr_expect(sentinel_event_is_abort(event.kind));
+    cr_expect_eq(parse("-failover-abort-master-timeout", MASTER_INST, &event), 0);
+    cr_expect_eq(event.kind, SENTINEL_EVENT_ABORT_MASTER_TIMEOUT);
+    cr_expect(sentinel_event_is_abort(event.kind));
+    cr_expect_eq(parse("-failover-abort-for-want-of-a-word", MASTER_INST, &event), 0);
+    cr_expect_eq(event.kind, SENTINEL_EVENT_ABORT_OTHER);
+    cr_expect(sentinel_event_is_abort(event.kind));
+    cr_expect_str_eq(event.channel, "-failover-abort-for-want-of-a-word");
+    cr_expect_eq(parse("+failover-abort-", MASTER_INST, &event), 0);
+    cr_expect_eq(event.kind, SENTINEL_EVENT_OTHER);
+    cr_expect_not(sentinel_event_is_abort(SENTINEL_EVENT_OTHER));
+    cr_expect_not(sentinel_event_is_abort(SENTINEL_EVENT_FAILOVER_END));
+}
+
 Test(sentinel_event, of_a_replica)
 {
     static const char *const channels[] = {"+slave",
@@ -137,6 +157,8 @@ Test(sentinel_event, of_a_replica)
                                            "+slave-reconf-sent",
                                            "+slave-reconf-inprog",
                                            "+slave-reconf-done",
+                                           "+slave-reconf-sent-be",
+                                           "-slave-reconf-sent-timeout",
                                            "+selected-slave",
                                            "+failover-state-send-slaveof-noone",
                                            "+failover-state-wait-promotion"};
@@ -154,6 +176,8 @@ Test(sentinel_event, of_a_sentinel)
           "127.0.0.1:7000", "");
     check("+config-update-from", SENTINEL_INST, "mymaster", SENTINEL_INSTANCE_SENTINEL, "127.0.0.1:7210",
           "127.0.0.1:7000", "");
+    check("+sentinel-address-update", SENTINEL_INST " 2 additional matching instances", "mymaster",
+          SENTINEL_INSTANCE_SENTINEL, "127.0.0.1:7210", "127.0.0.1:7000", "2 additional matching instances");
     refuse("+config-update-from", MASTER_INST);
 }
 

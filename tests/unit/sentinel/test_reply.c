@@ -242,10 +242,10 @@ static unsigned flags_of(const char *flags, char *text)
 Test(sentinel_reply, flags)
 {
     char all[] = "s_down,o_down,master,slave,sentinel,disconnected,master_down,failover_in_progress,promoted,"
-                 "reconf_sent,reconf_inprog,reconf_done,force_failover,script_kill_sent";
+                 "reconf_sent,reconf_inprog,reconf_done,force_failover,script_kill_sent,coordinated_failover";
     char text[SENTINEL_FLAGS_SIZE];
 
-    cr_expect_eq(flags_of(all, text), (1U << 14) - 1, "flags past the end of the kept text count too");
+    cr_expect_eq(flags_of(all, text), (1U << 15) - 1, "flags past the end of the kept text count too");
     cr_expect_eq(strlen(text), SENTINEL_FLAGS_SIZE - 1);
     cr_expect_eq(flags_of("", NULL), 0);
     cr_expect_eq(flags_of(",,", NULL), 0);

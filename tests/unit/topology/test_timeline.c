@@ -29,6 +29,7 @@ Test(topology_timeline, words)
     cr_expect_str_eq(failover_kind_text(FAILOVER_CRASH), "crash");
     cr_expect_str_eq(failover_kind_text(FAILOVER_MANUAL), "manual");
     cr_expect_str_eq(failover_outcome_text(FAILOVER_RUNNING), "running");
+    cr_expect_str_eq(failover_outcome_text(FAILOVER_UNATTENDED), "unattended");
     cr_expect_str_eq(failover_outcome_text(FAILOVER_SWITCHED), "switched");
     cr_expect_str_eq(failover_outcome_text(FAILOVER_ABORTED), "aborted");
     cr_expect_str_eq(failover_outcome_text(FAILOVER_NOT_STARTED), "not_started");
