@@ -442,7 +442,8 @@ void loop_lookup_free(struct loop_lookup *lookup)
     loop = lookup->loop;
     resolve_cancel(&lookup->ask);
     pthread_mutex_lock(&loop->lock);
-    for (struct loop_lookup *at = loop->answered, *before = NULL; lookup->answered; before = at, at = at->next) {
+    for (struct loop_lookup *at = loop->answered, *before = NULL; lookup->answered;
+         before = at, at = at->next) {
         if (at != lookup) {
             continue;
         }
