@@ -69,8 +69,6 @@ static void prepare(const struct options *options)
     }
     log_configure(level, options->log_format);
     (void)signal(SIGPIPE, SIG_IGN); /* a lost peer is an error of write(), not the end */
-    /* name look-ups use half of libuv's pool: with its default of four, two dead names would hold up all others */
-    (void)setenv("UV_THREADPOOL_SIZE", "8", 0);
     write_notes(options);
 }
 
@@ -91,7 +89,7 @@ int main(int argc, char **argv)
         exit_code = service_run(&options);
     }
     options_release(&options);
-    if (loop_lookups_abandoned()) { /* exit() would wait for the resolver */
+    if (loop_lookups_abandoned()) {
         _exit(exit_code);
     }
     return exit_code;

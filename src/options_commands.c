@@ -131,6 +131,7 @@ static void build_max_lag(const struct settings *settings, struct options *out)
 int options_build_commands(const struct settings *settings, struct options *out, struct options_error *error)
 {
     build_max_lag(settings, out);
+    out->watch.runs_commands = out->redis_api != REDIS_API_OFF;
     if (build_policy(settings, out, error) != 0) {
         return -BW_EINVAL;
     }

@@ -6,16 +6,13 @@
  * anywhere, the object's own callback included, and nothing is called after it. loop_free()
  * turns the loop until the last handle is closed.
  *
- * A look-up runs on a thread of libuv's pool and can't be stopped once it runs. Freed early, it
- * is left to end by itself; a loop that would have to wait for a dead resolver at the end is
- * abandoned instead (loop_lookups_abandoned()).
+ * A look-up runs on a thread of resolve.c, not of libuv's pool, where a few dead names would hold up all
+ * others. Freed early, it is left to end by itself.
  */
 #include "bellwether/base/loop.h"
 
-#include <net/if.h>
+#include <netdb.h>
 #include <pthread.h>
-#include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -25,9 +22,7 @@
 #include "bellwether/base/error.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
-
-/* How long loop_free() waits for look-ups that can't be cancelled. */
-#define LOOKUP_PATIENCE_MS 100
+#include "resolve.h"
 
 struct loop {
     uv_loop_t uv;
@@ -37,9 +32,10 @@ struct loop {
     struct loop_later *later; /* what is to be done at the end of this turn, in order */
     struct loop_later *last_later;
     uint32_t phase; /* of shared moments: a daemon's own, or all of a host would turn at once */
+    uv_async_t resolved;
+    pthread_mutex_t lock; /* guards `answered` */
+    struct loop_lookup *answered, *last_answered;
 };
-
-static atomic_int lookups_abandoned;
 
 /* A failure of libuv itself: out of descriptors or memory, or a fault in this program. */
 static void must(int result, const char *what)
@@ -109,6 +105,8 @@ static void on_prepare(uv_prepare_t *prepare)
     }
 }
 
+static void on_resolved(uv_async_t *uv);
+
 struct loop *loop_new(void)
 {
     struct loop *loop = mem_new(1, sizeof *loop);
@@ -118,6 +116,9 @@ struct loop *loop_new(void)
     loop->prepare.data = loop;
     loop->phase = 1 + jitter_below(1024);
     must(uv_prepare_start(&loop->prepare, on_prepare), "uv_prepare_start");
+    must(uv_async_init(&loop->uv, &loop->resolved, on_resolved), "uv_async_init");
+    must(-pthread_mutex_init(&loop->lock, NULL), "pthread_mutex_init");
+    loop->resolved.data = loop;
     return loop;
 }
 
@@ -141,26 +142,21 @@ void loop_free(struct loop *loop)
     }
     loop->turn = NULL;
     uv_close((uv_handle_t *)&loop->prepare, NULL);
+    uv_close((uv_handle_t *)&loop->resolved, NULL);
     uv_walk(&loop->uv, count_open, &open);
     if (open > 0) { /* their owners would use freed memory, or this would wait for ever */
         abort();
     }
-    int64_t give_up_ms = clock_boot_ms() + LOOKUP_PATIENCE_MS;
-    while (uv_run(&loop->uv, UV_RUN_NOWAIT) != 0) {
-        if (clock_boot_ms() > give_up_ms) {
-            atomic_fetch_add(&lookups_abandoned, 1);
-            return; /* the pool's thread still writes to this loop: its memory must stay */
-        }
-        struct timespec nap = {.tv_nsec = 200000};
-        (void)nanosleep(&nap, NULL);
+    while (uv_run(&loop->uv, UV_RUN_DEFAULT) != 0) {
     }
     must(uv_loop_close(&loop->uv), "uv_loop_close");
+    pthread_mutex_destroy(&loop->lock);
     free(loop);
 }
 
 bool loop_lookups_abandoned(void)
 {
-    return atomic_load(&lookups_abandoned) > 0;
+    return resolve_is_busy();
 }
 
 const char *loop_library_version(void)
@@ -334,95 +330,73 @@ void loop_poll_free(struct loop_poll *poll)
 /* ---- name look-ups ---- */
 
 struct loop_lookup {
-    uv_getaddrinfo_t uv;
-    struct loop_timer *failed_at_once; /* brings an error of the start on a later turn */
-    int start_error;
-    struct address name;
+    struct resolve_ask ask; /* first: the one is the other */
+    struct loop *loop;
+    struct loop_lookup *next; /* of those answered */
+    bool answered;            /* among them; under the loop's lock */
+    uint16_t port;
     void (*done)(void *data, int error, const struct address *found, size_t n, const char *words);
     void *data;
-    bool finished, cancelled;
 };
 
-/* False for what is neither IPv4 nor IPv6. */
-static bool to_address(const struct sockaddr *from, uint16_t port, struct address *out)
-{
-    struct address found = {.port = port};
-
-    if (from->sa_family == AF_INET) {
-        struct sockaddr_in in;
-        memcpy(&in, from, sizeof in);
-        if (uv_inet_ntop(AF_INET, &in.sin_addr, found.host, sizeof found.host) != 0) {
-            return false;
-        }
-    } else if (from->sa_family == AF_INET6) {
-        struct sockaddr_in6 in6;
-        char zone[IF_NAMESIZE];
-        memcpy(&in6, from, sizeof in6);
-        if (uv_inet_ntop(AF_INET6, &in6.sin6_addr, found.host, sizeof found.host) != 0) {
-            return false;
-        }
-        if (in6.sin6_scope_id != 0 && if_indextoname(in6.sin6_scope_id, zone) != NULL) {
-            size_t used = strlen(found.host);
-            (void)snprintf(found.host + used, sizeof found.host - used, "%%%s", zone);
-        }
-    } else {
-        return false;
-    }
-    *out = found;
-    return true;
-}
-
-static bool is_among(const struct address *all, size_t n, const struct address *one)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (address_equal(&all[i], one)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 /* `done` may free the look-up: nothing touches it afterwards. */
-static void lookup_finish(struct loop_lookup *lookup, int status, const struct addrinfo *list)
+static void lookup_finish(struct loop_lookup *lookup)
 {
-    struct address *found = NULL;
-    size_t n = 0;
+    struct address *found = lookup->ask.found;
+    size_t n = lookup->ask.n;
 
-    lookup->finished = true;
-    for (const struct addrinfo *info = list; status == 0 && info != NULL; info = info->ai_next) {
-        struct address one;
-        if (to_address(info->ai_addr, lookup->name.port, &one) && !is_among(found, n, &one)) {
-            found = mem_resize(found, n + 1, sizeof *found);
-            found[n++] = one;
-        }
+    lookup->ask.found = NULL;
+    for (size_t i = 0; i < n; i++) {
+        found[i].port = lookup->port;
     }
     if (n > 0) {
         lookup->done(lookup->data, 0, found, n, "");
     } else {
-        lookup->done(lookup->data, -BW_ERESOLVE, NULL, 0, status == 0 ? "no address" : uv_strerror(status));
+        lookup->done(lookup->data, -BW_ERESOLVE, NULL, 0, gai_strerror(lookup->ask.error));
     }
     free(found);
 }
 
-static void on_resolved(uv_getaddrinfo_t *uv, int status, struct addrinfo *list)
+static struct loop_lookup *next_answered(struct loop *loop)
 {
-    struct loop_lookup *lookup = uv->data;
+    struct loop_lookup *lookup;
 
-    if (lookup->cancelled) {
-        free(lookup);
-    } else {
-        lookup_finish(lookup, status, list);
+    pthread_mutex_lock(&loop->lock);
+    lookup = loop->answered;
+    if (lookup != NULL) {
+        loop->answered = lookup->next;
+        lookup->answered = false;
     }
-    uv_freeaddrinfo(list);
+    pthread_mutex_unlock(&loop->lock);
+    return lookup;
 }
 
-static void on_start_failed(void *data)
+static void on_resolved(uv_async_t *uv)
 {
-    struct loop_lookup *lookup = data;
+    struct loop *loop = uv->data;
 
-    loop_timer_free(lookup->failed_at_once);
-    lookup->failed_at_once = NULL;
-    lookup_finish(lookup, lookup->start_error, NULL);
+    for (struct loop_lookup *lookup; (lookup = next_answered(loop)) != NULL;) {
+        lookup_finish(lookup);
+    }
+}
+
+/* Thread: any. */
+static void lookup_answered(struct resolve_ask *ask)
+{
+    struct loop_lookup *lookup = (struct loop_lookup *)ask;
+    struct loop *loop = lookup->loop;
+
+    pthread_mutex_lock(&loop->lock);
+    lookup->next = NULL;
+    lookup->answered = true;
+    if (loop->answered == NULL) {
+        loop->answered = lookup;
+    } else {
+        loop->last_answered->next = lookup;
+    }
+    loop->last_answered = lookup;
+    must(uv_async_send(&loop->resolved), "uv_async_send"); /* under the lock: else the loop might be gone */
+    pthread_mutex_unlock(&loop->lock);
 }
 
 struct loop_lookup *loop_lookup_start(struct loop *loop, const struct address *name,
@@ -430,33 +404,60 @@ struct loop_lookup *loop_lookup_start(struct loop *loop, const struct address *n
                                                    size_t n, const char *words),
                                       void *data)
 {
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     struct loop_lookup *lookup = mem_new(1, sizeof *lookup);
 
-    lookup->uv.data = lookup;
-    lookup->name = *name;
+    lookup->ask.done = lookup_answered;
+    lookup->loop = loop;
+    lookup->port = name->port;
     lookup->done = done;
     lookup->data = data;
-    lookup->start_error = uv_getaddrinfo(&loop->uv, &lookup->uv, on_resolved, name->host, NULL, &hints);
-    if (lookup->start_error != 0) {
-        lookup->failed_at_once = loop_timer_new(loop, on_start_failed, lookup);
-        loop_timer_start(lookup->failed_at_once, 0);
+    if (address_is_ip(name)) { /* asks nobody */
+        lookup->ask.found = mem_new(1, sizeof *name);
+        *lookup->ask.found = *name;
+        lookup->ask.n = 1;
+        lookup_answered(&lookup->ask);
+    } else {
+        resolve_start(&lookup->ask, name->host);
     }
     return lookup;
 }
 
+size_t loop_lookup_last(const struct address *name, struct address **out)
+{
+    size_t n = resolve_last(name->host, out);
+
+    for (size_t i = 0; i < n; i++) {
+        (*out)[i].port = name->port;
+    }
+    return n;
+}
+
 void loop_lookup_free(struct loop_lookup *lookup)
 {
+    struct loop *loop;
+
     if (lookup == NULL) {
         return;
     }
-    if (lookup->finished || lookup->failed_at_once != NULL) {
-        loop_timer_free(lookup->failed_at_once);
-        free(lookup);
-        return;
+    loop = lookup->loop;
+    resolve_cancel(&lookup->ask);
+    pthread_mutex_lock(&loop->lock);
+    for (struct loop_lookup *at = loop->answered, *before = NULL; lookup->answered;
+         before = at, at = at->next) {
+        if (at != lookup) {
+            continue;
+        }
+        if (before != NULL) {
+            before->next = lookup->next;
+        } else {
+            loop->answered = lookup->next;
+        }
+        loop->last_answered = lookup->next != NULL ? loop->last_answered : before;
+        lookup->answered = false;
     }
-    lookup->cancelled = true;
-    (void)uv_cancel((uv_req_t *)&lookup->uv); /* fails when it already runs: then its end is ignored */
+    pthread_mutex_unlock(&loop->lock);
+    free(lookup->ask.found);
+    free(lookup);
 }
 
 /* ---- signals ---- */

@@ -12,16 +12,19 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
 
 #define SECRET_MAX_BYTES 65536
+#define COMPLAIN_MS 60000
 
 struct secret {
     char *path; /* NULL: the value is fixed */
     char *value;
     bool regular; /* a pipe (`<(pass show redis)`) can be read only once */
     struct stat seen;
+    int64_t taken_ms; /* wall clock */
 };
 
 static void wipe(char *text)
@@ -129,6 +132,7 @@ struct secret *secret_new(const char *path, const char *value, char *error, size
 {
     struct secret *secret = mem_new(1, sizeof *secret);
 
+    secret->taken_ms = clock_wall_ms();
     if (path == NULL) {
         secret->value = mem_strdup(value);
         return secret;
@@ -164,7 +168,7 @@ static bool same_file(const struct stat *a, const struct stat *b)
            a->st_ctim.tv_sec == b->st_ctim.tv_sec && a->st_ctim.tv_nsec == b->st_ctim.tv_nsec;
 }
 
-int secret_refresh(struct secret *secret, bool force, char *error, size_t error_size)
+static int refresh(struct secret *secret, bool force, char *error, size_t error_size)
 {
     struct stat now;
     char *value = NULL;
@@ -187,6 +191,34 @@ int secret_refresh(struct secret *secret, bool force, char *error, size_t error_
     wipe(secret->value);
     secret->value = value;
     return changed;
+}
+
+int secret_refresh(struct secret *secret, bool force, char *error, size_t error_size)
+{
+    int changed = refresh(secret, force, error, error_size);
+
+    secret->taken_ms = changed > 0 ? clock_wall_ms() : secret->taken_ms;
+    return changed;
+}
+
+int64_t secret_taken_ms(const struct secret *secret)
+{
+    return secret->taken_ms;
+}
+
+enum secret_say secret_complain(struct secret_complaint *complaint, bool failed, int64_t now_ms)
+{
+    bool was = complaint->failing;
+
+    complaint->failing = failed;
+    if (!failed) {
+        return was ? SECRET_SAY_BACK : SECRET_SAY_NOTHING;
+    }
+    if (was && now_ms - complaint->said_ms < COMPLAIN_MS) {
+        return SECRET_SAY_NOTHING;
+    }
+    complaint->said_ms = now_ms;
+    return SECRET_SAY_FAILING;
 }
 
 void secret_free(struct secret *secret)

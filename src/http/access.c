@@ -19,6 +19,7 @@
 #include <strings.h>
 
 #include "bellwether/base/address.h"
+#include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
 
@@ -30,7 +31,8 @@ struct token_list {
     struct secret *secret; /* NULL: none */
     unsigned char digests[ACCESS_TOKENS_MAX][DIGEST_SIZE];
     size_t n;
-    bool failing; /* and it was said */
+    struct secret_complaint complaint;
+    int64_t taken_ms; /* wall clock: when the digests were made */
 };
 
 struct access {
@@ -110,6 +112,7 @@ static void take_list(const struct access *access, struct token_list *list, cons
                       const struct secret *secret)
 {
     list->option = option;
+    list->taken_ms = clock_wall_ms();
     if (secret != NULL && secret_value(secret) != NULL) {
         list->secret = secret_copy(secret);
         if (access_tokens_wrong(secret_value(secret)) == NULL) {
@@ -167,8 +170,11 @@ static int refresh_list(const struct access *access, struct token_list *list, bo
         (void)snprintf(error, error_size, "%s: %s", list->option, wrong);
         return -BW_EIO;
     }
-    if (changed > 0 || list->failing) {
+    if (changed > 0 || list->complaint.failing) {
         digest_list(access, list, secret_value(list->secret));
+    }
+    if (changed > 0) {
+        list->taken_ms = clock_wall_ms();
     }
     return changed;
 }
@@ -182,15 +188,30 @@ int access_refresh(struct access *access, bool force, char *error, size_t error_
         char words[640];
         int changed =
             lists[i]->secret == NULL ? 0 : refresh_list(access, lists[i], force, words, sizeof words);
-        if (changed < 0 && (force || !lists[i]->failing)) {
+        enum secret_say say = secret_complain(&lists[i]->complaint, changed < 0, clock_boot_ms());
+
+        if (changed < 0 && (force || say == SECRET_SAY_FAILING)) {
             (void)snprintf(error, error_size, "%s", words);
             result = changed;
         } else if (changed > 0 && result == 0) {
             result = 1;
         }
-        lists[i]->failing = changed < 0;
     }
     return result;
+}
+
+bool access_is_failing(const struct access *access, int64_t *taken_ms)
+{
+    const struct token_list *lists[LISTS] = {&access->full, &access->read_only};
+    bool failing = false;
+
+    for (size_t i = 0; i < LISTS; i++) {
+        failing = failing || lists[i]->complaint.failing;
+        if (*taken_ms < lists[i]->taken_ms) {
+            *taken_ms = lists[i]->taken_ms;
+        }
+    }
+    return failing;
 }
 
 /* ---- a caller with a token ---- */

@@ -51,9 +51,12 @@ struct access *access_new(const struct access_config *config, char *error, size_
 /**
  * Read the token files again that changed, or all with `force`.
  * @return 1: tokens changed; 0: none did; -BW_EIO: a file can't be read or holds no right tokens now, what was read before
- *         stays (words in `error`; of one that goes on they are given once).
+ *         stays (words in `error`; of one that goes on they are given once a minute).
  */
 int access_refresh(struct access *access, bool force, char *error, size_t error_size);
+/** Whether the last time a file could not be read or held no right tokens. @param taken_ms raised to when the youngest
+ * tokens were taken, wall clock. */
+bool access_is_failing(const struct access *access, int64_t *taken_ms);
 
 /**
  * May this request run commands? A token is compared through its digest, with all there are, in a time that does not depend on

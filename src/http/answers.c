@@ -123,6 +123,28 @@ json_t *answer_no_master(const struct snapshot *snapshot, const struct snapshot_
     return problem;
 }
 
+static bool serves(const struct snapshot_master *master)
+{
+    return master_state_serves(master->state) && master->has_address;
+}
+
+/* A line of the list: which of them it is about, and where, as /masters/{name} would say; `-` where that is 503. */
+static void add_master_line(struct lines *lines, const struct snapshot_master *master, bool url)
+{
+    char where[RENDER_URL_SIZE] = "-";
+    size_t size = strlen(master->name) + sizeof(where) + 2;
+    char *line = mem_new(size, 1);
+
+    if (serves(master) && url) {
+        render_url(&master->address, master->tls, where);
+    } else if (serves(master)) {
+        address_format(&master->address, where);
+    }
+    snprintf(line, size, "%s %s", master->name, where);
+    add_line(lines, line);
+    free(line);
+}
+
 /* ---- bodies ---- */
 
 struct body {
@@ -165,7 +187,7 @@ static struct body master_body(const struct snapshot *snapshot, const struct sna
 {
     struct lines lines = {0};
 
-    if (!master_state_serves(master->state) || !master->has_address) {
+    if (!serves(master)) {
         return problem_body(PROBLEM_NO_MASTER,
                             answer_no_master(snapshot, master, master->reason, master->detail), form);
     }
@@ -260,11 +282,6 @@ struct answer *answer_render(const struct cache *cache, const struct snapshot_ma
     return make(cache, &body, etag, true, master->index);
 }
 
-static bool serves(const struct snapshot_master *master)
-{
-    return master_state_serves(master->state) && master->has_address;
-}
-
 struct answer *answer_render_list(const struct cache *cache, enum answer_form form)
 {
     const struct snapshot *snapshot = cache->snapshot;
@@ -290,10 +307,7 @@ struct answer *answer_render_list(const struct cache *cache, enum answer_form fo
         body = json_body(json, form);
     } else {
         for (size_t i = 0; i < snapshot->n_masters; i++) {
-            if (serves(snapshot->masters[i])) {
-                add_address(&lines, &snapshot->masters[i]->address, snapshot->masters[i]->tls,
-                            form == ANSWER_URL);
-            }
+            add_master_line(&lines, snapshot->masters[i], form == ANSWER_URL);
         }
         body = text_body(&lines);
     }

@@ -88,14 +88,21 @@ static void tell_watcher(void *data, enum suspicion what, const char *master, co
 static void refresh(struct commands *commands, bool force)
 {
     char error[512];
+    int64_t taken_ms = 0;
+    bool was_failing = access_is_failing(commands->access, &taken_ms), failing;
     int outcome = access_refresh(commands->access, force, error, sizeof(error));
+    bool ok = pool_refresh_credentials(commands->pool, force, &taken_ms);
 
-    pool_refresh_credentials(commands->pool, force);
+    failing = access_is_failing(commands->access, &taken_ms);
+    metric_files_read(&metrics_redis(commands->worker->metrics, commands->worker->number)->files,
+                      ok && !failing, taken_ms, force ? clock_wall_ms() : 0);
     if (commands->worker->number != 0) {
         return;
     }
     if (outcome < 0) {
         log_warn("tokens can't be read again, those of before stay", LOG_STR("error", error));
+    } else if (was_failing && !failing) {
+        log_warn("tokens can be read again", LOG_STR("changed", outcome > 0 ? "yes" : "no"));
     } else if (outcome > 0) {
         log_write(LOG_LEVEL_INFO, "tokens changed", NULL, 0);
     }
@@ -129,6 +136,7 @@ struct commands *commands_new(struct worker *worker)
     commands->worker = worker;
     commands->ended = (struct loop_later){.run = run_ended, .data = commands};
     commands->files_timer = loop_timer_new(worker->loop, look_at_files, commands);
+    metric_files_start(&metrics_redis(worker->metrics, worker->number)->files, clock_wall_ms());
     commands->access = access_new(&access, error, sizeof(error));
     if (!commands->access) {
         log_error("cannot check tokens", LOG_STR("error", error));

@@ -8,6 +8,7 @@
 
 #include "bellwether/metrics/exposition.h"
 #include "bellwether/metrics/process.h"
+#include "ready.h"
 #include "request.h"
 #include "version.h"
 
@@ -21,6 +22,8 @@ struct scrape {
     struct metrics_listed listed;
     const struct snapshot *snapshot; /* NULL: none yet */
     bool stalled;                    /* nothing that it says would be answered */
+    bool draining;
+    enum ready_when ready_when;
     bool runs_commands;
 };
 
@@ -165,6 +168,29 @@ static void add_replicas(struct scrape *scrape)
     }
 }
 
+static void add_ready(struct scrape *scrape)
+{
+    struct ready_report report;
+
+    ready_evaluate(scrape->snapshot, NULL, scrape->stalled, scrape->draining, scrape->ready_when, &report);
+    exposition_family(&scrape->out, METRIC_READY);
+    exposition_integer(&scrape->out, ready_passes(&report, (1U << READY_CHECKS_COUNT) - 1), NULL);
+}
+
+/* There also where no master is known, so that an alert on them can be written. */
+static void add_state_counts(struct scrape *scrape)
+{
+    int64_t counts[MASTER_STATES_COUNT] = {0};
+
+    for (size_t i = 0; scrape->snapshot && i < scrape->snapshot->n_masters; i++) {
+        counts[scrape->snapshot->masters[i]->state]++;
+    }
+    exposition_family(&scrape->out, METRIC_MASTERS);
+    for (int state = 0; state < MASTER_STATES_COUNT; state++) {
+        exposition_integer(&scrape->out, counts[state], LABELS(master_state_text((enum master_state)state)));
+    }
+}
+
 /* ---- masters: counted by the watcher ---- */
 
 static void add_timestamp(struct scrape *scrape, enum metric metric, bool verified)
@@ -273,6 +299,16 @@ static void add_links(struct scrape *scrape)
     }
 }
 
+static void add_seeds(struct scrape *scrape)
+{
+    const struct metrics_watch *watch = metrics_watch(scrape->metrics);
+
+    exposition_family(&scrape->out, METRIC_SENTINELS_CONFIGURED);
+    exposition_integer(&scrape->out, metric_look(&watch->sentinels_configured), NULL);
+    exposition_family(&scrape->out, METRIC_SENTINELS_UNREACHABLE);
+    exposition_integer(&scrape->out, metric_look(&watch->sentinels_unreachable), NULL);
+}
+
 static void add_watch(struct scrape *scrape)
 {
     const struct metrics_watch *watch = metrics_watch(scrape->metrics);
@@ -284,11 +320,29 @@ static void add_watch(struct scrape *scrape)
                                LABELS(watch->event_names[i]));
         }
     }
-    if (metric_look(&watch->reload_wall_ms) > 0) {
+}
+
+/* Every thread reads for itself. They were read again when the last of them had done it; one that took a changed file
+ * has taken it in. */
+static void add_reload(struct scrape *scrape)
+{
+    size_t n_workers = scrape->runs_commands ? metrics_workers(scrape->metrics) : 0;
+    int64_t changed_ms = 0, asked_ms = INT64_MAX, failing = 0;
+
+    for (size_t i = 0; i <= n_workers; i++) {
+        const struct metrics_files *files = i == n_workers ? &metrics_watch(scrape->metrics)->files
+                                                           : &metrics_redis(scrape->metrics, i)->files;
+        int64_t changed = metric_look(&files->changed_wall_ms), asked = metric_look(&files->asked_wall_ms);
+
+        failing += metric_look(&files->failing);
+        changed_ms = changed > changed_ms ? changed : changed_ms;
+        asked_ms = asked < asked_ms ? asked : asked_ms;
+    }
+    if (asked_ms > 0) {
         exposition_family(&scrape->out, METRIC_RELOAD_SUCCESS);
-        exposition_integer(&scrape->out, metric_look(&watch->reload_ok), NULL);
+        exposition_integer(&scrape->out, failing == 0, NULL);
         exposition_family(&scrape->out, METRIC_RELOAD_TIMESTAMP);
-        exposition_decimal(&scrape->out, metric_look(&watch->reload_wall_ms), 3, NULL);
+        exposition_decimal(&scrape->out, changed_ms > asked_ms ? changed_ms : asked_ms, 3, NULL);
     }
 }
 
@@ -476,6 +530,8 @@ static void add_all(struct scrape *scrape)
 {
     exposition_family(&scrape->out, METRIC_BUILD_INFO);
     exposition_integer(&scrape->out, 1, LABELS(BELLWETHER_VERSION));
+    add_ready(scrape);
+    add_state_counts(scrape);
     add_masters(scrape, METRIC_MASTER_UP, is_up);
     add_masters(scrape, METRIC_MASTER_VERIFIED, is_verified);
     add_masters(scrape, METRIC_MASTER_MAJORITY, has_majority);
@@ -491,6 +547,7 @@ static void add_all(struct scrape *scrape)
     add_histograms(scrape, METRIC_VERIFY_DURATION, verify_duration);
     add_replicas(scrape);
     add_masters(scrape, METRIC_REPLICA_LAG_MAX, largest_lag);
+    add_seeds(scrape);
     add_masters(scrape, METRIC_SENTINELS_KNOWN, count_known);
     add_masters(scrape, METRIC_SENTINELS_REACHABLE, count_reachable);
     add_masters(scrape, METRIC_SENTINELS_AGREEING, count_agreeing);
@@ -498,6 +555,7 @@ static void add_all(struct scrape *scrape)
     add_masters(scrape, METRIC_SENTINEL_CKQUORUM, ckquorum);
     add_links(scrape);
     add_watch(scrape);
+    add_reload(scrape);
     add_requests(scrape);
     add_callers(scrape);
     if (scrape->runs_commands) {
@@ -513,6 +571,8 @@ void metrics_handle(struct request *request)
         .metrics = request->worker->metrics,
         .snapshot = cache->snapshot,
         .stalled = cache_stalled(cache),
+        .draining = request->worker->draining,
+        .ready_when = request->worker->config->ready_when,
         .runs_commands = request->worker->commands != NULL,
     };
     size_t size;

@@ -17,6 +17,9 @@
 #include "bellwether/base/memory.h"
 #include "conn_internal.h"
 
+/* How long the resolver is waited for where an old answer is at hand; what it says later serves the next attempt. */
+enum { HURRY_MS = 100 };
+
 static void try_next(struct redis_conn *conn);
 
 static enum redis_fail fail_of_errno(int error)
@@ -174,11 +177,6 @@ static void try_all(struct redis_conn *conn, const struct address *addresses, si
     try_next(conn);
 }
 
-static bool has_found(const struct redis_conn *conn)
-{
-    return conn->n_found > 0 && address_equal(&conn->found_for, &conn->target);
-}
-
 static void keep_found(struct redis_conn *conn, const struct address *found, size_t n)
 {
     free(conn->found);
@@ -186,6 +184,18 @@ static void keep_found(struct redis_conn *conn, const struct address *found, siz
     memcpy(conn->found, found, n * sizeof *found);
     conn->n_found = n;
     conn->found_for = conn->target;
+}
+
+/* What the name resolved to last: for this connection, or for anybody after this one had stopped waiting. */
+static bool has_found(struct redis_conn *conn)
+{
+    struct address *last;
+    size_t n = loop_lookup_last(&conn->target, &last);
+
+    if (n > 0)
+        keep_found(conn, last, n);
+    free(last);
+    return conn->n_found > 0 && address_equal(&conn->found_for, &conn->target);
 }
 
 static void on_lookup(void *data, int error, const struct address *found, size_t n, const char *words)
@@ -220,7 +230,7 @@ void conn_dial_start(struct redis_conn *conn)
     conn->state = CONN_LOOKUP;
     conn->lookup = loop_lookup_start(conn->loop, &conn->target, on_lookup, conn);
     /* With an old answer at hand a resolver that hangs may not eat the time to connect. */
-    conn_arm(conn, now_ms + (has_found(conn) ? left_ms / 2 : left_ms));
+    conn_arm(conn, now_ms + (has_found(conn) && left_ms > HURRY_MS ? HURRY_MS : left_ms));
 }
 
 static void wipe_hello(struct redis_conn *conn)

@@ -215,13 +215,19 @@ static void login_init(struct login *login, const struct pool_login *from)
     login->password = secret_copy(from->password);
 }
 
-void pool_refresh_credentials(struct pool *pool, bool force)
+bool pool_refresh_credentials(struct pool *pool, bool force, int64_t *taken_ms)
 {
     char error[256];
+    bool ok = true;
 
-    for (size_t i = 0; i < pool->n_logins; i++)
-        if (secret_refresh(pool->logins[i].password, force, error, sizeof error) < 0)
-            log_warn("cannot read the password for commands", LOG_STR("error", error));
+    for (size_t i = 0; i < pool->n_logins; i++) {
+        struct secret *password = pool->logins[i].password;
+
+        ok = secret_refresh(password, force, error, sizeof error) >= 0 && ok; /* the watcher says why */
+        if (*taken_ms < secret_taken_ms(password))
+            *taken_ms = secret_taken_ms(password);
+    }
+    return ok;
 }
 
 /* ---- life ---- */

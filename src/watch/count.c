@@ -28,8 +28,12 @@ void count_init(struct watcher *watcher, struct metrics *metrics)
         enum sentinel_event_kind kind = event_kinds[i];
         watch->event_names[kind] = kind == SENTINEL_EVENT_OTHER ? "other" : sentinel_event_channel(kind);
     }
-    metric_set(&watch->reload_ok, 1); /* the options were read, or there would be no watcher */
-    metric_set(&watch->reload_wall_ms, clock_wall_ms());
+    metric_files_start(&watch->files, clock_wall_ms());
+    int64_t n_seeds = 0;
+    for (size_t i = 0; i < watcher->config->n_deployments; i++)
+        n_seeds += (int64_t)watcher->config->deployments[i].n_seeds;
+    metric_set(&watch->sentinels_configured, n_seeds);
+    metric_set(&watch->sentinels_unreachable, n_seeds); /* nobody has answered yet */
 }
 
 void count_release(struct watcher *watcher)
@@ -39,10 +43,8 @@ void count_release(struct watcher *watcher)
 
 void count_reload(struct watcher *watcher, const struct count_reload *reload)
 {
-    struct metrics_watch *watch = metrics_watch(watcher->metrics);
-    metric_set(&watch->reload_ok, !reload->failed);
-    if (reload->changed && !reload->failed)
-        metric_set(&watch->reload_wall_ms, clock_wall_ms());
+    metric_files_read(&metrics_watch(watcher->metrics)->files, !reload->failed, reload->changed_ms,
+                      reload->asked ? clock_wall_ms() : 0);
 }
 
 void count_event(struct watcher *watcher, enum sentinel_event_kind kind)
@@ -98,14 +100,18 @@ void count_peer_error(struct peer *peer, const char *word)
 
 void count_links(struct watcher *watcher)
 {
+    int64_t unreachable = 0;
     for (size_t i = 0; i < watcher->n_sites; i++) {
         for (size_t j = 0; j < watcher->sites[i].n_peers; j++) {
             struct peer *peer = watcher->sites[i].peers[j];
             bool up = sentinel_link_is_up(peer->link);
-            if (peer_counts(peer) != NULL)
-                peer_move_gauges(peer, up, up && sentinel_link_tilt(peer->link));
+            if (peer_counts(peer) == NULL)
+                continue; /* in reserve: it is another one's second name */
+            peer_move_gauges(peer, up, up && sentinel_link_tilt(peer->link));
+            unreachable += !up;
         }
     }
+    metric_set(&metrics_watch(watcher->metrics)->sentinels_unreachable, unreachable);
 }
 
 /* --- masters --- */

@@ -29,6 +29,8 @@ static void log_fence(const struct master *master, const char *text, enum log_le
     char replica[ADDRESS_TEXT_SIZE];
     struct log_field fields[4];
     size_t n = 0;
+    if (!master->watcher->config->runs_commands)
+        return; /* nobody's writes are held back */
     fields[n++] = LOG_STR("master", master->name);
     fields[n++] = LOG_STR("why", fencing_why(master));
     if (chosen != NULL)
@@ -68,8 +70,10 @@ static void fencing_answered(void *data, struct probe *probe, enum role_answer a
     (void)asked_us;
     if (watcher_turn(master->watcher) || master->fencing.probe != probe)
         return;
-    log_debug("chosen replica asked for its role", LOG_STR("master", master->name),
-              LOG_STR("replica", address_format(&probe_node(probe)->name, text)), LOG_STR("words", words));
+    if (master->watcher->config->runs_commands)
+        log_debug("chosen replica asked for its role", LOG_STR("master", master->name),
+                  LOG_STR("replica", address_format(&probe_node(probe)->name, text)),
+                  LOG_STR("words", words));
     fence_answer(&master->fencing.guard, probe_node(probe), answer, clock_boot_ms());
     fencing_follow(master); /* may free the probe */
 }

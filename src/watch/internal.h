@@ -58,6 +58,7 @@ struct site {
     struct watcher *watcher;
     const struct watch_deployment *config;
     struct secret *password;
+    struct secret_complaint complaint;
     struct peer **peers;
     size_t n_peers;
     bool review_wanted, relink_wanted;
@@ -178,6 +179,12 @@ struct master {
     char run_id[RUN_ID_SIZE];
     struct decision decision;
     bool stepped;
+    struct {
+        enum master_state state;
+        enum reason reason;
+        bool bad;
+    } logged;               /* its last line in the log */
+    int64_t brief_since_ms; /* something is wrong that may pass by itself; -1: nothing is */
     struct lookup *lookups; /* under way, the youngest first */
     struct loop_timer *lookup_timer;
     struct timeline_master *track; /* the timeline's */
@@ -193,6 +200,7 @@ struct watch_secret {
     const char *master; /* NULL: everybody else */
     const char *username;
     struct secret *password;
+    struct secret_complaint complaint;
 };
 
 /* The failovers: story.c. */
@@ -297,6 +305,9 @@ void master_add_peer(struct master *master, struct peer *peer);
 void master_remove_peer(struct master *master, struct peer *peer);
 struct chair *master_chair(struct master *master, const struct peer *peer);
 void master_step(struct master *master);
+/* A line where the state is another than that of the last line. @return when there may be something to log though nothing
+ * is heard; -1: never. */
+int64_t master_log_state(struct master *master, const struct judgement *said, int64_t now_ms);
 void master_hear_event(struct master *master, struct peer *peer, const struct sentinel_event *event);
 void master_recount(struct master *master); /* known Sentinels */
 void master_ask_sentinels(struct master *master);
@@ -350,7 +361,8 @@ void herald_tell(struct watcher *watcher, const struct peer *peer, const struct 
 
 /* count.c */
 struct count_reload {
-    bool changed, failed;
+    bool asked, failed;
+    int64_t changed_ms; /* wall clock: the youngest value of a file */
 };
 void count_init(struct watcher *watcher, struct metrics *metrics);
 void count_release(struct watcher *watcher);

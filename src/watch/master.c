@@ -19,6 +19,7 @@ enum {
     SUSPECT_FAST_FOR_MS = 2000,
     SUSPECT_SLOW_MS = 1000,
     SUSPECT_CROWD = 16, /* that many suspects at once share the rate of one */
+    BRIEF_MS = 3000,    /* a dispute that ends sooner is part of a switch */
 };
 
 void master_touch(struct master *master)
@@ -120,35 +121,65 @@ static const char *rule_text(enum decide_rule rule)
     }
 }
 
+/* As loud as what it ends: who reads warnings only learns of both ends of an outage. */
+static enum log_level level_of(const struct master *master, bool bad)
+{
+    return bad || master->logged.bad ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
+}
+
 static void log_switch(const struct master *master, const struct judgement *said)
 {
     char from[ADDRESS_TEXT_SIZE] = "", to[ADDRESS_TEXT_SIZE];
     if (master->has_published)
         address_format(&master->published.master.name, from);
-    log_info(master->has_published ? "master changed" : "master found", LOG_STR("master", master->name),
-             LOG_STR("from", from), LOG_STR("to", address_format(&said->published->master.name, to)),
-             LOG_INT("epoch", said->published->epoch), LOG_STR("rule", rule_text(said->switched_by)),
-             LOG_INT("voices", said->decision.candidate_voices), LOG_INT("known", said->decision.known));
+    const struct log_field fields[] = {
+        LOG_STR("master", master->name),
+        LOG_STR("from", from),
+        LOG_STR("to", address_format(&said->published->master.name, to)),
+        LOG_INT("epoch", said->published->epoch),
+        LOG_STR("rule", rule_text(said->switched_by)),
+        LOG_INT("voices", said->decision.candidate_voices),
+        LOG_INT("known", said->decision.known),
+    };
+    log_write(level_of(master, false), master->has_published ? "master changed" : "master found", fields,
+              sizeof fields / sizeof *fields);
 }
 
-static void log_state(const struct master *master, const struct judgement *said)
+/* Until when what is wrong may be what every switch brings with it for a moment; -1: it is something else, or stays. */
+static int64_t brief_until_ms(struct master *master, const struct judgement *said, int64_t now_ms)
 {
-    bool bad = said->state != MASTER_OK && master->watcher->config->verify;
-    const char *reason = reason_text(said->reason);
-    if (master->stepped && master->state == said->state && master->reason == said->reason)
-        return;
-    if (!master->stepped && said->reason == REASON_STARTING)
-        return;
+    bool brief = master_state_serves(said->state) &&
+                 (said->reason == REASON_DISPUTED || said->reason == REASON_NO_MAJORITY);
+    if (!brief)
+        master->brief_since_ms = -1;
+    else if (master->brief_since_ms < 0)
+        master->brief_since_ms = now_ms;
+    return brief && now_ms - master->brief_since_ms < BRIEF_MS ? master->brief_since_ms + BRIEF_MS : -1;
+}
+
+int64_t master_log_state(struct master *master, const struct judgement *said, int64_t now_ms)
+{
+    int64_t until_ms = brief_until_ms(master, said, now_ms);
+    enum reason reason = until_ms >= 0 ? REASON_NONE : said->reason;
+    bool asked = master->watcher->config->verify;
+    bool bad = (said->state != MASTER_OK && (asked || said->state != MASTER_UNVERIFIED)) ||
+               (reason != REASON_NONE && reason != REASON_SENTINEL_DENIED);
+    if (master->logged.state == said->state && (master->logged.reason == reason || until_ms >= 0))
+        return until_ms;
     const struct log_field fields[] = {
         LOG_STR("master", master->name),
         LOG_STR("state", master_state_text(said->state)),
-        LOG_STR("was", master_state_text(master->state)),
-        LOG_STR("reason", reason != NULL ? reason : "none"),
+        LOG_STR("was", master_state_text(master->logged.state)),
+        LOG_STR("reason", reason != REASON_NONE ? reason_text(reason) : "none"),
         LOG_STR("detail", said->detail),
     };
-    log_write(bad ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
+    log_write(level_of(master, bad),
               said->state == MASTER_CONFLICT ? "sentinels in conflict" : "master state", fields,
               sizeof fields / sizeof *fields);
+    master->logged.state = said->state;
+    master->logged.reason = reason;
+    master->logged.bad = bad;
+    return until_ms;
 }
 
 static bool same_published(const struct master *master, const struct judgement *said)
@@ -166,8 +197,8 @@ static bool master_differs(const struct master *master, const struct judgement *
 {
     return !master->stepped || said->switched || said->state != master->state ||
            said->reason != master->reason || said->majority != master->majority ||
-           said->contradicted != master->contradicted ||
-           !same_published(master, said) || said->decision.known != master->decision.known ||
+           said->contradicted != master->contradicted || !same_published(master, said) ||
+           said->decision.known != master->decision.known ||
            said->decision.published_voices != master->decision.published_voices ||
            said->decision.counting != master->decision.counting || strcmp(said->detail, master->detail) != 0;
 }
@@ -213,7 +244,9 @@ void master_step(struct master *master)
     if (said.restarted)
         log_warn("master restarted: another run id at the same address", LOG_STR("master", master->name),
                  LOG_STR("run_id", said.run_id));
-    log_state(master, &said);
+    int64_t log_ms = master_log_state(master, &said, now_ms);
+    if (log_ms >= 0 && (said.next_ms < 0 || log_ms < said.next_ms))
+        said.next_ms = log_ms;
     bool wants_check = said.check != NULL && master->watcher->config->verify;
     if (wants_check)
         check = *said.check;
@@ -468,6 +501,8 @@ struct master *master_new(struct watcher *watcher, struct site *site, const char
     master->counts = metrics_master_add(watcher->metrics, name);
     master->judge = judge_new(name, &rules, clock_boot_ms());
     master->master_offset = -1;
+    master->brief_since_ms = -1;
+    master->logged.reason = REASON_STARTING; /* of which nothing is said */
     master->redis_username = watcher->secrets[0].username;
     master->redis_password = watcher->secrets[0].password;
     for (size_t i = 1; i < watcher->n_secrets; i++) {

@@ -308,6 +308,8 @@ static void choose_default(struct watcher *watcher, struct snapshot *out)
         log_warn(
             "several masters and no default: /master answers 409 until --default-master or --master chooses one",
             LOG_INT("masters", watcher->n_masters));
+    else if (!out->ambiguous_default && watcher->logged_ambiguous)
+        log_warn("/master has a default again", LOG_STR("default", chosen));
     watcher->logged_ambiguous = out->ambiguous_default;
 }
 

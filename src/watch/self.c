@@ -440,6 +440,11 @@ static void self_show(struct self *self, const struct snapshot *in, struct snaps
         else
             show_as_replica(self, master, found.replica, out);
         self->unmatched_since_ms = -1;
+        char text[ADDRESS_TEXT_SIZE];
+        if (self->logged_unknown)
+            log_warn("the node named by --self is known now",
+                     LOG_STR("self", address_format(&self->name, text)), LOG_STR("master", out->name));
+        self->logged_unknown = false;
         wary = out->role == SELF_UNKNOWN;
     } else {
         if (self->unmatched_since_ms < 0)

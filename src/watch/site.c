@@ -162,10 +162,15 @@ static void peer_up(void *data, struct sentinel_link *link)
     count_peer_up(peer);
     peer->settled = true;
     peer->was_up = true;
+    const struct log_field fields[] = {
+        LOG_STR("sentinel", peer_text(peer, text)),
+        LOG_STR("run_id", sentinel_link_run_id(link)),
+        LOG_STR("source", peer->configured ? "configured" : "learned"),
+    };
+    /* as loud as "sentinel link down" was */
+    log_write(peer->logged != SENTINEL_TROUBLE_NONE ? LOG_LEVEL_WARN : LOG_LEVEL_INFO, "sentinel link up",
+              fields, sizeof fields / sizeof *fields);
     peer->logged = SENTINEL_TROUBLE_NONE;
-    log_info("sentinel link up", LOG_STR("sentinel", peer_text(peer, text)),
-             LOG_STR("run_id", sentinel_link_run_id(link)),
-             LOG_STR("source", peer->configured ? "configured" : "learned"));
     site_review_peers(site);
 }
 
@@ -230,9 +235,8 @@ static void peer_event(void *data, struct sentinel_link *link, const struct sent
     char text[ADDRESS_TEXT_SIZE];
     if (watcher_turn(site->watcher))
         return;
-    log_debug("sentinel event", LOG_STR("sentinel", peer_text(peer, text)),
-              LOG_STR("event", sentinel_event_channel(event->kind)), LOG_STR("master", event->master),
-              LOG_STR("detail", event->detail));
+    log_debug("sentinel event", LOG_STR("sentinel", peer_text(peer, text)), LOG_STR("event", event->channel),
+              LOG_STR("master", event->master), LOG_STR("detail", event->payload));
     count_event(site->watcher, event->kind);
     if (event->kind == SENTINEL_EVENT_MONITOR || event->kind == SENTINEL_EVENT_MONITOR_END)
         sentinel_link_ask_names(link);

@@ -48,13 +48,14 @@ static void log_failover(const struct failover *failover)
     for (size_t i = 0; i < failover->n_phases; i++)
         fields[n++] = LOG_INT(phase_keys[failover->phases[i].phase], failover->phases[i].ms);
     fields[n++] = LOG_INT("id", (int64_t)failover->id);
-    log_write(LOG_LEVEL_INFO, "failover", fields, n);
+    log_write(failover->outcome == FAILOVER_SWITCHED ? LOG_LEVEL_INFO : LOG_LEVEL_WARN, "failover", fields,
+              n);
 }
 
 /* Its line in the log could not tell how long. */
 static void log_resolved(const struct failover *failover)
 {
-    log_info("the master is back after a failover that did not replace it", LOG_STR("master", failover->name),
+    log_warn("the master is back after a failover that did not replace it", LOG_STR("master", failover->name),
              LOG_INT("unavailable_ms", failover->unavailable_ms), LOG_INT("id", (int64_t)failover->id));
 }
 

@@ -79,14 +79,19 @@ static void end_of_turn(void *data)
     loop_timer_start(watcher->tick, TICK_MS); /* fires only where nothing else turns the loop */
 }
 
-static bool refresh_secret(struct secret *secret, bool force, struct count_reload *reload)
+static bool refresh_secret(struct secret *secret, struct secret_complaint *complaint, bool force,
+                           struct count_reload *reload)
 {
-    char error[256];
+    char error[256] = "";
     int changed = secret_refresh(secret, force, error, sizeof error);
-    if (changed < 0)
+    enum secret_say say = secret_complain(complaint, changed < 0, clock_boot_ms());
+    if (say == SECRET_SAY_FAILING || (force && changed < 0))
         log_warn("password file can't be read; the old password stays", LOG_STR("error", error));
+    else if (say == SECRET_SAY_BACK)
+        log_warn("password file can be read again", LOG_STR("changed", changed > 0 ? "yes" : "no"));
     reload->failed = reload->failed || changed < 0;
-    reload->changed = reload->changed || changed > 0;
+    if (reload->changed_ms < secret_taken_ms(secret)) /* by whoever was refused with the old one, too */
+        reload->changed_ms = secret_taken_ms(secret);
     return changed > 0;
 }
 
@@ -94,11 +99,13 @@ static bool refresh_secret(struct secret *secret, bool force, struct count_reloa
 static void watcher_refresh_secrets(struct watcher *watcher, bool force)
 {
     bool redis = force;
-    struct count_reload reload = {.changed = force};
+    struct count_reload reload = {.asked = force};
     for (size_t i = 0; i < watcher->n_secrets; i++)
-        redis = refresh_secret(watcher->secrets[i].password, force, &reload) || redis;
+        redis =
+            refresh_secret(watcher->secrets[i].password, &watcher->secrets[i].complaint, force, &reload) ||
+            redis;
     for (size_t i = 0; i < watcher->n_sites; i++)
-        if (refresh_secret(watcher->sites[i].password, force, &reload) || force)
+        if (refresh_secret(watcher->sites[i].password, &watcher->sites[i].complaint, force, &reload) || force)
             site_redial(&watcher->sites[i]);
     count_reload(watcher, &reload);
     for (size_t i = 0; redis && i < watcher->n_masters; i++)

@@ -318,3 +318,53 @@ SCENE(integration_failover, restart_of_the_master_is_logged_and_is_no_switch)
     cr_assert(json_is_null(http_value(daemon_get(daemon, "/master"), "previous")));
     WAIT_UNTIL(12000, strcasestr(daemon_log(daemon), "restart") != NULL);
 }
+
+SCENE(integration_failover, both_ends_of_an_outage_are_in_a_log_of_warnings)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    const struct daemon *daemon = daemon_start(cluster, "--log-level", "warn", NULL);
+    struct server *old = &cluster->nodes[0];
+    EXPECT_MASTER(daemon, old, 3000);
+    EXPECT_REASON(daemon, NULL, 12000);
+    cr_assert_str_eq(daemon_log(daemon), "");
+    server_kill(old);
+    const struct server *next = cluster_wait_switch(cluster, old, 30000);
+    EXPECT_MASTER(daemon, next, 3000);
+    EXPECT_REASON(daemon, NULL, 12000);
+    const char *log = daemon_log(daemon);
+    cr_assert_eq(count_in(log, text("msg=\"master changed\" master=mymaster from=%s to=%s", old->address,
+                                    next->address)),
+                 1, "%s", log);
+    cr_assert_eq(count_in(log, "state=ok"), 1, "%s", log);
+    cr_assert_eq(count_in(log, "disputed"), 0, "%s", log);
+    cr_assert_geq(count_in(log, "msg=\"master state\""), 2, "%s", log);
+    /* the majority goes and comes back */
+    server_kill(&cluster->sentinels[0]);
+    server_kill(&cluster->sentinels[1]);
+    WAIT_UNTIL(9000, strstr(daemon_log(daemon), "reason=no_majority") != NULL);
+    server_start(&cluster->sentinels[0]);
+    server_start(&cluster->sentinels[1]);
+    WAIT_UNTIL(20000, strstr(strstr(daemon_log(daemon), "reason=no_majority"), "reason=none") != NULL);
+    WAIT_UNTIL(15000, count_in(daemon_log(daemon), "msg=\"sentinel link up\"") >= 2);
+}
+
+SCENE(integration_failover, an_ordinary_switch_is_no_dispute_and_no_fence_in_the_log)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    const struct daemon *daemon = daemon_start(cluster, "--log-level", "debug", NULL);
+    struct server *old = &cluster->nodes[0];
+    EXPECT_MASTER(daemon, old, 3000);
+    EXPECT_REASON(daemon, NULL, 12000);
+    cluster_failover(cluster);
+    EXPECT_MASTER(daemon, cluster_wait_switch(cluster, old, 30000), 3000);
+    EXPECT_REASON(daemon, NULL, 12000);
+    WAIT_UNTIL(15000, strstr(daemon_log(daemon), "event=+switch-master") != NULL);
+    const char *log = daemon_log(daemon);
+    cr_assert_eq(count_in(log, "reason=disputed"), 0, "%s", log);
+    cr_assert_eq(count_in(log, "fence"), 0, "%s", log);
+    /* with what the event says */
+    cr_assert(
+        strstr(log, text("event=+switch-master master=mymaster detail=\"mymaster 127.0.0.1 %u 127.0.0.1",
+                         old->port)) != NULL,
+        "%s", log);
+}

@@ -50,7 +50,7 @@ static size_t downs(const struct daemon *daemon, const char *why)
 SCENE(integration_fence, manual_failover)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
-    const struct daemon *daemon = daemon_start(cluster, NULL);
+    const struct daemon *daemon = daemon_start(cluster, "--redis-api", "loopback", NULL);
     struct server *old = &cluster->nodes[0];
     EXPECT_MASTER(daemon, old, 3000);
     cr_assert(fence_is(daemon, "down"));
@@ -84,7 +84,8 @@ SCENE(integration_fence, manual_failover)
 SCENE(integration_fence, adopted_before_it_is_announced)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
-    const struct daemon *daemon = daemon_start(cluster, "--adopt", "promoted", NULL);
+    const struct daemon *daemon =
+        daemon_start(cluster, "--redis-api", "loopback", "--adopt", "promoted", NULL);
     struct server *old = &cluster->nodes[0];
     EXPECT_MASTER(daemon, old, 3000);
     cluster_failover(cluster);
@@ -99,7 +100,7 @@ SCENE(integration_fence, adopted_before_it_is_announced)
 SCENE(integration_fence, aborted_for_want_of_a_good_replica)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.node_conf = "replica-priority 0\n"});
-    const struct daemon *daemon = daemon_start(cluster, NULL);
+    const struct daemon *daemon = daemon_start(cluster, "--redis-api", "loopback", NULL);
     struct server *old = &cluster->nodes[0];
     EXPECT_MASTER(daemon, old, 3000);
     server_kill(old);
@@ -123,7 +124,8 @@ static struct cluster *start_with_a_lone_replica(int failover_timeout_ms)
 SCENE(integration_fence, aborted_because_the_replica_does_not_turn)
 {
     struct cluster *cluster = start_with_a_lone_replica(2000);
-    const struct daemon *daemon = daemon_start(cluster, "--fence-timeout", "20s", NULL);
+    const struct daemon *daemon =
+        daemon_start(cluster, "--redis-api", "loopback", "--fence-timeout", "20s", NULL);
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     server_freeze(&cluster->nodes[1]);
     cluster_failover(cluster);
@@ -136,8 +138,8 @@ SCENE(integration_fence, aborted_because_the_replica_does_not_turn)
 SCENE(integration_fence, writes_go_on_while_the_replica_hangs_and_stop_when_it_turns)
 {
     struct cluster *cluster = start_with_a_lone_replica(15000);
-    const struct daemon *daemon =
-        daemon_start(cluster, "--fence-timeout", "500ms", "--verify-timeout", "300ms", NULL);
+    const struct daemon *daemon = daemon_start(cluster, "--redis-api", "loopback", "--fence-timeout", "500ms",
+                                               "--verify-timeout", "300ms", NULL);
     struct server *old = &cluster->nodes[0], *replica = &cluster->nodes[1];
     EXPECT_MASTER(daemon, old, 3000);
     server_freeze(replica);
@@ -180,7 +182,8 @@ SCENE(integration_fence, leader_killed_in_the_middle)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.failover_timeout_ms = 20000});
     for (size_t i = 0; i < cluster->n_sentinels; i++) /* the others turn the replica back after six seconds */
         (void)redis_say(&cluster->sentinels[i], "SENTINEL DEBUG INFO-PERIOD 10000 PUBLISH-PERIOD 1500");
-    const struct daemon *daemon = daemon_start(cluster, "--fence-timeout", "500ms", NULL);
+    const struct daemon *daemon =
+        daemon_start(cluster, "--redis-api", "loopback", "--fence-timeout", "500ms", NULL);
     struct server *old = &cluster->nodes[0];
     EXPECT_MASTER(daemon, old, 3000);
     WAIT_UNTIL(20000, is_quiet(cluster, &cluster->sentinels[0]));
@@ -220,8 +223,8 @@ static struct liar start_liar_with(const char *option, const char *value)
                                     .master_port = text("%u", fake_port(liar.master)),
                                     .epoch = 4};
     liar.sentinel = fake_start(FAKE_SENTINEL, &liar.says);
-    liar.daemon = daemon_start(NULL, "--sentinel", fake_address(liar.sentinel), "--master", "mymaster",
-                               option, value, "--log-level", "debug", NULL);
+    liar.daemon = daemon_start(NULL, "--redis-api", "loopback", "--sentinel", fake_address(liar.sentinel),
+                               "--master", "mymaster", option, value, "--log-level", "debug", NULL);
     WAIT_UNTIL(4000, status_of(liar.daemon, "/master") == 200);
     WAIT_UNTIL(4000, fake_heard(liar.sentinel, "PSUBSCRIBE") > 0);
     return liar;

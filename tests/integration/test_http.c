@@ -147,7 +147,7 @@ SCENE(integration_http, text_and_url_forms)
     cr_assert_str_eq(answer->body, line);
     cr_assert(strncmp(http_header(answer, "content-type"), "text/plain", 10) == 0);
     cr_assert_str_eq(daemon_get(daemon, "/master?format=url")->body, url);
-    cr_assert_str_eq(daemon_get(daemon, "/masters?format=text")->body, line);
+    cr_assert_str_eq(daemon_get(daemon, "/masters?format=text")->body, text("mymaster %s", line));
     cr_assert_str_eq(daemon_get_with(daemon, "/master", "Accept: text/plain")->body, line);
     cr_assert(daemon_get_with(daemon, "/master", "Accept: */*")->json != NULL);
     cr_assert(daemon_get_with(daemon, "/master", "Accept: application/json, text/plain;q=0.5")->json != NULL);

@@ -181,6 +181,94 @@ SCENE(integration_metrics, a_reload_that_fails_shows)
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
 }
 
+/* Every worker reads the tokens for itself. */
+SCENE(integration_metrics, token_files_count_in_a_reload)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    const char *file = text("%s/tokens", scene_folder());
+
+    file_write(file, "sesame\n");
+    const struct daemon *daemon =
+        daemon_start(cluster, "--redis-api", "token", "--token-file", file, "--workers", "2", NULL);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
+    const double first = value(daemon, "bellwether_reload_timestamp_seconds");
+    cr_assert(is(daemon, "bellwether_reload_success", 1));
+    file_write(file, "two tokens in a line\n"); /* read and no good */
+    daemon_signal(daemon, SIGHUP);
+    WAIT_UNTIL(3000, is(daemon, "bellwether_reload_success", 0));
+    cr_assert(is(daemon, "bellwether_reload_timestamp_seconds", first));
+    cr_assert_eq(unlink(file), 0);
+    daemon_signal(daemon, SIGHUP);
+    HOLDS_FOR(300, is(daemon, "bellwether_reload_success", 0));
+    cr_assert(is(daemon, "bellwether_reload_timestamp_seconds", first));
+    /* by itself, too: seen within 10 s, as what it is */
+    file_write(file, "other\n");
+    WAIT_UNTIL(12000, is(daemon, "bellwether_reload_success", 1));
+    cr_assert_gt(value(daemon, "bellwether_reload_timestamp_seconds"), first);
+    WAIT_UNTIL(3000, strstr(daemon_log(daemon), "msg=\"tokens can be read again\"") != NULL);
+}
+
+SCENE(integration_metrics, a_missing_file_is_said_once_a_minute)
+{
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1, .sentinel_password = "secret"});
+    const char *file = text("%s/password", scene_folder()), *tokens = text("%s/tokens", scene_folder());
+
+    file_write(file, "secret\n");
+    file_write(tokens, "sesame\n");
+    const struct daemon *daemon = daemon_start(cluster, "--sentinel-password-file", file, "--redis-api",
+                                               "token", "--token-file", tokens, "--log-level", "warn", NULL);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
+    cr_assert_eq(unlink(file), 0);
+    cr_assert_eq(unlink(tokens), 0);
+    /* looked at every 10 s */
+    WAIT_UNTIL(12000, is(daemon, "bellwether_reload_success", 0));
+    HOLDS_FOR(21000, count_in(daemon_log(daemon), "password file can't be read") <= 1 &&
+                         count_in(daemon_log(daemon), "tokens can't be read") <= 1);
+    cr_assert_eq(count_in(daemon_log(daemon), "password file can't be read"), 1);
+    cr_assert_eq(count_in(daemon_log(daemon), "tokens can't be read"), 1);
+    file_write(file, "secret\n");
+    WAIT_UNTIL(12000, count_in(daemon_log(daemon), "level=warn") == 3);
+    cr_assert_eq(count_in(daemon_log(daemon), "password file can be read again"), 1);
+}
+
+/* An alert needs figures where there is nobody to ask. */
+SCENE(integration_metrics, no_sentinel_ever_answers)
+{
+    const char *const flags[] = {"--sentinel", text("127.0.0.1:%u", port_reserve()), "--sentinel",
+                                 text("127.0.0.1:%u", port_reserve()), NULL};
+    const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
+    const struct http_answer *first = scrape(daemon);
+
+    cr_assert_eq(value_in(first, "bellwether_sentinels_configured"), 2);
+    cr_assert_eq(value_in(first, "bellwether_sentinels_unreachable"), 2);
+    cr_assert_eq(value_in(first, "bellwether_ready"), 0);
+    cr_assert_eq(value_in(first, "bellwether_masters{state=\"ok\"}"), 0);
+    HOLDS_FOR(1500, is(daemon, "bellwether_sentinels_unreachable", 2) && is(daemon, "bellwether_ready", 0));
+}
+
+SCENE(integration_metrics, sentinels_that_are_away_and_readiness)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1});
+    const char *const flags[] = {"--sentinel", cluster->sentinels[0].address, NULL};
+    const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
+
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
+    cr_assert(is(daemon, "bellwether_ready", 1));
+    cr_assert(is(daemon, "bellwether_masters{state=\"ok\"}", 1));
+    cr_assert(is(daemon, "bellwether_sentinels_configured", 1));
+    WAIT_UNTIL(12000, is(daemon, "bellwether_sentinels_known{master=\"mymaster\"}", 3));
+    WAIT_UNTIL(3000, is(daemon, "bellwether_sentinels_unreachable", 0));
+    server_kill(&cluster->sentinels[2]); /* a learned one */
+    WAIT_UNTIL(3000, is(daemon, "bellwether_sentinels_unreachable", 1));
+    server_start(&cluster->sentinels[2]);
+    WAIT_UNTIL(15000, is(daemon, "bellwether_sentinels_unreachable", 0));
+    server_kill(&cluster->nodes[0]);
+    WAIT_UNTIL(10000, is(daemon, "bellwether_masters{state=\"ok\"}", 0));
+    cr_assert(is(daemon, "bellwether_ready", 1), "as /readyz: it was resolved");
+    cr_assert_eq(status_of(daemon, "/readyz"), 200);
+}
+
 SCENE(integration_metrics, requests_of_all_workers_are_summed)
 {
     const struct daemon *daemon = daemon_start(NULL, "--sentinel", "127.0.0.1:1", "--workers", "3", NULL);

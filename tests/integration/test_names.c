@@ -1,5 +1,12 @@
 /* Host names, IPv6, and addresses that need translating. */
+#include <arpa/inet.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "../support/daemon.h"
 #include "../support/scene.h"
@@ -100,4 +107,60 @@ SCENE(integration_names, seed_that_does_not_resolve)
     const struct daemon *lonely = daemon_launch(&(struct daemon_spec){.flags = alone});
     WAIT_UNTIL(6000, status_of(lonely, "/master") == 503);
     still_serves(lonely);
+}
+
+/* Silent name servers: nobody reads what is sent there. Skips the test where that can't be arranged. */
+static void silence_the_resolver(const char *hosts)
+{
+    const char *script = text("%s/daemon.sh", scene_folder()),
+               *resolv = text("%s/resolv.conf", scene_folder());
+    const char *names = text("%s/hosts", scene_folder());
+    struct sockaddr_in at = {.sin_family = AF_INET, .sin_port = htons(53)};
+    char server[INET_ADDRSTRLEN];
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    /* an address of this test's own: others may run beside it */
+    at.sin_addr.s_addr = htonl(0x7f350000u | ((unsigned)getpid() & 0xffffu) | 1u);
+    inet_ntop(AF_INET, &at.sin_addr, server, sizeof server);
+    if (getuid() != 0 || !process_can_run("unshare") || bind(fd, (struct sockaddr *)&at, sizeof at) != 0)
+        scene_skip("needs root, unshare and port 53 on a loopback address for a name server that is silent");
+    file_write(resolv, text("nameserver %s\noptions timeout:5 attempts:2\n", server));
+    file_write(names, hosts);
+    file_write(script,
+               text("#!/bin/sh\n"
+                    "exec unshare -m sh -ec 'mount --bind %s /etc/resolv.conf; mount --bind %s /etc/hosts\n"
+                    "exec %s \"$@\"' - \"$@\"\n",
+                    resolv, names, realpath(daemon_binary(), scene_alloc(PATH_MAX))));
+    chmod(script, 0700);
+    const char *const try[] = {script, "--version", NULL};
+    if (process_run(5000, NULL, try).exit_code != 0)
+        scene_skip("mount namespaces can't be made here");
+    setenv("BELLWETHER", script, 1); /* the test is a process of its own */
+}
+
+/* redis#8282: whoever asks for one name after the other waits for the dead ones. */
+SCENE(integration_names, seeds_that_hang_delay_nobody)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    struct server *sentinel = &cluster->sentinels[0];
+
+    silence_the_resolver("127.0.0.1 localhost good.test\n");
+    const char *flags[32] = {NULL};
+    size_t n = 0;
+    for (int i = 0; i < 12; i++) {
+        flags[n++] = "--sentinel";
+        flags[n++] = text("slow%d.test:26379", i);
+    }
+    flags[n++] = "--sentinel";
+    flags[n++] = text("good.test:%u", sentinel->port);
+    const int64_t began_ms = now_ms();
+    const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 1500);
+    cr_expect_lt(now_ms() - began_ms, patient(1500));
+    /* and the good one is dialled again in good time while those that hung are tried again and again */
+    WAIT_UNTIL(8000, count_in(daemon_get(daemon, "/sentinels")->body, "did not answer in time") == 12);
+    server_kill(sentinel);
+    WAIT_UNTIL(3000, http_number(daemon_get(daemon, "/sentinels"), "reachable") == 0);
+    server_start(sentinel);
+    WAIT_UNTIL(5000, http_number(daemon_get(daemon, "/sentinels"), "reachable") == 1);
 }

@@ -23,11 +23,10 @@ struct loop_signal;
 struct mailbox;
 
 struct loop *loop_new(void);
-/** Free the loop after its objects; runs the loop until their handles are closed. A look-up that hangs in the
- * resolver is waited for 100 ms, then the loop's memory is left to it. */
+/** Free the loop after its objects, look-ups too; runs the loop until their handles are closed. */
 void loop_free(struct loop *loop);
-/** Whether that happened to any loop: then exit() would wait for the resolver, and _exit() is the way out.
- * Thread: any. */
+/** Whether a look-up that nobody waits for still hangs in the resolver: then _exit() is the way out, exit() would
+ * take from under it what it uses. Thread: any. */
 bool loop_lookups_abandoned(void);
 /** The version of libuv that runs. Thread: any. */
 const char *loop_library_version(void);
@@ -71,7 +70,8 @@ struct loop_poll *loop_poll_new(struct loop *loop, int fd, void (*ready)(void *d
 void loop_poll_want(struct loop_poll *poll, int events);
 void loop_poll_free(struct loop_poll *poll);
 
-/* Name look-ups off the thread. `done` comes exactly once, never from inside loop_lookup_start(),
+/* Name look-ups off the thread; however many ask for a name share one, and names that hang delay no others. An IP
+ * literal asks nobody. `done` comes exactly once, never from inside loop_lookup_start(),
  * with error 0 and `n` >= 1 IP addresses (with the port that was asked for), or -BW_ERESOLVE and the
  * resolver's words. loop_lookup_free() before that cancels it; after `done` the caller still frees it (inside
  * `done` is fine). */
@@ -80,6 +80,9 @@ struct loop_lookup *loop_lookup_start(struct loop *loop, const struct address *n
                                                    size_t n, const char *words),
                                       void *data);
 void loop_lookup_free(struct loop_lookup *lookup);
+/** What the name resolved to last, for whomever in this process. @return how many, with the name's port; `out` is the
+ * caller's to free, NULL where there are none. Thread: any. */
+size_t loop_lookup_last(const struct address *name, struct address **out);
 
 struct loop_signal *loop_signal_new(struct loop *loop, int signum, void (*caught)(void *data, int signum),
                                     void *data);

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 struct secret;
 
@@ -23,6 +24,18 @@ const char *secret_value(const struct secret *secret);
  * Thread: the owner's.
  */
 int secret_refresh(struct secret *secret, bool force, char *error, size_t error_size);
+/** When its value was taken, at first or because the file's contents had changed; wall clock. Thread: the owner's. */
+int64_t secret_taken_ms(const struct secret *secret);
+
+/* Saying that files can't be read: at once, then once a minute, and when they can be again. Zero at first. */
+struct secret_complaint {
+    bool failing;
+    int64_t said_ms;
+};
+enum secret_say { SECRET_SAY_NOTHING, SECRET_SAY_FAILING, SECRET_SAY_BACK };
+/** What is to be said after an attempt. @param now_ms boot clock. */
+enum secret_say secret_complain(struct secret_complaint *complaint, bool failed, int64_t now_ms);
+
 /** Wipes the value. */
 void secret_free(struct secret *secret);
 

@@ -11,6 +11,8 @@
 /* id, name, type, labels in their order (comma-separated), buckets of a histogram, help */
 #define METRICS(X)                                                                                           \
     X(BUILD_INFO, "bellwether_build_info", GAUGE, "version", NONE, "1, labelled with the daemon's version.") \
+    X(READY, "bellwether_ready", GAUGE, "", NONE, "What /readyz would answer: 1 is 200, 0 is 503.")          \
+    X(MASTERS, "bellwether_masters", GAUGE, "state", NONE, "Watched masters by the state that they are in.") \
     X(MASTER_UP, "bellwether_master_up", GAUGE, "master", NONE,                                              \
       "What /masters/{name} would answer: 1 is 200, 0 is 503.")                                              \
     X(MASTER_VERIFIED, "bellwether_master_verified", GAUGE, "master", NONE,                                  \
@@ -43,6 +45,10 @@
       "Listed replicas: healthy, unhealthy, and those that a Sentinel could promote.")                       \
     X(REPLICA_LAG_MAX, "bellwether_replica_lag_bytes_max", GAUGE, "master", NONE,                            \
       "The largest lag of a healthy replica; absent where none is known.")                                   \
+    X(SENTINELS_CONFIGURED, "bellwether_sentinels_configured", GAUGE, "", NONE,                              \
+      "Sentinels that --sentinel names.")                                                                    \
+    X(SENTINELS_UNREACHABLE, "bellwether_sentinels_unreachable", GAUGE, "", NONE,                            \
+      "Configured and learned Sentinels whose link is not up.")                                              \
     X(SENTINELS_KNOWN, "bellwether_sentinels_known", GAUGE, "master", NONE,                                  \
       "Sentinels that are known for the master.")                                                            \
     X(SENTINELS_REACHABLE, "bellwether_sentinels_reachable", GAUGE, "master", NONE,                          \

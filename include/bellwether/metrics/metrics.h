@@ -36,6 +36,13 @@ struct metrics_http {
     _Atomic int64_t waiters[METRIC_WAITER_COUNT];
 };
 
+/* A thread's, about the credential files that it reads. */
+struct metrics_files {
+    _Atomic int64_t failing;
+    _Atomic int64_t changed_wall_ms; /* one had other contents */
+    _Atomic int64_t asked_wall_ms;   /* all were read again because somebody asked for it, or at the start */
+};
+
 /* A worker's, about the commands that it runs. */
 struct metrics_redis {
     _Atomic int64_t connections[METRIC_POOL_STATE_COUNT];
@@ -44,6 +51,7 @@ struct metrics_redis {
     struct metric_histogram duration, fence;
     _Atomic uint64_t retries[METRIC_RETRY_COUNT];
     _Atomic uint64_t fence_holds, policy_refusals;
+    struct metrics_files files;
 };
 
 /* The watcher's, about nobody in particular. */
@@ -51,8 +59,8 @@ struct metrics_watch {
     _Atomic uint64_t events[METRIC_EVENTS_MAX];
     const char
         *event_names[METRIC_EVENTS_MAX]; /* static; set before the threads start; NULL: no such event */
-    _Atomic int64_t reload_ok;
-    _Atomic int64_t reload_wall_ms;
+    struct metrics_files files;
+    _Atomic int64_t sentinels_configured, sentinels_unreachable;
 };
 
 /* The watcher's, about one master. */
@@ -128,6 +136,25 @@ static inline void metric_move(_Atomic int64_t *gauge, int64_t by)
 static inline void metric_set(_Atomic int64_t *gauge, int64_t value)
 {
     atomic_store_explicit(gauge, value, memory_order_relaxed);
+}
+
+/** They were read, or the thread would not start. */
+static inline void metric_files_start(struct metrics_files *files, int64_t now_wall_ms)
+{
+    metric_set(&files->failing, 0);
+    metric_set(&files->changed_wall_ms, now_wall_ms);
+    metric_set(&files->asked_wall_ms, now_wall_ms);
+}
+
+/** @param changed_ms when the youngest value was taken. @param asked_ms 0: nobody asked. */
+static inline void metric_files_read(struct metrics_files *files, bool ok, int64_t changed_ms,
+                                     int64_t asked_ms)
+{
+    metric_set(&files->failing, !ok);
+    metric_set(&files->changed_wall_ms, changed_ms);
+    if (ok && asked_ms > 0) {
+        metric_set(&files->asked_wall_ms, asked_ms);
+    }
 }
 
 /** Into the buckets that the list gives `metric`. @param us microseconds; negative counts as 0. */

@@ -60,8 +60,9 @@ struct pool *pool_new(struct loop *loop, const struct pool_config *config, _Atom
                       struct metrics_redis *counts, const struct pool_hooks *hooks);
 /** A new snapshot: addresses, states, replicas, fences. Keeps a reference. */
 void pool_take(struct pool *pool, struct snapshot *snapshot);
-/** Credential files: read again what changed, or all with `force`. */
-void pool_refresh_credentials(struct pool *pool, bool force);
+/** Credential files: read again what changed, or all with `force`. @param taken_ms raised to when the youngest password
+ * was taken, wall clock. @return whether all could be read. */
+bool pool_refresh_credentials(struct pool *pool, bool force, int64_t *taken_ms);
 /** The worker ends: what waits is answered NOT_SENT now, and so is whatever comes; what was sent goes on. */
 void pool_drain(struct pool *pool);
 /** What was sent and is not answered is UNKNOWN. No job is left afterwards. */

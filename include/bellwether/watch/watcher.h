@@ -48,6 +48,7 @@ struct watch_config {
     int64_t verify_interval_ms, verify_timeout_ms, suspect_after_ms;
     enum watch_adopt adopt;
     int64_t fence_timeout_ms; /* of writes held back, until the chosen replica is asked; 0: the usual */
+    bool runs_commands;       /* /redis is there: else nobody wants to hear of the fence */
     int64_t history;          /* failovers that are kept */
 };
 

@@ -412,7 +412,7 @@ Test(base_loop, look_up_that_fails_has_words)
     cr_expect_eq(answer.n, 0);
     cr_expect_str_neq(answer.words, "");
     loop_lookup_free(answer.lookup);
-    look_up(&at_once, "\xff\xfe", 1); /* libuv refuses it in the call itself */
+    look_up(&at_once, "\xff\xfe", 1);
     loop_run(loop);
     cr_expect_eq(at_once.calls, 1);
     cr_expect_eq(at_once.error, -BW_ERESOLVE);
@@ -423,7 +423,7 @@ Test(base_loop, a_cancelled_look_up_says_nothing)
     struct answer answers[12];
 
     memset(answers, 0, sizeof answers);
-    for (size_t i = 0; i < 12; i++) { /* more than the pool has threads: some run, some wait */
+    for (size_t i = 0; i < 12; i++) { /* some ask for the same */
         look_up(&answers[i], i % 3 == 0 ? "\xff" : "localhost", 1);
     }
     loop_lookup_free(NULL);

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/secret.h"
 
@@ -172,4 +173,45 @@ Test(base_secret, a_file_that_became_a_fifo_does_not_hang, .timeout = 10)
     cr_expect_eq(secret_refresh(secret, false, error, sizeof error), -BW_EIO);
     cr_expect_str_eq(secret_value(secret), "one");
     secret_free(secret);
+}
+
+Test(base_secret, knows_when_its_value_was_taken)
+{
+    write_to(path, "one", 3);
+    struct secret *secret = secret_new(path, NULL, error, sizeof error);
+    int64_t first_ms;
+
+    cr_assert_not_null(secret);
+    first_ms = secret_taken_ms(secret);
+    cr_expect_leq(first_ms, clock_wall_ms());
+    cr_expect_gt(first_ms, clock_wall_ms() - 10000);
+    unlink(path);
+    cr_expect_eq(secret_refresh(secret, false, error, sizeof error), -BW_EIO);
+    cr_expect_eq(secret_taken_ms(secret), first_ms, "what is used is still that of then");
+    write_to(path, "one", 3);
+    cr_expect_eq(secret_refresh(secret, true, error, sizeof error), 0);
+    cr_expect_eq(secret_taken_ms(secret), first_ms, "the same contents");
+    while (clock_wall_ms() <= first_ms) {
+    }
+    write_to(path, "two", 3);
+    cr_expect_eq(secret_refresh(secret, true, error, sizeof error), 1);
+    cr_expect_gt(secret_taken_ms(secret), first_ms);
+    secret_free(secret);
+}
+
+Test(base_secret, a_complaint_is_made_once_a_minute_and_taken_back)
+{
+    struct secret_complaint complaint = {0};
+
+    cr_expect_eq(secret_complain(&complaint, false, 1000), SECRET_SAY_NOTHING);
+    cr_expect_eq(secret_complain(&complaint, true, 11000), SECRET_SAY_FAILING);
+    for (int64_t at_ms = 21000; at_ms < 71000; at_ms += 10000) {
+        cr_expect_eq(secret_complain(&complaint, true, at_ms), SECRET_SAY_NOTHING);
+    }
+    cr_expect_eq(secret_complain(&complaint, true, 71000), SECRET_SAY_FAILING);
+    cr_expect_eq(secret_complain(&complaint, true, 81000), SECRET_SAY_NOTHING);
+    cr_expect_eq(secret_complain(&complaint, false, 91000), SECRET_SAY_BACK);
+    cr_expect_eq(secret_complain(&complaint, false, 101000), SECRET_SAY_NOTHING);
+    cr_expect_eq(secret_complain(&complaint, true, 102000), SECRET_SAY_FAILING,
+                 "another time is another news");
 }

@@ -83,7 +83,9 @@ Test(http_metrics, before_the_first_snapshot_there_are_no_masters)
 {
     harness_start(&harness);
     expect_no("bellwether_master_up");
-    EXPECT_LINES("bellwether_http_inflight 1");
+    EXPECT_LINES("bellwether_http_inflight 1", "bellwether_ready 0", "bellwether_masters{state=\"ok\"} 0",
+                 "bellwether_masters{state=\"unknown\"} 0", "bellwether_sentinels_configured 0",
+                 "bellwether_sentinels_unreachable 0");
 }
 
 Test(http_metrics, a_snapshot)
@@ -102,6 +104,8 @@ Test(http_metrics, a_snapshot)
     harness_start(&harness);
     harness_post(&harness, make_snapshot(good, bad, none));
     EXPECT_LINES(
+        "bellwether_masters{state=\"ok\"} 1", "bellwether_masters{state=\"down\"} 1",
+        "bellwether_masters{state=\"unknown\"} 1", "bellwether_masters{state=\"conflict\"} 0",
         "bellwether_master_up{master=\"good\\\"one\"} 1", "bellwether_master_up{master=\"bad\"} 0",
         "bellwether_master_up{master=\"none\"} 0", "bellwether_master_verified{master=\"good\\\"one\"} 1",
         "bellwether_master_verified{master=\"bad\"} 0", "bellwether_master_majority{master=\"bad\"} 0",
@@ -129,7 +133,7 @@ Test(http_metrics, a_silent_watcher_is_no_master)
 {
     harness_start(&harness);
     harness_post(&harness, make_snapshot(make_master("m"), NULL, NULL));
-    EXPECT_LINES("bellwether_master_up{master=\"m\"} 1");
+    EXPECT_LINES("bellwether_master_up{master=\"m\"} 1", "bellwether_ready 1");
     atomic_store(&harness.pulses[0].valid_until_boot_ms, clock_boot_ms() - 1);
     EXPECT_LINES("bellwether_master_up{master=\"m\"} 0", "bellwether_master_verified{master=\"m\"} 0");
 }
@@ -218,6 +222,32 @@ Test(http_metrics, threads_are_summed_up)
     metrics_master_remove(metrics, master);
     expect_no("10.0.2.1:26379");
     expect_no("bellwether_failovers_total");
+    harness_release(&harness);
+    metrics_free(metrics);
+    harness_init(&harness);
+    harness_start(&harness);
+}
+
+Test(http_metrics, credentials_and_sentinels_as_the_watcher_has_them)
+{
+    struct metrics *metrics = metrics_new(1);
+    struct metrics_watch *watch = metrics_watch(metrics);
+
+    harness.config.metrics = metrics;
+    harness_start(&harness);
+    expect_no("bellwether_reload");
+    metric_files_start(&watch->files, 1795348800123);
+    metric_set(&watch->sentinels_configured, 3);
+    metric_set(&watch->sentinels_unreachable, 2);
+    EXPECT_LINES("bellwether_reload_success 1", "bellwether_reload_timestamp_seconds 1795348800.123",
+                 "bellwether_sentinels_configured 3", "bellwether_sentinels_unreachable 2");
+    /* asked for and failed; asked for, nothing new; a file that changed by itself */
+    metric_files_read(&watch->files, false, 1795348800123, 1795348801000);
+    EXPECT_LINES("bellwether_reload_success 0", "bellwether_reload_timestamp_seconds 1795348800.123");
+    metric_files_read(&watch->files, true, 1795348800123, 1795348802000);
+    EXPECT_LINES("bellwether_reload_success 1", "bellwether_reload_timestamp_seconds 1795348802");
+    metric_files_read(&watch->files, true, 1795348803000, 0);
+    EXPECT_LINES("bellwether_reload_success 1", "bellwether_reload_timestamp_seconds 1795348803");
     harness_release(&harness);
     metrics_free(metrics);
     harness_init(&harness);

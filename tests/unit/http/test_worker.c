@@ -131,7 +131,7 @@ Test(http_worker, forms)
     expect_body("/master?format=url", NULL, "redis://10.0.0.12:6379\n");
     expect_body("/master", "Accept: text/plain\r\n", "10.0.0.12:6379\n");
     expect_body("/masters/mymaster?format=text", NULL, "10.0.0.12:6379\n");
-    expect_body("/masters?format=text", NULL, "10.0.0.12:6379\n");
+    expect_body("/masters?format=text", NULL, "mymaster 10.0.0.12:6379\n");
     expect_body("/sentinels?format=text", NULL, "10.0.2.1:26379\n10.0.2.2:26379\n10.0.2.3:26379\n");
     expect_body("/replicas?format=url", NULL,
                 "redis://10.0.1.1:6379\nredis://10.0.1.2:6379\nredis://10.0.1.3:6379\n");
@@ -384,7 +384,8 @@ Test(http_worker, list_of_masters)
     cr_expect(strstr(reply.body,
                      "{\"name\":\"c\",\"state\":\"unknown\",\"reason\":\"unknown_name\",\"host\":null"));
     reply_release(&reply);
-    expect_body("/masters?format=text", NULL, "10.0.0.12:6379\n");
+    expect_body("/masters?format=text", NULL, "a 10.0.0.12:6379\nb -\nc -\n");
+    expect_body("/masters?format=url", NULL, "a redis://10.0.0.12:6379\nb -\nc -\n");
 }
 
 Test(http_worker_empty, before_the_first_snapshot)

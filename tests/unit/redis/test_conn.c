@@ -3,11 +3,14 @@
  * command and every connection ends exactly once, also when it is freed in the middle of a callback.
  */
 #include <criterion/criterion.h>
+#include <semaphore.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
 
+#include "../../../src/base/resolve.h"
 #include "../../../src/redis/conn_internal.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
@@ -865,4 +868,66 @@ Test(redis_conn, failures_have_words)
 {
     for (int why = REDIS_FAIL_NONE; why <= REDIS_FAIL_DENIED; why++)
         cr_expect_str_neq(redis_fail_text((enum redis_fail)why), "unknown");
+}
+
+/* ---- a resolver that takes its time ---- */
+
+static sem_t resolver_goes_on;
+static _Atomic bool resolver_hangs;
+
+static int slow_resolver(const char *host, const char *service, const struct addrinfo *hints,
+                         struct addrinfo **out)
+{
+    (void)host;
+    while (atomic_load(&resolver_hangs) && sem_wait(&resolver_goes_on) != 0) {
+    }
+    return getaddrinfo("127.0.0.1", service, hints, out);
+}
+
+static void resolver_hang(bool hang)
+{
+    if (hang)
+        sem_init(&resolver_goes_on, 0, 0);
+    atomic_store(&resolver_hangs, hang);
+    if (!hang)
+        sem_post(&resolver_goes_on);
+    resolve_use(slow_resolver);
+}
+
+static void resolver_settle(void)
+{
+    const struct timespec nap = {.tv_nsec = 1000000};
+
+    while (resolve_is_busy())
+        (void)nanosleep(&nap, NULL);
+}
+
+/* What comes after the attempt has ended serves the next one, which would else never succeed. */
+Test(redis_conn, a_look_up_that_comes_too_late_serves_the_next_attempt)
+{
+    static const struct peer_step steps[] = {GREET, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct address name = {.host = "late.test", .port = peer_address(peer)->port};
+    struct probe first = {0}, second = {.close_in = IN_READY};
+
+    resolver_hang(true);
+    probe_init(&first);
+    probe_open(&first, &name, 100);
+    loop_run(first.loop);
+    expect_end(&first, REDIS_FAIL_TIMEOUT, "did not answer in time");
+    probe_release(&first);
+    resolver_hang(false);
+    resolver_settle();
+    resolver_hang(true);
+    /* another connection, and the resolver hangs again */
+    probe_init(&second);
+    probe_open(&second, &name, 5000);
+    loop_run(second.loop);
+    cr_expect_eq(second.n_ready, 1, "%s", second.words);
+    cr_expect_lt(clock_boot_ms() - second.opened_ms, 2000, "no long wait where an address is at hand");
+    probe_release(&second);
+    resolver_hang(false);
+    resolver_settle();
+    cr_expect_null(peer_join(peer));
+    peer_free(peer);
 }

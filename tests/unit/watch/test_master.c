@@ -5,7 +5,10 @@
  * so, the last one is not lost, and nothing is decided by it. And how often the address changed.
  */
 #include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "../../../src/watch/internal.h"
 #include "../redis/peer.h"
@@ -237,4 +240,125 @@ Test(watch_master, switches_are_counted_and_shown)
     cr_expect_eq(bench_stop(&bench), 1);
     cr_expect_null(peer_join(other));
     peer_free(other);
+}
+
+/* ---- what the log says ---- */
+
+static FILE *log_file;
+static int log_before;
+
+static void log_catch(enum log_level level)
+{
+    log_configure(level, LOG_FORMAT_LOGFMT);
+    log_file = tmpfile();
+    log_before = dup(STDERR_FILENO);
+    cr_assert(log_file && log_before >= 0);
+    cr_assert_geq(dup2(fileno(log_file), STDERR_FILENO), 0);
+}
+
+static char *log_taken(void)
+{
+    size_t room = 65536;
+    char *text = calloc(room, 1);
+
+    dup2(log_before, STDERR_FILENO);
+    close(log_before);
+    rewind(log_file);
+    cr_assert(text && fread(text, 1, room - 1, log_file) < room);
+    fclose(log_file);
+    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_LOGFMT);
+    return text;
+}
+
+/* What the step would log, were it so. */
+static int64_t log_as(struct bench *bench, enum master_state state, enum reason reason, int64_t now_ms)
+{
+    const struct judgement said = {.state = state, .reason = reason, .detail = "words"};
+
+    return master_log_state(bench->master, &said, now_ms);
+}
+
+static unsigned count(const char *text, const char *what)
+{
+    unsigned n = 0;
+
+    for (const char *at = text; (at = strstr(at, what)) != NULL; at++) {
+        n++;
+    }
+    return n;
+}
+
+Test(watch_master, a_short_dispute_is_no_news_and_both_ends_of_a_long_one_are)
+{
+    static const struct peer_step steps[] = {FOUND, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    struct bench bench;
+    char *text;
+
+    bench_start(&bench, steps);
+    log_catch(LOG_LEVEL_INFO);
+    bench.master->logged.state = MASTER_OK;
+    bench.master->logged.reason = REASON_NONE;
+    bench.master->logged.bad = false;
+    bench.master->brief_since_ms = -1;
+    cr_expect_eq(log_as(&bench, MASTER_OK, REASON_DISPUTED, 1000), 4000, "looked at again when it is one");
+    cr_expect_eq(log_as(&bench, MASTER_OK, REASON_NO_MAJORITY, 2000), 4000);
+    cr_expect_eq(log_as(&bench, MASTER_OK, REASON_NONE, 3000), -1);
+    cr_expect_eq(log_as(&bench, MASTER_OK, REASON_DISPUTED, 3500), 6500, "another one");
+    cr_expect_eq(log_as(&bench, MASTER_OK, REASON_DISPUTED, 6499), 6500);
+    cr_expect_eq(log_as(&bench, MASTER_OK, REASON_DISPUTED, 6500), -1);
+    cr_expect_eq(log_as(&bench, MASTER_OK, REASON_DISPUTED, 9000), -1);
+    cr_expect_eq(log_as(&bench, MASTER_OK, REASON_NONE, 9100), -1);
+    text = log_taken();
+    cr_expect_eq(count(text, "\n"), 2, "%s", text);
+    cr_expect_eq(count(text, "level=warn"), 2, "%s", text);
+    cr_expect_eq(count(text, "reason=disputed"), 1, "%s", text);
+    cr_expect_eq(count(text, "reason=none"), 1, "%s", text);
+    free(text);
+    (void)bench_stop(&bench);
+}
+
+Test(watch_master, both_ends_of_an_outage_are_warnings)
+{
+    static const struct peer_step steps[] = {FOUND, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    struct bench bench;
+    char *text;
+
+    bench_start(&bench, steps);
+    log_catch(LOG_LEVEL_WARN);
+    bench.master->logged.state = MASTER_OK;
+    bench.master->logged.reason = REASON_NONE;
+    bench.master->logged.bad = false;
+    (void)log_as(&bench, MASTER_FAILING_OVER, REASON_FAILING_OVER, 1000);
+    (void)log_as(&bench, MASTER_OK, REASON_DISPUTED, 3000); /* part of the switch */
+    (void)log_as(&bench, MASTER_OK, REASON_NONE, 3500);
+    (void)log_as(&bench, MASTER_OK, REASON_NO_SENTINEL_REACHABLE, 5000);
+    (void)log_as(&bench, MASTER_OK, REASON_NONE, 6000);
+    (void)log_as(&bench, MASTER_OK, REASON_SENTINEL_DENIED, 7000); /* of no moment, and said elsewhere */
+    text = log_taken();
+    cr_expect_eq(count(text, "\n"), 4, "%s", text);
+    cr_expect_eq(count(text, "state=failing_over was=ok"), 1, "%s", text);
+    cr_expect_eq(count(text, "state=ok was=failing_over reason=none"), 1, "%s", text);
+    cr_expect_eq(count(text, "reason=no_sentinel_reachable"), 1, "%s", text);
+    cr_expect_eq(count(text, "state=ok was=ok reason=none"), 1, "%s", text);
+    free(text);
+    (void)bench_stop(&bench);
+}
+
+Test(watch_master, the_fence_is_spoken_of_where_commands_are_run)
+{
+    static const struct peer_step steps[] = {FOUND, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    struct bench bench;
+    char *text;
+
+    bench_start(&bench, steps);
+    for (int on = 0; on < 2; on++) {
+        log_catch(LOG_LEVEL_DEBUG);
+        bench.config.runs_commands = on;
+        bench.master->fencing.shown = FENCE_UP;
+        fencing_publish(bench.master);
+        text = log_taken();
+        cr_expect_eq(count(text, "fence") > 0, on == 1, "%s", text);
+        free(text);
+    }
+    (void)bench_stop(&bench);
 }

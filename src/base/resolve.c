@@ -1,0 +1,406 @@
+/*
+ * getaddrinfo() blocks, for half a minute where a name server is silent, and can't be stopped. So it runs on threads,
+ * which come when they are needed and go when they are not, and which name has one is decided here:
+ *
+ *   a name that resolved last time   as long as there is room at all
+ *   one that is new, or unknown      as long as the two below leave room for those above
+ *   one that hung                    a few at a time, the least stubborn first, then the one that waits longest
+ *
+ * Whoever no longer waits cancels; the look-up ends some day and what it found is kept for the next one who asks.
+ */
+#include "resolve.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/memory.h"
+
+enum {
+    IDLE_S = 1,            /* a thread without work ends */
+    STACK_BYTES = 1 << 20, /* modules of the name service want some; only what is touched is memory */
+    NAMES_MAX = 2000,      /* remembered; Sentinels could make up ever new ones */
+};
+
+enum kind { KIND_GOOD, KIND_NEW, KIND_HUNG };
+
+struct resolve_name {
+    struct resolve_name *next;
+    char *host;
+    struct resolve_ask *asks;
+    bool waiting, running;
+    enum kind kind;
+    unsigned hangs;   /* in a row */
+    int64_t since_ms; /* waiting: since when; else when the last look-up ended */
+    struct address *last;
+    size_t n_last;
+};
+
+typedef int resolve_fn(const char *host, const char *service, const struct addrinfo *hints,
+                       struct addrinfo **out);
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* over all that follows */
+static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
+static resolve_fn *resolver = getaddrinfo;
+static struct resolve_name *names;
+static size_t n_names, n_threads;
+static size_t n_running[KIND_HUNG + 1];
+
+/* ---- addresses ---- */
+
+/* False for what is neither IPv4 nor IPv6. */
+static bool to_address(const struct sockaddr *from, struct address *out)
+{
+    struct address found = {0};
+
+    if (from->sa_family == AF_INET) {
+        struct sockaddr_in in;
+        memcpy(&in, from, sizeof(in));
+        if (!inet_ntop(AF_INET, &in.sin_addr, found.host, sizeof(found.host))) {
+            return false;
+        }
+    } else if (from->sa_family == AF_INET6) {
+        struct sockaddr_in6 in6;
+        char zone[IF_NAMESIZE];
+        memcpy(&in6, from, sizeof(in6));
+        if (!inet_ntop(AF_INET6, &in6.sin6_addr, found.host, sizeof(found.host))) {
+            return false;
+        }
+        if (in6.sin6_scope_id != 0 && if_indextoname(in6.sin6_scope_id, zone)) {
+            size_t used = strlen(found.host);
+            (void)snprintf(found.host + used, sizeof(found.host) - used, "%%%s", zone);
+        }
+    } else {
+        return false;
+    }
+    *out = found;
+    return true;
+}
+
+static bool is_among(const struct address *all, size_t n, const struct address *one)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (address_equal(&all[i], one)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static size_t to_addresses(const struct addrinfo *list, struct address **out)
+{
+    struct address *found = NULL;
+    size_t n = 0;
+
+    for (; list; list = list->ai_next) {
+        struct address one;
+        if (to_address(list->ai_addr, &one) && !is_among(found, n, &one)) {
+            found = mem_resize(found, n + 1, sizeof(*found));
+            found[n++] = one;
+        }
+    }
+    *out = found;
+    return n;
+}
+
+static struct address *copy_addresses(const struct address *from, size_t n)
+{
+    struct address *copy = mem_new(n + 1, sizeof(*copy));
+
+    if (n > 0) {
+        memcpy(copy, from, n * sizeof(*copy));
+    }
+    return copy;
+}
+
+/* ---- which one is next; all under the lock ---- */
+
+static bool has_room(enum kind kind)
+{
+    size_t doubtful = n_running[KIND_HUNG] + n_running[KIND_NEW];
+
+    if (doubtful + n_running[KIND_GOOD] >= RESOLVE_MAX) {
+        return false;
+    }
+    return kind == KIND_GOOD ||
+           (doubtful < RESOLVE_NEW_MAX && (kind == KIND_NEW || n_running[KIND_HUNG] < RESOLVE_HUNG_MAX));
+}
+
+static bool goes_before(const struct resolve_name *a, const struct resolve_name *b)
+{
+    if (a->kind != b->kind) {
+        return a->kind < b->kind;
+    }
+    return a->hangs != b->hangs ? a->hangs < b->hangs : a->since_ms < b->since_ms;
+}
+
+static size_t n_busy(void)
+{
+    return n_running[KIND_GOOD] + n_running[KIND_NEW] + n_running[KIND_HUNG];
+}
+
+static size_t n_waiting_with_room(void)
+{
+    size_t n = 0;
+
+    for (const struct resolve_name *name = names; name; name = name->next) {
+        n += name->waiting && has_room(name->kind);
+    }
+    return n;
+}
+
+static struct resolve_name *pick(void)
+{
+    struct resolve_name *best = NULL;
+
+    for (struct resolve_name *name = names; name; name = name->next) {
+        if (name->waiting && has_room(name->kind) && (!best || goes_before(name, best))) {
+            best = name;
+        }
+    }
+    return best;
+}
+
+static struct resolve_name *find(const char *host)
+{
+    struct resolve_name *name = names;
+
+    while (name && strcmp(name->host, host) != 0) {
+        name = name->next;
+    }
+    return name;
+}
+
+/* Room for one more: the name that nobody has asked for the longest goes. */
+static void forget_oldest(void)
+{
+    struct resolve_name **oldest = NULL, *gone;
+
+    for (struct resolve_name **at = &names; *at; at = &(*at)->next) {
+        if (!(*at)->waiting && !(*at)->running && (!oldest || (*at)->since_ms < (*oldest)->since_ms)) {
+            oldest = at;
+        }
+    }
+    if (!oldest) {
+        return;
+    }
+    gone = *oldest;
+    *oldest = gone->next;
+    n_names--;
+    free(gone->last);
+    free(gone->host);
+    free(gone);
+}
+
+static struct resolve_name *find_or_add(const char *host)
+{
+    struct resolve_name *name = find(host);
+
+    if (name) {
+        return name;
+    }
+    if (n_names >= NAMES_MAX) {
+        forget_oldest();
+    }
+    name = mem_new(1, sizeof(*name));
+    name->host = mem_strdup(host);
+    name->kind = KIND_NEW;
+    name->next = names;
+    names = name;
+    n_names++;
+    return name;
+}
+
+/* ---- the threads ---- */
+
+static void learn(struct resolve_name *name, int64_t took_ms, int error, struct address *found, size_t n)
+{
+    if (took_ms > RESOLVE_SLOW_MS) {
+        name->kind = KIND_HUNG;
+        name->hangs++;
+    } else {
+        name->kind = error == 0 && n > 0 ? KIND_GOOD : KIND_NEW;
+        name->hangs = 0;
+    }
+    if (error == 0 && n > 0) {
+        free(name->last);
+        name->last = found;
+        name->n_last = n;
+    } else {
+        free(found);
+    }
+}
+
+static void tell(struct resolve_name *name, int error)
+{
+    struct resolve_ask *ask = name->asks;
+
+    name->asks = NULL;
+    while (ask) {
+        struct resolve_ask *next = ask->next;
+
+        ask->name = NULL;
+        ask->error = error;
+        ask->n = error == 0 ? name->n_last : 0;
+        ask->found = copy_addresses(name->last, ask->n);
+        ask->done(ask);
+        ask = next;
+    }
+}
+
+static void look_up(struct resolve_name *name)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    resolve_fn *ask = resolver;
+    struct addrinfo *list = NULL;
+    struct address *found = NULL;
+    enum kind kind = name->kind;
+    int64_t began_ms = clock_boot_ms();
+    size_t n = 0;
+    int error;
+
+    name->waiting = false;
+    name->running = true;
+    n_running[kind]++;
+    pthread_mutex_unlock(&lock);
+    error = ask(name->host, NULL, &hints, &list); /* its host stays as long as it runs */
+    if (error == 0) {
+        n = to_addresses(list, &found);
+        freeaddrinfo(list);
+    }
+    pthread_mutex_lock(&lock);
+    n_running[kind]--;
+    name->running = false;
+    name->since_ms = clock_boot_ms();
+    error = error == 0 && n == 0 ? EAI_NONAME : error;
+    learn(name, name->since_ms - began_ms, error, found, n);
+    tell(name, error);
+}
+
+static void *run(void *data)
+{
+    struct timespec until;
+    int waited = 0;
+
+    (void)data;
+    pthread_mutex_lock(&lock);
+    while (waited == 0) {
+        struct resolve_name *name = pick();
+
+        if (name) {
+            look_up(name);
+            continue;
+        }
+        (void)clock_gettime(CLOCK_REALTIME, &until);
+        until.tv_sec += IDLE_S;
+        waited = pthread_cond_timedwait(&work, &lock, &until);
+        if (pick()) {
+            waited = 0;
+        }
+    }
+    n_threads--;
+    pthread_mutex_unlock(&lock);
+    return NULL;
+}
+
+static bool start_thread(void)
+{
+    pthread_attr_t attributes;
+    pthread_t thread;
+    sigset_t all, before;
+    int failure;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before); /* signals are the loops' */
+    pthread_attr_init(&attributes);
+    pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    failure = pthread_create(&thread, &attributes, run, NULL);
+    pthread_attr_destroy(&attributes);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    return failure == 0;
+}
+
+/* ---- those who ask ---- */
+
+void resolve_start(struct resolve_ask *ask, const char *host)
+{
+    struct resolve_name *name;
+
+    pthread_mutex_lock(&lock);
+    name = find_or_add(host);
+    ask->name = name;
+    ask->found = NULL;
+    ask->n = 0;
+    ask->next = name->asks;
+    name->asks = ask;
+    if (!name->waiting && !name->running) {
+        name->waiting = true;
+        name->since_ms = clock_boot_ms();
+    }
+    if (name->waiting && n_waiting_with_room() > n_threads - n_busy() && n_threads < RESOLVE_MAX) {
+        n_threads += start_thread();
+    }
+    pthread_cond_signal(&work);
+    if (name->waiting && n_threads == 0) { /* no thread to be had: nobody would ever answer */
+        name->waiting = false;
+        tell(name, EAI_AGAIN);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void resolve_cancel(struct resolve_ask *ask)
+{
+    pthread_mutex_lock(&lock);
+    for (struct resolve_ask **at = ask->name ? &ask->name->asks : NULL; at && *at; at = &(*at)->next) {
+        if (*at == ask) {
+            *at = ask->next;
+            break;
+        }
+    }
+    if (ask->name && !ask->name->asks) {
+        ask->name->waiting = false; /* what runs goes on */
+    }
+    ask->name = NULL;
+    pthread_mutex_unlock(&lock);
+}
+
+size_t resolve_last(const char *host, struct address **out)
+{
+    const struct resolve_name *name;
+    size_t n;
+
+    pthread_mutex_lock(&lock);
+    name = find(host);
+    n = name ? name->n_last : 0;
+    *out = n > 0 ? copy_addresses(name->last, n) : NULL;
+    pthread_mutex_unlock(&lock);
+    return n;
+}
+
+bool resolve_is_busy(void)
+{
+    bool busy;
+
+    pthread_mutex_lock(&lock);
+    busy = n_busy() > 0;
+    pthread_mutex_unlock(&lock);
+    return busy;
+}
+
+void resolve_use(int (*ask)(const char *host, const char *service, const struct addrinfo *hints,
+                            struct addrinfo **out))
+{
+    pthread_mutex_lock(&lock);
+    resolver = ask;
+    pthread_mutex_unlock(&lock);
+}
