@@ -100,8 +100,10 @@ static void master_count_links(const struct master *master, struct judge_links *
         links->pending += !chair->settled || (chair_is_live(chair) && !chair->has_listed);
         links->reachable += sentinel_link_is_up(chair->peer->link);
         links->auth_failed += trouble == SENTINEL_TROUBLE_AUTH;
-        links->denied += trouble == SENTINEL_TROUBLE_DENIED || chair->denied;
-        links->denied_extra += sentinel_link_denied_extras(chair->peer->link) != 0;
+        bool denied = trouble == SENTINEL_TROUBLE_DENIED || chair->denied;
+        links->tls += trouble == SENTINEL_TROUBLE_TLS;
+        links->denied += denied;
+        links->denied_extra += !denied && sentinel_link_denied_extras(chair->peer->link) != 0;
         links->unknown_name += chair->unknown_name;
     }
 }
@@ -127,7 +129,8 @@ static void log_switch(const struct master *master, const struct judgement *said
     log_info(master->has_published ? "master changed" : "master found", LOG_STR("master", master->name),
              LOG_STR("from", from), LOG_STR("to", address_format(&said->published->master.name, to)),
              LOG_INT("epoch", said->published->epoch), LOG_STR("rule", rule_text(said->switched_by)),
-             LOG_INT("voices", said->decision.candidate_voices), LOG_INT("known", said->decision.known));
+             /* who names it at this moment, at whatever epoch: those late with the news count, too */
+             LOG_INT("voices", said->decision.published_voices), LOG_INT("known", said->decision.known));
 }
 
 static void log_state(const struct master *master, const struct judgement *said)
@@ -143,7 +146,7 @@ static void log_state(const struct master *master, const struct judgement *said)
         LOG_STR("state", master_state_text(said->state)),
         LOG_STR("was", master_state_text(master->state)),
         LOG_STR("reason", reason != NULL ? reason : "none"),
-        LOG_STR("detail", said->detail),
+        LOG_STR("detail", said->detail), /* what is wrong with each Sentinel has a line of its own */
     };
     log_write(bad ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
               said->state == MASTER_CONFLICT ? "sentinels in conflict" : "master state", fields,
@@ -170,7 +173,7 @@ static bool master_differs(const struct master *master, const struct judgement *
            said->decision.counting != master->decision.counting || strcmp(said->detail, master->detail) != 0;
 }
 
-static void master_keep(struct master *master, const struct judgement *said)
+static void master_keep(struct master *master, const struct judgement *said, int64_t now_ms)
 {
     master->stepped = true;
     master->state = said->state;
@@ -188,6 +191,7 @@ static void master_keep(struct master *master, const struct judgement *said)
     master->since_wall_ms = said->published_wall_ms;
     snprintf(master->run_id, sizeof master->run_id, "%s", said->run_id != NULL ? said->run_id : "");
     master->decision = said->decision;
+    master->stepped_ms = now_ms;
 }
 
 void master_step(struct master *master)
@@ -219,7 +223,7 @@ void master_step(struct master *master)
         master_touch(master);
     if (said.switched && master->has_published)
         master->switches++;
-    master_keep(master, &said);
+    master_keep(master, &said, now_ms);
     if (said.switched) {
         verify_follow(master);
         fencing_publish(master);
