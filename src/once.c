@@ -76,7 +76,8 @@ static void say_why_not(const struct once *once)
         (void)fprintf(stderr, "bellwether: no master: %s is %s: %s%s%s\n", master->name,
                       master_state_text(master->state), reason == NULL ? "no reason" : reason,
                       master->detail == NULL ? "" : ": ", master->detail == NULL ? "" : master->detail);
-    } else if (snapshot->default_name != NULL) {
+    } else if (snapshot->default_name != NULL &&
+               (snapshot->n_masters > 0 || snapshot->reason == REASON_UNKNOWN_NAME)) {
         (void)fprintf(stderr, "bellwether: no master: unknown_name: the Sentinels do not know \"%s\"\n",
                       snapshot->default_name);
     } else {

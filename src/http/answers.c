@@ -90,6 +90,12 @@ json_t *answer_names_known(const struct snapshot *snapshot)
     return list;
 }
 
+bool answer_knows_no_names(const struct snapshot *snapshot)
+{
+    return snapshot && snapshot->n_masters == 0 && snapshot->reason != REASON_NONE &&
+           snapshot->reason != REASON_UNKNOWN_NAME;
+}
+
 json_t *answer_no_master(const struct snapshot *snapshot, const struct snapshot_master *master,
                          enum reason reason, const char *detail)
 {
@@ -117,6 +123,10 @@ json_t *answer_no_master(const struct snapshot *snapshot, const struct snapshot_
                                                              : 0)));
     json_object_set_new(problem, "last_known",
                         master && master->has_address ? render_master(master, true) : json_null());
+    if (!master && snapshot && snapshot->n_sentinels > 0) {
+        json_object_set_new(problem, "sentinels",
+                            render_sentinel_list(snapshot->sentinels, snapshot->n_sentinels));
+    }
     if (reason == REASON_UNKNOWN_NAME) {
         json_object_set_new(problem, "sentinels_know", answer_names_known(snapshot));
     }
@@ -304,6 +314,13 @@ struct answer *answer_render_list(const struct cache *cache, enum answer_form fo
         }
         json_object_set_new(json, "default", render_text(chosen ? chosen->name : NULL));
         json_object_set_new(json, "masters", list);
+        if (snapshot->n_masters == 0 && snapshot->reason != REASON_NONE) {
+            hash = hash_name(hash, snapshot->detail ? snapshot->detail : "");
+            json_object_set_new(json, "reason", render_text(reason_text(snapshot->reason)));
+            json_object_set_new(json, "detail", render_text(snapshot->detail));
+            json_object_set_new(json, "sentinels",
+                                render_sentinel_list(snapshot->sentinels, snapshot->n_sentinels));
+        }
         body = json_body(json, form);
     } else {
         for (size_t i = 0; i < snapshot->n_masters; i++) {

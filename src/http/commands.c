@@ -258,7 +258,7 @@ static bool find_master(struct call *call, enum MHD_Result *result)
         if (!cache->snapshot || cache_find(cache, name)) {
             return true;
         }
-        *result = refuse_unknown(call);
+        *result = answer_knows_no_names(cache->snapshot) ? refuse_nameless(call) : refuse_unknown(call);
     } else if (cache->default_master) {
         memcpy(name, cache->default_master->master->name,
                strnlen(cache->default_master->master->name, sizeof(call->job->master) - 1));

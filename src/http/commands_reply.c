@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/memory.h"
 #include "bellwether/http/render.h"
 #include "bellwether/redis/result.h"
 #include "commands.h"
@@ -74,10 +75,14 @@ static enum MHD_Result answer_error(struct call *call, enum problem_kind kind, j
 enum MHD_Result call_refuse(struct call *call, enum problem_kind kind, const char *word, const char *detail,
                             json_t *more)
 {
-    char error[RESULT_ERROR_SIZE + ROUTE_ARGUMENT_SIZE];
+    size_t size = strlen(word) + strlen(detail) + 2;
+    char *text = mem_new(size, 1);
+    json_t *error;
 
-    snprintf(error, sizeof(error), "%s %s", word, detail);
-    return answer_error(call, kind, render_text(error), detail, more);
+    snprintf(text, size, "%s %s", word, detail);
+    error = render_text(text);
+    free(text);
+    return answer_error(call, kind, error, detail, more);
 }
 
 /* ---- what came of a command ---- */

@@ -119,7 +119,7 @@ void fresh_settle_status(struct worker *worker, struct news_status *news)
     }
 }
 
-void fresh_settle(struct worker *worker, const struct news_fresh *news)
+void fresh_settle(struct worker *worker, struct news_fresh *news)
 {
     struct fresh *fresh = find(worker, news->ticket);
 
@@ -127,7 +127,8 @@ void fresh_settle(struct worker *worker, const struct news_fresh *news)
         return;
     }
     fresh->reason = news->reason;
-    memcpy(fresh->detail, news->detail, sizeof(fresh->detail));
+    fresh->detail = news->detail;
+    news->detail = NULL;
     resume(worker, fresh, news->confirmed ? FRESH_CONFIRMED : FRESH_UNCONFIRMED);
 }
 
@@ -158,6 +159,7 @@ void fresh_free(struct fresh *fresh)
     }
     if (fresh) {
         status_report_free(fresh->report);
+        free(fresh->detail);
     }
     free(fresh);
 }

@@ -21,7 +21,7 @@ struct fresh {
     int64_t began_ms, deadline_ms; /* boot clock */
     enum fresh_outcome outcome;
     enum reason reason; /* why not confirmed */
-    char detail[DETAIL_SIZE];
+    char *detail;       /* the same in words; NULL: not told */
     char master[ROUTE_ARGUMENT_SIZE];
     struct status_report *report; /* of /status: what the watcher said, owned; NULL: nothing in time */
 };
@@ -30,8 +30,8 @@ struct fresh {
 struct fresh *fresh_ask(struct listener *listener, struct MHD_Connection *connection, const char *master);
 /** The same for /status: the report is in `report` afterwards. */
 struct fresh *fresh_ask_status(struct listener *listener, struct MHD_Connection *connection);
-/** The watcher's answer came. */
-void fresh_settle(struct worker *worker, const struct news_fresh *news);
+/** The watcher's answer came; its words move out of the news. */
+void fresh_settle(struct worker *worker, struct news_fresh *news);
 /** The same of /status; the report moves out of the news. */
 void fresh_settle_status(struct worker *worker, struct news_status *news);
 /** The timer of the oldest deadline. @param data the worker. */

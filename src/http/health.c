@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "answers.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/http/render.h"
@@ -46,7 +47,7 @@ static bool report(struct request *request, struct ready_report *out)
 
     if (*request->query.master && snapshot) {
         one = snapshot_find(snapshot, request->query.master);
-        if (!one) {
+        if (!one && !answer_knows_no_names(snapshot)) {
             masters_answer_unknown(request, request->query.master);
             return false;
         }

@@ -21,6 +21,12 @@ void masters_answer_unknown(struct request *request, const char *name)
     char detail[ROUTE_ARGUMENT_SIZE + 80];
     json_t *problem;
 
+    if (answer_knows_no_names(snapshot)) {
+        problem = answer_no_master(snapshot, NULL, snapshot->reason, snapshot->detail);
+        json_object_set_new(problem, "name", render_text(name));
+        request_answer_problem(request, PROBLEM_NO_MASTER, problem, NULL);
+        return;
+    }
     snprintf(detail, sizeof(detail), "no master of the name %s is watched; GET /masters lists those that are",
              name);
     problem = problem_new(PROBLEM_UNKNOWN_MASTER, detail);
@@ -121,7 +127,8 @@ struct doubt {
     bool any;
     bool unverified; /* it is about the truth of the address, not about who agrees */
     enum reason reason;
-    char detail[DETAIL_SIZE];
+    char words[DETAIL_SIZE];
+    const char *detail; /* in `words`, or borrowed of the request */
 };
 
 static bool serves(const struct snapshot_master *master)
@@ -134,15 +141,15 @@ static void doubt_fresh(const struct request *request, struct doubt *doubt)
     doubt->any = doubt->unverified = true;
     if (request->fresh && request->fresh->outcome == FRESH_UNCONFIRMED) {
         doubt->reason = request->fresh->reason;
-        snprintf(doubt->detail, sizeof(doubt->detail), "%s", request->fresh->detail);
+        doubt->detail = request->fresh->detail;
         return;
     }
     doubt->reason = REASON_WATCHER_STALLED;
     if (request->worker->stopping) {
-        snprintf(doubt->detail, sizeof(doubt->detail),
+        snprintf(doubt->words, sizeof(doubt->words),
                  "the daemon is shutting down and looks nothing up any more");
     } else {
-        snprintf(doubt->detail, sizeof(doubt->detail), "a fresh look-up got no answer within %" PRId64 " ms",
+        snprintf(doubt->words, sizeof(doubt->words), "a fresh look-up got no answer within %" PRId64 " ms",
                  request->worker->config->poll_wait_ms);
     }
 }
@@ -153,7 +160,7 @@ static void doubt_majority(const struct snapshot_master *master, struct doubt *d
 
     doubt->any = true;
     doubt->reason = REASON_NO_MAJORITY;
-    snprintf(doubt->detail, sizeof(doubt->detail),
+    snprintf(doubt->words, sizeof(doubt->words),
              "%zu of %zu known Sentinels named %s lately, %zu would be a majority", master->agreeing,
              master->known, address_format(&master->address, text), master->known / 2 + 1);
 }
@@ -166,7 +173,7 @@ static struct doubt doubt_of(const struct request *request, const struct snapsho
     if (cache_stalled(request->worker->cache)) {
         doubt.any = doubt.unverified = true;
         doubt.reason = REASON_WATCHER_STALLED;
-        masters_stalled_detail(request, doubt.detail, sizeof(doubt.detail));
+        masters_stalled_detail(request, doubt.words, sizeof(doubt.words));
     } else if (serves(master) && request->query.fresh && !asked) {
         doubt_fresh(request, &doubt);
     } else if (serves(master) && request->query.require_majority && !master->majority) {
@@ -220,7 +227,7 @@ void masters_handle_one(struct request *request)
         master->state != MASTER_UNKNOWN && (!request->query.require_majority || master->majority)) {
         answer_stale(request, master, &doubt);
     } else if (doubt.any) {
-        masters_refuse(request, master, doubt.reason, doubt.detail);
+        masters_refuse(request, master, doubt.reason, doubt.detail ? doubt.detail : doubt.words);
     } else {
         request_answer(request, cache_answer(request->worker->cache, cached,
                                              *request->argument ? ANSWER_NAMED_MASTER : ANSWER_MASTER,

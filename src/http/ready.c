@@ -6,11 +6,25 @@
 #include "ready.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+
+#define READY_LEAD_SIZE 320
 
 static void pass(struct ready_result *result)
 {
     result->ok = true;
+}
+
+/* With each Sentinel's cause. */
+static void fail_for_sentinels(struct ready_result *result, const char *words,
+                               const struct snapshot_sentinel *sentinels, size_t n)
+{
+    char *causes = snapshot_say_causes(words, sentinels, n);
+
+    result->ok = false;
+    snprintf(result->words, sizeof(result->words), "%s", causes);
+    free(causes);
 }
 
 static void fail(struct ready_result *result, const char *words)
@@ -32,6 +46,12 @@ static bool serves(const struct snapshot_master *master, struct ready_result *re
     }
     snprintf(result->words, sizeof(result->words), "%.200s is %s%s%s", master->name,
              master_state_text(master->state), reason ? ", " : "", reason ? reason : "");
+    if (master->state == MASTER_UNKNOWN) { /* what else could be to blame */
+        char lead[READY_LEAD_SIZE];
+
+        snprintf(lead, sizeof(lead), "%.*s", READY_LEAD_SIZE - 1, result->words);
+        fail_for_sentinels(result, lead, master->sentinels, master->n_sentinels);
+    }
     return false;
 }
 
@@ -83,11 +103,14 @@ static void ask(const struct question *question, predicate *holds, struct ready_
         return;
     }
     if (!any && !all) {
-        fail(result,
-             snapshot->ambiguous_default ? "there are several masters and no default" : "no master is known");
+        if (snapshot->ambiguous_default) {
+            fail(result, "there are several masters and no default");
+        } else {
+            fail_for_sentinels(result, "no master is known", snapshot->sentinels, snapshot->n_sentinels);
+        }
         return;
     }
-    fail(result, "no master is known");
+    fail_for_sentinels(result, "no master is known", snapshot->sentinels, snapshot->n_sentinels);
     for (size_t i = 0; i < snapshot->n_masters; i++) {
         held += holds(snapshot->masters[i], result);
     }
@@ -98,8 +121,16 @@ static void check_resolved(const struct question *question, struct ready_result 
 {
     result->ok = question->one ? question->one->has_address : question->snapshot->all_resolved;
     if (!result->ok) {
-        fail(result, question->one ? "this master's address was not found since the start"
-                                   : "not every master's address was found since the start");
+        const struct snapshot_master *missing = question->one;
+
+        for (size_t i = 0; i < question->snapshot->n_masters && !missing; i++) {
+            missing = question->snapshot->masters[i]->has_address ? NULL : question->snapshot->masters[i];
+        }
+        fail_for_sentinels(result,
+                           question->one ? "this master's address was not found since the start"
+                                         : "not every master's address was found since the start",
+                           missing ? missing->sentinels : question->snapshot->sentinels,
+                           missing ? missing->n_sentinels : question->snapshot->n_sentinels);
     }
 }
 
@@ -107,7 +138,11 @@ static void check_sentinel(const struct question *question, struct ready_result 
 {
     result->ok = question->one ? question->one->reachable > 0 : question->snapshot->any_sentinel_reachable;
     if (!result->ok) {
-        fail(result, "no Sentinel is reachable");
+        const struct snapshot_master *one = question->one;
+
+        fail_for_sentinels(result, "no Sentinel is reachable",
+                           one ? one->sentinels : question->snapshot->sentinels,
+                           one ? one->n_sentinels : question->snapshot->n_sentinels);
     }
 }
 

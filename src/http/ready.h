@@ -8,7 +8,7 @@
 #include "bellwether/http/worker.h"
 #include "bellwether/topology/snapshot.h"
 
-#define READY_WORDS_SIZE 320
+#define READY_WORDS_SIZE 4096 /* they may name several Sentinels, each with its words */
 
 struct ready_result {
     bool ok;

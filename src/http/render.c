@@ -225,13 +225,20 @@ static json_t *render_sentinel(const struct snapshot_sentinel *sentinel)
     return json;
 }
 
+json_t *render_sentinel_list(const struct snapshot_sentinel *sentinels, size_t n)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < n; i++) {
+        json_array_append_new(list, render_sentinel(&sentinels[i]));
+    }
+    return list;
+}
+
 json_t *render_sentinels(const struct snapshot_master *master)
 {
-    json_t *json = json_object(), *list = json_array();
+    json_t *json = json_object();
 
-    for (size_t i = 0; i < master->n_sentinels; i++) {
-        json_array_append_new(list, render_sentinel(&master->sentinels[i]));
-    }
     set(json, "name", render_text(master->name));
     set(json, "quorum", render_known(master->quorum));
     set(json, "known", json_integer((json_int_t)master->known));
@@ -239,7 +246,7 @@ json_t *render_sentinels(const struct snapshot_master *master)
     set(json, "agreeing", json_integer((json_int_t)master->agreeing));
     set(json, "voters_needed", json_integer((json_int_t)master->voters_needed));
     set(json, "majority", json_boolean(master->majority));
-    set(json, "sentinels", list);
+    set(json, "sentinels", render_sentinel_list(master->sentinels, master->n_sentinels));
     return json;
 }
 

@@ -8,6 +8,7 @@
 #include "self.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/memory.h"
@@ -120,12 +121,16 @@ static void describe(const struct snapshot_self *self, const char *reason, char 
 
 static void refuse(struct request *request, const struct snapshot_self *self, const char *reason)
 {
-    char detail[ADDRESS_TEXT_SIZE + 200];
+    const struct snapshot *snapshot = request->worker->cache->snapshot;
+    char words[ADDRESS_TEXT_SIZE + 200], *detail;
     json_t *problem, *members = self_render(self);
 
-    describe(self, reason, detail, sizeof(detail));
+    describe(self, reason, words, sizeof(words));
+    detail = snapshot_say_causes(words, snapshot ? snapshot->sentinels : NULL,
+                                 snapshot ? snapshot->n_sentinels : 0);
     json_object_set_new(members, "reason", render_text(reason));
     problem = problem_new(PROBLEM_NOT_IN_ROLE, detail);
+    free(detail);
     json_object_update(problem, members);
     json_decref(members);
     request_answer_problem(request, PROBLEM_NOT_IN_ROLE, problem, NULL);

@@ -188,6 +188,9 @@ static void put_sentinel(const struct page *page, const struct status_master *ma
         put_words(page, ": ", sentinel->error_text);
     }
     put_age(page, "  ", master->voices[i].age_ms);
+    if (sentinel->reachable && sentinel->has_says) { /* what it does not let us ask */
+        put_words(page, "  ", sentinel->error_text);
+    }
     if (sentinel->tilt) {
         fputs("  TILT", page->to);
     }
@@ -324,6 +327,16 @@ static void put_master(const struct page *page, const struct status_view *view,
 
 /* ---- the rest ---- */
 
+/* Where no master is known: why, Sentinel by Sentinel. */
+static void put_link(const struct page *page, const struct snapshot_sentinel *sentinel)
+{
+    fprintf(page->to, "%c sentinel ", sentinel->reachable && !*sentinel->error_code ? ' ' : '!');
+    put_address(page, &sentinel->address);
+    fputs(sentinel->reachable ? "  is up" : "  can't be reached", page->to);
+    put_words(page, ": ", sentinel->error_text);
+    fputc('\n', page->to);
+}
+
 static void put_self(const struct page *page, const struct snapshot_self *self)
 {
     static const char *const roles[] = {"role unknown", "master", "replica"};
@@ -350,6 +363,10 @@ char *status_text(const struct status_view *view)
     fputc('\n', page.to);
     for (size_t i = 0; i < view->report->n_masters; i++) {
         put_master(&page, view, &view->report->masters[i]);
+    }
+    for (size_t i = 0; view->report->n_masters == 0 && view->snapshot && i < view->snapshot->n_sentinels;
+         i++) {
+        put_link(&page, &view->snapshot->sentinels[i]);
     }
     if (view->snapshot && view->snapshot->n_selves) {
         fputc('\n', page.to);

@@ -131,6 +131,11 @@ void redis_conn_speak(struct redis_conn *conn, int protocol)
     conn->protocol = protocol;
 }
 
+void redis_conn_look_for_tls(struct redis_conn *conn)
+{
+    conn->looks_for_tls = true;
+}
+
 void redis_conn_limit(struct redis_conn *conn, size_t max_reply_bytes)
 {
     conn->limit = max_reply_bytes;
@@ -262,6 +267,7 @@ const char *redis_fail_text(enum redis_fail why)
     case REDIS_FAIL_UNREACHABLE: return "unreachable";
     case REDIS_FAIL_TIMEOUT: return "timed out";
     case REDIS_FAIL_CLOSED: return "closed";
+    case REDIS_FAIL_TLS: return "answers TLS";
     case REDIS_FAIL_PROTOCOL: return "protocol error";
     case REDIS_FAIL_DENIED: return "denied";
     case REDIS_FAIL_TOO_BIG: return "reply too long";

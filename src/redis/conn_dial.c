@@ -39,6 +39,7 @@ static enum redis_fail fail_of_errno(int error)
 static int weight(enum redis_fail why)
 {
     switch (why) {
+    case REDIS_FAIL_TLS:
     case REDIS_FAIL_PROTOCOL: return 5;
     case REDIS_FAIL_CLOSED: return 4;
     case REDIS_FAIL_TIMEOUT: return 3;
@@ -250,6 +251,7 @@ void conn_dial_stop(struct redis_conn *conn)
     conn->trying = NULL;
     conn->n_trying = conn->i_trying = 0;
     conn->exhausted = false;
+    conn->greets_in_tls = false;
     wipe_hello(conn);
 }
 
@@ -263,6 +265,16 @@ void conn_dial_failed(struct redis_conn *conn, enum redis_fail why, const char *
 {
     note_failure(conn, why, words);
     conn_stream_stop(conn);
+    conn->greets_in_tls = false;
+    try_next(conn);
+}
+
+void conn_dial_greet_in_tls(struct redis_conn *conn, const char *words)
+{
+    note_failure(conn, REDIS_FAIL_CLOSED, words);
+    conn_stream_stop(conn);
+    conn->greets_in_tls = true;
+    conn->i_trying--;
     try_next(conn);
 }
 

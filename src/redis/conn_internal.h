@@ -61,7 +61,9 @@ struct redis_conn {
     const struct address *trying;
     size_t n_trying, i_trying;
     int64_t open_deadline_ms;
-    bool exhausted; /* every address failed; the timer tells it */
+    bool looks_for_tls; /* where a peer closes on HELLO without a word */
+    bool greets_in_tls; /* this attempt is that look: a ClientHello goes out instead of HELLO */
+    bool exhausted;     /* every address failed; the timer tells it */
     enum redis_fail worst;
     char worst_words[CONN_WORDS_SIZE];
     char *hello; /* the command in wire form, holds the password: wiped before it is freed */
@@ -112,6 +114,8 @@ void conn_dial_start(struct redis_conn *conn);
 void conn_dial_stop(struct redis_conn *conn);
 /** This address is no good; try the next one, else the connection ends. */
 void conn_dial_failed(struct redis_conn *conn, enum redis_fail why, const char *words);
+/** This address closed on HELLO without a word: see whether it speaks TLS, then go on. */
+void conn_dial_greet_in_tls(struct redis_conn *conn, const char *words);
 void conn_dial_ready(struct redis_conn *conn);
 void conn_dial_timer(struct redis_conn *conn);
 

@@ -22,7 +22,10 @@
 
 void conn_stream_ended(struct redis_conn *conn, enum redis_fail why, const char *words)
 {
-    if (conn->state == CONN_HELLO)
+    if (conn->state == CONN_HELLO && why == REDIS_FAIL_CLOSED && conn->received == 0 && conn->looks_for_tls &&
+        !conn->greets_in_tls)
+        conn_dial_greet_in_tls(conn, words);
+    else if (conn->state == CONN_HELLO)
         conn_dial_failed(conn, why, words);
     else
         conn_end(conn, why, words);
@@ -204,6 +207,12 @@ static void read_failed(struct redis_conn *conn, int error)
                       conn_say(conn, "%s", context->err == REDIS_ERR_EOF ? "end of file" : context->errstr));
 }
 
+/* A record of a TLS handshake, or an alert. */
+static bool is_tls(const char *bytes, size_t size)
+{
+    return (bytes[0] == 0x15 || bytes[0] == 0x16) && (size == 1 || bytes[1] == 3);
+}
+
 /* Once for each time that there is something: whoever answers without end must not hold up the others.
  * @return whether something was read and the connection still stands. */
 static bool read_some(struct redis_conn *conn)
@@ -219,7 +228,12 @@ static bool read_some(struct redis_conn *conn)
     if (n <= 0)
         return false;
     conn->received += (uint64_t)n;
-    conn_replies_take(conn, bytes, (size_t)n);
+    if (conn->received == (uint64_t)n && is_tls(bytes, (size_t)n))
+        conn_stream_ended(conn, REDIS_FAIL_TLS, "");
+    else if (conn->greets_in_tls)
+        conn_stream_ended(conn, REDIS_FAIL_CLOSED, "");
+    else
+        conn_replies_take(conn, bytes, (size_t)n);
     return conn->session == session;
 }
 
@@ -236,6 +250,14 @@ uint64_t redis_conn_received(const struct redis_conn *conn)
 
 /* ---- the socket ---- */
 
+/* The least that every TLS server answers, if only with an alert: version 1.2, some suites, no extensions. */
+static const char client_hello[] = {
+    0x16, 0x03, 0x01, 0x00, 0x33, 0x01, 0x00, 0x00, 0x2f, 0x03, 0x03, 'b', 'e',  'l',
+    'l',  'w',  'e',  't',  'h',  'e',  'r',  ' ',  'a',  's',  'k',  's', ':',  ' ',
+    'i',  's',  ' ',  't',  'h',  'i',  's',  ' ',  'T',  'L',  'S',  ' ', '?',  ' ',
+    '.',  0x00, 0x00, 0x08, -64,  0x2f, 0x00, -100, 0x00, 0x2f, 0x00, -1,  0x01, 0x00,
+};
+
 void conn_stream_start(struct redis_conn *conn)
 {
     redisOptions how = {.type = REDIS_CONN_USERFD,
@@ -251,7 +273,10 @@ void conn_stream_start(struct redis_conn *conn)
     conn->subscribed = false;
     conn->appended = conn->taken = conn->received = 0;
     conn_replies_start(conn);
-    conn_stream_append(conn, conn->hello, conn->hello_len);
+    if (conn->greets_in_tls)
+        conn_stream_append(conn, client_hello, sizeof client_hello);
+    else
+        conn_stream_append(conn, conn->hello, conn->hello_len);
     conn_stream_want(conn, LOOP_READ);
 }
 

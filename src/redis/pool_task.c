@@ -394,7 +394,7 @@ static void say_late(const struct pool_task *task, char *out, size_t size)
     if (pool_is_stalled(desk->pool))
         snprintf(out, size, "NOMASTER the watcher gives no sign of life, so no master is known");
     else if (is_for_master(task) && !desk->serves)
-        snprintf(out, size, "NOMASTER no master within %" PRId64 " ms: %.120s", ms,
+        snprintf(out, size, "NOMASTER no master within %" PRId64 " ms: %s", ms,
                  desk->shown != NULL && desk->shown->detail != NULL ? desk->shown->detail
                                                                     : "not resolved yet");
     else if (task->held_us != 0 && task->desk->shown != NULL && task->desk->shown->contradicted)

@@ -21,6 +21,9 @@
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "link_internal.h"
+#include "text.h"
+
+#define TOO_OLD "too old: needs Redis 6.2 or newer: "
 
 static void link_dial(void *data);
 
@@ -93,17 +96,74 @@ void link_fail(struct sentinel_link *link, enum sentinel_trouble trouble, const 
     link->hooks.down(link->data, link);
     (void)link_leave(link);
 }
-void link_deny(struct sentinel_link *link, enum sentinel_extra what)
+
+const char *sentinel_extra_text(enum sentinel_extra what)
+{
+    switch (what) {
+    case SENTINEL_EXTRA_PSUBSCRIBE: return "PSUBSCRIBE";
+    case SENTINEL_EXTRA_MASTERS: return "SENTINEL MASTERS";
+    case SENTINEL_EXTRA_CKQUORUM: return "SENTINEL CKQUORUM";
+    case SENTINEL_EXTRA_MYID: return "SENTINEL MYID";
+    case SENTINEL_EXTRA_MASTER: return "SENTINEL MASTER";
+    }
+    return "";
+}
+
+void link_deny(struct sentinel_link *link, enum sentinel_extra what, const char *words)
 {
     if (link->denied & (unsigned)what)
         return;
     link->denied |= (unsigned)what;
+    snprintf(link->words, sizeof link->words, "%s", words);
+    link->words_wall_ms = clock_wall_ms();
     link_enter(link);
     link->hooks.denied(link->data, link, what);
     (void)link_leave(link);
 }
 
 /* --- dialling the asking connection --- */
+
+/* Whole, behind what it means. */
+static void fail_saying(struct sentinel_link *link, enum sentinel_trouble trouble, const char *what,
+                        const redisReply *reply)
+{
+    char words[SENTINEL_LINK_WORDS_SIZE];
+    size_t length = (size_t)snprintf(words, sizeof words, "%s", what);
+    text_copy(reply->str, reply->len, words + length, sizeof words - length);
+    link_fail(link, trouble, words);
+}
+
+static void fail_to_identify(struct sentinel_link *link, const redisReply *reply)
+{
+    switch (sentinel_error_kind(reply)) {
+    case SENTINEL_ERROR_NOAUTH: /* a server without HELLO was not given ours */
+        if (strncasecmp(link->hello_error, "ERR unknown command", 19) == 0)
+            fail_saying(link, SENTINEL_TROUBLE_TOO_OLD, TOO_OLD, reply);
+        else
+            fail_saying(link, SENTINEL_TROUBLE_AUTH, "it wants a password: ", reply);
+        break;
+    case SENTINEL_ERROR_UNKNOWN_COMMAND:
+        if (strcasestr(reply->str, "subcommand") != NULL)
+            fail_saying(link, SENTINEL_TROUBLE_TOO_OLD, TOO_OLD, reply);
+        else
+            fail_saying(link, SENTINEL_TROUBLE_NOT_SENTINEL, "a Redis server and no Sentinel: ", reply);
+        break;
+    default:
+        if (reply->type == REDIS_REPLY_ERROR)
+            fail_saying(link, SENTINEL_TROUBLE_NOT_SENTINEL, "SENTINEL MYID was answered: ", reply);
+        else
+            link_fail(link, SENTINEL_TROUBLE_NOT_SENTINEL, "SENTINEL MYID was answered with no run id");
+    }
+}
+
+/* Its end tells best: a port, and the part of an IPv6 address that differs. */
+static void name_by_address(struct sentinel_link *link)
+{
+    char text[ADDRESS_TEXT_SIZE];
+    size_t length = strlen(address_format(redis_conn_peer(link->ask), text));
+    size_t room = sizeof link->run_id - 1;
+    snprintf(link->run_id, sizeof link->run_id, "%s", text + (length > room ? length - room : 0));
+}
 
 static void got_myid(void *data, const redisReply *reply, enum redis_fail why)
 {
@@ -113,19 +173,16 @@ static void got_myid(void *data, const redisReply *reply, enum redis_fail why)
     if (link == NULL)
         return;
     char run_id[SENTINEL_RUN_ID_SIZE];
-    if (sentinel_parse_myid(reply, run_id) != 0) {
-        enum sentinel_error kind = sentinel_error_kind(reply);
-        char words[128];
-        snprintf(words, sizeof words, "SENTINEL MYID: %.100s",
-                 reply->type == REDIS_REPLY_ERROR ? reply->str : "no run id");
-        link_fail(link,
-                  kind == SENTINEL_ERROR_NOAUTH   ? SENTINEL_TROUBLE_AUTH
-                  : kind == SENTINEL_ERROR_NOPERM ? SENTINEL_TROUBLE_DENIED
-                                                  : SENTINEL_TROUBLE_NOT_SENTINEL,
-                  words);
+    bool hides_id = sentinel_error_kind(reply) == SENTINEL_ERROR_NOPERM;
+    if (!hides_id && sentinel_parse_myid(reply, run_id) != 0) {
+        fail_to_identify(link, reply);
         return;
     }
-    memcpy(link->run_id, run_id, sizeof link->run_id);
+    link->hides_id = link->nameless = hides_id;
+    if (hides_id)
+        name_by_address(link);
+    else
+        memcpy(link->run_id, run_id, sizeof link->run_id);
     link->up = true;
     link->dialling = false;
     link->failures = 0;
@@ -134,6 +191,8 @@ static void got_myid(void *data, const redisReply *reply, enum redis_fail why)
     link->local = address_is_loopback(redis_conn_peer(link->ask));
     link_enter(link);
     link->hooks.up(link->data, link);
+    if (hides_id && !link->freed && link->up)
+        link_deny(link, SENTINEL_EXTRA_MYID, reply->str);
     if (!link_leave(link) || !link->up)
         return;
     link_begin_rounds(link);
@@ -141,21 +200,45 @@ static void got_myid(void *data, const redisReply *reply, enum redis_fail why)
     link_listen(link);
 }
 
+/* HELLO may be denied or renamed where the rest is not; some errors are the whole answer.
+ * @return whether to go on. */
+static bool hear_hello_error(struct sentinel_link *link, const redisReply *hello)
+{
+    enum sentinel_error kind = sentinel_error_kind(hello);
+    if (kind == SENTINEL_ERROR_NOAUTH || kind == SENTINEL_ERROR_WRONGPASS) {
+        char error[256];
+        (void)secret_refresh(link->config.password, true, error, sizeof error);
+        fail_saying(
+            link, SENTINEL_TROUBLE_AUTH,
+            kind == SENTINEL_ERROR_NOAUTH ? "it wants a password: " : "wrong user or password: ", hello);
+        return false;
+    }
+    if (kind == SENTINEL_ERROR_MAXCLIENTS) {
+        fail_saying(link, SENTINEL_TROUBLE_LOST, "it takes no more clients: ", hello);
+        return false;
+    }
+    if (strncmp(hello->str, "DENIED ", 7) == 0) {
+        fail_saying(link, SENTINEL_TROUBLE_DENIED, "it refuses connections: ", hello);
+        return false;
+    }
+    text_copy(hello->str, hello->len, link->hello_error, sizeof link->hello_error);
+    return true;
+}
+
 static void ask_ready(void *data, const redisReply *hello)
 {
     struct sentinel_link *link = data;
     struct sentinel_hello said;
     if (hello->type == REDIS_REPLY_ERROR) {
-        enum sentinel_error kind = sentinel_error_kind(hello);
-        if (kind == SENTINEL_ERROR_NOAUTH || kind == SENTINEL_ERROR_WRONGPASS) {
-            char error[256];
-            (void)secret_refresh(link->config.password, true, error, sizeof error);
-            link_fail(link, SENTINEL_TROUBLE_AUTH, hello->str);
+        if (!hear_hello_error(link, hello))
             return;
-        }
-        /* HELLO may be denied or renamed where the rest is not. */
-    } else if (sentinel_parse_hello(hello, &said) != 0 || strcmp(said.mode, "sentinel") != 0) {
-        link_fail(link, SENTINEL_TROUBLE_NOT_SENTINEL, "HELLO: its mode is not sentinel");
+    } else if (sentinel_parse_hello(hello, &said) != 0) {
+        link_fail(link, SENTINEL_TROUBLE_NOT_SENTINEL, "no Sentinel: it does not answer HELLO as Redis does");
+        return;
+    } else if (strcmp(said.mode, "sentinel") != 0) {
+        char words[128];
+        snprintf(words, sizeof words, "a Redis server and no Sentinel: its mode is %.64s", said.mode);
+        link_fail(link, SENTINEL_TROUBLE_NOT_SENTINEL, words);
         return;
     }
     const char *argv[] = {"SENTINEL", "MYID"};
@@ -165,9 +248,15 @@ static void ask_ready(void *data, const redisReply *hello)
 static void ask_closed(void *data, enum redis_fail why, const char *words)
 {
     struct sentinel_link *link = data;
-    char text[160];
-    snprintf(text, sizeof text, "%s%s%.100s", redis_fail_text(why), *words != '\0' ? ": " : "", words);
-    link_fail(link, why == REDIS_FAIL_PROTOCOL ? SENTINEL_TROUBLE_NOT_SENTINEL : SENTINEL_TROUBLE_LOST, text);
+    enum sentinel_trouble trouble = why == REDIS_FAIL_PROTOCOL ? SENTINEL_TROUBLE_NOT_SENTINEL
+                                    : why == REDIS_FAIL_TLS    ? SENTINEL_TROUBLE_TLS
+                                                               : SENTINEL_TROUBLE_LOST;
+    /* What it said right before it closed is why it did. */
+    const char *said = link->up ? "" : link->hello_error;
+    char text[SENTINEL_LINK_WORDS_SIZE + 256];
+    snprintf(text, sizeof text, "%s%s%s%s%.160s", said, *said != '\0' ? "; " : "", redis_fail_text(why),
+             *words != '\0' ? ": " : "", words);
+    link_fail(link, trouble, text);
 }
 
 static void link_dial(void *data)
@@ -176,6 +265,7 @@ static void link_dial(void *data)
     if (!link->wanted || link->up || link->dialling)
         return;
     link->dialling = true;
+    link->hello_error[0] = '\0';
     link->generation++;
     redis_conn_open(link->ask, &link->config.address, link->config.username,
                     secret_value(link->config.password), link->config.timeout_ms);
@@ -193,6 +283,7 @@ struct sentinel_link *sentinel_link_new(struct loop *loop, const struct sentinel
     link->hooks = *hooks;
     link->data = data;
     link->ask = redis_conn_new(loop, &ask_hooks, link);
+    redis_conn_look_for_tls(link->ask);
     link->listen = redis_conn_new(loop, link_listen_hooks(), link);
     link->redial = loop_timer_new(loop, link_dial, link);
     link->pace = loop_timer_new(loop, link_visit, link);
@@ -293,6 +384,21 @@ const char *sentinel_link_run_id(const struct sentinel_link *link)
 {
     return link->run_id;
 }
+bool sentinel_link_hides_id(const struct sentinel_link *link)
+{
+    return link->hides_id;
+}
+bool sentinel_link_is_nameless(const struct sentinel_link *link)
+{
+    return link->nameless;
+}
+
+void sentinel_link_name(struct sentinel_link *link, const char *run_id)
+{
+    snprintf(link->run_id, sizeof link->run_id, "%s", run_id);
+    link->nameless = false;
+}
+
 bool sentinel_link_tilt(const struct sentinel_link *link)
 {
     return link->tilt;

@@ -16,6 +16,7 @@
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "link_internal.h"
+#include "text.h"
 
 /* One question on its way: what the callback needs, freed with it. */
 struct question {
@@ -85,8 +86,7 @@ static int error_of(const redisReply *reply)
 static void keep_words(struct sentinel_seat *seat, const redisReply *reply)
 {
     if (reply->type == REDIS_REPLY_ERROR)
-        snprintf(seat->words, sizeof seat->words, "%.*s", (int)(reply->len < 150 ? reply->len : 150),
-                 reply->str);
+        text_copy(reply->str, reply->len, seat->words, sizeof seat->words);
 }
 
 static void got_address(void *data, const redisReply *reply, enum redis_fail why)
@@ -122,6 +122,8 @@ static void got_row(void *data, const redisReply *reply, enum redis_fail why)
     seat->asking = false;
     seat->in_flight++; /* hold it: the hook may unwatch */
     link_enter(link);
+    if (seat->answer.row_error == -BW_EDENIED)
+        link_deny(link, SENTINEL_EXTRA_MASTER, seat->words);
     link->hooks.answer(link->data, link, seat->tag, &seat->answer);
     bool there = link_leave(link);
     seat->in_flight--;
@@ -177,11 +179,11 @@ static void got_ckquorum(void *data, const redisReply *reply, enum redis_fail wh
     struct sentinel_seat *seat;
     struct sentinel_link *link = link_question_open(data, reply, &seat);
     bool ok;
-    char text[160];
+    char text[512];
     if (link == NULL)
         return;
     if (sentinel_error_kind(reply) == SENTINEL_ERROR_NOPERM) {
-        link_deny(link, SENTINEL_EXTRA_CKQUORUM);
+        link_deny(link, SENTINEL_EXTRA_CKQUORUM, reply->str);
         return;
     }
     if (sentinel_parse_ckquorum(reply, &ok, text, sizeof text) != 0)
@@ -221,7 +223,7 @@ static void got_names(void *data, const redisReply *reply, enum redis_fail why)
     if (link == NULL)
         return;
     if (sentinel_error_kind(reply) == SENTINEL_ERROR_NOPERM) {
-        link_deny(link, SENTINEL_EXTRA_MASTERS);
+        link_deny(link, SENTINEL_EXTRA_MASTERS, reply->str);
         return;
     }
     if (sentinel_parse_masters(reply, &rows, &n) != 0)

@@ -31,7 +31,7 @@ struct sentinel_seat {
     bool asking, again, slow_wanted;
     int64_t slow_due_ms;
     struct sentinel_answer answer; /* the half that has come */
-    char words[160];
+    char words[512];
 };
 
 struct sentinel_link {
@@ -46,9 +46,11 @@ struct sentinel_link {
     unsigned failures, listen_failures;
     unsigned generation; /* grows with every connection and every void: older answers are dropped */
     char run_id[SENTINEL_RUN_ID_SIZE];
+    bool hides_id, nameless;
     bool local, tilt;
     enum sentinel_trouble trouble;
-    char words[160];
+    char hello_error[SENTINEL_LINK_WORDS_SIZE]; /* what HELLO was answered on this connection, "" no error */
+    char words[SENTINEL_LINK_WORDS_SIZE];
     int64_t words_wall_ms;
     unsigned denied;
     struct sentinel_seat **seats;
@@ -65,8 +67,8 @@ void link_release_seat(struct sentinel_seat *seat);
 int64_t link_backoff_ms(unsigned failures);
 /* The asking connection is of no use: say so, and dial again later. */
 void link_fail(struct sentinel_link *link, enum sentinel_trouble trouble, const char *words);
-/* An ACL denies something that can be done without: say so once a connection. */
-void link_deny(struct sentinel_link *link, enum sentinel_extra what);
+/* An ACL denies something that can be done without: say so once a connection. @param reply its words. */
+void link_deny(struct sentinel_link *link, enum sentinel_extra what, const char *words);
 
 /* link_ask.c */
 struct question;

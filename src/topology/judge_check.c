@@ -58,6 +58,7 @@ void check_answer(struct check *check, const struct judge_config *config, enum r
                   int64_t now_ms)
 {
     check->outstanding = false;
+    check->since_ms = check->answered && check->answer == answer ? check->since_ms : now_ms;
     check->answered = true;
     check->answer = answer;
     check->answered_ms = now_ms;
@@ -187,6 +188,9 @@ static void verification_bad(struct verification *verification, enum role_answer
 
 void verification_answer(struct verification *verification, enum role_answer answer, int64_t now_ms)
 {
+    if (!verification->answered || verification->answer != answer) {
+        verification->since_ms = now_ms;
+    }
     verification->answered = true;
     verification->answer = answer;
     verification->answered_ms = now_ms;

@@ -59,6 +59,7 @@ struct check {
     bool answered;
     enum role_answer answer;
     int64_t answered_ms;
+    int64_t since_ms; /* it has answered the same ever since */
 };
 
 /* The role checks of what is published. */
@@ -66,6 +67,7 @@ struct verification {
     bool answered; /* since the publication or the last gap */
     enum role_answer answer;
     int64_t answered_ms;
+    int64_t since_ms; /* it has answered the same ever since */
     bool alive; /* it said master, or that its role may not be asked, and nothing since that takes it back */
     enum role_answer alive_answer;
     int64_t alive_ms;
@@ -106,13 +108,10 @@ struct adoption {
     bool at_once;           /* and without asking who is gone back to */
 };
 
-/* What the words were last made for; other words are made only when this changes. */
-struct words_key {
-    enum master_state state;
-    enum reason reason;
-    bool adopted;
-    struct address published;
-    struct address other;
+/* A time that the words name, and what the wall clock said then: worked out anew it would differ by a
+ * millisecond now and then. */
+struct stamp {
+    int64_t at_ms, wall_ms;
 };
 
 /* CHECK_MAJORITY: a majority names it, and it is neither published nor the candidate. CHECK_RETURN: an adoption is to be
@@ -164,8 +163,7 @@ struct judge {
     int64_t not_serving_since_ms;
     enum reason reason;
     char detail[DETAIL_SIZE];
-    struct words_key words_key;
-    bool has_words;
+    struct stamp answer_stamp, alive_stamp, check_stamp;
 };
 
 /* decide.c: the address that a majority of the known names, at whatever epoch, for so many polls in a row. */

@@ -160,6 +160,11 @@ static bool sentinel_auth(const struct judge *judge)
     return no_voice(judge) && judge->links.auth_failed > 0;
 }
 
+static bool sentinel_tls(const struct judge *judge)
+{
+    return no_voice(judge) && judge->links.tls > 0;
+}
+
 static bool unknown_name(const struct judge *judge)
 {
     return no_voice(judge) && judge->links.unknown_name > 0;
@@ -241,9 +246,10 @@ static const struct reason_row reason_rows[] = {
     {SERVING, disputed, REASON_DISPUTED},
     /* Nobody's word counts. */
     {SERVING | BIT(UNKNOWN), sentinel_auth, REASON_SENTINEL_AUTH},
+    {SERVING | BIT(UNKNOWN), sentinel_tls, REASON_SENTINEL_TLS},
     {SERVING | BIT(UNKNOWN), unknown_name, REASON_UNKNOWN_NAME},
-    {SERVING | BIT(UNKNOWN), none_reachable, REASON_NO_SENTINEL_REACHABLE},
     {SERVING | BIT(UNKNOWN), none_allows, REASON_SENTINEL_DENIED},
+    {SERVING | BIT(UNKNOWN), none_reachable, REASON_NO_SENTINEL_REACHABLE},
     {SERVING, no_majority, REASON_NO_MAJORITY},
     {SERVING, something_denied, REASON_SENTINEL_DENIED},
     {BIT(UNKNOWN), in_conflict, REASON_CONFLICT},

@@ -1,7 +1,8 @@
 /*
  * The state and its reason in words: for an operator who reads a 503 or a log line and wants to know
- * which node, which Sentinels, since when. Made anew only when state, reason or an address they speak
- * of changes, so that a body does not change with every poll.
+ * which node, which Sentinels, since when. Made anew in every step, so they are as true as the counts
+ * beside them; and no time in them moves while nothing else does (it is when something began, never when
+ * it was last asked), so that a body does not change with every poll.
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -14,9 +15,8 @@
 struct words {
     char *out;
     size_t length;
-    const struct judge *judge;
+    struct judge *judge; /* but for its stamps it stays as it is */
     int64_t now_ms, wall_ms;
-    struct address other; /* the address beside the published one, if any */
 };
 
 __attribute__((format(printf, 2, 3))) static void say(struct words *words, const char *format, ...)
@@ -41,11 +41,14 @@ static void say_address(struct words *words, const struct address *address)
     say(words, "%s", address_format(address, text));
 }
 
-static void say_time(struct words *words, int64_t at_ms)
+static void say_time(struct words *words, struct stamp *stamp, int64_t at_ms)
 {
     char text[CLOCK_TEXT_SIZE];
 
-    clock_format_utc(words->wall_ms - (words->now_ms - at_ms), text);
+    if (stamp->at_ms != at_ms || stamp->wall_ms == 0) {
+        *stamp = (struct stamp){at_ms, words->wall_ms - (words->now_ms - at_ms)};
+    }
+    clock_format_utc(stamp->wall_ms, text);
     say(words, "%s", text);
 }
 
@@ -64,41 +67,68 @@ static void say_voices(struct words *words, size_t voices, int64_t epoch)
 
 /* ---- the parts ---- */
 
-static const char *answer_words(enum role_answer answer)
+/* @param since set to the word that goes before the time at which that began; NULL: it needs none. */
+static const char *answer_words(enum role_answer answer, const char **since)
 {
+    *since = " since ";
     switch (answer) {
-    case ROLE_MASTER: return "said master";
+    case ROLE_MASTER: *since = NULL; return "says master";
+    case ROLE_NOPERM: *since = NULL; return "does not let its role be asked (NOPERM)";
+    case ROLE_NOAUTH: *since = NULL; return "refuses the credentials (NOAUTH or WRONGPASS)";
     case ROLE_OTHER: return "says it is not a master";
-    case ROLE_NOPERM: return "does not let its role be asked (NOPERM)";
-    case ROLE_NOAUTH: return "refuses the credentials (NOAUTH or WRONGPASS)";
     case ROLE_LOADING: return "is loading its data set";
     case ROLE_REFUSED: return "can't be connected to";
-    case ROLE_CLOSED: return "closed the connection";
-    case ROLE_TIMEOUT: return "did not answer in time";
-    case ROLE_ERROR: return "answered with an error";
+    case ROLE_CLOSED: *since = " at "; return "closed the connection";
+    case ROLE_TIMEOUT: return "does not answer in time";
+    case ROLE_ERROR: break;
     }
-    return "gave no answer";
+    return "answers with an error";
+}
+
+static void say_answer(struct words *words, enum role_answer answer, struct stamp *stamp, int64_t since_ms)
+{
+    const char *since, *what = answer_words(answer, &since);
+
+    say(words, "%s", what);
+    if (since) {
+        say(words, "%s", since);
+        say_time(words, stamp, since_ms);
+    }
+}
+
+static void say_verification(struct words *words)
+{
+    struct judge *judge = words->judge;
+    const struct verification *verification = &judge->verification;
+    bool good = verification->answer == ROLE_MASTER || role_unknowable(verification->answer);
+
+    if (!judge->config.verify) {
+        say(words, "is not asked for its role (--verify off)");
+        return;
+    }
+    if (!verification->answered) {
+        say(words, "has not been asked for its role yet");
+        return;
+    }
+    if (!good || verification_alive(verification, &judge->config, words->now_ms)) {
+        say_answer(words, verification->answer, &judge->answer_stamp, verification->since_ms);
+        if (good || verification->alive_ms == 0) {
+            return;
+        }
+        say(words, ", ");
+    }
+    say(words, "last %s at ",
+        verification->alive_answer == ROLE_MASTER ? "said master" : "answered, its role unknown,");
+    say_time(words, &judge->alive_stamp, verification->alive_ms);
 }
 
 static void say_published(struct words *words)
 {
     const struct judge *judge = words->judge;
-    const struct verification *verification = &judge->verification;
 
     say_address(words, &judge->published.master.name);
-    if (!judge->config.verify) {
-        say(words, " is not asked for its role (--verify off)");
-    } else if (!verification->answered) {
-        say(words, " has not been asked for its role yet");
-    } else {
-        say(words, " %s at ", answer_words(verification->answer));
-        say_time(words, verification->answered_ms);
-        if (verification->alive && verification->alive_ms != verification->answered_ms) {
-            say(words, ", last said %s at ",
-                verification->alive_answer == ROLE_MASTER ? "master" : "anything");
-            say_time(words, verification->alive_ms);
-        }
-    }
+    say(words, " ");
+    say_verification(words);
     say(words, "; ");
     say_voices(words, judge->decision.published_voices, judge->decision.published_epoch);
     if (judge->adoption.stands) {
@@ -108,7 +138,7 @@ static void say_published(struct words *words)
 
 static void say_candidate(struct words *words)
 {
-    const struct judge *judge = words->judge;
+    struct judge *judge = words->judge;
     const struct decision *decision = &judge->decision;
     const struct check *check = &judge->checks[CHECK_CANDIDATE];
 
@@ -116,8 +146,8 @@ static void say_candidate(struct words *words)
     say(words, ", ");
     say_voices(words, decision->candidate_voices, decision->epoch);
     if (decision->has_candidate && check->wanted && check->answered) {
-        say(words, ", %s at ", answer_words(check->answer));
-        say_time(words, check->answered_ms);
+        say(words, ", ");
+        say_answer(words, check->answer, &judge->check_stamp, check->since_ms);
     }
 }
 
@@ -155,54 +185,10 @@ static void say_unresolved(struct words *words)
         say_conflict(words);
     } else if (decision->counting > 0 && address_is_set(&decision->candidate.name)) {
         say_candidate(words);
-    } else {
+    } else if (judge->reason != REASON_NO_SENTINEL_REACHABLE) { /* which says it already */
         say(words, "%zu of %zu Sentinels can be reached", judge->links.reachable, judge->links.dialled);
     }
 }
-
-static void say_lead(struct words *words)
-{
-    const struct judge *judge = words->judge;
-    const struct judge_links *links = &judge->links;
-
-    switch (judge->reason) {
-    case REASON_STARTING:
-        say(words, judge->gap ? "confirming again after a gap in this daemon's time: "
-                              : "waiting for the first answers: ");
-        break;
-    case REASON_NO_SENTINEL_REACHABLE:
-        say(words, "no Sentinel of %zu can be reached: ", links->dialled);
-        break;
-    case REASON_SENTINEL_AUTH:
-        say(words, "%zu of %zu Sentinels refuse the credentials (NOAUTH or WRONGPASS): ", links->auth_failed,
-            links->dialled);
-        break;
-    case REASON_SENTINEL_DENIED:
-        say(words, "%zu of %zu Sentinels deny a command (NOPERM): ", links->denied + links->denied_extra,
-            links->dialled);
-        break;
-    case REASON_UNKNOWN_NAME:
-        say(words, "%zu of %zu Sentinels know no master named %.64s: ", links->unknown_name, links->dialled,
-            judge->name);
-        break;
-    case REASON_NO_MAJORITY: say(words, "no majority: "); break;
-    case REASON_FAILING_OVER: say(words, "a failover is under way: "); break;
-    case REASON_CONFLICT:
-        if (judge->has_published) {
-            say_conflict(words);
-            say(words, "; ");
-        }
-        break;
-    case REASON_DISPUTED:
-        say(words, "a Sentinel names ");
-        say_address(words, &words->other);
-        say(words, " instead: ");
-        break;
-    default: break;
-    }
-}
-
-/* ---- the whole ---- */
 
 /* The address beside the published one: the candidate, else one that a counting observation names. */
 static struct address other_address(const struct judge *judge, int64_t now_ms)
@@ -224,34 +210,60 @@ static struct address other_address(const struct judge *judge, int64_t now_ms)
     return (struct address){.port = 0};
 }
 
-static bool same_address(const struct address *a, const struct address *b)
+static void say_lead(struct words *words)
 {
-    return address_is_set(a) == address_is_set(b) && (!address_is_set(a) || address_equal(a, b));
+    const struct judge *judge = words->judge;
+    const struct judge_links *links = &judge->links;
+    struct address other;
+
+    switch (judge->reason) {
+    case REASON_STARTING:
+        say(words, judge->gap ? "confirming again after a gap in this daemon's time: "
+                              : "waiting for the first answers: ");
+        break;
+    case REASON_NO_SENTINEL_REACHABLE:
+        say(words, "no Sentinel of %zu can be reached%s", links->dialled, judge->has_published ? ": " : "");
+        break;
+    case REASON_SENTINEL_AUTH:
+        say(words, "%zu of %zu Sentinels refuse the credentials (NOAUTH or WRONGPASS): ", links->auth_failed,
+            links->dialled);
+        break;
+    case REASON_SENTINEL_TLS:
+        say(words, "%zu of %zu Sentinels answer TLS: ", links->tls, links->dialled);
+        break;
+    case REASON_SENTINEL_DENIED:
+        say(words, "%zu of %zu Sentinels deny something: ", links->denied + links->denied_extra,
+            links->dialled);
+        break;
+    case REASON_UNKNOWN_NAME:
+        say(words, "%zu of %zu Sentinels know no master named %.64s: ", links->unknown_name, links->dialled,
+            judge->name);
+        break;
+    case REASON_NO_MAJORITY: say(words, "no majority: "); break;
+    case REASON_FAILING_OVER: say(words, "a failover is under way: "); break;
+    case REASON_CONFLICT:
+        if (judge->has_published) {
+            say_conflict(words);
+            say(words, "; ");
+        }
+        break;
+    case REASON_DISPUTED:
+        say(words, "a Sentinel names ");
+        other = other_address(judge, words->now_ms);
+        say_address(words, &other);
+        say(words, " instead: ");
+        break;
+    default: break;
+    }
 }
 
-static bool same_key(const struct words_key *a, const struct words_key *b)
-{
-    return a->state == b->state && a->reason == b->reason && a->adopted == b->adopted &&
-           same_address(&a->published, &b->published) && same_address(&a->other, &b->other);
-}
+/* ---- the whole ---- */
 
 void judge_say(struct judge *judge, int64_t now_ms, int64_t wall_ms)
 {
-    struct words_key key = {
-        .state = judge->state, .reason = judge->reason, .adopted = judge->adoption.stands};
     struct words words = {.out = judge->detail, .judge = judge, .now_ms = now_ms, .wall_ms = wall_ms};
 
-    if (judge->has_published) {
-        key.published = judge->published.master.name;
-    }
-    key.other = other_address(judge, now_ms);
-    if (judge->has_words && same_key(&key, &judge->words_key)) {
-        return;
-    }
-    judge->has_words = true;
-    judge->words_key = key;
     judge->detail[0] = '\0';
-    words.other = key.other;
     say_lead(&words);
     if (!judge->has_published) {
         say_unresolved(&words);

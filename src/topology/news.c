@@ -31,6 +31,14 @@ static void drop_status(struct message *self)
     free(news);
 }
 
+static void drop_fresh(struct message *self)
+{
+    struct news_fresh *news = (struct news_fresh *)(void *)self;
+
+    free(news->detail);
+    free(news);
+}
+
 static void head_init(struct message *head, enum news_kind kind, void (*drop)(struct message *self))
 {
     head->next = NULL;
@@ -51,11 +59,11 @@ struct message *news_fresh_new(uint64_t ticket, bool confirmed, enum reason reas
 {
     struct news_fresh *news = mem_new(1, sizeof(*news));
 
-    head_init(&news->head, NEWS_FRESH, drop_plain);
+    head_init(&news->head, NEWS_FRESH, drop_fresh);
     news->ticket = ticket;
     news->confirmed = confirmed;
     news->reason = reason;
-    snprintf(news->detail, sizeof(news->detail), "%s", detail ? detail : "");
+    news->detail = mem_strdup(detail ? detail : "");
     return &news->head;
 }
 

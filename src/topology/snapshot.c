@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/buffer.h"
 #include "bellwether/base/memory.h"
 
 /* ---- one master ---- */
@@ -174,6 +175,7 @@ void snapshot_unref(struct snapshot *snapshot)
         free(snapshot->sentinels_know[i]);
     }
     failovers_unref(snapshot->failovers);
+    free(snapshot->sentinels);
     free(snapshot->selves);
     free(snapshot->masters);
     free(snapshot->sentinels_know);
@@ -206,4 +208,44 @@ struct snapshot_master *snapshot_find(const struct snapshot *snapshot, const cha
 struct snapshot_master *snapshot_default(const struct snapshot *snapshot)
 {
     return snapshot->default_name ? snapshot_find(snapshot, snapshot->default_name) : NULL;
+}
+
+/* ---- causes ---- */
+
+enum { CAUSES_MAX = 16 };
+
+/* NULL: nothing is wrong with it. */
+static const char *cause_of(const struct snapshot_sentinel *sentinel)
+{
+    if (sentinel->error_code[0] != '\0') {
+        return sentinel->error_text;
+    }
+    return sentinel->reachable ? NULL : "it has not answered yet";
+}
+
+char *snapshot_say_causes(const char *lead, const struct snapshot_sentinel *sentinels, size_t n)
+{
+    struct buffer text = {0};
+    size_t said = 0, size;
+
+    buffer_add_text(&text, lead);
+    for (size_t i = 0; i < n; i++) {
+        const char *cause = cause_of(&sentinels[i]);
+        char address[ADDRESS_TEXT_SIZE];
+
+        if (!cause || ++said > CAUSES_MAX) {
+            continue;
+        }
+        buffer_add_text(&text, "; ");
+        buffer_add_text(&text, address_format(&sentinels[i].address, address));
+        buffer_add_text(&text, ": ");
+        buffer_add_text(&text, cause);
+    }
+    if (said > CAUSES_MAX) {
+        buffer_add_text(&text, "; and ");
+        buffer_add_integer(&text, (int64_t)(said - CAUSES_MAX));
+        buffer_add_text(&text, " more, see /sentinels");
+    }
+    buffer_add(&text, "", 1);
+    return buffer_take(&text, &size);
 }

@@ -230,7 +230,7 @@ static void say_dissent(struct words *words, const struct snapshot_master *shown
     say_address(words, &sentinel->address);
     if (!sentinel->reachable) {
         say(words, " can't be reached");
-        if (sentinel->has_says && sentinel->error_text[0] != '\0') {
+        if (sentinel->error_text[0] != '\0') {
             say(words, " (%s)", sentinel->error_text);
         }
     } else if (!sentinel->has_says) {

@@ -89,8 +89,8 @@ struct chair {
     size_t n_replicas;
     bool has_replicas;
     bool has_ckquorum, ckquorum_ok;
-    char ckquorum_text[160];
-    char error_code[64], error_text[160]; /* the last answer that could not be used */
+    char ckquorum_text[512];
+    char error_code[64], error_text[512]; /* the last answer that could not be used */
     int64_t error_wall_ms;
     unsigned refused; /* answers that were refused, for the log */
 };
@@ -185,6 +185,7 @@ struct master {
         bool bad;
     } logged;               /* its last line in the log */
     int64_t brief_since_ms; /* something is wrong that may pass by itself; -1: nothing is */
+    int64_t stepped_ms;     /* what is shown is as of then, so that counts and words agree */
     struct lookup *lookups; /* under way, the youngest first */
     struct loop_timer *lookup_timer;
     struct timeline_master *track; /* the timeline's */
@@ -403,6 +404,8 @@ void publish_forget(struct master *master); /* it goes */
 void publish_turn(void *data); /* at the end of each turn: post what changed; `data` is the watcher */
 struct snapshot_master *publish_show(const struct master *master); /* as it is now; one reference */
 const char *trouble_code(enum sentinel_trouble trouble);           /* as `error.code` in /sentinels has it */
+/* What the judge says with, where the reason lies with the Sentinels, the cause of each. free() it. */
+char *publish_detail(const struct master *master, enum reason reason, const char *said);
 bool chair_is_shadowed(const struct master *master, const struct chair *chair);
 
 /* self.c */

@@ -94,7 +94,9 @@ static bool lookup_try(struct master *master, struct lookup *lookup, int64_t now
     if (!master->has_published) {
         lookup_tell(master, lookup, false, master->reason, master->detail);
     } else if (!some_sentinel_answered(master, lookup)) {
-        lookup_tell(master, lookup, false, REASON_NO_SENTINEL_REACHABLE, "no Sentinel could be asked");
+        char *detail = publish_detail(master, REASON_NO_SENTINEL_REACHABLE, "no Sentinel could be asked");
+        lookup_tell(master, lookup, false, REASON_NO_SENTINEL_REACHABLE, detail);
+        free(detail);
     } else if (!config->verify) {
         lookup_tell(master, lookup, true, REASON_NONE, "");
     } else if (role_is_fresh) {

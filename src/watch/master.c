@@ -102,8 +102,10 @@ static void master_count_links(const struct master *master, struct judge_links *
         links->pending += !chair->settled || (chair_is_live(chair) && !chair->has_listed);
         links->reachable += sentinel_link_is_up(chair->peer->link);
         links->auth_failed += trouble == SENTINEL_TROUBLE_AUTH;
-        links->denied += trouble == SENTINEL_TROUBLE_DENIED || chair->denied;
-        links->denied_extra += sentinel_link_denied_extras(chair->peer->link) != 0;
+        bool denied = trouble == SENTINEL_TROUBLE_DENIED || chair->denied;
+        links->tls += trouble == SENTINEL_TROUBLE_TLS;
+        links->denied += denied;
+        links->denied_extra += !denied && sentinel_link_denied_extras(chair->peer->link) != 0;
         links->unknown_name += chair->unknown_name;
     }
 }
@@ -138,7 +140,8 @@ static void log_switch(const struct master *master, const struct judgement *said
         LOG_STR("to", address_format(&said->published->master.name, to)),
         LOG_INT("epoch", said->published->epoch),
         LOG_STR("rule", rule_text(said->switched_by)),
-        LOG_INT("voices", said->decision.candidate_voices),
+        /* who names it at this moment, at whatever epoch: those late with the news count, too */
+        LOG_INT("voices", said->decision.published_voices),
         LOG_INT("known", said->decision.known),
     };
     log_write(level_of(master, false), master->has_published ? "master changed" : "master found", fields,
@@ -171,7 +174,7 @@ int64_t master_log_state(struct master *master, const struct judgement *said, in
         LOG_STR("state", master_state_text(said->state)),
         LOG_STR("was", master_state_text(master->logged.state)),
         LOG_STR("reason", reason != REASON_NONE ? reason_text(reason) : "none"),
-        LOG_STR("detail", said->detail),
+        LOG_STR("detail", said->detail), /* what is wrong with each Sentinel has a line of its own */
     };
     log_write(level_of(master, bad),
               said->state == MASTER_CONFLICT ? "sentinels in conflict" : "master state", fields,
@@ -203,7 +206,7 @@ static bool master_differs(const struct master *master, const struct judgement *
            said->decision.counting != master->decision.counting || strcmp(said->detail, master->detail) != 0;
 }
 
-static void master_keep(struct master *master, const struct judgement *said)
+static void master_keep(struct master *master, const struct judgement *said, int64_t now_ms)
 {
     master->stepped = true;
     master->state = said->state;
@@ -222,6 +225,7 @@ static void master_keep(struct master *master, const struct judgement *said)
     master->since_wall_ms = said->published_wall_ms;
     snprintf(master->run_id, sizeof master->run_id, "%s", said->run_id != NULL ? said->run_id : "");
     master->decision = said->decision;
+    master->stepped_ms = now_ms;
 }
 
 void master_step(struct master *master)
@@ -256,7 +260,7 @@ void master_step(struct master *master)
     if (said.switched && master->has_published)
         master->switches++;
     bool was_contradicted = master->contradicted;
-    master_keep(master, &said);
+    master_keep(master, &said, now_ms);
     if (said.switched) {
         judge_failover(master->judge, false, now_ms, 0); /* that one has led to this */
         verify_follow(master);

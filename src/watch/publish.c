@@ -49,8 +49,49 @@ const char *trouble_code(enum sentinel_trouble trouble)
     switch (trouble) {
     case SENTINEL_TROUBLE_AUTH: return "sentinel_auth";
     case SENTINEL_TROUBLE_DENIED: return "sentinel_denied";
+    case SENTINEL_TROUBLE_TLS: return "sentinel_tls";
     case SENTINEL_TROUBLE_NOT_SENTINEL: return "not_a_sentinel";
+    case SENTINEL_TROUBLE_TOO_OLD: return "too_old";
     default: return "unreachable";
+    }
+}
+
+/* What it denies and is done without, then its words on the last of them. */
+static void say_denied(const struct sentinel_link *link, struct snapshot_sentinel *out)
+{
+    size_t length = (size_t)snprintf(out->error_text, sizeof out->error_text, "it denies");
+    const char *between = " ";
+    for (unsigned bit = 1; bit <= SENTINEL_EXTRA_LAST; bit *= 2) {
+        if (!(sentinel_link_denied_extras(link) & bit))
+            continue;
+        length += (size_t)snprintf(out->error_text + length, sizeof out->error_text - length, "%s%s", between,
+                                   sentinel_extra_text((enum sentinel_extra)bit));
+        between = ", ";
+    }
+    snprintf(out->error_text + length, sizeof out->error_text - length, ": %s",
+             sentinel_link_words(link, &out->error_wall_ms));
+}
+
+/* What goes for all masters. */
+static void show_link(const struct peer *peer, struct snapshot_sentinel *out)
+{
+    const struct sentinel_link *link = peer->link;
+    enum sentinel_trouble trouble = sentinel_link_trouble(link);
+    out->address = *sentinel_link_address(link);
+    if (!sentinel_link_is_nameless(link))
+        snprintf(out->run_id, sizeof out->run_id, "%s", peer_id(peer));
+    out->configured = peer->configured;
+    out->reachable = sentinel_link_is_up(link);
+    out->tilt = out->reachable && sentinel_link_tilt(link);
+    out->config_epoch = EPOCH_UNKNOWN;
+    out->voters = out->quorum = out->down_after_ms = out->failover_timeout_ms = -1;
+    if (trouble != SENTINEL_TROUBLE_NONE) {
+        snprintf(out->error_code, sizeof out->error_code, "%s", trouble_code(trouble));
+        snprintf(out->error_text, sizeof out->error_text, "%s",
+                 sentinel_link_words(link, &out->error_wall_ms));
+    } else if (out->reachable && sentinel_link_denied_extras(link) != 0) {
+        snprintf(out->error_code, sizeof out->error_code, "sentinel_denied");
+        say_denied(link, out);
     }
 }
 
@@ -58,20 +99,14 @@ static void show_sentinel(const struct master *master, const struct chair *chair
                           struct snapshot_sentinel *out)
 {
     const struct sentinel_link *link = chair->peer->link;
-    const char *id = peer_id(chair->peer);
-    const struct observation *seen = judge_observation(master->judge, id);
-    out->address = *sentinel_link_address(link);
-    snprintf(out->run_id, sizeof out->run_id, "%s", id);
-    out->configured = chair->peer->configured;
+    const struct observation *seen = judge_observation(master->judge, peer_id(chair->peer));
+    show_link(chair->peer, out);
     out->foreign = chair->foreign;
-    out->reachable = sentinel_link_is_up(link);
-    out->tilt = out->reachable && sentinel_link_tilt(link);
     out->has_says = chair->has_says;
     out->says = chair->says;
     out->config_epoch = chair->has_row ? chair->row.config_epoch : EPOCH_UNKNOWN;
     out->agrees = seen != NULL && master->has_published && observation_counts(seen, now_ms) &&
                   endpoint_equal(&seen->master, &master->published.master);
-    out->voters = out->quorum = out->down_after_ms = out->failover_timeout_ms = -1;
     if (chair->has_row) {
         if (chair->row.num_other_sentinels >= 0)
             out->voters = chair->row.num_other_sentinels + 1;
@@ -83,12 +118,7 @@ static void show_sentinel(const struct master *master, const struct chair *chair
     out->has_ckquorum = chair->has_ckquorum;
     out->ckquorum_ok = chair->ckquorum_ok;
     snprintf(out->ckquorum_text, sizeof out->ckquorum_text, "%s", chair->ckquorum_text);
-    enum sentinel_trouble trouble = sentinel_link_trouble(link);
-    if (trouble != SENTINEL_TROUBLE_NONE) {
-        snprintf(out->error_code, sizeof out->error_code, "%s", trouble_code(trouble));
-        snprintf(out->error_text, sizeof out->error_text, "%s",
-                 sentinel_link_words(link, &out->error_wall_ms));
-    } else if (chair->error_code[0] != '\0') {
+    if (sentinel_link_trouble(link) == SENTINEL_TROUBLE_NONE && chair->error_code[0] != '\0') {
         snprintf(out->error_code, sizeof out->error_code, "%s", chair->error_code);
         snprintf(out->error_text, sizeof out->error_text, "%s", chair->error_text);
         out->error_wall_ms = chair->error_wall_ms;
@@ -97,7 +127,7 @@ static void show_sentinel(const struct master *master, const struct chair *chair
 
 static void show_sentinels(const struct master *master, struct snapshot_master *out)
 {
-    int64_t now_ms = clock_boot_ms();
+    int64_t now_ms = master->stepped_ms;
     out->sentinels = mem_new(master->n_chairs > 0 ? master->n_chairs : 1, sizeof *out->sentinels);
     out->quorum = -1;
     for (size_t i = 0; i < master->n_chairs; i++) {
@@ -229,12 +259,31 @@ static void show_replicas(const struct master *master, struct snapshot_master *o
 
 /* --- a master --- */
 
+static bool lies_with_sentinels(enum reason reason)
+{
+    switch (reason) {
+    case REASON_STARTING:
+    case REASON_NO_SENTINEL_REACHABLE:
+    case REASON_SENTINEL_AUTH:
+    case REASON_SENTINEL_TLS:
+    case REASON_SENTINEL_DENIED:
+    case REASON_UNKNOWN_NAME:
+    case REASON_NO_MAJORITY: return true;
+    default: return false;
+    }
+}
+
+static char *say_detail(const struct snapshot_master *shown, enum reason reason, const char *said)
+{
+    return lies_with_sentinels(reason) ? snapshot_say_causes(said, shown->sentinels, shown->n_sentinels)
+                                       : mem_strdup(said);
+}
+
 struct snapshot_master *publish_show(const struct master *master)
 {
     struct snapshot_master *out = snapshot_master_new(master->name);
     out->state = master->state;
     out->reason = master->reason;
-    out->detail = mem_strdup(master->detail);
     out->has_address = master->has_published;
     out->config_epoch = EPOCH_UNKNOWN;
     if (master->has_published) {
@@ -253,7 +302,16 @@ struct snapshot_master *publish_show(const struct master *master)
     snprintf(out->run_id, sizeof out->run_id, "%s", master->run_id);
     show_sentinels(master, out);
     show_replicas(master, out);
+    out->detail = say_detail(out, master->reason, master->detail);
     return out;
+}
+
+char *publish_detail(const struct master *master, enum reason reason, const char *said)
+{
+    struct snapshot_master *shown = publish_show(master);
+    char *detail = say_detail(shown, reason, said);
+    snapshot_master_unref(shown);
+    return detail;
 }
 
 /* @return whether its part changed in a way that can't wait. */
@@ -340,38 +398,63 @@ static void collect_names(const struct watcher *watcher, struct snapshot *out)
     free(names);
 }
 
-/* Why there is no master at all: only where masters are discovered. */
+/* Where no Sentinel can be reached, or no master is known: each of them with its cause. */
+static void show_links(const struct watcher *watcher, struct snapshot *out)
+{
+    size_t room = 0;
+    for (size_t i = 0; i < watcher->n_sites; i++)
+        room += watcher->sites[i].n_peers;
+    out->sentinels = mem_new(room > 0 ? room : 1, sizeof *out->sentinels);
+    for (size_t i = 0; i < watcher->n_sites; i++)
+        for (size_t j = 0; j < watcher->sites[i].n_peers; j++)
+            if (!watcher->sites[i].peers[j]->duplicate)
+                show_link(watcher->sites[i].peers[j], &out->sentinels[out->n_sentinels++]);
+}
+
+/* Why there is no master at all: only where masters are discovered. By what an operator has to know first, as with a
+ * master that is named (judge_state.c). */
 static void explain_emptiness(const struct watcher *watcher, struct snapshot *out)
 {
-    size_t up = 0, pending = 0, auth = 0, denied = 0, named = 0;
+    size_t up = 0, pending = 0, auth = 0, tls = 0, denied = 0, no_names = 0, named = 0;
     for (size_t i = 0; i < watcher->n_sites; i++) {
         for (size_t j = 0; j < watcher->sites[i].n_peers; j++) {
             const struct peer *peer = watcher->sites[i].peers[j];
+            enum sentinel_trouble trouble = sentinel_link_trouble(peer->link);
             up += sentinel_link_is_up(peer->link);
             pending += !peer->settled;
             named += peer->has_names;
-            auth += sentinel_link_trouble(peer->link) == SENTINEL_TROUBLE_AUTH;
-            denied += (sentinel_link_denied_extras(peer->link) & SENTINEL_EXTRA_MASTERS) != 0;
+            auth += trouble == SENTINEL_TROUBLE_AUTH;
+            tls += trouble == SENTINEL_TROUBLE_TLS;
+            denied += trouble == SENTINEL_TROUBLE_DENIED;
+            no_names += (sentinel_link_denied_extras(peer->link) & SENTINEL_EXTRA_MASTERS) != 0;
         }
     }
     out->any_sentinel_reachable = up > 0;
     out->reason = REASON_STARTING;
     const char *detail = "the Sentinels have not answered yet";
-    if (denied > 0) {
+    if (up > 0 && named > 0) {
+        out->reason = REASON_UNKNOWN_NAME;
+        detail = "the Sentinels monitor no master";
+    } else if (no_names > 0) {
         out->reason = REASON_SENTINEL_DENIED;
         detail =
             "the Sentinels deny SENTINEL MASTERS, so masters can't be discovered: name them with --master";
-    } else if (up > 0 && named > 0) {
-        out->reason = REASON_UNKNOWN_NAME;
-        detail = "the Sentinels monitor no master";
     } else if (up == 0 && auth > 0) {
         out->reason = REASON_SENTINEL_AUTH;
         detail = "the Sentinels refuse the password or user";
+    } else if (up == 0 && tls > 0) {
+        out->reason = REASON_SENTINEL_TLS;
+        detail = "the Sentinels answer TLS";
+    } else if (up == 0 && denied > 0) {
+        out->reason = REASON_SENTINEL_DENIED;
+        detail = "the Sentinels refuse to answer";
     } else if (up == 0 && pending == 0) {
         out->reason = REASON_NO_SENTINEL_REACHABLE;
         detail = "no Sentinel can be reached";
     }
-    out->detail = mem_strdup(detail);
+    if (up == 0 || watcher->n_masters == 0)
+        show_links(watcher, out);
+    out->detail = snapshot_say_causes(detail, out->sentinels, out->n_sentinels);
 }
 
 static struct snapshot *watcher_snapshot(struct watcher *watcher)
@@ -401,7 +484,8 @@ static bool snapshot_differs(const struct snapshot *a, const struct snapshot *b)
     if (a->n_masters != b->n_masters || a->n_sentinels_know != b->n_sentinels_know ||
         a->reason != b->reason || a->generation != b->generation ||
         a->any_sentinel_reachable != b->any_sentinel_reachable || a->all_resolved != b->all_resolved ||
-        a->ambiguous_default != b->ambiguous_default || a->failovers != b->failovers)
+        a->ambiguous_default != b->ambiguous_default || a->failovers != b->failovers ||
+        strcmp(a->detail, b->detail) != 0)
         return true;
     for (size_t i = 0; i < a->n_masters; i++)
         if (a->masters[i] != b->masters[i])

@@ -42,8 +42,9 @@ static void report_verification(const struct master *master, int64_t now_us, str
     snprintf(out->words, sizeof out->words, "%s", master->role_words);
 }
 
-static void report_master(const struct master *master, struct status_master *out)
+static void report_master(struct master *master, struct status_master *out)
 {
+    master_step(master); /* as of now: what the last step saw may have grown too old since */
     int64_t now_us = clock_boot_us();
     size_t n = 0;
     out->shown = publish_show(master);
@@ -66,39 +67,24 @@ static void report_master(const struct master *master, struct status_master *out
     }
 }
 
-static const char *trouble_word(enum sentinel_trouble trouble)
-{
-    switch (trouble) {
-    case SENTINEL_TROUBLE_LOST: return "unreachable";
-    case SENTINEL_TROUBLE_AUTH: return "sentinel_auth";
-    case SENTINEL_TROUBLE_DENIED: return "sentinel_denied";
-    case SENTINEL_TROUBLE_NOT_SENTINEL: return "not_a_sentinel";
-    default: return "";
-    }
-}
-
 static void report_link(const struct peer *peer, struct status_link *out)
 {
-    static const struct {
-        enum sentinel_extra bit;
-        const char *command;
-    } extras[] = {{SENTINEL_EXTRA_PSUBSCRIBE, "PSUBSCRIBE"},
-                  {SENTINEL_EXTRA_MASTERS, "SENTINEL MASTERS"},
-                  {SENTINEL_EXTRA_CKQUORUM, "SENTINEL CKQUORUM"}};
     const struct sentinel_link *link = peer->link;
     unsigned denied = sentinel_link_denied_extras(link);
     out->address = *sentinel_link_address(link);
     out->up = sentinel_link_is_up(link);
     if (out->up)
         out->peer = *sentinel_link_peer(link);
-    snprintf(out->run_id, sizeof out->run_id, "%s", sentinel_link_run_id(link));
+    if (!sentinel_link_is_nameless(link))
+        snprintf(out->run_id, sizeof out->run_id, "%s", sentinel_link_run_id(link));
     out->configured = peer->configured;
     out->spare = peer->duplicate;
     out->failures = sentinel_link_failures(link);
-    for (size_t i = 0; i < sizeof extras / sizeof *extras; i++)
-        if (denied & extras[i].bit)
-            out->denied[out->n_denied++] = extras[i].command;
-    snprintf(out->trouble, sizeof out->trouble, "%s", trouble_word(sentinel_link_trouble(link)));
+    for (unsigned bit = 1; bit <= SENTINEL_EXTRA_LAST; bit *= 2)
+        if (denied & bit)
+            out->denied[out->n_denied++] = sentinel_extra_text((enum sentinel_extra)bit);
+    if (sentinel_link_trouble(link) != SENTINEL_TROUBLE_NONE)
+        snprintf(out->trouble, sizeof out->trouble, "%s", trouble_code(sentinel_link_trouble(link)));
     snprintf(out->words, sizeof out->words, "%s", sentinel_link_words(link, &out->trouble_wall_ms));
 }
 

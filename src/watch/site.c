@@ -128,6 +128,79 @@ static bool peer_settle_identity(struct peer *peer)
     return false;
 }
 
+/* --- Sentinels whose ACL hides their run id --- */
+
+/* What is listed at the address of that link. NULL: nothing. */
+static const struct sentinel_peer_row *row_at(const struct chair *chair, const struct sentinel_link *link,
+                                              const char *run_id)
+{
+    for (size_t i = 0; i < chair->n_listed && sentinel_link_is_up(chair->peer->link); i++) {
+        const struct sentinel_peer_row *row = &chair->listed[i];
+        struct address address;
+        if (row->run_id[0] == '\0' || (run_id != NULL && strcmp(run_id, row->run_id) != 0) ||
+            !address_is_set(&row->address) || !peer_map_address(chair->peer, &row->address, &address))
+            continue;
+        if (address_equal(&address, sentinel_link_address(link)) ||
+            address_equal(&address, sentinel_link_peer(link)))
+            return row;
+    }
+    return NULL;
+}
+
+/* The run id under which the others list it, by its address. @param run_id only this one; NULL: any. */
+static const char *listed_id(const struct peer *peer, const char *run_id)
+{
+    const struct watcher *watcher = peer->site->watcher;
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        const struct master *master = watcher->masters[i];
+        for (size_t j = 0; master->site == peer->site && j < master->n_chairs; j++) {
+            const struct sentinel_peer_row *row =
+                master->chairs[j]->peer == peer ? NULL : row_at(master->chairs[j], peer->link, run_id);
+            if (row != NULL)
+                return row->run_id;
+        }
+    }
+    return NULL;
+}
+
+/* It is one Sentinel, and counts once: what was heard of it goes on under its run id. */
+static void judge_rename(struct judge *judge, const char *before, const char *after)
+{
+    const struct observation *seen = judge_observation(judge, before);
+    if (seen != NULL) {
+        struct observation moved = *seen;
+        snprintf(moved.sentinel, sizeof moved.sentinel, "%s", after);
+        judge_observe(judge, &moved);
+    }
+    judge_forget(judge, before);
+    judge_know(judge, after);
+}
+
+/* @return whether it has another identity now. */
+static bool peer_identify(struct peer *peer)
+{
+    struct watcher *watcher = peer->site->watcher;
+    const char *is = sentinel_link_run_id(peer->link), *id = NULL;
+    if (!sentinel_link_hides_id(peer->link) || !sentinel_link_is_up(peer->link))
+        return false;
+    if (sentinel_link_is_nameless(peer->link) || listed_id(peer, is) == NULL)
+        id = listed_id(peer, NULL);
+    if (id == NULL && sentinel_link_is_nameless(peer->link))
+        id = peer->listed_as[0] != '\0' ? peer->listed_as : peer->known_as;
+    if (id == NULL || id[0] == '\0' || strcmp(id, is) == 0)
+        return false;
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        struct chair *chair = master_chair(watcher->masters[i], peer);
+        if (watcher->masters[i]->site != peer->site || chair == NULL)
+            continue;
+        chair->waiting = false;
+        judge_rename(watcher->masters[i]->judge, is, id);
+    }
+    sentinel_link_name(peer->link, id);
+    snprintf(peer->known_as, sizeof peer->known_as, "%s", id);
+    return true;
+}
+
 /* It came back under another run id: it lost its state, or its address leads to another Sentinel, or to several. */
 static void peer_follow_run_id(struct peer *peer)
 {
@@ -154,6 +227,7 @@ static void peer_up(void *data, struct sentinel_link *link)
     char text[ADDRESS_TEXT_SIZE];
     (void)watcher_turn(site->watcher);
     peer_forget_names(peer); /* of another connection: they may have changed since */
+    (void)peer_identify(peer);
     peer_follow_run_id(peer);
     if (peer_settle_identity(peer)) {
         site_review_peers(site);
@@ -323,11 +397,8 @@ static void peer_denied(void *data, struct sentinel_link *link, enum sentinel_ex
     (void)link;
     char text[ADDRESS_TEXT_SIZE];
     log_warn("sentinel denies what can be done without", LOG_STR("sentinel", peer_text(peer, text)),
-             LOG_STR("command", what == SENTINEL_EXTRA_PSUBSCRIBE ? "PSUBSCRIBE"
-                                : what == SENTINEL_EXTRA_MASTERS  ? "SENTINEL MASTERS"
-                                                                  : "SENTINEL CKQUORUM"));
-    site_step_masters(peer->site);
-    peer->site->watcher->reshaped = true;
+             LOG_STR("command", sentinel_extra_text(what)));
+    site_review_peers(peer->site);
 }
 
 static const struct sentinel_link_hooks peer_hooks = {
@@ -450,6 +521,10 @@ void site_look_for_gone(struct site *site)
 static void site_recount(struct site *site)
 {
     site->watcher->reshaped = true;
+    for (size_t i = 0; i < site->n_peers; i++)
+        if (sentinel_link_hides_id(site->peers[i]->link) && sentinel_link_is_up(site->peers[i]->link) &&
+            peer_settle_identity(site->peers[i]))
+            break; /* others come with the next review */
     for (size_t i = 0; i < site->watcher->n_masters; i++) {
         struct master *master = site->watcher->masters[i];
         if (master->site != site)
@@ -464,6 +539,8 @@ void site_turn(struct site *site)
     bool review = site->review_wanted;
     if (!review && !site->relink_wanted)
         return;
+    for (size_t i = 0; i < site->n_peers; i++)
+        review = peer_identify(site->peers[i]) || review;
     if (review)
         site_recount(site);
     site->review_wanted = site->relink_wanted = false;

@@ -279,22 +279,92 @@ Test(sim_states, unknown_again_never, .init = open_agreed)
 
 /* ---- words ---- */
 
-Test(sim_states, words_stay_until_something_changes, .init = open_agreed)
+static void open_asked(void)
+{
+    open_agreed();
+    stage_node(&stage, OLD, ROLE_MASTER);
+    stage_pass(&stage, 1000);
+}
+
+#define says(words) cr_expect(strstr(stage.j.detail, words), "%s: not in: %s", words, stage.j.detail)
+
+static void says_the_same_for(int64_t ms)
 {
     char before[DETAIL_SIZE];
 
-    stage_node(&stage, OLD, ROLE_MASTER);
     memcpy(before, stage.j.detail, sizeof(before));
-    stage_pass(&stage, 10000);
-    cr_expect_str_eq(stage.j.detail, before);
+    for (; ms > 0; ms -= 100) {
+        stage_pass(&stage, 100);
+        cr_assert_str_eq(stage.j.detail, before);
+    }
+}
+
+Test(sim_states, words_stay_while_nothing_changes, .init = open_asked)
+{
+    says("10.0.0.1:7001 says master; named by 3 of 3 known Sentinels at epoch 5");
+    says_the_same_for(10000);
     stage_node(&stage, OLD, ROLE_REFUSED);
-    cr_expect_str_neq(stage.j.detail, before);
-    memcpy(before, stage.j.detail, sizeof(before));
-    cr_expect(strstr(before, "10.0.0.1:7001"), "%s", before);
-    cr_expect(strstr(before, "can't be connected to at 2026-11-22T12:"), "%s", before);
-    cr_expect(strstr(before, "3 of 3 known Sentinels at epoch 5"), "%s", before);
-    stage_pass(&stage, 10000);
-    cr_expect_str_eq(stage.j.detail, before);
+    stage_pass(&stage, 100); /* refused twice */
+    says("10.0.0.1:7001 can't be connected to since 2026-11-22T12:");
+    says(", last said master at 2026-11-22T12:");
+    says("named by 3 of 3 known Sentinels at epoch 5");
+    says_the_same_for(10000);
+}
+
+/* State and reason stay; what the words count does not. */
+Test(sim_states, words_follow_the_counts, .init = open_asked)
+{
+    stage_lose(&stage, 2);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
+    says("named by 2 of 3 known Sentinels");
+    stage_mute(&stage, 1); /* its last answer grows too old */
+    stage_pass(&stage, 4000);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NO_MAJORITY);
+    says("named by 1 of 3 known Sentinels");
+    stage_lose(&stage, 0);
+    stage_step(&stage);
+    says("named by 0 of 3 known Sentinels");
+    judge_know(stage.judge, "another");
+    stage_step(&stage);
+    says("named by 0 of 4 known Sentinels");
+    stage_polls(&stage, 0, OLD, 5);
+    says("named by 1 of 4 known Sentinels at epoch 5");
+}
+
+Test(sim_states, words_follow_the_links, .init = open_asked)
+{
+    for (int i = 0; i < 3; i++) {
+        stage_lose(&stage, i);
+    }
+    set_links((struct judge_links){.dialled = 3, .reachable = 0});
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NO_SENTINEL_REACHABLE);
+    says("no Sentinel of 3 can be reached: 10.0.0.1:7001 says master; named by 0 of 3 known Sentinels");
+    set_links((struct judge_links){.dialled = 4, .reachable = 0});
+    says("no Sentinel of 4 can be reached: ");
+    set_links((struct judge_links){.dialled = 4, .tls = 2});
+    stage_expect(&stage, OLD, MASTER_OK, REASON_SENTINEL_TLS);
+    says("2 of 4 Sentinels answer TLS: ");
+    set_links((struct judge_links){.dialled = 4, .tls = 2, .auth_failed = 1});
+    stage_expect(&stage, OLD, MASTER_OK, REASON_SENTINEL_AUTH);
+    set_links((struct judge_links){.dialled = 4, .denied = 1});
+    stage_expect(&stage, OLD, MASTER_OK, REASON_SENTINEL_DENIED);
+    says("1 of 4 Sentinels deny something: ");
+}
+
+/* The node falls silent, and is `ok` for a while; then it is not, and only then. */
+Test(sim_states, words_of_a_node_that_falls_silent, .init = open_asked)
+{
+    stage_node(&stage, OLD, ROLE_TIMEOUT);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
+    says("10.0.0.1:7001 does not answer in time since 2026-11-22T12:");
+    stage_pass(&stage, 5000);
+    stage_expect(&stage, OLD, MASTER_DOWN, REASON_REDIS_TIMEOUT);
+    says("10.0.0.1:7001 does not answer in time since 2026-11-22T12:");
+    says(", last said master at ");
+    says_the_same_for(5000);
+    stage_node(&stage, OLD, ROLE_MASTER);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
+    says("10.0.0.1:7001 says master; ");
 }
 
 Test(sim_states, since_is_the_wall_clock_of_the_publication, .init = open_agreed)

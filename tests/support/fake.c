@@ -81,6 +81,10 @@ static void say_pair(struct fake *fake, const char *key, const char *value)
 static void say_hello(struct fake *fake)
 {
     const struct fake_words *words = &fake->words;
+    if (words->hello_bytes != NULL) {
+        say(fake, "%s", words->hello_bytes);
+        return;
+    }
     if (words->hello_error != NULL) {
         say(fake, "-%s\r\n", words->hello_error);
         return;
@@ -146,7 +150,9 @@ static void sentinel_answer(struct fake *fake, const char *command, const char *
 {
     const struct fake_words *words = &fake->words;
     const char *name = known_name(words, given);
-    if (strcmp(command, "SENTINEL MYID") == 0)
+    if (strcmp(command, "SENTINEL MYID") == 0 && words->myid_error != NULL)
+        say(fake, "-%s\r\n", words->myid_error);
+    else if (strcmp(command, "SENTINEL MYID") == 0)
         say_word(fake, words->run_id);
     else if (strcmp(command, "SENTINEL GET-MASTER-ADDR-BY-NAME") == 0 && name == NULL)
         say(fake, "_\r\n");
@@ -247,8 +253,11 @@ static void greet(struct fake *fake, int fd)
         say(fake, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
     else if (fake->kind == FAKE_GARBAGE)
         say(fake, "\x01\x02\xff\xfe$-9\r\n*99999999999\r\n%%%%%%:::garbage\r\n");
+    else if (fake->words.greeting != NULL)
+        say(fake, "%s", fake->words.greeting);
     send_said(fake, fd);
-    if (fake->kind == FAKE_CLOSER || fake->kind == FAKE_HTTP || fake->words.away) {
+    if (fake->kind == FAKE_CLOSER || fake->words.greeting != NULL || fake->kind == FAKE_HTTP ||
+        fake->words.away) {
         (void)close(fd);
         return;
     }

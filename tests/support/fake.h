@@ -32,6 +32,9 @@ struct fake_words {
     const char *flags; /* of the row of a Sentinel; NULL: "master" */
     const char *role;  /* of a node: "master", "replica" */
     const char *hello_error; /* HELLO answers this error; NULL: a map */
+    const char *greeting;    /* bytes that each connection gets, and then its end; NULL: none */
+    const char *hello_bytes; /* what HELLO is answered with, byte for byte; NULL: RESP */
+    const char *myid_error;  /* SENTINEL MYID answers this error; NULL: the run id */
     bool loading;            /* a node: LOADING to all but HELLO */
     bool stall;              /* answer nothing from now on */
     bool hold;               /* answer later: once it is false again */

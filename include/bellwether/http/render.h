@@ -19,6 +19,8 @@ json_t *render_replicas(const struct snapshot_master *master);
 json_t *render_replica(const struct snapshot_replica *replica, bool tls);
 /** The answer of /masters/{name}/sentinels, a new reference. Thread: any. */
 json_t *render_sentinels(const struct snapshot_master *master);
+/** The list in it, a new reference. Thread: any. */
+json_t *render_sentinel_list(const struct snapshot_sentinel *sentinels, size_t n);
 
 /** One entry of /failovers, a new reference. Thread: any. */
 json_t *render_failover(const struct failover *failover);

@@ -211,8 +211,10 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 #define METRIC_SENTINEL_ERRORS(X)       \
     X(UNREACHABLE, "unreachable")       \
     X(AUTH, "sentinel_auth")            \
+    X(TLS, "sentinel_tls")              \
     X(DENIED, "sentinel_denied")        \
     X(NOT_A_SENTINEL, "not_a_sentinel") \
+    X(TOO_OLD, "too_old")               \
     X(UNKNOWN_NAME, "unknown_name")     \
     X(BAD_ADDRESS, "bad_address")       \
     X(BAD_REPLY, "bad_reply")           \

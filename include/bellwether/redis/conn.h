@@ -26,6 +26,7 @@ enum redis_fail {
     REDIS_FAIL_UNREACHABLE, /* no route, network down, ... */
     REDIS_FAIL_TIMEOUT,     /* a deadline passed: look-up, connect, HELLO or a command */
     REDIS_FAIL_CLOSED,      /* end of file or reset */
+    REDIS_FAIL_TLS,         /* it speaks TLS */
     REDIS_FAIL_PROTOCOL,    /* not RESP, or a reply nobody asked for */
     REDIS_FAIL_DENIED,      /* PSUBSCRIBE answered an error (NOPERM); `words` are the error's */
     REDIS_FAIL_TOO_BIG,     /* a reply longer than redis_conn_limit() allows */
@@ -60,6 +61,12 @@ struct redis_conn *redis_conn_new(struct loop *loop, const struct redis_conn_hoo
  */
 void redis_conn_open(struct redis_conn *conn, const struct address *target, const char *username,
                      const char *password, int64_t timeout_ms);
+
+/**
+ * From now on look, where a peer closes on HELLO without a word, whether it speaks TLS: a TLS port does just that. Takes one
+ * more connection each time.
+ */
+void redis_conn_look_for_tls(struct redis_conn *conn);
 
 /** `ready` was called and the connection has not ended. */
 bool redis_conn_is_ready(const struct redis_conn *conn);

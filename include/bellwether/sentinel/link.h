@@ -21,21 +21,28 @@
 
 #define SENTINEL_LINK_QUESTIONS_PER_SECOND 200 /* the ceiling of steady questions */
 #define SENTINEL_LINK_SLOW_MS 10000            /* SENTINELS, REPLICAS, CKQUORUM, INFO */
+#define SENTINEL_LINK_WORDS_SIZE \
+    1280 /* what it says when it refuses us, whole: Redis' words on its protected mode are 1000 */
 
 /* Why a link is not of use. */
 enum sentinel_trouble {
     SENTINEL_TROUBLE_NONE,
     SENTINEL_TROUBLE_LOST,   /* can't be reached, closed, timed out */
     SENTINEL_TROUBLE_AUTH,   /* NOAUTH, WRONGPASS */
-    SENTINEL_TROUBLE_DENIED, /* NOPERM to what is needed to identify it */
+    SENTINEL_TROUBLE_DENIED, /* protected mode */
+    SENTINEL_TROUBLE_TLS,    /* it answers TLS */
     SENTINEL_TROUBLE_NOT_SENTINEL,
+    SENTINEL_TROUBLE_TOO_OLD, /* Redis before 6.2: it has no MYID */
 };
 
 /* Something that an ACL may deny and that can be done without. */
 enum sentinel_extra {
     SENTINEL_EXTRA_PSUBSCRIBE = 1,
     SENTINEL_EXTRA_MASTERS = 2,
-    SENTINEL_EXTRA_CKQUORUM = 4
+    SENTINEL_EXTRA_CKQUORUM = 4,
+    SENTINEL_EXTRA_MYID = 8, /* then its address stands for its run id, unless somebody else knows that */
+    SENTINEL_EXTRA_MASTER = 16,
+    SENTINEL_EXTRA_LAST = SENTINEL_EXTRA_MASTER
 };
 
 /* GET-MASTER-ADDR-BY-NAME and MASTER, asked in one write. */
@@ -65,6 +72,9 @@ struct sentinel_link_hooks {
     void (*denied)(void *data, struct sentinel_link *link, enum sentinel_extra what); /* once a connection */
 };
 
+/** The command. Static. */
+const char *sentinel_extra_text(enum sentinel_extra what);
+
 struct sentinel_link_config {
     struct address address;  /* what to dial (mapped) */
     const char *username;    /* borrowed; NULL: none */
@@ -93,6 +103,12 @@ const struct address *sentinel_link_peer(const struct sentinel_link *link);
 bool sentinel_link_is_local(const struct sentinel_link *link);
 const char *sentinel_link_run_id(
     const struct sentinel_link *link); /* "" before it was identified; kept while down */
+/** Its ACL denies MYID, so what sentinel_link_run_id() gives is not its own word. */
+bool sentinel_link_hides_id(const struct sentinel_link *link);
+/** And nobody else has told it either: it is made of its address. */
+bool sentinel_link_is_nameless(const struct sentinel_link *link);
+/** Who it is that hides its run id, as others tell. */
+void sentinel_link_name(struct sentinel_link *link, const char *run_id);
 bool sentinel_link_tilt(const struct sentinel_link *link);
 enum sentinel_trouble sentinel_link_trouble(const struct sentinel_link *link);
 /** The words and the wall time of the last trouble; "" and 0 when there was none. */

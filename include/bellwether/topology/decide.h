@@ -21,7 +21,7 @@
 
 #define RUN_ID_SIZE 48
 #define EPOCH_UNKNOWN (-1)
-#define DETAIL_SIZE 320
+#define DETAIL_SIZE 512
 
 /* What one known Sentinel last said about one master. Addresses after --map. */
 struct observation {
@@ -138,12 +138,14 @@ struct elector {
 
 /* How the links of this master fare, for reasons and for rule 8; the owner sets it before a step. */
 struct judge_links {
-    size_t dialled;      /* links in all (seeds and learned) */
-    size_t pending;      /* have neither answered for this master nor failed since the start */
-    size_t reachable;    /* up and answering */
-    size_t auth_failed;  /* NOAUTH, WRONGPASS */
-    size_t denied;       /* answer NOPERM to something they are needed for */
-    size_t denied_extra; /* answer NOPERM to what can be done without (PSUBSCRIBE, MASTERS, CKQUORUM) */
+    size_t dialled;     /* links in all (seeds and learned) */
+    size_t pending;     /* have neither answered for this master nor failed since the start */
+    size_t reachable;   /* up and answering */
+    size_t auth_failed; /* NOAUTH, WRONGPASS */
+    size_t tls;         /* answer TLS, which is not spoken to them */
+    size_t denied;      /* refuse what they are needed for (an ACL, protected mode) */
+    size_t
+        denied_extra; /* of the others: answer NOPERM to what can be done without (PSUBSCRIBE, MYID, ...) */
     size_t unknown_name; /* say "No such master" or nil */
 };
 
@@ -151,7 +153,7 @@ struct judge_links {
 struct judgement {
     enum master_state state;
     enum reason reason;
-    const char *detail; /* in words, changes only when state or reason does */
+    const char *detail; /* the state and its reason in words, true as of this step */
     bool verified;      /* state ok */
     bool majority;
     const struct published *published; /* NULL before the first publication */

@@ -34,7 +34,7 @@ struct news_fresh {
     uint64_t ticket;
     bool confirmed;     /* Sentinels answered and the node said master (or its role may not be asked) */
     enum reason reason; /* why not confirmed */
-    char detail[DETAIL_SIZE];
+    char *detail;
 };
 
 struct news_ask_fresh {

@@ -16,6 +16,8 @@
 #include "bellwether/topology/timeline.h"
 
 #define WHY_NOT_MAX 8
+/* What a Sentinel said of itself is kept whole: the longest, Redis' words on its protected mode, are some 1000 bytes. */
+#define SENTINEL_TEXT_SIZE 1280
 
 struct snapshot_replica {
     struct address address;
@@ -39,11 +41,11 @@ struct snapshot_sentinel {
     int64_t config_epoch; /* EPOCH_UNKNOWN */
     int64_t voters;       /* num-other-sentinels + 1; -1 unknown */
     bool has_ckquorum, ckquorum_ok;
-    char ckquorum_text[160];
+    char ckquorum_text[512];
     char master_flags[128];
     int64_t down_after_ms, failover_timeout_ms, quorum; /* -1 unknown */
     char error_code[64];                                /* "" none */
-    char error_text[160];
+    char error_text[SENTINEL_TEXT_SIZE];
     int64_t error_wall_ms;
 };
 
@@ -114,9 +116,12 @@ struct snapshot {
     char **sentinels_know; /* the names that the Sentinels say they monitor, sorted */
     size_t n_sentinels_know;
     bool any_sentinel_reachable;
-    bool all_resolved;            /* readyz's `resolved` */
-    enum reason reason;           /* why no master is known at all; only meaningful while n_masters is 0 */
-    char *detail;                 /* the same in words; NULL: none */
+    bool all_resolved;  /* readyz's `resolved` */
+    enum reason reason; /* why no master is known at all; only meaningful while n_masters is 0 */
+    char *detail;       /* the same in words; NULL: none */
+    /* While no Sentinel is reachable or no master is known: all of them, as links; else none */
+    struct snapshot_sentinel *sentinels;
+    size_t n_sentinels;
     struct failovers *failovers;  /* one reference; NULL: none yet */
     struct snapshot_self *selves; /* one a --self, in their order */
     size_t n_selves;
@@ -139,6 +144,8 @@ struct snapshot *snapshot_ref(struct snapshot *snapshot);
 void snapshot_unref(struct snapshot *snapshot);
 /** By name (binary search), or NULL. Borrowed. */
 struct snapshot_master *snapshot_find(const struct snapshot *snapshot, const char *name);
+/** `lead`, then each Sentinel that can't be heard or said something that can't be used, with why. free() it. */
+char *snapshot_say_causes(const char *lead, const struct snapshot_sentinel *sentinels, size_t n);
 /** The default master, or NULL. */
 struct snapshot_master *snapshot_default(const struct snapshot *snapshot);
 

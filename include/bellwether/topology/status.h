@@ -14,7 +14,7 @@
 #include "bellwether/topology/decide.h"
 #include "bellwether/topology/snapshot.h"
 
-#define STATUS_WORDS_SIZE 1024
+#define STATUS_WORDS_SIZE 3072
 #define STATUS_AGE_UNKNOWN (-1)
 
 /* One Sentinel's observation of one master. */
@@ -58,9 +58,10 @@ struct status_link {
     bool configured, up;
     bool spare;            /* a second way to a Sentinel that is linked already: not dialled */
     unsigned failures;     /* in a row */
-    const char *denied[4]; /* static words: what its ACL denies and is done without */
+    const char *denied[8]; /* static words: what its ACL denies and is done without */
     size_t n_denied;
-    char trouble[32], words[160]; /* the last trouble; "" none */
+    char trouble[32]; /* the last one; "" none */
+    char words[SENTINEL_TEXT_SIZE];
     int64_t trouble_wall_ms;
 };
 

@@ -19,6 +19,7 @@
   const main = byId("main");
   const cards = new Map(); // by name: {master, replicas, sentinels, node, open, painted}
   let defaultName = null;
+  let whyNone = null; // in the daemon's own words
   let instance = null;
   let skewMs = 0; // the daemon's clock less ours
   let lastHeard = 0;
@@ -317,7 +318,7 @@
     const node = byId("verdict");
     let text;
     if (all.length === 0) {
-      text = "No master is known.";
+      text = `No master is known${whyNone ? `: ${whyNone}` : ""}.`;
     } else if (all.length === 1) {
       text = out.length ? `${all[0].name} has no master now: ${plain(all[0].state)}.` : `${all[0].name} is at ${all[0].address}.`;
     } else if (out.length === 0) {
@@ -429,6 +430,7 @@
     alarm("");
     newProcess(answer.instance);
     defaultName = answer.body.default;
+    whyNone = answer.body.detail;
     const names = new Set(answer.body.masters.map((master) => master.name));
     for (const name of [...cards.keys()]) {
       if (!names.has(name)) {

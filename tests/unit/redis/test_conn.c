@@ -35,6 +35,7 @@
 enum moment { NEVER, IN_READY, IN_DONE, IN_LOST, IN_PUSH, IN_CLOSED };
 
 struct probe {
+    bool look_for_tls;
     struct loop *loop;
     struct redis_conn *conn;
     struct loop_timer *guard, *later;
@@ -161,6 +162,8 @@ static void probe_init(struct probe *probe)
     signal(SIGPIPE, SIG_IGN);
     probe->loop = loop_new();
     probe->conn = redis_conn_new(probe->loop, &hooks, probe);
+    if (probe->look_for_tls)
+        redis_conn_look_for_tls(probe->conn);
     probe->guard = loop_timer_new(probe->loop, on_guard, probe);
     probe->later = loop_timer_new(probe->loop, on_later, probe);
     loop_timer_start(probe->guard, 8000);
@@ -442,6 +445,66 @@ Test(redis_conn, end_of_file_while_idle_is_seen_at_once)
     expect_end(&probe, REDIS_FAIL_CLOSED, "end of file");
     cr_expect_eq(probe.n_ready, 1);
     cr_expect_lt(probe.closed_after_ms, 1500);
+}
+
+Test(redis_conn, answers_in_tls)
+{
+    static const struct peer_step alert[] = {{PEER_ACCEPT, NULL},
+                                             {PEER_EXPECT, HELLO},
+                                             {PEER_SEND, "\x15\x03\x01"},
+                                             {PEER_WAIT, NULL},
+                                             {PEER_END, NULL}};
+    struct probe probe = {0};
+
+    play(&probe, alert, 2000, NULL, 0);
+    expect_end(&probe, REDIS_FAIL_TLS, "");
+}
+
+/* As OpenSSL does with what is no TLS. */
+Test(redis_conn, closes_on_hello_and_speaks_tls)
+{
+    static const struct peer_step tls[] = {
+        {PEER_ACCEPT, NULL},           {PEER_EXPECT, HELLO},        {PEER_CLOSE, NULL}, {PEER_ACCEPT, NULL},
+        {PEER_EXPECT, "\x16\x03\x01"}, {PEER_SEND, "\x16\x03\x03"}, {PEER_WAIT, NULL},  {PEER_END, NULL}};
+    struct probe probe = {.look_for_tls = true};
+
+    play(&probe, tls, 2000, NULL, 0);
+    expect_end(&probe, REDIS_FAIL_TLS, "");
+}
+
+Test(redis_conn, closes_on_hello_and_speaks_no_tls)
+{
+    static const struct peer_step closes[] = {{PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO}, {PEER_CLOSE, NULL},
+                                              {PEER_ACCEPT, NULL}, {PEER_CLOSE, NULL},   {PEER_END, NULL}};
+    static const struct peer_step answers[] = {{PEER_ACCEPT, NULL},
+                                               {PEER_EXPECT, HELLO},
+                                               {PEER_CLOSE, NULL},
+                                               {PEER_ACCEPT, NULL},
+                                               {PEER_EXPECT, "\x16\x03\x01"},
+                                               {PEER_SEND, "-ERR Protocol error\r\n"},
+                                               {PEER_WAIT, NULL},
+                                               {PEER_END, NULL}};
+    struct probe probe = {.look_for_tls = true}, other = {.look_for_tls = true};
+
+    play(&probe, closes, 2000, NULL, 0);
+    expect_end(&probe, REDIS_FAIL_CLOSED, "end of file");
+    play(&other, answers, 2000, NULL, 0);
+    expect_end(&other, REDIS_FAIL_CLOSED, "end of file");
+}
+
+/* An error that is said as the connection is accepted is heard, though it ends at once. */
+Test(redis_conn, error_said_right_before_the_end)
+{
+    static const struct peer_step steps[] = {{PEER_ACCEPT, NULL},
+                                             {PEER_SEND, "-ERR max number of clients reached\r\n"},
+                                             {PEER_CLOSE, NULL},
+                                             {PEER_END, NULL}};
+    struct probe probe = {.look_for_tls = true};
+
+    play(&probe, steps, 2000, NULL, 0);
+    cr_expect_eq(probe.n_ready, 1);
+    cr_expect(probe.hello_was_error);
+    cr_expect_eq(probe.why, REDIS_FAIL_CLOSED);
 }
 
 static void check_protocol(const char *greeting, const char *bytes)

@@ -196,3 +196,29 @@ Test(topology_news, the_other_kinds)
     cr_expect_str_eq(((struct news_fresh *)fresh)->detail, "");
     fresh->drop(fresh);
 }
+
+Test(topology_snapshot, causes_are_named_one_by_one)
+{
+    struct snapshot_sentinel some[20] = {0};
+    char *text = snapshot_say_causes("lead", some, 0);
+
+    cr_expect_str_eq(text, "lead");
+    free(text);
+    for (size_t i = 0; i < 20; i++) {
+        some[i].address = (struct address){.host = "10.0.0.1", .port = (uint16_t)(i + 1)};
+        some[i].reachable = i % 2;
+    }
+    snprintf(some[1].error_code, sizeof(some[1].error_code), "x");
+    snprintf(some[1].error_text, sizeof(some[1].error_text), "it said x");
+    text = snapshot_say_causes("lead", some, 4);
+    cr_expect_str_eq(text, "lead; 10.0.0.1:1: it has not answered yet; 10.0.0.1:2: it said x; "
+                           "10.0.0.1:3: it has not answered yet");
+    free(text);
+    for (size_t i = 0; i < 20; i++) {
+        some[i].reachable = false;
+    }
+    text = snapshot_say_causes("lead", some, 20);
+    cr_expect(strstr(text, "10.0.0.1:16: ") && !strstr(text, "10.0.0.1:17: "), "%s", text);
+    cr_expect(strstr(text, "; and 4 more, see /sentinels"), "%s", text);
+    free(text);
+}
