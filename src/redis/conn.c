@@ -131,6 +131,11 @@ void redis_conn_speak(struct redis_conn *conn, int protocol)
     conn->protocol = protocol;
 }
 
+void redis_conn_ping(struct redis_conn *conn, redis_reply_fn *done)
+{
+    conn->ping_done = done;
+}
+
 void redis_conn_limit(struct redis_conn *conn, size_t max_reply_bytes)
 {
     conn->limit = max_reply_bytes;

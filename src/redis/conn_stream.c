@@ -238,6 +238,7 @@ uint64_t redis_conn_received(const struct redis_conn *conn)
 
 void conn_stream_start(struct redis_conn *conn)
 {
+    static const char ping[] = "*1\r\n$4\r\nPING\r\n";
     redisOptions how = {.type = REDIS_CONN_USERFD,
                         .options = REDIS_OPT_NONBLOCK | REDIS_OPT_NO_PUSH_AUTOFREE};
 
@@ -252,6 +253,8 @@ void conn_stream_start(struct redis_conn *conn)
     conn->appended = conn->taken = conn->received = 0;
     conn_replies_start(conn);
     conn_stream_append(conn, conn->hello, conn->hello_len);
+    if (conn->ping_done != NULL)
+        conn_stream_append(conn, ping, sizeof ping - 1);
     conn_stream_want(conn, LOOP_READ);
 }
 

@@ -273,9 +273,13 @@ void chair_hear_ckquorum(struct chair *chair, bool ok, const char *text);
 void chair_lose(struct chair *chair);
 /* A name look-up ended: answers that waited for it go on. */
 void chair_resume(struct chair *chair);
-/* An address that a Sentinel gave, mapped; false when it must not be believed (a loopback address from
- * elsewhere). */
+/* An address that a Sentinel gave, mapped; false when it must not be believed: peer_refusal() tells why. */
 bool peer_map_address(const struct peer *peer, const struct address *given, struct address *out);
+/* Why a mapped address, or what it resolves to, must not be believed (rule 10); NULL: nothing speaks against it. */
+struct refusal {
+    const char *code, *words;
+};
+const struct refusal *peer_refusal(const struct peer *peer, const struct endpoint *node);
 
 /* master.c */
 struct master *master_new(struct watcher *watcher, struct site *site, const char *name, bool configured);

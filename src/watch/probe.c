@@ -2,6 +2,8 @@
  * Asks one node for its role. The questions in order, each only where the one before did not tell:
  *
  *   HELLO 3 [AUTH ...]  at connect; plain HELLO later, on the same connection
+ *   PING                with it, in one write: HELLO is answered while the data set is loaded, PING is refused. Of its
+ *                       reply nothing but LOADING is looked at: BUSY, NOPERM and the like say nothing about the role
  *   AUTH                only where HELLO itself was denied or is not known, and there is a password
  *   ROLE                where HELLO has no role
  *   INFO replication    where ROLE is denied
@@ -28,6 +30,10 @@ struct probe {
     struct endpoint node;
     int64_t asked_us;
     bool asking, connected;
+    unsigned pings;   /* that are not answered */
+    bool loading;     /* the last PING was refused so */
+    bool says_master; /* the role is known, and waits for PING's reply */
+    char loading_words[120];
     bool refused_auth; /* the last HELLO was refused for its password: say it again with the present one */
 };
 
@@ -42,11 +48,44 @@ static void probe_send(struct probe *probe, redis_reply_fn *done, int argc, cons
     redis_conn_command(probe->conn, done, probe, probe->timeout_ms, argc, argv, NULL);
 }
 
+static void answer_master(struct probe *probe)
+{
+    probe->says_master = false;
+    if (probe->loading)
+        probe_answer(probe, ROLE_LOADING, probe->loading_words);
+    else
+        probe_answer(probe, ROLE_MASTER, "master");
+}
+
+/* A reply to an older question is followed by another. */
+static void got_ping(void *data, const redisReply *reply, enum redis_fail why)
+{
+    struct probe *probe = data;
+    (void)why;
+    if (reply == NULL)
+        return; /* the `closed` hook answers */
+    probe->pings--;
+    probe->loading = reply->type == REDIS_REPLY_ERROR && sentinel_error_kind(reply) == SENTINEL_ERROR_LOADING;
+    if (probe->loading)
+        snprintf(probe->loading_words, sizeof probe->loading_words, "%s", reply->str);
+    if (probe->says_master && probe->pings == 0)
+        answer_master(probe);
+}
+
+static void ask_ping(struct probe *probe)
+{
+    const char *argv[] = {"PING"};
+    probe->pings++;
+    probe_send(probe, got_ping, 1, argv);
+}
+
 static void answer_role_word(struct probe *probe, const char *role)
 {
-    if (strcmp(role, "master") == 0)
-        probe_answer(probe, ROLE_MASTER, role);
-    else
+    if (strcmp(role, "master") == 0) {
+        probe->says_master = true;
+        if (probe->pings == 0)
+            answer_master(probe);
+    } else
         probe_answer(probe, ROLE_OTHER, role);
 }
 
@@ -54,6 +93,10 @@ static void answer_role_word(struct probe *probe, const char *role)
 static void answer_error(struct probe *probe, const redisReply *reply)
 {
     const char *words = reply->type == REDIS_REPLY_ERROR ? reply->str : "its answer has no role";
+    if (probe->loading && probe->pings == 0) { /* its role can't be known, that much can */
+        probe_answer(probe, ROLE_LOADING, probe->loading_words);
+        return;
+    }
     switch (sentinel_error_kind(reply)) {
     case SENTINEL_ERROR_NOPERM: probe_answer(probe, ROLE_NOPERM, words); return;
     case SENTINEL_ERROR_NOAUTH:
@@ -114,6 +157,7 @@ static void got_auth(void *data, const redisReply *reply, enum redis_fail why)
         probe_answer(probe, kind == SENTINEL_ERROR_LOADING ? ROLE_LOADING : ROLE_NOAUTH, reply->str);
         return;
     }
+    ask_ping(probe);
     ask_role(probe);
 }
 
@@ -158,6 +202,7 @@ static void probe_ready(void *data, const redisReply *hello)
 {
     struct probe *probe = data;
     probe->connected = true;
+    probe->pings = 1;
     probe_hear_hello(probe, hello);
 }
 
@@ -186,6 +231,7 @@ static void probe_closed(void *data, enum redis_fail why, const char *words)
     if (!probe->asking)
         probe->asked_us = clock_boot_us(); /* news by itself, as of now */
     probe->connected = false;
+    probe->says_master = false;
     probe_answer(probe, answer_of_fail(why), *words != '\0' ? words : redis_fail_text(why));
 }
 
@@ -195,6 +241,7 @@ struct probe *probe_new(struct loop *loop, const char *username, struct secret *
     static const struct redis_conn_hooks hooks = {.ready = probe_ready, .closed = probe_closed};
     struct probe *probe = mem_new(1, sizeof *probe);
     probe->conn = redis_conn_new(loop, &hooks, probe);
+    redis_conn_ping(probe->conn, got_ping);
     probe->username = username;
     probe->password = password;
     probe->timeout_ms = timeout_ms;
@@ -208,7 +255,8 @@ void probe_open(struct probe *probe, const struct endpoint *node)
     struct endpoint copy = *node; /* `node` may be our own */
     redis_conn_close(probe->conn);
     probe->node = copy;
-    probe->connected = false;
+    probe->connected = probe->says_master = probe->loading = false;
+    probe->pings = 0;
     probe->asking = true;
     probe->refused_auth = false;
     probe->asked_us = clock_boot_us();
@@ -233,6 +281,7 @@ void probe_ask(struct probe *probe)
     probe->refused_auth = false;
     probe->asked_us = clock_boot_us();
     probe_send(probe, got_hello, again ? 5 : 1, again ? with_auth : plain);
+    ask_ping(probe);
 }
 
 static void got_offsets(void *data, const redisReply *reply, enum redis_fail why)

@@ -54,11 +54,23 @@ Test(sim_states, a_timeout_alone_does_not_leave_ok, .init = open_agreed)
     cr_expect(stage.j.suspect);
     stage_pass(&stage, 600);
     stage_role(&stage, OLD, ROLE_TIMEOUT);
+    stage_role(&stage, OLD, ROLE_TIMEOUT);
     stage_role(&stage, OLD, ROLE_ERROR);
-    stage_role(&stage, OLD, ROLE_LOADING);
     stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
     stage_pass(&stage, 301);
+    stage_expect(&stage, OLD, MASTER_DOWN, REASON_REDIS_UNREACHABLE);
+}
+
+Test(sim_states, loading_leaves_ok_at_once_and_is_asked_until_it_ends, .init = open_agreed)
+{
+    stage_role(&stage, OLD, ROLE_LOADING);
     stage_expect(&stage, OLD, MASTER_DOWN, REASON_REDIS_LOADING);
+    cr_expect(stage.j.suspect);
+    stage_pass(&stage, 5000);
+    cr_expect_geq(stage.asked_published, 1u);
+    stage_expect(&stage, OLD, MASTER_DOWN, REASON_REDIS_LOADING);
+    stage_role(&stage, OLD, ROLE_MASTER);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
 }
 
 Test(sim_states, the_first_refusal_asks_at_once_the_second_leaves_ok, .init = open_agreed)

@@ -209,6 +209,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(BAD_ADDRESS, "bad_address")       \
     X(BAD_REPLY, "bad_reply")           \
     X(LOOPBACK, "loopback")             \
+    X(UNDIALABLE, "undialable")         \
     X(OTHER, "other")
 
 /* How failovers end and what kinds there are; the words are those of /failovers. */
