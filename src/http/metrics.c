@@ -177,6 +177,12 @@ static void add_failovers(struct scrape *scrape)
 
         exposition_integer(&scrape->out, (int64_t)metric_read(&master->switches), LABELS(master->name));
     }
+    exposition_family(&scrape->out, METRIC_MASTER_RESTARTS);
+    for (size_t i = 0; i < scrape->listed.n_masters; i++) {
+        const struct metrics_master *master = scrape->listed.masters[i];
+
+        exposition_integer(&scrape->out, (int64_t)metric_read(&master->restarts), LABELS(master->name));
+    }
     exposition_family(&scrape->out, METRIC_FAILOVERS);
     for (size_t i = 0; i < scrape->listed.n_masters; i++) {
         const struct metrics_master *master = scrape->listed.masters[i];

@@ -69,7 +69,7 @@ bool snapshot_master_differs(const struct snapshot_master *a, const struct snaps
     return !text_equal(a->name, b->name) || a->state != b->state || a->reason != b->reason ||
            !maybe_equal(a->has_address, &a->address, b->has_address, &b->address) || a->tls != b->tls ||
            a->verified != b->verified || a->majority != b->majority || a->config_epoch != b->config_epoch ||
-           a->since_wall_ms != b->since_wall_ms ||
+           a->since_wall_ms != b->since_wall_ms || a->restarted_wall_ms != b->restarted_wall_ms ||
            !maybe_equal(a->has_previous, &a->previous, b->has_previous, &b->previous);
 }
 

@@ -169,6 +169,7 @@ struct master {
     uint64_t switches; /* how often the address changed */
     int64_t since_wall_ms;
     char run_id[RUN_ID_SIZE];
+    int64_t restarted_wall_ms; /* its last restart since it is published; 0: none */
     struct decision decision;
     bool stepped;
     struct lookup *lookups; /* under way, the youngest first */
@@ -347,6 +348,7 @@ void count_peer_error(struct peer *peer, const char *word);
 void count_peer_gone(struct peer *peer);
 void count_links(struct watcher *watcher); /* at the end of a turn */
 void count_switch(struct master *master);
+void count_restart(struct master *master);
 void count_role(struct master *master, enum role_answer answer, int64_t asked_us);
 void count_verified(struct master *master); /* the published node says that it is a master */
 void count_failover(struct watcher *watcher, const struct failover *failover);
@@ -369,6 +371,7 @@ void story_row(const struct chair *chair); /* a Sentinel's row was read */
 void story_role(const struct master *master, enum role_answer answer, int64_t asked_us);
 /* What a step came to, before master_keep(). */
 void story_step(struct master *master, const struct judgement *said);
+void story_restart(struct master *master);
 void story_settle(struct watcher *watcher); /* at the end of a turn */
 
 /* publish.c */

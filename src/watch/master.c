@@ -207,14 +207,21 @@ void master_step(struct master *master)
     if (said.undone != NULL)
         log_warn("adoption undone: back to the master before it", LOG_STR("master", master->name),
                  LOG_STR("why", said.undone));
-    if (said.restarted)
+    if (said.switched)
+        master->restarted_wall_ms = 0;
+    if (said.restarted) {
+        master->restarted_wall_ms = clock_wall_ms();
+        count_restart(master);
         log_warn("master restarted: another run id at the same address", LOG_STR("master", master->name),
                  LOG_STR("run_id", said.run_id));
+    }
     log_state(master, &said);
     bool wants_check = said.check != NULL && master->watcher->config->verify;
     if (wants_check)
         check = *said.check;
     story_step(master, &said);
+    if (said.restarted)
+        story_restart(master);
     if (master_differs(master, &said))
         master_touch(master);
     if (said.switched && master->has_published)

@@ -26,13 +26,15 @@ struct probe {
     int64_t timeout_ms;
     probe_fn *answered;
     probe_offsets_fn *got_offsets;
+    probe_run_id_fn *got_run_id;
     void *data;
     struct endpoint node;
     int64_t asked_us;
     bool asking, connected;
-    unsigned pings;   /* that are not answered */
-    bool loading;     /* the last PING was refused so */
-    bool says_master; /* the role is known, and waits for PING's reply */
+    bool run_id_asked; /* on this connection */
+    unsigned pings;    /* that are not answered */
+    bool loading;      /* the last PING was refused so */
+    bool says_master;  /* the role is known, and waits for PING's reply */
     char loading_words[120];
     bool refused_auth; /* the last HELLO was refused for its password: say it again with the present one */
 };
@@ -256,6 +258,7 @@ void probe_open(struct probe *probe, const struct endpoint *node)
     redis_conn_close(probe->conn);
     probe->node = copy;
     probe->connected = probe->says_master = probe->loading = false;
+    probe->run_id_asked = false;
     probe->pings = 0;
     probe->asking = true;
     probe->refused_auth = false;
@@ -307,6 +310,47 @@ void probe_ask_offsets(struct probe *probe, probe_offsets_fn *got)
     const char *argv[] = {"INFO", "replication"};
     probe->got_offsets = got;
     probe_send(probe, got_offsets, 2, argv);
+}
+
+bool probe_info_field(const redisReply *info, const char *key, char *out, size_t size)
+{
+    if (info->type != REDIS_REPLY_STRING && info->type != REDIS_REPLY_VERB)
+        return false;
+    size_t key_len = strlen(key);
+    for (const char *at = info->str, *end = info->str + info->len; at < end;) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        size_t len = newline != NULL ? (size_t)(newline - at) : (size_t)(end - at);
+        if (len > key_len && at[key_len] == ':' && memcmp(at, key, key_len) == 0) {
+            size_t value_len = len - key_len - 1;
+            while (value_len > 0 && at[key_len + value_len] == '\r')
+                value_len--;
+            snprintf(out, size, "%.*s", (int)value_len, at + key_len + 1);
+            return true;
+        }
+        at += len + 1;
+    }
+    return false;
+}
+
+static void got_run_id(void *data, const redisReply *reply, enum redis_fail why)
+{
+    struct probe *probe = data;
+    char run_id[RUN_ID_SIZE] = "";
+    (void)why;
+    if (reply == NULL)
+        return;
+    (void)probe_info_field(reply, "run_id", run_id, sizeof run_id);
+    probe->got_run_id(probe->data, probe, run_id);
+}
+
+void probe_ask_run_id(struct probe *probe, probe_run_id_fn *got)
+{
+    if (!probe->connected || probe->run_id_asked || !redis_conn_is_ready(probe->conn))
+        return;
+    const char *argv[] = {"INFO", "server"};
+    probe->run_id_asked = true;
+    probe->got_run_id = got;
+    probe_send(probe, got_run_id, 2, argv);
 }
 
 void probe_also(struct probe *probe, redis_reply_fn *done, void *data, int argc, const char **argv)

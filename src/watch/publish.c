@@ -234,6 +234,7 @@ struct snapshot_master *publish_show(const struct master *master)
     if (master->has_previous)
         out->previous = master->previous.name;
     out->switches = master->switches;
+    out->restarted_wall_ms = master->restarted_wall_ms;
     out->fence = master->fencing.guard.state;
     snprintf(out->run_id, sizeof out->run_id, "%s", master->run_id);
     show_sentinels(master, out);

@@ -80,27 +80,6 @@ static bool is_loading_error(const redisReply *reply)
     return reply->type == REDIS_REPLY_ERROR && sentinel_error_kind(reply) == SENTINEL_ERROR_LOADING;
 }
 
-/* The value of `key:` in INFO's text, up to the line's end; false where it is not there. */
-static bool info_field(const redisReply *info, const char *key, char *out, size_t size)
-{
-    if (info->type != REDIS_REPLY_STRING && info->type != REDIS_REPLY_VERB)
-        return false;
-    size_t key_len = strlen(key);
-    for (const char *at = info->str, *end = info->str + info->len; at < end;) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        size_t len = newline != NULL ? (size_t)(newline - at) : (size_t)(end - at);
-        if (len > key_len && at[key_len] == ':' && memcmp(at, key, key_len) == 0) {
-            size_t value_len = len - key_len - 1;
-            while (value_len > 0 && at[key_len + value_len] == '\r')
-                value_len--;
-            snprintf(out, size, "%.*s", (int)value_len, at + key_len + 1);
-            return true;
-        }
-        at += len + 1;
-    }
-    return false;
-}
-
 static void got_ping(void *data, const redisReply *reply, enum redis_fail why)
 {
     struct self *self = data;
@@ -119,7 +98,7 @@ static void got_server(void *data, const redisReply *reply, enum redis_fail why)
     watcher_turn(self->watcher);
     self->round_loading = self->round_loading || is_loading_error(reply);
     struct self_said before = self->said;
-    if (info_field(reply, "run_id", run_id, sizeof run_id))
+    if (probe_info_field(reply, "run_id", run_id, sizeof run_id))
         snprintf(self->said.run_id, sizeof self->said.run_id, "%s", run_id);
     self_changed(self, &before);
 }
@@ -136,7 +115,7 @@ static void got_replication(void *data, const redisReply *reply, enum redis_fail
     struct self_said before = self->said;
     self->said.settled = true;
     self->said.loading = self->round_loading || is_loading_error(reply);
-    self->said.has_link = info_field(reply, "master_link_status", word, sizeof word);
+    self->said.has_link = probe_info_field(reply, "master_link_status", word, sizeof word);
     self->said.link_up = self->said.has_link && strcmp(word, "up") == 0;
     self_changed(self, &before);
     self_schedule(self, self->said.loading || self->wary ? CHECK_SOON_MS : CHECK_MS);

@@ -217,6 +217,12 @@ void story_step(struct master *master, const struct judgement *said)
     master->watcher->story.told = true;
 }
 
+void story_restart(struct master *master)
+{
+    timeline_restarted(master->watcher->story.timeline, master->track, time_now());
+    master->watcher->story.told = true;
+}
+
 /* --- life --- */
 
 void story_watch(struct master *master)

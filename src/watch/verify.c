@@ -53,6 +53,16 @@ static void ask_offsets(struct master *master)
     probe_ask_offsets(master->standing, offsets_heard);
 }
 
+/* A restart always ends the connection, so once on each is enough. */
+static void run_id_heard(void *data, struct probe *probe, const char *run_id)
+{
+    struct master *master = data;
+    if (watcher_turn(master->watcher) || master->standing != probe)
+        return;
+    judge_run_id(master->judge, probe_node(probe), run_id);
+    master_step(master);
+}
+
 static void standing_schedule(struct master *master, enum role_answer answer)
 {
     const struct watch_config *config = master->watcher->config;
@@ -103,6 +113,8 @@ static void standing_answered(void *data, struct probe *probe, enum role_answer 
     standing_schedule(master, answer);
     story_role(master, answer, asked_us);
     role_heard(master, probe, answer);
+    if (answer == ROLE_MASTER)
+        probe_ask_run_id(probe, run_id_heard);
     if (answer == ROLE_MASTER && clock_boot_ms() >= master->offsets_due_ms)
         ask_offsets(master);
     master_step(master);
@@ -179,6 +191,7 @@ void verify_follow(struct master *master)
         if (master->role == ROLE_MASTER) {
             master->role_master_us = master->role_asked_us;
             count_verified(master);
+            probe_ask_run_id(master->standing, run_id_heard);
         }
         standing_schedule(master, master->role);
         if (!master->has_previous)

@@ -4,10 +4,12 @@
  */
 #include <string.h>
 
+#include "../support/commands.h"
 #include "../support/daemon.h"
 #include "../support/fake.h"
 #include "../support/http.h"
 #include "../support/scene.h"
+#include "../support/stream.h"
 
 SCENE_SUITE(integration_serve);
 
@@ -154,4 +156,72 @@ SCENE(integration_serve, a_script_that_blocks_leaves_it_ok)
     HOLDS_FOR(2500, says_master(daemon, master) && says_reason(daemon, NULL));
     cr_assert(strstr(redis_say(master, "PING"), "BUSY") != NULL);
     cr_assert_str_eq(redis_say(master, "SCRIPT KILL"), "OK");
+}
+
+/* ---- restarts ---- */
+
+#define RESTARTS "bellwether_master_restarts_total{master=\"mymaster\"}"
+
+SCENE(integration_serve, a_restart_is_told_at_the_next_check)
+{
+    /* Sentinels that ask for its run id every ten seconds only. */
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.nodes = 1, .down_after_ms = 20000, .slow_pace = true});
+    struct server *master = &cluster->nodes[0];
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    size_t from = 0;
+
+    EXPECT_MASTER(daemon, master, 3000);
+    EXPECT_REASON(daemon, NULL, 3000);
+    cr_assert(json_is_null(http_value(daemon_get(daemon, "/master"), "restarted")));
+    struct stream *events = stream_open(daemon, "/events", NULL);
+    for (int times = 1; times <= 2; times++) {
+        const char *before = text("%s", http_string(daemon_get(daemon, "/master"), "since"));
+
+        server_kill(master);
+        server_start(master);
+        if (times == 1)
+            (void)stream_wait(events, &from, "master", "\"restarted\":\"2", 1800);
+        WAIT_UNTIL(1800, metric_of(daemon, RESTARTS) == times && status_of(daemon, "/master") == 200);
+        const struct http_answer *answer = daemon_get(daemon, "/master");
+        cr_assert_eq(answer->status, 200);
+        cr_assert_str_eq(http_string(answer, "since"), before);
+        cr_assert(json_is_null(http_value(answer, "previous")), "%s", http_text(answer));
+        const struct http_answer *failovers = daemon_get(daemon, "/failovers");
+        cr_assert_eq(json_array_size(http_value(failovers, "failovers")), (size_t)times, "%s",
+                     http_text(failovers));
+        cr_assert_str_eq(http_string(failovers, "failovers.0.outcome"), "recovered");
+        cr_assert_str_eq(http_string(failovers, "failovers.0.reason"), "restarted");
+        cr_assert_eq(count_in(daemon_log(daemon), "master restarted"), (size_t)times);
+    }
+    stream_close(events);
+    /* Until every Sentinel has its run id, too. */
+    for (size_t i = 0; i < cluster->n_sentinels; i++)
+        WAIT_UNTIL(
+            15000,
+            strcmp(reply_field(redis_ask(&cluster->sentinels[i], "SENTINEL MASTER mymaster"), "runid"),
+                   reply_field(redis_ask(&cluster->sentinels[0], "SENTINEL MASTER mymaster"), "runid")) == 0);
+    HOLDS_FOR(1500, metric_of(daemon, RESTARTS) == 2);
+}
+
+SCENE(integration_serve, a_restart_is_told_by_sentinels_where_info_is_denied)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){
+        .nodes = 1,
+        .down_after_ms = 20000,
+        .node_conf = "user watch on >secret +hello +auth +ping\n",
+    });
+    const char *const env[] = {"BELLWETHER_REDIS_PASSWORD=secret", NULL};
+    const char *const flags[] = {"--redis-username", "watch", NULL};
+    const struct daemon *daemon =
+        daemon_launch(&(struct daemon_spec){.cluster = cluster, .env = env, .flags = flags});
+    struct server *master = &cluster->nodes[0];
+
+    EXPECT_MASTER(daemon, master, 3000);
+    EXPECT_REASON(daemon, NULL, 3000);
+    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "state"), "ok");
+    server_kill(master);
+    server_start(master);
+    WAIT_UNTIL(15000, metric_of(daemon, RESTARTS) == 1);
+    HOLDS_FOR(2500, metric_of(daemon, RESTARTS) == 1);
 }

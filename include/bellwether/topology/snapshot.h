@@ -70,6 +70,7 @@ struct snapshot_master {
     int64_t config_epoch; /* EPOCH_UNKNOWN */
     uint64_t index;
     int64_t since_wall_ms;
+    int64_t restarted_wall_ms; /* its last restart since it is published; 0: none was seen */
     bool has_previous;
     struct address previous;
     uint64_t switches; /* how often the address has changed: with it, what a pool of connections belongs to */
