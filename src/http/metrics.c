@@ -512,6 +512,7 @@ void metrics_handle(struct request *request)
     size_t size;
     char *body;
 
+    request_reads_lag(request, NULL);
     metrics_list(scrape.metrics, &scrape.listed);
     add_all(&scrape);
     metrics_listed_release(&scrape.listed);

@@ -134,7 +134,8 @@ bool snapshot_master_differs_deep(const struct snapshot_master *a, const struct 
         return true;
     }
     for (size_t i = 0; i < a->n_replicas; i++) {
-        if (a->replicas[i].lag_bytes != b->replicas[i].lag_bytes) {
+        if (a->replicas[i].lag_bytes != b->replicas[i].lag_bytes ||
+            a->replicas[i].lag_at_ms != b->replicas[i].lag_at_ms) {
             return true;
         }
     }

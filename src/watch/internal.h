@@ -8,6 +8,7 @@
  *   chair.c    a Sentinel's answers turned into observations
  *   master.c   the judge: what it is fed, what it asks for, fast asking
  *   verify.c   the published node and the candidate are asked for their role
+ *   lag.c      the published node is asked how far its replicas lag
  *   adopt.c    --adopt promoted: the replica that a leader chose is asked until it says master
  *   fence.c    whether writes are held back while a replica is promoted
  *   lookup.c   fresh look-ups
@@ -125,6 +126,23 @@ struct suspicions {
     bool wanted;                /* one more round when the timer is due */
 };
 
+/* How far replicas lag (lag.c). Boot clock. */
+struct lag {
+    struct loop_timer *timer; /* NULL: never needed */
+    int64_t asked_ms;         /* the last question; 0: none at this node */
+    bool asking;              /* it is not answered yet */
+    int64_t slow_ms;          /* when it is due though nobody cares */
+    int64_t settled_ms;       /* not before */
+    int64_t read_until_ms;    /* somebody reads it */
+    bool flows;               /* writes come in, or a replica catches up */
+    struct lookup *asks;      /* callers who wait for the next answer */
+    /* the last answer */
+    int64_t at_ms; /* when it was asked for; -1: there is none */
+    int64_t master_offset;
+    struct replica_offset *offsets;
+    size_t n_offsets;
+};
+
 struct master {
     struct watcher *watcher;
     struct site *site;
@@ -151,10 +169,7 @@ struct master {
     struct suspicions suspicions;
     enum role_answer role;
     char role_words[120];
-    int64_t offsets_due_ms;
-    int64_t master_offset;
-    struct replica_offset *offsets;
-    size_t n_offsets;
+    struct lag lag;
     /* fast asking */
     bool suspect;
     int64_t suspect_since_ms;
@@ -228,6 +243,7 @@ struct watcher {
     struct master *dirty; /* whose part may have changed: looked at when this turn ends */
     bool
         reshaped; /* which masters there are, what is said of them all, or a link changed: a new snapshot is due */
+    bool lag_awaited;  /* by a caller */
     bool lag_moved;    /* of some replica, and nothing else: it waits for the next snapshot */
     int64_t posted_ms; /* boot clock: the last snapshot */
     uint64_t index, revision;
@@ -305,6 +321,16 @@ void verify_follow(struct master *master);         /* the published address move
 void verify_hear_suspicion(struct master *master, enum suspicion what, const struct address *address);
 void verify_void(struct master *master); /* hang up: sockets may hold answers from before a gap */
 void verify_release(struct master *master);
+
+/* lag.c */
+void lag_due(void *data); /* a timer; `data` is the master */
+void lag_role(struct master *master,
+              enum role_answer answer); /* the standing connection was answered, or ended */
+void lag_read(struct master *master);   /* somebody reads it */
+void lag_ask(struct master *master, uint64_t ticket,
+             struct mailbox *reply_to); /* and waits for what is true now */
+void lag_follow(struct master *master); /* the published address moved */
+void lag_release(struct master *master);
 
 /* adopt.c */
 void adopt_hear_event(struct master *master, struct peer *peer, const struct sentinel_event *event);

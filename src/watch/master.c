@@ -391,7 +391,7 @@ struct master *master_new(struct watcher *watcher, struct site *site, const char
     master->configured = configured;
     master->counts = metrics_master_add(watcher->metrics, name);
     master->judge = judge_new(name, &rules, clock_boot_ms());
-    master->master_offset = -1;
+    master->lag.master_offset = master->lag.at_ms = -1;
     master->redis_username = watcher->secrets[0].username;
     master->redis_password = watcher->secrets[0].password;
     for (size_t i = 1; i < watcher->n_secrets; i++) {

@@ -303,13 +303,14 @@ static void got_offsets(void *data, const redisReply *reply, enum redis_fail why
     free(offsets);
 }
 
-void probe_ask_offsets(struct probe *probe, probe_offsets_fn *got)
+bool probe_ask_offsets(struct probe *probe, probe_offsets_fn *got)
 {
     if (!probe->connected || !redis_conn_is_ready(probe->conn))
-        return;
+        return false;
     const char *argv[] = {"INFO", "replication"};
     probe->got_offsets = got;
     probe_send(probe, got_offsets, 2, argv);
+    return true;
 }
 
 bool probe_info_field(const redisReply *info, const char *key, char *out, size_t size)

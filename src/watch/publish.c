@@ -168,11 +168,11 @@ static void show_promotable(const struct sentinel_replica_row *row, const struct
 static int64_t replica_lag(const struct master *master, const struct address *replica)
 {
     const struct address_map *map = &master->watcher->config->map;
-    for (size_t i = 0; i < master->n_offsets && master->master_offset >= 0; i++) {
-        struct address mapped = address_map_apply(map, &master->offsets[i].replica);
+    for (size_t i = 0; i < master->lag.n_offsets && master->lag.master_offset >= 0; i++) {
+        struct address mapped = address_map_apply(map, &master->lag.offsets[i].replica);
         if (!address_equal(&mapped, replica))
             continue;
-        int64_t lag = master->master_offset - master->offsets[i].offset;
+        int64_t lag = master->lag.master_offset - master->lag.offsets[i].offset;
         return lag > 0 ? lag : 0;
     }
     return -1;
@@ -209,6 +209,7 @@ static void show_replicas(const struct master *master, struct snapshot_master *o
         shown->healthy =
             row->link_up && !(row->flags & (SENTINEL_S_DOWN | SENTINEL_O_DOWN | SENTINEL_DISCONNECTED));
         shown->lag_bytes = shown->healthy ? replica_lag(master, &shown->address) : -1;
+        shown->lag_at_ms = shown->lag_bytes >= 0 ? master->lag.at_ms : -1;
         show_promotable(row, &teller->row, shown);
     }
 }
@@ -410,7 +411,9 @@ static void watcher_post_snapshot(struct watcher *watcher)
         changed = master_show(master) || changed;
     }
     int64_t now_ms = clock_boot_ms();
-    if (!changed && (!watcher->lag_moved || now_ms < watcher->posted_ms + LAG_PAUSE_MS))
+    bool pause = now_ms < watcher->posted_ms + LAG_PAUSE_MS && !watcher->lag_awaited;
+    watcher->lag_awaited = false;
+    if (!changed && (!watcher->lag_moved || pause))
         return;
     watcher->lag_moved = false;
     watcher->posted_ms = now_ms;

@@ -390,6 +390,7 @@ static void show_as_replica(const struct self *self, const struct master *master
     out->role = SELF_REPLICA;
     out->majority = majority_lists(master, replica);
     out->lag_bytes = link_up ? replica->lag_bytes : -1;
+    out->lag_at_ms = replica->lag_at_ms;
     out->ready = link_up && (self->said.role == SELF_REPLICA || replica->healthy);
     if (!self->said.settled)
         show_why_not(out, "starting");
@@ -408,7 +409,7 @@ static void self_show(struct self *self, const struct snapshot *in, struct snaps
     struct found found;
     bool wary = false;
     out->address = self->name;
-    out->lag_bytes = -1;
+    out->lag_bytes = out->lag_at_ms = -1;
     if (self_find(self, in, &found)) {
         const struct snapshot_master *shown = in->masters[found.master];
         const struct master *master = self->watcher->masters[found.master];

@@ -23,6 +23,7 @@ struct snapshot_replica {
     bool healthy, link_up, promotable;
     int64_t link_down_ms;
     int64_t lag_bytes; /* -1 unknown */
+    int64_t lag_at_ms; /* boot clock: when the master was asked for it; -1 never */
     int64_t priority;
     const char *why_not[WHY_NOT_MAX]; /* static words */
     size_t n_why_not;
@@ -97,6 +98,7 @@ struct snapshot_self {
     bool majority;     /* a majority of the Sentinels agrees with that role */
     bool ready;        /* it is the master and serves, or a replica whose link is up; not loading */
     int64_t lag_bytes; /* of a replica; -1 unknown */
+    int64_t lag_at_ms; /* as the replica has it */
     char reason[64];   /* why its role is not known or it does not serve; "" all is well */
 };
 
@@ -120,6 +122,9 @@ struct snapshot {
     struct snapshot_self *selves; /* one a --self, in their order */
     size_t n_selves;
 };
+
+/* What max_lag looks at is no older. */
+#define LAG_FRESH_MS 2000
 
 /** A zeroed master with one reference. */
 struct snapshot_master *snapshot_master_new(const char *name);

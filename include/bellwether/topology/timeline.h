@@ -59,7 +59,8 @@ struct failover {
     char leader[ADDRESS_TEXT_SIZE]; /* the Sentinel that led it, "" unknown */
     enum failover_kind kind;
     enum failover_outcome outcome;
-    const char *reason; /* static word: no_quorum, not_elected, no_good_slave, slave_timeout, tilt, restarted; NULL */
+    const char *
+        reason; /* static word: no_quorum, not_elected, no_good_slave, slave_timeout, tilt, restarted; NULL */
     int64_t began_wall_ms;
     int64_t ended_wall_ms; /* 0: running, or switched and the Sentinels still at it */
     struct {

@@ -75,12 +75,13 @@ Test(http_render, replicas)
     master->replicas[0].why_not[0] = "priority_0";
     master->replicas[0].n_why_not = 1;
     snprintf(master->replicas[0].flags, sizeof(master->replicas[0].flags), "slave,s_down");
-    EXPECT_JSON(render_replicas(master),
-                "{\"name\":\"m\",\"index\":7,\"replicas\":[{\"host\":\"10.0.1.1\",\"port\":6379,"
-                "\"address\":\"10.0.1.1:6379\",\"url\":\"redis://10.0.1.1:6379\","
-                "\"run_id\":\"0000000000000000000000000000000000000100\",\"healthy\":true,\"link_up\":true,"
-                "\"link_down_ms\":0,\"lag_bytes\":null,\"priority\":100,\"promotable\":true,"
-                "\"why_not\":[\"priority_0\"],\"flags\":[\"slave\",\"s_down\"]}]}");
+    EXPECT_JSON(
+        render_replicas(master, 70000),
+        "{\"name\":\"m\",\"index\":7,\"replicas\":[{\"host\":\"10.0.1.1\",\"port\":6379,"
+        "\"address\":\"10.0.1.1:6379\",\"url\":\"redis://10.0.1.1:6379\","
+        "\"run_id\":\"0000000000000000000000000000000000000100\",\"healthy\":true,\"link_up\":true,"
+        "\"link_down_ms\":0,\"lag_bytes\":null,\"lag_age_ms\":null,\"priority\":100,\"promotable\":true,"
+        "\"why_not\":[\"priority_0\"],\"flags\":[\"slave\",\"s_down\"]}]}");
     snapshot_master_unref(master);
 }
 
