@@ -73,6 +73,21 @@ bool snapshot_master_differs(const struct snapshot_master *a, const struct snaps
            !maybe_equal(a->has_previous, &a->previous, b->has_previous, &b->previous);
 }
 
+bool snapshot_master_is_at(const struct snapshot_master *master, const struct address *address)
+{
+    if (address_equal(&master->address, address) || address_equal(&master->ip, address)) {
+        return true;
+    }
+    for (size_t i = 0; i < master->n_sentinels; i++) {
+        const struct snapshot_sentinel *sentinel = &master->sentinels[i];
+
+        if (sentinel->agrees && sentinel->has_says && address_equal(&sentinel->says, address)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool sentinel_equal(const struct snapshot_sentinel *a, const struct snapshot_sentinel *b)
 {
     return address_equal(&a->address, &b->address) && text_equal(a->run_id, b->run_id) &&
@@ -123,9 +138,10 @@ static bool lists_equal(const struct snapshot_master *a, const struct snapshot_m
 bool snapshot_master_differs_beyond_lag(const struct snapshot_master *a, const struct snapshot_master *b)
 {
     return snapshot_master_differs(a, b) || !text_equal(a->detail, b->detail) ||
-           !text_equal(a->run_id, b->run_id) || a->fence != b->fence || a->switches != b->switches ||
-           a->quorum != b->quorum || a->known != b->known || a->reachable != b->reachable ||
-           a->agreeing != b->agreeing || a->voters_needed != b->voters_needed || !lists_equal(a, b);
+           !text_equal(a->run_id, b->run_id) || !address_equal(&a->ip, &b->ip) || a->fence != b->fence ||
+           a->switches != b->switches || a->quorum != b->quorum || a->known != b->known ||
+           a->reachable != b->reachable || a->agreeing != b->agreeing ||
+           a->voters_needed != b->voters_needed || !lists_equal(a, b);
 }
 
 bool snapshot_master_differs_deep(const struct snapshot_master *a, const struct snapshot_master *b)

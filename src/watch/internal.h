@@ -190,6 +190,7 @@ struct master {
     struct lookup *lookups; /* under way, the youngest first */
     struct loop_timer *lookup_timer;
     struct timeline_master *track; /* the timeline's */
+    struct address spelled[2];     /* what is published and what was before, as the timeline calls them */
     enum master_state told;        /* what the timeline was told last */
     bool dirty;                    /* its part of the snapshot may have changed */
     struct master *next_dirty;

@@ -170,12 +170,35 @@ static int64_t replica_lag(const struct master *master, const struct address *re
     const struct address_map *map = &master->watcher->config->map;
     for (size_t i = 0; i < master->lag.n_offsets && master->lag.master_offset >= 0; i++) {
         struct address mapped = address_map_apply(map, &master->lag.offsets[i].replica);
-        if (!address_equal(&mapped, replica))
+        if (!resolver_same(master->watcher->resolver, &mapped, replica))
             continue;
         int64_t lag = master->lag.master_offset - master->lag.offsets[i].offset;
         return lag > 0 ? lag : 0;
     }
     return -1;
+}
+
+/* Sentinels may call one node differently: it keeps the text under which it was shown. */
+static void keep_text(const struct master *master, struct snapshot_replica *shown)
+{
+    const struct snapshot_master *before = master->shown;
+    for (size_t i = 0; before != NULL && i < before->n_replicas; i++)
+        if (address_equal(&before->replicas[i].address, &shown->address))
+            return;
+    for (size_t i = 0; before != NULL && i < before->n_replicas; i++) {
+        if (resolver_same(master->watcher->resolver, &before->replicas[i].address, &shown->address)) {
+            shown->address = before->replicas[i].address;
+            return;
+        }
+    }
+}
+
+/* A name that leads where no Sentinel on another host may lead. */
+static bool leads_nowhere(const struct chair *teller, const struct address *address)
+{
+    struct endpoint node;
+    return !address_is_ip(address) && resolver_get(teller->master->watcher->resolver, address, &node) &&
+           peer_refusal(teller->peer, &node) != NULL;
 }
 
 static void show_replicas(const struct master *master, struct snapshot_master *out)
@@ -198,8 +221,11 @@ static void show_replicas(const struct master *master, struct snapshot_master *o
         if (!address_is_set(&row->address) || !peer_map_address(teller->peer, &row->address, &shown->address))
             continue;
         /* Until the Sentinel has reconfigured it, the new master is still listed among the replicas. */
-        if (out->has_address && address_equal(&shown->address, &out->address))
+        if (out->has_address && resolver_same(master->watcher->resolver, &shown->address, &out->address))
             continue;
+        if (leads_nowhere(teller, &shown->address))
+            continue;
+        keep_text(master, shown);
         out->n_replicas++;
         snprintf(shown->run_id, sizeof shown->run_id, "%s", row->run_id);
         snprintf(shown->flags, sizeof shown->flags, "%s", row->flags_text);
@@ -226,6 +252,7 @@ struct snapshot_master *publish_show(const struct master *master)
     out->config_epoch = EPOCH_UNKNOWN;
     if (master->has_published) {
         out->address = master->published.master.name;
+        out->ip = master->published.master.ip;
         out->config_epoch = master->published.epoch;
         out->since_wall_ms = master->since_wall_ms;
     }

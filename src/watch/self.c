@@ -285,7 +285,7 @@ static bool same_run(struct self *self, const struct address *address, const cha
     }
     /* A promoted node's run id takes the Sentinels a while; that it is the same process is what counts. */
     return address_is_set(&self->known_as) && strcmp(self->known_run_id, self->said.run_id) == 0 &&
-           address_equal(&self->known_as, address);
+           resolver_same(self->watcher->resolver, &self->known_as, address);
 }
 
 static bool find_by(struct self *self, const struct snapshot *in, node_test *test, struct found *out)
@@ -362,7 +362,7 @@ static bool chair_lists(const struct chair *chair, const struct snapshot_replica
     for (size_t i = 0; i < chair->n_replicas; i++)
         if ((replica->run_id[0] != '\0' && strcmp(chair->replicas[i].run_id, replica->run_id) == 0) ||
             (peer_map_address(chair->peer, &chair->replicas[i].address, &mapped) &&
-             address_equal(&mapped, &replica->address)))
+             resolver_same(chair->master->watcher->resolver, &mapped, &replica->address)))
             return true;
     return false;
 }

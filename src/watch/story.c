@@ -164,6 +164,20 @@ static void story_tell(const struct peer *peer, struct master *master, enum time
     watcher->story.told = true;
 }
 
+/* The timeline compares texts, and Sentinels may call one node differently: it hears one of them. */
+static const struct address *spell(const struct master *master, const struct address *address)
+{
+    struct resolver *resolver = master->watcher->resolver;
+    const struct snapshot_master *shown = master->shown;
+    for (size_t i = 0; i < 2; i++)
+        if (address_is_set(&master->spelled[i]) && resolver_same(resolver, &master->spelled[i], address))
+            return &master->spelled[i];
+    for (size_t i = 0; shown != NULL && i < shown->n_replicas; i++)
+        if (resolver_same(resolver, &shown->replicas[i].address, address))
+            return &shown->replicas[i].address;
+    return address;
+}
+
 void story_event(const struct peer *peer, struct master *master, const struct sentinel_event *event)
 {
     struct address mapped;
@@ -175,7 +189,7 @@ void story_event(const struct peer *peer, struct master *master, const struct se
         return;
     bool about =
         !of_none && address_is_set(&event->address) && peer_map_address(peer, &event->address, &mapped);
-    story_tell(peer, of_none ? NULL : master, signal, about ? &mapped : NULL, event->epoch);
+    story_tell(peer, of_none ? NULL : master, signal, about ? spell(master, &mapped) : NULL, event->epoch);
 }
 
 void story_row(const struct chair *chair)
@@ -203,11 +217,14 @@ void story_role(const struct master *master, enum role_answer answer, int64_t as
 void story_step(struct master *master, const struct judgement *said)
 {
     struct timeline *timeline = master->watcher->story.timeline;
-    const struct address *published = said->published != NULL ? &said->published->master.name : NULL;
-    if (said->switched && published != NULL)
-        timeline_published(timeline, master->track,
-                           master->has_published ? &master->published.master.name : NULL, published,
+    const struct address *published = said->published != NULL ? &master->spelled[0] : NULL;
+    if (said->switched && published != NULL) {
+        struct address from = master->spelled[0], to = *spell(master, &said->published->master.name);
+        master->spelled[1] = from;
+        master->spelled[0] = to;
+        timeline_published(timeline, master->track, master->has_published ? &from : NULL, published,
                            said->published->epoch, said->state == MASTER_OK, said->adopted, time_now());
+    }
     /* After a gap in the clock nothing is known, which is not the node's fault. */
     bool unsure = !master_state_serves(said->state) && said->reason == REASON_STARTING;
     if (unsure || (!said->switched && said->state == master->told))

@@ -66,6 +66,7 @@ struct snapshot_master {
     char *detail;
     bool has_address;
     struct address address; /* as published (mapped) */
+    struct address ip;      /* where that is; unset: not known */
     bool tls;               /* rediss:// */
     bool verified, majority;
     int64_t config_epoch; /* EPOCH_UNKNOWN */
@@ -130,6 +131,8 @@ struct snapshot {
 struct snapshot_master *snapshot_master_new(const char *name);
 struct snapshot_master *snapshot_master_ref(struct snapshot_master *master);
 void snapshot_master_unref(struct snapshot_master *master);
+/** Whether this is an address of what is published: as it is shown, its IP, or what a Sentinel that agrees calls it. */
+bool snapshot_master_is_at(const struct snapshot_master *master, const struct address *address);
 /** Whether the `<master>` body of HTTP.md differs (all but the index). */
 bool snapshot_master_differs(const struct snapshot_master *a, const struct snapshot_master *b);
 /** Whether anything differs but index, revision and how far replicas lag behind. */
