@@ -124,6 +124,7 @@ static void build_max_lag(const struct settings *settings, struct options *out)
 
     out->replica_max_lag_bytes = -1;
     if (text != NULL && option_read_value(entry, text, &value, words, sizeof words) == 0) {
+        out->watch.lag_matters = true;
         out->replica_max_lag_bytes = value.number; /* it was checked when it was given */
     }
 }

@@ -108,7 +108,7 @@ X(MAX_PENDING, "max-pending", INTEGER, 0, AT(max_pending), "1000", 0, 1000000, N
 X(MAX_REPLY, "max-reply", SIZE, 0, AT(max_reply_bytes), "64MiB", KIB, GIB, NULL, "SIZE", COMMANDS, \
   "The largest reply that is taken from Redis.") \
 X(REPLICA_MAX_LAG, "replica-max-lag", SIZE, 0, NOWHERE, NULL, 0, 1024 * GIB, NULL, "SIZE", COMMANDS, \
-  "How far a replica that commands run on may be behind the master. None: any distance.") \
+  "How far a replica that commands run on may be behind the master, which is then asked every second; what is older than 2s is not known. None: any distance.") \
 X(REPLICA_FALLBACK, "replica-fallback", CHOICE, 0, AT(replica_fallback), "none", 0, 0, "none|master", "WHERE", COMMANDS, \
   "Where commands for a replica run when no replica will do.") \
 X(LOG_LEVEL, "log-level", CHOICE, 0, AT(log_level), "info", 0, 0, "debug|info|warn|error", "LEVEL", LOGGING, \

@@ -227,6 +227,28 @@ bool address_is_loopback(const struct address *address)
     return IN6_IS_ADDR_LOOPBACK(&ip6) || (IN6_IS_ADDR_V4MAPPED(&ip6) && ip6.s6_addr[12] == 127);
 }
 
+bool address_is_nowhere(const struct address *address)
+{
+    struct in_addr ip;
+    struct in6_addr ip6;
+    char literal[ADDRESS_HOST_SIZE];
+    uint32_t v4;
+
+    memcpy(literal, address->host, sizeof literal);
+    literal[strcspn(literal, "%")] = '\0'; /* a zone */
+    if (inet_pton(AF_INET, literal, &ip) == 1) {
+        v4 = ntohl(ip.s_addr);
+    } else if (inet_pton(AF_INET6, literal, &ip6) != 1) {
+        return false;
+    } else if (IN6_IS_ADDR_V4MAPPED(&ip6)) {
+        memcpy(&ip, ip6.s6_addr + 12, sizeof ip);
+        v4 = ntohl(ip.s_addr);
+    } else {
+        return IN6_IS_ADDR_UNSPECIFIED(&ip6) || IN6_IS_ADDR_MULTICAST(&ip6);
+    }
+    return v4 >> 24 == 0 || v4 >> 28 == 0xe || v4 == UINT32_MAX;
+}
+
 bool address_equal(const struct address *a, const struct address *b)
 {
     return a->port == b->port && strcmp(a->host, b->host) == 0;

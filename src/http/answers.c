@@ -1,6 +1,7 @@
 /*
  * What the shared answers say. Everything here is a function of the snapshot, so an answer may be kept until
- * the snapshot's part changes; what depends on the clock or on the caller is in the resources' files.
+ * the snapshot's part changes; but for the replicas in JSON, with the age of their lag, which are made for each request: their
+ * tag is a weak one. What depends on the clock or on the caller is in the resources' files.
  */
 #include "answers.h"
 
@@ -9,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/http/render.h"
 #include "problem.h"
@@ -214,7 +216,7 @@ static struct body replicas_body(const struct snapshot_master *master, enum answ
     struct lines lines = {0};
 
     if (form == ANSWER_JSON || form == ANSWER_PRETTY) {
-        return json_body(render_replicas(master), form);
+        return json_body(render_replicas(master, clock_boot_ms()), form);
     }
     for (size_t i = 0; i < master->n_replicas; i++) {
         if (master->replicas[i].healthy) {
@@ -254,9 +256,9 @@ static struct answer *make(const struct cache *cache, struct body *body, const c
     };
 
     answer->status = body->status;
-    if (body->status == 200 && etag) {
-        snprintf(answer->etag, sizeof(answer->etag), "%s", etag);
-        headers.etag = answer->etag;
+    if (body->status == 200 && etag) { /* matched without the W/ of a weak one */
+        snprintf(answer->etag, sizeof(answer->etag), "%s", *etag == 'W' ? etag + 2 : etag);
+        headers.etag = etag;
     }
     answer->response = response_new(&headers, body->text, body->size);
     return answer;
@@ -280,15 +282,16 @@ struct answer *answer_render(const struct cache *cache, const struct snapshot_ma
     struct body body = replicas                   ? replicas_body(master, form)
                        : kind == ANSWER_SENTINELS ? sentinels_body(master, form)
                                                   : master_body(cache->snapshot, master, form);
-    char etag[ETAG_SIZE];
+    char etag[ETAG_SIZE + 2];
 
     if (kind == ANSWER_SENTINELS) {
         return make(cache, &body, NULL, false, 0);
     }
     /* replicas come and go without a new index; the revision sees them */
-    snprintf(etag, sizeof(etag), "\"%s-%" PRIu64 ".%" PRIu64 "-%s.%08x-%s\"", cache->instance, master->index,
-             replicas ? master->revision : 0, kind_names[kind], (unsigned)hash_name(HASH_START, master->name),
-             form_names[form]);
+    snprintf(etag, sizeof(etag), "%s\"%s-%" PRIu64 ".%" PRIu64 "-%s.%08x-%s\"",
+             replicas && (form == ANSWER_JSON || form == ANSWER_PRETTY) ? "W/" : "", cache->instance,
+             master->index, replicas ? master->revision : 0, kind_names[kind],
+             (unsigned)hash_name(HASH_START, master->name), form_names[form]);
     return make(cache, &body, etag, true, master->index);
 }
 

@@ -21,7 +21,7 @@ enum answer_form answer_form_of(enum http_form form, bool pretty)
     }
 }
 
-static void answer_free(struct answer *answer)
+void answer_free(struct answer *answer)
 {
     if (answer) {
         MHD_destroy_response(answer->response);
@@ -58,6 +58,7 @@ static void inherit(struct cached_master *cached, struct cached_master *old)
     const struct snapshot_master *a = cached->master, *b = old->master;
 
     cached->turn = old->turn;
+    cached->lag_told_ms = old->lag_told_ms;
     if (a->reason == REASON_UNKNOWN_NAME) {
         return; /* its answers list the names that Sentinels know, which is not part of the master */
     }

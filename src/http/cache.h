@@ -31,7 +31,8 @@ struct answer {
 struct cached_master {
     struct snapshot_master *master; /* a reference */
     struct answer *answers[ANSWER_KINDS][ANSWER_FORMS];
-    size_t turn; /* of the round robin over replicas; survives snapshots */
+    size_t turn;         /* of the round robin over replicas; survives snapshots */
+    int64_t lag_told_ms; /* boot clock: when the watcher heard last that its lag is read; survives, too */
 };
 
 struct cache {

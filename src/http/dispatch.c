@@ -319,6 +319,12 @@ void request_wait_fresh(struct request *request, const char *master)
     request->result = MHD_YES;
 }
 
+void request_wait_lag(struct request *request, const char *master)
+{
+    hold(request->state)->fresh = fresh_ask_lag(request->listener, request->connection, master);
+    request->result = MHD_YES;
+}
+
 void request_wait_status(struct request *request)
 {
     hold(request->state)->fresh = fresh_ask_status(request->listener, request->connection);

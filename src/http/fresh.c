@@ -13,6 +13,7 @@
 #include "bellwether/topology/status.h"
 
 #define STATUS_WAIT_MS 1000 /* a watcher that turns answers at once */
+#define LAG_WAIT_MS 1000    /* beyond it the lag counts as unknown */
 
 static void insert(struct worker *worker, struct fresh *fresh)
 {
@@ -85,6 +86,16 @@ struct fresh *fresh_ask_status(struct listener *listener, struct MHD_Connection 
     struct fresh *fresh = begin(listener, connection, STATUS_WAIT_MS);
 
     mailbox_post(worker->ask_to, news_ask_status_new(fresh->ticket, worker->mailbox));
+    return fresh;
+}
+
+struct fresh *fresh_ask_lag(struct listener *listener, struct MHD_Connection *connection, const char *master)
+{
+    struct worker *worker = listener->worker;
+    struct fresh *fresh = begin(listener, connection, LAG_WAIT_MS);
+
+    snprintf(fresh->master, sizeof(fresh->master), "%s", master);
+    mailbox_post(worker->ask_to, news_ask_lag_new(fresh->ticket, worker->mailbox, fresh->master));
     return fresh;
 }
 

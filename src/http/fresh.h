@@ -1,5 +1,5 @@
 /*
- * Requests that wait for an answer of the watcher: those with ?fresh=1, and /status. Each is suspended in MHD and
+ * Requests that wait for an answer of the watcher: those with ?fresh=1, with ?max_lag= where what is known is too old, and /status. Each is suspended in MHD and
  * asks once, with a ticket; the watcher lets all that ask for a fresh look-up at once share one. A request is resumed
  * exactly once: by the watcher's answer, by its deadline, or by the worker's end.
  */
@@ -30,6 +30,8 @@ struct fresh {
 struct fresh *fresh_ask(struct listener *listener, struct MHD_Connection *connection, const char *master);
 /** The same for /status: the report is in `report` afterwards. */
 struct fresh *fresh_ask_status(struct listener *listener, struct MHD_Connection *connection);
+/** The same until the master was asked anew how far its replicas lag. */
+struct fresh *fresh_ask_lag(struct listener *listener, struct MHD_Connection *connection, const char *master);
 /** The watcher's answer came; its words move out of the news. */
 void fresh_settle(struct worker *worker, struct news_fresh *news);
 /** The same of /status; the report moves out of the news. */

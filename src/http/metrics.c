@@ -214,6 +214,12 @@ static void add_failovers(struct scrape *scrape)
 
         exposition_integer(&scrape->out, (int64_t)metric_read(&master->switches), LABELS(master->name));
     }
+    exposition_family(&scrape->out, METRIC_MASTER_RESTARTS);
+    for (size_t i = 0; i < scrape->listed.n_masters; i++) {
+        const struct metrics_master *master = scrape->listed.masters[i];
+
+        exposition_integer(&scrape->out, (int64_t)metric_read(&master->restarts), LABELS(master->name));
+    }
     exposition_family(&scrape->out, METRIC_FAILOVERS);
     for (size_t i = 0; i < scrape->listed.n_masters; i++) {
         const struct metrics_master *master = scrape->listed.masters[i];
@@ -578,6 +584,7 @@ void metrics_handle(struct request *request)
     size_t size;
     char *body;
 
+    request_reads_lag(request, NULL);
     metrics_list(scrape.metrics, &scrape.listed);
     add_all(&scrape);
     metrics_listed_release(&scrape.listed);

@@ -97,7 +97,7 @@ static void add_card(struct html *html, const struct snapshot *snapshot, size_t 
     bool full = i < PAGE_CARDS_FULL, known = master->state != MASTER_UNKNOWN;
     json_t *json = render_master(master, false), *detail = render_text(master->detail);
     json_t *sentinels = full ? render_sentinels(master) : NULL;
-    json_t *replicas = full && known ? render_replicas(master) : NULL;
+    json_t *replicas = full && known ? render_replicas(master, clock_boot_ms()) : NULL;
 
     page_card(html, json, json_string_value(detail), sentinels, replicas,
               snapshot->n_masters > 1 && master == snapshot_default(snapshot),

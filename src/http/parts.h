@@ -69,6 +69,7 @@ struct worker {
     struct fresh *fresh_first, *fresh_last; /* waiting for a fresh look-up, oldest first */
     struct loop_timer *fresh_timer;
     uint64_t last_ticket;
+    int64_t lag_told_ms;       /* boot clock: when the watcher heard last that everybody's lag is read */
     struct commands *commands; /* NULL: none are run */
     struct waiters *waiters;
     struct streams *streams;

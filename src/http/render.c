@@ -135,13 +135,15 @@ json_t *render_master(const struct snapshot_master *master, bool stale)
     set(json, "config_epoch", render_known(master->config_epoch));
     set(json, "index", json_integer((json_int_t)master->index));
     set(json, "since", master->has_address ? render_time(master->since_wall_ms) : json_null());
+    set(json, "restarted",
+        master->restarted_wall_ms > 0 ? render_time(master->restarted_wall_ms) : json_null());
     set(json, "previous", previous);
     return json;
 }
 
 /* ---- replicas ---- */
 
-json_t *render_replica(const struct snapshot_replica *replica, bool tls)
+json_t *render_replica(const struct snapshot_replica *replica, bool tls, int64_t now_ms)
 {
     json_t *json = json_object(), *why_not = json_array();
 
@@ -154,6 +156,8 @@ json_t *render_replica(const struct snapshot_replica *replica, bool tls)
     set(json, "link_up", json_boolean(replica->link_up));
     set(json, "link_down_ms", json_integer(replica->link_down_ms < 0 ? 0 : replica->link_down_ms));
     set(json, "lag_bytes", render_known(replica->lag_bytes));
+    set(json, "lag_age_ms",
+        replica->lag_bytes >= 0 ? json_integer(now_ms - replica->lag_at_ms) : json_null());
     set(json, "priority", json_integer(replica->priority));
     set(json, "promotable", json_boolean(replica->promotable));
     set(json, "why_not", why_not);
@@ -161,12 +165,12 @@ json_t *render_replica(const struct snapshot_replica *replica, bool tls)
     return json;
 }
 
-json_t *render_replicas(const struct snapshot_master *master)
+json_t *render_replicas(const struct snapshot_master *master, int64_t now_ms)
 {
     json_t *json = json_object(), *list = json_array();
 
     for (size_t i = 0; i < master->n_replicas; i++) {
-        json_array_append_new(list, render_replica(&master->replicas[i], master->tls));
+        json_array_append_new(list, render_replica(&master->replicas[i], master->tls, now_ms));
     }
     set(json, "name", render_text(master->name));
     set(json, "index", json_integer((json_int_t)master->index));

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "answers.h"
+#include "bellwether/base/clock.h"
 #include "bellwether/http/render.h"
 #include "request.h"
 
@@ -27,7 +28,16 @@ void replicas_handle_list(struct request *request)
 {
     struct cached_master *cached = find(request);
 
-    if (cached) {
+    if (!cached) {
+        return;
+    }
+    if (request->form != FORM_TEXT && request->form != FORM_URL) {
+        request_reads_lag(request, cached);
+        request_answer_own(request,
+                           answer_render(request->worker->cache, cached->master,
+                                         *request->argument ? ANSWER_NAMED_REPLICAS : ANSWER_REPLICAS,
+                                         answer_form_of(request->form, request->query.pretty)));
+    } else {
         request_answer(request, cache_answer(request->worker->cache, cached,
                                              *request->argument ? ANSWER_NAMED_REPLICAS : ANSWER_REPLICAS,
                                              answer_form_of(request->form, request->query.pretty)));
@@ -36,11 +46,30 @@ void replicas_handle_list(struct request *request)
 
 /* ---- one of them ---- */
 
+static bool lag_is_fresh(const struct snapshot_replica *replica)
+{
+    return replica->lag_bytes >= 0 && clock_boot_ms() - replica->lag_at_ms <= LAG_FRESH_MS;
+}
+
 static bool fits(const struct request *request, const struct snapshot_replica *replica)
 {
     return replica->healthy &&
            (!request->query.has_max_lag ||
-            (replica->lag_bytes >= 0 && replica->lag_bytes <= request->query.max_lag_bytes));
+            (lag_is_fresh(replica) && replica->lag_bytes <= request->query.max_lag_bytes));
+}
+
+/* Whether to ask the master anew: what is known of them is too old. */
+static bool wants_fresh_lag(const struct request *request, const struct snapshot_master *master)
+{
+    bool healthy = false;
+
+    for (size_t i = 0; i < master->n_replicas; i++) {
+        if (lag_is_fresh(&master->replicas[i])) {
+            return false; /* they are all asked for together */
+        }
+        healthy |= master->replicas[i].healthy;
+    }
+    return healthy && request->query.has_max_lag && !request->fresh && !request->worker->stopping;
 }
 
 /* The next one that fits, and the turn goes on behind it. */
@@ -72,7 +101,7 @@ static json_t *head_of(const struct snapshot_master *master, const char *role)
 static void answer_replica(struct request *request, const struct snapshot_master *master,
                            const struct snapshot_replica *replica)
 {
-    json_t *json = head_of(master, "replica"), *rest = render_replica(replica, master->tls);
+    json_t *json = head_of(master, "replica"), *rest = render_replica(replica, master->tls, clock_boot_ms());
 
     json_object_update(json, rest);
     json_decref(rest);
@@ -129,7 +158,12 @@ void replicas_handle_one(struct request *request)
         return;
     }
     master = cached->master;
+    request_reads_lag(request, cached);
     replica = take_turn(request, cached);
+    if (!replica && wants_fresh_lag(request, master)) {
+        request_wait_lag(request, master->name);
+        return;
+    }
     falls_back = !replica && request->query.fallback_master && master_state_serves(master->state) &&
                  master->has_address;
     if (!replica && !falls_back) {

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "answers.h"
+#include "bellwether/base/clock.h"
 #include "bellwether/http/render.h"
 
 void request_answer(struct request *request, const struct answer *answer)
@@ -15,6 +17,12 @@ void request_answer(struct request *request, const struct answer *answer)
     }
     request->status = status;
     request->result = MHD_queue_response(request->connection, status, answer->response);
+}
+
+void request_answer_own(struct request *request, struct answer *answer)
+{
+    request_answer(request, answer);
+    answer_free(answer);
 }
 
 /* Queue and let go: MHD keeps what it still needs. */
@@ -142,4 +150,17 @@ void request_answer_page(struct request *request, char *body, size_t size, const
 
     headers.policy = policy;
     answer_once(request, MHD_HTTP_OK, response_new(&headers, body, size));
+}
+
+#define LAG_TOLD_MS 1000
+
+void request_reads_lag(struct request *request, struct cached_master *cached)
+{
+    struct worker *worker = request->worker;
+    int64_t now_ms = clock_boot_ms(), *told_ms = cached ? &cached->lag_told_ms : &worker->lag_told_ms;
+
+    if (now_ms - *told_ms >= LAG_TOLD_MS) {
+        *told_ms = now_ms;
+        mailbox_post(worker->ask_to, news_ask_lag_new(0, NULL, cached ? cached->master->name : ""));
+    }
 }

@@ -34,6 +34,8 @@ struct request {
 
 /** Answer with a shared response; 304 when the caller has it. */
 void request_answer(struct request *request, const struct answer *answer);
+/** The same with one made for this request. @param answer taken. */
+void request_answer_own(struct request *request, struct answer *answer);
 /** Answer with JSON made for this request; no ETag. @param json taken. @param master for the index header; NULL: none. */
 void request_answer_json(struct request *request, unsigned status, json_t *json,
                          const struct snapshot_master *master);
@@ -57,6 +59,11 @@ void request_answer_page(struct request *request, char *body, size_t size, const
 void request_wait_fresh(struct request *request, const char *master);
 /** The same until the watcher's report is there, in `fresh`, or it was silent for too long. */
 void request_wait_status(struct request *request);
+
+/** Somebody reads how far this master's replicas lag (NULL: everybody's): the watcher is told, now and then. */
+void request_reads_lag(struct request *request, struct cached_master *cached);
+/** Suspend the request until this is known anew; its handler is then called again, with `fresh`. */
+void request_wait_lag(struct request *request, const char *master);
 
 struct wait_terms;
 /** Suspend the request until the terms hold or its time is over; its handler is then called again, with `waiter`. Or

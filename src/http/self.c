@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/http/render.h"
 #include "request.h"
@@ -44,7 +45,9 @@ static const char *why_not_in_lag(const struct snapshot_self *self, int64_t max_
     if (self->role != SELF_REPLICA || max_lag_bytes == SELF_ANY_LAG) {
         return NULL;
     }
-    return self->lag_bytes < 0 ? "lag_unknown" : self->lag_bytes > max_lag_bytes ? "lag" : NULL;
+    return self->lag_bytes < 0 || clock_boot_ms() - self->lag_at_ms > LAG_FRESH_MS ? "lag_unknown"
+           : self->lag_bytes > max_lag_bytes                                       ? "lag"
+                                                                                   : NULL;
 }
 
 const char *self_why_not(const struct snapshot_self *self, enum self_question question, bool needs_majority,
@@ -202,6 +205,11 @@ static void handle_question(struct request *request, enum self_question question
         }
     }
     best = best_of(snapshot);
+    if (!request->fresh && !request->worker->stopping && best->role == SELF_REPLICA &&
+        strcmp(self_why_not(best, question, majority, max_lag), "lag_unknown") == 0) {
+        request_wait_lag(request, best->name);
+        return;
+    }
     refuse(request, best, self_why_not(best, question, majority, max_lag));
 }
 

@@ -127,7 +127,7 @@ static json_t *pool_of(const struct status_view *view, const char *name)
 static json_t *master_of(const struct status_view *view, const struct status_master *master)
 {
     json_t *json = json_object(), *body = render_master(master->shown, false),
-           *replicas = render_replicas(master->shown);
+           *replicas = render_replicas(master->shown, clock_boot_ms());
     const struct failover *failover = status_failover(view->snapshot, master->shown->name);
     char words[STATUS_WORDS_SIZE];
 
@@ -330,6 +330,7 @@ void status_handle(struct request *request)
     const struct status_report *report = request->fresh ? request->fresh->report : NULL;
     struct status_view view;
 
+    request_reads_lag(request, NULL);
     if (!request->fresh && !worker->stopping) {
         request_wait_status(request);
         return;

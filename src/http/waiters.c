@@ -103,7 +103,7 @@ static bool is_satisfied(struct cache *cache, const struct wait_terms *terms, co
         return true; /* in whatever state */
     }
     return serves(cache, terms, cached->master) &&
-           (!(terms->wants & WAIT_OTHER) || !address_equal(terms->unless, &cached->master->address)) &&
+           (!(terms->wants & WAIT_OTHER) || !snapshot_master_is_at(cached->master, terms->unless)) &&
            (!(terms->wants & WAIT_TAG) || has_other_tag(cache, terms, cached));
 }
 

@@ -136,6 +136,11 @@ void redis_conn_look_for_tls(struct redis_conn *conn)
     conn->looks_for_tls = true;
 }
 
+void redis_conn_ping(struct redis_conn *conn, redis_reply_fn *done)
+{
+    conn->ping_done = done;
+}
+
 void redis_conn_limit(struct redis_conn *conn, size_t max_reply_bytes)
 {
     conn->limit = max_reply_bytes;

@@ -90,8 +90,13 @@ static void take_push(struct redis_conn *conn, const redisReply *push)
 
 static void take_hello(struct redis_conn *conn, const redisReply *hello)
 {
+    const struct conn_command ping = {
+        .done = conn->ping_done, .data = conn->data, .deadline_ms = conn->open_deadline_ms};
+
     conn_dial_ready(conn);
     conn->state = CONN_READY;
+    if (ping.done != NULL)
+        conn_queue_push(conn, &ping);
     /* With an error the server stays at RESP2. */
     conn->resp3 = conn->protocol == 3 && hello->type != REDIS_REPLY_ERROR;
     if (conn->hooks.ready != NULL)

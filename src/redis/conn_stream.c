@@ -260,6 +260,7 @@ static const char client_hello[] = {
 
 void conn_stream_start(struct redis_conn *conn)
 {
+    static const char ping[] = "*1\r\n$4\r\nPING\r\n";
     redisOptions how = {.type = REDIS_CONN_USERFD,
                         .options = REDIS_OPT_NONBLOCK | REDIS_OPT_NO_PUSH_AUTOFREE};
 
@@ -277,6 +278,8 @@ void conn_stream_start(struct redis_conn *conn)
         conn_stream_append(conn, client_hello, sizeof client_hello);
     else
         conn_stream_append(conn, conn->hello, conn->hello_len);
+    if (conn->ping_done != NULL && !conn->greets_in_tls)
+        conn_stream_append(conn, ping, sizeof ping - 1);
     conn_stream_want(conn, LOOP_READ);
 }
 

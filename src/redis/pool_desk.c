@@ -135,7 +135,8 @@ static bool is_usable(const struct desk *desk, const struct snapshot_replica *re
 {
     int64_t max = desk->pool->config->replica_max_lag_bytes;
 
-    return replica->healthy && (max < 0 || (replica->lag_bytes >= 0 && replica->lag_bytes <= max));
+    return replica->healthy && (max < 0 || (replica->lag_bytes >= 0 && replica->lag_bytes <= max &&
+                                            clock_boot_ms() - replica->lag_at_ms <= LAG_FRESH_MS));
 }
 
 static bool was_tried(const struct pool_task *task, const struct address *address)

@@ -174,7 +174,7 @@ static void verification_bad(struct verification *verification, enum role_answer
     bool at_once = false;
 
     verification->failures++;
-    if (answer == ROLE_OTHER) {
+    if (answer == ROLE_OTHER || answer == ROLE_LOADING) {
         verification->alive = false;
     } else if (answer == ROLE_REFUSED || answer == ROLE_CLOSED) {
         /* A connection can end for harmless reasons; two in a row without an answer between can't. */
@@ -182,7 +182,7 @@ static void verification_bad(struct verification *verification, enum role_answer
         at_once = verification->refusals == 1;
         verification->alive = verification->alive && at_once;
     }
-    /* A silence, an odd answer, LOADING: only time tells (suspect-after). */
+    /* A silence, an odd answer: only time tells (suspect-after). */
     verification->retry_ms = now_ms + (at_once ? 0 : retry_delay_ms(verification->failures));
 }
 

@@ -325,13 +325,31 @@ static void remember_run_id(struct run_ids *ids, const char *id)
     copy_id(ids->current, id);
 }
 
+void judge_run_id(struct judge *judge, const struct endpoint *node, const char *run_id)
+{
+    struct run_ids *ids = &judge->run_ids;
+    bool told = ids->own;
+
+    if (!judge->has_published || !endpoint_equal(&judge->published.master, node)) {
+        return;
+    }
+    ids->own = run_id[0] != '\0';
+    if (!ids->own || strncmp(ids->current, run_id, RUN_ID_SIZE - 1) == 0) {
+        return;
+    }
+    /* Its first word only corrects what rows said: they may be of before. */
+    ids->restarted = ids->restarted || told;
+    remember_run_id(ids, run_id);
+}
+
 bool judge_follow_run_id(struct judge *judge, int64_t now_ms)
 {
     struct run_ids *ids = &judge->run_ids;
     bool first = ids->n == 0;
-    bool restarted = false;
+    bool restarted = ids->restarted;
 
-    for (size_t i = 0; judge->has_published && i < judge->n_seen; i++) {
+    ids->restarted = false;
+    for (size_t i = 0; judge->has_published && !ids->own && i < judge->n_seen; i++) {
         const struct observation *seen = &judge->seen[i];
 
         if (seen->run_id[0] != '\0' && observation_counts(seen, now_ms) &&

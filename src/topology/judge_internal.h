@@ -77,11 +77,14 @@ struct verification {
 };
 
 /* The run ids that were seen at the published address, oldest first: one that comes back is a Sentinel
- * that lags, not another restart. */
+ * that lags, not another restart. What the node says itself is worth more: as long as it tells, rows are not
+ * looked at. */
 struct run_ids {
     char seen[RUN_IDS_KEPT][RUN_ID_SIZE];
     size_t n;
     char current[RUN_ID_SIZE];
+    bool own;       /* `current` is the node's own word */
+    bool restarted; /* it told another one, and no step has said so yet */
 };
 
 /* The replica that a leader chose (rule 11): it is asked for its role until it says master. */

@@ -97,6 +97,17 @@ struct message *news_ask_status_new(uint64_t ticket, struct mailbox *reply_to)
     return &news->head;
 }
 
+struct message *news_ask_lag_new(uint64_t ticket, struct mailbox *reply_to, const char *master)
+{
+    struct news_ask_lag *news = mem_new(1, sizeof(*news));
+
+    head_init(&news->head, NEWS_ASK_LAG, drop_plain);
+    news->ticket = ticket;
+    news->reply_to = reply_to;
+    snprintf(news->master, sizeof(news->master), "%s", master);
+    return &news->head;
+}
+
 struct message *news_status_new(uint64_t ticket, struct status_report *report)
 {
     struct news_status *news = mem_new(1, sizeof(*news));

@@ -264,7 +264,7 @@ static void say_candidate(struct words *words, const struct status_master *maste
     const struct decision *decision = &master->decision;
 
     if (!master->has_decision || !decision->has_candidate || decision->rule == DECIDE_STANDS ||
-        (master->shown->has_address && address_equal(&decision->candidate.name, &master->shown->address))) {
+        (master->shown->has_address && snapshot_master_is_at(master->shown, &decision->candidate.name))) {
         return;
     }
     say(words, "; candidate ");

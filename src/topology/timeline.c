@@ -130,6 +130,18 @@ static struct failover **ring_find(const struct timeline *timeline, const struct
     return back < timeline->n ? ring_at(timeline, timeline->n - 1 - (size_t)back) : NULL;
 }
 
+struct failover **timeline_last(const struct timeline *timeline, const char *name)
+{
+    for (size_t i = timeline->n; i-- > 0;) {
+        struct failover **place = ring_at(timeline, i);
+
+        if (strcmp((*place)->name, name) == 0) {
+            return place;
+        }
+    }
+    return NULL;
+}
+
 struct failover *timeline_edit(struct timeline *timeline, struct failover **entry)
 {
     struct failover **place = ring_find(timeline, *entry);

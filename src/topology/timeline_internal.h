@@ -41,6 +41,7 @@ struct timeline_master {
     bool adopted;
     bool tilted;    /* a Sentinel of the site was in TILT meanwhile */
     bool failed;    /* the node failed meanwhile */
+    bool restarted; /* and came back as another process */
     int64_t gap_ms; /* it came back after so long; -1 unknown */
     /* after it: the entry that ended while the outage goes on; a reference */
     struct failover *unresolved;
@@ -85,6 +86,8 @@ struct failover *failover_ref(struct failover *entry);
 struct failover *timeline_add(struct timeline *timeline, const char *name);
 /** A copy that may be changed until the next call, in the place of `*entry` in the ring, too. */
 struct failover *timeline_edit(struct timeline *timeline, struct failover **entry);
+/** The youngest entry of that master. @return its place in the ring; NULL: there is none. */
+struct failover **timeline_last(const struct timeline *timeline, const char *name);
 /** For timeline_take_ended() or timeline_take_resolved(). */
 void timeline_queue(struct failover_queue *queue, struct failover *entry);
 bool failover_has_phase(const struct failover *entry, enum failover_phase phase);

@@ -18,7 +18,8 @@ enum {
     GRACE_MS = 10000,             /* for its own word on a time-out to come */
     UNLED_MS = 5000,              /* switched, and no leader is heard that could say when it finishes */
     LOST_MS = 10000, /* the leader is out of reach: it may come back, or the others tell of its success */
-    UNPUBLISHED_MS = 60000, /* the Sentinels have finished, and the old master still is the answer here */
+    RESTART_TOLD_MS = 15000, /* where only rows tell it: they are up to ten seconds old */
+    UNPUBLISHED_MS = 60000,  /* the Sentinels have finished, and the old master still is the answer here */
 };
 
 /* ---- Sentinels ---- */
@@ -171,7 +172,7 @@ void track_open(struct timeline *timeline, struct timeline_master *track, const 
         track->entry->from = *from;
     }
     track->news_boot_ms = now.boot_ms;
-    track->attempted = track->finished = track->adopted = false;
+    track->attempted = track->finished = track->adopted = track->restarted = false;
     track->tilted = site_in_tilt(timeline, track->site);
     track->failed = track->failing;
     track->gap_ms = -1;
@@ -223,7 +224,7 @@ void track_close(struct timeline *timeline, struct timeline_master *track, enum 
     bool goes_on = outcome != FAILOVER_SWITCHED && (track->failing || !track->serving);
 
     entry->outcome = outcome;
-    entry->reason = reason;
+    entry->reason = outcome == FAILOVER_RECOVERED && track->restarted ? "restarted" : reason;
     entry->ended_wall_ms = ended_wall_ms;
     if (outcome != FAILOVER_SWITCHED) {
         entry->has_to = false;
@@ -388,6 +389,27 @@ void timeline_checked(struct timeline *timeline, struct timeline_master *track, 
         track_well(timeline, track, check == TIMELINE_GOOD, at);
     }
     track_review(timeline, track, at);
+}
+
+void timeline_restarted(struct timeline *timeline, struct timeline_master *track, struct timeline_time now)
+{
+    struct failover **last = timeline_last(timeline, track->name);
+
+    if (track->entry) {
+        track->restarted = true;
+    } else if (last && (*last)->outcome == FAILOVER_RECOVERED && !(*last)->reason &&
+               now.wall_ms - (*last)->ended_wall_ms <= RESTART_TOLD_MS) {
+        struct failover *entry = failover_ref(*last);
+
+        timeline_edit(timeline, &entry)->reason = "restarted";
+        failover_unref(entry);
+    } else if (!last || (*last)->outcome == FAILOVER_RUNNING || (*last)->ended_wall_ms == 0 ||
+               now.wall_ms - (*last)->ended_wall_ms > RESTART_TOLD_MS) {
+        track_open(timeline, track, NULL, now); /* so fast that it never left `ok` */
+        track_phase(timeline, track, PHASE_SUSPECTED, now);
+        track->failed = true;
+        track_close(timeline, track, FAILOVER_RECOVERED, "restarted", now.wall_ms);
+    }
 }
 
 void timeline_state(struct timeline *timeline, struct timeline_master *track, const struct address *published,

@@ -106,10 +106,20 @@ static bool adopt_tell_chosen(struct master *master)
 {
     struct adopt *adopt = &master->adopt;
     struct endpoint node;
-    if (adopt->chooser == NULL || !resolver_get(master->watcher->resolver, &adopt->chosen, &node))
+    struct peer *peer = adopt->chooser;
+    if (peer == NULL || !resolver_get(master->watcher->resolver, &adopt->chosen, &node))
         return false;
-    adopt_tell(master, adopt->chooser, PROMOTION_CHOSEN, &node);
     adopt->chooser = NULL;
+    const struct refusal *refusal = peer_refusal(peer, &node);
+    if (refusal != NULL) {
+        char text[ADDRESS_TEXT_SIZE], from[ADDRESS_TEXT_SIZE];
+        log_warn("chosen replica ignored", LOG_STR("master", master->name),
+                 LOG_STR("replica", address_format(&node.name, text)),
+                 LOG_STR("sentinel", address_format(sentinel_link_address(peer->link), from)),
+                 LOG_STR("code", refusal->code), LOG_STR("words", refusal->words));
+        return false;
+    }
+    adopt_tell(master, peer, PROMOTION_CHOSEN, &node);
     return true;
 }
 
@@ -118,13 +128,7 @@ static void adopt_hear_chosen(struct master *master, struct peer *peer, const st
     struct adopt *adopt = &master->adopt;
     if (!address_is_set(replica))
         return;
-    if (!peer_map_address(peer, replica, &adopt->chosen)) {
-        char text[ADDRESS_TEXT_SIZE], from[ADDRESS_TEXT_SIZE];
-        log_warn("chosen replica ignored: a loopback address, and the sentinel is not on this host",
-                 LOG_STR("master", master->name), LOG_STR("replica", address_format(replica, text)),
-                 LOG_STR("sentinel", address_format(sentinel_link_address(peer->link), from)));
-        return;
-    }
+    adopt->chosen = address_map_apply(&master->watcher->config->map, replica);
     adopt->chooser = peer;
     (void)adopt_tell_chosen(master);
 }

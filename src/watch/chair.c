@@ -1,6 +1,6 @@
 /*
  * What one Sentinel says about one master: its answers become observations, or are refused with a word in the
- * log (rule 10: an unknown name, no address, an unusable one, a loopback address from elsewhere).
+ * log (rule 10: an unknown name, no address, an unusable one, a loopback address from elsewhere, one that is no node's).
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,10 +45,22 @@ void chair_free(struct chair *chair)
     free(chair);
 }
 
+const struct refusal *peer_refusal(const struct peer *peer, const struct endpoint *node)
+{
+    static const struct refusal
+        loopback = {"loopback", "a loopback address, and it is not on this host itself"},
+        nowhere = {"undialable", "an address that is no node's: unspecified, multicast or broadcast"};
+    const struct address *ip = address_is_set(&node->ip) ? &node->ip : &node->name;
+    if (address_is_nowhere(ip))
+        return &nowhere;
+    return address_is_loopback(ip) && !sentinel_link_is_local(peer->link) ? &loopback : NULL;
+}
+
 bool peer_map_address(const struct peer *peer, const struct address *given, struct address *out)
 {
     struct address mapped = address_map_apply(&peer->site->watcher->config->map, given);
-    if (address_is_loopback(&mapped) && !sentinel_link_is_local(peer->link))
+    struct endpoint node = {.name = mapped};
+    if (peer_refusal(peer, &node) != NULL)
         return false;
     *out = mapped;
     return true;
@@ -72,6 +84,11 @@ static void chair_refuse(struct chair *chair, const char *code, const char *word
 
 static void chair_observe(struct chair *chair, const struct observation *seen)
 {
+    const struct refusal *refusal = peer_refusal(chair->peer, &seen->master);
+    if (refusal != NULL) { /* a name that leads there */
+        chair_refuse(chair, refusal->code, refusal->words);
+        return;
+    }
     chair->error_code[0] = '\0';
     chair->says = seen->master.name;
     chair->has_says = true;
@@ -161,10 +178,10 @@ void chair_hear_answer(struct chair *chair, const struct sentinel_answer *answer
     else if (answer->address_error != 0)
         chair_refuse(chair, "bad_reply",
                      answer->words[0] != '\0' ? answer->words : "not a reply that is understood");
-    else if (!peer_map_address(chair->peer, &answer->address, &mapped))
-        chair_refuse(chair, "loopback", "a loopback address, and it is not on this host itself");
-    else
+    else {
+        mapped = address_map_apply(&chair->master->watcher->config->map, &answer->address);
         chair_take(chair, answer, &mapped);
+    }
     if (chair->unknown_name && !chair->peer->site->config->all_masters)
         chair->peer->site->watcher->reshaped = true;
     if (!same_shown(&before, chair)) {

@@ -124,6 +124,11 @@ void count_switch(struct master *master)
     metric_set(&master->counts->last_switch_wall_ms, clock_wall_ms());
 }
 
+void count_restart(struct master *master)
+{
+    metric_add(&master->counts->restarts, 1);
+}
+
 void count_role(struct master *master, enum role_answer answer, int64_t asked_us)
 {
     if (answer == ROLE_MASTER || answer == ROLE_OTHER)

@@ -144,7 +144,7 @@ static const struct endpoint *locate_chosen(struct master *master, const struct 
     if (!address_is_set(given) || !peer_map_address(peer, given, &mapped))
         return NULL;
     if (resolver_get(master->watcher->resolver, &mapped, out))
-        return out;
+        return peer_refusal(peer, out) == NULL ? out : NULL;
     fencing->chosen = mapped;
     snprintf(fencing->waiting, sizeof fencing->waiting, "%s", sentinel_link_run_id(peer->link));
     return NULL;

@@ -8,6 +8,7 @@
  *   chair.c    a Sentinel's answers turned into observations
  *   master.c   the judge: what it is fed, what it asks for, fast asking
  *   verify.c   the published node and the candidate are asked for their role
+ *   lag.c      the published node is asked how far its replicas lag
  *   adopt.c    --adopt promoted: the replica that a leader chose is asked until it says master
  *   fence.c    whether writes are held back while a replica is promoted
  *   lookup.c   fresh look-ups
@@ -132,6 +133,23 @@ struct suspicions {
     bool wanted;                /* one more round when the timer is due */
 };
 
+/* How far replicas lag (lag.c). Boot clock. */
+struct lag {
+    struct loop_timer *timer; /* NULL: never needed */
+    int64_t asked_ms;         /* the last question; 0: none at this node */
+    bool asking;              /* it is not answered yet */
+    int64_t slow_ms;          /* when it is due though nobody cares */
+    int64_t settled_ms;       /* not before */
+    int64_t read_until_ms;    /* somebody reads it */
+    bool flows;               /* writes come in, or a replica catches up */
+    struct lookup *asks;      /* callers who wait for the next answer */
+    /* the last answer */
+    int64_t at_ms; /* when it was asked for; -1: there is none */
+    int64_t master_offset;
+    struct replica_offset *offsets;
+    size_t n_offsets;
+};
+
 struct master {
     struct watcher *watcher;
     struct site *site;
@@ -158,10 +176,7 @@ struct master {
     struct suspicions suspicions;
     enum role_answer role;
     char role_words[120];
-    int64_t offsets_due_ms;
-    int64_t master_offset;
-    struct replica_offset *offsets;
-    size_t n_offsets;
+    struct lag lag;
     /* fast asking */
     bool suspect;
     int64_t suspect_since_ms;
@@ -177,6 +192,7 @@ struct master {
     uint64_t switches; /* how often the address changed */
     int64_t since_wall_ms;
     char run_id[RUN_ID_SIZE];
+    int64_t restarted_wall_ms; /* its last restart since it is published; 0: none */
     struct decision decision;
     bool stepped;
     struct {
@@ -189,6 +205,7 @@ struct master {
     struct lookup *lookups; /* under way, the youngest first */
     struct loop_timer *lookup_timer;
     struct timeline_master *track; /* the timeline's */
+    struct address spelled[2];     /* what is published and what was before, as the timeline calls them */
     enum master_state told;        /* what the timeline was told last */
     bool relearn;                  /* who is known, or where, may have changed */
     bool dirty;                    /* its part of the snapshot may have changed */
@@ -244,6 +261,7 @@ struct watcher {
     struct master *dirty; /* whose part may have changed: looked at when this turn ends */
     bool
         reshaped; /* which masters there are, what is said of them all, or a link changed: a new snapshot is due */
+    bool lag_awaited;  /* by a caller */
     bool lag_moved;    /* of some replica, and nothing else: it waits for the next snapshot */
     int64_t posted_ms; /* boot clock: the last snapshot */
     uint64_t index, revision;
@@ -295,9 +313,13 @@ void chair_hear_ckquorum(struct chair *chair, bool ok, const char *text);
 void chair_lose(struct chair *chair);
 /* A name look-up ended: answers that waited for it go on. */
 void chair_resume(struct chair *chair);
-/* An address that a Sentinel gave, mapped; false when it must not be believed (a loopback address from
- * elsewhere). */
+/* An address that a Sentinel gave, mapped; false when it must not be believed: peer_refusal() tells why. */
 bool peer_map_address(const struct peer *peer, const struct address *given, struct address *out);
+/* Why a mapped address, or what it resolves to, must not be believed (rule 10); NULL: nothing speaks against it. */
+struct refusal {
+    const char *code, *words;
+};
+const struct refusal *peer_refusal(const struct peer *peer, const struct endpoint *node);
 
 /* master.c */
 struct master *master_new(struct watcher *watcher, struct site *site, const char *name, bool configured);
@@ -325,6 +347,16 @@ void verify_follow(struct master *master);         /* the published address move
 void verify_hear_suspicion(struct master *master, enum suspicion what, const struct address *address);
 void verify_void(struct master *master); /* hang up: sockets may hold answers from before a gap */
 void verify_release(struct master *master);
+
+/* lag.c */
+void lag_due(void *data); /* a timer; `data` is the master */
+void lag_role(struct master *master,
+              enum role_answer answer); /* the standing connection was answered, or ended */
+void lag_read(struct master *master);   /* somebody reads it */
+void lag_ask(struct master *master, uint64_t ticket,
+             struct mailbox *reply_to); /* and waits for what is true now */
+void lag_follow(struct master *master); /* the published address moved */
+void lag_release(struct master *master);
 
 /* adopt.c */
 void adopt_hear_event(struct master *master, struct peer *peer, const struct sentinel_event *event);
@@ -374,6 +406,7 @@ void count_peer_error(struct peer *peer, const char *word);
 void count_peer_gone(struct peer *peer);
 void count_links(struct watcher *watcher); /* at the end of a turn */
 void count_switch(struct master *master);
+void count_restart(struct master *master);
 void count_role(struct master *master, enum role_answer answer, int64_t asked_us);
 void count_verified(struct master *master); /* the published node says that it is a master */
 void count_failover(struct watcher *watcher, const struct failover *failover);
@@ -397,6 +430,7 @@ void story_lose(const struct chair *chair); /* its link is down */
 void story_role(const struct master *master, enum role_answer answer, int64_t asked_us);
 /* What a step came to, before master_keep(). */
 void story_step(struct master *master, const struct judgement *said);
+void story_restart(struct master *master);
 void story_settle(struct watcher *watcher); /* at the end of a turn */
 
 /* publish.c */

@@ -245,9 +245,14 @@ void master_step(struct master *master)
     if (said.undone != NULL)
         log_warn("adoption undone: back to the master before it", LOG_STR("master", master->name),
                  LOG_STR("why", said.undone));
-    if (said.restarted)
+    if (said.switched)
+        master->restarted_wall_ms = 0;
+    if (said.restarted) {
+        master->restarted_wall_ms = clock_wall_ms();
+        count_restart(master);
         log_warn("master restarted: another run id at the same address", LOG_STR("master", master->name),
                  LOG_STR("run_id", said.run_id));
+    }
     int64_t log_ms = master_log_state(master, &said, now_ms);
     if (log_ms >= 0 && (said.next_ms < 0 || log_ms < said.next_ms))
         said.next_ms = log_ms;
@@ -255,6 +260,8 @@ void master_step(struct master *master)
     if (wants_check)
         check = *said.check;
     story_step(master, &said);
+    if (said.restarted)
+        story_restart(master);
     if (master_differs(master, &said))
         master_touch(master);
     if (said.switched && master->has_published)
@@ -504,9 +511,9 @@ struct master *master_new(struct watcher *watcher, struct site *site, const char
     master->configured = configured;
     master->counts = metrics_master_add(watcher->metrics, name);
     master->judge = judge_new(name, &rules, clock_boot_ms());
-    master->master_offset = -1;
     master->brief_since_ms = -1;
     master->logged.reason = REASON_STARTING; /* of which nothing is said */
+    master->lag.master_offset = master->lag.at_ms = -1;
     master->redis_username = watcher->secrets[0].username;
     master->redis_password = watcher->secrets[0].password;
     for (size_t i = 1; i < watcher->n_secrets; i++) {

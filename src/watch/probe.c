@@ -2,6 +2,8 @@
  * Asks one node for its role. The questions in order, each only where the one before did not tell:
  *
  *   HELLO 3 [AUTH ...]  at connect; plain HELLO later, on the same connection
+ *   PING                with it, in one write: HELLO is answered while the data set is loaded, PING is refused. Of its
+ *                       reply nothing but LOADING is looked at: BUSY, NOPERM and the like say nothing about the role
  *   AUTH                only where HELLO itself was denied or is not known, and there is a password
  *   ROLE                where HELLO has no role
  *   INFO replication    where ROLE is denied
@@ -24,10 +26,16 @@ struct probe {
     int64_t timeout_ms;
     probe_fn *answered;
     probe_offsets_fn *got_offsets;
+    probe_run_id_fn *got_run_id;
     void *data;
     struct endpoint node;
     int64_t asked_us;
     bool asking, connected;
+    bool run_id_asked; /* on this connection */
+    unsigned pings;    /* that are not answered */
+    bool loading;      /* the last PING was refused so */
+    bool says_master;  /* the role is known, and waits for PING's reply */
+    char loading_words[120];
     bool refused_auth; /* the last HELLO was refused for its password: say it again with the present one */
 };
 
@@ -42,11 +50,44 @@ static void probe_send(struct probe *probe, redis_reply_fn *done, int argc, cons
     redis_conn_command(probe->conn, done, probe, probe->timeout_ms, argc, argv, NULL);
 }
 
+static void answer_master(struct probe *probe)
+{
+    probe->says_master = false;
+    if (probe->loading)
+        probe_answer(probe, ROLE_LOADING, probe->loading_words);
+    else
+        probe_answer(probe, ROLE_MASTER, "master");
+}
+
+/* A reply to an older question is followed by another. */
+static void got_ping(void *data, const redisReply *reply, enum redis_fail why)
+{
+    struct probe *probe = data;
+    (void)why;
+    if (reply == NULL)
+        return; /* the `closed` hook answers */
+    probe->pings--;
+    probe->loading = reply->type == REDIS_REPLY_ERROR && sentinel_error_kind(reply) == SENTINEL_ERROR_LOADING;
+    if (probe->loading)
+        snprintf(probe->loading_words, sizeof probe->loading_words, "%s", reply->str);
+    if (probe->says_master && probe->pings == 0)
+        answer_master(probe);
+}
+
+static void ask_ping(struct probe *probe)
+{
+    const char *argv[] = {"PING"};
+    probe->pings++;
+    probe_send(probe, got_ping, 1, argv);
+}
+
 static void answer_role_word(struct probe *probe, const char *role)
 {
-    if (strcmp(role, "master") == 0)
-        probe_answer(probe, ROLE_MASTER, role);
-    else
+    if (strcmp(role, "master") == 0) {
+        probe->says_master = true;
+        if (probe->pings == 0)
+            answer_master(probe);
+    } else
         probe_answer(probe, ROLE_OTHER, role);
 }
 
@@ -54,6 +95,10 @@ static void answer_role_word(struct probe *probe, const char *role)
 static void answer_error(struct probe *probe, const redisReply *reply)
 {
     const char *words = reply->type == REDIS_REPLY_ERROR ? reply->str : "its answer has no role";
+    if (probe->loading && probe->pings == 0) { /* its role can't be known, that much can */
+        probe_answer(probe, ROLE_LOADING, probe->loading_words);
+        return;
+    }
     switch (sentinel_error_kind(reply)) {
     case SENTINEL_ERROR_NOPERM: probe_answer(probe, ROLE_NOPERM, words); return;
     case SENTINEL_ERROR_NOAUTH:
@@ -114,6 +159,7 @@ static void got_auth(void *data, const redisReply *reply, enum redis_fail why)
         probe_answer(probe, kind == SENTINEL_ERROR_LOADING ? ROLE_LOADING : ROLE_NOAUTH, reply->str);
         return;
     }
+    ask_ping(probe);
     ask_role(probe);
 }
 
@@ -158,6 +204,7 @@ static void probe_ready(void *data, const redisReply *hello)
 {
     struct probe *probe = data;
     probe->connected = true;
+    probe->pings = 1;
     probe_hear_hello(probe, hello);
 }
 
@@ -186,6 +233,7 @@ static void probe_closed(void *data, enum redis_fail why, const char *words)
     if (!probe->asking)
         probe->asked_us = clock_boot_us(); /* news by itself, as of now */
     probe->connected = false;
+    probe->says_master = false;
     probe_answer(probe, answer_of_fail(why), *words != '\0' ? words : redis_fail_text(why));
 }
 
@@ -195,6 +243,7 @@ struct probe *probe_new(struct loop *loop, const char *username, struct secret *
     static const struct redis_conn_hooks hooks = {.ready = probe_ready, .closed = probe_closed};
     struct probe *probe = mem_new(1, sizeof *probe);
     probe->conn = redis_conn_new(loop, &hooks, probe);
+    redis_conn_ping(probe->conn, got_ping);
     probe->username = username;
     probe->password = password;
     probe->timeout_ms = timeout_ms;
@@ -208,7 +257,9 @@ void probe_open(struct probe *probe, const struct endpoint *node)
     struct endpoint copy = *node; /* `node` may be our own */
     redis_conn_close(probe->conn);
     probe->node = copy;
-    probe->connected = false;
+    probe->connected = probe->says_master = probe->loading = false;
+    probe->run_id_asked = false;
+    probe->pings = 0;
     probe->asking = true;
     probe->refused_auth = false;
     probe->asked_us = clock_boot_us();
@@ -233,6 +284,7 @@ void probe_ask(struct probe *probe)
     probe->refused_auth = false;
     probe->asked_us = clock_boot_us();
     probe_send(probe, got_hello, again ? 5 : 1, again ? with_auth : plain);
+    ask_ping(probe);
 }
 
 static void got_offsets(void *data, const redisReply *reply, enum redis_fail why)
@@ -251,13 +303,55 @@ static void got_offsets(void *data, const redisReply *reply, enum redis_fail why
     free(offsets);
 }
 
-void probe_ask_offsets(struct probe *probe, probe_offsets_fn *got)
+bool probe_ask_offsets(struct probe *probe, probe_offsets_fn *got)
 {
     if (!probe->connected || !redis_conn_is_ready(probe->conn))
-        return;
+        return false;
     const char *argv[] = {"INFO", "replication"};
     probe->got_offsets = got;
     probe_send(probe, got_offsets, 2, argv);
+    return true;
+}
+
+bool probe_info_field(const redisReply *info, const char *key, char *out, size_t size)
+{
+    if (info->type != REDIS_REPLY_STRING && info->type != REDIS_REPLY_VERB)
+        return false;
+    size_t key_len = strlen(key);
+    for (const char *at = info->str, *end = info->str + info->len; at < end;) {
+        const char *newline = memchr(at, '\n', (size_t)(end - at));
+        size_t len = newline != NULL ? (size_t)(newline - at) : (size_t)(end - at);
+        if (len > key_len && at[key_len] == ':' && memcmp(at, key, key_len) == 0) {
+            size_t value_len = len - key_len - 1;
+            while (value_len > 0 && at[key_len + value_len] == '\r')
+                value_len--;
+            snprintf(out, size, "%.*s", (int)value_len, at + key_len + 1);
+            return true;
+        }
+        at += len + 1;
+    }
+    return false;
+}
+
+static void got_run_id(void *data, const redisReply *reply, enum redis_fail why)
+{
+    struct probe *probe = data;
+    char run_id[RUN_ID_SIZE] = "";
+    (void)why;
+    if (reply == NULL)
+        return;
+    (void)probe_info_field(reply, "run_id", run_id, sizeof run_id);
+    probe->got_run_id(probe->data, probe, run_id);
+}
+
+void probe_ask_run_id(struct probe *probe, probe_run_id_fn *got)
+{
+    if (!probe->connected || probe->run_id_asked || !redis_conn_is_ready(probe->conn))
+        return;
+    const char *argv[] = {"INFO", "server"};
+    probe->run_id_asked = true;
+    probe->got_run_id = got;
+    probe_send(probe, got_run_id, 2, argv);
 }
 
 void probe_also(struct probe *probe, redis_reply_fn *done, void *data, int argc, const char **argv)

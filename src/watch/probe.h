@@ -29,6 +29,8 @@ typedef void probe_fn(void *data, struct probe *probe, enum role_answer answer, 
 typedef void probe_offsets_fn(void *data, int64_t master_offset, const struct replica_offset *offsets,
                               size_t n);
 
+typedef void probe_run_id_fn(void *data, struct probe *probe, const char *run_id);
+
 /** @param username,password borrowed; read at every connect. */
 struct probe *probe_new(struct loop *loop, const char *username, struct secret *password, int64_t timeout_ms,
                         probe_fn *answered, void *data);
@@ -36,10 +38,15 @@ struct probe *probe_new(struct loop *loop, const char *username, struct secret *
 void probe_open(struct probe *probe, const struct endpoint *node);
 /** Ask on the standing connection, opening it when it is down; nothing while a question is under way. */
 void probe_ask(struct probe *probe);
-/** Ask INFO replication for the replicas' offsets; no call when the connection is not there. */
-void probe_ask_offsets(struct probe *probe, probe_offsets_fn *got);
+/** Ask INFO replication for the replicas' offsets; no call when the connection ends first. @return whether it is there. */
+bool probe_ask_offsets(struct probe *probe, probe_offsets_fn *got);
+/** Ask INFO server for the node's run id, once a connection; `got` is called with "" where it is denied. Nothing when the
+ * connection is not there, or it was asked already. */
+void probe_ask_run_id(struct probe *probe, probe_run_id_fn *got);
 /** Send one more command on the standing connection, answered as redis_conn_command() has it; NULL at once when it is not there. */
 void probe_also(struct probe *probe, redis_reply_fn *done, void *data, int argc, const char **argv);
+/** The value of `key:` in INFO's text, up to the line's end; false where it is not there. */
+bool probe_info_field(const redisReply *info, const char *key, char *out, size_t size);
 const struct endpoint *probe_node(const struct probe *probe);
 /** Standing and idle or asking, and the last attempt ended in an answer by the node. */
 bool probe_is_connected(const struct probe *probe);

@@ -201,11 +201,11 @@ static void show_promotable(const struct sentinel_replica_row *row, const struct
 static int64_t replica_lag(const struct master *master, const struct address *replica)
 {
     const struct address_map *map = &master->watcher->config->map;
-    for (size_t i = 0; i < master->n_offsets && master->master_offset >= 0; i++) {
-        struct address mapped = address_map_apply(map, &master->offsets[i].replica);
-        if (!address_equal(&mapped, replica))
+    for (size_t i = 0; i < master->lag.n_offsets && master->lag.master_offset >= 0; i++) {
+        struct address mapped = address_map_apply(map, &master->lag.offsets[i].replica);
+        if (!resolver_same(master->watcher->resolver, &mapped, replica))
             continue;
-        int64_t lag = master->master_offset - master->offsets[i].offset;
+        int64_t lag = master->lag.master_offset - master->lag.offsets[i].offset;
         return lag > 0 ? lag : 0;
     }
     return -1;
@@ -217,6 +217,29 @@ static bool replica_is_vouched(const struct master *master, const struct address
     if (!resolver_get(master->watcher->resolver, address, &node))
         node = endpoint_from_address(address);
     return judge_vouches(master->judge, &node);
+}
+
+/* Sentinels may call one node differently: it keeps the text under which it was shown. */
+static void keep_text(const struct master *master, struct snapshot_replica *shown)
+{
+    const struct snapshot_master *before = master->shown;
+    for (size_t i = 0; before != NULL && i < before->n_replicas; i++)
+        if (address_equal(&before->replicas[i].address, &shown->address))
+            return;
+    for (size_t i = 0; before != NULL && i < before->n_replicas; i++) {
+        if (resolver_same(master->watcher->resolver, &before->replicas[i].address, &shown->address)) {
+            shown->address = before->replicas[i].address;
+            return;
+        }
+    }
+}
+
+/* A name that leads where no Sentinel on another host may lead. */
+static bool leads_nowhere(const struct chair *teller, const struct address *address)
+{
+    struct endpoint node;
+    return !address_is_ip(address) && resolver_get(teller->master->watcher->resolver, address, &node) &&
+           peer_refusal(teller->peer, &node) != NULL;
 }
 
 static void show_replicas(const struct master *master, struct snapshot_master *out)
@@ -239,8 +262,11 @@ static void show_replicas(const struct master *master, struct snapshot_master *o
         if (!address_is_set(&row->address) || !peer_map_address(teller->peer, &row->address, &shown->address))
             continue;
         /* Until the Sentinel has reconfigured it, the new master is still listed among the replicas. */
-        if (out->has_address && address_equal(&shown->address, &out->address))
+        if (out->has_address && resolver_same(master->watcher->resolver, &shown->address, &out->address))
             continue;
+        if (leads_nowhere(teller, &shown->address))
+            continue;
+        keep_text(master, shown);
         out->n_replicas++;
         snprintf(shown->run_id, sizeof shown->run_id, "%s", row->run_id);
         snprintf(shown->flags, sizeof shown->flags, "%s", row->flags_text);
@@ -253,6 +279,7 @@ static void show_replicas(const struct master *master, struct snapshot_master *o
         if (!vouched)
             why_not(shown, "not_vouched_for");
         shown->lag_bytes = shown->healthy ? replica_lag(master, &shown->address) : -1;
+        shown->lag_at_ms = shown->lag_bytes >= 0 ? master->lag.at_ms : -1;
         show_promotable(row, &teller->row, shown);
     }
 }
@@ -288,6 +315,7 @@ struct snapshot_master *publish_show(const struct master *master)
     out->config_epoch = EPOCH_UNKNOWN;
     if (master->has_published) {
         out->address = master->published.master.name;
+        out->ip = master->published.master.ip;
         out->config_epoch = master->published.epoch;
         out->since_wall_ms = master->since_wall_ms;
     }
@@ -297,6 +325,7 @@ struct snapshot_master *publish_show(const struct master *master)
     if (master->has_previous)
         out->previous = master->previous.name;
     out->switches = master->switches;
+    out->restarted_wall_ms = master->restarted_wall_ms;
     out->fence = fencing_state(master);
     out->contradicted = master->contradicted;
     snprintf(out->run_id, sizeof out->run_id, "%s", master->run_id);
@@ -510,7 +539,9 @@ static void watcher_post_snapshot(struct watcher *watcher)
         changed = master_show(master) || changed;
     }
     int64_t now_ms = clock_boot_ms();
-    if (!changed && (!watcher->lag_moved || now_ms < watcher->posted_ms + LAG_PAUSE_MS))
+    bool pause = now_ms < watcher->posted_ms + LAG_PAUSE_MS && !watcher->lag_awaited;
+    watcher->lag_awaited = false;
+    if (!changed && (!watcher->lag_moved || pause))
         return;
     watcher->lag_moved = false;
     watcher->posted_ms = now_ms;

@@ -57,6 +57,10 @@ static void entry_done(void *data, int error, const struct address *found, size_
         while (pick + 1 < n && found[pick].host[0] != '\0' && address_is_ip(&found[pick]) &&
                strchr(found[pick].host, ':') != NULL)
             pick++;
+        /* One with several: the order of the answers is no move. */
+        for (size_t i = 0; i < n; i++)
+            if (address_is_set(&entry->ip) && address_equal(&found[i], &entry->ip))
+                pick = i;
         entry->ip = found[pick];
     }
     if (first)
@@ -89,6 +93,16 @@ bool resolver_get(struct resolver *resolver, const struct address *name, struct 
     out->name = *name;
     out->ip = entry->ip;
     return true;
+}
+
+bool resolver_same(struct resolver *resolver, const struct address *a, const struct address *b)
+{
+    struct endpoint x, y;
+    if (address_equal(a, b))
+        return true;
+    return a->port == b->port && (!address_is_ip(a) || !address_is_ip(b)) && resolver_get(resolver, a, &x) &&
+           resolver_get(resolver, b, &y) && address_is_set(&x.ip) && address_is_set(&y.ip) &&
+           address_equal(&x.ip, &y.ip);
 }
 
 void resolver_free(struct resolver *resolver)

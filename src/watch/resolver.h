@@ -17,6 +17,8 @@ struct resolver *resolver_new(struct loop *loop, int64_t patience_ms, void (*fou
  * after `found`.
  */
 bool resolver_get(struct resolver *resolver, const struct address *name, struct endpoint *out);
+/** Whether both are the same node: the same text, or the same IP and port as far as look-ups have told. */
+bool resolver_same(struct resolver *resolver, const struct address *a, const struct address *b);
 void resolver_free(struct resolver *resolver);
 
 #endif

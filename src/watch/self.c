@@ -80,27 +80,6 @@ static bool is_loading_error(const redisReply *reply)
     return reply->type == REDIS_REPLY_ERROR && sentinel_error_kind(reply) == SENTINEL_ERROR_LOADING;
 }
 
-/* The value of `key:` in INFO's text, up to the line's end; false where it is not there. */
-static bool info_field(const redisReply *info, const char *key, char *out, size_t size)
-{
-    if (info->type != REDIS_REPLY_STRING && info->type != REDIS_REPLY_VERB)
-        return false;
-    size_t key_len = strlen(key);
-    for (const char *at = info->str, *end = info->str + info->len; at < end;) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        size_t len = newline != NULL ? (size_t)(newline - at) : (size_t)(end - at);
-        if (len > key_len && at[key_len] == ':' && memcmp(at, key, key_len) == 0) {
-            size_t value_len = len - key_len - 1;
-            while (value_len > 0 && at[key_len + value_len] == '\r')
-                value_len--;
-            snprintf(out, size, "%.*s", (int)value_len, at + key_len + 1);
-            return true;
-        }
-        at += len + 1;
-    }
-    return false;
-}
-
 static void got_ping(void *data, const redisReply *reply, enum redis_fail why)
 {
     struct self *self = data;
@@ -119,7 +98,7 @@ static void got_server(void *data, const redisReply *reply, enum redis_fail why)
     watcher_turn(self->watcher);
     self->round_loading = self->round_loading || is_loading_error(reply);
     struct self_said before = self->said;
-    if (info_field(reply, "run_id", run_id, sizeof run_id))
+    if (probe_info_field(reply, "run_id", run_id, sizeof run_id))
         snprintf(self->said.run_id, sizeof self->said.run_id, "%s", run_id);
     self_changed(self, &before);
 }
@@ -136,7 +115,7 @@ static void got_replication(void *data, const redisReply *reply, enum redis_fail
     struct self_said before = self->said;
     self->said.settled = true;
     self->said.loading = self->round_loading || is_loading_error(reply);
-    self->said.has_link = info_field(reply, "master_link_status", word, sizeof word);
+    self->said.has_link = probe_info_field(reply, "master_link_status", word, sizeof word);
     self->said.link_up = self->said.has_link && strcmp(word, "up") == 0;
     self_changed(self, &before);
     self_schedule(self, self->said.loading || self->wary ? CHECK_SOON_MS : CHECK_MS);
@@ -306,7 +285,7 @@ static bool same_run(struct self *self, const struct address *address, const cha
     }
     /* A promoted node's run id takes the Sentinels a while; that it is the same process is what counts. */
     return address_is_set(&self->known_as) && strcmp(self->known_run_id, self->said.run_id) == 0 &&
-           address_equal(&self->known_as, address);
+           resolver_same(self->watcher->resolver, &self->known_as, address);
 }
 
 static bool find_by(struct self *self, const struct snapshot *in, node_test *test, struct found *out)
@@ -383,7 +362,7 @@ static bool chair_lists(const struct chair *chair, const struct snapshot_replica
     for (size_t i = 0; i < chair->n_replicas; i++)
         if ((replica->run_id[0] != '\0' && strcmp(chair->replicas[i].run_id, replica->run_id) == 0) ||
             (peer_map_address(chair->peer, &chair->replicas[i].address, &mapped) &&
-             address_equal(&mapped, &replica->address)))
+             resolver_same(chair->master->watcher->resolver, &mapped, &replica->address)))
             return true;
     return false;
 }
@@ -411,6 +390,7 @@ static void show_as_replica(const struct self *self, const struct master *master
     out->role = SELF_REPLICA;
     out->majority = majority_lists(master, replica);
     out->lag_bytes = link_up ? replica->lag_bytes : -1;
+    out->lag_at_ms = replica->lag_at_ms;
     out->ready = link_up && (self->said.role == SELF_REPLICA || replica->healthy);
     if (!self->said.settled)
         show_why_not(out, "starting");
@@ -429,7 +409,7 @@ static void self_show(struct self *self, const struct snapshot *in, struct snaps
     struct found found;
     bool wary = false;
     out->address = self->name;
-    out->lag_bytes = -1;
+    out->lag_bytes = out->lag_at_ms = -1;
     if (self_find(self, in, &found)) {
         const struct snapshot_master *shown = in->masters[found.master];
         const struct master *master = self->watcher->masters[found.master];

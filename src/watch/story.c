@@ -170,20 +170,29 @@ static void story_tell(const struct peer *peer, struct master *master, enum time
     watcher->story.told = true;
 }
 
+/* The timeline compares texts, and Sentinels may call one node differently: it hears one of them. */
+static const struct address *spell(const struct master *master, const struct address *address)
+{
+    struct resolver *resolver = master->watcher->resolver;
+    const struct snapshot_master *shown = master->shown;
+    for (size_t i = 0; i < 2; i++)
+        if (address_is_set(&master->spelled[i]) && resolver_same(resolver, &master->spelled[i], address))
+            return &master->spelled[i];
+    for (size_t i = 0; shown != NULL && i < shown->n_replicas; i++)
+        if (resolver_same(resolver, &shown->replicas[i].address, address))
+            return &shown->replicas[i].address;
+    return address;
+}
+
 /* As it is called here: one node has several names where Sentinels announce host names and others don't.
  * @return false where a Sentinel's word on it is not believed. */
 static bool story_name(const struct peer *peer, const struct master *master, const struct address *given,
                        struct address *out)
 {
-    struct endpoint node;
-    if (!peer_map_address(peer, given, out))
+    struct address mapped;
+    if (!peer_map_address(peer, given, &mapped))
         return false;
-    if (master->has_published && resolver_get(master->watcher->resolver, out, &node)) {
-        if (endpoint_equal(&node, &master->published.master))
-            *out = master->published.master.name;
-        else if (master->has_previous && endpoint_equal(&node, &master->previous))
-            *out = master->previous.name;
-    }
+    *out = *spell(master, &mapped);
     return true;
 }
 
@@ -241,17 +250,26 @@ void story_role(const struct master *master, enum role_answer answer, int64_t as
 void story_step(struct master *master, const struct judgement *said)
 {
     struct timeline *timeline = master->watcher->story.timeline;
-    const struct address *published = said->published != NULL ? &said->published->master.name : NULL;
-    if (said->switched && published != NULL)
-        timeline_published(timeline, master->track,
-                           master->has_published ? &master->published.master.name : NULL, published,
+    const struct address *published = said->published != NULL ? &master->spelled[0] : NULL;
+    if (said->switched && published != NULL) {
+        struct address from = master->spelled[0], to = *spell(master, &said->published->master.name);
+        master->spelled[1] = from;
+        master->spelled[0] = to;
+        timeline_published(timeline, master->track, master->has_published ? &from : NULL, published,
                            said->published->epoch, said->state == MASTER_OK, said->adopted, time_now());
+    }
     /* After a gap in the clock nothing is known, which is not the node's fault. */
     bool unsure = !master_state_serves(said->state) && said->reason == REASON_STARTING;
     if (unsure || (!said->switched && said->state == master->told))
         return;
     master->told = said->state;
     timeline_state(timeline, master->track, published, said->state, time_now());
+    master->watcher->story.told = true;
+}
+
+void story_restart(struct master *master)
+{
+    timeline_restarted(master->watcher->story.timeline, master->track, time_now());
     master->watcher->story.told = true;
 }
 

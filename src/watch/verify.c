@@ -18,8 +18,6 @@
 enum {
     REOPEN_FIRST_MS = 50,
     REOPEN_LAST_MS = 1000,
-    OFFSETS_MS = 10000,       /* how often the replicas' lag is asked for */
-    OFFSETS_SETTLE_MS = 500,  /* after a switch: replicas need a moment to come over */
     SUSPICION_MS = 100,       /* rounds of questions because of what workers met: no closer than this */
     SUSPICION_FOR_MS = 2000,  /* and from then on, where it goes on and on, */
     SUSPICION_SLOW_MS = 1000, /* than this */
@@ -33,24 +31,14 @@ static int64_t jittered(int64_t ms)
     return spread > 0 ? ms - (int64_t)jitter_below(spread) : ms;
 }
 
-static void offsets_heard(void *data, int64_t master_offset, const struct replica_offset *offsets, size_t n)
+/* A restart always ends the connection, so once on each is enough. */
+static void run_id_heard(void *data, struct probe *probe, const char *run_id)
 {
     struct master *master = data;
-    if (watcher_turn(master->watcher))
+    if (watcher_turn(master->watcher) || master->standing != probe)
         return;
-    free(master->offsets);
-    master->offsets = mem_new(n > 0 ? n : 1, sizeof *master->offsets);
-    if (n > 0)
-        memcpy(master->offsets, offsets, n * sizeof *offsets);
-    master->n_offsets = n;
-    master->master_offset = master_offset;
-    master_touch(master);
-}
-
-static void ask_offsets(struct master *master)
-{
-    master->offsets_due_ms = clock_boot_ms() + OFFSETS_MS;
-    probe_ask_offsets(master->standing, offsets_heard);
+    judge_run_id(master->judge, probe_node(probe), run_id);
+    master_step(master);
 }
 
 static void standing_schedule(struct master *master, enum role_answer answer)
@@ -103,8 +91,9 @@ static void standing_answered(void *data, struct probe *probe, enum role_answer 
     standing_schedule(master, answer);
     story_role(master, answer, asked_us);
     role_heard(master, probe, answer);
-    if (answer == ROLE_MASTER && clock_boot_ms() >= master->offsets_due_ms)
-        ask_offsets(master);
+    if (answer == ROLE_MASTER)
+        probe_ask_run_id(probe, run_id_heard);
+    lag_role(master, answer);
     master_step(master);
 }
 
@@ -166,11 +155,7 @@ void verify_follow(struct master *master)
     master->standing_failures = 0;
     master->role_asked_us = master->role_master_us = 0;
     master->role_words[0] = '\0';
-    free(master->offsets);
-    master->offsets = NULL;
-    master->n_offsets = 0;
-    master->master_offset = -1;
-    master->offsets_due_ms = clock_boot_ms() + OFFSETS_SETTLE_MS;
+    lag_follow(master);
     if (!master->watcher->config->verify)
         return;
     master->standing = take_probe(master);
@@ -179,10 +164,10 @@ void verify_follow(struct master *master)
         if (master->role == ROLE_MASTER) {
             master->role_master_us = master->role_asked_us;
             count_verified(master);
+            probe_ask_run_id(master->standing, run_id_heard);
         }
         standing_schedule(master, master->role);
-        if (!master->has_previous)
-            ask_offsets(master); /* nobody has to come over */
+        lag_role(master, master->role);
     } else {
         master->standing = master_probe(master, standing_answered);
         probe_open(master->standing, &master->published.master);
@@ -282,6 +267,7 @@ void verify_void(struct master *master)
 {
     if (master->standing != NULL)
         probe_open(master->standing, &master->published.master);
+    master->lag.asking = false;
     probe_free(master->candidate);
     master->candidate = NULL;
 }
@@ -291,5 +277,5 @@ void verify_release(struct master *master)
     probe_free(master->standing);
     probe_free(master->candidate);
     loop_timer_free(master->suspicions.timer);
-    free(master->offsets);
+    lag_release(master);
 }

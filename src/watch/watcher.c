@@ -160,6 +160,20 @@ static void watcher_deliver(void *data, struct message *message)
         watcher_post_later(watcher, ask->reply_to, news_status_new(ask->ticket, report_make(watcher)));
         break;
     }
+    case NEWS_ASK_LAG: {
+        const struct news_ask_lag *ask = (struct news_ask_lag *)(void *)message;
+        struct master *master = watcher_find_master(watcher, ask->master);
+        for (size_t i = 0; ask->master[0] == '\0' && i < watcher->n_masters; i++)
+            lag_read(watcher->masters[i]);
+        if (master != NULL && ask->reply_to != NULL)
+            lag_ask(master, ask->ticket, ask->reply_to);
+        else if (master != NULL)
+            lag_read(master);
+        else if (ask->reply_to != NULL)
+            watcher_post_later(watcher, ask->reply_to,
+                               news_fresh_new(ask->ticket, false, REASON_UNKNOWN_NAME, ""));
+        break;
+    }
     case NEWS_SUSPECT: {
         const struct news_suspect *suspect = (struct news_suspect *)(void *)message;
         struct master *master = gap ? NULL : watcher_find_master(watcher, suspect->master);

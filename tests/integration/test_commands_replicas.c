@@ -164,9 +164,9 @@ SCENE(integration_commands_replicas, too_far_behind)
     char *value = scene_alloc(300001);
     memset(value, 'x', 300000);
     EXPECT_RESULT(command_run(daemon, "SET", "large", value, NULL), "'OK'");
-    WAIT_UNTIL(25000, http_number(daemon_get(daemon, "/replicas"), "replicas.0.lag_bytes") > 200000 ||
-                          http_number(daemon_get(daemon, "/replicas"), "replicas.1.lag_bytes") > 200000 ||
-                          !all_healthy(daemon, 2));
+    WAIT_UNTIL(5000, http_number(daemon_get(daemon, "/replicas"), "replicas.0.lag_bytes") > 200000 ||
+                         http_number(daemon_get(daemon, "/replicas"), "replicas.1.lag_bytes") > 200000 ||
+                         !all_healthy(daemon, 2));
     for (int i = 0; i < 10; i++) {
         const struct http_answer *answer = command_post(daemon, "/replica/redis", "['STRLEN','large']");
         EXPECT_RESULT(answer, "300000");

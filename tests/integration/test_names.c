@@ -48,6 +48,56 @@ SCENE(integration_names, toggling_announced_names_is_no_failover)
     cr_assert_str_eq(http_string(answer, "since"), since);
 }
 
+/* This Sentinel calls the node `localhost`, the others go on with its IP address. */
+static void call_by_name(struct cluster *cluster, const struct server *sentinel, const struct server *node)
+{
+    cr_assert_str_eq(redis_say(sentinel, "SENTINEL CONFIG SET resolve-hostnames yes"), "OK");
+    cr_assert_str_eq(redis_say(sentinel, "SENTINEL CONFIG SET announce-hostnames yes"), "OK");
+    cr_assert_str_eq(redis_say(sentinel, "SENTINEL REMOVE %s", cluster->name), "OK");
+    cr_assert_str_eq(redis_say(sentinel, "SENTINEL MONITOR %s localhost %d %d", cluster->name,
+                               (int)node->port, (int)cluster->quorum),
+                     "OK");
+    WAIT_UNTIL(15000, strcmp(sentinel_says(sentinel, cluster->name), text("localhost:%u", node->port)) == 0 &&
+                          strstr(redis_say(sentinel, "SENTINEL CKQUORUM %s", cluster->name), "OK 3") != NULL);
+}
+
+SCENE(integration_names, one_node_by_a_name_and_by_its_ip)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2});
+    struct server *old = &cluster->nodes[0];
+    call_by_name(cluster, &cluster->sentinels[0], old);
+    const struct daemon *daemon = daemon_start(cluster, "--poll-interval", "200ms", NULL);
+    WAIT_UNTIL(5000, status_of(daemon, "/master") == 200 && says_reason(daemon, NULL));
+    const char *address = text("%s", http_string(daemon_get(daemon, "/master"), "address"));
+    const char *since = text("%s", http_string(daemon_get(daemon, "/master"), "since"));
+    WAIT_UNTIL(5000, http_number(daemon_get(daemon, "/sentinels"), "agreeing") == 3);
+    const char *listed = daemon_get(daemon, "/sentinels")->body;
+    cr_assert(strstr(listed, text("\"says\":\"localhost:%u\"", old->port)) != NULL &&
+                  strstr(listed, text("\"says\":\"127.0.0.1:%u\"", old->port)) != NULL,
+              "%s", listed);
+    HOLDS_FOR(2500, says_reason(daemon, NULL) &&
+                        strcmp(http_string(daemon_get(daemon, "/master"), "address"), address) == 0);
+    cr_assert(json_is_null(http_value(daemon_get(daemon, "/master"), "previous")));
+    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "since"), since);
+    WAIT_UNTIL(15000, json_is_integer(http_value(daemon_get(daemon, "/replicas"), "replicas.0.lag_bytes")));
+    cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")), 1, "%s",
+                 http_text(daemon_get(daemon, "/replicas")));
+    /* Neither text is another address. */
+    static const char *const hosts[] = {"localhost", "127.0.0.1"};
+    for (size_t i = 0; i < 2; i++) {
+        const int64_t asked_ms = now_ms();
+        cr_assert_eq(status_of(daemon, text("/master?unless=%s:%u&wait=600ms", hosts[i], old->port)), 200);
+        cr_assert_geq(now_ms() - asked_ms, 500, "%s", hosts[i]);
+    }
+    cluster_failover(cluster);
+    WAIT_UNTIL(30000, http_number(daemon_get(daemon, "/master"), "port") == cluster->nodes[1].port);
+    WAIT_UNTIL(30000, http_string(daemon_get(daemon, "/failovers?limit=1"), "failovers.0.ended")[0] == '2');
+    const struct http_answer *failovers = daemon_get(daemon, "/failovers");
+    cr_assert_eq(json_array_size(http_value(failovers, "failovers")), 1, "%s", http_text(failovers));
+    cr_assert_str_eq(http_string(failovers, "failovers.0.outcome"), "switched", "%s", http_text(failovers));
+    cr_assert_str_eq(http_string(failovers, "failovers.0.from"), address);
+}
+
 SCENE(integration_names, ipv6)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.host = "::1"});

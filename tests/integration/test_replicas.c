@@ -34,9 +34,9 @@ SCENE(integration_replicas, shape)
     cr_assert_str_eq(http_string(answer, "name"), "mymaster");
     cr_assert_eq(json_array_size(http_value(answer, "replicas")), 2, "%s", http_text(answer));
     json_t *row = replica_row(answer, cluster->nodes[1].address);
-    static const char *const members[] = {"host",       "port",    "address",      "url",       "run_id",
-                                          "healthy",    "link_up", "link_down_ms", "lag_bytes", "priority",
-                                          "promotable", "why_not", "flags"};
+    static const char *const members[] = {"host",     "port",       "address",      "url",       "run_id",
+                                          "healthy",  "link_up",    "link_down_ms", "lag_bytes", "lag_age_ms",
+                                          "priority", "promotable", "why_not",      "flags"};
     size_t i = 0;
     const char *key;
     json_t *value;
@@ -140,8 +140,8 @@ SCENE(integration_replicas, one_that_lags)
     WAIT_UNTIL(3000, strstr(redis_say(replica, "PING"), "BUSY") != NULL);
     const char *value = text("%0512000d", 0);
     cr_assert_str_eq(redis_say(master, "SET %s %s", "key", value), "OK");
-    for (size_t i = 0; i < 3; i++) /* asked for every ten seconds */
-        WAIT_UNTIL(15000, status_of(daemon, within[i]) == 503);
+    for (size_t i = 0; i < 3; i++)
+        WAIT_UNTIL(4000, status_of(daemon, within[i]) == 503);
     for (size_t i = 1; i < 3; i++) {
         const struct http_answer *refused = daemon_get(daemon, within[i]);
         cr_assert_str_eq(http_string(refused, "reason"), "lag", "%s\n%s", http_text(refused),
@@ -162,6 +162,66 @@ SCENE(integration_replicas, one_that_lags)
     for (size_t i = 0; i < 3; i++)
         WAIT_UNTIL(15000, status_of(daemon, within[i]) == 200);
     cr_assert_lt(largest_lag(daemon), 100000);
+}
+
+/* A replica that stands still, so that what is written from now on is its lag. */
+static void leave_behind(struct server *master, struct server *replica, const char *key)
+{
+    server_freeze(replica);
+    cr_assert_str_eq(redis_say(master, "SET %s %s", key, text("%0300000d", 0)), "OK");
+}
+
+static long long lag_of(const struct daemon *daemon, long long *age_ms)
+{
+    const struct http_answer *answer = daemon_get(daemon, "/replicas");
+    *age_ms = json_is_integer(http_value(answer, "replicas.0.lag_age_ms"))
+                  ? http_number(answer, "replicas.0.lag_age_ms")
+                  : -1;
+    return *age_ms < 0 ? -1 : http_number(answer, "replicas.0.lag_bytes");
+}
+
+SCENE(integration_replicas, lag_is_fresh_while_it_is_read)
+{
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 1, .down_after_ms = 60000});
+    struct server *master = &cluster->nodes[0], *replica = &cluster->nodes[1];
+    const struct daemon *daemon = daemon_start(cluster, NULL);
+    long long age_ms = -1;
+    EXPECT_MASTER(daemon, master, 4000);
+    WAIT_UNTIL(15000, lag_of(daemon, &age_ms) >= 0);
+    for (int i = 0; i < 2; i++) {
+        leave_behind(master, replica, text("key-%d", i));
+        WAIT_UNTIL(2500, lag_of(daemon, &age_ms) >= 300000);
+        HOLDS_FOR(2500, lag_of(daemon, &age_ms) >= 300000 && age_ms < patient(2000));
+        const char *tag = http_header(daemon_get(daemon, "/replicas"), "etag");
+        cr_assert(strncmp(tag, "W/\"", 3) == 0, "%s", tag);
+        server_thaw(replica);
+        WAIT_UNTIL(4000, lag_of(daemon, &age_ms) < 10000);
+    }
+}
+
+/* Nobody has read it for a while, so what is known is too old to judge by: the first request has to get what is true. */
+SCENE(integration_replicas, max_lag_judges_by_nothing_old)
+{
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 1, .down_after_ms = 60000});
+    struct server *master = &cluster->nodes[0], *replica = &cluster->nodes[1];
+    const struct daemon *daemon = daemon_start(cluster, "--self", replica->address, NULL);
+    static const char *const within[] = {"/replica?max_lag=100kb", "/self/replica?max_lag=100kb"};
+    EXPECT_MASTER(daemon, master, 4000);
+    for (size_t i = 0; i < 2; i++)
+        WAIT_UNTIL(15000, status_of(daemon, within[i]) == 200);
+    HOLDS_FOR(6000, status_of(daemon, "/livez") == 200); /* and nobody reads it */
+    cr_assert_eq(status_of(daemon, within[0]), 200, "not refused for its age");
+    HOLDS_FOR(6000, status_of(daemon, "/livez") == 200);
+    leave_behind(master, replica, "key");
+    const int64_t asked_ms = now_ms();
+    cr_assert_eq(status_of(daemon, within[0]), 503, "%s", http_text(daemon_get(daemon, "/replicas")));
+    cr_assert_lt(now_ms() - asked_ms, patient(900));
+    cr_assert_neq(status_of(daemon, within[1]), 200);
+    server_thaw(replica);
+    for (size_t i = 0; i < 2; i++)
+        WAIT_UNTIL(5000, status_of(daemon, within[i]) == 200);
 }
 
 SCENE(integration_replicas, none_and_fallback)

@@ -54,11 +54,23 @@ Test(sim_states, a_timeout_alone_does_not_leave_ok, .init = open_agreed)
     cr_expect(stage.j.suspect);
     stage_pass(&stage, 600);
     stage_role(&stage, OLD, ROLE_TIMEOUT);
+    stage_role(&stage, OLD, ROLE_TIMEOUT);
     stage_role(&stage, OLD, ROLE_ERROR);
-    stage_role(&stage, OLD, ROLE_LOADING);
     stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
     stage_pass(&stage, 301);
+    stage_expect(&stage, OLD, MASTER_DOWN, REASON_REDIS_UNREACHABLE);
+}
+
+Test(sim_states, loading_leaves_ok_at_once_and_is_asked_until_it_ends, .init = open_agreed)
+{
+    stage_role(&stage, OLD, ROLE_LOADING);
     stage_expect(&stage, OLD, MASTER_DOWN, REASON_REDIS_LOADING);
+    cr_expect(stage.j.suspect);
+    stage_pass(&stage, 5000);
+    cr_expect_geq(stage.asked_published, 1u);
+    stage_expect(&stage, OLD, MASTER_DOWN, REASON_REDIS_LOADING);
+    stage_role(&stage, OLD, ROLE_MASTER);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
 }
 
 Test(sim_states, the_first_refusal_asks_at_once_the_second_leaves_ok, .init = open_agreed)
@@ -430,6 +442,60 @@ Test(sim_states, many_restarts_are_each_told_once, .init = open_agreed)
         says_run_id(1, id);
     }
     cr_expect_eq(stage.restarts, 40);
+}
+
+static void tells_run_id(const char *run_id)
+{
+    struct endpoint node = stage_at(OLD);
+
+    judge_run_id(stage.judge, &node, run_id);
+    stage_step(&stage);
+}
+
+Test(sim_states, the_nodes_own_word_tells_a_restart_once, .init = open_agreed)
+{
+    says_run_id(0, "old");
+    tells_run_id("aaaa"); /* the row was of before */
+    cr_expect_eq(stage.restarts, 0);
+    cr_expect_str_eq(stage.j.run_id, "aaaa");
+    tells_run_id("aaaa");
+    says_run_id(0, "aaaa");
+    cr_expect_eq(stage.restarts, 0);
+    tells_run_id("bbbb");
+    cr_expect_eq(stage.restarts, 1);
+    cr_expect_str_eq(stage.j.run_id, "bbbb");
+    says_run_id(0, "bbbb");
+    says_run_id(1, "aaaa"); /* lags */
+    says_run_id(2, "what the node never said");
+    cr_expect_eq(stage.restarts, 1);
+    cr_expect_str_eq(stage.j.run_id, "bbbb");
+}
+
+Test(sim_states, rows_tell_a_restart_where_the_node_may_not_be_asked, .init = open_agreed)
+{
+    tells_run_id("aaaa");
+    tells_run_id(""); /* denied from now on */
+    says_run_id(0, "aaaa");
+    says_run_id(0, "bbbb");
+    cr_expect_eq(stage.restarts, 1);
+    cr_expect_str_eq(stage.j.run_id, "bbbb");
+}
+
+Test(sim_states, another_nodes_run_id_is_nothing, .init = open_agreed)
+{
+    struct endpoint other = stage_at(NEW);
+
+    tells_run_id("aaaa");
+    judge_run_id(stage.judge, &other, "bbbb");
+    stage_step(&stage);
+    cr_expect_eq(stage.restarts, 0);
+    cr_expect_str_eq(stage.j.run_id, "aaaa");
+    stage_node(&stage, NEW, ROLE_MASTER);
+    stage_polls(&stage, 0, NEW, 6);
+    cr_expect_eq(stage.switches, 1);
+    judge_run_id(stage.judge, &other, "bbbb");
+    stage_step(&stage);
+    cr_expect_eq(stage.restarts, 0, "another node, not a restart");
 }
 
 /* ---- known Sentinels, times ---- */

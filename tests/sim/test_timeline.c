@@ -122,6 +122,8 @@ static void play_own(struct player *player, const char *what)
                          : *verb == 'l' ? TIMELINE_BAD
                                         : TIMELINE_ALIVE,
                          at(player));
+    } else if (strcmp(verb, "restarted") == 0) {
+        timeline_restarted(player->timeline, watched->track, at(player));
     } else if (strcmp(verb, "state") == 0) {
         timeline_state(player->timeline, watched->track, &watched->published, state_of(rest), at(player));
     } else {
@@ -405,6 +407,19 @@ STORY_TEST(
          "2301 - mymaster published 7201 5\n3000 7211 +failover-end" MASTER,
     "mymaster crash switched 7200>7201 epoch 5 by 7211 from 200 to 3000 gap 2201: "
     "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300 promoted 2100 published 2101 finished 2800")
+STORY_TEST(restarted_while_it_was_away, 0,
+           "100 - mymaster good\n200 - mymaster lost\n201 - mymaster state down\n"
+           "900 - mymaster good\n900 - mymaster state ok\n901 - mymaster restarted\n",
+           "mymaster unknown recovered(restarted) 7200>0 from 200 to 900 gap 800: suspected 0")
+STORY_TEST(restarted_while_sentinels_saw_it_down, 0,
+           DOWN "1400 - mymaster good\n1400 - mymaster state ok\n1401 - mymaster restarted\n"
+                "1500 7210 -odown" MASTER "1500 7210 -sdown" MASTER "1500 7211 -sdown" MASTER,
+           "mymaster crash recovered(restarted) 7200>0 from 200 to 1500 gap 1300: "
+           "suspected 0 sdown 1000 odown 1100")
+STORY_TEST(restarted_before_anybody_noticed, 0,
+           "100 - mymaster good\n200 - mymaster lost\n210 - mymaster good\n211 - mymaster restarted\n"
+           "300 - mymaster good\n",
+           "mymaster unknown recovered(restarted) 7200>0 from 211 to 211 gap ?: suspected 0")
 STORY_TEST(nobody_elected_and_back, 0,
            DOWN "1310 7210 +try-failover" MASTER "1320 7211 +try-failover" MASTER
                 "11400 7211 -failover-abort-not-elected" MASTER

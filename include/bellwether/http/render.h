@@ -14,9 +14,9 @@
 /** The `<master>` object, a new reference. `stale`: its member of that name. Thread: any. */
 json_t *render_master(const struct snapshot_master *master, bool stale);
 /** The answer of /masters/{name}/replicas, a new reference. Thread: any. */
-json_t *render_replicas(const struct snapshot_master *master);
+json_t *render_replicas(const struct snapshot_master *master, int64_t now_ms);
 /** One replica as it stands in that list, a new reference. Thread: any. */
-json_t *render_replica(const struct snapshot_replica *replica, bool tls);
+json_t *render_replica(const struct snapshot_replica *replica, bool tls, int64_t now_ms);
 /** The answer of /masters/{name}/sentinels, a new reference. Thread: any. */
 json_t *render_sentinels(const struct snapshot_master *master);
 /** The list in it, a new reference. Thread: any. */

@@ -31,6 +31,8 @@
       "When the published address last changed; absent before the first time.")                              \
     X(MASTER_SWITCHES, "bellwether_master_switches_total", COUNTER, "master", NONE,                          \
       "Changes of the published address.")                                                                   \
+    X(MASTER_RESTARTS, "bellwether_master_restarts_total", COUNTER, "master", NONE,                          \
+      "Restarts of the published node: another run id at the same address.")                                 \
     X(FAILOVERS, "bellwether_failovers_total", COUNTER, "master,outcome,kind", NONE,                         \
       "Failovers that came to an end.")                                                                      \
     X(ADOPTIONS, "bellwether_adoptions_total", COUNTER, "master,outcome", NONE,                              \
@@ -219,6 +221,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(BAD_ADDRESS, "bad_address")       \
     X(BAD_REPLY, "bad_reply")           \
     X(LOOPBACK, "loopback")             \
+    X(UNDIALABLE, "undialable")         \
     X(OTHER, "other")
 
 /* How failovers end and what kinds there are; the words are those of /failovers. */

@@ -67,7 +67,7 @@ struct metrics_watch {
 struct metrics_master {
     _Atomic unsigned references;
     char *name;
-    _Atomic uint64_t switches;
+    _Atomic uint64_t switches, restarts;
     _Atomic uint64_t failovers[METRIC_OUTCOME_COUNT][METRIC_KIND_COUNT];
     _Atomic uint64_t adoptions[METRIC_ADOPTION_COUNT];
     struct metric_histogram failover_duration, unavailable, verify_duration;

@@ -97,6 +97,9 @@ struct redis_expect {
     uint64_t received;   /* redis_conn_received() when it was sent */
 };
 
+/** From the next redis_conn_open() on PING goes out right behind HELLO, in the same write: a server that is loading answers the
+ * former and refuses the latter. @param done gets its reply, after `ready`, with the hooks' data. */
+void redis_conn_ping(struct redis_conn *conn, redis_reply_fn *done);
 /** Speak RESP2 or RESP3 from the next redis_conn_open() on; RESP3 unless said otherwise. */
 void redis_conn_speak(struct redis_conn *conn, int protocol);
 /** The longest reply to an expect in bytes, a transaction's counted together; 16 MiB unless said otherwise, as it always is for

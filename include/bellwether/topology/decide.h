@@ -217,6 +217,8 @@ void judge_refuse(struct judge *judge, const char *sentinel_run_id);
 void judge_set_links(struct judge *judge, const struct judge_links *links);
 /** What the node said when asked for its role (published node or candidate). */
 void judge_role(struct judge *judge, const struct endpoint *node, enum role_answer answer, int64_t now_ms);
+/** The published node's own word for its run id; "": it may not be asked, so what Sentinels' rows say counts (again). */
+void judge_run_id(struct judge *judge, const struct endpoint *node, const char *run_id);
 /** A Sentinel's event says a failover is under way (true; holds `timeout_ms` at the most) or over (false). */
 void judge_failover(struct judge *judge, bool under_way, int64_t now_ms, int64_t timeout_ms);
 /* Rule 11: what a Sentinel says of the failover that it runs itself, in the order in which it says it. */

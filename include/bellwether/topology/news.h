@@ -22,6 +22,7 @@ enum news_kind {
     NEWS_ASK_STATUS, /* worker -> watcher */
     NEWS_STATUS,     /* watcher -> worker: the report, rendered at that moment */
     NEWS_SUSPECT,    /* worker -> watcher: something was wrong with the published master */
+    NEWS_ASK_LAG,    /* worker -> watcher: somebody reads how far replicas lag */
 };
 
 struct news_snapshot {
@@ -60,6 +61,13 @@ struct news_ask_status {
     struct mailbox *reply_to; /* borrowed */
 };
 
+struct news_ask_lag {
+    struct message head;
+    uint64_t ticket;
+    struct mailbox *reply_to; /* borrowed: NEWS_FRESH goes there once it was asked anew; NULL: nobody waits */
+    char master[256];         /* "": all of them */
+};
+
 /* What a worker's own connection met. */
 enum suspicion {
     SUSPICION_READ_ONLY, /* it refused a write: a replica by now */
@@ -91,6 +99,7 @@ struct message *news_ask_fresh_new(uint64_t ticket, struct mailbox *reply_to, co
 /** @param from its words, copied; `head` is not looked at. */
 struct message *news_event_new(const struct news_event *from);
 struct message *news_ask_status_new(uint64_t ticket, struct mailbox *reply_to);
+struct message *news_ask_lag_new(uint64_t ticket, struct mailbox *reply_to, const char *master);
 /** @param report taken. */
 struct message *news_status_new(uint64_t ticket, struct status_report *report);
 struct message *news_suspect_new(enum suspicion what, const char *master, const struct address *address);

@@ -25,6 +25,7 @@ struct snapshot_replica {
     bool healthy, link_up, promotable;
     int64_t link_down_ms;
     int64_t lag_bytes; /* -1 unknown */
+    int64_t lag_at_ms; /* boot clock: when the master was asked for it; -1 never */
     int64_t priority;
     const char *why_not[WHY_NOT_MAX]; /* static words */
     size_t n_why_not;
@@ -68,11 +69,13 @@ struct snapshot_master {
     char *detail;
     bool has_address;
     struct address address; /* as published (mapped) */
+    struct address ip;      /* where that is; unset: not known */
     bool tls;               /* rediss:// */
     bool verified, majority;
     int64_t config_epoch; /* EPOCH_UNKNOWN */
     uint64_t index;
     int64_t since_wall_ms;
+    int64_t restarted_wall_ms; /* its last restart since it is published; 0: none was seen */
     bool has_previous;
     struct address previous;
     uint64_t switches; /* how often the address has changed: with it, what a pool of connections belongs to */
@@ -100,6 +103,7 @@ struct snapshot_self {
     bool majority;     /* a majority of the Sentinels agrees with that role */
     bool ready;        /* it is the master and serves, or a replica whose link is up; not loading */
     int64_t lag_bytes; /* of a replica; -1 unknown */
+    int64_t lag_at_ms; /* as the replica has it */
     char reason[64];   /* why its role is not known or it does not serve; "" all is well */
 };
 
@@ -127,10 +131,15 @@ struct snapshot {
     size_t n_selves;
 };
 
+/* What max_lag looks at is no older. */
+#define LAG_FRESH_MS 2000
+
 /** A zeroed master with one reference. */
 struct snapshot_master *snapshot_master_new(const char *name);
 struct snapshot_master *snapshot_master_ref(struct snapshot_master *master);
 void snapshot_master_unref(struct snapshot_master *master);
+/** Whether this is an address of what is published: as it is shown, its IP, or what a Sentinel that agrees calls it. */
+bool snapshot_master_is_at(const struct snapshot_master *master, const struct address *address);
 /** Whether the `<master>` body of HTTP.md differs (all but the index). */
 bool snapshot_master_differs(const struct snapshot_master *a, const struct snapshot_master *b);
 /** Whether anything differs but index, revision and how far replicas lag behind. */

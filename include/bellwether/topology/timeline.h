@@ -64,7 +64,7 @@ struct failover {
     enum failover_kind kind;
     enum failover_outcome outcome;
     const char *reason; /* static word: no_quorum, not_elected, no_good_slave, slave_timeout, master_timeout,
-                           leader_lost, tilt; NULL */
+                           leader_lost, tilt, restarted; NULL */
     int64_t began_wall_ms;
     int64_t ended_wall_ms; /* 0: running, unattended, or switched and the Sentinels still at it */
     struct {
@@ -160,6 +160,8 @@ void timeline_state(struct timeline *timeline, struct timeline_master *track, co
 void timeline_published(struct timeline *timeline, struct timeline_master *track, const struct address *from,
                         const struct address *to, int64_t epoch, bool verified, bool adopted,
                         struct timeline_time now);
+/** The published node was restarted and is back: told by its entry, else by one of its own. */
+void timeline_restarted(struct timeline *timeline, struct timeline_master *track, struct timeline_time now);
 /** Entries that waited too long for something are closed. @return whether anything changed. */
 bool timeline_tick(struct timeline *timeline, struct timeline_time now);
 /** The next time at which timeline_tick() has something to do, boot clock; -1 never. */

@@ -47,6 +47,7 @@ struct watch_config {
     bool verify;
     int64_t verify_interval_ms, verify_timeout_ms, suspect_after_ms;
     enum watch_adopt adopt;
+    bool lag_matters;         /* ask for the replicas' lag every second, whether anybody reads it or not */
     int64_t fence_timeout_ms; /* of writes held back, until the chosen replica is asked; 0: the usual */
     bool runs_commands;       /* /redis is there: else nobody wants to hear of the fence */
     int64_t history;          /* failovers that are kept */

@@ -121,6 +121,35 @@ Test(base_address, from_parts_as_sentinels_give_them)
     expect_text(&out, "node-1:6379");
 }
 
+Test(base_address, addresses_that_are_no_nodes)
+{
+    static const char *const nowhere[] = {
+        "0.0.0.0:1",
+        "0.1.2.3:1",
+        "224.0.0.1:1",
+        "239.255.255.255:1",
+        "255.255.255.255:1",
+        "[::]:1",
+        "[ff02::1]:1",
+        "[ff02::1%eth0]:1",
+        "[::ffff:0.0.0.0]:1",
+        "[::ffff:224.0.0.1]:1",
+        "[::ffff:255.255.255.255]:1",
+    };
+    static const char *const somewhere[] = {
+        "1.0.0.1:1", "223.255.255.255:1", "240.0.0.1:1", "[fe80::1%eth0]:1", "[::2]:1", "[::ffff:1.2.3.4]:1",
+    };
+
+    for (size_t i = 0; i < sizeof nowhere / sizeof *nowhere; i++) {
+        struct address address = parsed(nowhere[i]);
+        cr_expect(address_is_nowhere(&address), "%s", nowhere[i]);
+    }
+    for (size_t i = 0; i < sizeof somewhere / sizeof *somewhere; i++) {
+        struct address address = parsed(somewhere[i]);
+        cr_expect_not(address_is_nowhere(&address), "%s", somewhere[i]);
+    }
+}
+
 Test(base_address, kinds)
 {
     struct address v4 = parsed("127.9.9.9:1");
@@ -133,6 +162,8 @@ Test(base_address, kinds)
     cr_expect(address_is_loopback(&v4) && address_is_loopback(&v6) && address_is_loopback(&mapped));
     cr_expect_not(address_is_loopback(&other));
     cr_expect_not(address_is_loopback(&name), "a name is never known to be loopback");
+    cr_expect_not(address_is_nowhere(&v4) || address_is_nowhere(&v6) || address_is_nowhere(&mapped));
+    cr_expect_not(address_is_nowhere(&other) || address_is_nowhere(&name));
     cr_expect(address_is_ip(&v4) && address_is_ip(&v6) && address_is_ip(&mapped));
     cr_expect_not(address_is_ip(&name));
     cr_expect(address_is_set(&v4));

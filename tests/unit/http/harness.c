@@ -1,6 +1,9 @@
 /* The harness of the worker's tests: see the header. */
 #include "harness.h"
 
+#include "bellwether/base/clock.h"
+#include "bellwether/base/memory.h"
+#include "bellwether/topology/status.h"
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <ctype.h>
@@ -12,10 +15,6 @@
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <unistd.h>
-
-#include "bellwether/base/clock.h"
-#include "bellwether/base/memory.h"
-#include "bellwether/topology/status.h"
 
 /* ---- snapshots ---- */
 
@@ -93,6 +92,7 @@ void add_replicas(struct snapshot_master *master, size_t n)
         snprintf(replica->run_id, sizeof(replica->run_id), "%040zu", i + 100);
         replica->healthy = replica->link_up = replica->promotable = true;
         replica->lag_bytes = (int64_t)(i + 1) * 100;
+        replica->lag_at_ms = clock_boot_ms();
         replica->priority = 100;
         snprintf(replica->flags, sizeof(replica->flags), "slave");
     }
@@ -157,6 +157,17 @@ static void answer_question(void *data, struct message *message)
             news_fresh_new(question->ticket, script == SCRIPT_CONFIRM,
                            script == SCRIPT_CONFIRM ? REASON_NONE : REASON_REDIS_TIMEOUT,
                            script == SCRIPT_CONFIRM ? "" : "10.0.0.12:6379 did not answer in 500ms"));
+    }
+    if (message->kind == NEWS_ASK_LAG) {
+        const struct news_ask_lag *ask = (struct news_ask_lag *)message;
+
+        atomic_fetch_add(ask->reply_to ? &harness->lag_asked : &harness->lag_read, 1);
+        if (ask->reply_to && harness->before_answer) {
+            mailbox_post(ask->reply_to, news_snapshot_new(harness->before_answer));
+        }
+        if (ask->reply_to && script != SCRIPT_SILENT) {
+            mailbox_post(ask->reply_to, news_fresh_new(ask->ticket, true, REASON_NONE, ""));
+        }
     }
     if (message->kind == NEWS_ASK_STATUS && harness->status_of) {
         const struct news_ask_status *ask = (struct news_ask_status *)message;

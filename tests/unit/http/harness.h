@@ -46,8 +46,9 @@ struct harness {
     struct mailbox *watcher;
     pthread_t watcher_thread;
     _Atomic enum script script;
+    _Atomic size_t lag_read, lag_asked; /* that somebody reads the lag; and waits for it */
     _Atomic size_t asked;
-    struct snapshot *status_of;     /* what a report for /status is made of; owned; NULL: the watcher is silent */
+    struct snapshot *status_of; /* what a report for /status is made of; owned; NULL: the watcher is silent */
     struct snapshot *before_answer; /* posted before each answer of the watcher; owned; NULL: none */
 };
 

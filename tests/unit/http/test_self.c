@@ -16,7 +16,8 @@ static struct snapshot_self master_self(void)
                                  .name = "mymaster",
                                  .majority = true,
                                  .ready = true,
-                                 .lag_bytes = -1};
+                                 .lag_bytes = -1,
+                                 .lag_at_ms = clock_boot_ms()};
 
     self.address = make_address("10.0.0.12:6379");
     return self;
@@ -28,6 +29,7 @@ static struct snapshot_self replica_self(void)
 
     self.role = SELF_REPLICA;
     self.lag_bytes = 1000;
+    self.lag_at_ms = clock_boot_ms();
     return self;
 }
 

@@ -36,6 +36,9 @@ static struct snapshot_master *master_at(const char *address, uint64_t index)
     struct snapshot_master *master = make_master("mymaster");
 
     master->address = make_address(address);
+    for (size_t i = 0; i < master->n_sentinels; i++) {
+        master->sentinels[i].says = master->address;
+    }
     master->index = master->revision = index;
     return master;
 }

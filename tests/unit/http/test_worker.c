@@ -109,7 +109,7 @@ Test(http_worker, master)
                      "{\"name\":\"mymaster\",\"state\":\"ok\",\"reason\":null,\"host\":\"10.0.0.12\","
                      "\"port\":6379,\"address\":\"10.0.0.12:6379\",\"url\":\"redis://10.0.0.12:6379\","
                      "\"verified\":true,\"majority\":true,\"stale\":false,\"config_epoch\":3,\"index\":7,"
-                     "\"since\":\"2026-11-22T12:00:00.123Z\",\"previous\":null}\n");
+                     "\"since\":\"2026-11-22T12:00:00.123Z\",\"restarted\":null,\"previous\":null}\n");
     cr_expect_str_eq(header_of(&reply, "content-type"), "application/json");
     cr_expect_str_eq(header_of(&reply, "cache-control"), "no-cache");
     cr_expect_str_eq(header_of(&reply, "x-content-type-options"), "nosniff");
@@ -181,12 +181,15 @@ Test(http_worker, etag_and_304)
         char line[512];
 
         snprintf(seen[i], sizeof(seen[i]), "%s", header_of(&reply, "etag"));
-        cr_expect(strncmp(seen[i] + 1, header_of(&reply, "x-bellwether-instance"), 16) == 0, "%s", seen[i]);
+        bool weak = strstr(targets[i], "replicas") != NULL; /* the age of a lag goes on */
+        cr_expect_eq(strncmp(seen[i], "W/\"", 3) == 0, weak, "%s", seen[i]);
+        cr_expect(strncmp(seen[i] + (weak ? 3 : 1), header_of(&reply, "x-bellwether-instance"), 16) == 0,
+                  "%s", seen[i]);
         reply_release(&reply);
         for (size_t other = 0; other < i; other++) {
             cr_expect_str_neq(seen[i], seen[other], "%s and %s share a tag", targets[i], targets[other]);
         }
-        snprintf(line, sizeof(line), "If-None-Match: \"x\", W/%.150s\r\n", seen[i]);
+        snprintf(line, sizeof(line), "If-None-Match: \"x\", %s%.150s\r\n", weak ? "" : "W/", seen[i]);
         reply = ask(&harness, "GET", targets[i], line);
         cr_expect_eq(reply.status, 304, "%s: %d", targets[i], reply.status);
         cr_expect_str_eq(header_of(&reply, "etag"), seen[i]);
@@ -581,6 +584,36 @@ Test(http_worker, replica_by_lag)
     expect_status("GET", "/replica?max_lag=299", NULL, 503);
     expect_status("GET", "/replica", NULL, 200);
     expect_body("/replicas?format=text", NULL, "10.0.1.2:6379\n10.0.1.3:6379\n");
+}
+
+/* A lag that is older than two seconds is none; the request waits for a fresh one. */
+Test(http_worker, replica_by_a_lag_that_is_too_old)
+{
+    struct snapshot_master *old = make_master("mymaster"), *fresh = make_master("mymaster");
+
+    add_replicas(old, 2);
+    add_replicas(fresh, 2);
+    for (size_t i = 0; i < 2; i++) {
+        old->replicas[i].lag_at_ms = clock_boot_ms() - LAG_FRESH_MS - 1;
+        fresh->replicas[i].lag_bytes = (int64_t)(2 - i) * 100; /* the other way round */
+    }
+    old->revision = 2;
+    fresh->revision = 3;
+    harness_post(&harness, make_snapshot(old, NULL, NULL));
+    expect_status("GET", "/replica", NULL, 200);
+    cr_expect_eq(atomic_load(&harness.lag_asked), 0);
+    expect_status("GET", "/replica?max_lag=100", NULL, 503); /* what the watcher then has is as old */
+    cr_expect_eq(atomic_load(&harness.lag_asked), 1);
+    harness.before_answer = make_snapshot(fresh, NULL, NULL);
+    expect_body("/replica?format=text&max_lag=100", NULL, "10.0.1.2:6379\n");
+    cr_expect_eq(atomic_load(&harness.lag_asked), 2);
+    expect_body("/replica?format=text&max_lag=100", NULL, "10.0.1.2:6379\n");
+    expect_status("GET", "/replica?max_lag=99", NULL, 503);
+    cr_expect_eq(atomic_load(&harness.lag_asked), 2, "it is fresh now");
+    for (int i = 0; i < 20; i++) {
+        expect_status("GET", "/replicas", NULL, 200);
+    }
+    cr_expect_leq(atomic_load(&harness.lag_read), 2, "told once a second");
 }
 
 Test(http_worker, replica_shape_and_fallback)

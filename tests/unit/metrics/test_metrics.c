@@ -23,6 +23,7 @@ Test(metrics_metrics, the_list_is_what_was_promised)
                                            "master_last_verified_timestamp_seconds{master}",
                                            "master_last_switch_timestamp_seconds{master}",
                                            "master_switches_total{master}",
+                                           "master_restarts_total{master}",
                                            "failovers_total{master,outcome,kind}",
                                            "adoptions_total{master,outcome}",
                                            "failover_duration_seconds{master}",

@@ -149,6 +149,29 @@ Test(topology_snapshot, what_is_only_elsewhere)
     CHANGE(replicas[0].flags[0] = 's', false);
 }
 
+Test(topology_snapshot, what_is_published_has_several_addresses)
+{
+    struct snapshot_master *master = snapshot_master_new("m");
+    struct address ip, name, other, elsewhere;
+    char error[100];
+
+    cr_assert_eq(address_parse("10.0.0.1:1", 0, &ip, error, sizeof(error)), 0);
+    cr_assert_eq(address_parse("redis-0:1", 0, &name, error, sizeof(error)), 0);
+    cr_assert_eq(address_parse("redis-0.example:1", 0, &other, error, sizeof(error)), 0);
+    cr_assert_eq(address_parse("10.0.0.1:2", 0, &elsewhere, error, sizeof(error)), 0);
+    master->address = name;
+    master->ip = ip;
+    master->sentinels = mem_new(2, sizeof(*master->sentinels));
+    master->n_sentinels = 2;
+    master->sentinels[0] = (struct snapshot_sentinel){.has_says = true, .agrees = true, .says = other};
+    master->sentinels[1] = (struct snapshot_sentinel){.has_says = true, .says = elsewhere};
+    cr_expect(snapshot_master_is_at(master, &name));
+    cr_expect(snapshot_master_is_at(master, &ip));
+    cr_expect(snapshot_master_is_at(master, &other), "so says one that agrees");
+    cr_expect_not(snapshot_master_is_at(master, &elsewhere));
+    snapshot_master_unref(master);
+}
+
 Test(topology_snapshot, index_and_revision_do_not_count)
 {
     struct snapshot_master *a = full_master();

@@ -15,18 +15,18 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 
-#define HELLO_REPLY "%2\r\n$6\r\nserver\r\n$5\r\nredis\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"
+#define HELLO_REPLY "%2\r\n$6\r\nserver\r\n$5\r\nredis\r\n$4\r\nrole\r\n$6\r\nmaster\r\n+PONG\r\n"
 #define HELLO "HELLO\r\n"
 #define ANSWER                 \
     {PEER_EXPECT, "HELLO"},    \
     {                          \
         PEER_SEND, HELLO_REPLY \
     }
-/* Asked as the candidate, published, asked for its offsets. */
-#define FOUND                                           \
-    {PEER_ACCEPT, NULL}, ANSWER, {PEER_EXPECT, "INFO"}, \
-    {                                                   \
-        PEER_SEND, "$0\r\n\r\n"                         \
+/* Asked as the candidate, published, asked for its run id and its offsets. */
+#define FOUND                                                  \
+    {PEER_ACCEPT, NULL}, ANSWER, {PEER_EXPECT, "replication"}, \
+    {                                                          \
+        PEER_SEND, "$0\r\n\r\n$0\r\n\r\n"                      \
     }
 
 struct bench {
