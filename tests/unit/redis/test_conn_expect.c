@@ -417,7 +417,7 @@ static void feed_mixed(struct story *story, size_t first, size_t piece)
     for (size_t at = 0, n = first; at < size; at += n, n = piece) {
         if (n > size - at)
             n = size - at;
-        memcpy(bytes, MIXED + at, n); /* nothing may be read beyond them */
+        memcpy(bytes, &(MIXED)[at], n); /* nothing may be read beyond them */
         conn_replies_take(story->conn, bytes, n);
         memset(bytes, 'z', n);
     }
