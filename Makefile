@@ -318,6 +318,7 @@ check-openapi: test-deps
 
 check-scripts:
 	$(Q)for script in deploy/*.sh tests/support/*.sh .ci/run; do bash -n "$$script" || exit 1; done
+	$(Q)tests/support/check-run.sh
 
 ifeq ($(SANITIZE),)
 check: test-deps ## format, clang-tidy, cppcheck, headers alone, gates, options, openapi.yaml, fuzz targets build
