@@ -202,6 +202,11 @@ struct herald {
     uint64_t left_out;
 };
 
+struct letter {
+    struct mailbox *to;
+    struct message *message;
+};
+
 struct watcher {
     const struct watch_config *config;
     struct pulse *pulse;
@@ -235,10 +240,7 @@ struct watcher {
     struct snapshot *current;
     struct herald herald;
     struct story story;
-    struct {
-        struct mailbox *to;
-        struct message *message;
-    } * outbox; /* goes out behind the next snapshot */
+    struct letter *outbox; /* goes out behind the next snapshot */
     size_t n_outbox;
 };
 

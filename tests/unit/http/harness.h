@@ -47,7 +47,7 @@ struct harness {
     pthread_t watcher_thread;
     _Atomic enum script script;
     _Atomic size_t asked;
-    struct snapshot *status_of;     /* what a report for /status is made of; owned; NULL: the watcher is silent */
+    struct snapshot *status_of;     /* of what reports for /status are made; owned; NULL: it is silent */
     struct snapshot *before_answer; /* posted before each answer of the watcher; owned; NULL: none */
 };
 
