@@ -818,6 +818,8 @@ static double time_reply(const char *reply, size_t json_size)
 
 #ifdef __SANITIZE_ADDRESS__
 #define SLACK 100 /* its realloc() copies each time, where others move pages */
+#elif defined __SANITIZE_THREAD__
+#define SLACK 32 /* so does its own, with less beside */
 #else
 #define SLACK 16
 #endif
