@@ -242,6 +242,16 @@ void harness_release(struct harness *harness)
     snapshot_unref(harness->status_of);
 }
 
+bool harness_is_within(int64_t bound_ms, int64_t (*took)(void), void (*restart)(void))
+{
+    for (int tries = 5; took() >= bound_ms; restart()) {
+        if (--tries == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* ---- the client ---- */
 
 int dial(const struct harness *harness, int listener)
