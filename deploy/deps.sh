@@ -147,7 +147,7 @@ private_apt() {
     "$command" -o Dir::Etc::sourcelist="$work/apt/sources.list" -o Dir::Etc::sourceparts=/dev/null \
         -o Dir::Etc::preferences=/dev/null -o Dir::Etc::preferencesparts=/dev/null \
         -o Dir::State::lists="$work/apt/lists" -o Dir::Cache="$work/apt/cache" \
-        -o APT::Sandbox::User="$(id -un)" -o APT::Update::Error-Mode=any "$@"
+        -o APT::Sandbox::User="$(id -un)" -o APT::Update::Error-Mode=any -o APT::Get::List-Cleanup=false "$@"
 }
 
 # The mirror from which apt takes the release itself, not its security updates or third parties.
@@ -175,12 +175,13 @@ fetch_source() {
     done
     for suite in $suites; do
         mkdir -p "$work/apt/lists/partial" "$work/apt/cache/archives/partial"
+        # Always: what was written for a suite whose update failed must not stand for this one.
+        echo "deb-src ${keyring:+[signed-by=$keyring] }$mirror $suite main" >"$work/apt/sources.list"
         if [ ! -e "$work/apt/$suite.done" ]; then
-            echo "deb-src ${keyring:+[signed-by=$keyring] }$mirror $suite main" >"$work/apt/sources.list"
             private_apt apt-get -qq update >>"$work/apt.log" 2>&1 </dev/null || continue
             touch "$work/apt/$suite.done"
         fi
-        version=$(private_apt apt-cache showsrc "$package" 2>>"$work/apt.log" | awk '/^Version:/ { print $2 }' | sort -V | tail -n 1)
+        version=$(private_apt apt-cache showsrc "$package" 2>>"$work/apt.log" | awk '/^Version:/ { print $2 }' | sort -V | tail -n 1) || version=
         dpkg --compare-versions "${version:-0}" ge "$floor" && dpkg --compare-versions "$version" lt "$ceiling" || continue
         (cd "$work" && private_apt apt-get -qq --download-only source "$package=$version") >>"$work/apt.log" 2>&1 </dev/null || continue
         dsc=$(find "$work" -maxdepth 1 -name "${package}_*.dsc" -print -quit)

@@ -224,7 +224,7 @@ static void add_failovers(struct scrape *scrape)
     for (size_t i = 0; i < scrape->listed.n_masters; i++) {
         const struct metrics_master *master = scrape->listed.masters[i];
 
-        for (int j = 0; j < METRIC_OUTCOME_COUNT * METRIC_KIND_COUNT; j++) {
+        for (int j = 0; j < (int)METRIC_OUTCOME_COUNT * (int)METRIC_KIND_COUNT; j++) {
             int outcome = j / METRIC_KIND_COUNT, kind = j % METRIC_KIND_COUNT;
 
             exposition_integer(&scrape->out, (int64_t)metric_read(&master->failovers[outcome][kind]),
@@ -374,7 +374,7 @@ static void add_requests(struct scrape *scrape)
 {
     exposition_family(&scrape->out, METRIC_HTTP_REQUESTS);
     for (size_t slot = 0; slot <= ROUTES_COUNT; slot++) {
-        for (int i = 0; i < METRIC_METHOD_COUNT * METRIC_CODE_COUNT; i++) {
+        for (int i = 0; i < (int)METRIC_METHOD_COUNT * (int)METRIC_CODE_COUNT; i++) {
             int method = i / METRIC_CODE_COUNT, code = i % METRIC_CODE_COUNT;
             uint64_t n = requests_of(scrape->metrics, slot, method, code);
 

@@ -4,7 +4,7 @@
  * hiredis makes every element of a reply an object of its own, and a string of it one more: some 160 for a master's row,
  * all of them freed as soon as whoever asked has looked at them. Here they lie side by side in blocks that go together,
  * so a reply costs a few allocations. The reader calls these functions through its table; what they make is what
- * its own would make (redisReply), except that nothing is ever freed alone.
+ * its own would make (redisReply), except that nothing is ever freed alone, and that a push stays one where it is nil.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -126,7 +126,9 @@ static void *make_double(const redisReadTask *task, double value, char *text, si
 
 static void *make_nil(const redisReadTask *task)
 {
-    return object_new(task, REDIS_REPLY_NIL);
+    bool is_push = task->parent == NULL && task->type == REDIS_REPLY_PUSH; /* for hiredis it were an answer */
+
+    return object_new(task, is_push ? REDIS_REPLY_PUSH : REDIS_REPLY_NIL);
 }
 
 static void *make_bool(const redisReadTask *task, int value)

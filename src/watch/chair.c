@@ -47,9 +47,11 @@ void chair_free(struct chair *chair)
 
 const struct refusal *peer_refusal(const struct peer *peer, const struct endpoint *node)
 {
-    static const struct refusal
-        loopback = {"loopback", "a loopback address, and it is not on this host itself"},
-        nowhere = {"undialable", "an address that is no node's: unspecified, multicast or broadcast"};
+    static const struct refusal loopback = {"loopback",
+                                            "a loopback address, and it is not on this host itself"},
+                                nowhere = {
+                                    "undialable",
+                                    "an address that is no node's: unspecified, multicast or broadcast"};
     const struct address *ip = address_is_set(&node->ip) ? &node->ip : &node->name;
     if (address_is_nowhere(ip))
         return &nowhere;

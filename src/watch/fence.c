@@ -13,7 +13,7 @@ static void fencing_follow(struct master *master);
 const char *fencing_why(const struct master *master)
 {
     return master->contradicted && master->fencing.guard.state == FENCE_DOWN ? "contradicted"
-                                                                              : master->fencing.guard.why;
+                                                                             : master->fencing.guard.why;
 }
 
 enum fence fencing_state(const struct master *master)

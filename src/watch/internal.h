@@ -185,7 +185,7 @@ struct master {
     enum reason reason;
     char detail[DETAIL_SIZE];
     bool has_published, has_previous, majority, verified;
-    bool adopted; /* what is published was adopted, and nobody has announced it yet */
+    bool adopted;      /* what is published was adopted, and nobody has announced it yet */
     bool contradicted; /* rule 13: writes are held */
     struct published published;
     struct endpoint previous;
@@ -236,6 +236,11 @@ struct herald {
     uint64_t left_out;
 };
 
+struct letter {
+    struct mailbox *to;
+    struct message *message;
+};
+
 struct watcher {
     const struct watch_config *config;
     struct pulse *pulse;
@@ -270,10 +275,7 @@ struct watcher {
     struct snapshot *current;
     struct herald herald;
     struct story story;
-    struct {
-        struct mailbox *to;
-        struct message *message;
-    } * outbox; /* goes out behind the next snapshot */
+    struct letter *outbox; /* goes out behind the next snapshot */
     size_t n_outbox;
 };
 
@@ -289,7 +291,7 @@ void site_release(struct site *site);
 /* Whether its word counts for this master (rule 12). */
 bool chair_counts(const struct chair *chair);
 /* Lists or states of Sentinels changed: learn, forget, recount. */
-void site_review_peers(struct site *site); /* once, at the end of the turn */
+void site_review_peers(struct site *site);     /* once, at the end of the turn */
 void site_review_links(struct master *master); /* who is known, or where, changed: at the end of the turn */
 /* Now and then: whoever has been gone for a minute may have been replaced. */
 void site_look_for_gone(struct site *site);
@@ -304,7 +306,8 @@ struct master *watcher_find_master(struct watcher *watcher, const char *name);
 /* chair.c */
 struct chair *chair_new(struct master *master, struct peer *peer);
 void chair_free(struct chair *chair);
-void chair_begin(struct chair *chair); /* another Sentinel is there: what the one before it said is forgotten */
+void chair_begin(
+    struct chair *chair); /* another Sentinel is there: what the one before it said is forgotten */
 void chair_hear_answer(struct chair *chair, const struct sentinel_answer *answer);
 void chair_hear_peers(struct chair *chair, const struct sentinel_peer_row *rows, size_t n);
 void chair_hear_replicas(struct chair *chair, const struct sentinel_replica_row *rows, size_t n);
@@ -374,7 +377,7 @@ void fencing_init(struct master *master);
 void fencing_hear_event(struct master *master, const struct peer *peer, const struct sentinel_event *event);
 /* What an event means to the guard; false: nothing. */
 bool fencing_signal(const struct sentinel_event *event, enum fence_signal *signal);
-void fencing_publish(struct master *master); /* the published address moved */
+void fencing_publish(struct master *master);    /* the published address moved */
 void fencing_contradict(struct master *master); /* a contradiction began or ended */
 /* The guard's, or up by a contradiction. */
 enum fence fencing_state(const struct master *master);

@@ -1,7 +1,7 @@
 // /events with the eventsource package from npm, through a failover and a restart of the daemon.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { findProgram, makeFolder, patient, redis, startCluster, startDaemon, until } from "./support.mjs";
+import { atEnd, findProgram, makeFolder, patient, redis, startCluster, startDaemon, until } from "./support.mjs";
 
 const { EventSource } = await import("eventsource").catch(() => ({}));
 const lacking = [!EventSource && "the package eventsource", !findProgram("redis-server") && "redis-server"].filter(Boolean);
@@ -15,7 +15,7 @@ function listen(t, url) {
       return fetch(address, init);
     },
   });
-  t.after(() => source.close());
+  atEnd(t, () => source.close());
   source.addEventListener("open", () => (heard.opened += 1));
   source.addEventListener("error", () => (heard.errors += 1));
   const note = (list) => (event) => list.push({ ...JSON.parse(event.data), id: event.lastEventId });

@@ -4,7 +4,7 @@ import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { findProgram, makeFolder, patient, startCluster, startDaemon, until } from "./support.mjs";
+import { atEnd, findProgram, makeFolder, patient, startCluster, startDaemon, until } from "./support.mjs";
 
 const shots = process.env.PAGE_SHOTS;
 const chromium = findProgram("chromium", "chromium-browser", "google-chrome");
@@ -75,7 +75,7 @@ test("the status page", { skip: lacking.length ? `not installed: ${lacking.join(
   const cluster = await startCluster(t, folder);
   const daemon = await startDaemon(t, folder, cluster);
   const browser = await playwright.chromium.launch({ executablePath: chromium, args: ["--no-sandbox", "--disable-dev-shm-usage"] });
-  t.after(() => browser.close());
+  atEnd(t, () => browser.close());
   const at = (node) => `127.0.0.1:${node.port}`;
   const views = [];
   let polling;

@@ -21,18 +21,56 @@ export function findProgram(...names) {
   return undefined;
 }
 
-/** Wait until `condition` gives something true, and give that. */
+const endings = new Map();
+let lateExit;
+
+/** Do something when a test ends; what came last goes first, so servers are stopped before their folder is removed. */
+export function atEnd(t, work) {
+  clearTimeout(lateExit);
+  if (!endings.has(t)) {
+    endings.set(t, []);
+    t.after(async () => {
+      const errors = [];
+      for (const one of endings.get(t).reverse()) {
+        await Promise.resolve().then(one).catch((error) => errors.push(error));
+      }
+      endings.delete(t);
+      if (endings.size === 0) { // node waits for ever for what a test left open
+        lateExit = setTimeout(() => {
+          console.error(`still open after the tests: ${process.getActiveResourcesInfo().join(", ")}`);
+          process.exit(1);
+        }, patient(30000)).unref();
+      }
+      if (errors.length > 0) {
+        throw errors[0];
+      }
+    });
+  }
+  endings.get(t).push(work);
+}
+
+/** Wait until `condition` gives something true, and give that. A condition that never ends is not waited for. */
 export async function until(what, boundMs, condition) {
   const end = Date.now() + patient(boundMs);
-  for (;;) {
-    const value = await condition();
-    if (value) {
-      return value;
+  const late = () => new Error(`not within ${boundMs} ms: ${what}`);
+  const look = async () => {
+    for (;;) {
+      const value = await condition();
+      if (value) {
+        return value;
+      }
+      if (Date.now() > end) {
+        throw late();
+      }
+      await nap(30);
     }
-    if (Date.now() > end) {
-      throw new Error(`not within ${boundMs} ms: ${what}`);
-    }
-    await nap(30);
+  };
+  let timer;
+  const hung = new Promise((_, failed) => (timer = setTimeout(() => failed(late()), patient(2 * boundMs + 1000))));
+  try {
+    return await Promise.race([look(), hung]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
@@ -71,22 +109,22 @@ export function redis(port, command) {
 function start(t, folder, name, argv) {
   const log = openSync(join(folder, `${name}.log`), "a");
   const process = spawn(argv[0], argv.slice(1), { stdio: ["ignore", log, log] });
-  const ended = new Promise((done) => process.once("exit", done));
+  const ended = new Promise((done) => process.once("exit", done).once("error", done)); // an error: it could not be started
   const stop = async (signal = "SIGTERM") => {
-    if (process.exitCode === null && process.signalCode === null) {
+    if (process.pid && process.exitCode === null && process.signalCode === null) {
       process.kill(signal);
       const late = setTimeout(() => process.kill("SIGKILL"), patient(5000));
       await ended;
       clearTimeout(late);
     }
   };
-  t.after(() => stop("SIGKILL"));
+  atEnd(t, () => stop("SIGKILL"));
   return { process, stop, log: () => readFileSync(join(folder, `${name}.log`), "utf8") };
 }
 
 export function makeFolder(t) {
   const folder = mkdtempSync(join(tmpdir(), "bellwether-client-"));
-  t.after(() => rmSync(folder, { recursive: true, force: true }));
+  atEnd(t, () => rmSync(folder, { recursive: true, force: true }));
   return folder;
 }
 

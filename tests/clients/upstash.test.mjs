@@ -5,7 +5,7 @@ import net from "node:net";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { findProgram, makeFolder, patient, startCluster, startDaemon, until } from "./support.mjs";
+import { atEnd, findProgram, makeFolder, patient, startCluster, startDaemon, until } from "./support.mjs";
 
 const { Redis } = await import("@upstash/redis").catch(() => ({}));
 const lacking = [!Redis && "the package @upstash/redis", !findProgram("redis-server") && "redis-server"].filter(Boolean);
@@ -355,7 +355,7 @@ test("a request over a dropped connection is repeated by @upstash/redis", { skip
     });
   });
   await new Promise((done) => server.listen(0, "127.0.0.1", done));
-  t.after(() => server.close());
+  atEnd(t, () => server.close());
   const base = `http://127.0.0.1:${server.address().port}`;
   for (const [retry, times] of [[{ retries: 3, backoff: () => 1 }, 4], [false, 2]]) {
     requests = 0;

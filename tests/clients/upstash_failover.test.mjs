@@ -2,7 +2,7 @@
 // crash of the master, and through a planned failover: what comes to the caller, what ran, and whether anything ran twice.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { findProgram, makeFolder, nap, patient, redis as tell, startCluster, startDaemon, until } from "./support.mjs";
+import { atEnd, findProgram, makeFolder, nap, patient, redis as tell, startCluster, startDaemon, until } from "./support.mjs";
 
 const { Redis } = await import("@upstash/redis").catch(() => ({}));
 const lacking = [!Redis && "the package @upstash/redis", !findProgram("redis-server") && "redis-server"].filter(Boolean);
@@ -107,7 +107,7 @@ function countDropped(t) {
     dropped.push(`${asked[0]}: ${error.cause ?? error}`);
     throw error;
   });
-  t.after(() => (globalThis.fetch = real));
+  atEnd(t, () => (globalThis.fetch = real));
   return dropped;
 }
 

@@ -63,7 +63,7 @@ static void read_pieces(const unsigned char *data, size_t size, size_t step, boo
 {
     struct result result;
     struct result_sink sink = {&result};
-    redisReader *reader = reader_for(&sink), *trees = redisReaderCreate();
+    redisReader *reader = reader_for(&sink), *trees = oracle_reader();
 
     trees->maxelements = ELEMENTS_MAX;
     result_init(&result, base64, members);

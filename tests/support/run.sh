@@ -8,7 +8,8 @@
 #   run.sh clients FOLDER             the tests with clients of others, against the daemon of a build folder
 #   run.sh fuzz FOLDER SECONDS TARGET...
 #
-# Arguments for Criterion can be given in TEST_FLAGS, e.g. TEST_FLAGS='--filter=failover/*'.
+# Arguments for Criterion can be given in TEST_FLAGS, e.g. TEST_FLAGS='--filter=failover/*'. What hangs is ended after a
+# time that no machine needs, or after TEST_SECONDS.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -56,13 +57,30 @@ if [[ $folder == *tsan* ]] && [ "$(cat /proc/sys/vm/mmap_rnd_bits 2>/dev/null ||
     wrapper=(setarch "$(uname -m)" -R)
 fi
 
+# Run a command in a process group of its own, for so many seconds at most. Whatever ended it, what is left of the group
+# goes with it.
+bounded() {
+    local seconds=${TEST_SECONDS:-$1} began=$SECONDS status=0 group
+    shift
+    timeout --kill-after=10 "$seconds" "$@" </dev/null &
+    group=$!
+    # shellcheck disable=SC2064
+    trap "kill $group; wait $group || true; kill -KILL -- -$group 2>/dev/null; exit 1" INT TERM
+    wait "$group" || status=$?
+    trap - INT TERM
+    kill -KILL -- "-$group" 2>/dev/null || true
+    [ "$status" = 0 ] || [ $((SECONDS - began)) -lt "$seconds" ] ||
+        echo "run.sh: $mode: not done within $seconds s, so it was ended: $*"
+    return "$status"
+}
+
 case $mode in
 unit)
     status=0
     echo "  TEST    $folder/test-unit"
     ASAN_OPTIONS=$ASAN_OPTIONS:exitcode=0 # the reports decide: see criterions_own()
     # shellcheck disable=SC2086
-    "${wrapper[@]}" "$folder/test-unit" --jobs="$1" ${TEST_FLAGS:-} </dev/null || status=$?
+    bounded 1800 "${wrapper[@]}" "$folder/test-unit" --jobs="$1" ${TEST_FLAGS:-} || status=$?
     no_reports || status=1
     exit "$status"
     ;;
@@ -74,15 +92,20 @@ integration)
     # Criterion's summary is to be the last line, so it is held back while the exchanges are validated.
     summary=$folder/integration-summary status=0
     : >"$summary"
-    # shellcheck disable=SC2086
-    "${wrapper[@]}" "$2" --jobs="$1" ${TEST_FLAGS:-} </dev/null 2>&1 |
+    exec 3> >(
         while IFS= read -r line || [ -n "$line" ]; do
             if [[ $line == *Synthesis:* ]]; then
                 printf '%s\n' "$line" >"$summary"
             else
                 printf '%s\n' "$line"
             fi
-        done || status=$?
+        done
+    )
+    filter=$!
+    # shellcheck disable=SC2086
+    bounded 3600 "${wrapper[@]}" "$2" --jobs="$1" ${TEST_FLAGS:-} >&3 2>&1 || status=$?
+    exec 3>&-
+    wait "$filter"
     no_reports || status=1
     node tests/support/validate.mjs openapi.yaml "$EXCHANGES" || status=1
     [ -s "$EXCHANGES" ] || [ -n "${TEST_FLAGS:-}" ] || {
@@ -97,7 +120,7 @@ clients)
     echo "  TEST    tests/clients with $folder/bellwether"
     export BELLWETHER=$PWD/$folder/bellwether
     [[ $folder != *san* ]] || export TEST_PATIENCE=${TEST_PATIENCE:-3}
-    node --test --test-concurrency=1 --test-reporter=spec tests/clients/*.test.mjs </dev/null || status=$?
+    bounded 1800 node --test --test-concurrency=1 --test-reporter=spec tests/clients/*.test.mjs || status=$?
     no_reports || status=1
     exit "$status"
     ;;
@@ -110,8 +133,9 @@ fuzz)
         mkdir -p "$folder/corpus/$name"
         corpora=("$folder/corpus/$name")
         [ ! -d "tests/fuzz/corpus/$name" ] || corpora+=("tests/fuzz/corpus/$name")
-        if "$target" -max_total_time="$seconds" -max_len=4096 -timeout=10 -rss_limit_mb=1024 -verbosity=0 \
-            -artifact_prefix="$folder/$name-" "${corpora[@]}" >"$folder/$name.log" 2>&1 </dev/null; then
+        if bounded $((2 * seconds + 300)) "$target" -max_total_time="$seconds" -max_len=4096 -timeout=10 \
+            -rss_limit_mb=1024 -verbosity=0 -artifact_prefix="$folder/$name-" "${corpora[@]}" \
+            >"$folder/$name.log" 2>&1; then
             echo "  FUZZ    $name: nothing in $seconds s"
         else
             cat "$folder/$name.log"
@@ -120,6 +144,8 @@ fuzz)
         fi
     }
     failed=0 running=0
+    # shellcheck disable=SC2046
+    trap 'kill $(jobs -p); wait || true; exit 1' INT TERM
     for target; do
         if [ "$running" -ge "$(nproc)" ]; then
             wait -n || failed=1

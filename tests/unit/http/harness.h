@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "bellwether/base/loop.h"
 #include "bellwether/base/pulse.h"
@@ -48,7 +49,7 @@ struct harness {
     _Atomic enum script script;
     _Atomic size_t lag_read, lag_asked; /* that somebody reads the lag; and waits for it */
     _Atomic size_t asked;
-    struct snapshot *status_of; /* what a report for /status is made of; owned; NULL: the watcher is silent */
+    struct snapshot *status_of;     /* of what reports for /status are made; owned; NULL: it is silent */
     struct snapshot *before_answer; /* posted before each answer of the watcher; owned; NULL: none */
 };
 
@@ -60,6 +61,13 @@ void harness_post(struct harness *harness, struct snapshot *snapshot);
 void harness_news(struct harness *harness, enum news_kind kind);
 /** Stop the worker (as main does) and free everything. */
 void harness_release(struct harness *harness);
+/**
+ * Whether something takes less than `bound_ms` in one of a few tries: a slow machine is late now and then, a worker that
+ * waits for a deadline always.
+ * @param took     does it, and says how many milliseconds it took.
+ * @param restart  called between two tries.
+ */
+bool harness_is_within(int64_t bound_ms, int64_t (*took)(void), void (*restart)(void));
 
 /* ---- the client ---- */
 

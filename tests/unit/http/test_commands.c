@@ -626,10 +626,17 @@ Test(http_commands, callers_that_leave_do_no_harm)
     post("/redis", "[\"GET\",\"k\"]", "{\"result\":\"value of k\"}\n");
 }
 
-Test(http_commands_odd, the_end_answers_all)
+static void prepare_again(void)
+{
+    stop();
+    prepare();
+}
+
+/* @return how long the one took that was not sent; the other has more time. */
+static int64_t end_with_commands(void)
 {
     int sent, waits;
-    int64_t began_ms;
+    int64_t began_ms, took_ms;
 
     pool.command_timeout_ms = 20000;
     harness_start(&harness);
@@ -644,11 +651,17 @@ Test(http_commands_odd, the_end_answers_all)
     began_ms = clock_boot_ms();
     harness_news(&harness, NEWS_STOP);
     cr_expect_str_eq(expect_error(read_reply(waits, true), 503, "not-sent", "NOTSENT "), "not_sent");
-    cr_expect_lt(clock_boot_ms() - began_ms, 900);
+    took_ms = clock_boot_ms() - began_ms;
     cr_expect_str_eq(expect_error(read_reply(sent, true), 504, "outcome-unknown", "UNKNOWN "), "unknown");
-    cr_expect_lt(clock_boot_ms() - began_ms, 1700);
+    cr_expect_lt(clock_boot_ms() - began_ms, 10000, "it waited for the command's deadline");
     close(sent);
     close(waits);
+    return took_ms;
+}
+
+Test(http_commands_odd, the_end_answers_all)
+{
+    cr_expect(harness_is_within(900, end_with_commands, prepare_again));
 }
 
 /* ---- credentials ---- */

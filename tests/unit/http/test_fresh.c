@@ -211,7 +211,7 @@ Test(http_fresh_patient, the_end_while_somebody_waits)
     wait_until_asked(3);
     before_ms = clock_boot_ms();
     worker_stop(harness.worker);
-    cr_expect_lt(clock_boot_ms() - before_ms, 1500);
+    cr_expect_lt(clock_boot_ms() - before_ms, 10000, "it waited for their deadline");
     for (size_t i = 0; i < 3; i++) {
         struct reply reply = read_reply(fds[i], true);
 

@@ -10,12 +10,10 @@
 #include "harness.h"
 
 static struct harness harness;
-static char *values[] = {(char *)(uintptr_t) "***"};
+static char masked[] = "***", variable[] = "BELLWETHER_REDIS_PASSWORD";
+static char *values[] = {masked};
 static const struct http_option options[] = {
-    {.name = "redis-password",
-     .values = values,
-     .n_values = 1,
-     .from = (char *)(uintptr_t) "BELLWETHER_REDIS_PASSWORD"},
+    {.name = "redis-password", .values = values, .n_values = 1, .from = variable},
     {.name = "sentinel", .list = true},
     {.name = "default-master"},
 };

@@ -776,7 +776,13 @@ Test(http_worker, draining)
     expect_status("GET", "/masters/b", NULL, 200);
 }
 
-Test(http_worker, the_end_comes_at_once_when_nobody_waits)
+static void restart(void)
+{
+    stop();
+    start_with_master();
+}
+
+static int64_t end_with_a_kept_connection(void)
 {
     int fd = dial(&harness, LISTEN_ALL);
     struct reply reply;
@@ -787,7 +793,13 @@ Test(http_worker, the_end_comes_at_once_when_nobody_waits)
     reply_release(&reply);
     before_ms = clock_boot_ms();
     worker_stop(harness.worker);
-    cr_expect_lt(clock_boot_ms() - before_ms, 500, "a kept connection held it up");
+    before_ms = clock_boot_ms() - before_ms;
     cr_expect(reads_end(fd));
     close(fd);
+    return before_ms;
+}
+
+Test(http_worker, the_end_comes_at_once_when_nobody_waits)
+{
+    cr_expect(harness_is_within(500, end_with_a_kept_connection, restart), "a kept connection held it up");
 }

@@ -15,6 +15,32 @@
 #include "bellwether/base/memory.h"
 #include "bellwether/redis/result.h"
 
+/* What hiredis makes of a nil. */
+static void *(*oracle_plain_nil)(const redisReadTask *task);
+
+static inline void *oracle_nil(const redisReadTask *task)
+{
+    redisReply *reply = oracle_plain_nil(task);
+
+    if (reply != NULL && task->parent == NULL && task->type == REDIS_REPLY_PUSH) {
+        reply->type = REDIS_REPLY_PUSH;
+    }
+    return reply;
+}
+
+/* A reader of trees. hiredis' own would say of the push `>-1` what it says of `_`: nil. */
+static inline redisReader *oracle_reader(void)
+{
+    static redisReplyObjectFunctions functions;
+    redisReader *reader = redisReaderCreate();
+
+    oracle_plain_nil = reader->fn->createNil;
+    functions = *reader->fn;
+    functions.createNil = oracle_nil;
+    reader->fn = &functions;
+    return reader;
+}
+
 /* The decoder of the WHATWG encoding standard, step by step. @return text to be freed. */
 static inline char *oracle_decode(const char *bytes, size_t size, size_t *out_size)
 {

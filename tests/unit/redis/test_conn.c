@@ -542,6 +542,17 @@ Test(redis_conn, what_a_subscriber_may_not_be_told)
     check_protocol(HELLO_REPLY PUSH_ACK, "-ERR max number of clients reached\r\n");
 }
 
+Test(redis_conn, a_nil_push_is_no_answer)
+{
+    static const struct peer_step steps[] = {
+        GREET, {PEER_EXPECT, PING}, {PEER_SEND, ">-1\r\n"}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    struct probe probe = {.commands = 1};
+
+    play(&probe, steps, 2000, NULL, 0);
+    expect_end(&probe, REDIS_FAIL_PROTOCOL, "malformed push");
+    cr_expect_eq(probe.n_lost, 1);
+}
+
 Test(redis_conn, reply_without_end)
 {
     static const struct peer_step steps[] = {

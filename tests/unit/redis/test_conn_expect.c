@@ -417,7 +417,7 @@ static void feed_mixed(struct story *story, size_t first, size_t piece)
     for (size_t at = 0, n = first; at < size; at += n, n = piece) {
         if (n > size - at)
             n = size - at;
-        memcpy(bytes, MIXED + at, n); /* nothing may be read beyond them */
+        memcpy(bytes, &(MIXED)[at], n); /* nothing may be read beyond them */
         conn_replies_take(story->conn, bytes, n);
         memset(bytes, 'z', n);
     }
@@ -818,13 +818,23 @@ static double time_reply(const char *reply, size_t json_size)
 
 #ifdef __SANITIZE_ADDRESS__
 #define SLACK 100 /* its realloc() copies each time, where others move pages */
+#elif defined __SANITIZE_THREAD__
+#define SLACK 32 /* so does its own, with less beside */
 #else
 #define SLACK 16
 #endif
 
-/* Eight times as much may take eight times as long, give or take; what moves all that is there with each piece takes 64. */
-static void check_proportion(double one, double eight)
+/* Eight times as much may take eight times as long, give or take; what moves all that is there with each piece takes 64.
+ * What others do on the machine only adds, so the least of a few counts. */
+static void check_proportion(double (*time)(size_t size), size_t size)
 {
+    double one = time(size), eight = time(8 * size);
+
+    for (int i = 0; i < 4 && eight >= SLACK * one + 0.05; i++) {
+        double again = time(8 * size);
+
+        eight = again < eight ? again : eight;
+    }
     cr_expect_lt(eight, SLACK * one + 0.05, "%.3f s, eight times as much %.3f s", one, eight);
 }
 
@@ -843,7 +853,7 @@ static double time_bulk(size_t length)
 
 Test(redis_conn_expect, bulk_of_32_megabytes)
 {
-    check_proportion(time_bulk((size_t)4 << 20), time_bulk((size_t)32 << 20));
+    check_proportion(time_bulk, (size_t)4 << 20);
 }
 
 static double time_line(size_t length)
@@ -861,7 +871,7 @@ static double time_line(size_t length)
 
 Test(redis_conn_expect, line_of_32_megabytes)
 {
-    check_proportion(time_line((size_t)4 << 20), time_line((size_t)32 << 20));
+    check_proportion(time_line, (size_t)4 << 20);
 }
 
 static double time_list(size_t elements)
@@ -879,7 +889,7 @@ static double time_list(size_t elements)
 
 Test(redis_conn_expect, list_of_millions)
 {
-    check_proportion(time_list(300 * 1000), time_list(2400 * 1000));
+    check_proportion(time_list, 300 * 1000);
 }
 
 /* @return this thread's seconds for a command of so many bytes, with a small one behind it. */
@@ -910,7 +920,7 @@ static double time_body(size_t size)
 
 Test(redis_conn_expect, body_of_many_megabytes)
 {
-    check_proportion(time_body((size_t)4 << 20), time_body((size_t)32 << 20));
+    check_proportion(time_body, (size_t)4 << 20);
 }
 
 /* More comes while a backlog stands, and the peer takes it slowly: all of it arrives, in order. */

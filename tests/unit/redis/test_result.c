@@ -57,7 +57,7 @@ static int feed(struct stream *stream, const char *bytes, size_t size)
 
 static redisReply *tree_of(const char *bytes, size_t size, unsigned which)
 {
-    redisReader *reader = redisReaderCreate();
+    redisReader *reader = oracle_reader();
     void *reply = NULL;
 
     redisReaderFeed(reader, bytes, size);
@@ -424,6 +424,7 @@ Test(redis_result, a_push_is_no_answer)
             cr_expect_eq(result.json.size, 0);
             result_release(&result);
         }
+        expect(wires[i], strlen(wires[i]), false, 0, NULL);
     }
 }
 

@@ -23,11 +23,9 @@
         PEER_SEND, HELLO_REPLY \
     }
 /* Asked as the candidate, published, asked for its run id and its offsets. */
-#define FOUND                                                  \
-    {PEER_ACCEPT, NULL}, ANSWER, {PEER_EXPECT, "replication"}, \
-    {                                                          \
-        PEER_SEND, "$0\r\n\r\n$0\r\n\r\n"                      \
-    }
+/* clang-format off */
+#define FOUND {PEER_ACCEPT, NULL}, ANSWER, {PEER_EXPECT, "replication"}, {PEER_SEND, "$0\r\n\r\n$0\r\n\r\n"}
+/* clang-format on */
 
 struct bench {
     struct peer *peer;
@@ -72,12 +70,13 @@ static void bench_observe(struct bench *bench, const struct address *master, int
 
 static void bench_start(struct bench *bench, const struct peer_step *steps)
 {
+    static char name[] = "mymaster";
     char error[256];
 
     log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_LOGFMT);
     memset(bench, 0, sizeof(*bench));
     bench->peer = peer_start("127.0.0.1", steps);
-    bench->names[0] = (char *)(uintptr_t) "mymaster";
+    bench->names[0] = name;
     bench->deployment = (struct watch_deployment){
         .password = secret_new(NULL, NULL, error, sizeof(error)), .masters = bench->names, .n_masters = 1};
     bench->config = (struct watch_config){.deployments = &bench->deployment,
