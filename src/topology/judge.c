@@ -208,8 +208,7 @@ static void follow_contradiction(struct judge *judge, int64_t now_ms)
     struct check *check;
 
     judge->confirmed |= judge->decision.published_majority || judge->adoption.stands;
-    if (!judge->config.verify || !judge->has_published || judge->gap || judge->adoption.stands ||
-        judge->decision.rule == DECIDE_WAIT ||
+    if (!judge->config.verify || judge->adoption.stands || judge->decision.rule == DECIDE_WAIT ||
         !decide_majority(judge->seen, judge->n_seen, judge->n_known, now_ms, 0, &by) ||
         is_published(judge, &by.candidate)) {
         check_drop(&judge->checks[CHECK_MAJORITY]);
@@ -219,7 +218,7 @@ static void follow_contradiction(struct judge *judge, int64_t now_ms)
     check = check_of(judge, &by.candidate, by.epoch, now_ms);
     if (check->answered && check->answer != ROLE_MASTER && !role_unknowable(check->answer)) {
         judge->contradicted_ms = -1;
-    } else if (check->answered && judge->contradicted_ms < 0) {
+    } else if (check->answered && judge->contradicted_ms < 0 && judge->has_published && !judge->gap) {
         judge->contradicted_ms = now_ms;
     }
 }

@@ -112,6 +112,12 @@ static bool has_grace(const struct census *census, const struct elector *elector
     return census->now_ms - voice->strange_ms < STRANGE_MS;
 }
 
+/* A node of ours, if not the one that the others name: it may have lost its state, or been away for long. */
+static bool names_ours(const struct census *census, const struct elector *elector)
+{
+    return !judge_knows(census->judge, elector->id) && judge_vouches(census->judge, elector->master);
+}
+
 static void part_foreign(struct census *census)
 {
     size_t best = 0;
@@ -147,7 +153,7 @@ static void part_foreign(struct census *census)
     }
     for (size_t i = 0; i < census->n; i++) {
         if (census->group[i] != OUTSIDE && census->group[i] != census->ours &&
-            has_grace(census, &census->electors[i])) {
+            (has_grace(census, &census->electors[i]) || names_ours(census, &census->electors[i]))) {
             join_groups(census, i, census->ours);
             census->ours = census->group[i];
         }

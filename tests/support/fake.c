@@ -133,6 +133,16 @@ static void say_others(struct fake *fake)
     }
 }
 
+static void say_replica(struct fake *fake)
+{
+    say(fake, "*1\r\n%%5\r\n");
+    say_pair(fake, "name", fake->words.replica_port);
+    say_pair(fake, "ip", "127.0.0.1");
+    say_pair(fake, "port", fake->words.replica_port);
+    say_pair(fake, "flags", "slave");
+    say_pair(fake, "master-link-status", "ok");
+}
+
 /* The name as it is kept, or NULL. */
 static const char *known_name(const struct fake_words *words, const char *name)
 {
@@ -172,6 +182,8 @@ static void sentinel_answer(struct fake *fake, const char *command, const char *
         say_row(fake, name);
     else if (strcmp(command, "SENTINEL SENTINELS") == 0)
         say_others(fake);
+    else if (strcmp(command, "SENTINEL REPLICAS") == 0 && words->replica_port != NULL)
+        say_replica(fake);
     else if (strcmp(command, "SENTINEL CKQUORUM") == 0)
         say(fake, "+OK 1 usable Sentinels. Quorum and failover authorization can be reached\r\n");
     else

@@ -47,6 +47,7 @@ struct fake_words {
     const struct fake_other *others;
     size_t n_others;
     const char *moved_name, *moved_port;
+    const char *replica_port; /* of the one replica that it lists, on 127.0.0.1; NULL: none */
 };
 
 struct fake;

@@ -1,0 +1,141 @@
+/*
+ * A leader that dies in the middle of a planned failover: whether it comes back or not, the answer does not go to and fro,
+ * and no write that was acknowledged is lost.
+ */
+#include <string.h>
+
+#include "../support/commands.h"
+#include "../support/daemon.h"
+#include "../support/scene.h"
+#include "../support/trail.h"
+#include "../support/writers.h"
+
+SCENE_SUITE(integration_contradicted);
+
+static bool fence_is(const struct daemon *daemon, const char *state)
+{
+    return strcmp(http_string(daemon_get(daemon, "/status"), "masters.0.fence"), state) == 0;
+}
+
+/* What the others believe, and the one that is master in the end. */
+static struct server *only_master(struct cluster *cluster)
+{
+    struct server *one = NULL;
+    for (size_t i = 0; i < cluster->n_nodes; i++) {
+        if (strncmp(redis_say(&cluster->nodes[i], "ROLE"), "master", 6) != 0)
+            continue;
+        if (one != NULL)
+            return NULL;
+        one = &cluster->nodes[i];
+    }
+    return one;
+}
+
+static struct writers *write_on(const struct daemon *daemon)
+{
+    struct writers *writers =
+        writers_start(&(struct writers_spec){.daemon = daemon, .writers = 4, .readers = 1});
+    writers_wait(writers, 100, 5000);
+    return writers;
+}
+
+/* All that was acknowledged is on the node that is the master in the end, and nothing ran twice. */
+static void expect_kept(struct writers *writers, struct cluster *cluster, const struct daemon *daemon)
+{
+    struct server *last = NULL;
+    WAIT_UNTIL(40000, (last = only_master(cluster)) != NULL && says_master(daemon, last) &&
+                          fence_is(daemon, "down"));
+    writers_stop(writers);
+    const struct remains left = writers_remains(writers, last);
+    cr_assert_eq(left.adds_lost, 0, "%zu acknowledged writes were lost\n%s", left.adds_lost,
+                 daemon_log(daemon));
+    cr_assert_eq(left.sets_behind, 0, "%s", daemon_log(daemon));
+    cr_assert(writers_acknowledged(writers) > 100);
+}
+
+/* Kill the leader as soon as its announcement is the answer here, before the others hear of it. */
+static struct trail *announced_and_dead(struct cluster *cluster, const struct daemon *daemon)
+{
+    struct trail *trail = trail_start(daemon, cluster);
+    struct server *leader = &cluster->sentinels[0];
+    const struct server *old = &cluster->nodes[0];
+    const int64_t end = now_ms() + patient(20000);
+    (void)redis_say(leader, "SENTINEL FAILOVER mymaster");
+    while (says_master(daemon, old))
+        cr_assert(now_ms() < end, "no announcement\n%s", daemon_log(daemon));
+    server_kill(leader);
+    trail_look(trail);
+    return trail;
+}
+
+SCENE(integration_contradicted, leader_dies_after_its_announcement_and_comes_back)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.slow_pace = true});
+    const struct daemon *daemon = commands_start(cluster, NULL);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
+    struct writers *writers = write_on(daemon);
+    struct trail *trail = announced_and_dead(cluster, daemon);
+    trail_for(trail, 4000);
+    server_start(&cluster->sentinels[0]);
+    expect_kept(writers, cluster, daemon);
+    trail_look(trail);
+    cr_assert(count_in(trail->said, "200 ") <= 2, "%s", trail->said);
+}
+
+SCENE(integration_contradicted, leader_dies_after_its_announcement_for_good)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.slow_pace = true});
+    const struct daemon *daemon = commands_start(cluster, NULL);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
+    struct writers *writers = write_on(daemon);
+    struct trail *trail = announced_and_dead(cluster, daemon);
+    trail_for(trail, 6000);
+    expect_kept(writers, cluster, daemon);
+    trail_look(trail);
+    cr_assert(count_in(trail->said, "200 ") <= 3, "to and fro: %s", trail->said);
+}
+
+/* @param when SENTINEL SIMULATE-FAILURE's word. */
+static void leader_crashes(const char *when)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.slow_pace = true});
+    const struct daemon *daemon = commands_start(cluster, NULL);
+    struct server *leader = &cluster->sentinels[0];
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
+    struct writers *writers = write_on(daemon);
+    leader->process->may_die = true;
+    cr_assert_str_eq(redis_say(leader, "SENTINEL SIMULATE-FAILURE %s", when), "OK");
+    (void)redis_say(leader, "SENTINEL FAILOVER mymaster");
+    WAIT_UNTIL(10000, process_ended(leader->process));
+    expect_kept(writers, cluster, daemon);
+}
+
+SCENE(integration_contradicted, leader_dies_once_elected)
+{
+    leader_crashes("crash-after-election");
+}
+
+SCENE(integration_contradicted, leader_dies_once_it_promoted)
+{
+    leader_crashes("crash-after-promotion");
+}
+
+/* While it is contradicted callers are told so. */
+SCENE(integration_contradicted, what_callers_see)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.slow_pace = true});
+    const struct daemon *daemon = commands_start(cluster, "--command-timeout", "700ms", NULL);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
+    EXPECT_RESULT(command_run(daemon, "SET", "k", "v", NULL), "'OK'");
+    WAIT_UNTIL(5000, strcmp(redis_say(&cluster->nodes[1], "GET k"), "v") == 0 &&
+                         strcmp(redis_say(&cluster->nodes[2], "GET k"), "v") == 0);
+    (void)announced_and_dead(cluster, daemon);
+    cr_assert(fence_is(daemon, "up"), "%s", daemon_log(daemon));
+    const struct http_answer *status = daemon_get(daemon, "/status");
+    cr_assert_str_eq(http_string(status, "masters.0.fence_reason"), "contradicted");
+    cr_assert_str_eq(http_string(status, "masters.0.state"), "ok");
+    cr_assert_str_eq(http_string(status, "masters.0.reason"), "disputed");
+    EXPECT_RESULT(command_run(daemon, "GET", "k", NULL), "'v'");
+    EXPECT_ERROR(command_run(daemon, "SET", "k", "w", NULL), 503, "NOTSENT contradicted", "not_sent");
+    cr_assert_eq(status_of(daemon, "/master"), 200);
+}
