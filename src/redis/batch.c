@@ -77,6 +77,15 @@ const char *batch_wire(const struct batch *batch, size_t i)
     return batch->wire.bytes + batch->commands[i].at;
 }
 
+const char *batch_name(const struct batch *batch, size_t i, size_t *size)
+{
+    const char *wire = batch_wire(batch, i); /* "*2\r\n$3\r\nGET\r\n" */
+    char *end;
+
+    *size = (size_t)strtoul(strchr(wire, '$') + 1, &end, 10);
+    return end + 2;
+}
+
 void batch_free(struct batch *batch)
 {
     if (batch == NULL) {

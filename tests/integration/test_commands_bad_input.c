@@ -253,7 +253,7 @@ SCENE(integration_commands_bad_input, routes_and_methods)
         {"GET", "/redis/get/k?%zz", 400},
         {"POST", "/redis/get/k?x=%0", 400},
         {"GET", "/redis/set/k/v", 403},
-        {"GET", "/redis/nosuchcommand", 403},
+        {"GET", "/redis/nosuchcommand", 400},
         {"GET", "/masters/none/redis/get/k", 404},
         {"POST", "/masters/none/replica/redis", 404},
     };
@@ -330,7 +330,7 @@ SCENE(integration_commands_bad_input, commands_that_would_change_the_connection)
                   http_text(answer));
     }
     EXPECT_RESULT(command_run(daemon, "PUBLISH", "c", "m", NULL), "0");
-    EXPECT_ERROR(command_run(daemon, "GETRANG", "k", NULL), 400, "ERR unknown command", NULL);
+    EXPECT_ERROR(command_run(daemon, "GETRANG", "k", NULL), 400, "ERR unknown command", "not_sent");
     goes_on(daemon);
 }
 

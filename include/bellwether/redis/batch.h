@@ -60,6 +60,8 @@ int batch_end_path(struct batch *batch, char error[BATCH_ERROR_SIZE]);
 
 /** The RESP of one command. Borrowed. */
 const char *batch_wire(const struct batch *batch, size_t i);
+/** The command's name as it was sent. Borrowed, not terminated. */
+const char *batch_name(const struct batch *batch, size_t i, size_t *size);
 void batch_free(struct batch *batch);
 
 #endif
