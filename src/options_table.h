@@ -79,7 +79,7 @@ X(MAX_CONNECTIONS, "max-connections", INTEGER, 0, AT(max_connections), "2000", 1
   "Callers' connections at once, over all workers; one more gets 503.") \
 X(MAX_WAITERS, "max-waiters", INTEGER, 0, AT(max_waiters), "1000", 0, 1000000, NULL, "N", SERVING, \
   "Long polls and event streams at once, over all workers, beside max-connections; one more gets 503.") \
-X(MAX_BODY, "max-body", SIZE, 0, AT(max_body_bytes), "1MiB", 0, GIB, NULL, "SIZE", SERVING, \
+X(MAX_BODY, "max-body", SIZE, 0, AT(max_body_bytes), "10MiB", 0, GIB, NULL, "SIZE", SERVING, \
   "The largest request body that is taken.") \
 X(IDLE_TIMEOUT, "idle-timeout", DURATION, 0, AT(idle_timeout_ms), "60s", SECOND_MS, 24 * HOUR_MS, NULL, "TIME", SERVING, \
   "After how long a silent connection is closed.") \

@@ -130,6 +130,7 @@ Test(options_commands, what_they_are_by_themselves)
     cr_expect_eq(options.watch.fence_timeout_ms, 3000);
     cr_expect_eq(options.max_pending, 1000);
     cr_expect_eq(options.max_reply_bytes, 64 << 20);
+    cr_expect_eq(options.max_body_bytes, 10 << 20);
     cr_expect_eq(options.replica_max_lag_bytes, -1);
     cr_expect_eq(options.replica_fallback, REPLICA_FALLBACK_NONE);
     cr_expect_eq(options.n_notes, 0);
