@@ -82,12 +82,18 @@ enum MHD_Result call_refuse(struct call *call, enum problem_kind kind, const cha
 
 /* ---- what came of a command ---- */
 
+/* Redis' own may be longer than others. */
+static const char *words_of(const struct pool_item *item)
+{
+    return item->outcome == ITEM_ERROR && item->json.size > 0 ? item->json.bytes : item->words;
+}
+
 /* What the words say without the stable one; all of them where they are Redis' own. */
 static const char *detail_of(const struct pool_item *item)
 {
     const char *blank = strchr(item->words, ' ');
 
-    return item->outcome == ITEM_ERROR || !blank ? item->words : blank + 1;
+    return item->outcome == ITEM_ERROR || !blank ? words_of(item) : blank + 1;
 }
 
 /* Whether it ran, as far as anybody knows. */
@@ -122,7 +128,7 @@ static enum MHD_Result answer_one_error(struct call *call, const struct pool_ite
     if (item->outcome != ITEM_ERROR) { /* that one says itself what came of it: EXECABORT, that nothing ran */
         json_object_set_new(more, "outcome", json_string(outcome_of(item)));
     }
-    return answer_error(call, kind, render_text(item->words), detail_of(item), more);
+    return answer_error(call, kind, render_text(words_of(item)), detail_of(item), more);
 }
 
 /* A single command, or a transaction, whose list is whole as it is. */
@@ -151,10 +157,11 @@ static void add_item(struct buffer *out, struct pool_item *item)
         buffer_release(&item->json);
     } else {
         buffer_add_text(out, "{\"error\":");
-        json_add_string(out, item->words, strlen(item->words));
+        json_add_string(out, words_of(item), strlen(words_of(item)));
         buffer_add_text(out, ",\"outcome\":\"");
         buffer_add_text(out, outcome_of(item));
         buffer_add(out, "\"", 1);
+        buffer_release(&item->json);
     }
     buffer_add(out, "}", 1);
 }

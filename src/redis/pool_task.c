@@ -362,14 +362,14 @@ static bool write_on(struct pool_task *task, bool *over)
     line = find_line(task, over);
     if (line != NULL && ask != NULL)
         node_ask_name(line, ask);
-    if (*over || line == NULL || !judged || (task->job->transaction && !may_transact(task, line)))
+    if (*over || line == NULL || (task->job->transaction && (!judged || !may_transact(task, line))))
         return false;
-    while (find_item(task)) {
+    while (find_item(task) && task->next_item < task->n_judged) {
         if (is_held_by_fence(task, task->next_item))
             return false;
         send(task, task->next_item, line);
     }
-    return true;
+    return judged;
 }
 
 bool task_go(struct pool_task *task)

@@ -84,7 +84,9 @@ enum item_outcome {
 
 struct pool_item {
     enum item_outcome outcome;
-    struct buffer json; /* DONE: as result.h has it; owned by the item until pool_job_free() */
+    /* DONE: as result.h has it; ERROR: all of the words where `words` is cut, terminated; owned by the item until
+     * pool_job_free(). */
+    struct buffer json;
     char words
         [RESULT_ERROR_SIZE]; /* else: begins with the stable word (NOMASTER, NOTSENT, UNKNOWN, NOPERM, BADREQUEST, TOOBIG, or
                                       Redis' own) */

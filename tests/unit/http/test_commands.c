@@ -237,7 +237,7 @@ Test(http_commands, base64_where_it_is_asked_for)
 Test(http_commands, bad_bodies)
 {
     static const char *const bodies[] = {"",           "x",     "{}",           "\"GET\"", "[]",
-                                         "[\"\"]",     "[[1]]", "[\"GET\",[]]", "[null]",  "[\"GET\",1e400]",
+                                         "[\"\"]",     "[[1]]", "[\"GET\",[]]", "[null]",  "[\"GET\",1e]",
                                          "[\"GET\"] x"};
 
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {

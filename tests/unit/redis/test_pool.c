@@ -75,6 +75,34 @@ Test(pool, read_only_jobs_run_reads_only)
     pool_stage_close_with(&stage, peer);
 }
 
+Test(pool, long_words_come_whole)
+{
+    static char wire[2100], list[2300];
+    static struct peer_step steps[] = {GREET,
+                                       {PEER_EXPECT, GET},
+                                       {PEER_SEND, wire},
+                                       {PEER_EXPECT, MULTI EXEC},
+                                       {PEER_SEND, "+OK\r\n*0\r\n"},
+                                       {PEER_EXPECT, MULTI GET EXEC},
+                                       {PEER_SEND, list},
+                                       END};
+    snprintf(wire, sizeof wire, "-ERR %02000d\r\n", 7);
+    snprintf(list, sizeof list, "+OK\r\n%s-EXECABORT because\r\n", wire);
+    struct pool_stage stage = {0};
+    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct pool_job *job = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    pool_stage_run(&stage);
+    expect_words(job, 0, ITEM_ERROR, "ERR 000");
+    cr_assert_eq(job->items[0].json.size, 2004);
+    cr_expect_str_eq(job->items[0].json.bytes + 2000, "0007");
+    struct pool_job *transaction = pool_stage_submit_as(&stage, "[[\"GET\",\"k\"]]", true, true, false);
+    pool_stage_run(&stage);
+    expect_words(transaction, 0, ITEM_ERROR, "EXECABORT because (command 1: ERR 000");
+    cr_expect_eq(strncmp(transaction->items[0].json.bytes, "EXECABORT because (command 1: ERR 000", 37), 0);
+    cr_expect_str_eq(transaction->items[0].json.bytes + transaction->items[0].json.size - 3, "07)");
+    pool_stage_close_with(&stage, peer);
+}
+
 /* ---- names that the table lacks ---- */
 
 #define INFO(n, name) "*3\r\n" BULK(7, "COMMAND") BULK(4, "INFO") BULK(n, name)
@@ -129,6 +157,27 @@ Test(pool, what_the_server_does_not_know_is_not_sent)
     expect_words(transaction, 0, ITEM_BAD, "EXECABORT ");
     cr_expect_not_null(strstr(transaction->items[0].words, "command 2: ERR unknown command 'FOO'"));
     cr_expect_eq(metric_read(&stage.counts->policy_refusals), 0);
+    pool_stage_close_with(&stage, peer);
+}
+
+/* What stands before a name that is asked for does not wait for the answer. */
+Test(pool, the_others_go_ahead_of_a_name_that_is_asked_for)
+{
+    static const struct peer_step steps[] = {GREET,
+                                             {PEER_EXPECT, INFO(3, "foo")},
+                                             {PEER_EXPECT, GET},
+                                             {PEER_SEND, "*1\r\n*-1\r\n$1\r\n1\r\n"},
+                                             {PEER_EXPECT, INCR},
+                                             {PEER_SEND, ":1\r\n"},
+                                             END};
+    struct pool_stage stage = {0};
+    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct pool_job *job =
+        pool_stage_submit_as(&stage, "[[\"GET\",\"k\"],[\"FOO\"],[\"INCR\",\"k\"]]", true, false, false);
+    pool_stage_run(&stage);
+    expect_done(job, 0, "{\"result\":\"1\"");
+    expect_words(job, 1, ITEM_BAD, "ERR unknown command 'FOO'");
+    expect_done(job, 2, "{\"result\":1");
     pool_stage_close_with(&stage, peer);
 }
 
