@@ -117,6 +117,7 @@ json_t *answer_no_master(const struct snapshot *snapshot, const struct snapshot_
                                                              : 0)));
     json_object_set_new(problem, "last_known",
                         master && master->has_address ? render_master(master, true) : json_null());
+    problem_help_with(problem, reason_text(reason));
     if (reason == REASON_UNKNOWN_NAME) {
         json_object_set_new(problem, "sentinels_know", answer_names_known(snapshot));
     }

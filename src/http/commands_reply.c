@@ -60,8 +60,8 @@ static enum MHD_Result answer_error(struct call *call, enum problem_kind kind, j
     size_t size;
     char *body;
 
-    json_object_set_new(json, "error", error);
-    json_object_update(json, problem);
+    json_object_set_new(json, "error", error); /* first, and perhaps Redis' own */
+    json_object_update_missing(json, problem);
     if (more) {
         json_object_update(json, more);
     }

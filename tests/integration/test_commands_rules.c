@@ -174,3 +174,31 @@ SCENE(integration_commands_rules, streams_are_read_without_block)
         command_run(daemon, "XREADGROUP", "GROUP", "BLOCK", "c", "BLOCK", "0", "STREAMS", "BLOCK", ">", NULL),
         "without BLOCK");
 }
+
+/* ---- where there are no commands ---- */
+
+static void expect_words(const struct http_answer *answer, long status, const char *word, const char *words)
+{
+    const char *error = http_string(answer, "error");
+    cr_assert(answer->status == status && strncmp(error, word, strlen(word)) == 0 &&
+                  strstr(error, words) != NULL && *http_string(answer, "help") != '\0',
+              "%s", http_text(answer));
+}
+
+/* An SDK shows people the member `error` and nothing else, whatever answers it. */
+SCENE(integration_commands_rules, a_client_at_the_wrong_place_hears_why)
+{
+    struct cluster *cluster = start_node(NULL);
+    const struct daemon *off = daemon_start(cluster, NULL);
+    static const char get[] = "[['GET','k']]";
+    expect_words(command_post(off, "/redis", "['GET','k']"), 404, "NOTFOUND ", "--redis-api");
+    expect_words(command_post(off, "/redis/pipeline", get), 404, "NOTFOUND ", "--redis-api");
+    const struct daemon *on = commands_start(cluster, NULL);
+    expect_words(command_post(on, "/pipeline", get), 404, "NOTFOUND ", "http://HOST:PORT/redis");
+    expect_words(command_post(on, "/multi-exec", get), 404, "NOTFOUND ", "http://HOST:PORT/redis");
+    expect_words(command_post(on, "/", "['GET','k']"), 405, "BADREQUEST ", "under /redis");
+    expect_words(command_post(on, "/nosuch", "['GET','k']"), 404, "NOTFOUND ", "under /redis");
+    expect_words(daemon_get(on, "/masters/none"), 404, "NOMASTER ", "none");
+    expect_words(daemon_get(on, "/self"), 404, "NOTFOUND ", "--self");
+    expect_words(daemon_get(on, "/master?wait=x"), 400, "BADREQUEST ", "wait");
+}
