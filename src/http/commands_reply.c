@@ -125,7 +125,7 @@ static enum MHD_Result answer_one_error(struct call *call, const struct pool_ite
     enum problem_kind kind = problem_of(call->job, item);
     json_t *more = json_object();
 
-    if (item->outcome != ITEM_ERROR) { /* that one says itself what came of it: EXECABORT, that nothing ran */
+    if (item->outcome != ITEM_ERROR && item->outcome != ITEM_BAD) { /* those say themselves what came of it */
         json_object_set_new(more, "outcome", json_string(outcome_of(item)));
     }
     return answer_error(call, kind, render_text(words_of(item)), detail_of(item), more);

@@ -109,7 +109,7 @@ SCENE(integration_commands_exact, shapes)
                     "return {1,{2,{3,{4,{5,{6,{7,{8,'deep'}}}}}}},redis.status_reply('fine'),false,{}}", "0",
                     NULL),
         "{'result':[1,[2,[3,[4,[5,[6,[7,[8,'deep']]]]]]],'fine',null,[]]}");
-    EXPECT_ERROR(command_run(daemon, "NOSUCHCOMMAND", "x", NULL), 400, "ERR unknown command", "not_sent");
+    EXPECT_ERROR(command_run(daemon, "NOSUCHCOMMAND", "x", NULL), 400, "ERR unknown command", NULL);
     EXPECT_ERROR(command_run(daemon, "LPUSH", "h", "x", NULL), 400, "WRONGTYPE", NULL);
 }
 

@@ -78,10 +78,10 @@ SCENE(integration_commands_rules, a_renamed_command_is_what_it_was)
     }
     EXPECT_RESULT(command_run(daemon, "INCR", "n", NULL), "1");
     EXPECT_ERROR(command_run(daemon, "NoSuchCommand", "x", NULL), 400, "ERR unknown command 'NoSuchCommand'",
-                 "not_sent");
-    EXPECT_ERROR(command_run(daemon, "get|k", NULL), 400, "ERR unknown command", "not_sent");
+                 NULL);
+    EXPECT_ERROR(command_run(daemon, "get|k", NULL), 400, "ERR unknown command", NULL);
     EXPECT_ERROR(command_post(daemon, "/redis/multi-exec", "[['SET','a','b'],['nosuch']]"), 400, "EXECABORT",
-                 "not_sent");
+                 NULL);
     EXPECT_RESULT(command_run(daemon, "EXISTS", "a", NULL), "0");
     /* under its first name the server knows it no longer */
     EXPECT_ERROR(command_run(daemon, "GET", "k", NULL), 400, "ERR unknown command", NULL);
