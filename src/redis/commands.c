@@ -2,9 +2,9 @@
  * The command book: COMMAND's reply, the rules, and what no rule can change, made into one table whose entries hold their
  * verdict. A request costs one look-up, two where its command has subcommands.
  *
- * Which commands there are, their flags and their categories is the server's to say. Written down here is only what no flag
- * says: `fixed` below, of commands that must not run on a connection that callers share, and three that read nothing and
- * change nothing and yet have no flag `readonly`.
+ * Which commands there are, their flags and their categories is the server's to say. Written down, in policy.c, is only what no
+ * flag says: commands that must not run on a connection that callers share, those whose arguments have to be looked at, and
+ * three that read nothing and change nothing and yet have no flag `readonly`.
  *
  * What is in the book: the commands and subcommands of the table; those that rules name, since `+config|get` is to mean
  * something where the server (6.2) does not list subcommands; and the fixed ones.
@@ -24,9 +24,7 @@
 #include "bellwether/base/memory.h"
 #include "commands_internal.h"
 
-#define NEVER_CHANGES "never: it changes the connection, which is shared"
 #define NEVER_BLOCKS "never: it blocks the connection, which is shared"
-#define NEVER_ENDS "never: it ends the connection, which is shared"
 #define NEVER_UNREADABLE "never: no command has a name like that"
 #define NOT_TOLD "the server does not tell what command it is"
 #define NOT_KNOWN "the server has no such command"
@@ -85,91 +83,6 @@ struct command_book {
     size_t n_learned;
     char (*without_table)[WITHOUT_TABLE_SIZE]; /* a text for each rule, where there is no table */
 };
-
-/* ---- what no flag says ---- */
-
-static const struct {
-    const char *name;
-    const char *sub; /* "": and whatever is below it */
-    const char *why;
-} fixed[] = {
-    {"auth", "", NEVER_CHANGES},
-    {"hello", "", NEVER_CHANGES},
-    {"select", "", NEVER_CHANGES},
-    {"client", "", NEVER_CHANGES},
-    {"reset", "", NEVER_CHANGES},
-    {"multi", "", NEVER_CHANGES},
-    {"exec", "", NEVER_CHANGES},
-    {"discard", "", NEVER_CHANGES},
-    {"watch", "", NEVER_CHANGES},
-    {"unwatch", "", NEVER_CHANGES},
-    {"subscribe", "", NEVER_CHANGES},
-    {"psubscribe", "", NEVER_CHANGES},
-    {"ssubscribe", "", NEVER_CHANGES},
-    {"unsubscribe", "", NEVER_CHANGES},
-    {"punsubscribe", "", NEVER_CHANGES},
-    {"sunsubscribe", "", NEVER_CHANGES},
-    {"monitor", "", NEVER_CHANGES},
-    {"sync", "", NEVER_CHANGES},
-    {"psync", "", NEVER_CHANGES},
-    {"replconf", "", NEVER_CHANGES},
-    {"asking", "", NEVER_CHANGES},
-    {"readonly", "", NEVER_CHANGES},
-    {"readwrite", "", NEVER_CHANGES},
-    {"script", "debug", NEVER_CHANGES},
-    {"wait", "", NEVER_BLOCKS},
-    {"waitaof", "", NEVER_BLOCKS},
-    {"quit", "", NEVER_ENDS},
-    /* the server takes these for an HTTP request that a browser was tricked into, and hangs up */
-    {"post", "", NEVER_ENDS},
-    {"host:", "", NEVER_ENDS},
-};
-
-static const struct {
-    const char *name;
-    enum command_care care;
-} careful[] = {
-    {"publish", COMMAND_CARE_CHANNEL},
-    {"spublish", COMMAND_CARE_CHANNEL},
-    {"xread", COMMAND_CARE_BLOCK},
-    {"xreadgroup", COMMAND_CARE_BLOCK},
-};
-
-static const char *const fixed_read_only[] = {"ping", "echo", "time"};
-
-#define N_FIXED (sizeof fixed / sizeof fixed[0])
-#define N_CAREFUL (sizeof careful / sizeof careful[0])
-#define N_FIXED_READ_ONLY (sizeof fixed_read_only / sizeof fixed_read_only[0])
-
-const char *command_never(const char *name, const char *sub)
-{
-    for (size_t i = 0; i < N_FIXED; i++) {
-        if (strcmp(fixed[i].name, name) == 0 && (*fixed[i].sub == '\0' || strcmp(fixed[i].sub, sub) == 0)) {
-            return fixed[i].why;
-        }
-    }
-    return NULL;
-}
-
-static enum command_care care_of(const char *name)
-{
-    for (size_t i = 0; i < N_CAREFUL; i++) {
-        if (strcmp(careful[i].name, name) == 0) {
-            return careful[i].care;
-        }
-    }
-    return COMMAND_CARE_NONE;
-}
-
-static bool is_fixed_read_only(const char *name)
-{
-    for (size_t i = 0; i < N_FIXED_READ_ONLY; i++) {
-        if (strcmp(fixed_read_only[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
 
 /* ---- the entries ---- */
 
@@ -246,8 +159,11 @@ static struct entry *take(struct command_book *book, const char *name, const cha
     struct entry *entry = find(book, name, sub, hash, &slot);
     if (entry == NULL) {
         entry = &book->entries[book->n++];
-        *entry = (struct entry){
-            .hash = hash, .script = true, .read_only = is_fixed_read_only(name), .care = care_of(name)};
+        *entry = (struct entry){.hash = hash,
+                                .script = true,
+                                .blocking = command_blocks(name),
+                                .read_only = command_reads_only(name),
+                                .care = command_care_of(name)};
         entry->name = add_text(book, name);
         entry->sub = add_text(book, sub);
         book->slots[slot] = (uint32_t)book->n;
@@ -356,7 +272,7 @@ static bool read_entry(struct command_book *book, const redisReply *reply, const
     entry->known = true;
     entry->read_only = entry->read_only || (has_word(flags, "readonly") && !has_word(flags, "write"));
     entry->script = has_category(categories, "scripting");
-    entry->blocking = has_word(flags, "blocking") || has_category(categories, "blocking");
+    entry->blocking = entry->blocking || has_word(flags, "blocking") || has_category(categories, "blocking");
     entry->categories = categories;
     if (container != NULL || reply->elements <= COLUMN_SUBCOMMANDS ||
         !is_list(reply->element[COLUMN_SUBCOMMANDS])) {
@@ -514,14 +430,9 @@ struct command_book *command_book_new(const struct policy *policy, const redisRe
             take_below(book, policy->rules[i].name, policy->rules[i].sub);
         }
     }
-    for (size_t i = 0; i < N_FIXED; i++) {
-        take_below(book, fixed[i].name, fixed[i].sub);
-    }
-    for (size_t i = 0; i < N_FIXED_READ_ONLY; i++) {
-        take_below(book, fixed_read_only[i], "");
-    }
-    for (size_t i = 0; i < N_CAREFUL; i++) {
-        take_below(book, careful[i].name, "");
+    const char *name, *sub;
+    for (size_t i = 0; command_noted(i, &name, &sub); i++) {
+        take_below(book, name, sub);
     }
     if (book->has_table) {
         note_idle_rules(book);

@@ -15,6 +15,126 @@
 #define WRONG_SIZE (sizeof(TAKES) + 2 * COMMAND_NAME_SIZE + 64)
 #define SHOWN_MAX 100 /* characters of a rule that messages repeat */
 
+#define NEVER_CHANGES "never: it changes the connection, which is shared"
+#define NEVER_BLOCKS "never: it blocks the connection, which is shared"
+#define NEVER_ENDS "never: it ends the connection, which is shared"
+
+/* ---- what no flag says ---- */
+
+static const struct {
+    const char *name;
+    const char *sub; /* "": and whatever is below it */
+    const char *why;
+} fixed[] = {
+    {"auth", "", NEVER_CHANGES},
+    {"hello", "", NEVER_CHANGES},
+    {"select", "", NEVER_CHANGES},
+    {"client", "", NEVER_CHANGES},
+    {"reset", "", NEVER_CHANGES},
+    {"multi", "", NEVER_CHANGES},
+    {"exec", "", NEVER_CHANGES},
+    {"discard", "", NEVER_CHANGES},
+    {"watch", "", NEVER_CHANGES},
+    {"unwatch", "", NEVER_CHANGES},
+    {"subscribe", "", NEVER_CHANGES},
+    {"psubscribe", "", NEVER_CHANGES},
+    {"ssubscribe", "", NEVER_CHANGES},
+    {"unsubscribe", "", NEVER_CHANGES},
+    {"punsubscribe", "", NEVER_CHANGES},
+    {"sunsubscribe", "", NEVER_CHANGES},
+    {"monitor", "", NEVER_CHANGES},
+    {"sync", "", NEVER_CHANGES},
+    {"psync", "", NEVER_CHANGES},
+    {"replconf", "", NEVER_CHANGES},
+    {"asking", "", NEVER_CHANGES},
+    {"readonly", "", NEVER_CHANGES},
+    {"readwrite", "", NEVER_CHANGES},
+    {"script", "debug", NEVER_CHANGES},
+    {"wait", "", NEVER_BLOCKS},
+    {"waitaof", "", NEVER_BLOCKS},
+    {"quit", "", NEVER_ENDS},
+    /* the server takes these for an HTTP request that a browser was tricked into, and hangs up */
+    {"post", "", NEVER_ENDS},
+    {"host:", "", NEVER_ENDS},
+};
+
+static const struct {
+    const char *name;
+    enum command_care care;
+} careful[] = {
+    {"publish", COMMAND_CARE_CHANNEL},
+    {"spublish", COMMAND_CARE_CHANNEL},
+    {"xread", COMMAND_CARE_BLOCK},
+    {"xreadgroup", COMMAND_CARE_BLOCK},
+};
+
+static const char *const fixed_read_only[] = {"ping", "echo", "time"};
+
+#define N_FIXED (sizeof fixed / sizeof fixed[0])
+#define N_CAREFUL (sizeof careful / sizeof careful[0])
+#define N_FIXED_READ_ONLY (sizeof fixed_read_only / sizeof fixed_read_only[0])
+
+const char *command_never(const char *name, const char *sub)
+{
+    for (size_t i = 0; i < N_FIXED; i++) {
+        if (strcmp(fixed[i].name, name) == 0 && (*fixed[i].sub == '\0' || strcmp(fixed[i].sub, sub) == 0)) {
+            return fixed[i].why;
+        }
+    }
+    return NULL;
+}
+
+enum command_care command_care_of(const char *name)
+{
+    for (size_t i = 0; i < N_CAREFUL; i++) {
+        if (strcmp(careful[i].name, name) == 0) {
+            return careful[i].care;
+        }
+    }
+    return COMMAND_CARE_NONE;
+}
+
+bool command_blocks(const char *name)
+{
+    static const char *const names[] = {"blmove",     "blmpop", "blpop",    "brpop",
+                                        "brpoplpush", "bzmpop", "bzpopmax", "bzpopmin"};
+
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool command_reads_only(const char *name)
+{
+    for (size_t i = 0; i < N_FIXED_READ_ONLY; i++) {
+        if (strcmp(fixed_read_only[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool command_noted(size_t i, const char **name, const char **sub)
+{
+    *sub = "";
+    if (i < N_FIXED) {
+        *name = fixed[i].name;
+        *sub = fixed[i].sub;
+    } else if (i < N_FIXED + N_CAREFUL) {
+        *name = careful[i - N_FIXED].name;
+    } else if (i < N_FIXED + N_CAREFUL + N_FIXED_READ_ONLY) {
+        *name = fixed_read_only[i - N_FIXED - N_CAREFUL];
+    } else {
+        return false;
+    }
+    return true;
+}
+
+/* ---- rules ---- */
+
 static bool is_one_of(char c, const char *set)
 {
     return c != '\0' && strchr(set, c) != NULL;

@@ -262,6 +262,18 @@ Test(commands, a_rule_by_name_does_not_unblock)
     command_book_free(book);
 }
 
+/* Nor where no flag tells that it blocks. */
+Test(commands, without_a_table_what_blocks_is_known_by_name)
+{
+    struct command_book *book = make("+blpop +bzpopmin +xread", NULL);
+
+    expect_refused(book, "blpop", "l", "never: it blocks");
+    expect_refused(book, "bzpopmin", "z", "never: it blocks");
+    expect_allowed(book, "xread", "streams");
+    cr_expect_eq(look(book, "xread", "").care, COMMAND_CARE_BLOCK);
+    command_book_free(book);
+}
+
 Test(commands, names_are_whole)
 {
     struct command_book *book = make_7_0("+getrange +config|get");
