@@ -296,8 +296,7 @@ static void route_request(struct request *request, const struct scan *scan, cons
     } else if (error == -BW_EINVAL) {
         refuse_plainly(request, PROBLEM_BAD_PATH, "it takes % and two hexadecimal digits, and no NUL");
     } else if (error || !match.route) {
-        refuse_plainly(request, PROBLEM_NOT_FOUND,
-                       why_not_found(request, url));
+        refuse_plainly(request, PROBLEM_NOT_FOUND, why_not_found(request, url));
     } else if (!(match.route->methods & bit)) {
         request_answer_methods(request, true);
     } else if (held(request->state) &&

@@ -115,8 +115,7 @@ void request_answer_methods(struct request *request, bool refused)
         answer_problem(request, PROBLEM_METHOD_NOT_ALLOWED,
                        problem_new(PROBLEM_METHOD_NOT_ALLOWED,
                                    "see the Allow header for those it has; commands are run under /redis"),
-                       NULL,
-                       allow);
+                       NULL, allow);
         return;
     }
     headers.allow = allow;

@@ -50,7 +50,10 @@ static char peek(struct body *body)
            (*body->at == ' ' || *body->at == '\n' || *body->at == '\r' || *body->at == '\t')) {
         body->at++;
     }
-    return body->at < body->end ? *body->at : '\0';
+    if (body->at == body->end) {
+        return '\0';
+    }
+    return *body->at;
 }
 
 static bool take(struct body *body, char c)
@@ -69,7 +72,9 @@ static int hex_digit(char c)
     if (c >= '0' && c <= '9') {
         return c - '0';
     }
-    c = (char)(c | 0x20);
+    if (c >= 'A' && c <= 'F') {
+        return c - 'A' + 10;
+    }
     return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
@@ -124,9 +129,12 @@ static size_t read_escape(const char **at, const char *end, char out[4])
     long unit = read_unit(*at, end), low;
 
     if (unit < 0) {
-        out[0] = end - *at < 2 ? '\0' : meant[(unsigned char)(*at)[1]];
-        *at += out[0] != '\0' ? 2 : 0;
-        return out[0] != '\0';
+        if (end - *at < 2 || meant[(unsigned char)(*at)[1]] == '\0') {
+            return 0;
+        }
+        out[0] = meant[(unsigned char)(*at)[1]];
+        *at += 2;
+        return 1;
     }
     *at += 6;
     if (unit < 0xd800 || unit > 0xdfff) {
@@ -544,22 +552,22 @@ static bool put_all(struct body *body, enum batch_shape shape, struct batch **ba
     return put_many(body, batch, room, error);
 }
 
-int batch_read(const char *bytes, size_t size, enum batch_shape shape, struct batch **out,
+int batch_read(const char *body, size_t size, enum batch_shape shape, struct batch **out,
                char error[BATCH_ERROR_SIZE])
 {
-    struct body body = {bytes, bytes, bytes + size, NULL};
+    struct body reading = {body, body, body + size, NULL};
     struct batch *batch = NULL;
 
     if (size == 0) {
         say(error, 0, "the body is empty", shape == BATCH_ONE ? USAGE_ONE : USAGE_MANY);
         return -BW_EINVAL;
     }
-    if (put_all(&body, shape, &batch, error) && (peek(&body) != '\0' || body.at < body.end)) {
-        body.wrong = "not JSON: something follows the end";
+    if (put_all(&reading, shape, &batch, error) && (peek(&reading) != '\0' || reading.at < reading.end)) {
+        reading.wrong = "not JSON: something follows the end";
     }
-    if (body.wrong != NULL) {
-        snprintf(error, BATCH_ERROR_SIZE, "%s, at byte %zu", body.wrong,
-                 (size_t)(body.at - body.begin) + (body.at < body.end));
+    if (reading.wrong != NULL) {
+        snprintf(error, BATCH_ERROR_SIZE, "%s, at byte %zu", reading.wrong,
+                 (size_t)(reading.at - reading.begin) + (reading.at < reading.end));
     }
     if (*error != '\0') {
         batch_free(batch);

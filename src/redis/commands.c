@@ -672,11 +672,9 @@ void command_book_look(const struct command_book *book, const char *name, const 
 
     if (*name == '\0') {
         *out = (struct command_facts){.script = true, .rule = NEVER_UNREADABLE};
-    } else if (entry != NULL && entry->never != NULL) {
-        look_at_entry(book, entry, sub, NULL, out);
-    } else if (look_at_doubts(book, out)) {
+    } else if ((entry == NULL || entry->never == NULL) && look_at_doubts(book, out)) {
         return;
-    } else if (entry != NULL && (entry->known || !book->has_table)) {
+    } else if (entry != NULL && (entry->never != NULL || entry->known || !book->has_table)) {
         look_at_entry(book, entry, sub, NULL, out);
     } else if (book->has_table) {
         look_at_learned(book, name, sub, out);

@@ -64,9 +64,9 @@ struct desk {
     uint64_t switches;   /* its generation, with the address */
     struct node **replicas;
     size_t n_replicas;
-    size_t turn;               /* of the round robin */
-    struct command_book *book; /* NULL: not known yet */
-    bool book_is_old;          /* of another generation: still good, asked for again */
+    size_t turn;                   /* of the round robin */
+    struct command_book *book;     /* NULL: not known yet */
+    bool book_is_old;              /* of another generation: still good, asked for again */
     char asked[COMMAND_NAME_SIZE]; /* the name that the server is asked for now; "" none */
     /* who waits */
     struct pool_task *first, *last;

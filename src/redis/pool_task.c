@@ -85,10 +85,11 @@ static void say_unknown_command(struct pool_task *task, size_t i, size_t number)
     const char *name = batch_name(task->job->batch, i + number, &size);
 
     if (task->job->transaction)
-        task_item_fails(task, i, ITEM_BAD,
-                        "EXECABORT Transaction discarded because of previous errors. (command %zu: ERR unknown "
-                        "command '%.*s')",
-                        number + 1, (int)size, name);
+        task_item_fails(
+            task, i, ITEM_BAD,
+            "EXECABORT Transaction discarded because of previous errors. (command %zu: ERR unknown "
+            "command '%.*s')",
+            number + 1, (int)size, name);
     else
         task_item_fails(task, i, ITEM_BAD, "ERR unknown command '%.*s'", (int)size, name);
 }

@@ -105,17 +105,17 @@ static void end(struct result *result, const redisReadTask *task)
 #define ERROR "{\"error\":"
 
 /* @param out  what fits. */
-static void keep_words(struct result *result, const char *words, size_t size, char out[RESULT_ERROR_SIZE])
+static void keep_words(struct result *result, const char *words, size_t length, char out[RESULT_ERROR_SIZE])
 {
     bool is_second = *result->refused != '\0'; /* EXEC's, which says less than the member's */
 
-    utf8_copy(words, size, out, RESULT_ERROR_SIZE);
-    size = size < WHOLE_MAX ? size : WHOLE_MAX;
-    if (size >= RESULT_ERROR_SIZE / 3 && !is_second) { /* a byte may take three */
-        size_t room = 3 * size + 1;
-        char *to = buffer_reserve(&result->whole, room);
+    utf8_copy(words, length, out, RESULT_ERROR_SIZE);
+    length = length < WHOLE_MAX ? length : WHOLE_MAX;
+    if (length >= RESULT_ERROR_SIZE / 3 && !is_second) { /* a byte may take three */
+        size_t size = 3 * length + 1;
+        char *to = buffer_reserve(&result->whole, size);
 
-        utf8_copy(words, size, to, room);
+        utf8_copy(words, length, to, size);
         result->whole.size = strlen(to);
         if (result->whole.size < RESULT_ERROR_SIZE) {
             buffer_release(&result->whole);

@@ -135,7 +135,7 @@ struct pool_view {
     size_t connecting, idle, busy; /* connections to this master */
     size_t waiting, in_flight;     /* requests that wait; commands sent and not answered */
     bool has_table;                /* its COMMAND is known */
-    const char *closed;            /* why nothing runs; NULL: the rules are fine; borrowed until the pool turns */
+    const char *closed; /* why nothing runs; NULL: the rules are fine; borrowed until the pool turns */
 };
 /** Of this worker's pool. @return false: nothing was ever asked of that master. */
 bool pool_look(const struct pool *pool, const char *master, struct pool_view *out);

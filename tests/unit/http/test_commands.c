@@ -709,7 +709,8 @@ Test(http_commands, the_pool_is_in_status)
     reply_release(&reply);
     post("/redis", "[\"GET\",\"k\"]", "{\"result\":\"value of k\"}\n");
     reply = get(&harness, "/status");
-    cr_expect(strstr(reply.body, "\"waiting\":0,\"in_flight\":0,\"command_table\":true,\"closed\":null}"), "%s", reply.body);
+    cr_expect(strstr(reply.body, "\"waiting\":0,\"in_flight\":0,\"command_table\":true,\"closed\":null}"),
+              "%s", reply.body);
     reply_release(&reply);
     reply = get(&harness, "/status?format=text");
     cr_expect(strstr(reply.body, "\n  commands  connections "), "%s", reply.body);
