@@ -566,7 +566,7 @@ static const char *doubt_of(const struct command_book *book, const struct doubt 
         *ask = rule->name;
         return NOT_ASKED;
     }
-    return learned->answer == ANSWER_UNKNOWN ? doubt->words : NULL;
+    return learned->answer == ANSWER_KNOWN ? NULL : doubt->words;
 }
 
 const char *command_book_closed(const struct command_book *book)
