@@ -79,6 +79,7 @@ struct command_book {
     const char *idle_rule;
     struct doubt *doubts;
     size_t n_doubts;
+    const char *closed; /* words of one that nothing runs for; NULL: none */
     struct learned learned[LEARNED_MAX];
     size_t n_learned;
     char (*without_table)[WITHOUT_TABLE_SIZE]; /* a text for each rule, where there is no table */
@@ -416,6 +417,8 @@ static void write_words_without_table(struct command_book *book)
     }
 }
 
+static void note_closed(struct command_book *book);
+
 struct command_book *command_book_new(const struct policy *policy, const redisReply *table)
 {
     struct command_book *book = mem_new(1, sizeof *book);
@@ -441,6 +444,7 @@ struct command_book *command_book_new(const struct policy *policy, const redisRe
     for (size_t i = 0; i < book->n; i++) {
         judge_entry(book, &book->entries[i]);
     }
+    note_closed(book);
     return book;
 }
 
@@ -528,18 +532,6 @@ static enum answer read_answer(struct command_book *book, const redisReply *repl
     return ANSWER_KNOWN;
 }
 
-void command_book_learn(struct command_book *book, const char *name, const redisReply *reply, int64_t now_ms)
-{
-    char real[COMMAND_NAME_SIZE] = "";
-    enum answer answer = read_answer(book, reply, real);
-    struct learned *learned = place_for(book, name);
-
-    learned->answer = answer;
-    learned->at_ms = now_ms;
-    (void)snprintf(learned->name, sizeof learned->name, "%s", name);
-    (void)snprintf(learned->real, sizeof learned->real, "%s", real);
-}
-
 void command_book_forget(struct command_book *book, int64_t now_ms)
 {
     for (size_t i = 0; i < book->n_learned;) {
@@ -569,15 +561,39 @@ static const char *doubt_of(const struct command_book *book, const struct doubt 
     return learned->answer == ANSWER_KNOWN ? NULL : doubt->words;
 }
 
+/* What is asked for anew stays as it was until the answer is there. */
+static void note_closed(struct command_book *book)
+{
+    bool asks = false;
+
+    for (size_t i = 0; i < book->n_doubts; i++) {
+        const char *ask = NULL;
+        const char *words = doubt_of(book, &book->doubts[i], &ask);
+        if (words != NULL && ask == NULL) {
+            book->closed = words;
+            return;
+        }
+        asks = asks || ask != NULL;
+    }
+    book->closed = asks ? book->closed : NULL;
+}
+
+void command_book_learn(struct command_book *book, const char *name, const redisReply *reply, int64_t now_ms)
+{
+    char real[COMMAND_NAME_SIZE] = "";
+    enum answer answer = read_answer(book, reply, real);
+    struct learned *learned = place_for(book, name);
+
+    learned->answer = answer;
+    learned->at_ms = now_ms;
+    (void)snprintf(learned->name, sizeof learned->name, "%s", name);
+    (void)snprintf(learned->real, sizeof learned->real, "%s", real);
+    note_closed(book);
+}
+
 const char *command_book_closed(const struct command_book *book)
 {
-    const char *ask = NULL, *words = NULL;
-
-    for (size_t i = 0; i < book->n_doubts && (words == NULL || ask != NULL); i++) {
-        ask = NULL;
-        words = doubt_of(book, &book->doubts[i], &ask);
-    }
-    return ask == NULL ? words : NULL;
+    return book->closed;
 }
 
 /* ---- the look-up ---- */

@@ -470,6 +470,7 @@ Test(commands, a_rule_that_denies_nothing_lets_nothing_run)
     cr_expect_eq(strncmp(command_book_closed(book), words, sizeof words - 1), 0);
     command_book_forget(book, 3000);
     expect_asked(book, "get", "json.sett");
+    cr_expect_not_null(command_book_closed(book), "until there is another answer");
     learn(book, "json.sett", INFO_OF("9\r\njson.sett", "*0\r\n", "*0\r\n"));
     expect_allowed(book, "get", "k");
     expect_refused(book, "json.sett", "k", "-Json.Sett");
