@@ -31,6 +31,13 @@ static int build_policy(const struct settings *settings, struct options *out, st
         return options_fail(error, "commands (%.200s): %s", setting == NULL ? "default" : setting->where,
                             words);
     }
+    if (out->redis_api != REDIS_API_OFF && policy_allows_scripts(out->policy)) {
+        options_note(
+            out, LOG_LEVEL_WARN,
+            "scripts and functions are allowed: the rules of commands do not hold within them, a Redis "
+            "ACL user's do",
+            "commands", rules);
+    }
     return 0;
 }
 

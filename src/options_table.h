@@ -11,14 +11,15 @@
 #ifndef BELLWETHER_OPTIONS_TABLE_H
 #define BELLWETHER_OPTIONS_TABLE_H
 
+#include "bellwether/redis/commands.h"
+
 #define SECOND_MS INT64_C(1000)
 #define MINUTE_MS (60 * SECOND_MS)
 #define HOUR_MS (60 * MINUTE_MS)
 #define KIB INT64_C(1024)
 #define GIB (KIB * KIB * KIB)
 
-#define OPTIONS_DEFAULT_COMMANDS \
-    "+@all -@admin -@dangerous -@blocking -@pubsub -@transaction -@scripting -@connection +publish +ping +echo"
+#define OPTIONS_DEFAULT_COMMANDS POLICY_DEFAULT
 
 /* clang-format off */
 #define OPTIONS(X) \
@@ -78,7 +79,7 @@ X(MAX_CONNECTIONS, "max-connections", INTEGER, 0, AT(max_connections), "2000", 1
   "Callers' connections at once, over all workers; one more gets 503.") \
 X(MAX_WAITERS, "max-waiters", INTEGER, 0, AT(max_waiters), "1000", 0, 1000000, NULL, "N", SERVING, \
   "Long polls and event streams at once, over all workers, beside max-connections; one more gets 503.") \
-X(MAX_BODY, "max-body", SIZE, 0, AT(max_body_bytes), "1MiB", 0, GIB, NULL, "SIZE", SERVING, \
+X(MAX_BODY, "max-body", SIZE, 0, AT(max_body_bytes), "10MiB", 0, GIB, NULL, "SIZE", SERVING, \
   "The largest request body that is taken.") \
 X(IDLE_TIMEOUT, "idle-timeout", DURATION, 0, AT(idle_timeout_ms), "60s", SECOND_MS, 24 * HOUR_MS, NULL, "TIME", SERVING, \
   "After how long a silent connection is closed.") \
@@ -95,8 +96,9 @@ X(READ_ONLY_TOKEN_FILE, "read-only-token-file", FILE, 0, NOWHERE, NULL, 0, 0, NU
 X(TOKEN, "token", SECRET, ENVIRONMENT_ONLY, NOWHERE, NULL, 0, 0, NULL, "TOKEN", COMMANDS, \
   "The token itself.") \
 X(COMMANDS, "commands", TEXT, 0, NOWHERE, OPTIONS_DEFAULT_COMMANDS, 0, 0, NULL, "RULES", COMMANDS, \
-  "Which commands callers may run, in the language of Redis ACLs; a later rule wins over an earlier one. What changes or blocks " \
-  "the connection, which callers share, can't be allowed.") \
+  "Which commands callers may run, in the language of Redis ACLs; a later rule wins over an earlier one; default at the " \
+  "beginning stands for the default rules. What changes or blocks the connection, which callers share, can't be allowed, nor " \
+  "PUBLISH to Sentinels' channels. Rules don't hold within scripts: where those are allowed only a Redis ACL user's rights do.") \
 X(POOL_SIZE, "pool-size", INTEGER, 0, AT(pool_size), "2", 1, 64, NULL, "N", COMMANDS, \
   "Connections of each worker to each node; callers share them.") \
 X(COMMAND_TIMEOUT, "command-timeout", DURATION, 0, AT(command_timeout_ms), "5s", 10, 10 * MINUTE_MS, NULL, "TIME", COMMANDS, \

@@ -244,12 +244,17 @@ static int matches(const struct token_list *list, const unsigned char presented[
     return found;
 }
 
-static enum access_verdict check_token(struct access *access, const char *authorization, const char **words)
+static enum access_verdict check_token(struct access *access, const struct access_headers *headers,
+                                       const char **words)
 {
     unsigned char presented[DIGEST_SIZE];
     size_t size = 0;
-    const char *token = bearer(authorization, &size);
+    const char *token = bearer(headers->authorization, &size);
 
+    if (headers->authorization == NULL && headers->token != NULL && *headers->token != '\0') {
+        token = headers->token;
+        size = strlen(token);
+    }
     if (token == NULL) {
         *words = "a token is needed: Authorization: Bearer ...";
         return ACCESS_NO_TOKEN;
@@ -405,7 +410,7 @@ enum access_verdict access_check(struct access *access, const struct access_head
     const char *why = NULL;
     enum access_verdict verdict = access->api == REDIS_API_LOOPBACK
                                       ? check_loopback_again(access, headers, &why)
-                                      : check_token(access, headers->authorization, &why);
+                                      : check_token(access, headers, &why);
 
     if (why != NULL && words != NULL) {
         *words = why;

@@ -32,6 +32,8 @@ struct access_headers {
     const char *host;
     const char *origin;
     const char *sec_fetch_site;
+    const char
+        *token; /* of the query, `_token`, where there is no Authorization: some clients can't send one */
 };
 
 struct access;

@@ -129,6 +129,7 @@ json_t *answer_no_master(const struct snapshot *snapshot, const struct snapshot_
         json_object_set_new(problem, "sentinels",
                             render_sentinel_list(snapshot->sentinels, snapshot->n_sentinels));
     }
+    problem_help_with(problem, reason_text(reason));
     if (reason == REASON_UNKNOWN_NAME) {
         json_object_set_new(problem, "sentinels_know", answer_names_known(snapshot));
     }

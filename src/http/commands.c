@@ -26,6 +26,9 @@ _Static_assert((int)ROUTE_REDIS_PATH - FIRST_ROW == CALL_PATH &&
                    (int)ROUTE_NAMED_REPLICA_REDIS_PATH == FIRST_REPLICA_ROW + 2 * CALL_KINDS - 1,
                "the order of ROUTES_COMMANDS");
 
+#define TOKEN_NAME "_token" /* of a query: a token as Upstash's clients may send it */
+#define TOKEN_ROOM 1024     /* a longer one is none */
+
 /* ---- the first call ---- */
 
 /* What the headers say. */
@@ -103,9 +106,32 @@ static bool find_route(const struct listener *listener, const char *url, struct 
     return error ? error == -BW_EINVAL && looks_like_ours(url) : route_runs_commands(match->route);
 }
 
+/* Of a query that has one: it goes nowhere but here. */
+static const char *query_token(const struct call *call, char out[TOKEN_ROOM])
+{
+    const char *raw = NULL;
+    size_t size = 0;
+
+    if (MHD_lookup_connection_value_n(call->connection, MHD_GET_ARGUMENT_KIND, TOKEN_NAME,
+                                      sizeof(TOKEN_NAME) - 1, &raw, &size) != MHD_YES ||
+        !raw) {
+        return NULL;
+    }
+    if (percent_decode_bytes(raw, size, out, TOKEN_ROOM - 1, &size) != 0) {
+        size = 0;
+    }
+    out[size] = '\0';
+    for (char *c = out; *c; c++) { /* a query's `+` was made a blank on the way, and no token has blanks */
+        *c = (char)(*c == ' ' ? '+' : *c);
+    }
+    return out;
+}
+
 static void judge_access(struct call *call, const struct scan *scan)
 {
-    const struct access_headers headers = {scan->authorization, scan->host, scan->origin, scan->fetch_site};
+    char token[TOKEN_ROOM];
+    const struct access_headers headers = {scan->authorization, scan->host, scan->origin, scan->fetch_site,
+                                           scan->authorization ? NULL : query_token(call, token)};
 
     switch (access_check(call->listener->worker->commands->access, &headers, &call->words)) {
     case ACCESS_FULL: break;
@@ -113,6 +139,9 @@ static void judge_access(struct call *call, const struct scan *scan)
     case ACCESS_NO_TOKEN: call->refusal = CALL_NO_TOKEN; break;
     case ACCESS_WRONG_TOKEN: call->refusal = CALL_WRONG_TOKEN; break;
     case ACCESS_FORBIDDEN: call->refusal = CALL_FORBIDDEN; break;
+    }
+    if (headers.token) {
+        explicit_bzero(token, sizeof(token));
     }
 }
 
@@ -273,7 +302,7 @@ static bool find_master(struct call *call, enum MHD_Result *result)
 
 /* ---- reading it ---- */
 
-/* The query: `retry` is ours, all else is appended to a path. */
+/* The query: `retry` and `_token` are ours, all else is appended to a path. */
 struct pairs {
     struct call *call;
     struct batch *batch; /* NULL: nothing is appended */
@@ -323,6 +352,9 @@ static enum MHD_Result read_pair(void *data, enum MHD_ValueKind kind, const char
     if (decoded_is(pairs, "retry")) {
         pairs->bad_retry |= !value || !decode(pairs, value, value_len) || !decoded_is(pairs, "always");
         pairs->call->job->retry_always = !pairs->bad_retry;
+        return MHD_YES;
+    }
+    if (decoded_is(pairs, TOKEN_NAME)) { /* never an argument, nor looked at where no token is needed */
         return MHD_YES;
     }
     append(pairs);

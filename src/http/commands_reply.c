@@ -61,8 +61,8 @@ static enum MHD_Result answer_error(struct call *call, enum problem_kind kind, j
     size_t size;
     char *body;
 
-    json_object_set_new(json, "error", error);
-    json_object_update(json, problem);
+    json_object_set_new(json, "error", error); /* first, and perhaps Redis' own */
+    json_object_update_missing(json, problem);
     if (more) {
         json_object_update(json, more);
     }
@@ -87,12 +87,18 @@ enum MHD_Result call_refuse(struct call *call, enum problem_kind kind, const cha
 
 /* ---- what came of a command ---- */
 
+/* Redis' own may be longer than others. */
+static const char *words_of(const struct pool_item *item)
+{
+    return item->outcome == ITEM_ERROR && item->json.size > 0 ? item->json.bytes : item->words;
+}
+
 /* What the words say without the stable one; all of them where they are Redis' own. */
 static const char *detail_of(const struct pool_item *item)
 {
     const char *blank = strchr(item->words, ' ');
 
-    return item->outcome == ITEM_ERROR || !blank ? item->words : blank + 1;
+    return item->outcome == ITEM_ERROR || !blank ? words_of(item) : blank + 1;
 }
 
 /* Whether it ran, as far as anybody knows. */
@@ -124,10 +130,10 @@ static enum MHD_Result answer_one_error(struct call *call, const struct pool_ite
     enum problem_kind kind = problem_of(call->job, item);
     json_t *more = json_object();
 
-    if (item->outcome != ITEM_ERROR) { /* that one says itself what came of it: EXECABORT, that nothing ran */
+    if (item->outcome != ITEM_ERROR && item->outcome != ITEM_BAD) { /* those say themselves what came of it */
         json_object_set_new(more, "outcome", json_string(outcome_of(item)));
     }
-    return answer_error(call, kind, render_text(item->words), detail_of(item), more);
+    return answer_error(call, kind, render_text(words_of(item)), detail_of(item), more);
 }
 
 /* A single command, or a transaction, whose list is whole as it is. */
@@ -156,10 +162,11 @@ static void add_item(struct buffer *out, struct pool_item *item)
         buffer_release(&item->json);
     } else {
         buffer_add_text(out, "{\"error\":");
-        json_add_string(out, item->words, strlen(item->words));
+        json_add_string(out, words_of(item), strlen(words_of(item)));
         buffer_add_text(out, ",\"outcome\":\"");
         buffer_add_text(out, outcome_of(item));
         buffer_add(out, "\"", 1);
+        buffer_release(&item->json);
     }
     buffer_add(out, "}", 1);
 }

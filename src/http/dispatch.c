@@ -262,6 +262,21 @@ static bool refuse_connection(struct request *request)
     return true;
 }
 
+static const char *why_not_found(const struct request *request, const char *url)
+{
+    if (request->listener->scope == HTTP_SCOPE_PROBE) {
+        return "this address answers /livez, /readyz, /healthz, /self, /metrics and /version";
+    }
+    if (strcmp(url, "/pipeline") == 0 || strcmp(url, "/multi-exec") == 0) {
+        return "commands are run under /redis: a client's url ends with it, as in http://HOST:PORT/redis";
+    }
+    if (strncmp(url, "/redis", 6) == 0 && !request->worker->commands) {
+        return "commands are not run here: start the daemon with --redis-api (it is off), or ask an address with "
+               "scope=all";
+    }
+    return "GET / lists the routes; commands are run under /redis";
+}
+
 static void route_request(struct request *request, const struct scan *scan, const char *url,
                           const char *method)
 {
@@ -281,10 +296,7 @@ static void route_request(struct request *request, const struct scan *scan, cons
     } else if (error == -BW_EINVAL) {
         refuse_plainly(request, PROBLEM_BAD_PATH, "it takes % and two hexadecimal digits, and no NUL");
     } else if (error || !match.route) {
-        refuse_plainly(request, PROBLEM_NOT_FOUND,
-                       request->listener->scope == HTTP_SCOPE_PROBE
-                           ? "this address answers /livez, /readyz, /healthz, /self, /metrics and /version"
-                           : "GET / lists the routes");
+        refuse_plainly(request, PROBLEM_NOT_FOUND, why_not_found(request, url));
     } else if (!(match.route->methods & bit)) {
         request_answer_methods(request, true);
     } else if (held(request->state) &&

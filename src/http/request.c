@@ -121,8 +121,9 @@ void request_answer_methods(struct request *request, bool refused)
 
     if (refused) {
         answer_problem(request, PROBLEM_METHOD_NOT_ALLOWED,
-                       problem_new(PROBLEM_METHOD_NOT_ALLOWED, "see the Allow header for those it has"), NULL,
-                       allow);
+                       problem_new(PROBLEM_METHOD_NOT_ALLOWED,
+                                   "see the Allow header for those it has; commands are run under /redis"),
+                       NULL, allow);
         return;
     }
     headers.allow = allow;

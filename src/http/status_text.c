@@ -287,6 +287,9 @@ static void put_pool(const struct page *page, const struct status_view *view, co
     fprintf(page->to, "%c commands  connections %zu, in flight %zu, waiting %zu%s\n",
             pool.waiting ? '!' : ' ', pool.connecting + pool.idle + pool.busy, pool.in_flight, pool.waiting,
             pool.has_table || pool.idle + pool.busy == 0 ? "" : ", no COMMAND table");
+    if (pool.closed) {
+        fprintf(page->to, "! commands  %s\n", pool.closed);
+    }
 }
 
 static void put_master(const struct page *page, const struct status_view *view,

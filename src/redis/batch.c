@@ -1,5 +1,5 @@
 /*
- * Commands in RESP, one behind the other in one buffer. They come from a JSON body (batch_quick.c, batch_json.c)
+ * Commands in RESP, one behind the other in one buffer. They come from a JSON body (batch_json.c)
  * or from a path (batch_path.c).
  */
 #include <stdlib.h>
@@ -22,6 +22,15 @@ struct batch *batch_new(size_t n)
 
     block->batch.commands = block->commands;
     block->batch.n = n;
+    return &block->batch;
+}
+
+struct batch *batch_grow(struct batch *batch, size_t n)
+{
+    struct batch_block *block = (struct batch_block *)batch; /* whose first member it is */
+
+    block = mem_resize(block, 1, sizeof *block + n * sizeof block->commands[0]);
+    block->batch.commands = block->commands;
     return &block->batch;
 }
 
@@ -75,6 +84,15 @@ void batch_put(struct batch *batch, struct command *command, const char *bytes, 
 const char *batch_wire(const struct batch *batch, size_t i)
 {
     return batch->wire.bytes + batch->commands[i].at;
+}
+
+const char *batch_name(const struct batch *batch, size_t i, size_t *size)
+{
+    const char *wire = batch_wire(batch, i); /* "*2\r\n$3\r\nGET\r\n" */
+    char *end;
+
+    *size = (size_t)strtoul(strchr(wire, '$') + 1, &end, 10);
+    return end + 2;
 }
 
 void batch_free(struct batch *batch)

@@ -1,4 +1,4 @@
-/* What the ways to a batch (batch_json.c, batch_quick.c, batch_path.c) share. */
+/* What the ways to a batch (batch_json.c, batch_path.c) share. */
 #ifndef BELLWETHER_REDIS_BATCH_INTERNAL_H
 #define BELLWETHER_REDIS_BATCH_INTERNAL_H
 
@@ -6,13 +6,12 @@
 
 /** `n` commands, of which nothing is known yet. */
 struct batch *batch_new(size_t n);
+/** The same with room for `n`, elsewhere in memory. */
+struct batch *batch_grow(struct batch *batch, size_t n);
 /** One more argument in RESP. @param bytes copied. */
 void batch_put(struct batch *batch, struct command *command, const char *bytes, size_t size);
 /** The same in two steps. @return where `size` bytes go. */
 char *batch_begin_put(struct batch *batch, size_t size);
 void batch_end_put(struct batch *batch, struct command *command, size_t size);
-
-/** A body that is plain. @return NULL: it is not, or something is wrong with it; batch_read() says what. */
-struct batch *batch_read_quickly(const char *bytes, size_t size, enum batch_shape shape);
 
 #endif

@@ -2,13 +2,16 @@
  * The command book: COMMAND's reply, the rules, and what no rule can change, made into one table whose entries hold their
  * verdict. A request costs one look-up, two where its command has subcommands.
  *
- * Which commands there are, their flags and their categories is the server's to say. Written down here is only what no flag
- * says: `fixed` below, of commands that must not run on a connection that callers share, and three that read nothing and
- * change nothing and yet have no flag `readonly`.
+ * Which commands there are, their flags and their categories is the server's to say. Written down, in policy.c, is only what no
+ * flag says: commands that must not run on a connection that callers share, those whose arguments have to be looked at, and
+ * three that read nothing and change nothing and yet have no flag `readonly`.
  *
  * What is in the book: the commands and subcommands of the table; those that rules name, since `+config|get` is to mean
- * something where the server (6.2) does not list subcommands; and the fixed ones. Any other name is unknown: `+@all` lets
- * it through, and Redis says that there is no such command.
+ * something where the server (6.2) does not list subcommands; and the fixed ones.
+ *
+ * Any other name is asked for, with COMMAND INFO: a command that rename-command gave another name stands in the table under
+ * its first one, and COMMAND INFO of the new name tells that one; a module may have come since. What was learned is kept,
+ * of a renamed command the rules on either name count. What the server does not know is not sent.
  */
 #include "bellwether/redis/commands.h"
 
@@ -21,13 +24,17 @@
 #include "bellwether/base/memory.h"
 #include "commands_internal.h"
 
-#define NEVER_CHANGES "never: it changes the connection, which is shared"
 #define NEVER_BLOCKS "never: it blocks the connection, which is shared"
-#define NEVER_ENDS "never: it ends the connection, which is shared"
 #define NEVER_UNREADABLE "never: no command has a name like that"
+#define NOT_TOLD "the server does not tell what command it is"
+#define NOT_KNOWN "the server has no such command"
+#define NOT_ASKED "the server was not asked about it yet"
 #define NO_RULE "no rule allows it"
 #define WITHOUT_TABLE_SIZE (2 * COMMAND_NAME_SIZE + 96)
 #define SLOTS_MIN 64
+#define ENTRIES_MAX 16384 /* beyond, nothing more is learned */
+#define LEARNED_MAX 64    /* names that were asked for */
+#define LEARNED_MS 1000   /* for so long the server has no such command */
 
 /* Of a command's entry in COMMAND's reply. */
 enum column { COLUMN_NAME, COLUMN_FLAGS = 2, COLUMN_CATEGORIES = 6, COLUMN_SUBCOMMANDS = 9 };
@@ -37,8 +44,27 @@ struct entry {
     uint32_t hash;
     bool known, read_only, script, blocking;
     bool has_subs;
+    bool lists_subs; /* the table does, so one that it lacks is none */
+    enum command_care care;
     const redisReply *categories; /* borrowed while the book is made, then NULL */
-    const char *rule;             /* what refuses it; NULL: it may run */
+    const char *never;            /* why no rule can allow it; NULL: `decided` */
+    int decided;                  /* the rule that decides; -1: none does */
+};
+
+enum answer { ANSWER_UNKNOWN, ANSWER_UNTOLD, ANSWER_KNOWN };
+
+/* A name that the server was asked for. */
+struct learned {
+    char name[COMMAND_NAME_SIZE];
+    char real[COMMAND_NAME_SIZE]; /* KNOWN: as the table has it */
+    enum answer answer;
+    int64_t at_ms;
+};
+
+/* A rule that denies something which no server is known to have. */
+struct doubt {
+    size_t rule;
+    char words[WITHOUT_TABLE_SIZE]; /* why nothing runs as long as there is no such thing */
 };
 
 struct command_book {
@@ -51,72 +77,13 @@ struct command_book {
     size_t n_slots;  /* a power of two */
     const char *unknown_rule;
     const char *idle_rule;
+    struct doubt *doubts;
+    size_t n_doubts;
+    const char *closed; /* words of one that nothing runs for; NULL: none */
+    struct learned learned[LEARNED_MAX];
+    size_t n_learned;
     char (*without_table)[WITHOUT_TABLE_SIZE]; /* a text for each rule, where there is no table */
 };
-
-/* ---- what no flag says ---- */
-
-static const struct {
-    const char *name;
-    const char *sub; /* "": and whatever is below it */
-    const char *why;
-} fixed[] = {
-    {"auth", "", NEVER_CHANGES},
-    {"hello", "", NEVER_CHANGES},
-    {"select", "", NEVER_CHANGES},
-    {"client", "", NEVER_CHANGES},
-    {"reset", "", NEVER_CHANGES},
-    {"multi", "", NEVER_CHANGES},
-    {"exec", "", NEVER_CHANGES},
-    {"discard", "", NEVER_CHANGES},
-    {"watch", "", NEVER_CHANGES},
-    {"unwatch", "", NEVER_CHANGES},
-    {"subscribe", "", NEVER_CHANGES},
-    {"psubscribe", "", NEVER_CHANGES},
-    {"ssubscribe", "", NEVER_CHANGES},
-    {"unsubscribe", "", NEVER_CHANGES},
-    {"punsubscribe", "", NEVER_CHANGES},
-    {"sunsubscribe", "", NEVER_CHANGES},
-    {"monitor", "", NEVER_CHANGES},
-    {"sync", "", NEVER_CHANGES},
-    {"psync", "", NEVER_CHANGES},
-    {"replconf", "", NEVER_CHANGES},
-    {"asking", "", NEVER_CHANGES},
-    {"readonly", "", NEVER_CHANGES},
-    {"readwrite", "", NEVER_CHANGES},
-    {"script", "debug", NEVER_CHANGES},
-    {"wait", "", NEVER_BLOCKS},
-    {"waitaof", "", NEVER_BLOCKS},
-    {"quit", "", NEVER_ENDS},
-    /* the server takes these for an HTTP request that a browser was tricked into, and hangs up */
-    {"post", "", NEVER_ENDS},
-    {"host:", "", NEVER_ENDS},
-};
-
-static const char *const fixed_read_only[] = {"ping", "echo", "time"};
-
-#define N_FIXED (sizeof fixed / sizeof fixed[0])
-#define N_FIXED_READ_ONLY (sizeof fixed_read_only / sizeof fixed_read_only[0])
-
-const char *command_never(const char *name, const char *sub)
-{
-    for (size_t i = 0; i < N_FIXED; i++) {
-        if (strcmp(fixed[i].name, name) == 0 && (*fixed[i].sub == '\0' || strcmp(fixed[i].sub, sub) == 0)) {
-            return fixed[i].why;
-        }
-    }
-    return NULL;
-}
-
-static bool is_fixed_read_only(const char *name)
-{
-    for (size_t i = 0; i < N_FIXED_READ_ONLY; i++) {
-        if (strcmp(fixed_read_only[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
 
 /* ---- the entries ---- */
 
@@ -193,7 +160,11 @@ static struct entry *take(struct command_book *book, const char *name, const cha
     struct entry *entry = find(book, name, sub, hash, &slot);
     if (entry == NULL) {
         entry = &book->entries[book->n++];
-        *entry = (struct entry){.hash = hash, .script = true, .read_only = is_fixed_read_only(name)};
+        *entry = (struct entry){.hash = hash,
+                                .script = true,
+                                .blocking = command_blocks(name),
+                                .read_only = command_reads_only(name),
+                                .care = command_care_of(name)};
         entry->name = add_text(book, name);
         entry->sub = add_text(book, sub);
         book->slots[slot] = (uint32_t)book->n;
@@ -205,14 +176,13 @@ static struct entry *take(struct command_book *book, const char *name, const cha
 static void take_below(struct command_book *book, const char *name, const char *sub)
 {
     struct entry parent = *take(book, name, "");
-    size_t before = book->n;
 
     if (*sub == '\0') {
         return;
     }
     struct entry *entry = take(book, name, sub);
-    if (book->n > before) {
-        entry->known = parent.known;
+    if (!entry->known) {
+        entry->known = parent.known && !parent.lists_subs;
         entry->read_only = parent.read_only;
         entry->script = parent.script;
         entry->blocking = parent.blocking;
@@ -303,14 +273,14 @@ static bool read_entry(struct command_book *book, const redisReply *reply, const
     entry->known = true;
     entry->read_only = entry->read_only || (has_word(flags, "readonly") && !has_word(flags, "write"));
     entry->script = has_category(categories, "scripting");
-    entry->blocking = has_word(flags, "blocking") || has_category(categories, "blocking");
+    entry->blocking = entry->blocking || has_word(flags, "blocking") || has_category(categories, "blocking");
     entry->categories = categories;
     if (container != NULL || reply->elements <= COLUMN_SUBCOMMANDS ||
         !is_list(reply->element[COLUMN_SUBCOMMANDS])) {
         return true;
     }
     const redisReply *subs = reply->element[COLUMN_SUBCOMMANDS];
-    entry->has_subs = subs->elements > 0;
+    entry->has_subs = entry->lists_subs = subs->elements > 0;
     for (size_t i = 0; i < subs->elements; i++) {
         if (!read_entry(book, subs->element[i], own)) {
             return false;
@@ -345,61 +315,96 @@ static bool read_table(struct command_book *book, const redisReply *table)
 
 /* ---- verdicts ---- */
 
-static bool fits(const struct command_book *book, const struct rule *rule, const char *name, const char *sub,
-                 const redisReply *categories)
+static bool fits(const struct command_book *book, const struct rule *rule, const struct entry *entry)
 {
     switch (rule->kind) {
     case RULE_ALL: return true;
-    case RULE_CATEGORY: return !book->has_table || has_category(categories, rule->name);
+    case RULE_CATEGORY:
+        if (!rule->allow && entry->care == COMMAND_CARE_BLOCK && strcmp(rule->name, "blocking") == 0) {
+            return false; /* its arguments decide */
+        }
+        return !book->has_table || has_category(entry->categories, rule->name);
     case RULE_COMMAND: break;
     }
-    return strcmp(rule->name, name) == 0 && (rule->sub[0] == '\0' || strcmp(rule->sub, sub) == 0);
+    return strcmp(rule->name, text_at(book, entry->name)) == 0 &&
+           (rule->sub[0] == '\0' || strcmp(rule->sub, text_at(book, entry->sub)) == 0);
+}
+
+/* The last rule that fits; -1: none. */
+static int decide(const struct command_book *book, const struct entry *entry)
+{
+    int i = (int)book->policy->n - 1;
+
+    while (i >= 0 && !fits(book, &book->policy->rules[i], entry)) {
+        i--;
+    }
+    return i;
 }
 
 /* What refuses it, or NULL. */
-static const char *judge(const struct command_book *book, const char *name, const char *sub,
-                         const redisReply *categories)
+static const char *refusal(const struct command_book *book, int decided)
 {
-    for (size_t i = book->policy->n; i > 0; i--) {
-        const struct rule *rule = &book->policy->rules[i - 1];
-        if (fits(book, rule, name, sub, categories)) {
-            if (!book->has_table && rule->kind != RULE_COMMAND) {
-                return book->without_table[i - 1];
-            }
-            return rule->allow ? NULL : rule->written;
-        }
+    if (decided < 0) {
+        return NO_RULE;
     }
-    return NO_RULE;
+    const struct rule *rule = &book->policy->rules[decided];
+    if (!book->has_table && rule->kind != RULE_COMMAND) {
+        return book->without_table[decided];
+    }
+    return rule->allow ? NULL : rule->written;
 }
 
 static void judge_entry(const struct command_book *book, struct entry *entry)
 {
-    const char *name = text_at(book, entry->name);
-    const char *sub = text_at(book, entry->sub);
-
-    entry->rule = command_never(name, sub);
-    if (entry->rule == NULL && entry->blocking) {
-        entry->rule = NEVER_BLOCKS;
+    entry->never = command_never(text_at(book, entry->name), text_at(book, entry->sub));
+    if (entry->never == NULL && entry->blocking && entry->care != COMMAND_CARE_BLOCK) {
+        entry->never = NEVER_BLOCKS;
     }
-    if (entry->rule == NULL) {
-        entry->rule = judge(book, name, sub, entry->categories);
-    }
+    entry->decided = decide(book, entry);
+    entry->categories = NULL;
 }
 
-/* A category that nothing has. */
-static const char *find_idle_rule(const struct command_book *book)
+/* Whether the server has what the rule names, by its table. */
+static bool is_known(const struct command_book *book, const struct rule *rule)
+{
+    size_t slot;
+    const struct entry *entry = find(book, rule->name, rule->sub, hash_of(rule->name, rule->sub), &slot);
+
+    return entry != NULL && entry->known;
+}
+
+/* Nothing of what it names is there. */
+static bool is_idle(const struct command_book *book, const struct rule *rule)
+{
+    bool idle = rule->kind != RULE_ALL;
+
+    if (rule->kind == RULE_COMMAND) {
+        return !is_known(book, rule) && !command_is_core(rule->name, rule->sub);
+    }
+    for (size_t k = 0; idle && k < book->n; k++) {
+        idle = !has_category(book->entries[k].categories, rule->name);
+    }
+    return idle;
+}
+
+/* A rule that denies what nobody has was meant to deny something else: then nothing runs. */
+static void note_idle_rules(struct command_book *book)
 {
     for (size_t i = 0; i < book->policy->n; i++) {
         const struct rule *rule = &book->policy->rules[i];
-        bool idle = rule->kind == RULE_CATEGORY;
-        for (size_t k = 0; idle && k < book->n; k++) {
-            idle = !has_category(book->entries[k].categories, rule->name);
+        if (!is_idle(book, rule)) {
+            continue;
         }
-        if (idle) {
-            return rule->written;
+        if (rule->kind == RULE_COMMAND && !rule->allow) {
+            book->doubts = mem_resize(book->doubts, book->n_doubts + 1, sizeof *book->doubts);
+            struct doubt *doubt = &book->doubts[book->n_doubts++];
+            doubt->rule = i;
+            (void)snprintf(doubt->words, sizeof doubt->words,
+                           "%s: it names no command that this server has, so nothing runs", rule->written);
+        } else if (book->idle_rule == NULL) {
+            book->idle_rule = rule->written;
         }
     }
-    return NULL;
 }
 
 static void write_words_without_table(struct command_book *book)
@@ -411,6 +416,8 @@ static void write_words_without_table(struct command_book *book)
                        book->policy->rules[i].written);
     }
 }
+
+static void note_closed(struct command_book *book);
 
 struct command_book *command_book_new(const struct policy *policy, const redisReply *table)
 {
@@ -426,18 +433,18 @@ struct command_book *command_book_new(const struct policy *policy, const redisRe
             take_below(book, policy->rules[i].name, policy->rules[i].sub);
         }
     }
-    for (size_t i = 0; i < N_FIXED; i++) {
-        take_below(book, fixed[i].name, fixed[i].sub);
+    const char *name, *sub;
+    for (size_t i = 0; command_noted(i, &name, &sub); i++) {
+        take_below(book, name, sub);
     }
-    for (size_t i = 0; i < N_FIXED_READ_ONLY; i++) {
-        take_below(book, fixed_read_only[i], "");
+    if (book->has_table) {
+        note_idle_rules(book);
     }
-    book->idle_rule = book->has_table ? find_idle_rule(book) : NULL;
-    book->unknown_rule = judge(book, "", "", NULL);
+    book->unknown_rule = refusal(book, decide(book, take(book, "", "")));
     for (size_t i = 0; i < book->n; i++) {
         judge_entry(book, &book->entries[i]);
-        book->entries[i].categories = NULL;
     }
+    note_closed(book);
     return book;
 }
 
@@ -451,7 +458,227 @@ const char *command_book_idle_rule(const struct command_book *book)
     return book->idle_rule;
 }
 
+/* ---- names that the table lacks ---- */
+
+static const struct learned *recall(const struct command_book *book, const char *name)
+{
+    for (size_t i = 0; i < book->n_learned; i++) {
+        if (strcmp(book->learned[i].name, name) == 0) {
+            return &book->learned[i];
+        }
+    }
+    return NULL;
+}
+
+/* Where the next answer goes: in place of the oldest one that no command is known by, else of the oldest. */
+static struct learned *place_for(struct command_book *book, const char *name)
+{
+    struct learned *oldest = NULL;
+
+    for (size_t i = 0; i < book->n_learned; i++) {
+        struct learned *at = &book->learned[i];
+        if (strcmp(at->name, name) == 0) {
+            return at;
+        }
+        if (oldest == NULL || (oldest->answer == ANSWER_KNOWN && at->answer != ANSWER_KNOWN) ||
+            ((oldest->answer == ANSWER_KNOWN) == (at->answer == ANSWER_KNOWN) && at->at_ms < oldest->at_ms)) {
+            oldest = at;
+        }
+    }
+    return book->n_learned < LEARNED_MAX ? &book->learned[book->n_learned++] : oldest;
+}
+
+/* A command that is new: with what rules say of it. */
+static bool learn_entry(struct command_book *book, const redisReply *reply)
+{
+    bool whole = book->n < ENTRIES_MAX && read_entry(book, reply, NULL);
+
+    for (size_t i = 0; whole && i < book->policy->n; i++) {
+        const struct rule *rule = &book->policy->rules[i];
+        size_t slot;
+        if (rule->kind == RULE_COMMAND &&
+            find(book, rule->name, "", hash_of(rule->name, ""), &slot) != NULL) {
+            take_below(book, rule->name, rule->sub);
+        }
+    }
+    for (size_t i = 0; i < book->n; i++) {
+        if (book->entries[i].categories != NULL) {
+            judge_entry(book, &book->entries[i]);
+        }
+    }
+    return whole;
+}
+
+static enum answer read_answer(struct command_book *book, const redisReply *reply,
+                               char real[COMMAND_NAME_SIZE])
+{
+    size_t slot;
+
+    if (!is_list(reply) || reply->elements != 1) {
+        return ANSWER_UNTOLD;
+    }
+    const redisReply *info = reply->element[0];
+    if (info->type == REDIS_REPLY_NIL || (is_list(info) && info->elements == 0)) {
+        return ANSWER_UNKNOWN;
+    }
+    if (!is_list(info) || info->elements == 0 || !is_text(info->element[COLUMN_NAME]) ||
+        !read_name(info->element[COLUMN_NAME], false, real)) {
+        return ANSWER_UNTOLD;
+    }
+    const struct entry *entry = find(book, real, "", hash_of(real, ""), &slot);
+    if (entry == NULL || !entry->known) {
+        return learn_entry(book, info) ? ANSWER_KNOWN : ANSWER_UNTOLD;
+    }
+    return ANSWER_KNOWN;
+}
+
+void command_book_forget(struct command_book *book, int64_t now_ms)
+{
+    for (size_t i = 0; i < book->n_learned;) {
+        if (book->learned[i].answer != ANSWER_KNOWN && now_ms - book->learned[i].at_ms >= LEARNED_MS) {
+            book->learned[i] = book->learned[--book->n_learned];
+        } else {
+            i++;
+        }
+    }
+}
+
+/* Whether the server has it after all, or has to be asked: then `out` is set. @return NULL: nothing is wrong. */
+static const char *doubt_of(const struct command_book *book, const struct doubt *doubt, const char **ask)
+{
+    const struct rule *rule = &book->policy->rules[doubt->rule];
+    size_t slot;
+    const struct entry *parent = find(book, rule->name, "", hash_of(rule->name, ""), &slot);
+    const struct learned *learned = recall(book, rule->name);
+
+    if (parent != NULL && parent->known) { /* 6.2 lists no subcommands; and a rule may name an argument */
+        return is_known(book, rule) || !parent->lists_subs ? NULL : doubt->words;
+    }
+    if (learned == NULL) {
+        *ask = rule->name;
+        return NOT_ASKED;
+    }
+    return learned->answer == ANSWER_KNOWN ? NULL : doubt->words;
+}
+
+/* What is asked for anew stays as it was until the answer is there. */
+static void note_closed(struct command_book *book)
+{
+    bool asks = false;
+
+    for (size_t i = 0; i < book->n_doubts; i++) {
+        const char *ask = NULL;
+        const char *words = doubt_of(book, &book->doubts[i], &ask);
+        if (words != NULL && ask == NULL) {
+            book->closed = words;
+            return;
+        }
+        asks = asks || ask != NULL;
+    }
+    book->closed = asks ? book->closed : NULL;
+}
+
+void command_book_learn(struct command_book *book, const char *name, const redisReply *reply, int64_t now_ms)
+{
+    char real[COMMAND_NAME_SIZE] = "";
+    enum answer answer = read_answer(book, reply, real);
+    struct learned *learned = place_for(book, name);
+
+    learned->answer = answer;
+    learned->at_ms = now_ms;
+    (void)snprintf(learned->name, sizeof learned->name, "%s", name);
+    (void)snprintf(learned->real, sizeof learned->real, "%s", real);
+    note_closed(book);
+}
+
+const char *command_book_closed(const struct command_book *book)
+{
+    return book->closed;
+}
+
 /* ---- the look-up ---- */
+
+/* @param out  set where nothing runs, or nothing is known. @return false: it is not. */
+static bool look_at_doubts(const struct command_book *book, struct command_facts *out)
+{
+    for (size_t i = 0; i < book->n_doubts; i++) {
+        const char *ask = NULL;
+        const char *words = doubt_of(book, &book->doubts[i], &ask);
+        if (words != NULL) {
+            *out = (struct command_facts){.script = true, .rule = words, .ask = ask};
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The last rule that names what a renamed command is called. */
+static int decide_renamed(const struct command_book *book, const char *name, const char *sub)
+{
+    int i = (int)book->policy->n - 1;
+
+    for (; i >= 0; i--) {
+        const struct rule *rule = &book->policy->rules[i];
+        if (rule->kind == RULE_COMMAND && strcmp(rule->name, name) == 0 &&
+            (rule->sub[0] == '\0' || strcmp(rule->sub, sub) == 0)) {
+            break;
+        }
+    }
+    return i;
+}
+
+/* By the name that the table has. @param called  how it is called, where that is another. */
+static void look_at_entry(const struct command_book *book, const struct entry *entry, const char *sub,
+                          const char *called, struct command_facts *out)
+{
+    const char *name = text_at(book, entry->name);
+    size_t slot;
+
+    if (entry->has_subs && *sub != '\0') {
+        const struct entry *below = find(book, name, sub, hash_of(name, sub), &slot);
+        entry = below != NULL ? below : entry;
+    }
+    int decided = entry->decided;
+    if (called != NULL) {
+        int by_name = decide_renamed(book, called, sub);
+        decided = by_name > decided ? by_name : decided;
+    }
+    const char *rule = entry->never != NULL ? entry->never : refusal(book, decided);
+    *out = (struct command_facts){.known = entry->known,
+                                  .read_only = entry->read_only,
+                                  .script = entry->script,
+                                  .allowed = rule == NULL,
+                                  .care = entry->care,
+                                  .rule = rule};
+}
+
+/* Of a name that the table lacks. */
+static void look_at_learned(const struct command_book *book, const char *name, const char *sub,
+                            struct command_facts *out)
+{
+    const struct learned *learned = recall(book, name);
+    size_t slot;
+
+    *out = (struct command_facts){.script = true};
+    if (strchr(name, '|') !=
+        NULL) { /* COMMAND INFO would tell a subcommand; as a command there is no such thing */
+        out->rule = NOT_KNOWN;
+        out->unknown = true;
+    } else if (learned == NULL) {
+        out->rule = NOT_ASKED;
+        out->ask = name;
+    } else if (learned->answer == ANSWER_KNOWN) {
+        const struct entry *entry = find(book, learned->real, "", hash_of(learned->real, ""), &slot);
+        if (entry == NULL) { /* it was learned, so it is there */
+            out->rule = NOT_TOLD;
+            return;
+        }
+        look_at_entry(book, entry, sub, strcmp(learned->real, name) == 0 ? NULL : name, out);
+    } else {
+        out->unknown = learned->answer == ANSWER_UNKNOWN;
+        out->rule = out->unknown ? NOT_KNOWN : NOT_TOLD;
+    }
+}
 
 void command_book_look(const struct command_book *book, const char *name, const char *sub,
                        struct command_facts *out)
@@ -459,20 +686,18 @@ void command_book_look(const struct command_book *book, const char *name, const 
     size_t slot;
     const struct entry *entry = find(book, name, "", hash_of(name, ""), &slot);
 
-    if (entry != NULL && entry->has_subs && *sub != '\0') {
-        const struct entry *below = find(book, name, sub, hash_of(name, sub), &slot);
-        entry = below != NULL ? below : entry;
-    }
-    if (entry == NULL) {
-        const char *rule = *name == '\0' ? NEVER_UNREADABLE : book->unknown_rule;
-        *out = (struct command_facts){.script = true, .allowed = rule == NULL, .rule = rule};
+    if (*name == '\0') {
+        *out = (struct command_facts){.script = true, .rule = NEVER_UNREADABLE};
+    } else if ((entry == NULL || entry->never == NULL) && look_at_doubts(book, out)) {
         return;
+    } else if (entry != NULL && (entry->never != NULL || entry->known || !book->has_table)) {
+        look_at_entry(book, entry, sub, NULL, out);
+    } else if (book->has_table) {
+        look_at_learned(book, name, sub, out);
+    } else {
+        *out = (struct command_facts){
+            .script = true, .allowed = book->unknown_rule == NULL, .rule = book->unknown_rule};
     }
-    *out = (struct command_facts){.known = entry->known,
-                                  .read_only = entry->read_only,
-                                  .script = entry->script,
-                                  .allowed = entry->rule == NULL,
-                                  .rule = entry->rule};
 }
 
 void command_book_free(struct command_book *book)
@@ -480,6 +705,7 @@ void command_book_free(struct command_book *book)
     if (book != NULL) {
         forget_entries(book);
         free(book->without_table);
+        free(book->doubts);
         policy_free(book->policy);
         free(book);
     }

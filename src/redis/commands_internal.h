@@ -29,5 +29,20 @@ struct policy {
  * @param name,sub  lower case; `sub` may be "".
  */
 const char *command_never(const char *name, const char *sub);
+/** Whether it blocks, as far as is known without a server's table. */
+bool command_blocks(const char *name);
+/** Whether it reads only, though no flag says so. */
+bool command_reads_only(const char *name);
+/** What of its arguments has to be looked at. */
+enum command_care command_care_of(const char *name);
+/** All commands that these three know, one by one. @param i from 0. @return false: there are no more. */
+bool command_noted(size_t i, const char **name, const char **sub);
+
+/** Whether servers have such a category, without @, in lower case. */
+bool command_category_exists(const char *category);
+/** Whether some version of the server has it. @param sub "": none. */
+bool command_is_core(const char *name, const char *sub);
+/** The name that is a slip of the pen away from this one, which none has. @return NULL: there is none. Static. */
+const char *command_meant(const char *name, const char *sub);
 
 #endif

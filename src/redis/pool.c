@@ -134,6 +134,7 @@ bool pool_look(const struct pool *pool, const char *master, struct pool_view *ou
     desk = pool->desks[place];
     *out = (struct pool_view){.waiting = desk->n_waiting, .has_table = false};
     out->has_table = desk->book != NULL && command_book_has_table(desk->book);
+    out->closed = desk->book != NULL ? command_book_closed(desk->book) : NULL;
     for (size_t i = 0; desk->master != NULL && i < desk->master->n_lines; i++) {
         const struct line *line = desk->master->lines[i];
 

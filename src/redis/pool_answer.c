@@ -53,9 +53,32 @@ static bool is_too_much(struct pool_task *task, const struct result *result)
     return false;
 }
 
+/* Words that `words` has no room for. They count with the answers: beyond what those may take the rest is left out. */
+static void keep_whole(struct pool_task *task, size_t i, const struct result *result, bool refused)
+{
+    struct buffer *out = &task->job->items[i].json;
+    size_t max = task->desk->pool->config->max_reply_bytes;
+    char where[48];
+
+    if (result->whole.size == 0 || task->json_bytes > max || result->whole.size > max - task->json_bytes)
+        return;
+    task->json_bytes += result->whole.size;
+    if (refused) {
+        snprintf(where, sizeof where, " (command %u: ", result->refused_member + 1);
+        buffer_add_text(out, result->error);
+        buffer_add_text(out, where);
+    }
+    buffer_add(out, result->whole.bytes, result->whole.size);
+    buffer_add(out, refused ? ")" : "", refused ? 2 : 1); /* terminated */
+    out->size--;
+}
+
 static void take_error(struct pool_task *task, size_t i, const struct result *result)
 {
     bool refused = result->exec && result->refused[0] != '\0';
+
+    if (!refused || result->refused_member != RESULT_MULTI)
+        keep_whole(task, i, result, refused);
 
     if (refused && result->refused_member == RESULT_MULTI)
         task_item_fails(task, i, ITEM_UNKNOWN,

@@ -109,6 +109,12 @@ static void on_timer(void *data)
 
 /* ---- the book ---- */
 
+static void say_closed(const struct desk *desk)
+{
+    log_error("a rule of --commands denies what this server does not have, so no command is run",
+              LOG_STR("master", desk->name), LOG_STR("rule", command_book_closed(desk->book)));
+}
+
 void desk_take_table(struct desk *desk, const redisReply *reply)
 {
     struct command_book *book;
@@ -126,6 +132,21 @@ void desk_take_table(struct desk *desk, const redisReply *reply)
     command_book_free(desk->book);
     desk->book = book;
     desk->book_is_old = false;
+    if (command_book_closed(book) != NULL)
+        say_closed(desk);
+    desk_wake(desk);
+}
+
+void desk_take_info(struct desk *desk, const redisReply *reply)
+{
+    const char *closed = command_book_closed(desk->book);
+
+    if (reply != NULL) {
+        command_book_learn(desk->book, desk->asked, reply, clock_boot_ms());
+        if (closed == NULL && command_book_closed(desk->book) != NULL)
+            say_closed(desk);
+    }
+    desk->asked[0] = '\0';
     desk_wake(desk);
 }
 

@@ -64,9 +64,10 @@ struct desk {
     uint64_t switches;   /* its generation, with the address */
     struct node **replicas;
     size_t n_replicas;
-    size_t turn;               /* of the round robin */
-    struct command_book *book; /* NULL: not known yet */
-    bool book_is_old;          /* of another generation: still good, asked for again */
+    size_t turn;                   /* of the round robin */
+    struct command_book *book;     /* NULL: not known yet */
+    bool book_is_old;              /* of another generation: still good, asked for again */
+    char asked[COMMAND_NAME_SIZE]; /* the name that the server is asked for now; "" none */
     /* who waits */
     struct pool_task *first, *last;
     size_t n_waiting;
@@ -86,6 +87,7 @@ struct node {
     struct line **lines;
     size_t n_lines;
     unsigned failures; /* in a row */
+    bool hopeless;     /* the last one was of a kind that no time mends: nobody waits for it */
     int64_t retry_ms;  /* boot clock: not dialled before */
     int64_t told_ms;   /* when the watcher was told something last */
     struct loop_timer *timer;
@@ -130,6 +132,7 @@ struct pool_task {
     int64_t rest_until_ms;           /* 0: it needs none */
     int64_t held_us;                 /* since when the fence holds it; 0: it does not */
     bool judged;                     /* the book was asked about all its commands */
+    size_t n_judged;                 /* about so many */
     bool queued;
     bool linked;       /* among the deadlines */
     bool inline_;      /* still inside pool_run() */
@@ -166,6 +169,8 @@ void desk_dequeue(struct desk *desk, struct pool_task *task);
 void desk_wake(struct desk *desk);
 /** COMMAND was answered, or was not. @param reply NULL: the connection was lost. */
 void desk_take_table(struct desk *desk, const redisReply *reply);
+/** COMMAND INFO of the name that was asked for was answered, or was not. @param reply NULL: the connection was lost. */
+void desk_take_info(struct desk *desk, const redisReply *reply);
 /** A healthy replica that the task has not tried; NULL: none. */
 struct node *desk_choose_replica(struct desk *desk, const struct pool_task *task);
 void desk_say(struct desk *desk, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -182,6 +187,8 @@ void node_withdraw(struct node *node);
 struct line *node_line(struct node *node);
 /** Nothing is written to it before this moment, boot clock; 0: it may be dialled. */
 bool node_rests(const struct node *node);
+/** Find out what command this is; wakes the desk. One name at a time. */
+void node_ask_name(struct line *line, const char *name);
 /** Find out whether MULTI and EXEC may be said here; wakes the desk. */
 void node_ask_multi(struct line *line);
 /** One of its slots is done with. */

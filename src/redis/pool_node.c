@@ -130,6 +130,25 @@ static void ask_table(struct line *line)
                        NULL);
 }
 
+static void on_info(void *data, const redisReply *reply, enum redis_fail why)
+{
+    const struct line *line = data;
+
+    (void)why;
+    desk_take_info(line->node->desk, reply);
+}
+
+void node_ask_name(struct line *line, const char *name)
+{
+    struct desk *desk = line->node->desk;
+    const char *argv[] = {"COMMAND", "INFO", name};
+
+    if (desk->asked[0] != '\0')
+        return;
+    snprintf(desk->asked, sizeof desk->asked, "%s", name);
+    redis_conn_command(line->conn, on_info, line, desk->pool->config->command_timeout_ms, 3, argv, NULL);
+}
+
 /* ---- transactions ---- */
 
 static void on_multi(void *data, const redisReply *reply, enum redis_fail why)
@@ -182,39 +201,132 @@ static const char *hello_value(const redisReply *hello, const char *key)
     return NULL;
 }
 
-/* Why it can't be used. @return NULL: it can. */
-static const char *hello_refusal(const struct node *node, const redisReply *hello)
+static void line_refused(struct line *line, const char *why)
 {
-    const char *role;
+    struct node *node = line->node;
 
-    if (hello->type == REDIS_REPLY_ERROR)
-        return hello->str;
-    role = hello_value(hello, "role");
-    return role != NULL && !node->is_replica && strcmp(role, "master") != 0 ? "it is no master" : NULL;
+    node_fail(node, why);
+    line_free(line);
+}
+
+static void line_is_ready(struct line *line)
+{
+    struct node *node = line->node;
+
+    line->ready = true;
+    node->failures = 0;
+    node->hopeless = false;
+    node->retry_ms = 0;
+    node->desk->trouble[0] = '\0';
+    line_count(line);
+    ask_table(line);
+    desk_wake(node->desk);
+}
+
+static void take_role(struct line *line, const char *role)
+{
+    if (role == NULL || line->node->is_replica || strncmp(role, "master", strlen("master")) == 0) {
+        line_is_ready(line);
+        return;
+    }
+    pool_tell(line->node, SUSPICION_ROLE);
+    line_refused(line, "it is no master");
+}
+
+/* ---- without HELLO: renamed, or denied by an ACL ---- */
+
+static bool is_withheld(const redisReply *reply)
+{
+    return reply->type == REDIS_REPLY_ERROR &&
+           (strncmp(reply->str, "NOPERM", 6) == 0 || strstr(reply->str, "unknown command") != NULL);
+}
+
+static void ask(struct line *line, redis_reply_fn *done, int argc, const char **argv)
+{
+    redis_conn_command(line->conn, done, line, line->node->desk->pool->config->connect_timeout_ms, argc, argv,
+                       NULL);
+}
+
+/* Where nothing tells, the word of the Sentinels has to do. */
+static void on_info_role(void *data, const redisReply *reply, enum redis_fail why)
+{
+    const char *role = NULL;
+
+    (void)why;
+    if (reply == NULL)
+        return; /* on_closed() comes */
+    if (reply->type == REDIS_REPLY_STRING)
+        role = strstr(reply->str, "role:");
+    take_role(data, role != NULL ? role + strlen("role:") : NULL);
+}
+
+static void on_role(void *data, const redisReply *reply, enum redis_fail why)
+{
+    const char *info[] = {"INFO", "replication"};
+
+    (void)why;
+    if (reply == NULL)
+        return;
+    if (reply->elements > 0 && reply->element[0]->str != NULL)
+        take_role(data, reply->element[0]->str);
+    else
+        ask(data, on_info_role, 2, info);
+}
+
+static void ask_role(struct line *line)
+{
+    const char *role[] = {"ROLE"};
+
+    ask(line, on_role, 1, role);
+}
+
+static void on_auth(void *data, const redisReply *reply, enum redis_fail why)
+{
+    struct line *line = data;
+
+    (void)why;
+    if (reply == NULL)
+        return;
+    if (reply->type != REDIS_REPLY_ERROR) {
+        ask_role(line);
+        return;
+    }
+    line->node->hopeless = is_withheld(reply);
+    if (!line->node->hopeless)
+        (void)secret_refresh(line->node->desk->login->password, true, NULL, 0);
+    line_refused(line, reply->str);
+}
+
+static void begin_without_hello(struct line *line)
+{
+    const struct login *login = line->node->desk->login;
+    const char *password = secret_value(login->password);
+    const char *named[] = {"AUTH", login->username, password}, *unnamed[] = {"AUTH", password};
+
+    if (password == NULL)
+        ask_role(line);
+    else if (login->username != NULL)
+        ask(line, on_auth, 3, named);
+    else
+        ask(line, on_auth, 2, unnamed);
 }
 
 static void on_ready(void *data, const redisReply *hello)
 {
     struct line *line = data;
     struct node *node = line->node;
-    const char *refusal = hello_refusal(node, hello);
 
-    if (refusal == NULL) {
-        line->ready = true;
-        node->failures = 0;
-        node->retry_ms = 0;
-        node->desk->trouble[0] = '\0';
-        line_count(line);
-        ask_table(line);
-        desk_wake(node->desk);
+    if (hello->type != REDIS_REPLY_ERROR) {
+        take_role(line, hello_value(hello, "role"));
         return;
     }
-    if (hello->type != REDIS_REPLY_ERROR)
-        pool_tell(node, SUSPICION_ROLE);
-    else if (strncmp(refusal, "WRONGPASS", 9) == 0 || strncmp(refusal, "NOAUTH", 6) == 0)
+    if (is_withheld(hello)) {
+        begin_without_hello(line);
+        return;
+    }
+    if (strncmp(hello->str, "WRONGPASS", 9) == 0 || strncmp(hello->str, "NOAUTH", 6) == 0)
         (void)secret_refresh(node->desk->login->password, true, NULL, 0);
-    node_fail(node, refusal);
-    line_free(line);
+    line_refused(line, hello->str);
 }
 
 static void line_open(struct node *node)
@@ -224,6 +336,7 @@ static void line_open(struct node *node)
     const struct pool_config *config = desk->pool->config;
     struct line *line = mem_new(1, sizeof *line);
 
+    node->hopeless = false;
     line->node = node;
     line->conn = redis_conn_new(desk->pool->loop, &hooks, line);
     line->counted = METRIC_POOL_STATE_CONNECTING;

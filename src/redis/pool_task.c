@@ -78,8 +78,28 @@ static const char *why_denied(const struct pool_job *job, const struct command_f
     return job->read_only != NULL && !facts->read_only ? job->read_only : NULL;
 }
 
-static bool judge_command(struct pool_task *task, size_t i, const struct command *command, size_t number)
+/* Redis' words for it, which a transaction begins with those of EXEC. */
+static void say_unknown_command(struct pool_task *task, size_t i, size_t number)
 {
+    size_t size;
+    const char *name = batch_name(task->job->batch, i + number, &size);
+
+    if (task->job->transaction)
+        task_item_fails(
+            task, i, ITEM_BAD,
+            "EXECABORT Transaction discarded because of previous errors. (command %zu: ERR unknown "
+            "command '%.*s')",
+            number + 1, (int)size, name);
+    else
+        task_item_fails(task, i, ITEM_BAD, "ERR unknown command '%.*s'", (int)size, name);
+}
+
+/* @param number  of the transaction's commands, from 0. @param ask  set: this name has to be asked for first.
+ * @return whether it may run. */
+static bool judge_command(struct pool_task *task, size_t i, size_t number, const char **ask)
+{
+    const struct batch *batch = task->job->batch;
+    const struct command *command = &batch->commands[i + number];
     struct metrics_redis *counts = task->desk->pool->counts;
     struct item_state *state = &task->states[i];
     struct command_facts facts;
@@ -87,7 +107,16 @@ static bool judge_command(struct pool_task *task, size_t i, const struct command
     char where[48] = "";
 
     command_book_look(task->desk->book, command->name, command->sub, &facts);
+    *ask = facts.ask;
+    if (facts.ask != NULL)
+        return false;
+    if (facts.unknown) {
+        say_unknown_command(task, i, number);
+        return false;
+    }
     why = why_denied(task->job, &facts);
+    if (why == NULL && facts.care != COMMAND_CARE_NONE)
+        why = command_arguments_refused(facts.care, batch_wire(batch, i + number), command->arguments);
     state->read_only = facts.read_only && (number == 0 || state->read_only);
     state->script = facts.script || state->script;
     if (why == NULL)
@@ -100,35 +129,34 @@ static bool judge_command(struct pool_task *task, size_t i, const struct command
     return false;
 }
 
-static void judge_item(struct pool_task *task, size_t i)
+/* @return whether the next one is to be looked at. */
+static bool judge_next(struct pool_task *task, const char **ask)
 {
-    const struct batch *batch = task->job->batch;
+    const struct pool_job *job = task->job;
+    size_t i = task->n_judged;
 
-    if (batch->commands[i].error != NULL)
-        task_item_fails(task, i, ITEM_BAD, "BADREQUEST %s", batch->commands[i].error);
+    if (job->transaction)
+        return judge_command(task, 0, i, ask);
+    if (job->batch->commands[i].error != NULL)
+        task_item_fails(task, i, ITEM_BAD, "BADREQUEST %s", job->batch->commands[i].error);
     else
-        (void)judge_command(task, i, &batch->commands[i], 0);
+        (void)judge_command(task, i, 0, ask);
+    return *ask == NULL;
 }
 
-/* All of them, once. @return false: the book is not there yet. */
-static bool judge(struct pool_task *task)
+/* All of them, once. @param ask  set where the server has to be asked for a name first. @return false: not yet. */
+static bool judge(struct pool_task *task, const char **ask)
 {
-    const struct batch *batch = task->job->batch;
-
+    *ask = NULL;
     if (task->judged)
         return true;
     if (task->desk->book == NULL)
         return false;
-    task->judged = true;
-    if (task->job->transaction) {
-        for (size_t i = 0; i < batch->n; i++)
-            if (!judge_command(task, 0, &batch->commands[i], i))
-                break;
-        return true;
-    }
-    for (size_t i = 0; i < batch->n; i++)
-        judge_item(task, i);
-    return true;
+    command_book_forget(task->desk->book, task->arrived_us / 1000);
+    while (task->n_judged < task->job->batch->n && judge_next(task, ask))
+        task->n_judged++;
+    task->judged = *ask == NULL;
+    return task->judged;
 }
 
 /* ---- running again ---- */
@@ -254,8 +282,12 @@ static bool is_queue_full(const struct pool_task *task)
 
 /* ---- going ---- */
 
-static const char *why_no_replica(const struct pool_task *task)
+static const char *why_over(const struct pool_task *task, char out[RESULT_ERROR_SIZE])
 {
+    if (is_for_master(task)) {
+        snprintf(out, RESULT_ERROR_SIZE, "NOTSENT no connection: %.200s", task->desk->trouble);
+        return out;
+    }
     return task->n_tried > 0 ? "NOTSENT no healthy replica could run it"
                              : "NOTSENT there is no healthy replica (see option replica-fallback)";
 }
@@ -265,8 +297,11 @@ static struct node *find_node(struct pool_task *task, bool *over)
 {
     struct node *node = is_for_master(task) ? NULL : replica_node(task);
 
-    if (is_for_master(task))
-        return master_node(task->desk);
+    if (is_for_master(task)) {
+        node = master_node(task->desk);
+        *over = node != NULL && node->hopeless && node->n_lines == 0 && node_rests(node);
+        return *over ? NULL : node;
+    }
     *over = node == NULL && task->desk->shown != NULL && !pool_is_stalled(task->desk->pool);
     return node;
 }
@@ -319,20 +354,23 @@ static bool may_transact(struct pool_task *task, struct line *line)
 /* @return whether nothing is left to be written; else it waits, for a line, a master, the table, or the fence's end. */
 static bool write_on(struct pool_task *task, bool *over)
 {
-    bool judged = judge(task);
+    const char *ask;
+    bool judged = judge(task, &ask);
     struct line *line;
 
     if (judged && !find_item(task))
         return true; /* all of it was refused */
     line = find_line(task, over);
-    if (*over || line == NULL || !judged || (task->job->transaction && !may_transact(task, line)))
+    if (line != NULL && ask != NULL)
+        node_ask_name(line, ask);
+    if (*over || line == NULL || (task->job->transaction && (!judged || !may_transact(task, line))))
         return false;
-    while (find_item(task)) {
+    while (find_item(task) && task->next_item < task->n_judged) {
         if (is_held_by_fence(task, task->next_item))
             return false;
         send(task, task->next_item, line);
     }
-    return true;
+    return judged;
 }
 
 bool task_go(struct pool_task *task)
@@ -347,7 +385,9 @@ bool task_go(struct pool_task *task)
         task->rest_until_ms = 0;
         desk_dequeue(task->desk, task);
     } else if (over) {
-        task_refuse(task, why_no_replica(task));
+        char words[RESULT_ERROR_SIZE];
+
+        task_refuse(task, why_over(task, words));
     } else if (is_queue_full(task)) {
         task->job->queue_full = true;
         task_refuse(task, "NOTSENT as many requests wait as may (option max-pending)");

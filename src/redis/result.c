@@ -13,7 +13,8 @@
 
 #include "bellwether/base/utf8.h"
 
-#define VERBATIM_PREFIX 4 /* "txt:" */
+#define WHOLE_MAX ((size_t)64 * 1024) /* of an error's words; what a person reads is shorter */
+#define VERBATIM_PREFIX 4             /* "txt:" */
 
 /* hiredis wants an object for each element and gives it back. One for all will do; of a type, should it look. */
 static redisReply token = {.type = REDIS_REPLY_NIL};
@@ -103,6 +104,25 @@ static void end(struct result *result, const redisReadTask *task)
 #define RESULT "{\"result\":"
 #define ERROR "{\"error\":"
 
+/* @param out  what fits. */
+static void keep_words(struct result *result, const char *words, size_t length, char out[RESULT_ERROR_SIZE])
+{
+    bool is_second = *result->refused != '\0'; /* EXEC's, which says less than the member's */
+
+    utf8_copy(words, length, out, RESULT_ERROR_SIZE);
+    length = length < WHOLE_MAX ? length : WHOLE_MAX;
+    if (length >= RESULT_ERROR_SIZE / 3 && !is_second) { /* a byte may take three */
+        size_t size = 3 * length + 1;
+        char *to = buffer_reserve(&result->whole, size);
+
+        utf8_copy(words, length, to, size);
+        result->whole.size = strlen(to);
+        if (result->whole.size < RESULT_ERROR_SIZE) {
+            buffer_release(&result->whole);
+        }
+    }
+}
+
 /* An error that is the whole reply. */
 static void take_error(struct result *result, const char *words, size_t size)
 {
@@ -110,12 +130,12 @@ static void take_error(struct result *result, const char *words, size_t size)
         return;
     }
     if (!is_before_exec(result)) {
-        utf8_copy(words, size, result->error, sizeof result->error);
+        keep_words(result, words, size, result->error);
         result->kind = RESULT_ERROR;
     } else if (*result->refused == '\0') {
         bool is_multi = result->replies == result->members + 2;
 
-        utf8_copy(words, size, result->refused, sizeof result->refused);
+        keep_words(result, words, size, result->refused);
         result->refused_member = is_multi ? RESULT_MULTI : result->members + 1 - result->replies;
     }
 }
@@ -233,7 +253,7 @@ void result_init(struct result *result, bool base64, unsigned members)
     result->members = members;
     result->replies = members > 0 ? members + 2 : 1;
     result->kind = RESULT_NONE;
-    result->json = (struct buffer){0};
+    result->json = result->whole = (struct buffer){0};
     result->error[0] = result->refused[0] = '\0'; /* the rest of them need not cost every command */
     result->refused_member = 0;
 }
@@ -246,11 +266,12 @@ bool result_next(struct result *result)
 
 void result_reset(struct result *result)
 {
-    buffer_release(&result->json);
+    result_release(result);
     result_init(result, result->base64, result->members);
 }
 
 void result_release(struct result *result)
 {
     buffer_release(&result->json);
+    buffer_release(&result->whole);
 }

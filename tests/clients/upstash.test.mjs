@@ -104,6 +104,17 @@ const values = [
     await r.geoadd(k("a"), { longitude: 13.361389, latitude: 38.115556, member: "Palermo" }),
     (await r.geopos(k("a"), "Palermo")).map((place) => Math.round(place.lng)), await r.exec(["GEOPOS", k("a"), "none"]),
   ], [1, [13], [null]]],
+  ["reading a stream", async (r, k) => [
+    await r.xadd(k("a"), "1-1", { field: "a" }), (await r.xread(k("a"), "0")).length, await r.xgroup(k("a"), { type: "CREATE", group: "g", id: "0" }),
+    (await r.xreadgroup("g", "c", k("a"), ">")).length, await r.xread(k("none"), "0"),
+  ], ["1-1", 1, "OK", 1, null]],
+  ["numbers of all sizes, and half a character, beside others' calls", async (r, k) => {
+    const numbers = [0, 1.5, 0.1 + 0.2, 1e20, 1e21, 1e-7, 5e-324, 2 ** 63, -(2 ** 64), Number.MAX_VALUE];
+    await Promise.all(numbers.map((number, i) => r.set(k(`n${i}`), number)));
+    const [half, ...read] = await Promise.all([r.set(k("half"), "a\ud83d"), ...numbers.map((number, i) => r.get(k(`n${i}`)))]);
+    assert.deepEqual(read.map(Number), numbers);
+    return [half, await r.get(k("half"))];
+  }, ["OK", "a\ufffd"]],
   ["counting", async (r, k) => [await r.pfadd(k("a"), "a", "b", "c"), await r.pfcount(k("a"))], [1, 3]],
   ["scanning", async (r, k) => {
     await r.mset(Object.fromEntries(Array.from({ length: 300 }, (_, i) => [k(`scan:${i}`), i])));
@@ -204,7 +215,8 @@ const refusals = [
   ["a script", (r) => r.eval("return 1", [], []), "NOPERM this daemon does not run 'eval' for you: -@scripting", ["eval", "return 1", 0]],
   ["a script by its digest", (r) => r.createScript("return 1").exec([], []), /^NOPERM this daemon does not run 'evalsha' for you: -@scripting/],
   ["what blocks", (r) => r.exec(["BLPOP", "list", "1"]), /^NOPERM this daemon does not run 'blpop' for you: never: it blocks/],
-  ["what may block", (r) => r.xread("stream", "0"), /^NOPERM this daemon does not run 'xread' for you: never: it blocks/],
+  ["what would block", (r) => r.exec(["XREAD", "BLOCK", "0", "STREAMS", "stream", "$"]), /^NOPERM this daemon does not run 'xread' for you: never with BLOCK/],
+  ["Sentinels' own channel", (r) => r.publish("__sentinel__:hello", "x"), /^NOPERM this daemon does not run 'publish' for you: never to channels of __sentinel__/],
   ["what changes the connection", (r) => r.exec(["SELECT", "1"]), /^NOPERM this daemon does not run 'select' for you: never: it changes/],
   ["the empty command", (r) => r.exec([]), /^BADREQUEST .*, command was: \[\]$/],
 ];
@@ -264,7 +276,7 @@ test("errors of @upstash/redis", { skip, timeout: patient(120000) }, async (t) =
   });
 
   await t.test("a body over max-body", async () => {
-    await refuses(plain.set("large", "x".repeat(2 ** 20)), /^TOOBIG .*max-body/);
+    await refuses(plain.set("large", "x".repeat(10 * 2 ** 20)), /^TOOBIG .*max-body/);
   });
 
   await t.test("another path, another master", async () => {

@@ -71,11 +71,7 @@ SCENE(integration_commands_bad_input, bodies_that_are_no_command)
         {"[\"SET\",\"k\",{\"a\":\"secret\"}]", "argument 2"},
         {"[\"SET\",\"k\",null]", "null"},
         {"[[\"SET\",\"k\",\"secret\"]]", ""},
-        {"[\"SET\",\"k\",1e400]", ""},
-        {"[\"SET\",\"k\",-1e400]", ""},
-        {"[\"SET\",\"k\",9223372036854775808]", ""},
-        {"[\"SET\",\"k\",\"\\ud800\"]", "JSON"},
-        {"[\"SET\",\"k\",\"\\udc00\\ud800\"]", "JSON"},
+        {"[\"SET\",\"k\",1e]", "JSON"},
         {"[\"SET\",\"k\",\"\xff\xfe\"]", "JSON"},
         {"[\"SET\",\"k\",\"\xed\xa0\x80\"]", "JSON"},
         {"[\"SET\",\"k\",\"new\nline\"]", "JSON"},
@@ -155,24 +151,24 @@ SCENE(integration_commands_bad_input, more_than_anybody_sends)
     goes_on(daemon);
 }
 
-SCENE(integration_commands_bad_input, a_megabyte_and_one_byte)
+SCENE(integration_commands_bad_input, more_than_max_body)
 {
     const struct daemon *daemon = start();
-    enum { MEGABYTE = 1 << 20 };
+    enum { MOST = 10 << 20 }; /* bytes, by itself */
     static const char *const paths[] = {"/redis", "/redis/pipeline", "/redis/multi-exec", "/redis/set/k"};
-    char *body = scene_alloc(5 * MEGABYTE + 1);
-    memset(body, 'x', 5 * MEGABYTE);
+    char *body = scene_alloc(2 * MOST + 1);
+    memset(body, 'x', 2 * MOST);
     for (size_t i = 0; i < 4; i++) {
-        const struct http_answer *answer = command_post_bytes(daemon, paths[i], body, MEGABYTE + 1);
+        const struct http_answer *answer = command_post_bytes(daemon, paths[i], body, MOST + 1);
         EXPECT_ERROR(answer, 413, "TOOBIG", NULL);
-        cr_assert_eq(http_number(answer, "max_body_bytes"), MEGABYTE);
+        cr_assert_eq(http_number(answer, "max_body_bytes"), MOST);
     }
-    EXPECT_RESULT(command_post_bytes(daemon, "/redis/set/k", body, MEGABYTE), "'OK'");
-    cr_assert_str_eq(redis_say(node, "STRLEN k"), text("%d", MEGABYTE));
-    const struct http_answer *answer = command_post_bytes(daemon, "/redis", body, 5 * MEGABYTE);
+    EXPECT_RESULT(command_post_bytes(daemon, "/redis/set/k", body, MOST), "'OK'");
+    cr_assert_str_eq(redis_say(node, "STRLEN k"), text("%d", MOST));
+    const struct http_answer *answer = command_post_bytes(daemon, "/redis", body, 2 * MOST);
     cr_assert(answer->status == 413 || answer->status == 0, "%s", http_text(answer));
     static const char expects[] =
-        "POST /redis HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 1048577\r\nExpect: "
+        "POST /redis HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10485761\r\nExpect: "
         "100-continue\r\n\r\n";
     answer = raw_exchange(daemon->port, expects, sizeof expects - 1, 5000);
     EXPECT_ERROR(answer, 413, "TOOBIG", NULL);
@@ -204,9 +200,9 @@ SCENE(integration_commands_bad_input, chunks_and_expectations)
     }
     const char *request = chunked("/redis/get/k", "", 1);
     EXPECT_RESULT(raw_exchange(daemon->port, request, strlen(request), 5000), "'chunked'");
-    char *much = scene_alloc((1 << 20) + 400001);
-    memset(much, 'x', (1 << 20) + 400000);
-    request = chunked("/redis/set/k", much, 100000);
+    char *much = scene_alloc((10 << 20) + 400001);
+    memset(much, 'x', (10 << 20) + 400000);
+    request = chunked("/redis/set/k", much, 5000000);
     const struct http_answer *answer = raw_exchange(daemon->port, request, strlen(request), 5000);
     EXPECT_ERROR(answer, 413, "TOOBIG", NULL);
     static const char broken[] =
@@ -253,7 +249,7 @@ SCENE(integration_commands_bad_input, routes_and_methods)
         {"GET", "/redis/get/k?%zz", 400},
         {"POST", "/redis/get/k?x=%0", 400},
         {"GET", "/redis/set/k/v", 403},
-        {"GET", "/redis/nosuchcommand", 403},
+        {"GET", "/redis/nosuchcommand", 400},
         {"GET", "/masters/none/redis/get/k", 404},
         {"POST", "/masters/none/replica/redis", 404},
     };

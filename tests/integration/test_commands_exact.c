@@ -43,6 +43,52 @@ SCENE(integration_commands_exact, integers_of_64_bits)
     expect_text(command_run(daemon, "INCRBYFLOAT", "r", "0.1", NULL), "{'result':'1.6'}");
 }
 
+/* Both come out of ordinary JavaScript, and clients join unrelated calls into one pipeline. */
+SCENE(integration_commands_exact, odd_arguments_are_nobody_elses_business)
+{
+    const struct daemon *daemon = start(NULL, NULL);
+    expect_text(
+        command_post(
+            daemon, "/redis/pipeline",
+            "[['SET','n',100000000000000000000],['SET','x',1e20],['SET','s','a\\ud83d'],7,[],{},null,"
+            "['SET','l',['x']],['SET','m',null],[''],['MGET','n','x','s'],['SET','y',1.10],['GET','y']]"),
+        "[{'result':'OK'},{'result':'OK'},{'result':'OK'},"
+        "{'error':'BADREQUEST command 4: a number; it takes a list such as [\\\"SET\\\",\\\"key\\\",\\\"value\\\"]',"
+        "'outcome':'not_sent'},"
+        "{'error':'BADREQUEST command 5: an empty list; it takes a list such as [\\\"SET\\\",\\\"key\\\",\\\"value\\\"]',"
+        "'outcome':'not_sent'},"
+        "{'error':'BADREQUEST command 6: an object; it takes a list such as [\\\"SET\\\",\\\"key\\\",\\\"value\\\"]',"
+        "'outcome':'not_sent'},"
+        "{'error':'BADREQUEST command 7: null; it takes a list such as [\\\"SET\\\",\\\"key\\\",\\\"value\\\"]',"
+        "'outcome':'not_sent'},"
+        "{'error':'BADREQUEST command 8, argument 2: a list; it takes strings, numbers and booleans',"
+        "'outcome':'not_sent'},"
+        "{'error':'BADREQUEST command 9, argument 2: null; it takes strings, numbers and booleans',"
+        "'outcome':'not_sent'},"
+        "{'error':'BADREQUEST command 10, name: empty','outcome':'not_sent'},"
+        "{'result':['100000000000000000000','1e20','a\xef\xbf\xbd']},{'result':'OK'},{'result':'1.10'}]");
+    EXPECT_RESULT(command_post(daemon, "/redis", "['ZADD','z',1e20,'m',0.00001,'k']"), "2");
+    EXPECT_RESULT(command_post(daemon, "/redis", "['INCRBY','i',9223372036854775807]"),
+                  "9223372036854775807");
+    EXPECT_ERROR(command_post(daemon, "/redis", "['INCRBY','i',9223372036854775808]"), 400,
+                 "ERR value is not an integer", NULL);
+}
+
+SCENE(integration_commands_exact, long_errors_are_whole)
+{
+    const struct daemon *daemon = start(NULL, NULL);
+    const char *body = "[\"EVAL\",\"return redis.error_reply('LONG '..string.rep('x',3000)..'end')\",0]";
+    const struct http_answer *answer = command_post_bytes(daemon, "/redis", body, strlen(body));
+    EXPECT_ERROR(answer, 400, "LONG xxx", NULL);
+    const char *error = http_string(answer, "error");
+    cr_assert(strlen(error) == 3008 && strcmp(error + 3005, "end") == 0, "%zu: %s", strlen(error), error);
+    body = text("[%s,[\"GET\",\"k\"]]", body);
+    answer = command_post_bytes(daemon, "/redis/pipeline", body, strlen(body));
+    cr_assert(answer->status == 200 && answer->body_len > 3000 && strstr(answer->body, "xend\"") != NULL &&
+                  strstr(answer->body, "{\"result\":null}") != NULL,
+              "%s", http_text(answer));
+}
+
 SCENE(integration_commands_exact, shapes)
 {
     const struct daemon *daemon = start(NULL, NULL);

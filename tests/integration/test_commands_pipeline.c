@@ -103,7 +103,7 @@ SCENE(integration_commands_pipeline, when_the_master_is_killed_with_some_on_the_
     server_freeze(old);
     const struct sent *list = command_send(
         daemon, "/redis/pipeline",
-        "[['GET','k'],['SET','k','during'],['GET','k'],['NOSUCH'],['GETSET','k','last'],['GET','k']]");
+        "[['GET','k'],['SET','k','during'],['GET','k'],['LLEN','k'],['GETSET','k','last'],['GET','k']]");
     const struct sent *twice = command_send(daemon, "/redis/pipeline?retry=always",
                                             "[['SADD','s',1],['SADD','s',2],['SMEMBERS','s'],['SCARD','s']]");
     WAIT_UNTIL(5000, metric_of(daemon, "bellwether_pool_inflight") >= 10);

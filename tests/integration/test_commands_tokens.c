@@ -77,6 +77,37 @@ SCENE(integration_commands_tokens, right_wrong_and_none)
     cr_assert(strstr(status->body, "sesame") == NULL, "a token is in /status");
 }
 
+/* As Upstash's clients may send it. */
+SCENE(integration_commands_tokens, in_the_query)
+{
+    const struct daemon *daemon = start("se/same+=\n", "look\n");
+    EXPECT_RESULT(daemon_get(daemon, "/redis/ping?_token=se/same+="), "'PONG'");
+    EXPECT_RESULT(command_post(daemon, "/redis?_token=se%2Fsame%2B%3D", "['SADD','s','m']"), "1");
+    EXPECT_RESULT(command_post(daemon, "/redis/sadd/s/n?_token=se/same+=", ""), "1");
+    EXPECT_RESULT(command_post(daemon, "/redis/sadd/s?_token=se/same+=&o", "p"), "2");
+    EXPECT_RESULT(command_post(daemon, "/redis/sadd/s/n?%5ftoken=x&_token=se/same+=", ""), "0");
+    EXPECT_RESULT(daemon_get(daemon, "/redis/scard/s?_token=look"), "4");
+    EXPECT_ERROR(command_post(daemon, "/redis/del/s?_token=look", ""), 403, "NOPERM", "not_sent");
+    expect_unauthorized(daemon_get(daemon, "/redis/ping?_token=wrong"));
+    expect_unauthorized(daemon_get(daemon, "/redis/ping?_token="));
+    expect_unauthorized(daemon_get(daemon, "/redis/ping?_token"));
+    expect_unauthorized(daemon_get(daemon, "/redis/ping?_token=%zz"));
+    expect_unauthorized(daemon_get(daemon, text("/redis/ping?_token=%01500d", 7)));
+    /* the header counts where there is one */
+    expect_unauthorized(
+        command_post_with(daemon, "/redis?_token=se/same+=", "['PING']", "Authorization: Bearer wrong"));
+    const char *log = daemon_log(daemon);
+    cr_assert(strstr(log, "se/same") == NULL && strstr(log, "_token") == NULL, "a token is in the log");
+}
+
+SCENE(integration_commands_tokens, in_the_query_where_none_is_needed)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    const struct daemon *daemon = commands_start(cluster, NULL);
+    EXPECT_RESULT(command_post(daemon, "/redis/sadd/s/m?_token=secret", ""), "1");
+    EXPECT_RESULT(daemon_get(daemon, "/redis/smembers/s?_token=secret"), "['m']");
+}
+
 SCENE(integration_commands_tokens, read_only_ones)
 {
     const struct daemon *daemon = start("sesame\n", "look\n");

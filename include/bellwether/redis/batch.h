@@ -38,8 +38,7 @@ enum batch_shape { BATCH_ONE, BATCH_MANY };
 /**
  * Read a JSON body: ["SET","k","v"] or, with BATCH_MANY, [[…],[…]].
  *
- * Strings go as they are (a NUL by \u0000 too), integers in decimal, reals in the shortest form that reads back as the same
- * number, booleans as JSON spells them: true and false.
+ * Strings go as they are (a NUL by \u0000 too; a lone surrogate as U+FFFD), numbers and booleans as they are spelled.
  * @param body  borrowed, not terminated.
  * @param out   set on success, untouched on failure; batch_free() it.
  * @return 0; -BW_EINVAL with words in `error`: not JSON, not that shape, empty, too many. With BATCH_MANY what is wrong
@@ -60,6 +59,8 @@ int batch_end_path(struct batch *batch, char error[BATCH_ERROR_SIZE]);
 
 /** The RESP of one command. Borrowed. */
 const char *batch_wire(const struct batch *batch, size_t i);
+/** The command's name as it was sent. Borrowed, not terminated. */
+const char *batch_name(const struct batch *batch, size_t i, size_t *size);
 void batch_free(struct batch *batch);
 
 #endif

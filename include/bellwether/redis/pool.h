@@ -85,7 +85,9 @@ enum item_outcome {
 
 struct pool_item {
     enum item_outcome outcome;
-    struct buffer json; /* DONE: as result.h has it; owned by the item until pool_job_free() */
+    /* DONE: as result.h has it; ERROR: all of the words where `words` is cut, terminated; owned by the item until
+     * pool_job_free(). */
+    struct buffer json;
     char words
         [RESULT_ERROR_SIZE]; /* else: begins with the stable word (NOMASTER, NOTSENT, UNKNOWN, NOPERM, BADREQUEST, TOOBIG, or
                                       Redis' own) */
@@ -134,6 +136,7 @@ struct pool_view {
     size_t connecting, idle, busy; /* connections to this master */
     size_t waiting, in_flight;     /* requests that wait; commands sent and not answered */
     bool has_table;                /* its COMMAND is known */
+    const char *closed; /* why nothing runs; NULL: the rules are fine; borrowed until the pool turns */
 };
 /** Of this worker's pool. @return false: nothing was ever asked of that master. */
 bool pool_look(const struct pool *pool, const char *master, struct pool_view *out);

@@ -46,6 +46,7 @@ struct result {
     char error[RESULT_ERROR_SIZE]; /* RESULT_ERROR: Redis' words, cut, valid UTF-8, no control characters */
     char
         refused[RESULT_ERROR_SIZE]; /* exec: the words of the first member that the server refused; "" none */
+    struct buffer whole;            /* `refused`, else `error`, where those are cut: all of it, terminated */
     unsigned refused_member;        /* exec: which one, from 0, or RESULT_MULTI; meaningful with `refused` */
 };
 

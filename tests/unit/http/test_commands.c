@@ -237,7 +237,7 @@ Test(http_commands, base64_where_it_is_asked_for)
 Test(http_commands, bad_bodies)
 {
     static const char *const bodies[] = {"",           "x",     "{}",           "\"GET\"", "[]",
-                                         "[\"\"]",     "[[1]]", "[\"GET\",[]]", "[null]",  "[\"GET\",1e400]",
+                                         "[\"\"]",     "[[1]]", "[\"GET\",[]]", "[null]",  "[\"GET\",1e]",
                                          "[\"GET\"] x"};
 
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
@@ -722,7 +722,8 @@ Test(http_commands, the_pool_is_in_status)
     reply_release(&reply);
     post("/redis", "[\"GET\",\"k\"]", "{\"result\":\"value of k\"}\n");
     reply = get(&harness, "/status");
-    cr_expect(strstr(reply.body, "\"waiting\":0,\"in_flight\":0,\"command_table\":true}"), "%s", reply.body);
+    cr_expect(strstr(reply.body, "\"waiting\":0,\"in_flight\":0,\"command_table\":true,\"closed\":null}"),
+              "%s", reply.body);
     reply_release(&reply);
     reply = get(&harness, "/status?format=text");
     cr_expect(strstr(reply.body, "\n  commands  connections "), "%s", reply.body);

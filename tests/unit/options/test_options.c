@@ -154,7 +154,7 @@ Test(options, a_sentinel_is_all_that_is_needed)
     cr_expect_eq(options.listens[0].scope, HTTP_SCOPE_ALL);
     cr_expect_eq(options.workers, 1);
     cr_expect_eq(options.max_connections, 2000);
-    cr_expect_eq(options.max_body_bytes, 1 << 20);
+    cr_expect_eq(options.max_body_bytes, 10 << 20);
     cr_expect_eq(options.idle_timeout_ms, 60000);
     cr_expect_eq(options.shutdown_delay_ms, 0);
     cr_expect_eq(options.ready_when, READY_WHEN_RESOLVED);

@@ -95,6 +95,29 @@ static bool allows(const char *name)
     return facts.allowed;
 }
 
+static bool warns_of_scripts(void)
+{
+    for (size_t i = 0; i < options.n_notes; i++) {
+        if (strstr(options.notes[i].message, "do not hold within them") != NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+Test(options_commands, default_and_more)
+{
+    expect_run(FLAGS(A("--commands=default +@scripting"), A("--redis-api=loopback")));
+    cr_expect(policy_allows_scripts(options.policy));
+    cr_expect(warns_of_scripts());
+    expect_run(FLAGS(A("--commands=default +@scripting")));
+    cr_expect_not(warns_of_scripts(), "nobody can run them");
+    expect_run(FLAGS(A("--redis-api=loopback")));
+    cr_expect_not(warns_of_scripts());
+    expect_refused(FLAGS(A("--commands=+@all -@dangerus")), "\"-@dangerus\"", "takes ");
+    expect_refused(FLAGS(A("--commands=+@all -flushal")), "\"-flushal\"", "-flushall");
+}
+
 Test(options_commands, what_they_are_by_themselves)
 {
     expect_run(FLAGS(NULL));
@@ -107,6 +130,7 @@ Test(options_commands, what_they_are_by_themselves)
     cr_expect_eq(options.watch.fence_timeout_ms, 3000);
     cr_expect_eq(options.max_pending, 1000);
     cr_expect_eq(options.max_reply_bytes, 64 << 20);
+    cr_expect_eq(options.max_body_bytes, 10 << 20);
     cr_expect_eq(options.replica_max_lag_bytes, -1);
     cr_expect_eq(options.replica_fallback, REPLICA_FALLBACK_NONE);
     cr_expect_eq(options.n_notes, 0);

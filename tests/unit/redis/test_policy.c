@@ -38,7 +38,57 @@ Test(policy, rules)
     expect_rules("  +get\t+config|get \n -config|set ");
     expect_rules("+json.set +ft._list -restore-asking +my_module:run");
     expect_rules("-select -client|list +script -script|debug");
-    expect_rules("+@nosuchcategory");
+    expect_rules("default");
+    expect_rules("Default +@scripting -eval");
+}
+
+/* As Redis' ACL SETUSER has it. */
+Test(policy, what_does_not_exist)
+{
+    expect_refusal("+@all -@dangerus", "\"-@dangerus\" is no category of Redis");
+    expect_refusal("+@nosuchcategory", "\"+@nosuchcategory\"");
+    expect_refusal("+@all -flushal", "\"-flushal\" is no command of Redis, perhaps -flushall is meant");
+    expect_refusal("+@all -FLUHSALL", "-flushall");
+    expect_refusal("+@all -config|gett", "perhaps -config|get is meant");
+    expect_refusal("-@all +gett", "perhaps +get is meant");
+    expect_refusal("default -@dangerus", "-@dangerus");
+    /* a module's, a newer server's, a renamed command's: its table tells */
+    expect_rules("+@all -ft.drop +json.gett -b840fc02 -graphquery -object|nosuchthing");
+    /* every core name, old and new */
+    expect_rules(
+        "-slaveof -replicaof -waitaof -hgetex -msetex -client|no-touch -vsim -commandlog|get -xdelex");
+}
+
+Test(policy, default_is_a_word_at_the_beginning_only)
+{
+    expect_refusal("+get default", "\"default\" is no rule");
+    expect_refusal("default default", "\"default\"");
+}
+
+Test(policy, scripts)
+{
+    static const struct {
+        const char *rules;
+        bool allows;
+    } rows[] = {
+        {"default", false},
+        {"+@all", true},
+        {"default +@scripting", true},
+        {"default +eval_ro", true},
+        {"+@all -eval", true},
+        {"+@all -@scripting", false},
+        {"+eval nocommands", false},
+        {"+get +set", false},
+        {"+@slow", true},
+        {"default +fcall -@scripting +get", false},
+    };
+
+    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+        struct policy *policy = policy_parse(rows[i].rules, error, sizeof error);
+        cr_assert_not_null(policy, "%s", error);
+        cr_expect_eq(policy_allows_scripts(policy), rows[i].allows, "%s", rows[i].rules);
+        policy_free(policy);
+    }
 }
 
 Test(policy, what_is_no_rule)

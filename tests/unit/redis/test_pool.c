@@ -75,6 +75,186 @@ Test(pool, read_only_jobs_run_reads_only)
     pool_stage_close_with(&stage, peer);
 }
 
+Test(pool, long_words_come_whole)
+{
+    static char wire[2100], list[2300];
+    static struct peer_step steps[] = {GREET,
+                                       {PEER_EXPECT, GET},
+                                       {PEER_SEND, wire},
+                                       {PEER_EXPECT, MULTI EXEC},
+                                       {PEER_SEND, "+OK\r\n*0\r\n"},
+                                       {PEER_EXPECT, MULTI GET EXEC},
+                                       {PEER_SEND, list},
+                                       END};
+    snprintf(wire, sizeof wire, "-ERR %02000d\r\n", 7);
+    snprintf(list, sizeof list, "+OK\r\n%s-EXECABORT because\r\n", wire);
+    struct pool_stage stage = {0};
+    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct pool_job *job = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    pool_stage_run(&stage);
+    expect_words(job, 0, ITEM_ERROR, "ERR 000");
+    cr_assert_eq(job->items[0].json.size, 2004);
+    cr_expect_str_eq(job->items[0].json.bytes + 2000, "0007");
+    struct pool_job *transaction = pool_stage_submit_as(&stage, "[[\"GET\",\"k\"]]", true, true, false);
+    pool_stage_run(&stage);
+    expect_words(transaction, 0, ITEM_ERROR, "EXECABORT because (command 1: ERR 000");
+    cr_expect_eq(strncmp(transaction->items[0].json.bytes, "EXECABORT because (command 1: ERR 000", 37), 0);
+    cr_expect_str_eq(transaction->items[0].json.bytes + transaction->items[0].json.size - 3, "07)");
+    pool_stage_close_with(&stage, peer);
+}
+
+/* ---- names that the table lacks ---- */
+
+#define INFO(n, name) "*3\r\n" BULK(7, "COMMAND") BULK(4, "INFO") BULK(n, name)
+
+Test(pool, a_renamed_command_is_asked_for_once_and_judged_as_what_it_is)
+{
+    static const struct peer_step steps[] = {GREET,
+                                             {PEER_EXPECT, INFO(7, "xconfig")},
+                                             {PEER_SEND, "*1\r\n" ENTRY(6, "config", "admin", "admin")},
+                                             {PEER_EXPECT, INFO(4, "xget")},
+                                             {PEER_SEND, "*1\r\n" ENTRY(3, "get", "readonly", "read")},
+                                             {PEER_EXPECT, "*2\r\n" BULK(4, "XGET") BULK(1, "k")},
+                                             {PEER_SEND, "$1\r\n1\r\n"},
+                                             {PEER_EXPECT, "*2\r\n" BULK(4, "XGET") BULK(1, "j")},
+                                             {PEER_SEND, "$1\r\n2\r\n"},
+                                             END};
+    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct pool_stage stage = {0};
+
+    pool_stage_open(&stage, "+@all -@admin");
+    pool_stage_publish_peer(&stage, peer);
+    struct pool_job *job =
+        pool_stage_submit_as(&stage, "[[\"XCONFIG\",\"GET\",\"x\"],[\"XGET\",\"k\"]]", true, false, false);
+    pool_stage_run(&stage);
+    expect_words(job, 0, ITEM_DENIED, "NOPERM this daemon does not run 'xconfig' for you: -@admin");
+    expect_done(job, 1, "{\"result\":\"1\"");
+    struct pool_job *again = pool_stage_submit(&stage, "[\"XGET\",\"j\"]");
+    struct pool_job *denied = pool_stage_submit(&stage, "[\"xconfig\",\"GET\",\"x\"]");
+    pool_stage_run(&stage);
+    expect_done(again, 0, "{\"result\":\"2\"");
+    expect_words(denied, 0, ITEM_DENIED, "NOPERM ");
+    pool_stage_close_with(&stage, peer);
+}
+
+Test(pool, what_the_server_does_not_know_is_not_sent)
+{
+    static const struct peer_step steps[] = {GREET,
+                                             {PEER_EXPECT, INFO(3, "foo")},
+                                             {PEER_SEND, "*1\r\n*-1\r\n"},
+                                             {PEER_EXPECT, GET},
+                                             {PEER_SEND, "$1\r\n1\r\n"},
+                                             END};
+    struct pool_stage stage = {0};
+    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct pool_job *job =
+        pool_stage_submit_as(&stage, "[[\"FOO\",\"x\"],[\"GET\",\"k\"]]", true, false, false);
+    struct pool_job *transaction =
+        pool_stage_submit_as(&stage, "[[\"GET\",\"k\"],[\"FOO\"]]", true, true, false);
+    pool_stage_run(&stage);
+    expect_words(job, 0, ITEM_BAD, "ERR unknown command 'FOO'");
+    expect_done(job, 1, "{\"result\":\"1\"");
+    expect_words(transaction, 0, ITEM_BAD, "EXECABORT ");
+    cr_expect_not_null(strstr(transaction->items[0].words, "command 2: ERR unknown command 'FOO'"));
+    cr_expect_eq(metric_read(&stage.counts->policy_refusals), 0);
+    pool_stage_close_with(&stage, peer);
+}
+
+/* What stands before a name that is asked for does not wait for the answer. */
+Test(pool, the_others_go_ahead_of_a_name_that_is_asked_for)
+{
+    static const struct peer_step steps[] = {GREET,
+                                             {PEER_EXPECT, INFO(3, "foo")},
+                                             {PEER_EXPECT, GET},
+                                             {PEER_SEND, "*1\r\n*-1\r\n$1\r\n1\r\n"},
+                                             {PEER_EXPECT, INCR},
+                                             {PEER_SEND, ":1\r\n"},
+                                             END};
+    struct pool_stage stage = {0};
+    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct pool_job *job =
+        pool_stage_submit_as(&stage, "[[\"GET\",\"k\"],[\"FOO\"],[\"INCR\",\"k\"]]", true, false, false);
+    pool_stage_run(&stage);
+    expect_done(job, 0, "{\"result\":\"1\"");
+    expect_words(job, 1, ITEM_BAD, "ERR unknown command 'FOO'");
+    expect_done(job, 2, "{\"result\":1");
+    pool_stage_close_with(&stage, peer);
+}
+
+/* The connection is lost under the question: it is asked again on the next one. */
+Test(pool, a_name_is_asked_for_again_where_the_connection_was_lost)
+{
+    static const struct peer_step steps[] = {GREET,
+                                             {PEER_EXPECT, INFO(3, "foo")},
+                                             {PEER_CLOSE, NULL},
+                                             OPEN,
+                                             {PEER_EXPECT, INFO(3, "foo")},
+                                             {PEER_SEND, "*1\r\n" ENTRY(3, "foo", "readonly", "read")},
+                                             {PEER_EXPECT, "*1\r\n" BULK(3, "FOO")},
+                                             {PEER_SEND, ":1\r\n"},
+                                             END};
+    struct pool_stage stage = {0};
+    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct pool_job *job = pool_stage_submit(&stage, "[\"FOO\"]");
+    pool_stage_run(&stage);
+    expect_done(job, 0, "{\"result\":1");
+    pool_stage_close_with(&stage, peer);
+}
+
+/* ---- without HELLO ---- */
+
+#define NO_HELLO                                      \
+    {PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO},        \
+    {                                                 \
+        PEER_SEND, "-ERR unknown command 'HELLO'\r\n" \
+    }
+#define ROLE "*1\r\n" BULK(4, "ROLE")
+#define INFO_ROLE "*2\r\n" BULK(4, "INFO") BULK(11, "replication")
+
+Test(pool, without_hello_the_role_is_asked_for)
+{
+    static const struct peer_step steps[] = {NO_HELLO,
+                                             {PEER_EXPECT, ROLE},
+                                             {PEER_SEND, "*3\r\n" BULK(6, "master") ":0\r\n*0\r\n"},
+                                             {PEER_EXPECT, COMMAND},
+                                             {PEER_SEND, TABLE},
+                                             {PEER_EXPECT, GET},
+                                             {PEER_SEND, "$1\r\n1\r\n"},
+                                             END};
+    struct pool_stage stage = {0};
+    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct pool_job *job = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    pool_stage_run(&stage);
+    expect_done(job, 0, "{\"result\":\"1\"");
+    pool_stage_close_with(&stage, peer);
+}
+
+Test(pool, without_hello_and_role_info_tells)
+{
+    static const struct peer_step steps[] = {NO_HELLO,
+                                             {PEER_EXPECT, ROLE},
+                                             {PEER_SEND, "-NOPERM no role\r\n"},
+                                             {PEER_EXPECT, INFO_ROLE},
+                                             {PEER_SEND, "$13\r\nrole:slave\r\nx\r\n"},
+                                             NO_HELLO, /* it is dialled again */
+                                             {PEER_EXPECT, ROLE},
+                                             {PEER_SEND, "-NOPERM no role\r\n"},
+                                             {PEER_EXPECT, INFO_ROLE},
+                                             {PEER_SEND, "-NOPERM no info\r\n"},
+                                             {PEER_EXPECT, COMMAND},
+                                             {PEER_SEND, TABLE},
+                                             {PEER_EXPECT, GET},
+                                             {PEER_SEND, "$1\r\n1\r\n"},
+                                             END};
+    struct pool_stage stage = {0};
+    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct pool_job *job = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    pool_stage_run(&stage);
+    expect_done(job, 0, "{\"result\":\"1\"");
+    cr_expect_eq(stage.suspicions[SUSPICION_ROLE], 1);
+    pool_stage_close_with(&stage, peer);
+}
+
 /* ---- transactions ---- */
 
 Test(pool, transaction_is_contiguous_and_one)

@@ -410,6 +410,26 @@ Test(redis_result, an_errors_words_are_cut_and_clean)
     result_release(&result);
 }
 
+Test(redis_result, long_words_are_whole_beside)
+{
+    char wire[2100] = "-ERR ";
+    struct result result;
+
+    memset(wire + 5, 'x', 2000);
+    memcpy(wire + 2005, "\r\n", 3);
+    result_init(&result, false, 0);
+    read_all(&result, wire);
+    cr_expect_eq(strlen(result.error), RESULT_ERROR_SIZE - 1);
+    cr_assert_eq(result.whole.size, 2004);
+    cr_expect_eq(strncmp(result.whole.bytes, wire + 1, 2004), 0);
+    cr_expect_eq(result.whole.bytes[2004], '\0');
+    result_release(&result);
+    result_init(&result, false, 0);
+    read_all(&result, "-ERR short\r\n");
+    cr_expect_eq(result.whole.size, 0);
+    result_release(&result);
+}
+
 Test(redis_result, a_push_is_no_answer)
 {
     static const char *const wires[] = {">2\r\n+a\r\n*1\r\n+b\r\n", ">0\r\n", ">-1\r\n"};
