@@ -90,6 +90,15 @@ static int build_numbers(struct builder *builder)
         }
         store_number(builder->out, entry, value.number);
     }
+    builder->out->max_per_client = -1;
+    if (text_of(builder, OPTION_ID_MAX_PER_CLIENT) != NULL) {
+        struct option_value most;
+        if (option_read_value(&option_table[OPTION_ID_MAX_PER_CLIENT],
+                              text_of(builder, OPTION_ID_MAX_PER_CLIENT), &most, words, sizeof words) != 0) {
+            return options_fail(builder->error, "--max-per-client: %s", words);
+        }
+        builder->out->max_per_client = most.number;
+    }
     return 0;
 }
 

@@ -152,6 +152,9 @@ static struct http_config make_http_config(const struct service *service)
         .max_waiters = (size_t)options->max_waiters,
         .n_workers = (size_t)options->workers,
         .idle_timeout_ms = options->idle_timeout_ms,
+        .request_timeout_ms = options->request_timeout_ms,
+        .max_per_client = options->max_per_client > 0 ? (size_t)options->max_per_client : 0,
+        .halve_per_client = options->max_per_client < 0,
         .max_body_bytes = options->max_body_bytes,
         .poll_wait_ms =
             options->watch.sentinel_timeout_ms + options->watch.verify_timeout_ms + FRESH_MARGIN_MS,

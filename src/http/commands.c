@@ -449,10 +449,8 @@ enum MHD_Result call_go(struct call *call, const char *url)
     }
     if (connection_is_refused(call->listener, call->connection)) {
         call->closing = true;
-        metric_add(&worker->counts->rejected[METRIC_REJECTION_CONNECTIONS], 1);
         return call_refuse(call, PROBLEM_TOO_MANY_CONNECTIONS, "NOTSENT",
-                           "the daemon has as many as it may (option max-connections); ask again later",
-                           NULL);
+                           connection_refuse(call->listener, call->connection), NULL);
     }
     if (call->refusal != CALL_WELCOME) {
         return refuse(call);

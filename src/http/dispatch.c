@@ -99,7 +99,6 @@ void dispatch_completed(void *data, struct MHD_Connection *connection, void **st
 {
     struct listener *listener = data;
 
-    (void)connection;
     (void)why;
     if (!*state) {
         return;
@@ -111,6 +110,7 @@ void dispatch_completed(void *data, struct MHD_Connection *connection, void **st
         free(*state);
     }
     *state = NULL;
+    connection_request_ends(listener, connection);
     listener->worker->in_flight--;
     count_in_flight(listener->worker);
 }
@@ -249,7 +249,8 @@ static bool asks_to_wait(const struct request *request)
 /* A connection over the limit is told so and closed; but a liveness probe must not fail because of callers. */
 static bool refuse_connection(struct request *request)
 {
-    if (!connection_is_refused(request->listener, request->connection) || asks_to_wait(request)) {
+    if (!connection_is_refused(request->listener, request->connection) ||
+        (asks_to_wait(request) && connection_begins_to_wait(request->listener, request->connection))) {
         return false;
     }
     request->closing = true;
@@ -258,7 +259,7 @@ static bool refuse_connection(struct request *request)
         return false;
     }
     refuse_plainly(request, PROBLEM_TOO_MANY_CONNECTIONS,
-                   "the daemon has as many as it may (option max-connections); ask again later");
+                   connection_refuse(request->listener, request->connection));
     return true;
 }
 
@@ -423,6 +424,7 @@ static enum MHD_Result begin(struct listener *listener, struct MHD_Connection *c
     listener->worker->requests++;
     listener->worker->in_flight++;
     count_in_flight(listener->worker);
+    connection_request_begins(listener, connection);
     call = listener->scope == HTTP_SCOPE_ALL ? call_begin(listener, connection, url, method) : NULL;
     if (call) {
         hold(state)->call = call;
@@ -457,12 +459,14 @@ enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, c
         size_t size = *upload_size;
 
         *upload_size = 0;
+        connection_request_moves(connection, size);
         if (take_body(listener, upload, size, state)) {
             return MHD_YES;
         }
         metric_add(&listener->worker->counts->rejected[METRIC_REJECTION_BODY], 1);
         return MHD_NO;
     }
+    connection_request_is_whole(listener, connection);
     if (held(state) && held(state)->call) {
         return count_call(held(state)->call, method, call_go(held(state)->call, url));
     }

@@ -78,7 +78,6 @@ static void count_rejection(const struct request *request, enum problem_kind kin
     _Atomic uint64_t *rejected = request->worker->counts->rejected;
 
     switch (kind) {
-    case PROBLEM_TOO_MANY_CONNECTIONS: metric_add(&rejected[METRIC_REJECTION_CONNECTIONS], 1); break;
     case PROBLEM_TOO_MANY_WAITERS: metric_add(&rejected[METRIC_REJECTION_WAITERS], 1); break;
     case PROBLEM_BODY_TOO_LARGE: metric_add(&rejected[METRIC_REJECTION_BODY], 1); break;
     default: break;
