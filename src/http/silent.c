@@ -201,6 +201,7 @@ static void look(struct visitor *visitor, bool ended)
     case PEEK_REQUEST: hand_over(visitor, &peek); break;
     case PEEK_MORE:
         if (ended) {
+            (void)drain(visitor);
             drop(&visitors->silent, visitor);
         } else {
             watch(visitor);
