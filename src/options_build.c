@@ -429,6 +429,16 @@ static void build_selves(struct builder *builder)
     }
 }
 
+static void build_names(const struct builder *builder, enum option_id id, char ***names, size_t *n)
+{
+    const struct setting *setting = settings_winner(builder->settings, id, NULL);
+
+    for (size_t i = 0; setting != NULL && i < setting->n_items; i++) {
+        *names = mem_resize(*names, *n + 1, sizeof **names);
+        (*names)[(*n)++] = mem_strdup(setting->items[i]);
+    }
+}
+
 static void note_unknown_variables(const struct builder *builder)
 {
     for (size_t i = 0; i < builder->settings->n_unknown_variables; i++) {
@@ -450,6 +460,8 @@ int options_build(const struct settings *settings, struct options *out, struct o
         return -BW_EINVAL;
     }
     build_selves(&builder);
+    build_names(&builder, OPTION_ID_ALLOW_HOST, &built.allow_hosts, &built.n_allow_hosts);
+    build_names(&builder, OPTION_ID_ALLOW_ORIGIN, &built.allow_origins, &built.n_allow_origins);
     options_show(settings, &built);
     note_unknown_variables(&builder);
     *out = built;
@@ -485,6 +497,14 @@ static void release_watch(struct watch_config *watch)
 void options_release(struct options *options)
 {
     release_watch(&options->watch);
+    for (size_t i = 0; i < options->n_allow_hosts; i++) {
+        free(options->allow_hosts[i]);
+    }
+    free(options->allow_hosts);
+    for (size_t i = 0; i < options->n_allow_origins; i++) {
+        free(options->allow_origins[i]);
+    }
+    free(options->allow_origins);
     secret_free(options->tokens);
     secret_free(options->read_only_tokens);
     policy_free(options->policy);

@@ -103,10 +103,16 @@ static bool find_route(const struct listener *listener, const char *url, struct 
     return error ? error == -BW_EINVAL && looks_like_ours(url) : route_runs_commands(match->route);
 }
 
-static void judge_access(struct call *call, const struct scan *scan)
+static void judge_access(struct call *call, const struct scan *scan, const char *url)
 {
-    const struct access_headers headers = {scan->authorization, scan->host, scan->origin, scan->fetch_site};
+    const struct access_headers headers = {
+        scan->authorization, call->listener->unix_socket ? NULL : scan->host, scan->origin, scan->fetch_site};
 
+    if (dispatch_is_foreign_host(call->listener, scan->host, url)) {
+        call->refusal = CALL_FORBIDDEN;
+        call->words = DISPATCH_FOREIGN_HOST;
+        return;
+    }
     switch (access_check(call->listener->worker->commands->access, &headers, &call->words)) {
     case ACCESS_FULL: break;
     case ACCESS_READ_ONLY: call->job->read_only = "the token is read-only"; break; /* whatever else says so */
@@ -188,7 +194,7 @@ struct call *call_begin(struct listener *listener, struct MHD_Connection *connec
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, scan_header, &scan);
     call->job->base64 = scan.base64;
     if (call->refusal == CALL_WELCOME) {
-        judge_access(call, &scan);
+        judge_access(call, &scan, url);
     }
     expect_body(call, &scan);
     return call;

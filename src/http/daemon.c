@@ -163,6 +163,8 @@ int listener_start(struct listener *listener, struct worker *worker, size_t i, b
     listener->worker = worker;
     listener->patient = patient;
     listener->scope = scope_of(worker->config, i);
+    listener->unix_socket = worker->config->listens[i].unix_path != NULL;
+    listener->loopback = !listener->unix_socket && http_sockets_is_loopback(worker->sockets, i);
     listener->open = http_sockets_open_count(worker->sockets, listener->scope == HTTP_SCOPE_PROBE);
     if (patient && listener->scope == HTTP_SCOPE_PROBE) {
         return 0; /* it has no routes on which to wait */

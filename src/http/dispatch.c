@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "access.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
@@ -119,10 +120,12 @@ void dispatch_completed(void *data, struct MHD_Connection *connection, void **st
 
 struct scan {
     struct accept accept;
+    const char *host, *origin;
     const char *if_none_match;
     int64_t prefer_wait_ms; /* means something with If-None-Match only */
     bool has_query;
     bool special; /* something that the quick way does not look at */
+    bool foreign; /* addressed by a name that may be a page's own */
 };
 
 static bool named(const char *name, size_t len, const char *wanted, size_t wanted_len)
@@ -138,6 +141,10 @@ static enum MHD_Result scan_one(void *data, enum MHD_ValueKind kind, const char 
 
     if (kind == MHD_GET_ARGUMENT_KIND) {
         scan->has_query = scan->special = true;
+    } else if (NAMED("Host")) {
+        scan->host = value;
+    } else if (NAMED("Origin")) {
+        scan->origin = value;
     } else if (NAMED("Accept")) {
         if (value && !(value_len == 3 && memcmp(value, "*/*", 3) == 0)) {
             accept_add(&scan->accept, value, value_len);
@@ -150,6 +157,32 @@ static enum MHD_Result scan_one(void *data, enum MHD_ValueKind kind, const char 
         scan->prefer_wait_ms = prefer_wait_ms(value, value_len);
     }
     return MHD_YES;
+}
+
+/* Of a target in absolute form its own authority counts. */
+bool dispatch_is_foreign_host(struct listener *listener, const char *host, const char *url)
+{
+    const struct http_config *config = listener->worker->config;
+    const char *authority;
+
+    if (!listener->loopback) {
+        return false;
+    }
+    authority = *url == '/' ? NULL : strstr(url, "://");
+    if (authority) {
+        authority += 3;
+        return !access_is_own_host(authority, strcspn(authority, "/?"), config);
+    }
+    if (!host || !*host || strcmp(host, listener->usual_host) == 0) { /* HTTP/1.0 needs none */
+        return false;
+    }
+    if (!access_is_own_host(host, strlen(host), config)) {
+        return true;
+    }
+    if (strlen(host) < sizeof(listener->usual_host)) {
+        memcpy(listener->usual_host, host, strlen(host) + 1);
+    }
+    return false;
 }
 
 struct query_reading {
@@ -263,6 +296,24 @@ static bool refuse_connection(struct request *request)
     return true;
 }
 
+/* Pages of which origin may read what is found here: option allow-origin. */
+static const char *opened_to(const struct request *request, const struct scan *scan)
+{
+    const struct http_config *config = request->worker->config;
+
+    if (!scan->origin || !request->route || !(request->route->scopes & SCOPE_BIT(HTTP_SCOPE_DISCOVERY)) ||
+        (request->route->scopes & SCOPE_BIT(HTTP_SCOPE_PROBE))) {
+        return NULL;
+    }
+    for (size_t i = 0; i < config->n_allow_origins; i++) {
+        if (strcmp(config->allow_origins[i], "*") == 0 ||
+            strcasecmp(config->allow_origins[i], scan->origin) == 0) {
+            return scan->origin;
+        }
+    }
+    return NULL;
+}
+
 static void route_request(struct request *request, const struct scan *scan, const char *url,
                           const char *method)
 {
@@ -273,11 +324,15 @@ static void route_request(struct request *request, const struct scan *scan, cons
 
     request->route = match.route;
     request->argument = match.argument;
+    request->origin = scan->foreign ? NULL : opened_to(request, scan);
     read_query(request, scan, &reading);
     if (refuse_connection(request)) {
         return;
     }
-    if (bit == HTTP_OPTIONS && (match.route ? !(match.route->methods & HTTP_ALIKE) : strcmp(url, "*") == 0)) {
+    if (scan->foreign) {
+        refuse_plainly(request, PROBLEM_FORBIDDEN, DISPATCH_FOREIGN_HOST);
+    } else if (bit == HTTP_OPTIONS &&
+               (match.route ? !(match.route->methods & HTTP_ALIKE) : strcmp(url, "*") == 0)) {
         request_answer_methods(request, false);
     } else if (error == -BW_EINVAL) {
         refuse_plainly(request, PROBLEM_BAD_PATH, "it takes % and two hexadecimal digits, and no NUL");
@@ -369,7 +424,9 @@ static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *
     struct request request;
 
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND, scan_one, &scan);
-    if (!scan.special && *state == &seen_mark) {
+    scan.foreign = dispatch_is_foreign_host(listener, scan.host, url);
+    if (!scan.special && !scan.foreign && !(scan.origin && listener->worker->config->n_allow_origins > 0) &&
+        *state == &seen_mark) {
         struct worker *worker = listener->worker;
         int64_t now_us;
         const struct answer *quick = quick_answer(listener, url, method, &now_us);

@@ -40,6 +40,9 @@ struct listener {
     int64_t timer_due_ms;     /* boot clock, while the timer is armed */
     bool wanted;              /* MHD_run() in this turn */
     enum http_scope scope;
+    bool unix_socket;
+    bool loopback; /* TCP that only this host reaches: pages in its browsers are kept out by their Host */
+    char usual_host[96];  /* the Host that was found right last: mostly the next one's, too */
     size_t refusing;      /* connections over the limit that still have to be told so */
     _Atomic size_t *open; /* counts its connections: all workers' together, or the probe listeners' */
 };
@@ -119,6 +122,11 @@ int64_t http_request_timeout_ms(const struct http_config *config);
 enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, const char *url,
                                 const char *method, const char *version, const char *upload,
                                 size_t *upload_size, void **state);
+#define DISPATCH_FOREIGN_HOST                                                                                 \
+    "Host is neither an IP address nor localhost nor one of option allow-host, as a browser's would be that " \
+    "was led here by a name"
+/** Whether the request was addressed, to a listener on loopback, by a name that may be a page's own. @param host NULL: none. */
+bool dispatch_is_foreign_host(struct listener *listener, const char *host, const char *url);
 /** MHD's completion callback: frees what the request kept. */
 void dispatch_completed(void *data, struct MHD_Connection *connection, void **state,
                         enum MHD_RequestTerminationCode why);

@@ -14,6 +14,14 @@ void request_answer(struct request *request, const struct answer *answer)
         status = MHD_HTTP_NOT_MODIFIED; /* MHD leaves the body out */
     }
     request->status = status;
+    if (request->origin) {
+        struct MHD_Response *copy =
+            response_copy(answer->response, answer->body, answer->size, request->origin);
+
+        request->result = MHD_queue_response(request->connection, status, copy);
+        MHD_destroy_response(copy);
+        return;
+    }
     request->result = MHD_queue_response(request->connection, status, answer->response);
 }
 
@@ -37,6 +45,7 @@ static struct response_headers headers_of(const struct request *request, unsigne
                       request->route->id == ROUTE_INDEX,
         .retry = status == MHD_HTTP_SERVICE_UNAVAILABLE,
         .closing = request->closing,
+        .origin = request->origin,
     };
 }
 

@@ -63,6 +63,10 @@ struct http_config {
     int64_t request_timeout_ms; /* 0: the usual */
     size_t max_per_client;      /* places of one client on listeners that are not loopback; 0: no limit */
     bool halve_per_client;      /* instead: half of each kind */
+    const char *const *allow_hosts; /* borrowed: names besides IP addresses and localhost */
+    size_t n_allow_hosts;
+    const char *const *allow_origins; /* borrowed: whose pages may read what is found here; "*" all */
+    size_t n_allow_origins;
     int64_t max_body_bytes;
     int64_t poll_wait_ms; /* the longest a fresh look-up takes: sentinel-timeout + verify-timeout, plus a
                              margin */

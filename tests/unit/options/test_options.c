@@ -619,6 +619,11 @@ Test(options, places_of_one_client)
     cr_assert_eq(outcome, OPTIONS_RUN);
     cr_expect_eq(options.max_per_client, 7);
     cr_expect_eq(options.request_timeout_ms, 2000);
+    cr_expect_eq(options.n_allow_hosts, 0);
+    RUN(A("--sentinel=a:1"), A("--allow-host=a.b"), A("--allow-host=c"));
+    cr_assert_eq(outcome, OPTIONS_RUN);
+    cr_assert_eq(options.n_allow_hosts, 2);
+    cr_expect_str_eq(options.allow_hosts[1], "c");
 }
 
 Test(options, help_and_the_man_page_list_every_option)
