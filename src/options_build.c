@@ -431,7 +431,7 @@ static void build_selves(struct builder *builder)
 
 static void build_names(const struct builder *builder, enum option_id id, char ***names, size_t *n)
 {
-    const struct setting *setting = settings_winner(builder->settings, id, NULL);
+    const struct setting *setting = settings_winner(builder->settings, (int)id, NULL);
 
     for (size_t i = 0; setting != NULL && i < setting->n_items; i++) {
         *names = mem_resize(*names, *n + 1, sizeof **names);

@@ -18,7 +18,6 @@
 
 #define CONNECTION_MEMORY_BYTES 8192 /* bounds the headers too: 431 */
 #define PATIENT_MEMORY_BYTES 4096    /* thousands of these sleep; who has longer headers is not sent there */
-#define REFUSED_TIMEOUT_S 2          /* a refused connection has that long to ask and be told */
 #define NO_WATCH "Call to epoll_ctl failed"
 #define ROUNDS_MAX 16   /* of MHD_run() in one turn, */
 #define REQUESTS_MAX 64 /* and requests: then the mailbox and the timers get their share */
@@ -61,11 +60,10 @@ static void on_connection(void *data, struct MHD_Connection *connection, void **
 {
     struct listener *listener = data;
 
-    if (what != MHD_CONNECTION_NOTIFY_STARTED) {
-        listener->refusing -= connection_closes(listener, context);
-    } else if (connection_starts(listener, context)) {
-        listener->refusing++;
-        MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)REFUSED_TIMEOUT_S);
+    if (what == MHD_CONNECTION_NOTIFY_STARTED) {
+        connection_starts(listener, connection, context);
+    } else {
+        connection_closes(listener, context);
     }
 }
 

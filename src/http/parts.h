@@ -107,10 +107,10 @@ void connection_request_moves(struct MHD_Connection *connection, size_t size);
 void connection_request_is_whole(struct listener *listener, struct MHD_Connection *connection);
 /** Its answer has been written. */
 void connection_request_ends(struct listener *listener, struct MHD_Connection *connection);
-/** MHD has taken the connection that is being handed over. @return whether it is refused. */
-bool connection_starts(struct listener *listener, void **context);
-/** MHD closes it. @return whether it was refused. */
-bool connection_closes(struct listener *listener, void **context);
+/** MHD has taken the connection that is being handed over. */
+void connection_starts(struct listener *listener, struct MHD_Connection *connection, void **context);
+/** MHD closes it. */
+void connection_closes(struct listener *listener, void **context);
 /** The kernel has no room for one more watch: MHD closes a connection after its answer. */
 void connection_is_not_watched(struct listener *listener);
 /** How long a request may take to arrive. */

@@ -21,6 +21,7 @@
 #include "bellwether/base/memory.h"
 
 #define SLOWEST_BYTES_PER_S 1024
+#define REFUSED_TIMEOUT_S 2      /* a refused connection has that long to ask and be told */
 #define REQUEST_TIMEOUT_MS 10000 /* where the config has none */
 #define SWEEP_LEAST_MS 50
 #define SWEEP_MOST_MS 1000
@@ -92,17 +93,18 @@ static void reader_remove(struct visitors *visitors, struct visitor *visitor)
 
 void visitors_refuse(struct visitors *visitors, enum metric_rejection why, const char *words)
 {
-    int64_t now_ms = clock_boot_ms();
+    static _Atomic int64_t said_ms[METRIC_REJECTION_COUNT]; /* all workers' */
+    static _Atomic uint64_t unsaid[METRIC_REJECTION_COUNT];
+    int64_t now_ms = clock_boot_ms(), before_ms = atomic_load(&said_ms[why]);
 
     metric_add(&visitors->worker->counts->rejected[why], 1);
-    visitors->unsaid[why]++;
-    if (visitors->said_ms[why] && now_ms - visitors->said_ms[why] < SAY_EVERY_MS) {
+    atomic_fetch_add(&unsaid[why], 1);
+    if ((before_ms && now_ms - before_ms < SAY_EVERY_MS) ||
+        !atomic_compare_exchange_strong(&said_ms[why], &before_ms, now_ms)) {
         return;
     }
     log_warn("callers are refused", LOG_STR("reason", metric_rejection_text(why)), LOG_STR("because", words),
-             LOG_INT("callers", (int64_t)visitors->unsaid[why]));
-    visitors->said_ms[why] = now_ms;
-    visitors->unsaid[why] = 0;
+             LOG_INT("callers", (int64_t)atomic_exchange(&unsaid[why], 0)));
 }
 
 static const char *refusal_words(enum metric_rejection why)
@@ -152,7 +154,7 @@ static bool take(struct visitor *visitor, enum visitor_place place)
         atomic_fetch_sub_explicit(count, 1, memory_order_relaxed);
         return false;
     }
-    visitor->place = place;
+    visitor->place = (uint8_t)place;
     return true;
 }
 
@@ -392,7 +394,8 @@ const char *connection_refuse(struct listener *listener, struct MHD_Connection *
 
 /* ---- callbacks of MHD: daemon.c has them ---- */
 
-bool connection_starts(struct listener *listener, void **context)
+/* One that is to be told no, or that has a spare descriptor, gets little time for it. */
+void connection_starts(struct listener *listener, struct MHD_Connection *connection, void **context)
 {
     struct visitors *visitors = listener->worker->visitors;
     struct visitor *visitor = visitors->entering;
@@ -403,22 +406,25 @@ bool connection_starts(struct listener *listener, void **context)
     visitor->since_ms = visitor->looked_ms = clock_boot_ms();
     visitors_put(&visitors->inside, visitor);
     visitors_arm(visitors);
-    return visitor->refusal != 0;
+    listener->refusing += visitor->refusal != 0;
+    if (visitor->refusal || visitor->spare) {
+        MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)REFUSED_TIMEOUT_S);
+    }
 }
 
-bool connection_closes(struct listener *listener, void **context)
+void connection_closes(struct listener *listener, void **context)
 {
     struct visitors *visitors = listener->worker->visitors;
     struct visitor *visitor = *context;
-    bool refused = visitor->refusal != 0, spare = visitor->spare;
+    bool spare = visitor->spare;
 
     *context = NULL;
+    listener->refusing -= visitor->refusal != 0;
     visitors_take_out(&visitors->inside, visitor);
     visitor_free(visitor);
     if (spare) {
         visitors_arm(visitors); /* its descriptor is closed after this call */
     }
-    return refused;
 }
 
 /* ---- looking after them ---- */

@@ -69,8 +69,6 @@ struct visitors {
     struct loop_timer *timer, *open_timer;
     int spares[SPARES]; /* descriptors to be given up for callers when there are no others */
     size_t n_spares, n_refused, n_unwatched;
-    int64_t said_ms[METRIC_REJECTION_COUNT]; /* when the log last spoke of it */
-    uint64_t unsaid[METRIC_REJECTION_COUNT];
 };
 
 /* ---- visitors.c ---- */

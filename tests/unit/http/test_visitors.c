@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "../../../src/http/parts.h"
 #include "../base/full_epoll.h"
 #include "bellwether/base/clock.h"
 #include "harness.h"
@@ -366,4 +367,22 @@ Test(http_visitors_shared, one_client_has_half_of_the_places)
         close(fds[i]);
     }
     close(other);
+}
+
+/* What a worker has found out about a listener of its own, or of another's. */
+Test(http_visitors, livez_fails_where_a_listener_does_not_accept)
+{
+    struct reply reply;
+
+    atomic_store(http_sockets_deaf_since(harness.sockets, LISTEN_ALL, 0), clock_boot_ms() - 5000);
+    reply = ask_probe(&harness, "GET", "/livez");
+    cr_expect_eq(reply.status, 503);
+    cr_expect(strstr(reply.body, "listener 1 has not accepted"), "%s", reply.body);
+    reply_release(&reply);
+    for (int i = 0; i < 400 && reply.status != 200; i++) { /* its next look finds that it does */
+        usleep(10000);
+        reply = ask_probe(&harness, "GET", "/livez");
+        reply_release(&reply);
+    }
+    cr_expect_eq(reply.status, 200);
 }
