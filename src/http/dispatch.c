@@ -516,7 +516,7 @@ enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, c
         size_t size = *upload_size;
 
         *upload_size = 0;
-        connection_request_moves(connection, size);
+        connection_request_moves(listener, connection, size);
         if (take_body(listener, upload, size, state)) {
             return MHD_YES;
         }

@@ -22,10 +22,9 @@ static bool is_deaf(const struct request *request, char *detail, size_t size)
     const struct http_config *config = request->worker->config;
 
     for (size_t i = 0; i < config->n_listens * config->n_workers; i++) {
-        int64_t since_ms =
-            atomic_load_explicit(http_sockets_deaf_since(request->worker->sockets, i / config->n_workers,
-                                                         i % config->n_workers),
-                                 memory_order_relaxed);
+        int64_t since_ms = atomic_load_explicit(
+            http_sockets_deaf_since(request->worker->sockets, i / config->n_workers, i % config->n_workers),
+            memory_order_relaxed);
 
         if (since_ms) {
             snprintf(detail, size, "listener %zu has not accepted its callers for %" PRId64 " ms",

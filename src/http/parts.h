@@ -102,7 +102,7 @@ bool connection_begins_to_wait(struct listener *listener, struct MHD_Connection 
 /** A request's head is there. */
 void connection_request_begins(struct listener *listener, struct MHD_Connection *connection);
 /** So much of its body came. */
-void connection_request_moves(struct MHD_Connection *connection, size_t size);
+void connection_request_moves(struct listener *listener, struct MHD_Connection *connection, size_t size);
 /** All of it is there. */
 void connection_request_is_whole(struct listener *listener, struct MHD_Connection *connection);
 /** Its answer has been written. */

@@ -76,6 +76,7 @@ static void reader_add(struct visitors *visitors, struct visitor *visitor)
 static void reader_remove(struct visitors *visitors, struct visitor *visitor)
 {
     if (!visitor->is_reader) {
+        visitors->reading = visitors->reading == visitor ? NULL : visitors->reading;
         return;
     }
     visitor->is_reader = false;
@@ -289,30 +290,45 @@ static void turn_to(struct visitor *visitor, enum visitor_state state, const str
     visitor->partial = false;
 }
 
-void connection_request_begins(struct listener *listener, struct MHD_Connection *connection)
+/* The calls of one request come one after the other, mostly. */
+static struct visitor *visitor_again(struct visitors *visitors, struct MHD_Connection *connection)
 {
-    struct visitor *visitor = visitor_of(connection);
+    if (visitors->known != connection) {
+        visitors->known = connection;
+        visitors->known_visitor = visitor_of(connection);
+    }
+    return visitors->known_visitor;
+}
 
-    if (visitor) {
-        turn_to(visitor, VISITOR_READING, listener->worker);
-        reader_add(listener->worker->visitors, visitor);
+/* It is a reader only when others have their turn before it is all there. */
+static void settle_reading(struct visitors *visitors)
+{
+    if (visitors->reading) {
+        reader_add(visitors, visitors->reading);
+        visitors->reading = NULL;
     }
 }
 
-void connection_request_moves(struct MHD_Connection *connection, size_t size)
+void connection_request_begins(struct listener *listener, struct MHD_Connection *connection)
 {
-    struct visitor *visitor = visitor_of(connection);
+    struct visitors *visitors = listener->worker->visitors;
+    struct visitor *visitor = visitor_again(visitors, connection);
 
-    if (visitor) {
-        visitor->moved += size;
-    }
+    turn_to(visitor, VISITOR_READING, listener->worker);
+    settle_reading(visitors);
+    visitors->reading = visitor;
+}
+
+void connection_request_moves(struct listener *listener, struct MHD_Connection *connection, size_t size)
+{
+    visitor_again(listener->worker->visitors, connection)->moved += size;
 }
 
 void connection_request_is_whole(struct listener *listener, struct MHD_Connection *connection)
 {
-    struct visitor *visitor = visitor_of(connection);
+    struct visitor *visitor = visitor_again(listener->worker->visitors, connection);
 
-    if (visitor && visitor->state == VISITOR_READING) {
+    if (visitor->state == VISITOR_READING) {
         reader_remove(listener->worker->visitors, visitor);
         turn_to(visitor, VISITOR_BUSY, listener->worker);
     }
@@ -320,12 +336,10 @@ void connection_request_is_whole(struct listener *listener, struct MHD_Connectio
 
 void connection_request_ends(struct listener *listener, struct MHD_Connection *connection)
 {
-    struct visitor *visitor = visitor_of(connection);
+    struct visitor *visitor = visitor_again(listener->worker->visitors, connection);
 
-    if (visitor) {
-        reader_remove(listener->worker->visitors, visitor);
-        turn_to(visitor, VISITOR_IDLE, listener->worker);
-    }
+    reader_remove(listener->worker->visitors, visitor);
+    turn_to(visitor, VISITOR_IDLE, listener->worker);
 }
 
 bool connection_begins_to_wait(struct listener *listener, struct MHD_Connection *connection)
@@ -419,6 +433,7 @@ void connection_closes(struct listener *listener, void **context)
     bool spare = visitor->spare;
 
     *context = NULL;
+    visitors->known = NULL;
     listener->refusing -= visitor->refusal != 0;
     visitors_take_out(&visitors->inside, visitor);
     visitor_free(visitor);
@@ -584,6 +599,7 @@ void visitors_arm(struct visitors *visitors)
 /* libmicrohttpd watches for bytes, and misses an end that comes together with the last of them. */
 void visitors_turn(struct visitors *visitors)
 {
+    settle_reading(visitors);
     while (visitors->readers) {
         struct visitor *visitor = visitors->readers;
         struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = visitor};

@@ -63,6 +63,9 @@ struct visitors {
     size_t n_doors;
     struct visitor_list silent, leaving, inside;
     struct visitor *readers;
+    struct visitor *reading;      /* began a request last, and is not among the readers yet */
+    struct MHD_Connection *known; /* whose visitor was asked for last, mostly the next one's, too */
+    struct visitor *known_visitor;
     struct visitor *entering; /* is being handed over */
     int epoll_fd;             /* watches those outside, and the ends of those in the middle of a body */
     struct loop_poll *poll;
