@@ -143,6 +143,9 @@ struct peek peek_at(const char *bytes, size_t n)
             return peek;
         }
     }
+    if (begins_tls(all) == 0) {
+        return peek; /* the rest of it will tell; its bytes may look like the end of a line */
+    }
     if (begins(all, "\r\n", 2) == 1 && begins(all, proxy_v2, sizeof(proxy_v2) - 1) < 0) {
         peek.empty = 2;
     } else if (begins(all, "\r\n", 2) >= 0) {

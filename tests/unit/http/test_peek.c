@@ -106,6 +106,7 @@ Test(http_peek, other_protocols)
     cr_expect_eq(peek_at(v2, 7).kind, PEEK_MORE);
     cr_expect_eq(peek_at(hello, sizeof(hello) - 1).kind, PEEK_TLS);
     cr_expect_eq(peek_at(hello, 3).kind, PEEK_MORE);
+    cr_expect_eq(look("\x16\x03\x01\n").kind, PEEK_MORE, "a length, not the end of a line");
     cr_expect_eq(look("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").kind, PEEK_HTTP2);
 }
 
