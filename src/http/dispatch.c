@@ -141,7 +141,7 @@ static enum MHD_Result scan_one(void *data, enum MHD_ValueKind kind, const char 
 
     if (kind == MHD_GET_ARGUMENT_KIND) {
         scan->has_query = scan->special = true;
-    } else if (NAMED("Host")) {
+    } else if ((name_len == 4 && memcmp(name, "Host", 4) == 0) || NAMED("Host")) { /* mostly spelled so */
         scan->host = value;
     } else if (NAMED("Origin")) {
         scan->origin = value;

@@ -280,16 +280,6 @@ static struct visitor *visitor_of(struct MHD_Connection *connection)
     return info ? info->socket_context : NULL;
 }
 
-static void turn_to(struct visitor *visitor, enum visitor_state state, const struct worker *worker)
-{
-    visitor->state = (uint8_t)state;
-    visitor->since_ms = visitor->looked_ms = worker->clock_us / 1000;
-    visitor->moved = 0;
-    visitor->queued = 0;
-    visitor->strikes = 0;
-    visitor->partial = false;
-}
-
 /* The calls of one request come one after the other, mostly. */
 static struct visitor *visitor_again(struct visitors *visitors, struct MHD_Connection *connection)
 {
@@ -314,7 +304,12 @@ void connection_request_begins(struct listener *listener, struct MHD_Connection 
     struct visitors *visitors = listener->worker->visitors;
     struct visitor *visitor = visitor_again(visitors, connection);
 
-    turn_to(visitor, VISITOR_READING, listener->worker);
+    visitor->state = VISITOR_READING;
+    visitor->since_ms = visitor->looked_ms = listener->worker->clock_us / 1000;
+    visitor->moved = 0;
+    visitor->queued = 0;
+    visitor->strikes = 0;
+    visitor->partial = false;
     settle_reading(visitors);
     visitors->reading = visitor;
 }
@@ -330,7 +325,7 @@ void connection_request_is_whole(struct listener *listener, struct MHD_Connectio
 
     if (visitor->state == VISITOR_READING) {
         reader_remove(listener->worker->visitors, visitor);
-        turn_to(visitor, VISITOR_BUSY, listener->worker);
+        visitor->state = VISITOR_BUSY;
     }
 }
 
@@ -339,7 +334,8 @@ void connection_request_ends(struct listener *listener, struct MHD_Connection *c
     struct visitor *visitor = visitor_again(listener->worker->visitors, connection);
 
     reader_remove(listener->worker->visitors, visitor);
-    turn_to(visitor, VISITOR_IDLE, listener->worker);
+    visitor->state = VISITOR_IDLE;
+    visitor->since_ms = visitor->looked_ms = listener->worker->clock_us / 1000;
 }
 
 bool connection_begins_to_wait(struct listener *listener, struct MHD_Connection *connection)
