@@ -14,10 +14,10 @@
 
 /* Descriptors beside callers' connections: links to Sentinels, verification of up to a thousand masters, files. */
 #define OTHER_DESCRIPTORS 2048
-#define DESCRIPTORS_PER_WORKER 16
+#define DESCRIPTORS_PER_WORKER 24
 #define NODES_WITH_COMMANDS 64 /* that a worker has connections to at once, pool-size to each */
-/* A listening address in a worker: its socket, its epoll, those refused at once, those kept for probes. */
-#define DESCRIPTORS_PER_LISTENER (2 + HTTP_CONNECTIONS_REFUSED_AT_ONCE + HTTP_CONNECTIONS_PROBE)
+/* A listening address in a worker: its socket, its two epolls, those refused at once, those kept for probes. */
+#define DESCRIPTORS_PER_LISTENER (3 + HTTP_CONNECTIONS_REFUSED_AT_ONCE + HTTP_CONNECTIONS_PROBE)
 
 /* With a standard descriptor closed, the next socket would get its number, and log lines would go to a peer. */
 static void keep_standard_descriptors(void)

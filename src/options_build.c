@@ -90,6 +90,15 @@ static int build_numbers(struct builder *builder)
         }
         store_number(builder->out, entry, value.number);
     }
+    builder->out->max_per_client = -1;
+    if (text_of(builder, OPTION_ID_MAX_PER_CLIENT) != NULL) {
+        struct option_value most;
+        if (option_read_value(&option_table[OPTION_ID_MAX_PER_CLIENT],
+                              text_of(builder, OPTION_ID_MAX_PER_CLIENT), &most, words, sizeof words) != 0) {
+            return options_fail(builder->error, "--max-per-client: %s", words);
+        }
+        builder->out->max_per_client = most.number;
+    }
     return 0;
 }
 
@@ -420,6 +429,16 @@ static void build_selves(struct builder *builder)
     }
 }
 
+static void build_names(const struct builder *builder, enum option_id id, char ***names, size_t *n)
+{
+    const struct setting *setting = settings_winner(builder->settings, (int)id, NULL);
+
+    for (size_t i = 0; setting != NULL && i < setting->n_items; i++) {
+        *names = mem_resize(*names, *n + 1, sizeof **names);
+        (*names)[(*n)++] = mem_strdup(setting->items[i]);
+    }
+}
+
 static void note_unknown_variables(const struct builder *builder)
 {
     for (size_t i = 0; i < builder->settings->n_unknown_variables; i++) {
@@ -441,6 +460,8 @@ int options_build(const struct settings *settings, struct options *out, struct o
         return -BW_EINVAL;
     }
     build_selves(&builder);
+    build_names(&builder, OPTION_ID_ALLOW_HOST, &built.allow_hosts, &built.n_allow_hosts);
+    build_names(&builder, OPTION_ID_ALLOW_ORIGIN, &built.allow_origins, &built.n_allow_origins);
     options_show(settings, &built);
     note_unknown_variables(&builder);
     *out = built;
@@ -476,6 +497,14 @@ static void release_watch(struct watch_config *watch)
 void options_release(struct options *options)
 {
     release_watch(&options->watch);
+    for (size_t i = 0; i < options->n_allow_hosts; i++) {
+        free(options->allow_hosts[i]);
+    }
+    free(options->allow_hosts);
+    for (size_t i = 0; i < options->n_allow_origins; i++) {
+        free(options->allow_origins[i]);
+    }
+    free(options->allow_origins);
     secret_free(options->tokens);
     secret_free(options->read_only_tokens);
     policy_free(options->policy);

@@ -79,10 +79,21 @@ X(MAX_CONNECTIONS, "max-connections", INTEGER, 0, AT(max_connections), "2000", 1
   "Callers' connections at once, over all workers; one more gets 503.") \
 X(MAX_WAITERS, "max-waiters", INTEGER, 0, AT(max_waiters), "1000", 0, 1000000, NULL, "N", SERVING, \
   "Long polls and event streams at once, over all workers, beside max-connections; one more gets 503.") \
+X(MAX_PER_CLIENT, "max-per-client", INTEGER, 0, NOWHERE, NULL, 0, 1000000, NULL, "N", SERVING, \
+  "Connections of one client address at once, waiting ones included; one more gets 503. 0: no limit; without this, half of " \
+  "max-connections and half of max-waiters. A /64 of IPv6 is one client; listeners on loopback and Unix sockets have no limit.") \
 X(MAX_BODY, "max-body", SIZE, 0, AT(max_body_bytes), "10MiB", 0, GIB, NULL, "SIZE", SERVING, \
   "The largest request body that is taken.") \
 X(IDLE_TIMEOUT, "idle-timeout", DURATION, 0, AT(idle_timeout_ms), "60s", SECOND_MS, 24 * HOUR_MS, NULL, "TIME", SERVING, \
   "After how long a silent connection is closed.") \
+X(REQUEST_TIMEOUT, "request-timeout", DURATION, 0, AT(request_timeout_ms), "10s", 100, HOUR_MS, NULL, "TIME", SERVING, \
+  "How long a request may take to arrive: its head, and then its body, unless that brings 1 KiB a second; then it gets 408. A " \
+  "reader that takes less of a waiting answer for so long is cut off.") \
+X(ALLOW_HOST, "allow-host", TEXT, LIST, NOWHERE, NULL, 0, 0, NULL, "NAME", SERVING, \
+  "A name by which callers may address listeners on loopback; without it only IP addresses and localhost, since a page in a " \
+  "browser of this host could lead there by any other.") \
+X(ALLOW_ORIGIN, "allow-origin", TEXT, LIST, NOWHERE, NULL, 0, 0, NULL, "ORIGIN", SERVING, \
+  "Whose pages may read what is found here, as a browser writes it (https://example.org), or *; never commands or probes.") \
 X(SHUTDOWN_DELAY, "shutdown-delay", DURATION, 0, AT(shutdown_delay_ms), "0s", 0, HOUR_MS, NULL, "TIME", SERVING, \
   "How long serving goes on after SIGTERM, with /readyz at 503.") \
 X(REDIS_API, "redis-api", CHOICE, 0, AT(redis_api), "off", 0, 0, "off|token|loopback", "WHO", COMMANDS, \

@@ -152,6 +152,13 @@ static struct http_config make_http_config(const struct service *service)
         .max_waiters = (size_t)options->max_waiters,
         .n_workers = (size_t)options->workers,
         .idle_timeout_ms = options->idle_timeout_ms,
+        .allow_hosts = (const char *const *)options->allow_hosts,
+        .n_allow_hosts = options->n_allow_hosts,
+        .allow_origins = (const char *const *)options->allow_origins,
+        .n_allow_origins = options->n_allow_origins,
+        .request_timeout_ms = options->request_timeout_ms,
+        .max_per_client = options->max_per_client > 0 ? (size_t)options->max_per_client : 0,
+        .halve_per_client = options->max_per_client < 0,
         .max_body_bytes = options->max_body_bytes,
         .poll_wait_ms =
             options->watch.sentinel_timeout_ms + options->watch.verify_timeout_ms + FRESH_MARGIN_MS,

@@ -39,6 +39,12 @@ struct options {
     int64_t max_waiters;
     int64_t max_body_bytes;
     int64_t idle_timeout_ms;
+    int64_t request_timeout_ms;
+    char **allow_hosts; /* owned */
+    size_t n_allow_hosts;
+    char **allow_origins; /* owned */
+    size_t n_allow_origins;
+    int64_t max_per_client; /* -1: half of the places */
     int64_t shutdown_delay_ms;
     enum ready_when ready_when;
     enum log_level log_level;

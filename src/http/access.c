@@ -37,6 +37,7 @@ struct token_list {
 
 struct access {
     enum redis_api api;
+    const struct http_config *http;
     EVP_MD *md; /* fetched once: a fetch costs more than the digest */
     EVP_MD_CTX *context;
     struct token_list full, read_only;
@@ -125,6 +126,7 @@ struct access *access_new(const struct access_config *config, char *error, size_
 {
     struct access *access = mem_new(1, sizeof *access);
 
+    access->http = config->http;
     access->api = config->api;
     if (config->api == REDIS_API_LOOPBACK) {
         return access;
@@ -334,6 +336,24 @@ static bool is_local_name(const struct authority *host)
            address_from_parts(host->host, host->host_size, "1", 1, &address) == 0 && address_is_ip(&address);
 }
 
+static bool is_allowed(const struct authority *host, const struct http_config *config)
+{
+    for (size_t i = 0; config != NULL && i < config->n_allow_hosts; i++) {
+        const char *name = config->allow_hosts[i];
+        if (strlen(name) == host->host_size && strncasecmp(name, host->host, host->host_size) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool access_is_own_host(const char *text, size_t size, const struct http_config *config)
+{
+    struct authority host;
+
+    return cut_authority(text, size, &host) && (is_local_name(&host) || is_allowed(&host, config));
+}
+
 static bool same_port(const struct authority *a, const struct authority *b, const char *usual)
 {
     const char *a_port = a->port_size > 0 ? a->port : usual;
@@ -364,13 +384,15 @@ static bool is_own_origin(const char *origin, const struct authority *host)
            same_port(&from, host, usual);
 }
 
-static enum access_verdict check_loopback(const struct access_headers *headers, const char **words)
+static enum access_verdict check_loopback(const struct access *access, const struct access_headers *headers,
+                                          const char **words)
 {
     struct authority host = {0};
     const char *text = headers->host;
     bool named = text != NULL && *text != '\0'; /* HTTP/1.0 needs none */
 
-    if (named && (!cut_authority(text, strlen(text), &host) || !is_local_name(&host))) {
+    if (named && (!access_is_own_host(text, strlen(text), access->http) ||
+                  !cut_authority(text, strlen(text), &host))) {
         *words =
             "Host is neither an IP address nor localhost, as a browser's would be that was led here by a name";
         return ACCESS_FORBIDDEN;
@@ -397,7 +419,7 @@ static enum access_verdict check_loopback_again(struct access *access, const str
     if (plain && *host != '\0' && strcmp(host, access->usual_host) == 0) {
         return ACCESS_FULL;
     }
-    verdict = check_loopback(headers, words);
+    verdict = check_loopback(access, headers, words);
     if (plain && verdict == ACCESS_FULL && strlen(host) < sizeof access->usual_host) {
         memcpy(access->usual_host, host, strlen(host) + 1);
     }

@@ -16,6 +16,7 @@ struct access_config {
     enum redis_api api;                    /* TOKEN or LOOPBACK */
     const struct secret *tokens;           /* borrowed, copied by access_new(); NULL or no value: none */
     const struct secret *read_only_tokens; /* the same; a token of both is read-only */
+    const struct http_config *http;        /* borrowed: whose allow_hosts are this host's, too; NULL: none */
 };
 
 enum access_verdict {
@@ -37,6 +38,12 @@ struct access_headers {
 };
 
 struct access;
+
+/**
+ * Whether a Host, or the authority of a target in absolute form, names this host in a way that no page's own name can: an IP
+ * address, localhost, or what option allow-host says. Thread: any.
+ */
+bool access_is_own_host(const char *text, size_t size, const struct http_config *config);
 
 /**
  * Whether `text` is a list of tokens: one a line, at most two, empty lines do not count, nothing in them that a header can't carry.

@@ -261,6 +261,8 @@ static struct answer *make(const struct cache *cache, struct body *body, const c
         snprintf(answer->etag, sizeof(answer->etag), "%s", *etag == 'W' ? etag + 2 : etag);
         headers.etag = etag;
     }
+    answer->body = body->text;
+    answer->size = body->size;
     answer->response = response_new(&headers, body->text, body->size);
     return answer;
 }

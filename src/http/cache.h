@@ -26,6 +26,8 @@ struct answer {
     struct MHD_Response *response;
     unsigned status;
     char etag[ETAG_SIZE]; /* "" none */
+    const char *body;     /* the response's */
+    size_t size;
 };
 
 struct cached_master {

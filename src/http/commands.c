@@ -127,12 +127,18 @@ static const char *query_token(const struct call *call, char out[TOKEN_ROOM])
     return out;
 }
 
-static void judge_access(struct call *call, const struct scan *scan)
+static void judge_access(struct call *call, const struct scan *scan, const char *url)
 {
     char token[TOKEN_ROOM];
-    const struct access_headers headers = {scan->authorization, scan->host, scan->origin, scan->fetch_site,
-                                           scan->authorization ? NULL : query_token(call, token)};
+    const struct access_headers headers = {
+        scan->authorization, call->listener->unix_socket ? NULL : scan->host, scan->origin, scan->fetch_site,
+        scan->authorization ? NULL : query_token(call, token)};
 
+    if (dispatch_is_foreign_host(call->listener, scan->host, url)) {
+        call->refusal = CALL_FORBIDDEN;
+        call->words = DISPATCH_FOREIGN_HOST;
+        return;
+    }
     switch (access_check(call->listener->worker->commands->access, &headers, &call->words)) {
     case ACCESS_FULL: break;
     case ACCESS_READ_ONLY: call->job->read_only = "the token is read-only"; break; /* whatever else says so */
@@ -217,7 +223,7 @@ struct call *call_begin(struct listener *listener, struct MHD_Connection *connec
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, scan_header, &scan);
     call->job->base64 = scan.base64;
     if (call->refusal == CALL_WELCOME) {
-        judge_access(call, &scan);
+        judge_access(call, &scan, url);
     }
     expect_body(call, &scan);
     return call;
@@ -481,10 +487,8 @@ enum MHD_Result call_go(struct call *call, const char *url)
     }
     if (connection_is_refused(call->listener, call->connection)) {
         call->closing = true;
-        metric_add(&worker->counts->rejected[METRIC_REJECTION_CONNECTIONS], 1);
         return call_refuse(call, PROBLEM_TOO_MANY_CONNECTIONS, "NOTSENT",
-                           "the daemon has as many as it may (option max-connections); ask again later",
-                           NULL);
+                           connection_refuse(call->listener, call->connection), NULL);
     }
     if (call->refusal != CALL_WELCOME) {
         return refuse(call);

@@ -128,7 +128,7 @@ void commands_reload(struct commands *commands)
 struct commands *commands_new(struct worker *worker)
 {
     const struct http_config *config = worker->config;
-    const struct access_config access = {config->redis_api, config->tokens, config->read_only_tokens};
+    const struct access_config access = {config->redis_api, config->tokens, config->read_only_tokens, config};
     struct commands *commands = mem_new(1, sizeof(*commands));
     const struct pool_hooks hooks = {is_stalled, tell_watcher, commands};
     char error[256];

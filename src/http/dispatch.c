@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "access.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
@@ -99,7 +100,6 @@ void dispatch_completed(void *data, struct MHD_Connection *connection, void **st
 {
     struct listener *listener = data;
 
-    (void)connection;
     (void)why;
     if (!*state) {
         return;
@@ -111,6 +111,7 @@ void dispatch_completed(void *data, struct MHD_Connection *connection, void **st
         free(*state);
     }
     *state = NULL;
+    connection_request_ends(listener, connection);
     listener->worker->in_flight--;
     count_in_flight(listener->worker);
 }
@@ -119,10 +120,12 @@ void dispatch_completed(void *data, struct MHD_Connection *connection, void **st
 
 struct scan {
     struct accept accept;
+    const char *host, *origin;
     const char *if_none_match;
     int64_t prefer_wait_ms; /* means something with If-None-Match only */
     bool has_query;
     bool special; /* something that the quick way does not look at */
+    bool foreign; /* addressed by a name that may be a page's own */
 };
 
 static bool named(const char *name, size_t len, const char *wanted, size_t wanted_len)
@@ -138,6 +141,10 @@ static enum MHD_Result scan_one(void *data, enum MHD_ValueKind kind, const char 
 
     if (kind == MHD_GET_ARGUMENT_KIND) {
         scan->has_query = scan->special = true;
+    } else if ((name_len == 4 && memcmp(name, "Host", 4) == 0) || NAMED("Host")) { /* mostly spelled so */
+        scan->host = value;
+    } else if (NAMED("Origin")) {
+        scan->origin = value;
     } else if (NAMED("Accept")) {
         if (value && !(value_len == 3 && memcmp(value, "*/*", 3) == 0)) {
             accept_add(&scan->accept, value, value_len);
@@ -150,6 +157,32 @@ static enum MHD_Result scan_one(void *data, enum MHD_ValueKind kind, const char 
         scan->prefer_wait_ms = prefer_wait_ms(value, value_len);
     }
     return MHD_YES;
+}
+
+/* Of a target in absolute form its own authority counts. */
+bool dispatch_is_foreign_host(struct listener *listener, const char *host, const char *url)
+{
+    const struct http_config *config = listener->worker->config;
+    const char *authority;
+
+    if (!listener->loopback) {
+        return false;
+    }
+    authority = *url == '/' ? NULL : strstr(url, "://");
+    if (authority) {
+        authority += 3;
+        return !access_is_own_host(authority, strcspn(authority, "/?"), config);
+    }
+    if (!host || !*host || strcmp(host, listener->usual_host) == 0) { /* HTTP/1.0 needs none */
+        return false;
+    }
+    if (!access_is_own_host(host, strlen(host), config)) {
+        return true;
+    }
+    if (strlen(host) < sizeof(listener->usual_host)) {
+        memcpy(listener->usual_host, host, strlen(host) + 1);
+    }
+    return false;
 }
 
 struct query_reading {
@@ -249,7 +282,8 @@ static bool asks_to_wait(const struct request *request)
 /* A connection over the limit is told so and closed; but a liveness probe must not fail because of callers. */
 static bool refuse_connection(struct request *request)
 {
-    if (!connection_is_refused(request->listener, request->connection) || asks_to_wait(request)) {
+    if (!connection_is_refused(request->listener, request->connection) ||
+        (asks_to_wait(request) && connection_begins_to_wait(request->listener, request->connection))) {
         return false;
     }
     request->closing = true;
@@ -258,7 +292,7 @@ static bool refuse_connection(struct request *request)
         return false;
     }
     refuse_plainly(request, PROBLEM_TOO_MANY_CONNECTIONS,
-                   "the daemon has as many as it may (option max-connections); ask again later");
+                   connection_refuse(request->listener, request->connection));
     return true;
 }
 
@@ -277,6 +311,24 @@ static const char *why_not_found(const struct request *request, const char *url)
     return "GET / lists the routes; commands are run under /redis";
 }
 
+/* Pages of which origin may read what is found here: option allow-origin. */
+static const char *opened_to(const struct request *request, const struct scan *scan)
+{
+    const struct http_config *config = request->worker->config;
+
+    if (!scan->origin || !request->route || !(request->route->scopes & SCOPE_BIT(HTTP_SCOPE_DISCOVERY)) ||
+        (request->route->scopes & SCOPE_BIT(HTTP_SCOPE_PROBE))) {
+        return NULL;
+    }
+    for (size_t i = 0; i < config->n_allow_origins; i++) {
+        if (strcmp(config->allow_origins[i], "*") == 0 ||
+            strcasecmp(config->allow_origins[i], scan->origin) == 0) {
+            return scan->origin;
+        }
+    }
+    return NULL;
+}
+
 static void route_request(struct request *request, const struct scan *scan, const char *url,
                           const char *method)
 {
@@ -287,11 +339,15 @@ static void route_request(struct request *request, const struct scan *scan, cons
 
     request->route = match.route;
     request->argument = match.argument;
+    request->origin = scan->foreign ? NULL : opened_to(request, scan);
     read_query(request, scan, &reading);
     if (refuse_connection(request)) {
         return;
     }
-    if (bit == HTTP_OPTIONS && (match.route ? !(match.route->methods & HTTP_ALIKE) : strcmp(url, "*") == 0)) {
+    if (scan->foreign) {
+        refuse_plainly(request, PROBLEM_FORBIDDEN, DISPATCH_FOREIGN_HOST);
+    } else if (bit == HTTP_OPTIONS &&
+               (match.route ? !(match.route->methods & HTTP_ALIKE) : strcmp(url, "*") == 0)) {
         request_answer_methods(request, false);
     } else if (error == -BW_EINVAL) {
         refuse_plainly(request, PROBLEM_BAD_PATH, "it takes % and two hexadecimal digits, and no NUL");
@@ -386,7 +442,9 @@ static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *
     struct request request;
 
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND, scan_one, &scan);
-    if (!scan.special && *state == &seen_mark) {
+    scan.foreign = dispatch_is_foreign_host(listener, scan.host, url);
+    if (!scan.special && !scan.foreign && !(scan.origin && listener->worker->config->n_allow_origins > 0) &&
+        *state == &seen_mark) {
         struct worker *worker = listener->worker;
         int64_t now_us;
         const struct answer *quick = quick_answer(listener, url, method, &now_us);
@@ -441,6 +499,7 @@ static enum MHD_Result begin(struct listener *listener, struct MHD_Connection *c
     listener->worker->requests++;
     listener->worker->in_flight++;
     count_in_flight(listener->worker);
+    connection_request_begins(listener, connection);
     call = listener->scope == HTTP_SCOPE_ALL ? call_begin(listener, connection, url, method) : NULL;
     if (call) {
         hold(state)->call = call;
@@ -475,12 +534,14 @@ enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, c
         size_t size = *upload_size;
 
         *upload_size = 0;
+        connection_request_moves(listener, connection, size);
         if (take_body(listener, upload, size, state)) {
             return MHD_YES;
         }
         metric_add(&listener->worker->counts->rejected[METRIC_REJECTION_BODY], 1);
         return MHD_NO;
     }
+    connection_request_is_whole(listener, connection);
     if (held(state) && held(state)->call) {
         return count_call(held(state)->call, method, call_go(held(state)->call, url));
     }

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "request.h"
+#include "response.h"
 #include "streams.h"
 
 /* With no snapshot yet, or none of which masters could be told, any name may come. */
@@ -34,6 +35,9 @@ void events_handle(struct request *request)
     if (!response) {
         request_answer_too_many_waiters(request);
         return;
+    }
+    if (request->origin) {
+        response_open(response, request->origin);
     }
     request->status = MHD_HTTP_OK;
     request->result = MHD_queue_response(request->connection, MHD_HTTP_OK, response);

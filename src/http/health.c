@@ -17,11 +17,35 @@
 
 #define PULSE_MAX_AGE_MS 10000
 
+/* @return whether a listener does not accept though callers wait there, with words for it. */
+static bool is_deaf(const struct request *request, char *detail, size_t size)
+{
+    const struct http_config *config = request->worker->config;
+
+    for (size_t i = 0; i < config->n_listens * config->n_workers; i++) {
+        int64_t since_ms = atomic_load_explicit(
+            http_sockets_deaf_since(request->worker->sockets, i / config->n_workers, i % config->n_workers),
+            memory_order_relaxed);
+
+        if (since_ms) {
+            snprintf(detail, size, "listener %zu has not accepted its callers for %" PRId64 " ms",
+                     i / config->n_workers + 1, clock_boot_ms() - since_ms);
+            return true;
+        }
+    }
+    return false;
+}
+
 void health_handle_live(struct request *request)
 {
     const struct http_config *config = request->worker->config;
     int64_t now_ms = clock_boot_ms();
+    char deaf[96];
 
+    if (is_deaf(request, deaf, sizeof(deaf))) {
+        request_answer_problem(request, PROBLEM_NOT_ALIVE, problem_new(PROBLEM_NOT_ALIVE, deaf), NULL);
+        return;
+    }
     for (size_t i = 0; i <= config->n_workers; i++) {
         int64_t age_ms = now_ms - atomic_load_explicit(&config->pulses[i].at_boot_ms, memory_order_relaxed);
         char detail[96];

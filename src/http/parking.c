@@ -21,7 +21,7 @@ bool parking_enter(struct parked *parked, struct listener *listener, struct MHD_
     parked->state = PARKED_AWAKE;
     parked->entered = true;
     metric_move(&worker->counts->waiters[kind], 1);
-    connection_begins_to_wait(listener, connection);
+    (void)connection_begins_to_wait(listener, connection);
     return true;
 }
 

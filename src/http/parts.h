@@ -30,18 +30,21 @@
 /* Requests that sleep until there is something to say; counted under the same numbers. */
 enum waiting_kind { WAITING_POLL = METRIC_WAITER_POLL, WAITING_STREAM = METRIC_WAITER_STREAM };
 
-/* One listening address of one worker: an MHD daemon whose epoll descriptor is one handle of the loop. */
+/* An MHD daemon whose epoll descriptor is one handle of the loop. Each listening address of a worker has two. */
 struct listener {
     struct worker *worker;
     struct MHD_Daemon *daemon; /* NULL: not started */
+    bool patient;              /* for callers that wait */
     struct loop_poll *poll;
     struct loop_timer *timer; /* when MHD wants to be run without an event */
     int64_t timer_due_ms;     /* boot clock, while the timer is armed */
     bool wanted;              /* MHD_run() in this turn */
     enum http_scope scope;
+    bool unix_socket;
+    bool loopback; /* TCP that only this host reaches: pages in its browsers are kept out by their Host */
+    char usual_host[96];  /* the Host that was found right last: mostly the next one's, too */
     size_t refusing;      /* connections over the limit that still have to be told so */
     _Atomic size_t *open; /* counts its connections: all workers' together, or the probe listeners' */
-    size_t open_max;
 };
 
 struct worker {
@@ -62,9 +65,10 @@ struct worker {
     struct metrics_http *counts;           /* this worker's part of it */
     int64_t clock_us;                      /* boot clock, as it was read last: for durations */
     uint64_t requests;                     /* begun since the start */
-    size_t in_flight; /* requests between their first handler call and their completion */
-    struct listener *listeners;
+    size_t in_flight;           /* requests between their first handler call and their completion */
+    struct listener *listeners; /* two for each listening address */
     size_t n_listeners;
+    struct visitors *visitors;
     struct cache *cache;
     struct fresh *fresh_first, *fresh_last; /* waiting for a fresh look-up, oldest first */
     struct loop_timer *fresh_timer;
@@ -79,16 +83,39 @@ struct worker {
 
 /* ---- daemon.c ---- */
 
-/** Start the MHD daemon of listener `i`. @return 0; -BW_EIO. Thread: main, before the worker's runs. */
-int listener_start(struct listener *listener, struct worker *worker, size_t i);
+/** Start an MHD daemon of listening address `i`. @return 0; -BW_EIO. Thread: main, before the worker's runs. */
+int listener_start(struct listener *listener, struct worker *worker, size_t i, bool patient);
+unsigned listener_idle_timeout_s(const struct http_config *config);
 /** Run every daemon that has something to do. Called once a turn. */
 void listeners_turn(struct worker *worker);
 /** Stop the daemon; nothing may be suspended any more. */
 void listener_stop(struct listener *listener);
-/** This connection is over the limit: its request is answered with 503. */
+
+/* ---- visitors.c ---- */
+
+/** This connection is over a limit: its request is answered with 503. */
 bool connection_is_refused(const struct listener *listener, struct MHD_Connection *connection);
-/** Its request waits: from now on it stands beside max-connections, while there is room there. */
-void connection_begins_to_wait(struct listener *listener, struct MHD_Connection *connection);
+/** It is told so now: counted and logged. @return words for the answer. */
+const char *connection_refuse(struct listener *listener, struct MHD_Connection *connection);
+/** Its request waits: from now on it stands beside max-connections, while there is room there.
+ * @return false: it is over a limit, and there is no room there either. */
+bool connection_begins_to_wait(struct listener *listener, struct MHD_Connection *connection);
+/** A request's head is there. */
+void connection_request_begins(struct listener *listener, struct MHD_Connection *connection);
+/** So much of its body came. */
+void connection_request_moves(struct listener *listener, struct MHD_Connection *connection, size_t size);
+/** All of it is there. */
+void connection_request_is_whole(struct listener *listener, struct MHD_Connection *connection);
+/** Its answer has been written. */
+void connection_request_ends(struct listener *listener, struct MHD_Connection *connection);
+/** MHD has taken the connection that is being handed over. */
+void connection_starts(struct listener *listener, struct MHD_Connection *connection, void **context);
+/** MHD closes it. */
+void connection_closes(struct listener *listener, void **context);
+/** The kernel has no room for one more watch: MHD closes a connection after its answer. */
+void connection_is_not_watched(struct listener *listener);
+/** How long a request may take to arrive. */
+int64_t http_request_timeout_ms(const struct http_config *config);
 
 /* ---- dispatch.c ---- */
 
@@ -96,6 +123,11 @@ void connection_begins_to_wait(struct listener *listener, struct MHD_Connection 
 enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, const char *url,
                                 const char *method, const char *version, const char *upload,
                                 size_t *upload_size, void **state);
+#define DISPATCH_FOREIGN_HOST                                                                                 \
+    "Host is neither an IP address nor localhost nor one of option allow-host, as a browser's would be that " \
+    "was led here by a name"
+/** Whether the request was addressed, to a listener on loopback, by a name that may be a page's own. @param host NULL: none. */
+bool dispatch_is_foreign_host(struct listener *listener, const char *host, const char *url);
 /** MHD's completion callback: frees what the request kept. */
 void dispatch_completed(void *data, struct MHD_Connection *connection, void **state,
                         enum MHD_RequestTerminationCode why);
@@ -112,6 +144,13 @@ _Atomic size_t *http_sockets_open_count(struct http_sockets *sockets, bool probe
 _Atomic size_t *http_sockets_waiting_count(struct http_sockets *sockets);
 /** How many requests with commands wait, over all workers: max-pending bounds them. */
 _Atomic size_t *http_sockets_pending_count(struct http_sockets *sockets);
+struct clients;
+/** Who holds how many places. Thread: any. */
+struct clients *http_sockets_clients(struct http_sockets *sockets);
+/** Whether listening address `i` can be reached from this host only. */
+bool http_sockets_is_loopback(const struct http_sockets *sockets, size_t i);
+/** Since when (boot clock) a worker does not accept there though callers wait; 0: it does. Thread: any. */
+_Atomic int64_t *http_sockets_deaf_since(struct http_sockets *sockets, size_t i, size_t worker);
 /** The count of open connections that have waited and so stand beside max-connections; max-waiters bounds it, too. */
 _Atomic size_t *http_sockets_open_waiting_count(struct http_sockets *sockets);
 

@@ -20,6 +20,8 @@
     X(SEVERAL_MASTERS, "BADREQUEST", "several-masters", 409, "several masters and no default")             \
     X(BAD_PARAMETER, "BADREQUEST", "bad-parameter", 400, "a query parameter makes no sense")               \
     X(BAD_PATH, "BADREQUEST", "bad-path", 400, "the path is not well encoded")                             \
+    X(WRONG_PROTOCOL, "BADREQUEST", "wrong-protocol", 400, "this is not HTTP/1.1")                         \
+    X(REQUEST_TIMEOUT, "TIMEOUT", "request-timeout", 408, "the request took too long to arrive")           \
     X(BODY_TOO_LARGE, "TOOBIG", "body-too-large", 413, "the body is too large")                            \
     X(BAD_COMMAND, "BADREQUEST", "bad-command", 400, "the request holds no command that can be run")       \
     X(COMMAND_FAILED, "ERR", "command-failed", 400, "Redis answered with an error")                        \

@@ -16,6 +16,14 @@ void request_answer(struct request *request, const struct answer *answer)
         status = MHD_HTTP_NOT_MODIFIED; /* MHD leaves the body out */
     }
     request->status = status;
+    if (request->origin) {
+        struct MHD_Response *copy =
+            response_copy(answer->response, answer->body, answer->size, request->origin);
+
+        request->result = MHD_queue_response(request->connection, status, copy);
+        MHD_destroy_response(copy);
+        return;
+    }
     request->result = MHD_queue_response(request->connection, status, answer->response);
 }
 
@@ -45,6 +53,7 @@ static struct response_headers headers_of(const struct request *request, unsigne
                       request->route->id == ROUTE_INDEX,
         .retry = status == MHD_HTTP_SERVICE_UNAVAILABLE,
         .closing = request->closing,
+        .origin = request->origin,
     };
 }
 
@@ -86,7 +95,6 @@ static void count_rejection(const struct request *request, enum problem_kind kin
     _Atomic uint64_t *rejected = request->worker->counts->rejected;
 
     switch (kind) {
-    case PROBLEM_TOO_MANY_CONNECTIONS: metric_add(&rejected[METRIC_REJECTION_CONNECTIONS], 1); break;
     case PROBLEM_TOO_MANY_WAITERS: metric_add(&rejected[METRIC_REJECTION_WAITERS], 1); break;
     case PROBLEM_BODY_TOO_LARGE: metric_add(&rejected[METRIC_REJECTION_BODY], 1); break;
     default: break;

@@ -25,6 +25,7 @@ struct request {
     const char *if_none_match;
     int64_t prefer_wait_ms;    /* Prefer: wait=30; 0 none */
     bool head;                 /* HEAD: no body follows */
+    const char *origin;        /* whose pages may read the answer; NULL: nobody's but our own */
     struct waiter *waiter;     /* it has waited */
     const struct fresh *fresh; /* the outcome of ?fresh=1, once it is there */
     bool closing;              /* this connection ends after the answer */

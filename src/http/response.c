@@ -14,6 +14,13 @@ static void add(struct MHD_Response *response, const char *name, const char *val
     }
 }
 
+void response_open(struct MHD_Response *response, const char *origin)
+{
+    add(response, "Access-Control-Allow-Origin", origin);
+    add(response, "Access-Control-Expose-Headers", "ETag, X-Bellwether-Index, X-Bellwether-Instance");
+    add(response, "Vary", "Origin");
+}
+
 static struct MHD_Response *dress(struct MHD_Response *response, const struct response_headers *headers)
 {
     if (!response) {
@@ -57,7 +64,36 @@ static struct MHD_Response *dress(struct MHD_Response *response, const struct re
     if (headers->allow) {
         add(response, "Allow", headers->allow);
     }
+    if (headers->origin) {
+        response_open(response, headers->origin);
+    }
+    if (headers->origin && headers->allow) {
+        add(response, "Access-Control-Allow-Methods", "GET, HEAD");
+        add(response, "Access-Control-Allow-Headers", "Cache-Control, If-None-Match, Last-Event-ID, Prefer");
+        add(response, "Access-Control-Max-Age", "600");
+    }
     return response;
+}
+
+static enum MHD_Result copy_header(void *data, enum MHD_ValueKind kind, const char *name, const char *value)
+{
+    (void)kind;
+    add(data, name, value);
+    return MHD_YES;
+}
+
+struct MHD_Response *response_copy(struct MHD_Response *response, const char *body, size_t size,
+                                   const char *origin)
+{
+    struct MHD_Response *copy = MHD_create_response_from_buffer_copy(size, body);
+
+    if (!copy) {
+        log_write(LOG_LEVEL_ERROR, "out of memory", NULL, 0);
+        abort();
+    }
+    MHD_get_response_headers(response, copy_header, copy);
+    response_open(copy, origin);
+    return copy;
 }
 
 struct MHD_Response *response_new(const struct response_headers *headers, char *body, size_t size)

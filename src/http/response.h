@@ -29,9 +29,15 @@ struct response_headers {
     const char *allow;  /* Allow, or NULL */
     const char *ran_at; /* X-Bellwether-Master, or NULL */
     bool challenge;     /* WWW-Authenticate: Bearer */
+    const char *origin; /* whose pages may read it: Access-Control-Allow-Origin; NULL: nobody's but our own */
     const char *policy; /* of HTML: Content-Security-Policy, and with it no referrer; NULL: none */
 };
 
+/** Let the pages of an origin read it. */
+void response_open(struct MHD_Response *response, const char *origin);
+/** A shared response once more, for an origin's pages. @param body borrowed, copied. */
+struct MHD_Response *response_copy(struct MHD_Response *response, const char *body, size_t size,
+                                   const char *origin);
 /** @param body taken, from malloc(). */
 struct MHD_Response *response_new(const struct response_headers *headers, char *body, size_t size);
 /** @param body borrowed for as long as the program runs. */

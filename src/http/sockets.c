@@ -10,6 +10,7 @@
 #include <inttypes.h>
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,13 +23,15 @@
 #include "bellwether/base/error.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "clients.h"
 #include "parts.h"
 
 #define CLAIM_ATTEMPTS \
     5 /* a port given by the kernel can be lost between the claim and the workers' sockets */
 
 struct bound {
-    int *fds; /* one for each worker; -1 once taken */
+    int *fds;                       /* one for each worker; -1 once taken */
+    _Atomic int64_t *deaf_since_ms; /* by worker */
     struct address address;
     char *unix_path; /* of a socket file we made; NULL: none */
     dev_t device;    /* so that at the end only that very file is removed */
@@ -42,6 +45,7 @@ struct http_sockets {
     _Atomic size_t open, open_probe, open_waiting; /* connections, over all workers */
     _Atomic size_t waiting;                        /* of them, those that wait now */
     _Atomic size_t pending;                        /* requests whose commands wait */
+    struct clients *clients;
 };
 
 /* ---- TCP ---- */
@@ -71,6 +75,8 @@ static int listen_tcp(const struct addrinfo *where, bool share)
     if (fd < 0) {
         return -1;
     }
+    /* Who has not spoken after a second is accepted all the same. */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &on, sizeof(on));
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
         (!share || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0) &&
         (where->ai_family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == 0) &&
@@ -274,9 +280,15 @@ static void make_instance(char out[INSTANCE_SIZE])
 struct http_sockets *http_sockets_open(const struct http_config *config, char *error, size_t error_size)
 {
     struct http_sockets *sockets = mem_new(1, sizeof(*sockets));
+    struct client_limits limits = {.all = config->max_per_client};
 
+    if (config->halve_per_client) {
+        limits.each[CLIENT_ORDINARY] = (config->max_connections + 1) / 2;
+        limits.each[CLIENT_WAITING] = (config->max_waiters + 1) / 2;
+    }
     sockets->n_workers = config->n_workers;
     sockets->bound = mem_new(config->n_listens + 1, sizeof(*sockets->bound));
+    sockets->clients = clients_new(&limits);
     make_instance(sockets->instance);
     for (size_t i = 0; i < config->n_listens; i++) {
         const struct http_listen *listening = &config->listens[i];
@@ -284,6 +296,7 @@ struct http_sockets *http_sockets_open(const struct http_config *config, char *e
         int failure;
 
         bound->fds = mem_new(config->n_workers, sizeof(*bound->fds));
+        bound->deaf_since_ms = mem_new(config->n_workers, sizeof(*bound->deaf_since_ms));
         for (size_t w = 0; w < config->n_workers; w++) {
             bound->fds[w] = -1;
         }
@@ -336,6 +349,21 @@ _Atomic size_t *http_sockets_open_waiting_count(struct http_sockets *sockets)
     return &sockets->open_waiting;
 }
 
+struct clients *http_sockets_clients(struct http_sockets *sockets)
+{
+    return sockets->clients;
+}
+
+bool http_sockets_is_loopback(const struct http_sockets *sockets, size_t i)
+{
+    return sockets->bound[i].unix_path != NULL || address_is_loopback(&sockets->bound[i].address);
+}
+
+_Atomic int64_t *http_sockets_deaf_since(struct http_sockets *sockets, size_t i, size_t worker)
+{
+    return &sockets->bound[i].deaf_since_ms[worker];
+}
+
 static void bound_release(struct bound *bound, size_t n_workers)
 {
     struct stat status;
@@ -350,6 +378,7 @@ static void bound_release(struct bound *bound, size_t n_workers)
         unlink(bound->unix_path);
     }
     free(bound->unix_path);
+    free(bound->deaf_since_ms);
     free(bound->fds);
 }
 
@@ -361,6 +390,7 @@ void http_sockets_free(struct http_sockets *sockets)
     for (size_t i = 0; i < sockets->n; i++) {
         bound_release(&sockets->bound[i], sockets->n_workers);
     }
+    clients_free(sockets->clients);
     free(sockets->bound);
     free(sockets);
 }

@@ -19,6 +19,7 @@
 #include "parking.h"
 #include "parts.h"
 #include "streams.h"
+#include "visitors.h"
 #include "waiters.h"
 
 #define PULSE_EVERY_MS 2000
@@ -32,6 +33,7 @@ static void beat(void *data)
     struct worker *worker = data;
 
     atomic_store_explicit(&worker->pulse->at_boot_ms, clock_boot_ms(), memory_order_relaxed);
+    doors_check(worker->visitors);
     loop_timer_start(worker->pulse_timer, PULSE_EVERY_MS);
 }
 
@@ -109,6 +111,7 @@ static void turn(void *data)
     streams_turn(worker->streams);
     parking_turn(worker);
     listeners_turn(worker);
+    visitors_turn(worker->visitors);
     if (worker->stopping && worker->in_flight == 0) {
         loop_stop(worker->loop);
     }
@@ -146,7 +149,8 @@ struct worker *worker_new(const struct http_config *config, struct http_sockets 
     worker->commands = config->pool ? commands_new(worker) : NULL;
     worker->waiters = waiters_new(worker);
     worker->streams = streams_new(worker);
-    worker->listeners = mem_new(config->n_listens + 1, sizeof(*worker->listeners));
+    worker->visitors = visitors_new(worker);
+    worker->listeners = mem_new(2 * config->n_listens + 1, sizeof(*worker->listeners));
     return worker;
 }
 
@@ -169,6 +173,7 @@ static void *run_thread(void *data)
     commands_flush(worker->commands);
     parking_flush(worker);
     fresh_release_all(worker); /* whatever began to wait since: MHD_stop_daemon() resumes and closes it */
+    doors_close(worker->visitors);
     for (size_t i = 0; i < worker->n_listeners; i++) {
         listener_stop(&worker->listeners[i]);
     }
@@ -198,6 +203,7 @@ static int start_thread(struct worker *worker)
 
 static void stop_listeners(struct worker *worker)
 {
+    doors_close(worker->visitors);
     for (size_t i = 0; i < worker->n_listeners; i++) {
         listener_stop(&worker->listeners[i]);
     }
@@ -209,10 +215,11 @@ int worker_start(struct worker *worker)
     int failure = worker->config->pool && !worker->commands ? -BW_EIO : 0;
 
     atomic_store_explicit(&worker->pulse->at_boot_ms, clock_boot_ms(), memory_order_relaxed);
-    for (size_t i = 0; i < worker->config->n_listens && !failure; i++) {
-        failure = listener_start(&worker->listeners[i], worker, i);
+    for (size_t i = 0; i < 2 * worker->config->n_listens && !failure; i++) {
+        failure = listener_start(&worker->listeners[i], worker, i / 2, i % 2 == 1);
         worker->n_listeners = i + 1;
     }
+    failure = failure ? failure : doors_open(worker->visitors);
     if (!failure) {
         failure = start_thread(worker);
     }
@@ -243,6 +250,7 @@ void worker_free(struct worker *worker)
     waiters_free(worker->waiters);
     streams_free(worker->streams);
     cache_free(worker->cache);
+    visitors_free(worker->visitors);
     loop_timer_free(worker->called_timer);
     loop_timer_free(worker->pulse_timer);
     loop_timer_free(worker->stop_timer);

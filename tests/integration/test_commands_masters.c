@@ -99,6 +99,7 @@ SCENE(integration_commands_masters, over_a_unix_socket)
     EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
     EXPECT_RESULT(command_run(daemon, "SET", "k", "v", NULL), "'OK'");
     EXPECT_RESULT(daemon_get(daemon, "/redis/get/k"), "'v'");
-    EXPECT_ERROR(command_post_with(daemon, "/redis", "['GET','k']", "Host: example.org"), 403, "NOPERM",
-                 NULL);
+    EXPECT_RESULT(command_post_with(daemon, "/redis", "['GET','k']", "Host: unix"), "'v'");
+    EXPECT_ERROR(command_post_with(daemon, "/redis", "['GET','k']", "Origin: http://example.org"), 403,
+                 "NOPERM", NULL);
 }

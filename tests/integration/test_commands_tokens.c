@@ -183,8 +183,27 @@ SCENE(integration_commands_tokens, loopback_is_for_this_host_and_not_for_pages)
         EXPECT_ERROR(daemon_get_with(daemon, "/redis/get/k", pages[i]), 403, "NOPERM", NULL);
     }
     cr_assert_str_eq(redis_say(&cluster->nodes[0], "EXISTS k"), "0");
-    cr_assert_eq(daemon_get_with(daemon, "/master", "Host: example.org")->status, 200,
-                 "discovery is for all");
+    cr_assert_eq(daemon_get_with(daemon, "/master", "Host: example.org")->status, 403);
+    cr_assert_eq(daemon_get_with(daemon, "/master", "Origin: http://example.org")->status, 200,
+                 "it is the browser that keeps the answer from the page");
+}
+
+SCENE(integration_commands_tokens, over_a_unix_socket_any_host_will_do)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    const struct daemon *daemon =
+        daemon_launch(&(struct daemon_spec){.cluster = cluster,
+                                            .flags = (const char *const[]){"--redis-api", "loopback", NULL},
+                                            .unix_socket = true});
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
+    struct http_request request = {
+        .base = "http://unix", .unix_socket = daemon->unix_socket, .path = "/master"};
+    cr_assert_eq(http_send(&request)->status, 200);
+    request.method = "POST";
+    request.path = "/redis";
+    request.body = "[\"PING\"]";
+    request.body_len = strlen(request.body);
+    EXPECT_RESULT(http_send(&request), "'PONG'");
 }
 
 SCENE(integration_commands_tokens, off_is_the_default)

@@ -295,6 +295,7 @@ SCENE(integration_http, fresh_is_shared_by_many_callers)
     for (size_t i = 0; i < CALLERS; i++) {
         callers[i] = raw_open(daemon->port);
         cr_assert(callers[i] != NULL);
+        cr_assert_eq(raw_get(callers[i], "/version", 3000)->status, 200); /* it is in */
     }
     const unsigned before = fake_heard(sentinel, "SENTINEL GET-MASTER-ADDR-BY-NAME");
     const int64_t asked_ms = now_ms();

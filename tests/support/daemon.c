@@ -36,6 +36,7 @@ static bool accepts(const struct daemon *daemon)
 
 struct daemon *daemon_launch(const struct daemon_spec *spec)
 {
+    static const char *const hosts[] = {"x", "a", "b", "test"}; /* what raw requests in tests say */
     const char *argv[MAX_ARGUMENTS] = {daemon_binary()};
     size_t n = 1;
     struct daemon *daemon = scene_alloc(sizeof *daemon);
@@ -50,6 +51,10 @@ struct daemon *daemon_launch(const struct daemon_spec *spec)
         argv[n++] = "--listen";
         argv[n++] =
             spec->unix_socket ? text("unix:%s", daemon->unix_socket) : text("127.0.0.1:%u", daemon->port);
+    }
+    for (size_t i = 0; i < sizeof hosts / sizeof *hosts && !spec->no_listen; i++) {
+        argv[n++] = "--allow-host";
+        argv[n++] = hosts[i];
     }
     for (size_t i = 0; spec->flags != NULL && spec->flags[i] != NULL && n < MAX_ARGUMENTS - 1; i++)
         argv[n++] = spec->flags[i];

@@ -62,7 +62,8 @@ bool loop_timer_armed(const struct loop_timer *timer);
 void loop_timer_free(struct loop_timer *timer);
 
 /* Descriptors. The descriptor stays the caller's; free the poll before closing it. New is NULL where the
- * kernel can't watch it (a plain file, no room for one more watch). */
+ * kernel can't watch it (a plain file). Where the kernel has no room for one more watch it is looked at every few
+ * milliseconds until there is. */
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };
 struct loop_poll *loop_poll_new(struct loop *loop, int fd, void (*ready)(void *data, int events), void *data);
 /** What to wait for: a set of LOOP_READ, LOOP_WRITE; 0: nothing for now. On an error of the descriptor all

@@ -11,8 +11,8 @@
 #include "bellwether/base/loop.h"
 #include "bellwether/base/pulse.h"
 
-/* Connections over max_connections that one listener still takes to tell them 503, and the room that probe
- * listeners have to themselves: main raises RLIMIT_NOFILE for both. */
+/* Connections over max_connections that are still taken to tell them 503, or that have not spoken yet, and the room that
+ * probe listeners have to themselves: main raises RLIMIT_NOFILE for both. */
 #define HTTP_CONNECTIONS_REFUSED_AT_ONCE 256
 #define HTTP_CONNECTIONS_PROBE 256
 
@@ -60,6 +60,13 @@ struct http_config {
     size_t ring_events;     /* that can be replayed; 0: the usual */
     size_t n_workers;
     int64_t idle_timeout_ms;
+    int64_t request_timeout_ms; /* 0: the usual */
+    size_t max_per_client;      /* places of one client on listeners that are not loopback; 0: no limit */
+    bool halve_per_client;      /* instead: half of each kind */
+    const char *const *allow_hosts; /* borrowed: names besides IP addresses and localhost */
+    size_t n_allow_hosts;
+    const char *const *allow_origins; /* borrowed: whose pages may read what is found here; "*" all */
+    size_t n_allow_origins;
     int64_t max_body_bytes;
     int64_t poll_wait_ms; /* the longest a fresh look-up takes: sentinel-timeout + verify-timeout, plus a
                              margin */

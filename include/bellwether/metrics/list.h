@@ -203,11 +203,17 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(POLL, "poll")       \
     X(STREAM, "stream")
 
-#define METRIC_REJECTIONS(X)      \
-    X(CONNECTIONS, "connections") \
-    X(WAITERS, "waiters")         \
-    X(COMMANDS, "commands")       \
-    X(BODY, "body")
+#define METRIC_REJECTIONS(X)              \
+    X(CONNECTIONS, "connections")         \
+    X(WAITERS, "waiters")                 \
+    X(COMMANDS, "commands")               \
+    X(BODY, "body")                       \
+    X(PER_CLIENT, "per_client")           \
+    X(DESCRIPTORS, "descriptors")         \
+    X(WATCHES, "watches")                 \
+    X(PROTOCOL, "protocol")               \
+    X(REQUEST_TIMEOUT, "request_timeout") \
+    X(SLOW_READER, "slow_reader")
 
 /* Why a Sentinel's link or answer was of no use; the words are those of `error.code` in /sentinels. */
 #define METRIC_SENTINEL_ERRORS(X)       \

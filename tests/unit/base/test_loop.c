@@ -10,6 +10,7 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/loop.h"
+#include "full_epoll.h"
 
 static struct loop *loop;
 
@@ -325,6 +326,54 @@ Test(base_loop, an_error_of_the_descriptor_is_reported_as_all_that_is_wanted)
     cr_expect_eq(pair.calls, 2, "it goes on being reported while it is wanted");
     loop_poll_free(pair.poll);
     close(ends[1]);
+}
+
+/* Where the kernel has no room for one more watch a descriptor is looked at by turns, until there is room. */
+Test(base_loop, poll_goes_on_without_room_for_a_watch)
+{
+    struct pair pair, late;
+    struct loop_timer *end = stop_after(1);
+
+    loop_run(loop); /* libuv has what it needs for itself */
+    loop_timer_free(end);
+    full_epoll(true);
+    pair_init(&pair); /* one that the kernel never watched */
+    loop_poll_want(pair.poll, LOOP_READ);
+    cr_assert_eq(write(pair.fds[1], "x", 1), 1);
+    loop_run(loop);
+    cr_expect_eq(pair.seen, LOOP_READ);
+    full_epoll(false);
+    pair_init(&late); /* and one for which there is no room when it is wanted */
+    full_epoll(true);
+    loop_poll_want(late.poll, LOOP_WRITE);
+    loop_poll_want(pair.poll, 0);
+    loop_run(loop);
+    cr_expect_eq(late.seen, LOOP_WRITE);
+    late.calls = late.seen = 0;
+    loop_poll_want(late.poll, 0);
+    end = stop_after(50);
+    loop_run(loop);
+    cr_expect_eq(late.calls, 0, "nothing is wanted");
+    loop_timer_free(end);
+
+    loop_poll_want(pair.poll, LOOP_READ);
+    full_epoll(false);
+    pair.calls = 0;
+    for (int i = 0; i < 50; i++) { /* watched again: far more often than by turns */
+        loop_run(loop);
+    }
+    cr_expect_eq(pair.calls, 50);
+    pair.free_inside = true;
+    loop_run(loop);
+    pair_release(&pair);
+    full_epoll(true);
+    pair_init(&pair);
+    pair.free_inside = true;
+    loop_poll_want(pair.poll, LOOP_WRITE);
+    loop_run(loop);
+    full_epoll(false);
+    pair_release(&pair);
+    pair_release(&late);
 }
 
 Test(base_loop, a_plain_file_cannot_be_polled)

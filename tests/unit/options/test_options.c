@@ -156,6 +156,8 @@ Test(options, a_sentinel_is_all_that_is_needed)
     cr_expect_eq(options.max_connections, 2000);
     cr_expect_eq(options.max_body_bytes, 10 << 20);
     cr_expect_eq(options.idle_timeout_ms, 60000);
+    cr_expect_eq(options.request_timeout_ms, 10000);
+    cr_expect_eq(options.max_per_client, -1, "half of the places");
     cr_expect_eq(options.shutdown_delay_ms, 0);
     cr_expect_eq(options.ready_when, READY_WHEN_RESOLVED);
     cr_expect_eq(options.log_level, LOG_LEVEL_INFO);
@@ -289,6 +291,8 @@ Test(options, bad_values_name_option_value_and_what_it_takes)
         {"max-body", "2GiB", "0 to 1GiB"},
         {"max-body", "many", "0 to 1GiB"},
         {"idle-timeout", "999ms", "1s to 24h"},
+        {"request-timeout", "99ms", "100ms to 1h"},
+        {"max-per-client", "-1", "0 to 1000000"},
         {"listen", "8380", "HOST:PORT"},
         {"listen", "a:1,scope=everything", "HOST:PORT"},
         {"listen", "a:1,mode=0660", "HOST:PORT"},
@@ -606,6 +610,22 @@ Test(options, adopting)
     cr_expect_eq(options.watch.adopt, WATCH_ADOPT_PROMOTED);
 }
 
+Test(options, places_of_one_client)
+{
+    RUN(A("--sentinel=a:1"), A("--max-per-client=0"));
+    cr_assert_eq(outcome, OPTIONS_RUN);
+    cr_expect_eq(options.max_per_client, 0);
+    RUN(A("--sentinel=a:1"), A("--max-per-client=7"), A("--request-timeout=2s"));
+    cr_assert_eq(outcome, OPTIONS_RUN);
+    cr_expect_eq(options.max_per_client, 7);
+    cr_expect_eq(options.request_timeout_ms, 2000);
+    cr_expect_eq(options.n_allow_hosts, 0);
+    RUN(A("--sentinel=a:1"), A("--allow-host=a.b"), A("--allow-host=c"));
+    cr_assert_eq(outcome, OPTIONS_RUN);
+    cr_assert_eq(options.n_allow_hosts, 2);
+    cr_expect_str_eq(options.allow_hosts[1], "c");
+}
+
 Test(options, help_and_the_man_page_list_every_option)
 {
     static const char *const names[] = {"sentinel",
@@ -629,6 +649,8 @@ Test(options, help_and_the_man_page_list_every_option)
                                         "max-body",
                                         "max-connections",
                                         "idle-timeout",
+                                        "request-timeout",
+                                        "max-per-client",
                                         "shutdown-delay",
                                         "log-level",
                                         "log-format",
