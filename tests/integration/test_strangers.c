@@ -147,29 +147,28 @@ SCENE(integration_strangers, another_deployments_sentinel_given_by_mistake)
     cr_assert_eq((int)metric_of(daemon, "bellwether_foreign_sentinels{master=\"mymaster\"}"), 1);
 }
 
-SCENE(integration_strangers, a_reused_address_is_no_sentinel_of_ours)
+/* A pod's address is given to a Sentinel of another deployment. (Where theirs has the higher epoch, our Sentinels follow it
+ * themselves: they greet each other by address and know masters by name.) */
+SCENE(integration_strangers, a_reused_address_moves_nothing)
 {
     struct cluster *ours = cluster_start(&(struct cluster_spec){0});
+    struct cluster *theirs = cluster_start(&(struct cluster_spec){.nodes = 2});
+    cluster_failover(ours);
+    struct server *master = cluster_wait_switch(ours, &ours->nodes[0], 30000);
     const struct daemon *daemon = daemon_start(ours, NULL);
-    EXPECT_MASTER(daemon, &ours->nodes[0], 3000);
+    EXPECT_MASTER(daemon, master, 3000);
     WAIT_UNTIL(5000, count_of(daemon, "known") == 3);
     struct server *gone = &ours->sentinels[2];
     server_kill(gone);
-    struct cluster *theirs = cluster_start(&(struct cluster_spec){.nodes = 2});
-    cluster_failover(theirs);
-    struct server *their_master = cluster_wait_switch(theirs, &theirs->nodes[0], 30000);
     server_kill(&theirs->sentinels[2]);
-    /* The pod's address is theirs now. */
     file_write(
         gone->config,
         text("port %u\nbind 127.0.0.1\nprotected-mode no\ndir %s\nunixsocket %s\n"
              "sentinel monitor mymaster 127.0.0.1 %u 2\nsentinel down-after-milliseconds mymaster 1000\n",
-             gone->port, gone->folder, gone->socket, their_master->port));
+             gone->port, gone->folder, gone->socket, theirs->nodes[0].port));
     server_start(gone);
-    WAIT_UNTIL(15000, shown_foreign(daemon, gone->address));
-    HOLDS_FOR(4000, says_master(daemon, &ours->nodes[0]));
-    cr_assert_eq(count_of(daemon, "known"), 3, "%s", daemon_get(daemon, "/sentinels")->body);
-    cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
+    WAIT_UNTIL(15000, count_of(daemon, "reachable") >= 3);
+    HOLDS_FOR(5000, says_master(daemon, master) && http_true(daemon_get(daemon, "/master"), "majority"));
 }
 
 /* ---- those that are no more ---- */
