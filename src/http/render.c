@@ -135,9 +135,9 @@ json_t *render_master(const struct snapshot_master *master, bool stale)
     set(json, "config_epoch", render_known(master->config_epoch));
     set(json, "index", json_integer((json_int_t)master->index));
     set(json, "since", master->has_address ? render_time(master->since_wall_ms) : json_null());
+    set(json, "previous", previous);
     set(json, "restarted",
         master->restarted_wall_ms > 0 ? render_time(master->restarted_wall_ms) : json_null());
-    set(json, "previous", previous);
     return json;
 }
 

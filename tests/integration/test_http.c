@@ -29,7 +29,7 @@ SCENE(integration_http, master_body_is_the_contracts)
     const char *wanted = text(
         "{\"name\":\"mymaster\",\"state\":\"ok\",\"reason\":null,\"host\":\"127.0.0.1\",\"port\":%u,"
         "\"address\":\"%s\",\"url\":\"redis://%s\",\"verified\":true,\"majority\":true,"
-        "\"stale\":false,\"config_epoch\":0,\"index\":%lld,\"since\":\"%s\",\"previous\":null}\n",
+        "\"stale\":false,\"config_epoch\":0,\"index\":%lld,\"since\":\"%s\",\"previous\":null,\"restarted\":null}\n",
         cluster->nodes[0].port, address, address, http_number(answer, "index"), http_string(answer, "since"));
     cr_assert_str_eq(answer->body, wanted);
     int year, month, day, hour, minute, second, ms, used = 0;
@@ -170,15 +170,20 @@ SCENE(integration_http, etags)
     for (size_t i = 0; i < sizeof paths / sizeof *paths; i++) {
         const struct http_answer *first = daemon_get(daemon, paths[i]);
         const char *tag = http_header(first, "etag");
-        cr_assert(first->status == 200 && *tag == '"', "%s: %s, ETag %s", paths[i], http_text(first), tag);
+        /* Ages of lags change all the time, and the list is the same. */
+        const bool weak = strcmp(paths[i], "/replicas") == 0;
+        cr_assert(first->status == 200 && strncmp(tag, weak ? "W/\"" : "\"", weak ? 3 : 1) == 0,
+                  "%s: %s, ETag %s", paths[i], http_text(first), tag);
         for (size_t j = 0; j < i; j++)
             cr_assert_str_neq(tag, http_header(daemon_get(daemon, paths[j]), "etag"), "%s and %s", paths[i],
                               paths[j]);
         const struct http_answer *same = daemon_get_with(daemon, paths[i], text("If-None-Match: %s", tag));
         cr_assert_eq(same->status, 304, "%s: %s", paths[i], http_text(same));
         cr_assert_str_eq(http_header(same, "etag"), tag);
-        cr_assert_eq(daemon_get_with(daemon, paths[i], text("If-None-Match: \"x\", W/%s", tag))->status, 304,
-                     "%s", paths[i]);
+        cr_assert_eq(
+            daemon_get_with(daemon, paths[i], text("If-None-Match: \"x\", %s%s", weak ? "" : "W/", tag))
+                ->status,
+            304, "%s", paths[i]);
         cr_assert_eq(daemon_get_with(daemon, paths[i], "If-None-Match: *")->status, 304, "%s", paths[i]);
         cr_assert_eq(daemon_get_with(daemon, paths[i], "If-None-Match: \"x\"")->status, 200, "%s", paths[i]);
     }

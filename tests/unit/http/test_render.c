@@ -35,8 +35,8 @@ Test(http_render, master)
         "{\"name\":\"mymaster\",\"state\":\"ok\",\"reason\":null,\"host\":\"10.0.0.12\",\"port\":6379,"
         "\"address\":\"10.0.0.12:6379\",\"url\":\"redis://10.0.0.12:6379\",\"verified\":true,"
         "\"majority\":true,\"stale\":false,\"config_epoch\":3,\"index\":1795348800123,"
-        "\"since\":\"2026-11-22T12:00:00.123Z\",\"restarted\":null,\"previous\":{\"host\":\"10.0.0.11\",\"port\":6379,"
-        "\"address\":\"10.0.0.11:6379\"}}");
+        "\"since\":\"2026-11-22T12:00:00.123Z\",\"previous\":{\"host\":\"10.0.0.11\",\"port\":6379,"
+        "\"address\":\"10.0.0.11:6379\"},\"restarted\":null}");
     snapshot_master_unref(master);
 }
 
@@ -47,7 +47,7 @@ Test(http_render, master_never_resolved)
     EXPECT_JSON(render_master(master, false),
                 "{\"name\":\"m\",\"state\":\"unknown\",\"reason\":\"starting\",\"host\":null,\"port\":null,"
                 "\"address\":null,\"url\":null,\"verified\":false,\"majority\":true,\"stale\":false,"
-                "\"config_epoch\":null,\"index\":7,\"since\":null,\"restarted\":null,\"previous\":null}");
+                "\"config_epoch\":null,\"index\":7,\"since\":null,\"previous\":null,\"restarted\":null}");
     snapshot_master_unref(master);
 }
 
@@ -62,7 +62,7 @@ Test(http_render, ipv6_and_tls)
         "{\"name\":\"m\",\"state\":\"ok\",\"reason\":null,\"host\":\"2001:db8::1\",\"port\":6380,"
         "\"address\":\"[2001:db8::1]:6380\",\"url\":\"rediss://[2001:db8::1]:6380\",\"verified\":true,"
         "\"majority\":true,\"stale\":true,\"config_epoch\":3,\"index\":7,"
-        "\"since\":\"2026-11-22T12:00:00.123Z\",\"restarted\":null,\"previous\":null}");
+        "\"since\":\"2026-11-22T12:00:00.123Z\",\"previous\":null,\"restarted\":null}");
     snapshot_master_unref(master);
 }
 

@@ -109,7 +109,7 @@ Test(http_worker, master)
                      "{\"name\":\"mymaster\",\"state\":\"ok\",\"reason\":null,\"host\":\"10.0.0.12\","
                      "\"port\":6379,\"address\":\"10.0.0.12:6379\",\"url\":\"redis://10.0.0.12:6379\","
                      "\"verified\":true,\"majority\":true,\"stale\":false,\"config_epoch\":3,\"index\":7,"
-                     "\"since\":\"2026-11-22T12:00:00.123Z\",\"restarted\":null,\"previous\":null}\n");
+                     "\"since\":\"2026-11-22T12:00:00.123Z\",\"previous\":null,\"restarted\":null}\n");
     cr_expect_str_eq(header_of(&reply, "content-type"), "application/json");
     cr_expect_str_eq(header_of(&reply, "cache-control"), "no-cache");
     cr_expect_str_eq(header_of(&reply, "x-content-type-options"), "nosniff");
