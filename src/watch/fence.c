@@ -12,8 +12,9 @@ static void fencing_follow(struct master *master);
 
 const char *fencing_why(const struct master *master)
 {
-    return master->contradicted && master->fencing.guard.state == FENCE_DOWN ? "contradicted"
-                                                                             : master->fencing.guard.why;
+    if (master->fencing.guard.state == FENCE_DOWN && master->contradicted)
+        return "contradicted";
+    return master->fencing.contradicted ? "contradicted no longer" : master->fencing.guard.why;
 }
 
 enum fence fencing_state(const struct master *master)
@@ -53,6 +54,7 @@ static void show_change(struct master *master)
     } else if (was == FENCE_DOWN) {
         fencing->since_wall_ms = clock_wall_ms();
         fencing->since_ms = clock_boot_ms();
+        fencing->contradicted = fencing->guard.state == FENCE_DOWN;
         log_fence(master, "fence up: writes are held back", LOG_LEVEL_INFO);
     } else {
         log_fence(master, "fence stays up", LOG_LEVEL_DEBUG);

@@ -122,6 +122,7 @@ struct fencing {
     enum fence shown;          /* as last logged */
     int64_t since_wall_ms;     /* up: since when */
     int64_t since_ms;          /* the same by the boot clock */
+    bool contradicted;         /* and it was a contradiction that raised it */
     char waiting[RUN_ID_SIZE]; /* the leader whose choice waits for a name look-up, "" none */
     struct address chosen;     /* that choice */
 };
