@@ -175,7 +175,7 @@ static void hand_over(struct visitor *visitor, const struct peek *peek)
     visitors->entering = visitor;
     listener->wanted = true;
     (void)MHD_add_connection(listener->daemon, visitor->fd, NULL, 0); /* closes it where it fails */
-    if (visitors->entering) {
+    if (visitors->entering == visitor) {                              /* it has not taken it */
         visitors->entering = NULL;
         visitor_free(visitor);
     }

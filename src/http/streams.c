@@ -22,6 +22,8 @@
 #define RING_EVENTS 2048 /* and two a master, so that all may change at once */
 #define HEARTBEAT_MS 15000
 #define BEAT_TOGETHER_MS 500
+#define CALLED_PER_MS 50 /* so many are told, or somewhat more */
+#define REST_MAX_MS 200
 #define SEND_BUFFER_BYTES 32768 /* the kernel doubles it; a slow reader must not hold megabytes there */
 #define BLOCK_BYTES 256 /* what MHD reads at once for HTTP/1.0, which has no chunks; each stream has one */
 #define PREAMBLE "retry: 1000\n\n" /* a stream that broke off is opened again after a second */
@@ -49,8 +51,10 @@ struct streams {
     struct ring *ring;
     struct stream *first, *last;
     struct loop_timer *beat_timer;
-    uint64_t told; /* the ring's next number when streams were last called */
-    bool dirty;
+    struct loop_timer *rest_timer;
+    int64_t rests_until_ms; /* boot clock: until then Sentinels' events wait for each other */
+    uint64_t told;          /* the ring's next number when streams were last called */
+    bool dirty, urgent;     /* `urgent`: a master changed */
 };
 
 /* ---- the list ---- */
@@ -296,12 +300,29 @@ static bool has_news(struct stream *stream)
     return false;
 }
 
-void streams_turn(struct streams *streams)
+/* A failover brings a burst of Sentinels' events. To thousands each would be as much work as the new master, and in its way:
+ * after many were called, events wait until those have been served, and leave together. */
+static bool rests(struct streams *streams)
 {
-    if (!streams->dirty) {
-        return;
+    int64_t left_ms = streams->urgent ? 0 : streams->rests_until_ms - clock_boot_ms();
+
+    if (left_ms > 0 && !loop_timer_armed(streams->rest_timer)) {
+        loop_timer_start(streams->rest_timer, left_ms);
     }
-    streams->dirty = false;
+    return left_ms > 0;
+}
+
+/* Being called is all that it is for: the turn does the work. */
+static void end_rest(void *data)
+{
+    (void)data;
+}
+
+static void call_all(struct streams *streams)
+{
+    int64_t called = 0, rest_ms;
+
+    streams->dirty = streams->urgent = false;
     streams->told = ring_next(streams->ring);
     for (struct stream *stream = streams->first; stream; stream = stream->next) {
         if (stream->parked.state == PARKED_AWAKE) {
@@ -311,7 +332,17 @@ void streams_turn(struct streams *streams)
             }
         } else if (overrun(stream) || has_news(stream)) {
             parked_call(&stream->parked);
+            called++;
         }
+    }
+    rest_ms = called / CALLED_PER_MS;
+    streams->rests_until_ms = clock_boot_ms() + (rest_ms < REST_MAX_MS ? rest_ms : REST_MAX_MS);
+}
+
+void streams_turn(struct streams *streams)
+{
+    if (streams->dirty && !rests(streams)) {
+        call_all(streams);
     }
 }
 
@@ -322,7 +353,7 @@ static void keep_up(struct streams *streams)
     if (ring_next(streams->ring) - streams->told < ring_capacity(streams->ring) / 2) {
         return;
     }
-    streams_turn(streams);
+    call_all(streams);
     parking_flush(streams->worker);
     listeners_turn(streams->worker);
 }
@@ -354,6 +385,7 @@ void streams_hear_snapshot(struct streams *streams, const struct snapshot *befor
             continue;
         }
         text = event_text_master(streams->worker->instance, ring_next(streams->ring), master, &size);
+        streams->urgent = true;
         add(streams, master->name, text, size);
     }
 }
@@ -385,12 +417,14 @@ struct streams *streams_new(struct worker *worker)
     streams->ring = ring_new(configured ? configured : RING_EVENTS);
     streams->told = ring_next(streams->ring);
     streams->beat_timer = loop_timer_new(worker->loop, beat, streams);
+    streams->rest_timer = loop_timer_new(worker->loop, end_rest, streams);
     return streams;
 }
 
 void streams_free(struct streams *streams)
 {
     loop_timer_free(streams->beat_timer);
+    loop_timer_free(streams->rest_timer);
     ring_free(streams->ring);
     free(streams);
 }

@@ -60,9 +60,9 @@ struct http_config {
     size_t ring_events;     /* that can be replayed; 0: the usual */
     size_t n_workers;
     int64_t idle_timeout_ms;
-    int64_t request_timeout_ms; /* 0: the usual */
-    size_t max_per_client;      /* places of one client on listeners that are not loopback; 0: no limit */
-    bool halve_per_client;      /* instead: half of each kind */
+    int64_t request_timeout_ms;     /* 0: the usual */
+    size_t max_per_client;          /* places of one client on listeners that are not loopback; 0: no limit */
+    bool halve_per_client;          /* instead: half of each kind */
     const char *const *allow_hosts; /* borrowed: names besides IP addresses and localhost */
     size_t n_allow_hosts;
     const char *const *allow_origins; /* borrowed: whose pages may read what is found here; "*" all */

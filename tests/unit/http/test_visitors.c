@@ -372,10 +372,13 @@ Test(http_visitors_shared, one_client_has_half_of_the_places)
 /* What a worker has found out about a listener of its own, or of another's. */
 Test(http_visitors, livez_fails_where_a_listener_does_not_accept)
 {
-    struct reply reply;
+    struct reply reply = {0};
 
-    atomic_store(http_sockets_deaf_since(harness.sockets, LISTEN_ALL, 0), clock_boot_ms() - 5000);
-    reply = ask_probe(&harness, "GET", "/livez");
+    for (int i = 0; i < 10 && reply.status != 503; i++) { /* its own look may have come in between */
+        reply_release(&reply);
+        atomic_store(http_sockets_deaf_since(harness.sockets, LISTEN_ALL, 0), clock_boot_ms() - 5000);
+        reply = ask_probe(&harness, "GET", "/livez");
+    }
     cr_expect_eq(reply.status, 503);
     cr_expect(strstr(reply.body, "listener 1 has not accepted"), "%s", reply.body);
     reply_release(&reply);
