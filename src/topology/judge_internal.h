@@ -27,6 +27,8 @@
 #define DEPOSED_ASK_MS 1000        /* how often the former master is asked whether it is a replica by now, */
 #define DEPOSED_ASK_MOST_MS 10000  /* and where it does not answer */
 #define STRANGE_MS 10000           /* that long a known one may look like another deployment's */
+/* The same where half of them are there, list each other, and none lists it any more. */
+#define GONE_UNLISTED_MS 10000
 #define GONE_MS 60000 /* a known Sentinel that was not there for so long may have been replaced by others */
 
 /* A Sentinel that was heard of. Its observation, if any, is in judge->seen. */

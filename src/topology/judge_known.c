@@ -379,9 +379,11 @@ static bool is_disowned(const struct census *census, struct voice *voice)
 static bool is_gone(const struct census *census, const struct voice *voice)
 {
     size_t live = 0;
+    size_t naming = 0;
     size_t elsewhere = 0;     /* list others, and not it */
     bool still_named = false; /* also by one that is not gone for long */
-    bool long_gone = voice->gone_ms >= 0 && census->now_ms - voice->gone_ms >= GONE_MS;
+    bool succeeded = false;
+    int64_t gone_for_ms = voice->gone_ms < 0 ? 0 : census->now_ms - voice->gone_ms;
 
     if (live_elector(census, voice->id)) {
         return false;
@@ -391,18 +393,22 @@ static bool is_gone(const struct census *census, const struct voice *voice)
         bool names = lists(elector, voice->id);
 
         /* Whoever answers in its place has not said yet who it is. */
-        still_named |= elector->former && same_id(elector->former, voice->id) && !elector->master;
+        succeeded |= elector->former && same_id(elector->former, voice->id) && !elector->master;
         still_named |= names && is_teller(census, i);
         if (elector->live && elector->has_list && is_ours(census, i) && speaks(census, i) &&
             judge_knows(census->judge, elector->id)) {
             live++;
+            naming += names;
             elsewhere += !names && elector->n_listed > 0;
         }
     }
-    if (!still_named && 2 * live > census->judge->n_known) {
+    if (!succeeded && !still_named && 2 * live > census->judge->n_known) {
         return true; /* else one that lost its state would be a majority of itself */
     }
-    return long_gone && 2 * elsewhere > live && (int64_t)live >= census->quorum;
+    if (!succeeded && naming == 0 && 2 * live >= census->judge->n_known && gone_for_ms >= GONE_UNLISTED_MS) {
+        return 2 * elsewhere > live && (int64_t)live >= census->quorum;
+    }
+    return gone_for_ms >= GONE_MS && 2 * elsewhere > live && (int64_t)live >= census->quorum;
 }
 
 static void let_go(struct census *census)

@@ -216,7 +216,7 @@ SCENE(integration_strangers, sentinels_replaced_one_by_one)
     }
 }
 
-/* Five configured, two left: the others list each other no longer after a RESET, and a minute makes it final. */
+/* After a RESET those that are left list each other only, and a minute makes it final. */
 SCENE(integration_strangers, seven_taken_down_to_three)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 7, .quorum = 2});

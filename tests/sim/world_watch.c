@@ -51,7 +51,7 @@ static bool is_live(const struct world *world, int s)
 }
 
 /* By more than half of those that are there and list anybody. */
-static bool is_listed(const struct world *world, int s, bool *firm)
+static bool is_listed_as(const struct world *world, int s, unsigned birth, bool *firm)
 {
     static const unsigned nobody[WORLD_SENTINELS] = {0};
     int tellers = 0;
@@ -65,11 +65,21 @@ static bool is_listed(const struct world *world, int s, bool *firm)
         if (by != s && world->electorate[by] && link->has_list &&
             memcmp(link->listed, nobody, sizeof(nobody)) != 0) {
             tellers++;
-            naming += link->listed[s] != 0;
+            naming += link->listed[s] == birth;
         }
     }
     *firm = tellers > 1;
     return naming * 2 > tellers + pending;
+}
+
+static bool is_listed(const struct world *world, int s, bool *firm)
+{
+    bool listed = is_listed_as(world, s, world->sentinels[s].birth, firm);
+
+    for (unsigned birth = 1; birth < world->sentinels[s].birth && !listed; birth++) {
+        listed = is_listed_as(world, s, birth, firm);
+    }
+    return listed;
 }
 
 /* Under the run id that it had when it was linked, if ever it was. */
@@ -155,7 +165,8 @@ static void recount(struct world *world)
             all[n++] = elector->id;
         }
     }
-    (void)judge_recount(world->judge, electors, (size_t)world->n_sentinels, 2, world->now_ms);
+    (void)judge_recount(world->judge, electors, (size_t)world->n_sentinels, world->n_sentinels / 2 + 1,
+                        world->now_ms);
     invariant_recount(&world->invariant, world->judge, all, n);
     for (int s = 0; s < world->n_sentinels; s++) {
         world->links[s].foreign = electors[s].foreign;
