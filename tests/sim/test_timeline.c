@@ -14,6 +14,12 @@
 
 TestSuite(sim_timeline, .timeout = 20);
 
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define TALES 600
+#else
+#define TALES 3000
+#endif
+
 #define WALL_MS INT64_C(1795348800000)
 #define BOOT_MS INT64_C(50000)
 
@@ -892,7 +898,7 @@ Test(sim_timeline, generated)
     size_t finished = 0, ends = 0;
 
     cr_assert(tale != NULL);
-    for (uint32_t seed = 1; seed <= 3000; seed++) {
+    for (uint32_t seed = 1; seed <= TALES; seed++) {
         struct player player;
 
         start(&player, 64);
