@@ -13,6 +13,7 @@
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
@@ -160,6 +161,7 @@ static struct http_config make_http_config(const struct service *service)
         .max_per_client = options->max_per_client > 0 ? (size_t)options->max_per_client : 0,
         .halve_per_client = options->max_per_client < 0,
         .max_body_bytes = options->max_body_bytes,
+        .max_memory_bytes = options->max_memory_bytes,
         .poll_wait_ms =
             options->watch.sentinel_timeout_ms + options->watch.verify_timeout_ms + FRESH_MARGIN_MS,
         .ready_when = options->ready_when,
@@ -311,6 +313,7 @@ int service_run(const struct options *options)
     struct service service = {.options = options, .loop = loop_new()};
     size_t n_pulses = (size_t)options->workers + 1;
 
+    budget_limit((size_t)options->max_memory_bytes);
     service.pulses = mem_new(n_pulses, sizeof *service.pulses);
     for (size_t i = 0; i < n_pulses; i++) { /* alive until proved otherwise */
         atomic_store(&service.pulses[i].at_boot_ms, clock_boot_ms());
