@@ -84,6 +84,9 @@ X(MAX_PER_CLIENT, "max-per-client", INTEGER, 0, NOWHERE, NULL, 0, 1000000, NULL,
   "max-connections and half of max-waiters. A /64 of IPv6 is one client; listeners on loopback and Unix sockets have no limit.") \
 X(MAX_BODY, "max-body", SIZE, 0, AT(max_body_bytes), "10MiB", 0, GIB, NULL, "SIZE", SERVING, \
   "The largest request body that is taken.") \
+X(MAX_MEMORY, "max-memory", SIZE, 0, AT(max_memory_bytes), "256MiB", KIB * KIB, 1024 * GIB, NULL, "SIZE", SERVING, \
+  "How much memory request bodies, commands, replies and answers that are not read yet may take together, over all workers; a " \
+  "command beyond it gets 503 and is not sent, a reply beyond it TOOBIG. Connections take some KiB each beside it.") \
 X(IDLE_TIMEOUT, "idle-timeout", DURATION, 0, AT(idle_timeout_ms), "60s", SECOND_MS, 24 * HOUR_MS, NULL, "TIME", SERVING, \
   "After how long a silent connection is closed.") \
 X(REQUEST_TIMEOUT, "request-timeout", DURATION, 0, AT(request_timeout_ms), "10s", 100, HOUR_MS, NULL, "TIME", SERVING, \

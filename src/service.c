@@ -7,12 +7,14 @@
  */
 #include "service.h"
 
+#include <malloc.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
 #include <unistd.h>
 
+#include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
@@ -25,6 +27,7 @@
 #define CONNECT_TIMEOUTS 2  /* times verify-timeout, for a connection that commands run on */
 #define FRESH_MARGIN_MS 500 /* over what the time-outs of a fresh look-up sum up to */
 #define STOP_ALARM_MS 1800  /* "exit 0 within 2 s of the delay's end", whatever hangs */
+#define LONG_PIECE_BYTES (1024 * 1024)
 
 static const int stop_signals[] = {SIGTERM, SIGINT};
 
@@ -160,6 +163,7 @@ static struct http_config make_http_config(const struct service *service)
         .max_per_client = options->max_per_client > 0 ? (size_t)options->max_per_client : 0,
         .halve_per_client = options->max_per_client < 0,
         .max_body_bytes = options->max_body_bytes,
+        .max_memory_bytes = options->max_memory_bytes,
         .poll_wait_ms =
             options->watch.sentinel_timeout_ms + options->watch.verify_timeout_ms + FRESH_MARGIN_MS,
         .ready_when = options->ready_when,
@@ -306,11 +310,21 @@ static void stop(struct service *service)
     free(service->pulses);
 }
 
+/* Long pieces go back to the system the moment they are freed. Left alone, malloc() would keep pieces of as much as it was ever
+ * given back, and what lies between them. */
+static void bound_memory(const struct options *options)
+{
+    budget_limit((size_t)options->max_memory_bytes);
+    (void)mallopt(M_MMAP_THRESHOLD, LONG_PIECE_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, 2 * LONG_PIECE_BYTES);
+}
+
 int service_run(const struct options *options)
 {
     struct service service = {.options = options, .loop = loop_new()};
     size_t n_pulses = (size_t)options->workers + 1;
 
+    bound_memory(options);
     service.pulses = mem_new(n_pulses, sizeof *service.pulses);
     for (size_t i = 0; i < n_pulses; i++) { /* alive until proved otherwise */
         atomic_store(&service.pulses[i].at_boot_ms, clock_boot_ms());

@@ -38,6 +38,7 @@ struct options {
     int64_t max_connections;
     int64_t max_waiters;
     int64_t max_body_bytes;
+    int64_t max_memory_bytes;
     int64_t idle_timeout_ms;
     int64_t request_timeout_ms;
     char **allow_hosts; /* owned */

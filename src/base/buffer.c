@@ -1,21 +1,41 @@
-/* Bytes that grow at their end, by doubling; what is asked for at once and is more than that is given exactly. */
+/* Bytes that grow at their end, by doubling; what is asked for at once and is more than that is given exactly. All of them are
+ * counted (budget.h). */
 #include "bellwether/base/buffer.h"
 
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/budget.h"
 #include "bellwether/base/memory.h"
 
-enum { ROOM_MIN = 64 };
+enum { ROOM_MIN = 64, ROOM_FREE = 1024, SLACK_MAX = 4096 };
 
-static void grow(struct buffer *buffer, size_t wanted)
+static size_t room_for(const struct buffer *buffer, size_t wanted)
 {
     size_t room = buffer->room > 0 ? buffer->room * 2 : ROOM_MIN;
 
-    room = room < wanted ? wanted : room;
-    buffer->bytes = mem_resize(buffer->bytes, room, 1);
+    return room < wanted ? wanted : room;
+}
+
+static void set_room(struct buffer *buffer, size_t room)
+{
+    buffer->bytes = budget_resize(buffer->bytes, room, 1);
     buffer->room = room;
+}
+
+bool buffer_may_add(const struct buffer *buffer, size_t more)
+{
+    size_t room;
+
+    if (buffer->room - buffer->size >= more) {
+        return true;
+    }
+    if (more > SIZE_MAX / 4 - buffer->size) {
+        return false;
+    }
+    room = room_for(buffer, buffer->size + more);
+    return room <= ROOM_FREE || budget_has(room - buffer->room);
 }
 
 char *buffer_reserve(struct buffer *buffer, size_t more)
@@ -24,7 +44,7 @@ char *buffer_reserve(struct buffer *buffer, size_t more)
         if (more > SIZE_MAX / 4 - buffer->size) {
             abort();
         }
-        grow(buffer, buffer->size + more);
+        set_room(buffer, room_for(buffer, buffer->size + more));
     }
     return buffer->bytes + buffer->size;
 }
@@ -60,15 +80,20 @@ void buffer_add_integer(struct buffer *buffer, int64_t number)
 
 char *buffer_take(struct buffer *buffer, size_t *size)
 {
-    char *bytes = buffer->bytes;
+    char *bytes;
 
+    if (buffer->room - buffer->size > SLACK_MAX) {
+        set_room(buffer, buffer->size);
+    }
+    bytes = buffer->bytes;
     *size = buffer->size;
+    budget_release(bytes);
     *buffer = (struct buffer){0};
     return bytes;
 }
 
 void buffer_release(struct buffer *buffer)
 {
-    free(buffer->bytes);
+    budget_free(buffer->bytes);
     *buffer = (struct buffer){0};
 }

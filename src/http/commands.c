@@ -11,6 +11,7 @@
 #include <strings.h>
 
 #include "answers.h"
+#include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
@@ -184,6 +185,17 @@ static struct call *call_new(struct listener *listener, struct MHD_Connection *c
     return call;
 }
 
+/* Room for so much more of the body, or the request is refused. */
+static void reserve(struct call *call, size_t bytes)
+{
+    if (buffer_may_add(&call->body, bytes)) {
+        (void)buffer_reserve(&call->body, bytes);
+    } else {
+        buffer_release(&call->body);
+        call->refusal = CALL_NO_MEMORY;
+    }
+}
+
 /* What was announced decides already: room for a welcome body, or a refusal before it comes, where the caller waits for
  * that (Expect) or where reading it all would be silly. */
 static void expect_body(struct call *call, const struct scan *scan)
@@ -195,7 +207,11 @@ static void expect_body(struct call *call, const struct scan *scan)
     }
     if (integer_parse(scan->content_length, 0, INT64_MAX, &bytes) == 0 && bytes <= max) {
         if (call->keeps_body && call->refusal == CALL_WELCOME && bytes > 0) {
-            (void)buffer_reserve(&call->body, (size_t)bytes);
+            reserve(call, (size_t)bytes);
+        }
+        if (call->refusal == CALL_NO_MEMORY && scan->expects) {
+            call->closing = true;
+            (void)call_go(call, "");
         }
         return;
     }
@@ -240,7 +256,10 @@ bool call_take(struct call *call, const char *bytes, size_t size)
             call->refusal = CALL_TOO_LARGE;
         }
     } else if (call->refusal == CALL_WELCOME && call->keeps_body) {
-        buffer_add(&call->body, bytes, size);
+        reserve(call, size);
+        if (call->refusal == CALL_WELCOME) {
+            buffer_add(&call->body, bytes, size);
+        }
     }
     return call->body_bytes - max <= BODY_EXCESS_READ;
 }
@@ -463,6 +482,19 @@ static enum MHD_Result refuse_body(struct call *call)
                        "this daemon takes no larger body (option max-body)", more);
 }
 
+/* What was read of it is let go. */
+static enum MHD_Result refuse_memory(struct call *call)
+{
+    json_t *more = json_object();
+
+    json_object_set_new(more, "outcome", json_string("not_sent"));
+    batch_free(call->job->batch);
+    call->job->batch = NULL;
+    metric_add(&call->listener->worker->counts->rejected[METRIC_REJECTION_MEMORY], 1);
+    return call_refuse(call, PROBLEM_NOT_SENT, "NOTSENT",
+                       "there is no memory left for it; nothing was sent (option max-memory)", more);
+}
+
 static enum MHD_Result refuse(struct call *call)
 {
     switch (call->refusal) {
@@ -473,6 +505,7 @@ static enum MHD_Result refuse(struct call *call)
     case CALL_NO_TOKEN: return call_refuse(call, PROBLEM_NO_TOKEN, "NOAUTH", call->words, NULL);
     case CALL_WRONG_TOKEN: return call_refuse(call, PROBLEM_WRONG_TOKEN, "NOAUTH", call->words, NULL);
     case CALL_FORBIDDEN: return call_refuse(call, PROBLEM_FORBIDDEN, "NOPERM", call->words, NULL);
+    case CALL_NO_MEMORY: return refuse_memory(call);
     default: return refuse_body(call);
     }
 }
@@ -493,8 +526,14 @@ enum MHD_Result call_go(struct call *call, const char *url)
     if (call->refusal != CALL_WELCOME) {
         return refuse(call);
     }
+    if (!budget_has(call->body.size)) {
+        return refuse_memory(call);
+    }
     if (!find_master(call, &result) || !read_commands(call, url, &result)) {
         return result;
+    }
+    if (!budget_has(call->job->batch->wire.size + call->job->batch->n * POOL_COMMAND_BYTES)) {
+        return refuse_memory(call);
     }
     if (pool_run(worker->commands->pool, call->job)) {
         return call_answer(call);

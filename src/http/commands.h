@@ -51,6 +51,7 @@ enum call_refusal {
     CALL_WRONG_TOKEN,
     CALL_FORBIDDEN,
     CALL_TOO_LARGE,
+    CALL_NO_MEMORY,
 };
 
 /* One request. */

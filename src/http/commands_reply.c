@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/budget.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/http/render.h"
 #include "bellwether/redis/result.h"
@@ -171,16 +172,43 @@ static void add_item(struct buffer *out, struct pool_item *item)
     buffer_add(out, "}", 1);
 }
 
+static size_t size_of_list(const struct pool_job *job)
+{
+    size_t size = SEPARATORS_SIZE;
+
+    for (size_t i = 0; i < job->n_items; i++) {
+        size += job->items[i].json.size + SEPARATORS_SIZE;
+    }
+    return size;
+}
+
+/* There is no room for all of them once more: the long ones go. */
+static void drop_long(struct pool_job *job)
+{
+    for (size_t i = 0; i < job->n_items; i++) {
+        struct pool_item *item = &job->items[i];
+
+        if (item->outcome == ITEM_DONE && item->json.size > sizeof(item->words)) {
+            buffer_release(&item->json);
+            item->outcome = ITEM_TOO_BIG;
+            snprintf(item->words, sizeof(item->words), "%s",
+                     "TOOBIG it has run, but there is no memory left for the replies to this request "
+                     "together (option max-memory)");
+        }
+    }
+}
+
 /* Each item's part is let go as soon as it is copied. */
 static enum MHD_Result answer_list(struct call *call)
 {
     struct pool_job *job = call->job;
     struct buffer out = {0};
-    size_t size = SEPARATORS_SIZE;
+    size_t size = size_of_list(job);
     char *body;
 
-    for (size_t i = 0; i < job->n_items; i++) {
-        size += job->items[i].json.size + SEPARATORS_SIZE;
+    if (!budget_has(size)) {
+        drop_long(job);
+        size = size_of_list(job);
     }
     (void)buffer_reserve(&out, size);
     for (size_t i = 0; i < job->n_items; i++) {

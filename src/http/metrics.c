@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "bellwether/base/budget.h"
 #include "bellwether/metrics/exposition.h"
 #include "bellwether/metrics/process.h"
 #include "ready.h"
@@ -430,6 +431,8 @@ static void add_callers(struct scrape *scrape)
         exposition_integer(&scrape->out, (int64_t)rejected[j],
                            LABELS(metric_rejection_text((enum metric_rejection)j)));
     }
+    exposition_family(&scrape->out, METRIC_MEMORY);
+    exposition_integer(&scrape->out, (int64_t)budget_used(), NULL);
     exposition_family(&scrape->out, METRIC_STREAMS_CUT);
     exposition_integer(&scrape->out, (int64_t)cut, NULL);
 }

@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bellwether/base/budget.h"
 #include "bellwether/base/log.h"
 
 static void add(struct MHD_Response *response, const char *name, const char *value)
@@ -98,7 +99,9 @@ struct MHD_Response *response_copy(struct MHD_Response *response, const char *bo
 
 struct MHD_Response *response_new(const struct response_headers *headers, char *body, size_t size)
 {
-    return dress(MHD_create_response_from_buffer(size, body, MHD_RESPMEM_MUST_FREE), headers);
+    budget_adopt(body);
+    return dress(MHD_create_response_from_buffer_with_free_callback_cls(size, body, budget_free, body),
+                 headers);
 }
 
 struct MHD_Response *response_new_static(const struct response_headers *headers, const char *body,

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "answers.h"
+#include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/http/render.h"
 #include "bellwether/topology/fence.h"
@@ -274,6 +275,15 @@ static json_t *connections_of(const struct request *request)
     return json;
 }
 
+static json_t *memory_of(const struct http_config *config)
+{
+    json_t *json = json_object();
+
+    set(json, "used_bytes", json_integer((json_int_t)budget_used()));
+    set(json, "max_bytes", json_integer(config->max_memory_bytes));
+    return json;
+}
+
 static json_t *status_json(const struct request *request, const struct status_view *view)
 {
     const struct http_config *config = request->worker->config;
@@ -300,6 +310,7 @@ static json_t *status_json(const struct request *request, const struct status_vi
     set(json, "self", selves_of(view->snapshot));
     set(json, "links", links_of(view->report));
     set(json, "connections", connections_of(request));
+    set(json, "memory", memory_of(config));
     set(json, "options", options_of(config));
     return json;
 }

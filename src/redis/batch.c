@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "batch_internal.h"
-#include "bellwether/base/memory.h"
+#include "bellwether/base/budget.h"
 
 #define LENGTH_ROOM 32 /* "$1048576\r\n" and "\r\n" */
 
@@ -18,7 +18,7 @@ struct batch_block {
 
 struct batch *batch_new(size_t n)
 {
-    struct batch_block *block = mem_new(1, sizeof *block + n * sizeof block->commands[0]);
+    struct batch_block *block = budget_new(1, sizeof *block + n * sizeof block->commands[0]);
 
     block->batch.commands = block->commands;
     block->batch.n = n;
@@ -29,7 +29,7 @@ struct batch *batch_grow(struct batch *batch, size_t n)
 {
     struct batch_block *block = (struct batch_block *)batch; /* whose first member it is */
 
-    block = mem_resize(block, 1, sizeof *block + n * sizeof block->commands[0]);
+    block = budget_resize(block, 1, sizeof *block + n * sizeof block->commands[0]);
     block->batch.commands = block->commands;
     return &block->batch;
 }
@@ -104,5 +104,5 @@ void batch_free(struct batch *batch)
         free(batch->commands[i].error);
     }
     buffer_release(&batch->wire);
-    free(batch);
+    budget_free(batch);
 }

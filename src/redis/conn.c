@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "conn_internal.h"
@@ -54,7 +55,7 @@ void conn_leave(struct redis_conn *conn)
 {
     if (--conn->depth > 0 || !conn->dead)
         return;
-    free(conn->commands);
+    budget_free(conn->commands);
     free(conn->found);
     free(conn);
 }

@@ -6,14 +6,15 @@
  * so a reply costs a few allocations. The reader calls these functions through its table; what they make is what
  * its own would make (redisReply), except that nothing is ever freed alone, and that a push stays one where it is nil.
  */
-#include <stdlib.h>
 #include <string.h>
 
-#include "bellwether/base/memory.h"
+#include "bellwether/base/budget.h"
 #include "conn_internal.h"
 
 /* The first few blocks are of a size that malloc() has at hand; whoever has more to say gets large ones. */
 enum { BLOCK_SMALL_BYTES = 1024, BLOCK_LARGE_BYTES = 64 * 1024, SMALL_BLOCKS = 16, ALIGNMENT = 8 };
+/* Of lists in lists. COMMAND of Redis 7 has eight. */
+enum { DEPTH_MAX = 32 };
 
 struct conn_block {
     struct conn_block *next; /* the one before it */
@@ -28,7 +29,7 @@ static struct conn_block *block_new(struct conn_arena *arena, size_t least)
     struct conn_block *block;
 
     room = room < least ? least : room;
-    block = mem_resize(NULL, 1, sizeof *block + room);
+    block = budget_resize(NULL, 1, sizeof *block + room);
     *block = (struct conn_block){.next = arena->last, .number = number, .room = room};
     arena->last = block;
     return block;
@@ -47,11 +48,13 @@ static void *arena_take(struct conn_arena *arena, size_t size)
 
 void conn_arena_release(struct conn_arena *arena)
 {
+    arena->elements = 0;
+    arena->overdone = false;
     while (arena->last != NULL) {
         struct conn_block *block = arena->last;
 
         arena->last = block->next;
-        free(block);
+        budget_free(block);
     }
 }
 
@@ -95,10 +98,28 @@ static void *make_string(const redisReadTask *task, char *text, size_t length)
     return reply;
 }
 
+/* An array's place is taken before its elements came, on each level anew: so a few bytes could ask for gigabytes.
+ * @return whether it is more than anybody says who has something to say. */
+static bool is_too_much(const redisReadTask *task, size_t elements)
+{
+    struct conn_arena *arena = task->privdata;
+    size_t depth = 0;
+
+    for (const redisReadTask *above = task->parent; above != NULL; above = above->parent)
+        depth++;
+    arena->overdone = depth > DEPTH_MAX || elements > TREE_ELEMENTS_MAX - arena->elements;
+    return arena->overdone;
+}
+
+/* @return NULL: that ends the reply, and the connection. */
 static void *make_array(const redisReadTask *task, size_t elements)
 {
-    redisReply *reply = object_new(task, task->type);
+    redisReply *reply;
 
+    if (is_too_much(task, elements))
+        return NULL;
+    ((struct conn_arena *)task->privdata)->elements += elements;
+    reply = object_new(task, task->type);
     reply->elements = elements;
     if (elements > 0) {
         reply->element = arena_take(task->privdata, elements * sizeof(redisReply *));

@@ -20,6 +20,9 @@
  * broken or hostile. */
 #define TREE_BYTES_MAX ((size_t)16 * 1024 * 1024)
 
+/* And its elements over all levels: those of six thousand masters. */
+#define TREE_ELEMENTS_MAX ((size_t)512 * 1024)
+
 enum conn_state {
     CONN_CLOSED,
     CONN_LOOKUP,  /* waiting for the resolver */
@@ -40,6 +43,8 @@ struct conn_command {
 /* The memory of one reply, which goes as a whole. */
 struct conn_arena {
     struct conn_block *last;
+    size_t elements; /* announced, over all its levels */
+    bool overdone;   /* they were too many, or too deep */
 };
 
 struct redis_conn {
@@ -90,6 +95,7 @@ struct redis_conn {
     size_t reply_bytes; /* parsed of it; a transaction's replies count together */
     size_t limit;       /* of these */
     bool swollen;       /* the reader's buffer grew for a long reply */
+    size_t counted;     /* bytes of that buffer, had or promised, that the memory budget knows of */
 
     /* Commands in flight, a ring. */
     struct conn_command *commands;
@@ -142,6 +148,8 @@ void conn_stream_ended(struct redis_conn *conn, enum redis_fail why, const char 
 void conn_replies_start(struct redis_conn *conn);
 /** Bytes that came in. */
 void conn_replies_take(struct redis_conn *conn, const char *bytes, size_t size);
+/** The reader is gone. */
+void conn_replies_stop(struct redis_conn *conn);
 
 /* conn_queue.c */
 /** The `i`th in flight, of those that there are. */

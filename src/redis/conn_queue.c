@@ -2,10 +2,8 @@
  * The commands in flight: a ring, in the order in which they were sent and will be answered. Deadlines, and what becomes
  * of those that are not answered.
  */
-#include <stdlib.h>
-
+#include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
-#include "bellwether/base/memory.h"
 #include "conn_internal.h"
 
 /* What an idle connection may keep; a long pipeline needs more for a while. */
@@ -19,11 +17,11 @@ struct conn_command *conn_queue_at(const struct redis_conn *conn, size_t i)
 static void grow(struct redis_conn *conn)
 {
     size_t room = conn->room > 0 ? conn->room * 2 : 8; /* a power of two: conn_queue_at() masks */
-    struct conn_command *grown = mem_new(room, sizeof *grown);
+    struct conn_command *grown = budget_new(room, sizeof *grown);
 
     for (size_t i = 0; i < conn->n_commands; i++)
         grown[i] = *conn_queue_at(conn, i);
-    free(conn->commands);
+    budget_free(conn->commands);
     conn->commands = grown;
     conn->room = room;
     conn->first_command = 0;
@@ -50,7 +48,7 @@ struct conn_command conn_queue_pop(struct redis_conn *conn)
     if (conn->timer_ms != 0 && conn->state == CONN_READY)
         conn_disarm(conn); /* else an idle connection would be woken once for each question */
     if (conn->room > ROOM_KEPT) {
-        free(conn->commands);
+        budget_free(conn->commands);
         conn->commands = NULL;
         conn->room = conn->first_command = 0;
     }

@@ -10,11 +10,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/budget.h"
 #include "conn_internal.h"
 
-/* A tree costs its elements before they came. JSON costs nothing till then: there only the bytes count, and that hiredis
- * counts elements, a map's twice, in an int. */
-#define TREE_ELEMENTS_MAX (1024 * 1024)
+/* JSON costs nothing before its elements came: there only the bytes count, and that hiredis counts elements, a map's twice, in
+ * an int. */
 #define JSON_ELEMENTS_MAX (INT_MAX / 2)
 /* What an idle connection may keep for reading. */
 #define READER_KEEP_BYTES 4096
@@ -31,6 +31,19 @@ void conn_replies_start(struct redis_conn *conn)
     reader->maxelements = TREE_ELEMENTS_MAX;
     conn->reply_bytes = 0;
     conn->swollen = false;
+}
+
+/* So much of memory is the reader's, or will be. */
+static void count_reader(struct redis_conn *conn, size_t bytes)
+{
+    if (bytes != conn->counted)
+        budget_count((int64_t)bytes - (int64_t)conn->counted);
+    conn->counted = bytes;
+}
+
+void conn_replies_stop(struct redis_conn *conn)
+{
+    count_reader(conn, 0);
 }
 
 static size_t unread(const redisReader *reader)
@@ -229,6 +242,24 @@ static bool is_too_long(const struct redis_conn *conn)
     return conn->reply_bytes > limit || more > limit - conn->reply_bytes;
 }
 
+/* A long string stands in the reader's buffer as a whole before it is anything else: so its place is taken when its length is
+ * there. @return false: there is none. */
+static bool has_memory(struct redis_conn *conn)
+{
+    const redisReader *reader = conn->context->reader;
+    size_t had = sdsalloc(reader->buf), all = announced(reader);
+
+    all = all > had ? all : had;
+    if (all > BUDGET_SMALL && all > conn->counted && is_json(reader) &&
+        !budget_has_for_now(all - conn->counted)) {
+        if (conn->sink.into != NULL)
+            conn->sink.into->kind = RESULT_NO_MEMORY;
+        return false;
+    }
+    count_reader(conn, all);
+    return true;
+}
+
 static void too_long(struct redis_conn *conn)
 {
     const struct redis_expect *expect = conn_queue_expect(conn);
@@ -270,11 +301,13 @@ static bool take_one(struct redis_conn *conn)
     if (reader->ridx == -1)
         begin(conn);
     if (redisReaderGetReply(reader, &reply) != REDIS_OK) {
-        conn_stream_ended(conn, REDIS_FAIL_PROTOCOL, conn_say(conn, "%s", reader->errstr));
+        conn_stream_ended(
+            conn, REDIS_FAIL_PROTOCOL,
+            conn_say(conn, "%s", conn->arena.overdone ? "a reply of too many elements" : reader->errstr));
         return false;
     }
     conn->reply_bytes += before - unread(reader);
-    if (reply == NULL ? is_too_long(conn) : conn->reply_bytes > limit_of(conn)) {
+    if (reply == NULL ? is_too_long(conn) || !has_memory(conn) : conn->reply_bytes > limit_of(conn)) {
         too_long(conn);
         return false;
     }
@@ -287,7 +320,7 @@ static bool take_one(struct redis_conn *conn)
             conn->arena; /* its callback may close the connection, and still looks at the reply */
 
         conn->reply_bytes = 0;
-        conn->arena.last = NULL;
+        conn->arena = (struct conn_arena){0};
         take_tree(conn, reply);
         conn_arena_release(&whole);
     }
@@ -315,12 +348,15 @@ void conn_replies_take(struct redis_conn *conn, const char *bytes, size_t size)
     if (reader->len > READER_SWOLLEN_BYTES)
         conn->swollen = true;
     if (!go_on) {
-        if (is_too_long(conn))
+        if (is_too_long(conn) || !has_memory(conn))
             too_long(conn);
         return;
     }
     while (take_one(conn))
         ;
-    if (conn->session == session)
-        trim_reader(conn);
+    if (conn->session != session)
+        return;
+    trim_reader(conn);
+    if (unread(conn->context->reader) == 0)
+        count_reader(conn, sdsalloc(conn->context->reader->buf));
 }

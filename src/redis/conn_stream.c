@@ -292,6 +292,7 @@ void conn_stream_stop(struct redis_conn *conn)
     buffer_release(&conn->backlog);
     conn->backlog_sent = 0;
     redisFree(conn->context); /* closes the socket */
+    conn_replies_stop(conn);
     conn->context = NULL;
     conn_arena_release(&conn->arena);
     conn->sink.into = NULL;

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
@@ -157,7 +158,7 @@ struct pool_job *pool_job_new(void)
 static struct pool_task *task_new(struct pool *pool, struct pool_job *job)
 {
     size_t n = job->transaction ? 1 : job->batch->n;
-    struct pool_task *task = mem_new(1, sizeof *task + n * (sizeof *task->states + sizeof *job->items));
+    struct pool_task *task = budget_new(1, sizeof *task + n * (sizeof *task->states + sizeof *job->items));
 
     task->states = (struct item_state *)(task + 1);
     job->items = (struct pool_item *)(task->states + n);
@@ -196,7 +197,7 @@ void pool_job_release(struct pool_job *job)
     batch_free(job->batch);
     if (job->task != NULL)
         free(job->task->tried);
-    free(job->task);
+    budget_free(job->task);
 }
 
 void pool_job_free(struct pool_job *job)

@@ -7,8 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bellwether/base/memory.h"
+#include "bellwether/base/budget.h"
 #include "pool_internal.h"
+
+#define NO_MEMORY \
+    "TOOBIG it has run, but there is no memory left for its reply, which was dropped (option max-memory)"
 
 enum { LOST_WITHOUT_REST = 2, SMALL_REPLY_BYTES = 64, SPARE_SLOTS_MAX = 1024 };
 
@@ -95,6 +98,10 @@ static void take(struct pool_task *task, size_t i, struct result *result)
 {
     if (result->kind == RESULT_ERROR) {
         take_error(task, i, result);
+        return;
+    }
+    if (result->kind == RESULT_NO_MEMORY) {
+        task_item_fails(task, i, ITEM_TOO_BIG, NO_MEMORY);
         return;
     }
     if (is_too_much(task, result)) {
@@ -228,7 +235,7 @@ struct slot *slot_new(struct pool *pool)
     struct slot *slot = pool->spare;
 
     if (slot == NULL)
-        return mem_new(1, sizeof *slot);
+        return budget_new(1, sizeof *slot);
     pool->spare = slot->next;
     pool->n_spare--;
     return slot;
@@ -238,7 +245,7 @@ static void slot_free(struct pool *pool, struct slot *slot)
 {
     result_release(&slot->expect.result);
     if (pool->n_spare == SPARE_SLOTS_MAX) {
-        free(slot);
+        budget_free(slot);
         return;
     }
     slot->next = pool->spare;
@@ -252,7 +259,7 @@ void slots_free(struct pool *pool)
         struct slot *slot = pool->spare;
 
         pool->spare = slot->next;
-        free(slot);
+        budget_free(slot);
     }
     pool->n_spare = 0;
 }
@@ -280,6 +287,9 @@ void slot_done(struct redis_expect *expect, enum redis_fail why, bool written)
             desk_wake(task->desk);
         if (why == REDIS_FAIL_NONE)
             answered(task, i, &slot->expect.result, line->node);
+        else if (why == REDIS_FAIL_TOO_BIG && !is_fenced(task, i, line->node) &&
+                 slot->expect.result.kind == RESULT_NO_MEMORY)
+            task_item_fails(task, i, ITEM_TOO_BIG, NO_MEMORY);
         else if (why == REDIS_FAIL_TOO_BIG && !is_fenced(task, i, line->node))
             task_item_fails(task, i, ITEM_TOO_BIG,
                             "TOOBIG it has run, but its reply is over %zu bytes (option max-reply)",

@@ -15,6 +15,7 @@
 
 #define WHOLE_MAX ((size_t)64 * 1024) /* of an error's words; what a person reads is shorter */
 #define VERBATIM_PREFIX 4             /* "txt:" */
+#define ELEMENT_ROOM 64               /* what an element takes without its text */
 
 /* hiredis wants an object for each element and gives it back. One for all will do; of a type, should it look. */
 static redisReply token = {.type = REDIS_REPLY_NIL};
@@ -34,10 +35,15 @@ static bool is_answer(const struct result *result, const redisReadTask *task)
 }
 
 /* Nothing more is written. */
-static void hang_up(struct result *result)
+static void give_up(struct result *result, enum result_kind kind)
 {
     buffer_release(&result->json);
-    result->kind = RESULT_PUSH;
+    result->kind = kind;
+}
+
+static bool is_given_up(const struct result *result)
+{
+    return result->kind == RESULT_PUSH || result->kind == RESULT_NO_MEMORY;
 }
 
 /* One of a transaction's replies that say QUEUED and the like. */
@@ -67,9 +73,12 @@ static struct result *begin(const redisReadTask *task, size_t elements, const ch
         return NULL;
     }
     if (!is_expected(result, task, elements)) {
-        hang_up(result);
+        give_up(result, RESULT_PUSH);
     }
-    if (result->kind == RESULT_PUSH || is_before_exec(result)) {
+    if (!is_given_up(result) && !buffer_may_add(&result->json, ELEMENT_ROOM)) {
+        give_up(result, RESULT_NO_MEMORY);
+    }
+    if (is_given_up(result) || is_before_exec(result)) {
         return NULL;
     }
     if (task->parent != NULL && task->idx > 0) {
@@ -126,7 +135,7 @@ static void keep_words(struct result *result, const char *words, size_t length, 
 /* An error that is the whole reply. */
 static void take_error(struct result *result, const char *words, size_t size)
 {
-    if (result == NULL || result->kind == RESULT_PUSH) {
+    if (result == NULL || is_given_up(result)) {
         return;
     }
     if (!is_before_exec(result)) {
@@ -158,10 +167,9 @@ static void *add_string(const redisReadTask *task, char *text, size_t size)
         size -= VERBATIM_PREFIX;
     }
     is_plain = is_answer(result, task) && (is_error || (size == 2 && memcmp(text, "OK", 2) == 0));
-    if (result->base64 && !is_plain) {
-        json_add_base64(&result->json, text, size);
-    } else {
-        json_add_string(&result->json, text, size);
+    if (!(result->base64 && !is_plain ? json_try_base64 : json_try_string)(&result->json, text, size)) {
+        give_up(result, RESULT_NO_MEMORY);
+        return &token;
     }
     end(result, task);
     return &token;

@@ -101,14 +101,22 @@ static size_t escape(char **to, const char *text, size_t size)
     return 1;
 }
 
-void json_add_string(struct buffer *out, const char *text, size_t size)
+static bool add_string(struct buffer *out, const char *text, size_t size, bool bounded)
 {
+    if (bounded && !buffer_may_add(out, size + BESIDE)) {
+        return false;
+    }
     (void)buffer_reserve(out, size + BESIDE);
     buffer_add(out, "\"", 1);
     while (size > 0) {
         size_t n = json_plain(text, size);
-        char *from = buffer_reserve(out, size + ESCAPE_MAX), *to = from + n;
+        char *from, *to;
 
+        if (bounded && !buffer_may_add(out, size + ESCAPE_MAX)) {
+            return false;
+        }
+        from = buffer_reserve(out, size + ESCAPE_MAX);
+        to = from + n;
         memcpy(from, text, n);
         n += n < size ? escape(&to, text + n, size - n) : 0;
         out->size += (size_t)(to - from);
@@ -116,10 +124,24 @@ void json_add_string(struct buffer *out, const char *text, size_t size)
         size -= n;
     }
     buffer_add(out, "\"", 1);
+    return true;
 }
 
-void json_add_base64(struct buffer *out, const char *bytes, size_t size)
+void json_add_string(struct buffer *out, const char *text, size_t size)
 {
+    (void)add_string(out, text, size, false);
+}
+
+bool json_try_string(struct buffer *out, const char *text, size_t size)
+{
+    return add_string(out, text, size, true);
+}
+
+bool json_try_base64(struct buffer *out, const char *bytes, size_t size)
+{
+    if (!buffer_may_add(out, (size + 2) / 3 * 4 + BESIDE)) {
+        return false;
+    }
     (void)buffer_reserve(out, (size + 2) / 3 * 4 + BESIDE);
     buffer_add(out, "\"", 1);
     while (size > 0) {
@@ -131,4 +153,5 @@ void json_add_base64(struct buffer *out, const char *bytes, size_t size)
         size -= (size_t)n;
     }
     buffer_add(out, "\"", 1);
+    return true;
 }

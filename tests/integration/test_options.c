@@ -61,6 +61,7 @@ SCENE(integration_options, bad_values)
         {"ready-when", "never"},
         {"max-body", "-1"},
         {"max-body", "lots"},
+        {"max-memory", "10KiB"},
         {"max-connections", "0"},
         {"max-connections", "many"},
         {"idle-timeout", "x"},

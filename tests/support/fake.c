@@ -208,6 +208,8 @@ static void answer(struct fake *fake, struct peer *peer, const char *whole, cons
         return;
     if (strcmp(command, "HELLO") == 0)
         say_hello(fake);
+    else if (words->flood != NULL)
+        say(fake, "%s", words->flood);
     else if (words->deny != NULL && strncmp(whole, words->deny, strlen(words->deny)) == 0)
         say(fake, "-NOPERM this user has no permissions to run the '%s' command\r\n", words->deny);
     else if (words->loading)

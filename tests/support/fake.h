@@ -39,6 +39,7 @@ struct fake_words {
     bool stall;              /* answer nothing from now on */
     bool hold;               /* answer later: once it is false again */
     bool away;               /* connections end, and new ones at once */
+    const char *flood;       /* what every command but HELLO is answered with, byte for byte; NULL: RESP */
     const char *mute;        /* a whole command: a connection that hears it is answered nothing more */
     /* Of a Sentinel: more masters at the same address, the others that it lists for each, and one master that is
      * elsewhere, one epoch further. */

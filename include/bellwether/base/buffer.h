@@ -2,6 +2,7 @@
 #ifndef BELLWETHER_BASE_BUFFER_H
 #define BELLWETHER_BASE_BUFFER_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -19,7 +20,9 @@ void buffer_add(struct buffer *buffer, const void *bytes, size_t size);
 void buffer_add_text(struct buffer *buffer, const char *text);
 /** In decimal. */
 void buffer_add_integer(struct buffer *buffer, int64_t number);
-/** Hand the bytes out; free() them. The buffer is empty afterwards. @return NULL when nothing was ever reserved. */
+/** Whether the memory budget has room for so much more, or it is too little to matter. */
+bool buffer_may_add(const struct buffer *buffer, size_t more);
+/** Hand the bytes out, counted no longer; free() them. The buffer is empty afterwards. @return NULL when nothing was ever reserved. */
 char *buffer_take(struct buffer *buffer, size_t *size);
 void buffer_release(struct buffer *buffer);
 

@@ -68,6 +68,7 @@ struct http_config {
     const char *const *allow_origins; /* borrowed: whose pages may read what is found here; "*" all */
     size_t n_allow_origins;
     int64_t max_body_bytes;
+    int64_t max_memory_bytes;
     int64_t poll_wait_ms; /* the longest a fresh look-up takes: sentinel-timeout + verify-timeout, plus a
                              margin */
     enum ready_when ready_when;

@@ -81,6 +81,8 @@
       "Requests that wait for a change, and open event streams.")                                            \
     X(HTTP_REJECTED, "bellwether_http_rejected_total", COUNTER, "reason", NONE,                              \
       "Requests that were refused because of a limit.")                                                      \
+    X(MEMORY, "bellwether_memory_bytes", GAUGE, "", NONE,                                                    \
+      "Memory that bodies, commands, replies and answers take now; --max-memory bounds it.")                 \
     X(STREAMS_CUT, "bellwether_streams_cut_total", COUNTER, "", NONE,                                        \
       "Event streams that were cut off because their reader was too slow.")                                  \
     X(POOL_CONNECTIONS, "bellwether_pool_connections", GAUGE, "state", NONE,                                 \
@@ -213,7 +215,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(WATCHES, "watches")                 \
     X(PROTOCOL, "protocol")               \
     X(REQUEST_TIMEOUT, "request_timeout") \
-    X(SLOW_READER, "slow_reader")
+    X(SLOW_READER, "slow_reader")         \
+    X(MEMORY, "memory")
 
 /* Why a Sentinel's link or answer was of no use; the words are those of `error.code` in /sentinels. */
 #define METRIC_SENTINEL_ERRORS(X)       \

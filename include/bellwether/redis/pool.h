@@ -95,6 +95,9 @@ struct pool_item {
 
 enum pool_target { POOL_MASTER, POOL_REPLICA };
 
+/* About what each command of a job takes while it runs, beside its bytes and its reply. */
+#define POOL_COMMAND_BYTES 1024
+
 struct pool_job {
     /* the caller's, set before pool_run() */
     struct batch *batch; /* taken */

@@ -26,6 +26,8 @@ enum result_kind {
     RESULT_ERROR, /* `error` holds Redis' words */
     RESULT_LIST,  /* of EXEC: `json` holds [{"result":…},{"error":"…"},…], whole */
     RESULT_PUSH,  /* the peer sent something that nobody asked for, as EXEC's reply too: hang up */
+    /* The memory budget had no room for it: nothing of it is kept. */
+    RESULT_NO_MEMORY,
 };
 
 /*
@@ -67,8 +69,10 @@ void result_release(struct result *result);
 
 /** `text` as a JSON string with its quotes, ill-formed bytes as U+FFFD. */
 void json_add_string(struct buffer *out, const char *text, size_t size);
-/** The same in base64. */
-void json_add_base64(struct buffer *out, const char *bytes, size_t size);
+/** The same while the memory budget has room. @return false: it has none, and what was added is of no use. */
+bool json_try_string(struct buffer *out, const char *text, size_t size);
+/** In base64. */
+bool json_try_base64(struct buffer *out, const char *bytes, size_t size);
 /** How many bytes from here on stand for themselves in a JSON string: plain ones, and characters beyond ASCII. */
 size_t json_plain(const char *text, size_t size);
 

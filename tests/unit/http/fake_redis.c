@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <hiredis/hiredis.h>
+#include <malloc.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -15,6 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bellwether/base/budget.h"
 #include "bellwether/base/buffer.h"
 #include "bellwether/base/memory.h"
 
@@ -217,10 +219,19 @@ static void read_some(struct fake_redis *fake, struct connection *connection)
     take_all(fake, connection);
 }
 
+/* What the fake holds is not the worker's memory. @param counted whether it counts; else it does no longer. */
+static void count_out(const struct connection *connection, bool counted)
+{
+    int64_t bytes = (int64_t)malloc_usable_size(connection->out.bytes);
+
+    budget_count(counted ? bytes : -bytes);
+}
+
 static void write_some(struct fake_redis *fake, struct connection *connection)
 {
     size_t sent = 0;
 
+    count_out(connection, false);
     while (sent < connection->out.size) {
         ssize_t n =
             send(connection->fd, connection->out.bytes + sent, connection->out.size - sent, MSG_NOSIGNAL);
@@ -231,7 +242,8 @@ static void write_some(struct fake_redis *fake, struct connection *connection)
         }
         sent += (size_t)n;
     }
-    connection->out.size = 0;
+    count_out(connection, true);
+    buffer_release(&connection->out);
     if (connection->closing) {
         close_connection(fake, connection);
     }

@@ -49,6 +49,7 @@ Test(metrics_metrics, the_list_is_what_was_promised)
                                            "http_inflight{}",
                                            "http_waiters{kind}",
                                            "http_rejected_total{reason}",
+                                           "memory_bytes{}",
                                            "streams_cut_total{}",
                                            "pool_connections{state}",
                                            "pool_waiting{}",

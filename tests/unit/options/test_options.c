@@ -155,6 +155,7 @@ Test(options, a_sentinel_is_all_that_is_needed)
     cr_expect_eq(options.workers, 1);
     cr_expect_eq(options.max_connections, 2000);
     cr_expect_eq(options.max_body_bytes, 10 << 20);
+    cr_expect_eq(options.max_memory_bytes, 256 << 20);
     cr_expect_eq(options.idle_timeout_ms, 60000);
     cr_expect_eq(options.request_timeout_ms, 10000);
     cr_expect_eq(options.max_per_client, -1, "half of the places");
@@ -290,6 +291,7 @@ Test(options, bad_values_name_option_value_and_what_it_takes)
         {"format", "yaml", "json, text or url"},
         {"max-body", "2GiB", "0 to 1GiB"},
         {"max-body", "many", "0 to 1GiB"},
+        {"max-memory", "1023KiB", "1MiB to 1024GiB"},
         {"idle-timeout", "999ms", "1s to 24h"},
         {"request-timeout", "99ms", "100ms to 1h"},
         {"max-per-client", "-1", "0 to 1000000"},
@@ -647,6 +649,7 @@ Test(options, help_and_the_man_page_list_every_option)
                                         "redis-password-file",
                                         "ready-when",
                                         "max-body",
+                                        "max-memory",
                                         "max-connections",
                                         "idle-timeout",
                                         "request-timeout",

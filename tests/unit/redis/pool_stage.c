@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/budget.h"
 #include "bellwether/base/memory.h"
 
 static void on_guard(void *data)
@@ -175,6 +176,7 @@ void pool_stage_close(struct pool_stage *stage)
     loop_timer_free(stage->guard);
     loop_timer_free(stage->poll);
     loop_free(stage->loop);
+    cr_expect_eq(budget_used(), 0, "%zu bytes are still counted", budget_used());
 }
 
 void peer_end(struct peer *peer)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../../../src/redis/conn_internal.h"
+#include "bellwether/base/budget.h"
 #include "bellwether/base/memory.h"
 
 static void expect_same(const redisReply *a, const redisReply *b)
@@ -119,4 +120,60 @@ Test(redis_arena, long_ones)
     (void)fclose(out);
     check(bytes);
     free(bytes);
+}
+
+/* @return whether a reply that begins so is refused before its elements came, and what it cost. */
+static bool is_refused(const char *head, size_t times, size_t *bytes)
+{
+    struct conn_arena arena = {0};
+    redisReader *reader = redisReaderCreate();
+    void *reply = NULL;
+    bool refused = false;
+
+    conn_arena_serve(&arena, reader);
+    reader->maxelements = TREE_ELEMENTS_MAX;
+    for (size_t i = 0; i < times && !refused; i++) {
+        cr_assert_eq(redisReaderFeed(reader, head, strlen(head)), REDIS_OK);
+        refused = redisReaderGetReply(reader, &reply) != REDIS_OK;
+        cr_expect_null(reply);
+    }
+    *bytes = budget_used();
+    redisReaderFree(reader);
+    conn_arena_release(&arena);
+    cr_expect_eq(budget_used(), 0);
+    return refused;
+}
+
+Test(redis_arena, announced_elements_count_over_all_levels)
+{
+    static const char *const heads[] = {"*1048576\r\n", "*524289\r\n", "*300000\r\n",
+                                        "%200000\r\n",  "~100000\r\n", "*2000\r\n"};
+    size_t bytes;
+
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        cr_expect(is_refused(heads[i], 1000, &bytes), "%s", heads[i]);
+        cr_expect_leq(bytes, TREE_ELEMENTS_MAX * sizeof(void *) + (1 << 20), "%s: %zu", heads[i], bytes);
+    }
+    cr_expect(is_refused("*2\r\n+a\r\n", 100, &bytes), "too deep");
+    cr_expect_not(is_refused("*2\r\n+a\r\n", 30, &bytes));
+    cr_expect_not(is_refused("*524288\r\n", 1, &bytes));
+}
+
+/* Each reply has its own count. */
+Test(redis_arena, elements_of_one_reply_after_the_other)
+{
+    struct conn_arena arena = {0};
+    redisReader *reader = redisReaderCreate();
+    void *reply = NULL;
+
+    conn_arena_serve(&arena, reader);
+    for (size_t i = 0; i < 4; i++) {
+        cr_assert_eq(redisReaderFeed(reader, "*200000\r\n", 9), REDIS_OK);
+        for (size_t k = 0; k < 200000; k++)
+            cr_assert_eq(redisReaderFeed(reader, ":1\r\n", 4), REDIS_OK);
+        cr_assert_eq(redisReaderGetReply(reader, &reply), REDIS_OK);
+        cr_assert_not_null(reply);
+        conn_arena_release(&arena);
+    }
+    redisReaderFree(reader);
 }

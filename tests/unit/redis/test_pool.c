@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "pool_stage.h"
@@ -568,6 +569,75 @@ Test(pool, a_reply_over_the_bound)
     expect_words(get, 0, ITEM_TOO_BIG, "TOOBIG ");
     cr_expect_eq(stage.suspicions[SUSPICION_LOST], 0);
     pool_stage_close_with(&stage, peer);
+}
+
+/* A string of `size` bytes, then a short one. @return free() it. */
+static char *long_then_short(size_t size)
+{
+    char *replies = mem_new(size + 64, 1);
+    size_t at = (size_t)sprintf(replies, "$%zu\r\n", size);
+
+    memset(replies + at, 'x', size);
+    (void)strcpy(replies + at + size, "\r\n$1\r\nv\r\n");
+    return replies;
+}
+
+/* There is room to read it, but none to keep it: that is this command's loss, and nobody else's. */
+Test(pool, a_reply_that_memory_has_no_room_to_keep)
+{
+    enum { SIZE = 900 * 1000 };
+    char *replies = long_then_short(SIZE);
+    const struct peer_step steps[] = {GREET, {PEER_EXPECT, GET GET}, {PEER_SEND, replies}, END};
+    struct pool_stage stage = {0};
+    struct peer *peer = pool_stage_open_with(&stage, steps);
+
+    budget_limit(
+        2000 *
+        1000); /* hiredis doubles: it may take 1.8 MB for a moment; the last eighth is not for the JSON */
+    struct pool_job *job =
+        pool_stage_submit_as(&stage, "[[\"GET\",\"k\"],[\"GET\",\"k\"]]", true, false, false);
+    pool_stage_run(&stage);
+    expect_words(job, 0, ITEM_TOO_BIG, "TOOBIG ");
+    cr_expect_not_null(strstr(job->items[0].words, "max-memory"), "%s", job->items[0].words);
+    expect_done(job, 1, "{\"result\":\"v\"");
+    pool_stage_close_with(&stage, peer);
+    free(replies);
+}
+
+/* Its length alone is too much. */
+Test(pool, a_reply_that_memory_has_no_room_to_read)
+{
+    static const struct peer_step steps[] = {
+        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$900000\r\n"}, {PEER_FLOOD, NULL}, {PEER_END, NULL}};
+    struct pool_stage stage = {0};
+    struct peer *peer = pool_stage_open_with(&stage, steps);
+
+    budget_limit(600 * 1000);
+    struct pool_job *job = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    pool_stage_run(&stage);
+    expect_words(job, 0, ITEM_TOO_BIG, "TOOBIG ");
+    cr_expect_not_null(strstr(job->items[0].words, "max-memory"), "%s", job->items[0].words);
+    cr_expect_lt(budget_used(), 600 * 1000);
+    pool_stage_close_with(&stage, peer);
+}
+
+/* What is held while a job waits for the rest is counted, and given back when its time is over. */
+Test(pool, what_a_job_holds_is_counted)
+{
+    enum { SIZE = 900 * 1000 };
+    char *replies = long_then_short(SIZE);
+    const struct peer_step steps[] = {GREET, {PEER_EXPECT, GET GET GET}, {PEER_SEND, replies}, END};
+    struct pool_stage stage = {.config = {.command_timeout_ms = 300}};
+    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct pool_job *job =
+        pool_stage_submit_as(&stage, "[[\"GET\",\"k\"],[\"GET\",\"k\"],[\"GET\",\"k\"]]", true, false, false);
+
+    pool_stage_run(&stage);
+    cr_expect_eq(job->items[0].outcome, ITEM_DONE);
+    expect_words(job, 2, ITEM_UNKNOWN, "UNKNOWN ");
+    cr_expect(budget_used() > SIZE && budget_used() < SIZE + 200 * 1000, "%zu", budget_used());
+    pool_stage_close_with(&stage, peer);
+    free(replies);
 }
 
 /* Each reply is within the bound; together they are not. */

@@ -4,9 +4,11 @@
  */
 #include <criterion/criterion.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/budget.h"
 #include "bellwether/redis/result.h"
 #include "result_oracle.h"
 
@@ -699,4 +701,67 @@ Test(redis_result, a_million_elements)
     result_release(&result);
     stream_close(&stream);
     buffer_release(&wire);
+}
+
+/* ---- memory ---- */
+
+/* @return what a reply is, with so much of the budget left. */
+static enum result_kind kind_with(size_t left, bool base64, const char *wire, size_t size)
+{
+    struct result result;
+    struct stream stream;
+    enum result_kind kind;
+
+    result_init(&result, base64, 0);
+    stream = stream_open(&result);
+    budget_limit(left); /* nothing is counted but the result */
+    cr_expect_eq(feed(&stream, wire, size), 1);
+    kind = result.kind;
+    cr_expect_eq(kind == RESULT_NO_MEMORY, result.json.bytes == NULL);
+    stream.sink.into = &result;
+    result_reset(&result);
+    cr_expect_eq(feed(&stream, BYTES(":7\r\n")), 1);
+    cr_expect_eq(result.kind, RESULT_VALUE, "the next one is read as ever");
+    result_release(&result);
+    stream_close(&stream);
+    cr_expect_eq(budget_used(), 0);
+    budget_limit(SIZE_MAX);
+    return kind;
+}
+
+Test(redis_result, what_memory_has_no_room_for_is_read_and_dropped)
+{
+    enum { LARGE = 1 << 20 };
+    struct buffer wire = {0};
+    char head[32];
+
+    for (int c = 0; c < 2; c++) {
+        wire.size = 0;
+        snprintf(head, sizeof head, "$%d\r\n", LARGE);
+        buffer_add_text(&wire, head);
+        memset(buffer_reserve(&wire, LARGE), c == 0 ? 'x' : '\n', LARGE);
+        wire.size += LARGE;
+        buffer_add_text(&wire, "\r\n");
+        const size_t size = wire.size;
+        char *bytes = buffer_take(&wire, &wire.size);
+        cr_expect_eq(kind_with(LARGE, false, bytes, size), RESULT_NO_MEMORY);
+        cr_expect_eq(kind_with(2 * LARGE, false, bytes, size), c == 0 ? RESULT_VALUE : RESULT_NO_MEMORY,
+                     "each byte is two");
+        cr_expect_eq(kind_with(8 * LARGE, false, bytes, size), RESULT_VALUE);
+        cr_expect_eq(kind_with(LARGE, true, bytes, size), RESULT_NO_MEMORY);
+        cr_expect_eq(kind_with(2 * LARGE, true, bytes, size), RESULT_VALUE);
+        free(bytes);
+        wire = (struct buffer){0};
+    }
+    buffer_add_text(&wire, "*200000\r\n");
+    for (int i = 0; i < 200000; i++) {
+        buffer_add_text(&wire, "*1\r\n:1\r\n");
+    }
+    size_t size;
+    char *bytes = buffer_take(&wire, &size);
+    cr_expect_eq(kind_with(LARGE / 2, false, bytes, size), RESULT_NO_MEMORY);
+    cr_expect_eq(kind_with(4 * LARGE, false, bytes, size), RESULT_VALUE);
+    free(bytes);
+    cr_expect_eq(kind_with(0, false, BYTES("+OK\r\n")), RESULT_VALUE, "what is small is never dropped");
+    cr_expect_eq(kind_with(0, false, BYTES("*2\r\n:1\r\n$3\r\nabc\r\n")), RESULT_VALUE);
 }
