@@ -202,7 +202,7 @@ void node_ask_name(struct line *line, const char *name);
 void node_ask_run_id(struct line *line);
 /** Whether this server has the tag: one of its connections tells, or none is known yet. */
 enum cursor_owner node_owns_cursor(const struct node *node, uint32_t cursor_tag);
-/** As node_line(), of one that has the tag or may have it. */
+/** As node_line(), of a server that has the tag or may have it: best a line of which that is known. */
 struct line *node_cursor_line(struct node *node, uint32_t cursor_tag);
 /** Find out whether MULTI and EXEC may be said here; wakes the desk. */
 void node_ask_multi(struct line *line);

@@ -217,7 +217,7 @@ struct line *node_cursor_line(struct node *node, uint32_t cursor_tag)
         if (line->cursor_tag == cursor_tag && line_takes(line))
             return line;
     }
-    return node_owns_cursor(node, cursor_tag) == CURSOR_OWNER_PERHAPS ? node_line(node) : NULL;
+    return node_line(node);
 }
 
 /* ---- transactions ---- */
