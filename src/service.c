@@ -141,6 +141,7 @@ static struct pool_config make_pool_config(const struct service *service)
         .policy = options->policy,
         .logins = service->logins,
         .n_logins = options->watch.n_overrides + 1,
+        .cursor_secret = (uint64_t)jitter_below(UINT32_MAX) << 32 | jitter_below(UINT32_MAX),
     };
 }
 

@@ -122,8 +122,12 @@ static enum problem_kind problem_of(const struct pool_job *job, const struct poo
     case ITEM_BAD: return PROBLEM_BAD_COMMAND;
     case ITEM_UNKNOWN: return PROBLEM_OUTCOME_UNKNOWN;
     case ITEM_TOO_BIG: return PROBLEM_REPLY_TOO_LARGE;
-    default: return job->queue_full ? PROBLEM_TOO_MANY_COMMANDS : PROBLEM_NOT_SENT;
+    default: break;
     }
+    if (job->scan_lost) {
+        return PROBLEM_SCAN_LOST;
+    }
+    return job->queue_full ? PROBLEM_TOO_MANY_COMMANDS : PROBLEM_NOT_SENT;
 }
 
 static enum MHD_Result answer_one_error(struct call *call, const struct pool_item *item)

@@ -29,6 +29,7 @@
     X(WRONG_TOKEN, "NOAUTH", "wrong-token", 401, "the token is none of those that are accepted")           \
     X(FORBIDDEN, "NOPERM", "forbidden", 403, "requests from there are not taken")                          \
     X(COMMAND_DENIED, "NOPERM", "command-denied", 403, "the command may not be run")                       \
+    X(SCAN_LOST, "SCANLOST", "scan-lost", 409, "the cursor's server is not served any more")               \
     X(REPLY_TOO_LARGE, "TOOBIG", "reply-too-large", 502, "the reply is too large")                         \
     X(TOO_MANY_COMMANDS, "NOTSENT", "too-many-commands", 503, "too many commands wait already")            \
     X(NOT_SENT, "NOTSENT", "not-sent", 503, "the command was not sent")                                    \

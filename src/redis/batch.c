@@ -95,6 +95,22 @@ const char *batch_name(const struct batch *batch, size_t i, size_t *size)
     return end + 2;
 }
 
+char *batch_argument(struct batch *batch, size_t i, size_t k, size_t *size)
+{
+    char *at = strchr(batch->wire.bytes + batch->commands[i].at, '$');
+
+    for (;; k--) {
+        char *bytes;
+
+        *size = (size_t)strtoul(at + 1, &bytes, 10);
+        bytes += 2;
+        if (k == 0) {
+            return bytes;
+        }
+        at = bytes + *size + 2;
+    }
+}
+
 void batch_free(struct batch *batch)
 {
     if (batch == NULL) {

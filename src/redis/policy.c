@@ -62,10 +62,10 @@ static const struct {
     const char *name;
     enum command_care care;
 } careful[] = {
-    {"publish", COMMAND_CARE_CHANNEL},
-    {"spublish", COMMAND_CARE_CHANNEL},
-    {"xread", COMMAND_CARE_BLOCK},
-    {"xreadgroup", COMMAND_CARE_BLOCK},
+    {"publish", COMMAND_CARE_CHANNEL},     {"spublish", COMMAND_CARE_CHANNEL},
+    {"xread", COMMAND_CARE_BLOCK},         {"xreadgroup", COMMAND_CARE_BLOCK},
+    {"scan", COMMAND_CARE_CURSOR},         {"sscan", COMMAND_CARE_CURSOR_OF_KEY},
+    {"hscan", COMMAND_CARE_CURSOR_OF_KEY}, {"zscan", COMMAND_CARE_CURSOR_OF_KEY},
 };
 
 static const char *const fixed_read_only[] = {"ping", "echo", "time"};

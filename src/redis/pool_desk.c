@@ -200,6 +200,27 @@ struct node *desk_choose_replica(struct desk *desk, const struct pool_task *task
     return resting;
 }
 
+struct node *desk_find_replica(struct desk *desk, const struct pool_task *task, uint32_t cursor_tag)
+{
+    struct node *perhaps = NULL;
+
+    for (size_t i = 0; i < desk->shown->n_replicas; i++) {
+        const struct snapshot_replica *replica = &desk->shown->replicas[i];
+        enum cursor_owner owner;
+        struct node *node;
+
+        if (!is_usable(desk, replica) || was_tried(task, &replica->address))
+            continue;
+        node = replica_node(desk, &replica->address);
+        owner = node_owns_cursor(node, cursor_tag);
+        if (owner == CURSOR_OWNER_IS)
+            return node;
+        if (perhaps == NULL && owner == CURSOR_OWNER_PERHAPS && !node_rests(node))
+            perhaps = node;
+    }
+    return perhaps;
+}
+
 static bool is_shown(const struct desk *desk, const struct address *replica)
 {
     for (size_t i = 0; desk->shown != NULL && i < desk->shown->n_replicas; i++)

@@ -21,6 +21,7 @@
 #define BELLWETHER_REDIS_POOL_INTERNAL_H
 
 #include "bellwether/redis/conn.h"
+#include "bellwether/redis/cursor.h"
 #include "bellwether/redis/pool.h"
 #include "bellwether/redis/settle.h"
 
@@ -102,8 +103,10 @@ struct line {
     bool silent;       /* a command's time was over and nothing had come since: nobody new is sent here */
     bool asking_table; /* COMMAND is under way */
     bool passed_by;    /* it was silent or clogged when somebody had something to send: they wait */
-    size_t in_flight;  /* slots, orphans included */
-    size_t live;       /* those that somebody waits for */
+    bool asking_run_id;
+    uint32_t cursor_tag; /* of the server that it leads to; CURSOR_TAG_NONE: not known yet */
+    size_t in_flight;    /* slots, orphans included */
+    size_t live;         /* those that somebody waits for */
     enum metric_pool_state counted;
 };
 
@@ -118,9 +121,11 @@ struct slot {
 struct item_state {
     struct slot *slot; /* on the wire; NULL: not */
     bool read_only, script;
-    bool may_have_run;  /* it was sent once, and is to run again because that does no harm */
-    uint8_t lost;       /* how often its connection was, so far */
-    int64_t doubted_ms; /* since when its answer is kept, boot clock; 0: it is not */
+    bool may_have_run;   /* it was sent once, and is to run again because that does no harm */
+    uint8_t lost;        /* how often its connection was, so far */
+    int64_t doubted_ms;  /* since when its answer is kept, boot clock; 0: it is not */
+    bool scans;          /* a cursor is in its answer */
+    uint32_t cursor_tag; /* it runs on this server or never; CURSOR_TAG_NONE: on any */
 };
 
 struct pool_task {
@@ -150,6 +155,8 @@ struct pool_task {
     struct item_state *states;
 };
 
+enum cursor_owner { CURSOR_OWNER_NOT, CURSOR_OWNER_PERHAPS, CURSOR_OWNER_IS };
+
 /* pool.c */
 void pool_link(struct pool *pool, struct pool_task *task);
 void pool_unlink(struct pool *pool, struct pool_task *task);
@@ -173,6 +180,8 @@ void desk_take_table(struct desk *desk, const redisReply *reply);
 void desk_take_info(struct desk *desk, const redisReply *reply);
 /** A healthy replica that the task has not tried; NULL: none. */
 struct node *desk_choose_replica(struct desk *desk, const struct pool_task *task);
+/** The healthy replica that has this tag, or one that may have it; NULL: none. */
+struct node *desk_find_replica(struct desk *desk, const struct pool_task *task, uint32_t cursor_tag);
 void desk_say(struct desk *desk, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* pool_node.c */
@@ -189,6 +198,12 @@ struct line *node_line(struct node *node);
 bool node_rests(const struct node *node);
 /** Find out what command this is; wakes the desk. One name at a time. */
 void node_ask_name(struct line *line, const char *name);
+/** Find out which server this is, for `cursor_tag`; wakes the desk. */
+void node_ask_run_id(struct line *line);
+/** Whether this server has the tag: one of its connections tells, or none is known yet. */
+enum cursor_owner node_owns_cursor(const struct node *node, uint32_t cursor_tag);
+/** As node_line(), of a server that has the tag or may have it: best a line of which that is known. */
+struct line *node_cursor_line(struct node *node, uint32_t cursor_tag);
 /** Find out whether MULTI and EXEC may be said here; wakes the desk. */
 void node_ask_multi(struct line *line);
 /** One of its slots is done with. */

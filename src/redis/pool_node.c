@@ -149,6 +149,77 @@ void node_ask_name(struct line *line, const char *name)
     redis_conn_command(line->conn, on_info, line, desk->pool->config->command_timeout_ms, 3, argv, NULL);
 }
 
+/* ---- cursors ---- */
+
+/* "run_id:" and 40 characters in a line of INFO. @return false: it is not there. */
+static bool read_run_id(const redisReply *info, char out[RUN_ID_SIZE])
+{
+    static const char field[] = "run_id:";
+    const char *at = info->type == REDIS_REPLY_STRING ? strstr(info->str, field) : NULL;
+
+    if (at == NULL)
+        return false;
+    at += sizeof field - 1;
+    snprintf(out, RUN_ID_SIZE, "%.*s", (int)strcspn(at, "\r\n"), at);
+    return out[0] != '\0';
+}
+
+/* A server that does not tell who it is, is the one at the other end of this connection as long as that lasts. */
+static void on_run_id(void *data, const redisReply *reply, enum redis_fail why)
+{
+    struct line *line = data;
+    struct node *node = line->node;
+    char run_id[RUN_ID_SIZE];
+
+    (void)why;
+    line->asking_run_id = false;
+    if (reply == NULL)
+        return; /* the next connection asks again */
+    if (read_run_id(reply, run_id)) {
+        struct cursor_home home = {&node->address, run_id, !node->is_replica, node->desk->switches};
+
+        line->cursor_tag = cursor_tag(node->desk->pool->config->cursor_secret, &home);
+    } else {
+        line->cursor_tag = cursor_tag_of((uint64_t)jitter_below(UINT32_MAX) << 32 | jitter_below(UINT32_MAX));
+    }
+    desk_wake(node->desk);
+}
+
+void node_ask_run_id(struct line *line)
+{
+    const char *argv[] = {"INFO", "server"};
+
+    if (line->asking_run_id)
+        return;
+    line->asking_run_id = true;
+    redis_conn_command(line->conn, on_run_id, line, line->node->desk->pool->config->command_timeout_ms, 2,
+                       argv, NULL);
+}
+
+enum cursor_owner node_owns_cursor(const struct node *node, uint32_t cursor_tag)
+{
+    enum cursor_owner owner = CURSOR_OWNER_PERHAPS;
+
+    for (size_t i = 0; i < node->n_lines; i++) {
+        if (node->lines[i]->cursor_tag == cursor_tag)
+            return CURSOR_OWNER_IS;
+        if (node->lines[i]->cursor_tag != CURSOR_TAG_NONE)
+            owner = CURSOR_OWNER_NOT;
+    }
+    return owner;
+}
+
+struct line *node_cursor_line(struct node *node, uint32_t cursor_tag)
+{
+    for (size_t i = 0; i < node->n_lines; i++) {
+        struct line *line = node->lines[i];
+
+        if (line->cursor_tag == cursor_tag && line_takes(line))
+            return line;
+    }
+    return node_line(node);
+}
+
 /* ---- transactions ---- */
 
 static void on_multi(void *data, const redisReply *reply, enum redis_fail why)

@@ -94,6 +94,51 @@ static void say_unknown_command(struct pool_task *task, size_t i, size_t number)
         task_item_fails(task, i, ITEM_BAD, "ERR unknown command '%.*s'", (int)size, name);
 }
 
+#define SCAN_LOST \
+    "SCANLOST the server that this cursor belongs to is not served any more: begin the scan again, with 0"
+#define SCAN_LARGE \
+    "SCANLOST the server's own cursor was too large to be handed out: this scan can't go on through this daemon"
+
+static void lose_scan(struct pool_task *task, size_t i, const char *words)
+{
+    task->job->scan_lost = true;
+    task_item_fails(task, i, ITEM_NOT_SENT, "%s", words);
+}
+
+/* What the caller sent becomes the server's own cursor, in the same room: zeros in front change no number.
+ * @param at  which argument it is. @return whether the command may go on. */
+static bool judge_cursor(struct pool_task *task, size_t i, size_t number, size_t at)
+{
+    struct batch *batch = task->job->batch;
+    struct command *command = &batch->commands[i + number];
+    struct item_state *state = &task->states[i];
+    uint32_t tag = CURSOR_TAG_NONE;
+    uint64_t theirs = 0;
+    size_t size;
+    char *text;
+
+    if (command->arguments <= at)
+        return true; /* the server says what is missing */
+    text = batch_argument(batch, i + number, at, &size);
+    switch (cursor_read(text, size, &tag, &theirs)) {
+    case CURSOR_INVALID: task_item_fails(task, i, ITEM_BAD, "ERR invalid cursor"); return false;
+    case CURSOR_LARGE: lose_scan(task, i, SCAN_LARGE); return false;
+    case CURSOR_BEGINNING: break;
+    case CURSOR_TAGGED:
+        if (tag == CURSOR_TAG_NONE || (state->cursor_tag != CURSOR_TAG_NONE && state->cursor_tag != tag)) {
+            lose_scan(task, i, SCAN_LOST);
+            return false;
+        }
+        state->cursor_tag = tag;
+        for (size_t k = size; k-- > 0; theirs /= 10)
+            text[k] = (char)('0' + theirs % 10);
+        break;
+    }
+    command->scans = true;
+    state->scans = true;
+    return true;
+}
+
 /* @param number  of the transaction's commands, from 0. @param ask  set: this name has to be asked for first.
  * @return whether it may run. */
 static bool judge_command(struct pool_task *task, size_t i, size_t number, const char **ask)
@@ -119,6 +164,8 @@ static bool judge_command(struct pool_task *task, size_t i, size_t number, const
         why = command_arguments_refused(facts.care, batch_wire(batch, i + number), command->arguments);
     state->read_only = facts.read_only && (number == 0 || state->read_only);
     state->script = facts.script || state->script;
+    if (why == NULL && (facts.care == COMMAND_CARE_CURSOR || facts.care == COMMAND_CARE_CURSOR_OF_KEY))
+        return judge_cursor(task, i, number, facts.care == COMMAND_CARE_CURSOR ? 1 : 2);
     if (why == NULL)
         return true;
     metric_add(&counts->policy_refusals, 1);
@@ -202,12 +249,24 @@ static void send_transaction(struct line *line, const struct batch *batch, struc
     buffer_release(&wire);
 }
 
+static void expect_cursors(struct result *result, const struct batch *batch, size_t i, size_t n, uint32_t tag)
+{
+    char *scans = buffer_reserve(&result->scans, n);
+
+    for (size_t k = 0; k < n; k++)
+        scans[k] = batch->commands[i + k].scans;
+    result->scans.size = n;
+    result->cursor_tag = tag;
+}
+
 static void send(struct pool_task *task, size_t i, struct line *line)
 {
     struct pool_job *job = task->job;
     struct slot *slot = slot_new(line->node->desk->pool);
 
     result_init(&slot->expect.result, job->base64, job->transaction ? (unsigned)job->batch->n : 0);
+    if (task->states[i].scans)
+        expect_cursors(&slot->expect.result, job->batch, i, commands_of(job), line->cursor_tag);
     slot->expect.done = slot_done;
     slot->line = line;
     slot->task = task;
@@ -306,17 +365,6 @@ static struct node *find_node(struct pool_task *task, bool *over)
     return node;
 }
 
-/* What is on the wire already must not be overtaken: its line, while there is one. */
-static struct line *find_line(struct pool_task *task, bool *over)
-{
-    struct node *node;
-
-    if (task->flying > 0)
-        return line_takes(task->line) ? task->line : NULL;
-    node = find_node(task, over);
-    return node != NULL ? node_line(node) : NULL;
-}
-
 /* Neither over, nor sent and waited for, nor answered in doubt. */
 static bool is_unsent(const struct pool_task *task, size_t i)
 {
@@ -332,6 +380,84 @@ static bool find_item(struct pool_task *task)
     while (task->next_item < job->n_items && !is_unsent(task, task->next_item))
         task->next_item++;
     return task->next_item < job->n_items;
+}
+
+/* The server of a cursor. @return NULL: there is none now; with `lost` set there won't be. */
+static struct node *find_cursor_node(struct pool_task *task, uint32_t tag, bool *over, bool *lost)
+{
+    struct desk *desk = task->desk;
+    struct node *node, *master = NULL;
+    enum cursor_owner owner;
+
+    if (task->job->target == POOL_MASTER) {
+        node = find_node(task, over);
+        *lost = node != NULL && node_owns_cursor(node, tag) == CURSOR_OWNER_NOT;
+        return *lost ? NULL : node;
+    }
+    if (desk->shown == NULL || pool_is_stalled(desk->pool))
+        return NULL;
+    node = desk_find_replica(desk, task, tag);
+    if (desk->pool->config->replica_fallback)
+        master = master_node(desk);
+    owner = master != NULL ? node_owns_cursor(master, tag) : CURSOR_OWNER_NOT;
+    if (owner == CURSOR_OWNER_IS || (node == NULL && owner == CURSOR_OWNER_PERHAPS && !node_rests(master)))
+        node = master;
+    *lost = node == NULL;
+    if (node != NULL) {
+        task->to_master = node == master;
+        task->node = node == master ? NULL : node;
+    }
+    return node;
+}
+
+/* The tag of the next item. */
+static uint32_t next_tag(const struct pool_task *task)
+{
+    return task->next_item < task->n_judged ? task->states[task->next_item].cursor_tag : CURSOR_TAG_NONE;
+}
+
+/* A cursor whose server is not served any more fails, and nothing else does.
+ * @return false: the next item has no cursor to be found a server for; else `line` is that server's, NULL none now. */
+static bool find_cursor_line(struct pool_task *task, struct line **line, bool *over)
+{
+    while (find_item(task) && next_tag(task) != CURSOR_TAG_NONE) {
+        bool lost = false;
+        struct node *node = find_cursor_node(task, next_tag(task), over, &lost);
+
+        if (!lost) {
+            *line = node != NULL ? node_cursor_line(node, next_tag(task)) : NULL;
+            return true;
+        }
+        lose_scan(task, task->next_item, SCAN_LOST);
+    }
+    return false;
+}
+
+/* Whether the next item may be written here: a cursor goes to its own server, and one that comes back gets this one's tag. */
+static bool fits_cursor(struct pool_task *task, struct line *line)
+{
+    const struct item_state *state = &task->states[task->next_item];
+
+    if (!state->scans)
+        return true;
+    if (line->cursor_tag == CURSOR_TAG_NONE)
+        node_ask_run_id(line);
+    return line->cursor_tag != CURSOR_TAG_NONE &&
+           (state->cursor_tag == CURSOR_TAG_NONE || state->cursor_tag == line->cursor_tag);
+}
+
+/* What is on the wire already must not be overtaken: its line, while there is one. */
+static struct line *find_line(struct pool_task *task, bool *over)
+{
+    struct line *line = NULL;
+    struct node *node;
+
+    if (task->flying > 0)
+        return line_takes(task->line) ? task->line : NULL;
+    if (find_cursor_line(task, &line, over) || task->pending == 0)
+        return line;
+    node = find_node(task, over);
+    return node != NULL ? node_line(node) : NULL;
 }
 
 /* Where an ACL refuses MULTI, the members would run one by one: so that is asked first, once a node. @return false: not yet
@@ -361,12 +487,14 @@ static bool write_on(struct pool_task *task, bool *over)
     if (judged && !find_item(task))
         return true; /* all of it was refused */
     line = find_line(task, over);
+    if (judged && !find_item(task))
+        return true; /* what was left has lost its servers */
     if (line != NULL && ask != NULL)
         node_ask_name(line, ask);
     if (*over || line == NULL || (task->job->transaction && (!judged || !may_transact(task, line))))
         return false;
     while (find_item(task) && task->next_item < task->n_judged) {
-        if (is_held_by_fence(task, task->next_item))
+        if (is_held_by_fence(task, task->next_item) || !fits_cursor(task, line))
             return false;
         send(task, task->next_item, line);
     }

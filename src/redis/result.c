@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "bellwether/base/utf8.h"
+#include "bellwether/redis/cursor.h"
 
 #define WHOLE_MAX ((size_t)64 * 1024) /* of an error's words; what a person reads is shorter */
 #define VERBATIM_PREFIX 4             /* "txt:" */
@@ -149,9 +150,23 @@ static void take_error(struct result *result, const char *words, size_t size)
     }
 }
 
+/* The first element of an answer that begins with a cursor. */
+static bool is_cursor(const struct result *result, const redisReadTask *task)
+{
+    const redisReadTask *list = task->parent;
+    size_t member;
+
+    if (result->scans.size == 0 || list == NULL || task->idx != 0 || !is_answer(result, list)) {
+        return false;
+    }
+    member = result->exec ? (size_t)list->idx : 0;
+    return member < result->scans.size && result->scans.bytes[member] != 0;
+}
+
 static void *add_string(const redisReadTask *task, char *text, size_t size)
 {
     bool is_error = task->type == REDIS_REPLY_ERROR, is_plain;
+    char cursor[CURSOR_TEXT_SIZE];
     struct result *result;
 
     if (is_error && task->parent == NULL) {
@@ -165,6 +180,10 @@ static void *add_string(const redisReadTask *task, char *text, size_t size)
     if (task->type == REDIS_REPLY_VERB && size >= VERBATIM_PREFIX) {
         text += VERBATIM_PREFIX;
         size -= VERBATIM_PREFIX;
+    }
+    if (is_cursor(result, task)) {
+        size = cursor_write(result->cursor_tag, text, size, cursor);
+        text = cursor;
     }
     is_plain = is_answer(result, task) && (is_error || (size == 2 && memcmp(text, "OK", 2) == 0));
     if (!(result->base64 && !is_plain ? json_try_base64 : json_try_string)(&result->json, text, size)) {
@@ -264,6 +283,8 @@ void result_init(struct result *result, bool base64, unsigned members)
     result->json = result->whole = (struct buffer){0};
     result->error[0] = result->refused[0] = '\0'; /* the rest of them need not cost every command */
     result->refused_member = 0;
+    result->scans = (struct buffer){0};
+    result->cursor_tag = 0;
 }
 
 bool result_next(struct result *result)
@@ -274,12 +295,19 @@ bool result_next(struct result *result)
 
 void result_reset(struct result *result)
 {
+    struct buffer scans = result->scans;
+    uint32_t tag = result->cursor_tag;
+
+    result->scans = (struct buffer){0};
     result_release(result);
     result_init(result, result->base64, result->members);
+    result->scans = scans;
+    result->cursor_tag = tag;
 }
 
 void result_release(struct result *result)
 {
     buffer_release(&result->json);
     buffer_release(&result->whole);
+    buffer_release(&result->scans);
 }

@@ -24,6 +24,7 @@ struct command {
     char sub
         [COMMAND_NAME_SIZE]; /* the second argument in lower case, where it fits and holds no NUL; else "" */
     char *error;             /* what is wrong with it, owned; NULL: nothing. Then it has no RESP */
+    bool scans;              /* whoever runs it notes here that its reply begins with a cursor */
 };
 
 struct batch {
@@ -61,6 +62,8 @@ int batch_end_path(struct batch *batch, char error[BATCH_ERROR_SIZE]);
 const char *batch_wire(const struct batch *batch, size_t i);
 /** The command's name as it was sent. Borrowed, not terminated. */
 const char *batch_name(const struct batch *batch, size_t i, size_t *size);
+/** Argument `k` (0: the name, which there always is) of a command that has so many, to be changed in place. Borrowed. */
+char *batch_argument(struct batch *batch, size_t i, size_t k, size_t *size);
 void batch_free(struct batch *batch);
 
 #endif

@@ -42,6 +42,9 @@ enum command_care {
     COMMAND_CARE_NONE,
     COMMAND_CARE_CHANNEL, /* PUBLISH and SPUBLISH: Sentinels' own channels are theirs */
     COMMAND_CARE_BLOCK,   /* XREAD and XREADGROUP: not with BLOCK */
+    /* nothing forbids it; its cursor belongs to a server (cursor.h) */
+    COMMAND_CARE_CURSOR,        /* SCAN: the first argument */
+    COMMAND_CARE_CURSOR_OF_KEY, /* SSCAN, HSCAN, ZSCAN: the second one */
 };
 
 struct command_facts {

@@ -41,7 +41,8 @@ struct pool_config {
     bool replica_fallback;         /* to the master */
     const struct policy *policy;   /* borrowed */
     const struct pool_login *logins;
-    size_t n_logins; /* at least 1 */
+    size_t n_logins;        /* at least 1 */
+    uint64_t cursor_secret; /* of the process: see cursor.h */
 };
 
 /* What the pool needs from its worker. */
@@ -89,7 +90,7 @@ struct pool_item {
      * pool_job_free(). */
     struct buffer json;
     char words
-        [RESULT_ERROR_SIZE]; /* else: begins with the stable word (NOMASTER, NOTSENT, UNKNOWN, NOPERM, BADREQUEST, TOOBIG, or
+        [RESULT_ERROR_SIZE]; /* else: begins with the stable word (NOMASTER, NOTSENT, SCANLOST, UNKNOWN, NOPERM, BADREQUEST, TOOBIG, or
                                       Redis' own) */
 };
 
@@ -117,6 +118,7 @@ struct pool_job {
     bool has_ran_at;
     struct address ran_at; /* the node that was asked last */
     bool queue_full;       /* NOT_SENT because as many wait as may */
+    bool scan_lost;        /* NOT_SENT because the server of a cursor is not served any more */
 
     struct pool_task *task; /* the pool's own */
 };

@@ -13,6 +13,7 @@
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "bellwether/base/buffer.h"
 
@@ -50,6 +51,10 @@ struct result {
         refused[RESULT_ERROR_SIZE]; /* exec: the words of the first member that the server refused; "" none */
     struct buffer whole;            /* `refused`, else `error`, where those are cut: all of it, terminated */
     unsigned refused_member;        /* exec: which one, from 0, or RESULT_MULTI; meaningful with `refused` */
+    /* set by the owner after result_init(), where some reply begins with a cursor (cursor.h) */
+    struct buffer
+        scans; /* owned: a byte for the reply, or for each member of the transaction: 1 where it does */
+    uint32_t cursor_tag; /* what such a cursor gets */
 };
 
 /* What a reader's privdata points to. */

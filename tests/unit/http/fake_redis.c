@@ -71,11 +71,11 @@ static void add_entry(struct buffer *out, const char *name, const char *flag, co
 
 static void add_table(struct buffer *out)
 {
-    static const char *const rows[][3] = {{"get", "readonly", "read"},      {"args", "readonly", "read"},
-                                          {"big", "readonly", "read"},      {"set", "write", "write"},
-                                          {"fail", "write", "write"},       {"hang", "write", "write"},
-                                          {"drop", "write", "write"},       {"config", "admin", "admin"},
-                                          {"multi", "fast", "transaction"}, {"blpop", "blocking", "list"}};
+    static const char *const rows[][3] = {
+        {"get", "readonly", "read"},   {"args", "readonly", "read"},    {"big", "readonly", "read"},
+        {"set", "write", "write"},     {"fail", "write", "write"},      {"hang", "write", "write"},
+        {"drop", "write", "write"},    {"config", "admin", "admin"},    {"multi", "fast", "transaction"},
+        {"blpop", "blocking", "list"}, {"scan", "readonly", "keyspace"}};
 
     add_count(out, sizeof(rows) / sizeof(rows[0]));
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -128,6 +128,15 @@ static void run(struct buffer *out, const redisReply *command)
         add_big(out, strtoul(first->str, NULL, 10));
     } else if (strcasecmp(name, "fail") == 0) {
         buffer_add_text(out, "-ERR it failed\r\n");
+    } else if (strcasecmp(name, "info") == 0) {
+        add_bulk(out, "run_id:a\r\n", strlen("run_id:a\r\n"));
+    } else if (strcasecmp(name, "scan") == 0 && first) {
+        bool begins = strtoul(first->str, NULL, 10) == 0;
+
+        add_count(out, 2);
+        add_bulk(out, begins ? "5" : "0", 1);
+        add_count(out, 1);
+        add_bulk(out, begins ? "a" : first->str, begins ? 1 : first->len);
     } else {
         buffer_add_text(out, "+OK\r\n");
     }

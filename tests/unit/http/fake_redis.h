@@ -5,6 +5,7 @@
  *   SET …         OK
  *   ARGS …        a list of its arguments, a read
  *   BIG n         a string of n bytes, a read
+ *   SCAN n        of 0: cursor 5 and a key; else 0 and the cursor that it was sent, a read
  *   FAIL …        -ERR it failed
  *   HANG …        nothing, until fake_redis_release(); then OK
  *   DROP …        it closes the connection

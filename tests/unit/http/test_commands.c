@@ -342,6 +342,43 @@ Test(http_commands, a_transaction_is_whole)
     post_error("/redis/multi-exec", "[[\"SET\",\"k\",\"v\"],[\"CONFIG\"]]", 403, "command-denied", "NOPERM ");
 }
 
+/* Cursor 5 as it is handed out. */
+static unsigned long long begin_scan(const char *target)
+{
+    struct reply reply = request("GET", target, NULL, NULL);
+    unsigned long long cursor = 0;
+
+    cr_assert_eq(sscanf(reply.body, "{\"result\":[\"%llu\",[\"a\"]]}", &cursor), 1, "%s", reply.body);
+    cr_expect_eq(cursor >> 20, 5);
+    reply_release(&reply);
+    return cursor;
+}
+
+Test(http_commands, a_scan_goes_on_where_it_began_or_not_at_all)
+{
+    unsigned long long cursor = begin_scan("/redis/scan/0"), other = begin_scan("/replica/redis/scan/0");
+    char text[200];
+
+    cr_expect_neq(cursor, other);
+    snprintf(text, sizeof(text), "/redis/scan/%llu", cursor);
+    expect_body(request("GET", text, NULL, NULL), 200, "{\"result\":[\"0\",[\"0000005\"]]}\n");
+    expect_body(request("GET", text, "Upstash-Encoding: base64\r\n", NULL), 200,
+                "{\"result\":[\"MA==\",[\"MDAwMDAwNQ==\"]]}\n");
+    snprintf(text, sizeof(text), "/replica/redis/scan/%llu", other);
+    expect_body(request("GET", text, NULL, NULL), 200, "{\"result\":[\"0\",[\"0000005\"]]}\n");
+    snprintf(text, sizeof(text), "/replica/redis/scan/%llu", cursor);
+    cr_expect_str_eq(expect_error(request("GET", text, NULL, NULL), 409, "scan-lost", "SCANLOST "),
+                     "not_sent");
+    snprintf(text, sizeof(text), "[[\"GET\",\"k\"],[\"SCAN\",\"%llu\"]]", other);
+    post_error("/redis/multi-exec", text, 409, "scan-lost", "SCANLOST ");
+    snprintf(text, sizeof(text), "[[\"GET\",\"k\"],[\"SCAN\",%llu],[\"SCAN\",%llu]]", cursor, other);
+    post(
+        "/redis/pipeline", text,
+        "[{\"result\":\"value of k\"},{\"result\":[\"0\",[\"0000005\"]]},{\"error\":\"SCANLOST the server that this "
+        "cursor belongs to is not served any more: begin the scan again, with 0\",\"outcome\":\"not_sent\"}]\n");
+    post_error("/redis", "[\"SCAN\",\"-1\"]", 400, "bad-command", "ERR invalid cursor");
+}
+
 Test(http_commands, a_large_reply)
 {
     struct reply reply = request("GET", "/redis/big/3000000", NULL, NULL);

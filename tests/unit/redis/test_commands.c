@@ -242,6 +242,10 @@ Test(commands, what_can_never_be_allowed)
     cr_expect_eq(look(modern, "spublish", "c").care, COMMAND_CARE_CHANNEL);
     cr_expect_eq(look(none, "publish", "c").care, COMMAND_CARE_CHANNEL);
     cr_expect_eq(look(modern, "get", "c").care, COMMAND_CARE_NONE);
+    cr_expect_eq(look(modern, "scan", "0").care, COMMAND_CARE_CURSOR);
+    cr_expect_eq(look(modern, "hscan", "k").care, COMMAND_CARE_CURSOR_OF_KEY);
+    cr_expect_eq(look(modern, "sscan", "k").care, COMMAND_CARE_CURSOR_OF_KEY);
+    cr_expect_eq(look(none, "zscan", "k").care, COMMAND_CARE_CURSOR_OF_KEY);
     expect_refused(modern, "bzpopmin", "z", "never: it blocks");
     expect_refused(old, "blpop", "l", "never: it blocks");
     expect_allowed(modern, "script", "load");
@@ -382,6 +386,8 @@ Test(commands, a_renamed_command_is_what_it_was)
     cr_expect(look(book, "xget", "k").read_only); /* the table has more to say than COMMAND INFO */
     learn(book, "xpub", INFO_OF("7\r\nPUBLISH", "*0\r\n", "*0\r\n"));
     cr_expect_eq(look(book, "xpub", "c").care, COMMAND_CARE_CHANNEL);
+    learn(book, "hunt", INFO_OF("4\r\nscan", "*0\r\n", "*0\r\n"));
+    cr_expect_eq(look(book, "hunt", "0").care, COMMAND_CARE_CURSOR);
     command_book_free(book);
 }
 

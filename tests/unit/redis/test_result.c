@@ -765,3 +765,40 @@ Test(redis_result, what_memory_has_no_room_for_is_read_and_dropped)
     cr_expect_eq(kind_with(0, false, BYTES("+OK\r\n")), RESULT_VALUE, "what is small is never dropped");
     cr_expect_eq(kind_with(0, false, BYTES("*2\r\n:1\r\n$3\r\nabc\r\n")), RESULT_VALUE);
 }
+
+/* ---- cursors ---- */
+
+/* @param scans  a byte for each answer. */
+static void expect_scanned(const char *wire, unsigned members, bool base64, const char *scans, size_t n,
+                           const char *json)
+{
+    uint32_t seed = 7;
+
+    for (int i = 0; i < 3; i++) {
+        struct result result;
+
+        result_init(&result, base64, members);
+        buffer_add(&result.scans, scans, n);
+        result.cursor_tag = 1;
+        result_reset(&result); /* it is for the same command */
+        read_pieces(&result, wire, strlen(wire), i == 0 ? WHOLE : i == 1 ? BYTE_BY_BYTE : AT_RANDOM, &seed);
+        cr_expect_eq(result.json.size, strlen(json), "%.*s", (int)result.json.size, result.json.bytes);
+        cr_expect_eq(strncmp(result.json.bytes, json, result.json.size), 0, "%.*s", (int)result.json.size,
+                     result.json.bytes);
+        result_release(&result);
+    }
+}
+
+Test(redis_result, a_cursor_gets_its_tag_and_nothing_else_does)
+{
+    static const char scanned[] = "*2\r\n$1\r\n5\r\n*2\r\n$1\r\n5\r\n$1\r\n6\r\n";
+    static const char queued[] =
+        "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n*1\r\n$1\r\n5\r\n*2\r\n$1\r\n5\r\n*1\r\n$1\r\n5\r\n";
+
+    expect_scanned(scanned, 0, false, "\1", 1, "{\"result\":[\"5242881\",[\"5\",\"6\"]]");
+    expect_scanned(scanned, 0, true, "\1", 1, "{\"result\":[\"NTI0Mjg4MQ==\",[\"NQ==\",\"Ng==\"]]");
+    expect_scanned(scanned, 0, false, "\0", 1, "{\"result\":[\"5\",[\"5\",\"6\"]]");
+    expect_scanned("*2\r\n$1\r\n0\r\n*0\r\n", 0, false, "\1", 1, "{\"result\":[\"0\",[]]");
+    expect_scanned("$1\r\n5\r\n", 0, false, "\1", 1, "{\"result\":\"5\"");
+    expect_scanned(queued, 2, false, "\0\1", 2, "[{\"result\":[\"5\"]},{\"result\":[\"5242881\",[\"5\"]]}]");
+}
