@@ -25,7 +25,6 @@
 #include "bellwether/redis/settle.h"
 
 #define POOL_WORDS_SIZE 200
-#define POOL_TRIED_MAX 8 /* replicas that one request tries */
 
 struct login {
     char *master; /* NULL: everybody else's */
@@ -64,6 +63,7 @@ struct desk {
     uint64_t switches;   /* its generation, with the address */
     struct node **replicas;
     size_t n_replicas;
+    size_t n_tasks; /* that have not ended; without any, one that is not known any more goes */
     size_t turn;                   /* of the round robin */
     struct command_book *book;     /* NULL: not known yet */
     bool book_is_old;              /* of another generation: still good, asked for again */
@@ -77,7 +77,6 @@ struct desk {
     /* whose answers are kept for a moment */
     struct pool_task *doubted;
     struct loop_timer *doubt_timer;
-    int64_t ripe_ms; /* those of before are believed when the timer fires again; 0: the timer sets it */
 };
 
 struct node {
@@ -136,6 +135,7 @@ struct pool_task {
     bool queued;
     bool linked;       /* among the deadlines */
     bool inline_;      /* still inside pool_run() */
+    bool abandoned;    /* its caller has gone */
     size_t next_item;  /* the first that is neither on the wire nor over */
     size_t pending;    /* items without an outcome */
     struct line *line; /* what is on the wire is on this one */
@@ -145,7 +145,7 @@ struct pool_task {
     size_t n_doubted;      /* items whose answer is kept */
     struct node *node;     /* the replica that it was sent to, or waits for */
     bool to_master;        /* replicas have failed: the master instead (replica-fallback) */
-    struct address *tried; /* NULL: none; room for POOL_TRIED_MAX */
+    struct address *tried; /* replicas; NULL: none */
     size_t n_tried;
     struct item_state *states;
 };
@@ -154,6 +154,10 @@ struct pool_task {
 void pool_link(struct pool *pool, struct pool_task *task);
 void pool_unlink(struct pool *pool, struct pool_task *task);
 bool pool_is_stalled(const struct pool *pool);
+/** The watcher has heard of a failover that is in no snapshot which this thread has read. */
+bool pool_is_behind(const struct pool *pool);
+/** Nobody knows this master any more, and nobody waits for it. Frees the desk. */
+void pool_forget(struct pool *pool, struct desk *desk);
 void pool_tell(struct node *node, enum suspicion what);
 
 /* pool_desk.c */
@@ -173,6 +177,8 @@ void desk_take_table(struct desk *desk, const redisReply *reply);
 void desk_take_info(struct desk *desk, const redisReply *reply);
 /** A healthy replica that the task has not tried; NULL: none. */
 struct node *desk_choose_replica(struct desk *desk, const struct pool_task *task);
+/** Whether commands may go to the replica of this address now. */
+bool desk_may_use_replica(const struct desk *desk, const struct address *address);
 void desk_say(struct desk *desk, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* pool_node.c */

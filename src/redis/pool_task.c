@@ -37,6 +37,8 @@ static void finish(struct pool_task *task)
     desk_dequeue(task->desk, task);
     doubts_forget(task);
     pool_unlink(pool, task);
+    if (--task->desk->n_tasks == 0 && task->desk->shown == NULL)
+        desk_wake(task->desk); /* which may go now */
     metric_observe(&pool->counts->duration, METRIC_COMMAND_DURATION, clock_boot_us() - task->arrived_us);
     if (!task->inline_ && job->done != NULL)
         job->done(job);
@@ -178,10 +180,8 @@ void task_rest(struct pool_task *task)
 void task_leave_node(struct pool_task *task, const struct address *address)
 {
     task->node = NULL;
-    if (task->tried == NULL)
-        task->tried = mem_new(POOL_TRIED_MAX, sizeof *task->tried);
-    if (task->n_tried < POOL_TRIED_MAX)
-        task->tried[task->n_tried++] = *address;
+    task->tried = mem_resize(task->tried, task->n_tried + 1, sizeof *task->tried);
+    task->tried[task->n_tried++] = *address;
     desk_wake(task->desk);
 }
 
@@ -254,6 +254,8 @@ static struct node *replica_node(struct pool_task *task)
 
     if (pool_is_stalled(desk->pool))
         return NULL;
+    if (task->node != NULL && !desk_may_use_replica(desk, &task->node->address))
+        task->node = NULL; /* no longer */
     if (task->node == NULL)
         task->node = desk_choose_replica(desk, task);
     if (task->node == NULL && desk->pool->config->replica_fallback)
@@ -284,6 +286,8 @@ static bool is_queue_full(const struct pool_task *task)
 
 static const char *why_over(const struct pool_task *task, char out[RESULT_ERROR_SIZE])
 {
+    if (task->abandoned)
+        return "NOTSENT the caller has gone";
     if (is_for_master(task)) {
         snprintf(out, RESULT_ERROR_SIZE, "NOTSENT no connection: %.200s", task->desk->trouble);
         return out;
@@ -306,13 +310,25 @@ static struct node *find_node(struct pool_task *task, bool *over)
     return node;
 }
 
+/* What goes out behind others of its request meets the conditions that they met. */
+static bool may_follow(const struct pool_task *task)
+{
+    const struct node *node = task->line->node;
+
+    if (pool_is_stalled(task->desk->pool))
+        return false;
+    if (node->is_replica)
+        return node == task->node && desk_may_use_replica(task->desk, &node->address);
+    return task->desk->serves;
+}
+
 /* What is on the wire already must not be overtaken: its line, while there is one. */
 static struct line *find_line(struct pool_task *task, bool *over)
 {
     struct node *node;
 
     if (task->flying > 0)
-        return line_takes(task->line) ? task->line : NULL;
+        return may_follow(task) && line_takes(task->line) ? task->line : NULL;
     node = find_node(task, over);
     return node != NULL ? node_line(node) : NULL;
 }
@@ -351,11 +367,20 @@ static bool may_transact(struct pool_task *task, struct line *line)
     return true;
 }
 
+/* Whoever had to wait may have hung up meanwhile. */
+static bool is_abandoned(struct pool_task *task)
+{
+    const struct pool_job *job = task->job;
+
+    task->abandoned = !task->inline_ && job->caller_is_gone != NULL && job->caller_is_gone(job->data);
+    return task->abandoned;
+}
+
 /* @return whether nothing is left to be written; else it waits, for a line, a master, the table, or the fence's end. */
 static bool write_on(struct pool_task *task, bool *over)
 {
     const char *ask;
-    bool judged = judge(task, &ask);
+    bool judged = judge(task, &ask), looked = false;
     struct line *line;
 
     if (judged && !find_item(task))
@@ -368,6 +393,11 @@ static bool write_on(struct pool_task *task, bool *over)
     while (find_item(task) && task->next_item < task->n_judged) {
         if (is_held_by_fence(task, task->next_item))
             return false;
+        if (!looked && is_abandoned(task)) {
+            *over = true;
+            return false;
+        }
+        looked = true;
         send(task, task->next_item, line);
     }
     return judged;
@@ -426,10 +456,22 @@ void task_refuse(struct pool_task *task, const char *words)
             refuse_item(task, i, words);
 }
 
-static void say_late(const struct pool_task *task, char *out, size_t size)
+/* Whether there is a connection: then it is what stands before it that it waits for. */
+static bool is_ready(const struct node *node)
+{
+    for (size_t i = 0; node != NULL && i < node->n_lines; i++)
+        if (node->lines[i]->ready)
+            return true;
+    return false;
+}
+
+/* What it waited for at last. */
+static void say_late(struct pool_task *task, char *out, size_t size)
 {
     const struct desk *desk = task->desk;
     int64_t ms = desk->pool->config->command_timeout_ms;
+    bool is_held = desk->fence != FENCE_DOWN && task->held_us != 0 && find_item(task) &&
+                   !task->states[task->next_item].read_only;
 
     if (pool_is_stalled(desk->pool))
         snprintf(out, size, "NOMASTER the watcher gives no sign of life, so no master is known");
@@ -437,13 +479,21 @@ static void say_late(const struct pool_task *task, char *out, size_t size)
         snprintf(out, size, "NOMASTER no master within %" PRId64 " ms: %s", ms,
                  desk->shown != NULL && desk->shown->detail != NULL ? desk->shown->detail
                                                                     : "not resolved yet");
-    else if (task->held_us != 0 && task->desk->shown != NULL && task->desk->shown->contradicted)
+    else if (is_held && desk->shown != NULL && desk->shown->contradicted)
         snprintf(out, size,
                  "NOTSENT contradicted: held back for %" PRId64
                  " ms, because most Sentinels name another node than the master, and both say master",
                  ms);
-    else if (task->held_us != 0)
-        snprintf(out, size, "NOTSENT held back by a failover that came to no end within %" PRId64 " ms", ms);
+    else if (is_held)
+        snprintf(out, size,
+                 "NOTSENT fence: held back by a failover that came to no end within %" PRId64 " ms", ms);
+    else if (task->rest_until_ms > clock_boot_ms())
+        snprintf(out, size, "NOTSENT it rested, to be sent again, when its %" PRId64 " ms were over", ms);
+    else if (is_ready(task->flying > 0 ? task->line->node : is_for_master(task) ? desk->master : task->node))
+        snprintf(out, size,
+                 "NOTSENT queue: the connections have taken nothing more within %" PRId64
+                 " ms, for what was sent before",
+                 ms);
     else
         snprintf(out, size, "NOTSENT no connection within %" PRId64 " ms%s%.120s", ms,
                  desk->trouble[0] != '\0' ? ": " : "", desk->trouble);
