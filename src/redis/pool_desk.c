@@ -246,7 +246,7 @@ static void begin_generation(struct desk *desk)
     desk->trouble[0] = '\0';
     node_free(old);
     for (struct pool_task *task = desk->first; task != NULL; task = task->next_waiting)
-        task->rest_until_ms = 0;
+        task_begin_node(task);
 }
 
 static bool is_other_generation(const struct desk *desk)

@@ -86,6 +86,7 @@ struct node {
     struct line **lines;
     size_t n_lines;
     unsigned failures; /* in a row */
+    bool left;         /* nobody goes there any more: its lines are being closed */
     bool hopeless;     /* the last one was of a kind that no time mends: nobody waits for it */
     int64_t retry_ms;  /* boot clock: not dialled before */
     int64_t told_ms;   /* when the watcher was told something last */
@@ -118,7 +119,8 @@ struct item_state {
     struct slot *slot; /* on the wire; NULL: not */
     bool read_only, script;
     bool may_have_run;  /* it was sent once, and is to run again because that does no harm */
-    uint8_t lost;       /* how often its connection was, so far */
+    uint8_t unsent;     /* how often its connection was lost before any of it went out */
+    uint8_t resent;     /* how often it went out again to this node */
     int64_t doubted_ms; /* since when its answer is kept, boot clock; 0: it is not */
 };
 
@@ -224,6 +226,10 @@ void task_item_fails(struct pool_task *task, size_t i, enum item_outcome outcome
     __attribute__((format(printf, 4, 5)));
 /** It goes out once more, when this turn ends or the rest is over. */
 void task_run_again(struct pool_task *task, size_t i, enum metric_retry why);
+/** Another node is to run it: what it was sent to the former one does not count there. */
+void task_begin_node(struct pool_task *task);
+/** It has not run, or perhaps it has, and is not sent any more. @param words begin with NOTSENT or NOMASTER. */
+void task_refuse_item(struct pool_task *task, size_t i, const char *words);
 /** Nothing of it goes out for a while. */
 void task_rest(struct pool_task *task);
 /** Write what can be written, or refuse it. @return false: it has to wait. */

@@ -177,9 +177,17 @@ void task_rest(struct pool_task *task)
     task->rest_until_ms = clock_boot_ms() + REST_MIN_MS + jitter_below(REST_MAX_MS - REST_MIN_MS);
 }
 
+void task_begin_node(struct pool_task *task)
+{
+    task->rest_until_ms = 0;
+    for (size_t i = 0; i < task->job->n_items; i++)
+        task->states[i].unsent = task->states[i].resent = 0;
+}
+
 void task_leave_node(struct pool_task *task, const struct address *address)
 {
     task->node = NULL;
+    task_begin_node(task);
     task->tried = mem_resize(task->tried, task->n_tried + 1, sizeof *task->tried);
     task->tried[task->n_tried++] = *address;
     desk_wake(task->desk);
@@ -430,15 +438,14 @@ bool task_go(struct pool_task *task)
 /* ---- giving up ---- */
 
 /* Of a command that is to run again it is known whether it may have run before. */
-static void refuse_item(struct pool_task *task, size_t i, const char *words)
+void task_refuse_item(struct pool_task *task, size_t i, const char *words)
 {
     struct pool_item *item = &task->job->items[i];
     char refusal[RESULT_ERROR_SIZE / 2];
 
     if (task->states[i].may_have_run) {
-        task_item_fails(
-            task, i, ITEM_UNKNOWN,
-            "UNKNOWN it may have run; it was to run again, and could not be sent within its time");
+        task_item_fails(task, i, ITEM_UNKNOWN,
+                        "UNKNOWN it may have run; it was to run again, and could not: %.150s", words);
         return;
     }
     snprintf(refusal, sizeof refusal, "%.*s", (int)sizeof refusal - 1, item->words);
@@ -453,7 +460,7 @@ void task_refuse(struct pool_task *task, const char *words)
     desk_dequeue(task->desk, task);
     for (size_t i = 0, n = task->job->n_items; i < n; i++)
         if (is_unsent(task, i))
-            refuse_item(task, i, words);
+            task_refuse_item(task, i, words);
 }
 
 /* Whether there is a connection: then it is what stands before it that it waits for. */
@@ -538,7 +545,7 @@ void task_expire(struct pool_task *task)
         } else if (task->states[i].slot != NULL) {
             task_say_unknown(task, i, MISHAP_DEADLINE);
         } else {
-            refuse_item(task, i, words);
+            task_refuse_item(task, i, words);
         }
     }
     if (n > 0)
