@@ -106,7 +106,7 @@ static void take(struct pool_task *task, size_t i, struct result *result)
     }
     task->job->items[i].json = result->json;
     result->json = (struct buffer){0};
-    if ((task->desk->fence == FENCE_UP || pool_is_behind(task->desk->pool)) && !task->states[i].read_only)
+    if (!task->states[i].read_only && (task->desk->fence == FENCE_UP || pool_is_behind(task->desk->pool)))
         doubt_item(task, i);
     else
         task_item_ends(task, i, ITEM_DONE);
