@@ -164,6 +164,7 @@ static struct call *call_new(struct listener *listener, struct MHD_Connection *c
     call->job = (struct pool_job *)(call + 1);
     call->job->data = call;
     call->job->done = commands_ended;
+    call->job->caller_is_gone = commands_caller_is_gone;
     call->route = match->route;
     if (!match->route) {
         call->refusal = CALL_BAD_PATH;

@@ -114,6 +114,8 @@ struct commands *commands_new(struct worker *worker);
 void commands_free(struct commands *commands);
 /** The job ended: resume its request when this turn ends. */
 void commands_ended(struct pool_job *job);
+/** Whether a call's other side has closed, or shut down what it writes. */
+bool commands_caller_is_gone(void *call);
 /* These take NULL as well: commands are off. */
 void commands_start(struct commands *commands); /* in the worker's thread */
 void commands_take(struct commands *commands, struct snapshot *snapshot);

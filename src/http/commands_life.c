@@ -1,4 +1,5 @@
 /* A worker's part in commands: its pool and tokens, and the queue of those whose jobs have ended. */
+#include <poll.h>
 #include <stdlib.h>
 
 #include "bellwether/base/clock.h"
@@ -59,6 +60,17 @@ void commands_flush(struct commands *commands)
 }
 
 /* ---- what the pool wants to know, and to tell ---- */
+
+/* Whatever it sent behind the request and nobody has read yet. */
+bool commands_caller_is_gone(void *data)
+{
+    const struct call *call = data;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(call->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct pollfd look = {.fd = info ? info->connect_fd : -1, .events = POLLRDHUP};
+
+    return poll(&look, 1, 0) > 0;
+}
 
 /* A watcher that stood still together with this thread will hear of a failover only now, and meanwhile the connections to the
  * old master are open, and it takes writes: so commands wait for its first sign of life. Whoever asks for an address finds out

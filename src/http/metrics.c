@@ -171,7 +171,7 @@ static void add_replicas(struct scrape *scrape)
 
 static void add_ready(struct scrape *scrape)
 {
-    struct ready_report report;
+    struct ready_report report = {0};
 
     ready_evaluate(scrape->snapshot, NULL, scrape->stalled, scrape->draining, scrape->ready_when, &report);
     exposition_family(&scrape->out, METRIC_READY);

@@ -86,29 +86,36 @@ const char *batch_wire(const struct batch *batch, size_t i)
     return batch->wire.bytes + batch->commands[i].at;
 }
 
+/* The bytes of the next string of the wire (which no zero ends), and how many they are. */
+static size_t next_string(const char *wire, size_t from, size_t *size)
+{
+    size_t at = from;
+
+    while (wire[at] != '$') {
+        at++;
+    }
+    for (at++, *size = 0; wire[at] != '\r'; at++) {
+        *size = *size * 10 + (size_t)(wire[at] - '0');
+    }
+    return at + 2;
+}
+
 const char *batch_name(const struct batch *batch, size_t i, size_t *size)
 {
     const char *wire = batch_wire(batch, i); /* "*2\r\n$3\r\nGET\r\n" */
-    char *end;
 
-    *size = (size_t)strtoul(strchr(wire, '$') + 1, &end, 10);
-    return end + 2;
+    return wire + next_string(wire, 0, size);
 }
 
 char *batch_argument(struct batch *batch, size_t i, size_t k, size_t *size)
 {
-    char *at = strchr(batch->wire.bytes + batch->commands[i].at, '$');
+    char *wire = batch->wire.bytes + batch->commands[i].at;
+    size_t at = next_string(wire, 0, size);
 
-    for (;; k--) {
-        char *bytes;
-
-        *size = (size_t)strtoul(at + 1, &bytes, 10);
-        bytes += 2;
-        if (k == 0) {
-            return bytes;
-        }
-        at = bytes + *size + 2;
+    for (; k > 0; k--) {
+        at = next_string(wire, at + *size, size);
     }
+    return wire + at;
 }
 
 void batch_free(struct batch *batch)

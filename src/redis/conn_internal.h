@@ -1,7 +1,7 @@
 /*
  * What the files of a connection share: conn.c (its life and the public functions), conn_dial.c (look-up, addresses,
- * connect), conn_stream.c (bytes out and in), conn_replies.c (replies), conn_arena.c (where trees lie), conn_queue.c (who
- * waits for them, deadlines).
+ * connect), conn_stream.c (bytes out and in), conn_replies.c (replies), conn_skip.c (those that are too long), conn_arena.c
+ * (where trees lie), conn_queue.c (who waits for them, deadlines).
  * Nobody else includes this.
  *
  * Two rules keep callbacks safe. Whoever comes from the loop stands between conn_enter() and
@@ -45,6 +45,15 @@ struct conn_arena {
     struct conn_block *last;
     size_t elements; /* announced, over all its levels */
     bool overdone;   /* they were too many, or too deep */
+};
+
+/* What is left of a reply that nobody wants. */
+struct conn_skip {
+    uint64_t items;  /* to come, the one under way included; 0: nothing is skipped */
+    uint64_t bytes;  /* of the string under way, its line end included */
+    char type;       /* of the item whose line is under way; 0: its first byte is to come */
+    uint64_t length; /* that the line says, so far */
+    bool negative;
 };
 
 struct redis_conn {
@@ -96,6 +105,7 @@ struct redis_conn {
     size_t limit;       /* of these */
     bool swollen;       /* the reader's buffer grew for a long reply */
     size_t counted;     /* bytes of that buffer, had or promised, that the memory budget knows of */
+    struct conn_skip skip;
 
     /* Commands in flight, a ring. */
     struct conn_command *commands;
@@ -150,6 +160,12 @@ void conn_replies_start(struct redis_conn *conn);
 void conn_replies_take(struct redis_conn *conn, const char *bytes, size_t size);
 /** The reader is gone. */
 void conn_replies_stop(struct redis_conn *conn);
+
+/* conn_skip.c */
+/** From where the reader stands to the end of its reply, if one is under way, and so many whole ones behind it. */
+void conn_skip_begin(struct conn_skip *skip, const redisReader *reader, unsigned more);
+/** @return how many of these bytes belong to it; with `ok` false they are no RESP. */
+size_t conn_skip(struct conn_skip *skip, const char *bytes, size_t size, bool *ok);
 
 /* conn_queue.c */
 /** The `i`th in flight, of those that there are. */

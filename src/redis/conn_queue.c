@@ -84,8 +84,6 @@ void conn_queue_abandon(struct redis_conn *conn, enum redis_fail why)
             command.expect->done(command.expect, why, redis_conn_has_written(conn, command.expect));
         else if (command.done != NULL)
             command.done(command.data, NULL, why);
-        if (why == REDIS_FAIL_TOO_BIG)
-            why = REDIS_FAIL_CLOSED; /* it was the first one's reply; the others were lost with it */
     }
 }
 

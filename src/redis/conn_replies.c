@@ -7,6 +7,7 @@
  */
 #include <limits.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -31,6 +32,12 @@ void conn_replies_start(struct redis_conn *conn)
     reader->maxelements = TREE_ELEMENTS_MAX;
     conn->reply_bytes = 0;
     conn->swollen = false;
+    conn->skip = (struct conn_skip){0};
+}
+
+bool redis_conn_is_skipping(const struct redis_conn *conn)
+{
+    return conn->skip.items > 0;
 }
 
 /* So much of memory is the reader's, or will be. */
@@ -157,12 +164,55 @@ static void take_tree(struct redis_conn *conn, const redisReply *reply)
 
 /* ---- JSON ---- */
 
+/* Nothing of it is looked at any more. */
+static struct redis_expect *take_expect(struct redis_conn *conn)
+{
+    conn->sink.into = NULL;
+    conn->reply_bytes = 0;
+    return conn_queue_pop(conn).expect;
+}
+
+/* The server could not read this command, says so, and will hang up: so it does before all of a long one is there, and amidst
+ * the members of a transaction, which then has not run. No script says that: those run once all was read. */
+static bool is_unreadable(const struct redis_conn *conn, const struct redis_expect *expect)
+{
+    static const char words[] = "ERR Protocol error";
+    const struct result *result = &expect->result;
+
+    if (result->exec)
+        return result->replies > 1 && result->refused_member != RESULT_MULTI &&
+               strncmp(result->refused, words, sizeof words - 1) == 0;
+    return result->kind == RESULT_ERROR && redis_conn_has_begun(conn, expect) &&
+           !redis_conn_has_written(conn, expect) && strncmp(result->error, words, sizeof words - 1) == 0;
+}
+
+static void take_unreadable(struct redis_conn *conn)
+{
+    struct redis_expect *expect = take_expect(conn);
+    uint64_t session = conn->session;
+
+    if (expect->result.exec) {
+        expect->result.kind = RESULT_ERROR;
+        snprintf(expect->result.error, sizeof expect->result.error,
+                 "EXECABORT Transaction discarded because of previous errors.");
+    }
+    if (conn->taken > expect->end)
+        conn->taken = expect->end; /* what is behind it was not read, so it was as good as not sent */
+    expect->done(expect, REDIS_FAIL_NONE, true);
+    if (conn->session == session)
+        conn_stream_ended(conn, REDIS_FAIL_CLOSED, "the server could not read a command");
+}
+
 static void take_result(struct redis_conn *conn)
 {
     struct redis_expect *expect = conn_queue_expect(conn);
 
     if (expect->result.kind == RESULT_PUSH) {
         conn_stream_ended(conn, REDIS_FAIL_PROTOCOL, "not the kind of reply that was asked for");
+        return;
+    }
+    if (is_unreadable(conn, expect)) {
+        take_unreadable(conn);
         return;
     }
     /* Taken for an answer it would say that the command was run, while its last bytes are still to go out. */
@@ -175,9 +225,7 @@ static void take_result(struct redis_conn *conn)
     }
     if (!result_next(&expect->result))
         return;
-    conn->sink.into = NULL;
-    conn->reply_bytes = 0;
-    conn_queue_pop(conn);
+    (void)take_expect(conn);
     expect->done(expect, REDIS_FAIL_NONE, true);
 }
 
@@ -260,31 +308,65 @@ static bool has_memory(struct redis_conn *conn)
     return true;
 }
 
+static redisReader *reader_new(void)
+{
+    redisReader *reader = redisReaderCreate();
+
+    if (reader == NULL)
+        abort(); /* out of memory, as in mem_new() */
+    reader->maxbuf = READER_KEEP_BYTES;
+    return reader;
+}
+
+static void feed(redisReader *reader, const char *bytes, size_t size)
+{
+    if (size > 0 && redisReaderFeed(reader, bytes, size) != REDIS_OK)
+        abort();
+}
+
+/* A reader can't be told to leave something out, so what is behind the reply goes to another one. */
+static void skip_reply(struct redis_conn *conn, unsigned more)
+{
+    redisReader *old = conn->context->reader;
+    bool ok;
+    size_t skipped;
+
+    count_reader(conn, 0);
+    conn_skip_begin(&conn->skip, old, more);
+    skipped =
+        conn_skip(&conn->skip, old->buf + old->pos, unread(old), &ok); /* were it no RESP, it would be seen */
+    conn->context->reader = reader_new();
+    conn->swollen = false;
+    feed(conn->context->reader, old->buf + old->pos + skipped, unread(old) - skipped);
+    redisReaderFree(old);
+}
+
 static void too_long(struct redis_conn *conn)
 {
-    const struct redis_expect *expect = conn_queue_expect(conn);
-    bool asked = expect != NULL && is_json(conn->context->reader) && redis_conn_has_written(conn, expect);
+    struct redis_expect *expect = conn_queue_expect(conn);
     size_t limit = limit_of(conn);
     bool even = limit % MEBIBYTE == 0;
 
-    conn_stream_ended(conn, asked ? REDIS_FAIL_TOO_BIG : REDIS_FAIL_PROTOCOL,
-                      conn_say(conn, "a reply longer than %zu %s", even ? limit / MEBIBYTE : limit,
-                               even ? "MiB" : "bytes"));
+    if (expect == NULL || !is_json(conn->context->reader) || !redis_conn_has_written(conn, expect)) {
+        conn_stream_ended(conn, REDIS_FAIL_PROTOCOL,
+                          conn_say(conn, "a reply longer than %zu %s", even ? limit / MEBIBYTE : limit,
+                                   even ? "MiB" : "bytes"));
+        return;
+    }
+    skip_reply(conn, expect->result.replies - 1);
+    (void)take_expect(conn);
+    expect->done(expect, REDIS_FAIL_TOO_BIG, true);
 }
 
 /* A long reply leaves a long buffer; an idle connection gives it back. */
 static void trim_reader(struct redis_conn *conn)
 {
-    redisReader *reader = conn->context->reader, *fresh;
+    redisReader *reader = conn->context->reader;
 
     if (!conn->swollen || unread(reader) > 0 || reader->ridx != -1)
         return;
-    fresh = redisReaderCreate();
-    if (fresh == NULL)
-        return;
-    fresh->maxbuf = READER_KEEP_BYTES;
     redisReaderFree(reader);
-    conn->context->reader = fresh;
+    conn->context->reader = reader_new();
     conn->swollen = false;
 }
 
@@ -296,7 +378,7 @@ static bool take_one(struct redis_conn *conn)
     uint64_t session = conn->session;
     void *reply = NULL;
 
-    if (before == 0)
+    if (before == 0 || conn->skip.items > 0)
         return false;
     if (reader->ridx == -1)
         begin(conn);
@@ -309,7 +391,7 @@ static bool take_one(struct redis_conn *conn)
     conn->reply_bytes += before - unread(reader);
     if (reply == NULL ? is_too_long(conn) || !has_memory(conn) : conn->reply_bytes > limit_of(conn)) {
         too_long(conn);
-        return false;
+        return conn->session == session;
     }
     if (reply == NULL)
         return false;
@@ -341,10 +423,19 @@ void conn_replies_take(struct redis_conn *conn, const char *bytes, size_t size)
 {
     uint64_t session = conn->session;
     redisReader *reader = conn->context->reader;
-    bool go_on = may_go_on(reader, bytes, size);
+    bool go_on, ok = true;
+    size_t skipped = conn->skip.items > 0 ? conn_skip(&conn->skip, bytes, size, &ok) : 0;
 
-    if (redisReaderFeed(reader, bytes, size) != REDIS_OK)
-        abort(); /* out of memory, as in mem_new() */
+    if (!ok) {
+        conn_stream_ended(conn, REDIS_FAIL_PROTOCOL, "what belongs to a reply that is too long is no RESP");
+        return;
+    }
+    bytes += skipped;
+    size -= skipped;
+    if (size == 0)
+        return;
+    go_on = may_go_on(reader, bytes, size);
+    feed(reader, bytes, size);
     if (reader->len > READER_SWOLLEN_BYTES)
         conn->swollen = true;
     if (!go_on) {

@@ -187,6 +187,11 @@ size_t redis_conn_clogged(const struct redis_conn *conn)
     return (conn->wanted & LOOP_WRITE) != 0 ? (size_t)(conn->appended - conn->taken) : 0;
 }
 
+bool redis_conn_has_begun(const struct redis_conn *conn, const struct redis_expect *expect)
+{
+    return conn->taken > expect->begin;
+}
+
 bool redis_conn_has_written(const struct redis_conn *conn, const struct redis_expect *expect)
 {
     return conn->taken >= expect->end;

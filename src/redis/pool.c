@@ -61,6 +61,14 @@ bool pool_is_stalled(const struct pool *pool)
     return pool->hooks.stalled != NULL && pool->hooks.stalled(pool->hooks.data);
 }
 
+bool pool_is_behind(const struct pool *pool)
+{
+    const struct snapshot *snapshot = pool->snapshot;
+
+    return snapshot != NULL && snapshot->pulse != NULL &&
+           atomic_load_explicit(&snapshot->pulse->fences, memory_order_acquire) != snapshot->fences;
+}
+
 /* A hundred commands that are refused at once are one piece of news. */
 void pool_tell(struct node *node, enum suspicion what)
 {
@@ -124,6 +132,16 @@ static struct desk *desk_of(struct pool *pool, const char *name)
     return pool->desks[place];
 }
 
+void pool_forget(struct pool *pool, struct desk *desk)
+{
+    bool found;
+    size_t place = desk_place(pool, desk->name, &found);
+
+    pool->n_desks--;
+    memmove(pool->desks + place, pool->desks + place + 1, (pool->n_desks - place) * sizeof *pool->desks);
+    desk_free(desk);
+}
+
 bool pool_look(const struct pool *pool, const char *master, struct pool_view *out)
 {
     bool found;
@@ -166,6 +184,7 @@ static struct pool_task *task_new(struct pool *pool, struct pool_job *job)
     job->task = task;
     task->job = job;
     task->desk = desk_of(pool, job->master);
+    task->desk->n_tasks++;
     task->arrived_us = clock_boot_us();
     task->deadline_ms = task->arrived_us / 1000 + pool->config->command_timeout_ms;
     task->pending = n;

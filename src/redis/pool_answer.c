@@ -13,7 +13,7 @@
 #define NO_MEMORY \
     "TOOBIG it has run, but there is no memory left for its reply, which was dropped (option max-memory)"
 
-enum { LOST_WITHOUT_REST = 2, SMALL_REPLY_BYTES = 64, SPARE_SLOTS_MAX = 1024 };
+enum { UNSENT_WITHOUT_REST = 2, RESENDS_MAX = 2, SMALL_REPLY_BYTES = 64, SPARE_SLOTS_MAX = 1024 };
 
 static struct settle_facts facts_of(const struct pool_task *task, size_t i)
 {
@@ -113,14 +113,48 @@ static void take(struct pool_task *task, size_t i, struct result *result)
     }
     task->job->items[i].json = result->json;
     result->json = (struct buffer){0};
-    if (task->desk->fence == FENCE_UP && !task->states[i].read_only)
+    if (!task->states[i].read_only && (task->desk->fence == FENCE_UP || pool_is_behind(task->desk->pool)))
         doubt_item(task, i);
     else
         task_item_ends(task, i, ITEM_DONE);
 }
 
-/* @param result NULL: there is none. */
-static void settle_item(struct pool_task *task, size_t i, enum mishap mishap, struct result *result)
+/* What is sent once more may be what makes the server hang up: the second time it is given time, and then it is enough.
+ * @return whether it may; else it has ended. */
+static bool may_go_again(struct pool_task *task, size_t i, const struct node *node, enum mishap mishap)
+{
+    struct item_state *state = &task->states[i];
+    char text[ADDRESS_TEXT_SIZE], words[RESULT_ERROR_SIZE / 2];
+
+    if (mishap == MISHAP_UNSENT) {
+        if (state->unsent < UNSENT_WITHOUT_REST)
+            state->unsent++;
+        else
+            task_rest(task);
+        return true;
+    }
+    if (node == NULL || node->left)
+        state->resent = 0; /* that it was sent there does not count elsewhere */
+    if (state->resent < RESENDS_MAX) {
+        if (++state->resent == RESENDS_MAX)
+            task_rest(task);
+        return true;
+    }
+    snprintf(words, sizeof words, "NOTSENT %s did not run it in %d attempts",
+             address_format(&task->job->ran_at, text), RESENDS_MAX + 1);
+    if (mishap == MISHAP_LOST && task->states[i].may_have_run)
+        task_item_fails(
+            task, i, ITEM_UNKNOWN,
+            "UNKNOWN the connection to %s was lost each of the %d times that it was sent; it may have run",
+            text, RESENDS_MAX + 1);
+    else
+        task_refuse_item(task, i, words);
+    return false;
+}
+
+/* @param node that it was sent to; NULL: another one is being promoted in its place. @param result NULL: there is none. */
+static void settle_item(struct pool_task *task, size_t i, const struct node *node, enum mishap mishap,
+                        struct result *result)
 {
     struct settle_facts facts = facts_of(task, i);
     enum metric_retry reason = METRIC_RETRY_COUNT;
@@ -129,16 +163,16 @@ static void settle_item(struct pool_task *task, size_t i, enum mishap mishap, st
     case SETTLE_REST:
         snprintf(task->job->items[i].words, sizeof task->job->items[i].words, "%s",
                  mishap == MISHAP_EXECABORT && result->refused[0] != '\0' ? result->refused : result->error);
-        task_rest(task);
-        task_run_again(task, i, reason);
+        if (may_go_again(task, i, node, mishap)) {
+            task_rest(task);
+            task_run_again(task, i, reason);
+        }
         break;
     case SETTLE_RUN_AGAIN:
-        task->states[i].may_have_run = task->states[i].may_have_run || mishap != MISHAP_UNWRITTEN;
-        if (task->states[i].lost < LOST_WITHOUT_REST)
-            task->states[i].lost++;
-        else
-            task_rest(task); /* it may be what makes the server hang up */
-        task_run_again(task, i, reason);
+        if (mishap != MISHAP_UNSENT && mishap != MISHAP_UNWRITTEN)
+            task->states[i].may_have_run = true;
+        if (may_go_again(task, i, node, mishap))
+            task_run_again(task, i, reason);
         break;
     case SETTLE_TAKE:
         if (result != NULL) {
@@ -166,7 +200,7 @@ void task_end_doubt(struct pool_task *task, size_t i, bool believed)
     if (believed)
         task_item_ends(task, i, ITEM_DONE);
     else
-        settle_item(task, i, MISHAP_FENCED, NULL);
+        settle_item(task, i, NULL, MISHAP_FENCED, NULL);
 }
 
 /* A transaction is discarded because a member was refused, or EXEC itself was, which then says why. */
@@ -209,7 +243,9 @@ static void answered(struct pool_task *task, size_t i, struct result *result, st
     if (result->exec && result->refused[0] != '\0' && result->refused_member == RESULT_MULTI)
         node->multi_known = false; /* it was not so when it was asked: the next transaction asks again */
     if (i > task->next_item && task->states[i].read_only) {
-        task_run_again(task, i, METRIC_RETRY_IN_ORDER);
+        task->states[i].may_have_run = true;
+        if (may_go_again(task, i, node, MISHAPS))
+            task_run_again(task, i, METRIC_RETRY_IN_ORDER);
         return;
     }
     if (mishap == MISHAPS) {
@@ -225,7 +261,7 @@ static void answered(struct pool_task *task, size_t i, struct result *result, st
     }
     if (mishap != MISHAP_FENCED)
         tell_refusal(node, mishap);
-    settle_item(task, i, mishap, result);
+    settle_item(task, i, node, mishap, result);
 }
 
 /* Slots come and go by the dozen with each turn: more than malloc() keeps at hand of a size. What a new one must have is set
@@ -264,11 +300,13 @@ void slots_free(struct pool *pool)
     pool->n_spare = 0;
 }
 
-static enum mishap lost_how(enum redis_fail why, bool written)
+static enum mishap lost_how(enum redis_fail why, bool begun, bool written)
 {
     if (why == REDIS_FAIL_TOO_BIG)
         return MISHAP_FENCED;
-    return written ? MISHAP_LOST : MISHAP_UNWRITTEN;
+    if (written)
+        return MISHAP_LOST;
+    return begun ? MISHAP_UNWRITTEN : MISHAP_UNSENT;
 }
 
 void slot_done(struct redis_expect *expect, enum redis_fail why, bool written)
@@ -280,7 +318,7 @@ void slot_done(struct redis_expect *expect, enum redis_fail why, bool written)
     size_t i = slot->item;
 
     metric_move(&pool->counts->inflight, -1);
-    line_release(line, task != NULL, why == REDIS_FAIL_NONE);
+    line_release(line, task != NULL, why == REDIS_FAIL_NONE || why == REDIS_FAIL_TOO_BIG);
     if (task != NULL) {
         task->states[i].slot = NULL;
         if (--task->flying == 0 && task->queued)
@@ -295,7 +333,8 @@ void slot_done(struct redis_expect *expect, enum redis_fail why, bool written)
                             "TOOBIG it has run, but its reply is over %zu bytes (option max-reply)",
                             pool->config->max_reply_bytes);
         else
-            settle_item(task, i, lost_how(why, written), NULL);
+            settle_item(task, i, line->node, lost_how(why, redis_conn_has_begun(line->conn, expect), written),
+                        NULL);
     }
     slot_free(pool, slot);
 }

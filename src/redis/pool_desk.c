@@ -100,6 +100,8 @@ static void dispatch(void *data)
     if (wake_ms != 0)
         loop_timer_start(desk->timer, wake_ms - now_ms);
     watch_stall(desk);
+    if (desk->shown == NULL && desk->n_tasks == 0)
+        pool_forget(desk->pool, desk); /* its connections, too */
 }
 
 static void on_timer(void *data)
@@ -160,12 +162,20 @@ static bool is_usable(const struct desk *desk, const struct snapshot_replica *re
                                             clock_boot_ms() - replica->lag_at_ms <= LAG_FRESH_MS));
 }
 
+bool desk_may_use_replica(const struct desk *desk, const struct address *address)
+{
+    for (size_t i = 0; desk->shown != NULL && i < desk->shown->n_replicas; i++)
+        if (address_equal(&desk->shown->replicas[i].address, address))
+            return is_usable(desk, &desk->shown->replicas[i]);
+    return false;
+}
+
 static bool was_tried(const struct pool_task *task, const struct address *address)
 {
     for (size_t i = 0; i < task->n_tried; i++)
         if (address_equal(&task->tried[i], address))
             return true;
-    return task->n_tried == POOL_TRIED_MAX;
+    return false;
 }
 
 static struct node *replica_node(struct desk *desk, const struct address *address)
@@ -257,7 +267,7 @@ static void begin_generation(struct desk *desk)
     desk->trouble[0] = '\0';
     node_free(old);
     for (struct pool_task *task = desk->first; task != NULL; task = task->next_waiting)
-        task->rest_until_ms = 0;
+        task_begin_node(task);
 }
 
 static bool is_other_generation(const struct desk *desk)

@@ -40,10 +40,8 @@ void doubt_item(struct pool_task *task, size_t i)
     if (task->n_doubted++ == 0)
         link_task(desk, task);
     task->states[i].doubted_ms = clock_boot_ms();
-    if (!loop_timer_armed(desk->doubt_timer)) {
-        desk->ripe_ms = 0;
+    if (!loop_timer_armed(desk->doubt_timer))
         loop_timer_start(desk->doubt_timer, DOUBT_MS);
-    }
 }
 
 /* Those answered by `until_ms` are believed. @param rest whether the others are lost; else they stay. */
@@ -69,23 +67,22 @@ static void look(struct desk *desk, int64_t until_ms, bool rest)
     }
 }
 
-/* Twice for each: between the two this thread has read what the watcher had said before the first. */
+/* Not before this thread has read what the watcher has heard: a promotion may have begun long ago where it was busy. */
 void doubts_due(void *data)
 {
     struct desk *desk = data;
 
-    if (desk->ripe_ms == 0) {
-        desk->ripe_ms = clock_boot_ms() - DOUBT_MS;
-        loop_timer_start(desk->doubt_timer, 0);
+    if (pool_is_behind(desk->pool)) {
+        loop_timer_start(desk->doubt_timer, 1);
         return;
     }
-    look(desk, desk->ripe_ms, false);
-    desk->ripe_ms = 0;
+    look(desk, clock_boot_ms() - DOUBT_MS, false);
     if (desk->doubted != NULL)
         loop_timer_start(desk->doubt_timer, DOUBT_MS / 2);
 }
 
+/* What counts is when the leader spoke, whenever that is read here. Where nobody heard it speak no answer is old enough. */
 void doubts_end(struct desk *desk, bool promoted)
 {
-    look(desk, promoted ? clock_boot_ms() - DOUBT_MS : INT64_MAX, true);
+    look(desk, promoted ? desk->shown->promoting_ms - DOUBT_MS : INT64_MAX, true);
 }

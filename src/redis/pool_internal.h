@@ -26,7 +26,6 @@
 #include "bellwether/redis/settle.h"
 
 #define POOL_WORDS_SIZE 200
-#define POOL_TRIED_MAX 8 /* replicas that one request tries */
 
 struct login {
     char *master; /* NULL: everybody else's */
@@ -65,6 +64,7 @@ struct desk {
     uint64_t switches;   /* its generation, with the address */
     struct node **replicas;
     size_t n_replicas;
+    size_t n_tasks;                /* that have not ended; without any, one that is not known any more goes */
     size_t turn;                   /* of the round robin */
     struct command_book *book;     /* NULL: not known yet */
     bool book_is_old;              /* of another generation: still good, asked for again */
@@ -78,7 +78,6 @@ struct desk {
     /* whose answers are kept for a moment */
     struct pool_task *doubted;
     struct loop_timer *doubt_timer;
-    int64_t ripe_ms; /* those of before are believed when the timer fires again; 0: the timer sets it */
 };
 
 struct node {
@@ -88,6 +87,7 @@ struct node {
     struct line **lines;
     size_t n_lines;
     unsigned failures; /* in a row */
+    bool left;         /* nobody goes there any more: its lines are being closed */
     bool hopeless;     /* the last one was of a kind that no time mends: nobody waits for it */
     int64_t retry_ms;  /* boot clock: not dialled before */
     int64_t told_ms;   /* when the watcher was told something last */
@@ -122,7 +122,8 @@ struct item_state {
     struct slot *slot; /* on the wire; NULL: not */
     bool read_only, script;
     bool may_have_run;   /* it was sent once, and is to run again because that does no harm */
-    uint8_t lost;        /* how often its connection was, so far */
+    uint8_t unsent;      /* how often its connection was lost before any of it went out */
+    uint8_t resent;      /* how often it went out again to this node */
     int64_t doubted_ms;  /* since when its answer is kept, boot clock; 0: it is not */
     bool scans;          /* a cursor is in its answer */
     uint32_t cursor_tag; /* it runs on this server or never; CURSOR_TAG_NONE: on any */
@@ -141,6 +142,7 @@ struct pool_task {
     bool queued;
     bool linked;       /* among the deadlines */
     bool inline_;      /* still inside pool_run() */
+    bool abandoned;    /* its caller has gone */
     size_t next_item;  /* the first that is neither on the wire nor over */
     size_t pending;    /* items without an outcome */
     struct line *line; /* what is on the wire is on this one */
@@ -150,7 +152,7 @@ struct pool_task {
     size_t n_doubted;      /* items whose answer is kept */
     struct node *node;     /* the replica that it was sent to, or waits for */
     bool to_master;        /* replicas have failed: the master instead (replica-fallback) */
-    struct address *tried; /* NULL: none; room for POOL_TRIED_MAX */
+    struct address *tried; /* replicas; NULL: none */
     size_t n_tried;
     struct item_state *states;
 };
@@ -161,6 +163,10 @@ enum cursor_owner { CURSOR_OWNER_NOT, CURSOR_OWNER_PERHAPS, CURSOR_OWNER_IS };
 void pool_link(struct pool *pool, struct pool_task *task);
 void pool_unlink(struct pool *pool, struct pool_task *task);
 bool pool_is_stalled(const struct pool *pool);
+/** The watcher has heard of a failover that is in no snapshot which this thread has read. */
+bool pool_is_behind(const struct pool *pool);
+/** Nobody knows this master any more, and nobody waits for it. Frees the desk. */
+void pool_forget(struct pool *pool, struct desk *desk);
 void pool_tell(struct node *node, enum suspicion what);
 
 /* pool_desk.c */
@@ -182,6 +188,8 @@ void desk_take_info(struct desk *desk, const redisReply *reply);
 struct node *desk_choose_replica(struct desk *desk, const struct pool_task *task);
 /** The healthy replica that has this tag, or one that may have it; NULL: none. */
 struct node *desk_find_replica(struct desk *desk, const struct pool_task *task, uint32_t cursor_tag);
+/** Whether commands may go to the replica of this address now. */
+bool desk_may_use_replica(const struct desk *desk, const struct address *address);
 void desk_say(struct desk *desk, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* pool_node.c */
@@ -233,6 +241,10 @@ void task_item_fails(struct pool_task *task, size_t i, enum item_outcome outcome
     __attribute__((format(printf, 4, 5)));
 /** It goes out once more, when this turn ends or the rest is over. */
 void task_run_again(struct pool_task *task, size_t i, enum metric_retry why);
+/** Another node is to run it: what it was sent to the former one does not count there. */
+void task_begin_node(struct pool_task *task);
+/** It has not run, or perhaps it has, and is not sent any more. @param words begin with NOTSENT or NOMASTER. */
+void task_refuse_item(struct pool_task *task, size_t i, const char *words);
 /** Nothing of it goes out for a while. */
 void task_rest(struct pool_task *task);
 /** Write what can be written, or refuse it. @return false: it has to wait. */

@@ -91,8 +91,7 @@ static void on_closed(void *data, enum redis_fail why, const char *words)
 
     log_debug("connection for commands lost", LOG_STR("address", address_format(&node->address, text)),
               LOG_STR("why", redis_fail_text(why)), LOG_STR("words", words));
-    if (why != REDIS_FAIL_TOO_BIG)
-        pool_tell(node, why == REDIS_FAIL_TIMEOUT ? SUSPICION_SILENT : SUSPICION_LOST);
+    pool_tell(node, why == REDIS_FAIL_TIMEOUT ? SUSPICION_SILENT : SUSPICION_LOST);
     if (!was_of_use) {
         node_fail(node, words);
     } else {
@@ -444,6 +443,12 @@ bool line_takes(struct line *line)
     return takes;
 }
 
+/* A reply that nobody wants any more holds up those behind it, too. */
+static size_t load_of(const struct line *line)
+{
+    return line->in_flight + redis_conn_is_skipping(line->conn);
+}
+
 /* The one that this turn writes to already, else the one with the least to do. */
 struct line *node_line(struct node *node)
 {
@@ -456,12 +461,12 @@ struct line *node_line(struct node *node)
         connecting = connecting || !line->ready;
         if (!line->ready || !line_takes(line))
             continue;
-        if (best == NULL || line->in_flight < best->in_flight)
+        if (best == NULL || load_of(line) < load_of(best))
             best = line;
         if (is_filling(line))
             filling = line;
     }
-    if ((best == NULL || best->in_flight > 0) && !connecting &&
+    if ((best == NULL || load_of(best) > 0) && !connecting &&
         node->n_lines < node->desk->pool->config->size && !node_rests(node))
         line_open(node);
     return filling != NULL ? filling : best;
@@ -532,6 +537,7 @@ void node_free(struct node *node)
 {
     if (node == NULL)
         return;
+    node->left = true;
     while (node->n_lines > 0)
         line_free(node->lines[node->n_lines - 1]);
     for (struct pool_task *task = node->desk->first; task != NULL; task = task->next_waiting)

@@ -37,6 +37,8 @@ static void finish(struct pool_task *task)
     desk_dequeue(task->desk, task);
     doubts_forget(task);
     pool_unlink(pool, task);
+    if (--task->desk->n_tasks == 0 && task->desk->shown == NULL)
+        desk_wake(task->desk); /* which may go now */
     metric_observe(&pool->counts->duration, METRIC_COMMAND_DURATION, clock_boot_us() - task->arrived_us);
     if (!task->inline_ && job->done != NULL)
         job->done(job);
@@ -222,13 +224,19 @@ void task_rest(struct pool_task *task)
     task->rest_until_ms = clock_boot_ms() + REST_MIN_MS + jitter_below(REST_MAX_MS - REST_MIN_MS);
 }
 
+void task_begin_node(struct pool_task *task)
+{
+    task->rest_until_ms = 0;
+    for (size_t i = 0; i < task->job->n_items; i++)
+        task->states[i].unsent = task->states[i].resent = 0;
+}
+
 void task_leave_node(struct pool_task *task, const struct address *address)
 {
     task->node = NULL;
-    if (task->tried == NULL)
-        task->tried = mem_new(POOL_TRIED_MAX, sizeof *task->tried);
-    if (task->n_tried < POOL_TRIED_MAX)
-        task->tried[task->n_tried++] = *address;
+    task_begin_node(task);
+    task->tried = mem_resize(task->tried, task->n_tried + 1, sizeof *task->tried);
+    task->tried[task->n_tried++] = *address;
     desk_wake(task->desk);
 }
 
@@ -254,7 +262,7 @@ static void expect_cursors(struct result *result, const struct batch *batch, siz
     char *scans = buffer_reserve(&result->scans, n);
 
     for (size_t k = 0; k < n; k++)
-        scans[k] = batch->commands[i + k].scans;
+        scans[k] = batch->commands[i + k].scans ? 1 : 0;
     result->scans.size = n;
     result->cursor_tag = tag;
 }
@@ -313,6 +321,8 @@ static struct node *replica_node(struct pool_task *task)
 
     if (pool_is_stalled(desk->pool))
         return NULL;
+    if (task->node != NULL && !desk_may_use_replica(desk, &task->node->address))
+        task->node = NULL; /* no longer */
     if (task->node == NULL)
         task->node = desk_choose_replica(desk, task);
     if (task->node == NULL && desk->pool->config->replica_fallback)
@@ -343,6 +353,8 @@ static bool is_queue_full(const struct pool_task *task)
 
 static const char *why_over(const struct pool_task *task, char out[RESULT_ERROR_SIZE])
 {
+    if (task->abandoned)
+        return "NOTSENT the caller has gone";
     if (is_for_master(task)) {
         snprintf(out, RESULT_ERROR_SIZE, "NOTSENT no connection: %.200s", task->desk->trouble);
         return out;
@@ -363,6 +375,18 @@ static struct node *find_node(struct pool_task *task, bool *over)
     }
     *over = node == NULL && task->desk->shown != NULL && !pool_is_stalled(task->desk->pool);
     return node;
+}
+
+/* What goes out behind others of its request meets the conditions that they met. */
+static bool may_follow(const struct pool_task *task)
+{
+    const struct node *node = task->line->node;
+
+    if (pool_is_stalled(task->desk->pool))
+        return false;
+    if (node->is_replica)
+        return desk_may_use_replica(task->desk, &node->address);
+    return task->desk->serves;
 }
 
 /* Neither over, nor sent and waited for, nor answered in doubt. */
@@ -453,7 +477,7 @@ static struct line *find_line(struct pool_task *task, bool *over)
     struct node *node;
 
     if (task->flying > 0)
-        return line_takes(task->line) ? task->line : NULL;
+        return may_follow(task) && line_takes(task->line) ? task->line : NULL;
     if (find_cursor_line(task, &line, over) || task->pending == 0)
         return line;
     node = find_node(task, over);
@@ -477,11 +501,20 @@ static bool may_transact(struct pool_task *task, struct line *line)
     return true;
 }
 
+/* Whoever had to wait may have hung up meanwhile. */
+static bool is_abandoned(struct pool_task *task)
+{
+    const struct pool_job *job = task->job;
+
+    task->abandoned = !task->inline_ && job->caller_is_gone != NULL && job->caller_is_gone(job->data);
+    return task->abandoned;
+}
+
 /* @return whether nothing is left to be written; else it waits, for a line, a master, the table, or the fence's end. */
 static bool write_on(struct pool_task *task, bool *over)
 {
     const char *ask;
-    bool judged = judge(task, &ask);
+    bool judged = judge(task, &ask), looked = false;
     struct line *line;
 
     if (judged && !find_item(task))
@@ -496,6 +529,11 @@ static bool write_on(struct pool_task *task, bool *over)
     while (find_item(task) && task->next_item < task->n_judged) {
         if (is_held_by_fence(task, task->next_item) || !fits_cursor(task, line))
             return false;
+        if (!looked && is_abandoned(task)) {
+            *over = true;
+            return false;
+        }
+        looked = true;
         send(task, task->next_item, line);
     }
     return judged;
@@ -528,15 +566,14 @@ bool task_go(struct pool_task *task)
 /* ---- giving up ---- */
 
 /* Of a command that is to run again it is known whether it may have run before. */
-static void refuse_item(struct pool_task *task, size_t i, const char *words)
+void task_refuse_item(struct pool_task *task, size_t i, const char *words)
 {
     struct pool_item *item = &task->job->items[i];
     char refusal[RESULT_ERROR_SIZE / 2];
 
     if (task->states[i].may_have_run) {
-        task_item_fails(
-            task, i, ITEM_UNKNOWN,
-            "UNKNOWN it may have run; it was to run again, and could not be sent within its time");
+        task_item_fails(task, i, ITEM_UNKNOWN,
+                        "UNKNOWN it may have run; it was to run again, and could not: %.150s", words);
         return;
     }
     snprintf(refusal, sizeof refusal, "%.*s", (int)sizeof refusal - 1, item->words);
@@ -551,13 +588,25 @@ void task_refuse(struct pool_task *task, const char *words)
     desk_dequeue(task->desk, task);
     for (size_t i = 0, n = task->job->n_items; i < n; i++)
         if (is_unsent(task, i))
-            refuse_item(task, i, words);
+            task_refuse_item(task, i, words);
 }
 
-static void say_late(const struct pool_task *task, char *out, size_t size)
+/* Whether there is a connection: then it is what stands before it that it waits for. */
+static bool is_ready(const struct node *node)
+{
+    for (size_t i = 0; node != NULL && i < node->n_lines; i++)
+        if (node->lines[i]->ready)
+            return true;
+    return false;
+}
+
+/* What it waited for at last. */
+static void say_late(struct pool_task *task, char *out, size_t size)
 {
     const struct desk *desk = task->desk;
     int64_t ms = desk->pool->config->command_timeout_ms;
+    bool is_held = desk->fence != FENCE_DOWN && task->held_us != 0 && find_item(task) &&
+                   !task->states[task->next_item].read_only;
 
     if (pool_is_stalled(desk->pool))
         snprintf(out, size, "NOMASTER the watcher gives no sign of life, so no master is known");
@@ -565,13 +614,21 @@ static void say_late(const struct pool_task *task, char *out, size_t size)
         snprintf(out, size, "NOMASTER no master within %" PRId64 " ms: %s", ms,
                  desk->shown != NULL && desk->shown->detail != NULL ? desk->shown->detail
                                                                     : "not resolved yet");
-    else if (task->held_us != 0 && task->desk->shown != NULL && task->desk->shown->contradicted)
+    else if (is_held && desk->shown != NULL && desk->shown->contradicted)
         snprintf(out, size,
                  "NOTSENT contradicted: held back for %" PRId64
                  " ms, because most Sentinels name another node than the master, and both say master",
                  ms);
-    else if (task->held_us != 0)
-        snprintf(out, size, "NOTSENT held back by a failover that came to no end within %" PRId64 " ms", ms);
+    else if (is_held)
+        snprintf(out, size,
+                 "NOTSENT fence: held back by a failover that came to no end within %" PRId64 " ms", ms);
+    else if (task->rest_until_ms > clock_boot_ms())
+        snprintf(out, size, "NOTSENT it rested, to be sent again, when its %" PRId64 " ms were over", ms);
+    else if (is_ready(task->flying > 0 ? task->line->node : is_for_master(task) ? desk->master : task->node))
+        snprintf(out, size,
+                 "NOTSENT queue: the connections have taken nothing more within %" PRId64
+                 " ms, for what was sent before",
+                 ms);
     else
         snprintf(out, size, "NOTSENT no connection within %" PRId64 " ms%s%.120s", ms,
                  desk->trouble[0] != '\0' ? ": " : "", desk->trouble);
@@ -616,7 +673,7 @@ void task_expire(struct pool_task *task)
         } else if (task->states[i].slot != NULL) {
             task_say_unknown(task, i, MISHAP_DEADLINE);
         } else {
-            refuse_item(task, i, words);
+            task_refuse_item(task, i, words);
         }
     }
     if (n > 0)

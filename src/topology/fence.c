@@ -93,6 +93,9 @@ static void settle(struct fence_guard *guard, const char *why, int64_t now_ms)
     enum fence was = guard->state;
 
     guard->state = !lead ? FENCE_DOWN : lead->promoting ? FENCE_PROMOTING : FENCE_UP;
+    if (was != FENCE_PROMOTING && guard->state == FENCE_PROMOTING) {
+        guard->promoting_ms = now_ms;
+    }
     if ((was == FENCE_DOWN) == (guard->state == FENCE_DOWN)) {
         return;
     }

@@ -140,8 +140,9 @@ bool snapshot_master_differs_beyond_lag(const struct snapshot_master *a, const s
 {
     return snapshot_master_differs(a, b) || !text_equal(a->detail, b->detail) ||
            !text_equal(a->run_id, b->run_id) || !address_equal(&a->ip, &b->ip) || a->fence != b->fence ||
-           a->contradicted != b->contradicted || a->switches != b->switches || a->quorum != b->quorum ||
-           a->known != b->known || a->reachable != b->reachable || a->agreeing != b->agreeing ||
+           a->promoting_ms != b->promoting_ms || a->contradicted != b->contradicted ||
+           a->switches != b->switches || a->quorum != b->quorum || a->known != b->known ||
+           a->reachable != b->reachable || a->agreeing != b->agreeing ||
            a->voters_needed != b->voters_needed || !lists_equal(a, b);
 }
 

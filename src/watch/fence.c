@@ -49,6 +49,8 @@ static void show_change(struct master *master)
     if (now == was)
         return;
     fencing->shown = now;
+    if (now > was)
+        atomic_fetch_add_explicit(&master->watcher->pulse->fences, 1, memory_order_release);
     if (fencing->shown == FENCE_DOWN) {
         log_fence(master, "fence down: writes go on", LOG_LEVEL_INFO);
     } else if (was == FENCE_DOWN) {

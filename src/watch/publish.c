@@ -327,6 +327,7 @@ struct snapshot_master *publish_show(const struct master *master)
     out->switches = master->switches;
     out->restarted_wall_ms = master->restarted_wall_ms;
     out->fence = fencing_state(master);
+    out->promoting_ms = master->fencing.guard.promoting_ms;
     out->contradicted = master->contradicted;
     snprintf(out->run_id, sizeof out->run_id, "%s", master->run_id);
     show_sentinels(master, out);
@@ -493,6 +494,7 @@ static struct snapshot *watcher_snapshot(struct watcher *watcher)
     bool configured = first_configured(watcher->config) != NULL;
     out->pulse = watcher->pulse;
     out->generation = atomic_load_explicit(&watcher->pulse->generation, memory_order_relaxed);
+    out->fences = atomic_load_explicit(&watcher->pulse->fences, memory_order_relaxed);
     for (size_t i = 0; i < watcher->n_masters; i++) {
         struct master *master = watcher->masters[i];
         out->masters[i] = snapshot_master_ref(master->shown);
@@ -511,7 +513,7 @@ static struct snapshot *watcher_snapshot(struct watcher *watcher)
 static bool snapshot_differs(const struct snapshot *a, const struct snapshot *b)
 {
     if (a->n_masters != b->n_masters || a->n_sentinels_know != b->n_sentinels_know ||
-        a->reason != b->reason || a->generation != b->generation ||
+        a->reason != b->reason || a->generation != b->generation || a->fences != b->fences ||
         a->any_sentinel_reachable != b->any_sentinel_reachable || a->all_resolved != b->all_resolved ||
         a->ambiguous_default != b->ambiguous_default || a->failovers != b->failovers ||
         strcmp(a->detail, b->detail) != 0)
@@ -533,6 +535,10 @@ static void watcher_post_snapshot(struct watcher *watcher)
     struct snapshot *before = watcher->current;
     bool changed = watcher->reshaped || watcher->n_selves > 0; /* who lists a node is no part of a master */
     watcher->reshaped = false;
+    /* commands wait for it, also where that fence is down again */
+    if (before != NULL &&
+        before->fences != atomic_load_explicit(&watcher->pulse->fences, memory_order_relaxed))
+        changed = true;
     while (watcher->dirty != NULL) {
         struct master *master = watcher->dirty;
         watcher->dirty = master->next_dirty;

@@ -314,4 +314,24 @@ SCENE(integration_commands_exact, over_max_reply)
     cr_assert(!memory_counts() || daemon_memory_kb(daemon, "VmHWM:") - before_kb < 4 * 1024,
               "read all the same: %ld kB", daemon_memory_kb(daemon, "VmHWM:") - before_kb);
     EXPECT_RESULT(command_run(daemon, "STRLEN", "large", NULL), text("%d", LARGE));
+    /* The connection is kept, and what stands behind it is answered. */
+    EXPECT_RESULT(command_run(daemon, "SADD", "list", "a", "b", NULL), "2");
+    const long long before = info_number(redis_say(node, "INFO stats"), "total_connections_received:");
+    const struct http_answer *answer = command_post(
+        daemon, "/redis/pipeline",
+        "[['INCR','n'],['GET','large'],['INCR','n'],['MGET','n','large','n'],['SMEMBERS','list']]");
+    cr_assert_eq(answer->status, 200, "%s", http_text(answer));
+    cr_assert(http_number(answer, "0.result") == 1 && http_number(answer, "2.result") == 2, "%s",
+              http_text(answer));
+    cr_assert_eq(json_array_size(http_value(answer, "4.result")), 2, "%s", http_text(answer));
+    for (int i = 1; i < 4; i += 2) {
+        cr_assert_str_eq(http_string(answer, text("%d.outcome", i)), "done", "%s", http_text(answer));
+        cr_assert(strncmp(http_string(answer, text("%d.error", i)), "TOOBIG ", 7) == 0, "%s",
+                  http_text(answer));
+    }
+    EXPECT_ERROR(command_post(daemon, "/redis/multi-exec", "[['INCR','n'],['GET','large'],['INCR','n']]"),
+                 502, "TOOBIG", "done");
+    EXPECT_RESULT(command_run(daemon, "INCR", "n", NULL), "5");
+    /* but for the second of the pool, opened while the first had something to do */
+    cr_assert_leq(info_number(redis_say(node, "INFO stats"), "total_connections_received:") - before, 2);
 }

@@ -166,6 +166,38 @@ SCENE(integration_commands_fence, writes_are_held_and_reads_are_not)
     cr_assert_str_eq(redis_say(&cluster->nodes[0], "EXISTS n"), "0");
     wait_for_fence(daemon, "down", 15000);
     EXPECT_RESULT(command_run(daemon, "INCR", "n", NULL), "1");
+    /* Nothing is in doubt any more: answers are not kept for 50 ms each. */
+    const int64_t began_ms = now_ms();
+    for (int i = 2; i <= 30; i++)
+        EXPECT_RESULT(command_run(daemon, "INCR", "n", NULL), text("%d", i));
+    cr_assert_lt(now_ms() - began_ms, patient(29 * 50), "each was kept");
+}
+
+/*
+ * A pipeline's read is on the wire, its write is held; then the node is served no longer, and only then does the fence come
+ * down: the write waits for a master like any other.
+ */
+SCENE(integration_commands_fence, a_pipeline_goes_on_where_a_new_command_would)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){
+        .nodes = 2, .sentinels = 1, .down_after_ms = 60000, .failover_timeout_ms = 60000});
+    struct server *node = &cluster->nodes[0];
+    const struct daemon *daemon =
+        commands_start(cluster, "--command-timeout", "12s", "--suspect-after", "500ms", "--verify-interval",
+                       "500ms", "--verify-timeout", "300ms", NULL);
+    EXPECT_RESULT(command_run(daemon, "SET", "k", "v", NULL), "'OK'");
+    server_freeze(&cluster->nodes[1]);
+    cluster_failover(cluster);
+    wait_for_fence(daemon, "promoting", 5000);
+    server_freeze(node);
+    const struct sent *list = command_send(daemon, "/redis/pipeline", "[['GET','k'],['INCR','n']]");
+    WAIT_UNTIL(3000, metric_of(daemon, "bellwether_pool_inflight") == 1);
+    EXPECT_NONE(daemon, NULL, NULL, 5000);
+    wait_for_fence(daemon, "down", 8000);
+    HOLDS_FOR(300, metric_of(daemon, "bellwether_pool_inflight") == 1);
+    server_thaw(node);
+    WAIT_UNTIL(10000, status_of(daemon, "/master") == 200);
+    EXPECT_BODY(command_answer(list, 15000), 200, "[{'result':'v'},{'result':1}]");
 }
 
 /* ---- a daemon that stood still meanwhile ---- */

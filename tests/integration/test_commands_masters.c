@@ -74,15 +74,21 @@ SCENE(integration_commands_masters, no_default)
     EXPECT_RESULT(command_post(daemon, "/masters/third/redis", "['PING']"), "'PONG'");
 }
 
+#define IDLE "bellwether_pool_connections{state=\"idle\"}"
+
 /* A master whose name needs encoding, and one that goes away. */
 SCENE(integration_commands_masters, one_that_is_removed)
 {
     struct server *other;
     struct cluster *cluster = start(&other);
     const struct daemon *daemon = serve(cluster, "--default-master", "mymaster");
+    EXPECT_RESULT(command_run(daemon, "PING", NULL), "'PONG'");
+    const double before = metric_of(daemon, IDLE);
     EXPECT_RESULT(command_post(daemon, "/masters/other/redis", "['PING']"), "'PONG'");
+    WAIT_UNTIL(5000, metric_of(daemon, IDLE) > before);
     cr_assert_str_eq(redis_say(&cluster->sentinels[0], "SENTINEL REMOVE other"), "OK");
     WAIT_UNTIL(15000, status_of(daemon, "/masters/other") == 404);
+    WAIT_UNTIL(5000, metric_of(daemon, IDLE) == before); /* nothing of it stays open */
     EXPECT_ERROR(command_post(daemon, "/masters/other/redis", "['PING']"), 404, "NOMASTER", NULL);
     EXPECT_RESULT(command_run(daemon, "PING", NULL), "'PONG'");
     cluster_monitor(cluster, "other", other);

@@ -45,6 +45,64 @@ static void keep_busy(const struct server *server, const char *seconds)
     redisFree(probe);
 }
 
+/* ---- what the server hangs up on ---- */
+
+static long long calls_of(const struct server *node, const char *command)
+{
+    const char *line = strstr(redis_say(node, "INFO commandstats"), text("cmdstat_%s:calls=", command));
+    return line != NULL ? atoll(strchr(line, '=') + 1) : 0;
+}
+
+/* A reply that the server does not get rid of within its own bounds: it closes the connection, whoever else is on it. */
+SCENE(integration_commands_settle, a_read_that_kills_its_connection_is_given_up)
+{
+    struct cluster *cluster = start_one();
+    const struct daemon *daemon = commands_start(cluster, NULL);
+    const struct server *node = &cluster->nodes[0];
+    cr_assert_str_eq(redis_say(node, "SETRANGE big %d x", 32 << 20), text("%d", (32 << 20) + 1));
+    cr_assert_str_eq(redis_say(node, "CONFIG SET client-output-buffer-limit %s", "normal 1048576 0 0"), "OK");
+    EXPECT_RESULT(command_run(daemon, "PING", NULL), "'PONG'");
+    const struct http_answer *answer = command_run(daemon, "GET", "big", NULL);
+    EXPECT_ERROR(answer, 504, "UNKNOWN", "unknown");
+    cr_assert(strstr(http_string(answer, "error"), "each of the 3 times") != NULL, "%s", http_text(answer));
+    cr_assert_lt(answer->answered_ms - answer->asked_ms, patient(3000));
+    cr_assert_eq(calls_of(node, "get"), 3);
+    EXPECT_RESULT(command_run(daemon, "INCR", "n", NULL), "1");
+    answer = command_post(daemon, "/redis?retry=always", "['GETSET','big','y']");
+    cr_assert(answer->status == 504 || answer->status == 200, "%s", http_text(answer));
+    cr_assert_leq(calls_of(node, "getset"), 3);
+}
+
+/* An argument that the server does not take, and those that stand behind it. */
+SCENE(integration_commands_settle, an_argument_that_is_too_long_for_the_server)
+{
+    enum { SIZE = 24 << 20, OTHERS = 5 };
+    struct cluster *cluster = start_one();
+    const struct daemon *daemon = commands_start(cluster, "--max-body", "64MiB", "--pool-size", "1", NULL);
+    const struct server *node = &cluster->nodes[0];
+    char *value = scene_alloc(SIZE + 1);
+    memset(value, 'x', SIZE);
+    cr_assert_str_eq(redis_say(node, "CONFIG SET proto-max-bulk-len 1048576"), "OK");
+    EXPECT_RESULT(command_run(daemon, "PING", NULL), "'PONG'");
+    const struct http_answer *answer = command_post_bytes(daemon, "/redis/set/k", value, SIZE);
+    EXPECT_ERROR(answer, 400, "ERR Protocol error: invalid bulk length", NULL);
+    cr_assert_eq(retries(daemon, "unwritten"), 0, "%s", daemon_get(daemon, "/metrics")->body);
+    char *body = scene_alloc(SIZE + 100);
+    const int head = sprintf(body, "[[\"INCR\",\"n\"],[\"SET\",\"k\",\"");
+    memset(body + head, 'x', SIZE);
+    strcpy(body + head + SIZE, "\"],[\"INCR\",\"n\"]]");
+    answer = command_post_bytes(daemon, "/redis/pipeline", body, strlen(body));
+    cr_assert(http_number(answer, "0.result") == 1 && http_number(answer, "2.result") == 2, "%s",
+              http_text(answer));
+    cr_assert(strncmp(http_string(answer, "1.error"), "ERR Protocol error", 18) == 0, "%s",
+              http_text(answer));
+    answer = command_post_bytes(daemon, "/redis/multi-exec", body, strlen(body));
+    EXPECT_ERROR(answer, 400, "EXECABORT", NULL);
+    cr_assert(strstr(http_string(answer, "error"), "command 2: ERR Protocol error") != NULL, "%s",
+              http_text(answer));
+    EXPECT_RESULT(command_run(daemon, "GET", "n", NULL), "'2'");
+}
+
 /* ---- refused without being run ---- */
 
 /* The master becomes a replica behind Sentinel's back, and its master again. */

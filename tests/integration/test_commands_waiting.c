@@ -123,8 +123,8 @@ SCENE(integration_commands_waiting, callers_that_disconnect_in_the_middle)
     const struct daemon *daemon = commands_start(cluster, "--command-timeout", "20s", "--suspect-after",
                                                  "20s", "--idle-timeout", "2s", NULL);
     struct server *node = &cluster->nodes[0];
-    EXPECT_RESULT(command_run(daemon, "PING", NULL), "'PONG'");
-    enum { CALLERS = 30 };
+    EXPECT_BODY(command_post(daemon, "/redis/multi-exec", "[['PING']]"), 200, "[{'result':'PONG'}]");
+    enum { CALLERS = 30, COMMANDS = 40 };
     struct sent *sent[CALLERS];
     server_freeze(node);
     for (size_t i = 0; i < CALLERS; i++)
@@ -133,7 +133,7 @@ SCENE(integration_commands_waiting, callers_that_disconnect_in_the_middle)
                                : i % 3 == 1 ? "/redis/pipeline"
                                             : "/redis/multi-exec",
                                i % 3 == 0 ? "['INCR','n']" : "[['INCR','n'],['GET','n']]");
-    WAIT_UNTIL(5000, in_flight(daemon) + waiting(daemon) >= CALLERS);
+    WAIT_UNTIL(5000, in_flight(daemon) == COMMANDS);
     for (size_t i = 0; i < CALLERS; i++)
         raw_close(sent[i]->raw);
     /* And one before its request is whole; that may be noticed only when it has been idle for long enough. */
@@ -168,6 +168,40 @@ SCENE(integration_commands_waiting, callers_that_disconnect_while_they_wait_for_
     server_start(node);
     WAIT_UNTIL(10000, command_run(daemon, "PING", NULL)->status == 200);
     WAIT_UNTIL(5000, metric_of(daemon, "bellwether_http_inflight") == 1); /* the one that asks */
+}
+
+/* Nobody waits for their commands any more: run all the same, they would count twice with a caller's own retry. */
+SCENE(integration_commands_waiting, callers_that_have_gone_are_not_served)
+{
+    static const char more[] = "GET /livez HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
+    struct cluster *cluster = start_one();
+    const struct daemon *daemon = commands_start(cluster, "--command-timeout", "30s", NULL);
+    struct server *node = &cluster->nodes[0];
+    EXPECT_RESULT(command_run(daemon, "PING", NULL), "'PONG'");
+    server_kill(node);
+    EXPECT_NONE(daemon, NULL, NULL, 2000);
+    enum { CALLERS = 12 };
+    struct sent *sent[CALLERS];
+    for (size_t i = 0; i < CALLERS; i++)
+        sent[i] = command_send(daemon, i % 2 == 0 ? "/redis" : "/redis/pipeline",
+                               i % 2 == 0 ? "['INCR','n']" : "[['INCR','n'],['INCR','n']]");
+    WAIT_UNTIL(5000, waiting(daemon) == CALLERS);
+    for (size_t i = 0; i < 4; i++) /* they stay; one has sent its next request already */
+        cr_assert(i != 0 || raw_send(sent[i]->raw, more, sizeof more - 1));
+    for (size_t i = 4; i < 8; i++)
+        raw_close(sent[i]->raw);
+    for (size_t i = 8; i < CALLERS; i++) {
+        cr_assert(i % 2 == 0 || raw_send(sent[i]->raw, more, sizeof more - 1));
+        raw_shut(sent[i]->raw);
+    }
+    server_start(node);
+    for (size_t i = 0; i < 4; i++)
+        cr_assert_eq(command_answer(sent[i], 15000)->status, 200);
+    WAIT_UNTIL(5000, waiting(daemon) == 0 && in_flight(daemon) == 0);
+    cr_assert_str_eq(redis_say(node, "GET n"), "6", "two and two pipelines of two");
+    cr_assert_eq(metric_of(daemon, "bellwether_commands_total{outcome=\"not_sent\"}"), 12);
+    EXPECT_ERROR(command_answer(sent[8], 5000), 503, "NOTSENT", "not_sent");
+    still_serves(daemon);
 }
 
 SCENE(integration_commands_waiting, too_many_connections)

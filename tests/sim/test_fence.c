@@ -263,6 +263,7 @@ Test(sim_fence, manual)
     expect_told(&player,
                 "244 up (a leader was elected), 401 promoting, 1305 down (a new master was published)");
     cr_expect(fence_is_idle(&player.guard));
+    cr_expect_eq(player.guard.promoting_ms, BOOT_MS + 401, "when it was heard, also once it is over");
 }
 
 Test(sim_fence, manual_and_nothing_is_published)

@@ -59,6 +59,8 @@ char *raw_upto(struct raw *raw, const char *mark, int64_t bound_ms);
 /** Whether the other side has closed. */
 bool raw_ended(const struct raw *raw);
 void raw_close(struct raw *raw);
+/** Say that nothing more will be sent, and go on reading. */
+void raw_shut(struct raw *raw);
 /** Send bytes on a connection of its own and read one answer. */
 struct http_answer *raw_exchange(uint16_t port, const char *bytes, size_t n, int64_t bound_ms);
 

@@ -143,6 +143,11 @@ void raw_close(struct raw *raw)
     raw->fd = -1;
 }
 
+void raw_shut(struct raw *raw)
+{
+    (void)shutdown(raw->fd, SHUT_WR);
+}
+
 struct http_answer *raw_exchange(uint16_t port, const char *bytes, size_t n, int64_t bound_ms)
 {
     struct raw *raw = raw_open(port);

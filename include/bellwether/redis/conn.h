@@ -89,7 +89,7 @@ void redis_conn_command(struct redis_conn *conn, redis_reply_fn *done, void *dat
  */
 struct redis_expect {
     struct result result; /* result_init() it first; its replies are what the command will be answered with */
-    /* The last reply is in `result` (`why` NONE), or the connection was lost before it. `written`: the socket took the whole
+    /* The last reply is in `result` (`why` NONE), or it is too long (TOO_BIG), or the connection was lost before it. `written`: the socket took the whole
      * command, so the server may have run it. The connection no longer knows the expect. */
     void (*done)(struct redis_expect *expect, enum redis_fail why, bool written);
     /* the connection's own from here on */
@@ -103,8 +103,8 @@ void redis_conn_ping(struct redis_conn *conn, redis_reply_fn *done);
 /** Speak RESP2 or RESP3 from the next redis_conn_open() on; RESP3 unless said otherwise. */
 void redis_conn_speak(struct redis_conn *conn, int protocol);
 /** The longest reply to an expect in bytes, a transaction's counted together; 16 MiB unless said otherwise, as it always is for
- * commands. A longer one ends the connection: TOO_BIG for the expect that it answers, CLOSED for the others; PROTOCOL
- * where it answers no expect. */
+ * commands. A longer one completes its expect at once (TOO_BIG), and the rest of it is read and dropped: the others are answered
+ * behind it. Where it answers no expect it ends the connection (PROTOCOL). */
 void redis_conn_limit(struct redis_conn *conn, size_t max_reply_bytes);
 /**
  * Send bytes that hold exactly the commands whose replies `expect->result` counts. Once `ready` was called and until
@@ -114,6 +114,8 @@ void redis_conn_limit(struct redis_conn *conn, size_t max_reply_bytes);
 void redis_conn_send(struct redis_conn *conn, const char *wire, size_t size, struct redis_expect *expect);
 /** Bytes that go out when this turn ends, what the socket did not take before included; 0: nothing was sent in this turn. */
 size_t redis_conn_queued(const struct redis_conn *conn);
+/** Whether the socket has taken any of it; in `done`, too. */
+bool redis_conn_has_begun(const struct redis_conn *conn, const struct redis_expect *expect);
 /** Whether the socket has taken all of it. */
 bool redis_conn_has_written(const struct redis_conn *conn, const struct redis_expect *expect);
 /**
@@ -123,6 +125,8 @@ bool redis_conn_has_written(const struct redis_conn *conn, const struct redis_ex
 void redis_conn_withdraw(struct redis_conn *conn);
 /** Bytes that wait because the socket had no room when it was written to last; 0: it has. */
 size_t redis_conn_clogged(const struct redis_conn *conn);
+/** The rest of a reply that was too long is still to come. */
+bool redis_conn_is_skipping(const struct redis_conn *conn);
 /** Bytes received on this connection since it was opened. */
 uint64_t redis_conn_received(const struct redis_conn *conn);
 

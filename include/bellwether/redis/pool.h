@@ -110,6 +110,8 @@ struct pool_job {
     char master[256]; /* a name of the snapshot */
     /* It has ended. Called from inside callbacks of connections: take note, and use or free it, or call the pool, later. */
     void (*done)(struct pool_job *job);
+    /* Whether whoever asked has hung up: asked before anything that had to wait is sent, which then is not. NULL: never. */
+    bool (*caller_is_gone)(void *data);
     void *data;
 
     /* the outcome */

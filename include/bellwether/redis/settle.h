@@ -10,6 +10,7 @@
 
 /* What happened to it. */
 enum mishap {
+    MISHAP_UNSENT,     /* its connection ended, or the fence came up, before any of it was written */
     MISHAP_UNWRITTEN,  /* its connection ended before all of it was written */
     MISHAP_LOST,       /* all of it was written, then the connection ended */
     MISHAP_READONLY,   /* the server refused it: READONLY */

@@ -68,8 +68,9 @@ struct fence_guard {
     struct endpoint published;
     struct fence_lead leads[FENCE_LEADS_MAX];
     enum fence state;
-    int64_t since_ms; /* up: since when, boot clock */
-    const char *why;  /* what last moved it up or down, in words; static */
+    int64_t since_ms;     /* up: since when, boot clock */
+    int64_t promoting_ms; /* when it was heard last that a promotion begins; 0: never */
+    const char *why;      /* what last moved it up or down, in words; static */
 };
 
 /** @param config copied; timeout_ms 0 is the default. Nothing to release. */

@@ -80,7 +80,8 @@ struct snapshot_master {
     struct address previous;
     uint64_t switches; /* how often the address has changed: with it, what a pool of connections belongs to */
     enum fence fence;
-    bool contradicted; /* the fence is up because a majority names another node that says master */
+    int64_t promoting_ms; /* boot clock: when a leader was heard last to begin a promotion; 0: never */
+    bool contradicted;    /* the fence is up because a majority names another node that says master */
     char run_id[RUN_ID_SIZE];
     uint64_t revision; /* grows whenever anything in here changes, replicas and Sentinels included */
     /* Sentinels' view */
@@ -112,7 +113,8 @@ struct snapshot {
     uint64_t index;            /* the process' counter at its last change */
     const struct pulse *pulse; /* borrowed: the watcher's; valid_until is there */
     unsigned
-        generation; /* pulse->generation when it was made: a snapshot of an older one must not be served */
+        generation;  /* pulse->generation when it was made: a snapshot of an older one must not be served */
+    unsigned fences; /* pulse->fences when it was made */
     char *default_name;               /* the default master, NULL: none or not decided */
     bool ambiguous_default;           /* several masters and none chosen */
     struct snapshot_master **masters; /* by name, strcmp order */

@@ -103,6 +103,9 @@ void pool_stage_publish(struct pool_stage *stage, const struct address *address,
         master->address = *address;
     master->switches = switches;
     master->fence = fence;
+    master->promoting_ms = stage->promoting_ms;
+    snapshot->pulse = &stage->pulse;
+    snapshot->fences = stage->pulse.fences;
     snapshot->masters[0] = master;
     pool_take(stage->pool, snapshot);
     snapshot_unref(stage->snapshot);

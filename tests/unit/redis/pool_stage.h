@@ -45,6 +45,8 @@ struct pool_stage {
     struct metrics_redis *counts;
     _Atomic size_t waiting;
     struct snapshot *snapshot;
+    struct pulse pulse;   /* the watcher's: what is published has read as far as it goes */
+    int64_t promoting_ms; /* when a leader was heard to begin a promotion */
     struct pool_job *jobs[JOBS_MAX];
     size_t n_jobs, n_ended;
     bool guard_fired, stalled;

@@ -707,10 +707,16 @@ Test(redis_conn_expect, sends_from_inside_done)
 
 #define LIMIT 1000
 
-/* One that is answered, one that is too long, and two that are lost with it. */
-static void check_too_big(const char *reply, unsigned members, bool too_big)
+static bool second_done(struct story *story)
 {
-    const struct peer_step steps[] = {GREET, {PEER_EXPECT, PING PING PING PING}, {PEER_SEND, reply}, DONE};
+    return story->calls[1].done > 0;
+}
+
+/* One that is answered, one that is too long, and two that are answered behind it. @param send PEER_SEND or PEER_TRICKLE. */
+static void check_too_big_by(enum peer_action send, const char *reply, unsigned members, bool too_big)
+{
+    const struct peer_step steps[] = {
+        GREET, {PEER_EXPECT, PING PING PING PING}, {send, reply}, {PEER_SEND, ":3\r\n:4\r\n"}, DONE};
     struct story story = {0};
 
     tell(&story, steps);
@@ -719,16 +725,49 @@ static void check_too_big(const char *reply, unsigned members, bool too_big)
     members > 0 ? send_transaction(&story, members) : send_ping(&story);
     send_ping(&story);
     send_command(&story);
-    run_until(&story, too_big ? is_closed : all_done);
-    expect_text(&story.calls[0], 1, "{\"result\":1");
-    if (too_big) {
-        expect_end(&story, REDIS_FAIL_TOO_BIG, "1000 bytes");
+    run_until(&story, second_done);
+    if (too_big)
         expect_lost(&story.calls[1], REDIS_FAIL_TOO_BIG, true);
-        expect_lost(&story.calls[2], REDIS_FAIL_CLOSED, true);
-        expect_lost(&story.calls[3], REDIS_FAIL_CLOSED, false);
-    } else {
-        expect_text(&story.calls[3], 4, "4");
-    }
+    run_until(&story, all_done);
+    expect_text(&story.calls[0], 1, "{\"result\":1");
+    expect_text(&story.calls[2], 3, "{\"result\":3");
+    expect_text(&story.calls[3], 4, "4");
+    cr_expect_eq(story.n_closed, 0);
+    cr_expect_not(redis_conn_is_skipping(story.conn));
+    cr_expect_lt(sdsalloc(story.conn->context->reader->buf), 4096, "the buffer was kept");
+    end(&story);
+}
+
+static void check_too_big(const char *reply, unsigned members, bool too_big)
+{
+    check_too_big_by(PEER_SEND, reply, members, too_big);
+    check_too_big_by(PEER_TRICKLE, reply, members, too_big);
+}
+
+/* It is told as soon as it is known; the rest never comes. */
+static void check_known_at_once(const char *reply, unsigned members)
+{
+    const struct peer_step steps[] = {GREET,
+                                      {PEER_EXPECT, PING PING PING PING},
+                                      {PEER_SEND, reply},
+                                      {PEER_HOLD, NULL},
+                                      {PEER_CLOSE, NULL},
+                                      {PEER_END, NULL}};
+    struct story story = {0};
+
+    tell(&story, steps);
+    redis_conn_limit(story.conn, LIMIT);
+    send_ping(&story);
+    members > 0 ? send_transaction(&story, members) : send_ping(&story);
+    send_ping(&story);
+    send_command(&story);
+    run_until(&story, second_done);
+    expect_lost(&story.calls[1], REDIS_FAIL_TOO_BIG, true);
+    cr_expect(redis_conn_is_skipping(story.conn));
+    cr_expect_eq(story.calls[2].done, 0);
+    peer_release(story.peer);
+    run_until(&story, is_closed);
+    expect_lost(&story.calls[2], REDIS_FAIL_CLOSED, true);
     end(&story);
 }
 
@@ -742,26 +781,145 @@ static const char *filled(const char *before, size_t size, const char *after)
 
 Test(redis_conn_expect, too_big)
 {
-    check_too_big(":1\r\n$993\r\n", 0, true); /* 8 are around them */
-    check_too_big(":1\r\n$999999999999999999\r\n", 0, true);
-    check_too_big(":1\r\n*2\r\n:1\r\n$990\r\n", 0, true);
-    check_too_big(filled(":1\r\n$993\r\n", 993, "\r\n:3\r\n:4\r\n"), 0, true);
-    check_too_big(filled(":1\r\n+", 998, "\r\n:3\r\n:4\r\n"), 0, true);
-    check_too_big(filled(":1\r\n+", 1001, ""), 0, true);
-    check_too_big(filled(":1\r\n*1000\r\n:1\r\n+", 990, ""), 0, true);
+    check_too_big(filled(":1\r\n$993\r\n", 993, "\r\n"), 0, true); /* 8 are around them */
+    check_too_big(filled(":1\r\n+", 998, "\r\n"), 0, true);
+    check_too_big(filled(":1\r\n-", 998, "\r\n"), 0, true);
+    check_too_big(filled(":1\r\n*2\r\n:1\r\n$990\r\n", 990, "\r\n"), 0, true);
+}
+
+/* The rest of lists is skipped on all their levels. */
+Test(redis_conn_expect, too_big_in_depth)
+{
+    check_too_big(filled(":1\r\n*3\r\n:1\r\n*2\r\n*3\r\n$1000\r\n", 1000,
+                         "\r\n*-1\r\n*2\r\n:1\r\n$-1\r\n*0\r\n$5\r\n\r\n$1\r\r\n"),
+                  0, true);
+    check_too_big(filled(":1\r\n*2\r\n%2\r\n:1\r\n$1000\r\n", 1000,
+                         "\r\n+a\r\n%1\r\n#t\r\n,1.5\r\n~2\r\n_\r\n(123\r\n"),
+                  0, true);
+    check_too_big(filled(":1\r\n*3\r\n=1004\r\ntxt:", 1000, "\r\n$0\r\n\r\n-ERR no\r\n"), 0, true);
+}
+
+Test(redis_conn_expect, too_big_is_known_by_what_is_announced)
+{
+    check_known_at_once(":1\r\n$993\r\n", 0);
+    check_known_at_once(":1\r\n$999999999999\r\n", 0);
+    check_known_at_once(":1\r\n*2\r\n:1\r\n$990\r\n", 0);
+    check_known_at_once(filled(":1\r\n+", 1001, ""), 0);
+    check_known_at_once(filled(":1\r\n*1000\r\n:1\r\n+", 990, ""), 0);
+    check_known_at_once(":1\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$968\r\n", 2);
+}
+
+static bool first_done(struct story *story)
+{
+    return story->calls[0].done > 0;
+}
+
+static void check_no_resp(const char *reply, const char *behind)
+{
+    const struct peer_step steps[] = {GREET,
+                                      {PEER_EXPECT, PING PING},
+                                      {PEER_SEND, reply},
+                                      {PEER_HOLD, NULL},
+                                      {PEER_SEND, filled("", 2000, behind)},
+                                      DONE};
+    struct story story = {0};
+
+    tell(&story, steps);
+    redis_conn_limit(story.conn, LIMIT);
+    send_ping(&story);
+    send_ping(&story);
+    run_until(&story, first_done);
+    expect_lost(&story.calls[0], REDIS_FAIL_TOO_BIG, true);
+    peer_release(story.peer);
+    run_until(&story, is_closed);
+    cr_expect_eq(story.why, REDIS_FAIL_PROTOCOL, "%s: %s", redis_fail_text(story.why), story.words);
+    expect_lost(&story.calls[1], REDIS_FAIL_PROTOCOL, true);
+    end(&story);
+}
+
+Test(redis_conn_expect, too_big_and_no_resp)
+{
+    check_no_resp("$2000\r\n", "\r\n?\r\n");
+    check_no_resp("*2\r\n$2000\r\n", "\r\n?\r\n");
+    check_no_resp("*2\r\n$2000\r\n", "\r\n$1x\r\n");
+    check_no_resp("*2\r\n$2000\r\n", "\r\n$99999999999999999999\r\n");
+    check_no_resp("*2\r\n$2000\r\n", "\r\n*2000000000000000\r\n");
+}
+
+/* ---- what a server can't read ---- */
+
+/* It says so before all of the command is there, and reads nothing behind it. */
+Test(redis_conn_expect, a_command_that_the_server_cannot_read)
+{
+    enum { SIZE = 32 * 1024 * 1024 };
+    static const struct peer_step steps[] = {
+        GREET,
+        {PEER_EXPECT, PING},
+        {PEER_SEND, ":1\r\n-ERR Protocol error: invalid bulk length\r\n"},
+        {PEER_HOLD, NULL},
+        {PEER_RESET, NULL},
+        {PEER_END, NULL}};
+    struct story story = {0};
+
+    tell(&story, steps);
+    send_ping(&story);
+    send_pattern(&story, 0, SIZE);
+    send_ping(&story);
+    run_until(&story, is_closed);
+    expect_text(&story.calls[0], 1, "{\"result\":1");
+    expect_text(&story.calls[1], 2, "ERR Protocol error: invalid bulk length");
+    expect_lost(&story.calls[2], REDIS_FAIL_CLOSED, false);
+    peer_release(story.peer);
+    end(&story);
+}
+
+Test(redis_conn_expect, a_member_that_the_server_cannot_read)
+{
+    static const struct peer_step steps[] = {
+        GREET,
+        {PEER_EXPECT, PING PING},
+        {PEER_SEND, "+OK\r\n+QUEUED\r\n-ERR Protocol error: invalid bulk length\r\n"},
+        DONE};
+    struct story story = {0};
+
+    tell(&story, steps);
+    send_transaction(&story, 2);
+    send_ping(&story);
+    run_until(&story, is_closed);
+    expect_text(&story.calls[0], 1, "EXECABORT Transaction discarded because of previous errors.");
+    cr_expect_eq(story.calls[0].expect.result.refused_member, 1);
+    expect_lost(&story.calls[1], REDIS_FAIL_CLOSED, false);
+    end(&story);
+}
+
+/* A script may say that as well: then it is an answer like others. */
+Test(redis_conn_expect, words_that_a_script_may_say)
+{
+    static const struct peer_step steps[] = {
+        GREET, {PEER_EXPECT, PING PING}, {PEER_SEND, "-ERR Protocol error: x\r\n:2\r\n"}, DONE};
+    struct story story = {0};
+
+    tell(&story, steps);
+    send_ping(&story);
+    send_ping(&story);
+    run_until(&story, all_done);
+    expect_text(&story.calls[0], 1, "ERR Protocol error: x");
+    expect_text(&story.calls[1], 2, "{\"result\":2");
+    cr_expect_eq(story.n_closed, 0);
+    end(&story);
 }
 
 Test(redis_conn_expect, as_big_as_may_be)
 {
-    check_too_big(filled(":1\r\n$992\r\n", 992, "\r\n:3\r\n:4\r\n"), 0, false);
-    check_too_big(filled(":1\r\n+", 997, "\r\n:3\r\n:4\r\n"), 0, false);
+    check_too_big(filled(":1\r\n$992\r\n", 992, "\r\n"), 0, false);
+    check_too_big(filled(":1\r\n+", 997, "\r\n"), 0, false);
 }
 
 Test(redis_conn_expect, transaction_counts_together)
 {
-    check_too_big(filled(":1\r\n+OK\r\n+QUEUED\r\n*1\r\n$975\r\n", 975, "\r\n:3\r\n:4\r\n"), 1, true);
-    check_too_big(filled(":1\r\n+OK\r\n+QUEUED\r\n*1\r\n$974\r\n", 974, "\r\n:3\r\n:4\r\n"), 1, false);
-    check_too_big(":1\r\n+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$968\r\n", 2, true);
+    check_too_big(filled(":1\r\n+OK\r\n+QUEUED\r\n*1\r\n$975\r\n", 975, "\r\n"), 1, true);
+    check_too_big(filled(":1\r\n+OK\r\n+QUEUED\r\n*1\r\n$974\r\n", 974, "\r\n"), 1, false);
+    check_too_big(filled(":1\r\n+OK\r\n+", 1000, "\r\n*1\r\n:1\r\n"), 1, true);
 }
 
 /* Where a tree was asked for it is a fault of the peer, and a limit of its own. */

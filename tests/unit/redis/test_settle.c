@@ -18,6 +18,7 @@ static const struct settle_facts write_ = {0}, read_ = {.read_only = true}, scri
 
 Test(settle, unwritten_runs_again_whatever_it_is)
 {
+    expect(MISHAP_UNSENT, write_, SETTLE_RUN_AGAIN, METRIC_RETRY_UNWRITTEN);
     expect(MISHAP_UNWRITTEN, write_, SETTLE_RUN_AGAIN, METRIC_RETRY_UNWRITTEN);
     expect(MISHAP_UNWRITTEN, read_, SETTLE_RUN_AGAIN, METRIC_RETRY_UNWRITTEN);
     expect(MISHAP_UNWRITTEN, script, SETTLE_RUN_AGAIN, METRIC_RETRY_UNWRITTEN);
