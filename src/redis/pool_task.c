@@ -604,6 +604,7 @@ static bool is_ready(const struct node *node)
 static void say_late(struct pool_task *task, char *out, size_t size)
 {
     const struct desk *desk = task->desk;
+    const struct node *node = is_for_master(task) ? desk->master : task->node;
     int64_t ms = desk->pool->config->command_timeout_ms;
     bool is_held = desk->fence != FENCE_DOWN && task->held_us != 0 && find_item(task) &&
                    !task->states[task->next_item].read_only;
@@ -624,7 +625,13 @@ static void say_late(struct pool_task *task, char *out, size_t size)
                  "NOTSENT fence: held back by a failover that came to no end within %" PRId64 " ms", ms);
     else if (task->rest_until_ms > clock_boot_ms())
         snprintf(out, size, "NOTSENT it rested, to be sent again, when its %" PRId64 " ms were over", ms);
-    else if (is_ready(task->flying > 0 ? task->line->node : is_for_master(task) ? desk->master : task->node))
+    else if (is_ready(node) && (!task->judged || (task->job->transaction && !node->multi_known)))
+        snprintf(
+            out, size,
+            "NOTSENT connection: the server has not answered what it is asked first (COMMAND, MULTI) within "
+            "%" PRId64 " ms",
+            ms);
+    else if (is_ready(node))
         snprintf(out, size,
                  "NOTSENT queue: the connections have taken nothing more within %" PRId64
                  " ms, for what was sent before",

@@ -293,6 +293,20 @@ Test(pool, it_is_the_last_wait_that_is_named)
     pool_stage_close_with(&stage, peer);
 }
 
+Test(pool, a_server_that_does_not_tell_its_commands_is_named)
+{
+    static const struct peer_step steps[] = {OPEN, {PEER_EXPECT, COMMAND}, END};
+    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct pool_stage stage = {.config = {.command_timeout_ms = 200, .connect_timeout_ms = 4000}};
+
+    pool_stage_open(&stage, "+@all");
+    pool_stage_publish_peer(&stage, peer);
+    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    pool_stage_run(&stage);
+    expect_words(get, 0, ITEM_NOT_SENT, "NOTSENT connection: the server has not answered");
+    pool_stage_close_with(&stage, peer);
+}
+
 /* There is one, it lives, and it takes no more. */
 Test(pool, a_connection_that_is_full_is_named)
 {

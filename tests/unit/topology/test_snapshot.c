@@ -128,6 +128,7 @@ Test(topology_snapshot, what_is_only_elsewhere)
     CHANGE(detail[0] = 'A', false);
     CHANGE(run_id[0] = 'r', false);
     CHANGE(fence = FENCE_PROMOTING, false);
+    CHANGE(promoting_ms = 5, false);
     CHANGE(switches = 1, false);
     CHANGE(quorum = 2, false);
     CHANGE(known = 3, false);
