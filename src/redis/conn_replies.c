@@ -226,22 +226,6 @@ static size_t announced(const redisReader *reader)
     return 0;
 }
 
-/* What callers may ask for has nothing to do with the connection's own questions. */
-static size_t limit_of(const struct redis_conn *conn)
-{
-    return is_json(conn->context->reader) ? conn->limit : TREE_BYTES_MAX;
-}
-
-static bool is_too_long(const struct redis_conn *conn)
-{
-    const redisReader *reader = conn->context->reader;
-    size_t limit = limit_of(conn), more = announced(reader);
-
-    if (more < unread(reader))
-        more = unread(reader);
-    return conn->reply_bytes > limit || more > limit - conn->reply_bytes;
-}
-
 /* A long string stands in the reader's buffer as a whole before it is anything else: so its place is taken when its length is
  * there. @return false: there is none. */
 static bool has_memory(struct redis_conn *conn)
@@ -258,6 +242,22 @@ static bool has_memory(struct redis_conn *conn)
     }
     count_reader(conn, all);
     return true;
+}
+
+/* What callers may ask for has nothing to do with the connection's own questions. */
+static size_t limit_of(const struct redis_conn *conn)
+{
+    return is_json(conn->context->reader) ? conn->limit : TREE_BYTES_MAX;
+}
+
+static bool is_too_long(const struct redis_conn *conn)
+{
+    const redisReader *reader = conn->context->reader;
+    size_t limit = limit_of(conn), more = announced(reader);
+
+    if (more < unread(reader))
+        more = unread(reader);
+    return conn->reply_bytes > limit || more > limit - conn->reply_bytes;
 }
 
 static void too_long(struct redis_conn *conn)

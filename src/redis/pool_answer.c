@@ -10,9 +10,6 @@
 #include "bellwether/base/budget.h"
 #include "pool_internal.h"
 
-#define NO_MEMORY \
-    "TOOBIG it has run, but there is no memory left for its reply, which was dropped (option max-memory)"
-
 enum { LOST_WITHOUT_REST = 2, SMALL_REPLY_BYTES = 64, SPARE_SLOTS_MAX = 1024 };
 
 static struct settle_facts facts_of(const struct pool_task *task, size_t i)
@@ -93,6 +90,9 @@ static void take_error(struct pool_task *task, size_t i, const struct result *re
     else
         task_item_fails(task, i, ITEM_ERROR, "%s", result->error);
 }
+
+#define NO_MEMORY \
+    "TOOBIG it has run, but there is no memory left for its reply, which was dropped (option max-memory)"
 
 static void take(struct pool_task *task, size_t i, struct result *result)
 {

@@ -538,39 +538,6 @@ Test(pool, a_node_that_hangs_up_before_it_told_its_commands_is_given_time)
     pool_stage_close_with(&stage, peer);
 }
 
-Test(pool, where_command_is_denied_every_command_is_a_write)
-{
-    static const struct peer_step steps[] = {OPEN,
-                                             {PEER_EXPECT, COMMAND},
-                                             {PEER_SEND, "-NOPERM no command\r\n"},
-                                             {PEER_EXPECT, GET},
-                                             {PEER_CLOSE, NULL},
-                                             {PEER_END, NULL}};
-    struct peer *peer = peer_start("127.0.0.1", steps);
-    struct pool_stage stage = {0};
-
-    pool_stage_open(&stage, "+get");
-    pool_stage_publish_peer(&stage, peer);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]"),
-                    *set = pool_stage_submit(&stage, "[\"SET\",\"k\",\"v\"]");
-    pool_stage_run(&stage);
-    expect_words(get, 0, ITEM_UNKNOWN, "UNKNOWN ");
-    expect_words(set, 0, ITEM_DENIED, "NOPERM ");
-    pool_stage_close_with(&stage, peer);
-}
-
-Test(pool, a_reply_over_the_bound)
-{
-    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, GET}, {PEER_FLOOD, NULL}, {PEER_END, NULL}};
-    struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
-    pool_stage_run(&stage);
-    expect_words(get, 0, ITEM_TOO_BIG, "TOOBIG ");
-    cr_expect_eq(stage.suspicions[SUSPICION_LOST], 0);
-    pool_stage_close_with(&stage, peer);
-}
-
 /* A string of `size` bytes, then a short one. @return free() it. */
 static char *long_then_short(size_t size)
 {
@@ -591,9 +558,8 @@ Test(pool, a_reply_that_memory_has_no_room_to_keep)
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
 
-    budget_limit(
-        2000 *
-        1000); /* hiredis doubles: it may take 1.8 MB for a moment; the last eighth is not for the JSON */
+    /* hiredis doubles: it may take 1.8 MB for a moment; the last eighth is not for the JSON */
+    budget_limit(2000 * 1000);
     struct pool_job *job =
         pool_stage_submit_as(&stage, "[[\"GET\",\"k\"],[\"GET\",\"k\"]]", true, false, false);
     pool_stage_run(&stage);
@@ -638,6 +604,39 @@ Test(pool, what_a_job_holds_is_counted)
     cr_expect(budget_used() > SIZE && budget_used() < SIZE + 200 * 1000, "%zu", budget_used());
     pool_stage_close_with(&stage, peer);
     free(replies);
+}
+
+Test(pool, where_command_is_denied_every_command_is_a_write)
+{
+    static const struct peer_step steps[] = {OPEN,
+                                             {PEER_EXPECT, COMMAND},
+                                             {PEER_SEND, "-NOPERM no command\r\n"},
+                                             {PEER_EXPECT, GET},
+                                             {PEER_CLOSE, NULL},
+                                             {PEER_END, NULL}};
+    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct pool_stage stage = {0};
+
+    pool_stage_open(&stage, "+get");
+    pool_stage_publish_peer(&stage, peer);
+    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]"),
+                    *set = pool_stage_submit(&stage, "[\"SET\",\"k\",\"v\"]");
+    pool_stage_run(&stage);
+    expect_words(get, 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(set, 0, ITEM_DENIED, "NOPERM ");
+    pool_stage_close_with(&stage, peer);
+}
+
+Test(pool, a_reply_over_the_bound)
+{
+    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, GET}, {PEER_FLOOD, NULL}, {PEER_END, NULL}};
+    struct pool_stage stage = {0};
+    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    pool_stage_run(&stage);
+    expect_words(get, 0, ITEM_TOO_BIG, "TOOBIG ");
+    cr_expect_eq(stage.suspicions[SUSPICION_LOST], 0);
+    pool_stage_close_with(&stage, peer);
 }
 
 /* Each reply is within the bound; together they are not. */
