@@ -92,7 +92,7 @@ struct redis_conn {
 
     /* The reply under way. */
     struct result_sink sink;
-    size_t counted; /* bytes of the reader's buffer, had or promised, that the memory budget knows of */
+    size_t counted;     /* bytes of the reader's buffer, had or promised, that the memory budget knows of */
     size_t reply_bytes; /* parsed of it; a transaction's replies count together */
     size_t limit;       /* of these */
     bool swollen;       /* the reader's buffer grew for a long reply */
