@@ -91,13 +91,13 @@ const char *batch_name(const struct batch *batch, size_t i, size_t *size)
     const char *wire = batch_wire(batch, i); /* "*2\r\n$3\r\nGET\r\n" */
     char *end;
 
-    *size = (size_t)strtoul(strchr(wire, '$') + 1, &end, 10);
+    *size = (size_t)strtoul((const char *)memchr(wire, '$', batch->commands[i].size) + 1, &end, 10);
     return end + 2;
 }
 
 char *batch_argument(struct batch *batch, size_t i, size_t k, size_t *size)
 {
-    char *at = strchr(batch->wire.bytes + batch->commands[i].at, '$');
+    char *at = memchr(batch->wire.bytes + batch->commands[i].at, '$', batch->commands[i].size);
 
     for (;; k--) {
         char *bytes;

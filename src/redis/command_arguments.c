@@ -53,10 +53,12 @@ static bool has_block(const char *at, size_t n)
 const char *command_arguments_refused(enum command_care care, const char *wire, size_t n)
 {
     static const char bus[] = "__sentinel__:";
-    const char *at = wire + strcspn(wire, "\n") + 1;
+    const char *at = wire;
     const char *bytes;
     size_t size;
 
+    while (*at++ != '\n') {
+    }
     (void)next_argument(&at, &size); /* the name */
     if (care == COMMAND_CARE_BLOCK) {
         return has_block(at, n) ? NEVER_BLOCKS_WITH : NULL;

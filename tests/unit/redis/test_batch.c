@@ -560,3 +560,23 @@ Test(redis_batch, a_path_of_too_many)
     cr_expect_null(from_path(raw, error));
     cr_expect_str_eq(error, "more than 65534 arguments");
 }
+
+Test(redis_batch, arguments_are_found_by_their_number)
+{
+    static const char body[] = "[[\"GET\",\"$5\\r\\n\"],[\"SET\",\"\",\"v w\"]]";
+    struct batch *batch = NULL;
+    char error[BATCH_ERROR_SIZE];
+    size_t size;
+
+    cr_assert_eq(batch_read(body, strlen(body), BATCH_MANY, &batch, error), 0, "%s", error);
+    cr_expect_eq(strncmp(batch_argument(batch, 0, 1, &size), "$5\r\n", 4), 0);
+    cr_expect_eq(size, 4);
+    cr_expect_eq(strncmp(batch_argument(batch, 1, 0, &size), "SET", 3), 0);
+    cr_expect_eq(size, 3);
+    (void)batch_argument(batch, 1, 1, &size);
+    cr_expect_eq(size, 0);
+    memcpy(batch_argument(batch, 1, 2, &size), "abc", 3);
+    cr_expect_eq(size, 3);
+    expect_wire(batch, 1, BYTES("*3\r\n$3\r\nSET\r\n$0\r\n\r\n$3\r\nabc\r\n"), "changed in place");
+    batch_free(batch);
+}
