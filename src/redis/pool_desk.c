@@ -162,19 +162,20 @@ static bool is_usable(const struct desk *desk, const struct snapshot_replica *re
                                             clock_boot_ms() - replica->lag_at_ms <= LAG_FRESH_MS));
 }
 
-bool desk_may_use_replica(const struct desk *desk, const struct address *address)
-{
-    for (size_t i = 0; desk->shown != NULL && i < desk->shown->n_replicas; i++)
-        if (address_equal(&desk->shown->replicas[i].address, address))
-            return is_usable(desk, &desk->shown->replicas[i]);
-    return false;
-}
-
 static bool was_tried(const struct pool_task *task, const struct address *address)
 {
     for (size_t i = 0; i < task->n_tried; i++)
         if (address_equal(&task->tried[i], address))
             return true;
+    return false;
+}
+
+bool desk_may_use_replica(const struct desk *desk, const struct pool_task *task,
+                          const struct address *address)
+{
+    for (size_t i = 0; desk->shown != NULL && i < desk->shown->n_replicas; i++)
+        if (address_equal(&desk->shown->replicas[i].address, address))
+            return is_usable(desk, &desk->shown->replicas[i]) && !was_tried(task, address);
     return false;
 }
 

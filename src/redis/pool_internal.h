@@ -188,8 +188,9 @@ void desk_take_info(struct desk *desk, const redisReply *reply);
 struct node *desk_choose_replica(struct desk *desk, const struct pool_task *task);
 /** The healthy replica that has this tag, or one that may have it; NULL: none. */
 struct node *desk_find_replica(struct desk *desk, const struct pool_task *task, uint32_t cursor_tag);
-/** Whether commands may go to the replica of this address now. */
-bool desk_may_use_replica(const struct desk *desk, const struct address *address);
+/** Whether the task's commands may go to the replica of this address now. */
+bool desk_may_use_replica(const struct desk *desk, const struct pool_task *task,
+                          const struct address *address);
 void desk_say(struct desk *desk, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /* pool_node.c */

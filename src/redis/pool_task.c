@@ -321,7 +321,7 @@ static struct node *replica_node(struct pool_task *task)
 
     if (pool_is_stalled(desk->pool))
         return NULL;
-    if (task->node != NULL && !desk_may_use_replica(desk, &task->node->address))
+    if (task->node != NULL && !desk_may_use_replica(desk, task, &task->node->address))
         task->node = NULL; /* no longer */
     if (task->node == NULL)
         task->node = desk_choose_replica(desk, task);
@@ -385,7 +385,7 @@ static bool may_follow(const struct pool_task *task)
     if (pool_is_stalled(task->desk->pool))
         return false;
     if (node->is_replica)
-        return desk_may_use_replica(task->desk, &node->address);
+        return desk_may_use_replica(task->desk, task, &node->address);
     return task->desk->serves;
 }
 

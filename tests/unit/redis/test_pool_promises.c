@@ -218,40 +218,99 @@ Test(pool, a_master_that_left_and_is_back_serves)
 
 enum { REPLICAS = 9 };
 
+/* As the watcher would publish them. @param healthy  how many of them, from the last one on. */
+static void publish_replicas(struct pool_stage *stage, const struct address *replicas, size_t n,
+                             size_t healthy)
+{
+    struct snapshot *snapshot = snapshot_new(1);
+    struct snapshot_master *master = snapshot_master_new("mymaster");
+
+    master->replicas = mem_new(n, sizeof(*master->replicas));
+    master->n_replicas = n;
+    for (size_t i = 0; i < n; i++) {
+        master->replicas[i].healthy = i >= n - healthy;
+        master->replicas[i].address = replicas[i];
+    }
+    snapshot->masters[0] = master;
+    pool_take(stage->pool, snapshot);
+    snapshot_unref(stage->snapshot);
+    stage->snapshot = snapshot;
+}
+
+static struct pool_job *submit_to_replica(struct pool_stage *stage, const char *json)
+{
+    struct pool_job *job = pool_job_new();
+    char error[BATCH_ERROR_SIZE];
+
+    cr_assert_eq(batch_read(json, strlen(json), BATCH_MANY, &job->batch, error), 0);
+    job->target = POOL_REPLICA;
+    snprintf(job->master, sizeof job->master, "mymaster");
+    job->done = pool_stage_job_ended;
+    job->data = stage;
+    stage->jobs[stage->n_jobs++] = job;
+    cr_assert_not(pool_run(stage->pool, job));
+    return job;
+}
+
 Test(pool, all_replicas_are_tried)
 {
     static const struct peer_step steps[] = {GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n9\r\n"}, END};
     struct peer *peer = peer_start("127.0.0.1", steps);
-    struct address dead = peer_dead_address();
-    struct snapshot *snapshot = snapshot_new(1);
-    struct snapshot_master *master = snapshot_master_new("mymaster");
+    struct address replicas[REPLICAS];
     struct pool_stage stage = {0};
-    struct pool_job *job = pool_job_new();
-    char error[BATCH_ERROR_SIZE];
 
     pool_stage_open(&stage, "+@all");
-    master->replicas = mem_new(REPLICAS, sizeof(*master->replicas));
-    master->n_replicas = REPLICAS;
-    for (int i = 0; i < REPLICAS; i++) {
-        master->replicas[i].healthy = true;
-        master->replicas[i].address = dead;
-        snprintf(master->replicas[i].address.host, sizeof master->replicas[i].address.host, "127.0.0.%d",
-                 i + 2);
+    for (int i = 0; i < REPLICAS - 1; i++) {
+        replicas[i] = peer_dead_address();
+        snprintf(replicas[i].host, sizeof replicas[i].host, "127.0.0.%d", i + 2);
     }
-    master->replicas[REPLICAS - 1].address = *peer_address(peer);
-    snapshot->masters[0] = master;
-    pool_take(stage.pool, snapshot);
-    stage.snapshot = snapshot;
-    cr_assert_eq(batch_read("[\"GET\",\"k\"]", 11, BATCH_ONE, &job->batch, error), 0);
-    job->target = POOL_REPLICA;
-    snprintf(job->master, sizeof job->master, "mymaster");
-    job->done = pool_stage_job_ended;
-    job->data = &stage;
-    stage.jobs[stage.n_jobs++] = job;
-    cr_assert_not(pool_run(stage.pool, job));
+    replicas[REPLICAS - 1] = *peer_address(peer);
+    publish_replicas(&stage, replicas, REPLICAS, REPLICAS);
+    struct pool_job *job = submit_to_replica(&stage, "[[\"GET\",\"k\"]]");
     pool_stage_run(&stage);
     expect_done(job, 0, "{\"result\":\"9\"");
     pool_stage_close_with(&stage, peer);
+}
+
+#define INFO_FOO "*3\r\n" BULK(7, "COMMAND") BULK(4, "INFO") BULK(3, "foo")
+
+static bool foo_is_judged(struct pool_stage *stage)
+{
+    return metric_read(&stage->counts->commands[METRIC_COMMAND_OUTCOME_BAD]) == 1;
+}
+
+/* Its first read is on the wire to a replica that is healthy no longer: what follows goes to another one. */
+Test(pool, a_pipeline_does_not_go_on_with_a_replica_that_is_unhealthy)
+{
+    static const struct peer_step steps[] = {GREET,
+                                             {PEER_EXPECT, INFO_FOO},
+                                             {PEER_EXPECT, GET},
+                                             {PEER_HOLD, NULL},
+                                             {PEER_SEND, "*1\r\n*-1\r\n"},
+                                             {PEER_HOLD, NULL},
+                                             {PEER_SEND, "$1\r\n1\r\n"},
+                                             END};
+    static const struct peer_step next[] = {OPEN, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n2\r\n"}, END};
+    struct peer *peer = peer_start("127.0.0.1", steps), *second = peer_start("127.0.0.1", next);
+    const struct address replicas[] = {*peer_address(peer), *peer_address(second)};
+    struct pool_stage stage = {0};
+
+    pool_stage_open(&stage, "+@all");
+    publish_replicas(&stage, replicas, 2, 2);
+    struct pool_job *job = submit_to_replica(&stage, "[[\"GET\",\"k\"],[\"FOO\"],[\"GET\",\"k\"]]");
+    pool_stage_run_until(&stage, pool_stage_one_in_flight);
+    publish_replicas(&stage, replicas, 2, 1);
+    peer_release(peer);
+    pool_stage_run_until(&stage, foo_is_judged);
+    run_for(&stage, 20);
+    peer_release(peer);
+    pool_stage_run(&stage);
+    expect_done(job, 0, "{\"result\":\"1\"");
+    expect_words(job, 1, ITEM_BAD, "ERR unknown command");
+    expect_done(job, 2, "{\"result\":\"2\"");
+    pool_stage_close(&stage);
+    peer_end(peer);
+    peer_end(second);
 }
 
 /* ---- what those are told that waited in vain ---- */
