@@ -19,6 +19,8 @@
 /* A listening address in a worker: its socket, its two epolls, those refused at once, those kept for probes. */
 #define DESCRIPTORS_PER_LISTENER (3 + HTTP_CONNECTIONS_REFUSED_AT_ONCE + HTTP_CONNECTIONS_PROBE)
 
+#define LOG_PATIENCE_MS 500 /* at the end, with what is still to be written */
+
 /* With a standard descriptor closed, the next socket would get its number, and log lines would go to a peer. */
 static void keep_standard_descriptors(void)
 {
@@ -69,6 +71,7 @@ static void prepare(const struct options *options)
     }
     log_configure(level, options->log_format);
     (void)signal(SIGPIPE, SIG_IGN); /* a lost peer is an error of write(), not the end */
+    log_start();
     write_notes(options);
 }
 
@@ -89,6 +92,7 @@ int main(int argc, char **argv)
         exit_code = service_run(&options);
     }
     options_release(&options);
+    (void)log_stop(LOG_PATIENCE_MS);
     if (loop_lookups_abandoned()) {
         _exit(exit_code);
     }

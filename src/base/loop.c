@@ -47,6 +47,7 @@ static void must(int result, const char *what)
 {
     if (result < 0) {
         log_error("event loop failed", LOG_STR("call", what), LOG_STR("error", uv_strerror(result)));
+        (void)log_flush(LOG_LAST_PATIENCE_MS);
         abort();
     }
 }

@@ -61,6 +61,7 @@ struct daemon *daemon_launch(const struct daemon_spec *spec)
     daemon->process = process_start(&(struct process_spec){.name = "bellwether",
                                                            .argv = argv,
                                                            .env = spec->env,
+                                                           .error_fd = spec->error_fd,
                                                            .netns_of = spec->netns_of,
                                                            .ends_cleanly = true});
     if (!spec->no_listen)

@@ -20,6 +20,7 @@ struct daemon_spec {
     const struct cluster *cluster; /* its Sentinels become --sentinel; NULL: none */
     const char *const *env;        /* "NAME=value" */
     const char *const *flags;      /* NULL-terminated */
+    int error_fd;                  /* a descriptor; 0: its log */
     pid_t netns_of;
     bool unix_socket; /* listen on a Unix socket only: reaches it in any network namespace */
     bool no_listen;   /* the flags say where */
