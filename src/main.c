@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -53,6 +54,15 @@ static void raise_descriptor_limit(const struct options *options)
              LOG_INT("limit", (int64_t)limit.rlim_max), LOG_INT("wanted", (int64_t)wanted));
 }
 
+/* Passwords are in memory: no core file, and no look into it by others of the same user. */
+static void keep_memory_private(void)
+{
+    const struct rlimit none = {0};
+
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    (void)setrlimit(RLIMIT_CORE, &none);
+}
+
 static void write_notes(const struct options *options)
 {
     for (size_t i = 0; i < options->n_notes; i++) {
@@ -81,9 +91,11 @@ int main(int argc, char **argv)
     int exit_code = 1;
 
     keep_standard_descriptors();
+    keep_memory_private();
     if (options_read(argc, argv, environ, &options, &exit_code) == OPTIONS_EXIT) {
         return exit_code;
     }
+    options_hide_secrets(environ);
     prepare(&options);
     if (options.once) {
         exit_code = once_run(&options);

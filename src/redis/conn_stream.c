@@ -125,8 +125,10 @@ static int write_piece(struct redis_conn *conn)
         (void)sdsrange(context->obuf, n, -1);
         return 1;
     }
-    if (conn->state == CONN_HELLO)
-        explicit_bzero(context->obuf, left); /* a password may be in it */
+    if (conn->confidential) {
+        explicit_bzero(context->obuf, sdsalloc(context->obuf));
+        conn->confidential = conn->backlog.size > 0;
+    }
     sdsclear(context->obuf);
     if (sdsalloc(context->obuf) > WRITER_KEEP_BYTES && conn->backlog.size == 0) {
         sdsfree(context->obuf);
@@ -274,6 +276,7 @@ void conn_stream_start(struct redis_conn *conn)
     conn->subscribed = false;
     conn->appended = conn->taken = conn->received = 0;
     conn_replies_start(conn);
+    conn->confidential = true;
     if (conn->greets_in_tls)
         conn_stream_append(conn, client_hello, sizeof client_hello);
     else
@@ -291,6 +294,9 @@ void conn_stream_stop(struct redis_conn *conn)
     conn->wanted = 0;
     buffer_release(&conn->backlog);
     conn->backlog_sent = 0;
+    if (conn->context != NULL && conn->confidential)
+        explicit_bzero(conn->context->obuf, sdsalloc(conn->context->obuf));
+    conn->confidential = false;
     redisFree(conn->context); /* closes the socket */
     conn->context = NULL;
     conn_arena_release(&conn->arena);

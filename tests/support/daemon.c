@@ -127,6 +127,15 @@ char *daemon_log(const struct daemon *daemon)
     return process_log(daemon->process);
 }
 
+long daemon_descriptors(const struct daemon *daemon)
+{
+    static const char name[] = "\nprocess_open_fds ";
+    const struct http_answer *answer = daemon_get(daemon, "/metrics");
+    const char *found = answer->body == NULL ? NULL : strstr(answer->body, name);
+    cr_assert(found != NULL, "/metrics has no process_open_fds: %s", http_text(answer));
+    return strtol(found + sizeof name - 1, NULL, 10);
+}
+
 struct http_answer *daemon_get_with(const struct daemon *daemon, const char *path, const char *header)
 {
     const char *const headers[] = {header, NULL};
