@@ -143,6 +143,8 @@ $(O)/obj/%.o: %.c $(O)/.compile | $(GEN)/version.h
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# A thread of musl has 128 KiB of stack. Sanitizers make frames larger.
+$(O)/obj/src/%.o: private WARNINGS += $(if $(SANITIZE),,-Wframe-larger-than=16384)
 $(O)/obj/tests/integration/%.o $(O)/obj/tests/support/%.o: private DEPS_CFLAGS += $(INTEGRATION_CFLAGS)
 # Criterion's macros are not ours to fix.
 $(O)/obj/tests/unit/%.o $(O)/obj/tests/sim/%.o $(O)/obj/tests/integration/%.o $(O)/obj/tests/bench/%.o: private WARNINGS += -Wno-pedantic

@@ -12,8 +12,6 @@
 
 #include "conn_internal.h"
 
-/* Large enough that a reply of many megabytes is not read in crumbs. */
-#define READ_BYTES (64 * 1024)
 #define WRITE_BYTES ((size_t)128 * 1024)
 /* After so many writes others have their turn. */
 #define WRITES_A_TURN 16
@@ -220,11 +218,11 @@ static bool is_tls(const char *bytes, size_t size)
 static bool read_some(struct redis_conn *conn)
 {
     uint64_t session = conn->session;
-    char bytes[READ_BYTES];
+    char *bytes = loop_scratch(conn->loop); /* so large that many megabytes are not read in crumbs */
     ssize_t n;
 
     errno = 0;
-    n = conn->context->funcs->read(conn->context, bytes, sizeof bytes);
+    n = conn->context->funcs->read(conn->context, bytes, LOOP_SCRATCH_BYTES);
     if (n < 0)
         read_failed(conn, errno);
     if (n <= 0)
