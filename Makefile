@@ -28,12 +28,16 @@ GEN := $(B)/gen
 
 CFLAGS ?= $(if $(SANITIZE),-O1,-O2) -g
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
-HARDENING := -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
+# Sanitizers have their own checks; _FORTIFY_SOURCE is for optimized code only.
+HARDENING := $(if $(SANITIZE),-fstack-protector-strong,$(shell deploy/hardening.sh $(CC)))
+ifneq ($(or $(filter -O0,$(CFLAGS)),$(if $(filter -O%,$(CFLAGS)),,none)),)
+HARDENING := $(filter-out -D_FORTIFY_SOURCE=%,$(HARDENING))
+endif
 LANGUAGE := -std=c17 -D_GNU_SOURCE -pthread
 INCLUDES := -Iinclude -I$(GEN)
 ALL_CFLAGS = $(LANGUAGE) $(WARNINGS) $(HARDENING) -fno-omit-frame-pointer -fPIE $(INCLUDES) $(DEPS_CFLAGS) $(CFLAGS) \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined)
-ALL_LDFLAGS = -pthread -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+ALL_LDFLAGS = -pthread -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 
 PKG_CONFIG := PKG_CONFIG_PATH=$(CURDIR)/build/deps/lib/pkgconfig:$(PKG_CONFIG_PATH) pkg-config
 UNIT_LIBS = $(shell $(PKG_CONFIG) --libs criterion)
@@ -310,6 +314,10 @@ check-gates:
 	$(call say,GATES)
 	$(Q)tests/support/check-gates.sh
 
+check-hardening: $(B)/bellwether
+	$(call say,HARDENING)
+	$(Q)tests/support/check-hardening.sh $< $(wildcard build/deps/lib/libmicrohttpd.a build/deps/lib/libhiredis.a)
+
 check-options: $(B)/bellwether
 	$(call say,OPTIONS)
 	$(Q)tests/support/check-options.sh $(B)/bellwether README.md
@@ -327,7 +335,7 @@ check: test-deps ## format, clang-tidy, cppcheck, headers alone, gates, options,
 	$(Q)$(MAKE) check-all
 endif
 
-check-all: check-format check-gates check-scripts $(ALONE) check-cppcheck check-options check-openapi fuzz-targets $(TIDY)
+check-all: check-format check-gates check-hardening check-scripts $(ALONE) check-cppcheck check-options check-openapi fuzz-targets $(TIDY)
 
 format: ## clang-format over every C file
 	$(Q)$(if $(FORMATTED),clang-format -i $(FORMATTED))
@@ -347,7 +355,7 @@ help: ## this list
 
 FORCE:
 .PHONY: all deps test-deps client-deps demo-deps bench-deps install demo unit integration clients test fuzz fuzz-targets bench \
-	check check-all check-format check-gates check-options check-openapi check-cppcheck check-scripts \
+	check check-all check-format check-gates check-hardening check-options check-openapi check-cppcheck check-scripts \
 	format clean distclean help FORCE
 
 -include $(shell find $(O)/obj $(B)/fuzz/obj $(B)/check -name '*.d' 2>/dev/null)
