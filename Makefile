@@ -28,12 +28,16 @@ GEN := $(B)/gen
 
 CFLAGS ?= $(if $(SANITIZE),-O1,-O2) -g
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
-HARDENING := -fstack-protector-strong $(if $(SANITIZE),,-D_FORTIFY_SOURCE=2)
+# Sanitizers have their own checks; _FORTIFY_SOURCE is for optimized code only.
+HARDENING := $(if $(SANITIZE),-fstack-protector-strong,$(shell deploy/hardening.sh $(CC)))
+ifneq ($(or $(filter -O0,$(CFLAGS)),$(if $(filter -O%,$(CFLAGS)),,none)),)
+HARDENING := $(filter-out -D_FORTIFY_SOURCE=%,$(HARDENING))
+endif
 LANGUAGE := -std=c17 -D_GNU_SOURCE -pthread
 INCLUDES := -Iinclude -I$(GEN)
 ALL_CFLAGS = $(LANGUAGE) $(WARNINGS) $(HARDENING) -fno-omit-frame-pointer -fPIE $(INCLUDES) $(DEPS_CFLAGS) $(CFLAGS) \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined)
-ALL_LDFLAGS = -pthread -pie -Wl,-z,relro -Wl,-z,now -Wl,--as-needed $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+ALL_LDFLAGS = -pthread -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 
 PKG_CONFIG := PKG_CONFIG_PATH=$(CURDIR)/build/deps/lib/pkgconfig:$(PKG_CONFIG_PATH) pkg-config
 UNIT_LIBS = $(shell $(PKG_CONFIG) --libs criterion)
@@ -143,6 +147,8 @@ $(O)/obj/%.o: %.c $(O)/.compile | $(GEN)/version.h
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(ALL_CFLAGS) -MMD -MP -c -o $@ $<
 
+# A thread of musl has 128 KiB of stack. Sanitizers make frames larger.
+$(O)/obj/src/%.o: private WARNINGS += $(if $(SANITIZE),,-Wframe-larger-than=16384)
 $(O)/obj/tests/integration/%.o $(O)/obj/tests/support/%.o: private DEPS_CFLAGS += $(INTEGRATION_CFLAGS)
 # Criterion's macros are not ours to fix.
 $(O)/obj/tests/unit/%.o $(O)/obj/tests/sim/%.o $(O)/obj/tests/integration/%.o $(O)/obj/tests/bench/%.o: private WARNINGS += -Wno-pedantic
@@ -308,6 +314,10 @@ check-gates:
 	$(call say,GATES)
 	$(Q)tests/support/check-gates.sh
 
+check-hardening: $(B)/bellwether
+	$(call say,HARDENING)
+	$(Q)tests/support/check-hardening.sh $< $(wildcard build/deps/lib/libmicrohttpd.a build/deps/lib/libhiredis.a)
+
 check-options: $(B)/bellwether
 	$(call say,OPTIONS)
 	$(Q)tests/support/check-options.sh $(B)/bellwether README.md
@@ -325,7 +335,7 @@ check: test-deps ## format, clang-tidy, cppcheck, headers alone, gates, options,
 	$(Q)$(MAKE) check-all
 endif
 
-check-all: check-format check-gates check-scripts $(ALONE) check-cppcheck check-options check-openapi fuzz-targets $(TIDY)
+check-all: check-format check-gates check-hardening check-scripts $(ALONE) check-cppcheck check-options check-openapi fuzz-targets $(TIDY)
 
 format: ## clang-format over every C file
 	$(Q)$(if $(FORMATTED),clang-format -i $(FORMATTED))
@@ -345,7 +355,7 @@ help: ## this list
 
 FORCE:
 .PHONY: all deps test-deps client-deps demo-deps bench-deps install demo unit integration clients test fuzz fuzz-targets bench \
-	check check-all check-format check-gates check-options check-openapi check-cppcheck check-scripts \
+	check check-all check-format check-gates check-hardening check-options check-openapi check-cppcheck check-scripts \
 	format clean distclean help FORCE
 
 -include $(shell find $(O)/obj $(B)/fuzz/obj $(B)/check -name '*.d' 2>/dev/null)

@@ -17,6 +17,7 @@ cd "$(dirname "$0")/.."
 
 readonly microhttpd_floor=1.0.10 hiredis_floor=1.2.0
 readonly prefix=$PWD/build/deps work=$PWD/build/deps/work
+hardening= # of the libraries as of our own files: they read what strangers send. Asked for once gcc is there
 readonly suites="forky sid trixie" # tried in this order until one has the floor
 
 # LIBRARY_PATH misleads hiredis' own Makefile, and CFLAGS of the caller are for the project's files.
@@ -195,7 +196,7 @@ fetch_source() {
 # Run a script with `set -e`, its output in build/deps/NAME.log.
 logged() {
     local log=$prefix/$1.log
-    env work="$work" prefix="$prefix" bash -euc "$2" >"$log" 2>&1 </dev/null ||
+    env work="$work" prefix="$prefix" hardening="$hardening" bash -euc "$2" >"$log" 2>&1 </dev/null ||
         die "$1 does not build: $(grep -m1 -E 'error:|\*\*\*' "$log" || tail -n1 "$log") ($log)"
     rm -f "$log"
 }
@@ -206,7 +207,7 @@ build_hiredis() {
     logged hiredis '
         cd "$work/hiredis"
         make -j"$(nproc)" USE_SSL=1 PREFIX="$prefix" OPTIMIZATION=-O2 DEBUG_FLAGS=-g \
-            CFLAGS="-fPIC -DNDEBUG" libhiredis.a libhiredis_ssl.a hiredis.pc hiredis_ssl.pc
+            CFLAGS="-fPIC -DNDEBUG $hardening" libhiredis.a libhiredis_ssl.a hiredis.pc hiredis_ssl.pc
         install -d "$prefix/include/hiredis" "$prefix/lib/pkgconfig"
         install -m 644 ./{hiredis,hiredis_ssl,async,read,sds,alloc,sockcompat}.h "$prefix/include/hiredis/"
         install -m 644 libhiredis.a libhiredis_ssl.a "$prefix/lib/"
@@ -215,6 +216,7 @@ build_hiredis() {
         sed -e "s|^Requires:.*|Requires: hiredis openssl|" -e "/^Libs.private:/d" hiredis_ssl.pc \
             >"$prefix/lib/pkgconfig/hiredis_ssl.pc"
     '
+    echo "$hardening" >"$prefix/hiredis.flags"
 }
 
 # Without what the daemon never uses: cookies cost time in every request.
@@ -229,22 +231,31 @@ build_microhttpd() {
         ./configure --prefix="$prefix" --libdir="$prefix/lib" --disable-shared --enable-static --with-pic \
             --enable-https=yes --enable-epoll=yes --disable-doc --disable-examples --disable-tools --disable-curl \
             --disable-nls --disable-asserts --disable-dauth --disable-bauth --disable-cookie \
-            --disable-postprocessor CFLAGS="-O2 -g -fPIC -DNDEBUG"
+            --disable-postprocessor CFLAGS="-O2 -g -fPIC -DNDEBUG $hardening"
         make -j"$(nproc)"
         make install
         sed -i -e "s|^Requires.private:|Requires:|" "$prefix/lib/pkgconfig/libmicrohttpd.pc"
         rm -f "$prefix"/lib/*.la
     '
+    echo "$hardening" >"$prefix/libmicrohttpd.flags"
 }
 
 readonly libraries="libmicrohttpd hiredis hiredis_ssl jansson libuv openssl inih"
 
-has_microhttpd() { pkg-config --exists "libmicrohttpd >= $microhttpd_floor" 2>/dev/null; }
+# Whether a library is not one that was built here with other flags than those of today.
+is_current() {
+    [ "$(pkg-config --variable=pcfiledir "$1")" != "$prefix/lib/pkgconfig" ] ||
+        [ "$(cat "$prefix/$1.flags" 2>/dev/null)" = "$hardening" ]
+}
+
+has_microhttpd() {
+    pkg-config --exists "libmicrohttpd >= $microhttpd_floor" 2>/dev/null && is_current libmicrohttpd
+}
 has_hiredis() { pkg-config --exists "hiredis >= $hiredis_floor" "hiredis_ssl >= $hiredis_floor" 2>/dev/null; }
 
 # Where hiredis comes from: ours, or a folder that the caller named in PKG_CONFIG_PATH. A distribution's own has asserts on.
 own_hiredis() {
-    has_hiredis || return 1
+    has_hiredis && is_current hiredis || return 1
     case $(pkg-config --variable=pcfiledir hiredis) in
     /usr/lib/* | /usr/share/*) return 1 ;;
     esac
@@ -277,15 +288,17 @@ lock() {
 case ${1:-} in
 probe)
     lacking=$(missing_packages "$build_packages")
+    hardening=$(deploy/hardening.sh gcc)
     own_hiredis 2>/dev/null || lacking+="hiredis>=$hiredis_floor "
     has_microhttpd 2>/dev/null || lacking+="libmicrohttpd>=$microhttpd_floor "
-    [ -z "$lacking" ] || die "missing: ${lacking% }; run 'make deps', or name their pkgconfig folders in PKG_CONFIG_PATH"
+    [ -z "$lacking" ] || die "missing, or built with other flags: ${lacking% }; run 'make deps', or name their pkgconfig folders in PKG_CONFIG_PATH"
     mkdir -p build
     write_makefile
     ;;
 build)
     lock
     install_packages "$build_packages"
+    hardening=$(deploy/hardening.sh gcc)
     if ! own_hiredis || ! has_microhttpd; then
         install_packages "$source_packages"
         rm -rf "$work"

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
@@ -18,6 +19,8 @@
 #define NODES_WITH_COMMANDS 64 /* that a worker has connections to at once, pool-size to each */
 /* A listening address in a worker: its socket, its two epolls, those refused at once, those kept for probes. */
 #define DESCRIPTORS_PER_LISTENER (3 + HTTP_CONNECTIONS_REFUSED_AT_ONCE + HTTP_CONNECTIONS_PROBE)
+
+#define LOG_PATIENCE_MS 500 /* at the end, with what is still to be written */
 
 /* With a standard descriptor closed, the next socket would get its number, and log lines would go to a peer. */
 static void keep_standard_descriptors(void)
@@ -51,6 +54,15 @@ static void raise_descriptor_limit(const struct options *options)
              LOG_INT("limit", (int64_t)limit.rlim_max), LOG_INT("wanted", (int64_t)wanted));
 }
 
+/* Passwords are in memory: no core file, and no look into it by others of the same user. */
+static void keep_memory_private(void)
+{
+    const struct rlimit none = {0};
+
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    (void)setrlimit(RLIMIT_CORE, &none);
+}
+
 static void write_notes(const struct options *options)
 {
     for (size_t i = 0; i < options->n_notes; i++) {
@@ -69,6 +81,7 @@ static void prepare(const struct options *options)
     }
     log_configure(level, options->log_format);
     (void)signal(SIGPIPE, SIG_IGN); /* a lost peer is an error of write(), not the end */
+    log_start();
     write_notes(options);
 }
 
@@ -78,9 +91,11 @@ int main(int argc, char **argv)
     int exit_code = 1;
 
     keep_standard_descriptors();
+    keep_memory_private();
     if (options_read(argc, argv, environ, &options, &exit_code) == OPTIONS_EXIT) {
         return exit_code;
     }
+    options_hide_secrets(environ);
     prepare(&options);
     if (options.once) {
         exit_code = once_run(&options);
@@ -89,6 +104,7 @@ int main(int argc, char **argv)
         exit_code = service_run(&options);
     }
     options_release(&options);
+    (void)log_stop(LOG_PATIENCE_MS);
     if (loop_lookups_abandoned()) {
         _exit(exit_code);
     }

@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/buffer.h"
+#include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/http/render.h"
 #include "bellwether/topology/news.h"
@@ -43,24 +45,24 @@ static void print_master(struct once *once, const struct snapshot_master *master
 
     once->exit_code = fputs(text, stdout) >= 0 && fflush(stdout) == 0 ? 0 : 1;
     if (once->exit_code != 0) {
-        (void)fputs("bellwether: standard output cannot be written\n", stderr);
+        log_plain("bellwether: standard output cannot be written");
     }
     free(text);
-}
-
-static void print_names(FILE *to, const struct snapshot *snapshot)
-{
-    for (size_t i = 0; i < snapshot->n_masters; i++) {
-        (void)fprintf(to, "%s%s", i == 0 ? "" : ", ", snapshot->masters[i]->name);
-    }
 }
 
 /* Several masters and none chosen: waiting changes nothing. */
 static void refuse_several(struct once *once)
 {
-    (void)fputs("bellwether: several masters (", stderr);
-    print_names(stderr, once->latest);
-    (void)fputs("); choose one with --master or --default-master\n", stderr);
+    struct buffer names = {0};
+
+    for (size_t i = 0; i < once->latest->n_masters; i++) {
+        const char *name = once->latest->masters[i]->name;
+        buffer_add(&names, ", ", i == 0 ? 0 : 2);
+        buffer_add(&names, name, strlen(name));
+    }
+    log_plain("bellwether: several masters (%.*s); choose one with --master or --default-master",
+              (int)names.size, names.bytes);
+    buffer_release(&names);
     once->exit_code = 3;
 }
 
@@ -70,21 +72,20 @@ static void say_why_not(const struct once *once)
     const struct snapshot_master *master = snapshot == NULL ? NULL : snapshot_default(snapshot);
 
     if (snapshot == NULL) {
-        (void)fputs("bellwether: no master: starting: nothing is known yet\n", stderr);
+        log_plain("bellwether: no master: starting: nothing is known yet");
     } else if (master != NULL) {
         const char *reason = reason_text(master->reason);
-        (void)fprintf(stderr, "bellwether: no master: %s is %s: %s%s%s\n", master->name,
-                      master_state_text(master->state), reason == NULL ? "no reason" : reason,
-                      master->detail == NULL ? "" : ": ", master->detail == NULL ? "" : master->detail);
+        log_plain("bellwether: no master: %s is %s: %s%s%s", master->name, master_state_text(master->state),
+                  reason == NULL ? "no reason" : reason, master->detail == NULL ? "" : ": ",
+                  master->detail == NULL ? "" : master->detail);
     } else if (snapshot->default_name != NULL &&
                (snapshot->n_masters > 0 || snapshot->reason == REASON_UNKNOWN_NAME)) {
-        (void)fprintf(stderr, "bellwether: no master: unknown_name: the Sentinels do not know \"%s\"\n",
-                      snapshot->default_name);
+        log_plain("bellwether: no master: unknown_name: the Sentinels do not know \"%s\"",
+                  snapshot->default_name);
     } else {
         const char *reason = reason_text(snapshot->reason);
-        (void)fprintf(stderr, "bellwether: no master: %s: %s\n",
-                      reason == NULL ? "no_sentinel_reachable" : reason,
-                      snapshot->detail == NULL ? "no Sentinel answered in time" : snapshot->detail);
+        log_plain("bellwether: no master: %s: %s", reason == NULL ? "no_sentinel_reachable" : reason,
+                  snapshot->detail == NULL ? "no Sentinel answered in time" : snapshot->detail);
     }
 }
 
@@ -142,7 +143,7 @@ int once_run(const struct options *options)
 
     watcher_subscribe(watcher, mailbox);
     if (watcher_start(watcher) != 0) {
-        (void)fputs("bellwether: cannot start a thread\n", stderr);
+        log_plain("bellwether: cannot start a thread");
         once.exit_code = 1;
     } else {
         loop_timer_start(timer, patience_ms(options));

@@ -64,7 +64,7 @@ enum options_outcome options_read(int argc, char **argv, char **environment, str
     }
     settings_release(&settings);
     if (code != 0) {
-        (void)fprintf(stderr, "bellwether: %s\n", error.text);
+        log_plain("bellwether: %s", error.text);
     }
     if (outcome == OPTIONS_RUN) {
         *out = built;

@@ -151,8 +151,26 @@ static int build_listens(struct builder *builder)
 
 /* ---- credentials ---- */
 
+/* A warning, not an error: what mounts a secret often has its own idea of a mode. */
+static void note_exposed(struct options *out, struct secret *secret)
+{
+    const char *words = secret_exposed(secret);
+    char text[512];
+
+    if (words == NULL) {
+        return;
+    }
+    (void)snprintf(text, sizeof text, "%.400s: %s", secret_path(secret), words);
+    for (size_t i = 0; i < out->n_notes; i++) {
+        if (strcmp(out->notes[i].value, text) == 0) {
+            return; /* several may share a file */
+        }
+    }
+    options_note(out, LOG_LEVEL_WARN, "others can get at a file with a secret", "file", text);
+}
+
 struct secret *options_secret(const struct settings *settings, const struct setting *own, int file_id,
-                              int value_id, struct options_error *error)
+                              int value_id, struct options *out, struct options_error *error)
 {
     enum option_source source;
     const struct setting *file = settings_winner(settings, file_id, &source);
@@ -169,14 +187,16 @@ struct secret *options_secret(const struct settings *settings, const struct sett
     if (secret == NULL) {
         (void)options_fail(error, "%s (%.200s): %s; takes a file that can be read",
                            option_table[file_id].name, file == NULL ? "" : file->where, words);
+        return NULL;
     }
+    note_exposed(out, secret);
     return secret;
 }
 
 static struct secret *make_secret(struct builder *builder, const struct setting *own, int file_id,
                                   int value_id)
 {
-    return options_secret(builder->settings, own, file_id, value_id, builder->error);
+    return options_secret(builder->settings, own, file_id, value_id, builder->out, builder->error);
 }
 
 static char *make_text(const struct builder *builder, const struct setting *own, int id)

@@ -45,9 +45,9 @@ static int build_policy(const struct settings *settings, struct options *out, st
 
 /* @return NULL after options_fail(). */
 static struct secret *make_tokens(const struct settings *settings, int file_id, int value_id,
-                                  struct options_error *error)
+                                  struct options *out, struct options_error *error)
 {
-    struct secret *secret = options_secret(settings, NULL, file_id, value_id, error);
+    struct secret *secret = options_secret(settings, NULL, file_id, value_id, out, error);
     const char *text = secret == NULL ? NULL : secret_value(secret);
     const char *wrong = text == NULL ? NULL : access_tokens_wrong(text);
 
@@ -66,16 +66,20 @@ static struct secret *make_tokens(const struct settings *settings, int file_id, 
         secret_free(secret);
         return NULL;
     }
+    if (text != NULL && access_tokens_short(text)) {
+        options_note(out, LOG_LEVEL_WARN, "a token is shorter than 16 characters: it may be guessed",
+                     "option", option_table[secret_path(secret) == NULL ? value_id : file_id].name);
+    }
     return secret;
 }
 
 static int build_tokens(const struct settings *settings, struct options *out, struct options_error *error)
 {
-    out->tokens = make_tokens(settings, OPTION_ID_TOKEN_FILE, OPTION_ID_TOKEN, error);
+    out->tokens = make_tokens(settings, OPTION_ID_TOKEN_FILE, OPTION_ID_TOKEN, out, error);
     if (out->tokens == NULL) {
         return -BW_EINVAL;
     }
-    out->read_only_tokens = make_tokens(settings, OPTION_ID_READ_ONLY_TOKEN_FILE, -1, error);
+    out->read_only_tokens = make_tokens(settings, OPTION_ID_READ_ONLY_TOKEN_FILE, -1, out, error);
     if (out->read_only_tokens == NULL) {
         return -BW_EINVAL;
     }

@@ -170,10 +170,11 @@ int options_build(const struct settings *settings, struct options *out, struct o
  * A secret: from its file, or from the environment where the file was named by a weaker source.
  * @param own       the setting of a section, whose file takes the place of both; NULL: none.
  * @param value_id  the variable; -1: there is none.
+ * @param out       gets a note when others can get at the file.
  * @return one that may hold no value; NULL after options_fail(). The caller frees it.
  */
 struct secret *options_secret(const struct settings *settings, const struct setting *own, int file_id,
-                              int value_id, struct options_error *error);
+                              int value_id, struct options *out, struct options_error *error);
 /** Something for the log. @param message,key static. */
 void options_note(struct options *out, enum log_level level, const char *message, const char *key,
                   const char *value);

@@ -29,6 +29,7 @@ static void add_item(struct setting *setting, const char *text)
 static void drop_items(struct setting *setting)
 {
     for (size_t i = 0; i < setting->n_items; i++) {
+        explicit_bzero(setting->items[i], strlen(setting->items[i])); /* it may be a secret */
         free(setting->items[i]);
     }
     free(setting->items);
@@ -219,6 +220,20 @@ int settings_from_environment(struct settings *settings, char **environment, str
         }
     }
     return 0;
+}
+
+void options_hide_secrets(char **environment)
+{
+    for (char **at = environment; *at != NULL; at++) {
+        char *equals = strchr(*at, '=');
+        if (equals == NULL || strncmp(*at, VARIABLE_PREFIX, sizeof VARIABLE_PREFIX - 1) != 0) {
+            continue;
+        }
+        int id = id_of_variable(*at, (size_t)(equals - *at));
+        if (id >= 0 && (option_table[id].properties & OPTION_ENVIRONMENT_ONLY) != 0) {
+            explicit_bzero(equals + 1, strlen(equals + 1));
+        }
+    }
 }
 
 const struct setting *settings_winner(const struct settings *settings, int id, enum option_source *source)

@@ -256,8 +256,7 @@ static size_t last_words_length;
 static void end_now(int signum)
 {
     (void)signum;
-    ssize_t ignored = write(STDERR_FILENO, last_words, last_words_length);
-    (void)ignored;
+    log_last_words(last_words, last_words_length, 0);
     _exit(0);
 }
 

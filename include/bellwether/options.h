@@ -82,5 +82,7 @@ enum options_outcome { OPTIONS_RUN, OPTIONS_EXIT };
 enum options_outcome options_read(int argc, char **argv, char **environment, struct options *out,
                                   int *exit_code);
 void options_release(struct options *options);
+/** Overwrite the values of the variables that hold secrets, so that nobody finds them in /proc. @param environment like environ. */
+void options_hide_secrets(char **environment);
 
 #endif

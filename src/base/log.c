@@ -2,20 +2,30 @@
  * Log lines. A line is built in a buffer on the stack and leaves in one write(2), so lines of
  * several threads never mix. What doesn't fit is cut inside a value, never inside an escape or
  * the frame: a cut JSON line is still JSON.
+ *
+ * Standard error may be a pipe that nobody reads, and O_NONBLOCK would be set for everybody who shares it. So lines go
+ * through a bounded queue to a thread of their own, the only one that waits for the reader. Once the queue is full, lines
+ * are dropped until all of it is written; then one line says how many.
  */
 #include "bellwether/base/log.h"
 
 #include <errno.h>
 #include <inttypes.h>
-#include <stdbool.h>
+#include <poll.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/utf8.h"
 
 #define LINE_SIZE 4096
+#define QUEUE_SIZE ((size_t)256 * 1024)
+#define PLAIN_PATIENCE_MS 1000
 #define TAIL_SIZE 5 /* quote, two braces, newline, end mark: always kept free */
 
 static enum log_level least_level = LOG_LEVEL_INFO;
@@ -173,6 +183,202 @@ void log_configure(enum log_level level, enum log_format format)
     line_format = format;
 }
 
+/* ---- the way out ---- */
+
+/* Whole lines, from `head` to `tail` of queue_bytes; both are 0 when there are none. */
+static char queue_bytes[QUEUE_SIZE];
+static struct {
+    pthread_mutex_t lock; /* guards all of this */
+    pthread_cond_t filled, emptied;
+    pthread_t thread;
+    bool started;
+    bool ending;
+    bool writing; /* the thread has a line in hand */
+    int64_t dropped;
+    size_t head, tail;
+} queue = {.lock = PTHREAD_MUTEX_INITIALIZER};
+
+static bool is_drained(void)
+{
+    return queue.tail == 0 && !queue.writing && queue.dropped == 0;
+}
+
+static void enqueue(const char *line, size_t length)
+{
+    size_t used = queue.tail - queue.head;
+
+    if (queue.dropped > 0 || used + length > QUEUE_SIZE) {
+        queue.dropped++;
+        return;
+    }
+    if (queue.tail + length > QUEUE_SIZE) {
+        memmove(queue_bytes, queue_bytes + queue.head, used);
+        queue.head = 0;
+        queue.tail = used;
+    }
+    memcpy(queue_bytes + queue.tail, line, length);
+    queue.tail += length;
+    (void)pthread_cond_signal(&queue.filled);
+}
+
+/* Whatever the level: what is missing may have been of any. */
+static void enqueue_dropped(void)
+{
+    char text[256];
+    size_t length = log_render(LOG_LEVEL_WARN, line_format, clock_wall_ms(),
+                               "log lines dropped: standard error was not read",
+                               LOG_FIELDS(LOG_INT("lines", queue.dropped)), text, sizeof(text));
+
+    queue.dropped = 0;
+    enqueue(text, length);
+}
+
+static size_t dequeue(char line[LINE_SIZE])
+{
+    const char *first = queue_bytes + queue.head;
+    const char *end = memchr(first, '\n', queue.tail - queue.head);
+    size_t length = (size_t)(end - first) + 1;
+
+    memcpy(line, first, length);
+    queue.head += length;
+    if (queue.head == queue.tail) {
+        queue.head = queue.tail = 0;
+    }
+    return length;
+}
+
+/* A line that can't be written is lost: there is nobody left to tell. */
+static void write_out(const char *bytes, size_t length)
+{
+    while (length > 0) {
+        ssize_t n = write(STDERR_FILENO, bytes, length);
+
+        if (n > 0) {
+            bytes += n;
+            length -= (size_t)n;
+        } else if (n < 0 && errno == EAGAIN) { /* whoever shares it has set O_NONBLOCK */
+            struct pollfd standard_error = {.fd = STDERR_FILENO, .events = POLLOUT};
+            (void)poll(&standard_error, 1, -1);
+        } else if (n == 0 || errno != EINTR) {
+            return;
+        }
+    }
+}
+
+static void *write_lines(void *data)
+{
+    char line[LINE_SIZE];
+
+    (void)data;
+    (void)pthread_mutex_lock(&queue.lock);
+    while (true) {
+        if (queue.tail == 0 && queue.dropped > 0) {
+            enqueue_dropped();
+        }
+        if (queue.tail > 0) {
+            size_t length = dequeue(line);
+            queue.writing = true;
+            (void)pthread_mutex_unlock(&queue.lock);
+            write_out(line, length);
+            (void)pthread_mutex_lock(&queue.lock);
+            queue.writing = false;
+        } else if (queue.ending) {
+            break;
+        } else {
+            (void)pthread_cond_broadcast(&queue.emptied);
+            (void)pthread_cond_wait(&queue.filled, &queue.lock);
+        }
+    }
+    (void)pthread_cond_broadcast(&queue.emptied);
+    (void)pthread_mutex_unlock(&queue.lock);
+    return NULL;
+}
+
+void log_start(void)
+{
+    pthread_condattr_t monotonic;
+    sigset_t all, before;
+
+    (void)pthread_condattr_init(&monotonic);
+    (void)pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    (void)pthread_cond_init(&queue.filled, NULL);
+    (void)pthread_cond_init(&queue.emptied, &monotonic);
+    (void)pthread_condattr_destroy(&monotonic);
+    queue.ending = false;
+    (void)sigfillset(&all); /* a handler that ran here could not interrupt what hangs elsewhere */
+    (void)pthread_sigmask(SIG_SETMASK, &all, &before);
+    queue.started = pthread_create(&queue.thread, NULL, write_lines, NULL) == 0;
+    (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+}
+
+static bool wait_drained(int patience_ms)
+{
+    struct timespec until;
+
+    (void)clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_nsec += patience_ms % 1000 * 1000000L;
+    until.tv_sec += patience_ms / 1000 + until.tv_nsec / 1000000000L;
+    until.tv_nsec %= 1000000000L;
+    while (!is_drained() && pthread_cond_timedwait(&queue.emptied, &queue.lock, &until) == 0) {
+    }
+    return is_drained();
+}
+
+bool log_flush(int patience_ms)
+{
+    (void)pthread_mutex_lock(&queue.lock);
+    bool drained = !queue.started || wait_drained(patience_ms);
+    (void)pthread_mutex_unlock(&queue.lock);
+    return drained;
+}
+
+bool log_stop(int patience_ms)
+{
+    (void)pthread_mutex_lock(&queue.lock);
+    bool started = queue.started;
+    queue.ending = true;
+    if (started) {
+        (void)pthread_cond_signal(&queue.filled);
+    }
+    bool drained = !started || wait_drained(patience_ms);
+    queue.started = started && !drained; /* one that hangs is left behind, its queue with it */
+    (void)pthread_mutex_unlock(&queue.lock);
+    if (started && drained) {
+        (void)pthread_join(queue.thread, NULL);
+    } else if (started) {
+        (void)pthread_detach(queue.thread);
+    }
+    return drained;
+}
+
+void log_last_words(const char *bytes, size_t length, int patience_ms)
+{
+    struct pollfd standard_error = {.fd = STDERR_FILENO, .events = POLLOUT};
+
+    if (poll(&standard_error, 1, patience_ms) > 0) {
+        ssize_t ignored = write(STDERR_FILENO, bytes, length);
+        (void)ignored;
+    }
+}
+
+void log_plain(const char *format, ...)
+{
+    char text[LINE_SIZE];
+    va_list arguments;
+
+    va_start(arguments, format);
+    int n = vsnprintf(text, sizeof(text) - 1, format, arguments);
+    va_end(arguments);
+    size_t length = n < 0 ? 0 : (size_t)n;
+    if (length > sizeof(text) - 2) {
+        length = sizeof(text) - 2;
+    }
+    text[length++] = '\n';
+    if (log_flush(PLAIN_PATIENCE_MS)) {
+        log_last_words(text, length, PLAIN_PATIENCE_MS);
+    }
+}
+
 void log_write(enum log_level level, const char *message, const struct log_field *fields, size_t n_fields)
 {
     char text[LINE_SIZE];
@@ -182,7 +388,13 @@ void log_write(enum log_level level, const char *message, const struct log_field
     }
     size_t length =
         log_render(level, line_format, clock_wall_ms(), message, fields, n_fields, text, sizeof text);
-    /* a line that can't be written is lost: there is nobody left to tell */
-    while (write(STDERR_FILENO, text, length) < 0 && errno == EINTR) {
+    (void)pthread_mutex_lock(&queue.lock);
+    bool queued = queue.started;
+    if (queued) {
+        enqueue(text, length);
+    }
+    (void)pthread_mutex_unlock(&queue.lock);
+    if (!queued) {
+        write_out(text, length);
     }
 }

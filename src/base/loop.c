@@ -40,6 +40,7 @@ struct loop {
     uv_async_t resolved;
     pthread_mutex_t lock; /* guards `answered` */
     struct loop_lookup *answered, *last_answered;
+    char *scratch; /* NULL until somebody wants it */
 };
 
 /* A failure of libuv itself: out of descriptors or memory, or a fault in this program. */
@@ -47,6 +48,7 @@ static void must(int result, const char *what)
 {
     if (result < 0) {
         log_error("event loop failed", LOG_STR("call", what), LOG_STR("error", uv_strerror(result)));
+        (void)log_flush(LOG_LAST_PATIENCE_MS);
         abort();
     }
 }
@@ -156,7 +158,16 @@ void loop_free(struct loop *loop)
     }
     must(uv_loop_close(&loop->uv), "uv_loop_close");
     pthread_mutex_destroy(&loop->lock);
+    free(loop->scratch);
     free(loop);
+}
+
+char *loop_scratch(struct loop *loop)
+{
+    if (loop->scratch == NULL) {
+        loop->scratch = mem_resize(NULL, LOOP_SCRATCH_BYTES, 1);
+    }
+    return loop->scratch;
 }
 
 bool loop_lookups_abandoned(void)

@@ -3,7 +3,8 @@
 
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
+
+#include "bellwether/base/log.h"
 
 /* No stdio here: it may want memory itself. */
 static void *or_die(void *memory)
@@ -11,8 +12,8 @@ static void *or_die(void *memory)
     static const char words[] = "bellwether: out of memory\n";
 
     if (memory == NULL) {
-        ssize_t ignored = write(STDERR_FILENO, words, sizeof words - 1);
-        (void)ignored;
+        (void)log_flush(LOG_LAST_PATIENCE_MS);
+        log_last_words(words, sizeof words - 1, LOG_LAST_PATIENCE_MS);
         abort();
     }
     return memory;

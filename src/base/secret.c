@@ -22,7 +22,8 @@
 struct secret {
     char *path; /* NULL: the value is fixed */
     char *value;
-    bool regular; /* a pipe (`<(pass show redis)`) can be read only once */
+    bool look_at_mode; /* the file is new, and nobody asked yet who can get at it */
+    bool regular;      /* a pipe (`<(pass show redis)`) can be read only once */
     struct stat seen;
     int64_t taken_ms; /* wall clock */
 };
@@ -143,6 +144,7 @@ struct secret *secret_new(const char *path, const char *value, char *error, size
     }
     secret->path = mem_strdup(path);
     secret->regular = S_ISREG(secret->seen.st_mode);
+    secret->look_at_mode = secret->regular;
     return secret;
 }
 
@@ -180,7 +182,8 @@ static int refresh(struct secret *secret, bool force, char *error, size_t error_
         (void)snprintf(error, error_size, "%s: %s", secret->path, system_words());
         return -BW_EIO;
     }
-    if (!force && same_file(&now, &secret->seen)) {
+    bool same = same_file(&now, &secret->seen);
+    if (!force && same) {
         return 0;
     }
     int failed = read_file(secret->path, false, &secret->seen, &value, error, error_size);
@@ -188,6 +191,7 @@ static int refresh(struct secret *secret, bool force, char *error, size_t error_
         return failed;
     }
     int changed = strcmp(value, secret->value) != 0 ? 1 : 0;
+    secret->look_at_mode = secret->look_at_mode || !same;
     wipe(secret->value);
     secret->value = value;
     return changed;
@@ -199,6 +203,22 @@ int secret_refresh(struct secret *secret, bool force, char *error, size_t error_
 
     secret->taken_ms = changed > 0 ? clock_wall_ms() : secret->taken_ms;
     return changed;
+}
+
+const char *secret_path(const struct secret *secret)
+{
+    return secret->path;
+}
+
+const char *secret_exposed(struct secret *secret)
+{
+    mode_t mode = secret->look_at_mode ? secret->seen.st_mode : 0;
+
+    secret->look_at_mode = false;
+    if ((mode & (S_IWGRP | S_IWOTH)) != 0) {
+        return "others than its owner may write it";
+    }
+    return (mode & S_IRWXO) != 0 ? "everybody on its host may read it" : NULL;
 }
 
 int64_t secret_taken_ms(const struct secret *secret)

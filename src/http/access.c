@@ -24,6 +24,7 @@
 #include "bellwether/base/memory.h"
 
 #define DIGEST_SIZE 32
+#define SHORT_TOKEN 16
 #define LISTS 2 /* the full ones and the read-only ones */
 
 struct token_list {
@@ -32,6 +33,7 @@ struct token_list {
     unsigned char digests[ACCESS_TOKENS_MAX][DIGEST_SIZE];
     size_t n;
     struct secret_complaint complaint;
+    bool is_short;    /* one of them is, and nobody said so yet */
     int64_t taken_ms; /* wall clock: when the digests were made */
 };
 
@@ -82,6 +84,17 @@ const char *access_tokens_wrong(const char *text)
         return "holds no token";
     }
     return n > ACCESS_TOKENS_MAX ? "holds more than two tokens" : NULL;
+}
+
+bool access_tokens_short(const char *text)
+{
+    size_t size = 0;
+    bool is_short = false;
+
+    for (const char *at = text; next_line(&at, &size) != NULL;) {
+        is_short = is_short || size < SHORT_TOKEN;
+    }
+    return is_short;
 }
 
 /* @return false: OpenSSL could not. */
@@ -177,6 +190,7 @@ static int refresh_list(const struct access *access, struct token_list *list, bo
     }
     if (changed > 0) {
         list->taken_ms = clock_wall_ms();
+        list->is_short = access_tokens_short(secret_value(list->secret));
     }
     return changed;
 }
@@ -200,6 +214,25 @@ int access_refresh(struct access *access, bool force, char *error, size_t error_
         }
     }
     return result;
+}
+
+const char *access_next_doubt(struct access *access, const char **option)
+{
+    struct token_list *lists[LISTS] = {&access->full, &access->read_only};
+
+    for (size_t i = 0; i < LISTS; i++) {
+        const char *exposed = lists[i]->secret == NULL ? NULL : secret_exposed(lists[i]->secret);
+
+        *option = lists[i]->option;
+        if (exposed != NULL) {
+            return exposed;
+        }
+        if (lists[i]->is_short) {
+            lists[i]->is_short = false;
+            return "a token is shorter than 16 characters: it may be guessed";
+        }
+    }
+    return NULL;
 }
 
 bool access_is_failing(const struct access *access, int64_t *taken_ms)

@@ -51,6 +51,9 @@ bool access_is_own_host(const char *text, size_t size, const struct http_config 
  */
 const char *access_tokens_wrong(const char *text);
 
+/** Whether one of the tokens of such a list is so short that it may be guessed. Thread: any. */
+bool access_tokens_short(const char *text);
+
 /**
  * @param config  borrowed. Its tokens have to be right: see access_tokens_wrong().
  * @return NULL with words in `error`: there is no SHA-256.
@@ -63,6 +66,11 @@ struct access *access_new(const struct access_config *config, char *error, size_
  *         stays (words in `error`; of one that goes on they are given once a minute).
  */
 int access_refresh(struct access *access, bool force, char *error, size_t error_size);
+/**
+ * What is to be said of the token files that changed: that others can get at one, that a token is short. To be called until there
+ * is no more; nothing is said of what access_new() was given. @param option set to the option's name. @return static words, or NULL.
+ */
+const char *access_next_doubt(struct access *access, const char **option);
 /** Whether the last time a file could not be read or held no right tokens. @param taken_ms raised to when the youngest
  * tokens were taken, wall clock. */
 bool access_is_failing(const struct access *access, int64_t *taken_ms);

@@ -8,7 +8,7 @@
 #include "cache.h"
 #include "commands.h"
 
-#define FILES_EVERY_MS 10000
+#define FILES_EVERY_MS 2000
 #define WATCHER_SILENT_MS 1000 /* it gives a sign of life twice a second at least */
 
 /* ---- those that have ended ---- */
@@ -100,6 +100,7 @@ static void tell_watcher(void *data, enum suspicion what, const char *master, co
 static void refresh(struct commands *commands, bool force)
 {
     char error[512];
+    const char *doubt, *option;
     int64_t taken_ms = 0;
     bool was_failing = access_is_failing(commands->access, &taken_ms), failing;
     int outcome = access_refresh(commands->access, force, error, sizeof(error));
@@ -117,6 +118,9 @@ static void refresh(struct commands *commands, bool force)
         log_warn("tokens can be read again", LOG_STR("changed", outcome > 0 ? "yes" : "no"));
     } else if (outcome > 0) {
         log_write(LOG_LEVEL_INFO, "tokens changed", NULL, 0);
+    }
+    while ((doubt = access_next_doubt(commands->access, &option))) {
+        log_warn("tokens are not well kept", LOG_STR("option", option), LOG_STR("why", doubt));
     }
 }
 

@@ -150,17 +150,18 @@ static void answer_ready(struct request *request, const struct ready_report *rep
 
 void health_handle_ready(struct request *request)
 {
-    struct ready_report all = {0};
+    struct ready_report *all = mem_new(1, sizeof(*all)); /* too large for a stack */
 
-    if (report(request, &all)) {
-        answer_ready(request, &all, (1U << READY_CHECKS_COUNT) - 1);
+    if (report(request, all)) {
+        answer_ready(request, all, (1U << READY_CHECKS_COUNT) - 1);
     }
+    free(all);
 }
 
 /* A check that is asked for by name answers for itself, whether it counts in /readyz or not. */
 void health_handle_check(struct request *request)
 {
-    struct ready_report all = {0};
+    struct ready_report *all;
     enum ready_check check;
 
     if (ready_check_find(request->argument, &check)) {
@@ -170,9 +171,11 @@ void health_handle_check(struct request *request)
             NULL);
         return;
     }
-    if (report(request, &all)) {
-        all.results[check].counts = true;
+    all = mem_new(1, sizeof(*all));
+    if (report(request, all)) {
+        all->results[check].counts = true;
         request->query.excluded = 0;
-        answer_ready(request, &all, 1U << check);
+        answer_ready(request, all, 1U << check);
     }
+    free(all);
 }

@@ -4,9 +4,11 @@
  */
 #include "bellwether/metrics/metrics.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/budget.h"
+#include "bellwether/base/memory.h"
 #include "bellwether/metrics/exposition.h"
 #include "bellwether/metrics/process.h"
 #include "ready.h"
@@ -171,11 +173,12 @@ static void add_replicas(struct scrape *scrape)
 
 static void add_ready(struct scrape *scrape)
 {
-    struct ready_report report = {0};
+    struct ready_report *report = mem_new(1, sizeof(*report)); /* too large for a stack */
 
-    ready_evaluate(scrape->snapshot, NULL, scrape->stalled, scrape->draining, scrape->ready_when, &report);
+    ready_evaluate(scrape->snapshot, NULL, scrape->stalled, scrape->draining, scrape->ready_when, report);
     exposition_family(&scrape->out, METRIC_READY);
-    exposition_integer(&scrape->out, ready_passes(&report, (1U << READY_CHECKS_COUNT) - 1), NULL);
+    exposition_integer(&scrape->out, ready_passes(report, (1U << READY_CHECKS_COUNT) - 1), NULL);
+    free(report);
 }
 
 /* There also where no master is known, so that an alert on them can be written. */

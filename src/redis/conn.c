@@ -179,6 +179,10 @@ static void send_command(struct redis_conn *conn, const struct conn_command *com
     if (length < 0)
         abort(); /* out of memory, as in mem_new() */
     conn_stream_append(conn, wire, (size_t)length);
+    if (argc > 1 && (strcmp(argv[0], "AUTH") == 0 || strcmp(argv[0], "HELLO") == 0)) {
+        conn->confidential = true;
+        explicit_bzero(wire, (size_t)length);
+    }
     redisFreeCommand(wire);
     conn_queue_push(conn, command);
 }

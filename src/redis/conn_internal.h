@@ -82,6 +82,7 @@ struct redis_conn {
     char worst_words[CONN_WORDS_SIZE];
     char *hello; /* the command in wire form, holds the password: wiped before it is freed */
     size_t hello_len;
+    bool confidential; /* a password may be in what is to be written: the buffer is wiped afterwards */
     redis_reply_fn *ping_done; /* PING follows it; NULL: nothing does */
 
     /* The stream. Either `fd` (connecting) or `context` owns the socket. */

@@ -12,8 +12,6 @@
 
 #include "conn_internal.h"
 
-/* Large enough that a reply of many megabytes is not read in crumbs. */
-#define READ_BYTES (64 * 1024)
 #define WRITE_BYTES ((size_t)128 * 1024)
 /* After so many writes others have their turn. */
 #define WRITES_A_TURN 16
@@ -125,8 +123,10 @@ static int write_piece(struct redis_conn *conn)
         (void)sdsrange(context->obuf, n, -1);
         return 1;
     }
-    if (conn->state == CONN_HELLO)
-        explicit_bzero(context->obuf, left); /* a password may be in it */
+    if (conn->confidential) {
+        explicit_bzero(context->obuf, sdsalloc(context->obuf));
+        conn->confidential = conn->backlog.size > 0;
+    }
     sdsclear(context->obuf);
     if (sdsalloc(context->obuf) > WRITER_KEEP_BYTES && conn->backlog.size == 0) {
         sdsfree(context->obuf);
@@ -223,11 +223,11 @@ static bool is_tls(const char *bytes, size_t size)
 static bool read_some(struct redis_conn *conn)
 {
     uint64_t session = conn->session;
-    char bytes[READ_BYTES];
+    char *bytes = loop_scratch(conn->loop); /* so large that many megabytes are not read in crumbs */
     ssize_t n;
 
     errno = 0;
-    n = conn->context->funcs->read(conn->context, bytes, sizeof bytes);
+    n = conn->context->funcs->read(conn->context, bytes, LOOP_SCRATCH_BYTES);
     if (n < 0)
         read_failed(conn, errno);
     if (n <= 0)
@@ -279,6 +279,7 @@ void conn_stream_start(struct redis_conn *conn)
     conn->subscribed = false;
     conn->appended = conn->taken = conn->received = 0;
     conn_replies_start(conn);
+    conn->confidential = true;
     if (conn->greets_in_tls)
         conn_stream_append(conn, client_hello, sizeof client_hello);
     else
@@ -296,6 +297,9 @@ void conn_stream_stop(struct redis_conn *conn)
     conn->wanted = 0;
     buffer_release(&conn->backlog);
     conn->backlog_sent = 0;
+    if (conn->context != NULL && conn->confidential)
+        explicit_bzero(conn->context->obuf, sdsalloc(conn->context->obuf));
+    conn->confidential = false;
     redisFree(conn->context); /* closes the socket */
     conn_replies_stop(conn);
     conn->context = NULL;

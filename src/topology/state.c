@@ -7,8 +7,9 @@
 #include "bellwether/topology/state.h"
 
 #include <stddef.h>
-#include <stdio.h>
 #include <stdlib.h>
+
+#include "bellwether/base/log.h"
 
 #define BIT(state) (1u << MASTER_##state)
 #define TROUBLE (BIT(FAILING_OVER) | BIT(CONFLICT) | BIT(DOWN))
@@ -58,8 +59,8 @@ bool master_state_may_move(enum master_state from, enum master_state to)
 void master_state_move(enum master_state *state, enum master_state to)
 {
     if (!master_state_may_move(*state, to)) {
-        fprintf(stderr, "bellwether: a master may not move from %s to %s\n", master_state_text(*state),
-                master_state_text(to));
+        log_plain("bellwether: a master may not move from %s to %s", master_state_text(*state),
+                  master_state_text(to));
         abort();
     }
     *state = to;

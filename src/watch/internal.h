@@ -252,7 +252,7 @@ struct watcher {
     bool running;
     struct mailbox **subscribers;
     size_t n_subscribers;
-    struct loop_timer *tick, *slow;
+    struct loop_timer *tick, *slow, *files;
     int64_t seen_ms; /* boot clock at the last sign of life */
     struct resolver *resolver;
     struct watch_secret *secrets; /* [0] is everybody's */

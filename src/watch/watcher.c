@@ -16,7 +16,12 @@
 #include "bellwether/base/memory.h"
 #include "internal.h"
 
-enum { TICK_MS = 500, GAP_MS = 1000, SLOW_MS = 10000 }; /* nothing is silent for a GAP that ticks */
+enum {
+    TICK_MS = 500,
+    GAP_MS = 1000,
+    SLOW_MS = 10000,
+    FILES_MS = 2000
+}; /* nothing is silent for a GAP that ticks */
 
 static int64_t watcher_valid_ms(const struct watcher *watcher)
 {
@@ -89,6 +94,10 @@ static bool refresh_secret(struct secret *secret, struct secret_complaint *compl
         log_warn("password file can't be read; the old password stays", LOG_STR("error", error));
     else if (say == SECRET_SAY_BACK)
         log_warn("password file can be read again", LOG_STR("changed", changed > 0 ? "yes" : "no"));
+    const char *exposed = secret_exposed(secret);
+    if (exposed != NULL)
+        log_warn("others can get at a file with a secret", LOG_STR("file", secret_path(secret)),
+                 LOG_STR("why", exposed));
     reload->failed = reload->failed || changed < 0;
     if (reload->changed_ms < secret_taken_ms(secret)) /* by whoever was refused with the old one, too */
         reload->changed_ms = secret_taken_ms(secret);
@@ -118,10 +127,17 @@ static void watcher_slow(void *data)
 {
     struct watcher *watcher = data;
     (void)watcher_turn(watcher);
-    watcher_refresh_secrets(watcher, false);
     for (size_t i = 0; i < watcher->n_sites; i++)
         site_look_for_gone(&watcher->sites[i]);
     loop_timer_start(watcher->slow, SLOW_MS);
+}
+
+static void watcher_look_at_files(void *data)
+{
+    struct watcher *watcher = data;
+    (void)watcher_turn(watcher);
+    watcher_refresh_secrets(watcher, false);
+    loop_timer_start(watcher->files, FILES_MS);
 }
 
 static void watcher_found_name(void *data)
@@ -197,6 +213,7 @@ static void *watcher_run(void *data)
         site_redial(&watcher->sites[i]);
     selves_check(watcher);
     loop_timer_start(watcher->slow, SLOW_MS);
+    loop_timer_start(watcher->files, FILES_MS);
     watcher->reshaped = true;
     loop_run(watcher->loop);
     return NULL;
@@ -212,6 +229,7 @@ struct watcher *watcher_new(const struct watch_config *config, struct pulse *pul
     watcher->inbox = mailbox_new(watcher->loop, watcher_deliver, watcher);
     watcher->tick = loop_timer_new(watcher->loop, watcher_tick, watcher);
     watcher->slow = loop_timer_new(watcher->loop, watcher_slow, watcher);
+    watcher->files = loop_timer_new(watcher->loop, watcher_look_at_files, watcher);
     story_init(watcher);
     watcher->resolver = resolver_new(watcher->loop, config->sentinel_timeout_ms, watcher_found_name, watcher);
     watcher->index = (uint64_t)clock_wall_ms();
@@ -283,6 +301,7 @@ void watcher_free(struct watcher *watcher)
     resolver_free(watcher->resolver);
     loop_timer_free(watcher->tick);
     loop_timer_free(watcher->slow);
+    loop_timer_free(watcher->files);
     mailbox_free(watcher->inbox);
     loop_free(watcher->loop);
     snapshot_unref(watcher->current);

@@ -1,5 +1,4 @@
 /* Bodies, paths and commands that are wrong: each is told what is wrong where, and the daemon goes on as before. */
-#include <dirent.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -333,16 +332,7 @@ SCENE(integration_commands_bad_input, commands_that_would_change_the_connection)
 /* A caller that sends a part and closes at once is noticed when its connection has been idle for long enough. */
 static void wait_for_the_end_of_callers(const struct daemon *daemon)
 {
-    const char *folder = text("/proc/%d/fd", (int)daemon->process->pid);
-    size_t n = SIZE_MAX;
-    for (const int64_t end = now_ms() + patient(8000); n > 60; nap_ms(50)) {
-        DIR *directory = opendir(folder);
-        cr_assert(directory != NULL && now_ms() < end, "%zu descriptors are open still", n);
-        n = 0;
-        while (readdir(directory) != NULL)
-            n++;
-        (void)closedir(directory);
-    }
+    WAIT_UNTIL(8000, daemon_descriptors(daemon) <= 60);
 }
 
 static void one_round(const struct daemon *daemon, int round)

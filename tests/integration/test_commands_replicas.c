@@ -155,6 +155,15 @@ SCENE(integration_commands_replicas, none_at_all_and_the_master_stands_in)
     cr_assert_str_eq(redis_say(&cluster->nodes[0], "GET k"), "v");
 }
 
+/* One has all of it, as the master has heard, and one has not. */
+static bool one_is_behind(const struct daemon *daemon)
+{
+    const struct http_answer *replicas = daemon_get(daemon, "/replicas");
+    const long long a = http_number(replicas, "replicas.0.lag_bytes"),
+                    b = http_number(replicas, "replicas.1.lag_bytes");
+    return (a > 200000 && b >= 0 && b < 50000) || (b > 200000 && a >= 0 && a < 50000);
+}
+
 /* A replica that is too far behind stands no chance. */
 SCENE(integration_commands_replicas, too_far_behind)
 {
@@ -164,9 +173,7 @@ SCENE(integration_commands_replicas, too_far_behind)
     char *value = scene_alloc(300001);
     memset(value, 'x', 300000);
     EXPECT_RESULT(command_run(daemon, "SET", "large", value, NULL), "'OK'");
-    WAIT_UNTIL(5000, http_number(daemon_get(daemon, "/replicas"), "replicas.0.lag_bytes") > 200000 ||
-                         http_number(daemon_get(daemon, "/replicas"), "replicas.1.lag_bytes") > 200000 ||
-                         !all_healthy(daemon, 2));
+    WAIT_UNTIL(5000, one_is_behind(daemon) || !all_healthy(daemon, 2));
     for (int i = 0; i < 10; i++) {
         const struct http_answer *answer = command_post(daemon, "/replica/redis", "['STRLEN','large']");
         EXPECT_RESULT(answer, "300000");

@@ -1,6 +1,8 @@
 /* Who may run commands: tokens, and the checks of the mode without. */
 #include <signal.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "../support/commands.h"
 #include "../support/scene.h"
@@ -150,8 +152,49 @@ SCENE(integration_commands_tokens, two_while_they_are_rotated)
     EXPECT_RESULT(run_as(daemon, "new", "['PING']"), "'PONG'");
     expect_unauthorized(run_as(daemon, "one", "['PING']"));
     (void)token_file("full", "later\n"); /* found without being told */
-    WAIT_UNTIL(15000, run_as(daemon, "later", "['PING']")->status == 200);
+    WAIT_UNTIL(4000, run_as(daemon, "later", "['PING']")->status == 200);
     expect_unauthorized(run_as(daemon, "new", "['PING']"));
+}
+
+SCENE(integration_commands_tokens, those_that_are_not_well_kept_are_told_of)
+{
+    const struct daemon *daemon = start("0123456789-0123456789\n", "sesame\n");
+    const char *path = token_file("full", "0123456789-0123456789\n");
+    WAIT_UNTIL(3000, count_in(daemon_log(daemon), "shorter than 16 characters") == 1);
+    cr_assert(strstr(daemon_log(daemon), "option=read-only-token-file") != NULL, "%s", daemon_log(daemon));
+    cr_assert_eq(count_in(daemon_log(daemon), "may read it"), 0);
+    cr_assert_eq(chmod(path, 0644), 0); /* found without being told */
+    WAIT_UNTIL(4000, count_in(daemon_log(daemon), "everybody on its host may read it") == 1);
+    (void)token_file("full", "sesam-1\n");
+    WAIT_UNTIL(4000, count_in(daemon_log(daemon), "shorter than 16 characters") == 2);
+    cr_assert(strstr(daemon_log(daemon), "sesam") == NULL, "a token is in the log");
+}
+
+/* Who can read /proc of the daemon finds no secret in its environment, and a crash leaves none in a file. */
+SCENE(integration_commands_tokens, the_environment_does_not_keep_them)
+{
+    static const char *const env[] = {"BELLWETHER_TOKEN=0123456789-sesame",
+                                      "BELLWETHER_REDIS_PASSWORD=hidden-password",
+                                      "BELLWETHER_SENTINEL_PASSWORD=hidden-password", NULL};
+    const char *const flags[] = {"--redis-api", "token", "--sentinel", "127.0.0.1:1", NULL};
+    const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.env = env, .flags = flags});
+    char environment[65536] = "";
+    FILE *file = fopen(text("/proc/%d/environ", (int)daemon->process->pid), "re");
+    const size_t n = file == NULL ? 0 : fread(environment, 1, sizeof environment - 1, file);
+    if (file != NULL)
+        (void)fclose(file); /* to others than root it is closed altogether */
+    for (size_t i = 0; i < n; i++)
+        environment[i] = environment[i] == '\0' ? '\n' : environment[i];
+    cr_assert(strstr(environment, "sesame") == NULL && strstr(environment, "hidden") == NULL, "%s",
+              environment);
+    cr_assert(n == 0 || strstr(environment, "BELLWETHER_TOKEN=") != NULL, "%s", environment);
+    const char *limits = file_read(text("/proc/%d/limits", (int)daemon->process->pid));
+    const char *core = strstr(limits, "Max core file size");
+    unsigned long long soft = 1, hard = 1;
+    cr_assert(core != NULL && sscanf(core, "Max core file size %llu %llu", &soft, &hard) == 2, "%s", limits);
+    cr_assert(soft == 0 && hard == 0, "%s", limits);
+    cr_assert_eq(run_as(daemon, "wrong", "['PING']")->status, 401);
+    cr_assert_eq(run_as(daemon, "0123456789-sesame", "['PING']")->status, 503, "it is known all the same");
 }
 
 SCENE(integration_commands_tokens, loopback_is_for_this_host_and_not_for_pages)

@@ -247,5 +247,5 @@ SCENE(integration_credentials, password_file_that_changes_is_read_again_by_itsel
     /* as a mounted Secret does it: another file takes its name */
     const char *next = password_file("next", "sesame");
     cr_assert_eq(rename(next, file), 0);
-    EXPECT_MASTER(daemon, &cluster->nodes[0], 16000);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
 }

@@ -1,4 +1,5 @@
 /* The daemon's own life: signals, shutdown, reload, the service manager, the log. */
+#include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -231,4 +232,75 @@ SCENE(integration_life, quiet_levels_and_one_line_per_lost_link)
     const size_t said = count_in(daemon_log(daemon), "\n") - before;
     cr_assert(said >= 1 && said <= 6, "%zu lines:\n%s", said, daemon_log(daemon));
     cr_assert(strstr(daemon_log(daemon), cluster->sentinels[0].address) != NULL);
+}
+
+/* Both ends of a pipe that is full: a log shipper that hangs. */
+static void clogged_pipe(int ends[2])
+{
+    static const char rubbish[1024];
+    cr_assert_eq(pipe2(ends, O_CLOEXEC | O_NONBLOCK), 0);
+    while (write(ends[1], rubbish, sizeof rubbish) > 0)
+        continue;
+    cr_assert_eq(fcntl(ends[1], F_SETFL, 0), 0);
+}
+
+/* What comes until there is `wanted` in it, or the bound is reached; zeroes are left out. */
+static const char *read_until(int fd, const char *wanted, int64_t bound_ms)
+{
+    char *said = scene_alloc((size_t)1024 * 1024);
+    size_t size = 0;
+    for (const int64_t end = now_ms() + bound_ms; strstr(said, wanted) == NULL && now_ms() < end;) {
+        char piece[4096];
+        const ssize_t n = read(fd, piece, sizeof piece);
+        for (ssize_t i = 0; i < n && size < (size_t)1024 * 1024 - 1; i++)
+            if (piece[i] != '\0')
+                said[size++] = piece[i];
+        if (n <= 0)
+            nap_ms(10);
+    }
+    return said;
+}
+
+SCENE(integration_life, a_log_that_nobody_reads_stops_nothing)
+{
+    struct cluster *cluster = small();
+    int ends[2];
+    clogged_pipe(ends);
+    const char *const flags[] = {"--log-level", "debug", NULL};
+    const struct daemon *daemon =
+        daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags, .error_fd = ends[1]});
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
+    server_kill(&cluster->sentinels[0]); /* something to tell */
+    EXPECT_REASON(daemon, "no_sentinel_reachable", 6000);
+    cr_assert_eq(status_of(daemon, "/livez"), 200);
+    const char *said = read_until(ends[0], "msg=listening", 3000);
+    cr_assert(strstr(said, "msg=started") != NULL && strstr(said, "msg=listening") != NULL, "%s", said);
+    cr_assert(strstr(said, "dropped") == NULL, "%s", said);
+    daemon_signal(daemon, SIGTERM);
+    said = read_until(ends[0], "msg=stopped", 4000);
+    cr_assert(strstr(said, "msg=stopped") != NULL, "%s", said);
+    cr_assert_eq(process_wait(daemon->process, 4000), 0);
+}
+
+SCENE(integration_life, a_log_that_nobody_reads_does_not_hold_up_the_end)
+{
+    struct cluster *cluster = small();
+    int ends[2];
+    clogged_pipe(ends);
+    const struct daemon *daemon =
+        daemon_launch(&(struct daemon_spec){.cluster = cluster, .error_fd = ends[1]});
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
+    daemon_signal(daemon, SIGTERM);
+    cr_assert_eq(process_wait(daemon->process, patient(2000)), 0);
+    /* neither what is wrong with an option, nor why there is no master */
+    const char *const bad[] = {daemon_binary(), "--workers", "two", NULL}, *const once[] = {
+                                                                               daemon_binary(), "--once",
+                                                                               "--sentinel", "127.0.0.1:1",
+                                                                               NULL};
+    struct process *refused = process_start(
+        &(struct process_spec){.name = "refused", .argv = bad, .error_fd = ends[1], .may_die = true});
+    cr_assert_eq(process_wait(refused, patient(3000)), 2);
+    struct process *asked = process_start(
+        &(struct process_spec){.name = "once", .argv = once, .error_fd = ends[1], .may_die = true});
+    cr_assert_eq(process_wait(asked, patient(6000)), 3);
 }

@@ -418,14 +418,6 @@ SCENE(integration_sentinels, candidate_that_says_another_role)
     EXPECT_MASTER(daemon, &cluster->nodes[1], 3000);
 }
 
-/* How many descriptors the daemon has open. */
-static size_t descriptors(const struct daemon *daemon)
-{
-    const struct process_result result = process_run(
-        3000, NULL, (const char *const[]){"ls", text("/proc/%d/fd", (int)daemon->process->pid), NULL});
-    return count_in(result.out, "\n");
-}
-
 SCENE(integration_sentinels, coming_and_going_leaks_no_descriptors)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
@@ -434,8 +426,8 @@ SCENE(integration_sentinels, coming_and_going_leaks_no_descriptors)
                                  NULL};
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
-    const size_t before = descriptors(daemon);
-    cr_assert(before > 5, "%zu descriptors?", before);
+    const long before = daemon_descriptors(daemon);
+    cr_assert(before > 5, "%ld descriptors?", before);
     for (int i = 0; i < 5; i++) {
         server_kill(&cluster->sentinels[0]);
         server_kill(&cluster->nodes[0]);
@@ -445,5 +437,5 @@ SCENE(integration_sentinels, coming_and_going_leaks_no_descriptors)
         EXPECT_MASTER(daemon, &cluster->nodes[0], 8000);
     }
     WAIT_UNTIL(6000, fake_accepted(closer) > 5);
-    WAIT_UNTIL(3000, descriptors(daemon) <= before + 4);
+    WAIT_UNTIL(3000, daemon_descriptors(daemon) <= before + 4);
 }

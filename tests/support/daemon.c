@@ -61,6 +61,7 @@ struct daemon *daemon_launch(const struct daemon_spec *spec)
     daemon->process = process_start(&(struct process_spec){.name = "bellwether",
                                                            .argv = argv,
                                                            .env = spec->env,
+                                                           .error_fd = spec->error_fd,
                                                            .netns_of = spec->netns_of,
                                                            .ends_cleanly = true});
     if (!spec->no_listen)
@@ -124,6 +125,15 @@ void daemon_signal(const struct daemon *daemon, int signal_number)
 char *daemon_log(const struct daemon *daemon)
 {
     return process_log(daemon->process);
+}
+
+long daemon_descriptors(const struct daemon *daemon)
+{
+    static const char name[] = "\nprocess_open_fds ";
+    const struct http_answer *answer = daemon_get(daemon, "/metrics");
+    const char *found = answer->body == NULL ? NULL : strstr(answer->body, name);
+    cr_assert(found != NULL, "/metrics has no process_open_fds: %s", http_text(answer));
+    return strtol(found + sizeof name - 1, NULL, 10);
 }
 
 struct http_answer *daemon_get_with(const struct daemon *daemon, const char *path, const char *header)

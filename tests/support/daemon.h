@@ -20,6 +20,7 @@ struct daemon_spec {
     const struct cluster *cluster; /* its Sentinels become --sentinel; NULL: none */
     const char *const *env;        /* "NAME=value" */
     const char *const *flags;      /* NULL-terminated */
+    int error_fd;                  /* a descriptor; 0: its log */
     pid_t netns_of;
     bool unix_socket; /* listen on a Unix socket only: reaches it in any network namespace */
     bool no_listen;   /* the flags say where */
@@ -38,6 +39,8 @@ struct process_result daemon_run(int64_t bound_ms, ...) __attribute__((sentinel)
 struct process_result daemon_run_env(int64_t bound_ms, const char *const *env, ...) __attribute__((sentinel));
 void daemon_signal(const struct daemon *daemon, int signal_number);
 char *daemon_log(const struct daemon *daemon);
+/** How many it has open, as it says itself: only root may look into its /proc. */
+long daemon_descriptors(const struct daemon *daemon);
 
 struct http_answer *daemon_get(const struct daemon *daemon, const char *path);
 struct http_answer *daemon_get_with(const struct daemon *daemon, const char *path, const char *header);

@@ -85,7 +85,8 @@ struct process *process_start(const struct process_spec *spec)
     const pid_t parent = getpid();
     process->pid = fork();
     if (process->pid == 0)
-        become((char *const *)(uintptr_t)spec->argv, env, out, err, netns, parent);
+        become((char *const *)(uintptr_t)spec->argv, env, out, spec->error_fd > 0 ? spec->error_fd : err,
+               netns, parent);
     cr_assert(process->pid > 0, "can't fork: %s", strerror(errno));
     (void)close(out);
     (void)close(err);

@@ -11,6 +11,7 @@ struct process_spec {
     const char *const *argv; /* NULL-terminated */
     const char *const
         *env;          /* "NAME=value" entries added to the environment without BELLWETHER_*; NULL: none */
+    int error_fd;      /* a descriptor; 0: NAME.log */
     pid_t netns_of;    /* run in the network namespace of this process; 0: ours */
     bool ends_cleanly; /* at the end of a passing test: SIGTERM, then exit 0 in good time */
     bool may_die;      /* else its end by itself fails the test */

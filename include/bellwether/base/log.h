@@ -1,5 +1,5 @@
 /*
- * Log lines to standard error, logfmt or JSON, one write(2) a line.
+ * Log lines to standard error, logfmt or JSON, one write(2) a line. Nobody who logs waits for whoever reads them.
  *
  *     log_info("master changed", LOG_STR("master", name), LOG_INT("epoch", epoch));
  *     level=info ts=2026-11-22T12:00:00.123Z msg="master changed" master=mymaster epoch=4
@@ -7,6 +7,7 @@
 #ifndef BELLWETHER_BASE_LOG_H
 #define BELLWETHER_BASE_LOG_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -30,6 +31,26 @@ static inline const char *log_text(const char *text)
 
 /** Set level and format for the whole process. Call before threads start. */
 void log_configure(enum log_level level, enum log_format format);
+
+/**
+ * From now on lines are written by a thread of their own, which alone waits where standard error takes nothing: up to 256 KiB
+ * of lines wait for it, what comes then is dropped and counted. Before it, and where there is no thread to be had, whoever
+ * logs writes. Thread: main, before others start.
+ */
+void log_start(void);
+/** Wait at most so long until all lines are written. @return whether they are. Thread: any. */
+bool log_flush(int patience_ms);
+/** The same, and the thread ends; where it still hangs it is left behind. Thread: main, when the others have ended. */
+bool log_stop(int patience_ms);
+
+#define LOG_LAST_PATIENCE_MS 200 /* of who is about to end the process */
+
+/** Write to standard error as soon as it takes something, within `patience_ms`; else the bytes are lost. What waits in the
+ * queue is overtaken. Thread: any; a signal's handler, too. */
+void log_last_words(const char *bytes, size_t length, int patience_ms);
+/** A line for people instead of the log, behind what the log has: lost where standard error takes nothing for a second or two.
+ * `format` without the newline. Thread: any. */
+void log_plain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /**
  * Write one line. Values are escaped; a line is cut at 4 KiB.

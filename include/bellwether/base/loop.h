@@ -25,6 +25,9 @@ struct mailbox;
 struct loop *loop_new(void);
 /** Free the loop after its objects, look-ups too; runs the loop until their handles are closed. */
 void loop_free(struct loop *loop);
+#define LOOP_SCRATCH_BYTES ((size_t)64 * 1024)
+/** Room to read into, too much for a thread's stack; borrowed until anybody else of the loop's thread asks for it. */
+char *loop_scratch(struct loop *loop);
 /** Whether a look-up that nobody waits for still hangs in the resolver: then _exit() is the way out, exit() would
  * take from under it what it uses. Thread: any. */
 bool loop_lookups_abandoned(void);

@@ -24,6 +24,14 @@ const char *secret_value(const struct secret *secret);
  * Thread: the owner's.
  */
 int secret_refresh(struct secret *secret, bool force, char *error, size_t error_size);
+/** The file, or NULL; borrowed. */
+const char *secret_path(const struct secret *secret);
+/**
+ * Who can get at the file that should not; asked for once after the start and once after each change of the file. That its
+ * group reads it is all right: fsGroup does that in Kubernetes.
+ * @return static words, or NULL. Thread: the owner's.
+ */
+const char *secret_exposed(struct secret *secret);
 /** When its value was taken, at first or because the file's contents had changed; wall clock. Thread: the owner's. */
 int64_t secret_taken_ms(const struct secret *secret);
 

@@ -1,7 +1,10 @@
 /* Log lines: both formats, escapes, cutting, levels. */
 #include <criterion/criterion.h>
+#include <fcntl.h>
 #include <jansson.h>
+#include <poll.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -191,4 +194,151 @@ Test(base_memory, never_null)
     cr_expect_null(mem_strdup(NULL));
     free(zeroed);
     free(empty);
+}
+
+/* ---- a standard error that nobody reads ---- */
+
+static int reader;
+static char *received;
+static size_t received_size;
+
+/* Standard error becomes a pipe that is full. */
+static void clog_up(void)
+{
+    static const char rubbish[1024];
+    int ends[2];
+
+    cr_assert_eq(pipe2(ends, O_NONBLOCK), 0);
+    while (write(ends[1], rubbish, sizeof rubbish) > 0) {
+    }
+    cr_assert_eq(fcntl(ends[1], F_SETFL, 0), 0);
+    cr_assert_eq(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
+    close(ends[1]);
+    reader = ends[0];
+    received = malloc((size_t)4 * 1024 * 1024);
+    log_configure(LOG_LEVEL_WARN, LOG_FORMAT_LOGFMT);
+}
+
+/* Take what is there within that time; the rubbish, which is zeroes, is left out. */
+static void read_for(int patience_ms)
+{
+    struct pollfd waiting = {.fd = reader, .events = POLLIN};
+    char piece[4096];
+
+    while (poll(&waiting, 1, patience_ms) > 0) {
+        ssize_t n = read(reader, piece, sizeof piece);
+        if (n <= 0) {
+            break;
+        }
+        for (ssize_t i = 0; i < n; i++) {
+            if (piece[i] != '\0') {
+                received[received_size++] = piece[i];
+            }
+        }
+    }
+    received[received_size] = '\0';
+}
+
+/* Lines with n=0, 1, 2 ... and nothing else. @return how many. */
+static int64_t count_in_order(const char **rest)
+{
+    int64_t n = 0;
+
+    for (*rest = received; **rest != '\0'; n++) {
+        char end[32];
+        const char *newline = strchr(*rest, '\n');
+        size_t size = (size_t)snprintf(end, sizeof end, " n=%lld", (long long)n);
+        cr_assert_not_null(newline);
+        if ((size_t)(newline - *rest) < size || memcmp(newline - size, end, size) != 0) {
+            break;
+        }
+        *rest = newline + 1;
+    }
+    return n;
+}
+
+Test(base_log, a_reader_that_hangs_stops_nobody_and_learns_what_it_missed, .timeout = 20)
+{
+    enum { LINES = 20000 };
+    const char *rest;
+    char gap[64];
+
+    clog_up();
+    log_start();
+    int64_t began_ms = clock_boot_ms();
+    for (int n = 0; n < LINES; n++) {
+        log_warn("something happened", LOG_INT("n", n));
+    }
+    cr_expect_lt(clock_boot_ms() - began_ms, 5000);
+    cr_expect_not(log_flush(20), "nothing can be written yet");
+    for (int tries = 0; tries < 100 && !log_flush(1); tries++) {
+        read_for(50);
+    }
+    log_warn("and on", LOG_INT("again", 1));
+    cr_expect(log_stop(5000));
+    read_for(0);
+    int64_t n = count_in_order(&rest);
+    cr_expect_gt(n, 1000, "some wait");
+    cr_expect_lt(n, LINES, "not all do");
+    snprintf(gap, sizeof gap, " lines=%lld\n", (long long)(LINES - n));
+    const char *notice = strstr(rest, "msg=\"log lines dropped: standard error was not read\"");
+    cr_assert_not_null(notice, "%.300s", rest);
+    cr_expect_not_null(strstr(notice, gap), "%.300s", rest);
+    cr_expect_not_null(strstr(notice, "msg=\"and on\" again=1\n"), "%.300s", rest);
+    cr_expect_null(strstr(strchr(notice, '\n'), "dropped"));
+}
+
+Test(base_log, the_end_does_not_wait_for_a_reader_that_hangs, .timeout = 20)
+{
+    clog_up();
+    log_start();
+    log_warn("lost", LOG_INT("n", 0));
+    int64_t began_ms = clock_boot_ms();
+    log_last_words("help\n", 5, 0);
+    log_last_words("help\n", 5, 50);
+    log_plain("bellwether: %s", "lost, too");
+    cr_expect_not(log_stop(100));
+    log_warn("after the end", LOG_INT("n", 1));
+    cr_expect_lt(clock_boot_ms() - began_ms, 5000);
+    read_for(200);
+    cr_expect_null(strstr(received, "help"));
+    cr_expect_null(strstr(received, "lost, too"));
+}
+
+Test(base_log, lines_for_people_stand_behind_the_log, .timeout = 20)
+{
+    const char *rest;
+
+    clog_up();
+    read_for(0);
+    log_start();
+    for (int n = 0; n < 100; n++) {
+        log_warn("something happened", LOG_INT("n", n));
+    }
+    log_plain("bellwether: %s", "no");
+    cr_expect(log_stop(5000));
+    log_warn("by itself", LOG_INT("n", 1)); /* without the thread */
+    read_for(0);
+    cr_expect_eq(count_in_order(&rest), 100);
+    cr_expect_eq(strncmp(rest, "bellwether: no\nlevel=warn ", 26), 0, "%s", rest);
+    cr_expect_not_null(strstr(rest, "msg=\"by itself\" n=1\n"));
+}
+
+Test(base_log, nothing_is_lost_where_others_made_it_not_block, .timeout = 20)
+{
+    const char *rest;
+
+    clog_up();
+    cr_assert_eq(fcntl(STDERR_FILENO, F_SETFL, O_NONBLOCK), 0);
+    log_start();
+    for (int n = 0; n < 1000; n++) {
+        log_warn("something happened", LOG_INT("n", n));
+    }
+    cr_expect_not(log_flush(20));
+    for (int tries = 0; tries < 100 && !log_flush(1); tries++) {
+        read_for(50);
+    }
+    cr_expect(log_stop(5000));
+    read_for(0);
+    cr_expect_eq(count_in_order(&rest), 1000, "%.300s", rest);
 }

@@ -199,6 +199,41 @@ Test(base_secret, knows_when_its_value_was_taken)
     secret_free(secret);
 }
 
+Test(base_secret, knows_who_can_get_at_a_file)
+{
+    static const struct {
+        mode_t mode;
+        const char *words; /* NULL: nobody who should not */
+    } cases[] = {
+        {0600, NULL},   {0400, NULL},    {0440, NULL},    {0640, NULL},    {0604, "read"},
+        {0644, "read"}, {0660, "write"}, {0602, "write"}, {0666, "write"},
+    };
+    struct secret *fixed = secret_new(NULL, "abc", error, sizeof error);
+
+    cr_expect_null(secret_exposed(fixed));
+    secret_free(fixed);
+    write_to(path, "abc", 3);
+    cr_assert_eq(chmod(path, 0644), 0);
+    struct secret *secret = secret_new(path, NULL, error, sizeof error);
+    cr_expect_str_eq(secret_path(secret), path);
+    cr_expect_not_null(secret_exposed(secret));
+    cr_expect_null(secret_exposed(secret), "once");
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        cr_assert_eq(chmod(path, 0600), 0);
+        (void)secret_refresh(secret, false, error, sizeof error);
+        (void)secret_exposed(secret);
+        write_to(path, "abcd", 3 + i % 2);
+        cr_assert_eq(chmod(path, cases[i].mode), 0);
+        cr_expect_geq(secret_refresh(secret, false, error, sizeof error), 0);
+        const char *words = secret_exposed(secret);
+        cr_expect_eq(words == NULL, cases[i].words == NULL, "%o: %s", cases[i].mode, words);
+        cr_expect(words == NULL || strstr(words, cases[i].words) != NULL, "%o: %s", cases[i].mode, words);
+        cr_expect_eq(secret_refresh(secret, true, error, sizeof error), 0);
+        cr_expect_null(secret_exposed(secret), "%o: the file is the same", cases[i].mode);
+    }
+    secret_free(secret);
+}
+
 Test(base_secret, a_complaint_is_made_once_a_minute_and_taken_back)
 {
     struct secret_complaint complaint = {0};

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../../src/http/access.h"
@@ -161,7 +162,8 @@ static void expect_old_stays(struct access *access, const char *what)
 
 Test(access, files_that_go_wrong)
 {
-    static const char *const wrong[] = {"", "\n\n", "a b\n", "one\ntwo\nthree\n"};
+    static const char *const wrong[] = {"",       "\n\n",           "a b\n",  "one\ntwo\nthree\n",
+                                        "a\tb\n", "t\xc3\xb6ken\n", "a\x7f\n"};
 
     write_tokens("one\n");
     struct access *access = make(REDIS_API_TOKEN, secret_new(path, NULL, error, sizeof error), NULL);
@@ -177,6 +179,37 @@ Test(access, files_that_go_wrong)
     cr_expect_eq(access_refresh(access, false, error, sizeof error), 1);
     cr_expect_eq(ask(access, "Bearer one"), ACCESS_WRONG_TOKEN);
     cr_expect_eq(ask(access, "Bearer two"), ACCESS_FULL);
+    access_free(access);
+}
+
+Test(access, what_is_to_be_said_of_files_that_change)
+{
+    const char *option = NULL;
+
+    cr_expect(access_tokens_short("a"));
+    cr_expect(access_tokens_short("0123456789abcdef\n0123456789abcde\n"));
+    cr_expect_not(access_tokens_short("0123456789abcdef\r\n\n0123456789abcdefg"));
+    write_tokens("one\n");
+    cr_assert_eq(chmod(path, 0600), 0);
+    struct secret *secret = secret_new(path, NULL, error, sizeof error);
+    (void)secret_exposed(secret);
+    struct access *access = make(REDIS_API_TOKEN, NULL, secret);
+    cr_expect_null(access_next_doubt(access, &option), "the start is somebody else's");
+    write_tokens("two\n");
+    cr_assert_eq(chmod(path, 0644), 0);
+    cr_expect_eq(access_refresh(access, false, error, sizeof error), 1);
+    const char *said = access_next_doubt(access, &option);
+    cr_assert_not_null(said);
+    cr_expect_not_null(strstr(said, "read it"), "%s", said);
+    cr_expect_str_eq(option, "read-only-token-file");
+    said = access_next_doubt(access, &option);
+    cr_assert_not_null(said);
+    cr_expect_not_null(strstr(said, "shorter than 16"), "%s", said);
+    cr_expect_null(access_next_doubt(access, &option));
+    write_tokens("0123456789abcdef\n");
+    cr_assert_eq(chmod(path, 0640), 0);
+    cr_expect_eq(access_refresh(access, false, error, sizeof error), 1);
+    cr_expect_null(access_next_doubt(access, &option));
     access_free(access);
 }
 

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../../src/options_internal.h"
@@ -232,6 +233,63 @@ Test(options_commands, tokens_that_stop_the_start)
     environment[0] = A("BELLWETHER_TOKEN=two words");
     expect_refused(FLAGS(A("--redis-api=token")), "BELLWETHER_TOKEN", "blank");
     cr_expect_null(strstr(error.text, "words"));
+}
+
+static size_t count_notes(const char *message, const char *value)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < options.n_notes; i++) {
+        const struct options_note *note = &options.notes[i];
+        n += note->level == LOG_LEVEL_WARN && strstr(note->message, message) != NULL &&
+             strstr(note->value, value) != NULL;
+        cr_expect_null(strstr(note->value, "sesame"));
+    }
+    return n;
+}
+
+Test(options_commands, tokens_that_are_not_well_kept)
+{
+    char file[128];
+    char password[128];
+
+    snprintf(file, sizeof file, "--token-file=%s", path);
+    snprintf(password, sizeof password, "--redis-password-file=%s", path);
+    write_tokens("sesame-sesame-sesame\n");
+    cr_assert_eq(chmod(path, 0640), 0);
+    expect_run(FLAGS(A("--redis-api=token"), file, password));
+    cr_expect_eq(options.n_notes, 0);
+    cr_assert_eq(chmod(path, 0644), 0);
+    expect_run(FLAGS(A("--redis-api=token"), file, password));
+    cr_expect_eq(options.n_notes, 1, "one file, one note");
+    cr_expect_eq(count_notes("others can get at", path), 1);
+    write_tokens("sesame-sesame-sesame\nsesame\n");
+    cr_assert_eq(chmod(path, 0600), 0);
+    expect_run(FLAGS(A("--redis-api=token"), file));
+    cr_expect_eq(options.n_notes, 1);
+    cr_expect_eq(count_notes("shorter than 16", "token-file"), 1);
+    environment[0] = A("BELLWETHER_TOKEN=sesame");
+    expect_run(FLAGS(A("--redis-api=token")));
+    cr_expect_eq(count_notes("shorter than 16", "token"), 1);
+}
+
+Test(options_commands, variables_that_hold_secrets_are_overwritten)
+{
+    char token[] = "BELLWETHER_TOKEN=sesame", redis[] = "BELLWETHER_REDIS_PASSWORD=sesame",
+         sentinel[] = "BELLWETHER_SENTINEL_PASSWORD=sesame", other[] = "BELLWETHER_MASTER=sesame",
+         odd[] = "BELLWETHER_TOKEN", strange[] = "OTHER_TOKEN=sesame";
+    char *all[] = {token, redis, sentinel, other, odd, strange, NULL};
+
+    options_hide_secrets(all);
+    for (size_t i = 0; i < sizeof token - sizeof "BELLWETHER_TOKEN="; i++) {
+        cr_expect_eq(token[sizeof "BELLWETHER_TOKEN=" - 1 + i], '\0');
+    }
+    cr_expect_str_eq(token, "BELLWETHER_TOKEN=");
+    cr_expect_str_eq(redis, "BELLWETHER_REDIS_PASSWORD=");
+    cr_expect_str_eq(sentinel, "BELLWETHER_SENTINEL_PASSWORD=");
+    cr_expect_str_eq(other, "BELLWETHER_MASTER=sesame");
+    cr_expect_str_eq(odd, "BELLWETHER_TOKEN");
+    cr_expect_str_eq(strange, "OTHER_TOKEN=sesame");
 }
 
 Test(options_commands, tokens_that_nobody_looks_at)

@@ -278,6 +278,46 @@ Test(redis_conn, authenticates_inside_hello)
     check_auth(NULL, "*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$7\r\ndefault\r\n$11\r\ns3cret word\r\n");
 }
 
+static bool holds(const char *bytes, size_t size, const char *word)
+{
+    return memmem(bytes, size, word, strlen(word)) != NULL;
+}
+
+/* In HELLO, and in AUTH later: once they are on their way the buffer has no password any more. */
+Test(redis_conn, passwords_do_not_stay_in_the_buffer)
+{
+    static const struct peer_step steps[] = {
+        {PEER_ACCEPT, NULL},
+        {PEER_EXPECT,
+         "*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$7\r\ndefault\r\n$11\r\ns3cret word\r\n"},
+        {PEER_SEND, HELLO_REPLY},
+        {PEER_EXPECT, "*2\r\n$4\r\nAUTH\r\n$7\r\nanother\r\n"},
+        {PEER_SEND, "+OK\r\n"},
+        {PEER_WAIT, NULL},
+        {PEER_END, NULL}};
+    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct probe probe = {.stop_in = IN_READY};
+    const char *auth[] = {"AUTH", "another"};
+
+    probe_init(&probe);
+    redis_conn_open(probe.conn, peer_address(peer), NULL, "s3cret word", 2000);
+    loop_run(probe.loop);
+    sds out = probe.conn->context->obuf;
+    cr_expect_not(holds(out, sdsalloc(out), "s3cret"));
+    cr_expect_null(probe.conn->hello);
+    redis_conn_command(probe.conn, on_done, &probe, 1000, 2, auth, NULL);
+    out = probe.conn->context->obuf;
+    cr_expect(holds(out, sdsalloc(out), "another"), "not sent yet");
+    probe.stop_in = IN_DONE;
+    loop_run(probe.loop);
+    cr_expect_str_eq(probe.last_reply, "OK");
+    out = probe.conn->context->obuf;
+    cr_expect_not(holds(out, sdsalloc(out), "another"));
+    probe_release(&probe);
+    cr_expect_null(peer_join(peer));
+    peer_free(peer);
+}
+
 Test(redis_conn, hello_error_leaves_it_open)
 {
     static const struct peer_step steps[] = {{PEER_ACCEPT, NULL},
