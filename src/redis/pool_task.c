@@ -254,7 +254,7 @@ static void expect_cursors(struct result *result, const struct batch *batch, siz
     char *scans = buffer_reserve(&result->scans, n);
 
     for (size_t k = 0; k < n; k++)
-        scans[k] = batch->commands[i + k].scans;
+        scans[k] = batch->commands[i + k].scans ? 1 : 0;
     result->scans.size = n;
     result->cursor_tag = tag;
 }
