@@ -48,7 +48,7 @@ INTEGRATION_SOURCES := $(wildcard tests/integration/*.c tests/support/*.c)
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SOURCES := $(wildcard tests/bench/*.c)
 HEADERS := $(wildcard include/bellwether/*.h include/bellwether/*/*.h tests/*/*.h)
-FORMATTED := $(ALL_SOURCES) $(UNIT_SOURCES) $(INTEGRATION_SOURCES) $(FUZZ_SOURCES) $(BENCH_SOURCES) $(HEADERS) $(wildcard src/*.h src/*/*.h)
+FORMATTED := $(ALL_SOURCES) $(UNIT_SOURCES) $(INTEGRATION_SOURCES) $(wildcard tests/fuzz/*.c) $(BENCH_SOURCES) $(HEADERS) $(wildcard src/*.h src/*/*.h)
 
 object = $(patsubst %.c,$(O)/obj/%.o,$(1))
 fuzz_object = $(patsubst %.c,$(B)/fuzz/obj/%.o,$(1))
@@ -255,9 +255,11 @@ $(B)/fuzz/libbellwether.a: $(call fuzz_object,$(LIB_SOURCES)) $(B)/fuzz/obj/gen/
 	$(Q)rm -f $@
 	$(Q)$(AR) rcs $@ $(filter %.o,$^)
 
+# Before the library: it replaces the resolver's threads.
+$(B)/fuzz/watch: $(B)/fuzz/obj/tests/fuzz/outside.o
 $(FUZZ_TARGETS): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/fuzz_%.o $(B)/fuzz/libbellwether.a
 	$(call say,LD      $@)
-	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -pthread $(LDFLAGS) -o $@ $^ $(DEPS_LIBS)
+	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -pthread $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(DEPS_LIBS)
 
 fuzz-targets: $(FUZZ_TARGETS)
 
