@@ -156,11 +156,13 @@ int connect(int fd, const struct sockaddr *name, socklen_t size)
 /* Both ends of a pair have the same name, which would look like a socket that is connected to itself. */
 int getsockname(int fd, struct sockaddr *name, socklen_t *size)
 {
-    if (!outside.hooks) {
-        return (int)syscall(SYS_getsockname, fd, name, size);
+    long failure = syscall(SYS_getsockname, fd, name, size);
+
+    if (outside.hooks && failure == 0 && name->sa_family == AF_UNIX) {
+        errno = ENOTSOCK;
+        failure = -1;
     }
-    errno = ENOTSOCK;
-    return -1;
+    return (int)failure;
 }
 
 /* ---- names: in place of resolve.c, which looks them up on threads ---- */
