@@ -6,14 +6,19 @@
 #include <unistd.h>
 
 /* No stdio here: it may want memory itself. */
-static void *or_die(void *memory)
+void mem_exhausted(void)
 {
     static const char words[] = "bellwether: out of memory\n";
+    ssize_t ignored = write(STDERR_FILENO, words, sizeof words - 1);
 
+    (void)ignored;
+    abort();
+}
+
+static void *or_die(void *memory)
+{
     if (memory == NULL) {
-        ssize_t ignored = write(STDERR_FILENO, words, sizeof words - 1);
-        (void)ignored;
-        abort();
+        mem_exhausted();
     }
     return memory;
 }

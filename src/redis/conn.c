@@ -122,7 +122,7 @@ static void make_hello(struct redis_conn *conn, const char *username, const char
     long long length = redisFormatCommandArgv(&conn->hello, password != NULL ? 5 : 2, argv, NULL);
 
     if (length < 0)
-        abort(); /* out of memory, as in mem_new() */
+        mem_exhausted();
     conn->hello_len = (size_t)length;
 }
 
@@ -176,7 +176,7 @@ static void send_command(struct redis_conn *conn, const struct conn_command *com
     long long length = redisFormatCommandArgv(&wire, argc, argv, argv_len);
 
     if (length < 0)
-        abort(); /* out of memory, as in mem_new() */
+        mem_exhausted();
     conn_stream_append(conn, wire, (size_t)length);
     redisFreeCommand(wire);
     conn_queue_push(conn, command);

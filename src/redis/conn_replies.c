@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/memory.h"
 #include "conn_internal.h"
 
 /* A tree costs its elements before they came. JSON costs nothing till then: there only the bytes count, and that hiredis
@@ -311,7 +312,7 @@ void conn_replies_take(struct redis_conn *conn, const char *bytes, size_t size)
     bool go_on = may_go_on(reader, bytes, size);
 
     if (redisReaderFeed(reader, bytes, size) != REDIS_OK)
-        abort(); /* out of memory, as in mem_new() */
+        mem_exhausted();
     if (reader->len > READER_SWOLLEN_BYTES)
         conn->swollen = true;
     if (!go_on) {
