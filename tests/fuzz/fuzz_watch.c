@@ -30,6 +30,7 @@ enum {
     NODES = 3,
     WIRES = 64,
     WORDS = 8,
+    LONGEST = 600,     /* of a program, each step of which is a turn of the loop */
     TRUTH_MS = 150000, /* a Sentinel that is no more is believed in for a minute, its epochs for some polls */
     SHORT_MS = 1500
 };
@@ -765,7 +766,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     uint8_t options;
 
     log_configure(getenv("FUZZ_LOG") ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR, LOG_FORMAT_LOGFMT);
-    world_begin(data, size);
+    world_begin(data, size < LONGEST ? size : LONGEST);
     for (size_t i = 0; i < SEEDS; i++) {
         seeds[i] = world.players[i].address;
     }
