@@ -717,16 +717,22 @@ void mailbox_free(struct mailbox *mailbox)
 
 /* ---- jitter ---- */
 
+static _Thread_local uint64_t jitter_state;
+
+void jitter_seed(uint64_t seed)
+{
+    jitter_state = seed;
+}
+
 uint32_t jitter_below(uint32_t bound)
 {
-    static _Thread_local uint64_t state;
-
-    if (state == 0 && getrandom(&state, sizeof state, GRND_NONBLOCK) != (ssize_t)sizeof state) {
-        state = (uint64_t)clock_wall_ms() ^ (uint64_t)(uintptr_t)&state;
+    if (jitter_state == 0 &&
+        getrandom(&jitter_state, sizeof jitter_state, GRND_NONBLOCK) != (ssize_t)sizeof jitter_state) {
+        jitter_state = (uint64_t)clock_wall_ms() ^ (uint64_t)(uintptr_t)&jitter_state;
     }
     /* SplitMix64's step and mixer */
-    state += UINT64_C(0x9E3779B97F4A7C15);
-    uint64_t z = state;
+    jitter_state += UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t z = jitter_state;
     z = (z ^ (z >> 30)) * UINT64_C(0xBF58476D1CE4E5B9);
     z = (z ^ (z >> 27)) * UINT64_C(0x94D049BB133111EB);
     z ^= z >> 31;

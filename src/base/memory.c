@@ -7,14 +7,19 @@
 #include "bellwether/base/log.h"
 
 /* No stdio here: it may want memory itself. */
-static void *or_die(void *memory)
+void mem_exhausted(void)
 {
     static const char words[] = "bellwether: out of memory\n";
 
+    (void)log_flush(LOG_LAST_PATIENCE_MS);
+    log_last_words(words, sizeof words - 1, LOG_LAST_PATIENCE_MS);
+    abort();
+}
+
+static void *or_die(void *memory)
+{
     if (memory == NULL) {
-        (void)log_flush(LOG_LAST_PATIENCE_MS);
-        log_last_words(words, sizeof words - 1, LOG_LAST_PATIENCE_MS);
-        abort();
+        mem_exhausted();
     }
     return memory;
 }

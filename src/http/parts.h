@@ -81,6 +81,13 @@ struct worker {
     struct loop_timer *called_timer;           /* brings the next turn while there are some */
 };
 
+/* ---- worker.c ---- */
+
+/** Open all that it listens on. @return 0; -BW_EIO. Thread: main. */
+int worker_open(struct worker *worker);
+/** Its loop, until NEWS_STOP; where a thread of its own would run it. */
+void *worker_run(void *worker);
+
 /* ---- daemon.c ---- */
 
 /** Start an MHD daemon of listening address `i`. @return 0; -BW_EIO. Thread: main, before the worker's runs. */

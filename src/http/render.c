@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "bellwether/base/clock.h"
-#include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/base/utf8.h"
 
@@ -263,8 +262,7 @@ char *render_dump(json_t *json, bool pretty, size_t *size)
 
     json_decref(json);
     if (!text) { /* jansson reports running out of memory so; everything else here can't fail */
-        log_write(LOG_LEVEL_ERROR, "out of memory", NULL, 0);
-        abort();
+        mem_exhausted();
     }
     len = strlen(text);
     text = mem_resize(text, len + 2, 1);

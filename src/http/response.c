@@ -7,6 +7,7 @@
 
 #include "bellwether/base/budget.h"
 #include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
 
 static void add(struct MHD_Response *response, const char *name, const char *value)
 {
@@ -25,8 +26,7 @@ void response_open(struct MHD_Response *response, const char *origin)
 static struct MHD_Response *dress(struct MHD_Response *response, const struct response_headers *headers)
 {
     if (!response) {
-        log_write(LOG_LEVEL_ERROR, "out of memory", NULL, 0);
-        abort();
+        mem_exhausted();
     }
     if (headers->closing) {
         add(response, "Connection", "close");
@@ -89,8 +89,7 @@ struct MHD_Response *response_copy(struct MHD_Response *response, const char *bo
     struct MHD_Response *copy = MHD_create_response_from_buffer_copy(size, body);
 
     if (!copy) {
-        log_write(LOG_LEVEL_ERROR, "out of memory", NULL, 0);
-        abort();
+        mem_exhausted();
     }
     MHD_get_response_headers(response, copy_header, copy);
     response_open(copy, origin);

@@ -8,7 +8,7 @@
 #include <string.h>
 
 #include "bellwether/base/clock.h"
-#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
 #include "bellwether/topology/fence.h"
 #include "status.h"
 #include "version.h"
@@ -25,8 +25,7 @@ static void page_begin(struct page *page)
 {
     page->to = open_memstream(&page->text, &page->size);
     if (!page->to) {
-        log_write(LOG_LEVEL_ERROR, "out of memory", NULL, 0);
-        abort();
+        mem_exhausted();
     }
 }
 
@@ -34,8 +33,7 @@ static void page_begin(struct page *page)
 static char *page_end(struct page *page)
 {
     if (fclose(page->to) != 0) {
-        log_write(LOG_LEVEL_ERROR, "out of memory", NULL, 0);
-        abort();
+        mem_exhausted();
     }
     for (char *c = page->text; *c; c++) {
         if (((unsigned char)*c < 0x20 && *c != '\n') || *c == 0x7f) {

@@ -451,7 +451,7 @@ static struct MHD_Response *respond(MHD_ContentReaderCallback read, void *data,
         MHD_create_response_from_callback(MHD_SIZE_UNKNOWN, BLOCK_BYTES, read, data, drop);
 
     if (!response) {
-        abort(); /* out of memory, as everywhere */
+        mem_exhausted();
     }
     dress(response);
     return response;

@@ -159,7 +159,7 @@ struct mailbox *worker_mailbox(struct worker *worker)
     return worker->mailbox;
 }
 
-static void *run_thread(void *data)
+void *worker_run(void *data)
 {
     struct worker *worker = data;
 
@@ -189,7 +189,7 @@ static int start_thread(struct worker *worker)
 
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    failure = pthread_create(&worker->thread, NULL, run_thread, worker);
+    failure = pthread_create(&worker->thread, NULL, worker_run, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failure) {
         log_error("cannot start a worker thread", LOG_INT("errno", failure));
@@ -210,7 +210,7 @@ static void stop_listeners(struct worker *worker)
     worker->n_listeners = 0;
 }
 
-int worker_start(struct worker *worker)
+int worker_open(struct worker *worker)
 {
     int failure = worker->config->pool && !worker->commands ? -BW_EIO : 0;
 
@@ -219,7 +219,13 @@ int worker_start(struct worker *worker)
         failure = listener_start(&worker->listeners[i], worker, i / 2, i % 2 == 1);
         worker->n_listeners = i + 1;
     }
-    failure = failure ? failure : doors_open(worker->visitors);
+    return failure ? failure : doors_open(worker->visitors);
+}
+
+int worker_start(struct worker *worker)
+{
+    int failure = worker_open(worker);
+
     if (!failure) {
         failure = start_thread(worker);
     }

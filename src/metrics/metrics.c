@@ -286,7 +286,7 @@ static void *own_memory(size_t size)
     void *memory = aligned_alloc(CACHE_LINE, whole);
 
     if (!memory) {
-        abort();
+        mem_exhausted();
     }
     return memset(memory, 0, whole);
 }

@@ -123,7 +123,7 @@ static void make_hello(struct redis_conn *conn, const char *username, const char
     long long length = redisFormatCommandArgv(&conn->hello, password != NULL ? 5 : 2, argv, NULL);
 
     if (length < 0)
-        abort(); /* out of memory, as in mem_new() */
+        mem_exhausted();
     conn->hello_len = (size_t)length;
 }
 
@@ -177,7 +177,7 @@ static void send_command(struct redis_conn *conn, const struct conn_command *com
     long long length = redisFormatCommandArgv(&wire, argc, argv, argv_len);
 
     if (length < 0)
-        abort(); /* out of memory, as in mem_new() */
+        mem_exhausted();
     conn_stream_append(conn, wire, (size_t)length);
     if (argc > 1 && (strcmp(argv[0], "AUTH") == 0 || strcmp(argv[0], "HELLO") == 0)) {
         conn->confidential = true;

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "bellwether/base/budget.h"
+#include "bellwether/base/memory.h"
 #include "conn_internal.h"
 
 /* JSON costs nothing before its elements came: there only the bytes count, and that hiredis counts elements, a map's twice, in
@@ -313,7 +314,7 @@ static redisReader *reader_new(void)
     redisReader *reader = redisReaderCreate();
 
     if (reader == NULL)
-        abort(); /* out of memory, as in mem_new() */
+        mem_exhausted();
     reader->maxbuf = READER_KEEP_BYTES;
     return reader;
 }
@@ -321,7 +322,7 @@ static redisReader *reader_new(void)
 static void feed(redisReader *reader, const char *bytes, size_t size)
 {
     if (size > 0 && redisReaderFeed(reader, bytes, size) != REDIS_OK)
-        abort();
+        mem_exhausted();
 }
 
 /* A reader can't be told to leave something out, so what is behind the reply goes to another one. */

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bellwether/base/memory.h"
 #include "conn_internal.h"
 
 #define WRITE_BYTES ((size_t)128 * 1024)
@@ -42,7 +43,7 @@ void conn_stream_want(struct redis_conn *conn, int events)
 static void fill(redisContext *context, const char *bytes, size_t size)
 {
     if (redisAppendFormattedCommand(context, bytes, size) != REDIS_OK)
-        abort(); /* out of memory, as in mem_new() */
+        mem_exhausted();
 }
 
 /* What was sent of the backlog is dropped once it is the greater part: so less is moved than was sent. */
@@ -132,7 +133,7 @@ static int write_piece(struct redis_conn *conn)
         sdsfree(context->obuf);
         context->obuf = sdsempty();
         if (context->obuf == NULL)
-            abort();
+            mem_exhausted();
     }
     return 1;
 }
@@ -272,7 +273,7 @@ void conn_stream_start(struct redis_conn *conn)
     how.endpoint.fd = conn->fd;
     conn->context = redisConnectWithOptions(&how);
     if (conn->context == NULL || conn->context->err != 0)
-        abort(); /* nothing but memory can fail here */
+        mem_exhausted(); /* nothing else can fail here */
     conn->fd = -1;
     conn->state = CONN_HELLO;
     conn->resp3 = false;

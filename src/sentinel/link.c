@@ -109,16 +109,17 @@ const char *sentinel_extra_text(enum sentinel_extra what)
     return "";
 }
 
-void link_deny(struct sentinel_link *link, enum sentinel_extra what, const char *words)
+/* @return whether the link is still there. */
+bool link_deny(struct sentinel_link *link, enum sentinel_extra what, const char *words)
 {
     if (link->denied & (unsigned)what)
-        return;
+        return true;
     link->denied |= (unsigned)what;
     snprintf(link->words, sizeof link->words, "%s", words);
     link->words_wall_ms = clock_wall_ms();
     link_enter(link);
     link->hooks.denied(link->data, link, what);
-    (void)link_leave(link);
+    return link_leave(link);
 }
 
 /* --- dialling the asking connection --- */
@@ -191,9 +192,9 @@ static void got_myid(void *data, const redisReply *reply, enum redis_fail why)
     link->local = address_is_loopback(redis_conn_peer(link->ask));
     link_enter(link);
     link->hooks.up(link->data, link);
-    if (hides_id && !link->freed && link->up)
-        link_deny(link, SENTINEL_EXTRA_MYID, reply->str);
     if (!link_leave(link) || !link->up)
+        return;
+    if (hides_id && (!link_deny(link, SENTINEL_EXTRA_MYID, reply->str) || !link->up))
         return;
     link_begin_rounds(link);
     link->listen_failures = 0;

@@ -123,7 +123,7 @@ static void got_row(void *data, const redisReply *reply, enum redis_fail why)
     seat->in_flight++; /* hold it: the hook may unwatch */
     link_enter(link);
     if (seat->answer.row_error == -BW_EDENIED)
-        link_deny(link, SENTINEL_EXTRA_MASTER, seat->words);
+        (void)link_deny(link, SENTINEL_EXTRA_MASTER, seat->words);
     link->hooks.answer(link->data, link, seat->tag, &seat->answer);
     bool there = link_leave(link);
     seat->in_flight--;
@@ -183,7 +183,7 @@ static void got_ckquorum(void *data, const redisReply *reply, enum redis_fail wh
     if (link == NULL)
         return;
     if (sentinel_error_kind(reply) == SENTINEL_ERROR_NOPERM) {
-        link_deny(link, SENTINEL_EXTRA_CKQUORUM, reply->str);
+        (void)link_deny(link, SENTINEL_EXTRA_CKQUORUM, reply->str);
         return;
     }
     if (sentinel_parse_ckquorum(reply, &ok, text, sizeof text) != 0)
@@ -223,7 +223,7 @@ static void got_names(void *data, const redisReply *reply, enum redis_fail why)
     if (link == NULL)
         return;
     if (sentinel_error_kind(reply) == SENTINEL_ERROR_NOPERM) {
-        link_deny(link, SENTINEL_EXTRA_MASTERS, reply->str);
+        (void)link_deny(link, SENTINEL_EXTRA_MASTERS, reply->str);
         return;
     }
     if (sentinel_parse_masters(reply, &rows, &n) != 0)

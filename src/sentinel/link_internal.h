@@ -68,7 +68,7 @@ int64_t link_backoff_ms(unsigned failures);
 /* The asking connection is of no use: say so, and dial again later. */
 void link_fail(struct sentinel_link *link, enum sentinel_trouble trouble, const char *words);
 /* An ACL denies something that can be done without: say so once a connection. @param reply its words. */
-void link_deny(struct sentinel_link *link, enum sentinel_extra what, const char *words);
+bool link_deny(struct sentinel_link *link, enum sentinel_extra what, const char *words);
 
 /* link_ask.c */
 struct question;

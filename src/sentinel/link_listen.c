@@ -68,7 +68,7 @@ static void listen_closed(void *data, enum redis_fail why, const char *words)
     struct sentinel_link *link = data;
     if (why == REDIS_FAIL_DENIED) {
         link_relisten(link, LISTEN_DENIED_RETRY_MS);
-        link_deny(link, SENTINEL_EXTRA_PSUBSCRIBE, words);
+        (void)link_deny(link, SENTINEL_EXTRA_PSUBSCRIBE, words);
         return;
     }
     char at[ADDRESS_TEXT_SIZE];

@@ -282,6 +282,8 @@ struct watcher {
 
 /* watcher.c: every callback begins with it. Notices a gap in the clock and voids all that was believed.
  * @return whether there was one: then what the callback brings may be from before it, and is dropped. */
+/** The watcher's loop, until NEWS_STOP; where a thread of its own would run it. */
+void *watcher_run(void *data);
 bool watcher_turn(struct watcher *watcher);
 /* Behind the next snapshot. Takes the message. */
 void watcher_post_later(struct watcher *watcher, struct mailbox *to, struct message *message);

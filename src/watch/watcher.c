@@ -204,7 +204,7 @@ static void watcher_deliver(void *data, struct message *message)
     message->drop(message);
 }
 
-static void *watcher_run(void *data)
+void *watcher_run(void *data)
 {
     struct watcher *watcher = data;
     watcher->seen_ms = clock_boot_ms();

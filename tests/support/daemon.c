@@ -37,7 +37,7 @@ static bool accepts(const struct daemon *daemon)
 struct daemon *daemon_launch(const struct daemon_spec *spec)
 {
     static const char *const hosts[] = {"x", "a", "b", "test"}; /* what raw requests in tests say */
-    const char *argv[MAX_ARGUMENTS] = {daemon_binary()};
+    const char *argv[MAX_ARGUMENTS] = {spec->binary != NULL ? spec->binary : daemon_binary()};
     size_t n = 1;
     struct daemon *daemon = scene_alloc(sizeof *daemon);
     daemon->port = port_reserve();

@@ -22,8 +22,9 @@ struct daemon_spec {
     const char *const *flags;      /* NULL-terminated */
     int error_fd;                  /* a descriptor; 0: its log */
     pid_t netns_of;
-    bool unix_socket; /* listen on a Unix socket only: reaches it in any network namespace */
-    bool no_listen;   /* the flags say where */
+    bool unix_socket;   /* listen on a Unix socket only: reaches it in any network namespace */
+    bool no_listen;     /* the flags say where */
+    const char *binary; /* NULL: daemon_binary() */
 };
 
 /** The binary: $BELLWETHER, else build/bellwether. */

@@ -110,5 +110,7 @@ void mailbox_free(struct mailbox *mailbox);
 
 /** A uniformly random number in [0, bound); for jitter, not for secrets. Thread: any. */
 uint32_t jitter_below(uint32_t bound);
+/** For tests: from now on this thread's numbers are the same each time. @param seed not 0. */
+void jitter_seed(uint64_t seed);
 
 #endif

@@ -13,5 +13,7 @@ void *mem_new(size_t n, size_t size);
 void *mem_resize(void *old, size_t n, size_t size);
 /** A copy of `text`, or NULL when `text` is NULL. Free with free(). Thread: any. */
 char *mem_strdup(const char *text);
+/** End the process with that message, where a library has found no memory. Thread: any. */
+_Noreturn void mem_exhausted(void);
 
 #endif

@@ -1,0 +1,39 @@
+/*
+ * What the kernel and the allocator refuse, on order: a daemon that was linked with tests/support/faults/inject.c shares a
+ * table with the test, which says how often each call is to fail, and sees how often it did.
+ */
+#ifndef BELLWETHER_TESTS_FAULTS_H
+#define BELLWETHER_TESTS_FAULTS_H
+
+#include <stdatomic.h>
+
+enum fault {
+    FAULT_ACCEPT, /* accept4: EMFILE */
+    FAULT_SOCKET, /* socket: EMFILE */
+    FAULT_EPOLL,  /* epoll_ctl, a descriptor that is not there yet: ENOSPC */
+    FAULT_SMALL, /* the buffers of an accepted connection are as small as the kernel makes them: short writes */
+    FAULT_SHORT,  /* half of what is read from or written to a connection that was dialled */
+    FAULT_AGAIN,  /* none of it: EAGAIN */
+    FAULT_MEMORY, /* malloc and kin of the daemon, libmicrohttpd and hiredis: NULL */
+    FAULTS_COUNT
+};
+
+#define FAULTS_VARIABLE "FAULTS_TABLE" /* names its file */
+
+struct faults {
+    _Atomic unsigned every[FAULTS_COUNT]; /* each so manieth fails; 0: none */
+    _Atomic unsigned calls[FAULTS_COUNT], met[FAULTS_COUNT];
+};
+
+/* ---- the test's side ---- */
+
+/** A table in which nothing fails yet. Kept until the test ends. */
+struct faults *faults_new(void);
+/** The variable that gives it to a daemon. */
+const char *faults_variable(void);
+/** The daemon of the build under test that has faults: daemon_spec.binary. */
+const char *faults_binary(void);
+/** None from now on. */
+void faults_end(struct faults *faults);
+
+#endif
