@@ -36,6 +36,7 @@ _Static_assert((int)ROUTE_REDIS_PATH - FIRST_ROW == CALL_PATH &&
 struct scan {
     const char *authorization, *host, *origin, *fetch_site, *content_length;
     bool expects, base64;
+    const char *twice; /* the name of a header that may be there once; NULL: none is there twice */
 };
 
 static bool named(const char *name, const char *wanted, size_t len)
@@ -50,6 +51,13 @@ static void keep(const char **slot, const char *value)
     *slot = *slot ? *slot : value;
 }
 
+/* Where proxies and servers would differ on which of two it is, it is neither. */
+static void keep_only(struct scan *scan, const char **slot, const char *name, const char *value)
+{
+    scan->twice = *slot ? name : scan->twice;
+    keep(slot, value);
+}
+
 static enum MHD_Result scan_header(void *data, enum MHD_ValueKind kind, const char *name, size_t name_len,
                                    const char *value, size_t value_len)
 {
@@ -60,9 +68,9 @@ static enum MHD_Result scan_header(void *data, enum MHD_ValueKind kind, const ch
         return MHD_YES;
     }
     if (NAMED("Host")) {
-        keep(&scan->host, value);
+        keep_only(scan, &scan->host, "Host", value);
     } else if (NAMED("Authorization")) {
-        keep(&scan->authorization, value);
+        keep_only(scan, &scan->authorization, "Authorization", value);
     } else if (NAMED("Content-Length")) {
         keep(&scan->content_length, value);
     } else if (NAMED("Upstash-Encoding")) {
@@ -135,6 +143,11 @@ static void judge_access(struct call *call, const struct scan *scan, const char 
         scan->authorization, call->listener->unix_socket ? NULL : scan->host, scan->origin, scan->fetch_site,
         scan->authorization ? NULL : query_token(call, token)};
 
+    if (scan->twice) {
+        call->refusal = CALL_TWICE;
+        call->words = scan->twice;
+        return;
+    }
     if (dispatch_is_foreign_host(call->listener, scan->host, url)) {
         call->refusal = CALL_FORBIDDEN;
         call->words = DISPATCH_FOREIGN_HOST;
@@ -503,6 +516,12 @@ static enum MHD_Result refuse(struct call *call)
     case CALL_BAD_METHOD:
         return call_refuse(call, PROBLEM_METHOD_NOT_ALLOWED, "BADREQUEST",
                            "see the Allow header for the methods that this route has", NULL);
+    case CALL_TWICE: {
+        char words[64];
+
+        snprintf(words, sizeof(words), "there are two headers %s, and one is taken", call->words);
+        return refuse_bad(call, words);
+    }
     case CALL_NO_TOKEN: return call_refuse(call, PROBLEM_NO_TOKEN, "NOAUTH", call->words, NULL);
     case CALL_WRONG_TOKEN: return call_refuse(call, PROBLEM_WRONG_TOKEN, "NOAUTH", call->words, NULL);
     case CALL_FORBIDDEN: return call_refuse(call, PROBLEM_FORBIDDEN, "NOPERM", call->words, NULL);

@@ -47,6 +47,7 @@ enum call_refusal {
     CALL_WELCOME,
     CALL_BAD_PATH,
     CALL_BAD_METHOD,
+    CALL_TWICE, /* a header that there may be one of */
     CALL_NO_TOKEN,
     CALL_WRONG_TOKEN,
     CALL_FORBIDDEN,

@@ -249,6 +249,24 @@ SCENE(integration_commands_tokens, over_a_unix_socket_any_host_will_do)
     EXPECT_RESULT(http_send(&request), "'PONG'");
 }
 
+SCENE(integration_commands_tokens, one_authorization_is_enough)
+{
+    const struct daemon *daemon = start("sesame\n", "look\n");
+    static const char *const heads[] = {
+        "Host: a\r\nAuthorization: Bearer sesame\r\nAuthorization: Bearer sesame\r\n",
+        "Host: a\r\nAuthorization: Bearer sesame\r\nauthorization: Bearer wrong\r\n",
+        "Host: a\r\nHost: b\r\nAuthorization: Bearer sesame\r\n",
+    };
+    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+        struct raw *raw = raw_open(daemon->port);
+        const char *bytes = text("POST /redis HTTP/1.1\r\n%sContent-Length: 8\r\n\r\n[\"PING\"]", heads[i]);
+        cr_assert(raw_send(raw, bytes, strlen(bytes)));
+        const struct http_answer *answer = raw_answer(raw, 5000);
+        EXPECT_ERROR(answer, 400, "BADREQUEST", NULL);
+        cr_assert(strstr(answer->body, "two headers") != NULL, "%s", answer->body);
+    }
+}
+
 SCENE(integration_commands_tokens, off_is_the_default)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
