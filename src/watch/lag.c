@@ -19,13 +19,18 @@ enum {
     READ_MS = 3000,  /* how long a reader is taken to go on reading */
     /* What flows without anybody's writing: PINGs and Sentinels' hello messages, some hundred bytes a second. */
     FLOW_BYTES = 1024,
+    FLOWING_CROWD = 100,
 };
 
-static bool is_watched(const struct master *master, int64_t now_ms)
+/* How often it is asked, -1: with its role now and then. Where writes flow and nobody reads, a thousand masters share the
+ * pace of a few. */
+static int64_t pace_ms(const struct master *master, int64_t now_ms)
 {
     const struct lag *lag = &master->lag;
-    return lag->flows || master->suspect || master->fencing.guard.state != FENCE_DOWN ||
-           master->watcher->config->lag_matters || now_ms < lag->read_until_ms;
+    if (master->suspect || master->fencing.guard.state != FENCE_DOWN ||
+        master->watcher->config->lag_matters || now_ms < lag->read_until_ms)
+        return FAST_MS;
+    return lag->flows ? FAST_MS * (int64_t)(1 + master->watcher->n_masters / FLOWING_CROWD) : -1;
 }
 
 static void lag_tell(struct master *master)
@@ -92,9 +97,10 @@ void lag_due(void *data)
     struct lag *lag = &master->lag;
     (void)watcher_turn(master->watcher);
     int64_t now_ms = clock_boot_ms();
-    if (!is_watched(master, now_ms) || master->role != ROLE_MASTER || lag->asking)
+    int64_t every_ms = pace_ms(master, now_ms);
+    if (every_ms < 0 || master->role != ROLE_MASTER || lag->asking)
         return;
-    int64_t wait_ms = lag->asked_ms + FAST_MS - now_ms;
+    int64_t wait_ms = lag->asked_ms + every_ms - now_ms;
     if (wait_ms <= 0 && now_ms >= lag->settled_ms) {
         lag_ask_now(master, now_ms);
         return;

@@ -2,8 +2,9 @@
  * Asks one node for its role. The questions in order, each only where the one before did not tell:
  *
  *   HELLO 3 [AUTH ...]  at connect; plain HELLO later, on the same connection
- *   PING                with it, in one write: HELLO is answered while the data set is loaded, PING is refused. Of its
- *                       reply nothing but LOADING is looked at: BUSY, NOPERM and the like say nothing about the role
+ *   PING                with it, in one write, at connect and now and then: HELLO is answered while the data set is
+ *                       loaded, PING is refused. Of its reply nothing but LOADING is looked at: BUSY, NOPERM and the
+ *                       like say nothing about the role
  *   AUTH                only where HELLO itself was denied or is not known, and there is a password
  *   ROLE                where HELLO has no role
  *   INFO replication    where ROLE is denied
@@ -19,6 +20,8 @@
 #include "bellwether/redis/conn.h"
 #include "bellwether/sentinel/reply.h"
 
+enum { PING_US = 5000000 };
+
 struct probe {
     struct redis_conn *conn;
     const char *username;
@@ -33,6 +36,7 @@ struct probe {
     bool asking, connected;
     bool run_id_asked; /* on this connection */
     unsigned pings;    /* that are not answered */
+    int64_t pinged_us; /* the last one */
     bool loading;      /* the last PING was refused so */
     bool says_master;  /* the role is known, and waits for PING's reply */
     char loading_words[120];
@@ -78,6 +82,7 @@ static void ask_ping(struct probe *probe)
 {
     const char *argv[] = {"PING"};
     probe->pings++;
+    probe->pinged_us = clock_boot_us();
     probe_send(probe, got_ping, 1, argv);
 }
 
@@ -205,6 +210,7 @@ static void probe_ready(void *data, const redisReply *hello)
     struct probe *probe = data;
     probe->connected = true;
     probe->pings = 1;
+    probe->pinged_us = clock_boot_us();
     probe_hear_hello(probe, hello);
 }
 
@@ -284,7 +290,10 @@ void probe_ask(struct probe *probe)
     probe->refused_auth = false;
     probe->asked_us = clock_boot_us();
     probe_send(probe, got_hello, again ? 5 : 1, again ? with_auth : plain);
-    ask_ping(probe);
+    /* A master loads when it starts, so over a new connection; what else makes it load is rare, and a second question a
+     * second for each of a thousand masters is not. */
+    if (probe->loading || probe->asked_us >= probe->pinged_us + PING_US)
+        ask_ping(probe);
 }
 
 static void got_offsets(void *data, const redisReply *reply, enum redis_fail why)

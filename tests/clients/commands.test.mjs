@@ -166,6 +166,7 @@ test("README's table of errors", { skip, timeout: patient(60000) }, async (t) =>
   await ask(401, '["GET","text"]', { token: "wrong" });
   await ask(403, '["FLUSHALL"]');
   await ask(404, '["GET","text"]', { path: "/masters/none/redis" });
+  await ask(409, '["SCAN","5242881"]'); // a cursor of a server that nobody knows
   await ask(413, JSON.stringify(["SET", "text", "x".repeat(5000)]));
   for (let i = 0; i < 10; i += 1) {
     await ask(200, JSON.stringify(["APPEND", "large", "x".repeat(1000)]));

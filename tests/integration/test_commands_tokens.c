@@ -255,7 +255,6 @@ SCENE(integration_commands_tokens, one_authorization_is_enough)
     static const char *const heads[] = {
         "Host: a\r\nAuthorization: Bearer sesame\r\nAuthorization: Bearer sesame\r\n",
         "Host: a\r\nAuthorization: Bearer sesame\r\nauthorization: Bearer wrong\r\n",
-        "Host: a\r\nHost: b\r\nAuthorization: Bearer sesame\r\n",
     };
     for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
         struct raw *raw = raw_open(daemon->port);
