@@ -247,6 +247,7 @@ void chair_hear_replicas(struct chair *chair, const struct sentinel_replica_row 
     chair->has_replicas = true;
     if (!same) {
         chair_tell_nodes(chair);
+        master_recount(chair->master); /* whom it names may be one of ours now */
         master_step(chair->master);
     }
     master_touch(chair->master);

@@ -80,7 +80,7 @@ struct chair {
     struct address says;            /* mapped */
     bool has_named;                 /* ever, since this run id is there */
     struct endpoint named;          /* the last one that counted */
-    bool foreign;                   /* of another deployment: judge_recount() */
+    bool foreign, logged_foreign;   /* of another deployment: judge_recount() */
     bool waiting;                   /* an answer waits for a name look-up */
     struct observation waiting_for; /* its `master.name` is what is looked up */
     struct sentinel_peer_row *listed;
@@ -339,6 +339,7 @@ void master_step(struct master *master);
 int64_t master_log_state(struct master *master, const struct judgement *said, int64_t now_ms);
 void master_hear_event(struct master *master, struct peer *peer, const struct sentinel_event *event);
 void master_recount(struct master *master); /* known Sentinels */
+void master_log_foreign(struct master *master);
 void master_ask_sentinels(struct master *master);
 void master_void(struct master *master);
 void master_touch(struct master *master); /* its snapshot part may have changed */

@@ -394,16 +394,22 @@ static void recount_chair(const struct chair *chair, const char **listed, struct
             listed[out->n_listed++] = chair->listed[i].run_id;
 }
 
-/* A Sentinel of another deployment came, or is no longer one. */
 static void chair_set_foreign(struct chair *chair, bool foreign)
 {
-    char text[ADDRESS_TEXT_SIZE], says[ADDRESS_TEXT_SIZE];
-    if (chair->foreign == foreign)
-        return;
+    if (chair->foreign != foreign)
+        master_touch(chair->master);
     chair->foreign = foreign;
-    master_touch(chair->master);
+}
+
+/* A Sentinel of another deployment came, or is no longer one: said once that has lasted, since at a start lists come one by one. */
+static void chair_log_foreign(struct chair *chair)
+{
+    char text[ADDRESS_TEXT_SIZE], says[ADDRESS_TEXT_SIZE];
+    if (chair->foreign == chair->logged_foreign)
+        return;
+    chair->logged_foreign = chair->foreign;
     address_format(sentinel_link_address(chair->peer->link), text);
-    if (foreign)
+    if (chair->foreign)
         log_warn("sentinel of another deployment: it lists none of ours, none of ours lists it, and it names "
                  "another master; it is not counted",
                  LOG_STR("master", chair->master->name), LOG_STR("sentinel", text),
@@ -412,6 +418,12 @@ static void chair_set_foreign(struct chair *chair, bool foreign)
     else
         log_warn("sentinel is counted among ours again", LOG_STR("master", chair->master->name),
                  LOG_STR("sentinel", text));
+}
+
+void master_log_foreign(struct master *master)
+{
+    for (size_t i = 0; i < master->n_chairs; i++)
+        chair_log_foreign(master->chairs[i]);
 }
 
 void master_recount(struct master *master)

@@ -292,8 +292,13 @@ void probe_ask(struct probe *probe)
     probe_send(probe, got_hello, again ? 5 : 1, again ? with_auth : plain);
     /* A master loads when it starts, so over a new connection; what else makes it load is rare, and a second question a
      * second for each of a thousand masters is not. */
-    if (probe->loading || probe->asked_us >= probe->pinged_us + PING_US)
+    if (probe->loading || probe->pinged_us == 0 || probe->asked_us >= probe->pinged_us + PING_US)
         ask_ping(probe);
+}
+
+void probe_doubt(struct probe *probe)
+{
+    probe->pinged_us = 0;
 }
 
 static void got_offsets(void *data, const redisReply *reply, enum redis_fail why)

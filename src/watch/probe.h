@@ -38,6 +38,8 @@ struct probe *probe_new(struct loop *loop, const char *username, struct secret *
 void probe_open(struct probe *probe, const struct endpoint *node);
 /** Ask on the standing connection, opening it when it is down; nothing while a question is under way. */
 void probe_ask(struct probe *probe);
+/** Something was odd: the next question looks at whether it loads, too. */
+void probe_doubt(struct probe *probe);
 /** Ask INFO replication for the replicas' offsets; no call when the connection ends first. @return whether it is there. */
 bool probe_ask_offsets(struct probe *probe, probe_offsets_fn *got);
 /** Ask INFO server for the node's run id, once a connection; `got` is called with "" where it is denied. Nothing when the

@@ -511,7 +511,10 @@ void site_look_for_gone(struct site *site)
 {
     for (size_t i = 0; i < site->watcher->n_masters; i++) {
         struct master *master = site->watcher->masters[i];
-        if (master->site != site || !judge_wants_recount(master->judge))
+        if (master->site != site)
+            continue;
+        master_log_foreign(master);
+        if (!judge_wants_recount(master->judge))
             continue;
         master_recount(master);
         master_step(master);

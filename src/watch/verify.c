@@ -207,6 +207,8 @@ static void suspicion_act(struct master *master, bool news, int64_t now_ms)
     suspicions->wanted = news && master->standing != NULL && probe_is_asking(master->standing);
     if (suspicions->wanted)
         loop_timer_start(suspicions->timer, suspicion_pace_ms(suspicions, now_ms));
+    if (master->standing != NULL)
+        probe_doubt(master->standing);
     verify_check_published(master);
     if (!master->suspect) /* else they are asked fast as it is */
         master_ask_sentinels(master);

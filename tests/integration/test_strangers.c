@@ -142,7 +142,8 @@ SCENE(integration_strangers, another_deployments_sentinel_given_by_mistake)
     HOLDS_FOR(3000, says_master(daemon, &ours->nodes[0]) && count_of(daemon, "known") == 3);
     EXPECT_RESULT(command_run(daemon, "GET", "whose", NULL), "'ours'");
     cr_assert(says_reason(daemon, NULL), "%s", daemon_get(daemon, "/master")->body);
-    cr_assert(strstr(daemon_log(daemon), "of another deployment") != NULL, "%s", daemon_log(daemon));
+    WAIT_UNTIL(15000, strstr(daemon_log(daemon), "of another deployment") != NULL);
+    cr_assert_eq(count_in(daemon_log(daemon), "another deployment"), 1, "%s", daemon_log(daemon));
     cr_assert(strstr(daemon_get(daemon, "/status?format=text")->body, "foreign") != NULL);
     cr_assert_eq((int)metric_of(daemon, "bellwether_foreign_sentinels{master=\"mymaster\"}"), 1);
 }
