@@ -85,8 +85,8 @@ struct worker {
 
 /** Open all that it listens on. @return 0; -BW_EIO. Thread: main. */
 int worker_open(struct worker *worker);
-/** Its loop, until NEWS_STOP; where a thread of its own would run it. */
-void *worker_run(void *worker);
+/** Its loop, until NEWS_STOP; where a thread of its own would run it. @param data the worker. */
+void *worker_run(void *data);
 
 /* ---- daemon.c ---- */
 

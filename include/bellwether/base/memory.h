@@ -14,6 +14,6 @@ void *mem_resize(void *old, size_t n, size_t size);
 /** A copy of `text`, or NULL when `text` is NULL. Free with free(). Thread: any. */
 char *mem_strdup(const char *text);
 /** End the process with that message, where a library has found no memory. Thread: any. */
-_Noreturn void mem_exhausted(void);
+__attribute__((noreturn)) void mem_exhausted(void);
 
 #endif
