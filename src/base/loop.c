@@ -20,7 +20,9 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
+#include <unistd.h>
 #include <uv.h>
 
 #include "bellwether/base/clock.h"
@@ -114,6 +116,26 @@ static void on_prepare(uv_prepare_t *prepare)
 
 static void on_resolved(uv_async_t *uv);
 
+/*
+ * Have libuv register now what it needs for itself: where there is no room for that watch it ends the process without a
+ * word, whenever the loop first runs.
+ */
+static void register_own(struct loop *loop)
+{
+    int epoll_fd = uv_backend_fd(&loop->uv), fd = eventfd(0, EFD_CLOEXEC);
+    struct epoll_event event = {.events = EPOLLIN};
+
+    if (fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+        log_error("event loop failed", LOG_STR("call", fd < 0 ? "eventfd" : "epoll_ctl"),
+                  LOG_STR("error", strerror(errno)),
+                  LOG_STR("limit", errno == ENOSPC ? "fs.epoll.max_user_watches" : "descriptors or memory"));
+        (void)log_flush(LOG_LAST_PATIENCE_MS);
+        exit(EXIT_FAILURE);
+    }
+    close(fd);
+    (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
+}
+
 struct loop *loop_new(void)
 {
     struct loop *loop = mem_new(1, sizeof *loop);
@@ -126,6 +148,7 @@ struct loop *loop_new(void)
     must(uv_async_init(&loop->uv, &loop->resolved, on_resolved), "uv_async_init");
     must(-pthread_mutex_init(&loop->lock, NULL), "pthread_mutex_init");
     loop->resolved.data = loop;
+    register_own(loop);
     return loop;
 }
 

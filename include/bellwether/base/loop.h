@@ -22,6 +22,10 @@ struct loop_lookup;
 struct loop_signal;
 struct mailbox;
 
+/**
+ * A new loop, ready to run on any one thread; owned by the caller. Out of descriptors, or where the kernel has no room for
+ * the loop's own watch (fs.epoll.max_user_watches), the process ends: one line in the log, exit code 1. Thread: main.
+ */
 struct loop *loop_new(void);
 /** Free the loop after its objects, look-ups too; runs the loop until their handles are closed. */
 void loop_free(struct loop *loop);

@@ -328,14 +328,30 @@ Test(base_loop, an_error_of_the_descriptor_is_reported_as_all_that_is_wanted)
     close(ends[1]);
 }
 
+/* libuv would end the process without a word, once the loop runs. */
+Test(base_loop, without_room_for_its_own_watch, .init = NULL, .fini = NULL, .exit_code = EXIT_FAILURE)
+{
+    full_epoll(true);
+    loop_new();
+}
+
+Test(base_loop, first_runs_without_room_for_a_watch)
+{
+    struct loop_timer *end;
+
+    full_epoll(true);
+    end = stop_after(1);
+    loop_run(loop);
+    loop_timer_free(end);
+    full_epoll(false);
+}
+
 /* Where the kernel has no room for one more watch a descriptor is looked at by turns, until there is room. */
 Test(base_loop, poll_goes_on_without_room_for_a_watch)
 {
     struct pair pair, late;
-    struct loop_timer *end = stop_after(1);
+    struct loop_timer *end;
 
-    loop_run(loop); /* libuv has what it needs for itself */
-    loop_timer_free(end);
     full_epoll(true);
     pair_init(&pair); /* one that the kernel never watched */
     loop_poll_want(pair.poll, LOOP_READ);
