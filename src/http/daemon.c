@@ -14,9 +14,10 @@
 #include "bellwether/base/error.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "head.h"
 #include "parts.h"
 
-#define CONNECTION_MEMORY_BYTES 8192 /* bounds the headers too: 431 */
+#define CONNECTION_MEMORY_BYTES (HEAD_MOST_BYTES + 1024) /* the answer's head has to find room, too */
 #define PATIENT_MEMORY_BYTES 4096    /* thousands of these sleep; who has longer headers is not sent there */
 #define NO_WATCH "Call to epoll_ctl failed"
 #define ROUNDS_MAX 16   /* of MHD_run() in one turn, */

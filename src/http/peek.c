@@ -1,11 +1,13 @@
 /*
- * Only as much is read here as it takes to say whose a connection is. Whatever is not recognized is a request: it is
- * libmicrohttpd that parses, and that answers what is not well-formed.
+ * Only as much is read here as it takes to say whose a connection is. Whatever is not recognized is a request, and head.c
+ * says whether libmicrohttpd will take it.
  */
 #include "peek.h"
 
 #include <string.h>
 #include <strings.h>
+
+#include "bellwether/http/query.h"
 
 static const char proxy_v1[] = "PROXY ";
 static const char proxy_v2[] = "\r\n\r\n\0\r\nQUIT\n";
@@ -67,24 +69,41 @@ static bool target_waits(struct span path, struct span query)
     return false;
 }
 
-static bool header_waits(struct span line)
+static bool is_header(struct span line, const char *name)
 {
-    static const char name[] = "Prefer:";
+    size_t n = strlen(name);
 
-    return line.n > sizeof(name) - 1 && strncasecmp(line.at, name, sizeof(name) - 1) == 0 &&
-           has(line, "wait");
+    return line.n > n && strncasecmp(line.at, name, n) == 0;
 }
 
-/* @return false: the line is none of HTTP/1. */
-static bool read_request_line(struct span line, struct peek *out)
+/* What ?format= says counts more than Accept; under /redis neither does. */
+struct taste {
+    struct accept accept;
+    enum http_form form;
+};
+
+static void read_format(struct span path, struct span query, struct taste *out)
+{
+    for (const char *end = query.at + query.n, *at = query.at; at < end;) {
+        const char *next = memchr(at, '&', (size_t)(end - at));
+        struct span pair = {at, (size_t)((next ? next : end) - at)};
+
+        if (begins(pair, "format=", 7) == 1) {
+            out->form = is(pair, "format=text") || is(pair, "format=url") ? FORM_TEXT : FORM_JSON;
+        }
+        at = next ? next + 1 : end;
+    }
+    if (has(path, "/redis")) {
+        out->form = FORM_JSON;
+    }
+}
+
+/* It has the spaces that it needs. */
+static void read_request_line(struct span line, struct peek *out, struct taste *taste)
 {
     const char *space = memchr(line.at, ' ', line.n), *last = memrchr(line.at, ' ', line.n), *mark;
     struct span path, query = {line.at, 0};
 
-    if (!space || last <= space ||
-        begins((struct span){last, line.n - (size_t)(last - line.at)}, " HTTP/1.", 8) != 1) {
-        return false;
-    }
     out->head = is((struct span){line.at, (size_t)(space - line.at)}, "HEAD");
     path = (struct span){space + 1, (size_t)(last - space) - 1};
     mark = memchr(path.at, '?', path.n);
@@ -94,35 +113,49 @@ static bool read_request_line(struct span line, struct peek *out)
     }
     out->live = is(path, "/livez") || is(path, "/healthz");
     out->waits = target_waits(path, query) && !out->head;
-    return true;
+    read_format(path, query, taste);
 }
 
-/* Line by line: a line that does not end in CRLF, or that is no request line, need not be waited for. */
+static void read_header(struct span line, struct peek *out, struct taste *taste)
+{
+    if (is_header(line, "Prefer:")) {
+        out->waits = out->waits || (has(line, "wait") && !out->head);
+    } else if (is_header(line, "Accept:")) {
+        accept_add(&taste->accept, line.at + 7, line.n - 7 - (line.at[line.n - 1] == '\r'));
+    }
+}
+
+/* Line by line; behind a fault only what form its answer is to have is looked for. */
 static void read_head(struct span bytes, struct peek *out)
 {
     const char *at = bytes.at, *end = bytes.at + bytes.n, *newline;
-    bool first = true;
+    struct taste taste = {ACCEPT_NOTHING, FORM_UNSET};
+    struct head head = {0};
 
-    while ((newline = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+    while (out->head_size == 0 && (newline = memchr(at, '\n', (size_t)(end - at))) != NULL) {
         struct span line = {at, (size_t)(newline - at)};
 
-        out->kind = PEEK_REQUEST;
-        if (line.n == 0 || line.at[line.n - 1] != '\r') {
-            return;
-        }
-        line.n--;
         at = newline + 1;
-        if (line.n == 0) {
+        if (is(line, "\r")) {
             out->head_size = (size_t)(at - bytes.at) + out->empty;
-            return;
+            out->kind = PEEK_REQUEST; /* an empty line more than one before it is not looked behind */
+            if (head.lines > 0 && !head.fault) {
+                (void)head_end(&head);
+            }
+        } else if (!head.fault && head_add(&head, line.at, line.n) && head.lines == 1) {
+            read_request_line(line, out, &taste);
+        } else {
+            read_header(line, out, &taste);
         }
-        if (first ? !read_request_line(line, out) : false) {
-            return;
-        }
-        out->waits = out->waits || (!first && header_waits(line) && !out->head);
-        first = false;
     }
-    out->kind = bytes.n + out->empty < PEEK_SIZE ? PEEK_MORE : PEEK_REQUEST;
+    if (out->kind == PEEK_MORE && !head.fault && bytes.n + out->empty >= PEEK_SIZE) {
+        head_overflow(&head);
+    }
+    out->kind = head.fault ? PEEK_FAULTY : out->kind;
+    out->why = head.kind;
+    out->fault = head.fault;
+    out->cost = head.cost;
+    out->text = (taste.form == FORM_UNSET ? accept_form(&taste.accept) : taste.form) == FORM_TEXT;
 }
 
 struct peek peek_at(const char *bytes, size_t n)

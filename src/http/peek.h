@@ -5,12 +5,14 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* As much as libmicrohttpd has room for: a head that is longer is its to refuse. */
-#define PEEK_SIZE 8192
+#include "head.h"
+
+#define PEEK_SIZE HEAD_MOST_BYTES
 
 enum peek_kind {
     PEEK_MORE,    /* not a whole head yet */
-    PEEK_REQUEST, /* libmicrohttpd's, also where it will not like it */
+    PEEK_REQUEST, /* libmicrohttpd's */
+    PEEK_FAULTY,  /* a head that it would not take: `why`, `fault` */
     PEEK_PROXY,   /* a PROXY protocol header, version 1 or 2 */
     PEEK_TLS,     /* a ClientHello */
     PEEK_HTTP2,   /* HTTP/2 with prior knowledge */
@@ -20,9 +22,13 @@ struct peek {
     enum peek_kind kind;
     size_t empty;     /* bytes of an empty line before the request, to be dropped */
     size_t head_size; /* of a whole head, its end included; 0: it has none */
-    bool waits;       /* a request that asks to wait, or for a stream */
-    bool live;        /* it asks for /livez or /healthz */
-    bool head;        /* HEAD: no body is to follow */
+    size_t cost;      /* what it takes of the connection's memory */
+    enum problem_kind why;
+    const char *fault;
+    bool waits; /* a request that asks to wait, or for a stream */
+    bool live;  /* it asks for /livez or /healthz */
+    bool head;  /* HEAD: no body is to follow */
+    bool text;  /* it likes text better than JSON, as far as it has come */
 };
 
 /** @param bytes what was received so far, `n` of them, at least one. */

@@ -21,6 +21,11 @@
     X(BAD_PARAMETER, "BADREQUEST", "bad-parameter", 400, "a query parameter makes no sense")               \
     X(BAD_PATH, "BADREQUEST", "bad-path", 400, "the path is not well encoded")                             \
     X(WRONG_PROTOCOL, "BADREQUEST", "wrong-protocol", 400, "this is not HTTP/1.1")                         \
+    X(BAD_REQUEST, "BADREQUEST", "bad-request", 400, "the request is malformed")                           \
+    X(TARGET_TOO_LONG, "TOOBIG", "target-too-long", 414, "the request's target is too long")               \
+    X(HEAD_TOO_LARGE, "TOOBIG", "head-too-large", 431, "the request's headers are too large")              \
+    X(UNKNOWN_CODING, "BADREQUEST", "unknown-coding", 501, "that transfer coding is not known")            \
+    X(HTTP_VERSION, "BADREQUEST", "http-version", 505, "that version of HTTP is not spoken")               \
     X(REQUEST_TIMEOUT, "TIMEOUT", "request-timeout", 408, "the request took too long to arrive")           \
     X(BODY_TOO_LARGE, "TOOBIG", "body-too-large", 413, "the body is too large")                            \
     X(BAD_COMMAND, "BADREQUEST", "bad-command", 400, "the request holds no command that can be run")       \

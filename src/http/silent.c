@@ -21,7 +21,7 @@
 #define LEAVE_MS 1000        /* whoever was refused has that long to read why */
 #define DRAIN_MAX (64 << 10) /* of what it still sends */
 #define LEAVING_MAX 256
-#define PATIENT_HEAD_MAX 2048 /* a longer one needs the room that the other daemon gives */
+#define PATIENT_HEAD_MAX 3072 /* a costlier one needs the room that the other daemon gives */
 
 static int64_t silence_ms(const struct visitors *visitors)
 {
@@ -73,25 +73,32 @@ static void unwatch(struct visitor *visitor)
 
 /* ---- answers of our own ---- */
 
-void silent_say(const struct visitor *visitor, enum problem_kind kind, const char *detail, bool head)
+void silent_say(const struct visitor *visitor, enum problem_kind kind, const char *detail,
+                const struct peek *peek)
 {
     unsigned status = problem_status(kind);
     json_t *problem = problem_new(kind, detail);
+    bool head = peek && peek->head, as_text = peek && peek->text;
     size_t size;
     char *body, text[2048], date[64];
     time_t now = (time_t)(clock_wall_ms() / 1000);
     struct tm when;
     int n;
 
-    json_object_set_new(problem, "status", json_integer(status));
-    body = render_dump(problem, false, &size);
+    if (as_text) {
+        body = problem_line(kind, problem);
+        size = strlen(body);
+        json_decref(problem);
+    } else {
+        body = render_dump(problem, false, &size);
+    }
     gmtime_r(&now, &when);
     (void)strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &when);
     n = snprintf(
         text, sizeof(text),
-        "HTTP/1.1 %u %s\r\nDate: %s\r\nConnection: close\r\nContent-Type: " CONTENT_PROBLEM
-        "\r\nCache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n%sContent-Length: %zu\r\n\r\n%.*s",
-        status, MHD_get_reason_phrase_for(status), date,
+        "HTTP/1.1 %u %s\r\nDate: %s\r\nConnection: close\r\nContent-Type: %s\r\nCache-Control: no-store\r\n"
+        "X-Content-Type-Options: nosniff\r\nVary: Accept\r\n%sContent-Length: %zu\r\n\r\n%.*s",
+        status, MHD_get_reason_phrase_for(status), date, as_text ? CONTENT_TEXT : CONTENT_PROBLEM,
         status == MHD_HTTP_SERVICE_UNAVAILABLE ? "Retry-After: 1\r\n" : "", size, head ? 0 : (int)size, body);
     if (n > 0 && (size_t)n < sizeof(text)) {
         (void)send(visitor->fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
@@ -134,18 +141,19 @@ static void leave(struct visitor *visitor)
 
 /* ---- what it is ---- */
 
-static void refuse_protocol(struct visitor *visitor, enum peek_kind kind)
+static void refuse_bytes(struct visitor *visitor, const struct peek *peek)
 {
     const char *words =
-        kind == PEEK_PROXY
+        peek->kind == PEEK_FAULTY ? peek->fault
+        : peek->kind == PEEK_PROXY
             ? "this listener takes HTTP/1.1 only, and these bytes are a PROXY protocol header: tell the "
               "load balancer not to send one"
-        : kind == PEEK_TLS
+        : peek->kind == PEEK_TLS
             ? "this listener takes plain HTTP only, and these bytes begin a TLS connection: ask for http://"
             : "this listener takes HTTP/1.1 only, and these bytes begin an HTTP/2 connection";
 
     visitors_refuse(visitor->door->all, METRIC_REJECTION_PROTOCOL, words);
-    silent_say(visitor, PROBLEM_WRONG_PROTOCOL, words, false);
+    silent_say(visitor, peek->kind == PEEK_FAULTY ? peek->why : PROBLEM_WRONG_PROTOCOL, words, peek);
     leave(visitor);
 }
 
@@ -153,7 +161,7 @@ static void hand_over(struct visitor *visitor, const struct peek *peek)
 {
     struct door *door = visitor->door;
     struct visitors *visitors = door->all;
-    bool patient = peek->waits && door->patient && peek->head_size <= PATIENT_HEAD_MAX;
+    bool patient = peek->waits && door->patient && peek->cost <= PATIENT_HEAD_MAX;
     struct listener *listener = patient ? door->patient : door->quick;
     char empty[2];
 
@@ -166,7 +174,7 @@ static void hand_over(struct visitor *visitor, const struct peek *peek)
         const char *words = "there are too many to tell each why; ask again later";
 
         visitors_refuse(visitors, why, words);
-        silent_say(visitor, PROBLEM_TOO_MANY_CONNECTIONS, words, peek->head);
+        silent_say(visitor, PROBLEM_TOO_MANY_CONNECTIONS, words, peek);
         leave(visitor);
         return;
     }
@@ -181,13 +189,22 @@ static void hand_over(struct visitor *visitor, const struct peek *peek)
     }
 }
 
+/* @return what recv() does. */
+static ssize_t peek_into(const struct visitor *visitor, struct peek *out)
+{
+    char bytes[PEEK_SIZE];
+    ssize_t n = recv(visitor->fd, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
+
+    *out = n > 0 ? peek_at(bytes, (size_t)n) : (struct peek){.kind = PEEK_MORE};
+    return n;
+}
+
 /* @param ended  its caller sends no more. */
 static void look(struct visitor *visitor, bool ended)
 {
     struct visitors *visitors = visitor->door->all;
-    char bytes[PEEK_SIZE];
-    ssize_t n = recv(visitor->fd, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
-    struct peek peek = {.kind = PEEK_MORE};
+    struct peek seen;
+    ssize_t n = peek_into(visitor, &seen);
 
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
         drop(&visitors->silent, visitor);
@@ -195,10 +212,9 @@ static void look(struct visitor *visitor, bool ended)
     }
     if (n > 0) {
         visitor->moved = (uint64_t)n;
-        peek = peek_at(bytes, (size_t)n);
     }
-    switch (peek.kind) {
-    case PEEK_REQUEST: hand_over(visitor, &peek); break;
+    switch (seen.kind) {
+    case PEEK_REQUEST: hand_over(visitor, &seen); break;
     case PEEK_MORE:
         if (ended) {
             (void)drain(visitor);
@@ -207,7 +223,7 @@ static void look(struct visitor *visitor, bool ended)
             watch(visitor);
         }
         break;
-    default: refuse_protocol(visitor, peek.kind); break;
+    default: refuse_bytes(visitor, &seen); break;
     }
 }
 
@@ -303,8 +319,11 @@ void silent_sweep(struct visitors *visitors, int64_t now_ms)
     }
     while ((visitor = visitors->silent.first) != NULL && now_ms - visitor->since_ms >= limit_ms) {
         if (visitor->moved > 0) {
+            struct peek begun;
+
+            (void)peek_into(visitor, &begun);
             visitors_refuse(visitors, METRIC_REJECTION_REQUEST_TIMEOUT, words);
-            silent_say(visitor, PROBLEM_REQUEST_TIMEOUT, words, false);
+            silent_say(visitor, PROBLEM_REQUEST_TIMEOUT, words, &begun);
             leave(visitor);
         } else {
             drop(&visitors->silent, visitor);

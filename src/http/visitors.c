@@ -464,7 +464,7 @@ static void time_out(struct visitor *visitor)
     static const char words[] = "the request was not all there in time (option request-timeout)";
 
     visitors_refuse(visitor->door->all, METRIC_REJECTION_REQUEST_TIMEOUT, words);
-    silent_say(visitor, PROBLEM_REQUEST_TIMEOUT, words, false);
+    silent_say(visitor, PROBLEM_REQUEST_TIMEOUT, words, NULL);
     visitor_cut(visitor);
 }
 

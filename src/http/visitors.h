@@ -106,8 +106,9 @@ void silent_sweep(struct visitors *visitors, int64_t now_ms);
 /** Close the oldest that has not spoken. @return false: there is none. */
 bool silent_drop_oldest(struct visitors *visitors);
 void silent_drop_all(struct visitors *visitors);
-/** An answer of our own on a connection that libmicrohttpd does not answer. */
-void silent_say(const struct visitor *visitor, enum problem_kind kind, const char *detail, bool head);
+/** An answer of our own on a connection that libmicrohttpd does not answer. @param peek of its request; NULL: unknown. */
+void silent_say(const struct visitor *visitor, enum problem_kind kind, const char *detail,
+                const struct peek *peek);
 
 /* ---- accept.c ---- */
 

@@ -34,8 +34,8 @@ Test(http_peek, heads)
 Test(http_peek, beginnings)
 {
     static const char *const whole[] = {"GET /master?wait=1s HTTP/1.1\r\nHost: x\r\nPrefer: wait=3\r\n\r\n",
-                                        "\r\nGET / HTTP/1.1\r\n\r\n", "PROPFIND / HTTP/1.1\r\n\r\n",
-                                        "PRIVATE / HTTP/1.1\r\n\r\n"};
+                                        "\r\nGET / HTTP/1.0\r\n\r\n", "PROPFIND / HTTP/1.0\r\n\r\n",
+                                        "PRIVATE / HTTP/1.0\r\n\r\n"};
 
     for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++) {
         for (size_t n = 1; n < strlen(whole[i]); n++) {
@@ -45,19 +45,70 @@ Test(http_peek, beginnings)
     }
 }
 
-Test(http_peek, what_libmicrohttpd_judges)
+Test(http_peek, what_is_said_at_once)
 {
-    static const char *const odd[] = {
-        "nonsense\r\n",       "GET /\r\n", "GET / HTTP/1.1\n",          "\n", "GET / HTTP/1.1\r\nHost: x\n",
-        "GET / HTTP/2.0\r\n", " \r\n",     "\r\n\r\nGET / HTTP/1.1\r\n"};
+    static const char *const odd[] = {"nonsense\r\n", "GET /\r\n", "GET / HTTP/1.1\n",
+                                      "\n",           " \r\n",     "GET / HTTP/1.1\r\nHost: x\n"};
     char large[PEEK_SIZE];
 
     for (size_t i = 0; i < sizeof(odd) / sizeof(odd[0]); i++) {
-        cr_expect_eq(look(odd[i]).kind, PEEK_REQUEST, "%zu", i);
+        cr_expect_eq(look(odd[i]).kind, PEEK_FAULTY, "%zu", i);
+        cr_expect_eq(look(odd[i]).why, PROBLEM_BAD_REQUEST, "%zu", i);
     }
+    cr_expect_eq(look("GET / HTTP/2.0\r\n").why, PROBLEM_HTTP_VERSION);
+    cr_expect_eq(look("\r\n\r\nGET / HTTP/1.1\r\n").kind, PEEK_REQUEST, "libmicrohttpd takes an empty line, too");
     memset(large, 'x', sizeof(large));
     cr_expect_eq(peek_at(large, sizeof(large) - 1).kind, PEEK_MORE);
-    cr_expect_eq(peek_at(large, sizeof(large)).kind, PEEK_REQUEST);
+    cr_expect_eq(peek_at(large, sizeof(large)).kind, PEEK_FAULTY);
+    cr_expect_eq(peek_at(large, sizeof(large)).why, PROBLEM_TARGET_TOO_LONG);
+    memcpy(large, "GET / HTTP/1.1\r\n", 16);
+    cr_expect_eq(peek_at(large, sizeof(large) - 1).kind, PEEK_MORE);
+    cr_expect_eq(peek_at(large, sizeof(large)).why, PROBLEM_HEAD_TOO_LARGE);
+}
+
+/* 64 bytes for each header and each parameter, and all of it 8 KiB: as much as libmicrohttpd has. */
+Test(http_peek, what_a_head_costs)
+{
+    char text[PEEK_SIZE * 2] = "GET /?a&b&c HTTP/1.1\r\nHost: x\r\n", end[] = "\r\n";
+    struct peek peek;
+    size_t len = strlen(text);
+
+    cr_expect_eq(look("GET /?a&b&c HTTP/1.1\r\nHost: x\r\n\r\n").cost, len + 2 + 4 * 64);
+    cr_expect_eq(look("GET /?a& HTTP/1.1\r\nHost: x\r\n\r\n").cost, len + 2 - 3 + 2 * 64);
+    strcpy(text + len, end);
+    while ((peek = look(text)).cost + 6 + 64 <= HEAD_MOST_BYTES) {
+        strcpy(text + len, "A: b\r\n\r\n");
+        len += 6;
+    }
+    cr_expect_eq(peek.kind, PEEK_REQUEST);
+    memcpy(text + len, "A: b\r\n", 7);
+    peek = look(text);
+    cr_expect_eq(peek.kind, PEEK_FAULTY, "its end need not come");
+    cr_expect_eq(peek.why, PROBLEM_HEAD_TOO_LARGE);
+}
+
+Test(http_peek, who_likes_text)
+{
+    static const struct {
+        const char *head;
+        bool text;
+    } heads[] = {
+        {"GET /master HTTP/1.1\r\n", false},
+        {"GET /master HTTP/1.1\r\nAccept: text/plain\r\n", true},
+        {"GET /master HTTP/1.1\r\naccept:text/plain;q=0.5, application/json\r\n", false},
+        {"GET /master HTTP/1.1\r\nAccept: text/plain", false}, /* it may go on */
+        {"GET /master?format=text HTTP/1.1\r\n", true},
+        {"GET /master?pretty=1&format=url HTTP/1.1\r\n", true},
+        {"GET /master?format=text&format=json HTTP/1.1\r\n", false},
+        {"GET /master?format=json HTTP/1.1\r\nAccept: text/plain\r\n", false},
+        {"GET /master HTTP/1.1\r\nno colon\r\nAccept: text/plain\r\n", true},
+        {"POST /redis HTTP/1.1\r\nAccept: text/plain\r\n", false},
+        {"GET /masters/a/redis/get/k?format=text HTTP/1.1\r\n", false},
+    };
+
+    for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++) {
+        cr_expect_eq(look(heads[i].head).text, heads[i].text, "%s", heads[i].head);
+    }
 }
 
 Test(http_peek, an_empty_line_is_dropped)
@@ -68,7 +119,7 @@ Test(http_peek, an_empty_line_is_dropped)
     cr_expect_eq(peek.empty, 2);
     cr_expect(peek.waits);
     cr_expect_eq(look("\r\n").kind, PEEK_MORE);
-    cr_expect_eq(look("GET / HTTP/1.1\r\n\r\n").empty, 0);
+    cr_expect_eq(look("GET / HTTP/1.0\r\n\r\n").empty, 0);
 }
 
 Test(http_peek, who_waits)
@@ -77,7 +128,7 @@ Test(http_peek, who_waits)
         const char *head;
         bool waits;
     } heads[] = {
-        {"GET /events HTTP/1.1\r\n\r\n", true},
+        {"GET /events HTTP/1.0\r\n\r\n", true},
         {"GET /events?master=a HTTP/1.1\r\n\r\n", true},
         {"HEAD /events HTTP/1.1\r\n\r\n", false},
         {"GET /events/x HTTP/1.1\r\n\r\n", false},
