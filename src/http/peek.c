@@ -98,12 +98,14 @@ static void read_format(struct span path, struct span query, struct taste *out)
     }
 }
 
-/* It has the spaces that it needs. */
 static void read_request_line(struct span line, struct peek *out, struct taste *taste)
 {
     const char *space = memchr(line.at, ' ', line.n), *last = memrchr(line.at, ' ', line.n), *mark;
     struct span path, query = {line.at, 0};
 
+    if (!space || last <= space) {
+        return;
+    }
     out->head = is((struct span){line.at, (size_t)(space - line.at)}, "HEAD");
     path = (struct span){space + 1, (size_t)(last - space) - 1};
     mark = memchr(path.at, '?', path.n);
@@ -132,7 +134,7 @@ static void read_head(struct span bytes, struct peek *out)
     struct taste taste = {ACCEPT_NOTHING, FORM_UNSET};
     struct head head = {0};
 
-    while (out->head_size == 0 && (newline = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+    while ((newline = memchr(at, '\n', (size_t)(end - at))) != NULL) {
         struct span line = {at, (size_t)(newline - at)};
 
         at = newline + 1;
@@ -142,7 +144,12 @@ static void read_head(struct span bytes, struct peek *out)
             if (head.lines > 0 && !head.fault) {
                 (void)head_end(&head);
             }
-        } else if (!head.fault && head_add(&head, line.at, line.n) && head.lines == 1) {
+            break;
+        }
+        if (!head.fault) {
+            (void)head_add(&head, line.at, line.n);
+        }
+        if (line.at == bytes.at) {
             read_request_line(line, out, &taste);
         } else {
             read_header(line, out, &taste);

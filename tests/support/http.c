@@ -75,11 +75,11 @@ static void answer_finish(struct http_answer *answer)
         (void)scene_keep(answer->json, drop_json);
 }
 
-/* What libmicrohttpd answers by itself is HTML and not in openapi.yaml. */
+/* What libmicrohttpd answers by itself has none of our headers, and is not in openapi.yaml. */
 bool http_answer_from_the_library(const struct http_answer *answer)
 {
-    const bool html = strstr(http_header(answer, "content-type"), "html") != NULL;
-    return (html && *http_header(answer, "x-content-type-options") == '\0') || answer->status == 431;
+    return *http_header(answer, "content-type") == '\0' && *http_header(answer, "cache-control") == '\0' &&
+           *http_header(answer, "x-content-type-options") == '\0';
 }
 
 struct http_answer *http_send(const struct http_request *request)

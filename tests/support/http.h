@@ -52,6 +52,8 @@ bool raw_send(struct raw *raw, const char *bytes, size_t n);
 struct http_answer *raw_answer(struct raw *raw, int64_t bound_ms);
 /** GET path on this connection and read the answer; recorded. */
 struct http_answer *raw_get(struct raw *raw, const char *path, int64_t bound_ms);
+/** Record the answer to what was sent, for the check against openapi.yaml. */
+void raw_record(const struct http_answer *answer, const char *method, const char *path);
 /** Whether the other side closes the connection within the bound. */
 bool raw_closes(struct raw *raw, int64_t bound_ms);
 /** Take what comes up to and with `mark`. @return it, kept; NULL when it doesn't come within the bound. */

@@ -99,9 +99,14 @@ struct http_answer *raw_get(struct raw *raw, const char *path, int64_t bound_ms)
     struct http_answer *answer =
         raw_send(raw, request, strlen(request)) ? raw_answer(raw, bound_ms) : raw_answer(raw, 0);
     if (answer->status != 0)
-        scene_record("GET", path, answer->status, answer->headers, answer->body, answer->body_len,
-                     http_answer_from_the_library(answer));
+        raw_record(answer, "GET", path);
     return answer;
+}
+
+void raw_record(const struct http_answer *answer, const char *method, const char *path)
+{
+    scene_record(method, path, answer->status, answer->headers, answer->body, answer->body_len,
+                 http_answer_from_the_library(answer));
 }
 
 bool raw_closes(struct raw *raw, int64_t bound_ms)

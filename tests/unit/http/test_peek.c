@@ -103,6 +103,8 @@ Test(http_peek, who_likes_text)
         {"GET /master?format=json HTTP/1.1\r\nAccept: text/plain\r\n", false},
         {"GET /master HTTP/1.1\r\nno colon\r\nAccept: text/plain\r\n", true},
         {"POST /redis HTTP/1.1\r\nAccept: text/plain\r\n", false},
+        {"POST /redis HTTP/2.0\r\nAccept: text/plain\r\n", false},
+        {"nonsense\r\nAccept: text/plain\r\n", true},
         {"GET /masters/a/redis/get/k?format=text HTTP/1.1\r\n", false},
     };
 
