@@ -19,6 +19,7 @@
 #include "bellwether/base/units.h"
 #include "bellwether/http/render.h"
 #include "cache.h"
+#include "head.h"
 
 /* The rows come in four groups of the four kinds: default master, named master, and replicas of both. */
 enum { FIRST_ROW = ROUTE_REDIS, FIRST_REPLICA_ROW = ROUTE_REPLICA_REDIS };
@@ -238,6 +239,17 @@ static void expect_body(struct call *call, const struct scan *scan)
     }
 }
 
+/* What the door does not let pass, in a later request. */
+static bool leaves_room(struct MHD_Connection *connection)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
+    int n = MHD_get_connection_values_n(
+        connection, (enum MHD_ValueKind)(MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND), NULL, NULL);
+
+    return !info || info->header_size + (size_t)n * HEAD_ENTRY_BYTES <= HEAD_MOST_BYTES;
+}
+
 struct call *call_begin(struct listener *listener, struct MHD_Connection *connection, const char *url,
                         const char *method)
 {
@@ -254,6 +266,9 @@ struct call *call_begin(struct listener *listener, struct MHD_Connection *connec
     call->job->base64 = scan.base64;
     if (call->refusal == CALL_WELCOME) {
         judge_access(call, &scan, url);
+    }
+    if (call->refusal == CALL_WELCOME && !leaves_room(connection)) {
+        call->refusal = CALL_HEAD_TOO_LARGE;
     }
     expect_body(call, &scan);
     return call;
@@ -526,6 +541,7 @@ static enum MHD_Result refuse(struct call *call)
     case CALL_WRONG_TOKEN: return call_refuse(call, PROBLEM_WRONG_TOKEN, "NOAUTH", call->words, NULL);
     case CALL_FORBIDDEN: return call_refuse(call, PROBLEM_FORBIDDEN, "NOPERM", call->words, NULL);
     case CALL_NO_MEMORY: return refuse_memory(call);
+    case CALL_HEAD_TOO_LARGE: return call_refuse(call, PROBLEM_HEAD_TOO_LARGE, "TOOBIG", HEAD_TOO_LARGE, NULL);
     default: return refuse_body(call);
     }
 }

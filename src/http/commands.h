@@ -52,6 +52,7 @@ enum call_refusal {
     CALL_WRONG_TOKEN,
     CALL_FORBIDDEN,
     CALL_TOO_LARGE,
+    CALL_HEAD_TOO_LARGE, /* there would be no room for its answer */
     CALL_NO_MEMORY,
 };
 

@@ -132,9 +132,7 @@ void head_overflow(struct head *head)
     if (head->lines == 0) {
         refuse(head, PROBLEM_TARGET_TOO_LONG, "a request's line and headers may have 8 KB together");
     } else {
-        refuse(head, PROBLEM_HEAD_TOO_LARGE,
-               "a request's line and headers may have 8 KB together, of which each header and each parameter "
-               "takes 64 bytes beside its own");
+        refuse(head, PROBLEM_HEAD_TOO_LARGE, HEAD_TOO_LARGE);
     }
 }
 

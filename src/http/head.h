@@ -10,6 +10,9 @@
 /* What a head may take of a connection's memory: its bytes, and so many more for each header and parameter. */
 #define HEAD_MOST_BYTES 8192
 #define HEAD_ENTRY_BYTES 64
+#define HEAD_TOO_LARGE                                                                                     \
+    "a request's line and headers may have 8 KB together, of which each header and each parameter takes "  \
+    "64 bytes beside its own"
 
 struct head {
     size_t lines, cost;

@@ -228,6 +228,32 @@ SCENE(integration_commands_bad_input, chunks_and_expectations)
     goes_on(daemon);
 }
 
+/* The first request on a connection is looked at before libmicrohttpd has it, a later one is not. */
+SCENE(integration_commands_bad_input, a_head_that_leaves_no_room_for_an_answer_runs_nothing)
+{
+    const struct daemon *daemon = start();
+    int ran = 0;
+    for (int later = 0; later < 2; later++) {
+        for (int size = 7700; size < 9300; size += 20) {
+            struct raw *raw = raw_open(daemon->port);
+            if (later)
+                cr_assert_eq(raw_get(raw, "/version", 5000)->status, 200);
+            const char *request =
+                text("POST /redis/incr/counted HTTP/1.1\r\nHost: 127.0.0.1\r\nX: %0*d\r\n\r\n", size, 0);
+            cr_assert(raw_send(raw, request, strlen(request)));
+            const struct http_answer *answer = raw_answer(raw, 5000);
+            cr_assert(answer->status == 200 || answer->status == 431 || answer->status == 0, "%s", http_text(answer));
+            ran += answer->status == 200;
+            if (answer->status == 431)
+                raw_record(answer, "POST", "/redis/incr/counted");
+            raw_close(raw);
+        }
+    }
+    cr_assert_gt(ran, 10);
+    EXPECT_RESULT(command_post(daemon, "/redis/get/counted", ""), text("'%d'", ran));
+    goes_on(daemon);
+}
+
 SCENE(integration_commands_bad_input, routes_and_methods)
 {
     const struct daemon *daemon = start();
