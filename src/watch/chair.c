@@ -123,7 +123,7 @@ static void chair_take(struct chair *chair, const struct sentinel_answer *answer
             snprintf(seen.run_id, sizeof seen.run_id, "%s", answer->row.run_id);
     }
     chair->waiting = false;
-    if (resolver_get(chair->master->watcher->resolver, mapped, &seen.master)) {
+    if (resolver_get(chair->master->site->resolver, mapped, &seen.master)) {
         chair_observe(chair, &seen);
         return;
     }
@@ -137,7 +137,7 @@ void chair_resume(struct chair *chair)
     if (!chair->waiting)
         return;
     struct observation seen = chair->waiting_for;
-    if (!resolver_get(chair->master->watcher->resolver, &chair->waiting_for.master.name, &seen.master))
+    if (!resolver_get(chair->master->site->resolver, &chair->waiting_for.master.name, &seen.master))
         return;
     chair->waiting = false;
     chair_observe(chair, &seen);
@@ -264,7 +264,7 @@ void chair_tell_nodes(const struct chair *chair)
         if (!address_is_set(&chair->replicas[i].address) ||
             !peer_map_address(chair->peer, &chair->replicas[i].address, &mapped))
             continue;
-        if (!resolver_get(chair->master->watcher->resolver, &mapped, &nodes[n]))
+        if (!resolver_get(chair->master->site->resolver, &mapped, &nodes[n]))
             nodes[n] = endpoint_from_address(&mapped);
         n++;
     }

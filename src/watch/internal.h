@@ -58,6 +58,8 @@ struct peer {
 struct site {
     struct watcher *watcher;
     const struct watch_deployment *config;
+    unsigned number;           /* from 1: the group of its name look-ups */
+    struct resolver *resolver; /* of what its Sentinels name */
     struct secret *password;
     struct secret_complaint complaint;
     struct peer **peers;
@@ -253,8 +255,8 @@ struct watcher {
     struct mailbox **subscribers;
     size_t n_subscribers;
     struct loop_timer *tick, *slow, *files;
-    int64_t seen_ms; /* boot clock at the last sign of life */
-    struct resolver *resolver;
+    int64_t seen_ms;              /* boot clock at the last sign of life */
+    struct resolver *resolver;    /* of what --self names */
     struct watch_secret *secrets; /* [0] is everybody's */
     size_t n_secrets;
     struct site *sites;
@@ -285,6 +287,7 @@ struct watcher {
 /** The watcher's loop, until NEWS_STOP; where a thread of its own would run it. */
 void *watcher_run(void *data);
 bool watcher_turn(struct watcher *watcher);
+void watcher_found_name(void *data); /* a look-up ended; `data` is the watcher */
 /* Behind the next snapshot. Takes the message. */
 void watcher_post_later(struct watcher *watcher, struct mailbox *to, struct message *message);
 

@@ -317,7 +317,7 @@ static bool is_elsewhere(const struct master *master, const struct peer *peer,
         return false;
     if (!peer_map_address(peer, &event->master_address, &mapped))
         return true;
-    return resolver_get(master->watcher->resolver, &mapped, &of) &&
+    return resolver_get(master->site->resolver, &mapped, &of) &&
            !endpoint_equal(&of, &master->published.master);
 }
 

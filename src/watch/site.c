@@ -48,6 +48,7 @@ static struct peer *peer_new(struct site *site, const struct address *address, b
         .address = *address,
         .username = site->config->username,
         .password = site->password,
+        .group = site->number,
         .poll_interval_ms = config->poll_interval_ms,
         .timeout_ms = config->sentinel_timeout_ms,
         .discover = site->config->all_masters,
@@ -651,6 +652,9 @@ void site_init(struct site *site, struct watcher *watcher, const struct watch_de
 {
     site->watcher = watcher;
     site->config = config;
+    site->number = (unsigned)(site - watcher->sites) + 1;
+    site->resolver = resolver_new(watcher->loop, site->number, watcher->config->sentinel_timeout_ms,
+                                  watcher_found_name, watcher);
     site->password = secret_copy(config->password);
     for (size_t i = 0; i < config->n_masters; i++)
         if (watcher_find_master(watcher, config->masters[i]) == NULL)
@@ -666,5 +670,6 @@ void site_release(struct site *site)
     while (site->n_peers > 0)
         peer_free(site->peers[site->n_peers - 1]);
     free(site->peers);
+    resolver_free(site->resolver);
     secret_free(site->password);
 }

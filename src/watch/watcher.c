@@ -140,7 +140,7 @@ static void watcher_look_at_files(void *data)
     loop_timer_start(watcher->files, FILES_MS);
 }
 
-static void watcher_found_name(void *data)
+void watcher_found_name(void *data)
 {
     struct watcher *watcher = data;
     (void)watcher_turn(watcher);
@@ -231,7 +231,8 @@ struct watcher *watcher_new(const struct watch_config *config, struct pulse *pul
     watcher->slow = loop_timer_new(watcher->loop, watcher_slow, watcher);
     watcher->files = loop_timer_new(watcher->loop, watcher_look_at_files, watcher);
     story_init(watcher);
-    watcher->resolver = resolver_new(watcher->loop, config->sentinel_timeout_ms, watcher_found_name, watcher);
+    watcher->resolver =
+        resolver_new(watcher->loop, 0, config->sentinel_timeout_ms, watcher_found_name, watcher);
     watcher->index = (uint64_t)clock_wall_ms();
     watcher->n_secrets = config->n_overrides + 1;
     watcher->secrets = mem_new(watcher->n_secrets, sizeof *watcher->secrets);
