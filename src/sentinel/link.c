@@ -362,6 +362,7 @@ void sentinel_link_unwatch(struct sentinel_link *link, struct sentinel_seat *sea
         link->seats[i] = link->seats[--link->n_seats];
         break;
     }
+    link_unwant(link, seat);
     seat->link = NULL;
     link_release_seat(seat);
 }
