@@ -65,7 +65,7 @@ struct site {
     struct peer **peers;
     size_t n_peers;
     bool review_wanted, relink_wanted;
-    bool logged_full; /* that there are more Sentinels than are taken in */
+    bool logged_full; /* that it has more masters than are taken in */
 };
 
 /* What one Sentinel says about one master. */
@@ -212,6 +212,7 @@ struct master {
     enum master_state told;        /* what the timeline was told last */
     bool relearn;                  /* who is known, or where, may have changed */
     bool dirty;                    /* its part of the snapshot may have changed */
+    bool logged_full_sentinels, logged_full_replicas; /* that more are listed than are taken in */
     struct master *next_dirty;
     struct snapshot_master *shown; /* as last posted */
 };
@@ -305,8 +306,10 @@ void site_look_for_gone(struct site *site);
 void site_turn(struct site *site);
 /* Dial whoever is not up now, without waiting for the backoff; the start, too. */
 void site_redial(struct site *site);
-/* Names changed: with discovery on, masters appear and vanish. */
-void site_review_names(struct site *site);
+/* What this Sentinel monitors: with discovery on, masters appear and vanish. */
+void site_hear_names(struct peer *peer, const struct sentinel_master_row *rows, size_t n);
+/* Where it is, or would have to be, among the masters. */
+size_t watcher_master_at(const struct watcher *watcher, const char *name);
 struct master *watcher_find_master(struct watcher *watcher, const char *name);
 
 /* chair.c */

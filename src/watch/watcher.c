@@ -316,17 +316,22 @@ void watcher_free(struct watcher *watcher)
     free(watcher);
 }
 
+size_t watcher_master_at(const struct watcher *watcher, const char *name)
+{
+    size_t low = 0, high = watcher->n_masters;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(watcher->masters[middle]->name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 struct master *watcher_find_master(struct watcher *watcher, const char *name)
 {
-    for (size_t low = 0, high = watcher->n_masters; low < high;) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(name, watcher->masters[middle]->name);
-        if (order == 0)
-            return watcher->masters[middle];
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return NULL;
+    size_t at = watcher_master_at(watcher, name);
+    return at < watcher->n_masters && strcmp(watcher->masters[at]->name, name) == 0 ? watcher->masters[at]
+                                                                                    : NULL;
 }
