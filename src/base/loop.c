@@ -542,7 +542,7 @@ static void lookup_answered(struct resolve_ask *ask)
     pthread_mutex_unlock(&loop->lock);
 }
 
-struct loop_lookup *loop_lookup_start(struct loop *loop, const struct address *name,
+struct loop_lookup *loop_lookup_start(struct loop *loop, const struct address *name, unsigned group,
                                       void (*done)(void *data, int error, const struct address *found,
                                                    size_t n, const char *words),
                                       void *data)
@@ -550,6 +550,7 @@ struct loop_lookup *loop_lookup_start(struct loop *loop, const struct address *n
     struct loop_lookup *lookup = mem_new(1, sizeof *lookup);
 
     lookup->ask.done = lookup_answered;
+    lookup->ask.group = group;
     lookup->loop = loop;
     lookup->port = name->port;
     lookup->done = done;

@@ -6,6 +6,9 @@
  *   one that is new, or unknown      as long as the two below leave room for those above
  *   one that hung                    a few at a time, the least stubborn first, then the one that waits longest
  *
+ * That is so for all together, and for each group (a deployment) within its share: however many names of one hang, those
+ * of another find room. A name that several groups ask for takes the share of one that has some left.
+ *
  * Whoever no longer waits cancels; the look-up ends some day and what it found is kept for the next one who asks.
  */
 #include "resolve.h"
@@ -39,6 +42,7 @@ struct resolve_name {
     struct resolve_ask *asks;
     bool waiting, running;
     enum kind kind;
+    unsigned group;   /* running: whose share it takes */
     unsigned hangs;   /* in a row */
     int64_t since_ms; /* waiting: since when; else when the last look-up ended */
     struct address *last;
@@ -52,8 +56,8 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* over all that follow
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
 static resolve_fn *resolver = getaddrinfo;
 static struct resolve_name *names;
-static size_t n_names, n_threads;
-static size_t n_running[KIND_HUNG + 1];
+static size_t n_names, n_threads, n_running;
+static struct resolve_name *running[RESOLVE_MAX];
 
 /* ---- addresses ---- */
 
@@ -124,15 +128,36 @@ static struct address *copy_addresses(const struct address *from, size_t n)
 
 /* ---- which one is next; all under the lock ---- */
 
-static bool has_room(enum kind kind)
+static bool fits(enum kind kind, const size_t n[KIND_HUNG + 1], size_t most)
 {
-    size_t doubtful = n_running[KIND_HUNG] + n_running[KIND_NEW];
+    size_t doubtful = n[KIND_HUNG] + n[KIND_NEW];
 
-    if (doubtful + n_running[KIND_GOOD] >= RESOLVE_MAX) {
-        return false;
+    return doubtful + n[KIND_GOOD] < most &&
+           (kind == KIND_GOOD ||
+            (doubtful < RESOLVE_NEW_OF(most) && (kind == KIND_NEW || n[KIND_HUNG] < RESOLVE_HUNG_OF(most))));
+}
+
+static bool has_room(enum kind kind, unsigned group)
+{
+    size_t all[KIND_HUNG + 1] = {0};
+    size_t own[KIND_HUNG + 1] = {0};
+
+    for (size_t i = 0; i < n_running; i++) {
+        all[running[i]->kind]++;
+        own[running[i]->kind] += running[i]->group == group;
     }
-    return kind == KIND_GOOD ||
-           (doubtful < RESOLVE_NEW_MAX && (kind == KIND_NEW || n_running[KIND_HUNG] < RESOLVE_HUNG_MAX));
+    return fits(kind, all, RESOLVE_MAX) && fits(kind, own, RESOLVE_GROUP_MAX);
+}
+
+/* Who asks for it and has room, NULL: nobody. */
+static const struct resolve_ask *with_room(const struct resolve_name *name)
+{
+    const struct resolve_ask *ask = name->waiting ? name->asks : NULL;
+
+    while (ask && !has_room(name->kind, ask->group)) {
+        ask = ask->next;
+    }
+    return ask;
 }
 
 static bool goes_before(const struct resolve_name *a, const struct resolve_name *b)
@@ -143,19 +168,15 @@ static bool goes_before(const struct resolve_name *a, const struct resolve_name 
     return a->hangs != b->hangs ? a->hangs < b->hangs : a->since_ms < b->since_ms;
 }
 
-static size_t n_busy(void)
-{
-    return n_running[KIND_GOOD] + n_running[KIND_NEW] + n_running[KIND_HUNG];
-}
-
-static size_t n_waiting_with_room(void)
+/* Whether there are more look-ups to begin than threads without one. */
+static bool is_short_of_threads(void)
 {
     size_t n = 0;
 
-    for (const struct resolve_name *name = names; name; name = name->next) {
-        n += name->waiting && has_room(name->kind);
+    for (const struct resolve_name *name = names; name && n <= n_threads - n_running; name = name->next) {
+        n += with_room(name) != NULL;
     }
-    return n;
+    return n > n_threads - n_running && n_threads < RESOLVE_MAX;
 }
 
 static struct resolve_name *pick(void)
@@ -163,7 +184,7 @@ static struct resolve_name *pick(void)
     struct resolve_name *best = NULL;
 
     for (struct resolve_name *name = names; name; name = name->next) {
-        if (name->waiting && has_room(name->kind) && (!best || goes_before(name, best))) {
+        if (name->waiting && (!best || goes_before(name, best)) && with_room(name)) {
             best = name;
         }
     }
@@ -222,6 +243,15 @@ static struct resolve_name *find_or_add(const char *host)
 
 /* ---- the threads ---- */
 
+static bool start_thread(void);
+
+static void have_threads(void)
+{
+    if (is_short_of_threads()) {
+        n_threads += start_thread();
+    }
+}
+
 static void learn(struct resolve_name *name, int64_t took_ms, int error, struct address *found, size_t n)
 {
     if (took_ms > RESOLVE_SLOW_MS) {
@@ -263,14 +293,15 @@ static void look_up(struct resolve_name *name)
     resolve_fn *ask = resolver;
     struct addrinfo *list = NULL;
     struct address *found = NULL;
-    enum kind kind = name->kind;
     int64_t began_ms = clock_boot_ms();
-    size_t n = 0;
+    size_t n = 0, at = 0;
     int error;
 
+    name->group = with_room(name)->group;
     name->waiting = false;
     name->running = true;
-    n_running[kind]++;
+    running[n_running++] = name;
+    have_threads();
     pthread_mutex_unlock(&lock);
     error = ask(name->host, NULL, &hints, &list); /* its host stays as long as it runs */
     if (error == 0) {
@@ -278,7 +309,10 @@ static void look_up(struct resolve_name *name)
         freeaddrinfo(list);
     }
     pthread_mutex_lock(&lock);
-    n_running[kind]--;
+    while (running[at] != name) {
+        at++;
+    }
+    running[at] = running[--n_running];
     name->running = false;
     name->since_ms = clock_boot_ms();
     error = error == 0 && n == 0 ? EAI_NONAME : error;
@@ -347,8 +381,8 @@ void resolve_start(struct resolve_ask *ask, const char *host)
         name->waiting = true;
         name->since_ms = clock_boot_ms();
     }
-    if (name->waiting && n_waiting_with_room() > n_threads - n_busy() && n_threads < RESOLVE_MAX) {
-        n_threads += start_thread();
+    if (with_room(name)) {
+        have_threads();
     }
     pthread_cond_signal(&work);
     if (name->waiting && n_threads == 0) { /* no thread to be had: nobody would ever answer */
@@ -392,7 +426,7 @@ bool resolve_is_busy(void)
     bool busy;
 
     pthread_mutex_lock(&lock);
-    busy = n_busy() > 0;
+    busy = n_running > 0;
     pthread_mutex_unlock(&lock);
     return busy;
 }

@@ -1,6 +1,7 @@
 /*
  * Host names to addresses, on threads of its own, for the whole process: one look-up a name however many ask, and
- * names that hang never in front of those that resolve. loop.c is the only caller (loop_lookup_start()).
+ * names that hang never in front of those that resolve, nor those of one group in front of another's. loop.c is the only
+ * caller (loop_lookup_start()).
  */
 #ifndef BELLWETHER_BASE_RESOLVE_H
 #define BELLWETHER_BASE_RESOLVE_H
@@ -14,11 +15,13 @@
 struct resolve_name;
 
 enum {
-    RESOLVE_SLOW_MS = 500, /* who took longer hangs */
-    RESOLVE_HUNG_MAX = 4,  /* look-ups at a time of names that hung before */
-    RESOLVE_NEW_MAX = 48,  /* of these and of names that never resolved */
-    RESOLVE_MAX = 64,      /* of all: the rest is for names that resolve */
+    RESOLVE_SLOW_MS = 500,               /* who took longer hangs */
+    RESOLVE_MAX = 128,                   /* look-ups at a time */
+    RESOLVE_GROUP_MAX = RESOLVE_MAX / 4, /* of one group */
 };
+/* Of so many: at most these are of names that hung before, and these are of them or of names that never resolved. */
+#define RESOLVE_HUNG_OF(most) ((most) / 8)
+#define RESOLVE_NEW_OF(most) ((most) - (most) / 8)
 
 /* One who asks; embedded in its owner. */
 struct resolve_ask {
@@ -26,7 +29,8 @@ struct resolve_ask {
     struct resolve_name *name; /* NULL: not asking, or done */
     /* On a thread of the resolver and under its lock: hands over to the owner's thread and does nothing else. */
     void (*done)(struct resolve_ask *ask);
-    int error; /* getaddrinfo()'s */
+    unsigned group; /* whose share of the threads is taken; the owner's, set before */
+    int error;      /* getaddrinfo()'s */
     struct address *found;
     size_t n; /* 0 with an error, and where no address was IPv4 or IPv6 */
 };

@@ -149,13 +149,19 @@ struct metrics_master *metrics_master_add(struct metrics *metrics, const char *n
 {
     struct metrics_master *master = mem_new(1, sizeof(*master));
     struct metrics_listed *listed = &metrics->listed;
-    size_t at = 0;
+    size_t at = 0, end;
 
     atomic_store(&master->references, 1);
     master->name = mem_strdup(name);
     pthread_mutex_lock(&metrics->lock);
-    while (at < listed->n_masters && strcmp(listed->masters[at]->name, name) < 0) {
-        at++;
+    for (end = listed->n_masters; at < end;) {
+        size_t middle = at + (end - at) / 2;
+
+        if (strcmp(listed->masters[middle]->name, name) < 0) {
+            at = middle + 1;
+        } else {
+            end = middle;
+        }
     }
     listed->masters = mem_resize(listed->masters, listed->n_masters + 1, sizeof(*listed->masters));
     memmove(listed->masters + at + 1, listed->masters + at,

@@ -137,6 +137,11 @@ void redis_conn_look_for_tls(struct redis_conn *conn)
     conn->looks_for_tls = true;
 }
 
+void redis_conn_group(struct redis_conn *conn, unsigned group)
+{
+    conn->group = group;
+}
+
 void redis_conn_ping(struct redis_conn *conn, redis_reply_fn *done)
 {
     conn->ping_done = done;

@@ -229,7 +229,7 @@ void conn_dial_start(struct redis_conn *conn)
         return;
     }
     conn->state = CONN_LOOKUP;
-    conn->lookup = loop_lookup_start(conn->loop, &conn->target, on_lookup, conn);
+    conn->lookup = loop_lookup_start(conn->loop, &conn->target, conn->group, on_lookup, conn);
     /* With an old answer at hand a resolver that hangs may not eat the time to connect. */
     conn_arm(conn, now_ms + (has_found(conn) && left_ms > HURRY_MS ? HURRY_MS : left_ms));
 }

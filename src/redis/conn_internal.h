@@ -72,6 +72,7 @@ struct redis_conn {
     size_t n_found;
     struct address found_for;
     struct loop_lookup *lookup;
+    unsigned group; /* of the look-up */
     const struct address *trying;
     size_t n_trying, i_trying;
     int64_t open_deadline_ms;

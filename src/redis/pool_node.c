@@ -412,6 +412,7 @@ static void line_open(struct node *node)
     line->counted = METRIC_POOL_STATE_CONNECTING;
     metric_move(&desk->pool->counts->connections[line->counted], 1);
     node->lines[node->n_lines++] = line;
+    redis_conn_group(line->conn, desk->shown != NULL ? desk->shown->deployment : 0);
     redis_conn_speak(line->conn, 2); /* shapes of replies as Upstash's SDKs know them */
     redis_conn_limit(line->conn, config->max_reply_bytes);
     redis_conn_open(line->conn, &node->address, desk->login->username, secret_value(desk->login->password),

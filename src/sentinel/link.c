@@ -285,6 +285,7 @@ struct sentinel_link *sentinel_link_new(struct loop *loop, const struct sentinel
     link->data = data;
     link->ask = redis_conn_new(loop, &ask_hooks, link);
     redis_conn_look_for_tls(link->ask);
+    redis_conn_group(link->ask, config->group);
     link->listen = redis_conn_new(loop, link_listen_hooks(), link);
     link->redial = loop_timer_new(loop, link_dial, link);
     link->pace = loop_timer_new(loop, link_visit, link);
@@ -361,6 +362,7 @@ void sentinel_link_unwatch(struct sentinel_link *link, struct sentinel_seat *sea
         link->seats[i] = link->seats[--link->n_seats];
         break;
     }
+    link_unwant(link, seat);
     seat->link = NULL;
     link_release_seat(seat);
 }

@@ -33,11 +33,14 @@ struct question *link_question_new(struct sentinel_link *link, struct sentinel_s
     question->link = link;
     question->seat = seat;
     question->generation = link->generation;
+    link->in_flight++;
     if (seat != NULL) {
         seat->in_flight++;
     }
     return question;
 }
+
+static void link_ask_wanted(struct sentinel_link *link);
 
 /*
  * Every reply callback begins here: takes the question apart.
@@ -50,6 +53,7 @@ struct sentinel_link *link_question_open(struct question *question, const redisR
     struct sentinel_seat *asked = question->seat;
     bool live = reply != NULL && !link->freed && question->generation == link->generation;
     free(question);
+    link->in_flight--;
     if (asked != NULL) {
         asked->in_flight--;
         if (asked->link == NULL) {
@@ -58,6 +62,9 @@ struct sentinel_link *link_question_open(struct question *question, const redisR
         }
     }
     *seat = asked;
+    if (live) {
+        link_ask_wanted(link);
+    }
     return live ? link : NULL;
 }
 
@@ -203,7 +210,6 @@ static int64_t link_slow_ms(const struct sentinel_link *link)
 static int link_ask_slow(struct sentinel_link *link, struct sentinel_seat *seat, int64_t now_ms)
 {
     int64_t slow_ms = link_slow_ms(link);
-    seat->slow_wanted = false;
     seat->slow_due_ms = now_ms + slow_ms - (int64_t)jitter_below((uint32_t)(slow_ms / 10));
     send_seat(link, seat, "SENTINELS", got_peers);
     send_seat(link, seat, "REPLICAS", got_replicas);
@@ -321,23 +327,57 @@ void link_visit(void *data)
     link_pace(link, visits > 0 ? visits : 1, commands);
 }
 
+void link_unwant(struct sentinel_link *link, struct sentinel_seat *seat)
+{
+    link->n_wanted -= seat->wanted;
+    seat->wanted = seat->slow_wanted = false;
+}
+
+static void link_ask_seat(struct sentinel_link *link, struct sentinel_seat *seat)
+{
+    bool slow = seat->slow_wanted;
+    link_unwant(link, seat);
+    /* Who else is there comes first: else a first answer would look like all there are. */
+    if (slow) {
+        link_ask_slow(link, seat, clock_boot_ms());
+    }
+    if (seat->asking) {
+        seat->again = true;
+    } else {
+        link_ask_fast(link, seat);
+    }
+}
+
+/* Those that waited for room, in turn. */
+static void link_ask_wanted(struct sentinel_link *link)
+{
+    while (link->n_wanted > 0 && link->in_flight < IN_FLIGHT_MAX) {
+        do {
+            link->wanted_at = (link->wanted_at + 1) % link->n_seats;
+        } while (!link->seats[link->wanted_at]->wanted);
+        link_ask_seat(link, link->seats[link->wanted_at]);
+    }
+}
+
+static void link_want(struct sentinel_link *link, struct sentinel_seat *seat, bool slow)
+{
+    if (!link->up) {
+        return;
+    }
+    seat->slow_wanted = seat->slow_wanted || slow;
+    link->n_wanted += !seat->wanted;
+    seat->wanted = true;
+    link_ask_wanted(link);
+}
+
 void sentinel_link_ask(struct sentinel_link *link, struct sentinel_seat *seat)
 {
-    if (!link->up)
-        return;
-    if (seat->asking)
-        seat->again = true;
-    else
-        link_ask_fast(link, seat);
+    link_want(link, seat, false);
 }
 
 void sentinel_link_ask_all(struct sentinel_link *link, struct sentinel_seat *seat)
 {
-    if (!link->up)
-        return;
-    /* Who else is there comes first: else a first answer would look like all there are. */
-    link_ask_slow(link, seat, clock_boot_ms());
-    sentinel_link_ask(link, seat);
+    link_want(link, seat, true);
 }
 
 void link_ask_everything(struct sentinel_link *link)
@@ -359,6 +399,7 @@ void link_drop_questions(struct sentinel_link *link)
 {
     link->generation++;
     for (size_t i = 0; i < link->n_seats; i++) {
+        link_unwant(link, link->seats[i]);
         link->seats[i]->asking = false;
         link->seats[i]->again = false;
     }

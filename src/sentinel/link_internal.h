@@ -19,6 +19,8 @@ enum {
     TURN_COMMANDS = 10, /* ... so many questions at most, or one seat's */
     COMMANDS_FAST = 2,  /* a visit's address question */
     COMMANDS_SLOW = 3,  /* what is added to it every SENTINEL_LINK_SLOW_MS */
+    /* Questions that are on their way: however many seats are to be asked at once, each has to be answered in time. */
+    IN_FLIGHT_MAX = 1000,
 };
 
 struct sentinel_seat {
@@ -28,7 +30,8 @@ struct sentinel_seat {
     int64_t asked_us,
         answered_us; /* boot clock, microseconds: of the question on its way; of the last one that was answered */
     unsigned in_flight; /* replies that still refer to this seat */
-    bool asking, again, slow_wanted;
+    bool asking, again;
+    bool wanted, slow_wanted; /* it is asked when there is room; for all, too */
     int64_t slow_due_ms;
     struct sentinel_answer answer; /* the half that has come */
     char words[512];
@@ -55,7 +58,9 @@ struct sentinel_link {
     unsigned denied;
     struct sentinel_seat **seats;
     size_t n_seats, cursor;
-    int64_t own_due_ms; /* INFO and MASTERS */
+    size_t in_flight;           /* questions that are not answered */
+    size_t n_wanted, wanted_at; /* seats that wait for room */
+    int64_t own_due_ms;         /* INFO and MASTERS */
 };
 
 /* link.c */
@@ -78,6 +83,7 @@ struct sentinel_link *link_question_open(struct question *question, const redisR
                                          struct sentinel_seat **seat);
 void link_send(struct sentinel_link *link, redis_reply_fn *done, struct question *question, int argc,
                const char **argv);
+void link_unwant(struct sentinel_link *link, struct sentinel_seat *seat); /* it need not be asked any more */
 void link_ask_everything(struct sentinel_link *link);
 /* Begin the steady rounds; `data` is the link. */
 void link_begin_rounds(struct sentinel_link *link);

@@ -75,8 +75,9 @@ void adopt_follow(struct master *master, const struct endpoint *node)
     adopt->began_ms = clock_boot_ms();
     adopt->answered = false;
     adopt->timer = loop_timer_new(watcher->loop, adopt_due, master);
-    adopt->probe = probe_new(watcher->loop, master->redis_username, master->redis_password,
-                             watcher->config->verify_timeout_ms, adopt_answered, master);
+    adopt->probe =
+        probe_new(watcher->loop, master->site->number, master->redis_username, master->redis_password,
+                  watcher->config->verify_timeout_ms, adopt_answered, master);
     probe_open(adopt->probe, node);
 }
 
@@ -107,7 +108,7 @@ static bool adopt_tell_chosen(struct master *master)
     struct adopt *adopt = &master->adopt;
     struct endpoint node;
     struct peer *peer = adopt->chooser;
-    if (peer == NULL || !resolver_get(master->watcher->resolver, &adopt->chosen, &node))
+    if (peer == NULL || !resolver_get(master->site->resolver, &adopt->chosen, &node))
         return false;
     adopt->chooser = NULL;
     const struct refusal *refusal = peer_refusal(peer, &node);

@@ -123,7 +123,7 @@ static void chair_take(struct chair *chair, const struct sentinel_answer *answer
             snprintf(seen.run_id, sizeof seen.run_id, "%s", answer->row.run_id);
     }
     chair->waiting = false;
-    if (resolver_get(chair->master->watcher->resolver, mapped, &seen.master)) {
+    if (resolver_get(chair->master->site->resolver, mapped, &seen.master)) {
         chair_observe(chair, &seen);
         return;
     }
@@ -137,7 +137,7 @@ void chair_resume(struct chair *chair)
     if (!chair->waiting)
         return;
     struct observation seen = chair->waiting_for;
-    if (!resolver_get(chair->master->watcher->resolver, &chair->waiting_for.master.name, &seen.master))
+    if (!resolver_get(chair->master->site->resolver, &chair->waiting_for.master.name, &seen.master))
         return;
     chair->waiting = false;
     chair_observe(chair, &seen);
@@ -193,9 +193,13 @@ void chair_hear_answer(struct chair *chair, const struct sentinel_answer *answer
     master_step(chair->master);
 }
 
-static void chair_warn_full(const struct chair *chair, const char *what, size_t n, size_t most)
+/* Once a master: the next list may be in another order, or another Sentinel's. */
+static void chair_warn_full(const struct chair *chair, bool *logged, const char *what, size_t n, size_t most)
 {
     char text[ADDRESS_TEXT_SIZE];
+    if (n <= most || *logged)
+        return;
+    *logged = true;
     log_warn("a sentinel lists more than are taken in", LOG_STR("master", chair->master->name),
              LOG_STR("sentinel", address_format(sentinel_link_address(chair->peer->link), text)),
              LOG_STR("what", what), LOG_INT("listed", n), LOG_INT("most", most));
@@ -216,8 +220,7 @@ void chair_hear_peers(struct chair *chair, const struct sentinel_peer_row *rows,
     size_t most = n < CHAIR_LISTED_MAX ? n : CHAIR_LISTED_MAX;
     if (same_listed(chair, rows, most))
         return;
-    if (n > most)
-        chair_warn_full(chair, "Sentinels", n, most);
+    chair_warn_full(chair, &chair->master->logged_full_sentinels, "Sentinels", n, most);
     n = most;
     free(chair->listed);
     chair->listed = mem_new(n > 0 ? n : 1, sizeof *chair->listed);
@@ -233,8 +236,7 @@ void chair_hear_peers(struct chair *chair, const struct sentinel_peer_row *rows,
 void chair_hear_replicas(struct chair *chair, const struct sentinel_replica_row *rows, size_t n)
 {
     size_t most = n < CHAIR_REPLICAS_MAX ? n : CHAIR_REPLICAS_MAX;
-    if (n > most && chair->n_replicas != most)
-        chair_warn_full(chair, "replicas", n, most);
+    chair_warn_full(chair, &chair->master->logged_full_replicas, "replicas", n, most);
     n = most;
     bool same = chair->has_replicas && n == chair->n_replicas;
     for (size_t i = 0; i < n && same; i++)
@@ -264,7 +266,7 @@ void chair_tell_nodes(const struct chair *chair)
         if (!address_is_set(&chair->replicas[i].address) ||
             !peer_map_address(chair->peer, &chair->replicas[i].address, &mapped))
             continue;
-        if (!resolver_get(chair->master->watcher->resolver, &mapped, &nodes[n]))
+        if (!resolver_get(chair->master->site->resolver, &mapped, &nodes[n]))
             nodes[n] = endpoint_from_address(&mapped);
         n++;
     }

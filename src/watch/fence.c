@@ -88,8 +88,9 @@ static void ask(struct master *master, const struct endpoint *node)
     struct fencing *fencing = &master->fencing;
     const struct watcher *watcher = master->watcher;
     if (fencing->probe == NULL)
-        fencing->probe = probe_new(watcher->loop, master->redis_username, master->redis_password,
-                                   watcher->config->verify_timeout_ms, fencing_answered, master);
+        fencing->probe =
+            probe_new(watcher->loop, master->site->number, master->redis_username, master->redis_password,
+                      watcher->config->verify_timeout_ms, fencing_answered, master);
     probe_open(fencing->probe, node);
 }
 
@@ -147,7 +148,7 @@ static const struct endpoint *locate_chosen(struct master *master, const struct 
     struct address mapped;
     if (!address_is_set(given) || !peer_map_address(peer, given, &mapped))
         return NULL;
-    if (resolver_get(master->watcher->resolver, &mapped, out))
+    if (resolver_get(master->site->resolver, &mapped, out))
         return peer_refusal(peer, out) == NULL ? out : NULL;
     fencing->chosen = mapped;
     snprintf(fencing->waiting, sizeof fencing->waiting, "%s", sentinel_link_run_id(peer->link));
@@ -165,7 +166,7 @@ void fencing_hear_event(struct master *master, const struct peer *peer, const st
     if (address_is_set(&event->master_address)) {
         if (!peer_map_address(peer, &event->master_address, &mapped))
             return; /* nor is its answer believed (rule 10) */
-        if (resolver_get(master->watcher->resolver, &mapped, &old))
+        if (resolver_get(master->site->resolver, &mapped, &old))
             said.master = &old;
     }
     if (chair->has_row)
@@ -188,7 +189,7 @@ void fencing_resume(struct master *master)
 {
     struct fencing *fencing = &master->fencing;
     struct endpoint node;
-    if (fencing->waiting[0] == '\0' || !resolver_get(master->watcher->resolver, &fencing->chosen, &node))
+    if (fencing->waiting[0] == '\0' || !resolver_get(master->site->resolver, &fencing->chosen, &node))
         return;
     if (judge_vouches(master->judge, &node))
         fence_name(&fencing->guard, fencing->waiting, &node, clock_boot_ms());

@@ -58,12 +58,14 @@ struct peer {
 struct site {
     struct watcher *watcher;
     const struct watch_deployment *config;
+    unsigned number;           /* from 1: the group of its name look-ups */
+    struct resolver *resolver; /* of what its Sentinels name */
     struct secret *password;
     struct secret_complaint complaint;
     struct peer **peers;
     size_t n_peers;
     bool review_wanted, relink_wanted;
-    bool logged_full; /* that there are more Sentinels than are taken in */
+    bool logged_full; /* that it has more masters than are taken in */
 };
 
 /* What one Sentinel says about one master. */
@@ -210,6 +212,7 @@ struct master {
     enum master_state told;        /* what the timeline was told last */
     bool relearn;                  /* who is known, or where, may have changed */
     bool dirty;                    /* its part of the snapshot may have changed */
+    bool logged_full_sentinels, logged_full_replicas; /* that more are listed than are taken in */
     struct master *next_dirty;
     struct snapshot_master *shown; /* as last posted */
 };
@@ -253,8 +256,8 @@ struct watcher {
     struct mailbox **subscribers;
     size_t n_subscribers;
     struct loop_timer *tick, *slow, *files;
-    int64_t seen_ms; /* boot clock at the last sign of life */
-    struct resolver *resolver;
+    int64_t seen_ms;              /* boot clock at the last sign of life */
+    struct resolver *resolver;    /* of what --self names */
     struct watch_secret *secrets; /* [0] is everybody's */
     size_t n_secrets;
     struct site *sites;
@@ -285,6 +288,7 @@ struct watcher {
 /** The watcher's loop, until NEWS_STOP; where a thread of its own would run it. */
 void *watcher_run(void *data);
 bool watcher_turn(struct watcher *watcher);
+void watcher_found_name(void *data); /* a look-up ended; `data` is the watcher */
 /* Behind the next snapshot. Takes the message. */
 void watcher_post_later(struct watcher *watcher, struct mailbox *to, struct message *message);
 
@@ -302,8 +306,10 @@ void site_look_for_gone(struct site *site);
 void site_turn(struct site *site);
 /* Dial whoever is not up now, without waiting for the backoff; the start, too. */
 void site_redial(struct site *site);
-/* Names changed: with discovery on, masters appear and vanish. */
-void site_review_names(struct site *site);
+/* What this Sentinel monitors: with discovery on, masters appear and vanish. */
+void site_hear_names(struct peer *peer, const struct sentinel_master_row *rows, size_t n);
+/* Where it is, or would have to be, among the masters. */
+size_t watcher_master_at(const struct watcher *watcher, const char *name);
 struct master *watcher_find_master(struct watcher *watcher, const char *name);
 
 /* chair.c */

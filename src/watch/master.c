@@ -317,7 +317,7 @@ static bool is_elsewhere(const struct master *master, const struct peer *peer,
         return false;
     if (!peer_map_address(peer, &event->master_address, &mapped))
         return true;
-    return resolver_get(master->watcher->resolver, &mapped, &of) &&
+    return resolver_get(master->site->resolver, &mapped, &of) &&
            !endpoint_equal(&of, &master->published.master);
 }
 
@@ -445,10 +445,10 @@ void master_recount(struct master *master)
             quorum = chair->row.quorum;
     }
     bool full = judge_recount(master->judge, electors, master->n_chairs, quorum, clock_boot_ms());
-    if (full && !master->site->logged_full)
+    if (full && !master->logged_full_sentinels)
         log_warn("more sentinels are listed than are taken in", LOG_STR("master", master->name),
                  LOG_INT("most", KNOWN_MAX));
-    master->site->logged_full = full;
+    master->logged_full_sentinels = master->logged_full_sentinels || full;
     for (size_t i = 0; i < master->n_chairs; i++) {
         chair_set_foreign(master->chairs[i], electors[i].foreign);
         chair_tell_nodes(master->chairs[i]);

@@ -243,12 +243,13 @@ static void probe_closed(void *data, enum redis_fail why, const char *words)
     probe_answer(probe, answer_of_fail(why), *words != '\0' ? words : redis_fail_text(why));
 }
 
-struct probe *probe_new(struct loop *loop, const char *username, struct secret *password, int64_t timeout_ms,
-                        probe_fn *answered, void *data)
+struct probe *probe_new(struct loop *loop, unsigned group, const char *username, struct secret *password,
+                        int64_t timeout_ms, probe_fn *answered, void *data)
 {
     static const struct redis_conn_hooks hooks = {.ready = probe_ready, .closed = probe_closed};
     struct probe *probe = mem_new(1, sizeof *probe);
     probe->conn = redis_conn_new(loop, &hooks, probe);
+    redis_conn_group(probe->conn, group);
     redis_conn_ping(probe->conn, got_ping);
     probe->username = username;
     probe->password = password;

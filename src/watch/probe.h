@@ -31,9 +31,9 @@ typedef void probe_offsets_fn(void *data, int64_t master_offset, const struct re
 
 typedef void probe_run_id_fn(void *data, struct probe *probe, const char *run_id);
 
-/** @param username,password borrowed; read at every connect. */
-struct probe *probe_new(struct loop *loop, const char *username, struct secret *password, int64_t timeout_ms,
-                        probe_fn *answered, void *data);
+/** @param group of name look-ups. @param username,password borrowed; read at every connect. */
+struct probe *probe_new(struct loop *loop, unsigned group, const char *username, struct secret *password,
+                        int64_t timeout_ms, probe_fn *answered, void *data);
 /** Connect (hanging up first) and ask. */
 void probe_open(struct probe *probe, const struct endpoint *node);
 /** Ask on the standing connection, opening it when it is down; nothing while a question is under way. */

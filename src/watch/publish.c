@@ -203,7 +203,7 @@ static int64_t replica_lag(const struct master *master, const struct address *re
     const struct address_map *map = &master->watcher->config->map;
     for (size_t i = 0; i < master->lag.n_offsets && master->lag.master_offset >= 0; i++) {
         struct address mapped = address_map_apply(map, &master->lag.offsets[i].replica);
-        if (!resolver_same(master->watcher->resolver, &mapped, replica))
+        if (!resolver_same(master->site->resolver, &mapped, replica))
             continue;
         int64_t lag = master->lag.master_offset - master->lag.offsets[i].offset;
         return lag > 0 ? lag : 0;
@@ -214,7 +214,7 @@ static int64_t replica_lag(const struct master *master, const struct address *re
 static bool replica_is_vouched(const struct master *master, const struct address *address)
 {
     struct endpoint node;
-    if (!resolver_get(master->watcher->resolver, address, &node))
+    if (!resolver_get(master->site->resolver, address, &node))
         node = endpoint_from_address(address);
     return judge_vouches(master->judge, &node);
 }
@@ -227,7 +227,7 @@ static void keep_text(const struct master *master, struct snapshot_replica *show
         if (address_equal(&before->replicas[i].address, &shown->address))
             return;
     for (size_t i = 0; before != NULL && i < before->n_replicas; i++) {
-        if (resolver_same(master->watcher->resolver, &before->replicas[i].address, &shown->address)) {
+        if (resolver_same(master->site->resolver, &before->replicas[i].address, &shown->address)) {
             shown->address = before->replicas[i].address;
             return;
         }
@@ -238,7 +238,7 @@ static void keep_text(const struct master *master, struct snapshot_replica *show
 static bool leads_nowhere(const struct chair *teller, const struct address *address)
 {
     struct endpoint node;
-    return !address_is_ip(address) && resolver_get(teller->master->watcher->resolver, address, &node) &&
+    return !address_is_ip(address) && resolver_get(teller->master->site->resolver, address, &node) &&
            peer_refusal(teller->peer, &node) != NULL;
 }
 
@@ -262,7 +262,7 @@ static void show_replicas(const struct master *master, struct snapshot_master *o
         if (!address_is_set(&row->address) || !peer_map_address(teller->peer, &row->address, &shown->address))
             continue;
         /* Until the Sentinel has reconfigured it, the new master is still listed among the replicas. */
-        if (out->has_address && resolver_same(master->watcher->resolver, &shown->address, &out->address))
+        if (out->has_address && resolver_same(master->site->resolver, &shown->address, &out->address))
             continue;
         if (leads_nowhere(teller, &shown->address))
             continue;
@@ -309,6 +309,7 @@ static char *say_detail(const struct snapshot_master *shown, enum reason reason,
 struct snapshot_master *publish_show(const struct master *master)
 {
     struct snapshot_master *out = snapshot_master_new(master->name);
+    out->deployment = master->site->number;
     out->state = master->state;
     out->reason = master->reason;
     out->has_address = master->has_published;

@@ -25,16 +25,19 @@ struct entry {
 
 struct resolver {
     struct loop *loop;
+    unsigned group;
     int64_t patience_ms;
     struct entry *entries;
     void (*found)(void *data);
     void *data;
 };
 
-struct resolver *resolver_new(struct loop *loop, int64_t patience_ms, void (*found)(void *data), void *data)
+struct resolver *resolver_new(struct loop *loop, unsigned group, int64_t patience_ms,
+                              void (*found)(void *data), void *data)
 {
     struct resolver *resolver = mem_new(1, sizeof *resolver);
     resolver->loop = loop;
+    resolver->group = group;
     resolver->patience_ms = patience_ms;
     resolver->found = found;
     resolver->data = data;
@@ -86,7 +89,7 @@ bool resolver_get(struct resolver *resolver, const struct address *name, struct 
     int64_t keep_ms = entry->failed ? KEEP_FAILED_MS : KEEP_MS;
     if (entry->lookup == NULL && (!entry->tried || clock_boot_ms() - entry->tried_ms > keep_ms)) {
         entry->began_ms = clock_boot_ms();
-        entry->lookup = loop_lookup_start(resolver->loop, name, entry_done, entry);
+        entry->lookup = loop_lookup_start(resolver->loop, name, resolver->group, entry_done, entry);
     }
     if (!entry->tried && clock_boot_ms() - entry->began_ms < resolver->patience_ms)
         return false;

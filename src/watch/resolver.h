@@ -9,8 +9,9 @@
 
 struct resolver;
 
-/** @param patience_ms how long a first look-up may take before the name stands for itself. @param found called after a look-up that resolver_get() said is pending came to an end. */
-struct resolver *resolver_new(struct loop *loop, int64_t patience_ms, void (*found)(void *data), void *data);
+/** @param group of the look-ups (loop_lookup_start()). @param patience_ms how long a first look-up may take before the name stands for itself. @param found called after a look-up that resolver_get() said is pending came to an end. */
+struct resolver *resolver_new(struct loop *loop, unsigned group, int64_t patience_ms,
+                              void (*found)(void *data), void *data);
 /**
  * Where this address is: IP literals at once, names from the last good look-up (looked up again every 10 s).
  * @return true with `out` set, its `ip` unset where the name does not resolve (in time); false: pending, ask again

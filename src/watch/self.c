@@ -214,7 +214,7 @@ static void self_open(struct self *self)
     struct endpoint node = endpoint_from_address(&self->mapped);
     self->reopen = false;
     probe_free(self->probe);
-    self->probe = probe_new(watcher->loop, watcher->secrets[self->secret].username,
+    self->probe = probe_new(watcher->loop, 0, watcher->secrets[self->secret].username,
                             watcher->secrets[self->secret].password, watcher->config->verify_timeout_ms,
                             self_answered, self);
     probe_open(self->probe, &node);
@@ -257,24 +257,30 @@ struct found {
     const struct snapshot_replica *replica; /* NULL: it is the published master */
 };
 
-typedef bool node_test(struct self *self, const struct address *address, const char *run_id);
+/* @param resolver of the deployment whose node that is. */
+typedef bool node_test(struct self *self, struct resolver *resolver, const struct address *address,
+                       const char *run_id);
 
-static bool same_text(struct self *self, const struct address *address, const char *run_id)
+static bool same_text(struct self *self, struct resolver *resolver, const struct address *address,
+                      const char *run_id)
 {
+    (void)resolver;
     (void)run_id;
     return address_equal(&self->name, address) || address_equal(&self->mapped, address);
 }
 
-static bool same_place(struct self *self, const struct address *address, const char *run_id)
+static bool same_place(struct self *self, struct resolver *resolver, const struct address *address,
+                       const char *run_id)
 {
-    struct resolver *resolver = self->watcher->resolver;
     struct endpoint own, node;
     (void)run_id;
-    return resolver_get(resolver, &self->mapped, &own) && resolver_get(resolver, address, &node) &&
-           address_is_set(&own.ip) && address_is_set(&node.ip) && endpoint_equal(&own, &node);
+    return resolver_get(self->watcher->resolver, &self->mapped, &own) &&
+           resolver_get(resolver, address, &node) && address_is_set(&own.ip) && address_is_set(&node.ip) &&
+           endpoint_equal(&own, &node);
 }
 
-static bool same_run(struct self *self, const struct address *address, const char *run_id)
+static bool same_run(struct self *self, struct resolver *resolver, const struct address *address,
+                     const char *run_id)
 {
     if (self->said.run_id[0] == '\0')
         return false;
@@ -285,20 +291,21 @@ static bool same_run(struct self *self, const struct address *address, const cha
     }
     /* A promoted node's run id takes the Sentinels a while; that it is the same process is what counts. */
     return address_is_set(&self->known_as) && strcmp(self->known_run_id, self->said.run_id) == 0 &&
-           resolver_same(self->watcher->resolver, &self->known_as, address);
+           resolver_same(resolver, &self->known_as, address);
 }
 
 static bool find_by(struct self *self, const struct snapshot *in, node_test *test, struct found *out)
 {
     for (size_t i = 0; i < in->n_masters; i++) {
         const struct snapshot_master *master = in->masters[i];
+        struct resolver *resolver = self->watcher->sites[master->deployment - 1].resolver;
         out->master = i;
         out->replica = NULL;
-        if (master->has_address && test(self, &master->address, master->run_id))
+        if (master->has_address && test(self, resolver, &master->address, master->run_id))
             return true;
         for (size_t j = 0; j < master->n_replicas; j++) {
             out->replica = &master->replicas[j];
-            if (test(self, &out->replica->address, out->replica->run_id))
+            if (test(self, resolver, &out->replica->address, out->replica->run_id))
                 return true;
         }
     }
@@ -362,7 +369,7 @@ static bool chair_lists(const struct chair *chair, const struct snapshot_replica
     for (size_t i = 0; i < chair->n_replicas; i++)
         if ((replica->run_id[0] != '\0' && strcmp(chair->replicas[i].run_id, replica->run_id) == 0) ||
             (peer_map_address(chair->peer, &chair->replicas[i].address, &mapped) &&
-             resolver_same(chair->master->watcher->resolver, &mapped, &replica->address)))
+             resolver_same(chair->master->site->resolver, &mapped, &replica->address)))
             return true;
     return false;
 }

@@ -48,6 +48,7 @@ static struct peer *peer_new(struct site *site, const struct address *address, b
         .address = *address,
         .username = site->config->username,
         .password = site->password,
+        .group = site->number,
         .poll_interval_ms = config->poll_interval_ms,
         .timeout_ms = config->sentinel_timeout_ms,
         .discover = site->config->all_masters,
@@ -338,25 +339,7 @@ static void peer_names(void *data, struct sentinel_link *link, const struct sent
     (void)link;
     if (watcher_turn(peer->site->watcher))
         return;
-    if (n > NAMES_MAX) {
-        if (peer->n_names != NAMES_MAX)
-            log_warn("a sentinel monitors more masters than are taken in", LOG_INT("masters", n),
-                     LOG_INT("most", NAMES_MAX));
-        n = NAMES_MAX;
-    }
-    bool same = peer->has_names && n == peer->n_names;
-    for (size_t i = 0; i < n && same; i++)
-        same = strcmp(rows[i].name, peer->names[i]) == 0;
-    if (same)
-        return;
-    peer_forget_names(peer);
-    peer->names = mem_new(n > 0 ? n : 1, sizeof *peer->names);
-    for (size_t i = 0; i < n; i++)
-        peer->names[i] = mem_strdup(rows[i].name);
-    peer->n_names = n;
-    peer->has_names = true;
-    peer->site->watcher->reshaped = true;
-    site_review_names(peer->site);
+    site_hear_names(peer, rows, n);
 }
 
 static void peer_peers(void *data, struct sentinel_link *link, void *tag,
@@ -557,9 +540,7 @@ void site_turn(struct site *site)
 
 static void watcher_insert_master(struct watcher *watcher, struct master *master)
 {
-    size_t at = 0;
-    while (at < watcher->n_masters && strcmp(watcher->masters[at]->name, master->name) < 0)
-        at++;
+    size_t at = watcher_master_at(watcher, master->name);
     watcher->masters = mem_resize(watcher->masters, watcher->n_masters + 1, sizeof *watcher->masters);
     memmove(watcher->masters + at + 1, watcher->masters + at,
             (watcher->n_masters - at) * sizeof *watcher->masters);
@@ -582,22 +563,44 @@ static void watcher_remove_master(struct watcher *watcher, struct master *master
     watcher->reshaped = true;
 }
 
+/* Once: the next list may be in another order, or another Sentinel's. */
+static void site_warn_full(struct peer *peer, size_t n)
+{
+    char text[ADDRESS_TEXT_SIZE];
+    if (n <= NAMES_MAX || peer->site->logged_full)
+        return;
+    peer->site->logged_full = true;
+    log_warn("a sentinel lists more than are taken in", LOG_STR("sentinel", peer_text(peer, text)),
+             LOG_STR("what", "masters"), LOG_INT("listed", n), LOG_INT("most", NAMES_MAX));
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
 static bool peer_names_it(const struct peer *peer, const char *name)
 {
-    for (size_t i = 0; i < peer->n_names; i++)
-        if (strcmp(peer->names[i], name) == 0)
-            return true;
-    return false;
+    return peer->n_names > 0 &&
+           bsearch(&name, peer->names, peer->n_names, sizeof(*peer->names), by_text) != NULL;
 }
 
 static void site_add_names(struct site *site)
 {
+    size_t n = 0;
+    for (size_t i = 0; i < site->watcher->n_masters; i++)
+        n += site->watcher->masters[i]->site == site;
     for (size_t i = 0; i < site->n_peers; i++) {
         for (size_t j = 0; j < site->peers[i]->n_names; j++) {
             const char *name = site->peers[i]->names[j];
-            if (!sentinel_link_is_up(site->peers[i]->link) || site->watcher->n_masters >= NAMES_MAX ||
+            if (!sentinel_link_is_up(site->peers[i]->link) ||
                 watcher_find_master(site->watcher, name) != NULL)
                 continue;
+            if (n >= NAMES_MAX) {
+                site_warn_full(site->peers[i], n + 1);
+                return;
+            }
+            n++;
             log_info("master discovered", LOG_STR("master", name));
             struct master *master = master_new(site->watcher, site, name, false);
             watcher_insert_master(site->watcher, master);
@@ -637,12 +640,38 @@ static void site_drop_names(struct site *site)
     }
 }
 
-void site_review_names(struct site *site)
+static bool site_watches(const struct site *site, const char *name)
 {
-    if (!site->config->all_masters)
+    const struct master *master = watcher_find_master(site->watcher, name);
+    return master != NULL && master->site == site;
+}
+
+/* Where they are too many, those that are watched stay. */
+void site_hear_names(struct peer *peer, const struct sentinel_master_row *rows, size_t n)
+{
+    size_t most = n < NAMES_MAX ? n : NAMES_MAX;
+    char **names = mem_new(most + 1, sizeof(*names));
+    size_t n_names = 0;
+    site_warn_full(peer, n);
+    for (int watched = 1; watched >= 0; watched--)
+        for (size_t i = 0; i < n && n_names < most; i++)
+            if (site_watches(peer->site, rows[i].name) == (watched != 0))
+                names[n_names++] = mem_strdup(rows[i].name);
+    qsort(names, n_names, sizeof(*names), by_text);
+    bool same = peer->has_names && n_names == peer->n_names;
+    for (size_t i = 0; i < n_names && same; i++)
+        same = strcmp(names[i], peer->names[i]) == 0;
+    peer_forget_names(peer);
+    peer->names = names;
+    peer->n_names = n_names;
+    peer->has_names = true;
+    if (same)
         return;
-    site_drop_names(site);
-    site_add_names(site);
+    peer->site->watcher->reshaped = true;
+    if (!peer->site->config->all_masters)
+        return;
+    site_drop_names(peer->site);
+    site_add_names(peer->site);
 }
 
 /* --- life --- */
@@ -651,6 +680,9 @@ void site_init(struct site *site, struct watcher *watcher, const struct watch_de
 {
     site->watcher = watcher;
     site->config = config;
+    site->number = (unsigned)(site - watcher->sites) + 1;
+    site->resolver = resolver_new(watcher->loop, site->number, watcher->config->sentinel_timeout_ms,
+                                  watcher_found_name, watcher);
     site->password = secret_copy(config->password);
     for (size_t i = 0; i < config->n_masters; i++)
         if (watcher_find_master(watcher, config->masters[i]) == NULL)
@@ -666,5 +698,6 @@ void site_release(struct site *site)
     while (site->n_peers > 0)
         peer_free(site->peers[site->n_peers - 1]);
     free(site->peers);
+    resolver_free(site->resolver);
     secret_free(site->password);
 }

@@ -173,7 +173,7 @@ static void story_tell(const struct peer *peer, struct master *master, enum time
 /* The timeline compares texts, and Sentinels may call one node differently: it hears one of them. */
 static const struct address *spell(const struct master *master, const struct address *address)
 {
-    struct resolver *resolver = master->watcher->resolver;
+    struct resolver *resolver = master->site->resolver;
     const struct snapshot_master *shown = master->shown;
     for (size_t i = 0; i < 2; i++)
         if (address_is_set(&master->spelled[i]) && resolver_same(resolver, &master->spelled[i], address))

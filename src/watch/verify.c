@@ -117,8 +117,8 @@ static void candidate_answered(void *data, struct probe *probe, enum role_answer
 
 static struct probe *master_probe(struct master *master, probe_fn *answered)
 {
-    return probe_new(master->watcher->loop, master->redis_username, master->redis_password,
-                     master->watcher->config->verify_timeout_ms, answered, master);
+    return probe_new(master->watcher->loop, master->site->number, master->redis_username,
+                     master->redis_password, master->watcher->config->verify_timeout_ms, answered, master);
 }
 
 void verify_due(void *data)

@@ -140,7 +140,7 @@ static void watcher_look_at_files(void *data)
     loop_timer_start(watcher->files, FILES_MS);
 }
 
-static void watcher_found_name(void *data)
+void watcher_found_name(void *data)
 {
     struct watcher *watcher = data;
     (void)watcher_turn(watcher);
@@ -231,7 +231,8 @@ struct watcher *watcher_new(const struct watch_config *config, struct pulse *pul
     watcher->slow = loop_timer_new(watcher->loop, watcher_slow, watcher);
     watcher->files = loop_timer_new(watcher->loop, watcher_look_at_files, watcher);
     story_init(watcher);
-    watcher->resolver = resolver_new(watcher->loop, config->sentinel_timeout_ms, watcher_found_name, watcher);
+    watcher->resolver =
+        resolver_new(watcher->loop, 0, config->sentinel_timeout_ms, watcher_found_name, watcher);
     watcher->index = (uint64_t)clock_wall_ms();
     watcher->n_secrets = config->n_overrides + 1;
     watcher->secrets = mem_new(watcher->n_secrets, sizeof *watcher->secrets);
@@ -315,17 +316,22 @@ void watcher_free(struct watcher *watcher)
     free(watcher);
 }
 
+size_t watcher_master_at(const struct watcher *watcher, const char *name)
+{
+    size_t low = 0, high = watcher->n_masters;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (strcmp(watcher->masters[middle]->name, name) < 0)
+            low = middle + 1;
+        else
+            high = middle;
+    }
+    return low;
+}
+
 struct master *watcher_find_master(struct watcher *watcher, const char *name)
 {
-    for (size_t low = 0, high = watcher->n_masters; low < high;) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(name, watcher->masters[middle]->name);
-        if (order == 0)
-            return watcher->masters[middle];
-        if (order < 0)
-            high = middle;
-        else
-            low = middle + 1;
-    }
-    return NULL;
+    size_t at = watcher_master_at(watcher, name);
+    return at < watcher->n_masters && strcmp(watcher->masters[at]->name, name) == 0 ? watcher->masters[at]
+                                                                                    : NULL;
 }

@@ -195,3 +195,58 @@ SCENE(integration_masters, many_stay_below_the_ceiling_of_questions)
     cr_assert(rate <= 200, "%.0f questions a second", rate);
     cr_assert(rate >= 100, "%.0f questions a second: they must be asked all the same", rate);
 }
+
+/* @return how long it took. */
+static long alive_ms(const struct daemon *daemon)
+{
+    const struct http_answer *answer = daemon_get(daemon, "/livez");
+    cr_assert_eq(answer->status, 200, "%s", http_text(answer));
+    return (long)(answer->answered_ms - answer->asked_ms);
+}
+
+static long longer(long a, long b)
+{
+    return a > b ? a : b;
+}
+
+/* A Sentinel that lists more than is taken in: the rest is left out, said once, and nobody is worse off. */
+SCENE(integration_masters, more_than_are_taken_in)
+{
+    enum { MASTERS = 12000, TAKEN = 10000, REPLICAS = 1500, REPLICAS_TAKEN = 1000, MOST_KB = 480 * 1024 };
+    static const char *names[MASTERS], *replicas[REPLICAS];
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    const struct server *node = &cluster->nodes[0];
+    for (size_t i = 0; i < MASTERS; i++)
+        names[i] = text("shard-%zu", i);
+    for (size_t i = 0; i < REPLICAS; i++)
+        replicas[i] = text("127.9.%zu.%zu", 1 + i / 200, 1 + i % 200);
+    const struct fake_words words = {.run_id = "5e271e15e271e15e271e15e271e15e271e15e271",
+                                     .master_name = "mymaster",
+                                     .master_host = "127.0.0.1",
+                                     .master_port = text("%u", node->port),
+                                     .names = names,
+                                     .n_names = MASTERS,
+                                     .replicas = replicas,
+                                     .n_replicas = REPLICAS};
+    struct fake *sentinel = fake_start(FAKE_SENTINEL, &words);
+    const struct daemon *daemon = daemon_start(NULL, "--sentinel", fake_address(sentinel), "--default-master",
+                                               "mymaster", "--verify", "off", "--log-level", "warn", NULL);
+    WAIT_UNTIL(20000, json_array_size(http_value(daemon_get(daemon, "/masters"), "masters")) == TAKEN);
+    EXPECT_MASTER(daemon, node, 10000);
+    WAIT_UNTIL(10000, json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")) > 0);
+    /* through one more of its lists */
+    const unsigned asked = fake_heard(sentinel, "SENTINEL MASTERS");
+    long most_kb = 0, slowest_ms = 0;
+    WAIT_UNTIL(20000, (most_kb = longer(most_kb, process_status_kb(daemon->process->pid, "RssAnon")),
+                       slowest_ms = longer(slowest_ms, alive_ms(daemon)),
+                       fake_heard(sentinel, "SENTINEL MASTERS") > asked));
+    cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/masters"), "masters")), TAKEN);
+    cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")), REPLICAS_TAKEN);
+    cr_assert(says_master(daemon, node));
+    cr_assert(slowest_ms < patient(500), "/livez took %ld ms", slowest_ms);
+    cr_assert(daemon_is_sanitized() || (most_kb > 0 && most_kb < MOST_KB), "RssAnon %ld kB", most_kb);
+    cr_assert_eq(count_in(daemon_log(daemon), "sentinel link down"), 0,
+                 "it is asked more than it can answer");
+    cr_assert_eq(count_in(daemon_log(daemon), "what=masters"), 1);
+    cr_assert_eq(count_in(daemon_log(daemon), "what=replicas"), 1);
+}

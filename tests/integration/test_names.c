@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "../support/daemon.h"
+#include "../support/fake.h"
 #include "../support/scene.h"
 #include "../support/trail.h"
 
@@ -213,4 +214,45 @@ SCENE(integration_names, seeds_that_hang_delay_nobody)
     WAIT_UNTIL(3000, http_number(daemon_get(daemon, "/sentinels"), "reachable") == 0);
     server_start(sentinel);
     WAIT_UNTIL(5000, http_number(daemon_get(daemon, "/sentinels"), "reachable") == 1);
+}
+
+/* Many seeds of one deployment, and what its Sentinels list: all of them hang. */
+SCENE(integration_names, names_of_one_deployment_that_hang_delay_no_other)
+{
+    enum { SLOW = 200 };
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    const char *config = text("%s/bellwether.conf", scene_folder()), *lines = "";
+    const char *replicas[SLOW];
+    struct server *node = &cluster->nodes[0];
+
+    silence_the_resolver("127.0.0.1 localhost good.test late.test\n");
+    for (size_t i = 0; i < SLOW; i++) {
+        replicas[i] = text("slow-replica%zu.test", i);
+        lines = text("%ssentinel = slow%zu.test:26379\n", lines, i);
+    }
+    const struct fake_words first = {.run_id = "5e271e15e271e15e271e15e271e15e271e15e271",
+                                     .master_name = "mymaster",
+                                     .master_host = "127.0.0.1",
+                                     .master_port = text("%u", node->port),
+                                     .replicas = replicas,
+                                     .n_replicas = SLOW};
+    struct fake_words second = {.run_id = "5e271e25e271e25e271e25e271e25e271e25e272",
+                                .master_name = "elsewhere"};
+    struct fake *other = fake_start(FAKE_SENTINEL, &second);
+    file_write(config,
+               text("%ssentinel = %s\nmaster = mymaster\n[master elsewhere]\nsentinel = good.test:%u\n",
+                    lines, fake_address(fake_start(FAKE_SENTINEL, &first)), fake_port(other)));
+    /* a first look-up is waited for as long as that */
+    const char *const flags[] = {"--config", config, "--sentinel-timeout", "5s", NULL};
+    const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
+    WAIT_UNTIL(1500, http_number(daemon_get(daemon, "/masters/elsewhere/sentinels"), "reachable") == 1);
+    EXPECT_MASTER(daemon, node, 10000);
+    WAIT_UNTIL(10000, json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")) == SLOW);
+    /* nor does a name that the other one's Sentinel gives from now on wait */
+    second.master_host = "late.test";
+    second.master_port = first.master_port;
+    fake_say(other, &second);
+    WAIT_UNTIL(2500, status_of(daemon, "/masters/elsewhere") == 200);
+    cr_assert_str_eq(http_string(daemon_get(daemon, "/masters/elsewhere"), "address"),
+                     text("late.test:%u", node->port));
 }

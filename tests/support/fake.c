@@ -19,7 +19,7 @@
 #include "ports.h"
 #include "scene.h"
 
-enum { FAKE_PEERS = 64, FAKE_HEARD = 8192, FAKE_BUFFER = 1 << 18 };
+enum { FAKE_PEERS = 64, FAKE_HEARD = 1 << 17, FAKE_BUFFER = 1 << 18 };
 
 struct peer {
     int fd; /* -1: free */
@@ -133,14 +133,25 @@ static void say_others(struct fake *fake)
     }
 }
 
-static void say_replica(struct fake *fake)
+static void say_replica(struct fake *fake, const char *host, const char *port)
 {
-    say(fake, "*1\r\n%%5\r\n");
-    say_pair(fake, "name", fake->words.replica_port);
-    say_pair(fake, "ip", "127.0.0.1");
-    say_pair(fake, "port", fake->words.replica_port);
+    say(fake, "%%5\r\n");
+    say_pair(fake, "name", port);
+    say_pair(fake, "ip", host);
+    say_pair(fake, "port", port);
     say_pair(fake, "flags", "slave");
     say_pair(fake, "master-link-status", "ok");
+}
+
+static void say_replicas(struct fake *fake, const char *name)
+{
+    const struct fake_words *words = &fake->words;
+    const size_t n = name == words->master_name ? words->n_replicas : 0;
+    say(fake, "*%zu\r\n", n + (words->replica_port != NULL ? 1 : 0));
+    if (words->replica_port != NULL)
+        say_replica(fake, "127.0.0.1", words->replica_port);
+    for (size_t i = 0; i < n; i++)
+        say_replica(fake, words->replicas[i], "6379");
 }
 
 /* The name as it is kept, or NULL. */
@@ -182,8 +193,8 @@ static void sentinel_answer(struct fake *fake, const char *command, const char *
         say_row(fake, name);
     else if (strcmp(command, "SENTINEL SENTINELS") == 0)
         say_others(fake);
-    else if (strcmp(command, "SENTINEL REPLICAS") == 0 && words->replica_port != NULL)
-        say_replica(fake);
+    else if (strcmp(command, "SENTINEL REPLICAS") == 0)
+        say_replicas(fake, name);
     else if (strcmp(command, "SENTINEL CKQUORUM") == 0)
         say(fake, "+OK 1 usable Sentinels. Quorum and failover authorization can be reached\r\n");
     else
@@ -228,20 +239,22 @@ static void answer(struct fake *fake, struct peer *peer, const char *whole, cons
 }
 
 /* One command out of the buffer, as "WORD WORD ..." in upper case. @return bytes used, 0: not whole yet. */
-static size_t take_command(struct fake *fake, struct peer *peer)
+static size_t take_command(struct fake *fake, struct peer *peer, const char *bytes)
 {
-    peer->bytes[peer->n] = '\0';
+    const char *const stop = peer->bytes + peer->n;
     char *end = NULL, whole[1024] = "", command[256] = "", name[256] = "";
-    if (peer->bytes[0] != '*')
-        return peer->n; /* not RESP: dropped */
-    const long words = strtol(peer->bytes + 1, &end, 10);
+    if (bytes[0] != '*')
+        return (size_t)(stop - bytes); /* not RESP: dropped */
+    const long words = strtol(bytes + 1, &end, 10);
+    if (words == 0)
+        return 0;
     for (long i = 0; i < words; i++) {
         const char *dollar = strchr(end, '$');
         if (dollar == NULL)
             return 0;
         const size_t length = strtoul(dollar + 1, &end, 10);
         end += 2;
-        if (length > 200 || end + length + 2 > peer->bytes + peer->n)
+        if (length > 200 || end + length + 2 > stop)
             return 0;
         char word[201];
         (void)snprintf(word, sizeof word, "%.*s", (int)length, end);
@@ -256,8 +269,7 @@ static size_t take_command(struct fake *fake, struct peer *peer)
         end += length;
     }
     answer(fake, peer, whole, command, words > 2 ? name : NULL);
-    const size_t used = (size_t)(end + 2 - peer->bytes);
-    return used > peer->n ? 0 : used;
+    return (size_t)(end + 2 - bytes);
 }
 
 static void greet(struct fake *fake, int fd)
@@ -294,8 +306,12 @@ static void serve_peer(struct fake *fake, struct peer *peer)
 {
     if (fake->words.hold)
         return;
-    for (size_t used; peer->n > 0 && (used = take_command(fake, peer)) > 0; peer->n -= used)
-        memmove(peer->bytes, peer->bytes + used, peer->n - used);
+    size_t at = 0;
+    peer->bytes[peer->n] = '\0';
+    for (size_t used; at < peer->n && (used = take_command(fake, peer, peer->bytes + at)) > 0;)
+        at += used;
+    peer->n -= at;
+    memmove(peer->bytes, peer->bytes + at, peer->n);
     send_said(fake, peer->fd);
 }
 

@@ -48,6 +48,8 @@ struct fake_words {
     const struct fake_other *others;
     size_t n_others;
     const char *moved_name, *moved_port;
+    const char *const *replicas; /* of master_name: that many more replicas, each on a host of its own */
+    size_t n_replicas;
     const char *replica_port; /* of the one replica that it lists, on 127.0.0.1; NULL: none */
 };
 

@@ -78,12 +78,12 @@ struct loop_poll *loop_poll_new(struct loop *loop, int fd, void (*ready)(void *d
 void loop_poll_want(struct loop_poll *poll, int events);
 void loop_poll_free(struct loop_poll *poll);
 
-/* Name look-ups off the thread; however many ask for a name share one, and names that hang delay no others. An IP
- * literal asks nobody. `done` comes exactly once, never from inside loop_lookup_start(),
+/* Name look-ups off the thread; however many ask for a name share one, and names that hang delay no others. Those
+ * of one group take a quarter of the threads at most. An IP literal asks nobody. `done` comes exactly once, never from inside loop_lookup_start(),
  * with error 0 and `n` >= 1 IP addresses (with the port that was asked for), or -BW_ERESOLVE and the
  * resolver's words. loop_lookup_free() before that cancels it; after `done` the caller still frees it (inside
  * `done` is fine). */
-struct loop_lookup *loop_lookup_start(struct loop *loop, const struct address *name,
+struct loop_lookup *loop_lookup_start(struct loop *loop, const struct address *name, unsigned group,
                                       void (*done)(void *data, int error, const struct address *found,
                                                    size_t n, const char *words),
                                       void *data);

@@ -68,6 +68,9 @@ void redis_conn_open(struct redis_conn *conn, const struct address *target, cons
  */
 void redis_conn_look_for_tls(struct redis_conn *conn);
 
+/** Whose share of name look-ups its own take (loop_lookup_start()); 0 unless said otherwise. */
+void redis_conn_group(struct redis_conn *conn, unsigned group);
+
 /** `ready` was called and the connection has not ended. */
 bool redis_conn_is_ready(const struct redis_conn *conn);
 

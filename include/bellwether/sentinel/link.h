@@ -79,6 +79,7 @@ struct sentinel_link_config {
     struct address address;  /* what to dial (mapped) */
     const char *username;    /* borrowed; NULL: none */
     struct secret *password; /* borrowed; re-read after WRONGPASS */
+    unsigned group;          /* of name look-ups: redis_conn_group() */
     int64_t poll_interval_ms;
     int64_t timeout_ms;
     bool discover; /* ask MASTERS every 10 s */

@@ -64,6 +64,7 @@ enum fence {
 struct snapshot_master {
     _Atomic unsigned references;
     char *name;
+    unsigned deployment; /* its number, from 1: the group of its name look-ups */
     enum master_state state;
     enum reason reason;
     char *detail;

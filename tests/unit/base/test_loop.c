@@ -433,7 +433,7 @@ static void look_up(struct answer *answer, const char *host, uint16_t port)
     struct address name = {.port = port};
 
     snprintf(name.host, sizeof name.host, "%s", host);
-    answer->lookup = loop_lookup_start(loop, &name, on_answer, answer);
+    answer->lookup = loop_lookup_start(loop, &name, 0, on_answer, answer);
     cr_assert_eq(answer->calls, 0, "never from inside start");
 }
 

@@ -14,7 +14,12 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/loop.h"
 
-enum { BOUND_MS = 5000, ASKS_MAX = 160 };
+enum {
+    BOUND_MS = 5000,
+    ASKS_MAX = 400,
+    GROUP_NEW = RESOLVE_NEW_OF(RESOLVE_GROUP_MAX),
+    GROUP_HUNG = RESOLVE_HUNG_OF(RESOLVE_GROUP_MAX),
+};
 
 static struct loop *loop;
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -99,7 +104,7 @@ struct question {
     struct loop_lookup *lookup;
     int calls, error;
     struct address found;
-    int64_t at_ms;
+    int64_t began_ms, at_ms;
 };
 
 static void on_done(void *data, int error, const struct address *found, size_t n, const char *words)
@@ -124,12 +129,17 @@ static struct address named(const char *host, int number)
     return name;
 }
 
-static void ask(struct question *question, const char *host, int number)
+static void ask_for(unsigned group, struct question *question, const char *host, int number)
 {
     struct address name = named(host, number);
 
-    *question = (struct question){0};
-    question->lookup = loop_lookup_start(loop, &name, on_done, question);
+    *question = (struct question){.began_ms = clock_boot_ms()};
+    question->lookup = loop_lookup_start(loop, &name, group, on_done, question);
+}
+
+static void ask(struct question *question, const char *host, int number)
+{
+    ask_for(1, question, host, number);
 }
 
 static void time_is_up(void *data)
@@ -175,10 +185,10 @@ static void let_hang(struct question *questions, int n)
 
 Test(base_resolve, a_name_that_resolves_does_not_wait_for_those_that_hang)
 {
-    struct question slow[RESOLVE_NEW_MAX - 1], good;
+    struct question slow[GROUP_NEW - 1], good;
     int64_t began_ms = clock_boot_ms();
 
-    for (int i = 0; i < RESOLVE_NEW_MAX - 1; i++) {
+    for (int i = 0; i < GROUP_NEW - 1; i++) {
         ask(&slow[i], "slow", i);
     }
     ask(&good, "good", 0);
@@ -190,7 +200,7 @@ Test(base_resolve, a_name_that_resolves_does_not_wait_for_those_that_hang)
     cr_expect_lt(good.at_ms - began_ms, RESOLVE_SLOW_MS);
     cr_expect_eq(slow[0].calls, 0);
     loop_lookup_free(good.lookup);
-    drop(slow, RESOLVE_NEW_MAX - 1);
+    drop(slow, GROUP_NEW - 1);
 }
 
 Test(base_resolve, a_name_known_to_resolve_has_room_however_many_new_ones_hang)
@@ -204,7 +214,7 @@ Test(base_resolve, a_name_known_to_resolve_has_room_however_many_new_ones_hang)
     for (int i = 0; i < RESOLVE_MAX * 2; i++) {
         ask(&slow[i], "slow", i);
     }
-    WAIT_UNTIL(look(&n_held) == RESOLVE_NEW_MAX);
+    WAIT_UNTIL(look(&n_held) == GROUP_NEW);
     ask(&unknown, "other", 0);
     ask(&good, "good", 0);
     run(&good, BOUND_MS);
@@ -221,53 +231,158 @@ Test(base_resolve, a_name_known_to_resolve_has_room_however_many_new_ones_hang)
 
 Test(base_resolve, names_that_hung_before_share_a_few_places)
 {
-    struct question slow[RESOLVE_HUNG_MAX * 3], fresh[RESOLVE_HUNG_MAX];
+    struct question slow[GROUP_HUNG * 3], fresh[GROUP_HUNG];
 
-    let_hang(slow, RESOLVE_HUNG_MAX * 3);
-    for (int i = 0; i < RESOLVE_HUNG_MAX * 3; i++) {
+    let_hang(slow, GROUP_HUNG * 3);
+    for (int i = 0; i < GROUP_HUNG * 3; i++) {
         ask(&slow[i], "slow", i);
     }
-    WAIT_UNTIL(look(&n_held) == RESOLVE_HUNG_MAX);
-    for (int i = 0; i < RESOLVE_HUNG_MAX; i++) {
+    WAIT_UNTIL(look(&n_held) == GROUP_HUNG);
+    for (int i = 0; i < GROUP_HUNG; i++) {
         ask(&fresh[i], "slow-and-new", i);
     }
-    WAIT_UNTIL(look(&n_held) == RESOLVE_HUNG_MAX * 2);
+    WAIT_UNTIL(look(&n_held) == GROUP_HUNG * 2);
     run(NULL, 50);
-    cr_expect_eq(look(&n_held), RESOLVE_HUNG_MAX * 2);
+    cr_expect_eq(look(&n_held), GROUP_HUNG * 2);
     /* let go, every one of them has its turn, the one that waits longest first */
     hold(false);
-    run(&slow[RESOLVE_HUNG_MAX * 3 - 1], BOUND_MS);
+    run(&slow[GROUP_HUNG * 3 - 1], BOUND_MS);
     WAIT_UNTIL(!resolve_is_busy());
     run(NULL, 20);
-    for (int i = 0; i < RESOLVE_HUNG_MAX * 3; i++) {
+    for (int i = 0; i < GROUP_HUNG * 3; i++) {
         cr_expect_eq(slow[i].calls, 1, "%d", i);
     }
-    drop(slow, RESOLVE_HUNG_MAX * 3);
-    drop(fresh, RESOLVE_HUNG_MAX);
+    drop(slow, GROUP_HUNG * 3);
+    drop(fresh, GROUP_HUNG);
 }
 
 Test(base_resolve, a_name_that_hung_and_resolves_again_is_like_any_other)
 {
-    struct question slow[RESOLVE_HUNG_MAX], healed;
+    struct question slow[GROUP_HUNG], healed;
 
-    let_hang(slow, RESOLVE_HUNG_MAX);
+    let_hang(slow, GROUP_HUNG);
     hold(false);
-    for (int i = 0; i < RESOLVE_HUNG_MAX; i++) {
+    for (int i = 0; i < GROUP_HUNG; i++) {
         ask(&slow[i], "slow", i);
         run(&slow[i], BOUND_MS);
         cr_expect_eq(slow[i].error, 0);
     }
     hold(true);
-    drop(slow, RESOLVE_HUNG_MAX);
+    drop(slow, GROUP_HUNG);
     n_asked = 0;
-    for (int i = 0; i < RESOLVE_HUNG_MAX; i++) {
+    for (int i = 0; i < GROUP_HUNG; i++) {
         ask(&slow[i], "slow-too", i);
     }
     ask(&healed, "slow", 0);
-    WAIT_UNTIL(look(&n_held) == RESOLVE_HUNG_MAX + 1);
-    cr_expect_eq(n_asked, RESOLVE_HUNG_MAX + 1);
+    WAIT_UNTIL(look(&n_held) == GROUP_HUNG + 1);
+    cr_expect_eq(n_asked, GROUP_HUNG + 1);
     loop_lookup_free(healed.lookup);
-    drop(slow, RESOLVE_HUNG_MAX);
+    drop(slow, GROUP_HUNG);
+}
+
+Test(base_resolve, names_of_one_group_that_hang_delay_no_other_group)
+{
+    static struct question slow[RESOLVE_MAX], other[RESOLVE_GROUP_MAX];
+    struct question good, same, late;
+
+    for (int i = 0; i < RESOLVE_MAX; i++) {
+        ask(&slow[i], "slow", i);
+    }
+    WAIT_UNTIL(look(&n_held) == GROUP_NEW);
+    ask(&late, "late", 0);
+    ask_for(2, &good, "good", 0);
+    run(&good, BOUND_MS);
+    cr_expect_eq(good.calls, 1);
+    cr_expect_lt(good.at_ms - good.began_ms, RESOLVE_SLOW_MS);
+    /* it has as many places as the first */
+    for (int i = 0; i < RESOLVE_GROUP_MAX; i++) {
+        ask_for(2, &other[i], "slow-other", i);
+    }
+    WAIT_UNTIL(look(&n_held) == GROUP_NEW * 2);
+    run(NULL, 50);
+    cr_expect_eq(look(&n_held), GROUP_NEW * 2);
+    cr_expect_eq(late.calls, 0, "of the first group");
+    /* what waits in one group is looked up for another one that asks for it, too */
+    ask_for(3, &same, "late", 0);
+    run(&same, BOUND_MS);
+    run(&late, BOUND_MS);
+    cr_expect_eq(same.calls, 1);
+    cr_expect_eq(late.calls, 1);
+    loop_lookup_free(good.lookup);
+    loop_lookup_free(same.lookup);
+    loop_lookup_free(late.lookup);
+    drop(other, RESOLVE_GROUP_MAX);
+    drop(slow, RESOLVE_MAX);
+}
+
+Test(base_resolve, names_of_one_group_that_hung_before_delay_no_other_group)
+{
+    struct question slow[GROUP_NEW], other;
+
+    let_hang(slow, GROUP_NEW);
+    for (int i = 1; i < GROUP_NEW; i++) {
+        ask(&slow[i], "slow", i);
+    }
+    WAIT_UNTIL(look(&n_held) == GROUP_HUNG);
+    ask_for(2, &other, "slow", 0);
+    WAIT_UNTIL(look(&n_held) == GROUP_HUNG + 1);
+    pthread_mutex_lock(&lock);
+    cr_expect_str_eq(order[n_asked - 1], "slow0.test");
+    pthread_mutex_unlock(&lock);
+    loop_lookup_free(other.lookup);
+    drop(slow + 1, GROUP_NEW - 1);
+}
+
+Test(base_resolve, a_group_whose_names_all_hang_at_once_keeps_to_its_share)
+{
+    static struct question slow[RESOLVE_GROUP_MAX * 2];
+    struct question good;
+
+    hold(false);
+    for (int i = 0; i < RESOLVE_GROUP_MAX * 2; i++) {
+        ask(&slow[i], "slow", i);
+        run(&slow[i], BOUND_MS);
+        cr_assert_eq(slow[i].error, 0);
+        loop_lookup_free(slow[i].lookup);
+    }
+    hold(true);
+    for (int i = 0; i < RESOLVE_GROUP_MAX * 2; i++) {
+        ask(&slow[i], "slow", i);
+    }
+    WAIT_UNTIL(look(&n_held) == RESOLVE_GROUP_MAX);
+    ask_for(2, &good, "good", 0);
+    run(&good, BOUND_MS);
+    cr_expect_eq(good.calls, 1);
+    cr_expect_eq(look(&n_held), RESOLVE_GROUP_MAX);
+    loop_lookup_free(good.lookup);
+    drop(slow, RESOLVE_GROUP_MAX * 2);
+}
+
+Test(base_resolve, of_all_groups_together_places_stay_for_names_that_resolve)
+{
+    enum { GROUPS = RESOLVE_MAX / GROUP_NEW + 1, EACH = RESOLVE_GROUP_MAX };
+    static struct question slow[GROUPS][EACH];
+    struct question good;
+
+    ask_for(GROUPS, &good, "good", 0);
+    run(&good, BOUND_MS);
+    loop_lookup_free(good.lookup);
+    for (unsigned group = 0; group < GROUPS; group++) {
+        for (int i = 0; i < EACH; i++) {
+            ask_for(group, &slow[group][i], "slow", (int)group * EACH + i);
+        }
+    }
+    WAIT_UNTIL(look(&n_held) == RESOLVE_NEW_OF(RESOLVE_MAX));
+    run(NULL, 50);
+    cr_expect_eq(look(&n_held), RESOLVE_NEW_OF(RESOLVE_MAX));
+    ask_for(GROUPS, &good, "good", 0);
+    run(&good, BOUND_MS);
+    cr_expect_eq(good.calls, 1);
+    cr_expect_eq(good.error, 0);
+    loop_lookup_free(good.lookup);
+    for (unsigned group = 0; group < GROUPS; group++) {
+        drop(slow[group], EACH);
+    }
 }
 
 Test(base_resolve, all_who_ask_for_a_name_share_one_look_up)
@@ -324,7 +439,7 @@ Test(base_resolve, an_ip_asks_nobody)
     struct question question = {0};
     struct address ip = {.host = "10.1.2.3", .port = 9};
 
-    question.lookup = loop_lookup_start(loop, &ip, on_done, &question);
+    question.lookup = loop_lookup_start(loop, &ip, 1, on_done, &question);
     cr_expect_eq(question.calls, 0, "never from inside start");
     run(&question, BOUND_MS);
     cr_expect_eq(question.calls, 1);

@@ -52,7 +52,7 @@ static void start(void)
     sem_init(&release, 0, 0);
     loop = loop_new();
     bound = loop_timer_new(loop, time_is_up, NULL);
-    resolver = resolver_new(loop, PATIENCE_MS, found, &n_found);
+    resolver = resolver_new(loop, 0, PATIENCE_MS, found, &n_found);
 }
 
 static void stop(void)
