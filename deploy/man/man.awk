@@ -111,7 +111,7 @@ function include(directive,    words, file, heading, row, on) {
 function line(s,    row, head) {
     if (s ~ /^```/) {
         if (is_code) {
-            print ".EE\n.RE"
+            print ".EE\n.nh\n.RE" # hyphens are back after .EE
         } else {
             begin()
             print ".RS 4\n.EX"
