@@ -183,21 +183,40 @@ $(DAEMON)-faults: $(call object,src/main.c tests/support/faults/inject.c) $(O)/f
 	$(call say,LD      $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %/libbellwether.a,$^) -L$(O)/faults $(DEPS_LIBS)
 
-$(B)/bellwether.1: deploy/bellwether.1.in $(B)/bellwether
-	$(call say,GEN     $@)
-	$(Q)$(B)/bellwether --man-options >$@.options
-	$(Q)sed -e '/^@OPTIONS@$$/{r $@.options' -e 'd}' -e 's/@VERSION@/$(VERSION)/g' $< >$@
-	$(Q)rm -f $@.options
+# The manual: Markdown, made roff by awk, and HTML of that where mandoc is.
+MAN_PAGES := $(patsubst deploy/man/%.md,$(B)/man/%,$(wildcard deploy/man/*.md))
+MAN_HTML := $(addsuffix .html,$(MAN_PAGES))
+man_date = $(shell date -u -d "@$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || date +%s)}" +%F)
+
+$(B)/man/options: $(B)/bellwether
+	$(Q)mkdir -p $(@D)
+	$(Q)$(B)/bellwether --man-options >$@
+
+$(MAN_PAGES): $(B)/man/%: deploy/man/%.md deploy/man/man.awk README.md $(B)/man/options $(GEN)/.version
+	$(call say,MAN     $@)
+	$(Q)awk -f deploy/man/man.awk -v version=$(VERSION) -v date=$(man_date) -v options=$(B)/man/options $< >$@
+
+$(MAN_HTML): %.html: %
+	$(call say,HTML    $@)
+	$(Q)mandoc -T html $< >$@.new
+	$(Q)sed -e 's|<b>\(bellwether[a-z-]*\)</b>(\([17]\))|<a href="\1.\2.html">\1(\2)</a>|g' \
+		-e 's|^  <style>|&\n    body { max-width: 52em; margin: 1em auto; font-family: sans-serif; }\n    pre { overflow-x: auto; }\n    a.permalink { color: inherit; text-decoration: none; }|' $@.new >$@
+	$(Q)rm $@.new
+
+man-html: $(MAN_HTML) ## the manual for a browser, into build/man (needs mandoc)
 
 ifneq ($(O),$(B))
 $(B)/bellwether:
 	$(Q)$(MAKE) SANITIZE= $@
 endif
 
-install: $(DAEMON) $(B)/bellwether.1 ## binary, man page, systemd unit (PREFIX, DESTDIR)
+install: $(DAEMON) $(MAN_PAGES) $(if $(shell command -v mandoc 2>/dev/null),$(MAN_HTML)) ## binary, manual, systemd unit (PREFIX, DESTDIR)
 	install -Dm755 $(DAEMON) $(DESTDIR)$(PREFIX)/bin/bellwether
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m644 $(B)/bellwether.1 $(DESTDIR)$(PREFIX)/share/man/man1/bellwether.1
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
+	install -m644 $(filter %.1,$(MAN_PAGES)) $(DESTDIR)$(PREFIX)/share/man/man1
+	install -m644 $(filter %.7,$(MAN_PAGES)) $(DESTDIR)$(PREFIX)/share/man/man7
+	$(if $(filter %.html,$^),install -d $(DESTDIR)$(PREFIX)/share/doc/bellwether)
+	$(if $(filter %.html,$^),install -m644 $(filter %.html,$^) $(DESTDIR)$(PREFIX)/share/doc/bellwether)
 	sed -e 's|@PREFIX@|$(PREFIX)|g' deploy/bellwether.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/bellwether.service
 	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/bellwether.service
 
@@ -336,9 +355,10 @@ check-hardening: $(B)/bellwether
 	$(call say,HARDENING)
 	$(Q)tests/support/check-hardening.sh $< $(wildcard build/deps/lib/libmicrohttpd.a build/deps/lib/libhiredis.a)
 
-check-options: $(B)/bellwether
-	$(call say,OPTIONS)
-	$(Q)tests/support/check-options.sh $(B)/bellwether README.md
+check-documents: $(B)/bellwether $(MAN_PAGES)
+	$(call say,DOCUMENTS)
+	$(Q)tests/support/check-documents.sh $(B)/bellwether $(B)/man/bellwether.1
+	$(Q)mandoc -T lint -W warning $(MAN_PAGES)
 
 check-openapi: test-deps
 	$(call say,OPENAPI)
@@ -349,11 +369,11 @@ check-scripts:
 	$(Q)tests/support/check-run.sh
 
 ifeq ($(SANITIZE),)
-check: test-deps ## format, clang-tidy, cppcheck, headers alone, gates, options, openapi.yaml, fuzz targets build
+check: test-deps ## format, clang-tidy, cppcheck, headers alone, gates, documents, openapi.yaml, fuzz targets build
 	$(Q)$(MAKE) check-all
 endif
 
-check-all: check-format check-gates check-hardening check-scripts $(ALONE) check-cppcheck check-options check-openapi fuzz-targets $(TIDY)
+check-all: check-format check-gates check-hardening check-scripts $(ALONE) check-cppcheck check-documents check-openapi fuzz-targets $(TIDY)
 
 format: ## clang-format over every C file
 	$(Q)$(if $(FORMATTED),clang-format -i $(FORMATTED))
@@ -372,8 +392,8 @@ help: ## this list
 		/^[a-z_.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all deps test-deps client-deps demo-deps bench-deps install demo unit integration clients test fuzz fuzz-targets bench \
-	check check-all check-format check-gates check-hardening check-options check-openapi check-cppcheck check-scripts \
+.PHONY: all deps test-deps client-deps demo-deps bench-deps install man-html demo unit integration clients test fuzz fuzz-targets bench \
+	check check-all check-format check-gates check-hardening check-documents check-openapi check-cppcheck check-scripts \
 	format clean distclean help FORCE
 
 -include $(shell find $(O)/obj $(B)/fuzz/obj $(B)/check -name '*.d' 2>/dev/null)

@@ -57,6 +57,7 @@ cmd clang              clang
 cmd clang-format       clang-format
 cmd clang-tidy         clang-tidy
 cmd cppcheck           cppcheck
+cmd mandoc             mandoc
 cmd ip                 iproute2
 cmd setarch            util-linux
 rt  fuzzer             libclang-rt-dev
@@ -77,6 +78,7 @@ readonly client_packages='
 cmd haproxy            haproxy
 cmd promtool           prometheus
 cmd chromium           chromium
+cmd jq                 jq
 py  redis              python3-redis
 '
 

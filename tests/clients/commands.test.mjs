@@ -1,12 +1,11 @@
-// /redis without a library for it: what README.md shows of it, run as it stands there, and what fetch and Python's standard
+// /redis without a library for it: what README.md and the manual show of it, run as it stands there, and what fetch and Python's standard
 // library make of values and errors.
 import assert from "node:assert/strict";
-import { spawn } from "node:child_process";
-import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { findProgram, makeFolder, patient, startCluster, startDaemon, until } from "./support.mjs";
+import { blocks, documents, findProgram, makeFolder, patient, run, shown, startCluster, startDaemon, until } from "./support.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const sdk = await import("@upstash/redis").catch(() => undefined);
@@ -14,32 +13,10 @@ const curl = findProgram("curl");
 const python = findProgram("python3");
 const skip = !findProgram("redis-server") && "redis-server is missing";
 
-const section = /^## Commands\n(.*?)^## /ms.exec(readFileSync(join(here, "../../README.md"), "utf8"))[1];
-const blocks = [...section.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(([, language, text]) => ({ language, text }));
+const section = /^## Commands\n(.*?)^## /ms.exec(documents.find(({ name }) => name.endsWith("bellwether-http.7.md")).text)[1];
+const examples = blocks.filter(({ when }) => when === "commands");
 
-/** Run a program to its end: {status, stdout, stderr}. */
-function run(argv, { cwd, input, env = {} }) {
-  return new Promise((done, failed) => {
-    const child = spawn(argv[0], argv.slice(1), { cwd, env: { ...process.env, ...env } });
-    const output = { stdout: "", stderr: "" };
-    for (const stream of ["stdout", "stderr"]) {
-      child[stream].setEncoding("utf8");
-      child[stream].on("data", (data) => (output[stream] += data));
-    }
-    child.on("error", failed);
-    child.on("close", (status) => done({ status, ...output }));
-    child.stdin.on("error", () => {}); // it has not read all
-    child.stdin.end(input);
-  });
-}
-
-// The commands of a block and what is shown below each.
-const shown = (text) => text.split(/^\$ /m).slice(1).map((part) => {
-  const [command, ...output] = part.split("\n");
-  return { command, output: output.join("\n") };
-});
-
-test("README's examples of commands", { skip, timeout: patient(60000) }, async (t) => {
+test("examples of commands", { skip, timeout: patient(60000) }, async (t) => {
   const folder = makeFolder(t);
   const daemon = await startDaemon(t, folder, await startCluster(t, folder, { size: 2 }), "--redis-api", "loopback");
   const here8380 = (text) => text.replaceAll("127.0.0.1:8380", `127.0.0.1:${daemon.port}`);
@@ -47,9 +24,9 @@ test("README's examples of commands", { skip, timeout: patient(60000) }, async (
   symlinkSync(join(here, "node_modules"), join(folder, "node_modules"));
 
   await t.test("curl", { skip: !curl && "curl is missing" }, async () => {
-    const examples = blocks.filter(({ text }) => text.startsWith("$ ")).flatMap(({ text }) => shown(text));
-    assert.ok(examples.length >= 6, "they were found");
-    for (const { command, output } of examples) {
+    const all = examples.filter(({ language }) => language === "console").flatMap(({ text }) => shown(text));
+    assert.ok(all.length >= 8, "they were found");
+    for (const { command, output } of all) {
       const ask = async () => (await run(["sh", "-c", here8380(command)], { cwd: folder })).stdout;
       if (command.includes("/replica/")) { // it gets there a little later
         await until(`${command} gives ${output}`, 20000, async () => (await ask()) === output);
@@ -61,7 +38,7 @@ test("README's examples of commands", { skip, timeout: patient(60000) }, async (
   });
 
   await t.test("Python", { skip: !python && "python3 is missing" }, async () => {
-    const [{ text }] = blocks.filter(({ language }) => language === "python");
+    const { text } = examples.find(({ language }) => language === "python");
     assert.deepEqual(await run([python, "-"], { cwd: folder, input: here8380(text) }), { status: 0, stdout: "Ada\n", stderr: "" });
 
     const more = `
@@ -85,7 +62,7 @@ except urllib.error.HTTPError as error:
   });
 
   await t.test("Node with @upstash/redis", { skip: !sdk && "the package @upstash/redis is missing" }, async () => {
-    const [{ text }] = blocks.filter(({ language }) => language === "js");
+    const { text } = examples.find(({ language }) => language === "js");
     writeFileSync(join(folder, "example.mjs"), here8380(text));
     const { stdout, stderr } = await run([process.execPath, "example.mjs"], { cwd: folder });
     assert.deepEqual({ stdout, stderr }, { stdout: "{ name: 'Ada' }\n", stderr: "" });
@@ -126,12 +103,12 @@ test("fetch", { skip, timeout: patient(60000) }, async (t) => {
   });
 });
 
-// The table of README of what an answer says: {status: {words, outcome}}.
+// The manual's table of what an answer says: {status: {words, outcome}}.
 const promised = Object.fromEntries([...section.matchAll(/^\| (\d{3}) \|([^|]*)\|([^|]*)\|[^|]*\|$/gm)].map(([, status, words, outcome]) => [
   status, { words: [...words.matchAll(/`([A-Z]+)`/g)].map(([, word]) => word), outcome: /`(\w+)`/.exec(outcome)?.[1], own: words.includes("Redis' own") },
 ]));
 
-test("README's table of errors", { skip, timeout: patient(60000) }, async (t) => {
+test("the table of errors", { skip, timeout: patient(60000) }, async (t) => {
   const folder = makeFolder(t);
   const cluster = await startCluster(t, folder, { size: 1 });
   writeFileSync(join(folder, "token"), "secret\n");

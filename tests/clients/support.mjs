@@ -1,10 +1,11 @@
 // What the tests here share: a Redis deployment with Sentinels and the daemon, on loopback, in a folder of their own.
 // `t` is the context of a node:test; what is started is stopped when that test ends.
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
 
 const patience = Number(process.env.TEST_PATIENCE ?? 1);
 export const patient = (ms) => ms * patience;
@@ -182,3 +183,49 @@ export async function startDaemon(t, folder, cluster, ...flags) {
   await daemon.restart();
   return daemon;
 }
+
+/** Run a program to its end, or until `enough` is true of what it has written: {status, stdout, stderr}. */
+export function run(argv, { cwd, input, env = {}, enough = () => false } = {}) {
+  return new Promise((done, failed) => {
+    const child = spawn(argv[0], argv.slice(1), { cwd, env: { ...process.env, ...env }, detached: true });
+    const output = { stdout: "", stderr: "" };
+    const end = () => {
+      try {
+        process.kill(-child.pid, "SIGKILL"); // the shell and what it runs
+      } catch {} // they have ended
+    };
+    for (const stream of ["stdout", "stderr"]) {
+      child[stream].setEncoding("utf8");
+      child[stream].on("data", (data) => {
+        output[stream] += data;
+        if (enough(output.stdout)) {
+          end();
+        }
+      });
+    }
+    const late = setTimeout(end, patient(60000));
+    child.on("error", failed);
+    child.on("close", (status) => {
+      clearTimeout(late);
+      done({ status, ...output });
+    });
+    child.stdin.on("error", () => {}); // it has not read all
+    child.stdin.end(input);
+  });
+}
+
+const top = fileURLToPath(new URL("../../", import.meta.url));
+
+/** What is written for people: [{name, text}] of README.md and the manual. */
+export const documents = ["README.md", ...readdirSync(join(top, "deploy/man")).filter((name) => name.endsWith(".md")).map((name) => `deploy/man/${name}`)]
+  .map((name) => ({ name, text: readFileSync(join(top, name), "utf8") }));
+
+/** Their fenced blocks: [{name, language, when, text}]; `when` is the second word behind the fence, or "". */
+export const blocks = documents.flatMap(({ name, text }) => [...text.matchAll(/^```(\w*) ?(\w*)\n(.*?)^```$/gms)]
+  .map(([, language, when, inner]) => ({ name, language, when, text: inner })));
+
+/** The commands of a block and what is shown below each: [{command, output}]. */
+export const shown = (text) => text.split(/^\$ /m).slice(1).map((part) => {
+  const [command, ...output] = part.split("\n");
+  return { command, output: output.join("\n") };
+});

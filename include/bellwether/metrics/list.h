@@ -1,5 +1,5 @@
 /*
- * Every metric there is, once: its name, type, labels, buckets and help. The exposition, the README's table and the tests
+ * Every metric there is, once: its name, type, labels, buckets and help. The exposition, the manual's table and the tests
  * are held against this list. Names are a contract (HTTP.md): added, never renamed or removed.
  *
  * No label's values change at a failover, so that a series goes on through one; the address on master_info is the

@@ -1,0 +1,182 @@
+// What README.md and the manual show, run as it stands there; the examples of commands are in commands.test.mjs. A block says
+// behind its fence what language it is in, and an example on the command line when it is true: of a calm deployment (no word),
+// in an `outage`, in the failover after a `crash`, of a `switch` while it comes, with a `history` behind it.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { join, resolve } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { blocks, findProgram, makeFolder, patient, redis, run, shown, startCluster, startDaemon, until } from "./support.mjs";
+
+const here = fileURLToPath(new URL(".", import.meta.url));
+const binary = resolve(process.env.BELLWETHER ?? "build/bellwether");
+const of = (language, when = "") => blocks.filter((block) => block.language === language && block.when === when);
+const { EventSource } = await import("eventsource").catch(() => ({}));
+
+// What an example shows, with other times, addresses and figures. "…" stands for what was left out: lines, or part of one.
+function pattern(output) {
+  const variable = [
+    ["^ *…\\n", "(?:.*\\n)*?"], [" ?…", ".*"],
+    ["\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z", "\\d{4}-\\d\\d-\\d\\dT[\\d:.]+Z"],
+    ["HTTP/1.1 \\d+", null], ['"status": \\d+', null],
+    ["\\b[0-9a-f]{16}\\b", "[0-9a-f]{16}"],
+    ["\\d+(?:\\.\\d+)? m?s\\b", "\\d+(?:\\.\\d+)? m?s"],
+    ["\\d+(?:\\.\\d+)*", "\\d+(?:\\.\\d+)*"],
+  ];
+  const literal = (text) => text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
+  let made = "";
+  let last = 0;
+  for (const match of output.matchAll(new RegExp(variable.map(([from]) => `(${from})`).join("|"), "gm"))) {
+    const [, to] = variable[match.slice(1).findIndex((group) => group !== undefined)];
+    made += literal(output.slice(last, match.index)) + (to ?? literal(match[0]));
+    last = match.index + match[0].length;
+  }
+  return new RegExp(`^${made}${literal(output.slice(last))}$`);
+}
+
+test("the pattern of an example", () => {
+  assert.match('HTTP/1.1 503 x\nA: 1\n\n{"a":7,"b":2} 1.2 s\n', pattern('HTTP/1.1 503 x\n…\n\n{"a":12, …} 30 ms\n'));
+  assert.doesNotMatch("HTTP/1.1 200 x\n", pattern("HTTP/1.1 503 x\n"));
+  assert.doesNotMatch("a down\n", pattern("a up\n"));
+  assert.doesNotMatch("a\nb\n", pattern("a\n"));
+});
+
+test("each block is tried by some test", () => {
+  const known = ["console", "console outage", "console crash", "console switch", "console history", "console commands", "python commands",
+    "js commands", "js events", "yaml", "ini", "haproxy", "promql", "text", "sh"];
+  const found = new Set(blocks.map(({ language, when }) => `${language} ${when}`.trim()));
+  assert.deepEqual([...found].sort(), known.sort());
+});
+
+test("examples on the command line", { skip: !findProgram("redis-server") && "redis-server is missing", timeout: patient(180000) }, async (t) => {
+  const folder = makeFolder(t);
+  const cluster = await startCluster(t, folder);
+  const daemon = await startDaemon(t, folder, cluster, "--redis-api", "loopback");
+  const master = cluster.nodes[0];
+  mkdirSync(join(folder, "bin"));
+  symlinkSync(binary, join(folder, "bin/bellwether"));
+  symlinkSync(join(here, "node_modules"), join(folder, "node_modules"));
+  const env = { PATH: `${join(folder, "bin")}:${process.env.PATH}` };
+  const ours = (text) => text.replaceAll("127.0.0.1:8380", `127.0.0.1:${daemon.port}`)
+    .replace(/(--sentinel 127\.0\.0\.1:)\d+/g, `$1${cluster.sentinels[0].port}`)
+    .replace(/(unless=127\.0\.0\.1:)\d+/g, `$1${master.port}`);
+
+  // What it shows comes in the end: a figure may take a moment to be known, a phase of a failover passes.
+  const tryOut = async ({ command, output }, boundMs) => {
+    const lacking = [...command.matchAll(/(?:^|\| )([a-z]+) /g)].map(([, name]) => name).filter((name) => name !== "bellwether" && !findProgram(name));
+    if (lacking.length > 0) {
+      t.diagnostic(`not tried, as ${lacking} is missing: ${command}`);
+      return;
+    }
+    const wanted = pattern(output);
+    const enough = (stdout) => output.endsWith("…\n") && wanted.test(stdout.replaceAll("\r", "")); // a stream
+    let last = "";
+    await until(command, boundMs, async () => {
+      last = (await run(["sh", "-c", ours(command)], { cwd: folder, env, enough })).stdout.replaceAll("\r", "");
+      return wanted.test(last);
+    }).catch(() => assert.match(last, wanted, command));
+  };
+  const tryAll = async (when, boundMs = 10000) => {
+    const examples = of("console", when).flatMap(({ text }) => shown(text));
+    assert.ok(examples.length > 0, `there are some of ${when}`);
+    for (const example of examples) {
+      await tryOut(example, boundMs);
+    }
+  };
+  await t.test("of a calm deployment", () => tryAll(""));
+
+  await t.test("EventSource", { skip: !EventSource && "the package eventsource is missing" }, async () => {
+    const [{ text }] = of("js", "events");
+    const frame = 'import { EventSource } from "eventsource";\nfunction use({ address }) {\n  console.log(address);\n  process.exit(0);\n}\n';
+    writeFileSync(join(folder, "events.mjs"), frame + ours(text));
+    assert.equal((await run([process.execPath, "events.mjs"], { cwd: folder })).stdout, `127.0.0.1:${master.port}\n`);
+  });
+
+  await t.test("of a switch, while it comes", async () => {
+    const waiting = of("console", "switch").flatMap(({ text }) => shown(text)).map((example) => tryOut(example, 60000));
+    assert.ok(waiting.length > 0);
+    const crash = tryAll("crash", 30000);
+    await master.stop("SIGKILL");
+    await Promise.all([...waiting, crash]);
+  });
+
+  await t.test("with a history behind it", async () => {
+    await until("the first failover has ended", 30000, async () => (await (await fetch(`${daemon.base}/failovers`)).json()).failovers[0].ended !== null);
+    await master.start();
+    await until("a Sentinel takes the order", 30000, async () => (await redis(cluster.sentinels[0].port, `SENTINEL FAILOVER ${cluster.name}`)).startsWith("+OK"));
+    await tryAll("history", 30000);
+  });
+
+  await t.test("in an outage", async () => {
+    for (const { port } of cluster.sentinels) { // until that is over, they do nothing
+      assert.match(await redis(port, `SENTINEL SET ${cluster.name} down-after-milliseconds 600000`), /^\+OK/);
+    }
+    const { port } = await (await fetch(`${daemon.base}/master`)).json();
+    await cluster.nodes.find((node) => node.port === port).stop("SIGKILL");
+    await tryAll("outage");
+  });
+});
+
+// The daemon says ok to options, without a network.
+function checkConfig(t, args, env = {}, cwd = makeFolder(t)) {
+  const { status, stdout, stderr } = spawnSync(binary, [...args, "--check-config"], { encoding: "utf8", cwd, env: { ...process.env, ...env } });
+  assert.equal(status, 0, `${args.join(" ")}: ${stdout}${stderr}`);
+}
+
+test("configurations", async (t) => {
+  await t.test("pods", () => {
+    const commands = of("yaml").flatMap(({ text }) => [...text.matchAll(/command: \[bellwether, (.*)\]\n +env: \[\{name: (\w+), value: "(.*)"\}\]/g)]);
+    assert.equal(commands.length, 2);
+    for (const [, args, name, value] of commands) {
+      checkConfig(t, args.split(", ").map((arg) => arg.replaceAll('"', "")), { [name]: value });
+    }
+  });
+
+  await t.test("a file", () => {
+    const folder = makeFolder(t);
+    for (const { text } of of("ini")) {
+      for (const [path] of text.matchAll(/\/etc\/bellwether\/[\w-]+/g)) {
+        writeFileSync(join(folder, path.replaceAll("/", "-")), "secret\n", { mode: 0o600 });
+      }
+      writeFileSync(join(folder, "conf"), text.replace(/\/etc\/bellwether\/[\w-]+/g, (path) => join(folder, path.replaceAll("/", "-"))));
+      checkConfig(t, ["--config", join(folder, "conf")], {}, folder);
+    }
+  });
+
+  await t.test("commands and variables", () => {
+    const text = of("sh").map((block) => block.text).join("").replace(/ #.*$/gm, "");
+    const calls = [...text.matchAll(/(?<![\w/])(?:build\/)?bellwether( --[^&)"\n]*)/g)];
+    assert.ok(calls.length >= 3, "they were found");
+    for (const [, args] of calls) {
+      checkConfig(t, args.trim().split(/ +/));
+    }
+    for (const [, name, value] of text.matchAll(/^(BELLWETHER_\w+)=(.*)$/gm)) {
+      checkConfig(t, [], { [name]: value });
+    }
+  });
+
+  await t.test("the default of --commands", () => {
+    const rules = of("text").map((block) => block.text.trim()).filter((text) => text.startsWith("+@all"));
+    assert.equal(rules.length, 1);
+    assert.ok(spawnSync(binary, ["--help"], { encoding: "utf8" }).stdout.replace(/\s+/g, " ").includes(`(default ${rules[0]})`));
+  });
+
+  await t.test("HAProxy", { skip: !findProgram("haproxy", "/usr/sbin/haproxy") && "haproxy is missing" }, () => {
+    const folder = makeFolder(t);
+    for (const { text } of of("haproxy")) {
+      writeFileSync(join(folder, "haproxy"), `${text}\n`);
+      const { status, stdout, stderr } = spawnSync(findProgram("haproxy", "/usr/sbin/haproxy"), ["-c", "-f", join(folder, "haproxy")], { encoding: "utf8" });
+      assert.equal(status, 0, stdout + stderr);
+    }
+  });
+
+  await t.test("Prometheus", { skip: !findProgram("promtool") && "promtool is missing" }, () => {
+    const folder = makeFolder(t);
+    const rules = of("promql").flatMap(({ text }) => text.trim().split("\n")).map((expr, i) => ({ alert: `rule${i}`, expr }));
+    assert.ok(rules.length >= 5, "they were found");
+    writeFileSync(join(folder, "rules"), JSON.stringify({ groups: [{ name: "documents", rules }] }));
+    const { status, stdout, stderr } = spawnSync("promtool", ["check", "rules", join(folder, "rules")], { encoding: "utf8" });
+    assert.equal(status, 0, stdout + stderr);
+  });
+});
