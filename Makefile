@@ -94,7 +94,7 @@ ifneq ($(filter-out deps clean distclean help format,$(or $(MAKECMDGOALS),all)),
 include build/deps.mk
 endif
 build/deps.mk: deploy/deps.sh
-	$(Q)deploy/deps.sh $(if $(filter test demo check bench fuzz,$(MAKECMDGOALS)),build,probe)
+	$(Q)deploy/deps.sh $(if $(filter test demo check bench fuzz valgrind,$(MAKECMDGOALS)),build,probe)
 
 test-deps: build/deps.mk
 	$(Q)deploy/deps.sh test
@@ -105,6 +105,9 @@ client-deps: test-deps
 
 demo-deps: build/deps.mk
 	$(Q)deploy/deps.sh demo
+
+valgrind-deps: build/deps.mk
+	$(Q)deploy/deps.sh valgrind
 
 bench-deps: build/deps.mk
 	$(Q)deploy/deps.sh bench
@@ -260,6 +263,12 @@ integration: $(B)/test-integration $(DAEMON) $(DAEMON)-faults client-deps ## tes
 clients: $(DAEMON) client-deps ## tests with clients of others, a browser among them (SANITIZE=… for the daemon)
 	$(Q)$(RUN) clients $(O)
 
+# Slow: what is tried here runs some twenty times as long.
+valgrind: test-deps valgrind-deps ## what speaks to Redis and the daemon in a failover, under memcheck
+	$(Q)$(MAKE) SANITIZE= $(B)/test-integration
+	$(Q)$(MAKE) SANITIZE= B=$(B)/valgrind CFLAGS='-O1 -g' $(B)/valgrind/test-unit $(B)/valgrind/bellwether
+	$(Q)$(RUN) valgrind $(B)/valgrind $(TEST_JOBS) $(B)/test-integration
+
 ifeq ($(SANITIZE),)
 test: test-deps ## everything: fuzzers shortly, unit+sim plain and under both sanitizers, integration
 	$(Q)$(MAKE) $(B)/bellwether $(B)/test-unit fuzz-targets
@@ -392,7 +401,7 @@ help: ## this list
 		/^[a-z_.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all deps test-deps client-deps demo-deps bench-deps install man-html demo unit integration clients test fuzz fuzz-targets bench \
+.PHONY: all deps test-deps client-deps demo-deps bench-deps valgrind-deps install man-html demo unit integration clients valgrind test fuzz fuzz-targets bench \
 	check check-all check-format check-gates check-hardening check-documents check-openapi check-cppcheck check-scripts \
 	format clean distclean help FORCE
 

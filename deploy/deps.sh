@@ -6,6 +6,7 @@
 #   deploy/deps.sh test    what `make test` and `make check` need besides
 #   deploy/deps.sh demo    what `make demo` needs besides
 #   deploy/deps.sh bench   what `make bench` needs besides
+#   deploy/deps.sh valgrind what `make valgrind` needs besides
 #   deploy/deps.sh clients the programs of others that tests try the daemon with; a test without its own is skipped
 #
 # Debian packages come from apt as it is configured. hiredis is always built here (static, with
@@ -61,6 +62,9 @@ cmd mandoc             mandoc
 cmd ip                 iproute2
 cmd setarch            util-linux
 rt  fuzzer             libclang-rt-dev
+'
+readonly valgrind_packages='
+cmd valgrind           valgrind
 '
 readonly bench_packages=$demo_packages'
 cmd wrk                wrk
@@ -325,6 +329,10 @@ demo)
     lock
     install_packages "$demo_packages"
     ;;
+valgrind)
+    lock
+    install_packages "$valgrind_packages"
+    ;;
 bench)
     lock
     install_packages "$bench_packages"
@@ -362,6 +370,6 @@ clients)
     fi
     ;;
 *)
-    die "usage: deploy/deps.sh probe|build|test|demo|bench|clients"
+    die "usage: deploy/deps.sh probe|build|test|demo|bench|valgrind|clients"
     ;;
 esac

@@ -216,9 +216,9 @@ static void follow_contradiction(struct judge *judge, int64_t now_ms)
         return;
     }
     check = check_of(judge, &by.candidate, by.epoch, now_ms);
-    if (check->answered && check->answer != ROLE_MASTER && !role_unknowable(check->answer)) {
+    if (check_takes_back(check)) {
         judge->contradicted_ms = -1;
-    } else if (check->answered && judge->contradicted_ms < 0 && judge->has_published && !judge->gap) {
+    } else if (check_is_good(check) && judge->contradicted_ms < 0 && judge->has_published && !judge->gap) {
         judge->contradicted_ms = now_ms;
     }
 }

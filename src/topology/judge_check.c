@@ -54,6 +54,11 @@ static int64_t good_for_ms(const struct judge_config *config)
                                                                  : config->suspect_after_ms;
 }
 
+bool check_is_good(const struct check *check)
+{
+    return check->answered && (check->answer == ROLE_MASTER || role_unknowable(check->answer));
+}
+
 void check_answer(struct check *check, const struct judge_config *config, enum role_answer answer,
                   int64_t now_ms)
 {
@@ -62,6 +67,7 @@ void check_answer(struct check *check, const struct judge_config *config, enum r
     check->answered = true;
     check->answer = answer;
     check->answered_ms = now_ms;
+    check->misses = check_is_good(check) ? 0 : check->misses + 1;
     if (answer == ROLE_MASTER) {
         check->failures = 0;
         check->next_ms = now_ms + good_for_ms(config) + 1;
@@ -99,6 +105,14 @@ bool check_allows(const struct check *check, const struct judge_config *config, 
         return false;
     }
     return check->answer == ROLE_MASTER || (role_unknowable(check->answer) && majority);
+}
+
+bool check_takes_back(const struct check *check)
+{
+    if (!check->answered || check_is_good(check)) {
+        return false;
+    }
+    return check->answer == ROLE_OTHER || check->answer == ROLE_LOADING || check->misses > 1;
 }
 
 /* A question waits until those before it in the list are answered: one at a time, so an owner with one

@@ -58,6 +58,7 @@ struct check {
     int64_t asked_ms;
     int64_t next_ms; /* when to ask (again), unless outstanding */
     unsigned failures;
+    unsigned misses; /* questions in a row that came to nothing */
     bool answered;
     enum role_answer answer;
     int64_t answered_ms;
@@ -189,6 +190,11 @@ void check_rest(struct check *check, int64_t now_ms);
 /* Whether the check lets its node be published: it says master, or a majority names it and its role is unknowable. */
 bool check_allows(const struct check *check, const struct judge_config *config, bool majority,
                   int64_t now_ms);
+/* It said last that it is a master, or that its role may not be asked. */
+bool check_is_good(const struct check *check);
+/* Whatever it said before is worth nothing any more: it says otherwise, or two questions in a row came to nothing. One
+ * can for harmless reasons. */
+bool check_takes_back(const struct check *check);
 /* The node to ask now, marked as asked, or NULL. */
 const struct endpoint *checks_ask(struct check checks[CHECKS], int64_t now_ms);
 int64_t checks_next_ms(const struct check checks[CHECKS], const struct judge_config *config, int64_t now_ms);

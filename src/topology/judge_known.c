@@ -260,6 +260,12 @@ static bool know(struct census *census, const char *id, bool provisional)
     voice = judge_voice(census->judge, id);
     voice->provisional = provisional;
     voice->gone_ms = live_elector(census, id) ? -1 : census->now_ms;
+    for (size_t i = 0; i < census->n && !voice->has_named; i++) { /* it may have been known before */
+        if (census->electors[i].master && same_id(census->electors[i].id, id)) {
+            voice->has_named = true;
+            voice->named = *census->electors[i].master;
+        }
+    }
     return true;
 }
 
@@ -376,6 +382,25 @@ static bool is_disowned(const struct census *census, struct voice *voice)
     return false;
 }
 
+/* Nobody ever answered here as this one, and one of those who are there lists somebody who is not known yet: that may be
+ * this one under another run id, of which the others will hear. */
+static bool may_be_renamed(const struct census *census, const struct voice *voice)
+{
+    bool newcomer = false;
+
+    for (size_t i = 0; i < census->n; i++) {
+        const struct elector *elector = &census->electors[i];
+
+        if (same_id(elector->id, voice->id) || (elector->former && same_id(elector->former, voice->id))) {
+            return false;
+        }
+        for (size_t k = 0; k < elector->n_listed && elector->live && is_teller(census, i); k++) {
+            newcomer |= !judge_knows(census->judge, elector->listed[k]);
+        }
+    }
+    return newcomer;
+}
+
 static bool is_gone(const struct census *census, const struct voice *voice)
 {
     size_t live = 0;
@@ -402,6 +427,7 @@ static bool is_gone(const struct census *census, const struct voice *voice)
             elsewhere += !names && elector->n_listed > 0;
         }
     }
+    succeeded = succeeded || may_be_renamed(census, voice);
     if (!succeeded && !still_named && 2 * live > census->judge->n_known) {
         return true; /* else one that lost its state would be a majority of itself */
     }

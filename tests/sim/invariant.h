@@ -229,8 +229,10 @@ static inline void invariant_role(struct invariant *inv, const struct endpoint *
         n->good_answer = answer;
         n->good_ms = now_ms;
         n->refusals = 0;
-    } else if (answer == ROLE_OTHER) {
-        inv->former_said_other |= inv->has_former && endpoint_equal(&inv->former, node);
+    } else if (answer == ROLE_OTHER ||
+               answer == ROLE_LOADING) { /* which serves no more than a replica does */
+        inv->former_said_other |=
+            answer == ROLE_OTHER && inv->has_former && endpoint_equal(&inv->former, node);
         n->good = false;
     } else if ((answer == ROLE_CLOSED || answer == ROLE_REFUSED) && ++n->refusals >= 2) {
         n->good = false;
@@ -302,7 +304,7 @@ static inline void invariant_promotion(struct invariant *inv, const char *leader
         break;
     case PROMOTION_ELECTED: s->elected = s->leads_epoch != EPOCH_UNKNOWN; break;
     case PROMOTION_CHOSEN:
-        if (s->elected) {
+        if (s->elected && !endpoint_equal(node, &inv->address)) { /* else it is no choice */
             bool again = s->chose && endpoint_equal(&s->chosen, node);
 
             s->fair = (again && s->fair) ||

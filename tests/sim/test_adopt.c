@@ -497,6 +497,13 @@ Test(sim_adopt, undone_when_it_stops_saying_master)
     expect_undone(MASTER_OK, "not_a_master");
 }
 
+Test(sim_adopt, undone_when_it_loads)
+{
+    adopt_new();
+    stage_role(&stage, NEW, ROLE_LOADING);
+    expect_undone(MASTER_OK, "not_a_master");
+}
+
 Test(sim_adopt, undone_when_it_dies)
 {
     adopt_new();

@@ -98,6 +98,42 @@ static void run_part(unsigned part)
 
 TestSuite(sim_histories, .timeout = 300);
 
+/* Each of these broke something once. What it is about, with the sources of then. */
+static const struct {
+    unsigned long seed;
+    const char *what;
+} broken_once[] = {
+    {3587, "the stranger stands as long as rule 13 says"},
+    {14113, "the same, and questions to the other master are lost meanwhile"},
+    {17325, "the same, after an adoption that timed out"},
+    {40694, "the same, right later than in other calms"},
+    {4687, "the adopted node loads"},
+    {16208, "the same, in the first seconds"},
+    {18645, "half of the lists are of those that are gone"},
+    {39296, "the same"},
+    {41406, "the same, and two came back under other run ids"},
+    {80, "those who left named each other"},
+    {25588, "one that was never linked is listed under a new run id, and not by all yet"},
+    {30768, "the same, while the rest forgets"},
+    {19910, "one that was forgotten is there again, and only a liar has answered since"},
+    {20835, "the same, with the replicas' lists empty"},
+    {20171, "the first answer after the name was unknown shows nothing else that is new"},
+    {20971, "a forged choice of the published node between two real ones"},
+};
+
+Test(sim_histories, what_was_broken_once)
+{
+    struct world_stats stats = {.histories = 0};
+    struct world *world = malloc(sizeof(*world));
+
+    cr_assert(world != NULL);
+    for (size_t i = 0; i < sizeof(broken_once) / sizeof(broken_once[0]); i++) {
+        cr_expect(world_run(world, broken_once[i].seed, &stats), "SIM_SEED=%lu, %s: %s", broken_once[i].seed,
+                  broken_once[i].what, world->failed);
+    }
+    free(world);
+}
+
 Test(sim_histories, part_1_of_4)
 {
     run_part(0);

@@ -536,6 +536,48 @@ Test(sim_rules, rule13_the_former_master_dies_while_it_is_held, .init = open_agr
     stage_expect(&stage, NEW, MASTER_OK, REASON_DISPUTED);
 }
 
+Test(sim_rules, rule13_one_lost_question_lets_no_write_through, .init = open_agreed)
+{
+    announced_by_one();
+    stage_lose(&stage, 0);
+    stage_pass(&stage, 9000);
+    for (int answer = ROLE_REFUSED; answer <= ROLE_ERROR; answer++) {
+        stage_role(&stage, OLD, (enum role_answer)answer);
+        cr_expect(stage.j.contradicted, "answer %d", answer);
+        stage_pass(&stage, 1000);
+        cr_expect(stage.j.contradicted, "a second after answer %d", answer);
+    }
+    stage_pass(&stage, 3000);
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE); /* and the time of it goes on */
+}
+
+Test(sim_rules, rule13_one_lost_question_to_a_node_whose_role_may_not_be_asked, .init = open_agreed)
+{
+    stage_node(&stage, OLD, ROLE_NOPERM);
+    stage_pass(&stage, 3000);
+    announced_by_one();
+    stage_pass(&stage, 3000);
+    cr_expect(stage.j.contradicted);
+    stage_role(&stage, OLD, ROLE_TIMEOUT);
+    cr_expect(stage.j.contradicted);
+}
+
+Test(sim_rules, rule13_two_lost_questions_end_the_hold, .init = open_agreed)
+{
+    announced_by_one();
+    stage_role(&stage, OLD, ROLE_TIMEOUT);
+    cr_expect(stage.j.contradicted);
+    stage_role(&stage, OLD, ROLE_TIMEOUT);
+    cr_expect_not(stage.j.contradicted);
+}
+
+Test(sim_rules, rule13_a_former_master_that_loads_ends_the_hold, .init = open_agreed)
+{
+    announced_by_one();
+    stage_role(&stage, OLD, ROLE_LOADING);
+    cr_expect_not(stage.j.contradicted);
+}
+
 Test(sim_rules, rule13_sentinels_that_monitor_another_one_again_are_followed_at_once, .init = open_agreed)
 {
     stage_node(&stage, NEW, ROLE_MASTER);

@@ -58,6 +58,7 @@ struct world_link {
     unsigned boots;
     unsigned listed[WORLD_SENTINELS]; /* as it said last */
     int64_t list_ms;                  /* when its list is due */
+    int64_t live_ms;                  /* when it was seen to be live last */
     int64_t epoch;
     struct endpoint says;
 };
@@ -119,6 +120,7 @@ struct world {
     bool calm;
     int truth;
     int64_t calm_ms, right_ms; /* how long after it the judge was right, -1: not yet */
+    int64_t held_ms; /* and until when writes were held there, because only the stranger is published */
 
     struct judge_config config;
     int64_t failover_timeout_ms;

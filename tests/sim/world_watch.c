@@ -82,13 +82,13 @@ static bool is_listed(const struct world *world, int s, bool *firm)
     return listed;
 }
 
-/* Under the run id that it had when it was linked, if ever it was. */
-static bool is_named(const struct world *world, int s)
+/* Under the run id that it had when it was linked, if ever it was; by one that is linked, or that only is there. */
+static bool is_named(const struct world *world, int s, bool linked)
 {
     for (int by = 0; by < world->n_sentinels; by++) {
         unsigned listed = world->links[by].listed[s];
 
-        if (is_live(world, by) && listed != 0 &&
+        if ((is_live(world, by) || (!linked && world->electorate[by])) && listed != 0 &&
             (world->links[s].known_as == 0 || listed == world->links[s].known_as)) {
             return true;
         }
@@ -96,16 +96,39 @@ static bool is_named(const struct world *world, int s)
     return false;
 }
 
-/*
- * The truth that the judge's count is held against, by place: a Sentinel that answered, or that most of the others
- * list, is there, whatever its run id, until more than half of those that are there are linked and none of the linked
- * lists it.
- */
-static void count_electorate(struct world *world)
+/* @return whether anybody left. */
+static bool let_leave(struct world *world)
 {
     int there = 0;
     int live = 0;
+    bool any = false;
 
+    for (int s = 0; s < world->n_sentinels; s++) {
+        there += world->electorate[s];
+        live += is_live(world, s);
+        world->links[s].live_ms = is_live(world, s) ? world->now_ms : world->links[s].live_ms;
+    }
+    for (int s = 0; s < world->n_sentinels && live * 2 >= there; s++) {
+        bool long_gone = 2 * live > world->n_sentinels && !is_named(world, s, true) &&
+                         world->now_ms - world->links[s].live_ms >= 10000;
+
+        if (world->electorate[s] && !is_live(world, s) &&
+            (long_gone || (live * 2 > there && !is_named(world, s, false)))) {
+            world->electorate[s] = false;
+            world->stats->left++;
+            any = true;
+        }
+    }
+    return any;
+}
+
+/*
+ * The truth that the judge's count is held against, by place: a Sentinel that answered, or that most of the others
+ * list, is there, whatever its run id, until more than half of those that are there are linked and none that is there
+ * lists it, or half of them and the quorum are, none of which lists it, and it has not been for ten seconds.
+ */
+static void count_electorate(struct world *world)
+{
     for (int s = 0; s < world->n_sentinels; s++) {
         world->electorate[s] = world->electorate[s] || (is_live(world, s) && !world->links[s].foreign);
     }
@@ -120,15 +143,7 @@ static void count_electorate(struct world *world)
         world->electorate[s] = (is_live(world, s) && !world->links[s].foreign) || listed ||
                                (world->electorate[s] && !world->provisional[s]);
     }
-    for (int s = 0; s < world->n_sentinels; s++) {
-        there += world->electorate[s];
-        live += is_live(world, s);
-    }
-    for (int s = 0; s < world->n_sentinels && live * 2 > there; s++) {
-        if (world->electorate[s] && !is_live(world, s) && !is_named(world, s)) {
-            world->electorate[s] = false;
-            world->stats->left++;
-        }
+    while (let_leave(world)) { /* who left names nobody any more */
     }
 }
 
@@ -311,13 +326,16 @@ static void handle_answer(struct world *world, const struct world_event *event)
         return;
     }
     /* What shows no change is not counted again, as in chair_hear_answer(). */
-    changed = !link->settled || link->says_unknown != event->refused || link->epoch != seen.epoch ||
+    changed = !link->settled || link->says_unknown != event->refused ||
+              (!event->refused && !link->has_said) || link->epoch != seen.epoch ||
               !endpoint_equal(&link->says, &seen.master);
     link->settled = true;
     link->says_unknown = event->refused;
     link->epoch = seen.epoch;
-    link->says = seen.master;
-    link->has_said |= !event->refused;
+    if (!event->refused) {
+        link->says = seen.master;
+        link->has_said = true;
+    }
     id_of(event->who, link->known_as, seen.sentinel);
     seen.at_ms = world->now_ms;
     if (event->refused) {

@@ -6,8 +6,12 @@
 #                                     the integration tests against the daemon of a build folder, then every
 #                                     HTTP exchange that they recorded against openapi.yaml
 #   run.sh clients FOLDER             the tests with clients of others, against the daemon of a build folder
+#   run.sh valgrind FOLDER JOBS BINARY
+#                                     memcheck over the unit tests of what speaks to Redis, and over the daemon while
+#                                     the integration tests of commands in a failover drive it
 #   run.sh fuzz FOLDER SECONDS TARGET...
 #
+# valgrind takes other patterns of tests than its own from MEMCHECK_UNIT and MEMCHECK_INTEGRATION.
 # Arguments for Criterion can be given in TEST_FLAGS, e.g. TEST_FLAGS='--filter=failover/*'. What hangs is ended after a
 # time that no machine needs, or after TEST_SECONDS.
 set -euo pipefail
@@ -113,6 +117,26 @@ integration)
         status=1
     }
     cat "$summary"
+    exit "$status"
+    ;;
+valgrind)
+    status=0
+    # Only what is found goes into the reports; a forked child goes on being looked at. Each test is a process of its own.
+    memcheck=(valgrind --quiet --error-exitcode=99 --leak-check=full --num-callers=24 --child-silent-after-fork=no
+        "--log-file=$reports/memcheck.%p")
+    # Left out are two that measure parts of a second.
+    unit='@(pool_scan|redis*|commands|http_commands*|policy|settle)/*'
+    unit="@(pool/!(a_silent_peer_makes*|refused_while_resting*)|$unit)"
+    echo "  MEMCHECK $folder/test-unit"
+    bounded 1200 "${memcheck[@]}" --trace-children=yes "$folder/test-unit" --jobs="$1" \
+        --filter="${MEMCHECK_UNIT:-$unit}" || status=$?
+    echo "  MEMCHECK $folder/bellwether"
+    export BELLWETHER=$PWD/$folder/memcheck TEST_PATIENCE=${TEST_PATIENCE:-5} EXCHANGES=$PWD/$folder/exchanges.jsonl
+    printf '#!/bin/sh\nexec %s "$@"\n' "${memcheck[*]@Q} ${PWD@Q}/$folder/bellwether" >"$BELLWETHER"
+    chmod +x "$BELLWETHER"
+    bounded 1200 "$2" --jobs="$1" --filter="${MEMCHECK_INTEGRATION:-integration_commands_failover/@(manual|kill_nine)}" ||
+        status=$?
+    no_reports || status=1
     exit "$status"
     ;;
 clients)

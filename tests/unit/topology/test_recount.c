@@ -52,6 +52,13 @@ static const struct row rows[] = {
     {"the same before a minute is over", "abcdefg", "A>bc B>ac C>ab -D -E -F -G", "abcdefg", "", 59999},
     {"only one, and it is gone", "a", "-A", "a", "", 0},
 
+    {"one that never answered here, and nobody lists it", "abcd", "A>bc B>ac C>ab", "abc", "", 0},
+    {"the same, and one lists somebody new: it may be that one", "abcd", "A>bcx B>ac C>ab", "abcd", "",
+     59999},
+    {"for a minute", "abcd", "A>bcx B>ac C>ab", "abc", "", 60000},
+    {"two do", "abcd", "A>bcx B>acx C>ab", "abcx", "", 0},
+    {"one that answered here is not the new one", "abcd", "A>bcx B>ac C>ab -D>", "abc", "", 0},
+
     {"replaced one by one: the first is listed by none", "abcxyz", "x>bcyz y>cxz z>xy -A -B -C", "cxyz", "",
      60000},
     {"all replaced at their addresses", "abc", "X>yz<a Y>xz<b Z>xy<c", "xyz", "", 0},
@@ -369,5 +376,18 @@ Test(topology_recount, a_node_is_vouched_for_by_a_majority_that_was_heard)
     judge_forget(judge, id_of('b', id));
     cr_expect_not(vouches(judge, 'r'), "and goes with it");
     list_nodes(judge, 'z', "x"); /* nobody heard of it */
+    judge_free(judge);
+}
+
+Test(topology_recount, one_that_is_known_again_vouches_for_what_it_named)
+{
+    struct judge *judge = judge_of();
+
+    know(judge, "a");
+    observe(judge, 'a', 1000);
+    cr_expect(vouches(judge, 'm'));
+    recount(judge, "A>b -B@s", 1000, NULL); /* of before it was forgotten */
+    cr_expect(knows(judge, 'b'));
+    cr_expect_not(vouches(judge, 'm'), "one of two");
     judge_free(judge);
 }
