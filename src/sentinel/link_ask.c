@@ -104,6 +104,7 @@ static void got_address(void *data, const redisReply *reply, enum redis_fail why
 }
 
 static void link_ask_fast(struct sentinel_link *link, struct sentinel_seat *seat);
+static int link_ask_slow(struct sentinel_link *link, struct sentinel_seat *seat, int64_t now_ms);
 
 /* The second half of a pair: the answer is whole. */
 static void got_row(void *data, const redisReply *reply, enum redis_fail why)
@@ -129,8 +130,12 @@ static void got_row(void *data, const redisReply *reply, enum redis_fail why)
     seat->in_flight--;
     if (seat->link == NULL)
         link_release_seat(seat);
-    else if (there && link->up && seat->again)
+    else if (there && link->up && seat->again) {
         link_ask_fast(link, seat);
+        if (seat->slow_wanted) {
+            (void)link_ask_slow(link, seat, clock_boot_ms());
+        }
+    }
 }
 
 static void link_ask_fast(struct sentinel_link *link, struct sentinel_seat *seat)
@@ -335,9 +340,14 @@ void sentinel_link_ask_all(struct sentinel_link *link, struct sentinel_seat *sea
 {
     if (!link->up)
         return;
+    if (seat->asking) {
+        /* A burst of events: what it comes to is asked for once, and does not keep back the answer that is awaited. */
+        seat->again = seat->slow_wanted = true;
+        return;
+    }
     /* Who else is there comes first: else a first answer would look like all there are. */
     link_ask_slow(link, seat, clock_boot_ms());
-    sentinel_link_ask(link, seat);
+    link_ask_fast(link, seat);
 }
 
 void link_ask_everything(struct sentinel_link *link)
@@ -361,5 +371,6 @@ void link_drop_questions(struct sentinel_link *link)
     for (size_t i = 0; i < link->n_seats; i++) {
         link->seats[i]->asking = false;
         link->seats[i]->again = false;
+        link->seats[i]->slow_wanted = false;
     }
 }
