@@ -371,6 +371,10 @@ bool sentinel_link_is_up(const struct sentinel_link *link)
 {
     return link->up;
 }
+bool sentinel_link_listens(const struct sentinel_link *link)
+{
+    return link->up && redis_conn_is_ready(link->listen);
+}
 const struct address *sentinel_link_address(const struct sentinel_link *link)
 {
     return &link->config.address;

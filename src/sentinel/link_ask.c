@@ -111,6 +111,7 @@ static void got_address(void *data, const redisReply *reply, enum redis_fail why
 }
 
 static void link_ask_fast(struct sentinel_link *link, struct sentinel_seat *seat);
+static int link_ask_slow(struct sentinel_link *link, struct sentinel_seat *seat, int64_t now_ms);
 
 /* The second half of a pair: the answer is whole. */
 static void got_row(void *data, const redisReply *reply, enum redis_fail why)
@@ -136,8 +137,13 @@ static void got_row(void *data, const redisReply *reply, enum redis_fail why)
     seat->in_flight--;
     if (seat->link == NULL)
         link_release_seat(seat);
-    else if (there && link->up && seat->again)
+    else if (there && link->up && seat->again) {
         link_ask_fast(link, seat);
+        if (seat->slow_wanted) {
+            seat->slow_wanted = false;
+            (void)link_ask_slow(link, seat, clock_boot_ms());
+        }
+    }
 }
 
 static void link_ask_fast(struct sentinel_link *link, struct sentinel_seat *seat)
@@ -336,16 +342,19 @@ void link_unwant(struct sentinel_link *link, struct sentinel_seat *seat)
 static void link_ask_seat(struct sentinel_link *link, struct sentinel_seat *seat)
 {
     bool slow = seat->slow_wanted;
+
     link_unwant(link, seat);
+    if (seat->asking) {
+        /* A burst of events: what it comes to is asked for once, and does not keep back the answer that is awaited. */
+        seat->again = true;
+        seat->slow_wanted = slow;
+        return;
+    }
     /* Who else is there comes first: else a first answer would look like all there are. */
     if (slow) {
-        link_ask_slow(link, seat, clock_boot_ms());
+        (void)link_ask_slow(link, seat, clock_boot_ms());
     }
-    if (seat->asking) {
-        seat->again = true;
-    } else {
-        link_ask_fast(link, seat);
-    }
+    link_ask_fast(link, seat);
 }
 
 /* Those that waited for room, in turn. */
@@ -402,5 +411,6 @@ void link_drop_questions(struct sentinel_link *link)
         link_unwant(link, link->seats[i]);
         link->seats[i]->asking = false;
         link->seats[i]->again = false;
+        link->seats[i]->slow_wanted = false;
     }
 }

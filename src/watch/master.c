@@ -18,6 +18,8 @@ enum {
     SUSPECT_FAST_MS = 100,
     SUSPECT_FAST_FOR_MS = 2000,
     SUSPECT_SLOW_MS = 1000,
+    DEAF_MS = 20, /* while writes wait for the others' word and no event would bring it */
+    DEAF_FOR_MS = 500,
     SUSPECT_CROWD = 16, /* that many suspects at once share the rate of one */
     BRIEF_MS = 3000,    /* a dispute that ends sooner is part of a switch */
 };
@@ -47,6 +49,19 @@ void master_ask_sentinels(struct master *master)
         sentinel_link_ask(master->chairs[i]->peer->link, master->chairs[i]->seat);
 }
 
+/* Whether a Sentinel can change its mind without an event that is heard here. */
+static bool is_deaf(const struct master *master)
+{
+    for (size_t i = 0; i < master->n_chairs; i++) {
+        const struct sentinel_link *link = master->chairs[i]->peer->link;
+
+        if (chair_counts(master->chairs[i]) && sentinel_link_is_up(link) && !sentinel_link_listens(link)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void suspect_due(void *data)
 {
     struct master *master = data;
@@ -56,7 +71,8 @@ static void suspect_due(void *data)
         return;
     master_ask_sentinels(master);
     int64_t for_ms = clock_boot_ms() - master->suspect_since_ms;
-    int64_t delay_ms = SUSPECT_FAST_MS;
+    bool held = master->contradicted && for_ms < DEAF_FOR_MS;
+    int64_t delay_ms = held && is_deaf(master) ? DEAF_MS : SUSPECT_FAST_MS;
     for (int64_t at_ms = SUSPECT_FAST_FOR_MS; at_ms < for_ms && delay_ms < SUSPECT_SLOW_MS;
          at_ms += delay_ms * 4)
         delay_ms *= 2;
@@ -81,6 +97,16 @@ static void master_set_suspect(struct master *master, bool suspect)
         master->watcher->n_suspect--;
         loop_timer_stop(master->suspect_timer);
     }
+}
+
+/* It is asked as fast as at first: a failover may have been under way for long. */
+static void master_suspect_anew(struct master *master)
+{
+    if (!master->suspect) {
+        return;
+    }
+    master->suspect_since_ms = clock_boot_ms();
+    loop_timer_start(master->suspect_timer, 0);
 }
 
 /* --- the step --- */
@@ -288,6 +314,8 @@ void master_step(struct master *master)
     }
     adopt_follow(master, said.promoting);
     master_set_suspect(master, said.suspect);
+    if (said.contradicted && !was_contradicted)
+        master_suspect_anew(master);
     if (said.switched)
         for (size_t i = 0; i < master->n_chairs; i++)
             sentinel_link_ask_all(master->chairs[i]->peer->link, master->chairs[i]->seat);

@@ -472,8 +472,10 @@ Test(sim_rules, rule13_what_one_announced_is_held_while_the_former_master_says_m
     announced_by_one();
     stage_expect(&stage, NEW, MASTER_OK, REASON_DISPUTED);
     cr_expect(stage.j.contradicted, "in the very step");
+    cr_expect(stage.j.suspect, "the others are asked fast until they follow");
     stage_polls(&stage, 1, NEW, 6);
-    cr_expect_not(stage.j.contradicted, "until the others follow");
+    cr_expect_not(stage.j.contradicted, "in the very step in which the next one does");
+    cr_expect_not(stage.j.suspect);
 }
 
 Test(sim_rules, rule13_nothing_is_held_where_the_former_master_is_dead, .init = open_agreed)
@@ -492,6 +494,7 @@ Test(sim_rules, rule13_the_leader_dies_and_the_promoted_one_gives_in, .init = op
     for (int i = 0; i < 9; i++) {
         stage_pass(&stage, 1000);
         cr_expect(stage.j.contradicted, "after %d s", i + 1);
+        cr_expect(stage.j.suspect, "after %d s", i + 1);
         stage_expect(&stage, NEW, MASTER_OK, REASON_DISPUTED);
     }
     stage_node(&stage, NEW, ROLE_OTHER); /* the others turned it back */

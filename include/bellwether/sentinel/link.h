@@ -97,6 +97,8 @@ void sentinel_link_pause(struct sentinel_link *link);
 void sentinel_link_redirect(struct sentinel_link *link, const struct address *address);
 
 bool sentinel_link_is_up(const struct sentinel_link *link);
+/** Whether its events come. */
+bool sentinel_link_listens(const struct sentinel_link *link);
 const struct address *sentinel_link_address(const struct sentinel_link *link);
 /** The IP address it is connected to; meaningful while it is up. Borrowed. */
 const struct address *sentinel_link_peer(const struct sentinel_link *link);
