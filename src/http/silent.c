@@ -149,12 +149,18 @@ static void refuse_protocol(struct visitor *visitor, enum peek_kind kind)
     leave(visitor);
 }
 
+static struct listener *listener_for(struct door *door, const struct peek *peek)
+{
+    bool patient = peek->waits && door->n_patient > 0 && peek->head_size <= PATIENT_HEAD_MAX;
+
+    return patient ? door->quick + 1 + door->handed++ % door->n_patient : door->quick;
+}
+
 static void hand_over(struct visitor *visitor, const struct peek *peek)
 {
     struct door *door = visitor->door;
     struct visitors *visitors = door->all;
-    bool patient = peek->waits && door->patient && peek->head_size <= PATIENT_HEAD_MAX;
-    struct listener *listener = patient ? door->patient : door->quick;
+    struct listener *listener;
     char empty[2];
 
     if (peek->empty > 0) {
@@ -173,6 +179,7 @@ static void hand_over(struct visitor *visitor, const struct peek *peek)
     unwatch(visitor);
     visitors_take_out(&visitors->silent, visitor);
     visitors->entering = visitor;
+    listener = listener_for(door, peek);
     listener->wanted = true;
     (void)MHD_add_connection(listener->daemon, visitor->fd, NULL, 0); /* closes it where it fails */
     if (visitors->entering == visitor) {                              /* it has not taken it */

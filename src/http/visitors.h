@@ -43,11 +43,12 @@ struct door {
     size_t number;
     int fd;
     struct loop_poll *poll;
-    struct listener *quick, *patient; /* `patient`: for those that wait; NULL: as the others */
-    bool probe, unix_socket, shares;  /* `shares`: max-per-client counts */
-    bool shut;                        /* no descriptors: until the timer opens it again */
-    uint64_t heard, heard_before;     /* how often it was called */
-    unsigned missed;                  /* beats at which somebody stood there and it had not been */
+    struct listener *quick;          /* behind it stand `n_patient` for those that wait */
+    size_t n_patient, handed;        /* `handed`: to those, so far; they take turns */
+    bool probe, unix_socket, shares; /* `shares`: max-per-client counts */
+    bool shut;                       /* no descriptors: until the timer opens it again */
+    uint64_t heard, heard_before;    /* how often it was called */
+    unsigned missed;                 /* beats at which somebody stood there and it had not been */
 };
 
 struct visitor_list {
