@@ -114,11 +114,13 @@ const char *connection_refuse(struct listener *listener, struct MHD_Connection *
 /** Its request waits: from now on it stands beside max-connections, while there is room there.
  * @return false: it is over a limit, and there is no room there either. */
 bool connection_begins_to_wait(struct listener *listener, struct MHD_Connection *connection);
+/** Its request sleeps until there is an answer. */
+void connection_waits(struct listener *listener, struct MHD_Connection *connection);
 /** A request's head is there. */
 void connection_request_begins(struct listener *listener, struct MHD_Connection *connection);
 /** So much of its body came. */
 void connection_request_moves(struct listener *listener, struct MHD_Connection *connection, size_t size);
-/** All of it is there. */
+/** All of it is there; or it has slept. */
 void connection_request_is_whole(struct listener *listener, struct MHD_Connection *connection);
 /** Its answer has been written. */
 void connection_request_ends(struct listener *listener, struct MHD_Connection *connection);
