@@ -17,8 +17,9 @@
 #define OTHER_DESCRIPTORS 2048
 #define DESCRIPTORS_PER_WORKER 24
 #define NODES_WITH_COMMANDS 64 /* that a worker has connections to at once, pool-size to each */
-/* A listening address in a worker: its socket, its two epolls, those refused at once, those kept for probes. */
-#define DESCRIPTORS_PER_LISTENER (3 + HTTP_CONNECTIONS_REFUSED_AT_ONCE + HTTP_CONNECTIONS_PROBE)
+/* A listening address in a worker: its socket, its epolls, those refused at once, those kept for probes. */
+#define DESCRIPTORS_PER_LISTENER \
+    (2 + HTTP_PATIENT_MAX + HTTP_CONNECTIONS_REFUSED_AT_ONCE + HTTP_CONNECTIONS_PROBE)
 
 #define LOG_PATIENCE_MS 500 /* at the end, with what is still to be written */
 

@@ -201,9 +201,9 @@ int doors_open(struct visitors *visitors)
 
         door->all = visitors;
         door->number = i;
-        door->quick = &worker->listeners[2 * i];
-        door->patient = worker->listeners[2 * i + 1].daemon ? &worker->listeners[2 * i + 1] : NULL;
+        door->quick = &worker->listeners[(1 + worker->n_patient) * i];
         door->probe = door->quick->scope == HTTP_SCOPE_PROBE;
+        door->n_patient = door->probe ? 0 : worker->n_patient;
         door->unix_socket = worker->config->listens[i].unix_path != NULL;
         door->shares = !door->probe && !door->unix_socket && !http_sockets_is_loopback(worker->sockets, i);
         door->fd = http_sockets_take(worker->sockets, i, worker->number);

@@ -1,8 +1,12 @@
 /*
- * libmicrohttpd daemons in external-epoll mode, two for each listening address of a worker: one for callers that wait, since
+ * libmicrohttpd daemons in external-epoll mode. Each listening address of a worker has some for callers that wait, since
  * each resume walks all that sleep in the same daemon, and one for all others. They have no listening socket: accept.c
  * hands connections over. A daemon's epoll descriptor is one handle of the worker's loop; whatever makes it want to run (an
  * event, a timer, a resumed request) only marks it, and each turn of the loop runs what is marked once.
+ *
+ * When thousands are told something, whoever was told first comes back at once, and a daemon takes new requests in the same
+ * round in which it answers. So those that wait are spread: a daemon answers its own in one round and then is
+ * left alone until the others have answered theirs.
  */
 #include <limits.h>
 #include <stdarg.h>
@@ -19,6 +23,7 @@
 
 #define CONNECTION_MEMORY_BYTES (HEAD_MOST_BYTES + 1024) /* the answer's head has to find room, too */
 #define PATIENT_MEMORY_BYTES 4096    /* thousands of these sleep; who has longer headers is not sent there */
+#define WAITERS_PER_DAEMON 1000 /* to answer so many takes ten milliseconds; then others have their turn */
 #define NO_WATCH "Call to epoll_ctl failed"
 #define ROUNDS_MAX 16   /* of MHD_run() in one turn, */
 #define REQUESTS_MAX 64 /* and requests: then the mailbox and the timers get their share */
@@ -109,7 +114,7 @@ static void run(struct listener *listener)
     int rounds = 0;
     int64_t wait_ms;
 
-    listener->wanted = false;
+    listener->wanted = listener->due = false;
     listener->worker->clock_us = clock_boot_us();
     do {
         before = listener->worker->requests;
@@ -120,11 +125,25 @@ static void run(struct listener *listener)
     arm(listener, wait_ms);
 }
 
+/* One round, in which those that were resumed are answered. Whatever else there is stays wanted. */
+static void answer_due(struct listener *listener)
+{
+    listener->due = false;
+    listener->worker->clock_us = clock_boot_us();
+    (void)MHD_run(listener->daemon);
+}
+
 void listeners_turn(struct worker *worker)
 {
     for (size_t i = 0; i < worker->n_listeners; i++) {
-        if (worker->listeners[i].wanted) {
-            run(&worker->listeners[i]);
+        struct listener *listener = &worker->listeners[i];
+
+        if (worker->telling && listener->patient) {
+            if (listener->due) {
+                answer_due(listener);
+            }
+        } else if (listener->wanted) {
+            run(listener);
         }
     }
 }
@@ -153,6 +172,13 @@ static enum http_scope scope_of(const struct http_config *config, size_t i)
     enum http_scope scope = config->listens[i].scope;
 
     return scope == HTTP_SCOPE_ALL && !config->pool ? HTTP_SCOPE_DISCOVERY : scope;
+}
+
+size_t listeners_patient_wanted(const struct http_config *config)
+{
+    size_t wanted = (config->max_waiters + WAITERS_PER_DAEMON - 1) / WAITERS_PER_DAEMON;
+
+    return wanted < 1 ? 1 : wanted > HTTP_PATIENT_MAX ? HTTP_PATIENT_MAX : wanted;
 }
 
 int listener_start(struct listener *listener, struct worker *worker, size_t i, bool patient)

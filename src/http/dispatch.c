@@ -435,12 +435,46 @@ static const struct answer *quick_answer(const struct listener *listener, const 
     return cache_answer(cache, cache->default_master, ANSWER_MASTER, ANSWER_JSON);
 }
 
+/* Whoever is told something was looked at when he began to wait. Thousands are told at once: only what differs from one to
+ * the other is done for each.
+ * @return whether there is nothing left to do. */
+static bool answer_waiter(struct listener *listener, struct MHD_Connection *connection, const char *method,
+                          void **state, enum MHD_Result *result)
+{
+    struct waiter *waiter = held(state) ? held(state)->waiter : NULL;
+    const struct answer *shared;
+    struct request request;
+
+    if (!waiter) {
+        return false;
+    }
+    if (!waiter_ends(waiter, &shared)) {
+        *result = MHD_YES;
+        return true;
+    }
+    if (!shared) {
+        return false;
+    }
+    request = request_of(listener, connection, state);
+    request.route =
+        router_row(waiter_terms(waiter)->kind == ANSWER_MASTER ? ROUTE_MASTER : ROUTE_NAMED_MASTER);
+    request.if_none_match = waiter_terms(waiter)->if_none_match;
+    request_answer(&request, shared);
+    count_request(&request, method);
+    *result = request.result;
+    return true;
+}
+
 static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *connection, const char *url,
                               const char *method, void **state)
 {
     struct scan scan = {.accept = ACCEPT_NOTHING};
     struct request request;
+    enum MHD_Result result;
 
+    if (answer_waiter(listener, connection, method, state, &result)) {
+        return result;
+    }
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND, scan_one, &scan);
     scan.foreign = dispatch_is_foreign_host(listener, scan.host, url);
     if (!scan.special && !scan.foreign && !(scan.origin && listener->worker->config->n_allow_origins > 0) &&

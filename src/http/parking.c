@@ -2,8 +2,9 @@
 #include "parking.h"
 
 #include <stddef.h>
+#include <stdint.h>
 
-#define BATCH 4096
+#define BATCH 1000 /* of one daemon in one turn */
 
 bool parking_enter(struct parked *parked, struct listener *listener, struct MHD_Connection *connection,
                    enum waiting_kind kind)
@@ -25,19 +26,22 @@ bool parking_enter(struct parked *parked, struct listener *listener, struct MHD_
     return true;
 }
 
-static void unqueue(struct worker *worker, struct parked *parked)
+static void unqueue(struct parked *parked)
 {
+    struct listener *listener = parked->listener;
+
     if (parked->previous) {
         parked->previous->next = parked->next;
     } else {
-        worker->called_first = parked->next;
+        listener->called_first = parked->next;
     }
     if (parked->next) {
         parked->next->previous = parked->previous;
     } else {
-        worker->called_last = parked->previous;
+        listener->called_last = parked->previous;
     }
     parked->next = parked->previous = NULL;
+    listener->worker->n_called--;
 }
 
 void parking_leave(struct parked *parked)
@@ -49,7 +53,7 @@ void parking_leave(struct parked *parked)
     }
     worker = parked->listener->worker;
     if (parked->state == PARKED_CALLED) {
-        unqueue(worker, parked);
+        unqueue(parked);
     }
     parked->state = PARKED_AWAKE;
     parked->entered = false;
@@ -65,45 +69,63 @@ void parked_sleep(struct parked *parked)
 
 void parked_call(struct parked *parked)
 {
-    struct worker *worker = parked->listener->worker;
+    struct listener *listener = parked->listener;
 
     if (parked->state != PARKED_ASLEEP) {
         return;
     }
     parked->state = PARKED_CALLED;
     parked->next = NULL;
-    parked->previous = worker->called_last;
-    if (worker->called_last) {
-        worker->called_last->next = parked;
+    parked->previous = listener->called_last;
+    if (listener->called_last) {
+        listener->called_last->next = parked;
     } else {
-        worker->called_first = parked;
+        listener->called_first = parked;
     }
-    worker->called_last = parked;
+    listener->called_last = parked;
+    listener->worker->n_called++;
 }
 
-static void resume_first(struct worker *worker)
+static void resume_some(struct listener *listener, size_t most)
 {
-    struct parked *parked = worker->called_first;
+    for (; most > 0 && listener->called_first; most--) {
+        struct parked *parked = listener->called_first;
 
-    unqueue(worker, parked);
-    parked->state = PARKED_AWAKE;
-    MHD_resume_connection(parked->connection);
-    parked->listener->wanted = true;
+        unqueue(parked);
+        parked->state = PARKED_AWAKE;
+        MHD_resume_connection(parked->connection);
+        listener->wanted = listener->due = true;
+    }
 }
 
+/* One listener a turn; behind the last one comes a turn in which all do what they were kept from. */
 void parking_turn(struct worker *worker)
 {
-    for (int i = 0; i < BATCH && worker->called_first; i++) {
-        resume_first(worker);
+    worker->telling = false;
+    if (worker->n_called == 0 && worker->telling_next == 0) {
+        return;
     }
-    if (worker->called_first) {
+    while (worker->telling_next < worker->n_listeners && !worker->telling) {
+        struct listener *listener = &worker->listeners[worker->telling_next++];
+
+        if (listener->called_first) {
+            resume_some(listener, BATCH);
+            worker->telling = true;
+        }
+    }
+    if (!worker->telling) {
+        worker->telling_next = 0;
+    }
+    if (worker->telling || worker->n_called > 0) {
         loop_timer_start(worker->called_timer, 0);
     }
 }
 
 void parking_flush(struct worker *worker)
 {
-    while (worker->called_first) {
-        resume_first(worker);
+    worker->telling = false;
+    worker->telling_next = 0;
+    for (size_t i = 0; i < worker->n_listeners; i++) {
+        resume_some(&worker->listeners[i], SIZE_MAX);
     }
 }

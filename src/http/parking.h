@@ -1,7 +1,8 @@
 /*
  * Connections that sleep in libmicrohttpd until there is something to say: long polls and streams. Here is the
- * bound on how many there may be, and the queue in which they are woken: each resume makes libmicrohttpd walk all
- * sleepers, so they are resumed in batches, and between two batches the others get their turn.
+ * bound on how many there may be, and the queues in which they are woken: each resume makes libmicrohttpd walk all
+ * sleepers, so they are resumed in batches, one daemon after the other, and between two batches whoever does not wait
+ * gets his turn.
  */
 #ifndef HTTP_PARKING_H
 #define HTTP_PARKING_H

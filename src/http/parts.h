@@ -30,7 +30,8 @@
 /* Requests that sleep until there is something to say; counted under the same numbers. */
 enum waiting_kind { WAITING_POLL = METRIC_WAITER_POLL, WAITING_STREAM = METRIC_WAITER_STREAM };
 
-/* An MHD daemon whose epoll descriptor is one handle of the loop. Each listening address of a worker has two. */
+/* An MHD daemon whose epoll descriptor is one handle of the loop. Each listening address of a worker has one for whoever
+ * does not wait, and some for those that do. */
 struct listener {
     struct worker *worker;
     struct MHD_Daemon *daemon; /* NULL: not started */
@@ -39,6 +40,8 @@ struct listener {
     struct loop_timer *timer; /* when MHD wants to be run without an event */
     int64_t timer_due_ms;     /* boot clock, while the timer is armed */
     bool wanted;              /* MHD_run() in this turn */
+    bool due; /* some of its sleepers were resumed: they are answered before anything else there */
+    struct parked *called_first, *called_last; /* to be resumed, in their order */
     enum http_scope scope;
     bool unix_socket;
     bool loopback; /* TCP that only this host reaches: pages in its browsers are kept out by their Host */
@@ -66,8 +69,8 @@ struct worker {
     int64_t clock_us;                      /* boot clock, as it was read last: for durations */
     uint64_t requests;                     /* begun since the start */
     size_t in_flight;           /* requests between their first handler call and their completion */
-    struct listener *listeners; /* two for each listening address */
-    size_t n_listeners;
+    struct listener *listeners; /* for each listening address one, and n_patient for those that wait */
+    size_t n_listeners, n_patient;
     struct visitors *visitors;
     struct cache *cache;
     struct fresh *fresh_first, *fresh_last; /* waiting for a fresh look-up, oldest first */
@@ -77,8 +80,10 @@ struct worker {
     struct commands *commands; /* NULL: none are run */
     struct waiters *waiters;
     struct streams *streams;
-    struct parked *called_first, *called_last; /* to be resumed, in their order */
-    struct loop_timer *called_timer;           /* brings the next turn while there are some */
+    size_t n_called;                 /* to be resumed, of all listeners */
+    size_t telling_next;             /* the listener whose turn it is to have some resumed */
+    bool telling;                    /* in this turn some were */
+    struct loop_timer *called_timer; /* brings the next turn while there are some */
 };
 
 /* ---- worker.c ---- */
@@ -90,6 +95,8 @@ void *worker_run(void *data);
 
 /* ---- daemon.c ---- */
 
+/** How many daemons for those that wait each listening address has. */
+size_t listeners_patient_wanted(const struct http_config *config);
 /** Start an MHD daemon of listening address `i`. @return 0; -BW_EIO. Thread: main, before the worker's runs. */
 int listener_start(struct listener *listener, struct worker *worker, size_t i, bool patient);
 unsigned listener_idle_timeout_s(const struct http_config *config);
@@ -107,11 +114,13 @@ const char *connection_refuse(struct listener *listener, struct MHD_Connection *
 /** Its request waits: from now on it stands beside max-connections, while there is room there.
  * @return false: it is over a limit, and there is no room there either. */
 bool connection_begins_to_wait(struct listener *listener, struct MHD_Connection *connection);
+/** Its request sleeps until there is an answer. */
+void connection_waits(struct listener *listener, struct MHD_Connection *connection);
 /** A request's head is there. */
 void connection_request_begins(struct listener *listener, struct MHD_Connection *connection);
 /** So much of its body came. */
 void connection_request_moves(struct listener *listener, struct MHD_Connection *connection, size_t size);
-/** All of it is there. */
+/** All of it is there; or it has slept. */
 void connection_request_is_whole(struct listener *listener, struct MHD_Connection *connection);
 /** Its answer has been written. */
 void connection_request_ends(struct listener *listener, struct MHD_Connection *connection);

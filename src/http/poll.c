@@ -12,11 +12,12 @@ static struct wait_terms terms_of(const struct request *request)
         .require_majority = query->require_majority,
         .kind = *request->argument ? ANSWER_NAMED_MASTER : ANSWER_MASTER,
         .form = answer_form_of(request->form, query->pretty),
+        .if_none_match = request->if_none_match,
+        .plain = !query->fresh && !request->origin,
     };
 
     if (!query->has_wait) { /* the header's */
         terms.wants = WAIT_TAG;
-        terms.if_none_match = request->if_none_match;
         return terms;
     }
     if (query->has_index) {
@@ -49,14 +50,7 @@ bool poll_waits(struct request *request)
     int64_t wait_ms = wait_of(request);
     struct wait_terms terms;
 
-    if (request->waiter) {
-        if (!waiter_ends(request->waiter)) {
-            request->result = MHD_YES;
-            return true;
-        }
-        return false;
-    }
-    if (wait_ms == 0 || request->fresh || request->worker->stopping) {
+    if (request->waiter || wait_ms == 0 || request->fresh || request->worker->stopping) {
         return false;
     }
     terms = terms_of(request);

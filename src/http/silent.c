@@ -157,12 +157,18 @@ static void refuse_bytes(struct visitor *visitor, const struct peek *peek)
     leave(visitor);
 }
 
+static struct listener *listener_for(struct door *door, const struct peek *peek)
+{
+    bool patient = peek->waits && door->n_patient > 0 && peek->cost <= PATIENT_HEAD_MAX;
+
+    return patient ? door->quick + 1 + door->handed++ % door->n_patient : door->quick;
+}
+
 static void hand_over(struct visitor *visitor, const struct peek *peek)
 {
     struct door *door = visitor->door;
     struct visitors *visitors = door->all;
-    bool patient = peek->waits && door->patient && peek->cost <= PATIENT_HEAD_MAX;
-    struct listener *listener = patient ? door->patient : door->quick;
+    struct listener *listener;
     char empty[2];
 
     if (peek->empty > 0) {
@@ -181,6 +187,7 @@ static void hand_over(struct visitor *visitor, const struct peek *peek)
     unwatch(visitor);
     visitors_take_out(&visitors->silent, visitor);
     visitors->entering = visitor;
+    listener = listener_for(door, peek);
     listener->wanted = true;
     (void)MHD_add_connection(listener->daemon, visitor->fd, NULL, 0); /* closes it where it fails */
     if (visitors->entering == visitor) {                              /* it has not taken it */

@@ -326,7 +326,18 @@ void connection_request_is_whole(struct listener *listener, struct MHD_Connectio
     if (visitor->state == VISITOR_READING) {
         reader_remove(listener->worker->visitors, visitor);
         visitor->state = VISITOR_BUSY;
+    } else if (visitor->state == VISITOR_WAITING) {
+        visitor->looked_ms = listener->worker->clock_us / 1000;
+        visitor->state = VISITOR_BUSY;
     }
+}
+
+void connection_waits(struct listener *listener, struct MHD_Connection *connection)
+{
+    struct visitor *visitor = visitor_again(listener->worker->visitors, connection);
+
+    visitor->state = VISITOR_WAITING;
+    visitor->settled = false;
 }
 
 void connection_request_ends(struct listener *listener, struct MHD_Connection *connection)
@@ -519,7 +530,7 @@ static void look_at_reading(struct visitor *visitor, int64_t now_ms)
     }
 }
 
-/* An answer that has not all been written, or taken. Who waits for one has nothing to take. */
+/* An answer that has not all been written, or taken. Who waits for one has nothing to take but what came before. */
 static void look_at_busy(struct visitor *visitor, int64_t now_ms)
 {
     int64_t elapsed_ms = now_ms - visitor->looked_ms, least;
@@ -532,6 +543,7 @@ static void look_at_busy(struct visitor *visitor, int64_t now_ms)
     }
     visitor->looked_ms = now_ms;
     if (ioctl(visitor->fd, SIOCOUTQ, &queued) != 0 || (queued == 0 && before == 0)) {
+        visitor->settled = true;
         return;
     }
     visitor->queued = queued;
@@ -568,6 +580,11 @@ static void sweep(void *data)
         case VISITOR_IDLE: look_at_idle(visitor, now_ms); break;
         case VISITOR_READING: look_at_reading(visitor, now_ms); break;
         case VISITOR_BUSY: look_at_busy(visitor, now_ms); break;
+        case VISITOR_WAITING:
+            if (!visitor->settled) {
+                look_at_busy(visitor, now_ms);
+            }
+            break;
         default: break;
         }
     }

@@ -17,6 +17,7 @@ enum visitor_state {
     VISITOR_IDLE,    /* between requests */
     VISITOR_READING, /* in a request that is not all there */
     VISITOR_BUSY,    /* in one that is, until its answer has left */
+    VISITOR_WAITING, /* in one that is, and that sleeps: no answer is on its way */
 };
 
 enum visitor_place { PLACE_NONE, PLACE_ORDINARY, PLACE_WAITING, PLACE_PROBE, PLACE_REFUSED };
@@ -35,6 +36,7 @@ struct visitor {
     uint8_t refusal; /* why it is refused: a metric_rejection and 1 */
     uint8_t strikes; /* looks in a row at which its reader had taken too little */
     bool is_reader, watched, unwatched, spare, partial, cut;
+    bool settled; /* it waits, and has taken all that it was told before */
 };
 
 /* A listening address of a worker, and the daemons behind it. */
@@ -43,11 +45,12 @@ struct door {
     size_t number;
     int fd;
     struct loop_poll *poll;
-    struct listener *quick, *patient; /* `patient`: for those that wait; NULL: as the others */
-    bool probe, unix_socket, shares;  /* `shares`: max-per-client counts */
-    bool shut;                        /* no descriptors: until the timer opens it again */
-    uint64_t heard, heard_before;     /* how often it was called */
-    unsigned missed;                  /* beats at which somebody stood there and it had not been */
+    struct listener *quick;          /* behind it stand `n_patient` for those that wait */
+    size_t n_patient, handed;        /* `handed`: to those, so far; they take turns */
+    bool probe, unix_socket, shares; /* `shares`: max-per-client counts */
+    bool shut;                       /* no descriptors: until the timer opens it again */
+    uint64_t heard, heard_before;    /* how often it was called */
+    unsigned missed;                 /* beats at which somebody stood there and it had not been */
 };
 
 struct visitor_list {

@@ -107,6 +107,19 @@ static bool is_satisfied(struct cache *cache, const struct wait_terms *terms, co
            (!(terms->wants & WAIT_TAG) || has_other_tag(cache, terms, cached));
 }
 
+/* As the handler of the route would answer: the shared answer, unless there is a doubt to be told of, or the last known
+ * address was asked for. NULL: let the handler say. */
+static const struct answer *shared_answer(struct cache *cache, const struct wait_terms *terms,
+                                          struct cached_master *cached)
+{
+    if (!cached || !terms->plain || cache_stalled(cache) ||
+        (terms->require_majority && !cached->master->majority) ||
+        (terms->stale && !(cached->master->has_address && master_state_serves(cached->master->state)))) {
+        return NULL;
+    }
+    return cache_answer(cache, cached, terms->kind, terms->form);
+}
+
 bool waiters_satisfied(struct cache *cache, const struct wait_terms *terms, const char *name)
 {
     return is_satisfied(cache, terms, name, look(cache, name));
@@ -325,6 +338,12 @@ static void detach(struct waiter *waiter)
     heap_remove(waiter->all, waiter);
 }
 
+static void fall_asleep(struct waiter *waiter)
+{
+    connection_waits(waiter->parked.listener, waiter->parked.connection);
+    parked_sleep(&waiter->parked);
+}
+
 struct waiter *waiter_start(struct listener *listener, struct MHD_Connection *connection, const char *name,
                             const struct wait_terms *terms, int64_t wait_ms)
 {
@@ -347,25 +366,32 @@ struct waiter *waiter_start(struct listener *listener, struct MHD_Connection *co
     waiter->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
     attach(waiter, group_of(waiters, name));
     start_looking(waiters);
-    parked_sleep(&waiter->parked);
+    fall_asleep(waiter);
     return waiter;
 }
 
-bool waiter_ends(struct waiter *waiter)
+bool waiter_ends(struct waiter *waiter, const struct answer **answer)
 {
-    struct waiters *waiters = waiter->all;
+    struct cache *cache = waiter->all->worker->cache;
+    struct cached_master *cached = waiter->group ? look(cache, waiter->group->name) : NULL;
 
-    if (waiter->group && !waiter->released && !waiters->worker->stopping &&
-        !is_satisfied(waiters->worker->cache, &waiter->terms, waiter->group->name,
-                      look(waiters->worker->cache, waiter->group->name))) {
-        parked_sleep(&waiter->parked);
+    *answer = NULL;
+    if (waiter->group && !waiter->released && !waiter->all->worker->stopping &&
+        !is_satisfied(cache, &waiter->terms, waiter->group->name, cached)) {
+        fall_asleep(waiter);
         return false;
     }
     if (waiter->group) {
         detach(waiter);
     }
     parking_leave(&waiter->parked);
+    *answer = shared_answer(cache, &waiter->terms, cached);
     return true;
+}
+
+const struct wait_terms *waiter_terms(const struct waiter *waiter)
+{
+    return &waiter->terms;
 }
 
 void waiter_free(struct waiter *waiter)

@@ -27,6 +27,7 @@ struct wait_terms {
     uint64_t index;
     const struct address *unless; /* borrowed while it is looked at, copied while it waits */
     const char *if_none_match;    /* borrowed from the request for as long as that lives */
+    bool plain;                   /* nothing was asked for that the shared answer could not say */
     enum answer_kind kind;        /* whose tag */
     enum answer_form form;
 };
@@ -42,8 +43,11 @@ bool waiters_satisfied(struct cache *cache, const struct wait_terms *terms, cons
 /** Suspend the connection. @return NULL: there are as many as there may be. Else waiter_free() it after the request. */
 struct waiter *waiter_start(struct listener *listener, struct MHD_Connection *connection, const char *name,
                             const struct wait_terms *terms, int64_t wait_ms);
-/** The request was resumed. @return true: answer now; false: what it waited for is gone again, it sleeps on. */
-bool waiter_ends(struct waiter *waiter);
+/** The request was resumed. @param answer set to the shared one where that is the right one, else NULL.
+ * @return true: answer now; false: what it waited for is gone again, it sleeps on. */
+bool waiter_ends(struct waiter *waiter, const struct answer **answer);
+/** What it waited for. Borrowed. */
+const struct wait_terms *waiter_terms(const struct waiter *waiter);
 void waiter_free(struct waiter *waiter);
 /** A new snapshot is in the cache: call those who waited for it. */
 void waiters_review(struct waiters *waiters);

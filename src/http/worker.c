@@ -150,7 +150,8 @@ struct worker *worker_new(const struct http_config *config, struct http_sockets 
     worker->waiters = waiters_new(worker);
     worker->streams = streams_new(worker);
     worker->visitors = visitors_new(worker);
-    worker->listeners = mem_new(2 * config->n_listens + 1, sizeof(*worker->listeners));
+    worker->n_patient = listeners_patient_wanted(config);
+    worker->listeners = mem_new((1 + worker->n_patient) * config->n_listens + 1, sizeof(*worker->listeners));
     return worker;
 }
 
@@ -213,10 +214,11 @@ static void stop_listeners(struct worker *worker)
 int worker_open(struct worker *worker)
 {
     int failure = worker->config->pool && !worker->commands ? -BW_EIO : 0;
+    size_t each = 1 + worker->n_patient;
 
     atomic_store_explicit(&worker->pulse->at_boot_ms, clock_boot_ms(), memory_order_relaxed);
-    for (size_t i = 0; i < 2 * worker->config->n_listens && !failure; i++) {
-        failure = listener_start(&worker->listeners[i], worker, i / 2, i % 2 == 1);
+    for (size_t i = 0; i < each * worker->config->n_listens && !failure; i++) {
+        failure = listener_start(&worker->listeners[i], worker, i / each, i % each > 0);
         worker->n_listeners = i + 1;
     }
     return failure ? failure : doors_open(worker->visitors);

@@ -15,6 +15,7 @@
  * probe listeners have to themselves: main raises RLIMIT_NOFILE for both. */
 #define HTTP_CONNECTIONS_REFUSED_AT_ONCE 256
 #define HTTP_CONNECTIONS_PROBE 256
+#define HTTP_PATIENT_MAX 16 /* daemons for those that wait, of one listening address in a worker */
 
 enum http_scope { HTTP_SCOPE_ALL, HTTP_SCOPE_DISCOVERY, HTTP_SCOPE_PROBE };
 enum self_requires { SELF_REQUIRES_MAJORITY, SELF_REQUIRES_ANY };

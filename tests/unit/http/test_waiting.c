@@ -614,3 +614,110 @@ Test(http_waiting_many, batches)
     cr_expect_eq(told, MANY);
     harness_release(&harness);
 }
+
+static size_t count_told(const int *fds, size_t n)
+{
+    size_t told = 0;
+
+    for (size_t i = 0; i < n; i++) {
+        char byte;
+
+        told += recv(fds[i], &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+    }
+    return told;
+}
+
+/* In several daemons. Whoever was told first asks again at once: by the time that is answered all have been told. */
+Test(http_waiting_many, who_comes_back_comes_after_those_who_wait)
+{
+    enum { MANY = 1500, FIRST = MANY - 3 }; /* among the first that are told */
+    static const char again[] = "GET /master?format=text HTTP/1.1\r\nHost: x\r\n\r\n";
+    static int fds[MANY];
+
+    harness_init(&harness);
+    harness.config.max_waiters = 3000;
+    harness_start(&harness);
+    post(master_at("10.0.0.12:6379", 7));
+    for (int i = 0; i < MANY; i++) {
+        fds[i] = begin("/master?wait=60s&index=7&format=text");
+    }
+    cr_expect(is_silent(fds[MANY - 1], 300));
+    for (uint64_t index = 8; index < 12; index++) {
+        struct reply reply;
+        char target[128];
+
+        post(master_at("10.0.0.13:6379", index));
+        reply = read_reply(fds[FIRST], true);
+        cr_expect_str_eq(reply.body, "10.0.0.13:6379\n");
+        reply_release(&reply);
+        send_text(fds[FIRST], again);
+        reply = read_reply(fds[FIRST], true);
+        cr_expect_eq(reply.status, 200);
+        reply_release(&reply);
+        cr_expect_eq(count_told(fds, MANY), MANY - 1);
+        snprintf(target, sizeof(target),
+                 "GET /master?wait=60s&index=%d&format=text HTTP/1.1\r\nHost: x\r\n\r\n", (int)index);
+        for (int i = 0; i < MANY; i++) {
+            if (i != FIRST) {
+                reply = read_reply(fds[i], true);
+                cr_expect_str_eq(reply.body, "10.0.0.13:6379\n");
+                reply_release(&reply);
+            }
+            send_text(fds[i], target);
+        }
+        cr_expect(is_silent(fds[MANY - 1], 300));
+    }
+    for (int i = 0; i < MANY; i++) {
+        close(fds[i]);
+    }
+    harness_release(&harness);
+}
+
+/* What was asked for besides is in the answer after the wait as without one. */
+Test(http_waiting_many, the_answer_is_what_it_would_be_at_once)
+{
+    static const char *const origins[] = {"https://page.example"};
+    static const char *const more[] = {"", "Origin: https://page.example\r\n", "Accept: text/plain\r\n"};
+    static const char *const targets[] = {"/master?",          "/masters/mymaster?",
+                                          "/master?pretty=1&", "/master?format=url&",
+                                          "/master?stale=1&",  "/masters/mymaster?require=majority&"};
+    enum { TARGETS = sizeof(targets) / sizeof(targets[0]), MORE = sizeof(more) / sizeof(more[0]) };
+    int fds[TARGETS][MORE];
+
+    harness_init(&harness);
+    harness.config.allow_origins = origins;
+    harness.config.n_allow_origins = 1;
+    harness_start(&harness);
+    post(master_at("10.0.0.12:6379", 7));
+    for (size_t i = 0; i < TARGETS; i++) {
+        for (size_t k = 0; k < MORE; k++) {
+            char target[128];
+
+            snprintf(target, sizeof(target), "%swait=60s&index=7", targets[i]);
+            fds[i][k] = begin_with("GET", target, more[k]);
+        }
+    }
+    cr_expect(is_silent(fds[TARGETS - 1][MORE - 1], 300));
+    post(master_at("10.0.0.13:6379", 8));
+    for (size_t i = 0; i < TARGETS; i++) {
+        for (size_t k = 0; k < MORE; k++) {
+            static const char *const names[] = {"etag", "content-type", "access-control-allow-origin",
+                                                "x-bellwether-index"};
+            struct reply told = finish(fds[i][k]), now = ask(&harness, "GET", targets[i], more[k]);
+
+            cr_expect_eq(told.status, 200);
+            cr_expect_eq(now.status, 200);
+            cr_expect_str_eq(told.body, now.body);
+            for (size_t h = 0; h < sizeof(names) / sizeof(names[0]); h++) {
+                char value[256];
+
+                snprintf(value, sizeof(value), "%s", header_of(&told, names[h]));
+                cr_expect_str_eq(value, header_of(&now, names[h]), "%s of %s", names[h], targets[i]);
+            }
+            cr_expect_eq(*header_of(&told, "access-control-allow-origin") != '\0', k == 1);
+            reply_release(&told);
+            reply_release(&now);
+        }
+    }
+    harness_release(&harness);
+}
