@@ -68,7 +68,7 @@ SCENE(integration_commands_waiting, who_waits_runs_once_there_is_a_master_again)
     const struct sent *sent[CALLERS];
     for (size_t i = 0; i < CALLERS; i++)
         sent[i] = command_send(daemon, "/redis", "['INCR','n']");
-    WAIT_UNTIL(5000, waiting(daemon) == CALLERS);
+    WAIT_UNTIL(5000, waiting(daemon) == (double)CALLERS);
     server_start(node);
     for (size_t i = 0; i < CALLERS; i++)
         cr_assert_eq(command_answer(sent[i], 15000)->status, 200);
@@ -133,7 +133,7 @@ SCENE(integration_commands_waiting, callers_that_disconnect_in_the_middle)
                                : i % 3 == 1 ? "/redis/pipeline"
                                             : "/redis/multi-exec",
                                i % 3 == 0 ? "['INCR','n']" : "[['INCR','n'],['GET','n']]");
-    WAIT_UNTIL(5000, in_flight(daemon) == COMMANDS);
+    WAIT_UNTIL(5000, in_flight(daemon) == (double)COMMANDS);
     for (size_t i = 0; i < CALLERS; i++)
         raw_close(sent[i]->raw);
     /* And one before its request is whole; that may be noticed only when it has been idle for long enough. */
@@ -185,7 +185,7 @@ SCENE(integration_commands_waiting, callers_that_have_gone_are_not_served)
     for (size_t i = 0; i < CALLERS; i++)
         sent[i] = command_send(daemon, i % 2 == 0 ? "/redis" : "/redis/pipeline",
                                i % 2 == 0 ? "['INCR','n']" : "[['INCR','n'],['INCR','n']]");
-    WAIT_UNTIL(5000, waiting(daemon) == CALLERS);
+    WAIT_UNTIL(5000, waiting(daemon) == (double)CALLERS);
     for (size_t i = 0; i < 4; i++) /* they stay; one has sent its next request already */
         cr_assert(i != 0 || raw_send(sent[i]->raw, more, sizeof more - 1));
     for (size_t i = 4; i < 8; i++)

@@ -87,13 +87,13 @@ static void readers_who_do_not_read(const char *workers, bool leave)
         else if (small->status == 200)
             answered++;
     }
-    WAIT_UNTIL(40000, within_budget(daemon, before_kb) && commands(daemon) >= asked + READERS);
+    WAIT_UNTIL(40000, within_budget(daemon, before_kb) && commands(daemon) >= asked + (double)READERS);
     cr_assert_geq(answered, 1);
     cr_assert_geq(metric_of(daemon, "bellwether_commands_total{outcome=\"too_big\"}"), 1);
     cr_assert_leq(memory_of(daemon), BUDGET_MIB * MIB);
     cr_assert_eq(status_of(daemon, "/status"), 200);
     if (leave) {
-        cr_assert_geq(memory_of(daemon), LARGE, "somebody has his answer, and keeps it waiting");
+        cr_assert_geq(memory_of(daemon), (double)LARGE, "somebody has his answer, and keeps it waiting");
         for (size_t i = 0; i < READERS; i++)
             (void)close(fds[i]);
     }

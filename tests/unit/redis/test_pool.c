@@ -204,11 +204,10 @@ Test(pool, a_name_is_asked_for_again_where_the_connection_was_lost)
 
 /* ---- without HELLO ---- */
 
-#define NO_HELLO                                      \
-    {PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO},        \
-    {                                                 \
-        PEER_SEND, "-ERR unknown command 'HELLO'\r\n" \
-    }
+/* clang-format off */
+#define NO_HELLO \
+    {PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO}, {PEER_SEND, "-ERR unknown command 'HELLO'\r\n"}
+/* clang-format on */
 #define ROLE "*1\r\n" BULK(4, "ROLE")
 #define INFO_ROLE "*2\r\n" BULK(4, "INFO") BULK(11, "replication")
 
