@@ -116,30 +116,28 @@ static void on_prepare(uv_prepare_t *prepare)
 
 static void on_resolved(uv_async_t *uv);
 
-/*
- * Have libuv register now what it needs for itself: where there is no room for that watch it ends the process without a
- * word, whenever the loop first runs.
- */
-static void register_own(struct loop *loop)
+/* Where there is no room for the watch that libuv needs for itself it ends the process without a word. */
+static void expect_room(void)
 {
-    int epoll_fd = uv_backend_fd(&loop->uv), fd = eventfd(0, EFD_CLOEXEC);
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC), fd = eventfd(0, EFD_CLOEXEC);
     struct epoll_event event = {.events = EPOLLIN};
 
-    if (fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
-        log_error("event loop failed", LOG_STR("call", fd < 0 ? "eventfd" : "epoll_ctl"),
-                  LOG_STR("error", strerror(errno)),
+    if (epoll_fd < 0 || fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
+        log_error("event loop failed", LOG_STR("error", strerror(errno)),
                   LOG_STR("limit", errno == ENOSPC ? "fs.epoll.max_user_watches" : "descriptors or memory"));
         (void)log_flush(LOG_LAST_PATIENCE_MS);
         exit(EXIT_FAILURE);
     }
     close(fd);
-    (void)uv_run(&loop->uv, UV_RUN_NOWAIT);
+    close(epoll_fd);
 }
 
 struct loop *loop_new(void)
 {
-    struct loop *loop = mem_new(1, sizeof *loop);
+    struct loop *loop;
 
+    expect_room();
+    loop = mem_new(1, sizeof *loop);
     must(uv_loop_init(&loop->uv), "uv_loop_init");
     must(uv_prepare_init(&loop->uv, &loop->prepare), "uv_prepare_init");
     loop->prepare.data = loop;
@@ -148,7 +146,7 @@ struct loop *loop_new(void)
     must(uv_async_init(&loop->uv, &loop->resolved, on_resolved), "uv_async_init");
     must(-pthread_mutex_init(&loop->lock, NULL), "pthread_mutex_init");
     loop->resolved.data = loop;
-    register_own(loop);
+    (void)uv_run(&loop->uv, UV_RUN_NOWAIT); /* libuv registers what it needs for itself now */
     return loop;
 }
 
