@@ -13,17 +13,26 @@
 #include "once.h"
 #include "service.h"
 
-/* Descriptors beside callers' connections: links to Sentinels, verification of up to a thousand masters, files. */
+/*
+ * Descriptors beside callers' connections: links to Sentinels, verification of up to a thousand
+ * masters, files.
+ */
 #define OTHER_DESCRIPTORS 2048
 #define DESCRIPTORS_PER_WORKER 24
 #define NODES_WITH_COMMANDS 64 /* that a worker has connections to at once, pool-size to each */
-/* A listening address in a worker: its socket, its epolls, those refused at once, those kept for probes. */
+/*
+ * A listening address in a worker: its socket, its epolls, those refused at once, those kept for
+ * probes.
+ */
 #define DESCRIPTORS_PER_LISTENER \
     (2 + HTTP_PATIENT_MAX + HTTP_CONNECTIONS_REFUSED_AT_ONCE + HTTP_CONNECTIONS_PROBE)
 
 #define LOG_PATIENCE_MS 500 /* at the end, with what is still to be written */
 
-/* With a standard descriptor closed, the next socket would get its number, and log lines would go to a peer. */
+/*
+ * With a standard descriptor closed, the next socket would get its number, and log lines would go
+ * to a peer.
+ */
 static void keep_standard_descriptors(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
@@ -36,17 +45,20 @@ static void keep_standard_descriptors(void)
 static void raise_descriptor_limit(const struct options *options)
 {
     struct rlimit limit;
-    int64_t pooled = options->redis_api == REDIS_API_OFF ? 0 : options->pool_size * NODES_WITH_COMMANDS;
-    rlim_t wanted = (rlim_t)(options->max_connections + options->max_waiters + OTHER_DESCRIPTORS +
-                             options->workers * ((int64_t)options->n_listens * DESCRIPTORS_PER_LISTENER +
-                                                 DESCRIPTORS_PER_WORKER + pooled));
+    int64_t pooled =
+        options->redis_api == REDIS_API_OFF ? 0 : options->pool_size * NODES_WITH_COMMANDS;
+    rlim_t wanted =
+        (rlim_t)(options->max_connections + options->max_waiters + OTHER_DESCRIPTORS +
+                 options->workers * ((int64_t)options->n_listens * DESCRIPTORS_PER_LISTENER +
+                                     DESCRIPTORS_PER_WORKER + pooled));
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {
         return;
     }
     struct rlimit raised = {.rlim_cur = wanted,
                             .rlim_max = limit.rlim_max > wanted ? limit.rlim_max : wanted};
-    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) { /* over the hard limit only with the privilege for it */
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) {
+        /* over the hard limit only with the privilege for it */
         return;
     }
     raised.rlim_cur = raised.rlim_max = limit.rlim_max;
@@ -68,6 +80,7 @@ static void write_notes(const struct options *options)
 {
     for (size_t i = 0; i < options->n_notes; i++) {
         const struct options_note *note = &options->notes[i];
+
         log_write(note->level, note->message, LOG_FIELDS(LOG_STR(note->key, note->value)));
     }
 }

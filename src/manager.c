@@ -48,7 +48,7 @@ static void feed(void *data)
 
 struct manager *manager_new(struct loop *loop, const struct pulse *pulses, size_t n_pulses)
 {
-    struct manager *manager = mem_new(1, sizeof *manager);
+    struct manager *manager = mem_new(1, sizeof(*manager));
 
     manager->pulses = pulses;
     manager->n_pulses = n_pulses;
@@ -64,7 +64,7 @@ void manager_ready(struct manager *manager)
 {
     char message[STATUS_SIZE + 32];
 
-    (void)snprintf(message, sizeof message, "READY=1\nSTATUS=%s",
+    (void)snprintf(message, sizeof(message), "READY=1\nSTATUS=%s",
                    *manager->status != '\0' ? manager->status : "starting");
     notify_send(message);
 }
@@ -76,7 +76,7 @@ void manager_reloading(struct manager *manager)
 
     (void)manager;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    (void)snprintf(message, sizeof message, "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
+    (void)snprintf(message, sizeof(message), "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
                    (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
     notify_send(message);
 }
@@ -103,24 +103,27 @@ const char *manager_verdict(const struct snapshot *snapshot, char *out, size_t s
     char address[ADDRESS_TEXT_SIZE];
     char others[64] = "";
 
-    if (master == NULL && snapshot->n_masters == 0) {
+    if (!master && snapshot->n_masters == 0) {
         (void)snprintf(out, size, "%s",
-                       snapshot->any_sentinel_reachable ? "no master known" : "no Sentinel reachable");
+                       snapshot->any_sentinel_reachable ? "no master known"
+                                                        : "no Sentinel reachable");
         return out;
     }
     if (snapshot->n_masters > 1) {
-        (void)snprintf(others, sizeof others, "; %zu of %zu masters in service", count_serving(snapshot),
-                       snapshot->n_masters);
+        (void)snprintf(others, sizeof(others), "; %zu of %zu masters in service",
+                       count_serving(snapshot), snapshot->n_masters);
     }
-    if (master == NULL) {
+    if (!master) {
         (void)snprintf(out, size, "%s", others + 2);
     } else if (master_state_serves(master->state)) {
-        (void)snprintf(out, size, "%s is %s at %s%s", master->name, master_state_text(master->state),
-                       address_format(&master->address, address), others);
+        (void)snprintf(out, size, "%s is %s at %s%s", master->name,
+                       master_state_text(master->state), address_format(&master->address, address),
+                       others);
     } else {
         const char *reason = reason_text(master->reason);
+
         (void)snprintf(out, size, "%s is %s%s%s%s", master->name, master_state_text(master->state),
-                       reason == NULL ? "" : ": ", reason == NULL ? "" : reason, others);
+                       !reason ? "" : ": ", !reason ? "" : reason, others);
     }
     return out;
 }
@@ -130,18 +133,18 @@ void manager_look(struct manager *manager, const struct snapshot *snapshot)
     char verdict[STATUS_SIZE];
     char message[STATUS_SIZE + 16];
 
-    manager_verdict(snapshot, verdict, sizeof verdict);
+    manager_verdict(snapshot, verdict, sizeof(verdict));
     if (strcmp(verdict, manager->status) == 0) {
         return;
     }
-    memcpy(manager->status, verdict, sizeof verdict);
-    (void)snprintf(message, sizeof message, "STATUS=%s", verdict);
+    memcpy(manager->status, verdict, sizeof(verdict));
+    (void)snprintf(message, sizeof(message), "STATUS=%s", verdict);
     notify_send(message);
 }
 
 void manager_free(struct manager *manager)
 {
-    if (manager != NULL) {
+    if (manager) {
         loop_timer_free(manager->watchdog);
         free(manager);
     }

@@ -1,4 +1,6 @@
-/* What the service manager (systemd) is told: ready, status, watchdog. Nothing where there is none. */
+/*
+ * What the service manager (systemd) is told: ready, status, watchdog. Nothing where there is none.
+ */
 #ifndef BELLWETHER_MANAGER_H
 #define BELLWETHER_MANAGER_H
 
@@ -10,7 +12,10 @@
 
 struct manager;
 
-/** @param pulses borrowed; `n_pulses` threads that must turn for the watchdog to be fed. Thread: main. */
+/**
+ * @param pulses borrowed; `n_pulses` threads that must turn for the watchdog to be fed. Thread:
+ * main.
+ */
 struct manager *manager_new(struct loop *loop, const struct pulse *pulses, size_t n_pulses);
 void manager_ready(struct manager *manager);
 void manager_reloading(struct manager *manager);

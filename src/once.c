@@ -1,6 +1,7 @@
 /*
- * --once: the watcher as always, its snapshots delivered to the main thread instead of workers. The first one
- * in which the default master is in service is printed; when time is up the last one tells the reason.
+ * --once: the watcher as always, its snapshots delivered to the main thread instead of workers. The
+ * first one in which the default master is in service is printed; when time is up the last one
+ * tells the reason.
  */
 #include "once.h"
 
@@ -57,6 +58,7 @@ static void refuse_several(struct once *once)
 
     for (size_t i = 0; i < once->latest->n_masters; i++) {
         const char *name = once->latest->masters[i]->name;
+
         buffer_add(&names, ", ", i == 0 ? 0 : 2);
         buffer_add(&names, name, strlen(name));
     }
@@ -69,23 +71,25 @@ static void refuse_several(struct once *once)
 static void say_why_not(const struct once *once)
 {
     const struct snapshot *snapshot = once->latest;
-    const struct snapshot_master *master = snapshot == NULL ? NULL : snapshot_default(snapshot);
+    const struct snapshot_master *master = !snapshot ? NULL : snapshot_default(snapshot);
 
-    if (snapshot == NULL) {
+    if (!snapshot) {
         log_plain("bellwether: no master: starting: nothing is known yet");
-    } else if (master != NULL) {
+    } else if (master) {
         const char *reason = reason_text(master->reason);
-        log_plain("bellwether: no master: %s is %s: %s%s%s", master->name, master_state_text(master->state),
-                  reason == NULL ? "no reason" : reason, master->detail == NULL ? "" : ": ",
-                  master->detail == NULL ? "" : master->detail);
-    } else if (snapshot->default_name != NULL &&
+
+        log_plain("bellwether: no master: %s is %s: %s%s%s", master->name,
+                  master_state_text(master->state), !reason ? "no reason" : reason,
+                  !master->detail ? "" : ": ", !master->detail ? "" : master->detail);
+    } else if (snapshot->default_name &&
                (snapshot->n_masters > 0 || snapshot->reason == REASON_UNKNOWN_NAME)) {
         log_plain("bellwether: no master: unknown_name: the Sentinels do not know \"%s\"",
                   snapshot->default_name);
     } else {
         const char *reason = reason_text(snapshot->reason);
-        log_plain("bellwether: no master: %s: %s", reason == NULL ? "no_sentinel_reachable" : reason,
-                  snapshot->detail == NULL ? "no Sentinel answered in time" : snapshot->detail);
+
+        log_plain("bellwether: no master: %s: %s", !reason ? "no_sentinel_reachable" : reason,
+                  !snapshot->detail ? "no Sentinel answered in time" : snapshot->detail);
     }
 }
 
@@ -93,7 +97,7 @@ static void look(struct once *once)
 {
     const struct snapshot_master *master = snapshot_default(once->latest);
 
-    if (master != NULL && master_state_serves(master->state) && master->has_address) {
+    if (master && master_state_serves(master->state) && master->has_address) {
         print_master(once, master);
     } else if (once->latest->ambiguous_default) {
         refuse_several(once);
@@ -128,7 +132,8 @@ static void time_is_up(void *data)
 
 static int64_t patience_ms(const struct options *options)
 {
-    int64_t least_ms = options->watch.sentinel_timeout_ms + options->watch.verify_timeout_ms + ONCE_MARGIN_MS;
+    int64_t least_ms =
+        options->watch.sentinel_timeout_ms + options->watch.verify_timeout_ms + ONCE_MARGIN_MS;
 
     return options->wait_ms > least_ms ? options->wait_ms : least_ms;
 }

@@ -4,7 +4,10 @@
 
 #include "bellwether/options.h"
 
-/** @param options borrowed. @return the exit code: 0 printed; 3 none in time, one line said why; 1 something broke. */
+/**
+ * @param options borrowed. @return the exit code: 0 printed; 3 none in time, one line said why; 1
+ * something broke.
+ */
 int once_run(const struct options *options);
 
 #endif

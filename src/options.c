@@ -1,6 +1,6 @@
 /*
- * Options: flags, environment and file into struct options, and the actions that print and exit. The rest of
- * the way is in options_internal.h.
+ * Options: flags, environment and file into struct options, and the actions that print and exit.
+ * The rest of the way is in options_internal.h.
  */
 #include "bellwether/options.h"
 
@@ -16,12 +16,14 @@ static int read_all(struct settings *settings, int argc, char **argv, char **env
         error->text[0] = '\0';
         return 0;
     }
-    if (failed != 0 || settings->action == ACTION_VERSION || settings->action == ACTION_MAN_OPTIONS) {
+    if (failed != 0 || settings->action == ACTION_VERSION ||
+        settings->action == ACTION_MAN_OPTIONS) {
         return failed;
     }
     failed = settings_from_environment(settings, environment, error);
-    const struct setting *config = failed == 0 ? settings_winner(settings, OPTION_ID_CONFIG, NULL) : NULL;
-    if (config != NULL && config->n_items > 0) {
+    const struct setting *config =
+        failed == 0 ? settings_winner(settings, OPTION_ID_CONFIG, NULL) : NULL;
+    if (config && config->n_items > 0) {
         failed = settings_from_file(settings, config->items[0], error);
     }
     return failed;

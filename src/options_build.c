@@ -1,6 +1,6 @@
 /*
- * From settings to struct options: the numbers by the table, the rest by hand, then what only makes sense or
- * nonsense together.
+ * From settings to struct options: the numbers by the table, the rest by hand, then what only makes
+ * sense or nonsense together.
  */
 #include <stdarg.h>
 #include <stdlib.h>
@@ -21,7 +21,7 @@ struct builder {
 /* The one item of a setting; NULL when it was not given, or given as empty. */
 static const char *item_of(const struct setting *setting)
 {
-    return setting != NULL && setting->n_items > 0 ? setting->items[0] : NULL;
+    return setting && setting->n_items > 0 ? setting->items[0] : NULL;
 }
 
 static const char *text_of(const struct builder *builder, int id)
@@ -32,9 +32,9 @@ static const char *text_of(const struct builder *builder, int id)
 void options_note(struct options *out, enum log_level level, const char *message, const char *key,
                   const char *value)
 {
-    out->notes = mem_resize(out->notes, out->n_notes + 1, sizeof *out->notes);
-    out->notes[out->n_notes++] =
-        (struct options_note){.level = level, .message = message, .key = key, .value = mem_strdup(value)};
+    out->notes = mem_resize(out->notes, out->n_notes + 1, sizeof(*out->notes));
+    out->notes[out->n_notes++] = (struct options_note){
+        .level = level, .message = message, .key = key, .value = mem_strdup(value)};
 }
 
 static bool has_name(char *const *names, size_t n, const char *name)
@@ -50,8 +50,8 @@ static bool has_name(char *const *names, size_t n, const char *name)
 static void add_master(struct watch_deployment *deployment, const char *name)
 {
     if (!has_name(deployment->masters, deployment->n_masters, name)) {
-        deployment->masters =
-            mem_resize(deployment->masters, deployment->n_masters + 1, sizeof *deployment->masters);
+        deployment->masters = mem_resize(deployment->masters, deployment->n_masters + 1,
+                                         sizeof(*deployment->masters));
         deployment->masters[deployment->n_masters++] = mem_strdup(name);
     }
 }
@@ -65,11 +65,11 @@ static void store_number(struct options *out, const struct option_entry *entry, 
     unsigned place = (unsigned)number; /* enums are of int's size */
 
     if (entry->type == OPTION_SWITCH) {
-        memcpy(field, &on, sizeof on);
+        memcpy(field, &on, sizeof(on));
     } else if (entry->type == OPTION_CHOICE) {
-        memcpy(field, &place, sizeof place);
+        memcpy(field, &place, sizeof(place));
     } else {
-        memcpy(field, &number, sizeof number);
+        memcpy(field, &number, sizeof(number));
     }
 }
 
@@ -81,20 +81,23 @@ static int build_numbers(struct builder *builder)
         const struct option_entry *entry = &option_table[id];
         const char *text = text_of(builder, id);
         struct option_value value;
+
         if (entry->field == OPTION_NOWHERE) {
             continue;
         }
-        if (option_read_value(entry, text != NULL ? text : entry->fallback, &value, words, sizeof words) !=
+        if (option_read_value(entry, text ? text : entry->fallback, &value, words, sizeof(words)) !=
             0) {
             return options_fail(builder->error, "--%s: %s", entry->name, words);
         }
         store_number(builder->out, entry, value.number);
     }
     builder->out->max_per_client = -1;
-    if (text_of(builder, OPTION_ID_MAX_PER_CLIENT) != NULL) {
+    if (text_of(builder, OPTION_ID_MAX_PER_CLIENT)) {
         struct option_value most;
+
         if (option_read_value(&option_table[OPTION_ID_MAX_PER_CLIENT],
-                              text_of(builder, OPTION_ID_MAX_PER_CLIENT), &most, words, sizeof words) != 0) {
+                              text_of(builder, OPTION_ID_MAX_PER_CLIENT), &most, words,
+                              sizeof(words)) != 0) {
             return options_fail(builder->error, "--max-per-client: %s", words);
         }
         builder->out->max_per_client = most.number;
@@ -106,8 +109,8 @@ static int build_numbers(struct builder *builder)
 
 static bool same_place(const struct http_listen *a, const struct http_listen *b)
 {
-    if (a->unix_path != NULL || b->unix_path != NULL) {
-        return a->unix_path != NULL && b->unix_path != NULL && strcmp(a->unix_path, b->unix_path) == 0;
+    if (a->unix_path || b->unix_path) {
+        return a->unix_path && b->unix_path && strcmp(a->unix_path, b->unix_path) == 0;
     }
     return a->address.port != 0 && address_equal(&a->address, &b->address);
 }
@@ -119,17 +122,18 @@ static int add_listen(struct builder *builder, const char *text)
     struct option_value value;
     char words[512];
 
-    if (option_read_value(entry, text, &value, words, sizeof words) != 0) {
+    if (option_read_value(entry, text, &value, words, sizeof(words)) != 0) {
         return options_fail(builder->error, "--listen: %s", words);
     }
     for (size_t i = 0; i < out->n_listens; i++) {
         if (same_place(&out->listens[i], &value.listen)) {
             free(value.listen.unix_path);
             return options_fail(builder->error,
-                                "--listen: \"%.200s\" names a place that is listened on already", text);
+                                "--listen: \"%.200s\" names a place that is listened on already",
+                                text);
         }
     }
-    out->listens = mem_resize(out->listens, out->n_listens + 1, sizeof *out->listens);
+    out->listens = mem_resize(out->listens, out->n_listens + 1, sizeof(*out->listens));
     out->listens[out->n_listens++] = value.listen;
     return 0;
 }
@@ -138,7 +142,7 @@ static int build_listens(struct builder *builder)
 {
     const struct setting *setting = settings_winner(builder->settings, OPTION_ID_LISTEN, NULL);
 
-    if (setting == NULL) {
+    if (!setting) {
         return add_listen(builder, option_table[OPTION_ID_LISTEN].fallback);
     }
     for (size_t i = 0; i < setting->n_items; i++) {
@@ -157,10 +161,10 @@ static void note_exposed(struct options *out, struct secret *secret)
     const char *words = secret_exposed(secret);
     char text[512];
 
-    if (words == NULL) {
+    if (!words) {
         return;
     }
-    (void)snprintf(text, sizeof text, "%.400s: %s", secret_path(secret), words);
+    (void)snprintf(text, sizeof(text), "%.400s: %s", secret_path(secret), words);
     for (size_t i = 0; i < out->n_notes; i++) {
         if (strcmp(out->notes[i].value, text) == 0) {
             return; /* several may share a file */
@@ -169,24 +173,25 @@ static void note_exposed(struct options *out, struct secret *secret)
     options_note(out, LOG_LEVEL_WARN, "others can get at a file with a secret", "file", text);
 }
 
-struct secret *options_secret(const struct settings *settings, const struct setting *own, int file_id,
-                              int value_id, struct options *out, struct options_error *error)
+struct secret *options_secret(const struct settings *settings, const struct setting *own,
+                              int file_id, int value_id, struct options *out,
+                              struct options_error *error)
 {
     enum option_source source;
     const struct setting *file = settings_winner(settings, file_id, &source);
     const char *value = value_id < 0 ? NULL : item_of(settings_winner(settings, value_id, NULL));
     char words[512];
 
-    if (own != NULL && own->where != NULL) {
+    if (own && own->where) {
         file = own;
         value = NULL;
-    } else if (value != NULL && source < SOURCE_ENVIRONMENT) {
+    } else if (value && source < SOURCE_ENVIRONMENT) {
         file = NULL;
     }
-    struct secret *secret = secret_new(item_of(file), value, words, sizeof words);
-    if (secret == NULL) {
+    struct secret *secret = secret_new(item_of(file), value, words, sizeof(words));
+    if (!secret) {
         (void)options_fail(error, "%s (%.200s): %s; takes a file that can be read",
-                           option_table[file_id].name, file == NULL ? "" : file->where, words);
+                           option_table[file_id].name, !file ? "" : file->where, words);
         return NULL;
     }
     note_exposed(out, secret);
@@ -201,7 +206,7 @@ static struct secret *make_secret(struct builder *builder, const struct setting 
 
 static char *make_text(const struct builder *builder, const struct setting *own, int id)
 {
-    return mem_strdup(own != NULL && own->where != NULL ? item_of(own) : text_of(builder, id));
+    return mem_strdup(own && own->where ? item_of(own) : text_of(builder, id));
 }
 
 static int add_override(struct builder *builder, const struct option_section *section)
@@ -210,15 +215,16 @@ static int add_override(struct builder *builder, const struct option_section *se
     const struct setting *file = &section->settings[OPTION_ID_REDIS_PASSWORD_FILE];
     struct watch_config *watch = &builder->out->watch;
 
-    if (user->where == NULL && file->where == NULL) {
+    if (!user->where && !file->where) {
         return 0;
     }
     struct secret *password =
         make_secret(builder, file, OPTION_ID_REDIS_PASSWORD_FILE, OPTION_ID_REDIS_PASSWORD);
-    if (password == NULL) {
+    if (!password) {
         return -BW_EINVAL;
     }
-    watch->overrides = mem_resize(watch->overrides, watch->n_overrides + 1, sizeof *watch->overrides);
+    watch->overrides =
+        mem_resize(watch->overrides, watch->n_overrides + 1, sizeof(*watch->overrides));
     watch->overrides[watch->n_overrides++] = (struct watch_override){
         .master = mem_strdup(section->master),
         .redis_username = make_text(builder, user, OPTION_ID_REDIS_USERNAME),
@@ -234,22 +240,24 @@ static void add_seeds(struct builder *builder, struct watch_deployment *deployme
 {
     const struct option_entry *entry = &option_table[OPTION_ID_SENTINEL];
 
-    for (size_t i = 0; setting != NULL && i < setting->n_items; i++) {
+    for (size_t i = 0; setting && i < setting->n_items; i++) {
         struct option_value value;
         char words[256];
         bool twice = false;
-        if (option_read_value(entry, setting->items[i], &value, words, sizeof words) != 0) {
+
+        if (option_read_value(entry, setting->items[i], &value, words, sizeof(words)) != 0) {
             continue; /* checked when it was given */
         }
         for (size_t k = 0; k < deployment->n_seeds; k++) {
             twice = twice || address_equal(&deployment->seeds[k], &value.address);
         }
         if (twice) {
-            options_note(builder->out, LOG_LEVEL_WARN, "sentinel given twice, used once", "sentinel",
-                         setting->items[i]);
+            options_note(builder->out, LOG_LEVEL_WARN, "sentinel given twice, used once",
+                         "sentinel", setting->items[i]);
             continue;
         }
-        deployment->seeds = mem_resize(deployment->seeds, deployment->n_seeds + 1, sizeof *deployment->seeds);
+        deployment->seeds =
+            mem_resize(deployment->seeds, deployment->n_seeds + 1, sizeof(*deployment->seeds));
         deployment->seeds[deployment->n_seeds++] = value.address;
     }
 }
@@ -257,33 +265,35 @@ static void add_seeds(struct builder *builder, struct watch_deployment *deployme
 /* A deployment's seeds and credentials: a section's own where it has them, else the global ones. */
 static int add_deployment(struct builder *builder, const struct option_section *section)
 {
-    const struct setting *own = section == NULL ? NULL : section->settings;
+    const struct setting *own = !section ? NULL : section->settings;
     const struct setting *seeds = settings_winner(builder->settings, OPTION_ID_SENTINEL, NULL);
     struct watch_config *watch = &builder->out->watch;
     struct secret *password =
-        make_secret(builder, own == NULL ? NULL : &own[OPTION_ID_SENTINEL_PASSWORD_FILE],
+        make_secret(builder, !own ? NULL : &own[OPTION_ID_SENTINEL_PASSWORD_FILE],
                     OPTION_ID_SENTINEL_PASSWORD_FILE, OPTION_ID_SENTINEL_PASSWORD);
 
-    if (password == NULL) {
+    if (!password) {
         return -BW_EINVAL;
     }
-    watch->deployments = mem_resize(watch->deployments, watch->n_deployments + 1, sizeof *watch->deployments);
+    watch->deployments =
+        mem_resize(watch->deployments, watch->n_deployments + 1, sizeof(*watch->deployments));
     struct watch_deployment *deployment = &watch->deployments[watch->n_deployments++];
     *deployment = (struct watch_deployment){
-        .username = make_text(builder, own == NULL ? NULL : &own[OPTION_ID_SENTINEL_USERNAME],
+        .username = make_text(builder, !own ? NULL : &own[OPTION_ID_SENTINEL_USERNAME],
                               OPTION_ID_SENTINEL_USERNAME),
         .password = password,
     };
-    if (own != NULL && own[OPTION_ID_SENTINEL].where != NULL) {
+    if (own && own[OPTION_ID_SENTINEL].where) {
         seeds = &own[OPTION_ID_SENTINEL];
     }
     add_seeds(builder, deployment, seeds);
-    if (section != NULL) {
+    if (section) {
         add_master(deployment, section->master);
         if (deployment->n_seeds == 0) {
-            return options_fail(builder->error,
-                                "[master %.100s]: no Sentinel; takes sentinel = host:port, here or for all",
-                                section->master);
+            return options_fail(
+                builder->error,
+                "[master %.100s]: no Sentinel; takes sentinel = host:port, here or for all",
+                section->master);
         }
     }
     return 0;
@@ -291,15 +301,16 @@ static int add_deployment(struct builder *builder, const struct option_section *
 
 static bool has_own_sentinels(const struct option_section *section)
 {
-    return section->settings[OPTION_ID_SENTINEL].where != NULL ||
-           section->settings[OPTION_ID_SENTINEL_USERNAME].where != NULL ||
-           section->settings[OPTION_ID_SENTINEL_PASSWORD_FILE].where != NULL;
+    return section->settings[OPTION_ID_SENTINEL].where ||
+           section->settings[OPTION_ID_SENTINEL_USERNAME].where ||
+           section->settings[OPTION_ID_SENTINEL_PASSWORD_FILE].where;
 }
 
 static const struct option_section *own_section(const struct settings *settings, const char *master)
 {
     for (size_t i = 0; i < settings->n_sections; i++) {
-        if (strcmp(settings->sections[i].master, master) == 0 && has_own_sentinels(&settings->sections[i])) {
+        if (strcmp(settings->sections[i].master, master) == 0 &&
+            has_own_sentinels(&settings->sections[i])) {
             return &settings->sections[i];
         }
     }
@@ -314,18 +325,22 @@ static void name_global_masters(struct builder *builder)
     struct watch_deployment *global = &builder->out->watch.deployments[0];
     bool any_named = named != NULL;
 
-    for (size_t i = 0; named != NULL && i < named->n_items; i++) {
-        if (own_section(settings, named->items[i]) == NULL) {
+    for (size_t i = 0; named && i < named->n_items; i++) {
+        if (!own_section(settings, named->items[i])) {
             add_master(global, named->items[i]);
         }
     }
     for (size_t i = 0; i < settings->n_sections; i++) {
         const struct option_section *section = &settings->sections[i];
+
         if (!has_own_sentinels(section)) {
             add_master(global, section->master);
         }
-        /* a section that only has other credentials for the same Sentinels names a master of theirs, too */
-        any_named = any_named || section->settings[OPTION_ID_SENTINEL].where == NULL;
+        /*
+         * a section that only has other credentials for the same Sentinels names a master of
+         * theirs, too
+         */
+        any_named = any_named || !section->settings[OPTION_ID_SENTINEL].where;
     }
     global->all_masters = !any_named && global->n_seeds > 0;
 }
@@ -341,6 +356,7 @@ static int build_deployments(struct builder *builder)
     name_global_masters(builder);
     for (size_t i = 0; i < settings->n_sections; i++) {
         const struct option_section *section = &settings->sections[i];
+
         if ((has_own_sentinels(section) && add_deployment(builder, section) != 0) ||
             add_override(builder, section) != 0) {
             return -BW_EINVAL;
@@ -348,9 +364,10 @@ static int build_deployments(struct builder *builder)
     }
     const struct watch_deployment *global = &watch->deployments[0];
     if (global->n_seeds == 0 && (global->n_masters > 0 || watch->n_deployments == 1)) {
-        return options_fail(builder->error,
-                            "--sentinel: none given; takes host:port of one Sentinel at least, or %s",
-                            "BELLWETHER_SENTINEL, or sentinel = in the file");
+        return options_fail(
+            builder->error,
+            "--sentinel: none given; takes host:port of one Sentinel at least, or %s",
+            "BELLWETHER_SENTINEL, or sentinel = in the file");
     }
     return 0;
 }
@@ -370,11 +387,12 @@ static bool is_watched(const struct watch_config *watch, const char *name)
 
 static int build_default_master(struct builder *builder)
 {
-    const struct setting *setting = settings_winner(builder->settings, OPTION_ID_DEFAULT_MASTER, NULL);
+    const struct setting *setting =
+        settings_winner(builder->settings, OPTION_ID_DEFAULT_MASTER, NULL);
     const struct setting *named = settings_winner(builder->settings, OPTION_ID_MASTER, NULL);
     struct watch_config *watch = &builder->out->watch;
 
-    if (item_of(setting) != NULL) {
+    if (item_of(setting)) {
         watch->default_master = mem_strdup(setting->items[0]);
         if (!is_watched(watch, watch->default_master)) {
             return options_fail(
@@ -382,7 +400,7 @@ static int build_default_master(struct builder *builder)
                 "default-master (%.200s): \"%.200s\" is not watched; takes one of the masters named",
                 setting->where, watch->default_master);
         }
-    } else if (named != NULL && own_section(builder->settings, named->items[0]) != NULL) {
+    } else if (named && own_section(builder->settings, named->items[0])) {
         /* the first configured one, which the order of the deployments hides */
         watch->default_master = mem_strdup(named->items[0]);
     }
@@ -396,8 +414,9 @@ static int build_map(struct builder *builder)
     const struct setting *setting = settings_winner(builder->settings, OPTION_ID_MAP, NULL);
     char words[512];
 
-    for (size_t i = 0; setting != NULL && i < setting->n_items; i++) {
-        if (address_map_add(&builder->out->watch.map, setting->items[i], words, sizeof words) != 0) {
+    for (size_t i = 0; setting && i < setting->n_items; i++) {
+        if (address_map_add(&builder->out->watch.map, setting->items[i], words, sizeof(words)) !=
+            0) {
             return options_fail(builder->error, "map (%.200s): %s", setting->where, words);
         }
     }
@@ -423,7 +442,7 @@ static int build_redis_credentials(struct builder *builder)
     watch->redis_username = make_text(builder, NULL, OPTION_ID_REDIS_USERNAME);
     watch->redis_password =
         make_secret(builder, NULL, OPTION_ID_REDIS_PASSWORD_FILE, OPTION_ID_REDIS_PASSWORD);
-    return watch->redis_password == NULL ? -BW_EINVAL : 0;
+    return !watch->redis_password ? -BW_EINVAL : 0;
 }
 
 static void build_selves(struct builder *builder)
@@ -431,19 +450,20 @@ static void build_selves(struct builder *builder)
     const struct setting *setting = settings_winner(builder->settings, OPTION_ID_SELF, NULL);
     struct watch_config *watch = &builder->out->watch;
 
-    for (size_t i = 0; setting != NULL && i < setting->n_items; i++) {
+    for (size_t i = 0; setting && i < setting->n_items; i++) {
         struct option_value value;
         char words[256];
         bool twice = false;
+
         if (option_read_value(&option_table[OPTION_ID_SELF], setting->items[i], &value, words,
-                              sizeof words) != 0) {
+                              sizeof(words)) != 0) {
             continue; /* checked when it was given */
         }
         for (size_t k = 0; k < watch->n_selves; k++) {
             twice = twice || address_equal(&watch->selves[k], &value.address);
         }
         if (!twice) {
-            watch->selves = mem_resize(watch->selves, watch->n_selves + 1, sizeof *watch->selves);
+            watch->selves = mem_resize(watch->selves, watch->n_selves + 1, sizeof(*watch->selves));
             watch->selves[watch->n_selves++] = value.address;
         }
     }
@@ -453,8 +473,8 @@ static void build_names(const struct builder *builder, enum option_id id, char *
 {
     const struct setting *setting = settings_winner(builder->settings, (int)id, NULL);
 
-    for (size_t i = 0; setting != NULL && i < setting->n_items; i++) {
-        *names = mem_resize(*names, *n + 1, sizeof **names);
+    for (size_t i = 0; setting && i < setting->n_items; i++) {
+        *names = mem_resize(*names, *n + 1, sizeof(**names));
         (*names)[(*n)++] = mem_strdup(setting->items[i]);
     }
 }
@@ -492,6 +512,7 @@ static void release_watch(struct watch_config *watch)
 {
     for (size_t i = 0; i < watch->n_deployments; i++) {
         struct watch_deployment *deployment = &watch->deployments[i];
+
         for (size_t k = 0; k < deployment->n_masters; k++) {
             free(deployment->masters[k]);
         }

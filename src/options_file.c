@@ -1,6 +1,7 @@
 /*
- * Settings from an INI file, read with inih. inih tells neither line numbers nor long lines nor long section
- * names (it cuts them at 50 characters), so the reader that feeds it keeps track of all three.
+ * Settings from an INI file, read with inih. inih tells neither line numbers nor long lines nor
+ * long section names (it cuts them at 50 characters), so the reader that feeds it keeps track of
+ * all three.
  */
 #include <ctype.h>
 #include <errno.h>
@@ -40,7 +41,8 @@ static struct option_section *section_of(struct settings *settings, const char *
             return &settings->sections[i];
         }
     }
-    settings->sections = mem_resize(settings->sections, settings->n_sections + 1, sizeof *settings->sections);
+    settings->sections =
+        mem_resize(settings->sections, settings->n_sections + 1, sizeof(*settings->sections));
     struct option_section *section = &settings->sections[settings->n_sections++];
     *section = (struct option_section){.master = mem_strdup(master)};
     return section;
@@ -55,10 +57,11 @@ static void enter_section(struct file_reader *reader, const char *title)
     if (strcmp(title, "bellwether") == 0) {
         reader->column = reader->settings->by_source[SOURCE_FILE];
         reader->in_master = false;
-    } else if (strncmp(title, MASTER_PREFIX, sizeof MASTER_PREFIX - 1) == 0) {
-        const char *master = title + sizeof MASTER_PREFIX - 1;
+    } else if (strncmp(title, MASTER_PREFIX, sizeof(MASTER_PREFIX) - 1) == 0) {
+        const char *master = title + sizeof(MASTER_PREFIX) - 1;
+
         master += strspn(master, " \t");
-        if (option_read_value(&name_entry, master, NULL, words, sizeof words) != 0) {
+        if (option_read_value(&name_entry, master, NULL, words, sizeof(words)) != 0) {
             (void)fail_here(reader, "no valid name of a master:", master);
             return;
         }
@@ -74,7 +77,7 @@ static void look_at_line(struct file_reader *reader, char *line)
 {
     char *end = line[0] == '[' ? strchr(line, ']') : NULL;
 
-    if (end == NULL) {
+    if (!end) {
         return;
     }
     char *title = line + 1 + strspn(line + 1, " \t");
@@ -85,7 +88,10 @@ static void look_at_line(struct file_reader *reader, char *line)
     enter_section(reader, title);
 }
 
-/* ini_reader: the next line, without the blanks before it, which inih would take for "more of the value above". */
+/*
+ * ini_reader: the next line, without the blanks before it, which inih would take for "more of the
+ * value above".
+ */
 static char *next_line(char *out, int size, void *data)
 {
     struct file_reader *reader = data;
@@ -121,8 +127,8 @@ static int unknown_key(struct file_reader *reader, const char *key)
     const char *guess = option_guess(key, NULL);
     char words[128];
 
-    (void)snprintf(words, sizeof words, "unknown option%s%s%s:", guess == NULL ? "" : " (did you mean ",
-                   guess == NULL ? "" : guess, guess == NULL ? "" : "?)");
+    (void)snprintf(words, sizeof(words), "unknown option%s%s%s:", !guess ? "" : " (did you mean ",
+                   !guess ? "" : guess, !guess ? "" : "?)");
     return fail_here(reader, words, key);
 }
 
@@ -142,22 +148,24 @@ static int take_pair(void *data, const char *section, const char *key, const cha
     }
     const struct option_entry *entry = &option_table[id];
     if ((entry->properties & OPTION_ENVIRONMENT_ONLY) != 0) {
-        return fail_here(reader,
-                         "a secret has a file of its own (its name and -file) or stands in the environment:",
-                         key) == 0;
+        return fail_here(
+                   reader,
+                   "a secret has a file of its own (its name and -file) or stands in the environment:",
+                   key) == 0;
     }
     if ((entry->properties & OPTION_NOT_IN_FILE) != 0) {
         return fail_here(reader, "not an option for this file:", key) == 0;
     }
     if (reader->in_master && (entry->properties & OPTION_PER_MASTER) == 0) {
-        return fail_here(reader, "not an option of a single master, so not for this section:", key) == 0;
+        return fail_here(reader,
+                         "not an option of a single master, so not for this section:", key) == 0;
     }
     struct setting *setting = &reader->column[id];
-    if (setting->where != NULL && (entry->properties & OPTION_LIST) == 0) {
+    if (setting->where && (entry->properties & OPTION_LIST) == 0) {
         return fail_here(reader, "given a second time:", key) == 0;
     }
-    (void)snprintf(where, sizeof where, "%.200s:%d", reader->name, reader->line);
-    return setting_add(setting, entry, value == NULL ? "" : value, true, where, reader->error) == 0;
+    (void)snprintf(where, sizeof(where), "%.200s:%d", reader->name, reader->line);
+    return setting_add(setting, entry, !value ? "" : value, true, where, reader->error) == 0;
 }
 
 int settings_from_stream(struct settings *settings, FILE *stream, const char *name,
@@ -186,7 +194,7 @@ int settings_from_file(struct settings *settings, const char *path, struct optio
 {
     FILE *stream = fopen(path, "re");
 
-    if (stream == NULL) {
+    if (!stream) {
         return options_fail(error, "config: \"%.200s\" cannot be read: %s", path, strerror(errno));
     }
     int failed = settings_from_stream(settings, stream, path, error);

@@ -1,7 +1,8 @@
 /*
- * What the parts of the options share. The way of a value: flags, environment and file each fill a column of
- * settings (options_source.c, options_file.c), texts that were checked one by one (options_value.c); the
- * strongest column that has a setting wins; options_build.c makes struct options of the winners.
+ * What the parts of the options share. The way of a value: flags, environment and file each fill a
+ * column of settings (options_source.c, options_file.c), texts that were checked one by one
+ * (options_value.c); the strongest column that has a setting wins; options_build.c makes struct
+ * options of the winners.
  */
 #ifndef BELLWETHER_OPTIONS_INTERNAL_H
 #define BELLWETHER_OPTIONS_INTERNAL_H
@@ -110,8 +111,12 @@ struct settings {
 struct options_error {
     char text[OPTIONS_ERROR_SIZE];
 };
-/** Keeps the first message, without control characters. @return -BW_EINVAL, so that it can be returned. */
-int options_fail(struct options_error *error, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/**
+ * Keeps the first message, without control characters. @return -BW_EINVAL, so that it can be
+ * returned.
+ */
+int options_fail(struct options_error *error, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 /* ---- options_table.c ---- */
 
@@ -146,14 +151,20 @@ int option_read_value(const struct option_entry *entry, const char *text, struct
  * @param blanks  lists are separated by blanks too, not only by commas.
  * @param where   borrowed; for messages.
  */
-int setting_add(struct setting *setting, const struct option_entry *entry, const char *text, bool blanks,
-                const char *where, struct options_error *error);
+int setting_add(struct setting *setting, const struct option_entry *entry, const char *text,
+                bool blanks, const char *where, struct options_error *error);
 void setting_release(struct setting *setting);
-int settings_from_flags(struct settings *settings, int argc, char **argv, struct options_error *error);
-int settings_from_environment(struct settings *settings, char **environment, struct options_error *error);
+int settings_from_flags(struct settings *settings, int argc, char **argv,
+                        struct options_error *error);
+int settings_from_environment(struct settings *settings, char **environment,
+                              struct options_error *error);
 void settings_release(struct settings *settings);
-/** The strongest setting that was given, NULL where the default stands. Borrowed. @param source may be NULL. */
-const struct setting *settings_winner(const struct settings *settings, int id, enum option_source *source);
+/**
+ * The strongest setting that was given, NULL where the default stands. Borrowed. @param source may
+ * be NULL.
+ */
+const struct setting *settings_winner(const struct settings *settings, int id,
+                                      enum option_source *source);
 
 /* ---- options_file.c ---- */
 
@@ -165,7 +176,8 @@ int settings_from_file(struct settings *settings, const char *path, struct optio
 /* ---- options_build.c ---- */
 
 /** @param out set on success; free with options_release(). */
-int options_build(const struct settings *settings, struct options *out, struct options_error *error);
+int options_build(const struct settings *settings, struct options *out,
+                  struct options_error *error);
 /**
  * A secret: from its file, or from the environment where the file was named by a weaker source.
  * @param own       the setting of a section, whose file takes the place of both; NULL: none.
@@ -173,16 +185,20 @@ int options_build(const struct settings *settings, struct options *out, struct o
  * @param out       gets a note when others can get at the file.
  * @return one that may hold no value; NULL after options_fail(). The caller frees it.
  */
-struct secret *options_secret(const struct settings *settings, const struct setting *own, int file_id,
-                              int value_id, struct options *out, struct options_error *error);
+struct secret *options_secret(const struct settings *settings, const struct setting *own,
+                              int file_id, int value_id, struct options *out,
+                              struct options_error *error);
 /** Something for the log. @param message,key static. */
 void options_note(struct options *out, enum log_level level, const char *message, const char *key,
                   const char *value);
 
 /* ---- options_commands.c ---- */
 
-/** What belongs to commands over HTTP, after the numbers and the listeners. @return 0; -BW_EINVAL. */
-int options_build_commands(const struct settings *settings, struct options *out, struct options_error *error);
+/**
+ * What belongs to commands over HTTP, after the numbers and the listeners. @return 0; -BW_EINVAL.
+ */
+int options_build_commands(const struct settings *settings, struct options *out,
+                           struct options_error *error);
 
 /* ---- options_shown.c ---- */
 

@@ -34,6 +34,7 @@ static void print_wrapped(FILE *to, size_t column, const char *text)
     column = HELP_INDENT;
     for (const char *p = text; *p != '\0';) {
         size_t word = strcspn(p, " ");
+
         if (column > HELP_INDENT && column + 1 + word > HELP_WIDTH) {
             (void)fprintf(to, "\n%*s", HELP_INDENT, "");
             column = HELP_INDENT;
@@ -47,7 +48,8 @@ static void print_wrapped(FILE *to, size_t column, const char *text)
 
 static bool has_range(const struct option_entry *entry)
 {
-    return entry->type == OPTION_INTEGER || entry->type == OPTION_DURATION || entry->type == OPTION_SIZE;
+    return entry->type == OPTION_INTEGER || entry->type == OPTION_DURATION ||
+           entry->type == OPTION_SIZE;
 }
 
 /* The prose, then what the entry says by itself: repeatable, range, default. */
@@ -64,12 +66,13 @@ static void describe(const struct option_entry *entry, char *out, size_t size)
     if (has_range(entry)) {
         option_takes(entry, takes);
         const char *from = strstr(takes, " from ");
-        used += (size_t)snprintf(out + used, size - used, "%s%.*s", separator, (int)strcspn(from + 6, ","),
-                                 from + 6);
+        used += (size_t)snprintf(out + used, size - used, "%s%.*s", separator,
+                                 (int)strcspn(from + 6, ","), from + 6);
         separator = "; ";
     }
-    if (entry->fallback != NULL) {
-        used += (size_t)snprintf(out + used, size - used, "%sdefault %s", separator, entry->fallback);
+    if (entry->fallback) {
+        used +=
+            (size_t)snprintf(out + used, size - used, "%sdefault %s", separator, entry->fallback);
         separator = "; ";
     }
     if (*separator == ';') {
@@ -83,7 +86,7 @@ static void print_help_entry(FILE *to, const struct option_entry *entry)
     char variable[64];
     size_t column;
 
-    describe(entry, text, sizeof text);
+    describe(entry, text, sizeof(text));
     if ((entry->properties & OPTION_ENVIRONMENT_ONLY) != 0) {
         column = (size_t)fprintf(to, "  %s", option_variable(entry, variable));
     } else if ((entry->properties & OPTION_BARE) != 0) {
@@ -97,11 +100,12 @@ static void print_help_entry(FILE *to, const struct option_entry *entry)
 
 void options_print_help(FILE *to)
 {
-    (void)fputs("Usage: bellwether --sentinel HOST:PORT [OPTION]...\n"
-                "       bellwether --once --sentinel HOST:PORT [--wait 60s] [--format json|text|url]\n\n"
-                "Watches Redis Sentinels and says over HTTP which node is the master.\n",
-                to);
-    for (size_t group = 0; group < sizeof group_titles / sizeof group_titles[0]; group++) {
+    (void)fputs(
+        "Usage: bellwether --sentinel HOST:PORT [OPTION]...\n"
+        "       bellwether --once --sentinel HOST:PORT [--wait 60s] [--format json|text|url]\n\n"
+        "Watches Redis Sentinels and says over HTTP which node is the master.\n",
+        to);
+    for (size_t group = 0; group < sizeof(group_titles) / sizeof(group_titles[0]); group++) {
         (void)fprintf(to, "\n%s:\n", group_titles[group]);
         for (int id = 0; id < OPTION_COUNT; id++) {
             if (option_table[id].group == group) {
@@ -109,8 +113,9 @@ void options_print_help(FILE *to)
             }
         }
     }
-    for (size_t i = 0; i < sizeof action_lines / sizeof action_lines[0]; i++) {
+    for (size_t i = 0; i < sizeof(action_lines) / sizeof(action_lines[0]); i++) {
         size_t column = (size_t)fprintf(to, "  %s", action_lines[i][0]);
+
         print_wrapped(to, column, action_lines[i][1]);
     }
     (void)fputs(
@@ -142,7 +147,7 @@ static void print_man_entry(FILE *to, const struct option_entry *entry)
     char text[1024];
     char variable[64];
 
-    describe(entry, text, sizeof text);
+    describe(entry, text, sizeof(text));
     (void)fputs(".TP\n", to);
     if ((entry->properties & OPTION_ENVIRONMENT_ONLY) != 0) {
         (void)fprintf(to, ".B %s\n", option_variable(entry, variable));
@@ -163,7 +168,7 @@ static void print_man_entry(FILE *to, const struct option_entry *entry)
 
 void options_print_man(FILE *to)
 {
-    for (size_t group = 0; group < sizeof group_titles / sizeof group_titles[0]; group++) {
+    for (size_t group = 0; group < sizeof(group_titles) / sizeof(group_titles[0]); group++) {
         (void)fprintf(to, ".SS %s\n", group_titles[group]);
         for (int id = 0; id < OPTION_COUNT; id++) {
             if (option_table[id].group == group) {
@@ -171,7 +176,7 @@ void options_print_man(FILE *to)
             }
         }
     }
-    for (size_t i = 0; i < sizeof action_lines / sizeof action_lines[0]; i++) {
+    for (size_t i = 0; i < sizeof(action_lines) / sizeof(action_lines[0]); i++) {
         (void)fputs(".TP\n.B ", to);
         print_roff(to, action_lines[i][0]);
         (void)fputc('\n', to);
@@ -186,7 +191,7 @@ void options_print_version(FILE *to)
 
     library_versions(libraries);
     (void)fprintf(to, "bellwether %s (%s)\n", BELLWETHER_VERSION, BELLWETHER_COMMIT);
-    for (const struct library_version *library = libraries; library->name != NULL; library++) {
+    for (const struct library_version *library = libraries; library->name; library++) {
         (void)fprintf(to, "%s %s\n", library->name, library->version);
     }
 }
@@ -198,22 +203,22 @@ static void print_setting(FILE *to, const struct option_entry *entry, const stru
     char variable[64];
 
     if (entry->type == OPTION_SECRET) {
-        if (setting != NULL) {
+        if (setting) {
             (void)fprintf(to, "; %s = ***  ; environment\n", option_variable(entry, variable));
         }
         return;
     }
     if ((entry->properties & OPTION_NOT_IN_FILE) != 0) {
         (void)fprintf(to, "; %s = %s  ; %s\n", entry->name,
-                      setting == NULL || setting->n_items == 0 ? "" : setting->items[0],
-                      setting == NULL ? "not set" : setting->where);
+                      !setting || setting->n_items == 0 ? "" : setting->items[0],
+                      !setting ? "not set" : setting->where);
         return;
     }
-    if (setting == NULL && entry->fallback == NULL) {
+    if (!setting && !entry->fallback) {
         (void)fprintf(to, "; %s =  ; not set\n", entry->name);
         return;
     }
-    if (setting == NULL) {
+    if (!setting) {
         (void)fprintf(to, "%s = %s  ; default\n", entry->name, entry->fallback);
         return;
     }
@@ -234,7 +239,8 @@ void options_print_config(FILE *to, const struct settings *settings)
         (void)fprintf(to, "\n[master %s]\n", settings->sections[i].master);
         for (int id = 0; id < OPTION_COUNT; id++) {
             const struct setting *setting = &settings->sections[i].settings[id];
-            if (setting->where != NULL) {
+
+            if (setting->where) {
                 print_setting(to, &option_table[id], setting);
             }
         }

@@ -1,6 +1,7 @@
 /*
- * Every option with its value and where that comes from, as /status shows them: strings of their own, since the settings
- * go away once the options are built. A secret's value never gets here, only that there is one.
+ * Every option with its value and where that comes from, as /status shows them: strings of their
+ * own, since the settings go away once the options are built. A secret's value never gets here,
+ * only that there is one.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -8,10 +9,10 @@
 #include "bellwether/base/memory.h"
 #include "options_internal.h"
 
-static struct http_option *add(struct options *out, const struct option_entry *entry, const char *master,
-                               const char *from)
+static struct http_option *add(struct options *out, const struct option_entry *entry,
+                               const char *master, const char *from)
 {
-    out->shown = mem_resize(out->shown, out->n_shown + 1, sizeof *out->shown);
+    out->shown = mem_resize(out->shown, out->n_shown + 1, sizeof(*out->shown));
     struct http_option *shown = &out->shown[out->n_shown++];
 
     *shown = (struct http_option){.name = entry->name,
@@ -23,7 +24,7 @@ static struct http_option *add(struct options *out, const struct option_entry *e
 
 static void add_value(struct http_option *shown, const char *value)
 {
-    shown->values = mem_resize(shown->values, shown->n_values + 1, sizeof *shown->values);
+    shown->values = mem_resize(shown->values, shown->n_values + 1, sizeof(*shown->values));
     shown->values[shown->n_values++] = mem_strdup(value);
 }
 
@@ -31,12 +32,12 @@ static void show(struct options *out, const struct option_entry *entry, const ch
                  const struct setting *setting)
 {
     struct http_option *shown = add(out, entry, master,
-                                    setting != NULL           ? setting->where
-                                    : entry->fallback != NULL ? "default"
-                                                              : NULL);
+                                    setting           ? setting->where
+                                    : entry->fallback ? "default"
+                                                      : NULL);
 
-    if (setting == NULL) {
-        if (entry->fallback != NULL) {
+    if (!setting) {
+        if (entry->fallback) {
             add_value(shown, entry->fallback);
         }
     } else if (entry->type == OPTION_SECRET) {
@@ -56,7 +57,8 @@ void options_show(const struct settings *settings, struct options *out)
     for (size_t i = 0; i < settings->n_sections; i++) {
         for (int id = 0; id < OPTION_COUNT; id++) {
             const struct setting *setting = &settings->sections[i].settings[id];
-            if (setting->where != NULL) {
+
+            if (setting->where) {
                 show(out, &option_table[id], settings->sections[i].master, setting);
             }
         }

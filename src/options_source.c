@@ -22,7 +22,7 @@ static const char *const action_names[] = {"help", "version", "print-config", "c
 
 static void add_item(struct setting *setting, const char *text)
 {
-    setting->items = mem_resize(setting->items, setting->n_items + 1, sizeof *setting->items);
+    setting->items = mem_resize(setting->items, setting->n_items + 1, sizeof(*setting->items));
     setting->items[setting->n_items++] = mem_strdup(text);
 }
 
@@ -58,13 +58,14 @@ static void split_list(struct setting *setting, const struct option_entry *entry
     char *rest = copy;
     size_t first = setting->n_items;
 
-    for (char *word; (word = strsep(&rest, blanks ? ", \t" : ",")) != NULL;) {
+    for (char *word; (word = strsep(&rest, blanks ? ", \t" : ","));) {
         if (*word == '\0') {
             continue; /* `a, b`, or a comma at the end */
         }
         if (continues(entry, word) && setting->n_items > first) {
             char **last = &setting->items[setting->n_items - 1];
             size_t size = strlen(*last) + strlen(word) + 2;
+
             *last = mem_resize(*last, size, 1);
             size_t used = strlen(*last);
             (void)snprintf(*last + used, size - used, ",%s", word);
@@ -75,8 +76,8 @@ static void split_list(struct setting *setting, const struct option_entry *entry
     free(copy);
 }
 
-int setting_add(struct setting *setting, const struct option_entry *entry, const char *text, bool blanks,
-                const char *where, struct options_error *error)
+int setting_add(struct setting *setting, const struct option_entry *entry, const char *text,
+                bool blanks, const char *where, struct options_error *error)
 {
     char words[OPTIONS_ERROR_SIZE - 300];
     bool is_list = (entry->properties & OPTION_LIST) != 0;
@@ -96,7 +97,7 @@ int setting_add(struct setting *setting, const struct option_entry *entry, const
     free(setting->where);
     setting->where = mem_strdup(where);
     for (size_t i = first; i < setting->n_items; i++) {
-        if (option_read_value(entry, setting->items[i], NULL, words, sizeof words) != 0) {
+        if (option_read_value(entry, setting->items[i], NULL, words, sizeof(words)) != 0) {
             if (strncmp(where, "--", 2) == 0) {
                 return options_fail(error, "%s: %s", where, words);
             }
@@ -110,7 +111,7 @@ static int unknown_flag(const char *name, struct options_error *error)
 {
     const char *guess = option_guess(name, action_names);
 
-    if (guess != NULL) {
+    if (guess) {
         return options_fail(error, "--%.100s: unknown option; did you mean --%s?", name, guess);
     }
     return options_fail(error, "--%.100s: unknown option; --help lists them all", name);
@@ -118,7 +119,7 @@ static int unknown_flag(const char *name, struct options_error *error)
 
 static bool take_action(struct settings *settings, const char *name)
 {
-    for (size_t i = 0; i < sizeof actions / sizeof actions[0]; i++) {
+    for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
         if (strcmp(actions[i].name, name) == 0) {
             /* of several the first counts, but for --help: who asks for it wants nothing else */
             if (settings->action == ACTION_RUN || actions[i].action == ACTION_HELP) {
@@ -131,48 +132,53 @@ static bool take_action(struct settings *settings, const char *name)
 }
 
 /* `--name`, `--name value` or `--name=value`; `*at` moves over what was used. */
-static int read_flag(struct settings *settings, char **argv, int argc, int *at, struct options_error *error)
+static int read_flag(struct settings *settings, char **argv, int argc, int *at,
+                     struct options_error *error)
 {
     const char *name = argv[*at] + 2;
     const char *equals = strchr(name, '=');
-    int id = option_find(name, equals == NULL ? strlen(name) : (size_t)(equals - name));
+    int id = option_find(name, !equals ? strlen(name) : (size_t)(equals - name));
     char where[64];
     char takes[256];
 
     if (id < 0) {
         char *bare = mem_strdup(name);
+
         bare[strcspn(bare, "=")] = '\0'; /* the value may be a secret: it is not repeated */
-        int result = equals == NULL && take_action(settings, bare) ? 0 : unknown_flag(bare, error);
+        int result = !equals && take_action(settings, bare) ? 0 : unknown_flag(bare, error);
         free(bare);
         return result;
     }
     const struct option_entry *entry = &option_table[id];
-    const char *value = equals == NULL ? NULL : equals + 1;
+    const char *value = !equals ? NULL : equals + 1;
     if ((entry->properties & OPTION_ENVIRONMENT_ONLY) != 0) {
-        return options_fail(error, "--%s: a secret is never a flag; use --%s-file or the variable %s",
+        return options_fail(error,
+                            "--%s: a secret is never a flag; use --%s-file or the variable %s",
                             entry->name, entry->name, option_variable(entry, where));
     }
-    if (value == NULL && (entry->properties & OPTION_BARE) != 0) {
+    if (!value && (entry->properties & OPTION_BARE) != 0) {
         value = "on";
-    } else if (value == NULL) {
+    } else if (!value) {
         if (*at + 1 >= argc || strncmp(argv[*at + 1], "--", 2) == 0) {
             return options_fail(error, "--%s: a value is missing; takes %s", entry->name,
                                 option_takes(entry, takes));
         }
         value = argv[++*at];
     }
-    (void)snprintf(where, sizeof where, "--%s", entry->name);
+    (void)snprintf(where, sizeof(where), "--%s", entry->name);
     return setting_add(&settings->by_source[SOURCE_FLAG][id], entry, value, false, where, error);
 }
 
-int settings_from_flags(struct settings *settings, int argc, char **argv, struct options_error *error)
+int settings_from_flags(struct settings *settings, int argc, char **argv,
+                        struct options_error *error)
 {
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "-h") == 0) {
             settings->action = ACTION_HELP;
         } else if (strncmp(argv[i], "--", 2) != 0 || argv[i][2] == '\0') {
             return options_fail(
-                error, "\"%.100s\" is not expected; options start with --, and --help lists them", argv[i]);
+                error, "\"%.100s\" is not expected; options start with --, and --help lists them",
+                argv[i]);
         } else if (read_flag(settings, argv, argc, &i, error) != 0) {
             return -BW_EINVAL;
         }
@@ -193,11 +199,13 @@ static int id_of_variable(const char *variable, size_t length)
     return -1;
 }
 
-int settings_from_environment(struct settings *settings, char **environment, struct options_error *error)
+int settings_from_environment(struct settings *settings, char **environment,
+                              struct options_error *error)
 {
-    for (char **at = environment; *at != NULL; at++) {
+    for (char **at = environment; *at; at++) {
         const char *equals = strchr(*at, '=');
-        if (equals == NULL || strncmp(*at, VARIABLE_PREFIX, sizeof VARIABLE_PREFIX - 1) != 0) {
+
+        if (!equals || strncmp(*at, VARIABLE_PREFIX, sizeof(VARIABLE_PREFIX) - 1) != 0) {
             continue;
         }
         size_t length = (size_t)(equals - *at);
@@ -208,11 +216,12 @@ int settings_from_environment(struct settings *settings, char **environment, str
         if (id < 0) {
             settings->unknown_variables =
                 mem_resize(settings->unknown_variables, settings->n_unknown_variables + 1,
-                           sizeof *settings->unknown_variables);
+                           sizeof(*settings->unknown_variables));
             settings->unknown_variables[settings->n_unknown_variables++] = mem_strdup(name);
-        } else if (equals[1] != '\0') { /* an empty variable is as good as none: compose files make such */
-            failed = setting_add(&settings->by_source[SOURCE_ENVIRONMENT][id], &option_table[id], equals + 1,
-                                 true, name, error);
+        } else if (equals[1] != '\0') {
+            /* an empty variable is as good as none: compose files make such */
+            failed = setting_add(&settings->by_source[SOURCE_ENVIRONMENT][id], &option_table[id],
+                                 equals + 1, true, name, error);
         }
         free(name);
         if (failed != 0) {
@@ -224,9 +233,10 @@ int settings_from_environment(struct settings *settings, char **environment, str
 
 void options_hide_secrets(char **environment)
 {
-    for (char **at = environment; *at != NULL; at++) {
+    for (char **at = environment; *at; at++) {
         char *equals = strchr(*at, '=');
-        if (equals == NULL || strncmp(*at, VARIABLE_PREFIX, sizeof VARIABLE_PREFIX - 1) != 0) {
+
+        if (!equals || strncmp(*at, VARIABLE_PREFIX, sizeof(VARIABLE_PREFIX) - 1) != 0) {
             continue;
         }
         int id = id_of_variable(*at, (size_t)(equals - *at));
@@ -236,17 +246,18 @@ void options_hide_secrets(char **environment)
     }
 }
 
-const struct setting *settings_winner(const struct settings *settings, int id, enum option_source *source)
+const struct setting *settings_winner(const struct settings *settings, int id,
+                                      enum option_source *source)
 {
     for (int from = SOURCE_FLAG; from > SOURCE_DEFAULT; from--) {
-        if (settings->by_source[from][id].where != NULL) {
-            if (source != NULL) {
+        if (settings->by_source[from][id].where) {
+            if (source) {
                 *source = (enum option_source)from;
             }
             return &settings->by_source[from][id];
         }
     }
-    if (source != NULL) {
+    if (source) {
         *source = SOURCE_DEFAULT;
     }
     return NULL;

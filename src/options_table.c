@@ -1,4 +1,7 @@
-/* The table as an array, and what is told from an entry alone: its name's variable, what it takes, near misses. */
+/*
+ * The table as an array, and what is told from an entry alone: its name's variable, what it takes,
+ * near misses.
+ */
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -18,17 +21,18 @@
 #define AT(member) offsetof(struct options, member)
 
 const struct option_entry option_table[OPTION_COUNT] = {
-#define X(id, name_, type_, properties_, field_, fallback_, min_, max_, choices_, value_, group_, prose_) \
-    [OPTION_ID_##id] = {.name = (name_),                                                                  \
-                        .type = OPTION_##type_,                                                           \
-                        .properties = (properties_),                                                      \
-                        .field = (field_),                                                                \
-                        .fallback = (fallback_),                                                          \
-                        .min = (min_),                                                                    \
-                        .max = (max_),                                                                    \
-                        .choices = (choices_),                                                            \
-                        .value_name = (value_),                                                           \
-                        .group = OPTION_GROUP_##group_,                                                   \
+#define X(id, name_, type_, properties_, field_, fallback_, min_, max_, choices_, value_, group_, \
+          prose_) \
+    [OPTION_ID_##id] = {.name = (name_), \
+                        .type = OPTION_##type_, \
+                        .properties = (properties_), \
+                        .field = (field_), \
+                        .fallback = (fallback_), \
+                        .min = (min_), \
+                        .max = (max_), \
+                        .choices = (choices_), \
+                        .value_name = (value_), \
+                        .group = OPTION_GROUP_##group_, \
                         .prose = (prose_)},
     OPTIONS(X)
 #undef X
@@ -37,7 +41,8 @@ const struct option_entry option_table[OPTION_COUNT] = {
 int option_find(const char *name, size_t length)
 {
     for (int id = 0; id < OPTION_COUNT; id++) {
-        if (strlen(option_table[id].name) == length && memcmp(option_table[id].name, name, length) == 0) {
+        if (strlen(option_table[id].name) == length &&
+            memcmp(option_table[id].name, name, length) == 0) {
             return id;
         }
     }
@@ -65,9 +70,11 @@ static size_t distance(const char *a, const char *b)
     }
     for (size_t y = 0; y < 64 && a[y] != '\0'; y++) {
         size_t diagonal = row[0];
+
         row[0] = y + 1;
         for (size_t x = 0; x < width; x++) {
             size_t best = diagonal + (a[y] != b[x]);
+
             diagonal = row[x + 1];
             best = best < row[x] + 1 ? best : row[x] + 1;
             row[x + 1] = best < diagonal + 1 ? best : diagonal + 1;
@@ -76,7 +83,8 @@ static size_t distance(const char *a, const char *b)
     return row[width];
 }
 
-static void consider(const char *candidate, const char *name, const char **best, size_t *best_distance)
+static void consider(const char *candidate, const char *name, const char **best,
+                     size_t *best_distance)
 {
     size_t far = distance(name, candidate);
     size_t length = strlen(candidate);
@@ -102,7 +110,7 @@ const char *option_guess(const char *name, const char *const *extra)
             consider(option_table[id].name, name, &best, &best_distance);
         }
     }
-    for (; extra != NULL && *extra != NULL; extra++) {
+    for (; extra && *extra; extra++) {
         consider(*extra, name, &best, &best_distance);
     }
     return best;
@@ -114,9 +122,10 @@ static void list_choices(const char *choices, char out[256])
     size_t used = 0;
 
     for (const char *p = choices; *p != '\0' && used < 250; p++) {
-        const char *instead = *p != '|' ? NULL : strchr(p + 1, '|') != NULL ? ", " : " or ";
-        int n = instead == NULL ? snprintf(out + used, 256 - used, "%c", *p)
-                                : snprintf(out + used, 256 - used, "%s", instead);
+        const char *instead = *p != '|' ? NULL : strchr(p + 1, '|') ? ", " : " or ";
+        int n = !instead ? snprintf(out + used, 256 - used, "%c", *p)
+                         : snprintf(out + used, 256 - used, "%s", instead);
+
         used += (size_t)n;
     }
 }
@@ -128,7 +137,8 @@ const char *option_takes(const struct option_entry *entry, char out[256])
 
     switch (entry->type) {
     case OPTION_INTEGER:
-        (void)snprintf(out, 256, "a whole number from %" PRId64 " to %" PRId64, entry->min, entry->max);
+        (void)snprintf(out, 256, "a whole number from %" PRId64 " to %" PRId64, entry->min,
+                       entry->max);
         break;
     case OPTION_DURATION:
         duration_format(entry->min, min);
@@ -147,12 +157,14 @@ const char *option_takes(const struct option_entry *entry, char out[256])
                        OPTIONS_DEFAULT_SENTINEL_PORT);
         break;
     case OPTION_NODE:
-        (void)snprintf(out, 256, "host:port or [v6]:port (port %d when left out)", OPTIONS_DEFAULT_NODE_PORT);
+        (void)snprintf(out, 256, "host:port or [v6]:port (port %d when left out)",
+                       OPTIONS_DEFAULT_NODE_PORT);
         break;
     case OPTION_MAP: (void)snprintf(out, 256, "host:port=host:port or host=host"); break;
     case OPTION_LISTEN:
-        (void)snprintf(out, 256,
-                       "HOST:PORT or unix:PATH, then ,scope=all|discovery|probe and for a socket ,mode=0660");
+        (void)snprintf(
+            out, 256,
+            "HOST:PORT or unix:PATH, then ,scope=all|discovery|probe and for a socket ,mode=0660");
         break;
     case OPTION_NAME:
         (void)snprintf(out, 256, "a master's name: up to %d characters, no blanks",

@@ -1,12 +1,12 @@
 /*
- * All options, one entry each: flags, environment, file, --help, the man page's list, --print-config and the
- * checks come from here. To add one: add the entry; if its value goes into a field of struct options as it
- * is (numbers, durations, sizes, switches, choices), that is all.
+ * All options, one entry each: flags, environment, file, --help, the man page's list,
+ * --print-config and the checks come from here. To add one: add the entry; if its value goes into a
+ * field of struct options as it is (numbers, durations, sizes, switches, choices), that is all.
  *
  * X(id, name, type, properties, field, default, min, max, choices, value's name, group, prose)
  *
- * No option is ever called `port` or `service-...`: Kubernetes injects BELLWETHER_PORT and BELLWETHER_SERVICE_HOST
- * for a Service that has this program's name.
+ * No option is ever called `port` or `service-...`: Kubernetes injects BELLWETHER_PORT and
+ * BELLWETHER_SERVICE_HOST for a Service that has this program's name.
  */
 #ifndef BELLWETHER_OPTIONS_TABLE_H
 #define BELLWETHER_OPTIONS_TABLE_H

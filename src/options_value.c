@@ -20,7 +20,7 @@ int options_fail(struct options_error *error, const char *format, ...)
         return -BW_EINVAL;
     }
     va_start(arguments, format);
-    (void)vsnprintf(error->text, sizeof error->text, format, arguments);
+    (void)vsnprintf(error->text, sizeof(error->text), format, arguments);
     va_end(arguments);
     for (char *p = error->text; *p != '\0'; p++) { /* one line, whatever was in the value */
         if (iscntrl((unsigned char)*p)) {
@@ -36,13 +36,14 @@ static int64_t choice_place(const char *choices, const char *text)
     size_t length = strlen(text);
     int64_t place = 0;
 
-    for (const char *p = choices; p != NULL; place++) {
+    for (const char *p = choices; p; place++) {
         const char *bar = strchr(p, '|');
-        size_t here = bar == NULL ? strlen(p) : (size_t)(bar - p);
+        size_t here = !bar ? strlen(p) : (size_t)(bar - p);
+
         if (here == length && memcmp(p, text, length) == 0) {
             return place;
         }
-        p = bar == NULL ? NULL : bar + 1;
+        p = !bar ? NULL : bar + 1;
     }
     return -1;
 }
@@ -61,7 +62,8 @@ static bool is_master_name(const char *text)
 {
     size_t length = strlen(text);
 
-    return length > 0 && length < OPTIONS_MASTER_NAME_SIZE && !has_control(text) && strchr(text, ' ') == NULL;
+    return length > 0 && length < OPTIONS_MASTER_NAME_SIZE && !has_control(text) &&
+           !strchr(text, ' ');
 }
 
 /* Everything that is stored as a number. */
@@ -97,6 +99,7 @@ static int read_listen_word(const char *word, struct http_listen *out, bool *has
 {
     if (strncmp(word, "scope=", 6) == 0) {
         int64_t place = choice_place("all|discovery|probe", word + 6);
+
         if (place < 0) {
             return -BW_EINVAL;
         }
@@ -105,7 +108,9 @@ static int read_listen_word(const char *word, struct http_listen *out, bool *has
     }
     if (strncmp(word, "mode=", 5) == 0) {
         size_t length = strspn(word + 5, "01234567");
-        if (length < 3 || length > 4 || word[5 + length] != '\0' || (length == 4 && word[5] != '0')) {
+
+        if (length < 3 || length > 4 || word[5 + length] != '\0' ||
+            (length == 4 && word[5] != '0')) {
             return -BW_EINVAL;
         }
         out->mode = (unsigned)strtoul(word + 5, NULL, 8);
@@ -115,7 +120,10 @@ static int read_listen_word(const char *word, struct http_listen *out, bool *has
     return -BW_EINVAL;
 }
 
-/* Port 0 asks the kernel for any free one: not an address that can be dialled, so address_parse() refuses it. */
+/*
+ * Port 0 asks the kernel for any free one: not an address that can be dialled, so address_parse()
+ * refuses it.
+ */
 static int read_listen_address(char *text, struct address *out)
 {
     size_t length = strlen(text);
@@ -123,11 +131,11 @@ static int read_listen_address(char *text, struct address *out)
 
     if (length > 2 && strcmp(text + length - 2, ":0") == 0) {
         text[length - 1] = '1';
-        int failed = address_parse(text, 0, out, words, sizeof words);
+        int failed = address_parse(text, 0, out, words, sizeof(words));
         out->port = 0;
         return failed;
     }
-    return address_parse(text, 0, out, words, sizeof words);
+    return address_parse(text, 0, out, words, sizeof(words));
 }
 
 static int read_listen(const char *text, struct http_listen *out)
@@ -140,11 +148,13 @@ static int read_listen(const char *text, struct http_listen *out)
     bool has_mode = false;
     int failed = 0;
 
-    while (failed == 0 && rest != NULL) {
+    while (failed == 0 && rest) {
         failed = read_listen_word(strsep(&rest, ","), &listen, &has_mode);
     }
-    if (failed == 0 && path != NULL) {
-        failed = *path == '\0' || strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path ? -BW_EINVAL : 0;
+    if (failed == 0 && path) {
+        failed = *path == '\0' || strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path
+                     ? -BW_EINVAL
+                     : 0;
         listen.unix_path = failed == 0 ? mem_strdup(path) : NULL;
     } else if (failed == 0) {
         failed = has_mode ? -BW_EINVAL : read_listen_address(place, &listen.address);
@@ -164,12 +174,13 @@ static int read_typed(const struct option_entry *entry, const char *text, struct
 
     switch (entry->type) {
     case OPTION_SEED:
-        return address_parse(text, OPTIONS_DEFAULT_SENTINEL_PORT, &out->address, words, sizeof words);
+        return address_parse(text, OPTIONS_DEFAULT_SENTINEL_PORT, &out->address, words,
+                             sizeof(words));
     case OPTION_NODE:
-        return address_parse(text, OPTIONS_DEFAULT_NODE_PORT, &out->address, words, sizeof words);
+        return address_parse(text, OPTIONS_DEFAULT_NODE_PORT, &out->address, words, sizeof(words));
     case OPTION_NAME: return is_master_name(text) ? 0 : -BW_EINVAL;
     case OPTION_MAP:
-        failed = address_map_add(&map, text, words, sizeof words);
+        failed = address_map_add(&map, text, words, sizeof(words));
         address_map_release(&map);
         return failed;
     case OPTION_LISTEN: return read_listen(text, &out->listen);
@@ -191,7 +202,7 @@ int option_read_value(const struct option_entry *entry, const char *text, struct
                        option_takes(entry, takes));
         return -BW_EINVAL;
     }
-    if (out != NULL) {
+    if (out) {
         *out = value;
     } else {
         free(value.listen.unix_path);

@@ -1,9 +1,10 @@
 /*
- * The daemon's life. The main thread starts the others, then sits in a loop of its own for signals, the
- * snapshots that become systemd's status, and the watchdog.
+ * The daemon's life. The main thread starts the others, then sits in a loop of its own for signals,
+ * the snapshots that become systemd's status, and the watchdog.
  *
- * Shutdown: the workers drain (readyz says 503) for shutdown-delay, then all threads are stopped and joined,
- * and the process ends with 0. A second signal ends the delay; one more, or the alarm, ends the process as it is.
+ * Shutdown: the workers drain (readyz says 503) for shutdown-delay, then all threads are stopped
+ * and joined, and the process ends with 0. A second signal ends the delay; one more, or the alarm,
+ * ends the process as it is.
  */
 #include "service.h"
 
@@ -112,16 +113,21 @@ static void deliver(void *data, struct message *message)
 
 /* ---- start ---- */
 
-/* Commands run as who is also asked for its role: everybody's login, then those of single masters. */
+/*
+ * Commands run as who is also asked for its role: everybody's login, then those of single masters.
+ */
 static struct pool_login *make_logins(const struct watch_config *watch)
 {
-    struct pool_login *logins = mem_new(watch->n_overrides + 1, sizeof *logins);
+    struct pool_login *logins = mem_new(watch->n_overrides + 1, sizeof(*logins));
 
-    logins[0] = (struct pool_login){.username = watch->redis_username, .password = watch->redis_password};
+    logins[0] =
+        (struct pool_login){.username = watch->redis_username, .password = watch->redis_password};
     for (size_t i = 0; i < watch->n_overrides; i++) {
         const struct watch_override *from = &watch->overrides[i];
-        logins[i + 1] = (struct pool_login){
-            .master = from->master, .username = from->redis_username, .password = from->redis_password};
+
+        logins[i + 1] = (struct pool_login){.master = from->master,
+                                            .username = from->redis_username,
+                                            .password = from->redis_password};
     }
     return logins;
 }
@@ -192,7 +198,8 @@ static void log_listeners(const struct service *service)
         const struct http_listen *listen = &service->http.listens[i];
         char text[ADDRESS_TEXT_SIZE];
         const char *where = listen->unix_path;
-        if (where == NULL) {
+
+        if (!where) {
             where = address_format(http_sockets_address(service->sockets, i), text);
         }
         log_info("listening", LOG_STR("address", where), LOG_STR("scope", scopes[listen->scope]));
@@ -207,8 +214,10 @@ static int start_threads(struct service *service)
     watcher_subscribe(service->watcher, service->mailbox);
     service->workers = mem_new(n, sizeof(struct worker *));
     for (size_t i = 0; i < n; i++) {
-        struct worker *worker = worker_new(&service->http, service->sockets, i,
-                                           watcher_mailbox(service->watcher), &service->pulses[i + 1]);
+        struct worker *worker =
+            worker_new(&service->http, service->sockets, i, watcher_mailbox(service->watcher),
+                       &service->pulses[i + 1]);
+
         service->workers[service->n_workers++] = worker;
         watcher_subscribe(service->watcher, worker_mailbox(worker));
     }
@@ -226,8 +235,8 @@ static int start(struct service *service)
     service->logins = make_logins(&service->options->watch);
     service->pool = make_pool_config(service);
     service->http = make_http_config(service);
-    service->sockets = http_sockets_open(&service->http, error, sizeof error);
-    if (service->sockets == NULL) {
+    service->sockets = http_sockets_open(&service->http, error, sizeof(error));
+    if (!service->sockets) {
         log_error("cannot listen", LOG_STR("error", error));
         return -1;
     }
@@ -241,7 +250,8 @@ static int start(struct service *service)
         log_error("cannot start a thread", LOG_INT("workers", (int64_t)service->http.n_workers));
         return -1;
     }
-    log_info("started", LOG_STR("version", BELLWETHER_VERSION), LOG_STR("commit", BELLWETHER_COMMIT));
+    log_info("started", LOG_STR("version", BELLWETHER_VERSION),
+             LOG_STR("commit", BELLWETHER_COMMIT));
     log_listeners(service);
     manager_ready(service->manager);
     return 0;
@@ -268,15 +278,15 @@ static void arm_the_way_out(struct service *service)
     const struct itimerval alarm_at = {
         .it_value = {.tv_sec = STOP_ALARM_MS / 1000, .tv_usec = STOP_ALARM_MS % 1000 * 1000L}};
 
-    for (size_t i = 0; i < sizeof service->signals / sizeof service->signals[0]; i++) {
+    for (size_t i = 0; i < sizeof(service->signals) / sizeof(service->signals[0]); i++) {
         loop_signal_free(service->signals[i]);
     }
     if (service->options->log_level <= LOG_LEVEL_WARN) {
-        last_words_length =
-            log_render(LOG_LEVEL_WARN, service->options->log_format, clock_wall_ms(),
-                       "stopped before everything was closed", NULL, 0, last_words, sizeof last_words);
+        last_words_length = log_render(LOG_LEVEL_WARN, service->options->log_format,
+                                       clock_wall_ms(), "stopped before everything was closed",
+                                       NULL, 0, last_words, sizeof(last_words));
     }
-    for (size_t i = 0; i < sizeof stop_signals / sizeof stop_signals[0]; i++) {
+    for (size_t i = 0; i < sizeof(stop_signals) / sizeof(stop_signals[0]); i++) {
         (void)sigaction(stop_signals[i], &action, NULL);
     }
     (void)sigaction(SIGHUP, &ignore, NULL);
@@ -284,7 +294,9 @@ static void arm_the_way_out(struct service *service)
     (void)setitimer(ITIMER_REAL, &alarm_at, NULL);
 }
 
-/* Mailboxes die after the threads that post to them: first all threads end, then things are freed. */
+/*
+ * Mailboxes die after the threads that post to them: first all threads end, then things are freed.
+ */
 static void stop(struct service *service)
 {
     arm_the_way_out(service);
@@ -292,7 +304,7 @@ static void stop(struct service *service)
     for (size_t i = 0; i < service->n_workers; i++) {
         worker_stop(service->workers[i]);
     }
-    if (service->watcher != NULL) {
+    if (service->watcher) {
         watcher_stop(service->watcher);
     }
     for (size_t i = 0; i < service->n_workers; i++) {
@@ -310,8 +322,10 @@ static void stop(struct service *service)
     free(service->pulses);
 }
 
-/* Long pieces go back to the system the moment they are freed. Left alone, malloc() would keep pieces of as much as it was ever
- * given back, and what lies between them. */
+/*
+ * Long pieces go back to the system the moment they are freed. Left alone, malloc() would keep
+ * pieces of as much as it was ever given back, and what lies between them.
+ */
 static void bound_memory(const struct options *options)
 {
     budget_limit((size_t)options->max_memory_bytes);
@@ -325,7 +339,7 @@ int service_run(const struct options *options)
     size_t n_pulses = (size_t)options->workers + 1;
 
     bound_memory(options);
-    service.pulses = mem_new(n_pulses, sizeof *service.pulses);
+    service.pulses = mem_new(n_pulses, sizeof(*service.pulses));
     for (size_t i = 0; i < n_pulses; i++) { /* alive until proved otherwise */
         atomic_store(&service.pulses[i].at_boot_ms, clock_boot_ms());
     }

@@ -4,7 +4,10 @@
 
 #include "bellwether/options.h"
 
-/** @param options borrowed. @return the exit code: 0 after a signal; 1 when it cannot start (a busy address). */
+/**
+ * @param options borrowed. @return the exit code: 0 after a signal; 1 when it cannot start (a busy
+ * address).
+ */
 int service_run(const struct options *options);
 
 #endif

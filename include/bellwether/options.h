@@ -1,6 +1,6 @@
 /*
- * Options: one table (src/options_table.h) from which come flags, environment, file, --help, the man page's list
- * and --print-config. Flag beats environment beats file beats default.
+ * Options: one table (src/options_table.h) from which come flags, environment, file, --help, the
+ * man page's list and --print-config. Flag beats environment beats file beats default.
  */
 #ifndef BELLWETHER_OPTIONS_H
 #define BELLWETHER_OPTIONS_H
@@ -30,8 +30,8 @@ struct options_note {
 };
 
 struct options {
-    struct watch_config
-        watch; /* owned; deployments[0] is the global one, without seeds where only sections have some */
+    /* owned; deployments[0] is the global one, without seeds where only sections have some */
+    struct watch_config watch;
     struct http_listen *listens;
     size_t n_listens;
     int64_t workers;
@@ -54,7 +54,10 @@ struct options {
     int64_t wait_ms;
     enum once_format format;
     enum self_requires self_requires;
-    /* commands over HTTP: what only matters where redis_api is not off is set all the same, but for the tokens */
+    /*
+     * commands over HTTP: what only matters where redis_api is not off is set all the same, but for
+     * the tokens
+     */
     enum redis_api redis_api;
     struct secret *tokens;           /* owned; NULL or without a value: none */
     struct secret *read_only_tokens; /* the same */
@@ -74,15 +77,20 @@ struct options {
 enum options_outcome { OPTIONS_RUN, OPTIONS_EXIT };
 
 /**
- * Read flags, environment and file. Prints what --help, --version, --print-config, --check-config and --man-options ask for.
+ * Read flags, environment and file. Prints what --help, --version, --print-config, --check-config
+ * and --man-options ask for.
  * @param environment borrowed, like environ.
  * @param out         set for OPTIONS_RUN; free with options_release().
- * @param exit_code   set for OPTIONS_EXIT: 0, or 2 after one line to standard error that names option, value and what it takes.
+ * @param exit_code   set for OPTIONS_EXIT: 0, or 2 after one line to standard error that names
+ * option, value and what it takes.
  */
 enum options_outcome options_read(int argc, char **argv, char **environment, struct options *out,
                                   int *exit_code);
 void options_release(struct options *options);
-/** Overwrite the values of the variables that hold secrets, so that nobody finds them in /proc. @param environment like environ. */
+/**
+ * Overwrite the values of the variables that hold secrets, so that nobody finds them in /proc.
+ * @param environment like environ.
+ */
 void options_hide_secrets(char **environment);
 
 #endif

@@ -22,28 +22,31 @@
 static bool canonical_ipv6(const char *host, char out[ADDRESS_HOST_SIZE])
 {
     const char *zone = strchr(host, '%');
-    size_t length = zone == NULL ? strlen(host) : (size_t)(zone - host);
+    size_t length = !zone ? strlen(host) : (size_t)(zone - host);
     char literal[INET6_ADDRSTRLEN];
     struct in6_addr ip;
 
-    if (length >= sizeof literal || (zone != NULL && (zone[1] == '\0' || strlen(zone) > 32))) {
+    if (length >= sizeof(literal) || (zone && (zone[1] == '\0' || strlen(zone) > 32))) {
         return false;
     }
     memcpy(literal, host, length);
     literal[length] = '\0';
-    if (inet_pton(AF_INET6, literal, &ip) != 1 || inet_ntop(AF_INET6, &ip, literal, sizeof literal) == NULL) {
+    if (inet_pton(AF_INET6, literal, &ip) != 1 ||
+        !inet_ntop(AF_INET6, &ip, literal, sizeof(literal))) {
         return false;
     }
-    for (const char *p = zone; p != NULL && *p != '\0'; p++) {
-        if (!isgraph((unsigned char)*p) || strchr("/[]\"\\", *p) != NULL) {
+    for (const char *p = zone; p && *p != '\0'; p++) {
+        if (!isgraph((unsigned char)*p) || strchr("/[]\"\\", *p)) {
             return false;
         }
     }
-    (void)snprintf(out, ADDRESS_HOST_SIZE, "%s%s", literal, zone == NULL ? "" : zone);
+    (void)snprintf(out, ADDRESS_HOST_SIZE, "%s%s", literal, !zone ? "" : zone);
     return true;
 }
 
-/* `12345` and `10.0.0.256` would be taken for numbers by some resolvers; no real host is called so. */
+/*
+ * `12345` and `10.0.0.256` would be taken for numbers by some resolvers; no real host is called so.
+ */
 static bool last_label_is_number(const char *name, size_t length)
 {
     while (length > 0 && name[length - 1] != '.') {
@@ -66,6 +69,7 @@ static bool canonical_name(const char *host, char out[ADDRESS_HOST_SIZE])
     }
     for (size_t i = 0; i < body; i++) {
         unsigned char c = (unsigned char)host[i];
+
         if (c == '.' ? label == 0 || label > 63 : !isalnum(c) && c != '-' && c != '_') {
             return false;
         }
@@ -85,13 +89,13 @@ static bool canonical_host(const char *host, char out[ADDRESS_HOST_SIZE])
     struct in_addr ip;
     char text[ADDRESS_HOST_SIZE] = "";
 
-    if (strchr(host, ':') != NULL
+    if (strchr(host, ':')
             ? !canonical_ipv6(host, text)
-            : (inet_pton(AF_INET, host, &ip) == 1 ? inet_ntop(AF_INET, &ip, text, sizeof text) == NULL
+            : (inet_pton(AF_INET, host, &ip) == 1 ? !inet_ntop(AF_INET, &ip, text, sizeof(text))
                                                   : !canonical_name(host, text))) {
         return false;
     }
-    memcpy(out, text, sizeof text);
+    memcpy(out, text, sizeof(text));
     return true;
 }
 
@@ -111,8 +115,8 @@ static bool split(char *text, char **host, char **port)
 {
     if (text[0] == '[') {
         char *end = strchr(text, ']');
-        if (end == NULL || (end[1] != '\0' && end[1] != ':') ||
-            memchr(text, ':', (size_t)(end - text)) == NULL) {
+
+        if (!end || (end[1] != '\0' && end[1] != ':') || !memchr(text, ':', (size_t)(end - text))) {
             return false;
         }
         *host = text + 1;
@@ -121,14 +125,14 @@ static bool split(char *text, char **host, char **port)
         return true;
     }
     char *colon = strchr(text, ':');
-    if (colon != NULL && strchr(colon + 1, ':') != NULL) {
+    if (colon && strchr(colon + 1, ':')) {
         return false;
     }
-    if (colon != NULL) {
+    if (colon) {
         *colon = '\0';
     }
     *host = text;
-    *port = colon == NULL ? NULL : colon + 1;
+    *port = !colon ? NULL : colon + 1;
     return true;
 }
 
@@ -145,15 +149,15 @@ int address_parse(const char *text, uint16_t default_port, struct address *out, 
         wrong = "is no address";
     } else if (!canonical_host(host, found.host)) {
         wrong = *host == '\0' ? "has no host" : "has no valid host name or IP";
-    } else if (port == NULL && default_port == 0) {
+    } else if (!port && default_port == 0) {
         wrong = "has no port";
-    } else if (port != NULL && (found.port = parse_port(port)) == 0) {
+    } else if (port && (found.port = parse_port(port)) == 0) {
         wrong = "has no valid port (1 to 65535)";
     }
     free(copy);
-    if (wrong != NULL) {
-        (void)snprintf(error, error_size, "\"%.*s\" %s; takes host%s or %s", ADDRESS_TEXT_SIZE, text, wrong,
-                       default_port == 0 ? ":port" : "[:port]",
+    if (wrong) {
+        (void)snprintf(error, error_size, "\"%.*s\" %s; takes host%s or %s", ADDRESS_TEXT_SIZE,
+                       text, wrong, default_port == 0 ? ":port" : "[:port]",
                        default_port == 0 ? "[v6]:port" : "[v6][:port]");
         return -BW_EINVAL;
     }
@@ -171,12 +175,13 @@ int address_from_parts(const char *host, size_t host_len, const char *port, size
     if (host_len >= 2 && host[0] == '[' && host[host_len - 1] == ']') {
         host++;
         host_len -= 2;
-        if (memchr(host, ':', host_len) == NULL) {
+        if (!memchr(host, ':', host_len)) {
             return -BW_EINVAL;
         }
     }
-    if (host_len == 0 || host_len >= sizeof host_text || port_len == 0 || port_len >= sizeof port_text ||
-        memchr(host, '\0', host_len) != NULL || memchr(port, '\0', port_len) != NULL) {
+    if (host_len == 0 || host_len >= sizeof(host_text) || port_len == 0 ||
+        port_len >= sizeof(port_text) || memchr(host, '\0', host_len) ||
+        memchr(port, '\0', port_len)) {
         return -BW_EINVAL;
     }
     memcpy(host_text, host, host_len);
@@ -210,7 +215,7 @@ bool address_is_ip(const struct address *address)
     struct in_addr ip;
 
     /* a colon only ever comes with an IPv6 literal: see canonical_host() */
-    return strchr(address->host, ':') != NULL || inet_pton(AF_INET, address->host, &ip) == 1;
+    return strchr(address->host, ':') || inet_pton(AF_INET, address->host, &ip) == 1;
 }
 
 bool address_is_loopback(const struct address *address)
@@ -234,14 +239,14 @@ bool address_is_nowhere(const struct address *address)
     char literal[ADDRESS_HOST_SIZE];
     uint32_t v4;
 
-    memcpy(literal, address->host, sizeof literal);
+    memcpy(literal, address->host, sizeof(literal));
     literal[strcspn(literal, "%")] = '\0'; /* a zone */
     if (inet_pton(AF_INET, literal, &ip) == 1) {
         v4 = ntohl(ip.s_addr);
     } else if (inet_pton(AF_INET6, literal, &ip6) != 1) {
         return false;
     } else if (IN6_IS_ADDR_V4MAPPED(&ip6)) {
-        memcpy(&ip, ip6.s6_addr + 12, sizeof ip);
+        memcpy(&ip, ip6.s6_addr + 12, sizeof(ip));
         v4 = ntohl(ip.s_addr);
     } else {
         return IN6_IS_ADDR_UNSPECIFIED(&ip6) || IN6_IS_ADDR_MULTICAST(&ip6);

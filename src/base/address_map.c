@@ -14,12 +14,12 @@ static bool parse_side(const char *text, struct address *out)
     size_t length = strlen(text);
     struct address found;
 
-    if (address_parse(text, 0, out, ignored, sizeof ignored) == 0) {
+    if (address_parse(text, 0, out, ignored, sizeof(ignored)) == 0) {
         return true;
     }
     /* any port will do for the check; an IPv6 literal is clear here even without brackets */
-    bool has_port = strchr(text, ':') != NULL && (text[0] != '[' || text[length - 1] != ']');
-    if (has_port && strchr(strchr(text, ':') + 1, ':') == NULL) {
+    bool has_port = strchr(text, ':') && (text[0] != '[' || text[length - 1] != ']');
+    if (has_port && !strchr(strchr(text, ':') + 1, ':')) {
         return false;
     }
     if (address_from_parts(text, length, "1", 1, &found) != 0) {
@@ -37,10 +37,11 @@ int address_map_add(struct address_map *map, const char *rule, char *error, size
     struct address from;
     struct address to;
 
-    if (equals == NULL || strchr(equals + 1, '=') != NULL) {
+    if (!equals || strchr(equals + 1, '=')) {
         wrong = "is no rule";
     } else {
         char *left = mem_strdup(rule);
+
         left[equals - rule] = '\0';
         if (!parse_side(left, &from)) {
             wrong = "has no valid address before the =";
@@ -51,18 +52,18 @@ int address_map_add(struct address_map *map, const char *rule, char *error, size
         }
         free(left);
     }
-    for (size_t i = 0; wrong == NULL && i < map->n; i++) {
+    for (size_t i = 0; !wrong && i < map->n; i++) {
         if (address_equal(&map->from[i], &from)) {
             wrong = "maps an address that another rule maps";
         }
     }
-    if (wrong != NULL) {
-        (void)snprintf(error, error_size, "\"%.300s\" %s; takes host:port=host:port or host=host", rule,
-                       wrong);
+    if (wrong) {
+        (void)snprintf(error, error_size, "\"%.300s\" %s; takes host:port=host:port or host=host",
+                       rule, wrong);
         return -BW_EINVAL;
     }
-    map->from = mem_resize(map->from, map->n + 1, sizeof *map->from);
-    map->to = mem_resize(map->to, map->n + 1, sizeof *map->to);
+    map->from = mem_resize(map->from, map->n + 1, sizeof(*map->from));
+    map->to = mem_resize(map->to, map->n + 1, sizeof(*map->to));
     map->from[map->n] = from;
     map->to[map->n] = to;
     map->n++;
@@ -84,7 +85,7 @@ struct address address_map_apply(const struct address_map *map, const struct add
             by_host = &map->to[i];
         }
     }
-    if (by_host == NULL) {
+    if (!by_host) {
         return *address;
     }
     struct address mapped = *by_host;
@@ -97,11 +98,11 @@ struct address_map address_map_copy(const struct address_map *map)
     struct address_map copy = {0};
 
     if (map->n > 0) {
-        copy.from = mem_new(map->n, sizeof *copy.from);
-        copy.to = mem_new(map->n, sizeof *copy.to);
+        copy.from = mem_new(map->n, sizeof(*copy.from));
+        copy.to = mem_new(map->n, sizeof(*copy.to));
         copy.n = map->n;
-        memcpy(copy.from, map->from, map->n * sizeof *copy.from);
-        memcpy(copy.to, map->to, map->n * sizeof *copy.to);
+        memcpy(copy.from, map->from, map->n * sizeof(*copy.from));
+        memcpy(copy.to, map->to, map->n * sizeof(*copy.to));
     }
     return copy;
 }

@@ -1,5 +1,7 @@
-/* One count for all threads. What a thread has taken and given goes into it in lumps, so that the many small pieces of a
- * request do not have workers wait for each other's cache line. */
+/*
+ * One count for all threads. What a thread has taken and given goes into it in lumps, so that the
+ * many small pieces of a request do not have workers wait for each other's cache line.
+ */
 #include "bellwether/base/budget.h"
 
 #include <malloc.h>

@@ -1,5 +1,7 @@
-/* Bytes that grow at their end, by doubling; what is asked for at once and is more than that is given exactly. All of them are
- * counted (budget.h). */
+/*
+ * Bytes that grow at their end, by doubling; what is asked for at once and is more than that is
+ * given exactly. All of them are counted (budget.h).
+ */
 #include "bellwether/base/buffer.h"
 
 #include <stdint.h>
@@ -64,8 +66,8 @@ void buffer_add_text(struct buffer *buffer, const char *text)
 
 void buffer_add_integer(struct buffer *buffer, int64_t number)
 {
-    char text[sizeof "-9223372036854775808"];
-    size_t at = sizeof text;
+    char text[sizeof("-9223372036854775808")];
+    size_t at = sizeof(text);
     uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
 
     do {
@@ -75,7 +77,7 @@ void buffer_add_integer(struct buffer *buffer, int64_t number)
     if (number < 0) {
         text[--at] = '-';
     }
-    buffer_add(buffer, text + at, sizeof text - at);
+    buffer_add(buffer, text + at, sizeof(text) - at);
 }
 
 char *buffer_take(struct buffer *buffer, size_t *size)

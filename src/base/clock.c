@@ -36,7 +36,7 @@ void clock_format_utc(int64_t wall_ms, char out[CLOCK_TEXT_SIZE])
     char date[24];
 
     /* years of more than four digits don't fit and mean nothing here */
-    if (gmtime_r(&seconds, &tm) == NULL || strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &tm) == 0) {
+    if (!gmtime_r(&seconds, &tm) || strftime(date, sizeof(date), "%Y-%m-%dT%H:%M:%S", &tm) == 0) {
         (void)snprintf(out, CLOCK_TEXT_SIZE, "invalid-time");
         return;
     }

@@ -1,11 +1,12 @@
 /*
  * Log lines. A line is built in a buffer on the stack and leaves in one write(2), so lines of
- * several threads never mix. What doesn't fit is cut inside a value, never inside an escape or
- * the frame: a cut JSON line is still JSON.
+ * several threads never mix. What doesn't fit is cut inside a value, never inside an escape or the
+ * frame: a cut JSON line is still JSON.
  *
- * Standard error may be a pipe that nobody reads, and O_NONBLOCK would be set for everybody who shares it. So lines go
- * through a bounded queue to a thread of their own, the only one that waits for the reader. Once the queue is full, lines
- * are dropped until all of it is written; then one line says how many.
+ * Standard error may be a pipe that nobody reads, and O_NONBLOCK would be set for everybody who
+ * shares it. So lines go through a bounded queue to a thread of their own, the only one that waits
+ * for the reader. Once the queue is full, lines are dropped until all of it is written; then one
+ * line says how many.
  */
 #include "bellwether/base/log.h"
 
@@ -81,7 +82,7 @@ static void put_escaped(struct line *line, const char *text)
         } else if (*p == '\t') {
             put_text(line, "\\t");
         } else if (*p < 0x20 || *p == 0x7F) {
-            (void)snprintf(escape, sizeof escape, "\\u%04x", *p);
+            (void)snprintf(escape, sizeof(escape), "\\u%04x", *p);
             put_text(line, escape);
         } else {
             put(line, (const char *)p, n);
@@ -110,14 +111,15 @@ static void put_key(struct line *line, enum log_format format, const char *key, 
     bool first = line->length == 0;
 
     if (format == LOG_FORMAT_JSON) {
-        (void)snprintf(head, sizeof head, "%s\"%s\":%s", first ? "{" : ",", key, opening);
+        (void)snprintf(head, sizeof(head), "%s\"%s\":%s", first ? "{" : ",", key, opening);
     } else {
-        (void)snprintf(head, sizeof head, "%s%s=%s", first ? "" : " ", key, opening);
+        (void)snprintf(head, sizeof(head), "%s%s=%s", first ? "" : " ", key, opening);
     }
     put_text(line, head);
 }
 
-static void put_string(struct line *line, enum log_format format, const char *key, const char *value)
+static void put_string(struct line *line, enum log_format format, const char *key,
+                       const char *value)
 {
     if (format == LOG_FORMAT_LOGFMT && bare_in_logfmt(value)) {
         put_key(line, format, key, "");
@@ -134,19 +136,21 @@ static void put_string(struct line *line, enum log_format format, const char *ke
     put_escaped(line, value);
     put_tail(line, '"');
     line->full =
-        line->full || line->length > line->limit; /* the quote stands in the tail: nothing fits after it */
+        line->full ||
+        line->length > line->limit; /* the quote stands in the tail: nothing fits after it */
 }
 
 static void put_number(struct line *line, enum log_format format, const char *key, int64_t value)
 {
     char digits[32];
 
-    (void)snprintf(digits, sizeof digits, "%" PRId64, value);
+    (void)snprintf(digits, sizeof(digits), "%" PRId64, value);
     put_key(line, format, key, digits);
 }
 
-size_t log_render(enum log_level level, enum log_format format, int64_t wall_ms, const char *message,
-                  const struct log_field *fields, size_t n_fields, char *out, size_t out_size)
+size_t log_render(enum log_level level, enum log_format format, int64_t wall_ms,
+                  const char *message, const struct log_field *fields, size_t n_fields, char *out,
+                  size_t out_size)
 {
     struct line line = {.limit = out_size > TAIL_SIZE ? out_size - TAIL_SIZE : 0};
     char time[CLOCK_TEXT_SIZE];
@@ -160,7 +164,7 @@ size_t log_render(enum log_level level, enum log_format format, int64_t wall_ms,
     put_string(&line, format, "ts", time);
     put_string(&line, format, "msg", message);
     for (size_t i = 0; i < n_fields && !line.full; i++) {
-        if (fields[i].text == NULL) {
+        if (!fields[i].text) {
             put_number(&line, format, fields[i].key, fields[i].number);
         } else {
             put_string(&line, format, fields[i].key, fields[i].text);
@@ -258,6 +262,7 @@ static void write_out(const char *bytes, size_t length)
             length -= (size_t)n;
         } else if (n < 0 && errno == EAGAIN) { /* whoever shares it has set O_NONBLOCK */
             struct pollfd standard_error = {.fd = STDERR_FILENO, .events = POLLOUT};
+
             (void)poll(&standard_error, 1, -1);
         } else if (n == 0 || errno != EINTR) {
             return;
@@ -277,6 +282,7 @@ static void *write_lines(void *data)
         }
         if (queue.tail > 0) {
             size_t length = dequeue(line);
+
             queue.writing = true;
             (void)pthread_mutex_unlock(&queue.lock);
             write_out(line, length);
@@ -357,6 +363,7 @@ void log_last_words(const char *bytes, size_t length, int patience_ms)
 
     if (poll(&standard_error, 1, patience_ms) > 0) {
         ssize_t ignored = write(STDERR_FILENO, bytes, length);
+
         (void)ignored;
     }
 }
@@ -379,15 +386,16 @@ void log_plain(const char *format, ...)
     }
 }
 
-void log_write(enum log_level level, const char *message, const struct log_field *fields, size_t n_fields)
+void log_write(enum log_level level, const char *message, const struct log_field *fields,
+               size_t n_fields)
 {
     char text[LINE_SIZE];
 
     if (level < least_level) {
         return;
     }
-    size_t length =
-        log_render(level, line_format, clock_wall_ms(), message, fields, n_fields, text, sizeof text);
+    size_t length = log_render(level, line_format, clock_wall_ms(), message, fields, n_fields, text,
+                               sizeof(text));
     (void)pthread_mutex_lock(&queue.lock);
     bool queued = queue.started;
     if (queued) {

@@ -1,13 +1,13 @@
 /*
  * The cover over libuv, and the only place that includes uv.h.
  *
- * libuv closes handles later, on a turn of the loop, and keeps using their memory until then.
- * So every object here is freed in its close callback, and x_free() only begins that: it is safe
- * anywhere, the object's own callback included, and nothing is called after it. loop_free()
- * turns the loop until the last handle is closed.
+ * libuv closes handles later, on a turn of the loop, and keeps using their memory until then. So
+ * every object here is freed in its close callback, and x_free() only begins that: it is safe
+ * anywhere, the object's own callback included, and nothing is called after it. loop_free() turns
+ * the loop until the last handle is closed.
  *
- * A look-up runs on a thread of resolve.c, not of libuv's pool, where a few dead names would hold up all
- * others. Freed early, it is left to end by itself.
+ * A look-up runs on a thread of resolve.c, not of libuv's pool, where a few dead names would hold
+ * up all others. Freed early, it is left to end by itself.
  */
 #include "bellwether/base/loop.h"
 
@@ -49,7 +49,8 @@ struct loop {
 static void must(int result, const char *what)
 {
     if (result < 0) {
-        log_error("event loop failed", LOG_STR("call", what), LOG_STR("error", uv_strerror(result)));
+        log_error("event loop failed", LOG_STR("call", what),
+                  LOG_STR("error", uv_strerror(result)));
         (void)log_flush(LOG_LAST_PATIENCE_MS);
         abort();
     }
@@ -59,7 +60,7 @@ static void must(int result, const char *what)
 
 static void run_later(struct loop *loop)
 {
-    while (loop->later != NULL) {
+    while (loop->later) {
         struct loop_later *later = loop->later;
 
         loop->later = later->next;
@@ -75,7 +76,7 @@ void loop_later_queue(struct loop *loop, struct loop_later *later)
     }
     later->next = NULL;
     later->queued = true;
-    if (loop->later == NULL) {
+    if (!loop->later) {
         loop->later = later;
     } else {
         loop->last_later->next = later;
@@ -87,11 +88,11 @@ void loop_later_cancel(struct loop *loop, struct loop_later *later)
 {
     struct loop_later *before = NULL;
 
-    for (struct loop_later *at = loop->later; at != NULL && later->queued; before = at, at = at->next) {
+    for (struct loop_later *at = loop->later; at && later->queued; before = at, at = at->next) {
         if (at != later) {
             continue;
         }
-        if (before != NULL) {
+        if (before) {
             before->next = later->next;
         } else {
             loop->later = later->next;
@@ -108,7 +109,7 @@ static void on_prepare(uv_prepare_t *prepare)
     struct loop *loop = prepare->data;
 
     run_later(loop);
-    if (loop->turn != NULL) {
+    if (loop->turn) {
         loop->turn(loop->turn_data);
         run_later(loop); /* what the hook itself began */
     }
@@ -116,7 +117,10 @@ static void on_prepare(uv_prepare_t *prepare)
 
 static void on_resolved(uv_async_t *uv);
 
-/* Where there is no room for the watch that libuv needs for itself it ends the process without a word. */
+/*
+ * Where there is no room for the watch that libuv needs for itself it ends the process without a
+ * word.
+ */
 static void expect_room(void)
 {
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC), fd = eventfd(0, EFD_CLOEXEC);
@@ -124,7 +128,8 @@ static void expect_room(void)
 
     if (epoll_fd < 0 || fd < 0 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) != 0) {
         log_error("event loop failed", LOG_STR("error", strerror(errno)),
-                  LOG_STR("limit", errno == ENOSPC ? "fs.epoll.max_user_watches" : "descriptors or memory"));
+                  LOG_STR("limit",
+                          errno == ENOSPC ? "fs.epoll.max_user_watches" : "descriptors or memory"));
         (void)log_flush(LOG_LAST_PATIENCE_MS);
         exit(EXIT_FAILURE);
     }
@@ -137,7 +142,7 @@ struct loop *loop_new(void)
     struct loop *loop;
 
     expect_room();
-    loop = mem_new(1, sizeof *loop);
+    loop = mem_new(1, sizeof(*loop));
     must(uv_loop_init(&loop->uv), "uv_loop_init");
     must(uv_prepare_init(&loop->uv, &loop->prepare), "uv_prepare_init");
     loop->prepare.data = loop;
@@ -165,7 +170,7 @@ void loop_free(struct loop *loop)
 {
     int open = 0;
 
-    if (loop == NULL) {
+    if (!loop) {
         return;
     }
     loop->turn = NULL;
@@ -185,7 +190,7 @@ void loop_free(struct loop *loop)
 
 char *loop_scratch(struct loop *loop)
 {
-    if (loop->scratch == NULL) {
+    if (!loop->scratch) {
         loop->scratch = mem_resize(NULL, LOOP_SCRATCH_BYTES, 1);
     }
     return loop->scratch;
@@ -241,7 +246,7 @@ static void on_closed(uv_handle_t *handle)
 
 struct loop_timer *loop_timer_new(struct loop *loop, void (*fire)(void *data), void *data)
 {
-    struct loop_timer *timer = mem_new(1, sizeof *timer);
+    struct loop_timer *timer = mem_new(1, sizeof(*timer));
 
     must(uv_timer_init(&loop->uv, &timer->uv), "uv_timer_init");
     timer->uv.data = timer;
@@ -260,13 +265,17 @@ void loop_timer_start(struct loop_timer *timer, int64_t delay_ms)
          "uv_timer_start");
 }
 
-/* The moment from `from` to `to` that has most zero bits at its end: others with a span around it choose it, too. */
+/*
+ * The moment from `from` to `to` that has most zero bits at its end: others with a span around it
+ * choose it, too.
+ */
 static uint64_t meeting_point(uint64_t from, uint64_t to)
 {
     uint64_t differ = (from - 1) ^ to, low = 1;
 
-    while (differ >> 1 >= low)
+    while (differ >> 1 >= low) {
         low <<= 1;
+    }
     return to & ~(low - 1);
 }
 
@@ -278,8 +287,9 @@ void loop_timer_start_within(struct loop_timer *timer, int64_t from_ms, int64_t 
     now = uv_now(timer->uv.loop) + timer->phase;
     from_ms = from_ms > 0 ? from_ms + 1 : 0; /* as above */
     to_ms = to_ms > 0 ? to_ms + 1 : 0;
-    if (to_ms < from_ms)
+    if (to_ms < from_ms) {
         to_ms = from_ms;
+    }
     must(uv_timer_start(&timer->uv, on_timer,
                         meeting_point(now + (uint64_t)from_ms, now + (uint64_t)to_ms) - now, 0),
          "uv_timer_start");
@@ -297,7 +307,7 @@ bool loop_timer_armed(const struct loop_timer *timer)
 
 void loop_timer_free(struct loop_timer *timer)
 {
-    if (timer != NULL) {
+    if (timer) {
         uv_close((uv_handle_t *)&timer->uv, on_closed);
     }
 }
@@ -305,10 +315,11 @@ void loop_timer_free(struct loop_timer *timer)
 /* ---- descriptors ---- */
 
 /*
- * The kernel bounds how many watches a user may have (fs.epoll.max_user_watches). Where there is no room for one more, libuv
- * refuses a new handle, or, when the room goes between that and its own registration, ends the process. So a
- * descriptor is registered here, where that may fail, before libuv does it again and finds it there; and one that
- * could not be is looked at with poll() every few milliseconds until there is room.
+ * The kernel bounds how many watches a user may have (fs.epoll.max_user_watches). Where there is no
+ * room for one more, libuv refuses a new handle, or, when the room goes between that and its own
+ * registration, ends the process. So a descriptor is registered here, where that may fail, before
+ * libuv does it again and finds it there; and one that could not be is looked at with poll() every
+ * few milliseconds until there is room.
  */
 #define UNWATCHED_EVERY_MS 20
 #define COMPLAIN_EVERY_MS 60000
@@ -338,8 +349,9 @@ static void complain_of_no_room(void)
 
     if (now_ms >= atomic_load(&next_ms)) {
         atomic_store(&next_ms, now_ms + COMPLAIN_EVERY_MS);
-        log_warn("the kernel watches no more descriptors for this user, so some are looked at by turns",
-                 LOG_STR("limit", "fs.epoll.max_user_watches"));
+        log_warn(
+            "the kernel watches no more descriptors for this user, so some are looked at by turns",
+            LOG_STR("limit", "fs.epoll.max_user_watches"));
     }
 }
 
@@ -366,7 +378,8 @@ static int poll_register(struct loop_poll *poll, int events)
     }
     must(uv_poll_start(&poll->uv, events, on_poll), "uv_poll_start");
     event.data.fd = poll->fd; /* as libuv has it */
-    if (epoll_ctl(uv_backend_fd(&poll->loop->uv), EPOLL_CTL_ADD, poll->fd, &event) == 0 || errno == EEXIST) {
+    if (epoll_ctl(uv_backend_fd(&poll->loop->uv), EPOLL_CTL_ADD, poll->fd, &event) == 0 ||
+        errno == EEXIST) {
         return 0;
     }
     error = uv_translate_sys_error(errno);
@@ -390,13 +403,13 @@ static void poll_arm(struct loop_poll *poll)
         }
     } else if (poll_register(poll, events) != 0) {
         complain_of_no_room();
-        if (poll->unwatched == NULL) {
+        if (!poll->unwatched) {
             poll->unwatched = loop_timer_new(poll->loop, look_by_turns, poll);
         }
         loop_timer_start(poll->unwatched, UNWATCHED_EVERY_MS);
         return;
     }
-    if (poll->unwatched != NULL) {
+    if (poll->unwatched) {
         loop_timer_stop(poll->unwatched);
     }
 }
@@ -410,8 +423,9 @@ static void look_by_turns(void *data)
 
     poll_arm(handle);
     if (loop_timer_armed(handle->unwatched) && poll(&look, 1, 0) > 0) {
-        int seen =
-            ((look.revents & POLLIN) != 0 ? LOOP_READ : 0) | ((look.revents & POLLOUT) != 0 ? LOOP_WRITE : 0);
+        int seen = ((look.revents & POLLIN) != 0 ? LOOP_READ : 0) |
+                   ((look.revents & POLLOUT) != 0 ? LOOP_WRITE : 0);
+
         handle->ready(handle->data, seen != 0 ? seen : handle->wanted); /* which may free it */
     }
 }
@@ -419,9 +433,11 @@ static void look_by_turns(void *data)
 static void on_poll(uv_poll_t *uv, int status, int events)
 {
     struct loop_poll *poll = uv->data;
-    int seen = ((events & UV_READABLE) != 0 ? LOOP_READ : 0) | ((events & UV_WRITABLE) != 0 ? LOOP_WRITE : 0);
+    int seen = ((events & UV_READABLE) != 0 ? LOOP_READ : 0) |
+               ((events & UV_WRITABLE) != 0 ? LOOP_WRITE : 0);
 
-    if (status < 0) { /* libuv has stopped the handle; the owner learns of the error by reading or writing */
+    if (status < 0) {
+        /* libuv has stopped the handle; the owner learns of the error by reading or writing */
         seen = poll->wanted;
     }
     poll->ready(poll->data, seen);
@@ -430,9 +446,10 @@ static void on_poll(uv_poll_t *uv, int status, int events)
     }
 }
 
-struct loop_poll *loop_poll_new(struct loop *loop, int fd, void (*ready)(void *data, int events), void *data)
+struct loop_poll *loop_poll_new(struct loop *loop, int fd, void (*ready)(void *data, int events),
+                                void *data)
 {
-    struct loop_poll *poll = mem_new(1, sizeof *poll);
+    struct loop_poll *poll = mem_new(1, sizeof(*poll));
     int error;
 
     poll->loop = loop;
@@ -457,7 +474,7 @@ void loop_poll_want(struct loop_poll *poll, int events)
 
 void loop_poll_free(struct loop_poll *poll)
 {
-    if (poll == NULL) {
+    if (!poll) {
         return;
     }
     loop_timer_free(poll->unwatched);
@@ -504,7 +521,7 @@ static struct loop_lookup *next_answered(struct loop *loop)
 
     pthread_mutex_lock(&loop->lock);
     lookup = loop->answered;
-    if (lookup != NULL) {
+    if (lookup) {
         loop->answered = lookup->next;
         lookup->answered = false;
     }
@@ -516,7 +533,7 @@ static void on_resolved(uv_async_t *uv)
 {
     struct loop *loop = uv->data;
 
-    for (struct loop_lookup *lookup; (lookup = next_answered(loop)) != NULL;) {
+    for (struct loop_lookup *lookup; (lookup = next_answered(loop));) {
         lookup_finish(lookup);
     }
 }
@@ -530,22 +547,24 @@ static void lookup_answered(struct resolve_ask *ask)
     pthread_mutex_lock(&loop->lock);
     lookup->next = NULL;
     lookup->answered = true;
-    if (loop->answered == NULL) {
+    if (!loop->answered) {
         loop->answered = lookup;
     } else {
         loop->last_answered->next = lookup;
     }
     loop->last_answered = lookup;
-    must(uv_async_send(&loop->resolved), "uv_async_send"); /* under the lock: else the loop might be gone */
+    /* under the lock: else the loop might be gone */
+    must(uv_async_send(&loop->resolved), "uv_async_send");
     pthread_mutex_unlock(&loop->lock);
 }
 
 struct loop_lookup *loop_lookup_start(struct loop *loop, const struct address *name, unsigned group,
-                                      void (*done)(void *data, int error, const struct address *found,
-                                                   size_t n, const char *words),
+                                      void (*done)(void *data, int error,
+                                                   const struct address *found, size_t n,
+                                                   const char *words),
                                       void *data)
 {
-    struct loop_lookup *lookup = mem_new(1, sizeof *lookup);
+    struct loop_lookup *lookup = mem_new(1, sizeof(*lookup));
 
     lookup->ask.done = lookup_answered;
     lookup->ask.group = group;
@@ -554,7 +573,7 @@ struct loop_lookup *loop_lookup_start(struct loop *loop, const struct address *n
     lookup->done = done;
     lookup->data = data;
     if (address_is_ip(name)) { /* asks nobody */
-        lookup->ask.found = mem_new(1, sizeof *name);
+        lookup->ask.found = mem_new(1, sizeof(*name));
         *lookup->ask.found = *name;
         lookup->ask.n = 1;
         lookup_answered(&lookup->ask);
@@ -578,7 +597,7 @@ void loop_lookup_free(struct loop_lookup *lookup)
 {
     struct loop *loop;
 
-    if (lookup == NULL) {
+    if (!lookup) {
         return;
     }
     loop = lookup->loop;
@@ -589,12 +608,12 @@ void loop_lookup_free(struct loop_lookup *lookup)
         if (at != lookup) {
             continue;
         }
-        if (before != NULL) {
+        if (before) {
             before->next = lookup->next;
         } else {
             loop->answered = lookup->next;
         }
-        loop->last_answered = lookup->next != NULL ? loop->last_answered : before;
+        loop->last_answered = lookup->next ? loop->last_answered : before;
         lookup->answered = false;
     }
     pthread_mutex_unlock(&loop->lock);
@@ -617,10 +636,10 @@ static void on_signal(uv_signal_t *uv, int signum)
     signal->caught(signal->data, signum);
 }
 
-struct loop_signal *loop_signal_new(struct loop *loop, int signum, void (*caught)(void *data, int signum),
-                                    void *data)
+struct loop_signal *loop_signal_new(struct loop *loop, int signum,
+                                    void (*caught)(void *data, int signum), void *data)
 {
-    struct loop_signal *signal = mem_new(1, sizeof *signal);
+    struct loop_signal *signal = mem_new(1, sizeof(*signal));
 
     must(uv_signal_init(&loop->uv, &signal->uv), "uv_signal_init");
     signal->uv.data = signal;
@@ -632,7 +651,7 @@ struct loop_signal *loop_signal_new(struct loop *loop, int signum, void (*caught
 
 void loop_signal_free(struct loop_signal *signal)
 {
-    if (signal != NULL) {
+    if (signal) {
         uv_close((uv_handle_t *)&signal->uv, on_closed);
     }
 }
@@ -656,7 +675,7 @@ struct mailbox {
 static void queue_push(struct queue *queue, struct message *message)
 {
     message->next = NULL;
-    if (queue->last == NULL) {
+    if (!queue->last) {
         queue->first = message;
     } else {
         queue->last->next = message;
@@ -668,9 +687,9 @@ static struct message *queue_pop(struct queue *queue)
 {
     struct message *message = queue->first;
 
-    if (message != NULL) {
+    if (message) {
         queue->first = message->next;
-        queue->last = queue->first == NULL ? NULL : queue->last;
+        queue->last = !queue->first ? NULL : queue->last;
         message->next = NULL;
     }
     return message;
@@ -678,13 +697,15 @@ static struct message *queue_pop(struct queue *queue)
 
 static void queue_drop(struct queue *queue)
 {
-    for (struct message *message; (message = queue_pop(queue)) != NULL;) {
+    for (struct message *message; (message = queue_pop(queue));) {
         message->drop(message);
     }
 }
 
-/* libuv joins wake-ups: one call may stand for many posts, so everything is taken. What is posted meanwhile
- * wakes again. */
+/*
+ * libuv joins wake-ups: one call may stand for many posts, so everything is taken. What is posted
+ * meanwhile wakes again.
+ */
 static void on_post(uv_async_t *uv)
 {
     struct mailbox *mailbox = uv->data;
@@ -693,7 +714,7 @@ static void on_post(uv_async_t *uv)
     mailbox->taken = mailbox->posted;
     mailbox->posted = (struct queue){0};
     pthread_mutex_unlock(&mailbox->lock);
-    for (struct message *message; (message = queue_pop(&mailbox->taken)) != NULL;) {
+    for (struct message *message; (message = queue_pop(&mailbox->taken));) {
         mailbox->deliver(mailbox->data, message); /* may free the mailbox: that empties `taken` */
     }
 }
@@ -701,7 +722,7 @@ static void on_post(uv_async_t *uv)
 struct mailbox *mailbox_new(struct loop *loop, void (*deliver)(void *data, struct message *message),
                             void *data)
 {
-    struct mailbox *mailbox = mem_new(1, sizeof *mailbox);
+    struct mailbox *mailbox = mem_new(1, sizeof(*mailbox));
 
     must(uv_async_init(&loop->uv, &mailbox->uv, on_post), "uv_async_init");
     must(-pthread_mutex_init(&mailbox->lock, NULL), "pthread_mutex_init");
@@ -729,7 +750,7 @@ static void on_mailbox_closed(uv_handle_t *handle)
 
 void mailbox_free(struct mailbox *mailbox)
 {
-    if (mailbox == NULL) {
+    if (!mailbox) {
         return;
     }
     queue_drop(&mailbox->taken);
@@ -748,8 +769,8 @@ void jitter_seed(uint64_t seed)
 
 uint32_t jitter_below(uint32_t bound)
 {
-    if (jitter_state == 0 &&
-        getrandom(&jitter_state, sizeof jitter_state, GRND_NONBLOCK) != (ssize_t)sizeof jitter_state) {
+    if (jitter_state == 0 && getrandom(&jitter_state, sizeof(jitter_state), GRND_NONBLOCK) !=
+                                 (ssize_t)sizeof(jitter_state)) {
         jitter_state = (uint64_t)clock_wall_ms() ^ (uint64_t)(uintptr_t)&jitter_state;
     }
     /* SplitMix64's step and mixer */

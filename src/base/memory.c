@@ -12,13 +12,13 @@ void mem_exhausted(void)
     static const char words[] = "bellwether: out of memory\n";
 
     (void)log_flush(LOG_LAST_PATIENCE_MS);
-    log_last_words(words, sizeof words - 1, LOG_LAST_PATIENCE_MS);
+    log_last_words(words, sizeof(words) - 1, LOG_LAST_PATIENCE_MS);
     abort();
 }
 
 static void *or_die(void *memory)
 {
-    if (memory == NULL) {
+    if (!memory) {
         mem_exhausted();
     }
     return memory;
@@ -28,8 +28,11 @@ static void *or_die(void *memory)
 
 void *mem_new(size_t n, size_t size)
 {
-    /* Before its version 2.41 glibc's calloc() leaves the thread's cache of freed pieces alone, which costs a request that
-     * needs a dozen of them a tenth of its time. (Of malloc() and memset() compilers make a calloc() again.) */
+    /*
+     * Before its version 2.41 glibc's calloc() leaves the thread's cache of freed pieces alone,
+     * which costs a request that needs a dozen of them a tenth of its time. (Of malloc() and
+     * memset() compilers make a calloc() again.)
+     */
     if (n > 0 && size > 0 && n <= SMALL_BYTES && n * size <= SMALL_BYTES && size <= SMALL_BYTES) {
         return memset(or_die(reallocarray(NULL, n, size)), 0, n * size);
     }
@@ -44,5 +47,5 @@ void *mem_resize(void *old, size_t n, size_t size)
 
 char *mem_strdup(const char *text)
 {
-    return text == NULL ? NULL : or_die(strdup(text));
+    return !text ? NULL : or_die(strdup(text));
 }

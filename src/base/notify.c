@@ -14,9 +14,9 @@ void notify_send(const char *message)
 {
     const char *path = getenv("NOTIFY_SOCKET");
     struct sockaddr_un to = {.sun_family = AF_UNIX};
-    size_t length = path == NULL ? 0 : strlen(path);
+    size_t length = !path ? 0 : strlen(path);
 
-    if (length < 2 || length >= sizeof to.sun_path || (path[0] != '/' && path[0] != '@')) {
+    if (length < 2 || length >= sizeof(to.sun_path) || (path[0] != '/' && path[0] != '@')) {
         return;
     }
     memcpy(to.sun_path, path, length);
@@ -28,7 +28,8 @@ void notify_send(const char *message)
         return;
     }
     /* a manager that is gone or busy is no reason to stop serving */
-    (void)sendto(fd, message, strlen(message), MSG_NOSIGNAL | MSG_DONTWAIT, (const struct sockaddr *)&to,
+    (void)sendto(fd, message, strlen(message), MSG_NOSIGNAL | MSG_DONTWAIT,
+                 (const struct sockaddr *)&to,
                  (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length));
     (void)close(fd);
 }
@@ -39,11 +40,12 @@ int64_t notify_watchdog_interval_ms(void)
     const char *pid = getenv("WATCHDOG_PID");
     int64_t value;
 
-    if (usec == NULL || getenv("NOTIFY_SOCKET") == NULL || integer_parse(usec, 1, INT64_MAX, &value) != 0) {
+    if (!usec || !getenv("NOTIFY_SOCKET") || integer_parse(usec, 1, INT64_MAX, &value) != 0) {
         return 0;
     }
-    if (pid != NULL && *pid != '\0') {
+    if (pid && *pid != '\0') {
         int64_t meant;
+
         if (integer_parse(pid, 1, INT64_MAX, &meant) != 0 || meant != (int64_t)getpid()) {
             return 0;
         }

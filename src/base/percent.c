@@ -43,7 +43,8 @@ int percent_decode_bytes(const char *in, size_t in_len, char *out, size_t out_si
 int percent_decode(const char *in, size_t in_len, char *out, size_t out_size)
 {
     size_t len;
-    int error = out_size == 0 ? -BW_ERANGE : percent_decode_bytes(in, in_len, out, out_size - 1, &len);
+    int error =
+        out_size == 0 ? -BW_ERANGE : percent_decode_bytes(in, in_len, out, out_size - 1, &len);
 
     if (error) {
         return error;

@@ -1,15 +1,19 @@
 /*
- * getaddrinfo() blocks, for half a minute where a name server is silent, and can't be stopped. So it runs on threads,
- * which come when they are needed and go when they are not, and which name has one is decided here:
+ * getaddrinfo() blocks, for half a minute where a name server is silent, and can't be stopped. So
+ * it runs on threads, which come when they are needed and go when they are not, and which name has
+ * one is decided here:
  *
  *   a name that resolved last time   as long as there is room at all
  *   one that is new, or unknown      as long as the two below leave room for those above
- *   one that hung                    a few at a time, the least stubborn first, then the one that waits longest
+ *   one that hung                    a few at a time, the least stubborn first, then the one that
+ *                                    waits longest
  *
- * That is so for all together, and for each group (a deployment) within its share: however many names of one hang, those
- * of another find room. A name that several groups ask for takes the share of one that has some left.
+ * That is so for all together, and for each group (a deployment) within its share: however many
+ * names of one hang, those of another find room. A name that several groups ask for takes the share
+ * of one that has some left.
  *
- * Whoever no longer waits cancels; the look-up ends some day and what it found is kept for the next one who asks.
+ * Whoever no longer waits cancels; the look-up ends some day and what it found is kept for the next
+ * one who asks.
  */
 #include "resolve.h"
 
@@ -29,9 +33,10 @@
 #include "bellwether/base/memory.h"
 
 enum {
-    IDLE_S = 1,            /* a thread without work ends */
-    STACK_BYTES = 1 << 20, /* modules of the name service want some; only what is touched is memory */
-    NAMES_MAX = 2000,      /* remembered; Sentinels could make up ever new ones */
+    IDLE_S = 1, /* a thread without work ends */
+    /* modules of the name service want some; only what is touched is memory */
+    STACK_BYTES = 1 << 20,
+    NAMES_MAX = 2000, /* remembered; Sentinels could make up ever new ones */
 };
 
 enum kind { KIND_GOOD, KIND_NEW, KIND_HUNG };
@@ -68,6 +73,7 @@ static bool to_address(const struct sockaddr *from, struct address *out)
 
     if (from->sa_family == AF_INET) {
         struct sockaddr_in in;
+
         memcpy(&in, from, sizeof(in));
         if (!inet_ntop(AF_INET, &in.sin_addr, found.host, sizeof(found.host))) {
             return false;
@@ -75,12 +81,14 @@ static bool to_address(const struct sockaddr *from, struct address *out)
     } else if (from->sa_family == AF_INET6) {
         struct sockaddr_in6 in6;
         char zone[IF_NAMESIZE];
+
         memcpy(&in6, from, sizeof(in6));
         if (!inet_ntop(AF_INET6, &in6.sin6_addr, found.host, sizeof(found.host))) {
             return false;
         }
         if (in6.sin6_scope_id != 0 && if_indextoname(in6.sin6_scope_id, zone)) {
             size_t used = strlen(found.host);
+
             (void)snprintf(found.host + used, sizeof(found.host) - used, "%%%s", zone);
         }
     } else {
@@ -107,6 +115,7 @@ static size_t to_addresses(const struct addrinfo *list, struct address **out)
 
     for (; list; list = list->ai_next) {
         struct address one;
+
         if (to_address(list->ai_addr, &one) && !is_among(found, n, &one)) {
             found = mem_resize(found, n + 1, sizeof(*found));
             found[n++] = one;
@@ -133,8 +142,8 @@ static bool fits(enum kind kind, const size_t n[KIND_HUNG + 1], size_t most)
     size_t doubtful = n[KIND_HUNG] + n[KIND_NEW];
 
     return doubtful + n[KIND_GOOD] < most &&
-           (kind == KIND_GOOD ||
-            (doubtful < RESOLVE_NEW_OF(most) && (kind == KIND_NEW || n[KIND_HUNG] < RESOLVE_HUNG_OF(most))));
+           (kind == KIND_GOOD || (doubtful < RESOLVE_NEW_OF(most) &&
+                                  (kind == KIND_NEW || n[KIND_HUNG] < RESOLVE_HUNG_OF(most))));
 }
 
 static bool has_room(enum kind kind, unsigned group)
@@ -173,7 +182,8 @@ static bool is_short_of_threads(void)
 {
     size_t n = 0;
 
-    for (const struct resolve_name *name = names; name && n <= n_threads - n_running; name = name->next) {
+    for (const struct resolve_name *name = names; name && n <= n_threads - n_running;
+         name = name->next) {
         n += with_room(name) != NULL;
     }
     return n > n_threads - n_running && n_threads < RESOLVE_MAX;
@@ -207,7 +217,8 @@ static void forget_oldest(void)
     struct resolve_name **oldest = NULL, *gone;
 
     for (struct resolve_name **at = &names; *at; at = &(*at)->next) {
-        if (!(*at)->waiting && !(*at)->running && (!oldest || (*at)->since_ms < (*oldest)->since_ms)) {
+        if (!(*at)->waiting && !(*at)->running &&
+            (!oldest || (*at)->since_ms < (*oldest)->since_ms)) {
             oldest = at;
         }
     }
@@ -252,7 +263,8 @@ static void have_threads(void)
     }
 }
 
-static void learn(struct resolve_name *name, int64_t took_ms, int error, struct address *found, size_t n)
+static void learn(struct resolve_name *name, int64_t took_ms, int error, struct address *found,
+                  size_t n)
 {
     if (took_ms > RESOLVE_SLOW_MS) {
         name->kind = KIND_HUNG;
@@ -290,6 +302,7 @@ static void tell(struct resolve_name *name, int error)
 static void look_up(struct resolve_name *name)
 {
     const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+
     resolve_fn *ask = resolver;
     struct addrinfo *list = NULL;
     struct address *found = NULL;
@@ -395,7 +408,8 @@ void resolve_start(struct resolve_ask *ask, const char *host)
 void resolve_cancel(struct resolve_ask *ask)
 {
     pthread_mutex_lock(&lock);
-    for (struct resolve_ask **at = ask->name ? &ask->name->asks : NULL; at && *at; at = &(*at)->next) {
+    for (struct resolve_ask **at = ask->name ? &ask->name->asks : NULL; at && *at;
+         at = &(*at)->next) {
         if (*at == ask) {
             *at = ask->next;
             break;

@@ -30,7 +30,7 @@ struct secret {
 
 static void wipe(char *text)
 {
-    if (text != NULL) {
+    if (text) {
         explicit_bzero(text, strlen(text));
         free(text);
     }
@@ -41,16 +41,20 @@ static const char *system_words(void)
 {
     const char *words = strerror(errno);
 
-    return words != NULL ? words : "unknown error";
+    return words ? words : "unknown error";
 }
 
-/* -1 with errno set; else the number of bytes. Reads one byte over the limit to notice what is too long. */
+/*
+ * -1 with errno set; else the number of bytes. Reads one byte over the limit to notice what is too
+ * long.
+ */
 static ssize_t read_all(int fd, char *buffer, size_t size)
 {
     size_t used = 0;
 
     while (used < size) {
         ssize_t n = read(fd, buffer + used, size - used);
+
         if (n < 0 && errno == EINTR) {
             continue;
         }
@@ -71,7 +75,7 @@ static const char *check_contents(char *text, size_t length)
     if (length > SECRET_MAX_BYTES) {
         return "is larger than 64 KiB";
     }
-    if (memchr(text, '\0', length) != NULL) {
+    if (memchr(text, '\0', length)) {
         return "contains a zero byte";
     }
     text[length] = '\0';
@@ -102,7 +106,7 @@ static const char *read_open_file(int fd, bool may_be_pipe, struct stat *seen, c
     char *text = mem_new(SECRET_MAX_BYTES + 2, 1);
     ssize_t length = read_all(fd, text, SECRET_MAX_BYTES + 1);
     const char *words = length < 0 ? system_words() : check_contents(text, (size_t)length);
-    if (words == NULL) {
+    if (!words) {
         *value = mem_strdup(text);
     }
     explicit_bzero(text, SECRET_MAX_BYTES + 2);
@@ -110,8 +114,8 @@ static const char *read_open_file(int fd, bool may_be_pipe, struct stat *seen, c
     return words;
 }
 
-static int read_file(const char *path, bool may_be_pipe, struct stat *seen, char **value, char *error,
-                     size_t error_size)
+static int read_file(const char *path, bool may_be_pipe, struct stat *seen, char **value,
+                     char *error, size_t error_size)
 {
     struct stat found;
     /* without O_NONBLOCK a path that became a pipe would hang the thread that looks */
@@ -121,7 +125,7 @@ static int read_file(const char *path, bool may_be_pipe, struct stat *seen, char
     if (fd >= 0) {
         (void)close(fd);
     }
-    if (words != NULL) {
+    if (words) {
         (void)snprintf(error, error_size, "%s: %s", path, words);
         return -BW_EIO;
     }
@@ -131,10 +135,10 @@ static int read_file(const char *path, bool may_be_pipe, struct stat *seen, char
 
 struct secret *secret_new(const char *path, const char *value, char *error, size_t error_size)
 {
-    struct secret *secret = mem_new(1, sizeof *secret);
+    struct secret *secret = mem_new(1, sizeof(*secret));
 
     secret->taken_ms = clock_wall_ms();
-    if (path == NULL) {
+    if (!path) {
         secret->value = mem_strdup(value);
         return secret;
     }
@@ -150,7 +154,7 @@ struct secret *secret_new(const char *path, const char *value, char *error, size
 
 struct secret *secret_copy(const struct secret *secret)
 {
-    struct secret *copy = mem_new(1, sizeof *copy);
+    struct secret *copy = mem_new(1, sizeof(*copy));
 
     *copy = *secret;
     copy->path = mem_strdup(secret->path);
@@ -175,7 +179,7 @@ static int refresh(struct secret *secret, bool force, char *error, size_t error_
     struct stat now;
     char *value = NULL;
 
-    if (secret->path == NULL || !secret->regular) {
+    if (!secret->path || !secret->regular) {
         return 0;
     }
     if (stat(secret->path, &now) != 0) {
@@ -243,7 +247,7 @@ enum secret_say secret_complain(struct secret_complaint *complaint, bool failed,
 
 void secret_free(struct secret *secret)
 {
-    if (secret != NULL) {
+    if (secret) {
         wipe(secret->value);
         free(secret->path);
         free(secret);

@@ -22,8 +22,9 @@ static const struct unit duration_units[] = {
 };
 
 static const struct unit byte_units[] = {
-    {"", 1},         {"b", 1},         {"k", 1 << 10}, {"kb", 1 << 10}, {"kib", 1 << 10}, {"m", 1 << 20},
-    {"mb", 1 << 20}, {"mib", 1 << 20}, {"g", 1 << 30}, {"gb", 1 << 30}, {"gib", 1 << 30}, {NULL, 0},
+    {"", 1},          {"b", 1},        {"k", 1 << 10},   {"kb", 1 << 10},
+    {"kib", 1 << 10}, {"m", 1 << 20},  {"mb", 1 << 20},  {"mib", 1 << 20},
+    {"g", 1 << 30},   {"gb", 1 << 30}, {"gib", 1 << 30}, {NULL, 0},
 };
 
 /* The leading decimal digits; `*end` is what follows. At least one digit. */
@@ -33,7 +34,8 @@ static int read_digits(const char *text, int64_t *out, const char **end)
     const char *p = text;
 
     for (; *p >= '0' && *p <= '9'; p++) {
-        if (__builtin_mul_overflow(value, 10, &value) || __builtin_add_overflow(value, *p - '0', &value)) {
+        if (__builtin_mul_overflow(value, 10, &value) ||
+            __builtin_add_overflow(value, *p - '0', &value)) {
             return -BW_ERANGE;
         }
     }
@@ -68,7 +70,7 @@ int duration_parse(const char *text, int64_t *out_ms)
     if (*end == '\0') { /* seconds or milliseconds? only zero is the same in both */
         return number == 0 ? scale(0, 1, DURATION_MAX_MS, out_ms) : -BW_EINVAL;
     }
-    for (const struct unit *unit = duration_units; unit->name != NULL; unit++) {
+    for (const struct unit *unit = duration_units; unit->name; unit++) {
         if (strcmp(end, unit->name) == 0) {
             return scale(number, unit->factor, DURATION_MAX_MS, out_ms);
         }
@@ -80,9 +82,10 @@ void duration_format(int64_t ms, char out[UNITS_TEXT_SIZE])
 {
     static const struct unit by_size[] = {{"h", 60 * 60 * 1000}, {"m", 60 * 1000}, {"s", 1000}};
 
-    for (size_t i = 0; ms != 0 && i < sizeof by_size / sizeof by_size[0]; i++) {
+    for (size_t i = 0; ms != 0 && i < sizeof(by_size) / sizeof(by_size[0]); i++) {
         if (ms % by_size[i].factor == 0) {
-            (void)snprintf(out, UNITS_TEXT_SIZE, "%" PRId64 "%s", ms / by_size[i].factor, by_size[i].name);
+            (void)snprintf(out, UNITS_TEXT_SIZE, "%" PRId64 "%s", ms / by_size[i].factor,
+                           by_size[i].name);
             return;
         }
     }
@@ -98,7 +101,7 @@ int bytes_parse(const char *text, int64_t *out_bytes)
     if (error != 0) {
         return error;
     }
-    for (const struct unit *unit = byte_units; unit->name != NULL; unit++) {
+    for (const struct unit *unit = byte_units; unit->name; unit++) {
         if (strcasecmp(end, unit->name) == 0) {
             return scale(number, unit->factor, INT64_MAX, out_bytes);
         }
@@ -110,9 +113,10 @@ void bytes_format(int64_t bytes, char out[UNITS_TEXT_SIZE])
 {
     static const struct unit by_size[] = {{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}};
 
-    for (size_t i = 0; bytes != 0 && i < sizeof by_size / sizeof by_size[0]; i++) {
+    for (size_t i = 0; bytes != 0 && i < sizeof(by_size) / sizeof(by_size[0]); i++) {
         if (bytes % by_size[i].factor == 0) {
-            (void)snprintf(out, UNITS_TEXT_SIZE, "%" PRId64 "%s", bytes / by_size[i].factor, by_size[i].name);
+            (void)snprintf(out, UNITS_TEXT_SIZE, "%" PRId64 "%s", bytes / by_size[i].factor,
+                           by_size[i].name);
             return;
         }
     }

@@ -1,4 +1,7 @@
-/* See utf8.h. The table of well-formed byte sequences, Unicode 3.9: only the second byte's range depends on the first. */
+/*
+ * See utf8.h. The table of well-formed byte sequences, Unicode 3.9: only the second byte's range
+ * depends on the first.
+ */
 #include "bellwether/base/utf8.h"
 
 #include <stdbool.h>
@@ -7,7 +10,12 @@
 /* How many bytes a character takes that begins so; 0: none does. */
 static size_t wanted(unsigned char first)
 {
-    return first < 0x80 ? 1 : first < 0xc2 ? 0 : first < 0xe0 ? 2 : first < 0xf0 ? 3 : first < 0xf5 ? 4 : 0;
+    return first < 0x80   ? 1
+           : first < 0xc2 ? 0
+           : first < 0xe0 ? 2
+           : first < 0xf0 ? 3
+           : first < 0xf5 ? 4
+                          : 0;
 }
 
 static bool fits_second(unsigned char first, unsigned char second)
@@ -18,7 +26,9 @@ static bool fits_second(unsigned char first, unsigned char second)
     return second >= low && second <= high;
 }
 
-/* How many bytes could begin the character that the first one promises; all of it when that is `n`. */
+/*
+ * How many bytes could begin the character that the first one promises; all of it when that is `n`.
+ */
 static size_t fitting(const unsigned char *bytes, size_t size, size_t n)
 {
     size_t i = 1;

@@ -1,9 +1,10 @@
 /*
- * Listening sockets. The worker accepts by itself: at a limit of its own libmicrohttpd takes its listening socket out of its
- * set and puts it back only when it is run for some other reason, so that where all callers have left it never is.
+ * Listening sockets. The worker accepts by itself: at a limit of its own libmicrohttpd takes its
+ * listening socket out of its set and puts it back only when it is run for some other reason, so
+ * that where all callers have left it never is.
  *
- * Out of descriptors, callers would stand in the kernel's queue unheard. So some are kept to be given up: with them probes are
- * answered, and a part of the others is told 503.
+ * Out of descriptors, callers would stand in the kernel's queue unheard. So some are kept to be
+ * given up: with them probes are answered, and a part of the others is told 503.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -168,8 +169,8 @@ void doors_check(struct visitors *visitors)
 {
     for (size_t i = 0; i < visitors->n_doors; i++) {
         struct door *door = &visitors->doors[i];
-        _Atomic int64_t *deaf_since_ms =
-            http_sockets_deaf_since(visitors->worker->sockets, door->number, visitors->worker->number);
+        _Atomic int64_t *deaf_since_ms = http_sockets_deaf_since(
+            visitors->worker->sockets, door->number, visitors->worker->number);
 
         if (door->shut || door->heard != door->heard_before || !somebody_waits(door)) {
             door->missed = 0;
@@ -205,7 +206,8 @@ int doors_open(struct visitors *visitors)
         door->probe = door->quick->scope == HTTP_SCOPE_PROBE;
         door->n_patient = door->probe ? 0 : worker->n_patient;
         door->unix_socket = worker->config->listens[i].unix_path != NULL;
-        door->shares = !door->probe && !door->unix_socket && !http_sockets_is_loopback(worker->sockets, i);
+        door->shares =
+            !door->probe && !door->unix_socket && !http_sockets_is_loopback(worker->sockets, i);
         door->fd = http_sockets_take(worker->sockets, i, worker->number);
         visitors->n_doors = i + 1;
         door->poll = door->fd < 0 ? NULL : loop_poll_new(worker->loop, door->fd, on_callers, door);

@@ -1,13 +1,14 @@
 /*
  * Tokens and the loopback checks.
  *
- * A token is never compared itself: of what is configured and of what a caller sends a SHA-256 is made, and the digests are
- * compared, each in constant time and always all of them, so that neither the place of a first wrong byte nor which
- * token it was shows in the time.
+ * A token is never compared itself: of what is configured and of what a caller sends a SHA-256 is
+ * made, and the digests are compared, each in constant time and always all of them, so that neither
+ * the place of a first wrong byte nor which token it was shows in the time.
  *
- * Without tokens, on loopback, the attacker is a page in the browser of whoever works on this host. A page that was rebound to
- * 127.0.0.1 by DNS sends its own name as Host; one that sends across origins is given away by Origin or Sec-Fetch-Site. So
- * an IP literal or `localhost` is asked for, and an Origin that is the very place that was asked.
+ * Without tokens, on loopback, the attacker is a page in the browser of whoever works on this host.
+ * A page that was rebound to 127.0.0.1 by DNS sends its own name as Host; one that sends across
+ * origins is given away by Origin or Sec-Fetch-Site. So an IP literal or `localhost` is asked for,
+ * and an Origin that is the very place that was asked.
  */
 #include "access.h"
 
@@ -43,8 +44,8 @@ struct access {
     EVP_MD *md; /* fetched once: a fetch costs more than the digest */
     EVP_MD_CTX *context;
     struct token_list full, read_only;
-    char usual_host
-        [96]; /* the Host that was found right last: mostly the next one's, too, and to look at it costs */
+    /* the Host that was found right last: mostly the next one's, too, and to look at it costs */
+    char usual_host[96];
 };
 
 /* ---- lists of tokens ---- */
@@ -55,6 +56,7 @@ static const char *next_line(const char **at, size_t *size)
     while (**at != '\0') {
         const char *line = *at;
         size_t length = strcspn(line, "\n");
+
         *at = line + length + (line[length] == '\n' ? 1 : 0);
         if (length > 0 && line[length - 1] == '\r') {
             length--;
@@ -73,7 +75,7 @@ const char *access_tokens_wrong(const char *text)
     size_t size = 0;
     size_t n = 0;
 
-    for (const char *at = text; (line = next_line(&at, &size)) != NULL; n++) {
+    for (const char *at = text; (line = next_line(&at, &size)); n++) {
         for (size_t i = 0; i < size; i++) {
             if (line[i] <= ' ' || line[i] >= 0x7f) {
                 return "holds a token with a blank or another character that no header carries in it";
@@ -91,7 +93,7 @@ bool access_tokens_short(const char *text)
     size_t size = 0;
     bool is_short = false;
 
-    for (const char *at = text; next_line(&at, &size) != NULL;) {
+    for (const char *at = text; next_line(&at, &size);) {
         is_short = is_short || size < SHORT_TOKEN;
     }
     return is_short;
@@ -115,7 +117,7 @@ static void digest_list(const struct access *access, struct token_list *list, co
     size_t size = 0;
 
     list->n = 0;
-    for (const char *at = text; list->n < ACCESS_TOKENS_MAX && (line = next_line(&at, &size)) != NULL;) {
+    for (const char *at = text; list->n < ACCESS_TOKENS_MAX && (line = next_line(&at, &size));) {
         if (digest(access, line, size, list->digests[list->n])) {
             list->n++;
         }
@@ -127,9 +129,9 @@ static void take_list(const struct access *access, struct token_list *list, cons
 {
     list->option = option;
     list->taken_ms = clock_wall_ms();
-    if (secret != NULL && secret_value(secret) != NULL) {
+    if (secret && secret_value(secret)) {
         list->secret = secret_copy(secret);
-        if (access_tokens_wrong(secret_value(secret)) == NULL) {
+        if (!access_tokens_wrong(secret_value(secret))) {
             digest_list(access, list, secret_value(secret));
         }
     }
@@ -137,7 +139,7 @@ static void take_list(const struct access *access, struct token_list *list, cons
 
 struct access *access_new(const struct access_config *config, char *error, size_t error_size)
 {
-    struct access *access = mem_new(1, sizeof *access);
+    struct access *access = mem_new(1, sizeof(*access));
 
     access->http = config->http;
     access->api = config->api;
@@ -146,7 +148,7 @@ struct access *access_new(const struct access_config *config, char *error, size_
     }
     access->md = EVP_MD_fetch(NULL, "SHA256", NULL);
     access->context = EVP_MD_CTX_new();
-    if (access->md == NULL || access->context == NULL) {
+    if (!access->md || !access->context) {
         (void)snprintf(error, error_size, "OpenSSL has no SHA-256");
         access_free(access);
         return NULL;
@@ -158,7 +160,7 @@ struct access *access_new(const struct access_config *config, char *error, size_
 
 void access_free(struct access *access)
 {
-    if (access != NULL) {
+    if (access) {
         secret_free(access->full.secret);
         secret_free(access->read_only.secret);
         EVP_MD_CTX_free(access->context);
@@ -170,18 +172,18 @@ void access_free(struct access *access)
 /* ---- files that change ---- */
 
 /* @return as access_refresh(), each time it fails. */
-static int refresh_list(const struct access *access, struct token_list *list, bool force, char *error,
-                        size_t error_size)
+static int refresh_list(const struct access *access, struct token_list *list, bool force,
+                        char *error, size_t error_size)
 {
     char words[512];
-    int changed = secret_refresh(list->secret, force, words, sizeof words);
+    int changed = secret_refresh(list->secret, force, words, sizeof(words));
 
     if (changed < 0) {
         (void)snprintf(error, error_size, "%s: %s", list->option, words);
         return changed;
     }
     const char *wrong = access_tokens_wrong(secret_value(list->secret));
-    if (wrong != NULL) {
+    if (wrong) {
         (void)snprintf(error, error_size, "%s: %s", list->option, wrong);
         return -BW_EIO;
     }
@@ -203,7 +205,7 @@ int access_refresh(struct access *access, bool force, char *error, size_t error_
     for (size_t i = 0; i < LISTS; i++) {
         char words[640];
         int changed =
-            lists[i]->secret == NULL ? 0 : refresh_list(access, lists[i], force, words, sizeof words);
+            !lists[i]->secret ? 0 : refresh_list(access, lists[i], force, words, sizeof(words));
         enum secret_say say = secret_complain(&lists[i]->complaint, changed < 0, clock_boot_ms());
 
         if (changed < 0 && (force || say == SECRET_SAY_FAILING)) {
@@ -221,10 +223,10 @@ const char *access_next_doubt(struct access *access, const char **option)
     struct token_list *lists[LISTS] = {&access->full, &access->read_only};
 
     for (size_t i = 0; i < LISTS; i++) {
-        const char *exposed = lists[i]->secret == NULL ? NULL : secret_exposed(lists[i]->secret);
+        const char *exposed = !lists[i]->secret ? NULL : secret_exposed(lists[i]->secret);
 
         *option = lists[i]->option;
-        if (exposed != NULL) {
+        if (exposed) {
             return exposed;
         }
         if (lists[i]->is_short) {
@@ -256,7 +258,7 @@ static const char *bearer(const char *authorization, size_t *size)
 {
     const char *token = authorization;
 
-    if (token == NULL || strncasecmp(token, "Bearer ", 7) != 0) {
+    if (!token || strncasecmp(token, "Bearer ", 7) != 0) {
         return NULL;
     }
     token += 7;
@@ -286,11 +288,11 @@ static enum access_verdict check_token(struct access *access, const struct acces
     size_t size = 0;
     const char *token = bearer(headers->authorization, &size);
 
-    if (headers->authorization == NULL && headers->token != NULL && *headers->token != '\0') {
+    if (!headers->authorization && headers->token && *headers->token != '\0') {
         token = headers->token;
         size = strlen(token);
     }
-    if (token == NULL) {
+    if (!token) {
         *words = "a token is needed: Authorization: Bearer ...";
         return ACCESS_NO_TOKEN;
     }
@@ -329,20 +331,21 @@ static bool cut_authority(const char *text, size_t size, struct authority *out)
 
     if (cut.bracketed) {
         const char *end = memchr(text, ']', size);
-        if (end == NULL) {
+
+        if (!end) {
             return false;
         }
         cut.host = text + 1;
         cut.host_size = (size_t)(end - cut.host);
         colon = end + 1 < text + size ? end + 1 : NULL;
-        if (colon != NULL && *colon != ':') {
+        if (colon && *colon != ':') {
             return false;
         }
     } else {
         colon = memchr(text, ':', size);
-        cut.host_size = colon == NULL ? size : (size_t)(colon - text);
+        cut.host_size = !colon ? size : (size_t)(colon - text);
     }
-    if (colon != NULL) {
+    if (colon) {
         cut.port = colon + 1;
         cut.port_size = (size_t)(text + size - cut.port);
         for (size_t i = 0; i < cut.port_size; i++) {
@@ -352,7 +355,7 @@ static bool cut_authority(const char *text, size_t size, struct authority *out)
         }
     }
     *out = cut;
-    return cut.host_size > 0 && cut.port_size < sizeof "65535";
+    return cut.host_size > 0 && cut.port_size < sizeof("65535");
 }
 
 /* An IP literal, or `localhost`: what no page's own name can be made of. */
@@ -366,14 +369,17 @@ static bool is_local_name(const struct authority *host)
         return true;
     }
     return has_colon == host->bracketed &&
-           address_from_parts(host->host, host->host_size, "1", 1, &address) == 0 && address_is_ip(&address);
+           address_from_parts(host->host, host->host_size, "1", 1, &address) == 0 &&
+           address_is_ip(&address);
 }
 
 static bool is_allowed(const struct authority *host, const struct http_config *config)
 {
-    for (size_t i = 0; config != NULL && i < config->n_allow_hosts; i++) {
+    for (size_t i = 0; config && i < config->n_allow_hosts; i++) {
         const char *name = config->allow_hosts[i];
-        if (strlen(name) == host->host_size && strncasecmp(name, host->host, host->host_size) == 0) {
+
+        if (strlen(name) == host->host_size &&
+            strncasecmp(name, host->host, host->host_size) == 0) {
             return true;
         }
     }
@@ -413,16 +419,17 @@ static bool is_own_origin(const char *origin, const struct authority *host)
         return false;
     }
     return cut_authority(rest, strlen(rest), &from) && from.bracketed == host->bracketed &&
-           from.host_size == host->host_size && strncasecmp(from.host, host->host, host->host_size) == 0 &&
+           from.host_size == host->host_size &&
+           strncasecmp(from.host, host->host, host->host_size) == 0 &&
            same_port(&from, host, usual);
 }
 
-static enum access_verdict check_loopback(const struct access *access, const struct access_headers *headers,
-                                          const char **words)
+static enum access_verdict check_loopback(const struct access *access,
+                                          const struct access_headers *headers, const char **words)
 {
     struct authority host = {0};
     const char *text = headers->host;
-    bool named = text != NULL && *text != '\0'; /* HTTP/1.0 needs none */
+    bool named = text && *text != '\0'; /* HTTP/1.0 needs none */
 
     if (named && (!access_is_own_host(text, strlen(text), access->http) ||
                   !cut_authority(text, strlen(text), &host))) {
@@ -430,11 +437,11 @@ static enum access_verdict check_loopback(const struct access *access, const str
             "Host is neither an IP address nor localhost, as a browser's would be that was led here by a name";
         return ACCESS_FORBIDDEN;
     }
-    if (headers->origin != NULL && !(named && is_own_origin(headers->origin, &host))) {
+    if (headers->origin && !(named && is_own_origin(headers->origin, &host))) {
         *words = "Origin names another place: pages of others may not run commands";
         return ACCESS_FORBIDDEN;
     }
-    if (headers->sec_fetch_site != NULL && strcasecmp(headers->sec_fetch_site, "cross-site") == 0) {
+    if (headers->sec_fetch_site && strcasecmp(headers->sec_fetch_site, "cross-site") == 0) {
         *words = "Sec-Fetch-Site is cross-site: pages of others may not run commands";
         return ACCESS_FORBIDDEN;
     }
@@ -442,18 +449,19 @@ static enum access_verdict check_loopback(const struct access *access, const str
 }
 
 /* The same, quick where nothing but a Host is to be looked at that was right the last time. */
-static enum access_verdict check_loopback_again(struct access *access, const struct access_headers *headers,
+static enum access_verdict check_loopback_again(struct access *access,
+                                                const struct access_headers *headers,
                                                 const char **words)
 {
     const char *host = headers->host;
-    bool plain = host != NULL && headers->origin == NULL && headers->sec_fetch_site == NULL;
+    bool plain = host && !headers->origin && !headers->sec_fetch_site;
     enum access_verdict verdict;
 
     if (plain && *host != '\0' && strcmp(host, access->usual_host) == 0) {
         return ACCESS_FULL;
     }
     verdict = check_loopback(access, headers, words);
-    if (plain && verdict == ACCESS_FULL && strlen(host) < sizeof access->usual_host) {
+    if (plain && verdict == ACCESS_FULL && strlen(host) < sizeof(access->usual_host)) {
         memcpy(access->usual_host, host, strlen(host) + 1);
     }
     return verdict;
@@ -467,7 +475,7 @@ enum access_verdict access_check(struct access *access, const struct access_head
                                       ? check_loopback_again(access, headers, &why)
                                       : check_token(access, headers, &why);
 
-    if (why != NULL && words != NULL) {
+    if (why && words) {
         *words = why;
     }
     return verdict;

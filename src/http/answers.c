@@ -1,7 +1,8 @@
 /*
- * What the shared answers say. Everything here is a function of the snapshot, so an answer may be kept until
- * the snapshot's part changes; but for the replicas in JSON, with the age of their lag, which are made for each request: their
- * tag is a weak one. What depends on the clock or on the caller is in the resources' files.
+ * What the shared answers say. Everything here is a function of the snapshot, so an answer may be
+ * kept until the snapshot's part changes; but for the replicas in JSON, with the age of their lag,
+ * which are made for each request: their tag is a weak one. What depends on the clock or on the
+ * caller is in the resources' files.
  */
 #include "answers.h"
 
@@ -141,7 +142,10 @@ static bool serves(const struct snapshot_master *master)
     return master_state_serves(master->state) && master->has_address;
 }
 
-/* A line of the list: which of them it is about, and where, as /masters/{name} would say; `-` where that is 503. */
+/*
+ * A line of the list: which of them it is about, and where, as /masters/{name} would say; `-` where
+ * that is 503.
+ */
 static void add_master_line(struct lines *lines, const struct snapshot_master *master, bool url)
 {
     char where[RENDER_URL_SIZE] = "-";
@@ -195,14 +199,15 @@ static struct body problem_body(enum problem_kind kind, json_t *problem, enum an
     return body;
 }
 
-static struct body master_body(const struct snapshot *snapshot, const struct snapshot_master *master,
-                               enum answer_form form)
+static struct body master_body(const struct snapshot *snapshot,
+                               const struct snapshot_master *master, enum answer_form form)
 {
     struct lines lines = {0};
 
     if (!serves(master)) {
         return problem_body(PROBLEM_NO_MASTER,
-                            answer_no_master(snapshot, master, master->reason, master->detail), form);
+                            answer_no_master(snapshot, master, master->reason, master->detail),
+                            form);
     }
     if (form == ANSWER_JSON || form == ANSWER_PRETTY) {
         return json_body(render_master(master, false), form);
@@ -242,8 +247,8 @@ static struct body sentinels_body(const struct snapshot_master *master, enum ans
 
 /* ---- answers ---- */
 
-static struct answer *make(const struct cache *cache, struct body *body, const char *etag, bool has_index,
-                           uint64_t index)
+static struct answer *make(const struct cache *cache, struct body *body, const char *etag,
+                           bool has_index, uint64_t index)
 {
     struct answer *answer = mem_new(1, sizeof(*answer));
     struct response_headers headers = {
@@ -292,8 +297,8 @@ struct answer *answer_render(const struct cache *cache, const struct snapshot_ma
     }
     /* replicas come and go without a new index; the revision sees them */
     snprintf(etag, sizeof(etag), "%s\"%s-%" PRIu64 ".%" PRIu64 "-%s.%08x-%s\"",
-             replicas && (form == ANSWER_JSON || form == ANSWER_PRETTY) ? "W/" : "", cache->instance,
-             master->index, replicas ? master->revision : 0, kind_names[kind],
+             replicas && (form == ANSWER_JSON || form == ANSWER_PRETTY) ? "W/" : "",
+             cache->instance, master->index, replicas ? master->revision : 0, kind_names[kind],
              (unsigned)hash_name(HASH_START, master->name), form_names[form]);
     return make(cache, &body, etag, true, master->index);
 }
@@ -314,9 +319,9 @@ struct answer *answer_render_list(const struct cache *cache, enum answer_form fo
         json_t *json = json_object(), *list = json_array();
 
         for (size_t i = 0; i < snapshot->n_masters; i++) {
-            json_array_append_new(list,
-                                  render_master(snapshot->masters[i], !serves(snapshot->masters[i]) &&
-                                                                          snapshot->masters[i]->has_address));
+            json_array_append_new(
+                list, render_master(snapshot->masters[i], !serves(snapshot->masters[i]) &&
+                                                              snapshot->masters[i]->has_address));
         }
         json_object_set_new(json, "default", render_text(chosen ? chosen->name : NULL));
         json_object_set_new(json, "masters", list);
@@ -334,7 +339,7 @@ struct answer *answer_render_list(const struct cache *cache, enum answer_form fo
         }
         body = text_body(&lines);
     }
-    snprintf(etag, sizeof(etag), "\"%s-%" PRIu64 "-masters.%08x-%s\"", cache->instance, snapshot->index,
-             (unsigned)hash, form_names[form]);
+    snprintf(etag, sizeof(etag), "\"%s-%" PRIu64 "-masters.%08x-%s\"", cache->instance,
+             snapshot->index, (unsigned)hash, form_names[form]);
     return make(cache, &body, etag, true, snapshot->index);
 }

@@ -1,6 +1,7 @@
 /*
- * The cache of shared answers. A new snapshot is merged with the old one by name (both are sorted); a master
- * whose part did not change keeps its answers, so a change of one among a thousand renders one again.
+ * The cache of shared answers. A new snapshot is merged with the old one by name (both are sorted);
+ * a master whose part did not change keeps its answers, so a change of one among a thousand renders
+ * one again.
  */
 #include "cache.h"
 
@@ -60,7 +61,8 @@ static void inherit(struct cached_master *cached, struct cached_master *old)
     cached->turn = old->turn;
     cached->lag_told_ms = old->lag_told_ms;
     if (a->reason == REASON_UNKNOWN_NAME) {
-        return; /* its answers list the names that Sentinels know, which is not part of the master */
+        /* its answers list the names that Sentinels know, which is not part of the master */
+        return;
     }
     if (a == b || (a->revision == b->revision && a->index == b->index)) {
         memcpy(cached->answers, old->answers, sizeof(cached->answers));
@@ -125,8 +127,12 @@ bool cache_stalled_at(const struct cache *cache, int64_t now_ms)
     if (!pulse) {
         return false;
     }
-    /* After a jump of the clock the watcher's pulse goes on at once, and this snapshot is of before it. */
-    return cache->snapshot->generation != atomic_load_explicit(&pulse->generation, memory_order_acquire) ||
+    /*
+     * After a jump of the clock the watcher's pulse goes on at once, and this snapshot is of before
+     * it.
+     */
+    return cache->snapshot->generation !=
+               atomic_load_explicit(&pulse->generation, memory_order_acquire) ||
            now_ms > atomic_load_explicit(&pulse->valid_until_boot_ms, memory_order_acquire);
 }
 
@@ -150,8 +156,8 @@ struct cached_master *cache_find(struct cache *cache, const char *name)
     return NULL;
 }
 
-const struct answer *cache_answer(struct cache *cache, struct cached_master *cached, enum answer_kind kind,
-                                  enum answer_form form)
+const struct answer *cache_answer(struct cache *cache, struct cached_master *cached,
+                                  enum answer_kind kind, enum answer_form form)
 {
     struct answer **answer = &cached->answers[kind][form];
 

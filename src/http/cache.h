@@ -1,9 +1,9 @@
 /*
- * Answers that many requests share: one set for each master of the current snapshot, rendered at first use and
- * kept for as long as the master's part of the snapshot stays the same.
+ * Answers that many requests share: one set for each master of the current snapshot, rendered at
+ * first use and kept for as long as the master's part of the snapshot stays the same.
  */
-#ifndef HTTP_CACHE_H
-#define HTTP_CACHE_H
+#ifndef BELLWETHER_HTTP_CACHE_H
+#define BELLWETHER_HTTP_CACHE_H
 
 #include <stdbool.h>
 
@@ -33,8 +33,9 @@ struct answer {
 struct cached_master {
     struct snapshot_master *master; /* a reference */
     struct answer *answers[ANSWER_KINDS][ANSWER_FORMS];
-    size_t turn;         /* of the round robin over replicas; survives snapshots */
-    int64_t lag_told_ms; /* boot clock: when the watcher heard last that its lag is read; survives, too */
+    size_t turn; /* of the round robin over replicas; survives snapshots */
+    /* boot clock: when the watcher heard last that its lag is read; survives, too */
+    int64_t lag_told_ms;
 };
 
 struct cache {
@@ -58,9 +59,12 @@ bool cache_stalled(const struct cache *cache);
 bool cache_stalled_at(const struct cache *cache, int64_t now_ms);
 /** By name, or NULL. */
 struct cached_master *cache_find(struct cache *cache, const char *name);
-/** The shared answer about a master, rendered now if it was not. Borrowed until the next cache_take(). */
-const struct answer *cache_answer(struct cache *cache, struct cached_master *cached, enum answer_kind kind,
-                                  enum answer_form form);
+/**
+ * The shared answer about a master, rendered now if it was not. Borrowed until the next
+ * cache_take().
+ */
+const struct answer *cache_answer(struct cache *cache, struct cached_master *cached,
+                                  enum answer_kind kind, enum answer_form form);
 /** The shared answer of /masters. */
 const struct answer *cache_list(struct cache *cache, enum answer_form form);
 void cache_free(struct cache *cache);

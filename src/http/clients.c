@@ -1,6 +1,6 @@
 /*
- * A table of those who hold places. It has the one lock that workers share; it is taken when a connection begins and when it
- * ends, never for a request.
+ * A table of those who hold places. It has the one lock that workers share; it is taken when a
+ * connection begins and when it ends, never for a request.
  */
 #include "clients.h"
 
@@ -74,7 +74,8 @@ static bool counts(const struct clients *clients, const struct client_key *key)
 {
     const struct client_limits *limits = &clients->limits;
 
-    return key->bytes[0] && (limits->all || limits->each[CLIENT_ORDINARY] || limits->each[CLIENT_WAITING]);
+    return key->bytes[0] &&
+           (limits->all || limits->each[CLIENT_ORDINARY] || limits->each[CLIENT_WAITING]);
 }
 
 /* Where the client stands, or where it would. */
@@ -94,7 +95,8 @@ static struct client **find(struct clients *clients, const struct client_key *ke
     return at;
 }
 
-static bool has_room(const struct client_limits *limits, const struct client *client, enum client_place kind)
+static bool has_room(const struct client_limits *limits, const struct client *client,
+                     enum client_place kind)
 {
     size_t all = client->places[CLIENT_ORDINARY] + client->places[CLIENT_WAITING];
 

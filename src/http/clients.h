@@ -1,6 +1,9 @@
-/* How many places each client holds, over all workers; an address of IPv6 stands for its /64. Thread: any. */
-#ifndef HTTP_CLIENTS_H
-#define HTTP_CLIENTS_H
+/*
+ * How many places each client holds, over all workers; an address of IPv6 stands for its /64.
+ * Thread: any.
+ */
+#ifndef BELLWETHER_HTTP_CLIENTS_H
+#define BELLWETHER_HTTP_CLIENTS_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,8 +1,8 @@
 /*
- * One request with commands. Its first call reads the headers once and decides whether it is welcome: a body that is not
- * is dropped as it comes, and the answer is given in the last call, so that the connection stays open. Then the
- * body or the path becomes commands, and the pool runs them; where that takes time the request is suspended until the
- * job has ended.
+ * One request with commands. Its first call reads the headers once and decides whether it is
+ * welcome: a body that is not is dropped as it comes, and the answer is given in the last call, so
+ * that the connection stays open. Then the body or the path becomes commands, and the pool runs
+ * them; where that takes time the request is suspended until the job has ended.
  */
 #include "commands.h"
 
@@ -21,7 +21,10 @@
 #include "cache.h"
 #include "head.h"
 
-/* The rows come in four groups of the four kinds: default master, named master, and replicas of both. */
+/*
+ * The rows come in four groups of the four kinds: default master, named master, and replicas of
+ * both.
+ */
 enum { FIRST_ROW = ROUTE_REDIS, FIRST_REPLICA_ROW = ROUTE_REPLICA_REDIS };
 _Static_assert((int)ROUTE_REDIS_PATH - FIRST_ROW == CALL_PATH &&
                    (int)ROUTE_NAMED_REDIS - FIRST_ROW == CALL_KINDS &&
@@ -59,8 +62,8 @@ static void keep_only(struct scan *scan, const char **slot, const char *name, co
     keep(slot, value);
 }
 
-static enum MHD_Result scan_header(void *data, enum MHD_ValueKind kind, const char *name, size_t name_len,
-                                   const char *value, size_t value_len)
+static enum MHD_Result scan_header(void *data, enum MHD_ValueKind kind, const char *name,
+                                   size_t name_len, const char *value, size_t value_len)
 {
     struct scan *scan = data;
 
@@ -101,7 +104,10 @@ static bool looks_like_ours(const char *url)
            (redis == url || strncmp(url, "/masters/", 9) == 0 || strncmp(url, "/replica/", 9) == 0);
 }
 
-/* @param match  without a route for a path of ours that is not well encoded. @return whether it is one of ours. */
+/*
+ * @param match  without a route for a path of ours that is not well encoded. @return whether it is
+ * one of ours.
+ */
 static bool find_route(const struct listener *listener, const char *url, struct route_match *match)
 {
     int error;
@@ -131,7 +137,8 @@ static const char *query_token(const struct call *call, char out[TOKEN_ROOM])
         size = 0;
     }
     out[size] = '\0';
-    for (char *c = out; *c; c++) { /* a query's `+` was made a blank on the way, and no token has blanks */
+    for (char *c = out; *c; c++) {
+        /* a query's `+` was made a blank on the way, and no token has blanks */
         *c = (char)(*c == ' ' ? '+' : *c);
     }
     return out;
@@ -141,8 +148,8 @@ static void judge_access(struct call *call, const struct scan *scan, const char 
 {
     char token[TOKEN_ROOM];
     const struct access_headers headers = {
-        scan->authorization, call->listener->unix_socket ? NULL : scan->host, scan->origin, scan->fetch_site,
-        scan->authorization ? NULL : query_token(call, token)};
+        scan->authorization, call->listener->unix_socket ? NULL : scan->host, scan->origin,
+        scan->fetch_site, scan->authorization ? NULL : query_token(call, token)};
 
     if (scan->twice) {
         call->refusal = CALL_TWICE;
@@ -156,7 +163,8 @@ static void judge_access(struct call *call, const struct scan *scan, const char 
     }
     switch (access_check(call->listener->worker->commands->access, &headers, &call->words)) {
     case ACCESS_FULL: break;
-    case ACCESS_READ_ONLY: call->job->read_only = "the token is read-only"; break; /* whatever else says so */
+    /* whatever else says so */
+    case ACCESS_READ_ONLY: call->job->read_only = "the token is read-only"; break;
     case ACCESS_NO_TOKEN: call->refusal = CALL_NO_TOKEN; break;
     case ACCESS_WRONG_TOKEN: call->refusal = CALL_WRONG_TOKEN; break;
     case ACCESS_FORBIDDEN: call->refusal = CALL_FORBIDDEN; break;
@@ -211,8 +219,10 @@ static void reserve(struct call *call, size_t bytes)
     }
 }
 
-/* What was announced decides already: room for a welcome body, or a refusal before it comes, where the caller waits for
- * that (Expect) or where reading it all would be silly. */
+/*
+ * What was announced decides already: room for a welcome body, or a refusal before it comes, where
+ * the caller waits for that (Expect) or where reading it all would be silly.
+ */
 static void expect_body(struct call *call, const struct scan *scan)
 {
     int64_t bytes = INT64_MAX, max = call->listener->worker->config->max_body_bytes;
@@ -250,8 +260,8 @@ static bool leaves_room(struct MHD_Connection *connection)
     return !info || info->header_size + (size_t)n * HEAD_ENTRY_BYTES <= HEAD_MOST_BYTES;
 }
 
-struct call *call_begin(struct listener *listener, struct MHD_Connection *connection, const char *url,
-                        const char *method)
+struct call *call_begin(struct listener *listener, struct MHD_Connection *connection,
+                        const char *url, const char *method)
 {
     unsigned bit = router_method(method);
     struct scan scan = {0};
@@ -301,7 +311,8 @@ static enum MHD_Result refuse_unknown(struct call *call)
     json_t *more = json_object();
     char detail[ROUTE_ARGUMENT_SIZE + 80];
 
-    snprintf(detail, sizeof(detail), "no master of the name %s is watched; GET /masters lists those that are",
+    snprintf(detail, sizeof(detail),
+             "no master of the name %s is watched; GET /masters lists those that are",
              call->job->master);
     json_object_set_new(more, "name", render_text(call->job->master));
     json_object_set_new(more, "sentinels_know", answer_names_known(snapshot));
@@ -312,10 +323,11 @@ static enum MHD_Result refuse_several(struct call *call)
 {
     json_t *more = json_object();
 
-    json_object_set_new(more, "names", answer_names_watched(call->listener->worker->cache->snapshot));
-    return call_refuse(call, PROBLEM_SEVERAL_MASTERS, "BADREQUEST",
-                       "say which with /masters/{name}/redis, or start the daemon with --default-master",
-                       more);
+    json_object_set_new(more, "names",
+                        answer_names_watched(call->listener->worker->cache->snapshot));
+    return call_refuse(
+        call, PROBLEM_SEVERAL_MASTERS, "BADREQUEST",
+        "say which with /masters/{name}/redis, or start the daemon with --default-master", more);
 }
 
 static enum MHD_Result refuse_nameless(struct call *call)
@@ -331,7 +343,10 @@ static enum MHD_Result refuse_nameless(struct call *call)
     return call_refuse(call, PROBLEM_NOT_SENT, "NOMASTER", detail, NULL);
 }
 
-/* A master that has a name is waited for by the pool. @return whether there is one; else it was answered. */
+/*
+ * A master that has a name is waited for by the pool. @return whether there is one; else it was
+ * answered.
+ */
 static bool find_master(struct call *call, enum MHD_Result *result)
 {
     struct cache *cache = call->listener->worker->cache;
@@ -341,7 +356,8 @@ static bool find_master(struct call *call, enum MHD_Result *result)
         if (!cache->snapshot || cache_find(cache, name)) {
             return true;
         }
-        *result = answer_knows_no_names(cache->snapshot) ? refuse_nameless(call) : refuse_unknown(call);
+        *result =
+            answer_knows_no_names(cache->snapshot) ? refuse_nameless(call) : refuse_unknown(call);
     } else if (cache->default_master) {
         memcpy(name, cache->default_master->master->name,
                strnlen(cache->default_master->master->name, sizeof(call->job->master) - 1));
@@ -369,8 +385,8 @@ struct pairs {
 static bool decode(struct pairs *pairs, const char *raw, size_t len)
 {
     pairs->text.size = 0;
-    if (percent_decode_bytes(raw, len, buffer_reserve(&pairs->text, len + 1), len + 1, &pairs->text.size) ==
-        0) {
+    if (percent_decode_bytes(raw, len, buffer_reserve(&pairs->text, len + 1), len + 1,
+                             &pairs->text.size) == 0) {
         return true;
     }
     pairs->failed = true;
@@ -380,7 +396,8 @@ static bool decode(struct pairs *pairs, const char *raw, size_t len)
 
 static bool decoded_is(const struct pairs *pairs, const char *word)
 {
-    return pairs->text.size == strlen(word) && memcmp(pairs->text.bytes, word, pairs->text.size) == 0;
+    return pairs->text.size == strlen(word) &&
+           memcmp(pairs->text.bytes, word, pairs->text.size) == 0;
 }
 
 static void append(struct pairs *pairs)
@@ -391,8 +408,8 @@ static void append(struct pairs *pairs)
     }
 }
 
-static enum MHD_Result read_pair(void *data, enum MHD_ValueKind kind, const char *name, size_t name_len,
-                                 const char *value, size_t value_len)
+static enum MHD_Result read_pair(void *data, enum MHD_ValueKind kind, const char *name,
+                                 size_t name_len, const char *value, size_t value_len)
 {
     struct pairs *pairs = data;
 
@@ -404,11 +421,13 @@ static enum MHD_Result read_pair(void *data, enum MHD_ValueKind kind, const char
         return MHD_NO;
     }
     if (decoded_is(pairs, "retry")) {
-        pairs->bad_retry |= !value || !decode(pairs, value, value_len) || !decoded_is(pairs, "always");
+        pairs->bad_retry |=
+            !value || !decode(pairs, value, value_len) || !decoded_is(pairs, "always");
         pairs->call->job->retry_always = !pairs->bad_retry;
         return MHD_YES;
     }
-    if (decoded_is(pairs, TOKEN_NAME)) { /* never an argument, nor looked at where no token is needed */
+    if (decoded_is(pairs, TOKEN_NAME)) {
+        /* never an argument, nor looked at where no token is needed */
         return MHD_YES;
     }
     append(pairs);
@@ -440,8 +459,8 @@ static struct batch *read_path(struct call *call, const char *url, struct pairs 
     pairs->batch = batch;
     pairs->failed = router_match(url, call->listener->scope, &match) != 0 || !match.rest ||
                     batch_add_path(batch, match.rest, pairs->error) != 0 ||
-                    (call->body.size > 0 &&
-                     batch_add_argument(batch, call->body.bytes, call->body.size, pairs->error) != 0);
+                    (call->body.size > 0 && batch_add_argument(batch, call->body.bytes,
+                                                               call->body.size, pairs->error) != 0);
     if (!pairs->failed) {
         MHD_get_connection_values_n(call->connection, MHD_GET_ARGUMENT_KIND, read_pair, pairs);
     }
@@ -458,14 +477,17 @@ static struct batch *read_body(const struct call *call, struct pairs *pairs)
     struct batch *batch = NULL;
 
     MHD_get_connection_values_n(call->connection, MHD_GET_ARGUMENT_KIND, read_pair, pairs);
-    if (!pairs->failed && batch_read(call->body.bytes ? call->body.bytes : "", call->body.size, shape, &batch,
-                                     pairs->error) != 0) {
+    if (!pairs->failed && batch_read(call->body.bytes ? call->body.bytes : "", call->body.size,
+                                     shape, &batch, pairs->error) != 0) {
         return NULL;
     }
     return batch;
 }
 
-/* A transaction runs whole or not at all. @return whether nothing is wrong with any member; else it was answered. */
+/*
+ * A transaction runs whole or not at all. @return whether nothing is wrong with any member; else it
+ * was answered.
+ */
 static bool is_whole(struct call *call, enum MHD_Result *result)
 {
     const struct batch *batch = call->job->batch;
@@ -484,7 +506,8 @@ static bool read_commands(struct call *call, const char *url, enum MHD_Result *r
 {
     struct pairs pairs = {.call = call};
 
-    call->job->batch = call->kind == CALL_PATH ? read_path(call, url, &pairs) : read_body(call, &pairs);
+    call->job->batch =
+        call->kind == CALL_PATH ? read_path(call, url, &pairs) : read_body(call, &pairs);
     call->job->transaction = call->kind == CALL_TRANSACTION;
     buffer_release(&pairs.text);
     buffer_release(&call->body);
@@ -521,13 +544,15 @@ static enum MHD_Result refuse_memory(struct call *call)
     call->job->batch = NULL;
     metric_add(&call->listener->worker->counts->rejected[METRIC_REJECTION_MEMORY], 1);
     return call_refuse(call, PROBLEM_NOT_SENT, "NOTSENT",
-                       "there is no memory left for it; nothing was sent (option max-memory)", more);
+                       "there is no memory left for it; nothing was sent (option max-memory)",
+                       more);
 }
 
 static enum MHD_Result refuse(struct call *call)
 {
     switch (call->refusal) {
-    case CALL_BAD_PATH: return refuse_bad(call, "the path takes % and two hexadecimal digits, and no NUL");
+    case CALL_BAD_PATH:
+        return refuse_bad(call, "the path takes % and two hexadecimal digits, and no NUL");
     case CALL_BAD_METHOD:
         return call_refuse(call, PROBLEM_METHOD_NOT_ALLOWED, "BADREQUEST",
                            "see the Allow header for the methods that this route has", NULL);
@@ -538,10 +563,12 @@ static enum MHD_Result refuse(struct call *call)
         return refuse_bad(call, words);
     }
     case CALL_NO_TOKEN: return call_refuse(call, PROBLEM_NO_TOKEN, "NOAUTH", call->words, NULL);
-    case CALL_WRONG_TOKEN: return call_refuse(call, PROBLEM_WRONG_TOKEN, "NOAUTH", call->words, NULL);
+    case CALL_WRONG_TOKEN:
+        return call_refuse(call, PROBLEM_WRONG_TOKEN, "NOAUTH", call->words, NULL);
     case CALL_FORBIDDEN: return call_refuse(call, PROBLEM_FORBIDDEN, "NOPERM", call->words, NULL);
     case CALL_NO_MEMORY: return refuse_memory(call);
-    case CALL_HEAD_TOO_LARGE: return call_refuse(call, PROBLEM_HEAD_TOO_LARGE, "TOOBIG", HEAD_TOO_LARGE, NULL);
+    case CALL_HEAD_TOO_LARGE:
+        return call_refuse(call, PROBLEM_HEAD_TOO_LARGE, "TOOBIG", HEAD_TOO_LARGE, NULL);
     default: return refuse_body(call);
     }
 }

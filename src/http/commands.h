@@ -1,17 +1,17 @@
 /*
- * /redis and its kin: a request's body or path is read into commands, the worker's pool runs them, what came of them is
- * the answer.
+ * /redis and its kin: a request's body or path is read into commands, the worker's pool runs them,
+ * what came of them is the answer.
  *
  *   commands.c        one request, from its first call to the pool
  *   commands_reply.c  what came of it, as an answer; refusals
  *   commands_small.c  responses that are used again
  *   commands_life.c   a worker's part: pool, tokens, those that have ended and are to be resumed
  *
- * Such a request is suspended while its commands run. It never loses its connection once they may have been sent: clients
- * repeat a request whose connection was dropped.
+ * Such a request is suspended while its commands run. It never loses its connection once they may
+ * have been sent: clients repeat a request whose connection was dropped.
  */
-#ifndef HTTP_COMMANDS_H
-#define HTTP_COMMANDS_H
+#ifndef BELLWETHER_HTTP_COMMANDS_H
+#define BELLWETHER_HTTP_COMMANDS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -31,7 +31,8 @@ struct commands {
     struct access *access;
     struct loop_timer *files_timer; /* when to look at credential files */
     struct call *first, *last;      /* ended, to be resumed, in their order */
-    struct address shown; /* the node that the last answer named, and its name: mostly the next one's, too */
+    /* the node that the last answer named, and its name: mostly the next one's, too */
+    struct address shown;
     char shown_text[ADDRESS_TEXT_SIZE];
     struct small *small[SMALL_SIZE_MAX + 1]; /* by size; all name the node that is shown */
     size_t n_small;
@@ -83,8 +84,8 @@ struct call {
  * @param url  the raw path.
  * @return NULL: it is not about commands.
  */
-struct call *call_begin(struct listener *listener, struct MHD_Connection *connection, const char *url,
-                        const char *method);
+struct call *call_begin(struct listener *listener, struct MHD_Connection *connection,
+                        const char *url, const char *method);
 /** A piece of its body. @return false: that is enough, hang up. */
 bool call_take(struct call *call, const char *bytes, size_t size);
 /** All of it is there, or its commands have ended: run them, or answer. */
@@ -95,15 +96,21 @@ void call_free(struct call *call);
 
 /** What came of its commands. */
 enum MHD_Result call_answer(struct call *call);
-/** Nothing was sent. @param word the stable word that `error` begins with. @param more taken: further members, or NULL. */
-enum MHD_Result call_refuse(struct call *call, enum problem_kind kind, const char *word, const char *detail,
-                            json_t *more);
+/**
+ * Nothing was sent. @param word the stable word that `error` begins with. @param more taken:
+ * further members, or NULL.
+ */
+enum MHD_Result call_refuse(struct call *call, enum problem_kind kind, const char *word,
+                            const char *detail, json_t *more);
 
 /* ---- commands_small.c ---- */
 
-/** A response with this body that is out from now on. @param headers the same for all until small_drop_all(). */
-struct small *small_take(struct commands *commands, const struct response_headers *headers, const char *body,
-                         size_t size);
+/**
+ * A response with this body that is out from now on. @param headers the same for all until
+ * small_drop_all().
+ */
+struct small *small_take(struct commands *commands, const struct response_headers *headers,
+                         const char *body, size_t size);
 struct MHD_Response *small_response(const struct small *small);
 /** libmicrohttpd is done with it. */
 void small_give_back(struct commands *commands, struct small *small);

@@ -1,4 +1,6 @@
-/* A worker's part in commands: its pool and tokens, and the queue of those whose jobs have ended. */
+/*
+ * A worker's part in commands: its pool and tokens, and the queue of those whose jobs have ended.
+ */
 #include <poll.h>
 #include <stdlib.h>
 
@@ -25,8 +27,10 @@ static void resume_all(struct commands *commands)
     commands->last = NULL;
 }
 
-/* Each resume makes libmicrohttpd walk all that sleep, so all that have ended in a turn are resumed together. The turn's
- * own work may be over by now, hence the run of the daemons from here. */
+/*
+ * Each resume makes libmicrohttpd walk all that sleep, so all that have ended in a turn are resumed
+ * together. The turn's own work may be over by now, hence the run of the daemons from here.
+ */
 static void run_ended(void *data)
 {
     struct commands *commands = data;
@@ -72,9 +76,12 @@ bool commands_caller_is_gone(void *data)
     return poll(&look, 1, 0) > 0;
 }
 
-/* A watcher that stood still together with this thread will hear of a failover only now, and meanwhile the connections to the
- * old master are open, and it takes writes: so commands wait for its first sign of life. Whoever asks for an address finds out
- * by himself when it is old; a write that was acknowledged would be lost. */
+/*
+ * A watcher that stood still together with this thread will hear of a failover only now, and
+ * meanwhile the connections to the old master are open, and it takes writes: so commands wait for
+ * its first sign of life. Whoever asks for an address finds out by himself when it is old; a write
+ * that was acknowledged would be lost.
+ */
 static bool is_stalled(void *data)
 {
     const struct commands *commands = data;
@@ -83,11 +90,12 @@ static bool is_stalled(void *data)
     int64_t now_ms = clock_boot_ms();
 
     return cache_stalled_at(cache, now_ms) ||
-           (pulse &&
-            now_ms - atomic_load_explicit(&pulse->at_boot_ms, memory_order_acquire) > WATCHER_SILENT_MS);
+           (pulse && now_ms - atomic_load_explicit(&pulse->at_boot_ms, memory_order_acquire) >
+                         WATCHER_SILENT_MS);
 }
 
-static void tell_watcher(void *data, enum suspicion what, const char *master, const struct address *address)
+static void tell_watcher(void *data, enum suspicion what, const char *master,
+                         const struct address *address)
 {
     const struct commands *commands = data;
 
@@ -144,7 +152,8 @@ void commands_reload(struct commands *commands)
 struct commands *commands_new(struct worker *worker)
 {
     const struct http_config *config = worker->config;
-    const struct access_config access = {config->redis_api, config->tokens, config->read_only_tokens, config};
+    const struct access_config access = {config->redis_api, config->tokens,
+                                         config->read_only_tokens, config};
     struct commands *commands = mem_new(1, sizeof(*commands));
     const struct pool_hooks hooks = {is_stalled, tell_watcher, commands};
     char error[256];
@@ -159,8 +168,9 @@ struct commands *commands_new(struct worker *worker)
         commands_free(commands);
         return NULL;
     }
-    commands->pool = pool_new(worker->loop, config->pool, http_sockets_pending_count(worker->sockets),
-                              metrics_redis(worker->metrics, worker->number), &hooks);
+    commands->pool =
+        pool_new(worker->loop, config->pool, http_sockets_pending_count(worker->sockets),
+                 metrics_redis(worker->metrics, worker->number), &hooks);
     return commands;
 }
 

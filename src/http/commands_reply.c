@@ -1,9 +1,10 @@
 /*
- * What came of a request's commands, as an answer. The JSON of a value is there already, in the buffer that the pool wrote
- * it to: it is handed to libmicrohttpd as it is, so that a large one is never copied.
+ * What came of a request's commands, as an answer. The JSON of a value is there already, in the
+ * buffer that the pool wrote it to: it is handed to libmicrohttpd as it is, so that a large one is
+ * never copied.
  *
- * Every error has the member `error` first, which begins with a stable word or is Redis' own: clients show people nothing
- * else. The problem members stand behind it.
+ * Every error has the member `error` first, which begins with a stable word or is Redis' own:
+ * clients show people nothing else. The problem members stand behind it.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -33,7 +34,8 @@ static enum MHD_Result answer(struct call *call, unsigned status, char *body, si
     const struct pool_job *job = call->job;
     const struct response_headers headers = {
         .content_type = CONTENT_JSON,
-        .ran_at = job->has_ran_at ? name_node(call->listener->worker->commands, &job->ran_at) : NULL,
+        .ran_at =
+            job->has_ran_at ? name_node(call->listener->worker->commands, &job->ran_at) : NULL,
         .challenge = status == MHD_HTTP_UNAUTHORIZED,
         .retry = status == MHD_HTTP_SERVICE_UNAVAILABLE,
         .allow = status == MHD_HTTP_METHOD_NOT_ALLOWED ? router_allow(call->route->methods) : NULL,
@@ -73,8 +75,8 @@ static enum MHD_Result answer_error(struct call *call, enum problem_kind kind, j
     return answer(call, problem_status(kind), body, size);
 }
 
-enum MHD_Result call_refuse(struct call *call, enum problem_kind kind, const char *word, const char *detail,
-                            json_t *more)
+enum MHD_Result call_refuse(struct call *call, enum problem_kind kind, const char *word,
+                            const char *detail, json_t *more)
 {
     size_t size = strlen(word) + strlen(detail) + 2;
     char *text = mem_new(size, 1);
@@ -135,7 +137,8 @@ static enum MHD_Result answer_one_error(struct call *call, const struct pool_ite
     enum problem_kind kind = problem_of(call->job, item);
     json_t *more = json_object();
 
-    if (item->outcome != ITEM_ERROR && item->outcome != ITEM_BAD) { /* those say themselves what came of it */
+    if (item->outcome != ITEM_ERROR && item->outcome != ITEM_BAD) {
+        /* those say themselves what came of it */
         json_object_set_new(more, "outcome", json_string(outcome_of(item)));
     }
     return answer_error(call, kind, render_text(words_of(item)), detail_of(item), more);
@@ -195,9 +198,10 @@ static void drop_long(struct pool_job *job)
         if (item->outcome == ITEM_DONE && item->json.size > sizeof(item->words)) {
             buffer_release(&item->json);
             item->outcome = ITEM_TOO_BIG;
-            snprintf(item->words, sizeof(item->words), "%s",
-                     "TOOBIG it has run, but there is no memory left for the replies to this request "
-                     "together (option max-memory)");
+            snprintf(
+                item->words, sizeof(item->words), "%s",
+                "TOOBIG it has run, but there is no memory left for the replies to this request "
+                "together (option max-memory)");
         }
     }
 }

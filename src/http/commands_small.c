@@ -1,7 +1,8 @@
 /*
- * Small answers are given again and again: "OK", a number, a short value. To make a response and its headers costs as much as
- * to run the command, so those of a size are used in turn; what differs is the body. A response is out from when it is queued
- * until libmicrohttpd is done with its request, and only then is its buffer written again.
+ * Small answers are given again and again: "OK", a number, a short value. To make a response and
+ * its headers costs as much as to run the command, so those of a size are used in turn; what
+ * differs is the body. A response is out from when it is queued until libmicrohttpd is done with
+ * its request, and only then is its buffer written again.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -25,8 +26,8 @@ static void small_free(struct small *small)
     free(small);
 }
 
-static struct small *small_new(const struct commands *commands, const struct response_headers *headers,
-                               size_t size)
+static struct small *small_new(const struct commands *commands,
+                               const struct response_headers *headers, size_t size)
 {
     struct small *small = mem_new(1, sizeof(*small) + size);
 
@@ -36,8 +37,8 @@ static struct small *small_new(const struct commands *commands, const struct res
     return small;
 }
 
-struct small *small_take(struct commands *commands, const struct response_headers *headers, const char *body,
-                         size_t size)
+struct small *small_take(struct commands *commands, const struct response_headers *headers,
+                         const char *body, size_t size)
 {
     struct small **first = &commands->small[size], *small = *first;
 

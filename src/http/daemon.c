@@ -1,12 +1,13 @@
 /*
- * libmicrohttpd daemons in external-epoll mode. Each listening address of a worker has some for callers that wait, since
- * each resume walks all that sleep in the same daemon, and one for all others. They have no listening socket: accept.c
- * hands connections over. A daemon's epoll descriptor is one handle of the worker's loop; whatever makes it want to run (an
- * event, a timer, a resumed request) only marks it, and each turn of the loop runs what is marked once.
+ * libmicrohttpd daemons in external-epoll mode. Each listening address of a worker has some for
+ * callers that wait, since each resume walks all that sleep in the same daemon, and one for all
+ * others. They have no listening socket: accept.c hands connections over. A daemon's epoll
+ * descriptor is one handle of the worker's loop; whatever makes it want to run (an event, a timer,
+ * a resumed request) only marks it, and each turn of the loop runs what is marked once.
  *
- * When thousands are told something, whoever was told first comes back at once, and a daemon takes new requests in the same
- * round in which it answers. So those that wait are spread: a daemon answers its own in one round and then is
- * left alone until the others have answered theirs.
+ * When thousands are told something, whoever was told first comes back at once, and a daemon takes
+ * new requests in the same round in which it answers. So those that wait are spread: a daemon
+ * answers its own in one round and then is left alone until the others have answered theirs.
  */
 #include <limits.h>
 #include <stdarg.h>
@@ -21,9 +22,12 @@
 #include "head.h"
 #include "parts.h"
 
-#define CONNECTION_MEMORY_BYTES (HEAD_MOST_BYTES + 1024) /* the answer's head has to find room, too */
-#define PATIENT_MEMORY_BYTES 4096    /* thousands of these sleep; who has longer headers is not sent there */
-#define WAITERS_PER_DAEMON 1000 /* to answer so many takes ten milliseconds; then others have their turn */
+#define CONNECTION_MEMORY_BYTES \
+    (HEAD_MOST_BYTES + 1024) /* the answer's head has to find room, too */
+#define PATIENT_MEMORY_BYTES \
+    4096 /* thousands of these sleep; who has longer headers is not sent there */
+#define WAITERS_PER_DAEMON \
+    1000 /* to answer so many takes ten milliseconds; then others have their turn */
 #define NO_WATCH "Call to epoll_ctl failed"
 #define ROUNDS_MAX 16   /* of MHD_run() in one turn, */
 #define REQUESTS_MAX 64 /* and requests: then the mailbox and the timers get their share */
@@ -40,14 +44,16 @@ unsigned listener_idle_timeout_s(const struct http_config *config)
 
 /* ---- callbacks of MHD ---- */
 
-__attribute__((format(printf, 2, 0))) static void on_log(void *data, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static void on_log(void *data, const char *format,
+                                                         va_list arguments)
 {
     struct listener *listener = data;
     char text[256];
 
     vsnprintf(text, sizeof(text), format, arguments);
     text[strcspn(text, "\n")] = '\0';
-    if (strncmp(text, NO_WATCH, sizeof(NO_WATCH) - 1) == 0) { /* it has answered what was there, and closes */
+    if (strncmp(text, NO_WATCH, sizeof(NO_WATCH) - 1) == 0) {
+        /* it has answered what was there, and closes */
         connection_is_not_watched(listener);
     }
     log_debug("libmicrohttpd", LOG_STR("says", text));
@@ -90,7 +96,9 @@ static void on_timer(void *data)
     listener->wanted = true;
 }
 
-/* The timer is left alone while it fires early enough: most turns move the deadline by a hair only. */
+/*
+ * The timer is left alone while it fires early enough: most turns move the deadline by a hair only.
+ */
 static void arm(struct listener *listener, int64_t wait_ms)
 {
     int64_t due_ms;
@@ -99,15 +107,19 @@ static void arm(struct listener *listener, int64_t wait_ms)
         loop_timer_stop(listener->timer);
         return;
     }
-    due_ms = listener->worker->clock_us / 1000 + wait_ms; /* as of this run's last answer: near enough */
+    /* as of this run's last answer: near enough */
+    due_ms = listener->worker->clock_us / 1000 + wait_ms;
     if (!loop_timer_armed(listener->timer) || due_ms < listener->timer_due_ms) {
         listener->timer_due_ms = due_ms;
         loop_timer_start(listener->timer, wait_ms);
     }
 }
 
-/* After a resume, or with requests already read, MHD wants to be run again at once. Where a round had requests
- * the next ones have often come meanwhile: to look at once saves a turn of the loop, which has its own epoll. */
+/*
+ * After a resume, or with requests already read, MHD wants to be run again at once. Where a round
+ * had requests the next ones have often come meanwhile: to look at once saves a turn of the loop,
+ * which has its own epoll.
+ */
 static void run(struct listener *listener)
 {
     uint64_t first = listener->worker->requests, before;
@@ -150,20 +162,23 @@ void listeners_turn(struct worker *worker)
 
 /* ---- start and stop ---- */
 
-/* With MHD_USE_TURBO what a connection brings along is read without being watched first, so a short one never is. */
+/*
+ * With MHD_USE_TURBO what a connection brings along is read without being watched first, so a short
+ * one never is.
+ */
 static struct MHD_Daemon *start_daemon(struct listener *listener, const struct http_config *config)
 {
-    unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_NO_THREAD_SAFETY | MHD_USE_TURBO |
-                     MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+    unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_NO_THREAD_SAFETY |
+                     MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
     size_t memory = listener->patient ? PATIENT_MEMORY_BYTES : CONNECTION_MEMORY_BYTES;
 
-    return MHD_start_daemon(flags, 0, NULL, NULL, dispatch_handle, listener, MHD_OPTION_EXTERNAL_LOGGER,
-                            on_log, listener, MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1,
-                            MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory, MHD_OPTION_CONNECTION_LIMIT,
-                            UINT_MAX / 2, MHD_OPTION_CONNECTION_TIMEOUT, listener_idle_timeout_s(config),
-                            MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL, MHD_OPTION_NOTIFY_CONNECTION,
-                            on_connection, listener, MHD_OPTION_NOTIFY_COMPLETED, dispatch_completed,
-                            listener, MHD_OPTION_END);
+    return MHD_start_daemon(
+        flags, 0, NULL, NULL, dispatch_handle, listener, MHD_OPTION_EXTERNAL_LOGGER, on_log,
+        listener, MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory,
+        MHD_OPTION_CONNECTION_LIMIT, UINT_MAX / 2, MHD_OPTION_CONNECTION_TIMEOUT,
+        listener_idle_timeout_s(config), MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+        MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener, MHD_OPTION_NOTIFY_COMPLETED,
+        dispatch_completed, listener, MHD_OPTION_END);
 }
 
 /* Without commands `all` is what `discovery` is. */
@@ -195,7 +210,8 @@ int listener_start(struct listener *listener, struct worker *worker, size_t i, b
         return 0; /* it has no routes on which to wait */
     }
     listener->daemon = start_daemon(listener, worker->config);
-    info = listener->daemon ? MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
+    info =
+        listener->daemon ? MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
     if (!info) {
         log_write(LOG_LEVEL_ERROR, "cannot start the HTTP server", NULL, 0);
         return -BW_EIO;

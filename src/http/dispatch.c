@@ -1,10 +1,11 @@
 /*
  * From libmicrohttpd's access handler to the handler of a resource.
  *
- * A request's first call only takes note of it: an answer queued there would close the connection. Calls with
- * a body count and drop it; only commands (commands.c) have use for one, and get all their calls themselves.
- * The last call answers; `GET /master` with nothing special about it is a comparison
- * of the path, a look at the headers, and one MHD_queue_response() of the answer that the cache keeps ready.
+ * A request's first call only takes note of it: an answer queued there would close the connection.
+ * Calls with a body count and drop it; only commands (commands.c) have use for one, and get all
+ * their calls themselves. The last call answers; `GET /master` with nothing special about it is a
+ * comparison of the path, a look at the headers, and one MHD_queue_response() of the answer that
+ * the cache keeps ready.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -50,11 +51,14 @@ static void count_in_flight(struct worker *worker)
     metric_set(&worker->counts->inflight, (int64_t)worker->in_flight);
 }
 
-/* A worker does one thing at a time: what it did since it last read the clock, which it does when it begins to
- * look at its connections and at every answer, was this request, and sending the answer before. So one reading a
- * request is enough, and it is the one that tells whether the watcher is alive. */
-static void count_answer(struct worker *worker, size_t slot, enum metric_method method, unsigned status,
-                         int64_t began_us, int64_t now_us)
+/*
+ * A worker does one thing at a time: what it did since it last read the clock, which it does when
+ * it begins to look at its connections and at every answer, was this request, and sending the
+ * answer before. So one reading a request is enough, and it is the one that tells whether the
+ * watcher is alive.
+ */
+static void count_answer(struct worker *worker, size_t slot, enum metric_method method,
+                         unsigned status, int64_t began_us, int64_t now_us)
 {
     struct metrics_http *counts = worker->counts;
 
@@ -74,7 +78,10 @@ static enum metric_method counted_method(const char *method)
     }
 }
 
-/* After its handler; nothing while it waits. Who waits for a change is not slow: only a look-up's time counts. */
+/*
+ * After its handler; nothing while it waits. Who waits for a change is not slow: only a look-up's
+ * time counts.
+ */
 static void count_request(const struct request *request, const char *method)
 {
     struct worker *worker = request->worker;
@@ -82,11 +89,13 @@ static void count_request(const struct request *request, const char *method)
 
     if (request->status != 0 && request->result == MHD_YES) {
         count_answer(worker, slot, counted_method(method), request->status,
-                     request->fresh ? request->fresh->began_ms * 1000 : worker->clock_us, clock_boot_us());
+                     request->fresh ? request->fresh->began_ms * 1000 : worker->clock_us,
+                     clock_boot_us());
     }
 }
 
-static enum MHD_Result count_call(const struct call *call, const char *method, enum MHD_Result result)
+static enum MHD_Result count_call(const struct call *call, const char *method,
+                                  enum MHD_Result result)
 {
     if (call->status != 0 && result == MHD_YES) {
         count_answer(call->listener->worker, call->route ? (size_t)call->route->id : ROUTES_COUNT,
@@ -134,14 +143,15 @@ static bool named(const char *name, size_t len, const char *wanted, size_t wante
 }
 #define NAMED(wanted) named(name, name_len, wanted, sizeof(wanted) - 1)
 
-static enum MHD_Result scan_one(void *data, enum MHD_ValueKind kind, const char *name, size_t name_len,
-                                const char *value, size_t value_len)
+static enum MHD_Result scan_one(void *data, enum MHD_ValueKind kind, const char *name,
+                                size_t name_len, const char *value, size_t value_len)
 {
     struct scan *scan = data;
 
     if (kind == MHD_GET_ARGUMENT_KIND) {
         scan->has_query = scan->special = true;
-    } else if ((name_len == 4 && memcmp(name, "Host", 4) == 0) || NAMED("Host")) { /* mostly spelled so */
+    } else if ((name_len == 4 && memcmp(name, "Host", 4) == 0) || NAMED("Host")) {
+        /* mostly spelled so */
         scan->host = value;
     } else if (NAMED("Origin")) {
         scan->origin = value;
@@ -192,16 +202,16 @@ struct query_reading {
     char error[QUERY_ERROR_SIZE];
 };
 
-static enum MHD_Result read_parameter(void *data, enum MHD_ValueKind kind, const char *name, size_t name_len,
-                                      const char *value, size_t value_len)
+static enum MHD_Result read_parameter(void *data, enum MHD_ValueKind kind, const char *name,
+                                      size_t name_len, const char *value, size_t value_len)
 {
     struct query_reading *reading = data;
     const char *refused;
     char error[QUERY_ERROR_SIZE];
 
     (void)kind;
-    if (query_add(&reading->request->query, reading->known, name, name_len, value, value_len, &refused,
-                  error) &&
+    if (query_add(&reading->request->query, reading->known, name, name_len, value, value_len,
+                  &refused, error) &&
         !reading->refused) {
         reading->refused = refused;
         memcpy(reading->error, error, sizeof(error));
@@ -212,12 +222,14 @@ static enum MHD_Result read_parameter(void *data, enum MHD_ValueKind kind, const
 /* All of it is read even when something is wrong, since ?format= may follow. */
 static void read_query(struct request *request, const struct scan *scan, struct query_reading *out)
 {
-    *out =
-        (struct query_reading){request, request->route ? request->route->parameters : QUERY_FORM, NULL, ""};
+    *out = (struct query_reading){request, request->route ? request->route->parameters : QUERY_FORM,
+                                  NULL, ""};
     if (scan->has_query) {
-        MHD_get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, read_parameter, out);
+        MHD_get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, read_parameter,
+                                    out);
     }
-    request->form = request->query.form != FORM_UNSET ? request->query.form : accept_form(&scan->accept);
+    request->form =
+        request->query.form != FORM_UNSET ? request->query.form : accept_form(&scan->accept);
     request->likes_html = accept_likes_html(&scan->accept);
 }
 
@@ -269,26 +281,35 @@ static void refuse_body(struct request *request)
     json_t *problem =
         problem_new(PROBLEM_BODY_TOO_LARGE, "this daemon takes no larger one (option max-body)");
 
-    json_object_set_new(problem, "max_body_bytes", json_integer(request->worker->config->max_body_bytes));
+    json_object_set_new(problem, "max_body_bytes",
+                        json_integer(request->worker->config->max_body_bytes));
     request_answer_problem(request, PROBLEM_BODY_TOO_LARGE, problem, NULL);
 }
 
-/* Whoever is to wait has room beside max-connections: thousands that come back at once are not sent away. */
+/*
+ * Whoever is to wait has room beside max-connections: thousands that come back at once are not sent
+ * away.
+ */
 static bool asks_to_wait(const struct request *request)
 {
     return request->route && (request->route->id == ROUTE_EVENTS || poll_asks(request));
 }
 
-/* A connection over the limit is told so and closed; but a liveness probe must not fail because of callers. */
+/*
+ * A connection over the limit is told so and closed; but a liveness probe must not fail because of
+ * callers.
+ */
 static bool refuse_connection(struct request *request)
 {
     if (!connection_is_refused(request->listener, request->connection) ||
-        (asks_to_wait(request) && connection_begins_to_wait(request->listener, request->connection))) {
+        (asks_to_wait(request) &&
+         connection_begins_to_wait(request->listener, request->connection))) {
         return false;
     }
     request->closing = true;
     if (request->listener->scope == HTTP_SCOPE_PROBE ||
-        (request->route && (request->route->id == ROUTE_LIVEZ || request->route->id == ROUTE_HEALTHZ))) {
+        (request->route &&
+         (request->route->id == ROUTE_LIVEZ || request->route->id == ROUTE_HEALTHZ))) {
         return false;
     }
     refuse_plainly(request, PROBLEM_TOO_MANY_CONNECTIONS,
@@ -316,7 +337,8 @@ static const char *opened_to(const struct request *request, const struct scan *s
 {
     const struct http_config *config = request->worker->config;
 
-    if (!scan->origin || !request->route || !(request->route->scopes & SCOPE_BIT(HTTP_SCOPE_DISCOVERY)) ||
+    if (!scan->origin || !request->route ||
+        !(request->route->scopes & SCOPE_BIT(HTTP_SCOPE_DISCOVERY)) ||
         (request->route->scopes & SCOPE_BIT(HTTP_SCOPE_PROBE))) {
         return NULL;
     }
@@ -350,7 +372,8 @@ static void route_request(struct request *request, const struct scan *scan, cons
                (match.route ? !(match.route->methods & HTTP_ALIKE) : strcmp(url, "*") == 0)) {
         request_answer_methods(request, false);
     } else if (error == -BW_EINVAL) {
-        refuse_plainly(request, PROBLEM_BAD_PATH, "it takes % and two hexadecimal digits, and no NUL");
+        refuse_plainly(request, PROBLEM_BAD_PATH,
+                       "it takes % and two hexadecimal digits, and no NUL");
     } else if (error || !match.route) {
         refuse_plainly(request, PROBLEM_NOT_FOUND, why_not_found(request, url));
     } else if (!(match.route->methods & bit)) {
@@ -365,7 +388,8 @@ static void route_request(struct request *request, const struct scan *scan, cons
     }
 }
 
-static struct request request_of(struct listener *listener, struct MHD_Connection *connection, void **state)
+static struct request request_of(struct listener *listener, struct MHD_Connection *connection,
+                                 void **state)
 {
     return (struct request){
         .worker = listener->worker,
@@ -401,8 +425,9 @@ void request_wait_status(struct request *request)
 
 void request_answer_too_many_waiters(struct request *request)
 {
-    refuse_plainly(request, PROBLEM_TOO_MANY_WAITERS,
-                   "as many callers wait as may (option max-waiters); ask without waiting, or again later");
+    refuse_plainly(
+        request, PROBLEM_TOO_MANY_WAITERS,
+        "as many callers wait as may (option max-waiters); ask without waiting, or again later");
 }
 
 void request_wait(struct request *request, const struct wait_terms *terms, int64_t wait_ms)
@@ -419,8 +444,8 @@ void request_wait(struct request *request, const struct wait_terms *terms, int64
 }
 
 /* The quick way of GET /master; NULL: take the long one. */
-static const struct answer *quick_answer(const struct listener *listener, const char *url, const char *method,
-                                         int64_t *now_us)
+static const struct answer *quick_answer(const struct listener *listener, const char *url,
+                                         const char *method, int64_t *now_us)
 {
     struct cache *cache = listener->worker->cache;
 
@@ -435,11 +460,13 @@ static const struct answer *quick_answer(const struct listener *listener, const 
     return cache_answer(cache, cache->default_master, ANSWER_MASTER, ANSWER_JSON);
 }
 
-/* Whoever is told something was looked at when he began to wait. Thousands are told at once: only what differs from one to
- * the other is done for each.
- * @return whether there is nothing left to do. */
-static bool answer_waiter(struct listener *listener, struct MHD_Connection *connection, const char *method,
-                          void **state, enum MHD_Result *result)
+/*
+ * Whoever is told something was looked at when he began to wait. Thousands are told at once: only
+ * what differs from one to the other is done for each.
+ * @return whether there is nothing left to do.
+ */
+static bool answer_waiter(struct listener *listener, struct MHD_Connection *connection,
+                          const char *method, void **state, enum MHD_Result *result)
 {
     struct waiter *waiter = held(state) ? held(state)->waiter : NULL;
     const struct answer *shared;
@@ -465,8 +492,8 @@ static bool answer_waiter(struct listener *listener, struct MHD_Connection *conn
     return true;
 }
 
-static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *connection, const char *url,
-                              const char *method, void **state)
+static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *connection,
+                              const char *url, const char *method, void **state)
 {
     struct scan scan = {.accept = ACCEPT_NOTHING};
     struct request request;
@@ -475,16 +502,18 @@ static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *
     if (answer_waiter(listener, connection, method, state, &result)) {
         return result;
     }
-    MHD_get_connection_values_n(connection, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND, scan_one, &scan);
+    MHD_get_connection_values_n(connection, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND, scan_one,
+                                &scan);
     scan.foreign = dispatch_is_foreign_host(listener, scan.host, url);
-    if (!scan.special && !scan.foreign && !(scan.origin && listener->worker->config->n_allow_origins > 0) &&
-        *state == &seen_mark) {
+    if (!scan.special && !scan.foreign &&
+        !(scan.origin && listener->worker->config->n_allow_origins > 0) && *state == &seen_mark) {
         struct worker *worker = listener->worker;
         int64_t now_us;
         const struct answer *quick = quick_answer(listener, url, method, &now_us);
 
         if (quick) {
-            count_answer(worker, ROUTE_MASTER, METRIC_METHOD_GET, quick->status, worker->clock_us, now_us);
+            count_answer(worker, ROUTE_MASTER, METRIC_METHOD_GET, quick->status, worker->clock_us,
+                         now_us);
             return MHD_queue_response(connection, quick->status, quick->response);
         }
     }
@@ -504,10 +533,12 @@ static const char *header(struct MHD_Connection *connection, const char *name)
     return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
 }
 
-/* A body that is announced as too large is refused before it comes, where the caller waits for that (Expect)
- * or where reading it all would be silly. @return whether it was refused. */
-static bool refuse_early(struct listener *listener, struct MHD_Connection *connection, const char *method,
-                         void **state)
+/*
+ * A body that is announced as too large is refused before it comes, where the caller waits for that
+ * (Expect) or where reading it all would be silly. @return whether it was refused.
+ */
+static bool refuse_early(struct listener *listener, struct MHD_Connection *connection,
+                         const char *method, void **state)
 {
     const char *length = header(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
     int64_t bytes = INT64_MAX, max = listener->worker->config->max_body_bytes;
@@ -524,8 +555,8 @@ static bool refuse_early(struct listener *listener, struct MHD_Connection *conne
     return true;
 }
 
-static enum MHD_Result begin(struct listener *listener, struct MHD_Connection *connection, const char *url,
-                             const char *method, void **state)
+static enum MHD_Result begin(struct listener *listener, struct MHD_Connection *connection,
+                             const char *url, const char *method, void **state)
 {
     struct call *call;
 

@@ -15,7 +15,8 @@
 #define HEAD_SIZE 96
 
 /* @param json taken. */
-static char *event_text(const char *instance, uint64_t number, const char *kind, json_t *json, size_t *size)
+static char *event_text(const char *instance, uint64_t number, const char *kind, json_t *json,
+                        size_t *size)
 {
     size_t data_size, room;
     char *data = render_dump(json, false, &data_size); /* ends with a newline */
@@ -23,8 +24,8 @@ static char *event_text(const char *instance, uint64_t number, const char *kind,
 
     room = HEAD_SIZE + strlen(instance) + data_size;
     text = mem_new(room, 1);
-    *size = (size_t)snprintf(text, room, "id: %s-%" PRIu64 "\nevent: %s\ndata: %s\n", instance, number, kind,
-                             data);
+    *size = (size_t)snprintf(text, room, "id: %s-%" PRIu64 "\nevent: %s\ndata: %s\n", instance,
+                             number, kind, data);
     free(data);
     return text;
 }
@@ -41,8 +42,8 @@ char *event_text_master(const char *instance, uint64_t number, const struct snap
                       render_master(master, !serves(master) && master->has_address), size);
 }
 
-char *event_text_present(const char *instance, uint64_t number, const struct snapshot_master *master,
-                         bool stalled, size_t *size)
+char *event_text_present(const char *instance, uint64_t number,
+                         const struct snapshot_master *master, bool stalled, size_t *size)
 {
     json_t *json;
 
@@ -62,7 +63,8 @@ char *event_text_present(const char *instance, uint64_t number, const struct sna
     return event_text(instance, number, "master", json, size);
 }
 
-char *event_text_sentinel(const char *instance, uint64_t number, const struct news_event *news, size_t *size)
+char *event_text_sentinel(const char *instance, uint64_t number, const struct news_event *news,
+                          size_t *size)
 {
     json_t *json = json_object();
     char at[CLOCK_TEXT_SIZE];

@@ -27,10 +27,10 @@ void events_handle(struct request *request)
     if (request->head) {
         response = streams_show_head();
     } else {
-        response =
-            streams_open(worker->streams, request->listener, request->connection, name,
-                         MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Last-Event-ID"),
-                         snapshot, cache_stalled(worker->cache));
+        response = streams_open(
+            worker->streams, request->listener, request->connection, name,
+            MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Last-Event-ID"),
+            snapshot, cache_stalled(worker->cache));
     }
     if (!response) {
         request_answer_too_many_waiters(request);

@@ -1,6 +1,6 @@
 /*
- * /failovers: what became of each, newest first, as the watcher's timeline told it. 200 in every state, also without
- * any; a silent watcher's list may be old and is not given.
+ * /failovers: what became of each, newest first, as the watcher's timeline told it. 200 in every
+ * state, also without any; a silent watcher's list may be old and is not given.
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -40,7 +40,8 @@ static json_t *render_phases(const struct failover *failover)
     for (size_t i = 0; i < failover->n_phases; i++) {
         json_t *phase = json_object();
 
-        json_object_set_new(phase, "phase", json_string(failover_phase_text(failover->phases[i].phase)));
+        json_object_set_new(phase, "phase",
+                            json_string(failover_phase_text(failover->phases[i].phase)));
         json_object_set_new(phase, "at", render_time(failover->phases[i].at_wall_ms));
         json_object_set_new(phase, "ms", json_integer(failover->phases[i].ms));
         json_array_append_new(list, phase);
@@ -57,23 +58,27 @@ json_t *render_failover(const struct failover *failover)
     json_object_set_new(json, "from", render_address(failover->has_from, &failover->from));
     json_object_set_new(json, "to", render_address(failover->has_to, &failover->to));
     json_object_set_new(json, "config_epoch",
-                        failover->config_epoch >= 0 ? json_integer(failover->config_epoch) : json_null());
+                        failover->config_epoch >= 0 ? json_integer(failover->config_epoch)
+                                                    : json_null());
     json_object_set_new(json, "leader", render_text(*failover->leader ? failover->leader : NULL));
     json_object_set_new(json, "kind", json_string(failover_kind_text(failover->kind)));
     json_object_set_new(json, "outcome", json_string(failover_outcome_text(failover->outcome)));
     json_object_set_new(json, "reason", render_text(failover->reason));
     json_object_set_new(json, "began", render_time(failover->began_wall_ms));
     json_object_set_new(json, "ended",
-                        failover->ended_wall_ms > 0 ? render_time(failover->ended_wall_ms) : json_null());
+                        failover->ended_wall_ms > 0 ? render_time(failover->ended_wall_ms)
+                                                    : json_null());
     json_object_set_new(json, "phases", render_phases(failover));
     json_object_set_new(json, "unavailable_ms",
-                        failover->unavailable_ms >= 0 ? json_integer(failover->unavailable_ms) : json_null());
+                        failover->unavailable_ms >= 0 ? json_integer(failover->unavailable_ms)
+                                                      : json_null());
     return json;
 }
 
 /* ---- text ---- */
 
-static size_t print(char *line, size_t used, const char *format, ...) __attribute__((format(printf, 3, 4)));
+static size_t print(char *line, size_t used, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
 
 static size_t print(char *line, size_t used, const char *format, ...)
 {
@@ -86,8 +91,10 @@ static size_t print(char *line, size_t used, const char *format, ...)
     return n < 0 ? used : (size_t)n < LINE_SIZE - used ? used + (size_t)n : LINE_SIZE - 1;
 }
 
-/* "2026-11-22T12:00:00.123Z mymaster switched crash 10.0.0.1:6379 -> 10.0.0.2:6379 epoch 4 no master for 2312 ms:
- * suspected 0, sdown 1051, ... ms" */
+/*
+ * "2026-11-22T12:00:00.123Z mymaster switched crash 10.0.0.1:6379 -> 10.0.0.2:6379 epoch 4 no
+ * master for 2312 ms: suspected 0, sdown 1051, ... ms"
+ */
 static void print_failover(const struct failover *failover, char line[LINE_SIZE])
 {
     char text[ADDRESS_TEXT_SIZE];
@@ -95,7 +102,8 @@ static void print_failover(const struct failover *failover, char line[LINE_SIZE]
     size_t used;
 
     clock_format_utc(failover->began_wall_ms, began);
-    used = print(line, 0, "%s %s %s", began, failover->name, failover_outcome_text(failover->outcome));
+    used =
+        print(line, 0, "%s %s %s", began, failover->name, failover_outcome_text(failover->outcome));
     if (failover->reason) {
         used = print(line, used, " (%s)", failover->reason);
     }
@@ -165,9 +173,10 @@ void failovers_handle(struct request *request)
         }
     }
     if (request->form == FORM_TEXT || request->form == FORM_URL) {
-        request_answer_text(
-            request, MHD_HTTP_OK,
-            n > 0 ? join_lines(chosen, n) : mem_strdup("no failover since the daemon started\n"), NULL);
+        request_answer_text(request, MHD_HTTP_OK,
+                            n > 0 ? join_lines(chosen, n)
+                                  : mem_strdup("no failover since the daemon started\n"),
+                            NULL);
     } else {
         json_t *json = json_object(), *list = json_array();
 

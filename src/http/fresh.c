@@ -1,6 +1,7 @@
 /*
- * The list of requests that wait for the watcher. It is in the order of their deadlines, so one timer, for its head,
- * is enough. Those of one kind wait equally long, so a new one belongs at or near the end.
+ * The list of requests that wait for the watcher. It is in the order of their deadlines, so one
+ * timer, for its head, is enough. Those of one kind wait equally long, so a new one belongs at or
+ * near the end.
  */
 #include "fresh.h"
 
@@ -52,7 +53,8 @@ static void detach(struct worker *worker, struct fresh *fresh)
 }
 
 /* Suspend the connection until an answer with the new ticket, or until the time is over. */
-static struct fresh *begin(struct listener *listener, struct MHD_Connection *connection, int64_t wait_ms)
+static struct fresh *begin(struct listener *listener, struct MHD_Connection *connection,
+                           int64_t wait_ms)
 {
     struct worker *worker = listener->worker;
     struct fresh *fresh = mem_new(1, sizeof(*fresh));
@@ -70,7 +72,8 @@ static struct fresh *begin(struct listener *listener, struct MHD_Connection *con
     return fresh;
 }
 
-struct fresh *fresh_ask(struct listener *listener, struct MHD_Connection *connection, const char *master)
+struct fresh *fresh_ask(struct listener *listener, struct MHD_Connection *connection,
+                        const char *master)
 {
     struct worker *worker = listener->worker;
     struct fresh *fresh = begin(listener, connection, worker->config->poll_wait_ms);
@@ -89,7 +92,8 @@ struct fresh *fresh_ask_status(struct listener *listener, struct MHD_Connection 
     return fresh;
 }
 
-struct fresh *fresh_ask_lag(struct listener *listener, struct MHD_Connection *connection, const char *master)
+struct fresh *fresh_ask_lag(struct listener *listener, struct MHD_Connection *connection,
+                            const char *master)
 {
     struct worker *worker = listener->worker;
     struct fresh *fresh = begin(listener, connection, LAG_WAIT_MS);

@@ -1,10 +1,11 @@
 /*
- * Requests that wait for an answer of the watcher: those with ?fresh=1, with ?max_lag= where what is known is too old, and /status. Each is suspended in MHD and
- * asks once, with a ticket; the watcher lets all that ask for a fresh look-up at once share one. A request is resumed
- * exactly once: by the watcher's answer, by its deadline, or by the worker's end.
+ * Requests that wait for an answer of the watcher: those with ?fresh=1, with ?max_lag= where what
+ * is known is too old, and /status. Each is suspended in MHD and asks once, with a ticket; the
+ * watcher lets all that ask for a fresh look-up at once share one. A request is resumed exactly
+ * once: by the watcher's answer, by its deadline, or by the worker's end.
  */
-#ifndef HTTP_FRESH_H
-#define HTTP_FRESH_H
+#ifndef BELLWETHER_HTTP_FRESH_H
+#define BELLWETHER_HTTP_FRESH_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -23,15 +24,21 @@ struct fresh {
     enum reason reason; /* why not confirmed */
     char *detail;       /* the same in words; NULL: not told */
     char master[ROUTE_ARGUMENT_SIZE];
-    struct status_report *report; /* of /status: what the watcher said, owned; NULL: nothing in time */
+    /* of /status: what the watcher said, owned; NULL: nothing in time */
+    struct status_report *report;
 };
 
-/** Suspend the connection and ask. @return what waits now; fresh_free() it after its request was answered. */
-struct fresh *fresh_ask(struct listener *listener, struct MHD_Connection *connection, const char *master);
+/**
+ * Suspend the connection and ask. @return what waits now; fresh_free() it after its request was
+ * answered.
+ */
+struct fresh *fresh_ask(struct listener *listener, struct MHD_Connection *connection,
+                        const char *master);
 /** The same for /status: the report is in `report` afterwards. */
 struct fresh *fresh_ask_status(struct listener *listener, struct MHD_Connection *connection);
 /** The same until the master was asked anew how far its replicas lag. */
-struct fresh *fresh_ask_lag(struct listener *listener, struct MHD_Connection *connection, const char *master);
+struct fresh *fresh_ask_lag(struct listener *listener, struct MHD_Connection *connection,
+                            const char *master);
 /** The watcher's answer came; its words move out of the news. */
 void fresh_settle(struct worker *worker, struct news_fresh *news);
 /** The same of /status; the report moves out of the news. */

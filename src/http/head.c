@@ -1,6 +1,7 @@
 /*
- * The rules are libmicrohttpd's at the discipline level that daemon.c asks for, and no others: whatever it takes has to pass.
- * It answers by itself what it does not like, without asking anybody, so this looks first.
+ * The rules are libmicrohttpd's at the discipline level that daemon.c asks for, and no others:
+ * whatever it takes has to pass. It answers by itself what it does not like, without asking
+ * anybody, so this looks first.
  */
 #include "head.h"
 
@@ -43,8 +44,9 @@ static bool read_request_line(struct head *head, const char *line, size_t n)
 {
     const char *first = memchr(line, ' ', n), *last = memrchr(line, ' ', n), *version;
 
-    if (!first || first == line || first == last || memchr(first + 1, ' ', (size_t)(last - first) - 1) ||
-        memchr(line, '\v', n) || memchr(line, '\f', n)) {
+    if (!first || first == line || first == last ||
+        memchr(first + 1, ' ', (size_t)(last - first) - 1) || memchr(line, '\v', n) ||
+        memchr(line, '\f', n)) {
         return refuse(head, PROBLEM_BAD_REQUEST, "the request line is not METHOD TARGET HTTP/1.1");
     }
     version = last + 1;
@@ -72,7 +74,8 @@ static bool is_length(const char *value, size_t n)
         zeros += zeros == i && value[i] == '0';
     }
     return n > 0 && (n - zeros < sizeof(LENGTH_MOST) - 1 ||
-                     (n - zeros == sizeof(LENGTH_MOST) - 1 && memcmp(value + zeros, LENGTH_MOST, n - zeros) <= 0));
+                     (n - zeros == sizeof(LENGTH_MOST) - 1 &&
+                      memcmp(value + zeros, LENGTH_MOST, n - zeros) <= 0));
 }
 
 static bool read_coding(struct head *head, const char *value, size_t n)
@@ -84,7 +87,8 @@ static bool read_coding(struct head *head, const char *value, size_t n)
         return refuse(head, PROBLEM_BAD_REQUEST, "Transfer-Encoding is there twice");
     }
     if (n != 7 || strncasecmp(value, "chunked", 7) != 0) {
-        return refuse(head, PROBLEM_UNKNOWN_CODING, "the only Transfer-Encoding that is known is chunked");
+        return refuse(head, PROBLEM_UNKNOWN_CODING,
+                      "the only Transfer-Encoding that is known is chunked");
     }
     head->has_coding = true;
     return true;
@@ -124,13 +128,15 @@ static bool read_field(struct head *head, const char *line, size_t n)
         return false;
     }
     return !(head->has_length && head->has_coding) ||
-           refuse(head, PROBLEM_BAD_REQUEST, "Content-Length and Transfer-Encoding contradict each other");
+           refuse(head, PROBLEM_BAD_REQUEST,
+                  "Content-Length and Transfer-Encoding contradict each other");
 }
 
 void head_overflow(struct head *head)
 {
     if (head->lines == 0) {
-        refuse(head, PROBLEM_TARGET_TOO_LONG, "a request's line and headers may have 8 KB together");
+        refuse(head, PROBLEM_TARGET_TOO_LONG,
+               "a request's line and headers may have 8 KB together");
     } else {
         refuse(head, PROBLEM_HEAD_TOO_LARGE, HEAD_TOO_LARGE);
     }
@@ -157,5 +163,6 @@ bool head_add(struct head *head, const char *line, size_t n)
 bool head_end(struct head *head)
 {
     head->cost += 2;
-    return head->has_host || head->old || refuse(head, PROBLEM_BAD_REQUEST, "HTTP/1.1 needs a Host");
+    return head->has_host || head->old ||
+           refuse(head, PROBLEM_BAD_REQUEST, "HTTP/1.1 needs a Host");
 }

@@ -1,17 +1,23 @@
-/* The head of a request, line by line: what libmicrohttpd would refuse with a page of its own is refused here. Pure. */
-#ifndef HTTP_HEAD_H
-#define HTTP_HEAD_H
+/*
+ * The head of a request, line by line: what libmicrohttpd would refuse with a page of its own is
+ * refused here. Pure.
+ */
+#ifndef BELLWETHER_HTTP_HEAD_H
+#define BELLWETHER_HTTP_HEAD_H
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #include "problem.h"
 
-/* What a head may take of a connection's memory: its bytes, and so many more for each header and parameter. */
+/*
+ * What a head may take of a connection's memory: its bytes, and so many more for each header and
+ * parameter.
+ */
 #define HEAD_MOST_BYTES 8192
 #define HEAD_ENTRY_BYTES 64
-#define HEAD_TOO_LARGE                                                                                     \
-    "a request's line and headers may have 8 KB together, of which each header and each parameter takes "  \
+#define HEAD_TOO_LARGE \
+    "a request's line and headers may have 8 KB together, of which each header and each parameter takes " \
     "64 bytes beside its own"
 
 struct head {

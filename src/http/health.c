@@ -1,6 +1,6 @@
 /*
- * /livez: the daemon's own threads turn. /readyz: it can answer. The checks of /readyz are evaluated from the
- * snapshot in one pass; which of them count is the option ready-when.
+ * /livez: the daemon's own threads turn. /readyz: it can answer. The checks of /readyz are
+ * evaluated from the snapshot in one pass; which of them count is the option ready-when.
  */
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -23,9 +23,10 @@ static bool is_deaf(const struct request *request, char *detail, size_t size)
     const struct http_config *config = request->worker->config;
 
     for (size_t i = 0; i < config->n_listens * config->n_workers; i++) {
-        int64_t since_ms = atomic_load_explicit(
-            http_sockets_deaf_since(request->worker->sockets, i / config->n_workers, i % config->n_workers),
-            memory_order_relaxed);
+        int64_t since_ms = atomic_load_explicit(http_sockets_deaf_since(request->worker->sockets,
+                                                                        i / config->n_workers,
+                                                                        i % config->n_workers),
+                                                memory_order_relaxed);
 
         if (since_ms) {
             snprintf(detail, size, "listener %zu has not accepted its callers for %" PRId64 " ms",
@@ -43,17 +44,20 @@ void health_handle_live(struct request *request)
     char deaf[96];
 
     if (is_deaf(request, deaf, sizeof(deaf))) {
-        request_answer_problem(request, PROBLEM_NOT_ALIVE, problem_new(PROBLEM_NOT_ALIVE, deaf), NULL);
+        request_answer_problem(request, PROBLEM_NOT_ALIVE, problem_new(PROBLEM_NOT_ALIVE, deaf),
+                               NULL);
         return;
     }
     for (size_t i = 0; i <= config->n_workers; i++) {
-        int64_t age_ms = now_ms - atomic_load_explicit(&config->pulses[i].at_boot_ms, memory_order_relaxed);
+        int64_t age_ms =
+            now_ms - atomic_load_explicit(&config->pulses[i].at_boot_ms, memory_order_relaxed);
         char detail[96];
 
         if (age_ms > PULSE_MAX_AGE_MS) {
             snprintf(detail, sizeof(detail), "%s thread has not turned for %" PRId64 " ms",
                      i == 0 ? "the watcher's" : "a worker's", age_ms);
-            request_answer_problem(request, PROBLEM_NOT_ALIVE, problem_new(PROBLEM_NOT_ALIVE, detail), NULL);
+            request_answer_problem(request, PROBLEM_NOT_ALIVE,
+                                   problem_new(PROBLEM_NOT_ALIVE, detail), NULL);
             return;
         }
     }
@@ -76,13 +80,13 @@ static bool report(struct request *request, struct ready_report *out)
             return false;
         }
     }
-    ready_evaluate(snapshot, one, cache_stalled(worker->cache), worker->draining, worker->config->ready_when,
-                   out);
+    ready_evaluate(snapshot, one, cache_stalled(worker->cache), worker->draining,
+                   worker->config->ready_when, out);
     return true;
 }
 
-static void answer_verbose(struct request *request, const struct ready_report *report, unsigned shown,
-                           bool ready)
+static void answer_verbose(struct request *request, const struct ready_report *report,
+                           unsigned shown, bool ready)
 {
     size_t size = 64 + (size_t)READY_CHECKS_COUNT * (READY_WORDS_SIZE + 64), len = 0;
     char *text = mem_new(size, 1);
@@ -99,15 +103,16 @@ static void answer_verbose(struct request *request, const struct ready_report *r
         } else if (result->ok) {
             len += (size_t)snprintf(text + len, size - len, "[+]%s ok\n", name);
         } else {
-            len += (size_t)snprintf(text + len, size - len, "[-]%s failed: %s%s\n", name, result->words,
-                                    result->counts ? "" : " (does not count)");
+            len += (size_t)snprintf(text + len, size - len, "[-]%s failed: %s%s\n", name,
+                                    result->words, result->counts ? "" : " (does not count)");
         }
     }
     snprintf(text + len, size - len, "readyz check %s\n", ready ? "passed" : "failed");
     request_answer_text(request, ready ? MHD_HTTP_OK : MHD_HTTP_SERVICE_UNAVAILABLE, text, NULL);
 }
 
-static void answer_not_ready(struct request *request, const struct ready_report *report, unsigned shown)
+static void answer_not_ready(struct request *request, const struct ready_report *report,
+                             unsigned shown)
 {
     char detail[2 * READY_WORDS_SIZE] = "";
     json_t *checks = json_array(), *problem;
@@ -127,7 +132,8 @@ static void answer_not_ready(struct request *request, const struct ready_report 
         json_object_set_new(check, "detail", render_text(result->ok ? NULL : result->words));
         json_array_append_new(checks, check);
         if (!result->ok && counts && !*detail) {
-            snprintf(detail, sizeof(detail), "%s: %s", ready_check_name((enum ready_check)i), result->words);
+            snprintf(detail, sizeof(detail), "%s: %s", ready_check_name((enum ready_check)i),
+                     result->words);
         }
     }
     problem = problem_new(PROBLEM_NOT_READY, detail);
@@ -167,7 +173,8 @@ void health_handle_check(struct request *request)
     if (ready_check_find(request->argument, &check)) {
         request_answer_problem(
             request, PROBLEM_NOT_FOUND,
-            problem_new(PROBLEM_NOT_FOUND, "the checks are resolved, shutdown, master, sentinel and quorum"),
+            problem_new(PROBLEM_NOT_FOUND,
+                        "the checks are resolved, shutdown, master, sentinel and quorum"),
             NULL);
         return;
     }

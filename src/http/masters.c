@@ -1,7 +1,7 @@
 /*
- * /master, /masters, /masters/{name}. The answer as the snapshot has it is shared (cache.c); here are the cases in
- * which it may not be given: a silent watcher, a look-up that did not confirm it, a majority that was required;
- * and ?stale=1, which asks for the last known address all the same.
+ * /master, /masters, /masters/{name}. The answer as the snapshot has it is shared (cache.c); here
+ * are the cases in which it may not be given: a silent watcher, a look-up that did not confirm it,
+ * a majority that was required; and ?stale=1, which asks for the last known address all the same.
  */
 #include <inttypes.h>
 #include <stdatomic.h>
@@ -27,8 +27,8 @@ void masters_answer_unknown(struct request *request, const char *name)
         request_answer_problem(request, PROBLEM_NO_MASTER, problem, NULL);
         return;
     }
-    snprintf(detail, sizeof(detail), "no master of the name %s is watched; GET /masters lists those that are",
-             name);
+    snprintf(detail, sizeof(detail),
+             "no master of the name %s is watched; GET /masters lists those that are", name);
     problem = problem_new(PROBLEM_UNKNOWN_MASTER, detail);
     json_object_set_new(problem, "name", render_text(name));
     json_object_set_new(problem, "sentinels_know", answer_names_known(snapshot));
@@ -37,8 +37,9 @@ void masters_answer_unknown(struct request *request, const char *name)
 
 static void answer_several(struct request *request)
 {
-    json_t *problem = problem_new(
-        PROBLEM_SEVERAL_MASTERS, "say which with /masters/{name}, or start the daemon with --default-master");
+    json_t *problem =
+        problem_new(PROBLEM_SEVERAL_MASTERS,
+                    "say which with /masters/{name}, or start the daemon with --default-master");
 
     json_object_set_new(problem, "names", answer_names_watched(request->worker->cache->snapshot));
     request_answer_problem(request, PROBLEM_SEVERAL_MASTERS, problem, NULL);
@@ -87,8 +88,8 @@ struct cached_master *masters_find(struct request *request)
 
 /* ---- refusing ---- */
 
-void masters_refuse(struct request *request, const struct snapshot_master *master, enum reason reason,
-                    const char *detail)
+void masters_refuse(struct request *request, const struct snapshot_master *master,
+                    enum reason reason, const char *detail)
 {
     if (master && reason == REASON_NONE) {
         reason = master->reason;
@@ -96,9 +97,9 @@ void masters_refuse(struct request *request, const struct snapshot_master *maste
     if (master && !detail) {
         detail = master->detail;
     }
-    request_answer_problem(request, PROBLEM_NO_MASTER,
-                           answer_no_master(request->worker->cache->snapshot, master, reason, detail),
-                           master);
+    request_answer_problem(
+        request, PROBLEM_NO_MASTER,
+        answer_no_master(request->worker->cache->snapshot, master, reason, detail), master);
 }
 
 const char *masters_stalled_detail(const struct request *request, char *out, size_t size)
@@ -107,7 +108,8 @@ const char *masters_stalled_detail(const struct request *request, char *out, siz
     int64_t at_ms = pulse ? atomic_load_explicit(&pulse->at_boot_ms, memory_order_relaxed) : 0;
 
     snprintf(out, size,
-             "the thread that watches gave no sign of life for %" PRId64 " ms; what it said may be old",
+             "the thread that watches gave no sign of life for %" PRId64
+             " ms; what it said may be old",
              clock_boot_ms() - at_ms);
     return out;
 }
@@ -149,7 +151,8 @@ static void doubt_fresh(const struct request *request, struct doubt *doubt)
         snprintf(doubt->words, sizeof(doubt->words),
                  "the daemon is shutting down and looks nothing up any more");
     } else {
-        snprintf(doubt->words, sizeof(doubt->words), "a fresh look-up got no answer within %" PRId64 " ms",
+        snprintf(doubt->words, sizeof(doubt->words),
+                 "a fresh look-up got no answer within %" PRId64 " ms",
                  request->worker->config->poll_wait_ms);
     }
 }
@@ -161,8 +164,9 @@ static void doubt_majority(const struct snapshot_master *master, struct doubt *d
     doubt->any = true;
     doubt->reason = REASON_NO_MAJORITY;
     snprintf(doubt->words, sizeof(doubt->words),
-             "%zu of %zu known Sentinels named %s lately, %zu would be a majority", master->agreeing,
-             master->known, address_format(&master->address, text), master->known / 2 + 1);
+             "%zu of %zu known Sentinels named %s lately, %zu would be a majority",
+             master->agreeing, master->known, address_format(&master->address, text),
+             master->known / 2 + 1);
 }
 
 static struct doubt doubt_of(const struct request *request, const struct snapshot_master *master)
@@ -189,9 +193,9 @@ static void answer_stale(struct request *request, const struct snapshot_master *
     json_t *json;
 
     if (request->form == FORM_TEXT || request->form == FORM_URL) {
-        request_answer_text(request, MHD_HTTP_OK,
-                            answer_address_line(&master->address, master->tls, request->form == FORM_URL),
-                            master);
+        request_answer_text(
+            request, MHD_HTTP_OK,
+            answer_address_line(&master->address, master->tls, request->form == FORM_URL), master);
         return;
     }
     json = render_master(master, true);
@@ -229,9 +233,10 @@ void masters_handle_one(struct request *request)
     } else if (doubt.any) {
         masters_refuse(request, master, doubt.reason, doubt.detail ? doubt.detail : doubt.words);
     } else {
-        request_answer(request, cache_answer(request->worker->cache, cached,
-                                             *request->argument ? ANSWER_NAMED_MASTER : ANSWER_MASTER,
-                                             answer_form_of(request->form, request->query.pretty)));
+        request_answer(request,
+                       cache_answer(request->worker->cache, cached,
+                                    *request->argument ? ANSWER_NAMED_MASTER : ANSWER_MASTER,
+                                    answer_form_of(request->form, request->query.pretty)));
     }
 }
 
@@ -244,8 +249,10 @@ void masters_handle_list(struct request *request)
     if (!cache->snapshot) {
         answer_none(request, NULL);
     } else if (cache_stalled(cache)) {
-        masters_refuse_stalled(request, cache->default_master ? cache->default_master->master : NULL);
+        masters_refuse_stalled(request,
+                               cache->default_master ? cache->default_master->master : NULL);
     } else {
-        request_answer(request, cache_list(cache, answer_form_of(request->form, request->query.pretty)));
+        request_answer(request,
+                       cache_list(cache, answer_form_of(request->form, request->query.pretty)));
     }
 }

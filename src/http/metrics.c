@@ -1,6 +1,7 @@
 /*
- * /metrics: what the threads counted, summed up, and what the snapshot says now. Family by family, as the text format
- * wants it. It is rendered per request, on the worker that is asked; it waits for nobody, a hung watcher included.
+ * /metrics: what the threads counted, summed up, and what the snapshot says now. Family by family,
+ * as the text format wants it. It is rendered per request, on the worker that is asked; it waits
+ * for nobody, a hung watcher included.
  */
 #include "bellwether/metrics/metrics.h"
 
@@ -113,7 +114,8 @@ static int64_t ckquorum(const struct scrape *scrape, const struct snapshot_maste
 
 /* A gauge with the label `master` and nothing else; a value below 0 is unknown and left out. */
 static void add_masters(struct scrape *scrape, enum metric metric,
-                        int64_t (*value)(const struct scrape *scrape, const struct snapshot_master *master))
+                        int64_t (*value)(const struct scrape *scrape,
+                                         const struct snapshot_master *master))
 {
     exposition_family(&scrape->out, metric);
     for (size_t i = 0; scrape->snapshot && i < scrape->snapshot->n_masters; i++) {
@@ -148,7 +150,8 @@ static void add_info(struct scrape *scrape)
         const struct snapshot_master *master = scrape->snapshot->masters[i];
 
         if (master->has_address) {
-            exposition_integer(&scrape->out, 1, LABELS(master->name, address_format(&master->address, text)));
+            exposition_integer(&scrape->out, 1,
+                               LABELS(master->name, address_format(&master->address, text)));
         }
     }
 }
@@ -175,7 +178,8 @@ static void add_ready(struct scrape *scrape)
 {
     struct ready_report *report = mem_new(1, sizeof(*report)); /* too large for a stack */
 
-    ready_evaluate(scrape->snapshot, NULL, scrape->stalled, scrape->draining, scrape->ready_when, report);
+    ready_evaluate(scrape->snapshot, NULL, scrape->stalled, scrape->draining, scrape->ready_when,
+                   report);
     exposition_family(&scrape->out, METRIC_READY);
     exposition_integer(&scrape->out, ready_passes(report, (1U << READY_CHECKS_COUNT) - 1), NULL);
     free(report);
@@ -191,7 +195,8 @@ static void add_state_counts(struct scrape *scrape)
     }
     exposition_family(&scrape->out, METRIC_MASTERS);
     for (int state = 0; state < MASTER_STATES_COUNT; state++) {
-        exposition_integer(&scrape->out, counts[state], LABELS(master_state_text((enum master_state)state)));
+        exposition_integer(&scrape->out, counts[state],
+                           LABELS(master_state_text((enum master_state)state)));
     }
 }
 
@@ -202,7 +207,8 @@ static void add_timestamp(struct scrape *scrape, enum metric metric, bool verifi
     exposition_family(&scrape->out, metric);
     for (size_t i = 0; i < scrape->listed.n_masters; i++) {
         const struct metrics_master *master = scrape->listed.masters[i];
-        int64_t at_ms = metric_look(verified ? &master->last_verified_wall_ms : &master->last_switch_wall_ms);
+        int64_t at_ms =
+            metric_look(verified ? &master->last_verified_wall_ms : &master->last_switch_wall_ms);
 
         if (at_ms > 0) {
             exposition_decimal(&scrape->out, at_ms, 3, LABELS(master->name));
@@ -216,13 +222,15 @@ static void add_failovers(struct scrape *scrape)
     for (size_t i = 0; i < scrape->listed.n_masters; i++) {
         const struct metrics_master *master = scrape->listed.masters[i];
 
-        exposition_integer(&scrape->out, (int64_t)metric_read(&master->switches), LABELS(master->name));
+        exposition_integer(&scrape->out, (int64_t)metric_read(&master->switches),
+                           LABELS(master->name));
     }
     exposition_family(&scrape->out, METRIC_MASTER_RESTARTS);
     for (size_t i = 0; i < scrape->listed.n_masters; i++) {
         const struct metrics_master *master = scrape->listed.masters[i];
 
-        exposition_integer(&scrape->out, (int64_t)metric_read(&master->restarts), LABELS(master->name));
+        exposition_integer(&scrape->out, (int64_t)metric_read(&master->restarts),
+                           LABELS(master->name));
     }
     exposition_family(&scrape->out, METRIC_FAILOVERS);
     for (size_t i = 0; i < scrape->listed.n_masters; i++) {
@@ -231,9 +239,10 @@ static void add_failovers(struct scrape *scrape)
         for (int j = 0; j < (int)METRIC_OUTCOME_COUNT * (int)METRIC_KIND_COUNT; j++) {
             int outcome = j / METRIC_KIND_COUNT, kind = j % METRIC_KIND_COUNT;
 
-            exposition_integer(&scrape->out, (int64_t)metric_read(&master->failovers[outcome][kind]),
-                               LABELS(master->name, metric_outcome_text((enum metric_outcome)outcome),
-                                      metric_kind_text((enum metric_kind)kind)));
+            exposition_integer(
+                &scrape->out, (int64_t)metric_read(&master->failovers[outcome][kind]),
+                LABELS(master->name, metric_outcome_text((enum metric_outcome)outcome),
+                       metric_kind_text((enum metric_kind)kind)));
         }
     }
 }
@@ -266,8 +275,9 @@ static const struct metric_histogram *verify_duration(const struct metrics_maste
     return &master->verify_duration;
 }
 
-static void add_histograms(struct scrape *scrape, enum metric metric,
-                           const struct metric_histogram *(*of)(const struct metrics_master *master))
+static void add_histograms(
+    struct scrape *scrape, enum metric metric,
+    const struct metric_histogram *(*of)(const struct metrics_master *master))
 {
     exposition_family(&scrape->out, metric);
     for (size_t i = 0; i < scrape->listed.n_masters; i++) {
@@ -332,17 +342,21 @@ static void add_watch(struct scrape *scrape)
     }
 }
 
-/* Every thread reads for itself. They were read again when the last of them had done it; one that took a changed file
- * has taken it in. */
+/*
+ * Every thread reads for itself. They were read again when the last of them had done it; one that
+ * took a changed file has taken it in.
+ */
 static void add_reload(struct scrape *scrape)
 {
     size_t n_workers = scrape->runs_commands ? metrics_workers(scrape->metrics) : 0;
     int64_t changed_ms = 0, asked_ms = INT64_MAX, failing = 0;
 
     for (size_t i = 0; i <= n_workers; i++) {
-        const struct metrics_files *files = i == n_workers ? &metrics_watch(scrape->metrics)->files
-                                                           : &metrics_redis(scrape->metrics, i)->files;
-        int64_t changed = metric_look(&files->changed_wall_ms), asked = metric_look(&files->asked_wall_ms);
+        const struct metrics_files *files = i == n_workers
+                                                ? &metrics_watch(scrape->metrics)->files
+                                                : &metrics_redis(scrape->metrics, i)->files;
+        int64_t changed = metric_look(&files->changed_wall_ms),
+                asked = metric_look(&files->asked_wall_ms);
 
         failing += metric_look(&files->failing);
         changed_ms = changed > changed_ms ? changed : changed_ms;
@@ -384,7 +398,8 @@ static void add_requests(struct scrape *scrape)
 
             if (n > 0) {
                 exposition_integer(&scrape->out, (int64_t)n,
-                                   LABELS(slot_route(slot), metric_method_text((enum metric_method)method),
+                                   LABELS(slot_route(slot),
+                                          metric_method_text((enum metric_method)method),
                                           metric_code_text((enum metric_code)code)));
             }
         }
@@ -427,7 +442,8 @@ static void add_callers(struct scrape *scrape)
     exposition_integer(&scrape->out, inflight, NULL);
     exposition_family(&scrape->out, METRIC_HTTP_WAITERS);
     for (int j = 0; j < METRIC_WAITER_COUNT; j++) {
-        exposition_integer(&scrape->out, waiters[j], LABELS(metric_waiter_text((enum metric_waiter)j)));
+        exposition_integer(&scrape->out, waiters[j],
+                           LABELS(metric_waiter_text((enum metric_waiter)j)));
     }
     exposition_family(&scrape->out, METRIC_HTTP_REJECTED);
     for (int j = 0; j < METRIC_REJECTION_COUNT; j++) {
@@ -478,7 +494,8 @@ static void add_number(struct scrape *scrape, enum metric metric, int64_t value)
     exposition_integer(&scrape->out, value, NULL);
 }
 
-static void add_totals(struct scrape *scrape, enum metric metric, const struct metric_totals *totals)
+static void add_totals(struct scrape *scrape, enum metric metric,
+                       const struct metric_totals *totals)
 {
     exposition_family(&scrape->out, metric);
     exposition_histogram(&scrape->out, totals, NULL);

@@ -1,9 +1,11 @@
 /*
- * The status page: what `/` answers to browsers. The page itself (src/http/page/) is in the program, in two pieces;
- * between them goes the present state, so that it is there without JavaScript. Its style and script are inline,
- * and the policy names the hash of each: nothing else runs, whatever a Sentinel may call its masters.
+ * The status page: what `/` answers to browsers. The page itself (src/http/page/) is in the
+ * program, in two pieces; between them goes the present state, so that it is there without
+ * JavaScript. Its style and script are inline, and the policy names the hash of each: nothing else
+ * runs, whatever a Sentinel may call its masters.
  *
- * The state is made from the same JSON that the other routes give, so the page can't say anything else than they do.
+ * The state is made from the same JSON that the other routes give, so the page can't say anything
+ * else than they do.
  */
 #include "page.h"
 
@@ -64,7 +66,8 @@ static void say_verdict(struct html *html, const struct snapshot *snapshot)
         html_format(html, "All %zu masters are in service.", n);
     } else {
         if (n > 1) {
-            html_format(html, "%zu of %zu masters %s out of service: ", n_out, n, n_out == 1 ? "is" : "are");
+            html_format(html, "%zu of %zu masters %s out of service: ", n_out, n,
+                        n_out == 1 ? "is" : "are");
         }
         text_of(html, out->name);
         html_raw(html, n > 1 ? " (" : " has no master now: ");
@@ -84,7 +87,8 @@ static const char *mood_of(const struct snapshot *snapshot)
         if (!serves(snapshot->masters[i])) {
             return "bad";
         }
-        if (snapshot->masters[i]->state != MASTER_OK || snapshot->masters[i]->reason != REASON_NONE) {
+        if (snapshot->masters[i]->state != MASTER_OK ||
+            snapshot->masters[i]->reason != REASON_NONE) {
             mood = "warn";
         }
     }
@@ -139,10 +143,12 @@ static void add_failovers(struct html *html, const struct snapshot *snapshot)
     const struct failovers *list = snapshot ? snapshot->failovers : NULL;
     size_t n = list ? list->n : 0;
 
-    html_raw(html, "<section id=\"failovers\" aria-labelledby=\"failovers-title\">"
-                   "<h2 id=\"failovers-title\">Failovers</h2>\n<p id=\"no-failovers\" class=\"quiet\"");
+    html_raw(html,
+             "<section id=\"failovers\" aria-labelledby=\"failovers-title\">"
+             "<h2 id=\"failovers-title\">Failovers</h2>\n<p id=\"no-failovers\" class=\"quiet\"");
     html_raw(html, n ? " hidden>" : ">");
-    html_raw(html, "None since this daemon started.</p>\n<ol id=\"failover-list\" class=\"failovers\">");
+    html_raw(html,
+             "None since this daemon started.</p>\n<ol id=\"failover-list\" class=\"failovers\">");
     for (size_t i = 0; i < n && i < PAGE_FAILOVERS; i++) {
         const struct failover *entry = list->entries[i];
         json_t *json = render_failover(entry);

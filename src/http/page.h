@@ -1,6 +1,9 @@
-/* The parts of the status page that page.c puts together. Pure: JSON as the other routes give it in, markup out. */
-#ifndef HTTP_PAGE_H
-#define HTTP_PAGE_H
+/*
+ * The parts of the status page that page.c puts together. Pure: JSON as the other routes give it
+ * in, markup out.
+ */
+#ifndef BELLWETHER_HTTP_PAGE_H
+#define BELLWETHER_HTTP_PAGE_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -40,7 +43,10 @@ void page_duration(struct html *html, json_int_t ms);
 void page_card(struct html *html, const json_t *master, const char *detail, const json_t *sentinels,
                const json_t *replicas, bool is_default, bool open);
 
-/** One entry of /failovers: its story and the bar. @param took_ms from its first phase to its end, or to now. */
+/**
+ * One entry of /failovers: its story and the bar. @param took_ms from its first phase to its end,
+ * or to now.
+ */
 void page_failover(struct html *html, const json_t *entry, json_int_t took_ms);
 
 #endif

@@ -1,6 +1,7 @@
 /*
- * The status page's failovers: a story in words and a bar whose phases are to scale. The bar is SVG, since a
- * policy without 'unsafe-inline' lets no style attribute through, and SVG's attributes are none.
+ * The status page's failovers: a story in words and a bar whose phases are to scale. The bar is
+ * SVG, since a policy without 'unsafe-inline' lets no style attribute through, and SVG's attributes
+ * are none.
  */
 #include <string.h>
 
@@ -18,7 +19,8 @@ struct span {
 
 static json_int_t ms_of(const json_t *entry, size_t i)
 {
-    return json_integer_value(json_object_get(json_array_get(json_object_get(entry, "phases"), i), "ms"));
+    return json_integer_value(
+        json_object_get(json_array_get(json_object_get(entry, "phases"), i), "ms"));
 }
 
 static const char *phase_of(const json_t *entry, size_t i)
@@ -86,15 +88,18 @@ static void bar(struct html *html, const json_t *entry, const struct span *span)
 {
     size_t n = phases_of(entry);
 
-    html_raw(html, "<svg class=\"scale\" viewBox=\"0 0 1000 34\" preserveAspectRatio=\"none\" role=\"img\" "
-                   "aria-label=\"The phases below, to scale\">");
+    html_raw(
+        html,
+        "<svg class=\"scale\" viewBox=\"0 0 1000 34\" preserveAspectRatio=\"none\" role=\"img\" "
+        "aria-label=\"The phases below, to scale\">");
     rect(html, span, "track", span->from_ms, span->to_ms, 0, 24);
     for (size_t i = 0; i < n; i++) {
         char class[32] = "p-";
 
         if (strcmp(phase_of(entry, i), "finished") != 0) {
             strncat(class, phase_of(entry, i), sizeof(class) - 3);
-            rect(html, span, class, ms_of(entry, i), i + 1 < n ? ms_of(entry, i + 1) : span->to_ms, 0, 24);
+            rect(html, span, class, ms_of(entry, i), i + 1 < n ? ms_of(entry, i + 1) : span->to_ms,
+                 0, 24);
         }
     }
     if (span->has_gap) {

@@ -1,4 +1,7 @@
-/* The status page's cards: a master, what each Sentinel says of it, its replicas. page.js makes the same nodes. */
+/*
+ * The status page's cards: a master, what each Sentinel says of it, its replicas. page.js makes the
+ * same nodes.
+ */
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,7 +45,8 @@ const char *page_mood(const json_t *master)
     if (state && strcmp(state, "ok") == 0) {
         return page_string(master, "reason") ? "warn" : "good";
     }
-    return state && (strcmp(state, "unverified") == 0 || strcmp(state, "unknown") == 0) ? "warn" : "bad";
+    return state && (strcmp(state, "unverified") == 0 || strcmp(state, "unknown") == 0) ? "warn"
+                                                                                        : "bad";
 }
 
 bool page_serves(const json_t *master)
@@ -301,9 +305,10 @@ static void replica_table(struct html *html, const json_t *list)
                             : "<p class=\"none\">Not known.</p></div>");
         return;
     }
-    html_raw(html,
-             "<table><thead><tr><th scope=\"col\">Replica</th><th scope=\"col\" class=\"number\">lag</th>"
-             "<th scope=\"col\" class=\"number\">priority</th></tr></thead><tbody>\n");
+    html_raw(
+        html,
+        "<table><thead><tr><th scope=\"col\">Replica</th><th scope=\"col\" class=\"number\">lag</th>"
+        "<th scope=\"col\" class=\"number\">priority</th></tr></thead><tbody>\n");
     for (size_t i = 0; i < json_array_size(list); i++) {
         replica_row(html, json_array_get(list, i));
     }
@@ -311,7 +316,8 @@ static void replica_table(struct html *html, const json_t *list)
 }
 
 /* "2 of 3 Sentinels agree: no majority · 1 disagrees · 2 replicas" */
-static void summary(struct html *html, const json_t *master, const json_t *sentinels, const json_t *replicas)
+static void summary(struct html *html, const json_t *master, const json_t *sentinels,
+                    const json_t *replicas)
 {
     const json_t *list = json_object_get(sentinels, "sentinels"),
                  *nodes = json_object_get(replicas, "replicas");
@@ -323,7 +329,8 @@ static void summary(struct html *html, const json_t *master, const json_t *senti
 
         differ += is_true(sentinel, "reachable") && !is_true(sentinel, "agrees");
     }
-    html_raw(html, is_true(master, "majority") ? "<summary><span>" : "<summary><span class=\"bad\">");
+    html_raw(html,
+             is_true(master, "majority") ? "<summary><span>" : "<summary><span class=\"bad\">");
     html_format(html, "%" JSON_INTEGER_FORMAT " of %" JSON_INTEGER_FORMAT " Sentinel%s agree%s",
                 number_of(sentinels, "agreeing"), known, known == 1 ? "" : "s",
                 is_true(master, "majority") ? "" : ": no majority");
@@ -409,8 +416,10 @@ void page_card(struct html *html, const json_t *master, const char *detail, cons
     html_raw(html, mood);
     html_raw(html, "\">");
     page_plain(html, page_string(master, "state"));
-    html_raw(html, serves ? "</p></div><p class=\"label\">Master</p><p class=\"address\">"
-                          : "</p></div><p class=\"label\">Last known master</p><p class=\"address gone\">");
+    html_raw(html,
+             serves
+                 ? "</p></div><p class=\"label\">Master</p><p class=\"address\">"
+                 : "</p></div><p class=\"label\">Last known master</p><p class=\"address gone\">");
     page_address(html, address ? address : "\xe2\x80\x94");
     html_raw(html, "</p>\n");
     why(html, master, detail);

@@ -6,13 +6,14 @@
 
 #define BATCH 1000 /* of one daemon in one turn */
 
-bool parking_enter(struct parked *parked, struct listener *listener, struct MHD_Connection *connection,
-                   enum waiting_kind kind)
+bool parking_enter(struct parked *parked, struct listener *listener,
+                   struct MHD_Connection *connection, enum waiting_kind kind)
 {
     struct worker *worker = listener->worker;
     _Atomic size_t *waiting = http_sockets_waiting_count(worker->sockets);
 
-    if (atomic_fetch_add_explicit(waiting, 1, memory_order_relaxed) >= worker->config->max_waiters) {
+    if (atomic_fetch_add_explicit(waiting, 1, memory_order_relaxed) >=
+        worker->config->max_waiters) {
         atomic_fetch_sub_explicit(waiting, 1, memory_order_relaxed);
         return false;
     }
@@ -98,7 +99,9 @@ static void resume_some(struct listener *listener, size_t most)
     }
 }
 
-/* One listener a turn; behind the last one comes a turn in which all do what they were kept from. */
+/*
+ * One listener a turn; behind the last one comes a turn in which all do what they were kept from.
+ */
 void parking_turn(struct worker *worker)
 {
     worker->telling = false;

@@ -1,11 +1,11 @@
 /*
- * Connections that sleep in libmicrohttpd until there is something to say: long polls and streams. Here is the
- * bound on how many there may be, and the queues in which they are woken: each resume makes libmicrohttpd walk all
- * sleepers, so they are resumed in batches, one daemon after the other, and between two batches whoever does not wait
- * gets his turn.
+ * Connections that sleep in libmicrohttpd until there is something to say: long polls and streams.
+ * Here is the bound on how many there may be, and the queues in which they are woken: each resume
+ * makes libmicrohttpd walk all sleepers, so they are resumed in batches, one daemon after the
+ * other, and between two batches whoever does not wait gets his turn.
  */
-#ifndef HTTP_PARKING_H
-#define HTTP_PARKING_H
+#ifndef BELLWETHER_HTTP_PARKING_H
+#define BELLWETHER_HTTP_PARKING_H
 
 #include <stdbool.h>
 
@@ -23,8 +23,8 @@ struct parked {
 };
 
 /** Take a place among the waiting. @return false: all --max-waiters places are taken. */
-bool parking_enter(struct parked *parked, struct listener *listener, struct MHD_Connection *connection,
-                   enum waiting_kind kind);
+bool parking_enter(struct parked *parked, struct listener *listener,
+                   struct MHD_Connection *connection, enum waiting_kind kind);
 /** Give it back; nothing where there is none. Also out of the queue. */
 void parking_leave(struct parked *parked);
 /** Suspend the connection. */

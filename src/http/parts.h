@@ -1,9 +1,9 @@
 /*
- * What a worker is made of; the files of this room share it. Everything here belongs to the worker's thread
- * once it runs, but for the pulses and the count of connections, which are atomic.
+ * What a worker is made of; the files of this room share it. Everything here belongs to the
+ * worker's thread once it runs, but for the pulses and the count of connections, which are atomic.
  */
-#ifndef HTTP_PARTS_H
-#define HTTP_PARTS_H
+#ifndef BELLWETHER_HTTP_PARTS_H
+#define BELLWETHER_HTTP_PARTS_H
 
 #include <microhttpd.h>
 #include <pthread.h>
@@ -23,15 +23,19 @@
 
 #define INSTANCE_SIZE 17
 
-/* A body this much over max-body is still read and dropped, so that a caller who sends first and reads
- * afterwards sees the 413; beyond it the connection closes. */
+/*
+ * A body this much over max-body is still read and dropped, so that a caller who sends first and
+ * reads afterwards sees the 413; beyond it the connection closes.
+ */
 #define BODY_EXCESS_READ (4 << 20)
 
 /* Requests that sleep until there is something to say; counted under the same numbers. */
 enum waiting_kind { WAITING_POLL = METRIC_WAITER_POLL, WAITING_STREAM = METRIC_WAITER_STREAM };
 
-/* An MHD daemon whose epoll descriptor is one handle of the loop. Each listening address of a worker has one for whoever
- * does not wait, and some for those that do. */
+/*
+ * An MHD daemon whose epoll descriptor is one handle of the loop. Each listening address of a
+ * worker has one for whoever does not wait, and some for those that do.
+ */
 struct listener {
     struct worker *worker;
     struct MHD_Daemon *daemon; /* NULL: not started */
@@ -44,10 +48,12 @@ struct listener {
     struct parked *called_first, *called_last; /* to be resumed, in their order */
     enum http_scope scope;
     bool unix_socket;
-    bool loopback; /* TCP that only this host reaches: pages in its browsers are kept out by their Host */
-    char usual_host[96];  /* the Host that was found right last: mostly the next one's, too */
-    size_t refusing;      /* connections over the limit that still have to be told so */
-    _Atomic size_t *open; /* counts its connections: all workers' together, or the probe listeners' */
+    /* TCP that only this host reaches: pages in its browsers are kept out by their Host */
+    bool loopback;
+    char usual_host[96]; /* the Host that was found right last: mostly the next one's, too */
+    size_t refusing;     /* connections over the limit that still have to be told so */
+    /* counts its connections: all workers' together, or the probe listeners' */
+    _Atomic size_t *open;
 };
 
 struct worker {
@@ -68,15 +74,17 @@ struct worker {
     struct metrics_http *counts;           /* this worker's part of it */
     int64_t clock_us;                      /* boot clock, as it was read last: for durations */
     uint64_t requests;                     /* begun since the start */
-    size_t in_flight;           /* requests between their first handler call and their completion */
-    struct listener *listeners; /* for each listening address one, and n_patient for those that wait */
+    size_t in_flight; /* requests between their first handler call and their completion */
+    /* for each listening address one, and n_patient for those that wait */
+    struct listener *listeners;
     size_t n_listeners, n_patient;
     struct visitors *visitors;
     struct cache *cache;
     struct fresh *fresh_first, *fresh_last; /* waiting for a fresh look-up, oldest first */
     struct loop_timer *fresh_timer;
     uint64_t last_ticket;
-    int64_t lag_told_ms;       /* boot clock: when the watcher heard last that everybody's lag is read */
+    /* boot clock: when the watcher heard last that everybody's lag is read */
+    int64_t lag_told_ms;
     struct commands *commands; /* NULL: none are run */
     struct waiters *waiters;
     struct streams *streams;
@@ -97,7 +105,10 @@ void *worker_run(void *data);
 
 /** How many daemons for those that wait each listening address has. */
 size_t listeners_patient_wanted(const struct http_config *config);
-/** Start an MHD daemon of listening address `i`. @return 0; -BW_EIO. Thread: main, before the worker's runs. */
+/**
+ * Start an MHD daemon of listening address `i`. @return 0; -BW_EIO. Thread: main, before the
+ * worker's runs.
+ */
 int listener_start(struct listener *listener, struct worker *worker, size_t i, bool patient);
 unsigned listener_idle_timeout_s(const struct http_config *config);
 /** Run every daemon that has something to do. Called once a turn. */
@@ -119,13 +130,15 @@ void connection_waits(struct listener *listener, struct MHD_Connection *connecti
 /** A request's head is there. */
 void connection_request_begins(struct listener *listener, struct MHD_Connection *connection);
 /** So much of its body came. */
-void connection_request_moves(struct listener *listener, struct MHD_Connection *connection, size_t size);
+void connection_request_moves(struct listener *listener, struct MHD_Connection *connection,
+                              size_t size);
 /** All of it is there; or it has slept. */
 void connection_request_is_whole(struct listener *listener, struct MHD_Connection *connection);
 /** Its answer has been written. */
 void connection_request_ends(struct listener *listener, struct MHD_Connection *connection);
 /** MHD has taken the connection that is being handed over. */
-void connection_starts(struct listener *listener, struct MHD_Connection *connection, void **context);
+void connection_starts(struct listener *listener, struct MHD_Connection *connection,
+                       void **context);
 /** MHD closes it. */
 void connection_closes(struct listener *listener, void **context);
 /** The kernel has no room for one more watch: MHD closes a connection after its answer. */
@@ -139,10 +152,13 @@ int64_t http_request_timeout_ms(const struct http_config *config);
 enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, const char *url,
                                 const char *method, const char *version, const char *upload,
                                 size_t *upload_size, void **state);
-#define DISPATCH_FOREIGN_HOST                                                                                 \
+#define DISPATCH_FOREIGN_HOST \
     "Host is neither an IP address nor localhost nor one of option allow-host, as a browser's would be that " \
     "was led here by a name"
-/** Whether the request was addressed, to a listener on loopback, by a name that may be a page's own. @param host NULL: none. */
+/**
+ * Whether the request was addressed, to a listener on loopback, by a name that may be a page's own.
+ * @param host NULL: none.
+ */
 bool dispatch_is_foreign_host(struct listener *listener, const char *host, const char *url);
 /** MHD's completion callback: frees what the request kept. */
 void dispatch_completed(void *data, struct MHD_Connection *connection, void **state,
@@ -165,9 +181,15 @@ struct clients;
 struct clients *http_sockets_clients(struct http_sockets *sockets);
 /** Whether listening address `i` can be reached from this host only. */
 bool http_sockets_is_loopback(const struct http_sockets *sockets, size_t i);
-/** Since when (boot clock) a worker does not accept there though callers wait; 0: it does. Thread: any. */
+/**
+ * Since when (boot clock) a worker does not accept there though callers wait; 0: it does. Thread:
+ * any.
+ */
 _Atomic int64_t *http_sockets_deaf_since(struct http_sockets *sockets, size_t i, size_t worker);
-/** The count of open connections that have waited and so stand beside max-connections; max-waiters bounds it, too. */
+/**
+ * The count of open connections that have waited and so stand beside max-connections; max-waiters
+ * bounds it, too.
+ */
 _Atomic size_t *http_sockets_open_waiting_count(struct http_sockets *sockets);
 
 #endif

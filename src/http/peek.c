@@ -1,6 +1,6 @@
 /*
- * Only as much is read here as it takes to say whose a connection is. Whatever is not recognized is a request, and head.c
- * says whether libmicrohttpd will take it.
+ * Only as much is read here as it takes to say whose a connection is. Whatever is not recognized is
+ * a request, and head.c says whether libmicrohttpd will take it.
  */
 #include "peek.h"
 
@@ -51,7 +51,10 @@ static bool is(struct span text, const char *word)
     return text.n == strlen(word) && memcmp(text.at, word, text.n) == 0;
 }
 
-/* What the handlers would say of ?wait= and the path. A wrong guess costs a little time, nothing else. */
+/*
+ * What the handlers would say of ?wait= and the path. A wrong guess costs a little time, nothing
+ * else.
+ */
 static bool target_waits(struct span path, struct span query)
 {
     if (is(path, "/events")) {
@@ -134,13 +137,14 @@ static void read_head(struct span bytes, struct peek *out)
     struct taste taste = {ACCEPT_NOTHING, FORM_UNSET};
     struct head head = {0};
 
-    while ((newline = memchr(at, '\n', (size_t)(end - at))) != NULL) {
+    while ((newline = memchr(at, '\n', (size_t)(end - at)))) {
         struct span line = {at, (size_t)(newline - at)};
 
         at = newline + 1;
         if (is(line, "\r")) {
             out->head_size = (size_t)(at - bytes.at) + out->empty;
-            out->kind = PEEK_REQUEST; /* an empty line more than one before it is not looked behind */
+            /* an empty line more than one before it is not looked behind */
+            out->kind = PEEK_REQUEST;
             if (head.lines > 0 && !head.fault) {
                 (void)head_end(&head);
             }
@@ -169,6 +173,7 @@ struct peek peek_at(const char *bytes, size_t n)
 {
     struct span all = {bytes, n};
     struct peek peek = {.kind = PEEK_MORE};
+
     const struct {
         int begins;
         enum peek_kind kind;

@@ -1,6 +1,6 @@
 /* What the first bytes of a connection are, before libmicrohttpd sees them. Pure. */
-#ifndef HTTP_PEEK_H
-#define HTTP_PEEK_H
+#ifndef BELLWETHER_HTTP_PEEK_H
+#define BELLWETHER_HTTP_PEEK_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,7 @@
 /*
- * Problem bodies, from one table: the machine reads `type`, people read `title` and `detail`. Redis clients show people
- * nothing but `error`, so that is there on every route, not only on those that are theirs. `help` is a place in the README.
+ * Problem bodies, from one table: the machine reads `type`, people read `title` and `detail`. Redis
+ * clients show people nothing but `error`, so that is there on every route, not only on those that
+ * are theirs. `help` is a place in the README.
  */
 #include "problem.h"
 
@@ -19,7 +20,8 @@ static const struct {
     unsigned status;
     const char *title;
 } problems[] = {
-#define X(kind, word, slug, status, title) {word, "urn:bellwether:problem:" slug, (status), (title)},
+#define X(kind, word, slug, status, title) \
+    {word, "urn:bellwether:problem:" slug, (status), (title)},
     PROBLEMS(X)
 #undef X
 };

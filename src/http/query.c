@@ -1,6 +1,6 @@
 /*
- * Query parameters, the Accept header, and If-None-Match. One table names each parameter, its bit, what it
- * takes (the words of a refusal), and the function that reads its decoded value.
+ * Query parameters, the Accept header, and If-None-Match. One table names each parameter, its bit,
+ * what it takes (the words of a refusal), and the function that reads its decoded value.
  */
 #include "bellwether/http/query.h"
 
@@ -230,8 +230,9 @@ static const struct parameter {
     {"limit", QUERY_LIMIT, read_limit, "a whole number from 1 to 10000"},
 };
 
-int query_add(struct query *query, unsigned known, const char *name, size_t name_len, const char *value,
-              size_t value_len, const char **refused, char error[QUERY_ERROR_SIZE])
+int query_add(struct query *query, unsigned known, const char *name, size_t name_len,
+              const char *value, size_t value_len, const char **refused,
+              char error[QUERY_ERROR_SIZE])
 {
     char key[16], text[QUERY_NAME_SIZE] = "";
 
@@ -244,7 +245,8 @@ int query_add(struct query *query, unsigned known, const char *name, size_t name
         if (!(parameter->bit & known) || strcmp(key, parameter->name) != 0) {
             continue;
         }
-        if ((value && percent_decode(value, value_len, text, sizeof(text))) || parameter->read(query, text)) {
+        if ((value && percent_decode(value, value_len, text, sizeof(text))) ||
+            parameter->read(query, text)) {
             *refused = parameter->name;
             snprintf(error, QUERY_ERROR_SIZE, "the query parameter %s takes %s", parameter->name,
                      parameter->takes);
@@ -306,10 +308,13 @@ static int read_quality(struct piece piece)
 }
 
 /* The most precise range decides, whatever stands before or after it (RFC 9110, 12.5.1). */
-static void weigh(struct piece range, const char *type, const char *any_subtype, int quality, int *best,
-                  int *precision)
+static void weigh(struct piece range, const char *type, const char *any_subtype, int quality,
+                  int *best, int *precision)
 {
-    int here = piece_is(range, type) ? 2 : piece_is(range, any_subtype) ? 1 : piece_is(range, "*/*") ? 0 : -1;
+    int here = piece_is(range, type)          ? 2
+               : piece_is(range, any_subtype) ? 1
+               : piece_is(range, "*/*")       ? 0
+                                              : -1;
 
     if (here > *precision) {
         *precision = here;

@@ -1,7 +1,7 @@
 /*
- * The checks of /readyz. `resolved` and `shutdown` always count; `master` does when ready-when says so. Which
- * masters a check looks at: the one that is asked for, else with ready-when any or all every one, else the
- * default; with several masters and no default every one must pass.
+ * The checks of /readyz. `resolved` and `shutdown` always count; `master` does when ready-when says
+ * so. Which masters a check looks at: the one that is asked for, else with ready-when any or all
+ * every one, else the default; with several masters and no default every one must pass.
  */
 #include "ready.h"
 
@@ -55,8 +55,10 @@ static bool serves(const struct snapshot_master *master, struct ready_result *re
     return false;
 }
 
-/* Enough Sentinels answer to agree that the master is down and to elect a leader; where they were asked
- * themselves (CKQUORUM), one that says yes is enough. */
+/*
+ * Enough Sentinels answer to agree that the master is down and to elect a leader; where they were
+ * asked themselves (CKQUORUM), one that says yes is enough.
+ */
 static bool has_quorum(const struct snapshot_master *master, struct ready_result *result)
 {
     size_t needed = master->voters_needed, yes = 0, no = 0;
@@ -73,9 +75,10 @@ static bool has_quorum(const struct snapshot_master *master, struct ready_result
     if (needed > 0 && master->reachable >= needed && (yes > 0 || no == 0)) {
         return true;
     }
-    snprintf(result->words, sizeof(result->words),
-             "%.200s: %zu of %zu Sentinels are reachable, %zu are needed; CKQUORUM: %zu say yes, %zu no",
-             master->name, master->reachable, master->known, needed, yes, no);
+    snprintf(
+        result->words, sizeof(result->words),
+        "%.200s: %zu of %zu Sentinels are reachable, %zu are needed; CKQUORUM: %zu say yes, %zu no",
+        master->name, master->reachable, master->known, needed, yes, no);
     return false;
 }
 
@@ -106,7 +109,8 @@ static void ask(const struct question *question, predicate *holds, struct ready_
         if (snapshot->ambiguous_default) {
             fail(result, "there are several masters and no default");
         } else {
-            fail_for_sentinels(result, "no master is known", snapshot->sentinels, snapshot->n_sentinels);
+            fail_for_sentinels(result, "no master is known", snapshot->sentinels,
+                               snapshot->n_sentinels);
         }
         return;
     }
@@ -124,7 +128,8 @@ static void check_resolved(const struct question *question, struct ready_result 
         const struct snapshot_master *missing = question->one;
 
         for (size_t i = 0; i < question->snapshot->n_masters && !missing; i++) {
-            missing = question->snapshot->masters[i]->has_address ? NULL : question->snapshot->masters[i];
+            missing =
+                question->snapshot->masters[i]->has_address ? NULL : question->snapshot->masters[i];
         }
         fail_for_sentinels(result,
                            question->one ? "this master's address was not found since the start"
@@ -136,7 +141,8 @@ static void check_resolved(const struct question *question, struct ready_result 
 
 static void check_sentinel(const struct question *question, struct ready_result *result)
 {
-    result->ok = question->one ? question->one->reachable > 0 : question->snapshot->any_sentinel_reachable;
+    result->ok =
+        question->one ? question->one->reachable > 0 : question->snapshot->any_sentinel_reachable;
     if (!result->ok) {
         const struct snapshot_master *one = question->one;
 
@@ -146,8 +152,9 @@ static void check_sentinel(const struct question *question, struct ready_result 
     }
 }
 
-void ready_evaluate(const struct snapshot *snapshot, const struct snapshot_master *one, bool stalled,
-                    bool draining, enum ready_when ready_when, struct ready_report *out)
+void ready_evaluate(const struct snapshot *snapshot, const struct snapshot_master *one,
+                    bool stalled, bool draining, enum ready_when ready_when,
+                    struct ready_report *out)
 {
     struct question question = {snapshot, one, ready_when};
     struct ready_result *results = out->results;
@@ -166,7 +173,8 @@ void ready_evaluate(const struct snapshot *snapshot, const struct snapshot_maste
         check_resolved(&question, &results[READY_RESOLVED]);
     }
     if (!snapshot || stalled) {
-        const char *words = snapshot ? "the thread that watches is silent" : "the daemon has just started";
+        const char *words =
+            snapshot ? "the thread that watches is silent" : "the daemon has just started";
 
         fail(&results[READY_MASTER], words);
         fail(&results[READY_SENTINEL], words);

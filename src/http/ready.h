@@ -1,6 +1,6 @@
 /* The checks of /readyz, evaluated. Pure. */
-#ifndef HTTP_READY_H
-#define HTTP_READY_H
+#ifndef BELLWETHER_HTTP_READY_H
+#define BELLWETHER_HTTP_READY_H
 
 #include <stdbool.h>
 
@@ -26,8 +26,9 @@ struct ready_report {
  * @param one       the master that is asked about; NULL: what ready_when says.
  * @param stalled   the watcher is silent, so nothing current is known.
  */
-void ready_evaluate(const struct snapshot *snapshot, const struct snapshot_master *one, bool stalled,
-                    bool draining, enum ready_when ready_when, struct ready_report *out);
+void ready_evaluate(const struct snapshot *snapshot, const struct snapshot_master *one,
+                    bool stalled, bool draining, enum ready_when ready_when,
+                    struct ready_report *out);
 /** Whether every check of the set (bits of enum ready_check) that counts is ok. */
 bool ready_passes(const struct ready_report *report, unsigned set);
 

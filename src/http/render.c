@@ -1,6 +1,7 @@
 /*
- * Snapshots in JSON: objects are built in the order in which HTTP.md lists their keys (jansson keeps the
- * order of insertion). What comes from Sentinels may be any bytes, so all text passes render_text().
+ * Snapshots in JSON: objects are built in the order in which HTTP.md lists their keys (jansson
+ * keeps the order of insertion). What comes from Sentinels may be any bytes, so all text passes
+ * render_text().
  */
 #include "bellwether/http/render.h"
 

@@ -16,8 +16,8 @@ static struct cached_master *find(struct request *request)
         masters_refuse_stalled(request, cached->master);
         return NULL;
     }
-    if (cached &&
-        cached->master->state == MASTER_UNKNOWN) { /* never resolved: an empty list would be a lie */
+    if (cached && cached->master->state ==
+                      MASTER_UNKNOWN) { /* never resolved: an empty list would be a lie */
         masters_refuse(request, cached->master, REASON_NONE, NULL);
         return NULL;
     }
@@ -33,14 +33,15 @@ void replicas_handle_list(struct request *request)
     }
     if (request->form != FORM_TEXT && request->form != FORM_URL) {
         request_reads_lag(request, cached);
-        request_answer_own(request,
-                           answer_render(request->worker->cache, cached->master,
-                                         *request->argument ? ANSWER_NAMED_REPLICAS : ANSWER_REPLICAS,
-                                         answer_form_of(request->form, request->query.pretty)));
+        request_answer_own(
+            request, answer_render(request->worker->cache, cached->master,
+                                   *request->argument ? ANSWER_NAMED_REPLICAS : ANSWER_REPLICAS,
+                                   answer_form_of(request->form, request->query.pretty)));
     } else {
-        request_answer(request, cache_answer(request->worker->cache, cached,
-                                             *request->argument ? ANSWER_NAMED_REPLICAS : ANSWER_REPLICAS,
-                                             answer_form_of(request->form, request->query.pretty)));
+        request_answer(request,
+                       cache_answer(request->worker->cache, cached,
+                                    *request->argument ? ANSWER_NAMED_REPLICAS : ANSWER_REPLICAS,
+                                    answer_form_of(request->form, request->query.pretty)));
     }
 }
 
@@ -73,7 +74,8 @@ static bool wants_fresh_lag(const struct request *request, const struct snapshot
 }
 
 /* The next one that fits, and the turn goes on behind it. */
-static const struct snapshot_replica *take_turn(const struct request *request, struct cached_master *cached)
+static const struct snapshot_replica *take_turn(const struct request *request,
+                                                struct cached_master *cached)
 {
     const struct snapshot_master *master = cached->master;
 
@@ -101,7 +103,8 @@ static json_t *head_of(const struct snapshot_master *master, const char *role)
 static void answer_replica(struct request *request, const struct snapshot_master *master,
                            const struct snapshot_replica *replica)
 {
-    json_t *json = head_of(master, "replica"), *rest = render_replica(replica, master->tls, clock_boot_ms());
+    json_t *json = head_of(master, "replica"),
+           *rest = render_replica(replica, master->tls, clock_boot_ms());
 
     json_object_update(json, rest);
     json_decref(rest);
@@ -170,8 +173,8 @@ void replicas_handle_one(struct request *request)
         answer_none(request, master);
     } else if (text) {
         request_answer_text(request, MHD_HTTP_OK,
-                            answer_address_line(replica ? &replica->address : &master->address, master->tls,
-                                                request->form == FORM_URL),
+                            answer_address_line(replica ? &replica->address : &master->address,
+                                                master->tls, request->form == FORM_URL),
                             master);
     } else if (replica) {
         answer_replica(request, master, replica);

@@ -12,7 +12,8 @@ void request_answer(struct request *request, const struct answer *answer)
 {
     unsigned status = answer->status;
 
-    if (request->if_none_match && *answer->etag && etag_matches(request->if_none_match, answer->etag)) {
+    if (request->if_none_match && *answer->etag &&
+        etag_matches(request->if_none_match, answer->etag)) {
         status = MHD_HTTP_NOT_MODIFIED; /* MHD leaves the body out */
     }
     request->status = status;
@@ -42,7 +43,8 @@ static void answer_once(struct request *request, unsigned status, struct MHD_Res
 }
 
 static struct response_headers headers_of(const struct request *request, unsigned status,
-                                          const char *content_type, const struct snapshot_master *master)
+                                          const char *content_type,
+                                          const struct snapshot_master *master)
 {
     return (struct response_headers){
         .content_type = content_type,
@@ -57,8 +59,8 @@ static struct response_headers headers_of(const struct request *request, unsigne
     };
 }
 
-static void answer_json(struct request *request, unsigned status, const char *content_type, json_t *json,
-                        const struct snapshot_master *master, const char *allow)
+static void answer_json(struct request *request, unsigned status, const char *content_type,
+                        json_t *json, const struct snapshot_master *master, const char *allow)
 {
     struct response_headers headers = headers_of(request, status, content_type, master);
     size_t size;
@@ -128,10 +130,11 @@ void request_answer_methods(struct request *request, bool refused)
     struct response_headers headers = headers_of(request, MHD_HTTP_NO_CONTENT, NULL, NULL);
 
     if (refused) {
-        answer_problem(request, PROBLEM_METHOD_NOT_ALLOWED,
-                       problem_new(PROBLEM_METHOD_NOT_ALLOWED,
-                                   "see the Allow header for those it has; commands are run under /redis"),
-                       NULL, allow);
+        answer_problem(
+            request, PROBLEM_METHOD_NOT_ALLOWED,
+            problem_new(PROBLEM_METHOD_NOT_ALLOWED,
+                        "see the Allow header for those it has; commands are run under /redis"),
+            NULL, allow);
         return;
     }
     headers.allow = allow;
@@ -139,14 +142,16 @@ void request_answer_methods(struct request *request, bool refused)
     answer_once(request, MHD_HTTP_NO_CONTENT, response_new_static(&headers, "", 0));
 }
 
-void request_answer_bytes(struct request *request, const char *content_type, char *body, size_t size)
+void request_answer_bytes(struct request *request, const char *content_type, char *body,
+                          size_t size)
 {
     struct response_headers headers = headers_of(request, MHD_HTTP_OK, content_type, NULL);
 
     answer_once(request, MHD_HTTP_OK, response_new(&headers, body, size));
 }
 
-void request_answer_static(struct request *request, const char *content_type, const char *body, size_t size)
+void request_answer_static(struct request *request, const char *content_type, const char *body,
+                           size_t size)
 {
     struct response_headers headers = headers_of(request, MHD_HTTP_OK, content_type, NULL);
 
@@ -166,7 +171,8 @@ void request_answer_page(struct request *request, char *body, size_t size, const
 void request_reads_lag(struct request *request, struct cached_master *cached)
 {
     struct worker *worker = request->worker;
-    int64_t now_ms = clock_boot_ms(), *told_ms = cached ? &cached->lag_told_ms : &worker->lag_told_ms;
+    int64_t now_ms = clock_boot_ms(),
+            *told_ms = cached ? &cached->lag_told_ms : &worker->lag_told_ms;
 
     if (now_ms - *told_ms >= LAG_TOLD_MS) {
         *told_ms = now_ms;

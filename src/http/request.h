@@ -1,6 +1,6 @@
 /* One request as the handlers of resources see it, and the ways to answer it. */
-#ifndef HTTP_REQUEST_H
-#define HTTP_REQUEST_H
+#ifndef BELLWETHER_HTTP_REQUEST_H
+#define BELLWETHER_HTTP_REQUEST_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -37,7 +37,10 @@ struct request {
 void request_answer(struct request *request, const struct answer *answer);
 /** The same with one made for this request. @param answer taken. */
 void request_answer_own(struct request *request, struct answer *answer);
-/** Answer with JSON made for this request; no ETag. @param json taken. @param master for the index header; NULL: none. */
+/**
+ * Answer with JSON made for this request; no ETag. @param json taken. @param master for the index
+ * header; NULL: none.
+ */
 void request_answer_json(struct request *request, unsigned status, json_t *json,
                          const struct snapshot_master *master);
 /** Answer with one line, or lines, of text made for this request. @param text taken. */
@@ -49,26 +52,39 @@ void request_answer_problem(struct request *request, enum problem_kind kind, jso
 /** Answer 405 with Allow, or 204 to OPTIONS. */
 void request_answer_methods(struct request *request, bool refused);
 /** A body made for this request. @param body taken, from malloc(). */
-void request_answer_bytes(struct request *request, const char *content_type, char *body, size_t size);
+void request_answer_bytes(struct request *request, const char *content_type, char *body,
+                          size_t size);
 /** A body of the program's own. */
-void request_answer_static(struct request *request, const char *content_type, const char *body, size_t size);
+void request_answer_static(struct request *request, const char *content_type, const char *body,
+                           size_t size);
 
-/** The status page, made for this request. @param body taken. @param policy its Content-Security-Policy. */
+/**
+ * The status page, made for this request. @param body taken. @param policy its
+ * Content-Security-Policy.
+ */
 void request_answer_page(struct request *request, char *body, size_t size, const char *policy);
 
-/** Suspend the request until a fresh look-up of this master ended; its handler is then called again, with `fresh`. */
+/**
+ * Suspend the request until a fresh look-up of this master ended; its handler is then called again,
+ * with `fresh`.
+ */
 void request_wait_fresh(struct request *request, const char *master);
 /** The same until the watcher's report is there, in `fresh`, or it was silent for too long. */
 void request_wait_status(struct request *request);
 
-/** Somebody reads how far this master's replicas lag (NULL: everybody's): the watcher is told, now and then. */
+/**
+ * Somebody reads how far this master's replicas lag (NULL: everybody's): the watcher is told, now
+ * and then.
+ */
 void request_reads_lag(struct request *request, struct cached_master *cached);
 /** Suspend the request until this is known anew; its handler is then called again, with `fresh`. */
 void request_wait_lag(struct request *request, const char *master);
 
 struct wait_terms;
-/** Suspend the request until the terms hold or its time is over; its handler is then called again, with `waiter`. Or
- * answer that too many wait. */
+/**
+ * Suspend the request until the terms hold or its time is over; its handler is then called again,
+ * with `waiter`. Or answer that too many wait.
+ */
 void request_wait(struct request *request, const struct wait_terms *terms, int64_t wait_ms);
 /** 503: as many wait as may. */
 void request_answer_too_many_waiters(struct request *request);
@@ -100,14 +116,20 @@ void meta_handle_openapi(struct request *request);  /* /openapi.yaml */
 
 /** poll.c: whether it says that it would wait. */
 bool poll_asks(const struct request *request);
-/** poll.c: whether the request is to wait for its master before it is answered; then nothing is left to do now. */
+/**
+ * poll.c: whether the request is to wait for its master before it is answered; then nothing is left
+ * to do now.
+ */
 bool poll_waits(struct request *request);
 
 /** The master that the path names, or the default one; NULL: it was answered (404, 409, 503). */
 struct cached_master *masters_find(struct request *request);
-/** 503, slug no-master. @param reason REASON_NONE: the master's own. @param detail NULL: the master's own. */
-void masters_refuse(struct request *request, const struct snapshot_master *master, enum reason reason,
-                    const char *detail);
+/**
+ * 503, slug no-master. @param reason REASON_NONE: the master's own. @param detail NULL: the
+ * master's own.
+ */
+void masters_refuse(struct request *request, const struct snapshot_master *master,
+                    enum reason reason, const char *detail);
 /** The same with reason `watcher_stalled` and words for it. */
 void masters_refuse_stalled(struct request *request, const struct snapshot_master *master);
 /** How long the watcher has been silent, in words for people. */

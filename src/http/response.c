@@ -1,4 +1,7 @@
-/* MHD responses: a body and the headers that HTTP.md asks for. Made once and shared, or for one request. */
+/*
+ * MHD responses: a body and the headers that HTTP.md asks for. Made once and shared, or for one
+ * request.
+ */
 #include "response.h"
 
 #include <inttypes.h>
@@ -19,11 +22,13 @@ static void add(struct MHD_Response *response, const char *name, const char *val
 void response_open(struct MHD_Response *response, const char *origin)
 {
     add(response, "Access-Control-Allow-Origin", origin);
-    add(response, "Access-Control-Expose-Headers", "ETag, X-Bellwether-Index, X-Bellwether-Instance");
+    add(response, "Access-Control-Expose-Headers",
+        "ETag, X-Bellwether-Index, X-Bellwether-Instance");
     add(response, "Vary", "Origin");
 }
 
-static struct MHD_Response *dress(struct MHD_Response *response, const struct response_headers *headers)
+static struct MHD_Response *dress(struct MHD_Response *response,
+                                  const struct response_headers *headers)
 {
     if (!response) {
         mem_exhausted();
@@ -70,13 +75,15 @@ static struct MHD_Response *dress(struct MHD_Response *response, const struct re
     }
     if (headers->origin && headers->allow) {
         add(response, "Access-Control-Allow-Methods", "GET, HEAD");
-        add(response, "Access-Control-Allow-Headers", "Cache-Control, If-None-Match, Last-Event-ID, Prefer");
+        add(response, "Access-Control-Allow-Headers",
+            "Cache-Control, If-None-Match, Last-Event-ID, Prefer");
         add(response, "Access-Control-Max-Age", "600");
     }
     return response;
 }
 
-static enum MHD_Result copy_header(void *data, enum MHD_ValueKind kind, const char *name, const char *value)
+static enum MHD_Result copy_header(void *data, enum MHD_ValueKind kind, const char *name,
+                                   const char *value)
 {
     (void)kind;
     add(data, name, value);
@@ -99,8 +106,9 @@ struct MHD_Response *response_copy(struct MHD_Response *response, const char *bo
 struct MHD_Response *response_new(const struct response_headers *headers, char *body, size_t size)
 {
     budget_adopt(body);
-    return dress(MHD_create_response_from_buffer_with_free_callback_cls(size, body, budget_free, body),
-                 headers);
+    return dress(
+        MHD_create_response_from_buffer_with_free_callback_cls(size, body, budget_free, body),
+        headers);
 }
 
 struct MHD_Response *response_new_static(const struct response_headers *headers, const char *body,

@@ -1,6 +1,6 @@
 /* MHD responses with the headers that every answer carries. */
-#ifndef HTTP_RESPONSE_H
-#define HTTP_RESPONSE_H
+#ifndef BELLWETHER_HTTP_RESPONSE_H
+#define BELLWETHER_HTTP_RESPONSE_H
 
 #include <microhttpd.h>
 #include <stdbool.h>
@@ -29,7 +29,8 @@ struct response_headers {
     const char *allow;  /* Allow, or NULL */
     const char *ran_at; /* X-Bellwether-Master, or NULL */
     bool challenge;     /* WWW-Authenticate: Bearer */
-    const char *origin; /* whose pages may read it: Access-Control-Allow-Origin; NULL: nobody's but our own */
+    /* whose pages may read it: Access-Control-Allow-Origin; NULL: nobody's but our own */
+    const char *origin;
     const char *policy; /* of HTML: Content-Security-Policy, and with it no referrer; NULL: none */
 };
 

@@ -76,7 +76,8 @@ uint64_t ring_next(const struct ring *ring)
 
 const struct ring_entry *ring_at(const struct ring *ring, uint64_t number)
 {
-    return number >= ring->first && number < ring->next ? &ring->entries[number % ring->capacity] : NULL;
+    return number >= ring->first && number < ring->next ? &ring->entries[number % ring->capacity]
+                                                        : NULL;
 }
 
 void ring_free(struct ring *ring)

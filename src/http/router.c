@@ -1,11 +1,12 @@
 /*
- * The route table's rows, and matching. A path is cut into decoded segments in one buffer
- * on the stack, then compared with each row's pattern; with a couple of dozen rows a scan is quicker than
- * anything cleverer, and /master and /redis, the routes that count, never get here (dispatch.c, commands.c).
+ * The route table's rows, and matching. A path is cut into decoded segments in one buffer on the
+ * stack, then compared with each row's pattern; with a couple of dozen rows a scan is quicker than
+ * anything cleverer, and /master and /redis, the routes that count, never get here (dispatch.c,
+ * commands.c).
  *
- * Cutting ends early at a segment that is not well encoded, or where a path gets longer or deeper than any pattern
- * without a rest. That is an error only if no pattern with a rest fits what stands before: the rest of a command's path
- * is as long as it is, and other code's to decode.
+ * Cutting ends early at a segment that is not well encoded, or where a path gets longer or deeper
+ * than any pattern without a rest. That is an error only if no pattern with a rest fits what stands
+ * before: the rest of a command's path is as long as it is, and other code's to decode.
  */
 #include "bellwether/http/router.h"
 
@@ -17,7 +18,8 @@
 #include "bellwether/base/percent.h"
 
 #define SEGMENTS_MAX 6
-#define PATH_DECODED_MAX 1024 /* more than any route's words and a name need: longer paths match nothing */
+#define PATH_DECODED_MAX \
+    1024 /* more than any route's words and a name need: longer paths match nothing */
 
 static const struct route rows[] = {
 #define X(id, path, methods, scopes, parameters, about) \
@@ -30,7 +32,8 @@ struct segments {
     size_t n;
     int error; /* why there are no more: 0, it was all */
     const char *text[SEGMENTS_MAX];
-    const char *raw[SEGMENTS_MAX + 1]; /* where each began in the path, and the one that could not be taken */
+    /* where each began in the path, and the one that could not be taken */
+    const char *raw[SEGMENTS_MAX + 1];
     char buffer[PATH_DECODED_MAX];
 };
 

@@ -1,9 +1,10 @@
 /*
- * /self, /self/master, /self/replica, /self/ready: what the node named by --self is, for load balancers and for the readiness
- * of Redis pods. The watcher decides (watch/self.c); here is what makes a 200 of it.
+ * /self, /self/master, /self/replica, /self/ready: what the node named by --self is, for load
+ * balancers and for the readiness of Redis pods. The watcher decides (watch/self.c); here is what
+ * makes a 200 of it.
  *
- * Several --self are several names of one node: the first of them with which the answer is yes counts, so naming
- * two nodes would make either's role that of both.
+ * Several --self are several names of one node: the first of them with which the answer is yes
+ * counts, so naming two nodes would make either's role that of both.
  */
 #include "self.h"
 
@@ -50,8 +51,8 @@ static const char *why_not_in_lag(const struct snapshot_self *self, int64_t max_
                                                                                    : NULL;
 }
 
-const char *self_why_not(const struct snapshot_self *self, enum self_question question, bool needs_majority,
-                         int64_t max_lag_bytes)
+const char *self_why_not(const struct snapshot_self *self, enum self_question question,
+                         bool needs_majority, int64_t max_lag_bytes)
 {
     if (self->role == SELF_UNKNOWN) {
         return *self->reason ? self->reason : "unknown";
@@ -84,7 +85,8 @@ static const struct snapshot_self *best_of(const struct snapshot *snapshot)
         if (best->role == SELF_MASTER) {
             break;
         }
-        if (self->role == SELF_MASTER || (self->role == SELF_REPLICA && best->role == SELF_UNKNOWN)) {
+        if (self->role == SELF_MASTER ||
+            (self->role == SELF_REPLICA && best->role == SELF_UNKNOWN)) {
             best = self;
         }
     }
@@ -159,12 +161,14 @@ static const struct snapshot *believed(struct request *request)
     if (request->worker->config->n_selves == 0) {
         request_answer_problem(
             request, PROBLEM_NO_SELF,
-            problem_new(PROBLEM_NO_SELF, "start the daemon with --self HOST:PORT of the node beside it"),
+            problem_new(PROBLEM_NO_SELF,
+                        "start the daemon with --self HOST:PORT of the node beside it"),
             NULL);
         return NULL;
     }
     if (!snapshot || snapshot->n_selves == 0 || cache_stalled(request->worker->cache)) {
-        struct snapshot_self blank = {.address = request->worker->config->selves[0], .lag_bytes = -1};
+        struct snapshot_self blank = {.address = request->worker->config->selves[0],
+                                      .lag_bytes = -1};
 
         refuse(request, &blank, snapshot && snapshot->n_selves ? "watcher_stalled" : "starting");
         return NULL;

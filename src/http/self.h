@@ -1,6 +1,6 @@
 /* What /self says of the node named by --self. */
-#ifndef HTTP_SELF_H
-#define HTTP_SELF_H
+#ifndef BELLWETHER_HTTP_SELF_H
+#define BELLWETHER_HTTP_SELF_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -20,8 +20,8 @@ enum self_question { SELF_ASK_MASTER, SELF_ASK_REPLICA, SELF_ASK_READY };
  * @param max_lag_bytes  for replicas; SELF_ANY_LAG: whatever it is.
  * @return NULL: yes; else why not, a word that lives as long as `self`. Thread: any.
  */
-const char *self_why_not(const struct snapshot_self *self, enum self_question question, bool needs_majority,
-                         int64_t max_lag_bytes);
+const char *self_why_not(const struct snapshot_self *self, enum self_question question,
+                         bool needs_majority, int64_t max_lag_bytes);
 /** The object of /self, a new reference. Thread: any. */
 json_t *self_render(const struct snapshot_self *self);
 

@@ -1,4 +1,7 @@
-/* /sentinels and /masters/{name}/sentinels: what each one says. 200 in every state, since it is what explains them. */
+/*
+ * /sentinels and /masters/{name}/sentinels: what each one says. 200 in every state, since it is
+ * what explains them.
+ */
 #include "request.h"
 
 void sentinels_handle(struct request *request)

@@ -1,6 +1,7 @@
 /*
- * Connections outside libmicrohttpd. Until the head of a request is all there, one costs a few bytes and a watch here, and no
- * place; of too many the oldest is closed. Then its first bytes tell which daemon it belongs to, or that it is none of ours.
+ * Connections outside libmicrohttpd. Until the head of a request is all there, one costs a few
+ * bytes and a watch here, and no place; of too many the oldest is closed. Then its first bytes tell
+ * which daemon it belongs to, or that it is none of ours.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -99,7 +100,8 @@ void silent_say(const struct visitor *visitor, enum problem_kind kind, const cha
         "HTTP/1.1 %u %s\r\nDate: %s\r\nConnection: close\r\nContent-Type: %s\r\nCache-Control: no-store\r\n"
         "X-Content-Type-Options: nosniff\r\nVary: Accept\r\n%sContent-Length: %zu\r\n\r\n%.*s",
         status, MHD_get_reason_phrase_for(status), date, as_text ? CONTENT_TEXT : CONTENT_PROBLEM,
-        status == MHD_HTTP_SERVICE_UNAVAILABLE ? "Retry-After: 1\r\n" : "", size, head ? 0 : (int)size, body);
+        status == MHD_HTTP_SERVICE_UNAVAILABLE ? "Retry-After: 1\r\n" : "", size,
+        head ? 0 : (int)size, body);
     if (n > 0 && (size_t)n < sizeof(text)) {
         (void)send(visitor->fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
     }
@@ -153,7 +155,8 @@ static void refuse_bytes(struct visitor *visitor, const struct peek *peek)
             : "this listener takes HTTP/1.1 only, and these bytes begin an HTTP/2 connection";
 
     visitors_refuse(visitor->door->all, METRIC_REJECTION_PROTOCOL, words);
-    silent_say(visitor, peek->kind == PEEK_FAULTY ? peek->why : PROBLEM_WRONG_PROTOCOL, words, peek);
+    silent_say(visitor, peek->kind == PEEK_FAULTY ? peek->why : PROBLEM_WRONG_PROTOCOL, words,
+               peek);
     leave(visitor);
 }
 
@@ -242,8 +245,9 @@ static size_t room(const struct visitors *visitors)
     const struct http_config *config = visitors->worker->config;
     struct http_sockets *sockets = visitors->worker->sockets;
     size_t all = config->max_connections + config->max_waiters;
-    size_t taken = atomic_load_explicit(http_sockets_open_count(sockets, false), memory_order_relaxed) +
-                   atomic_load_explicit(http_sockets_open_waiting_count(sockets), memory_order_relaxed);
+    size_t taken =
+        atomic_load_explicit(http_sockets_open_count(sockets, false), memory_order_relaxed) +
+        atomic_load_explicit(http_sockets_open_waiting_count(sockets), memory_order_relaxed);
 
     return (taken < all ? all - taken : 0) / config->n_workers + HTTP_CONNECTIONS_REFUSED_AT_ONCE;
 }
@@ -263,7 +267,8 @@ void silent_begin(struct visitor *visitor)
 
 bool silent_drop_oldest(struct visitors *visitors)
 {
-    struct visitor *oldest = visitors->silent.first ? visitors->silent.first : visitors->leaving.first;
+    struct visitor *oldest =
+        visitors->silent.first ? visitors->silent.first : visitors->leaving.first;
 
     if (!oldest) {
         return false;
@@ -317,14 +322,15 @@ static void look_by_turns(struct visitors *visitors)
 
 void silent_sweep(struct visitors *visitors, int64_t now_ms)
 {
-    static const char words[] = "the request's head was not all there in time (option request-timeout)";
+    static const char words[] =
+        "the request's head was not all there in time (option request-timeout)";
     int64_t limit_ms = silence_ms(visitors);
     struct visitor *visitor;
 
     if (visitors->n_unwatched > 0) {
         look_by_turns(visitors);
     }
-    while ((visitor = visitors->silent.first) != NULL && now_ms - visitor->since_ms >= limit_ms) {
+    while ((visitor = visitors->silent.first) && now_ms - visitor->since_ms >= limit_ms) {
         if (visitor->moved > 0) {
             struct peek begun;
 
@@ -336,7 +342,7 @@ void silent_sweep(struct visitors *visitors, int64_t now_ms)
             drop(&visitors->silent, visitor);
         }
     }
-    while ((visitor = visitors->leaving.first) != NULL && now_ms - visitor->since_ms >= LEAVE_MS) {
+    while ((visitor = visitors->leaving.first) && now_ms - visitor->since_ms >= LEAVE_MS) {
         drop(&visitors->leaving, visitor);
     }
 }

@@ -1,9 +1,11 @@
 /*
- * Listening sockets, made by the main thread before any worker runs, so that a busy address stops the start.
+ * Listening sockets, made by the main thread before any worker runs, so that a busy address stops
+ * the start.
  *
- * Workers share a TCP port through SO_REUSEPORT, one socket each. That option would also let a second copy of
- * the program take the port unnoticed, so the port is claimed once without it; a single worker keeps that
- * socket. A Unix socket has one descriptor, of which every worker gets a duplicate.
+ * Workers share a TCP port through SO_REUSEPORT, one socket each. That option would also let a
+ * second copy of the program take the port unnoticed, so the port is claimed once without it; a
+ * single worker keeps that socket. A Unix socket has one descriptor, of which every worker gets a
+ * duplicate.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -79,7 +81,8 @@ static int listen_tcp(const struct addrinfo *where, bool share)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &on, sizeof(on));
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) == 0 &&
         (!share || setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof(on)) == 0) &&
-        (where->ai_family != AF_INET6 || setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == 0) &&
+        (where->ai_family != AF_INET6 ||
+         setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on)) == 0) &&
         bind(fd, where->ai_addr, where->ai_addrlen) == 0 && listen(fd, SOMAXCONN) == 0) {
         return fd;
     }
@@ -89,7 +92,10 @@ static int listen_tcp(const struct addrinfo *where, bool share)
     return -1;
 }
 
-/* @return a list to free, or NULL with words in `error`. A name resolves on the main thread, before anything runs. */
+/*
+ * @return a list to free, or NULL with words in `error`. A name resolves on the main thread, before
+ * anything runs.
+ */
 static struct addrinfo *look_up(const struct address *address, char *error, size_t error_size)
 {
     struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE | AI_NUMERICSERV},
@@ -149,8 +155,8 @@ static int claim_tcp(struct bound *bound, const struct addrinfo *where, size_t n
     return share_port(bound, n_workers, &bound->address);
 }
 
-static int open_tcp(struct bound *bound, const struct http_listen *listening, size_t n_workers, char *error,
-                    size_t error_size)
+static int open_tcp(struct bound *bound, const struct http_listen *listening, size_t n_workers,
+                    char *error, size_t error_size)
 {
     struct addrinfo *found = look_up(&listening->address, error, error_size);
     char text[ADDRESS_TEXT_SIZE];
@@ -172,14 +178,17 @@ static int open_tcp(struct bound *bound, const struct http_listen *listening, si
         }
     }
     freeaddrinfo(found);
-    snprintf(error, error_size, "cannot listen on %s: %s", address_format(&listening->address, text),
-             strerror(failure));
+    snprintf(error, error_size, "cannot listen on %s: %s",
+             address_format(&listening->address, text), strerror(failure));
     return -BW_EBUSY;
 }
 
 /* ---- Unix ---- */
 
-/* A socket file that nobody listens on is left over from a killed process: it may go. @return 0, or an errno. */
+/*
+ * A socket file that nobody listens on is left over from a killed process: it may go. @return 0, or
+ * an errno.
+ */
 static int clear_stale(const struct sockaddr_un *name)
 {
     struct stat status;
@@ -206,7 +215,10 @@ static int clear_stale(const struct sockaddr_un *name)
     return unlink(name->sun_path) == 0 ? 0 : errno;
 }
 
-/* Nobody can connect between bind() and listen(), so the mode is in place in time. @return a descriptor, -1. */
+/*
+ * Nobody can connect between bind() and listen(), so the mode is in place in time. @return a
+ * descriptor, -1.
+ */
 static int listen_unix(const struct sockaddr_un *name, unsigned mode)
 {
     int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0), failure;
@@ -228,8 +240,8 @@ static int listen_unix(const struct sockaddr_un *name, unsigned mode)
     return -1;
 }
 
-static int open_unix(struct bound *bound, const struct http_listen *listening, size_t n_workers, char *error,
-                     size_t error_size)
+static int open_unix(struct bound *bound, const struct http_listen *listening, size_t n_workers,
+                     char *error, size_t error_size)
 {
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     const char *path = listening->unix_path;
@@ -237,7 +249,8 @@ static int open_unix(struct bound *bound, const struct http_listen *listening, s
     int failure = 0;
 
     if (strlen(path) >= sizeof(name.sun_path)) {
-        snprintf(error, error_size, "cannot listen on unix:%s: a socket's path has at most %zu bytes", path,
+        snprintf(error, error_size,
+                 "cannot listen on unix:%s: a socket's path has at most %zu bytes", path,
                  sizeof(name.sun_path) - 1);
         return -BW_EINVAL;
     }
@@ -277,7 +290,8 @@ static void make_instance(char out[INSTANCE_SIZE])
     snprintf(out, INSTANCE_SIZE, "%016" PRIx64, bits);
 }
 
-struct http_sockets *http_sockets_open(const struct http_config *config, char *error, size_t error_size)
+struct http_sockets *http_sockets_open(const struct http_config *config, char *error,
+                                       size_t error_size)
 {
     struct http_sockets *sockets = mem_new(1, sizeof(*sockets));
     struct client_limits limits = {.all = config->max_per_client};
@@ -301,8 +315,9 @@ struct http_sockets *http_sockets_open(const struct http_config *config, char *e
             bound->fds[w] = -1;
         }
         sockets->n = i + 1;
-        failure = listening->unix_path ? open_unix(bound, listening, config->n_workers, error, error_size)
-                                       : open_tcp(bound, listening, config->n_workers, error, error_size);
+        failure = listening->unix_path
+                      ? open_unix(bound, listening, config->n_workers, error, error_size)
+                      : open_tcp(bound, listening, config->n_workers, error, error_size);
         if (failure) {
             http_sockets_free(sockets);
             return NULL;
@@ -356,7 +371,7 @@ struct clients *http_sockets_clients(struct http_sockets *sockets)
 
 bool http_sockets_is_loopback(const struct http_sockets *sockets, size_t i)
 {
-    return sockets->bound[i].unix_path != NULL || address_is_loopback(&sockets->bound[i].address);
+    return sockets->bound[i].unix_path || address_is_loopback(&sockets->bound[i].address);
 }
 
 _Atomic int64_t *http_sockets_deaf_since(struct http_sockets *sockets, size_t i, size_t worker)
@@ -373,8 +388,8 @@ static void bound_release(struct bound *bound, size_t n_workers)
             close(bound->fds[i]);
         }
     }
-    if (bound->unix_path && lstat(bound->unix_path, &status) == 0 && status.st_dev == bound->device &&
-        status.st_ino == bound->inode) {
+    if (bound->unix_path && lstat(bound->unix_path, &status) == 0 &&
+        status.st_dev == bound->device && status.st_ino == bound->inode) {
         unlink(bound->unix_path);
     }
     free(bound->unix_path);

@@ -1,6 +1,7 @@
 /*
- * /status: everything that the daemon knows, rendered now. Ages change by the second, so the watcher is asked for a
- * report while the request waits; where it does not answer in time the snapshot has to do, which is said.
+ * /status: everything that the daemon knows, rendered now. Ages change by the second, so the
+ * watcher is asked for a report while the request waits; where it does not answer in time the
+ * snapshot has to do, which is said.
  */
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -88,7 +89,8 @@ static json_t *verification_of(const struct status_master *master)
 static void set_sentinels(json_t *json, const struct status_master *master)
 {
     json_t *all = render_sentinels(master->shown), *list = json_object_get(all, "sentinels");
-    static const char *const counts[] = {"quorum", "known", "reachable", "agreeing", "voters_needed"};
+    static const char *const counts[] = {"quorum", "known", "reachable", "agreeing",
+                                         "voters_needed"};
 
     for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++) {
         json_object_set(json, counts[i], json_object_get(all, counts[i]));
@@ -270,7 +272,8 @@ static json_t *connections_of(const struct request *request)
     json_t *json = json_object();
 
     set(json, "open",
-        json_integer((json_int_t)atomic_load_explicit(request->listener->open, memory_order_relaxed)));
+        json_integer(
+            (json_int_t)atomic_load_explicit(request->listener->open, memory_order_relaxed)));
     set(json, "max", json_integer((json_int_t)request->worker->config->max_connections));
     return json;
 }
@@ -292,7 +295,8 @@ static json_t *status_json(const struct request *request, const struct status_vi
 
     set(json, "verdict", render_text(verdict));
     free(verdict);
-    set(json, "reason", view->stalled ? json_string(reason_text(REASON_WATCHER_STALLED)) : json_null());
+    set(json, "reason",
+        view->stalled ? json_string(reason_text(REASON_WATCHER_STALLED)) : json_null());
     set(json, "at", time_of(view->report->wall_ms));
     set(json, "version", json_string(BELLWETHER_VERSION));
     set(json, "commit", json_string(BELLWETHER_COMMIT));

@@ -1,6 +1,6 @@
 /* /status in its two forms. */
-#ifndef HTTP_STATUS_H
-#define HTTP_STATUS_H
+#ifndef BELLWETHER_HTTP_STATUS_H
+#define BELLWETHER_HTTP_STATUS_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -25,7 +25,10 @@ struct status_view {
 
 /** One line for the whole: "ok: mymaster is 10.0.0.12:6379, ...". free() it. Thread: any. */
 char *status_verdict(const struct status_view *view);
-/** For a terminal: the verdict, then a line for each Sentinel and replica, `!` where something is wrong. free() it. */
+/**
+ * For a terminal: the verdict, then a line for each Sentinel and replica, `!` where something is
+ * wrong. free() it.
+ */
 char *status_text(const struct status_view *view);
 /** The failover of this master that is under way; NULL: none. Borrowed. */
 const struct failover *status_failover(const struct snapshot *snapshot, const char *master);

@@ -1,6 +1,7 @@
 /*
- * /status for a terminal at 3 a.m.: the verdict first, then what it rests on, one line each. A `!` in the first column
- * stands where somebody disagrees, can't be heard or is ill, so that grep '^!' shows the trouble.
+ * /status for a terminal at 3 a.m.: the verdict first, then what it rests on, one line each. A `!`
+ * in the first column stands where somebody disagrees, can't be heard or is ill, so that grep '^!'
+ * shows the trouble.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -72,7 +73,8 @@ static void put_age(const struct page *page, const char *before, int64_t age_ms)
 }
 
 /* "ok", "ok, disputed"; a reason that only repeats the state is left out. */
-static void put_state(const struct page *page, const struct snapshot_master *shown, const char *between)
+static void put_state(const struct page *page, const struct snapshot_master *shown,
+                      const char *between)
 {
     const char *state = master_state_text(shown->state), *reason = reason_text(shown->reason);
 
@@ -115,8 +117,8 @@ static void put_verdict_of_many(const struct page *page, const struct status_rep
     for (size_t i = 0; i < report->n_masters; i++) {
         served += serves(report->masters[i].shown);
     }
-    fprintf(page->to, "%s: %zu of %zu masters served", served == report->n_masters ? "ok" : "not ok", served,
-            report->n_masters);
+    fprintf(page->to, "%s: %zu of %zu masters served",
+            served == report->n_masters ? "ok" : "not ok", served, report->n_masters);
     for (size_t i = 0; i < report->n_masters; i++) {
         const struct snapshot_master *shown = report->masters[i].shown;
 
@@ -137,7 +139,8 @@ static void put_verdict(const struct page *page, const struct status_view *view)
     const struct status_report *report = view->report;
 
     if (view->stalled) {
-        fprintf(page->to, "watcher_stalled: no sign of life for %" PRId64 " ms, what follows may be old; ",
+        fprintf(page->to,
+                "watcher_stalled: no sign of life for %" PRId64 " ms, what follows may be old; ",
                 view->silent_ms);
     }
     if (view->draining) {
@@ -148,9 +151,11 @@ static void put_verdict(const struct page *page, const struct status_view *view)
     } else if (report->n_masters > 1) {
         put_verdict_of_many(page, report);
     } else {
-        const char *detail = view->snapshot && view->snapshot->detail ? view->snapshot->detail : NULL;
+        const char *detail =
+            view->snapshot && view->snapshot->detail ? view->snapshot->detail : NULL;
 
-        fprintf(page->to, "unknown: no master is known: %s", detail ? detail : "the daemon has just started");
+        fprintf(page->to, "unknown: no master is known: %s",
+                detail ? detail : "the daemon has just started");
     }
 }
 
@@ -239,15 +244,18 @@ const struct failover *status_failover(const struct snapshot *snapshot, const ch
     return NULL;
 }
 
-static void put_failover(const struct page *page, const struct failover *failover, int64_t now_wall_ms)
+static void put_failover(const struct page *page, const struct failover *failover,
+                         int64_t now_wall_ms)
 {
     char age[32];
 
-    fprintf(page->to, "! %s (%s) for %s",
-            failover->outcome == FAILOVER_UNATTENDED ? "outage that no Sentinel handles" : "failover",
-            failover->reason ? failover->reason : failover_kind_text(failover->kind),
-            status_say_age(now_wall_ms > failover->began_wall_ms ? now_wall_ms - failover->began_wall_ms : 0,
-                           age));
+    fprintf(
+        page->to, "! %s (%s) for %s",
+        failover->outcome == FAILOVER_UNATTENDED ? "outage that no Sentinel handles" : "failover",
+        failover->reason ? failover->reason : failover_kind_text(failover->kind),
+        status_say_age(now_wall_ms > failover->began_wall_ms ? now_wall_ms - failover->began_wall_ms
+                                                             : 0,
+                       age));
     if (*failover->leader) {
         fprintf(page->to, ", led by %s", failover->leader);
     }
@@ -259,7 +267,8 @@ static void put_failover(const struct page *page, const struct failover *failove
 }
 
 /* Only while it is up: it is what writers wait for. */
-static void put_fence(const struct page *page, const struct status_master *master, int64_t now_wall_ms)
+static void put_fence(const struct page *page, const struct status_master *master,
+                      int64_t now_wall_ms)
 {
     char age[32];
 
@@ -268,7 +277,8 @@ static void put_fence(const struct page *page, const struct status_master *maste
     }
     fprintf(page->to, "! fence %s: writes are held back", fence_text(master->shown->fence));
     if (master->fence_since_wall_ms && now_wall_ms >= master->fence_since_wall_ms) {
-        fprintf(page->to, " for %s", status_say_age(now_wall_ms - master->fence_since_wall_ms, age));
+        fprintf(page->to, " for %s",
+                status_say_age(now_wall_ms - master->fence_since_wall_ms, age));
     }
     put_words(page, ", ", master->fence_why ? master->fence_why : "");
     fputc('\n', page->to);
@@ -283,8 +293,8 @@ static void put_pool(const struct page *page, const struct status_view *view, co
         return;
     }
     fprintf(page->to, "%c commands  connections %zu, in flight %zu, waiting %zu%s\n",
-            pool.waiting ? '!' : ' ', pool.connecting + pool.idle + pool.busy, pool.in_flight, pool.waiting,
-            pool.has_table || pool.idle + pool.busy == 0 ? "" : ", no COMMAND table");
+            pool.waiting ? '!' : ' ', pool.connecting + pool.idle + pool.busy, pool.in_flight,
+            pool.waiting, pool.has_table || pool.idle + pool.busy == 0 ? "" : ", no COMMAND table");
     if (pool.closed) {
         fprintf(page->to, "! commands  %s\n", pool.closed);
     }
@@ -365,8 +375,8 @@ char *status_text(const struct status_view *view)
     for (size_t i = 0; i < view->report->n_masters; i++) {
         put_master(&page, view, &view->report->masters[i]);
     }
-    for (size_t i = 0; view->report->n_masters == 0 && view->snapshot && i < view->snapshot->n_sentinels;
-         i++) {
+    for (size_t i = 0;
+         view->report->n_masters == 0 && view->snapshot && i < view->snapshot->n_sentinels; i++) {
         put_link(&page, &view->snapshot->sentinels[i]);
     }
     if (view->snapshot && view->snapshot->n_selves) {
@@ -375,7 +385,7 @@ char *status_text(const struct status_view *view)
             put_self(&page, &view->snapshot->selves[i]);
         }
     }
-    fprintf(page.to, "\nbellwether %s (%s), up %s, instance %s\n", BELLWETHER_VERSION, BELLWETHER_COMMIT,
-            status_say_age(view->uptime_ms, age), view->instance);
+    fprintf(page.to, "\nbellwether %s (%s), up %s, instance %s\n", BELLWETHER_VERSION,
+            BELLWETHER_COMMIT, status_say_age(view->uptime_ms, age), view->instance);
     return page_end(&page);
 }

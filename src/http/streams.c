@@ -1,8 +1,10 @@
 /*
- * Streams hold a position in the worker's ring, the offset in the event that stands there, and, while they begin,
- * the snapshot that they begin with: its masters are rendered one at a time, as the caller reads.
+ * Streams hold a position in the worker's ring, the offset in the event that stands there, and,
+ * while they begin, the snapshot that they begin with: its masters are rendered one at a time, as
+ * the caller reads.
  *
- * The list of streams is in the order of their last sign of life, so the heartbeat looks at its head only.
+ * The list of streams is in the order of their last sign of life, so the heartbeat looks at its
+ * head only.
  */
 #include "streams.h"
 
@@ -24,8 +26,10 @@
 #define BEAT_TOGETHER_MS 500
 #define CALLED_PER_MS 50 /* so many are told, or somewhat more */
 #define REST_MAX_MS 200
-#define SEND_BUFFER_BYTES 32768 /* the kernel doubles it; a slow reader must not hold megabytes there */
-#define BLOCK_BYTES 256 /* what MHD reads at once for HTTP/1.0, which has no chunks; each stream has one */
+#define SEND_BUFFER_BYTES \
+    32768 /* the kernel doubles it; a slow reader must not hold megabytes there */
+#define BLOCK_BYTES \
+    256 /* what MHD reads at once for HTTP/1.0, which has no chunks; each stream has one */
 #define PREAMBLE "retry: 1000\n\n" /* a stream that broke off is opened again after a second */
 #define BEAT ": still here\n\n"
 
@@ -111,7 +115,10 @@ static void arm(struct streams *streams)
     }
 }
 
-/* One that does not sleep is writing already; libmicrohttpd's time-out sees whether it gets anywhere. */
+/*
+ * One that does not sleep is writing already; libmicrohttpd's time-out sees whether it gets
+ * anywhere.
+ */
 static void beat(void *data)
 {
     struct streams *streams = data;
@@ -145,8 +152,10 @@ static void set_piece(struct stream *stream, char *text, size_t size)
     stream->piece_at = 0;
 }
 
-/* The next master of the present; the last one carries the number from which to go on, those before it none that
- * could be replayed from: who loses the connection in between begins again. */
+/*
+ * The next master of the present; the last one carries the number from which to go on, those before
+ * it none that could be replayed from: who loses the connection in between begins again.
+ */
 static void next_present(struct stream *stream)
 {
     const char *instance = stream->all->worker->instance;
@@ -168,7 +177,8 @@ static void next_present(struct stream *stream)
         }
         master = candidate;
     }
-    text = event_text_present(instance, more ? 0 : stream->position - 1, master, stream->stalled, &size);
+    text = event_text_present(instance, more ? 0 : stream->position - 1, master, stream->stalled,
+                              &size);
     set_piece(stream, text, size);
     if (!more) {
         stream->present = NULL;
@@ -291,7 +301,7 @@ static bool has_news(struct stream *stream)
     if (stream->present || stream->piece || stream->offset) {
         return true;
     }
-    while ((entry = ring_at(stream->all->ring, stream->position)) != NULL) {
+    while ((entry = ring_at(stream->all->ring, stream->position))) {
         if (is_for(stream, entry->about)) {
             return true;
         }
@@ -300,8 +310,11 @@ static bool has_news(struct stream *stream)
     return false;
 }
 
-/* A failover brings a burst of Sentinels' events. To thousands each would be as much work as the new master, and in its way:
- * after many were called, events wait until those have been served, and leave together. */
+/*
+ * A failover brings a burst of Sentinels' events. To thousands each would be as much work as the
+ * new master, and in its way: after many were called, events wait until those have been served, and
+ * leave together.
+ */
 static bool rests(struct streams *streams)
 {
     int64_t left_ms = streams->urgent ? 0 : streams->rests_until_ms - clock_boot_ms();
@@ -346,7 +359,10 @@ void streams_turn(struct streams *streams)
     }
 }
 
-/* Whoever reads quickly must not be overrun by news of one turn: half a ring at most goes by untold. */
+/*
+ * Whoever reads quickly must not be overrun by news of one turn: half a ring at most goes by
+ * untold.
+ */
 static void keep_up(struct streams *streams)
 {
     streams->dirty = true;
@@ -371,20 +387,24 @@ static size_t ring_wanted(const struct streams *streams, const struct snapshot *
     return (configured ? configured : RING_EVENTS) + 2 * snapshot->n_masters;
 }
 
-void streams_hear_snapshot(struct streams *streams, const struct snapshot *before, const struct snapshot *now)
+void streams_hear_snapshot(struct streams *streams, const struct snapshot *before,
+                           const struct snapshot *now)
 {
     ring_widen(streams->ring, ring_wanted(streams, now));
     for (size_t i = 0; i < now->n_masters; i++) {
         const struct snapshot_master *master = now->masters[i];
-        bool same = before && i < before->n_masters && before->masters[i] == master; /* most of them */
-        const struct snapshot_master *old = before && !same ? snapshot_find(before, master->name) : NULL;
+        /* most of them */
+        bool same = before && i < before->n_masters && before->masters[i] == master;
+        const struct snapshot_master *old =
+            before && !same ? snapshot_find(before, master->name) : NULL;
         size_t size;
         char *text;
 
         if (same || (old && master->index <= old->index)) {
             continue;
         }
-        text = event_text_master(streams->worker->instance, ring_next(streams->ring), master, &size);
+        text =
+            event_text_master(streams->worker->instance, ring_next(streams->ring), master, &size);
         streams->urgent = true;
         add(streams, master->name, text, size);
     }
@@ -393,7 +413,8 @@ void streams_hear_snapshot(struct streams *streams, const struct snapshot *befor
 void streams_hear_event(struct streams *streams, const struct news_event *news)
 {
     size_t size;
-    char *text = event_text_sentinel(streams->worker->instance, ring_next(streams->ring), news, &size);
+    char *text =
+        event_text_sentinel(streams->worker->instance, ring_next(streams->ring), news, &size);
 
     add(streams, *news->master ? news->master : NULL, text, size);
 }
@@ -471,7 +492,10 @@ struct MHD_Response *streams_show_head(void)
     return respond(read_nothing, NULL, NULL);
 }
 
-/* Where the caller's Last-Event-ID leads: behind it while the ring still holds what came since. @return 0: nowhere. */
+/*
+ * Where the caller's Last-Event-ID leads: behind it while the ring still holds what came since.
+ * @return 0: nowhere.
+ */
 static uint64_t position_after(const struct streams *streams, const char *last_id)
 {
     uint64_t number;
@@ -479,7 +503,8 @@ static uint64_t position_after(const struct streams *streams, const char *last_i
     if (!last_id || event_text_number(streams->worker->instance, last_id, &number)) {
         return 0;
     }
-    return number + 1 >= ring_first(streams->ring) && number < ring_next(streams->ring) && number > 0
+    return number + 1 >= ring_first(streams->ring) && number < ring_next(streams->ring) &&
+                   number > 0
                ? number + 1
                : 0;
 }
@@ -492,8 +517,8 @@ static void bound_send_buffer(const struct stream *stream)
 }
 
 struct MHD_Response *streams_open(struct streams *streams, struct listener *listener,
-                                  struct MHD_Connection *connection, const char *master, const char *last_id,
-                                  struct snapshot *present, bool stalled)
+                                  struct MHD_Connection *connection, const char *master,
+                                  const char *last_id, struct snapshot *present, bool stalled)
 {
     size_t name_size = strlen(master) + 1;
     struct stream *stream = mem_new(1, sizeof(*stream) + name_size);

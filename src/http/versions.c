@@ -13,8 +13,8 @@
 void library_versions(struct library_version out[LIBRARY_VERSIONS])
 {
     out[0] = (struct library_version){"libmicrohttpd", MHD_get_version()};
-    out[1] = (struct library_version){"hiredis",
-                                      TEXT(HIREDIS_MAJOR) "." TEXT(HIREDIS_MINOR) "." TEXT(HIREDIS_PATCH)};
+    out[1] = (struct library_version){
+        "hiredis", TEXT(HIREDIS_MAJOR) "." TEXT(HIREDIS_MINOR) "." TEXT(HIREDIS_PATCH)};
     out[2] = (struct library_version){"jansson", jansson_version_str()};
     out[3] = (struct library_version){"libuv", loop_library_version()};
     out[4] = (struct library_version){NULL, NULL};

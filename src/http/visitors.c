@@ -1,7 +1,8 @@
 /*
- * Connections that libmicrohttpd has: which place each takes, and whether its caller keeps up. libmicrohttpd closes who is
- * silent for idle-timeout; but a byte now and then is enough for it. So they are all looked at every now and then: a
- * request has to be there within request-timeout, and an answer has to be taken at some rate.
+ * Connections that libmicrohttpd has: which place each takes, and whether its caller keeps up.
+ * libmicrohttpd closes who is silent for idle-timeout; but a byte now and then is enough for it. So
+ * they are all looked at every now and then: a request has to be there within request-timeout, and
+ * an answer has to be taken at some rate.
  */
 #include "visitors.h"
 
@@ -104,7 +105,8 @@ void visitors_refuse(struct visitors *visitors, enum metric_rejection why, const
         !atomic_compare_exchange_strong(&said_ms[why], &before_ms, now_ms)) {
         return;
     }
-    log_warn("callers are refused", LOG_STR("reason", metric_rejection_text(why)), LOG_STR("because", words),
+    log_warn("callers are refused", LOG_STR("reason", metric_rejection_text(why)),
+             LOG_STR("because", words),
              LOG_INT("callers", (int64_t)atomic_exchange(&unsaid[why], 0)));
 }
 
@@ -192,7 +194,10 @@ static bool drop_idle(struct visitors *visitors, enum visitor_place place, int64
     return false;
 }
 
-/* Probes have places of their own, and whoever comes gets one: of all that flood it the oldest has to go. */
+/*
+ * Probes have places of their own, and whoever comes gets one: of all that flood it the oldest has
+ * to go.
+ */
 static void enter_probe(struct visitor *visitor)
 {
     struct visitors *visitors = visitor->door->all;
@@ -314,7 +319,8 @@ void connection_request_begins(struct listener *listener, struct MHD_Connection 
     visitors->reading = visitor;
 }
 
-void connection_request_moves(struct listener *listener, struct MHD_Connection *connection, size_t size)
+void connection_request_moves(struct listener *listener, struct MHD_Connection *connection,
+                              size_t size)
 {
     visitor_again(listener->worker->visitors, connection)->moved += size;
 }
@@ -405,8 +411,9 @@ int64_t http_request_timeout_ms(const struct http_config *config)
 const char *connection_refuse(struct listener *listener, struct MHD_Connection *connection)
 {
     const struct visitor *visitor = visitor_of(connection);
-    enum metric_rejection why = visitor && visitor->refusal ? (enum metric_rejection)(visitor->refusal - 1)
-                                                            : METRIC_REJECTION_CONNECTIONS;
+    enum metric_rejection why = visitor && visitor->refusal
+                                    ? (enum metric_rejection)(visitor->refusal - 1)
+                                    : METRIC_REJECTION_CONNECTIONS;
     const char *words = refusal_words(why);
 
     visitors_refuse(listener->worker->visitors, why, words);
@@ -429,7 +436,8 @@ void connection_starts(struct listener *listener, struct MHD_Connection *connect
     visitors_arm(visitors);
     listener->refusing += visitor->refusal != 0;
     if (visitor->refusal || visitor->spare) {
-        MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT, (unsigned)REFUSED_TIMEOUT_S);
+        MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
+                                  (unsigned)REFUSED_TIMEOUT_S);
     }
 }
 
@@ -484,10 +492,14 @@ static bool tcp_info(const struct visitor *visitor, struct tcp_info *out)
     socklen_t size = sizeof(*out);
 
     memset(out, 0, sizeof(*out));
-    return !visitor->door->unix_socket && getsockopt(visitor->fd, IPPROTO_TCP, TCP_INFO, out, &size) == 0;
+    return !visitor->door->unix_socket &&
+           getsockopt(visitor->fd, IPPROTO_TCP, TCP_INFO, out, &size) == 0;
 }
 
-/* libmicrohttpd does not say that it has read a part of a head; when bytes came last, the kernel does. */
+/*
+ * libmicrohttpd does not say that it has read a part of a head; when bytes came last, the kernel
+ * does.
+ */
 static void look_at_idle(struct visitor *visitor, int64_t now_ms)
 {
     const struct visitors *visitors = visitor->door->all;
@@ -501,7 +513,8 @@ static void look_at_idle(struct visitor *visitor, int64_t now_ms)
     if (!tcp_info(visitor, &info)) {
         if (has_left(visitor)) {
             visitor_cut(visitor);
-        } else if (now_ms - visitor->since_ms > visitors->worker->config->idle_timeout_ms + limit_ms) {
+        } else if (now_ms - visitor->since_ms >
+                   visitors->worker->config->idle_timeout_ms + limit_ms) {
             time_out(visitor);
         }
     } else if (info.tcpi_state == TCP_STATE_CLOSE_WAIT) {
@@ -530,7 +543,10 @@ static void look_at_reading(struct visitor *visitor, int64_t now_ms)
     }
 }
 
-/* An answer that has not all been written, or taken. Who waits for one has nothing to take but what came before. */
+/*
+ * An answer that has not all been written, or taken. Who waits for one has nothing to take but what
+ * came before.
+ */
 static void look_at_busy(struct visitor *visitor, int64_t now_ms)
 {
     int64_t elapsed_ms = now_ms - visitor->looked_ms, least;
@@ -596,7 +612,8 @@ void visitors_arm(struct visitors *visitors)
 {
     int64_t every_ms = timeout_ms(visitors) / 8;
 
-    if (visitors->silent.n + visitors->leaving.n + visitors->inside.n == 0 && visitors->n_spares == SPARES) {
+    if (visitors->silent.n + visitors->leaving.n + visitors->inside.n == 0 &&
+        visitors->n_spares == SPARES) {
         return;
     }
     every_ms = every_ms < SWEEP_LEAST_MS  ? SWEEP_LEAST_MS
@@ -619,7 +636,8 @@ void visitors_turn(struct visitors *visitors)
 
         reader_remove(visitors, visitor);
         if (!visitor->watched) {
-            visitor->watched = epoll_ctl(visitors->epoll_fd, EPOLL_CTL_ADD, visitor->fd, &event) == 0;
+            visitor->watched =
+                epoll_ctl(visitors->epoll_fd, EPOLL_CTL_ADD, visitor->fd, &event) == 0;
         }
     }
 }

@@ -1,10 +1,10 @@
 /*
- * Callers' connections from accept() to close(). One that has not spoken stands outside libmicrohttpd (silent.c); with a
- * whole head of a request, or with bytes that libmicrohttpd has to judge, it takes a place (visitors.c) and is handed
- * over. Listening sockets are accept.c's.
+ * Callers' connections from accept() to close(). One that has not spoken stands outside
+ * libmicrohttpd (silent.c); with a whole head of a request, or with bytes that libmicrohttpd has to
+ * judge, it takes a place (visitors.c) and is handed over. Listening sockets are accept.c's.
  */
-#ifndef HTTP_VISITORS_H
-#define HTTP_VISITORS_H
+#ifndef BELLWETHER_HTTP_VISITORS_H
+#define BELLWETHER_HTTP_VISITORS_H
 
 #include "clients.h"
 #include "parts.h"
@@ -70,7 +70,8 @@ struct visitors {
     struct MHD_Connection *known; /* whose visitor was asked for last, mostly the next one's, too */
     struct visitor *known_visitor;
     struct visitor *entering; /* is being handed over */
-    int epoll_fd;             /* watches those outside, and the ends of those in the middle of a body */
+    /* watches those outside, and the ends of those in the middle of a body */
+    int epoll_fd;
     struct loop_poll *poll;
     struct loop_timer *timer, *open_timer;
     int spares[SPARES]; /* descriptors to be given up for callers when there are no others */
@@ -81,7 +82,10 @@ struct visitors {
 
 struct visitors *visitors_new(struct worker *worker);
 void visitors_free(struct visitors *visitors);
-/** Those that are in the middle of a body are watched for their end. After the daemons have run, each turn. */
+/**
+ * Those that are in the middle of a body are watched for their end. After the daemons have run,
+ * each turn.
+ */
 void visitors_turn(struct visitors *visitors);
 /** To be looked at when their time is over. */
 void visitors_arm(struct visitors *visitors);
@@ -89,7 +93,10 @@ void visitors_put(struct visitor_list *list, struct visitor *visitor);
 void visitors_take_out(struct visitor_list *list, struct visitor *visitor);
 /** Take a place, or take note of why there is none. */
 void visitor_enter(struct visitor *visitor, const struct peek *peek);
-/** Give back what it holds, and free it. It is in no list any more, and its descriptor is the caller's. */
+/**
+ * Give back what it holds, and free it. It is in no list any more, and its descriptor is the
+ * caller's.
+ */
 void visitor_free(struct visitor *visitor);
 /** Its end comes through the daemon that has it. */
 void visitor_cut(struct visitor *visitor);
@@ -109,13 +116,18 @@ void silent_sweep(struct visitors *visitors, int64_t now_ms);
 /** Close the oldest that has not spoken. @return false: there is none. */
 bool silent_drop_oldest(struct visitors *visitors);
 void silent_drop_all(struct visitors *visitors);
-/** An answer of our own on a connection that libmicrohttpd does not answer. @param peek of its request; NULL: unknown. */
+/**
+ * An answer of our own on a connection that libmicrohttpd does not answer. @param peek of its
+ * request; NULL: unknown.
+ */
 void silent_say(const struct visitor *visitor, enum problem_kind kind, const char *detail,
                 const struct peek *peek);
 
 /* ---- accept.c ---- */
 
-/** Listen: from now on the loop accepts. @return 0; -BW_EIO. Thread: main, before the worker's runs. */
+/**
+ * Listen: from now on the loop accepts. @return 0; -BW_EIO. Thread: main, before the worker's runs.
+ */
 int doors_open(struct visitors *visitors);
 void doors_close(struct visitors *visitors);
 /** Every beat: whether each has accepted whom it should have. */

@@ -1,9 +1,11 @@
 /*
- * A connection that sleeps in libmicrohttpd does not notice that its caller has left, and a caller whose patience is shorter
- * than its wait would hold several places: so all are looked after every few seconds, with one system call.
+ * A connection that sleeps in libmicrohttpd does not notice that its caller has left, and a caller
+ * whose patience is shorter than its wait would hold several places: so all are looked after every
+ * few seconds, with one system call.
  *
- * Waiters are grouped by the name they wait on, so that a snapshot costs those whose master did not change nothing;
- * their deadlines are in one binary heap with one timer, and those that end at nearly the same time end in one batch.
+ * Waiters are grouped by the name they wait on, so that a snapshot costs those whose master did not
+ * change nothing; their deadlines are in one binary heap with one timer, and those that end at
+ * nearly the same time end in one batch.
  */
 #include "waiters.h"
 
@@ -21,9 +23,10 @@
 
 /* Those who wait on one name. */
 struct group {
-    char *name;                   /* "" the default master */
-    struct snapshot_master *seen; /* a reference: what they were last compared with; NULL: no such master */
-    unsigned generation;          /* of the snapshot it was in */
+    char *name; /* "" the default master */
+    /* a reference: what they were last compared with; NULL: no such master */
+    struct snapshot_master *seen;
+    unsigned generation; /* of the snapshot it was in */
     struct waiter *first;
 };
 
@@ -55,7 +58,10 @@ static struct cached_master *look(struct cache *cache, const char *name)
     return *name ? cache_find(cache, name) : cache->default_master;
 }
 
-/* Whether a name that stands for nothing now may stand for something soon, so that it is worth waiting. */
+/*
+ * Whether a name that stands for nothing now may stand for something soon, so that it is worth
+ * waiting.
+ */
 static bool may_come(const struct cache *cache, const char *name)
 {
     const struct snapshot *snapshot = cache->snapshot;
@@ -83,7 +89,8 @@ static bool serves(const struct cache *cache, const struct wait_terms *terms,
     return terms->stale && master->state != MASTER_UNKNOWN;
 }
 
-static bool has_other_tag(struct cache *cache, const struct wait_terms *terms, struct cached_master *cached)
+static bool has_other_tag(struct cache *cache, const struct wait_terms *terms,
+                          struct cached_master *cached)
 {
     const struct answer *answer = cache_answer(cache, cached, terms->kind, terms->form);
 
@@ -103,18 +110,22 @@ static bool is_satisfied(struct cache *cache, const struct wait_terms *terms, co
         return true; /* in whatever state */
     }
     return serves(cache, terms, cached->master) &&
-           (!(terms->wants & WAIT_OTHER) || !snapshot_master_is_at(cached->master, terms->unless)) &&
+           (!(terms->wants & WAIT_OTHER) ||
+            !snapshot_master_is_at(cached->master, terms->unless)) &&
            (!(terms->wants & WAIT_TAG) || has_other_tag(cache, terms, cached));
 }
 
-/* As the handler of the route would answer: the shared answer, unless there is a doubt to be told of, or the last known
- * address was asked for. NULL: let the handler say. */
+/*
+ * As the handler of the route would answer: the shared answer, unless there is a doubt to be told
+ * of, or the last known address was asked for. NULL: let the handler say.
+ */
 static const struct answer *shared_answer(struct cache *cache, const struct wait_terms *terms,
                                           struct cached_master *cached)
 {
     if (!cached || !terms->plain || cache_stalled(cache) ||
         (terms->require_majority && !cached->master->majority) ||
-        (terms->stale && !(cached->master->has_address && master_state_serves(cached->master->state)))) {
+        (terms->stale &&
+         !(cached->master->has_address && master_state_serves(cached->master->state)))) {
         return NULL;
     }
     return cache_answer(cache, cached, terms->kind, terms->form);
@@ -173,7 +184,8 @@ static struct group *group_of(struct waiters *waiters, const char *name)
     group->name = mem_strdup(name);
     group_see(waiters, group);
     waiters->groups = mem_resize(waiters->groups, waiters->n_groups + 1, sizeof(*waiters->groups));
-    memmove(waiters->groups + i + 1, waiters->groups + i, (waiters->n_groups - i) * sizeof(*waiters->groups));
+    memmove(waiters->groups + i + 1, waiters->groups + i,
+            (waiters->n_groups - i) * sizeof(*waiters->groups));
     waiters->groups[i] = group;
     waiters->n_groups++;
     return group;
@@ -344,8 +356,8 @@ static void fall_asleep(struct waiter *waiter)
     parked_sleep(&waiter->parked);
 }
 
-struct waiter *waiter_start(struct listener *listener, struct MHD_Connection *connection, const char *name,
-                            const struct wait_terms *terms, int64_t wait_ms)
+struct waiter *waiter_start(struct listener *listener, struct MHD_Connection *connection,
+                            const char *name, const struct wait_terms *terms, int64_t wait_ms)
 {
     struct waiters *waiters = listener->worker->waiters;
     struct waiter *waiter = mem_new(1, sizeof(*waiter));
@@ -447,7 +459,10 @@ static void expire(void *data)
     struct waiters *waiters = data;
     int64_t now_ms = clock_boot_ms();
 
-    /* Those that were called for another reason are on their way out; they leave the heap here all the same. */
+    /*
+     * Those that were called for another reason are on their way out; they leave the heap here all
+     * the same.
+     */
     while (waiters->n > 0 && waiters->heap[0]->deadline_ms <= now_ms + EXPIRE_TOGETHER_MS) {
         struct waiter *waiter = waiters->heap[0];
 

@@ -1,9 +1,9 @@
 /*
- * Long polls: requests that sleep until the master they are about is such as they wait for, until their time is over,
- * or until the worker ends. Then their handler is called again and answers.
+ * Long polls: requests that sleep until the master they are about is such as they wait for, until
+ * their time is over, or until the worker ends. Then their handler is called again and answers.
  */
-#ifndef HTTP_WAITERS_H
-#define HTTP_WAITERS_H
+#ifndef BELLWETHER_HTTP_WAITERS_H
+#define BELLWETHER_HTTP_WAITERS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -40,11 +40,17 @@ struct waiters *waiters_new(struct worker *worker);
 void waiters_free(struct waiters *waiters);
 /** Whether the wait is over before it begins. @param name of the master, "" the default one. */
 bool waiters_satisfied(struct cache *cache, const struct wait_terms *terms, const char *name);
-/** Suspend the connection. @return NULL: there are as many as there may be. Else waiter_free() it after the request. */
-struct waiter *waiter_start(struct listener *listener, struct MHD_Connection *connection, const char *name,
-                            const struct wait_terms *terms, int64_t wait_ms);
-/** The request was resumed. @param answer set to the shared one where that is the right one, else NULL.
- * @return true: answer now; false: what it waited for is gone again, it sleeps on. */
+/**
+ * Suspend the connection. @return NULL: there are as many as there may be. Else waiter_free() it
+ * after the request.
+ */
+struct waiter *waiter_start(struct listener *listener, struct MHD_Connection *connection,
+                            const char *name, const struct wait_terms *terms, int64_t wait_ms);
+/**
+ * The request was resumed. @param answer set to the shared one where that is the right one, else
+ * NULL.
+ * @return true: answer now; false: what it waited for is gone again, it sleeps on.
+ */
 bool waiter_ends(struct waiter *waiter, const struct answer **answer);
 /** What it waited for. Borrowed. */
 const struct wait_terms *waiter_terms(const struct waiter *waiter);

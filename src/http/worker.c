@@ -1,9 +1,11 @@
 /*
- * A worker: one thread, one loop, the MHD daemons of its listeners, its mailbox, and its own copy of the
- * pointer to the current snapshot. Nothing here is shared with another thread but what parts.h says.
+ * A worker: one thread, one loop, the MHD daemons of its listeners, its mailbox, and its own copy
+ * of the pointer to the current snapshot. Nothing here is shared with another thread but what
+ * parts.h says.
  *
- * At the end (NEWS_STOP) waiting requests get their answer, answers on their way and commands that were sent get up to a
- * second, and then the daemons are stopped: libmicrohttpd insists that nothing is suspended by then.
+ * At the end (NEWS_STOP) waiting requests get their answer, answers on their way and commands that
+ * were sent get up to a second, and then the daemons are stopped: libmicrohttpd insists that
+ * nothing is suspended by then.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -24,7 +26,8 @@
 
 #define PULSE_EVERY_MS 2000
 #define STOP_PATIENCE_MS 1000
-#define LAST_ANSWERS_MS 300 /* more, for those who are told only then what is not known of their commands */
+#define LAST_ANSWERS_MS \
+    300 /* more, for those who are told only then what is not known of their commands */
 
 /* ---- the sign of life ---- */
 
@@ -99,7 +102,9 @@ static void deliver(void *data, struct message *message)
     case NEWS_RELOAD: commands_reload(worker->commands); break;
     case NEWS_DRAIN: drain(worker); break;
     case NEWS_STOP: begin_stop(worker); break;
-    default: log_error("a worker got news that are not for it", LOG_INT("kind", message->kind)); break;
+    default:
+        log_error("a worker got news that are not for it", LOG_INT("kind", message->kind));
+        break;
     }
     message->drop(message);
 }
@@ -125,8 +130,8 @@ static void turn_again(void *data)
 
 /* ---- life ---- */
 
-struct worker *worker_new(const struct http_config *config, struct http_sockets *sockets, size_t number,
-                          struct mailbox *ask_to, struct pulse *pulse)
+struct worker *worker_new(const struct http_config *config, struct http_sockets *sockets,
+                          size_t number, struct mailbox *ask_to, struct pulse *pulse)
 {
     struct worker *worker = mem_new(1, sizeof(*worker));
 
@@ -151,7 +156,8 @@ struct worker *worker_new(const struct http_config *config, struct http_sockets 
     worker->streams = streams_new(worker);
     worker->visitors = visitors_new(worker);
     worker->n_patient = listeners_patient_wanted(config);
-    worker->listeners = mem_new((1 + worker->n_patient) * config->n_listens + 1, sizeof(*worker->listeners));
+    worker->listeners =
+        mem_new((1 + worker->n_patient) * config->n_listens + 1, sizeof(*worker->listeners));
     return worker;
 }
 
@@ -173,7 +179,8 @@ void *worker_run(void *data)
     (void)commands_abandon(worker->commands);
     commands_flush(worker->commands);
     parking_flush(worker);
-    fresh_release_all(worker); /* whatever began to wait since: MHD_stop_daemon() resumes and closes it */
+    /* whatever began to wait since: MHD_stop_daemon() resumes and closes it */
+    fresh_release_all(worker);
     doors_close(worker->visitors);
     for (size_t i = 0; i < worker->n_listeners; i++) {
         listener_stop(&worker->listeners[i]);

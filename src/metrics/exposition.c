@@ -1,6 +1,7 @@
 /*
- * Text format 0.0.4, written by hand: with a thousand masters a scrape is some 80,000 lines, on a thread that has
- * callers to answer. So no printf, and no floating point: every value is an integer and where its point stands.
+ * Text format 0.0.4, written by hand: with a thousand masters a scrape is some 80,000 lines, on a
+ * thread that has callers to answer. So no printf, and no floating point: every value is an integer
+ * and where its point stands.
  */
 #include "bellwether/metrics/exposition.h"
 
@@ -170,7 +171,8 @@ static void add_name(struct exposition *out, const struct metric_row *row, const
     add_text(out, *before == ',' ? "} " : " ");
 }
 
-void exposition_decimal(struct exposition *out, int64_t value, unsigned decimals, const char *const *labels)
+void exposition_decimal(struct exposition *out, int64_t value, unsigned decimals,
+                        const char *const *labels)
 {
     const struct metric_row *row = metric_row(out->metric);
 
@@ -185,8 +187,8 @@ void exposition_integer(struct exposition *out, int64_t value, const char *const
     exposition_decimal(out, value, 0, labels);
 }
 
-static void add_bucket(struct exposition *out, const struct metric_row *row, const char *const *labels,
-                       const char *le, uint64_t count)
+static void add_bucket(struct exposition *out, const struct metric_row *row,
+                       const char *const *labels, const char *le, uint64_t count)
 {
     add_name(out, row, "_bucket", labels, le);
     add_unsigned(out, count);

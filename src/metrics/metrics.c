@@ -1,6 +1,6 @@
 /*
- * The memory that threads count into, the list of blocks about masters and Sentinels, and the rows and words
- * that the list in list.h expands to.
+ * The memory that threads count into, the list of blocks about masters and Sentinels, and the rows
+ * and words that the list in list.h expands to.
  */
 #include "bellwether/metrics/metrics.h"
 
@@ -14,7 +14,8 @@
 
 struct metrics {
     size_t n_workers;
-    struct metrics_http **http;   /* each its own piece of memory: no line is shared between threads */
+    /* each its own piece of memory: no line is shared between threads */
+    struct metrics_http **http;
     struct metrics_redis **redis; /* the same */
     struct metrics_watch *watch;
     pthread_mutex_t lock; /* over what follows */
@@ -25,10 +26,10 @@ struct metrics {
 
 #define X_BOUND(us, text) us,
 #define X_TEXT(us, text) text,
-#define BUCKETS(name)                                                                      \
-    static const int64_t bounds_##name[] = {METRIC_BUCKETS_##name(X_BOUND) INT64_MAX};     \
-    static const char *const texts_##name[] = {METRIC_BUCKETS_##name(X_TEXT) NULL};        \
-    _Static_assert(sizeof bounds_##name / sizeof *bounds_##name <= METRIC_BUCKETS_MAX + 1, \
+#define BUCKETS(name) \
+    static const int64_t bounds_##name[] = {METRIC_BUCKETS_##name(X_BOUND) INT64_MAX}; \
+    static const char *const texts_##name[] = {METRIC_BUCKETS_##name(X_TEXT) NULL}; \
+    _Static_assert(sizeof(bounds_##name) / sizeof(*bounds_##name) <= METRIC_BUCKETS_MAX + 1, \
                    "METRIC_BUCKETS_MAX")
 BUCKETS(NONE);
 BUCKETS(FAILOVER);
@@ -37,13 +38,13 @@ BUCKETS(HTTP);
 BUCKETS(COMMAND);
 
 static const struct metric_row rows[METRICS_COUNT] = {
-#define X(id, name, type, labels, buckets, help)             \
-    {(name),                                                 \
-     (labels),                                               \
-     (help),                                                 \
-     METRIC_##type,                                          \
-     sizeof bounds_##buckets / sizeof *bounds_##buckets - 1, \
-     bounds_##buckets,                                       \
+#define X(id, name, type, labels, buckets, help) \
+    {(name), \
+     (labels), \
+     (help), \
+     METRIC_##type, \
+     sizeof(bounds_##buckets) / sizeof(*bounds_##buckets) - 1, \
+     bounds_##buckets, \
      texts_##buckets},
     METRICS(X)
 #undef X
@@ -55,11 +56,11 @@ const struct metric_row *metric_row(enum metric metric)
 }
 
 #define X_WORD(id, text) text,
-#define WORDS(name, list)                                      \
+#define WORDS(name, list) \
     const char *metric_##name##_text(enum metric_##name which) \
-    {                                                          \
-        static const char *const words[] = {list(X_WORD)};     \
-        return words[which];                                   \
+    { \
+        static const char *const words[] = {list(X_WORD)}; \
+        return words[which]; \
     }
 WORDS(method, METRIC_METHODS)
 WORDS(code, METRIC_CODES)

@@ -27,7 +27,10 @@ static int64_t cpu_us(void)
     return (int64_t)spent.tv_sec * 1000000 + spent.tv_nsec / 1000;
 }
 
-/* Newer kernels give the number as the folder's size; to list thousands of them would take a millisecond. */
+/*
+ * Newer kernels give the number as the folder's size; to list thousands of them would take a
+ * millisecond.
+ */
 static int64_t open_fds(void)
 {
     struct stat seen;
@@ -104,7 +107,10 @@ static int64_t find_start(void)
     return clock_wall_ms() - clock_boot_ms() + strtoll(at, NULL, 10) * 1000 / ticks_per_s;
 }
 
-/* Found once: who watches for restarts must not see it move by a millisecond, or with the wall clock. */
+/*
+ * Found once: who watches for restarts must not see it move by a millisecond, or with the wall
+ * clock.
+ */
 static int64_t start_wall_ms(void)
 {
     static _Atomic int64_t found;

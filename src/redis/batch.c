@@ -18,7 +18,7 @@ struct batch_block {
 
 struct batch *batch_new(size_t n)
 {
-    struct batch_block *block = budget_new(1, sizeof *block + n * sizeof block->commands[0]);
+    struct batch_block *block = budget_new(1, sizeof(*block) + n * sizeof(block->commands[0]));
 
     block->batch.commands = block->commands;
     block->batch.n = n;
@@ -29,7 +29,7 @@ struct batch *batch_grow(struct batch *batch, size_t n)
 {
     struct batch_block *block = (struct batch_block *)batch; /* whose first member it is */
 
-    block = budget_resize(block, 1, sizeof *block + n * sizeof block->commands[0]);
+    block = budget_resize(block, 1, sizeof(*block) + n * sizeof(block->commands[0]));
     block->batch.commands = block->commands;
     return &block->batch;
 }
@@ -37,7 +37,7 @@ struct batch *batch_grow(struct batch *batch, size_t n)
 /* What does not fit, or has a NUL, is no command's name: "". */
 static void note_name(char out[COMMAND_NAME_SIZE], const char *bytes, size_t size)
 {
-    if (size == 0 || size >= COMMAND_NAME_SIZE || memchr(bytes, '\0', size) != NULL) {
+    if (size == 0 || size >= COMMAND_NAME_SIZE || memchr(bytes, '\0', size)) {
         return;
     }
     for (size_t i = 0; i < size; i++) {
@@ -64,7 +64,8 @@ void batch_end_put(struct batch *batch, struct command *command, size_t size)
     struct buffer *wire = &batch->wire;
 
     if (command->arguments < 2) {
-        note_name(command->arguments == 0 ? command->name : command->sub, wire->bytes + wire->size, size);
+        note_name(command->arguments == 0 ? command->name : command->sub, wire->bytes + wire->size,
+                  size);
     }
     command->arguments++;
     wire->size += size;
@@ -120,7 +121,7 @@ char *batch_argument(struct batch *batch, size_t i, size_t k, size_t *size)
 
 void batch_free(struct batch *batch)
 {
-    if (batch == NULL) {
+    if (!batch) {
         return;
     }
     for (size_t i = 0; i < batch->n; i++) {

@@ -1,10 +1,12 @@
 /*
- * A JSON body, read once from its first byte to its last: no tree is built, each argument goes to the wire as it stands there.
- * A number keeps its spelling, whatever it is (1.10, 1e20, more digits than any integer has); a surrogate that is alone becomes
- * U+FFFD, as it does where a string is made UTF-8: both come out of ordinary JavaScript.
+ * A JSON body, read once from its first byte to its last: no tree is built, each argument goes to
+ * the wire as it stands there. A number keeps its spelling, whatever it is (1.10, 1e20, more digits
+ * than any integer has); a surrogate that is alone becomes U+FFFD, as it does where a string is
+ * made UTF-8: both come out of ordinary JavaScript.
  *
- * What is wrong with one command only stands in its `error`, is skipped, and the others are read. Only what is no JSON at all
- * spoils the body. Words name what is wrong and where, and quote nothing.
+ * What is wrong with one command only stands in its `error`, is skipped, and the others are read.
+ * Only what is no JSON at all spoils the body. Words name what is wrong and where, and quote
+ * nothing.
  */
 #include <stdio.h>
 #include <string.h>
@@ -15,11 +17,13 @@
 #include "bellwether/redis/result.h"
 
 #define USAGE_ONE "it takes a list such as [\"SET\",\"key\",\"value\"]"
-#define USAGE_MANY "it takes a list of commands such as [[\"SET\",\"key\",\"value\"],[\"GET\",\"key\"]]"
+#define USAGE_MANY \
+    "it takes a list of commands such as [[\"SET\",\"key\",\"value\"],[\"GET\",\"key\"]]"
 #define TAKES "it takes strings, numbers and booleans"
 #define DEPTH_MAX 2048
-#define COUNT_ROOM 4   /* "*3\r\n"; more than nine arguments take more */
-#define WIRE_BESIDE 64 /* what a few arguments take more in RESP than in JSON; many take more than that */
+#define COUNT_ROOM 4 /* "*3\r\n"; more than nine arguments take more */
+#define WIRE_BESIDE \
+    64 /* what a few arguments take more in RESP than in JSON; many take more than that */
 
 struct body {
     const char *begin, *at, *end;
@@ -121,7 +125,10 @@ static size_t put_utf8(char out[4], unsigned long c)
     return 4;
 }
 
-/* An escape, `*at` at its backslash, then behind it. @return the bytes that it stands for; 0: it is none. */
+/*
+ * An escape, `*at` at its backslash, then behind it. @return the bytes that it stands for; 0: it is
+ * none.
+ */
 static size_t read_escape(const char **at, const char *end, char out[4])
 {
     static const char meant[256] = {['"'] = '"',  ['\\'] = '\\', ['/'] = '/',  ['b'] = '\b',
@@ -145,10 +152,14 @@ static size_t read_escape(const char **at, const char *end, char out[4])
         return put_utf8(out, 0xfffd);
     }
     *at += 6;
-    return put_utf8(out, 0x10000 + (unsigned long)((unit - 0xd800) << 10) + (unsigned long)(low - 0xdc00));
+    return put_utf8(out, 0x10000 + (unsigned long)((unit - 0xd800) << 10) +
+                             (unsigned long)(low - 0xdc00));
 }
 
-/* A string behind its first quotation mark, up to behind its last. @param size of what it stands for. */
+/*
+ * A string behind its first quotation mark, up to behind its last. @param size of what it stands
+ * for.
+ */
 static bool scan_string(struct body *body, size_t *size, bool *plain)
 {
     *size = 0;
@@ -186,8 +197,8 @@ static bool scan_string(struct body *body, size_t *size, bool *plain)
 }
 
 /* @param text,end  between the quotation marks. @param size of what they stand for. */
-static void put_string(struct batch *batch, struct command *command, const char *text, const char *end,
-                       size_t size, bool plain)
+static void put_string(struct batch *batch, struct command *command, const char *text,
+                       const char *end, size_t size, bool plain)
 {
     char *to;
 
@@ -198,12 +209,12 @@ static void put_string(struct batch *batch, struct command *command, const char 
     to = batch_begin_put(batch, size);
     while (text < end) {
         const char *slash = memchr(text, '\\', (size_t)(end - text));
-        size_t n = (size_t)((slash != NULL ? slash : end) - text);
+        size_t n = (size_t)((slash ? slash : end) - text);
 
         memcpy(to, text, n);
         to += n;
         text += n;
-        if (slash != NULL) {
+        if (slash) {
             char bytes[4];
 
             n = read_escape(&text, end, bytes);
@@ -228,7 +239,7 @@ static size_t skip_digits(struct body *body)
 
 static bool next_is(const struct body *body, const char *set)
 {
-    return body->at < body->end && *body->at != '\0' && strchr(set, *body->at) != NULL;
+    return body->at < body->end && *body->at != '\0' && strchr(set, *body->at);
 }
 
 static bool scan_number(struct body *body)
@@ -345,23 +356,23 @@ static void say(char error[BATCH_ERROR_SIZE], size_t command, const char *words,
     }
 }
 
-static void say_argument(char error[BATCH_ERROR_SIZE], size_t command, size_t argument, const char *words,
-                         const char *more)
+static void say_argument(char error[BATCH_ERROR_SIZE], size_t command, size_t argument,
+                         const char *words, const char *more)
 {
     char of_command[48] = "", its_place[48] = "name";
 
     if (command > 0) {
-        snprintf(of_command, sizeof of_command, "command %zu, ", command);
+        snprintf(of_command, sizeof(of_command), "command %zu, ", command);
     }
     if (argument > 0) {
-        snprintf(its_place, sizeof its_place, "argument %zu", argument);
+        snprintf(its_place, sizeof(its_place), "argument %zu", argument);
     }
     snprintf(error, BATCH_ERROR_SIZE, "%s%s: %s%s", of_command, its_place, words, more);
 }
 
 /* @param error  set where it is JSON and no argument. @return false: it is no JSON. */
-static bool put_argument(struct body *body, struct batch *batch, struct command *command, size_t number,
-                         char error[BATCH_ERROR_SIZE])
+static bool put_argument(struct body *body, struct batch *batch, struct command *command,
+                         size_t number, char error[BATCH_ERROR_SIZE])
 {
     char c = peek(body);
     const char *text = body->at;
@@ -406,15 +417,19 @@ static void write_count(struct buffer *wire, size_t at, size_t n)
     buffer_add(&count, "\r\n", 2);
     more = count.size - COUNT_ROOM;
     (void)buffer_reserve(wire, more);
-    memmove(wire->bytes + at + count.size, wire->bytes + at + COUNT_ROOM, wire->size - at - COUNT_ROOM);
+    memmove(wire->bytes + at + count.size, wire->bytes + at + COUNT_ROOM,
+            wire->size - at - COUNT_ROOM);
     memcpy(wire->bytes + at, count.bytes, count.size);
     wire->size += more;
     buffer_release(&count);
 }
 
-/* The elements of a list behind its bracket; behind one that is wrong they are skipped. @param n how many there are. */
-static bool put_arguments(struct body *body, struct batch *batch, struct command *command, size_t number,
-                          size_t *n, char error[BATCH_ERROR_SIZE])
+/*
+ * The elements of a list behind its bracket; behind one that is wrong they are skipped. @param n
+ * how many there are.
+ */
+static bool put_arguments(struct body *body, struct batch *batch, struct command *command,
+                          size_t number, size_t *n, char error[BATCH_ERROR_SIZE])
 {
     *n = 0;
     if (take(body, ']')) {
@@ -432,9 +447,12 @@ static bool put_arguments(struct body *body, struct batch *batch, struct command
     return take(body, ']') || fail_here(body, "not JSON: a comma or ] is missing");
 }
 
-/* @param error  says what is wrong with it, and nothing of it is on the wire; "": nothing. @return false: it is no JSON. */
-static bool put_command(struct body *body, struct batch *batch, struct command *command, size_t number,
-                        char error[BATCH_ERROR_SIZE])
+/*
+ * @param error  says what is wrong with it, and nothing of it is on the wire; "": nothing. @return
+ * false: it is no JSON.
+ */
+static bool put_command(struct body *body, struct batch *batch, struct command *command,
+                        size_t number, char error[BATCH_ERROR_SIZE])
 {
     struct buffer *wire = &batch->wire;
     char c = peek(body), words[64];
@@ -456,8 +474,8 @@ static bool put_command(struct body *body, struct batch *batch, struct command *
     } else if (n > BATCH_ARGUMENTS_MAX) {
         char most[64];
 
-        snprintf(words, sizeof words, "%zu elements", n);
-        snprintf(most, sizeof most, "it takes %d at most", BATCH_ARGUMENTS_MAX);
+        snprintf(words, sizeof(words), "%zu elements", n);
+        snprintf(most, sizeof(most), "it takes %d at most", BATCH_ARGUMENTS_MAX);
         say(error, number, words, most);
     }
     if (*error != '\0') {
@@ -479,7 +497,7 @@ static size_t count_brackets(const struct body *body)
 
     for (const char *at = body->at; at < body->end && n < BATCH_COMMANDS_MAX; n++) {
         at = memchr(at, '[', (size_t)(body->end - at));
-        if (at == NULL) {
+        if (!at) {
             break;
         }
         at++;
@@ -493,7 +511,8 @@ static bool put_one(struct body *body, struct batch **batch, char error[BATCH_ER
 }
 
 /* The elements behind the bracket. */
-static bool put_many(struct body *body, struct batch **batch, size_t room, char error[BATCH_ERROR_SIZE])
+static bool put_many(struct body *body, struct batch **batch, size_t room,
+                     char error[BATCH_ERROR_SIZE])
 {
     size_t n = 0;
 
@@ -523,7 +542,8 @@ static bool put_many(struct body *body, struct batch **batch, size_t room, char 
         (*batch)->n++;
     } while (take(body, ','));
     if (n > BATCH_COMMANDS_MAX) {
-        snprintf(error, BATCH_ERROR_SIZE, "%zu commands; it takes %d at most", n, BATCH_COMMANDS_MAX);
+        snprintf(error, BATCH_ERROR_SIZE, "%zu commands; it takes %d at most", n,
+                 BATCH_COMMANDS_MAX);
     }
     return take(body, ']') || fail_here(body, "not JSON: a comma or ] is missing");
 }
@@ -562,10 +582,11 @@ int batch_read(const char *body, size_t size, enum batch_shape shape, struct bat
         say(error, 0, "the body is empty", shape == BATCH_ONE ? USAGE_ONE : USAGE_MANY);
         return -BW_EINVAL;
     }
-    if (put_all(&reading, shape, &batch, error) && (peek(&reading) != '\0' || reading.at < reading.end)) {
+    if (put_all(&reading, shape, &batch, error) &&
+        (peek(&reading) != '\0' || reading.at < reading.end)) {
         reading.wrong = "not JSON: something follows the end";
     }
-    if (reading.wrong != NULL) {
+    if (reading.wrong) {
         snprintf(error, BATCH_ERROR_SIZE, "%s, at byte %zu", reading.wrong,
                  (size_t)(reading.at - reading.begin) + (reading.at < reading.end));
     }

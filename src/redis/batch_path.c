@@ -1,6 +1,7 @@
 /*
- * A command that is put together from a path, a body, and a query. How many arguments there will be is known at the end
- * only, so the wire begins with room for the longest header, and the command where the header then fits.
+ * A command that is put together from a path, a body, and a query. How many arguments there will be
+ * is known at the end only, so the wire begins with room for the longest header, and the command
+ * where the header then fits.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,7 +23,8 @@ struct batch *batch_new_path(void)
     return batch;
 }
 
-int batch_add_argument(struct batch *batch, const char *bytes, size_t size, char error[BATCH_ERROR_SIZE])
+int batch_add_argument(struct batch *batch, const char *bytes, size_t size,
+                       char error[BATCH_ERROR_SIZE])
 {
     struct command *command = &batch->commands[0];
 
@@ -39,7 +41,8 @@ int batch_add_argument(struct batch *batch, const char *bytes, size_t size, char
 }
 
 /* @param segment  decoded in place. */
-static int add_segment(struct batch *batch, char *segment, size_t size, char error[BATCH_ERROR_SIZE])
+static int add_segment(struct batch *batch, char *segment, size_t size,
+                       char error[BATCH_ERROR_SIZE])
 {
     size_t i = batch->commands[0].arguments;
 
@@ -50,7 +53,8 @@ static int add_segment(struct batch *batch, char *segment, size_t size, char err
         snprintf(error, BATCH_ERROR_SIZE,
                  "the command's name: a percent sign without two hexadecimal digits");
     } else {
-        snprintf(error, BATCH_ERROR_SIZE, "argument %zu: a percent sign without two hexadecimal digits", i);
+        snprintf(error, BATCH_ERROR_SIZE,
+                 "argument %zu: a percent sign without two hexadecimal digits", i);
     }
     return -BW_EINVAL;
 }
@@ -84,7 +88,7 @@ int batch_end_path(struct batch *batch, char error[BATCH_ERROR_SIZE])
         snprintf(error, BATCH_ERROR_SIZE, "no command");
         return -BW_EINVAL;
     }
-    size = snprintf(header, sizeof header, "*%zu\r\n", command->arguments);
+    size = snprintf(header, sizeof(header), "*%zu\r\n", command->arguments);
     command->at = HEADER_SIZE - (size_t)size;
     command->size = batch->wire.size - command->at;
     memcpy(batch->wire.bytes + command->at, header, (size_t)size);

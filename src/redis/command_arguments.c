@@ -29,14 +29,19 @@ static bool argument_is(const char *bytes, size_t size, const char *word)
     return size == strlen(word) && strncasecmp(bytes, word, size) == 0;
 }
 
-/* XREAD [COUNT n] [BLOCK ms] STREAMS ..., XREADGROUP GROUP group consumer [COUNT n] [BLOCK ms] [NOACK] STREAMS ...: what
- * stands behind a word that takes values is no word itself. */
+/*
+ * XREAD [COUNT n] [BLOCK ms] STREAMS ..., XREADGROUP GROUP group consumer [COUNT n] [BLOCK ms]
+ * [NOACK] STREAMS ...: what stands behind a word that takes values is no word itself.
+ */
 static bool has_block(const char *at, size_t n)
 {
     for (size_t i = 1; i < n; i++) {
         size_t size;
         const char *bytes = next_argument(&at, &size);
-        size_t values = argument_is(bytes, size, "GROUP") ? 2 : argument_is(bytes, size, "COUNT") ? 1 : 0;
+        size_t values = argument_is(bytes, size, "GROUP")   ? 2
+                        : argument_is(bytes, size, "COUNT") ? 1
+                                                            : 0;
+
         if (argument_is(bytes, size, "STREAMS")) {
             return false;
         }
@@ -65,7 +70,8 @@ const char *command_arguments_refused(enum command_care care, const char *wire, 
     }
     if (care == COMMAND_CARE_CHANNEL && n > 1) {
         bytes = next_argument(&at, &size);
-        return size >= sizeof bus - 1 && memcmp(bytes, bus, sizeof bus - 1) == 0 ? NEVER_SENTINEL : NULL;
+        return size >= sizeof(bus) - 1 && memcmp(bytes, bus, sizeof(bus) - 1) == 0 ? NEVER_SENTINEL
+                                                                                   : NULL;
     }
     return NULL;
 }

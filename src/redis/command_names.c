@@ -1,7 +1,7 @@
 /*
- * The names that rules may use without a server being asked: commands, subcommands and categories of Redis 6.2 to 8 and
- * Valkey 7.2 to 9. They decide nothing about a command; they tell a slip of the pen from a name that this version of the
- * server happens not to have.
+ * The names that rules may use without a server being asked: commands, subcommands and categories
+ * of Redis 6.2 to 8 and Valkey 7.2 to 9. They decide nothing about a command; they tell a slip of
+ * the pen from a name that this version of the server happens not to have.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -9,10 +9,11 @@
 #include "commands_internal.h"
 
 static const char *const categories[] = {
-    "admin",     "all",     "bitmap",     "blocking", "bloom",       "cms",   "connection", "cuckoo",
-    "dangerous", "fast",    "geo",        "hash",     "hyperloglog", "json",  "keyspace",   "list",
-    "pubsub",    "read",    "scripting",  "search",   "set",         "slow",  "sortedset",  "stream",
-    "string",    "tdigest", "timeseries", "topk",     "transaction", "write",
+    "admin",       "all",     "bitmap",     "blocking", "bloom",       "cms",
+    "connection",  "cuckoo",  "dangerous",  "fast",     "geo",         "hash",
+    "hyperloglog", "json",    "keyspace",   "list",     "pubsub",      "read",
+    "scripting",   "search",  "set",        "slow",     "sortedset",   "stream",
+    "string",      "tdigest", "timeseries", "topk",     "transaction", "write",
 };
 
 /* Sorted by their bytes. */
@@ -84,8 +85,8 @@ static const char *const names[] = {
 };
 /* clang-format on */
 
-#define N_NAMES (sizeof names / sizeof names[0])
-#define N_CATEGORIES (sizeof categories / sizeof categories[0])
+#define N_NAMES (sizeof(names) / sizeof(names[0]))
+#define N_CATEGORIES (sizeof(categories) / sizeof(categories[0]))
 
 static int compare(const void *name, const void *row)
 {
@@ -94,7 +95,7 @@ static int compare(const void *name, const void *row)
 
 bool command_category_exists(const char *category)
 {
-    return bsearch(category, categories, N_CATEGORIES, sizeof categories[0], compare) != NULL;
+    return bsearch(category, categories, N_CATEGORIES, sizeof(categories[0]), compare) != NULL;
 }
 
 /* `name`, or `name|sub`. */
@@ -114,7 +115,7 @@ bool command_is_core(const char *name, const char *sub)
     char whole[2 * COMMAND_NAME_SIZE];
 
     join(whole, name, sub);
-    return bsearch(whole, names, N_NAMES, sizeof names[0], compare) != NULL;
+    return bsearch(whole, names, N_NAMES, sizeof(names[0]), compare) != NULL;
 }
 
 /* One letter more, less, or another one, or two that changed places. */
@@ -128,8 +129,8 @@ static bool is_slip(const char *a, const char *b)
     a += same;
     b += same;
     if (size_a == size_b) {
-        return *a != '\0' &&
-               (strcmp(a + 1, b + 1) == 0 || (a[0] == b[1] && a[1] == b[0] && strcmp(a + 2, b + 2) == 0));
+        return *a != '\0' && (strcmp(a + 1, b + 1) == 0 ||
+                              (a[0] == b[1] && a[1] == b[0] && strcmp(a + 2, b + 2) == 0));
     }
     return size_a > size_b ? strcmp(a + 1, b) == 0 : strcmp(a, b + 1) == 0;
 }
@@ -139,7 +140,7 @@ const char *command_meant(const char *name, const char *sub)
     char whole[2 * COMMAND_NAME_SIZE];
 
     join(whole, name, sub);
-    if (command_is_core(name, sub) || strchr(name, '.') != NULL || strlen(whole) < 4) {
+    if (command_is_core(name, sub) || strchr(name, '.') || strlen(whole) < 4) {
         return NULL;
     }
     for (size_t i = 0; i < N_NAMES; i++) {

@@ -1,17 +1,21 @@
 /*
- * The command book: COMMAND's reply, the rules, and what no rule can change, made into one table whose entries hold their
- * verdict. A request costs one look-up, two where its command has subcommands.
+ * The command book: COMMAND's reply, the rules, and what no rule can change, made into one table
+ * whose entries hold their verdict. A request costs one look-up, two where its command has
+ * subcommands.
  *
- * Which commands there are, their flags and their categories is the server's to say. Written down, in policy.c, is only what no
- * flag says: commands that must not run on a connection that callers share, those whose arguments have to be looked at, and
- * three that read nothing and change nothing and yet have no flag `readonly`.
+ * Which commands there are, their flags and their categories is the server's to say. Written down,
+ * in policy.c, is only what no flag says: commands that must not run on a connection that callers
+ * share, those whose arguments have to be looked at, and three that read nothing and change nothing
+ * and yet have no flag `readonly`.
  *
- * What is in the book: the commands and subcommands of the table; those that rules name, since `+config|get` is to mean
- * something where the server (6.2) does not list subcommands; and the fixed ones.
+ * What is in the book: the commands and subcommands of the table; those that rules name, since
+ * `+config|get` is to mean something where the server (6.2) does not list subcommands; and the
+ * fixed ones.
  *
- * Any other name is asked for, with COMMAND INFO: a command that rename-command gave another name stands in the table under
- * its first one, and COMMAND INFO of the new name tells that one; a module may have come since. What was learned is kept,
- * of a renamed command the rules on either name count. What the server does not know is not sent.
+ * Any other name is asked for, with COMMAND INFO: a command that rename-command gave another name
+ * stands in the table under its first one, and COMMAND INFO of the new name tells that one; a
+ * module may have come since. What was learned is kept, of a renamed command the rules on either
+ * name count. What the server does not know is not sent.
  */
 #include "bellwether/redis/commands.h"
 
@@ -116,8 +120,8 @@ static uint32_t hash_of(const char *name, const char *sub)
 }
 
 /* The entry, or NULL; `slot` is where it is or would go. */
-static struct entry *find(const struct command_book *book, const char *name, const char *sub, uint32_t hash,
-                          size_t *slot)
+static struct entry *find(const struct command_book *book, const char *name, const char *sub,
+                          uint32_t hash, size_t *slot)
 {
     for (size_t at = hash & (book->n_slots - 1);; at = (at + 1) & (book->n_slots - 1)) {
         *slot = at;
@@ -135,12 +139,13 @@ static struct entry *find(const struct command_book *book, const char *name, con
 static void grow(struct command_book *book)
 {
     book->room = book->room == 0 ? SLOTS_MIN / 2 : 2 * book->room;
-    book->entries = mem_resize(book->entries, book->room, sizeof *book->entries);
+    book->entries = mem_resize(book->entries, book->room, sizeof(*book->entries));
     book->n_slots = 2 * book->room;
     free(book->slots);
-    book->slots = mem_new(book->n_slots, sizeof *book->slots);
+    book->slots = mem_new(book->n_slots, sizeof(*book->slots));
     for (size_t i = 0; i < book->n; i++) {
         size_t at = book->entries[i].hash & (book->n_slots - 1);
+
         while (book->slots[at] != 0) {
             at = (at + 1) & (book->n_slots - 1);
         }
@@ -158,7 +163,7 @@ static struct entry *take(struct command_book *book, const char *name, const cha
         grow(book);
     }
     struct entry *entry = find(book, name, sub, hash, &slot);
-    if (entry == NULL) {
+    if (!entry) {
         entry = &book->entries[book->n++];
         *entry = (struct entry){.hash = hash,
                                 .script = true,
@@ -172,7 +177,10 @@ static struct entry *take(struct command_book *book, const char *name, const cha
     return entry;
 }
 
-/* A subcommand that rules or the fixed list name: as its command, where the table says nothing of it. */
+/*
+ * A subcommand that rules or the fixed list name: as its command, where the table says nothing of
+ * it.
+ */
 static void take_below(struct command_book *book, const char *name, const char *sub)
 {
     struct entry parent = *take(book, name, "");
@@ -195,12 +203,12 @@ static void take_below(struct command_book *book, const char *name, const char *
 
 static bool is_list(const redisReply *reply)
 {
-    return reply != NULL && (reply->type == REDIS_REPLY_ARRAY || reply->type == REDIS_REPLY_SET);
+    return reply && (reply->type == REDIS_REPLY_ARRAY || reply->type == REDIS_REPLY_SET);
 }
 
 static bool is_text(const redisReply *reply)
 {
-    return reply != NULL && (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS);
+    return reply && (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS);
 }
 
 static bool is_word(const redisReply *reply, const char *word, size_t size)
@@ -212,7 +220,7 @@ static bool has_word(const redisReply *list, const char *word)
 {
     size_t size = strlen(word);
 
-    for (size_t i = 0; list != NULL && i < list->elements; i++) {
+    for (size_t i = 0; list && i < list->elements; i++) {
         if (is_word(list->element[i], word, size)) {
             return true;
         }
@@ -224,8 +232,9 @@ static bool has_category(const redisReply *list, const char *category)
 {
     size_t size = strlen(category);
 
-    for (size_t i = 0; list != NULL && i < list->elements; i++) {
+    for (size_t i = 0; list && i < list->elements; i++) {
         const redisReply *word = list->element[i];
+
         if (is_text(word) && word->len == size + 1 && word->str[0] == '@' &&
             strncasecmp(word->str + 1, category, size) == 0) {
             return true;
@@ -234,25 +243,32 @@ static bool has_category(const redisReply *list, const char *category)
     return false;
 }
 
-/* In lower case, cut behind the `config|` of `config|get`. @return false: it fits no request's either. */
+/*
+ * In lower case, cut behind the `config|` of `config|get`. @return false: it fits no request's
+ * either.
+ */
 static bool read_name(const redisReply *reply, bool below, char out[COMMAND_NAME_SIZE])
 {
     const char *bar = below ? memchr(reply->str, '|', reply->len) : NULL;
-    size_t skipped = bar == NULL ? 0 : (size_t)(bar - reply->str) + 1;
+    size_t skipped = !bar ? 0 : (size_t)(bar - reply->str) + 1;
     size_t size = reply->len - skipped;
 
-    if (size == 0 || size >= COMMAND_NAME_SIZE || memchr(reply->str + skipped, '\0', size) != NULL) {
+    if (size == 0 || size >= COMMAND_NAME_SIZE || memchr(reply->str + skipped, '\0', size)) {
         return false;
     }
     for (size_t i = 0; i < size; i++) {
         char c = reply->str[skipped + i];
+
         out[i] = (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
     }
     out[size] = '\0';
     return true;
 }
 
-/* One command's entry, or with `container` one of its subcommands'. @return false: it is not of that shape. */
+/*
+ * One command's entry, or with `container` one of its subcommands'. @return false: it is not of
+ * that shape.
+ */
 static bool read_entry(struct command_book *book, const redisReply *reply, const char *container)
 {
     char own[COMMAND_NAME_SIZE];
@@ -260,8 +276,9 @@ static bool read_entry(struct command_book *book, const redisReply *reply, const
     if (reply->type == REDIS_REPLY_NIL) {
         return true;
     }
-    if (!is_list(reply) || reply->elements <= COLUMN_CATEGORIES || !is_text(reply->element[COLUMN_NAME]) ||
-        !is_list(reply->element[COLUMN_FLAGS]) || !is_list(reply->element[COLUMN_CATEGORIES])) {
+    if (!is_list(reply) || reply->elements <= COLUMN_CATEGORIES ||
+        !is_text(reply->element[COLUMN_NAME]) || !is_list(reply->element[COLUMN_FLAGS]) ||
+        !is_list(reply->element[COLUMN_CATEGORIES])) {
         return false;
     }
     if (!read_name(reply->element[COLUMN_NAME], container != NULL, own)) {
@@ -269,13 +286,15 @@ static bool read_entry(struct command_book *book, const redisReply *reply, const
     }
     const redisReply *flags = reply->element[COLUMN_FLAGS];
     const redisReply *categories = reply->element[COLUMN_CATEGORIES];
-    struct entry *entry = container == NULL ? take(book, own, "") : take(book, container, own);
+    struct entry *entry = !container ? take(book, own, "") : take(book, container, own);
     entry->known = true;
-    entry->read_only = entry->read_only || (has_word(flags, "readonly") && !has_word(flags, "write"));
+    entry->read_only =
+        entry->read_only || (has_word(flags, "readonly") && !has_word(flags, "write"));
     entry->script = has_category(categories, "scripting");
-    entry->blocking = entry->blocking || has_word(flags, "blocking") || has_category(categories, "blocking");
+    entry->blocking =
+        entry->blocking || has_word(flags, "blocking") || has_category(categories, "blocking");
     entry->categories = categories;
-    if (container != NULL || reply->elements <= COLUMN_SUBCOMMANDS ||
+    if (container || reply->elements <= COLUMN_SUBCOMMANDS ||
         !is_list(reply->element[COLUMN_SUBCOMMANDS])) {
         return true;
     }
@@ -315,12 +334,14 @@ static bool read_table(struct command_book *book, const redisReply *table)
 
 /* ---- verdicts ---- */
 
-static bool fits(const struct command_book *book, const struct rule *rule, const struct entry *entry)
+static bool fits(const struct command_book *book, const struct rule *rule,
+                 const struct entry *entry)
 {
     switch (rule->kind) {
     case RULE_ALL: return true;
     case RULE_CATEGORY:
-        if (!rule->allow && entry->care == COMMAND_CARE_BLOCK && strcmp(rule->name, "blocking") == 0) {
+        if (!rule->allow && entry->care == COMMAND_CARE_BLOCK &&
+            strcmp(rule->name, "blocking") == 0) {
             return false; /* its arguments decide */
         }
         return !book->has_table || has_category(entry->categories, rule->name);
@@ -357,7 +378,7 @@ static const char *refusal(const struct command_book *book, int decided)
 static void judge_entry(const struct command_book *book, struct entry *entry)
 {
     entry->never = command_never(text_at(book, entry->name), text_at(book, entry->sub));
-    if (entry->never == NULL && entry->blocking && entry->care != COMMAND_CARE_BLOCK) {
+    if (!entry->never && entry->blocking && entry->care != COMMAND_CARE_BLOCK) {
         entry->never = NEVER_BLOCKS;
     }
     entry->decided = decide(book, entry);
@@ -368,9 +389,10 @@ static void judge_entry(const struct command_book *book, struct entry *entry)
 static bool is_known(const struct command_book *book, const struct rule *rule)
 {
     size_t slot;
-    const struct entry *entry = find(book, rule->name, rule->sub, hash_of(rule->name, rule->sub), &slot);
+    const struct entry *entry =
+        find(book, rule->name, rule->sub, hash_of(rule->name, rule->sub), &slot);
 
-    return entry != NULL && entry->known;
+    return entry && entry->known;
 }
 
 /* Nothing of what it names is there. */
@@ -392,16 +414,18 @@ static void note_idle_rules(struct command_book *book)
 {
     for (size_t i = 0; i < book->policy->n; i++) {
         const struct rule *rule = &book->policy->rules[i];
+
         if (!is_idle(book, rule)) {
             continue;
         }
         if (rule->kind == RULE_COMMAND && !rule->allow) {
-            book->doubts = mem_resize(book->doubts, book->n_doubts + 1, sizeof *book->doubts);
+            book->doubts = mem_resize(book->doubts, book->n_doubts + 1, sizeof(*book->doubts));
             struct doubt *doubt = &book->doubts[book->n_doubts++];
             doubt->rule = i;
-            (void)snprintf(doubt->words, sizeof doubt->words,
-                           "%s: it names no command that this server has, so nothing runs", rule->written);
-        } else if (book->idle_rule == NULL) {
+            (void)snprintf(doubt->words, sizeof(doubt->words),
+                           "%s: it names no command that this server has, so nothing runs",
+                           rule->written);
+        } else if (!book->idle_rule) {
             book->idle_rule = rule->written;
         }
     }
@@ -409,9 +433,9 @@ static void note_idle_rules(struct command_book *book)
 
 static void write_words_without_table(struct command_book *book)
 {
-    book->without_table = mem_new(book->policy->n, sizeof *book->without_table);
+    book->without_table = mem_new(book->policy->n, sizeof(*book->without_table));
     for (size_t i = 0; i < book->policy->n; i++) {
-        (void)snprintf(book->without_table[i], sizeof book->without_table[i],
+        (void)snprintf(book->without_table[i], sizeof(book->without_table[i]),
                        "%s: it refuses as long as the server does not tell its COMMAND table",
                        book->policy->rules[i].written);
     }
@@ -421,7 +445,7 @@ static void note_closed(struct command_book *book);
 
 struct command_book *command_book_new(const struct policy *policy, const redisReply *table)
 {
-    struct command_book *book = mem_new(1, sizeof *book);
+    struct command_book *book = mem_new(1, sizeof(*book));
 
     book->policy = policy_copy(policy);
     book->has_table = read_table(book, table);
@@ -470,18 +494,23 @@ static const struct learned *recall(const struct command_book *book, const char 
     return NULL;
 }
 
-/* Where the next answer goes: in place of the oldest one that no command is known by, else of the oldest. */
+/*
+ * Where the next answer goes: in place of the oldest one that no command is known by, else of the
+ * oldest.
+ */
 static struct learned *place_for(struct command_book *book, const char *name)
 {
     struct learned *oldest = NULL;
 
     for (size_t i = 0; i < book->n_learned; i++) {
         struct learned *at = &book->learned[i];
+
         if (strcmp(at->name, name) == 0) {
             return at;
         }
-        if (oldest == NULL || (oldest->answer == ANSWER_KNOWN && at->answer != ANSWER_KNOWN) ||
-            ((oldest->answer == ANSWER_KNOWN) == (at->answer == ANSWER_KNOWN) && at->at_ms < oldest->at_ms)) {
+        if (!oldest || (oldest->answer == ANSWER_KNOWN && at->answer != ANSWER_KNOWN) ||
+            ((oldest->answer == ANSWER_KNOWN) == (at->answer == ANSWER_KNOWN) &&
+             at->at_ms < oldest->at_ms)) {
             oldest = at;
         }
     }
@@ -496,13 +525,14 @@ static bool learn_entry(struct command_book *book, const redisReply *reply)
     for (size_t i = 0; whole && i < book->policy->n; i++) {
         const struct rule *rule = &book->policy->rules[i];
         size_t slot;
+
         if (rule->kind == RULE_COMMAND &&
-            find(book, rule->name, "", hash_of(rule->name, ""), &slot) != NULL) {
+            find(book, rule->name, "", hash_of(rule->name, ""), &slot)) {
             take_below(book, rule->name, rule->sub);
         }
     }
     for (size_t i = 0; i < book->n; i++) {
-        if (book->entries[i].categories != NULL) {
+        if (book->entries[i].categories) {
             judge_entry(book, &book->entries[i]);
         }
     }
@@ -526,7 +556,7 @@ static enum answer read_answer(struct command_book *book, const redisReply *repl
         return ANSWER_UNTOLD;
     }
     const struct entry *entry = find(book, real, "", hash_of(real, ""), &slot);
-    if (entry == NULL || !entry->known) {
+    if (!entry || !entry->known) {
         return learn_entry(book, info) ? ANSWER_KNOWN : ANSWER_UNTOLD;
     }
     return ANSWER_KNOWN;
@@ -535,7 +565,8 @@ static enum answer read_answer(struct command_book *book, const redisReply *repl
 void command_book_forget(struct command_book *book, int64_t now_ms)
 {
     for (size_t i = 0; i < book->n_learned;) {
-        if (book->learned[i].answer != ANSWER_KNOWN && now_ms - book->learned[i].at_ms >= LEARNED_MS) {
+        if (book->learned[i].answer != ANSWER_KNOWN &&
+            now_ms - book->learned[i].at_ms >= LEARNED_MS) {
             book->learned[i] = book->learned[--book->n_learned];
         } else {
             i++;
@@ -543,18 +574,22 @@ void command_book_forget(struct command_book *book, int64_t now_ms)
     }
 }
 
-/* Whether the server has it after all, or has to be asked: then `out` is set. @return NULL: nothing is wrong. */
-static const char *doubt_of(const struct command_book *book, const struct doubt *doubt, const char **ask)
+/*
+ * Whether the server has it after all, or has to be asked: then `out` is set. @return NULL: nothing
+ * is wrong.
+ */
+static const char *doubt_of(const struct command_book *book, const struct doubt *doubt,
+                            const char **ask)
 {
     const struct rule *rule = &book->policy->rules[doubt->rule];
     size_t slot;
     const struct entry *parent = find(book, rule->name, "", hash_of(rule->name, ""), &slot);
     const struct learned *learned = recall(book, rule->name);
 
-    if (parent != NULL && parent->known) { /* 6.2 lists no subcommands; and a rule may name an argument */
+    if (parent && parent->known) { /* 6.2 lists no subcommands; and a rule may name an argument */
         return is_known(book, rule) || !parent->lists_subs ? NULL : doubt->words;
     }
-    if (learned == NULL) {
+    if (!learned) {
         *ask = rule->name;
         return NOT_ASKED;
     }
@@ -569,16 +604,18 @@ static void note_closed(struct command_book *book)
     for (size_t i = 0; i < book->n_doubts; i++) {
         const char *ask = NULL;
         const char *words = doubt_of(book, &book->doubts[i], &ask);
-        if (words != NULL && ask == NULL) {
+
+        if (words && !ask) {
             book->closed = words;
             return;
         }
-        asks = asks || ask != NULL;
+        asks = asks || ask;
     }
     book->closed = asks ? book->closed : NULL;
 }
 
-void command_book_learn(struct command_book *book, const char *name, const redisReply *reply, int64_t now_ms)
+void command_book_learn(struct command_book *book, const char *name, const redisReply *reply,
+                        int64_t now_ms)
 {
     char real[COMMAND_NAME_SIZE] = "";
     enum answer answer = read_answer(book, reply, real);
@@ -586,8 +623,8 @@ void command_book_learn(struct command_book *book, const char *name, const redis
 
     learned->answer = answer;
     learned->at_ms = now_ms;
-    (void)snprintf(learned->name, sizeof learned->name, "%s", name);
-    (void)snprintf(learned->real, sizeof learned->real, "%s", real);
+    (void)snprintf(learned->name, sizeof(learned->name), "%s", name);
+    (void)snprintf(learned->real, sizeof(learned->real), "%s", real);
     note_closed(book);
 }
 
@@ -604,7 +641,8 @@ static bool look_at_doubts(const struct command_book *book, struct command_facts
     for (size_t i = 0; i < book->n_doubts; i++) {
         const char *ask = NULL;
         const char *words = doubt_of(book, &book->doubts[i], &ask);
-        if (words != NULL) {
+
+        if (words) {
             *out = (struct command_facts){.script = true, .rule = words, .ask = ask};
             return true;
         }
@@ -619,6 +657,7 @@ static int decide_renamed(const struct command_book *book, const char *name, con
 
     for (; i >= 0; i--) {
         const struct rule *rule = &book->policy->rules[i];
+
         if (rule->kind == RULE_COMMAND && strcmp(rule->name, name) == 0 &&
             (rule->sub[0] == '\0' || strcmp(rule->sub, sub) == 0)) {
             break;
@@ -628,26 +667,28 @@ static int decide_renamed(const struct command_book *book, const char *name, con
 }
 
 /* By the name that the table has. @param called  how it is called, where that is another. */
-static void look_at_entry(const struct command_book *book, const struct entry *entry, const char *sub,
-                          const char *called, struct command_facts *out)
+static void look_at_entry(const struct command_book *book, const struct entry *entry,
+                          const char *sub, const char *called, struct command_facts *out)
 {
     const char *name = text_at(book, entry->name);
     size_t slot;
 
     if (entry->has_subs && *sub != '\0') {
         const struct entry *below = find(book, name, sub, hash_of(name, sub), &slot);
-        entry = below != NULL ? below : entry;
+
+        entry = below ? below : entry;
     }
     int decided = entry->decided;
-    if (called != NULL) {
+    if (called) {
         int by_name = decide_renamed(book, called, sub);
+
         decided = by_name > decided ? by_name : decided;
     }
-    const char *rule = entry->never != NULL ? entry->never : refusal(book, decided);
+    const char *rule = entry->never ? entry->never : refusal(book, decided);
     *out = (struct command_facts){.known = entry->known,
                                   .read_only = entry->read_only,
                                   .script = entry->script,
-                                  .allowed = rule == NULL,
+                                  .allowed = !rule,
                                   .care = entry->care,
                                   .rule = rule};
 }
@@ -660,16 +701,18 @@ static void look_at_learned(const struct command_book *book, const char *name, c
     size_t slot;
 
     *out = (struct command_facts){.script = true};
-    if (strchr(name, '|') !=
-        NULL) { /* COMMAND INFO would tell a subcommand; as a command there is no such thing */
+    if (strchr(name, '|')) {
+        /* COMMAND INFO would tell a subcommand; as a command there is no such thing */
         out->rule = NOT_KNOWN;
         out->unknown = true;
-    } else if (learned == NULL) {
+    } else if (!learned) {
         out->rule = NOT_ASKED;
         out->ask = name;
     } else if (learned->answer == ANSWER_KNOWN) {
-        const struct entry *entry = find(book, learned->real, "", hash_of(learned->real, ""), &slot);
-        if (entry == NULL) { /* it was learned, so it is there */
+        const struct entry *entry =
+            find(book, learned->real, "", hash_of(learned->real, ""), &slot);
+
+        if (!entry) { /* it was learned, so it is there */
             out->rule = NOT_TOLD;
             return;
         }
@@ -688,21 +731,21 @@ void command_book_look(const struct command_book *book, const char *name, const 
 
     if (*name == '\0') {
         *out = (struct command_facts){.script = true, .rule = NEVER_UNREADABLE};
-    } else if ((entry == NULL || entry->never == NULL) && look_at_doubts(book, out)) {
+    } else if ((!entry || !entry->never) && look_at_doubts(book, out)) {
         return;
-    } else if (entry != NULL && (entry->never != NULL || entry->known || !book->has_table)) {
+    } else if (entry && (entry->never || entry->known || !book->has_table)) {
         look_at_entry(book, entry, sub, NULL, out);
     } else if (book->has_table) {
         look_at_learned(book, name, sub, out);
     } else {
         *out = (struct command_facts){
-            .script = true, .allowed = book->unknown_rule == NULL, .rule = book->unknown_rule};
+            .script = true, .allowed = !book->unknown_rule, .rule = book->unknown_rule};
     }
 }
 
 void command_book_free(struct command_book *book)
 {
-    if (book != NULL) {
+    if (book) {
         forget_entries(book);
         free(book->without_table);
         free(book->doubts);

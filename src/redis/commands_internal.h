@@ -35,14 +35,20 @@ bool command_blocks(const char *name);
 bool command_reads_only(const char *name);
 /** What of its arguments has to be looked at. */
 enum command_care command_care_of(const char *name);
-/** All commands that these three know, one by one. @param i from 0. @return false: there are no more. */
+/**
+ * All commands that these three know, one by one. @param i from 0. @return false: there are no
+ * more.
+ */
 bool command_noted(size_t i, const char **name, const char **sub);
 
 /** Whether servers have such a category, without @, in lower case. */
 bool command_category_exists(const char *category);
 /** Whether some version of the server has it. @param sub "": none. */
 bool command_is_core(const char *name, const char *sub);
-/** The name that is a slip of the pen away from this one, which none has. @return NULL: there is none. Static. */
+/**
+ * The name that is a slip of the pen away from this one, which none has. @return NULL: there is
+ * none. Static.
+ */
 const char *command_meant(const char *name, const char *sub);
 
 #endif

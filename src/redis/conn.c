@@ -1,10 +1,12 @@
 /*
- * The life of a connection: made, opened, ended by itself or closed, freed; and the public functions.
- * Dialling is in conn_dial.c, bytes in conn_stream.c, replies in conn_replies.c, who waits for them in conn_queue.c.
+ * The life of a connection: made, opened, ended by itself or closed, freed; and the public
+ * functions. Dialling is in conn_dial.c, bytes in conn_stream.c, replies in conn_replies.c, who
+ * waits for them in conn_queue.c.
  *
- * hiredis serves as parser, formatter and buffer (redisContext in non-blocking mode); its asynchronous
- * layer is left out on purpose: once subscribed it trusts the peer (a push of one element is read out of
- * bounds, an acknowledgement nobody asked for dereferences NULL) and it drops unexpected replies silently.
+ * hiredis serves as parser, formatter and buffer (redisContext in non-blocking mode); its
+ * asynchronous layer is left out on purpose: once subscribed it trusts the peer (a push of one
+ * element is read out of bounds, an acknowledgement nobody asked for dereferences NULL) and it
+ * drops unexpected replies silently.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,9 +33,10 @@ static void on_timer(void *data)
     conn_leave(conn);
 }
 
-struct redis_conn *redis_conn_new(struct loop *loop, const struct redis_conn_hooks *hooks, void *data)
+struct redis_conn *redis_conn_new(struct loop *loop, const struct redis_conn_hooks *hooks,
+                                  void *data)
 {
-    struct redis_conn *conn = mem_new(1, sizeof *conn);
+    struct redis_conn *conn = mem_new(1, sizeof(*conn));
 
     conn->loop = loop;
     conn->hooks = *hooks;
@@ -53,8 +56,9 @@ void conn_enter(struct redis_conn *conn)
 
 void conn_leave(struct redis_conn *conn)
 {
-    if (--conn->depth > 0 || !conn->dead)
+    if (--conn->depth > 0 || !conn->dead) {
         return;
+    }
     budget_free(conn->commands);
     free(conn->found);
     free(conn);
@@ -69,8 +73,9 @@ void conn_arm(struct redis_conn *conn, int64_t at_ms)
 void conn_disarm(struct redis_conn *conn)
 {
     conn->timer_ms = 0;
-    if (conn->timer != NULL)
+    if (conn->timer) {
         loop_timer_stop(conn->timer);
+    }
 }
 
 const char *conn_say(struct redis_conn *conn, const char *format, ...)
@@ -79,13 +84,14 @@ const char *conn_say(struct redis_conn *conn, const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(text, sizeof text, format, arguments);
+    vsnprintf(text, sizeof(text), format, arguments);
     va_end(arguments);
     for (char *c = text; *c != '\0'; c++) {
-        if ((unsigned char)*c < ' ' || *c == 0x7f)
+        if ((unsigned char)*c < ' ' || *c == 0x7f) {
             *c = '?';
+        }
     }
-    memcpy(conn->words, text, sizeof conn->words);
+    memcpy(conn->words, text, sizeof(conn->words));
     return conn->words;
 }
 
@@ -103,15 +109,20 @@ void conn_end(struct redis_conn *conn, enum redis_fail why, const char *words)
 {
     uint64_t session;
 
-    if (words != conn->words)
+    if (words != conn->words) {
         conn_say(conn, "%s", words);
+    }
     shut(conn);
     session = conn->session;
     conn_enter(conn);
     conn_queue_abandon(conn, why);
-    /* An owner who closed, freed or opened it again from a command's callback needs no news of this end. */
-    if (conn->session == session && !conn->dead && conn->hooks.closed != NULL)
+    /*
+     * An owner who closed, freed or opened it again from a command's callback needs no news of this
+     * end.
+     */
+    if (conn->session == session && !conn->dead && conn->hooks.closed) {
         conn->hooks.closed(conn->data, why, conn->words);
+    }
     conn_leave(conn);
 }
 
@@ -119,11 +130,12 @@ void conn_end(struct redis_conn *conn, enum redis_fail why, const char *words)
 static void make_hello(struct redis_conn *conn, const char *username, const char *password)
 {
     const char *version = conn->protocol == 2 ? "2" : "3";
-    const char *argv[5] = {"HELLO", version, "AUTH", username != NULL ? username : "default", password};
-    long long length = redisFormatCommandArgv(&conn->hello, password != NULL ? 5 : 2, argv, NULL);
+    const char *argv[5] = {"HELLO", version, "AUTH", username ? username : "default", password};
+    long long length = redisFormatCommandArgv(&conn->hello, password ? 5 : 2, argv, NULL);
 
-    if (length < 0)
+    if (length < 0) {
         mem_exhausted();
+    }
     conn->hello_len = (size_t)length;
 }
 
@@ -155,8 +167,9 @@ void redis_conn_limit(struct redis_conn *conn, size_t max_reply_bytes)
 void redis_conn_open(struct redis_conn *conn, const struct address *target, const char *username,
                      const char *password, int64_t timeout_ms)
 {
-    if (conn->dead || conn->state != CONN_CLOSED)
+    if (conn->dead || conn->state != CONN_CLOSED) {
         return;
+    }
     conn->session++;
     conn->target = *target;
     conn->peer = (struct address){0};
@@ -181,8 +194,9 @@ static void send_command(struct redis_conn *conn, const struct conn_command *com
     char *wire = NULL;
     long long length = redisFormatCommandArgv(&wire, argc, argv, argv_len);
 
-    if (length < 0)
+    if (length < 0) {
         mem_exhausted();
+    }
     conn_stream_append(conn, wire, (size_t)length);
     if (argc > 1 && (strcmp(argv[0], "AUTH") == 0 || strcmp(argv[0], "HELLO") == 0)) {
         conn->confidential = true;
@@ -192,22 +206,25 @@ static void send_command(struct redis_conn *conn, const struct conn_command *com
     conn_queue_push(conn, command);
 }
 
-void redis_conn_command(struct redis_conn *conn, redis_reply_fn *done, void *data, int64_t timeout_ms,
-                        int argc, const char **argv, const size_t *argv_len)
+void redis_conn_command(struct redis_conn *conn, redis_reply_fn *done, void *data,
+                        int64_t timeout_ms, int argc, const char **argv, const size_t *argv_len)
 {
     struct conn_command command = {.done = done, .data = data};
 
     if (conn->state != CONN_READY) {
-        if (done != NULL)
+        if (done) {
             done(data, NULL, REDIS_FAIL_CLOSED);
+        }
         return;
     }
-    if (timeout_ms > 0)
+    if (timeout_ms > 0) {
         command.deadline_ms = clock_boot_ms() + timeout_ms;
+    }
     send_command(conn, &command, argc, argv, argv_len);
 }
 
-void redis_conn_send(struct redis_conn *conn, const char *wire, size_t size, struct redis_expect *expect)
+void redis_conn_send(struct redis_conn *conn, const char *wire, size_t size,
+                     struct redis_expect *expect)
 {
     const struct conn_command command = {.expect = expect};
 
@@ -228,16 +245,19 @@ void redis_conn_withdraw(struct redis_conn *conn)
     size_t kept = conn->n_commands - n;
     struct redis_expect **taken;
 
-    if (n == 0)
+    if (n == 0) {
         return;
+    }
     taken = mem_new(n, sizeof(struct redis_expect *));
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         taken[i] = conn_queue_at(conn, kept + i)->expect;
+    }
     conn_stream_cut(conn, taken[0]->begin);
     conn->n_commands = kept;
     /* Whatever their owner does in here, they are the connection's no longer. */
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         taken[i]->done(taken[i], REDIS_FAIL_CLOSED, false);
+    }
     free(taken);
 }
 
@@ -246,8 +266,9 @@ void redis_conn_subscribe(struct redis_conn *conn)
     const struct conn_command command = {.subscribe = true};
     const char *argv[] = {"PSUBSCRIBE", "*"};
 
-    if (conn->state != CONN_READY)
+    if (conn->state != CONN_READY) {
         return;
+    }
     conn->subscribed = true;
     send_command(conn, &command, 2, argv, NULL);
 }
@@ -262,8 +283,9 @@ void redis_conn_close(struct redis_conn *conn)
 
 void redis_conn_free(struct redis_conn *conn)
 {
-    if (conn == NULL || conn->dead)
+    if (!conn || conn->dead) {
         return;
+    }
     conn_enter(conn);
     conn->dead = true;
     shut(conn);

@@ -1,7 +1,8 @@
 /*
  * From an address to a connected socket: the look-up (off the thread), the last good one while the
  * resolver fails or hangs, and every address in turn, each with a fair share of what time is left.
- * An attempt lasts until HELLO is answered, so an address where nobody answers costs its share only.
+ * An attempt lasts until HELLO is answered, so an address where nobody answers costs its share
+ * only.
  */
 #include <errno.h>
 #include <netdb.h>
@@ -17,7 +18,10 @@
 #include "bellwether/base/memory.h"
 #include "conn_internal.h"
 
-/* How long the resolver is waited for where an old answer is at hand; what it says later serves the next attempt. */
+/*
+ * How long the resolver is waited for where an old answer is at hand; what it says later serves the
+ * next attempt.
+ */
 enum { HURRY_MS = 100 };
 
 static void try_next(struct redis_conn *conn);
@@ -51,10 +55,11 @@ static int weight(enum redis_fail why)
 
 static void note_failure(struct redis_conn *conn, enum redis_fail why, const char *words)
 {
-    if (weight(why) <= weight(conn->worst))
+    if (weight(why) <= weight(conn->worst)) {
         return;
+    }
     conn->worst = why;
-    snprintf(conn->worst_words, sizeof conn->worst_words, "%s", words);
+    snprintf(conn->worst_words, sizeof(conn->worst_words), "%s", words);
 }
 
 static void note_errno(struct redis_conn *conn, int error)
@@ -62,46 +67,57 @@ static void note_errno(struct redis_conn *conn, int error)
     note_failure(conn, fail_of_errno(error), conn_say(conn, "%s", strerror(error)));
 }
 
-/* Requests are small and wanted at once; a peer whose host vanished is noticed even while nothing is asked.
+/*
+ * Requests are small and wanted at once; a peer whose host vanished is noticed even while nothing
+ * is asked.
  */
 static void tune(int fd)
 {
     static const struct {
         int level, name, value;
     } options[] = {
-        {IPPROTO_TCP, TCP_NODELAY, 1},   {SOL_SOCKET, SO_KEEPALIVE, 1}, {IPPROTO_TCP, TCP_KEEPIDLE, 15},
-        {IPPROTO_TCP, TCP_KEEPINTVL, 5}, {IPPROTO_TCP, TCP_KEEPCNT, 3},
+        {IPPROTO_TCP, TCP_NODELAY, 1},   {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, 15}, {IPPROTO_TCP, TCP_KEEPINTVL, 5},
+        {IPPROTO_TCP, TCP_KEEPCNT, 3},
     };
 
-    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value, sizeof options[i].value);
+    for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++) {
+        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+                         sizeof(options[i].value));
+    }
 }
 
 /* @return the socket, connecting; -errno. */
 static int start_connect(const struct address *address)
 {
-    const struct addrinfo hints = {
-        .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                                   .ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
     struct addrinfo *info = NULL;
     char port[8];
     int fd, error = 0;
 
-    snprintf(port, sizeof port, "%u", (unsigned)address->port);
-    if (getaddrinfo(address->host, port, &hints, &info) != 0) /* a literal: asks nobody */
+    snprintf(port, sizeof(port), "%u", (unsigned)address->port);
+    if (getaddrinfo(address->host, port, &hints, &info) != 0) { /* a literal: asks nobody */
         return -EADDRNOTAVAIL;
-    fd = socket(info->ai_family, info->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, info->ai_protocol);
+    }
+    fd = socket(info->ai_family, info->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                info->ai_protocol);
     if (fd < 0) {
         error = errno;
     } else {
         tune(fd);
-        if (connect(fd, info->ai_addr, info->ai_addrlen) != 0 && errno != EINPROGRESS)
+        if (connect(fd, info->ai_addr, info->ai_addrlen) != 0 && errno != EINPROGRESS) {
             error = errno;
+        }
     }
     freeaddrinfo(info);
-    if (error == 0)
+    if (error == 0) {
         return fd;
-    if (fd >= 0)
+    }
+    if (fd >= 0) {
         close(fd);
+    }
     return -error;
 }
 
@@ -110,7 +126,7 @@ static int start_connect(const struct address *address)
 static bool is_self_connected(int fd)
 {
     struct sockaddr_storage here = {0}, there = {0};
-    socklen_t here_len = sizeof here, there_len = sizeof there;
+    socklen_t here_len = sizeof(here), there_len = sizeof(there);
 
     return getsockname(fd, (struct sockaddr *)&here, &here_len) == 0 &&
            getpeername(fd, (struct sockaddr *)&there, &there_len) == 0 && here_len == there_len &&
@@ -121,20 +137,23 @@ static void on_connecting(void *data, int events)
 {
     struct redis_conn *conn = data;
     int error = 0;
-    socklen_t size = sizeof error;
+    socklen_t size = sizeof(error);
 
     conn_enter(conn);
     if (conn->state != CONN_CONNECT) {
         conn_stream_ready(conn, events);
     } else {
-        if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0)
+        if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) {
             error = errno;
-        if (error == 0 && is_self_connected(conn->fd))
+        }
+        if (error == 0 && is_self_connected(conn->fd)) {
             error = ECONNREFUSED;
-        if (error != 0)
+        }
+        if (error != 0) {
             conn_dial_failed(conn, fail_of_errno(error), conn_say(conn, "%s", strerror(error)));
-        else
+        } else {
             conn_stream_start(conn);
+        }
     }
     conn_leave(conn);
 }
@@ -144,8 +163,9 @@ static void arm_attempt(struct redis_conn *conn)
 {
     int64_t now_ms = clock_boot_ms(), left_ms = conn->open_deadline_ms - now_ms;
 
-    if (left_ms < 0)
+    if (left_ms < 0) {
         left_ms = 0;
+    }
     conn_arm(conn, now_ms + left_ms / (int64_t)(conn->n_trying - conn->i_trying + 1));
 }
 
@@ -181,39 +201,46 @@ static void try_all(struct redis_conn *conn, const struct address *addresses, si
 static void keep_found(struct redis_conn *conn, const struct address *found, size_t n)
 {
     free(conn->found);
-    conn->found = mem_new(n, sizeof *found);
-    memcpy(conn->found, found, n * sizeof *found);
+    conn->found = mem_new(n, sizeof(*found));
+    memcpy(conn->found, found, n * sizeof(*found));
     conn->n_found = n;
     conn->found_for = conn->target;
 }
 
-/* What the name resolved to last: for this connection, or for anybody after this one had stopped waiting. */
+/*
+ * What the name resolved to last: for this connection, or for anybody after this one had stopped
+ * waiting.
+ */
 static bool has_found(struct redis_conn *conn)
 {
     struct address *last;
     size_t n = loop_lookup_last(&conn->target, &last);
 
-    if (n > 0)
+    if (n > 0) {
         keep_found(conn, last, n);
+    }
     free(last);
     return conn->n_found > 0 && address_equal(&conn->found_for, &conn->target);
 }
 
-static void on_lookup(void *data, int error, const struct address *found, size_t n, const char *words)
+static void on_lookup(void *data, int error, const struct address *found, size_t n,
+                      const char *words)
 {
     struct redis_conn *conn = data;
 
     conn_enter(conn);
-    if (error == 0 && n > 0)
+    if (error == 0 && n > 0) {
         keep_found(conn, found, n);
-    else
-        conn_say(conn, "%s: %s", conn->target.host, words != NULL ? words : "no address");
+    } else {
+        conn_say(conn, "%s: %s", conn->target.host, words ? words : "no address");
+    }
     loop_lookup_free(conn->lookup);
     conn->lookup = NULL;
-    if (has_found(conn))
+    if (has_found(conn)) {
         try_all(conn, conn->found, conn->n_found);
-    else
+    } else {
         conn_end(conn, REDIS_FAIL_RESOLVE, conn->words);
+    }
     conn_leave(conn);
 }
 
@@ -236,8 +263,9 @@ void conn_dial_start(struct redis_conn *conn)
 
 static void wipe_hello(struct redis_conn *conn)
 {
-    if (conn->hello == NULL)
+    if (!conn->hello) {
         return;
+    }
     explicit_bzero(conn->hello, conn->hello_len);
     redisFreeCommand(conn->hello);
     conn->hello = NULL;
@@ -285,8 +313,9 @@ static void attempt_timed_out(struct redis_conn *conn)
     if (conn->state == CONN_HELLO) {
         /* A process that was stopped finds its timers due before it saw what arrived meanwhile. */
         conn_stream_drain(conn);
-        if (conn->session != session || conn->state != CONN_HELLO)
+        if (conn->session != session || conn->state != CONN_HELLO) {
             return;
+        }
         conn_dial_failed(conn, REDIS_FAIL_TIMEOUT, "HELLO was not answered in time");
     } else {
         conn_dial_failed(conn, REDIS_FAIL_TIMEOUT, "the connection was not accepted in time");
@@ -298,11 +327,12 @@ void conn_dial_timer(struct redis_conn *conn)
     if (conn->state == CONN_LOOKUP) {
         loop_lookup_free(conn->lookup);
         conn->lookup = NULL;
-        if (has_found(conn))
+        if (has_found(conn)) {
             try_all(conn, conn->found, conn->n_found);
-        else
+        } else {
             conn_end(conn, REDIS_FAIL_TIMEOUT,
                      conn_say(conn, "%s: the resolver did not answer in time", conn->target.host));
+        }
     } else if (conn->exhausted) {
         conn_end(conn, conn->worst, conn_say(conn, "%s", conn->worst_words));
     } else {

@@ -1,12 +1,13 @@
 /*
- * What the files of a connection share: conn.c (its life and the public functions), conn_dial.c (look-up, addresses,
- * connect), conn_stream.c (bytes out and in), conn_replies.c (replies), conn_skip.c (those that are too long), conn_arena.c
- * (where trees lie), conn_queue.c (who waits for them, deadlines).
- * Nobody else includes this.
+ * What the files of a connection share: conn.c (its life and the public functions), conn_dial.c
+ * (look-up, addresses, connect), conn_stream.c (bytes out and in), conn_replies.c (replies),
+ * conn_skip.c (those that are too long), conn_arena.c (where trees lie), conn_queue.c (who waits
+ * for them, deadlines). Nobody else includes this.
  *
  * Two rules keep callbacks safe. Whoever comes from the loop stands between conn_enter() and
  * conn_leave(), so that the memory outlives a redis_conn_free() in a callback. And whoever called a
- * hook compares `session` before touching anything again: closing, and each new attempt, changes it.
+ * hook compares `session` before touching anything again: closing, and each new attempt, changes
+ * it.
  */
 #ifndef BELLWETHER_REDIS_CONN_INTERNAL_H
 #define BELLWETHER_REDIS_CONN_INTERNAL_H
@@ -16,8 +17,10 @@
 #include "bellwether/redis/conn.h"
 
 #define CONN_WORDS_SIZE 192
-/* The longest reply that becomes a tree. A thousand masters are 1.2 MB, a server's commands 0.4 MB; beyond this the peer is
- * broken or hostile. */
+/*
+ * The longest reply that becomes a tree. A thousand masters are 1.2 MB, a server's commands 0.4 MB;
+ * beyond this the peer is broken or hostile.
+ */
 #define TREE_BYTES_MAX ((size_t)16 * 1024 * 1024)
 
 /* And its elements over all levels: those of six thousand masters. */
@@ -25,9 +28,10 @@
 
 enum conn_state {
     CONN_CLOSED,
-    CONN_LOOKUP,  /* waiting for the resolver */
-    CONN_CONNECT, /* waiting for TCP, or (nothing left to try) for the turn in which that may be told */
-    CONN_HELLO,   /* waiting for HELLO's reply */
+    CONN_LOOKUP, /* waiting for the resolver */
+    /* waiting for TCP, or (nothing left to try) for the turn in which that may be told */
+    CONN_CONNECT,
+    CONN_HELLO, /* waiting for HELLO's reply */
     CONN_READY,
 };
 
@@ -83,7 +87,8 @@ struct redis_conn {
     char worst_words[CONN_WORDS_SIZE];
     char *hello; /* the command in wire form, holds the password: wiped before it is freed */
     size_t hello_len;
-    bool confidential; /* a password may be in what is to be written: the buffer is wiped afterwards */
+    /* a password may be in what is to be written: the buffer is wiped afterwards */
+    bool confidential;
     redis_reply_fn *ping_done; /* PING follows it; NULL: nothing does */
 
     /* The stream. Either `fd` (connecting) or `context` owns the socket. */
@@ -121,10 +126,13 @@ struct redis_conn {
 /* conn.c */
 void conn_enter(struct redis_conn *conn);
 void conn_leave(struct redis_conn *conn);
-/** End by itself: complete the commands, then `closed`. @param words borrowed, may be conn->words. */
+/**
+ * End by itself: complete the commands, then `closed`. @param words borrowed, may be conn->words.
+ */
 void conn_end(struct redis_conn *conn, enum redis_fail why, const char *words);
 /** Write to conn->words, control characters replaced. @return conn->words. */
-const char *conn_say(struct redis_conn *conn, const char *format, ...) __attribute__((format(printf, 2, 3)));
+const char *conn_say(struct redis_conn *conn, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 void conn_arm(struct redis_conn *conn, int64_t at_ms);
 void conn_disarm(struct redis_conn *conn);
 
@@ -164,7 +172,10 @@ void conn_replies_take(struct redis_conn *conn, const char *bytes, size_t size);
 void conn_replies_stop(struct redis_conn *conn);
 
 /* conn_skip.c */
-/** From where the reader stands to the end of its reply, if one is under way, and so many whole ones behind it. */
+/**
+ * From where the reader stands to the end of its reply, if one is under way, and so many whole ones
+ * behind it.
+ */
 void conn_skip_begin(struct conn_skip *skip, const redisReader *reader, unsigned more);
 /** @return how many of these bytes belong to it; with `ok` false they are no RESP. */
 size_t conn_skip(struct conn_skip *skip, const char *bytes, size_t size, bool *ok);

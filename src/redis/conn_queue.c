@@ -1,6 +1,6 @@
 /*
- * The commands in flight: a ring, in the order in which they were sent and will be answered. Deadlines, and what becomes
- * of those that are not answered.
+ * The commands in flight: a ring, in the order in which they were sent and will be answered.
+ * Deadlines, and what becomes of those that are not answered.
  */
 #include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
@@ -17,10 +17,11 @@ struct conn_command *conn_queue_at(const struct redis_conn *conn, size_t i)
 static void grow(struct redis_conn *conn)
 {
     size_t room = conn->room > 0 ? conn->room * 2 : 8; /* a power of two: conn_queue_at() masks */
-    struct conn_command *grown = budget_new(room, sizeof *grown);
+    struct conn_command *grown = budget_new(room, sizeof(*grown));
 
-    for (size_t i = 0; i < conn->n_commands; i++)
+    for (size_t i = 0; i < conn->n_commands; i++) {
         grown[i] = *conn_queue_at(conn, i);
+    }
     budget_free(conn->commands);
     conn->commands = grown;
     conn->room = room;
@@ -29,12 +30,15 @@ static void grow(struct redis_conn *conn)
 
 void conn_queue_push(struct redis_conn *conn, const struct conn_command *command)
 {
-    if (conn->n_commands == conn->room)
+    if (conn->n_commands == conn->room) {
         grow(conn);
+    }
     conn->n_commands++;
     *conn_queue_at(conn, conn->n_commands - 1) = *command;
-    if (command->deadline_ms != 0 && (conn->timer_ms == 0 || command->deadline_ms < conn->timer_ms))
+    if (command->deadline_ms != 0 &&
+        (conn->timer_ms == 0 || command->deadline_ms < conn->timer_ms)) {
         conn_arm(conn, command->deadline_ms);
+    }
 }
 
 struct conn_command conn_queue_pop(struct redis_conn *conn)
@@ -43,10 +47,12 @@ struct conn_command conn_queue_pop(struct redis_conn *conn)
 
     conn->first_command = (conn->first_command + 1) & (conn->room - 1);
     conn->n_commands--;
-    if (conn->n_commands > 0)
+    if (conn->n_commands > 0) {
         return command;
-    if (conn->timer_ms != 0 && conn->state == CONN_READY)
+    }
+    if (conn->timer_ms != 0 && conn->state == CONN_READY) {
         conn_disarm(conn); /* else an idle connection would be woken once for each question */
+    }
     if (conn->room > ROOM_KEPT) {
         budget_free(conn->commands);
         conn->commands = NULL;
@@ -63,13 +69,14 @@ struct redis_expect *conn_queue_expect(const struct redis_conn *conn)
 size_t conn_queue_unsent(const struct redis_conn *conn)
 {
     /* one whose answer has begun all the same stays in place until it has ended */
-    size_t n = 0, most = conn->n_commands - (conn->sink.into != NULL && conn->n_commands > 0);
+    size_t n = 0, most = conn->n_commands - (conn->sink.into && conn->n_commands > 0);
 
     while (n < most) {
         const struct redis_expect *expect = conn_queue_at(conn, conn->n_commands - 1 - n)->expect;
 
-        if (expect == NULL || expect->begin < conn->taken)
+        if (!expect || expect->begin < conn->taken) {
             break;
+        }
         n++;
     }
     return n;
@@ -80,33 +87,40 @@ void conn_queue_abandon(struct redis_conn *conn, enum redis_fail why)
     while (conn->n_commands > 0) {
         struct conn_command command = conn_queue_pop(conn);
 
-        if (command.expect != NULL)
+        if (command.expect) {
             command.expect->done(command.expect, why, redis_conn_has_written(conn, command.expect));
-        else if (command.done != NULL)
+        } else if (command.done) {
             command.done(command.data, NULL, why);
+        }
     }
 }
 
-/* The timer stands at the earliest deadline or before it: while commands are in flight it is not moved with
- * every reply. */
+/*
+ * The timer stands at the earliest deadline or before it: while commands are in flight it is not
+ * moved with every reply.
+ */
 void conn_queue_timer(struct redis_conn *conn)
 {
     uint64_t session = conn->session;
     int64_t earliest_ms = 0;
 
     conn_stream_drain(conn); /* see attempt_timed_out() */
-    if (conn->session != session)
+    if (conn->session != session) {
         return;
+    }
     for (size_t i = 0; i < conn->n_commands; i++) {
         int64_t deadline_ms = conn_queue_at(conn, i)->deadline_ms;
 
-        if (deadline_ms != 0 && (earliest_ms == 0 || deadline_ms < earliest_ms))
+        if (deadline_ms != 0 && (earliest_ms == 0 || deadline_ms < earliest_ms)) {
             earliest_ms = deadline_ms;
+        }
     }
-    if (earliest_ms == 0)
+    if (earliest_ms == 0) {
         return;
-    if (earliest_ms <= clock_boot_ms())
+    }
+    if (earliest_ms <= clock_boot_ms()) {
         conn_end(conn, REDIS_FAIL_TIMEOUT, "a command was not answered in time");
-    else
+    } else {
         conn_arm(conn, earliest_ms);
+    }
 }

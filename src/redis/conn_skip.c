@@ -1,12 +1,14 @@
 /*
- * The rest of a reply that is too long: read past, and kept nowhere. How much that is, is announced as it comes: the length of
- * each string, the number of elements of each list. One number holds how many elements are still to come, however deep.
+ * The rest of a reply that is too long: read past, and kept nowhere. How much that is, is announced
+ * as it comes: the length of each string, the number of elements of each list. One number holds how
+ * many elements are still to come, however deep.
  */
 #include <string.h>
 
 #include "conn_internal.h"
 
-#define LENGTH_MAX ((uint64_t)1 << 50) /* of a string, and of all the elements that may be to come */
+#define LENGTH_MAX \
+    ((uint64_t)1 << 50) /* of a string, and of all the elements that may be to come */
 
 static char type_of(const redisReadTask *task)
 {
@@ -32,13 +34,16 @@ static void expect_item(struct conn_skip *skip, char type)
 void conn_skip_begin(struct conn_skip *skip, const redisReader *reader, unsigned more)
 {
     *skip = (struct conn_skip){.items = more};
-    if (reader->ridx < 0)
+    if (reader->ridx < 0) {
         return;
+    }
     skip->items++; /* the element under way, and those behind it on each level */
-    for (int level = 1; level <= reader->ridx; level++)
+    for (int level = 1; level <= reader->ridx; level++) {
         skip->items += (uint64_t)(reader->task[level - 1]->elements - reader->task[level]->idx - 1);
-    if (reader->task[reader->ridx]->type >= 0)
+    }
+    if (reader->task[reader->ridx]->type >= 0) {
         expect_item(skip, type_of(reader->task[reader->ridx]));
+    }
 }
 
 static bool has_length(char type)
@@ -53,8 +58,9 @@ static bool take_digit(struct conn_skip *skip, char digit)
         skip->negative = skip->negative || digit == '-';
         return true;
     }
-    if (digit < '0' || digit > '9')
+    if (digit < '0' || digit > '9') {
         return false;
+    }
     skip->length = skip->length * 10 + (uint64_t)(digit - '0');
     return skip->length <= LENGTH_MAX;
 }
@@ -78,7 +84,8 @@ static bool end_line(struct conn_skip *skip)
     case '~':
     case '>': skip->items += length; break;
     case '%': skip->items += 2 * length; break;
-    case '|': skip->items += 2 * length + 1; break; /* it stands before what it says something about */
+    /* it stands before what it says something about */
+    case '|': skip->items += 2 * length + 1; break;
     default: break;
     }
     expect_item(skip, 0);
@@ -102,15 +109,18 @@ static size_t skip_line(struct conn_skip *skip, const char *bytes, size_t size)
 
     if (skip->type == 0) {
         expect_item(skip, bytes[0]);
-        return bytes[0] != '\0' && strchr("+-:,_#($=!*~>%|", bytes[0]) != NULL;
+        return bytes[0] != '\0' && strchr("+-:,_#($=!*~>%|", bytes[0]);
     }
     end = memchr(bytes, '\n', size);
-    n = end != NULL ? (size_t)(end - bytes) : size;
-    for (size_t i = 0; i < n && has_length(skip->type); i++)
-        if (!take_digit(skip, bytes[i]))
+    n = end ? (size_t)(end - bytes) : size;
+    for (size_t i = 0; i < n && has_length(skip->type); i++) {
+        if (!take_digit(skip, bytes[i])) {
             return 0;
-    if (end == NULL)
+        }
+    }
+    if (!end) {
         return n;
+    }
     return end_line(skip) ? n + 1 : 0;
 }
 
@@ -120,7 +130,8 @@ size_t conn_skip(struct conn_skip *skip, const char *bytes, size_t size, bool *o
 
     *ok = true;
     while (skip->items > 0 && at < size && *ok) {
-        size_t n = skip->bytes > 0 ? skip_bytes(skip, size - at) : skip_line(skip, bytes + at, size - at);
+        size_t n =
+            skip->bytes > 0 ? skip_bytes(skip, size - at) : skip_line(skip, bytes + at, size - at);
 
         *ok = n > 0;
         at += n;

@@ -47,7 +47,10 @@ uint32_t cursor_tag(uint64_t secret, const struct cursor_home *home)
 
 /* ---- cursors ---- */
 
-/* Of digits only: what strtoull() takes beside them is none. @return false: it is none. UINT64_MAX: or larger. */
+/*
+ * Of digits only: what strtoull() takes beside them is none. @return false: it is none. UINT64_MAX:
+ * or larger.
+ */
 static bool read_number(const char *text, size_t size, uint64_t *out)
 {
     uint64_t number = 0;
@@ -75,7 +78,8 @@ enum cursor_kind cursor_read(const char *text, size_t size, uint32_t *tag, uint6
         return number == 0 ? CURSOR_BEGINNING : CURSOR_LARGE;
     }
     *theirs = number >> CURSOR_TAG_BITS;
-    *tag = number >> NUMBER_BITS == 0 && *theirs != 0 ? (uint32_t)(number & TAG_MASK) : CURSOR_TAG_NONE;
+    *tag = number >> NUMBER_BITS == 0 && *theirs != 0 ? (uint32_t)(number & TAG_MASK)
+                                                      : CURSOR_TAG_NONE;
     return CURSOR_TAGGED;
 }
 

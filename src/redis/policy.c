@@ -1,6 +1,7 @@
 /*
- * The language of --commands: rules as a Redis ACL user has them, of which only those about commands mean anything here.
- * Whole words, cut at blanks; names are compared as a whole and never by how they begin.
+ * The language of --commands: rules as a Redis ACL user has them, of which only those about
+ * commands mean anything here. Whole words, cut at blanks; names are compared as a whole and never
+ * by how they begin.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,14 +71,15 @@ static const struct {
 
 static const char *const fixed_read_only[] = {"ping", "echo", "time"};
 
-#define N_FIXED (sizeof fixed / sizeof fixed[0])
-#define N_CAREFUL (sizeof careful / sizeof careful[0])
-#define N_FIXED_READ_ONLY (sizeof fixed_read_only / sizeof fixed_read_only[0])
+#define N_FIXED (sizeof(fixed) / sizeof(fixed[0]))
+#define N_CAREFUL (sizeof(careful) / sizeof(careful[0]))
+#define N_FIXED_READ_ONLY (sizeof(fixed_read_only) / sizeof(fixed_read_only[0]))
 
 const char *command_never(const char *name, const char *sub)
 {
     for (size_t i = 0; i < N_FIXED; i++) {
-        if (strcmp(fixed[i].name, name) == 0 && (*fixed[i].sub == '\0' || strcmp(fixed[i].sub, sub) == 0)) {
+        if (strcmp(fixed[i].name, name) == 0 &&
+            (*fixed[i].sub == '\0' || strcmp(fixed[i].sub, sub) == 0)) {
             return fixed[i].why;
         }
     }
@@ -99,7 +101,7 @@ bool command_blocks(const char *name)
     static const char *const names[] = {"blmove",     "blmpop", "blpop",    "brpop",
                                         "brpoplpush", "bzmpop", "bzpopmax", "bzpopmin"};
 
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(names[i], name) == 0) {
             return true;
         }
@@ -137,7 +139,7 @@ bool command_noted(size_t i, const char **name, const char **sub)
 
 static bool is_one_of(char c, const char *set)
 {
-    return c != '\0' && strchr(set, c) != NULL;
+    return c != '\0' && strchr(set, c);
 }
 
 static bool is_plain(char c)
@@ -145,7 +147,10 @@ static bool is_plain(char c)
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
 }
 
-/* Names of commands, subcommands and categories, modules' too: `json.set`, `restore-asking`, `host:`. */
+/*
+ * Names of commands, subcommands and categories, modules' too: `json.set`, `restore-asking`,
+ * `host:`.
+ */
 static bool read_name(const char *text, size_t size, char out[COMMAND_NAME_SIZE])
 {
     if (size == 0 || size >= COMMAND_NAME_SIZE) {
@@ -171,17 +176,21 @@ static bool refuse(const char *word, size_t size, const char *why, char *error, 
 {
     int shown = is_secret(word) ? 1 : (int)(size < SHOWN_MAX ? size : SHOWN_MAX);
 
-    (void)snprintf(error, error_size, "\"%.*s%s\" %s", shown, word, (size_t)shown < size ? "..." : "", why);
+    (void)snprintf(error, error_size, "\"%.*s%s\" %s", shown, word,
+                   (size_t)shown < size ? "..." : "", why);
     return false;
 }
 
-/* A slip of the pen would deny nothing, or allow nothing: Redis' ACL SETUSER takes none either. A name that is like no other is
- * a module's, a newer server's, or a renamed command's: the server's table decides later. */
+/*
+ * A slip of the pen would deny nothing, or allow nothing: Redis' ACL SETUSER takes none either. A
+ * name that is like no other is a module's, a newer server's, or a renamed command's: the server's
+ * table decides later.
+ */
 static const char *check_name(const struct rule *rule, char words[WRONG_SIZE])
 {
     const char *meant = command_meant(rule->name, rule->sub);
 
-    if (meant == NULL) {
+    if (!meant) {
         return NULL;
     }
     (void)snprintf(words, WRONG_SIZE, "is no command of Redis, perhaps %c%s is meant; " TAKES,
@@ -189,31 +198,36 @@ static const char *check_name(const struct rule *rule, char words[WRONG_SIZE])
     return words;
 }
 
-/* What stands behind the sign. @return words on what is wrong with it, perhaps in `words`, or NULL. */
-static const char *read_object(const char *text, size_t size, struct rule *out, char words[WRONG_SIZE])
+/*
+ * What stands behind the sign. @return words on what is wrong with it, perhaps in `words`, or NULL.
+ */
+static const char *read_object(const char *text, size_t size, struct rule *out,
+                               char words[WRONG_SIZE])
 {
     const char *bar = memchr(text, '|', size);
-    size_t first = bar == NULL ? size : (size_t)(bar - text);
+    size_t first = !bar ? size : (size_t)(bar - text);
 
     if (size > 0 && *text == '@') {
         if (!read_name(text + 1, size - 1, out->name)) {
             return "is no category; " TAKES;
         }
         out->kind = strcmp(out->name, "all") == 0 ? RULE_ALL : RULE_CATEGORY;
-        return command_category_exists(out->name) ? NULL : "is no category of Redis (see ACL CAT); " TAKES;
+        return command_category_exists(out->name) ? NULL
+                                                  : "is no category of Redis (see ACL CAT); " TAKES;
     }
     out->kind = RULE_COMMAND;
     if (!read_name(text, first, out->name) ||
-        (bar != NULL && !read_name(bar + 1, size - first - 1, out->sub))) {
+        (bar && !read_name(bar + 1, size - first - 1, out->sub))) {
         return "names no command; " TAKES;
     }
-    if (out->allow && command_never(out->name, out->sub) != NULL) {
+    if (out->allow && command_never(out->name, out->sub)) {
         return "can't be allowed: callers share the connection that it changes, blocks or ends; takes other commands";
     }
     return check_name(out, words);
 }
 
-static bool read_rule(const char *word, size_t size, struct rule *out, char *error, size_t error_size)
+static bool read_rule(const char *word, size_t size, struct rule *out, char *error,
+                      size_t error_size)
 {
     struct rule rule = {0};
     const char *wrong = NULL;
@@ -229,11 +243,11 @@ static bool read_rule(const char *word, size_t size, struct rule *out, char *err
         rule.allow = *word == '+';
         wrong = read_object(word + 1, size - 1, &rule, words);
     }
-    if (wrong != NULL) {
+    if (wrong) {
         return refuse(word, size, wrong, error, error_size);
     }
     /* it fits: two names, a sign and a bar, or @ */
-    (void)snprintf(rule.written, sizeof rule.written, "%.*s", (int)size, word);
+    (void)snprintf(rule.written, sizeof(rule.written), "%.*s", (int)size, word);
     *out = rule;
     return true;
 }
@@ -243,10 +257,11 @@ static bool add_rules(struct policy *policy, const char *rules, char *error, siz
 {
     for (const char *at = rules + strspn(rules, BLANKS); *at != '\0'; at += strspn(at, BLANKS)) {
         size_t size = strcspn(at, BLANKS);
+
         if (policy->n == 0 && size == strlen("default") && strncasecmp(at, "default", size) == 0) {
             (void)add_rules(policy, POLICY_DEFAULT, error, error_size);
         } else {
-            policy->rules = mem_resize(policy->rules, policy->n + 1, sizeof *policy->rules);
+            policy->rules = mem_resize(policy->rules, policy->n + 1, sizeof(*policy->rules));
             if (!read_rule(at, size, &policy->rules[policy->n], error, error_size)) {
                 return false;
             }
@@ -259,7 +274,7 @@ static bool add_rules(struct policy *policy, const char *rules, char *error, siz
 
 struct policy *policy_parse(const char *rules, char *error, size_t error_size)
 {
-    struct policy *policy = mem_new(1, sizeof *policy);
+    struct policy *policy = mem_new(1, sizeof(*policy));
 
     if (!add_rules(policy, rules, error, error_size)) {
         policy_free(policy);
@@ -275,13 +290,14 @@ struct policy *policy_parse(const char *rules, char *error, size_t error_size)
 
 static bool allows_script(const struct rule *rule)
 {
-    static const char *const names[] = {"eval", "evalsha", "eval_ro", "evalsha_ro", "fcall", "fcall_ro"};
+    static const char *const names[] = {"eval",       "evalsha", "eval_ro",
+                                        "evalsha_ro", "fcall",   "fcall_ro"};
 
     if (rule->kind != RULE_COMMAND) {
         return rule->kind == RULE_ALL || strcmp(rule->name, "scripting") == 0 ||
                strcmp(rule->name, "slow") == 0;
     }
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         if (strcmp(rule->name, names[i]) == 0) {
             return true;
         }
@@ -303,17 +319,17 @@ bool policy_allows_scripts(const struct policy *policy)
 
 struct policy *policy_copy(const struct policy *policy)
 {
-    struct policy *copy = mem_new(1, sizeof *copy);
+    struct policy *copy = mem_new(1, sizeof(*copy));
 
     copy->n = policy->n;
-    copy->rules = mem_new(policy->n, sizeof *copy->rules);
-    memcpy(copy->rules, policy->rules, policy->n * sizeof *copy->rules);
+    copy->rules = mem_new(policy->n, sizeof(*copy->rules));
+    memcpy(copy->rules, policy->rules, policy->n * sizeof(*copy->rules));
     return copy;
 }
 
 void policy_free(struct policy *policy)
 {
-    if (policy != NULL) {
+    if (policy) {
         free(policy->rules);
         free(policy);
     }

@@ -18,54 +18,64 @@ void pool_link(struct pool *pool, struct pool_task *task)
     task->linked = true;
     task->previous = pool->last;
     task->next = NULL;
-    if (pool->last != NULL)
+    if (pool->last) {
         pool->last->next = task;
-    else
+    } else {
         pool->first = task;
+    }
     pool->last = task;
-    if (!loop_timer_armed(pool->deadline_timer))
+    if (!loop_timer_armed(pool->deadline_timer)) {
         loop_timer_start(pool->deadline_timer, task->deadline_ms - clock_boot_ms());
+    }
 }
 
 void pool_unlink(struct pool *pool, struct pool_task *task)
 {
-    if (!task->linked)
+    if (!task->linked) {
         return;
+    }
     task->linked = false;
-    if (task->previous != NULL)
+    if (task->previous) {
         task->previous->next = task->next;
-    else
+    } else {
         pool->first = task->next;
-    if (task->next != NULL)
+    }
+    if (task->next) {
         task->next->previous = task->previous;
-    else
+    } else {
         pool->last = task->previous;
+    }
 }
 
-/* The timer is left alone while jobs come and go: it fires at an old deadline now and then and finds nothing. */
+/*
+ * The timer is left alone while jobs come and go: it fires at an old deadline now and then and
+ * finds nothing.
+ */
 static void expire(void *data)
 {
     struct pool *pool = data;
     int64_t now_ms = clock_boot_ms();
 
-    while (pool->first != NULL && pool->first->deadline_ms <= now_ms)
+    while (pool->first && pool->first->deadline_ms <= now_ms) {
         task_expire(pool->first);
-    if (pool->first != NULL)
+    }
+    if (pool->first) {
         loop_timer_start(pool->deadline_timer, pool->first->deadline_ms - now_ms);
+    }
 }
 
 /* ---- the watcher ---- */
 
 bool pool_is_stalled(const struct pool *pool)
 {
-    return pool->hooks.stalled != NULL && pool->hooks.stalled(pool->hooks.data);
+    return pool->hooks.stalled && pool->hooks.stalled(pool->hooks.data);
 }
 
 bool pool_is_behind(const struct pool *pool)
 {
     const struct snapshot *snapshot = pool->snapshot;
 
-    return snapshot != NULL && snapshot->pulse != NULL &&
+    return snapshot && snapshot->pulse &&
            atomic_load_explicit(&snapshot->pulse->fences, memory_order_acquire) != snapshot->fences;
 }
 
@@ -75,9 +85,10 @@ void pool_tell(struct node *node, enum suspicion what)
     const struct desk *desk = node->desk;
     int64_t now_ms = clock_boot_ms();
 
-    if (node->is_replica || desk->pool->hooks.suspect == NULL ||
-        (node->told_ms != 0 && now_ms - node->told_ms < TELL_EVERY_MS))
+    if (node->is_replica || !desk->pool->hooks.suspect ||
+        (node->told_ms != 0 && now_ms - node->told_ms < TELL_EVERY_MS)) {
         return;
+    }
     node->told_ms = now_ms;
     desk->pool->hooks.suspect(desk->pool->hooks.data, what, desk->name, &node->address);
 }
@@ -87,8 +98,9 @@ void pool_take(struct pool *pool, struct snapshot *snapshot)
     struct snapshot *before = pool->snapshot;
 
     pool->snapshot = snapshot_ref(snapshot);
-    for (size_t i = 0; i < pool->n_desks; i++)
+    for (size_t i = 0; i < pool->n_desks; i++) {
         desk_take(pool->desks[i], snapshot_find(snapshot, pool->desks[i]->name));
+    }
     snapshot_unref(before);
 }
 
@@ -108,10 +120,11 @@ static size_t desk_place(const struct pool *pool, const char *name, bool *found)
             *found = true;
             return middle;
         }
-        if (order < 0)
+        if (order < 0) {
             low = middle + 1;
-        else
+        } else {
             high = middle;
+        }
     }
     return low;
 }
@@ -121,14 +134,17 @@ static struct desk *desk_of(struct pool *pool, const char *name)
     bool found;
     size_t place = desk_place(pool, name, &found);
 
-    if (found)
+    if (found) {
         return pool->desks[place];
-    pool->desks = mem_resize(pool->desks, pool->n_desks + 1, sizeof *pool->desks);
-    memmove(pool->desks + place + 1, pool->desks + place, (pool->n_desks - place) * sizeof *pool->desks);
+    }
+    pool->desks = mem_resize(pool->desks, pool->n_desks + 1, sizeof(*pool->desks));
+    memmove(pool->desks + place + 1, pool->desks + place,
+            (pool->n_desks - place) * sizeof(*pool->desks));
     pool->n_desks++;
     pool->desks[place] = desk_new(pool, name);
-    if (pool->snapshot != NULL)
+    if (pool->snapshot) {
         desk_take(pool->desks[place], snapshot_find(pool->snapshot, name));
+    }
     return pool->desks[place];
 }
 
@@ -138,7 +154,8 @@ void pool_forget(struct pool *pool, struct desk *desk)
     size_t place = desk_place(pool, desk->name, &found);
 
     pool->n_desks--;
-    memmove(pool->desks + place, pool->desks + place + 1, (pool->n_desks - place) * sizeof *pool->desks);
+    memmove(pool->desks + place, pool->desks + place + 1,
+            (pool->n_desks - place) * sizeof(*pool->desks));
     desk_free(desk);
 }
 
@@ -148,13 +165,14 @@ bool pool_look(const struct pool *pool, const char *master, struct pool_view *ou
     size_t place = desk_place(pool, master, &found);
     const struct desk *desk;
 
-    if (!found)
+    if (!found) {
         return false;
+    }
     desk = pool->desks[place];
     *out = (struct pool_view){.waiting = desk->n_waiting, .has_table = false};
-    out->has_table = desk->book != NULL && command_book_has_table(desk->book);
-    out->closed = desk->book != NULL ? command_book_closed(desk->book) : NULL;
-    for (size_t i = 0; desk->master != NULL && i < desk->master->n_lines; i++) {
+    out->has_table = desk->book && command_book_has_table(desk->book);
+    out->closed = desk->book ? command_book_closed(desk->book) : NULL;
+    for (size_t i = 0; desk->master && i < desk->master->n_lines; i++) {
         const struct line *line = desk->master->lines[i];
 
         out->connecting += !line->ready;
@@ -176,7 +194,8 @@ struct pool_job *pool_job_new(void)
 static struct pool_task *task_new(struct pool *pool, struct pool_job *job)
 {
     size_t n = job->transaction ? 1 : job->batch->n;
-    struct pool_task *task = budget_new(1, sizeof *task + n * (sizeof *task->states + sizeof *job->items));
+    struct pool_task *task =
+        budget_new(1, sizeof(*task) + n * (sizeof(*task->states) + sizeof(*job->items)));
 
     task->states = (struct item_state *)(task + 1);
     job->items = (struct pool_item *)(task->states + n);
@@ -188,8 +207,9 @@ static struct pool_task *task_new(struct pool *pool, struct pool_job *job)
     task->arrived_us = clock_boot_us();
     task->deadline_ms = task->arrived_us / 1000 + pool->config->command_timeout_ms;
     task->pending = n;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         job->items[i].outcome = ITEM_PENDING;
+    }
     return task;
 }
 
@@ -202,8 +222,9 @@ bool pool_run(struct pool *pool, struct pool_job *job)
         task_refuse(task, "NOTSENT the daemon is shutting down; nothing was sent");
     } else {
         pool_link(pool, task);
-        if (!task_go(task) && task->pending > 0)
+        if (!task_go(task) && task->pending > 0) {
             desk_wait(task->desk, task);
+        }
     }
     task->inline_ = false;
     return task->pending == 0;
@@ -211,18 +232,21 @@ bool pool_run(struct pool *pool, struct pool_job *job)
 
 void pool_job_release(struct pool_job *job)
 {
-    for (size_t i = 0; i < job->n_items; i++)
+    for (size_t i = 0; i < job->n_items; i++) {
         buffer_release(&job->items[i].json);
+    }
     batch_free(job->batch);
-    if (job->task != NULL)
+    if (job->task) {
         free(job->task->tried);
+    }
     budget_free(job->task);
 }
 
 void pool_job_free(struct pool_job *job)
 {
-    if (job == NULL)
+    if (!job) {
         return;
+    }
     pool_job_release(job);
     free(job);
 }
@@ -244,9 +268,11 @@ bool pool_refresh_credentials(struct pool *pool, bool force, int64_t *taken_ms)
     for (size_t i = 0; i < pool->n_logins; i++) {
         struct secret *password = pool->logins[i].password;
 
-        ok = secret_refresh(password, force, error, sizeof error) >= 0 && ok; /* the watcher says why */
-        if (*taken_ms < secret_taken_ms(password))
+        /* the watcher says why */
+        ok = secret_refresh(password, force, error, sizeof(error)) >= 0 && ok;
+        if (*taken_ms < secret_taken_ms(password)) {
             *taken_ms = secret_taken_ms(password);
+        }
     }
     return ok;
 }
@@ -256,17 +282,18 @@ bool pool_refresh_credentials(struct pool *pool, bool force, int64_t *taken_ms)
 struct pool *pool_new(struct loop *loop, const struct pool_config *config, _Atomic size_t *waiting,
                       struct metrics_redis *counts, const struct pool_hooks *hooks)
 {
-    struct pool *pool = mem_new(1, sizeof *pool);
+    struct pool *pool = mem_new(1, sizeof(*pool));
 
     pool->loop = loop;
     pool->config = config;
     pool->waiting = waiting;
     pool->counts = counts;
     pool->hooks = *hooks;
-    pool->logins = mem_new(config->n_logins, sizeof *pool->logins);
+    pool->logins = mem_new(config->n_logins, sizeof(*pool->logins));
     pool->n_logins = config->n_logins;
-    for (size_t i = 0; i < config->n_logins; i++)
+    for (size_t i = 0; i < config->n_logins; i++) {
         login_init(&pool->logins[i], &config->logins[i]);
+    }
     pool->deadline_timer = loop_timer_new(loop, expire, pool);
     return pool;
 }
@@ -276,10 +303,11 @@ void pool_drain(struct pool *pool)
     struct pool_task *next;
 
     pool->draining = true;
-    for (struct pool_task *task = pool->first; task != NULL; task = next) {
+    for (struct pool_task *task = pool->first; task; task = next) {
         next = task->next;
-        if (task->queued)
+        if (task->queued) {
             task_refuse(task, "NOTSENT the daemon is shutting down; this was not sent");
+        }
     }
 }
 
@@ -287,17 +315,20 @@ void pool_drain(struct pool *pool)
 void pool_abandon(struct pool *pool)
 {
     pool->draining = true;
-    while (pool->first != NULL)
+    while (pool->first) {
         task_expire(pool->first);
+    }
 }
 
 void pool_free(struct pool *pool)
 {
-    if (pool == NULL)
+    if (!pool) {
         return;
+    }
     pool_abandon(pool);
-    for (size_t i = 0; i < pool->n_desks; i++)
+    for (size_t i = 0; i < pool->n_desks; i++) {
         desk_free(pool->desks[i]);
+    }
     for (size_t i = 0; i < pool->n_logins; i++) {
         free(pool->logins[i].master);
         free(pool->logins[i].username);

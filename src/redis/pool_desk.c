@@ -1,9 +1,9 @@
 /*
  * One master: where commands for it go now, which commands there are, and who waits.
  *
- * Its generation is an address and a count of switches. When that moves on, the connections of the old one are closed at
- * once, which settles what was on them, and the queue is looked through at the end of the turn. A flap of the state closes
- * nothing: it only keeps new commands waiting.
+ * Its generation is an address and a count of switches. When that moves on, the connections of the
+ * old one are closed at once, which settles what was on them, and the queue is looked through at
+ * the end of the turn. A flap of the state closes nothing: it only keeps new commands waiting.
  */
 #include <stdarg.h>
 #include <stdio.h>
@@ -22,7 +22,7 @@ void desk_say(struct desk *desk, const char *format, ...)
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(desk->trouble, sizeof desk->trouble, format, arguments);
+    vsnprintf(desk->trouble, sizeof(desk->trouble), format, arguments);
     va_end(arguments);
 }
 
@@ -30,15 +30,17 @@ void desk_say(struct desk *desk, const char *format, ...)
 
 void desk_enqueue(struct desk *desk, struct pool_task *task)
 {
-    if (task->queued)
+    if (task->queued) {
         return;
+    }
     task->queued = true;
     task->previous_waiting = desk->last;
     task->next_waiting = NULL;
-    if (desk->last != NULL)
+    if (desk->last) {
         desk->last->next_waiting = task;
-    else
+    } else {
         desk->first = task;
+    }
     desk->last = task;
     desk->n_waiting++;
     metric_move(&desk->pool->counts->waiting, 1);
@@ -47,17 +49,20 @@ void desk_enqueue(struct desk *desk, struct pool_task *task)
 
 void desk_dequeue(struct desk *desk, struct pool_task *task)
 {
-    if (!task->queued)
+    if (!task->queued) {
         return;
+    }
     task->queued = false;
-    if (task->previous_waiting != NULL)
+    if (task->previous_waiting) {
         task->previous_waiting->next_waiting = task->next_waiting;
-    else
+    } else {
         desk->first = task->next_waiting;
-    if (task->next_waiting != NULL)
+    }
+    if (task->next_waiting) {
         task->next_waiting->previous_waiting = task->previous_waiting;
-    else
+    } else {
         desk->last = task->previous_waiting;
+    }
     desk->n_waiting--;
     metric_move(&desk->pool->counts->waiting, -1);
     atomic_fetch_sub_explicit(desk->pool->waiting, 1, memory_order_relaxed);
@@ -71,8 +76,9 @@ void desk_wake(struct desk *desk)
 /* That the watcher is alive again is no news: it is looked for. */
 static void watch_stall(struct desk *desk)
 {
-    if (desk->first != NULL && pool_is_stalled(desk->pool) && !loop_timer_armed(desk->timer))
+    if (desk->first && pool_is_stalled(desk->pool) && !loop_timer_armed(desk->timer)) {
         loop_timer_start(desk->timer, STALL_LOOK_MS);
+    }
 }
 
 void desk_wait(struct desk *desk, struct pool_task *task)
@@ -81,27 +87,33 @@ void desk_wait(struct desk *desk, struct pool_task *task)
     watch_stall(desk);
 }
 
-/* Whoever can go goes, the longest waiting first. A task may leave the queue in here, and only the one that is looked at. */
+/*
+ * Whoever can go goes, the longest waiting first. A task may leave the queue in here, and only the
+ * one that is looked at.
+ */
 static void dispatch(void *data)
 {
     struct desk *desk = data;
     struct pool_task *next;
     int64_t now_ms = clock_boot_ms(), wake_ms = 0;
 
-    for (struct pool_task *task = desk->first; task != NULL; task = next) {
+    for (struct pool_task *task = desk->first; task; task = next) {
         next = task->next_waiting;
         if (task->rest_until_ms > now_ms) {
-            if (wake_ms == 0 || task->rest_until_ms < wake_ms)
+            if (wake_ms == 0 || task->rest_until_ms < wake_ms) {
                 wake_ms = task->rest_until_ms;
+            }
         } else {
             (void)task_go(task);
         }
     }
-    if (wake_ms != 0)
+    if (wake_ms != 0) {
         loop_timer_start(desk->timer, wake_ms - now_ms);
+    }
     watch_stall(desk);
-    if (desk->shown == NULL && desk->n_tasks == 0)
+    if (!desk->shown && desk->n_tasks == 0) {
         pool_forget(desk->pool, desk); /* its connections, too */
+    }
 }
 
 static void on_timer(void *data)
@@ -121,21 +133,26 @@ void desk_take_table(struct desk *desk, const redisReply *reply)
 {
     struct command_book *book;
 
-    if (reply == NULL)
+    if (!reply) {
         return; /* the next connection asks again */
-    if (reply->type == REDIS_REPLY_ERROR)
+    }
+    if (reply->type == REDIS_REPLY_ERROR) {
         log_warn(
             "the server does not tell its commands: every command counts as a write, and rules that name categories refuse",
             LOG_STR("master", desk->name), LOG_STR("error", reply->str));
-    book = command_book_new(desk->pool->config->policy, reply->type == REDIS_REPLY_ERROR ? NULL : reply);
-    if (desk->book == NULL && command_book_idle_rule(book) != NULL)
-        log_warn("a rule of --commands names nothing that this server has", LOG_STR("master", desk->name),
-                 LOG_STR("rule", command_book_idle_rule(book)));
+    }
+    book = command_book_new(desk->pool->config->policy,
+                            reply->type == REDIS_REPLY_ERROR ? NULL : reply);
+    if (!desk->book && command_book_idle_rule(book)) {
+        log_warn("a rule of --commands names nothing that this server has",
+                 LOG_STR("master", desk->name), LOG_STR("rule", command_book_idle_rule(book)));
+    }
     command_book_free(desk->book);
     desk->book = book;
     desk->book_is_old = false;
-    if (command_book_closed(book) != NULL)
+    if (command_book_closed(book)) {
         say_closed(desk);
+    }
     desk_wake(desk);
 }
 
@@ -143,10 +160,11 @@ void desk_take_info(struct desk *desk, const redisReply *reply)
 {
     const char *closed = command_book_closed(desk->book);
 
-    if (reply != NULL) {
+    if (reply) {
         command_book_learn(desk->book, desk->asked, reply, clock_boot_ms());
-        if (closed == NULL && command_book_closed(desk->book) != NULL)
+        if (!closed && command_book_closed(desk->book)) {
             say_closed(desk);
+        }
     }
     desk->asked[0] = '\0';
     desk_wake(desk);
@@ -164,27 +182,33 @@ static bool is_usable(const struct desk *desk, const struct snapshot_replica *re
 
 static bool was_tried(const struct pool_task *task, const struct address *address)
 {
-    for (size_t i = 0; i < task->n_tried; i++)
-        if (address_equal(&task->tried[i], address))
+    for (size_t i = 0; i < task->n_tried; i++) {
+        if (address_equal(&task->tried[i], address)) {
             return true;
+        }
+    }
     return false;
 }
 
 bool desk_may_use_replica(const struct desk *desk, const struct pool_task *task,
                           const struct address *address)
 {
-    for (size_t i = 0; desk->shown != NULL && i < desk->shown->n_replicas; i++)
-        if (address_equal(&desk->shown->replicas[i].address, address))
+    for (size_t i = 0; desk->shown && i < desk->shown->n_replicas; i++) {
+        if (address_equal(&desk->shown->replicas[i].address, address)) {
             return is_usable(desk, &desk->shown->replicas[i]) && !was_tried(task, address);
+        }
+    }
     return false;
 }
 
 static struct node *replica_node(struct desk *desk, const struct address *address)
 {
-    for (size_t i = 0; i < desk->n_replicas; i++)
-        if (address_equal(&desk->replicas[i]->address, address))
+    for (size_t i = 0; i < desk->n_replicas; i++) {
+        if (address_equal(&desk->replicas[i]->address, address)) {
             return desk->replicas[i];
-    desk->replicas = mem_resize(desk->replicas, desk->n_replicas + 1, sizeof *desk->replicas);
+        }
+    }
+    desk->replicas = mem_resize(desk->replicas, desk->n_replicas + 1, sizeof(*desk->replicas));
     desk->replicas[desk->n_replicas] = node_new(desk, address, true);
     return desk->replicas[desk->n_replicas++];
 }
@@ -193,14 +217,15 @@ static struct node *replica_node(struct desk *desk, const struct address *addres
 struct node *desk_choose_replica(struct desk *desk, const struct pool_task *task)
 {
     struct node *resting = NULL;
-    size_t n = desk->shown != NULL ? desk->shown->n_replicas : 0;
+    size_t n = desk->shown ? desk->shown->n_replicas : 0;
 
     for (size_t i = 0; i < n; i++) {
         const struct snapshot_replica *replica = &desk->shown->replicas[(desk->turn + i) % n];
         struct node *node;
 
-        if (!is_usable(desk, replica) || was_tried(task, &replica->address))
+        if (!is_usable(desk, replica) || was_tried(task, &replica->address)) {
             continue;
+        }
         node = replica_node(desk, &replica->address);
         if (!node_rests(node)) {
             desk->turn = (desk->turn + i + 1) % n;
@@ -220,23 +245,28 @@ struct node *desk_find_replica(struct desk *desk, const struct pool_task *task, 
         enum cursor_owner owner;
         struct node *node;
 
-        if (!is_usable(desk, replica) || was_tried(task, &replica->address))
+        if (!is_usable(desk, replica) || was_tried(task, &replica->address)) {
             continue;
+        }
         node = replica_node(desk, &replica->address);
         owner = node_owns_cursor(node, cursor_tag);
-        if (owner == CURSOR_OWNER_IS)
+        if (owner == CURSOR_OWNER_IS) {
             return node;
-        if (perhaps == NULL && owner == CURSOR_OWNER_PERHAPS && !node_rests(node))
+        }
+        if (!perhaps && owner == CURSOR_OWNER_PERHAPS && !node_rests(node)) {
             perhaps = node;
+        }
     }
     return perhaps;
 }
 
 static bool is_shown(const struct desk *desk, const struct address *replica)
 {
-    for (size_t i = 0; desk->shown != NULL && i < desk->shown->n_replicas; i++)
-        if (address_equal(&desk->shown->replicas[i].address, replica))
+    for (size_t i = 0; desk->shown && i < desk->shown->n_replicas; i++) {
+        if (address_equal(&desk->shown->replicas[i].address, replica)) {
             return true;
+        }
+    }
     return false;
 }
 
@@ -267,13 +297,14 @@ static void begin_generation(struct desk *desk)
     desk->book_is_old = true;
     desk->trouble[0] = '\0';
     node_free(old);
-    for (struct pool_task *task = desk->first; task != NULL; task = task->next_waiting)
+    for (struct pool_task *task = desk->first; task; task = task->next_waiting) {
         task_begin_node(task);
+    }
 }
 
 static bool is_other_generation(const struct desk *desk)
 {
-    return desk->master != NULL && desk->shown->has_address &&
+    return desk->master && desk->shown->has_address &&
            (desk->switches != desk->shown->switches ||
             !address_equal(&desk->master->address, &desk->shown->address));
 }
@@ -285,21 +316,24 @@ void desk_take(struct desk *desk, struct snapshot_master *master)
     bool moves;
 
     if (master == before) {
-        if (desk->first != NULL)
+        if (desk->first) {
             desk_wake(desk); /* a stall may be over */
+        }
         return;
     }
-    desk->shown = master != NULL ? snapshot_master_ref(master) : NULL;
-    desk->serves = master != NULL && master->has_address &&
+    desk->shown = master ? snapshot_master_ref(master) : NULL;
+    desk->serves = master && master->has_address &&
                    (master->state == MASTER_OK || master->state == MASTER_UNVERIFIED);
-    desk->fence = master != NULL ? master->fence : FENCE_DOWN;
-    moves = master != NULL && is_other_generation(desk);
-    if (moves || desk->fence != FENCE_UP)
+    desk->fence = master ? master->fence : FENCE_DOWN;
+    moves = master && is_other_generation(desk);
+    if (moves || desk->fence != FENCE_UP) {
         doubts_end(desk, moves || desk->fence == FENCE_PROMOTING);
-    if (moves)
+    }
+    if (moves) {
         begin_generation(desk);
-    else if (fence == FENCE_DOWN && desk->fence != FENCE_DOWN && desk->master != NULL)
+    } else if (fence == FENCE_DOWN && desk->fence != FENCE_DOWN && desk->master) {
         node_withdraw(desk->master);
+    }
     forget_replicas(desk);
     snapshot_master_unref(before);
     desk_wake(desk);
@@ -309,15 +343,17 @@ void desk_take(struct desk *desk, struct snapshot_master *master)
 
 static struct login *login_of(struct pool *pool, const char *name)
 {
-    for (size_t i = 1; i < pool->n_logins; i++)
-        if (strcmp(pool->logins[i].master, name) == 0)
+    for (size_t i = 1; i < pool->n_logins; i++) {
+        if (strcmp(pool->logins[i].master, name) == 0) {
             return &pool->logins[i];
+        }
+    }
     return &pool->logins[0];
 }
 
 struct desk *desk_new(struct pool *pool, const char *name)
 {
-    struct desk *desk = mem_new(1, sizeof *desk);
+    struct desk *desk = mem_new(1, sizeof(*desk));
 
     desk->pool = pool;
     desk->name = mem_strdup(name);
@@ -334,8 +370,9 @@ void desk_free(struct desk *desk)
 
     desk->master = NULL;
     node_free(master);
-    while (desk->n_replicas > 0)
+    while (desk->n_replicas > 0) {
         node_free(desk->replicas[--desk->n_replicas]);
+    }
     loop_later_cancel(desk->pool->loop, &desk->dispatch);
     loop_timer_free(desk->timer);
     loop_timer_free(desk->doubt_timer);

@@ -2,7 +2,8 @@
  * What the pool is made of:
  *
  *   pool ── desks (one a master) ── the master's node, replicas' nodes ── lines (connections)
- *     └──── tasks (one a job), in the order of their deadlines; those that wait also stand in their desk's queue
+ *     └──── tasks (one a job), in the order of their deadlines; those that wait also stand in
+ *           their desk's queue
  *
  *   pool.c        life, snapshots, credentials, the list of deadlines
  *   pool_desk.c   one master: its route, its book of commands, its queue
@@ -11,11 +12,11 @@
  *   pool_answer.c what comes back, taken or settled
  *   pool_doubt.c  answers to writes that came while the fence is up
  *
- * A command on the wire is a slot. A job may end before its slots are answered: they stay behind as orphans, whose replies
- * are read and dropped, since replies come in order.
+ * A command on the wire is a slot. A job may end before its slots are answered: they stay behind as
+ * orphans, whose replies are read and dropped, since replies come in order.
  *
- * Nothing is sent again from inside a callback of a connection: what has to run again goes to the desk's queue, which is
- * looked through at the end of the turn.
+ * Nothing is sent again from inside a callback of a connection: what has to run again goes to the
+ * desk's queue, which is looked through at the end of the turn.
  */
 #ifndef BELLWETHER_REDIS_POOL_INTERNAL_H
 #define BELLWETHER_REDIS_POOL_INTERNAL_H
@@ -64,7 +65,8 @@ struct desk {
     uint64_t switches;   /* its generation, with the address */
     struct node **replicas;
     size_t n_replicas;
-    size_t n_tasks;                /* that have not ended; without any, one that is not known any more goes */
+    /* that have not ended; without any, one that is not known any more goes */
+    size_t n_tasks;
     size_t turn;                   /* of the round robin */
     struct command_book *book;     /* NULL: not known yet */
     bool book_is_old;              /* of another generation: still good, asked for again */
@@ -100,7 +102,8 @@ struct line {
     struct node *node;
     struct redis_conn *conn;
     bool ready;
-    bool silent;       /* a command's time was over and nothing had come since: nobody new is sent here */
+    /* a command's time was over and nothing had come since: nobody new is sent here */
+    bool silent;
     bool asking_table; /* COMMAND is under way */
     bool passed_by;    /* it was silent or clogged when somebody had something to send: they wait */
     bool asking_run_id;
@@ -172,7 +175,10 @@ void pool_tell(struct node *node, enum suspicion what);
 /* pool_desk.c */
 struct desk *desk_new(struct pool *pool, const char *name);
 void desk_free(struct desk *desk);
-/** What the snapshot says of it now; closes what belongs to another generation. @param master NULL: nothing. */
+/**
+ * What the snapshot says of it now; closes what belongs to another generation. @param master NULL:
+ * nothing.
+ */
 void desk_take(struct desk *desk, struct snapshot_master *master);
 void desk_enqueue(struct desk *desk, struct pool_task *task);
 /** The same for a new one, which nothing may wake otherwise. */
@@ -182,12 +188,16 @@ void desk_dequeue(struct desk *desk, struct pool_task *task);
 void desk_wake(struct desk *desk);
 /** COMMAND was answered, or was not. @param reply NULL: the connection was lost. */
 void desk_take_table(struct desk *desk, const redisReply *reply);
-/** COMMAND INFO of the name that was asked for was answered, or was not. @param reply NULL: the connection was lost. */
+/**
+ * COMMAND INFO of the name that was asked for was answered, or was not. @param reply NULL: the
+ * connection was lost.
+ */
 void desk_take_info(struct desk *desk, const redisReply *reply);
 /** A healthy replica that the task has not tried; NULL: none. */
 struct node *desk_choose_replica(struct desk *desk, const struct pool_task *task);
 /** The healthy replica that has this tag, or one that may have it; NULL: none. */
-struct node *desk_find_replica(struct desk *desk, const struct pool_task *task, uint32_t cursor_tag);
+struct node *desk_find_replica(struct desk *desk, const struct pool_task *task,
+                               uint32_t cursor_tag);
 /** Whether the task's commands may go to the replica of this address now. */
 bool desk_may_use_replica(const struct desk *desk, const struct pool_task *task,
                           const struct address *address);
@@ -211,13 +221,18 @@ void node_ask_name(struct line *line, const char *name);
 void node_ask_run_id(struct line *line);
 /** Whether this server has the tag: one of its connections tells, or none is known yet. */
 enum cursor_owner node_owns_cursor(const struct node *node, uint32_t cursor_tag);
-/** As node_line(), of a server that has the tag or may have it: best a line of which that is known. */
+/**
+ * As node_line(), of a server that has the tag or may have it: best a line of which that is known.
+ */
 struct line *node_cursor_line(struct node *node, uint32_t cursor_tag);
 /** Find out whether MULTI and EXEC may be said here; wakes the desk. */
 void node_ask_multi(struct line *line);
 /** One of its slots is done with. */
 void line_release(struct line *line, bool was_live, bool answered);
-/** `n` of its slots are orphans from now on. @param received redis_conn_received() when the oldest of them was sent. */
+/**
+ * `n` of its slots are orphans from now on. @param received redis_conn_received() when the oldest
+ * of them was sent.
+ */
 void line_is_late(struct line *line, size_t n, uint64_t received);
 void line_count(struct line *line);
 
@@ -238,13 +253,16 @@ void task_drop_doubt(struct pool_task *task, size_t i, bool kept);
 /* pool_task.c */
 void task_item_ends(struct pool_task *task, size_t i, enum item_outcome outcome);
 /** @param format begins with the stable word. */
-void task_item_fails(struct pool_task *task, size_t i, enum item_outcome outcome, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+void task_item_fails(struct pool_task *task, size_t i, enum item_outcome outcome,
+                     const char *format, ...) __attribute__((format(printf, 4, 5)));
 /** It goes out once more, when this turn ends or the rest is over. */
 void task_run_again(struct pool_task *task, size_t i, enum metric_retry why);
 /** Another node is to run it: what it was sent to the former one does not count there. */
 void task_begin_node(struct pool_task *task);
-/** It has not run, or perhaps it has, and is not sent any more. @param words begin with NOTSENT or NOMASTER. */
+/**
+ * It has not run, or perhaps it has, and is not sent any more. @param words begin with NOTSENT or
+ * NOMASTER.
+ */
 void task_refuse_item(struct pool_task *task, size_t i, const char *words);
 /** Nothing of it goes out for a while. */
 void task_rest(struct pool_task *task);

@@ -1,8 +1,9 @@
 /*
- * One address and the connections to it, "lines": opened on demand, up to pool-size, each used by many commands at once.
+ * One address and the connections to it, "lines": opened on demand, up to pool-size, each used by
+ * many commands at once.
  *
- * A line that ends by itself is news to the watcher. A node that can't be reached is dialled again after 50 ms, doubling to
- * a second, with jitter.
+ * A line that ends by itself is news to the watcher. A node that can't be reached is dialled again
+ * after 50 ms, doubling to a second, with jitter.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,8 +20,9 @@ enum { BACKOFF_MS = 50, BACKOFF_MAX_MS = 1000, FILL_BYTES = 64 * 1024, CLOG_BYTE
 
 static enum metric_pool_state state_of(const struct line *line)
 {
-    if (!line->ready)
+    if (!line->ready) {
         return METRIC_POOL_STATE_CONNECTING;
+    }
     return line->in_flight > 0 ? METRIC_POOL_STATE_BUSY : METRIC_POOL_STATE_IDLE;
 }
 
@@ -29,8 +31,9 @@ void line_count(struct line *line)
     struct metrics_redis *counts = line->node->desk->pool->counts;
     enum metric_pool_state state = state_of(line);
 
-    if (state == line->counted)
+    if (state == line->counted) {
         return;
+    }
     metric_move(&counts->connections[line->counted], -1);
     metric_move(&counts->connections[state], 1);
     line->counted = state;
@@ -57,11 +60,14 @@ static void line_free(struct line *line)
 /* The tasks that wait for a connection to this replica go on to the next one. */
 static void send_waiting_on(struct node *node)
 {
-    if (!node->is_replica)
+    if (!node->is_replica) {
         return;
-    for (struct pool_task *task = node->desk->first; task != NULL; task = task->next_waiting)
-        if (task->node == node)
+    }
+    for (struct pool_task *task = node->desk->first; task; task = task->next_waiting) {
+        if (task->node == node) {
             task_leave_node(task, &node->address);
+        }
+    }
 }
 
 static void node_fail(struct node *node, const char *words)
@@ -69,10 +75,12 @@ static void node_fail(struct node *node, const char *words)
     char text[ADDRESS_TEXT_SIZE];
     int64_t delay_ms = BACKOFF_MAX_MS;
 
-    if (node->failures < 5)
+    if (node->failures < 5) {
         delay_ms = BACKOFF_MS << node->failures;
-    if (delay_ms > BACKOFF_MAX_MS)
+    }
+    if (delay_ms > BACKOFF_MAX_MS) {
         delay_ms = BACKOFF_MAX_MS;
+    }
     delay_ms -= jitter_below((uint32_t)(delay_ms / 2));
     node->failures++;
     node->retry_ms = clock_boot_ms() + delay_ms;
@@ -86,10 +94,11 @@ static void on_closed(void *data, enum redis_fail why, const char *words)
 {
     struct line *line = data;
     struct node *node = line->node;
-    bool was_of_use = line->ready && node->desk->book != NULL; /* without the book nothing runs */
+    bool was_of_use = line->ready && node->desk->book; /* without the book nothing runs */
     char text[ADDRESS_TEXT_SIZE];
 
-    log_debug("connection for commands lost", LOG_STR("address", address_format(&node->address, text)),
+    log_debug("connection for commands lost",
+              LOG_STR("address", address_format(&node->address, text)),
               LOG_STR("why", redis_fail_text(why)), LOG_STR("words", words));
     pool_tell(node, why == REDIS_FAIL_TIMEOUT ? SUSPICION_SILENT : SUSPICION_LOST);
     if (!was_of_use) {
@@ -120,13 +129,14 @@ static void ask_table(struct line *line)
     const struct pool_config *config = desk->pool->config;
     const char *argv[] = {"COMMAND"};
 
-    if (desk->book != NULL && (!desk->book_is_old || node->is_replica))
+    if (desk->book && (!desk->book_is_old || node->is_replica)) {
         return;
+    }
     line->asking_table = true;
     /* with a book commands go out behind it: it does not end their connection before their time */
     redis_conn_command(line->conn, on_table, line,
-                       desk->book != NULL ? config->command_timeout_ms : config->connect_timeout_ms, 1, argv,
-                       NULL);
+                       desk->book ? config->command_timeout_ms : config->connect_timeout_ms, 1,
+                       argv, NULL);
 }
 
 static void on_info(void *data, const redisReply *reply, enum redis_fail why)
@@ -142,10 +152,12 @@ void node_ask_name(struct line *line, const char *name)
     struct desk *desk = line->node->desk;
     const char *argv[] = {"COMMAND", "INFO", name};
 
-    if (desk->asked[0] != '\0')
+    if (desk->asked[0] != '\0') {
         return;
-    snprintf(desk->asked, sizeof desk->asked, "%s", name);
-    redis_conn_command(line->conn, on_info, line, desk->pool->config->command_timeout_ms, 3, argv, NULL);
+    }
+    snprintf(desk->asked, sizeof(desk->asked), "%s", name);
+    redis_conn_command(line->conn, on_info, line, desk->pool->config->command_timeout_ms, 3, argv,
+                       NULL);
 }
 
 /* ---- cursors ---- */
@@ -156,14 +168,18 @@ static bool read_run_id(const redisReply *info, char out[RUN_ID_SIZE])
     static const char field[] = "run_id:";
     const char *at = info->type == REDIS_REPLY_STRING ? strstr(info->str, field) : NULL;
 
-    if (at == NULL)
+    if (!at) {
         return false;
-    at += sizeof field - 1;
+    }
+    at += sizeof(field) - 1;
     snprintf(out, RUN_ID_SIZE, "%.*s", (int)strcspn(at, "\r\n"), at);
     return out[0] != '\0';
 }
 
-/* A server that does not tell who it is, is the one at the other end of this connection as long as that lasts. */
+/*
+ * A server that does not tell who it is, is the one at the other end of this connection as long as
+ * that lasts.
+ */
 static void on_run_id(void *data, const redisReply *reply, enum redis_fail why)
 {
     struct line *line = data;
@@ -172,14 +188,16 @@ static void on_run_id(void *data, const redisReply *reply, enum redis_fail why)
 
     (void)why;
     line->asking_run_id = false;
-    if (reply == NULL)
+    if (!reply) {
         return; /* the next connection asks again */
+    }
     if (read_run_id(reply, run_id)) {
         struct cursor_home home = {&node->address, run_id, !node->is_replica, node->desk->switches};
 
         line->cursor_tag = cursor_tag(node->desk->pool->config->cursor_secret, &home);
     } else {
-        line->cursor_tag = cursor_tag_of((uint64_t)jitter_below(UINT32_MAX) << 32 | jitter_below(UINT32_MAX));
+        line->cursor_tag =
+            cursor_tag_of((uint64_t)jitter_below(UINT32_MAX) << 32 | jitter_below(UINT32_MAX));
     }
     desk_wake(node->desk);
 }
@@ -188,11 +206,12 @@ void node_ask_run_id(struct line *line)
 {
     const char *argv[] = {"INFO", "server"};
 
-    if (line->asking_run_id)
+    if (line->asking_run_id) {
         return;
+    }
     line->asking_run_id = true;
-    redis_conn_command(line->conn, on_run_id, line, line->node->desk->pool->config->command_timeout_ms, 2,
-                       argv, NULL);
+    redis_conn_command(line->conn, on_run_id, line,
+                       line->node->desk->pool->config->command_timeout_ms, 2, argv, NULL);
 }
 
 enum cursor_owner node_owns_cursor(const struct node *node, uint32_t cursor_tag)
@@ -200,10 +219,12 @@ enum cursor_owner node_owns_cursor(const struct node *node, uint32_t cursor_tag)
     enum cursor_owner owner = CURSOR_OWNER_PERHAPS;
 
     for (size_t i = 0; i < node->n_lines; i++) {
-        if (node->lines[i]->cursor_tag == cursor_tag)
+        if (node->lines[i]->cursor_tag == cursor_tag) {
             return CURSOR_OWNER_IS;
-        if (node->lines[i]->cursor_tag != CURSOR_TAG_NONE)
+        }
+        if (node->lines[i]->cursor_tag != CURSOR_TAG_NONE) {
             owner = CURSOR_OWNER_NOT;
+        }
     }
     return owner;
 }
@@ -213,8 +234,9 @@ struct line *node_cursor_line(struct node *node, uint32_t cursor_tag)
     for (size_t i = 0; i < node->n_lines; i++) {
         struct line *line = node->lines[i];
 
-        if (line->cursor_tag == cursor_tag && line_takes(line))
+        if (line->cursor_tag == cursor_tag && line_takes(line)) {
             return line;
+        }
     }
     return node_line(node);
 }
@@ -227,12 +249,15 @@ static void on_multi(void *data, const redisReply *reply, enum redis_fail why)
 
     (void)why;
     node->multi_refusal[0] = '\0';
-    if (reply != NULL && reply->type == REDIS_REPLY_ERROR)
-        snprintf(node->multi_refusal, sizeof node->multi_refusal, "%s", reply->str);
+    if (reply && reply->type == REDIS_REPLY_ERROR) {
+        snprintf(node->multi_refusal, sizeof(node->multi_refusal), "%s", reply->str);
+    }
 }
 
-/* EXEC without MULTI is an error as well; MULTI's is the one to tell. A MULTI without EXEC leaves a connection that is of no
- * more use. */
+/*
+ * EXEC without MULTI is an error as well; MULTI's is the one to tell. A MULTI without EXEC leaves a
+ * connection that is of no more use.
+ */
 static void on_exec(void *data, const redisReply *reply, enum redis_fail why)
 {
     struct line *line = data;
@@ -240,23 +265,27 @@ static void on_exec(void *data, const redisReply *reply, enum redis_fail why)
 
     (void)why;
     node->asking_multi = false;
-    if (reply == NULL)
+    if (!reply) {
         return; /* the next connection asks again */
+    }
     node->multi_known = true;
     desk_wake(node->desk);
-    if (reply->type != REDIS_REPLY_ERROR || node->multi_refusal[0] != '\0')
+    if (reply->type != REDIS_REPLY_ERROR || node->multi_refusal[0] != '\0') {
         return;
-    snprintf(node->multi_refusal, sizeof node->multi_refusal, "%s", reply->str);
+    }
+    snprintf(node->multi_refusal, sizeof(node->multi_refusal), "%s", reply->str);
     line_free(line);
 }
 
 void node_ask_multi(struct line *line)
 {
     const char *multi[] = {"MULTI"}, *exec[] = {"EXEC"};
-    int64_t timeout_ms = line->node->desk->pool->config->command_timeout_ms; /* others use the connection */
+    /* others use the connection */
+    int64_t timeout_ms = line->node->desk->pool->config->command_timeout_ms;
 
-    if (line->node->asking_multi)
+    if (line->node->asking_multi) {
         return;
+    }
     line->node->asking_multi = true;
     redis_conn_command(line->conn, on_multi, line, timeout_ms, 1, multi, NULL);
     redis_conn_command(line->conn, on_exec, line, timeout_ms, 1, exec, NULL);
@@ -265,9 +294,11 @@ void node_ask_multi(struct line *line)
 /* A string of HELLO's flat array or map. */
 static const char *hello_value(const redisReply *hello, const char *key)
 {
-    for (size_t i = 0; i + 1 < hello->elements; i += 2)
-        if (hello->element[i]->str != NULL && strcmp(hello->element[i]->str, key) == 0)
+    for (size_t i = 0; i + 1 < hello->elements; i += 2) {
+        if (hello->element[i]->str && strcmp(hello->element[i]->str, key) == 0) {
             return hello->element[i + 1]->str;
+        }
+    }
     return NULL;
 }
 
@@ -295,7 +326,7 @@ static void line_is_ready(struct line *line)
 
 static void take_role(struct line *line, const char *role)
 {
-    if (role == NULL || line->node->is_replica || strncmp(role, "master", strlen("master")) == 0) {
+    if (!role || line->node->is_replica || strncmp(role, "master", strlen("master")) == 0) {
         line_is_ready(line);
         return;
     }
@@ -308,13 +339,13 @@ static void take_role(struct line *line, const char *role)
 static bool is_withheld(const redisReply *reply)
 {
     return reply->type == REDIS_REPLY_ERROR &&
-           (strncmp(reply->str, "NOPERM", 6) == 0 || strstr(reply->str, "unknown command") != NULL);
+           (strncmp(reply->str, "NOPERM", 6) == 0 || strstr(reply->str, "unknown command"));
 }
 
 static void ask(struct line *line, redis_reply_fn *done, int argc, const char **argv)
 {
-    redis_conn_command(line->conn, done, line, line->node->desk->pool->config->connect_timeout_ms, argc, argv,
-                       NULL);
+    redis_conn_command(line->conn, done, line, line->node->desk->pool->config->connect_timeout_ms,
+                       argc, argv, NULL);
 }
 
 /* Where nothing tells, the word of the Sentinels has to do. */
@@ -323,11 +354,13 @@ static void on_info_role(void *data, const redisReply *reply, enum redis_fail wh
     const char *role = NULL;
 
     (void)why;
-    if (reply == NULL)
+    if (!reply) {
         return; /* on_closed() comes */
-    if (reply->type == REDIS_REPLY_STRING)
+    }
+    if (reply->type == REDIS_REPLY_STRING) {
         role = strstr(reply->str, "role:");
-    take_role(data, role != NULL ? role + strlen("role:") : NULL);
+    }
+    take_role(data, role ? role + strlen("role:") : NULL);
 }
 
 static void on_role(void *data, const redisReply *reply, enum redis_fail why)
@@ -335,12 +368,14 @@ static void on_role(void *data, const redisReply *reply, enum redis_fail why)
     const char *info[] = {"INFO", "replication"};
 
     (void)why;
-    if (reply == NULL)
+    if (!reply) {
         return;
-    if (reply->elements > 0 && reply->element[0]->str != NULL)
+    }
+    if (reply->elements > 0 && reply->element[0]->str) {
         take_role(data, reply->element[0]->str);
-    else
+    } else {
         ask(data, on_info_role, 2, info);
+    }
 }
 
 static void ask_role(struct line *line)
@@ -355,15 +390,17 @@ static void on_auth(void *data, const redisReply *reply, enum redis_fail why)
     struct line *line = data;
 
     (void)why;
-    if (reply == NULL)
+    if (!reply) {
         return;
+    }
     if (reply->type != REDIS_REPLY_ERROR) {
         ask_role(line);
         return;
     }
     line->node->hopeless = is_withheld(reply);
-    if (!line->node->hopeless)
+    if (!line->node->hopeless) {
         (void)secret_refresh(line->node->desk->login->password, true, NULL, 0);
+    }
     line_refused(line, reply->str);
 }
 
@@ -373,12 +410,13 @@ static void begin_without_hello(struct line *line)
     const char *password = secret_value(login->password);
     const char *named[] = {"AUTH", login->username, password}, *unnamed[] = {"AUTH", password};
 
-    if (password == NULL)
+    if (!password) {
         ask_role(line);
-    else if (login->username != NULL)
+    } else if (login->username) {
         ask(line, on_auth, 3, named);
-    else
+    } else {
         ask(line, on_auth, 2, unnamed);
+    }
 }
 
 static void on_ready(void *data, const redisReply *hello)
@@ -394,8 +432,9 @@ static void on_ready(void *data, const redisReply *hello)
         begin_without_hello(line);
         return;
     }
-    if (strncmp(hello->str, "WRONGPASS", 9) == 0 || strncmp(hello->str, "NOAUTH", 6) == 0)
+    if (strncmp(hello->str, "WRONGPASS", 9) == 0 || strncmp(hello->str, "NOAUTH", 6) == 0) {
         (void)secret_refresh(node->desk->login->password, true, NULL, 0);
+    }
     line_refused(line, hello->str);
 }
 
@@ -404,7 +443,7 @@ static void line_open(struct node *node)
     static const struct redis_conn_hooks hooks = {.ready = on_ready, .closed = on_closed};
     const struct desk *desk = node->desk;
     const struct pool_config *config = desk->pool->config;
-    struct line *line = mem_new(1, sizeof *line);
+    struct line *line = mem_new(1, sizeof(*line));
 
     node->hopeless = false;
     line->node = node;
@@ -412,11 +451,11 @@ static void line_open(struct node *node)
     line->counted = METRIC_POOL_STATE_CONNECTING;
     metric_move(&desk->pool->counts->connections[line->counted], 1);
     node->lines[node->n_lines++] = line;
-    redis_conn_group(line->conn, desk->shown != NULL ? desk->shown->deployment : 0);
+    redis_conn_group(line->conn, desk->shown ? desk->shown->deployment : 0);
     redis_conn_speak(line->conn, 2); /* shapes of replies as Upstash's SDKs know them */
     redis_conn_limit(line->conn, config->max_reply_bytes);
-    redis_conn_open(line->conn, &node->address, desk->login->username, secret_value(desk->login->password),
-                    config->connect_timeout_ms);
+    redis_conn_open(line->conn, &node->address, desk->login->username,
+                    secret_value(desk->login->password), config->connect_timeout_ms);
 }
 
 /* ---- choosing one ---- */
@@ -434,8 +473,10 @@ static bool is_filling(const struct line *line)
     return queued > 0 && queued < FILL_BYTES;
 }
 
-/* Where the socket has no room, more of it would only wait in memory without a bound, and have run late or nobody knows: it
- * waits in the queue. */
+/*
+ * Where the socket has no room, more of it would only wait in memory without a bound, and have run
+ * late or nobody knows: it waits in the queue.
+ */
 bool line_takes(struct line *line)
 {
     bool takes = !line->silent && redis_conn_clogged(line->conn) < CLOG_BYTES;
@@ -460,17 +501,21 @@ struct line *node_line(struct node *node)
         struct line *line = node->lines[i];
 
         connecting = connecting || !line->ready;
-        if (!line->ready || !line_takes(line))
+        if (!line->ready || !line_takes(line)) {
             continue;
-        if (best == NULL || load_of(line) < load_of(best))
+        }
+        if (!best || load_of(line) < load_of(best)) {
             best = line;
-        if (is_filling(line))
+        }
+        if (is_filling(line)) {
             filling = line;
+        }
     }
-    if ((best == NULL || load_of(best) > 0) && !connecting &&
-        node->n_lines < node->desk->pool->config->size && !node_rests(node))
+    if ((!best || load_of(best) > 0) && !connecting &&
+        node->n_lines < node->desk->pool->config->size && !node_rests(node)) {
         line_open(node);
-    return filling != NULL ? filling : best;
+    }
+    return filling ? filling : best;
 }
 
 /* ---- what happens to slots ---- */
@@ -479,12 +524,14 @@ void line_release(struct line *line, bool was_live, bool answered)
 {
     line->in_flight--;
     line->live -= was_live;
-    if (!answered)
+    if (!answered) {
         return;
+    }
     line->silent = false; /* it lives */
     line_count(line);
-    if (line->passed_by)
+    if (line->passed_by) {
         desk_wake(line->node->desk);
+    }
     line->passed_by = false;
 }
 
@@ -494,8 +541,9 @@ void line_is_late(struct line *line, size_t n, uint64_t received)
     bool slow = redis_conn_received(line->conn) != received; /* but alive */
 
     line->live -= n;
-    if (!slow && !line->silent)
+    if (!slow && !line->silent) {
         pool_tell(node, SUSPICION_SILENT);
+    }
     line->silent = line->silent || !slow;
     if (line->silent && line->live == 0) { /* nobody would be hurt, and another one may be opened */
         line_free(line);
@@ -514,7 +562,7 @@ static void on_timer(void *data)
 
 struct node *node_new(struct desk *desk, const struct address *address, bool is_replica)
 {
-    struct node *node = mem_new(1, sizeof *node);
+    struct node *node = mem_new(1, sizeof(*node));
 
     node->desk = desk;
     node->address = *address;
@@ -536,14 +584,18 @@ void node_withdraw(struct node *node)
 
 void node_free(struct node *node)
 {
-    if (node == NULL)
+    if (!node) {
         return;
+    }
     node->left = true;
-    while (node->n_lines > 0)
+    while (node->n_lines > 0) {
         line_free(node->lines[node->n_lines - 1]);
-    for (struct pool_task *task = node->desk->first; task != NULL; task = task->next_waiting)
-        if (task->node == node)
+    }
+    for (struct pool_task *task = node->desk->first; task; task = task->next_waiting) {
+        if (task->node == node) {
             task->node = NULL;
+        }
+    }
     loop_timer_free(node->timer);
     free(node->lines);
     free(node);

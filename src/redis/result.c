@@ -1,9 +1,11 @@
 /*
- * The reader's callbacks, each of which writes what was parsed. hiredis says when an element begins or, if it has no
- * elements of its own, is there; never when a list ends. That is worked out: an element that is the last one of its list
- * ends the list, which may be the last one of the list around it.
+ * The reader's callbacks, each of which writes what was parsed. hiredis says when an element begins
+ * or, if it has no elements of its own, is there; never when a list ends. That is worked out: an
+ * element that is the last one of its list ends the list, which may be the last one of the list
+ * around it.
  *
- * What a caller sees as one answer, {"result":…, is the reply itself, or of EXEC's reply each element.
+ * What a caller sees as one answer, {"result":…, is the reply itself, or of EXEC's reply each
+ * element.
  *
  * hiredis (1.2) itself refuses attributes and more than 1024 levels.
  */
@@ -18,7 +20,10 @@
 #define VERBATIM_PREFIX 4             /* "txt:" */
 #define ELEMENT_ROOM 64               /* what an element takes without its text */
 
-/* hiredis wants an object for each element and gives it back. One for all will do; of a type, should it look. */
+/*
+ * hiredis wants an object for each element and gives it back. One for all will do; of a type,
+ * should it look.
+ */
 static redisReply token = {.type = REDIS_REPLY_NIL};
 
 /* ---- around an element ---- */
@@ -32,7 +37,7 @@ static bool is_answer(const struct result *result, const redisReadTask *task)
 {
     const redisReadTask *root = result->exec ? task->parent : task;
 
-    return root != NULL && root->parent == NULL;
+    return root && !root->parent;
 }
 
 /* Nothing more is written. */
@@ -53,10 +58,13 @@ static bool is_before_exec(const struct result *result)
     return result->exec && result->replies > 1;
 }
 
-/* Whether a reply may begin so. EXEC answers with a list, or with an error or nil, which don't come here. */
+/*
+ * Whether a reply may begin so. EXEC answers with a list, or with an error or nil, which don't come
+ * here.
+ */
 static bool is_expected(const struct result *result, const redisReadTask *task, size_t elements)
 {
-    if (task->parent != NULL) {
+    if (task->parent) {
         return true;
     }
     if (result->exec && !is_before_exec(result)) {
@@ -70,7 +78,7 @@ static struct result *begin(const redisReadTask *task, size_t elements, const ch
 {
     struct result *result = into(task);
 
-    if (result == NULL) {
+    if (!result) {
         return NULL;
     }
     if (!is_expected(result, task, elements)) {
@@ -82,7 +90,7 @@ static struct result *begin(const redisReadTask *task, size_t elements, const ch
     if (is_given_up(result) || is_before_exec(result)) {
         return NULL;
     }
-    if (task->parent != NULL && task->idx > 0) {
+    if (task->parent && task->idx > 0) {
         buffer_add(&result->json, ",", 1);
     }
     if (is_answer(result, task)) {
@@ -98,7 +106,7 @@ static void end(struct result *result, const redisReadTask *task)
         if (result->exec && is_answer(result, task)) {
             buffer_add(&result->json, "}", 1);
         }
-        if (task->parent == NULL) {
+        if (!task->parent) {
             result->kind = result->exec ? RESULT_LIST : RESULT_VALUE;
             return;
         }
@@ -115,7 +123,8 @@ static void end(struct result *result, const redisReadTask *task)
 #define ERROR "{\"error\":"
 
 /* @param out  what fits. */
-static void keep_words(struct result *result, const char *words, size_t length, char out[RESULT_ERROR_SIZE])
+static void keep_words(struct result *result, const char *words, size_t length,
+                       char out[RESULT_ERROR_SIZE])
 {
     bool is_second = *result->refused != '\0'; /* EXEC's, which says less than the member's */
 
@@ -136,7 +145,7 @@ static void keep_words(struct result *result, const char *words, size_t length, 
 /* An error that is the whole reply. */
 static void take_error(struct result *result, const char *words, size_t size)
 {
-    if (result == NULL || is_given_up(result)) {
+    if (!result || is_given_up(result)) {
         return;
     }
     if (!is_before_exec(result)) {
@@ -156,7 +165,7 @@ static bool is_cursor(const struct result *result, const redisReadTask *task)
     const redisReadTask *list = task->parent;
     size_t member;
 
-    if (result->scans.size == 0 || list == NULL || task->idx != 0 || !is_answer(result, list)) {
+    if (result->scans.size == 0 || !list || task->idx != 0 || !is_answer(result, list)) {
         return false;
     }
     member = result->exec ? (size_t)list->idx : 0;
@@ -169,12 +178,12 @@ static void *add_string(const redisReadTask *task, char *text, size_t size)
     char cursor[CURSOR_TEXT_SIZE];
     struct result *result;
 
-    if (is_error && task->parent == NULL) {
+    if (is_error && !task->parent) {
         take_error(into(task), text, size);
         return &token;
     }
     result = begin(task, 0, is_error ? ERROR : RESULT);
-    if (result == NULL) {
+    if (!result) {
         return &token;
     }
     if (task->type == REDIS_REPLY_VERB && size >= VERBATIM_PREFIX) {
@@ -186,7 +195,8 @@ static void *add_string(const redisReadTask *task, char *text, size_t size)
         text = cursor;
     }
     is_plain = is_answer(result, task) && (is_error || (size == 2 && memcmp(text, "OK", 2) == 0));
-    if (!(result->base64 && !is_plain ? json_try_base64 : json_try_string)(&result->json, text, size)) {
+    if (!(result->base64 && !is_plain ? json_try_base64 : json_try_string)(&result->json, text,
+                                                                           size)) {
         give_up(result, RESULT_NO_MEMORY);
         return &token;
     }
@@ -205,9 +215,9 @@ static void *add_array(const redisReadTask *task, size_t elements)
 {
     struct result *result = begin(task, elements, RESULT);
 
-    if (result != NULL && elements > 0) {
+    if (result && elements > 0) {
         buffer_add(&result->json, "[", 1);
-    } else if (result != NULL) {
+    } else if (result) {
         buffer_add(&result->json, "[]", 2);
         end(result, task);
     }
@@ -218,7 +228,7 @@ static void *add_integer(const redisReadTask *task, long long number)
 {
     struct result *result = begin(task, 0, RESULT);
 
-    if (result != NULL) {
+    if (result) {
         buffer_add_integer(&result->json, number);
         end(result, task);
     }
@@ -229,7 +239,7 @@ static void *add_word(const redisReadTask *task, const char *word)
 {
     struct result *result = begin(task, 0, RESULT);
 
-    if (result != NULL) {
+    if (result) {
         buffer_add_text(&result->json, word);
         end(result, task);
     }
@@ -241,10 +251,10 @@ static void *add_nil(const redisReadTask *task)
 {
     static const char aborted[] = "EXECABORT the transaction was discarded";
     struct result *result = into(task);
-    bool is_exec = result != NULL && result->exec && !is_before_exec(result) && task->parent == NULL;
+    bool is_exec = result && result->exec && !is_before_exec(result) && !task->parent;
 
     if (is_exec && task->type != REDIS_REPLY_PUSH) {
-        take_error(result, aborted, sizeof aborted - 1);
+        take_error(result, aborted, sizeof(aborted) - 1);
         return &token;
     }
     return add_word(task, "null");
@@ -255,7 +265,10 @@ static void *add_bool(const redisReadTask *task, int value)
     return add_word(task, value ? "1" : "0");
 }
 
-/* A reply that nobody wants, or a reader that ends in the middle of one: there is nothing to be freed. */
+/*
+ * A reply that nobody wants, or a reader that ends in the middle of one: there is nothing to be
+ * freed.
+ */
 static void drop(void *object)
 {
     (void)object;

@@ -1,6 +1,6 @@
 /*
- * Strings as JSON, plain or in base64. Nearly all bytes stand for themselves, so what does is looked for eight bytes at a
- * time and copied in runs.
+ * Strings as JSON, plain or in base64. Nearly all bytes stand for themselves, so what does is
+ * looked for eight bytes at a time and copied in runs.
  */
 #include "bellwether/redis/result.h"
 
@@ -18,23 +18,28 @@
 /* EVP_EncodeBlock() takes an int; divisible by three. */
 #define ENCODE_MAX (3 << 28)
 
-/* The high bit of each byte below `limit`, at most 0x80. Bytes above one of them may be marked for nothing. */
+/*
+ * The high bit of each byte below `limit`, at most 0x80. Bytes above one of them may be marked for
+ * nothing.
+ */
 static inline uint64_t below(uint64_t word, unsigned limit)
 {
     return (word - WORD_OF(limit)) & ~word & WORD_OF(0x80);
 }
 
-/* How many of eight bytes, up to the first other one, are ASCII without control characters, quotation marks and
- * backslashes. */
+/*
+ * How many of eight bytes, up to the first other one, are ASCII without control characters,
+ * quotation marks and backslashes.
+ */
 static inline size_t plain_of_eight(const char *text)
 {
     uint64_t word, others;
 
-    memcpy(&word, text, sizeof word);
+    memcpy(&word, text, sizeof(word));
     word = le64toh(word);
     others = (word & WORD_OF(0x80)) | below(word, ' ') | below(word ^ WORD_OF('"'), 1) |
              below(word ^ WORD_OF('\\'), 1);
-    return others == 0 ? sizeof word : (size_t)__builtin_ctzll(others) / 8;
+    return others == 0 ? sizeof(word) : (size_t)__builtin_ctzll(others) / 8;
 }
 
 static inline bool is_plain(char c)
@@ -78,12 +83,16 @@ size_t json_plain(const char *text, size_t size)
     return i;
 }
 
-/* What does not stand for itself. @param to  moved behind what was written. @return how many bytes it takes. */
+/*
+ * What does not stand for itself. @param to  moved behind what was written. @return how many bytes
+ *                                            it takes.
+ */
 static size_t escape(char **to, const char *text, size_t size)
 {
     static const char hex[] = "0123456789abcdef";
     static const char letters[UCHAR_MAX + 1] = {
-        ['"'] = '"', ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f', ['\n'] = 'n', ['\r'] = 'r', ['\t'] = 't'};
+        ['"'] = '"',  ['\\'] = '\\', ['\b'] = 'b', ['\f'] = 'f',
+        ['\n'] = 'n', ['\r'] = 'r',  ['\t'] = 't'};
     unsigned char c = (unsigned char)text[0];
 
     if (c >= 0x80) {

@@ -1,4 +1,6 @@
-/* The settlement table as a table: what happened to a command, what it is, what is done about it. */
+/*
+ * The settlement table as a table: what happened to a command, what it is, what is done about it.
+ */
 #include "bellwether/redis/settle.h"
 
 #include <stddef.h>
@@ -45,14 +47,17 @@ static bool is_of_kind(const struct settle_facts *facts, enum kind kind)
     return true;
 }
 
-enum settlement settle(enum mishap mishap, const struct settle_facts *facts, enum metric_retry *reason)
+enum settlement settle(enum mishap mishap, const struct settle_facts *facts,
+                       enum metric_retry *reason)
 {
     const struct row *row = rows;
 
-    while (row->mishap != mishap || !is_of_kind(facts, row->kind))
+    while (row->mishap != mishap || !is_of_kind(facts, row->kind)) {
         row++; /* each mishap has a row for any kind */
-    if (row->settlement == SETTLE_RUN_AGAIN || row->settlement == SETTLE_REST)
+    }
+    if (row->settlement == SETTLE_RUN_AGAIN || row->settlement == SETTLE_REST) {
         *reason = row->reason;
+    }
     return row->settlement;
 }
 
@@ -61,14 +66,17 @@ enum mishap settle_refusal(const char *words)
     static const struct {
         const char *word;
         enum mishap mishap;
-    } refusals[] = {
-        {"READONLY", MISHAP_READONLY}, {"LOADING", MISHAP_LOADING}, {"MASTERDOWN", MISHAP_MASTERDOWN}};
+    } refusals[] = {{"READONLY", MISHAP_READONLY},
+                    {"LOADING", MISHAP_LOADING},
+                    {"MASTERDOWN", MISHAP_MASTERDOWN}};
 
-    for (size_t i = 0; i < sizeof refusals / sizeof *refusals; i++) {
+    for (size_t i = 0; i < sizeof(refusals) / sizeof(*refusals); i++) {
         size_t length = strlen(refusals[i].word);
 
-        if (strncmp(words, refusals[i].word, length) == 0 && (words[length] == ' ' || words[length] == '\0'))
+        if (strncmp(words, refusals[i].word, length) == 0 &&
+            (words[length] == ' ' || words[length] == '\0')) {
             return refusals[i].mishap;
+        }
     }
     return MISHAPS;
 }

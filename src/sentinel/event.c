@@ -1,11 +1,12 @@
 /*
  * Sentinel's events into structs. Nearly all payloads begin with an instance,
  *
- *     slave 127.0.0.1:7001 127.0.0.1 7001 @ mymaster 127.0.0.1 7000 <detail>
- *     master mymaster 127.0.0.1 7000 <detail>
+ *     slave 127.0.0.1:7001 127.0.0.1 7001 @ mymaster 127.0.0.1 7000 <detail> master mymaster
+ *     127.0.0.1 7000 <detail>
  *
- * fields separated by one blank each. Names have no blanks in them, so counting fields from the left is
- * exact, also for a master that is called "@". A payload that does not count out is refused, never guessed.
+ * fields separated by one blank each. Names have no blanks in them, so counting fields from the
+ * left is exact, also for a master that is called "@". A payload that does not count out is
+ * refused, never guessed.
  */
 #include "bellwether/sentinel/event.h"
 
@@ -39,12 +40,13 @@ static bool take(struct rest *rest, struct field *out)
 {
     const char *blank;
 
-    if (rest->ended)
+    if (rest->ended) {
         return false;
+    }
     blank = rest->length > 0 ? memchr(rest->at, ' ', rest->length) : NULL;
     out->at = rest->at;
-    out->length = blank != NULL ? (size_t)(blank - rest->at) : rest->length;
-    rest->ended = blank == NULL;
+    out->length = blank ? (size_t)(blank - rest->at) : rest->length;
+    rest->ended = !blank;
     rest->at += out->length + (blank != NULL);
     rest->length -= out->length + (blank != NULL);
     return true;
@@ -61,8 +63,9 @@ static bool take_name(struct rest *rest, char out[SENTINEL_NAME_SIZE])
 {
     struct field field;
 
-    if (!take(rest, &field) || !text_is_name(field.at, field.length, SENTINEL_NAME_SIZE))
+    if (!take(rest, &field) || !text_is_name(field.at, field.length, SENTINEL_NAME_SIZE)) {
         return false;
+    }
     memcpy(out, field.at, field.length);
     out[field.length] = '\0';
     return true;
@@ -75,10 +78,12 @@ static bool take_address(struct rest *rest, struct address *out)
     struct field host, port;
     int64_t number;
 
-    if (!take(rest, &host) || !take(rest, &port) || !text_number(port.at, port.length, &number))
+    if (!take(rest, &host) || !take(rest, &port) || !text_number(port.at, port.length, &number)) {
         return false;
-    if (host.length > 0 && number > 0)
+    }
+    if (host.length > 0 && number > 0) {
         return address_from_parts(host.at, host.length, port.at, port.length, out) == 0;
+    }
     *out = (struct address){0};
     return true;
 }
@@ -92,10 +97,12 @@ static bool take_number(struct rest *rest, int64_t *out)
 
 static int type_of(const struct field *type)
 {
-    if (text_is(type->at, type->length, "master"))
+    if (text_is(type->at, type->length, "master")) {
         return MASTER;
-    if (text_is(type->at, type->length, "slave"))
+    }
+    if (text_is(type->at, type->length, "slave")) {
         return SLAVE;
+    }
     return text_is(type->at, type->length, "sentinel") ? SENTINEL : 0;
 }
 
@@ -105,14 +112,16 @@ static bool take_instance(struct rest *rest, int allowed, struct sentinel_event 
     struct field field;
     int type;
 
-    if (!take(rest, &field))
+    if (!take(rest, &field)) {
         return false;
+    }
     type = type_of(&field);
-    if ((type & allowed) == 0 || !take_name(rest, name) || !take_address(rest, &event->address))
+    if ((type & allowed) == 0 || !take_name(rest, name) || !take_address(rest, &event->address)) {
         return false;
+    }
     if (type == MASTER) {
         event->instance = SENTINEL_INSTANCE_MASTER;
-        memcpy(event->master, name, sizeof name);
+        memcpy(event->master, name, sizeof(name));
         event->master_address = event->address;
         return true;
     }
@@ -133,9 +142,10 @@ static bool take_vote(struct rest *rest, struct sentinel_event *event)
     struct field run_id;
 
     if (!take(rest, &run_id) || !text_is_name(run_id.at, run_id.length, SENTINEL_RUN_ID_SIZE) ||
-        !take_number(rest, &event->epoch) || !rest->ended)
+        !take_number(rest, &event->epoch) || !rest->ended) {
         return false;
-    text_copy(run_id.at, run_id.length, event->detail, sizeof event->detail);
+    }
+    text_copy(run_id.at, run_id.length, event->detail, sizeof(event->detail));
     return true;
 }
 
@@ -180,8 +190,9 @@ static int instances_of(enum sentinel_event_kind kind)
 
 static void keep_detail(const struct rest *rest, struct sentinel_event *event)
 {
-    if (!rest->ended)
-        text_copy(rest->at, rest->length, event->detail, sizeof event->detail);
+    if (!rest->ended) {
+        text_copy(rest->at, rest->length, event->detail, sizeof(event->detail));
+    }
 }
 
 static bool parse(const char *payload, size_t length, struct sentinel_event *event)
@@ -195,8 +206,9 @@ static bool parse(const char *payload, size_t length, struct sentinel_event *eve
     case SENTINEL_EVENT_TILT:
     case SENTINEL_EVENT_TILT_END: keep_detail(&rest, event); return true;
     default:
-        if (!take_instance(&rest, instances_of(event->kind), event))
+        if (!take_instance(&rest, instances_of(event->kind), event)) {
             return false;
+        }
         keep_detail(&rest, event);
         return true;
     }
@@ -215,35 +227,37 @@ static bool begins_as_abort(const char *channel, size_t length)
 {
     static const char word[] = "-failover-abort-";
 
-    return length >= sizeof word - 1 && memcmp(channel, word, sizeof word - 1) == 0;
+    return length >= sizeof(word) - 1 && memcmp(channel, word, sizeof(word) - 1) == 0;
 }
 
 static enum sentinel_event_kind kind_of(const char *channel, size_t length)
 {
-    for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) {
-        if (text_is(channel, length, channels[i].channel))
+    for (size_t i = 0; i < sizeof(channels) / sizeof(*channels); i++) {
+        if (text_is(channel, length, channels[i].channel)) {
             return channels[i].kind;
+        }
     }
     return begins_as_abort(channel, length) ? SENTINEL_EVENT_ABORT_OTHER : SENTINEL_EVENT_OTHER;
 }
 
 static const struct sentinel_event blank_event = {.epoch = -1};
 
-int sentinel_parse_event(const char *channel, size_t channel_len, const char *payload, size_t payload_len,
-                         struct sentinel_event *out)
+int sentinel_parse_event(const char *channel, size_t channel_len, const char *payload,
+                         size_t payload_len, struct sentinel_event *out)
 {
     struct sentinel_event event = blank_event;
     struct rest rest = rest_of(payload, payload_len);
 
     event.kind = kind_of(channel, channel_len);
     if (!parse(payload, payload_len, &event)) {
-        if (event.kind != SENTINEL_EVENT_OTHER)
+        if (event.kind != SENTINEL_EVENT_OTHER) {
             return -BW_EPROTO;
+        }
         event = blank_event;
         keep_detail(&rest, &event);
     }
-    utf8_copy(channel, channel_len, event.channel, sizeof event.channel);
-    utf8_copy(payload, payload_len, event.payload, sizeof event.payload);
+    utf8_copy(channel, channel_len, event.channel, sizeof(event.channel));
+    utf8_copy(payload, payload_len, event.payload, sizeof(event.payload));
     *out = event;
     return 0;
 }
@@ -257,9 +271,10 @@ bool sentinel_event_is_abort(enum sentinel_event_kind kind)
 
 const char *sentinel_event_channel(enum sentinel_event_kind kind)
 {
-    for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) {
-        if (channels[i].kind == kind)
+    for (size_t i = 0; i < sizeof(channels) / sizeof(*channels); i++) {
+        if (channels[i].kind == kind) {
             return channels[i].channel;
+        }
     }
     return "";
 }

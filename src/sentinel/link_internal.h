@@ -13,13 +13,19 @@
 enum {
     BACKOFF_FIRST_MS = 100,
     BACKOFF_LAST_MS = 5000,
-    /* A tenth more than the ceiling asks for: what a turn of the pacing timer puts at once must fit under it, too. */
+    /*
+     * A tenth more than the ceiling asks for: what a turn of the pacing timer puts at once must fit
+     * under it, too.
+     */
     GAP_PER_COMMAND_US = 1100000 / SENTINEL_LINK_QUESTIONS_PER_SECOND,
     TURN_MS = 50,       /* what would be asked in that time is asked in one turn, ... */
     TURN_COMMANDS = 10, /* ... so many questions at most, or one seat's */
     COMMANDS_FAST = 2,  /* a visit's address question */
     COMMANDS_SLOW = 3,  /* what is added to it every SENTINEL_LINK_SLOW_MS */
-    /* Questions that are on their way: however many seats are to be asked at once, each has to be answered in time. */
+    /*
+     * Questions that are on their way: however many seats are to be asked at once, each has to be
+     * answered in time.
+     */
     IN_FLIGHT_MAX = 1000,
 };
 
@@ -28,7 +34,10 @@ struct sentinel_seat {
     char *name;
     void *tag;
     int64_t asked_us,
-        answered_us; /* boot clock, microseconds: of the question on its way; of the last one that was answered */
+        /*
+         * boot clock, microseconds: of the question on its way; of the last one that was answered
+         */
+        answered_us;
     unsigned in_flight; /* replies that still refer to this seat */
     bool asking, again;
     bool wanted, slow_wanted; /* it is asked when there is room; for all, too */
@@ -52,7 +61,8 @@ struct sentinel_link {
     bool hides_id, nameless;
     bool local, tilt;
     enum sentinel_trouble trouble;
-    char hello_error[SENTINEL_LINK_WORDS_SIZE]; /* what HELLO was answered on this connection, "" no error */
+    /* what HELLO was answered on this connection, "" no error */
+    char hello_error[SENTINEL_LINK_WORDS_SIZE];
     char words[SENTINEL_LINK_WORDS_SIZE];
     int64_t words_wall_ms;
     unsigned denied;
@@ -72,18 +82,25 @@ void link_release_seat(struct sentinel_seat *seat);
 int64_t link_backoff_ms(unsigned failures);
 /* The asking connection is of no use: say so, and dial again later. */
 void link_fail(struct sentinel_link *link, enum sentinel_trouble trouble, const char *words);
-/* An ACL denies something that can be done without: say so once a connection. @param reply its words. */
+/*
+ * An ACL denies something that can be done without: say so once a connection. @param reply its
+ * words.
+ */
 bool link_deny(struct sentinel_link *link, enum sentinel_extra what, const char *words);
 
 /* link_ask.c */
 struct question;
 struct question *link_question_new(struct sentinel_link *link, struct sentinel_seat *seat);
-/* What every reply callback begins with. @return the link when the reply is to be looked at, else NULL. */
+/*
+ * What every reply callback begins with. @return the link when the reply is to be looked at, else
+ * NULL.
+ */
 struct sentinel_link *link_question_open(struct question *question, const redisReply *reply,
                                          struct sentinel_seat **seat);
-void link_send(struct sentinel_link *link, redis_reply_fn *done, struct question *question, int argc,
-               const char **argv);
-void link_unwant(struct sentinel_link *link, struct sentinel_seat *seat); /* it need not be asked any more */
+void link_send(struct sentinel_link *link, redis_reply_fn *done, struct question *question,
+               int argc, const char **argv);
+/* it need not be asked any more */
+void link_unwant(struct sentinel_link *link, struct sentinel_seat *seat);
 void link_ask_everything(struct sentinel_link *link);
 /* Begin the steady rounds; `data` is the link. */
 void link_begin_rounds(struct sentinel_link *link);

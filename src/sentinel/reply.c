@@ -1,7 +1,7 @@
 /*
  * Replies into structs. Two shapes carry everything: a row of named fields (a map in RESP3, a flat
- * array of names and values in RESP2) and a list of rows. Fields are looked up by name, so that what
- * comes and goes between versions does not matter.
+ * array of names and values in RESP2) and a list of rows. Fields are looked up by name, so that
+ * what comes and goes between versions does not matter.
  *
  * A field of the wrong form counts as absent; a row that can't be identified is refused.
  */
@@ -20,32 +20,36 @@
 
 static bool is_text(const redisReply *reply)
 {
-    return reply->str != NULL && (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS ||
-                                  reply->type == REDIS_REPLY_VERB);
+    return reply->str && (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS ||
+                          reply->type == REDIS_REPLY_VERB);
 }
 
 static bool is_row(const redisReply *reply)
 {
-    return (reply->type == REDIS_REPLY_MAP || reply->type == REDIS_REPLY_ARRAY) && reply->elements > 0 &&
-           reply->elements % 2 == 0;
+    return (reply->type == REDIS_REPLY_MAP || reply->type == REDIS_REPLY_ARRAY) &&
+           reply->elements > 0 && reply->elements % 2 == 0;
 }
 
 /* @return 0; -BW_ENIL; -BW_EPROTO for all that is no array (a map is none either). */
 static int check_array(const redisReply *reply)
 {
-    if (reply == NULL)
+    if (!reply) {
         return -BW_EPROTO;
-    if (reply->type == REDIS_REPLY_NIL)
+    }
+    if (reply->type == REDIS_REPLY_NIL) {
         return -BW_ENIL;
+    }
     return reply->type == REDIS_REPLY_ARRAY || reply->type == REDIS_REPLY_SET ? 0 : -BW_EPROTO;
 }
 
 static int check_text(const redisReply *reply)
 {
-    if (reply == NULL)
+    if (!reply) {
         return -BW_EPROTO;
-    if (reply->type == REDIS_REPLY_NIL)
+    }
+    if (reply->type == REDIS_REPLY_NIL) {
         return -BW_ENIL;
+    }
     return is_text(reply) ? 0 : -BW_EPROTO;
 }
 
@@ -56,8 +60,9 @@ static const redisReply *field(const redisReply *row, const char *name)
     for (size_t i = 0; i + 1 < row->elements; i += 2) {
         const redisReply *key = row->element[i];
 
-        if (is_text(key) && text_is(key->str, key->len, name))
+        if (is_text(key) && text_is(key->str, key->len, name)) {
             return row->element[i + 1];
+        }
     }
     return NULL;
 }
@@ -67,12 +72,15 @@ static int64_t number_field(const redisReply *row, const char *name)
     const redisReply *value = field(row, name);
     int64_t number = -1;
 
-    if (value == NULL)
+    if (!value) {
         return -1;
-    if (value->type == REDIS_REPLY_INTEGER)
+    }
+    if (value->type == REDIS_REPLY_INTEGER) {
         return value->integer >= 0 ? value->integer : -1;
-    if (is_text(value))
+    }
+    if (is_text(value)) {
         (void)text_number(value->str, value->len, &number);
+    }
     return number;
 }
 
@@ -81,10 +89,11 @@ static void text_field(const redisReply *row, const char *name, char *out, size_
 {
     const redisReply *value = field(row, name);
 
-    if (value != NULL && is_text(value))
+    if (value && is_text(value)) {
         text_copy(value->str, value->len, out, size);
-    else
+    } else {
         out[0] = '\0';
+    }
 }
 
 /* For what identifies: whole or not at all. */
@@ -93,8 +102,9 @@ static bool name_field(const redisReply *row, const char *name, char *out, size_
     const redisReply *value = field(row, name);
 
     out[0] = '\0';
-    if (value == NULL || !is_text(value) || !text_is_name(value->str, value->len, size))
+    if (!value || !is_text(value) || !text_is_name(value->str, value->len, size)) {
         return false;
+    }
     memcpy(out, value->str, value->len);
     out[value->len] = '\0';
     return true;
@@ -104,7 +114,7 @@ static bool has_name(const redisReply *row)
 {
     const redisReply *name = field(row, "name");
 
-    return name != NULL && is_text(name) && name->len > 0;
+    return name && is_text(name) && name->len > 0;
 }
 
 static int make_address(const redisReply *host, const redisReply *port, struct address *out)
@@ -113,10 +123,11 @@ static int make_address(const redisReply *host, const redisReply *port, struct a
     const char *text = digits;
     size_t length;
 
-    if (host == NULL || port == NULL || !is_text(host))
+    if (!host || !port || !is_text(host)) {
         return -BW_EPROTO;
+    }
     if (port->type == REDIS_REPLY_INTEGER) {
-        length = (size_t)snprintf(digits, sizeof digits, "%lld", port->integer);
+        length = (size_t)snprintf(digits, sizeof(digits), "%lld", port->integer);
     } else if (is_text(port)) {
         text = port->str;
         length = port->len;
@@ -158,9 +169,10 @@ static const struct {
 
 static unsigned flag_of(const char *word, size_t length)
 {
-    for (size_t i = 0; i < sizeof flag_words / sizeof *flag_words; i++) {
-        if (text_is(word, length, flag_words[i].word))
+    for (size_t i = 0; i < sizeof(flag_words) / sizeof(*flag_words); i++) {
+        if (text_is(word, length, flag_words[i].word)) {
             return flag_words[i].flag;
+        }
     }
     return 0;
 }
@@ -171,11 +183,12 @@ static unsigned flags_field(const redisReply *row)
     const redisReply *value = field(row, "flags");
     unsigned flags = 0;
 
-    if (value == NULL || !is_text(value))
+    if (!value || !is_text(value)) {
         return 0;
+    }
     for (size_t from = 0; from <= value->len;) {
         const char *comma = memchr(value->str + from, ',', value->len - from);
-        size_t to = comma != NULL ? (size_t)(comma - value->str) : value->len;
+        size_t to = comma ? (size_t)(comma - value->str) : value->len;
 
         flags |= flag_of(value->str + from, to - from);
         from = to + 1;
@@ -189,20 +202,21 @@ static bool read_master(const redisReply *row, void *out)
 {
     struct sentinel_master_row master = {0};
 
-    if (!name_field(row, "name", master.name, sizeof master.name))
+    if (!name_field(row, "name", master.name, sizeof(master.name))) {
         return false;
+    }
     master.address = address_fields(row, "ip", "port");
-    (void)name_field(row, "runid", master.run_id, sizeof master.run_id);
+    (void)name_field(row, "runid", master.run_id, sizeof(master.run_id));
     master.flags = flags_field(row);
-    text_field(row, "flags", master.flags_text, sizeof master.flags_text);
-    text_field(row, "failover-state", master.failover_state, sizeof master.failover_state);
+    text_field(row, "flags", master.flags_text, sizeof(master.flags_text));
+    text_field(row, "failover-state", master.failover_state, sizeof(master.failover_state));
     master.config_epoch = number_field(row, "config-epoch");
     master.quorum = number_field(row, "quorum");
     master.num_other_sentinels = number_field(row, "num-other-sentinels");
     master.num_slaves = number_field(row, "num-slaves");
     master.down_after_ms = number_field(row, "down-after-milliseconds");
     master.failover_timeout_ms = number_field(row, "failover-timeout");
-    memcpy(out, &master, sizeof master);
+    memcpy(out, &master, sizeof(master));
     return true;
 }
 
@@ -210,13 +224,14 @@ static bool read_peer(const redisReply *row, void *out)
 {
     struct sentinel_peer_row peer = {0};
 
-    if (!has_name(row))
+    if (!has_name(row)) {
         return false;
+    }
     peer.address = address_fields(row, "ip", "port");
-    (void)name_field(row, "runid", peer.run_id, sizeof peer.run_id);
+    (void)name_field(row, "runid", peer.run_id, sizeof(peer.run_id));
     peer.flags = flags_field(row);
     peer.last_ok_ping_reply_ms = number_field(row, "last-ok-ping-reply");
-    memcpy(out, &peer, sizeof peer);
+    memcpy(out, &peer, sizeof(peer));
     return true;
 }
 
@@ -225,13 +240,14 @@ static bool read_replica(const redisReply *row, void *out)
     struct sentinel_replica_row replica = {0};
     char word[SENTINEL_WORD_SIZE];
 
-    if (!has_name(row))
+    if (!has_name(row)) {
         return false;
+    }
     replica.address = address_fields(row, "ip", "port");
-    (void)name_field(row, "runid", replica.run_id, sizeof replica.run_id);
+    (void)name_field(row, "runid", replica.run_id, sizeof(replica.run_id));
     replica.flags = flags_field(row);
-    text_field(row, "flags", replica.flags_text, sizeof replica.flags_text);
-    text_field(row, "master-link-status", word, sizeof word);
+    text_field(row, "flags", replica.flags_text, sizeof(replica.flags_text));
+    text_field(row, "master-link-status", word, sizeof(word));
     replica.link_up = strcmp(word, "ok") == 0;
     replica.link_down_ms = number_field(row, "master-link-down-time");
     replica.info_refresh_ms = number_field(row, "info-refresh");
@@ -239,26 +255,30 @@ static bool read_replica(const redisReply *row, void *out)
     replica.repl_offset = number_field(row, "slave-repl-offset");
     replica.last_ok_ping_reply_ms = number_field(row, "last-ok-ping-reply");
     replica.master = address_fields(row, "master-host", "master-port");
-    memcpy(out, &replica, sizeof replica);
+    memcpy(out, &replica, sizeof(replica));
     return true;
 }
 
 typedef bool read_row(const redisReply *row, void *out);
 
 /* Rows that are none, or have no name, are left out: one odd row must not hide the others. */
-static int read_rows(const redisReply *reply, read_row *read, size_t size, void **out, size_t *n_out)
+static int read_rows(const redisReply *reply, read_row *read, size_t size, void **out,
+                     size_t *n_out)
 {
     int error = check_array(reply);
     char *rows = NULL;
     size_t n = 0;
 
-    if (error != 0)
+    if (error != 0) {
         return error;
-    if (reply->elements > 0)
+    }
+    if (reply->elements > 0) {
         rows = mem_new(reply->elements, size);
+    }
     for (size_t i = 0; i < reply->elements; i++) {
-        if (is_row(reply->element[i]) && read(reply->element[i], rows + n * size))
+        if (is_row(reply->element[i]) && read(reply->element[i], rows + n * size)) {
             n++;
+        }
     }
     /* A list of which nothing can be read is something else, a single flat row perhaps. */
     if (n == 0 && reply->elements > 0) {
@@ -274,45 +294,52 @@ int sentinel_parse_address(const redisReply *reply, struct address *out)
 {
     int error = check_array(reply);
 
-    if (error != 0)
+    if (error != 0) {
         return error;
-    return reply->elements == 2 ? make_address(reply->element[0], reply->element[1], out) : -BW_EPROTO;
+    }
+    return reply->elements == 2 ? make_address(reply->element[0], reply->element[1], out)
+                                : -BW_EPROTO;
 }
 
 int sentinel_parse_master(const redisReply *reply, struct sentinel_master_row *out)
 {
-    if (reply != NULL && reply->type == REDIS_REPLY_NIL)
+    if (reply && reply->type == REDIS_REPLY_NIL) {
         return -BW_ENIL;
-    return reply != NULL && is_row(reply) && read_master(reply, out) ? 0 : -BW_EPROTO;
+    }
+    return reply && is_row(reply) && read_master(reply, out) ? 0 : -BW_EPROTO;
 }
 
 int sentinel_parse_masters(const redisReply *reply, struct sentinel_master_row **out, size_t *n_out)
 {
     void *rows;
-    int error = read_rows(reply, read_master, sizeof **out, &rows, n_out);
+    int error = read_rows(reply, read_master, sizeof(**out), &rows, n_out);
 
-    if (error == 0)
+    if (error == 0) {
         *out = rows;
+    }
     return error;
 }
 
 int sentinel_parse_peers(const redisReply *reply, struct sentinel_peer_row **out, size_t *n_out)
 {
     void *rows;
-    int error = read_rows(reply, read_peer, sizeof **out, &rows, n_out);
+    int error = read_rows(reply, read_peer, sizeof(**out), &rows, n_out);
 
-    if (error == 0)
+    if (error == 0) {
         *out = rows;
+    }
     return error;
 }
 
-int sentinel_parse_replicas(const redisReply *reply, struct sentinel_replica_row **out, size_t *n_out)
+int sentinel_parse_replicas(const redisReply *reply, struct sentinel_replica_row **out,
+                            size_t *n_out)
 {
     void *rows;
-    int error = read_rows(reply, read_replica, sizeof **out, &rows, n_out);
+    int error = read_rows(reply, read_replica, sizeof(**out), &rows, n_out);
 
-    if (error == 0)
+    if (error == 0) {
         *out = rows;
+    }
     return error;
 }
 
@@ -322,17 +349,20 @@ int sentinel_parse_hello(const redisReply *reply, struct sentinel_hello *out)
 {
     struct sentinel_hello hello = {0};
 
-    if (reply != NULL && reply->type == REDIS_REPLY_NIL)
+    if (reply && reply->type == REDIS_REPLY_NIL) {
         return -BW_ENIL;
-    if (reply == NULL || !is_row(reply))
+    }
+    if (!reply || !is_row(reply)) {
         return -BW_EPROTO;
-    text_field(reply, "server", hello.server, sizeof hello.server);
-    text_field(reply, "version", hello.version, sizeof hello.version);
-    text_field(reply, "mode", hello.mode, sizeof hello.mode);
-    text_field(reply, "role", hello.role, sizeof hello.role);
+    }
+    text_field(reply, "server", hello.server, sizeof(hello.server));
+    text_field(reply, "version", hello.version, sizeof(hello.version));
+    text_field(reply, "mode", hello.mode, sizeof(hello.mode));
+    text_field(reply, "role", hello.role, sizeof(hello.role));
     hello.proto = number_field(reply, "proto");
-    if (hello.server[0] == '\0' && hello.mode[0] == '\0')
+    if (hello.server[0] == '\0' && hello.mode[0] == '\0') {
         return -BW_EPROTO; /* a map of something else */
+    }
     *out = hello;
     return 0;
 }
@@ -341,10 +371,12 @@ int sentinel_parse_myid(const redisReply *reply, char out[SENTINEL_RUN_ID_SIZE])
 {
     int error = check_text(reply);
 
-    if (error != 0)
+    if (error != 0) {
         return error;
-    if (!text_is_name(reply->str, reply->len, SENTINEL_RUN_ID_SIZE))
+    }
+    if (!text_is_name(reply->str, reply->len, SENTINEL_RUN_ID_SIZE)) {
         return -BW_EPROTO;
+    }
     memcpy(out, reply->str, reply->len);
     out[reply->len] = '\0';
     return 0;
@@ -370,16 +402,20 @@ int sentinel_parse_ckquorum(const redisReply *reply, bool *ok, char *text, size_
 {
     bool good;
 
-    if (reply != NULL && reply->type == REDIS_REPLY_NIL)
+    if (reply && reply->type == REDIS_REPLY_NIL) {
         return -BW_ENIL;
-    if (reply == NULL)
+    }
+    if (!reply) {
         return -BW_EPROTO;
+    }
     good = is_text(reply) && has_first_word(reply, "OK");
-    if (!good && sentinel_error_kind(reply) != SENTINEL_ERROR_NOQUORUM)
+    if (!good && sentinel_error_kind(reply) != SENTINEL_ERROR_NOQUORUM) {
         return -BW_EPROTO;
+    }
     *ok = good;
-    if (text_size > 0)
+    if (text_size > 0) {
         text_copy(reply->str, reply->len, text, text_size);
+    }
     return 0;
 }
 
@@ -392,8 +428,9 @@ static const char *info_value(const redisReply *info, const char *name, size_t *
     while (line < end) {
         const char *stop = memchr(line, '\n', (size_t)(end - line)), *last;
 
-        if (stop == NULL)
+        if (!stop) {
             stop = end;
+        }
         last = stop > line && stop[-1] == '\r' ? stop - 1 : stop;
         if ((size_t)(last - line) > n && memcmp(line, name, n) == 0 && line[n] == ':') {
             *length = (size_t)(last - line) - n - 1;
@@ -410,19 +447,22 @@ int sentinel_parse_tilt(const redisReply *info, bool *tilt)
     const char *value;
     size_t length;
 
-    if (error != 0)
+    if (error != 0) {
         return error;
+    }
     value = info_value(info, "sentinel_tilt", &length);
-    if (value == NULL || length != 1 || (*value != '0' && *value != '1'))
+    if (!value || length != 1 || (*value != '0' && *value != '1')) {
         return -BW_EPROTO;
+    }
     *tilt = *value == '1';
     return 0;
 }
 
 static int copy_word(const char *bytes, size_t length, char out[SENTINEL_WORD_SIZE])
 {
-    if (!text_is_name(bytes, length, SENTINEL_WORD_SIZE))
+    if (!text_is_name(bytes, length, SENTINEL_WORD_SIZE)) {
         return -BW_EPROTO;
+    }
     memcpy(out, bytes, length);
     out[length] = '\0';
     return 0;
@@ -432,10 +472,12 @@ int sentinel_parse_role(const redisReply *reply, char out[SENTINEL_WORD_SIZE])
 {
     int error = check_array(reply);
 
-    if (error != 0)
+    if (error != 0) {
         return error;
-    if (reply->elements == 0 || !is_text(reply->element[0]))
+    }
+    if (reply->elements == 0 || !is_text(reply->element[0])) {
         return -BW_EPROTO;
+    }
     return copy_word(reply->element[0]->str, reply->element[0]->len, out);
 }
 
@@ -445,10 +487,11 @@ int sentinel_parse_info_role(const redisReply *info, char out[SENTINEL_WORD_SIZE
     const char *value;
     size_t length;
 
-    if (error != 0)
+    if (error != 0) {
         return error;
+    }
     value = info_value(info, "role", &length);
-    return value != NULL ? copy_word(value, length, out) : -BW_EPROTO;
+    return value ? copy_word(value, length, out) : -BW_EPROTO;
 }
 
 /* ---- errors ---- */
@@ -475,13 +518,15 @@ static const struct {
 
 enum sentinel_error sentinel_error_kind(const redisReply *reply)
 {
-    if (reply == NULL || reply->type != REDIS_REPLY_ERROR || reply->str == NULL)
+    if (!reply || reply->type != REDIS_REPLY_ERROR || !reply->str) {
         return SENTINEL_ERROR_OTHER;
-    for (size_t i = 0; i < sizeof error_words / sizeof *error_words; i++) {
+    }
+    for (size_t i = 0; i < sizeof(error_words) / sizeof(*error_words); i++) {
         const char *words = error_words[i].words;
 
-        if (strchr(words, ' ') != NULL ? starts_with(reply, words) : has_first_word(reply, words))
+        if (strchr(words, ' ') ? starts_with(reply, words) : has_first_word(reply, words)) {
             return error_words[i].kind;
+        }
     }
     return SENTINEL_ERROR_OTHER;
 }

@@ -8,7 +8,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Whether these bytes can be a name: 1 to `size` - 1 bytes of UTF-8 without blanks and control characters. */
+/**
+ * Whether these bytes can be a name: 1 to `size` - 1 bytes of UTF-8 without blanks and control
+ * characters.
+ */
 bool text_is_name(const char *bytes, size_t length, size_t size);
 /** Copy, cut to `size`, all but printable ASCII replaced by '?'. @param size at least 1. */
 void text_copy(const char *bytes, size_t length, char *out, size_t size);

@@ -1,14 +1,15 @@
 /*
  * What the Sentinels make of it at this instant: rules 1 to 4 and the part of rule 7 that is about
- * epochs. Which one applies depends on the highest epoch that a counting observation carries (above H it is
- * reckoned only where the node is vouched for or a majority names it: rule 12):
+ * epochs. Which one applies depends on the highest epoch that a counting observation carries (above
+ * H it is reckoned only where the node is vouched for or a majority names it: rule 12):
  *
  *   none carries any   decide_without_epochs()   a majority
  *   >= H               decide_at_top()           above H one voice will do, at H a majority
  *   <  H               decide_below()            a majority that did not change for three polls
  *
  * A voice without an epoch can't be ordered, so it never makes a candidate alone. It counts for its
- * address at whatever epoch the others argue about: where it tips a scale, a majority was needed anyway.
+ * address at whatever epoch the others argue about: where it tips a scale, a majority was needed
+ * anyway.
  */
 #include "bellwether/topology/decide.h"
 
@@ -45,7 +46,10 @@ static bool is_published(const struct hearing *h, const struct endpoint *node)
     return h->published && endpoint_equal(&h->published->master, node);
 }
 
-/* How many name `node` at `epoch` or above, or without an epoch; `repeats` polls in a row at the least. */
+/*
+ * How many name `node` at `epoch` or above, or without an epoch; `repeats` polls in a row at the
+ * least.
+ */
 static size_t voices_for(const struct hearing *h, const struct endpoint *node, int64_t epoch,
                          unsigned repeats)
 {
@@ -54,8 +58,9 @@ static size_t voices_for(const struct hearing *h, const struct endpoint *node, i
     for (size_t i = 0; i < h->n_seen; i++) {
         const struct observation *seen = &h->seen[i];
 
-        if (observation_counts(seen, h->now_ms) && (seen->epoch == EPOCH_UNKNOWN || seen->epoch >= epoch) &&
-            seen->repeats >= repeats && endpoint_equal(&seen->master, node)) {
+        if (observation_counts(seen, h->now_ms) &&
+            (seen->epoch == EPOCH_UNKNOWN || seen->epoch >= epoch) && seen->repeats >= repeats &&
+            endpoint_equal(&seen->master, node)) {
             voices++;
         }
     }
@@ -78,8 +83,11 @@ static int64_t highest_epoch(const struct hearing *h, const struct endpoint *nod
     return highest;
 }
 
-/* What one voice says of a node that nobody vouches for is left out above H, however high its epoch is: else it would
- * hide a failover that the others announce at a lower one, or bring a good voice at the same epoch into conflict. */
+/*
+ * What one voice says of a node that nobody vouches for is left out above H, however high its epoch
+ * is: else it would hide a failover that the others announce at a lower one, or bring a good voice
+ * at the same epoch into conflict.
+ */
 static bool is_hearsay(const struct hearing *h, const struct observation *seen)
 {
     return seen->unvouched && seen->epoch > h->high_water &&
@@ -123,7 +131,10 @@ static const struct endpoint *loudest(const struct hearing *h, int64_t epoch, un
     return best;
 }
 
-/* The one address that is named at exactly `epoch`; NULL when there are several (`*several`) or none. */
+/*
+ * The one address that is named at exactly `epoch`; NULL when there are several (`*several`) or
+ * none.
+ */
 static const struct endpoint *only_one_at(const struct hearing *h, int64_t epoch, bool *several)
 {
     const struct endpoint *one = NULL;
@@ -189,13 +200,16 @@ static void decide_at_top(const struct hearing *h, struct decision *d)
     }
     epoch = highest_epoch(h, node);
     if (epoch == h->top) {
-        settle(h, d, h->top > h->high_water ? DECIDE_HIGHER_EPOCH : DECIDE_EQUAL_MAJORITY, node, epoch,
-               voices);
+        settle(h, d, h->top > h->high_water ? DECIDE_HIGHER_EPOCH : DECIDE_EQUAL_MAJORITY, node,
+               epoch, voices);
         return;
     }
-    /* All the majority's voices lack an epoch, and somebody who has one contradicts. They may only be
-     * late, so they are believed once they have said the same for three polls. */
-    if (is_published(h, node) || is_majority(voices_for(h, node, h->top, REPEATS_SETTLED), h->known)) {
+    /*
+     * All the majority's voices lack an epoch, and somebody who has one contradicts. They may only
+     * be late, so they are believed once they have said the same for three polls.
+     */
+    if (is_published(h, node) ||
+        is_majority(voices_for(h, node, h->top, REPEATS_SETTLED), h->known)) {
         settle(h, d, DECIDE_NO_EPOCH, node, EPOCH_UNKNOWN, voices);
     } else {
         settle(h, d, DECIDE_NO_MAJORITY, node, EPOCH_UNKNOWN, voices);
@@ -214,7 +228,8 @@ static void decide_below(const struct hearing *h, struct decision *d)
     }
     node = loudest(h, ANY_EPOCH, 0, &voices);
     if (node && is_majority(voices, h->known)) {
-        settle(h, d, DECIDE_NO_MAJORITY, node, highest_epoch(h, node), voices); /* not for three polls yet */
+        /* not for three polls yet */
+        settle(h, d, DECIDE_NO_MAJORITY, node, highest_epoch(h, node), voices);
         return;
     }
     decide_without_majority(h, d);
@@ -286,8 +301,9 @@ static void count_voices(const struct hearing *h, struct decision *d)
     }
 }
 
-int decide(const struct observation *seen, size_t n_seen, size_t known, const struct published *published,
-           int64_t high_water, int64_t now_ms, struct decision *out)
+int decide(const struct observation *seen, size_t n_seen, size_t known,
+           const struct published *published, int64_t high_water, int64_t now_ms,
+           struct decision *out)
 {
     struct hearing h = {.seen = seen,
                         .n_seen = n_seen,

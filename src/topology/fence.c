@@ -2,12 +2,14 @@
  * The fence: when it is up. One table of leads, one entry a Sentinel that runs a failover:
  *
  *   fence_hear()    its events make the entry, re-arm it, drop it
- *   fence_step()    what is late: a replica that was not chosen, an answer that did not come, a failover that takes too long
+ *   fence_step()    what is late: a replica that was not chosen, an answer that did not come, a
+ *                   failover that takes too long
  *   lead_deny()     the replica is no master: the entry holds the fence no longer, and stays
  *   settle()        the fence is up where one of them holds it
  *
- * Which way to be wrong: a fence that is up for nothing makes writers wait for as long as fence-timeout; one that is down when it
- * should be up loses what they write. So doubt raises it, and every hold has an end.
+ * Which way to be wrong: a fence that is up for nothing makes writers wait for as long as
+ * fence-timeout; one that is down when it should be up loses what they write. So doubt raises it,
+ * and every hold has an end.
  */
 #include "bellwether/topology/fence.h"
 
@@ -16,8 +18,8 @@
 
 enum {
     ASK_AGAIN_MS = 500,
-    ASK_CLOSED_MS =
-        20, /* a replica hangs up on its clients as it is promoted: ask it over another connection */
+    /* a replica hangs up on its clients as it is promoted: ask it over another connection */
+    ASK_CLOSED_MS = 20,
     ANSWER_GRACE_MS = 250, /* past verify-timeout: nobody reported on the question */
     FAILOVER_TIMEOUT_DEFAULT_MS = 180000,
     LEADER_GRACE_MS = 2000, /* past failover-timeout: then its leader would have said so */
@@ -33,7 +35,8 @@ static bool is_used(const struct fence_lead *lead)
 static struct fence_lead *find_lead(struct fence_guard *guard, const char *leader)
 {
     for (size_t i = 0; i < FENCE_LEADS_MAX; i++) {
-        if (is_used(&guard->leads[i]) && strncmp(guard->leads[i].id, leader, RUN_ID_SIZE - 1) == 0) {
+        if (is_used(&guard->leads[i]) &&
+            strncmp(guard->leads[i].id, leader, RUN_ID_SIZE - 1) == 0) {
             return &guard->leads[i];
         }
     }
@@ -64,7 +67,8 @@ static struct fence_lead *make_lead(struct fence_guard *guard, const char *leade
 /* The question that decides came to nothing that would keep the fence up. */
 static void lead_deny(struct fence_lead *lead, int64_t now_ms)
 {
-    lead->holds = lead->holds && lead->coordinated && lead->promoting; /* the master takes no writes either */
+    /* the master takes no writes either */
+    lead->holds = lead->holds && lead->coordinated && lead->promoting;
     lead->out = false;
     lead->asked_ms = -1;
     lead->due_ms = now_ms + ASK_AGAIN_MS;
@@ -109,9 +113,9 @@ static void settle(struct fence_guard *guard, const char *why, int64_t now_ms)
 
 static void raise_fence(struct fence_guard *guard, const struct fence_event *event, int64_t now_ms)
 {
-    int64_t failover_ms =
-        (event->failover_timeout_ms > 0 ? event->failover_timeout_ms : FAILOVER_TIMEOUT_DEFAULT_MS) +
-        LEADER_GRACE_MS;
+    int64_t failover_ms = (event->failover_timeout_ms > 0 ? event->failover_timeout_ms
+                                                          : FAILOVER_TIMEOUT_DEFAULT_MS) +
+                          LEADER_GRACE_MS;
     struct fence_lead *lead = find_lead(guard, event->leader);
 
     if (!lead) {
@@ -156,7 +160,10 @@ void fence_hear(struct fence_guard *guard, const struct fence_event *event, int6
         settle(guard, "the failover was aborted", now_ms);
         return;
     }
-    /* A failover away from another node is news from before the last one, or from a Sentinel that slept through it. */
+    /*
+     * A failover away from another node is news from before the last one, or from a Sentinel that
+     * slept through it.
+     */
     if (!guard->has_published || *event->leader == '\0' ||
         (event->master && !endpoint_equal(event->master, &guard->published)) ||
         (event->node && endpoint_equal(event->node, &guard->published))) {
@@ -166,7 +173,8 @@ void fence_hear(struct fence_guard *guard, const struct fence_event *event, int6
     settle(guard, why_up(event->signal), now_ms);
 }
 
-void fence_name(struct fence_guard *guard, const char *leader, const struct endpoint *node, int64_t now_ms)
+void fence_name(struct fence_guard *guard, const char *leader, const struct endpoint *node,
+                int64_t now_ms)
 {
     struct fence_lead *lead = find_lead(guard, leader);
 
@@ -231,7 +239,8 @@ void fence_answer(struct fence_guard *guard, const struct endpoint *node, enum r
             lead->holds = lead->promoting = true;
             lead->asked_ms = -1;
             lead->due_ms = now_ms + ASK_AGAIN_MS;
-        } else if (answer == ROLE_CLOSED && now_ms < lead->asked_ms + guard->config.verify_timeout_ms) {
+        } else if (answer == ROLE_CLOSED &&
+                   now_ms < lead->asked_ms + guard->config.verify_timeout_ms) {
             lead->due_ms = now_ms + ASK_CLOSED_MS;
         } else {
             lead_deny(lead, now_ms);
@@ -285,7 +294,10 @@ static int64_t answer_late_ms(const struct fence_guard *guard, const struct fenc
     return lead->asked_ms + guard->config.verify_timeout_ms + ANSWER_GRACE_MS;
 }
 
-/* No failover takes that long. Whose events hold the fence all the same has run out of credit, for as long as one may take. */
+/*
+ * No failover takes that long. Whose events hold the fence all the same has run out of credit, for
+ * as long as one may take.
+ */
 static void lead_expire(struct fence_lead *lead)
 {
     struct fence_lead was = *lead;
@@ -300,7 +312,8 @@ static void lead_expire(struct fence_lead *lead)
 }
 
 /* @return why the fence goes down, if this was what held it; NULL: nothing was due. */
-static const char *lead_step(const struct fence_guard *guard, struct fence_lead *lead, int64_t now_ms)
+static const char *lead_step(const struct fence_guard *guard, struct fence_lead *lead,
+                             int64_t now_ms)
 {
     if (now_ms >= lead->until_ms) {
         lead_expire(lead);
@@ -326,7 +339,8 @@ void fence_step(struct fence_guard *guard, int64_t now_ms)
 
     for (size_t i = 0; i < FENCE_LEADS_MAX; i++) {
         bool held = guard->leads[i].holds;
-        const char *late = is_used(&guard->leads[i]) ? lead_step(guard, &guard->leads[i], now_ms) : NULL;
+        const char *late =
+            is_used(&guard->leads[i]) ? lead_step(guard, &guard->leads[i], now_ms) : NULL;
 
         if (late && held) {
             why = late;

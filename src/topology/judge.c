@@ -1,6 +1,6 @@
 /*
- * One step of the judge: decide anew, have candidates asked, publish the one that the rules allow, name
- * the state, say when to come back.
+ * One step of the judge: decide anew, have candidates asked, publish the one that the rules allow,
+ * name the state, say when to come back.
  *
  * Two things make an address the published one, and publish() is the only place where it happens:
  * the voices that its epoch needs (decide.c) and the node's own word (judge_check.c).
@@ -29,7 +29,8 @@ static void decide_now(struct judge *judge, int64_t now_ms)
         seen->unvouched = seen->epoch > high_water && !may_move_by_one_voice(judge, &seen->master);
     }
     /* Can't fail: voices are kept one a run id. */
-    (void)decide(judge->seen, judge->n_seen, judge->n_known, published, high_water, now_ms, &judge->decision);
+    (void)decide(judge->seen, judge->n_seen, judge->n_known, published, high_water, now_ms,
+                 &judge->decision);
     adoption_outrank(judge, &judge->decision);
     if (judge_waits(judge, now_ms)) {
         judge->decision.rule = DECIDE_WAIT;
@@ -37,14 +38,17 @@ static void decide_now(struct judge *judge, int64_t now_ms)
     }
 }
 
-/* A majority below H that stands against a voice at H proves nothing yet when that voice is gone: its
- * Sentinel may only have lost its link. The three polls of rule 4 are counted from its loss. */
+/*
+ * A majority below H that stands against a voice at H proves nothing yet when that voice is gone:
+ * its Sentinel may only have lost its link. The three polls of rule 4 are counted from its loss.
+ */
 static void follow_voice_at_high(struct judge *judge, int64_t now_ms)
 {
     bool at_high = false;
 
     for (size_t i = 0; i < judge->n_seen; i++) {
-        at_high |= judge->seen[i].epoch >= judge->high_water && judge->high_water != EPOCH_UNKNOWN &&
+        at_high |= judge->seen[i].epoch >= judge->high_water &&
+                   judge->high_water != EPOCH_UNKNOWN &&
                    observation_counts(&judge->seen[i], now_ms);
     }
     if (judge->voice_at_high && !at_high) {
@@ -53,9 +57,11 @@ static void follow_voice_at_high(struct judge *judge, int64_t now_ms)
     judge->voice_at_high = at_high;
 }
 
-/* What is published is named at a higher epoch (a Sentinel can raise one without moving the address): H follows a
- * majority only. By one voice it could be put out of reach of every failover to come. An adoption ends with its
- * announcement, which is one voice's. */
+/*
+ * What is published is named at a higher epoch (a Sentinel can raise one without moving the
+ * address): H follows a majority only. By one voice it could be put out of reach of every failover
+ * to come. An adoption ends with its announcement, which is one voice's.
+ */
 static void raise_high_water(struct judge *judge, int64_t now_ms)
 {
     const struct decision *decision = &judge->decision;
@@ -65,7 +71,8 @@ static void raise_high_water(struct judge *judge, int64_t now_ms)
         return;
     }
     if (judge->adoption.stands) {
-        bool says_master = judge->verification.answered && judge->verification.answer == ROLE_MASTER;
+        bool says_master =
+            judge->verification.answered && judge->verification.answer == ROLE_MASTER;
 
         if (decision->published_epoch < judge->adoption.epoch ||
             (!says_master && epoch < judge->adoption.epoch)) {
@@ -88,7 +95,8 @@ static void learn_ip(struct judge *judge)
     for (size_t i = 0; judge->has_published && i < judge->n_seen; i++) {
         const struct endpoint *named = &judge->seen[i].master;
 
-        if (!address_is_set(&judge->published.master.ip) && endpoint_equal(&judge->published.master, named)) {
+        if (!address_is_set(&judge->published.master.ip) &&
+            endpoint_equal(&judge->published.master, named)) {
             judge->published.master.ip = named->ip;
         }
     }
@@ -133,8 +141,8 @@ void judge_move_to(struct judge *judge, const struct published *to, int64_t now_
     memset(&judge->run_ids, 0, sizeof(judge->run_ids));
 }
 
-static void publish(struct judge *judge, const struct decision *by, const struct check *check, int64_t now_ms,
-                    int64_t wall_ms)
+static void publish(struct judge *judge, const struct decision *by, const struct check *check,
+                    int64_t now_ms, int64_t wall_ms)
 {
     const struct published to = {.master = by->candidate, .epoch = by->epoch};
     enum role_answer answer = check ? check->answer : ROLE_MASTER;
@@ -158,8 +166,8 @@ static bool is_published(const struct judge *judge, const struct endpoint *node)
 }
 
 /* Have `by`'s candidate asked through `check`, and publish it when it may be. */
-static bool try_candidate(struct judge *judge, struct check *check, const struct decision *by, int64_t now_ms,
-                          int64_t wall_ms)
+static bool try_candidate(struct judge *judge, struct check *check, const struct decision *by,
+                          int64_t now_ms, int64_t wall_ms)
 {
     if (!judge->config.verify) {
         if (by->candidate_majority) {
@@ -183,8 +191,12 @@ static bool is_candidate(const struct judge *judge, const struct endpoint *node)
     return judge->decision.has_candidate && endpoint_equal(&judge->decision.candidate, node);
 }
 
-/* The check of the node that a majority names: the candidate and the former master are asked as it is. */
-static struct check *check_of(struct judge *judge, const struct endpoint *node, int64_t epoch, int64_t now_ms)
+/*
+ * The check of the node that a majority names: the candidate and the former master are asked as it
+ * is.
+ */
+static struct check *check_of(struct judge *judge, const struct endpoint *node, int64_t epoch,
+                              int64_t now_ms)
 {
     struct check *own = &judge->checks[CHECK_MAJORITY];
 
@@ -218,7 +230,8 @@ static void follow_contradiction(struct judge *judge, int64_t now_ms)
     check = check_of(judge, &by.candidate, by.epoch, now_ms);
     if (check_takes_back(check)) {
         judge->contradicted_ms = -1;
-    } else if (check_is_good(check) && judge->contradicted_ms < 0 && judge->has_published && !judge->gap) {
+    } else if (check_is_good(check) && judge->contradicted_ms < 0 && judge->has_published &&
+               !judge->gap) {
         judge->contradicted_ms = now_ms;
     }
 }
@@ -247,15 +260,17 @@ static bool top_stands(const struct judge *judge, int64_t now_ms)
 /*
  * A majority of the known names a node that is neither published nor the candidate.
  *
- * Above H it need not wait for one voice with a still higher epoch, whose node does not say master. Else it has to be
- * settled, and what is published has not served for a while or has been contradicted for long: without this, one
- * Sentinel that kept an epoch nobody else has (a liar, or the last of a deployment that was rebuilt) would hold a dead
- * answer for ever. The invariant allows it: a majority of the known, and the node's own word. H stays, so the lone
- * voice pulls nothing back.
+ * Above H it need not wait for one voice with a still higher epoch, whose node does not say master.
+ * Else it has to be settled, and what is published has not served for a while or has been
+ * contradicted for long: without this, one Sentinel that kept an epoch nobody else has (a liar, or
+ * the last of a deployment that was rebuilt) would hold a dead answer for ever. The invariant
+ * allows it: a majority of the known, and the node's own word. H stays, so the lone voice pulls
+ * nothing back.
  */
 static bool overrule(struct judge *judge, int64_t now_ms, int64_t wall_ms, struct decision *by)
 {
-    bool late = (!judge_serves(judge, now_ms) && now_ms >= judge->not_serving_since_ms + OVERRULE_AFTER_MS) ||
+    bool late = (!judge_serves(judge, now_ms) &&
+                 now_ms >= judge->not_serving_since_ms + OVERRULE_AFTER_MS) ||
                 is_contradicted(judge, CONTRADICTED_MOVE_MS, now_ms);
 
     *by = judge->decision;
@@ -275,8 +290,10 @@ static bool overrule(struct judge *judge, int64_t now_ms, int64_t wall_ms, struc
     return try_candidate(judge, &judge->checks[CHECK_MAJORITY], by, now_ms, wall_ms);
 }
 
-/* Rule 4 waits where nobody but the voice that is gone has named what is published: the failover may be on its way to
- * the others, and to go back would be to lose what was written. */
+/*
+ * Rule 4 waits where nobody but the voice that is gone has named what is published: the failover
+ * may be on its way to the others, and to go back would be to lose what was written.
+ */
 static bool is_premature(const struct judge *judge, const struct decision *by, int64_t now_ms)
 {
     return by->rule == DECIDE_BELOW_MAJORITY && !judge->confirmed && judge_serves(judge, now_ms) &&
@@ -300,8 +317,11 @@ static enum decide_rule try_to_publish(struct judge *judge, int64_t now_ms, int6
     return overrule(judge, now_ms, wall_ms, &by) ? by.rule : DECIDE_NOTHING;
 }
 
-/* A gap ends when what is published is confirmed anew: by the node, after the Sentinels had their say
- * (rule 8) and nobody they name instead is still to be asked; with --verify off by the Sentinels. */
+/*
+ * A gap ends when what is published is confirmed anew: by the node, after the Sentinels had their
+ * say (rule 8) and nobody they name instead is still to be asked; with --verify off by the
+ * Sentinels.
+ */
 static void end_gap(struct judge *judge, int64_t now_ms)
 {
     const struct check *candidate = &judge->checks[CHECK_CANDIDATE];
@@ -365,13 +385,15 @@ static bool is_suspect(const struct judge *judge, int64_t now_ms)
     if (judge->decision.has_candidate && !is_published(judge, &judge->decision.candidate)) {
         return true; /* rule 6 */
     }
-    return judge->has_published &&
-           (!master_state_serves(judge->state) || verification->failures > 0 || judge->adoption.stands ||
-            judge->contradicted_ms >= 0 || failover_is_news(judge, now_ms));
+    return judge->has_published && (!master_state_serves(judge->state) ||
+                                    verification->failures > 0 || judge->adoption.stands ||
+                                    judge->contradicted_ms >= 0 || failover_is_news(judge, now_ms));
 }
 
-/* The next time at which something changes though nothing happens. All of them lie ahead: what is due
- * now was done in this step. */
+/*
+ * The next time at which something changes though nothing happens. All of them lie ahead: what is
+ * due now was done in this step.
+ */
 static int64_t next_time(const struct judge *judge, int64_t now_ms)
 {
     const struct verification *verification = &judge->verification;
@@ -394,8 +416,9 @@ static int64_t next_time(const struct judge *judge, int64_t now_ms)
         next = earlier(next, verification->alive_ms + judge->config.suspect_after_ms + 1);
     }
     if (judge->contradicted_ms >= 0 && !is_contradicted(judge, CONTRADICTED_MOVE_MS, now_ms)) {
-        int64_t after_ms = is_contradicted(judge, hold_after_ms(judge), now_ms) ? CONTRADICTED_MOVE_MS
-                                                                                : hold_after_ms(judge);
+        int64_t after_ms = is_contradicted(judge, hold_after_ms(judge), now_ms)
+                               ? CONTRADICTED_MOVE_MS
+                               : hold_after_ms(judge);
 
         next = earlier(next, judge->contradicted_ms + after_ms);
     }

@@ -1,16 +1,16 @@
 /*
- * Rule 11, --adopt promoted: between the promotion and its announcement the new master exists and no
- * Sentinel says so.
+ * Rule 11, --adopt promoted: between the promotion and its announcement the new master exists and
+ * no Sentinel says so.
  *
- *   judge_promotion()  a Sentinel's own events: try, elected, chosen. Only the whole row of them, at an epoch
- *                      above H, by a Sentinel that counts and names what is published, has the chosen
- *                      replica asked.
+ *   judge_promotion()  a Sentinel's own events: try, elected, chosen. Only the whole row of them,
+ *                      at an epoch above H, by a Sentinel that counts and names what is published,
+ *                      has the chosen replica asked.
  *   adoption_step()    it says master: adopted. H stays, so that undoing has nothing to take back.
- *                      Announced: an ordinary publication (judge.c, raise_high_water). A higher epoch: that
- *                      one. Else, sooner or later, undone.
+ *                      Announced: an ordinary publication (judge.c, raise_high_water). A higher
+ *                      epoch: that one. Else, sooner or later, undone.
  *
- * How much a lying Sentinel can do with this is what it can do with rule 2: it needs an epoch above H and a
- * node that itself says master.
+ * How much a lying Sentinel can do with this is what it can do with rule 2: it needs an epoch above
+ * H and a node that itself says master.
  */
 #include <string.h>
 
@@ -50,8 +50,10 @@ static int64_t failover_timeout_ms(const struct observation *seen)
     return seen && seen->failover_timeout_ms >= 0 ? seen->failover_timeout_ms : FAILOVER_TIMEOUT_MS;
 }
 
-/* Whether this Sentinel may have a replica adopted: it counts, its row has an epoch, its failover is at a
- * higher one than anything that was published or adopted, and away from what is published. */
+/*
+ * Whether this Sentinel may have a replica adopted: it counts, its row has an epoch, its failover
+ * is at a higher one than anything that was published or adopted, and away from what is published.
+ */
 static bool may_lead(const struct judge *judge, const struct voice *voice, int64_t now_ms)
 {
     const struct observation *seen = judge_observation(judge, voice->id);
@@ -62,8 +64,8 @@ static bool may_lead(const struct judge *judge, const struct voice *voice, int64
            endpoint_equal(&seen->master, &judge->published.master);
 }
 
-static void promotion_begin(struct judge *judge, const struct voice *voice, const struct endpoint *node,
-                            int64_t now_ms)
+static void promotion_begin(struct judge *judge, const struct voice *voice,
+                            const struct endpoint *node, int64_t now_ms)
 {
     struct promotion *promotion = &judge->promotion;
     bool same = promotion->wanted && is_leader(promotion->leader, voice->id);
@@ -73,21 +75,23 @@ static void promotion_begin(struct judge *judge, const struct voice *voice, cons
         !may_lead(judge, voice, now_ms)) {
         return;
     }
-    if (promotion->wanted &&
-        (promotion->epoch > voice->leads_epoch ||
-         (promotion->epoch == voice->leads_epoch && (!same || endpoint_equal(&promotion->node, node))))) {
-        return; /* the second event about the same, or somebody else's claim to an epoch that is taken */
+    if (promotion->wanted && (promotion->epoch > voice->leads_epoch ||
+                              (promotion->epoch == voice->leads_epoch &&
+                               (!same || endpoint_equal(&promotion->node, node))))) {
+        /* the second event about the same, or somebody else's claim to an epoch that is taken */
+        return;
     }
     *promotion = (struct promotion){
         .wanted = true,
         .epoch = voice->leads_epoch,
         .node = *node,
-        .until_ms = now_ms + failover_timeout_ms(judge_observation(judge, voice->id)) + LEADER_LOST_MS};
+        .until_ms =
+            now_ms + failover_timeout_ms(judge_observation(judge, voice->id)) + LEADER_LOST_MS};
     memcpy(promotion->leader, voice->id, sizeof(promotion->leader));
 }
 
-void judge_promotion(struct judge *judge, const char *leader, enum promotion_step step, int64_t epoch,
-                     const struct endpoint *node, int64_t now_ms)
+void judge_promotion(struct judge *judge, const char *leader, enum promotion_step step,
+                     int64_t epoch, const struct endpoint *node, int64_t now_ms)
 {
     struct voice *voice = judge_voice(judge, leader);
 
@@ -120,8 +124,8 @@ void adoption_hear(struct judge *judge, const struct observation *seen)
     struct adoption *adoption = &judge->adoption;
 
     if (adoption->stands && is_leader(adoption->leader, seen->sentinel)) {
-        bool idle =
-            !seen->failover_under_way && seen->epoch != EPOCH_UNKNOWN && seen->epoch < adoption->epoch;
+        bool idle = !seen->failover_under_way && seen->epoch != EPOCH_UNKNOWN &&
+                    seen->epoch < adoption->epoch;
 
         adoption->idle_rows = idle ? adoption->idle_rows + 1 : 0;
     }
@@ -169,7 +173,8 @@ void adoption_void(struct judge *judge)
         judge->voices[i].elected = false;
     }
     promotion_drop(judge);
-    if (judge->adoption.stands) { /* whether it was announced or aborted meanwhile is asked from the start */
+    if (judge->adoption.stands) {
+        /* whether it was announced or aborted meanwhile is asked from the start */
         judge->adoption.undo = "gap";
         judge->adoption.at_once = true;
     }
@@ -196,7 +201,10 @@ static enum decide_rule adopt(struct judge *judge, int64_t now_ms, int64_t wall_
     return DECIDE_ADOPTED;
 }
 
-/* Whether the chosen replica still is of interest: its leader counts, and H has not come to its epoch. */
+/*
+ * Whether the chosen replica still is of interest: its leader counts, and H has not come to its
+ * epoch.
+ */
 static bool promotion_stands(const struct judge *judge, int64_t now_ms)
 {
     const struct promotion *promotion = &judge->promotion;
@@ -243,7 +251,10 @@ static const char *reason_to_undo(const struct judge *judge, int64_t now_ms)
     return now_ms >= adoption->until_ms ? "timeout" : NULL;
 }
 
-/* Back to what was published before, once it has been asked: what it answers decides only how it is shown. */
+/*
+ * Back to what was published before, once it has been asked: what it answers decides only how it is
+ * shown.
+ */
 static enum decide_rule undo(struct judge *judge, int64_t now_ms, int64_t wall_ms, const char **why)
 {
     struct check *check = &judge->checks[CHECK_RETURN];
@@ -272,7 +283,8 @@ static enum decide_rule undo(struct judge *judge, int64_t now_ms, int64_t wall_m
     return DECIDE_UNDONE;
 }
 
-enum decide_rule adoption_step(struct judge *judge, int64_t now_ms, int64_t wall_ms, const char **why)
+enum decide_rule adoption_step(struct judge *judge, int64_t now_ms, int64_t wall_ms,
+                               const char **why)
 {
     struct adoption *adoption = &judge->adoption;
 

@@ -3,8 +3,8 @@
  * nodes that may become it (`check`). Rules 6 and 7, and what a refusal, a silence or another role
  * is worth.
  *
- * A check's answer is good for one verify-interval: a node that said `master` long ago has to say it
- * again before it is published.
+ * A check's answer is good for one verify-interval: a node that said `master` long ago has to say
+ * it again before it is published.
  */
 #include <string.h>
 
@@ -99,7 +99,8 @@ void check_expire(struct check *check, const struct judge_config *config, int64_
     }
 }
 
-bool check_allows(const struct check *check, const struct judge_config *config, bool majority, int64_t now_ms)
+bool check_allows(const struct check *check, const struct judge_config *config, bool majority,
+                  int64_t now_ms)
 {
     if (!check->wanted || !check->answered || now_ms - check->answered_ms > good_for_ms(config)) {
         return false;
@@ -115,8 +116,10 @@ bool check_takes_back(const struct check *check)
     return check->answer == ROLE_OTHER || check->answer == ROLE_LOADING || check->misses > 1;
 }
 
-/* A question waits until those before it in the list are answered: one at a time, so an owner with one
- * connection for such questions never has to abandon the one for the other. */
+/*
+ * A question waits until those before it in the list are answered: one at a time, so an owner with
+ * one connection for such questions never has to abandon the one for the other.
+ */
 static bool check_blocked(const struct check checks[CHECKS], size_t i)
 {
     for (size_t k = 0; k < i; k++) {
@@ -132,7 +135,8 @@ const struct endpoint *checks_ask(struct check checks[CHECKS], int64_t now_ms)
     for (size_t i = 0; i < CHECKS; i++) {
         struct check *check = &checks[i];
 
-        if (check->wanted && !check->outstanding && now_ms >= check->next_ms && !check_blocked(checks, i)) {
+        if (check->wanted && !check->outstanding && now_ms >= check->next_ms &&
+            !check_blocked(checks, i)) {
             check->outstanding = true;
             check->asked_ms = now_ms;
             return &check->node;
@@ -141,7 +145,8 @@ const struct endpoint *checks_ask(struct check checks[CHECKS], int64_t now_ms)
     return NULL;
 }
 
-int64_t checks_next_ms(const struct check checks[CHECKS], const struct judge_config *config, int64_t now_ms)
+int64_t checks_next_ms(const struct check checks[CHECKS], const struct judge_config *config,
+                       int64_t now_ms)
 {
     int64_t next = -1;
 
@@ -173,7 +178,8 @@ bool verification_alive(const struct verification *verification, const struct ju
     return verification->alive && now_ms - verification->alive_ms <= config->suspect_after_ms;
 }
 
-static void verification_good(struct verification *verification, enum role_answer answer, int64_t now_ms)
+static void verification_good(struct verification *verification, enum role_answer answer,
+                              int64_t now_ms)
 {
     verification->alive = true;
     verification->alive_answer = answer;
@@ -183,7 +189,8 @@ static void verification_good(struct verification *verification, enum role_answe
     verification->retry_ms = -1;
 }
 
-static void verification_bad(struct verification *verification, enum role_answer answer, int64_t now_ms)
+static void verification_bad(struct verification *verification, enum role_answer answer,
+                             int64_t now_ms)
 {
     bool at_once = false;
 
@@ -191,7 +198,9 @@ static void verification_bad(struct verification *verification, enum role_answer
     if (answer == ROLE_OTHER || answer == ROLE_LOADING) {
         verification->alive = false;
     } else if (answer == ROLE_REFUSED || answer == ROLE_CLOSED) {
-        /* A connection can end for harmless reasons; two in a row without an answer between can't. */
+        /*
+         * A connection can end for harmless reasons; two in a row without an answer between can't.
+         */
         verification->refusals++;
         at_once = verification->refusals == 1;
         verification->alive = verification->alive && at_once;

@@ -1,6 +1,6 @@
 /*
- * What the judge is told: which Sentinels are known, what they say, what nodes answer, what the links
- * and events say. Everything is only noted here; judge_step() draws the conclusions.
+ * What the judge is told: which Sentinels are known, what they say, what nodes answer, what the
+ * links and events say. Everything is only noted here; judge_step() draws the conclusions.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -242,7 +242,8 @@ void judge_set_links(struct judge *judge, const struct judge_links *links)
 
 /* ---- nodes, events, gaps ---- */
 
-void judge_role(struct judge *judge, const struct endpoint *node, enum role_answer answer, int64_t now_ms)
+void judge_role(struct judge *judge, const struct endpoint *node, enum role_answer answer,
+                int64_t now_ms)
 {
     if (!judge->config.verify) {
         return;
@@ -250,7 +251,8 @@ void judge_role(struct judge *judge, const struct endpoint *node, enum role_answ
     if (judge->has_published && endpoint_equal(&judge->published.master, node)) {
         verification_answer(&judge->verification, answer, now_ms);
     }
-    if (answer == ROLE_OTHER && judge->deposed.suspect && endpoint_equal(&judge->deposed.node, node)) {
+    if (answer == ROLE_OTHER && judge->deposed.suspect &&
+        endpoint_equal(&judge->deposed.node, node)) {
         judge->deposed.suspect = false;
     }
     for (size_t i = 0; i < CHECKS; i++) {
@@ -274,7 +276,9 @@ void judge_failover(struct judge *judge, bool under_way, int64_t now_ms, int64_t
         return;
     }
     judge->failover_until_ms = -1;
-    /* Rows read before this event are older news than it; the next poll says whether one goes on. */
+    /*
+     * Rows read before this event are older news than it; the next poll says whether one goes on.
+     */
     for (size_t i = 0; i < judge->n_voices; i++) {
         judge->voices[i].failover_since_ms = -1;
     }
@@ -353,7 +357,8 @@ bool judge_follow_run_id(struct judge *judge, int64_t now_ms)
         const struct observation *seen = &judge->seen[i];
 
         if (seen->run_id[0] != '\0' && observation_counts(seen, now_ms) &&
-            endpoint_equal(&seen->master, &judge->published.master) && !run_id_was_seen(ids, seen->run_id)) {
+            endpoint_equal(&seen->master, &judge->published.master) &&
+            !run_id_was_seen(ids, seen->run_id)) {
             remember_run_id(ids, seen->run_id);
             restarted = !first;
         }

@@ -1,19 +1,23 @@
 /*
  * What the judge's files share: its memory. judge_feed.c takes in what happens, judge.c steps,
- * judge_check.c weighs role answers, judge_adopt.c adopts (rule 11), judge_state.c names the state and
- * its reason, judge_words.c says it in words.
+ * judge_check.c weighs role answers, judge_adopt.c adopts (rule 11), judge_state.c names the state
+ * and its reason, judge_words.c says it in words.
  */
-#ifndef TOPOLOGY_JUDGE_INTERNAL_H
-#define TOPOLOGY_JUDGE_INTERNAL_H
+#ifndef BELLWETHER_TOPOLOGY_JUDGE_INTERNAL_H
+#define BELLWETHER_TOPOLOGY_JUDGE_INTERNAL_H
 
 #include "bellwether/topology/decide.h"
 
 #define REPEATS_SETTLED 3u /* polls in a row that make a voice settled (rule 4) */
-#define REPEAT_MIN_MS 50 /* answers closer together than this are one poll: callers can ask for fresh ones */
+#define REPEAT_MIN_MS \
+    50 /* answers closer together than this are one poll: callers can ask for fresh ones */
 #define RETRY_FIRST_MS 50
 #define RETRY_MOST_MS 500
-/* How long what is published must not have served before a settled majority may overrule a voice at H.
- * One and a half of the periods in which Sentinels tell each other: by then whoever was late is not. */
+/*
+ * How long what is published must not have served before a settled majority may overrule a voice at
+ * H. One and a half of the periods in which Sentinels tell each other: by then whoever was late is
+ * not.
+ */
 #define OVERRULE_AFTER_MS 3000
 #define ANSWER_GRACE_MS \
     250 /* past verify-timeout: then a question that nobody reported on counts as timed out */
@@ -24,12 +28,14 @@
     0 /* rule 13: what one voice announced and a majority contradicts is held at once, */
 #define CONTRADICTED_HOLD_MS 3000  /* what a majority had named is held after this, */
 #define CONTRADICTED_MOVE_MS 15000 /* and either gives way to what the majority names after this */
-#define DEPOSED_ASK_MS 1000        /* how often the former master is asked whether it is a replica by now, */
-#define DEPOSED_ASK_MOST_MS 10000  /* and where it does not answer */
-#define STRANGE_MS 10000           /* that long a known one may look like another deployment's */
+#define DEPOSED_ASK_MS \
+    1000 /* how often the former master is asked whether it is a replica by now, */
+#define DEPOSED_ASK_MOST_MS 10000 /* and where it does not answer */
+#define STRANGE_MS 10000          /* that long a known one may look like another deployment's */
 /* The same where half of them are there, list each other, and none lists it any more. */
 #define GONE_UNLISTED_MS 10000
-#define GONE_MS 60000 /* a known Sentinel that was not there for so long may have been replaced by others */
+#define GONE_MS \
+    60000 /* a known Sentinel that was not there for so long may have been replaced by others */
 
 /* A Sentinel that was heard of. Its observation, if any, is in judge->seen. */
 struct voice {
@@ -45,8 +51,9 @@ struct voice {
     bool heard;                /* answered, refused or lost since the start or the last gap */
     int64_t polled_ms;         /* the last answer that counted as a poll */
     int64_t failover_since_ms; /* its row has failover-state since then, -1: no */
-    int64_t leads_epoch;       /* by its own events it runs a failover at this epoch; EPOCH_UNKNOWN: none */
-    bool elected;              /* and was elected to */
+    /* by its own events it runs a failover at this epoch; EPOCH_UNKNOWN: none */
+    int64_t leads_epoch;
+    bool elected; /* and was elected to */
 };
 
 /* The role checks of a node that is not published yet. */
@@ -71,7 +78,8 @@ struct verification {
     enum role_answer answer;
     int64_t answered_ms;
     int64_t since_ms; /* it has answered the same ever since */
-    bool alive; /* it said master, or that its role may not be asked, and nothing since that takes it back */
+    /* it said master, or that its role may not be asked, and nothing since that takes it back */
+    bool alive;
     enum role_answer alive_answer;
     int64_t alive_ms;
     unsigned refusals; /* since then */
@@ -79,9 +87,11 @@ struct verification {
     int64_t retry_ms; /* ask it then without waiting for the next interval, -1: no */
 };
 
-/* The run ids that were seen at the published address, oldest first: one that comes back is a Sentinel
- * that lags, not another restart. What the node says itself is worth more: as long as it tells, rows are not
- * looked at. */
+/*
+ * The run ids that were seen at the published address, oldest first: one that comes back is a
+ * Sentinel that lags, not another restart. What the node says itself is worth more: as long as it
+ * tells, rows are not looked at.
+ */
 struct run_ids {
     char seen[RUN_IDS_KEPT][RUN_ID_SIZE];
     size_t n;
@@ -114,18 +124,24 @@ struct adoption {
     bool at_once;           /* and without asking who is gone back to */
 };
 
-/* A time that the words name, and what the wall clock said then: worked out anew it would differ by a
- * millisecond now and then. */
+/*
+ * A time that the words name, and what the wall clock said then: worked out anew it would differ by
+ * a millisecond now and then.
+ */
 struct stamp {
     int64_t at_ms, wall_ms;
 };
 
-/* CHECK_MAJORITY: a majority names it, and it is neither published nor the candidate. CHECK_RETURN: an adoption is to be
- * undone. CHECK_DEPOSED: the former master, until it says that it is none. */
+/*
+ * CHECK_MAJORITY: a majority names it, and it is neither published nor the candidate. CHECK_RETURN:
+ * an adoption is to be undone. CHECK_DEPOSED: the former master, until it says that it is none.
+ */
 enum { CHECK_CANDIDATE, CHECK_MAJORITY, CHECK_RETURN, CHECK_DEPOSED, CHECKS };
 
-/* The master before this one. One voice does not bring it back as long as it has not been seen as a replica: it may
- * not have noticed yet that it was deposed. */
+/*
+ * The master before this one. One voice does not bring it back as long as it has not been seen as a
+ * replica: it may not have noticed yet that it was deposed.
+ */
 struct deposed {
     bool suspect;
     struct endpoint node;
@@ -161,7 +177,8 @@ struct judge {
     struct run_ids run_ids;
     struct promotion promotion;
     struct adoption adoption;
-    int64_t last_adopted;                         /* an epoch is adopted once: the highest that was */
+    /* an epoch is adopted once: the highest that was */
+    int64_t last_adopted;
     int64_t failover_since_ms, failover_until_ms; /* by events; until -1: none */
 
     struct decision decision;
@@ -172,7 +189,10 @@ struct judge {
     struct stamp answer_stamp, alive_stamp, check_stamp;
 };
 
-/* decide.c: the address that a majority of the known names, at whatever epoch, for so many polls in a row. */
+/*
+ * decide.c: the address that a majority of the known names, at whatever epoch, for so many polls in
+ * a row.
+ */
 bool decide_majority(const struct observation *seen, size_t n_seen, size_t known, int64_t now_ms,
                      unsigned repeats, struct decision *out);
 
@@ -187,18 +207,25 @@ void check_answer(struct check *check, const struct judge_config *config, enum r
                   int64_t now_ms);
 /* The former master need not be asked as often as one that may become the answer. */
 void check_rest(struct check *check, int64_t now_ms);
-/* Whether the check lets its node be published: it says master, or a majority names it and its role is unknowable. */
+/*
+ * Whether the check lets its node be published: it says master, or a majority names it and its role
+ * is unknowable.
+ */
 bool check_allows(const struct check *check, const struct judge_config *config, bool majority,
                   int64_t now_ms);
 /* It said last that it is a master, or that its role may not be asked. */
 bool check_is_good(const struct check *check);
-/* Whatever it said before is worth nothing any more: it says otherwise, or two questions in a row came to nothing. One
- * can for harmless reasons. */
+/*
+ * Whatever it said before is worth nothing any more: it says otherwise, or two questions in a row
+ * came to nothing. One can for harmless reasons.
+ */
 bool check_takes_back(const struct check *check);
 /* The node to ask now, marked as asked, or NULL. */
 const struct endpoint *checks_ask(struct check checks[CHECKS], int64_t now_ms);
-int64_t checks_next_ms(const struct check checks[CHECKS], const struct judge_config *config, int64_t now_ms);
-void verification_answer(struct verification *verification, enum role_answer answer, int64_t now_ms);
+int64_t checks_next_ms(const struct check checks[CHECKS], const struct judge_config *config,
+                       int64_t now_ms);
+void verification_answer(struct verification *verification, enum role_answer answer,
+                         int64_t now_ms);
 void verification_reset(struct verification *verification);
 /* It said so recently enough. */
 bool verification_alive(const struct verification *verification, const struct judge_config *config,
@@ -207,7 +234,9 @@ bool verification_alive(const struct verification *verification, const struct ju
 /* judge_adopt.c */
 /* A Sentinel answered. */
 void adoption_hear(struct judge *judge, const struct observation *seen);
-/* Observations at the adoption's epoch and below are outranked: change what decide() made of them. */
+/*
+ * Observations at the adoption's epoch and below are outranked: change what decide() made of them.
+ */
 void adoption_outrank(const struct judge *judge, struct decision *decision);
 /* It was announced, or something else was published: what is published is an adoption no longer. */
 void adoption_over(struct judge *judge);
@@ -215,17 +244,21 @@ void adoption_over(struct judge *judge);
 void adoption_void(struct judge *judge);
 /* Undo or adopt, whatever is due. @return DECIDE_ADOPTED, DECIDE_UNDONE or DECIDE_NOTHING.
  * @param why set where it is undone. */
-enum decide_rule adoption_step(struct judge *judge, int64_t now_ms, int64_t wall_ms, const char **why);
+enum decide_rule adoption_step(struct judge *judge, int64_t now_ms, int64_t wall_ms,
+                               const char **why);
 int64_t adoption_next_ms(const struct judge *judge);
 
 /* judge.c: another address is published from now on. */
-void judge_move_to(struct judge *judge, const struct published *to, int64_t now_ms, int64_t wall_ms);
+void judge_move_to(struct judge *judge, const struct published *to, int64_t now_ms,
+                   int64_t wall_ms);
 
 /* judge_feed.c */
 struct voice *judge_voice(const struct judge *judge, const char *id);
 struct voice *judge_need_voice(struct judge *judge, const char *id);
 void judge_restart_repeats(struct judge *judge);
-/* Look for a new run id at the published address. @return whether there is one: it was restarted. */
+/*
+ * Look for a new run id at the published address. @return whether there is one: it was restarted.
+ */
 bool judge_follow_run_id(struct judge *judge, int64_t now_ms);
 
 /* judge_state.c */

@@ -1,16 +1,19 @@
 /*
- * Who is known (rule 12): whose word counts, whose addresses are dialled, and of how many a majority is more than half.
- * judge_recount() is told what the links tell, in this order:
+ * Who is known (rule 12): whose word counts, whose addresses are dialled, and of how many a
+ * majority is more than half. judge_recount() is told what the links tell, in this order:
  *
- *   part_foreign()   Sentinels that have nothing to do with each other are two deployments with one name: which is ours?
+ *   part_foreign()   Sentinels that have nothing to do with each other are two deployments with one
+ *                    name: which is ours?
  *   take_places()    where a known one answered, another one answers now
  *   take_in()        the configured that answer; whoever a majority of the known lists
  *   let_go()         those who are gone for good, by the word of those who are there
  *
- * Somebody has to begin, so the word of the first one that has a list is enough until another one has one: until then
- * whoever it lists is known provisionally. A Sentinel that lists nobody (new, or RESET) says nothing of who is there.
+ * Somebody has to begin, so the word of the first one that has a list is enough until another one
+ * has one: until then whoever it lists is known provisionally. A Sentinel that lists nobody (new,
+ * or RESET) says nothing of who is there.
  *
- * Below that: what a majority vouches for, so what is dialled with a password and believed by one voice's word.
+ * Below that: what a majority vouches for, so what is dialled with a password and believed by one
+ * voice's word.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -22,8 +25,9 @@ struct census {
     struct judge *judge;
     struct elector *electors;
     size_t n;
-    size_t *group; /* one an elector: the index of the first of its group; OUTSIDE: not to be said */
-    size_t ours;   /* which group is ours */
+    /* one an elector: the index of the first of its group; OUTSIDE: not to be said */
+    size_t *group;
+    size_t ours; /* which group is ours */
     int64_t quorum;
     int64_t now_ms;
     bool full;
@@ -48,7 +52,8 @@ static bool lists(const struct elector *by, const char *id)
 
 bool judge_knows(const struct judge *judge, const char *sentinel_run_id)
 {
-    const struct voice *voice = sentinel_run_id[0] != '\0' ? judge_voice(judge, sentinel_run_id) : NULL;
+    const struct voice *voice =
+        sentinel_run_id[0] != '\0' ? judge_voice(judge, sentinel_run_id) : NULL;
 
     return voice && voice->known;
 }
@@ -57,7 +62,8 @@ bool judge_knows(const struct judge *judge, const char *sentinel_run_id)
 
 static bool related(const struct elector *a, const struct elector *b)
 {
-    if (same_id(a->id, b->id) || lists(a, b->id) || lists(b, a->id) || endpoint_equal(a->master, b->master)) {
+    if (same_id(a->id, b->id) || lists(a, b->id) || lists(b, a->id) ||
+        endpoint_equal(a->master, b->master)) {
         return true;
     }
     for (size_t i = 0; i < a->n_listed; i++) {
@@ -98,7 +104,10 @@ static size_t weight(const struct census *census, size_t group)
     return (configured * (census->n + 1) + believed) * (census->n + 1) * (KNOWN_MAX + 1) + members;
 }
 
-/* One that was counted may be late only: its list is empty after a RESET, and it has not heard of a failover yet. */
+/*
+ * One that was counted may be late only: its list is empty after a RESET, and it has not heard of a
+ * failover yet.
+ */
 static bool has_grace(const struct census *census, const struct elector *elector)
 {
     struct voice *voice = judge_voice(census->judge, elector->id);
@@ -112,10 +121,14 @@ static bool has_grace(const struct census *census, const struct elector *elector
     return census->now_ms - voice->strange_ms < STRANGE_MS;
 }
 
-/* A node of ours, if not the one that the others name: it may have lost its state, or been away for long. */
+/*
+ * A node of ours, if not the one that the others name: it may have lost its state, or been away for
+ * long.
+ */
 static bool names_ours(const struct census *census, const struct elector *elector)
 {
-    return !judge_knows(census->judge, elector->id) && judge_vouches(census->judge, elector->master);
+    return !judge_knows(census->judge, elector->id) &&
+           judge_vouches(census->judge, elector->master);
 }
 
 static void part_foreign(struct census *census)
@@ -260,7 +273,8 @@ static bool know(struct census *census, const char *id, bool provisional)
     voice = judge_voice(census->judge, id);
     voice->provisional = provisional;
     voice->gone_ms = live_elector(census, id) ? -1 : census->now_ms;
-    for (size_t i = 0; i < census->n && !voice->has_named; i++) { /* it may have been known before */
+    for (size_t i = 0; i < census->n && !voice->has_named; i++) {
+        /* it may have been known before */
         if (census->electors[i].master && same_id(census->electors[i].id, id)) {
             voice->has_named = true;
             voice->named = *census->electors[i].master;
@@ -269,16 +283,18 @@ static bool know(struct census *census, const char *id, bool provisional)
     return true;
 }
 
-/* It lost its state, or its address was given to a new one. A former self that answers elsewhere shows only that the
- * address leads to several (a service in front of them). */
+/*
+ * It lost its state, or its address was given to a new one. A former self that answers elsewhere
+ * shows only that the address leads to several (a service in front of them).
+ */
 static void take_places(struct census *census)
 {
     for (size_t i = 0; i < census->n; i++) {
         const struct elector *elector = &census->electors[i];
 
         if (elector->live && is_ours(census, i) && elector->former && elector->former[0] != '\0' &&
-            !judge_knows(census->judge, elector->id) && judge_knows(census->judge, elector->former) &&
-            !live_elector(census, elector->former)) {
+            !judge_knows(census->judge, elector->id) &&
+            judge_knows(census->judge, elector->former) && !live_elector(census, elector->former)) {
             judge_forget(census->judge, elector->former);
             (void)know(census, elector->id, false);
         }
@@ -382,8 +398,10 @@ static bool is_disowned(const struct census *census, struct voice *voice)
     return false;
 }
 
-/* Nobody ever answered here as this one, and one of those who are there lists somebody who is not known yet: that may be
- * this one under another run id, of which the others will hear. */
+/*
+ * Nobody ever answered here as this one, and one of those who are there lists somebody who is not
+ * known yet: that may be this one under another run id, of which the others will hear.
+ */
 static bool may_be_renamed(const struct census *census, const struct voice *voice)
 {
     bool newcomer = false;
@@ -391,7 +409,8 @@ static bool may_be_renamed(const struct census *census, const struct voice *voic
     for (size_t i = 0; i < census->n; i++) {
         const struct elector *elector = &census->electors[i];
 
-        if (same_id(elector->id, voice->id) || (elector->former && same_id(elector->former, voice->id))) {
+        if (same_id(elector->id, voice->id) ||
+            (elector->former && same_id(elector->former, voice->id))) {
             return false;
         }
         for (size_t k = 0; k < elector->n_listed && elector->live && is_teller(census, i); k++) {
@@ -431,7 +450,8 @@ static bool is_gone(const struct census *census, const struct voice *voice)
     if (!succeeded && !still_named && 2 * live > census->judge->n_known) {
         return true; /* else one that lost its state would be a majority of itself */
     }
-    if (!succeeded && naming == 0 && 2 * live >= census->judge->n_known && gone_for_ms >= GONE_UNLISTED_MS) {
+    if (!succeeded && naming == 0 && 2 * live >= census->judge->n_known &&
+        gone_for_ms >= GONE_UNLISTED_MS) {
         return 2 * elsewhere > live && (int64_t)live >= census->quorum;
     }
     return gone_for_ms >= GONE_MS && 2 * elsewhere > live && (int64_t)live >= census->quorum;
@@ -472,9 +492,11 @@ static void drop_strangers(struct census *census)
     }
 }
 
-bool judge_recount(struct judge *judge, struct elector *electors, size_t n, int64_t quorum, int64_t now_ms)
+bool judge_recount(struct judge *judge, struct elector *electors, size_t n, int64_t quorum,
+                   int64_t now_ms)
 {
-    struct census census = {.judge = judge, .electors = electors, .n = n, .quorum = quorum, .now_ms = now_ms};
+    struct census census = {
+        .judge = judge, .electors = electors, .n = n, .quorum = quorum, .now_ms = now_ms};
     uint64_t revision = UINT64_MAX;
 
     census.group = mem_new(n + 1, sizeof(*census.group));
@@ -493,8 +515,8 @@ bool judge_recount(struct judge *judge, struct elector *electors, size_t n, int6
 
 /* ---- vouching ---- */
 
-void judge_hear_nodes(struct judge *judge, const char *sentinel_run_id, const struct endpoint *nodes,
-                      size_t n)
+void judge_hear_nodes(struct judge *judge, const char *sentinel_run_id,
+                      const struct endpoint *nodes, size_t n)
 {
     struct voice *voice = judge_voice(judge, sentinel_run_id);
 
@@ -530,7 +552,8 @@ bool judge_vouches(const struct judge *judge, const struct endpoint *node)
     for (size_t i = 0; i < judge->n_voices; i++) {
         const struct voice *voice = &judge->voices[i];
 
-        if (voice->known) { /* who was never heard can't vouch, and must not keep the others from it */
+        if (voice->known) {
+            /* who was never heard can't vouch, and must not keep the others from it */
             heard += voice->has_named;
             naming += names_node(voice, node);
         }

@@ -27,7 +27,8 @@ bool judge_waits(const struct judge *judge, int64_t now_ms)
     for (size_t i = 0; i < judge->n_seen; i++) {
         counting += observation_counts(&judge->seen[i], now_ms);
     }
-    if (judge->gap) { /* after a gap the links were not dialled anew, so count who has not spoken since */
+    if (judge->gap) {
+        /* after a gap the links were not dialled anew, so count who has not spoken since */
         size_t unheard = 0;
 
         for (size_t i = 0; i < judge->n_voices; i++) {
@@ -48,8 +49,9 @@ static int64_t row_failover_ends(const struct judge *judge, const struct observa
         const struct voice *voice = &judge->voices[i];
 
         if (voice->failover_since_ms >= 0 && strcmp(voice->id, seen->sentinel) == 0) {
-            return voice->failover_since_ms +
-                   (seen->failover_timeout_ms >= 0 ? seen->failover_timeout_ms : FAILOVER_TIMEOUT_MS);
+            return voice->failover_since_ms + (seen->failover_timeout_ms >= 0
+                                                   ? seen->failover_timeout_ms
+                                                   : FAILOVER_TIMEOUT_MS);
         }
     }
     return -1;
@@ -152,7 +154,8 @@ static bool not_confirmed_yet(const struct judge *judge)
     if (!judge->gap) {
         return false;
     }
-    return waiting(judge) || (judge->config.verify && (!verification->answered || verification->alive));
+    return waiting(judge) ||
+           (judge->config.verify && (!verification->answered || verification->alive));
 }
 
 static bool sentinel_auth(const struct judge *judge)
@@ -195,7 +198,10 @@ static bool in_conflict(const struct judge *judge)
     return judge->decision.rule == DECIDE_CONFLICT;
 }
 
-/* Nothing was published: a majority is missing, whether of voices or for a role that may not be asked. */
+/*
+ * Nothing was published: a majority is missing, whether of voices or for a role that may not be
+ * asked.
+ */
 static bool candidate_lacks_majority(const struct judge *judge)
 {
     const struct decision *decision = &judge->decision;

@@ -1,8 +1,8 @@
 /*
- * The state and its reason in words: for an operator who reads a 503 or a log line and wants to know
- * which node, which Sentinels, since when. Made anew in every step, so they are as true as the counts
- * beside them; and no time in them moves while nothing else does (it is when something began, never when
- * it was last asked), so that a body does not change with every poll.
+ * The state and its reason in words: for an operator who reads a 503 or a log line and wants to
+ * know which node, which Sentinels, since when. Made anew in every step, so they are as true as the
+ * counts beside them; and no time in them moves while nothing else does (it is when something
+ * began, never when it was last asked), so that a body does not change with every poll.
  */
 #include <inttypes.h>
 #include <stdarg.h>
@@ -67,7 +67,9 @@ static void say_voices(struct words *words, size_t voices, int64_t epoch)
 
 /* ---- the parts ---- */
 
-/* @param since set to the word that goes before the time at which that began; NULL: it needs none. */
+/*
+ * @param since set to the word that goes before the time at which that began; NULL: it needs none.
+ */
 static const char *answer_words(enum role_answer answer, const char **since)
 {
     *since = " since ";
@@ -85,7 +87,8 @@ static const char *answer_words(enum role_answer answer, const char **since)
     return "answers with an error";
 }
 
-static void say_answer(struct words *words, enum role_answer answer, struct stamp *stamp, int64_t since_ms)
+static void say_answer(struct words *words, enum role_answer answer, struct stamp *stamp,
+                       int64_t since_ms)
 {
     const char *since, *what = answer_words(answer, &since);
 
@@ -132,7 +135,8 @@ static void say_published(struct words *words)
     say(words, "; ");
     say_voices(words, judge->decision.published_voices, judge->decision.published_epoch);
     if (judge->adoption.stands) {
-        say(words, "; adopted in a failover at epoch %" PRId64 ", not announced yet", judge->adoption.epoch);
+        say(words, "; adopted in a failover at epoch %" PRId64 ", not announced yet",
+            judge->adoption.epoch);
     }
 }
 
@@ -186,11 +190,14 @@ static void say_unresolved(struct words *words)
     } else if (decision->counting > 0 && address_is_set(&decision->candidate.name)) {
         say_candidate(words);
     } else if (judge->reason != REASON_NO_SENTINEL_REACHABLE) { /* which says it already */
-        say(words, "%zu of %zu Sentinels can be reached", judge->links.reachable, judge->links.dialled);
+        say(words, "%zu of %zu Sentinels can be reached", judge->links.reachable,
+            judge->links.dialled);
     }
 }
 
-/* The address beside the published one: the candidate, else one that a counting observation names. */
+/*
+ * The address beside the published one: the candidate, else one that a counting observation names.
+ */
 static struct address other_address(const struct judge *judge, int64_t now_ms)
 {
     const struct decision *decision = &judge->decision;
@@ -222,11 +229,12 @@ static void say_lead(struct words *words)
                               : "waiting for the first answers: ");
         break;
     case REASON_NO_SENTINEL_REACHABLE:
-        say(words, "no Sentinel of %zu can be reached%s", links->dialled, judge->has_published ? ": " : "");
+        say(words, "no Sentinel of %zu can be reached%s", links->dialled,
+            judge->has_published ? ": " : "");
         break;
     case REASON_SENTINEL_AUTH:
-        say(words, "%zu of %zu Sentinels refuse the credentials (NOAUTH or WRONGPASS): ", links->auth_failed,
-            links->dialled);
+        say(words, "%zu of %zu Sentinels refuse the credentials (NOAUTH or WRONGPASS): ",
+            links->auth_failed, links->dialled);
         break;
     case REASON_SENTINEL_TLS:
         say(words, "%zu of %zu Sentinels answer TLS: ", links->tls, links->dialled);
@@ -236,8 +244,8 @@ static void say_lead(struct words *words)
             links->dialled);
         break;
     case REASON_UNKNOWN_NAME:
-        say(words, "%zu of %zu Sentinels know no master named %.64s: ", links->unknown_name, links->dialled,
-            judge->name);
+        say(words, "%zu of %zu Sentinels know no master named %.64s: ", links->unknown_name,
+            links->dialled, judge->name);
         break;
     case REASON_NO_MAJORITY: say(words, "no majority: "); break;
     case REASON_FAILING_OVER: say(words, "a failover is under way: "); break;
@@ -261,7 +269,8 @@ static void say_lead(struct words *words)
 
 void judge_say(struct judge *judge, int64_t now_ms, int64_t wall_ms)
 {
-    struct words words = {.out = judge->detail, .judge = judge, .now_ms = now_ms, .wall_ms = wall_ms};
+    struct words words = {
+        .out = judge->detail, .judge = judge, .now_ms = now_ms, .wall_ms = wall_ms};
 
     judge->detail[0] = '\0';
     say_lead(&words);

@@ -1,6 +1,6 @@
 /*
- * The messages between the watcher and the workers, made and dropped. Whoever takes a message out of
- * its mailbox calls `drop`; so does a mailbox that dies with messages in it.
+ * The messages between the watcher and the workers, made and dropped. Whoever takes a message out
+ * of its mailbox calls `drop`; so does a mailbox that dies with messages in it.
  */
 #include "bellwether/topology/news.h"
 
@@ -55,7 +55,8 @@ struct message *news_snapshot_new(struct snapshot *snapshot)
     return &news->head;
 }
 
-struct message *news_fresh_new(uint64_t ticket, bool confirmed, enum reason reason, const char *detail)
+struct message *news_fresh_new(uint64_t ticket, bool confirmed, enum reason reason,
+                               const char *detail)
 {
     struct news_fresh *news = mem_new(1, sizeof(*news));
 
@@ -118,7 +119,8 @@ struct message *news_status_new(uint64_t ticket, struct status_report *report)
     return &news->head;
 }
 
-struct message *news_suspect_new(enum suspicion what, const char *master, const struct address *address)
+struct message *news_suspect_new(enum suspicion what, const char *master,
+                                 const struct address *address)
 {
     struct news_suspect *news = mem_new(1, sizeof(*news));
 

@@ -68,9 +68,10 @@ static bool maybe_equal(bool has_a, const struct address *a, bool has_b, const s
 bool snapshot_master_differs(const struct snapshot_master *a, const struct snapshot_master *b)
 {
     return !text_equal(a->name, b->name) || a->state != b->state || a->reason != b->reason ||
-           !maybe_equal(a->has_address, &a->address, b->has_address, &b->address) || a->tls != b->tls ||
-           a->verified != b->verified || a->majority != b->majority || a->config_epoch != b->config_epoch ||
-           a->since_wall_ms != b->since_wall_ms || a->restarted_wall_ms != b->restarted_wall_ms ||
+           !maybe_equal(a->has_address, &a->address, b->has_address, &b->address) ||
+           a->tls != b->tls || a->verified != b->verified || a->majority != b->majority ||
+           a->config_epoch != b->config_epoch || a->since_wall_ms != b->since_wall_ms ||
+           a->restarted_wall_ms != b->restarted_wall_ms ||
            !maybe_equal(a->has_previous, &a->previous, b->has_previous, &b->previous);
 }
 
@@ -92,22 +93,24 @@ bool snapshot_master_is_at(const struct snapshot_master *master, const struct ad
 static bool sentinel_equal(const struct snapshot_sentinel *a, const struct snapshot_sentinel *b)
 {
     return address_equal(&a->address, &b->address) && text_equal(a->run_id, b->run_id) &&
-           a->configured == b->configured && a->reachable == b->reachable && a->agrees == b->agrees &&
-           a->tilt == b->tilt && a->foreign == b->foreign &&
-           maybe_equal(a->has_says, &a->says, b->has_says, &b->says) && a->config_epoch == b->config_epoch &&
-           a->voters == b->voters && a->has_ckquorum == b->has_ckquorum && a->ckquorum_ok == b->ckquorum_ok &&
-           text_equal(a->ckquorum_text, b->ckquorum_text) && text_equal(a->master_flags, b->master_flags) &&
-           a->down_after_ms == b->down_after_ms && a->failover_timeout_ms == b->failover_timeout_ms &&
-           a->quorum == b->quorum && text_equal(a->error_code, b->error_code) &&
-           text_equal(a->error_text, b->error_text) && a->error_wall_ms == b->error_wall_ms;
+           a->configured == b->configured && a->reachable == b->reachable &&
+           a->agrees == b->agrees && a->tilt == b->tilt && a->foreign == b->foreign &&
+           maybe_equal(a->has_says, &a->says, b->has_says, &b->says) &&
+           a->config_epoch == b->config_epoch && a->voters == b->voters &&
+           a->has_ckquorum == b->has_ckquorum && a->ckquorum_ok == b->ckquorum_ok &&
+           text_equal(a->ckquorum_text, b->ckquorum_text) &&
+           text_equal(a->master_flags, b->master_flags) && a->down_after_ms == b->down_after_ms &&
+           a->failover_timeout_ms == b->failover_timeout_ms && a->quorum == b->quorum &&
+           text_equal(a->error_code, b->error_code) && text_equal(a->error_text, b->error_text) &&
+           a->error_wall_ms == b->error_wall_ms;
 }
 
 static bool replica_equal(const struct snapshot_replica *a, const struct snapshot_replica *b)
 {
     if (!address_equal(&a->address, &b->address) || !text_equal(a->run_id, b->run_id) ||
         a->healthy != b->healthy || a->link_up != b->link_up || a->promotable != b->promotable ||
-        a->link_down_ms != b->link_down_ms || a->priority != b->priority || a->n_why_not != b->n_why_not ||
-        !text_equal(a->flags, b->flags)) {
+        a->link_down_ms != b->link_down_ms || a->priority != b->priority ||
+        a->n_why_not != b->n_why_not || !text_equal(a->flags, b->flags)) {
         return false;
     }
     for (size_t i = 0; i < a->n_why_not; i++) {
@@ -136,14 +139,15 @@ static bool lists_equal(const struct snapshot_master *a, const struct snapshot_m
     return true;
 }
 
-bool snapshot_master_differs_beyond_lag(const struct snapshot_master *a, const struct snapshot_master *b)
+bool snapshot_master_differs_beyond_lag(const struct snapshot_master *a,
+                                        const struct snapshot_master *b)
 {
     return snapshot_master_differs(a, b) || !text_equal(a->detail, b->detail) ||
-           !text_equal(a->run_id, b->run_id) || !address_equal(&a->ip, &b->ip) || a->fence != b->fence ||
-           a->promoting_ms != b->promoting_ms || a->contradicted != b->contradicted ||
-           a->switches != b->switches || a->quorum != b->quorum || a->known != b->known ||
-           a->reachable != b->reachable || a->agreeing != b->agreeing ||
-           a->voters_needed != b->voters_needed || !lists_equal(a, b);
+           !text_equal(a->run_id, b->run_id) || !address_equal(&a->ip, &b->ip) ||
+           a->fence != b->fence || a->promoting_ms != b->promoting_ms ||
+           a->contradicted != b->contradicted || a->switches != b->switches ||
+           a->quorum != b->quorum || a->known != b->known || a->reachable != b->reachable ||
+           a->agreeing != b->agreeing || a->voters_needed != b->voters_needed || !lists_equal(a, b);
 }
 
 bool snapshot_master_differs_deep(const struct snapshot_master *a, const struct snapshot_master *b)

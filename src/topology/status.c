@@ -1,6 +1,6 @@
 /*
- * The report behind /status: its making and freeing, and the decision in words. The words name only what is
- * there: an epoch that no Sentinel gives or an age that nobody knows is left out.
+ * The report behind /status: its making and freeing, and the decision in words. The words name only
+ * what is there: an epoch that no Sentinel gives or an age that nobody knows is left out.
  */
 #include "bellwether/topology/status.h"
 
@@ -39,7 +39,8 @@ struct status_report *status_report_of_snapshot(const struct snapshot *snapshot,
         master->high_water = EPOCH_UNKNOWN;
         master->verification.age_ms = master->verification.master_age_ms = STATUS_AGE_UNKNOWN;
         for (size_t j = 0; j < master->shown->n_sentinels; j++) {
-            master->voices[j] = (struct status_voice){.age_ms = STATUS_AGE_UNKNOWN, .interval_ms = -1};
+            master->voices[j] =
+                (struct status_voice){.age_ms = STATUS_AGE_UNKNOWN, .interval_ms = -1};
         }
     }
     return report;
@@ -177,7 +178,8 @@ static void say_verification(struct words *words, const struct status_master *ma
     const struct status_verification *verification = &master->verification;
 
     if (!verification->known) {
-        say(words, master->shown->verified ? "ROLE last known to be master" : "its role is not known");
+        say(words,
+            master->shown->verified ? "ROLE last known to be master" : "its role is not known");
     } else if (!verification->enabled) {
         say(words, "not asked for its role (--verify off)");
     } else if (!verification->answered) {
@@ -254,7 +256,8 @@ static void say_published(struct words *words, const struct status_master *maste
     if (shown->config_epoch != EPOCH_UNKNOWN) {
         say(words, "epoch %" PRId64 " ", shown->config_epoch);
     }
-    say(words, "from %zu of %zu Sentinel%s, ", shown->agreeing, shown->known, shown->known == 1 ? "" : "s");
+    say(words, "from %zu of %zu Sentinel%s, ", shown->agreeing, shown->known,
+        shown->known == 1 ? "" : "s");
     say_verification(words, master);
 }
 
@@ -264,7 +267,8 @@ static void say_candidate(struct words *words, const struct status_master *maste
     const struct decision *decision = &master->decision;
 
     if (!master->has_decision || !decision->has_candidate || decision->rule == DECIDE_STANDS ||
-        (master->shown->has_address && snapshot_master_is_at(master->shown, &decision->candidate.name))) {
+        (master->shown->has_address &&
+         snapshot_master_is_at(master->shown, &decision->candidate.name))) {
         return;
     }
     say(words, "; candidate ");

@@ -1,6 +1,6 @@
 /*
- * The timeline's entries: the ring, the list for snapshots, what ended. An entry that somebody else may hold is never
- * changed: a changed copy takes its place.
+ * The timeline's entries: the ring, the list for snapshots, what ended. An entry that somebody else
+ * may hold is never changed: a changed copy takes its place.
  */
 #include "bellwether/topology/timeline.h"
 
@@ -265,7 +265,8 @@ void timeline_down_after(struct timeline_master *track, int64_t down_after_ms)
     track->down_after_ms = down_after_ms;
 }
 
-void timeline_forget(struct timeline *timeline, struct timeline_master *track, struct timeline_time now)
+void timeline_forget(struct timeline *timeline, struct timeline_master *track,
+                     struct timeline_time now)
 {
     struct timeline_master **place = &timeline->tracks;
 

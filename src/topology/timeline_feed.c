@@ -1,12 +1,14 @@
 /*
- * What Sentinels are heard to say. One failover is told by several of them: the one that leads says most, the others say
- * that they see the master down and, in the end, that it moved; two may try at once, and one gives up.
+ * What Sentinels are heard to say. One failover is told by several of them: the one that leads says
+ * most, the others say that they see the master down and, in the end, that it moved; two may try at
+ * once, and one gives up.
  *
- * A Sentinel that starts a failover by itself has said +odown before, on the same connection: a try without is an
- * operator's.
+ * A Sentinel that starts a failover by itself has said +odown before, on the same connection: a try
+ * without is an operator's.
  *
- * Every event says away from which master. Only what is about the published one begins anything; what is about the one
- * before is late news of the entry that moved away from it, all else is somebody else's.
+ * Every event says away from which master. Only what is about the published one begins anything;
+ * what is about the one before is late news of the entry that moved away from it, all else is
+ * somebody else's.
  */
 #include <string.h>
 
@@ -21,7 +23,8 @@ enum {
 
 /* ---- what is about no master ---- */
 
-static struct teller *find_teller(const struct timeline *timeline, const struct timeline_event *event)
+static struct teller *find_teller(const struct timeline *timeline,
+                                  const struct timeline_event *event)
 {
     for (size_t i = 0; i < timeline->n_tellers; i++) {
         struct teller *teller = &timeline->tellers[i];
@@ -43,9 +46,11 @@ static struct teller *need_teller(struct timeline *timeline, const struct timeli
     }
     if (timeline->n_tellers == TELLERS_MAX) { /* addresses come and go: the oldest goes */
         timeline->n_tellers--;
-        memmove(timeline->tellers, timeline->tellers + 1, timeline->n_tellers * sizeof(*timeline->tellers));
+        memmove(timeline->tellers, timeline->tellers + 1,
+                timeline->n_tellers * sizeof(*timeline->tellers));
     }
-    timeline->tellers = mem_resize(timeline->tellers, timeline->n_tellers + 1, sizeof(*timeline->tellers));
+    timeline->tellers =
+        mem_resize(timeline->tellers, timeline->n_tellers + 1, sizeof(*timeline->tellers));
     teller = &timeline->tellers[timeline->n_tellers++];
     *teller = (struct teller){.site = event->site, .epoch = EPOCH_UNKNOWN};
     memcpy(teller->sentinel, event->sentinel, strnlen(event->sentinel, ADDRESS_TEXT_SIZE - 1));
@@ -81,7 +86,8 @@ static bool is_of_switched(const struct timeline_master *track, const struct tim
 }
 
 /* Who says so has not heard of the failover of that epoch, so it did not lead it either. */
-static bool is_behind(const struct timeline *timeline, const struct timeline_event *event, int64_t epoch)
+static bool is_behind(const struct timeline *timeline, const struct timeline_event *event,
+                      int64_t epoch)
 {
     const struct teller *teller = find_teller(timeline, event);
 
@@ -110,8 +116,9 @@ static bool is_of_tail(const struct timeline_master *track, const struct track_v
 
 /* ---- down ---- */
 
-static void hear_down(struct timeline *timeline, struct timeline_master *track, struct track_voice *voice,
-                      const struct timeline_event *event, struct timeline_time now)
+static void hear_down(struct timeline *timeline, struct timeline_master *track,
+                      struct track_voice *voice, const struct timeline_event *event,
+                      struct timeline_time now)
 {
     enum failover_phase phase = event->signal == TIMELINE_ODOWN ? PHASE_ODOWN : PHASE_SDOWN;
 
@@ -146,8 +153,8 @@ static void hear_down(struct timeline *timeline, struct timeline_master *track, 
 
 /* ---- attempts ---- */
 
-static enum failover_kind kind_of(const struct timeline_master *track, const struct track_voice *voice,
-                                  bool from_the_start)
+static enum failover_kind kind_of(const struct timeline_master *track,
+                                  const struct track_voice *voice, bool from_the_start)
 {
     if (voice->sdown || (track->failing && track_any_down(track))) {
         return FAILOVER_CRASH;
@@ -169,7 +176,8 @@ static bool is_another(const struct timeline_master *track, const struct track_v
     if (!track->attempted || event->signal != TIMELINE_TRY) {
         return false;
     }
-    return voice->trying || track_lead_is_lost(track) || now.boot_ms - track->attempt_boot_ms > CONTEST_MS;
+    return voice->trying || track_lead_is_lost(track) ||
+           now.boot_ms - track->attempt_boot_ms > CONTEST_MS;
 }
 
 static bool starts(const struct timeline_event *event)
@@ -178,8 +186,9 @@ static bool starts(const struct timeline_event *event)
 }
 
 /* Have an entry whose attempt this Sentinel is part of. */
-static void join_attempt(struct timeline *timeline, struct timeline_master *track, struct track_voice *voice,
-                         const struct timeline_event *event, struct timeline_time now)
+static void join_attempt(struct timeline *timeline, struct timeline_master *track,
+                         struct track_voice *voice, const struct timeline_event *event,
+                         struct timeline_time now)
 {
     const struct teller *teller = find_teller(timeline, event);
 
@@ -215,7 +224,8 @@ static bool begins_or_goes_on(const struct timeline *timeline, const struct time
            (starts(event) || !is_of_tail(track, voice, event));
 }
 
-static void lead(struct timeline *timeline, struct timeline_master *track, struct track_voice *voice)
+static void lead(struct timeline *timeline, struct timeline_master *track,
+                 struct track_voice *voice)
 {
     if (voice->leading) {
         return;
@@ -224,7 +234,8 @@ static void lead(struct timeline *timeline, struct timeline_master *track, struc
     memcpy(timeline_edit(timeline, &track->entry)->leader, voice->sentinel, ADDRESS_TEXT_SIZE);
 }
 
-static void choose(struct timeline *timeline, struct timeline_master *track, const struct address *about)
+static void choose(struct timeline *timeline, struct timeline_master *track,
+                   const struct address *about)
 {
     if (about && !track_has_switched(track) &&
         !(track->entry->has_from && address_equal(&track->entry->from, about)) &&
@@ -236,13 +247,13 @@ static void choose(struct timeline *timeline, struct timeline_master *track, con
     }
 }
 
-static void hear_progress(struct timeline *timeline, struct timeline_master *track, struct track_voice *voice,
-                          const struct timeline_event *event, enum failover_phase phase,
-                          struct timeline_time now)
+static void hear_progress(struct timeline *timeline, struct timeline_master *track,
+                          struct track_voice *voice, const struct timeline_event *event,
+                          enum failover_phase phase, struct timeline_time now)
 {
     /* Told once more after all was over. */
-    if (!track_has_switched(track) && phase == PHASE_PROMOTED && event->about && track->has_published &&
-        address_equal(event->about, &track->published)) {
+    if (!track_has_switched(track) && phase == PHASE_PROMOTED && event->about &&
+        track->has_published && address_equal(event->about, &track->published)) {
         return;
     }
     if (!begins_or_goes_on(timeline, track, voice, event, now)) {
@@ -256,15 +267,18 @@ static void hear_progress(struct timeline *timeline, struct timeline_master *tra
     track_phase(timeline, track, phase, now);
 }
 
-/* +switch-master, by the leader at the end or by those who heard of it: for whom the leader is out of sight it is the
- * first announcement. */
+/*
+ * +switch-master, by the leader at the end or by those who heard of it: for whom the leader is out
+ * of sight it is the first announcement.
+ */
 static void hear_switched(struct timeline *timeline, struct timeline_master *track,
                           const struct track_voice *voice, const struct timeline_event *event,
                           struct timeline_time now)
 {
     const struct failover *entry = track->entry;
 
-    if (is_of_tail(track, voice, event)) { /* the next overtook it: its leader gave in without a word */
+    if (is_of_tail(track, voice, event)) {
+        /* the next overtook it: its leader gave in without a word */
         track_drop_tail(timeline, track);
     }
     if (!entry || !event->about || (entry->has_from && address_equal(event->about, &entry->from))) {
@@ -289,8 +303,9 @@ static void hear_switched(struct timeline *timeline, struct timeline_master *tra
     track->news_boot_ms = now.boot_ms;
 }
 
-static void hear_finished(struct timeline *timeline, struct timeline_master *track, struct track_voice *voice,
-                          const struct timeline_event *event, struct timeline_time now)
+static void hear_finished(struct timeline *timeline, struct timeline_master *track,
+                          struct track_voice *voice, const struct timeline_event *event,
+                          struct timeline_time now)
 {
     if (is_of_tail(track, voice, event)) {
         track_finish_tail(timeline, track, now);
@@ -300,7 +315,10 @@ static void hear_finished(struct timeline *timeline, struct timeline_master *tra
         (track->entry->has_from && !is_away_from(event, &track->entry->from))) {
         return;
     }
-    /* By its leader; of one that has switched also by a Sentinel that was not heard before, while no other leads. */
+    /*
+     * By its leader; of one that has switched also by a Sentinel that was not heard before, while
+     * no other leads.
+     */
     if (!voice->leading && (!track_has_switched(track) || track_any_leading(track) ||
                             is_behind(timeline, event, track->entry->config_epoch))) {
         return;
@@ -310,13 +328,15 @@ static void hear_finished(struct timeline *timeline, struct timeline_master *tra
     track->news_boot_ms = now.boot_ms;
 }
 
-static void hear_abort(struct timeline *timeline, struct timeline_master *track, struct track_voice *voice,
-                       const struct timeline_event *event, const char *reason, struct timeline_time now)
+static void hear_abort(struct timeline *timeline, struct timeline_master *track,
+                       struct track_voice *voice, const struct timeline_event *event,
+                       const char *reason, struct timeline_time now)
 {
     bool led = voice->leading;
 
     if (!track->entry || (track->entry->has_from && !is_away_from(event, &track->entry->from)) ||
-        (track_has_switched(track) && !track->adopted) || (track_any_trying(track) && !voice->trying)) {
+        (track_has_switched(track) && !track->adopted) ||
+        (track_any_trying(track) && !voice->trying)) {
         return;
     }
     voice->trying = voice->leading = false;
@@ -339,7 +359,8 @@ static void hear_forgotten(struct timeline *timeline, struct timeline_master *tr
     }
 }
 
-static void hear_lost(struct timeline_master *track, struct track_voice *voice, struct timeline_time now)
+static void hear_lost(struct timeline_master *track, struct track_voice *voice,
+                      struct timeline_time now)
 {
     if (!voice->lost && voice->leading) {
         track->news_boot_ms = now.boot_ms; /* how long it may stay away counts from here */
@@ -375,17 +396,29 @@ static void hear_of_master(struct timeline *timeline, struct timeline_master *tr
         }
         break;
     case TIMELINE_ELECTED: hear_progress(timeline, track, voice, event, PHASE_ELECTED, now); break;
-    case TIMELINE_SELECTED: hear_progress(timeline, track, voice, event, PHASE_SELECTED, now); break;
+    case TIMELINE_SELECTED:
+        hear_progress(timeline, track, voice, event, PHASE_SELECTED, now);
+        break;
     case TIMELINE_PROMOTING:
-    case TIMELINE_WAIT_PROMOTION: hear_progress(timeline, track, voice, event, PHASE_PROMOTING, now); break;
-    case TIMELINE_PROMOTED: hear_progress(timeline, track, voice, event, PHASE_PROMOTED, now); break;
+    case TIMELINE_WAIT_PROMOTION:
+        hear_progress(timeline, track, voice, event, PHASE_PROMOTING, now);
+        break;
+    case TIMELINE_PROMOTED:
+        hear_progress(timeline, track, voice, event, PHASE_PROMOTED, now);
+        break;
     case TIMELINE_SWITCHED: hear_switched(timeline, track, voice, event, now); break;
     case TIMELINE_FINISHED:
     case TIMELINE_FINISHED_BY_TIMEOUT: hear_finished(timeline, track, voice, event, now); break;
     case TIMELINE_NOT_ELECTED: hear_abort(timeline, track, voice, event, "not_elected", now); break;
-    case TIMELINE_NO_GOOD_SLAVE: hear_abort(timeline, track, voice, event, "no_good_slave", now); break;
-    case TIMELINE_SLAVE_TIMEOUT: hear_abort(timeline, track, voice, event, "slave_timeout", now); break;
-    case TIMELINE_MASTER_TIMEOUT: hear_abort(timeline, track, voice, event, "master_timeout", now); break;
+    case TIMELINE_NO_GOOD_SLAVE:
+        hear_abort(timeline, track, voice, event, "no_good_slave", now);
+        break;
+    case TIMELINE_SLAVE_TIMEOUT:
+        hear_abort(timeline, track, voice, event, "slave_timeout", now);
+        break;
+    case TIMELINE_MASTER_TIMEOUT:
+        hear_abort(timeline, track, voice, event, "master_timeout", now);
+        break;
     case TIMELINE_ABORTED: hear_abort(timeline, track, voice, event, NULL, now); break;
     case TIMELINE_FORGOTTEN: hear_forgotten(timeline, track, voice, event, now); break;
     case TIMELINE_FORCED:
@@ -402,7 +435,8 @@ static void hear_of_master(struct timeline *timeline, struct timeline_master *tr
     }
 }
 
-void timeline_hear(struct timeline *timeline, const struct timeline_event *event, struct timeline_time now)
+void timeline_hear(struct timeline *timeline, const struct timeline_event *event,
+                   struct timeline_time now)
 {
     struct timeline_master *track = event->master;
     struct track_voice *voice;

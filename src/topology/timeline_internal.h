@@ -1,7 +1,9 @@
-/* The timeline's own objects. timeline.c keeps entries, timeline_track.c the story of one master, timeline_feed.c what
- * is heard. */
-#ifndef TOPOLOGY_TIMELINE_INTERNAL_H
-#define TOPOLOGY_TIMELINE_INTERNAL_H
+/*
+ * The timeline's own objects. timeline.c keeps entries, timeline_track.c the story of one master,
+ * timeline_feed.c what is heard.
+ */
+#ifndef BELLWETHER_TOPOLOGY_TIMELINE_INTERNAL_H
+#define BELLWETHER_TOPOLOGY_TIMELINE_INTERNAL_H
 
 #include "bellwether/topology/timeline.h"
 
@@ -49,7 +51,10 @@ struct timeline_master {
         bool set;
         struct timeline_time at;
     } later[PHASES_COUNT]; /* sdown and odown heard since, for the next attempt */
-    /* before it: switched, and its leader is still at it though another entry has begun; a reference */
+    /*
+     * before it: switched, and its leader is still at it though another entry has begun; a
+     * reference
+     */
     struct failover *tail;
     int64_t tail_first_boot_ms, tail_news_boot_ms, tail_published_wall_ms;
     bool undone; /* an adoption was undone: the way back is no failover */
@@ -102,19 +107,24 @@ bool track_any_leading(const struct timeline_master *track);
 bool track_has_switched(const struct timeline_master *track);
 /** The Sentinels that lead what is open are out of reach, all of them. */
 bool track_lead_is_lost(const struct timeline_master *track);
-/** @param of  the master that it is about, as a Sentinel says; counts where none is published. NULL: unknown. */
+/**
+ * @param of  the master that it is about, as a Sentinel says; counts where none is published. NULL:
+ * unknown.
+ */
 void track_open(struct timeline *timeline, struct timeline_master *track, const struct address *of,
                 struct timeline_time now);
 /** A Sentinel does something about what was `unattended`. */
 void track_attend(struct timeline *timeline, struct timeline_master *track);
-void track_phase(struct timeline *timeline, struct timeline_master *track, enum failover_phase phase,
-                 struct timeline_time at);
-void track_close(struct timeline *timeline, struct timeline_master *track, enum failover_outcome outcome,
-                 const char *reason, int64_t ended_wall_ms);
+void track_phase(struct timeline *timeline, struct timeline_master *track,
+                 enum failover_phase phase, struct timeline_time at);
+void track_close(struct timeline *timeline, struct timeline_master *track,
+                 enum failover_outcome outcome, const char *reason, int64_t ended_wall_ms);
 /** Something else begins: close what is open, or set it aside until its leader says the end. */
-void track_make_way(struct timeline *timeline, struct timeline_master *track, struct timeline_time now);
+void track_make_way(struct timeline *timeline, struct timeline_master *track,
+                    struct timeline_time now);
 /** The leader of what was set aside has ended it. */
-void track_finish_tail(struct timeline *timeline, struct timeline_master *track, struct timeline_time now);
+void track_finish_tail(struct timeline *timeline, struct timeline_master *track,
+                       struct timeline_time now);
 /** ... or will not say so any more. */
 void track_drop_tail(struct timeline *timeline, struct timeline_master *track);
 /** Close what is open by what is known of it. */
@@ -122,7 +132,8 @@ void track_cut(struct timeline *timeline, struct timeline_master *track, struct 
 /** A role check failed, or the state says so. */
 void track_fail(struct timeline *timeline, struct timeline_master *track, struct timeline_time at);
 /** Whatever can be closed now is. */
-void track_review(struct timeline *timeline, struct timeline_master *track, struct timeline_time now);
+void track_review(struct timeline *timeline, struct timeline_master *track,
+                  struct timeline_time now);
 /** When what is open has waited too long, boot clock; -1 never. */
 int64_t track_deadline_ms(const struct timeline_master *track);
 /** When there is something to review. */

@@ -1,6 +1,6 @@
 /*
- * The story of one master: its open entry from the first sign of trouble to the end, and what is remembered between
- * entries so that the next one tells the truth.
+ * The story of one master: its open entry from the first sign of trouble to the end, and what is
+ * remembered between entries so that the next one tells the truth.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -12,14 +12,18 @@ enum {
     VOICES_MAX = 64,
     /* Sentinels ask each other every second whether they agree, and believe an answer for five. */
     DOWN_MS = 10000,
-    DOWN_AFTER_MS = 30000,        /* Sentinel's default: trouble that none has seen may last so much longer */
+    /* Sentinel's default: trouble that none has seen may last so much longer */
+    DOWN_AFTER_MS = 30000,
     ELECTION_MS = 10000,          /* Sentinel's own limit, or failover-timeout where that is less */
     FAILOVER_TIMEOUT_MS = 180000, /* Sentinel's default */
     GRACE_MS = 10000,             /* for its own word on a time-out to come */
-    UNLED_MS = 5000,              /* switched, and no leader is heard that could say when it finishes */
-    LOST_MS = 10000, /* the leader is out of reach: it may come back, or the others tell of its success */
+    /* switched, and no leader is heard that could say when it finishes */
+    UNLED_MS = 5000,
+    /* the leader is out of reach: it may come back, or the others tell of its success */
+    LOST_MS = 10000,
     RESTART_TOLD_MS = 15000, /* where only rows tell it: they are up to ten seconds old */
-    UNPUBLISHED_MS = 60000,  /* the Sentinels have finished, and the old master still is the answer here */
+    /* the Sentinels have finished, and the old master still is the answer here */
+    UNPUBLISHED_MS = 60000,
 };
 
 /* ---- Sentinels ---- */
@@ -109,17 +113,19 @@ static bool site_in_tilt(const struct timeline *timeline, size_t site)
     return false;
 }
 
-static void add_phase(struct failover *entry, enum failover_phase phase, int64_t ms, int64_t at_wall_ms)
+static void add_phase(struct failover *entry, enum failover_phase phase, int64_t ms,
+                      int64_t at_wall_ms)
 {
     int64_t last = entry->n_phases > 0 ? entry->phases[entry->n_phases - 1].ms : 0;
+
     entry->phases[entry->n_phases].phase = phase;
     entry->phases[entry->n_phases].at_wall_ms = at_wall_ms;
     entry->phases[entry->n_phases].ms = ms > last ? ms : last;
     entry->n_phases++;
 }
 
-void track_phase(struct timeline *timeline, struct timeline_master *track, enum failover_phase phase,
-                 struct timeline_time at)
+void track_phase(struct timeline *timeline, struct timeline_master *track,
+                 enum failover_phase phase, struct timeline_time at)
 {
     if (failover_has_phase(track->entry, phase)) {
         return;
@@ -127,11 +133,13 @@ void track_phase(struct timeline *timeline, struct timeline_master *track, enum 
     if (track->entry->n_phases == 0) {
         track->first_boot_ms = at.boot_ms;
     }
-    add_phase(timeline_edit(timeline, &track->entry), phase, at.boot_ms - track->first_boot_ms, at.wall_ms);
+    add_phase(timeline_edit(timeline, &track->entry), phase, at.boot_ms - track->first_boot_ms,
+              at.wall_ms);
 }
 
 /* What was heard while no entry was open, first things first. */
-static void add_later(struct timeline *timeline, struct timeline_master *track, struct timeline_time now)
+static void add_later(struct timeline *timeline, struct timeline_master *track,
+                      struct timeline_time now)
 {
     enum failover_phase first = PHASE_SDOWN, second = PHASE_ODOWN;
 
@@ -217,8 +225,8 @@ static int64_t away_ms(const struct timeline_master *track)
     return track->has_good ? 0 : -1;
 }
 
-void track_close(struct timeline *timeline, struct timeline_master *track, enum failover_outcome outcome,
-                 const char *reason, int64_t ended_wall_ms)
+void track_close(struct timeline *timeline, struct timeline_master *track,
+                 enum failover_outcome outcome, const char *reason, int64_t ended_wall_ms)
 {
     struct failover *entry = timeline_edit(timeline, &track->entry);
     bool goes_on = outcome != FAILOVER_SWITCHED && (track->failing || !track->serving);
@@ -247,18 +255,21 @@ void track_close(struct timeline *timeline, struct timeline_master *track, enum 
 static const char *why_aborted(const struct timeline_master *track, struct timeline_time now)
 {
     const struct failover *entry = track->entry;
-    bool led = failover_has_phase(entry, PHASE_ELECTED) || failover_has_phase(entry, PHASE_SELECTED) ||
+    bool led = failover_has_phase(entry, PHASE_ELECTED) ||
+               failover_has_phase(entry, PHASE_SELECTED) ||
                failover_has_phase(entry, PHASE_PROMOTING) || track_any_leading(track);
     int64_t deadline = track_deadline_ms(track);
 
-    if (track->finished || (failover_has_phase(entry, PHASE_PROMOTED) && !track_lead_is_lost(track))) {
+    if (track->finished ||
+        (failover_has_phase(entry, PHASE_PROMOTED) && !track_lead_is_lost(track))) {
         return NULL; /* for the Sentinels it is done; only here nothing came of it */
     }
     if (!led) {
         return "not_elected";
     }
-    return track_lead_is_lost(track) || (deadline >= 0 && now.boot_ms >= deadline) ? "leader_lost"
-                                                                                   : "slave_timeout";
+    return track_lead_is_lost(track) || (deadline >= 0 && now.boot_ms >= deadline)
+               ? "leader_lost"
+               : "slave_timeout";
 }
 
 /* What stood in its way. */
@@ -276,15 +287,16 @@ void track_cut(struct timeline *timeline, struct timeline_master *track, struct 
     } else if (track->attempted) {
         bool told = track->entry->outcome == FAILOVER_UNATTENDED;
 
-        track_close(timeline, track, FAILOVER_ABORTED, told ? track->entry->reason : why_aborted(track, now),
-                    now.wall_ms);
+        track_close(timeline, track, FAILOVER_ABORTED,
+                    told ? track->entry->reason : why_aborted(track, now), now.wall_ms);
     } else {
         track_close(timeline, track, FAILOVER_NOT_STARTED, why_unstarted(track), now.wall_ms);
     }
 }
 
 /* The outage goes on, and nobody does anything about it. */
-static void neglect(struct timeline *timeline, struct timeline_master *track, struct timeline_time now)
+static void neglect(struct timeline *timeline, struct timeline_master *track,
+                    struct timeline_time now)
 {
     const char *reason = track->attempted ? why_aborted(track, now) : why_unstarted(track);
     struct failover *entry = timeline_edit(timeline, &track->entry);
@@ -295,7 +307,8 @@ static void neglect(struct timeline *timeline, struct timeline_master *track, st
 
 /* ---- what was set aside ---- */
 
-static void end_tail(struct timeline *timeline, struct timeline_master *track, int64_t ended_wall_ms)
+static void end_tail(struct timeline *timeline, struct timeline_master *track,
+                     int64_t ended_wall_ms)
 {
     timeline_edit(timeline, &track->tail)->ended_wall_ms = ended_wall_ms;
     timeline_queue(&timeline->ended, track->tail);
@@ -311,14 +324,16 @@ void track_drop_tail(struct timeline *timeline, struct timeline_master *track)
     }
 }
 
-void track_finish_tail(struct timeline *timeline, struct timeline_master *track, struct timeline_time now)
+void track_finish_tail(struct timeline *timeline, struct timeline_master *track,
+                       struct timeline_time now)
 {
-    add_phase(timeline_edit(timeline, &track->tail), PHASE_FINISHED, now.boot_ms - track->tail_first_boot_ms,
-              now.wall_ms);
+    add_phase(timeline_edit(timeline, &track->tail), PHASE_FINISHED,
+              now.boot_ms - track->tail_first_boot_ms, now.wall_ms);
     end_tail(timeline, track, now.wall_ms);
 }
 
-void track_make_way(struct timeline *timeline, struct timeline_master *track, struct timeline_time now)
+void track_make_way(struct timeline *timeline, struct timeline_master *track,
+                    struct timeline_time now)
 {
     if (!track_has_switched(track) || track->finished || !track_any_leading(track) ||
         track_lead_is_lost(track)) {
@@ -380,8 +395,8 @@ static void track_well(struct timeline *timeline, struct timeline_master *track,
     }
 }
 
-void timeline_checked(struct timeline *timeline, struct timeline_master *track, enum timeline_check check,
-                      struct timeline_time at)
+void timeline_checked(struct timeline *timeline, struct timeline_master *track,
+                      enum timeline_check check, struct timeline_time at)
 {
     if (check == TIMELINE_BAD) {
         track_fail(timeline, track, at);
@@ -391,7 +406,8 @@ void timeline_checked(struct timeline *timeline, struct timeline_master *track, 
     track_review(timeline, track, at);
 }
 
-void timeline_restarted(struct timeline *timeline, struct timeline_master *track, struct timeline_time now)
+void timeline_restarted(struct timeline *timeline, struct timeline_master *track,
+                        struct timeline_time now)
 {
     struct failover **last = timeline_last(timeline, track->name);
 
@@ -412,8 +428,9 @@ void timeline_restarted(struct timeline *timeline, struct timeline_master *track
     }
 }
 
-void timeline_state(struct timeline *timeline, struct timeline_master *track, const struct address *published,
-                    enum master_state state, struct timeline_time now)
+void timeline_state(struct timeline *timeline, struct timeline_master *track,
+                    const struct address *published, enum master_state state,
+                    struct timeline_time now)
 {
     bool served = track->serving;
 
@@ -467,8 +484,9 @@ static void track_follow(struct timeline_master *track, const struct address *to
     }
 }
 
-static void track_switch(struct timeline *timeline, struct timeline_master *track, const struct address *from,
-                         const struct address *to, int64_t epoch, bool adopted, struct timeline_time now)
+static void track_switch(struct timeline *timeline, struct timeline_master *track,
+                         const struct address *from, const struct address *to, int64_t epoch,
+                         bool adopted, struct timeline_time now)
 {
     struct failover *entry = timeline_edit(timeline, &track->entry);
 
@@ -495,8 +513,8 @@ static void track_switch(struct timeline *timeline, struct timeline_master *trac
 }
 
 /* The way back from an adoption. */
-static bool takes_back(struct timeline *timeline, struct timeline_master *track, const struct address *to,
-                       struct timeline_time now)
+static bool takes_back(struct timeline *timeline, struct timeline_master *track,
+                       const struct address *to, struct timeline_time now)
 {
     if (track_has_switched(track) && track->adopted && track->entry->has_from &&
         address_equal(&track->entry->from, to)) {
@@ -505,9 +523,9 @@ static bool takes_back(struct timeline *timeline, struct timeline_master *track,
     return !track->entry && track->undone && address_equal(&track->undone_to, to);
 }
 
-void timeline_published(struct timeline *timeline, struct timeline_master *track, const struct address *from,
-                        const struct address *to, int64_t epoch, bool verified, bool adopted,
-                        struct timeline_time now)
+void timeline_published(struct timeline *timeline, struct timeline_master *track,
+                        const struct address *from, const struct address *to, int64_t epoch,
+                        bool verified, bool adopted, struct timeline_time now)
 {
     bool tells = from ? !address_equal(from, to)
                       : track->entry && track->attempted &&
@@ -550,7 +568,8 @@ static int64_t patience_ms(const struct timeline_master *track)
         return -1;
     }
     if (track_has_switched(track)) {
-        return !track_any_leading(track) || track_lead_is_lost(track) ? UNLED_MS : timeout + GRACE_MS;
+        return !track_any_leading(track) || track_lead_is_lost(track) ? UNLED_MS
+                                                                      : timeout + GRACE_MS;
     }
     if (track->finished) {
         return UNPUBLISHED_MS;
@@ -591,13 +610,17 @@ int64_t track_next_ms(const struct timeline_master *track)
     return next < 0 || (tail >= 0 && tail < next) ? tail : next;
 }
 
-/* Without a master, and nothing is under way that could end it: not tried, or for the Sentinels all is done. */
+/*
+ * Without a master, and nothing is under way that could end it: not tried, or for the Sentinels all
+ * is done.
+ */
 static bool goes_on_alone(const struct timeline_master *track)
 {
     return !track->attempted || track->finished || failover_has_phase(track->entry, PHASE_PROMOTED);
 }
 
-void track_review(struct timeline *timeline, struct timeline_master *track, struct timeline_time now)
+void track_review(struct timeline *timeline, struct timeline_master *track,
+                  struct timeline_time now)
 {
     int64_t deadline = track_deadline_ms(track), tail_deadline = tail_deadline_ms(track);
     bool well = !track->failing && track->serving;

@@ -2,7 +2,8 @@
  * The watcher thread's own objects and how they hang together:
  *
  *   watcher ── sites (one a deployment) ── peers (one a Sentinel, each with its link)
- *      └────── masters (judge, probes) ── chairs (one a peer and master: what that Sentinel says about it)
+ *      └────── masters (judge, probes) ── chairs (one a peer and master: what that Sentinel
+ *                                         says about it)
  *
  *   site.c     peers: seeds, learned, forgotten, duplicates; names that are discovered
  *   chair.c    a Sentinel's answers turned into observations
@@ -39,9 +40,10 @@ struct peer {
     struct site *site;
     struct sentinel_link *link;
     bool configured;
-    bool duplicate; /* a seed that is the same Sentinel as another seed: kept in reserve, not dialled */
-    bool settled;   /* has come up or failed since it was made */
-    bool was_up;    /* for the log: one line a change */
+    /* a seed that is the same Sentinel as another seed: kept in reserve, not dialled */
+    bool duplicate;
+    bool settled; /* has come up or failed since it was made */
+    bool was_up;  /* for the log: one line a change */
     enum sentinel_trouble logged;
     struct metrics_sentinel *counts; /* NULL: none yet, or in reserve */
     bool counted_up, counted_tilt;   /* in `counts` */
@@ -208,10 +210,11 @@ struct master {
     struct lookup *lookups; /* under way, the youngest first */
     struct loop_timer *lookup_timer;
     struct timeline_master *track; /* the timeline's */
-    struct address spelled[2];     /* what is published and what was before, as the timeline calls them */
-    enum master_state told;        /* what the timeline was told last */
-    bool relearn;                  /* who is known, or where, may have changed */
-    bool dirty;                    /* its part of the snapshot may have changed */
+    /* what is published and what was before, as the timeline calls them */
+    struct address spelled[2];
+    enum master_state told; /* what the timeline was told last */
+    bool relearn;           /* who is known, or where, may have changed */
+    bool dirty;             /* its part of the snapshot may have changed */
     bool logged_full_sentinels, logged_full_replicas; /* that more are listed than are taken in */
     struct master *next_dirty;
     struct snapshot_master *shown; /* as last posted */
@@ -268,8 +271,10 @@ struct watcher {
     struct self **selves; /* one a --self */
     size_t n_selves;
     struct master *dirty; /* whose part may have changed: looked at when this turn ends */
-    bool
-        reshaped; /* which masters there are, what is said of them all, or a link changed: a new snapshot is due */
+    /*
+     * which masters there are, what is said of them all, or a link changed: a new snapshot is due
+     */
+    bool reshaped;
     bool lag_awaited;  /* by a caller */
     bool lag_moved;    /* of some replica, and nothing else: it waits for the next snapshot */
     int64_t posted_ms; /* boot clock: the last snapshot */
@@ -283,8 +288,12 @@ struct watcher {
     size_t n_outbox;
 };
 
-/* watcher.c: every callback begins with it. Notices a gap in the clock and voids all that was believed.
- * @return whether there was one: then what the callback brings may be from before it, and is dropped. */
+/*
+ * watcher.c: every callback begins with it. Notices a gap in the clock and voids all that was
+ * believed.
+ * @return whether there was one: then what the callback brings may be from before it, and is
+ * dropped.
+ */
 /** The watcher's loop, until NEWS_STOP; where a thread of its own would run it. */
 void *watcher_run(void *data);
 bool watcher_turn(struct watcher *watcher);
@@ -298,8 +307,9 @@ void site_release(struct site *site);
 /* Whether its word counts for this master (rule 12). */
 bool chair_counts(const struct chair *chair);
 /* Lists or states of Sentinels changed: learn, forget, recount. */
-void site_review_peers(struct site *site);     /* once, at the end of the turn */
-void site_review_links(struct master *master); /* who is known, or where, changed: at the end of the turn */
+void site_review_peers(struct site *site); /* once, at the end of the turn */
+/* who is known, or where, changed: at the end of the turn */
+void site_review_links(struct master *master);
 /* Now and then: whoever has been gone for a minute may have been replaced. */
 void site_look_for_gone(struct site *site);
 /* At the end of a turn: the review that something in it asked for. */
@@ -325,25 +335,35 @@ void chair_hear_ckquorum(struct chair *chair, bool ok, const char *text);
 void chair_lose(struct chair *chair);
 /* A name look-up ended: answers that waited for it go on. */
 void chair_resume(struct chair *chair);
-/* An address that a Sentinel gave, mapped; false when it must not be believed: peer_refusal() tells why. */
+/*
+ * An address that a Sentinel gave, mapped; false when it must not be believed: peer_refusal() tells
+ * why.
+ */
 bool peer_map_address(const struct peer *peer, const struct address *given, struct address *out);
-/* Why a mapped address, or what it resolves to, must not be believed (rule 10); NULL: nothing speaks against it. */
+/*
+ * Why a mapped address, or what it resolves to, must not be believed (rule 10); NULL: nothing
+ * speaks against it.
+ */
 struct refusal {
     const char *code, *words;
 };
 const struct refusal *peer_refusal(const struct peer *peer, const struct endpoint *node);
 
 /* master.c */
-struct master *master_new(struct watcher *watcher, struct site *site, const char *name, bool configured);
+struct master *master_new(struct watcher *watcher, struct site *site, const char *name,
+                          bool configured);
 void master_free(struct master *master);
 void master_add_peer(struct master *master, struct peer *peer);
 void master_remove_peer(struct master *master, struct peer *peer);
 struct chair *master_chair(struct master *master, const struct peer *peer);
 void master_step(struct master *master);
-/* A line where the state is another than that of the last line. @return when there may be something to log though nothing
- * is heard; -1: never. */
+/*
+ * A line where the state is another than that of the last line. @return when there may be something
+ * to log though nothing is heard; -1: never.
+ */
 int64_t master_log_state(struct master *master, const struct judgement *said, int64_t now_ms);
-void master_hear_event(struct master *master, struct peer *peer, const struct sentinel_event *event);
+void master_hear_event(struct master *master, struct peer *peer,
+                       const struct sentinel_event *event);
 void master_recount(struct master *master); /* known Sentinels */
 void master_log_foreign(struct master *master);
 void master_ask_sentinels(struct master *master);
@@ -357,7 +377,8 @@ void verify_check_candidate(struct master *master, const struct endpoint *node);
 void verify_drop_candidate(struct master *master); /* nobody wants it checked any more */
 void verify_follow(struct master *master);         /* the published address moved */
 /* A worker's connection met something odd at that node. */
-void verify_hear_suspicion(struct master *master, enum suspicion what, const struct address *address);
+void verify_hear_suspicion(struct master *master, enum suspicion what,
+                           const struct address *address);
 void verify_void(struct master *master); /* hang up: sockets may hold answers from before a gap */
 void verify_release(struct master *master);
 
@@ -382,9 +403,13 @@ void adopt_resume(struct master *master); /* a name look-up ended */
 void adopt_forget_peer(struct master *master, const struct peer *peer);
 void adopt_release(struct master *master);
 
-/* fence.c: after any of them the fence is as it has to be, and what workers see of it goes out with this turn */
+/*
+ * fence.c: after any of them the fence is as it has to be, and what workers see of it goes out with
+ * this turn
+ */
 void fencing_init(struct master *master);
-void fencing_hear_event(struct master *master, const struct peer *peer, const struct sentinel_event *event);
+void fencing_hear_event(struct master *master, const struct peer *peer,
+                        const struct sentinel_event *event);
 /* What an event means to the guard; false: nothing. */
 bool fencing_signal(const struct sentinel_event *event, enum fence_signal *signal);
 void fencing_publish(struct master *master);    /* the published address moved */
@@ -403,7 +428,8 @@ void lookup_review(struct master *master); /* after each step */
 void lookup_release(struct master *master);
 
 /* herald.c */
-void herald_tell(struct watcher *watcher, const struct peer *peer, const struct sentinel_event *event);
+void herald_tell(struct watcher *watcher, const struct peer *peer,
+                 const struct sentinel_event *event);
 
 /* count.c */
 struct count_reload {
@@ -433,8 +459,12 @@ void story_init(struct watcher *watcher);
 void story_release(struct watcher *watcher);
 void story_watch(struct master *master); /* before its first step */
 void story_forget(struct master *master);
-/* A Sentinel's event, before anything is made of it. @param master NULL: it names none that is watched there. */
-void story_event(const struct peer *peer, struct master *master, const struct sentinel_event *event);
+/*
+ * A Sentinel's event, before anything is made of it. @param master NULL: it names none that is
+ * watched there.
+ */
+void story_event(const struct peer *peer, struct master *master,
+                 const struct sentinel_event *event);
 /* What an event means to the timeline; false: nothing. */
 bool story_signal(const struct sentinel_event *event, enum timeline_signal *signal);
 void story_row(const struct chair *chair);  /* a Sentinel's row was read */
@@ -448,10 +478,14 @@ void story_settle(struct watcher *watcher); /* at the end of a turn */
 
 /* publish.c */
 void publish_forget(struct master *master); /* it goes */
-void publish_turn(void *data); /* at the end of each turn: post what changed; `data` is the watcher */
+/* at the end of each turn: post what changed; `data` is the watcher */
+void publish_turn(void *data);
 struct snapshot_master *publish_show(const struct master *master); /* as it is now; one reference */
-const char *trouble_code(enum sentinel_trouble trouble);           /* as `error.code` in /sentinels has it */
-/* What the judge says with, where the reason lies with the Sentinels, the cause of each. free() it. */
+/* as `error.code` in /sentinels has it */
+const char *trouble_code(enum sentinel_trouble trouble);
+/*
+ * What the judge says with, where the reason lies with the Sentinels, the cause of each. free() it.
+ */
 char *publish_detail(const struct master *master, enum reason reason, const char *said);
 bool chair_is_shadowed(const struct master *master, const struct chair *chair);
 

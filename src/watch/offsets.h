@@ -13,8 +13,10 @@ struct replica_offset {
 };
 
 /**
- * Parse `master_repl_offset:N` and lines like `slave0:ip=10.0.0.2,port=6379,state=online,offset=1234,lag=0`.
- * @param text    borrowed, `len` bytes, not terminated; anything that is not understood is passed over.
+ * Parse `master_repl_offset:N` and lines like
+ * `slave0:ip=10.0.0.2,port=6379,state=online,offset=1234,lag=0`.
+ * @param text    borrowed, `len` bytes, not terminated; anything that is not understood is passed
+ * over.
  * @param out     an array to free() with the caller (NULL when empty), one entry an online replica.
  * @return the master's own offset, -1 where the text has none. Thread: any.
  */

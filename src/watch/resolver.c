@@ -1,6 +1,6 @@
 /*
- * A small table of names. An entry that is never asked for again stays: there are as many as nodes ever
- * named.
+ * A small table of names. An entry that is never asked for again stays: there are as many as nodes
+ * ever named.
  */
 #include "resolver.h"
 
@@ -35,7 +35,8 @@ struct resolver {
 struct resolver *resolver_new(struct loop *loop, unsigned group, int64_t patience_ms,
                               void (*found)(void *data), void *data)
 {
-    struct resolver *resolver = mem_new(1, sizeof *resolver);
+    struct resolver *resolver = mem_new(1, sizeof(*resolver));
+
     resolver->loop = loop;
     resolver->group = group;
     resolver->patience_ms = patience_ms;
@@ -44,10 +45,12 @@ struct resolver *resolver_new(struct loop *loop, unsigned group, int64_t patienc
     return resolver;
 }
 
-static void entry_done(void *data, int error, const struct address *found, size_t n, const char *words)
+static void entry_done(void *data, int error, const struct address *found, size_t n,
+                       const char *words)
 {
     struct entry *entry = data;
     bool first = !entry->tried;
+
     (void)words;
     loop_lookup_free(entry->lookup);
     entry->lookup = NULL;
@@ -57,17 +60,22 @@ static void entry_done(void *data, int error, const struct address *found, size_
     if (error == 0) {
         /* A name with both families: IPv4 first, so that every look-up names the same one. */
         size_t pick = 0;
+
         while (pick + 1 < n && found[pick].host[0] != '\0' && address_is_ip(&found[pick]) &&
-               strchr(found[pick].host, ':') != NULL)
+               strchr(found[pick].host, ':')) {
             pick++;
+        }
         /* One with several: the order of the answers is no move. */
-        for (size_t i = 0; i < n; i++)
-            if (address_is_set(&entry->ip) && address_equal(&found[i], &entry->ip))
+        for (size_t i = 0; i < n; i++) {
+            if (address_is_set(&entry->ip) && address_equal(&found[i], &entry->ip)) {
                 pick = i;
+            }
+        }
         entry->ip = found[pick];
     }
-    if (first)
+    if (first) {
         entry->resolver->found(entry->resolver->data);
+    }
 }
 
 bool resolver_get(struct resolver *resolver, const struct address *name, struct endpoint *out)
@@ -77,22 +85,24 @@ bool resolver_get(struct resolver *resolver, const struct address *name, struct 
         return true;
     }
     struct entry *entry = resolver->entries;
-    while (entry != NULL && !address_equal(&entry->name, name))
+    while (entry && !address_equal(&entry->name, name)) {
         entry = entry->next;
-    if (entry == NULL) {
-        entry = mem_new(1, sizeof *entry);
+    }
+    if (!entry) {
+        entry = mem_new(1, sizeof(*entry));
         entry->resolver = resolver;
         entry->name = *name;
         entry->next = resolver->entries;
         resolver->entries = entry;
     }
     int64_t keep_ms = entry->failed ? KEEP_FAILED_MS : KEEP_MS;
-    if (entry->lookup == NULL && (!entry->tried || clock_boot_ms() - entry->tried_ms > keep_ms)) {
+    if (!entry->lookup && (!entry->tried || clock_boot_ms() - entry->tried_ms > keep_ms)) {
         entry->began_ms = clock_boot_ms();
         entry->lookup = loop_lookup_start(resolver->loop, name, resolver->group, entry_done, entry);
     }
-    if (!entry->tried && clock_boot_ms() - entry->began_ms < resolver->patience_ms)
+    if (!entry->tried && clock_boot_ms() - entry->began_ms < resolver->patience_ms) {
         return false;
+    }
     out->name = *name;
     out->ip = entry->ip;
     return true;
@@ -101,19 +111,23 @@ bool resolver_get(struct resolver *resolver, const struct address *name, struct 
 bool resolver_same(struct resolver *resolver, const struct address *a, const struct address *b)
 {
     struct endpoint x, y;
-    if (address_equal(a, b))
+
+    if (address_equal(a, b)) {
         return true;
-    return a->port == b->port && (!address_is_ip(a) || !address_is_ip(b)) && resolver_get(resolver, a, &x) &&
-           resolver_get(resolver, b, &y) && address_is_set(&x.ip) && address_is_set(&y.ip) &&
-           address_equal(&x.ip, &y.ip);
+    }
+    return a->port == b->port && (!address_is_ip(a) || !address_is_ip(b)) &&
+           resolver_get(resolver, a, &x) && resolver_get(resolver, b, &y) &&
+           address_is_set(&x.ip) && address_is_set(&y.ip) && address_equal(&x.ip, &y.ip);
 }
 
 void resolver_free(struct resolver *resolver)
 {
-    if (resolver == NULL)
+    if (!resolver) {
         return;
-    while (resolver->entries != NULL) {
+    }
+    while (resolver->entries) {
         struct entry *entry = resolver->entries;
+
         resolver->entries = entry->next;
         loop_lookup_free(entry->lookup);
         free(entry);

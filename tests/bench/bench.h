@@ -1,11 +1,12 @@
 /*
  * Benchmarks: what the parts share.
  *
- * Each part runs in a process of its own, measures, and prints a table with the budget beside each figure. A figure
- * over its budget is a figure: only a part that could not be measured at all makes the run fail.
+ * Each part runs in a process of its own, measures, and prints a table with the budget beside each
+ * figure. A figure over its budget is a figure: only a part that could not be measured at all makes
+ * the run fail.
  */
-#ifndef BELLWETHER_BENCH_H
-#define BELLWETHER_BENCH_H
+#ifndef BELLWETHER_TESTS_BENCH_BENCH_H
+#define BELLWETHER_TESTS_BENCH_BENCH_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -32,11 +33,17 @@ void bench_stop(const struct bench_settings *settings);
 void bench_idle(const struct bench_settings *settings);
 /** Memory and tell time with 1,000 and 10,000 callers that wait, through two switches. */
 void bench_waiters(const struct bench_settings *settings);
-/** Failovers of three kinds: when each way to ask the daemon tells of it, and when clients of others write again. */
+/**
+ * Failovers of three kinds: when each way to ask the daemon tells of it, and when clients of others
+ * write again.
+ */
 void bench_switch(const struct bench_settings *settings);
 /** A deployment with very many masters. */
 void bench_masters(const struct bench_settings *settings);
-/** Commands over HTTP against webdis and redis-benchmark; pipelines; what else goes on meanwhile; memory. */
+/**
+ * Commands over HTTP against webdis and redis-benchmark; pipelines; what else goes on meanwhile;
+ * memory.
+ */
 void bench_commands(const struct bench_settings *settings);
 
 /* Samples and what is told of them. */
@@ -52,7 +59,8 @@ double samples_worst(const struct samples *samples);
 double samples_p99(const struct samples *samples);
 
 /** One line of a table: what, its median and worst, the budget in words. */
-void table_line(const char *what, const struct samples *samples, const char *unit, const char *budget);
+void table_line(const char *what, const struct samples *samples, const char *unit,
+                const char *budget);
 void table_head(const char *title);
 /** A line on standard error about what goes on. */
 void progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
@@ -63,21 +71,25 @@ void nap_us(int us);
 int64_t process_cpu_ns(pid_t pid);
 /** The same parted by where it was spent, in ticks of ten milliseconds. */
 void process_ticks(pid_t pid, long *user, long *kernel);
-/** Pin this process, and what it starts from now on, to the n-th processor that it may use; negative: to all. */
+/**
+ * Pin this process, and what it starts from now on, to the n-th processor that it may use;
+ * negative: to all.
+ */
 void pin_to(int core);
 /** How many processors it may use. */
 int pin_cores(void);
 
 /*
- * Asks one server the same question over and over on one connection, without ever waiting for it. Or, ASKER_STREAM and
- * ASKER_SUBSCRIBER, asks once and is told again and again.
+ * Asks one server the same question over and over on one connection, without ever waiting for it.
+ * Or, ASKER_STREAM and ASKER_SUBSCRIBER, asks once and is told again and again.
  */
 enum asker_kind {
     ASKER_HTTP,
     ASKER_SENTINEL,
-    ASKER_ROLE,      /* a Redis node's role */
-    ASKER_STREAM,    /* /events: `address` is that of the last `master` event in state ok */
-    ASKER_SUBSCRIBER /* a Sentinel's +promoted-slave and +switch-master: `address` is the new one of the last */
+    ASKER_ROLE,   /* a Redis node's role */
+    ASKER_STREAM, /* /events: `address` is that of the last `master` event in state ok */
+    /* a Sentinel's +promoted-slave and +switch-master: `address` is the new one of the last */
+    ASKER_SUBSCRIBER
 };
 
 enum { ASKERS_MAX = 24 };
@@ -88,7 +100,8 @@ struct asker {
     char question[256];
     char name[64]; /* of ASKER_SUBSCRIBER: the master's */
     int fd;        /* -1: not connected */
-    bool waiting;  /* a question was sent, its answer is not whole yet; one that is told waits for ever */
+    /* a question was sent, its answer is not whole yet; one that is told waits for ever */
+    bool waiting;
     bool answered; /* `bytes` holds a whole answer, or `address` is news; cleared by asker_ask() */
     char bytes[16384];
     size_t n;
@@ -106,7 +119,10 @@ void asker_init(struct asker *asker, enum asker_kind kind, uint16_t port, const 
 void asker_turn_to(struct asker *asker, const char *path);
 /** Ask if no answer is under way; connects where there is no connection. */
 void asker_ask(struct asker *asker);
-/** Take in what has come to any of them (ASKERS_MAX at most) by `until_ns`; returns early when something has. */
+/**
+ * Take in what has come to any of them (ASKERS_MAX at most) by `until_ns`; returns early when
+ * something has.
+ */
 void askers_wait(struct asker *askers, size_t n, int64_t until_ns);
 void asker_close(struct asker *asker);
 

@@ -1,6 +1,9 @@
-/* What the files of part `commands` share: one daemon with its Redis, and runs of wrk and redis-benchmark against them. */
-#ifndef BELLWETHER_BENCH_STAGE_H
-#define BELLWETHER_BENCH_STAGE_H
+/*
+ * What the files of part `commands` share: one daemon with its Redis, and runs of wrk and
+ * redis-benchmark against them.
+ */
+#ifndef BELLWETHER_TESTS_BENCH_BENCH_COMMANDS_H
+#define BELLWETHER_TESTS_BENCH_BENCH_COMMANDS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -28,19 +31,25 @@ struct wrk_run {
 
 /** A deployment on the load's core, the daemon on the server's. */
 void stage_start(struct stage *out, const char *const *flags);
-/** One that posts. @param body an expression of Lua, in which `value` is that many bytes. @return its path; the next one of
- *  that name takes its place. */
+/**
+ * One that posts. @param body an expression of Lua, in which `value` is that many bytes. @return
+ * its path; the next one of
+ *  that name takes its place.
+ */
 char *wrk_script(const char *name, const char *body, int value_size);
 /** @param script NULL: GET. */
-struct wrk_run wrk_run(const struct process *server, const char *url, const char *script, int connections,
-                       int seconds);
+struct wrk_run wrk_run(const struct process *server, const char *url, const char *script,
+                       int connections, int seconds);
 /** @param command NULL-terminated. @return commands per second. */
 double redis_benchmark(const struct server *node, int connections, int pipeline, int ops,
                        const char *const *command);
 
 /* bench_commands_more.c */
 
-/** /redis/pipeline of a hundred commands against a hundred single requests, and redis-benchmark -P 100. */
+/**
+ * /redis/pipeline of a hundred commands against a hundred single requests, and redis-benchmark -P
+ * 100.
+ */
 void stage_pipelines(const struct stage *stage, const struct bench_settings *settings);
 /** GET /master while commands have the worker for themselves, and while the master hangs. */
 void stage_beside(const struct stage *stage, const struct bench_settings *settings);

@@ -1,9 +1,10 @@
 /*
  * How fast the answer follows: a master that is killed, and one that hangs.
  *
- * One thread asks /master and all three Sentinels over and over, with a pause of half a millisecond in between, which
- * is the resolution of what is told here: an answer is as old as it is when it arrives, so a figure may be up to that
- * much too long, and the new answer may even arrive before any Sentinel was seen to name it.
+ * One thread asks /master and all three Sentinels over and over, with a pause of half a millisecond
+ * in between, which is the resolution of what is told here: an answer is as old as it is when it
+ * arrives, so a figure may be up to that much too long, and the new answer may even arrive before
+ * any Sentinel was seen to name it.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -19,83 +20,103 @@ enum { ROUND_NS = 500000, N_SENTINELS = 3, N_ASKERS = N_SENTINELS + 1, HTTP = N_
 struct seen {
     int64_t began, not_ok, sentinel, fresh;
     char old[64], by_sentinel[64], by_http[64];
-    unsigned
-        relapses; /* 200 with the old address after something else was answered, or anything else after the new */
+    /* 200 with the old address after something else was answered, or anything else after the new */
+    unsigned relapses;
 };
 
 static void ask_once(struct asker *askers)
 {
     const int64_t end = monotonic_ns() + ROUND_NS;
-    for (size_t i = 0; i < N_ASKERS; i++)
+
+    for (size_t i = 0; i < N_ASKERS; i++) {
         asker_ask(&askers[i]);
+    }
     for (int64_t now = monotonic_ns(); now < end; now = monotonic_ns()) {
         bool waiting = false;
-        for (size_t i = 0; i < N_ASKERS; i++)
+
+        for (size_t i = 0; i < N_ASKERS; i++) {
             waiting = waiting || askers[i].waiting;
-        if (waiting)
+        }
+        if (waiting) {
             askers_wait(askers, N_ASKERS, end);
-        else
+        } else {
             nap_us((int)((end - now) / 1000));
+        }
     }
 }
 
 static void look(struct seen *seen, const struct asker *askers)
 {
     const struct asker *http = &askers[HTTP];
-    for (size_t i = 0; i < N_SENTINELS; i++)
+
+    for (size_t i = 0; i < N_SENTINELS; i++) {
         if (seen->sentinel == 0 && askers[i].answered && askers[i].address[0] != '\0' &&
             strcmp(askers[i].address, seen->old) != 0) {
             seen->sentinel = askers[i].answered_ns;
-            (void)snprintf(seen->by_sentinel, sizeof seen->by_sentinel, "%s", askers[i].address);
+            (void)snprintf(seen->by_sentinel, sizeof(seen->by_sentinel), "%s", askers[i].address);
         }
-    if (!http->answered || http->answered_ns < seen->began)
+    }
+    if (!http->answered || http->answered_ns < seen->began) {
         return;
+    }
     const bool is_old = http->status == 200 && strcmp(http->address, seen->old) == 0;
-    if (http->status != 200 && seen->not_ok == 0)
+    if (http->status != 200 && seen->not_ok == 0) {
         seen->not_ok = http->answered_ns;
+    }
     if (http->status == 200 && !is_old && seen->fresh == 0) {
         seen->fresh = http->answered_ns;
-        (void)snprintf(seen->by_http, sizeof seen->by_http, "%s", http->address);
+        (void)snprintf(seen->by_http, sizeof(seen->by_http), "%s", http->address);
     }
     if ((is_old && seen->not_ok != 0) ||
-        (seen->fresh != 0 && (http->status != 200 || strcmp(http->address, seen->by_http) != 0)))
+        (seen->fresh != 0 && (http->status != 200 || strcmp(http->address, seen->by_http) != 0))) {
         seen->relapses++;
+    }
 }
 
-static void start_asking(struct asker *askers, const struct cluster *cluster, const struct daemon *daemon)
+static void start_asking(struct asker *askers, const struct cluster *cluster,
+                         const struct daemon *daemon)
 {
-    for (size_t i = 0; i < N_SENTINELS; i++)
+    for (size_t i = 0; i < N_SENTINELS; i++) {
         asker_init(&askers[i], ASKER_SENTINEL, cluster->sentinels[i].port, cluster->name);
+    }
     asker_init(&askers[HTTP], ASKER_HTTP, daemon->port, "/master");
-    for (int i = 0; i < 20; i++)
+    for (int i = 0; i < 20; i++) {
         ask_once(askers);
+    }
 }
 
 static void stop_asking(struct asker *askers)
 {
-    for (size_t i = 0; i < N_ASKERS; i++)
+    for (size_t i = 0; i < N_ASKERS; i++) {
         asker_close(&askers[i]);
+    }
 }
 
-/* Kill the master, watch until the new one is answered and a little longer, bring the old one back as a replica. */
+/*
+ * Kill the master, watch until the new one is answered and a little longer, bring the old one back
+ * as a replica.
+ */
 static struct seen kill_once(struct cluster *cluster, const struct daemon *daemon)
 {
     struct asker askers[N_ASKERS];
     struct server *old = cluster_master(cluster);
     struct seen seen = {.began = 0};
-    cr_assert(old != NULL);
+
+    cr_assert(old);
     EXPECT_MASTER(daemon, old, 10000);
     start_asking(askers, cluster, daemon);
-    (void)snprintf(seen.old, sizeof seen.old, "%s", old->address);
+    (void)snprintf(seen.old, sizeof(seen.old), "%s", old->address);
     old->process->may_die = true;
     seen.began = monotonic_ns();
     cr_assert(kill(old->process->pid, SIGKILL) == 0);
     for (int64_t end = 0; end == 0 || monotonic_ns() < end;) {
         ask_once(askers);
         look(&seen, askers);
-        cr_assert(monotonic_ns() - seen.began < 30000000000, "no new master:\n%s", daemon_log(daemon));
-        if (end == 0 && seen.fresh != 0 && seen.sentinel != 0)
+        cr_assert(monotonic_ns() - seen.began < 30000000000, "no new master:\n%s",
+                  daemon_log(daemon));
+        if (end == 0 && seen.fresh != 0 && seen.sentinel != 0) {
             end = monotonic_ns() + 300000000;
+        }
     }
     stop_asking(askers);
     (void)process_wait(old->process, 10000);
@@ -117,12 +138,15 @@ void bench_kill(const struct bench_settings *settings)
     unsigned relapses = 0, never_gone = 0, other = 0;
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 0});
     struct daemon *daemon = daemon_start(cluster, NULL);
+
     for (int i = 0; i < settings->times; i++) {
         const struct seen seen = kill_once(cluster, daemon);
-        if (seen.not_ok == 0)
+
+        if (seen.not_ok == 0) {
             never_gone++;
-        else
+        } else {
             samples_add(&gone, ms_between(seen.began, seen.not_ok));
+        }
         samples_add(&followed, ms_between(seen.sentinel, seen.fresh));
         samples_add(&outage, ms_between(seen.began, seen.fresh));
         relapses += seen.relapses;
@@ -132,9 +156,11 @@ void bench_kill(const struct bench_settings *settings)
             i + 1, settings->times, seen.not_ok == 0 ? -1 : ms_between(seen.began, seen.not_ok),
             ms_between(seen.began, seen.sentinel), ms_between(seen.sentinel, seen.fresh));
     }
-    table_head("Failover after kill -9 of the master (down-after 700 ms, Sentinels' periods shortened)");
+    table_head(
+        "Failover after kill -9 of the master (down-after 700 ms, Sentinels' periods shortened)");
     table_line("kill -9 -> first answer that is not 200", &gone, "ms", "<= 20 ms");
-    table_line("first Sentinel names the new master -> /master does", &followed, "ms", "p99 <= 5 ms");
+    table_line("first Sentinel names the new master -> /master does", &followed, "ms",
+               "p99 <= 5 ms");
     table_line("kill -9 -> new answer (Sentinels' time)", &outage, "ms", "-");
     (void)printf(
         "  answers that went back: %u; failovers without an answer other than 200: %u; to another node than the\n"
@@ -142,10 +168,14 @@ void bench_kill(const struct bench_settings *settings)
         relapses, never_gone, other);
 }
 
-/* @return ms from SIGSTOP to the first answer that is not 200; the second figure from SIGCONT to 200 again. */
+/*
+ * @return ms from SIGSTOP to the first answer that is not 200; the second figure from SIGCONT to
+ * 200 again.
+ */
 static double stop_once(struct cluster *cluster, const struct daemon *daemon, double *back_ms)
 {
     struct asker askers[N_ASKERS];
+
     start_asking(askers, cluster, daemon);
     const struct asker *http = &askers[HTTP];
     const int64_t stopped = monotonic_ns();
@@ -174,9 +204,11 @@ void bench_stop(const struct bench_settings *settings)
     struct cluster *cluster =
         cluster_start(&(struct cluster_spec){.down_after_ms = 60000, .slow_pace = true});
     struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
     for (int i = 0; i < times; i++) {
         double back_ms = 0;
+
         nap_us(1000000 + i * 210000); /* wherever between two role checks */
         samples_add(&gone, stop_once(cluster, daemon, &back_ms));
         samples_add(&back, back_ms);

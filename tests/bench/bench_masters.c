@@ -1,11 +1,12 @@
 /*
- * One deployment with very many masters: what it costs to watch them all, what the Sentinels are asked, and what
- * GET /masters/{name} costs beside a daemon that watches one of them only.
+ * One deployment with very many masters: what it costs to watch them all, what the Sentinels are
+ * asked, and what GET /masters/{name} costs beside a daemon that watches one of them only.
  *
- * The three Sentinels are real, and so are a few masters; the others, each with a replica, are node_peer's. Sentinels say how many
- * commands they ran, not which: what they ran for each other and for the second daemon is counted before the first
- * one starts, and taken off. They are slow to greet each other and to ping meanwhile (SENTINEL DEBUG): three Sentinels
- * with a thousand masters would have most of this machine for themselves.
+ * The three Sentinels are real, and so are a few masters; the others, each with a replica, are
+ * node_peer's. Sentinels say how many commands they ran, not which: what they ran for each other
+ * and for the second daemon is counted before the first one starts, and taken off. They are slow to
+ * greet each other and to ping meanwhile (SENTINEL DEBUG): three Sentinels with a thousand masters
+ * would have most of this machine for themselves.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +32,7 @@ struct figures {
     double settle_s;
 };
 
-/* --- the deployment --- */
+/* ---- the deployment ---- */
 
 /* Real masters beside the cluster's own, each alone. */
 static void start_real(unsigned ports[N_REAL], int n)
@@ -40,8 +41,9 @@ static void start_real(unsigned ports[N_REAL], int n)
         ports[i] = port_reserve();
         (void)process_start(&(struct process_spec){
             .name = text("real-%d", i),
-            .argv = (const char *const[]){"redis-server", "--port", text("%u", ports[i]), "--bind",
-                                          "127.0.0.1", "--save", "", "--dir", scene_folder(), NULL}});
+            .argv =
+                (const char *const[]){"redis-server", "--port", text("%u", ports[i]), "--bind",
+                                      "127.0.0.1", "--save", "", "--dir", scene_folder(), NULL}});
     }
 }
 
@@ -49,37 +51,49 @@ static const char *start_simulated(const struct bench_settings *settings, int n)
 {
     struct process *peer = process_start(&(struct process_spec){
         .name = "node_peer",
-        .argv = (const char *const[]){text("%s/bench/node_peer", settings->folder), text("%d", n), NULL}});
-    WAIT_UNTIL(10000, strstr(file_read(peer->out_path), "\n\n") != NULL || process_ended(peer));
+        .argv = (const char *const[]){text("%s/bench/node_peer", settings->folder), text("%d", n),
+                                      NULL}});
+
+    WAIT_UNTIL(10000, strstr(file_read(peer->out_path), "\n\n") || process_ended(peer));
     return file_read(peer->out_path);
 }
 
-/* One master, whole: a Sentinel that has to find out writes its file anew with each thing that it learns. */
+/*
+ * One master, whole: a Sentinel that has to find out writes its file anew with each thing that it
+ * learns.
+ */
 static void say_master(FILE *out, const struct cluster *cluster, size_t self, const char *name,
                        unsigned long port, unsigned long replica)
 {
-    (void)fprintf(out, "sentinel monitor %s 127.0.0.1 %lu 2\nsentinel down-after-milliseconds %s 60000\n",
-                  name, port, name);
-    if (replica != 0)
+    (void)fprintf(
+        out, "sentinel monitor %s 127.0.0.1 %lu 2\nsentinel down-after-milliseconds %s 60000\n",
+        name, port, name);
+    if (replica != 0) {
         (void)fprintf(out, "sentinel known-replica %s 127.0.0.1 %lu\n", name, replica);
-    for (size_t i = 0; i < N_SENTINELS; i++)
-        if (i != self)
+    }
+    for (size_t i = 0; i < N_SENTINELS; i++) {
+        if (i != self) {
             (void)fprintf(out, "sentinel known-sentinel %s 127.0.0.1 %u %s\n", name,
                           cluster->sentinels[i].port, cluster->sentinels[i].run_id);
+        }
+    }
 }
 
 /* What a Sentinel's file says of all masters but the cluster's own. */
-static const char *say_masters(const struct cluster *cluster, size_t self, const unsigned ports[N_REAL],
-                               int n_real, const char *simulated)
+static const char *say_masters(const struct cluster *cluster, size_t self,
+                               const unsigned ports[N_REAL], int n_real, const char *simulated)
 {
     char *conf = NULL, *at = NULL;
     size_t size = 0, number = 0;
     FILE *out = open_memstream(&conf, &size);
-    cr_assert(out != NULL);
-    for (int i = 1; i < n_real; i++)
+
+    cr_assert(out);
+    for (int i = 1; i < n_real; i++) {
         say_master(out, cluster, self, text("real-%d", i), ports[i], 0);
+    }
     for (const char *line = simulated; *line >= '0' && *line <= '9'; line = at + 1) {
         const unsigned long port = strtoul(line, &at, 10), replica = strtoul(at, &at, 10);
+
         say_master(out, cluster, self, text("shard-%04zu", number++), port, replica);
     }
     (void)fclose(out);
@@ -93,29 +107,35 @@ static struct cluster *start_cluster(const struct bench_settings *settings)
     const char *confs[N_SENTINELS];
     struct cluster *cluster = cluster_prepare(&(struct cluster_spec){
         .nodes = 2, .sentinels = N_SENTINELS, .down_after_ms = 60000, .slow_pace = true});
+
     pin_to(BENCH_LOAD_CORE);
     start_real(ports, n_real);
     const char *simulated = start_simulated(settings, settings->masters - n_real);
-    for (size_t i = 0; i < N_SENTINELS; i++)
+    for (size_t i = 0; i < N_SENTINELS; i++) {
         confs[i] = say_masters(cluster, i, ports, n_real, simulated);
+    }
     cluster->spec.sentinel_confs = confs;
     cluster_run(cluster);
     cluster->spec.sentinel_confs = NULL;
-    for (size_t i = 0; i < N_SENTINELS; i++)
-        WAIT_UNTIL(BOUND_MS, strcmp(redis_say(&cluster->sentinels[i],
-                                              "SENTINEL DEBUG PUBLISH-PERIOD 600000 PING-PERIOD 5000"),
-                                    "OK") == 0);
+    for (size_t i = 0; i < N_SENTINELS; i++) {
+        WAIT_UNTIL(BOUND_MS,
+                   strcmp(redis_say(&cluster->sentinels[i],
+                                    "SENTINEL DEBUG PUBLISH-PERIOD 600000 PING-PERIOD 5000"),
+                          "OK") == 0);
+    }
     return cluster;
 }
 
-/* --- measuring --- */
+/* ---- measuring ---- */
 
 static struct mark mark(const struct cluster *cluster, const struct daemon *daemon)
 {
     struct mark mark = {.at_ns = monotonic_ns(), .cpu_ns = process_cpu_ns(daemon->process->pid)};
+
     process_ticks(daemon->process->pid, &mark.user, &mark.kernel);
     for (size_t i = 0; i < N_SENTINELS; i++) {
         const char *info = redis_say(&cluster->sentinels[i], "INFO stats");
+
         mark.commands[i] = info_number(info, "total_commands_processed:");
         mark.bytes[i] = info_number(info, "total_net_output_bytes:");
     }
@@ -131,25 +151,35 @@ static double seconds_between(const struct mark *from, const struct mark *to)
 static double commands_rate(const struct mark *from, const struct mark *to)
 {
     long long most = 0;
-    for (size_t i = 0; i < N_SENTINELS; i++)
-        if (to->commands[i] - from->commands[i] > most)
+
+    for (size_t i = 0; i < N_SENTINELS; i++) {
+        if (to->commands[i] - from->commands[i] > most) {
             most = to->commands[i] - from->commands[i];
+        }
+    }
     return (double)most / seconds_between(from, to);
 }
 
 static double bytes_rate(const struct mark *from, const struct mark *to)
 {
     long long sum = 0;
-    for (size_t i = 0; i < N_SENTINELS; i++)
+
+    for (size_t i = 0; i < N_SENTINELS; i++) {
         sum += to->bytes[i] - from->bytes[i];
+    }
     return (double)sum / seconds_between(from, to);
 }
 
-/* What is asked without the daemon with many; waits for the end of what Sentinels have to do as they start. */
-static void measure_base(const struct cluster *cluster, const struct daemon *one, struct mark base[2])
+/*
+ * What is asked without the daemon with many; waits for the end of what Sentinels have to do as
+ * they start.
+ */
+static void measure_base(const struct cluster *cluster, const struct daemon *one,
+                         struct mark base[2])
 {
     double before = 0, now = 0;
     int tries = 0;
+
     do {
         before = now;
         base[0] = mark(cluster, one);
@@ -160,20 +190,24 @@ static void measure_base(const struct cluster *cluster, const struct daemon *one
     progress("masters: %.0f commands a second without it", now);
 }
 
-static void measure_idle(struct figures *out, const struct cluster *cluster, const struct daemon *daemon,
-                         const struct mark base[2], int seconds)
+static void measure_idle(struct figures *out, const struct cluster *cluster,
+                         const struct daemon *daemon, const struct mark base[2], int seconds)
 {
     const struct mark first = mark(cluster, daemon);
+
     for (int left = seconds; left > 0; left -= SLICE_SECONDS) {
         const struct mark from = mark(cluster, daemon);
+
         nap_us((left < SLICE_SECONDS ? left : SLICE_SECONDS) * 1000000);
         const struct mark to = mark(cluster, daemon);
-        samples_add(&out->cpu, (double)(to.cpu_ns - from.cpu_ns) / 1e7 / seconds_between(&from, &to));
+        samples_add(&out->cpu,
+                    (double)(to.cpu_ns - from.cpu_ns) / 1e7 / seconds_between(&from, &to));
         samples_add(&out->asked, commands_rate(&from, &to) - commands_rate(&base[0], &base[1]));
         samples_add(&out->bytes, (bytes_rate(&from, &to) - bytes_rate(&base[0], &base[1])) / 1024);
-        samples_add(&out->anonymous, (double)process_status_kb(daemon->process->pid, "RssAnon") / 1024);
-        progress("masters: %.2f %% of a core, %.0f questions a second", out->cpu.value[out->cpu.n - 1],
-                 out->asked.value[out->asked.n - 1]);
+        samples_add(&out->anonymous,
+                    (double)process_status_kb(daemon->process->pid, "RssAnon") / 1024);
+        progress("masters: %.2f %% of a core, %.0f questions a second",
+                 out->cpu.value[out->cpu.n - 1], out->asked.value[out->asked.n - 1]);
     }
     /* Ticks are few: a share of all of them only. */
     const struct mark last = mark(cluster, daemon);
@@ -192,9 +226,11 @@ static double rate(const struct daemon *daemon, int seconds, double idle_percent
     const double cpu = (double)(process_cpu_ns(daemon->process->pid) - used) -
                        (double)(monotonic_ns() - began) * idle_percent / 100;
     const char *at = strstr(wrk.out, "Requests/sec:"), *all = strstr(wrk.out, " requests in ");
-    cr_assert(at != NULL && all != NULL, "wrk ended with %d: %s%s", wrk.exit_code, wrk.out, wrk.err);
-    while (all > wrk.out && all[-1] != '\n' && all[-1] != ' ')
+
+    cr_assert(at && all, "wrk ended with %d: %s%s", wrk.exit_code, wrk.out, wrk.err);
+    while (all > wrk.out && all[-1] != '\n' && all[-1] != ' ') {
         all--;
+    }
     *cpu_us = cpu / 1000 / strtod(all, NULL);
     return strtod(at + strlen("Requests/sec:"), NULL);
 }
@@ -203,10 +239,12 @@ static void measure_rate(struct figures *out, const struct daemon *many, const s
                          const struct bench_settings *settings)
 {
     const double idle = samples_median(&out->cpu);
+
     for (int i = 0; i < settings->rounds; i++) {
         double many_us, one_us;
         const double with = rate(many, settings->run_seconds, idle, &many_us);
         const double without = rate(one, settings->run_seconds, 0, &one_us);
+
         samples_add(&out->rate_ratio, with / without);
         samples_add(&out->cpu_us, many_us);
         samples_add(&out->cpu_us_one, one_us);
@@ -216,9 +254,9 @@ static void measure_rate(struct figures *out, const struct daemon *many, const s
 
 static void report(const struct figures *figures, const struct bench_settings *settings)
 {
-    table_head(
-        text("%d masters on three Sentinels (%d real ones, the others node_peer's); daemon on one core",
-             settings->masters, settings->masters < N_REAL ? settings->masters : N_REAL));
+    table_head(text(
+        "%d masters on three Sentinels (%d real ones, the others node_peer's); daemon on one core",
+        settings->masters, settings->masters < N_REAL ? settings->masters : N_REAL));
     table_line("idle CPU, of a core", &figures->cpu, "%", "<= 5 %");
     table_line("  of that in the kernel", &figures->kernel, "%", "-");
     table_line("questions a second to the Sentinel with most", &figures->asked, "", "<= 200");
@@ -236,6 +274,7 @@ void bench_masters(const struct bench_settings *settings)
     struct figures figures = {0};
     struct mark base[2];
     struct cluster *cluster = start_cluster(settings);
+
     pin_to(BENCH_SERVER_CORE);
     struct daemon *one = daemon_start(cluster, "--master", cluster->name, NULL);
     EXPECT_MASTER(one, &cluster->nodes[0], 5000);
@@ -243,8 +282,8 @@ void bench_masters(const struct bench_settings *settings)
     const int64_t began = monotonic_ns();
     struct daemon *many = daemon_start(cluster, NULL);
     pin_to(BENCH_LOAD_CORE);
-    WAIT_UNTIL(BOUND_MS,
-               count_in(daemon_get(many, "/masters")->body, "\"state\":\"ok\"") == (size_t)settings->masters);
+    WAIT_UNTIL(BOUND_MS, count_in(daemon_get(many, "/masters")->body, "\"state\":\"ok\"") ==
+                             (size_t)settings->masters);
     figures.settle_s = (double)(monotonic_ns() - began) / 1e9;
     nap_us(SLICE_SECONDS * 1000000); /* the first answers are younger than their interval */
     progress("masters: all %d verified after %.1f s", settings->masters, figures.settle_s);

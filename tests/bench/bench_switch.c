@@ -1,10 +1,12 @@
 /*
- * A failover as its clients see it: when each way to ask the daemon tells of the new master, with --adopt announced and
- * promoted side by side at one cluster, and beside them when clients of others first write to it, and what they lose.
+ * A failover as its clients see it: when each way to ask the daemon tells of the new master, with
+ * --adopt announced and promoted side by side at one cluster, and beside them when clients of
+ * others first write to it, and what they lose.
  *
- * Failovers of three kinds, with Sentinel's own periods: the clients' behaviour hangs on them (in a manual failover the
- * old master goes on taking writes until a Sentinel's second INFO, ten seconds after the first, turns it). The
- * witness tells when the replica was promoted and when a Sentinel first said so; all else is counted from these two.
+ * Failovers of three kinds, with Sentinel's own periods: the clients' behaviour hangs on them (in a
+ * manual failover the old master goes on taking writes until a Sentinel's second INFO, ten seconds
+ * after the first, turns it). The witness tells when the replica was promoted and when a Sentinel
+ * first said so; all else is counted from these two.
  *
  * Another writer is another entry in `plans` and its program.
  */
@@ -16,8 +18,9 @@
 #include "switch.h"
 
 /*
- * A Sentinel first pings a new master after min(down-after, 1 s), and counts its silence from the switch on: a down-after
- * up to a second would now and then take a master that was just promoted for dead.
+ * A Sentinel first pings a new master after min(down-after, 1 s), and counts its silence from the
+ * switch on: a down-after up to a second would now and then take a master that was just promoted
+ * for dead.
  */
 enum { DOWN_AFTER_MS = 2000 };
 
@@ -39,18 +42,32 @@ static const struct writer_plan plans[] = {
      .argv = (const char *const[]){"python3", "tests/bench/peer_redispy.py", "mymaster", NULL}},
     {.column = "redis-py", /* Debian's Python, where another stands before it in PATH */
      .options = ", socket_timeout 0.1 s",
-     .argv = (const char *const[]){"/usr/bin/python3", "tests/bench/peer_redispy.py", "mymaster", NULL}},
+     .argv = (const char *const[]){"/usr/bin/python3", "tests/bench/peer_redispy.py", "mymaster",
+                                   NULL}},
     {.column = "ioredis",
      .options = "",
-     .argv = (const char *const[]){"node", "tests/bench/peer_ioredis.mjs", "plain", "mymaster", NULL}},
+     .argv =
+         (const char *const[]){"node", "tests/bench/peer_ioredis.mjs", "plain", "mymaster", NULL}},
     {.column = "ioredis, detector",
      .options = ", failoverDetector: true",
-     .argv = (const char *const[]){"node", "tests/bench/peer_ioredis.mjs", "detector", "mymaster", NULL}},
+     .argv = (const char *const[]){"node", "tests/bench/peer_ioredis.mjs", "detector", "mymaster",
+                                   NULL}},
 };
 
-enum { MAX_WRITERS = sizeof plans / sizeof plans[0] };
+enum { MAX_WRITERS = sizeof(plans) / sizeof(plans[0]) };
 
-enum figure { KEPT, KEPT_AFTER, SILENCE, LONGEST, ACKNOWLEDGED, LOST, FAILED, DONE, UNKNOWN, N_FIGURES };
+enum figure {
+    KEPT,
+    KEPT_AFTER,
+    SILENCE,
+    LONGEST,
+    ACKNOWLEDGED,
+    LOST,
+    FAILED,
+    DONE,
+    UNKNOWN,
+    N_FIGURES
+};
 
 static const char *const figure_names[N_FIGURES] = {
     [KEPT] = "promotion -> first write kept by the new master, ms",
@@ -82,7 +99,8 @@ struct trial {
 };
 
 static const char *const daemon_names[SWITCH_DAEMONS] = {"--adopt announced", "--adopt promoted"};
-static const char *const way_names[N_WAYS] = {"a long poll answered", "the event on /events", "GET /master"};
+static const char *const way_names[N_WAYS] = {"a long poll answered", "the event on /events",
+                                              "GET /master"};
 
 static void kill_nine(struct cluster *cluster, struct server *master)
 {
@@ -125,31 +143,38 @@ static void let_be(struct server *old, const struct server *fresh)
 static const struct kind {
     const char *name;
     void (*strike)(struct cluster *cluster, struct server *master);
-    void (*mend)(struct server *old, const struct server *fresh); /* when all Sentinels name the fresh one */
+    /* when all Sentinels name the fresh one */
+    void (*mend)(struct server *old, const struct server *fresh);
     const char *mended;
-} kinds[] = {{"kill -9", kill_nine, revive, ", started again as a replica when all Sentinels name another"},
-             {"SIGSTOP", freeze, thaw, ", thawed when all Sentinels name another"},
-             {"SENTINEL FAILOVER", fail_over, let_be, ""}};
+} kinds[] = {
+    {"kill -9", kill_nine, revive, ", started again as a replica when all Sentinels name another"},
+    {"SIGSTOP", freeze, thaw, ", thawed when all Sentinels name another"},
+    {"SENTINEL FAILOVER", fail_over, let_be, ""}};
 
-enum { N_KINDS = sizeof kinds / sizeof kinds[0] };
+enum { N_KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
 static struct writer *start_writer(const struct trial *trial, size_t i, const char *set)
 {
     const struct writer_plan *plan = trial->writers[i];
     uint16_t ports[CLUSTER_MAX] = {trial->daemons[plan->ports == TO_DAEMON_PROMOTED]->port};
-    if (plan->ports != TO_SENTINELS)
+
+    if (plan->ports != TO_SENTINELS) {
         return writer_start(plan, set, ports, 1);
-    for (size_t k = 0; k < trial->cluster->n_sentinels; k++)
+    }
+    for (size_t k = 0; k < trial->cluster->n_sentinels; k++) {
         ports[k] = trial->cluster->sentinels[k].port;
+    }
     return writer_start(plan, set, ports, trial->cluster->n_sentinels);
 }
 
-static bool all_arrived(const struct trial *trial, struct writer **writers, const struct sight *sight,
-                        int64_t since)
+static bool all_arrived(const struct trial *trial, struct writer **writers,
+                        const struct sight *sight, int64_t since)
 {
     bool all = true;
-    for (size_t i = 0; i < trial->n_writers; i++)
+
+    for (size_t i = 0; i < trial->n_writers; i++) {
         all = writer_arrived(writers[i], sight->fresh, since) && all;
+    }
     return all;
 }
 
@@ -163,17 +188,20 @@ static void count_sight(struct figures *out, const struct sight *sight, int64_t 
     samples_add(&out->promotion, ms_between(struck, sight->promoted));
     samples_add(&out->announcement, ms_between(sight->promoted, sight->announced));
     out->astray += sight->astray;
-    for (size_t i = 0; i < SWITCH_DAEMONS; i++)
+    for (size_t i = 0; i < SWITCH_DAEMONS; i++) {
         for (size_t way = 0; way < N_WAYS; way++) {
             samples_add(&out->told[i][way], ms_between(sight->promoted, sight->told[i][way]));
-            samples_add(&out->told_after[i][way], ms_between(sight->announced, sight->told[i][way]));
+            samples_add(&out->told_after[i][way],
+                        ms_between(sight->announced, sight->told[i][way]));
         }
+    }
 }
 
 static void count_written(struct figures *out, size_t i, const struct written *written,
                           const struct sight *sight)
 {
     struct samples *figure = out->writers[i];
+
     if (written->first_kept == 0) {
         out->stuck[i]++;
     } else {
@@ -194,10 +222,13 @@ static int64_t strike(const struct trial *trial, const struct kind *kind, struct
                       struct server *old)
 {
     const int64_t struck = monotonic_ns();
+
     kind->strike(trial->cluster, old);
-    while (!witness_look(witness))
-        cr_assert(monotonic_ns() - struck < SEEN_BOUND_S * INT64_C(1000000000), "not all told:\n%s\n%s",
-                  daemon_log(trial->daemons[0]), daemon_log(trial->daemons[1]));
+    while (!witness_look(witness)) {
+        cr_assert(monotonic_ns() - struck < SEEN_BOUND_S * INT64_C(1000000000),
+                  "not all told:\n%s\n%s", daemon_log(trial->daemons[0]),
+                  daemon_log(trial->daemons[1]));
+    }
     return struck;
 }
 
@@ -206,12 +237,15 @@ static void switch_once(const struct trial *trial, const struct kind *kind, stru
 {
     struct writer *writers[MAX_WRITERS] = {NULL};
     struct cluster *cluster = trial->cluster;
+
     cluster_settle(cluster);
     struct server *old = cluster_master(cluster);
-    for (size_t i = 0; i < SWITCH_DAEMONS; i++)
+    for (size_t i = 0; i < SWITCH_DAEMONS; i++) {
         EXPECT_MASTER(trial->daemons[i], old, 10000);
-    for (size_t i = 0; i < trial->n_writers; i++)
+    }
+    for (size_t i = 0; i < trial->n_writers; i++) {
         writers[i] = start_writer(trial, i, text("%s:%zu", name, i));
+    }
     struct witness *witness = witness_open(cluster, trial->daemons, old);
     const int64_t struck = strike(trial, kind, witness, old);
     const struct sight *sight = witness_sight(witness);
@@ -219,15 +253,18 @@ static void switch_once(const struct trial *trial, const struct kind *kind, stru
     count_sight(out, sight, struck);
     kind->mend(old, cluster_wait_switch(cluster, old, 20000));
     const int64_t end = monotonic_ns() + ARRIVE_BOUND_S * INT64_C(1000000000);
-    while (!all_arrived(trial, writers, sight, sight->promoted) && monotonic_ns() < end)
+    while (!all_arrived(trial, writers, sight, sight->promoted) && monotonic_ns() < end) {
         nap_us(ARRIVE_LOOK_US);
+    }
     cluster_settle(cluster);
     const struct server *master = cluster_master(cluster);
-    cr_assert(master != NULL);
+    cr_assert(master);
     for (size_t i = 0; i < trial->n_writers; i++) {
         const struct written written = writer_finish(writers[i], master, struck, sight->promoted);
-        if (master == sight->fresh)
+
+        if (master == sight->fresh) {
             count_written(out, i, &written, sight);
+        }
     }
     out->again += master != sight->fresh;
 }
@@ -238,10 +275,13 @@ static void choose_writers(struct trial *trial)
     for (size_t i = 0; i < MAX_WRITERS; i++) {
         const char *column = plans[i].column;
         const bool again = i + 1 < MAX_WRITERS && strcmp(column, plans[i + 1].column) == 0;
-        if (trial->n_writers > 0 && strcmp(trial->writers[trial->n_writers - 1]->column, column) == 0)
+
+        if (trial->n_writers > 0 &&
+            strcmp(trial->writers[trial->n_writers - 1]->column, column) == 0) {
             continue;
+        }
         const char *version = writer_version(&plans[i]);
-        if (version != NULL) {
+        if (version) {
             trial->writers[trial->n_writers] = &plans[i];
             trial->versions[trial->n_writers++] = version;
         } else if (!again) {
@@ -263,12 +303,14 @@ static void print_label(const char *label)
 static void print_cell(const struct samples *samples, bool is_time)
 {
     const double median = samples_median(samples), worst = samples_worst(samples);
-    if (samples->n == 0)
+
+    if (samples->n == 0) {
         (void)printf(" %*s", CELL, "-");
-    else if (is_time)
+    } else if (is_time) {
         (void)printf(" %*s", CELL, text("%.1f / %.1f", median, worst));
-    else
+    } else {
         (void)printf(" %*s", CELL, text("%.0f / %.0f", median, worst));
+    }
 }
 
 static void print_told(const char *since, const struct samples told[SWITCH_DAEMONS][N_WAYS],
@@ -276,8 +318,9 @@ static void print_told(const char *since, const struct samples told[SWITCH_DAEMO
 {
     for (size_t way = 0; way < N_WAYS; way++) {
         print_label(text("%s -> %s, ms", since, way_names[way]));
-        for (size_t i = 0; i < SWITCH_DAEMONS; i++)
+        for (size_t i = 0; i < SWITCH_DAEMONS; i++) {
             print_cell(&told[i][way], true);
+        }
         (void)printf("  %s\n", way == WAY_GET ? budget : "");
     }
 }
@@ -286,25 +329,30 @@ static void print_writers(const struct trial *trial, const struct figures *figur
 {
     (void)printf("\n");
     print_label("");
-    for (size_t i = 0; i < trial->n_writers; i++)
+    for (size_t i = 0; i < trial->n_writers; i++) {
         (void)printf(" %*s", CELL, trial->writers[i]->column);
+    }
     (void)printf("\n");
     for (enum figure figure = 0; figure < N_FIGURES; figure++) {
         print_label(figure_names[figure]);
         for (size_t i = 0; i < trial->n_writers; i++) {
             static const struct samples none;
             const bool told = figure != UNKNOWN || trial->writers[i]->tells_unknown;
+
             print_cell(told ? &figures->writers[i][figure] : &none, figure <= LONGEST);
         }
         (void)printf("\n");
     }
-    for (size_t i = 0; i < trial->n_writers; i++)
-        if (figures->stuck[i] > 0)
+    for (size_t i = 0; i < trial->n_writers; i++) {
+        if (figures->stuck[i] > 0) {
             (void)printf("  %s did not write to the new master within %d s in %zu of them\n",
                          trial->writers[i]->column, ARRIVE_BOUND_S, figures->stuck[i]);
+        }
+    }
 }
 
-static void print_kind(const struct trial *trial, const struct kind *kind, const struct figures *figures)
+static void print_kind(const struct trial *trial, const struct kind *kind,
+                       const struct figures *figures)
 {
     (void)printf("\n%s%s\n\n", kind->name, kind->mended);
     print_label(text("%s -> promotion, ms", kind->name));
@@ -314,18 +362,23 @@ static void print_kind(const struct trial *trial, const struct kind *kind, const
     print_cell(&figures->announcement, true);
     (void)printf("\n\n");
     print_label("");
-    for (size_t i = 0; i < SWITCH_DAEMONS; i++)
+    for (size_t i = 0; i < SWITCH_DAEMONS; i++) {
         (void)printf(" %*s", CELL, daemon_names[i]);
+    }
     (void)printf("  budget\n");
     print_told("promotion", figures->told, "");
     print_told("announcement", figures->told_after, "p99 <= 5 ms");
-    if (figures->astray > 0)
+    if (figures->astray > 0) {
         (void)printf("  daemons and Sentinels that named another node first: %zu (must be 0)\n",
                      figures->astray);
-    if (figures->again > 0)
-        (void)printf("  followed by another failover, whose writers are not counted: %zu\n", figures->again);
-    if (trial->n_writers > 0)
+    }
+    if (figures->again > 0) {
+        (void)printf("  followed by another failover, whose writers are not counted: %zu\n",
+                     figures->again);
+    }
+    if (trial->n_writers > 0) {
         print_writers(trial, figures);
+    }
 }
 
 static void print_head(const struct trial *trial, int switches)
@@ -335,25 +388,31 @@ static void print_head(const struct trial *trial, int switches)
         "  median / worst; Sentinels with their own periods, down-after %d ms; looked at once a millisecond, so a figure\n"
         "  may be one or two too long or short; who is told before the first announcement has a minus there\n",
         switches, trial->cluster->down_after_ms);
-    for (size_t i = 0; i < trial->n_writers; i++)
-        (void)printf("  %s: %s%s; one write after another\n", trial->writers[i]->column, trial->versions[i],
-                     trial->writers[i]->options);
+    for (size_t i = 0; i < trial->n_writers; i++) {
+        (void)printf("  %s: %s%s; one write after another\n", trial->writers[i]->column,
+                     trial->versions[i], trial->writers[i]->options);
+    }
 }
 
 void bench_switch(const struct bench_settings *settings)
 {
     static struct figures figures[N_KINDS];
-    struct trial trial = {
-        .cluster = cluster_start(&(struct cluster_spec){.down_after_ms = DOWN_AFTER_MS, .slow_pace = true})};
+    struct trial trial = {.cluster = cluster_start(&(struct cluster_spec){
+                              .down_after_ms = DOWN_AFTER_MS, .slow_pace = true})};
+
     choose_writers(&trial);
-    trial.daemons[0] = daemon_start(trial.cluster, "--adopt", "announced", "--redis-api", "loopback", NULL);
-    trial.daemons[1] = daemon_start(trial.cluster, "--adopt", "promoted", "--redis-api", "loopback", NULL);
-    for (size_t k = 0; k < N_KINDS; k++)
+    trial.daemons[0] =
+        daemon_start(trial.cluster, "--adopt", "announced", "--redis-api", "loopback", NULL);
+    trial.daemons[1] =
+        daemon_start(trial.cluster, "--adopt", "promoted", "--redis-api", "loopback", NULL);
+    for (size_t k = 0; k < N_KINDS; k++) {
         for (int i = 0; i < settings->switches; i++) {
             switch_once(&trial, &kinds[k], &figures[k], text("switch:%zu:%d", k, i));
             progress("switch: %s: %d of %d", kinds[k].name, i + 1, settings->switches);
         }
+    }
     print_head(&trial, settings->switches);
-    for (size_t k = 0; k < N_KINDS; k++)
+    for (size_t k = 0; k < N_KINDS; k++) {
         print_kind(&trial, &kinds[k], &figures[k]);
+    }
 }

@@ -1,6 +1,6 @@
 /*
- * Thousands that wait, half long polls, half streams, through two switches: memory, how long it takes until the last one
- * is told, and what is left for GET /master and for commands.
+ * Thousands that wait, half long polls, half streams, through two switches: memory, how long it
+ * takes until the last one is told, and what is left for GET /master and for commands.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,39 +28,50 @@ static double mb(const struct daemon *daemon, const char *key)
 /* @param script of wrk, or NULL: GET. */
 static double rate(const struct daemon *daemon, const char *path, const char *script, int seconds)
 {
-    const char *argv[] = {"wrk", "-t1", "-c16", text("-d%ds", seconds), text("%s%s", daemon->base, path),
-                          NULL,  NULL,  NULL};
-    if (script != NULL) {
+    const char *argv[] = {
+        "wrk", "-t1", "-c16", text("-d%ds", seconds), text("%s%s", daemon->base, path),
+        NULL,  NULL,  NULL};
+
+    if (script) {
         argv[5] = "-s";
         argv[6] = script;
     }
     const struct process_result wrk = process_run((seconds + 30) * INT64_C(1000), NULL, argv);
     const char *at = strstr(wrk.out, "Requests/sec:");
-    cr_assert(at != NULL, "wrk ended with %d: %s%s", wrk.exit_code, wrk.out, wrk.err);
+    cr_assert(at, "wrk ended with %d: %s%s", wrk.exit_code, wrk.out, wrk.err);
     return strtod(at + strlen("Requests/sec:"), NULL);
 }
 
-/* Two daemons at the same deployment, one with the crowd: paired, so that whatever else goes on hits both. */
+/*
+ * Two daemons at the same deployment, one with the crowd: paired, so that whatever else goes on
+ * hits both.
+ */
 static double rate_ratio(const struct daemon *with, const struct daemon *without, const char *path,
                          const char *script, const struct bench_settings *settings)
 {
     struct samples ratio = {.n = 0};
     const int seconds = settings->run_seconds;
-    for (int i = 0; i < settings->rounds; i++)
-        samples_add(&ratio, rate(with, path, script, seconds) / rate(without, path, script, seconds));
+
+    for (int i = 0; i < settings->rounds; i++) {
+        samples_add(&ratio,
+                    rate(with, path, script, seconds) / rate(without, path, script, seconds));
+    }
     return samples_median(&ratio);
 }
 
 static const char *command_script(void)
 {
     char *path = text("%s/command.lua", scene_folder());
+
     file_write(path, "wrk.method = 'POST'\nwrk.body = '[\"GET\",\"key\"]'\n");
     return path;
 }
 
-static struct server *switch_once(struct cluster *cluster, struct crowd *crowd, struct server *master)
+static struct server *switch_once(struct cluster *cluster, struct crowd *crowd,
+                                  struct server *master)
 {
     struct server *next = master == &cluster->nodes[0] ? &cluster->nodes[1] : &cluster->nodes[0];
+
     cluster_settle(cluster);
     crowd_pump(crowd, 500);
     crowd_look_for(crowd, next->address);
@@ -73,8 +84,8 @@ static struct server *switch_once(struct cluster *cluster, struct crowd *crowd, 
 static struct daemon *start_pinned(const struct cluster *cluster, size_t waiters)
 {
     pin_to(BENCH_SERVER_CORE);
-    struct daemon *daemon =
-        daemon_start(cluster, "--max-waiters", text("%zu", waiters), "--redis-api", "loopback", NULL);
+    struct daemon *daemon = daemon_start(cluster, "--max-waiters", text("%zu", waiters),
+                                         "--redis-api", "loopback", NULL);
     pin_to(BENCH_LOAD_CORE);
     return daemon;
 }
@@ -83,7 +94,9 @@ static void measure(struct figures *out, const struct bench_settings *settings)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2});
     struct server *master = &cluster->nodes[0];
-    struct daemon *daemon = start_pinned(cluster, out->waiters), *empty = start_pinned(cluster, 1000);
+    struct daemon *daemon = start_pinned(cluster, out->waiters),
+                  *empty = start_pinned(cluster, 1000);
+
     EXPECT_MASTER(daemon, master, 5000);
     EXPECT_MASTER(empty, master, 5000);
     nap_us(1000000);
@@ -111,16 +124,18 @@ static void measure(struct figures *out, const struct bench_settings *settings)
 void bench_waiters(const struct bench_settings *settings)
 {
     struct figures figures[] = {{.waiters = 1000}, {.waiters = 10000}};
-    enum { N = sizeof figures / sizeof figures[0] };
-    for (size_t i = 0; i < N; i++)
+    enum { N = sizeof(figures) / sizeof(figures[0]) };
+
+    for (size_t i = 0; i < N; i++) {
         measure(&figures[i], settings);
+    }
     (void)printf(
         "\nCallers that wait, half long polls, half streams, through two switches; daemon on one core\n\n"
         "  %-46s %12s %12s  %s\n",
         "", "1,000", "10,000", "budget");
-#define LINE(what, member, unit, budget)                                                                  \
-    (void)printf("  %-46s %9.1f %-2s %9.1f %-2s  %s\n", what, figures[0].member, unit, figures[1].member, \
-                 unit, budget)
+#define LINE(what, member, unit, budget) \
+    (void)printf("  %-46s %9.1f %-2s %9.1f %-2s  %s\n", what, figures[0].member, unit, \
+                 figures[1].member, unit, budget)
     LINE("RssAnon, nobody waits", idle_mb, "MB", "<= 3 MB");
     LINE("RssAnon, all wait", waiting_mb, "MB", "");
     LINE("RssAnon after two switches", after_mb, "MB", "<= 12 MB, <= 80 MB");
@@ -133,6 +148,7 @@ void bench_waiters(const struct bench_settings *settings)
                  figures[0].ratio, "", figures[1].ratio, "", ">= 0.95");
     (void)printf("  %-46s %9.2f %-2s %9.2f %-2s  %s\n", "POST /redis per second, with : without",
                  figures[0].commands_ratio, "", figures[1].commands_ratio, "", ">= 0.95, >= 0.9");
-    (void)printf("  %-46s %9zu %-2s %9zu\n", "connections lost", figures[0].lost, "", figures[1].lost);
+    (void)printf("  %-46s %9zu %-2s %9zu\n", "connections lost", figures[0].lost, "",
+                 figures[1].lost);
 #undef LINE
 }

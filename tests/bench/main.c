@@ -1,8 +1,9 @@
 /*
  * bench FOLDER: run the parts that BENCH names, each in a process of its own.
  *
- * Clusters, processes and ports are those of the integration tests. Their assertions speak to Criterion's runner,
- * which isn't here: criterion_send_assert() and criterion_abort_test() below take their place.
+ * Clusters, processes and ports are those of the integration tests. Their assertions speak to
+ * Criterion's runner, which isn't here: criterion_send_assert() and criterion_abort_test() below
+ * take their place.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -22,7 +23,7 @@ static const struct part {
              {"stop", bench_stop},     {"idle", bench_idle},       {"waiters", bench_waiters},
              {"switch", bench_switch}, {"masters", bench_masters}, {"commands", bench_commands}};
 
-enum { N_PARTS = sizeof parts / sizeof parts[0] };
+enum { N_PARTS = sizeof(parts) / sizeof(parts[0]) };
 
 void criterion_send_assert(struct criterion_assert_stats *stats)
 {
@@ -60,7 +61,8 @@ static int number(const char *name, int fallback, int max)
 {
     const char *text = getenv(name);
     int64_t value = fallback;
-    if (text != NULL && *text != '\0' && integer_parse(text, 1, max, &value) != 0) {
+
+    if (text && *text != '\0' && integer_parse(text, 1, max, &value) != 0) {
         (void)fprintf(stderr, "bench: %s takes a number from 1 to %d, not %s\n", name, max, text);
         exit(2);
     }
@@ -71,19 +73,24 @@ static int number(const char *name, int fallback, int max)
 static bool wanted(const char *list, const char *name)
 {
     const size_t length = strlen(name);
-    if (list == NULL || *list == '\0')
+
+    if (!list || *list == '\0') {
         return true;
-    for (const char *at = list; (at = strstr(at, name)) != NULL; at += length)
-        if ((at == list || strchr(" ,", at[-1]) != NULL) &&
-            (at[length] == '\0' || strchr(" ,", at[length]) != NULL))
+    }
+    for (const char *at = list; (at = strstr(at, name)); at += length) {
+        if ((at == list || strchr(" ,", at[-1])) &&
+            (at[length] == '\0' || strchr(" ,", at[length]))) {
             return true;
+        }
+    }
     return false;
 }
 
 static void list_parts(FILE *out)
 {
-    for (size_t i = 0; i < N_PARTS; i++)
+    for (size_t i = 0; i < N_PARTS; i++) {
         (void)fprintf(out, " %s", parts[i].name);
+    }
     (void)fprintf(out, "\n");
 }
 
@@ -95,13 +102,16 @@ int main(int argc, char **argv)
                                             .rounds = number("BENCH_ROUNDS", 5, BENCH_MAX_SAMPLES),
                                             .times = number("BENCH_TIMES", 20, BENCH_MAX_SAMPLES),
                                             .idle_seconds = number("BENCH_IDLE", 60, 3600),
-                                            .switches = number("BENCH_TIMES", 10, BENCH_MAX_SAMPLES),
+                                            .switches =
+                                                number("BENCH_TIMES", 10, BENCH_MAX_SAMPLES),
                                             .masters = number("BENCH_MASTERS", 1000, 4000)};
+
     (void)setenv("EXCHANGES", "/dev/null", 1); /* answers are checked in the tests, not here */
     bool ran = false, failed = false;
     for (size_t i = 0; i < N_PARTS; i++) {
-        if (!wanted(list, parts[i].name))
+        if (!wanted(list, parts[i].name)) {
             continue;
+        }
         ran = true;
         failed = !run_part(&parts[i], &settings) || failed;
     }

@@ -1,9 +1,9 @@
 /*
- * What the files of part `switch` share: the witness, who sees a failover from outside, and the writers, programs that
- * write through a client of their own while it goes on.
+ * What the files of part `switch` share: the witness, who sees a failover from outside, and the
+ * writers, programs that write through a client of their own while it goes on.
  */
-#ifndef BELLWETHER_BENCH_SWITCH_H
-#define BELLWETHER_BENCH_SWITCH_H
+#ifndef BELLWETHER_TESTS_BENCH_SWITCH_H
+#define BELLWETHER_TESTS_BENCH_SWITCH_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -25,13 +25,18 @@ struct sight {
     int64_t promoted;  /* ROLE: the fresh node said master */
     int64_t announced; /* the first Sentinel named it */
     int64_t told[SWITCH_DAEMONS][N_WAYS]; /* each daemon named it, each way */
-    size_t astray;                        /* of them and the Sentinels, who named another node first */
+    /* of them and the Sentinels, who named another node first */
+    size_t astray;
 };
 
 struct witness;
 
-/** Connect to the cluster and both daemons, and wait until each has answered. Kept until the part ends. */
-struct witness *witness_open(const struct cluster *cluster, struct daemon *const daemons[SWITCH_DAEMONS],
+/**
+ * Connect to the cluster and both daemons, and wait until each has answered. Kept until the part
+ * ends.
+ */
+struct witness *witness_open(const struct cluster *cluster,
+                             struct daemon *const daemons[SWITCH_DAEMONS],
                              const struct server *master);
 /** Look for a millisecond. @return whether all there is to see has been seen. */
 bool witness_look(struct witness *witness);
@@ -39,19 +44,22 @@ const struct sight *witness_sight(const struct witness *witness);
 void witness_close(struct witness *witness);
 
 /*
- * A writer is a program that adds 1, 2, 3, … to the set that it is given, one after another with a short pause, until it
- * is killed. After each it writes a line
+ * A writer is a program that adds 1, 2, 3, … to the set that it is given, one after another with a
+ * short pause, until it is killed. After each it writes a line
  *
  *     ok|error|unknown NUMBER BEGAN ENDED
  *
- * with CLOCK_MONOTONIC ns: acknowledged; failed; failed, and the client said that it may have been done all the same.
- * Its arguments are those of the plan, then the set, then ports. With --version in their place it prints its client's
- * version, or fails where that client is not installed.
+ * with CLOCK_MONOTONIC ns: acknowledged; failed; failed, and the client said that it may have been
+ * done all the same. Its arguments are those of the plan, then the set, then ports. With --version
+ * in their place it prints its client's version, or fails where that client is not installed.
  */
 struct writer_plan {
-    const char *column;      /* of the table; of several for one column, the first that is there is used */
-    const char *options;     /* what is set other than by the client's own defaults, in words; "": nothing */
-    const char *const *argv; /* NULL-terminated; ["python3", "tests/bench/peer_redispy.py", "mymaster"] */
+    /* of the table; of several for one column, the first that is there is used */
+    const char *column;
+    /* what is set other than by the client's own defaults, in words; "": nothing */
+    const char *options;
+    /* NULL-terminated; ["python3", "tests/bench/peer_redispy.py", "mymaster"] */
+    const char *const *argv;
     enum { TO_SENTINELS, TO_DAEMON_ANNOUNCED, TO_DAEMON_PROMOTED } ports;
     bool tells_unknown; /* the client knows `error` and `unknown` apart */
 };
@@ -67,7 +75,10 @@ struct writer {
 
 /* What became of a writer in a failover. */
 struct written {
-    /* end of the first acknowledged write, begun after the promotion, that is on the new master; 0: there was none */
+    /*
+     * end of the first acknowledged write, begun after the promotion, that is on the new master; 0:
+     * there was none
+     */
     int64_t first_kept;
     double silence_ms;      /* longest time between two acknowledged writes */
     double longest_ms;      /* longest time that one acknowledged write took */

@@ -1,4 +1,7 @@
-/* Writers: programs that write through a client of their own, and what they were told held against what is there. */
+/*
+ * Writers: programs that write through a client of their own, and what they were told held against
+ * what is there.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,17 +22,21 @@ struct write {
 static size_t copy_argv(const char **out, const struct writer_plan *plan)
 {
     size_t n = 0;
-    for (; plan->argv[n] != NULL; n++)
+
+    for (; plan->argv[n]; n++) {
         out[n] = plan->argv[n];
+    }
     return n;
 }
 
 const char *writer_version(const struct writer_plan *plan)
 {
     const char *argv[ARGV_MAX] = {NULL};
+
     argv[copy_argv(argv, plan)] = "--version";
-    if (!process_can_run(argv[0]))
+    if (!process_can_run(argv[0])) {
         return NULL;
+    }
     const struct process_result result = process_run(20000, NULL, argv);
     return result.exit_code != 0 ? NULL : text("%.*s", (int)strcspn(result.out, "\n"), result.out);
 }
@@ -46,16 +53,18 @@ static void add_write(struct writer *writer, const char *line)
     const size_t length = strcspn(line, " ");
     char *end = NULL;
     struct write write = {.outcome = WRITE_OK, .number = strtoul(line + length, &end, 10)};
+
     write.began = strtoll(end, &end, 10);
     write.ended = strtoll(end, &end, 10);
-    while (write.outcome < WRITE_UNKNOWN && !is_word(line, length, words[write.outcome]))
+    while (write.outcome < WRITE_UNKNOWN && !is_word(line, length, words[write.outcome])) {
         write.outcome++;
+    }
     cr_assert(is_word(line, length, words[write.outcome]) && *end == '\n' && write.ended > 0,
               "a writer said %.100s", line);
     if (writer->n == writer->room) {
         writer->room = writer->room * 2 + 1024;
-        writer->writes = realloc(writer->writes, writer->room * sizeof *writer->writes);
-        cr_assert(writer->writes != NULL);
+        writer->writes = realloc(writer->writes, writer->room * sizeof(*writer->writes));
+        cr_assert(writer->writes);
     }
     writer->writes[writer->n++] = write;
     writer->acknowledged += write.outcome == WRITE_OK;
@@ -65,10 +74,11 @@ static void add_write(struct writer *writer, const char *line)
 static void writer_read(struct writer *writer)
 {
     char line[128];
+
     clearerr(writer->out);
-    for (long at = ftell(writer->out); fgets(line, sizeof line, writer->out) != NULL;
+    for (long at = ftell(writer->out); fgets(line, sizeof(line), writer->out);
          at = ftell(writer->out)) {
-        if (strchr(line, '\n') == NULL) {
+        if (!strchr(line, '\n')) {
             (void)fseek(writer->out, at, SEEK_SET);
             return;
         }
@@ -87,8 +97,10 @@ static bool has_warmed_up(struct writer *writer)
 static void drop_writer(void *object)
 {
     struct writer *writer = object;
-    if (writer->out != NULL)
+
+    if (writer->out) {
         (void)fclose(writer->out);
+    }
     free(writer->writes);
     writer->out = NULL;
     writer->writes = NULL;
@@ -99,15 +111,17 @@ struct writer *writer_start(const struct writer_plan *plan, const char *set, con
 {
     const char *argv[ARGV_MAX] = {NULL};
     size_t n = copy_argv(argv, plan);
+
     cr_assert(n + n_ports + 2 <= ARGV_MAX);
     argv[n++] = set;
-    for (size_t i = 0; i < n_ports; i++)
+    for (size_t i = 0; i < n_ports; i++) {
         argv[n++] = text("%u", ports[i]);
-    struct writer *writer = scene_alloc(sizeof *writer);
+    }
+    struct writer *writer = scene_alloc(sizeof(*writer));
     *writer = (struct writer){.plan = plan, .set = text("%s", set)};
     writer->process = process_start(&(struct process_spec){.name = "writer", .argv = argv});
     writer->out = fopen(writer->process->out_path, "re");
-    cr_assert(writer->out != NULL);
+    cr_assert(writer->out);
     (void)scene_keep(writer, drop_writer);
     WAIT_UNTIL(START_BOUND_MS, has_warmed_up(writer));
     return writer;
@@ -117,24 +131,28 @@ bool writer_arrived(struct writer *writer, const struct server *master, int64_t 
 {
     writer_read(writer);
     size_t last = writer->n;
-    while (last > 0 && writer->writes[last - 1].outcome != WRITE_OK)
+    while (last > 0 && writer->writes[last - 1].outcome != WRITE_OK) {
         last--;
+    }
     return last > 0 && writer->writes[last - 1].began > since &&
-           strcmp(redis_say(master, "SISMEMBER %s %lu", writer->set, writer->writes[last - 1].number), "1") ==
-               0;
+           strcmp(
+               redis_say(master, "SISMEMBER %s %lu", writer->set, writer->writes[last - 1].number),
+               "1") == 0;
 }
 
 /* Which of the numbers 1 to `max` are in the set. @return flags by number, to be freed. */
 static bool *read_set(const struct writer *writer, const struct server *master, unsigned long max)
 {
-    bool *there = calloc(max + 1, sizeof *there);
+    bool *there = calloc(max + 1, sizeof(*there));
     const redisReply *reply = redis_ask(master, "SMEMBERS %s", writer->set);
-    cr_assert(there != NULL && reply != NULL && reply->elements > 0, "%s has no %s", master->label,
-              writer->set);
+
+    cr_assert(there && reply && reply->elements > 0, "%s has no %s", master->label, writer->set);
     for (size_t i = 0; i < reply->elements; i++) {
         const unsigned long number = strtoul(reply->element[i]->str, NULL, 10);
-        if (number <= max) /* else it was stopped before it could say so */
+
+        if (number <= max) { /* else it was stopped before it could say so */
             there[number] = true;
+        }
     }
     return there;
 }
@@ -149,13 +167,15 @@ static void weigh(struct written *out, const struct write *write, bool there, in
     }
     out->acknowledged++;
     out->lost += !there;
-    if (there && write->began >= promoted && out->first_kept == 0)
+    if (there && write->began >= promoted && out->first_kept == 0) {
         out->first_kept = write->ended;
+    }
 }
 
 static void keep_longest(double *longest_ms, int64_t from, int64_t to)
 {
     const double ms = (double)(to - from) / 1e6;
+
     *longest_ms = ms > *longest_ms ? ms : *longest_ms;
 }
 
@@ -163,6 +183,7 @@ struct written writer_finish(struct writer *writer, const struct server *master,
                              int64_t promoted)
 {
     struct written out = {.first_kept = 0};
+
     process_stop(writer->process);
     writer_read(writer);
     bool *there = read_set(writer, master, writer->writes[writer->n - 1].number);
@@ -170,6 +191,7 @@ struct written writer_finish(struct writer *writer, const struct server *master,
     for (size_t i = 0; i < writer->n; i++) {
         const struct write *write = &writer->writes[i];
         const bool ok = write->outcome == WRITE_OK;
+
         weigh(&out, write, there[write->number], promoted);
         if (ok && write->ended > struck) {
             keep_longest(&out.silence_ms, last_ok, write->ended);
@@ -177,8 +199,9 @@ struct written writer_finish(struct writer *writer, const struct server *master,
         }
         last_ok = ok ? write->ended : last_ok;
     }
-    if (out.first_kept == 0)
+    if (out.first_kept == 0) {
         keep_longest(&out.silence_ms, last_ok, monotonic_ns());
+    }
     free(there);
     drop_writer(writer);
     (void)redis_say(master, "UNLINK %s", writer->set);

@@ -1,4 +1,7 @@
-/* What holds of a batch whatever it was read from: hiredis reads its RESP back as as many strings as it says. */
+/*
+ * What holds of a batch whatever it was read from: hiredis reads its RESP back as as many strings
+ * as it says.
+ */
 #ifndef BELLWETHER_TESTS_FUZZ_BATCH_INVARIANT_H
 #define BELLWETHER_TESTS_FUZZ_BATCH_INVARIANT_H
 
@@ -20,7 +23,7 @@ static inline void batch_hold(bool condition, const char *words)
 /* `out` is the lower case of `bytes`, or "" where that is no name. */
 static inline void batch_hold_name(const char *out, const char *bytes, size_t size)
 {
-    bool fits = size < COMMAND_NAME_SIZE && memchr(bytes, '\0', size) == NULL;
+    bool fits = size < COMMAND_NAME_SIZE && !memchr(bytes, '\0', size);
 
     batch_hold(memchr(out, '\0', COMMAND_NAME_SIZE) != NULL, "a name without an end");
     batch_hold(fits ? strlen(out) == size : *out == '\0', "a name of another length");
@@ -31,7 +34,10 @@ static inline void batch_hold_name(const char *out, const char *bytes, size_t si
     }
 }
 
-/** @return the command as hiredis reads it, to be freed; it is whole, and what the batch says of it is true. */
+/**
+ * @return the command as hiredis reads it, to be freed; it is whole, and what the batch says of it
+ * is true.
+ */
 static inline redisReply *batch_hold_command(const struct batch *batch, size_t i)
 {
     const struct command *command = &batch->commands[i];
@@ -41,8 +47,8 @@ static inline redisReply *batch_hold_command(const struct batch *batch, size_t i
 
     batch_hold(command->at + command->size <= batch->wire.size, "a command beyond the wire");
     redisReaderFeed(reader, batch_wire(batch, i), command->size);
-    batch_hold(redisReaderGetReply(reader, &raw) == REDIS_OK && raw != NULL, "no command");
-    batch_hold(redisReaderGetReply(reader, &more) == REDIS_OK && more == NULL, "two commands");
+    batch_hold(redisReaderGetReply(reader, &raw) == REDIS_OK && raw, "no command");
+    batch_hold(redisReaderGetReply(reader, &more) == REDIS_OK && !more, "two commands");
     batch_hold(reader->pos == reader->len, "more than a command");
     reply = raw;
     batch_hold(reply->type == REDIS_REPLY_ARRAY && reply->elements == command->arguments &&

@@ -1,7 +1,8 @@
 /*
- * JSON bodies, each as one command and as several. What is read must be RESP that hiredis reads back, argument by argument
- * what jansson has; what is refused must have words and leave nothing. Both must take the same texts for JSON, but for what
- * jansson has no room for: numbers beyond a double or 64 bits, lone surrogates, a NUL in an object's key.
+ * JSON bodies, each as one command and as several. What is read must be RESP that hiredis reads
+ * back, argument by argument what jansson has; what is refused must have words and leave nothing.
+ * Both must take the same texts for JSON, but for what jansson has no room for: numbers beyond a
+ * double or 64 bits, lone surrogates, a NUL in an object's key.
  */
 #include <jansson.h>
 #include <stdint.h>
@@ -37,7 +38,7 @@ static void hold_read(const struct batch *batch, const json_t *json)
     size_t used = 0;
 
     for (size_t i = 0; i < batch->n; i++) {
-        const json_t *list = batch->many && json != NULL ? json_array_get(json, i) : json;
+        const json_t *list = batch->many && json ? json_array_get(json, i) : json;
         redisReply *reply;
 
         if (batch->commands[i].error) {
@@ -46,7 +47,7 @@ static void hold_read(const struct batch *batch, const json_t *json)
             continue;
         }
         reply = batch_hold_command(batch, i);
-        if (json == NULL) {
+        if (!json) {
             freeReplyObject(reply);
             used += batch->commands[i].size;
             continue;
@@ -71,7 +72,8 @@ static bool is_beyond_jansson(const uint8_t *data, size_t size)
         bool is_digit = data[i] >= '0' && data[i] <= '9';
 
         digits = is_digit ? digits + 1 : 0;
-        if (digits > 17 || (is_digit && i > 0 && strchr("eE+", data[i - 1]) != NULL && data[i - 1] != '\0') ||
+        if (digits > 17 ||
+            (is_digit && i > 0 && strchr("eE+", data[i - 1]) && data[i - 1] != '\0') ||
             (data[i] == '\\' && i + 1 < size && data[i + 1] == 'u')) {
             return true;
         }
@@ -86,16 +88,16 @@ static void try_shape(const uint8_t *data, size_t size, enum batch_shape shape, 
 
     if (batch_read((const char *)data, size, shape, &batch, error)) {
         batch_hold_words(error);
-        batch_hold(batch == NULL, "a batch in spite of words");
+        batch_hold(!batch, "a batch in spite of words");
         /* a NUL behind a number escapes jansson */
-        batch_hold(json == NULL || memchr(data, '\0', size) != NULL ||
+        batch_hold(!json || memchr(data, '\0', size) ||
                        (strncmp(error, "not JSON", 8) != 0 && strncmp(error, "nested", 6) != 0),
                    "jansson takes it for JSON");
         return;
     }
-    batch_hold(json == NULL ? is_beyond_jansson(data, size) : json_is_array(json), "not JSON");
+    batch_hold(!json ? is_beyond_jansson(data, size) : json_is_array(json), "not JSON");
     batch_hold(batch->many == (shape == BATCH_MANY), "another shape");
-    batch_hold(json == NULL || batch->n == (batch->many ? json_array_size(json) : 1),
+    batch_hold(!json || batch->n == (batch->many ? json_array_size(json) : 1),
                "another number of commands");
     hold_read(batch, json);
     batch_free(batch);
@@ -104,7 +106,8 @@ static void try_shape(const uint8_t *data, size_t size, enum batch_shape shape, 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     json_t *json =
-        size > 0 ? json_loadb((const char *)data, size, JSON_ALLOW_NUL | JSON_DECODE_ANY, NULL) : NULL;
+        size > 0 ? json_loadb((const char *)data, size, JSON_ALLOW_NUL | JSON_DECODE_ANY, NULL)
+                 : NULL;
 
     try_shape(data, size, BATCH_ONE, json);
     try_shape(data, size, BATCH_MANY, json);

@@ -1,17 +1,23 @@
 /*
- * Whole connections to a whole worker, which runs on this thread: real loopback sockets, a snapshot, a watcher's answers, and a
- * Redis node that says what the input says. The input is what clients send, with instructions behind 0xff:
+ * Whole connections to a whole worker, which runs on this thread: real loopback sockets, a
+ * snapshot, a watcher's answers, and a Redis node that says what the input says. The input is what
+ * clients send, with instructions behind 0xff:
  *
- *   0-3   the client that what follows is of; its first bytes connect it    ' '  send what is there, a turn
- *   p     the next one that connects takes the probes' listener             h    no more comes from it (half closed)
+ *   0-3   the client that what follows is of; its first bytes connect it    ' '  send what is
+ *         there, a turn
+ *   p     the next one that connects takes the probes' listener             h    no more comes from
+ *         it (half closed)
  *   r     it is gone (RST)                                                  c    it is gone (FIN)
  *   u     it reads no more, or again                                        w n  n * 100 ms pass
  *   s n   a snapshot: n says where the master is, and how                   e    a Sentinel's event
- *   q n   how Redis answers from now on                                     f n  how fresh look-ups are answered
- *   d     the daemon drains                                                 else the byte 0xff and that one
+ *   q n   how Redis answers from now on                                     f n  how fresh look-ups
+ *         are answered
+ *   d     the daemon drains                                                 else the byte 0xff and
+ *         that one
  *
- * Held: no fault, leak or busy loop; what is answered is HTTP with a status and a body that we have; a connection that the
- * worker closes was answered whole; afterwards /livez is 200, and nothing is kept of connections and requests.
+ * Held: no fault, leak or busy loop; what is answered is HTTP with a status and a body that we
+ * have; a connection that the worker closes was answered whole; afterwards /livez is 200, and
+ * nothing is kept of connections and requests.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -90,7 +96,8 @@ static struct address node(unsigned n, uint16_t port)
 
 static struct snapshot_master *make_master(const char *name, unsigned how)
 {
-    static const enum master_state states[] = {MASTER_OK, MASTER_OK, MASTER_FAILING_OVER, MASTER_UNKNOWN};
+    static const enum master_state states[] = {MASTER_OK, MASTER_OK, MASTER_FAILING_OVER,
+                                               MASTER_UNKNOWN};
     struct snapshot_master *master = snapshot_master_new(name);
 
     master->state = states[how >> 2 & 3];
@@ -153,8 +160,9 @@ static void asked(void *data, struct message *message)
     if (message->kind == NEWS_ASK_FRESH && !silent) {
         const struct news_ask_fresh *ask = (struct news_ask_fresh *)(void *)message;
 
-        mailbox_post(ask->reply_to, news_fresh_new(ask->ticket, (stage.fresh & 1) == 0,
-                                                   stage.fresh & 1 ? REASON_REDIS_TIMEOUT : REASON_NONE, ""));
+        mailbox_post(ask->reply_to,
+                     news_fresh_new(ask->ticket, (stage.fresh & 1) == 0,
+                                    stage.fresh & 1 ? REASON_REDIS_TIMEOUT : REASON_NONE, ""));
     } else if (message->kind == NEWS_ASK_LAG && !silent) {
         const struct news_ask_lag *ask = (struct news_ask_lag *)(void *)message;
 
@@ -164,19 +172,21 @@ static void asked(void *data, struct message *message)
     } else if (message->kind == NEWS_ASK_STATUS && !silent && stage.snapshot) {
         const struct news_ask_status *ask = (struct news_ask_status *)(void *)message;
 
-        mailbox_post(ask->reply_to, news_status_new(ask->ticket, status_report_of_snapshot(stage.snapshot,
-                                                                                           clock_wall_ms())));
+        mailbox_post(ask->reply_to,
+                     news_status_new(ask->ticket,
+                                     status_report_of_snapshot(stage.snapshot, clock_wall_ms())));
     }
     message->drop(message);
 }
 
 /* ---- Redis ---- */
 
-#define ENTRY(size, name, flag, category)                                                                  \
-    "*10\r\n$" size "\r\n" name "\r\n:-1\r\n*1\r\n+" flag "\r\n:1\r\n:1\r\n:1\r\n*1\r\n+@" category "\r\n" \
+#define ENTRY(size, name, flag, category) \
+    "*10\r\n$" size "\r\n" name "\r\n:-1\r\n*1\r\n+" flag \
+    "\r\n:1\r\n:1\r\n:1\r\n*1\r\n+@" category "\r\n" \
     "*0\r\n*0\r\n*0\r\n"
-#define TABLE                                                                           \
-    "*5\r\n" ENTRY("3", "get", "readonly", "read") ENTRY("3", "set", "write", "write")  \
+#define TABLE \
+    "*5\r\n" ENTRY("3", "get", "readonly", "read") ENTRY("3", "set", "write", "write") \
         ENTRY("4", "incr", "write", "write") ENTRY("5", "multi", "fast", "transaction") \
             ENTRY("6", "config", "admin", "admin")
 
@@ -316,8 +326,8 @@ static bool is_ours(unsigned status)
         }
     }
 #define X(kind, word, slug, number, title) \
-    if (status == (number)) {              \
-        return true;                       \
+    if (status == (number)) { \
+        return true; \
     }
     PROBLEMS(X)
 #undef X
@@ -342,7 +352,8 @@ static const char *header(const char *head, const char *name, char out[256])
 
 static void hold_head(const struct client *client, const char *head)
 {
-    for (const char *at = strstr(head, "\r\n") + 2; *at && *at != '\r'; at = strstr(at, "\r\n") + 2) {
+    for (const char *at = strstr(head, "\r\n") + 2; *at && *at != '\r';
+         at = strstr(at, "\r\n") + 2) {
         size_t name = strcspn(at, ":\r\n"), line = strcspn(at, "\r\n");
 
         if (name == 0 || at[name] != ':' || at[line] != '\r') {
@@ -356,8 +367,8 @@ static void hold_head(const struct client *client, const char *head)
     }
 }
 
-static void hold_body(const struct client *client, unsigned status, const char *head, const char *body,
-                      size_t size)
+static void hold_body(const struct client *client, unsigned status, const char *head,
+                      const char *body, size_t size)
 {
     char type[256];
     json_t *json;
@@ -535,8 +546,8 @@ static void leave(struct client *client, bool reset)
 static void hear(struct client *client)
 {
     char bytes[16384];
-    const int at_once =
-        1; /* the kernel's clock goes on as always: to it a delayed acknowledgement takes no time */
+    /* the kernel's clock goes on as always: to it a delayed acknowledgement takes no time */
+    const int at_once = 1;
     ssize_t n = 1;
 
     while (client->fd >= 0 && !client->blind && n > 0) {
@@ -565,7 +576,8 @@ static void hear(struct client *client)
 /* Up to the next instruction. */
 static void send_piece(void)
 {
-    const uint8_t *end = stage.input.size > 0 ? memchr(stage.input.data, 0xff, stage.input.size) : NULL;
+    const uint8_t *end =
+        stage.input.size > 0 ? memchr(stage.input.data, 0xff, stage.input.size) : NULL;
     size_t n = end ? (size_t)(end - stage.input.data) : stage.input.size;
 
     send_bytes(&stage.clients[stage.current], (const char *)stage.input.data, n);

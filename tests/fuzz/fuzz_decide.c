@@ -1,7 +1,7 @@
 /*
- * Bytes as a program of judge calls: each instruction is an opcode and an argument or two. Whatever is
- * called in whatever order, the invariant of tests/sim/invariant.h holds after each step, time moves on,
- * and words are terminated.
+ * Bytes as a program of judge calls: each instruction is an opcode and an argument or two. Whatever
+ * is called in whatever order, the invariant of tests/sim/invariant.h holds after each step, time
+ * moves on, and words are terminated.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -143,7 +143,8 @@ static void promotion(struct program *p)
         return;
     }
     id_of(who, id);
-    invariant_promotion(&p->invariant, id, (enum promotion_step)step, (what >> 5) - 1, &node, p->now_ms);
+    invariant_promotion(&p->invariant, id, (enum promotion_step)step, (what >> 5) - 1, &node,
+                        p->now_ms);
     judge_promotion(p->judge, id, (enum promotion_step)step, (what >> 5) - 1, &node, p->now_ms);
 }
 

@@ -1,7 +1,7 @@
 /*
- * The options' parsers. The first byte chooses: an INI file, a list of arguments, or a list of variables (words
- * end with a zero byte). A refusal must have words; what is accepted must be printable and, without files to
- * read, buildable or refused with words.
+ * The options' parsers. The first byte chooses: an INI file, a list of arguments, or a list of
+ * variables (words end with a zero byte). A refusal must have words; what is accepted must be
+ * printable and, without files to read, buildable or refused with words.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -21,11 +21,12 @@ static void check(int condition)
     }
 }
 
-static int read_file_bytes(struct settings *settings, char *bytes, size_t size, struct options_error *error)
+static int read_file_bytes(struct settings *settings, char *bytes, size_t size,
+                           struct options_error *error)
 {
     FILE *stream = fmemopen(bytes, size, "r");
 
-    if (stream == NULL) {
+    if (!stream) {
         return options_fail(error, "no stream");
     }
     int failed = settings_from_stream(settings, stream, "fuzz.ini", error);
@@ -49,30 +50,30 @@ static void use(const struct settings *settings)
     struct options options;
     FILE *sink = fopen("/dev/null", "w");
 
-    if (sink != NULL) {
+    if (sink) {
         options_print_config(sink, settings);
         (void)fclose(sink);
     }
     /* no paths of the fuzzer's making are opened */
-    if (settings_winner(settings, OPTION_ID_REDIS_PASSWORD_FILE, NULL) != NULL ||
-        settings_winner(settings, OPTION_ID_SENTINEL_PASSWORD_FILE, NULL) != NULL ||
-        settings_winner(settings, OPTION_ID_TOKEN_FILE, NULL) != NULL ||
-        settings_winner(settings, OPTION_ID_READ_ONLY_TOKEN_FILE, NULL) != NULL) {
+    if (settings_winner(settings, OPTION_ID_REDIS_PASSWORD_FILE, NULL) ||
+        settings_winner(settings, OPTION_ID_SENTINEL_PASSWORD_FILE, NULL) ||
+        settings_winner(settings, OPTION_ID_TOKEN_FILE, NULL) ||
+        settings_winner(settings, OPTION_ID_READ_ONLY_TOKEN_FILE, NULL)) {
         return;
     }
     for (size_t i = 0; i < settings->n_sections; i++) {
-        if (settings->sections[i].settings[OPTION_ID_REDIS_PASSWORD_FILE].where != NULL ||
-            settings->sections[i].settings[OPTION_ID_SENTINEL_PASSWORD_FILE].where != NULL) {
+        if (settings->sections[i].settings[OPTION_ID_REDIS_PASSWORD_FILE].where ||
+            settings->sections[i].settings[OPTION_ID_SENTINEL_PASSWORD_FILE].where) {
             return;
         }
     }
     if (options_build(settings, &options, &error) == 0) {
         check(options.n_listens > 0 && options.watch.n_deployments > 0);
         check(options.workers >= 1 && options.workers <= 64);
-        check(options.policy != NULL && options.replica_max_lag_bytes >= -1);
+        check(options.policy && options.replica_max_lag_bytes >= -1);
         options_release(&options);
     } else {
-        check(error.text[0] != '\0' && strchr(error.text, '\n') == NULL);
+        check(error.text[0] != '\0' && !strchr(error.text, '\n'));
     }
 }
 
@@ -87,7 +88,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     char *bytes = malloc(size);
-    if (bytes == NULL) {
+    if (!bytes) {
         return 0;
     }
     memcpy(bytes, data + 1, size - 1);
@@ -102,7 +103,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         failed = settings_from_environment(&settings, words, &error);
     }
     check((failed == 0) == (error.text[0] == '\0'));
-    check(strchr(error.text, '\n') == NULL);
+    check(!strchr(error.text, '\n'));
     if (failed == 0) {
         use(&settings);
     }

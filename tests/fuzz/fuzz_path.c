@@ -1,6 +1,6 @@
 /*
- * A command in a path, and behind it, after each newline of the input, one more argument as a body or a query makes it.
- * Compared with a plain decoder of its own.
+ * A command in a path, and behind it, after each newline of the input, one more argument as a body
+ * or a query makes it. Compared with a plain decoder of its own.
  */
 #include <stdint.h>
 
@@ -68,7 +68,8 @@ static bool is_good(const char *path)
 
     for (const char *at = path; good && at; at = strchr(at, '/')) {
         at += *at == '/';
-        good = decode(at, strcspn(at, "/"), scratch) >= 0; /* an escape may not reach over a slash */
+        /* an escape may not reach over a slash */
+        good = decode(at, strcspn(at, "/"), scratch) >= 0;
     }
     free(scratch);
     return good;
@@ -92,7 +93,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     while (failed == 0 && rest) {
         char *end = memchr(rest, '\n', (size_t)(input + size - rest));
 
-        failed = batch_add_argument(batch, rest, (size_t)((end ? end : input + size) - rest), error);
+        failed =
+            batch_add_argument(batch, rest, (size_t)((end ? end : input + size) - rest), error);
         rest = end ? end + 1 : NULL;
     }
     if (failed == 0 && batch_end_path(batch, error) == 0) {

@@ -1,4 +1,6 @@
-/* The first bytes of a connection, whole and bit by bit: what they are is said once and stays so. */
+/*
+ * The first bytes of a connection, whole and bit by bit: what they are is said once and stays so.
+ */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdlib.h>

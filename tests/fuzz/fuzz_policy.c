@@ -1,8 +1,9 @@
 /*
- * Rules and what they say of commands. The input's first line are the rules, the second a COMMAND reply as a server would send
- * it (empty: the small one below; `-`: none), the rest words that are looked up in pairs. Held: a refusal has words of one line,
- * a verdict has a rule exactly where it refuses, what can never be allowed is not, and a name that no rule and no table
- * knows has the verdict of all such names.
+ * Rules and what they say of commands. The input's first line are the rules, the second a COMMAND
+ * reply as a server would send it (empty: the small one below; `-`: none), the rest words that are
+ * looked up in pairs. Held: a refusal has words of one line, a verdict has a rule exactly where it
+ * refuses, what can never be allowed is not, and a name that no rule and no table knows has the
+ * verdict of all such names.
  */
 #include <hiredis/hiredis.h>
 #include <stdbool.h>
@@ -36,8 +37,8 @@ static char *next_line(char **at)
     char *line = *at;
     char *end = strchr(line, '\n');
 
-    *at = end == NULL ? line + strlen(line) : end + 1;
-    if (end != NULL) {
+    *at = !end ? line + strlen(line) : end + 1;
+    if (end) {
         *end = '\0';
     }
     return line;
@@ -83,7 +84,7 @@ static struct command_facts look(const struct command_book *book, const char *na
     struct command_facts facts;
 
     command_book_look(book, name, sub, &facts);
-    hold(facts.allowed == (facts.rule == NULL));
+    hold(facts.allowed == (!facts.rule));
     hold(facts.allowed || facts.rule[0] != '\0');
     return facts;
 }
@@ -93,18 +94,19 @@ static void answer(struct command_book *book, const char *name, const char *sub,
 {
     struct command_facts facts = look(book, name, sub);
     redisReply *reply = read_table(
-        exists ? "*1\r\n*7\r\n$3\r\nget\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n*1\r\n+@read\r\n"
-               : "*1\r\n*-1\r\n");
+        exists
+            ? "*1\r\n*7\r\n$3\r\nget\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n*1\r\n+@read\r\n"
+            : "*1\r\n*-1\r\n");
     char asked[COMMAND_NAME_SIZE] = "";
 
-    if (facts.ask != NULL) {
-        hold(command_book_has_table(book) && strlen(facts.ask) < sizeof asked);
+    if (facts.ask) {
+        hold(command_book_has_table(book) && strlen(facts.ask) < sizeof(asked));
         strcpy(asked, facts.ask);
         command_book_learn(book, asked, reply, 1);
         facts = look(book, name, sub);
-        hold(facts.ask == NULL || strcmp(facts.ask, asked) != 0);
+        hold(!facts.ask || strcmp(facts.ask, asked) != 0);
     }
-    hold(!facts.unknown || (!facts.known && facts.ask == NULL));
+    hold(!facts.unknown || (!facts.known && !facts.ask));
     freeReplyObject(reply);
 }
 
@@ -114,7 +116,7 @@ static void look_around(struct command_book *book, char *words)
                                         "subscribe", "quit",   "post",   "wait"};
     bool unknown = look(book, "no such name", "").allowed;
 
-    for (size_t i = 0; i < sizeof never / sizeof never[0]; i++) {
+    for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
         hold(!look(book, never[i], "").allowed && !look(book, never[i], "get").allowed);
     }
     hold(!look(book, "", "").allowed && !look(book, "script", "debug").allowed);
@@ -124,6 +126,7 @@ static void look_around(struct command_book *book, char *words)
         const char *name = next_line(&at);
         const char *sub = next_line(&at);
         struct command_facts facts = look(book, name, sub);
+
         hold(facts.known || facts.script);
         if (strlen(name) < COMMAND_NAME_SIZE) { /* as all that come from requests */
             answer(book, name, sub, strlen(sub) % 2 == 0);
@@ -143,13 +146,15 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     char *at = text;
     const char *rules = next_line(&at);
     char *line = next_line(&at);
-    struct policy *policy = policy_parse(rules, error, sizeof error);
-    if (policy == NULL) {
-        hold(error[0] != '\0' && strchr(error, '\n') == NULL);
+    struct policy *policy = policy_parse(rules, error, sizeof(error));
+    if (!policy) {
+        hold(error[0] != '\0' && !strchr(error, '\n'));
         free(text);
         return 0;
     }
-    redisReply *table = *line == '\0' ? read_table(small) : *line == '-' ? NULL : read_line_table(line);
+    redisReply *table = *line == '\0'  ? read_table(small)
+                        : *line == '-' ? NULL
+                                       : read_line_table(line);
     struct policy *copy = policy_copy(policy);
     policy_free(policy);
     struct command_book *book = command_book_new(copy, table);
@@ -157,7 +162,8 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     freeReplyObject(table);
     if (*line == '\0') {
         struct command_facts get = look(book, "get", "k");
-        bool open = get.ask == NULL && command_book_closed(book) == NULL;
+        bool open = !get.ask && !command_book_closed(book);
+
         hold(command_book_has_table(book) && (!open || (get.read_only && get.known)));
         hold(!look(book, "blpop", "k").allowed);
     }

@@ -1,6 +1,7 @@
 /*
- * RESP to JSON. The first byte chooses: base64 or not, a transaction of how many, and how the rest is cut into pieces.
- * What comes out must be JSON, say what hiredis' own tree of the same bytes says, and be the same however the bytes came.
+ * RESP to JSON. The first byte chooses: base64 or not, a transaction of how many, and how the rest
+ * is cut into pieces. What comes out must be JSON, say what hiredis' own tree of the same bytes
+ * says, and be the same however the bytes came.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -24,7 +25,8 @@ static void hold(bool condition, const char *words)
 
 static redisReader *reader_for(struct result_sink *sink)
 {
-    redisReader *reader = redisReaderCreateWithFunctions((redisReplyObjectFunctions *)&result_functions);
+    redisReader *reader =
+        redisReaderCreateWithFunctions((redisReplyObjectFunctions *)&result_functions);
 
     reader->privdata = sink;
     reader->maxelements = ELEMENTS_MAX;
@@ -49,7 +51,7 @@ static void hold_whole(const struct result *result, const redisReply *tree)
 {
     const char *complaint = result->replies > 0 ? NULL : oracle_complaint(result, tree);
 
-    hold(complaint == NULL, complaint);
+    hold(!complaint, complaint);
     hold_text(result->error);
     hold_text(result->refused);
     hold(*result->refused == '\0' || result->refused_member == RESULT_MULTI ||
@@ -58,8 +60,8 @@ static void hold_whole(const struct result *result, const redisReply *tree)
 }
 
 /* Results of the replies, one after the other, in pieces of `step` bytes. `text` gets them all. */
-static void read_pieces(const unsigned char *data, size_t size, size_t step, bool base64, unsigned members,
-                        struct buffer *text)
+static void read_pieces(const unsigned char *data, size_t size, size_t step, bool base64,
+                        unsigned members, struct buffer *text)
 {
     struct result result;
     struct result_sink sink = {&result};
@@ -77,8 +79,8 @@ static void read_pieces(const unsigned char *data, size_t size, size_t step, boo
             int status = redisReaderGetReply(reader, &reply);
 
             hold(status == redisReaderGetReply(trees, &tree), "one reader fails");
-            hold((reply == NULL) == (tree == NULL), "one reader has a reply");
-            if (reply == NULL) {
+            hold((!reply) == (!tree), "one reader has a reply");
+            if (!reply) {
                 break;
             }
             if (result_next(&result) || result.kind == RESULT_PUSH) {
@@ -107,7 +109,8 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
     members = choice >> 1 & 3;
     read_pieces(data + 1, size - 1, size, choice & 1, members, &whole);
     read_pieces(data + 1, size - 1, 1 + (choice >> 3), choice & 1, members, &pieces);
-    hold(whole.size == pieces.size && (whole.size == 0 || memcmp(whole.bytes, pieces.bytes, whole.size) == 0),
+    hold(whole.size == pieces.size &&
+             (whole.size == 0 || memcmp(whole.bytes, pieces.bytes, whole.size) == 0),
          "pieces make another text");
     buffer_release(&whole);
     buffer_release(&pieces);

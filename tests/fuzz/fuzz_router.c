@@ -1,7 +1,8 @@
 /*
- * What a caller writes in a request line and in two headers: path (and percent-decoding), query, Accept,
- * If-None-Match. The input's lines, in that order. Invariants: what matched names itself again, outputs stay
- * untouched on failure and terminated on success, a refusal names its parameter.
+ * What a caller writes in a request line and in two headers: path (and percent-decoding), query,
+ * Accept, If-None-Match. The input's lines, in that order. Invariants: what matched names itself
+ * again, outputs stay untouched on failure and terminated on success, a refusal names its
+ * parameter.
  */
 #include <assert.h>
 #include <stdint.h>
@@ -16,7 +17,8 @@
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 struct line {
-    char *text; /* owned, terminated; an input with a NUL ends there for functions that take a string */
+    /* owned, terminated; an input with a NUL ends there for functions that take a string */
+    char *text;
     size_t len;
 };
 
@@ -59,7 +61,8 @@ static void check_again(const struct route_match *match, enum http_scope scope)
     struct route_match again;
 
     /* the pattern without its rest, then with the name, then with the rest */
-    memcpy(pattern, match->route->path, strlen(match->route->path) - (match->rest ? strlen(ROUTE_REST) : 0));
+    memcpy(pattern, match->route->path,
+           strlen(match->route->path) - (match->rest ? strlen(ROUTE_REST) : 0));
     open = strchr(pattern, '{');
     close = strchr(pattern, '}');
     assert(*match->argument == '\0' || open);
@@ -158,8 +161,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     assert(accept.json >= -1 && accept.json <= 1000 && accept.text >= -1 && accept.text <= 1000);
     assert(accept_form(&accept) == FORM_JSON || accept_form(&accept) == FORM_TEXT);
     assert(etag_matches("*", tags.text));
-    if (!strchr(tags.text, ',') && tags.len > 2 && tags.text[0] == '"' && tags.text[tags.len - 1] == '"' &&
-        strlen(tags.text) == tags.len) {
+    if (!strchr(tags.text, ',') && tags.len > 2 && tags.text[0] == '"' &&
+        tags.text[tags.len - 1] == '"' && strlen(tags.text) == tags.len) {
         assert(etag_matches(tags.text, tags.text));
     }
     free(path.text);

@@ -1,6 +1,7 @@
 /*
- * Bytes as a program of timeline calls: two masters, four Sentinels, three nodes. Whatever is told in whatever order, the
- * invariant of tests/sim/timeline_invariant.h holds after each call, deadlines end, and what was shared stays as it was.
+ * Bytes as a program of timeline calls: two masters, four Sentinels, three nodes. Whatever is told
+ * in whatever order, the invariant of tests/sim/timeline_invariant.h holds after each call,
+ * deadlines end, and what was shared stays as it was.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -144,8 +145,8 @@ static void run(struct program *p)
     case 3: publish(p); break;
     case 4: state(p); break;
     case 5:
-        timeline_checked(p->timeline, p->masters[opcode >> 3 & 1], (enum timeline_check)((opcode >> 4) % 3),
-                         at(p));
+        timeline_checked(p->timeline, p->masters[opcode >> 3 & 1],
+                         (enum timeline_check)((opcode >> 4) % 3), at(p));
         break;
     case 6: pass(p, (opcode >> 3) * (int64_t)next(p) * 10); break;
     default:

@@ -21,7 +21,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     int64_t value = -77;
     int64_t again = -77;
 
-    size = size < sizeof text - 1 ? size : sizeof text - 1;
+    size = size < sizeof(text) - 1 ? size : sizeof(text) - 1;
     if (size > 0) {
         memcpy(text, data, size);
     }

@@ -1,12 +1,14 @@
 /*
- * Sentinels and Redis nodes that say what the input says, to a whole watcher: three Sentinels, one more that they list, three
- * nodes. The input is a program: a byte for each reply (as it should be, RESP2, broken, cut, somebody else's, none ...), and one
- * for each moment in which nothing goes on (a failover, an event, a connection lost, time, what workers post). When it is over
- * all tell the truth again.
+ * Sentinels and Redis nodes that say what the input says, to a whole watcher: three Sentinels, one
+ * more that they list, three nodes. The input is a program: a byte for each reply (as it should be,
+ * RESP2, broken, cut, somebody else's, none ...), and one for each moment in which nothing goes on
+ * (a failover, an event, a connection lost, time, what workers post). When it is over all tell the
+ * truth again.
  *
- * Held: no fault, no leak, no busy loop; what is published as verified is a node that said `master`, without that at least one
- * that would not let itself be asked; snapshots get no older; every question of a worker is answered once; and where all told
- * the truth for long enough, it is the answer.
+ * Held: no fault, no leak, no busy loop; what is published as verified is a node that said
+ * `master`, without that at least one that would not let itself be asked; snapshots get no older;
+ * every question of a worker is answered once; and where all told the truth for long enough, it is
+ * the answer.
  */
 #include <errno.h>
 #include <stdarg.h>
@@ -30,8 +32,9 @@ enum {
     NODES = 3,
     WIRES = 64,
     WORDS = 8,
-    LONGEST = 600,     /* of a program, each step of which is a turn of the loop */
-    TRUTH_MS = 150000, /* a Sentinel that is no more is believed in for a minute, its epochs for some polls */
+    LONGEST = 600, /* of a program, each step of which is a turn of the loop */
+    /* a Sentinel that is no more is believed in for a minute, its epochs for some polls */
+    TRUTH_MS = 150000,
     SHORT_MS = 1500
 };
 
@@ -196,16 +199,18 @@ static void say_info(unsigned who, const char *section)
     char text[512];
 
     if (!is_node(who)) {
-        (void)snprintf(text, sizeof(text), "# Sentinel\r\nsentinel_masters:1\r\nsentinel_tilt:0\r\n");
+        (void)snprintf(text, sizeof(text),
+                       "# Sentinel\r\nsentinel_masters:1\r\nsentinel_tilt:0\r\n");
     } else if (strcasecmp(section, "replication") == 0 && who == SENTINELS + world.master) {
         (void)snprintf(text, sizeof(text),
                        "# Replication\r\nrole:master\r\nconnected_slaves:1\r\n"
                        "slave0:ip=10.0.1.2,port=6379,state=online,offset=90,lag=0\r\n"
                        "master_repl_offset:100\r\n");
     } else if (strcasecmp(section, "replication") == 0) {
-        (void)snprintf(text, sizeof(text),
-                       "# Replication\r\nrole:slave\r\nmaster_host:10.0.1.1\r\nmaster_link_status:up\r\n"
-                       "slave_repl_offset:100\r\n");
+        (void)snprintf(
+            text, sizeof(text),
+            "# Replication\r\nrole:slave\r\nmaster_host:10.0.1.1\r\nmaster_link_status:up\r\n"
+            "slave_repl_offset:100\r\n");
     } else {
         (void)snprintf(text, sizeof(text), "# Server\r\nrun_id:%s\r\n", world.players[who].id);
     }
@@ -213,7 +218,8 @@ static void say_info(unsigned who, const char *section)
 }
 
 /* What it would say if it told the truth. @param node the master, as the Sentinel has it. */
-static void say_truth(struct wire *wire, unsigned who, char words[WORDS][64], const struct player *node)
+static void say_truth(struct wire *wire, unsigned who, char words[WORDS][64],
+                      const struct player *node)
 {
     bool master = who == SENTINELS + world.master;
 
@@ -250,17 +256,20 @@ static void hang_up(struct wire *wire)
     wire->fd = -1;
 }
 
-/* Of a node's bytes: whether any of them could be taken for the role, or for a refusal to tell it. */
+/*
+ * Of a node's bytes: whether any of them could be taken for the role, or for a refusal to tell it.
+ */
 static void note_said(unsigned who, bool truth)
 {
     struct player *player = &world.players[who];
 
     if (is_node(who)) {
         player->said_master =
-            player->said_master ||
-            (truth ? who == SENTINELS + world.master : memmem(world.out, world.n_out, "master", 6) != NULL);
-        player->closed_mouthed = player->closed_mouthed || memmem(world.out, world.n_out, "NO", 2) != NULL ||
-                                 memmem(world.out, world.n_out, "WRONGPASS", 9) != NULL;
+            player->said_master || (truth ? who == SENTINELS + world.master
+                                          : memmem(world.out, world.n_out, "master", 6) != NULL);
+        player->closed_mouthed = player->closed_mouthed ||
+                                 memmem(world.out, world.n_out, "NO", 2) ||
+                                 memmem(world.out, world.n_out, "WRONGPASS", 9);
     }
 }
 
@@ -318,8 +327,9 @@ static void change_bytes(void)
 
 static void say_nil(void)
 {
-    static const char *const nothing[] = {"_\r\n",      "*-1\r\n", "$-1\r\n", "*0\r\n", "%0\r\n",
-                                          "$0\r\n\r\n", "+\r\n",   ":0\r\n",  "~0\r\n", "*1\r\n*1\r\n*0\r\n"};
+    static const char *const nothing[] = {"_\r\n",  "*-1\r\n",           "$-1\r\n", "*0\r\n",
+                                          "%0\r\n", "$0\r\n\r\n",        "+\r\n",   ":0\r\n",
+                                          "~0\r\n", "*1\r\n*1\r\n*0\r\n"};
 
     world.n_out = 0;
     say("%s", nothing[next() % (sizeof(nothing) / sizeof(*nothing))]);
@@ -357,7 +367,8 @@ static void answer(struct wire *wire, char words[WORDS][64])
     default: truth = true; break;
     }
     note_said(wire->who, truth);
-    if ((how & 32) != 0 && wire->n_held + world.n_out <= sizeof(wire->held)) { /* later, in its order */
+    if ((how & 32) != 0 && wire->n_held + world.n_out <= sizeof(wire->held)) {
+        /* later, in its order */
         wire->held_until_ms = outside_now_ms() + 8 * (int64_t)next();
         memcpy(wire->held + wire->n_held, world.out, world.n_out);
         wire->n_held += world.n_out;
@@ -459,19 +470,21 @@ static void publish_event(uint8_t what)
 
     switch (what % 16) {
     case 0:
-        (void)snprintf(text, sizeof(text), "mymaster %s %u %s %u", of->host, of->port, to->host, to->port);
+        (void)snprintf(text, sizeof(text), "mymaster %s %u %s %u", of->host, of->port, to->host,
+                       to->port);
         break;
     case 9: (void)snprintf(text, sizeof(text), "%lld", (long long)world.epoch + (whom >> 6)); break;
     case 10:
     case 15:
         (void)snprintf(text, sizeof(text), "sentinel %s 10.0.0.%u 26379 @ mymaster %s %u",
-                       world.players[whom % SENTINELS].id, 1 + whom % SENTINELS, of->host, of->port);
+                       world.players[whom % SENTINELS].id, 1 + whom % SENTINELS, of->host,
+                       of->port);
         break;
     case 2:
     case 3:
     case 11:
-        (void)snprintf(text, sizeof(text), "slave %s:%u %s %u @ mymaster %s %u", to->host, to->port, to->host,
-                       to->port, of->host, of->port);
+        (void)snprintf(text, sizeof(text), "slave %s:%u %s %u @ mymaster %s %u", to->host, to->port,
+                       to->host, to->port, of->host, of->port);
         break;
     default: (void)snprintf(text, sizeof(text), "master mymaster %s %u", of->host, of->port); break;
     }
@@ -536,8 +549,9 @@ static void post(void)
     case 4: mailbox_post(inbox, news_plain_new(NEWS_RELOAD)); break;
     case 5: mailbox_post(inbox, news_ask_fresh_new(++world.asked, world.worker, "nobody")); break;
     default:
-        mailbox_post(inbox, news_suspect_new((enum suspicion)((what >> 3) % 5), "mymaster",
-                                             &world.players[SENTINELS + (what >> 6) % NODES].address));
+        mailbox_post(inbox,
+                     news_suspect_new((enum suspicion)((what >> 3) % 5), "mymaster",
+                                      &world.players[SENTINELS + (what >> 6) % NODES].address));
         break;
     }
 }
@@ -639,7 +653,8 @@ static void hold_truth(void)
         outside_broken("questions without an answer", "");
     }
     if (!master || master->state != MASTER_OK) {
-        outside_broken("all tell the truth, and it is not the answer", master ? master->detail : "nothing");
+        outside_broken("all tell the truth, and it is not the answer",
+                       master ? master->detail : "nothing");
     }
     if (!address_equal(&master->address, &world.players[SENTINELS + world.master].address)) {
         outside_broken("all tell the truth, and the answer is another", master->address.host);
@@ -753,7 +768,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     char *names[] = {name}, error[256];
     struct pulse pulse = {0};
     struct address seeds[SEEDS];
-    struct watch_deployment deployment = {.seeds = seeds, .n_seeds = SEEDS, .masters = names, .n_masters = 1};
+    struct watch_deployment deployment = {
+        .seeds = seeds, .n_seeds = SEEDS, .masters = names, .n_masters = 1};
     struct watch_config config = {.deployments = &deployment,
                                   .n_deployments = 1,
                                   .poll_interval_ms = 1000,

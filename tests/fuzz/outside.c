@@ -124,7 +124,8 @@ static int address_of(const struct sockaddr *name, struct address *out)
 {
     const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)name;
     const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)name;
-    const void *bytes = name->sa_family == AF_INET ? (const void *)&four->sin_addr : &six->sin6_addr;
+    const void *bytes =
+        name->sa_family == AF_INET ? (const void *)&four->sin_addr : &six->sin6_addr;
 
     memset(out, 0, sizeof(*out));
     out->port = ntohs(name->sa_family == AF_INET ? four->sin_port : six->sin6_port);
@@ -139,7 +140,8 @@ int connect(int fd, const struct sockaddr *name, socklen_t size)
     if (!outside.hooks) {
         return (int)syscall(SYS_connect, fd, name, size);
     }
-    if (address_of(name, &to) || socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends)) {
+    if (address_of(name, &to) ||
+        socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends)) {
         outside_broken("no socket pair", strerror(errno));
     }
     error = outside.hooks->dialled(outside.data, &to, ends[1]);
@@ -153,7 +155,10 @@ int connect(int fd, const struct sockaddr *name, socklen_t size)
     return error ? -1 : 0;
 }
 
-/* Both ends of a pair have the same name, which would look like a socket that is connected to itself. */
+/*
+ * Both ends of a pair have the same name, which would look like a socket that is connected to
+ * itself.
+ */
 int getsockname(int fd, struct sockaddr *name, socklen_t *size)
 {
     long failure = syscall(SYS_getsockname, fd, name, size);

@@ -1,10 +1,11 @@
 /*
- * What a fuzz target needs to run an event loop without an outside: the clocks stand still until the loop would wait, then
- * jump to what it waits for; whoever is dialled is at the other end of a socket pair; names are answered at once; and jitter
- * is the same for the same input. So an input that fails fails again, and hours pass in milliseconds.
+ * What a fuzz target needs to run an event loop without an outside: the clocks stand still until
+ * the loop would wait, then jump to what it waits for; whoever is dialled is at the other end of a
+ * socket pair; names are answered at once; and jitter is the same for the same input. So an input
+ * that fails fails again, and hours pass in milliseconds.
  *
- * Of the process' libraries too: the functions of libc that they call are replaced by those in outside.c. All of it
- * is for the thread that calls outside_begin().
+ * Of the process' libraries too: the functions of libc that they call are replaced by those in
+ * outside.c. All of it is for the thread that calls outside_begin().
  */
 #ifndef BELLWETHER_TESTS_FUZZ_OUTSIDE_H
 #define BELLWETHER_TESTS_FUZZ_OUTSIDE_H
@@ -19,7 +20,10 @@ struct outside_hooks {
     void (*turn)(void *data);
     /* Nothing is ready: `wait_ms` could pass, -1: for ever. @return how much of it does. */
     int64_t (*idle)(void *data, int64_t wait_ms);
-    /* Somebody is dialled. @param fd the other end, yours. @return 0, or an errno, and then nobody has `fd`. */
+    /*
+     * Somebody is dialled. @param fd the other end, yours. @return 0, or an errno, and then nobody
+     * has `fd`.
+     */
     int (*dialled)(void *data, const struct address *to, int fd);
 };
 

@@ -1,6 +1,7 @@
 /*
- * Why no Sentinel is of use: each is named with its own cause, and with what it said, whole, wherever somebody may look;
- * with --master and without. And Sentinels whose ACL lets little be asked are used all the same.
+ * Why no Sentinel is of use: each is named with its own cause, and with what it said, whole,
+ * wherever somebody may look; with --master and without. And Sentinels whose ACL lets little be
+ * asked are used all the same.
  */
 #include <stdio.h>
 #include <string.h>
@@ -16,17 +17,17 @@ SCENE_SUITE(integration_causes);
 #define OLD_MYID "ERR Unknown sentinel subcommand 'MYID'"
 #define OLD_HELLO "ERR unknown command `HELLO`, with args beginning with: `3`, "
 /* Redis 7.0.15's own words. */
-#define PROTECTED                                                                                                 \
+#define PROTECTED \
     "DENIED Redis is running in protected mode because protected mode is enabled and no password is set for the " \
-    "default user. In this mode connections are only accepted from the loopback interface. If you want to "       \
-    "connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable "     \
-    "protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by "           \
-    "connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly "      \
-    "accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) "                \
-    "Alternatively you can just disable the protected mode by editing the Redis configuration file, and "         \
-    "setting the protected mode option to 'no', and then restarting the server. 3) If you started the server "    \
-    "manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an "                 \
-    "authentication password for the default user. NOTE: You only need to do one of the above things in order "   \
+    "default user. In this mode connections are only accepted from the loopback interface. If you want to " \
+    "connect from external computers to Redis you may adopt one of the following solutions: 1) Just disable " \
+    "protected mode sending the command 'CONFIG SET protected-mode no' from the loopback interface by " \
+    "connecting to Redis from the same host the server is running, however MAKE SURE Redis is not publicly " \
+    "accessible from internet if you do so. Use CONFIG REWRITE to make this change permanent. 2) " \
+    "Alternatively you can just disable the protected mode by editing the Redis configuration file, and " \
+    "setting the protected mode option to 'no', and then restarting the server. 3) If you started the server " \
+    "manually just for testing, restart it with the '--protected-mode no' option. 4) Setup a an " \
+    "authentication password for the default user. NOTE: You only need to do one of the above things in order " \
     "for the server to start accepting connections from the outside."
 
 struct trouble {
@@ -38,58 +39,69 @@ static bool names(const char *text, const struct trouble *trouble)
 {
     const char *found = strstr(text, trouble->address);
     char *save = NULL;
-    for (const char *part = strtok_r(scene_keep(strdup(trouble->words), free), "'`<>&", &save); part != NULL;
-         part = strtok_r(NULL, "'`<>&", &save))
-        if (found == NULL || (found = strstr(found, part)) == NULL)
+
+    for (const char *part = strtok_r(scene_keep(strdup(trouble->words), free), "'`<>&", &save);
+         part; part = strtok_r(NULL, "'`<>&", &save)) {
+        if (!found || !(found = strstr(found, part))) {
             return false;
+        }
+    }
     return found != NULL;
 }
 
-static void expect_named(const char *text, const char *where, const struct trouble *troubles, size_t n)
+static void expect_named(const char *text, const char *where, const struct trouble *troubles,
+                         size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        cr_assert(names(text, &troubles[i]), "%s does not name %s: %s\n%s", where, troubles[i].address,
-                  troubles[i].words, text);
+    for (size_t i = 0; i < n; i++) {
+        cr_assert(names(text, &troubles[i]), "%s does not name %s: %s\n%s", where,
+                  troubles[i].address, troubles[i].words, text);
+    }
 }
 
 static bool names_all(const char *text, const struct trouble *troubles, size_t n)
 {
-    for (size_t i = 0; i < n; i++)
-        if (!names(text, &troubles[i]))
+    for (size_t i = 0; i < n; i++) {
+        if (!names(text, &troubles[i])) {
             return false;
+        }
+    }
     return true;
 }
 
 /* @param master NULL: they are discovered. */
 static const char *const *flags_for(const struct trouble *troubles, size_t n, const char *master)
 {
-    const char **flags = scene_alloc((2 * n + 3) * sizeof *flags);
+    const char **flags = scene_alloc((2 * n + 3) * sizeof(*flags));
     size_t used = 0;
+
     for (size_t i = 0; i < n; i++) {
         flags[used++] = "--sentinel";
         flags[used++] = troubles[i].address;
     }
-    if (master != NULL) {
+    if (master) {
         flags[used++] = "--master";
         flags[used++] = master;
     }
     return flags;
 }
 
-static void expect_once(const struct trouble *troubles, size_t n, const char *master, const char *reason)
+static void expect_once(const struct trouble *troubles, size_t n, const char *master,
+                        const char *reason)
 {
     const char *const *flags = flags_for(troubles, n, master);
-    const char **argv = scene_alloc((2 * n + 6) * sizeof *argv);
+    const char **argv = scene_alloc((2 * n + 6) * sizeof(*argv));
     size_t used = 0;
     argv[used++] = daemon_binary();
     argv[used++] = "--once";
-    for (size_t i = 0; flags[i] != NULL; i++)
+    for (size_t i = 0; flags[i]; i++) {
         argv[used++] = flags[i];
+    }
     const struct process_result result = process_run(15000, NULL, argv);
     cr_assert_eq(result.exit_code, 3, "%d: %s", result.exit_code, result.err);
     const char *last = strstr(result.err, "bellwether: no master: ");
-    cr_assert(last != NULL && strchr(last, '\n') == last + strlen(last) - 1, "no last line:\n%s", result.err);
-    cr_assert(strstr(last, reason) != NULL, "not %s: %s", reason, last);
+    cr_assert(last && strchr(last, '\n') == last + strlen(last) - 1, "no last line:\n%s",
+              result.err);
+    cr_assert(strstr(last, reason), "not %s: %s", reason, last);
     expect_named(last, "--once", troubles, n);
 }
 
@@ -116,20 +128,27 @@ static void expect_everywhere(const struct trouble *troubles, size_t n, const ch
                                               "/readyz?verbose&master=mymaster"};
     const struct daemon *daemon =
         daemon_launch(&(struct daemon_spec){.flags = flags_for(troubles, n, master)});
+
     WAIT_UNTIL(10000, says_none(daemon, "unknown", reason) &&
                           names_all(daemon_get(daemon, "/master")->body, troubles, n));
-    for (size_t i = 0; i < sizeof always / sizeof *always; i++) {
-        /* "no replica" is what is wrong there where the master is named, and /sentinels beside it says why */
-        if (master != NULL && strstr(always[i], "/replica") != NULL)
+    for (size_t i = 0; i < sizeof(always) / sizeof(*always); i++) {
+        /*
+         * "no replica" is what is wrong there where the master is named, and /sentinels beside it
+         * says why
+         */
+        if (master && strstr(always[i], "/replica")) {
             continue;
+        }
         expect_named(daemon_get(daemon, always[i])->body, always[i], troubles, n);
     }
-    for (size_t i = 0; master == NULL && i < sizeof discovering / sizeof *discovering; i++)
+    for (size_t i = 0; !master && i < sizeof(discovering) / sizeof(*discovering); i++) {
         expect_named(daemon_get(daemon, discovering[i])->body, discovering[i], troubles, n);
+    }
     expect_named(daemon_get_with(daemon, "/", "Accept: text/html")->body, "the page", troubles, n);
-    for (size_t i = 0; i < n; i++)
-        cr_assert(strstr(daemon_log(daemon), troubles[i].address) != NULL, "not in the log: %s",
+    for (size_t i = 0; i < n; i++) {
+        cr_assert(strstr(daemon_log(daemon), troubles[i].address), "not in the log: %s",
                   troubles[i].address);
+    }
     cr_assert_eq(status_of(daemon, "/masters"), 200);
     cr_assert_eq(status_of(daemon, "/masters/mymaster"), 503, "it may well be there");
 }
@@ -150,6 +169,7 @@ SCENE(integration_causes, nobody_there)
         {"no-such-host.invalid:26379", ""}, /* its resolver may say so, or be late */
         {fake_address(fake_start(FAKE_SILENT, NULL)), "timed out: HELLO was not answered in time"},
     };
+
     expect_causes(troubles, 3, "no_sentinel_reachable");
 }
 
@@ -162,26 +182,34 @@ SCENE(integration_causes, something_else_there)
     const struct fake_words old_6 = {.myid_error = OLD_MYID};
     const struct trouble troubles[] = {
         {cluster->nodes[0].address, "a Redis server and no Sentinel: its mode is standalone"},
-        {fake_address(fake_start(FAKE_SENTINEL, &old_5)), "too old: needs Redis 6.2 or newer: " OLD_MYID},
-        {fake_address(fake_start(FAKE_SENTINEL, &old_6)), "too old: needs Redis 6.2 or newer: " OLD_MYID},
-        {fake_address(fake_start(FAKE_SENTINEL, &old_login)), "too old: needs Redis 6.2 or newer: NOAUTH"},
+        {fake_address(fake_start(FAKE_SENTINEL, &old_5)),
+         "too old: needs Redis 6.2 or newer: " OLD_MYID},
+        {fake_address(fake_start(FAKE_SENTINEL, &old_6)),
+         "too old: needs Redis 6.2 or newer: " OLD_MYID},
+        {fake_address(fake_start(FAKE_SENTINEL, &old_login)),
+         "too old: needs Redis 6.2 or newer: NOAUTH"},
         {fake_address(fake_start(FAKE_HTTP, NULL)), "protocol error"},
         {fake_address(fake_start(FAKE_CLOSER, NULL)), "closed: "},
     };
+
     expect_causes(troubles, 6, "no_sentinel_reachable");
 }
 
 SCENE(integration_causes, too_many_clients)
 {
     const struct fake_words full = {.greeting = "-" MAXCLIENTS "\r\n"};
-    const struct trouble troubles[] = {{fake_address(fake_start(FAKE_SENTINEL, &full)), MAXCLIENTS}};
+    const struct trouble troubles[] = {
+        {fake_address(fake_start(FAKE_SENTINEL, &full)), MAXCLIENTS}};
+
     expect_causes(troubles, 1, "no_sentinel_reachable");
 }
 
 SCENE(integration_causes, protected_mode)
 {
     const struct fake_words closed = {.greeting = "-" PROTECTED "\r\n"};
-    const struct trouble troubles[] = {{fake_address(fake_start(FAKE_SENTINEL, &closed)), PROTECTED}};
+    const struct trouble troubles[] = {
+        {fake_address(fake_start(FAKE_SENTINEL, &closed)), PROTECTED}};
+
     expect_causes(troubles, 1, "sentinel_denied");
 }
 
@@ -189,23 +217,25 @@ SCENE(integration_causes, protected_mode)
 SCENE(integration_causes, last_words)
 {
     const struct fake_words closing = {.greeting = "-ERR this server has had enough of you\r\n"};
-    const struct trouble troubles[] = {
-        {fake_address(fake_start(FAKE_SENTINEL, &closing)), "ERR this server has had enough of you; closed"}};
+    const struct trouble troubles[] = {{fake_address(fake_start(FAKE_SENTINEL, &closing)),
+                                        "ERR this server has had enough of you; closed"}};
+
     expect_causes(troubles, 1, "no_sentinel_reachable");
 }
 
 SCENE(integration_causes, passwords)
 {
-    struct cluster *cluster =
-        cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1, .sentinel_password = "sesame"});
-    const struct fake_words wrong = {.hello_error =
-                                         "WRONGPASS invalid username-password pair or user is disabled."};
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.nodes = 1, .sentinels = 1, .sentinel_password = "sesame"});
+    const struct fake_words wrong = {
+        .hello_error = "WRONGPASS invalid username-password pair or user is disabled."};
     const struct trouble troubles[] = {
         {cluster->sentinels[0].address,
          "it wants a password: NOAUTH HELLO must be called with the client already authenticated, otherwise"},
         {fake_address(fake_start(FAKE_SENTINEL, &wrong)),
          "wrong user or password: WRONGPASS invalid username-password pair or user is disabled."},
     };
+
     expect_causes(troubles, 2, "sentinel_auth");
 }
 
@@ -215,23 +245,28 @@ SCENE(integration_causes, alerts_of_tls)
     const struct trouble troubles[] = {
         {fake_address(fake_start(FAKE_SENTINEL, &alert)), "answers TLS"},
     };
+
     expect_causes(troubles, 1, "sentinel_tls");
 }
 
 /* OpenSSL closes without a word on what is no TLS. */
 SCENE(integration_causes, a_port_with_tls)
 {
-    const char *key = text("%s/key.pem", scene_folder()), *cert = text("%s/cert.pem", scene_folder());
-    const char *const make[] = {"openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes",   "-keyout", key,
-                                "-out",    cert,  "-days", "2",       "-subj",    "/CN=test", NULL};
-    if (!process_can_run("openssl") || process_run(20000, NULL, make).exit_code != 0)
+    const char *key = text("%s/key.pem", scene_folder()),
+               *cert = text("%s/cert.pem", scene_folder());
+    const char *const make[] = {"openssl", "req",     "-x509", "-newkey",  "rsa:2048",
+                                "-nodes",  "-keyout", key,     "-out",     cert,
+                                "-days",   "2",       "-subj", "/CN=test", NULL};
+
+    if (!process_can_run("openssl") || process_run(20000, NULL, make).exit_code != 0) {
         scene_skip("no certificate can be made");
+    }
     const uint16_t port = port_reserve();
     struct cluster *cluster = cluster_start(&(struct cluster_spec){
         .nodes = 1,
         .sentinels = NONE,
-        .node_conf = text("tls-port %u\ntls-cert-file %s\ntls-key-file %s\ntls-ca-cert-file %s\n", port, cert,
-                          key, cert)});
+        .node_conf = text("tls-port %u\ntls-cert-file %s\ntls-key-file %s\ntls-ca-cert-file %s\n",
+                          port, cert, key, cert)});
     (void)cluster;
     const struct trouble troubles[] = {{text("127.0.0.1:%u", port), "answers TLS"}};
     expect_causes(troubles, 1, "sentinel_tls");
@@ -243,6 +278,7 @@ SCENE(integration_causes, an_address_is_all_that_may_be_asked)
 {
     struct cluster *cluster = cluster_prepare(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     struct server *sentinel = &cluster->sentinels[0];
+
     cluster_run(cluster);
     cluster_settle(cluster);
     cr_assert_str_eq(redis_say(sentinel, "ACL SETUSER asker on nopass -@all "
@@ -251,7 +287,8 @@ SCENE(integration_causes, an_address_is_all_that_may_be_asked)
     const struct daemon *daemon = daemon_start(
         cluster, "--sentinel", text("localhost:%u", sentinel->port), "--master", "mymaster",
         "--sentinel-username", "asker", "--sentinel-password-file",
-        (file_write(text("%s/any", scene_folder()), "any\n"), text("%s/any", scene_folder())), NULL);
+        (file_write(text("%s/any", scene_folder()), "any\n"), text("%s/any", scene_folder())),
+        NULL);
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     EXPECT_REASON(daemon, "sentinel_denied", 4000);
     HOLDS_FOR(1500, http_number(daemon_get(daemon, "/sentinels"), "known") == 1);
@@ -267,28 +304,37 @@ SCENE(integration_causes, an_address_is_all_that_may_be_asked)
 SCENE(integration_causes, masters_may_not_be_listed)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
-    cr_assert_str_eq(redis_say(&cluster->sentinels[0], "ACL SETUSER default -sentinel|masters"), "OK");
-    const struct trouble troubles[] = {{cluster->sentinels[0].address, "it denies SENTINEL MASTERS: NOPERM"}};
-    static const char *const routes[] = {"/master",    "/masters", "/masters/mymaster",   "/replicas",
-                                         "/sentinels", "/status",  "/status?format=text", "/readyz?verbose"};
+
+    cr_assert_str_eq(redis_say(&cluster->sentinels[0], "ACL SETUSER default -sentinel|masters"),
+                     "OK");
+    const struct trouble troubles[] = {
+        {cluster->sentinels[0].address, "it denies SENTINEL MASTERS: NOPERM"}};
+    static const char *const routes[] = {
+        "/master",    "/masters", "/masters/mymaster",   "/replicas",
+        "/sentinels", "/status",  "/status?format=text", "/readyz?verbose"};
     const struct daemon *daemon = daemon_start(cluster, NULL);
     EXPECT_NONE(daemon, "unknown", "sentinel_denied", 4000);
-    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+    for (size_t i = 0; i < sizeof(routes) / sizeof(*routes); i++) {
         expect_named(daemon_get(daemon, routes[i])->body, routes[i], troubles, 1);
+    }
     expect_once(troubles, 1, NULL, "sentinel_denied");
 }
 
-/* Those that may say who they are list it: by its run id, at its address. It is one, and counts once. */
+/*
+ * Those that may say who they are list it: by its run id, at its address. It is one, and counts
+ * once.
+ */
 SCENE(integration_causes, one_that_hides_its_run_id_counts_once)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1});
+
     cr_assert_str_eq(redis_say(&cluster->sentinels[1], "ACL SETUSER default -sentinel|myid"), "OK");
     const struct daemon *daemon = daemon_start(cluster, NULL);
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     WAIT_UNTIL(15000, http_number(daemon_get(daemon, "/sentinels"), "agreeing") == 3);
     HOLDS_FOR(3000, http_number(daemon_get(daemon, "/sentinels"), "known") == 3 &&
                         http_number(daemon_get(daemon, "/sentinels"), "agreeing") == 3);
-    cr_assert(strstr(daemon_get(daemon, "/sentinels")->body, cluster->sentinels[1].run_id) != NULL, "%s",
+    cr_assert(strstr(daemon_get(daemon, "/sentinels")->body, cluster->sentinels[1].run_id), "%s",
               daemon_get(daemon, "/sentinels")->body);
     server_kill(&cluster->sentinels[1]); /* and is the same when it comes back */
     WAIT_UNTIL(10000, http_number(daemon_get(daemon, "/sentinels"), "agreeing") == 2);
@@ -302,10 +348,11 @@ SCENE(integration_causes, one_that_hides_its_run_id_counts_once)
 static bool words_agree(const struct daemon *daemon, size_t voices, size_t known)
 {
     const struct http_answer *status = daemon_get(daemon, "/status");
+
     return strstr(http_string(status, "masters.0.detail"),
-                  text("named by %zu of %zu known Sentinels", voices, known)) != NULL &&
+                  text("named by %zu of %zu known Sentinels", voices, known)) &&
            strstr(http_string(status, "masters.0.decision"),
-                  text("from %zu of %zu Sentinel", voices, known)) != NULL &&
+                  text("from %zu of %zu Sentinel", voices, known)) &&
            http_number(status, "masters.0.agreeing") == (long long)voices &&
            http_number(status, "masters.0.known") == (long long)known;
 }
@@ -314,6 +361,7 @@ SCENE(integration_causes, words_are_as_true_as_the_counts_beside_them)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     WAIT_UNTIL(15000, words_agree(daemon, 3, 3));
     const long long index = http_number(daemon_get(daemon, "/master"), "index");
@@ -326,22 +374,27 @@ SCENE(integration_causes, words_are_as_true_as_the_counts_beside_them)
     cr_assert_leq(http_number(daemon_get(daemon, "/master"), "index"), index + 4, "no polls in it");
     server_kill(&cluster->nodes[0]);
     EXPECT_NONE(daemon, "down", NULL, 4000);
-    WAIT_UNTIL(
-        4000, strstr(http_string(daemon_get(daemon, "/master"), "detail"), "can't be connected to since 20"));
+    WAIT_UNTIL(4000, strstr(http_string(daemon_get(daemon, "/master"), "detail"),
+                            "can't be connected to since 20"));
     const struct http_answer *down = daemon_get(daemon, "/master");
-    cr_assert(strstr(http_string(down, "detail"), "named by 0 of 3 known Sentinels") != NULL, "%s",
+    cr_assert(strstr(http_string(down, "detail"), "named by 0 of 3 known Sentinels"), "%s",
               http_text(down));
     const char *detail = http_string(down, "detail");
     HOLDS_FOR(3000, strcmp(http_string(daemon_get(daemon, "/master"), "detail"), detail) == 0);
 }
 
-/* In the log of a switch: all who name it at that moment, also those that have not heard of the epoch yet. */
+/*
+ * In the log of a switch: all who name it at that moment, also those that have not heard of the
+ * epoch yet.
+ */
 SCENE(integration_causes, voices_in_the_log_are_all_that_name_it)
 {
     struct fake *node = fake_start(FAKE_NODE, &(struct fake_words){.role = "master"});
-    struct fake_words words[2] = {{.run_id = "0123456789012345678901234567890123456789", .epoch = 7},
-                                  {.run_id = "1123456789012345678901234567890123456789", .epoch = 3}};
+    struct fake_words words[2] = {
+        {.run_id = "0123456789012345678901234567890123456789", .epoch = 7},
+        {.run_id = "1123456789012345678901234567890123456789", .epoch = 3}};
     struct fake *sentinels[2];
+
     for (size_t i = 0; i < 2; i++) {
         words[i].master_name = "mymaster";
         words[i].master_host = "127.0.0.1";
@@ -349,9 +402,10 @@ SCENE(integration_causes, voices_in_the_log_are_all_that_name_it)
         sentinels[i] = fake_start(FAKE_SENTINEL, &words[i]);
     }
     for (size_t i = 0; i < 2; i++) {
-        struct fake_other *other = scene_alloc(sizeof *other);
-        *other =
-            (struct fake_other){text("%s", words[1 - i].run_id), text("%u", fake_port(sentinels[1 - i]))};
+        struct fake_other *other = scene_alloc(sizeof(*other));
+
+        *other = (struct fake_other){text("%s", words[1 - i].run_id),
+                                     text("%u", fake_port(sentinels[1 - i]))};
         words[i].others = other;
         words[i].n_others = 1;
         fake_say(sentinels[i], &words[i]);
@@ -361,5 +415,5 @@ SCENE(integration_causes, voices_in_the_log_are_all_that_name_it)
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
     WAIT_UNTIL(5000, strstr(daemon_log(daemon), "msg=\"master found\"") != NULL);
     const char *line = strstr(daemon_log(daemon), "msg=\"master found\"");
-    cr_assert(strstr(line, "epoch=7 rule=\"higher epoch\" voices=2 known=2") != NULL, "%s", line);
+    cr_assert(strstr(line, "epoch=7 rule=\"higher epoch\" voices=2 known=2"), "%s", line);
 }

@@ -1,4 +1,7 @@
-/* Bodies, paths and commands that are wrong: each is told what is wrong where, and the daemon goes on as before. */
+/*
+ * Bodies, paths and commands that are wrong: each is told what is wrong where, and the daemon goes
+ * on as before.
+ */
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +15,7 @@ static const struct server *node;
 static const struct daemon *start(void)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+
     node = &cluster->nodes[0];
     return commands_start(cluster, NULL);
 }
@@ -28,10 +32,11 @@ static void refused(const struct daemon *daemon, const char *path, const char *b
                     const char *where)
 {
     const struct http_answer *answer = command_post_bytes(daemon, path, body, size);
+
     EXPECT_ERROR(answer, 400, "BADREQUEST", NULL);
-    cr_assert(strstr(http_string(answer, "error"), where) != NULL, "%.80s: wanted `%s` in %s", body, where,
+    cr_assert(strstr(http_string(answer, "error"), where), "%.80s: wanted `%s` in %s", body, where,
               http_text(answer));
-    cr_assert(strstr(answer->body, "secret") == NULL, "contents of the request in %s", http_text(answer));
+    cr_assert(!strstr(answer->body, "secret"), "contents of the request in %s", http_text(answer));
 }
 
 /* `body` `times` times over. */
@@ -39,9 +44,11 @@ static char *repeated(const char *before, const char *body, size_t times, const 
 {
     const size_t n = strlen(body);
     char *out = scene_alloc(strlen(before) + n * times + strlen(after) + 1), *at = out;
+
     at = stpcpy(at, before);
-    for (size_t i = 0; i < times; i++)
+    for (size_t i = 0; i < times; i++) {
         at = stpcpy(at, body);
+    }
     (void)stpcpy(at, after);
     return out;
 }
@@ -49,6 +56,7 @@ static char *repeated(const char *before, const char *body, size_t times, const 
 SCENE(integration_commands_bad_input, bodies_that_are_no_command)
 {
     const struct daemon *daemon = start();
+
     static const struct {
         const char *body, *where;
     } cases[] = {
@@ -78,12 +86,14 @@ SCENE(integration_commands_bad_input, bodies_that_are_no_command)
         {"[\"SET\",\"k\",01]", "JSON"},
         {"\xef\xbb\xbf[\"PING\"]", "JSON"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         refused(daemon, "/redis", cases[i].body, strlen(cases[i].body), cases[i].where);
-    static const char nul[] = "[\"SET\",\"k\",\"a\0b\"]", nuls[] = "\0\0\0\0", after[] = "[\"PING\"]\0";
-    refused(daemon, "/redis", nul, sizeof nul - 1, "JSON");
-    refused(daemon, "/redis", nuls, sizeof nuls - 1, "JSON");
-    refused(daemon, "/redis", after, sizeof after - 1, "JSON");
+    }
+    static const char nul[] = "[\"SET\",\"k\",\"a\0b\"]", nuls[] = "\0\0\0\0",
+                      after[] = "[\"PING\"]\0";
+    refused(daemon, "/redis", nul, sizeof(nul) - 1, "JSON");
+    refused(daemon, "/redis", nuls, sizeof(nuls) - 1, "JSON");
+    refused(daemon, "/redis", after, sizeof(after) - 1, "JSON");
     EXPECT_RESULT(command_post(daemon, "/redis", " [ 'SET' , 'k' , 'a\\u0000b' ] \n"), "'OK'");
     cr_assert_eq(redis_ask(node, "GET k")->len, 3);
     cr_assert_str_eq(redis_say(node, "DBSIZE"), "1");
@@ -94,12 +104,16 @@ SCENE(integration_commands_bad_input, lists_that_are_no_pipeline)
 {
     const struct daemon *daemon = start();
     static const char *const paths[] = {"/redis/pipeline", "/redis/multi-exec"};
-    static const char *const bodies[] = {"",     "{}", "[]", "[\"GET\",\"k\"]", "[\"\"]", "[[\"GET\",\"k\"]",
-                                         "null", "1"};
-    for (size_t path = 0; path < 2; path++)
-        for (size_t i = 0; i < 8; i++)
-            if (path == 1 || (i != 3 && i != 4))
+    static const char *const bodies[] = {
+        "", "{}", "[]", "[\"GET\",\"k\"]", "[\"\"]", "[[\"GET\",\"k\"]", "null", "1"};
+
+    for (size_t path = 0; path < 2; path++) {
+        for (size_t i = 0; i < 8; i++) {
+            if (path == 1 || (i != 3 && i != 4)) {
                 refused(daemon, paths[path], bodies[i], strlen(bodies[i]), "");
+            }
+        }
+    }
     /* Once the whole parses each element answers for itself. */
     const struct http_answer *list = command_post(
         daemon, "/redis/pipeline",
@@ -111,9 +125,10 @@ SCENE(integration_commands_bad_input, lists_that_are_no_pipeline)
                                         NULL,         "BADREQUEST", "BADREQUEST"};
     for (size_t i = 0; i < 11; i++) {
         const char *error = http_string(list, text("%zu.error", i));
-        cr_assert(words[i] == NULL ? *error == '\0' : strncmp(error, words[i], strlen(words[i])) == 0,
+
+        cr_assert(!words[i] ? *error == '\0' : strncmp(error, words[i], strlen(words[i])) == 0,
                   "%zu: %s", i, http_text(list));
-        cr_assert(words[i] == NULL || *http_string(list, text("%zu.outcome", i)) != '\0', "%zu: %s", i,
+        cr_assert(!words[i] || *http_string(list, text("%zu.outcome", i)) != '\0', "%zu: %s", i,
                   http_text(list));
     }
     cr_assert_str_eq(http_string(list, "8.result"), "v");
@@ -124,6 +139,7 @@ SCENE(integration_commands_bad_input, more_than_anybody_sends)
 {
     const struct daemon *daemon = start();
     char *arguments = repeated("[\"SADD\",\"s\"", ",1", 100000, "]");
+
     refused(daemon, "/redis", arguments, strlen(arguments), "");
     arguments = repeated("[\"DEL\"", ",1", 65534, "]");
     EXPECT_RESULT(command_post_bytes(daemon, "/redis", arguments, strlen(arguments)), "0");
@@ -154,11 +170,14 @@ SCENE(integration_commands_bad_input, more_than_max_body)
 {
     const struct daemon *daemon = start();
     enum { MOST = 10 << 20 }; /* bytes, by itself */
-    static const char *const paths[] = {"/redis", "/redis/pipeline", "/redis/multi-exec", "/redis/set/k"};
+    static const char *const paths[] = {"/redis", "/redis/pipeline", "/redis/multi-exec",
+                                        "/redis/set/k"};
     char *body = scene_alloc(2 * MOST + 1);
+
     memset(body, 'x', 2 * MOST);
     for (size_t i = 0; i < 4; i++) {
         const struct http_answer *answer = command_post_bytes(daemon, paths[i], body, MOST + 1);
+
         EXPECT_ERROR(answer, 413, "TOOBIG", NULL);
         cr_assert_eq(http_number(answer, "max_body_bytes"), MOST);
     }
@@ -169,11 +188,11 @@ SCENE(integration_commands_bad_input, more_than_max_body)
     static const char expects[] =
         "POST /redis HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 10485761\r\nExpect: "
         "100-continue\r\n\r\n";
-    answer = raw_exchange(daemon->port, expects, sizeof expects - 1, 5000);
+    answer = raw_exchange(daemon->port, expects, sizeof(expects) - 1, 5000);
     EXPECT_ERROR(answer, 413, "TOOBIG", NULL);
     static const char absurd[] =
         "POST /redis HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 99999999999999999999\r\n\r\n";
-    answer = raw_exchange(daemon->port, absurd, sizeof absurd - 1, 5000);
+    answer = raw_exchange(daemon->port, absurd, sizeof(absurd) - 1, 5000);
     cr_assert(answer->status >= 400 || answer->status == 0, "%s", http_text(answer));
     goes_on(daemon);
 }
@@ -182,9 +201,12 @@ SCENE(integration_commands_bad_input, more_than_max_body)
 
 static char *chunked(const char *path, const char *body, size_t each)
 {
-    char *request = text("POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n", path);
+    char *request =
+        text("POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\n", path);
+
     for (size_t n = strlen(body), i = 0; i < n; i += each) {
         const size_t size = n - i < each ? n - i : each;
+
         request = text("%s%zx\r\n%.*s\r\n", request, size, (int)size, body + i);
     }
     return text("%s0\r\n\r\n", request);
@@ -193,8 +215,10 @@ static char *chunked(const char *path, const char *body, size_t each)
 SCENE(integration_commands_bad_input, chunks_and_expectations)
 {
     const struct daemon *daemon = start();
+
     for (size_t each = 1; each < 20; each += 6) {
         const char *request = chunked("/redis", "[\"SET\",\"k\",\"chunked\"]", each);
+
         EXPECT_RESULT(raw_exchange(daemon->port, request, strlen(request), 5000), "'OK'");
     }
     const char *request = chunked("/redis/get/k", "", 1);
@@ -206,46 +230,54 @@ SCENE(integration_commands_bad_input, chunks_and_expectations)
     EXPECT_ERROR(answer, 413, "TOOBIG", NULL);
     static const char broken[] =
         "POST /redis HTTP/1.1\r\nHost: 127.0.0.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n[]";
-    answer = raw_exchange(daemon->port, broken, sizeof broken - 1, 5000);
+    answer = raw_exchange(daemon->port, broken, sizeof(broken) - 1, 5000);
     cr_assert(answer->status >= 400 || answer->status == 0, "%s", http_text(answer));
 
     struct raw *raw = raw_open(daemon->port);
     static const char head[] =
         "POST /redis HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 8\r\nExpect: 100-continue\r\n\r\n";
-    cr_assert(raw_send(raw, head, sizeof head - 1));
-    cr_assert(raw_upto(raw, "100 Continue\r\n\r\n", patient(3000)) != NULL);
-    for (const char *c = "[\"PING\"]"; *c != '\0'; c++) /* byte by byte */
+    cr_assert(raw_send(raw, head, sizeof(head) - 1));
+    cr_assert(raw_upto(raw, "100 Continue\r\n\r\n", patient(3000)));
+    for (const char *c = "[\"PING\"]"; *c != '\0'; c++) { /* byte by byte */
         cr_assert(raw_send(raw, c, 1));
+    }
     EXPECT_RESULT(raw_answer(raw, 5000), "'PONG'");
     static const char two[] =
         "POST /redis HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 14\r\n\r\n[\"INCR\",\"two\"]"
         "POST /redis HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 14\r\n\r\n[\"INCR\",\"two\"]";
-    cr_assert(raw_send(raw, two, sizeof two - 1)); /* one behind the other on one connection */
+    cr_assert(raw_send(raw, two, sizeof(two) - 1)); /* one behind the other on one connection */
     EXPECT_RESULT(raw_answer(raw, 5000), "1");
     EXPECT_RESULT(raw_answer(raw, 5000), "2");
     static const char old[] = "POST /redis HTTP/1.0\r\nContent-Length: 8\r\n\r\n[\"PING\"]";
-    EXPECT_RESULT(raw_exchange(daemon->port, old, sizeof old - 1, 5000), "'PONG'");
+    EXPECT_RESULT(raw_exchange(daemon->port, old, sizeof(old) - 1, 5000), "'PONG'");
     goes_on(daemon);
 }
 
-/* The first request on a connection is looked at before libmicrohttpd has it, a later one is not. */
+/*
+ * The first request on a connection is looked at before libmicrohttpd has it, a later one is not.
+ */
 SCENE(integration_commands_bad_input, a_head_that_leaves_no_room_for_an_answer_runs_nothing)
 {
     const struct daemon *daemon = start();
     int ran = 0;
+
     for (int later = 0; later < 2; later++) {
         for (int size = 7700; size < 9300; size += 20) {
             struct raw *raw = raw_open(daemon->port);
-            if (later)
+
+            if (later) {
                 cr_assert_eq(raw_get(raw, "/version", 5000)->status, 200);
-            const char *request =
-                text("POST /redis/incr/counted HTTP/1.1\r\nHost: 127.0.0.1\r\nX: %0*d\r\n\r\n", size, 0);
+            }
+            const char *request = text(
+                "POST /redis/incr/counted HTTP/1.1\r\nHost: 127.0.0.1\r\nX: %0*d\r\n\r\n", size, 0);
             cr_assert(raw_send(raw, request, strlen(request)));
             const struct http_answer *answer = raw_answer(raw, 5000);
-            cr_assert(answer->status == 200 || answer->status == 431 || answer->status == 0, "%s", http_text(answer));
+            cr_assert(answer->status == 200 || answer->status == 431 || answer->status == 0, "%s",
+                      http_text(answer));
             ran += answer->status == 200;
-            if (answer->status == 431)
+            if (answer->status == 431) {
                 raw_record(answer, "POST", "/redis/incr/counted");
+            }
             raw_close(raw);
         }
     }
@@ -257,6 +289,7 @@ SCENE(integration_commands_bad_input, a_head_that_leaves_no_room_for_an_answer_r
 SCENE(integration_commands_bad_input, routes_and_methods)
 {
     const struct daemon *daemon = start();
+
     static const struct {
         const char *method, *path;
         long status;
@@ -278,22 +311,27 @@ SCENE(integration_commands_bad_input, routes_and_methods)
         {"GET", "/masters/none/redis/get/k", 404},
         {"POST", "/masters/none/replica/redis", 404},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        const struct http_answer *answer = http_send(&(struct http_request){.method = cases[i].method,
-                                                                            .base = daemon->base,
-                                                                            .path = cases[i].path,
-                                                                            .body = "",
-                                                                            .body_len = 0});
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        const struct http_answer *answer =
+            http_send(&(struct http_request){.method = cases[i].method,
+                                             .base = daemon->base,
+                                             .path = cases[i].path,
+                                             .body = "",
+                                             .body_len = 0});
+
         cr_assert_eq(answer->status, cases[i].status, "%s %s: %s", cases[i].method, cases[i].path,
                      http_text(answer));
-        cr_assert(*http_string(answer, "error") != '\0', "%s %s: %s", cases[i].method, cases[i].path,
-                  http_text(answer));
+        cr_assert(*http_string(answer, "error") != '\0', "%s %s: %s", cases[i].method,
+                  cases[i].path, http_text(answer));
         cr_assert_str_eq(http_header(answer, "content-type"), "application/json");
         cr_assert(answer->status != 405 || *http_header(answer, "allow") != '\0');
     }
-    static const char *const elsewhere[] = {"/redisx", "/redi", "/replicas/redis", "/sentinels/redis"};
-    for (size_t i = 0; i < 4; i++)
-        cr_assert_eq(command_post(daemon, elsewhere[i], "['PING']")->status, 404, "%s", elsewhere[i]);
+    static const char *const elsewhere[] = {"/redisx", "/redi", "/replicas/redis",
+                                            "/sentinels/redis"};
+    for (size_t i = 0; i < 4; i++) {
+        cr_assert_eq(command_post(daemon, elsewhere[i], "['PING']")->status, 404, "%s",
+                     elsewhere[i]);
+    }
     cr_assert_eq(command_post(daemon, "/master", "['PING']")->status, 405);
     goes_on(daemon);
 }
@@ -301,6 +339,7 @@ SCENE(integration_commands_bad_input, routes_and_methods)
 SCENE(integration_commands_bad_input, commands_that_would_change_the_connection)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+
     node = &cluster->nodes[0];
     static const char *const commands[] = {"['MULTI']",
                                            "['EXEC']",
@@ -333,21 +372,24 @@ SCENE(integration_commands_bad_input, commands_that_would_change_the_connection)
     static const char *const policies[] = {"+@all", "allcommands -@admin"};
     for (size_t policy = 0; policy < 2; policy++) {
         const struct daemon *daemon = commands_start(cluster, "--commands", policies[policy], NULL);
-        for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+
+        for (size_t i = 0; i < sizeof(commands) / sizeof(*commands); i++) {
             const struct http_answer *answer = command_post(daemon, "/redis", commands[i]);
+
             EXPECT_ERROR(answer, 403, "NOPERM", "not_sent");
-            cr_assert(strstr(http_string(answer, "error"), "never") != NULL, "%s", http_text(answer));
+            cr_assert(strstr(http_string(answer, "error"), "never"), "%s", http_text(answer));
         }
         goes_on(daemon);
     }
     const struct daemon *daemon = commands_start(cluster, NULL);
-    static const char *const denied[] = {"['FLUSHALL']",   "['CONFIG','GET','*']",  "['DEBUG','SLEEP',0]",
-                                         "['SHUTDOWN']",   "['EVAL','return 1',0]", "['KEYS','*']",
-                                         "['ACL','LIST']", "['SORT','k']"};
+    static const char *const denied[] = {
+        "['FLUSHALL']",          "['CONFIG','GET','*']", "['DEBUG','SLEEP',0]", "['SHUTDOWN']",
+        "['EVAL','return 1',0]", "['KEYS','*']",         "['ACL','LIST']",      "['SORT','k']"};
     for (size_t i = 0; i < 8; i++) {
         const struct http_answer *answer = command_post(daemon, "/redis", denied[i]);
+
         EXPECT_ERROR(answer, 403, "NOPERM", "not_sent");
-        cr_assert(strstr(http_string(answer, "error"), " -@") != NULL, "names the rule: %s",
+        cr_assert(strstr(http_string(answer, "error"), " -@"), "names the rule: %s",
                   http_text(answer));
     }
     EXPECT_RESULT(command_run(daemon, "PUBLISH", "c", "m", NULL), "0");
@@ -355,7 +397,10 @@ SCENE(integration_commands_bad_input, commands_that_would_change_the_connection)
     goes_on(daemon);
 }
 
-/* A caller that sends a part and closes at once is noticed when its connection has been idle for long enough. */
+/*
+ * A caller that sends a part and closes at once is noticed when its connection has been idle for
+ * long enough.
+ */
 static void wait_for_the_end_of_callers(const struct daemon *daemon)
 {
     WAIT_UNTIL(8000, daemon_descriptors(daemon) <= 60);
@@ -363,12 +408,13 @@ static void wait_for_the_end_of_callers(const struct daemon *daemon)
 
 static void one_round(const struct daemon *daemon, int round)
 {
-    static const char *const bodies[] = {"[\"SET\",\"k\"]", "{", "[\"GET\",null]", "[\"BLPOP\",\"k\",0]",
-                                         "[\"LPUSH\",\"n\",1]"};
+    static const char *const bodies[] = {"[\"SET\",\"k\"]", "{", "[\"GET\",null]",
+                                         "[\"BLPOP\",\"k\",0]", "[\"LPUSH\",\"n\",1]"};
     static const char part[] =
         "POST /redis/set/k HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100000\r\n\r\nhalf";
     static char *deep, *pipeline, *large;
-    if (deep == NULL) {
+
+    if (!deep) {
         deep = repeated("", "[", 20000, "");
         pipeline = repeated("[[\"GET\",\"k\"]", ",[7]", 5000, "]");
         large = repeated("", "x", 1000000, "");
@@ -381,7 +427,7 @@ static void one_round(const struct daemon *daemon, int round)
         (void)command_post_bytes(daemon, "/redis/get", large, 1000000);
     }
     struct raw *raw = raw_open(daemon->port);
-    cr_assert(raw != NULL && raw_send(raw, part, sizeof part - 1 - (size_t)(round % 60)));
+    cr_assert(raw && raw_send(raw, part, sizeof(part) - 1 - (size_t)(round % 60)));
     raw_close(raw);
 }
 
@@ -390,6 +436,7 @@ SCENE(integration_commands_bad_input, two_hundred_rounds_leave_nothing_behind)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const struct daemon *daemon = commands_start(cluster, "--idle-timeout", "1s", NULL);
     long settled_kb = 0;
+
     for (int round = 0; round < 200; round++) {
         one_round(daemon, round);
         if (round == 99) {
@@ -400,7 +447,7 @@ SCENE(integration_commands_bad_input, two_hundred_rounds_leave_nothing_behind)
     wait_for_the_end_of_callers(daemon);
     goes_on(daemon);
     const long grown_kb = daemon_memory_kb(daemon, "RssAnon:") - settled_kb;
-    (void)fprintf(stderr, "%s: %ld kB, %ld kB more than after a hundred rounds\n", scene_test_name(),
-                  settled_kb + grown_kb, grown_kb);
+    (void)fprintf(stderr, "%s: %ld kB, %ld kB more than after a hundred rounds\n",
+                  scene_test_name(), settled_kb + grown_kb, grown_kb);
     cr_assert(patient(1) > 1 || grown_kb < 1024, "%ld kB more", grown_kb);
 }

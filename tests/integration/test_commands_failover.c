@@ -1,7 +1,7 @@
 /*
- * Eight writers and four readers through a failover of every kind. Whatever happens, nobody is told anything but an answer
- * or that the outcome is unknown, no connection drops, and nothing runs twice; and where the old master does not die,
- * nothing that was acknowledged is lost.
+ * Eight writers and four readers through a failover of every kind. Whatever happens, nobody is told
+ * anything but an answer or that the outcome is unknown, no connection drops, and nothing runs
+ * twice; and where the old master does not die, nothing that was acknowledged is lost.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +21,7 @@ enum { SOME = 300, SOON_MS = 15000 };
 static struct writers *begin(const struct daemon *daemon)
 {
     struct writers *writers = writers_start(&(struct writers_spec){.daemon = daemon});
+
     writers_wait(writers, SOME, SOON_MS);
     return writers;
 }
@@ -38,6 +39,7 @@ SCENE(integration_commands_failover, kill_nine)
     const struct daemon *daemon = commands_start(cluster, PATIENT, NULL);
     struct server *old = &cluster->nodes[0];
     struct writers *writers = begin(daemon);
+
     server_kill(old);
     const struct server *now = cluster_wait_switch(cluster, old, 30000);
     end(writers);
@@ -51,6 +53,7 @@ SCENE(integration_commands_failover, master_frozen)
     const struct daemon *daemon = commands_start(cluster, PATIENT, NULL);
     struct server *old = &cluster->nodes[0];
     struct writers *writers = begin(daemon);
+
     server_freeze(old);
     const struct server *now = cluster_wait_switch(cluster, old, 30000);
     writers_wait(writers, SOME, SOON_MS);
@@ -70,26 +73,30 @@ struct plain {
 static bool has_redis_py(void)
 {
     return process_can_run("/usr/bin/python3") &&
-           process_run(20000, NULL, (const char *const[]){"/usr/bin/python3", "-c", "import redis", NULL})
+           process_run(20000, NULL,
+                       (const char *const[]){"/usr/bin/python3", "-c", "import redis", NULL})
                    .exit_code == 0;
 }
 
 static struct plain *plain_start(const struct cluster *cluster)
 {
     if (!has_redis_py()) {
-        (void)fprintf(stderr, "SKIPPED %s: the comparison: there is no redis-py\n", scene_test_name());
+        (void)fprintf(stderr, "SKIPPED %s: the comparison: there is no redis-py\n",
+                      scene_test_name());
         return NULL;
     }
-    struct plain *plain = scene_alloc(sizeof *plain);
+    struct plain *plain = scene_alloc(sizeof(*plain));
     plain->stop_file = text("%s/stop", scene_folder());
-    const char **argv = scene_alloc((5 + cluster->n_sentinels) * sizeof *argv);
+    const char **argv = scene_alloc((5 + cluster->n_sentinels) * sizeof(*argv));
     argv[0] = "/usr/bin/python3";
     argv[1] = "tests/clients/master_for.py";
     argv[2] = cluster->name;
     argv[3] = plain->stop_file;
-    for (size_t i = 0; i < cluster->n_sentinels; i++)
+    for (size_t i = 0; i < cluster->n_sentinels; i++) {
         argv[4 + i] = text("%u", cluster->sentinels[i].port);
-    plain->process = process_start(&(struct process_spec){.name = "plain", .argv = argv, .may_die = true});
+    }
+    plain->process =
+        process_start(&(struct process_spec){.name = "plain", .argv = argv, .may_die = true});
     WAIT_UNTIL(20000, strtol(redis_say(&cluster->nodes[0], "SCARD plain"), NULL, 10) > 100 ||
                           process_ended(plain->process));
     return plain;
@@ -97,8 +104,9 @@ static struct plain *plain_start(const struct cluster *cluster)
 
 static void plain_report(struct plain *plain)
 {
-    if (plain == NULL)
+    if (!plain) {
         return;
+    }
     file_write(plain->stop_file, "");
     const int code = process_wait(plain->process, patient(20000));
     const char *said = file_read(plain->process->out_path);
@@ -107,12 +115,13 @@ static void plain_report(struct plain *plain)
     (void)fprintf(stderr, "%s: redis-py's master_for, beside it: %s", scene_test_name(), said);
 }
 
-static void fail_over_by_hand(struct cluster *cluster, const struct daemon *daemon, int64_t longest_write_ms,
-                              const char *what)
+static void fail_over_by_hand(struct cluster *cluster, const struct daemon *daemon,
+                              int64_t longest_write_ms, const char *what)
 {
     struct server *old = &cluster->nodes[0];
     struct plain *plain = plain_start(cluster);
     struct writers *writers = begin(daemon);
+
     cluster_failover(cluster);
     const struct server *now = cluster_wait_switch(cluster, old, 30000);
     /* The old one says master for a while; then it is a replica. */
@@ -124,26 +133,33 @@ static void fail_over_by_hand(struct cluster *cluster, const struct daemon *daem
     for (size_t kind = 0; kind < 3; kind++) {
         const struct tally *const tallies[] = {writers_increments(writers), writers_adds(writers),
                                                writers_sets(writers)};
-        cr_assert_leq(tallies[kind]->longest_ms, patient(longest_write_ms), "a writer waited too long");
+
+        cr_assert_leq(tallies[kind]->longest_ms, patient(longest_write_ms),
+                      "a writer waited too long");
     }
 }
 
 SCENE(integration_commands_failover, manual)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+
     fail_over_by_hand(cluster, commands_start(cluster, PATIENT, NULL), 5000, "SENTINEL FAILOVER");
 }
 
 SCENE(integration_commands_failover, manual_at_sentinels_own_pace)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.slow_pace = true, .down_after_ms = 2000});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.slow_pace = true, .down_after_ms = 2000});
+
     fail_over_by_hand(cluster, commands_start(cluster, PATIENT, NULL), 5000,
                       "SENTINEL FAILOVER, Sentinel's own pace");
 }
 
 SCENE(integration_commands_failover, manual_and_adopted)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.slow_pace = true, .down_after_ms = 2000});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.slow_pace = true, .down_after_ms = 2000});
+
     fail_over_by_hand(cluster, commands_start(cluster, PATIENT, "--adopt", "promoted", NULL), 3000,
                       "SENTINEL FAILOVER, --adopt promoted");
 }
@@ -151,6 +167,7 @@ SCENE(integration_commands_failover, manual_and_adopted)
 SCENE(integration_commands_failover, manual_with_two_workers)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+
     fail_over_by_hand(cluster, commands_start(cluster, PATIENT, "--workers", "2", NULL), 5000,
                       "SENTINEL FAILOVER, two workers");
 }
@@ -160,15 +177,17 @@ SCENE(integration_commands_failover, retry_always_loses_nothing_and_is_never_tol
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = commands_start(cluster, PATIENT, NULL);
     struct server *old = &cluster->nodes[0];
-    struct writers *writers =
-        writers_start(&(struct writers_spec){.daemon = daemon, .writers = 8, .query = "?retry=always"});
+    struct writers *writers = writers_start(
+        &(struct writers_spec){.daemon = daemon, .writers = 8, .query = "?retry=always"});
+
     writers_wait(writers, SOME, SOON_MS);
     server_kill(old);
     const struct server *now = cluster_wait_switch(cluster, old, 30000);
     end(writers);
     const struct tally *adds = writers_adds(writers);
-    cr_assert(adds->acknowledged > 0 && adds->unknown == 0 && adds->not_sent == 0 && adds->dropped == 0,
-              "%zu unknown, %zu not sent, %zu dropped", adds->unknown, adds->not_sent, adds->dropped);
+    cr_assert(
+        adds->acknowledged > 0 && adds->unknown == 0 && adds->not_sent == 0 && adds->dropped == 0,
+        "%zu unknown, %zu not sent, %zu dropped", adds->unknown, adds->not_sent, adds->dropped);
     cr_assert(writers_remains(writers, now).counter > 0);
 }
 
@@ -181,6 +200,7 @@ SCENE(integration_commands_failover, aborted)
     const struct daemon *daemon = commands_start(cluster, PATIENT, "--fence-timeout", "20s", NULL);
     struct server *master = &cluster->nodes[0];
     struct writers *writers = begin(daemon);
+
     server_freeze(&cluster->nodes[1]); /* is told to become the master, and does not hear it */
     cluster_failover(cluster);
     WAIT_UNTIL(20000, strstr(daemon_log(daemon), "why=\"the failover was aborted\"") != NULL);
@@ -199,6 +219,7 @@ SCENE(integration_commands_failover, three_by_hand_in_a_row)
     const struct daemon *daemon = commands_start(cluster, PATIENT, NULL);
     struct writers *writers = begin(daemon);
     struct server *master = &cluster->nodes[0];
+
     for (int i = 0; i < 3; i++) {
         cluster_settle(cluster);
         cluster_failover(cluster);
@@ -215,6 +236,7 @@ SCENE(integration_commands_failover, the_killed_master_returns_and_is_not_writte
     const struct daemon *daemon = commands_start(cluster, PATIENT, NULL);
     struct server *old = &cluster->nodes[0];
     struct writers *writers = begin(daemon);
+
     server_kill(old);
     const struct server *now = cluster_wait_switch(cluster, old, 30000);
     writers_wait(writers, SOME, SOON_MS);

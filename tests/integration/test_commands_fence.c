@@ -1,4 +1,7 @@
-/* The fence as writers meet it: failovers that take long, come back to life, or lose who leads them. */
+/*
+ * The fence as writers meet it: failovers that take long, come back to life, or lose who leads
+ * them.
+ */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,14 +22,17 @@ static const char *fence_of(const struct daemon *daemon)
 
 static void wait_for_fence(const struct daemon *daemon, const char *fence, int64_t bound_ms)
 {
-    for (const int64_t end = now_ms() + patient(bound_ms); strcmp(fence_of(daemon), fence) != 0; nap_ms(2))
-        cr_assert(now_ms() < end, "the fence is not %s within %lld ms: %s", fence, (long long)bound_ms,
-                  daemon_log(daemon));
+    for (const int64_t end = now_ms() + patient(bound_ms); strcmp(fence_of(daemon), fence) != 0;
+         nap_ms(2)) {
+        cr_assert(now_ms() < end, "the fence is not %s within %lld ms: %s", fence,
+                  (long long)bound_ms, daemon_log(daemon));
+    }
 }
 
 static struct writers *begin(const struct daemon *daemon)
 {
     struct writers *writers = writers_start(&(struct writers_spec){.daemon = daemon});
+
     writers_wait(writers, SOME, SOON_MS);
     return writers;
 }
@@ -38,8 +44,9 @@ static void end(struct writers *writers)
 }
 
 /*
- * The replica that is chosen can be reached by Sentinel and by callers only through a proxy, while it replicates from the
- * master directly. Cut the proxy when it was chosen, and the leader waits for its link.
+ * The replica that is chosen can be reached by Sentinel and by callers only through a proxy, while
+ * it replicates from the master directly. Cut the proxy when it was chosen, and the leader waits
+ * for its link.
  */
 struct cut_off {
     struct cluster *cluster;
@@ -49,10 +56,13 @@ struct cut_off {
 
 static struct cut_off start_behind_a_proxy(int failover_timeout_ms)
 {
-    struct cut_off scene = {
-        .cluster = cluster_start(&(struct cluster_spec){
-            .nodes = 1, .sentinels = 1, .down_after_ms = 20000, .failover_timeout_ms = failover_timeout_ms})};
+    struct cut_off scene = {.cluster = cluster_start(&(struct cluster_spec){
+                                .nodes = 1,
+                                .sentinels = 1,
+                                .down_after_ms = 20000,
+                                .failover_timeout_ms = failover_timeout_ms})};
     struct cluster *cluster = scene.cluster;
+
     scene.proxy = proxy_start(0);
     cluster->spec.node_conf = text("replica-announce-port %u\n", proxy_port(scene.proxy));
     scene.replica = cluster_add_node(cluster, &cluster->nodes[0]);
@@ -66,8 +76,9 @@ static struct cut_off start_behind_a_proxy(int failover_timeout_ms)
 static void fail_over_and_cut(const struct cut_off *scene)
 {
     const struct server *sentinel = &scene->cluster->sentinels[0];
+
     redisContext *context = redisConnect(sentinel->ip, sentinel->port);
-    cr_assert(context != NULL && context->err == 0);
+    cr_assert(context && context->err == 0);
     const struct timeval bound = {10, 0};
     (void)redisSetTimeout(context, bound);
     freeReplyObject(redisCommand(context, "SUBSCRIBE +selected-slave"));
@@ -82,15 +93,18 @@ static void fail_over_and_cut(const struct cut_off *scene)
 SCENE(integration_commands_fence, the_leader_waits_for_the_link_of_the_chosen_replica)
 {
     const struct cut_off scene = start_behind_a_proxy(20000);
-    const struct daemon *daemon = commands_start(scene.cluster, "--command-timeout", "30s", "--fence-timeout",
-                                                 "700ms", "--verify-timeout", "300ms", NULL);
+    const struct daemon *daemon =
+        commands_start(scene.cluster, "--command-timeout", "30s", "--fence-timeout", "700ms",
+                       "--verify-timeout", "300ms", NULL);
     struct writers *writers = begin(daemon);
+
     fail_over_and_cut(&scene);
     /* Nobody answers at its address, so after its time the fence comes down and writes go on. */
     wait_for_fence(daemon, "down", 8000);
-    cr_assert(strstr(daemon_log(daemon), "why=\"time-out, and the chosen replica does not answer\"") != NULL,
-              "%s", daemon_log(daemon));
-    cr_assert(strstr(redis_say(&scene.cluster->nodes[0], "ROLE"), "master") != NULL);
+    cr_assert(
+        strstr(daemon_log(daemon), "why=\"time-out, and the chosen replica does not answer\""),
+        "%s", daemon_log(daemon));
+    cr_assert(strstr(redis_say(&scene.cluster->nodes[0], "ROLE"), "master"));
     writers_wait(writers, SOME, SOON_MS);
     HOLDS_FOR(300, strcmp(fence_of(daemon), "down") == 0);
     proxy_behave(scene.proxy, &(struct proxy_manner){0});
@@ -98,7 +112,8 @@ SCENE(integration_commands_fence, the_leader_waits_for_the_link_of_the_chosen_re
     end(writers);
     writers_check(writers, scene.replica, "the chosen replica's link was down", false);
     const struct remains remains = writers_remains(writers, scene.replica);
-    cr_assert_leq(remains.adds_lost, 8, "%zu of what was acknowledged in the last moment", remains.adds_lost);
+    cr_assert_leq(remains.adds_lost, 8, "%zu of what was acknowledged in the last moment",
+                  remains.adds_lost);
 }
 
 SCENE(integration_commands_fence, the_link_stays_down_until_the_leader_gives_up)
@@ -107,6 +122,7 @@ SCENE(integration_commands_fence, the_link_stays_down_until_the_leader_gives_up)
     const struct daemon *daemon =
         commands_start(scene.cluster, "--command-timeout", "30s", "--fence-timeout", "20s", NULL);
     struct writers *writers = begin(daemon);
+
     fail_over_and_cut(&scene);
     WAIT_UNTIL(15000, strstr(daemon_log(daemon), "why=\"the failover was aborted\"") != NULL);
     end(writers);
@@ -116,23 +132,32 @@ SCENE(integration_commands_fence, the_link_stays_down_until_the_leader_gives_up)
 SCENE(integration_commands_fence, the_leader_is_killed_in_the_middle)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.failover_timeout_ms = 20000});
-    for (size_t i = 0; i < cluster->n_sentinels; i++)
-        (void)redis_say(&cluster->sentinels[i], "SENTINEL DEBUG INFO-PERIOD 10000 PUBLISH-PERIOD 1500");
+
+    for (size_t i = 0; i < cluster->n_sentinels; i++) {
+        (void)redis_say(&cluster->sentinels[i],
+                        "SENTINEL DEBUG INFO-PERIOD 10000 PUBLISH-PERIOD 1500");
+    }
     const struct daemon *daemon =
         commands_start(cluster, "--command-timeout", "40s", "--fence-timeout", "500ms", NULL);
     struct writers *writers = begin(daemon);
     cluster_failover(cluster);
     wait_for_fence(daemon, "promoting", 5000);
     server_kill(&cluster->sentinels[0]);
-    /* Whichever the others settle on: a replica that says master keeps the fence up, until they turn it back or announce it. */
-    for (size_t i = 1; i < cluster->n_sentinels; i++)
+    /*
+     * Whichever the others settle on: a replica that says master keeps the fence up, until they
+     * turn it back or announce it.
+     */
+    for (size_t i = 1; i < cluster->n_sentinels; i++) {
         (void)redis_say(&cluster->sentinels[i], "SENTINEL DEBUG INFO-PERIOD 1000");
+    }
     wait_for_fence(daemon, "down", 40000);
     end(writers);
     const char *address = http_string(daemon_get(daemon, "/master"), "address");
-    for (size_t i = 0; i < cluster->n_nodes; i++)
-        if (strcmp(cluster->nodes[i].address, address) == 0)
+    for (size_t i = 0; i < cluster->n_nodes; i++) {
+        if (strcmp(cluster->nodes[i].address, address) == 0) {
             writers_check(writers, &cluster->nodes[i], "the leader was killed", true);
+        }
+    }
 }
 
 /* A write that is held back waits its own time only, and is told that it was not sent. */
@@ -142,14 +167,16 @@ SCENE(integration_commands_fence, writes_are_held_and_reads_are_not)
         .nodes = 2, .sentinels = 1, .down_after_ms = 20000, .failover_timeout_ms = 6000});
     const struct daemon *daemon =
         commands_start(cluster, "--command-timeout", "1s", "--fence-timeout", "20s", NULL);
+
     EXPECT_RESULT(command_run(daemon, "SET", "k", "v", NULL), "'OK'");
     server_freeze(&cluster->nodes[1]);
     cluster_failover(cluster);
     wait_for_fence(daemon, "promoting", 5000);
     const struct sent *write = command_send(daemon, "/redis", "['INCR','n']"),
-                      *transaction = command_send(daemon, "/redis/multi-exec", "[['GET','k'],['INCR','n']]"),
-                      *list =
-                          command_send(daemon, "/redis/pipeline", "[['GET','k'],['INCR','n'],['GET','k']]");
+                      *transaction =
+                          command_send(daemon, "/redis/multi-exec", "[['GET','k'],['INCR','n']]"),
+                      *list = command_send(daemon, "/redis/pipeline",
+                                           "[['GET','k'],['INCR','n'],['GET','k']]");
     const struct http_answer *read = command_run(daemon, "GET", "k", NULL);
     EXPECT_RESULT(read, "'v'");
     cr_assert_lt(read->answered_ms - read->asked_ms, patient(500));
@@ -168,14 +195,15 @@ SCENE(integration_commands_fence, writes_are_held_and_reads_are_not)
     EXPECT_RESULT(command_run(daemon, "INCR", "n", NULL), "1");
     /* Nothing is in doubt any more: answers are not kept for 50 ms each. */
     const int64_t began_ms = now_ms();
-    for (int i = 2; i <= 30; i++)
+    for (int i = 2; i <= 30; i++) {
         EXPECT_RESULT(command_run(daemon, "INCR", "n", NULL), text("%d", i));
+    }
     cr_assert_lt(now_ms() - began_ms, patient(29 * 50), "each was kept");
 }
 
 /*
- * A pipeline's read is on the wire, its write is held; then the node is served no longer, and only then does the fence come
- * down: the write waits for a master like any other.
+ * A pipeline's read is on the wire, its write is held; then the node is served no longer, and only
+ * then does the fence come down: the write waits for a master like any other.
  */
 SCENE(integration_commands_fence, a_pipeline_goes_on_where_a_new_command_would)
 {
@@ -183,8 +211,9 @@ SCENE(integration_commands_fence, a_pipeline_goes_on_where_a_new_command_would)
         .nodes = 2, .sentinels = 1, .down_after_ms = 60000, .failover_timeout_ms = 60000});
     struct server *node = &cluster->nodes[0];
     const struct daemon *daemon =
-        commands_start(cluster, "--command-timeout", "12s", "--suspect-after", "500ms", "--verify-interval",
-                       "500ms", "--verify-timeout", "300ms", NULL);
+        commands_start(cluster, "--command-timeout", "12s", "--suspect-after", "500ms",
+                       "--verify-interval", "500ms", "--verify-timeout", "300ms", NULL);
+
     EXPECT_RESULT(command_run(daemon, "SET", "k", "v", NULL), "'OK'");
     server_freeze(&cluster->nodes[1]);
     cluster_failover(cluster);
@@ -209,40 +238,46 @@ static bool one_is_promoted(const struct cluster *cluster)
 }
 
 /*
- * Commands that came while it stood still find it with an old truth and an open connection to the old master, which still takes
- * writes: none may be acknowledged that the new one does not have.
+ * Commands that came while it stood still find it with an old truth and an open connection to the
+ * old master, which still takes writes: none may be acknowledged that the new one does not have.
  */
 static void thaw_after(int64_t span_ms)
 {
     enum { CALLERS = 20 };
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.slow_pace = true, .down_after_ms = 2000});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.slow_pace = true, .down_after_ms = 2000});
     const struct daemon *daemon = commands_start(cluster, "--command-timeout", "20s", NULL);
     struct server *old = &cluster->nodes[0];
-    for (int i = 0; i < 10; i++)
+
+    for (int i = 0; i < 10; i++) {
         EXPECT_RESULT(command_run(daemon, "INCR", "n", NULL), text("%d", i + 1));
+    }
     const int64_t frozen_ms = now_ms();
     process_freeze(daemon->process);
     cluster_failover(cluster);
     WAIT_UNTIL(10000, one_is_promoted(cluster));
     const struct sent *sent[CALLERS];
-    for (size_t i = 0; i < CALLERS; i++)
+    for (size_t i = 0; i < CALLERS; i++) {
         sent[i] = command_send(daemon, "/redis", "['INCR','n']");
+    }
     WAIT_UNTIL(10000, now_ms() - frozen_ms > span_ms);
     process_signal(daemon->process, SIGCONT);
     const struct server *now = cluster_wait_switch(cluster, old, 30000);
     long long acknowledged = 10, unknown = 0;
     for (size_t i = 0; i < CALLERS; i++) {
         const struct http_answer *answer = command_answer(sent[i], 30000);
+
         cr_assert(answer->status == 200 || answer->status == 504, "%s", http_text(answer));
         cr_assert(answer->status == 504 ||
                       strcmp(http_header(answer, "x-bellwether-master"), now->address) == 0,
-                  "acknowledged by %s: %s", http_header(answer, "x-bellwether-master"), http_text(answer));
+                  "acknowledged by %s: %s", http_header(answer, "x-bellwether-master"),
+                  http_text(answer));
         acknowledged += answer->status == 200 ? 1 : 0;
         unknown += answer->status == 504 ? 1 : 0;
     }
     const long long counter = strtoll(redis_say(now, "GET n"), NULL, 10);
-    cr_assert(counter >= acknowledged && counter <= acknowledged + unknown, "%lld of %lld and %lld", counter,
-              acknowledged, unknown);
+    cr_assert(counter >= acknowledged && counter <= acknowledged + unknown, "%lld of %lld and %lld",
+              counter, acknowledged, unknown);
 }
 
 SCENE(integration_commands_fence, the_daemon_was_frozen_for_long)

@@ -11,17 +11,22 @@ static struct cluster *start(struct server **other)
 {
     struct cluster *cluster =
         cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1, .down_after_ms = 20000});
+
     *other = cluster_add_node(cluster, NULL);
     cluster_monitor(cluster, "other", *other);
     return cluster;
 }
 
-static const struct daemon *serve(const struct cluster *cluster, const char *flag, const char *value)
+static const struct daemon *serve(const struct cluster *cluster, const char *flag,
+                                  const char *value)
 {
-    const char *const flags[] = {"--redis-api", "loopback", "--command-timeout", "1s", flag, value, NULL};
-    const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
-    WAIT_UNTIL(5000,
-               status_of(daemon, "/masters/mymaster") == 200 && status_of(daemon, "/masters/other") == 200);
+    const char *const flags[] = {"--redis-api", "loopback", "--command-timeout", "1s", flag,
+                                 value,         NULL};
+    const struct daemon *daemon =
+        daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
+
+    WAIT_UNTIL(5000, status_of(daemon, "/masters/mymaster") == 200 &&
+                         status_of(daemon, "/masters/other") == 200);
     return daemon;
 }
 
@@ -32,6 +37,7 @@ SCENE(integration_commands_masters, each_to_its_own)
     const struct daemon *daemon = serve(cluster, "--default-master", "other");
     const struct server *mine = &cluster->nodes[0];
     const struct http_answer *answer = command_post(daemon, "/redis", "['SET','k','of other']");
+
     EXPECT_RESULT(answer, "'OK'");
     cr_assert_str_eq(http_header(answer, "x-bellwether-master"), other->address);
     answer = command_post(daemon, "/masters/mymaster/redis", "['SET','k','of mymaster']");
@@ -61,11 +67,13 @@ SCENE(integration_commands_masters, no_default)
 {
     struct server *other;
     struct cluster *cluster = start(&other);
+
     cluster_monitor(cluster, "third", other);
     const char *const flags[] = {"--redis-api", "loopback", NULL};
-    const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
-    WAIT_UNTIL(15000,
-               status_of(daemon, "/masters/third") == 200 && status_of(daemon, "/masters/mymaster") == 200);
+    const struct daemon *daemon =
+        daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
+    WAIT_UNTIL(15000, status_of(daemon, "/masters/third") == 200 &&
+                          status_of(daemon, "/masters/mymaster") == 200);
     const struct http_answer *answer = command_run(daemon, "PING", NULL);
     if (answer->status != 200) { /* else it knew one before the others, which stays the default */
         EXPECT_ERROR(answer, 409, "BADREQUEST", NULL);
@@ -82,6 +90,7 @@ SCENE(integration_commands_masters, one_that_is_removed)
     struct server *other;
     struct cluster *cluster = start(&other);
     const struct daemon *daemon = serve(cluster, "--default-master", "mymaster");
+
     EXPECT_RESULT(command_run(daemon, "PING", NULL), "'PONG'");
     const double before = metric_of(daemon, IDLE);
     EXPECT_RESULT(command_post(daemon, "/masters/other/redis", "['PING']"), "'PONG'");
@@ -100,12 +109,13 @@ SCENE(integration_commands_masters, over_a_unix_socket)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const char *const flags[] = {"--redis-api", "loopback", NULL};
-    const struct daemon *daemon =
-        daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags, .unix_socket = true});
+    const struct daemon *daemon = daemon_launch(
+        &(struct daemon_spec){.cluster = cluster, .flags = flags, .unix_socket = true});
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
     EXPECT_RESULT(command_run(daemon, "SET", "k", "v", NULL), "'OK'");
     EXPECT_RESULT(daemon_get(daemon, "/redis/get/k"), "'v'");
     EXPECT_RESULT(command_post_with(daemon, "/redis", "['GET','k']", "Host: unix"), "'v'");
-    EXPECT_ERROR(command_post_with(daemon, "/redis", "['GET','k']", "Origin: http://example.org"), 403,
-                 "NOPERM", NULL);
+    EXPECT_ERROR(command_post_with(daemon, "/redis", "['GET','k']", "Origin: http://example.org"),
+                 403, "NOPERM", NULL);
 }

@@ -17,8 +17,9 @@ struct scene {
 
 static struct scene start(const char *max_reply, const char *command_timeout)
 {
-    struct scene scene = {
-        .cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1, .down_after_ms = 20000})};
+    struct scene scene = {.cluster = cluster_start(&(struct cluster_spec){
+                              .nodes = 1, .sentinels = 1, .down_after_ms = 20000})};
+
     scene.node = &scene.cluster->nodes[0];
     scene.proxy = proxy_start(scene.node->port);
     const char *const flags[] = {"--redis-api",
@@ -49,8 +50,10 @@ static struct scene start(const char *max_reply, const char *command_timeout)
 static char *letters(size_t n)
 {
     char *value = scene_alloc(n + 1);
-    for (size_t i = 0; i < n; i++)
+
+    for (size_t i = 0; i < n; i++) {
         value[i] = (char)('a' + (i * 7 + i / 26) % 26);
+    }
     return value;
 }
 
@@ -62,13 +65,16 @@ static void set(const struct server *node, const char *key, const char *value)
 SCENE(integration_commands_peers, late)
 {
     const struct scene scene = start("1MiB", "10s");
+
     set(scene.node, "k", "v");
     proxy_behave(scene.proxy, &(struct proxy_manner){.delay_ms = 400});
     const struct sent *sent[10];
-    for (size_t i = 0; i < 10; i++)
+    for (size_t i = 0; i < 10; i++) {
         sent[i] = command_send(scene.daemon, "/redis", i % 2 == 0 ? "['GET','k']" : "['INCR','n']");
+    }
     for (size_t i = 0; i < 10; i++) {
         const struct http_answer *answer = command_answer(sent[i], 10000);
+
         EXPECT_RESULT(answer, i % 2 == 0 ? "'v'" : text("%zu", i / 2 + 1));
     }
     const struct http_answer *one = command_run(scene.daemon, "GET", "k", NULL);
@@ -80,6 +86,7 @@ SCENE(integration_commands_peers, late)
 SCENE(integration_commands_peers, later_than_the_deadline)
 {
     const struct scene scene = start("1MiB", "500ms");
+
     set(scene.node, "a", "1");
     set(scene.node, "b", "2");
     proxy_behave(scene.proxy, &(struct proxy_manner){.delay_ms = 1200});
@@ -98,42 +105,48 @@ SCENE(integration_commands_peers, in_pieces)
 {
     const struct scene scene = start("1MiB", "20s");
     const char *value = letters(3000);
+
     set(scene.node, "k", value);
     cr_assert_str_eq(redis_say(scene.node, "RPUSH l a bb ccc dddd"), "4");
     proxy_behave(scene.proxy, &(struct proxy_manner){.piece = 1, .pause_ms = 1});
-    EXPECT_BODY(command_post(scene.daemon, "/redis/pipeline",
-                             "[['INCR','n'],['LRANGE','l',0,-1],['GET','none'],['INCR','k'],['STRLEN','k']]"),
-                200,
-                "[{'result':1},{'result':['a','bb','ccc','dddd']},{'result':null},"
-                "{'error':'ERR value is not an integer or out of range','outcome':'done'},"
-                "{'result':3000}]");
+    EXPECT_BODY(
+        command_post(
+            scene.daemon, "/redis/pipeline",
+            "[['INCR','n'],['LRANGE','l',0,-1],['GET','none'],['INCR','k'],['STRLEN','k']]"),
+        200,
+        "[{'result':1},{'result':['a','bb','ccc','dddd']},{'result':null},"
+        "{'error':'ERR value is not an integer or out of range','outcome':'done'},"
+        "{'result':3000}]");
     proxy_behave(scene.proxy, &(struct proxy_manner){.piece = 17, .pause_ms = 1});
     const struct http_answer *answer = command_run(scene.daemon, "GET", "k", NULL);
     cr_assert_str_eq(http_string(answer, "result"), value);
-    EXPECT_BODY(command_post(scene.daemon, "/redis/multi-exec", "[['STRLEN','k'],['LRANGE','l',1,2]]"), 200,
-                "[{'result':3000},{'result':['bb','ccc']}]");
+    EXPECT_BODY(
+        command_post(scene.daemon, "/redis/multi-exec", "[['STRLEN','k'],['LRANGE','l',1,2]]"), 200,
+        "[{'result':3000},{'result':['bb','ccc']}]");
 }
 
 SCENE(integration_commands_peers, more_than_it_may)
 {
     const struct scene scene = start("64KiB", "10s");
     char *value = letters(100000);
+
     set(scene.node, "large", value);
     value[60000] = '\0';
     set(scene.node, "small", value);
-    cr_assert(redis_ask(scene.node, "EVAL %s 0", "for i=1,20000 do redis.call('rpush','list','x') end") !=
-              NULL);
+    cr_assert(
+        redis_ask(scene.node, "EVAL %s 0", "for i=1,20000 do redis.call('rpush','list','x') end"));
     const struct http_answer *answer = command_run(scene.daemon, "GET", "large", NULL);
     EXPECT_ERROR(answer, 502, "TOOBIG", "done");
     answer = command_run(scene.daemon, "GET", "small", NULL);
     cr_assert_eq(strlen(http_string(answer, "result")), 60000, "%ld", answer->status);
-    EXPECT_ERROR(command_run(scene.daemon, "LRANGE", "list", "0", "-1", NULL), 502, "TOOBIG", "done");
+    EXPECT_ERROR(command_run(scene.daemon, "LRANGE", "list", "0", "-1", NULL), 502, "TOOBIG",
+                 "done");
     EXPECT_ERROR(daemon_get(scene.daemon, "/redis/get/large"), 502, "TOOBIG", "done");
-    EXPECT_ERROR(command_post(scene.daemon, "/redis/multi-exec", "[['INCR','n'],['GET','large']]"), 502,
-                 "TOOBIG", "done");
+    EXPECT_ERROR(command_post(scene.daemon, "/redis/multi-exec", "[['INCR','n'],['GET','large']]"),
+                 502, "TOOBIG", "done");
     cr_assert_str_eq(redis_say(scene.node, "GET n"), "1", "done means done");
-    const struct http_answer *list =
-        command_post(scene.daemon, "/redis/pipeline", "[['SET','k','v'],['GET','large'],['GET','k']]");
+    const struct http_answer *list = command_post(scene.daemon, "/redis/pipeline",
+                                                  "[['SET','k','v'],['GET','large'],['GET','k']]");
     cr_assert_str_eq(http_string(list, "0.result"), "OK", "%s", http_text(list));
     cr_assert_str_eq(http_string(list, "1.outcome"), "done", "%s", http_text(list));
     cr_assert(strncmp(http_string(list, "1.error"), "TOOBIG", 6) == 0, "%s", http_text(list));
@@ -146,6 +159,7 @@ SCENE(integration_commands_peers, the_end_in_the_middle_of_a_reply)
 {
     const struct scene scene = start("1MiB", "15s");
     const char *value = letters(50000);
+
     set(scene.node, "k", value);
     proxy_behave(scene.proxy, &(struct proxy_manner){.piece = 100, .pause_ms = 20});
     const struct sent *read = command_send(scene.daemon, "/redis", "['GET','k']"),
@@ -160,10 +174,14 @@ SCENE(integration_commands_peers, the_end_in_the_middle_of_a_reply)
     cr_assert_str_eq(redis_say(scene.node, "GET n"), "1", "not twice");
 }
 
-/* Neither side is told of the end: only the deadline notices. Later commands go over a new connection. */
+/*
+ * Neither side is told of the end: only the deadline notices. Later commands go over a new
+ * connection.
+ */
 SCENE(integration_commands_peers, silence)
 {
     const struct scene scene = start("1MiB", "700ms");
+
     set(scene.node, "k", "v");
     proxy_behave(scene.proxy, &(struct proxy_manner){.silent = true});
     EXPECT_ERROR(command_run(scene.daemon, "INCR", "n", NULL), 504, "UNKNOWN", "unknown");
@@ -176,22 +194,28 @@ SCENE(integration_commands_peers, silence)
     WAIT_UNTIL(5000, metric_of(scene.daemon, "bellwether_pool_inflight") == 0);
 }
 
-/* The caller's own slowness is nobody else's: a large answer that is not fetched holds nobody up. */
+/*
+ * The caller's own slowness is nobody else's: a large answer that is not fetched holds nobody up.
+ */
 SCENE(integration_commands_peers, a_caller_that_does_not_read)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const struct daemon *daemon =
         commands_start(cluster, "--pool-size", "1", "--command-timeout", "30s", NULL);
+
     set(&cluster->nodes[0], "k", letters(8000000));
     const struct sent *slow[3];
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         slow[i] = command_send(daemon, "/redis", "['GET','k']");
+    }
     for (int i = 0; i < 50; i++) {
         const struct http_answer *answer = command_run(daemon, "STRLEN", "k", NULL);
+
         EXPECT_RESULT(answer, "8000000");
         cr_assert_lt(answer->answered_ms - answer->asked_ms, patient(3000));
     }
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         raw_close(slow[i]->raw);
+    }
     still_serves(daemon);
 }

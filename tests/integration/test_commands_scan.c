@@ -1,4 +1,7 @@
-/* Scans through the daemon: whole, whoever answers each of their calls; and where that can't be, they say so. */
+/*
+ * Scans through the daemon: whole, whoever answers each of their calls; and where that can't be,
+ * they say so.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -61,7 +64,7 @@ static struct scan *scan_new(const struct daemon *daemon, const char *path, cons
 
 static struct http_answer *scan_ask(const struct scan *scan)
 {
-    const char *match = strchr(scan->words, ',') == NULL ? ",'MATCH','k*'" : "";
+    const char *match = !strchr(scan->words, ',') ? ",'MATCH','k*'" : "";
 
     return command_post(scan->daemon, scan->path,
                         text("[%s,'%s'%s,'COUNT',300]", scan->words, scan->cursor, match));
@@ -101,8 +104,8 @@ static void scan_whole(struct scan *scan)
 {
     while (scan_step(scan)) {
     }
-    cr_assert_eq(scan->n_seen, N, "%s %s: %zu of %d in %zu calls", scan->path, scan->words, scan->n_seen, N,
-                 scan->calls);
+    cr_assert_eq(scan->n_seen, N, "%s %s: %zu of %d in %zu calls", scan->path, scan->words,
+                 scan->n_seen, N, scan->calls);
 }
 
 static void expect_lost(struct scan *scan)
@@ -119,8 +122,8 @@ static long long workers_at_work(const struct cluster *cluster)
     long long asked = 0;
 
     for (size_t i = 0; i < cluster->n_nodes; i++) {
-        long long calls =
-            info_number(redis_say(&cluster->nodes[i], "INFO commandstats"), "cmdstat_command:calls=");
+        long long calls = info_number(redis_say(&cluster->nodes[i], "INFO commandstats"),
+                                      "cmdstat_command:calls=");
 
         asked += calls > 0 ? calls : 0;
     }
@@ -137,8 +140,9 @@ SCENE(integration_commands_scan, replicas_in_turn_and_two_workers_make_whole_sca
     struct scan *scans[REPLICAS];
     bool more = true;
 
-    const struct cluster *cluster =
-        start(&daemon, &(struct cluster_spec){.nodes = REPLICAS + 1, .sentinels = 1, .down_after_ms = 20000});
+    const struct cluster *cluster = start(
+        &daemon,
+        &(struct cluster_spec){.nodes = REPLICAS + 1, .sentinels = 1, .down_after_ms = 20000});
     for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
         scan_whole(scan_new(daemon, "/replica/redis", all[i]));
     }
@@ -151,14 +155,16 @@ SCENE(integration_commands_scan, replicas_in_turn_and_two_workers_make_whole_sca
         more = false;
         for (size_t i = 0; i < REPLICAS; i++) {
             more =
-                (strcmp(scans[i]->cursor, "0") == 0 && scans[i]->calls > 0 ? false : scan_step(scans[i])) ||
+                (strcmp(scans[i]->cursor, "0") == 0 && scans[i]->calls > 0 ? false
+                                                                           : scan_step(scans[i])) ||
                 more;
         }
     }
     for (size_t i = 0; i < REPLICAS; i++) {
         cr_assert_eq(scans[i]->n_seen, N, "%zu: %zu", i, scans[i]->n_seen);
     }
-    cr_assert(strcmp(scans[0]->node, scans[1]->node) != 0 || strcmp(scans[0]->node, scans[2]->node) != 0,
+    cr_assert(strcmp(scans[0]->node, scans[1]->node) != 0 ||
+                  strcmp(scans[0]->node, scans[2]->node) != 0,
               "they began on one replica");
     cr_assert_geq(workers_at_work(cluster), 2);
 }
@@ -169,7 +175,8 @@ SCENE(integration_commands_scan, by_any_route)
     struct scan *a, *b;
     const struct http_answer *answer;
 
-    (void)start(&daemon, &(struct cluster_spec){.nodes = 3, .sentinels = 1, .down_after_ms = 20000});
+    (void)start(&daemon,
+                &(struct cluster_spec){.nodes = 3, .sentinels = 1, .down_after_ms = 20000});
     a = scan_new(daemon, "/replica/redis", all[0]);
     b = scan_new(daemon, "/replica/redis", all[0]);
     cr_assert(scan_step(a) && scan_step(b));
@@ -179,8 +186,8 @@ SCENE(integration_commands_scan, by_any_route)
     cr_assert_str_eq(http_header(answer, "x-bellwether-master"), a->node);
     scan_take(a, http_value(answer, "result.1"));
     a->cursor = text("%s", http_string(answer, "result.0"));
-    answer =
-        command_post_with(daemon, "/replica/redis", "['HSCAN','nothing','0']", "Upstash-Encoding: base64");
+    answer = command_post_with(daemon, "/replica/redis", "['HSCAN','nothing','0']",
+                               "Upstash-Encoding: base64");
     EXPECT_BODY(answer, 200, "{'result':['MA==',[]]}");
     /* two cursors of two replicas in one pipeline, and one that is nobody's between them */
     while (strcmp(a->cursor, "0") != 0 && strcmp(b->cursor, "0") != 0) {
@@ -190,7 +197,8 @@ SCENE(integration_commands_scan, by_any_route)
                  "'MATCH','k*'],['GET','k1']]",
                  a->cursor, b->cursor));
         cr_assert_eq(answer->status, 200, "%s", http_text(answer));
-        cr_assert_eq(strncmp(http_string(answer, "1.error"), "SCANLOST ", 9), 0, "%s", http_text(answer));
+        cr_assert_eq(strncmp(http_string(answer, "1.error"), "SCANLOST ", 9), 0, "%s",
+                     http_text(answer));
         cr_assert_str_eq(http_string(answer, "1.outcome"), "not_sent");
         cr_assert_str_eq(http_string(answer, "3.result"), "1", "%s", http_text(answer));
         scan_take(a, http_value(answer, "0.result.1"));
@@ -208,9 +216,9 @@ SCENE(integration_commands_scan, by_any_route)
     a = scan_new(daemon, "/redis", all[0]);
     cr_assert(scan_step(a));
     do {
-        answer =
-            command_post(daemon, "/redis/multi-exec",
-                         text("[['SET','other','v'],['SCAN','%s','COUNT',300,'MATCH','k*']]", a->cursor));
+        answer = command_post(
+            daemon, "/redis/multi-exec",
+            text("[['SET','other','v'],['SCAN','%s','COUNT',300,'MATCH','k*']]", a->cursor));
         cr_assert_eq(answer->status, 200, "%s", http_text(answer));
         scan_take(a, http_value(answer, "1.result.1"));
         a->cursor = text("%s", http_string(answer, "1.result.0"));
@@ -259,7 +267,9 @@ SCENE(integration_commands_scan, a_failover_in_the_middle)
     scan_whole(scan_new(daemon, "/redis", all[0]));
 }
 
-/* Faster than any Sentinel notices: only its run id tells. Replicas come back with the same data. */
+/*
+ * Faster than any Sentinel notices: only its run id tells. Replicas come back with the same data.
+ */
 SCENE(integration_commands_scan, a_replica_that_is_started_again_in_the_middle)
 {
     const struct daemon *daemon;
@@ -275,7 +285,8 @@ SCENE(integration_commands_scan, a_replica_that_is_started_again_in_the_middle)
     for (const int64_t end = now_ms() + patient(20000);;) {
         answer = scan_ask(scan);
         cr_assert_neq(answer->status, 200, "%s", http_text(answer));
-        if (answer->status == 409 && strcmp(redis_say(&cluster->nodes[1], "ZCARD zset"), "20000") == 0 &&
+        if (answer->status == 409 &&
+            strcmp(redis_say(&cluster->nodes[1], "ZCARD zset"), "20000") == 0 &&
             all_healthy(daemon, 1)) {
             break;
         }
@@ -301,17 +312,22 @@ SCENE(integration_commands_scan, another_daemon)
     scan_whole(scan);
 }
 
-/* A Redis user without INFO: nobody tells which process it is, so a cursor lives as long as the connection. */
+/*
+ * A Redis user without INFO: nobody tells which process it is, so a cursor lives as long as the
+ * connection.
+ */
 SCENE(integration_commands_scan, without_info)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const struct daemon *daemon;
     struct scan *scan;
 
-    cr_assert_str_eq(redis_say(&cluster->nodes[0], "ACL SETUSER bell on nopass ~* &* +@all -info"), "OK");
+    cr_assert_str_eq(redis_say(&cluster->nodes[0], "ACL SETUSER bell on nopass ~* &* +@all -info"),
+                     "OK");
     file_write(text("%s/password", scene_folder()), "any\n");
     daemon = commands_start(cluster, "--redis-username", "bell", "--redis-password-file",
-                            text("%s/password", scene_folder()), "--workers", "1", "--pool-size", "1", NULL);
+                            text("%s/password", scene_folder()), "--workers", "1", "--pool-size",
+                            "1", NULL);
     cr_assert_not_null(redis_ask(&cluster->nodes[0], "EVAL %s 0", fill));
     scan_whole(scan_new(daemon, "/redis", all[0]));
     scan = scan_new(daemon, "/redis", all[1]);

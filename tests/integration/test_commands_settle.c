@@ -1,4 +1,7 @@
-/* What becomes of a command that was not simply answered: each row of the table against real servers. */
+/*
+ * What becomes of a command that was not simply answered: each row of the table against real
+ * servers.
+ */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +13,8 @@ SCENE_SUITE(integration_commands_settle);
 
 static struct cluster *start_one(void)
 {
-    return cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1, .down_after_ms = 20000});
+    return cluster_start(
+        &(struct cluster_spec){.nodes = 1, .sentinels = 1, .down_after_ms = 20000});
 }
 
 static double retries(const struct daemon *daemon, const char *reason)
@@ -26,18 +30,22 @@ static double in_flight(const struct daemon *daemon)
 /* Keep a server busy for so long, from a connection of its own; returns once it is. */
 static void keep_busy(const struct server *server, const char *seconds)
 {
-    const char *const argv[] = {"redis-cli", "-p", text("%u", server->port), "DEBUG", "SLEEP", seconds, NULL};
+    const char *const argv[] = {"redis-cli", "-p", text("%u", server->port), "DEBUG", "SLEEP",
+                                seconds,     NULL};
     const long long before = info_number(redis_say(server, "INFO clients"), "connected_clients:");
+
     cr_assert_gt(before, 0);
     (void)process_start(&(struct process_spec){.name = "busy", .argv = argv, .may_die = true});
     redisContext *probe = redisConnect(server->ip, server->port);
-    cr_assert(probe != NULL && probe->err == 0);
+    cr_assert(probe && probe->err == 0);
     const struct timeval soon = {0, 50000};
     (void)redisSetTimeout(probe, soon);
     for (const int64_t end = now_ms() + patient(5000);;) { /* a probe that gets no answer says so */
         redisReply *reply = redisCommand(probe, "PING");
-        if (reply == NULL)
+
+        if (!reply) {
             break;
+        }
         freeReplyObject(reply);
         cr_assert(now_ms() < end, "it does not sleep");
         nap_ms(2);
@@ -49,22 +57,29 @@ static void keep_busy(const struct server *server, const char *seconds)
 
 static long long calls_of(const struct server *node, const char *command)
 {
-    const char *line = strstr(redis_say(node, "INFO commandstats"), text("cmdstat_%s:calls=", command));
-    return line != NULL ? atoll(strchr(line, '=') + 1) : 0;
+    const char *line =
+        strstr(redis_say(node, "INFO commandstats"), text("cmdstat_%s:calls=", command));
+
+    return line ? atoll(strchr(line, '=') + 1) : 0;
 }
 
-/* A reply that the server does not get rid of within its own bounds: it closes the connection, whoever else is on it. */
+/*
+ * A reply that the server does not get rid of within its own bounds: it closes the connection,
+ * whoever else is on it.
+ */
 SCENE(integration_commands_settle, a_read_that_kills_its_connection_is_given_up)
 {
     struct cluster *cluster = start_one();
     const struct daemon *daemon = commands_start(cluster, NULL);
     const struct server *node = &cluster->nodes[0];
+
     cr_assert_str_eq(redis_say(node, "SETRANGE big %d x", 32 << 20), text("%d", (32 << 20) + 1));
-    cr_assert_str_eq(redis_say(node, "CONFIG SET client-output-buffer-limit %s", "normal 1048576 0 0"), "OK");
+    cr_assert_str_eq(
+        redis_say(node, "CONFIG SET client-output-buffer-limit %s", "normal 1048576 0 0"), "OK");
     EXPECT_RESULT(command_run(daemon, "PING", NULL), "'PONG'");
     const struct http_answer *answer = command_run(daemon, "GET", "big", NULL);
     EXPECT_ERROR(answer, 504, "UNKNOWN", "unknown");
-    cr_assert(strstr(http_string(answer, "error"), "each of the 3 times") != NULL, "%s", http_text(answer));
+    cr_assert(strstr(http_string(answer, "error"), "each of the 3 times"), "%s", http_text(answer));
     cr_assert_lt(answer->answered_ms - answer->asked_ms, patient(3000));
     cr_assert_eq(calls_of(node, "get"), 3);
     EXPECT_RESULT(command_run(daemon, "INCR", "n", NULL), "1");
@@ -78,9 +93,11 @@ SCENE(integration_commands_settle, an_argument_that_is_too_long_for_the_server)
 {
     enum { SIZE = 24 << 20, OTHERS = 5 };
     struct cluster *cluster = start_one();
-    const struct daemon *daemon = commands_start(cluster, "--max-body", "64MiB", "--pool-size", "1", NULL);
+    const struct daemon *daemon =
+        commands_start(cluster, "--max-body", "64MiB", "--pool-size", "1", NULL);
     const struct server *node = &cluster->nodes[0];
     char *value = scene_alloc(SIZE + 1);
+
     memset(value, 'x', SIZE);
     cr_assert_str_eq(redis_say(node, "CONFIG SET proto-max-bulk-len 1048576"), "OK");
     EXPECT_RESULT(command_run(daemon, "PING", NULL), "'PONG'");
@@ -98,7 +115,7 @@ SCENE(integration_commands_settle, an_argument_that_is_too_long_for_the_server)
               http_text(answer));
     answer = command_post_bytes(daemon, "/redis/multi-exec", body, strlen(body));
     EXPECT_ERROR(answer, 400, "EXECABORT", NULL);
-    cr_assert(strstr(http_string(answer, "error"), "command 2: ERR Protocol error") != NULL, "%s",
+    cr_assert(strstr(http_string(answer, "error"), "command 2: ERR Protocol error"), "%s",
               http_text(answer));
     EXPECT_RESULT(command_run(daemon, "GET", "n", NULL), "'2'");
 }
@@ -110,14 +127,17 @@ SCENE(integration_commands_settle, read_only_waits_and_comes_through)
 {
     struct cluster *cluster = start_one();
     const struct daemon *daemon =
-        commands_start(cluster, "--command-timeout", "20s", "--verify-interval", "10s", "--suspect-after",
-                       "15s", "--commands", "+@all", NULL);
+        commands_start(cluster, "--command-timeout", "20s", "--verify-interval", "10s",
+                       "--suspect-after", "15s", "--commands", "+@all", NULL);
     const struct server *node = &cluster->nodes[0];
+
     EXPECT_RESULT(command_run(daemon, "SET", "k", "before", NULL), "'OK'");
-    EXPECT_BODY(command_post(daemon, "/redis/multi-exec", "[['PING']]"), 200, "[{'result':'PONG'}]");
+    EXPECT_BODY(command_post(daemon, "/redis/multi-exec", "[['PING']]"), 200,
+                "[{'result':'PONG'}]");
     cr_assert_str_eq(redis_say(node, "REPLICAOF 127.0.0.1 1"), "OK");
     const struct sent *set = command_send(daemon, "/redis", "['SET','k','after']"),
-                      *both = command_send(daemon, "/redis/multi-exec", "[['GET','k'],['INCR','n']]"),
+                      *both =
+                          command_send(daemon, "/redis/multi-exec", "[['GET','k'],['INCR','n']]"),
                       *list = command_send(daemon, "/redis/pipeline", "[['INCR','m'],['GET','m']]");
     WAIT_UNTIL(5000, metric_of(daemon, "bellwether_pool_waiting") == 3);
     cr_assert_gt(retries(daemon, "readonly"), 0, "%s", daemon_get(daemon, "/metrics")->body);
@@ -125,7 +145,8 @@ SCENE(integration_commands_settle, read_only_waits_and_comes_through)
     cr_assert_str_eq(redis_say(node, "REPLICAOF NO ONE"), "OK");
     EXPECT_RESULT(command_answer(set, 15000), "'OK'");
     const struct http_answer *answer = command_answer(both, 15000);
-    cr_assert(answer->status == 200 && http_number(answer, "1.result") == 1, "%s", http_text(answer));
+    cr_assert(answer->status == 200 && http_number(answer, "1.result") == 1, "%s",
+              http_text(answer));
     EXPECT_BODY(command_answer(list, 15000), 200, "[{'result':1},{'result':'1'}]");
     cr_assert_str_eq(redis_say(node, "GET k"), "after");
 }
@@ -135,19 +156,25 @@ SCENE(integration_commands_settle, a_script_may_forge_the_words_and_is_taken_at_
     struct cluster *cluster = start_one();
     const struct daemon *daemon = commands_start(cluster, "--commands", "+@all", NULL);
     static const char *const words[] = {"READONLY", "LOADING", "MASTERDOWN"};
+
     for (size_t i = 0; i < 3; i++) {
-        const char *body =
-            text("['EVAL','redis.call(\\'incr\\',\\'n\\') return redis.error_reply(\\'%s forged\\')',0]",
-                 words[i]);
+        const char *body = text(
+            "['EVAL','redis.call(\\'incr\\',\\'n\\') return redis.error_reply(\\'%s forged\\')',0]",
+            words[i]);
         char *bytes = text("%s", body);
-        for (char *c = bytes; *c != '\0'; c++) /* \' is a ', ' a " */
+
+        for (char *c = bytes; *c != '\0'; c++) { /* \' is a ', ' a " */
             *c = *c == '\'' && (c == bytes || c[-1] != '\\') ? '"' : *c;
+        }
         char *to = bytes;
-        for (const char *from = bytes; *from != '\0'; from++)
-            if (*from != '\\')
+        for (const char *from = bytes; *from != '\0'; from++) {
+            if (*from != '\\') {
                 *to++ = *from;
+            }
+        }
         *to = '\0';
-        EXPECT_ERROR(command_post_bytes(daemon, "/redis", bytes, strlen(bytes)), 400, words[i], NULL);
+        EXPECT_ERROR(command_post_bytes(daemon, "/redis", bytes, strlen(bytes)), 400, words[i],
+                     NULL);
     }
     cr_assert_str_eq(redis_say(&cluster->nodes[0], "GET n"), "3", "each ran once");
 }
@@ -157,9 +184,11 @@ SCENE(integration_commands_settle, loading_waits_and_comes_through)
     struct cluster *cluster = start_one();
     const struct daemon *daemon = commands_start(cluster, "--command-timeout", "20s", NULL);
     const struct server *node = &cluster->nodes[0];
+
     EXPECT_RESULT(command_run(daemon, "SET", "k", "there", NULL), "'OK'");
     cr_assert_str_eq(redis_say(node, "DEBUG POPULATE 1500 key 100"), "OK");
-    cr_assert_str_eq(redis_say(node, "CONFIG SET loading-process-events-interval-bytes 1024"), "OK");
+    cr_assert_str_eq(redis_say(node, "CONFIG SET loading-process-events-interval-bytes 1024"),
+                     "OK");
     cr_assert_str_eq(redis_say(node, "CONFIG SET key-load-delay 1000"), "OK");
     const char *const argv[] = {"redis-cli", "-p", text("%u", node->port), "DEBUG", "RELOAD", NULL};
     (void)process_start(&(struct process_spec){.name = "reload", .argv = argv, .may_die = true});
@@ -173,9 +202,11 @@ SCENE(integration_commands_settle, a_replica_without_its_master_is_left_for_the_
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.down_after_ms = 20000});
     const struct daemon *daemon = commands_start(cluster, NULL);
+
     EXPECT_RESULT(command_run(daemon, "SET", "k", "v", NULL), "'OK'");
-    for (size_t i = 1; i < 3; i++)
+    for (size_t i = 1; i < 3; i++) {
         WAIT_UNTIL(5000, strcmp(redis_say(&cluster->nodes[i], "GET k"), "v") == 0);
+    }
     const struct server *lone = &cluster->nodes[1];
     WAIT_UNTIL(15000, http_number(daemon_get(daemon, "/replicas"), "replicas.1.port") > 0 &&
                           http_true(daemon_get(daemon, "/replicas"), "replicas.0.healthy") &&
@@ -185,6 +216,7 @@ SCENE(integration_commands_settle, a_replica_without_its_master_is_left_for_the_
     WAIT_UNTIL(5000, strncmp(redis_say(lone, "GET k"), "MASTERDOWN", 10) == 0);
     for (int i = 0; i < 8; i++) {
         const struct http_answer *answer = command_post(daemon, "/replica/redis", "['GET','k']");
+
         EXPECT_RESULT(answer, "'v'");
         cr_assert_str_neq(http_header(answer, "x-bellwether-master"), lone->address);
     }
@@ -195,11 +227,14 @@ SCENE(integration_commands_settle, a_transaction_that_is_discarded_says_so)
 {
     struct cluster *cluster = start_one();
     const struct daemon *daemon = commands_start(cluster, NULL);
-    EXPECT_ERROR(command_post(daemon, "/redis/multi-exec", "[['SET','k','v'],['INCR']]"), 400, "EXECABORT",
-                 NULL);
+
+    EXPECT_ERROR(command_post(daemon, "/redis/multi-exec", "[['SET','k','v'],['INCR']]"), 400,
+                 "EXECABORT", NULL);
     cr_assert_str_eq(redis_say(&cluster->nodes[0], "EXISTS k"), "0");
-    EXPECT_BODY(command_post(daemon, "/redis/multi-exec", "[['SET','k','v'],['INCR','k'],['GET','k']]"), 200,
-                "[{'result':'OK'},{'error':'ERR value is not an integer or out of range'},{'result':'v'}]");
+    EXPECT_BODY(
+        command_post(daemon, "/redis/multi-exec", "[['SET','k','v'],['INCR','k'],['GET','k']]"),
+        200,
+        "[{'result':'OK'},{'error':'ERR value is not an integer or out of range'},{'result':'v'}]");
 }
 
 /* ---- written, and then the connection is lost ---- */
@@ -209,16 +244,21 @@ SCENE(integration_commands_settle, killed_with_commands_on_the_wire)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = commands_start(cluster, "--command-timeout", "30s", NULL);
     struct server *old = &cluster->nodes[0];
+
     EXPECT_RESULT(command_run(daemon, "SET", "k", "v", NULL), "'OK'");
-    for (size_t i = 1; i < 3; i++)
+    for (size_t i = 1; i < 3; i++) {
         WAIT_UNTIL(5000, strcmp(redis_say(&cluster->nodes[i], "GET k"), "v") == 0);
-    EXPECT_BODY(command_post(daemon, "/redis/multi-exec", "[['PING']]"), 200, "[{'result':'PONG'}]");
+    }
+    EXPECT_BODY(command_post(daemon, "/redis/multi-exec", "[['PING']]"), 200,
+                "[{'result':'PONG'}]");
     keep_busy(old, "30");
     const struct sent *write = command_send(daemon, "/redis", "['INCR','n']"),
                       *read = command_send(daemon, "/redis", "['GET','k']"),
                       *twice = command_send(daemon, "/redis?retry=always", "['SADD','s','m']"),
-                      *both = command_send(daemon, "/redis/multi-exec", "[['INCR','n'],['GET','k']]"),
-                      *reads = command_send(daemon, "/redis/multi-exec", "[['GET','k'],['GET','k']]"),
+                      *both =
+                          command_send(daemon, "/redis/multi-exec", "[['INCR','n'],['GET','k']]"),
+                      *reads =
+                          command_send(daemon, "/redis/multi-exec", "[['GET','k'],['GET','k']]"),
                       *list = command_send(
                           daemon, "/redis/pipeline",
                           "[['GET','k'],['INCR','n'],['GET','k'],['SET','k',2],['BLPOP','k',1]]");
@@ -241,16 +281,18 @@ SCENE(integration_commands_settle, killed_with_commands_on_the_wire)
     cr_assert_str_eq(http_string(elements, "1.outcome"), "unknown", "%s", http_text(elements));
     cr_assert_str_eq(http_string(elements, "2.result"), "v", "%s", http_text(elements));
     cr_assert_str_eq(http_string(elements, "3.outcome"), "unknown", "%s", http_text(elements));
-    cr_assert(strncmp(http_string(elements, "4.error"), "NOPERM", 6) == 0, "%s", http_text(elements));
+    cr_assert(strncmp(http_string(elements, "4.error"), "NOPERM", 6) == 0, "%s",
+              http_text(elements));
     cr_assert_str_eq(redis_say(now, "GET n"), "", "INCR ran again");
 }
 
 SCENE(integration_commands_settle, time_is_over_with_commands_on_the_wire)
 {
     struct cluster *cluster = start_one();
-    const struct daemon *daemon = commands_start(cluster, "--command-timeout", "700ms", "--pool-size", "1",
-                                                 "--suspect-after", "30s", NULL);
+    const struct daemon *daemon = commands_start(
+        cluster, "--command-timeout", "700ms", "--pool-size", "1", "--suspect-after", "30s", NULL);
     const struct server *node = &cluster->nodes[0];
+
     EXPECT_RESULT(command_run(daemon, "MSET", "a", "1", "b", "2", NULL), "'OK'");
     keep_busy(node, "2.5");
     const struct sent *write = command_send(daemon, "/redis", "['INCR','n']"),
@@ -261,8 +303,9 @@ SCENE(integration_commands_settle, time_is_over_with_commands_on_the_wire)
     const struct http_answer *answer = NULL;
     WAIT_UNTIL(10000, (answer = command_run(daemon, "GET", "b", NULL))->status == 200);
     EXPECT_RESULT(answer, "'2'");
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 5; i++) {
         EXPECT_RESULT(command_run(daemon, "GET", "b", NULL), "'2'");
+    }
     cr_assert_leq(strtol(redis_say(node, "GET n"), NULL, 10), 1);
     WAIT_UNTIL(5000, in_flight(daemon) == 0);
 }

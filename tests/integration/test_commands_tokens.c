@@ -12,14 +12,16 @@ SCENE_SUITE(integration_commands_tokens);
 static const char *token_file(const char *name, const char *tokens)
 {
     const char *path = text("%s/%s", scene_folder(), name);
+
     file_write(path, tokens);
     return path;
 }
 
-static struct http_answer *run_as(const struct daemon *daemon, const char *token, const char *command)
+static struct http_answer *run_as(const struct daemon *daemon, const char *token,
+                                  const char *command)
 {
     return command_post_with(daemon, "/redis", command,
-                             token == NULL ? NULL : text("Authorization: Bearer %s", token));
+                             !token ? NULL : text("Authorization: Bearer %s", token));
 }
 
 static void expect_unauthorized(const struct http_answer *answer)
@@ -38,7 +40,9 @@ static const struct daemon *start(const char *full, const char *read_only)
                                  "--read-only-token-file",
                                  token_file("read", read_only),
                                  NULL};
-    const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
+    const struct daemon *daemon =
+        daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
     return daemon;
 }
@@ -46,20 +50,28 @@ static const struct daemon *start(const char *full, const char *read_only)
 SCENE(integration_commands_tokens, right_wrong_and_none)
 {
     const struct daemon *daemon = start("sesame\n", "look\n");
+
     EXPECT_RESULT(run_as(daemon, "sesame", "['SET','k','v']"), "'OK'");
-    static const char *const wrong[] = {NULL, "Sesame", "sesam", "sesame1", "sesame sesame", "", "look1"};
-    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+    static const char *const wrong[] = {NULL, "Sesame", "sesam", "sesame1", "sesame sesame",
+                                        "",   "look1"};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
         expect_unauthorized(run_as(daemon, wrong[i], "['SET','k','stolen']"));
-    static const char *const schemes[] = {"Authorization: Basic c2VzYW1lOg==", "Authorization: sesame",
-                                          "Authorization: Bearersesame", "X-Token: sesame"};
-    for (size_t i = 0; i < 4; i++)
-        expect_unauthorized(command_post_with(daemon, "/redis", "['SET','k','stolen']", schemes[i]));
-    EXPECT_RESULT(command_post_with(daemon, "/redis", "['GET','k']", "authorization: bearer sesame"), "'v'");
+    }
+    static const char *const schemes[] = {
+        "Authorization: Basic c2VzYW1lOg==", "Authorization: sesame", "Authorization: Bearersesame",
+        "X-Token: sesame"};
+    for (size_t i = 0; i < 4; i++) {
+        expect_unauthorized(
+            command_post_with(daemon, "/redis", "['SET','k','stolen']", schemes[i]));
+    }
+    EXPECT_RESULT(
+        command_post_with(daemon, "/redis", "['GET','k']", "authorization: bearer sesame"), "'v'");
     /* A body of any size is not even looked at, and the connection stays. */
     static const char *const paths[] = {"/redis/pipeline", "/redis/multi-exec", "/replica/redis",
                                         "/redis/set/k"};
-    for (size_t i = 0; i < 4; i++)
+    for (size_t i = 0; i < 4; i++) {
         expect_unauthorized(command_post(daemon, paths[i], "not even JSON"));
+    }
     expect_unauthorized(daemon_get(daemon, "/redis/get/k"));
     expect_unauthorized(
         command_post(daemon, "/masters/none/redis", "['PING']")); /* names are nobody's business */
@@ -69,20 +81,21 @@ SCENE(integration_commands_tokens, right_wrong_and_none)
     static const char twice[] =
         "POST /redis HTTP/1.1\r\nHost: a\r\nContent-Length: 8\r\n\r\n[\"PING\"]"
         "POST /redis HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer sesame\r\nContent-Length: 8\r\n\r\n[\"PING\"]";
-    cr_assert(raw_send(raw, twice, sizeof twice - 1));
+    cr_assert(raw_send(raw, twice, sizeof(twice) - 1));
     expect_unauthorized(raw_answer(raw, 5000));
     EXPECT_RESULT(raw_answer(raw, 5000), "'PONG'");
     const char *log = daemon_log(daemon);
-    cr_assert(strstr(log, "sesame") == NULL && strstr(log, "look") == NULL && strstr(log, "stolen") == NULL,
+    cr_assert(!strstr(log, "sesame") && !strstr(log, "look") && !strstr(log, "stolen"),
               "a token or an argument is in the log");
     const struct http_answer *status = daemon_get(daemon, "/status");
-    cr_assert(strstr(status->body, "sesame") == NULL, "a token is in /status");
+    cr_assert(!strstr(status->body, "sesame"), "a token is in /status");
 }
 
 /* As Upstash's clients may send it. */
 SCENE(integration_commands_tokens, in_the_query)
 {
     const struct daemon *daemon = start("se/same+=\n", "look\n");
+
     EXPECT_RESULT(daemon_get(daemon, "/redis/ping?_token=se/same+="), "'PONG'");
     EXPECT_RESULT(command_post(daemon, "/redis?_token=se%2Fsame%2B%3D", "['SADD','s','m']"), "1");
     EXPECT_RESULT(command_post(daemon, "/redis/sadd/s/n?_token=se/same+=", ""), "1");
@@ -96,16 +109,17 @@ SCENE(integration_commands_tokens, in_the_query)
     expect_unauthorized(daemon_get(daemon, "/redis/ping?_token=%zz"));
     expect_unauthorized(daemon_get(daemon, text("/redis/ping?_token=%01500d", 7)));
     /* the header counts where there is one */
-    expect_unauthorized(
-        command_post_with(daemon, "/redis?_token=se/same+=", "['PING']", "Authorization: Bearer wrong"));
+    expect_unauthorized(command_post_with(daemon, "/redis?_token=se/same+=", "['PING']",
+                                          "Authorization: Bearer wrong"));
     const char *log = daemon_log(daemon);
-    cr_assert(strstr(log, "se/same") == NULL && strstr(log, "_token") == NULL, "a token is in the log");
+    cr_assert(!strstr(log, "se/same") && !strstr(log, "_token"), "a token is in the log");
 }
 
 SCENE(integration_commands_tokens, in_the_query_where_none_is_needed)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const struct daemon *daemon = commands_start(cluster, NULL);
+
     EXPECT_RESULT(command_post(daemon, "/redis/sadd/s/m?_token=secret", ""), "1");
     EXPECT_RESULT(daemon_get(daemon, "/redis/smembers/s?_token=secret"), "['m']");
 }
@@ -113,20 +127,23 @@ SCENE(integration_commands_tokens, in_the_query_where_none_is_needed)
 SCENE(integration_commands_tokens, read_only_ones)
 {
     const struct daemon *daemon = start("sesame\n", "look\n");
+
     EXPECT_RESULT(run_as(daemon, "sesame", "['SET','k','v']"), "'OK'");
     EXPECT_RESULT(run_as(daemon, "look", "['GET','k']"), "'v'");
     EXPECT_RESULT(run_as(daemon, "look", "['PING']"), "'PONG'");
     EXPECT_RESULT(run_as(daemon, "look", "['ECHO','e']"), "'e'");
     cr_assert_eq(run_as(daemon, "look", "['TIME']")->status, 200);
-    static const char *const writes[] = {"['SET','k','w']", "['GETEX','k']", "['GETDEL','k']", "['INCR','n']",
-                                         "['PUBLISH','c','m']"};
+    static const char *const writes[] = {"['SET','k','w']", "['GETEX','k']", "['GETDEL','k']",
+                                         "['INCR','n']", "['PUBLISH','c','m']"};
     for (size_t i = 0; i < 5; i++) {
         const struct http_answer *answer = run_as(daemon, "look", writes[i]);
+
         EXPECT_ERROR(answer, 403, "NOPERM", "not_sent");
-        cr_assert(strstr(http_string(answer, "error"), "read-only") != NULL, "%s", http_text(answer));
+        cr_assert(strstr(http_string(answer, "error"), "read-only"), "%s", http_text(answer));
     }
-    const struct http_answer *list = command_post_with(
-        daemon, "/redis/pipeline", "[['GET','k'],['DEL','k'],['GET','k']]", "Authorization: Bearer look");
+    const struct http_answer *list =
+        command_post_with(daemon, "/redis/pipeline", "[['GET','k'],['DEL','k'],['GET','k']]",
+                          "Authorization: Bearer look");
     cr_assert(strncmp(http_string(list, "1.error"), "NOPERM", 6) == 0, "%s", http_text(list));
     cr_assert_str_eq(http_string(list, "2.result"), "v", "%s", http_text(list));
     EXPECT_ERROR(command_post_with(daemon, "/redis/multi-exec", "[['GET','k'],['DEL','k']]",
@@ -137,6 +154,7 @@ SCENE(integration_commands_tokens, read_only_ones)
 SCENE(integration_commands_tokens, two_while_they_are_rotated)
 {
     const struct daemon *daemon = start("old\n", "look\n");
+
     EXPECT_RESULT(run_as(daemon, "old", "['PING']"), "'PONG'");
     (void)token_file("full", "new\nold\n");
     daemon_signal(daemon, SIGHUP);
@@ -160,17 +178,21 @@ SCENE(integration_commands_tokens, those_that_are_not_well_kept_are_told_of)
 {
     const struct daemon *daemon = start("0123456789-0123456789\n", "sesame\n");
     const char *path = token_file("full", "0123456789-0123456789\n");
+
     WAIT_UNTIL(3000, count_in(daemon_log(daemon), "shorter than 16 characters") == 1);
-    cr_assert(strstr(daemon_log(daemon), "option=read-only-token-file") != NULL, "%s", daemon_log(daemon));
+    cr_assert(strstr(daemon_log(daemon), "option=read-only-token-file"), "%s", daemon_log(daemon));
     cr_assert_eq(count_in(daemon_log(daemon), "may read it"), 0);
     cr_assert_eq(chmod(path, 0644), 0); /* found without being told */
     WAIT_UNTIL(4000, count_in(daemon_log(daemon), "everybody on its host may read it") == 1);
     (void)token_file("full", "sesam-1\n");
     WAIT_UNTIL(4000, count_in(daemon_log(daemon), "shorter than 16 characters") == 2);
-    cr_assert(strstr(daemon_log(daemon), "sesam") == NULL, "a token is in the log");
+    cr_assert(!strstr(daemon_log(daemon), "sesam"), "a token is in the log");
 }
 
-/* Who can read /proc of the daemon finds no secret in its environment, and a crash leaves none in a file. */
+/*
+ * Who can read /proc of the daemon finds no secret in its environment, and a crash leaves none in a
+ * file.
+ */
 SCENE(integration_commands_tokens, the_environment_does_not_keep_them)
 {
     static const char *const env[] = {"BELLWETHER_TOKEN=0123456789-sesame",
@@ -180,21 +202,25 @@ SCENE(integration_commands_tokens, the_environment_does_not_keep_them)
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.env = env, .flags = flags});
     char environment[65536] = "";
     FILE *file = fopen(text("/proc/%d/environ", (int)daemon->process->pid), "re");
-    const size_t n = file == NULL ? 0 : fread(environment, 1, sizeof environment - 1, file);
-    if (file != NULL)
+    const size_t n = !file ? 0 : fread(environment, 1, sizeof(environment) - 1, file);
+
+    if (file) {
         (void)fclose(file); /* to others than root it is closed altogether */
-    for (size_t i = 0; i < n; i++)
+    }
+    for (size_t i = 0; i < n; i++) {
         environment[i] = environment[i] == '\0' ? '\n' : environment[i];
-    cr_assert(strstr(environment, "sesame") == NULL && strstr(environment, "hidden") == NULL, "%s",
-              environment);
-    cr_assert(n == 0 || strstr(environment, "BELLWETHER_TOKEN=") != NULL, "%s", environment);
+    }
+    cr_assert(!strstr(environment, "sesame") && !strstr(environment, "hidden"), "%s", environment);
+    cr_assert(n == 0 || strstr(environment, "BELLWETHER_TOKEN="), "%s", environment);
     const char *limits = file_read(text("/proc/%d/limits", (int)daemon->process->pid));
     const char *core = strstr(limits, "Max core file size");
     unsigned long long soft = 1, hard = 1;
-    cr_assert(core != NULL && sscanf(core, "Max core file size %llu %llu", &soft, &hard) == 2, "%s", limits);
+    cr_assert(core && sscanf(core, "Max core file size %llu %llu", &soft, &hard) == 2, "%s",
+              limits);
     cr_assert(soft == 0 && hard == 0, "%s", limits);
     cr_assert_eq(run_as(daemon, "wrong", "['PING']")->status, 401);
-    cr_assert_eq(run_as(daemon, "0123456789-sesame", "['PING']")->status, 503, "it is known all the same");
+    cr_assert_eq(run_as(daemon, "0123456789-sesame", "['PING']")->status, 503,
+                 "it is known all the same");
 }
 
 SCENE(integration_commands_tokens, loopback_is_for_this_host_and_not_for_pages)
@@ -212,8 +238,10 @@ SCENE(integration_commands_tokens, loopback_is_for_this_host_and_not_for_pages)
                                    "Sec-Fetch-Site: same-origin",
                                    "Sec-Fetch-Site: none",
                                    "Authorization: Bearer anything"};
-    for (size_t i = 0; i < sizeof welcome / sizeof *welcome; i++)
+
+    for (size_t i = 0; i < sizeof(welcome) / sizeof(*welcome); i++) {
         EXPECT_RESULT(command_post_with(daemon, "/redis", "['PING']", welcome[i]), "'PONG'");
+    }
     const char *const pages[] = {"Host: example.org",
                                  "Host: localhost.example.org",
                                  "Host: 127.0.0.1.example.org",
@@ -221,8 +249,9 @@ SCENE(integration_commands_tokens, loopback_is_for_this_host_and_not_for_pages)
                                  "Origin: null",
                                  text("Origin: http://127.0.0.1:%u", daemon->port + 1u),
                                  "Sec-Fetch-Site: cross-site"};
-    for (size_t i = 0; i < sizeof pages / sizeof *pages; i++) {
-        EXPECT_ERROR(command_post_with(daemon, "/redis", "['SET','k','v']", pages[i]), 403, "NOPERM", NULL);
+    for (size_t i = 0; i < sizeof(pages) / sizeof(*pages); i++) {
+        EXPECT_ERROR(command_post_with(daemon, "/redis", "['SET','k','v']", pages[i]), 403,
+                     "NOPERM", NULL);
         EXPECT_ERROR(daemon_get_with(daemon, "/redis/get/k", pages[i]), 403, "NOPERM", NULL);
     }
     cr_assert_str_eq(redis_say(&cluster->nodes[0], "EXISTS k"), "0");
@@ -234,10 +263,11 @@ SCENE(integration_commands_tokens, loopback_is_for_this_host_and_not_for_pages)
 SCENE(integration_commands_tokens, over_a_unix_socket_any_host_will_do)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
-    const struct daemon *daemon =
-        daemon_launch(&(struct daemon_spec){.cluster = cluster,
-                                            .flags = (const char *const[]){"--redis-api", "loopback", NULL},
-                                            .unix_socket = true});
+    const struct daemon *daemon = daemon_launch(
+        &(struct daemon_spec){.cluster = cluster,
+                              .flags = (const char *const[]){"--redis-api", "loopback", NULL},
+                              .unix_socket = true});
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
     struct http_request request = {
         .base = "http://unix", .unix_socket = daemon->unix_socket, .path = "/master"};
@@ -256,13 +286,16 @@ SCENE(integration_commands_tokens, one_authorization_is_enough)
         "Host: a\r\nAuthorization: Bearer sesame\r\nAuthorization: Bearer sesame\r\n",
         "Host: a\r\nAuthorization: Bearer sesame\r\nauthorization: Bearer wrong\r\n",
     };
-    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+
+    for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++) {
         struct raw *raw = raw_open(daemon->port);
-        const char *bytes = text("POST /redis HTTP/1.1\r\n%sContent-Length: 8\r\n\r\n[\"PING\"]", heads[i]);
+        const char *bytes =
+            text("POST /redis HTTP/1.1\r\n%sContent-Length: 8\r\n\r\n[\"PING\"]", heads[i]);
+
         cr_assert(raw_send(raw, bytes, strlen(bytes)));
         const struct http_answer *answer = raw_answer(raw, 5000);
         EXPECT_ERROR(answer, 400, "BADREQUEST", NULL);
-        cr_assert(strstr(answer->body, "two headers") != NULL, "%s", answer->body);
+        cr_assert(strstr(answer->body, "two headers"), "%s", answer->body);
     }
 }
 
@@ -270,6 +303,7 @@ SCENE(integration_commands_tokens, off_is_the_default)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
     cr_assert_eq(command_post(daemon, "/redis", "['PING']")->status, 404);
     cr_assert_eq(daemon_get(daemon, "/redis/get/k")->status, 404);

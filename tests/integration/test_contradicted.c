@@ -1,6 +1,6 @@
 /*
- * A leader that dies in the middle of a planned failover: whether it comes back or not, the answer does not go to and fro,
- * and no write that was acknowledged is lost.
+ * A leader that dies in the middle of a planned failover: whether it comes back or not, the answer
+ * does not go to and fro, and no write that was acknowledged is lost.
  */
 #include <string.h>
 
@@ -22,11 +22,14 @@ static bool fence_is(const struct daemon *daemon, const char *state)
 static struct server *only_master(struct cluster *cluster)
 {
     struct server *one = NULL;
+
     for (size_t i = 0; i < cluster->n_nodes; i++) {
-        if (strncmp(redis_say(&cluster->nodes[i], "ROLE"), "master", 6) != 0)
+        if (strncmp(redis_say(&cluster->nodes[i], "ROLE"), "master", 6) != 0) {
             continue;
-        if (one != NULL)
+        }
+        if (one) {
             return NULL;
+        }
         one = &cluster->nodes[i];
     }
     return one;
@@ -36,15 +39,18 @@ static struct writers *write_on(const struct daemon *daemon)
 {
     struct writers *writers =
         writers_start(&(struct writers_spec){.daemon = daemon, .writers = 4, .readers = 1});
+
     writers_wait(writers, 100, 5000);
     return writers;
 }
 
 /* All that was acknowledged is on the node that is the master in the end, and nothing ran twice. */
-static void expect_kept(struct writers *writers, struct cluster *cluster, const struct daemon *daemon)
+static void expect_kept(struct writers *writers, struct cluster *cluster,
+                        const struct daemon *daemon)
 {
     struct server *last = NULL;
-    WAIT_UNTIL(40000, (last = only_master(cluster)) != NULL && says_master(daemon, last) &&
+
+    WAIT_UNTIL(40000, (last = only_master(cluster)) && says_master(daemon, last) &&
                           fence_is(daemon, "down"));
     writers_stop(writers);
     const struct remains left = writers_remains(writers, last);
@@ -61,9 +67,11 @@ static struct trail *announced_and_dead(struct cluster *cluster, const struct da
     struct server *leader = &cluster->sentinels[0];
     const struct server *old = &cluster->nodes[0];
     const int64_t end = now_ms() + patient(20000);
+
     (void)redis_say(leader, "SENTINEL FAILOVER mymaster");
-    while (says_master(daemon, old))
+    while (says_master(daemon, old)) {
         cr_assert(now_ms() < end, "no announcement\n%s", daemon_log(daemon));
+    }
     server_kill(leader);
     trail_look(trail);
     return trail;
@@ -73,6 +81,7 @@ SCENE(integration_contradicted, leader_dies_after_its_announcement_and_comes_bac
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.slow_pace = true});
     const struct daemon *daemon = commands_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     struct writers *writers = write_on(daemon);
     struct trail *trail = announced_and_dead(cluster, daemon);
@@ -87,6 +96,7 @@ SCENE(integration_contradicted, leader_dies_after_its_announcement_for_good)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.slow_pace = true});
     const struct daemon *daemon = commands_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     struct writers *writers = write_on(daemon);
     struct trail *trail = announced_and_dead(cluster, daemon);
@@ -102,6 +112,7 @@ static void leader_crashes(const char *when)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.slow_pace = true});
     const struct daemon *daemon = commands_start(cluster, NULL);
     struct server *leader = &cluster->sentinels[0];
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     struct writers *writers = write_on(daemon);
     leader->process->may_die = true;
@@ -135,8 +146,9 @@ static struct trio *trio_start(const char *deny)
     static const char *const ids[] = {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
                                       "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
                                       "cccccccccccccccccccccccccccccccccccccccc"};
-    struct trio *trio = scene_alloc(sizeof *trio);
+    struct trio *trio = scene_alloc(sizeof(*trio));
     struct fake **sentinels = trio->sentinels;
+
     trio->old = fake_start(FAKE_NODE, &(struct fake_words){.role = "master"});
     trio->now = fake_start(FAKE_NODE, &(struct fake_words){.role = "master"});
     for (size_t i = 0; i < 3; i++) {
@@ -146,22 +158,23 @@ static struct trio *trio_start(const char *deny)
                                              .replica_port = text("%u", fake_port(trio->now)),
                                              .deny = deny,
                                              .others = trio->others};
-        memcpy(trio->words[i].run_id, ids[i], sizeof trio->words[i].run_id);
+        memcpy(trio->words[i].run_id, ids[i], sizeof(trio->words[i].run_id));
         sentinels[i] = fake_start(FAKE_SENTINEL, &trio->words[i]);
-        trio->others[i] = (struct fake_other){.run_id = ids[i], .port = text("%u", fake_port(sentinels[i]))};
+        trio->others[i] =
+            (struct fake_other){.run_id = ids[i], .port = text("%u", fake_port(sentinels[i]))};
     }
     for (size_t i = 0; i < 3; i++) {
         trio->words[i].n_others = 3; /* it lists itself, too: nobody minds */
         fake_say(sentinels[i], &trio->words[i]);
     }
-    trio->daemon =
-        daemon_start(NULL, "--sentinel", fake_address(sentinels[0]), "--sentinel", fake_address(sentinels[1]),
-                     "--sentinel", fake_address(sentinels[2]), "--redis-api", "loopback", "--command-timeout",
-                     "700ms", "--commands", "+get +set", "--sentinel-timeout", "5s", NULL);
+    trio->daemon = daemon_start(
+        NULL, "--sentinel", fake_address(sentinels[0]), "--sentinel", fake_address(sentinels[1]),
+        "--sentinel", fake_address(sentinels[2]), "--redis-api", "loopback", "--command-timeout",
+        "700ms", "--commands", "+get +set", "--sentinel-timeout", "5s", NULL);
     WAIT_UNTIL(5000, status_of(trio->daemon, "/master?require=majority") == 200);
     WAIT_UNTIL(15000,
                http_number(daemon_get(trio->daemon, "/sentinels"), "agreeing") == 3 &&
-                   strstr(daemon_get(trio->daemon, "/replicas")->body, fake_address(trio->now)) != NULL);
+                   strstr(daemon_get(trio->daemon, "/replicas")->body, fake_address(trio->now)));
     return trio;
 }
 
@@ -180,17 +193,22 @@ static void trio_hold(struct trio *trio)
                             fake_address(trio->now)) == 0);
 }
 
-/* While it is contradicted callers are told so. (Sentinels of real ones may have heard of it before anybody looks.) */
+/*
+ * While it is contradicted callers are told so. (Sentinels of real ones may have heard of it before
+ * anybody looks.)
+ */
 SCENE(integration_contradicted, what_callers_see)
 {
     struct trio *trio = trio_start(NULL);
+
     trio_hold(trio);
     const struct http_answer *status = daemon_get(trio->daemon, "/status");
     cr_assert_str_eq(http_string(status, "masters.0.fence"), "up");
     cr_assert_str_eq(http_string(status, "masters.0.fence_reason"), "contradicted");
     cr_assert_str_eq(http_string(status, "masters.0.state"), "ok");
     cr_assert_str_eq(http_string(status, "masters.0.reason"), "disputed");
-    EXPECT_ERROR(command_run(trio->daemon, "SET", "k", "w", NULL), 503, "NOTSENT contradicted", "not_sent");
+    EXPECT_ERROR(command_run(trio->daemon, "SET", "k", "w", NULL), 503, "NOTSENT contradicted",
+                 "not_sent");
     cr_assert_eq(status_of(trio->daemon, "/master"), 200);
     trio_announce(trio, 1);
     WAIT_UNTIL(4000, fence_is(trio->daemon, "down"));
@@ -201,14 +219,19 @@ static unsigned asked(const struct trio *trio, size_t sentinel)
     return fake_heard(trio->sentinels[sentinel], "SENTINEL GET-MASTER-ADDR-BY-NAME");
 }
 
-/* What ends the hold is another's word: it is asked for ten times a second, however long a failover has been under way. */
+/*
+ * What ends the hold is another's word: it is asked for ten times a second, however long a failover
+ * has been under way.
+ */
 SCENE(integration_contradicted, the_others_are_asked_fast_while_writes_are_held)
 {
     struct trio *trio = trio_start(NULL);
     unsigned before = asked(trio, 2);
+
     fake_publish(trio->sentinels[0], "+try-failover",
                  text("master mymaster 127.0.0.1 %u", fake_port(trio->old)));
-    WAIT_UNTIL(20000, asked(trio, 2) >= before + 32); /* which takes eight seconds: ever less often */
+    /* which takes eight seconds: ever less often */
+    WAIT_UNTIL(20000, asked(trio, 2) >= before + 32);
     trio_hold(trio);
     before = asked(trio, 2);
     WAIT_UNTIL(900, asked(trio, 2) >= before + 5);
@@ -220,16 +243,21 @@ SCENE(integration_contradicted, the_others_are_asked_fast_while_writes_are_held)
 SCENE(integration_contradicted, those_without_events_are_asked_faster)
 {
     struct trio *trio = trio_start("PSUBSCRIBE");
+
     trio_hold(trio);
     const unsigned before = asked(trio, 2);
     WAIT_UNTIL(900, asked(trio, 2) >= before + 15);
 }
 
-/* Each event of a burst has the Sentinel asked for its lists: once will do, and not before the answer that is awaited. */
+/*
+ * Each event of a burst has the Sentinel asked for its lists: once will do, and not before the
+ * answer that is awaited.
+ */
 SCENE(integration_contradicted, a_burst_of_events_is_asked_about_once)
 {
     struct trio *trio = trio_start(NULL);
     const unsigned before = fake_heard(trio->sentinels[0], "SENTINEL REPLICAS");
+
     trio->words[0].hold = true;
     fake_say(trio->sentinels[0], &trio->words[0]);
     for (int i = 0; i < 50; i++) {
@@ -237,7 +265,8 @@ SCENE(integration_contradicted, a_burst_of_events_is_asked_about_once)
                      text("slave %s 127.0.0.1 %u @ mymaster 127.0.0.1 %u", fake_address(trio->now),
                           fake_port(trio->now), fake_port(trio->old)));
     }
-    WAIT_UNTIL(4000, metric_of(trio->daemon, "bellwether_sentinel_events_total{event=\"+slave\"}") == 50);
+    WAIT_UNTIL(4000,
+               metric_of(trio->daemon, "bellwether_sentinel_events_total{event=\"+slave\"}") == 50);
     trio->words[0].hold = false;
     trio_announce(trio, 0);
     trio_hold(trio);

@@ -10,7 +10,7 @@
 SCENE_SUITE(integration_credentials);
 
 /* What Sentinel's documentation gives to a client, and no more; subscribing is in it. */
-#define DOCUMENTED                                                                        \
+#define DOCUMENTED \
     "-@all +auth +client|getname +client|id +client|setname +command +hello +ping +role " \
     "+sentinel|get-master-addr-by-name +sentinel|master +sentinel|myid +sentinel|replicas +sentinel|sentinels"
 #define SUBSCRIBING "allchannels +subscribe +psubscribe +unsubscribe +punsubscribe"
@@ -19,6 +19,7 @@ SCENE_SUITE(integration_credentials);
 static const char *password_file(const char *name, const char *password)
 {
     const char *path = text("%s/%s", scene_folder(), name);
+
     file_write(path, text("%s\n", password));
     return path;
 }
@@ -27,23 +28,29 @@ static const char *password_file(const char *name, const char *password)
 static void add_user(const struct server *servers, size_t n, const char *user, const char *rules)
 {
     for (size_t i = 0; i < n; i++) {
-        const char *program[64] = {"redis-cli", "-p", text("%u", servers[i].port), "--no-auth-warning"};
+        const char *program[64] = {"redis-cli", "-p", text("%u", servers[i].port),
+                                   "--no-auth-warning"};
         size_t used = 4;
-        if (servers[i].password != NULL) {
+
+        if (servers[i].password) {
             program[used++] = "-a";
             program[used++] = servers[i].password;
         }
-        for (char *save = NULL, *word = strtok_r(text("ACL SETUSER %s %s", user, rules), " ", &save);
-             word != NULL; word = strtok_r(NULL, " ", &save))
+        for (char *save = NULL,
+                  *word = strtok_r(text("ACL SETUSER %s %s", user, rules), " ", &save);
+             word; word = strtok_r(NULL, " ", &save)) {
             program[used++] = word;
+        }
         const struct process_result result = process_run(5000, NULL, program);
         cr_assert(strncmp(result.out, "OK", 2) == 0, "ACL SETUSER: %s%s", result.out, result.err);
     }
 }
 
-static void fail_over_and_follow(struct cluster *cluster, const struct daemon *daemon, int64_t bound_ms)
+static void fail_over_and_follow(struct cluster *cluster, const struct daemon *daemon,
+                                 int64_t bound_ms)
 {
     struct server *old = cluster_master(cluster);
+
     cluster_failover(cluster);
     EXPECT_MASTER(daemon, cluster_wait_switch(cluster, old, 30000), bound_ms);
 }
@@ -51,8 +58,9 @@ static void fail_over_and_follow(struct cluster *cluster, const struct daemon *d
 SCENE(integration_credentials, sentinel_with_password)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.sentinel_password = "sesame"});
-    const struct daemon *daemon =
-        daemon_start(cluster, "--sentinel-password-file", password_file("sentinel", "sesame"), NULL);
+    const struct daemon *daemon = daemon_start(cluster, "--sentinel-password-file",
+                                               password_file("sentinel", "sesame"), NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     EXPECT_REASON(daemon, NULL, 4000);
     cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
@@ -61,23 +69,26 @@ SCENE(integration_credentials, sentinel_with_password)
 
 SCENE(integration_credentials, sentinel_password_from_the_environment)
 {
-    struct cluster *cluster =
-        cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1, .sentinel_password = "sesame"});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.nodes = 1, .sentinels = 1, .sentinel_password = "sesame"});
     const char *const env[] = {"BELLWETHER_SENTINEL_PASSWORD=sesame", NULL};
-    const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.cluster = cluster, .env = env});
+    const struct daemon *daemon =
+        daemon_launch(&(struct daemon_spec){.cluster = cluster, .env = env});
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
-    cr_assert(strstr(daemon_log(daemon), "sesame") == NULL, "the password is in the log");
+    cr_assert(!strstr(daemon_log(daemon), "sesame"), "the password is in the log");
 }
 
 SCENE(integration_credentials, wrong_sentinel_password_then_mended_by_sighup)
 {
-    struct cluster *cluster =
-        cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1, .sentinel_password = "sesame"});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.nodes = 1, .sentinels = 1, .sentinel_password = "sesame"});
     const char *file = password_file("sentinel", "wrong");
     const struct daemon *daemon =
         daemon_start(cluster, "--sentinel-password-file", file, "--master", "mymaster", NULL);
+
     EXPECT_NONE(daemon, "unknown", "sentinel_auth", 4000);
-    cr_assert(strstr(daemon_log(daemon), "wrong\n") == NULL);
+    cr_assert(!strstr(daemon_log(daemon), "wrong\n"));
     (void)password_file("sentinel", "sesame");
     daemon_signal(daemon, SIGHUP);
     EXPECT_MASTER(daemon, &cluster->nodes[0], 6000);
@@ -86,9 +97,10 @@ SCENE(integration_credentials, wrong_sentinel_password_then_mended_by_sighup)
 
 SCENE(integration_credentials, missing_sentinel_password)
 {
-    struct cluster *cluster =
-        cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1, .sentinel_password = "sesame"});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.nodes = 1, .sentinels = 1, .sentinel_password = "sesame"});
     const struct daemon *daemon = daemon_start(cluster, "--master", "mymaster", NULL);
+
     EXPECT_NONE(daemon, "unknown", "sentinel_auth", 4000);
     still_serves(daemon);
 }
@@ -98,6 +110,7 @@ SCENE(integration_credentials, redis_with_password)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.node_password = "hunter2"});
     const struct daemon *daemon =
         daemon_start(cluster, "--redis-password-file", password_file("redis", "hunter2"), NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     const struct http_answer *answer = daemon_get(daemon, "/master");
     cr_assert_str_eq(http_string(answer, "state"), "ok", "%s", http_text(answer));
@@ -111,6 +124,7 @@ SCENE(integration_credentials, wrong_redis_password_then_mended_by_sighup)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.node_password = "hunter2"});
     const char *file = password_file("redis", "wrong");
     const struct daemon *daemon = daemon_start(cluster, "--redis-password-file", file, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     const struct http_answer *answer = daemon_get(daemon, "/master");
     cr_assert_str_eq(http_string(answer, "state"), "unverified", "%s", http_text(answer));
@@ -125,9 +139,10 @@ SCENE(integration_credentials, wrong_redis_password_then_mended_by_sighup)
 
 SCENE(integration_credentials, missing_redis_password)
 {
-    struct cluster *cluster =
-        cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1, .node_password = "hunter2"});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.nodes = 1, .sentinels = 1, .node_password = "hunter2"});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     EXPECT_REASON(daemon, "redis_auth", 2000);
     server_kill(&cluster->nodes[0]); /* unverified is not blind: a refused connection is seen */
@@ -137,9 +152,11 @@ SCENE(integration_credentials, missing_redis_password)
 SCENE(integration_credentials, hello_only_user_on_redis)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+
     add_user(cluster->nodes, 3, "checker", "on >pw -@all +hello");
-    const struct daemon *daemon = daemon_start(cluster, "--redis-username", "checker",
-                                               "--redis-password-file", password_file("redis", "pw"), NULL);
+    const struct daemon *daemon =
+        daemon_start(cluster, "--redis-username", "checker", "--redis-password-file",
+                     password_file("redis", "pw"), NULL);
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     const struct http_answer *answer = daemon_get(daemon, "/master");
     cr_assert_str_eq(http_string(answer, "state"), "ok", "%s", http_text(answer));
@@ -153,16 +170,18 @@ SCENE(integration_credentials, redis_that_denies_every_question)
 {
     struct fake *node = fake_start(
         FAKE_NODE,
-        &(struct fake_words){.hello_error = "NOPERM no permissions to run the 'hello' command", .deny = ""});
+        &(struct fake_words){.hello_error = "NOPERM no permissions to run the 'hello' command",
+                             .deny = ""});
     const char *port = text("%u", fake_port(node));
-    struct fake *sentinel =
-        fake_start(FAKE_SENTINEL, &(struct fake_words){.run_id = "0123456789012345678901234567890123456789",
-                                                       .master_name = "mymaster",
-                                                       .master_host = "127.0.0.1",
-                                                       .master_port = port,
-                                                       .epoch = 1});
+    struct fake *sentinel = fake_start(
+        FAKE_SENTINEL, &(struct fake_words){.run_id = "0123456789012345678901234567890123456789",
+                                            .master_name = "mymaster",
+                                            .master_host = "127.0.0.1",
+                                            .master_port = port,
+                                            .epoch = 1});
     const char *const flags[] = {"--sentinel", fake_address(sentinel), NULL};
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
+
     WAIT_UNTIL(4000, status_of(daemon, "/master") == 200);
     const struct http_answer *answer = daemon_get(daemon, "/master");
     cr_assert_str_eq(http_string(answer, "state"), "unverified", "%s", http_text(answer));
@@ -172,6 +191,7 @@ SCENE(integration_credentials, redis_that_denies_every_question)
 SCENE(integration_credentials, sentinel_user_with_the_documented_acl_only)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+
     add_user(cluster->sentinels, 3, "watcher", "on >pw " DOCUMENTED " " SUBSCRIBING);
     const struct daemon *daemon =
         daemon_start(cluster, "--sentinel-username", "watcher", "--sentinel-password-file",
@@ -187,6 +207,7 @@ SCENE(integration_credentials, sentinel_user_with_the_documented_acl_only)
 SCENE(integration_credentials, sentinel_user_without_psubscribe)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+
     add_user(cluster->sentinels, 3, "watcher", "on >pw " DOCUMENTED);
     const struct daemon *daemon =
         daemon_start(cluster, "--sentinel-username", "watcher", "--sentinel-password-file",
@@ -203,6 +224,7 @@ SCENE(integration_credentials, sentinel_user_without_psubscribe)
 SCENE(integration_credentials, sentinel_user_who_may_not_list_masters_while_all_are_wanted)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+
     add_user(cluster->sentinels, 1, "watcher", "on >pw " DOCUMENTED " " SUBSCRIBING);
     const struct daemon *daemon =
         daemon_start(cluster, "--sentinel-username", "watcher", "--sentinel-password-file",
@@ -214,9 +236,10 @@ SCENE(integration_credentials, sentinel_user_who_may_not_list_masters_while_all_
 
 SCENE(integration_credentials, per_master_credentials_from_the_file)
 {
-    struct cluster *cluster =
-        cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1, .node_password = "hunter2"});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.nodes = 1, .sentinels = 1, .node_password = "hunter2"});
     const char *config = text("%s/bellwether.ini", scene_folder());
+
     file_write(config, text("sentinel = %s\n\n[master mymaster]\nredis-password-file = %s\n",
                             cluster->sentinels[0].address, password_file("redis", "hunter2")));
     const char *const flags[] = {"--config", config, NULL};
@@ -229,6 +252,7 @@ SCENE(integration_credentials, verify_off_needs_a_majority_and_says_unverified)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, "--verify", "off", NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     const struct http_answer *answer = daemon_get(daemon, "/master");
     cr_assert_str_eq(http_string(answer, "state"), "unverified");
@@ -238,11 +262,12 @@ SCENE(integration_credentials, verify_off_needs_a_majority_and_says_unverified)
 
 SCENE(integration_credentials, password_file_that_changes_is_read_again_by_itself)
 {
-    struct cluster *cluster =
-        cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1, .sentinel_password = "sesame"});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.nodes = 1, .sentinels = 1, .sentinel_password = "sesame"});
     const char *file = password_file("sentinel", "wrong");
     const struct daemon *daemon =
         daemon_start(cluster, "--sentinel-password-file", file, "--master", "mymaster", NULL);
+
     EXPECT_NONE(daemon, "unknown", "sentinel_auth", 4000);
     /* as a mounted Secret does it: another file takes its name */
     const char *next = password_file("next", "sesame");

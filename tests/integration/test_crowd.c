@@ -1,7 +1,8 @@
 /*
- * A thousand and ten thousand callers, half long polls, half streams, held through two failovers: all of them are told of
- * both, none is lost, and the daemon's memory stays within its budget. How long the telling took is written to
- * standard error; the bound on it is wide, since the machine has other things to do.
+ * A thousand and ten thousand callers, half long polls, half streams, held through two failovers:
+ * all of them are told of both, none is lost, and the daemon's memory stays within its budget. How
+ * long the telling took is written to standard error; the bound on it is wide, since the machine
+ * has other things to do.
  */
 #include <stdio.h>
 #include <string.h>
@@ -26,14 +27,16 @@ static bool all_wait(const struct daemon *daemon, const struct hall *hall)
 {
     const char *metrics = daemon_get(daemon, "/metrics")->body;
     const size_t half = hall->waiters / 2;
-    return strstr(metrics, text("\nbellwether_http_waiters{kind=\"poll\"} %zu\n", half)) != NULL &&
-           strstr(metrics, text("\nbellwether_http_waiters{kind=\"stream\"} %zu\n", half)) != NULL;
+
+    return strstr(metrics, text("\nbellwether_http_waiters{kind=\"poll\"} %zu\n", half)) &&
+           strstr(metrics, text("\nbellwether_http_waiters{kind=\"stream\"} %zu\n", half));
 }
 
 /* At the bound: one more is refused, and whoever does not wait is served. */
 static void check_full(const struct daemon *daemon, const struct server *master)
 {
     const struct http_answer *refused = daemon_get(daemon, "/events");
+
     cr_assert(refused->status == 503 && *http_header(refused, "retry-after") != '\0', "%s",
               http_text(refused));
     cr_assert_eq(status_of(daemon, text("/master?wait=10s&unless=%s", master->address)), 503);
@@ -45,36 +48,42 @@ static void check_full(const struct daemon *daemon, const struct server *master)
 }
 
 /* There and back between two nodes: who is next can be told beforehand. */
-static struct server *switch_once(struct cluster *cluster, const struct daemon *daemon, struct crowd *crowd,
-                                  struct server *master)
+static struct server *switch_once(struct cluster *cluster, const struct daemon *daemon,
+                                  struct crowd *crowd, struct server *master)
 {
     struct server *next = master == &cluster->nodes[0] ? &cluster->nodes[1] : &cluster->nodes[0];
+
     cluster_settle(cluster);
     crowd_look_for(crowd, next->address);
     cluster_failover(cluster);
-    cr_assert(crowd_wait_told(crowd, TOLD_BOUND_MS), "%zu of %zu told, %zu lost; %s", crowd->told, crowd->n,
-              crowd_lost(crowd), daemon_log(daemon));
+    cr_assert(crowd_wait_told(crowd, TOLD_BOUND_MS), "%zu of %zu told, %zu lost; %s", crowd->told,
+              crowd->n, crowd_lost(crowd), daemon_log(daemon));
     return next;
 }
 
-static void report(const struct hall *hall, const struct daemon *daemon, const struct crowd *crowd, int n)
+static void report(const struct hall *hall, const struct daemon *daemon, const struct crowd *crowd,
+                   int n)
 {
     const int pid = (int)daemon->process->pid;
-    (void)fprintf(stderr,
-                  "%zu waiters, switch %d: told within %.1f ms (long polls %.1f ms, streams %.1f ms); "
-                  "RssAnon %ld kB, VmRSS %ld kB\n",
-                  hall->waiters, n, (double)crowd_spread_ns(crowd, -1) / 1e6,
-                  (double)crowd_spread_ns(crowd, MEMBER_POLL) / 1e6,
-                  (double)crowd_spread_ns(crowd, MEMBER_STREAM) / 1e6, process_status_kb(pid, "RssAnon"),
-                  process_status_kb(pid, "VmRSS"));
+
+    (void)fprintf(
+        stderr,
+        "%zu waiters, switch %d: told within %.1f ms (long polls %.1f ms, streams %.1f ms); "
+        "RssAnon %ld kB, VmRSS %ld kB\n",
+        hall->waiters, n, (double)crowd_spread_ns(crowd, -1) / 1e6,
+        (double)crowd_spread_ns(crowd, MEMBER_POLL) / 1e6,
+        (double)crowd_spread_ns(crowd, MEMBER_STREAM) / 1e6, process_status_kb(pid, "RssAnon"),
+        process_status_kb(pid, "VmRSS"));
 }
 
 static void hold(const struct hall *hall)
 {
-    if (!crowd_fits(hall->waiters + OTHER_DESCRIPTORS))
+    if (!crowd_fits(hall->waiters + OTHER_DESCRIPTORS)) {
         scene_skip(text("no descriptors for %zu callers here", hall->waiters));
+    }
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2});
-    const struct daemon *daemon = daemon_start(cluster, "--max-waiters", text("%zu", hall->waiters), NULL);
+    const struct daemon *daemon =
+        daemon_start(cluster, "--max-waiters", text("%zu", hall->waiters), NULL);
     struct server *master = &cluster->nodes[0];
     EXPECT_MASTER(daemon, master, 5000);
     struct crowd *crowd = crowd_open(daemon->port, hall->waiters / 2, hall->waiters / 2, true);
@@ -101,10 +110,12 @@ static void hold(const struct hall *hall)
 
 SCENE(integration_crowd, a_thousand)
 {
-    hold(&(struct hall){.waiters = 1000, .settle_ms = 20000, .spread_ms = 500, .anonymous_kb = 12 * 1024});
+    hold(&(struct hall){
+        .waiters = 1000, .settle_ms = 20000, .spread_ms = 500, .anonymous_kb = 12 * 1024});
 }
 
 SCENE(integration_crowd, ten_thousand)
 {
-    hold(&(struct hall){.waiters = 10000, .settle_ms = 30000, .spread_ms = 2000, .anonymous_kb = 100 * 1024});
+    hold(&(struct hall){
+        .waiters = 10000, .settle_ms = 30000, .spread_ms = 2000, .anonymous_kb = 100 * 1024});
 }

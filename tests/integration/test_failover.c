@@ -12,6 +12,7 @@ SCENE_SUITE(integration_failover);
 SCENE(integration_failover, start_with_first_sentinel_dead)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+
     server_kill(&cluster->sentinels[0]);
     const struct daemon *daemon = daemon_start(cluster, NULL);
     EXPECT_MASTER(daemon, &cluster->nodes[0], 1500);
@@ -24,16 +25,19 @@ SCENE(integration_failover, kill_nine)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     const long long index = http_number(daemon_get(daemon, "/master"), "index");
     struct server *old = &cluster->nodes[0];
     const int64_t killed_ms = now_ms();
     server_kill(old);
     struct trail *trail = trail_start(daemon, cluster);
-    while (trail->left_ok_ms == 0 && now_ms() < killed_ms + patient(1000))
+    while (trail->left_ok_ms == 0 && now_ms() < killed_ms + patient(1000)) {
         trail_look(trail);
+    }
     cr_assert(trail->left_ok_ms != 0 && trail->left_ok_ms - killed_ms < patient(500),
-              "still 200 %lld ms after the kill: %s", (long long)(now_ms() - killed_ms), trail->said);
+              "still 200 %lld ms after the kill: %s", (long long)(now_ms() - killed_ms),
+              trail->said);
     struct server *new_master = trail_wait_switch(trail, cluster, old);
     trail_until(trail, new_master, 1000);
     trail_for(trail, 500);
@@ -56,6 +60,7 @@ SCENE(integration_failover, killed_master_that_returns_is_not_the_answer)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *old = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, old, 3000);
     server_kill(old);
     struct server *new_master = cluster_wait_switch(cluster, old, 30000);
@@ -71,14 +76,17 @@ SCENE(integration_failover, master_frozen_by_sigstop)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *old = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, old, 3000);
     struct trail *trail = trail_start(daemon, cluster);
     const int64_t frozen_ms = now_ms();
     server_freeze(old);
-    /* suspect-after 1.5 s and one verify-interval of 1 s: the old address may be answered no longer */
+    /*
+     * suspect-after 1.5 s and one verify-interval of 1 s: the old address may be answered no longer
+     */
     while (strcmp(trail->last, "200 A") == 0) {
-        cr_assert(now_ms() - frozen_ms < patient(3000), "still 200 with the hung master: %s\n%s", trail->said,
-                  daemon_log(daemon));
+        cr_assert(now_ms() - frozen_ms < patient(3000), "still 200 with the hung master: %s\n%s",
+                  trail->said, daemon_log(daemon));
         trail_look(trail);
     }
     struct server *new_master = trail_wait_switch(trail, cluster, old);
@@ -90,7 +98,10 @@ SCENE(integration_failover, master_frozen_by_sigstop)
 
 SCENE(integration_failover, frozen_master_without_failover_leaves_ok_in_time)
 {
-    /* One Sentinel of three lives: nobody fails over, and the hung master must still not be answered. */
+    /*
+     * One Sentinel of three lives: nobody fails over, and the hung master must still not be
+     * answered.
+     */
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.down_after_ms = 20000});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
@@ -107,6 +118,7 @@ SCENE(integration_failover, manual_failover)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *old = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, old, 3000);
     struct trail *trail = trail_start(daemon, cluster);
     struct server *new_master = trail_fail_over(trail, cluster, old);
@@ -122,6 +134,7 @@ SCENE(integration_failover, events_lead_to_the_new_answer_without_polling)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, "--poll-interval", "30s", NULL);
     struct server *old = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, old, 4000);
     cluster_failover(cluster);
     EXPECT_MASTER(daemon, cluster_wait_switch(cluster, old, 30000), 500);
@@ -129,9 +142,11 @@ SCENE(integration_failover, events_lead_to_the_new_answer_without_polling)
 
 SCENE(integration_failover, manual_failover_at_sentinels_own_pace)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.slow_pace = true, .down_after_ms = 2000});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.slow_pace = true, .down_after_ms = 2000});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *old = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, old, 3000);
     struct trail *trail = trail_start(daemon, cluster);
     cluster_failover(cluster);
@@ -147,9 +162,11 @@ SCENE(integration_failover, five_failovers_in_a_row)
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *master = &cluster->nodes[0];
     long long index = 0, epoch = -1;
+
     EXPECT_MASTER(daemon, master, 3000);
     for (int i = 0; i < 5; i++) {
         struct server *old = master;
+
         cluster_settle(cluster); /* else Sentinels still at the last one abort the next */
         struct trail *trail = trail_start(daemon, cluster);
         master = trail_fail_over(trail, cluster, old);
@@ -169,6 +186,7 @@ SCENE(integration_failover, sentinel_frozen_through_a_failover_and_thawed)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *old = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, old, 3000);
     server_freeze(&cluster->sentinels[2]);
     cluster_failover(cluster);
@@ -177,10 +195,11 @@ SCENE(integration_failover, sentinel_frozen_through_a_failover_and_thawed)
     struct trail *trail = trail_start(daemon, cluster);
     server_thaw(&cluster->sentinels[2]); /* says the old master until it hears the others */
     trail_for(trail, 2500);
-    WAIT_UNTIL(10000, strcmp(sentinel_says(&cluster->sentinels[2], "mymaster"), new_master->address) == 0);
+    WAIT_UNTIL(10000,
+               strcmp(sentinel_says(&cluster->sentinels[2], "mymaster"), new_master->address) == 0);
     trail_for(trail, 500);
-    cr_assert_str_eq(trail->said, text("200 %c", node_letter(cluster, new_master)), "%s\n%s", trail->said,
-                     daemon_log(daemon));
+    cr_assert_str_eq(trail->said, text("200 %c", node_letter(cluster, new_master)), "%s\n%s",
+                     trail->said, daemon_log(daemon));
     EXPECT_REASON(daemon, NULL, 8000);
 }
 
@@ -189,6 +208,7 @@ SCENE(integration_failover, sentinel_restarted_with_its_old_file)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *old = &cluster->nodes[0], *lost = &cluster->sentinels[1];
+
     EXPECT_MASTER(daemon, old, 3000);
     const char *before = file_read(lost->config);
     server_kill(lost);
@@ -199,20 +219,22 @@ SCENE(integration_failover, sentinel_restarted_with_its_old_file)
     file_write(lost->config, before);
     server_start(lost);
     trail_for(trail, 3000);
-    cr_assert_str_eq(trail->said, text("200 %c", node_letter(cluster, new_master)), "%s\n%s", trail->said,
-                     daemon_log(daemon));
+    cr_assert_str_eq(trail->said, text("200 %c", node_letter(cluster, new_master)), "%s\n%s",
+                     trail->said, daemon_log(daemon));
 }
 
 SCENE(integration_failover, one_second_stall_stays_ok)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.down_after_ms = 5000});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
-    const char *const stall[] = {"redis-cli", "-p", text("%u", cluster->nodes[0].port), "DEBUG", "SLEEP",
-                                 "1",         NULL};
+    const char *const stall[] = {
+        "redis-cli", "-p", text("%u", cluster->nodes[0].port), "DEBUG", "SLEEP", "1", NULL};
     struct trail *trail = trail_start(daemon, cluster);
     for (int i = 0; i < 4; i++) { /* at different places in the verify interval */
-        (void)process_start(&(struct process_spec){.name = "stall", .argv = stall, .may_die = true});
+        (void)process_start(
+            &(struct process_spec){.name = "stall", .argv = stall, .may_die = true});
         trail_for(trail, 2300 + 250 * i);
     }
     cr_assert_str_eq(trail->said, "200 A", "%s\n%s", trail->said, daemon_log(daemon));
@@ -223,6 +245,7 @@ SCENE(integration_failover, daemon_frozen_through_a_failover)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, "--workers", "2", NULL);
     struct server *old = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, old, 3000);
     enum { CALLERS = 8 };
     struct raw *early[CALLERS];
@@ -237,19 +260,22 @@ SCENE(integration_failover, daemon_frozen_through_a_failover)
     server_start(old); /* it lives again and says master: a role check alone would not tell */
     WAIT_UNTIL(10000, now_ms() - frozen_ms > 4500);
     const char request[] = "GET /master HTTP/1.1\r\nHost: test\r\n\r\n";
-    for (int i = 0; i < CALLERS; i++) /* waiting in the daemon's buffers when it wakes */
-        cr_assert(raw_send(early[i], request, sizeof request - 1));
+    for (int i = 0; i < CALLERS; i++) { /* waiting in the daemon's buffers when it wakes */
+        cr_assert(raw_send(early[i], request, sizeof(request) - 1));
+    }
     daemon_signal(daemon, SIGCONT);
     for (int i = 0; i < CALLERS; i++) {
         const struct http_answer *answer = raw_answer(early[i], 3000);
-        cr_assert(answer->status == 503 || (answer->status == 200 &&
-                                            strcmp(http_string(answer, "address"), new_master->address) == 0),
+
+        cr_assert(answer->status == 503 ||
+                      (answer->status == 200 &&
+                       strcmp(http_string(answer, "address"), new_master->address) == 0),
                   "the first word after the thaw is old: %s", http_text(answer));
     }
     struct trail *trail = trail_start(daemon, cluster);
     trail_until(trail, new_master, 3000);
     trail_for(trail, 1000);
-    cr_assert(strstr(trail->said, "200 A") == NULL, "an old answer after the thaw: %s\n%s", trail->said,
+    cr_assert(!strstr(trail->said, "200 A"), "an old answer after the thaw: %s\n%s", trail->said,
               daemon_log(daemon));
 }
 
@@ -264,8 +290,10 @@ SCENE(integration_failover, answer_that_waited_in_a_socket_is_not_believed)
                                .master_port = text("%u", fake_port(master)),
                                .epoch = 1};
     struct fake *sentinel = fake_start(FAKE_SENTINEL, &words);
-    const char *const flags[] = {"--sentinel", fake_address(sentinel), "--verify-timeout", "1s", NULL};
+    const char *const flags[] = {"--sentinel", fake_address(sentinel), "--verify-timeout", "1s",
+                                 NULL};
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
+
     WAIT_UNTIL(3000, status_of(daemon, "/master") == 200);
     const unsigned asked = fake_heard(master, "HELLO");
     WAIT_UNTIL(5000, fake_heard(master, "HELLO") >= asked + 2); /* on the standing connection */
@@ -294,6 +322,7 @@ SCENE(integration_failover, daemon_frozen_for_two_seconds_finds_back)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     const int64_t frozen_ms = now_ms();
     process_freeze(daemon->process);
@@ -301,7 +330,7 @@ SCENE(integration_failover, daemon_frozen_for_two_seconds_finds_back)
     daemon_signal(daemon, SIGCONT);
     EXPECT_MASTER(daemon, &cluster->nodes[0], 2000);
     EXPECT_REASON(daemon, NULL, 3000);
-    cr_assert(strstr(daemon_log(daemon), "clock") != NULL, "the gap is noticed and said: %s",
+    cr_assert(strstr(daemon_log(daemon), "clock"), "the gap is noticed and said: %s",
               daemon_log(daemon));
 }
 
@@ -310,6 +339,7 @@ SCENE(integration_failover, restart_of_the_master_is_logged_and_is_no_switch)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.down_after_ms = 8000});
     const struct daemon *daemon = daemon_start(cluster, "--log-level", "debug", NULL);
     struct server *master = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, master, 3000);
     server_kill(master);
     EXPECT_NONE(daemon, NULL, NULL, 1000);
@@ -324,6 +354,7 @@ SCENE(integration_failover, both_ends_of_an_outage_are_in_a_log_of_warnings)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, "--log-level", "warn", NULL);
     struct server *old = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, old, 3000);
     EXPECT_REASON(daemon, NULL, 12000);
     cr_assert_str_eq(daemon_log(daemon), "");
@@ -332,8 +363,8 @@ SCENE(integration_failover, both_ends_of_an_outage_are_in_a_log_of_warnings)
     EXPECT_MASTER(daemon, next, 3000);
     EXPECT_REASON(daemon, NULL, 12000);
     const char *log = daemon_log(daemon);
-    cr_assert_eq(count_in(log, text("msg=\"master changed\" master=mymaster from=%s to=%s", old->address,
-                                    next->address)),
+    cr_assert_eq(count_in(log, text("msg=\"master changed\" master=mymaster from=%s to=%s",
+                                    old->address, next->address)),
                  1, "%s", log);
     cr_assert_eq(count_in(log, "state=ok"), 1, "%s", log);
     cr_assert_eq(count_in(log, "disputed"), 0, "%s", log);
@@ -344,7 +375,8 @@ SCENE(integration_failover, both_ends_of_an_outage_are_in_a_log_of_warnings)
     WAIT_UNTIL(9000, strstr(daemon_log(daemon), "reason=no_majority") != NULL);
     server_start(&cluster->sentinels[0]);
     server_start(&cluster->sentinels[1]);
-    WAIT_UNTIL(20000, strstr(strstr(daemon_log(daemon), "reason=no_majority"), "reason=none") != NULL);
+    WAIT_UNTIL(20000,
+               strstr(strstr(daemon_log(daemon), "reason=no_majority"), "reason=none") != NULL);
     WAIT_UNTIL(15000, count_in(daemon_log(daemon), "msg=\"sentinel link up\"") >= 2);
 }
 
@@ -353,6 +385,7 @@ SCENE(integration_failover, an_ordinary_switch_is_no_dispute_and_no_fence_in_the
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, "--log-level", "debug", NULL);
     struct server *old = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, old, 3000);
     EXPECT_REASON(daemon, NULL, 12000);
     cluster_failover(cluster);
@@ -364,7 +397,8 @@ SCENE(integration_failover, an_ordinary_switch_is_no_dispute_and_no_fence_in_the
     cr_assert_eq(count_in(log, "fence"), 0, "%s", log);
     /* with what the event says */
     cr_assert(
-        strstr(log, text("event=+switch-master master=mymaster detail=\"mymaster 127.0.0.1 %u 127.0.0.1",
-                         old->port)) != NULL,
+        strstr(log,
+               text("event=+switch-master master=mymaster detail=\"mymaster 127.0.0.1 %u 127.0.0.1",
+                    old->port)),
         "%s", log);
 }

@@ -39,7 +39,9 @@ static const char *phases_of(const struct http_answer *answer, int i)
     json_array_foreach(list, at, phase)
     {
         const json_int_t ms = json_integer_value(json_object_get(phase, "ms"));
-        all = text("%s%s%s", all, at > 0 ? " " : "", json_string_value(json_object_get(phase, "phase")));
+
+        all = text("%s%s%s", all, at > 0 ? " " : "",
+                   json_string_value(json_object_get(phase, "phase")));
         cr_assert(ms >= last && (at > 0 || ms == 0), "%s", http_text(answer));
         last = ms;
     }
@@ -50,27 +52,30 @@ static const char *phases_of(const struct http_answer *answer, int i)
 static bool ended_as(const struct daemon *daemon, const char *outcome)
 {
     const struct http_answer *answer = daemon_get(daemon, "/failovers");
+
     return entries(answer) > 0 && strcmp(entry_string(answer, 0, "outcome"), outcome) == 0 &&
            !entry_null(answer, 0, "ended");
 }
 
-#define EXPECT_ENDED(daemon, outcome, bound_ms)                                         \
-    do {                                                                                \
-        const int64_t end_ = now_ms() + patient(bound_ms);                              \
-        while (!ended_as(daemon, outcome)) {                                            \
+#define EXPECT_ENDED(daemon, outcome, bound_ms) \
+    do { \
+        const int64_t end_ = now_ms() + patient(bound_ms); \
+        while (!ended_as(daemon, outcome)) { \
             cr_assert(now_ms() < end_, "no %s within %d ms: %s\n%s", outcome, bound_ms, \
                       http_text(daemon_get(daemon, "/failovers")), daemon_log(daemon)); \
-            nap_ms(15);                                                                 \
-        }                                                                               \
+            nap_ms(15); \
+        } \
     } while (0)
 
 /* Down, up and published in any timing, so only what must be there and in which order. */
 static void check_order(const char *phases, const char *const *order)
 {
     const char *at = phases;
-    for (; *order != NULL; order++) {
+
+    for (; *order; order++) {
         const char *next = strstr(at, *order);
-        cr_assert(next != NULL, "%s is missing or out of order in: %s", *order, phases);
+
+        cr_assert(next, "%s is missing or out of order in: %s", *order, phases);
         at = next + 1;
     }
 }
@@ -79,6 +84,7 @@ SCENE(integration_failovers, none_yet)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     const struct http_answer *answer = daemon_get(daemon, "/failovers");
     cr_assert_eq(answer->status, 200);
@@ -90,9 +96,9 @@ SCENE(integration_failovers, none_yet)
     answer = daemon_get(daemon, "/failovers?master=nobody");
     cr_assert_eq(answer->status, 404);
     cr_assert_str_eq(http_string(answer, "sentinels_know.0"), "mymaster");
-    for (const char *const *bad = (const char *const[]){"limit=0", "limit=-1", "limit=x", "limit=10001",
-                                                        "limit=", "master=", NULL};
-         *bad != NULL; bad++) {
+    for (const char *const *bad = (const char *const[]){"limit=0", "limit=-1", "limit=x",
+                                                        "limit=10001", "limit=", "master=", NULL};
+         *bad; bad++) {
         answer = daemon_get(daemon, text("/failovers?%s", *bad));
         cr_assert_eq(answer->status, 400, "%s: %s", *bad, http_text(answer));
         cr_assert(strncmp(http_string(answer, "parameter"), *bad, 5) == 0, "%s", http_text(answer));
@@ -107,6 +113,7 @@ SCENE(integration_failovers, kill_nine)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *old = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, old, 3000);
     const int64_t killed_ms = now_ms();
     server_kill(old);
@@ -121,13 +128,17 @@ SCENE(integration_failovers, kill_nine)
     cr_assert_str_eq(entry_string(answer, 0, "to"), new_master->address);
     cr_assert(entry_null(answer, 0, "reason"));
     cr_assert_eq(entry_number(answer, 0, "config_epoch"),
-                 http_number(daemon_get(daemon, "/master"), "config_epoch"), "%s", http_text(answer));
-    check_order(phases_of(answer, 0), (const char *const[]){"suspected", "sdown", "elected", "selected",
-                                                            "promoting", "promoted", "finished", NULL});
-    check_order(phases_of(answer, 0), (const char *const[]){"suspected", "odown", "published", NULL});
+                 http_number(daemon_get(daemon, "/master"), "config_epoch"), "%s",
+                 http_text(answer));
+    check_order(phases_of(answer, 0),
+                (const char *const[]){"suspected", "sdown", "elected", "selected", "promoting",
+                                      "promoted", "finished", NULL});
+    check_order(phases_of(answer, 0),
+                (const char *const[]){"suspected", "odown", "published", NULL});
     bool led = false;
-    for (size_t i = 0; i < cluster->n_sentinels; i++)
+    for (size_t i = 0; i < cluster->n_sentinels; i++) {
         led = led || strcmp(entry_string(answer, 0, "leader"), cluster->sentinels[i].address) == 0;
+    }
     cr_assert(led, "%s", http_text(answer));
     /* One role check a second: so much more than the test saw, at the most. */
     const long long unavailable_ms = entry_number(answer, 0, "unavailable_ms");
@@ -138,13 +149,13 @@ SCENE(integration_failovers, kill_nine)
     const char *log = daemon_log(daemon);
     cr_assert_eq(count_in(log, "msg=failover "), 1, "%s", log);
     cr_assert(strstr(log, text("outcome=switched kind=crash from=%s to=%s", old->address,
-                               new_master->address)) != NULL,
+                               new_master->address)),
               "%s", log);
-    cr_assert(strstr(log, text("unavailable_ms=%lld suspected_ms=0", unavailable_ms)) != NULL, "%s", log);
+    cr_assert(strstr(log, text("unavailable_ms=%lld suspected_ms=0", unavailable_ms)), "%s", log);
     const char *line = daemon_get(daemon, "/failovers?format=text")->body;
     cr_assert(strstr(line, text(" mymaster switched crash %s -> %s epoch ", old->address,
-                                new_master->address)) != NULL &&
-                  strstr(line, ": suspected 0, sdown ") != NULL && count_in(line, "\n") == 1,
+                                new_master->address)) &&
+                  strstr(line, ": suspected 0, sdown ") && count_in(line, "\n") == 1,
               "%s", line);
 }
 
@@ -154,6 +165,7 @@ SCENE(integration_failovers, manual_twice_and_the_ring)
     const struct daemon *daemon = daemon_start(cluster, NULL);
     const struct daemon *forgetful = daemon_start(cluster, "--history", "1", NULL);
     struct server *old = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, old, 3000);
     EXPECT_MASTER(forgetful, old, 3000);
     for (int i = 0; i < 2; i++) {
@@ -168,7 +180,8 @@ SCENE(integration_failovers, manual_twice_and_the_ring)
                          daemon_log(daemon));
         cr_assert_str_eq(entry_string(answer, 0, "from"), old->address);
         cr_assert_str_eq(entry_string(answer, 0, "to"), new_master->address);
-        cr_assert_str_eq(phases_of(answer, 0), "elected selected promoting promoted published finished", "%s",
+        cr_assert_str_eq(phases_of(answer, 0),
+                         "elected selected promoting promoted published finished", "%s",
                          daemon_log(daemon));
         cr_assert_eq(entry_number(answer, 0, "unavailable_ms"), 0, "it answered all the while: %s",
                      http_text(answer));
@@ -187,9 +200,11 @@ SCENE(integration_failovers, manual_twice_and_the_ring)
 
 SCENE(integration_failovers, aborted_without_a_good_replica_then_done)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.node_conf = "replica-priority 0\n"});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.node_conf = "replica-priority 0\n"});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *old = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, old, 3000);
     const int64_t killed_ms = now_ms();
     server_kill(old);
@@ -198,11 +213,14 @@ SCENE(integration_failovers, aborted_without_a_good_replica_then_done)
     cr_assert_str_eq(entry_string(answer, 0, "reason"), "no_good_slave", "%s", http_text(answer));
     cr_assert_str_eq(entry_string(answer, 0, "kind"), "crash");
     cr_assert(entry_null(answer, 0, "to"));
-    cr_assert(entry_null(answer, 0, "unavailable_ms"), "nobody knows how long yet: %s", http_text(answer));
-    check_order(phases_of(answer, 0), (const char *const[]){"suspected", "sdown", "odown", "elected", NULL});
+    cr_assert(entry_null(answer, 0, "unavailable_ms"), "nobody knows how long yet: %s",
+              http_text(answer));
+    check_order(phases_of(answer, 0),
+                (const char *const[]){"suspected", "sdown", "odown", "elected", NULL});
     const long long id = entry_number(answer, 0, "id");
-    for (size_t i = 1; i < cluster->n_nodes; i++)
+    for (size_t i = 1; i < cluster->n_nodes; i++) {
         (void)redis_ask(&cluster->nodes[i], "CONFIG SET replica-priority 100");
+    }
     struct server *new_master = cluster_wait_switch(cluster, old, 60000);
     EXPECT_MASTER(daemon, new_master, 2000);
     const int64_t gap_ms = now_ms() - killed_ms;
@@ -212,8 +230,8 @@ SCENE(integration_failovers, aborted_without_a_good_replica_then_done)
     cr_assert_str_eq(entry_string(answer, 0, "kind"), "crash", "%s", http_text(answer));
     const long long unavailable_ms = entry_number(answer, 0, "unavailable_ms");
     cr_assert(unavailable_ms <= gap_ms + patient(1100) && unavailable_ms >= gap_ms - patient(1100),
-              "from the last good role check, not from the second attempt: %lld of %lld", unavailable_ms,
-              (long long)gap_ms);
+              "from the last good role check, not from the second attempt: %lld of %lld",
+              unavailable_ms, (long long)gap_ms);
     const size_t n = entries(answer);
     cr_assert_str_eq(entry_string(answer, (int)n - 1, "outcome"), "aborted");
     cr_assert(entry_null(answer, (int)n - 1, "unavailable_ms"), "%s", http_text(answer));
@@ -222,6 +240,7 @@ SCENE(integration_failovers, aborted_without_a_good_replica_then_done)
 static bool newest_is(const struct daemon *daemon, const char *outcome)
 {
     const struct http_answer *answer = daemon_get(daemon, "/failovers?limit=1");
+
     return entries(answer) == 1 && strcmp(entry_string(answer, 0, "outcome"), outcome) == 0;
 }
 
@@ -229,20 +248,28 @@ static double failovers_total(const struct daemon *daemon, const char *outcome)
 {
     const char *at = daemon_get(daemon, "/metrics")->body;
     double total = 0;
-    while ((at = strstr(at, "\nbellwether_failovers_total{")) != NULL) {
+
+    while ((at = strstr(at, "\nbellwether_failovers_total{"))) {
         const char *value = strchr(++at, '}');
         const char *labelled = strstr(at, text("outcome=\"%s\"", outcome));
-        if (labelled != NULL && labelled < value)
+
+        if (labelled && labelled < value) {
             total += strtod(value + 1, NULL);
+        }
     }
     return total;
 }
 
-/* The master dies, and those who could replace it are not there: that is said while it lasts, and then it is over. */
-static void nobody_handles_it(struct cluster *cluster, const struct daemon *daemon, const char *phases)
+/*
+ * The master dies, and those who could replace it are not there: that is said while it lasts, and
+ * then it is over.
+ */
+static void nobody_handles_it(struct cluster *cluster, const struct daemon *daemon,
+                              const char *phases)
 {
     struct server *master = &cluster->nodes[0];
     const int64_t killed_ms = now_ms();
+
     server_kill(master);
     WAIT_UNTIL(30000, newest_is(daemon, "unattended"));
     const struct http_answer *answer = daemon_get(daemon, "/failovers");
@@ -252,16 +279,18 @@ static void nobody_handles_it(struct cluster *cluster, const struct daemon *daem
                   entry_null(answer, 0, "leader") && entry_null(answer, 0, "to"),
               "%s", http_text(answer));
     cr_assert_str_eq(entry_string(answer, 0, "from"), master->address);
-    cr_assert_str_eq(http_string(daemon_get(daemon, "/status"), "masters.0.failover.outcome"), "unattended");
+    cr_assert_str_eq(http_string(daemon_get(daemon, "/status"), "masters.0.failover.outcome"),
+                     "unattended");
     cr_assert(strstr(daemon_get(daemon, "/status?format=text")->body,
-                     "\n! outage that no Sentinel handles (no_quorum) for ") != NULL);
+                     "\n! outage that no Sentinel handles (no_quorum) for "));
     server_start(master);
     EXPECT_MASTER(daemon, master, 5000);
     const int64_t gap_ms = now_ms() - killed_ms;
     EXPECT_ENDED(daemon, "recovered", 5000);
     answer = daemon_get(daemon, "/failovers");
     cr_assert_eq(entries(answer), 1, "%s", http_text(answer));
-    WAIT_UNTIL(3000, strcmp(entry_string(daemon_get(daemon, "/failovers"), 0, "reason"), "restarted") == 0);
+    WAIT_UNTIL(3000, strcmp(entry_string(daemon_get(daemon, "/failovers"), 0, "reason"),
+                            "restarted") == 0);
     cr_assert_gt(entry_number(answer, 0, "unavailable_ms"), 0);
     cr_assert_leq(entry_number(answer, 0, "unavailable_ms"), gap_ms + patient(1100));
     WAIT_UNTIL(3000, failovers_total(daemon, "recovered") == 1);
@@ -271,6 +300,7 @@ SCENE(integration_failovers, no_quorum)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     server_kill(&cluster->sentinels[0]);
     server_kill(&cluster->sentinels[1]);
@@ -281,9 +311,11 @@ SCENE(integration_failovers, no_sentinel_sees_it)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
-    for (size_t i = 0; i < cluster->n_sentinels; i++)
+    for (size_t i = 0; i < cluster->n_sentinels; i++) {
         server_freeze(&cluster->sentinels[i]);
+    }
     nobody_handles_it(cluster, daemon, "suspected");
 }
 
@@ -293,6 +325,7 @@ SCENE(integration_failovers, leader_dies_in_the_middle)
         &(struct cluster_spec){.nodes = 2, .down_after_ms = 30000, .failover_timeout_ms = 60000});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *old = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, old, 3000);
     server_freeze(&cluster->nodes[1]); /* it is chosen, told, and does not turn */
     cluster_failover(cluster);         /* through the first Sentinel */
@@ -310,10 +343,13 @@ SCENE(integration_failovers, leader_dies_in_the_middle)
 static bool sees_replica(const struct server *sentinel, const char *name, const struct server *node)
 {
     const redisReply *rows = redis_ask(sentinel, "SENTINEL REPLICAS %s", name);
-    for (size_t i = 0; rows != NULL && i < rows->elements; i++)
-        if (strcmp(reply_field(rows->element[i], "port"), text("%u", node->port)) == 0)
+
+    for (size_t i = 0; rows && i < rows->elements; i++) {
+        if (strcmp(reply_field(rows->element[i], "port"), text("%u", node->port)) == 0) {
             return strcmp(reply_field(rows->element[i], "role-reported"), "slave") == 0 &&
                    strcmp(reply_field(rows->element[i], "master-link-status"), "ok") == 0;
+        }
+    }
     return false;
 }
 
@@ -322,14 +358,17 @@ static bool has_phase(const struct daemon *daemon, int i, const char *phase)
     return strstr(phases_of(daemon_get(daemon, "/failovers"), i), phase) != NULL;
 }
 
-/* The first leader waits for a replica that is frozen, the second for the one that it chose: so the first says its end in the
- * middle of the second failover. */
+/*
+ * The first leader waits for a replica that is frozen, the second for the one that it chose: so the
+ * first says its end in the middle of the second failover.
+ */
 SCENE(integration_failovers, end_of_the_first_comes_in_the_second)
 {
     struct cluster *cluster =
         cluster_start(&(struct cluster_spec){.down_after_ms = 40000, .failover_timeout_ms = 40000});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *a = &cluster->nodes[0], *b = &cluster->nodes[1], *c = &cluster->nodes[2];
+
     EXPECT_MASTER(daemon, a, 3000);
     (void)redis_ask(c, "CONFIG SET replica-priority 0");
     WAIT_UNTIL(15000, http_number(daemon_get(daemon, "/replicas"), "replicas.0.priority") +
@@ -338,14 +377,20 @@ SCENE(integration_failovers, end_of_the_first_comes_in_the_second)
     cluster_failover(cluster); /* through the first Sentinel */
     server_freeze(c);
     EXPECT_MASTER(daemon, b, 10000);
-    WAIT_UNTIL(20000, strcmp(sentinel_says(&cluster->sentinels[1], cluster->name), b->address) == 0);
-    /* Until both have turned it: what is on its way to it while it is frozen would undo its promotion. */
+    WAIT_UNTIL(20000,
+               strcmp(sentinel_says(&cluster->sentinels[1], cluster->name), b->address) == 0);
+    /*
+     * Until both have turned it: what is on its way to it while it is frozen would undo its
+     * promotion.
+     */
     WAIT_UNTIL(20000, sees_replica(&cluster->sentinels[1], cluster->name, a) &&
                           sees_replica(&cluster->sentinels[2], cluster->name, a));
     WAIT_UNTIL(20000,
-               strcmp(redis_say(&cluster->sentinels[1], "SENTINEL FAILOVER %s", cluster->name), "OK") == 0);
+               strcmp(redis_say(&cluster->sentinels[1], "SENTINEL FAILOVER %s", cluster->name),
+                      "OK") == 0);
     server_freeze(a);
-    WAIT_UNTIL(10000, has_phase(daemon, 0, "elected") && entries(daemon_get(daemon, "/failovers")) == 2);
+    WAIT_UNTIL(10000,
+               has_phase(daemon, 0, "elected") && entries(daemon_get(daemon, "/failovers")) == 2);
     cr_assert(!has_phase(daemon, 1, "finished"), "%s", daemon_log(daemon));
     server_thaw(c);
     WAIT_UNTIL(20000, has_phase(daemon, 1, "finished"));
@@ -374,10 +419,12 @@ SCENE(integration_failovers, master_comes_back_first)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.down_after_ms = 20000});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *master = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, master, 3000);
     server_kill(master);
     EXPECT_NONE(daemon, NULL, NULL, 1000);
-    WAIT_UNTIL(1000, strcmp(entry_string(daemon_get(daemon, "/failovers"), 0, "outcome"), "running") == 0);
+    WAIT_UNTIL(
+        1000, strcmp(entry_string(daemon_get(daemon, "/failovers"), 0, "outcome"), "running") == 0);
     server_start(master);
     EXPECT_MASTER(daemon, master, 3000);
     EXPECT_ENDED(daemon, "recovered", 3000);
@@ -385,13 +432,17 @@ SCENE(integration_failovers, master_comes_back_first)
     cr_assert_str_eq(phases_of(answer, 0), "suspected");
     cr_assert(entry_null(answer, 0, "to"), "%s", http_text(answer));
     cr_assert_gt(entry_number(answer, 0, "unavailable_ms"), 0);
-    WAIT_UNTIL(1000, strcmp(entry_string(daemon_get(daemon, "/failovers"), 0, "reason"), "restarted") == 0);
+    WAIT_UNTIL(1000, strcmp(entry_string(daemon_get(daemon, "/failovers"), 0, "reason"),
+                            "restarted") == 0);
     cr_assert_eq(entries(answer), 1);
 }
 
 SCENE(integration_failovers, seen_down_by_sentinels_only)
 {
-    /* Its Sentinels lose a master that this daemon reaches: it is frozen for longer than their patience, and not for ours. */
+    /*
+     * Its Sentinels lose a master that this daemon reaches: it is frozen for longer than their
+     * patience, and not for ours.
+     */
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.failover_timeout_ms = 20000});
     const struct daemon *daemon = daemon_start(cluster, "--suspect-after", "30s", NULL);
     struct server *master = &cluster->nodes[0];
@@ -411,19 +462,23 @@ SCENE(integration_failovers, two_masters_at_once)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2});
     struct server *other = cluster_add_node(cluster, NULL);
+
     (void)cluster_add_node(cluster, other);
     cluster_monitor(cluster, "other", other);
     const struct daemon *daemon = daemon_start(cluster, "--default-master", "mymaster", NULL);
     EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
-    WAIT_UNTIL(15000, http_number(daemon_get(daemon, "/masters/other/replicas"), "replicas.0.port") > 0 &&
-                          http_true(daemon_get(daemon, "/masters/other/replicas"), "replicas.0.healthy") &&
-                          http_true(daemon_get(daemon, "/masters/other"), "majority"));
+    WAIT_UNTIL(15000,
+               http_number(daemon_get(daemon, "/masters/other/replicas"), "replicas.0.port") > 0 &&
+                   http_true(daemon_get(daemon, "/masters/other/replicas"), "replicas.0.healthy") &&
+                   http_true(daemon_get(daemon, "/masters/other"), "majority"));
     server_kill(&cluster->nodes[0]);
     server_kill(other);
-    WAIT_UNTIL(60000, strcmp(entry_string(daemon_get(daemon, "/failovers?master=other"), 0, "outcome"),
-                             "switched") == 0 &&
-                          strcmp(entry_string(daemon_get(daemon, "/failovers?master=mymaster"), 0, "outcome"),
-                                 "switched") == 0);
+    WAIT_UNTIL(
+        60000,
+        strcmp(entry_string(daemon_get(daemon, "/failovers?master=other"), 0, "outcome"),
+               "switched") == 0 &&
+            strcmp(entry_string(daemon_get(daemon, "/failovers?master=mymaster"), 0, "outcome"),
+                   "switched") == 0);
     const struct http_answer *mine = daemon_get(daemon, "/failovers?master=mymaster&limit=1"),
                              *others = daemon_get(daemon, "/failovers?master=other&limit=1");
     cr_assert_str_eq(entry_string(mine, 0, "from"), cluster->nodes[0].address);

@@ -1,6 +1,7 @@
 /*
- * The fence, as /status and the log tell of it: up from the leader's first word to the publication of the new master, down when
- * it gives up, and what is asked where neither comes. Real Sentinels; fake ones say what no real one says.
+ * The fence, as /status and the log tell of it: up from the leader's first word to the publication
+ * of the new master, down when it gives up, and what is asked where neither comes. Real Sentinels;
+ * fake ones say what no real one says.
  */
 #include <string.h>
 
@@ -16,8 +17,11 @@ static const char *fence_of(const struct daemon *daemon)
     const struct http_answer *answer = daemon_get(daemon, "/status");
     const char *fence = http_string(answer, "masters.0.fence");
     const bool down = strcmp(fence, "down") == 0;
-    cr_assert_eq(down, json_is_null(http_value(answer, "masters.0.fence_since")), "%s", http_text(answer));
-    cr_assert_eq(down, json_is_null(http_value(answer, "masters.0.fence_reason")), "%s", http_text(answer));
+
+    cr_assert_eq(down, json_is_null(http_value(answer, "masters.0.fence_since")), "%s",
+                 http_text(answer));
+    cr_assert_eq(down, json_is_null(http_value(answer, "masters.0.fence_reason")), "%s",
+                 http_text(answer));
     return fence;
 }
 
@@ -29,9 +33,10 @@ static bool fence_is(const struct daemon *daemon, const char *fence)
 /* Looks often: some of what is waited for lasts for some milliseconds. */
 static void wait_for_fence(const struct daemon *daemon, const char *fence, int64_t bound_ms)
 {
-    for (const int64_t end = now_ms() + patient(bound_ms); !fence_is(daemon, fence); nap_ms(2))
-        cr_assert(now_ms() < end, "the fence is not %s within %lld ms: %s", fence, (long long)bound_ms,
-                  daemon_log(daemon));
+    for (const int64_t end = now_ms() + patient(bound_ms); !fence_is(daemon, fence); nap_ms(2)) {
+        cr_assert(now_ms() < end, "the fence is not %s within %lld ms: %s", fence,
+                  (long long)bound_ms, daemon_log(daemon));
+    }
 }
 
 static size_t ups(const struct daemon *daemon)
@@ -52,37 +57,42 @@ SCENE(integration_fence, manual_failover)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, "--redis-api", "loopback", NULL);
     struct server *old = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, old, 3000);
     cr_assert(fence_is(daemon, "down"));
-    cr_assert(strstr(daemon_get(daemon, "/status?format=text")->body, "fence") == NULL);
+    cr_assert(!strstr(daemon_get(daemon, "/status?format=text")->body, "fence"));
     const char *said = "down", *last = said;
     cluster_failover(cluster);
     bool published = false;
-    for (const int64_t end = now_ms() + patient(20000); !published || strcmp(last, "down") != 0; nap_ms(1)) {
+    for (const int64_t end = now_ms() + patient(20000); !published || strcmp(last, "down") != 0;
+         nap_ms(1)) {
         const struct http_answer *status = daemon_get(daemon, "/status");
         const char *fence = http_string(status, "masters.0.fence");
+
         published = strcmp(http_string(status, "masters.0.address"), old->address) != 0;
         /* Until the others follow the leader two nodes say master, and writes wait on. */
         cr_assert(!published || strcmp(fence, "down") == 0 ||
                       strcmp(http_string(status, "masters.0.fence_reason"), "contradicted") == 0,
                   "published, and the fence is up still\n%s", http_text(status));
-        if (strcmp(fence, last) != 0)
+        if (strcmp(fence, last) != 0) {
             said = text("%s, %s", said, fence);
+        }
         last = fence;
         cr_assert(now_ms() < end, "%s\n%s", said, daemon_log(daemon));
     }
     const struct server *now = cluster_wait_switch(cluster, old, 30000);
     EXPECT_MASTER(daemon, now, 3000);
     const size_t n = strlen(said);
-    cr_assert((n >= strlen("down, promoting, down") &&
-               strcmp(said + n - strlen(", promoting, down"), ", promoting, down") == 0) ||
-                  (n >= strlen("down, promoting, up, down") &&
-                   strcmp(said + n - strlen(", promoting, up, down"), ", promoting, up, down") == 0),
-              "%s\n%s", said, daemon_log(daemon));
+    cr_assert(
+        (n >= strlen("down, promoting, down") &&
+         strcmp(said + n - strlen(", promoting, down"), ", promoting, down") == 0) ||
+            (n >= strlen("down, promoting, up, down") &&
+             strcmp(said + n - strlen(", promoting, up, down"), ", promoting, up, down") == 0),
+        "%s\n%s", said, daemon_log(daemon));
     cr_assert_eq(downs(daemon, "a new master was published"), 1, "%s", daemon_log(daemon));
     cr_assert_eq(ups(daemon), downs(daemon, ""), "%s", daemon_log(daemon));
     cr_assert(strstr(daemon_log(daemon),
-                     "writes are held back\" master=mymaster why=\"a leader was elected\"") != NULL,
+                     "writes are held back\" master=mymaster why=\"a leader was elected\""),
               "%s", daemon_log(daemon));
 }
 
@@ -92,11 +102,15 @@ SCENE(integration_fence, adopted_before_it_is_announced)
     const struct daemon *daemon =
         daemon_start(cluster, "--redis-api", "loopback", "--adopt", "promoted", NULL);
     struct server *old = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, old, 3000);
     cluster_failover(cluster);
     const struct server *now = cluster_wait_switch(cluster, old, 30000);
     EXPECT_MASTER(daemon, now, 3000);
-    /* What the leader says after the adoption, of a failover away from the old master, raises nothing. */
+    /*
+     * What the leader says after the adoption, of a failover away from the old master, raises
+     * nothing.
+     */
     HOLDS_FOR(500, fence_is(daemon, "down"));
     cr_assert_eq(downs(daemon, "a new master was published"), 1, "%s", daemon_log(daemon));
     cr_assert_eq(ups(daemon), downs(daemon, ""), "%s", daemon_log(daemon));
@@ -104,15 +118,18 @@ SCENE(integration_fence, adopted_before_it_is_announced)
 
 SCENE(integration_fence, aborted_for_want_of_a_good_replica)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.node_conf = "replica-priority 0\n"});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.node_conf = "replica-priority 0\n"});
     const struct daemon *daemon = daemon_start(cluster, "--redis-api", "loopback", NULL);
     struct server *old = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, old, 3000);
     server_kill(old);
     WAIT_UNTIL(20000, downs(daemon, "the failover was aborted") > 0);
     cr_assert_eq(downs(daemon, "a new master"), 0, "%s", daemon_log(daemon));
-    for (size_t i = 1; i < cluster->n_nodes; i++)
+    for (size_t i = 1; i < cluster->n_nodes; i++) {
         (void)redis_ask(&cluster->nodes[i], "CONFIG SET replica-priority 100");
+    }
     const struct server *now = cluster_wait_switch(cluster, old, 60000);
     EXPECT_MASTER(daemon, now, 3000);
     wait_for_fence(daemon, "down", 1000);
@@ -122,8 +139,10 @@ SCENE(integration_fence, aborted_for_want_of_a_good_replica)
 /* The chosen replica is told to become the master and does not hear it: it is frozen. */
 static struct cluster *start_with_a_lone_replica(int failover_timeout_ms)
 {
-    return cluster_start(&(struct cluster_spec){
-        .nodes = 2, .sentinels = 1, .down_after_ms = 5000, .failover_timeout_ms = failover_timeout_ms});
+    return cluster_start(&(struct cluster_spec){.nodes = 2,
+                                                .sentinels = 1,
+                                                .down_after_ms = 5000,
+                                                .failover_timeout_ms = failover_timeout_ms});
 }
 
 SCENE(integration_fence, aborted_because_the_replica_does_not_turn)
@@ -131,6 +150,7 @@ SCENE(integration_fence, aborted_because_the_replica_does_not_turn)
     struct cluster *cluster = start_with_a_lone_replica(2000);
     const struct daemon *daemon =
         daemon_start(cluster, "--redis-api", "loopback", "--fence-timeout", "20s", NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     server_freeze(&cluster->nodes[1]);
     cluster_failover(cluster);
@@ -143,15 +163,17 @@ SCENE(integration_fence, aborted_because_the_replica_does_not_turn)
 SCENE(integration_fence, writes_go_on_while_the_replica_hangs_and_stop_when_it_turns)
 {
     struct cluster *cluster = start_with_a_lone_replica(15000);
-    const struct daemon *daemon = daemon_start(cluster, "--redis-api", "loopback", "--fence-timeout", "500ms",
-                                               "--verify-timeout", "300ms", NULL);
+    const struct daemon *daemon =
+        daemon_start(cluster, "--redis-api", "loopback", "--fence-timeout", "500ms",
+                     "--verify-timeout", "300ms", NULL);
     struct server *old = &cluster->nodes[0], *replica = &cluster->nodes[1];
+
     EXPECT_MASTER(daemon, old, 3000);
     server_freeze(replica);
     cluster_failover(cluster);
     wait_for_fence(daemon, "promoting", 5000);
     const char *page = daemon_get(daemon, "/status?format=text")->body;
-    cr_assert(strstr(page, "\n! fence promoting: writes are held back for ") != NULL, "%s\n%s", page,
+    cr_assert(strstr(page, "\n! fence promoting: writes are held back for "), "%s\n%s", page,
               daemon_log(daemon));
     wait_for_fence(daemon, "down", 5000);
     cr_assert_eq(downs(daemon, "time-out, and the chosen replica does not answer"), 1, "%s",
@@ -169,24 +191,34 @@ static bool is_master(const struct server *node)
     return strncmp(redis_say(node, "ROLE"), "master", 6) == 0;
 }
 
-/* Whether this Sentinel's next INFO to every replica comes with the failover, not by itself right before: then it is the
- * better part of a second until it notices the promotion. */
+/*
+ * Whether this Sentinel's next INFO to every replica comes with the failover, not by itself right
+ * before: then it is the better part of a second until it notices the promotion.
+ */
 static bool is_quiet(const struct cluster *cluster, const struct server *sentinel)
 {
     const redisReply *replicas = redis_ask(sentinel, "SENTINEL REPLICAS %s", cluster->name);
-    for (size_t i = 0; replicas != NULL && i < replicas->elements; i++) {
-        const long long refreshed_ms = strtoll(reply_field(replicas->element[i], "info-refresh"), NULL, 10);
-        if (refreshed_ms < 1500 || refreshed_ms > 8000)
+
+    for (size_t i = 0; replicas && i < replicas->elements; i++) {
+        const long long refreshed_ms =
+            strtoll(reply_field(replicas->element[i], "info-refresh"), NULL, 10);
+
+        if (refreshed_ms < 1500 || refreshed_ms > 8000) {
             return false;
+        }
     }
-    return replicas != NULL && replicas->elements > 0;
+    return replicas && replicas->elements > 0;
 }
 
 SCENE(integration_fence, leader_killed_in_the_middle)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.failover_timeout_ms = 20000});
-    for (size_t i = 0; i < cluster->n_sentinels; i++) /* the others turn the replica back after six seconds */
-        (void)redis_say(&cluster->sentinels[i], "SENTINEL DEBUG INFO-PERIOD 10000 PUBLISH-PERIOD 1500");
+
+    for (size_t i = 0; i < cluster->n_sentinels; i++) {
+        /* the others turn the replica back after six seconds */
+        (void)redis_say(&cluster->sentinels[i],
+                        "SENTINEL DEBUG INFO-PERIOD 10000 PUBLISH-PERIOD 1500");
+    }
     const struct daemon *daemon =
         daemon_start(cluster, "--redis-api", "loopback", "--fence-timeout", "500ms", NULL);
     struct server *old = &cluster->nodes[0];
@@ -201,8 +233,10 @@ SCENE(integration_fence, leader_killed_in_the_middle)
     HOLDS_FOR(2000, fence_is(daemon, "promoting"));
     cr_assert(says_master(daemon, old), "%s", daemon_log(daemon));
     cr_assert_eq(downs(daemon, ""), 0, "%s", daemon_log(daemon));
-    for (size_t i = 1; i < cluster->n_sentinels; i++) /* they look at it soon, not in ten seconds */
+    for (size_t i = 1; i < cluster->n_sentinels; i++) {
+        /* they look at it soon, not in ten seconds */
         (void)redis_say(&cluster->sentinels[i], "SENTINEL DEBUG INFO-PERIOD 1000");
+    }
     WAIT_UNTIL(30000, !is_master(promoted));
     wait_for_fence(daemon, "down", 3000);
     cr_assert_eq(downs(daemon, "time-out, and the chosen replica does not say master"), 1, "%s",
@@ -222,6 +256,7 @@ static struct liar start_liar_with(const char *option, const char *value)
 {
     struct liar liar = {.master = fake_start(FAKE_NODE, &(struct fake_words){.role = "master"}),
                         .replica = fake_start(FAKE_NODE, &(struct fake_words){.role = "replica"})};
+
     liar.says = (struct fake_words){.run_id = "feedfeedfeedfeedfeedfeedfeedfeedfeedfeed",
                                     .master_name = "mymaster",
                                     .master_host = "127.0.0.1",
@@ -229,8 +264,9 @@ static struct liar start_liar_with(const char *option, const char *value)
                                     .replica_port = text("%u", fake_port(liar.replica)),
                                     .epoch = 4};
     liar.sentinel = fake_start(FAKE_SENTINEL, &liar.says);
-    liar.daemon = daemon_start(NULL, "--redis-api", "loopback", "--sentinel", fake_address(liar.sentinel),
-                               "--master", "mymaster", option, value, "--log-level", "debug", NULL);
+    liar.daemon =
+        daemon_start(NULL, "--redis-api", "loopback", "--sentinel", fake_address(liar.sentinel),
+                     "--master", "mymaster", option, value, "--log-level", "debug", NULL);
     WAIT_UNTIL(4000, status_of(liar.daemon, "/master") == 200);
     WAIT_UNTIL(4000, fake_heard(liar.sentinel, "PSUBSCRIBE") > 0);
     return liar;
@@ -250,22 +286,27 @@ static void say_of_master(const struct liar *liar, const char *what, unsigned po
 static void say_of_replica(const struct liar *liar, const char *what)
 {
     const unsigned port = fake_port(liar->replica);
-    fake_publish(
-        liar->sentinel, what,
-        text("slave 127.0.0.1:%u 127.0.0.1 %u @ mymaster 127.0.0.1 %u", port, port, fake_port(liar->master)));
+
+    fake_publish(liar->sentinel, what,
+                 text("slave 127.0.0.1:%u 127.0.0.1 %u @ mymaster 127.0.0.1 %u", port, port,
+                      fake_port(liar->master)));
 }
 
 SCENE(integration_fence, what_a_leader_says_and_what_it_does_not)
 {
     struct liar liar = start_liar();
     const unsigned port = fake_port(liar.master);
-    /* Of a failover away from another node: nothing. The event that follows it on the same connection is heard later. */
+
+    /*
+     * Of a failover away from another node: nothing. The event that follows it on the same
+     * connection is heard later.
+     */
     say_of_master(&liar, "+elected-leader", port + 1);
     say_of_master(&liar, "+odown", port);
     WAIT_UNTIL(3000, strstr(daemon_log(liar.daemon), "+odown") != NULL);
     cr_assert_eq(ups(liar.daemon), 0, "%s", daemon_log(liar.daemon));
     const char *failovers = daemon_get(liar.daemon, "/failovers")->body;
-    cr_assert(strstr(failovers, "odown") != NULL && strstr(failovers, "elected") == NULL, "%s", failovers);
+    cr_assert(strstr(failovers, "odown") && !strstr(failovers, "elected"), "%s", failovers);
     say_of_master(&liar, "+elected-leader", port);
     wait_for_fence(liar.daemon, "up", 1000);
     say_of_master(&liar, "-failover-abort-not-elected", port);
@@ -274,18 +315,20 @@ SCENE(integration_fence, what_a_leader_says_and_what_it_does_not)
     say_of_master(&liar, "+elected-leader", port);
     wait_for_fence(liar.daemon, "up", 1000);
     wait_for_fence(liar.daemon, "down", 3000);
-    cr_assert_eq(downs(liar.daemon, "time-out, and no replica was chosen"), 1, "%s", daemon_log(liar.daemon));
+    cr_assert_eq(downs(liar.daemon, "time-out, and no replica was chosen"), 1, "%s",
+                 daemon_log(liar.daemon));
     cr_assert_eq(fake_accepted(liar.replica), 0, "nobody had to be asked");
 }
 
 SCENE(integration_fence, the_chosen_replica_is_asked)
 {
     struct liar liar = start_liar();
+
     say_of_replica(&liar, "+failover-state-send-slaveof-noone");
     wait_for_fence(liar.daemon, "up", 1000);
     wait_for_fence(liar.daemon, "down", 3000);
-    cr_assert_eq(downs(liar.daemon, "time-out, and the chosen replica does not say master"), 1, "%s",
-                 daemon_log(liar.daemon));
+    cr_assert_eq(downs(liar.daemon, "time-out, and the chosen replica does not say master"), 1,
+                 "%s", daemon_log(liar.daemon));
     /* It is told, and turns: held for as long as it says so. */
     say_of_replica(&liar, "+failover-state-wait-promotion");
     wait_for_fence(liar.daemon, "promoting", 1000);
@@ -296,17 +339,19 @@ SCENE(integration_fence, the_chosen_replica_is_asked)
     /* Nobody says anything, and it turns. */
     fake_say(liar.replica, &(struct fake_words){.role = "master"});
     wait_for_fence(liar.daemon, "promoting", 3000);
-    cr_assert(strstr(daemon_log(liar.daemon), "why=\"the chosen replica says master\"") != NULL, "%s",
+    cr_assert(strstr(daemon_log(liar.daemon), "why=\"the chosen replica says master\""), "%s",
               daemon_log(liar.daemon));
     /* The leader's own +switch-master does not lower it; that it answers so does. */
     fake_publish(liar.sentinel, "+switch-master",
-                 text("mymaster 127.0.0.1 %u 127.0.0.1 %u", fake_port(liar.master), fake_port(liar.replica)));
+                 text("mymaster 127.0.0.1 %u 127.0.0.1 %u", fake_port(liar.master),
+                      fake_port(liar.replica)));
     HOLDS_FOR(700, fence_is(liar.daemon, "promoting"));
     liar.says.master_port = text("%u", fake_port(liar.replica));
     liar.says.epoch = 5;
     fake_say(liar.sentinel, &liar.says);
     wait_for_fence(liar.daemon, "down", 3000);
-    cr_assert_eq(downs(liar.daemon, "a new master was published"), 1, "%s", daemon_log(liar.daemon));
+    cr_assert_eq(downs(liar.daemon, "a new master was published"), 1, "%s",
+                 daemon_log(liar.daemon));
 }
 
 /* ---- Valkey's coordinated failover, as a fake Sentinel tells of it ---- */
@@ -315,13 +360,15 @@ static bool newest_is(const struct daemon *daemon, const char *outcome, const ch
 {
     const struct http_answer *answer = daemon_get(daemon, "/failovers?limit=1");
     const json_t *why = http_value(answer, "failovers.0.reason");
+
     return strcmp(http_string(answer, "failovers.0.outcome"), outcome) == 0 &&
-           (reason == NULL ? json_is_null(why) : strcmp(json_string_value(why), reason) == 0);
+           (!reason ? json_is_null(why) : strcmp(json_string_value(why), reason) == 0);
 }
 
 static void begin_coordinated(struct liar *liar)
 {
     const unsigned port = fake_port(liar->master);
+
     liar->says.flags = "s_down,master,failover_in_progress,coordinated_failover";
     fake_say(liar->sentinel, &liar->says);
     fake_publish(liar->sentinel, "+new-epoch", "5");
@@ -337,6 +384,7 @@ static void begin_coordinated(struct liar *liar)
 SCENE(integration_fence, coordinated_and_the_master_cannot_be_told)
 {
     struct liar liar = start_liar_with("--fence-timeout", "20s");
+
     begin_coordinated(&liar);
     cr_assert(newest_is(liar.daemon, "running", NULL));
     liar.says.flags = NULL;
@@ -347,17 +395,19 @@ SCENE(integration_fence, coordinated_and_the_master_cannot_be_told)
     WAIT_UNTIL(1000, newest_is(liar.daemon, "aborted", "master_timeout"));
     const struct http_answer *answer = daemon_get(liar.daemon, "/failovers");
     cr_assert_str_eq(http_string(answer, "failovers.0.kind"), "manual", "%s", http_text(answer));
-    cr_assert(strstr(daemon_get(liar.daemon, "/metrics")->body,
-                     "bellwether_sentinel_events_total{event=\"-failover-abort-master-timeout\"} 1\n") !=
-              NULL);
+    cr_assert(
+        strstr(daemon_get(liar.daemon, "/metrics")->body,
+               "bellwether_sentinel_events_total{event=\"-failover-abort-master-timeout\"} 1\n"));
     /* Whatever becomes of the master then is no failover under way. */
     fake_say(liar.master, &(struct fake_words){.role = "master", .away = true});
-    WAIT_UNTIL(5000, strcmp(http_string(daemon_get(liar.daemon, "/masters/mymaster"), "state"), "down") == 0);
+    WAIT_UNTIL(5000, strcmp(http_string(daemon_get(liar.daemon, "/masters/mymaster"), "state"),
+                            "down") == 0);
 }
 
 SCENE(integration_fence, coordinated_and_the_replica_takes_its_time)
 {
     struct liar liar = start_liar_with("--fence-timeout", "400ms");
+
     begin_coordinated(&liar);
     say_of_replica(&liar, "+failover-state-wait-promotion");
     wait_for_fence(liar.daemon, "promoting", 1000);
@@ -374,10 +424,12 @@ SCENE(integration_fence, coordinated_and_the_replica_takes_its_time)
     fake_say(liar.sentinel, &liar.says);
     say_of_replica(&liar, "+promoted-slave");
     wait_for_fence(liar.daemon, "down", 2000);
-    cr_assert_eq(downs(liar.daemon, "a new master was published"), 1, "%s", daemon_log(liar.daemon));
+    cr_assert_eq(downs(liar.daemon, "a new master was published"), 1, "%s",
+                 daemon_log(liar.daemon));
     say_of_master(&liar, "+failover-end", fake_port(liar.master));
-    WAIT_UNTIL(2000,
-               newest_is(liar.daemon, "switched", NULL) &&
-                   !json_is_null(http_value(daemon_get(liar.daemon, "/failovers"), "failovers.0.ended")));
-    cr_assert_str_eq(http_string(daemon_get(liar.daemon, "/failovers"), "failovers.0.kind"), "manual");
+    WAIT_UNTIL(2000, newest_is(liar.daemon, "switched", NULL) &&
+                         !json_is_null(http_value(daemon_get(liar.daemon, "/failovers"),
+                                                  "failovers.0.ended")));
+    cr_assert_str_eq(http_string(daemon_get(liar.daemon, "/failovers"), "failovers.0.kind"),
+                     "manual");
 }

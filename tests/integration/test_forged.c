@@ -1,7 +1,7 @@
 /*
- * A Sentinel that takes part, agrees with the others, and invents events: failovers that nobody runs, new masters that are
- * none. The answer stays where it is, also with --adopt promoted, and the timeline tells what was said without claiming
- * that anything was published.
+ * A Sentinel that takes part, agrees with the others, and invents events: failovers that nobody
+ * runs, new masters that are none. The answer stays where it is, also with --adopt promoted, and
+ * the timeline tells what was said without claiming that anything was published.
  */
 #include <string.h>
 
@@ -26,29 +26,35 @@ static struct fake *start_liar(const struct cluster *cluster)
                                            .master_port = text("%u", cluster->nodes[0].port)});
 }
 
-static struct daemon *start_daemon(const struct cluster *cluster, const struct fake *liar, const char *adopt)
+static struct daemon *start_daemon(const struct cluster *cluster, const struct fake *liar,
+                                   const char *adopt)
 {
     const char *const flags[] = {"--sentinel", fake_address(liar), "--adopt", adopt, NULL};
-    struct daemon *daemon = daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
+    struct daemon *daemon =
+        daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
     WAIT_UNTIL(10000, http_number(daemon_get(daemon, "/sentinels"), "agreeing") == 4);
     return daemon;
 }
 
 /* A whole failover to `target`, up to the promotion. */
-static void forge(struct fake *liar, const struct server *master, const struct target *target, int epoch)
+static void forge(struct fake *liar, const struct server *master, const struct target *target,
+                  int epoch)
 {
     const char *about = text("master mymaster 127.0.0.1 %u", master->port);
-    const char *replica = text("slave %s:%s %s %s @ mymaster 127.0.0.1 %u", target->host, target->port,
-                               target->host, target->port, master->port);
+    const char *replica = text("slave %s:%s %s %s @ mymaster 127.0.0.1 %u", target->host,
+                               target->port, target->host, target->port, master->port);
     static const char *const steps[] = {"+selected-slave", "+failover-state-send-slaveof-noone",
                                         "+failover-state-wait-promotion", "+promoted-slave"};
+
     fake_publish(liar, "+new-epoch", text("%d", epoch));
     fake_publish(liar, "+try-failover", about);
     fake_publish(liar, "+elected-leader", about);
     fake_publish(liar, "+failover-state-select-slave", about);
-    for (size_t i = 0; i < sizeof steps / sizeof steps[0]; i++)
+    for (size_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
         fake_publish(liar, steps[i], replica);
+    }
 }
 
 static void forge_end(struct fake *liar, const struct server *master, const struct target *target)
@@ -74,9 +80,12 @@ static void forge_garbage(struct fake *liar)
                                            "master mymaster 127.0.0.1",
                                            "-1",
                                            "99999999999999999999999999"};
-    for (size_t i = 0; i < sizeof channels / sizeof channels[0]; i++)
-        for (size_t j = 0; j < sizeof payloads / sizeof payloads[0]; j++)
+
+    for (size_t i = 0; i < sizeof(channels) / sizeof(channels[0]); i++) {
+        for (size_t j = 0; j < sizeof(payloads) / sizeof(payloads[0]); j++) {
             fake_publish(liar, channels[i], payloads[j]);
+        }
+    }
 }
 
 /* Nothing moved, and nothing says so. */
@@ -86,20 +95,24 @@ static void check_unmoved(const struct daemon *daemon, const struct server *mast
                              *now = daemon_get(daemon, "/master");
     const char *metrics = daemon_get(daemon, "/metrics")->body;
     const size_t n = json_array_size(http_value(failovers, "failovers"));
+
     cr_assert_str_eq(http_string(now, "address"), master->address);
     cr_assert(json_is_null(http_value(now, "previous")), "%s", http_text(now));
     cr_assert_gt(n, 0, "what was heard is told");
-    for (size_t i = 0; i < n; i++)
-        cr_assert_str_eq(http_string(failovers, text("failovers.%zu.from", i)), master->address, "%s",
-                         http_text(failovers));
-    cr_assert(strstr(failovers->body, "\"published\"") == NULL &&
-                  strstr(failovers->body, "\"adopted\"") == NULL,
+    for (size_t i = 0; i < n; i++) {
+        cr_assert_str_eq(http_string(failovers, text("failovers.%zu.from", i)), master->address,
+                         "%s", http_text(failovers));
+    }
+    cr_assert(!strstr(failovers->body, "\"published\"") && !strstr(failovers->body, "\"adopted\""),
               "%s", http_text(failovers));
-    cr_assert(strstr(metrics, "\nbellwether_master_switches_total{master=\"mymaster\"} 0\n") != NULL);
-    cr_assert_eq(count_in(metrics, "\nbellwether_adoptions_total{master=\"mymaster\",outcome=\"kept\"} 0\n"),
-                 1);
+    cr_assert(strstr(metrics, "\nbellwether_master_switches_total{master=\"mymaster\"} 0\n"));
     cr_assert_eq(
-        count_in(metrics, "\nbellwether_adoptions_total{master=\"mymaster\",outcome=\"undone\"} 0\n"), 1);
+        count_in(metrics, "\nbellwether_adoptions_total{master=\"mymaster\",outcome=\"kept\"} 0\n"),
+        1);
+    cr_assert_eq(
+        count_in(metrics,
+                 "\nbellwether_adoptions_total{master=\"mymaster\",outcome=\"undone\"} 0\n"),
+        1);
     still_serves(daemon);
 }
 
@@ -119,7 +132,8 @@ SCENE(integration_forged, events_move_nothing)
         {"no-such-host.invalid", "6379"},
         {"127.0.0.1", "port"}, /* no address */
     };
-    for (size_t i = 0; i < sizeof targets / sizeof targets[0]; i++) {
+
+    for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
         forge(liar, master, &targets[i], 100 + (int)i);
         trail_for(trails[0], 250);
         trail_for(trails[1], 250);
@@ -128,7 +142,8 @@ SCENE(integration_forged, events_move_nothing)
     }
     for (size_t i = 0; i < 2; i++) {
         trail_for(trails[i], 700);
-        cr_assert_str_eq(trails[i]->said, "200 A", "%s\n%s", trails[i]->said, daemon_log(daemons[i]));
+        cr_assert_str_eq(trails[i]->said, "200 A", "%s\n%s", trails[i]->said,
+                         daemon_log(daemons[i]));
         check_unmoved(daemons[i], master);
     }
 
@@ -141,8 +156,9 @@ SCENE(integration_forged, events_move_nothing)
         trail_for(trails[i], 300);
         trail_check(trails[i], master, next);
         const struct http_answer *failovers = daemon_get(daemons[i], "/failovers?limit=1");
-        cr_assert_str_eq(http_string(failovers, "failovers.0.to"), next->address, "%s", http_text(failovers));
+        cr_assert_str_eq(http_string(failovers, "failovers.0.to"), next->address, "%s",
+                         http_text(failovers));
         cr_assert_str_eq(http_string(failovers, "failovers.0.outcome"), "switched");
-        cr_assert(strstr(failovers->body, "\"published\"") != NULL, "%s", http_text(failovers));
+        cr_assert(strstr(failovers->body, "\"published\""), "%s", http_text(failovers));
     }
 }

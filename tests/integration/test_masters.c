@@ -11,12 +11,16 @@ static bool lists(const struct http_answer *answer, const char *path, const char
 {
     size_t i;
     json_t *entry;
+
     json_array_foreach(http_value(answer, path), i, entry)
     {
-        const char *text_of = json_is_string(entry) ? json_string_value(entry)
-                                                    : json_string_value(json_object_get(entry, "name"));
-        if (text_of != NULL && strcmp(text_of, name) == 0)
+        const char *text_of = json_is_string(entry)
+                                  ? json_string_value(entry)
+                                  : json_string_value(json_object_get(entry, "name"));
+
+        if (text_of && strcmp(text_of, name) == 0) {
             return true;
+        }
     }
     return false;
 }
@@ -25,6 +29,7 @@ static bool lists(const struct http_answer *answer, const char *path, const char
 static struct server *add_second(struct cluster *cluster)
 {
     struct server *node = cluster_add_node(cluster, NULL);
+
     cluster_monitor(cluster, "second", node);
     return node;
 }
@@ -33,6 +38,7 @@ SCENE(integration_masters, unknown_name_says_what_sentinels_know)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const struct daemon *daemon = daemon_start(cluster, "--master", "nosuch", NULL);
+
     EXPECT_NONE(daemon, "unknown", "unknown_name", 4000);
     WAIT_UNTIL(12000, lists(daemon_get(daemon, "/master"), "sentinels_know", "mymaster"));
     const struct http_answer *other = daemon_get(daemon, "/masters/mymaster");
@@ -46,7 +52,9 @@ SCENE(integration_masters, two_named_ones)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     struct server *second = add_second(cluster);
-    const struct daemon *daemon = daemon_start(cluster, "--master", "second", "--master", "mymaster", NULL);
+    const struct daemon *daemon =
+        daemon_start(cluster, "--master", "second", "--master", "mymaster", NULL);
+
     EXPECT_MASTER(daemon, second, 4000); /* the first configured is the default */
     WAIT_UNTIL(3000, says_master_at(daemon, "/masters/mymaster", &cluster->nodes[0]));
     const struct http_answer *all = daemon_get(daemon, "/masters");
@@ -65,6 +73,7 @@ SCENE(integration_masters, default_master_option)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     struct server *second = add_second(cluster);
     const struct daemon *daemon = daemon_start(cluster, "--default-master", "second", NULL);
+
     EXPECT_MASTER(daemon, second, 4000);
     WAIT_UNTIL(4000, says_master_at(daemon, "/masters/mymaster", &cluster->nodes[0]));
 }
@@ -72,15 +81,17 @@ SCENE(integration_masters, default_master_option)
 SCENE(integration_masters, several_and_none_chosen_is_409)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+
     (void)add_second(cluster);
     const struct daemon *daemon = daemon_start(cluster, NULL);
-    WAIT_UNTIL(4000,
-               status_of(daemon, "/masters/second") == 200 && status_of(daemon, "/masters/mymaster") == 200);
+    WAIT_UNTIL(4000, status_of(daemon, "/masters/second") == 200 &&
+                         status_of(daemon, "/masters/mymaster") == 200);
     static const char *const routes[] = {"/master", "/replicas", "/replica", "/sentinels",
                                          "/master?format=text"};
-    for (size_t i = 0; i < sizeof routes / sizeof *routes; i++)
+    for (size_t i = 0; i < sizeof(routes) / sizeof(*routes); i++) {
         cr_assert_eq(status_of(daemon, routes[i]), 409, "%s: %s", routes[i],
                      http_text(daemon_get(daemon, routes[i])));
+    }
     const struct http_answer *answer = daemon_get(daemon, "/master");
     cr_assert(lists(answer, "names", "mymaster") && lists(answer, "names", "second"), "%s",
               http_text(answer));
@@ -90,14 +101,16 @@ SCENE(integration_masters, discovered_ones_appear_and_vanish)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000); /* the only one known */
     struct server *second = add_second(cluster);
     WAIT_UNTIL(12000, says_master_at(daemon, "/masters/second", second));
     cr_assert(says_master(daemon, &cluster->nodes[0]), "a default once served stays: %s",
               http_text(daemon_get(daemon, "/master")));
     cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/masters"), "masters")), 2);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         cr_assert_str_eq(redis_say(&cluster->sentinels[i], "SENTINEL REMOVE second"), "OK");
+    }
     WAIT_UNTIL(25000, status_of(daemon, "/masters/second") == 404);
     cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/masters"), "masters")), 1);
     cr_assert(says_master(daemon, &cluster->nodes[0]));
@@ -107,6 +120,7 @@ SCENE(integration_masters, default_that_is_removed_makes_room)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     struct server *second = add_second(cluster);
     WAIT_UNTIL(12000, says_master_at(daemon, "/masters/second", second));
@@ -119,6 +133,7 @@ SCENE(integration_masters, no_master_monitored_yet)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = NONE, .sentinels = 1});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     const struct http_answer *answer = daemon_get(daemon, "/master");
+
     cr_assert(answer->status == 503 || answer->status == 404, "%s", http_text(answer));
     const struct http_answer *all = daemon_get(daemon, "/masters");
     cr_assert_eq(all->status, 200);
@@ -133,6 +148,7 @@ SCENE(integration_masters, name_with_odd_bytes)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     struct server *node = cluster_add_node(cluster, NULL);
+
     cluster_monitor(cluster, "a.b-c_d", node);
     const struct daemon *daemon = daemon_start(cluster, "--master", "a.b-c_d", NULL);
     EXPECT_MASTER(daemon, node, 4000);
@@ -147,6 +163,7 @@ SCENE(integration_masters, own_sentinels_for_a_master_in_the_file)
     struct cluster *other =
         cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1, .name = "elsewhere"});
     const char *config = text("%s/bellwether.ini", scene_folder());
+
     file_write(config, text("sentinel = %s\nmaster = mymaster\n[master elsewhere]\nsentinel = %s\n",
                             one->sentinels[0].address, other->sentinels[0].address));
     const char *const flags[] = {"--config", config, NULL};
@@ -160,21 +177,26 @@ static double questions_per_second(struct fake *sentinel, int64_t span_ms)
 {
     const unsigned first = fake_heard(sentinel, "");
     const int64_t began_ms = now_ms();
-    while (now_ms() < began_ms + span_ms)
+
+    while (now_ms() < began_ms + span_ms) {
         nap_ms(50);
+    }
     return (double)(fake_heard(sentinel, "") - first) * 1000 / (double)(now_ms() - began_ms);
 }
 
 /*
- * A Sentinel with three hundred masters, each of them due every second: their interval stretches instead. What is asked
- * at the start is everything at once; so it is where this machine stopped for a second, and then that is no measure.
+ * A Sentinel with three hundred masters, each of them due every second: their interval stretches
+ * instead. What is asked at the start is everything at once; so it is where this machine stopped
+ * for a second, and then that is no measure.
  */
 SCENE(integration_masters, many_stay_below_the_ceiling_of_questions)
 {
     enum { MANY = 300 };
     static const char *names[MANY];
-    for (size_t i = 0; i < MANY; i++)
+
+    for (size_t i = 0; i < MANY; i++) {
         names[i] = text("shard-%zu", i);
+    }
     const struct fake_words words = {.run_id = "5e271e15e271e15e271e15e271e15e271e15e271",
                                      .master_host = "127.0.0.1",
                                      .master_port = "1",
@@ -200,6 +222,7 @@ SCENE(integration_masters, many_stay_below_the_ceiling_of_questions)
 static long alive_ms(const struct daemon *daemon)
 {
     const struct http_answer *answer = daemon_get(daemon, "/livez");
+
     cr_assert_eq(answer->status, 200, "%s", http_text(answer));
     return (long)(answer->answered_ms - answer->asked_ms);
 }
@@ -209,17 +232,29 @@ static long longer(long a, long b)
     return a > b ? a : b;
 }
 
-/* A Sentinel that lists more than is taken in: the rest is left out, said once, and nobody is worse off. */
+/*
+ * A Sentinel that lists more than is taken in: the rest is left out, said once, and nobody is worse
+ * off.
+ */
 SCENE(integration_masters, more_than_are_taken_in)
 {
-    enum { MASTERS = 12000, TAKEN = 10000, REPLICAS = 1500, REPLICAS_TAKEN = 1000, MOST_KB = 480 * 1024 };
+    enum {
+        MASTERS = 12000,
+        TAKEN = 10000,
+        REPLICAS = 1500,
+        REPLICAS_TAKEN = 1000,
+        MOST_KB = 480 * 1024
+    };
     static const char *names[MASTERS], *replicas[REPLICAS];
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const struct server *node = &cluster->nodes[0];
-    for (size_t i = 0; i < MASTERS; i++)
+
+    for (size_t i = 0; i < MASTERS; i++) {
         names[i] = text("shard-%zu", i);
-    for (size_t i = 0; i < REPLICAS; i++)
+    }
+    for (size_t i = 0; i < REPLICAS; i++) {
         replicas[i] = text("127.9.%zu.%zu", 1 + i / 200, 1 + i % 200);
+    }
     const struct fake_words words = {.run_id = "5e271e15e271e15e271e15e271e15e271e15e271",
                                      .master_name = "mymaster",
                                      .master_host = "127.0.0.1",
@@ -229,22 +264,27 @@ SCENE(integration_masters, more_than_are_taken_in)
                                      .replicas = replicas,
                                      .n_replicas = REPLICAS};
     struct fake *sentinel = fake_start(FAKE_SENTINEL, &words);
-    const struct daemon *daemon = daemon_start(NULL, "--sentinel", fake_address(sentinel), "--default-master",
-                                               "mymaster", "--verify", "off", "--log-level", "warn", NULL);
-    WAIT_UNTIL(20000, json_array_size(http_value(daemon_get(daemon, "/masters"), "masters")) == TAKEN);
+    const struct daemon *daemon =
+        daemon_start(NULL, "--sentinel", fake_address(sentinel), "--default-master", "mymaster",
+                     "--verify", "off", "--log-level", "warn", NULL);
+    WAIT_UNTIL(20000,
+               json_array_size(http_value(daemon_get(daemon, "/masters"), "masters")) == TAKEN);
     EXPECT_MASTER(daemon, node, 10000);
     WAIT_UNTIL(10000, json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")) > 0);
     /* through one more of its lists */
     const unsigned asked = fake_heard(sentinel, "SENTINEL MASTERS");
     long most_kb = 0, slowest_ms = 0;
-    WAIT_UNTIL(20000, (most_kb = longer(most_kb, process_status_kb(daemon->process->pid, "RssAnon")),
-                       slowest_ms = longer(slowest_ms, alive_ms(daemon)),
-                       fake_heard(sentinel, "SENTINEL MASTERS") > asked));
+    WAIT_UNTIL(20000,
+               (most_kb = longer(most_kb, process_status_kb(daemon->process->pid, "RssAnon")),
+                slowest_ms = longer(slowest_ms, alive_ms(daemon)),
+                fake_heard(sentinel, "SENTINEL MASTERS") > asked));
     cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/masters"), "masters")), TAKEN);
-    cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")), REPLICAS_TAKEN);
+    cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")),
+                 REPLICAS_TAKEN);
     cr_assert(says_master(daemon, node));
     cr_assert(slowest_ms < patient(500), "/livez took %ld ms", slowest_ms);
-    cr_assert(daemon_is_sanitized() || (most_kb > 0 && most_kb < MOST_KB), "RssAnon %ld kB", most_kb);
+    cr_assert(daemon_is_sanitized() || (most_kb > 0 && most_kb < MOST_KB), "RssAnon %ld kB",
+              most_kb);
     cr_assert_eq(count_in(daemon_log(daemon), "sentinel link down"), 0,
                  "it is asked more than it can answer");
     cr_assert_eq(count_in(daemon_log(daemon), "what=masters"), 1);

@@ -1,4 +1,7 @@
-/* /metrics through what happens to a real deployment, and read by those who are to read it: promtool and Prometheus. */
+/*
+ * /metrics through what happens to a real deployment, and read by those who are to read it:
+ * promtool and Prometheus.
+ */
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
@@ -27,10 +30,11 @@ static double value_in(const struct http_answer *answer, const char *series)
 {
     const size_t len = strlen(series);
 
-    for (const char *line = answer->body; line != NULL && *line != '\0'; line = strchr(line, '\n')) {
+    for (const char *line = answer->body; line && *line != '\0'; line = strchr(line, '\n')) {
         line += *line == '\n';
-        if (strncmp(line, series, len) == 0 && line[len] == ' ')
+        if (strncmp(line, series, len) == 0 && line[len] == ' ') {
             return strtod(line + len, NULL);
+        }
     }
     return NAN;
 }
@@ -61,8 +65,9 @@ static void expect_same_series(const struct http_answer *before, const struct ht
 
         if (*line == '#' || strncmp(line, "bellwether_master_info", 22) == 0 ||
             strncmp(line, "bellwether_replica_lag_bytes_max", 32) == 0 ||
-            strncmp(line, "bellwether_sentinel_ckquorum_ok", 31) == 0)
+            strncmp(line, "bellwether_sentinel_ckquorum_ok", 31) == 0) {
             continue; /* the latter two are absent while nobody can tell */
+        }
         *blank = '\0';
         cr_assert_not(isnan(value_in(after, series)), "%s is gone:\n%s", series, after->body);
     }
@@ -82,15 +87,17 @@ SCENE(integration_metrics, a_crash_is_counted)
     cr_assert_eq(value_in(before, SWITCHES), 0);
     cr_assert_eq(value_in(before, FAILOVERS("switched", "crash")), 0);
     cr_assert(isnan(value_in(before, LAST_SWITCH)), "%s", before->body);
-    cr_assert_gt(value_in(before, "bellwether_verify_duration_seconds_count{master=\"mymaster\"}"), 0);
-    cr_assert_eq(
-        value_in(before, text("bellwether_master_info{master=\"mymaster\",address=\"%s\"}", old->address)),
-        1);
+    cr_assert_gt(value_in(before, "bellwether_verify_duration_seconds_count{master=\"mymaster\"}"),
+                 0);
+    cr_assert_eq(value_in(before, text("bellwether_master_info{master=\"mymaster\",address=\"%s\"}",
+                                       old->address)),
+                 1);
     cr_assert_eq(value_in(before, "bellwether_master_state{master=\"mymaster\",state=\"ok\"}"), 1);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         cr_assert_eq(value_in(before, text("bellwether_sentinel_connected{sentinel=\"%s\"}",
                                            cluster->sentinels[i].address)),
                      1);
+    }
 
     server_kill(old);
     WAIT_UNTIL(1000, is(daemon, UP, 0));
@@ -112,7 +119,8 @@ SCENE(integration_metrics, a_crash_is_counted)
     cr_assert_eq(value_in(after, "bellwether_unavailable_seconds_count{master=\"mymaster\"}"), 1);
     const double gone = value_in(after, "bellwether_unavailable_seconds_sum{master=\"mymaster\"}");
     cr_assert(gone > 0.1 && gone < 60, "%f", gone); /* down-after, and more than a moment */
-    cr_assert_eq(value_in(after, "bellwether_failover_duration_seconds_count{master=\"mymaster\"}"), 1);
+    cr_assert_eq(value_in(after, "bellwether_failover_duration_seconds_count{master=\"mymaster\"}"),
+                 1);
     expect_same_series(before, after);
 }
 
@@ -137,33 +145,38 @@ SCENE(integration_metrics, a_lost_sentinel_is_counted_and_a_forgotten_one_ends)
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
     struct server *lost = &cluster->sentinels[2];
     const char *connected = text("bellwether_sentinel_connected{sentinel=\"%s\"}", lost->address);
-    const char *reconnects = text("bellwether_sentinel_reconnects_total{sentinel=\"%s\"}", lost->address);
+    const char *reconnects =
+        text("bellwether_sentinel_reconnects_total{sentinel=\"%s\"}", lost->address);
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     WAIT_UNTIL(15000, is(daemon, connected, 1));
     cr_assert(is(daemon, reconnects, 0));
     server_kill(lost);
     WAIT_UNTIL(3000, is(daemon, connected, 0));
-    WAIT_UNTIL(3000,
-               value(daemon, text("bellwether_sentinel_errors_total{sentinel=\"%s\",reason=\"unreachable\"}",
-                                  lost->address)) >= 1);
+    WAIT_UNTIL(
+        3000, value(daemon,
+                    text("bellwether_sentinel_errors_total{sentinel=\"%s\",reason=\"unreachable\"}",
+                         lost->address)) >= 1);
     server_start(lost);
     WAIT_UNTIL(15000, is(daemon, connected, 1));
     cr_assert_geq(value(daemon, reconnects), 1);
     server_kill(lost);
-    for (size_t i = 0; i < 2; i++) /* the documented way to make the others forget it */
+    for (size_t i = 0; i < 2; i++) { /* the documented way to make the others forget it */
         (void)redis_say(&cluster->sentinels[i], "SENTINEL RESET mymaster");
-    WAIT_UNTIL(25000, strstr(scrape(daemon)->body, lost->address) == NULL);
+    }
+    WAIT_UNTIL(25000, !strstr(scrape(daemon)->body, lost->address));
     cr_assert(is(daemon, "bellwether_sentinels_known{master=\"mymaster\"}", 2));
-    cr_assert(
-        is(daemon, text("bellwether_sentinel_connected{sentinel=\"%s\"}", cluster->sentinels[1].address), 1));
+    cr_assert(is(
+        daemon,
+        text("bellwether_sentinel_connected{sentinel=\"%s\"}", cluster->sentinels[1].address), 1));
 }
 
 SCENE(integration_metrics, a_reload_that_fails_shows)
 {
-    struct cluster *cluster =
-        cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1, .sentinel_password = "secret"});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.nodes = 1, .sentinels = 1, .sentinel_password = "secret"});
     const char *file = text("%s/password", scene_folder());
+
     file_write(file, "secret\n");
     const struct daemon *daemon = daemon_start(cluster, "--sentinel-password-file", file, NULL);
 
@@ -210,14 +223,16 @@ SCENE(integration_metrics, token_files_count_in_a_reload)
 
 SCENE(integration_metrics, a_missing_file_is_said_once_a_minute)
 {
-    struct cluster *cluster =
-        cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1, .sentinel_password = "secret"});
-    const char *file = text("%s/password", scene_folder()), *tokens = text("%s/tokens", scene_folder());
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.nodes = 1, .sentinels = 1, .sentinel_password = "secret"});
+    const char *file = text("%s/password", scene_folder()),
+               *tokens = text("%s/tokens", scene_folder());
 
     file_write(file, "secret\n");
     file_write(tokens, "sesame-sesame-sesame\n");
-    const struct daemon *daemon = daemon_start(cluster, "--sentinel-password-file", file, "--redis-api",
-                                               "token", "--token-file", tokens, "--log-level", "warn", NULL);
+    const struct daemon *daemon =
+        daemon_start(cluster, "--sentinel-password-file", file, "--redis-api", "token",
+                     "--token-file", tokens, "--log-level", "warn", NULL);
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     cr_assert_eq(unlink(file), 0);
     cr_assert_eq(unlink(tokens), 0);
@@ -244,7 +259,8 @@ SCENE(integration_metrics, no_sentinel_ever_answers)
     cr_assert_eq(value_in(first, "bellwether_sentinels_unreachable"), 2);
     cr_assert_eq(value_in(first, "bellwether_ready"), 0);
     cr_assert_eq(value_in(first, "bellwether_masters{state=\"ok\"}"), 0);
-    HOLDS_FOR(1500, is(daemon, "bellwether_sentinels_unreachable", 2) && is(daemon, "bellwether_ready", 0));
+    HOLDS_FOR(1500, is(daemon, "bellwether_sentinels_unreachable", 2) &&
+                        is(daemon, "bellwether_ready", 0));
 }
 
 SCENE(integration_metrics, sentinels_that_are_away_and_readiness)
@@ -271,8 +287,10 @@ SCENE(integration_metrics, sentinels_that_are_away_and_readiness)
 
 SCENE(integration_metrics, requests_of_all_workers_are_summed)
 {
-    const struct daemon *daemon = daemon_start(NULL, "--sentinel", "127.0.0.1:1", "--workers", "3", NULL);
-    const char *series = "bellwether_http_requests_total{route=\"/version\",method=\"GET\",code=\"200\"}";
+    const struct daemon *daemon =
+        daemon_start(NULL, "--sentinel", "127.0.0.1:1", "--workers", "3", NULL);
+    const char *series =
+        "bellwether_http_requests_total{route=\"/version\",method=\"GET\",code=\"200\"}";
 
     for (int i = 1; i <= 40; i++) { /* each on a connection of its own: whichever worker takes it */
         cr_assert_eq(status_of(daemon, "/version"), 200);
@@ -280,7 +298,10 @@ SCENE(integration_metrics, requests_of_all_workers_are_summed)
     }
 }
 
-/* A failover that came to nothing, and an outage that went on: how long is known only when the master is back. */
+/*
+ * A failover that came to nothing, and an outage that went on: how long is known only when the
+ * master is back.
+ */
 SCENE(integration_metrics, an_outage_that_outlives_its_failover_is_counted)
 {
     static const char times[] = "bellwether_unavailable_seconds_count{master=\"mymaster\"}",
@@ -300,7 +321,8 @@ SCENE(integration_metrics, an_outage_that_outlives_its_failover_is_counted)
     WAIT_UNTIL(3000, is(daemon, times, 1));
     const double told =
         (double)http_number(daemon_get(daemon, "/failovers"), "failovers.0.unavailable_ms") / 1000;
-    cr_assert(told > 0.5 && fabs(value(daemon, sum) - told) < 0.001, "%f and %f", told, value(daemon, sum));
+    cr_assert(told > 0.5 && fabs(value(daemon, sum) - told) < 0.001, "%f and %f", told,
+              value(daemon, sum));
     cr_assert_eq(count_in(daemon_log(daemon), line), 1, "%s", daemon_log(daemon));
     cr_assert(is(daemon, SWITCHES, 0) && is(daemon, FAILOVERS("aborted", "crash"), 1));
 }
@@ -313,7 +335,8 @@ static struct raw *begin(const struct daemon *daemon, const char *path)
 {
     struct raw *raw = raw_open(daemon->port);
     const char *request = text("GET %s HTTP/1.1\r\nHost: test\r\n\r\n", path);
-    cr_assert(raw != NULL && raw_send(raw, request, strlen(request)));
+
+    cr_assert(raw && raw_send(raw, request, strlen(request)));
     return raw;
 }
 
@@ -321,7 +344,8 @@ SCENE(integration_metrics, waiting_callers_come_and_go)
 {
     enum { POLLS = 3, STREAMS = 2 };
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2});
-    const struct daemon *daemon = daemon_start(cluster, "--workers", "2", "--max-waiters", "5", NULL);
+    const struct daemon *daemon =
+        daemon_start(cluster, "--workers", "2", "--max-waiters", "5", NULL);
     struct server *old = &cluster->nodes[0];
     const char *path = text("/master?wait=60s&unless=%s", old->address);
     struct raw *polls[POLLS];
@@ -329,47 +353,56 @@ SCENE(integration_metrics, waiting_callers_come_and_go)
 
     EXPECT_MASTER(daemon, old, 3000);
     cr_assert(is(daemon, WAITERS("poll"), 0) && is(daemon, WAITERS("stream"), 0));
-    for (int i = 0; i < POLLS; i++)
+    for (int i = 0; i < POLLS; i++) {
         polls[i] = begin(daemon, path);
-    for (int i = 0; i < STREAMS; i++)
+    }
+    for (int i = 0; i < STREAMS; i++) {
         streams[i] = stream_open(daemon, "/events", NULL);
+    }
     WAIT_UNTIL(3000, is(daemon, WAITERS("poll"), POLLS) && is(daemon, WAITERS("stream"), STREAMS));
-    cr_assert(is(daemon, "bellwether_http_inflight", POLLS + STREAMS + 1), "and the scrape itself: %f",
-              value(daemon, "bellwether_http_inflight"));
+    cr_assert(is(daemon, "bellwether_http_inflight", POLLS + STREAMS + 1),
+              "and the scrape itself: %f", value(daemon, "bellwether_http_inflight"));
     cr_assert(is(daemon, REJECTED("waiters"), 0));
     cr_assert_eq(status_of(daemon, path), 503);
     cr_assert_eq(status_of(daemon, "/events"), 503);
     cr_assert(is(daemon, REJECTED("waiters"), 2) && is(daemon, WAITERS("poll"), POLLS));
 
-    for (int i = 0; i < STREAMS; i++)
+    for (int i = 0; i < STREAMS; i++) {
         stream_close(streams[i]); /* noticed when there is something to tell */
+    }
     cluster_failover(cluster);
-    for (int i = 0; i < POLLS; i++)
+    for (int i = 0; i < POLLS; i++) {
         cr_assert_eq(raw_answer(polls[i], 30000)->status, 200);
+    }
     WAIT_UNTIL(20000, is(daemon, WAITERS("poll"), 0) && is(daemon, WAITERS("stream"), 0));
     cr_assert(is(daemon, "bellwether_http_inflight", 1) && is(daemon, CUT, 0));
     cr_assert_geq(
-        value(daemon, "bellwether_http_requests_total{route=\"/master\",method=\"GET\",code=\"503\"}"), 1);
+        value(daemon,
+              "bellwether_http_requests_total{route=\"/master\",method=\"GET\",code=\"503\"}"),
+        1);
 }
 
 /* A connection that is idle between requests, and kept. */
 static struct raw *hold_connection(const struct daemon *daemon)
 {
     struct raw *raw;
-    WAIT_UNTIL(3000, (raw = raw_open(daemon->port)) != NULL && raw_get(raw, "/version", 3000)->status == 200);
+
+    WAIT_UNTIL(3000,
+               (raw = raw_open(daemon->port)) && raw_get(raw, "/version", 3000)->status == 200);
     return raw;
 }
 
 SCENE(integration_metrics, refused_connections_are_counted)
 {
     enum { MOST = 10 };
-    const struct daemon *daemon =
-        daemon_start(NULL, "--sentinel", "127.0.0.1:1", "--max-connections", text("%d", MOST), NULL);
+    const struct daemon *daemon = daemon_start(NULL, "--sentinel", "127.0.0.1:1",
+                                               "--max-connections", text("%d", MOST), NULL);
     struct raw *open[MOST];
 
     cr_assert(is(daemon, REJECTED("connections"), 0));
-    for (int i = 0; i < MOST; i++)
+    for (int i = 0; i < MOST; i++) {
         open[i] = hold_connection(daemon);
+    }
     cr_assert_eq(status_of(daemon, "/version"), 503);
     cr_assert_eq(status_of(daemon, "/livez"), 200, "never refused");
     const struct http_answer *metrics = raw_get(open[0], "/metrics", 3000);
@@ -377,34 +410,37 @@ SCENE(integration_metrics, refused_connections_are_counted)
     cr_assert_eq(value_in(metrics, REJECTED("waiters")), 0);
 }
 
-/* Sentinels that talk much more than a reader reads: it is cut off, the other one hears everything. */
+/*
+ * Sentinels that talk much more than a reader reads: it is cut off, the other one hears everything.
+ */
 SCENE(integration_metrics, a_slow_reader_is_cut_and_counted)
 {
     enum { ROUNDS = 250, EACH = 100 };
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = NONE});
-    struct fake *sentinel =
-        fake_start(FAKE_SENTINEL, &(struct fake_words){.run_id = "0123456789012345678901234567890123456789",
-                                                       .master_name = "mymaster",
-                                                       .master_host = "127.0.0.1",
-                                                       .master_port = text("%u", cluster->nodes[0].port),
-                                                       .epoch = 1});
+    struct fake *sentinel = fake_start(
+        FAKE_SENTINEL, &(struct fake_words){.run_id = "0123456789012345678901234567890123456789",
+                                            .master_name = "mymaster",
+                                            .master_host = "127.0.0.1",
+                                            .master_port = text("%u", cluster->nodes[0].port),
+                                            .epoch = 1});
     const struct daemon *daemon = daemon_start(NULL, "--sentinel", fake_address(sentinel), NULL);
     char payload[300];
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     struct raw *slow = begin(daemon, "/events");
     struct raw *quick = begin(daemon, "/events");
-    cr_assert(raw_upto(slow, "event: master", 3000) != NULL, "it began");
-    cr_assert(raw_upto(quick, "event: master", 3000) != NULL);
+    cr_assert(raw_upto(slow, "event: master", 3000), "it began");
+    cr_assert(raw_upto(quick, "event: master", 3000));
     const char *instance = http_header(daemon_get(daemon, "/master"), "x-bellwether-instance");
     for (int i = 0; i < ROUNDS && is(daemon, CUT, 0); i++) {
         for (int j = 0; j < EACH; j++) {
-            (void)snprintf(payload, sizeof payload,
-                           "slave 127.0.0.1:1 127.0.0.1 1 @ mymaster 127.0.0.1 %u %d", cluster->nodes[0].port,
-                           i * EACH + j);
+            (void)snprintf(payload, sizeof(payload),
+                           "slave 127.0.0.1:1 127.0.0.1 1 @ mymaster 127.0.0.1 %u %d",
+                           cluster->nodes[0].port, i * EACH + j);
             fake_publish(sentinel, "+slave-reconf-inprog", payload);
         }
-        cr_assert(raw_upto(quick, text(" %d\"", i * EACH + EACH - 1), patient(5000)) != NULL, "round %d", i);
+        cr_assert(raw_upto(quick, text(" %d\"", i * EACH + EACH - 1), patient(5000)), "round %d",
+                  i);
     }
     cr_assert(is(daemon, CUT, 1), "%f", value(daemon, CUT));
     cr_assert(raw_closes(slow, 5000));
@@ -422,8 +458,9 @@ SCENE(integration_metrics, a_slow_reader_is_cut_and_counted)
 
 static void need(const char *program)
 {
-    if (!process_can_run(program))
+    if (!process_can_run(program)) {
         scene_skip(text("%s is missing; deploy/deps.sh clients installs it", program));
+    }
 }
 
 SCENE(integration_metrics, promtool_finds_nothing_to_say)
@@ -435,7 +472,8 @@ SCENE(integration_metrics, promtool_finds_nothing_to_say)
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     WAIT_UNTIL(20000, is(daemon, "bellwether_replicas{master=\"mymaster\",status=\"healthy\"}", 2));
-    WAIT_UNTIL(30000, !isnan(value(daemon, "bellwether_sentinel_ckquorum_ok{master=\"mymaster\"}")));
+    WAIT_UNTIL(30000,
+               !isnan(value(daemon, "bellwether_sentinel_ckquorum_ok{master=\"mymaster\"}")));
     file_write(file, scrape(daemon)->body);
     const char *const argv[] = {"bash", "-c", text("promtool check metrics <'%s'", file), NULL};
     const struct process_result result = process_run(20000, NULL, argv);
@@ -485,7 +523,8 @@ SCENE(integration_metrics, prometheus_sees_a_failover)
     /* the counter was there before, so the first failover is an increase */
     WAIT_UNTIL(30000, query(base, "sum(increase(bellwether_failovers_total[1m]))") > 0);
     WAIT_UNTIL(10000, query(base, "sum(increase(bellwether_unavailable_seconds_sum[1m]))") > 0);
-    const struct http_answer *targets =
-        http_send(&(struct http_request){.base = base, .path = "/api/v1/targets", .unrecorded = true});
-    cr_assert_str_eq(http_string(targets, "data.activeTargets.0.lastError"), "", "%s", http_text(targets));
+    const struct http_answer *targets = http_send(
+        &(struct http_request){.base = base, .path = "/api/v1/targets", .unrecorded = true});
+    cr_assert_str_eq(http_string(targets, "data.activeTargets.0.lastError"), "", "%s",
+                     http_text(targets));
 }

@@ -18,6 +18,7 @@ SCENE_SUITE(integration_names);
 SCENE(integration_names, announced_host_names)
 {
     struct cluster *cluster = cluster_prepare(&(struct cluster_spec){.hostnames = true});
+
     cluster_run(cluster);
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *old = &cluster->nodes[0];
@@ -38,6 +39,7 @@ SCENE(integration_names, toggling_announced_names_is_no_failover)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     struct server *sentinel = &cluster->sentinels[0];
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     const char *since = http_string(daemon_get(daemon, "/master"), "since");
     /* the same node, now called by a name */
@@ -50,7 +52,8 @@ SCENE(integration_names, toggling_announced_names_is_no_failover)
 }
 
 /* This Sentinel calls the node `localhost`, the others go on with its IP address. */
-static void call_by_name(struct cluster *cluster, const struct server *sentinel, const struct server *node)
+static void call_by_name(struct cluster *cluster, const struct server *sentinel,
+                         const struct server *node)
 {
     cr_assert_str_eq(redis_say(sentinel, "SENTINEL CONFIG SET resolve-hostnames yes"), "OK");
     cr_assert_str_eq(redis_say(sentinel, "SENTINEL CONFIG SET announce-hostnames yes"), "OK");
@@ -58,14 +61,17 @@ static void call_by_name(struct cluster *cluster, const struct server *sentinel,
     cr_assert_str_eq(redis_say(sentinel, "SENTINEL MONITOR %s localhost %d %d", cluster->name,
                                (int)node->port, (int)cluster->quorum),
                      "OK");
-    WAIT_UNTIL(15000, strcmp(sentinel_says(sentinel, cluster->name), text("localhost:%u", node->port)) == 0 &&
-                          strstr(redis_say(sentinel, "SENTINEL CKQUORUM %s", cluster->name), "OK 3") != NULL);
+    WAIT_UNTIL(15000,
+               strcmp(sentinel_says(sentinel, cluster->name), text("localhost:%u", node->port)) ==
+                       0 &&
+                   strstr(redis_say(sentinel, "SENTINEL CKQUORUM %s", cluster->name), "OK 3"));
 }
 
 SCENE(integration_names, one_node_by_a_name_and_by_its_ip)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2});
     struct server *old = &cluster->nodes[0];
+
     call_by_name(cluster, &cluster->sentinels[0], old);
     const struct daemon *daemon = daemon_start(cluster, "--poll-interval", "200ms", NULL);
     WAIT_UNTIL(5000, status_of(daemon, "/master") == 200 && says_reason(daemon, NULL));
@@ -73,29 +79,36 @@ SCENE(integration_names, one_node_by_a_name_and_by_its_ip)
     const char *since = text("%s", http_string(daemon_get(daemon, "/master"), "since"));
     WAIT_UNTIL(5000, http_number(daemon_get(daemon, "/sentinels"), "agreeing") == 3);
     const char *listed = daemon_get(daemon, "/sentinels")->body;
-    cr_assert(strstr(listed, text("\"says\":\"localhost:%u\"", old->port)) != NULL &&
-                  strstr(listed, text("\"says\":\"127.0.0.1:%u\"", old->port)) != NULL,
+    cr_assert(strstr(listed, text("\"says\":\"localhost:%u\"", old->port)) &&
+                  strstr(listed, text("\"says\":\"127.0.0.1:%u\"", old->port)),
               "%s", listed);
-    HOLDS_FOR(2500, says_reason(daemon, NULL) &&
-                        strcmp(http_string(daemon_get(daemon, "/master"), "address"), address) == 0);
+    HOLDS_FOR(2500,
+              says_reason(daemon, NULL) &&
+                  strcmp(http_string(daemon_get(daemon, "/master"), "address"), address) == 0);
     cr_assert(json_is_null(http_value(daemon_get(daemon, "/master"), "previous")));
     cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "since"), since);
-    WAIT_UNTIL(15000, json_is_integer(http_value(daemon_get(daemon, "/replicas"), "replicas.0.lag_bytes")));
+    WAIT_UNTIL(15000, json_is_integer(
+                          http_value(daemon_get(daemon, "/replicas"), "replicas.0.lag_bytes")));
     cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")), 1, "%s",
                  http_text(daemon_get(daemon, "/replicas")));
     /* Neither text is another address. */
     static const char *const hosts[] = {"localhost", "127.0.0.1"};
     for (size_t i = 0; i < 2; i++) {
         const int64_t asked_ms = now_ms();
-        cr_assert_eq(status_of(daemon, text("/master?unless=%s:%u&wait=600ms", hosts[i], old->port)), 200);
+
+        cr_assert_eq(
+            status_of(daemon, text("/master?unless=%s:%u&wait=600ms", hosts[i], old->port)), 200);
         cr_assert_geq(now_ms() - asked_ms, 500, "%s", hosts[i]);
     }
     cluster_failover(cluster);
     WAIT_UNTIL(30000, http_number(daemon_get(daemon, "/master"), "port") == cluster->nodes[1].port);
-    WAIT_UNTIL(30000, http_string(daemon_get(daemon, "/failovers?limit=1"), "failovers.0.ended")[0] == '2');
+    WAIT_UNTIL(30000, http_string(daemon_get(daemon, "/failovers?limit=1"),
+                                  "failovers.0.ended")[0] == '2');
     const struct http_answer *failovers = daemon_get(daemon, "/failovers");
-    cr_assert_eq(json_array_size(http_value(failovers, "failovers")), 1, "%s", http_text(failovers));
-    cr_assert_str_eq(http_string(failovers, "failovers.0.outcome"), "switched", "%s", http_text(failovers));
+    cr_assert_eq(json_array_size(http_value(failovers, "failovers")), 1, "%s",
+                 http_text(failovers));
+    cr_assert_str_eq(http_string(failovers, "failovers.0.outcome"), "switched", "%s",
+                     http_text(failovers));
     cr_assert_str_eq(http_string(failovers, "failovers.0.from"), address);
 }
 
@@ -104,15 +117,18 @@ SCENE(integration_names, ipv6)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.host = "::1"});
     struct server *old = &cluster->nodes[0];
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, old, 4000);
     const struct http_answer *answer = daemon_get(daemon, "/master");
     cr_assert_str_eq(http_string(answer, "host"), "::1");
     cr_assert_str_eq(http_string(answer, "address"), text("[::1]:%u", old->port));
     cr_assert_str_eq(http_string(answer, "url"), text("redis://[::1]:%u", old->port));
-    cr_assert_str_eq(daemon_get(daemon, "/master?format=text")->body, text("[::1]:%u\n", old->port));
+    cr_assert_str_eq(daemon_get(daemon, "/master?format=text")->body,
+                     text("[::1]:%u\n", old->port));
     EXPECT_REASON(daemon, NULL, 12000);
     cr_assert_eq(http_number(daemon_get(daemon, "/sentinels"), "known"), 3);
-    WAIT_UNTIL(12000, json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")) == 2);
+    WAIT_UNTIL(12000,
+               json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")) == 2);
     cluster_failover(cluster);
     EXPECT_MASTER(daemon, cluster_wait_switch(cluster, old, 30000), 1500);
 }
@@ -123,6 +139,7 @@ SCENE(integration_names, nat_map_for_a_host)
         .node_conf = "bind 127.0.0.1 127.0.0.2\n", .sentinel_conf = "bind 127.0.0.1 127.0.0.2\n"});
     const struct daemon *daemon = daemon_start(cluster, "--map", "127.0.0.1=127.0.0.2", NULL);
     struct server *old = &cluster->nodes[0];
+
     WAIT_UNTIL(4000, status_of(daemon, "/master") == 200);
     const struct http_answer *answer = daemon_get(daemon, "/master");
     cr_assert_str_eq(http_string(answer, "address"), text("127.0.0.2:%u", old->port), "%s",
@@ -138,20 +155,24 @@ SCENE(integration_names, nat_map_for_a_host)
 
 SCENE(integration_names, nat_map_for_a_port)
 {
-    struct cluster *cluster = cluster_start(
-        &(struct cluster_spec){.nodes = 1, .sentinels = 1, .node_conf = "bind 127.0.0.1 127.0.0.3\n"});
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){
+        .nodes = 1, .sentinels = 1, .node_conf = "bind 127.0.0.1 127.0.0.3\n"});
     const unsigned port = cluster->nodes[0].port;
     const struct daemon *daemon =
         daemon_start(cluster, "--map", text("127.0.0.1:%u=127.0.0.3:%u", port, port), NULL);
+
     WAIT_UNTIL(4000, status_of(daemon, "/master") == 200);
-    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "address"), text("127.0.0.3:%u", port));
+    cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "address"),
+                     text("127.0.0.3:%u", port));
     cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "state"), "ok");
 }
 
 SCENE(integration_names, seed_that_does_not_resolve)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
-    const struct daemon *daemon = daemon_start(cluster, "--sentinel", "no-such-host.invalid:26379", NULL);
+    const struct daemon *daemon =
+        daemon_start(cluster, "--sentinel", "no-such-host.invalid:26379", NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     still_serves(daemon);
     const char *const alone[] = {"--sentinel", "no-such-host.invalid:26379", NULL};
@@ -160,7 +181,10 @@ SCENE(integration_names, seed_that_does_not_resolve)
     still_serves(lonely);
 }
 
-/* Silent name servers: nobody reads what is sent there. Skips the test where that can't be arranged. */
+/*
+ * Silent name servers: nobody reads what is sent there. Skips the test where that can't be
+ * arranged.
+ */
 static void silence_the_resolver(const char *hosts)
 {
     const char *script = text("%s/daemon.sh", scene_folder()),
@@ -172,20 +196,26 @@ static void silence_the_resolver(const char *hosts)
 
     /* an address of this test's own: others may run beside it */
     at.sin_addr.s_addr = htonl(0x7f350000u | ((unsigned)getpid() & 0xffffu) | 1u);
-    inet_ntop(AF_INET, &at.sin_addr, server, sizeof server);
-    if (getuid() != 0 || !process_can_run("unshare") || bind(fd, (struct sockaddr *)&at, sizeof at) != 0)
-        scene_skip("needs root, unshare and port 53 on a loopback address for a name server that is silent");
+    inet_ntop(AF_INET, &at.sin_addr, server, sizeof(server));
+    if (getuid() != 0 || !process_can_run("unshare") ||
+        bind(fd, (struct sockaddr *)&at, sizeof(at)) != 0) {
+        scene_skip(
+            "needs root, unshare and port 53 on a loopback address for a name server that is silent");
+    }
     file_write(resolv, text("nameserver %s\noptions timeout:5 attempts:2\n", server));
     file_write(names, hosts);
-    file_write(script,
-               text("#!/bin/sh\n"
-                    "exec unshare -m sh -ec 'mount --bind %s /etc/resolv.conf; mount --bind %s /etc/hosts\n"
-                    "exec %s \"$@\"' - \"$@\"\n",
-                    resolv, names, realpath(daemon_binary(), scene_alloc(PATH_MAX))));
+    file_write(
+        script,
+        text(
+            "#!/bin/sh\n"
+            "exec unshare -m sh -ec 'mount --bind %s /etc/resolv.conf; mount --bind %s /etc/hosts\n"
+            "exec %s \"$@\"' - \"$@\"\n",
+            resolv, names, realpath(daemon_binary(), scene_alloc(PATH_MAX))));
     chmod(script, 0700);
     const char *const try[] = {script, "--version", NULL};
-    if (process_run(5000, NULL, try).exit_code != 0)
+    if (process_run(5000, NULL, try).exit_code != 0) {
         scene_skip("mount namespaces can't be made here");
+    }
     setenv("BELLWETHER", script, 1); /* the test is a process of its own */
 }
 
@@ -208,8 +238,12 @@ SCENE(integration_names, seeds_that_hang_delay_nobody)
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
     EXPECT_MASTER(daemon, &cluster->nodes[0], 1500);
     cr_expect_lt(now_ms() - began_ms, patient(1500));
-    /* and the good one is dialled again in good time while those that hung are tried again and again */
-    WAIT_UNTIL(8000, count_in(daemon_get(daemon, "/sentinels")->body, "did not answer in time") == 12);
+    /*
+     * and the good one is dialled again in good time while those that hung are tried again and
+     * again
+     */
+    WAIT_UNTIL(8000,
+               count_in(daemon_get(daemon, "/sentinels")->body, "did not answer in time") == 12);
     server_kill(sentinel);
     WAIT_UNTIL(3000, http_number(daemon_get(daemon, "/sentinels"), "reachable") == 0);
     server_start(sentinel);
@@ -239,15 +273,18 @@ SCENE(integration_names, names_of_one_deployment_that_hang_delay_no_other)
     struct fake_words second = {.run_id = "5e271e25e271e25e271e25e271e25e271e25e272",
                                 .master_name = "elsewhere"};
     struct fake *other = fake_start(FAKE_SENTINEL, &second);
-    file_write(config,
-               text("%ssentinel = %s\nmaster = mymaster\n[master elsewhere]\nsentinel = good.test:%u\n",
-                    lines, fake_address(fake_start(FAKE_SENTINEL, &first)), fake_port(other)));
+    file_write(
+        config,
+        text("%ssentinel = %s\nmaster = mymaster\n[master elsewhere]\nsentinel = good.test:%u\n",
+             lines, fake_address(fake_start(FAKE_SENTINEL, &first)), fake_port(other)));
     /* a first look-up is waited for as long as that */
     const char *const flags[] = {"--config", config, "--sentinel-timeout", "5s", NULL};
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
-    WAIT_UNTIL(1500, http_number(daemon_get(daemon, "/masters/elsewhere/sentinels"), "reachable") == 1);
+    WAIT_UNTIL(1500,
+               http_number(daemon_get(daemon, "/masters/elsewhere/sentinels"), "reachable") == 1);
     EXPECT_MASTER(daemon, node, 10000);
-    WAIT_UNTIL(10000, json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")) == SLOW);
+    WAIT_UNTIL(10000,
+               json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")) == SLOW);
     /* nor does a name that the other one's Sentinel gives from now on wait */
     second.master_host = "late.test";
     second.master_port = first.master_port;

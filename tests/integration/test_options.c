@@ -13,11 +13,12 @@ SCENE_SUITE(integration_options);
 static void expect_refusal(struct process_result result, const char *option, const char *value,
                            const char *what)
 {
-    cr_assert_eq(result.exit_code, 2, "%s: exit %d: %s%s", what, result.exit_code, result.out, result.err);
+    cr_assert_eq(result.exit_code, 2, "%s: exit %d: %s%s", what, result.exit_code, result.out,
+                 result.err);
     cr_assert_eq(count_in(result.err, "\n"), 1, "%s: not one line: %s", what, result.err);
-    cr_assert(option == NULL || strcasestr(result.err, option) != NULL, "%s: does not name %s: %s", what,
-              option, result.err);
-    cr_assert(value == NULL || strstr(result.err, value) != NULL, "%s: does not name %s: %s", what, value,
+    cr_assert(!option || strcasestr(result.err, option), "%s: does not name %s: %s", what, option,
+              result.err);
+    cr_assert(!value || strstr(result.err, value), "%s: does not name %s: %s", what, value,
               result.err);
     cr_assert_str_eq(result.out, "", "%s", what);
 }
@@ -86,19 +87,20 @@ SCENE(integration_options, bad_values)
         {"replica-max-lag", "near"},
         {"replica-fallback", "replica"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         const char *what = text("--%s '%s'", cases[i].flag, cases[i].value);
-        expect_refusal(
-            daemon_run(5000, SEED, text("--%s", cases[i].flag), cases[i].value, "--check-config", NULL),
-            cases[i].flag, cases[i].value, what);
+
+        expect_refusal(daemon_run(5000, SEED, text("--%s", cases[i].flag), cases[i].value,
+                                  "--check-config", NULL),
+                       cases[i].flag, cases[i].value, what);
     }
 }
 
 SCENE(integration_options, bad_values_stop_the_start_itself)
 {
     expect_refusal(daemon_run(5000, SEED, "--workers", "0", NULL), "workers", "0", "workers");
-    expect_refusal(daemon_run(5000, SEED, "--sentinel", "nonsense:nonsense", NULL), "sentinel", "nonsense",
-                   "sentinel");
+    expect_refusal(daemon_run(5000, SEED, "--sentinel", "nonsense:nonsense", NULL), "sentinel",
+                   "nonsense", "sentinel");
 }
 
 /* The start itself, not only --check-config. */
@@ -106,6 +108,7 @@ SCENE(integration_options, commands_without_protection_stop_the_start)
 {
     const char *path = text("%s/token", scene_folder());
     const char *const api[] = {"--redis-api", "token", "--token-file", path, NULL};
+
     static const struct {
         const char *contents, *value;
     } cases[] = {
@@ -116,10 +119,11 @@ SCENE(integration_options, commands_without_protection_stop_the_start)
     };
 
     expect_refusal(daemon_run(5000, SEED, api[0], api[1], NULL), "redis-api", "token", "no token");
-    expect_refusal(daemon_run(5000, SEED, api[0], api[1], api[2], path, NULL), "token-file", path, "no file");
+    expect_refusal(daemon_run(5000, SEED, api[0], api[1], api[2], path, NULL), "token-file", path,
+                   "no file");
     expect_refusal(daemon_run(5000, SEED, api[0], api[1], "--read-only-token-file", path, NULL),
                    "read-only-token-file", path, "no file");
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         file_write(path, cases[i].contents);
         expect_refusal(daemon_run(5000, SEED, api[0], api[1], api[2], path, NULL), "token-file",
                        cases[i].value, cases[i].value);
@@ -128,8 +132,9 @@ SCENE(integration_options, commands_without_protection_stop_the_start)
     const struct process_result good =
         daemon_run(5000, SEED, api[0], api[1], api[2], path, "--check-config", NULL);
     cr_assert_eq(good.exit_code, 0, "%s", good.err);
-    expect_refusal(daemon_run(5000, SEED, "--redis-api", "loopback", "--listen", "0.0.0.0:8380", NULL),
-                   "redis-api", "0.0.0.0:8380", "a listener for everybody");
+    expect_refusal(
+        daemon_run(5000, SEED, "--redis-api", "loopback", "--listen", "0.0.0.0:8380", NULL),
+        "redis-api", "0.0.0.0:8380", "a listener for everybody");
     expect_refusal(daemon_run(5000, SEED, "--redis-api", "loopback", "--listen",
                               "127.0.0.1:8380,[::]:8381,scope=all", NULL),
                    "redis-api", "[::]:8381", "one of two listeners");
@@ -141,14 +146,17 @@ SCENE(integration_options, commands_without_protection_stop_the_start)
 
 SCENE(integration_options, unknown_and_missing)
 {
-    expect_refusal(daemon_run(5000, SEED, "--nonsense", "1", NULL), "nonsense", NULL, "unknown flag");
+    expect_refusal(daemon_run(5000, SEED, "--nonsense", "1", NULL), "nonsense", NULL,
+                   "unknown flag");
     expect_refusal(daemon_run(5000, SEED, "--poll-intervall", "1s", NULL), "poll-interval", NULL,
                    "a close one is suggested");
     expect_refusal(daemon_run(5000, SEED, "stray", NULL), NULL, "stray", "a stray word");
-    expect_refusal(daemon_run(5000, "--sentinel", NULL), "sentinel", NULL, "a flag without its value");
-    expect_refusal(daemon_run(5000, "--master", "mymaster", NULL), "sentinel", NULL, "no sentinel at all");
-    expect_refusal(daemon_run(5000, SEED, "--master", "a", "--default-master", "b", NULL), "default-master",
-                   "b", "a default that is not watched");
+    expect_refusal(daemon_run(5000, "--sentinel", NULL), "sentinel", NULL,
+                   "a flag without its value");
+    expect_refusal(daemon_run(5000, "--master", "mymaster", NULL), "sentinel", NULL,
+                   "no sentinel at all");
+    expect_refusal(daemon_run(5000, SEED, "--master", "a", "--default-master", "b", NULL),
+                   "default-master", "b", "a default that is not watched");
 }
 
 SCENE(integration_options, bad_environment)
@@ -160,18 +168,21 @@ SCENE(integration_options, bad_environment)
         {"BELLWETHER_SENTINEL=10.0.0.1:70000", "sentinel", "10.0.0.1:70000"},
         {"BELLWETHER_VERIFY=perhaps", "verify", "perhaps"},
     };
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         const char *const env[] = {cases[i].entry, NULL};
-        expect_refusal(daemon_run_env(5000, env, SEED, "--poll-interval", "1s", "--check-config", NULL),
-                       i == 1 ? NULL : cases[i].name, i == 1 ? NULL : cases[i].value, cases[i].entry);
+
+        expect_refusal(
+            daemon_run_env(5000, env, SEED, "--poll-interval", "1s", "--check-config", NULL),
+            i == 1 ? NULL : cases[i].name, i == 1 ? NULL : cases[i].value, cases[i].entry);
     }
 }
 
 SCENE(integration_options, unknown_environment_is_no_error)
 {
-    const char *const env[] = {"BELLWETHER_PORT=tcp://10.0.0.1:8380", "BELLWETHER_SERVICE_HOST=10.0.0.1",
-                               NULL};
+    const char *const env[] = {"BELLWETHER_PORT=tcp://10.0.0.1:8380",
+                               "BELLWETHER_SERVICE_HOST=10.0.0.1", NULL};
     const struct process_result result = daemon_run_env(5000, env, SEED, "--check-config", NULL);
+
     cr_assert_eq(result.exit_code, 0, "%s", result.err);
 }
 
@@ -186,11 +197,11 @@ SCENE(integration_options, bad_files)
         {"sentinel = 127.0.0.1:1\n[master mymaster]\nworkers = 1\n", "workers", ":3"},
         {"sentinel = 127.0.0.1:1\n[nonsense]\nworkers = 1\n", "nonsense", NULL},
         {"sentinel = 127.0.0.1:1\nthis is no line\n", NULL, ":2"},
-        {"sentinel = 127.0.0.1:1\n[master a]\nredis-password-file = /nonexistent/x\n", "redis-password-file",
-         "/nonexistent/x"},
+        {"sentinel = 127.0.0.1:1\n[master a]\nredis-password-file = /nonexistent/x\n",
+         "redis-password-file", "/nonexistent/x"},
     };
     const char *path = text("%s/bellwether.ini", scene_folder());
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         file_write(path, cases[i].contents);
         expect_refusal(daemon_run(5000, "--config", path, "--check-config", NULL), cases[i].option,
                        cases[i].value, cases[i].contents);
@@ -200,44 +211,54 @@ SCENE(integration_options, bad_files)
 SCENE(integration_options, flag_beats_environment_beats_file_beats_default)
 {
     const char *path = text("%s/bellwether.ini", scene_folder());
-    file_write(path, "sentinel = 127.0.0.1:1\nworkers = 2\npoll-interval = 3s\nverify-interval = 4s\n");
+
+    file_write(path,
+               "sentinel = 127.0.0.1:1\nworkers = 2\npoll-interval = 3s\nverify-interval = 4s\n");
     const char *const env[] = {text("BELLWETHER_CONFIG=%s", path), "BELLWETHER_WORKERS=5",
                                "BELLWETHER_POLL_INTERVAL=6s", NULL};
-    const struct process_result result = daemon_run_env(5000, env, "--workers", "7", "--print-config", NULL);
+    const struct process_result result =
+        daemon_run_env(5000, env, "--workers", "7", "--print-config", NULL);
     cr_assert_eq(result.exit_code, 0, "%s", result.err);
-    static const char *const wanted[][2] = {
-        {"workers", "7"}, {"poll-interval", "6s"}, {"verify-interval", "4s"}, {"sentinel-timeout", "500ms"}};
+    static const char *const wanted[][2] = {{"workers", "7"},
+                                            {"poll-interval", "6s"},
+                                            {"verify-interval", "4s"},
+                                            {"sentinel-timeout", "500ms"}};
     for (size_t i = 0; i < 4; i++) {
         const char *line = strstr(result.out, text("\n%s", wanted[i][0]));
-        cr_assert(line != NULL || strncmp(result.out, wanted[i][0], strlen(wanted[i][0])) == 0, "%s: %s",
+
+        cr_assert(line || strncmp(result.out, wanted[i][0], strlen(wanted[i][0])) == 0, "%s: %s",
                   wanted[i][0], result.out);
         const char *whole = text("%.*s", (int)strcspn(line + 1, "\n"), line + 1);
-        cr_assert(strstr(whole, wanted[i][1]) != NULL, "%s: %s", wanted[i][0], whole);
+        cr_assert(strstr(whole, wanted[i][1]), "%s: %s", wanted[i][0], whole);
     }
 }
 
 SCENE(integration_options, print_config_masks_secrets)
 {
-    const char *const env[] = {"BELLWETHER_REDIS_PASSWORD=hunter2", "BELLWETHER_SENTINEL_PASSWORD=sesame",
-                               "BELLWETHER_TOKEN=bearer7", NULL};
+    const char *const env[] = {"BELLWETHER_REDIS_PASSWORD=hunter2",
+                               "BELLWETHER_SENTINEL_PASSWORD=sesame", "BELLWETHER_TOKEN=bearer7",
+                               NULL};
     const struct process_result result =
         daemon_run_env(5000, env, SEED, "--redis-api", "token", "--print-config", NULL);
+
     cr_assert_eq(result.exit_code, 0, "%s", result.err);
-    cr_assert(strstr(result.out, "***") != NULL, "%s", result.out);
-    cr_assert(strstr(result.out, "hunter2") == NULL && strstr(result.out, "sesame") == NULL &&
-                  strstr(result.out, "bearer7") == NULL,
+    cr_assert(strstr(result.out, "***"), "%s", result.out);
+    cr_assert(!strstr(result.out, "hunter2") && !strstr(result.out, "sesame") &&
+                  !strstr(result.out, "bearer7"),
               "%s", result.out);
-    cr_assert(strstr(result.err, "hunter2") == NULL);
+    cr_assert(!strstr(result.err, "hunter2"));
 }
 
 SCENE(integration_options, help_version_and_check)
 {
     const struct process_result help = daemon_run(5000, "--help", NULL);
+
     cr_assert_eq(help.exit_code, 0);
     static const char *const options[] = {"--sentinel", "--master", "--listen", "--once",
                                           "--wait",     "--map",    "--verify", "--ready-when"};
-    for (size_t i = 0; i < sizeof options / sizeof *options; i++)
-        cr_assert(strstr(help.out, options[i]) != NULL, "%s is not in --help", options[i]);
+    for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++) {
+        cr_assert(strstr(help.out, options[i]), "%s is not in --help", options[i]);
+    }
     const struct process_result version = daemon_run(5000, "--version", NULL);
     cr_assert_eq(version.exit_code, 0);
     cr_assert(strncmp(version.out, "bellwether ", 11) == 0, "%s", version.out);
@@ -248,21 +269,25 @@ SCENE(integration_options, help_version_and_check)
 SCENE(integration_options, sentinel_given_twice_is_one)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
-    const struct daemon *daemon = daemon_start(cluster, "--sentinel", cluster->sentinels[0].address, NULL);
+    const struct daemon *daemon =
+        daemon_start(cluster, "--sentinel", cluster->sentinels[0].address, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/sentinels"), "sentinels")), 1);
-    cr_assert(strstr(daemon_log(daemon), "level=warn") != NULL, "%s", daemon_log(daemon));
+    cr_assert(strstr(daemon_log(daemon), "level=warn"), "%s", daemon_log(daemon));
 }
 
 SCENE(integration_options, environment_alone_configures_everything)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1});
     const unsigned port = port_reserve(), probe = port_reserve();
-    const char *const env[] = {text("BELLWETHER_SENTINEL=%s,%s %s", cluster->sentinels[0].address,
-                                    cluster->sentinels[1].address, cluster->sentinels[2].address),
-                               text("BELLWETHER_LISTEN=127.0.0.1:%u 127.0.0.1:%u,scope=probe", port, probe),
-                               "BELLWETHER_MASTER=mymaster", "BELLWETHER_LOG_FORMAT=json", NULL};
+    const char *const env[] = {
+        text("BELLWETHER_SENTINEL=%s,%s %s", cluster->sentinels[0].address,
+             cluster->sentinels[1].address, cluster->sentinels[2].address),
+        text("BELLWETHER_LISTEN=127.0.0.1:%u 127.0.0.1:%u,scope=probe", port, probe),
+        "BELLWETHER_MASTER=mymaster", "BELLWETHER_LOG_FORMAT=json", NULL};
     struct daemon *daemon = daemon_launch(&(struct daemon_spec){.env = env, .no_listen = true});
+
     daemon->base = text("http://127.0.0.1:%u", port);
     EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
     daemon->base = text("http://127.0.0.1:%u", probe);
@@ -277,15 +302,17 @@ SCENE(integration_options, once_in_every_format)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const char *seed = cluster->sentinels[0].address, *address = cluster->nodes[0].address;
     struct process_result result = daemon_run(5000, "--sentinel", seed, "--once", NULL);
+
     cr_assert_eq(result.exit_code, 0, "%s", result.err);
     json_t *master = json_loads(result.out, 0, NULL);
-    cr_assert(master != NULL, "%s", result.out);
+    cr_assert(master, "%s", result.out);
     cr_assert_str_eq(json_string_value(json_object_get(master, "address")), address);
     cr_assert_str_eq(json_string_value(json_object_get(master, "state")), "ok");
     json_decref(master);
     cr_assert_eq(count_in(result.out, "\n"), 1);
     cr_assert_str_eq(result.err, "", "only warnings and errors are logged");
-    cr_assert(strstr(result.out, "{\"name\":\"mymaster\",\"state\":") == result.out, "%s", result.out);
+    cr_assert(strstr(result.out, "{\"name\":\"mymaster\",\"state\":") == result.out, "%s",
+              result.out);
     result = daemon_run(5000, "--sentinel", seed, "--once", "--format", "json", NULL);
     cr_assert(result.exit_code == 0 && *result.out == '{');
     result = daemon_run(5000, "--sentinel", seed, "--once", "--format", "text", NULL);
@@ -302,7 +329,7 @@ static void expect_no_master(struct process_result result, const char *word)
     cr_assert_eq(result.exit_code, 3, "exit %d: %s%s", result.exit_code, result.out, result.err);
     cr_assert_str_eq(result.out, "");
     cr_assert_geq(count_in(result.err, "\n"), 1);
-    cr_assert(word == NULL || strstr(result.err, word) != NULL, "%s is not said: %s", word, result.err);
+    cr_assert(!word || strstr(result.err, word), "%s is not said: %s", word, result.err);
 }
 
 SCENE(integration_options, once_without_a_master)
@@ -311,17 +338,20 @@ SCENE(integration_options, once_without_a_master)
     const char *seed = cluster->sentinels[0].address;
     struct process_result result =
         daemon_run(8000, "--sentinel", text("127.0.0.1:%u", port_reserve()), "--once", NULL);
+
     expect_no_master(result, "no_sentinel_reachable");
     cr_assert_leq(result.took_ms, patient(4000));
     expect_no_master(daemon_run(8000, "--sentinel", seed, "--master", "nosuch", "--once", NULL),
                      "unknown_name");
-    expect_no_master(daemon_run(8000, "--sentinel", "no-such-host.invalid:26379", "--once", NULL), NULL);
+    expect_no_master(daemon_run(8000, "--sentinel", "no-such-host.invalid:26379", "--once", NULL),
+                     NULL);
     struct server *second = cluster_add_node(cluster, NULL);
     cluster_monitor(cluster, "second", second);
     result = daemon_run(8000, "--sentinel", seed, "--once", NULL);
     expect_no_master(result, "mymaster");
-    cr_assert(strstr(result.err, "second") != NULL, "%s", result.err);
-    result = daemon_run(8000, "--sentinel", seed, "--once", "--master", "second", "--format", "text", NULL);
+    cr_assert(strstr(result.err, "second"), "%s", result.err);
+    result = daemon_run(8000, "--sentinel", seed, "--once", "--master", "second", "--format",
+                        "text", NULL);
     cr_assert_str_eq(result.out, text("%s\n", second->address));
     server_kill(&cluster->nodes[0]);
     expect_no_master(daemon_run(8000, "--sentinel", seed, "--master", "mymaster", "--once", NULL),
@@ -336,12 +366,14 @@ SCENE(integration_options, once_waits)
                                 "--format",      "text",       NULL};
     struct process *once =
         process_start(&(struct process_spec){.name = "once", .argv = argv, .may_die = true});
+
     HOLDS_FOR(300, !process_ended(once));
     cluster_run(cluster);
     cr_assert_eq(process_wait(once, patient(20000)), 0, "%s", process_log(once));
     cr_assert_str_eq(file_read(once->out_path), text("%s\n", cluster->nodes[0].address));
-    const struct process_result result =
-        daemon_run(8000, "--sentinel", text("127.0.0.1:%u", port_reserve()), "--once", "--wait", "2s", NULL);
+    const struct process_result result = daemon_run(
+        8000, "--sentinel", text("127.0.0.1:%u", port_reserve()), "--once", "--wait", "2s", NULL);
     expect_no_master(result, NULL);
-    cr_assert(result.took_ms >= 1800 && result.took_ms < patient(5000), "%lld ms", (long long)result.took_ms);
+    cr_assert(result.took_ms >= 1800 && result.took_ms < patient(5000), "%lld ms",
+              (long long)result.took_ms);
 }

@@ -13,6 +13,7 @@ static struct cluster *split_cluster_with(const struct network *network, struct 
 {
     const pid_t node_netns[] = {network->left, network->right, network->right};
     const char *const ips[] = {LEFT_IP, RIGHT_IP, RIGHT_IP};
+
     spec.node_netns = spec.sentinel_netns = node_netns;
     spec.node_ip = spec.sentinel_ip = ips;
     return cluster_start(&spec);
@@ -27,17 +28,22 @@ static struct cluster *split_cluster(const struct network *network)
 static struct server *right_master(const struct cluster *cluster)
 {
     const char *said = sentinel_says(&cluster->sentinels[1], "mymaster");
-    if (strcmp(said, sentinel_says(&cluster->sentinels[2], "mymaster")) != 0)
+
+    if (strcmp(said, sentinel_says(&cluster->sentinels[2], "mymaster")) != 0) {
         return NULL;
-    for (size_t i = 1; i < cluster->n_nodes; i++)
-        if (strcmp(said, cluster->nodes[i].address) == 0)
+    }
+    for (size_t i = 1; i < cluster->n_nodes; i++) {
+        if (strcmp(said, cluster->nodes[i].address) == 0) {
             return (struct server *)(uintptr_t)&cluster->nodes[i];
+        }
+    }
     return NULL;
 }
 
 static struct daemon *daemon_in(const struct cluster *cluster, pid_t netns)
 {
-    return daemon_launch(&(struct daemon_spec){.cluster = cluster, .netns_of = netns, .unix_socket = true});
+    return daemon_launch(
+        &(struct daemon_spec){.cluster = cluster, .netns_of = netns, .unix_socket = true});
 }
 
 SCENE(integration_partition, daemon_that_reaches_both_sides)
@@ -46,22 +52,24 @@ SCENE(integration_partition, daemon_that_reaches_both_sides)
     struct cluster *cluster = split_cluster(network);
     const struct daemon *daemon = daemon_in(cluster, network->middle);
     struct server *old = &cluster->nodes[0], *new_master = NULL;
+
     EXPECT_MASTER(daemon, old, 4000);
     struct trail *trail = trail_start(daemon, cluster);
     network_cut(network);
-    for (const int64_t end = now_ms() + patient(20000); (new_master = right_master(cluster)) == NULL;) {
+    for (const int64_t end = now_ms() + patient(20000); !(new_master = right_master(cluster));) {
         cr_assert(now_ms() < end, "the right side did not fail over");
         trail_look(trail);
     }
     trail_until(trail, new_master, 2000);
-    trail_for(trail, 2000); /* the left Sentinel and the old master still say otherwise, with a lower epoch */
+    /* the left Sentinel and the old master still say otherwise, with a lower epoch */
+    trail_for(trail, 2000);
     cr_assert_str_eq(sentinel_says(&cluster->sentinels[0], "mymaster"), old->address);
     trail_check(trail, old, new_master);
     cr_assert(says_reason(daemon, "disputed"), "%s", http_text(daemon_get(daemon, "/master")));
     cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
     network_heal(network);
-    WAIT_UNTIL(20000, (trail_look(trail),
-                       strcmp(sentinel_says(&cluster->sentinels[0], "mymaster"), new_master->address) == 0));
+    WAIT_UNTIL(20000, (trail_look(trail), strcmp(sentinel_says(&cluster->sentinels[0], "mymaster"),
+                                                 new_master->address) == 0));
     trail_for(trail, 1500);
     trail_check(trail, old, new_master);
     EXPECT_REASON(daemon, NULL, 12000);
@@ -73,17 +81,19 @@ SCENE(integration_partition, daemon_left_with_the_old_master_and_a_minority)
     struct cluster *cluster = split_cluster(network);
     const struct daemon *daemon = daemon_in(cluster, network->left);
     struct server *old = &cluster->nodes[0], *new_master = NULL;
+
     EXPECT_MASTER(daemon, old, 4000);
     WAIT_UNTIL(12000, http_number(daemon_get(daemon, "/sentinels"), "agreeing") == 3);
     struct trail *trail = trail_start(daemon, cluster);
     network_cut(network);
-    for (const int64_t end = now_ms() + patient(20000); (new_master = right_master(cluster)) == NULL;) {
+    for (const int64_t end = now_ms() + patient(20000); !(new_master = right_master(cluster));) {
         cr_assert(now_ms() < end, "the right side did not fail over");
         trail_look(trail);
     }
     WAIT_UNTIL(6000, !http_true(daemon_get(daemon, "/master"), "majority"));
     trail_for(trail, 1000);
-    cr_assert_str_eq(trail->said, "200 A", "from inside it looks like a dead majority: %s", trail->said);
+    cr_assert_str_eq(trail->said, "200 A", "from inside it looks like a dead majority: %s",
+                     trail->said);
     cr_assert_eq(status_of(daemon, "/master?require=majority"), 503);
     network_heal(network);
     trail_until(trail, new_master, 15000);
@@ -97,17 +107,18 @@ SCENE(integration_partition, daemon_with_the_majority)
     struct cluster *cluster = split_cluster(network);
     const struct daemon *daemon = daemon_in(cluster, network->right);
     struct server *old = &cluster->nodes[0], *new_master = NULL;
+
     EXPECT_MASTER(daemon, old, 4000);
     struct trail *trail = trail_start(daemon, cluster);
     network_cut(network);
-    for (const int64_t end = now_ms() + patient(20000); (new_master = right_master(cluster)) == NULL;) {
+    for (const int64_t end = now_ms() + patient(20000); !(new_master = right_master(cluster));) {
         cr_assert(now_ms() < end, "the right side did not fail over");
         trail_look(trail);
     }
     trail_until(trail, new_master, 2000);
     network_heal(network);
-    WAIT_UNTIL(20000, (trail_look(trail),
-                       strcmp(sentinel_says(&cluster->sentinels[0], "mymaster"), new_master->address) == 0));
+    WAIT_UNTIL(20000, (trail_look(trail), strcmp(sentinel_says(&cluster->sentinels[0], "mymaster"),
+                                                 new_master->address) == 0));
     trail_for(trail, 1500);
     trail_check(trail, old, new_master);
     EXPECT_REASON(daemon, NULL, 12000);
@@ -118,16 +129,22 @@ SCENE(integration_partition, daemon_with_the_majority)
 static struct daemon *daemon_beside(const struct cluster *cluster, const struct server *node)
 {
     const char *const flags[] = {"--self", node->address, NULL};
+
     return daemon_launch(&(struct daemon_spec){
         .cluster = cluster, .flags = flags, .netns_of = node->netns_of, .unix_socket = true});
 }
 
-/* Look once. The old master's daemon is asked last: whoever says master before still does when the old one is asked. */
+/*
+ * Look once. The old master's daemon is asked last: whoever says master before still does when the
+ * old one is asked.
+ */
 static int masters_by_self(struct daemon *const beside[3], bool out[3])
 {
     int n = 0;
-    for (int i = 2; i >= 0; i--)
+
+    for (int i = 2; i >= 0; i--) {
         n += out[i] = status_of(beside[i], "/self/master") == 200;
+    }
     return n;
 }
 
@@ -142,21 +159,26 @@ static void expect_one_at_most(struct daemon *const beside[3], bool out[3])
 static bool self_refuses(const struct daemon *daemon, const char *path, const char *reason)
 {
     const struct http_answer *answer = daemon_get(daemon, path);
+
     return answer->status == 503 && strcmp(http_string(answer, "reason"), reason) == 0;
 }
 
 SCENE(integration_partition, self_is_never_master_on_both_sides)
 {
-    /* A question that is not answered is noticed 1.6 s after the last one that was, at the latest: sooner than Sentinels
-     * call a master down, whose down-after-milliseconds is seconds in real life. */
+    /*
+     * A question that is not answered is noticed 1.6 s after the last one that was, at the latest:
+     * sooner than Sentinels call a master down, whose down-after-milliseconds is seconds in real
+     * life.
+     */
     enum { CUT_OFF_MS = 1600, DOWN_AFTER_MS = 2000 };
     const struct network *network = network_start();
     struct cluster *cluster =
         split_cluster_with(network, (struct cluster_spec){.down_after_ms = DOWN_AFTER_MS});
     struct daemon *beside[3];
     bool says[3], cut_off = false, promoted = false;
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         beside[i] = daemon_beside(cluster, &cluster->nodes[i]);
+    }
     for (size_t i = 0; i < 3; i++) {
         WAIT_UNTIL(15000, http_number(daemon_get(beside[i], "/sentinels"), "agreeing") == 3);
         WAIT_UNTIL(15000, status_of(beside[i], i == 0 ? "/self/master" : "/self/replica") == 200 &&
@@ -184,16 +206,20 @@ SCENE(integration_partition, self_is_never_master_on_both_sides)
     WAIT_UNTIL(5000, status_of(beside[promoted_at], "/self/ready") == 200);
     for (const int64_t end = now_ms() + 2000; now_ms() < end; nap_ms(10)) {
         expect_one_at_most(beside, says);
-        cr_assert(says[promoted_at], "%s", http_text(daemon_get(beside[promoted_at], "/self/master")));
+        cr_assert(says[promoted_at], "%s",
+                  http_text(daemon_get(beside[promoted_at], "/self/master")));
     }
     WAIT_UNTIL(20000, status_of(beside[other], "/self/ready") == 200);
     network_heal(network);
     for (const int64_t end = now_ms() + patient(40000);; nap_ms(10)) {
         expect_one_at_most(beside, says);
         cr_assert(!says[0] && !says[other], "an old one came back");
-        if (status_of(beside[0], "/self/replica") == 200 && status_of(beside[0], "/self/ready") == 200)
+        if (status_of(beside[0], "/self/replica") == 200 &&
+            status_of(beside[0], "/self/ready") == 200) {
             break;
-        cr_assert(now_ms() < end, "%s\n%s", http_text(daemon_get(beside[0], "/self")), daemon_log(beside[0]));
+        }
+        cr_assert(now_ms() < end, "%s\n%s", http_text(daemon_get(beside[0], "/self")),
+                  daemon_log(beside[0]));
     }
     expect_one_at_most(beside, says);
     cr_assert(says[promoted_at]);

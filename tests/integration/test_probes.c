@@ -8,8 +8,10 @@ SCENE_SUITE(integration_probes);
 
 SCENE(integration_probes, before_any_sentinel)
 {
-    const struct cluster *cluster = cluster_prepare(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
+    const struct cluster *cluster =
+        cluster_prepare(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const struct daemon *daemon = daemon_start(cluster, "--master", "mymaster", NULL);
+
     cr_assert_eq(status_of(daemon, "/livez"), 200, "looks at no Redis and no Sentinel");
     cr_assert_eq(status_of(daemon, "/healthz"), 200);
     cr_assert_eq(status_of(daemon, "/readyz"), 503);
@@ -25,11 +27,13 @@ SCENE(integration_probes, readyz_stays_ready_when_the_master_goes)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
-    static const char *const checks[] = {"/readyz", "/readyz/resolved", "/readyz/shutdown", "/readyz/master",
-                                         "/readyz/sentinel"};
-    for (size_t i = 0; i < sizeof checks / sizeof *checks; i++)
+    static const char *const checks[] = {"/readyz", "/readyz/resolved", "/readyz/shutdown",
+                                         "/readyz/master", "/readyz/sentinel"};
+    for (size_t i = 0; i < sizeof(checks) / sizeof(*checks); i++) {
         WAIT_UNTIL(2000, status_of(daemon, checks[i]) == 200);
+    }
     WAIT_UNTIL(12000, status_of(daemon, "/readyz/quorum") == 200);
     server_kill(&cluster->nodes[0]);
     EXPECT_NONE(daemon, NULL, NULL, 1500);
@@ -45,15 +49,16 @@ SCENE(integration_probes, verbose_exclude_and_master)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     const struct http_answer *verbose = daemon_get(daemon, "/readyz?verbose");
     cr_assert_eq(verbose->status, 200);
-    cr_assert(strstr(verbose->body, "[+]resolved ok\n") != NULL &&
-                  strstr(verbose->body, "[+]shutdown ok\n") != NULL,
+    cr_assert(strstr(verbose->body, "[+]resolved ok\n") &&
+                  strstr(verbose->body, "[+]shutdown ok\n"),
               "%s", verbose->body);
     server_kill(&cluster->nodes[0]);
     EXPECT_NONE(daemon, NULL, NULL, 1500);
-    cr_assert(strstr(daemon_get(daemon, "/readyz?verbose")->body, "[-]master") != NULL);
+    cr_assert(strstr(daemon_get(daemon, "/readyz?verbose")->body, "[-]master"));
     cr_assert_eq(status_of(daemon, "/readyz?master=mymaster"), 200);
     cr_assert_eq(status_of(daemon, "/readyz/master?master=mymaster"), 503);
     cr_assert_eq(status_of(daemon, "/readyz?master=nosuch"), 404);
@@ -63,6 +68,7 @@ SCENE(integration_probes, ready_when_default_and_all_and_any)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     struct server *second = cluster_add_node(cluster, NULL);
+
     cluster_monitor(cluster, "second", second);
 #define WHEN(when) \
     daemon_start(cluster, "--master", "mymaster", "--master", "second", "--ready-when", when, NULL)

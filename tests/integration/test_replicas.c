@@ -11,22 +11,28 @@ static json_t *replica_row(const struct http_answer *answer, const char *address
 {
     size_t i;
     json_t *row;
-    json_array_foreach(http_value(answer, "replicas"), i,
-                       row) if (strcmp(json_string_value(json_object_get(row, "address")), address) ==
-                                0) return row;
+
+    json_array_foreach(
+        http_value(answer, "replicas"), i,
+        row) if (strcmp(json_string_value(json_object_get(row, "address")), address) == 0)
+    {
+        return row;
+    }
     return NULL;
 }
 
 static bool is_healthy(const struct daemon *daemon, const char *address, bool healthy)
 {
     json_t *row = replica_row(daemon_get(daemon, "/replicas"), address);
-    return row != NULL && json_is_true(json_object_get(row, "healthy")) == healthy;
+
+    return row && json_is_true(json_object_get(row, "healthy")) == healthy;
 }
 
 SCENE(integration_replicas, shape)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.sentinels = 1});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     WAIT_UNTIL(12000, is_healthy(daemon, cluster->nodes[1].address, true) &&
                           is_healthy(daemon, cluster->nodes[2].address, true));
@@ -34,15 +40,15 @@ SCENE(integration_replicas, shape)
     cr_assert_str_eq(http_string(answer, "name"), "mymaster");
     cr_assert_eq(json_array_size(http_value(answer, "replicas")), 2, "%s", http_text(answer));
     json_t *row = replica_row(answer, cluster->nodes[1].address);
-    static const char *const members[] = {"host",     "port",       "address",      "url",       "run_id",
-                                          "healthy",  "link_up",    "link_down_ms", "lag_bytes", "lag_age_ms",
-                                          "priority", "promotable", "why_not",      "flags"};
+    static const char *const members[] = {
+        "host",         "port",      "address",    "url",      "run_id",     "healthy", "link_up",
+        "link_down_ms", "lag_bytes", "lag_age_ms", "priority", "promotable", "why_not", "flags"};
     size_t i = 0;
     const char *key;
     json_t *value;
     json_object_foreach(row, key, value)
     {
-        cr_assert(i < sizeof members / sizeof *members, "an unknown member %s", key);
+        cr_assert(i < sizeof(members) / sizeof(*members), "an unknown member %s", key);
         cr_assert_str_eq(key, members[i], "the contract's order");
         i++;
     }
@@ -53,13 +59,14 @@ SCENE(integration_replicas, shape)
     cr_assert_str_eq(daemon_get(daemon, "/masters/mymaster/replicas")->body, answer->body);
     const struct http_answer *lines = daemon_get(daemon, "/replicas?format=text");
     cr_assert_eq(count_in(lines->body, "\n"), 2, "%s", lines->body);
-    cr_assert(strstr(lines->body, text("%s\n", cluster->nodes[2].address)) != NULL);
+    cr_assert(strstr(lines->body, text("%s\n", cluster->nodes[2].address)));
 }
 
 SCENE(integration_replicas, replica_added_and_removed)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 1});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     WAIT_UNTIL(12000, is_healthy(daemon, cluster->nodes[1].address, true));
     const char *tag = http_header(daemon_get(daemon, "/replicas"), "etag");
@@ -72,10 +79,12 @@ SCENE(integration_replicas, replica_added_and_removed)
     json_t *row = replica_row(daemon_get(daemon, "/replicas"), added->address);
     cr_assert(json_is_false(json_object_get(row, "promotable")));
     cr_assert_gt(json_array_size(json_object_get(row, "why_not")), 0);
-    for (int i = 0; i < 8; i++)
+    for (int i = 0; i < 8; i++) {
         cr_assert_str_neq(http_string(daemon_get(daemon, "/replica"), "address"), added->address);
-    (void)redis_say(&cluster->sentinels[0], "SENTINEL RESET mymaster"); /* how a replica is removed */
-    WAIT_UNTIL(20000, replica_row(daemon_get(daemon, "/replicas"), added->address) == NULL);
+    }
+    /* how a replica is removed */
+    (void)redis_say(&cluster->sentinels[0], "SENTINEL RESET mymaster");
+    WAIT_UNTIL(20000, !replica_row(daemon_get(daemon, "/replicas"), added->address));
     cr_assert(says_master(daemon, &cluster->nodes[0]));
 }
 
@@ -83,6 +92,7 @@ SCENE(integration_replicas, round_robin)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.sentinels = 1});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     WAIT_UNTIL(12000, is_healthy(daemon, cluster->nodes[1].address, true) &&
                           is_healthy(daemon, cluster->nodes[2].address, true));
@@ -90,6 +100,7 @@ SCENE(integration_replicas, round_robin)
     for (int i = 0; i < 10; i++) {
         const struct http_answer *answer =
             daemon_get(daemon, i % 2 == 0 ? "/replica" : "/masters/mymaster/replica");
+
         cr_assert_eq(answer->status, 200, "%s", http_text(answer));
         first += strcmp(http_string(answer, "address"), cluster->nodes[1].address) == 0 ? 1 : 0;
         second += strcmp(http_string(answer, "address"), cluster->nodes[2].address) == 0 ? 1 : 0;
@@ -103,8 +114,10 @@ SCENE(integration_replicas, max_lag)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 1});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
-    WAIT_UNTIL(15000, json_is_integer(http_value(daemon_get(daemon, "/replicas"), "replicas.0.lag_bytes")));
+    WAIT_UNTIL(15000, json_is_integer(
+                          http_value(daemon_get(daemon, "/replicas"), "replicas.0.lag_bytes")));
     WAIT_UNTIL(8000, status_of(daemon, "/replica?max_lag=10mb") == 200);
     cr_assert_eq(status_of(daemon, "/replica?max_lag=1048576"), 200);
 }
@@ -114,12 +127,14 @@ static long long largest_lag(const struct daemon *daemon)
 {
     static const char series[] = "\nbellwether_replica_lag_bytes_max{master=\"mymaster\"} ";
     const char *at = strstr(daemon_get(daemon, "/metrics")->body, series);
-    return at == NULL ? -1 : strtoll(at + sizeof series - 1, NULL, 10);
+
+    return !at ? -1 : strtoll(at + sizeof(series) - 1, NULL, 10);
 }
 
 /*
- * A script keeps a replica busy: its link is up, it says its role, and it takes nothing from its master. Its Sentinel must
- * neither call it down for that nor hang up because nobody can publish there.
+ * A script keeps a replica busy: its link is up, it says its role, and it takes nothing from its
+ * master. Its Sentinel must neither call it down for that nor hang up because nobody can publish
+ * there.
  */
 SCENE(integration_replicas, one_that_lags)
 {
@@ -130,20 +145,25 @@ SCENE(integration_replicas, one_that_lags)
     static const char *const within[] = {"/replica?max_lag=100kb", "/self/replica?max_lag=100kb",
                                          "/self/ready?max_lag=100kb"};
     static const char script[] = "EVAL 'while true do end' 0\r\n";
+
     EXPECT_MASTER(daemon, master, 4000);
-    cr_assert_str_eq(redis_say(&cluster->sentinels[0], "SENTINEL DEBUG PUBLISH-PERIOD 60000"), "OK");
-    for (size_t i = 0; i < 3; i++)
+    cr_assert_str_eq(redis_say(&cluster->sentinels[0], "SENTINEL DEBUG PUBLISH-PERIOD 60000"),
+                     "OK");
+    for (size_t i = 0; i < 3; i++) {
         WAIT_UNTIL(15000, status_of(daemon, within[i]) == 200);
+    }
 
     struct raw *busy = raw_open(replica->port);
-    cr_assert(busy != NULL && raw_send(busy, script, sizeof script - 1));
+    cr_assert(busy && raw_send(busy, script, sizeof(script) - 1));
     WAIT_UNTIL(3000, strstr(redis_say(replica, "PING"), "BUSY") != NULL);
     const char *value = text("%0512000d", 0);
     cr_assert_str_eq(redis_say(master, "SET %s %s", "key", value), "OK");
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         WAIT_UNTIL(4000, status_of(daemon, within[i]) == 503);
+    }
     for (size_t i = 1; i < 3; i++) {
         const struct http_answer *refused = daemon_get(daemon, within[i]);
+
         cr_assert_str_eq(http_string(refused, "reason"), "lag", "%s\n%s", http_text(refused),
                          http_text(daemon_get(daemon, "/replicas")));
         cr_assert_str_neq(http_header(refused, "retry-after"), "");
@@ -151,16 +171,20 @@ SCENE(integration_replicas, one_that_lags)
     cr_assert_geq(largest_lag(daemon), 512000);
     static const char *const all_the_same[] = {"/replica", "/replica?max_lag=10mb", "/self/replica",
                                                "/self/replica?max_lag=10mb", "/self/ready"};
-    for (size_t i = 0; i < sizeof all_the_same / sizeof all_the_same[0]; i++)
+    for (size_t i = 0; i < sizeof(all_the_same) / sizeof(all_the_same[0]); i++) {
         cr_assert_eq(status_of(daemon, all_the_same[i]), 200, "%s: %s", all_the_same[i],
                      http_text(daemon_get(daemon, all_the_same[i])));
-    const struct http_answer *instead = daemon_get(daemon, "/replica?max_lag=100kb&fallback=master");
-    cr_assert(instead->status == 200 && strcmp(http_string(instead, "address"), master->address) == 0, "%s",
-              http_text(instead));
+    }
+    const struct http_answer *instead =
+        daemon_get(daemon, "/replica?max_lag=100kb&fallback=master");
+    cr_assert(instead->status == 200 &&
+                  strcmp(http_string(instead, "address"), master->address) == 0,
+              "%s", http_text(instead));
 
     cr_assert_str_eq(redis_say(replica, "SCRIPT KILL"), "OK");
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         WAIT_UNTIL(15000, status_of(daemon, within[i]) == 200);
+    }
     cr_assert_lt(largest_lag(daemon), 100000);
 }
 
@@ -174,6 +198,7 @@ static void leave_behind(struct server *master, struct server *replica, const ch
 static long long lag_of(const struct daemon *daemon, long long *age_ms)
 {
     const struct http_answer *answer = daemon_get(daemon, "/replicas");
+
     *age_ms = json_is_integer(http_value(answer, "replicas.0.lag_age_ms"))
                   ? http_number(answer, "replicas.0.lag_age_ms")
                   : -1;
@@ -187,6 +212,7 @@ SCENE(integration_replicas, lag_is_fresh_while_it_is_read)
     struct server *master = &cluster->nodes[0], *replica = &cluster->nodes[1];
     const struct daemon *daemon = daemon_start(cluster, NULL);
     long long age_ms = -1;
+
     EXPECT_MASTER(daemon, master, 4000);
     WAIT_UNTIL(15000, lag_of(daemon, &age_ms) >= 0);
     for (int i = 0; i < 2; i++) {
@@ -200,7 +226,10 @@ SCENE(integration_replicas, lag_is_fresh_while_it_is_read)
     }
 }
 
-/* Nobody has read it for a while, so what is known is too old to judge by: the first request has to get what is true. */
+/*
+ * Nobody has read it for a while, so what is known is too old to judge by: the first request has to
+ * get what is true.
+ */
 SCENE(integration_replicas, max_lag_judges_by_nothing_old)
 {
     struct cluster *cluster =
@@ -208,26 +237,31 @@ SCENE(integration_replicas, max_lag_judges_by_nothing_old)
     struct server *master = &cluster->nodes[0], *replica = &cluster->nodes[1];
     const struct daemon *daemon = daemon_start(cluster, "--self", replica->address, NULL);
     static const char *const within[] = {"/replica?max_lag=100kb", "/self/replica?max_lag=100kb"};
+
     EXPECT_MASTER(daemon, master, 4000);
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 2; i++) {
         WAIT_UNTIL(15000, status_of(daemon, within[i]) == 200);
+    }
     HOLDS_FOR(6000, status_of(daemon, "/livez") == 200); /* and nobody reads it */
     cr_assert_eq(status_of(daemon, within[0]), 200, "not refused for its age");
     HOLDS_FOR(6000, status_of(daemon, "/livez") == 200);
     leave_behind(master, replica, "key");
     const int64_t asked_ms = now_ms();
-    cr_assert_eq(status_of(daemon, within[0]), 503, "%s", http_text(daemon_get(daemon, "/replicas")));
+    cr_assert_eq(status_of(daemon, within[0]), 503, "%s",
+                 http_text(daemon_get(daemon, "/replicas")));
     cr_assert_lt(now_ms() - asked_ms, patient(900));
     cr_assert_neq(status_of(daemon, within[1]), 200);
     server_thaw(replica);
-    for (size_t i = 0; i < 2; i++)
+    for (size_t i = 0; i < 2; i++) {
         WAIT_UNTIL(5000, status_of(daemon, within[i]) == 200);
+    }
 }
 
 SCENE(integration_replicas, none_and_fallback)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     const struct http_answer *none = daemon_get(daemon, "/replica");
     cr_assert_eq(none->status, 503, "%s", http_text(none));
@@ -246,6 +280,8 @@ SCENE(integration_replicas, role_of_a_replica_is_said)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 1});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     WAIT_UNTIL(15000, status_of(daemon, "/replica") == 200);
-    cr_assert_str_eq(http_string(daemon_get(daemon, "/replica?fallback=master"), "role"), "replica");
+    cr_assert_str_eq(http_string(daemon_get(daemon, "/replica?fallback=master"), "role"),
+                     "replica");
 }

@@ -1,4 +1,7 @@
-/* /self: which known node the one named by --self is, what it is there, and what load balancers make of it. */
+/*
+ * /self: which known node the one named by --self is, what it is there, and what load balancers
+ * make of it.
+ */
 #include <hiredis/hiredis.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -24,14 +27,16 @@ static bool has_role(const struct daemon *daemon, const char *role)
 static bool refuses(const struct daemon *daemon, const char *path, const char *reason)
 {
     const struct http_answer *answer = daemon_get(daemon, path);
+
     return answer->status == 503 && strcmp(http_string(answer, "reason"), reason) == 0;
 }
 
 /* Everybody is heard and lists both replicas. */
 static void wait_for_all(const struct daemon *daemon)
 {
-    WAIT_UNTIL(15000, http_number(daemon_get(daemon, "/sentinels"), "agreeing") == 3 &&
-                          json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")) == 2);
+    WAIT_UNTIL(15000,
+               http_number(daemon_get(daemon, "/sentinels"), "agreeing") == 3 &&
+                   json_array_size(http_value(daemon_get(daemon, "/replicas"), "replicas")) == 2);
 }
 
 SCENE(integration_self, by_text_and_every_method_alike)
@@ -39,6 +44,7 @@ SCENE(integration_self, by_text_and_every_method_alike)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *master = daemon_beside(cluster, cluster->nodes[0].address);
     const struct daemon *replica = daemon_beside(cluster, cluster->nodes[1].address);
+
     wait_for_all(master);
     wait_for_all(replica);
     WAIT_UNTIL(8000, status_of(master, "/self/master") == 200);
@@ -54,10 +60,13 @@ SCENE(integration_self, by_text_and_every_method_alike)
     static const char *const methods[] = {"GET", "HEAD", "OPTIONS"};
     for (size_t i = 0; i < 3; i++) {
         cr_assert_eq(daemon_ask(master, methods[i], "/self/master")->status, 200, "%s", methods[i]);
-        cr_assert_eq(daemon_ask(master, methods[i], "/self/replica")->status, 503, "%s", methods[i]);
+        cr_assert_eq(daemon_ask(master, methods[i], "/self/replica")->status, 503, "%s",
+                     methods[i]);
         cr_assert_eq(daemon_ask(master, methods[i], "/self/ready")->status, 200, "%s", methods[i]);
-        cr_assert_eq(daemon_ask(replica, methods[i], "/self/master")->status, 503, "%s", methods[i]);
-        cr_assert_eq(daemon_ask(replica, methods[i], "/self/replica")->status, 200, "%s", methods[i]);
+        cr_assert_eq(daemon_ask(replica, methods[i], "/self/master")->status, 503, "%s",
+                     methods[i]);
+        cr_assert_eq(daemon_ask(replica, methods[i], "/self/replica")->status, 200, "%s",
+                     methods[i]);
         cr_assert_eq(daemon_ask(replica, methods[i], "/self/ready")->status, 200, "%s", methods[i]);
     }
     cr_assert_eq(daemon_ask(master, "OPTIONS", "/self")->status, 204);
@@ -79,8 +88,10 @@ SCENE(integration_self, none_was_named)
 {
     const struct daemon *daemon = daemon_start(NULL, "--sentinel", "127.0.0.1:1", NULL);
     static const char *const paths[] = {"/self", "/self/master", "/self/replica", "/self/ready"};
+
     for (size_t i = 0; i < 4; i++) {
         const struct http_answer *answer = daemon_get(daemon, paths[i]);
+
         cr_assert_eq(answer->status, 404, "%s", http_text(answer));
         cr_assert_str_eq(http_string(answer, "type"), "urn:bellwether:problem:no-self");
     }
@@ -90,6 +101,7 @@ SCENE(integration_self, on_a_probe_listener)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     struct daemon *daemon = daemon_beside(cluster, cluster->nodes[0].address);
+
     (void)daemon;
     struct daemon probe = {.port = port_reserve()};
     probe.base = text("http://127.0.0.1:%u", probe.port);
@@ -105,7 +117,9 @@ SCENE(integration_self, on_a_probe_listener)
 SCENE(integration_self, by_resolution)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 1});
-    const struct daemon *daemon = daemon_beside(cluster, text("localhost:%u", cluster->nodes[1].port));
+    const struct daemon *daemon =
+        daemon_beside(cluster, text("localhost:%u", cluster->nodes[1].port));
+
     WAIT_UNTIL(15000, has_role(daemon, "replica"));
     const struct http_answer *self = daemon_get(daemon, "/self");
     cr_assert_str_eq(http_string(self, "matched_by"), "resolved");
@@ -113,14 +127,18 @@ SCENE(integration_self, by_resolution)
     cr_assert_eq(status_of(daemon, "/self/replica"), 200);
 }
 
-/* The node listens on an address of loopback that no Sentinel knows, as a pod's 127.0.0.1 would be. */
+/*
+ * The node listens on an address of loopback that no Sentinel knows, as a pod's 127.0.0.1 would be.
+ */
 SCENE(integration_self, by_run_id_through_a_failover)
 {
     struct cluster *cluster =
         cluster_start(&(struct cluster_spec){.node_conf = "bind 127.0.0.1 127.0.0.2\n"});
     const struct daemon *beside[3];
-    for (size_t i = 0; i < 3; i++)
+
+    for (size_t i = 0; i < 3; i++) {
         beside[i] = daemon_beside(cluster, text("127.0.0.2:%u", cluster->nodes[i].port));
+    }
     for (size_t i = 0; i < 3; i++) {
         WAIT_UNTIL(15000, has_role(beside[i], i == 0 ? "master" : "replica"));
         cr_assert_str_eq(http_string(daemon_get(beside[i], "/self"), "matched_by"), "run_id");
@@ -140,10 +158,13 @@ SCENE(integration_self, never_two_masters_through_kill_nine_and_return)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *beside[3];
-    for (size_t i = 0; i < 3; i++)
+
+    for (size_t i = 0; i < 3; i++) {
         beside[i] = daemon_beside(cluster, cluster->nodes[i].address);
-    for (size_t i = 0; i < 3; i++)
+    }
+    for (size_t i = 0; i < 3; i++) {
         wait_for_all(beside[i]);
+    }
     WAIT_UNTIL(8000, status_of(beside[0], "/self/master") == 200);
     server_kill(&cluster->nodes[0]);
     const int64_t killed = now_ms();
@@ -152,16 +173,19 @@ SCENE(integration_self, never_two_masters_through_kill_nine_and_return)
     bool restarted = false, is_replica = false;
     for (const int64_t end = now_ms() + patient(40000); !is_replica;) {
         int masters = 0;
-        for (size_t i = 0; i < 3; i++)
+
+        for (size_t i = 0; i < 3; i++) {
             masters += status_of(beside[i], "/self/master") == 200 ? 1 : 0;
+        }
         cr_assert(masters <= 1);
         if (masters == 1 && !restarted) {
             server_start(&cluster->nodes[0]); /* comes back believing that it is the master */
             restarted = true;
         }
-        is_replica =
-            restarted && status_of(beside[0], "/self/ready") == 200 && has_role(beside[0], "replica");
-        cr_assert(now_ms() < end, "%s\n%s", http_text(daemon_get(beside[0], "/self")), daemon_log(beside[0]));
+        is_replica = restarted && status_of(beside[0], "/self/ready") == 200 &&
+                     has_role(beside[0], "replica");
+        cr_assert(now_ms() < end, "%s\n%s", http_text(daemon_get(beside[0], "/self")),
+                  daemon_log(beside[0]));
         nap_ms(20);
     }
 }
@@ -173,11 +197,12 @@ SCENE(integration_self, a_loading_node_is_not_ready)
         .sentinels = 1,
         .node_conf = "key-load-delay 3000\nloading-process-events-interval-bytes 1024\n"});
     const struct daemon *daemon = daemon_beside(cluster, cluster->nodes[0].address);
+
     WAIT_UNTIL(8000, status_of(daemon, "/self/master") == 200);
     cr_assert_str_eq(redis_say(&cluster->nodes[0], "DEBUG POPULATE 2000 key 200"), "OK");
     struct raw *raw = raw_open(cluster->nodes[0].port);
     static const char reload[] = "DEBUG RELOAD\r\n";
-    cr_assert(raw != NULL && raw_send(raw, reload, sizeof reload - 1));
+    cr_assert(raw && raw_send(raw, reload, sizeof(reload) - 1));
     WAIT_UNTIL(6000, refuses(daemon, "/self/master", "redis_loading"));
     cr_assert_eq(status_of(daemon, "/self/ready"), 503);
     cr_assert_eq(status_of(daemon, "/self"), 503);
@@ -190,6 +215,7 @@ SCENE(integration_self, a_replica_whose_master_is_gone)
     struct cluster *cluster = cluster_start(
         &(struct cluster_spec){.nodes = 2, .sentinels = 1, .node_conf = "replica-priority 0\n"});
     const struct daemon *daemon = daemon_beside(cluster, cluster->nodes[1].address);
+
     WAIT_UNTIL(15000, status_of(daemon, "/self/ready") == 200);
     server_kill(&cluster->nodes[0]); /* nobody may be promoted */
     WAIT_UNTIL(10000, refuses(daemon, "/self/ready", "link_down"));
@@ -203,9 +229,11 @@ SCENE(integration_self, a_replica_whose_master_is_gone)
 SCENE(integration_self, no_deployment_knows_it)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.sentinels = 1, .nodes = 1});
-    const struct cluster *stranger = cluster_start(&(struct cluster_spec){.sentinels = NONE, .nodes = 1});
+    const struct cluster *stranger =
+        cluster_start(&(struct cluster_spec){.sentinels = NONE, .nodes = 1});
     const struct daemon *daemon = daemon_beside(cluster, stranger->nodes[0].address);
     static const char line[] = "no watched deployment knows the node named by --self";
+
     WAIT_UNTIL(6000, refuses(daemon, "/self", "unknown_node"));
     cr_assert(refuses(daemon, "/self/master", "unknown_node"));
     cr_assert(refuses(daemon, "/self/ready", "unknown_node"));
@@ -221,6 +249,7 @@ SCENE(integration_self, several_names_of_one_node)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const struct daemon *daemon = daemon_start(cluster, "--self", "127.0.0.1:1", "--self",
                                                text("localhost:%u", cluster->nodes[0].port), NULL);
+
     WAIT_UNTIL(8000, status_of(daemon, "/self/master") == 200);
     cr_assert_str_eq(http_string(daemon_get(daemon, "/self"), "matched_by"), "resolved");
     cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/status"), "self")), 2);
@@ -233,10 +262,12 @@ SCENE(integration_self, a_minority_is_refused_unless_any_will_do)
     const struct daemon *lenient =
         daemon_start(cluster, "--self", cluster->nodes[0].address, "--self-requires", "any", NULL);
     const struct daemon *replica = daemon_beside(cluster, cluster->nodes[1].address);
+
     wait_for_all(strict);
     wait_for_all(lenient);
     wait_for_all(replica);
-    WAIT_UNTIL(8000, status_of(strict, "/self/master") == 200 && status_of(lenient, "/self/master") == 200);
+    WAIT_UNTIL(8000, status_of(strict, "/self/master") == 200 &&
+                         status_of(lenient, "/self/master") == 200);
     WAIT_UNTIL(8000, status_of(replica, "/self/replica") == 200);
     server_kill(&cluster->sentinels[1]);
     server_kill(&cluster->sentinels[2]);
@@ -245,36 +276,42 @@ SCENE(integration_self, a_minority_is_refused_unless_any_will_do)
     cr_assert_eq(status_of(strict, "/self/ready"), 503);
     cr_assert_eq(status_of(strict, "/self"), 200, "what it is, is known all the same");
     cr_assert(says_master(strict, &cluster->nodes[0]));
-    HOLDS_FOR(1500, status_of(lenient, "/self/master") == 200 && status_of(strict, "/self/master") == 503);
+    HOLDS_FOR(1500, status_of(lenient, "/self/master") == 200 &&
+                        status_of(strict, "/self/master") == 503);
     server_start(&cluster->sentinels[1]);
     WAIT_UNTIL(15000, status_of(strict, "/self/master") == 200);
 }
 
 SCENE(integration_self, with_a_password_of_its_masters_own)
 {
-    struct cluster *cluster =
-        cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1, .node_password = "open-sesame"});
-    const char *secret = text("%s/password", scene_folder()), *file = text("%s/b.ini", scene_folder());
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.nodes = 1, .sentinels = 1, .node_password = "open-sesame"});
+    const char *secret = text("%s/password", scene_folder()),
+               *file = text("%s/b.ini", scene_folder());
+
     file_write(secret, "open-sesame\n");
     file_write(file, text("self = localhost:%u\n[master mymaster]\nredis-password-file = %s\n",
                           cluster->nodes[0].port, secret));
     const struct daemon *daemon = daemon_start(cluster, "--config", file, NULL);
     WAIT_UNTIL(8000, status_of(daemon, "/self/master") == 200);
-    cr_assert(strstr(daemon_get(daemon, "/status")->body, "sesame") == NULL);
+    cr_assert(!strstr(daemon_get(daemon, "/status")->body, "sesame"));
 }
 
 /* ---- a real HAProxy in front of the nodes, one bellwether beside each ---- */
 
-static const char *haproxy_conf(const struct cluster *cluster, struct daemon *const beside[], unsigned port)
+static const char *haproxy_conf(const struct cluster *cluster, struct daemon *const beside[],
+                                unsigned port)
 {
-    char *conf =
-        text("defaults\n  mode tcp\n  timeout connect 1s\n  timeout client 10s\n  timeout server 10s\n"
-             "listen redis\n  bind 127.0.0.1:%u\n  option httpchk OPTIONS /self/master\n"
-             "  default-server inter 200ms fall 1 rise 1 on-marked-down shutdown-sessions\n",
-             port);
-    for (size_t i = 0; i < cluster->n_nodes; i++)
+    char *conf = text(
+        "defaults\n  mode tcp\n  timeout connect 1s\n  timeout client 10s\n  timeout server 10s\n"
+        "listen redis\n  bind 127.0.0.1:%u\n  option httpchk OPTIONS /self/master\n"
+        "  default-server inter 200ms fall 1 rise 1 on-marked-down shutdown-sessions\n",
+        port);
+
+    for (size_t i = 0; i < cluster->n_nodes; i++) {
         conf = text("%s  server node%zu %s check port %u\n", conf, i, cluster->nodes[i].address,
                     beside[i]->port);
+    }
     const char *path = text("%s/haproxy.cfg", scene_folder());
     file_write(path, conf);
     return path;
@@ -285,28 +322,34 @@ static unsigned written_to(unsigned port)
 {
     const struct timeval bound = {.tv_sec = 2};
     unsigned found = 0;
+
     redisContext *context = redisConnectWithTimeout("127.0.0.1", (int)port, bound);
-    if (context != NULL && context->err == 0 && redisSetTimeout(context, bound) == REDIS_OK) {
+    if (context && context->err == 0 && redisSetTimeout(context, bound) == REDIS_OK) {
         redisReply *set = redisCommand(context, "SET through haproxy");
         redisReply *where = redisCommand(context, "CONFIG GET port");
-        if (set != NULL && set->type == REDIS_REPLY_STATUS && where != NULL && where->elements == 2)
+
+        if (set && set->type == REDIS_REPLY_STATUS && where && where->elements == 2) {
             found = (unsigned)strtoul(where->element[1]->str, NULL, 10);
+        }
         freeReplyObject(set);
         freeReplyObject(where);
     }
-    if (context != NULL)
+    if (context) {
         redisFree(context);
+    }
     return found;
 }
 
 SCENE(integration_self, haproxy_moves_to_the_new_master)
 {
-    if (!process_can_run("haproxy"))
+    if (!process_can_run("haproxy")) {
         scene_skip("there is no haproxy here (deploy/deps.sh clients)");
+    }
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     struct daemon *beside[3];
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         beside[i] = daemon_beside(cluster, cluster->nodes[i].address);
+    }
     WAIT_UNTIL(10000, status_of(beside[0], "/self/master") == 200);
     const unsigned port = port_reserve();
     const char *const argv[] = {"haproxy", "-db", "-f", haproxy_conf(cluster, beside, port), NULL};

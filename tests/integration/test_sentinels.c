@@ -14,9 +14,13 @@ static int sentinel_row(const struct http_answer *sentinels, const char *address
 {
     size_t i;
     json_t *row;
-    json_array_foreach(http_value(sentinels, "sentinels"), i,
-                       row) if (strcmp(json_string_value(json_object_get(row, "address")), address) ==
-                                0) return (int)i;
+
+    json_array_foreach(
+        http_value(sentinels, "sentinels"), i,
+        row) if (strcmp(json_string_value(json_object_get(row, "address")), address) == 0)
+    {
+        return (int)i;
+    }
     return -1;
 }
 
@@ -24,6 +28,7 @@ static const char *row_string(const struct daemon *daemon, const char *address, 
 {
     const struct http_answer *sentinels = daemon_get(daemon, "/sentinels");
     const int row = sentinel_row(sentinels, address);
+
     return row < 0 ? "" : http_string(sentinels, text("sentinels.%d.%s", row, member));
 }
 
@@ -31,10 +36,12 @@ SCENE(integration_sentinels, all_gone_and_back_while_the_master_lives)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     struct trail *trail = trail_start(daemon, cluster);
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         server_kill(&cluster->sentinels[i]);
+    }
     const int64_t end = now_ms() + patient(6000);
     while (http_true(daemon_get(daemon, "/master"), "majority")) {
         cr_assert(now_ms() < end, "majority stays true without a Sentinel");
@@ -45,8 +52,9 @@ SCENE(integration_sentinels, all_gone_and_back_while_the_master_lives)
     const struct http_answer *strict = daemon_get(daemon, "/master?require=majority");
     cr_assert_eq(strict->status, 503, "%s", http_text(strict));
     cr_assert_str_eq(http_string(strict, "reason"), "no_majority");
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         server_start(&cluster->sentinels[i]);
+    }
     EXPECT_REASON(daemon, NULL, 12000);
     cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
     trail_look(trail);
@@ -58,13 +66,15 @@ SCENE(integration_sentinels, master_removed_and_monitored_again_at_epoch_zero)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, "--master", "mymaster", NULL);
     struct server *old = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, old, 3000);
     cluster_failover(cluster); /* the high-water epoch is above 0 */
     struct server *second = cluster_wait_switch(cluster, old, 30000);
     EXPECT_MASTER(daemon, second, 1000);
     struct server *third = second == &cluster->nodes[1] ? &cluster->nodes[2] : &cluster->nodes[1];
-    for (size_t i = 0; i < 3; i++)
+    for (size_t i = 0; i < 3; i++) {
         cr_assert_str_eq(redis_say(&cluster->sentinels[i], "SENTINEL REMOVE mymaster"), "OK");
+    }
     struct trail *trail = trail_start(daemon, cluster);
     trail_for(trail, 1500);
     cr_assert_str_eq(trail->said, text("200 %c", node_letter(cluster, second)),
@@ -84,6 +94,7 @@ SCENE(integration_sentinels, one_sentinel_that_monitors_again_pulls_nothing_back
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, "--master", "mymaster", NULL);
     struct server *old = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, old, 3000);
     cluster_failover(cluster);
     struct server *second = cluster_wait_switch(cluster, old, 30000);
@@ -92,16 +103,18 @@ SCENE(integration_sentinels, one_sentinel_that_monitors_again_pulls_nothing_back
     cr_assert_str_eq(redis_say(&cluster->sentinels[2], "SENTINEL REMOVE mymaster"), "OK");
     cr_assert_str_eq(redis_say(third, "REPLICAOF NO ONE"), "OK");
     struct trail *trail = trail_start(daemon, cluster);
-    (void)redis_say(&cluster->sentinels[2], "SENTINEL MONITOR mymaster %s %d 2", third->ip, (int)third->port);
+    (void)redis_say(&cluster->sentinels[2], "SENTINEL MONITOR mymaster %s %d 2", third->ip,
+                    (int)third->port);
     trail_for(trail, 4000);
-    cr_assert_str_eq(trail->said, text("200 %c", node_letter(cluster, second)), "%s\n%s", trail->said,
-                     daemon_log(daemon));
+    cr_assert_str_eq(trail->said, text("200 %c", node_letter(cluster, second)), "%s\n%s",
+                     trail->said, daemon_log(daemon));
 }
 
 SCENE(integration_sentinels, noquorum_is_shown)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     const char *left = cluster->sentinels[0].address;
     WAIT_UNTIL(12000, strncmp(row_string(daemon, left, "ckquorum.text"), "OK", 2) == 0);
@@ -111,8 +124,8 @@ SCENE(integration_sentinels, noquorum_is_shown)
     const struct http_answer *sentinels = daemon_get(daemon, "/sentinels");
     const int row = sentinel_row(sentinels, left);
     cr_assert(json_is_false(http_value(sentinels, text("sentinels.%d.ckquorum.ok", row))));
-    cr_assert(http_true(sentinels, text("sentinels.%d.reachable", row)), "an error reply is an answer: %s",
-              http_text(sentinels));
+    cr_assert(http_true(sentinels, text("sentinels.%d.reachable", row)),
+              "an error reply is an answer: %s", http_text(sentinels));
     cr_assert(says_master(daemon, &cluster->nodes[0]));
     cr_assert_not(http_true(daemon_get(daemon, "/master"), "majority"));
     EXPECT_REASON(daemon, "no_majority", 2000);
@@ -121,15 +134,19 @@ SCENE(integration_sentinels, noquorum_is_shown)
 SCENE(integration_sentinels, seed_by_name_learned_by_address_counts_once)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
-    const char *const flags[] = {"--sentinel", text("localhost:%u", cluster->sentinels[0].port), NULL};
+    const char *const flags[] = {"--sentinel", text("localhost:%u", cluster->sentinels[0].port),
+                                 NULL};
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     WAIT_UNTIL(15000, http_number(daemon_get(daemon, "/sentinels"), "reachable") == 3);
-    HOLDS_FOR(2500, http_number(daemon_get(daemon, "/sentinels"), "known") == 3 &&
-                        json_array_size(http_value(daemon_get(daemon, "/sentinels"), "sentinels")) == 3);
+    HOLDS_FOR(2500,
+              http_number(daemon_get(daemon, "/sentinels"), "known") == 3 &&
+                  json_array_size(http_value(daemon_get(daemon, "/sentinels"), "sentinels")) == 3);
     size_t configured = 0, i;
     json_t *row;
-    json_array_foreach(http_value(daemon_get(daemon, "/sentinels"), "sentinels"), i, row) configured +=
+    json_array_foreach(http_value(daemon_get(daemon, "/sentinels"), "sentinels"), i, row)
+        configured +=
         strcmp(json_string_value(json_object_get(row, "source")), "configured") == 0 ? 1 : 0;
     cr_assert_eq(configured, 1);
 }
@@ -137,8 +154,11 @@ SCENE(integration_sentinels, seed_by_name_learned_by_address_counts_once)
 SCENE(integration_sentinels, the_same_seed_twice_by_name_and_address_counts_once)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.sentinels = 1});
-    const char *const flags[] = {"--sentinel", text("localhost:%u", cluster->sentinels[0].port), NULL};
-    const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
+    const char *const flags[] = {"--sentinel", text("localhost:%u", cluster->sentinels[0].port),
+                                 NULL};
+    const struct daemon *daemon =
+        daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     EXPECT_REASON(daemon, NULL, 3000);
     HOLDS_FOR(2000, http_number(daemon_get(daemon, "/sentinels"), "known") == 1);
@@ -149,12 +169,14 @@ SCENE(integration_sentinels, others_are_learned_and_forgotten)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const char *const flags[] = {"--sentinel", cluster->sentinels[0].address, NULL};
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     WAIT_UNTIL(15000, http_number(daemon_get(daemon, "/sentinels"), "known") == 3);
     cr_assert_str_eq(row_string(daemon, cluster->sentinels[2].address, "source"), "learned");
     server_kill(&cluster->sentinels[2]);
-    for (size_t i = 0; i < 2; i++) /* the documented way to make the others forget it */
+    for (size_t i = 0; i < 2; i++) { /* the documented way to make the others forget it */
         (void)redis_say(&cluster->sentinels[i], "SENTINEL RESET mymaster");
+    }
     WAIT_UNTIL(25000, http_number(daemon_get(daemon, "/sentinels"), "known") == 2);
     cr_assert(says_master(daemon, &cluster->nodes[0]));
 }
@@ -171,6 +193,7 @@ SCENE(integration_sentinels, one_that_accepts_and_never_answers)
                                  "500ms",
                                  NULL};
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 2000);
     WAIT_UNTIL(5000, fake_accepted(silent) >= 2); /* tried again */
     const struct http_answer *sentinels = daemon_get(daemon, "/sentinels");
@@ -189,19 +212,22 @@ SCENE(integration_sentinels, peers_that_are_no_sentinels)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 1});
     struct fake *web = fake_start(FAKE_HTTP, NULL), *garbage = fake_start(FAKE_GARBAGE, NULL),
                 *closer = fake_start(FAKE_CLOSER, NULL);
-    const char *const flags[] = {"--sentinel", cluster->nodes[1].address, "--sentinel", fake_address(web),
-                                 "--sentinel", fake_address(garbage),     "--sentinel", fake_address(closer),
-                                 NULL};
-    const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
+    const char *const flags[] = {
+        "--sentinel", cluster->nodes[1].address, "--sentinel", fake_address(web),
+        "--sentinel", fake_address(garbage),     "--sentinel", fake_address(closer),
+        NULL};
+    const struct daemon *daemon =
+        daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
-    const char *const others[] = {cluster->nodes[1].address, fake_address(web), fake_address(garbage),
-                                  fake_address(closer)};
+    const char *const others[] = {cluster->nodes[1].address, fake_address(web),
+                                  fake_address(garbage), fake_address(closer)};
     for (size_t i = 0; i < 4; i++) {
         WAIT_UNTIL(3000, *row_string(daemon, others[i], "error.text") != '\0');
         const struct http_answer *sentinels = daemon_get(daemon, "/sentinels");
-        cr_assert_not(
-            http_true(sentinels, text("sentinels.%d.reachable", sentinel_row(sentinels, others[i]))), "%s",
-            http_text(sentinels));
+        cr_assert_not(http_true(sentinels,
+                                text("sentinels.%d.reachable", sentinel_row(sentinels, others[i]))),
+                      "%s", http_text(sentinels));
     }
     cr_assert_eq(http_number(daemon_get(daemon, "/sentinels"), "known"), 1);
     cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
@@ -212,6 +238,7 @@ SCENE(integration_sentinels, only_a_plain_redis_as_sentinel)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = NONE});
     const char *const flags[] = {"--sentinel", cluster->nodes[0].address, NULL};
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
+
     WAIT_UNTIL(3000, says_none(daemon, NULL, NULL) || status_of(daemon, "/master") == 404);
     WAIT_UNTIL(3000, strcasestr(daemon_log(daemon), "sentinel") != NULL);
     still_serves(daemon);
@@ -227,7 +254,9 @@ SCENE(integration_sentinels, lying_one_moves_nothing_to_a_replica)
                                    .epoch = 99};
     struct fake *liar = fake_start(FAKE_SENTINEL, &lie);
     const char *const flags[] = {"--sentinel", fake_address(liar), NULL};
-    const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
+    const struct daemon *daemon =
+        daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
     struct trail *trail = trail_start(daemon, cluster);
     EXPECT_REASON(daemon, "disputed", 4000);
@@ -251,12 +280,15 @@ SCENE(integration_sentinels, garbage_addresses_are_no_observation)
                              .master_port = "0",
                              .epoch = 99};
     struct fake *liar = fake_start(FAKE_SENTINEL, &lie);
-    const char *const flags[] = {"--sentinel", fake_address(liar), "--poll-interval", "200ms", NULL};
-    const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
+    const char *const flags[] = {"--sentinel", fake_address(liar), "--poll-interval", "200ms",
+                                 NULL};
+    const struct daemon *daemon =
+        daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     struct trail *trail = trail_start(daemon, cluster);
     static const char *const ports[] = {"99999", "abc", "-1", "", "6379x"};
-    for (size_t i = 0; i < sizeof ports / sizeof *ports; i++) {
+    for (size_t i = 0; i < sizeof(ports) / sizeof(*ports); i++) {
         lie.master_port = ports[i];
         fake_say(liar, &lie);
         trail_for(trail, 500);
@@ -283,6 +315,7 @@ SCENE(integration_sentinels, one_that_stalls_after_answering)
     struct fake *sentinel = fake_start(FAKE_SENTINEL, &words);
     const char *const flags[] = {"--sentinel", fake_address(sentinel), NULL};
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     EXPECT_REASON(daemon, NULL, 2000);
     words.stall = true;
@@ -298,6 +331,7 @@ SCENE(integration_sentinels, slow_start_before_any_sentinel)
 {
     struct cluster *cluster = cluster_prepare(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, "--master", "mymaster", NULL);
+
     WAIT_UNTIL(2000, says_none(daemon, "unknown", "starting") ||
                          says_none(daemon, "unknown", "no_sentinel_reachable"));
     EXPECT_NONE(daemon, "unknown", "no_sentinel_reachable", 4000);
@@ -315,6 +349,7 @@ SCENE(integration_sentinels, first_answer_comes_quickly)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const int64_t began_ms = now_ms();
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 1000);
     cr_log_info("first verified answer after %lld ms", (long long)(now_ms() - began_ms));
 }
@@ -323,6 +358,7 @@ SCENE(integration_sentinels, sentinels_shape)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     WAIT_UNTIL(5000, http_number(daemon_get(daemon, "/sentinels"), "agreeing") == 3);
     const struct http_answer *answer = daemon_get(daemon, "/sentinels");
@@ -333,9 +369,12 @@ SCENE(integration_sentinels, sentinels_shape)
     cr_assert_str_eq(http_header(answer, "cache-control"), "no-store");
     for (size_t i = 0; i < 3; i++) {
         const int row = sentinel_row(answer, cluster->sentinels[i].address);
+
         cr_assert(row >= 0, "%s", http_text(answer));
-        cr_assert_str_eq(http_string(answer, text("sentinels.%d.run_id", row)), cluster->sentinels[i].run_id);
-        cr_assert_str_eq(http_string(answer, text("sentinels.%d.says", row)), cluster->nodes[0].address);
+        cr_assert_str_eq(http_string(answer, text("sentinels.%d.run_id", row)),
+                         cluster->sentinels[i].run_id);
+        cr_assert_str_eq(http_string(answer, text("sentinels.%d.says", row)),
+                         cluster->nodes[0].address);
         cr_assert(http_true(answer, text("sentinels.%d.agrees", row)));
         cr_assert_eq(http_number(answer, text("sentinels.%d.voters", row)), 3);
         cr_assert_eq(http_number(answer, text("sentinels.%d.down_after_ms", row)),
@@ -351,16 +390,19 @@ SCENE(integration_sentinels, the_disagreeing_one_is_marked)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *old = &cluster->nodes[0], *odd = &cluster->sentinels[2];
+
     EXPECT_MASTER(daemon, old, 3000);
     const char *before = file_read(odd->config);
     server_kill(odd);
     cluster_failover(cluster);
     struct server *new_master = cluster_wait_switch(cluster, old, 30000);
     EXPECT_MASTER(daemon, new_master, 1000);
-    for (size_t i = 0; i < 2; i++) /* nobody tells it what happened */
+    for (size_t i = 0; i < 2; i++) { /* nobody tells it what happened */
         server_freeze(&cluster->sentinels[i]);
+    }
     server_kill(old);
-    server_start(old); /* says master, so only its epoch, below the high-water epoch, speaks against it */
+    /* says master, so only its epoch, below the high-water epoch, speaks against it */
+    server_start(old);
     file_write(odd->config, before);
     server_start(odd);
     WAIT_UNTIL(8000, strcmp(row_string(daemon, odd->address, "says"), old->address) == 0);
@@ -383,9 +425,11 @@ SCENE(integration_sentinels, conflict_of_equal_epochs)
                                .master_port = text("%u", a->port),
                                .epoch = 5};
     struct fake *first = fake_start(FAKE_SENTINEL, &words);
+
     words.run_id[0] = '2';
     struct fake *second = fake_start(FAKE_SENTINEL, &words);
-    const char *const flags[] = {"--sentinel", fake_address(first), "--sentinel", fake_address(second), NULL};
+    const char *const flags[] = {"--sentinel", fake_address(first), "--sentinel",
+                                 fake_address(second), NULL};
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
     EXPECT_MASTER(daemon, a, 4000);
     EXPECT_REASON(daemon, NULL, 3000);
@@ -403,14 +447,15 @@ SCENE(integration_sentinels, conflict_of_equal_epochs)
 SCENE(integration_sentinels, candidate_that_says_another_role)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 1});
-    struct fake *sentinel =
-        fake_start(FAKE_SENTINEL, &(struct fake_words){.run_id = "0123456789012345678901234567890123456789",
-                                                       .master_name = "mymaster",
-                                                       .master_host = "127.0.0.1",
-                                                       .master_port = text("%u", cluster->nodes[1].port),
-                                                       .epoch = 1});
+    struct fake *sentinel = fake_start(
+        FAKE_SENTINEL, &(struct fake_words){.run_id = "0123456789012345678901234567890123456789",
+                                            .master_name = "mymaster",
+                                            .master_host = "127.0.0.1",
+                                            .master_port = text("%u", cluster->nodes[1].port),
+                                            .epoch = 1});
     const char *const flags[] = {"--sentinel", fake_address(sentinel), NULL};
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
+
     EXPECT_NONE(daemon, "unknown", "role_mismatch", 4000);
     HOLDS_FOR(1500, status_of(daemon, "/master") == 503);
     server_kill(&cluster->sentinels[0]);
@@ -422,9 +467,11 @@ SCENE(integration_sentinels, coming_and_going_leaks_no_descriptors)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     struct fake *closer = fake_start(FAKE_CLOSER, NULL), *garbage = fake_start(FAKE_GARBAGE, NULL);
-    const char *const flags[] = {"--sentinel", fake_address(closer), "--sentinel", fake_address(garbage),
-                                 NULL};
-    const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
+    const char *const flags[] = {"--sentinel", fake_address(closer), "--sentinel",
+                                 fake_address(garbage), NULL};
+    const struct daemon *daemon =
+        daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     const long before = daemon_descriptors(daemon);
     cr_assert(before > 5, "%ld descriptors?", before);

@@ -1,6 +1,6 @@
 /*
- * What is published must serve: addresses that are no node's, a master that loads its data set, one that was restarted,
- * and one that Sentinels call by different names.
+ * What is published must serve: addresses that are no node's, a master that loads its data set, one
+ * that was restarted, and one that Sentinels call by different names.
  */
 #include <string.h>
 
@@ -17,8 +17,9 @@ SCENE_SUITE(integration_serve);
 
 SCENE(integration_serve, addresses_that_are_no_nodes_are_refused)
 {
-    static const char *const nowhere[] = {
-        "0.0.0.0", "::", "224.0.0.1", "255.255.255.255", "ff02::1", "::ffff:0.0.0.0", "::ffff:239.1.1.1"};
+    static const char *const nowhere[] = {"0.0.0.0",         "::",      "224.0.0.1",
+                                          "255.255.255.255", "ff02::1", "::ffff:0.0.0.0",
+                                          "::ffff:239.1.1.1"};
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const struct server *node = &cluster->nodes[0];
     struct fake_words words = {.run_id = "feedfacefeedfacefeedfacefeedfacefeedface",
@@ -27,27 +28,27 @@ SCENE(integration_serve, addresses_that_are_no_nodes_are_refused)
                                .master_port = text("%u", node->port)};
     struct fake *fake = fake_start(FAKE_SENTINEL, &words);
     const char *mapped = text("0.0.0.0:%u=127.0.0.1:%u", node->port, node->port);
-    const struct daemon *daemon = daemon_start(NULL, "--sentinel", fake_address(fake), "--master", "mymaster",
-                                               "--poll-interval", "100ms", NULL);
-    const struct daemon *mapping =
-        daemon_start(NULL, "--sentinel", fake_address(fake), "--master", "mymaster", "--map", mapped, NULL);
+    const struct daemon *daemon = daemon_start(NULL, "--sentinel", fake_address(fake), "--master",
+                                               "mymaster", "--poll-interval", "100ms", NULL);
+    const struct daemon *mapping = daemon_start(NULL, "--sentinel", fake_address(fake), "--master",
+                                                "mymaster", "--map", mapped, NULL);
 
     EXPECT_MASTER(mapping, node, 3000);
-    for (size_t i = 0; i < sizeof nowhere / sizeof nowhere[0]; i++) {
+    for (size_t i = 0; i < sizeof(nowhere) / sizeof(nowhere[0]); i++) {
         words.master_host = nowhere[i];
         fake_say(fake, &words);
         const unsigned heard = fake_heard(fake, "SENTINEL GET-MASTER-ADDR-BY-NAME");
         WAIT_UNTIL(3000, fake_heard(fake, "SENTINEL GET-MASTER-ADDR-BY-NAME") > heard + 2);
         const struct http_answer *answer = daemon_get(daemon, "/sentinels");
         cr_assert_eq(answer->status, 200);
-        cr_assert_str_eq(http_string(answer, "sentinels.0.error.code"), "undialable", "%s: %s", nowhere[i],
-                         http_text(answer));
+        cr_assert_str_eq(http_string(answer, "sentinels.0.error.code"), "undialable", "%s: %s",
+                         nowhere[i], http_text(answer));
         cr_assert_eq(status_of(daemon, "/master?stale=1"), 503, "%s", nowhere[i]);
     }
-    cr_assert(strstr(daemon_log(daemon), "code=undialable") != NULL, "%s", daemon_log(daemon));
+    cr_assert(strstr(daemon_log(daemon), "code=undialable"), "%s", daemon_log(daemon));
     const char *metrics = daemon_get(daemon, "/metrics")->body;
-    cr_assert(strstr(metrics, "reason=\"undialable\"} ") != NULL);
-    cr_assert(strstr(metrics, "reason=\"undialable\"} 0\n") == NULL, "it is counted");
+    cr_assert(strstr(metrics, "reason=\"undialable\"} "));
+    cr_assert(!strstr(metrics, "reason=\"undialable\"} 0\n"), "it is counted");
     words.master_host = "127.0.0.1";
     fake_say(fake, &words);
     EXPECT_MASTER(daemon, node, 3000);
@@ -55,7 +56,7 @@ SCENE(integration_serve, addresses_that_are_no_nodes_are_refused)
 
 /* ---- loading ---- */
 
-#define LOADING_CONF                                                                       \
+#define LOADING_CONF \
     "key-load-delay 100\nloading-process-events-interval-bytes 1024\nlua-time-limit 100\n" \
     "repl-diskless-sync no\n"
 
@@ -63,6 +64,7 @@ SCENE(integration_serve, addresses_that_are_no_nodes_are_refused)
 static void start_loading(struct server *node)
 {
     const char *const argv[] = {"redis-server", node->config, NULL};
+
     node->process = process_start(&(struct process_spec){.name = node->label, .argv = argv});
     WAIT_UNTIL(5000, strstr(redis_say(node, "PING"), "LOADING") != NULL);
 }
@@ -71,6 +73,7 @@ static struct cluster *start_with_data(void)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){
         .nodes = 1, .sentinels = 3, .down_after_ms = 20000, .node_conf = LOADING_CONF});
+
     cr_assert_str_eq(redis_say(&cluster->nodes[0], "DEBUG POPULATE 40000 k 8"), "OK");
     cr_assert_str_eq(redis_say(&cluster->nodes[0], "SAVE"), "OK");
     return cluster;
@@ -79,15 +82,18 @@ static struct cluster *start_with_data(void)
 static bool problem_names(const struct daemon *daemon, const char *path, const char *reason)
 {
     const struct http_answer *answer = daemon_get(daemon, path);
-    return answer->status == 503 && strstr(answer->body, reason) != NULL;
+
+    return answer->status == 503 && strstr(answer->body, reason);
 }
 
 SCENE(integration_serve, a_loading_master_is_not_served)
 {
     struct cluster *cluster = start_with_data();
     struct server *master = &cluster->nodes[0];
-    const struct daemon *daemon = daemon_start(cluster, "--self", master->address, "--redis-api", "loopback",
-                                               "--suspect-after", "30s", "--command-timeout", "300ms", NULL);
+    const struct daemon *daemon =
+        daemon_start(cluster, "--self", master->address, "--redis-api", "loopback",
+                     "--suspect-after", "30s", "--command-timeout", "300ms", NULL);
+
     EXPECT_MASTER(daemon, master, 3000);
     WAIT_UNTIL(3000, status_of(daemon, "/self/ready") == 200);
 
@@ -98,16 +104,17 @@ SCENE(integration_serve, a_loading_master_is_not_served)
     const struct daemon *late = daemon_start(cluster, NULL);
     EXPECT_NONE(late, "unknown", "redis_loading", 2000);
     cr_assert_eq(status_of(late, "/master?stale=1"), 503, "not published, by whatever majority");
-    cr_assert(strstr(redis_say(master, "PING"), "LOADING") != NULL, "it has to load for longer than that");
+    cr_assert(strstr(redis_say(master, "PING"), "LOADING"), "it has to load for longer than that");
     cr_assert(problem_names(daemon, "/master?fresh=1", "redis_loading"));
     cr_assert(problem_names(daemon, "/self/master", "redis_loading"));
     WAIT_UNTIL(2500, problem_names(daemon, "/self/ready", "redis_loading"));
     cr_assert_eq(status_of(daemon, "/readyz/master"), 503);
     cr_assert(problem_names(daemon, "/redis/get/k:1", "NOMASTER"));
     cr_assert_eq(status_of(daemon, "/readyz"), 200);
-    while (strstr(redis_say(master, "PING"), "LOADING") != NULL)
+    while (strstr(redis_say(master, "PING"), "LOADING")) {
         cr_assert(says_none(daemon, "down", "redis_loading") ||
-                  strstr(redis_say(master, "PING"), "LOADING") == NULL);
+                  !strstr(redis_say(master, "PING"), "LOADING"));
+    }
     EXPECT_MASTER(daemon, master, 1500);
     EXPECT_MASTER(late, master, 1500);
     EXPECT_REASON(daemon, NULL, 3000);
@@ -119,6 +126,7 @@ SCENE(integration_serve, a_master_that_loads_is_ok_without_verification)
     struct cluster *cluster = start_with_data();
     struct server *master = &cluster->nodes[0];
     const struct daemon *daemon = daemon_start(cluster, "--verify", "off", NULL);
+
     EXPECT_MASTER(daemon, master, 3000);
     server_kill(master);
     start_loading(master);
@@ -136,6 +144,7 @@ SCENE(integration_serve, a_user_who_may_not_ping_is_verified)
     const char *const flags[] = {"--redis-username", "watch", NULL};
     const struct daemon *daemon =
         daemon_launch(&(struct daemon_spec){.cluster = cluster, .env = env, .flags = flags});
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     HOLDS_FOR(2500, says_master(daemon, &cluster->nodes[0]));
     cr_assert_str_eq(http_string(daemon_get(daemon, "/master"), "state"), "ok");
@@ -144,17 +153,18 @@ SCENE(integration_serve, a_user_who_may_not_ping_is_verified)
 
 SCENE(integration_serve, a_script_that_blocks_leaves_it_ok)
 {
-    struct cluster *cluster = cluster_start(
-        &(struct cluster_spec){.nodes = 1, .down_after_ms = 20000, .node_conf = "lua-time-limit 100\n"});
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){
+        .nodes = 1, .down_after_ms = 20000, .node_conf = "lua-time-limit 100\n"});
     const struct server *master = &cluster->nodes[0];
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, master, 3000);
     EXPECT_REASON(daemon, NULL, 3000);
     /* The test's client gives up after two seconds, the script goes on. */
     (void)redis_say(master, "EVAL %s 0", "while true do end");
     WAIT_UNTIL(2000, strstr(redis_say(master, "PING"), "BUSY") != NULL);
     HOLDS_FOR(2500, says_master(daemon, master) && says_reason(daemon, NULL));
-    cr_assert(strstr(redis_say(master, "PING"), "BUSY") != NULL);
+    cr_assert(strstr(redis_say(master, "PING"), "BUSY"));
     cr_assert_str_eq(redis_say(master, "SCRIPT KILL"), "OK");
 }
 
@@ -165,8 +175,8 @@ SCENE(integration_serve, a_script_that_blocks_leaves_it_ok)
 SCENE(integration_serve, a_restart_is_told_at_the_next_check)
 {
     /* Sentinels that ask for its run id every ten seconds only. */
-    struct cluster *cluster =
-        cluster_start(&(struct cluster_spec){.nodes = 1, .down_after_ms = 20000, .slow_pace = true});
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.nodes = 1, .down_after_ms = 20000, .slow_pace = true});
     struct server *master = &cluster->nodes[0];
     const struct daemon *daemon = daemon_start(cluster, NULL);
     size_t from = 0;
@@ -180,9 +190,11 @@ SCENE(integration_serve, a_restart_is_told_at_the_next_check)
 
         server_kill(master);
         server_start(master);
-        if (times == 1)
+        if (times == 1) {
             (void)stream_wait(events, &from, "master", "\"restarted\":\"2", 1800);
-        WAIT_UNTIL(1800, metric_of(daemon, RESTARTS) == times && status_of(daemon, "/master") == 200);
+        }
+        WAIT_UNTIL(1800,
+                   metric_of(daemon, RESTARTS) == times && status_of(daemon, "/master") == 200);
         const struct http_answer *answer = daemon_get(daemon, "/master");
         cr_assert_eq(answer->status, 200);
         cr_assert_str_eq(http_string(answer, "since"), before);
@@ -196,11 +208,13 @@ SCENE(integration_serve, a_restart_is_told_at_the_next_check)
     }
     stream_close(events);
     /* Until every Sentinel has its run id, too. */
-    for (size_t i = 0; i < cluster->n_sentinels; i++)
-        WAIT_UNTIL(
-            15000,
-            strcmp(reply_field(redis_ask(&cluster->sentinels[i], "SENTINEL MASTER mymaster"), "runid"),
-                   reply_field(redis_ask(&cluster->sentinels[0], "SENTINEL MASTER mymaster"), "runid")) == 0);
+    for (size_t i = 0; i < cluster->n_sentinels; i++) {
+        WAIT_UNTIL(15000,
+                   strcmp(reply_field(redis_ask(&cluster->sentinels[i], "SENTINEL MASTER mymaster"),
+                                      "runid"),
+                          reply_field(redis_ask(&cluster->sentinels[0], "SENTINEL MASTER mymaster"),
+                                      "runid")) == 0);
+    }
     HOLDS_FOR(1500, metric_of(daemon, RESTARTS) == 2);
 }
 

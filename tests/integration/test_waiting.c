@@ -14,7 +14,9 @@ SCENE_SUITE(integration_waiting);
 static void expect_told_together(struct crowd *crowd, int64_t bound_ms)
 {
     const int64_t spread_ms = crowd_spread_ns(crowd, -1) / 1000000;
-    cr_assert(spread_ms >= 0 && spread_ms <= patient(bound_ms), "told %lld ms apart", (long long)spread_ms);
+
+    cr_assert(spread_ms >= 0 && spread_ms <= patient(bound_ms), "told %lld ms apart",
+              (long long)spread_ms);
 }
 
 SCENE(integration_waiting, told_of_a_crash_together)
@@ -22,6 +24,7 @@ SCENE(integration_waiting, told_of_a_crash_together)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *old = &cluster->nodes[0], *next = &cluster->nodes[1];
+
     EXPECT_MASTER(daemon, old, 3000);
     struct stream *stream = stream_open(daemon, "/events", NULL);
     struct crowd *crowd = crowd_open(daemon->port, 1, 1, true);
@@ -46,9 +49,11 @@ SCENE(integration_waiting, told_of_a_crash_together)
 }
 
 /* A manual failover back and forth: who is next can be told beforehand. */
-static struct server *fail_over_to_the_other(struct cluster *cluster, struct crowd *crowd, struct server *old)
+static struct server *fail_over_to_the_other(struct cluster *cluster, struct crowd *crowd,
+                                             struct server *old)
 {
     struct server *other = old == &cluster->nodes[0] ? &cluster->nodes[1] : &cluster->nodes[0];
+
     crowd_look_for(crowd, other->address);
     cluster_failover(cluster);
     return other;
@@ -59,6 +64,7 @@ SCENE(integration_waiting, all_are_told_at_once)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2});
     const struct daemon *daemon = daemon_start(cluster, NULL);
     struct server *master = &cluster->nodes[0];
+
     EXPECT_MASTER(daemon, master, 3000);
     struct crowd *crowd = crowd_open(daemon->port, 1, 1, true);
     cr_assert(crowd_settle(crowd, 5000));
@@ -74,6 +80,7 @@ SCENE(integration_waiting, long_polls_of_every_kind_through_a_failover)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2});
     const struct daemon *daemon = daemon_start(cluster, "--workers", "2", NULL);
     struct server *old = &cluster->nodes[0], *next = &cluster->nodes[1];
+
     EXPECT_MASTER(daemon, old, 3000);
     const struct http_answer *now = daemon_get(daemon, "/master");
     const char *paths[] = {
@@ -86,6 +93,7 @@ SCENE(integration_waiting, long_polls_of_every_kind_through_a_failover)
     struct raw *raw[4];
     for (size_t i = 0; i < 3; i++) {
         const char *request = text("GET %s HTTP/1.1\r\nHost: test\r\n\r\n", paths[i]);
+
         raw[i] = raw_open(daemon->port);
         cr_assert(raw_send(raw[i], request, strlen(request)));
     }
@@ -95,11 +103,13 @@ SCENE(integration_waiting, long_polls_of_every_kind_through_a_failover)
     cr_assert(answer->status == 200 && strcmp(answer->body, text("%s\n", next->address)) == 0, "%s",
               http_text(answer));
     answer = raw_answer(raw[1], 5000);
-    cr_assert(answer->status == 200 && strcmp(answer->body, text("redis://%s\n", next->address)) == 0, "%s",
-              http_text(answer));
+    cr_assert(answer->status == 200 &&
+                  strcmp(answer->body, text("redis://%s\n", next->address)) == 0,
+              "%s", http_text(answer));
     answer = raw_answer(raw[2], 5000);
     cr_assert(answer->status == 200 || answer->status == 503, "%s", http_text(answer));
-    cr_assert_gt(strtoll(http_header(answer, "x-bellwether-index"), NULL, 10), http_number(now, "index"));
+    cr_assert_gt(strtoll(http_header(answer, "x-bellwether-index"), NULL, 10),
+                 http_number(now, "index"));
     raw[3] = raw_open(daemon->port);
     answer = raw_get(raw[3], "/master", 1000);
     const char *again =
@@ -116,10 +126,12 @@ SCENE(integration_waiting, waits_for_the_first_master)
     const struct daemon *daemon = daemon_start(cluster, "--master", "mymaster", NULL);
     struct raw *raw = raw_open(daemon->port);
     const char request[] = "GET /master?format=text&wait=60s HTTP/1.1\r\nHost: test\r\n\r\n";
-    cr_assert(raw_send(raw, request, sizeof request - 1));
+
+    cr_assert(raw_send(raw, request, sizeof(request) - 1));
     cluster_run(cluster);
     const struct http_answer *answer = raw_answer(raw, 30000);
-    cr_assert(answer->status == 200 && strcmp(answer->body, text("%s\n", cluster->nodes[0].address)) == 0,
+    cr_assert(answer->status == 200 &&
+                  strcmp(answer->body, text("%s\n", cluster->nodes[0].address)) == 0,
               "%s", http_text(answer));
 }
 
@@ -128,6 +140,7 @@ SCENE(integration_waiting, replay_after_a_cut)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2});
     const struct daemon *daemon = daemon_start(cluster, "--workers", "2", NULL);
     struct server *old = &cluster->nodes[0], *next = &cluster->nodes[1];
+
     EXPECT_MASTER(daemon, old, 3000);
     struct stream *stream = stream_open(daemon, "/events", NULL);
     size_t from = 0;
@@ -140,14 +153,15 @@ SCENE(integration_waiting, replay_after_a_cut)
     for (int i = 0; i < 8; i++) { /* whichever worker it is: all number alike */
         stream = stream_open(daemon, "/events", id);
         from = 0;
-        const struct stream_event *switched = stream_wait(stream, &from, "sentinel", "+switch-master", 5000);
-        cr_assert(strstr(json_string_value(json_object_get(switched->data, "detail")), old->address + 10) !=
-                  NULL);
+        const struct stream_event *switched =
+            stream_wait(stream, &from, "sentinel", "+switch-master", 5000);
+        cr_assert(strstr(json_string_value(json_object_get(switched->data, "detail")),
+                         old->address + 10));
         from = 0;
-        const struct stream_event *told =
-            stream_wait(stream, &from, "master", text("\"url\":\"redis://%s\"", next->address), 5000);
+        const struct stream_event *told = stream_wait(
+            stream, &from, "master", text("\"url\":\"redis://%s\"", next->address), 5000);
         const char *seen = text("%s %s %s", stream->events[0].id, switched->id, told->id);
-        cr_assert(numbers == NULL || strcmp(numbers, seen) == 0, "%s, then %s", numbers, seen);
+        cr_assert(!numbers || strcmp(numbers, seen) == 0, "%s, then %s", numbers, seen);
         numbers = seen;
         stream_close(stream);
     }
@@ -162,20 +176,21 @@ SCENE(integration_waiting, shutdown_with_waiters_open)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const struct daemon *daemon = daemon_start(cluster, "--workers", "2", NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     struct crowd *crowd = crowd_open(daemon->port, 100, 100, false);
     cr_assert(crowd_settle(crowd, 10000));
     struct raw *raw = raw_open(daemon->port);
-    const char *request =
-        text("GET /master?wait=60s&unless=%s HTTP/1.1\r\nHost: test\r\n\r\n", cluster->nodes[0].address);
+    const char *request = text("GET /master?wait=60s&unless=%s HTTP/1.1\r\nHost: test\r\n\r\n",
+                               cluster->nodes[0].address);
     cr_assert(raw_send(raw, request, strlen(request)));
     struct stream *stream = stream_open(daemon, "/events", NULL);
     nap_ms(100);
     const int64_t begun_ms = now_ms();
     daemon_signal(daemon, SIGTERM);
     const struct http_answer *answer = raw_answer(raw, 2000);
-    cr_assert(answer->status == 200 && strcmp(http_header(answer, "connection"), "close") == 0, "%s",
-              http_text(answer));
+    cr_assert(answer->status == 200 && strcmp(http_header(answer, "connection"), "close") == 0,
+              "%s", http_text(answer));
     cr_assert(stream_ends(stream, 2000));
     cr_assert_eq(process_wait(daemon->process, patient(2000)), 0);
     cr_assert_leq(now_ms() - begun_ms, patient(2000));
@@ -185,6 +200,7 @@ SCENE(integration_waiting, bad_input)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const struct daemon *daemon = daemon_start(cluster, NULL);
+
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     static const char *const paths[][2] = {
         {"/master?wait=-1", "wait"},
@@ -195,10 +211,12 @@ SCENE(integration_waiting, bad_input)
         {"/master?wait=1s&instance=", "instance"},
         {"/events?master=", "master"},
     };
-    for (size_t i = 0; i < sizeof paths / sizeof paths[0]; i++) {
+    for (size_t i = 0; i < sizeof(paths) / sizeof(paths[0]); i++) {
         const struct http_answer *answer = daemon_get(daemon, paths[i][0]);
-        cr_assert(answer->status == 400 && strcmp(http_string(answer, "parameter"), paths[i][1]) == 0 &&
-                      strstr(http_string(answer, "detail"), "takes") != NULL,
+
+        cr_assert(answer->status == 400 &&
+                      strcmp(http_string(answer, "parameter"), paths[i][1]) == 0 &&
+                      strstr(http_string(answer, "detail"), "takes"),
                   "%s: %s", paths[i][0], http_text(answer));
     }
     const char *instance = http_header(daemon_get(daemon, "/master"), "x-bellwether-instance");
@@ -211,9 +229,10 @@ SCENE(integration_waiting, bad_input)
                                text("%s-99999999999999999999999", instance),
                                text("%s-999999", instance),
                                text("%02000d", 0)};
-    for (size_t i = 0; i < sizeof ids / sizeof ids[0]; i++) { /* nothing to replay: the present */
+    for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) { /* nothing to replay: the present */
         struct stream *stream = stream_open(daemon, "/events", ids[i]);
         size_t from = 0;
+
         (void)stream_wait(stream, &from, "master", cluster->nodes[0].address, 3000);
         cr_assert_eq(from, 1, "%s", ids[i]);
         stream_close(stream);

@@ -1,25 +1,26 @@
 /*
- * The property that must hold whatever happens, checked from outside: this file keeps its own notes of
- * what was fed to a judge and never looks into it.
+ * The property that must hold whatever happens, checked from outside: this file keeps its own notes
+ * of what was fed to a judge and never looks into it.
  *
  *   The published address never moves to a node that did not say `master` (where its role may be
  *   asked), and never to an epoch at or below the high-water epoch without a majority of the known
  *   Sentinels.
  *
- *   One voice above H never moves it to a node that nobody vouches for, nor back to the former master before that has
- *   said that it is a replica.
+ *   One voice above H never moves it to a node that nobody vouches for, nor back to the former
+ *   master before that has said that it is a replica.
  *
- *   An adoption (rule 11) moves it to a node that said `master` after a Sentinel that counts and named what was
- *   published had said, by its own events and in order, that it began a failover at an epoch above H and above every
- *   adopted one, was elected, and chose that node. It leaves H alone. While it stands only a higher epoch moves
- *   the address on, or an undoing for one of the reasons that there are, and then exactly to what was published
- *   before; and where there is such a reason, it is undone in time.
+ *   An adoption (rule 11) moves it to a node that said `master` after a Sentinel that counts and
+ *   named what was published had said, by its own events and in order, that it began a failover at
+ *   an epoch above H and above every adopted one, was elected, and chose that node. It leaves H
+ *   alone. While it stands only a higher epoch moves the address on, or an undoing for one of the
+ *   reasons that there are, and then exactly to what was published before; and where there is such
+ *   a reason, it is undone in time.
  *
- * Beside it: H never falls and rises only on a voice; `ok` only while the node's word is young and not
- * taken back; the next time lies ahead. Used by the sim tests and by the fuzz target.
+ * Beside it: H never falls and rises only on a voice; `ok` only while the node's word is young and
+ * not taken back; the next time lies ahead. Used by the sim tests and by the fuzz target.
  */
-#ifndef SIM_INVARIANT_H
-#define SIM_INVARIANT_H
+#ifndef BELLWETHER_TESTS_SIM_INVARIANT_H
+#define BELLWETHER_TESTS_SIM_INVARIANT_H
 
 #include <stdio.h>
 #include <string.h>
@@ -64,8 +65,8 @@ struct noted_node {
     enum role_answer good_answer;
     int64_t good_ms;
     int refusals;
-    int64_t
-        promoted_ms; /* said master over the promotion's connection; -1: the last answer there was another */
+    /* said master over the promotion's connection; -1: the last answer there was another */
+    int64_t promoted_ms;
 };
 
 struct invariant {
@@ -75,7 +76,8 @@ struct invariant {
     size_t n_nodes;
     bool published;
     struct endpoint address;
-    bool has_former, former_said_other; /* the master before, and whether it said another role since */
+    /* the master before, and whether it said another role since */
+    bool has_former, former_said_other;
     struct endpoint former;
     int64_t published_epoch;
     int64_t high_water;
@@ -94,7 +96,8 @@ static inline void invariant_init(struct invariant *inv, const struct judge_conf
     inv->state = MASTER_UNKNOWN;
 }
 
-static inline struct noted_sentinel *invariant_sentinel(struct invariant *inv, const char *id, bool make)
+static inline struct noted_sentinel *invariant_sentinel(struct invariant *inv, const char *id,
+                                                        bool make)
 {
     struct noted_sentinel *free_one = NULL;
 
@@ -138,8 +141,8 @@ static inline void invariant_observe(struct invariant *inv, const struct observa
     struct noted_sentinel *s = invariant_heard(inv, seen->sentinel);
 
     if (s) {
-        bool idle = !seen->failover_under_way && seen->epoch != EPOCH_UNKNOWN && inv->adoption.stands &&
-                    seen->epoch < inv->adoption.epoch;
+        bool idle = !seen->failover_under_way && seen->epoch != EPOCH_UNKNOWN &&
+                    inv->adoption.stands && seen->epoch < inv->adoption.epoch;
 
         s->has_seen = s->heard = true;
         s->seen = *seen;
@@ -174,9 +177,11 @@ static inline void invariant_forget(struct invariant *inv, const char *id)
     }
 }
 
-/* Who is known is held against the truth by whoever makes the histories: here it is taken as it is. */
-static inline void invariant_recount(struct invariant *inv, const struct judge *judge, const char *const *ids,
-                                     size_t n)
+/*
+ * Who is known is held against the truth by whoever makes the histories: here it is taken as it is.
+ */
+static inline void invariant_recount(struct invariant *inv, const struct judge *judge,
+                                     const char *const *ids, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (judge_knows(judge, ids[i])) {
@@ -191,7 +196,8 @@ static inline void invariant_recount(struct invariant *inv, const struct judge *
     }
 }
 
-static inline struct noted_node *invariant_node(struct invariant *inv, const struct endpoint *node, bool make)
+static inline struct noted_node *invariant_node(struct invariant *inv, const struct endpoint *node,
+                                                bool make)
 {
     for (size_t i = 0; i < inv->n_nodes; i++) {
         if (endpoint_equal(&inv->nodes[i].node, node)) {
@@ -213,8 +219,8 @@ static inline void invariant_stranger(struct invariant *inv, const struct endpoi
     invariant_node(inv, node, true)->stranger = true;
 }
 
-static inline void invariant_role(struct invariant *inv, const struct endpoint *node, enum role_answer answer,
-                                  int64_t now_ms)
+static inline void invariant_role(struct invariant *inv, const struct endpoint *node,
+                                  enum role_answer answer, int64_t now_ms)
 {
     struct noted_node *n = invariant_node(inv, node, true);
 
@@ -254,7 +260,8 @@ static inline void invariant_void(struct invariant *inv)
     }
 }
 
-static inline void invariant_break(struct invariant *inv, const char *what, long long a, long long b)
+static inline void invariant_break(struct invariant *inv, const char *what, long long a,
+                                   long long b)
 {
     if (inv->broken[0] == '\0') {
         snprintf(inv->broken, sizeof(inv->broken), "%s (%lld, %lld)", what, a, b);
@@ -263,7 +270,8 @@ static inline void invariant_break(struct invariant *inv, const char *what, long
 
 static inline bool invariant_counts(const struct noted_sentinel *s, int64_t now_ms)
 {
-    return s->known && s->has_seen && s->seen.link_up && now_ms < s->seen.at_ms + 3 * s->seen.interval_ms;
+    return s->known && s->has_seen && s->seen.link_up &&
+           now_ms < s->seen.at_ms + 3 * s->seen.interval_ms;
 }
 
 /* More than half of the known name it. `epoch` is set to the highest at which one does. */
@@ -288,8 +296,9 @@ static inline bool invariant_majority(const struct invariant *inv, const struct 
 
 /* Rule 11. */
 
-static inline void invariant_promotion(struct invariant *inv, const char *leader, enum promotion_step step,
-                                       int64_t epoch, const struct endpoint *node, int64_t now_ms)
+static inline void invariant_promotion(struct invariant *inv, const char *leader,
+                                       enum promotion_step step, int64_t epoch,
+                                       const struct endpoint *node, int64_t now_ms)
 {
     struct noted_sentinel *s = invariant_sentinel(inv, leader, false);
 
@@ -307,9 +316,10 @@ static inline void invariant_promotion(struct invariant *inv, const char *leader
         if (s->elected && !endpoint_equal(node, &inv->address)) { /* else it is no choice */
             bool again = s->chose && endpoint_equal(&s->chosen, node);
 
-            s->fair = (again && s->fair) ||
-                      (invariant_counts(s, now_ms) && endpoint_equal(&s->seen.master, &inv->address) &&
-                       s->seen.epoch != EPOCH_UNKNOWN && s->seen.epoch < s->leads_epoch);
+            s->fair =
+                (again && s->fair) ||
+                (invariant_counts(s, now_ms) && endpoint_equal(&s->seen.master, &inv->address) &&
+                 s->seen.epoch != EPOCH_UNKNOWN && s->seen.epoch < s->leads_epoch);
             s->chosen_ms = again ? s->chosen_ms : now_ms;
             s->chose = true;
             s->chosen = *node;
@@ -334,7 +344,8 @@ static inline void invariant_promotion_role(struct invariant *inv, const struct 
     }
 }
 
-static inline bool invariant_says_master(struct invariant *inv, const struct endpoint *node, int64_t now_ms)
+static inline bool invariant_says_master(struct invariant *inv, const struct endpoint *node,
+                                         int64_t now_ms)
 {
     const struct noted_node *n = invariant_node(inv, node, false);
 
@@ -345,8 +356,8 @@ static inline bool invariant_says_master(struct invariant *inv, const struct end
 static inline bool invariant_leads_to(const struct noted_sentinel *s, const struct endpoint *to,
                                       int64_t epoch, int64_t now_ms)
 {
-    return invariant_counts(s, now_ms) && s->elected && s->chose && s->fair && s->leads_epoch == epoch &&
-           endpoint_equal(&s->chosen, to);
+    return invariant_counts(s, now_ms) && s->elected && s->chose && s->fair &&
+           s->leads_epoch == epoch && endpoint_equal(&s->chosen, to);
 }
 
 static inline void invariant_adopt(struct invariant *inv, const struct judge *judge,
@@ -367,7 +378,8 @@ static inline void invariant_adopt(struct invariant *inv, const struct judge *ju
 
         a->leaders[i] = invariant_leads_to(s, to, j->published->epoch, now_ms);
         if (a->leaders[i]) {
-            int64_t timeout_ms = s->seen.failover_timeout_ms >= 0 ? s->seen.failover_timeout_ms : 180000;
+            int64_t timeout_ms =
+                s->seen.failover_timeout_ms >= 0 ? s->seen.failover_timeout_ms : 180000;
             int64_t until_ms = s->chosen_ms + timeout_ms + 2000;
 
             chosen_ms = leaders == 0 || s->chosen_ms < chosen_ms ? s->chosen_ms : chosen_ms;
@@ -381,11 +393,12 @@ static inline void invariant_adopt(struct invariant *inv, const struct judge *ju
         invariant_break(inv, "adopted without an elected leader's choice", j->published->epoch, 0);
     }
     if (!node || node->promoted_ms < chosen_ms) {
-        invariant_break(inv, "adopted a node that did not say master", node ? node->promoted_ms : -1,
-                        chosen_ms);
+        invariant_break(inv, "adopted a node that did not say master",
+                        node ? node->promoted_ms : -1, chosen_ms);
     }
     if (j->published->epoch <= inv->high_water || j->published->epoch <= inv->last_adopted) {
-        invariant_break(inv, "adopted at an epoch that was had before", j->published->epoch, inv->high_water);
+        invariant_break(inv, "adopted at an epoch that was had before", j->published->epoch,
+                        inv->high_water);
     }
     if (!j->adopted || judge_high_water(judge) != inv->high_water) {
         invariant_break(inv, "an adoption that does not show, or that raised H", j->adopted,
@@ -423,7 +436,8 @@ static inline void invariant_watch_adoption(struct invariant *inv, int64_t now_m
             all_ended &= over;
         }
     }
-    due = !invariant_says_master(inv, &inv->address, now_ms) || (ended && all_ended && named < a->epoch);
+    due = !invariant_says_master(inv, &inv->address, now_ms) ||
+          (ended && all_ended && named < a->epoch);
     a->may_end |= ended || due;
     a->due_ms = !due ? -1 : a->due_ms < 0 ? now_ms : a->due_ms;
     if (a->due_ms >= 0 && now_ms - a->due_ms > 2 * inv->config.verify_timeout_ms + 1500) {
@@ -439,13 +453,14 @@ static inline void invariant_undo(struct invariant *inv, const struct judgement 
         invariant_break(inv, "undone without a reason", a->stands, a->may_end);
     }
     if (!endpoint_equal(&j->published->master, &a->back) || j->published->epoch != a->back_epoch) {
-        invariant_break(inv, "undone to something that was not published before", j->published->epoch,
-                        a->back_epoch);
+        invariant_break(inv, "undone to something that was not published before",
+                        j->published->epoch, a->back_epoch);
     }
 }
 
 /* After the switch, if any, was looked at. */
-static inline void invariant_adoption(struct invariant *inv, const struct judgement *j, int64_t now_ms)
+static inline void invariant_adoption(struct invariant *inv, const struct judgement *j,
+                                      int64_t now_ms)
 {
     struct noted_adoption *a = &inv->adoption;
     int64_t named;
@@ -461,7 +476,8 @@ static inline void invariant_adoption(struct invariant *inv, const struct judgem
     }
     a->stands = j->adopted;
     for (size_t i = 0; i < NOTED_SENTINELS && j->switched; i++) {
-        inv->sentinels[i].fair = false; /* whatever it chose was to follow what is published no longer */
+        /* whatever it chose was to follow what is published no longer */
+        inv->sentinels[i].fair = false;
     }
     if (j->promoting && (!inv->config.adopt || !j->published || j->adopted ||
                          endpoint_equal(j->promoting, &j->published->master))) {
@@ -469,7 +485,8 @@ static inline void invariant_adoption(struct invariant *inv, const struct judgem
     }
 }
 
-static inline void invariant_switch(struct invariant *inv, const struct judgement *j, int64_t now_ms)
+static inline void invariant_switch(struct invariant *inv, const struct judgement *j,
+                                    int64_t now_ms)
 {
     const struct endpoint *to = &j->published->master;
     struct noted_node *node = invariant_node(inv, to, false);
@@ -501,8 +518,8 @@ static inline void invariant_switch(struct invariant *inv, const struct judgemen
                         inv->adoption.epoch);
     }
     if (j->published->epoch <= inv->high_water && !majority) {
-        invariant_break(inv, "moved to an epoch at or below H without a majority", j->published->epoch,
-                        inv->high_water);
+        invariant_break(inv, "moved to an epoch at or below H without a majority",
+                        j->published->epoch, inv->high_water);
     }
     for (size_t i = 0; i < NOTED_SENTINELS; i++) {
         const struct noted_sentinel *s = &inv->sentinels[i];
@@ -514,8 +531,10 @@ static inline void invariant_switch(struct invariant *inv, const struct judgemen
     if (!majority && inv->published && node && node->stranger && naming * 2 <= heard) {
         invariant_break(inv, "one voice moved it to a stranger", j->published->epoch, 0);
     }
-    if (!majority && inv->has_former && !inv->former_said_other && endpoint_equal(&inv->former, to)) {
-        invariant_break(inv, "one voice moved it back to the former master", j->published->epoch, 0);
+    if (!majority && inv->has_former && !inv->former_said_other &&
+        endpoint_equal(&inv->former, to)) {
+        invariant_break(inv, "one voice moved it back to the former master", j->published->epoch,
+                        0);
     }
     if (j->published->epoch > named) {
         invariant_break(inv, "moved to an epoch that nobody named", j->published->epoch, named);
@@ -524,11 +543,13 @@ static inline void invariant_switch(struct invariant *inv, const struct judgemen
 
 static inline void invariant_ok(struct invariant *inv, const struct judgement *j, int64_t now_ms)
 {
-    struct noted_node *node = j->published ? invariant_node(inv, &j->published->master, false) : NULL;
+    struct noted_node *node =
+        j->published ? invariant_node(inv, &j->published->master, false) : NULL;
     bool recent = node && node->good && now_ms - node->good_ms <= inv->config.suspect_after_ms;
 
     if (j->state == MASTER_OK && !(recent && node->good_answer == ROLE_MASTER)) {
-        invariant_break(inv, "ok without a recent word of the node", node ? now_ms - node->good_ms : -1, 0);
+        invariant_break(inv, "ok without a recent word of the node",
+                        node ? now_ms - node->good_ms : -1, 0);
     }
     if (j->state == MASTER_UNVERIFIED && inv->config.verify &&
         !(recent && node->good_answer != ROLE_MASTER)) {
@@ -556,7 +577,8 @@ static inline void invariant_high_water(struct invariant *inv, const struct judg
             invariant_majority(inv, &j->published->master, now_ms, &named);
         }
         if (high_water > named) {
-            invariant_break(inv, "H rose to what nobody names the published address at", high_water, named);
+            invariant_break(inv, "H rose to what nobody names the published address at", high_water,
+                            named);
         }
     }
     inv->high_water = high_water;
@@ -577,20 +599,22 @@ static inline bool invariant_check(struct invariant *inv, const struct judge *ju
         invariant_undo(inv, j);
     } else if (j->switched) {
         invariant_switch(inv, j, now_ms);
-    } else if (j->published && (!inv->published || !endpoint_equal(&j->published->master, &inv->address))) {
+    } else if (j->published &&
+               (!inv->published || !endpoint_equal(&j->published->master, &inv->address))) {
         invariant_break(inv, "moved without saying so", 0, 0);
     }
     invariant_adoption(inv, j, now_ms);
     invariant_high_water(inv, judge, j, now_ms);
     invariant_ok(inv, j, now_ms);
     if (!master_state_may_move(inv->state, j->state) ||
-        (j->published == NULL) != (j->state == MASTER_UNKNOWN)) {
+        (!j->published) != (j->state == MASTER_UNKNOWN)) {
         invariant_break(inv, "a forbidden move of the state", inv->state, j->state);
     }
     if (j->next_ms >= 0 && j->next_ms <= now_ms) {
         invariant_break(inv, "the next time does not lie ahead", j->next_ms, now_ms);
     }
-    if (j->published && j->majority != invariant_majority(inv, &j->published->master, now_ms, &named)) {
+    if (j->published &&
+        j->majority != invariant_majority(inv, &j->published->master, now_ms, &named)) {
         invariant_break(inv, "majority is wrong", j->majority, 0);
     }
     if (j->switched && inv->published) {

@@ -38,7 +38,8 @@ void stage_open_with(struct stage *stage, size_t known, const struct judge_confi
     stage->judge = judge_new("mymaster", config, stage->now_ms);
     invariant_init(&stage->invariant, config);
     for (size_t i = 0; i < STAGE_SENTINELS; i++) {
-        stage->sentinels[i].says = (struct observation){.epoch = EPOCH_UNKNOWN, .failover_timeout_ms = -1};
+        stage->sentinels[i].says =
+            (struct observation){.epoch = EPOCH_UNKNOWN, .failover_timeout_ms = -1};
     }
     for (size_t i = 0; i < known; i++) {
         judge_know(stage->judge, stage_sentinel_id((int)i));
@@ -84,7 +85,9 @@ static void tell_role(struct stage *stage, int port, enum role_answer answer)
     judge_role(stage->judge, &node, answer, stage->now_ms);
 }
 
-/* One judge_step(). @return whether a node answered what it made the stage ask, so another is due. */
+/*
+ * One judge_step(). @return whether a node answered what it made the stage ask, so another is due.
+ */
 static bool step_once(struct stage *stage)
 {
     struct stage_node *node;
@@ -109,7 +112,7 @@ static bool step_once(struct stage *stage)
     }
     if (stage->j.check) {
         node = find_node(stage, stage->j.check->name.port, true);
-        cr_assert(node != NULL);
+        cr_assert(node);
         stage->asked[node - stage->nodes]++;
         if (stage->n_asked < sizeof(stage->asked_ms) / sizeof(stage->asked_ms[0])) {
             stage->asked_ms[stage->n_asked++] = stage->now_ms;
@@ -224,7 +227,7 @@ void stage_node(struct stage *stage, int port, enum role_answer answer)
 {
     struct stage_node *node = find_node(stage, port, true);
 
-    cr_assert(node != NULL);
+    cr_assert(node);
     node->answers = true;
     node->answer = answer;
     if (stage_published(stage) == port) {
@@ -244,13 +247,15 @@ void stage_role(struct stage *stage, int port, enum role_answer answer)
     stage_step(stage);
 }
 
-void stage_leads(struct stage *stage, int sentinel, enum promotion_step step, int64_t epoch, int port)
+void stage_leads(struct stage *stage, int sentinel, enum promotion_step step, int64_t epoch,
+                 int port)
 {
     struct endpoint node = stage_at(port);
 
     (void)find_node(stage, port, port != 0);
     list_nodes(stage);
-    invariant_promotion(&stage->invariant, stage_sentinel_id(sentinel), step, epoch, &node, stage->now_ms);
+    invariant_promotion(&stage->invariant, stage_sentinel_id(sentinel), step, epoch, &node,
+                        stage->now_ms);
     judge_promotion(stage->judge, stage_sentinel_id(sentinel), step, epoch, &node, stage->now_ms);
     stage_step(stage);
 }

@@ -1,13 +1,15 @@
 /*
- * A stage for one judge: a virtual clock, a few Sentinels and nodes that say what a test has them say.
- * Nodes are ports of 10.0.0.1, Sentinels are numbers. Every step is checked against invariant.h.
+ * A stage for one judge: a virtual clock, a few Sentinels and nodes that say what a test has them
+ * say. Nodes are ports of 10.0.0.1, Sentinels are numbers. Every step is checked against
+ * invariant.h.
  *
- * The stage does what the watcher does: it steps at once on news and at next_ms, and asks whom the judge
- * wants asked. A node with a standing answer (stage_node) is asked by itself, every verify-interval and
- * whenever the judge asks; without one it stays silent until the test speaks for it (stage_role).
+ * The stage does what the watcher does: it steps at once on news and at next_ms, and asks whom the
+ * judge wants asked. A node with a standing answer (stage_node) is asked by itself, every
+ * verify-interval and whenever the judge asks; without one it stays silent until the test speaks
+ * for it (stage_role).
  */
-#ifndef SIM_STAGE_H
-#define SIM_STAGE_H
+#ifndef BELLWETHER_TESTS_SIM_STAGE_H
+#define BELLWETHER_TESTS_SIM_STAGE_H
 
 #include "bellwether/topology/decide.h"
 #include "invariant.h"
@@ -76,8 +78,12 @@ void stage_silence(struct stage *stage, int port);
 /** A node answers once, now. */
 void stage_role(struct stage *stage, int port, enum role_answer answer);
 
-/** A Sentinel says that of the failover that it runs. @param epoch with PROMOTION_TRY. @param port of the chosen one. */
-void stage_leads(struct stage *stage, int sentinel, enum promotion_step step, int64_t epoch, int port);
+/**
+ * A Sentinel says that of the failover that it runs. @param epoch with PROMOTION_TRY. @param port
+ * of the chosen one.
+ */
+void stage_leads(struct stage *stage, int sentinel, enum promotion_step step, int64_t epoch,
+                 int port);
 /** The chosen replica answers, over its promotion's own connection. */
 void stage_promotes(struct stage *stage, int port, enum role_answer answer);
 
@@ -92,13 +98,14 @@ unsigned stage_asked(const struct stage *stage, int port);
 /** The port that is published, 0: none. */
 int stage_published(const struct stage *stage);
 
-#define stage_expect(stage, port, st, why)                                                                   \
-    do {                                                                                                     \
-        cr_expect(stage_published(stage) == (port), "published %d, not %d", stage_published(stage), (port)); \
-        cr_expect((stage)->j.state == (st), "state %s, not %s (%s)", master_state_text((stage)->j.state),    \
-                  master_state_text(st), (stage)->j.detail);                                                 \
-        cr_expect((stage)->j.reason == (why), "reason %s, not %s (%s)", reason_text((stage)->j.reason),      \
-                  reason_text(why), (stage)->j.detail);                                                      \
+#define stage_expect(stage, port, st, why) \
+    do { \
+        cr_expect(stage_published(stage) == (port), "published %d, not %d", \
+                  stage_published(stage), (port)); \
+        cr_expect((stage)->j.state == (st), "state %s, not %s (%s)", \
+                  master_state_text((stage)->j.state), master_state_text(st), (stage)->j.detail); \
+        cr_expect((stage)->j.reason == (why), "reason %s, not %s (%s)", \
+                  reason_text((stage)->j.reason), reason_text(why), (stage)->j.detail); \
     } while (0)
 
 #endif

@@ -1,6 +1,6 @@
 /*
- * Rule 11 row by row: what makes an adoption, what it outranks and yields to, and each way in which it ends.
- * The invariant of the stage is checked at every step.
+ * Rule 11 row by row: what makes an adoption, what it outranks and yields to, and each way in which
+ * it ends. The invariant of the stage is checked at every step.
  */
 #include <criterion/criterion.h>
 #include <string.h>
@@ -87,7 +87,7 @@ static void expect_asks(int port)
     if (port == 0) {
         cr_expect_null(stage.j.promoting);
     } else {
-        cr_assert(stage.j.promoting != NULL, "nobody is asked");
+        cr_assert(stage.j.promoting, "nobody is asked");
         cr_expect_eq(stage.j.promoting->name.port, port);
     }
 }
@@ -108,7 +108,7 @@ Test(sim_adopt, the_moment_it_says_master)
     cr_expect_not(stage.j.majority);
     cr_expect_eq(stage.j.previous->name.port, OLD);
     cr_expect_eq(judge_high_water(stage.judge), EPOCH - 1, "it lends H nothing");
-    cr_expect(strstr(stage.j.detail, "adopted in a failover at epoch 5") != NULL, "%s", stage.j.detail);
+    cr_expect(strstr(stage.j.detail, "adopted in a failover at epoch 5"), "%s", stage.j.detail);
     expect_asks(0);
 }
 
@@ -260,7 +260,8 @@ Test(sim_adopt, begun_anew_before_the_promotion)
 Test(sim_adopt, of_two_leaders_the_higher_epoch)
 {
     choose(LEADER, EPOCH, NEW);
-    choose(1, EPOCH, THIRD); /* two forced failovers can mint the same epoch: the first is followed */
+    /* two forced failovers can mint the same epoch: the first is followed */
+    choose(1, EPOCH, THIRD);
     expect_asks(NEW);
     choose(2, EPOCH + 1, THIRD);
     expect_asks(THIRD);
@@ -316,7 +317,8 @@ Test(sim_adopt, nothing_was_published_yet)
 Test(sim_adopt, outranks_a_majority_that_names_the_old_master)
 {
     adopt_new();
-    stage_pass(&stage, 5000); /* OLD says master all the time, all name it: many more than three polls */
+    /* OLD says master all the time, all name it: many more than three polls */
+    stage_pass(&stage, 5000);
     expect_adopted(NEW, EPOCH);
     cr_expect_eq(stage.switches, 1);
     cr_expect(stage.j.suspect, "the Sentinels are asked fast until they say it");
@@ -368,7 +370,7 @@ Test(sim_adopt, announced)
     cr_expect_eq(stage_published(&stage), NEW);
     cr_expect_not(stage.j.adopted);
     cr_expect_not(stage.j.switched, "the address was there before");
-    cr_expect(strstr(stage.j.detail, "adopted") == NULL, "%s", stage.j.detail);
+    cr_expect(!strstr(stage.j.detail, "adopted"), "%s", stage.j.detail);
     cr_expect_eq(judge_high_water(stage.judge), EPOCH);
     stage_polls(&stage, 1, NEW, EPOCH);
     cr_expect(stage.j.majority);
@@ -464,7 +466,10 @@ Test(sim_adopt, undone_by_the_leaders_next_try)
 
 Test(sim_adopt, undone_by_the_leaders_row)
 {
-    /* The abort's event was missed. The first row may have been asked for before the failover began. */
+    /*
+     * The abort's event was missed. The first row may have been asked for before the failover
+     * began.
+     */
     adopt_new();
     stage_row(&stage, LEADER)->failover_under_way = false;
     stage_says(&stage, LEADER, OLD, EPOCH - 1);

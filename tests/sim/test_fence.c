@@ -1,8 +1,9 @@
 /*
- * The fence, fed with what real Sentinels said (recordings/failover-*.txt) and with streams written by hand where nothing real
- * says them. A line is milliseconds, who, channel and payload, and takes the way that it takes in the daemon: parser, then
- * src/watch/fence.c's table. A line whose speaker is `-` is what the watcher itself sees: `mymaster published ADDRESS EPOCH`,
- * `gap`, and, for the tests alone, what a node says from then on when it is asked: `7202 says master`.
+ * The fence, fed with what real Sentinels said (recordings/failover-*.txt) and with streams written
+ * by hand where nothing real says them. A line is milliseconds, who, channel and payload, and takes
+ * the way that it takes in the daemon: parser, then src/watch/fence.c's table. A line whose speaker
+ * is `-` is what the watcher itself sees: `mymaster published ADDRESS EPOCH`, `gap`, and, for the
+ * tests alone, what a node says from then on when it is asked: `7202 says master`.
  *
  * What is compared is one text: when the fence came into which state, and why it went up or down.
  */
@@ -62,8 +63,9 @@ static void follow(struct player *player)
     if (player->shown != was) {
         bool why = was == FENCE_DOWN || player->shown == FENCE_DOWN;
 
-        snprintf(words, sizeof(words), "%lld %s%s%s%s", (long long)player->now_ms, fence_text(player->shown),
-                 why ? " (" : "", why ? player->guard.why : "", why ? ")" : "");
+        snprintf(words, sizeof(words), "%lld %s%s%s%s", (long long)player->now_ms,
+                 fence_text(player->shown), why ? " (" : "", why ? player->guard.why : "",
+                 why ? ")" : "");
         tell(player, words);
     }
     node = fence_wants_role(&player->guard, BOOT_MS + player->now_ms);
@@ -73,7 +75,8 @@ static void follow(struct player *player)
         player->answer_ms = player->now_ms + ANSWER_MS;
         player->questions++;
     }
-    cr_assert_null(fence_wants_role(&player->guard, BOOT_MS + player->now_ms), "two questions at once");
+    cr_assert_null(fence_wants_role(&player->guard, BOOT_MS + player->now_ms),
+                   "two questions at once");
 }
 
 static void answer(struct player *player)
@@ -162,7 +165,8 @@ static void play_event(struct player *player, const char *who, const char *what)
     struct fence_event said = {.leader = who, .failover_timeout_ms = 20000};
     struct endpoint old, node;
 
-    cr_assert_eq(sentinel_parse_event(what, channel_len, payload, strlen(payload), &event), 0, "%s", what);
+    cr_assert_eq(sentinel_parse_event(what, channel_len, payload, strlen(payload), &event), 0, "%s",
+                 what);
     if (strcmp(event.master, "mymaster") != 0 || !fencing_signal(&event, &said.signal)) {
         return;
     }
@@ -172,7 +176,8 @@ static void play_event(struct player *player, const char *who, const char *what)
         node = endpoint_from_address(&event.address);
         said.node = &node;
         /* What real nodes did meanwhile is not in the recordings. */
-        if (said.signal == FENCE_SAYS_PROMOTING && player->nodes[event.address.port - 7200] == SAYS_REPLICA) {
+        if (said.signal == FENCE_SAYS_PROMOTING &&
+            player->nodes[event.address.port - 7200] == SAYS_REPLICA) {
             player->nodes[event.address.port - 7200] = SAYS_MASTER;
         }
     }
@@ -248,8 +253,9 @@ Test(sim_fence, crash)
 
     start_with(&player, 3000);
     play_file(&player, "failover-crash");
-    expect_told(&player,
-                "1427 up (a leader was elected), 1564 promoting, 2419 down (a new master was published)");
+    expect_told(
+        &player,
+        "1427 up (a leader was elected), 1564 promoting, 2419 down (a new master was published)");
     cr_expect_eq(player.questions, 0);
     cr_expect_eq(fence_next_ms(&player.guard), -1);
 }
@@ -260,25 +266,32 @@ Test(sim_fence, manual)
 
     start_with(&player, 3000);
     play_file(&player, "failover-manual");
-    expect_told(&player,
-                "244 up (a leader was elected), 401 promoting, 1305 down (a new master was published)");
+    expect_told(
+        &player,
+        "244 up (a leader was elected), 401 promoting, 1305 down (a new master was published)");
     cr_expect(fence_is_idle(&player.guard));
-    cr_expect_eq(player.guard.promoting_ms, BOOT_MS + 401, "when it was heard, also once it is over");
+    cr_expect_eq(player.guard.promoting_ms, BOOT_MS + 401,
+                 "when it was heard, also once it is over");
 }
 
 Test(sim_fence, manual_and_nothing_is_published)
 {
     struct player player;
 
-    /* Its end and its own +switch-master do not lower the fence: only the publication does, or the question. */
+    /*
+     * Its end and its own +switch-master do not lower the fence: only the publication does, or the
+     * question.
+     */
     start_with(&player, 3000);
-    play(&player, ELECTED(244, 7210) SELECTED(345, 7210) SENDING(345, 7210)
-                      WAITING(401, 7210) "1364 7210 +failover-end " MASTER
-                                         "1364 7210 +switch-master mymaster 127.0.0.1 7200 127.0.0.1 7202\n"
-                                         "1364 7211 +switch-master mymaster 127.0.0.1 7200 127.0.0.1 7202\n"
-                                         "9000 - mymaster published 127.0.0.1:7202 1\n");
-    expect_told(&player,
-                "244 up (a leader was elected), 401 promoting, 9000 down (a new master was published)");
+    play(&player,
+         ELECTED(244, 7210) SELECTED(345, 7210) SENDING(345, 7210)
+             WAITING(401, 7210) "1364 7210 +failover-end " MASTER
+                                "1364 7210 +switch-master mymaster 127.0.0.1 7200 127.0.0.1 7202\n"
+                                "1364 7211 +switch-master mymaster 127.0.0.1 7200 127.0.0.1 7202\n"
+                                "9000 - mymaster published 127.0.0.1:7202 1\n");
+    expect_told(
+        &player,
+        "244 up (a leader was elected), 401 promoting, 9000 down (a new master was published)");
     cr_expect_gt(player.questions, 5, "%u", player.questions);
 }
 
@@ -288,9 +301,10 @@ Test(sim_fence, aborted_then_repeated)
 
     start_with(&player, 3000);
     play_file(&player, "failover-repeated");
-    expect_told(&player,
-                "1413 up (a leader was elected), 1497 down (the failover was aborted), "
-                "9572 up (a leader was elected), 9693 promoting, 9775 down (a new master was published)");
+    expect_told(
+        &player,
+        "1413 up (a leader was elected), 1497 down (the failover was aborted), "
+        "9572 up (a leader was elected), 9693 promoting, 9775 down (a new master was published)");
 }
 
 Test(sim_fence, no_quorum_and_tilt)
@@ -311,7 +325,8 @@ Test(sim_fence, elected_and_never_heard_of_again)
 
     start_with(&player, 3000);
     play(&player, ELECTED(100, 7210) "9000 - nothing\n");
-    expect_told(&player, "100 up (a leader was elected), 3100 down (time-out, and no replica was chosen)");
+    expect_told(&player,
+                "100 up (a leader was elected), 3100 down (time-out, and no replica was chosen)");
     cr_expect_eq(player.questions, 0);
     cr_expect_eq(fence_next_ms(&player.guard), -1);
 }
@@ -323,8 +338,9 @@ Test(sim_fence, each_word_gives_it_time_again)
     start_with(&player, 1000);
     play(&player, ELECTED(0, 7210) SELECTED(900, 7210) SENDING(1800, 7210)
                       WAITING(2700, 7210) "3600 - mymaster published 127.0.0.1:7202 1\n");
-    expect_told(&player,
-                "0 up (a leader was elected), 2700 promoting, 3600 down (a new master was published)");
+    expect_told(
+        &player,
+        "0 up (a leader was elected), 2700 promoting, 3600 down (a new master was published)");
     cr_expect_eq(player.questions, 0);
 }
 
@@ -334,12 +350,14 @@ Test(sim_fence, the_link_of_the_chosen_replica_is_down)
 
     /* The leader waits for the link; writes go on meanwhile, and stop again with its next word. */
     start_with(&player, 3000);
-    play(&player, "0 - 7202 says replica\n" ELECTED(100, 7210) SELECTED(200, 7210) SENDING(200, 7210)
-                      WAITING(14000, 7210) "14900 - mymaster published 127.0.0.1:7202 1\n");
-    expect_told(&player,
-                "100 up (a leader was elected), "
-                "3203 down (time-out, and the chosen replica does not say master), "
-                "14000 promoting (a replica is being promoted), 14900 down (a new master was published)");
+    play(&player,
+         "0 - 7202 says replica\n" ELECTED(100, 7210) SELECTED(200, 7210) SENDING(200, 7210)
+             WAITING(14000, 7210) "14900 - mymaster published 127.0.0.1:7202 1\n");
+    expect_told(
+        &player,
+        "100 up (a leader was elected), "
+        "3203 down (time-out, and the chosen replica does not say master), "
+        "14000 promoting (a replica is being promoted), 14900 down (a new master was published)");
 }
 
 Test(sim_fence, the_leader_gives_up_waiting_for_the_link)
@@ -347,8 +365,8 @@ Test(sim_fence, the_leader_gives_up_waiting_for_the_link)
     struct player player;
 
     start_with(&player, 3000);
-    play(&player, "0 - 7202 says refused\n" ELECTED(100, 7210) SELECTED(200, 7210) SENDING(200, 7210)
-                      ABORTED(20300, 7210, "slave-timeout") "60000 - nothing\n");
+    play(&player, "0 - 7202 says refused\n" ELECTED(100, 7210) SELECTED(200, 7210)
+                      SENDING(200, 7210) ABORTED(20300, 7210, "slave-timeout") "60000 - nothing\n");
     expect_told(&player, "100 up (a leader was elected), "
                          "3203 down (time-out, and the chosen replica does not answer)");
     cr_expect(fence_is_idle(&player.guard));
@@ -361,13 +379,19 @@ Test(sim_fence, told_and_hung_and_promoted_much_later)
 {
     struct player player;
 
-    /* SLAVEOF NO ONE waits in the socket of a replica that is frozen; nobody says anything when it goes on. */
+    /*
+     * SLAVEOF NO ONE waits in the socket of a replica that is frozen; nobody says anything when it
+     * goes on.
+     */
     start_with(&player, 3000);
-    play(&player, "0 - 7202 says nothing\n" ELECTED(100, 7210) SELECTED(200, 7210) SENDING(200, 7210) WAITING(
-                      250, 7210) "12000 - 7202 says master\n13000 - mymaster published 127.0.0.1:7202 1\n");
+    play(
+        &player,
+        "0 - 7202 says nothing\n" ELECTED(100, 7210) SELECTED(200, 7210) SENDING(200, 7210) WAITING(
+            250, 7210) "12000 - 7202 says master\n13000 - mymaster published 127.0.0.1:7202 1\n");
     cr_expect(strstr(player.told,
                      "100 up (a leader was elected), 250 promoting, "
-                     "4000 down (time-out, and the chosen replica does not answer), 12") == player.told,
+                     "4000 down (time-out, and the chosen replica does not answer), 12") ==
+                  player.told,
               "%s", player.told);
     cr_expect(strstr(player.told, " promoting (the chosen replica says master), "
                                   "13000 down (a new master was published)"),
@@ -378,12 +402,16 @@ Test(sim_fence, promoted_and_its_leader_cannot_see_it)
 {
     struct player player;
 
-    /* It was told, then the leader lost its link to it: it outlasts the time-out, until the leader gives up. */
+    /*
+     * It was told, then the leader lost its link to it: it outlasts the time-out, until the leader
+     * gives up.
+     */
     start_with(&player, 3000);
     play(&player, ELECTED(100, 7210) SELECTED(200, 7210) SENDING(200, 7210) WAITING(250, 7210)
                       ABORTED(20300, 7210, "slave-timeout"));
-    expect_told(&player,
-                "100 up (a leader was elected), 250 promoting, 20300 down (the failover was aborted)");
+    expect_told(
+        &player,
+        "100 up (a leader was elected), 250 promoting, 20300 down (the failover was aborted)");
 }
 
 Test(sim_fence, an_answer_from_before_the_last_word)
@@ -392,7 +420,8 @@ Test(sim_fence, an_answer_from_before_the_last_word)
 
     /* Asked at 1100; what it says of that moment is no answer to what was said at 1101. */
     start_with(&player, 1000);
-    play(&player, "0 - 7202 says refused\n" SELECTED(100, 7210) WAITING(1101, 7210) "2100 - nothing\n");
+    play(&player,
+         "0 - 7202 says refused\n" SELECTED(100, 7210) WAITING(1101, 7210) "2100 - nothing\n");
     expect_told(&player, "100 up (a replica was chosen), 1101 promoting");
     cr_expect_eq(player.questions, 1);
     play(&player, "2200 - nothing\n");
@@ -404,10 +433,12 @@ Test(sim_fence, a_replica_that_hangs_up_is_asked_again_at_once)
     struct player player;
 
     start_with(&player, 1000);
-    play(&player, "0 - 7202 says closed\n" ELECTED(0, 7210) SELECTED(
-                      0, 7210) "1100 - 7202 says master\n3000 - mymaster published 127.0.0.1:7202 1\n");
-    expect_told(&player,
-                "0 up (a leader was elected), 1118 promoting, 3000 down (a new master was published)");
+    play(&player,
+         "0 - 7202 says closed\n" ELECTED(0, 7210) SELECTED(
+             0, 7210) "1100 - 7202 says master\n3000 - mymaster published 127.0.0.1:7202 1\n");
+    expect_told(
+        &player,
+        "0 up (a leader was elected), 1118 promoting, 3000 down (a new master was published)");
     start_with(&player, 1000);
     play(&player, "0 - 7202 says closed\n" ELECTED(0, 7210) SELECTED(0, 7210) "1700 - nothing\n");
     cr_expect_eq(player.shown, FENCE_DOWN, "only as long as an answer may take: %s", player.told);
@@ -431,12 +462,15 @@ Test(sim_fence, leader_killed_after_the_promotion)
 {
     struct player player;
 
-    /* Held for as long as the replica says master; the others turn it back, and writes go on where they are kept. */
+    /*
+     * Held for as long as the replica says master; the others turn it back, and writes go on where
+     * they are kept.
+     */
     start_with(&player, 3000);
     play(&player, ELECTED(100, 7210) SELECTED(200, 7210) SENDING(200, 7210)
                       WAITING(250, 7210) "9000 - 7202 says replica\n11000 - nothing\n");
-    cr_expect(strstr(player.told, "100 up (a leader was elected), 250 promoting, 9") == player.told, "%s",
-              player.told);
+    cr_expect(strstr(player.told, "100 up (a leader was elected), 250 promoting, 9") == player.told,
+              "%s", player.told);
     cr_expect_eq(player.shown, FENCE_DOWN);
     /* And the next leader begins anew. */
     play(&player, "20000 7211 +elected-leader " MASTER "20100 7211 +selected-slave " OTHER_REPLICA
@@ -453,10 +487,11 @@ Test(sim_fence, leader_killed_and_the_replica_stays_a_master)
 
     /* A lone Sentinel: nobody turns it back. Writers do not wait for ever. */
     start_with(&player, 3000);
-    play(&player,
-         ELECTED(100, 7210) SELECTED(200, 7210) SENDING(200, 7210) WAITING(250, 7210) "100000 - nothing\n");
-    expect_told(&player,
-                "100 up (a leader was elected), 250 promoting, 22250 down (the failover takes too long)");
+    play(&player, ELECTED(100, 7210) SELECTED(200, 7210) SENDING(200, 7210)
+                      WAITING(250, 7210) "100000 - nothing\n");
+    expect_told(
+        &player,
+        "100 up (a leader was elected), 250 promoting, 22250 down (the failover takes too long)");
     cr_expect_eq(fence_next_ms(&player.guard), -1);
     play(&player, ELECTED(101000, 7210));
     cr_expect_eq(player.shown, FENCE_UP, "it leads another one");
@@ -467,9 +502,12 @@ Test(sim_fence, an_abort_by_somebody_else)
     struct player player;
 
     start_with(&player, 3000);
-    play(&player, ELECTED(100, 7210) SELECTED(200, 7210) ABORTED(300, 7211, "not-elected") ABORTED(
-                      310, 7212, "slave-timeout") WAITING(400, 7210) ABORTED(500, 7210, "slave-timeout"));
-    expect_told(&player, "100 up (a leader was elected), 400 promoting, 500 down (the failover was aborted)");
+    play(&player, ELECTED(100, 7210) SELECTED(200, 7210) ABORTED(300, 7211, "not-elected")
+                      ABORTED(310, 7212, "slave-timeout") WAITING(400, 7210)
+                          ABORTED(500, 7210, "slave-timeout"));
+    expect_told(
+        &player,
+        "100 up (a leader was elected), 400 promoting, 500 down (the failover was aborted)");
 }
 
 /* ---- Valkey's coordinated failover ---- */
@@ -479,8 +517,8 @@ Test(sim_fence, coordinated_and_the_master_cannot_be_told)
     struct player player;
 
     start_with(&player, 3000);
-    play(&player, "0 - 7202 says replica\n" ELECTED(100, 7210) SELECTED(200, 7210) SENDING(200, 7210)
-                      ABORTED(1300, 7210, "master-timeout"));
+    play(&player, "0 - 7202 says replica\n" ELECTED(100, 7210) SELECTED(200, 7210)
+                      SENDING(200, 7210) ABORTED(1300, 7210, "master-timeout"));
     expect_told(&player, "100 up (a leader was elected), 1300 down (the failover was aborted)");
     cr_expect_eq(fence_next_ms(&player.guard), -1);
 }
@@ -500,8 +538,9 @@ Test(sim_fence, coordinated_and_the_replica_takes_long)
     cr_expect_eq(player.shown, FENCE_PROMOTING, "%s", player.told);
     cr_expect_gt(player.questions, 3);
     play(&player, "9100 - mymaster published 127.0.0.1:7202 1\n");
-    expect_told(&player,
-                "100 up (a leader was elected), 300 promoting, 9100 down (a new master was published)");
+    expect_told(
+        &player,
+        "100 up (a leader was elected), 300 promoting, 9100 down (a new master was published)");
 }
 
 Test(sim_fence, coordinated_and_the_replica_hangs)
@@ -509,10 +548,11 @@ Test(sim_fence, coordinated_and_the_replica_hangs)
     struct player player;
 
     start_with(&player, 1000);
-    play(&player,
-         CATCHING_UP WAITING(300, 7210) "300 - 7202 says nothing\n" ABORTED(9000, 7210, "slave-timeout"));
-    expect_told(&player,
-                "100 up (a leader was elected), 300 promoting, 9000 down (the failover was aborted)");
+    play(&player, CATCHING_UP WAITING(300, 7210) "300 - 7202 says nothing\n" ABORTED(
+                      9000, 7210, "slave-timeout"));
+    expect_told(
+        &player,
+        "100 up (a leader was elected), 300 promoting, 9000 down (the failover was aborted)");
 }
 
 Test(sim_fence, coordinated_and_the_master_is_not_told_yet)
@@ -531,8 +571,9 @@ Test(sim_fence, coordinated_and_its_leader_is_gone)
 
     start_with(&player, 1000);
     play(&player, CATCHING_UP TOLD(300) "100000 - nothing\n");
-    expect_told(&player,
-                "100 up (a leader was elected), 300 promoting, 22300 down (the failover takes too long)");
+    expect_told(
+        &player,
+        "100 up (a leader was elected), 300 promoting, 22300 down (the failover takes too long)");
     play(&player, ELECTED(101000, 7210) SELECTED(101100, 7210) TOLD(101200) "103000 - nothing\n");
     cr_expect_eq(player.shown, FENCE_DOWN, "the next one is an ordinary one: %s", player.told);
 }
@@ -542,12 +583,12 @@ Test(sim_fence, two_leaders_at_once)
     struct player player;
 
     start_with(&player, 3000);
-    play(&player,
-         ELECTED(100, 7210) ELECTED(120, 7211) SELECTED(200, 7210)
-             WAITING(300, 7210) "310 7211 +selected-slave " OTHER_REPLICA ABORTED(400, 7210, "slave-timeout")
-                 ABORTED(700, 7211, "slave-timeout"));
-    expect_told(&player,
-                "100 up (a leader was elected), 300 promoting, 400 up, 700 down (the failover was aborted)");
+    play(&player, ELECTED(100, 7210) ELECTED(120, 7211) SELECTED(200, 7210)
+                      WAITING(300, 7210) "310 7211 +selected-slave " OTHER_REPLICA ABORTED(
+                          400, 7210, "slave-timeout") ABORTED(700, 7211, "slave-timeout"));
+    expect_told(
+        &player,
+        "100 up (a leader was elected), 300 promoting, 400 up, 700 down (the failover was aborted)");
 }
 
 Test(sim_fence, the_later_of_two_leaders_promotes)
@@ -555,10 +596,11 @@ Test(sim_fence, the_later_of_two_leaders_promotes)
     struct player player;
 
     start_with(&player, 3000);
-    play(&player, ELECTED(100, 7210) ELECTED(120, 7211) WAITING(300, 7211) ABORTED(400, 7211, "slave-timeout")
-                      ABORTED(700, 7210, "slave-timeout"));
-    expect_told(&player,
-                "100 up (a leader was elected), 300 promoting, 400 up, 700 down (the failover was aborted)");
+    play(&player, ELECTED(100, 7210) ELECTED(120, 7211) WAITING(300, 7211)
+                      ABORTED(400, 7211, "slave-timeout") ABORTED(700, 7210, "slave-timeout"));
+    expect_told(
+        &player,
+        "100 up (a leader was elected), 300 promoting, 400 up, 700 down (the failover was aborted)");
 }
 
 Test(sim_fence, two_silent_leaders_are_both_asked_for)
@@ -569,8 +611,8 @@ Test(sim_fence, two_silent_leaders_are_both_asked_for)
     play(&player, "0 - 7202 says nothing\n0 - 7201 says master\n" SELECTED(
                       100, 7210) "110 7211 +selected-slave " OTHER_REPLICA "5000 - nothing\n");
     cr_expect_eq(player.shown, FENCE_PROMOTING, "%s", player.told);
-    cr_expect(strchr(player.told, ',') == strrchr(player.told, ','), "it did not come down between: %s",
-              player.told);
+    cr_expect(strchr(player.told, ',') == strrchr(player.told, ','),
+              "it did not come down between: %s", player.told);
 }
 
 Test(sim_fence, more_leaders_than_there_is_room_for)
@@ -578,9 +620,10 @@ Test(sim_fence, more_leaders_than_there_is_room_for)
     struct player player;
 
     start_with(&player, 1000);
-    play(&player, ELECTED(1, 7211) ELECTED(2, 7212) ELECTED(3, 7213) ELECTED(4, 7214) ELECTED(5, 7215)
-                      ELECTED(6, 7216) ABORTED(7, 7211, "slave-timeout") ABORTED(7, 7216, "slave-timeout")
-                          ABORTED(7, 7215, "slave-timeout") ABORTED(7, 7214, "slave-timeout"));
+    play(&player,
+         ELECTED(1, 7211) ELECTED(2, 7212) ELECTED(3, 7213) ELECTED(4, 7214) ELECTED(5, 7215)
+             ELECTED(6, 7216) ABORTED(7, 7211, "slave-timeout") ABORTED(7, 7216, "slave-timeout")
+                 ABORTED(7, 7215, "slave-timeout") ABORTED(7, 7214, "slave-timeout"));
     cr_expect_eq(player.shown, FENCE_UP);
     play(&player, ABORTED(8, 7213, "slave-timeout"));
     cr_expect_eq(player.shown, FENCE_DOWN, "%s", player.told);
@@ -613,7 +656,8 @@ Test(sim_fence, a_failover_away_from_another_master)
         "500 7210 +selected-slave slave 127.0.0.1:7200 127.0.0.1 7200 @ mymaster 127.0.0.1 7200\n");
     expect_told(&player, "");
     /* What was on its way when the new master was published. */
-    play(&player, "1000 - mymaster published 127.0.0.1:7202 1\n" WAITING(1001, 7210) "9000 - nothing\n");
+    play(&player,
+         "1000 - mymaster published 127.0.0.1:7202 1\n" WAITING(1001, 7210) "9000 - nothing\n");
     expect_told(&player, "");
 }
 
@@ -653,8 +697,9 @@ Test(sim_fence, a_sentinel_that_names_some_other_master_as_its_choice)
 
     start_with(&player, 3000);
     play(&player, "0 - 7202 says master\n" SELECTED(100, 7210) "200000 - nothing\n");
-    expect_told(&player,
-                "100 up (a replica was chosen), 3103 promoting, 22100 down (the failover takes too long)");
+    expect_told(
+        &player,
+        "100 up (a replica was chosen), 3103 promoting, 22100 down (the failover takes too long)");
 }
 
 /* ---- gaps ---- */
@@ -665,21 +710,24 @@ Test(sim_fence, gap)
 
     /* Still under way: held. */
     start_with(&player, 3000);
-    play(&player, ELECTED(100, 7210) SELECTED(200, 7210) WAITING(
-                      250, 7210) "2300 - gap\n2303 - nothing\n2600 - mymaster published 127.0.0.1:7202 1\n");
-    expect_told(&player,
-                "100 up (a leader was elected), 250 promoting, 2600 down (a new master was published)");
+    play(&player,
+         ELECTED(100, 7210) SELECTED(200, 7210) WAITING(
+             250, 7210) "2300 - gap\n2303 - nothing\n2600 - mymaster published 127.0.0.1:7202 1\n");
+    expect_told(
+        &player,
+        "100 up (a leader was elected), 250 promoting, 2600 down (a new master was published)");
     cr_expect_eq(player.questions, 1);
     /* Aborted meanwhile, perhaps. */
     start_with(&player, 3000);
-    play(&player,
-         "0 - 7202 says replica\n" ELECTED(100, 7210) SELECTED(200, 7210) "2300 - gap\n2400 - nothing\n");
+    play(&player, "0 - 7202 says replica\n" ELECTED(100, 7210)
+                      SELECTED(200, 7210) "2300 - gap\n2400 - nothing\n");
     expect_told(&player, "100 up (a leader was elected), "
                          "2303 down (time-out, and the chosen replica does not say master)");
     /* Nobody to ask. */
     start_with(&player, 3000);
     play(&player, ELECTED(100, 7210) "2300 - gap\n");
-    expect_told(&player, "100 up (a leader was elected), 2300 down (time-out, and no replica was chosen)");
+    expect_told(&player,
+                "100 up (a leader was elected), 2300 down (time-out, and no replica was chosen)");
     /* An answer to a question from before it. */
     start_with(&player, 1000);
     play(&player, ELECTED(100, 7210) SELECTED(200, 7210) "1201 - gap\n");
@@ -713,7 +761,8 @@ Test(sim_fence, the_chosen_replica_has_to_be_looked_up)
     struct endpoint node = node_at("7202"), master = node_at("7200");
 
     start_with(&player, 1000);
-    fence_hear(&player.guard, &(struct fence_event){.signal = FENCE_SAYS_CHOSEN, .leader = "7210"}, BOOT_MS);
+    fence_hear(&player.guard, &(struct fence_event){.signal = FENCE_SAYS_CHOSEN, .leader = "7210"},
+               BOOT_MS);
     follow(&player);
     cr_expect_eq(player.shown, FENCE_UP, "without waiting for it");
     fence_name(&player.guard, "7211", &node, BOOT_MS);
@@ -730,7 +779,8 @@ Test(sim_fence, the_chosen_replica_has_to_be_looked_up)
     fence_publish(&player.guard, &master, BOOT_MS + 1500);
     cr_expect_eq(player.guard.state, FENCE_UP, "it is published already");
     start_with(&player, 1000);
-    fence_hear(&player.guard, &(struct fence_event){.signal = FENCE_SAYS_CHOSEN, .leader = "7210"}, BOOT_MS);
+    fence_hear(&player.guard, &(struct fence_event){.signal = FENCE_SAYS_CHOSEN, .leader = "7210"},
+               BOOT_MS);
     fence_name(&player.guard, "7210", &master, BOOT_MS);
     follow(&player);
     cr_expect_eq(player.shown, FENCE_DOWN, "what is published is no choice");
@@ -763,11 +813,13 @@ static void play_random(struct player *player, unsigned long *seed)
     case 3:
     case 4: player->nodes[next_random(seed) % 4] = (enum says)(next_random(seed) % 5); break;
     default:
-        said.master = next_random(seed) % 8 > 0 ? &player->guard.published : &nodes[next_random(seed) % 4];
+        said.master =
+            next_random(seed) % 8 > 0 ? &player->guard.published : &nodes[next_random(seed) % 4];
         said.node = next_random(seed) % 4 > 0 ? &nodes[next_random(seed) % 4] : NULL;
         fence_hear(&player->guard, &said, now_ms);
-        if (said.signal != FENCE_SAYS_ABORTED && endpoint_equal(said.master, &player->guard.published) &&
-            said.node == NULL && player->guard.state == FENCE_DOWN) {
+        if (said.signal != FENCE_SAYS_ABORTED &&
+            endpoint_equal(said.master, &player->guard.published) && !said.node &&
+            player->guard.state == FENCE_DOWN) {
             bool spent = false;
 
             for (size_t i = 0; i < FENCE_LEADS_MAX; i++) {
@@ -793,14 +845,15 @@ Test(sim_fence, whatever_is_said)
         for (int i = 0; i < 100; i++) {
             enum fence was = player.shown;
 
-            pass_to(&player, player.now_ms + (int64_t)(next_random(&seed) % (run % 3 == 0 ? 6000 : 300)));
+            pass_to(&player,
+                    player.now_ms + (int64_t)(next_random(&seed) % (run % 3 == 0 ? 6000 : 300)));
             play_random(&player, &seed);
             player.told[0] = '\0';
             ups += was == FENCE_DOWN && player.shown != FENCE_DOWN;
             downs += was != FENCE_DOWN && player.shown == FENCE_DOWN;
             cr_assert(player.shown == FENCE_DOWN || !fence_is_idle(&player.guard), "run %lu", run);
-            cr_assert(player.shown == FENCE_DOWN || fence_next_ms(&player.guard) >= 0, "run %lu: up for ever",
-                      run);
+            cr_assert(player.shown == FENCE_DOWN || fence_next_ms(&player.guard) >= 0,
+                      "run %lu: up for ever", run);
         }
         heard_ms = player.now_ms;
         pass_to(&player, heard_ms + 22001 + 44001);

@@ -1,6 +1,7 @@
 /*
- * Generated histories: worlds from seeds, the invariant at every step, the truth at the end. SIM_RUNS is
- * how many there are, SIM_SEED plays one again. They are split among a few tests that run at once.
+ * Generated histories: worlds from seeds, the invariant at every step, the truth at the end.
+ * SIM_RUNS is how many there are, SIM_SEED plays one again. They are split among a few tests that
+ * run at once.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -47,7 +48,8 @@ static void check_coverage(const struct world_stats *stats)
     cr_expect_gt(stats->resets, 0u);
     cr_expect_gt(stats->replaced, 0u, "no Sentinel came back under another run id");
     cr_expect_gt(stats->left, 0u, "nobody was ever forgotten");
-    cr_expect(stats->foreign > 0 || stats->histories < RARE_HISTORIES, "nobody was ever a stranger");
+    cr_expect(stats->foreign > 0 || stats->histories < RARE_HISTORIES,
+              "nobody was ever a stranger");
     cr_expect_gt(stats->calms_unverified, 0u);
 }
 
@@ -58,10 +60,11 @@ static void run_part(unsigned part)
     struct world_stats stats;
     struct world *world = malloc(sizeof(*world));
 
-    cr_assert(world != NULL);
+    cr_assert(world);
     memset(&stats, 0, sizeof(stats));
     if (seed != 0) {
-        cr_expect(part != 0 || world_run(world, seed, &stats), "SIM_SEED=%lu: %s", seed, world->failed);
+        cr_expect(part != 0 || world_run(world, seed, &stats), "SIM_SEED=%lu: %s", seed,
+                  world->failed);
     } else {
         unsigned failures = 0;
 
@@ -76,11 +79,12 @@ static void run_part(unsigned part)
         }
     }
     if (getenv("SIM_STATS")) {
-        fprintf(stderr,
-                "%u histories, %u steps, %u failovers, %u gaps, %u switches: rule 2 %u, 3 %u, 4 %u, 7 %u",
-                stats.histories, stats.steps, stats.failovers, stats.gaps, stats.switches,
-                stats.by_rule[DECIDE_HIGHER_EPOCH], stats.by_rule[DECIDE_EQUAL_MAJORITY],
-                stats.by_rule[DECIDE_BELOW_MAJORITY], stats.by_rule[DECIDE_NO_EPOCH]);
+        fprintf(
+            stderr,
+            "%u histories, %u steps, %u failovers, %u gaps, %u switches: rule 2 %u, 3 %u, 4 %u, 7 %u",
+            stats.histories, stats.steps, stats.failovers, stats.gaps, stats.switches,
+            stats.by_rule[DECIDE_HIGHER_EPOCH], stats.by_rule[DECIDE_EQUAL_MAJORITY],
+            stats.by_rule[DECIDE_BELOW_MAJORITY], stats.by_rule[DECIDE_NO_EPOCH]);
         fprintf(
             stderr,
             "; adopted %u, announced %u, undone: aborted %u, node %u, leader %u, timeout %u, gap %u; states",
@@ -88,9 +92,11 @@ static void run_part(unsigned part)
             stats.undone[UNDONE_NODE], stats.undone[UNDONE_LEADER], stats.undone[UNDONE_TIMEOUT],
             stats.undone[UNDONE_GAP]);
         for (int state = 0; state < MASTER_STATES_COUNT; state++) {
-            fprintf(stderr, " %s %u", master_state_text((enum master_state)state), stats.in_state[state]);
+            fprintf(stderr, " %s %u", master_state_text((enum master_state)state),
+                    stats.in_state[state]);
         }
-        fprintf(stderr, "; %u resets, %u replaced, %u left; right at the latest %lld ms into the calm\n",
+        fprintf(stderr,
+                "; %u resets, %u replaced, %u left; right at the latest %lld ms into the calm\n",
                 stats.resets, stats.replaced, stats.left, (long long)stats.slowest_ms);
     }
     free(world);
@@ -126,10 +132,10 @@ Test(sim_histories, what_was_broken_once)
     struct world_stats stats = {.histories = 0};
     struct world *world = malloc(sizeof(*world));
 
-    cr_assert(world != NULL);
+    cr_assert(world);
     for (size_t i = 0; i < sizeof(broken_once) / sizeof(broken_once[0]); i++) {
-        cr_expect(world_run(world, broken_once[i].seed, &stats), "SIM_SEED=%lu, %s: %s", broken_once[i].seed,
-                  broken_once[i].what, world->failed);
+        cr_expect(world_run(world, broken_once[i].seed, &stats), "SIM_SEED=%lu, %s: %s",
+                  broken_once[i].seed, broken_once[i].what, world->failed);
     }
     free(world);
 }

@@ -262,8 +262,10 @@ Test(sim_rules, rule4_an_epoch_that_wavers_starts_the_count_again, .init = open_
 
 Test(sim_rules, rule4_count_starts_when_the_last_voice_at_h_is_lost, .init = open_agreed)
 {
-    /* The leader announced NEW at 6 and its link is lost before the others followed. They said OLD all
-     * the time, and OLD (a manual failover) still says master. */
+    /*
+     * The leader announced NEW at 6 and its link is lost before the others followed. They said OLD
+     * all the time, and OLD (a manual failover) still says master.
+     */
     stage_node(&stage, NEW, ROLE_MASTER);
     stage_polls(&stage, 0, NEW, 6);
     cr_expect_eq(stage_published(&stage), NEW);
@@ -310,7 +312,8 @@ Test(sim_rules, lone_voice_at_h_does_not_hold_a_dead_answer_for_ever, .init = op
     cr_expect_eq(stage.switches, 1);
 }
 
-Test(sim_rules, lone_voice_above_h_that_names_no_master_does_not_block_the_majority, .init = open_agreed)
+Test(sim_rules, lone_voice_above_h_that_names_no_master_does_not_block_the_majority,
+     .init = open_agreed)
 {
     stage_node(&stage, THIRD, ROLE_REFUSED);
     stage_polls(&stage, 0, THIRD, 99);
@@ -325,8 +328,10 @@ Test(sim_rules, lone_voice_above_h_that_names_no_master_does_not_block_the_major
 
 Test(sim_rules, late_sentinels_do_not_overrule_a_publication_at_once, .init = open_agreed)
 {
-    /* The leader announced NEW, which dies at once; the others have said OLD for long and OLD, a manual
-     * failover, still says master. They get the time that news takes between Sentinels. */
+    /*
+     * The leader announced NEW, which dies at once; the others have said OLD for long and OLD, a
+     * manual failover, still says master. They get the time that news takes between Sentinels.
+     */
     stage_node(&stage, NEW, ROLE_MASTER);
     stage_polls(&stage, 0, NEW, 6);
     cr_expect_eq(stage_published(&stage), NEW);
@@ -366,7 +371,8 @@ Test(sim_rules, rule12_one_voice_does_not_move_it_to_a_stranger, .init = open_ag
     stage_polls(&stage, 0, THIRD, 99);
     stage_pass(&stage, 20000);
     stage_expect(&stage, OLD, MASTER_OK, REASON_DISPUTED);
-    cr_expect_eq(stage_asked(&stage, THIRD), 0, "nor is it dialled: that would hand it the password");
+    cr_expect_eq(stage_asked(&stage, THIRD), 0,
+                 "nor is it dialled: that would hand it the password");
     cr_expect_eq(judge_high_water(stage.judge), 5);
     cr_expect_not(stage.j.contradicted);
 }
@@ -402,7 +408,8 @@ Test(sim_rules, rule12_a_majority_moves_it_to_a_node_that_nobody_listed, .init =
     stage_expect(&stage, THIRD, MASTER_OK, REASON_DISPUTED);
 }
 
-Test(sim_rules, rule12_a_listed_replica_at_a_high_epoch_does_not_hide_a_failover, .init = open_agreed)
+Test(sim_rules, rule12_a_listed_replica_at_a_high_epoch_does_not_hide_a_failover,
+     .init = open_agreed)
 {
     stage_node(&stage, THIRD, ROLE_OTHER);
     stage_polls(&stage, 0, THIRD, 99);
@@ -467,7 +474,8 @@ static void announced_by_one(void)
     cr_expect_eq(stage_published(&stage), NEW);
 }
 
-Test(sim_rules, rule13_what_one_announced_is_held_while_the_former_master_says_master, .init = open_agreed)
+Test(sim_rules, rule13_what_one_announced_is_held_while_the_former_master_says_master,
+     .init = open_agreed)
 {
     announced_by_one();
     stage_expect(&stage, NEW, MASTER_OK, REASON_DISPUTED);
@@ -581,7 +589,8 @@ Test(sim_rules, rule13_a_former_master_that_loads_ends_the_hold, .init = open_ag
     cr_expect_not(stage.j.contradicted);
 }
 
-Test(sim_rules, rule13_sentinels_that_monitor_another_one_again_are_followed_at_once, .init = open_agreed)
+Test(sim_rules, rule13_sentinels_that_monitor_another_one_again_are_followed_at_once,
+     .init = open_agreed)
 {
     stage_node(&stage, NEW, ROLE_MASTER);
     for (int i = 0; i < 3; i++) {

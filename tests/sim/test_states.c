@@ -137,7 +137,8 @@ Test(sim_states, a_row_with_failover_state_makes_failing_over, .init = open_agre
     stage_row(&stage, 1)->failover_under_way = true;
     stage_row(&stage, 1)->failover_timeout_ms = 5000;
     stage_says(&stage, 1, OLD, 5);
-    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE); /* a manual one: the old address until the new */
+    /* a manual one: the old address until the new */
+    stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
     cr_expect(stage.j.suspect);
     stage_role(&stage, OLD, ROLE_OTHER);
     stage_expect(&stage, OLD, MASTER_FAILING_OVER, REASON_FAILING_OVER);
@@ -187,8 +188,8 @@ Test(sim_states, conflict_when_nobody_has_a_majority_at_one_epoch, .init = open_
     stage_lose(&stage, 2);
     stage_polls(&stage, 1, NEW, 5);
     stage_expect(&stage, OLD, MASTER_CONFLICT, REASON_CONFLICT);
-    cr_expect(strstr(stage.j.detail, "10.0.0.1:7001") && strstr(stage.j.detail, "10.0.0.1:7002"), "%s",
-              stage.j.detail);
+    cr_expect(strstr(stage.j.detail, "10.0.0.1:7001") && strstr(stage.j.detail, "10.0.0.1:7002"),
+              "%s", stage.j.detail);
     judge_failover(stage.judge, true, stage.now_ms, 3000); /* stands above conflict in the table */
     stage_step(&stage);
     stage_expect(&stage, OLD, MASTER_FAILING_OVER, REASON_FAILING_OVER);
@@ -239,7 +240,8 @@ Test(sim_states, unknown_reasons_in_their_order, .init = open_unknown)
     set_links((struct judge_links){.dialled = 3, .reachable = 1, .denied = 1, .unknown_name = 1});
     stage_expect(&stage, 0, MASTER_UNKNOWN, REASON_UNKNOWN_NAME);
     cr_expect(strstr(stage.j.detail, "mymaster"), "%s", stage.j.detail);
-    set_links((struct judge_links){.dialled = 3, .reachable = 1, .unknown_name = 1, .auth_failed = 1});
+    set_links(
+        (struct judge_links){.dialled = 3, .reachable = 1, .unknown_name = 1, .auth_failed = 1});
     stage_expect(&stage, 0, MASTER_UNKNOWN, REASON_SENTINEL_AUTH);
 }
 
@@ -298,7 +300,8 @@ static void open_asked(void)
     stage_pass(&stage, 1000);
 }
 
-#define says(words) cr_expect(strstr(stage.j.detail, words), "%s: not in: %s", words, stage.j.detail)
+#define says(words) \
+    cr_expect(strstr(stage.j.detail, words), "%s: not in: %s", words, stage.j.detail)
 
 static void says_the_same_for(int64_t ms)
 {
@@ -350,7 +353,8 @@ Test(sim_states, words_follow_the_links, .init = open_asked)
     }
     set_links((struct judge_links){.dialled = 3, .reachable = 0});
     stage_expect(&stage, OLD, MASTER_OK, REASON_NO_SENTINEL_REACHABLE);
-    says("no Sentinel of 3 can be reached: 10.0.0.1:7001 says master; named by 0 of 3 known Sentinels");
+    says(
+        "no Sentinel of 3 can be reached: 10.0.0.1:7001 says master; named by 0 of 3 known Sentinels");
     set_links((struct judge_links){.dialled = 4, .reachable = 0});
     says("no Sentinel of 4 can be reached: ");
     set_links((struct judge_links){.dialled = 4, .tls = 2});

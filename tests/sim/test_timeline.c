@@ -1,8 +1,9 @@
 /*
- * The timeline of failovers, fed with what real Sentinels said (recordings/failover-*.txt: milliseconds, who, channel and
- * payload; Redis 7.0.15, down-after-milliseconds 1000) and with streams written by hand where nothing real says them.
- * A line whose speaker is `-` is what the watcher itself sees: `NAME good`, `lost`, `state ok`, `published ADDRESS EPOCH`.
- * The events take the way that they take in the daemon: parser, then src/watch/story.c's table.
+ * The timeline of failovers, fed with what real Sentinels said (recordings/failover-*.txt:
+ * milliseconds, who, channel and payload; Redis 7.0.15, down-after-milliseconds 1000) and with
+ * streams written by hand where nothing real says them. A line whose speaker is `-` is what the
+ * watcher itself sees: `NAME good`, `lost`, `state ok`, `published ADDRESS EPOCH`. The events take
+ * the way that they take in the daemon: parser, then src/watch/story.c's table.
  */
 #include <criterion/criterion.h>
 #include <stdarg.h>
@@ -85,16 +86,18 @@ static struct watched *find(struct player *player, const char *name)
 
 static void start(struct player *player, size_t capacity)
 {
-    *player = (struct player){.timeline = timeline_new(capacity), .invariant = {.capacity = capacity}};
+    *player =
+        (struct player){.timeline = timeline_new(capacity), .invariant = {.capacity = capacity}};
     for (size_t i = 0; i < 2; i++) {
         struct watched *watched = &player->watched[i];
 
         snprintf(watched->name, sizeof(watched->name), "%s", i == 0 ? "mymaster" : "other");
         watched->published = address_of(i == 0 ? "7200" : "7203");
         watched->track = timeline_watch(player->timeline, watched->name, 0);
-        timeline_published(player->timeline, watched->track, NULL, &watched->published, 0, true, false,
-                           at(player));
-        timeline_state(player->timeline, watched->track, &watched->published, MASTER_OK, at(player));
+        timeline_published(player->timeline, watched->track, NULL, &watched->published, 0, true,
+                           false, at(player));
+        timeline_state(player->timeline, watched->track, &watched->published, MASTER_OK,
+                       at(player));
     }
 }
 
@@ -131,7 +134,8 @@ static void play_own(struct player *player, const char *what)
     } else if (strcmp(verb, "restarted") == 0) {
         timeline_restarted(player->timeline, watched->track, at(player));
     } else if (strcmp(verb, "state") == 0) {
-        timeline_state(player->timeline, watched->track, &watched->published, state_of(rest), at(player));
+        timeline_state(player->timeline, watched->track, &watched->published, state_of(rest),
+                       at(player));
     } else {
         bool adopted = strcmp(verb, "adopted") == 0;
         struct address from = watched->published;
@@ -140,7 +144,8 @@ static void play_own(struct player *player, const char *what)
         watched->published = address_of(rest);
         timeline_published(player->timeline, watched->track, &from, &watched->published,
                            strtoll(more, NULL, 10), true, adopted, at(player));
-        timeline_state(player->timeline, watched->track, &watched->published, MASTER_OK, at(player));
+        timeline_state(player->timeline, watched->track, &watched->published, MASTER_OK,
+                       at(player));
     }
 }
 
@@ -153,7 +158,8 @@ static void play_event(struct player *player, const char *who, const char *what)
     enum timeline_signal signal;
     struct watched *watched;
 
-    cr_assert_eq(sentinel_parse_event(what, channel_len, payload, strlen(payload), &event), 0, "%s", what);
+    cr_assert_eq(sentinel_parse_event(what, channel_len, payload, strlen(payload), &event), 0, "%s",
+                 what);
     if (!story_signal(&event, &signal)) {
         return;
     }
@@ -161,16 +167,16 @@ static void play_event(struct player *player, const char *who, const char *what)
     if (!watched && *event.master) {
         return;
     }
-    timeline_hear(
-        player->timeline,
-        &(struct timeline_event){.signal = signal,
-                                 .master = watched ? watched->track : NULL,
-                                 .sentinel = who,
-                                 .of = address_is_set(&event.master_address) ? &event.master_address : NULL,
-                                 .about = address_is_set(&event.address) ? &event.address : NULL,
-                                 .epoch = event.epoch,
-                                 .failover_timeout_ms = 20000},
-        at(player));
+    timeline_hear(player->timeline,
+                  &(struct timeline_event){
+                      .signal = signal,
+                      .master = watched ? watched->track : NULL,
+                      .sentinel = who,
+                      .of = address_is_set(&event.master_address) ? &event.master_address : NULL,
+                      .about = address_is_set(&event.address) ? &event.address : NULL,
+                      .epoch = event.epoch,
+                      .failover_timeout_ms = 20000},
+                  at(player));
 }
 
 static void play_line(struct player *player, const char *line)
@@ -188,16 +194,17 @@ static void play_line(struct player *player, const char *line)
         play_own(player, line + used);
     } else if (strncmp(line + used, "row ", 4) ==
                0) { /* its row has force_failover, or a failover under way */
-        timeline_hear(
-            player->timeline,
-            &(struct timeline_event){.signal = line[used + 4] == 'f' ? TIMELINE_FORCED : TIMELINE_BUSY,
-                                     .master = player->watched[0].track,
-                                     .sentinel = who},
-            at(player));
+        timeline_hear(player->timeline,
+                      &(struct timeline_event){.signal = line[used + 4] == 'f' ? TIMELINE_FORCED
+                                                                               : TIMELINE_BUSY,
+                                               .master = player->watched[0].track,
+                                               .sentinel = who},
+                      at(player));
     } else if (strcmp(line + used, "lost") == 0) { /* its link */
         timeline_hear(player->timeline,
-                      &(struct timeline_event){
-                          .signal = TIMELINE_LOST, .master = player->watched[0].track, .sentinel = who},
+                      &(struct timeline_event){.signal = TIMELINE_LOST,
+                                               .master = player->watched[0].track,
+                                               .sentinel = who},
                       at(player));
     } else {
         play_event(player, who, line + used);
@@ -232,7 +239,8 @@ static void play_file(struct player *player, const char *name)
     (void)fclose(file);
 }
 
-static void tell(struct player *player, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void tell(struct player *player, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 
 static void tell(struct player *player, const char *format, ...)
 {
@@ -253,8 +261,10 @@ static void tell_ms(struct player *player, const char *before, int64_t ms, bool 
     }
 }
 
-/* "mymaster crash switched 7200>7202 epoch 1 by 7210 from 203 to 2474 gap 2419: suspected 0 sdown 1033 ...", newest first,
- * separated by " | ". */
+/*
+ * "mymaster crash switched 7200>7202 epoch 1 by 7210 from 203 to 2474 gap 2419: suspected 0 sdown
+ * 1033 ...", newest first, separated by " | ".
+ */
 static const char *story(struct player *player)
 {
     struct failovers *list = timeline_list(player->timeline);
@@ -268,7 +278,8 @@ static const char *story(struct player *player)
         if (entry->reason) {
             tell(player, "(%s)", entry->reason);
         }
-        tell(player, " %d>%d", entry->has_from ? entry->from.port : 0, entry->has_to ? entry->to.port : 0);
+        tell(player, " %d>%d", entry->has_from ? entry->from.port : 0,
+             entry->has_to ? entry->to.port : 0);
         if (entry->config_epoch >= 0) {
             tell(player, " epoch %lld", (long long)entry->config_epoch);
         }
@@ -279,8 +290,8 @@ static const char *story(struct player *player)
         tell_ms(player, "to", entry->ended_wall_ms - WALL_MS, entry->ended_wall_ms != 0);
         tell_ms(player, "gap", entry->unavailable_ms, entry->unavailable_ms >= 0);
         for (size_t j = 0; j < entry->n_phases; j++) {
-            tell(player, "%s%s %lld", j > 0 ? " " : ": ", failover_phase_text(entry->phases[j].phase),
-                 (long long)entry->phases[j].ms);
+            tell(player, "%s%s %lld", j > 0 ? " " : ": ",
+                 failover_phase_text(entry->phases[j].phase), (long long)entry->phases[j].ms);
         }
     }
     failovers_unref(list);
@@ -312,8 +323,9 @@ Test(sim_timeline, manual)
 
     start(&player, 64);
     play_file(&player, "manual");
-    EXPECT_STORY(&player, "mymaster manual switched 7200>7202 epoch 1 by 7210 from 188 to 1364 gap 0: "
-                          "elected 0 selected 101 promoting 101 promoted 1056 published 1061 finished 1120");
+    EXPECT_STORY(&player,
+                 "mymaster manual switched 7200>7202 epoch 1 by 7210 from 188 to 1364 gap 0: "
+                 "elected 0 selected 101 promoting 101 promoted 1056 published 1061 finished 1120");
     stop(&player);
 }
 
@@ -323,11 +335,12 @@ Test(sim_timeline, aborted_and_repeated)
 
     start(&player, 64);
     play_file(&player, "repeated");
-    EXPECT_STORY(&player,
-                 "mymaster crash switched 7200>7201 epoch 2 by 7211 from 9516 to 10897 gap 9775: "
-                 "elected 0 selected 52 promoting 52 promoted 194 published 203 finished 1325 | "
-                 "mymaster crash aborted(no_good_slave) 7200>0 epoch 1 by 7210 from 202 to 1497 gap ?: "
-                 "suspected 0 sdown 1046 odown 1156 elected 1211");
+    EXPECT_STORY(
+        &player,
+        "mymaster crash switched 7200>7201 epoch 2 by 7211 from 9516 to 10897 gap 9775: "
+        "elected 0 selected 52 promoting 52 promoted 194 published 203 finished 1325 | "
+        "mymaster crash aborted(no_good_slave) 7200>0 epoch 1 by 7210 from 202 to 1497 gap ?: "
+        "suspected 0 sdown 1046 odown 1156 elected 1211");
     stop(&player);
 }
 
@@ -377,24 +390,24 @@ Test(sim_timeline, tilt)
 
 #define MASTER " master mymaster 127.0.0.1 7200\n"
 #define REPLICA " slave 127.0.0.1:7201 127.0.0.1 7201 @ mymaster 127.0.0.1 7200\n"
-#define DOWN                                            \
-    "100 - mymaster good\n"                             \
-    "200 - mymaster lost\n"                             \
-    "201 - mymaster state down\n"                       \
+#define DOWN \
+    "100 - mymaster good\n" \
+    "200 - mymaster lost\n" \
+    "201 - mymaster state down\n" \
     "1200 7210 +sdown" MASTER "1210 7211 +sdown" MASTER \
     "1300 7210 +odown master mymaster 127.0.0.1 7200 #quorum 2/2\n"
 
 /* A test that plays lines, lets time pass, and compares the story. */
 #define STORY_TEST(what, until_ms, lines, expected) \
-    Test(sim_timeline, what)                        \
-    {                                               \
-        struct player player;                       \
-        start(&player, 64);                         \
-        play(&player, lines);                       \
-        if ((until_ms) > player.now_ms)             \
-            pass_to(&player, until_ms);             \
-        EXPECT_STORY(&player, expected);            \
-        stop(&player);                              \
+    Test(sim_timeline, what) \
+    { \
+        struct player player; \
+        start(&player, 64); \
+        play(&player, lines); \
+        if ((until_ms) > player.now_ms) \
+            pass_to(&player, until_ms); \
+        EXPECT_STORY(&player, expected); \
+        stop(&player); \
     }
 
 STORY_TEST(forced_while_down, 0,
@@ -422,10 +435,11 @@ STORY_TEST(restarted_while_sentinels_saw_it_down, 0,
                 "1500 7210 -odown" MASTER "1500 7210 -sdown" MASTER "1500 7211 -sdown" MASTER,
            "mymaster crash recovered(restarted) 7200>0 from 200 to 1500 gap 1300: "
            "suspected 0 sdown 1000 odown 1100")
-STORY_TEST(restarted_before_anybody_noticed, 0,
-           "100 - mymaster good\n200 - mymaster lost\n210 - mymaster good\n211 - mymaster restarted\n"
-           "300 - mymaster good\n",
-           "mymaster unknown recovered(restarted) 7200>0 from 211 to 211 gap ?: suspected 0")
+STORY_TEST(
+    restarted_before_anybody_noticed, 0,
+    "100 - mymaster good\n200 - mymaster lost\n210 - mymaster good\n211 - mymaster restarted\n"
+    "300 - mymaster good\n",
+    "mymaster unknown recovered(restarted) 7200>0 from 211 to 211 gap ?: suspected 0")
 STORY_TEST(nobody_elected_and_back, 0,
            DOWN "1310 7210 +try-failover" MASTER "1320 7211 +try-failover" MASTER
                 "11400 7211 -failover-abort-not-elected" MASTER
@@ -456,22 +470,24 @@ STORY_TEST(
          "22300 7210 +failover-end-for-timeout" MASTER "22300 7210 +failover-end" MASTER,
     "mymaster crash switched 7200>7201 epoch 1 by 7210 from 200 to 22300 gap 2201: "
     "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300 promoted 2100 published 2101 finished 22100")
-STORY_TEST(switched_and_never_finished, 60000,
-           DOWN "1310 7210 +try-failover" MASTER "1400 7210 +elected-leader" MASTER
-                "1500 7210 +selected-slave" REPLICA "2300 7210 +promoted-slave" REPLICA
-                "2301 - mymaster published 7201 1\n",
-           "mymaster crash switched 7200>7201 epoch 1 by 7210 from 200 to 2301 gap 2201: "
-           "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300 promoted 2100 published 2101")
-STORY_TEST(new_one_dies_before_the_end, 0,
-           DOWN "1310 7210 +try-failover" MASTER "1400 7210 +elected-leader" MASTER
-                "1500 7210 +selected-slave" REPLICA "2300 7210 +promoted-slave" REPLICA
-                "2301 - mymaster published 7201 1\n2310 7211 +sdown" MASTER
-                "3300 - mymaster good\n3400 - mymaster lost\n3401 - mymaster state down\n"
-                "4400 7211 +sdown master mymaster 127.0.0.1 7201\n",
-           "mymaster crash running 7201>0 from 3400 to ? gap ?: "
-           "suspected 0 sdown 1000 | "
-           "mymaster crash switched 7200>7201 epoch 1 by 7210 from 200 to ? gap 2201: "
-           "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300 promoted 2100 published 2101")
+STORY_TEST(
+    switched_and_never_finished, 60000,
+    DOWN "1310 7210 +try-failover" MASTER "1400 7210 +elected-leader" MASTER
+         "1500 7210 +selected-slave" REPLICA "2300 7210 +promoted-slave" REPLICA
+         "2301 - mymaster published 7201 1\n",
+    "mymaster crash switched 7200>7201 epoch 1 by 7210 from 200 to 2301 gap 2201: "
+    "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300 promoted 2100 published 2101")
+STORY_TEST(
+    new_one_dies_before_the_end, 0,
+    DOWN "1310 7210 +try-failover" MASTER "1400 7210 +elected-leader" MASTER
+         "1500 7210 +selected-slave" REPLICA "2300 7210 +promoted-slave" REPLICA
+         "2301 - mymaster published 7201 1\n2310 7211 +sdown" MASTER
+         "3300 - mymaster good\n3400 - mymaster lost\n3401 - mymaster state down\n"
+         "4400 7211 +sdown master mymaster 127.0.0.1 7201\n",
+    "mymaster crash running 7201>0 from 3400 to ? gap ?: "
+    "suspected 0 sdown 1000 | "
+    "mymaster crash switched 7200>7201 epoch 1 by 7210 from 200 to ? gap 2201: "
+    "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300 promoted 2100 published 2101")
 STORY_TEST(
     only_the_others_are_heard, 20000,
     DOWN
@@ -479,7 +495,8 @@ STORY_TEST(
     "mymaster crash switched 7200>7201 epoch 3 from 200 to 2410 gap 2310: "
     "suspected 0 sdown 1000 odown 1100 promoted 2200 published 2210")
 STORY_TEST(beginning_was_missed, 0,
-           "100 - mymaster good\n300 7210 +failover-state-wait-promotion" REPLICA "1100 - mymaster good\n"
+           "100 - mymaster good\n300 7210 +failover-state-wait-promotion" REPLICA
+           "1100 - mymaster good\n"
            "1300 7210 +promoted-slave" REPLICA
            "1301 - mymaster published 7201 3\n2000 7210 +failover-end" MASTER,
            "mymaster unknown switched 7200>7201 epoch 3 by 7210 from 300 to 2000 gap 201: "
@@ -490,7 +507,8 @@ STORY_TEST(
     "1200 7210 +promoted-slave" REPLICA "1201 - mymaster published 7201 1\n"
     "1300 7211 +switch-master mymaster 127.0.0.1 7200 127.0.0.1 7201\n"
     "1400 7211 +try-failover master mymaster 127.0.0.1 7201\n1450 7211 +elected-leader master mymaster 127.0.0.1 7201\n"
-    "1500 7210 +failover-end" MASTER "1600 7212 +switch-master mymaster 127.0.0.1 7200 127.0.0.1 7201\n",
+    "1500 7210 +failover-end" MASTER
+    "1600 7212 +switch-master mymaster 127.0.0.1 7200 127.0.0.1 7201\n",
     "mymaster manual running 7201>0 by 7211 from 1400 to ? gap ?: "
     "elected 0 | "
     "mymaster manual switched 7200>7201 epoch 1 by 7210 from 200 to 1500 gap 0: "
@@ -510,17 +528,20 @@ STORY_TEST(
     "100 - mymaster good\n200 - mymaster lost\n201 - mymaster state down\n2500 - mymaster good\n2500 - mymaster state ok\n",
     "mymaster unknown recovered 7200>0 from 200 to 2500 gap 2400: "
     "suspected 0")
-STORY_TEST(a_blip_is_no_story, 0, "100 - mymaster good\n200 - mymaster lost\n210 - mymaster good\n", "")
-STORY_TEST(back_and_sentinels_say_so, 0,
-           "100 - mymaster good\n200 - mymaster lost\n201 - mymaster state down\n1200 7210 +sdown" MASTER
-           "1500 - mymaster good\n1500 - mymaster state ok\n1900 7210 -sdown" MASTER,
-           "mymaster crash recovered 7200>0 from 200 to 1900 gap 1400: "
-           "suspected 0 sdown 1000")
-STORY_TEST(back_and_a_sentinel_does_not_say_so, 30000,
-           "100 - mymaster good\n200 - mymaster lost\n201 - mymaster state down\n1200 7210 +sdown" MASTER
-           "1500 - mymaster good\n1500 - mymaster state ok\n",
-           "mymaster crash recovered 7200>0 from 200 to 11200 gap 1400: "
-           "suspected 0 sdown 1000")
+STORY_TEST(a_blip_is_no_story, 0, "100 - mymaster good\n200 - mymaster lost\n210 - mymaster good\n",
+           "")
+STORY_TEST(
+    back_and_sentinels_say_so, 0,
+    "100 - mymaster good\n200 - mymaster lost\n201 - mymaster state down\n1200 7210 +sdown" MASTER
+    "1500 - mymaster good\n1500 - mymaster state ok\n1900 7210 -sdown" MASTER,
+    "mymaster crash recovered 7200>0 from 200 to 1900 gap 1400: "
+    "suspected 0 sdown 1000")
+STORY_TEST(
+    back_and_a_sentinel_does_not_say_so, 30000,
+    "100 - mymaster good\n200 - mymaster lost\n201 - mymaster state down\n1200 7210 +sdown" MASTER
+    "1500 - mymaster good\n1500 - mymaster state ok\n",
+    "mymaster crash recovered 7200>0 from 200 to 11200 gap 1400: "
+    "suspected 0 sdown 1000")
 STORY_TEST(one_sentinel_is_cut_off, 30000,
            "100 - mymaster good\n1200 7210 +sdown" MASTER "1500 - mymaster good\n",
            "mymaster crash not_started(no_quorum) 7200>0 from 1200 to 11200 gap 0: "
@@ -537,25 +558,28 @@ STORY_TEST(
     "100 - mymaster good\n200 7210 +sdown slave 127.0.0.1:7201 127.0.0.1 7201 @ mymaster 127.0.0.1 7200\n"
     "300 7210 +sdown sentinel 482b 127.0.0.1 7211 @ mymaster 127.0.0.1 7200\n",
     "")
-STORY_TEST(quorum_returns_after_a_while, 0,
-           "100 - mymaster good\n200 - mymaster lost\n201 - mymaster state down\n1200 7210 +sdown" MASTER
-           "30000 7211 +sdown" MASTER "30100 7211 +odown master mymaster 127.0.0.1 7200 #quorum 2/2\n"
-           "30110 7211 +new-epoch 9\n30110 7211 +try-failover" MASTER "30200 7211 +elected-leader" MASTER
-           "31000 7211 +promoted-slave" REPLICA
-           "31002 - mymaster published 7201 9\n32000 7211 +failover-end" MASTER,
-           "mymaster crash switched 7200>7201 epoch 9 by 7211 from 200 to 32000 gap 30902: "
-           "suspected 0 sdown 1000 odown 29900 elected 30000 promoted 30800 published 30802 finished 31800")
+STORY_TEST(
+    quorum_returns_after_a_while, 0,
+    "100 - mymaster good\n200 - mymaster lost\n201 - mymaster state down\n1200 7210 +sdown" MASTER
+    "30000 7211 +sdown" MASTER "30100 7211 +odown master mymaster 127.0.0.1 7200 #quorum 2/2\n"
+    "30110 7211 +new-epoch 9\n30110 7211 +try-failover" MASTER "30200 7211 +elected-leader" MASTER
+    "31000 7211 +promoted-slave" REPLICA
+    "31002 - mymaster published 7201 9\n32000 7211 +failover-end" MASTER,
+    "mymaster crash switched 7200>7201 epoch 9 by 7211 from 200 to 32000 gap 30902: "
+    "suspected 0 sdown 1000 odown 29900 elected 30000 promoted 30800 published 30802 finished 31800")
 
 STORY_TEST(unattended_until_it_is_back, 0,
            DOWN "40000 7212 +sdown" MASTER "60000 - mymaster good\n60000 - mymaster state ok\n",
            "mymaster crash recovered 7200>0 from 200 to 60000 gap 59900: "
            "suspected 0 sdown 1000 odown 1100")
-STORY_TEST(attended_again, 31000,
-           "100 - mymaster good\n200 - mymaster lost\n201 - mymaster state down\n1200 7210 +sdown" MASTER
-           "30000 7211 +odown master mymaster 127.0.0.1 7200 #quorum 2/2\n",
-           "mymaster crash running 7200>0 from 200 to ? gap ?: "
-           "suspected 0 sdown 1000 odown 29800")
-STORY_TEST(unattended_and_removed, 0, DOWN "30000 7210 -monitor" MASTER "30001 7211 +reset-master" MASTER,
+STORY_TEST(
+    attended_again, 31000,
+    "100 - mymaster good\n200 - mymaster lost\n201 - mymaster state down\n1200 7210 +sdown" MASTER
+    "30000 7211 +odown master mymaster 127.0.0.1 7200 #quorum 2/2\n",
+    "mymaster crash running 7200>0 from 200 to ? gap ?: "
+    "suspected 0 sdown 1000 odown 29800")
+STORY_TEST(unattended_and_removed, 0,
+           DOWN "30000 7210 -monitor" MASTER "30001 7211 +reset-master" MASTER,
            "mymaster crash unattended(not_elected) 7200>0 from 200 to ? gap ?: "
            "suspected 0 sdown 1000 odown 1100")
 STORY_TEST(promoted_where_nobody_can_follow, 200000,
@@ -566,9 +590,9 @@ STORY_TEST(promoted_where_nobody_can_follow, 200000,
 
 /* ---- leaders that die ---- */
 
-#define LED                                                                                          \
-    DOWN "1310 7210 +new-epoch 4\n1310 7210 +try-failover" MASTER "1400 7210 +elected-leader" MASTER \
-         "1500 7210 +selected-slave" REPLICA
+#define LED \
+    DOWN "1310 7210 +new-epoch 4\n1310 7210 +try-failover" MASTER \
+         "1400 7210 +elected-leader" MASTER "1500 7210 +selected-slave" REPLICA
 
 STORY_TEST(leader_dies, 30000, LED "1700 7210 lost\n",
            "mymaster crash aborted(leader_lost) 7200>0 epoch 4 by 7210 from 200 to 11700 gap ?: "
@@ -578,18 +602,22 @@ STORY_TEST(leader_dies_and_another_tries, 5100,
            "mymaster crash running 7200>0 epoch 5 from 5000 to ? gap ? | "
            "mymaster crash aborted(leader_lost) 7200>0 epoch 4 by 7210 from 200 to 5000 gap ?: "
            "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300")
-STORY_TEST(leader_dies_after_the_promotion, 30000, LED "2300 7210 +promoted-slave" REPLICA "2310 7210 lost\n",
+STORY_TEST(leader_dies_after_the_promotion, 30000,
+           LED "2300 7210 +promoted-slave" REPLICA "2310 7210 lost\n",
            "mymaster crash unattended(leader_lost) 7200>7201 epoch 4 by 7210 from 200 to ? gap ?: "
            "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300 promoted 2100")
-STORY_TEST(leader_is_heard_once_and_dies, 30000, DOWN "2300 7210 +promoted-slave" REPLICA "2310 7210 lost\n",
+STORY_TEST(leader_is_heard_once_and_dies, 30000,
+           DOWN "2300 7210 +promoted-slave" REPLICA "2310 7210 lost\n",
            "mymaster crash unattended(leader_lost) 7200>7201 by 7210 from 200 to ? gap ?: "
            "suspected 0 sdown 1000 odown 1100 promoted 2100")
-STORY_TEST(leader_dies_and_it_is_published, 30000,
-           LED "2300 7210 +promoted-slave" REPLICA "2310 7210 lost\n2400 - mymaster published 7201 4\n",
-           "mymaster crash switched 7200>7201 epoch 4 by 7210 from 200 to 2400 gap 2300: "
-           "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300 promoted 2100 published 2200")
+STORY_TEST(
+    leader_dies_and_it_is_published, 30000,
+    LED "2300 7210 +promoted-slave" REPLICA "2310 7210 lost\n2400 - mymaster published 7201 4\n",
+    "mymaster crash switched 7200>7201 epoch 4 by 7210 from 200 to 2400 gap 2300: "
+    "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300 promoted 2100 published 2200")
 STORY_TEST(leader_was_out_of_sight_for_a_moment, 0,
-           LED "1700 7210 lost\n1800 7210 row busy\n21600 7210 -failover-abort-slave-timeout" MASTER,
+           LED
+           "1700 7210 lost\n1800 7210 row busy\n21600 7210 -failover-abort-slave-timeout" MASTER,
            "mymaster crash aborted(slave_timeout) 7200>0 epoch 4 by 7210 from 200 to 21600 gap ?: "
            "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300")
 STORY_TEST(somebody_else_is_out_of_sight, 25000, LED "1700 7211 lost\n",
@@ -601,17 +629,19 @@ STORY_TEST(leader_is_reset, 0, LED "1700 7210 +reset-master" MASTER,
 
 /* ---- Valkey's coordinated failover ---- */
 
-#define COORDINATED                                                                                    \
-    "100 - mymaster good\n200 7210 +new-epoch 3\n200 7210 +try-failover" MASTER "201 7210 row force\n" \
-    "201 7210 -sdown" MASTER "250 7210 +elected-leader" MASTER "300 7210 +selected-slave" REPLICA      \
+#define COORDINATED \
+    "100 - mymaster good\n200 7210 +new-epoch 3\n200 7210 +try-failover" MASTER \
+    "201 7210 row force\n" \
+    "201 7210 -sdown" MASTER "250 7210 +elected-leader" MASTER "300 7210 +selected-slave" REPLICA \
     "300 7210 +failover-state-send-slaveof-noone" REPLICA
 
-STORY_TEST(coordinated, 0,
-           COORDINATED "350 7210 +failover-state-wait-promotion" REPLICA "400 - mymaster lost\n"
-                       "1200 7210 +promoted-slave" REPLICA
-                       "1201 - mymaster published 7201 3\n2000 7210 +failover-end" MASTER,
-           "mymaster manual switched 7200>7201 epoch 3 by 7210 from 200 to 2000 gap 1101: "
-           "elected 0 selected 50 promoting 50 suspected 150 promoted 950 published 951 finished 1750")
+STORY_TEST(
+    coordinated, 0,
+    COORDINATED "350 7210 +failover-state-wait-promotion" REPLICA "400 - mymaster lost\n"
+                "1200 7210 +promoted-slave" REPLICA
+                "1201 - mymaster published 7201 3\n2000 7210 +failover-end" MASTER,
+    "mymaster manual switched 7200>7201 epoch 3 by 7210 from 200 to 2000 gap 1101: "
+    "elected 0 selected 50 promoting 50 suspected 150 promoted 950 published 951 finished 1750")
 STORY_TEST(coordinated_and_the_master_is_not_reached, 0,
            COORDINATED "2300 7210 -failover-abort-master-timeout" MASTER,
            "mymaster manual aborted(master_timeout) 7200>0 epoch 3 by 7210 from 200 to 2300 gap 0: "
@@ -624,22 +654,23 @@ STORY_TEST(aborted_in_a_word_that_is_not_known, 0,
 
 /* ---- whose news it is ---- */
 
-#define MOVED                                                                   \
+#define MOVED \
     "100 - mymaster good\n200 7210 +new-epoch 1\n200 7210 +try-failover" MASTER \
-    "250 7210 +elected-leader" MASTER "1200 7210 +promoted-slave" REPLICA       \
+    "250 7210 +elected-leader" MASTER "1200 7210 +promoted-slave" REPLICA \
     "1201 - mymaster published 7201 1\n"
-#define MOVED_STORY(end)                                                  \
+#define MOVED_STORY(end) \
     "mymaster manual switched 7200>7201 epoch 1 by 7210 from 200 to " end \
     ": elected 0 promoted 950 published 951"
 #define NEXT " master mymaster 127.0.0.1 7201\n"
 
 STORY_TEST(
     end_comes_in_the_next_which_is_only_tried, 0,
-    MOVED "1400 7211 +sdown" NEXT "1410 7212 +sdown" NEXT
-          "1420 7212 +odown master mymaster 127.0.0.1 7201 #quorum 2/2\n1430 7212 +try-failover" NEXT
-          "1500 7211 -sdown" NEXT "1510 7210 +failover-end" MASTER
-          "1510 7210 +switch-master mymaster 127.0.0.1 7200 127.0.0.1 7201\n1600 7212 -sdown" NEXT
-          "1900 7212 -failover-abort-not-elected" NEXT,
+    MOVED
+    "1400 7211 +sdown" NEXT "1410 7212 +sdown" NEXT
+    "1420 7212 +odown master mymaster 127.0.0.1 7201 #quorum 2/2\n1430 7212 +try-failover" NEXT
+    "1500 7211 -sdown" NEXT "1510 7210 +failover-end" MASTER
+    "1510 7210 +switch-master mymaster 127.0.0.1 7200 127.0.0.1 7201\n1600 7212 -sdown" NEXT
+    "1900 7212 -failover-abort-not-elected" NEXT,
     "mymaster crash aborted(not_elected) 7201>0 from 1400 to 1900 gap 0: sdown 0 odown 20 | " MOVED_STORY(
         "1510 gap 0") " finished 1260")
 STORY_TEST(all_of_it_is_heard_after_the_publication, 0,
@@ -667,10 +698,11 @@ STORY_TEST(
     "260 7219 +switch-master mymaster 10.0.0.9 6379 10.0.0.8 6379\n",
     "")
 STORY_TEST(somebody_elses_during_ours, 0,
-           LED "1600 7219 +failover-end master mymaster 10.0.0.9 6379\n"
-               "1610 7219 -failover-abort-not-elected master mymaster 10.0.0.9 6379\n"
-               "1620 7219 +promoted-slave slave 10.0.0.8:6379 10.0.0.8 6379 @ mymaster 10.0.0.9 6379\n"
-               "1630 7219 +switch-master mymaster 10.0.0.9 6379 10.0.0.8 6379\n",
+           LED
+           "1600 7219 +failover-end master mymaster 10.0.0.9 6379\n"
+           "1610 7219 -failover-abort-not-elected master mymaster 10.0.0.9 6379\n"
+           "1620 7219 +promoted-slave slave 10.0.0.8:6379 10.0.0.8 6379 @ mymaster 10.0.0.9 6379\n"
+           "1630 7219 +switch-master mymaster 10.0.0.9 6379 10.0.0.8 6379\n",
            "mymaster crash running 7200>7201 epoch 4 by 7210 from 200 to ? gap ?: "
            "suspected 0 sdown 1000 odown 1100 elected 1200 selected 1300")
 STORY_TEST(there_and_back_with_both_ends_late, 0,
@@ -679,20 +711,22 @@ STORY_TEST(there_and_back_with_both_ends_late, 0,
                  "2010 7211 +failover-end" NEXT,
            "mymaster manual switched 7201>7200 epoch 2 by 7211 from 1300 to 2010 gap 0: "
            "elected 0 published 590 finished 700 | " MOVED_STORY("2000 gap 0") " finished 1750")
-STORY_TEST(there_and_back_and_there_again_with_the_first_end_late, 0,
-           MOVED "1300 - mymaster published 7200 2\n1400 7212 +try-failover" MASTER
-                 "1450 7212 +elected-leader" MASTER "1500 7210 +failover-end" MASTER
-                 "1500 7210 +switch-master mymaster 127.0.0.1 7200 127.0.0.1 7201\n",
-           "mymaster manual running 7200>0 by 7212 from 1400 to ? gap ?: elected 0 | "
-           "mymaster unknown switched 7201>7200 epoch 2 from 1300 to 1300 gap 99: published 0 | " MOVED_STORY(
-               "1500 gap 0") " finished 1250")
-STORY_TEST(overtaken_and_never_ended, 0,
-           MOVED
-           "1300 7211 +try-failover" NEXT "1310 7211 +elected-leader" NEXT
-           "1900 - mymaster published 7202 2\n"
-           "1950 7210 +switch-master mymaster 127.0.0.1 7200 127.0.0.1 7202\n2010 7211 +failover-end" NEXT,
-           "mymaster manual switched 7201>7202 epoch 2 by 7211 from 1300 to 2010 gap 0: "
-           "elected 0 published 590 promoted 640 finished 700 | " MOVED_STORY("1201 gap 0"))
+STORY_TEST(
+    there_and_back_and_there_again_with_the_first_end_late, 0,
+    MOVED "1300 - mymaster published 7200 2\n1400 7212 +try-failover" MASTER
+          "1450 7212 +elected-leader" MASTER "1500 7210 +failover-end" MASTER
+          "1500 7210 +switch-master mymaster 127.0.0.1 7200 127.0.0.1 7201\n",
+    "mymaster manual running 7200>0 by 7212 from 1400 to ? gap ?: elected 0 | "
+    "mymaster unknown switched 7201>7200 epoch 2 from 1300 to 1300 gap 99: published 0 | " MOVED_STORY(
+        "1500 gap 0") " finished 1250")
+STORY_TEST(
+    overtaken_and_never_ended, 0,
+    MOVED
+    "1300 7211 +try-failover" NEXT "1310 7211 +elected-leader" NEXT
+    "1900 - mymaster published 7202 2\n"
+    "1950 7210 +switch-master mymaster 127.0.0.1 7200 127.0.0.1 7202\n2010 7211 +failover-end" NEXT,
+    "mymaster manual switched 7201>7202 epoch 2 by 7211 from 1300 to 2010 gap 0: "
+    "elected 0 published 590 promoted 640 finished 700 | " MOVED_STORY("1201 gap 0"))
 
 Test(sim_timeline, started_in_the_middle)
 {
@@ -704,11 +738,13 @@ Test(sim_timeline, started_in_the_middle)
     timeline_forget(player.timeline, mine->track, at(&player));
     mine->track = timeline_watch(player.timeline, "mymaster", 0);
     play(&player, "100 7210 +selected-slave" REPLICA);
-    timeline_published(player.timeline, mine->track, NULL, &mine->published, 0, true, false, at(&player));
+    timeline_published(player.timeline, mine->track, NULL, &mine->published, 0, true, false,
+                       at(&player));
     play(&player, "100 - mymaster state ok\n200 7210 +promoted-slave" REPLICA
                   "201 - mymaster published 7201 1\n300 7210 +failover-end" MASTER);
-    EXPECT_STORY(&player, "mymaster unknown switched 7200>7201 epoch 1 by 7210 from 100 to 300 gap 101: "
-                          "selected 0 promoted 100 published 101 finished 200");
+    EXPECT_STORY(&player,
+                 "mymaster unknown switched 7200>7201 epoch 1 by 7210 from 100 to 300 gap 101: "
+                 "selected 0 promoted 100 published 101 finished 200");
     stop(&player);
 }
 
@@ -724,8 +760,8 @@ struct tale_event {
 
 struct tale {
     uint32_t seed;
-    int64_t
-        busy_ms[TALE_SENTINELS]; /* it leads until then: a Sentinel runs one failover of a master at a time */
+    /* it leads until then: a Sentinel runs one failover of a master at a time */
+    int64_t busy_ms[TALE_SENTINELS];
     int64_t behind_ms[TALE_SENTINELS]; /* each link is late by so much, in order */
     struct tale_event events[TALE_EVENTS];
     size_t n;
@@ -757,7 +793,8 @@ static void tale_say(struct tale *tale, int64_t ms, int sentinel, const char *fo
     if (sentinel < 0) {
         used = snprintf(event->line, sizeof(event->line), "%lld - ", (long long)event->ms);
     } else {
-        used = snprintf(event->line, sizeof(event->line), "%lld %d ", (long long)event->ms, 7210 + sentinel);
+        used = snprintf(event->line, sizeof(event->line), "%lld %d ", (long long)event->ms,
+                        7210 + sentinel);
     }
     va_start(arguments, format);
     (void)vsnprintf(event->line + used, sizeof(event->line) - (size_t)used, format, arguments);
@@ -766,27 +803,32 @@ static void tale_say(struct tale *tale, int64_t ms, int sentinel, const char *fo
 
 static void tale_foreign(struct tale *tale, int64_t ms)
 {
-    static const char *const words[] = {"+sdown", "+try-failover", "+elected-leader", "+failover-end",
-                                        "-failover-abort-not-elected"};
+    static const char *const words[] = {"+sdown", "+try-failover", "+elected-leader",
+                                        "+failover-end", "-failover-abort-not-elected"};
 
     tale_say(tale, ms, (int)tale_random(tale, TALE_SENTINELS), "%s master mymaster 10.0.0.9 6379",
              words[tale_random(tale, 5)]);
 }
 
-/* One failover, with all that Sentinels say of it, and the publication somewhere in between or ahead of it. @return when the
- * leader was done, by its own clock. */
+/*
+ * One failover, with all that Sentinels say of it, and the publication somewhere in between or
+ * ahead of it. @return when the leader was done, by its own clock.
+ */
 static int64_t tale_failover(struct tale *tale, int64_t ms, int from, int to, int epoch, int leader)
 {
-    int64_t published = ms + 250 + tale_random(tale, 1200), end = ms + 400 + tale_random(tale, 4000);
+    int64_t published = ms + 250 + tale_random(tale, 1200),
+            end = ms + 400 + tale_random(tale, 4000);
     bool silent = tale_random(tale, 5) == 0; /* it dies, or is overtaken */
 
     tale_say(tale, ms, leader, "+new-epoch %d", epoch);
     tale_say(tale, ms, leader, "+try-failover master mymaster 127.0.0.1 %d", from);
     tale_say(tale, ms + 50, leader, "+elected-leader master mymaster 127.0.0.1 %d", from);
     tale_say(tale, ms + 100, leader,
-             "+selected-slave slave 127.0.0.1:%d 127.0.0.1 %d @ mymaster 127.0.0.1 %d", to, to, from);
+             "+selected-slave slave 127.0.0.1:%d 127.0.0.1 %d @ mymaster 127.0.0.1 %d", to, to,
+             from);
     tale_say(tale, ms + 200, leader,
-             "+promoted-slave slave 127.0.0.1:%d 127.0.0.1 %d @ mymaster 127.0.0.1 %d", to, to, from);
+             "+promoted-slave slave 127.0.0.1:%d 127.0.0.1 %d @ mymaster 127.0.0.1 %d", to, to,
+             from);
     tale_say(tale, published, -1, "mymaster published %d %d", to, epoch);
     tale_say(tale, published + 1, -1, "mymaster good");
     tale->switches[tale->n_switches].from = from;
@@ -861,15 +903,18 @@ static int64_t phase_at(const struct failover *entry, enum failover_phase phase)
     return 0;
 }
 
-/* Each move of the answer is in an entry of its own, there is no other entry, and what was heard of one failover is in none
- * but its own. @return how many ends were heard and are in. */
+/*
+ * Each move of the answer is in an entry of its own, there is no other entry, and what was heard of
+ * one failover is in none but its own. @return how many ends were heard and are in.
+ */
 static size_t tale_check(const struct tale *tale, struct player *player, uint32_t seed)
 {
     struct failovers *list = timeline_list(player->timeline);
     size_t finished = 0;
 
     cr_assert_eq(list->n, tale->n_switches, "seed %u: %s", seed, story(player));
-    cr_assert_eq(player->invariant.n_switched, tale->n_switches, "seed %u: %s", seed, story(player));
+    cr_assert_eq(player->invariant.n_switched, tale->n_switches, "seed %u: %s", seed,
+                 story(player));
     for (size_t i = 0; i < list->n; i++) {
         const struct failover *entry = NULL;
         int64_t ms = tale->switches[i].ms, ended;
@@ -877,10 +922,12 @@ static size_t tale_check(const struct tale *tale, struct player *player, uint32_
         for (size_t j = 0; j < list->n; j++) { /* one that began early may be younger */
             entry = phase_at(list->entries[j], PHASE_PUBLISHED) == ms ? list->entries[j] : entry;
         }
-        cr_assert(
-            entry && entry->from.port == tale->switches[i].from && entry->to.port == tale->switches[i].to,
-            "seed %u: the move to %d at %lld: %s", seed, tale->switches[i].to, (long long)ms, story(player));
-        cr_assert(*entry->leader == '\0' || strtol(entry->leader, NULL, 10) == tale->switches[i].leader,
+        cr_assert(entry && entry->from.port == tale->switches[i].from &&
+                      entry->to.port == tale->switches[i].to,
+                  "seed %u: the move to %d at %lld: %s", seed, tale->switches[i].to, (long long)ms,
+                  story(player));
+        cr_assert(*entry->leader == '\0' ||
+                      strtol(entry->leader, NULL, 10) == tale->switches[i].leader,
                   "seed %u: %s", seed, story(player));
         ended = phase_at(entry, PHASE_FINISHED);
         cr_assert(ended == 0 || ended == tale->switches[i].end_ms ||
@@ -897,7 +944,7 @@ Test(sim_timeline, generated)
     struct tale *tale = malloc(sizeof(*tale));
     size_t finished = 0, ends = 0;
 
-    cr_assert(tale != NULL);
+    cr_assert(tale);
     for (uint32_t seed = 1; seed <= TALES; seed++) {
         struct player player;
 
@@ -913,7 +960,10 @@ Test(sim_timeline, generated)
         }
         stop(&player);
     }
-    /* All but those whose entry could not wait: a third failover began meanwhile, or its leader had not been heard of. */
+    /*
+     * All but those whose entry could not wait: a third failover began meanwhile, or its leader had
+     * not been heard of.
+     */
     cr_expect_gt(finished * 100, ends * 90, "%zu of %zu ends", finished, ends);
     free(tale);
 }
@@ -925,15 +975,16 @@ STORY_TEST(
     "100 - mymaster good\n200 - mymaster lost\n201 - mymaster state down\n2400 - mymaster published 7201 3\n",
     "mymaster unknown switched 7200>7201 epoch 3 from 200 to 2400 gap 2300: "
     "suspected 0 published 2200")
-STORY_TEST(adopted, 0,
-           "100 - mymaster good\n200 7210 +new-epoch 3\n200 7210 +try-failover" MASTER
-           "250 7210 +elected-leader" MASTER "300 7210 +selected-slave" REPLICA
-           "300 7210 +failover-state-send-slaveof-noone" REPLICA
-           "400 - mymaster adopted 7201 3\n410 7210 +failover-state-wait-promotion" REPLICA
-           "1200 7210 +promoted-slave" REPLICA "2200 7210 +failover-end" MASTER
-           "2200 7210 +switch-master mymaster 127.0.0.1 7200 127.0.0.1 7201\n",
-           "mymaster manual switched 7200>7201 epoch 3 by 7210 from 200 to 2200 gap 0: "
-           "elected 0 selected 50 promoting 50 adopted 150 published 150 promoted 950 finished 1950")
+STORY_TEST(
+    adopted, 0,
+    "100 - mymaster good\n200 7210 +new-epoch 3\n200 7210 +try-failover" MASTER
+    "250 7210 +elected-leader" MASTER "300 7210 +selected-slave" REPLICA
+    "300 7210 +failover-state-send-slaveof-noone" REPLICA
+    "400 - mymaster adopted 7201 3\n410 7210 +failover-state-wait-promotion" REPLICA
+    "1200 7210 +promoted-slave" REPLICA "2200 7210 +failover-end" MASTER
+    "2200 7210 +switch-master mymaster 127.0.0.1 7200 127.0.0.1 7201\n",
+    "mymaster manual switched 7200>7201 epoch 3 by 7210 from 200 to 2200 gap 0: "
+    "elected 0 selected 50 promoting 50 adopted 150 published 150 promoted 950 finished 1950")
 STORY_TEST(adopted_and_aborted, 0,
            "100 - mymaster good\n200 7210 +try-failover" MASTER "250 7210 +elected-leader" MASTER
            "300 7210 +selected-slave" REPLICA "400 - mymaster adopted 7201 3\n"
@@ -979,8 +1030,9 @@ Test(sim_timeline, open_entry_leaves_the_ring)
     struct failovers *list;
 
     start(&player, 1);
-    play(&player, "100 - mymaster good\n100 - other good\n200 - mymaster lost\n201 - mymaster state down\n"
-                  "300 - other lost\n301 - other state down\n");
+    play(&player,
+         "100 - mymaster good\n100 - other good\n200 - mymaster lost\n201 - mymaster state down\n"
+         "300 - other lost\n301 - other state down\n");
     list = timeline_list(player.timeline);
     play(&player, "400 - mymaster good\n400 - mymaster state ok\n");
     EXPECT_STORY(&player, "other unknown running 7203>0 from 300 to ? gap ?: "

@@ -107,8 +107,11 @@ Test(sim_traps, timeline_of_a_manual_failover)
 
 /* ---- traps ---- */
 
-/* 1: the leader's address is NEW while its row is still the old one with the new epoch and, for minutes,
- * failover-state. Paired right, it is a candidate; and the row does not hold `failing_over` up. */
+/*
+ * 1: the leader's address is NEW while its row is still the old one with the new epoch and, for
+ * minutes, failover-state. Paired right, it is a candidate; and the row does not hold
+ * `failing_over` up.
+ */
 Test(sim_traps, trap1_leaders_row_keeps_failover_state_after_the_switch)
 {
     stage_node(&stage, NEW, ROLE_MASTER);
@@ -164,7 +167,8 @@ Test(sim_traps, trap3_two_masters_at_one_epoch)
     cr_expect_eq(stage_published(&stage), NEW);
     stage_polls(&stage, 1, THIRD, 1);
     stage_pass(&stage, 5000);
-    stage_expect(&stage, NEW, MASTER_OK, REASON_DISPUTED); /* no majority: what is published stands */
+    /* no majority: what is published stands */
+    stage_expect(&stage, NEW, MASTER_OK, REASON_DISPUTED);
     stage_polls(&stage, 2, THIRD, 1);
     stage_expect(&stage, THIRD, MASTER_OK, REASON_DISPUTED);
     stage_pass(&stage, 5000);

@@ -1,4 +1,6 @@
-/* What holds of a timeline whatever it was told. Header-only, because the fuzz target uses it, too. */
+/*
+ * What holds of a timeline whatever it was told. Header-only, because the fuzz target uses it, too.
+ */
 #ifndef BELLWETHER_TESTS_SIM_TIMELINE_INVARIANT_H
 #define BELLWETHER_TESTS_SIM_TIMELINE_INVARIANT_H
 
@@ -62,7 +64,8 @@ static bool failover_holds(struct timeline_invariant *invariant, const struct fa
         entry->outcome != FAILOVER_ABORTED) {
         return timeline_broken(invariant, entry, "published and not switched");
     }
-    if (entry->outcome == FAILOVER_SWITCHED && !((seen & (1U << PHASE_PUBLISHED)) && entry->has_to)) {
+    if (entry->outcome == FAILOVER_SWITCHED &&
+        !((seen & (1U << PHASE_PUBLISHED)) && entry->has_to)) {
         return timeline_broken(invariant, entry, "switched and never published");
     }
     if (entry->has_from && entry->has_to && address_equal(&entry->from, &entry->to)) {
@@ -74,7 +77,8 @@ static bool failover_holds(struct timeline_invariant *invariant, const struct fa
     return true;
 }
 
-static bool timeline_holds(struct timeline_invariant *invariant, struct timeline *timeline, int64_t now_ms)
+static bool timeline_holds(struct timeline_invariant *invariant, struct timeline *timeline,
+                           int64_t now_ms)
 {
     struct failovers *list = timeline_list(timeline);
     uint64_t revision = timeline_revision(timeline);
@@ -93,7 +97,7 @@ static bool timeline_holds(struct timeline_invariant *invariant, struct timeline
             holds = timeline_broken(invariant, list->entries[i], "not newest first");
         }
     }
-    for (struct failover *ended; holds && (ended = timeline_take_ended(timeline)) != NULL;
+    for (struct failover *ended; holds && (ended = timeline_take_ended(timeline));
          failover_unref(ended)) {
         uint64_t bit = ended->id < 64 ? UINT64_C(1) << ended->id : 0;
 
@@ -111,7 +115,7 @@ static bool timeline_holds(struct timeline_invariant *invariant, struct timeline
                 ended->outcome == FAILOVER_ABORTED && ended->phases[i].phase == PHASE_PUBLISHED;
         }
     }
-    for (struct failover *late; holds && (late = timeline_take_resolved(timeline)) != NULL;
+    for (struct failover *late; holds && (late = timeline_take_resolved(timeline));
          failover_unref(late)) {
         uint64_t bit = late->id < 64 ? UINT64_C(1) << late->id : 0;
 

@@ -7,7 +7,10 @@
 #define TROUBLE_MS 28000
 #define CALM_MS 14000      /* how long the calm lasts */
 #define CALM_BOUND_MS 7000 /* and when the judge has to be right in it, */
-/* counted from the end of rule 13's hold where one had announced the stranger, which goes on saying master */
+/*
+ * counted from the end of rule 13's hold where one had announced the stranger, which goes on saying
+ * master
+ */
 #define STRANGER_MS 15000
 
 /* ---- chance and time ---- */
@@ -36,7 +39,8 @@ static int any_below(struct world *world, int bound)
     return (int)world_below(world, (uint32_t)bound);
 }
 
-struct world_event *world_at(struct world *world, int64_t delay_ms, enum world_event_kind kind, int who)
+struct world_event *world_at(struct world *world, int64_t delay_ms, enum world_event_kind kind,
+                             int who)
 {
     struct world_event *event =
         &world->events[world->n_events < WORLD_EVENTS ? world->n_events : WORLD_EVENTS - 1];
@@ -116,8 +120,9 @@ static void handle_housekeeping(struct world *world)
         for (int n = 0; n < world->n_nodes; n++) {
             struct world_node *node = &world->nodes[n];
 
-            if (world->sentinels[s].up && world->sentinels[s].says != n && node->up && node->master &&
-                world->now_ms - node->master_since_ms > 8000 && world_chance(world, 30)) {
+            if (world->sentinels[s].up && world->sentinels[s].says != n && node->up &&
+                node->master && world->now_ms - node->master_since_ms > 8000 &&
+                world_chance(world, 30)) {
                 set_role(world, n, false);
             }
         }
@@ -132,7 +137,8 @@ static int64_t highest_epoch(const struct world *world, int group)
     int64_t highest = 0;
 
     for (int s = 0; s < world->n_sentinels; s++) {
-        if ((group < 0 || world->sentinels[s].group == group) && world->sentinels[s].epoch > highest) {
+        if ((group < 0 || world->sentinels[s].group == group) &&
+            world->sentinels[s].epoch > highest) {
             highest = world->sentinels[s].epoch;
         }
     }
@@ -145,7 +151,8 @@ static void begin_failover(struct world *world, int slot, int leader, bool manua
     struct world_sentinel *sentinel = &world->sentinels[leader];
     int chosen = any_below(world, world->n_nodes);
 
-    if (f->running || !sentinel->up || sentinel->lies || !sentinel->knows_name || chosen == sentinel->says) {
+    if (f->running || !sentinel->up || sentinel->lies || !sentinel->knows_name ||
+        chosen == sentinel->says) {
         return;
     }
     *f = (struct world_failover){.running = true,
@@ -198,7 +205,8 @@ static bool goes_wrong(struct world *world, struct world_failover *f)
         leader->unreachable = true;
     } else if (what < 15) {
         abort_failover(world, f);
-    } else if (what < 24) { /* it is stuck: says that a failover is under way, and nothing more comes */
+    } else if (what < 24) {
+        /* it is stuck: says that a failover is under way, and nothing more comes */
         f->running = false;
     } else if (what < 26) { /* the chosen one crashes */
         world->nodes[f->chosen].up = false;
@@ -218,7 +226,8 @@ static void handle_failover(struct world *world, int slot)
         return;
     }
     if (!leader->up || leader->birth != f->leader_birth || !world->nodes[f->chosen].up) {
-        f->running = false; /* the leader died, or the chosen one: whatever was done stays as it is */
+        /* the leader died, or the chosen one: whatever was done stays as it is */
+        f->running = false;
         leader->failover = false;
         return;
     }
@@ -319,7 +328,10 @@ static void restart_sentinel(struct world *world, int s)
     }
 }
 
-/* SENTINEL RESET: lists are empty until the next hellos. Of one, or of all: so Sentinels are made to forget. */
+/*
+ * SENTINEL RESET: lists are empty until the next hellos. Of one, or of all: so Sentinels are made
+ * to forget.
+ */
 static void reset(struct world *world, int only)
 {
     bool all = world_chance(world, 50);
@@ -507,13 +519,14 @@ static void check_the_end(struct world *world)
     }
     if (world->right_ms < 0 || world->right_ms > world->held_ms + CALM_BOUND_MS ||
         published != world->truth) {
-        snprintf(world->failed, sizeof(world->failed),
-                 "calm since %lld, node %d is the master, right after %lld ms; published %d, %s (%s)",
-                 (long long)world->calm_ms, world->truth, (long long)world->right_ms, published,
-                 master_state_text(world->j.state), world->j.detail);
+        snprintf(
+            world->failed, sizeof(world->failed),
+            "calm since %lld, node %d is the master, right after %lld ms; published %d, %s (%s)",
+            (long long)world->calm_ms, world->truth, (long long)world->right_ms, published,
+            master_state_text(world->j.state), world->j.detail);
     } else if (world->steps > world->fed * 4 + 1000) {
-        snprintf(world->failed, sizeof(world->failed), "%u steps for %u pieces of news: a busy loop",
-                 world->steps, world->fed);
+        snprintf(world->failed, sizeof(world->failed),
+                 "%u steps for %u pieces of news: a busy loop", world->steps, world->fed);
     }
 }
 
@@ -523,12 +536,13 @@ static void make_world(struct world *world)
 {
     bool epochs = !world_chance(world, 10);
 
-    world->config = (struct judge_config){.verify = !world_chance(world, 15),
-                                          .adopt = world_chance(world, 75),
-                                          .verify_interval_ms = world_chance(world, 80) ? 1000 : 300,
-                                          .verify_timeout_ms = 500,
-                                          .suspect_after_ms = world_chance(world, 80) ? 1500 : 700,
-                                          .sentinel_timeout_ms = 500};
+    world->config =
+        (struct judge_config){.verify = !world_chance(world, 15),
+                              .adopt = world_chance(world, 75),
+                              .verify_interval_ms = world_chance(world, 80) ? 1000 : 300,
+                              .verify_timeout_ms = 500,
+                              .suspect_after_ms = world_chance(world, 80) ? 1500 : 700,
+                              .sentinel_timeout_ms = 500};
     world->failover_timeout_ms = world_chance(world, 60) ? 10000 : 200;
     world->n_sentinels = 3 + any_below(world, WORLD_SENTINELS - 2);
     world->n_nodes = 2 + any_below(world, WORLD_NODES - 1);
@@ -544,9 +558,11 @@ static void make_world(struct world *world)
             know_the_others(world, s);
         }
     }
-    world->nodes[WORLD_STRANGER] = (struct world_node){.up = true, .master = true, .permission = ROLE_MASTER};
+    world->nodes[WORLD_STRANGER] =
+        (struct world_node){.up = true, .master = true, .permission = ROLE_MASTER};
     for (int n = 0; n < world->n_nodes; n++) {
-        world->nodes[n] = (struct world_node){.up = true, .master = n == 0, .permission = ROLE_MASTER};
+        world->nodes[n] =
+            (struct world_node){.up = true, .master = n == 0, .permission = ROLE_MASTER};
         if (world_chance(world, 8)) {
             world->nodes[n].permission = ROLE_NOPERM;
         }
@@ -559,7 +575,8 @@ static void handle(struct world *world, const struct world_event *event)
     case EVENT_TROUBLE:
         if (!world->calm) {
             make_trouble(world);
-            world_at(world, 20 + world_below(world, world_chance(world, 30) ? 100 : 2000), EVENT_TROUBLE, 0);
+            world_at(world, 20 + world_below(world, world_chance(world, 30) ? 100 : 2000),
+                     EVENT_TROUBLE, 0);
         }
         break;
     case EVENT_HELLO: handle_hello(world, event->who); break;
@@ -614,7 +631,8 @@ bool world_run(struct world *world, uint64_t seed, struct world_stats *stats)
     world_at(world, 2000, EVENT_HOUSEKEEPING, 0);
     world_at(world, 200 + world_below(world, 2000), EVENT_TROUBLE, 0);
     world_at(world, TROUBLE_MS, EVENT_CALM, 0);
-    while (world->now_ms < 1000000 + TROUBLE_MS + CALM_MS + world->held_ms && world->failed[0] == '\0') {
+    while (world->now_ms < 1000000 + TROUBLE_MS + CALM_MS + world->held_ms &&
+           world->failed[0] == '\0') {
         if (++rounds > 1000000) {
             snprintf(world->failed, sizeof(world->failed), "time does not pass");
         }

@@ -1,16 +1,16 @@
 /*
- * A small world made from a seed: Sentinels, nodes with real roles, partitions, failovers that go well
- * or die on the way; and a watcher that asks, loses answers, freezes, and feeds a judge. Each Sentinel has
- * its list of the others, which hellos fill and which RESET or the loss of its state empties: who is known
- * follows from links and lists. One history is some 30 s of trouble and then a calm in which the judge has
- * to find the truth.
+ * A small world made from a seed: Sentinels, nodes with real roles, partitions, failovers that go
+ * well or die on the way; and a watcher that asks, loses answers, freezes, and feeds a judge. Each
+ * Sentinel has its list of the others, which hellos fill and which RESET or the loss of its state
+ * empties: who is known follows from links and lists. One history is some 30 s of trouble and then
+ * a calm in which the judge has to find the truth.
  *
- * world.c makes the trouble, world_watch.c is the watcher. What is checked: invariant.h at every step, at
- * every step too that the judge counts no fewer Sentinels than there are (`electorate`, kept by place and not
- * by run id), and world_run()'s own end.
+ * world.c makes the trouble, world_watch.c is the watcher. What is checked: invariant.h at every
+ * step, at every step too that the judge counts no fewer Sentinels than there are (`electorate`,
+ * kept by place and not by run id), and world_run()'s own end.
  */
-#ifndef SIM_WORLD_H
-#define SIM_WORLD_H
+#ifndef BELLWETHER_TESTS_SIM_WORLD_H
+#define BELLWETHER_TESTS_SIM_WORLD_H
 
 #include "bellwether/topology/decide.h"
 #include "invariant.h"
@@ -24,7 +24,8 @@ struct world_node {
     bool up, hung, unreachable; /* unreachable: from this daemon */
     bool master;
     int64_t master_since_ms;
-    enum role_answer permission; /* ROLE_MASTER: may be asked; ROLE_NOPERM, ROLE_NOAUTH; ROLE_LOADING */
+    /* ROLE_MASTER: may be asked; ROLE_NOPERM, ROLE_NOAUTH; ROLE_LOADING */
+    enum role_answer permission;
     unsigned boots;
 };
 
@@ -96,13 +97,21 @@ struct world_event {
     int node;
 };
 
-enum world_undone { UNDONE_ABORTED, UNDONE_NODE, UNDONE_LEADER, UNDONE_TIMEOUT, UNDONE_GAP, UNDONES };
+enum world_undone {
+    UNDONE_ABORTED,
+    UNDONE_NODE,
+    UNDONE_LEADER,
+    UNDONE_TIMEOUT,
+    UNDONE_GAP,
+    UNDONES
+};
 
 struct world_stats {
     unsigned histories, switches, steps, gaps, failovers, double_epochs, restarts, calms_unverified;
     unsigned announced, undone[UNDONES];
     unsigned resets, replaced, left; /* left: the electorate shrank */
-    unsigned foreign;                /* steps times Sentinels that had nothing to do with the others */
+    /* steps times Sentinels that had nothing to do with the others */
+    unsigned foreign;
     unsigned by_rule[DECIDE_WAIT + 1], in_state[MASTER_STATES_COUNT];
     int64_t slowest_ms; /* the longest that the judge took in a calm */
 };
@@ -120,7 +129,8 @@ struct world {
     bool calm;
     int truth;
     int64_t calm_ms, right_ms; /* how long after it the judge was right, -1: not yet */
-    int64_t held_ms; /* and until when writes were held there, because only the stranger is published */
+    /* and until when writes were held there, because only the stranger is published */
+    int64_t held_ms;
 
     struct judge_config config;
     int64_t failover_timeout_ms;
@@ -128,8 +138,8 @@ struct world {
     struct judgement j;
     struct invariant invariant;
     struct world_link links[WORLD_SENTINELS];
-    bool electorate
-        [WORLD_SENTINELS]; /* places of Sentinels that the watcher has heard of and that did not leave */
+    /* places of Sentinels that the watcher has heard of and that did not leave */
+    bool electorate[WORLD_SENTINELS];
     bool provisional[WORLD_SENTINELS]; /* there by the word of the only one that had a list */
     bool frozen;
     unsigned era;
@@ -147,7 +157,8 @@ bool world_run(struct world *world, uint64_t seed, struct world_stats *stats);
 /* between world.c and world_watch.c */
 uint32_t world_below(struct world *world, uint32_t bound);
 bool world_chance(struct world *world, unsigned percent);
-struct world_event *world_at(struct world *world, int64_t delay_ms, enum world_event_kind kind, int who);
+struct world_event *world_at(struct world *world, int64_t delay_ms, enum world_event_kind kind,
+                             int who);
 struct endpoint world_endpoint(int node);
 void watch_start(struct world *world);
 void watch_handle(struct world *world, const struct world_event *event);

@@ -82,7 +82,10 @@ static bool is_listed(const struct world *world, int s, bool *firm)
     return listed;
 }
 
-/* Under the run id that it had when it was linked, if ever it was; by one that is linked, or that only is there. */
+/*
+ * Under the run id that it had when it was linked, if ever it was; by one that is linked, or that
+ * only is there.
+ */
 static bool is_named(const struct world *world, int s, bool linked)
 {
     for (int by = 0; by < world->n_sentinels; by++) {
@@ -123,14 +126,16 @@ static bool let_leave(struct world *world)
 }
 
 /*
- * The truth that the judge's count is held against, by place: a Sentinel that answered, or that most of the others
- * list, is there, whatever its run id, until more than half of those that are there are linked and none that is there
- * lists it, or half of them and the quorum are, none of which lists it, and it has not been for ten seconds.
+ * The truth that the judge's count is held against, by place: a Sentinel that answered, or that
+ * most of the others list, is there, whatever its run id, until more than half of those that are
+ * there are linked and none that is there lists it, or half of them and the quorum are, none of
+ * which lists it, and it has not been for ten seconds.
  */
 static void count_electorate(struct world *world)
 {
     for (int s = 0; s < world->n_sentinels; s++) {
-        world->electorate[s] = world->electorate[s] || (is_live(world, s) && !world->links[s].foreign);
+        world->electorate[s] =
+            world->electorate[s] || (is_live(world, s) && !world->links[s].foreign);
     }
     for (int i = 0; i < 2 * world->n_sentinels; i++) { /* twice: whoever is there says who is */
         int s = i % world->n_sentinels;
@@ -139,7 +144,8 @@ static void count_electorate(struct world *world)
 
         /* By the word of one alone it is there only as long as no other has a list. */
         world->provisional[s] =
-            !is_live(world, s) && (world->electorate[s] ? world->provisional[s] && !(listed && firm) : !firm);
+            !is_live(world, s) &&
+            (world->electorate[s] ? world->provisional[s] && !(listed && firm) : !firm);
         world->electorate[s] = (is_live(world, s) && !world->links[s].foreign) || listed ||
                                (world->electorate[s] && !world->provisional[s]);
     }
@@ -180,8 +186,8 @@ static void recount(struct world *world)
             all[n++] = elector->id;
         }
     }
-    (void)judge_recount(world->judge, electors, (size_t)world->n_sentinels, world->n_sentinels / 2 + 1,
-                        world->now_ms);
+    (void)judge_recount(world->judge, electors, (size_t)world->n_sentinels,
+                        world->n_sentinels / 2 + 1, world->now_ms);
     invariant_recount(&world->invariant, world->judge, all, n);
     for (int s = 0; s < world->n_sentinels; s++) {
         world->links[s].foreign = electors[s].foreign;
@@ -190,7 +196,10 @@ static void recount(struct world *world)
     count_electorate(world);
 }
 
-/* As peer_follow_run_id() does: what comes back under another run id takes the place of its former self. */
+/*
+ * As peer_follow_run_id() does: what comes back under another run id takes the place of its former
+ * self.
+ */
 static void follow(struct world *world, int s)
 {
     struct world_link *link = &world->links[s];
@@ -283,8 +292,8 @@ static void handle_poll(struct world *world, const struct world_event *event)
     }
     if (!reachable(world, event->who) || link->boots != world->sentinels[event->who].boots ||
         world_chance(world, 1)) {
-        world_at(world, world->sentinels[event->who].unreachable ? 500 : 1, EVENT_LOST, event->who)->era =
-            link->era;
+        world_at(world, world->sentinels[event->who].unreachable ? 500 : 1, EVENT_LOST, event->who)
+            ->era = link->era;
         return;
     }
     answer = world_at(world, world_below(world, 9), EVENT_ANSWER, event->who);
@@ -346,8 +355,8 @@ static void handle_answer(struct world *world, const struct world_event *event)
         invariant_observe(&world->invariant, &seen);
     }
     if (event->has_list) {
-        changed =
-            changed || !link->has_list || memcmp(link->listed, event->listed, sizeof(link->listed)) != 0;
+        changed = changed || !link->has_list ||
+                  memcmp(link->listed, event->listed, sizeof(link->listed)) != 0;
         memcpy(link->listed, event->listed, sizeof(link->listed));
         link->has_list = true;
     }
@@ -451,7 +460,8 @@ static void handle_role(struct world *world, const struct world_event *event)
 static void ask_promoted(struct world *world)
 {
     const struct world_node *node = &world->nodes[world->promoting];
-    struct world_event *event = world_at(world, 3 + world_below(world, 6), EVENT_PROMOTION, world->promoting);
+    struct world_event *event =
+        world_at(world, 3 + world_below(world, 6), EVENT_PROMOTION, world->promoting);
 
     event->token = world->promoting_token;
     event->answer = node->permission != ROLE_MASTER ? node->permission
@@ -567,8 +577,8 @@ static void follow_suspicion(struct world *world)
 
 static void count_adoption(struct world *world, bool was_adopted)
 {
-    static const char *const words[UNDONES] = {"failover_aborted", "not_a_master", "leader_lost", "timeout",
-                                               "gap"};
+    static const char *const words[UNDONES] = {"failover_aborted", "not_a_master", "leader_lost",
+                                               "timeout", "gap"};
 
     for (int i = 0; world->j.undone && i < UNDONES; i++) {
         world->stats->undone[i] += strcmp(world->j.undone, words[i]) == 0;
@@ -586,7 +596,7 @@ static int true_voices(const struct world *world)
         const struct observation *seen =
             judge_observation(world->judge, id_of(s, world->links[s].known_as, id));
 
-        voices += world->links[s].up && seen != NULL && observation_counts(seen, world->now_ms) &&
+        voices += world->links[s].up && seen && observation_counts(seen, world->now_ms) &&
                   endpoint_equal(&seen->master, &world->j.published->master);
     }
     return voices;
@@ -622,8 +632,8 @@ static void check_electorate(struct world *world)
                      (long long)world->now_ms, s);
         } else if (is_live(world, s) && !link->foreign && link->has_list &&
                    !judge_knows(world->judge, id_of(s, link->known_as, id))) {
-            snprintf(world->failed, sizeof(world->failed), "%lld ms: Sentinel %d is there and not known",
-                     (long long)world->now_ms, s);
+            snprintf(world->failed, sizeof(world->failed),
+                     "%lld ms: Sentinel %d is there and not known", (long long)world->now_ms, s);
         }
     }
     if (world->j.published && world->j.majority && true_voices(world) * 2 <= there) {

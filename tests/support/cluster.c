@@ -1,10 +1,10 @@
 /*
  * Clusters of a test.
  *
- * Sentinels learn about each other and about replicas from hello messages, which takes seconds. Here their
- * configuration files say it at once (known-sentinel, known-replica), and SENTINEL DEBUG shortens their periods, so
- * that a cluster stands after one second and a demoted master is reconfigured after one instead of ten. A test that
- * needs Sentinel's own pace says `slow_pace`.
+ * Sentinels learn about each other and about replicas from hello messages, which takes seconds.
+ * Here their configuration files say it at once (known-sentinel, known-replica), and SENTINEL DEBUG
+ * shortens their periods, so that a cluster stands after one second and a demoted master is
+ * reconfigured after one instead of ten. A test that needs Sentinel's own pace says `slow_pace`.
  */
 #include "cluster.h"
 
@@ -28,9 +28,9 @@ static void server_prepare(struct server *server, const struct cluster_spec *spe
 {
     const char *const *ips = sentinel ? spec->sentinel_ip : spec->node_ip;
     const pid_t *netns = sentinel ? spec->sentinel_netns : spec->node_netns;
-    const char *host = spec->host == NULL ? "127.0.0.1" : spec->host;
+    const char *host = !spec->host ? "127.0.0.1" : spec->host;
     server->label = text("%s-%zu", sentinel ? "sentinel" : "node", number);
-    server->ip = text("%s", ips == NULL ? host : ips[number]);
+    server->ip = text("%s", !ips ? host : ips[number]);
     server->host = spec->hostnames ? text("localhost") : server->ip;
     server->port = port_reserve();
     server->address = address_text(server->host, server->port);
@@ -38,55 +38,62 @@ static void server_prepare(struct server *server, const struct cluster_spec *spe
     server->config = text("%s/redis.conf", server->folder);
     server->socket = text("%s/socket", server->folder);
     const char *password = sentinel ? spec->sentinel_password : spec->node_password;
-    server->password = password == NULL ? NULL : text("%s", password);
+    server->password = !password ? NULL : text("%s", password);
     server->sentinel = sentinel;
-    server->netns_of = netns == NULL ? 0 : netns[number];
-    (void)snprintf(server->run_id, sizeof server->run_id, "%08x%08x%08x%08x%08x", (unsigned)getpid(),
-                   server->port, 0x5e271e1u, (unsigned)number, 0xbe11u);
+    server->netns_of = !netns ? 0 : netns[number];
+    (void)snprintf(server->run_id, sizeof(server->run_id), "%08x%08x%08x%08x%08x",
+                   (unsigned)getpid(), server->port, 0x5e271e1u, (unsigned)number, 0xbe11u);
     (void)mkdir(server->folder, 0755);
 }
 
 struct cluster *cluster_prepare(const struct cluster_spec *spec)
 {
-    struct cluster *cluster = scene_alloc(sizeof *cluster);
+    struct cluster *cluster = scene_alloc(sizeof(*cluster));
+
     cluster->spec = *spec;
-    cluster->name = spec->name == NULL ? "mymaster" : spec->name;
+    cluster->name = !spec->name ? "mymaster" : spec->name;
     cluster->n_nodes = count_or(spec->nodes, 3);
     cluster->n_sentinels = count_or(spec->sentinels, 3);
     cluster->quorum = spec->quorum == 0 ? cluster->n_sentinels / 2 + 1 : spec->quorum;
     cluster->down_after_ms = spec->down_after_ms == 0 ? 700 : spec->down_after_ms;
-    cluster->failover_timeout_ms = spec->failover_timeout_ms == 0 ? 3000 : spec->failover_timeout_ms;
-    for (size_t i = 0; i < cluster->n_nodes; i++)
+    cluster->failover_timeout_ms =
+        spec->failover_timeout_ms == 0 ? 3000 : spec->failover_timeout_ms;
+    for (size_t i = 0; i < cluster->n_nodes; i++) {
         server_prepare(&cluster->nodes[i], spec, false, i);
-    for (size_t i = 0; i < cluster->n_sentinels; i++)
+    }
+    for (size_t i = 0; i < cluster->n_sentinels; i++) {
         server_prepare(&cluster->sentinels[i], spec, true, i);
+    }
     return cluster;
 }
 
 static char *common_conf(const struct server *server)
 {
-    return text("port %u\nbind %s\nprotected-mode no\ndir %s\nunixsocket %s\nloglevel notice\n", server->port,
-                server->ip, server->folder, server->socket);
+    return text("port %u\nbind %s\nprotected-mode no\ndir %s\nunixsocket %s\nloglevel notice\n",
+                server->port, server->ip, server->folder, server->socket);
 }
 
 static void node_configure(const struct cluster *cluster, const struct server *node,
                            const struct server *master)
 {
     const struct cluster_spec *spec = &cluster->spec;
-    char *conf =
-        text("%ssave \"\"\nappendonly no\nrepl-diskless-sync yes\nrepl-diskless-sync-delay 0\n"
-             "repl-ping-replica-period 1\nreplica-announce-ip %s\nenable-debug-command yes\nhz 50\n%s",
-             common_conf(node), node->host, spec->node_conf == NULL ? "" : spec->node_conf);
-    if (node->password != NULL)
+    char *conf = text(
+        "%ssave \"\"\nappendonly no\nrepl-diskless-sync yes\nrepl-diskless-sync-delay 0\n"
+        "repl-ping-replica-period 1\nreplica-announce-ip %s\nenable-debug-command yes\nhz 50\n%s",
+        common_conf(node), node->host, !spec->node_conf ? "" : spec->node_conf);
+
+    if (node->password) {
         conf = text("%s\nrequirepass %s\nmasterauth %s\n", conf, node->password, node->password);
-    if (master != NULL)
+    }
+    if (master) {
         conf = text("%s\nreplicaof %s %u\n", conf, master->host, master->port);
+    }
     file_write(node->config, conf);
 }
 
 /*
- * Sentinels that notice a death at the same instant vote for themselves, and nobody tries again for twice the
- * failover-timeout. So each notices a little after the one before it.
+ * Sentinels that notice a death at the same instant vote for themselves, and nobody tries again for
+ * twice the failover-timeout. So each notices a little after the one before it.
  */
 int server_down_after_ms(const struct cluster *cluster, const struct server *sentinel)
 {
@@ -98,40 +105,51 @@ static void sentinel_configure(const struct cluster *cluster, const struct serve
     const struct cluster_spec *spec = &cluster->spec;
     const char *name = cluster->name;
     char *conf = text("%ssentinel myid %s\n", common_conf(self), self->run_id);
-    if (spec->hostnames)
+
+    if (spec->hostnames) {
         conf = text(
             "%ssentinel resolve-hostnames yes\nsentinel announce-hostnames yes\nsentinel announce-ip %s\n",
             conf, self->host);
-    if (self->password != NULL)
-        conf = text("%srequirepass %s\nsentinel sentinel-pass %s\n", conf, self->password, self->password);
+    }
+    if (self->password) {
+        conf = text("%srequirepass %s\nsentinel sentinel-pass %s\n", conf, self->password,
+                    self->password);
+    }
     if (cluster->n_nodes > 0) {
-        conf = text("%ssentinel monitor %s %s %u %zu\nsentinel down-after-milliseconds %s %d\n"
-                    "sentinel failover-timeout %s %d\nsentinel parallel-syncs %s 5\n",
-                    conf, name, cluster->nodes[0].host, cluster->nodes[0].port, cluster->quorum, name,
-                    server_down_after_ms(cluster, self), name, cluster->failover_timeout_ms, name);
-        if (spec->node_password != NULL)
+        conf =
+            text("%ssentinel monitor %s %s %u %zu\nsentinel down-after-milliseconds %s %d\n"
+                 "sentinel failover-timeout %s %d\nsentinel parallel-syncs %s 5\n",
+                 conf, name, cluster->nodes[0].host, cluster->nodes[0].port, cluster->quorum, name,
+                 server_down_after_ms(cluster, self), name, cluster->failover_timeout_ms, name);
+        if (spec->node_password) {
             conf = text("%ssentinel auth-pass %s %s\n", conf, name, spec->node_password);
-        for (size_t i = 1; i < cluster->n_nodes; i++)
+        }
+        for (size_t i = 1; i < cluster->n_nodes; i++) {
             conf = text("%ssentinel known-replica %s %s %u\n", conf, name, cluster->nodes[i].host,
                         cluster->nodes[i].port);
-        for (size_t i = 0; i < cluster->n_sentinels; i++)
-            if (&cluster->sentinels[i] != self)
-                conf = text("%ssentinel known-sentinel %s %s %u %s\n", conf, name, cluster->sentinels[i].host,
-                            cluster->sentinels[i].port, cluster->sentinels[i].run_id);
+        }
+        for (size_t i = 0; i < cluster->n_sentinels; i++) {
+            if (&cluster->sentinels[i] != self) {
+                conf = text("%ssentinel known-sentinel %s %s %u %s\n", conf, name,
+                            cluster->sentinels[i].host, cluster->sentinels[i].port,
+                            cluster->sentinels[i].run_id);
+            }
+        }
     }
-    const char *own = spec->sentinel_confs == NULL ? "" : spec->sentinel_confs[self - cluster->sentinels];
+    const char *own = !spec->sentinel_confs ? "" : spec->sentinel_confs[self - cluster->sentinels];
     file_write(self->config,
-               text("%s%s\n%s\n", conf, spec->sentinel_conf == NULL ? "" : spec->sentinel_conf, own));
+               text("%s%s\n%s\n", conf, !spec->sentinel_conf ? "" : spec->sentinel_conf, own));
 }
 
 void server_start(struct server *server)
 {
     const char *program = server->sentinel ? "redis-sentinel" : "redis-server";
     const char *const argv[] = {program, server->config, NULL};
+
     server->process = process_start(
         &(struct process_spec){.name = server->label, .argv = argv, .netns_of = server->netns_of});
     server->frozen = false;
-    WAIT_UNTIL(10000, strstr(redis_say(server, "PING"), "PONG") != NULL || process_ended(server->process));
+    WAIT_UNTIL(10000, strstr(redis_say(server, "PING"), "PONG") || process_ended(server->process));
     cr_assert(!process_ended(server->process), "%s did not start:\n%s%s", server->label,
               process_log(server->process), file_read(server->process->out_path));
 }
@@ -140,8 +158,10 @@ void server_start(struct server *server)
 static void sentinel_hurry(const struct server *sentinel)
 {
     const char *said = redis_say(
-        sentinel, "SENTINEL DEBUG INFO-PERIOD 1000 PING-PERIOD 200 ASK-PERIOD 300 PUBLISH-PERIOD 300 "
-                  "TILT-PERIOD 1000 MIN-LINK-RECONNECT-PERIOD 1000 ELECTION-TIMEOUT 3000");
+        sentinel,
+        "SENTINEL DEBUG INFO-PERIOD 1000 PING-PERIOD 200 ASK-PERIOD 300 PUBLISH-PERIOD 300 "
+        "TILT-PERIOD 1000 MIN-LINK-RECONNECT-PERIOD 1000 ELECTION-TIMEOUT 3000");
+
     cr_assert_str_eq(said, "OK", "SENTINEL DEBUG: %s", said);
 }
 
@@ -154,8 +174,9 @@ void cluster_run(struct cluster *cluster)
     for (size_t i = 0; i < cluster->n_sentinels; i++) {
         sentinel_configure(cluster, &cluster->sentinels[i]);
         server_start(&cluster->sentinels[i]);
-        if (!cluster->spec.slow_pace)
+        if (!cluster->spec.slow_pace) {
             sentinel_hurry(&cluster->sentinels[i]);
+        }
     }
     cluster_settle(cluster);
 }
@@ -163,6 +184,7 @@ void cluster_run(struct cluster *cluster)
 struct cluster *cluster_start(const struct cluster_spec *spec)
 {
     struct cluster *cluster = cluster_prepare(spec);
+
     cluster_run(cluster);
     return cluster;
 }
@@ -184,31 +206,38 @@ void cluster_monitor(struct cluster *cluster, const char *name, const struct ser
         const struct server *sentinel = &cluster->sentinels[i];
         const char *said = redis_say(sentinel, "SENTINEL MONITOR %s %s %d %d", name, node->ip,
                                      (int)node->port, (int)cluster->quorum);
+
         cr_assert_str_eq(said, "OK", "SENTINEL MONITOR: %s", said);
-        (void)redis_say(sentinel, "SENTINEL SET %s down-after-milliseconds %d failover-timeout %d", name,
-                        server_down_after_ms(cluster, sentinel), cluster->failover_timeout_ms);
+        (void)redis_say(sentinel, "SENTINEL SET %s down-after-milliseconds %d failover-timeout %d",
+                        name, server_down_after_ms(cluster, sentinel),
+                        cluster->failover_timeout_ms);
     }
 }
 
 bool server_lives(struct server *server)
 {
-    return server->process != NULL && !server->frozen && !process_ended(server->process);
+    return server->process && !server->frozen && !process_ended(server->process);
 }
 
 struct server *cluster_master(struct cluster *cluster)
 {
     const char *said = NULL;
+
     for (size_t i = 0; i < cluster->n_sentinels; i++) {
-        if (!server_lives(&cluster->sentinels[i]))
+        if (!server_lives(&cluster->sentinels[i])) {
             continue;
+        }
         const char *answer = sentinel_says(&cluster->sentinels[i], cluster->name);
-        if (said != NULL && strcmp(said, answer) != 0)
+        if (said && strcmp(said, answer) != 0) {
             return NULL;
+        }
         said = answer;
     }
-    for (size_t i = 0; said != NULL && i < cluster->n_nodes; i++)
-        if (strcmp(said, cluster->nodes[i].address) == 0)
+    for (size_t i = 0; said && i < cluster->n_nodes; i++) {
+        if (strcmp(said, cluster->nodes[i].address) == 0) {
             return &cluster->nodes[i];
+        }
+    }
     return NULL;
 }
 
@@ -216,54 +245,69 @@ struct server *cluster_master(struct cluster *cluster)
 static bool sentinel_settled(struct cluster *cluster, const struct server *sentinel)
 {
     const redisReply *row = redis_ask(sentinel, "SENTINEL MASTER %s", cluster->name);
-    if (strcmp(reply_field(row, "flags"), "master") != 0)
+
+    if (strcmp(reply_field(row, "flags"), "master") != 0) {
         return false;
+    }
     size_t living = 0, linked = 0;
-    for (size_t i = 0; i < cluster->n_nodes; i++)
+    for (size_t i = 0; i < cluster->n_nodes; i++) {
         living += server_lives(&cluster->nodes[i]) ? 1 : 0;
-    if (strtoul(reply_field(row, "num-other-sentinels"), NULL, 10) + 1 < cluster->n_sentinels)
+    }
+    if (strtoul(reply_field(row, "num-other-sentinels"), NULL, 10) + 1 < cluster->n_sentinels) {
         return false;
+    }
     const redisReply *replicas = redis_ask(sentinel, "SENTINEL REPLICAS %s", cluster->name);
-    for (size_t i = 0; replicas != NULL && i < replicas->elements; i++)
+    for (size_t i = 0; replicas && i < replicas->elements; i++) {
         linked += strcmp(reply_field(replicas->element[i], "flags"), "slave") == 0 &&
                           strcmp(reply_field(replicas->element[i], "master-link-status"), "ok") == 0
                       ? 1
                       : 0;
+    }
     return linked + 1 >= living;
 }
 
 static bool cluster_settled(struct cluster *cluster)
 {
     struct server *master = cluster_master(cluster);
-    if (master == NULL || !server_lives(master))
+
+    if (!master || !server_lives(master)) {
         return false;
-    for (size_t i = 0; i < cluster->n_sentinels; i++)
-        if (server_lives(&cluster->sentinels[i]) && !sentinel_settled(cluster, &cluster->sentinels[i]))
+    }
+    for (size_t i = 0; i < cluster->n_sentinels; i++) {
+        if (server_lives(&cluster->sentinels[i]) &&
+            !sentinel_settled(cluster, &cluster->sentinels[i])) {
             return false;
+        }
+    }
     return true;
 }
 
 void cluster_settle(struct cluster *cluster)
 {
-    if (cluster->n_nodes > 0 && cluster->n_sentinels > 0)
+    if (cluster->n_nodes > 0 && cluster->n_sentinels > 0) {
         WAIT_UNTIL(30000, cluster_settled(cluster));
+    }
 }
 
 void cluster_failover(struct cluster *cluster)
 {
-    for (size_t i = 0; i < cluster->n_sentinels; i++)
+    for (size_t i = 0; i < cluster->n_sentinels; i++) {
         if (server_lives(&cluster->sentinels[i])) {
-            WAIT_UNTIL(15000, strcmp(redis_say(&cluster->sentinels[i], "SENTINEL FAILOVER %s", cluster->name),
+            WAIT_UNTIL(15000, strcmp(redis_say(&cluster->sentinels[i], "SENTINEL FAILOVER %s",
+                                               cluster->name),
                                      "OK") == 0);
             return;
         }
+    }
     cr_assert_fail("no Sentinel lives");
 }
 
-struct server *cluster_wait_switch(struct cluster *cluster, const struct server *old, int64_t bound_ms)
+struct server *cluster_wait_switch(struct cluster *cluster, const struct server *old,
+                                   int64_t bound_ms)
 {
     struct server *master = NULL;
-    WAIT_UNTIL(bound_ms, (master = cluster_master(cluster)) != NULL && master != old);
+
+    WAIT_UNTIL(bound_ms, (master = cluster_master(cluster)) && master != old);
     return master;
 }
 

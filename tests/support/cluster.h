@@ -1,6 +1,9 @@
-/* redis-servers and redis-sentinels of a test: started quickly, broken on purpose, asked what they think. */
-#ifndef BELLWETHER_TESTS_CLUSTER_H
-#define BELLWETHER_TESTS_CLUSTER_H
+/*
+ * redis-servers and redis-sentinels of a test: started quickly, broken on purpose, asked what they
+ * think.
+ */
+#ifndef BELLWETHER_TESTS_SUPPORT_CLUSTER_H
+#define BELLWETHER_TESTS_SUPPORT_CLUSTER_H
 
 #include <hiredis/hiredis.h>
 #include <stdbool.h>
@@ -29,18 +32,20 @@ struct server {
 };
 
 struct cluster_spec {
-    size_t nodes, sentinels;                         /* 0: three of each; NONE: none */
-    const char *name;                                /* NULL: mymaster */
-    size_t quorum;                                   /* 0: a majority */
-    int down_after_ms;                               /* 0: 700; see server_down_after_ms() */
-    int failover_timeout_ms;                         /* 0: 3000 */
-    const char *host;                                /* NULL: 127.0.0.1 */
-    bool hostnames;                                  /* announced and resolved as `localhost` */
-    const char *node_password;                       /* requirepass, masterauth, sentinel auth-pass */
-    const char *sentinel_password;                   /* requirepass and sentinel-pass */
-    const char *node_conf;                           /* more lines for redis.conf */
-    const char *sentinel_conf;                       /* more lines for sentinel.conf */
-    const char *const *sentinel_confs;               /* array, or NULL: more lines, for each its own */
+    size_t nodes, sentinels; /* 0: three of each; NONE: none */
+    const char *name;        /* NULL: mymaster */
+    size_t quorum;           /* 0: a majority */
+    int down_after_ms;       /* 0: 700; see server_down_after_ms() */
+    int failover_timeout_ms; /* 0: 3000 */
+    const char *host;        /* NULL: 127.0.0.1 */
+    bool hostnames;          /* announced and resolved as `localhost` */
+    /* requirepass, masterauth, sentinel auth-pass */
+    const char *node_password;
+    const char *sentinel_password; /* requirepass and sentinel-pass */
+    const char *node_conf;         /* more lines for redis.conf */
+    const char *sentinel_conf;     /* more lines for sentinel.conf */
+    /* array, or NULL: more lines, for each its own */
+    const char *const *sentinel_confs;
     bool slow_pace;                                  /* leave Sentinel's own periods alone */
     const pid_t *node_netns, *sentinel_netns;        /* arrays, or NULL */
     const char *const *node_ip, *const *sentinel_ip; /* arrays, or NULL: `host` */
@@ -68,7 +73,10 @@ void cluster_run(struct cluster *cluster);
 struct server *cluster_add_node(struct cluster *cluster, const struct server *master);
 /** Make every Sentinel monitor `node` as `name`. */
 void cluster_monitor(struct cluster *cluster, const char *name, const struct server *node);
-/** Wait until every living Sentinel names the same living master, knows the others, and its replicas are linked. */
+/**
+ * Wait until every living Sentinel names the same living master, knows the others, and its replicas
+ * are linked.
+ */
 void cluster_settle(struct cluster *cluster);
 /** The node that every living Sentinel names, or NULL while they differ. */
 struct server *cluster_master(struct cluster *cluster);
@@ -77,7 +85,8 @@ int server_down_after_ms(const struct cluster *cluster, const struct server *sen
 /** SENTINEL FAILOVER through the first living Sentinel, asked again until it accepts. */
 void cluster_failover(struct cluster *cluster);
 /** Wait until every living Sentinel names a node other than `old`. @return it. */
-struct server *cluster_wait_switch(struct cluster *cluster, const struct server *old, int64_t bound_ms);
+struct server *cluster_wait_switch(struct cluster *cluster, const struct server *old,
+                                   int64_t bound_ms);
 
 void server_start(struct server *server);
 void server_kill(struct server *server);
@@ -87,7 +96,10 @@ bool server_lives(struct server *server);
 
 /** A command's reply, kept; NULL when the server can't be reached or doesn't answer within 2 s. */
 redisReply *redis_ask(const struct server *server, const char *format, ...);
-/** The same as text: strings and integers as they are, arrays and maps joined by blanks; "" when unreachable. Kept. */
+/**
+ * The same as text: strings and integers as they are, arrays and maps joined by blanks; "" when
+ * unreachable. Kept.
+ */
 char *redis_say(const struct server *server, const char *format, ...);
 /** A field of a flat array or map reply, "" where it isn't. */
 const char *reply_field(const redisReply *row, const char *field);

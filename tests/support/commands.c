@@ -13,16 +13,20 @@ enum { BOUND_MS = 25000 };
 char *quoted(const char *words)
 {
     char *out = text("%s", words);
-    for (char *c = out; *c != '\0'; c++)
-        if (*c == '\'')
+
+    for (char *c = out; *c != '\0'; c++) {
+        if (*c == '\'') {
             *c = '"';
+        }
+    }
     return out;
 }
 
-static struct http_answer *post(const struct daemon *daemon, const char *path, const char *body, size_t size,
-                                const char *header)
+static struct http_answer *post(const struct daemon *daemon, const char *path, const char *body,
+                                size_t size, const char *header)
 {
     const char *const headers[] = {header, NULL};
+
     return http_send(&(struct http_request){.method = "POST",
                                             .base = daemon->base,
                                             .unix_socket = daemon->unix_socket,
@@ -33,16 +37,17 @@ static struct http_answer *post(const struct daemon *daemon, const char *path, c
                                             .bound_ms = BOUND_MS});
 }
 
-struct http_answer *command_post_bytes(const struct daemon *daemon, const char *path, const char *body,
-                                       size_t size)
+struct http_answer *command_post_bytes(const struct daemon *daemon, const char *path,
+                                       const char *body, size_t size)
 {
     return post(daemon, path, body, size, NULL);
 }
 
-struct http_answer *command_post_with(const struct daemon *daemon, const char *path, const char *body,
-                                      const char *header)
+struct http_answer *command_post_with(const struct daemon *daemon, const char *path,
+                                      const char *body, const char *header)
 {
     const char *bytes = quoted(body);
+
     return post(daemon, path, bytes, strlen(bytes), header);
 }
 
@@ -55,9 +60,11 @@ struct http_answer *command_run(const struct daemon *daemon, ...)
 {
     json_t *command = json_array();
     va_list arguments;
+
     va_start(arguments, daemon);
-    for (const char *word; (word = va_arg(arguments, const char *)) != NULL;)
+    for (const char *word; (word = va_arg(arguments, const char *));) {
         (void)json_array_append_new(command, json_string(word));
+    }
     va_end(arguments);
     char *body = scene_keep(json_dumps(command, JSON_COMPACT), free);
     json_decref(command);
@@ -66,30 +73,35 @@ struct http_answer *command_run(const struct daemon *daemon, ...)
 
 struct sent *command_send(const struct daemon *daemon, const char *path, const char *body)
 {
-    struct sent *sent = scene_alloc(sizeof *sent);
+    struct sent *sent = scene_alloc(sizeof(*sent));
     const char *bytes = quoted(body);
-    const char *request = text("POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %zu\r\n\r\n%s", path,
-                               strlen(bytes), bytes);
+    const char *request =
+        text("POST %s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %zu\r\n\r\n%s", path,
+             strlen(bytes), bytes);
+
     *sent = (struct sent){.raw = raw_open(daemon->port), .method = "POST", .path = path};
-    cr_assert(sent->raw != NULL && raw_send(sent->raw, request, strlen(request)), "can't send to %s", path);
+    cr_assert(sent->raw && raw_send(sent->raw, request, strlen(request)), "can't send to %s", path);
     return sent;
 }
 
 struct http_answer *command_answer(const struct sent *sent, int64_t bound_ms)
 {
     struct http_answer *answer = raw_answer(sent->raw, bound_ms);
-    if (answer->status == 0)
+
+    if (answer->status == 0) {
         return answer;
-    scene_record(sent->method, sent->path, answer->status, answer->headers, answer->body, answer->body_len,
-                 false);
+    }
+    scene_record(sent->method, sent->path, answer->status, answer->headers, answer->body,
+                 answer->body_len, false);
     raw_close(sent->raw); /* thousands of them would be too many for the daemon */
     return answer;
 }
 
 static const char *dump(json_t *value)
 {
-    char *words = value == NULL ? NULL : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-    return words == NULL ? "" : scene_keep(words, free);
+    char *words = !value ? NULL : json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
+
+    return !words ? "" : scene_keep(words, free);
 }
 
 const char *command_result(const struct http_answer *answer)
@@ -105,44 +117,53 @@ static const char *some(const char *words)
 void expect_result(const struct http_answer *answer, const char *wanted, const char *file, int line)
 {
     const char *result = command_result(answer), *expected = quoted(wanted);
-    cr_assert(answer->status == 200 && strcmp(result, expected) == 0, "%s:%d: wanted %s, not %s", file, line,
-              expected, some(http_text(answer)));
+
+    cr_assert(answer->status == 200 && strcmp(result, expected) == 0, "%s:%d: wanted %s, not %s",
+              file, line, expected, some(http_text(answer)));
 }
 
-void expect_error(const struct http_answer *answer, long status, const char *word, const char *outcome,
-                  const char *file, int line)
+void expect_error(const struct http_answer *answer, long status, const char *word,
+                  const char *outcome, const char *file, int line)
 {
     const char *error = http_string(answer, "error"), *said = http_string(answer, "outcome");
     const size_t n = strlen(word);
+
     cr_assert(answer->status == status && strncmp(error, word, n) == 0 &&
-                  strcmp(said, outcome == NULL ? "" : outcome) == 0,
+                  strcmp(said, !outcome ? "" : outcome) == 0,
               "%s:%d: wanted %ld %s, outcome %s, not %s", file, line, status, word,
-              outcome == NULL ? "none" : outcome, some(http_text(answer)));
+              !outcome ? "none" : outcome, some(http_text(answer)));
     cr_assert_str_eq(http_header(answer, "content-type"), "application/json", "%s:%d", file, line);
-    cr_assert(status != 503 || *http_header(answer, "retry-after") != '\0', "%s:%d: no Retry-After: %s", file,
-              line, http_text(answer));
+    cr_assert(status != 503 || *http_header(answer, "retry-after") != '\0',
+              "%s:%d: no Retry-After: %s", file, line, http_text(answer));
     cr_assert_eq(http_number(answer, "status"), status, "%s:%d: %s", file, line, http_text(answer));
 }
 
-void expect_body(const struct http_answer *answer, long status, const char *wanted, const char *file,
-                 int line)
+void expect_body(const struct http_answer *answer, long status, const char *wanted,
+                 const char *file, int line)
 {
     const char *body = dump(answer->json), *expected = quoted(wanted);
-    cr_assert(answer->status == status && strcmp(body, expected) == 0, "%s:%d: wanted %ld %s, not %s", file,
-              line, status, expected, some(http_text(answer)));
+
+    cr_assert(answer->status == status && strcmp(body, expected) == 0,
+              "%s:%d: wanted %ld %s, not %s", file, line, status, expected,
+              some(http_text(answer)));
 }
 
-/* A replica that has just been synchronized is sent nothing until it has acknowledged that, which takes it up to a second. A
- * master that is left before then takes everything along. */
+/*
+ * A replica that has just been synchronized is sent nothing until it has acknowledged that, which
+ * takes it up to a second. A master that is left before then takes everything along.
+ */
 static void wait_for_replication(struct cluster *cluster)
 {
     const struct server *master = &cluster->nodes[0];
-    if (cluster->n_nodes < 2)
+
+    if (cluster->n_nodes < 2) {
         return;
+    }
     cr_assert_str_eq(redis_say(master, "SET replicated yes"), "OK");
-    for (size_t i = 1; i < cluster->n_nodes; i++)
+    for (size_t i = 1; i < cluster->n_nodes; i++) {
         WAIT_UNTIL(10000, !server_lives(&cluster->nodes[i]) ||
                               strcmp(redis_say(&cluster->nodes[i], "GET replicated"), "yes") == 0);
+    }
     (void)redis_say(master, "DEL replicated");
 }
 
@@ -151,11 +172,14 @@ struct daemon *commands_start(struct cluster *cluster, ...)
     const char *flags[64] = {"--redis-api", "loopback"};
     size_t n = 2;
     va_list arguments;
+
     va_start(arguments, cluster);
-    while (n < 63 && (flags[n] = va_arg(arguments, const char *)) != NULL)
+    while (n < 63 && (flags[n] = va_arg(arguments, const char *))) {
         n++;
+    }
     va_end(arguments);
-    struct daemon *daemon = daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
+    struct daemon *daemon =
+        daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
     EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
     wait_for_replication(cluster);
     return daemon;
@@ -165,12 +189,14 @@ double metric_of(const struct daemon *daemon, const char *name)
 {
     const char *page = daemon_get(daemon, "/metrics")->body;
     const char *line = strstr(page, text("\n%s ", name));
-    return line == NULL ? -1 : strtod(line + strlen(name) + 2, NULL);
+
+    return !line ? -1 : strtod(line + strlen(name) + 2, NULL);
 }
 
 long daemon_memory_kb(const struct daemon *daemon, const char *what)
 {
     const char *status = file_read(text("/proc/%d/status", (int)daemon->process->pid));
     const char *line = strstr(status, what);
-    return line == NULL ? -1 : strtol(line + strlen(what), NULL, 10);
+
+    return !line ? -1 : strtol(line + strlen(what), NULL, 10);
 }

@@ -1,6 +1,6 @@
 /* Commands through the daemon: sent, and what became of them. */
-#ifndef BELLWETHER_TESTS_COMMANDS_H
-#define BELLWETHER_TESTS_COMMANDS_H
+#ifndef BELLWETHER_TESTS_SUPPORT_COMMANDS_H
+#define BELLWETHER_TESTS_SUPPORT_COMMANDS_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -10,11 +10,11 @@
 /** POST to a route of commands; in `body` a ' stands for a ". */
 struct http_answer *command_post(const struct daemon *daemon, const char *path, const char *body);
 /** The same with a header: "Name: value". */
-struct http_answer *command_post_with(const struct daemon *daemon, const char *path, const char *body,
-                                      const char *header);
+struct http_answer *command_post_with(const struct daemon *daemon, const char *path,
+                                      const char *body, const char *header);
 /** The same, byte for byte. */
-struct http_answer *command_post_bytes(const struct daemon *daemon, const char *path, const char *body,
-                                       size_t size);
+struct http_answer *command_post_bytes(const struct daemon *daemon, const char *path,
+                                       const char *body, size_t size);
 /** One command to /redis: command_run(daemon, "SET", "k", "v", NULL). */
 struct http_answer *command_run(const struct daemon *daemon, ...) __attribute__((sentinel));
 /** "'" → "\"". Kept. */
@@ -35,20 +35,30 @@ const char *command_result(const struct http_answer *answer);
 
 /* The answer is 200 with this result, as JSON with ' for ". */
 #define EXPECT_RESULT(answer, wanted) expect_result(answer, wanted, __FILE__, __LINE__)
-/* The answer has this status, `error` begins with `word`, and `outcome` is this one; NULL: there is none. */
+/*
+ * The answer has this status, `error` begins with `word`, and `outcome` is this one; NULL: there is
+ * none.
+ */
 #define EXPECT_ERROR(answer, status, word, outcome) \
     expect_error(answer, status, word, outcome, __FILE__, __LINE__)
 /* The whole body is this JSON, ' for ". */
 #define EXPECT_BODY(answer, status, wanted) expect_body(answer, status, wanted, __FILE__, __LINE__)
-void expect_result(const struct http_answer *answer, const char *wanted, const char *file, int line);
-void expect_error(const struct http_answer *answer, long status, const char *word, const char *outcome,
-                  const char *file, int line);
-void expect_body(const struct http_answer *answer, long status, const char *wanted, const char *file,
-                 int line);
+void expect_result(const struct http_answer *answer, const char *wanted, const char *file,
+                   int line);
+void expect_error(const struct http_answer *answer, long status, const char *word,
+                  const char *outcome, const char *file, int line);
+void expect_body(const struct http_answer *answer, long status, const char *wanted,
+                 const char *file, int line);
 
-/** A daemon that runs commands for all on this host; node 0 is the master, and its replicas replicate. More flags as arguments. */
+/**
+ * A daemon that runs commands for all on this host; node 0 is the master, and its replicas
+ * replicate. More flags as arguments.
+ */
 struct daemon *commands_start(struct cluster *cluster, ...) __attribute__((sentinel));
-/** A number of /metrics: the value of the line that begins with `name` (labels included); -1: no such line. */
+/**
+ * A number of /metrics: the value of the line that begins with `name` (labels included); -1: no
+ * such line.
+ */
 double metric_of(const struct daemon *daemon, const char *name);
 /** A number of /proc/PID/status of the daemon, kB: "RssAnon:", "VmHWM:". */
 long daemon_memory_kb(const struct daemon *daemon, const char *what);

@@ -1,9 +1,9 @@
 /*
- * Many callers at once on one thread: long polls that come back with each new index, streams, and one that asks /master
- * over and over. Told when each of them learns of a new address.
+ * Many callers at once on one thread: long polls that come back with each new index, streams, and
+ * one that asks /master over and over. Told when each of them learns of a new address.
  */
-#ifndef BELLWETHER_TESTS_CROWD_H
-#define BELLWETHER_TESTS_CROWD_H
+#ifndef BELLWETHER_TESTS_SUPPORT_CROWD_H
+#define BELLWETHER_TESTS_SUPPORT_CROWD_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -33,12 +33,20 @@ struct crowd {
     uint64_t asked; /* answers that the asker has got */
 };
 
-/** Raise the limit of descriptors of this process and of what it starts from now on, where that is needed for so many
- * callers. @return whether they have room. */
+/**
+ * Raise the limit of descriptors of this process and of what it starts from now on, where that is
+ * needed for so many callers. @return whether they have room.
+ */
 bool crowd_fits(size_t n);
-/** Fails the test where they have no room. Freed with the test. @param asks with the asker of /master. */
+/**
+ * Fails the test where they have no room. Freed with the test. @param asks with the asker of
+ * /master.
+ */
 struct crowd *crowd_open(uint16_t port, size_t polls, size_t streams, bool asks);
-/** Wait until all have their first answer, or the beginning of their stream, and the polls wait again. */
+/**
+ * Wait until all have their first answer, or the beginning of their stream, and the polls wait
+ * again.
+ */
 bool crowd_settle(struct crowd *crowd, int64_t bound_ms);
 /** From now on this address ("host:port") is looked for. */
 void crowd_look_for(struct crowd *crowd, const char *address);
@@ -46,7 +54,10 @@ void crowd_look_for(struct crowd *crowd, const char *address);
 bool crowd_wait_told(struct crowd *crowd, int64_t bound_ms);
 /** Serve all of them for so long. */
 void crowd_pump(struct crowd *crowd, int64_t span_ms);
-/** Nanoseconds between the first and the last that was told, of one kind or of all (-1); -1 while some weren't. */
+/**
+ * Nanoseconds between the first and the last that was told, of one kind or of all (-1); -1 while
+ * some weren't.
+ */
 int64_t crowd_spread_ns(const struct crowd *crowd, int kind);
 /** The first that was told; 0: none. */
 int64_t crowd_first_ns(const struct crowd *crowd, int kind);

@@ -16,7 +16,8 @@ enum { MAX_ARGUMENTS = 96 };
 const char *daemon_binary(void)
 {
     const char *named = getenv("BELLWETHER");
-    return named == NULL ? "build/bellwether" : named;
+
+    return !named ? "build/bellwether" : named;
 }
 
 bool daemon_is_sanitized(void)
@@ -37,35 +38,39 @@ static bool accepts(const struct daemon *daemon)
 struct daemon *daemon_launch(const struct daemon_spec *spec)
 {
     static const char *const hosts[] = {"x", "a", "b", "test"}; /* what raw requests in tests say */
-    const char *argv[MAX_ARGUMENTS] = {spec->binary != NULL ? spec->binary : daemon_binary()};
+    const char *argv[MAX_ARGUMENTS] = {spec->binary ? spec->binary : daemon_binary()};
     size_t n = 1;
-    struct daemon *daemon = scene_alloc(sizeof *daemon);
+    struct daemon *daemon = scene_alloc(sizeof(*daemon));
+
     daemon->port = port_reserve();
     daemon->base = text("http://127.0.0.1:%u", daemon->port);
-    daemon->unix_socket = spec->unix_socket ? text("%s/http-%u", scene_folder(), daemon->port) : NULL;
-    for (size_t i = 0; spec->cluster != NULL && i < spec->cluster->n_sentinels; i++) {
+    daemon->unix_socket =
+        spec->unix_socket ? text("%s/http-%u", scene_folder(), daemon->port) : NULL;
+    for (size_t i = 0; spec->cluster && i < spec->cluster->n_sentinels; i++) {
         argv[n++] = "--sentinel";
         argv[n++] = spec->cluster->sentinels[i].address;
     }
     if (!spec->no_listen) {
         argv[n++] = "--listen";
-        argv[n++] =
-            spec->unix_socket ? text("unix:%s", daemon->unix_socket) : text("127.0.0.1:%u", daemon->port);
+        argv[n++] = spec->unix_socket ? text("unix:%s", daemon->unix_socket)
+                                      : text("127.0.0.1:%u", daemon->port);
     }
-    for (size_t i = 0; i < sizeof hosts / sizeof *hosts && !spec->no_listen; i++) {
+    for (size_t i = 0; i < sizeof(hosts) / sizeof(*hosts) && !spec->no_listen; i++) {
         argv[n++] = "--allow-host";
         argv[n++] = hosts[i];
     }
-    for (size_t i = 0; spec->flags != NULL && spec->flags[i] != NULL && n < MAX_ARGUMENTS - 1; i++)
+    for (size_t i = 0; spec->flags && spec->flags[i] && n < MAX_ARGUMENTS - 1; i++) {
         argv[n++] = spec->flags[i];
+    }
     daemon->process = process_start(&(struct process_spec){.name = "bellwether",
                                                            .argv = argv,
                                                            .env = spec->env,
                                                            .error_fd = spec->error_fd,
                                                            .netns_of = spec->netns_of,
                                                            .ends_cleanly = true});
-    if (!spec->no_listen)
+    if (!spec->no_listen) {
         WAIT_UNTIL(5000, accepts(daemon) || process_ended(daemon->process));
+    }
     cr_assert(!process_ended(daemon->process), "the daemon did not start (status 0x%x):\n%s",
               (unsigned)daemon->process->status, daemon_log(daemon));
     return daemon;
@@ -73,16 +78,19 @@ struct daemon *daemon_launch(const struct daemon_spec *spec)
 
 static const char **gather(va_list arguments)
 {
-    const char **flags = scene_alloc(MAX_ARGUMENTS * sizeof *flags);
+    const char **flags = scene_alloc(MAX_ARGUMENTS * sizeof(*flags));
     size_t n = 0;
-    while (n < MAX_ARGUMENTS - 1 && (flags[n] = va_arg(arguments, const char *)) != NULL)
+
+    while (n < MAX_ARGUMENTS - 1 && (flags[n] = va_arg(arguments, const char *))) {
         n++;
+    }
     return flags;
 }
 
 struct daemon *daemon_start(const struct cluster *cluster, ...)
 {
     va_list arguments;
+
     va_start(arguments, cluster);
     const char **flags = gather(arguments);
     va_end(arguments);
@@ -92,14 +100,17 @@ struct daemon *daemon_start(const struct cluster *cluster, ...)
 static struct process_result run(int64_t bound_ms, const char *const *env, const char **flags)
 {
     const char *argv[MAX_ARGUMENTS + 1] = {daemon_binary()};
-    for (size_t n = 0; flags[n] != NULL; n++)
+
+    for (size_t n = 0; flags[n]; n++) {
         argv[n + 1] = flags[n];
+    }
     return process_run(bound_ms, env, argv);
 }
 
 struct process_result daemon_run(int64_t bound_ms, ...)
 {
     va_list arguments;
+
     va_start(arguments, bound_ms);
     const char **flags = gather(arguments);
     va_end(arguments);
@@ -109,6 +120,7 @@ struct process_result daemon_run(int64_t bound_ms, ...)
 struct process_result daemon_run_env(int64_t bound_ms, const char *const *env, ...)
 {
     va_list arguments;
+
     va_start(arguments, env);
     const char **flags = gather(arguments);
     va_end(arguments);
@@ -117,8 +129,9 @@ struct process_result daemon_run_env(int64_t bound_ms, const char *const *env, .
 
 void daemon_signal(const struct daemon *daemon, int signal_number)
 {
-    if (signal_number == SIGTERM || signal_number == SIGINT)
+    if (signal_number == SIGTERM || signal_number == SIGINT) {
         daemon->process->may_die = true;
+    }
     process_signal(daemon->process, signal_number);
 }
 
@@ -131,16 +144,21 @@ long daemon_descriptors(const struct daemon *daemon)
 {
     static const char name[] = "\nprocess_open_fds ";
     const struct http_answer *answer = daemon_get(daemon, "/metrics");
-    const char *found = answer->body == NULL ? NULL : strstr(answer->body, name);
-    cr_assert(found != NULL, "/metrics has no process_open_fds: %s", http_text(answer));
-    return strtol(found + sizeof name - 1, NULL, 10);
+    const char *found = !answer->body ? NULL : strstr(answer->body, name);
+
+    cr_assert(found, "/metrics has no process_open_fds: %s", http_text(answer));
+    return strtol(found + sizeof(name) - 1, NULL, 10);
 }
 
-struct http_answer *daemon_get_with(const struct daemon *daemon, const char *path, const char *header)
+struct http_answer *daemon_get_with(const struct daemon *daemon, const char *path,
+                                    const char *header)
 {
     const char *const headers[] = {header, NULL};
-    return http_send(&(struct http_request){
-        .base = daemon->base, .unix_socket = daemon->unix_socket, .path = path, .headers = headers});
+
+    return http_send(&(struct http_request){.base = daemon->base,
+                                            .unix_socket = daemon->unix_socket,
+                                            .path = path,
+                                            .headers = headers});
 }
 
 struct http_answer *daemon_get(const struct daemon *daemon, const char *path)
@@ -157,6 +175,7 @@ struct http_answer *daemon_ask(const struct daemon *daemon, const char *method, 
 bool says_master_at(const struct daemon *daemon, const char *path, const struct server *node)
 {
     const struct http_answer *answer = daemon_get(daemon, path);
+
     return answer->status == 200 && strcmp(http_string(answer, "address"), node->address) == 0;
 }
 
@@ -168,15 +187,17 @@ bool says_master(const struct daemon *daemon, const struct server *node)
 bool says_none(const struct daemon *daemon, const char *state, const char *reason)
 {
     const struct http_answer *answer = daemon_get(daemon, "/master");
-    return answer->status == 503 && (state == NULL || strcmp(http_string(answer, "state"), state) == 0) &&
-           (reason == NULL || strcmp(http_string(answer, "reason"), reason) == 0);
+
+    return answer->status == 503 && (!state || strcmp(http_string(answer, "state"), state) == 0) &&
+           (!reason || strcmp(http_string(answer, "reason"), reason) == 0);
 }
 
 bool says_reason(const struct daemon *daemon, const char *reason)
 {
     const struct http_answer *answer = daemon_get(daemon, "/master");
-    return answer->json != NULL && (reason == NULL ? json_is_null(http_value(answer, "reason"))
-                                                   : strcmp(http_string(answer, "reason"), reason) == 0);
+
+    return answer->json && (!reason ? json_is_null(http_value(answer, "reason"))
+                                    : strcmp(http_string(answer, "reason"), reason) == 0);
 }
 
 long status_of(const struct daemon *daemon, const char *path)
@@ -188,7 +209,8 @@ void still_serves(const struct daemon *daemon)
 {
     cr_assert(!process_ended(daemon->process), "the daemon ended (status 0x%x):\n%s",
               (unsigned)daemon->process->status, daemon_log(daemon));
-    const struct http_answer *alive = daemon_get(daemon, "/livez"), *master = daemon_get(daemon, "/master");
+    const struct http_answer *alive = daemon_get(daemon, "/livez"),
+                             *master = daemon_get(daemon, "/master");
     cr_assert(alive->status == 200, "/livez: %s\n%s", http_text(alive), daemon_log(daemon));
     cr_assert(master->status == 200 || master->status == 503, "/master: %s\n%s", http_text(master),
               daemon_log(daemon));
@@ -197,6 +219,7 @@ void still_serves(const struct daemon *daemon)
 static const char *last_lines(const char *log)
 {
     const size_t length = strlen(log), most = 5000;
+
     return length > most ? log + length - most : log;
 }
 
@@ -204,36 +227,46 @@ static void give_up(const struct daemon *daemon, const char *wanted, const char 
 {
     const struct http_answer *master = daemon_get(daemon, "/master"),
                              *sentinels = daemon_get(daemon, "/sentinels");
+
     cr_assert_fail("%s:%d: expected %s\n/master: %s\n/sentinels: %s\nlog: %s", file, line, wanted,
                    http_text(master), http_text(sentinels), last_lines(daemon_log(daemon)));
 }
 
-void expect_master(const struct daemon *daemon, const struct server *node, int64_t bound_ms, const char *file,
-                   int line)
+void expect_master(const struct daemon *daemon, const struct server *node, int64_t bound_ms,
+                   const char *file, int line)
 {
-    for (const int64_t end = now_ms() + patient(bound_ms); !says_master(daemon, node); nap_ms(15))
-        if (now_ms() > end)
-            give_up(daemon, text("200 with %s within %lld ms", node->address, (long long)bound_ms), file,
-                    line);
+    for (const int64_t end = now_ms() + patient(bound_ms); !says_master(daemon, node); nap_ms(15)) {
+        if (now_ms() > end) {
+            give_up(daemon, text("200 with %s within %lld ms", node->address, (long long)bound_ms),
+                    file, line);
+        }
+    }
 }
 
-void expect_none(const struct daemon *daemon, const char *state, const char *reason, int64_t bound_ms,
-                 const char *file, int line)
+void expect_none(const struct daemon *daemon, const char *state, const char *reason,
+                 int64_t bound_ms, const char *file, int line)
 {
-    for (const int64_t end = now_ms() + patient(bound_ms); !says_none(daemon, state, reason); nap_ms(15))
-        if (now_ms() > end)
+    for (const int64_t end = now_ms() + patient(bound_ms); !says_none(daemon, state, reason);
+         nap_ms(15)) {
+        if (now_ms() > end) {
             give_up(daemon,
-                    text("503, state %s, reason %s within %lld ms", state == NULL ? "any" : state,
-                         reason == NULL ? "any" : reason, (long long)bound_ms),
+                    text("503, state %s, reason %s within %lld ms", !state ? "any" : state,
+                         !reason ? "any" : reason, (long long)bound_ms),
                     file, line);
+        }
+    }
 }
 
-void expect_reason(const struct daemon *daemon, const char *reason, int64_t bound_ms, const char *file,
-                   int line)
+void expect_reason(const struct daemon *daemon, const char *reason, int64_t bound_ms,
+                   const char *file, int line)
 {
-    for (const int64_t end = now_ms() + patient(bound_ms); !says_reason(daemon, reason); nap_ms(15))
-        if (now_ms() > end)
-            give_up(daemon,
-                    text("reason %s within %lld ms", reason == NULL ? "null" : reason, (long long)bound_ms),
-                    file, line);
+    for (const int64_t end = now_ms() + patient(bound_ms); !says_reason(daemon, reason);
+         nap_ms(15)) {
+        if (now_ms() > end) {
+            give_up(
+                daemon,
+                text("reason %s within %lld ms", !reason ? "null" : reason, (long long)bound_ms),
+                file, line);
+        }
+    }
 }

@@ -1,6 +1,6 @@
 /* The daemon under test: started with options, asked over HTTP, signalled, its log read. */
-#ifndef BELLWETHER_TESTS_DAEMON_H
-#define BELLWETHER_TESTS_DAEMON_H
+#ifndef BELLWETHER_TESTS_SUPPORT_DAEMON_H
+#define BELLWETHER_TESTS_SUPPORT_DAEMON_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -37,14 +37,16 @@ struct daemon *daemon_launch(const struct daemon_spec *spec);
 struct daemon *daemon_start(const struct cluster *cluster, ...) __attribute__((sentinel));
 /** Run it to its end: daemon_run(bound_ms, "--version", NULL). */
 struct process_result daemon_run(int64_t bound_ms, ...) __attribute__((sentinel));
-struct process_result daemon_run_env(int64_t bound_ms, const char *const *env, ...) __attribute__((sentinel));
+struct process_result daemon_run_env(int64_t bound_ms, const char *const *env, ...)
+    __attribute__((sentinel));
 void daemon_signal(const struct daemon *daemon, int signal_number);
 char *daemon_log(const struct daemon *daemon);
 /** How many it has open, as it says itself: only root may look into its /proc. */
 long daemon_descriptors(const struct daemon *daemon);
 
 struct http_answer *daemon_get(const struct daemon *daemon, const char *path);
-struct http_answer *daemon_get_with(const struct daemon *daemon, const char *path, const char *header);
+struct http_answer *daemon_get_with(const struct daemon *daemon, const char *path,
+                                    const char *header);
 struct http_answer *daemon_ask(const struct daemon *daemon, const char *method, const char *path);
 
 /** Whether path answers 200 with this node's address. */
@@ -59,15 +61,17 @@ long status_of(const struct daemon *daemon, const char *path);
 void still_serves(const struct daemon *daemon);
 
 /* Wait for an answer; when it doesn't come, the message holds the last one and the daemon's log. */
-#define EXPECT_MASTER(daemon, node, bound_ms) expect_master(daemon, node, bound_ms, __FILE__, __LINE__)
+#define EXPECT_MASTER(daemon, node, bound_ms) \
+    expect_master(daemon, node, bound_ms, __FILE__, __LINE__)
 #define EXPECT_NONE(daemon, state, reason, bound_ms) \
     expect_none(daemon, state, reason, bound_ms, __FILE__, __LINE__)
-#define EXPECT_REASON(daemon, reason, bound_ms) expect_reason(daemon, reason, bound_ms, __FILE__, __LINE__)
-void expect_master(const struct daemon *daemon, const struct server *node, int64_t bound_ms, const char *file,
-                   int line);
-void expect_none(const struct daemon *daemon, const char *state, const char *reason, int64_t bound_ms,
-                 const char *file, int line);
-void expect_reason(const struct daemon *daemon, const char *reason, int64_t bound_ms, const char *file,
-                   int line);
+#define EXPECT_REASON(daemon, reason, bound_ms) \
+    expect_reason(daemon, reason, bound_ms, __FILE__, __LINE__)
+void expect_master(const struct daemon *daemon, const struct server *node, int64_t bound_ms,
+                   const char *file, int line);
+void expect_none(const struct daemon *daemon, const char *state, const char *reason,
+                 int64_t bound_ms, const char *file, int line);
+void expect_reason(const struct daemon *daemon, const char *reason, int64_t bound_ms,
+                   const char *file, int line);
 
 #endif

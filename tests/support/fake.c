@@ -1,6 +1,6 @@
 /*
- * Fake peers. One thread and one poll loop each; the test and the thread share the words and the counts under one
- * mutex. RESP3 is spoken from the start: the daemon says HELLO 3 first.
+ * Fake peers. One thread and one poll loop each; the test and the thread share the words and the
+ * counts under one mutex. RESP3 is spoken from the start: the daemon says HELLO 3 first.
  */
 #include "fake.h"
 
@@ -50,6 +50,7 @@ static void say(struct fake *fake, const char *format, ...) __attribute__((forma
 static void say(struct fake *fake, const char *format, ...)
 {
     va_list arguments;
+
     va_start(arguments, format);
     (void)vfprintf(fake->out, format, arguments);
     va_end(arguments);
@@ -60,8 +61,10 @@ static void send_said(struct fake *fake, int fd)
     (void)fflush(fake->out);
     for (size_t sent = 0; sent < fake->out_size;) {
         const ssize_t n = send(fd, fake->out_bytes + sent, fake->out_size - sent, MSG_NOSIGNAL);
-        if (n <= 0)
+
+        if (n <= 0) {
             break;
+        }
         sent += (size_t)n;
     }
     rewind(fake->out);
@@ -81,11 +84,12 @@ static void say_pair(struct fake *fake, const char *key, const char *value)
 static void say_hello(struct fake *fake)
 {
     const struct fake_words *words = &fake->words;
-    if (words->hello_bytes != NULL) {
+
+    if (words->hello_bytes) {
         say(fake, "%s", words->hello_bytes);
         return;
     }
-    if (words->hello_error != NULL) {
+    if (words->hello_error) {
         say(fake, "-%s\r\n", words->hello_error);
         return;
     }
@@ -98,21 +102,22 @@ static void say_hello(struct fake *fake)
 
 static bool moved(const struct fake_words *words, const char *name)
 {
-    return words->moved_name != NULL && strcmp(words->moved_name, name) == 0;
+    return words->moved_name && strcmp(words->moved_name, name) == 0;
 }
 
 static void say_row(struct fake *fake, const char *name)
 {
     const struct fake_words *words = &fake->words;
     char epoch[24], others[24];
-    (void)snprintf(epoch, sizeof epoch, "%lld", words->epoch + moved(words, name));
-    (void)snprintf(others, sizeof others, "%zu", words->n_others);
+
+    (void)snprintf(epoch, sizeof(epoch), "%lld", words->epoch + moved(words, name));
+    (void)snprintf(others, sizeof(others), "%zu", words->n_others);
     say(fake, "%%9\r\n");
     say_pair(fake, "name", name);
     say_pair(fake, "ip", words->master_host);
     say_pair(fake, "port", moved(words, name) ? words->moved_port : words->master_port);
     say_pair(fake, "runid", "");
-    say_pair(fake, "flags", words->flags != NULL ? words->flags : "master");
+    say_pair(fake, "flags", words->flags ? words->flags : "master");
     say_pair(fake, "config-epoch", epoch);
     say_pair(fake, "num-other-sentinels", others);
     say_pair(fake, "quorum", "1");
@@ -122,6 +127,7 @@ static void say_row(struct fake *fake, const char *name)
 static void say_others(struct fake *fake)
 {
     const struct fake_words *words = &fake->words;
+
     say(fake, "*%zu\r\n", words->n_others);
     for (size_t i = 0; i < words->n_others; i++) {
         say(fake, "%%5\r\n");
@@ -147,23 +153,30 @@ static void say_replicas(struct fake *fake, const char *name)
 {
     const struct fake_words *words = &fake->words;
     const size_t n = name == words->master_name ? words->n_replicas : 0;
-    say(fake, "*%zu\r\n", n + (words->replica_port != NULL ? 1 : 0));
-    if (words->replica_port != NULL)
+
+    say(fake, "*%zu\r\n", n + (words->replica_port ? 1 : 0));
+    if (words->replica_port) {
         say_replica(fake, "127.0.0.1", words->replica_port);
-    for (size_t i = 0; i < n; i++)
+    }
+    for (size_t i = 0; i < n; i++) {
         say_replica(fake, words->replicas[i], "6379");
+    }
 }
 
 /* The name as it is kept, or NULL. */
 static const char *known_name(const struct fake_words *words, const char *name)
 {
-    if (words->master_host == NULL || name == NULL)
+    if (!words->master_host || !name) {
         return NULL;
-    if (words->master_name != NULL && strcasecmp(name, words->master_name) == 0)
+    }
+    if (words->master_name && strcasecmp(name, words->master_name) == 0) {
         return words->master_name;
-    for (size_t i = 0; i < words->n_names; i++)
-        if (strcasecmp(name, words->names[i]) == 0)
+    }
+    for (size_t i = 0; i < words->n_names; i++) {
+        if (strcasecmp(name, words->names[i]) == 0) {
             return words->names[i];
+        }
+    }
     return NULL;
 }
 
@@ -171,40 +184,47 @@ static void sentinel_answer(struct fake *fake, const char *command, const char *
 {
     const struct fake_words *words = &fake->words;
     const char *name = known_name(words, given);
-    if (strcmp(command, "SENTINEL MYID") == 0 && words->myid_error != NULL)
+
+    if (strcmp(command, "SENTINEL MYID") == 0 && words->myid_error) {
         say(fake, "-%s\r\n", words->myid_error);
-    else if (strcmp(command, "SENTINEL MYID") == 0)
+    } else if (strcmp(command, "SENTINEL MYID") == 0) {
         say_word(fake, words->run_id);
-    else if (strcmp(command, "SENTINEL GET-MASTER-ADDR-BY-NAME") == 0 && name == NULL)
+    } else if (strcmp(command, "SENTINEL GET-MASTER-ADDR-BY-NAME") == 0 && !name) {
         say(fake, "_\r\n");
-    else if (strcmp(command, "SENTINEL GET-MASTER-ADDR-BY-NAME") == 0) {
+    } else if (strcmp(command, "SENTINEL GET-MASTER-ADDR-BY-NAME") == 0) {
         say(fake, "*2\r\n");
-        say_pair(fake, words->master_host, moved(words, name) ? words->moved_port : words->master_port);
+        say_pair(fake, words->master_host,
+                 moved(words, name) ? words->moved_port : words->master_port);
     } else if (strcmp(command, "SENTINEL MASTERS") == 0) {
-        const size_t own = words->master_host != NULL && words->master_name != NULL ? 1 : 0;
-        say(fake, "*%zu\r\n", words->master_host == NULL ? 0 : own + words->n_names);
-        if (own != 0)
+        const size_t own = words->master_host && words->master_name ? 1 : 0;
+
+        say(fake, "*%zu\r\n", !words->master_host ? 0 : own + words->n_names);
+        if (own != 0) {
             say_row(fake, words->master_name);
-        for (size_t i = 0; words->master_host != NULL && i < words->n_names; i++)
+        }
+        for (size_t i = 0; words->master_host && i < words->n_names; i++) {
             say_row(fake, words->names[i]);
-    } else if (name == NULL)
+        }
+    } else if (!name) {
         say(fake, "-ERR No such master with that name\r\n");
-    else if (strcmp(command, "SENTINEL MASTER") == 0)
+    } else if (strcmp(command, "SENTINEL MASTER") == 0) {
         say_row(fake, name);
-    else if (strcmp(command, "SENTINEL SENTINELS") == 0)
+    } else if (strcmp(command, "SENTINEL SENTINELS") == 0) {
         say_others(fake);
-    else if (strcmp(command, "SENTINEL REPLICAS") == 0)
+    } else if (strcmp(command, "SENTINEL REPLICAS") == 0) {
         say_replicas(fake, name);
-    else if (strcmp(command, "SENTINEL CKQUORUM") == 0)
+    } else if (strcmp(command, "SENTINEL CKQUORUM") == 0) {
         say(fake, "+OK 1 usable Sentinels. Quorum and failover authorization can be reached\r\n");
-    else
+    } else {
         say(fake, "*0\r\n");
+    }
 }
 
 /* A command matches as a whole word: SENTINEL MASTER is not SENTINEL MASTERS. */
 static bool is_command(const char *whole, const char *command)
 {
-    const size_t n = command == NULL ? 0 : strlen(command);
+    const size_t n = !command ? 0 : strlen(command);
+
     return n > 0 && strncmp(whole, command, n) == 0 && (whole[n] == '\0' || whole[n] == ' ');
 }
 
@@ -212,60 +232,77 @@ static void answer(struct fake *fake, struct peer *peer, const char *whole, cons
                    const char *name)
 {
     const struct fake_words *words = &fake->words;
-    if (fake->n_heard < FAKE_HEARD)
+
+    if (fake->n_heard < FAKE_HEARD) {
         fake->heard[fake->n_heard++] = strdup(whole);
+    }
     peer->muted = peer->muted || is_command(whole, words->mute);
-    if (words->stall || peer->muted)
+    if (words->stall || peer->muted) {
         return;
-    if (strcmp(command, "HELLO") == 0)
+    }
+    if (strcmp(command, "HELLO") == 0) {
         say_hello(fake);
-    else if (words->flood != NULL)
+    } else if (words->flood) {
         say(fake, "%s", words->flood);
-    else if (words->deny != NULL && strncmp(whole, words->deny, strlen(words->deny)) == 0)
+    } else if (words->deny && strncmp(whole, words->deny, strlen(words->deny)) == 0) {
         say(fake, "-NOPERM this user has no permissions to run the '%s' command\r\n", words->deny);
-    else if (words->loading)
+    } else if (words->loading) {
         say(fake, "-LOADING Redis is loading the dataset in memory\r\n");
-    else if (strcmp(command, "PING") == 0)
+    } else if (strcmp(command, "PING") == 0) {
         say(fake, "+PONG\r\n");
-    else if (strcmp(command, "PSUBSCRIBE") == 0) {
+    } else if (strcmp(command, "PSUBSCRIBE") == 0) {
         peer->subscribed = true;
         say(fake, ">3\r\n$10\r\npsubscribe\r\n$1\r\n*\r\n:1\r\n");
-    } else if (strcmp(command, "INFO") == 0)
+    } else if (strcmp(command, "INFO") == 0) {
         say(fake, "$22\r\n# Sentinel\r\nsentinel:1\r\n");
-    else if (fake->kind == FAKE_SENTINEL && strncmp(command, "SENTINEL ", 9) == 0)
+    } else if (fake->kind == FAKE_SENTINEL && strncmp(command, "SENTINEL ", 9) == 0) {
         sentinel_answer(fake, command, name);
-    else
+    } else {
         say(fake, "-ERR unknown command\r\n");
+    }
 }
 
-/* One command out of the buffer, as "WORD WORD ..." in upper case. @return bytes used, 0: not whole yet. */
+/*
+ * One command out of the buffer, as "WORD WORD ..." in upper case. @return bytes used, 0: not whole
+ * yet.
+ */
 static size_t take_command(struct fake *fake, struct peer *peer, const char *bytes)
 {
     const char *const stop = peer->bytes + peer->n;
     char *end = NULL, whole[1024] = "", command[256] = "", name[256] = "";
-    if (bytes[0] != '*')
+
+    if (bytes[0] != '*') {
         return (size_t)(stop - bytes); /* not RESP: dropped */
+    }
     const long words = strtol(bytes + 1, &end, 10);
-    if (words == 0)
+    if (words == 0) {
         return 0;
+    }
     for (long i = 0; i < words; i++) {
         const char *dollar = strchr(end, '$');
-        if (dollar == NULL)
+
+        if (!dollar) {
             return 0;
+        }
         const size_t length = strtoul(dollar + 1, &end, 10);
         end += 2;
-        if (length > 200 || end + length + 2 > stop)
+        if (length > 200 || end + length + 2 > stop) {
             return 0;
+        }
         char word[201];
-        (void)snprintf(word, sizeof word, "%.*s", (int)length, end);
-        if (i == 2)
-            (void)snprintf(name, sizeof name, "%s", word);
-        for (char *c = word; *c != '\0'; c++)
+        (void)snprintf(word, sizeof(word), "%.*s", (int)length, end);
+        if (i == 2) {
+            (void)snprintf(name, sizeof(name), "%s", word);
+        }
+        for (char *c = word; *c != '\0'; c++) {
             *c = (char)toupper((unsigned char)*c);
-        (void)snprintf(whole + strlen(whole), sizeof whole - strlen(whole), "%s%s", i == 0 ? "" : " ", word);
-        if (i == 0 || (i == 1 && strcmp(command, "SENTINEL") == 0))
-            (void)snprintf(command + strlen(command), sizeof command - strlen(command), "%s%s",
+        }
+        (void)snprintf(whole + strlen(whole), sizeof(whole) - strlen(whole), "%s%s",
+                       i == 0 ? "" : " ", word);
+        if (i == 0 || (i == 1 && strcmp(command, "SENTINEL") == 0)) {
+            (void)snprintf(command + strlen(command), sizeof(command) - strlen(command), "%s%s",
                            i == 0 ? "" : " ", word);
+        }
         end += length;
     }
     answer(fake, peer, whole, command, words > 2 ? name : NULL);
@@ -275,23 +312,25 @@ static size_t take_command(struct fake *fake, struct peer *peer, const char *byt
 static void greet(struct fake *fake, int fd)
 {
     fake->accepted++;
-    if (fake->kind == FAKE_HTTP)
+    if (fake->kind == FAKE_HTTP) {
         say(fake, "HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-    else if (fake->kind == FAKE_GARBAGE)
+    } else if (fake->kind == FAKE_GARBAGE) {
         say(fake, "\x01\x02\xff\xfe$-9\r\n*99999999999\r\n%%%%%%:::garbage\r\n");
-    else if (fake->words.greeting != NULL)
+    } else if (fake->words.greeting) {
         say(fake, "%s", fake->words.greeting);
+    }
     send_said(fake, fd);
-    if (fake->kind == FAKE_CLOSER || fake->words.greeting != NULL || fake->kind == FAKE_HTTP ||
+    if (fake->kind == FAKE_CLOSER || fake->words.greeting || fake->kind == FAKE_HTTP ||
         fake->words.away) {
         (void)close(fd);
         return;
     }
-    for (size_t i = 0; i < FAKE_PEERS; i++)
+    for (size_t i = 0; i < FAKE_PEERS; i++) {
         if (fake->peers[i].fd < 0) {
             fake->peers[i] = (struct peer){.fd = fd};
             return;
         }
+    }
     (void)close(fd);
 }
 
@@ -304,12 +343,14 @@ static void hang_up(struct peer *peer)
 /* Answer what is in the buffer, unless that is held. */
 static void serve_peer(struct fake *fake, struct peer *peer)
 {
-    if (fake->words.hold)
+    if (fake->words.hold) {
         return;
+    }
     size_t at = 0;
     peer->bytes[peer->n] = '\0';
-    for (size_t used; at < peer->n && (used = take_command(fake, peer, peer->bytes + at)) > 0;)
+    for (size_t used; at < peer->n && (used = take_command(fake, peer, peer->bytes + at)) > 0;) {
         at += used;
+    }
     peer->n -= at;
     memmove(peer->bytes, peer->bytes + at, peer->n);
     send_said(fake, peer->fd);
@@ -317,7 +358,9 @@ static void serve_peer(struct fake *fake, struct peer *peer)
 
 static void read_peer(struct fake *fake, struct peer *peer)
 {
-    const ssize_t got = recv(peer->fd, peer->bytes + peer->n, sizeof peer->bytes - 1 - peer->n, MSG_DONTWAIT);
+    const ssize_t got =
+        recv(peer->fd, peer->bytes + peer->n, sizeof(peer->bytes) - 1 - peer->n, MSG_DONTWAIT);
+
     if (got <= 0 && (got == 0 || errno != EAGAIN)) {
         hang_up(peer);
         return;
@@ -333,24 +376,33 @@ static void read_peer(struct fake *fake, struct peer *peer)
 static void *turn(void *data)
 {
     struct fake *fake = data;
+
     for (;;) {
         struct pollfd wait[FAKE_PEERS + 2] = {{.fd = fake->stop[0], .events = POLLIN},
                                               {.fd = fake->listener, .events = POLLIN}};
-        for (size_t i = 0; i < FAKE_PEERS; i++)
+
+        for (size_t i = 0; i < FAKE_PEERS; i++) {
             wait[i + 2] = (struct pollfd){.fd = fake->peers[i].fd, .events = POLLIN};
-        if (poll(wait, FAKE_PEERS + 2, -1) < 0)
+        }
+        if (poll(wait, FAKE_PEERS + 2, -1) < 0) {
             continue;
+        }
         char woken;
-        if (wait[0].revents != 0 && read(fake->stop[0], &woken, 1) <= 0)
+        if (wait[0].revents != 0 && read(fake->stop[0], &woken, 1) <= 0) {
             return NULL;
+        }
         (void)pthread_mutex_lock(&fake->mutex);
-        for (size_t i = 0; i < FAKE_PEERS; i++)
-            if (wait[i + 2].revents != 0 && fake->peers[i].fd >= 0)
+        for (size_t i = 0; i < FAKE_PEERS; i++) {
+            if (wait[i + 2].revents != 0 && fake->peers[i].fd >= 0) {
                 read_peer(fake, &fake->peers[i]);
+            }
+        }
         if (wait[1].revents != 0) {
             const int fd = accept4(fake->listener, NULL, NULL, SOCK_CLOEXEC);
-            if (fd >= 0)
+
+            if (fd >= 0) {
                 greet(fake, fd);
+            }
         }
         (void)pthread_mutex_unlock(&fake->mutex);
     }
@@ -359,40 +411,47 @@ static void *turn(void *data)
 static void fake_stop(void *object)
 {
     struct fake *fake = object;
+
     (void)close(fake->stop[1]);
     (void)pthread_join(fake->thread, NULL);
     (void)close(fake->stop[0]);
     (void)close(fake->listener);
     (void)fclose(fake->out);
     free(fake->out_bytes);
-    for (size_t i = 0; i < FAKE_PEERS; i++)
-        if (fake->peers[i].fd >= 0)
+    for (size_t i = 0; i < FAKE_PEERS; i++) {
+        if (fake->peers[i].fd >= 0) {
             (void)close(fake->peers[i].fd);
-    for (size_t i = 0; i < fake->n_heard; i++)
+        }
+    }
+    for (size_t i = 0; i < fake->n_heard; i++) {
         free(fake->heard[i]);
+    }
     (void)pthread_mutex_destroy(&fake->mutex);
     free(fake);
 }
 
 struct fake *fake_start(enum fake_kind kind, const struct fake_words *words)
 {
-    struct fake *fake = calloc(1, sizeof *fake);
-    cr_assert(fake != NULL);
+    struct fake *fake = calloc(1, sizeof(*fake));
+
+    cr_assert(fake);
     fake->kind = kind;
     fake->port = port_reserve();
     fake->address = text("127.0.0.1:%u", fake->port);
-    if (words != NULL)
+    if (words) {
         fake->words = *words;
-    for (size_t i = 0; i < FAKE_PEERS; i++)
+    }
+    for (size_t i = 0; i < FAKE_PEERS; i++) {
         fake->peers[i].fd = -1;
+    }
     fake->out = open_memstream(&fake->out_bytes, &fake->out_size);
-    cr_assert(fake->out != NULL);
+    cr_assert(fake->out);
     const struct sockaddr_in at = {
         .sin_family = AF_INET, .sin_port = htons(fake->port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     const int one = 1;
     fake->listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    (void)setsockopt(fake->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
-    cr_assert(bind(fake->listener, (const struct sockaddr *)&at, sizeof at) == 0 &&
+    (void)setsockopt(fake->listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+    cr_assert(bind(fake->listener, (const struct sockaddr *)&at, sizeof(at)) == 0 &&
               listen(fake->listener, 64) == 0);
     cr_assert(pipe2(fake->stop, 0) == 0);
     (void)pthread_mutex_init(&fake->mutex, NULL);
@@ -416,10 +475,12 @@ void fake_say(struct fake *fake, const struct fake_words *words)
     fake->words = *words;
     for (size_t i = 0; i < FAKE_PEERS; i++) {
         struct peer *peer = &fake->peers[i];
-        if (peer->fd >= 0 && words->away)
+
+        if (peer->fd >= 0 && words->away) {
             hang_up(peer);
-        else if (peer->fd >= 0 && peer->n > 0)
+        } else if (peer->fd >= 0 && peer->n > 0) {
             serve_peer(fake, peer);
+        }
     }
     (void)pthread_mutex_unlock(&fake->mutex);
     (void)!write(fake->stop[1], "", 1); /* it polls for what is there now */
@@ -429,8 +490,9 @@ void fake_publish(struct fake *fake, const char *channel, const char *payload)
 {
     (void)pthread_mutex_lock(&fake->mutex);
     for (size_t i = 0; i < FAKE_PEERS; i++) {
-        if (fake->peers[i].fd < 0 || !fake->peers[i].subscribed)
+        if (fake->peers[i].fd < 0 || !fake->peers[i].subscribed) {
             continue;
+        }
         say(fake, ">4\r\n$8\r\npmessage\r\n$1\r\n*\r\n");
         say_pair(fake, channel, payload);
         send_said(fake, fake->peers[i].fd);
@@ -441,9 +503,11 @@ void fake_publish(struct fake *fake, const char *channel, const char *payload)
 unsigned fake_held(struct fake *fake)
 {
     unsigned n = 0;
+
     (void)pthread_mutex_lock(&fake->mutex);
-    for (size_t i = 0; i < FAKE_PEERS && fake->words.hold; i++)
+    for (size_t i = 0; i < FAKE_PEERS && fake->words.hold; i++) {
         n += fake->peers[i].fd >= 0 && fake->peers[i].n > 0 ? 1 : 0;
+    }
     (void)pthread_mutex_unlock(&fake->mutex);
     return n;
 }
@@ -459,9 +523,11 @@ unsigned fake_accepted(struct fake *fake)
 unsigned fake_heard(struct fake *fake, const char *command)
 {
     unsigned n = 0;
+
     (void)pthread_mutex_lock(&fake->mutex);
-    for (size_t i = 0; i < fake->n_heard; i++)
+    for (size_t i = 0; i < fake->n_heard; i++) {
         n += strncmp(fake->heard[i], command, strlen(command)) == 0 ? 1 : 0;
+    }
     (void)pthread_mutex_unlock(&fake->mutex);
     return n;
 }

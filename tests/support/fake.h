@@ -1,6 +1,9 @@
-/* Peers that lie, stall or are garbage: a thread that accepts connections and answers as the test says. */
-#ifndef BELLWETHER_TESTS_FAKE_H
-#define BELLWETHER_TESTS_FAKE_H
+/*
+ * Peers that lie, stall or are garbage: a thread that accepts connections and answers as the test
+ * says.
+ */
+#ifndef BELLWETHER_TESTS_SUPPORT_FAKE_H
+#define BELLWETHER_TESTS_SUPPORT_FAKE_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -28,9 +31,10 @@ struct fake_words {
     const char *master_host; /* NULL: nil for every name */
     const char *master_port; /* text, so that it may be garbage */
     long long epoch;
-    const char *deny;  /* a command (upper case, "SENTINEL CKQUORUM") that it answers NOPERM; NULL: none */
-    const char *flags; /* of the row of a Sentinel; NULL: "master" */
-    const char *role;  /* of a node: "master", "replica" */
+    /* a command (upper case, "SENTINEL CKQUORUM") that it answers NOPERM; NULL: none */
+    const char *deny;
+    const char *flags;       /* of the row of a Sentinel; NULL: "master" */
+    const char *role;        /* of a node: "master", "replica" */
     const char *hello_error; /* HELLO answers this error; NULL: a map */
     const char *greeting;    /* bytes that each connection gets, and then its end; NULL: none */
     const char *hello_bytes; /* what HELLO is answered with, byte for byte; NULL: RESP */
@@ -39,16 +43,21 @@ struct fake_words {
     bool stall;              /* answer nothing from now on */
     bool hold;               /* answer later: once it is false again */
     bool away;               /* connections end, and new ones at once */
-    const char *flood;       /* what every command but HELLO is answered with, byte for byte; NULL: RESP */
-    const char *mute;        /* a whole command: a connection that hears it is answered nothing more */
-    /* Of a Sentinel: more masters at the same address, the others that it lists for each, and one master that is
-     * elsewhere, one epoch further. */
+    /* what every command but HELLO is answered with, byte for byte; NULL: RESP */
+    const char *flood;
+    /* a whole command: a connection that hears it is answered nothing more */
+    const char *mute;
+    /*
+     * Of a Sentinel: more masters at the same address, the others that it lists for each, and one
+     * master that is elsewhere, one epoch further.
+     */
     const char *const *names;
     size_t n_names;
     const struct fake_other *others;
     size_t n_others;
     const char *moved_name, *moved_port;
-    const char *const *replicas; /* of master_name: that many more replicas, each on a host of its own */
+    /* of master_name: that many more replicas, each on a host of its own */
+    const char *const *replicas;
     size_t n_replicas;
     const char *replica_port; /* of the one replica that it lists, on 127.0.0.1; NULL: none */
 };

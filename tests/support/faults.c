@@ -21,8 +21,9 @@ static void unmap(void *faults)
 struct faults *faults_new(void)
 {
     const int fd = open(table_path(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
     cr_assert(fd >= 0 && ftruncate(fd, sizeof(struct faults)) == 0);
-    struct faults *faults = mmap(NULL, sizeof *faults, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    struct faults *faults = mmap(NULL, sizeof(*faults), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
     (void)close(fd);
     cr_assert(faults != MAP_FAILED);
     return scene_keep(faults, unmap);
@@ -40,6 +41,7 @@ const char *faults_binary(void)
 
 void faults_end(struct faults *faults)
 {
-    for (size_t i = 0; i < FAULTS_COUNT; i++)
+    for (size_t i = 0; i < FAULTS_COUNT; i++) {
         atomic_store(&faults->every[i], 0);
+    }
 }

@@ -1,9 +1,10 @@
 /*
- * What the kernel and the allocator refuse, on order: a daemon that was linked with tests/support/faults/inject.c shares a
- * table with the test, which says how often each call is to fail, and sees how often it did.
+ * What the kernel and the allocator refuse, on order: a daemon that was linked with
+ * tests/support/faults/inject.c shares a table with the test, which says how often each call is to
+ * fail, and sees how often it did.
  */
-#ifndef BELLWETHER_TESTS_FAULTS_H
-#define BELLWETHER_TESTS_FAULTS_H
+#ifndef BELLWETHER_TESTS_SUPPORT_FAULTS_H
+#define BELLWETHER_TESTS_SUPPORT_FAULTS_H
 
 #include <stdatomic.h>
 
@@ -11,7 +12,8 @@ enum fault {
     FAULT_ACCEPT, /* accept4: EMFILE */
     FAULT_SOCKET, /* socket: EMFILE */
     FAULT_EPOLL,  /* epoll_ctl, a descriptor that is not there yet: ENOSPC */
-    FAULT_SMALL, /* the buffers of an accepted connection are as small as the kernel makes them: short writes */
+    /* the buffers of an accepted connection are as small as the kernel makes them: short writes */
+    FAULT_SMALL,
     FAULT_SHORT,  /* half of what is read from or written to a connection that was dialled */
     FAULT_AGAIN,  /* none of it: EAGAIN */
     FAULT_MEMORY, /* malloc and kin of the daemon, libmicrohttpd and hiredis: NULL */

@@ -1,6 +1,6 @@
 /* HTTP requests to the daemon; every answer is recorded for the check against openapi.yaml. */
-#ifndef BELLWETHER_TESTS_HTTP_H
-#define BELLWETHER_TESTS_HTTP_H
+#ifndef BELLWETHER_TESTS_SUPPORT_HTTP_H
+#define BELLWETHER_TESTS_SUPPORT_HTTP_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -48,7 +48,9 @@ struct raw;
 /** TCP to 127.0.0.1; NULL when refused. Closed when the test ends. */
 struct raw *raw_open(uint16_t port);
 bool raw_send(struct raw *raw, const char *bytes, size_t n);
-/** One whole answer (Content-Length or end of connection); status 0 when none came within the bound. */
+/**
+ * One whole answer (Content-Length or end of connection); status 0 when none came within the bound.
+ */
 struct http_answer *raw_answer(struct raw *raw, int64_t bound_ms);
 /** GET path on this connection and read the answer; recorded. */
 struct http_answer *raw_get(struct raw *raw, const char *path, int64_t bound_ms);
@@ -56,7 +58,10 @@ struct http_answer *raw_get(struct raw *raw, const char *path, int64_t bound_ms)
 void raw_record(const struct http_answer *answer, const char *method, const char *path);
 /** Whether the other side closes the connection within the bound. */
 bool raw_closes(struct raw *raw, int64_t bound_ms);
-/** Take what comes up to and with `mark`. @return it, kept; NULL when it doesn't come within the bound. */
+/**
+ * Take what comes up to and with `mark`. @return it, kept; NULL when it doesn't come within the
+ * bound.
+ */
 char *raw_upto(struct raw *raw, const char *mark, int64_t bound_ms);
 /** Whether the other side has closed. */
 bool raw_ended(const struct raw *raw);
@@ -68,7 +73,9 @@ struct http_answer *raw_exchange(uint16_t port, const char *bytes, size_t n, int
 
 /* What http.c and raw.c share. */
 struct http_answer *http_answer_new(void);
-/** An answer out of raw bytes, or NULL while it is not whole. @param ended the connection has ended. */
+/**
+ * An answer out of raw bytes, or NULL while it is not whole. @param ended the connection has ended.
+ */
 struct http_answer *http_answer_parse(const char *bytes, size_t n, bool ended);
 bool http_answer_from_the_library(const struct http_answer *answer);
 

@@ -1,6 +1,6 @@
 /* A network that can be cut: two namespaces that reach each other only through a third. */
-#ifndef BELLWETHER_TESTS_NETWORK_H
-#define BELLWETHER_TESTS_NETWORK_H
+#ifndef BELLWETHER_TESTS_SUPPORT_NETWORK_H
+#define BELLWETHER_TESTS_SUPPORT_NETWORK_H
 
 #include <sys/types.h>
 

@@ -1,6 +1,6 @@
 /* Loopback ports that no other test has, for as long as this test runs. */
-#ifndef BELLWETHER_TESTS_PORTS_H
-#define BELLWETHER_TESTS_PORTS_H
+#ifndef BELLWETHER_TESTS_SUPPORT_PORTS_H
+#define BELLWETHER_TESTS_SUPPORT_PORTS_H
 
 #include <stdint.h>
 

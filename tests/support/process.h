@@ -1,6 +1,6 @@
 /* Processes of a test: each with its own output files, each stopped at the end whatever happens. */
-#ifndef BELLWETHER_TESTS_PROCESS_H
-#define BELLWETHER_TESTS_PROCESS_H
+#ifndef BELLWETHER_TESTS_SUPPORT_PROCESS_H
+#define BELLWETHER_TESTS_SUPPORT_PROCESS_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -10,7 +10,7 @@ struct process_spec {
     const char *name;        /* of its files: NAME.out, NAME.log (standard error) */
     const char *const *argv; /* NULL-terminated */
     const char *const
-        *env;          /* "NAME=value" entries added to the environment without BELLWETHER_*; NULL: none */
+        *env; /* "NAME=value" entries added to the environment without BELLWETHER_*; NULL: none */
     int error_fd;      /* a descriptor; 0: NAME.log */
     pid_t netns_of;    /* run in the network namespace of this process; 0: ours */
     bool ends_cleanly; /* at the end of a passing test: SIGTERM, then exit 0 in good time */
@@ -34,7 +34,8 @@ struct process_result {
 /** Kept until the test ends; fails the test when it can't be started. */
 struct process *process_start(const struct process_spec *spec);
 /** Run to its end. */
-struct process_result process_run(int64_t bound_ms, const char *const *env, const char *const *argv);
+struct process_result process_run(int64_t bound_ms, const char *const *env,
+                                  const char *const *argv);
 void process_signal(struct process *process, int signal_number);
 /** SIGSTOP, and wait until it stands still; SIGCONT thaws it. */
 void process_freeze(struct process *process);
@@ -55,7 +56,10 @@ bool process_can_run(const char *file);
 
 /** For scene.c: every process, at the end of the test. */
 void process_stop_all(void);
-/** For scene.c: fails the test when one that may not die has, one that should end cleanly doesn't, or a sanitizer complains. */
+/**
+ * For scene.c: fails the test when one that may not die has, one that should end cleanly doesn't,
+ * or a sanitizer complains.
+ */
 void process_check_all(void);
 /** For scene.c: what those that died said last, to standard error. */
 void process_report_dead(void);

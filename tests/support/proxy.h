@@ -1,6 +1,6 @@
 /* A TCP proxy before a server, which makes the network bad: late, in pieces, silent, or gone. */
-#ifndef BELLWETHER_TESTS_PROXY_H
-#define BELLWETHER_TESTS_PROXY_H
+#ifndef BELLWETHER_TESTS_SUPPORT_PROXY_H
+#define BELLWETHER_TESTS_SUPPORT_PROXY_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,7 +16,10 @@ struct proxy_manner {
 
 struct proxy;
 
-/** Listens on a port of its own on 127.0.0.1, passes on to `target` there; stopped when the test ends. */
+/**
+ * Listens on a port of its own on 127.0.0.1, passes on to `target` there; stopped when the test
+ * ends.
+ */
 struct proxy *proxy_start(uint16_t target);
 /** Pass on to another port from now on. */
 void proxy_aim(struct proxy *proxy, uint16_t target);

@@ -21,8 +21,10 @@ struct raw {
 static void drop_raw(void *object)
 {
     struct raw *raw = object;
-    if (raw->fd >= 0)
+
+    if (raw->fd >= 0) {
         (void)close(raw->fd);
+    }
     free(raw);
 }
 
@@ -30,25 +32,31 @@ struct raw *raw_open(uint16_t port)
 {
     struct sockaddr_in to = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    struct raw *raw = calloc(1, sizeof *raw);
-    cr_assert(raw != NULL);
+    struct raw *raw = calloc(1, sizeof(*raw));
+
+    cr_assert(raw);
     (void)scene_keep(raw, drop_raw);
     raw->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (raw->fd < 0 || connect(raw->fd, (const struct sockaddr *)&to, sizeof to) != 0)
+    if (raw->fd < 0 || connect(raw->fd, (const struct sockaddr *)&to, sizeof(to)) != 0) {
         return NULL;
+    }
     return raw;
 }
 
 bool raw_send(struct raw *raw, const char *bytes, size_t n)
 {
     const int64_t end = now_ms() + patient(5000);
+
     while (n > 0) {
         struct pollfd wait = {.fd = raw->fd, .events = POLLOUT};
-        if (now_ms() > end || poll(&wait, 1, 100) < 0)
+
+        if (now_ms() > end || poll(&wait, 1, 100) < 0) {
             return false;
+        }
         const ssize_t sent = send(raw->fd, bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent < 0 && errno != EAGAIN && errno != EINTR)
+        if (sent < 0 && errno != EAGAIN && errno != EINTR) {
             return false;
+        }
         bytes += sent < 0 ? 0 : sent;
         n -= sent < 0 ? 0 : (size_t)sent;
     }
@@ -59,11 +67,15 @@ bool raw_send(struct raw *raw, const char *bytes, size_t n)
 static void raw_read(struct raw *raw, int64_t bound_ms)
 {
     struct pollfd wait = {.fd = raw->fd, .events = POLLIN};
-    if (raw->ended || raw->n + 1 >= sizeof raw->bytes || poll(&wait, 1, (int)bound_ms) <= 0)
+
+    if (raw->ended || raw->n + 1 >= sizeof(raw->bytes) || poll(&wait, 1, (int)bound_ms) <= 0) {
         return;
-    const ssize_t got = recv(raw->fd, raw->bytes + raw->n, sizeof raw->bytes - 1 - raw->n, MSG_DONTWAIT);
-    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+    }
+    const ssize_t got =
+        recv(raw->fd, raw->bytes + raw->n, sizeof(raw->bytes) - 1 - raw->n, MSG_DONTWAIT);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR)) {
         raw->ended = true;
+    }
     raw->n += got > 0 ? (size_t)got : 0;
     raw->bytes[raw->n] = '\0';
 }
@@ -72,19 +84,24 @@ struct http_answer *raw_answer(struct raw *raw, int64_t bound_ms)
 {
     const int64_t asked = now_ms(), end = asked + patient(bound_ms);
     struct http_answer *answer = NULL;
-    while ((answer = http_answer_parse(raw->bytes, raw->n, raw->ended)) == NULL) {
+
+    while (!(answer = http_answer_parse(raw->bytes, raw->n, raw->ended))) {
         const int64_t left = end - now_ms();
-        if (raw->ended || left <= 0)
+
+        if (raw->ended || left <= 0) {
             break;
+        }
         raw_read(raw, left);
     }
-    if (answer == NULL) {
+    if (!answer) {
         answer = http_answer_new();
         answer->body = raw->bytes;
-        answer->problem = raw->ended ? "connection closed without an answer" : "no answer within the bound";
+        answer->problem =
+            raw->ended ? "connection closed without an answer" : "no answer within the bound";
     } else { /* keep what follows it */
         const char *head_end = (const char *)memmem(raw->bytes, raw->n, "\r\n\r\n", 4) + 4;
         const size_t used = (size_t)(head_end - raw->bytes) + answer->body_len;
+
         memmove(raw->bytes, raw->bytes + used, raw->n - used);
         raw->n -= used;
         raw->bytes[raw->n] = '\0';
@@ -98,8 +115,10 @@ struct http_answer *raw_get(struct raw *raw, const char *path, int64_t bound_ms)
     const char *request = text("GET %s HTTP/1.1\r\nHost: test\r\n\r\n", path);
     struct http_answer *answer =
         raw_send(raw, request, strlen(request)) ? raw_answer(raw, bound_ms) : raw_answer(raw, 0);
-    if (answer->status != 0)
+
+    if (answer->status != 0) {
         raw_record(answer, "GET", path);
+    }
     return answer;
 }
 
@@ -112,6 +131,7 @@ void raw_record(const struct http_answer *answer, const char *method, const char
 bool raw_closes(struct raw *raw, int64_t bound_ms)
 {
     const int64_t end = now_ms() + patient(bound_ms);
+
     while (!raw->ended && now_ms() < end) {
         raw->n = 0;
         raw_read(raw, end - now_ms());
@@ -123,10 +143,13 @@ char *raw_upto(struct raw *raw, const char *mark, int64_t bound_ms)
 {
     const int64_t end = now_ms() + bound_ms;
     const char *found;
-    while ((found = memmem(raw->bytes, raw->n, mark, strlen(mark))) == NULL) {
+
+    while (!(found = memmem(raw->bytes, raw->n, mark, strlen(mark)))) {
         const int64_t left = end - now_ms();
-        if (raw->ended || left < 0)
+
+        if (raw->ended || left < 0) {
             return NULL;
+        }
         raw_read(raw, left);
     }
     const size_t used = (size_t)(found - raw->bytes) + strlen(mark);
@@ -156,7 +179,8 @@ void raw_shut(struct raw *raw)
 struct http_answer *raw_exchange(uint16_t port, const char *bytes, size_t n, int64_t bound_ms)
 {
     struct raw *raw = raw_open(port);
-    cr_assert(raw != NULL, "port %u refuses", port);
+
+    cr_assert(raw, "port %u refuses", port);
     (void)raw_send(raw, bytes, n); /* the daemon may answer and close before it has read all */
     return raw_answer(raw, bound_ms);
 }

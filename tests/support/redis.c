@@ -1,4 +1,7 @@
-/* The test's own client of Redis and Sentinel: one connection a question, blocking, with a time-out. */
+/*
+ * The test's own client of Redis and Sentinel: one connection a question, blocking, with a
+ * time-out.
+ */
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,24 +19,29 @@ static void drop_reply(void *reply)
 static redisReply *ask(const struct server *server, const char *format, va_list arguments)
 {
     const struct timeval bound = {2, 0};
-    redisContext *context = server->socket != NULL && server->netns_of != 0
+
+    redisContext *context = server->socket && server->netns_of != 0
                                 ? redisConnectUnixWithTimeout(server->socket, bound)
                                 : redisConnectWithTimeout(server->ip, server->port, bound);
     redisReply *reply = NULL;
-    if (context == NULL || context->err != 0 || redisSetTimeout(context, bound) != REDIS_OK)
+    if (!context || context->err != 0 || redisSetTimeout(context, bound) != REDIS_OK) {
         goto done;
-    if (server->password != NULL)
+    }
+    if (server->password) {
         freeReplyObject(redisCommand(context, "AUTH %s", server->password));
+    }
     reply = redisvCommand(context, format, arguments);
 done:
-    if (context != NULL)
+    if (context) {
         redisFree(context);
-    return reply == NULL ? NULL : scene_keep(reply, drop_reply);
+    }
+    return !reply ? NULL : scene_keep(reply, drop_reply);
 }
 
 redisReply *redis_ask(const struct server *server, const char *format, ...)
 {
     va_list arguments;
+
     va_start(arguments, format);
     redisReply *reply = ask(server, format, arguments);
     va_end(arguments);
@@ -42,21 +50,26 @@ redisReply *redis_ask(const struct server *server, const char *format, ...)
 
 static char *reply_text(const redisReply *reply)
 {
-    if (reply == NULL || reply->type == REDIS_REPLY_NIL)
+    if (!reply || reply->type == REDIS_REPLY_NIL) {
         return text("%s", "");
-    if (reply->type == REDIS_REPLY_INTEGER)
+    }
+    if (reply->type == REDIS_REPLY_INTEGER) {
         return text("%lld", reply->integer);
-    if (reply->str != NULL)
+    }
+    if (reply->str) {
         return text("%s", reply->str);
+    }
     char *out = text("%s", "");
-    for (size_t i = 0; i < reply->elements; i++)
+    for (size_t i = 0; i < reply->elements; i++) {
         out = text("%s%s%s", out, i == 0 ? "" : " ", reply_text(reply->element[i]));
+    }
     return out;
 }
 
 char *redis_say(const struct server *server, const char *format, ...)
 {
     va_list arguments;
+
     va_start(arguments, format);
     const redisReply *reply = ask(server, format, arguments);
     va_end(arguments);
@@ -65,27 +78,33 @@ char *redis_say(const struct server *server, const char *format, ...)
 
 const char *reply_field(const redisReply *row, const char *field)
 {
-    for (size_t i = 0; row != NULL && i + 1 < row->elements; i += 2)
-        if (row->element[i]->str != NULL && strcmp(row->element[i]->str, field) == 0)
-            return row->element[i + 1]->str == NULL ? "" : row->element[i + 1]->str;
+    for (size_t i = 0; row && i + 1 < row->elements; i += 2) {
+        if (row->element[i]->str && strcmp(row->element[i]->str, field) == 0) {
+            return !row->element[i + 1]->str ? "" : row->element[i + 1]->str;
+        }
+    }
     return "";
 }
 
 long long info_number(const char *info, const char *key)
 {
     const char *at = strstr(info, key);
-    return at == NULL ? -1 : strtoll(at + strlen(key), NULL, 10);
+
+    return !at ? -1 : strtoll(at + strlen(key), NULL, 10);
 }
 
 char *address_text(const char *host, unsigned port)
 {
-    return strchr(host, ':') == NULL ? text("%s:%u", host, port) : text("[%s]:%u", host, port);
+    return !strchr(host, ':') ? text("%s:%u", host, port) : text("[%s]:%u", host, port);
 }
 
 char *sentinel_says(const struct server *sentinel, const char *name)
 {
     const redisReply *reply = redis_ask(sentinel, "SENTINEL GET-MASTER-ADDR-BY-NAME %s", name);
-    if (reply == NULL || reply->elements != 2)
+
+    if (!reply || reply->elements != 2) {
         return text("%s", "");
-    return address_text(reply->element[0]->str, (unsigned)strtoul(reply->element[1]->str, NULL, 10));
+    }
+    return address_text(reply->element[0]->str,
+                        (unsigned)strtoul(reply->element[1]->str, NULL, 10));
 }

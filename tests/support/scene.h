@@ -1,17 +1,16 @@
 /*
- * What surrounds an integration test: a folder of its own, memory that lives as long as the test, waiting with a
- * bound, the record of every HTTP answer, and the end: every process stopped, every answer checked against
- * openapi.yaml.
+ * What surrounds an integration test: a folder of its own, memory that lives as long as the test,
+ * waiting with a bound, the record of every HTTP answer, and the end: every process stopped, every
+ * answer checked against openapi.yaml.
  *
  * A file of tests says
  *
- *     SCENE_SUITE(integration_failover);
- *     SCENE(integration_failover, kill_nine) { ... }
+ *     SCENE_SUITE(integration_failover); SCENE(integration_failover, kill_nine) { ... }
  *
  * and frees nothing: what helpers return lives until the test ends.
  */
-#ifndef BELLWETHER_TESTS_SCENE_H
-#define BELLWETHER_TESTS_SCENE_H
+#ifndef BELLWETHER_TESTS_SUPPORT_SCENE_H
+#define BELLWETHER_TESTS_SUPPORT_SCENE_H
 
 #include <criterion/criterion.h>
 #include <jansson.h>
@@ -20,23 +19,27 @@
 #include <stdint.h>
 
 /* A suite whose tests have a folder, a bound of their own and an end. */
-#define SCENE_SUITE(suite) TestSuite(suite, .init = scene_start, .fini = scene_end, .timeout = SCENE_TIMEOUT)
+#define SCENE_SUITE(suite) \
+    TestSuite(suite, .init = scene_start, .fini = scene_end, .timeout = SCENE_TIMEOUT)
 /* Much more than any test takes alone: it ends what hangs, and is no measure of speed. */
 #define SCENE_TIMEOUT 90
 
 /* A test: its body, then the checks that a failed assertion inside `.fini` could not report. */
-#define SCENE(suite, what)            \
+#define SCENE(suite, what) \
     static void suite##_##what(void); \
-    Test(suite, what)                 \
-    {                                 \
-        suite##_##what();             \
-        scene_check();                \
-    }                                 \
+    Test(suite, what) \
+    { \
+        suite##_##what(); \
+        scene_check(); \
+    } \
     static void suite##_##what(void)
 
 void scene_start(void);
 void scene_end(void);
-/** Fails the test when an answer that was recorded breaks openapi.yaml, or a process that must live has died. */
+/**
+ * Fails the test when an answer that was recorded breaks openapi.yaml, or a process that must live
+ * has died.
+ */
 void scene_check(void);
 /** Say why aloud, tidy up, and skip this test. */
 void scene_skip(const char *why);
@@ -63,8 +66,8 @@ size_t count_in(const char *haystack, const char *needle);
  * @param headers borrowed, an object with lower-case names.
  * @param skip    an answer of libmicrohttpd's own, which has its own form.
  */
-void scene_record(const char *method, const char *path, long status, json_t *headers, const char *body,
-                  size_t body_len, bool skip);
+void scene_record(const char *method, const char *path, long status, json_t *headers,
+                  const char *body, size_t body_len, bool skip);
 
 /** Monotonic milliseconds. */
 int64_t now_ms(void);
@@ -74,23 +77,24 @@ void nap_ms(int ms);
 int64_t patient(int64_t ms);
 
 /* Wait until the condition holds, at most bound_ms; the test fails when it doesn't. */
-#define WAIT_UNTIL(bound_ms, condition)                                                                   \
-    do {                                                                                                  \
-        const int64_t wait_end_ = now_ms() + patient(bound_ms);                                           \
-        while (!(condition)) {                                                                            \
-            cr_assert(now_ms() < wait_end_, "not within %lld ms: %s", (long long)(bound_ms), #condition); \
-            nap_ms(15);                                                                                   \
-        }                                                                                                 \
+#define WAIT_UNTIL(bound_ms, condition) \
+    do { \
+        const int64_t wait_end_ = now_ms() + patient(bound_ms); \
+        while (!(condition)) { \
+            cr_assert(now_ms() < wait_end_, "not within %lld ms: %s", (long long)(bound_ms), \
+                      #condition); \
+            nap_ms(15); \
+        } \
     } while (0)
 
 /* The condition must hold every time it is looked at, for so long. */
-#define HOLDS_FOR(span_ms, condition)                              \
-    do {                                                           \
-        const int64_t hold_end_ = now_ms() + (span_ms);            \
-        do {                                                       \
+#define HOLDS_FOR(span_ms, condition) \
+    do { \
+        const int64_t hold_end_ = now_ms() + (span_ms); \
+        do { \
             cr_assert(condition, "does not hold: %s", #condition); \
-            nap_ms(10);                                            \
-        } while (now_ms() < hold_end_);                            \
+            nap_ms(10); \
+        } while (now_ms() < hold_end_); \
     } while (0)
 
 #endif

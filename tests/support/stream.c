@@ -15,19 +15,20 @@ static void drop_json(void *value)
 
 struct stream *stream_open(const struct daemon *daemon, const char *path, const char *last_event_id)
 {
-    struct stream *stream = scene_alloc(sizeof *stream);
+    struct stream *stream = scene_alloc(sizeof(*stream));
     const char *request =
         text("GET %s HTTP/1.0\r\nHost: test\r\nAccept: text/event-stream\r\n%s%s%s\r\n", path,
-             last_event_id != NULL ? "Last-Event-ID: " : "", last_event_id != NULL ? last_event_id : "",
-             last_event_id != NULL ? "\r\n" : "");
+             last_event_id ? "Last-Event-ID: " : "", last_event_id ? last_event_id : "",
+             last_event_id ? "\r\n" : "");
+
     stream->path = path;
-    stream->events = scene_alloc(MOST_EVENTS * sizeof *stream->events);
+    stream->events = scene_alloc(MOST_EVENTS * sizeof(*stream->events));
     stream->raw = raw_open(daemon->port);
-    cr_assert(stream->raw != NULL && raw_send(stream->raw, request, strlen(request)));
+    cr_assert(stream->raw && raw_send(stream->raw, request, strlen(request)));
     const char *head = raw_upto(stream->raw, "\r\n\r\n", 5000);
-    cr_assert(head != NULL && strncmp(head, "HTTP/1.", 7) == 0 && strncmp(head + 8, " 200 ", 5) == 0,
-              "%s: %s", path, head == NULL ? "no answer" : head);
-    cr_assert(strstr(head, "text/event-stream") != NULL, "%s", head);
+    cr_assert(head && strncmp(head, "HTTP/1.", 7) == 0 && strncmp(head + 8, " 200 ", 5) == 0,
+              "%s: %s", path, !head ? "no answer" : head);
+    cr_assert(strstr(head, "text/event-stream"), "%s", head);
     return stream;
 }
 
@@ -35,10 +36,12 @@ struct stream *stream_open(const struct daemon *daemon, const char *path, const 
 static char *field(const char *block, const char *name)
 {
     const char *at = block;
-    for (const size_t length = strlen(name); at != NULL; at = strchr(at, '\n')) {
+
+    for (const size_t length = strlen(name); at; at = strchr(at, '\n')) {
         at += *at == '\n';
-        if (strncmp(at, name, length) == 0 && strncmp(at + length, ": ", 2) == 0)
+        if (strncmp(at, name, length) == 0 && strncmp(at + length, ": ", 2) == 0) {
             return text("%.*s", (int)strcspn(at + length + 2, "\n"), at + length + 2);
+        }
     }
     return NULL;
 }
@@ -47,14 +50,16 @@ static void take(struct stream *stream, const char *block)
 {
     struct stream_event *event = &stream->events[stream->n];
     const char *data = field(block, "data");
-    if (data == NULL)
+
+    if (!data) {
         return;
+    }
     cr_assert(stream->n < MOST_EVENTS, "more events than a test can take");
     event->id = field(block, "id");
     event->event = field(block, "event");
     event->data = json_loads(data, 0, NULL);
     event->came_ms = now_ms();
-    cr_assert(event->id != NULL && event->event != NULL && event->data != NULL, "no event: %s", block);
+    cr_assert(event->id && event->event && event->data, "no event: %s", block);
     (void)scene_keep(event->data, drop_json);
     stream->n++;
 }
@@ -63,15 +68,18 @@ bool stream_read(struct stream *stream, int64_t bound_ms)
 {
     const size_t before = stream->n;
     const int64_t end = now_ms() + bound_ms;
+
     while (stream->n == before && !stream->ended) {
         const int64_t left = end - now_ms();
         const char *block = raw_upto(stream->raw, "\n\n", left > 0 ? left : 0);
-        if (block != NULL)
+
+        if (block) {
             take(stream, block);
-        else if (raw_ended(stream->raw))
+        } else if (raw_ended(stream->raw)) {
             stream->ended = true;
-        else if (left <= 0)
+        } else if (left <= 0) {
             break;
+        }
     }
     return stream->n > before;
 }
@@ -80,13 +88,15 @@ const struct stream_event *stream_wait(struct stream *stream, size_t *from, cons
                                        const char *part, int64_t bound_ms)
 {
     const int64_t end = now_ms() + patient(bound_ms);
+
     for (size_t i = *from;; i++) {
-        while (i >= stream->n && !stream->ended && now_ms() < end)
+        while (i >= stream->n && !stream->ended && now_ms() < end) {
             (void)stream_read(stream, end - now_ms());
-        cr_assert(i < stream->n, "no event %s with %s among %zu within %lld ms (%s)", kind, part, stream->n,
-                  (long long)bound_ms, stream->ended ? "ended" : "open");
+        }
+        cr_assert(i < stream->n, "no event %s with %s among %zu within %lld ms (%s)", kind, part,
+                  stream->n, (long long)bound_ms, stream->ended ? "ended" : "open");
         char *data = json_dumps(stream->events[i].data, JSON_COMPACT);
-        const bool fits = strcmp(stream->events[i].event, kind) == 0 && strstr(data, part) != NULL;
+        const bool fits = strcmp(stream->events[i].event, kind) == 0 && strstr(data, part);
         free(data);
         if (fits) {
             *from = i + 1;
@@ -98,20 +108,24 @@ const struct stream_event *stream_wait(struct stream *stream, size_t *from, cons
 bool stream_ends(struct stream *stream, int64_t bound_ms)
 {
     const int64_t end = now_ms() + patient(bound_ms);
-    while (!stream->ended && now_ms() < end)
+
+    while (!stream->ended && now_ms() < end) {
         (void)stream_read(stream, end - now_ms());
+    }
     return stream->ended;
 }
 
 void stream_close(struct stream *stream)
 {
-    json_t *headers = json_pack("{s:s, s:s, s:s}", "content-type", "text/event-stream", "cache-control",
-                                "no-store", "x-content-type-options", "nosniff");
+    json_t *headers = json_pack("{s:s, s:s, s:s}", "content-type", "text/event-stream",
+                                "cache-control", "no-store", "x-content-type-options", "nosniff");
     char *body = text("%s", "");
+
     for (size_t i = 0; i < stream->n; i++) {
         char *data = json_dumps(stream->events[i].data, JSON_COMPACT);
-        body = text("%sid: %s\nevent: %s\ndata: %s\n\n", body, stream->events[i].id, stream->events[i].event,
-                    data);
+
+        body = text("%sid: %s\nevent: %s\ndata: %s\n\n", body, stream->events[i].id,
+                    stream->events[i].event, data);
         free(data);
     }
     scene_record("GET", stream->path, 200, headers, body, strlen(body), false);

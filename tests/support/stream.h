@@ -1,6 +1,6 @@
 /* A reader of /events: what has come so far, and waiting for more. */
-#ifndef BELLWETHER_TESTS_STREAM_H
-#define BELLWETHER_TESTS_STREAM_H
+#ifndef BELLWETHER_TESTS_SUPPORT_STREAM_H
+#define BELLWETHER_TESTS_SUPPORT_STREAM_H
 
 #include <jansson.h>
 #include <stdbool.h>
@@ -22,13 +22,17 @@ struct stream {
     bool ended;
 };
 
-/** Open it and wait for its headers; fails the test unless they are those of a stream. Recorded when it is closed. */
-struct stream *stream_open(const struct daemon *daemon, const char *path, const char *last_event_id);
+/**
+ * Open it and wait for its headers; fails the test unless they are those of a stream. Recorded when
+ * it is closed.
+ */
+struct stream *stream_open(const struct daemon *daemon, const char *path,
+                           const char *last_event_id);
 /** Take in what comes, for so long or until the next event. @return whether one came. */
 bool stream_read(struct stream *stream, int64_t bound_ms);
 /**
- * Wait for an event of this kind whose data has `text` somewhere. Looks at those that came before, too, from `*from` on,
- * and leaves `*from` behind the one found.
+ * Wait for an event of this kind whose data has `text` somewhere. Looks at those that came before,
+ * too, from `*from` on, and leaves `*from` behind the one found.
  * @return it; fails the test at the bound.
  */
 const struct stream_event *stream_wait(struct stream *stream, size_t *from, const char *kind,

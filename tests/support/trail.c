@@ -13,7 +13,8 @@ char node_letter(const struct cluster *cluster, const struct server *node)
 
 struct trail *trail_start(const struct daemon *daemon, const struct cluster *cluster)
 {
-    struct trail *trail = scene_alloc(sizeof *trail);
+    struct trail *trail = scene_alloc(sizeof(*trail));
+
     trail->daemon = daemon;
     trail->cluster = cluster;
     trail_look(trail);
@@ -24,68 +25,82 @@ void trail_look(struct trail *trail)
 {
     const struct http_answer *answer = daemon_get(trail->daemon, "/master");
     char now[64];
-    (void)snprintf(now, sizeof now, "%ld %s", answer->status, http_string(answer, "state"));
+
+    (void)snprintf(now, sizeof(now), "%ld %s", answer->status, http_string(answer, "state"));
     if (answer->status == 200) {
-        (void)snprintf(now, sizeof now, "200 %s", http_string(answer, "address"));
-        for (size_t i = 0; i < trail->cluster->n_nodes; i++)
-            if (strcmp(http_string(answer, "address"), trail->cluster->nodes[i].address) == 0)
-                (void)snprintf(now, sizeof now, "200 %c",
+        (void)snprintf(now, sizeof(now), "200 %s", http_string(answer, "address"));
+        for (size_t i = 0; i < trail->cluster->n_nodes; i++) {
+            if (strcmp(http_string(answer, "address"), trail->cluster->nodes[i].address) == 0) {
+                (void)snprintf(now, sizeof(now), "200 %c",
                                node_letter(trail->cluster, &trail->cluster->nodes[i]));
+            }
+        }
     } else if (trail->left_ok_ms == 0) {
         trail->left_ok_ms = answer->answered_ms;
     }
     if (strcmp(now, trail->last) != 0) {
         const size_t used = strlen(trail->said);
-        (void)snprintf(trail->said + used, sizeof trail->said - used, "%s%s", used == 0 ? "" : ", ", now);
-        (void)snprintf(trail->last, sizeof trail->last, "%s", now);
+
+        (void)snprintf(trail->said + used, sizeof(trail->said) - used, "%s%s",
+                       used == 0 ? "" : ", ", now);
+        (void)snprintf(trail->last, sizeof(trail->last), "%s", now);
     }
 }
 
 void trail_until(struct trail *trail, const struct server *node, int64_t bound_ms)
 {
     const char *wanted = text("200 %c", node_letter(trail->cluster, node));
-    for (const int64_t end = now_ms() + patient(bound_ms); strcmp(trail->last, wanted) != 0; nap_ms(10)) {
-        cr_assert(now_ms() < end, "not \"%s\" within %lld ms but: %s\nlog: %s", wanted, (long long)bound_ms,
-                  trail->said, daemon_log(trail->daemon));
+
+    for (const int64_t end = now_ms() + patient(bound_ms); strcmp(trail->last, wanted) != 0;
+         nap_ms(10)) {
+        cr_assert(now_ms() < end, "not \"%s\" within %lld ms but: %s\nlog: %s", wanted,
+                  (long long)bound_ms, trail->said, daemon_log(trail->daemon));
         trail_look(trail);
     }
 }
 
 /* NULL when Sentinels name no other within the bound. */
-static struct server *look_for_switch(struct trail *trail, struct cluster *cluster, const struct server *old,
-                                      int64_t bound_ms)
+static struct server *look_for_switch(struct trail *trail, struct cluster *cluster,
+                                      const struct server *old, int64_t bound_ms)
 {
     for (const int64_t end = now_ms() + patient(bound_ms); now_ms() < end;) {
         struct server *master = cluster_master(cluster);
-        if (master != NULL && master != old)
+
+        if (master && master != old) {
             return master;
+        }
         trail_look(trail);
     }
     return NULL;
 }
 
-struct server *trail_wait_switch(struct trail *trail, struct cluster *cluster, const struct server *old)
+struct server *trail_wait_switch(struct trail *trail, struct cluster *cluster,
+                                 const struct server *old)
 {
     struct server *master = look_for_switch(trail, cluster, old, 30000);
-    cr_assert(master != NULL, "Sentinels did not fail over; /master said %s", trail->said);
+
+    cr_assert(master, "Sentinels did not fail over; /master said %s", trail->said);
     return master;
 }
 
-struct server *trail_fail_over(struct trail *trail, struct cluster *cluster, const struct server *old)
+struct server *trail_fail_over(struct trail *trail, struct cluster *cluster,
+                               const struct server *old)
 {
     struct server *master = NULL;
-    for (int i = 0; master == NULL && i < 3; i++) {
+
+    for (int i = 0; !master && i < 3; i++) {
         cluster_failover(cluster);
         master = look_for_switch(trail, cluster, old, cluster->failover_timeout_ms + 2000);
     }
-    cr_assert(master != NULL, "Sentinels did not fail over; /master said %s", trail->said);
+    cr_assert(master, "Sentinels did not fail over; /master said %s", trail->said);
     return master;
 }
 
 void trail_for(struct trail *trail, int64_t span_ms)
 {
-    for (const int64_t end = now_ms() + span_ms; now_ms() < end; nap_ms(10))
+    for (const int64_t end = now_ms() + span_ms; now_ms() < end; nap_ms(10)) {
         trail_look(trail);
+    }
 }
 
 void trail_check(const struct trail *trail, const struct server *from, const struct server *to)
@@ -93,8 +108,10 @@ void trail_check(const struct trail *trail, const struct server *from, const str
     const char old[] = {'2', '0', '0', ' ', node_letter(trail->cluster, from), '\0'};
     const char new[] = {'2', '0', '0', ' ', node_letter(trail->cluster, to), '\0'};
     const char *first_new = strstr(trail->said, new);
-    cr_assert(count_in(trail->said, "200 ") == count_in(trail->said, old) + count_in(trail->said, new),
+
+    cr_assert(count_in(trail->said, "200 ") ==
+                  count_in(trail->said, old) + count_in(trail->said, new),
               "a third address was answered: %s\nlog: %s", trail->said, daemon_log(trail->daemon));
-    cr_assert(first_new == NULL || strstr(first_new, old) == NULL, "the answer went back: %s\nlog: %s",
+    cr_assert(!first_new || !strstr(first_new, old), "the answer went back: %s\nlog: %s",
               trail->said, daemon_log(trail->daemon));
 }

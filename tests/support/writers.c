@@ -1,6 +1,6 @@
 /*
- * The callers' threads use nothing that belongs to the test's frame (kept memory, assertions): they note, and the test looks
- * when they have ended.
+ * The callers' threads use nothing that belongs to the test's frame (kept memory, assertions): they
+ * note, and the test looks when they have ended.
  */
 #include "writers.h"
 
@@ -51,26 +51,33 @@ struct writers {
 
 /* ---- one request ---- */
 
-static void note_odd(struct caller *caller, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void note_odd(struct caller *caller, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 static void note_odd(struct caller *caller, const char *format, ...)
 {
     va_list arguments;
-    if (caller->odd[0] != '\0')
+
+    if (caller->odd[0] != '\0') {
         return;
+    }
     va_start(arguments, format);
-    (void)vsnprintf(caller->odd, sizeof caller->odd, format, arguments);
+    (void)vsnprintf(caller->odd, sizeof(caller->odd), format, arguments);
     va_end(arguments);
 }
 
 static bool dial(struct caller *caller)
 {
     const struct timeval bound = {GIVE_UP_S, 0};
-    if (caller->fd >= 0)
+
+    if (caller->fd >= 0) {
         return true;
+    }
     caller->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    (void)setsockopt(caller->fd, SOL_SOCKET, SO_RCVTIMEO, &bound, sizeof bound);
-    if (connect(caller->fd, (const struct sockaddr *)&caller->writers->to, sizeof caller->writers->to) == 0)
+    (void)setsockopt(caller->fd, SOL_SOCKET, SO_RCVTIMEO, &bound, sizeof(bound));
+    if (connect(caller->fd, (const struct sockaddr *)&caller->writers->to,
+                sizeof(caller->writers->to)) == 0) {
         return true;
+    }
     (void)close(caller->fd);
     caller->fd = -1;
     return false;
@@ -81,16 +88,21 @@ static int receive(int fd, char answer[ANSWER_BYTES])
 {
     for (size_t n = 0; n < ANSWER_BYTES - 1;) {
         const ssize_t got = recv(fd, answer + n, ANSWER_BYTES - 1 - n, 0);
-        if (got < 0 && errno == EINTR)
+
+        if (got < 0 && errno == EINTR) {
             continue;
-        if (got <= 0)
+        }
+        if (got <= 0) {
             return 0;
+        }
         n += (size_t)got;
         answer[n] = '\0';
-        const char *end = strstr(answer, "\r\n\r\n"), *length = strcasestr(answer, "content-length:");
-        if (end != NULL && length != NULL && length < end &&
-            n >= (size_t)(end + 4 - answer) + strtoul(length + 15, NULL, 10))
+        const char *end = strstr(answer, "\r\n\r\n"),
+                   *length = strcasestr(answer, "content-length:");
+        if (end && length && length < end &&
+            n >= (size_t)(end + 4 - answer) + strtoul(length + 15, NULL, 10)) {
             return (int)strtol(answer + 9, NULL, 10);
+        }
     }
     return 0;
 }
@@ -99,12 +111,15 @@ static int exchange(struct caller *caller, const char *body, char answer[ANSWER_
 {
     char request[512];
     const char *query = caller->writers->spec.query;
-    const int n = snprintf(request, sizeof request,
-                           "POST /redis%s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %zu\r\n\r\n%s",
-                           query == NULL ? "" : query, strlen(body), body);
+    const int n =
+        snprintf(request, sizeof(request),
+                 "POST /redis%s HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: %zu\r\n\r\n%s",
+                 !query ? "" : query, strlen(body), body);
+
     answer[0] = '\0';
-    if (!dial(caller) || send(caller->fd, request, (size_t)n, MSG_NOSIGNAL) != n)
+    if (!dial(caller) || send(caller->fd, request, (size_t)n, MSG_NOSIGNAL) != n) {
         return 0;
+    }
     return receive(caller->fd, answer);
 }
 
@@ -115,18 +130,20 @@ static enum add ask(struct caller *caller, enum kind kind, const char *body)
     const int64_t asked_ms = now_ms();
     const int status = exchange(caller, body, answer);
     const int64_t took_ms = now_ms() - asked_ms;
-    if (took_ms > tally->longest_ms)
+
+    if (took_ms > tally->longest_ms) {
         tally->longest_ms = took_ms;
+    }
     if (status == 200) {
         tally->acknowledged++;
         atomic_fetch_add(kind == READ ? &caller->writers->read : &caller->writers->acknowledged, 1);
         return ADD_ACKNOWLEDGED;
     }
-    if (status == 504 && strstr(answer, "\"outcome\":\"unknown\"") != NULL) {
+    if (status == 504 && strstr(answer, "\"outcome\":\"unknown\"")) {
         tally->unknown++;
         return ADD_UNKNOWN;
     }
-    if (status == 503 && strstr(answer, "\"outcome\":\"not_sent\"") != NULL) {
+    if (status == 503 && strstr(answer, "\"outcome\":\"not_sent\"")) {
         tally->not_sent++;
         note_odd(caller, "%s: %s", body, answer);
         return ADD_NOT_SENT;
@@ -135,8 +152,9 @@ static enum add ask(struct caller *caller, enum kind kind, const char *body)
         tally->other++;
     } else {
         tally->dropped++;
-        if (caller->fd >= 0)
+        if (caller->fd >= 0) {
             (void)close(caller->fd);
+        }
         caller->fd = -1;
         nap_ms(20);
     }
@@ -150,13 +168,16 @@ static void add_one(struct caller *caller)
 {
     char body[128];
     const size_t serial = caller->n_adds;
+
     if ((serial & (serial + 1)) == 0) { /* 0, 1, 3, 7: full */
-        enum add *longer = realloc(caller->adds, (2 * serial + 1) * sizeof *longer);
-        if (longer == NULL)
+        enum add *longer = realloc(caller->adds, (2 * serial + 1) * sizeof(*longer));
+
+        if (!longer) {
             abort();
+        }
         caller->adds = longer;
     }
-    (void)snprintf(body, sizeof body, "[\"SADD\",\"ids\",\"%zu-%zu\"]", caller->number, serial);
+    (void)snprintf(body, sizeof(body), "[\"SADD\",\"ids\",\"%zu-%zu\"]", caller->number, serial);
     caller->adds[serial] = ask(caller, ADD, body);
     caller->n_adds++;
 }
@@ -165,18 +186,21 @@ static void *write_on(void *data)
 {
     struct caller *caller = data;
     const struct writers *writers = caller->writers;
+
     for (size_t i = caller->number; !atomic_load(&writers->stop); i++) {
         char body[128];
-        if (caller->reader)
+
+        if (caller->reader) {
             (void)ask(caller, READ, i % 2 == 0 ? "[\"GET\",\"counter\"]" : "[\"SCARD\",\"ids\"]");
-        else if (i % 3 == 0)
+        } else if (i % 3 == 0) {
             (void)ask(caller, INCREMENT, "[\"INCR\",\"counter\"]");
-        else if (i % 3 == 1)
+        } else if (i % 3 == 1) {
             add_one(caller);
-        else {
-            (void)snprintf(body, sizeof body, "[\"SET\",\"last:%zu\",%zu]", caller->number, i);
-            if (ask(caller, SET, body) == ADD_ACKNOWLEDGED)
+        } else {
+            (void)snprintf(body, sizeof(body), "[\"SET\",\"last:%zu\",%zu]", caller->number, i);
+            if (ask(caller, SET, body) == ADD_ACKNOWLEDGED) {
                 caller->last_set = i;
+            }
         }
         nap_ms(writers->spec.pace_ms);
     }
@@ -186,20 +210,24 @@ static void *write_on(void *data)
 static void join_all(struct writers *writers)
 {
     atomic_store(&writers->stop, true);
-    for (size_t i = 0; i < writers->n && !writers->stopped; i++)
+    for (size_t i = 0; i < writers->n && !writers->stopped; i++) {
         (void)pthread_join(writers->callers[i].thread, NULL);
+    }
     writers->stopped = true;
 }
 
 static void drop_writers(void *object)
 {
     struct writers *writers = object;
-    for (size_t i = 0; i < writers->n && !writers->stopped; i++)
+
+    for (size_t i = 0; i < writers->n && !writers->stopped; i++) {
         (void)shutdown(writers->callers[i].fd, SHUT_RDWR); /* whatever it waits for */
+    }
     join_all(writers);
     for (size_t i = 0; i < writers->n; i++) {
-        if (writers->callers[i].fd >= 0)
+        if (writers->callers[i].fd >= 0) {
             (void)close(writers->callers[i].fd);
+        }
         free(writers->callers[i].adds);
     }
     free(writers->callers);
@@ -208,21 +236,25 @@ static void drop_writers(void *object)
 
 struct writers *writers_start(const struct writers_spec *spec)
 {
-    struct writers *writers = calloc(1, sizeof *writers);
-    cr_assert(writers != NULL);
+    struct writers *writers = calloc(1, sizeof(*writers));
+
+    cr_assert(writers);
     writers->spec = *spec;
     if (spec->writers == 0 && spec->readers == 0) {
         writers->spec.writers = 8;
         writers->spec.readers = 4;
     }
     writers->spec.pace_ms = spec->pace_ms == 0 ? 2 : spec->pace_ms;
-    writers->to = (struct sockaddr_in){
-        .sin_family = AF_INET, .sin_port = htons(spec->daemon->port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    writers->callers = calloc(writers->spec.writers + writers->spec.readers, sizeof *writers->callers);
-    cr_assert(writers->callers != NULL);
+    writers->to = (struct sockaddr_in){.sin_family = AF_INET,
+                                       .sin_port = htons(spec->daemon->port),
+                                       .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    writers->callers =
+        calloc(writers->spec.writers + writers->spec.readers, sizeof(*writers->callers));
+    cr_assert(writers->callers);
     (void)scene_keep(writers, drop_writers);
     for (; writers->n < writers->spec.writers + writers->spec.readers; writers->n++) {
         struct caller *caller = &writers->callers[writers->n];
+
         *caller = (struct caller){.writers = writers,
                                   .number = writers->n,
                                   .reader = writers->n >= writers->spec.writers,
@@ -241,16 +273,19 @@ static void sum_up(struct tally *into, const struct tally *one)
     into->not_sent += one->not_sent;
     into->other += one->other;
     into->dropped += one->dropped;
-    if (one->longest_ms > into->longest_ms)
+    if (one->longest_ms > into->longest_ms) {
         into->longest_ms = one->longest_ms;
+    }
 }
 
 void writers_stop(struct writers *writers)
 {
     join_all(writers);
-    for (size_t i = 0; i < writers->n; i++)
-        for (size_t kind = 0; kind < KINDS; kind++)
+    for (size_t i = 0; i < writers->n; i++) {
+        for (size_t kind = 0; kind < KINDS; kind++) {
             sum_up(&writers->tallies[kind], &writers->callers[i].tallies[kind]);
+        }
+    }
 }
 
 size_t writers_acknowledged(struct writers *writers)
@@ -266,8 +301,10 @@ size_t writers_read(struct writers *writers)
 void writers_wait(struct writers *writers, size_t more, int64_t bound_ms)
 {
     const size_t written = writers_acknowledged(writers), read = writers_read(writers);
-    WAIT_UNTIL(bound_ms, (writers->spec.writers == 0 || writers_acknowledged(writers) >= written + more) &&
-                             (writers->spec.readers == 0 || writers_read(writers) >= read + more));
+
+    WAIT_UNTIL(bound_ms,
+               (writers->spec.writers == 0 || writers_acknowledged(writers) >= written + more) &&
+                   (writers->spec.readers == 0 || writers_read(writers) >= read + more));
 }
 
 const struct tally *writers_increments(const struct writers *writers)
@@ -291,52 +328,66 @@ const struct tally *writers_reads(const struct writers *writers)
 }
 
 /* Takes what is there out of `adds`, so that acknowledged ones that stay are the lost ones. */
-static void find_adds(const struct writers *writers, const struct server *server, struct remains *remains)
+static void find_adds(const struct writers *writers, const struct server *server,
+                      struct remains *remains)
 {
     const redisReply *members = redis_ask(server, "SMEMBERS ids");
-    cr_assert(members != NULL && members->type == REDIS_REPLY_ARRAY, "SMEMBERS of %s", server->label);
-    bool **there = scene_alloc(writers->n * sizeof *there);
-    for (size_t i = 0; i < writers->n; i++)
-        there[i] = scene_alloc((writers->callers[i].n_adds + 1) * sizeof **there);
+
+    cr_assert(members && members->type == REDIS_REPLY_ARRAY, "SMEMBERS of %s", server->label);
+    bool **there = scene_alloc(writers->n * sizeof(*there));
+    for (size_t i = 0; i < writers->n; i++) {
+        there[i] = scene_alloc((writers->callers[i].n_adds + 1) * sizeof(**there));
+    }
     for (size_t i = 0; i < members->elements; i++) {
         char *end = NULL;
         const size_t number = strtoul(members->element[i]->str, &end, 10),
                      serial = strtoul(end + 1, NULL, 10);
+
         cr_assert(number < writers->n && serial < writers->callers[number].n_adds);
         there[number][serial] = true;
     }
-    for (size_t i = 0; i < writers->n; i++)
+    for (size_t i = 0; i < writers->n; i++) {
         for (size_t j = 0; j < writers->callers[i].n_adds; j++) {
             const enum add add = writers->callers[i].adds[j];
+
             remains->adds_lost += add == ADD_ACKNOWLEDGED && !there[i][j] ? 1 : 0;
             remains->adds_unaccounted += add == ADD_NOT_SENT && there[i][j] ? 1 : 0;
         }
+    }
 }
 
 struct remains writers_remains(const struct writers *writers, const struct server *server)
 {
     struct remains remains = {.counter = strtoll(redis_say(server, "GET counter"), NULL, 10)};
+
     find_adds(writers, server, &remains);
-    for (size_t i = 0; i < writers->spec.writers; i++)
-        remains.sets_behind +=
-            strtoull(redis_say(server, "GET last:%d", (int)i), NULL, 10) < writers->callers[i].last_set ? 1
-                                                                                                        : 0;
+    for (size_t i = 0; i < writers->spec.writers; i++) {
+        remains.sets_behind += strtoull(redis_say(server, "GET last:%d", (int)i), NULL, 10) <
+                                       writers->callers[i].last_set
+                                   ? 1
+                                   : 0;
+    }
     return remains;
 }
 
 static const char *first_odd(const struct writers *writers)
 {
-    for (size_t i = 0; i < writers->n; i++)
-        if (writers->callers[i].odd[0] != '\0')
+    for (size_t i = 0; i < writers->n; i++) {
+        if (writers->callers[i].odd[0] != '\0') {
             return writers->callers[i].odd;
+        }
+    }
     return "";
 }
 
-void writers_check(struct writers *writers, const struct server *server, const char *what, bool kept)
+void writers_check(struct writers *writers, const struct server *server, const char *what,
+                   bool kept)
 {
     struct tally writes = {0};
-    for (size_t kind = 0; kind < READ; kind++)
+
+    for (size_t kind = 0; kind < READ; kind++) {
         sum_up(&writes, &writers->tallies[kind]);
+    }
     const struct tally *increments = writers_increments(writers), *reads = writers_reads(writers);
     const struct remains remains = writers_remains(writers, server);
     (void)fprintf(
@@ -344,19 +395,21 @@ void writers_check(struct writers *writers, const struct server *server, const c
         "%s: %s: writes %zu acknowledged, %zu unknown, longest %lld ms; reads %zu, longest %lld ms; "
         "INCR %zu acknowledged + %zu unknown, counter %lld; SADD lost %zu\n",
         scene_test_name(), what, writes.acknowledged, writes.unknown, (long long)writes.longest_ms,
-        reads->acknowledged, (long long)reads->longest_ms, increments->acknowledged, increments->unknown,
-        remains.counter, remains.adds_lost);
-    cr_assert(writes.dropped == 0 && reads->dropped == 0, "connections dropped: %zu, %s", writes.dropped,
-              first_odd(writers));
+        reads->acknowledged, (long long)reads->longest_ms, increments->acknowledged,
+        increments->unknown, remains.counter, remains.adds_lost);
+    cr_assert(writes.dropped == 0 && reads->dropped == 0, "connections dropped: %zu, %s",
+              writes.dropped, first_odd(writers));
     cr_assert(writes.other == 0 && writes.not_sent == 0, "writes: %s", first_odd(writers));
     cr_assert(reads->other == 0 && reads->not_sent == 0 && reads->unknown == 0, "reads: %s",
               first_odd(writers));
     cr_assert(remains.counter <= (long long)(increments->acknowledged + increments->unknown),
               "INCR ran twice: %lld", remains.counter);
     cr_assert_eq(remains.adds_unaccounted, 0);
-    if (!kept)
+    if (!kept) {
         return;
-    cr_assert(remains.counter >= (long long)increments->acknowledged, "INCRs lost: %lld", remains.counter);
+    }
+    cr_assert(remains.counter >= (long long)increments->acknowledged, "INCRs lost: %lld",
+              remains.counter);
     cr_assert_eq(remains.adds_lost, 0);
     cr_assert_eq(remains.sets_behind, 0);
 }

@@ -1,9 +1,10 @@
 /*
- * Callers that go on and on, in threads of the test: writers, each of which counts (INCR of one counter), collects (SADD of
- * ids of its own) and sets (its last number), and readers. Each on a connection that it keeps; what came of every request is noted.
+ * Callers that go on and on, in threads of the test: writers, each of which counts (INCR of one
+ * counter), collects (SADD of ids of its own) and sets (its last number), and readers. Each on a
+ * connection that it keeps; what came of every request is noted.
  */
-#ifndef BELLWETHER_TESTS_WRITERS_H
-#define BELLWETHER_TESTS_WRITERS_H
+#ifndef BELLWETHER_TESTS_SUPPORT_WRITERS_H
+#define BELLWETHER_TESTS_SUPPORT_WRITERS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -37,7 +38,10 @@ void writers_stop(struct writers *writers);
 /** Writes and reads that were answered with 200 so far. */
 size_t writers_acknowledged(struct writers *writers);
 size_t writers_read(struct writers *writers);
-/** Wait until so many more writes are acknowledged and so many more reads answered by then, at most bound_ms. */
+/**
+ * Wait until so many more writes are acknowledged and so many more reads answered by then, at most
+ * bound_ms.
+ */
 void writers_wait(struct writers *writers, size_t more, int64_t bound_ms);
 
 /* After writers_stop(). */
@@ -56,10 +60,11 @@ struct remains {
 struct remains writers_remains(const struct writers *writers, const struct server *server);
 
 /**
- * What holds in any failover: no answer but 200 and 504 `unknown`, every connection kept, reads all answered, and nothing
- * ran twice. Prints one line of numbers.
+ * What holds in any failover: no answer but 200 and 504 `unknown`, every connection kept, reads all
+ * answered, and nothing ran twice. Prints one line of numbers.
  * @param kept  nothing that was acknowledged may be lost, either.
  */
-void writers_check(struct writers *writers, const struct server *server, const char *what, bool kept);
+void writers_check(struct writers *writers, const struct server *server, const char *what,
+                   bool kept);
 
 #endif

@@ -45,7 +45,10 @@ bool address_is_set(const struct address *address);
 bool address_is_ip(const struct address *address);
 /** An IP literal in 127.0.0.0/8 or ::1 (IPv4-mapped too); a name never. */
 bool address_is_loopback(const struct address *address);
-/** An IP literal that is no node's: unspecified, multicast or broadcast (IPv4-mapped too); a name never. */
+/**
+ * An IP literal that is no node's: unspecified, multicast or broadcast (IPv4-mapped too); a name
+ * never.
+ */
 bool address_is_nowhere(const struct address *address);
 bool address_equal(const struct address *a, const struct address *b);
 

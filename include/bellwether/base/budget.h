@@ -1,7 +1,8 @@
 /*
- * How much memory callers and peers may make this process hold: bodies, commands, replies, answers that nobody has taken yet.
- * One count for the process, as malloc() has allocated it. Whoever is about to take something large, or something new, asks
- * first; what is asked for without asking is counted all the same. Thread: any.
+ * How much memory callers and peers may make this process hold: bodies, commands, replies, answers
+ * that nobody has taken yet. One count for the process, as malloc() has allocated it. Whoever is
+ * about to take something large, or something new, asks first; what is asked for without asking is
+ * counted all the same. Thread: any.
  */
 #ifndef BELLWETHER_BASE_BUDGET_H
 #define BELLWETHER_BASE_BUDGET_H
@@ -16,7 +17,9 @@
 void budget_limit(size_t bytes);
 /** What is counted now; each thread may keep a few KiB to itself. */
 size_t budget_used(void);
-/** Whether there is room for so much more. The last eighth is for pieces of at most BUDGET_SMALL. */
+/**
+ * Whether there is room for so much more. The last eighth is for pieces of at most BUDGET_SMALL.
+ */
 bool budget_has(size_t bytes);
 /** The same, that eighth included: for what does not stay. */
 bool budget_has_for_now(size_t bytes);

@@ -12,7 +12,9 @@ struct buffer {
     size_t room; /* allocated */
 };
 
-/** Room for `more` bytes behind what is in use. @return where they go; the caller adds to `size`. */
+/**
+ * Room for `more` bytes behind what is in use. @return where they go; the caller adds to `size`.
+ */
 char *buffer_reserve(struct buffer *buffer, size_t more);
 /** @param bytes copied. */
 void buffer_add(struct buffer *buffer, const void *bytes, size_t size);
@@ -22,7 +24,10 @@ void buffer_add_text(struct buffer *buffer, const char *text);
 void buffer_add_integer(struct buffer *buffer, int64_t number);
 /** Whether the memory budget has room for so much more, or it is too little to matter. */
 bool buffer_may_add(const struct buffer *buffer, size_t more);
-/** Hand the bytes out, counted no longer; free() them. The buffer is empty afterwards. @return NULL when nothing was ever reserved. */
+/**
+ * Hand the bytes out, counted no longer; free() them. The buffer is empty afterwards. @return NULL
+ * when nothing was ever reserved.
+ */
 char *buffer_take(struct buffer *buffer, size_t *size);
 void buffer_release(struct buffer *buffer);
 

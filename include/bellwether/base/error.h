@@ -5,15 +5,15 @@
 #ifndef BELLWETHER_BASE_ERROR_H
 #define BELLWETHER_BASE_ERROR_H
 
-#define BW_ERRORS(X)                           \
-    X(BW_EINVAL, 1, "invalid value")           \
-    X(BW_ERANGE, 2, "out of range")            \
-    X(BW_ENOENT, 3, "not found")               \
-    X(BW_EIO, 4, "input/output error")         \
-    X(BW_EPROTO, 5, "unexpected reply")        \
-    X(BW_EDENIED, 6, "permission denied")      \
-    X(BW_EBUSY, 7, "in use")                   \
-    X(BW_ETIMEDOUT, 8, "timed out")            \
+#define BW_ERRORS(X) \
+    X(BW_EINVAL, 1, "invalid value") \
+    X(BW_ERANGE, 2, "out of range") \
+    X(BW_ENOENT, 3, "not found") \
+    X(BW_EIO, 4, "input/output error") \
+    X(BW_EPROTO, 5, "unexpected reply") \
+    X(BW_EDENIED, 6, "permission denied") \
+    X(BW_EBUSY, 7, "in use") \
+    X(BW_ETIMEDOUT, 8, "timed out") \
     X(BW_ERESOLVE, 9, "name does not resolve") \
     X(BW_ENIL, 10, "nil reply")
 

@@ -1,8 +1,9 @@
 /*
- * Log lines to standard error, logfmt or JSON, one write(2) a line. Nobody who logs waits for whoever reads them.
+ * Log lines to standard error, logfmt or JSON, one write(2) a line. Nobody who logs waits for
+ * whoever reads them.
  *
- *     log_info("master changed", LOG_STR("master", name), LOG_INT("epoch", epoch));
- *     level=info ts=2026-11-22T12:00:00.123Z msg="master changed" master=mymaster epoch=4
+ *     log_info("master changed", LOG_STR("master", name), LOG_INT("epoch", epoch)); level=info
+ *     ts=2026-11-22T12:00:00.123Z msg="master changed" master=mymaster epoch=4
  */
 #ifndef BELLWETHER_BASE_LOG_H
 #define BELLWETHER_BASE_LOG_H
@@ -23,7 +24,7 @@ struct log_field {
 /* A function, because compilers warn when a macro asks whether an array is NULL. */
 static inline const char *log_text(const char *text)
 {
-    return text != NULL ? text : "";
+    return text ? text : "";
 }
 
 #define LOG_STR(k, v) ((struct log_field){(k), log_text(v), 0})
@@ -33,23 +34,31 @@ static inline const char *log_text(const char *text)
 void log_configure(enum log_level level, enum log_format format);
 
 /**
- * From now on lines are written by a thread of their own, which alone waits where standard error takes nothing: up to 256 KiB
- * of lines wait for it, what comes then is dropped and counted. Before it, and where there is no thread to be had, whoever
- * logs writes. Thread: main, before others start.
+ * From now on lines are written by a thread of their own, which alone waits where standard error
+ * takes nothing: up to 256 KiB of lines wait for it, what comes then is dropped and counted. Before
+ * it, and where there is no thread to be had, whoever logs writes. Thread: main, before others
+ * start.
  */
 void log_start(void);
 /** Wait at most so long until all lines are written. @return whether they are. Thread: any. */
 bool log_flush(int patience_ms);
-/** The same, and the thread ends; where it still hangs it is left behind. Thread: main, when the others have ended. */
+/**
+ * The same, and the thread ends; where it still hangs it is left behind. Thread: main, when the
+ * others have ended.
+ */
 bool log_stop(int patience_ms);
 
 #define LOG_LAST_PATIENCE_MS 200 /* of who is about to end the process */
 
-/** Write to standard error as soon as it takes something, within `patience_ms`; else the bytes are lost. What waits in the
- * queue is overtaken. Thread: any; a signal's handler, too. */
+/**
+ * Write to standard error as soon as it takes something, within `patience_ms`; else the bytes are
+ * lost. What waits in the queue is overtaken. Thread: any; a signal's handler, too.
+ */
 void log_last_words(const char *bytes, size_t length, int patience_ms);
-/** A line for people instead of the log, behind what the log has: lost where standard error takes nothing for a second or two.
- * `format` without the newline. Thread: any. */
+/**
+ * A line for people instead of the log, behind what the log has: lost where standard error takes
+ * nothing for a second or two. `format` without the newline. Thread: any.
+ */
 void log_plain(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /**
@@ -57,14 +66,16 @@ void log_plain(const char *format, ...) __attribute__((format(printf, 1, 2)));
  * @param fields borrowed; `n_fields` of them; NULL when 0.
  * Thread: any.
  */
-void log_write(enum log_level level, const char *message, const struct log_field *fields, size_t n_fields);
+void log_write(enum log_level level, const char *message, const struct log_field *fields,
+               size_t n_fields);
 
 /** The line as log_write() would write it, newline included; for tests. @return its length. */
-size_t log_render(enum log_level level, enum log_format format, int64_t wall_ms, const char *message,
-                  const struct log_field *fields, size_t n_fields, char *out, size_t out_size);
+size_t log_render(enum log_level level, enum log_format format, int64_t wall_ms,
+                  const char *message, const struct log_field *fields, size_t n_fields, char *out,
+                  size_t out_size);
 
 /* At least one field each; without any, call log_write() with NULL and 0. */
-#define LOG_FIELDS(...)                                 \
+#define LOG_FIELDS(...) \
     ((const struct log_field[]){{0}, __VA_ARGS__} + 1), \
         (sizeof((const struct log_field[]){{0}, __VA_ARGS__}) / sizeof(struct log_field) - 1)
 #define log_debug(msg, ...) log_write(LOG_LEVEL_DEBUG, msg, LOG_FIELDS(__VA_ARGS__))

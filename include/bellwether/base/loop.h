@@ -23,29 +23,39 @@ struct loop_signal;
 struct mailbox;
 
 /**
- * A new loop, ready to run on any one thread; owned by the caller. Out of descriptors, or where the kernel has no room for
- * the loop's own watch (fs.epoll.max_user_watches), the process ends: one line in the log, exit code 1. Thread: main.
+ * A new loop, ready to run on any one thread; owned by the caller. Out of descriptors, or where the
+ * kernel has no room for the loop's own watch (fs.epoll.max_user_watches), the process ends: one
+ * line in the log, exit code 1. Thread: main.
  */
 struct loop *loop_new(void);
 /** Free the loop after its objects, look-ups too; runs the loop until their handles are closed. */
 void loop_free(struct loop *loop);
 #define LOOP_SCRATCH_BYTES ((size_t)64 * 1024)
-/** Room to read into, too much for a thread's stack; borrowed until anybody else of the loop's thread asks for it. */
+/**
+ * Room to read into, too much for a thread's stack; borrowed until anybody else of the loop's
+ * thread asks for it.
+ */
 char *loop_scratch(struct loop *loop);
-/** Whether a look-up that nobody waits for still hangs in the resolver: then _exit() is the way out, exit() would
- * take from under it what it uses. Thread: any. */
+/**
+ * Whether a look-up that nobody waits for still hangs in the resolver: then _exit() is the way out,
+ * exit() would take from under it what it uses. Thread: any.
+ */
 bool loop_lookups_abandoned(void);
 /** The version of libuv that runs. Thread: any. */
 const char *loop_library_version(void);
 /** Run until loop_stop(). */
 void loop_run(struct loop *loop);
 void loop_stop(struct loop *loop);
-/** Call `turn` once in every turn, after callbacks ran and before the loop blocks. One per loop; NULL: none.
+/**
+ * Call `turn` once in every turn, after callbacks ran and before the loop blocks. One per loop;
+ * NULL: none.
  */
 void loop_on_turn(struct loop *loop, void (*turn)(void *data), void *data);
 
-/* Something to be done once at the end of the present turn, before the loop_on_turn() hook: so that what a turn writes
- * leaves in one piece. Embedded in its owner, zeroed before use. */
+/*
+ * Something to be done once at the end of the present turn, before the loop_on_turn() hook: so that
+ * what a turn writes leaves in one piece. Embedded in its owner, zeroed before use.
+ */
 struct loop_later {
     struct loop_later *next;
     void (*run)(void *data);
@@ -61,39 +71,52 @@ void loop_later_cancel(struct loop *loop, struct loop_later *later);
 struct loop_timer *loop_timer_new(struct loop *loop, void (*fire)(void *data), void *data);
 /** (Re)arm; at least `delay_ms` from now (negative counts as 0). */
 void loop_timer_start(struct loop_timer *timer, int64_t delay_ms);
-/** The same, `from_ms` to `to_ms` from now: at a moment that other timers of the loop choose, too, where their spans
- * allow it, so that one turn serves many. */
+/**
+ * The same, `from_ms` to `to_ms` from now: at a moment that other timers of the loop choose, too,
+ * where their spans allow it, so that one turn serves many.
+ */
 void loop_timer_start_within(struct loop_timer *timer, int64_t from_ms, int64_t to_ms);
 void loop_timer_stop(struct loop_timer *timer);
 bool loop_timer_armed(const struct loop_timer *timer);
 void loop_timer_free(struct loop_timer *timer);
 
-/* Descriptors. The descriptor stays the caller's; free the poll before closing it. New is NULL where the
- * kernel can't watch it (a plain file). Where the kernel has no room for one more watch it is looked at every few
- * milliseconds until there is. */
+/*
+ * Descriptors. The descriptor stays the caller's; free the poll before closing it. New is NULL
+ * where the kernel can't watch it (a plain file). Where the kernel has no room for one more watch
+ * it is looked at every few milliseconds until there is.
+ */
 enum { LOOP_READ = 1, LOOP_WRITE = 2 };
-struct loop_poll *loop_poll_new(struct loop *loop, int fd, void (*ready)(void *data, int events), void *data);
-/** What to wait for: a set of LOOP_READ, LOOP_WRITE; 0: nothing for now. On an error of the descriptor all
- * wanted events are reported. */
+struct loop_poll *loop_poll_new(struct loop *loop, int fd, void (*ready)(void *data, int events),
+                                void *data);
+/**
+ * What to wait for: a set of LOOP_READ, LOOP_WRITE; 0: nothing for now. On an error of the
+ * descriptor all wanted events are reported.
+ */
 void loop_poll_want(struct loop_poll *poll, int events);
 void loop_poll_free(struct loop_poll *poll);
 
-/* Name look-ups off the thread; however many ask for a name share one, and names that hang delay no others. Those
- * of one group take a quarter of the threads at most. An IP literal asks nobody. `done` comes exactly once, never from inside loop_lookup_start(),
- * with error 0 and `n` >= 1 IP addresses (with the port that was asked for), or -BW_ERESOLVE and the
- * resolver's words. loop_lookup_free() before that cancels it; after `done` the caller still frees it (inside
- * `done` is fine). */
+/*
+ * Name look-ups off the thread; however many ask for a name share one, and names that hang delay no
+ * others. Those of one group take a quarter of the threads at most. An IP literal asks nobody.
+ * `done` comes exactly once, never from inside loop_lookup_start(), with error 0 and `n` >= 1 IP
+ * addresses (with the port that was asked for), or -BW_ERESOLVE and the resolver's words.
+ * loop_lookup_free() before that cancels it; after `done` the caller still frees it (inside `done`
+ * is fine).
+ */
 struct loop_lookup *loop_lookup_start(struct loop *loop, const struct address *name, unsigned group,
-                                      void (*done)(void *data, int error, const struct address *found,
-                                                   size_t n, const char *words),
+                                      void (*done)(void *data, int error,
+                                                   const struct address *found, size_t n,
+                                                   const char *words),
                                       void *data);
 void loop_lookup_free(struct loop_lookup *lookup);
-/** What the name resolved to last, for whomever in this process. @return how many, with the name's port; `out` is the
- * caller's to free, NULL where there are none. Thread: any. */
+/**
+ * What the name resolved to last, for whomever in this process. @return how many, with the name's
+ * port; `out` is the caller's to free, NULL where there are none. Thread: any.
+ */
 size_t loop_lookup_last(const struct address *name, struct address **out);
 
-struct loop_signal *loop_signal_new(struct loop *loop, int signum, void (*caught)(void *data, int signum),
-                                    void *data);
+struct loop_signal *loop_signal_new(struct loop *loop, int signum,
+                                    void (*caught)(void *data, int signum), void *data);
 void loop_signal_free(struct loop_signal *signal);
 
 /* A message is the head of whoever posts' own struct. Posted in order, delivered in order. */
@@ -101,14 +124,20 @@ struct message {
     struct message *next;
     int kind;
     void (*drop)(
-        struct message *self); /* frees it; called by whoever got it, or by the mailbox that dies with it */
+        struct message
+            *self); /* frees it; called by whoever got it, or by the mailbox that dies with it */
 };
 
-/** @param deliver runs on the loop's thread for each message, which it then owns (calls message->drop). */
+/**
+ * @param deliver runs on the loop's thread for each message, which it then owns (calls
+ * message->drop).
+ */
 struct mailbox *mailbox_new(struct loop *loop, void (*deliver)(void *data, struct message *message),
                             void *data);
-/** Take `message`. Thread: any. The mailbox must outlive its posters: free it after their threads were
- * joined. */
+/**
+ * Take `message`. Thread: any. The mailbox must outlive its posters: free it after their threads
+ * were joined.
+ */
 void mailbox_post(struct mailbox *mailbox, struct message *message);
 void mailbox_free(struct mailbox *mailbox);
 

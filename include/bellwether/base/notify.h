@@ -4,9 +4,14 @@
 
 #include <stdint.h>
 
-/** Send one message, lines separated by newlines, like "READY=1\nSTATUS=...". Never blocks. Thread: main. */
+/**
+ * Send one message, lines separated by newlines, like "READY=1\nSTATUS=...". Never blocks. Thread:
+ * main.
+ */
 void notify_send(const char *message);
-/** Half of WATCHDOG_USEC in milliseconds (WATCHDOG_PID respected), or 0 when no watchdog is wanted. */
+/**
+ * Half of WATCHDOG_USEC in milliseconds (WATCHDOG_PID respected), or 0 when no watchdog is wanted.
+ */
 int64_t notify_watchdog_interval_ms(void);
 
 #endif

@@ -12,7 +12,8 @@
  * @return 0; -BW_EINVAL an escape that is none; -BW_ERANGE it does not fit.
  * Thread:  any.
  */
-int percent_decode_bytes(const char *in, size_t in_len, char *out, size_t out_size, size_t *out_len);
+int percent_decode_bytes(const char *in, size_t in_len, char *out, size_t out_size,
+                         size_t *out_len);
 
 /**
  * Percent-decode to text.

@@ -8,9 +8,10 @@
 struct pulse {
     _Atomic int64_t at_boot_ms;          /* the last turn of its loop */
     _Atomic int64_t valid_until_boot_ms; /* watcher only: its snapshots hold until then */
-    _Atomic unsigned
-        generation;          /* watcher only: grows when the clock jumped; older snapshots hold no longer */
-    _Atomic unsigned fences; /* watcher only: grows when a fence goes up, or a promotion begins behind it */
+    /* watcher only: grows when the clock jumped; older snapshots hold no longer */
+    _Atomic unsigned generation;
+    /* watcher only: grows when a fence goes up, or a promotion begins behind it */
+    _Atomic unsigned fences;
 };
 
 #endif

@@ -11,7 +11,8 @@ struct secret;
 /**
  * @param path   a file (one trailing newline is stripped), or NULL.
  * @param value  used when path is NULL; NULL: there is no secret.
- * @return the secret; NULL with a message that names the file in `error` when it can't be read. Thread: any.
+ * @return the secret; NULL with a message that names the file in `error` when it can't be read.
+ * Thread: any.
  */
 struct secret *secret_new(const char *path, const char *value, char *error, size_t error_size);
 /** Another owner's own copy. */
@@ -20,22 +21,29 @@ struct secret *secret_copy(const struct secret *secret);
 const char *secret_value(const struct secret *secret);
 /**
  * Read the file again, if it changed (device, inode, size or time; links followed) or `force`.
- * @return 1 the value changed; 0 not; -BW_EIO it can't be read now, the old value stays (message in `error`).
+ * @return 1 the value changed; 0 not; -BW_EIO it can't be read now, the old value stays (message in
+ * `error`).
  * Thread: the owner's.
  */
 int secret_refresh(struct secret *secret, bool force, char *error, size_t error_size);
 /** The file, or NULL; borrowed. */
 const char *secret_path(const struct secret *secret);
 /**
- * Who can get at the file that should not; asked for once after the start and once after each change of the file. That its
- * group reads it is all right: fsGroup does that in Kubernetes.
+ * Who can get at the file that should not; asked for once after the start and once after each
+ * change of the file. That its group reads it is all right: fsGroup does that in Kubernetes.
  * @return static words, or NULL. Thread: the owner's.
  */
 const char *secret_exposed(struct secret *secret);
-/** When its value was taken, at first or because the file's contents had changed; wall clock. Thread: the owner's. */
+/**
+ * When its value was taken, at first or because the file's contents had changed; wall clock.
+ * Thread: the owner's.
+ */
 int64_t secret_taken_ms(const struct secret *secret);
 
-/* Saying that files can't be read: at once, then once a minute, and when they can be again. Zero at first. */
+/*
+ * Saying that files can't be read: at once, then once a minute, and when they can be again. Zero at
+ * first.
+ */
 struct secret_complaint {
     bool failing;
     int64_t said_ms;

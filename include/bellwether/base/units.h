@@ -12,9 +12,11 @@
 int duration_parse(const char *text, int64_t *out_ms);
 /** The shortest exact form: `1s`, `1500ms`, `5m`. */
 void duration_format(int64_t ms, char out[UNITS_TEXT_SIZE]);
-/** A number of bytes; units b, k/kb/kib (1024), m/mb/mib, g/gb/gib, any case (as Redis' config has it: kb =
- * 1024).
- * @return 0; -BW_EINVAL; -BW_ERANGE. */
+/**
+ * A number of bytes; units b, k/kb/kib (1024), m/mb/mib, g/gb/gib, any case (as Redis' config has
+ * it: kb = 1024).
+ * @return 0; -BW_EINVAL; -BW_ERANGE.
+ */
 int bytes_parse(const char *text, int64_t *out_bytes);
 void bytes_format(int64_t bytes, char out[UNITS_TEXT_SIZE]);
 /** A whole decimal number in [min, max]. @return 0; -BW_EINVAL; -BW_ERANGE. */

@@ -1,9 +1,9 @@
 /*
  * Query parameters and the Accept header: text in, a struct out. Pure.
  *
- * A parameter that the route does not know is ignored; one that it knows and whose value makes no sense
- * is refused with words that name it and say what it takes. Given twice, the last one counts (`exclude` adds
- * up).
+ * A parameter that the route does not know is ignored; one that it knows and whose value makes no
+ * sense is refused with words that name it and say what it takes. Given twice, the last one counts
+ * (`exclude` adds up).
  */
 #ifndef BELLWETHER_HTTP_QUERY_H
 #define BELLWETHER_HTTP_QUERY_H
@@ -15,10 +15,10 @@
 #include "bellwether/base/address.h"
 
 /* The checks of /readyz, in the order in which they are listed. */
-#define READY_CHECKS(X)     \
+#define READY_CHECKS(X) \
     X(RESOLVED, "resolved") \
     X(SHUTDOWN, "shutdown") \
-    X(MASTER, "master")     \
+    X(MASTER, "master") \
     X(SENTINEL, "sentinel") \
     X(QUORUM, "quorum")
 
@@ -79,14 +79,16 @@ struct query {
  * Take one parameter.
  *
  * @param known    the QUERY_ bits that the route looks at; others are ignored.
- * @param name,value  borrowed, percent-encoded (`+` may have become a blank already); value NULL: `?name`.
+ * @param name,value  borrowed, percent-encoded (`+` may have become a blank already); value NULL:
+ * `?name`.
  * @param query    the parameter's member is set on success, untouched on failure.
  * @param refused  on failure the parameter's name, static.
  * @param error    on failure what it takes.
  * @return 0; -BW_EINVAL. Thread: any.
  */
-int query_add(struct query *query, unsigned known, const char *name, size_t name_len, const char *value,
-              size_t value_len, const char **refused, char error[QUERY_ERROR_SIZE]);
+int query_add(struct query *query, unsigned known, const char *name, size_t name_len,
+              const char *value, size_t value_len, const char **refused,
+              char error[QUERY_ERROR_SIZE]);
 
 /* What an Accept header says about the forms there are; start with ACCEPT_NOTHING. */
 struct accept {
@@ -99,13 +101,22 @@ struct accept {
 void accept_add(struct accept *accept, const char *value, size_t len);
 /** FORM_TEXT where text/plain is liked better than JSON, else FORM_JSON. Thread: any. */
 enum http_form accept_form(const struct accept *accept);
-/** text/html is liked better than JSON, and no less than text/plain: what browsers send. Thread: any. */
+/**
+ * text/html is liked better than JSON, and no less than text/plain: what browsers send. Thread:
+ * any.
+ */
 bool accept_likes_html(const struct accept *accept);
 
-/** How long a Prefer header (RFC 7240) wishes to wait, QUERY_WAIT_MAX_MS at most; 0 where it does not say. Thread: any. */
+/**
+ * How long a Prefer header (RFC 7240) wishes to wait, QUERY_WAIT_MAX_MS at most; 0 where it does
+ * not say. Thread: any.
+ */
 int64_t prefer_wait_ms(const char *value, size_t len);
 
-/** Whether an If-None-Match value names this entity tag (weakly compared; `*` names all). Thread: any. */
+/**
+ * Whether an If-None-Match value names this entity tag (weakly compared; `*` names all). Thread:
+ * any.
+ */
 bool etag_matches(const char *if_none_match, const char *etag);
 
 #endif

@@ -1,4 +1,7 @@
-/* Snapshots in JSON and in text, as HTTP.md shows them. Used by the HTTP answers and by --once. Pure. */
+/*
+ * Snapshots in JSON and in text, as HTTP.md shows them. Used by the HTTP answers and by --once.
+ * Pure.
+ */
 #ifndef BELLWETHER_HTTP_RENDER_H
 #define BELLWETHER_HTTP_RENDER_H
 
@@ -25,8 +28,10 @@ json_t *render_sentinel_list(const struct snapshot_sentinel *sentinels, size_t n
 /** One entry of /failovers, a new reference. Thread: any. */
 json_t *render_failover(const struct failover *failover);
 
-/** `redis://host:port`, or `rediss://` when `tls`. @param out RENDER_URL_SIZE bytes. @return out. Thread:
- * any. */
+/**
+ * `redis://host:port`, or `rediss://` when `tls`. @param out RENDER_URL_SIZE bytes. @return out.
+ * Thread: any.
+ */
 const char *render_url(const struct address *address, bool tls, char *out);
 /** Text as JSON; bytes that are not UTF-8 become U+FFFD; NULL becomes null. Thread: any. */
 json_t *render_text(const char *text);

@@ -1,9 +1,10 @@
 /*
  * The static table of routes, and matching a raw path against it. Pure.
  *
- * A raw path is split on `/` first and percent-decoded segment by segment, so `%2F` stays inside its
- * segment and `..` is a name like any other. Matching is exact. A pattern that ends with `{command}/{argument…}` stands
- * for one segment or more, which are handed on as they came (redis/batch.h decodes them).
+ * A raw path is split on `/` first and percent-decoded segment by segment, so `%2F` stays inside
+ * its segment and `..` is a name like any other. Matching is exact. A pattern that ends with
+ * `{command}/{argument…}` stands for one segment or more, which are handed on as they came
+ * (redis/batch.h decodes them).
  */
 #ifndef BELLWETHER_HTTP_ROUTER_H
 #define BELLWETHER_HTTP_ROUTER_H
@@ -39,56 +40,69 @@ enum {
 #define QUERY_READY (QUERY_FORM | QUERY_VERBOSE | QUERY_EXCLUDE | QUERY_OF_MASTER)
 
 /* The routes that run commands, below one place: X, their ids, the place, whose commands. */
-#define ROUTES_COMMANDS(X, one, pipeline, multi, path, place, whose)                              \
-    X(one, place "/redis", METHODS_POST, SCOPES_COMMANDS, 0, "a command " whose)                  \
-    X(pipeline, place "/redis/pipeline", METHODS_POST, SCOPES_COMMANDS, 0,                        \
-      "several commands " whose ", one after the other")                                          \
+#define ROUTES_COMMANDS(X, one, pipeline, multi, path, place, whose) \
+    X(one, place "/redis", METHODS_POST, SCOPES_COMMANDS, 0, "a command " whose) \
+    X(pipeline, place "/redis/pipeline", METHODS_POST, SCOPES_COMMANDS, 0, \
+      "several commands " whose ", one after the other") \
     X(multi, place "/redis/multi-exec", METHODS_POST, SCOPES_COMMANDS, 0, "a transaction " whose) \
-    X(path, place "/redis" ROUTE_REST, METHODS_READ | HTTP_POST, SCOPES_COMMANDS, 0,              \
+    X(path, place "/redis" ROUTE_REST, METHODS_READ | HTTP_POST, SCOPES_COMMANDS, 0, \
       "a command " whose ", written as a path")
 #define ROUTE_REST "/{command}/{argument…}"
 
 /* id, path, methods, scopes, query parameters it looks at, what it is for */
-#define ROUTES(X)                                                                                            \
-    X(INDEX, "/", METHODS_READ, SCOPES_DISCOVERY, QUERY_PRETTY, "this list; to browsers the status page")    \
-    X(MASTER, "/master", METHODS_READ, SCOPES_DISCOVERY, QUERY_MASTER, "the default master")                 \
-    X(MASTERS, "/masters", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, "every watched master")               \
-    X(NAMED_MASTER, "/masters/{name}", METHODS_READ, SCOPES_DISCOVERY, QUERY_MASTER, "one master")           \
-    X(REPLICAS, "/replicas", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, "the default master's replicas")    \
-    X(NAMED_REPLICAS, "/masters/{name}/replicas", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM,                \
-      "a master's replicas")                                                                                 \
-    X(REPLICA, "/replica", METHODS_READ, SCOPES_DISCOVERY, QUERY_REPLICA, "one healthy replica in turn")     \
-    X(NAMED_REPLICA, "/masters/{name}/replica", METHODS_READ, SCOPES_DISCOVERY, QUERY_REPLICA,               \
-      "one healthy replica of a master in turn")                                                             \
-    X(SENTINELS, "/sentinels", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM,                                   \
-      "what each Sentinel says about the default master")                                                    \
-    X(NAMED_SENTINELS, "/masters/{name}/sentinels", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM,              \
-      "what each Sentinel says about a master")                                                              \
-    X(EVENTS, "/events", METHODS_READ, SCOPES_DISCOVERY, QUERY_OF_MASTER,                                    \
-      "changes of masters and what the Sentinels say, as server-sent events")                                \
-    X(LIVEZ, "/livez", METHODS_READ, SCOPES_PROBE, QUERY_FORM, "200 while the daemon's threads turn")        \
-    X(HEALTHZ, "/healthz", METHODS_READ, SCOPES_PROBE, QUERY_FORM, "the same as /livez")                     \
-    X(READYZ, "/readyz", METHODS_READ, SCOPES_PROBE, QUERY_READY, "200 while the daemon can answer")         \
-    X(READYZ_CHECK, "/readyz/{check}", METHODS_READ, SCOPES_PROBE, QUERY_READY, "one check of /readyz")      \
-    X(FAILOVERS, "/failovers", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM | QUERY_OF_MASTER | QUERY_LIMIT,   \
-      "what became of each failover, phase by phase, newest first")                                          \
-    X(METRICS, "/metrics", METHODS_READ, SCOPES_PROBE, 0, "figures for Prometheus")                          \
-    X(STATUS, "/status", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, "all that the daemon knows, and why")   \
-    X(SELF, "/self", METHODS_READ, SCOPES_PROBE, QUERY_FORM, "what the node named by --self is")             \
-    X(SELF_MASTER, "/self/master", METHODS_ALIKE, SCOPES_PROBE, QUERY_FORM, "200 when it is the master")     \
-    X(SELF_REPLICA, "/self/replica", METHODS_ALIKE, SCOPES_PROBE, QUERY_FORM | QUERY_MAX_LAG,                \
-      "200 when it is a replica")                                                                            \
-    X(SELF_READY, "/self/ready", METHODS_ALIKE, SCOPES_PROBE, QUERY_FORM | QUERY_MAX_LAG,                    \
-      "200 when it is the master or a replica with its link up")                                             \
-    X(VERSION, "/version", METHODS_READ, SCOPES_PROBE, QUERY_PRETTY, "versions of the daemon and libraries") \
-    X(OPENAPI, "/openapi.yaml", METHODS_READ, SCOPES_DISCOVERY, 0, "this interface in OpenAPI 3.1")          \
-    ROUTES_COMMANDS(X, REDIS, REDIS_PIPELINE, REDIS_MULTI, REDIS_PATH, "", "on the default master")          \
-    ROUTES_COMMANDS(X, NAMED_REDIS, NAMED_REDIS_PIPELINE, NAMED_REDIS_MULTI, NAMED_REDIS_PATH,               \
-                    "/masters/{name}", "on one master")                                                      \
-    ROUTES_COMMANDS(X, REPLICA_REDIS, REPLICA_REDIS_PIPELINE, REPLICA_REDIS_MULTI, REPLICA_REDIS_PATH,       \
-                    "/replica", "on a healthy replica")                                                      \
-    ROUTES_COMMANDS(X, NAMED_REPLICA_REDIS, NAMED_REPLICA_REDIS_PIPELINE, NAMED_REPLICA_REDIS_MULTI,         \
-                    NAMED_REPLICA_REDIS_PATH, "/masters/{name}/replica", "on a healthy replica of a master")
+#define ROUTES(X) \
+    X(INDEX, "/", METHODS_READ, SCOPES_DISCOVERY, QUERY_PRETTY, \
+      "this list; to browsers the status page") \
+    X(MASTER, "/master", METHODS_READ, SCOPES_DISCOVERY, QUERY_MASTER, "the default master") \
+    X(MASTERS, "/masters", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, "every watched master") \
+    X(NAMED_MASTER, "/masters/{name}", METHODS_READ, SCOPES_DISCOVERY, QUERY_MASTER, "one master") \
+    X(REPLICAS, "/replicas", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, \
+      "the default master's replicas") \
+    X(NAMED_REPLICAS, "/masters/{name}/replicas", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, \
+      "a master's replicas") \
+    X(REPLICA, "/replica", METHODS_READ, SCOPES_DISCOVERY, QUERY_REPLICA, \
+      "one healthy replica in turn") \
+    X(NAMED_REPLICA, "/masters/{name}/replica", METHODS_READ, SCOPES_DISCOVERY, QUERY_REPLICA, \
+      "one healthy replica of a master in turn") \
+    X(SENTINELS, "/sentinels", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, \
+      "what each Sentinel says about the default master") \
+    X(NAMED_SENTINELS, "/masters/{name}/sentinels", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, \
+      "what each Sentinel says about a master") \
+    X(EVENTS, "/events", METHODS_READ, SCOPES_DISCOVERY, QUERY_OF_MASTER, \
+      "changes of masters and what the Sentinels say, as server-sent events") \
+    X(LIVEZ, "/livez", METHODS_READ, SCOPES_PROBE, QUERY_FORM, \
+      "200 while the daemon's threads turn") \
+    X(HEALTHZ, "/healthz", METHODS_READ, SCOPES_PROBE, QUERY_FORM, "the same as /livez") \
+    X(READYZ, "/readyz", METHODS_READ, SCOPES_PROBE, QUERY_READY, \
+      "200 while the daemon can answer") \
+    X(READYZ_CHECK, "/readyz/{check}", METHODS_READ, SCOPES_PROBE, QUERY_READY, \
+      "one check of /readyz") \
+    X(FAILOVERS, "/failovers", METHODS_READ, SCOPES_DISCOVERY, \
+      QUERY_FORM | QUERY_OF_MASTER | QUERY_LIMIT, \
+      "what became of each failover, phase by phase, newest first") \
+    X(METRICS, "/metrics", METHODS_READ, SCOPES_PROBE, 0, "figures for Prometheus") \
+    X(STATUS, "/status", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, \
+      "all that the daemon knows, and why") \
+    X(SELF, "/self", METHODS_READ, SCOPES_PROBE, QUERY_FORM, "what the node named by --self is") \
+    X(SELF_MASTER, "/self/master", METHODS_ALIKE, SCOPES_PROBE, QUERY_FORM, \
+      "200 when it is the master") \
+    X(SELF_REPLICA, "/self/replica", METHODS_ALIKE, SCOPES_PROBE, QUERY_FORM | QUERY_MAX_LAG, \
+      "200 when it is a replica") \
+    X(SELF_READY, "/self/ready", METHODS_ALIKE, SCOPES_PROBE, QUERY_FORM | QUERY_MAX_LAG, \
+      "200 when it is the master or a replica with its link up") \
+    X(VERSION, "/version", METHODS_READ, SCOPES_PROBE, QUERY_PRETTY, \
+      "versions of the daemon and libraries") \
+    X(OPENAPI, "/openapi.yaml", METHODS_READ, SCOPES_DISCOVERY, 0, \
+      "this interface in OpenAPI 3.1") \
+    ROUTES_COMMANDS(X, REDIS, REDIS_PIPELINE, REDIS_MULTI, REDIS_PATH, "", \
+                    "on the default master") \
+    ROUTES_COMMANDS(X, NAMED_REDIS, NAMED_REDIS_PIPELINE, NAMED_REDIS_MULTI, NAMED_REDIS_PATH, \
+                    "/masters/{name}", "on one master") \
+    ROUTES_COMMANDS(X, REPLICA_REDIS, REPLICA_REDIS_PIPELINE, REPLICA_REDIS_MULTI, \
+                    REPLICA_REDIS_PATH, "/replica", "on a healthy replica") \
+    ROUTES_COMMANDS(X, NAMED_REPLICA_REDIS, NAMED_REPLICA_REDIS_PIPELINE, \
+                    NAMED_REPLICA_REDIS_MULTI, NAMED_REPLICA_REDIS_PATH, \
+                    "/masters/{name}/replica", "on a healthy replica of a master")
 
 enum route_id {
 #define X(id, path, methods, scopes, parameters, about) ROUTE_##id,
@@ -99,7 +113,8 @@ enum route_id {
 
 struct route {
     enum route_id id;
-    const char *path; /* as in the table: at most one `{...}` segment, and perhaps ROUTE_REST at its end */
+    /* as in the table: at most one `{...}` segment, and perhaps ROUTE_REST at its end */
+    const char *path;
     unsigned methods, scopes, parameters;
     const char *about;
 };
@@ -108,9 +123,10 @@ struct route {
 
 struct route_match {
     const struct route *route;
-    char argument[ROUTE_ARGUMENT_SIZE]; /* what stands for `{...}`, decoded; "" where the route has none */
-    const char
-        *rest; /* what stands for ROUTE_REST, raw; borrowed from the path; NULL where the route has none */
+    /* what stands for `{...}`, decoded; "" where the route has none */
+    char argument[ROUTE_ARGUMENT_SIZE];
+    /* what stands for ROUTE_REST, raw; borrowed from the path; NULL where the route has none */
+    const char *rest;
 };
 
 /** The table's row. Static. Thread: any. */

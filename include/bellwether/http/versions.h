@@ -9,7 +9,10 @@ struct library_version {
     const char *version;
 };
 
-/** @param out static contents, ends with a NULL name; room for LIBRARY_VERSIONS entries. Thread: any. */
+/**
+ * @param out static contents, ends with a NULL name; room for LIBRARY_VERSIONS entries. Thread:
+ * any.
+ */
 #define LIBRARY_VERSIONS 5
 void library_versions(struct library_version out[LIBRARY_VERSIONS]);
 

@@ -1,5 +1,7 @@
-/* A worker thread: one loop that owns libmicrohttpd daemons, one a listening address, and answers from its
- * current snapshot. */
+/*
+ * A worker thread: one loop that owns libmicrohttpd daemons, one a listening address, and answers
+ * from its current snapshot.
+ */
 #ifndef BELLWETHER_HTTP_WORKER_H
 #define BELLWETHER_HTTP_WORKER_H
 
@@ -11,8 +13,10 @@
 #include "bellwether/base/loop.h"
 #include "bellwether/base/pulse.h"
 
-/* Connections over max_connections that are still taken to tell them 503, or that have not spoken yet, and the room that
- * probe listeners have to themselves: main raises RLIMIT_NOFILE for both. */
+/*
+ * Connections over max_connections that are still taken to tell them 503, or that have not spoken
+ * yet, and the room that probe listeners have to themselves: main raises RLIMIT_NOFILE for both.
+ */
 #define HTTP_CONNECTIONS_REFUSED_AT_ONCE 256
 #define HTTP_CONNECTIONS_PROBE 256
 #define HTTP_PATIENT_MAX 16 /* daemons for those that wait, of one listening address in a worker */
@@ -25,8 +29,8 @@ enum ready_when { READY_WHEN_RESOLVED, READY_WHEN_DEFAULT, READY_WHEN_ANY, READY
 
 /* One --listen. */
 struct http_listen {
-    struct address
-        address; /* unset for a Unix socket; port 0 is allowed only as "any free port" in tests and demos */
+    /* unset for a Unix socket; port 0 is allowed only as "any free port" in tests and demos */
+    struct address address;
     char *unix_path; /* NULL for TCP */
     unsigned mode;   /* of the Unix socket, e.g. 0660 */
     enum http_scope scope;
@@ -61,33 +65,41 @@ struct http_config {
     size_t ring_events;     /* that can be replayed; 0: the usual */
     size_t n_workers;
     int64_t idle_timeout_ms;
-    int64_t request_timeout_ms;     /* 0: the usual */
-    size_t max_per_client;          /* places of one client on listeners that are not loopback; 0: no limit */
+    int64_t request_timeout_ms; /* 0: the usual */
+    /* places of one client on listeners that are not loopback; 0: no limit */
+    size_t max_per_client;
     bool halve_per_client;          /* instead: half of each kind */
     const char *const *allow_hosts; /* borrowed: names besides IP addresses and localhost */
     size_t n_allow_hosts;
-    const char *const *allow_origins; /* borrowed: whose pages may read what is found here; "*" all */
+    /* borrowed: whose pages may read what is found here; "*" all */
+    const char *const *allow_origins;
     size_t n_allow_origins;
     int64_t max_body_bytes;
     int64_t max_memory_bytes;
-    int64_t poll_wait_ms; /* the longest a fresh look-up takes: sentinel-timeout + verify-timeout, plus a
-                             margin */
+    /* the longest a fresh look-up takes: sentinel-timeout + verify-timeout, plus a margin */
+    int64_t poll_wait_ms;
     enum ready_when ready_when;
     struct metrics *metrics;    /* borrowed; NULL: each worker keeps its own (tests) */
     const struct pulse *pulses; /* borrowed; [0] the watcher's, [1..n_workers] the workers' */
     enum redis_api redis_api;
-    const struct pool_config *pool; /* borrowed; NULL: no commands are run, whatever redis_api says */
-    const struct secret *tokens, *read_only_tokens; /* borrowed, each worker keeps copies; NULL: none */
+    /* borrowed; NULL: no commands are run, whatever redis_api says */
+    const struct pool_config *pool;
+    /* borrowed, each worker keeps copies; NULL: none */
+    const struct secret *tokens, *read_only_tokens;
 };
 
-/* Listening sockets, opened once by main before the workers start, so that a busy port stops the start. */
+/*
+ * Listening sockets, opened once by main before the workers start, so that a busy port stops the
+ * start.
+ */
 struct http_sockets;
 /**
- * Claim every listening address (without SO_REUSEPORT first, so a second copy of the program is noticed),
- * then open one socket per worker for each.
+ * Claim every listening address (without SO_REUSEPORT first, so a second copy of the program is
+ * noticed), then open one socket per worker for each.
  * @return the sockets; NULL with a message naming the address in `error`. Thread: main.
  */
-struct http_sockets *http_sockets_open(const struct http_config *config, char *error, size_t error_size);
+struct http_sockets *http_sockets_open(const struct http_config *config, char *error,
+                                       size_t error_size);
 /** The address that listener `i` has; the port is the real one. */
 const struct address *http_sockets_address(const struct http_sockets *sockets, size_t i);
 /** Closes what workers did not take, removes Unix sockets it made. After the workers. */
@@ -95,9 +107,12 @@ void http_sockets_free(struct http_sockets *sockets);
 
 struct worker;
 
-/** @param number 0-based. @param ask_to borrowed mailbox of the watcher (NEWS_ASK_FRESH). Thread: main. */
-struct worker *worker_new(const struct http_config *config, struct http_sockets *sockets, size_t number,
-                          struct mailbox *ask_to, struct pulse *pulse);
+/**
+ * @param number 0-based. @param ask_to borrowed mailbox of the watcher (NEWS_ASK_FRESH). Thread:
+ * main.
+ */
+struct worker *worker_new(const struct http_config *config, struct http_sockets *sockets,
+                          size_t number, struct mailbox *ask_to, struct pulse *pulse);
 /** Takes NEWS_SNAPSHOT, NEWS_FRESH, NEWS_RELOAD, NEWS_DRAIN, NEWS_STOP. */
 struct mailbox *worker_mailbox(struct worker *worker);
 int worker_start(struct worker *worker);

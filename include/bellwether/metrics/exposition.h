@@ -1,6 +1,6 @@
 /*
- * Prometheus' text format 0.0.4: samples in, text out. A family's HELP and TYPE stand before its first sample; a
- * family without samples is left out. Pure.
+ * Prometheus' text format 0.0.4: samples in, text out. A family's HELP and TYPE stand before its
+ * first sample; a family without samples is left out. Pure.
  */
 #ifndef BELLWETHER_METRICS_EXPOSITION_H
 #define BELLWETHER_METRICS_EXPOSITION_H
@@ -26,13 +26,19 @@ struct exposition {
 
 /** What follows are samples of this family. Each family once. */
 void exposition_family(struct exposition *out, enum metric metric);
-/** @param labels borrowed, LABELS(...) or NULL where the family has none; any bytes: what is not UTF-8 becomes U+FFFD. */
+/**
+ * @param labels borrowed, LABELS(...) or NULL where the family has none; any bytes: what is not
+ * UTF-8 becomes U+FFFD.
+ */
 void exposition_integer(struct exposition *out, int64_t value, const char *const *labels);
 /** `value` × 10^-decimals: milliseconds are 3 decimals of a second. */
-void exposition_decimal(struct exposition *out, int64_t value, unsigned decimals, const char *const *labels);
+void exposition_decimal(struct exposition *out, int64_t value, unsigned decimals,
+                        const char *const *labels);
 void exposition_histogram(struct exposition *out, const struct metric_totals *totals,
                           const char *const *labels);
-/** The text; the exposition is empty again. @return free with free(); "" when there was no sample. */
+/**
+ * The text; the exposition is empty again. @return free with free(); "" when there was no sample.
+ */
 char *exposition_finish(struct exposition *out, size_t *size);
 
 #endif

@@ -1,10 +1,11 @@
 /*
- * What is counted, and by whom. Every thread counts into memory of its own: one writer, relaxed atomics, so that
- * counting is an addition and nothing waits for a scrape. A scrape sums them up.
+ * What is counted, and by whom. Every thread counts into memory of its own: one writer, relaxed
+ * atomics, so that counting is an addition and nothing waits for a scrape. A scrape sums them up.
  *
- * What belongs to one master or one Sentinel is a block of its own, written by the watcher. Blocks come and go with
- * whom they are about, so the list of them has a lock, which is taken when one comes or goes and by a scrape,
- * for as long as it takes to copy the list: nobody who answers /master ever meets it.
+ * What belongs to one master or one Sentinel is a block of its own, written by the watcher. Blocks
+ * come and go with whom they are about, so the list of them has a lock, which is taken when one
+ * comes or goes and by a scrape, for as long as it takes to copy the list: nobody who answers
+ * /master ever meets it.
  */
 #ifndef BELLWETHER_METRICS_METRICS_H
 #define BELLWETHER_METRICS_METRICS_H
@@ -40,7 +41,8 @@ struct metrics_http {
 struct metrics_files {
     _Atomic int64_t failing;
     _Atomic int64_t changed_wall_ms; /* one had other contents */
-    _Atomic int64_t asked_wall_ms;   /* all were read again because somebody asked for it, or at the start */
+    /* all were read again because somebody asked for it, or at the start */
+    _Atomic int64_t asked_wall_ms;
 };
 
 /* A worker's, about the commands that it runs. */
@@ -57,8 +59,8 @@ struct metrics_redis {
 /* The watcher's, about nobody in particular. */
 struct metrics_watch {
     _Atomic uint64_t events[METRIC_EVENTS_MAX];
-    const char
-        *event_names[METRIC_EVENTS_MAX]; /* static; set before the threads start; NULL: no such event */
+    /* static; set before the threads start; NULL: no such event */
+    const char *event_names[METRIC_EVENTS_MAX];
     struct metrics_files files;
     _Atomic int64_t sentinels_configured, sentinels_unreachable;
 };
@@ -103,7 +105,10 @@ struct metrics_watch *metrics_watch(struct metrics *metrics);
 struct metrics_master *metrics_master_add(struct metrics *metrics, const char *name);
 /** Its series end; a scrape under way may still read it. NULL is fine. Thread: watcher. */
 void metrics_master_remove(struct metrics *metrics, struct metrics_master *master);
-/** The block of that address, shared by all who ask for it, made when there is none. Thread: watcher. */
+/**
+ * The block of that address, shared by all who ask for it, made when there is none. Thread:
+ * watcher.
+ */
 struct metrics_sentinel *metrics_sentinel_add(struct metrics *metrics, const char *address);
 /** The last of its users ends its series. NULL is fine. Thread: watcher. */
 void metrics_sentinel_remove(struct metrics *metrics, struct metrics_sentinel *sentinel);

@@ -1,4 +1,6 @@
-/* What the kernel says of this process: the figures that every Prometheus client library exports. */
+/*
+ * What the kernel says of this process: the figures that every Prometheus client library exports.
+ */
 #ifndef BELLWETHER_METRICS_PROCESS_H
 #define BELLWETHER_METRICS_PROCESS_H
 

@@ -1,10 +1,12 @@
 /*
- * Cursors of SCAN and kin that carry their node. A server's cursor is a place in its own hash table: on any other server, or
- * on the same one after a restart, the scan would go on at another place and silently miss elements. So what a caller gets
- * is the server's cursor with a tag of the server in its lowest bits, still a decimal number below 2^53, which is what
- * JavaScript has exact. Pure.
+ * Cursors of SCAN and kin that carry their node. A server's cursor is a place in its own hash
+ * table: on any other server, or on the same one after a restart, the scan would go on at another
+ * place and silently miss elements. So what a caller gets is the server's cursor with a tag of the
+ * server in its lowest bits, still a decimal number below 2^53, which is what JavaScript has exact.
+ * Pure.
  *
- * A tag is made with a secret of the process, so a cursor is good as long as its server and this process live.
+ * A tag is made with a secret of the process, so a cursor is good as long as its server and this
+ * process live.
  */
 #ifndef BELLWETHER_REDIS_CURSOR_H
 #define BELLWETHER_REDIS_CURSOR_H
@@ -29,7 +31,10 @@ struct cursor_home {
 
 /** Never CURSOR_TAG_NONE. */
 uint32_t cursor_tag(uint64_t secret, const struct cursor_home *home);
-/** Any tag but CURSOR_TAG_NONE from this many random bits: of a server that can't be told from others. */
+/**
+ * Any tag but CURSOR_TAG_NONE from this many random bits: of a server that can't be told from
+ * others.
+ */
 uint32_t cursor_tag_of(uint64_t bits);
 
 enum cursor_kind {
@@ -41,12 +46,14 @@ enum cursor_kind {
 
 /**
  * What a caller sends.
- * @param tag,theirs  set with CURSOR_TAGGED; `theirs` is the server's cursor, never 0 but with CURSOR_TAG_NONE.
+ * @param tag,theirs  set with CURSOR_TAGGED; `theirs` is the server's cursor, never 0 but with
+ * CURSOR_TAG_NONE.
  */
 enum cursor_kind cursor_read(const char *text, size_t size, uint32_t *tag, uint64_t *theirs);
 /**
- * What the server answers, for the caller: 0 stays; one that leaves no room for the tag (2^33 and above: no hash table is that
- * large) becomes a cursor that reads as CURSOR_LARGE, and so does what is no number.
+ * What the server answers, for the caller: 0 stays; one that leaves no room for the tag (2^33 and
+ * above: no hash table is that large) becomes a cursor that reads as CURSOR_LARGE, and so does what
+ * is no number.
  * @return its length.
  */
 size_t cursor_write(uint32_t tag, const char *theirs, size_t size, char out[CURSOR_TEXT_SIZE]);

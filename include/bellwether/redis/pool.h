@@ -1,10 +1,11 @@
 /*
- * The embedded Redis client: a worker's connections to masters and replicas, and the requests that run on them (DESIGN
- * section 5). One pool a worker, all of it on the worker's thread.
+ * The embedded Redis client: a worker's connections to masters and replicas, and the requests that
+ * run on them (DESIGN section 5). One pool a worker, all of it on the worker's thread.
  *
- * A job is one request: a command, a pipeline, or a transaction. It ends exactly once, with an outcome for each of its
- * commands, at the latest at its deadline, whatever happens to masters and connections meanwhile. What is done about a
- * command whose connection was lost is in settle.h, as a table.
+ * A job is one request: a command, a pipeline, or a transaction. It ends exactly once, with an
+ * outcome for each of its commands, at the latest at its deadline, whatever happens to masters and
+ * connections meanwhile. What is done about a command whose connection was lost is in settle.h, as
+ * a table.
  */
 #ifndef BELLWETHER_REDIS_POOL_H
 #define BELLWETHER_REDIS_POOL_H
@@ -50,21 +51,30 @@ struct pool_hooks {
     /* The watcher gave no sign of life for so long that nothing it said may be believed. */
     bool (*stalled)(void *data);
     /* Tell the watcher. */
-    void (*suspect)(void *data, enum suspicion what, const char *master, const struct address *address);
+    void (*suspect)(void *data, enum suspicion what, const char *master,
+                    const struct address *address);
     void *data;
 };
 
 struct pool;
 
-/** @param config borrowed until pool_free(). @param waiting shared by all workers' pools. @param counts this worker's. */
+/**
+ * @param config borrowed until pool_free(). @param waiting shared by all workers' pools. @param
+ * counts this worker's.
+ */
 struct pool *pool_new(struct loop *loop, const struct pool_config *config, _Atomic size_t *waiting,
                       struct metrics_redis *counts, const struct pool_hooks *hooks);
 /** A new snapshot: addresses, states, replicas, fences. Keeps a reference. */
 void pool_take(struct pool *pool, struct snapshot *snapshot);
-/** Credential files: read again what changed, or all with `force`. @param taken_ms raised to when the youngest password
- * was taken, wall clock. @return whether all could be read. */
+/**
+ * Credential files: read again what changed, or all with `force`. @param taken_ms raised to when
+ * the youngest password was taken, wall clock. @return whether all could be read.
+ */
 bool pool_refresh_credentials(struct pool *pool, bool force, int64_t *taken_ms);
-/** The worker ends: what waits is answered NOT_SENT now, and so is whatever comes; what was sent goes on. */
+/**
+ * The worker ends: what waits is answered NOT_SENT now, and so is whatever comes; what was sent
+ * goes on.
+ */
 void pool_drain(struct pool *pool);
 /** What was sent and is not answered is UNKNOWN. No job is left afterwards. */
 void pool_abandon(struct pool *pool);
@@ -75,9 +85,10 @@ void pool_free(struct pool *pool);
 /* What became of a command; the words are those of the metric. */
 enum item_outcome {
     ITEM_PENDING = -1,
-    ITEM_DONE = METRIC_COMMAND_OUTCOME_DONE,         /* `json` is the answer */
-    ITEM_ERROR = METRIC_COMMAND_OUTCOME_ERROR,       /* Redis' own error */
-    ITEM_DENIED = METRIC_COMMAND_OUTCOME_DENIED,     /* by the policy, or it is not read-only and had to be */
+    ITEM_DONE = METRIC_COMMAND_OUTCOME_DONE,   /* `json` is the answer */
+    ITEM_ERROR = METRIC_COMMAND_OUTCOME_ERROR, /* Redis' own error */
+    /* by the policy, or it is not read-only and had to be */
+    ITEM_DENIED = METRIC_COMMAND_OUTCOME_DENIED,
     ITEM_BAD = METRIC_COMMAND_OUTCOME_BAD,           /* the batch says what is wrong with it */
     ITEM_NOT_SENT = METRIC_COMMAND_OUTCOME_NOT_SENT, /* it has not run and will not */
     ITEM_UNKNOWN = METRIC_COMMAND_OUTCOME_UNKNOWN,   /* it may have run */
@@ -86,12 +97,16 @@ enum item_outcome {
 
 struct pool_item {
     enum item_outcome outcome;
-    /* DONE: as result.h has it; ERROR: all of the words where `words` is cut, terminated; owned by the item until
-     * pool_job_free(). */
+    /*
+     * DONE: as result.h has it; ERROR: all of the words where `words` is cut, terminated; owned by
+     * the item until pool_job_free().
+     */
     struct buffer json;
-    char words
-        [RESULT_ERROR_SIZE]; /* else: begins with the stable word (NOMASTER, NOTSENT, SCANLOST, UNKNOWN, NOPERM, BADREQUEST, TOOBIG, or
-                                      Redis' own) */
+    /*
+     * else: begins with the stable word (NOMASTER, NOTSENT, SCANLOST, UNKNOWN, NOPERM, BADREQUEST,
+     * TOOBIG, or Redis' own)
+     */
+    char words[RESULT_ERROR_SIZE];
 };
 
 enum pool_target { POOL_MASTER, POOL_REPLICA };
@@ -104,13 +119,19 @@ struct pool_job {
     struct batch *batch; /* taken */
     bool transaction;    /* run as one MULTI … EXEC: there is one item */
     bool base64, retry_always;
-    const char *
-        read_only; /* not NULL: only read-only commands may run, and this says why ("the token is read-only") */
+    /* not NULL: only read-only commands may run, and this says why ("the token is read-only") */
+    const char *read_only;
     enum pool_target target;
     char master[256]; /* a name of the snapshot */
-    /* It has ended. Called from inside callbacks of connections: take note, and use or free it, or call the pool, later. */
+    /*
+     * It has ended. Called from inside callbacks of connections: take note, and use or free it, or
+     * call the pool, later.
+     */
     void (*done)(struct pool_job *job);
-    /* Whether whoever asked has hung up: asked before anything that had to wait is sent, which then is not. NULL: never. */
+    /*
+     * Whether whoever asked has hung up: asked before anything that had to wait is sent, which then
+     * is not. NULL: never.
+     */
     bool (*caller_is_gone)(void *data);
     void *data;
 
@@ -128,8 +149,10 @@ struct pool_job {
 /** A job without a batch yet. */
 struct pool_job *pool_job_new(void);
 /**
- * Run it. @return true: it has ended already, `done` is not called; false: `done` will be, once, never from in here.
- * @param job  stays the caller's, in place until it ended. Its master must be in the last snapshot (else it waits for it).
+ * Run it. @return true: it has ended already, `done` is not called; false: `done` will be, once,
+ * never from in here.
+ * @param job  stays the caller's, in place until it ended. Its master must be in the last snapshot
+ * (else it waits for it).
  */
 bool pool_run(struct pool *pool, struct pool_job *job);
 /** An ended job, with what it owns. */
@@ -143,7 +166,8 @@ struct pool_view {
     size_t connecting, idle, busy; /* connections to this master */
     size_t waiting, in_flight;     /* requests that wait; commands sent and not answered */
     bool has_table;                /* its COMMAND is known */
-    const char *closed; /* why nothing runs; NULL: the rules are fine; borrowed until the pool turns */
+    /* why nothing runs; NULL: the rules are fine; borrowed until the pool turns */
+    const char *closed;
 };
 /** Of this worker's pool. @return false: nothing was ever asked of that master. */
 bool pool_look(const struct pool *pool, const char *master, struct pool_view *out);

@@ -1,5 +1,6 @@
 /*
- * The settlement table of DESIGN section 5: what is done about a command that was not simply answered. Pure.
+ * The settlement table of DESIGN section 5: what is done about a command that was not simply
+ * answered. Pure.
  */
 #ifndef BELLWETHER_REDIS_SETTLE_H
 #define BELLWETHER_REDIS_SETTLE_H
@@ -10,13 +11,15 @@
 
 /* What happened to it. */
 enum mishap {
-    MISHAP_UNSENT,     /* its connection ended, or the fence came up, before any of it was written */
+    /* its connection ended, or the fence came up, before any of it was written */
+    MISHAP_UNSENT,
     MISHAP_UNWRITTEN,  /* its connection ended before all of it was written */
     MISHAP_LOST,       /* all of it was written, then the connection ended */
     MISHAP_READONLY,   /* the server refused it: READONLY */
     MISHAP_LOADING,    /* LOADING, BUSY loading */
     MISHAP_MASTERDOWN, /* MASTERDOWN */
-    MISHAP_EXECABORT,  /* a transaction was discarded because a member was refused with one of these three */
+    /* a transaction was discarded because a member was refused with one of these three */
+    MISHAP_EXECABORT,
     MISHAP_FENCED,     /* answered by the old master after the promotion had begun */
     MISHAP_DEADLINE,   /* its time is over and it was written */
     MISHAP_NEVER_SENT, /* its time is over and it was not */
@@ -39,7 +42,8 @@ enum settlement {
 };
 
 /** @param reason  set to the metric's reason where it is to run again; else untouched. */
-enum settlement settle(enum mishap mishap, const struct settle_facts *facts, enum metric_retry *reason);
+enum settlement settle(enum mishap mishap, const struct settle_facts *facts,
+                       enum metric_retry *reason);
 
 /** Which refusal an error's first word is. @return MISHAPS: none of them. */
 enum mishap settle_refusal(const char *words);

@@ -1,8 +1,9 @@
 /*
- * The link to one Sentinel: two connections, one that asks and one that only listens, kept up for ever.
+ * The link to one Sentinel: two connections, one that asks and one that only listens, kept up for
+ * ever.
  *
- * It owns when to ask (steady questions with jitter and a ceiling, hot questions at once and coalesced),
- * deadlines, reconnects and identification; it knows nothing of what the answers mean.
+ * It owns when to ask (steady questions with jitter and a ceiling, hot questions at once and
+ * coalesced), deadlines, reconnects and identification; it knows nothing of what the answers mean.
  * Everything belongs to the loop's thread.
  */
 #ifndef BELLWETHER_SENTINEL_LINK_H
@@ -40,14 +41,16 @@ enum sentinel_extra {
     SENTINEL_EXTRA_PSUBSCRIBE = 1,
     SENTINEL_EXTRA_MASTERS = 2,
     SENTINEL_EXTRA_CKQUORUM = 4,
-    SENTINEL_EXTRA_MYID = 8, /* then its address stands for its run id, unless somebody else knows that */
+    /* then its address stands for its run id, unless somebody else knows that */
+    SENTINEL_EXTRA_MYID = 8,
     SENTINEL_EXTRA_MASTER = 16,
     SENTINEL_EXTRA_LAST = SENTINEL_EXTRA_MASTER
 };
 
 /* GET-MASTER-ADDR-BY-NAME and MASTER, asked in one write. */
 struct sentinel_answer {
-    int address_error;      /* 0; -BW_ENIL unknown name; -BW_EINVAL unusable; -BW_EDENIED; -BW_EPROTO */
+    /* 0; -BW_ENIL unknown name; -BW_EINVAL unusable; -BW_EDENIED; -BW_EPROTO */
+    int address_error;
     struct address address; /* valid when address_error is 0; as the Sentinel gives it */
     int row_error;          /* 0; -BW_ENOENT unknown name; -BW_EDENIED; -BW_EPROTO */
     struct sentinel_master_row row;
@@ -60,16 +63,20 @@ struct sentinel_seat; /* one watched master on one link */
 struct sentinel_link_hooks {
     void (*up)(void *data, struct sentinel_link *link); /* identified: its run id is known */
     void (*down)(void *data,
-                 struct sentinel_link *link); /* was up, or an attempt failed; trouble and words tell */
-    void (*answer)(void *data, struct sentinel_link *link, void *tag, const struct sentinel_answer *answer);
+                 /* was up, or an attempt failed; trouble and words tell */
+                 struct sentinel_link *link);
+    void (*answer)(void *data, struct sentinel_link *link, void *tag,
+                   const struct sentinel_answer *answer);
     void (*event)(void *data, struct sentinel_link *link, const struct sentinel_event *event);
-    void (*names)(void *data, struct sentinel_link *link, const struct sentinel_master_row *rows, size_t n);
-    void (*peers)(void *data, struct sentinel_link *link, void *tag, const struct sentinel_peer_row *rows,
+    void (*names)(void *data, struct sentinel_link *link, const struct sentinel_master_row *rows,
                   size_t n);
+    void (*peers)(void *data, struct sentinel_link *link, void *tag,
+                  const struct sentinel_peer_row *rows, size_t n);
     void (*replicas)(void *data, struct sentinel_link *link, void *tag,
                      const struct sentinel_replica_row *rows, size_t n);
     void (*ckquorum)(void *data, struct sentinel_link *link, void *tag, bool ok, const char *text);
-    void (*denied)(void *data, struct sentinel_link *link, enum sentinel_extra what); /* once a connection */
+    /* once a connection */
+    void (*denied)(void *data, struct sentinel_link *link, enum sentinel_extra what);
 };
 
 /** The command. Static. */
@@ -85,7 +92,8 @@ struct sentinel_link_config {
     bool discover; /* ask MASTERS every 10 s */
 };
 
-struct sentinel_link *sentinel_link_new(struct loop *loop, const struct sentinel_link_config *config,
+struct sentinel_link *sentinel_link_new(struct loop *loop,
+                                        const struct sentinel_link_config *config,
                                         const struct sentinel_link_hooks *hooks, void *data);
 /** May be called from a hook. No hook comes after it. Its seats are freed too. */
 void sentinel_link_free(struct sentinel_link *link);
@@ -118,23 +126,37 @@ enum sentinel_trouble sentinel_link_trouble(const struct sentinel_link *link);
 const char *sentinel_link_words(const struct sentinel_link *link, int64_t *wall_ms);
 /** How many times in a row it could not be reached or identified. */
 unsigned sentinel_link_failures(const struct sentinel_link *link);
-unsigned sentinel_link_denied_extras(const struct sentinel_link *link); /* a set of enum sentinel_extra */
-/** The interval at which a seat is asked in steady state, stretched when there are many, jitter included. */
+/* a set of enum sentinel_extra */
+unsigned sentinel_link_denied_extras(const struct sentinel_link *link);
+/**
+ * The interval at which a seat is asked in steady state, stretched when there are many, jitter
+ * included.
+ */
 int64_t sentinel_link_interval_ms(const struct sentinel_link *link);
 
-/** Watch a master: it is asked at once when the link is up, then steadily. @param name copied. @param tag
- * given to hooks. */
+/**
+ * Watch a master: it is asked at once when the link is up, then steadily. @param name copied.
+ * @param tag given to hooks.
+ */
 struct sentinel_seat *sentinel_link_watch(struct sentinel_link *link, const char *name, void *tag);
 void sentinel_link_unwatch(struct sentinel_link *link, struct sentinel_seat *seat);
-/** Ask for the master's address now; while a question is in flight: once more when it is answered. */
+/**
+ * Ask for the master's address now; while a question is in flight: once more when it is answered.
+ */
 void sentinel_link_ask(struct sentinel_link *link, struct sentinel_seat *seat);
 /** Ask for Sentinels, replicas and quorum now, too. */
 void sentinel_link_ask_all(struct sentinel_link *link, struct sentinel_seat *seat);
 /** Ask MASTERS now. */
 void sentinel_link_ask_names(struct sentinel_link *link);
-/** Answers to questions asked before now are not to be believed: they are dropped, and all is asked anew. */
+/**
+ * Answers to questions asked before now are not to be believed: they are dropped, and all is asked
+ * anew.
+ */
 void sentinel_link_void(struct sentinel_link *link);
-/** Boot clock, microseconds: when the last question about the address that was answered had been asked; 0: none yet. */
+/**
+ * Boot clock, microseconds: when the last question about the address that was answered had been
+ * asked; 0: none yet.
+ */
 int64_t sentinel_seat_answered_us(const struct sentinel_seat *seat);
 
 #endif

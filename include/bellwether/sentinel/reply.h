@@ -1,11 +1,11 @@
 /*
- * What Sentinels answer: a reply in, a struct out. No I/O, nothing kept, every shape of RESP2
- * and RESP3 (maps, flat arrays), garbage refused. Fields are found by name, unknown ones ignored.
+ * What Sentinels answer: a reply in, a struct out. No I/O, nothing kept, every shape of RESP2 and
+ * RESP3 (maps, flat arrays), garbage refused. Fields are found by name, unknown ones ignored.
  *
- * Parsers return 0; -BW_ENIL for a nil reply; -BW_EPROTO for a shape they do not know (also an error
- * reply); the output is untouched on failure. What is kept is fit for logs and JSON: names and run ids are UTF-8
- * without blanks and control characters, never cut; other texts are cut, all but printable ASCII becomes '?'.
- * Thread: any. Source: redis src/sentinel.c.
+ * Parsers return 0; -BW_ENIL for a nil reply; -BW_EPROTO for a shape they do not know (also an
+ * error reply); the output is untouched on failure. What is kept is fit for logs and JSON: names
+ * and run ids are UTF-8 without blanks and control characters, never cut; other texts are cut, all
+ * but printable ASCII becomes '?'. Thread: any. Source: redis src/sentinel.c.
  */
 #ifndef BELLWETHER_SENTINEL_REPLY_H
 #define BELLWETHER_SENTINEL_REPLY_H
@@ -40,7 +40,10 @@ enum sentinel_flag {
     SENTINEL_COORDINATED_FAILOVER = 1 << 14, /* Valkey 9: the master hands over by itself */
 };
 
-/* A row of SENTINEL MASTER or MASTERS. Numbers are -1 and texts empty where the row has no such field. */
+/*
+ * A row of SENTINEL MASTER or MASTERS. Numbers are -1 and texts empty where the row has no such
+ * field.
+ */
 struct sentinel_master_row {
     char name[SENTINEL_NAME_SIZE];
     struct address address; /* unset when the row's ip or port is unusable */
@@ -107,14 +110,20 @@ int sentinel_parse_address(
     const redisReply *reply,
     struct address *out); /* GET-MASTER-ADDR-BY-NAME; -BW_EINVAL: unusable host or port */
 int sentinel_parse_master(const redisReply *reply, struct sentinel_master_row *out);
-/** @param out  an array to free() with the caller, one entry a well-formed row; rows without name are left
- * out. */
-int sentinel_parse_masters(const redisReply *reply, struct sentinel_master_row **out, size_t *n_out);
+/**
+ * @param out  an array to free() with the caller, one entry a well-formed row; rows without name
+ * are left out.
+ */
+int sentinel_parse_masters(const redisReply *reply, struct sentinel_master_row **out,
+                           size_t *n_out);
 int sentinel_parse_peers(const redisReply *reply, struct sentinel_peer_row **out, size_t *n_out);
-int sentinel_parse_replicas(const redisReply *reply, struct sentinel_replica_row **out, size_t *n_out);
+int sentinel_parse_replicas(const redisReply *reply, struct sentinel_replica_row **out,
+                            size_t *n_out);
 int sentinel_parse_hello(const redisReply *reply, struct sentinel_hello *out);
 int sentinel_parse_myid(const redisReply *reply, char out[SENTINEL_RUN_ID_SIZE]);
-/** CKQUORUM: an OK status and NOQUORUM are both answers. @param text the words, cut to text_size. */
+/**
+ * CKQUORUM: an OK status and NOQUORUM are both answers. @param text the words, cut to text_size.
+ */
 int sentinel_parse_ckquorum(const redisReply *reply, bool *ok, char *text, size_t text_size);
 /** `sentinel_tilt:1` in INFO's text (bulk, status or verbatim). */
 int sentinel_parse_tilt(const redisReply *info, bool *tilt);

@@ -6,8 +6,9 @@
  *   judge     one master's memory: known Sentinels, observations, high-water epoch H, what is
  *             published, what its role checks said, its state.
  *
- * The owner feeds a judge with whatever happens, calls judge_step(), and does what the judgement asks:
- * keep one verification connection to `published`, ask `check` for its role, ask the Sentinels again.
+ * The owner feeds a judge with whatever happens, calls judge_step(), and does what the judgement
+ * asks: keep one verification connection to `published`, ask `check` for its role, ask the
+ * Sentinels again.
  */
 #ifndef BELLWETHER_TOPOLOGY_DECIDE_H
 #define BELLWETHER_TOPOLOGY_DECIDE_H
@@ -30,16 +31,20 @@ struct observation {
     int64_t at_ms;              /* boot clock, when it answered */
     int64_t interval_ms;        /* its own poll interval at that time */
     bool link_up;
-    struct endpoint master;   /* GET-MASTER-ADDR-BY-NAME */
-    int64_t epoch;            /* EPOCH_UNKNOWN where it gives none */
-    char run_id[RUN_ID_SIZE]; /* the node's, from the row; "" unknown; only meaningful when the row's address
-                                 is `master` */
-    bool failover_under_way;  /* the row has failover-state */
+    struct endpoint master; /* GET-MASTER-ADDR-BY-NAME */
+    int64_t epoch;          /* EPOCH_UNKNOWN where it gives none */
+    /* the node's, from the row; "" unknown; only meaningful when the row's address is `master` */
+    char run_id[RUN_ID_SIZE];
+    bool failover_under_way;     /* the row has failover-state */
     int64_t failover_timeout_ms; /* -1 unknown */
-    unsigned repeats; /* kept by the judge: polls in a row with this address and epoch, counted anew from
-                         the loss of the last voice at or above H */
-    bool unknown;     /* kept by the judge: this Sentinel is not known, so its word does not count */
-    bool unvouched;   /* kept by the judge: its word alone does not make `master` the candidate */
+    /*
+     * kept by the judge: polls in a row with this address and epoch, counted anew from the loss of
+     * the last voice at or above H
+     */
+    unsigned repeats;
+    /* kept by the judge: this Sentinel is not known, so its word does not count */
+    bool unknown;
+    bool unvouched; /* kept by the judge: its word alone does not make `master` the candidate */
 };
 
 /* What a role check came to. */
@@ -69,24 +74,29 @@ enum decide_rule {
     DECIDE_NO_EPOCH,       /* rule 7: no epoch given, a majority */
     DECIDE_CONFLICT,       /* same highest epoch, different addresses, no majority */
     DECIDE_NO_MAJORITY,    /* a majority would be needed and is not there */
-    DECIDE_ADOPTED, /* rule 11: what is published was adopted; nobody has announced it, or any higher epoch */
-    DECIDE_UNDONE,  /* rule 11, `switched_by` only: an adoption was undone, the address before it is back */
-    DECIDE_WAIT,    /* rule 8: the first decision waits for more answers */
+    /* rule 11: what is published was adopted; nobody has announced it, or any higher epoch */
+    DECIDE_ADOPTED,
+    /* rule 11, `switched_by` only: an adoption was undone, the address before it is back */
+    DECIDE_UNDONE,
+    DECIDE_WAIT, /* rule 8: the first decision waits for more answers */
 };
 
 struct decision {
     enum decide_rule rule;
     bool has_candidate;
-    struct endpoint candidate; /* with DECIDE_NO_MAJORITY and no candidate: whom the voices that do not
-                                  suffice name, for words */
-    int64_t epoch;             /* the candidate's; with DECIDE_CONFLICT the epoch of the quarrel */
-    size_t known;              /* known Sentinels */
-    size_t counting;           /* whose observation counts now (rule 1) */
-    size_t candidate_voices;   /* that name the candidate */
-    size_t published_voices;   /* that name what is published */
+    /*
+     * with DECIDE_NO_MAJORITY and no candidate: whom the voices that do not suffice name, for words
+     */
+    struct endpoint candidate;
+    int64_t epoch;           /* the candidate's; with DECIDE_CONFLICT the epoch of the quarrel */
+    size_t known;            /* known Sentinels */
+    size_t counting;         /* whose observation counts now (rule 1) */
+    size_t candidate_voices; /* that name the candidate */
+    size_t published_voices; /* that name what is published */
     bool candidate_majority;
     bool published_majority;
-    bool disputed;           /* a counting observation names another address than the published one */
+    /* a counting observation names another address than the published one */
+    bool disputed;
     int64_t published_epoch; /* the highest epoch at which a counting one names what is published;
                                 EPOCH_UNKNOWN */
     int64_t majority_epoch;  /* the highest at or above which a majority does; EPOCH_UNKNOWN */
@@ -97,18 +107,17 @@ struct decision {
  *
  * Pure: reads its arguments, allocates nothing, keeps nothing. Roles are not its business.
  *
- * @param seen        borrowed; at most one entry per Sentinel, any order.
- * @param known       number of known Sentinels, not below the entries of known ones.
- * @param published   borrowed; what callers are told now, or NULL before the first decision.
- * @param high_water  H, or EPOCH_UNKNOWN.
- * @param now_ms      boot clock.
- * @param out         set on success, untouched on failure.
- * @return 0; -BW_EINVAL when two entries name the same Sentinel or more are of known ones than `known`.
+ * @param seen        borrowed; at most one entry per Sentinel, any order. @param known       number
+ * of known Sentinels, not below the entries of known ones. @param published   borrowed; what
+ * callers are told now, or NULL before the first decision. @param high_water  H, or EPOCH_UNKNOWN.
+ * @param now_ms      boot clock. @param out         set on success, untouched on failure. @return
+ * 0; -BW_EINVAL when two entries name the same Sentinel or more are of known ones than `known`.
  * Thread:  any.
  * Source:  DESIGN section 3; Sentinel's config epochs, redis src/sentinel.c.
  */
-int decide(const struct observation *seen, size_t n_seen, size_t known, const struct published *published,
-           int64_t high_water, int64_t now_ms, struct decision *out);
+int decide(const struct observation *seen, size_t n_seen, size_t known,
+           const struct published *published, int64_t high_water, int64_t now_ms,
+           struct decision *out);
 
 struct judge_config {
     bool verify; /* false: --verify off */
@@ -119,11 +128,14 @@ struct judge_config {
     int64_t sentinel_timeout_ms;
 };
 
-/* What the owner can tell of one Sentinel in respect of this master. Everything borrowed for the call. */
+/*
+ * What the owner can tell of one Sentinel in respect of this master. Everything borrowed for the
+ * call.
+ */
 struct elector {
     const char *id; /* its run id, "" while it was never identified */
-    const char
-        *former; /* what answers under `id` now answered under this run id before; "" or NULL: nothing */
+    /* what answers under `id` now answered under this run id before; "" or NULL: nothing */
+    const char *former;
     bool configured;
     bool pending;              /* configured, and has neither answered nor failed since the start */
     bool live;                 /* its link is up and it answers for this master */
@@ -136,7 +148,9 @@ struct elector {
 
 #define KNOWN_MAX 64 /* Sentinels of one master; more are not taken in */
 
-/* How the links of this master fare, for reasons and for rule 8; the owner sets it before a step. */
+/*
+ * How the links of this master fare, for reasons and for rule 8; the owner sets it before a step.
+ */
 struct judge_links {
     size_t dialled;     /* links in all (seeds and learned) */
     size_t pending;     /* have neither answered for this master nor failed since the start */
@@ -144,8 +158,8 @@ struct judge_links {
     size_t auth_failed; /* NOAUTH, WRONGPASS */
     size_t tls;         /* answer TLS, which is not spoken to them */
     size_t denied;      /* refuse what they are needed for (an ACL, protected mode) */
-    size_t
-        denied_extra; /* of the others: answer NOPERM to what can be done without (PSUBSCRIBE, MYID, ...) */
+    /* of the others: answer NOPERM to what can be done without (PSUBSCRIBE, MYID, ...) */
+    size_t denied_extra;
     size_t unknown_name; /* say "No such master" or nil */
 };
 
@@ -162,20 +176,30 @@ struct judgement {
     int64_t published_wall_ms;         /* since */
     struct decision decision;          /* the last decide(), against what is published now */
     /* what the owner is to do */
-    bool switched;                /* the published address moved in this step (also the first publication) */
-    enum decide_rule switched_by; /* with `switched`: the rule that moved it; DECIDE_NOTHING otherwise */
-    bool adopted; /* rule 11: what is published was adopted and nobody has announced it yet. With `switched`
-                     in the step that adopts it; an undoing is a switch by DECIDE_UNDONE. */
-    bool contradicted;    /* rule 13: a majority names another node that says master: writes are to be held */
+    /* the published address moved in this step (also the first publication) */
+    bool switched;
+    /* with `switched`: the rule that moved it; DECIDE_NOTHING otherwise */
+    enum decide_rule switched_by;
+    /*
+     * rule 11: what is published was adopted and nobody has announced it yet. With `switched` in
+     * the step that adopts it; an undoing is a switch by DECIDE_UNDONE.
+     */
+    bool adopted;
+    /* rule 13: a majority names another node that says master: writes are to be held */
+    bool contradicted;
     const char *undone;   /* in a step that undoes an adoption: why, a static word; else NULL */
     bool restarted;       /* the run id changed at the same address in this step: a restart */
     bool check_published; /* ask the published node now (an immediate retry) */
     const struct endpoint
         *check; /* ask this node for its role now; NULL: nobody. Asked for once per attempt */
-    const struct endpoint *promoting; /* rule 11: as long as this is set, ask it for its role every few
-                                         milliseconds, over a connection of its own: judge_promotion_role() */
-    bool suspect;                     /* ask the Sentinels fast (100 ms for 2 s, then less) */
-    int64_t next_ms;                  /* boot clock: call judge_step() again then, -1: only on news */
+    /*
+     * rule 11: as long as this is set, ask it for its role every few milliseconds, over a
+     * connection of its own: judge_promotion_role()
+     */
+    const struct endpoint *promoting;
+    bool suspect; /* ask the Sentinels fast (100 ms for 2 s, then less) */
+    /* boot clock: call judge_step() again then, -1: only on news */
+    int64_t next_ms;
 };
 
 struct judge;
@@ -186,22 +210,30 @@ void judge_free(struct judge *judge);
 /** A Sentinel is known for this master, whatever judge_recount() would say. Twice is fine. */
 void judge_know(struct judge *judge, const char *sentinel_run_id);
 /**
- * Who is known now (rule 12): whoever is configured and answers for this master, whoever a majority of the known lists,
- * whoever took the place of a known one; strangers are not, nor whoever is of another deployment.
- * @param electors borrowed, any order; at most one link a Sentinel should be `live`. `foreign` is set in each.
- * @param quorum   as Sentinels have it, <= 0 unknown: fewer than that never declare the others gone.
+ * Who is known now (rule 12): whoever is configured and answers for this master, whoever a majority
+ * of the known lists, whoever took the place of a known one; strangers are not, nor whoever is of
+ * another deployment.
+ * @param electors borrowed, any order; at most one link a Sentinel should be `live`. `foreign` is
+ * set in each.
+ * @param quorum   as Sentinels have it, <= 0 unknown: fewer than that never declare the others
+ * gone.
  * @return whether some could not be taken in because KNOWN_MAX are known.
  */
-bool judge_recount(struct judge *judge, struct elector *electors, size_t n, int64_t quorum, int64_t now_ms);
+bool judge_recount(struct judge *judge, struct elector *electors, size_t n, int64_t quorum,
+                   int64_t now_ms);
 /** Whether time alone may change who is known: then it is to be recounted now and then. */
 bool judge_wants_recount(const struct judge *judge);
 bool judge_knows(const struct judge *judge, const char *sentinel_run_id);
-/** The nodes that this Sentinel lists as replicas, copied; they stay until it lists others or is forgotten. Of a
- * Sentinel that the judge has not heard of: ignored. */
-void judge_hear_nodes(struct judge *judge, const char *sentinel_run_id, const struct endpoint *nodes,
-                      size_t n);
-/** Rule 12: whether a majority of the known that were ever heard names it, as master or as a replica; what is published
- * always is. Only such a node is dialled. */
+/**
+ * The nodes that this Sentinel lists as replicas, copied; they stay until it lists others or is
+ * forgotten. Of a Sentinel that the judge has not heard of: ignored.
+ */
+void judge_hear_nodes(struct judge *judge, const char *sentinel_run_id,
+                      const struct endpoint *nodes, size_t n);
+/**
+ * Rule 12: whether a majority of the known that were ever heard names it, as master or as a
+ * replica; what is published always is. Only such a node is dialled.
+ */
 bool judge_vouches(const struct judge *judge, const struct endpoint *node);
 /** It is known no longer; its observation goes too. */
 void judge_forget(struct judge *judge, const char *sentinel_run_id);
@@ -216,23 +248,37 @@ void judge_lose(struct judge *judge, const char *sentinel_run_id);
 void judge_refuse(struct judge *judge, const char *sentinel_run_id);
 void judge_set_links(struct judge *judge, const struct judge_links *links);
 /** What the node said when asked for its role (published node or candidate). */
-void judge_role(struct judge *judge, const struct endpoint *node, enum role_answer answer, int64_t now_ms);
-/** The published node's own word for its run id; "": it may not be asked, so what Sentinels' rows say counts (again). */
+void judge_role(struct judge *judge, const struct endpoint *node, enum role_answer answer,
+                int64_t now_ms);
+/**
+ * The published node's own word for its run id; "": it may not be asked, so what Sentinels' rows
+ * say counts (again).
+ */
 void judge_run_id(struct judge *judge, const struct endpoint *node, const char *run_id);
-/** A Sentinel's event says a failover is under way (true; holds `timeout_ms` at the most) or over (false). */
+/**
+ * A Sentinel's event says a failover is under way (true; holds `timeout_ms` at the most) or over
+ * (false).
+ */
 void judge_failover(struct judge *judge, bool under_way, int64_t now_ms, int64_t timeout_ms);
-/* Rule 11: what a Sentinel says of the failover that it runs itself, in the order in which it says it. */
+/*
+ * Rule 11: what a Sentinel says of the failover that it runs itself, in the order in which it says
+ * it.
+ */
 enum promotion_step {
-    PROMOTION_TRY,     /* +try-failover; `epoch` from the +new-epoch right before it, else EPOCH_UNKNOWN */
+    /* +try-failover; `epoch` from the +new-epoch right before it, else EPOCH_UNKNOWN */
+    PROMOTION_TRY,
     PROMOTION_ELECTED, /* +elected-leader */
     PROMOTION_CHOSEN,  /* +selected-slave, +failover-state-send-slaveof-noone: `node` */
     PROMOTION_ABORTED, /* -failover-abort-... */
     PROMOTION_ENDED,   /* +failover-end, +failover-end-for-timeout, its own +switch-master */
 };
-/** Tell that. @param leader the run id of the Sentinel whose own event it is. @param epoch for PROMOTION_TRY.
- * @param node for PROMOTION_CHOSEN, after --map and the loopback rule; else NULL. */
-void judge_promotion(struct judge *judge, const char *leader, enum promotion_step step, int64_t epoch,
-                     const struct endpoint *node, int64_t now_ms);
+/**
+ * Tell that. @param leader the run id of the Sentinel whose own event it is. @param epoch for
+ * PROMOTION_TRY.
+ * @param node for PROMOTION_CHOSEN, after --map and the loopback rule; else NULL.
+ */
+void judge_promotion(struct judge *judge, const char *leader, enum promotion_step step,
+                     int64_t epoch, const struct endpoint *node, int64_t now_ms);
 /** What the node answered that `promoting` asked for. */
 void judge_promotion_role(struct judge *judge, const struct endpoint *node, enum role_answer answer,
                           int64_t now_ms);

@@ -1,6 +1,6 @@
 /*
- * What travels between the watcher and the workers, by mailbox, in order. Each side knows only this page,
- * not the other.
+ * What travels between the watcher and the workers, by mailbox, in order. Each side knows only this
+ * page, not the other.
  */
 #ifndef BELLWETHER_TOPOLOGY_NEWS_H
 #define BELLWETHER_TOPOLOGY_NEWS_H
@@ -13,7 +13,8 @@
 
 enum news_kind {
     NEWS_SNAPSHOT = 1, /* watcher -> worker */
-    NEWS_FRESH,      /* watcher -> worker: a fresh look-up ended; the snapshot before it holds its outcome */
+    /* watcher -> worker: a fresh look-up ended; the snapshot before it holds its outcome */
+    NEWS_FRESH,
     NEWS_DRAIN,      /* main -> worker: shutdown began, readyz turns 503, Connection: close */
     NEWS_STOP,       /* main -> worker, watcher: end now */
     NEWS_ASK_FRESH,  /* worker -> watcher */
@@ -33,7 +34,8 @@ struct news_snapshot {
 struct news_fresh {
     struct message head;
     uint64_t ticket;
-    bool confirmed;     /* Sentinels answered and the node said master (or its role may not be asked) */
+    /* Sentinels answered and the node said master (or its role may not be asked) */
+    bool confirmed;
     enum reason reason; /* why not confirmed */
     char *detail;
 };
@@ -64,8 +66,9 @@ struct news_ask_status {
 struct news_ask_lag {
     struct message head;
     uint64_t ticket;
-    struct mailbox *reply_to; /* borrowed: NEWS_FRESH goes there once it was asked anew; NULL: nobody waits */
-    char master[256];         /* "": all of them */
+    /* borrowed: NEWS_FRESH goes there once it was asked anew; NULL: nobody waits */
+    struct mailbox *reply_to;
+    char master[256]; /* "": all of them */
 };
 
 /* What a worker's own connection met. */
@@ -94,7 +97,8 @@ struct news_status {
 
 /** Messages on the heap with kind and drop set. @param snapshot shared: a reference is taken. */
 struct message *news_snapshot_new(struct snapshot *snapshot);
-struct message *news_fresh_new(uint64_t ticket, bool confirmed, enum reason reason, const char *detail);
+struct message *news_fresh_new(uint64_t ticket, bool confirmed, enum reason reason,
+                               const char *detail);
 struct message *news_ask_fresh_new(uint64_t ticket, struct mailbox *reply_to, const char *master);
 /** @param from its words, copied; `head` is not looked at. */
 struct message *news_event_new(const struct news_event *from);
@@ -102,7 +106,8 @@ struct message *news_ask_status_new(uint64_t ticket, struct mailbox *reply_to);
 struct message *news_ask_lag_new(uint64_t ticket, struct mailbox *reply_to, const char *master);
 /** @param report taken. */
 struct message *news_status_new(uint64_t ticket, struct status_report *report);
-struct message *news_suspect_new(enum suspicion what, const char *master, const struct address *address);
+struct message *news_suspect_new(enum suspicion what, const char *master,
+                                 const struct address *address);
 /** For the kinds without contents. */
 struct message *news_plain_new(enum news_kind kind);
 

@@ -16,7 +16,10 @@
 #include "bellwether/topology/timeline.h"
 
 #define WHY_NOT_MAX 8
-/* What a Sentinel said of itself is kept whole: the longest, Redis' words on its protected mode, are some 1000 bytes. */
+/*
+ * What a Sentinel said of itself is kept whole: the longest, Redis' words on its protected mode,
+ * are some 1000 bytes.
+ */
 #define SENTINEL_TEXT_SIZE 1280
 
 struct snapshot_replica {
@@ -51,13 +54,15 @@ struct snapshot_sentinel {
 };
 
 /*
- * Whether commands that may write are held back (DESIGN section 5): a failover that an elected leader runs is about to
- * promote a replica, and what the old master acknowledges from then on is lost.
+ * Whether commands that may write are held back (DESIGN section 5): a failover that an elected
+ * leader runs is about to promote a replica, and what the old master acknowledges from then on is
+ * lost.
  */
 enum fence {
     FENCE_DOWN,
-    FENCE_UP,        /* the leader has been elected, or has chosen a replica */
-    FENCE_PROMOTING, /* the replica was told to become the master: not even replies to writes count any more */
+    FENCE_UP, /* the leader has been elected, or has chosen a replica */
+    /* the replica was told to become the master: not even replies to writes count any more */
+    FENCE_PROMOTING,
 };
 
 /* One watched master. Immutable once shared. */
@@ -79,12 +84,16 @@ struct snapshot_master {
     int64_t restarted_wall_ms; /* its last restart since it is published; 0: none was seen */
     bool has_previous;
     struct address previous;
-    uint64_t switches; /* how often the address has changed: with it, what a pool of connections belongs to */
+    /* how often the address has changed: with it, what a pool of connections belongs to */
+    uint64_t switches;
     enum fence fence;
-    int64_t promoting_ms; /* boot clock: when a leader was heard last to begin a promotion; 0: never */
-    bool contradicted;    /* the fence is up because a majority names another node that says master */
+    /* boot clock: when a leader was heard last to begin a promotion; 0: never */
+    int64_t promoting_ms;
+    /* the fence is up because a majority names another node that says master */
+    bool contradicted;
     char run_id[RUN_ID_SIZE];
-    uint64_t revision; /* grows whenever anything in here changes, replicas and Sentinels included */
+    /* grows whenever anything in here changes, replicas and Sentinels included */
+    uint64_t revision;
     /* Sentinels' view */
     int64_t quorum; /* -1 unknown */
     size_t known, reachable, agreeing, voters_needed;
@@ -113,9 +122,9 @@ struct snapshot {
     _Atomic unsigned references;
     uint64_t index;            /* the process' counter at its last change */
     const struct pulse *pulse; /* borrowed: the watcher's; valid_until is there */
-    unsigned
-        generation;  /* pulse->generation when it was made: a snapshot of an older one must not be served */
-    unsigned fences; /* pulse->fences when it was made */
+    /* pulse->generation when it was made: a snapshot of an older one must not be served */
+    unsigned generation;
+    unsigned fences;                  /* pulse->fences when it was made */
     char *default_name;               /* the default master, NULL: none or not decided */
     bool ambiguous_default;           /* several masters and none chosen */
     struct snapshot_master **masters; /* by name, strcmp order */
@@ -141,12 +150,16 @@ struct snapshot {
 struct snapshot_master *snapshot_master_new(const char *name);
 struct snapshot_master *snapshot_master_ref(struct snapshot_master *master);
 void snapshot_master_unref(struct snapshot_master *master);
-/** Whether this is an address of what is published: as it is shown, its IP, or what a Sentinel that agrees calls it. */
+/**
+ * Whether this is an address of what is published: as it is shown, its IP, or what a Sentinel that
+ * agrees calls it.
+ */
 bool snapshot_master_is_at(const struct snapshot_master *master, const struct address *address);
 /** Whether the `<master>` body of HTTP.md differs (all but the index). */
 bool snapshot_master_differs(const struct snapshot_master *a, const struct snapshot_master *b);
 /** Whether anything differs but index, revision and how far replicas lag behind. */
-bool snapshot_master_differs_beyond_lag(const struct snapshot_master *a, const struct snapshot_master *b);
+bool snapshot_master_differs_beyond_lag(const struct snapshot_master *a,
+                                        const struct snapshot_master *b);
 /** Whether anything at all differs (all but index and revision). */
 bool snapshot_master_differs_deep(const struct snapshot_master *a, const struct snapshot_master *b);
 
@@ -156,7 +169,10 @@ struct snapshot *snapshot_ref(struct snapshot *snapshot);
 void snapshot_unref(struct snapshot *snapshot);
 /** By name (binary search), or NULL. Borrowed. */
 struct snapshot_master *snapshot_find(const struct snapshot *snapshot, const char *name);
-/** `lead`, then each Sentinel that can't be heard or said something that can't be used, with why. free() it. */
+/**
+ * `lead`, then each Sentinel that can't be heard or said something that can't be used, with why.
+ * free() it.
+ */
 char *snapshot_say_causes(const char *lead, const struct snapshot_sentinel *sentinels, size_t n);
 /** The default master, or NULL. */
 struct snapshot_master *snapshot_default(const struct snapshot *snapshot);

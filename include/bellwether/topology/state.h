@@ -7,12 +7,12 @@
 
 #include <stdbool.h>
 
-#define MASTER_STATES(X)            \
-    X(UNKNOWN, "unknown")           \
-    X(OK, "ok")                     \
-    X(UNVERIFIED, "unverified")     \
+#define MASTER_STATES(X) \
+    X(UNKNOWN, "unknown") \
+    X(OK, "ok") \
+    X(UNVERIFIED, "unverified") \
     X(FAILING_OVER, "failing_over") \
-    X(CONFLICT, "conflict")         \
+    X(CONFLICT, "conflict") \
     X(DOWN, "down")
 
 enum master_state {
@@ -22,25 +22,25 @@ enum master_state {
         MASTER_STATES_COUNT
 };
 
-#define REASONS(X)                                    \
-    X(NONE, NULL)                                     \
-    X(STARTING, "starting")                           \
+#define REASONS(X) \
+    X(NONE, NULL) \
+    X(STARTING, "starting") \
     X(NO_SENTINEL_REACHABLE, "no_sentinel_reachable") \
-    X(SENTINEL_AUTH, "sentinel_auth")                 \
-    X(SENTINEL_TLS, "sentinel_tls")                   \
-    X(SENTINEL_DENIED, "sentinel_denied")             \
-    X(UNKNOWN_NAME, "unknown_name")                   \
-    X(NO_MAJORITY, "no_majority")                     \
-    X(REDIS_UNREACHABLE, "redis_unreachable")         \
-    X(REDIS_TIMEOUT, "redis_timeout")                 \
-    X(REDIS_AUTH, "redis_auth")                       \
-    X(REDIS_DENIED, "redis_denied")                   \
-    X(REDIS_TLS, "redis_tls")                         \
-    X(REDIS_LOADING, "redis_loading")                 \
-    X(ROLE_MISMATCH, "role_mismatch")                 \
-    X(FAILING_OVER, "failing_over")                   \
-    X(CONFLICT, "conflict")                           \
-    X(DISPUTED, "disputed")                           \
+    X(SENTINEL_AUTH, "sentinel_auth") \
+    X(SENTINEL_TLS, "sentinel_tls") \
+    X(SENTINEL_DENIED, "sentinel_denied") \
+    X(UNKNOWN_NAME, "unknown_name") \
+    X(NO_MAJORITY, "no_majority") \
+    X(REDIS_UNREACHABLE, "redis_unreachable") \
+    X(REDIS_TIMEOUT, "redis_timeout") \
+    X(REDIS_AUTH, "redis_auth") \
+    X(REDIS_DENIED, "redis_denied") \
+    X(REDIS_TLS, "redis_tls") \
+    X(REDIS_LOADING, "redis_loading") \
+    X(ROLE_MISMATCH, "role_mismatch") \
+    X(FAILING_OVER, "failing_over") \
+    X(CONFLICT, "conflict") \
+    X(DISPUTED, "disputed") \
     X(WATCHER_STALLED, "watcher_stalled")
 
 enum reason {

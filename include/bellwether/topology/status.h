@@ -1,7 +1,7 @@
 /*
- * What the watcher knows at one moment, with the ages that a snapshot can't carry because they change by
- * the second; and the decision in words. Made by the watcher when it is asked (NEWS_ASK_STATUS), or, without ages,
- * from a snapshot when the watcher does not answer.
+ * What the watcher knows at one moment, with the ages that a snapshot can't carry because they
+ * change by the second; and the decision in words. Made by the watcher when it is asked
+ * (NEWS_ASK_STATUS), or, without ages, from a snapshot when the watcher does not answer.
  */
 #ifndef BELLWETHER_TOPOLOGY_STATUS_H
 #define BELLWETHER_TOPOLOGY_STATUS_H
@@ -32,9 +32,10 @@ struct status_verification {
     bool connected; /* the standing connection is up */
     bool answered;  /* something came of a question since the publication */
     enum role_answer answer;
-    int64_t age_ms;        /* since that question was put */
-    int64_t master_age_ms; /* since the last question that was answered with `master`; STATUS_AGE_UNKNOWN */
-    char words[120];       /* the node's own, or the network's */
+    int64_t age_ms; /* since that question was put */
+    /* since the last question that was answered with `master`; STATUS_AGE_UNKNOWN */
+    int64_t master_age_ms;
+    char words[120]; /* the node's own, or the network's */
 };
 
 struct status_master {
@@ -83,7 +84,8 @@ void status_report_free(struct status_report *report);
 
 /**
  * The decision in words, for a tired operator:
- * "10.0.0.12:6379: epoch 4 from 2 of 3 Sentinels, ROLE master 180 ms ago; 10.0.0.3:26379 still says 10.0.0.11:6379 at epoch 3".
+ * "10.0.0.12:6379: epoch 4 from 2 of 3 Sentinels, ROLE master 180 ms ago; 10.0.0.3:26379 still says
+ * 10.0.0.11:6379 at epoch 3".
  * @return out. Thread: any.
  */
 const char *status_say_decision(const struct status_master *master, char out[STATUS_WORDS_SIZE]);

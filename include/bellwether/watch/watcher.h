@@ -1,4 +1,7 @@
-/* The watcher thread: links to every Sentinel, the decision for every master, verification, snapshots. */
+/*
+ * The watcher thread: links to every Sentinel, the decision for every master, verification,
+ * snapshots.
+ */
 #ifndef BELLWETHER_WATCH_WATCHER_H
 #define BELLWETHER_WATCH_WATCHER_H
 
@@ -47,19 +50,25 @@ struct watch_config {
     bool verify;
     int64_t verify_interval_ms, verify_timeout_ms, suspect_after_ms;
     enum watch_adopt adopt;
-    bool lag_matters;         /* ask for the replicas' lag every second, whether anybody reads it or not */
-    int64_t fence_timeout_ms; /* of writes held back, until the chosen replica is asked; 0: the usual */
-    bool runs_commands;       /* /redis is there: else nobody wants to hear of the fence */
-    int64_t history;          /* failovers that are kept */
+    /* ask for the replicas' lag every second, whether anybody reads it or not */
+    bool lag_matters;
+    /* of writes held back, until the chosen replica is asked; 0: the usual */
+    int64_t fence_timeout_ms;
+    bool runs_commands; /* /redis is there: else nobody wants to hear of the fence */
+    int64_t history;    /* failovers that are kept */
 };
 
 struct watcher;
 struct metrics; /* bellwether/metrics/metrics.h */
 
-/** @param config borrowed and unchanged until watcher_free(). @param pulse borrowed, written by the watcher.
+/**
+ * @param config borrowed and unchanged until watcher_free(). @param pulse borrowed, written by the
+ * watcher.
  * @param metrics borrowed, counted into by the watcher; NULL: nobody wants to know.
- * Thread: main. */
-struct watcher *watcher_new(const struct watch_config *config, struct pulse *pulse, struct metrics *metrics);
+ * Thread: main.
+ */
+struct watcher *watcher_new(const struct watch_config *config, struct pulse *pulse,
+                            struct metrics *metrics);
 /** Where snapshots go; before watcher_start(). Borrowed until watcher_free(). */
 void watcher_subscribe(struct watcher *watcher, struct mailbox *subscriber);
 /** The mailbox that takes NEWS_ASK_FRESH, NEWS_RELOAD, NEWS_STOP. */

@@ -1,8 +1,10 @@
 /*
- * The daemon's side of faults: linked into a daemon of its own, these stand in front of the functions of libc, for its
- * libraries too. What they refuse is what a kernel might: a descriptor that epoll has already is never without room, and only
- * who is woken again while there is something to do is told to wait (libmicrohttpd waits for edges, so its connections get
- * small buffers instead). The allocator's are called by archives in which the names of malloc and kin were replaced.
+ * The daemon's side of faults: linked into a daemon of its own, these stand in front of the
+ * functions of libc, for its libraries too. What they refuse is what a kernel might: a descriptor
+ * that epoll has already is never without room, and only who is woken again while there is
+ * something to do is told to wait (libmicrohttpd waits for edges, so its connections get small
+ * buffers instead). The allocator's are called by archives in which the names of malloc and kin
+ * were replaced.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -32,7 +34,8 @@ __attribute__((constructor)) static void begin(void)
 {
     const char *path = getenv(FAULTS_VARIABLE);
     int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
-    void *table = fd < 0 ? MAP_FAILED : mmap(NULL, sizeof *faults, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    void *table = fd < 0 ? MAP_FAILED
+                         : mmap(NULL, sizeof(*faults), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 
     if (table != MAP_FAILED) {
         faults = table;
@@ -75,7 +78,8 @@ static bool is_dialled(int fd)
 
 int socket(int domain, int type, int protocol)
 {
-    int fd = is_due(FAULT_SOCKET) ? refuse(EMFILE) : (int)syscall(SYS_socket, domain, type, protocol);
+    int fd =
+        is_due(FAULT_SOCKET) ? refuse(EMFILE) : (int)syscall(SYS_socket, domain, type, protocol);
 
     note(fd, true);
     return fd;
@@ -84,12 +88,13 @@ int socket(int domain, int type, int protocol)
 int accept4(int listener, struct sockaddr *from, socklen_t *size, int flags)
 {
     const int least = 1;
-    int fd = is_due(FAULT_ACCEPT) ? refuse(EMFILE) : (int)syscall(SYS_accept4, listener, from, size, flags);
+    int fd = is_due(FAULT_ACCEPT) ? refuse(EMFILE)
+                                  : (int)syscall(SYS_accept4, listener, from, size, flags);
 
     note(fd, false);
     if (fd >= 0 && is_due(FAULT_SMALL)) {
-        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof least);
-        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof least);
+        (void)setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &least, sizeof(least));
+        (void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &least, sizeof(least));
     }
     return fd;
 }
@@ -134,7 +139,8 @@ ssize_t send(int fd, const void *bytes, size_t size, int flags)
 
 ssize_t recv(int fd, void *bytes, size_t size, int flags)
 {
-    return may_pass(fd, &size) ? (ssize_t)syscall(SYS_recvfrom, fd, bytes, size, flags, NULL, NULL) : -1;
+    return may_pass(fd, &size) ? (ssize_t)syscall(SYS_recvfrom, fd, bytes, size, flags, NULL, NULL)
+                               : -1;
 }
 
 /* ---- memory ---- */

@@ -1,11 +1,11 @@
 /*
  * Criterion under the thread sanitizer.
  *
- * Criterion maps the memory that it shares with its tests at a random address between 0x200000000000
- * and 0x600000000000, most of which belongs to the sanitizer: "Could not initialize inheritable
- * arena". It draws the address from rand_r(), in units of 16 MiB, and the linker lets the program's
- * own rand_r() win over libc's. So this one answers with addresses that the sanitizer leaves to
- * programs (0x550000000000 to 0x568000000000), above where the program itself is loaded.
+ * Criterion maps the memory that it shares with its tests at a random address between
+ * 0x200000000000 and 0x600000000000, most of which belongs to the sanitizer: "Could not initialize
+ * inheritable arena". It draws the address from rand_r(), in units of 16 MiB, and the linker lets
+ * the program's own rand_r() win over libc's. So this one answers with addresses that the sanitizer
+ * leaves to programs (0x550000000000 to 0x568000000000), above where the program itself is loaded.
  */
 #include <stdlib.h>
 

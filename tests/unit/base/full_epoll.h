@@ -1,6 +1,9 @@
-/* A kernel that has no room for one more watch (fs.epoll.max_user_watches), as this program sees it. */
-#ifndef TESTS_UNIT_BASE_FULL_EPOLL_H
-#define TESTS_UNIT_BASE_FULL_EPOLL_H
+/*
+ * A kernel that has no room for one more watch (fs.epoll.max_user_watches), as this program sees
+ * it.
+ */
+#ifndef BELLWETHER_TESTS_UNIT_BASE_FULL_EPOLL_H
+#define BELLWETHER_TESTS_UNIT_BASE_FULL_EPOLL_H
 
 #include <stdbool.h>
 

@@ -10,7 +10,7 @@ static struct address parsed(const char *text)
     struct address address = {0};
     char error[256] = "";
 
-    cr_assert_eq(address_parse(text, 0, &address, error, sizeof error), 0, "%s: %s", text, error);
+    cr_assert_eq(address_parse(text, 0, &address, error, sizeof(error)), 0, "%s: %s", text, error);
     return address;
 }
 
@@ -34,8 +34,9 @@ Test(base_address, spellings)
         {"localhost:0080", "localhost:80"},
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct address address = parsed(rows[i][0]);
+
         expect_text(&address, rows[i][1]);
         struct address again = parsed(rows[i][1]);
         cr_expect(address_equal(&address, &again));
@@ -45,19 +46,51 @@ Test(base_address, spellings)
 Test(base_address, garbage_is_refused_with_the_text_in_the_message)
 {
     static const char *const rows[] = {
-        "",           ":",       ":6379",      "host",         "host:",       "host:0",      "host:70000",
-        "host:65536", "host:-1", "host:6379x", "host: 6379",   "host :6379",  " host:6379",  "ho st:6379",
-        "::1:6379",   "[::1]",   "[::1]6379",  "[::1:6379",    "[host]:6379", "[]:6379",     "[:::]:6379",
-        "a..b:1",     ".a:1",    "-a:1",       "10.0.0.256:1", "127.1:1",     "26379:26379", "host:6379:1",
-        "http://h:1", "h/1:1",   "h@x:1",      "[fe80::1%]:1", "[::1]:",      "a,b:1",       "h\n:1",
+        "",
+        ":",
+        ":6379",
+        "host",
+        "host:",
+        "host:0",
+        "host:70000",
+        "host:65536",
+        "host:-1",
+        "host:6379x",
+        "host: 6379",
+        "host :6379",
+        " host:6379",
+        "ho st:6379",
+        "::1:6379",
+        "[::1]",
+        "[::1]6379",
+        "[::1:6379",
+        "[host]:6379",
+        "[]:6379",
+        "[:::]:6379",
+        "a..b:1",
+        ".a:1",
+        "-a:1",
+        "10.0.0.256:1",
+        "127.1:1",
+        "26379:26379",
+        "host:6379:1",
+        "http://h:1",
+        "h/1:1",
+        "h@x:1",
+        "[fe80::1%]:1",
+        "[::1]:",
+        "a,b:1",
+        "h\n:1",
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct address out = {"untouched", 9};
         char error[512] = "";
-        cr_expect_eq(address_parse(rows[i], 0, &out, error, sizeof error), -BW_EINVAL, "%s", rows[i]);
-        cr_expect(strstr(error, rows[i]) != NULL, "%s: %s", rows[i], error);
-        cr_expect(strstr(error, "takes host:port") != NULL, "%s: %s", rows[i], error);
+
+        cr_expect_eq(address_parse(rows[i], 0, &out, error, sizeof(error)), -BW_EINVAL, "%s",
+                     rows[i]);
+        cr_expect(strstr(error, rows[i]), "%s: %s", rows[i], error);
+        cr_expect(strstr(error, "takes host:port"), "%s: %s", rows[i], error);
         cr_expect_str_eq(out.host, "untouched");
     }
 }
@@ -68,13 +101,13 @@ Test(base_address, long_names_are_refused)
     char error[64];
     struct address out = {0};
 
-    memset(text, 'a', sizeof text);
+    memset(text, 'a', sizeof(text));
     memcpy(text + 500, ":1", 3);
-    cr_expect_eq(address_parse(text, 0, &out, error, sizeof error), -BW_EINVAL);
+    cr_expect_eq(address_parse(text, 0, &out, error, sizeof(error)), -BW_EINVAL);
     memcpy(text + 64, ":1", 3); /* a label of 64 */
-    cr_expect_eq(address_parse(text, 0, &out, error, sizeof error), -BW_EINVAL);
+    cr_expect_eq(address_parse(text, 0, &out, error, sizeof(error)), -BW_EINVAL);
     memcpy(text + 63, ":1", 3);
-    cr_expect_eq(address_parse(text, 0, &out, error, sizeof error), 0);
+    cr_expect_eq(address_parse(text, 0, &out, error, sizeof(error)), 0);
 }
 
 Test(base_address, default_port)
@@ -82,14 +115,14 @@ Test(base_address, default_port)
     struct address out = {0};
     char error[256];
 
-    cr_assert_eq(address_parse("host", 26379, &out, error, sizeof error), 0);
+    cr_assert_eq(address_parse("host", 26379, &out, error, sizeof(error)), 0);
     expect_text(&out, "host:26379");
-    cr_assert_eq(address_parse("[::1]", 26379, &out, error, sizeof error), 0);
+    cr_assert_eq(address_parse("[::1]", 26379, &out, error, sizeof(error)), 0);
     expect_text(&out, "[::1]:26379");
-    cr_assert_eq(address_parse("host:1", 26379, &out, error, sizeof error), 0);
+    cr_assert_eq(address_parse("host:1", 26379, &out, error, sizeof(error)), 0);
     expect_text(&out, "host:1");
-    cr_expect_eq(address_parse("::1", 26379, &out, error, sizeof error), -BW_EINVAL);
-    cr_expect_eq(address_parse("host:", 26379, &out, error, sizeof error), -BW_EINVAL);
+    cr_expect_eq(address_parse("::1", 26379, &out, error, sizeof(error)), -BW_EINVAL);
+    cr_expect_eq(address_parse("host:", 26379, &out, error, sizeof(error)), -BW_EINVAL);
 }
 
 static int parts(const char *host, const char *port, struct address *out)
@@ -137,15 +170,18 @@ Test(base_address, addresses_that_are_no_nodes)
         "[::ffff:255.255.255.255]:1",
     };
     static const char *const somewhere[] = {
-        "1.0.0.1:1", "223.255.255.255:1", "240.0.0.1:1", "[fe80::1%eth0]:1", "[::2]:1", "[::ffff:1.2.3.4]:1",
+        "1.0.0.1:1",        "223.255.255.255:1", "240.0.0.1:1",
+        "[fe80::1%eth0]:1", "[::2]:1",           "[::ffff:1.2.3.4]:1",
     };
 
-    for (size_t i = 0; i < sizeof nowhere / sizeof *nowhere; i++) {
+    for (size_t i = 0; i < sizeof(nowhere) / sizeof(*nowhere); i++) {
         struct address address = parsed(nowhere[i]);
+
         cr_expect(address_is_nowhere(&address), "%s", nowhere[i]);
     }
-    for (size_t i = 0; i < sizeof somewhere / sizeof *somewhere; i++) {
+    for (size_t i = 0; i < sizeof(somewhere) / sizeof(*somewhere); i++) {
         struct address address = parsed(somewhere[i]);
+
         cr_expect_not(address_is_nowhere(&address), "%s", somewhere[i]);
     }
 }
@@ -162,7 +198,8 @@ Test(base_address, kinds)
     cr_expect(address_is_loopback(&v4) && address_is_loopback(&v6) && address_is_loopback(&mapped));
     cr_expect_not(address_is_loopback(&other));
     cr_expect_not(address_is_loopback(&name), "a name is never known to be loopback");
-    cr_expect_not(address_is_nowhere(&v4) || address_is_nowhere(&v6) || address_is_nowhere(&mapped));
+    cr_expect_not(address_is_nowhere(&v4) || address_is_nowhere(&v6) ||
+                  address_is_nowhere(&mapped));
     cr_expect_not(address_is_nowhere(&other) || address_is_nowhere(&name));
     cr_expect(address_is_ip(&v4) && address_is_ip(&v6) && address_is_ip(&mapped));
     cr_expect_not(address_is_ip(&name));
@@ -192,6 +229,7 @@ static void expect_mapped(const struct address_map *map, const char *from, const
 {
     struct address address = parsed(from);
     struct address mapped = address_map_apply(map, &address);
+
     expect_text(&mapped, to);
 }
 
@@ -200,11 +238,11 @@ Test(base_address, map)
     struct address_map map = {0};
     char error[512];
 
-    cr_assert_eq(address_map_add(&map, "10.0.0.1=192.0.2.1", error, sizeof error), 0);
-    cr_assert_eq(address_map_add(&map, "10.0.0.1:6379=192.0.2.9:7000", error, sizeof error), 0);
-    cr_assert_eq(address_map_add(&map, "192.0.2.1=192.0.2.2", error, sizeof error), 0);
-    cr_assert_eq(address_map_add(&map, "fd00::1=Node-A", error, sizeof error), 0);
-    cr_assert_eq(address_map_add(&map, "[fd00::2]:1=[fd00::3]:2", error, sizeof error), 0);
+    cr_assert_eq(address_map_add(&map, "10.0.0.1=192.0.2.1", error, sizeof(error)), 0);
+    cr_assert_eq(address_map_add(&map, "10.0.0.1:6379=192.0.2.9:7000", error, sizeof(error)), 0);
+    cr_assert_eq(address_map_add(&map, "192.0.2.1=192.0.2.2", error, sizeof(error)), 0);
+    cr_assert_eq(address_map_add(&map, "fd00::1=Node-A", error, sizeof(error)), 0);
+    cr_assert_eq(address_map_add(&map, "[fd00::2]:1=[fd00::3]:2", error, sizeof(error)), 0);
 
     expect_mapped(&map, "10.0.0.1:6379", "192.0.2.9:7000"); /* exact first, wherever it stands */
     expect_mapped(&map, "10.0.0.1:6380", "192.0.2.1:6380"); /* once, never chained */
@@ -222,18 +260,21 @@ Test(base_address, map)
 
 Test(base_address, map_refusals)
 {
-    static const char *const rows[] = {"",        "a",       "a=",    "=b",    "a=b=c", "a:1=b",  "a=b:1",
-                                       "a:0=b:1", "a:1=b:0", "a:=b:", "a b=c", "[a]=b", "[::1=b", "a,b=c"};
+    static const char *const rows[] = {
+        "",        "a",       "a=",    "=b",    "a=b=c", "a:1=b",  "a=b:1",
+        "a:0=b:1", "a:1=b:0", "a:=b:", "a b=c", "[a]=b", "[::1=b", "a,b=c"};
     struct address_map map = {0};
     char error[512];
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         error[0] = '\0';
-        cr_expect_eq(address_map_add(&map, rows[i], error, sizeof error), -BW_EINVAL, "%s", rows[i]);
-        cr_expect(strstr(error, "takes host:port=host:port or host=host") != NULL, "%s", error);
+        cr_expect_eq(address_map_add(&map, rows[i], error, sizeof(error)), -BW_EINVAL, "%s",
+                     rows[i]);
+        cr_expect(strstr(error, "takes host:port=host:port or host=host"), "%s", error);
     }
     cr_expect_eq(map.n, 0);
-    cr_assert_eq(address_map_add(&map, "a=b", error, sizeof error), 0);
-    cr_expect_eq(address_map_add(&map, "A=c", error, sizeof error), -BW_EINVAL, "two rules for one address");
+    cr_assert_eq(address_map_add(&map, "a=b", error, sizeof(error)), 0);
+    cr_expect_eq(address_map_add(&map, "A=c", error, sizeof(error)), -BW_EINVAL,
+                 "two rules for one address");
     address_map_release(&map);
 }

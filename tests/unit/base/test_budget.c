@@ -1,4 +1,7 @@
-/* The count of memory: what is taken is in it, what is given back is not, whichever thread does it; and who is refused. */
+/*
+ * The count of memory: what is taken is in it, what is given back is not, whichever thread does it;
+ * and who is refused.
+ */
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <stdlib.h>
@@ -13,8 +16,8 @@
 
 static void expect_used(size_t least, size_t most)
 {
-    cr_expect(budget_used() >= least && budget_used() <= most, "%zu, not %zu to %zu", budget_used(), least,
-              most);
+    cr_expect(budget_used() >= least && budget_used() <= most, "%zu, not %zu to %zu", budget_used(),
+              least, most);
 }
 
 Test(base_budget, what_is_allocated_counts_until_it_is_freed)
@@ -113,7 +116,8 @@ Test(base_budget, buffers_count_as_allocated)
     cr_expect_eq(strncmp(bytes, "few", 3), 0);
     cr_expect_eq(budget_used(), 0, "the taker's");
     budget_adopt(bytes);
-    cr_expect_leq(budget_used(), LUMP, "what was reserved and not used is given back: %zu", budget_used());
+    cr_expect_leq(budget_used(), LUMP, "what was reserved and not used is given back: %zu",
+                  budget_used());
     budget_free(bytes);
     (void)buffer_reserve(&buffer, MIB);
     buffer_release(&buffer);

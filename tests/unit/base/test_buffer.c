@@ -1,4 +1,7 @@
-/* Bytes that grow: what was put in comes out, and room is asked for no oftener, and no more of it, than it must be. */
+/*
+ * Bytes that grow: what was put in comes out, and room is asked for no oftener, and no more of it,
+ * than it must be.
+ */
 #include <criterion/criterion.h>
 #include <stdlib.h>
 #include <string.h>
@@ -113,7 +116,7 @@ Test(base_buffer, integers_are_written_in_decimal)
                 {INT64_MAX, "9223372036854775807"},
                 {INT64_MIN, "-9223372036854775808"}};
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         struct buffer buffer = {0};
 
         buffer_add_integer(&buffer, rows[i].number);

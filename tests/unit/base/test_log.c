@@ -15,12 +15,12 @@
 
 #define AT INT64_C(1795348800123) /* 2026-11-22T12:00:00.123Z */
 
-static const char *render(enum log_format format, const char *message, const struct log_field *fields,
-                          size_t n)
+static const char *render(enum log_format format, const char *message,
+                          const struct log_field *fields, size_t n)
 {
     static char out[4096];
 
-    size_t length = log_render(LOG_LEVEL_INFO, format, AT, message, fields, n, out, sizeof out);
+    size_t length = log_render(LOG_LEVEL_INFO, format, AT, message, fields, n, out, sizeof(out));
     cr_assert_eq(length, strlen(out));
     return out;
 }
@@ -31,19 +31,19 @@ Test(base_log, logfmt)
         render(LOG_FORMAT_LOGFMT, "master changed",
                LOG_FIELDS(LOG_STR("master", "mymaster"), LOG_INT("epoch", -4))),
         "level=info ts=2026-11-22T12:00:00.123Z msg=\"master changed\" master=mymaster epoch=-4\n");
-    cr_expect_str_eq(
-        render(LOG_FORMAT_LOGFMT, "x", LOG_FIELDS(LOG_STR("k", ""), LOG_STR("n", NULL), LOG_STR("e", "a=b"))),
-        "level=info ts=2026-11-22T12:00:00.123Z msg=x k=\"\" n=\"\" e=\"a=b\"\n");
+    cr_expect_str_eq(render(LOG_FORMAT_LOGFMT, "x",
+                            LOG_FIELDS(LOG_STR("k", ""), LOG_STR("n", NULL), LOG_STR("e", "a=b"))),
+                     "level=info ts=2026-11-22T12:00:00.123Z msg=x k=\"\" n=\"\" e=\"a=b\"\n");
     cr_expect_str_eq(render(LOG_FORMAT_LOGFMT, "plain", NULL, 0),
                      "level=info ts=2026-11-22T12:00:00.123Z msg=plain\n");
 }
 
 Test(base_log, one_line_whatever_the_value)
 {
-    cr_expect_str_eq(
-        render(LOG_FORMAT_LOGFMT, "x", LOG_FIELDS(LOG_STR("k", "a\nlevel=error \"q\" \\ \t\x01\x7f"))),
-        "level=info ts=2026-11-22T12:00:00.123Z msg=x "
-        "k=\"a\\nlevel=error \\\"q\\\" \\\\ \\t\\u0001\\u007f\"\n");
+    cr_expect_str_eq(render(LOG_FORMAT_LOGFMT, "x",
+                            LOG_FIELDS(LOG_STR("k", "a\nlevel=error \"q\" \\ \t\x01\x7f"))),
+                     "level=info ts=2026-11-22T12:00:00.123Z msg=x "
+                     "k=\"a\\nlevel=error \\\"q\\\" \\\\ \\t\\u0001\\u007f\"\n");
 }
 
 Test(base_log, json)
@@ -55,10 +55,13 @@ Test(base_log, json)
 
 Test(base_log, bytes_that_are_not_utf8)
 {
-    /* valid two, three, four byte sequences; then a lone tail byte, an overlong form, a surrogate, a cut
-     * sequence */
-    const char *line = render(
-        LOG_FORMAT_JSON, "\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\x91|\x80|\xc0\xaf|\xed\xa0\x80|\xe2\x82", NULL, 0);
+    /*
+     * valid two, three, four byte sequences; then a lone tail byte, an overlong form, a surrogate,
+     * a cut sequence
+     */
+    const char *line =
+        render(LOG_FORMAT_JSON,
+               "\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\x91|\x80|\xc0\xaf|\xed\xa0\x80|\xe2\x82", NULL, 0);
     json_error_t error;
     json_t *json = json_loads(line, 0, &error);
 
@@ -74,12 +77,12 @@ Test(base_log, a_cut_json_line_is_still_json)
     char value[5000];
     char out[400];
 
-    for (size_t size = 16; size < sizeof out; size++) {
-        memset(value, '"', sizeof value - 1);
-        value[sizeof value - 1] = '\0';
-        size_t length =
-            log_render(LOG_LEVEL_WARN, LOG_FORMAT_JSON, AT, "message",
-                       LOG_FIELDS(LOG_STR("a", "b"), LOG_STR("k", value), LOG_INT("n", 1)), out, size);
+    for (size_t size = 16; size < sizeof(out); size++) {
+        memset(value, '"', sizeof(value) - 1);
+        value[sizeof(value) - 1] = '\0';
+        size_t length = log_render(
+            LOG_LEVEL_WARN, LOG_FORMAT_JSON, AT, "message",
+            LOG_FIELDS(LOG_STR("a", "b"), LOG_STR("k", value), LOG_INT("n", 1)), out, size);
         cr_assert_lt(length, size);
         cr_assert_eq(out[length - 1], '\n');
         json_t *json = json_loads(out, 0, NULL);
@@ -93,15 +96,15 @@ Test(base_log, a_cut_logfmt_line_ends_its_quotes_and_itself)
     char value[5000];
     char out[200];
 
-    memset(value, 'x', sizeof value - 1);
-    value[sizeof value - 1] = '\0';
-    size_t length = log_render(LOG_LEVEL_WARN, LOG_FORMAT_LOGFMT, AT, "m", LOG_FIELDS(LOG_STR("k", value)),
-                               out, sizeof out);
-    cr_expect_gt(length, sizeof out - 10, "a long plain value is cut, not left out");
+    memset(value, 'x', sizeof(value) - 1);
+    value[sizeof(value) - 1] = '\0';
+    size_t length = log_render(LOG_LEVEL_WARN, LOG_FORMAT_LOGFMT, AT, "m",
+                               LOG_FIELDS(LOG_STR("k", value)), out, sizeof(out));
+    cr_expect_gt(length, sizeof(out) - 10, "a long plain value is cut, not left out");
     cr_expect_eq(out[length - 1], '\n');
     value[0] = ' ';
-    length = log_render(LOG_LEVEL_WARN, LOG_FORMAT_LOGFMT, AT, "m", LOG_FIELDS(LOG_STR("k", value)), out,
-                        sizeof out);
+    length = log_render(LOG_LEVEL_WARN, LOG_FORMAT_LOGFMT, AT, "m", LOG_FIELDS(LOG_STR("k", value)),
+                        out, sizeof(out));
     cr_expect_eq(out[length - 1], '\n');
     cr_expect_eq(out[length - 2], '"');
 }
@@ -136,7 +139,7 @@ Test(base_log, levels)
 {
     char out[4096];
 
-    written_by(all_levels, out, sizeof out);
+    written_by(all_levels, out, sizeof(out));
     cr_expect_null(strstr(out, "msg=d"));
     cr_expect_null(strstr(out, "msg=i"));
     cr_expect_not_null(strstr(out, "level=warn"));
@@ -209,7 +212,7 @@ static void clog_up(void)
     int ends[2];
 
     cr_assert_eq(pipe2(ends, O_NONBLOCK), 0);
-    while (write(ends[1], rubbish, sizeof rubbish) > 0) {
+    while (write(ends[1], rubbish, sizeof(rubbish)) > 0) {
     }
     cr_assert_eq(fcntl(ends[1], F_SETFL, 0), 0);
     cr_assert_eq(dup2(ends[1], STDERR_FILENO), STDERR_FILENO);
@@ -226,7 +229,8 @@ static void read_for(int patience_ms)
     char piece[4096];
 
     while (poll(&waiting, 1, patience_ms) > 0) {
-        ssize_t n = read(reader, piece, sizeof piece);
+        ssize_t n = read(reader, piece, sizeof(piece));
+
         if (n <= 0) {
             break;
         }
@@ -247,7 +251,8 @@ static int64_t count_in_order(const char **rest)
     for (*rest = received; **rest != '\0'; n++) {
         char end[32];
         const char *newline = strchr(*rest, '\n');
-        size_t size = (size_t)snprintf(end, sizeof end, " n=%lld", (long long)n);
+        size_t size = (size_t)snprintf(end, sizeof(end), " n=%lld", (long long)n);
+
         cr_assert_not_null(newline);
         if ((size_t)(newline - *rest) < size || memcmp(newline - size, end, size) != 0) {
             break;
@@ -280,7 +285,7 @@ Test(base_log, a_reader_that_hangs_stops_nobody_and_learns_what_it_missed, .time
     int64_t n = count_in_order(&rest);
     cr_expect_gt(n, 1000, "some wait");
     cr_expect_lt(n, LINES, "not all do");
-    snprintf(gap, sizeof gap, " lines=%lld\n", (long long)(LINES - n));
+    snprintf(gap, sizeof(gap), " lines=%lld\n", (long long)(LINES - n));
     const char *notice = strstr(rest, "msg=\"log lines dropped: standard error was not read\"");
     cr_assert_not_null(notice, "%.300s", rest);
     cr_expect_not_null(strstr(notice, gap), "%.300s", rest);

@@ -1,4 +1,7 @@
-/* The loop: timers, descriptors, look-ups, signals, and freeing things where it is most tempting to crash. */
+/*
+ * The loop: timers, descriptors, look-ups, signals, and freeing things where it is most tempting to
+ * crash.
+ */
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <stdio.h>
@@ -66,6 +69,7 @@ Test(base_loop, a_timer_waits_at_least_its_delay)
     for (int64_t delay = 0; delay < 20; delay += 3) {
         int64_t began = clock_boot_ms();
         struct loop_timer *timer = stop_after(delay);
+
         cr_expect(loop_timer_armed(timer));
         loop_run(loop);
         cr_expect_geq(clock_boot_ms() - began, delay);
@@ -79,6 +83,7 @@ Test(base_loop, a_timer_with_a_span_fires_inside_it)
     for (int64_t from = 0; from < 30; from += 7) {
         int64_t began = clock_boot_ms();
         struct loop_timer *timer = loop_timer_new(loop, stop, NULL);
+
         loop_timer_start_within(timer, from, from + 40);
         loop_run(loop);
         cr_expect_geq(clock_boot_ms() - began, from);
@@ -94,8 +99,9 @@ static int n_fired, n_shared_turns;
 static void count_fired(void *data)
 {
     (void)data;
-    if (++n_fired == MANY)
+    if (++n_fired == MANY) {
         loop_stop(loop);
+    }
 }
 
 static void count_shared_turn(void *data)
@@ -104,7 +110,10 @@ static void count_shared_turn(void *data)
     n_shared_turns++;
 }
 
-/* A hundred timers that may all wait until then: few turns, though each was given a time of its own. */
+/*
+ * A hundred timers that may all wait until then: few turns, though each was given a time of its
+ * own.
+ */
 Test(base_loop, timers_with_spans_share_turns)
 {
     struct loop_timer *timers[MANY];
@@ -119,8 +128,9 @@ Test(base_loop, timers_with_spans_share_turns)
     loop_on_turn(loop, NULL, NULL);
     cr_expect_eq(n_fired, MANY);
     cr_expect_lt(n_shared_turns, 20);
-    for (int i = 0; i < MANY; i++)
+    for (int i = 0; i < MANY; i++) {
         loop_timer_free(timers[i]);
+    }
 }
 
 static struct loop_timer *second;
@@ -247,7 +257,7 @@ static void on_ready(void *data, int events)
 
 static void pair_init(struct pair *pair)
 {
-    memset(pair, 0, sizeof *pair);
+    memset(pair, 0, sizeof(*pair));
     cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, pair->fds), 0);
     pair->poll = loop_poll_new(loop, pair->fds[0], on_ready, pair);
     cr_assert_not_null(pair->poll);
@@ -315,7 +325,7 @@ Test(base_loop, an_error_of_the_descriptor_is_reported_as_all_that_is_wanted)
     struct pair pair;
     int ends[2];
 
-    memset(&pair, 0, sizeof pair);
+    memset(&pair, 0, sizeof(pair));
     cr_assert_eq(pipe(ends), 0);
     close(ends[0]); /* a pipe nobody reads: POLLERR */
     pair.poll = loop_poll_new(loop, ends[1], on_ready, &pair);
@@ -329,7 +339,8 @@ Test(base_loop, an_error_of_the_descriptor_is_reported_as_all_that_is_wanted)
 }
 
 /* libuv would end the process without a word, once the loop runs. */
-Test(base_loop, without_room_for_its_own_watch, .init = NULL, .fini = NULL, .exit_code = EXIT_FAILURE)
+Test(base_loop, without_room_for_its_own_watch, .init = NULL, .fini = NULL,
+     .exit_code = EXIT_FAILURE)
 {
     full_epoll(true);
     loop_new();
@@ -346,7 +357,10 @@ Test(base_loop, first_runs_without_room_for_a_watch)
     full_epoll(false);
 }
 
-/* Where the kernel has no room for one more watch a descriptor is looked at by turns, until there is room. */
+/*
+ * Where the kernel has no room for one more watch a descriptor is looked at by turns, until there
+ * is room.
+ */
 Test(base_loop, poll_goes_on_without_room_for_a_watch)
 {
     struct pair pair, late;
@@ -410,7 +424,8 @@ struct answer {
     bool free_inside;
 };
 
-static void on_answer(void *data, int error, const struct address *found, size_t n, const char *words)
+static void on_answer(void *data, int error, const struct address *found, size_t n,
+                      const char *words)
 {
     struct answer *answer = data;
 
@@ -420,7 +435,7 @@ static void on_answer(void *data, int error, const struct address *found, size_t
     for (size_t i = 0; i < n && i < 16; i++) {
         answer->found[i] = found[i];
     }
-    snprintf(answer->words, sizeof answer->words, "%s", words);
+    snprintf(answer->words, sizeof(answer->words), "%s", words);
     if (answer->free_inside) {
         loop_lookup_free(answer->lookup);
         answer->lookup = NULL;
@@ -432,7 +447,7 @@ static void look_up(struct answer *answer, const char *host, uint16_t port)
 {
     struct address name = {.port = port};
 
-    snprintf(name.host, sizeof name.host, "%s", host);
+    snprintf(name.host, sizeof(name.host), "%s", host);
     answer->lookup = loop_lookup_start(loop, &name, 0, on_answer, answer);
     cr_assert_eq(answer->calls, 0, "never from inside start");
 }
@@ -487,7 +502,7 @@ Test(base_loop, a_cancelled_look_up_says_nothing)
 {
     struct answer answers[12];
 
-    memset(answers, 0, sizeof answers);
+    memset(answers, 0, sizeof(answers));
     for (size_t i = 0; i < 12; i++) { /* some ask for the same */
         look_up(&answers[i], i % 3 == 0 ? "\xff" : "localhost", 1);
     }
@@ -531,6 +546,7 @@ Test(base_loop, jitter_stays_below_its_bound_and_varies)
     cr_expect_eq(jitter_below(1), 0);
     for (int i = 0; i < 1000; i++) {
         uint32_t value = jitter_below(8);
+
         cr_assert_lt(value, 8);
         seen[value] = true;
     }

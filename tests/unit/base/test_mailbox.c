@@ -1,4 +1,7 @@
-/* The mailbox between real threads: order, nothing lost, nothing leaked, freed at the worst moments. */
+/*
+ * The mailbox between real threads: order, nothing lost, nothing leaked, freed at the worst
+ * moments.
+ */
 #include <criterion/criterion.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -26,7 +29,7 @@ static void drop(struct message *message)
 
 static struct message *numbered_new(size_t poster, size_t number)
 {
-    struct numbered *message = mem_new(1, sizeof *message);
+    struct numbered *message = mem_new(1, sizeof(*message));
 
     message->head.kind = 1;
     message->head.drop = drop;
@@ -49,7 +52,8 @@ static void deliver(void *data, struct message *message)
     struct receiver *receiver = data;
     struct numbered *numbered = (struct numbered *)message;
 
-    receiver->out_of_order = receiver->out_of_order || numbered->number != receiver->next[numbered->poster];
+    receiver->out_of_order =
+        receiver->out_of_order || numbered->number != receiver->next[numbered->poster];
     receiver->next[numbered->poster]++;
     message->drop(message);
     if (++receiver->got == receiver->want) {

@@ -11,17 +11,19 @@ Test(base_percent, bytes)
         const char *in, *out;
         size_t out_len;
     } rows[] = {
-        {"", "", 0},          {"abc", "abc", 3},           {"a%41%7a", "aAz", 3}, {"%00", "\0", 1},
-        {"a%00b", "a\0b", 3}, {"%2F%2f%25", "//%", 3},     {"+", "+", 1},         {"%ff%FF", "\xff\xff", 2},
-        {"%2541", "%41", 3},  {"\xc3\xa4", "\xc3\xa4", 2},
+        {"", "", 0},           {"abc", "abc", 3},
+        {"a%41%7a", "aAz", 3}, {"%00", "\0", 1},
+        {"a%00b", "a\0b", 3},  {"%2F%2f%25", "//%", 3},
+        {"+", "+", 1},         {"%ff%FF", "\xff\xff", 2},
+        {"%2541", "%41", 3},   {"\xc3\xa4", "\xc3\xa4", 2},
     };
     char out[16];
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         size_t len = 77;
 
-        cr_assert_eq(percent_decode_bytes(rows[i].in, strlen(rows[i].in), out, sizeof out, &len), 0, "%s",
-                     rows[i].in);
+        cr_assert_eq(percent_decode_bytes(rows[i].in, strlen(rows[i].in), out, sizeof(out), &len),
+                     0, "%s", rows[i].in);
         cr_expect_eq(len, rows[i].out_len, "%s", rows[i].in);
         cr_expect_eq(memcmp(out, rows[i].out, len), 0, "%s", rows[i].in);
     }
@@ -33,13 +35,14 @@ Test(base_percent, what_is_no_escape)
                                        "%z4", "%-1", "%%41", "% 1", "%0x"};
     char out[16];
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         size_t len = 77;
 
-        cr_expect_eq(percent_decode_bytes(rows[i], strlen(rows[i]), out, sizeof out, &len), -BW_EINVAL, "%s",
-                     rows[i]);
+        cr_expect_eq(percent_decode_bytes(rows[i], strlen(rows[i]), out, sizeof(out), &len),
+                     -BW_EINVAL, "%s", rows[i]);
         cr_expect_eq(len, 77);
-        cr_expect_eq(percent_decode(rows[i], strlen(rows[i]), out, sizeof out), -BW_EINVAL, "%s", rows[i]);
+        cr_expect_eq(percent_decode(rows[i], strlen(rows[i]), out, sizeof(out)), -BW_EINVAL, "%s",
+                     rows[i]);
     }
 }
 
@@ -71,6 +74,6 @@ Test(base_percent, text_has_no_nul)
 {
     char out[8];
 
-    cr_expect_eq(percent_decode("a%00b", 5, out, sizeof out), -BW_EINVAL);
-    cr_expect_eq(percent_decode("a\0b", 3, out, sizeof out), -BW_EINVAL);
+    cr_expect_eq(percent_decode("a%00b", 5, out, sizeof(out)), -BW_EINVAL);
+    cr_expect_eq(percent_decode("a\0b", 3, out, sizeof(out)), -BW_EINVAL);
 }

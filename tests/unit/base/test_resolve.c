@@ -1,6 +1,6 @@
 /*
- * Who is looked up when, with a name service of the test's own: a name that begins with "slow" is held until the test
- * lets it go, every other one is 127.0.0.1 at once.
+ * Who is looked up when, with a name service of the test's own: a name that begins with "slow" is
+ * held until the test lets it go, every other one is 127.0.0.1 at once.
  */
 #include <criterion/criterion.h>
 #include <pthread.h>
@@ -29,13 +29,14 @@ static bool failing;
 static int n_held, n_asked;
 static char order[ASKS_MAX][32]; /* names in the order in which they were asked for */
 
-static int service(const char *host, const char *port, const struct addrinfo *hints, struct addrinfo **out)
+static int service(const char *host, const char *port, const struct addrinfo *hints,
+                   struct addrinfo **out)
 {
     bool fails;
 
     pthread_mutex_lock(&lock);
     if (n_asked < ASKS_MAX) {
-        snprintf(order[n_asked], sizeof order[0], "%s", host);
+        snprintf(order[n_asked], sizeof(order[0]), "%s", host);
     }
     n_asked++;
     n_held++;
@@ -91,13 +92,13 @@ static void tear_down(void)
 
 TestSuite(base_resolve, .init = set_up, .fini = tear_down, .timeout = 30);
 
-#define WAIT_UNTIL(condition)                                              \
-    do {                                                                   \
-        int64_t end_ms_ = clock_boot_ms() + BOUND_MS;                      \
-        while (!(condition)) {                                             \
+#define WAIT_UNTIL(condition) \
+    do { \
+        int64_t end_ms_ = clock_boot_ms() + BOUND_MS; \
+        while (!(condition)) { \
             cr_assert(clock_boot_ms() < end_ms_, "never: %s", #condition); \
-            nap();                                                         \
-        }                                                                  \
+            nap(); \
+        } \
     } while (0)
 
 struct question {
@@ -125,7 +126,7 @@ static struct address named(const char *host, int number)
 {
     struct address name = {.port = 7};
 
-    snprintf(name.host, sizeof name.host, "%s%d.test", host, number);
+    snprintf(name.host, sizeof(name.host), "%s%d.test", host, number);
     return name;
 }
 
@@ -154,7 +155,7 @@ static void run(const struct question *question, int64_t ms)
     struct loop_timer *bound = loop_timer_new(loop, time_is_up, NULL);
     int64_t end_ms = clock_boot_ms() + ms;
 
-    while ((question == NULL || question->calls == 0) && clock_boot_ms() < end_ms) {
+    while ((!question || question->calls == 0) && clock_boot_ms() < end_ms) {
         loop_timer_start(bound, end_ms - clock_boot_ms());
         loop_run(loop);
     }

@@ -1,5 +1,7 @@
-/* Durations, sizes and whole numbers: what is taken, what is refused, and that formatting comes back the
- * same. */
+/*
+ * Durations, sizes and whole numbers: what is taken, what is refused, and that formatting comes
+ * back the same.
+ */
 #include <criterion/criterion.h>
 
 #include "bellwether/base/error.h"
@@ -14,8 +16,9 @@ Test(base_units, durations_that_are_taken)
                 {"1s", 1000},    {"1500ms", 1500}, {"5m", 300000},
                 {"1h", 3600000}, {"007s", 7000},   {"9007199254740992ms", INT64_C(1) << 53}};
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int64_t ms = -1;
+
         cr_expect_eq(duration_parse(rows[i].text, &ms), 0, "%s", rows[i].text);
         cr_expect_eq(ms, rows[i].ms, "%s", rows[i].text);
     }
@@ -43,8 +46,9 @@ Test(base_units, durations_that_are_refused)
                 {"99999999999999999999s", -BW_ERANGE},
                 {"9223372036854775807h", -BW_ERANGE}};
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int64_t ms = -7;
+
         cr_expect_eq(duration_parse(rows[i].text, &ms), rows[i].error, "%s", rows[i].text);
         cr_expect_eq(ms, -7, "%s: the output was touched", rows[i].text);
     }
@@ -55,9 +59,10 @@ Test(base_units, durations_come_back_the_same)
     static const char *const texts[] = {"0s",  "1ms", "999ms", "1s", "1500ms",
                                         "59s", "1m",  "90s",   "1h", "25h"};
 
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         int64_t ms;
         char out[UNITS_TEXT_SIZE];
+
         cr_assert_eq(duration_parse(texts[i], &ms), 0);
         duration_format(ms, out);
         cr_expect_str_eq(out, texts[i]);
@@ -82,8 +87,9 @@ Test(base_units, sizes_that_are_taken)
                 {"2GB", INT64_C(2) << 30},
                 {"9223372036854775807", INT64_MAX}};
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int64_t bytes = -1;
+
         cr_expect_eq(bytes_parse(rows[i].text, &bytes), 0, "%s", rows[i].text);
         cr_expect_eq(bytes, rows[i].bytes, "%s", rows[i].text);
     }
@@ -103,8 +109,9 @@ Test(base_units, sizes_that_are_refused)
                 {"9223372036854775808", -BW_ERANGE},
                 {"9007199254740992g", -BW_ERANGE}};
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         int64_t bytes = -7;
+
         cr_expect_eq(bytes_parse(rows[i].text, &bytes), rows[i].error, "%s", rows[i].text);
         cr_expect_eq(bytes, -7, "%s: the output was touched", rows[i].text);
     }
@@ -114,9 +121,10 @@ Test(base_units, sizes_come_back_the_same)
 {
     static const char *const texts[] = {"0", "1", "1023", "1KiB", "1MiB", "1536KiB", "3GiB"};
 
-    for (size_t i = 0; i < sizeof texts / sizeof texts[0]; i++) {
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         int64_t bytes;
         char out[UNITS_TEXT_SIZE];
+
         cr_assert_eq(bytes_parse(texts[i], &bytes), 0);
         bytes_format(bytes, out);
         cr_expect_str_eq(out, texts[i]);

@@ -1,4 +1,6 @@
-/* UTF-8: what is a character, how long an ill-formed part is, and copies that are fit to be shown. */
+/*
+ * UTF-8: what is a character, how long an ill-formed part is, and copies that are fit to be shown.
+ */
 #include <criterion/criterion.h>
 #include <string.h>
 
@@ -37,11 +39,12 @@ Test(base_utf8, characters_and_what_is_none)
         {"\xf0\x9f\xc3\xa4", 0, 2},
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         size_t size = strlen(rows[i].bytes);
 
         cr_expect_eq(utf8_length(rows[i].bytes, size), rows[i].length, "row %zu", i);
-        cr_expect_eq(utf8_length(rows[i].bytes, UTF8_MAX), rows[i].length, "row %zu, terminated", i);
+        cr_expect_eq(utf8_length(rows[i].bytes, UTF8_MAX), rows[i].length, "row %zu, terminated",
+                     i);
         if (rows[i].length == 0) {
             cr_expect_eq(utf8_ill_formed(rows[i].bytes, size), rows[i].ill_formed, "row %zu", i);
         }
@@ -52,15 +55,15 @@ Test(base_utf8, copies_are_cut_at_characters)
 {
     char out[6];
 
-    utf8_copy("abcdefgh", 8, out, sizeof out);
+    utf8_copy("abcdefgh", 8, out, sizeof(out));
     cr_expect_str_eq(out, "abcde");
-    utf8_copy("abc\xe2\x82\xac", 6, out, sizeof out);
+    utf8_copy("abc\xe2\x82\xac", 6, out, sizeof(out));
     cr_expect_str_eq(out, "abc");
-    utf8_copy("ab\xe2\x82\xac", 5, out, sizeof out);
+    utf8_copy("ab\xe2\x82\xac", 5, out, sizeof(out));
     cr_expect_str_eq(out, "ab\xe2\x82\xac");
-    utf8_copy("a\n\xff\x00z", 5, out, sizeof out);
+    utf8_copy("a\n\xff\x00z", 5, out, sizeof(out));
     cr_expect_str_eq(out, "a???z");
-    utf8_copy("a\xc2\x85z\x7f", 5, out, sizeof out);
+    utf8_copy("a\xc2\x85z\x7f", 5, out, sizeof(out));
     cr_expect_str_eq(out, "a?z?");
     utf8_copy("abc", 3, out, 1);
     cr_expect_str_eq(out, "");

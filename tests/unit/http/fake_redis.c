@@ -1,4 +1,7 @@
-/* The fake's thread: poll() over its connections, hiredis' reader for what comes, text for what goes. */
+/*
+ * The fake's thread: poll() over its connections, hiredis' reader for what comes, text for what
+ * goes.
+ */
 #include "fake_redis.h"
 
 #include <arpa/inet.h>
@@ -64,7 +67,8 @@ static void add_entry(struct buffer *out, const char *name, const char *flag, co
 {
     char entry[160];
 
-    snprintf(entry, sizeof(entry), "*7\r\n$%zu\r\n%s\r\n:-1\r\n*1\r\n+%s\r\n:1\r\n:1\r\n:1\r\n*1\r\n+@%s\r\n",
+    snprintf(entry, sizeof(entry),
+             "*7\r\n$%zu\r\n%s\r\n:-1\r\n*1\r\n+%s\r\n:1\r\n:1\r\n:1\r\n*1\r\n+@%s\r\n",
              strlen(name), name, flag, category);
     buffer_add_text(out, entry);
 }
@@ -72,10 +76,12 @@ static void add_entry(struct buffer *out, const char *name, const char *flag, co
 static void add_table(struct buffer *out)
 {
     static const char *const rows[][3] = {
-        {"get", "readonly", "read"},   {"args", "readonly", "read"},    {"big", "readonly", "read"},
-        {"set", "write", "write"},     {"fail", "write", "write"},      {"hang", "write", "write"},
-        {"drop", "write", "write"},    {"config", "admin", "admin"},    {"multi", "fast", "transaction"},
-        {"blpop", "blocking", "list"}, {"scan", "readonly", "keyspace"}};
+        {"get", "readonly", "read"},      {"args", "readonly", "read"},
+        {"big", "readonly", "read"},      {"set", "write", "write"},
+        {"fail", "write", "write"},       {"hang", "write", "write"},
+        {"drop", "write", "write"},       {"config", "admin", "admin"},
+        {"multi", "fast", "transaction"}, {"blpop", "blocking", "list"},
+        {"scan", "readonly", "keyspace"}};
 
     add_count(out, sizeof(rows) / sizeof(rows[0]));
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
@@ -145,7 +151,8 @@ static void run(struct buffer *out, const redisReply *command)
 static void end_multi(struct connection *connection)
 {
     if (connection->bad_multi) {
-        buffer_add_text(&connection->out, "-EXECABORT Transaction discarded because of previous errors.\r\n");
+        buffer_add_text(&connection->out,
+                        "-EXECABORT Transaction discarded because of previous errors.\r\n");
     } else {
         add_count(&connection->out, connection->members);
         buffer_add(&connection->out, connection->multi.bytes, connection->multi.size);
@@ -228,7 +235,10 @@ static void read_some(struct fake_redis *fake, struct connection *connection)
     take_all(fake, connection);
 }
 
-/* What the fake holds is not the worker's memory. @param counted whether it counts; else it does no longer. */
+/*
+ * What the fake holds is not the worker's memory. @param counted whether it counts; else it does no
+ * longer.
+ */
 static void count_out(const struct connection *connection, bool counted)
 {
     int64_t bytes = (int64_t)malloc_usable_size(connection->out.bytes);
@@ -242,8 +252,8 @@ static void write_some(struct fake_redis *fake, struct connection *connection)
 
     count_out(connection, false);
     while (sent < connection->out.size) {
-        ssize_t n =
-            send(connection->fd, connection->out.bytes + sent, connection->out.size - sent, MSG_NOSIGNAL);
+        ssize_t n = send(connection->fd, connection->out.bytes + sent, connection->out.size - sent,
+                         MSG_NOSIGNAL);
 
         if (n <= 0) {
             connection->closing = true;
@@ -287,8 +297,8 @@ static void *serve(void *data)
         struct pollfd polled[CONNECTIONS_MAX + 1] = {{.fd = fake->listening, .events = POLLIN}};
 
         for (size_t i = 0; i < CONNECTIONS_MAX; i++) {
-            polled[i + 1] = (struct pollfd){.fd = fake->connections[i].fd ? fake->connections[i].fd : -1,
-                                            .events = POLLIN};
+            polled[i + 1] = (struct pollfd){
+                .fd = fake->connections[i].fd ? fake->connections[i].fd : -1, .events = POLLIN};
         }
         poll(polled, CONNECTIONS_MAX + 1, TICK_MS);
         for (size_t i = 0; i < CONNECTIONS_MAX; i++) {

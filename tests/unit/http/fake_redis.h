@@ -1,5 +1,6 @@
 /*
- * A Redis server of few words for the worker's tests, on a free loopback port, in a thread of its own.
+ * A Redis server of few words for the worker's tests, on a free loopback port, in a thread of its
+ * own.
  *
  *   GET k         "value of k"; of "none": nil; of "number": 9007199254740993
  *   SET …         OK
@@ -12,8 +13,8 @@
  *   CONFIG …      OK; category @admin
  *   MULTI, EXEC   as Redis does; EXECABORT where a member is FAIL
  */
-#ifndef TESTS_UNIT_HTTP_FAKE_REDIS_H
-#define TESTS_UNIT_HTTP_FAKE_REDIS_H
+#ifndef BELLWETHER_TESTS_UNIT_HTTP_FAKE_REDIS_H
+#define BELLWETHER_TESTS_UNIT_HTTP_FAKE_REDIS_H
 
 #include <stddef.h>
 

@@ -50,7 +50,8 @@ static void add_sentinels(struct snapshot_master *master)
     }
 }
 
-struct snapshot_master *make_master_in(const char *name, enum master_state state, enum reason reason)
+struct snapshot_master *make_master_in(const char *name, enum master_state state,
+                                       enum reason reason)
 {
     struct snapshot_master *master = snapshot_master_new(name);
 
@@ -134,7 +135,8 @@ static struct status_report *make_report(const struct snapshot *snapshot)
                                                             .age_ms = 180,
                                                             .master_age_ms = 180};
         for (size_t j = 0; j < master->shown->n_sentinels; j++) {
-            master->voices[j] = (struct status_voice){.counts = true, .age_ms = 200, .interval_ms = 1000};
+            master->voices[j] =
+                (struct status_voice){.counts = true, .age_ms = 200, .interval_ms = 1000};
         }
     }
     return report;
@@ -155,11 +157,11 @@ static void answer_question(void *data, struct message *message)
         if (harness->before_answer) {
             mailbox_post(question->reply_to, news_snapshot_new(harness->before_answer));
         }
-        mailbox_post(
-            question->reply_to,
-            news_fresh_new(question->ticket, script == SCRIPT_CONFIRM,
-                           script == SCRIPT_CONFIRM ? REASON_NONE : REASON_REDIS_TIMEOUT,
-                           script == SCRIPT_CONFIRM ? "" : "10.0.0.12:6379 did not answer in 500ms"));
+        mailbox_post(question->reply_to,
+                     news_fresh_new(
+                         question->ticket, script == SCRIPT_CONFIRM,
+                         script == SCRIPT_CONFIRM ? REASON_NONE : REASON_REDIS_TIMEOUT,
+                         script == SCRIPT_CONFIRM ? "" : "10.0.0.12:6379 did not answer in 500ms"));
     }
     if (message->kind == NEWS_ASK_LAG) {
         const struct news_ask_lag *ask = (struct news_ask_lag *)message;
@@ -218,7 +220,8 @@ void harness_start(struct harness *harness)
     harness->config.listens = harness->listens;
     harness->config.pulses = harness->pulses;
     /* This watcher gives one sign of life; where commands are run, it is one that lasts. */
-    atomic_store(&harness->pulses[0].at_boot_ms, clock_boot_ms() + (harness->config.pool ? 600000 : 0));
+    atomic_store(&harness->pulses[0].at_boot_ms,
+                 clock_boot_ms() + (harness->config.pool ? 600000 : 0));
     atomic_store(&harness->pulses[0].valid_until_boot_ms, clock_boot_ms() + 600000);
     harness->watcher_loop = loop_new();
     harness->watcher = mailbox_new(harness->watcher_loop, answer_question, harness);
@@ -393,14 +396,16 @@ static struct reply ask_on(const struct harness *harness, int listener, const ch
     int fd = dial(harness, listener);
     struct reply reply;
 
-    snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: x\r\n%s\r\n", method, target, more ? more : "");
+    snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: x\r\n%s\r\n", method, target,
+             more ? more : "");
     send_text(fd, text);
     reply = read_reply(fd, strcmp(method, "HEAD") != 0);
     close(fd);
     return reply;
 }
 
-struct reply ask(const struct harness *harness, const char *method, const char *target, const char *more)
+struct reply ask(const struct harness *harness, const char *method, const char *target,
+                 const char *more)
 {
     return ask_on(harness, LISTEN_ALL, method, target, more);
 }

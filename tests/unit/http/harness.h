@@ -1,9 +1,10 @@
 /*
- * A real worker in this process, on free loopback ports, with snapshots made by hand and a watcher that only
- * answers fresh look-ups as it is told to; and an HTTP client that sends and receives raw bytes.
+ * A real worker in this process, on free loopback ports, with snapshots made by hand and a watcher
+ * that only answers fresh look-ups as it is told to; and an HTTP client that sends and receives raw
+ * bytes.
  */
-#ifndef TESTS_UNIT_HTTP_HARNESS_H
-#define TESTS_UNIT_HTTP_HARNESS_H
+#ifndef BELLWETHER_TESTS_UNIT_HTTP_HARNESS_H
+#define BELLWETHER_TESTS_UNIT_HTTP_HARNESS_H
 
 #include <pthread.h>
 #include <stdatomic.h>
@@ -19,13 +20,20 @@
 
 /* ---- snapshots ---- */
 
-/** A master in state ok at `10.0.0.12:6379`, epoch 3, index 7, revision 1, majority, three Sentinels. One reference. */
+/**
+ * A master in state ok at `10.0.0.12:6379`, epoch 3, index 7, revision 1, majority, three
+ * Sentinels. One reference.
+ */
 struct snapshot_master *make_master(const char *name);
 /** The same, in another state; UNKNOWN has no address. */
-struct snapshot_master *make_master_in(const char *name, enum master_state state, enum reason reason);
+struct snapshot_master *make_master_in(const char *name, enum master_state state,
+                                       enum reason reason);
 /** Give it `n` replicas at 10.0.1.1, 10.0.1.2 ...: healthy, lag 100 × their number. */
 void add_replicas(struct snapshot_master *master, size_t n);
-/** A snapshot of up to three masters (NULL ends the list early), references taken; the first is the default. */
+/**
+ * A snapshot of up to three masters (NULL ends the list early), references taken; the first is the
+ * default.
+ */
 struct snapshot *make_snapshot(struct snapshot_master *a, struct snapshot_master *b,
                                struct snapshot_master *c);
 struct address make_address(const char *text);
@@ -49,11 +57,16 @@ struct harness {
     _Atomic enum script script;
     _Atomic size_t lag_read, lag_asked; /* that somebody reads the lag; and waits for it */
     _Atomic size_t asked;
-    struct snapshot *status_of;     /* of what reports for /status are made; owned; NULL: it is silent */
-    struct snapshot *before_answer; /* posted before each answer of the watcher; owned; NULL: none */
+    /* of what reports for /status are made; owned; NULL: it is silent */
+    struct snapshot *status_of;
+    /* posted before each answer of the watcher; owned; NULL: none */
+    struct snapshot *before_answer;
 };
 
-/** Defaults: two listeners (all, probe), limits small but ample. Change `config` before harness_start(). */
+/**
+ * Defaults: two listeners (all, probe), limits small but ample. Change `config` before
+ * harness_start().
+ */
 void harness_init(struct harness *harness);
 void harness_start(struct harness *harness);
 /** Post a snapshot; the reference is taken over. Requests sent afterwards see it. */
@@ -62,8 +75,8 @@ void harness_news(struct harness *harness, enum news_kind kind);
 /** Stop the worker (as main does) and free everything. */
 void harness_release(struct harness *harness);
 /**
- * Whether something takes less than `bound_ms` in one of a few tries: a slow machine is late now and then, a worker that
- * waits for a deadline always.
+ * Whether something takes less than `bound_ms` in one of a few tries: a slow machine is late now
+ * and then, a worker that waits for a deadline always.
  * @param took     does it, and says how many milliseconds it took.
  * @param restart  called between two tries.
  */
@@ -90,7 +103,8 @@ bool reads_end(int fd);
 void reply_release(struct reply *reply);
 
 /** One request on a connection of its own. `more`: header lines, each with \r\n, or NULL. */
-struct reply ask(const struct harness *harness, const char *method, const char *target, const char *more);
+struct reply ask(const struct harness *harness, const char *method, const char *target,
+                 const char *more);
 struct reply ask_probe(const struct harness *harness, const char *method, const char *target);
 struct reply get(const struct harness *harness, const char *target);
 /** A header's value in a static buffer, "" when it is not there. @param name in lower case. */

@@ -17,7 +17,7 @@ static const char *words;
 static void set_up(void)
 {
     cr_assert_not_null(mkdtemp(folder));
-    snprintf(path, sizeof path, "%s/token", folder);
+    snprintf(path, sizeof(path), "%s/token", folder);
 }
 
 static void tear_down(void)
@@ -32,7 +32,8 @@ static void write_tokens(const char *text)
 {
     char next[80];
 
-    snprintf(next, sizeof next, "%s.next", path); /* another inode: no two versions look the same */
+    /* another inode: no two versions look the same */
+    snprintf(next, sizeof(next), "%s.next", path);
     FILE *file = fopen(next, "we");
     cr_assert_not_null(file);
     cr_assert_geq(fputs(text, file), 0);
@@ -42,13 +43,14 @@ static void write_tokens(const char *text)
 
 static struct secret *fixed(const char *value)
 {
-    return secret_new(NULL, value, error, sizeof error);
+    return secret_new(NULL, value, error, sizeof(error));
 }
 
 static struct access *make(enum redis_api api, struct secret *tokens, struct secret *read_only)
 {
-    const struct access_config config = {.api = api, .tokens = tokens, .read_only_tokens = read_only};
-    struct access *access = access_new(&config, error, sizeof error);
+    const struct access_config config = {
+        .api = api, .tokens = tokens, .read_only_tokens = read_only};
+    struct access *access = access_new(&config, error, sizeof(error));
 
     cr_assert_not_null(access, "%s", error);
     secret_free(tokens); /* it has copies */
@@ -62,7 +64,7 @@ static enum access_verdict ask(struct access *access, const char *authorization)
 
     words = NULL;
     enum access_verdict verdict = access_check(access, &headers, &words);
-    cr_expect_eq(words == NULL, verdict == ACCESS_FULL || verdict == ACCESS_READ_ONLY);
+    cr_expect_eq(!words, verdict == ACCESS_FULL || verdict == ACCESS_READ_ONLY);
     return verdict;
 }
 
@@ -118,6 +120,7 @@ Test(access, a_token_of_both_lists_is_read_only)
 Test(access, one_list_is_enough_and_none_lets_nobody_in)
 {
     struct access *access = make(REDIS_API_TOKEN, NULL, fixed("look"));
+
     cr_expect_eq(ask(access, "Bearer look"), ACCESS_READ_ONLY);
     cr_expect_eq(ask(access, "Bearer "), ACCESS_NO_TOKEN);
     access_free(access);
@@ -125,24 +128,25 @@ Test(access, one_list_is_enough_and_none_lets_nobody_in)
     access = make(REDIS_API_TOKEN, fixed(NULL), fixed(NULL));
     cr_expect_eq(ask(access, "Bearer look"), ACCESS_WRONG_TOKEN);
     cr_expect_eq(ask(access, NULL), ACCESS_NO_TOKEN);
-    cr_expect_eq(access_refresh(access, true, error, sizeof error), 0);
+    cr_expect_eq(access_refresh(access, true, error, sizeof(error)), 0);
     access_free(access);
 }
 
 Test(access, files_that_change)
 {
     write_tokens("one\n");
-    struct access *access = make(REDIS_API_TOKEN, secret_new(path, NULL, error, sizeof error), NULL);
+    struct access *access =
+        make(REDIS_API_TOKEN, secret_new(path, NULL, error, sizeof(error)), NULL);
 
     cr_expect_eq(ask(access, "Bearer one"), ACCESS_FULL);
-    cr_expect_eq(access_refresh(access, false, error, sizeof error), 0);
+    cr_expect_eq(access_refresh(access, false, error, sizeof(error)), 0);
     write_tokens("two\none\n");
     cr_expect_eq(ask(access, "Bearer two"), ACCESS_WRONG_TOKEN);
-    cr_expect_eq(access_refresh(access, false, error, sizeof error), 1);
+    cr_expect_eq(access_refresh(access, false, error, sizeof(error)), 1);
     cr_expect_eq(ask(access, "Bearer two"), ACCESS_FULL);
     cr_expect_eq(ask(access, "Bearer one"), ACCESS_FULL);
     write_tokens("two\n");
-    cr_expect_eq(access_refresh(access, true, error, sizeof error), 1);
+    cr_expect_eq(access_refresh(access, true, error, sizeof(error)), 1);
     cr_expect_eq(ask(access, "Bearer two"), ACCESS_FULL);
     cr_expect_eq(ask(access, "Bearer one"), ACCESS_WRONG_TOKEN);
     access_free(access);
@@ -152,11 +156,11 @@ Test(access, files_that_change)
 static void expect_old_stays(struct access *access, const char *what)
 {
     error[0] = '\0';
-    cr_expect_eq(access_refresh(access, false, error, sizeof error), -BW_EIO, "%s", what);
+    cr_expect_eq(access_refresh(access, false, error, sizeof(error)), -BW_EIO, "%s", what);
     cr_expect_not_null(strstr(error, "token-file: "), "%s: %s", what, error);
     cr_expect_eq(ask(access, "Bearer one"), ACCESS_FULL, "%s", what);
-    cr_expect_eq(access_refresh(access, false, error, sizeof error), 0, "%s", what);
-    cr_expect_eq(access_refresh(access, true, error, sizeof error), -BW_EIO, "%s", what);
+    cr_expect_eq(access_refresh(access, false, error, sizeof(error)), 0, "%s", what);
+    cr_expect_eq(access_refresh(access, true, error, sizeof(error)), -BW_EIO, "%s", what);
     cr_expect_eq(ask(access, "Bearer one"), ACCESS_FULL, "%s", what);
 }
 
@@ -166,17 +170,18 @@ Test(access, files_that_go_wrong)
                                         "a\tb\n", "t\xc3\xb6ken\n", "a\x7f\n"};
 
     write_tokens("one\n");
-    struct access *access = make(REDIS_API_TOKEN, secret_new(path, NULL, error, sizeof error), NULL);
-    for (size_t i = 0; i < sizeof wrong / sizeof wrong[0]; i++) {
+    struct access *access =
+        make(REDIS_API_TOKEN, secret_new(path, NULL, error, sizeof(error)), NULL);
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
         write_tokens(wrong[i]);
         expect_old_stays(access, wrong[i]);
         write_tokens("one\n");
-        cr_expect_geq(access_refresh(access, false, error, sizeof error), 0);
+        cr_expect_geq(access_refresh(access, false, error, sizeof(error)), 0);
     }
     cr_assert_eq(unlink(path), 0);
     expect_old_stays(access, "no file");
     write_tokens("two\n");
-    cr_expect_eq(access_refresh(access, false, error, sizeof error), 1);
+    cr_expect_eq(access_refresh(access, false, error, sizeof(error)), 1);
     cr_expect_eq(ask(access, "Bearer one"), ACCESS_WRONG_TOKEN);
     cr_expect_eq(ask(access, "Bearer two"), ACCESS_FULL);
     access_free(access);
@@ -191,13 +196,13 @@ Test(access, what_is_to_be_said_of_files_that_change)
     cr_expect_not(access_tokens_short("0123456789abcdef\r\n\n0123456789abcdefg"));
     write_tokens("one\n");
     cr_assert_eq(chmod(path, 0600), 0);
-    struct secret *secret = secret_new(path, NULL, error, sizeof error);
+    struct secret *secret = secret_new(path, NULL, error, sizeof(error));
     (void)secret_exposed(secret);
     struct access *access = make(REDIS_API_TOKEN, NULL, secret);
     cr_expect_null(access_next_doubt(access, &option), "the start is somebody else's");
     write_tokens("two\n");
     cr_assert_eq(chmod(path, 0644), 0);
-    cr_expect_eq(access_refresh(access, false, error, sizeof error), 1);
+    cr_expect_eq(access_refresh(access, false, error, sizeof(error)), 1);
     const char *said = access_next_doubt(access, &option);
     cr_assert_not_null(said);
     cr_expect_not_null(strstr(said, "read it"), "%s", said);
@@ -208,22 +213,23 @@ Test(access, what_is_to_be_said_of_files_that_change)
     cr_expect_null(access_next_doubt(access, &option));
     write_tokens("0123456789abcdef\n");
     cr_assert_eq(chmod(path, 0640), 0);
-    cr_expect_eq(access_refresh(access, false, error, sizeof error), 1);
+    cr_expect_eq(access_refresh(access, false, error, sizeof(error)), 1);
     cr_expect_null(access_next_doubt(access, &option));
     access_free(access);
 }
 
 static struct access *local;
 
-static void expect(enum access_verdict verdict, const char *host, const char *origin, const char *site)
+static void expect(enum access_verdict verdict, const char *host, const char *origin,
+                   const char *site)
 {
     const struct access_headers headers = {
         .authorization = "Bearer nonsense", .host = host, .origin = origin, .sec_fetch_site = site};
 
     words = NULL;
-    cr_expect_eq(access_check(local, &headers, &words), verdict, "host %s, origin %s, site %s: %s", host,
-                 origin, site, words);
-    cr_expect_eq(words == NULL, verdict == ACCESS_FULL);
+    cr_expect_eq(access_check(local, &headers, &words), verdict, "host %s, origin %s, site %s: %s",
+                 host, origin, site, words);
+    cr_expect_eq(!words, verdict == ACCESS_FULL);
 }
 
 Test(access, loopback_hosts)
@@ -253,7 +259,7 @@ Test(access, loopback_hosts)
     expect(ACCESS_FORBIDDEN, "localhost:evil.example", NULL, NULL);
     expect(ACCESS_FORBIDDEN, "localhost:123456789", NULL, NULL);
     expect(ACCESS_FORBIDDEN, "user@localhost", NULL, NULL);
-    cr_expect_eq(access_refresh(local, true, error, sizeof error), 0);
+    cr_expect_eq(access_refresh(local, true, error, sizeof(error)), 0);
     access_free(local);
 }
 

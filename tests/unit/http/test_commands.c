@@ -90,8 +90,11 @@ TestSuite(http_commands_odd, .init = prepare, .fini = stop, .timeout = 30);
 
 /* ---- asking ---- */
 
-/* @param more header lines, each with \r\n, or NULL. @param body NULL: none, and no Content-Length. */
-static void send_request(int fd, const char *method, const char *target, const char *more, const char *body)
+/*
+ * @param more header lines, each with \r\n, or NULL. @param body NULL: none, and no Content-Length.
+ */
+static void send_request(int fd, const char *method, const char *target, const char *more,
+                         const char *body)
 {
     size_t size = strlen(target) + (more ? strlen(more) : 0) + (body ? strlen(body) : 0) + 200;
     char *text = mem_new(size, 1), length[64] = "";
@@ -105,7 +108,8 @@ static void send_request(int fd, const char *method, const char *target, const c
     free(text);
 }
 
-static struct reply request(const char *method, const char *target, const char *more, const char *body)
+static struct reply request(const char *method, const char *target, const char *more,
+                            const char *body)
 {
     int fd = dial(&harness, LISTEN_ALL);
     struct reply reply;
@@ -126,7 +130,10 @@ static void expect_body(struct reply reply, int status, const char *body)
     reply_release(&reply);
 }
 
-/* An error in both forms: `error` begins with `words`, the problem's type ends with `slug`. @return its `outcome`, static. */
+/*
+ * An error in both forms: `error` begins with `words`, the problem's type ends with `slug`. @return
+ * its `outcome`, static.
+ */
 static const char *expect_error(struct reply reply, int status, const char *slug, const char *words)
 {
     static char outcome[32];
@@ -147,7 +154,8 @@ static const char *expect_error(struct reply reply, int status, const char *slug
     cr_expect_eq(*header_of(&reply, "retry-after") != '\0', status == 503);
     cr_expect_eq(*header_of(&reply, "www-authenticate") != '\0', status == 401);
     snprintf(outcome, sizeof(outcome), "%s",
-             json_object_get(json, "outcome") ? json_string_value(json_object_get(json, "outcome")) : "");
+             json_object_get(json, "outcome") ? json_string_value(json_object_get(json, "outcome"))
+                                              : "");
     json_decref(json);
     reply_release(&reply);
     return outcome;
@@ -223,7 +231,8 @@ Test(http_commands, a_command)
     post("/masters/mymaster/redis", "[\"GET\",\"k\"]", "{\"result\":\"value of k\"}\n");
     post("/replica/redis", "[\"GET\",\"k\"]", "{\"result\":\"value of k\"}\n");
     post("/masters/mymaster/replica/redis", "[\"GET\",\"k\"]", "{\"result\":\"value of k\"}\n");
-    cr_expect_str_eq(post_error("/redis", "[\"FAIL\"]", 400, "command-failed", "ERR it failed"), "");
+    cr_expect_str_eq(post_error("/redis", "[\"FAIL\"]", 400, "command-failed", "ERR it failed"),
+                     "");
 }
 
 Test(http_commands, base64_where_it_is_asked_for)
@@ -238,9 +247,10 @@ Test(http_commands, base64_where_it_is_asked_for)
 
 Test(http_commands, bad_bodies)
 {
-    static const char *const bodies[] = {"",           "x",     "{}",           "\"GET\"", "[]",
-                                         "[\"\"]",     "[[1]]", "[\"GET\",[]]", "[null]",  "[\"GET\",1e]",
-                                         "[\"GET\"] x"};
+    static const char *const bodies[] = {
+        "",           "x",     "{}",           "\"GET\"", "[]",
+        "[\"\"]",     "[[1]]", "[\"GET\",[]]", "[null]",  "[\"GET\",1e]",
+        "[\"GET\"] x"};
 
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
         post_error("/redis", bodies[i], 400, "bad-command", "BADREQUEST ");
@@ -259,7 +269,8 @@ Test(http_commands, what_may_not_be_run)
         "[\"BLPOP\",\"k\",0]",        "[\"quit\"]"};
 
     for (size_t i = 0; i < sizeof(bodies) / sizeof(bodies[0]); i++) {
-        cr_expect_str_eq(post_error("/redis", bodies[i], 403, "command-denied", "NOPERM "), "not_sent");
+        cr_expect_str_eq(post_error("/redis", bodies[i], 403, "command-denied", "NOPERM "),
+                         "not_sent");
     }
     post_error("/replica/redis", "[\"SET\",\"k\",\"v\"]", 403, "command-denied", "NOPERM ");
     expect_error(request("GET", "/redis/set/k/v", NULL, NULL), 403, "command-denied", "NOPERM ");
@@ -283,9 +294,12 @@ Test(http_commands, a_path)
                 "{\"result\":\"value of k\"}\n");
     expect_error(request("GET", "/redis/", NULL, NULL), 400, "bad-command", "BADREQUEST ");
     expect_error(request("GET", "/redis/get/%zz", NULL, NULL), 400, "bad-command", "BADREQUEST ");
-    expect_error(request("GET", "/redis/get/k?a=%z", NULL, NULL), 400, "bad-command", "BADREQUEST ");
-    expect_error(request("GET", "/masters/%zz/redis/get/k", NULL, NULL), 400, "bad-command", "BADREQUEST ");
-    expect_error(request("GET", "/redis/get/k?retry=never", NULL, NULL), 400, "bad-parameter", "BADREQUEST ");
+    expect_error(request("GET", "/redis/get/k?a=%z", NULL, NULL), 400, "bad-command",
+                 "BADREQUEST ");
+    expect_error(request("GET", "/masters/%zz/redis/get/k", NULL, NULL), 400, "bad-command",
+                 "BADREQUEST ");
+    expect_error(request("GET", "/redis/get/k?retry=never", NULL, NULL), 400, "bad-parameter",
+                 "BADREQUEST ");
     expect_error(request("POST", "/redis?retry", NULL, "[\"GET\",\"k\"]"), 400, "bad-parameter",
                  "BADREQUEST ");
 }
@@ -315,8 +329,10 @@ Test(http_commands, head_and_options_and_405)
     reply = request("GET", "/redis", NULL, NULL);
     cr_expect_str_eq(header_of(&reply, "allow"), "POST, OPTIONS");
     expect_error(reply, 405, "method-not-allowed", "BADREQUEST ");
-    expect_error(request("DELETE", "/redis/get/k", NULL, NULL), 405, "method-not-allowed", "BADREQUEST ");
-    expect_error(request("GET", "/redis/pipeline", NULL, NULL), 405, "method-not-allowed", "BADREQUEST ");
+    expect_error(request("DELETE", "/redis/get/k", NULL, NULL), 405, "method-not-allowed",
+                 "BADREQUEST ");
+    expect_error(request("GET", "/redis/pipeline", NULL, NULL), 405, "method-not-allowed",
+                 "BADREQUEST ");
 }
 
 /* ---- several ---- */
@@ -330,7 +346,8 @@ Test(http_commands, a_pipeline_answers_for_each)
         "{\"error\":\"NOPERM this daemon does not run 'config' for you: -@admin\",\"outcome\":\"not_sent\"},"
         "{\"error\":\"BADREQUEST command 5, argument 1: null; it takes strings, numbers and booleans\","
         "\"outcome\":\"not_sent\"},{\"result\":null}]\n");
-    post("/masters/mymaster/replica/redis/pipeline", "[[\"GET\",\"k\"]]", "[{\"result\":\"value of k\"}]\n");
+    post("/masters/mymaster/replica/redis/pipeline", "[[\"GET\",\"k\"]]",
+         "[{\"result\":\"value of k\"}]\n");
 }
 
 Test(http_commands, a_transaction_is_whole)
@@ -339,7 +356,8 @@ Test(http_commands, a_transaction_is_whole)
          "[{\"result\":\"OK\"},{\"result\":\"value of k\"}]\n");
     post_error("/redis/multi-exec", "[[\"SET\",\"k\",\"v\"],[\"FAIL\"]]", 400, "command-failed",
                "EXECABORT ");
-    post_error("/redis/multi-exec", "[[\"SET\",\"k\",\"v\"],[\"CONFIG\"]]", 403, "command-denied", "NOPERM ");
+    post_error("/redis/multi-exec", "[[\"SET\",\"k\",\"v\"],[\"CONFIG\"]]", 403, "command-denied",
+               "NOPERM ");
 }
 
 /* Cursor 5 as it is handed out. */
@@ -360,7 +378,8 @@ static unsigned long long begin_scan(const char *target)
 
 Test(http_commands, a_scan_goes_on_where_it_began_or_not_at_all)
 {
-    unsigned long long cursor = begin_scan("/redis/scan/0"), other = begin_scan("/replica/redis/scan/0");
+    unsigned long long cursor = begin_scan("/redis/scan/0"),
+                       other = begin_scan("/replica/redis/scan/0");
     char text[200];
 
     cr_expect_neq(cursor, other);
@@ -375,7 +394,8 @@ Test(http_commands, a_scan_goes_on_where_it_began_or_not_at_all)
                      "not_sent");
     snprintf(text, sizeof(text), "[[\"GET\",\"k\"],[\"SCAN\",\"%llu\"]]", other);
     post_error("/redis/multi-exec", text, 409, "scan-lost", "SCANLOST ");
-    snprintf(text, sizeof(text), "[[\"GET\",\"k\"],[\"SCAN\",%llu],[\"SCAN\",%llu]]", cursor, other);
+    snprintf(text, sizeof(text), "[[\"GET\",\"k\"],[\"SCAN\",%llu],[\"SCAN\",%llu]]", cursor,
+             other);
     post(
         "/redis/pipeline", text,
         "[{\"result\":\"value of k\"},{\"result\":[\"0\",[\"0000005\"]]},{\"error\":\"SCANLOST the server that this "
@@ -390,9 +410,9 @@ Test(http_commands, a_large_reply)
     cr_expect_eq(reply.status, 200);
     cr_expect_eq(reply.size, 3000000 + strlen("{\"result\":\"\"}\n"));
     reply_release(&reply);
-    cr_expect_str_eq(
-        expect_error(request("GET", "/redis/big/9000000", NULL, NULL), 502, "reply-too-large", "TOOBIG "),
-        "done");
+    cr_expect_str_eq(expect_error(request("GET", "/redis/big/9000000", NULL, NULL), 502,
+                                  "reply-too-large", "TOOBIG "),
+                     "done");
     post("/redis", "[\"GET\",\"k\"]", "{\"result\":\"value of k\"}\n");
 }
 
@@ -409,8 +429,9 @@ Test(http_commands, bodies_that_are_too_large)
     post_error("/redis", body, 413, "body-too-large", "TOOBIG ");
     body[MAX] = '\0';
     post("/redis", body, "{\"result\":\"value of k\"}\n");
-    expect_error(request("POST", "/redis", "Expect: 100-continue\r\nContent-Length: 20000\r\n", NULL), 413,
-                 "body-too-large", "TOOBIG ");
+    expect_error(
+        request("POST", "/redis", "Expect: 100-continue\r\nContent-Length: 20000\r\n", NULL), 413,
+        "body-too-large", "TOOBIG ");
     fd = dial(&harness, LISTEN_ALL);
     send_text(fd, "POST /redis HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
     for (int i = 0; i < 3; i++) {
@@ -428,8 +449,9 @@ Test(http_commands, bodies_that_are_too_large)
 
 Test(http_commands, chunked_and_in_pieces)
 {
-    static const char text[] = "POST /redis HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
-                               "3\r\n[\"G\r\n8\r\nET\",\"k\"]\r\n0\r\n\r\n";
+    static const char text[] =
+        "POST /redis HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n"
+        "3\r\n[\"G\r\n8\r\nET\",\"k\"]\r\n0\r\n\r\n";
     int fd = dial(&harness, LISTEN_ALL);
 
     for (size_t i = 0; i + 1 < sizeof(text); i++) {
@@ -450,19 +472,21 @@ Test(http_commands_odd, tokens)
     harness.config.read_only_tokens = read_only_tokens = make_secret("reader");
     begin();
     expect_error(request("POST", "/redis", NULL, get_k), 401, "no-token", "NOAUTH ");
-    expect_error(request("POST", "/redis", "Authorization: Basic x\r\n", get_k), 401, "no-token", "NOAUTH ");
-    expect_error(request("POST", "/redis", "Authorization: Bearer ne\r\n", get_k), 401, "wrong-token",
+    expect_error(request("POST", "/redis", "Authorization: Basic x\r\n", get_k), 401, "no-token",
                  "NOAUTH ");
+    expect_error(request("POST", "/redis", "Authorization: Bearer ne\r\n", get_k), 401,
+                 "wrong-token", "NOAUTH ");
     expect_error(request("GET", "/redis/get/k", NULL, NULL), 401, "no-token", "NOAUTH ");
-    expect_error(request("GET", "/masters/nope/redis/get/k", NULL, NULL), 401, "no-token", "NOAUTH ");
+    expect_error(request("GET", "/masters/nope/redis/get/k", NULL, NULL), 401, "no-token",
+                 "NOAUTH ");
     expect_body(request("POST", "/redis", "Authorization: Bearer new\r\n", set_k), 200,
                 "{\"result\":\"OK\"}\n");
     expect_body(request("POST", "/redis", "authorization: bearer old\r\n", set_k), 200,
                 "{\"result\":\"OK\"}\n");
     expect_body(request("POST", "/redis", "Authorization: Bearer reader\r\n", get_k), 200,
                 "{\"result\":\"value of k\"}\n");
-    expect_error(request("POST", "/redis", "Authorization: Bearer reader\r\n", set_k), 403, "command-denied",
-                 "NOPERM ");
+    expect_error(request("POST", "/redis", "Authorization: Bearer reader\r\n", set_k), 403,
+                 "command-denied", "NOPERM ");
     expect_body(
         request("POST", "/redis/pipeline", "Authorization: Bearer reader\r\n",
                 "[[\"GET\",\"k\"],[\"SET\",\"k\",\"v\"]]"),
@@ -473,10 +497,10 @@ Test(http_commands_odd, tokens)
 
 Test(http_commands, loopback_keeps_pages_out)
 {
-    expect_error(request("GET", "/redis/get/k", "Origin: http://example.com\r\n", NULL), 403, "forbidden",
-                 "NOPERM ");
-    expect_error(request("GET", "/redis/get/k", "Sec-Fetch-Site: cross-site\r\n", NULL), 403, "forbidden",
-                 "NOPERM ");
+    expect_error(request("GET", "/redis/get/k", "Origin: http://example.com\r\n", NULL), 403,
+                 "forbidden", "NOPERM ");
+    expect_error(request("GET", "/redis/get/k", "Sec-Fetch-Site: cross-site\r\n", NULL), 403,
+                 "forbidden", "NOPERM ");
     expect_body(request("GET", "/redis/get/k", "Authorization: Bearer whatever\r\n", NULL), 200,
                 "{\"result\":\"value of k\"}\n");
 }
@@ -490,9 +514,9 @@ Test(http_commands_odd, which_master)
     pool.command_timeout_ms = 200;
     harness_start(&harness);
     expect_error(request("GET", "/redis/get/k", NULL, NULL), 503, "not-sent", "NOMASTER ");
-    cr_expect_str_eq(
-        expect_error(request("GET", "/masters/a/redis/get/k", NULL, NULL), 503, "not-sent", "NOMASTER "),
-        "not_sent");
+    cr_expect_str_eq(expect_error(request("GET", "/masters/a/redis/get/k", NULL, NULL), 503,
+                                  "not-sent", "NOMASTER "),
+                     "not_sent");
     several = make_snapshot(make_deployment("a"), make_deployment("b"), NULL);
     free(several->default_name);
     several->default_name = NULL;
@@ -500,11 +524,15 @@ Test(http_commands_odd, which_master)
     harness_post(&harness, several);
     wait_for_status("/masters/b", 200);
     expect_error(request("GET", "/redis/get/k", NULL, NULL), 409, "several-masters", "BADREQUEST ");
-    expect_error(request("GET", "/masters/c/redis/get/k", NULL, NULL), 404, "unknown-master", "NOMASTER ");
-    expect_body(request("GET", "/masters/b/redis/get/k", NULL, NULL), 200, "{\"result\":\"value of k\"}\n");
+    expect_error(request("GET", "/masters/c/redis/get/k", NULL, NULL), 404, "unknown-master",
+                 "NOMASTER ");
+    expect_body(request("GET", "/masters/b/redis/get/k", NULL, NULL), 200,
+                "{\"result\":\"value of k\"}\n");
 }
 
-/* Small answers share responses: each names its own node and has its own body, at once and in turn. */
+/*
+ * Small answers share responses: each names its own node and has its own body, at once and in turn.
+ */
 Test(http_commands_odd, answers_of_one_size_are_not_mixed_up)
 {
     enum { MANY = 20, ROUNDS = 5 };
@@ -525,7 +553,8 @@ Test(http_commands_odd, answers_of_one_size_are_not_mixed_up)
         char target[64], expected[64], at[ADDRESS_TEXT_SIZE];
         struct reply reply;
 
-        snprintf(target, sizeof(target), "/masters/%c/redis/get/%03d", round / 7 % 2 ? 'b' : 'a', round);
+        snprintf(target, sizeof(target), "/masters/%c/redis/get/%03d", round / 7 % 2 ? 'b' : 'a',
+                 round);
         snprintf(expected, sizeof(expected), "{\"result\":\"value of %03d\"}\n", round);
         send_request(fd, "GET", target, NULL, NULL);
         reply = read_reply(fd, true);
@@ -553,8 +582,9 @@ Test(http_commands_odd, a_master_is_waited_for)
     int fd;
 
     harness_start(&harness);
-    harness_post(&harness, make_snapshot(make_master_in("mymaster", MASTER_DOWN, REASON_REDIS_UNREACHABLE),
-                                         NULL, NULL));
+    harness_post(&harness,
+                 make_snapshot(make_master_in("mymaster", MASTER_DOWN, REASON_REDIS_UNREACHABLE),
+                               NULL, NULL));
     fd = dial(&harness, LISTEN_ALL);
     send_request(fd, "POST", "/redis", NULL, "[\"GET\",\"k\"]");
     wait_for_figure("\nbellwether_pool_waiting 1\n");
@@ -567,8 +597,9 @@ Test(http_commands_odd, no_more_than_max_pending_wait)
 {
     pool.max_pending = 0;
     harness_start(&harness);
-    harness_post(&harness, make_snapshot(make_master_in("mymaster", MASTER_DOWN, REASON_REDIS_UNREACHABLE),
-                                         NULL, NULL));
+    harness_post(&harness,
+                 make_snapshot(make_master_in("mymaster", MASTER_DOWN, REASON_REDIS_UNREACHABLE),
+                               NULL, NULL));
     cr_expect_str_eq(post_error("/redis", "[\"GET\",\"k\"]", 503, "too-many-commands", "NOTSENT "),
                      "not_sent");
 }
@@ -647,7 +678,8 @@ Test(http_commands, a_lost_write_is_unknown_and_the_caller_keeps_its_connection)
     int fd = dial(&harness, LISTEN_ALL);
 
     send_request(fd, "POST", "/redis", NULL, "[\"DROP\"]");
-    cr_expect_str_eq(expect_error(read_reply(fd, true), 504, "outcome-unknown", "UNKNOWN "), "unknown");
+    cr_expect_str_eq(expect_error(read_reply(fd, true), 504, "outcome-unknown", "UNKNOWN "),
+                     "unknown");
     send_request(fd, "POST", "/redis", NULL, "[\"GET\",\"k\"]");
     expect_body(read_reply(fd, true), 200, "{\"result\":\"value of k\"}\n");
     close(fd);
@@ -663,7 +695,8 @@ Test(http_commands, callers_that_leave_do_no_harm)
         send_request(fd, "POST", "/redis", NULL, "[\"HANG\"]");
         close(fd);
         fd = dial(&harness, LISTEN_ALL);
-        send_text(fd, "POST /redis HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n[\"GET");
+        send_text(fd,
+                  "POST /redis HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n[\"GET");
         close(fd);
     }
     wait_hanging(1);
@@ -685,8 +718,9 @@ static int64_t end_with_commands(void)
 
     pool.command_timeout_ms = 20000;
     harness_start(&harness);
-    harness_post(&harness, make_snapshot(make_master_in("bad", MASTER_DOWN, REASON_REDIS_UNREACHABLE),
-                                         make_deployment("good"), NULL));
+    harness_post(&harness,
+                 make_snapshot(make_master_in("bad", MASTER_DOWN, REASON_REDIS_UNREACHABLE),
+                               make_deployment("good"), NULL));
     sent = dial(&harness, LISTEN_ALL);
     waits = dial(&harness, LISTEN_ALL);
     send_request(sent, "POST", "/masters/good/redis", NULL, "[\"HANG\"]");
@@ -695,9 +729,11 @@ static int64_t end_with_commands(void)
     wait_for_figure("\nbellwether_pool_waiting 1\n");
     began_ms = clock_boot_ms();
     harness_news(&harness, NEWS_STOP);
-    cr_expect_str_eq(expect_error(read_reply(waits, true), 503, "not-sent", "NOTSENT "), "not_sent");
+    cr_expect_str_eq(expect_error(read_reply(waits, true), 503, "not-sent", "NOTSENT "),
+                     "not_sent");
     took_ms = clock_boot_ms() - began_ms;
-    cr_expect_str_eq(expect_error(read_reply(sent, true), 504, "outcome-unknown", "UNKNOWN "), "unknown");
+    cr_expect_str_eq(expect_error(read_reply(sent, true), 504, "outcome-unknown", "UNKNOWN "),
+                     "unknown");
     cr_expect_lt(clock_boot_ms() - began_ms, 10000, "it waited for the command's deadline");
     close(sent);
     close(waits);
@@ -767,8 +803,9 @@ Test(http_commands, the_pool_is_in_status)
     reply_release(&reply);
     post("/redis", "[\"GET\",\"k\"]", "{\"result\":\"value of k\"}\n");
     reply = get(&harness, "/status");
-    cr_expect(strstr(reply.body, "\"waiting\":0,\"in_flight\":0,\"command_table\":true,\"closed\":null}"),
-              "%s", reply.body);
+    cr_expect(
+        strstr(reply.body, "\"waiting\":0,\"in_flight\":0,\"command_table\":true,\"closed\":null}"),
+        "%s", reply.body);
     reply_release(&reply);
     reply = get(&harness, "/status?format=text");
     cr_expect(strstr(reply.body, "\n  commands  connections "), "%s", reply.body);
@@ -784,14 +821,17 @@ Test(http_commands, they_are_counted_and_nothing_of_them_is_shown)
     expect_body(request("GET", "/redis/get/secret-key", NULL, NULL), 200,
                 "{\"result\":\"value of secret-key\"}\n");
     reply = get(&harness, "/metrics");
-    cr_expect(strstr(reply.body, "\nbellwether_commands_total{outcome=\"done\"} 2\n"), "%s", reply.body);
+    cr_expect(strstr(reply.body, "\nbellwether_commands_total{outcome=\"done\"} 2\n"), "%s",
+              reply.body);
     cr_expect(strstr(reply.body, "\nbellwether_commands_total{outcome=\"denied\"} 1\n"));
     cr_expect(strstr(reply.body, "\nbellwether_policy_refusals_total 1\n"));
     cr_expect(strstr(reply.body, "\nbellwether_pool_waiting 0\n"));
     cr_expect(strstr(reply.body, "\nbellwether_command_duration_seconds_count 3\n"));
-    cr_expect(strstr(reply.body, "http_requests_total{route=\"/redis\",method=\"POST\",code=\"200\"} 1\n"));
-    cr_expect(strstr(reply.body, "http_requests_total{route=\"/redis/{command}/{argument…}\",method=\"GET\","
-                                 "code=\"200\"} 1\n"));
+    cr_expect(strstr(reply.body,
+                     "http_requests_total{route=\"/redis\",method=\"POST\",code=\"200\"} 1\n"));
+    cr_expect(strstr(reply.body,
+                     "http_requests_total{route=\"/redis/{command}/{argument…}\",method=\"GET\","
+                     "code=\"200\"} 1\n"));
     cr_expect_null(strstr(reply.body, "secret"));
     reply_release(&reply);
 }
@@ -842,7 +882,10 @@ Test(http_commands_memory, nothing_is_sent_when_there_is_none)
     end_memory();
 }
 
-/* Of a body that will not fit nothing is kept, whether its length was said or not; the connection stays. */
+/*
+ * Of a body that will not fit nothing is kept, whether its length was said or not; the connection
+ * stays.
+ */
 Test(http_commands_memory, a_body_that_does_not_fit)
 {
     enum { SIZE = 3 << 20 };
@@ -856,7 +899,8 @@ Test(http_commands_memory, a_body_that_does_not_fit)
     fd = dial(&harness, LISTEN_ALL);
     send_request(fd, "POST", "/redis/set/k", NULL, body);
     expect_no_memory(read_reply(fd, true));
-    send_text(fd, "POST /redis/set/k HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
+    send_text(
+        fd, "POST /redis/set/k HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n");
     snprintf(chunk, sizeof(chunk), "%x\r\n", (unsigned)SIZE);
     send_text(fd, chunk);
     send_bytes(fd, body, SIZE);
@@ -866,8 +910,8 @@ Test(http_commands_memory, a_body_that_does_not_fit)
     send_request(fd, "POST", "/redis/set/k", NULL, "v");
     expect_body(read_reply(fd, true), 200, "{\"result\":\"OK\"}\n");
     close(fd);
-    expect_no_memory(
-        request("POST", "/redis/set/k", "Expect: 100-continue\r\nContent-Length: 3000000\r\n", NULL));
+    expect_no_memory(request("POST", "/redis/set/k",
+                             "Expect: 100-continue\r\nContent-Length: 3000000\r\n", NULL));
     free(body);
     end_memory();
 }
@@ -904,7 +948,8 @@ Test(http_commands_memory, a_caller_that_leaves)
     harness.config.max_body_bytes = 8 << 20;
     begin();
     fd = dial(&harness, LISTEN_ALL);
-    send_text(fd, "POST /redis/set/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\n\r\n");
+    send_text(fd,
+              "POST /redis/set/k HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4000000\r\n\r\n");
     send_bytes(fd, body, MIB);
     for (int i = 0; i < 2500 && budget_used() < 4000000; i++) {
         usleep(2000);
@@ -916,7 +961,10 @@ Test(http_commands_memory, a_caller_that_leaves)
     end_memory();
 }
 
-/* Replies that wait for the last of their pipeline are bounded together; small ones always have a place. */
+/*
+ * Replies that wait for the last of their pipeline are bounded together; small ones always have a
+ * place.
+ */
 static int hang_with_replies(void)
 {
     int fd;
@@ -925,9 +973,10 @@ static int hang_with_replies(void)
     begin();
     budget_count(18 * (int64_t)MIB); /* so 3 MiB are left for what stays, and 3 for what is read */
     fd = dial(&harness, LISTEN_ALL);
-    send_request(fd, "POST", "/redis/pipeline", NULL,
-                 "[[\"BIG\",500000],[\"BIG\",500000],[\"BIG\",500000],[\"BIG\",500000],[\"BIG\",500000],"
-                 "[\"BIG\",500000],[\"BIG\",500000],[\"BIG\",500000],[\"GET\",\"k\"],[\"HANG\"]]");
+    send_request(
+        fd, "POST", "/redis/pipeline", NULL,
+        "[[\"BIG\",500000],[\"BIG\",500000],[\"BIG\",500000],[\"BIG\",500000],[\"BIG\",500000],"
+        "[\"BIG\",500000],[\"BIG\",500000],[\"BIG\",500000],[\"GET\",\"k\"],[\"HANG\"]]");
     wait_hanging(1);
     wait_for_figure("\nbellwether_pool_inflight 1\n"); /* the others are answered */
     return fd;
@@ -943,10 +992,10 @@ Test(http_commands_memory, replies_that_do_not_fit_together)
     fake_redis_release(fake);
     reply = read_reply(fd, true);
     cr_expect_eq(reply.status, 200);
-    cr_expect_not_null(
-        strstr(reply.body, "{\"error\":\"TOOBIG it has run, but there is no memory left for its reply"));
-    cr_expect_not_null(
-        strstr(reply.body, "\"outcome\":\"done\"},{\"result\":\"value of k\"},{\"result\":\"OK\"}]"));
+    cr_expect_not_null(strstr(
+        reply.body, "{\"error\":\"TOOBIG it has run, but there is no memory left for its reply"));
+    cr_expect_not_null(strstr(
+        reply.body, "\"outcome\":\"done\"},{\"result\":\"value of k\"},{\"result\":\"OK\"}]"));
     cr_expect(reply.size > 1000000 && reply.size < 3500000, "%zu", reply.size);
     reply_release(&reply);
     close(fd);
@@ -963,7 +1012,8 @@ Test(http_commands_memory, an_answer_that_does_not_fit)
     fake_redis_release(fake);
     reply = read_reply(fd, true);
     cr_expect_eq(reply.status, 200);
-    cr_expect_not_null(strstr(reply.body, "no memory left for the replies to this request together"));
+    cr_expect_not_null(
+        strstr(reply.body, "no memory left for the replies to this request together"));
     cr_expect_not_null(strstr(reply.body, "{\"result\":\"value of k\"},{\"result\":\"OK\"}]"));
     reply_release(&reply);
     close(fd);

@@ -100,8 +100,8 @@ Test(http_fresh, not_confirmed)
     reply_release(&reply);
     reply = get(&harness, "/master?fresh=1&stale=1");
     cr_expect_eq(reply.status, 200);
-    cr_expect(strstr(reply.body, "\"verified\":false") && strstr(reply.body, "\"stale\":true"), "%s",
-              reply.body);
+    cr_expect(strstr(reply.body, "\"verified\":false") && strstr(reply.body, "\"stale\":true"),
+              "%s", reply.body);
     reply_release(&reply);
     reply = get(&harness, "/master");
     cr_expect_eq(reply.status, 200, "others are not concerned");
@@ -110,7 +110,8 @@ Test(http_fresh, not_confirmed)
 
 Test(http_fresh, a_state_of_its_own_goes_first)
 {
-    struct snapshot_master *master = make_master_in("mymaster", MASTER_DOWN, REASON_REDIS_UNREACHABLE);
+    struct snapshot_master *master =
+        make_master_in("mymaster", MASTER_DOWN, REASON_REDIS_UNREACHABLE);
     struct reply reply;
 
     master->index = 8;

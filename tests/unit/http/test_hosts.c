@@ -1,4 +1,7 @@
-/* A page in a browser of this host reaches what listens on loopback by a name of its own; its requests are refused by that name. */
+/*
+ * A page in a browser of this host reaches what listens on loopback by a name of its own; its
+ * requests are refused by that name.
+ */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -78,7 +81,8 @@ Test(http_hosts, names_that_may_be_a_pages_own)
         cr_expect_eq(status_of(LISTEN_ALL, "GET /master HTTP/1.1", own[i]), 200, "%s", own[i]);
     }
     for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
-        cr_expect_eq(status_of(LISTEN_ALL, "GET /master HTTP/1.1", foreign[i]), 403, "%s", foreign[i]);
+        cr_expect_eq(status_of(LISTEN_ALL, "GET /master HTTP/1.1", foreign[i]), 403, "%s",
+                     foreign[i]);
         cr_expect_eq(status_of(LISTEN_ALL, "GET /master HTTP/1.1", "localhost"), 200);
     }
 }
@@ -95,14 +99,16 @@ Test(http_hosts, every_route)
     }
     cr_expect_eq(status_of(LISTEN_PROBE, "GET /livez HTTP/1.1", "example.org"), 403);
     cr_expect_eq(status_of(LISTEN_PROBE, "GET /livez HTTP/1.1", "127.0.0.1"), 200);
-    cr_expect_eq(status_of(LISTEN_ALL, "GET /master HTTP/1.0", NULL), 200, "HTTP/1.0 needs no Host");
+    cr_expect_eq(status_of(LISTEN_ALL, "GET /master HTTP/1.0", NULL), 200,
+                 "HTTP/1.0 needs no Host");
 }
 
 Test(http_hosts, the_authority_of_a_target_in_absolute_form_counts)
 {
     cr_expect_eq(status_of(LISTEN_ALL, "GET http://example.org/master HTTP/1.1", "localhost"), 403);
     cr_expect_eq(status_of(LISTEN_ALL, "GET http://localhost/master HTTP/1.1", "example.org"), 200);
-    cr_expect_eq(status_of(LISTEN_ALL, "GET http://127.0.0.1:8380/master HTTP/1.1", "127.0.0.1:8380"), 200);
+    cr_expect_eq(
+        status_of(LISTEN_ALL, "GET http://127.0.0.1:8380/master HTTP/1.1", "127.0.0.1:8380"), 200);
 }
 
 static struct reply ask_as(const char *method, const char *target, const char *origin)
@@ -123,7 +129,10 @@ static struct reply ask_as(const char *method, const char *target, const char *o
     }
 }
 
-/* GET with all that makes another answer, HEAD and the question before: as the browser would have it, or not at all. */
+/*
+ * GET with all that makes another answer, HEAD and the question before: as the browser would have
+ * it, or not at all.
+ */
 Test(http_hosts, pages_of_allowed_origins_may_read_what_is_found_here)
 {
     static const char *const targets[] = {"/master",           "/master?format=text", "/masters",
@@ -133,8 +142,8 @@ Test(http_hosts, pages_of_allowed_origins_may_read_what_is_found_here)
 
     for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
         reply = ask_as("GET", targets[i], "https://ui.example.org");
-        cr_expect_str_eq(header_of(&reply, "access-control-allow-origin"), "https://ui.example.org", "%s",
-                         targets[i]);
+        cr_expect_str_eq(header_of(&reply, "access-control-allow-origin"), "https://ui.example.org",
+                         "%s", targets[i]);
         reply_release(&reply);
         reply = ask_as("GET", targets[i], "https://example.org");
         cr_expect_str_eq(header_of(&reply, "access-control-allow-origin"), "", "%s", targets[i]);
@@ -152,7 +161,8 @@ Test(http_hosts, pages_of_allowed_origins_may_read_what_is_found_here)
     cr_expect(strstr(header_of(&reply, "access-control-allow-headers"), "If-None-Match"));
     reply_release(&reply);
     reply = ask_as("GET", "/livez", "https://ui.example.org");
-    cr_expect_str_eq(header_of(&reply, "access-control-allow-origin"), "", "probes are no pages' business");
+    cr_expect_str_eq(header_of(&reply, "access-control-allow-origin"), "",
+                     "probes are no pages' business");
     reply_release(&reply);
 }
 

@@ -110,7 +110,10 @@ struct malformed {
     int status;
     const char *slug;
 };
-#define ROW(text, status, slug) {text, sizeof(text) - 1, status, "urn:bellwether:problem:" slug}
+#define ROW(text, status, slug) \
+    { \
+        text, sizeof(text) - 1, status, "urn:bellwether:problem:" slug \
+    }
 
 static const struct malformed malformed[] = {
     ROW("nonsense\r\n", 400, "bad-request"),
@@ -165,7 +168,10 @@ static const struct malformed malformed[] = {
     ROW(HEAD "Transfer-Encoding:\r\n\r\n", 501, "unknown-coding"),
 };
 
-/* Whatever is refused at the door libmicrohttpd refuses, too, where it comes later: nothing goes on behind it. */
+/*
+ * Whatever is refused at the door libmicrohttpd refuses, too, where it comes later: nothing goes on
+ * behind it.
+ */
 Test(http_limits, malformed_requests)
 {
     for (size_t i = 0; i < sizeof(malformed) / sizeof(malformed[0]); i++) {
@@ -353,8 +359,9 @@ Test(http_limits, chunked_bodies)
     reply = raw(text, len);
     cr_expect_eq(reply.status, 413, "at its end");
     reply_release(&reply);
-    cr_expect_eq(raw_status("GET /master HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
-                 400);
+    cr_expect_eq(
+        raw_status("GET /master HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n"),
+        400);
 }
 
 Test(http_limits, an_endless_chunked_body_is_cut)
@@ -491,11 +498,13 @@ Test(http_limits_patient, who_comes_to_wait_has_room_beside)
 
     fill(fds, 10);
     extra = dial(&harness, LISTEN_ALL);
-    send_text(extra, "GET /master?wait=100ms&index=9000000000000000000 HTTP/1.1\r\nHost: x\r\n\r\n");
+    send_text(extra,
+              "GET /master?wait=100ms&index=9000000000000000000 HTTP/1.1\r\nHost: x\r\n\r\n");
     reply = read_reply(extra, true);
     cr_expect_eq(reply.status, 200, "%d", reply.status);
     reply_release(&reply);
-    send_text(extra, "GET /master HTTP/1.1\r\nHost: x\r\n\r\n"); /* it stands beside the others from now on */
+    /* it stands beside the others from now on */
+    send_text(extra, "GET /master HTTP/1.1\r\nHost: x\r\n\r\n");
     reply = read_reply(extra, true);
     cr_expect_eq(reply.status, 200);
     cr_expect_str_eq(header_of(&reply, "connection"), "");

@@ -49,7 +49,7 @@ static void expect_no(const char *text)
 {
     struct reply reply = get(&harness, "/metrics");
 
-    cr_assert(strstr(reply.body, text) == NULL, "%s\nis in:\n%s", text, reply.body);
+    cr_assert(!strstr(reply.body, text), "%s\nis in:\n%s", text, reply.body);
     reply_release(&reply);
 }
 
@@ -83,9 +83,9 @@ Test(http_metrics, before_the_first_snapshot_there_are_no_masters)
 {
     harness_start(&harness);
     expect_no("bellwether_master_up");
-    EXPECT_LINES("bellwether_http_inflight 1", "bellwether_ready 0", "bellwether_masters{state=\"ok\"} 0",
-                 "bellwether_masters{state=\"unknown\"} 0", "bellwether_sentinels_configured 0",
-                 "bellwether_sentinels_unreachable 0");
+    EXPECT_LINES("bellwether_http_inflight 1", "bellwether_ready 0",
+                 "bellwether_masters{state=\"ok\"} 0", "bellwether_masters{state=\"unknown\"} 0",
+                 "bellwether_sentinels_configured 0", "bellwether_sentinels_unreachable 0");
 }
 
 Test(http_metrics, a_snapshot)
@@ -107,8 +107,10 @@ Test(http_metrics, a_snapshot)
         "bellwether_masters{state=\"ok\"} 1", "bellwether_masters{state=\"down\"} 1",
         "bellwether_masters{state=\"unknown\"} 1", "bellwether_masters{state=\"conflict\"} 0",
         "bellwether_master_up{master=\"good\\\"one\"} 1", "bellwether_master_up{master=\"bad\"} 0",
-        "bellwether_master_up{master=\"none\"} 0", "bellwether_master_verified{master=\"good\\\"one\"} 1",
-        "bellwether_master_verified{master=\"bad\"} 0", "bellwether_master_majority{master=\"bad\"} 0",
+        "bellwether_master_up{master=\"none\"} 0",
+        "bellwether_master_verified{master=\"good\\\"one\"} 1",
+        "bellwether_master_verified{master=\"bad\"} 0",
+        "bellwether_master_majority{master=\"bad\"} 0",
         "bellwether_master_state{master=\"bad\",state=\"down\"} 1",
         "bellwether_master_state{master=\"bad\",state=\"ok\"} 0",
         "bellwether_master_state{master=\"none\",state=\"unknown\"} 1",
@@ -119,7 +121,8 @@ Test(http_metrics, a_snapshot)
         "bellwether_replicas{master=\"good\\\"one\",status=\"promotable\"} 2",
         "bellwether_replicas{master=\"bad\",status=\"healthy\"} 0",
         "bellwether_replica_lag_bytes_max{master=\"good\\\"one\"} 200",
-        "bellwether_sentinels_known{master=\"bad\"} 3", "bellwether_sentinels_reachable{master=\"bad\"} 3",
+        "bellwether_sentinels_known{master=\"bad\"} 3",
+        "bellwether_sentinels_reachable{master=\"bad\"} 3",
         "bellwether_sentinels_agreeing{master=\"bad\"} 3",
         "bellwether_sentinel_ckquorum_ok{master=\"good\\\"one\"} 1",
         "bellwether_sentinel_ckquorum_ok{master=\"bad\"} 0");
@@ -135,7 +138,8 @@ Test(http_metrics, a_silent_watcher_is_no_master)
     harness_post(&harness, make_snapshot(make_master("m"), NULL, NULL));
     EXPECT_LINES("bellwether_master_up{master=\"m\"} 1", "bellwether_ready 1");
     atomic_store(&harness.pulses[0].valid_until_boot_ms, clock_boot_ms() - 1);
-    EXPECT_LINES("bellwether_master_up{master=\"m\"} 0", "bellwether_master_verified{master=\"m\"} 0");
+    EXPECT_LINES("bellwether_master_up{master=\"m\"} 0",
+                 "bellwether_master_verified{master=\"m\"} 0");
 }
 
 Test(http_metrics, requests_are_counted)
@@ -154,18 +158,20 @@ Test(http_metrics, requests_are_counted)
     touch("GET", "/nowhere", 404);
     touch("GET", "/master?require=what", 400);
     touch("GET", "/master?fresh=1", 200);
-    EXPECT_LINES("bellwether_http_requests_total{route=\"/master\",method=\"GET\",code=\"200\"} 5",
-                 "bellwether_http_requests_total{route=\"/master\",method=\"GET\",code=\"503\"} 1",
-                 "bellwether_http_requests_total{route=\"/master\",method=\"GET\",code=\"400\"} 1",
-                 "bellwether_http_requests_total{route=\"/master\",method=\"OPTIONS\",code=\"204\"} 1",
-                 "bellwether_http_requests_total{route=\"/master\",method=\"other\",code=\"405\"} 1",
-                 "bellwether_http_requests_total{route=\"/masters/{name}\",method=\"HEAD\",code=\"200\"} 1",
-                 "bellwether_http_requests_total{route=\"/masters/{name}\",method=\"GET\",code=\"404\"} 1",
-                 "bellwether_http_requests_total{route=\"other\",method=\"GET\",code=\"404\"} 1",
-                 "bellwether_http_request_duration_seconds_count{route=\"/master\"} 9",
-                 "bellwether_http_request_duration_seconds_bucket{route=\"/master\",le=\"+Inf\"} 9");
+    EXPECT_LINES(
+        "bellwether_http_requests_total{route=\"/master\",method=\"GET\",code=\"200\"} 5",
+        "bellwether_http_requests_total{route=\"/master\",method=\"GET\",code=\"503\"} 1",
+        "bellwether_http_requests_total{route=\"/master\",method=\"GET\",code=\"400\"} 1",
+        "bellwether_http_requests_total{route=\"/master\",method=\"OPTIONS\",code=\"204\"} 1",
+        "bellwether_http_requests_total{route=\"/master\",method=\"other\",code=\"405\"} 1",
+        "bellwether_http_requests_total{route=\"/masters/{name}\",method=\"HEAD\",code=\"200\"} 1",
+        "bellwether_http_requests_total{route=\"/masters/{name}\",method=\"GET\",code=\"404\"} 1",
+        "bellwether_http_requests_total{route=\"other\",method=\"GET\",code=\"404\"} 1",
+        "bellwether_http_request_duration_seconds_count{route=\"/master\"} 9",
+        "bellwether_http_request_duration_seconds_bucket{route=\"/master\",le=\"+Inf\"} 9");
     expect_no("a b");
-    EXPECT_LINES("bellwether_http_requests_total{route=\"/metrics\",method=\"GET\",code=\"200\"} 2");
+    EXPECT_LINES(
+        "bellwether_http_requests_total{route=\"/metrics\",method=\"GET\",code=\"200\"} 2");
 }
 
 Test(http_metrics, refusals_are_counted)
@@ -202,21 +208,22 @@ Test(http_metrics, threads_are_summed_up)
     metric_set(&master->last_verified_wall_ms, 1795348800123);
     metric_move(&sentinel->connected, 1);
     metric_add(&sentinel->errors[METRIC_SENTINEL_ERROR_LOOPBACK], 3);
-    EXPECT_LINES("bellwether_http_requests_total{route=\"/livez\",method=\"GET\",code=\"200\"} 42",
-                 "bellwether_http_inflight 6", "bellwether_http_waiters{kind=\"stream\"} 5",
-                 "bellwether_http_waiters{kind=\"poll\"} 0", "bellwether_streams_cut_total 2",
-                 "bellwether_master_switches_total{master=\"m\"} 2",
-                 "bellwether_failovers_total{master=\"m\",outcome=\"switched\",kind=\"crash\"} 2",
-                 "bellwether_failovers_total{master=\"m\",outcome=\"aborted\",kind=\"manual\"} 0",
-                 "bellwether_adoptions_total{master=\"m\",outcome=\"kept\"} 0",
-                 "bellwether_adoptions_total{master=\"m\",outcome=\"undone\"} 1",
-                 "bellwether_unavailable_seconds_sum{master=\"m\"} 1.5",
-                 "bellwether_unavailable_seconds_bucket{master=\"m\",le=\"1\"} 0",
-                 "bellwether_unavailable_seconds_bucket{master=\"m\",le=\"2\"} 1",
-                 "bellwether_master_last_verified_timestamp_seconds{master=\"m\"} 1795348800.123",
-                 "bellwether_sentinel_connected{sentinel=\"10.0.2.1:26379\"} 1",
-                 "bellwether_sentinel_tilt{sentinel=\"10.0.2.1:26379\"} 0",
-                 "bellwether_sentinel_errors_total{sentinel=\"10.0.2.1:26379\",reason=\"loopback\"} 3");
+    EXPECT_LINES(
+        "bellwether_http_requests_total{route=\"/livez\",method=\"GET\",code=\"200\"} 42",
+        "bellwether_http_inflight 6", "bellwether_http_waiters{kind=\"stream\"} 5",
+        "bellwether_http_waiters{kind=\"poll\"} 0", "bellwether_streams_cut_total 2",
+        "bellwether_master_switches_total{master=\"m\"} 2",
+        "bellwether_failovers_total{master=\"m\",outcome=\"switched\",kind=\"crash\"} 2",
+        "bellwether_failovers_total{master=\"m\",outcome=\"aborted\",kind=\"manual\"} 0",
+        "bellwether_adoptions_total{master=\"m\",outcome=\"kept\"} 0",
+        "bellwether_adoptions_total{master=\"m\",outcome=\"undone\"} 1",
+        "bellwether_unavailable_seconds_sum{master=\"m\"} 1.5",
+        "bellwether_unavailable_seconds_bucket{master=\"m\",le=\"1\"} 0",
+        "bellwether_unavailable_seconds_bucket{master=\"m\",le=\"2\"} 1",
+        "bellwether_master_last_verified_timestamp_seconds{master=\"m\"} 1795348800.123",
+        "bellwether_sentinel_connected{sentinel=\"10.0.2.1:26379\"} 1",
+        "bellwether_sentinel_tilt{sentinel=\"10.0.2.1:26379\"} 0",
+        "bellwether_sentinel_errors_total{sentinel=\"10.0.2.1:26379\",reason=\"loopback\"} 3");
     expect_no("bellwether_master_last_switch_timestamp_seconds");
     metrics_sentinel_remove(metrics, sentinel);
     metrics_master_remove(metrics, master);
@@ -239,11 +246,13 @@ Test(http_metrics, credentials_and_sentinels_as_the_watcher_has_them)
     metric_files_start(&watch->files, 1795348800123);
     metric_set(&watch->sentinels_configured, 3);
     metric_set(&watch->sentinels_unreachable, 2);
-    EXPECT_LINES("bellwether_reload_success 1", "bellwether_reload_timestamp_seconds 1795348800.123",
+    EXPECT_LINES("bellwether_reload_success 1",
+                 "bellwether_reload_timestamp_seconds 1795348800.123",
                  "bellwether_sentinels_configured 3", "bellwether_sentinels_unreachable 2");
     /* asked for and failed; asked for, nothing new; a file that changed by itself */
     metric_files_read(&watch->files, false, 1795348800123, 1795348801000);
-    EXPECT_LINES("bellwether_reload_success 0", "bellwether_reload_timestamp_seconds 1795348800.123");
+    EXPECT_LINES("bellwether_reload_success 0",
+                 "bellwether_reload_timestamp_seconds 1795348800.123");
     metric_files_read(&watch->files, true, 1795348800123, 1795348802000);
     EXPECT_LINES("bellwether_reload_success 1", "bellwether_reload_timestamp_seconds 1795348802");
     metric_files_read(&watch->files, true, 1795348803000, 0);

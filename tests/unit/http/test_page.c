@@ -1,4 +1,7 @@
-/* The status page: who gets it, that nothing in it runs but its own script, and that whatever has a name is text in it. */
+/*
+ * The status page: who gets it, that nothing in it runs but its own script, and that whatever has a
+ * name is text in it.
+ */
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include <openssl/evp.h>
@@ -11,7 +14,8 @@
 #include "bellwether/base/memory.h"
 #include "harness.h"
 
-#define BROWSER "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8\r\n"
+#define BROWSER \
+    "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8\r\n"
 
 static struct harness harness;
 
@@ -89,7 +93,8 @@ Test(http_page, accept_decides)
         struct reply reply = ask(&harness, "GET", "/", html[i]);
 
         cr_expect_eq(reply.status, 200);
-        cr_expect_str_eq(header_of(&reply, "content-type"), "text/html; charset=utf-8", "%s", html[i]);
+        cr_expect_str_eq(header_of(&reply, "content-type"), "text/html; charset=utf-8", "%s",
+                         html[i]);
         cr_expect_str_eq(header_of(&reply, "vary"), "Accept");
         reply_release(&reply);
     }
@@ -163,9 +168,9 @@ Test(http_page, policy_allows_its_own_style_and_script_only)
 Test(http_page, nothing_comes_from_elsewhere)
 {
     struct reply reply = page();
-    static const char *const never[] = {" style=",   " onclick=",      " onload=",       "innerHTML",
-                                        "outerHTML", "insertAdjacent", "document.write", "eval(",
-                                        "https://",  "src=\"",         "@import",        "url("};
+    static const char *const never[] = {
+        " style=",        " onclick=", " onload=", "innerHTML", "outerHTML", "insertAdjacent",
+        "document.write", "eval(",     "https://", "src=\"",    "@import",   "url("};
 
     for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {
         cr_expect_not(strstr(reply.body, never[i]), "%s", never[i]);
@@ -229,7 +234,8 @@ Test(http_page, says_what_is_out_of_service_and_why)
     EXPECT_HAS(reply, "redis unreachable: 10.0.0.12:6379 refused twice");
     EXPECT_HAS(reply, "<p class=\"address gone\">10.0.0.12<wbr>:6379</p>");
     EXPECT_HAS(reply, "<p class=\"address gone\">—</p>");
-    EXPECT_HAS(reply, "<p class=\"none\">Not known.</p>"); /* never resolved: it may have replicas */
+    /* never resolved: it may have replicas */
+    EXPECT_HAS(reply, "<p class=\"none\">Not known.</p>");
     EXPECT_HAS(reply, "a<span class=\"tag\">default</span>");
     reply_release(&reply);
 }
@@ -245,14 +251,17 @@ Test(http_page, whatever_has_a_name_is_text)
     master->detail = mem_strdup("</p><img src=x onerror=alert(2)>");
     snprintf(master->sentinels[0].error_code, sizeof(master->sentinels[0].error_code), "<b>");
     snprintf(master->sentinels[0].error_text, sizeof(master->sentinels[0].error_text), "</td>\"");
-    snprintf(master->sentinels[1].master_flags, sizeof(master->sentinels[1].master_flags), "master,<i>");
+    snprintf(master->sentinels[1].master_flags, sizeof(master->sentinels[1].master_flags),
+             "master,<i>");
     snprintf(master->address.host, sizeof(master->address.host), "<u>");
     harness_post(&harness, make_snapshot(master, NULL, NULL));
     reply = page();
     cr_expect_eq(count(reply.body, "<script"), 1);
     state = state_of(&reply);
-    cr_expect(strstr(state, "&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;\xef\xbf\xbd\xef\xbf\xbd"),
-              "%s", state);
+    cr_expect(
+        strstr(state,
+               "&lt;script&gt;alert(1)&lt;/script&gt;&quot;&#39;&amp;\xef\xbf\xbd\xef\xbf\xbd"),
+        "%s", state);
     cr_expect(strstr(state, "&lt;/p&gt;&lt;img src=x onerror=alert(2)&gt;"));
     cr_expect(strstr(state, "&lt;b&gt;: &lt;/td&gt;&quot;"));
     cr_expect(strstr(state, "sees the master as &lt;i&gt;"));
@@ -313,11 +322,16 @@ Test(http_page_parts, failovers_are_to_scale)
 
     cr_assert_not_null(entry);
     page_failover(&html, entry, 3000);
-    /* from a second before the first phase, when the old master last said so, to the end: four seconds */
-    cr_expect(strstr(html.text, "<rect class=\"p-suspected\" x=\"250.00\" y=\"0\" width=\"250.00\""), "%s",
-              html.text);
+    /*
+     * from a second before the first phase, when the old master last said so, to the end: four
+     * seconds
+     */
+    cr_expect(
+        strstr(html.text, "<rect class=\"p-suspected\" x=\"250.00\" y=\"0\" width=\"250.00\""),
+        "%s", html.text);
     cr_expect(strstr(html.text, "<rect class=\"p-sdown\" x=\"500.00\" y=\"0\" width=\"250.00\""));
-    cr_expect(strstr(html.text, "<rect class=\"p-published\" x=\"750.00\" y=\"0\" width=\"250.00\""));
+    cr_expect(
+        strstr(html.text, "<rect class=\"p-published\" x=\"750.00\" y=\"0\" width=\"250.00\""));
     cr_expect(strstr(html.text, "<rect class=\"gap\" x=\"0.00\" y=\"28\" width=\"750.00\""));
     cr_expect(strstr(html.text, "last good answer"));
     cr_expect(strstr(html.text, "4.00 s"));

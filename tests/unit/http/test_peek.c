@@ -23,7 +23,8 @@ Test(http_peek, heads)
     cr_expect_not(peek.live);
     peek = look("POST /redis HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n[\"PING\"]");
     cr_expect_eq(peek.kind, PEEK_REQUEST);
-    cr_expect_eq(peek.head_size, strlen("POST /redis HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n"));
+    cr_expect_eq(peek.head_size,
+                 strlen("POST /redis HTTP/1.1\r\nHost: x\r\nContent-Length: 8\r\n\r\n"));
     cr_expect(look("GET /livez HTTP/1.0\r\n\r\n").live);
     cr_expect(look("HEAD /healthz?x=1 HTTP/1.0\r\n\r\n").live);
     cr_expect(look("HEAD /healthz HTTP/1.0\r\n\r\n").head);
@@ -33,9 +34,9 @@ Test(http_peek, heads)
 /* Every beginning of a request is waited for. */
 Test(http_peek, beginnings)
 {
-    static const char *const whole[] = {"GET /master?wait=1s HTTP/1.1\r\nHost: x\r\nPrefer: wait=3\r\n\r\n",
-                                        "\r\nGET / HTTP/1.0\r\n\r\n", "PROPFIND / HTTP/1.0\r\n\r\n",
-                                        "PRIVATE / HTTP/1.0\r\n\r\n"};
+    static const char *const whole[] = {
+        "GET /master?wait=1s HTTP/1.1\r\nHost: x\r\nPrefer: wait=3\r\n\r\n",
+        "\r\nGET / HTTP/1.0\r\n\r\n", "PROPFIND / HTTP/1.0\r\n\r\n", "PRIVATE / HTTP/1.0\r\n\r\n"};
 
     for (size_t i = 0; i < sizeof(whole) / sizeof(whole[0]); i++) {
         for (size_t n = 1; n < strlen(whole[i]); n++) {
@@ -56,7 +57,8 @@ Test(http_peek, what_is_said_at_once)
         cr_expect_eq(look(odd[i]).why, PROBLEM_BAD_REQUEST, "%zu", i);
     }
     cr_expect_eq(look("GET / HTTP/2.0\r\n").why, PROBLEM_HTTP_VERSION);
-    cr_expect_eq(look("\r\n\r\nGET / HTTP/1.1\r\n").kind, PEEK_REQUEST, "libmicrohttpd takes an empty line, too");
+    cr_expect_eq(look("\r\n\r\nGET / HTTP/1.1\r\n").kind, PEEK_REQUEST,
+                 "libmicrohttpd takes an empty line, too");
     memset(large, 'x', sizeof(large));
     cr_expect_eq(peek_at(large, sizeof(large) - 1).kind, PEEK_MORE);
     cr_expect_eq(peek_at(large, sizeof(large)).kind, PEEK_FAULTY);
@@ -66,7 +68,9 @@ Test(http_peek, what_is_said_at_once)
     cr_expect_eq(peek_at(large, sizeof(large)).why, PROBLEM_HEAD_TOO_LARGE);
 }
 
-/* 64 bytes for each header and each parameter, and all of it 8 KiB: as much as libmicrohttpd has. */
+/*
+ * 64 bytes for each header and each parameter, and all of it 8 KiB: as much as libmicrohttpd has.
+ */
 Test(http_peek, what_a_head_costs)
 {
     char text[PEEK_SIZE * 2] = "GET /?a&b&c HTTP/1.1\r\nHost: x\r\n", end[] = "\r\n";
@@ -139,7 +143,8 @@ Test(http_peek, who_waits)
         {"GET /master?wait=0 HTTP/1.1\r\n\r\n", false},
         {"GET /master?wait= HTTP/1.1\r\n\r\n", false},
         {"GET /master?await=3 HTTP/1.1\r\n\r\n", false},
-        {"GET /master HTTP/1.1\r\nIf-None-Match: \"x\"\r\nprefer: respond-async, wait=30\r\n\r\n", true},
+        {"GET /master HTTP/1.1\r\nIf-None-Match: \"x\"\r\nprefer: respond-async, wait=30\r\n\r\n",
+         true},
         {"GET /master HTTP/1.1\r\nPrefer: respond-async\r\n\r\n", false},
         {"GET /master HTTP/1.1\r\nX: wait=30\r\n\r\n", false},
     };
@@ -154,7 +159,8 @@ Test(http_peek, other_protocols)
     static const char v2[] = "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c";
     static const char hello[] = "\x16\x03\x01\x02\x00\x01\x00\x01\xfc";
 
-    cr_expect_eq(look("PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\nGET / HTTP/1.1\r\n\r\n").kind, PEEK_PROXY);
+    cr_expect_eq(look("PROXY TCP4 10.0.0.1 10.0.0.2 1 2\r\nGET / HTTP/1.1\r\n\r\n").kind,
+                 PEEK_PROXY);
     cr_expect_eq(peek_at(v2, sizeof(v2) - 1).kind, PEEK_PROXY);
     cr_expect_eq(peek_at(v2, 7).kind, PEEK_MORE);
     cr_expect_eq(peek_at(hello, sizeof(hello) - 1).kind, PEEK_TLS);

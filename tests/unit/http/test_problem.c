@@ -15,6 +15,7 @@ static void expect_help(const json_t *problem)
 
     if (*readme == '\0') {
         FILE *file = fopen("README.md", "re");
+
         cr_assert_not_null(file, "run the tests from the top folder");
         cr_assert_gt(fread(readme, 1, sizeof(readme) - 1, file), 0);
         fclose(file);
@@ -61,7 +62,7 @@ Test(http_problem, each_reason_has_help)
 
         problem_help_with(problem, reasons[i]);
         expect_help(problem);
-        cr_expect(reasons[i] == NULL ||
+        cr_expect(!reasons[i] ||
                   strstr(json_string_value(json_object_get(problem, "help")), reasons[i]));
         json_decref(problem);
     }

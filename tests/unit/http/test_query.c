@@ -12,7 +12,8 @@ static char words[QUERY_ERROR_SIZE];
 
 static int add(struct query *query, unsigned known, const char *name, const char *value)
 {
-    return query_add(query, known, name, strlen(name), value, value ? strlen(value) : 0, &refused, words);
+    return query_add(query, known, name, strlen(name), value, value ? strlen(value) : 0, &refused,
+                     words);
 }
 
 Test(http_query, flags)
@@ -53,16 +54,17 @@ Test(http_query, values)
 Test(http_query, values_that_make_no_sense_are_refused_by_name)
 {
     static const char *const bad[][2] = {
-        {"stale", "2"},    {"fresh", "si"},   {"format", "xml"},  {"format", ""},       {"require", "all"},
-        {"require", NULL}, {"max_lag", "-1"}, {"max_lag", ""},    {"max_lag", "10x"},   {"fallback", "x"},
-        {"limit", "0"},    {"limit", "-1"},   {"limit", "x"},     {"limit", "10001"},   {"exclude", "etcd"},
-        {"exclude", ""},   {"master", ""},    {"pretty", "%31%"}, {"format", "js%00on"}};
+        {"stale", "2"},     {"fresh", "si"},    {"format", "xml"},    {"format", ""},
+        {"require", "all"}, {"require", NULL},  {"max_lag", "-1"},    {"max_lag", ""},
+        {"max_lag", "10x"}, {"fallback", "x"},  {"limit", "0"},       {"limit", "-1"},
+        {"limit", "x"},     {"limit", "10001"}, {"exclude", "etcd"},  {"exclude", ""},
+        {"master", ""},     {"pretty", "%31%"}, {"format", "js%00on"}};
 
     for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         struct query query = {0}, untouched = {0};
 
-        cr_expect_eq(add(&query, ALL_PARAMETERS, bad[i][0], bad[i][1]), -BW_EINVAL, "%s=%s", bad[i][0],
-                     bad[i][1]);
+        cr_expect_eq(add(&query, ALL_PARAMETERS, bad[i][0], bad[i][1]), -BW_EINVAL, "%s=%s",
+                     bad[i][0], bad[i][1]);
         cr_expect_str_eq(refused, bad[i][0]);
         cr_expect(strstr(words, bad[i][0]) && strstr(words, "takes"), "%s", words);
         cr_expect_eq(memcmp(&query, &untouched, sizeof(query)), 0, "%s", bad[i][0]);
@@ -108,19 +110,20 @@ Test(http_query, accept)
                                        "text/plain;charset=utf-8;q=0.5",
                                        "application/json;q=0, */*",
                                        "text/plain; q=0.001"};
-    static const char *const json[] = {"*/*",
-                                       "",
-                                       "application/json",
-                                       "application/json, text/plain, */*",
-                                       "text/plain, */*",
-                                       "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-                                       "text/plain;q=0",
-                                       "text/plain;q=0.5, application/*;q=0.8",
-                                       "image/png",
-                                       "text/plain;q=nonsense",
-                                       "text/plain;q=1.5",
-                                       ",,;;=,",
-                                       "application/problem+json"};
+    static const char *const json[] = {
+        "*/*",
+        "",
+        "application/json",
+        "application/json, text/plain, */*",
+        "text/plain, */*",
+        "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+        "text/plain;q=0",
+        "text/plain;q=0.5, application/*;q=0.8",
+        "image/png",
+        "text/plain;q=nonsense",
+        "text/plain;q=1.5",
+        ",,;;=,",
+        "application/problem+json"};
 
     for (size_t i = 0; i < sizeof(text) / sizeof(text[0]); i++) {
         cr_expect_eq(form_for(text[i]), FORM_TEXT, "%s", text[i]);

@@ -56,8 +56,8 @@ Test(http_ready, a_lost_master_counts_only_when_asked_for)
 
 Test(http_ready, default_any_all)
 {
-    struct snapshot *snapshot =
-        make_snapshot(make_master("a"), make_master_in("b", MASTER_DOWN, REASON_REDIS_UNREACHABLE), NULL);
+    struct snapshot *snapshot = make_snapshot(
+        make_master("a"), make_master_in("b", MASTER_DOWN, REASON_REDIS_UNREACHABLE), NULL);
 
     cr_expect(passes(snapshot, READY_WHEN_DEFAULT));
     cr_expect(passes(snapshot, READY_WHEN_ANY));
@@ -68,8 +68,8 @@ Test(http_ready, default_any_all)
 
 Test(http_ready, several_and_no_default)
 {
-    struct snapshot *snapshot =
-        make_snapshot(make_master("a"), make_master_in("b", MASTER_DOWN, REASON_REDIS_UNREACHABLE), NULL);
+    struct snapshot *snapshot = make_snapshot(
+        make_master("a"), make_master_in("b", MASTER_DOWN, REASON_REDIS_UNREACHABLE), NULL);
 
     free(snapshot->default_name);
     snapshot->default_name = NULL;

@@ -16,11 +16,11 @@ static char *dump(json_t *json)
     return text;
 }
 
-#define EXPECT_JSON(json, expected)             \
-    do {                                        \
-        char *text_ = dump(json);               \
+#define EXPECT_JSON(json, expected) \
+    do { \
+        char *text_ = dump(json); \
         cr_expect_str_eq(text_, expected "\n"); \
-        free(text_);                            \
+        free(text_); \
     } while (0)
 
 Test(http_render, master)
@@ -44,10 +44,11 @@ Test(http_render, master_never_resolved)
 {
     struct snapshot_master *master = make_master_in("m", MASTER_UNKNOWN, REASON_STARTING);
 
-    EXPECT_JSON(render_master(master, false),
-                "{\"name\":\"m\",\"state\":\"unknown\",\"reason\":\"starting\",\"host\":null,\"port\":null,"
-                "\"address\":null,\"url\":null,\"verified\":false,\"majority\":true,\"stale\":false,"
-                "\"config_epoch\":null,\"index\":7,\"since\":null,\"previous\":null,\"restarted\":null}");
+    EXPECT_JSON(
+        render_master(master, false),
+        "{\"name\":\"m\",\"state\":\"unknown\",\"reason\":\"starting\",\"host\":null,\"port\":null,"
+        "\"address\":null,\"url\":null,\"verified\":false,\"majority\":true,\"stale\":false,"
+        "\"config_epoch\":null,\"index\":7,\"since\":null,\"previous\":null,\"restarted\":null}");
     snapshot_master_unref(master);
 }
 
@@ -115,7 +116,8 @@ Test(http_render, sentinel_that_never_answered)
 
     memset(sentinel, 0, sizeof(*sentinel));
     sentinel->address = make_address("[::1]:26379");
-    sentinel->config_epoch = sentinel->voters = sentinel->down_after_ms = sentinel->failover_timeout_ms = -1;
+    sentinel->config_epoch = sentinel->voters = sentinel->down_after_ms =
+        sentinel->failover_timeout_ms = -1;
     master->n_sentinels = 1;
     master->quorum = -1;
     master->reachable = master->agreeing = 0;

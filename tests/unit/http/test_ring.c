@@ -83,7 +83,8 @@ Test(http_ring, ids)
 
 Test(http_ring, whatever_a_sentinel_says_stays_on_its_line)
 {
-    struct news_event news = {.wall_ms = 0, .channel = "+odd", .detail = "a\nb\r\n\ndata: x\x01\xff\"\\"};
+    struct news_event news = {
+        .wall_ms = 0, .channel = "+odd", .detail = "a\nb\r\n\ndata: x\x01\xff\"\\"};
     size_t size;
     char *text = event_text_sentinel("i", 3, &news, &size);
 
@@ -100,7 +101,8 @@ Test(http_ring, whatever_a_sentinel_says_stays_on_its_line)
 
 Test(http_ring, a_master_that_does_not_serve)
 {
-    struct snapshot_master *master = make_master_in("mymaster", MASTER_DOWN, REASON_REDIS_UNREACHABLE);
+    struct snapshot_master *master =
+        make_master_in("mymaster", MASTER_DOWN, REASON_REDIS_UNREACHABLE);
     size_t size;
     char *text = event_text_master("i", 3, master, &size);
 

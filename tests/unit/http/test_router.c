@@ -26,7 +26,8 @@ Test(http_router, every_row_matches_its_own_path)
         const struct route *row = router_row((enum route_id)i);
 
         cr_assert_eq(row->id, (enum route_id)i);
-        cr_expect_str_eq(matched(row->path, HTTP_SCOPE_ALL), row->path); /* `{name}` is a name too */
+        /* `{name}` is a name too */
+        cr_expect_str_eq(matched(row->path, HTTP_SCOPE_ALL), row->path);
     }
 }
 
@@ -53,7 +54,8 @@ Test(http_router, matching_is_exact)
     for (size_t i = 0; i < sizeof(none) / sizeof(none[0]); i++) {
         cr_expect_eq(match_error(none[i]), -BW_ENOENT, "%s", none[i]);
     }
-    cr_expect_str_eq(matched("/masters/..", HTTP_SCOPE_ALL), "/masters/{name}"); /* a name like any other */
+    /* a name like any other */
+    cr_expect_str_eq(matched("/masters/..", HTTP_SCOPE_ALL), "/masters/{name}");
 }
 
 Test(http_router, segments_are_decoded_after_the_split)
@@ -90,7 +92,8 @@ Test(http_router, over_long_names_match_nothing)
 
 Test(http_router, absolute_form)
 {
-    cr_expect_str_eq(matched("http://example.com:8380/masters/x", HTTP_SCOPE_ALL), "/masters/{name}");
+    cr_expect_str_eq(matched("http://example.com:8380/masters/x", HTTP_SCOPE_ALL),
+                     "/masters/{name}");
     cr_expect_str_eq(matched("HTTPS://h/master", HTTP_SCOPE_ALL), "/master");
     cr_expect_str_eq(matched("http://h", HTTP_SCOPE_ALL), "/");
     cr_expect_str_eq(matched("ftp://h/master", HTTP_SCOPE_ALL), "none");
@@ -98,7 +101,8 @@ Test(http_router, absolute_form)
 
 Test(http_router, probe_scope_has_probes_only)
 {
-    static const char *const probes[] = {"/livez", "/healthz", "/readyz", "/readyz/master", "/version"};
+    static const char *const probes[] = {"/livez", "/healthz", "/readyz", "/readyz/master",
+                                         "/version"};
     static const char *const others[] = {"/",        "/master",   "/masters", "/openapi.yaml",
                                          "/replica", "/sentinels"};
 
@@ -132,11 +136,13 @@ Test(http_router, the_rest_of_a_path_is_handed_on_as_it_came)
     cr_expect_str_eq(rest_of("/redis/set/a%2Fb/%00%zz+", ROUTE_REDIS_PATH), "set/a%2Fb/%00%zz+");
     cr_expect_str_eq(rest_of("/redis/%zz", ROUTE_REDIS_PATH), "%zz");
     cr_expect_str_eq(rest_of("/redis/pipeline/x", ROUTE_REDIS_PATH), "pipeline/x");
-    cr_expect_str_eq(rest_of("/redis/mget/a/b/c/d/e/f/g/h/i", ROUTE_REDIS_PATH), "mget/a/b/c/d/e/f/g/h/i");
+    cr_expect_str_eq(rest_of("/redis/mget/a/b/c/d/e/f/g/h/i", ROUTE_REDIS_PATH),
+                     "mget/a/b/c/d/e/f/g/h/i");
     cr_expect_str_eq(rest_of("/masters/a%20b/redis/get/k", ROUTE_NAMED_REDIS_PATH), "get/k");
     cr_expect_str_eq(rest_of("/replica/redis/get/k", ROUTE_REPLICA_REDIS_PATH), "get/k");
-    cr_expect_str_eq(rest_of("/masters/m/replica/redis/mget/1/2/3/4", ROUTE_NAMED_REPLICA_REDIS_PATH),
-                     "mget/1/2/3/4");
+    cr_expect_str_eq(
+        rest_of("/masters/m/replica/redis/mget/1/2/3/4", ROUTE_NAMED_REPLICA_REDIS_PATH),
+        "mget/1/2/3/4");
     cr_expect_str_eq(rest_of("http://h:1/redis/get/k", ROUTE_REDIS_PATH), "get/k");
     cr_expect_str_eq(rest_of("/%72edis/get/k", ROUTE_REDIS_PATH), "get/k");
     cr_expect_str_eq(rest_of("/redis", ROUTE_REDIS), "none");

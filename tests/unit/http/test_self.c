@@ -43,10 +43,10 @@ static struct snapshot_self unknown_self(const char *reason)
     return self;
 }
 
-#define NO(reason, ...)                                \
-    do {                                               \
-        const char *why_ = self_why_not(__VA_ARGS__);  \
-        cr_expect_not_null(why_);                      \
+#define NO(reason, ...) \
+    do { \
+        const char *why_ = self_why_not(__VA_ARGS__); \
+        cr_expect_not_null(why_); \
         cr_expect_str_eq(why_ ? why_ : "yes", reason); \
     } while (0)
 #define YES(...) cr_expect_null(self_why_not(__VA_ARGS__))
@@ -128,7 +128,8 @@ static void expect_status(const char *method, const char *target, int status)
     cr_expect_eq(reply.status, status, "%s %s: %d %s", method, target, reply.status, reply.body);
     reply_release(&reply);
     reply = ask_probe(&harness, method, target);
-    cr_expect_eq(reply.status, status, "%s %s on the probe listener: %d", method, target, reply.status);
+    cr_expect_eq(reply.status, status, "%s %s on the probe listener: %d", method, target,
+                 reply.status);
     reply_release(&reply);
 }
 

@@ -195,7 +195,8 @@ Test(http_sockets, files_that_are_not_ours_stay, .init = make_directory, .fini =
     cr_expect(strstr(error, "at most"), "%s", error);
 }
 
-Test(http_sockets, a_successor_keeps_its_unix_socket, .init = make_directory, .fini = remove_directory)
+Test(http_sockets, a_successor_keeps_its_unix_socket, .init = make_directory,
+     .fini = remove_directory)
 {
     struct http_sockets *first = open_unix_at(path, 0600, 1), *second;
     struct stat status;

@@ -57,18 +57,21 @@ Test(http_status, json)
 
     cr_expect_eq(reply.status, 200);
     cr_expect(strstr(reply.body, "\"reason\":null"), "%s", reply.body);
-    cr_expect(strstr(reply.body,
-                     "\"decision\":\"10.0.0.12:6379: epoch 3 from 2 of 3 Sentinels, ROLE master 180 ms ago; "
-                     "10.0.2.3:26379 still says 10.0.0.11:6379 at epoch 2\""),
-              "%s", reply.body);
+    cr_expect(
+        strstr(
+            reply.body,
+            "\"decision\":\"10.0.0.12:6379: epoch 3 from 2 of 3 Sentinels, ROLE master 180 ms ago; "
+            "10.0.2.3:26379 still says 10.0.0.11:6379 at epoch 2\""),
+        "%s", reply.body);
     cr_expect(strstr(reply.body, "{\"name\":\"redis-password\",\"master\":null,\"value\":\"***\","
                                  "\"from\":\"BELLWETHER_REDIS_PASSWORD\"}"),
               "%s", reply.body);
-    cr_expect(strstr(reply.body, "{\"name\":\"sentinel\",\"master\":null,\"value\":[],\"from\":null}"), "%s",
-              reply.body);
+    cr_expect(
+        strstr(reply.body, "{\"name\":\"sentinel\",\"master\":null,\"value\":[],\"from\":null}"),
+        "%s", reply.body);
     cr_expect(strstr(reply.body, "\"age_ms\":200"), "%s", reply.body);
-    cr_expect(strstr(reply.body, "\"fence\":\"down\",\"fence_since\":null,\"fence_reason\":null"), "%s",
-              reply.body);
+    cr_expect(strstr(reply.body, "\"fence\":\"down\",\"fence_since\":null,\"fence_reason\":null"),
+              "%s", reply.body);
     cr_expect_str_eq(header_of(&reply, "cache-control"), "no-store");
     reply_release(&reply);
     reply = ask_probe(&harness, "GET", "/status");
@@ -154,7 +157,8 @@ Test(http_status_stalled, from_the_snapshot_and_said)
     reply_release(&reply);
     reply = get(&harness, "/status?format=text");
     cr_expect(strstr(reply.body, "\n! fence promoting: writes are held back\n"), "%s", reply.body);
-    cr_expect(strncmp(reply.body, "watcher_stalled: no sign of life for ", 37) == 0, "%s", reply.body);
+    cr_expect(strncmp(reply.body, "watcher_stalled: no sign of life for ", 37) == 0, "%s",
+              reply.body);
     reply_release(&reply);
 }
 
@@ -163,6 +167,7 @@ Test(http_status_stalled, nothing_is_known_at_all)
     struct reply reply = get(&harness, "/status?format=text");
 
     cr_expect_eq(reply.status, 200);
-    cr_expect(strstr(reply.body, "no master is known: the daemon has just started"), "%s", reply.body);
+    cr_expect(strstr(reply.body, "no master is known: the daemon has just started"), "%s",
+              reply.body);
     reply_release(&reply);
 }

@@ -1,4 +1,7 @@
-/* /events: beginning, changes, Sentinels' events, replay, heartbeat, slow readers, the bound, the end. */
+/*
+ * /events: beginning, changes, Sentinels' events, replay, heartbeat, slow readers, the bound, the
+ * end.
+ */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -133,7 +136,8 @@ static struct reader open_with(const char *target, const char *version, const ch
     struct reader reader = {.fd = dial(&harness, LISTEN_ALL), .text = mem_new(1, 1)};
     char text[1024];
 
-    snprintf(text, sizeof(text), "GET %s HTTP/%s\r\nHost: x\r\n%s\r\n", target, version, more ? more : "");
+    snprintf(text, sizeof(text), "GET %s HTTP/%s\r\nHost: x\r\n%s\r\n", target, version,
+             more ? more : "");
     send_text(reader.fd, text);
     reader.head = read_reply(reader.fd, false);
     reader.chunked = strcmp(header_of(&reader.head, "transfer-encoding"), "chunked") == 0;
@@ -159,7 +163,7 @@ static bool wait_for(struct reader *reader, const char *part)
 {
     const char *found;
 
-    while ((found = strstr(reader->text + reader->seen, part)) == NULL) {
+    while (!(found = strstr(reader->text + reader->seen, part))) {
         if (!read_more(reader)) {
             return false;
         }
@@ -175,7 +179,7 @@ static const char *last_id(struct reader *reader)
     const char *at = reader->text, *next;
 
     id[0] = '\0';
-    while ((next = strstr(at, "id: ")) != NULL && next < reader->text + reader->seen) {
+    while ((next = strstr(at, "id: ")) && next < reader->text + reader->seen) {
         snprintf(id, sizeof(id), "%.*s", (int)strcspn(next + 4, "\n"), next + 4);
         at = next + 4;
     }
@@ -186,7 +190,7 @@ static size_t count(const struct reader *reader, const char *part)
 {
     size_t n = 0;
 
-    for (const char *at = reader->text; (at = strstr(at, part)) != NULL; at += strlen(part)) {
+    for (const char *at = reader->text; (at = strstr(at, part)); at += strlen(part)) {
         n++;
     }
     return n;
@@ -206,7 +210,8 @@ static void leave(struct reader *reader)
     free(reader->text);
 }
 
-#define EXPECT(reader, part) cr_expect(wait_for(reader, part), "no \"%s\" in:\n%s", part, (reader)->text)
+#define EXPECT(reader, part) \
+    cr_expect(wait_for(reader, part), "no \"%s\" in:\n%s", part, (reader)->text)
 
 /* ---- beginning and changes ---- */
 
@@ -247,13 +252,15 @@ Test(http_streams, the_present_then_every_change)
     EXPECT(&reader, "\"index\":7");
     EXPECT(&reader, "\n\n");
     post("10.0.0.12:6379", 7); /* no change of the body */
-    harness_post(&harness, make_snapshot(make_master_in("mymaster", MASTER_DOWN, REASON_REDIS_UNREACHABLE),
-                                         NULL, NULL)); /* nor one of the index */
+    harness_post(&harness,
+                 make_snapshot(make_master_in("mymaster", MASTER_DOWN, REASON_REDIS_UNREACHABLE),
+                               NULL, NULL)); /* nor one of the index */
     post("10.0.0.13:6379", 8);
     EXPECT(&reader, "\"address\":\"10.0.0.13:6379\"");
     cr_expect_eq(count(&reader, "event: master"), 2, "%s", reader.text);
     {
-        struct snapshot_master *down = make_master_in("mymaster", MASTER_DOWN, REASON_REDIS_UNREACHABLE);
+        struct snapshot_master *down =
+            make_master_in("mymaster", MASTER_DOWN, REASON_REDIS_UNREACHABLE);
 
         down->index = 9;
         harness_post(&harness, make_snapshot(down, NULL, NULL));
@@ -272,9 +279,10 @@ Test(http_streams, sentinels_events)
     cr_expect(!reader.chunked);
     EXPECT(&reader, "\"index\":7");
     post_event("mymaster", "+sdown", "master mymaster 10.0.0.12 6379");
-    EXPECT(&reader, "event: sentinel\ndata: {\"at\":\"2026-11-22T12:00:00.123Z\",\"master\":\"mymaster\","
-                    "\"sentinel\":\"10.0.2.1:26379\",\"event\":\"+sdown\",\"detail\":\"master mymaster "
-                    "10.0.0.12 6379\"}\n\n");
+    EXPECT(&reader,
+           "event: sentinel\ndata: {\"at\":\"2026-11-22T12:00:00.123Z\",\"master\":\"mymaster\","
+           "\"sentinel\":\"10.0.2.1:26379\",\"event\":\"+sdown\",\"detail\":\"master mymaster "
+           "10.0.0.12 6379\"}\n\n");
     post_event("", "+tilt", "#tilt mode entered");
     EXPECT(&reader, "\"master\":null,\"sentinel\":\"10.0.2.1:26379\",\"event\":\"+tilt\"");
     leave(&reader);
@@ -293,8 +301,9 @@ Test(http_streams, one_master)
     post_event("b", "-sdown", "y");
     post_event("c", "+odown", "x");
     post_event("", "+tilt", "z");
-    harness_post(&harness, make_snapshot(master_at("a", "10.0.0.1:1", 8), master_at("b", "10.0.0.2:1", 9),
-                                         master_at("c", "10.0.0.3:1", 10)));
+    harness_post(&harness,
+                 make_snapshot(master_at("a", "10.0.0.1:1", 8), master_at("b", "10.0.0.2:1", 9),
+                               master_at("c", "10.0.0.3:1", 10)));
     EXPECT(&reader, "10.0.0.2:1");
     cr_expect_eq(count(&reader, "event: "), 4, "%s", reader.text);
     cr_expect_eq(count(&reader, "\"event\":\"-sdown\""), 1);

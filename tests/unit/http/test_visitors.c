@@ -1,4 +1,7 @@
-/* Connections that do not behave: who drips, who leaves in the middle, who floods, who speaks another protocol. */
+/*
+ * Connections that do not behave: who drips, who leaves in the middle, who floods, who speaks
+ * another protocol.
+ */
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <netinet/in.h>
@@ -134,7 +137,8 @@ Test(http_visitors_strict, who_drips_a_later_head_is_cut)
 
 Test(http_visitors_strict, who_drips_a_body_is_cut)
 {
-    expect_408(dial(&harness, LISTEN_ALL), "GET /master HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n");
+    expect_408(dial(&harness, LISTEN_ALL),
+               "GET /master HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n");
 }
 
 Test(http_visitors_strict, who_is_idle_is_not_cut)
@@ -146,7 +150,8 @@ Test(http_visitors_strict, who_is_idle_is_not_cut)
     cr_expect_eq(status_on(fd, "/master"), 200);
     close(fd);
     fd = dial(&harness, LISTEN_ALL);
-    cr_expect_eq(status_on(fd, "/master?wait=2s&index=9000000000000000000"), 200, "a wait may take longer");
+    cr_expect_eq(status_on(fd, "/master?wait=2s&index=9000000000000000000"), 200,
+                 "a wait may take longer");
     close(fd);
 }
 
@@ -230,7 +235,8 @@ Test(http_visitors, other_protocols_are_told_so)
     } others[] = {
 #define BYTES(text) {text, sizeof(text) - 1}
         BYTES("PROXY TCP4 10.0.0.1 10.0.0.2 5000 8380\r\nGET /master HTTP/1.1\r\nHost: x\r\n\r\n"),
-        BYTES("\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\1\x7f\0\0\1\0\1\0\2GET /master HTTP/1.1\r\n\r\n"),
+        BYTES(
+            "\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\x7f\0\0\1\x7f\0\0\1\0\1\0\2GET /master HTTP/1.1\r\n\r\n"),
         BYTES("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 and what follows"),
         BYTES("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n\0\0\0\4\0\0\0\0\0"),
     };
@@ -249,7 +255,10 @@ Test(http_visitors, other_protocols_are_told_so)
     }
 }
 
-/* No room for one more watch: who comes with a request is answered, who drips it is looked at by turns. */
+/*
+ * No room for one more watch: who comes with a request is answered, who drips it is looked at by
+ * turns.
+ */
 Test(http_visitors, without_room_for_a_watch)
 {
     int before = dial(&harness, LISTEN_ALL), silent, fd;
@@ -282,7 +291,8 @@ Test(http_visitors, without_room_for_a_watch)
     {
         struct reply reply = get(&harness, "/metrics");
 
-        cr_expect_null(strstr(reply.body, "rejected_total{reason=\"watches\"} 0"), "%s", reply.body);
+        cr_expect_null(strstr(reply.body, "rejected_total{reason=\"watches\"} 0"), "%s",
+                       reply.body);
         reply_release(&reply);
     }
     close(fd);
@@ -374,9 +384,11 @@ Test(http_visitors, livez_fails_where_a_listener_does_not_accept)
 {
     struct reply reply = {0};
 
-    for (int i = 0; i < 10 && reply.status != 503; i++) { /* its own look may have come in between */
+    for (int i = 0; i < 10 && reply.status != 503; i++) {
+        /* its own look may have come in between */
         reply_release(&reply);
-        atomic_store(http_sockets_deaf_since(harness.sockets, LISTEN_ALL, 0), clock_boot_ms() - 5000);
+        atomic_store(http_sockets_deaf_since(harness.sockets, LISTEN_ALL, 0),
+                     clock_boot_ms() - 5000);
         reply = ask_probe(&harness, "GET", "/livez");
     }
     cr_expect_eq(reply.status, 503);

@@ -1,4 +1,6 @@
-/* Long polls: what each combination waits for, deadlines, callers that leave, the bound, the end. */
+/*
+ * Long polls: what each combination waits for, deadlines, callers that leave, the bound, the end.
+ */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,7 +47,8 @@ static struct snapshot_master *master_at(const char *address, uint64_t index)
 
 static struct snapshot_master *master_down(uint64_t index)
 {
-    struct snapshot_master *master = make_master_in("mymaster", MASTER_DOWN, REASON_REDIS_UNREACHABLE);
+    struct snapshot_master *master =
+        make_master_in("mymaster", MASTER_DOWN, REASON_REDIS_UNREACHABLE);
 
     master->index = master->revision = index;
     return master;
@@ -68,7 +71,8 @@ static int begin_with(const char *method, const char *target, const char *more)
     char text[2048];
     int fd = dial(&harness, LISTEN_ALL);
 
-    snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: x\r\n%s\r\n", method, target, more ? more : "");
+    snprintf(text, sizeof(text), "%s %s HTTP/1.1\r\nHost: x\r\n%s\r\n", method, target,
+             more ? more : "");
     send_text(fd, text);
     return fd;
 }
@@ -142,7 +146,8 @@ Test(http_waiting, alone_it_waits_for_a_master)
 
 Test(http_waiting, before_the_first_snapshot)
 {
-    int fd = begin("/master?wait=30s&format=text"), named = begin("/masters/mymaster?wait=30s&format=text"),
+    int fd = begin("/master?wait=30s&format=text"),
+        named = begin("/masters/mymaster?wait=30s&format=text"),
         other = begin("/masters/nobody?wait=30s");
 
     cr_expect(is_silent(fd, 100));
@@ -285,7 +290,8 @@ Test(http_waiting, prefer_with_if_none_match)
     cr_expect(is_silent(fd, 100));
     other = begin_with("GET", "/masters/mymaster", more);
     expect_line(other, 200, NULL);
-    snprintf(more, sizeof(more), "If-None-Match: %s\r\nPrefer: wait=1\r\n", header_of(&reply, "etag"));
+    snprintf(more, sizeof(more), "If-None-Match: %s\r\nPrefer: wait=1\r\n",
+             header_of(&reply, "etag"));
     other = begin_with("GET", "/master", more);
     cr_expect(is_silent(other, 300));
     expect_line(other, 304, NULL);
@@ -295,7 +301,8 @@ Test(http_waiting, prefer_with_if_none_match)
     expect_line(fd, 200, NULL);
     reply_release(&reply);
     reply = get(&harness, "/master");
-    snprintf(more, sizeof(more), "If-None-Match: %s\r\nPrefer: wait=soon\r\n", header_of(&reply, "etag"));
+    snprintf(more, sizeof(more), "If-None-Match: %s\r\nPrefer: wait=soon\r\n",
+             header_of(&reply, "etag"));
     expect_line(begin_with("GET", "/master", more), 304, NULL);
     reply_release(&reply);
     expect_line(begin_with("GET", "/master", "Prefer: wait=30\r\n"), 200, NULL);
@@ -358,7 +365,8 @@ Test(http_waiting, head_and_a_kept_connection)
         cr_expect_eq(reply.status, 200);
         cr_expect_eq(strtoull(header_of(&reply, "x-bellwether-index"), NULL, 10), index);
         reply_release(&reply);
-        snprintf(text, sizeof(text), "GET /master?wait=30s&index=%d HTTP/1.1\r\nHost: x\r\n\r\n", (int)index);
+        snprintf(text, sizeof(text), "GET /master?wait=30s&index=%d HTTP/1.1\r\nHost: x\r\n\r\n",
+                 (int)index);
         send_text(fd, text);
         cr_expect(is_silent(fd, 30));
     }
@@ -408,8 +416,8 @@ Test(http_waiting, bad_values)
         snprintf(parameter, sizeof(parameter), "\"parameter\":\"%s\"", targets[i][1]);
         snprintf(takes, sizeof(takes), "parameter %s takes ", targets[i][1]);
         cr_expect_eq(reply.status, 400, "%s: %d", targets[i][0], reply.status);
-        cr_expect(strstr(reply.body, parameter) && strstr(reply.body, takes), "%s: %s", targets[i][0],
-                  reply.body);
+        cr_expect(strstr(reply.body, parameter) && strstr(reply.body, takes), "%s: %s",
+                  targets[i][0], reply.body);
         reply_release(&reply);
     }
     expect_now("/master?wait=5m", 200, NULL);
@@ -627,7 +635,10 @@ static size_t count_told(const int *fds, size_t n)
     return told;
 }
 
-/* In several daemons. Whoever was told first asks again at once: by the time that is answered all have been told. */
+/*
+ * In several daemons. Whoever was told first asks again at once: by the time that is answered all
+ * have been told.
+ */
 Test(http_waiting_many, who_comes_back_comes_after_those_who_wait)
 {
     enum { MANY = 1500, FIRST = MANY - 3 }; /* among the first that are told */
@@ -656,7 +667,8 @@ Test(http_waiting_many, who_comes_back_comes_after_those_who_wait)
         reply_release(&reply);
         cr_expect_eq(count_told(fds, MANY), MANY - 1);
         snprintf(target, sizeof(target),
-                 "GET /master?wait=60s&index=%d&format=text HTTP/1.1\r\nHost: x\r\n\r\n", (int)index);
+                 "GET /master?wait=60s&index=%d&format=text HTTP/1.1\r\nHost: x\r\n\r\n",
+                 (int)index);
         for (int i = 0; i < MANY; i++) {
             if (i != FIRST) {
                 reply = read_reply(fds[i], true);
@@ -677,10 +689,12 @@ Test(http_waiting_many, who_comes_back_comes_after_those_who_wait)
 Test(http_waiting_many, the_answer_is_what_it_would_be_at_once)
 {
     static const char *const origins[] = {"https://page.example"};
-    static const char *const more[] = {"", "Origin: https://page.example\r\n", "Accept: text/plain\r\n"};
-    static const char *const targets[] = {"/master?",          "/masters/mymaster?",
-                                          "/master?pretty=1&", "/master?format=url&",
-                                          "/master?stale=1&",  "/masters/mymaster?require=majority&"};
+    static const char *const more[] = {"", "Origin: https://page.example\r\n",
+                                       "Accept: text/plain\r\n"};
+    static const char *const targets[] = {
+        "/master?",          "/masters/mymaster?",
+        "/master?pretty=1&", "/master?format=url&",
+        "/master?stale=1&",  "/masters/mymaster?require=majority&"};
     enum { TARGETS = sizeof(targets) / sizeof(targets[0]), MORE = sizeof(more) / sizeof(more[0]) };
     int fds[TARGETS][MORE];
 
@@ -701,8 +715,8 @@ Test(http_waiting_many, the_answer_is_what_it_would_be_at_once)
     post(master_at("10.0.0.13:6379", 8));
     for (size_t i = 0; i < TARGETS; i++) {
         for (size_t k = 0; k < MORE; k++) {
-            static const char *const names[] = {"etag", "content-type", "access-control-allow-origin",
-                                                "x-bellwether-index"};
+            static const char *const names[] = {
+                "etag", "content-type", "access-control-allow-origin", "x-bellwether-index"};
             struct reply told = finish(fds[i][k]), now = ask(&harness, "GET", targets[i], more[k]);
 
             cr_expect_eq(told.status, 200);
@@ -712,7 +726,8 @@ Test(http_waiting_many, the_answer_is_what_it_would_be_at_once)
                 char value[256];
 
                 snprintf(value, sizeof(value), "%s", header_of(&told, names[h]));
-                cr_expect_str_eq(value, header_of(&now, names[h]), "%s of %s", names[h], targets[i]);
+                cr_expect_str_eq(value, header_of(&now, names[h]), "%s of %s", names[h],
+                                 targets[i]);
             }
             cr_expect_eq(*header_of(&told, "access-control-allow-origin") != '\0', k == 1);
             reply_release(&told);

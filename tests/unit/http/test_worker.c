@@ -1,4 +1,7 @@
-/* A real worker: routes, forms, headers, caching. Bad input and limits are in test_limits.c, waiting in test_fresh.c. */
+/*
+ * A real worker: routes, forms, headers, caching. Bad input and limits are in test_limits.c,
+ * waiting in test_fresh.c.
+ */
 #include <criterion/criterion.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -40,8 +43,8 @@ static void expect_status(const char *method, const char *target, const char *mo
 {
     struct reply reply = ask(&harness, method, target, more);
 
-    cr_expect_eq(reply.status, status, "%s %s: %d, not %d\n%s", method, target, reply.status, status,
-                 reply.body);
+    cr_expect_eq(reply.status, status, "%s %s: %d, not %d\n%s", method, target, reply.status,
+                 status, reply.body);
     reply_release(&reply);
 }
 
@@ -105,11 +108,12 @@ Test(http_worker, master)
     struct reply reply = get(&harness, "/master");
 
     cr_expect_eq(reply.status, 200);
-    cr_expect_str_eq(reply.body,
-                     "{\"name\":\"mymaster\",\"state\":\"ok\",\"reason\":null,\"host\":\"10.0.0.12\","
-                     "\"port\":6379,\"address\":\"10.0.0.12:6379\",\"url\":\"redis://10.0.0.12:6379\","
-                     "\"verified\":true,\"majority\":true,\"stale\":false,\"config_epoch\":3,\"index\":7,"
-                     "\"since\":\"2026-11-22T12:00:00.123Z\",\"previous\":null,\"restarted\":null}\n");
+    cr_expect_str_eq(
+        reply.body,
+        "{\"name\":\"mymaster\",\"state\":\"ok\",\"reason\":null,\"host\":\"10.0.0.12\","
+        "\"port\":6379,\"address\":\"10.0.0.12:6379\",\"url\":\"redis://10.0.0.12:6379\","
+        "\"verified\":true,\"majority\":true,\"stale\":false,\"config_epoch\":3,\"index\":7,"
+        "\"since\":\"2026-11-22T12:00:00.123Z\",\"previous\":null,\"restarted\":null}\n");
     cr_expect_str_eq(header_of(&reply, "content-type"), "application/json");
     cr_expect_str_eq(header_of(&reply, "cache-control"), "no-cache");
     cr_expect_str_eq(header_of(&reply, "x-content-type-options"), "nosniff");
@@ -183,13 +187,16 @@ Test(http_worker, etag_and_304)
         snprintf(seen[i], sizeof(seen[i]), "%s", header_of(&reply, "etag"));
         bool weak = strstr(targets[i], "replicas") != NULL; /* the age of a lag goes on */
         cr_expect_eq(strncmp(seen[i], "W/\"", 3) == 0, weak, "%s", seen[i]);
-        cr_expect(strncmp(seen[i] + (weak ? 3 : 1), header_of(&reply, "x-bellwether-instance"), 16) == 0,
-                  "%s", seen[i]);
+        cr_expect(
+            strncmp(seen[i] + (weak ? 3 : 1), header_of(&reply, "x-bellwether-instance"), 16) == 0,
+            "%s", seen[i]);
         reply_release(&reply);
         for (size_t other = 0; other < i; other++) {
-            cr_expect_str_neq(seen[i], seen[other], "%s and %s share a tag", targets[i], targets[other]);
+            cr_expect_str_neq(seen[i], seen[other], "%s and %s share a tag", targets[i],
+                              targets[other]);
         }
-        snprintf(line, sizeof(line), "If-None-Match: \"x\", %s%.150s\r\n", weak ? "" : "W/", seen[i]);
+        snprintf(line, sizeof(line), "If-None-Match: \"x\", %s%.150s\r\n", weak ? "" : "W/",
+                 seen[i]);
         reply = ask(&harness, "GET", targets[i], line);
         cr_expect_eq(reply.status, 304, "%s: %d", targets[i], reply.status);
         cr_expect_str_eq(header_of(&reply, "etag"), seen[i]);
@@ -237,7 +244,8 @@ Test(http_worker, another_default_has_another_tag)
     char before[160], now[160];
 
     tag_of("/master", before);
-    harness_post(&harness, make_snapshot(make_master("another"), NULL, NULL)); /* same index, same revision */
+    /* same index, same revision */
+    harness_post(&harness, make_snapshot(make_master("another"), NULL, NULL));
     tag_of("/master", now);
     cr_expect_str_neq(now, before);
     expect_status("GET", "/masters/mymaster", NULL, 404);
@@ -245,7 +253,8 @@ Test(http_worker, another_default_has_another_tag)
 
 Test(http_worker, no_tag_where_nothing_is_indexed)
 {
-    static const char *const targets[] = {"/sentinels", "/replica", "/livez", "/readyz", "/version", "/"};
+    static const char *const targets[] = {"/sentinels", "/replica", "/livez",
+                                          "/readyz",    "/version", "/"};
 
     for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
         struct reply reply = ask(&harness, "GET", targets[i], "If-None-Match: *\r\n");
@@ -269,7 +278,8 @@ Test(http_worker, head_is_get_without_a_body)
 
         snprintf(target, sizeof(target), "%s", path);
         if (strstr(path, "{name}")) {
-            snprintf(target, sizeof(target), "/masters/mymaster%s", path + strlen("/masters/{name}"));
+            snprintf(target, sizeof(target), "/masters/mymaster%s",
+                     path + strlen("/masters/{name}"));
         } else if (strstr(path, "{check}")) {
             snprintf(target, sizeof(target), "/readyz/master");
         }
@@ -279,11 +289,14 @@ Test(http_worker, head_is_get_without_a_body)
         got = get(&harness, target);
         head = ask(&harness, "HEAD", target, NULL);
         /* nobody named a node with --self here */
-        cr_expect_eq(got.status, strncmp(target, "/self", 5) == 0 ? 404 : 200, "%s: %d", target, got.status);
+        cr_expect_eq(got.status, strncmp(target, "/self", 5) == 0 ? 404 : 200, "%s: %d", target,
+                     got.status);
         cr_expect_eq(head.status, got.status, "%s", target);
-        if (id != ROUTE_METRICS && id != ROUTE_STATUS && id != ROUTE_REPLICAS && id != ROUTE_NAMED_REPLICAS) {
+        if (id != ROUTE_METRICS && id != ROUTE_STATUS && id != ROUTE_REPLICAS &&
+            id != ROUTE_NAMED_REPLICAS) {
             /* those are made anew for each request, with ages */
-            cr_expect_eq(strtoul(header_of(&head, "content-length"), NULL, 10), got.size, "%s", target);
+            cr_expect_eq(strtoul(header_of(&head, "content-length"), NULL, 10), got.size, "%s",
+                         target);
         }
         reply_release(&got);
         reply_release(&head);
@@ -293,7 +306,8 @@ Test(http_worker, head_is_get_without_a_body)
 Test(http_worker, options_and_405)
 {
     struct reply reply;
-    static const char *const others[] = {"POST", "PUT", "DELETE", "PATCH", "TRACE", "FROBNICATE", "get"};
+    static const char *const others[] = {"POST",  "PUT",        "DELETE", "PATCH",
+                                         "TRACE", "FROBNICATE", "get"};
 
     reply = ask(&harness, "OPTIONS", "/master", NULL);
     cr_expect_eq(reply.status, 204);
@@ -383,10 +397,12 @@ Test(http_worker, list_of_masters)
     reply = get(&harness, "/masters");
     cr_expect_eq(reply.status, 200);
     cr_expect_str_eq(member(&reply, "default"), "a");
-    cr_expect(strstr(reply.body, "{\"name\":\"b\",\"state\":\"down\",\"reason\":\"redis_unreachable\""), "%s",
-              reply.body);
-    cr_expect(strstr(reply.body,
-                     "{\"name\":\"c\",\"state\":\"unknown\",\"reason\":\"unknown_name\",\"host\":null"));
+    cr_expect(
+        strstr(reply.body, "{\"name\":\"b\",\"state\":\"down\",\"reason\":\"redis_unreachable\""),
+        "%s", reply.body);
+    cr_expect(
+        strstr(reply.body,
+               "{\"name\":\"c\",\"state\":\"unknown\",\"reason\":\"unknown_name\",\"host\":null"));
     reply_release(&reply);
     expect_body("/masters?format=text", NULL, "a 10.0.0.12:6379\nb -\nc -\n");
     expect_body("/masters?format=url", NULL, "a redis://10.0.0.12:6379\nb -\nc -\n");
@@ -394,8 +410,9 @@ Test(http_worker, list_of_masters)
 
 Test(http_worker_empty, before_the_first_snapshot)
 {
-    static const char *const targets[] = {"/master",  "/masters",   "/masters/x",      "/replicas",
-                                          "/replica", "/sentinels", "/master?stale=1", "/master?fresh=1"};
+    static const char *const targets[] = {"/master",         "/masters",       "/masters/x",
+                                          "/replicas",       "/replica",       "/sentinels",
+                                          "/master?stale=1", "/master?fresh=1"};
 
     for (size_t i = 0; i < sizeof(targets) / sizeof(targets[0]); i++) {
         expect_refusal(targets[i], "unknown", "starting");
@@ -603,7 +620,8 @@ Test(http_worker, replica_by_a_lag_that_is_too_old)
     harness_post(&harness, make_snapshot(old, NULL, NULL));
     expect_status("GET", "/replica", NULL, 200);
     cr_expect_eq(atomic_load(&harness.lag_asked), 0);
-    expect_status("GET", "/replica?max_lag=100", NULL, 503); /* what the watcher then has is as old */
+    /* what the watcher then has is as old */
+    expect_status("GET", "/replica?max_lag=100", NULL, 503);
     cr_expect_eq(atomic_load(&harness.lag_asked), 1);
     harness.before_answer = make_snapshot(fresh, NULL, NULL);
     expect_body("/replica?format=text&max_lag=100", NULL, "10.0.1.2:6379\n");
@@ -660,20 +678,22 @@ Test(http_worker, readyz)
     expect_status("GET", "/readyz?master=other", NULL, 404);
     expect_status("GET", "/readyz/etcd", NULL, 404);
     expect_status("GET", "/readyz?exclude=etcd", NULL, 400);
-    harness_post(&harness,
-                 make_snapshot(make_master_in("m", MASTER_DOWN, REASON_REDIS_UNREACHABLE), NULL, NULL));
+    harness_post(&harness, make_snapshot(make_master_in("m", MASTER_DOWN, REASON_REDIS_UNREACHABLE),
+                                         NULL, NULL));
     expect_body(
         "/readyz?verbose&exclude=sentinel", NULL,
         "[+]resolved ok\n[+]shutdown ok\n[-]master failed: m is down, redis_unreachable (does not count)\n"
         "[+]sentinel excluded: ok\n[+]quorum ok\nreadyz check passed\n");
     reply = get(&harness, "/readyz/master");
     expect_problem(&reply, 503, "not-ready");
-    cr_expect_str_eq(member(&reply, "checks"), "[{\"check\":\"master\",\"ok\":false,\"counts\":true,"
-                                               "\"detail\":\"m is down, redis_unreachable\"}]");
+    cr_expect_str_eq(member(&reply, "checks"),
+                     "[{\"check\":\"master\",\"ok\":false,\"counts\":true,"
+                     "\"detail\":\"m is down, redis_unreachable\"}]");
     reply_release(&reply);
     reply = get(&harness, "/readyz/master?verbose");
     cr_expect_eq(reply.status, 503);
-    cr_expect_str_eq(reply.body, "[-]master failed: m is down, redis_unreachable\nreadyz check failed\n");
+    cr_expect_str_eq(reply.body,
+                     "[-]master failed: m is down, redis_unreachable\nreadyz check failed\n");
     reply_release(&reply);
     expect_status("GET", "/readyz/master?exclude=master", NULL, 503);
 }
@@ -695,7 +715,8 @@ Test(http_worker, livez)
     atomic_store(&harness.pulses[0].at_boot_ms, clock_boot_ms());
     atomic_store(&harness.pulses[1].at_boot_ms, clock_boot_ms() - 20000);
     expect_status("GET", "/livez", NULL, 503);
-    for (int i = 0; i < 500 && clock_boot_ms() - atomic_load(&harness.pulses[1].at_boot_ms) > 10000; i++) {
+    for (int i = 0; i < 500 && clock_boot_ms() - atomic_load(&harness.pulses[1].at_boot_ms) > 10000;
+         i++) {
         usleep(10000);
     }
     expect_status("GET", "/livez", NULL, 200); /* the worker shows its own life */
@@ -710,8 +731,8 @@ Test(http_worker, index_version_openapi)
         char path[96];
 
         snprintf(path, sizeof(path), "\"path\":\"%s\"", router_row((enum route_id)i)->path);
-        cr_expect_eq(strstr(reply.body, path) != NULL, !route_runs_commands(router_row((enum route_id)i)),
-                     "%s", path);
+        cr_expect_eq(strstr(reply.body, path) != NULL,
+                     !route_runs_commands(router_row((enum route_id)i)), "%s", path);
     }
     reply_release(&reply);
     reply = get(&harness, "/version");
@@ -727,7 +748,8 @@ Test(http_worker, index_version_openapi)
 
 Test(http_worker, probe_listener)
 {
-    static const char *const probes[] = {"/livez", "/healthz", "/readyz", "/version", "/readyz/sentinel"};
+    static const char *const probes[] = {"/livez", "/healthz", "/readyz", "/version",
+                                         "/readyz/sentinel"};
     static const char *const others[] = {"/",         "/master",    "/masters",
                                          "/replicas", "/sentinels", "/openapi.yaml"};
 
@@ -802,5 +824,6 @@ static int64_t end_with_a_kept_connection(void)
 
 Test(http_worker, the_end_comes_at_once_when_nobody_waits)
 {
-    cr_expect(harness_is_within(500, end_with_a_kept_connection, restart), "a kept connection held it up");
+    cr_expect(harness_is_within(500, end_with_a_kept_connection, restart),
+              "a kept connection held it up");
 }

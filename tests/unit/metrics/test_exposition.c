@@ -27,14 +27,15 @@ Test(metrics_exposition, samples_of_a_family_follow_its_help_and_type)
     exposition_integer(&out, 0, LABELS("sessions"));
     exposition_family(&out, METRIC_STREAMS_CUT);
     exposition_integer(&out, 7, NULL);
-    expect_text(&out, "# HELP bellwether_master_up What /masters/{name} would answer: 1 is 200, 0 is 503.\n"
-                      "# TYPE bellwether_master_up gauge\n"
-                      "bellwether_master_up{master=\"mymaster\"} 1\n"
-                      "bellwether_master_up{master=\"sessions\"} 0\n"
-                      "# HELP bellwether_streams_cut_total Event streams that were cut off because their "
-                      "reader was too slow.\n"
-                      "# TYPE bellwether_streams_cut_total counter\n"
-                      "bellwether_streams_cut_total 7\n");
+    expect_text(
+        &out, "# HELP bellwether_master_up What /masters/{name} would answer: 1 is 200, 0 is 503.\n"
+              "# TYPE bellwether_master_up gauge\n"
+              "bellwether_master_up{master=\"mymaster\"} 1\n"
+              "bellwether_master_up{master=\"sessions\"} 0\n"
+              "# HELP bellwether_streams_cut_total Event streams that were cut off because their "
+              "reader was too slow.\n"
+              "# TYPE bellwether_streams_cut_total counter\n"
+              "bellwether_streams_cut_total 7\n");
 }
 
 Test(metrics_exposition, a_family_without_samples_is_left_out)
@@ -84,7 +85,8 @@ Test(metrics_exposition, labels_are_utf8)
     expect_label("\xc3", "\xef\xbf\xbd");                                 /* cut short */
     expect_label("\xc0\xaf", "\xef\xbf\xbd\xef\xbf\xbd");                 /* too long a form */
     expect_label("\xed\xa0\x80", "\xef\xbf\xbd\xef\xbf\xbd\xef\xbf\xbd"); /* a surrogate */
-    expect_label("\xe2\x82\"", "\xef\xbf\xbd\xef\xbf\xbd\\\"");           /* the quotation mark survives */
+    /* the quotation mark survives */
+    expect_label("\xe2\x82\"", "\xef\xbf\xbd\xef\xbf\xbd\\\"");
 }
 
 static void expect_number(int64_t value, unsigned decimals, const char *expected)
@@ -131,22 +133,23 @@ Test(metrics_exposition, a_histogram_is_cumulative)
     metric_sum(&totals, &histogram);
     exposition_family(&out, METRIC_VERIFY_DURATION);
     exposition_histogram(&out, &totals, LABELS("m\"1"));
-    expect_text(&out, "# HELP bellwether_verify_duration_seconds How long nodes took to say their role, "
-                      "connecting included, where they said one.\n"
-                      "# TYPE bellwether_verify_duration_seconds histogram\n"
-                      "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.00025\"} 2\n"
-                      "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.0005\"} 3\n"
-                      "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.001\"} 3\n"
-                      "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.0025\"} 3\n"
-                      "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.005\"} 3\n"
-                      "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.01\"} 3\n"
-                      "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.025\"} 3\n"
-                      "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.05\"} 4\n"
-                      "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.1\"} 4\n"
-                      "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.25\"} 4\n"
-                      "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.5\"} 4\n"
-                      "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"1\"} 4\n"
-                      "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"+Inf\"} 5\n"
-                      "bellwether_verify_duration_seconds_sum{master=\"m\\\"1\"} 2.030501\n"
-                      "bellwether_verify_duration_seconds_count{master=\"m\\\"1\"} 5\n");
+    expect_text(&out,
+                "# HELP bellwether_verify_duration_seconds How long nodes took to say their role, "
+                "connecting included, where they said one.\n"
+                "# TYPE bellwether_verify_duration_seconds histogram\n"
+                "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.00025\"} 2\n"
+                "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.0005\"} 3\n"
+                "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.001\"} 3\n"
+                "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.0025\"} 3\n"
+                "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.005\"} 3\n"
+                "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.01\"} 3\n"
+                "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.025\"} 3\n"
+                "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.05\"} 4\n"
+                "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.1\"} 4\n"
+                "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.25\"} 4\n"
+                "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"0.5\"} 4\n"
+                "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"1\"} 4\n"
+                "bellwether_verify_duration_seconds_bucket{master=\"m\\\"1\",le=\"+Inf\"} 5\n"
+                "bellwether_verify_duration_seconds_sum{master=\"m\\\"1\"} 2.030501\n"
+                "bellwether_verify_duration_seconds_count{master=\"m\\\"1\"} 5\n");
 }

@@ -83,13 +83,13 @@ Test(metrics_metrics, every_row_keeps_to_the_rules_of_names)
         const struct metric_row *row = metric_row((enum metric)i);
         const char *total = strstr(row->name, "_total");
 
-        cr_assert_eq(total != NULL && total[6] == '\0', row->type == METRIC_COUNTER, "%s", row->name);
+        cr_assert_eq(total && total[6] == '\0', row->type == METRIC_COUNTER, "%s", row->name);
         cr_assert_eq(row->n_buckets > 0, row->type == METRIC_HISTOGRAM, "%s", row->name);
         cr_assert(*row->help != '\0', "%s", row->name);
         for (size_t j = 0; j < row->n_buckets; j++) {
             cr_assert(j == 0 || row->bounds_us[j] > row->bounds_us[j - 1], "%s", row->name);
-            cr_assert_eq((int64_t)(strtod(row->bound_texts[j], NULL) * 1e6 + 0.5), row->bounds_us[j], "%s %s",
-                         row->name, row->bound_texts[j]);
+            cr_assert_eq((int64_t)(strtod(row->bound_texts[j], NULL) * 1e6 + 0.5),
+                         row->bounds_us[j], "%s %s", row->name, row->bound_texts[j]);
         }
         for (int j = 0; j < i; j++) {
             cr_assert_str_neq(row->name, metric_row((enum metric)j)->name);
@@ -147,7 +147,8 @@ static uint64_t requests(struct metrics *metrics)
     uint64_t sum = 0;
 
     for (size_t i = 0; i < metrics_workers(metrics); i++) {
-        sum += metric_read(&metrics_http(metrics, i)->requests[1][METRIC_METHOD_GET][METRIC_CODE_200]);
+        sum +=
+            metric_read(&metrics_http(metrics, i)->requests[1][METRIC_METHOD_GET][METRIC_CODE_200]);
     }
     return sum;
 }
@@ -161,7 +162,8 @@ static void look(struct metrics *metrics)
         struct metric_totals totals = {0};
 
         metric_sum(&totals, &listed.masters[i]->unavailable);
-        cr_assert(strcmp(listed.masters[i]->name, "one") == 0 || strcmp(listed.masters[i]->name, "uno") == 0);
+        cr_assert(strcmp(listed.masters[i]->name, "one") == 0 ||
+                  strcmp(listed.masters[i]->name, "uno") == 0);
         cr_assert_leq(metric_read(&listed.masters[i]->switches), 1);
     }
     for (size_t i = 0; i < listed.n_sentinels; i++) {
@@ -211,7 +213,8 @@ Test(metrics_metrics, threads_count_while_others_look, .timeout = 60)
 Test(metrics_metrics, series_are_sorted_and_end)
 {
     struct metrics *metrics = metrics_new(1);
-    struct metrics_master *b = metrics_master_add(metrics, "b"), *a = metrics_master_add(metrics, "a");
+    struct metrics_master *b = metrics_master_add(metrics, "b"),
+                          *a = metrics_master_add(metrics, "a");
     struct metrics_master *c = metrics_master_add(metrics, "c");
     struct metrics_listed listed, later;
 

@@ -1,4 +1,7 @@
-/* Options end to end: arguments, variables and a file in; struct options, or one line and exit 2, out. */
+/*
+ * Options end to end: arguments, variables and a file in; struct options, or one line and exit 2,
+ * out.
+ */
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <stdarg.h>
@@ -22,8 +25,8 @@ static char path[64]; /* of the file made by write_file() */
 
 static void set_up(void)
 {
-    memset(&options, 0, sizeof options);
-    memset(environment, 0, sizeof environment);
+    memset(&options, 0, sizeof(options));
+    memset(environment, 0, sizeof(environment));
     n_environment = 0;
     path[0] = '\0';
 }
@@ -47,7 +50,7 @@ static void set_variable(char *text)
 
 static void write_file(const char *text)
 {
-    snprintf(path, sizeof path, "/tmp/bellwether-options-XXXXXX");
+    snprintf(path, sizeof(path), "/tmp/bellwether-options-XXXXXX");
     int fd = mkstemp(path);
 
     cr_assert_geq(fd, 0);
@@ -66,11 +69,11 @@ static void read_back(FILE *file, char *out, size_t size)
 static void run(char *first, ...)
 {
     char *argv[MAX_WORDS] = {(char[]){"bellwether"}, first};
-    int argc = first == NULL ? 1 : 2;
+    int argc = !first ? 1 : 2;
     va_list rest;
 
     va_start(rest, first);
-    while (first != NULL && (argv[argc] = va_arg(rest, char *)) != NULL) {
+    while (first && (argv[argc] = va_arg(rest, char *))) {
         argc++;
     }
     va_end(rest);
@@ -91,8 +94,8 @@ static void run(char *first, ...)
     dup2(old_err, STDERR_FILENO);
     close(old_out);
     close(old_err);
-    read_back(out, said, sizeof said);
-    read_back(err, failed, sizeof failed);
+    read_back(out, said, sizeof(said));
+    read_back(err, failed, sizeof(failed));
 }
 
 /* The file as --config, with a Sentinel so that nothing else is missing. */
@@ -124,7 +127,7 @@ static void expect_refused(const char *words, ...)
     cr_assert_gt(length, 1);
     cr_expect_eq(strchr(failed, '\n'), failed + length - 1, "not one line: %s", failed);
     va_start(more, words);
-    for (; words != NULL; words = va_arg(more, const char *)) {
+    for (; words; words = va_arg(more, const char *)) {
         cr_expect_not_null(strstr(failed, words), "no \"%s\" in: %s", words, failed);
     }
     va_end(more);
@@ -178,7 +181,8 @@ Test(options, both_forms_of_a_flag_and_every_simple_type)
 {
     RUN(A("--sentinel=a:1"), A("--workers"), A("4"), A("--verify=off"), A("--max-body"), A("10kb"),
         A("--ready-when=all"), A("--log-level"), A("error"), A("--log-format=json"), A("--once"),
-        A("--wait=60s"), A("--format"), A("url"), A("--shutdown-delay=5m"), A("--poll-interval=250ms"));
+        A("--wait=60s"), A("--format"), A("url"), A("--shutdown-delay=5m"),
+        A("--poll-interval=250ms"));
     expect_run();
     cr_expect_eq(options.workers, 4);
     cr_expect_not(options.watch.verify);
@@ -198,7 +202,8 @@ Test(options, flag_beats_environment_beats_file_beats_default)
     set_variable(A("BELLWETHER_POLL_INTERVAL=3s"));
     set_variable(A("BELLWETHER_SENTINEL_TIMEOUT=3s"));
     set_variable(A("BELLWETHER_SENTINEL=env-a:1, env-b:2"));
-    write_file("sentinel = file:1\npoll-interval = 2s\nsentinel-timeout = 2s\nverify-timeout = 2s\n");
+    write_file(
+        "sentinel = file:1\npoll-interval = 2s\nsentinel-timeout = 2s\nverify-timeout = 2s\n");
     RUN(A("--config"), path, A("--poll-interval"), A("4s"));
     expect_run();
     cr_expect_eq(options.watch.poll_interval_ms, 4000);
@@ -216,8 +221,8 @@ Test(options, environment_alone_is_enough)
 {
     set_variable(A("BELLWETHER_SENTINEL=a:1 b:2,[::1]:3"));
     set_variable(A("BELLWETHER_MASTER=one two"));
-    set_variable(
-        A("BELLWETHER_LISTEN=127.0.0.1:0,scope=probe unix:/tmp/x.sock,scope=discovery,mode=0600, [::1]:0"));
+    set_variable(A(
+        "BELLWETHER_LISTEN=127.0.0.1:0,scope=probe unix:/tmp/x.sock,scope=discovery,mode=0600, [::1]:0"));
     set_variable(A("BELLWETHER_REDIS_PASSWORD=with, blanks = and more"));
     set_variable(A("BELLWETHER_SENTINEL_PASSWORD=s"));
     set_variable(A("BELLWETHER_LOG_LEVEL="));
@@ -310,12 +315,14 @@ Test(options, bad_values_name_option_value_and_what_it_takes)
         {"redis-username", "a\tb", "text"},
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char flag[128];
         char shown[64];
-        snprintf(flag, sizeof flag, "--%.31s=%.47s", rows[i].option, rows[i].value);
-        snprintf(shown, sizeof shown, "\"%.47s",
-                 strchr(rows[i].value, '\n') || strchr(rows[i].value, ',') || strchr(rows[i].value, '\t')
+
+        snprintf(flag, sizeof(flag), "--%.31s=%.47s", rows[i].option, rows[i].value);
+        snprintf(shown, sizeof(shown), "\"%.47s",
+                 strchr(rows[i].value, '\n') || strchr(rows[i].value, ',') ||
+                         strchr(rows[i].value, '\t')
                      ? ""
                      : rows[i].value);
         RUN(A("--sentinel=ok:1"), flag);
@@ -406,13 +413,14 @@ Test(options, bad_files_name_the_line)
         {"[master a]\nlisten = a:1\n", ":2", "\"listen\""},
         {"workers = 0\n", ":1", "1 to 64"},
         {"workers = 1\nworkers = 2\n", ":2", "second time"},
-        {"[master a]\nredis-username = x\n[master b]\n[master a]\nredis-username = y\n", ":5", "second time"},
+        {"[master a]\nredis-username = x\n[master b]\n[master a]\nredis-username = y\n", ":5",
+         "second time"},
         {"sentinel = \n", ":1", "host:port"},
         {"[master a]\nsentinel = b:x\n", ":2", "host:port"},
         {"help = on\n", ":1", "\"help\""},
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         run_file(rows[i].text);
         expect_refused(path, rows[i].line, rows[i].words, NULL);
     }
@@ -422,7 +430,7 @@ Test(options, a_line_that_inih_would_cut_is_refused)
 {
     char text[600];
 
-    memset(text, 'a', sizeof text);
+    memset(text, 'a', sizeof(text));
     memcpy(text, "sentinel = ", 11);
     text[400] = '\n';
     text[401] = '\0';
@@ -527,7 +535,8 @@ Test(options, the_first_master_named_is_the_default_wherever_it_is_watched)
 
 Test(options, a_place_listened_on_twice_is_refused)
 {
-    RUN(A("--sentinel=a:1"), A("--listen=127.0.0.1:8380"), A("--listen=127.0.0.1:8380,scope=probe"));
+    RUN(A("--sentinel=a:1"), A("--listen=127.0.0.1:8380"),
+        A("--listen=127.0.0.1:8380,scope=probe"));
     expect_refused("listen", "127.0.0.1:8380", NULL);
     RUN(A("--sentinel=a:1"), A("--listen=unix:/x"), A("--listen=unix:/x"));
     expect_refused("listen", "unix:/x", NULL);
@@ -542,7 +551,8 @@ Test(options, password_files_and_the_environment)
     set_variable(A("BELLWETHER_REDIS_PASSWORD=from-the-environment"));
     RUN(A("--sentinel=a:1"), A("--redis-password-file"), path);
     expect_run();
-    cr_expect_str_eq(secret_value(options.watch.redis_password), "from-the-file", "the flag is stronger");
+    cr_expect_str_eq(secret_value(options.watch.redis_password), "from-the-file",
+                     "the flag is stronger");
     char config[] = "/tmp/bellwether-config-XXXXXX";
     FILE *file = fdopen(mkstemp(config), "w");
     fprintf(file, "sentinel = a:1\nredis-password-file = %s\n", path);
@@ -562,7 +572,8 @@ Test(options, print_config_tells_values_and_origins_and_masks_secrets)
     RUN(A("--config"), path, A("--sentinel=a:1,b:2"), A("--print-config"));
     cr_expect_eq(outcome, OPTIONS_EXIT);
     cr_expect_eq(exit_code, 0, "%s", failed);
-    cr_expect_not_null(strstr(said, "sentinel = a:1  ; --sentinel\nsentinel = b:2  ; --sentinel\n"));
+    cr_expect_not_null(
+        strstr(said, "sentinel = a:1  ; --sentinel\nsentinel = b:2  ; --sentinel\n"));
     cr_expect_not_null(strstr(said, "workers = 3  ; BELLWETHER_WORKERS\n"));
     cr_expect_not_null(strstr(said, "poll-interval = 2s  ; /tmp/bellwether-options-"));
     cr_expect_not_null(strstr(said, "verify-interval = 1s  ; default\n"));
@@ -573,11 +584,11 @@ Test(options, print_config_tells_values_and_origins_and_masks_secrets)
 
 Test(options, print_config_can_be_read_again)
 {
-    RUN(A("--sentinel=a:1,[::1]:2"), A("--listen=unix:/tmp/s,scope=probe,mode=0600"), A("--map=a=b"),
-        A("--print-config"));
+    RUN(A("--sentinel=a:1,[::1]:2"), A("--listen=unix:/tmp/s,scope=probe,mode=0600"),
+        A("--map=a=b"), A("--print-config"));
     cr_assert_eq(exit_code, 0);
-    char printed[sizeof said];
-    memcpy(printed, said, sizeof said);
+    char printed[sizeof(said)];
+    memcpy(printed, said, sizeof(said));
     run_file(printed);
     expect_run();
     cr_expect_eq(options.watch.deployments[0].n_seeds, 2);
@@ -602,7 +613,7 @@ Test(options, adopting_needs_verification)
     RUN(A("--sentinel=a:1"), A("--adopt=promoted"), A("--verify=off"));
     cr_expect_eq(outcome, OPTIONS_EXIT);
     cr_expect_eq(exit_code, 2);
-    cr_expect(strstr(failed, "--adopt: \"promoted\" needs --verify on") != NULL, "%s", failed);
+    cr_expect(strstr(failed, "--adopt: \"promoted\" needs --verify on"), "%s", failed);
 }
 
 Test(options, adopting)
@@ -665,23 +676,25 @@ Test(options, help_and_the_man_page_list_every_option)
                                         "check-config",
                                         "help",
                                         "version"};
-    char man[sizeof said];
+    char man[sizeof(said)];
 
     RUN(A("--man-options"));
     cr_expect_eq(exit_code, 0);
-    memcpy(man, said, sizeof said);
+    memcpy(man, said, sizeof(said));
     RUN(A("--bogus"), A("--help"));
     cr_expect_eq(outcome, OPTIONS_EXIT);
     RUN(A("--help"));
     cr_expect_eq(exit_code, 0);
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char flag[64];
         char roff[128] = "";
-        snprintf(flag, sizeof flag, "--%s", names[i]);
+
+        snprintf(flag, sizeof(flag), "--%s", names[i]);
         cr_expect_not_null(strstr(said, flag), "--help: %s", flag);
         for (const char *p = flag; *p != '\0'; p++) {
             size_t used = strlen(roff);
-            snprintf(roff + used, sizeof roff - used, "%s%c", *p == (char)45 ? "\\" : "", *p);
+
+            snprintf(roff + used, sizeof(roff) - used, "%s%c", *p == (char)45 ? "\\" : "", *p);
         }
         cr_expect_not_null(strstr(man, roff), "--man-options: %s", flag);
     }

@@ -21,7 +21,7 @@ static char path[64];
 
 static void set_up(void)
 {
-    snprintf(path, sizeof path, "/tmp/bellwether-token-XXXXXX");
+    snprintf(path, sizeof(path), "/tmp/bellwether-token-XXXXXX");
     close(mkstemp(path));
 }
 
@@ -56,7 +56,7 @@ static int build(char *const *flags)
     int argc = 2;
 
     forget();
-    while (*flags != NULL) {
+    while (*flags) {
         argv[argc++] = *flags++;
     }
     int failed = settings_from_flags(&settings, argc, argv, &error);
@@ -99,7 +99,7 @@ static bool allows(const char *name)
 static bool warns_of_scripts(void)
 {
     for (size_t i = 0; i < options.n_notes; i++) {
-        if (strstr(options.notes[i].message, "do not hold within them") != NULL) {
+        if (strstr(options.notes[i].message, "do not hold within them")) {
             return true;
         }
     }
@@ -180,11 +180,13 @@ Test(options_commands, rules)
     expect_run(FLAGS(NULL));
     cr_expect(allows("set"));
     environment[0] = NULL;
-    expect_refused(FLAGS(A("--commands=+get set")), "commands (--commands): \"set\"", "takes +name");
+    expect_refused(FLAGS(A("--commands=+get set")), "commands (--commands): \"set\"",
+                   "takes +name");
     expect_refused(FLAGS(A("--commands=+get,+set")), "\"+get,+set\"", "takes +name");
     expect_refused(FLAGS(A("--commands=+client|list")), "\"+client|list\"", "can't be allowed");
     /* no rules are not the usual ones */
-    expect_refused(FLAGS(A("--commands=")), "commands (--commands): there is no rule", "nocommands");
+    expect_refused(FLAGS(A("--commands=")), "commands (--commands): there is no rule",
+                   "nocommands");
     /* wrong is wrong, whether it would be used or not */
     expect_refused(FLAGS(A("--redis-api=off"), A("--commands=get")), "\"get\"", "takes");
 }
@@ -194,8 +196,8 @@ Test(options_commands, tokens)
     char file[128];
     char read_only[128];
 
-    snprintf(file, sizeof file, "--token-file=%s", path);
-    snprintf(read_only, sizeof read_only, "--read-only-token-file=%s", path);
+    snprintf(file, sizeof(file), "--token-file=%s", path);
+    snprintf(read_only, sizeof(read_only), "--read-only-token-file=%s", path);
     write_tokens("new\nold\n");
     expect_run(FLAGS(A("--redis-api=token"), file));
     cr_expect_str_eq(secret_value(options.tokens), "new\nold");
@@ -216,9 +218,10 @@ Test(options_commands, tokens_that_stop_the_start)
     char file[128];
     char read_only[128];
 
-    snprintf(file, sizeof file, "--token-file=%s", path);
-    snprintf(read_only, sizeof read_only, "--read-only-token-file=%s", path);
-    expect_refused(FLAGS(A("--redis-api=token")), "redis-api: \"token\" without a token", "BELLWETHER_TOKEN");
+    snprintf(file, sizeof(file), "--token-file=%s", path);
+    snprintf(read_only, sizeof(read_only), "--read-only-token-file=%s", path);
+    expect_refused(FLAGS(A("--redis-api=token")), "redis-api: \"token\" without a token",
+                   "BELLWETHER_TOKEN");
     expect_refused(FLAGS(A("--redis-api=token"), file), path, "is empty");
     write_tokens("\n\n");
     expect_refused(FLAGS(A("--redis-api=token"), file), path, "holds no token");
@@ -228,8 +231,8 @@ Test(options_commands, tokens_that_stop_the_start)
     write_tokens("two words\n");
     expect_refused(FLAGS(A("--redis-api=token"), read_only), "read-only-token-file", "blank");
     cr_expect_null(strstr(error.text, "words"));
-    expect_refused(FLAGS(A("--redis-api=token"), A("--token-file=/nonexistent/token")), "/nonexistent/token",
-                   "a file that can be read");
+    expect_refused(FLAGS(A("--redis-api=token"), A("--token-file=/nonexistent/token")),
+                   "/nonexistent/token", "a file that can be read");
     environment[0] = A("BELLWETHER_TOKEN=two words");
     expect_refused(FLAGS(A("--redis-api=token")), "BELLWETHER_TOKEN", "blank");
     cr_expect_null(strstr(error.text, "words"));
@@ -241,8 +244,9 @@ static size_t count_notes(const char *message, const char *value)
 
     for (size_t i = 0; i < options.n_notes; i++) {
         const struct options_note *note = &options.notes[i];
-        n += note->level == LOG_LEVEL_WARN && strstr(note->message, message) != NULL &&
-             strstr(note->value, value) != NULL;
+
+        n += note->level == LOG_LEVEL_WARN && strstr(note->message, message) &&
+             strstr(note->value, value);
         cr_expect_null(strstr(note->value, "sesame"));
     }
     return n;
@@ -253,8 +257,8 @@ Test(options_commands, tokens_that_are_not_well_kept)
     char file[128];
     char password[128];
 
-    snprintf(file, sizeof file, "--token-file=%s", path);
-    snprintf(password, sizeof password, "--redis-password-file=%s", path);
+    snprintf(file, sizeof(file), "--token-file=%s", path);
+    snprintf(password, sizeof(password), "--redis-password-file=%s", path);
     write_tokens("sesame-sesame-sesame\n");
     cr_assert_eq(chmod(path, 0640), 0);
     expect_run(FLAGS(A("--redis-api=token"), file, password));
@@ -281,8 +285,8 @@ Test(options_commands, variables_that_hold_secrets_are_overwritten)
     char *all[] = {token, redis, sentinel, other, odd, strange, NULL};
 
     options_hide_secrets(all);
-    for (size_t i = 0; i < sizeof token - sizeof "BELLWETHER_TOKEN="; i++) {
-        cr_expect_eq(token[sizeof "BELLWETHER_TOKEN=" - 1 + i], '\0');
+    for (size_t i = 0; i < sizeof(token) - sizeof("BELLWETHER_TOKEN="); i++) {
+        cr_expect_eq(token[sizeof("BELLWETHER_TOKEN=") - 1 + i], '\0');
     }
     cr_expect_str_eq(token, "BELLWETHER_TOKEN=");
     cr_expect_str_eq(redis, "BELLWETHER_REDIS_PASSWORD=");
@@ -313,12 +317,13 @@ Test(options_commands, tokens_are_masked)
     expect_run(FLAGS(A("--redis-api=token")));
     for (size_t i = 0; i < options.n_shown; i++) {
         for (size_t k = 0; k < options.shown[i].n_values; k++) {
-            cr_expect_null(strstr(options.shown[i].values[k], "hidden"), "%s", options.shown[i].name);
+            cr_expect_null(strstr(options.shown[i].values[k], "hidden"), "%s",
+                           options.shown[i].name);
         }
     }
     options_print_config(file, &settings);
     rewind(file);
-    cr_expect_gt(fread(said, 1, sizeof said - 1, file), 0);
+    cr_expect_gt(fread(said, 1, sizeof(said) - 1, file), 0);
     fclose(file);
     cr_expect_not_null(strstr(said, "BELLWETHER_TOKEN = ***"), "%s", said);
     cr_expect_null(strstr(said, "hidden"));
@@ -331,10 +336,13 @@ Test(options_commands, loopback_needs_listeners_that_only_this_host_reaches)
     expect_run(FLAGS(A("--redis-api=loopback"), A("--listen=127.0.0.5:1,[::1]:1,unix:/tmp/s")));
     expect_run(FLAGS(A("--redis-api=loopback"), A("--listen=127.0.0.1:1"),
                      A("--listen=0.0.0.0:2,scope=discovery"), A("--listen=[::]:3,scope=probe")));
-    expect_refused(FLAGS(A("--redis-api=loopback"), A("--listen=127.0.0.1:1"), A("--listen=0.0.0.0:2")),
-                   "redis-api: \"loopback\"", "--listen 0.0.0.0:2");
-    expect_refused(FLAGS(A("--redis-api=loopback"), A("--listen=[::]:2,scope=all")), "redis-api", "[::]:2");
-    expect_refused(FLAGS(A("--redis-api=loopback"), A("--listen=localhost:2")), "localhost:2", "127.0.0.1");
+    expect_refused(
+        FLAGS(A("--redis-api=loopback"), A("--listen=127.0.0.1:1"), A("--listen=0.0.0.0:2")),
+        "redis-api: \"loopback\"", "--listen 0.0.0.0:2");
+    expect_refused(FLAGS(A("--redis-api=loopback"), A("--listen=[::]:2,scope=all")), "redis-api",
+                   "[::]:2");
+    expect_refused(FLAGS(A("--redis-api=loopback"), A("--listen=localhost:2")), "localhost:2",
+                   "127.0.0.1");
     write_tokens("one\n");
     environment[0] = A("BELLWETHER_TOKEN=one");
     expect_run(FLAGS(A("--redis-api=token"), A("--listen=0.0.0.0:2")));

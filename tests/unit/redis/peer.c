@@ -38,20 +38,23 @@ static int listen_on(const char *host, struct address *out)
     struct sockaddr_in v4 = {.sin_family = AF_INET};
     bool is_v6 = strchr(host, ':') != NULL;
     struct sockaddr *name = is_v6 ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4;
-    socklen_t size = is_v6 ? sizeof v6 : sizeof v4;
+    socklen_t size = is_v6 ? sizeof(v6) : sizeof(v4);
     int fd = socket(name->sa_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
-    if (is_v6)
+    if (is_v6) {
         inet_pton(AF_INET6, host, &v6.sin6_addr);
-    else
+    } else {
         inet_pton(AF_INET, host, &v4.sin_addr);
-    if (fd < 0 || bind(fd, name, size) != 0 || listen(fd, 8) != 0 || getsockname(fd, name, &size) != 0) {
-        if (fd >= 0)
+    }
+    if (fd < 0 || bind(fd, name, size) != 0 || listen(fd, 8) != 0 ||
+        getsockname(fd, name, &size) != 0) {
+        if (fd >= 0) {
             close(fd);
+        }
         return -1;
     }
     *out = (struct address){.port = ntohs(is_v6 ? v6.sin6_port : v4.sin_port)};
-    snprintf(out->host, sizeof out->host, "%s", host);
+    snprintf(out->host, sizeof(out->host), "%s", host);
     return fd;
 }
 
@@ -59,16 +62,18 @@ static bool wait_for(struct peer *peer, int fd, short events)
 {
     struct pollfd wait = {.fd = fd, .events = events};
 
-    if (poll(&wait, 1, PATIENCE_MS) == 1)
+    if (poll(&wait, 1, PATIENCE_MS) == 1) {
         return true;
-    snprintf(peer->trouble, sizeof peer->trouble, "nothing came; seen: %.200s", peer->seen);
+    }
+    snprintf(peer->trouble, sizeof(peer->trouble), "nothing came; seen: %.200s", peer->seen);
     return false;
 }
 
 static void hang_up(struct peer *peer)
 {
-    if (peer->fd >= 0)
+    if (peer->fd >= 0) {
         close(peer->fd);
+    }
     peer->fd = -1;
 }
 
@@ -77,10 +82,11 @@ static bool accept_next(struct peer *peer)
     int on = 1;
 
     hang_up(peer);
-    if (!wait_for(peer, peer->listener, POLLIN))
+    if (!wait_for(peer, peer->listener, POLLIN)) {
         return false;
+    }
     peer->fd = accept4(peer->listener, NULL, NULL, SOCK_CLOEXEC);
-    setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    setsockopt(peer->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
     return peer->fd >= 0;
 }
 
@@ -90,16 +96,17 @@ static bool expect(struct peer *peer, const char *text)
         char *found = strstr(peer->seen + peer->expected_from, text);
         ssize_t n;
 
-        if (found != NULL) {
+        if (found) {
             peer->expected_from = (size_t)(found - peer->seen) + strlen(text);
             return true;
         }
-        if (!wait_for(peer, peer->fd, POLLIN))
+        if (!wait_for(peer, peer->fd, POLLIN)) {
             return false;
-        n = read(peer->fd, peer->last_read, sizeof peer->last_read - 1);
-        if (n <= 0 || peer->n_seen + (size_t)n >= sizeof peer->seen) {
-            snprintf(peer->trouble, sizeof peer->trouble, "closed before \"%.40s\"; seen: %.150s", text,
-                     peer->seen);
+        }
+        n = read(peer->fd, peer->last_read, sizeof(peer->last_read) - 1);
+        if (n <= 0 || peer->n_seen + (size_t)n >= sizeof(peer->seen)) {
+            snprintf(peer->trouble, sizeof(peer->trouble), "closed before \"%.40s\"; seen: %.150s",
+                     text, peer->seen);
             return false;
         }
         peer->last_read[n] = '\0';
@@ -116,7 +123,7 @@ static bool send_all(struct peer *peer, const char *text, size_t piece)
         size_t n = length - i < piece ? length - i : piece;
 
         if (send(peer->fd, text + i, n, MSG_NOSIGNAL) != (ssize_t)n) {
-            snprintf(peer->trouble, sizeof peer->trouble, "send: errno %d", errno);
+            snprintf(peer->trouble, sizeof(peer->trouble), "send: errno %d", errno);
             return false;
         }
     }
@@ -128,16 +135,18 @@ static bool flood(struct peer *peer)
     static const char zeros[65536];
     size_t sent = 0;
 
-    if (!send_all(peer, "$100000000\r\n", 64))
+    if (!send_all(peer, "$100000000\r\n", 64)) {
         return false;
+    }
     while (wait_for(peer, peer->fd, POLLOUT)) {
-        ssize_t n = send(peer->fd, zeros, sizeof zeros, MSG_NOSIGNAL);
+        ssize_t n = send(peer->fd, zeros, sizeof(zeros), MSG_NOSIGNAL);
 
-        if (n < 0)
+        if (n < 0) {
             return true;
+        }
         sent += (size_t)n;
         if (sent > 64U * 1024 * 1024) {
-            snprintf(peer->trouble, sizeof peer->trouble, "64 MiB were taken without a word");
+            snprintf(peer->trouble, sizeof(peer->trouble), "64 MiB were taken without a word");
             return false;
         }
     }
@@ -149,8 +158,8 @@ static bool wait_for_close(struct peer *peer)
     ssize_t n = 1;
 
     while (n > 0 && wait_for(peer, peer->fd, POLLIN)) {
-        n = read(peer->fd, peer->last_read, sizeof peer->last_read - 1);
-        if (n > 0 && peer->n_seen + (size_t)n < sizeof peer->seen) {
+        n = read(peer->fd, peer->last_read, sizeof(peer->last_read) - 1);
+        if (n > 0 && peer->n_seen + (size_t)n < sizeof(peer->seen)) {
             memcpy(peer->seen + peer->n_seen, peer->last_read, (size_t)n);
             peer->n_seen += (size_t)n;
         }
@@ -172,17 +181,20 @@ static bool swallow(struct peer *peer, size_t total)
         size_t left = total - seen;
         ssize_t n;
 
-        if (!wait_for(peer, peer->fd, POLLIN))
+        if (!wait_for(peer, peer->fd, POLLIN)) {
             return false;
-        n = read(peer->fd, bytes, left < sizeof bytes ? left : sizeof bytes);
+        }
+        n = read(peer->fd, bytes, left < sizeof(bytes) ? left : sizeof(bytes));
         for (ssize_t i = 0; i < n; i++) {
             if (bytes[i] != peer_byte(seen + (size_t)i)) {
-                snprintf(peer->trouble, sizeof peer->trouble, "byte %zu is another", seen + (size_t)i);
+                snprintf(peer->trouble, sizeof(peer->trouble), "byte %zu is another",
+                         seen + (size_t)i);
                 return false;
             }
         }
         if (n <= 0) {
-            snprintf(peer->trouble, sizeof peer->trouble, "closed after %zu of %zu bytes", seen, total);
+            snprintf(peer->trouble, sizeof(peer->trouble), "closed after %zu of %zu bytes", seen,
+                     total);
             return false;
         }
         seen += (size_t)n;
@@ -196,9 +208,10 @@ static bool hold(struct peer *peer)
 
     clock_gettime(CLOCK_REALTIME, &until);
     until.tv_sec += PATIENCE_MS / 1000;
-    if (sem_timedwait(&peer->released, &until) == 0)
+    if (sem_timedwait(&peer->released, &until) == 0) {
         return true;
-    snprintf(peer->trouble, sizeof peer->trouble, "was never released");
+    }
+    snprintf(peer->trouble, sizeof(peer->trouble), "was never released");
     return false;
 }
 
@@ -206,7 +219,7 @@ static void reset(struct peer *peer)
 {
     const struct linger now = {.l_onoff = 1, .l_linger = 0};
 
-    setsockopt(peer->fd, SOL_SOCKET, SO_LINGER, &now, sizeof now);
+    setsockopt(peer->fd, SOL_SOCKET, SO_LINGER, &now, sizeof(now));
     hang_up(peer);
 }
 
@@ -232,15 +245,16 @@ static void *run(void *data)
 {
     struct peer *peer = data;
 
-    for (const struct peer_step *step = peer->steps; play(peer, step); step++)
+    for (const struct peer_step *step = peer->steps; play(peer, step); step++) {
         ;
+    }
     hang_up(peer);
     return NULL;
 }
 
 struct peer *peer_start(const char *host, const struct peer_step *steps)
 {
-    struct peer *peer = mem_new(1, sizeof *peer);
+    struct peer *peer = mem_new(1, sizeof(*peer));
 
     peer->steps = steps;
     peer->fd = -1;
@@ -250,8 +264,9 @@ struct peer *peer_start(const char *host, const struct peer_step *steps)
         free(peer);
         return NULL;
     }
-    if (pthread_create(&peer->thread, NULL, run, peer) != 0)
+    if (pthread_create(&peer->thread, NULL, run, peer) != 0) {
         abort();
+    }
     return peer;
 }
 
@@ -278,8 +293,9 @@ const char *peer_last_read(const struct peer *peer)
 
 void peer_free(struct peer *peer)
 {
-    if (peer == NULL)
+    if (!peer) {
         return;
+    }
     close(peer->listener);
     sem_destroy(&peer->released);
     free(peer);

@@ -31,7 +31,9 @@ struct peer_step {
 
 struct peer;
 
-/** Listen on `host` and play `steps` (borrowed, ends with PEER_END) in a thread. NULL: no such address here.
+/**
+ * Listen on `host` and play `steps` (borrowed, ends with PEER_END) in a thread. NULL: no such
+ * address here.
  */
 struct peer *peer_start(const char *host, const struct peer_step *steps);
 const struct address *peer_address(const struct peer *peer);

@@ -1,5 +1,6 @@
 /*
- * A pool on a loop, a master that is published, and jobs that are waited for: for tests against scripted peers.
+ * A pool on a loop, a master that is published, and jobs that are waited for: for tests against
+ * scripted peers.
  */
 #ifndef BELLWETHER_TESTS_UNIT_REDIS_POOL_STAGE_H
 #define BELLWETHER_TESTS_UNIT_REDIS_POOL_STAGE_H
@@ -9,12 +10,13 @@
 
 #define BULK(n, text) "$" #n "\r\n" text "\r\n"
 #define HELLO "*2\r\n" BULK(5, "HELLO") BULK(1, "2")
-#define HELLO_REPLY(n, role) "*4\r\n" BULK(6, "server") BULK(5, "redis") BULK(4, "role") BULK(n, role)
+#define HELLO_REPLY(n, role) \
+    "*4\r\n" BULK(6, "server") BULK(5, "redis") BULK(4, "role") BULK(n, role)
 #define COMMAND "*1\r\n" BULK(7, "COMMAND")
 #define ENTRY(n, name, flag, category) \
     "*7\r\n" BULK(n, name) ":-2\r\n*1\r\n+" flag "\r\n:1\r\n:1\r\n:1\r\n*1\r\n+@" category "\r\n"
-#define TABLE                                                                        \
-    "*5\r\n" ENTRY(3, "get", "readonly", "read") ENTRY(3, "set", "write", "write")   \
+#define TABLE \
+    "*5\r\n" ENTRY(3, "get", "readonly", "read") ENTRY(3, "set", "write", "write") \
         ENTRY(4, "incr", "write", "write") ENTRY(4, "eval", "noscript", "scripting") \
             ENTRY(6, "config", "admin", "admin")
 #define GET "*2\r\n" BULK(3, "GET") BULK(1, "k")
@@ -56,15 +58,18 @@ struct pool_stage {
     void (*then)(struct pool_stage *stage);
 };
 
-/** @param rules of --commands. What `config` says stays; the rest has values that a test can wait for. */
+/**
+ * @param rules of --commands. What `config` says stays; the rest has values that a test can wait
+ * for.
+ */
 void pool_stage_open(struct pool_stage *stage, const char *rules);
 /** The master, as the watcher would publish it. @param address NULL: there is none. */
 void pool_stage_publish(struct pool_stage *stage, const struct address *address, uint64_t switches,
                         enum fence fence);
 void pool_stage_publish_peer(struct pool_stage *stage, const struct peer *peer);
 /** Run a body on the master; the job is the stage's. */
-struct pool_job *pool_stage_submit_as(struct pool_stage *stage, const char *json, bool many, bool transaction,
-                                      bool retry);
+struct pool_job *pool_stage_submit_as(struct pool_stage *stage, const char *json, bool many,
+                                      bool transaction, bool retry);
 struct pool_job *pool_stage_submit(struct pool_stage *stage, const char *json);
 /** Run until this holds. */
 void pool_stage_run_until(struct pool_stage *stage, bool (*when)(struct pool_stage *stage));
@@ -75,7 +80,8 @@ void pool_stage_close(struct pool_stage *stage);
 /** The script ran to its end. */
 void peer_end(struct peer *peer);
 void expect_done(const struct pool_job *job, size_t i, const char *json);
-void expect_words(const struct pool_job *job, size_t i, enum item_outcome outcome, const char *words);
+void expect_words(const struct pool_job *job, size_t i, enum item_outcome outcome,
+                  const char *words);
 bool pool_stage_one_done(struct pool_stage *stage);
 bool pool_stage_one_in_flight(struct pool_stage *stage);
 /** What `done` of a job of the stage is. */

@@ -1,6 +1,6 @@
 /*
- * What the JSON of a reply must be, worked out another way: the reply as hiredis' own tree, the JSON as jansson's, compared
- * node by node. Header-only, because the fuzz target uses it, too.
+ * What the JSON of a reply must be, worked out another way: the reply as hiredis' own tree, the
+ * JSON as jansson's, compared node by node. Header-only, because the fuzz target uses it, too.
  */
 #ifndef BELLWETHER_TESTS_UNIT_REDIS_RESULT_ORACLE_H
 #define BELLWETHER_TESTS_UNIT_REDIS_RESULT_ORACLE_H
@@ -22,7 +22,7 @@ static inline void *oracle_nil(const redisReadTask *task)
 {
     redisReply *reply = oracle_plain_nil(task);
 
-    if (reply != NULL && task->parent == NULL && task->type == REDIS_REPLY_PUSH) {
+    if (reply && !task->parent && task->type == REDIS_REPLY_PUSH) {
         reply->type = REDIS_REPLY_PUSH;
     }
     return reply;
@@ -120,7 +120,8 @@ static inline bool oracle_same(const json_t *json, const redisReply *reply, bool
 {
     switch (reply->type) {
     case REDIS_REPLY_INTEGER:
-    case REDIS_REPLY_BOOL: return json_is_integer(json) && json_integer_value(json) == reply->integer;
+    case REDIS_REPLY_BOOL:
+        return json_is_integer(json) && json_integer_value(json) == reply->integer;
     case REDIS_REPLY_NIL: return json_is_null(json);
     case REDIS_REPLY_ARRAY:
     case REDIS_REPLY_MAP:
@@ -154,11 +155,12 @@ static inline bool oracle_same_answer(const json_t *json, const redisReply *repl
     if (reply->type == REDIS_REPLY_ERROR) {
         return oracle_same_text(json_object_get(json, "error"), reply->str, reply->len);
     }
-    return value != NULL && oracle_same(value, reply, base64, true);
+    return value && oracle_same(value, reply, base64, true);
 }
 
 /**
- * Whether `result` holds what its last reply, `reply`, says. Not for a transaction's replies before EXEC's.
+ * Whether `result` holds what its last reply, `reply`, says. Not for a transaction's replies before
+ * EXEC's.
  * @return NULL, or what is wrong.
  */
 static inline const char *oracle_complaint(const struct result *result, const redisReply *reply)
@@ -168,7 +170,8 @@ static inline const char *oracle_complaint(const struct result *result, const re
     bool same;
 
     if (reply->type == REDIS_REPLY_PUSH) {
-        return result->kind == RESULT_PUSH && result->json.size == 0 ? NULL : "a push was let through";
+        return result->kind == RESULT_PUSH && result->json.size == 0 ? NULL
+                                                                     : "a push was let through";
     }
     if (reply->type == REDIS_REPLY_ERROR || (result->exec && reply->type == REDIS_REPLY_NIL)) {
         return result->kind == RESULT_ERROR ? NULL : "an error was let through";
@@ -183,7 +186,7 @@ static inline const char *oracle_complaint(const struct result *result, const re
     buffer_add_text(&text, result->exec ? "" : "}");
     json = json_loadb(text.bytes, text.size, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL);
     buffer_release(&text);
-    if (json == NULL) {
+    if (!json) {
         return "not JSON";
     }
     same = result->exec ? json_is_array(json) && json_array_size(json) == reply->elements

@@ -1,5 +1,7 @@
-/* Replies in an arena are what hiredis itself would make, whatever their type, size and nesting, and in how many pieces
- * they come. */
+/*
+ * Replies in an arena are what hiredis itself would make, whatever their type, size and nesting,
+ * and in how many pieces they come.
+ */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,26 +17,35 @@ static void expect_same(const redisReply *a, const redisReply *b)
     cr_assert_eq(a->integer, b->integer);
     cr_assert_eq(a->len, b->len);
     cr_assert_eq(a->elements, b->elements);
-    cr_assert_eq(a->str == NULL, b->str == NULL);
-    if (a->str != NULL)
+    cr_assert_eq(!a->str, !b->str);
+    if (a->str) {
         cr_assert_arr_eq(a->str, b->str, a->len + 1);
-    if (a->type == REDIS_REPLY_DOUBLE)
+    }
+    if (a->type == REDIS_REPLY_DOUBLE) {
         cr_assert(a->dval == b->dval);
-    if (a->type == REDIS_REPLY_VERB)
+    }
+    if (a->type == REDIS_REPLY_VERB) {
         cr_assert_str_eq(a->vtype, b->vtype);
-    for (size_t i = 0; i < a->elements; i++)
+    }
+    for (size_t i = 0; i < a->elements; i++) {
         expect_same(a->element[i], b->element[i]);
+    }
 }
 
-/* @return the reply that `reader` makes of the bytes, fed in pieces of that size; NULL: none of them, or an error. */
+/*
+ * @return the reply that `reader` makes of the bytes, fed in pieces of that size; NULL: none of
+ * them, or an error.
+ */
 static redisReply *read_in_pieces(redisReader *reader, const char *bytes, size_t size, size_t piece)
 {
     void *reply = NULL;
 
-    for (size_t at = 0; at < size && reply == NULL; at += piece) {
-        cr_assert_eq(redisReaderFeed(reader, bytes + at, size - at < piece ? size - at : piece), REDIS_OK);
-        if (redisReaderGetReply(reader, &reply) != REDIS_OK)
+    for (size_t at = 0; at < size && !reply; at += piece) {
+        cr_assert_eq(redisReaderFeed(reader, bytes + at, size - at < piece ? size - at : piece),
+                     REDIS_OK);
+        if (redisReaderGetReply(reader, &reply) != REDIS_OK) {
             return NULL;
+        }
     }
     return reply;
 }
@@ -44,19 +55,22 @@ static void check(const char *bytes)
     static const size_t pieces[] = {1, 7, 1000, 1 << 20};
     size_t size = strlen(bytes);
 
-    for (size_t i = 0; i < sizeof pieces / sizeof *pieces; i++) {
+    for (size_t i = 0; i < sizeof(pieces) / sizeof(*pieces); i++) {
         struct conn_arena arena = {0};
         redisReader *plain = redisReaderCreate(), *reader = redisReaderCreate();
+
         conn_arena_serve(&arena, reader);
         redisReply *expected = read_in_pieces(plain, bytes, size, pieces[i]);
         redisReply *reply = read_in_pieces(reader, bytes, size, pieces[i]);
 
-        cr_assert_eq(expected == NULL, reply == NULL, "%s", bytes);
-        if (reply != NULL)
+        cr_assert_eq(!expected, !reply, "%s", bytes);
+        if (reply) {
             expect_same(expected, reply);
+        }
         freeReplyObject(expected);
         redisReaderFree(plain);
-        redisReaderFree(reader); /* before what it made, as when a connection ends inside a callback */
+        /* before what it made, as when a connection ends inside a callback */
+        redisReaderFree(reader);
         conn_arena_release(&arena);
         cr_assert_null(arena.last);
     }
@@ -87,8 +101,9 @@ Test(redis_arena, every_type)
         "|1\r\n+ttl\r\n:3\r\n",
     };
 
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+    for (size_t i = 0; i < sizeof(all) / sizeof(*all); i++) {
         check(all[i]);
+    }
 }
 
 Test(redis_arena, what_is_broken_leaves_nothing)
@@ -99,7 +114,10 @@ Test(redis_arena, what_is_broken_leaves_nothing)
     check("*2\r\n$5\r\nhello\r\n"); /* not whole */
 }
 
-/* A row of many fields, rows of many masters, and one long string: beyond small blocks, beyond large ones. */
+/*
+ * A row of many fields, rows of many masters, and one long string: beyond small blocks, beyond
+ * large ones.
+ */
 Test(redis_arena, long_ones)
 {
     char *bytes = NULL;
@@ -110,12 +128,14 @@ Test(redis_arena, long_ones)
     (void)fprintf(out, "*301\r\n");
     for (int i = 0; i < 300; i++) {
         (void)fprintf(out, "%%40\r\n");
-        for (int j = 0; j < 80; j++)
+        for (int j = 0; j < 80; j++) {
             (void)fprintf(out, "$9\r\nword-%04d\r\n", j);
+        }
     }
     (void)fprintf(out, "$200000\r\n");
-    for (int i = 0; i < 200000; i++)
+    for (int i = 0; i < 200000; i++) {
         (void)fputc('a' + i % 26, out);
+    }
     (void)fprintf(out, "\r\n");
     (void)fclose(out);
     check(bytes);
@@ -150,9 +170,10 @@ Test(redis_arena, announced_elements_count_over_all_levels)
                                         "%200000\r\n",  "~100000\r\n", "*2000\r\n"};
     size_t bytes;
 
-    for (size_t i = 0; i < sizeof heads / sizeof *heads; i++) {
+    for (size_t i = 0; i < sizeof(heads) / sizeof(*heads); i++) {
         cr_expect(is_refused(heads[i], 1000, &bytes), "%s", heads[i]);
-        cr_expect_leq(bytes, TREE_ELEMENTS_MAX * sizeof(void *) + (1 << 20), "%s: %zu", heads[i], bytes);
+        cr_expect_leq(bytes, TREE_ELEMENTS_MAX * sizeof(void *) + (1 << 20), "%s: %zu", heads[i],
+                      bytes);
     }
     cr_expect(is_refused("*2\r\n+a\r\n", 100, &bytes), "too deep");
     cr_expect_not(is_refused("*2\r\n+a\r\n", 30, &bytes));
@@ -169,8 +190,9 @@ Test(redis_arena, elements_of_one_reply_after_the_other)
     conn_arena_serve(&arena, reader);
     for (size_t i = 0; i < 4; i++) {
         cr_assert_eq(redisReaderFeed(reader, "*200000\r\n", 9), REDIS_OK);
-        for (size_t k = 0; k < 200000; k++)
+        for (size_t k = 0; k < 200000; k++) {
             cr_assert_eq(redisReaderFeed(reader, ":1\r\n", 4), REDIS_OK);
+        }
         cr_assert_eq(redisReaderGetReply(reader, &reply), REDIS_OK);
         cr_assert_not_null(reply);
         conn_arena_release(&arena);

@@ -1,6 +1,6 @@
 /*
- * Commands from JSON bodies and from paths: what goes on the wire, and that whatever is wrong is named with its place and
- * never quoted.
+ * Commands from JSON bodies and from paths: what goes on the wire, and that whatever is wrong is
+ * named with its place and never quoted.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -12,14 +12,15 @@
 
 #define BYTES(text) (text), sizeof(text) - 1
 
-static void expect_wire(const struct batch *batch, size_t i, const char *wire, size_t size, const char *what)
+static void expect_wire(const struct batch *batch, size_t i, const char *wire, size_t size,
+                        const char *what)
 {
     const struct command *command = &batch->commands[i];
 
     cr_expect_null(command->error, "%s: %s", what, command->error);
     cr_expect_eq(command->size, size, "%s: %.*s", what, (int)command->size, batch_wire(batch, i));
-    cr_expect(command->size == size && memcmp(batch_wire(batch, i), wire, size) == 0, "%s: %.*s", what,
-              (int)command->size, batch_wire(batch, i));
+    cr_expect(command->size == size && memcmp(batch_wire(batch, i), wire, size) == 0, "%s: %.*s",
+              what, (int)command->size, batch_wire(batch, i));
 }
 
 /* ---- one command as JSON ---- */
@@ -35,20 +36,21 @@ Test(redis_batch, commands_that_are_read)
         size_t arguments;
     } rows[] = {
         {BYTES("[\"PING\"]"), BYTES("*1\r\n$4\r\nPING\r\n"), "ping", "", 1},
-        {BYTES(" [ \"Set\" , \"K\" , \"v\" ]\r\n"), BYTES("*3\r\n$3\r\nSet\r\n$1\r\nK\r\n$1\r\nv\r\n"), "set",
-         "k", 3},
-        {BYTES("[\"CONFIG\",\"GET\",\"save\"]"), BYTES("*3\r\n$6\r\nCONFIG\r\n$3\r\nGET\r\n$4\r\nsave\r\n"),
-         "config", "get", 3},
+        {BYTES(" [ \"Set\" , \"K\" , \"v\" ]\r\n"),
+         BYTES("*3\r\n$3\r\nSet\r\n$1\r\nK\r\n$1\r\nv\r\n"), "set", "k", 3},
+        {BYTES("[\"CONFIG\",\"GET\",\"save\"]"),
+         BYTES("*3\r\n$6\r\nCONFIG\r\n$3\r\nGET\r\n$4\r\nsave\r\n"), "config", "get", 3},
         {BYTES("[\"ECHO\",\"\"]"), BYTES("*2\r\n$4\r\nECHO\r\n$0\r\n\r\n"), "echo", "", 2},
-        {BYTES("[\"ECHO\",\"a\\u0000b\"]"), BYTES("*2\r\n$4\r\nECHO\r\n$3\r\na\0b\r\n"), "echo", "", 2},
+        {BYTES("[\"ECHO\",\"a\\u0000b\"]"), BYTES("*2\r\n$4\r\nECHO\r\n$3\r\na\0b\r\n"), "echo", "",
+         2},
         {BYTES("[\"EC\\u0000HO\"]"), BYTES("*1\r\n$5\r\nEC\0HO\r\n"), "", "", 1},
-        {BYTES("[\"ECHO\",\"\\r\\n\\\"\\\\\\/\"]"), BYTES("*2\r\n$4\r\nECHO\r\n$5\r\n\r\n\"\\/\r\n"), "echo",
-         "\r\n\"\\/", 2},
+        {BYTES("[\"ECHO\",\"\\r\\n\\\"\\\\\\/\"]"),
+         BYTES("*2\r\n$4\r\nECHO\r\n$5\r\n\r\n\"\\/\r\n"), "echo", "\r\n\"\\/", 2},
         {BYTES("[\"ECHO\",\"\\u00e4\\ud83d\\udc11\xe2\x82\xac\"]"),
          BYTES("*2\r\n$4\r\nECHO\r\n$9\r\n\xc3\xa4\xf0\x9f\x90\x91\xe2\x82\xac\r\n"), "echo",
          "\xc3\xa4\xf0\x9f\x90\x91\xe2\x82\xac", 2},
-        {BYTES("[\"X\",true,false]"), BYTES("*3\r\n$1\r\nX\r\n$4\r\ntrue\r\n$5\r\nfalse\r\n"), "x", "true",
-         3},
+        {BYTES("[\"X\",true,false]"), BYTES("*3\r\n$1\r\nX\r\n$4\r\ntrue\r\n$5\r\nfalse\r\n"), "x",
+         "true", 3},
         {BYTES("[\"X\",0,-1,9223372036854775807,-9223372036854775808]"),
          BYTES(
              "*5\r\n$1\r\nX\r\n$1\r\n0\r\n$2\r\n-1\r\n$19\r\n9223372036854775807\r\n$20\r\n-9223372036854775808\r\n"),
@@ -56,12 +58,12 @@ Test(redis_batch, commands_that_are_read)
         {BYTES("[7]"), BYTES("*1\r\n$1\r\n7\r\n"), "7", "", 1},
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char error[BATCH_ERROR_SIZE] = "";
         struct batch *batch = NULL;
 
-        cr_assert_eq(batch_read(rows[i].body, rows[i].body_size, BATCH_ONE, &batch, error), 0, "%s: %s",
-                     rows[i].body, error);
+        cr_assert_eq(batch_read(rows[i].body, rows[i].body_size, BATCH_ONE, &batch, error), 0,
+                     "%s: %s", rows[i].body, error);
         cr_expect_eq(batch->n, 1);
         cr_expect_not(batch->many);
         expect_wire(batch, 0, rows[i].wire, rows[i].wire_size, rows[i].body);
@@ -89,18 +91,21 @@ Test(redis_batch, escapes_change_nothing)
                                             "\"v\"",
                                             "-7",
                                             "0"};
-    enum { N = sizeof arguments / sizeof arguments[0] };
+    enum { N = sizeof(arguments) / sizeof(arguments[0]) };
 
     for (size_t first = 0; first < N; first++) {
         char rest[512] = "", body[1200], plain[1200], error[BATCH_ERROR_SIZE];
         struct batch *quick = NULL, *slow = NULL;
 
-        for (size_t i = first; i < N; i++)
-            snprintf(rest + strlen(rest), sizeof rest - strlen(rest), ",%s", arguments[i]);
-        snprintf(plain, sizeof plain, "[[\"GET\",\"a\"],[\"X\"%s],[\"GET\",\"b\"]]", rest);
-        snprintf(body, sizeof body, "[[\"G\\u0045T\",\"a\"],[\"X\"%s],[\"GET\",\"b\"]]", rest);
-        cr_assert_eq(batch_read(plain, strlen(plain), BATCH_MANY, &quick, error), 0, "%s: %s", plain, error);
-        cr_assert_eq(batch_read(body, strlen(body), BATCH_MANY, &slow, error), 0, "%s: %s", body, error);
+        for (size_t i = first; i < N; i++) {
+            snprintf(rest + strlen(rest), sizeof(rest) - strlen(rest), ",%s", arguments[i]);
+        }
+        snprintf(plain, sizeof(plain), "[[\"GET\",\"a\"],[\"X\"%s],[\"GET\",\"b\"]]", rest);
+        snprintf(body, sizeof(body), "[[\"G\\u0045T\",\"a\"],[\"X\"%s],[\"GET\",\"b\"]]", rest);
+        cr_assert_eq(batch_read(plain, strlen(plain), BATCH_MANY, &quick, error), 0, "%s: %s",
+                     plain, error);
+        cr_assert_eq(batch_read(body, strlen(body), BATCH_MANY, &slow, error), 0, "%s: %s", body,
+                     error);
         cr_assert_eq(quick->n, 3, "%s", plain);
         cr_assert_eq(slow->n, 3, "%s", body);
         for (size_t i = 0; i < 3; i++) {
@@ -117,39 +122,42 @@ Test(redis_batch, escapes_change_nothing)
 
 Test(redis_batch, numbers_keep_their_spelling)
 {
-    static const char *const numbers[] = {"0",
-                                          "-0",
-                                          "-0.0",
-                                          "0.1",
-                                          "1.0",
-                                          "1.10",
-                                          "1e2",
-                                          "1E+2",
-                                          "1e20",
-                                          "1e21",
-                                          "1e-7",
-                                          "5e-324",
-                                          "1e-400",
-                                          "1e400",
-                                          "-1e400",
-                                          "0.00001",
-                                          "0.30000000000000004",
-                                          "123456789.125",
-                                          "1.7976931348623157e+308",
-                                          "9223372036854775807",
-                                          "9223372036854775808",
-                                          "-9223372036854775809",
-                                          "18446744073709551616",
-                                          "100000000000000000000",
-                                          "123456789012345678901234567890123456789012345678901234567890"};
+    static const char *const numbers[] = {
+        "0",
+        "-0",
+        "-0.0",
+        "0.1",
+        "1.0",
+        "1.10",
+        "1e2",
+        "1E+2",
+        "1e20",
+        "1e21",
+        "1e-7",
+        "5e-324",
+        "1e-400",
+        "1e400",
+        "-1e400",
+        "0.00001",
+        "0.30000000000000004",
+        "123456789.125",
+        "1.7976931348623157e+308",
+        "9223372036854775807",
+        "9223372036854775808",
+        "-9223372036854775809",
+        "18446744073709551616",
+        "100000000000000000000",
+        "123456789012345678901234567890123456789012345678901234567890"};
 
-    for (size_t i = 0; i < sizeof numbers / sizeof numbers[0]; i++) {
+    for (size_t i = 0; i < sizeof(numbers) / sizeof(numbers[0]); i++) {
         char body[128], wire[128], error[BATCH_ERROR_SIZE] = "";
         struct batch *batch = NULL;
 
-        snprintf(body, sizeof body, "[\"X\", %s ]", numbers[i]);
-        cr_assert_eq(batch_read(body, strlen(body), BATCH_ONE, &batch, error), 0, "%s: %s", body, error);
-        snprintf(wire, sizeof wire, "*2\r\n$1\r\nX\r\n$%zu\r\n%s\r\n", strlen(numbers[i]), numbers[i]);
+        snprintf(body, sizeof(body), "[\"X\", %s ]", numbers[i]);
+        cr_assert_eq(batch_read(body, strlen(body), BATCH_ONE, &batch, error), 0, "%s: %s", body,
+                     error);
+        snprintf(wire, sizeof(wire), "*2\r\n$1\r\nX\r\n$%zu\r\n%s\r\n", strlen(numbers[i]),
+                 numbers[i]);
         expect_wire(batch, 0, wire, strlen(wire), body);
         batch_free(batch);
     }
@@ -174,13 +182,15 @@ Test(redis_batch, a_lone_surrogate_is_a_replacement_character)
         {"\\ufffe\\uffff\\u07ff\\u0800\\u007f", "\xef\xbf\xbe\xef\xbf\xbf\xdf\xbf\xe0\xa0\x80\x7f"},
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char body[128], wire[128], error[BATCH_ERROR_SIZE] = "";
         struct batch *batch = NULL;
 
-        snprintf(body, sizeof body, "[[\"X\",\"%s\"],[\"GET\",\"k\"]]", rows[i].json);
-        cr_assert_eq(batch_read(body, strlen(body), BATCH_MANY, &batch, error), 0, "%s: %s", body, error);
-        snprintf(wire, sizeof wire, "*2\r\n$1\r\nX\r\n$%zu\r\n%s\r\n", strlen(rows[i].text), rows[i].text);
+        snprintf(body, sizeof(body), "[[\"X\",\"%s\"],[\"GET\",\"k\"]]", rows[i].json);
+        cr_assert_eq(batch_read(body, strlen(body), BATCH_MANY, &batch, error), 0, "%s: %s", body,
+                     error);
+        snprintf(wire, sizeof(wire), "*2\r\n$1\r\nX\r\n$%zu\r\n%s\r\n", strlen(rows[i].text),
+                 rows[i].text);
         expect_wire(batch, 0, wire, strlen(wire), body);
         expect_wire(batch, 1, BYTES("*2\r\n$3\r\nGET\r\n$1\r\nk\r\n"), "the other one");
         batch_free(batch);
@@ -195,11 +205,11 @@ Test(redis_batch, long_names_are_no_names)
 
     memset(x, 'X', 64);
     x[64] = '\0';
-    snprintf(body, sizeof body, "[\"%.63s\"]", x);
+    snprintf(body, sizeof(body), "[\"%.63s\"]", x);
     cr_assert_eq(batch_read(body, strlen(body), BATCH_ONE, &batch, error), 0);
     cr_expect_eq(strlen(batch->commands[0].name), 63);
     batch_free(batch);
-    snprintf(body, sizeof body, "[\"%.64s\",\"%.64s\"]", x, x);
+    snprintf(body, sizeof(body), "[\"%.64s\",\"%.64s\"]", x, x);
     cr_assert_eq(batch_read(body, strlen(body), BATCH_ONE, &batch, error), 0);
     cr_expect_str_eq(batch->commands[0].name, "");
     cr_expect_str_eq(batch->commands[0].sub, "");
@@ -209,7 +219,8 @@ Test(redis_batch, long_names_are_no_names)
 /* ---- what is refused ---- */
 
 #define LIKE_THIS "it takes a list such as [\"SET\",\"key\",\"value\"]"
-#define LIKE_THESE "it takes a list of commands such as [[\"SET\",\"key\",\"value\"],[\"GET\",\"key\"]]"
+#define LIKE_THESE \
+    "it takes a list of commands such as [[\"SET\",\"key\",\"value\"],[\"GET\",\"key\"]]"
 #define TAKES "it takes strings, numbers and booleans"
 
 static void expect_refusal(const char *body, size_t size, enum batch_shape shape, const char *words)
@@ -279,7 +290,7 @@ Test(redis_batch, bad_bodies)
         {BYTES("[\"SET\",\"k\",null]"), "argument 2: null; " TAKES},
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         expect_refusal(rows[i].body, rows[i].size, BATCH_ONE, rows[i].words);
     }
 }
@@ -291,7 +302,8 @@ Test(redis_batch, bad_bodies_of_pipelines)
     expect_refusal(BYTES("{}"), BATCH_MANY, "an object; " LIKE_THESE);
     expect_refusal(BYTES("\"PING\""), BATCH_MANY, "a string; " LIKE_THESE);
     expect_refusal(BYTES("[[\"PING\"]"), BATCH_MANY, "not JSON: it ends too early, at byte 9");
-    expect_refusal(BYTES("[[\"PING\"],[\"X\",1e]]"), BATCH_MANY, "not JSON: bad syntax, at byte 18");
+    expect_refusal(BYTES("[[\"PING\"],[\"X\",1e]]"), BATCH_MANY,
+                   "not JSON: bad syntax, at byte 18");
 }
 
 /* What is no argument is skipped, to a depth that no stack minds. */
@@ -326,8 +338,9 @@ static char *list_of(const char *element, size_t n)
 
 Test(redis_batch, as_many_arguments_as_may_be)
 {
-    char *most = list_of("\"a\"", BATCH_ARGUMENTS_MAX), *more = list_of("1", BATCH_ARGUMENTS_MAX + 1),
-         *many = list_of("\"secret\"", 100000), error[BATCH_ERROR_SIZE];
+    char *most = list_of("\"a\"", BATCH_ARGUMENTS_MAX),
+         *more = list_of("1", BATCH_ARGUMENTS_MAX + 1), *many = list_of("\"secret\"", 100000),
+         error[BATCH_ERROR_SIZE];
     struct batch *batch = NULL;
 
     cr_assert_eq(batch_read(most, strlen(most), BATCH_ONE, &batch, error), 0);
@@ -347,8 +360,8 @@ Test(redis_batch, as_many_arguments_as_may_be)
 Test(redis_batch, as_many_commands_as_may_be)
 {
     char *most = list_of("[\"PING\"]", BATCH_COMMANDS_MAX),
-         *more = list_of("[\"PING\"]", BATCH_COMMANDS_MAX + 1), *many = list_of("[\"PING\"]", 100000),
-         error[BATCH_ERROR_SIZE];
+         *more = list_of("[\"PING\"]", BATCH_COMMANDS_MAX + 1),
+         *many = list_of("[\"PING\"]", 100000), error[BATCH_ERROR_SIZE];
     struct batch *batch = NULL;
 
     cr_assert_eq(batch_read(most, strlen(most), BATCH_MANY, &batch, error), 0);
@@ -380,11 +393,11 @@ Test(redis_batch, bad_ones_stand_for_themselves)
     char error[BATCH_ERROR_SIZE];
     struct batch *batch = NULL;
 
-    cr_assert_eq(batch_read(body, sizeof body - 1, BATCH_MANY, &batch, error), 0);
+    cr_assert_eq(batch_read(body, sizeof(body) - 1, BATCH_MANY, &batch, error), 0);
     cr_assert_eq(batch->n, 8);
     cr_expect(batch->many);
     for (size_t i = 0; i < 8; i++) {
-        if (errors[i] == NULL) {
+        if (!errors[i]) {
             cr_expect_null(batch->commands[i].error);
             continue;
         }
@@ -409,7 +422,8 @@ Test(redis_batch, many_that_are_no_commands)
 
     cr_assert_eq(batch_read(body, strlen(body), BATCH_MANY, &batch, error), 0);
     cr_expect_eq(batch->n, BATCH_COMMANDS_MAX);
-    cr_expect_str_eq(batch->commands[BATCH_COMMANDS_MAX - 1].error, "command 10000: a number; " LIKE_THIS);
+    cr_expect_str_eq(batch->commands[BATCH_COMMANDS_MAX - 1].error,
+                     "command 10000: a number; " LIKE_THIS);
     batch_free(batch);
     expect_refusal(more, strlen(more), BATCH_MANY, "10001 commands; it takes 10000 at most");
     free(body);
@@ -481,7 +495,7 @@ Test(redis_batch, paths_that_are_read)
         {"get/%2541", BYTES("*2\r\n$3\r\nget\r\n$3\r\n%41\r\n"), "get", "%41"},
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char error[BATCH_ERROR_SIZE] = "";
         struct batch *batch = from_path(rows[i].raw, error);
 
@@ -509,7 +523,7 @@ Test(redis_batch, bad_paths)
         {"g%et", "the command's name: a percent sign without two hexadecimal digits"},
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         char error[BATCH_ERROR_SIZE] = "";
 
         cr_expect_null(from_path(rows[i].raw, error), "%s", rows[i].raw);
@@ -527,7 +541,8 @@ Test(redis_batch, a_body_and_a_query_follow_the_path)
     cr_expect_eq(batch_add_argument(batch, "EX", 2, error), 0);
     cr_expect_eq(batch_add_argument(batch, NULL, 0, error), 0);
     cr_expect_eq(batch_end_path(batch, error), 0);
-    expect_wire(batch, 0, BYTES("*5\r\n$3\r\nset\r\n$1\r\nk\r\n$4\r\na\0\r\n\r\n$2\r\nEX\r\n$0\r\n\r\n"),
+    expect_wire(batch, 0,
+                BYTES("*5\r\n$3\r\nset\r\n$1\r\nk\r\n$4\r\na\0\r\n\r\n$2\r\nEX\r\n$0\r\n\r\n"),
                 "all of it");
     batch_free(batch);
 }
@@ -547,7 +562,7 @@ Test(redis_batch, a_path_of_too_many)
     char error[BATCH_ERROR_SIZE] = "", raw[BATCH_ARGUMENTS_MAX + 2];
     struct batch *batch;
 
-    memset(raw, '/', sizeof raw);
+    memset(raw, '/', sizeof(raw));
     raw[0] = 'x';
     raw[BATCH_ARGUMENTS_MAX] = '\0'; /* 65534 slashes */
     batch = from_path(raw, error);

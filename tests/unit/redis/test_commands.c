@@ -1,6 +1,6 @@
 /*
- * The command book: what a real server says of its commands (recorded), what 6.2 says of them (made by hand in its shape), and the
- * verdicts of rules on them.
+ * The command book: what a real server says of its commands (recorded), what 6.2 says of them (made
+ * by hand in its shape), and the verdicts of rules on them.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -17,18 +17,22 @@
     "*7\r\n$" name "\r\n:" arity "\r\n" flags ":1\r\n:1\r\n:1\r\n" categories
 
 /* As Redis 6.2 answers: seven elements, no subcommands, `blocking` among the categories only. */
-static const char table_6_2[] = "*8\r\n"                                                                //
-    LISTED("3\r\nget", "2", "*2\r\n+readonly\r\n+fast\r\n", "*3\r\n+@read\r\n+@string\r\n+@fast\r\n")   //
-    LISTED("3\r\nset", "-3", "*2\r\n+write\r\n+denyoom\r\n", "*3\r\n+@write\r\n+@string\r\n+@slow\r\n") //
+static const char table_6_2[] = "*8\r\n" //
+    LISTED("3\r\nget", "2", "*2\r\n+readonly\r\n+fast\r\n",
+           "*3\r\n+@read\r\n+@string\r\n+@fast\r\n") //
+    LISTED("3\r\nset", "-3", "*2\r\n+write\r\n+denyoom\r\n",
+           "*3\r\n+@write\r\n+@string\r\n+@slow\r\n") //
     LISTED("6\r\nobject", "-2", "*2\r\n+readonly\r\n+random\r\n",
            "*3\r\n+@keyspace\r\n+@read\r\n+@slow\r\n") //
     LISTED("6\r\nconfig", "-2", "*4\r\n+admin\r\n+noscript\r\n+loading\r\n+stale\r\n",
            "*3\r\n+@admin\r\n+@slow\r\n+@dangerous\r\n") //
     LISTED("5\r\nblpop", "-3", "*2\r\n+write\r\n+noscript\r\n",
-           "*4\r\n+@write\r\n+@list\r\n+@slow\r\n+@blocking\r\n")                                           //
-    LISTED("6\r\nscript", "-2", "*2\r\n+noscript\r\n+may_replicate\r\n", "*2\r\n+@slow\r\n+@scripting\r\n") //
-    LISTED("9\r\nFT.SEARCH", "-1", "*2\r\n+readonly\r\n+module\r\n", "*0\r\n")                              //
-    LISTED("4\r\nping", "-1", "*3\r\n+stale\r\n+fast\r\n+loading\r\n", "*2\r\n+@fast\r\n+@connection\r\n");
+           "*4\r\n+@write\r\n+@list\r\n+@slow\r\n+@blocking\r\n") //
+    LISTED("6\r\nscript", "-2", "*2\r\n+noscript\r\n+may_replicate\r\n",
+           "*2\r\n+@slow\r\n+@scripting\r\n")                                  //
+    LISTED("9\r\nFT.SEARCH", "-1", "*2\r\n+readonly\r\n+module\r\n", "*0\r\n") //
+    LISTED("4\r\nping", "-1", "*3\r\n+stale\r\n+fast\r\n+loading\r\n",
+           "*2\r\n+@fast\r\n+@connection\r\n");
 
 static redisReply *read_bytes(const char *bytes, size_t size)
 {
@@ -48,10 +52,10 @@ static redisReply *read_recording(const char *name)
     static char bytes[1 << 18];
     char path[128];
 
-    snprintf(path, sizeof path, "tests/unit/redis/recordings/%s", name);
+    snprintf(path, sizeof(path), "tests/unit/redis/recordings/%s", name);
     FILE *file = fopen(path, "re");
     cr_assert_not_null(file, "%s: run the tests from the top folder", path);
-    size_t size = fread(bytes, 1, sizeof bytes, file);
+    size_t size = fread(bytes, 1, sizeof(bytes), file);
     fclose(file);
     return read_bytes(bytes, size);
 }
@@ -59,7 +63,7 @@ static redisReply *read_recording(const char *name)
 static struct command_book *make(const char *rules, redisReply *table)
 {
     char error[256] = "";
-    struct policy *policy = policy_parse(rules, error, sizeof error);
+    struct policy *policy = policy_parse(rules, error, sizeof(error));
 
     cr_assert_not_null(policy, "%s", error);
     struct command_book *book = command_book_new(policy, table);
@@ -75,7 +79,7 @@ static struct command_book *make_7_0(const char *rules)
 
 static struct command_book *make_6_2(const char *rules)
 {
-    return make(rules, read_bytes(table_6_2, sizeof table_6_2 - 1));
+    return make(rules, read_bytes(table_6_2, sizeof(table_6_2) - 1));
 }
 
 static struct command_facts look(const struct command_book *book, const char *name, const char *sub)
@@ -83,7 +87,7 @@ static struct command_facts look(const struct command_book *book, const char *na
     struct command_facts facts;
 
     command_book_look(book, name, sub, &facts);
-    cr_assert_eq(facts.allowed, facts.rule == NULL, "%s", name);
+    cr_assert_eq(facts.allowed, !facts.rule, "%s", name);
     return facts;
 }
 
@@ -118,7 +122,7 @@ static void expect_unknown(const struct command_book *book, const char *name)
 {
     struct command_facts facts = look(book, name, "");
 
-    cr_expect(facts.unknown, "%s: %s", name, facts.rule != NULL ? facts.rule : "it may run");
+    cr_expect(facts.unknown, "%s: %s", name, facts.rule ? facts.rule : "it may run");
     cr_expect_null(facts.ask);
 }
 
@@ -135,8 +139,9 @@ static void expect_refused(const struct command_book *book, const char *name, co
     struct command_facts facts = look(book, name, sub);
 
     cr_expect_not(facts.allowed, "%s %s is allowed", name, sub);
-    if (facts.rule != NULL) {
-        cr_expect_eq(strncmp(facts.rule, rule, strlen(rule)), 0, "%s %s: %s", name, sub, facts.rule);
+    if (facts.rule) {
+        cr_expect_eq(strncmp(facts.rule, rule, strlen(rule)), 0, "%s %s: %s", name, sub,
+                     facts.rule);
     }
 }
 
@@ -212,13 +217,14 @@ Test(commands, the_default_rules)
 static void expect_never(const struct command_book *book)
 {
     static const char *const names[] = {
-        "auth",       "hello",       "select",       "client",       "reset",     "quit",    "multi",
-        "exec",       "discard",     "watch",        "unwatch",      "subscribe", "monitor", "psubscribe",
-        "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe", "sync",      "psync",   "replconf",
-        "wait",       "waitaof",     "asking",       "readonly",     "readwrite", "post",    "host:",
+        "auth",     "hello",      "select",     "client",      "reset",        "quit",
+        "multi",    "exec",       "discard",    "watch",       "unwatch",      "subscribe",
+        "monitor",  "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe",
+        "sync",     "psync",      "replconf",   "wait",        "waitaof",      "asking",
+        "readonly", "readwrite",  "post",       "host:",
     };
 
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         expect_refused(book, names[i], "", "never: ");
         expect_refused(book, names[i], "anything", "never: ");
     }
@@ -368,15 +374,19 @@ Test(commands, a_renamed_command_is_what_it_was)
     static const struct {
         const char *name, *info, *rule;
     } rows[] = {
-        {"xselect", INFO_OF("6\r\nselect", "*1\r\n+fast\r\n", "*1\r\n+@connection\r\n"), "never: it changes"},
-        {"xmulti", INFO_OF("5\r\nmulti", "*1\r\n+fast\r\n", "*1\r\n+@transaction\r\n"), "never: it changes"},
-        {"xblpop", INFO_OF("5\r\nblpop", "*1\r\n+write\r\n", "*1\r\n+@write\r\n"), "never: it blocks"},
-        {"xflushall", INFO_OF("8\r\nflushall", "*1\r\n+write\r\n", "*1\r\n+@write\r\n"), "-@dangerous"},
+        {"xselect", INFO_OF("6\r\nselect", "*1\r\n+fast\r\n", "*1\r\n+@connection\r\n"),
+         "never: it changes"},
+        {"xmulti", INFO_OF("5\r\nmulti", "*1\r\n+fast\r\n", "*1\r\n+@transaction\r\n"),
+         "never: it changes"},
+        {"xblpop", INFO_OF("5\r\nblpop", "*1\r\n+write\r\n", "*1\r\n+@write\r\n"),
+         "never: it blocks"},
+        {"xflushall", INFO_OF("8\r\nflushall", "*1\r\n+write\r\n", "*1\r\n+@write\r\n"),
+         "-@dangerous"},
         {"xconfig", INFO_OF("6\r\nconfig", "*0\r\n", "*1\r\n+@slow\r\n"), "-@dangerous"},
     };
     struct command_book *book = make_7_0("+@all -@dangerous");
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         expect_asked(book, rows[i].name, rows[i].name);
         learn(book, rows[i].name, rows[i].info);
         expect_refused(book, rows[i].name, "get", rows[i].rule);
@@ -427,11 +437,11 @@ Test(commands, a_module_s_command_with_subcommands)
 
 Test(commands, what_the_server_does_not_tell_is_refused)
 {
-    static const char *const replies[] = {"-NOPERM no\r\n", "*0\r\n", "*1\r\n:1\r\n", "*1\r\n*1\r\n:1\r\n",
-                                          "*1\r\n*2\r\n$3\r\nfoo\r\n:1\r\n"};
+    static const char *const replies[] = {"-NOPERM no\r\n", "*0\r\n", "*1\r\n:1\r\n",
+                                          "*1\r\n*1\r\n:1\r\n", "*1\r\n*2\r\n$3\r\nfoo\r\n:1\r\n"};
     struct command_book *book = make_7_0("+@all");
 
-    for (size_t i = 0; i < sizeof replies / sizeof replies[0]; i++) {
+    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
         learn(book, "foo", replies[i]);
         expect_refused(book, "foo", "", "the server does not tell");
         cr_expect_not(look(book, "foo", "").unknown);
@@ -446,14 +456,14 @@ Test(commands, answers_are_kept_within_bounds)
 
     learn_at(book, "xget", INFO_OF("3\r\nget", "*0\r\n", "*0\r\n"), 1);
     for (int i = 0; i < 1000; i++) {
-        snprintf(name, sizeof name, "nosuch%d", i);
+        snprintf(name, sizeof(name), "nosuch%d", i);
         learn_at(book, name, NO_SUCH, 10 + i);
     }
     expect_unknown(book, "nosuch999");
     expect_asked(book, "nosuch0", "nosuch0");
     expect_allowed(book, "xget", "k"); /* names of nothing do not drive out what there is */
     for (int i = 0; i < 1000; i++) {
-        snprintf(name, sizeof name, "get%d", i);
+        snprintf(name, sizeof(name), "get%d", i);
         learn_at(book, name, INFO_OF("3\r\nget", "*0\r\n", "*0\r\n"), 5000 + i);
     }
     expect_allowed(book, "get999", "k");
@@ -473,7 +483,7 @@ Test(commands, a_rule_that_denies_nothing_lets_nothing_run)
     expect_refused(book, "get", "k", words);
     expect_refused(book, "json.sett", "k", words);
     expect_refused(book, "select", "0", "never: it changes");
-    cr_expect_eq(strncmp(command_book_closed(book), words, sizeof words - 1), 0);
+    cr_expect_eq(strncmp(command_book_closed(book), words, sizeof(words) - 1), 0);
     command_book_forget(book, 3000);
     expect_asked(book, "get", "json.sett");
     cr_expect_not_null(command_book_closed(book), "until there is another answer");
@@ -504,7 +514,8 @@ Test(commands, a_rule_that_denies_an_unknown_subcommand_lets_nothing_run)
 /* Those of another version are no slips of the pen. */
 Test(commands, a_rule_on_a_command_of_another_version)
 {
-    struct command_book *book = make_7_0("+@all -waitaof -hgetex -client|no-touch -@json +json.get");
+    struct command_book *book =
+        make_7_0("+@all -waitaof -hgetex -client|no-touch -@json +json.get");
 
     expect_allowed(book, "get", "k");
     cr_expect_null(command_book_closed(book));
@@ -588,8 +599,9 @@ Test(commands, what_is_no_table)
         "*1\r\n*10\r\n$6\r\nconfig\r\n:2\r\n*0\r\n:1\r\n:1\r\n:1\r\n*0\r\n*0\r\n*0\r\n*1\r\n:1\r\n",
     };
 
-    for (size_t i = 0; i < sizeof replies / sizeof replies[0]; i++) {
+    for (size_t i = 0; i < sizeof(replies) / sizeof(replies[0]); i++) {
         struct command_book *book = make("+@all +set", read_bytes(replies[i], strlen(replies[i])));
+
         cr_expect_not(command_book_has_table(book), "%s", replies[i]);
         expect_refused(book, "get", "k", "+@all: it refuses");
         expect_allowed(book, "set", "k");
@@ -604,8 +616,8 @@ Test(commands, names_that_no_request_can_hold_are_left_out)
     char bytes[512];
     char name[80];
 
-    memset(name, 'x', sizeof name);
-    int size = snprintf(bytes, sizeof bytes,
+    memset(name, 'x', sizeof(name));
+    int size = snprintf(bytes, sizeof(bytes),
                         "*2\r\n*7\r\n$80\r\n%.80s\r\n:2\r\n*0\r\n:1\r\n:1\r\n:1\r\n*0\r\n"
                         "*7\r\n$3\r\nGET\r\n:2\r\n*1\r\n+readonly\r\n:1\r\n:1\r\n:1\r\n*0\r\n",
                         name);
@@ -624,10 +636,12 @@ static bool refuses(enum command_care care, const char *json, const char *words)
     char error[BATCH_ERROR_SIZE];
     struct batch *batch = NULL;
 
-    cr_assert_eq(batch_read(json, strlen(json), BATCH_ONE, &batch, error), 0, "%s: %s", json, error);
-    const char *why = command_arguments_refused(care, batch_wire(batch, 0), batch->commands[0].arguments);
+    cr_assert_eq(batch_read(json, strlen(json), BATCH_ONE, &batch, error), 0, "%s: %s", json,
+                 error);
+    const char *why =
+        command_arguments_refused(care, batch_wire(batch, 0), batch->commands[0].arguments);
     batch_free(batch);
-    return why != NULL && strstr(why, words) != NULL;
+    return why && strstr(why, words);
 }
 
 Test(commands, sentinels_channels_are_theirs)
@@ -647,11 +661,11 @@ Test(commands, sentinels_channels_are_theirs)
         "[\"PUBLISH\"]",
     };
 
-    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
-        cr_expect(refuses(COMMAND_CARE_CHANNEL, refused[i], "never to channels of __sentinel__"), "%s",
-                  refused[i]);
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
+        cr_expect(refuses(COMMAND_CARE_CHANNEL, refused[i], "never to channels of __sentinel__"),
+                  "%s", refused[i]);
     }
-    for (size_t i = 0; i < sizeof fine / sizeof fine[0]; i++) {
+    for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++) {
         cr_expect_not(refuses(COMMAND_CARE_CHANNEL, fine[i], ""), "%s", fine[i]);
     }
 }
@@ -679,10 +693,10 @@ Test(commands, block_is_an_option_before_streams)
         "[\"XREAD\"]",
     };
 
-    for (size_t i = 0; i < sizeof refused / sizeof refused[0]; i++) {
+    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
         cr_expect(refuses(COMMAND_CARE_BLOCK, refused[i], "without BLOCK"), "%s", refused[i]);
     }
-    for (size_t i = 0; i < sizeof fine / sizeof fine[0]; i++) {
+    for (size_t i = 0; i < sizeof(fine) / sizeof(fine[0]); i++) {
         cr_expect_not(refuses(COMMAND_CARE_BLOCK, fine[i], ""), "%s", fine[i]);
     }
 }

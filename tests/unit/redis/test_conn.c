@@ -1,6 +1,7 @@
 /*
  * One connection against a scripted peer: how it opens, what it says, how it ends, and that every
- * command and every connection ends exactly once, also when it is freed in the middle of a callback.
+ * command and every connection ends exactly once, also when it is freed in the middle of a
+ * callback.
  */
 #include <criterion/criterion.h>
 #include <semaphore.h>
@@ -26,10 +27,10 @@
 #define PING "*1\r\n$4\r\nPING\r\n"
 /* A label is too long for DNS, so every resolver refuses it without asking anybody. */
 #define UNRESOLVABLE "no-such-host-no-such-host-no-such-host-no-such-host-no-such-host-0.invalid"
-#define GREET                                  \
+#define GREET \
     {PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO}, \
-    {                                          \
-        PEER_SEND, HELLO_REPLY                 \
+    { \
+        PEER_SEND, HELLO_REPLY \
     }
 
 enum moment { NEVER, IN_READY, IN_DONE, IN_LOST, IN_PUSH, IN_CLOSED };
@@ -56,8 +57,9 @@ struct probe {
 
 static void act(struct probe *probe, enum moment moment)
 {
-    if (probe->close_in == moment)
+    if (probe->close_in == moment) {
         redis_conn_close(probe->conn);
+    }
     if (probe->free_in == moment) {
         redis_conn_free(probe->conn);
         probe->conn = NULL;
@@ -67,8 +69,9 @@ static void act(struct probe *probe, enum moment moment)
         redis_conn_open(probe->conn, &probe->again, NULL, NULL, 2000);
         return;
     }
-    if (probe->free_in == moment || probe->close_in == moment || probe->stop_in == moment)
+    if (probe->free_in == moment || probe->close_in == moment || probe->stop_in == moment) {
         loop_timer_start(probe->later, 20); /* whatever wrongly follows still may */
+    }
 }
 
 static void on_done(void *data, const redisReply *reply, enum redis_fail why)
@@ -76,16 +79,17 @@ static void on_done(void *data, const redisReply *reply, enum redis_fail why)
     struct probe *probe = data;
 
     probe->n_done++;
-    if (reply == NULL) {
+    if (!reply) {
         probe->n_lost++;
         probe->lost_why = why;
         act(probe, IN_LOST);
         return;
     }
-    if (reply->str != NULL)
-        snprintf(probe->last_reply, sizeof probe->last_reply, "%s", reply->str);
-    else if (reply->type == REDIS_REPLY_INTEGER)
+    if (reply->str) {
+        snprintf(probe->last_reply, sizeof(probe->last_reply), "%s", reply->str);
+    } else if (reply->type == REDIS_REPLY_INTEGER) {
         probe->order_wrong |= reply->integer != probe->n_done;
+    }
     act(probe, IN_DONE);
 }
 
@@ -103,12 +107,15 @@ static void on_ready(void *data, const redisReply *hello)
     probe->n_ready++;
     probe->hello_was_error = hello->type == REDIS_REPLY_ERROR;
     cr_expect(redis_conn_is_ready(probe->conn));
-    for (int i = 0; i < probe->commands; i++)
+    for (int i = 0; i < probe->commands; i++) {
         send_one(probe);
-    if (probe->subscribe)
+    }
+    if (probe->subscribe) {
         redis_conn_subscribe(probe->conn);
-    if (probe->n_ready == 2) /* opened again */
+    }
+    if (probe->n_ready == 2) { /* opened again */
         loop_timer_start(probe->later, 20);
+    }
     act(probe, IN_READY);
 }
 
@@ -118,10 +125,11 @@ static void on_closed(void *data, enum redis_fail why, const char *words)
 
     probe->n_closed++;
     probe->why = why;
-    snprintf(probe->words, sizeof probe->words, "%s", words);
+    snprintf(probe->words, sizeof(probe->words), "%s", words);
     probe->closed_after_ms = clock_boot_ms() - probe->opened_ms;
-    if (probe->reopen_in == NEVER && probe->free_in != IN_CLOSED)
+    if (probe->reopen_in == NEVER && probe->free_in != IN_CLOSED) {
         loop_timer_start(probe->later, 20);
+    }
     act(probe, IN_CLOSED);
 }
 
@@ -133,10 +141,11 @@ static void on_push(void *data, const redisReply *push)
         probe->n_acks++;
     } else {
         probe->n_push++;
-        snprintf(probe->channel, sizeof probe->channel, "%s", push->element[2]->str);
+        snprintf(probe->channel, sizeof(probe->channel), "%s", push->element[2]->str);
     }
-    if (probe->stop_after_pushes > 0 && probe->n_push == probe->stop_after_pushes)
+    if (probe->stop_after_pushes > 0 && probe->n_push == probe->stop_after_pushes) {
         loop_timer_start(probe->later, 20);
+    }
     act(probe, IN_PUSH);
 }
 
@@ -162,8 +171,9 @@ static void probe_init(struct probe *probe)
     signal(SIGPIPE, SIG_IGN);
     probe->loop = loop_new();
     probe->conn = redis_conn_new(probe->loop, &hooks, probe);
-    if (probe->look_for_tls)
+    if (probe->look_for_tls) {
         redis_conn_look_for_tls(probe->conn);
+    }
     probe->guard = loop_timer_new(probe->loop, on_guard, probe);
     probe->later = loop_timer_new(probe->loop, on_later, probe);
     loop_timer_start(probe->guard, 8000);
@@ -200,9 +210,10 @@ static void play(struct probe *probe, const struct peer_step *steps, int64_t tim
     cr_expect_leq(probe->n_closed, 1 + (probe->again.port == 0));
     probe_release(probe);
     trouble = peer_join(peer);
-    cr_expect_null(trouble, "peer: %s", trouble != NULL ? trouble : "");
-    if (seen != NULL)
+    cr_expect_null(trouble, "peer: %s", trouble ? trouble : "");
+    if (seen) {
         snprintf(seen, seen_size, "%s", peer_seen(peer));
+    }
     peer_free(peer);
 }
 
@@ -244,7 +255,7 @@ Test(redis_conn, says_hello_and_is_ready)
     struct probe probe = {.close_in = IN_READY};
     char seen[256];
 
-    play(&probe, steps, 2000, seen, sizeof seen);
+    play(&probe, steps, 2000, seen, sizeof(seen));
     cr_expect_eq(probe.n_ready, 1);
     cr_expect_eq(probe.n_closed, 0, "closing it oneself is no news");
     cr_expect_str_eq(seen, HELLO);
@@ -263,7 +274,7 @@ static void check_auth(const char *username, const char *wire)
 
     probe_init(&probe);
     redis_conn_open(probe.conn, peer_address(peer), username, password, 2000);
-    memset(password, 'x', sizeof password - 1); /* borrowed for the call only */
+    memset(password, 'x', sizeof(password) - 1); /* borrowed for the call only */
     loop_run(probe.loop);
     cr_expect_eq(probe.n_ready, 1);
     probe_release(&probe);
@@ -274,8 +285,11 @@ static void check_auth(const char *username, const char *wire)
 
 Test(redis_conn, authenticates_inside_hello)
 {
-    check_auth("bob", "*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$3\r\nbob\r\n$11\r\ns3cret word\r\n");
-    check_auth(NULL, "*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$7\r\ndefault\r\n$11\r\ns3cret word\r\n");
+    check_auth("bob",
+               "*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$3\r\nbob\r\n$11\r\ns3cret word\r\n");
+    check_auth(
+        NULL,
+        "*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$7\r\ndefault\r\n$11\r\ns3cret word\r\n");
 }
 
 static bool holds(const char *bytes, size_t size, const char *word)
@@ -320,13 +334,14 @@ Test(redis_conn, passwords_do_not_stay_in_the_buffer)
 
 Test(redis_conn, hello_error_leaves_it_open)
 {
-    static const struct peer_step steps[] = {{PEER_ACCEPT, NULL},
-                                             {PEER_EXPECT, HELLO},
-                                             {PEER_SEND, "-NOAUTH HELLO must be called with ...\r\n"},
-                                             {PEER_EXPECT, PING},
-                                             {PEER_SEND, "+PONG\r\n"},
-                                             {PEER_WAIT, NULL},
-                                             {PEER_END, NULL}};
+    static const struct peer_step steps[] = {
+        {PEER_ACCEPT, NULL},
+        {PEER_EXPECT, HELLO},
+        {PEER_SEND, "-NOAUTH HELLO must be called with ...\r\n"},
+        {PEER_EXPECT, PING},
+        {PEER_SEND, "+PONG\r\n"},
+        {PEER_WAIT, NULL},
+        {PEER_END, NULL}};
     struct probe probe = {.commands = 1, .close_in = IN_DONE};
 
     play(&probe, steps, 2000, NULL, 0);
@@ -349,7 +364,8 @@ Test(redis_conn, hello_unanswered_times_out)
 
 Test(redis_conn, command_unanswered_times_out)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, PING}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {
+        GREET, {PEER_EXPECT, PING}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
     struct probe probe = {.commands = 2, .command_timeout_ms = 100};
 
     play(&probe, steps, 2000, NULL, 0);
@@ -370,7 +386,8 @@ static void on_guard_short(void *data)
 
 Test(redis_conn, without_deadline_waits)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, PING}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {
+        GREET, {PEER_EXPECT, PING}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
     struct peer *peer = peer_start("127.0.0.1", steps);
     struct probe probe = {.commands = 1};
     struct loop_timer *timer;
@@ -391,8 +408,11 @@ Test(redis_conn, without_deadline_waits)
 /* The earliest deadline counts, not the first command's; answers move it on. */
 Test(redis_conn, deadline_of_a_later_command)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, PING PING}, {PEER_SEND, "+PONG\r\n"}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {GREET,
+                                             {PEER_EXPECT, PING PING},
+                                             {PEER_SEND, "+PONG\r\n"},
+                                             {PEER_WAIT, NULL},
+                                             {PEER_END, NULL}};
     struct peer *peer = peer_start("127.0.0.1", steps);
     struct probe probe = {.commands = 1, .command_timeout_ms = 5000};
 
@@ -454,8 +474,11 @@ Test(redis_conn, closed_before_hello)
 
 Test(redis_conn, closed_in_the_middle_of_a_reply)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, PING PING}, {PEER_SEND, "$100\r\nabc"}, {PEER_CLOSE, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {GREET,
+                                             {PEER_EXPECT, PING PING},
+                                             {PEER_SEND, "$100\r\nabc"},
+                                             {PEER_CLOSE, NULL},
+                                             {PEER_END, NULL}};
     struct probe probe = {.commands = 2};
 
     play(&probe, steps, 2000, NULL, 0);
@@ -503,9 +526,14 @@ Test(redis_conn, answers_in_tls)
 /* As OpenSSL does with what is no TLS. */
 Test(redis_conn, closes_on_hello_and_speaks_tls)
 {
-    static const struct peer_step tls[] = {
-        {PEER_ACCEPT, NULL},           {PEER_EXPECT, HELLO},        {PEER_CLOSE, NULL}, {PEER_ACCEPT, NULL},
-        {PEER_EXPECT, "\x16\x03\x01"}, {PEER_SEND, "\x16\x03\x03"}, {PEER_WAIT, NULL},  {PEER_END, NULL}};
+    static const struct peer_step tls[] = {{PEER_ACCEPT, NULL},
+                                           {PEER_EXPECT, HELLO},
+                                           {PEER_CLOSE, NULL},
+                                           {PEER_ACCEPT, NULL},
+                                           {PEER_EXPECT, "\x16\x03\x01"},
+                                           {PEER_SEND, "\x16\x03\x03"},
+                                           {PEER_WAIT, NULL},
+                                           {PEER_END, NULL}};
     struct probe probe = {.look_for_tls = true};
 
     play(&probe, tls, 2000, NULL, 0);
@@ -514,8 +542,9 @@ Test(redis_conn, closes_on_hello_and_speaks_tls)
 
 Test(redis_conn, closes_on_hello_and_speaks_no_tls)
 {
-    static const struct peer_step closes[] = {{PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO}, {PEER_CLOSE, NULL},
-                                              {PEER_ACCEPT, NULL}, {PEER_CLOSE, NULL},   {PEER_END, NULL}};
+    static const struct peer_step closes[] = {{PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO},
+                                              {PEER_CLOSE, NULL},  {PEER_ACCEPT, NULL},
+                                              {PEER_CLOSE, NULL},  {PEER_END, NULL}};
     static const struct peer_step answers[] = {{PEER_ACCEPT, NULL},
                                                {PEER_EXPECT, HELLO},
                                                {PEER_CLOSE, NULL},
@@ -549,8 +578,9 @@ Test(redis_conn, error_said_right_before_the_end)
 
 static void check_protocol(const char *greeting, const char *bytes)
 {
-    const struct peer_step steps[] = {{PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO}, {PEER_SEND, greeting},
-                                      {PEER_SEND, bytes},  {PEER_WAIT, NULL},    {PEER_END, NULL}};
+    const struct peer_step steps[] = {{PEER_ACCEPT, NULL},   {PEER_EXPECT, HELLO},
+                                      {PEER_SEND, greeting}, {PEER_SEND, bytes},
+                                      {PEER_WAIT, NULL},     {PEER_END, NULL}};
     struct probe probe = {.subscribe = true};
 
     play(&probe, steps, 2000, NULL, 0);
@@ -606,8 +636,11 @@ Test(redis_conn, reply_without_end)
 
 Test(redis_conn, commands_of_one_turn_leave_in_one_write)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, PING PING}, {PEER_SEND, ":1\r\n:2\r\n"}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {GREET,
+                                             {PEER_EXPECT, PING PING},
+                                             {PEER_SEND, ":1\r\n:2\r\n"},
+                                             {PEER_WAIT, NULL},
+                                             {PEER_END, NULL}};
     struct peer *peer = peer_start("127.0.0.1", steps);
     struct probe probe = {.commands = 2, .stop_in = IN_DONE};
 
@@ -649,14 +682,17 @@ Test(redis_conn, many_commands_in_order)
     peer_free(peer);
 }
 
-static void check_free(enum moment moment, int commands, bool subscribe, const char *bytes, int lost)
+static void check_free(enum moment moment, int commands, bool subscribe, const char *bytes,
+                       int lost)
 {
-    const struct peer_step steps[] = {GREET, {PEER_SEND, bytes}, {PEER_CLOSE, NULL}, {PEER_END, NULL}};
+    const struct peer_step steps[] = {
+        GREET, {PEER_SEND, bytes}, {PEER_CLOSE, NULL}, {PEER_END, NULL}};
     struct probe probe = {.free_in = moment, .commands = commands, .subscribe = subscribe};
 
     play(&probe, steps, 2000, NULL, 0);
     cr_expect_null(probe.conn, "moment %d never came", (int)moment);
-    cr_expect_eq(probe.n_done, commands, "moment %d: %d of %d done", (int)moment, probe.n_done, commands);
+    cr_expect_eq(probe.n_done, commands, "moment %d: %d of %d done", (int)moment, probe.n_done,
+                 commands);
     cr_expect_eq(probe.n_lost, lost, "moment %d: %d lost", (int)moment, probe.n_lost);
     cr_expect_eq(probe.n_closed, moment == IN_CLOSED);
 }
@@ -673,8 +709,10 @@ Test(redis_conn, freed_in_every_callback)
 
 Test(redis_conn, freed_while_opening)
 {
-    static const struct peer_step steps[] = {{PEER_ACCEPT, NULL}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
-    const struct address nobody = peer_dead_address(), name = {.host = "localhost", .port = nobody.port};
+    static const struct peer_step steps[] = {
+        {PEER_ACCEPT, NULL}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    const struct address nobody = peer_dead_address(),
+                         name = {.host = "localhost", .port = nobody.port};
     struct peer *peer = peer_start("127.0.0.1", steps);
     struct probe probe = {0};
 
@@ -727,7 +765,10 @@ Test(redis_conn, opened_again)
     cr_expect_str_eq(probe.last_reply, "PONG");
 }
 
-/* An owner who opens it again while its commands are being completed has taken the end into account. */
+/*
+ * An owner who opens it again while its commands are being completed has taken the end into
+ * account.
+ */
 Test(redis_conn, opened_again_while_ending)
 {
     static const struct peer_step steps[] = {GREET, {PEER_EXPECT, PING}, {PEER_CLOSE, NULL},
@@ -810,10 +851,12 @@ Test(redis_conn, subscribes_in_resp2)
         {PEER_SEND, "-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n"},
         {PEER_EXPECT, PSUBSCRIBE},
         {PEER_SEND, "*3\r\n$10\r\npsubscribe\r\n$1\r\n*\r\n:1\r\n"},
-        {PEER_SEND, "*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$5\r\n+tilt\r\n$18\r\n#tilt mode entered\r\n"},
+        {PEER_SEND,
+         "*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$5\r\n+tilt\r\n$18\r\n#tilt mode entered\r\n"},
         {PEER_EXPECT, PING},
         {PEER_SEND, "*2\r\n$4\r\npong\r\n$0\r\n\r\n"},
-        {PEER_SEND, "*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$5\r\n-tilt\r\n$17\r\n#tilt mode exited\r\n"},
+        {PEER_SEND,
+         "*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$5\r\n-tilt\r\n$17\r\n#tilt mode exited\r\n"},
         {PEER_WAIT, NULL},
         {PEER_END, NULL}};
     struct peer *peer = peer_start("127.0.0.1", steps);
@@ -842,8 +885,9 @@ Test(redis_conn, connects_to_ipv6)
     struct peer *peer = peer_start("::1", steps);
     struct probe probe = {.close_in = IN_READY};
 
-    if (peer == NULL)
+    if (!peer) {
         cr_skip_test("no ::1 here");
+    }
     probe_init(&probe);
     probe_open(&probe, peer_address(peer), 2000);
     cr_expect(address_equal(redis_conn_peer(probe.conn), peer_address(peer)));
@@ -966,7 +1010,7 @@ Test(redis_conn, reader_gives_long_buffers_back)
     struct probe probe = {.commands = 1, .stop_in = IN_DONE};
     struct peer *peer;
 
-    snprintf(reply, sizeof reply, "$%d\r\n%0*d\r\n", LENGTH, LENGTH, 1);
+    snprintf(reply, sizeof(reply), "$%d\r\n%0*d\r\n", LENGTH, LENGTH, 1);
     peer = peer_start("127.0.0.1", steps);
     probe_init(&probe);
     probe_open(&probe, peer_address(peer), 2000);
@@ -980,8 +1024,9 @@ Test(redis_conn, reader_gives_long_buffers_back)
 
 Test(redis_conn, failures_have_words)
 {
-    for (int why = REDIS_FAIL_NONE; why <= REDIS_FAIL_DENIED; why++)
+    for (int why = REDIS_FAIL_NONE; why <= REDIS_FAIL_DENIED; why++) {
         cr_expect_str_neq(redis_fail_text((enum redis_fail)why), "unknown");
+    }
 }
 
 /* ---- a resolver that takes its time ---- */
@@ -1000,11 +1045,13 @@ static int slow_resolver(const char *host, const char *service, const struct add
 
 static void resolver_hang(bool hang)
 {
-    if (hang)
+    if (hang) {
         sem_init(&resolver_goes_on, 0, 0);
+    }
     atomic_store(&resolver_hangs, hang);
-    if (!hang)
+    if (!hang) {
         sem_post(&resolver_goes_on);
+    }
     resolve_use(slow_resolver);
 }
 
@@ -1012,8 +1059,9 @@ static void resolver_settle(void)
 {
     const struct timespec nap = {.tv_nsec = 1000000};
 
-    while (resolve_is_busy())
+    while (resolve_is_busy()) {
         (void)nanosleep(&nap, NULL);
+    }
 }
 
 /* What comes after the attempt has ended serves the next one, which would else never succeed. */
@@ -1038,7 +1086,8 @@ Test(redis_conn, a_look_up_that_comes_too_late_serves_the_next_attempt)
     probe_open(&second, &name, 5000);
     loop_run(second.loop);
     cr_expect_eq(second.n_ready, 1, "%s", second.words);
-    cr_expect_lt(clock_boot_ms() - second.opened_ms, 2000, "no long wait where an address is at hand");
+    cr_expect_lt(clock_boot_ms() - second.opened_ms, 2000,
+                 "no long wait where an address is at hand");
     probe_release(&second);
     resolver_hang(false);
     resolver_settle();

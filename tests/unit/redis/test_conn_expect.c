@@ -1,6 +1,7 @@
 /*
- * Commands in wire form whose answers are written as JSON, mixed with others: who gets which reply, what was written when
- * a connection is lost, replies that are too long, and what may be done from inside `done`.
+ * Commands in wire form whose answers are written as JSON, mixed with others: who gets which reply,
+ * what was written when a connection is lost, replies that are too long, and what may be done from
+ * inside `done`.
  */
 #include <criterion/criterion.h>
 #include <signal.h>
@@ -19,14 +20,14 @@
 #define HELLO_3 "*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n"
 #define HELLO_REPLY "*4\r\n$6\r\nserver\r\n$5\r\nredis\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"
 #define PING "*1\r\n$4\r\nPING\r\n"
-#define GREET                                    \
+#define GREET \
     {PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO_2}, \
-    {                                            \
-        PEER_SEND, HELLO_REPLY                   \
+    { \
+        PEER_SEND, HELLO_REPLY \
     }
-#define DONE           \
+#define DONE \
     {PEER_WAIT, NULL}, \
-    {                  \
+    { \
         PEER_END, NULL \
     }
 #define CALLS 16
@@ -77,11 +78,12 @@ static void on_closed(void *data, enum redis_fail why, const char *words)
 {
     struct story *story = data;
 
-    for (size_t i = 0; i < story->n_calls; i++)
+    for (size_t i = 0; i < story->n_calls; i++) {
         cr_expect_eq(story->calls[i].done, 1, "call %zu was not completed before `closed`", i);
+    }
     story->n_closed++;
     story->why = why;
-    snprintf(story->words, sizeof story->words, "%s", words);
+    snprintf(story->words, sizeof(story->words), "%s", words);
 }
 
 static void on_guard(void *data)
@@ -96,12 +98,13 @@ static void on_guard(void *data)
 static void on_turn(void *data)
 {
     struct story *story = data;
-    uint64_t received = story->conn != NULL ? redis_conn_received(story->conn) : 0;
+    uint64_t received = story->conn ? redis_conn_received(story->conn) : 0;
 
-    if (received > story->received && received - story->received > story->most_in_a_turn)
+    if (received > story->received && received - story->received > story->most_in_a_turn) {
         story->most_in_a_turn = received - story->received;
+    }
     story->received = received;
-    if (story->until != NULL && story->until(story)) {
+    if (story->until && story->until(story)) {
         story->until = NULL;
         loop_stop(story->loop);
     }
@@ -183,14 +186,15 @@ static void end(struct story *story)
     redis_conn_free(story->conn);
     story->conn = NULL;
     for (size_t i = 0; i < story->n_calls; i++) {
-        cr_expect_eq(story->calls[i].done, 1, "call %zu was completed %d times", i, story->calls[i].done);
+        cr_expect_eq(story->calls[i].done, 1, "call %zu was completed %d times", i,
+                     story->calls[i].done);
         result_release(&story->calls[i].expect.result);
     }
     loop_timer_free(story->guard);
     loop_timer_free(story->tick);
     loop_free(story->loop);
     trouble = peer_join(story->peer);
-    cr_expect_null(trouble, "peer: %s", trouble != NULL ? trouble : "");
+    cr_expect_null(trouble, "peer: %s", trouble ? trouble : "");
     peer_free(story->peer);
 }
 
@@ -218,7 +222,8 @@ static void on_done(struct redis_expect *expect, enum redis_fail why, bool writt
 {
     struct call *call = (struct call *)(void *)expect; /* its first member */
     const struct result *result = &expect->result;
-    size_t size = result->json.size < sizeof call->text ? result->json.size : sizeof call->text - 1;
+    size_t size =
+        result->json.size < sizeof(call->text) ? result->json.size : sizeof(call->text) - 1;
 
     call->done++;
     call->place = ++call->story->n_done;
@@ -226,10 +231,11 @@ static void on_done(struct redis_expect *expect, enum redis_fail why, bool writt
     call->written = written;
     call->kind = result->kind;
     call->size = result->json.size;
-    if (result->kind == RESULT_ERROR)
-        snprintf(call->text, sizeof call->text, "%s", result->error);
-    else if (size > 0)
-        snprintf(call->text, sizeof call->text, "%.*s", (int)size, result->json.bytes);
+    if (result->kind == RESULT_ERROR) {
+        snprintf(call->text, sizeof(call->text), "%s", result->error);
+    } else if (size > 0) {
+        snprintf(call->text, sizeof(call->text), "%.*s", (int)size, result->json.bytes);
+    }
     act(call);
 }
 
@@ -240,10 +246,11 @@ static void on_reply(void *data, const redisReply *reply, enum redis_fail why)
     call->done++;
     call->place = ++call->story->n_done;
     call->why = why;
-    if (reply != NULL && reply->type == REDIS_REPLY_INTEGER)
-        snprintf(call->text, sizeof call->text, "%lld", reply->integer);
-    else if (reply != NULL && reply->str != NULL)
-        snprintf(call->text, sizeof call->text, "%s", reply->str);
+    if (reply && reply->type == REDIS_REPLY_INTEGER) {
+        snprintf(call->text, sizeof(call->text), "%lld", reply->integer);
+    } else if (reply && reply->str) {
+        snprintf(call->text, sizeof(call->text), "%s", reply->str);
+    }
     act(call);
 }
 
@@ -295,8 +302,9 @@ static struct call *send_pattern(struct story *story, size_t from, size_t size)
     char *bytes = mem_new(size, 1);
     struct call *call;
 
-    for (size_t i = 0; i < size; i++)
+    for (size_t i = 0; i < size; i++) {
         bytes[i] = peer_byte(from + i);
+    }
     call = send_wire(story, bytes, size);
     memset(bytes, 0, size); /* borrowed for the call only */
     free(bytes);
@@ -329,7 +337,8 @@ static void expect_end(const struct story *story, enum redis_fail why, const cha
 
 Test(redis_conn_expect, speaks_resp2)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, PING}, {PEER_SEND, "+PONG\r\n"}, DONE};
+    static const struct peer_step steps[] = {
+        GREET, {PEER_EXPECT, PING}, {PEER_SEND, "+PONG\r\n"}, DONE};
     struct story story = {0};
 
     tell(&story, steps);
@@ -389,23 +398,23 @@ Test(redis_conn_expect, transaction_has_many_replies)
     end(&story);
 }
 
-#define MIXED                                                 \
-    "*3\r\n$5\r\nhello\r\n*2\r\n:1\r\n$0\r\n\r\n$-1\r\n"      \
-    ":41\r\n"                                                 \
+#define MIXED \
+    "*3\r\n$5\r\nhello\r\n*2\r\n:1\r\n$0\r\n\r\n$-1\r\n" \
+    ":41\r\n" \
     "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n$2\r\n\r\n\r\n*0\r\n" \
-    "$12\r\na\r\nb\r\nc\r\ndef\r\n"                           \
-    "$4\r\ntree\r\n"                                          \
+    "$12\r\na\r\nb\r\nc\r\ndef\r\n" \
+    "$4\r\ntree\r\n" \
     "-ERR no\r\n"
 
 /* What the bytes mean may not depend on how they come. */
 static void feed_mixed(struct story *story, size_t first, size_t piece)
 {
     const size_t size = strlen(MIXED);
-    char bytes[sizeof MIXED];
+    char bytes[sizeof(MIXED)];
 
     story->n_calls = 0;
     story->n_done = 0;
-    memset(story->calls, 0, sizeof story->calls);
+    memset(story->calls, 0, sizeof(story->calls));
     send_ping(story);
     send_command(story);
     send_transaction(story, 2);
@@ -415,8 +424,9 @@ static void feed_mixed(struct story *story, size_t first, size_t piece)
     story->conn->taken = story->conn->appended;
     conn_enter(story->conn);
     for (size_t at = 0, n = first; at < size; at += n, n = piece) {
-        if (n > size - at)
+        if (n > size - at) {
             n = size - at;
+        }
         memcpy(bytes, &(MIXED)[at], n); /* nothing may be read beyond them */
         conn_replies_take(story->conn, bytes, n);
         memset(bytes, 'z', n);
@@ -429,20 +439,24 @@ static void feed_mixed(struct story *story, size_t first, size_t piece)
     expect_text(&story->calls[3], 4, "{\"result\":\"a\\r\\nb\\r\\nc\\r\\ndef\"");
     expect_text(&story->calls[4], 5, "tree");
     expect_text(&story->calls[5], 6, "ERR no");
-    for (size_t i = 0; i < story->n_calls; i++)
+    for (size_t i = 0; i < story->n_calls; i++) {
         result_release(&story->calls[i].expect.result);
+    }
 }
 
 Test(redis_conn_expect, in_pieces_cut_anywhere)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_HOLD, NULL}, {PEER_CLOSE, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {
+        GREET, {PEER_HOLD, NULL}, {PEER_CLOSE, NULL}, {PEER_END, NULL}};
     struct story story = {0};
 
     tell(&story, steps);
-    for (size_t cut = 1; cut < strlen(MIXED); cut++)
+    for (size_t cut = 1; cut < strlen(MIXED); cut++) {
         feed_mixed(&story, cut, strlen(MIXED));
-    for (size_t piece = 1; piece < 9; piece++)
+    }
+    for (size_t piece = 1; piece < 9; piece++) {
         feed_mixed(&story, piece, piece);
+    }
     story.n_calls = 0;
     peer_release(story.peer);
     end(&story);
@@ -463,9 +477,12 @@ Test(redis_conn_expect, not_ready)
 
 Test(redis_conn_expect, counts_what_it_received)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, PING}, {PEER_SEND, "+PONG\r\n"}, {PEER_EXPECT, PING}, {PEER_SEND, ":1\r\n"},
-        DONE};
+    static const struct peer_step steps[] = {GREET,
+                                             {PEER_EXPECT, PING},
+                                             {PEER_SEND, "+PONG\r\n"},
+                                             {PEER_EXPECT, PING},
+                                             {PEER_SEND, ":1\r\n"},
+                                             DONE};
     struct story story = {0};
 
     tell(&story, steps);
@@ -494,8 +511,9 @@ static void check_unasked(int protocol, const char *early, const char *late, con
     tell_to(&story, steps, protocol);
     run_until(&story, is_ready);
     if (*early != '\0') {
-        while (redis_conn_received(story.conn) < strlen(HELLO_REPLY) + strlen(early))
+        while (redis_conn_received(story.conn) < strlen(HELLO_REPLY) + strlen(early)) {
             run_until(&story, is_ready);
+        }
     }
     send_ping(&story);
     run_until(&story, is_closed);
@@ -527,10 +545,14 @@ Test(redis_conn_expect, answered_twice)
     end(&story);
 }
 
-/* It came too early to be the answer: taken for it, the owner would hear that the command was refused, and it would run. */
+/*
+ * It came too early to be the answer: taken for it, the owner would hear that the command was
+ * refused, and it would run.
+ */
 Test(redis_conn_expect, answered_before_it_was_sent)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_HOLD, NULL}, {PEER_SEND, "-ERR idle\r\n"}, DONE};
+    static const struct peer_step steps[] = {
+        GREET, {PEER_HOLD, NULL}, {PEER_SEND, "-ERR idle\r\n"}, DONE};
     struct story story = {0};
     const struct timespec nap = {.tv_nsec = 1000 * 1000};
 
@@ -629,11 +651,13 @@ static void check_deed(enum deed deed, bool free_twice)
     struct story story = {0};
 
     tell(&story, steps);
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         send_ping(&story);
+    }
     story.calls[1].deed = deed;
-    if (free_twice)
+    if (free_twice) {
         story.calls[2].deed = FREE;
+    }
     run_until(&story, all_done);
     expect_text(&story.calls[0], 1, "{\"result\":1");
     expect_text(&story.calls[1], 2, "{\"result\":2");
@@ -712,11 +736,18 @@ static bool second_done(struct story *story)
     return story->calls[1].done > 0;
 }
 
-/* One that is answered, one that is too long, and two that are answered behind it. @param send PEER_SEND or PEER_TRICKLE. */
-static void check_too_big_by(enum peer_action send, const char *reply, unsigned members, bool too_big)
+/*
+ * One that is answered, one that is too long, and two that are answered behind it. @param send
+ * PEER_SEND or PEER_TRICKLE.
+ */
+static void check_too_big_by(enum peer_action send, const char *reply, unsigned members,
+                             bool too_big)
 {
-    const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, PING PING PING PING}, {send, reply}, {PEER_SEND, ":3\r\n:4\r\n"}, DONE};
+    const struct peer_step steps[] = {GREET,
+                                      {PEER_EXPECT, PING PING PING PING},
+                                      {send, reply},
+                                      {PEER_SEND, ":3\r\n:4\r\n"},
+                                      DONE};
     struct story story = {0};
 
     tell(&story, steps);
@@ -726,8 +757,9 @@ static void check_too_big_by(enum peer_action send, const char *reply, unsigned 
     send_ping(&story);
     send_command(&story);
     run_until(&story, second_done);
-    if (too_big)
+    if (too_big) {
         expect_lost(&story.calls[1], REDIS_FAIL_TOO_BIG, true);
+    }
     run_until(&story, all_done);
     expect_text(&story.calls[0], 1, "{\"result\":1");
     expect_text(&story.calls[2], 3, "{\"result\":3");
@@ -775,7 +807,7 @@ static const char *filled(const char *before, size_t size, const char *after)
 {
     static char text[4096];
 
-    snprintf(text, sizeof text, "%s%0*d%s", before, (int)size, 0, after);
+    snprintf(text, sizeof(text), "%s%0*d%s", before, (int)size, 0, after);
     return text;
 }
 
@@ -982,8 +1014,10 @@ static double time_reply(const char *reply, size_t json_size)
 #define SLACK 16
 #endif
 
-/* Eight times as much may take eight times as long, give or take; what moves all that is there with each piece takes 64.
- * What others do on the machine only adds, so the least of a few counts. */
+/*
+ * Eight times as much may take eight times as long, give or take; what moves all that is there with
+ * each piece takes 64. What others do on the machine only adds, so the least of a few counts.
+ */
 static void check_proportion(double (*time)(size_t size), size_t size)
 {
     double one = time(size), eight = time(8 * size);
@@ -1038,8 +1072,9 @@ static double time_list(size_t elements)
     int head = snprintf(reply, 64, "*%zu\r\n", elements);
     double seconds;
 
-    for (size_t i = 0; i < elements; i++)
+    for (size_t i = 0; i < elements; i++) {
         memcpy(reply + (size_t)head + i * 4, ":1\r\n", 4);
+    }
     seconds = time_reply(reply, elements * 2 - 1 + strlen("{\"result\":[]"));
     free(reply);
     return seconds;
@@ -1054,23 +1089,26 @@ Test(redis_conn_expect, list_of_millions)
 static double time_body(size_t size)
 {
     char total[32];
-    const struct peer_step steps[] = {
-        GREET, {PEER_SWALLOW, total}, {PEER_SEND, ":1\r\n:2\r\n"}, {PEER_EXPECT, PING}, {PEER_SEND, ":3\r\n"},
-        DONE};
+    const struct peer_step steps[] = {GREET,
+                                      {PEER_SWALLOW, total},
+                                      {PEER_SEND, ":1\r\n:2\r\n"},
+                                      {PEER_EXPECT, PING},
+                                      {PEER_SEND, ":3\r\n"},
+                                      DONE};
     struct story story = {0};
     const int room = 256 * 1024; /* many small writes, as over a network */
     double began;
 
-    snprintf(total, sizeof total, "%zu", size + size / 2);
+    snprintf(total, sizeof(total), "%zu", size + size / 2);
     tell(&story, steps);
-    setsockopt(story.conn->context->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof room);
+    setsockopt(story.conn->context->fd, SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
     send_pattern(&story, 0, size);
     began = cpu_seconds();
     send_pattern(&story, size, size / 2);
     send_ping(&story);
     run_until(&story, all_done);
     began = cpu_seconds() - began;
-    cr_expect(story.conn->backlog.bytes == NULL && sdsalloc(story.conn->context->obuf) <= 4096,
+    cr_expect(!story.conn->backlog.bytes && sdsalloc(story.conn->context->obuf) <= 4096,
               "the buffer was kept");
     end(&story);
     return began;
@@ -1084,8 +1122,11 @@ Test(redis_conn_expect, body_of_many_megabytes)
 /* More comes while a backlog stands, and the peer takes it slowly: all of it arrives, in order. */
 Test(redis_conn_expect, more_behind_a_backlog)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_HOLD, NULL}, {PEER_SWALLOW, "67108864"}, {PEER_SEND, ":1\r\n:2\r\n:3\r\n:4\r\n"}, DONE};
+    static const struct peer_step steps[] = {GREET,
+                                             {PEER_HOLD, NULL},
+                                             {PEER_SWALLOW, "67108864"},
+                                             {PEER_SEND, ":1\r\n:2\r\n:3\r\n:4\r\n"},
+                                             DONE};
     const size_t quarter = (size_t)16 * 1024 * 1024;
     struct story story = {0};
 
@@ -1094,8 +1135,9 @@ Test(redis_conn_expect, more_behind_a_backlog)
     run_until(&story, socket_is_full);
     send_pattern(&story, quarter, quarter);
     peer_release(story.peer);
-    while (story.conn->taken < story.conn->appended - quarter)
+    while (story.conn->taken < story.conn->appended - quarter) {
         run_until(&story, is_ready);
+    }
     send_pattern(&story, 2 * quarter, quarter);
     run_until(&story, nothing_unsent);
     send_pattern(&story, 3 * quarter, quarter);
@@ -1130,7 +1172,8 @@ Test(redis_conn_expect, withdrawn_before_the_turn_ends)
 
 Test(redis_conn_expect, withdrawn_with_nothing_before_it)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, PING}, {PEER_SEND, "+A\r\n"}, DONE};
+    static const struct peer_step steps[] = {
+        GREET, {PEER_EXPECT, PING}, {PEER_SEND, "+A\r\n"}, DONE};
     struct story story = {0};
 
     tell(&story, steps);
@@ -1186,8 +1229,9 @@ Test(redis_conn_expect, not_withdrawn_while_it_is_answered)
     send_ping(&story);
     late = send_pattern(&story, 0, (size_t)16 * 1024 * 1024);
     run_until(&story, socket_is_full);
-    while (story.conn->sink.into != &late->expect.result)
+    while (story.conn->sink.into != &late->expect.result) {
         run_until(&story, is_ready);
+    }
     redis_conn_withdraw(story.conn);
     cr_expect_eq(late->done, 0);
     peer_release(story.peer);
@@ -1208,6 +1252,7 @@ static void count(struct redis_expect *expect, enum redis_fail why, bool written
 Test(redis_conn_expect, thousands_in_flight)
 {
     enum { MANY = 5000 };
+
     static struct {
         struct redis_expect expect;
         size_t done;
@@ -1227,10 +1272,12 @@ Test(redis_conn_expect, thousands_in_flight)
     }
     run_until(&story, nothing_unsent);
     peer_release(story.peer);
-    while (story.conn->n_commands > 0)
+    while (story.conn->n_commands > 0) {
         run_until(&story, is_ready);
-    for (size_t i = 0; i < MANY; i++)
+    }
+    for (size_t i = 0; i < MANY; i++) {
         done += many[i].done;
+    }
     cr_expect_eq(done, MANY);
     cr_expect_eq(story.conn->room, 0);
     end(&story);

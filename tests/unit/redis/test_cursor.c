@@ -10,8 +10,8 @@
 #define RUN_ID "0123456789abcdef0123456789abcdef01234567"
 #define LARGEST ((UINT64_C(1) << 33) - 1) /* that has room for a tag */
 
-static uint32_t tag_of(uint64_t secret, const char *host, uint16_t port, const char *run_id, bool is_master,
-                       uint64_t switches)
+static uint32_t tag_of(uint64_t secret, const char *host, uint16_t port, const char *run_id,
+                       bool is_master, uint64_t switches)
 {
     struct address address = {.port = port};
     struct cursor_home home = {&address, run_id, is_master, switches};
@@ -23,17 +23,19 @@ static uint32_t tag_of(uint64_t secret, const char *host, uint16_t port, const c
 Test(redis_cursor, a_tag_is_of_one_server_as_long_as_its_cursors_are_good)
 {
     const uint32_t tag = tag_of(7, "10.0.0.1", 6379, RUN_ID, true, 3);
-    const uint32_t others[] = {
-        tag_of(8, "10.0.0.1", 6379, RUN_ID, true, 3),  tag_of(7, "10.0.0.2", 6379, RUN_ID, true, 3),
-        tag_of(7, "10.0.0.1", 6380, RUN_ID, true, 3),  tag_of(7, "10.0.0.1", 6379, "1" RUN_ID, true, 3),
-        tag_of(7, "10.0.0.1", 6379, RUN_ID, false, 3), tag_of(7, "10.0.0.1", 6379, RUN_ID, true, 4)};
+    const uint32_t others[] = {tag_of(8, "10.0.0.1", 6379, RUN_ID, true, 3),
+                               tag_of(7, "10.0.0.2", 6379, RUN_ID, true, 3),
+                               tag_of(7, "10.0.0.1", 6380, RUN_ID, true, 3),
+                               tag_of(7, "10.0.0.1", 6379, "1" RUN_ID, true, 3),
+                               tag_of(7, "10.0.0.1", 6379, RUN_ID, false, 3),
+                               tag_of(7, "10.0.0.1", 6379, RUN_ID, true, 4)};
 
     cr_expect_eq(tag_of(7, "10.0.0.1", 6379, RUN_ID, true, 3), tag);
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         cr_expect_neq(others[i], tag, "%zu", i);
     }
-    cr_expect_eq(tag_of(7, "10.0.0.1", 6379, RUN_ID, false, 3), tag_of(7, "10.0.0.1", 6379, RUN_ID, false, 4),
-                 "a replica has no generation");
+    cr_expect_eq(tag_of(7, "10.0.0.1", 6379, RUN_ID, false, 3),
+                 tag_of(7, "10.0.0.1", 6379, RUN_ID, false, 4), "a replica has no generation");
 }
 
 /* Of 2^20 tags 4,000 random servers share about eight. */
@@ -44,7 +46,8 @@ Test(redis_cursor, tags_are_spread)
     size_t same = 0;
 
     for (unsigned i = 0; i < SERVERS; i++) {
-        uint32_t tag = tag_of(i / 100, "10.0.0.1", (uint16_t)(6379 + i % 100), RUN_ID, i % 2 == 0, i % 3);
+        uint32_t tag =
+            tag_of(i / 100, "10.0.0.1", (uint16_t)(6379 + i % 100), RUN_ID, i % 2 == 0, i % 3);
 
         cr_assert(tag > CURSOR_TAG_NONE && tag < 1u << CURSOR_TAG_BITS);
         same += seen[tag];
@@ -109,7 +112,8 @@ Test(redis_cursor, one_without_room_for_a_tag_does_not_go_on)
         uint32_t tag;
         size_t size = cursor_write(5, large[i], strlen(large[i]), ours);
 
-        cr_expect_eq(cursor_read(ours, size, &tag, &theirs), CURSOR_LARGE, "%s: %s", large[i], ours);
+        cr_expect_eq(cursor_read(ours, size, &tag, &theirs), CURSOR_LARGE, "%s: %s", large[i],
+                     ours);
     }
 }
 
@@ -120,13 +124,16 @@ Test(redis_cursor, what_no_server_would_take_is_invalid)
     uint32_t tag;
 
     for (size_t i = 0; i < sizeof(invalid) / sizeof(invalid[0]); i++) {
-        cr_expect_eq(cursor_read(invalid[i], strlen(invalid[i]), &tag, &theirs), CURSOR_INVALID, "%s",
-                     invalid[i]);
+        cr_expect_eq(cursor_read(invalid[i], strlen(invalid[i]), &tag, &theirs), CURSOR_INVALID,
+                     "%s", invalid[i]);
     }
     cr_expect_eq(cursor_read("1\0002", 3, &tag, &theirs), CURSOR_INVALID);
 }
 
-/* A server's own cursor, one that was rounded, one beyond 2^53: none of them has a tag by chance only. */
+/*
+ * A server's own cursor, one that was rounded, one beyond 2^53: none of them has a tag by chance
+ * only.
+ */
 Test(redis_cursor, what_was_never_handed_out_is_no_servers)
 {
     static const char *const strange[] = {"1",

@@ -10,7 +10,7 @@ static char error[256];
 
 static void expect_rules(const char *rules)
 {
-    struct policy *policy = policy_parse(rules, error, sizeof error);
+    struct policy *policy = policy_parse(rules, error, sizeof(error));
 
     cr_expect_not_null(policy, "\"%s\": %s", rules, error);
     policy_free(policy);
@@ -18,12 +18,13 @@ static void expect_rules(const char *rules)
 
 static void expect_refusal(const char *rules, const char *word)
 {
-    memset(error, 0, sizeof error);
-    struct policy *policy = policy_parse(rules, error, sizeof error);
+    memset(error, 0, sizeof(error));
+    struct policy *policy = policy_parse(rules, error, sizeof(error));
 
     cr_expect_null(policy, "\"%s\" is accepted", rules);
     cr_expect_not_null(strstr(error, word), "\"%s\": no \"%s\" in: %s", rules, word, error);
-    cr_expect_not_null(strstr(error, "takes "), "\"%s\" does not say what it takes: %s", rules, error);
+    cr_expect_not_null(strstr(error, "takes "), "\"%s\" does not say what it takes: %s", rules,
+                       error);
     policy_free(policy);
 }
 
@@ -47,7 +48,8 @@ Test(policy, what_does_not_exist)
 {
     expect_refusal("+@all -@dangerus", "\"-@dangerus\" is no category of Redis");
     expect_refusal("+@nosuchcategory", "\"+@nosuchcategory\"");
-    expect_refusal("+@all -flushal", "\"-flushal\" is no command of Redis, perhaps -flushall is meant");
+    expect_refusal("+@all -flushal",
+                   "\"-flushal\" is no command of Redis, perhaps -flushall is meant");
     expect_refusal("+@all -FLUHSALL", "-flushall");
     expect_refusal("+@all -config|gett", "perhaps -config|get is meant");
     expect_refusal("-@all +gett", "perhaps +get is meant");
@@ -83,8 +85,9 @@ Test(policy, scripts)
         {"default +fcall -@scripting +get", false},
     };
 
-    for (size_t i = 0; i < sizeof rows / sizeof rows[0]; i++) {
-        struct policy *policy = policy_parse(rows[i].rules, error, sizeof error);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        struct policy *policy = policy_parse(rows[i].rules, error, sizeof(error));
+
         cr_assert_not_null(policy, "%s", error);
         cr_expect_eq(policy_allows_scripts(policy), rows[i].allows, "%s", rows[i].rules);
         policy_free(policy);
@@ -116,10 +119,11 @@ Test(policy, what_is_no_rule)
 Test(policy, what_else_an_acl_says)
 {
     static const char *const rules[] = {
-        "~*",        "%R~key", "&channel", "on",          "off",   "nopass",         "resetpass",
-        "resetkeys", "reset",  "allkeys",  "allchannels", "(+get", "clearselectors", "resetchannels"};
+        "~*",          "%R~key",    "&channel",       "on",           "off",
+        "nopass",      "resetpass", "resetkeys",      "reset",        "allkeys",
+        "allchannels", "(+get",     "clearselectors", "resetchannels"};
 
-    for (size_t i = 0; i < sizeof rules / sizeof rules[0]; i++) {
+    for (size_t i = 0; i < sizeof(rules) / sizeof(rules[0]); i++) {
         expect_refusal(rules[i], rules[i]);
     }
 }
@@ -139,9 +143,10 @@ Test(policy, what_can_never_be_allowed)
                                         "multi", "subscribe", "monitor",     "wait",
                                         "quit",  "post",      "script|debug"};
 
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char rule[64];
-        snprintf(rule, sizeof rule, "+%s", names[i]);
+
+        snprintf(rule, sizeof(rule), "+%s", names[i]);
         expect_refusal(rule, "can't be allowed");
     }
 }
@@ -163,7 +168,7 @@ Test(policy, long_rules)
 
 Test(policy, copies)
 {
-    struct policy *policy = policy_parse("+get -config|set", error, sizeof error);
+    struct policy *policy = policy_parse("+get -config|set", error, sizeof(error));
     struct policy *copy = policy_copy(policy);
 
     policy_free(policy);

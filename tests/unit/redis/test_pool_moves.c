@@ -1,5 +1,6 @@
 /*
- * The pool while things move: deadlines, masters that come and go, the fence, the end of the worker.
+ * The pool while things move: deadlines, masters that come and go, the fence, the end of the
+ * worker.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -16,7 +17,10 @@ static struct peer *other; /* the second one of a test, or the one that is told 
 
 Test(pool, a_late_answer_reaches_nobody_and_breaks_nothing)
 {
-    /* a byte of SET's answer shows that the peer lives, so the connection stays though both are late */
+    /*
+     * a byte of SET's answer shows that the peer lives, so the connection stays though both are
+     * late
+     */
     static const struct peer_step steps[] = {GREET,
                                              {PEER_EXPECT, SET INCR},
                                              {PEER_SEND, "+"},
@@ -75,7 +79,10 @@ static bool one_ended(struct pool_stage *stage)
     return stage->n_ended == 1;
 }
 
-/* One is sent, half of its time later another one; the first one's time is over: the line is taken for silent. */
+/*
+ * One is sent, half of its time later another one; the first one's time is over: the line is taken
+ * for silent.
+ */
 static void fall_silent(struct pool_stage *stage, const struct peer *peer)
 {
     pool_stage_open(stage, "+@all");
@@ -111,9 +118,10 @@ Test(pool, a_silent_peer_that_speaks_again_is_used_by_who_waits)
 
 Test(pool, a_silent_peer_that_is_hung_up_on_makes_room_for_who_waits)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, INCR INCR}, {PEER_WAIT, NULL},
-                                             OPEN,  {PEER_EXPECT, GET},       {PEER_SEND, "$1\r\n2\r\n"},
-                                             END};
+    static const struct peer_step steps[] = {
+        GREET, {PEER_EXPECT, INCR INCR}, {PEER_WAIT, NULL},
+        OPEN,  {PEER_EXPECT, GET},       {PEER_SEND, "$1\r\n2\r\n"},
+        END};
     struct peer *peer = peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 800}};
 
@@ -205,7 +213,8 @@ static bool one_waits(struct pool_stage *stage)
 
 Test(pool, a_master_that_comes_in_time_is_used)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
+    static const struct peer_step steps[] = {
+        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
     struct pool_stage stage = {.when = one_waits, .then = publish_other};
 
     other = peer_start("127.0.0.1", steps);
@@ -225,8 +234,9 @@ Test(pool, the_queue_is_bounded)
     pool_stage_open(&stage, "+@all");
     pool_stage_publish(&stage, NULL, 0, FENCE_DOWN);
     struct pool_job *jobs[3];
-    for (int i = 0; i < 3; i++)
+    for (int i = 0; i < 3; i++) {
         jobs[i] = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    }
     cr_expect_eq(stage.n_ended, 1, "the third is refused at once");
     cr_expect(jobs[2]->queue_full);
     expect_words(jobs[2], 0, ITEM_NOT_SENT, "NOTSENT ");
@@ -253,8 +263,10 @@ Test(pool, a_stalled_watcher_is_not_believed)
 
 Test(pool, a_switch_closes_at_once_and_settles)
 {
-    static const struct peer_step old[] = {GREET, {PEER_EXPECT, GET}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
-    static const struct peer_step new[] = {GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
+    static const struct peer_step old[] = {
+        GREET, {PEER_EXPECT, GET}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step new[] = {
+        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
     struct peer *peer = peer_start("127.0.0.1", old);
     struct pool_stage stage = {.when = pool_stage_one_in_flight, .then = publish_other};
 
@@ -293,7 +305,8 @@ Test(pool, a_flap_of_the_state_closes_nothing)
 
 Test(pool, the_fence_holds_writes_and_lets_reads_go_on)
 {
-    static const struct peer_step old[] = {GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
+    static const struct peer_step old[] = {
+        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
     static const struct peer_step new[] = {GREET, {PEER_EXPECT, INCR}, {PEER_SEND, ":2\r\n"}, END};
     struct peer *peer = peer_start("127.0.0.1", old);
     struct pool_stage stage = {0};
@@ -329,8 +342,8 @@ Test(pool, in_a_pipeline_those_behind_a_held_one_wait)
 
     pool_stage_open(&stage, "+@all");
     pool_stage_publish(&stage, peer_address(peer), 1, FENCE_UP);
-    struct pool_job *job = pool_stage_submit_as(&stage, "[[\"GET\",\"k\"],[\"INCR\",\"k\"],[\"GET\",\"k\"]]",
-                                                true, false, false);
+    struct pool_job *job = pool_stage_submit_as(
+        &stage, "[[\"GET\",\"k\"],[\"INCR\",\"k\"],[\"GET\",\"k\"]]", true, false, false);
     pool_stage_run_until(&stage, pool_stage_one_done);
     expect_done(job, 0, "{\"result\":\"1\"");
     cr_expect_eq(job->items[2].outcome, ITEM_PENDING);
@@ -344,9 +357,12 @@ Test(pool, in_a_pipeline_those_behind_a_held_one_wait)
 /* What stands in our own buffer is not written yet, and must not be once the fence is up. */
 Test(pool, the_fence_holds_what_was_not_written_yet)
 {
-    static const struct peer_step old[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"},
-        END};
+    static const struct peer_step old[] = {GREET,
+                                           {PEER_EXPECT, GET},
+                                           {PEER_SEND, "$1\r\n1\r\n"},
+                                           {PEER_EXPECT, GET},
+                                           {PEER_SEND, "$1\r\n1\r\n"},
+                                           END};
     static const struct peer_step new[] = {GREET, {PEER_EXPECT, INCR}, {PEER_SEND, ":2\r\n"}, END};
     struct peer *peer = peer_start("127.0.0.1", old);
     struct pool_stage stage = {0};
@@ -403,7 +419,10 @@ static bool none_in_flight(struct pool_stage *stage)
     return metric_look(&stage->counts->inflight) == 0;
 }
 
-/* A write was sent, the fence came up, and the answer was there just now. @return when it may have come, at the earliest. */
+/*
+ * A write was sent, the fence came up, and the answer was there just now. @return when it may have
+ * come, at the earliest.
+ */
 static int64_t answer_behind_the_fence(struct pool_stage *stage, bool retry)
 {
     static const struct peer_step steps[] = {
@@ -430,8 +449,9 @@ Test(pool, a_write_answered_just_before_the_promotion_is_unknown)
     int64_t began_ms = answer_behind_the_fence(&stage, false);
 
     stage.promoting_ms = began_ms + DOUBT_MS - 1;
-    if (stage.n_ended > 0)
+    if (stage.n_ended > 0) {
         cr_skip_test("this machine is too slow to tell");
+    }
     pool_stage_publish(&stage, peer_address(other), 1, FENCE_PROMOTING);
     pool_stage_run(&stage);
     expect_words(stage.jobs[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
@@ -456,8 +476,9 @@ static void be_busy_for(int64_t ms)
 {
     int64_t until_ms = clock_boot_ms() + ms;
 
-    while (clock_boot_ms() < until_ms)
+    while (clock_boot_ms() < until_ms) {
         ;
+    }
 }
 
 /* What counts is when the leader spoke, not when this thread has the time to read it. */
@@ -469,7 +490,8 @@ Test(pool, a_write_answered_just_before_a_promotion_that_is_read_late_is_unknown
     stage.promoting_ms = clock_boot_ms() + 10;
     stage.pulse.fences++;
     be_busy_for(3 * DOUBT_MS);
-    half_ms = clock_boot_ms() + 3 * DOUBT_MS; /* all that is due has its turn, and the news is not there */
+    /* all that is due has its turn, and the news is not there */
+    half_ms = clock_boot_ms() + 3 * DOUBT_MS;
     pool_stage_run_until(&stage, half_is_over);
     cr_expect_eq(stage.n_ended, 0);
     pool_stage_publish(&stage, peer_address(other), 1, FENCE_PROMOTING);
@@ -530,14 +552,16 @@ Test(pool, a_write_answered_before_the_failover_was_aborted_is_done)
 
 Test(pool, a_write_answered_just_before_the_switch_runs_again_where_it_may)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, INCR}, {PEER_SEND, ":7\r\n"}, END};
+    static const struct peer_step steps[] = {
+        GREET, {PEER_EXPECT, INCR}, {PEER_SEND, ":7\r\n"}, END};
     struct peer *new = peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
     int64_t began_ms = answer_behind_the_fence(&stage, true);
 
     pool_stage_publish(&stage, peer_address(new), 2, FENCE_DOWN);
-    if (clock_boot_ms() - began_ms >= DOUBT_MS)
+    if (clock_boot_ms() - began_ms >= DOUBT_MS) {
         cr_skip_test("this machine is too slow to tell");
+    }
     pool_stage_run(&stage);
     expect_done(stage.jobs[0], 0, "{\"result\":7");
     pool_stage_close(&stage);
@@ -553,8 +577,9 @@ Test(pool, a_write_in_doubt_ends_with_the_pool)
     pool_drain(stage.pool);
     pool_abandon(stage.pool);
     cr_expect_eq(stage.n_ended, 1);
-    if (clock_boot_ms() - began_ms < DOUBT_MS)
+    if (clock_boot_ms() - began_ms < DOUBT_MS) {
         expect_words(stage.jobs[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
+    }
     pool_stage_close(&stage);
     peer_end(other);
 }
@@ -568,6 +593,7 @@ Test(pool, draining_refuses_what_waits_and_lets_the_rest_end)
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     pool_stage_publish(&stage, NULL, 1, FENCE_DOWN);
     struct pool_job *waits = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
@@ -587,6 +613,7 @@ Test(pool, abandoned_commands_are_unknown)
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     pool_abandon(stage.pool);
     expect_words(incr, 0, ITEM_UNKNOWN, "UNKNOWN ");

@@ -1,6 +1,6 @@
 /*
- * What the pool promises beyond answers: whom it serves and whom no longer, what it keeps open, what it tells those that
- * waited in vain.
+ * What the pool promises beyond answers: whom it serves and whom no longer, what it keeps open,
+ * what it tells those that waited in vain.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -41,8 +41,9 @@ static size_t open_connections(struct pool_stage *stage)
 {
     int64_t n = 0;
 
-    for (int i = 0; i < METRIC_POOL_STATE_COUNT; i++)
+    for (int i = 0; i < METRIC_POOL_STATE_COUNT; i++) {
         n += metric_look(&stage->counts->connections[i]);
+    }
     return (size_t)n;
 }
 
@@ -50,7 +51,8 @@ static size_t open_connections(struct pool_stage *stage)
 
 Test(pool, whose_caller_has_gone_is_not_sent_once_there_is_a_master)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
+    static const struct peer_step steps[] = {
+        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
     struct peer *peer = peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
 
@@ -73,14 +75,15 @@ Test(pool, whose_caller_has_gone_is_not_sent_once_there_is_a_master)
 
 Test(pool, whose_caller_has_gone_is_not_sent_behind_the_fence)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
+    static const struct peer_step steps[] = {
+        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
     struct peer *peer = peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
 
     pool_stage_open(&stage, "+@all");
     pool_stage_publish(&stage, peer_address(peer), 1, FENCE_UP);
-    struct pool_job *job = pool_stage_submit_as(&stage, "[[\"GET\",\"k\"],[\"INCR\",\"k\"],[\"GET\",\"k\"]]",
-                                                true, false, false);
+    struct pool_job *job = pool_stage_submit_as(
+        &stage, "[[\"GET\",\"k\"],[\"INCR\",\"k\"],[\"GET\",\"k\"]]", true, false, false);
     pool_stage_run_until(&stage, pool_stage_one_done);
     job->caller_is_gone = yes;
     pool_stage_publish(&stage, peer_address(peer), 1, FENCE_DOWN);
@@ -102,11 +105,13 @@ Test(pool, whose_caller_has_gone_does_not_run_again)
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     incr->caller_is_gone = yes;
     peer_release(peer);
     pool_stage_run(&stage);
-    expect_words(incr, 0, ITEM_NOT_SENT, "NOTSENT the caller has gone; before, it was refused: READONLY");
+    expect_words(incr, 0, ITEM_NOT_SENT,
+                 "NOTSENT the caller has gone; before, it was refused: READONLY");
     pool_stage_close_with(&stage, peer);
 }
 
@@ -162,10 +167,12 @@ static bool all_closed(struct pool_stage *stage)
 
 Test(pool, what_belongs_to_a_master_that_left_is_closed)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
+    static const struct peer_step steps[] = {
+        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
     cr_expect_eq(open_connections(&stage), 1);
@@ -182,6 +189,7 @@ Test(pool, a_master_that_left_is_kept_for_who_waits_for_an_answer)
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     publish_nothing(&stage);
     run_for(&stage, 20);
@@ -194,8 +202,10 @@ Test(pool, a_master_that_left_is_kept_for_who_waits_for_an_answer)
 
 Test(pool, a_master_that_left_and_is_back_serves)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
-    static const struct peer_step again[] = {GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n2\r\n"}, END};
+    static const struct peer_step steps[] = {
+        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
+    static const struct peer_step again[] = {
+        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n2\r\n"}, END};
     struct peer *peer = peer_start("127.0.0.1", steps), *second = peer_start("127.0.0.1", again);
     struct pool_stage stage = {0};
 
@@ -244,7 +254,7 @@ static struct pool_job *submit_to_replica(struct pool_stage *stage, const char *
 
     cr_assert_eq(batch_read(json, strlen(json), BATCH_MANY, &job->batch, error), 0);
     job->target = POOL_REPLICA;
-    snprintf(job->master, sizeof job->master, "mymaster");
+    snprintf(job->master, sizeof(job->master), "mymaster");
     job->done = pool_stage_job_ended;
     job->data = stage;
     stage->jobs[stage->n_jobs++] = job;
@@ -254,7 +264,8 @@ static struct pool_job *submit_to_replica(struct pool_stage *stage, const char *
 
 Test(pool, all_replicas_are_tried)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n9\r\n"}, END};
+    static const struct peer_step steps[] = {
+        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n9\r\n"}, END};
     struct peer *peer = peer_start("127.0.0.1", steps);
     struct address replicas[REPLICAS];
     struct pool_stage stage = {0};
@@ -262,7 +273,7 @@ Test(pool, all_replicas_are_tried)
     pool_stage_open(&stage, "+@all");
     for (int i = 0; i < REPLICAS - 1; i++) {
         replicas[i] = peer_dead_address();
-        snprintf(replicas[i].host, sizeof replicas[i].host, "127.0.0.%d", i + 2);
+        snprintf(replicas[i].host, sizeof(replicas[i].host), "127.0.0.%d", i + 2);
     }
     replicas[REPLICAS - 1] = *peer_address(peer);
     publish_replicas(&stage, replicas, REPLICAS, REPLICAS);
@@ -279,7 +290,10 @@ static bool foo_is_judged(struct pool_stage *stage)
     return metric_read(&stage->counts->commands[METRIC_COMMAND_OUTCOME_BAD]) == 1;
 }
 
-/* Its first read is on the wire to a replica that is healthy no longer: what follows goes to another one. */
+/*
+ * Its first read is on the wire to a replica that is healthy no longer: what follows goes to
+ * another one.
+ */
 Test(pool, a_pipeline_does_not_go_on_with_a_replica_that_is_unhealthy)
 {
     static const struct peer_step steps[] = {GREET,
@@ -290,7 +304,8 @@ Test(pool, a_pipeline_does_not_go_on_with_a_replica_that_is_unhealthy)
                                              {PEER_HOLD, NULL},
                                              {PEER_SEND, "$1\r\n1\r\n"},
                                              END};
-    static const struct peer_step next[] = {OPEN, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n2\r\n"}, END};
+    static const struct peer_step next[] = {
+        OPEN, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n2\r\n"}, END};
     struct peer *peer = peer_start("127.0.0.1", steps), *second = peer_start("127.0.0.1", next);
     const struct address replicas[] = {*peer_address(peer), *peer_address(second)};
     struct pool_stage stage = {0};

@@ -10,7 +10,7 @@
 #include "bellwether/redis/cursor.h"
 #include "pool_stage.h"
 
-#define SCAN_TABLE                                                                        \
+#define SCAN_TABLE \
     "*4\r\n" ENTRY(3, "get", "readonly", "read") ENTRY(4, "scan", "readonly", "keyspace") \
         ENTRY(5, "hscan", "readonly", "hash") ENTRY(3, "set", "write", "write")
 #define INFO "*2\r\n" BULK(4, "INFO") BULK(6, "server")
@@ -22,7 +22,8 @@
 #define LOST "SCANLOST the server that this cursor belongs to is not served any more"
 
 /* clang-format off */
-#define OPEN_AS(n, role) {PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO}, {PEER_SEND, HELLO_REPLY(n, role)}
+#define OPEN_AS(n, role) \
+    {PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO}, {PEER_SEND, HELLO_REPLY(n, role)}
 #define TELL_TABLE {PEER_EXPECT, COMMAND}, {PEER_SEND, SCAN_TABLE}
 #define TELL_ID(id) {PEER_EXPECT, INFO}, {PEER_SEND, INFO_REPLY(id)}
 #define BEGIN {PEER_EXPECT, SCAN(1, "0")}, {PEER_SEND, SCANNED(1, "5")}
@@ -31,7 +32,8 @@
 
 #define DONE "{\"result\":[\"0\",[\"k\"]]"
 
-static uint32_t tag_of(const struct peer *peer, const char *run_id, bool is_master, uint64_t switches)
+static uint32_t tag_of(const struct peer *peer, const char *run_id, bool is_master,
+                       uint64_t switches)
 {
     struct cursor_home home = {peer_address(peer), run_id, is_master, switches};
 
@@ -94,8 +96,9 @@ Test(pool_scan, a_cursor_goes_back_as_the_servers_own)
 
 Test(pool_scan, a_generation_that_moved_on_loses_it)
 {
-    static const struct peer_step steps[] = {OPEN_AS(6, "master"), TELL_TABLE, TELL_ID(RUN_ID_A), BEGIN,
-                                             OPEN_AS(6, "master"), TELL_TABLE, TELL_ID(RUN_ID_A), END};
+    static const struct peer_step steps[] = {
+        OPEN_AS(6, "master"), TELL_TABLE, TELL_ID(RUN_ID_A), BEGIN,
+        OPEN_AS(6, "master"), TELL_TABLE, TELL_ID(RUN_ID_A), END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
     uint32_t tag = tag_of(peer, RUN_ID_A, true, 1);
@@ -132,8 +135,10 @@ Test(pool_scan, a_server_that_was_started_again_loses_it)
 Test(pool_scan, a_server_that_was_started_again_under_way_loses_it)
 {
     static const struct peer_step steps[] = {
-        OPEN_AS(6, "master"), TELL_TABLE,           TELL_ID(RUN_ID_A), {PEER_EXPECT, SCAN(7, "0000005")},
-        {PEER_CLOSE, NULL},   OPEN_AS(6, "master"), TELL_ID(RUN_ID_B), END};
+        OPEN_AS(6, "master"), TELL_TABLE,
+        TELL_ID(RUN_ID_A),    {PEER_EXPECT, SCAN(7, "0000005")},
+        {PEER_CLOSE, NULL},   OPEN_AS(6, "master"),
+        TELL_ID(RUN_ID_B),    END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
 
@@ -144,7 +149,8 @@ Test(pool_scan, a_server_that_was_started_again_under_way_loses_it)
 /* Nobody can tell whether the next connection leads to the same process. */
 Test(pool_scan, a_server_that_does_not_tell_who_it_is_is_the_one_of_the_connection)
 {
-    static const char denied[] = "-NOPERM User default has no permissions to run the 'info' command\r\n";
+    static const char denied[] =
+        "-NOPERM User default has no permissions to run the 'info' command\r\n";
     static const struct peer_step steps[] = {OPEN_AS(6, "master"),
                                              TELL_TABLE,
                                              {PEER_EXPECT, INFO},
@@ -239,7 +245,8 @@ Test(pool_scan, in_a_transaction_only_what_scans_has_a_cursor)
     uint32_t tag = tag_of(peer, RUN_ID_A, true, 1);
     char json[240];
 
-    snprintf(json, sizeof(json), "[[\"GET\",\"k\"],[\"SCAN\",%" PRIu64 "],[\"SCAN\",0]]", five_of(tag));
+    snprintf(json, sizeof(json), "[[\"GET\",\"k\"],[\"SCAN\",%" PRIu64 "],[\"SCAN\",0]]",
+             five_of(tag));
     struct pool_job *job = pool_stage_submit_as(&stage, json, true, true, false);
     pool_stage_run(&stage);
     snprintf(json, sizeof(json),
@@ -257,7 +264,8 @@ Test(pool_scan, a_transaction_with_cursors_of_two_servers_runs_on_none)
     struct peer *peer = pool_stage_open_with(&stage, steps);
     char json[240];
 
-    snprintf(json, sizeof(json), "[[\"SCAN\",%" PRIu64 "],[\"SCAN\",%" PRIu64 "]]", five_of(77), five_of(78));
+    snprintf(json, sizeof(json), "[[\"SCAN\",%" PRIu64 "],[\"SCAN\",%" PRIu64 "]]", five_of(77),
+             five_of(78));
     struct pool_job *job = pool_stage_submit_as(&stage, json, true, true, false);
     pool_stage_run(&stage);
     expect_lost(job);
@@ -266,8 +274,8 @@ Test(pool_scan, a_transaction_with_cursors_of_two_servers_runs_on_none)
 
 /* ---- on replicas ---- */
 
-static void publish(struct pool_stage *stage, const struct address *address, struct peer *const *replicas,
-                    size_t n)
+static void publish(struct pool_stage *stage, const struct address *address,
+                    struct peer *const *replicas, size_t n)
 {
     struct snapshot *snapshot = snapshot_new(1);
     struct snapshot_master *master = snapshot_master_new("mymaster");
@@ -303,10 +311,12 @@ static void publish_replicas(struct pool_stage *stage, struct peer *const *repli
 Test(pool_scan, a_cursor_finds_its_replica)
 {
     static const struct peer_step first[] = {REPLICA(RUN_ID_A), BEGIN, GO_ON, END};
-    static const struct peer_step second[] = {OPEN_AS(5, "slave"), TELL_ID(RUN_ID_B), BEGIN, GO_ON, END};
+    static const struct peer_step second[] = {OPEN_AS(5, "slave"), TELL_ID(RUN_ID_B), BEGIN, GO_ON,
+                                              END};
     struct peer *replicas[] = {peer_start("127.0.0.1", first), peer_start("127.0.0.1", second)};
     struct pool_stage stage = {0};
-    uint32_t a = tag_of(replicas[0], RUN_ID_A, false, 0), b = tag_of(replicas[1], RUN_ID_B, false, 0);
+    uint32_t a = tag_of(replicas[0], RUN_ID_A, false, 0),
+             b = tag_of(replicas[1], RUN_ID_B, false, 0);
 
     pool_stage_open(&stage, "+@all");
     publish_replicas(&stage, replicas, 2);
@@ -329,7 +339,8 @@ Test(pool_scan, a_cursor_finds_a_replica_that_was_never_spoken_to)
 
     pool_stage_open(&stage, "+@all");
     publish_replicas(&stage, replicas, 2);
-    expect_done(run_scan(&stage, POOL_REPLICA, five_of(tag_of(replicas[1], RUN_ID_B, false, 0))), 0, DONE);
+    expect_done(run_scan(&stage, POOL_REPLICA, five_of(tag_of(replicas[1], RUN_ID_B, false, 0))), 0,
+                DONE);
     expect_lost(run_scan(&stage, POOL_REPLICA, five_of(12345)));
     pool_stage_close(&stage);
     peer_end(replicas[0]);
@@ -339,19 +350,22 @@ Test(pool_scan, a_cursor_finds_a_replica_that_was_never_spoken_to)
 Test(pool_scan, a_pipeline_takes_each_cursor_to_its_replica)
 {
     static const struct peer_step first[] = {REPLICA(RUN_ID_A), BEGIN, GO_ON, END};
-    static const struct peer_step second[] = {OPEN_AS(5, "slave"), TELL_ID(RUN_ID_B), BEGIN, GO_ON, END};
+    static const struct peer_step second[] = {OPEN_AS(5, "slave"), TELL_ID(RUN_ID_B), BEGIN, GO_ON,
+                                              END};
     struct peer *replicas[] = {peer_start("127.0.0.1", first), peer_start("127.0.0.1", second)};
     struct pool_stage stage = {0};
     struct pool_job *job = pool_job_new();
-    uint32_t a = tag_of(replicas[0], RUN_ID_A, false, 0), b = tag_of(replicas[1], RUN_ID_B, false, 0);
+    uint32_t a = tag_of(replicas[0], RUN_ID_A, false, 0),
+             b = tag_of(replicas[1], RUN_ID_B, false, 0);
     char json[240], error[BATCH_ERROR_SIZE];
 
     pool_stage_open(&stage, "+@all");
     publish_replicas(&stage, replicas, 2);
     expect_five(run_scan(&stage, POOL_REPLICA, 0), a);
     expect_five(run_scan(&stage, POOL_REPLICA, 0), b);
-    snprintf(json, sizeof(json), "[[\"SCAN\",%" PRIu64 "],[\"SCAN\",%" PRIu64 "],[\"SCAN\",%" PRIu64 "]]",
-             five_of(a), five_of(777), five_of(b));
+    snprintf(json, sizeof(json),
+             "[[\"SCAN\",%" PRIu64 "],[\"SCAN\",%" PRIu64 "],[\"SCAN\",%" PRIu64 "]]", five_of(a),
+             five_of(777), five_of(b));
     cr_assert_eq(batch_read(json, strlen(json), BATCH_MANY, &job->batch, error), 0, "%s", error);
     job->target = POOL_REPLICA;
     snprintf(job->master, sizeof(job->master), "mymaster");
@@ -386,7 +400,10 @@ Test(pool_scan, a_replica_that_is_not_served_any_more_loses_its_cursors)
     peer_end(replicas[1]);
 }
 
-/* The master stands in while there is no replica; what was begun on it goes on there when there is one again. */
+/*
+ * The master stands in while there is no replica; what was begun on it goes on there when there is
+ * one again.
+ */
 Test(pool_scan, a_cursor_of_the_master_that_stands_in_goes_back_to_it)
 {
     static const struct peer_step first[] = {

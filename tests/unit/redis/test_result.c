@@ -1,6 +1,7 @@
 /*
- * RESP to JSON: every type, every way to be split, whatever is nested; and what may go wrong in the middle. Whatever is
- * read here is compared with hiredis' own tree of the same bytes (result_oracle.h) as well.
+ * RESP to JSON: every type, every way to be split, whatever is nested; and what may go wrong in the
+ * middle. Whatever is read here is compared with hiredis' own tree of the same bytes
+ * (result_oracle.h) as well.
  */
 #include <criterion/criterion.h>
 #include <stdint.h>
@@ -23,8 +24,8 @@ struct stream {
 
 static struct stream stream_open(struct result *result)
 {
-    struct stream stream = {redisReaderCreateWithFunctions((redisReplyObjectFunctions *)&result_functions),
-                            {result}};
+    struct stream stream = {
+        redisReaderCreateWithFunctions((redisReplyObjectFunctions *)&result_functions), {result}};
 
     return stream;
 }
@@ -34,7 +35,10 @@ static void stream_close(struct stream *stream)
     redisReaderFree(stream->reader);
 }
 
-/* As a connection does it: privdata is set once, here because the struct is a copy. @return whole replies, -1 an error. */
+/*
+ * As a connection does it: privdata is set once, here because the struct is a copy. @return whole
+ * replies, -1 an error.
+ */
 static int feed(struct stream *stream, const char *bytes, size_t size)
 {
     void *reply;
@@ -46,12 +50,12 @@ static int feed(struct stream *stream, const char *bytes, size_t size)
         if (redisReaderGetReply(stream->reader, &reply) != REDIS_OK) {
             return -1;
         }
-        if (reply == NULL) {
+        if (!reply) {
             return n;
         }
         stream->reader->fn->freeObject(reply);
         n++;
-        if (stream->sink.into != NULL && result_next(stream->sink.into)) {
+        if (stream->sink.into && result_next(stream->sink.into)) {
             stream->sink.into = NULL;
         }
     }
@@ -82,7 +86,8 @@ static uint32_t next_random(uint32_t *seed)
 
 enum pieces { WHOLE, BYTE_BY_BYTE, AT_RANDOM };
 
-static void read_pieces(struct result *result, const char *wire, size_t size, enum pieces how, uint32_t *seed)
+static void read_pieces(struct result *result, const char *wire, size_t size, enum pieces how,
+                        uint32_t *seed)
 {
     struct stream stream = stream_open(result);
     size_t step;
@@ -111,7 +116,7 @@ static void expect(const char *wire, size_t size, bool base64, unsigned members,
         read_pieces(&result, wire, size, how, &seed);
         complaint = oracle_complaint(&result, tree);
         cr_expect_null(complaint, "%.60s: %s", wire, complaint);
-        if (json != NULL) {
+        if (json) {
             cr_expect_eq(result.json.size, strlen(json), "%.60s: %.*s", wire, (int)result.json.size,
                          result.json.bytes);
             cr_expect_eq(strncmp(result.json.bytes, json, result.json.size), 0, "%.60s: %.*s", wire,
@@ -135,7 +140,8 @@ static void expect_rows(const struct row *rows, size_t n, bool base64, unsigned 
     }
 }
 
-#define EXPECT(rows, base64, members) expect_rows((rows), sizeof(rows) / sizeof *(rows), (base64), (members))
+#define EXPECT(rows, base64, members) \
+    expect_rows((rows), sizeof(rows) / sizeof(*(rows)), (base64), (members))
 
 /* ---- values ---- */
 
@@ -213,7 +219,8 @@ Test(redis_result, nested_lists_close_where_they_end)
         {BYTES("*3\r\n*2\r\n:1\r\n:2\r\n*0\r\n:3\r\n"), "{\"result\":[[1,2],[],3]"},
         {BYTES("*2\r\n:1\r\n*2\r\n:2\r\n*2\r\n:3\r\n*0\r\n"), "{\"result\":[1,[2,[3,[]]]]"},
         {BYTES("*2\r\n*2\r\n*2\r\n*0\r\n:3\r\n:2\r\n:1\r\n"), "{\"result\":[[[[],3],2],1]"},
-        {BYTES("%1\r\n*1\r\n+k\r\n%1\r\n+a\r\n~1\r\n+b\r\n"), "{\"result\":[[\"k\"],[\"a\",[\"b\"]]]"},
+        {BYTES("%1\r\n*1\r\n+k\r\n%1\r\n+a\r\n~1\r\n+b\r\n"),
+         "{\"result\":[[\"k\"],[\"a\",[\"b\"]]]"},
         {BYTES("*2\r\n%0\r\n~0\r\n"), "{\"result\":[[],[]]"},
         /* as XRANGE has it */
         {BYTES("*2\r\n*2\r\n$3\r\n1-0\r\n*2\r\n$1\r\nf\r\n$1\r\nv\r\n*2\r\n$3\r\n2-0\r\n*-1\r\n"),
@@ -255,7 +262,8 @@ static void put_random(struct buffer *wire, uint32_t *seed, int depth)
         buffer_add_integer(wire, size);
         buffer_add_text(wire, "\r\n");
         for (uint32_t i = 0; i < size; i++) {
-            buffer_add(wire, (const char[]){(char)(next_random(seed) % (choice == 12 ? 256 : 128))}, 1);
+            buffer_add(wire, (const char[]){(char)(next_random(seed) % (choice == 12 ? 256 : 128))},
+                       1);
         }
         buffer_add_text(wire, "\r\n");
     } else {
@@ -345,10 +353,10 @@ Test(redis_result, every_pair_of_bytes_at_every_offset)
         size_t at = pair % 17;
         char bytes[20];
 
-        memset(bytes, 'x', sizeof bytes);
+        memset(bytes, 'x', sizeof(bytes));
         bytes[at] = (char)(pair >> 8);
         bytes[at + 1] = (char)(pair & 0xff);
-        cr_assert(comes_back(bytes, sizeof bytes), "%04x at %zu", pair, at);
+        cr_assert(comes_back(bytes, sizeof(bytes)), "%04x at %zu", pair, at);
         cr_assert(comes_back(bytes, at + 2), "%04x at the end of %zu", pair, at + 2);
     }
 }
@@ -362,12 +370,12 @@ Test(redis_result, bytes_at_random)
     char bytes[64];
 
     for (int i = 0; i < 60000; i++) {
-        size_t size = next_random(&seed) % (sizeof bytes + 1);
+        size_t size = next_random(&seed) % (sizeof(bytes) + 1);
 
         for (size_t k = 0; k < size; k++) {
             uint32_t number = next_random(&seed);
 
-            bytes[k] = (char)(i % 2 == 0 ? dense[number % sizeof dense] : number);
+            bytes[k] = (char)(i % 2 == 0 ? dense[number % sizeof(dense)] : number);
         }
         cr_assert(comes_back(bytes, size), "round %d", i);
     }
@@ -436,7 +444,7 @@ Test(redis_result, a_push_is_no_answer)
 {
     static const char *const wires[] = {">2\r\n+a\r\n*1\r\n+b\r\n", ">0\r\n", ">-1\r\n"};
 
-    for (size_t i = 0; i < sizeof wires / sizeof wires[0]; i++) {
+    for (size_t i = 0; i < sizeof(wires) / sizeof(wires[0]); i++) {
         for (unsigned members = 0; members < 2; members++) {
             struct result result;
 
@@ -456,7 +464,7 @@ Test(redis_result, without_a_result_replies_are_dropped)
         "*2\r\n+a\r\n*1\r\n:1\r\n-ERR no\r\n$3\r\nabc\r\n_\r\n>1\r\n+x\r\n%1\r\n#t\r\n,1.5\r\n";
     struct stream stream = stream_open(NULL);
 
-    cr_expect_eq(feed(&stream, wire, sizeof wire - 1), 6);
+    cr_expect_eq(feed(&stream, wire, sizeof(wire) - 1), 6);
     stream_close(&stream);
 }
 
@@ -468,7 +476,7 @@ Test(redis_result, attributes_are_refused_by_the_reader)
     struct stream stream = stream_open(&result);
 
     result_init(&result, false, 0);
-    cr_expect_eq(feed(&stream, wire, sizeof wire - 1), -1);
+    cr_expect_eq(feed(&stream, wire, sizeof(wire) - 1), -1);
     cr_expect_eq(result.kind, RESULT_NONE);
     stream_close(&stream);
     result_release(&result);
@@ -477,21 +485,23 @@ Test(redis_result, attributes_are_refused_by_the_reader)
 Test(redis_result, several_commands_on_one_reader)
 {
     static const char wire[] = "+OK\r\n*2\r\n:1\r\n:2\r\n-ERR no\r\n$2\r\nhi\r\n";
-    static const char *const wanted[] = {"{\"result\":\"OK\"", "{\"result\":[1,2]", "", "{\"result\":\"hi\""};
+    static const char *const wanted[] = {"{\"result\":\"OK\"", "{\"result\":[1,2]", "",
+                                         "{\"result\":\"hi\""};
     struct result results[4];
     struct stream stream = stream_open(NULL);
     int i = 0;
 
     stream.reader->privdata = &stream.sink;
-    redisReaderFeed(stream.reader, wire, sizeof wire - 1);
+    redisReaderFeed(stream.reader, wire, sizeof(wire) - 1);
     for (void *reply = NULL; i < 4; i++) {
         result_init(&results[i], false, 0);
         stream.sink.into = &results[i];
         cr_assert_eq(redisReaderGetReply(stream.reader, &reply), REDIS_OK);
         cr_expect(result_next(&results[i]));
         cr_expect_eq(results[i].json.size, strlen(wanted[i]));
-        cr_expect_eq(
-            strncmp(results[i].json.bytes ? results[i].json.bytes : "", wanted[i], results[i].json.size), 0);
+        cr_expect_eq(strncmp(results[i].json.bytes ? results[i].json.bytes : "", wanted[i],
+                             results[i].json.size),
+                     0);
         result_release(&results[i]);
     }
     cr_expect_eq(results[2].kind, RESULT_ERROR);
@@ -503,7 +513,8 @@ Test(redis_result, several_commands_on_one_reader)
 Test(redis_result, a_transaction_is_a_list)
 {
     static const struct row rows[] = {
-        {BYTES("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n:1\r\n"), "[{\"result\":\"OK\"},{\"result\":1}]"},
+        {BYTES("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n:1\r\n"),
+         "[{\"result\":\"OK\"},{\"result\":1}]"},
         {BYTES("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n-WRONGTYPE no\r\n$-1\r\n"),
          "[{\"error\":\"WRONGTYPE no\"},{\"result\":null}]"},
         {BYTES("+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n*0\r\n*2\r\n*1\r\n-ERR in\r\n+b\r\n"),
@@ -552,7 +563,9 @@ Test(redis_result, the_first_and_the_last_member_refused)
     result_release(&result);
 }
 
-/* An ACL may deny MULTI: then the members run, each by itself, and their answers mean nothing here. */
+/*
+ * An ACL may deny MULTI: then the members run, each by itself, and their answers mean nothing here.
+ */
 Test(redis_result, multi_itself_refused)
 {
     struct result result;
@@ -574,7 +587,7 @@ Test(redis_result, exec_that_answers_nil_was_aborted)
     static const char *const wires[] = {"+OK\r\n+QUEUED\r\n*-1\r\n", "+OK\r\n+QUEUED\r\n_\r\n",
                                         "+OK\r\n+QUEUED\r\n$-1\r\n"};
 
-    for (size_t i = 0; i < sizeof wires / sizeof wires[0]; i++) {
+    for (size_t i = 0; i < sizeof(wires) / sizeof(wires[0]); i++) {
         struct result result;
 
         result_init(&result, false, 1);
@@ -594,7 +607,7 @@ Test(redis_result, exec_that_answers_something_else_is_not_believed)
                                         "+OK\r\n+QUEUED\r\n#t\r\n",
                                         "+OK\r\n+QUEUED\r\n~1\r\n:1\r\n"};
 
-    for (size_t i = 0; i < sizeof wires / sizeof wires[0]; i++) {
+    for (size_t i = 0; i < sizeof(wires) / sizeof(wires[0]); i++) {
         struct result result;
 
         result_init(&result, false, 1);
@@ -612,7 +625,7 @@ Test(redis_result, a_reply_cut_off_leaves_nothing_behind)
 {
     static const char whole[] = "*3\r\n$3\r\nabc\r\n*2\r\n:1\r\n$1\r\nx\r\n%1\r\n+k\r\n_\r\n";
 
-    for (size_t cut = 0; cut < sizeof whole - 1; cut++) {
+    for (size_t cut = 0; cut < sizeof(whole) - 1; cut++) {
         for (int broken = 0; broken < 2; broken++) {
             struct result result;
             struct stream stream = stream_open(&result);
@@ -629,9 +642,9 @@ Test(redis_result, a_reply_cut_off_leaves_nothing_behind)
             cr_expect_eq(result.replies, 1);
             read_all(&result, whole);
             cr_expect_eq(result.kind, RESULT_VALUE);
-            cr_expect_eq(
-                strncmp(result.json.bytes, "{\"result\":[\"abc\",[1,\"x\"],[\"k\",null]]", result.json.size),
-                0);
+            cr_expect_eq(strncmp(result.json.bytes, "{\"result\":[\"abc\",[1,\"x\"],[\"k\",null]]",
+                                 result.json.size),
+                         0);
             result_release(&result);
         }
     }
@@ -670,7 +683,7 @@ Test(redis_result, a_large_string_is_written_once)
     wire.size += SIZE;
     buffer_add_text(&wire, "\r\n");
     for (int base64 = 0; base64 < 2; base64++) {
-        size_t wanted = (base64 ? (SIZE + 2) / 3 * 4 : SIZE) + sizeof "{\"result\":\"\"" - 1;
+        size_t wanted = (base64 ? (SIZE + 2) / 3 * 4 : SIZE) + sizeof("{\"result\":\"\"") - 1;
 
         result_init(&result, base64, 0);
         stream.sink.into = &result;
@@ -696,7 +709,7 @@ Test(redis_result, a_million_elements)
     }
     result_init(&result, false, 0);
     cr_assert_eq(feed(&stream, wire.bytes, wire.size), 1);
-    cr_assert_eq(result.json.size, sizeof "{\"result\":[" - 1 + (size_t)4 * N);
+    cr_assert_eq(result.json.size, sizeof("{\"result\":[") - 1 + (size_t)4 * N);
     cr_expect_eq(memcmp(result.json.bytes + result.json.size - 9, ",\"a\",\"a\"]", 9), 0);
     result_release(&result);
     stream_close(&stream);
@@ -717,7 +730,7 @@ static enum result_kind kind_with(size_t left, bool base64, const char *wire, si
     budget_limit(left); /* nothing is counted but the result */
     cr_expect_eq(feed(&stream, wire, size), 1);
     kind = result.kind;
-    cr_expect_eq(kind == RESULT_NO_MEMORY, result.json.bytes == NULL);
+    cr_expect_eq(kind == RESULT_NO_MEMORY, !result.json.bytes);
     stream.sink.into = &result;
     result_reset(&result);
     cr_expect_eq(feed(&stream, BYTES(":7\r\n")), 1);
@@ -737,7 +750,7 @@ Test(redis_result, what_memory_has_no_room_for_is_read_and_dropped)
 
     for (int c = 0; c < 2; c++) {
         wire.size = 0;
-        snprintf(head, sizeof head, "$%d\r\n", LARGE);
+        snprintf(head, sizeof(head), "$%d\r\n", LARGE);
         buffer_add_text(&wire, head);
         memset(buffer_reserve(&wire, LARGE), c == 0 ? 'x' : '\n', LARGE);
         wire.size += LARGE;
@@ -745,8 +758,8 @@ Test(redis_result, what_memory_has_no_room_for_is_read_and_dropped)
         const size_t size = wire.size;
         char *bytes = buffer_take(&wire, &wire.size);
         cr_expect_eq(kind_with(LARGE, false, bytes, size), RESULT_NO_MEMORY);
-        cr_expect_eq(kind_with(2 * LARGE, false, bytes, size), c == 0 ? RESULT_VALUE : RESULT_NO_MEMORY,
-                     "each byte is two");
+        cr_expect_eq(kind_with(2 * LARGE, false, bytes, size),
+                     c == 0 ? RESULT_VALUE : RESULT_NO_MEMORY, "each byte is two");
         cr_expect_eq(kind_with(8 * LARGE, false, bytes, size), RESULT_VALUE);
         cr_expect_eq(kind_with(LARGE, true, bytes, size), RESULT_NO_MEMORY);
         cr_expect_eq(kind_with(2 * LARGE, true, bytes, size), RESULT_VALUE);
@@ -762,15 +775,16 @@ Test(redis_result, what_memory_has_no_room_for_is_read_and_dropped)
     cr_expect_eq(kind_with(LARGE / 2, false, bytes, size), RESULT_NO_MEMORY);
     cr_expect_eq(kind_with(4 * LARGE, false, bytes, size), RESULT_VALUE);
     free(bytes);
-    cr_expect_eq(kind_with(0, false, BYTES("+OK\r\n")), RESULT_VALUE, "what is small is never dropped");
+    cr_expect_eq(kind_with(0, false, BYTES("+OK\r\n")), RESULT_VALUE,
+                 "what is small is never dropped");
     cr_expect_eq(kind_with(0, false, BYTES("*2\r\n:1\r\n$3\r\nabc\r\n")), RESULT_VALUE);
 }
 
 /* ---- cursors ---- */
 
 /* @param scans  a byte for each answer. */
-static void expect_scanned(const char *wire, unsigned members, bool base64, const char *scans, size_t n,
-                           const char *json)
+static void expect_scanned(const char *wire, unsigned members, bool base64, const char *scans,
+                           size_t n, const char *json)
 {
     uint32_t seed = 7;
 
@@ -781,10 +795,15 @@ static void expect_scanned(const char *wire, unsigned members, bool base64, cons
         buffer_add(&result.scans, scans, n);
         result.cursor_tag = 1;
         result_reset(&result); /* it is for the same command */
-        read_pieces(&result, wire, strlen(wire), i == 0 ? WHOLE : i == 1 ? BYTE_BY_BYTE : AT_RANDOM, &seed);
-        cr_expect_eq(result.json.size, strlen(json), "%.*s", (int)result.json.size, result.json.bytes);
-        cr_expect_eq(strncmp(result.json.bytes, json, result.json.size), 0, "%.*s", (int)result.json.size,
+        read_pieces(&result, wire, strlen(wire),
+                    i == 0   ? WHOLE
+                    : i == 1 ? BYTE_BY_BYTE
+                             : AT_RANDOM,
+                    &seed);
+        cr_expect_eq(result.json.size, strlen(json), "%.*s", (int)result.json.size,
                      result.json.bytes);
+        cr_expect_eq(strncmp(result.json.bytes, json, result.json.size), 0, "%.*s",
+                     (int)result.json.size, result.json.bytes);
         result_release(&result);
     }
 }
@@ -800,5 +819,6 @@ Test(redis_result, a_cursor_gets_its_tag_and_nothing_else_does)
     expect_scanned(scanned, 0, false, "\0", 1, "{\"result\":[\"5\",[\"5\",\"6\"]]");
     expect_scanned("*2\r\n$1\r\n0\r\n*0\r\n", 0, false, "\1", 1, "{\"result\":[\"0\",[]]");
     expect_scanned("$1\r\n5\r\n", 0, false, "\1", 1, "{\"result\":\"5\"");
-    expect_scanned(queued, 2, false, "\0\1", 2, "[{\"result\":[\"5\"]},{\"result\":[\"5242881\",[\"5\"]]}]");
+    expect_scanned(queued, 2, false, "\0\1", 2,
+                   "[{\"result\":[\"5\"]},{\"result\":[\"5242881\",[\"5\"]]}]");
 }

@@ -8,13 +8,13 @@ static void expect(enum mishap mishap, struct settle_facts facts, enum settlemen
 {
     enum metric_retry got = METRIC_RETRY_COUNT;
 
-    cr_expect_eq(settle(mishap, &facts, &got), wanted, "mishap %d, read %d, script %d, retry %d", mishap,
-                 facts.read_only, facts.script, facts.retry_always);
+    cr_expect_eq(settle(mishap, &facts, &got), wanted, "mishap %d, read %d, script %d, retry %d",
+                 mishap, facts.read_only, facts.script, facts.retry_always);
     cr_expect_eq(got, reason, "mishap %d: reason %d", mishap, got);
 }
 
-static const struct settle_facts write_ = {0}, read_ = {.read_only = true}, script = {.script = true},
-                                 twice = {.retry_always = true};
+static const struct settle_facts write_ = {0}, read_ = {.read_only = true},
+                                 script = {.script = true}, twice = {.retry_always = true};
 
 Test(settle, unwritten_runs_again_whatever_it_is)
 {
@@ -75,7 +75,8 @@ Test(settle, every_mishap_has_a_row)
 
 Test(settle, refusals_are_whole_words)
 {
-    cr_expect_eq(settle_refusal("READONLY You can't write against a read only replica."), MISHAP_READONLY);
+    cr_expect_eq(settle_refusal("READONLY You can't write against a read only replica."),
+                 MISHAP_READONLY);
     cr_expect_eq(settle_refusal("LOADING Redis is loading the dataset in memory"), MISHAP_LOADING);
     cr_expect_eq(settle_refusal("MASTERDOWN Link with MASTER is down"), MISHAP_MASTERDOWN);
     cr_expect_eq(settle_refusal("READONLY"), MISHAP_READONLY);

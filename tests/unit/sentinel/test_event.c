@@ -1,6 +1,7 @@
 /*
- * Every payload of Sentinel's events, what must be refused, and recorded failovers. Payloads are copied
- * to exact-size heap memory first: they come without a terminator, and a sanitizer sees who reads past them.
+ * Every payload of Sentinel's events, what must be refused, and recorded failovers. Payloads are
+ * copied to exact-size heap memory first: they come without a terminator, and a sanitizer sees who
+ * reads past them.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -36,8 +37,9 @@ static void expect_address(const struct address *address, const char *text)
 {
     char found[ADDRESS_TEXT_SIZE] = "";
 
-    if (address_is_set(address))
+    if (address_is_set(address)) {
         address_format(address, found);
+    }
     cr_expect_str_eq(found, text, "%s instead of %s", found, text);
 }
 
@@ -61,16 +63,16 @@ static void refuse(const char *channel, const char *payload)
 {
     struct sentinel_event event, before;
 
-    memset(&event, 0x5a, sizeof event);
+    memset(&event, 0x5a, sizeof(event));
     before = event;
     cr_expect_eq(parse(channel, payload, &event), -BW_EPROTO, "%s %s", channel, payload);
-    cr_expect_eq(memcmp(&event, &before, sizeof event), 0, "touched by %s %s", channel, payload);
+    cr_expect_eq(memcmp(&event, &before, sizeof(event)), 0, "touched by %s %s", channel, payload);
 }
 
 Test(sentinel_event, switch_master)
 {
-    check("+switch-master", "mymaster 127.0.0.1 7000 127.0.0.1 7001", "mymaster", SENTINEL_INSTANCE_MASTER,
-          "127.0.0.1:7001", "127.0.0.1:7000", "");
+    check("+switch-master", "mymaster 127.0.0.1 7000 127.0.0.1 7001", "mymaster",
+          SENTINEL_INSTANCE_MASTER, "127.0.0.1:7001", "127.0.0.1:7000", "");
     check("+switch-master", "m ::1 7000 redis-2.local 7001", "m", SENTINEL_INSTANCE_MASTER,
           "redis-2.local:7001", "[::1]:7000", "");
     refuse("+switch-master", "");
@@ -89,10 +91,10 @@ Test(sentinel_event, of_any_instance)
     static const char *const any[] = {"+sdown", "-sdown", "+reboot"};
 
     for (size_t i = 0; i < 3; i++) {
-        check(any[i], MASTER_INST, "mymaster", SENTINEL_INSTANCE_MASTER, "127.0.0.1:7000", "127.0.0.1:7000",
-              "");
-        check(any[i], SLAVE_INST, "mymaster", SENTINEL_INSTANCE_SLAVE, "127.0.0.1:7001", "127.0.0.1:7000",
-              "");
+        check(any[i], MASTER_INST, "mymaster", SENTINEL_INSTANCE_MASTER, "127.0.0.1:7000",
+              "127.0.0.1:7000", "");
+        check(any[i], SLAVE_INST, "mymaster", SENTINEL_INSTANCE_SLAVE, "127.0.0.1:7001",
+              "127.0.0.1:7000", "");
         check(any[i], SENTINEL_INST, "mymaster", SENTINEL_INSTANCE_SENTINEL, "127.0.0.1:7210",
               "127.0.0.1:7000", "");
     }
@@ -114,16 +116,16 @@ Test(sentinel_event, of_the_master)
                                            "-failover-abort-slave-timeout",
                                            "-failover-abort-master-timeout"};
 
-    for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) {
+    for (size_t i = 0; i < sizeof(channels) / sizeof(*channels); i++) {
         check(channels[i], MASTER_INST, "mymaster", SENTINEL_INSTANCE_MASTER, "127.0.0.1:7000",
               "127.0.0.1:7000", "");
         refuse(channels[i], SLAVE_INST);
         refuse(channels[i], SENTINEL_INST);
     }
-    check("+odown", MASTER_INST " #quorum 3/2", "mymaster", SENTINEL_INSTANCE_MASTER, "127.0.0.1:7000",
-          "127.0.0.1:7000", "#quorum 3/2");
-    check("+monitor", MASTER_INST " quorum 2", "mymaster", SENTINEL_INSTANCE_MASTER, "127.0.0.1:7000",
-          "127.0.0.1:7000", "quorum 2");
+    check("+odown", MASTER_INST " #quorum 3/2", "mymaster", SENTINEL_INSTANCE_MASTER,
+          "127.0.0.1:7000", "127.0.0.1:7000", "#quorum 3/2");
+    check("+monitor", MASTER_INST " quorum 2", "mymaster", SENTINEL_INSTANCE_MASTER,
+          "127.0.0.1:7000", "127.0.0.1:7000", "quorum 2");
     check("+set", MASTER_INST " notification-script /bin/a @ b 1.2.3.4 5", "mymaster",
           SENTINEL_INSTANCE_MASTER, "127.0.0.1:7000", "127.0.0.1:7000",
           "notification-script /bin/a @ b 1.2.3.4 5");
@@ -163,7 +165,7 @@ Test(sentinel_event, of_a_replica)
                                            "+failover-state-send-slaveof-noone",
                                            "+failover-state-wait-promotion"};
 
-    for (size_t i = 0; i < sizeof channels / sizeof *channels; i++) {
+    for (size_t i = 0; i < sizeof(channels) / sizeof(*channels); i++) {
         check(channels[i], SLAVE_INST, "mymaster", SENTINEL_INSTANCE_SLAVE, "127.0.0.1:7001",
               "127.0.0.1:7000", "");
         refuse(channels[i], MASTER_INST);
@@ -174,36 +176,39 @@ Test(sentinel_event, of_a_sentinel)
 {
     check("+sentinel", SENTINEL_INST, "mymaster", SENTINEL_INSTANCE_SENTINEL, "127.0.0.1:7210",
           "127.0.0.1:7000", "");
-    check("+config-update-from", SENTINEL_INST, "mymaster", SENTINEL_INSTANCE_SENTINEL, "127.0.0.1:7210",
-          "127.0.0.1:7000", "");
+    check("+config-update-from", SENTINEL_INST, "mymaster", SENTINEL_INSTANCE_SENTINEL,
+          "127.0.0.1:7210", "127.0.0.1:7000", "");
     check("+sentinel-address-update", SENTINEL_INST " 2 additional matching instances", "mymaster",
-          SENTINEL_INSTANCE_SENTINEL, "127.0.0.1:7210", "127.0.0.1:7000", "2 additional matching instances");
+          SENTINEL_INSTANCE_SENTINEL, "127.0.0.1:7210", "127.0.0.1:7000",
+          "2 additional matching instances");
     refuse("+config-update-from", MASTER_INST);
 }
 
 Test(sentinel_event, with_words_behind)
 {
-    check("-role-change", SLAVE_INST " new reported role is master", "mymaster", SENTINEL_INSTANCE_SLAVE,
-          "127.0.0.1:7001", "127.0.0.1:7000", "new reported role is master");
-    check("+role-change", MASTER_INST " new reported role is master", "mymaster", SENTINEL_INSTANCE_MASTER,
-          "127.0.0.1:7000", "127.0.0.1:7000", "new reported role is master");
-    check("+sentinel-address-switch", MASTER_INST " ip 10.0.0.1 port 26379 for e7598912", "mymaster",
+    check("-role-change", SLAVE_INST " new reported role is master", "mymaster",
+          SENTINEL_INSTANCE_SLAVE, "127.0.0.1:7001", "127.0.0.1:7000",
+          "new reported role is master");
+    check("+role-change", MASTER_INST " new reported role is master", "mymaster",
           SENTINEL_INSTANCE_MASTER, "127.0.0.1:7000", "127.0.0.1:7000",
+          "new reported role is master");
+    check("+sentinel-address-switch", MASTER_INST " ip 10.0.0.1 port 26379 for e7598912",
+          "mymaster", SENTINEL_INSTANCE_MASTER, "127.0.0.1:7000", "127.0.0.1:7000",
           "ip 10.0.0.1 port 26379 for e7598912");
 }
 
 Test(sentinel_event, ipv6_has_brackets_in_names_only)
 {
-    check("+slave", "slave [2001:DB8::1]:7001 2001:DB8::1 7001 @ m ::1 7000", "m", SENTINEL_INSTANCE_SLAVE,
-          "[2001:db8::1]:7001", "[::1]:7000", "");
+    check("+slave", "slave [2001:DB8::1]:7001 2001:DB8::1 7001 @ m ::1 7000", "m",
+          SENTINEL_INSTANCE_SLAVE, "[2001:db8::1]:7001", "[::1]:7000", "");
 }
 
 Test(sentinel_event, odd_master_names)
 {
-    check("+sdown", "slave a:1 10.0.0.1 1 @ @ 10.0.0.2 2", "@", SENTINEL_INSTANCE_SLAVE, "10.0.0.1:1",
-          "10.0.0.2:2", "");
-    check("+sdown", "master a@b#c 10.0.0.1 1", "a@b#c", SENTINEL_INSTANCE_MASTER, "10.0.0.1:1", "10.0.0.1:1",
-          "");
+    check("+sdown", "slave a:1 10.0.0.1 1 @ @ 10.0.0.2 2", "@", SENTINEL_INSTANCE_SLAVE,
+          "10.0.0.1:1", "10.0.0.2:2", "");
+    check("+sdown", "master a@b#c 10.0.0.1 1", "a@b#c", SENTINEL_INSTANCE_MASTER, "10.0.0.1:1",
+          "10.0.0.1:1", "");
     check("+odown", "master # 10.0.0.1 1 #quorum 2/2", "#", SENTINEL_INSTANCE_MASTER, "10.0.0.1:1",
           "10.0.0.1:1", "#quorum 2/2");
     check("+sdown", "master master 10.0.0.1 1", "master", SENTINEL_INSTANCE_MASTER, "10.0.0.1:1",
@@ -213,8 +218,8 @@ Test(sentinel_event, odd_master_names)
 /* Where a Sentinel could not resolve a name it still says what happened. */
 Test(sentinel_event, unresolved_address)
 {
-    check("+sdown", "slave x:7001  7001 @ m 10.0.0.1 7000", "m", SENTINEL_INSTANCE_SLAVE, "", "10.0.0.1:7000",
-          "");
+    check("+sdown", "slave x:7001  7001 @ m 10.0.0.1 7000", "m", SENTINEL_INSTANCE_SLAVE, "",
+          "10.0.0.1:7000", "");
     check("+sdown", "master m 10.0.0.1 0", "m", SENTINEL_INSTANCE_MASTER, "", "", "");
 }
 
@@ -232,7 +237,8 @@ Test(sentinel_event, epochs)
     refuse("+new-epoch", "");
     refuse("+new-epoch", "1 ");
     refuse("+new-epoch", "1 2");
-    cr_expect_eq(parse("+vote-for-leader", "e7598912a31a4b78b3cd7d41f40320ae9a80be7a 3", &event), 0);
+    cr_expect_eq(parse("+vote-for-leader", "e7598912a31a4b78b3cd7d41f40320ae9a80be7a 3", &event),
+                 0);
     cr_expect_eq(event.epoch, 3);
     cr_expect_str_eq(event.detail, "e7598912a31a4b78b3cd7d41f40320ae9a80be7a");
     refuse("+vote-for-leader", "e7598912");
@@ -250,32 +256,34 @@ Test(sentinel_event, tilt)
 
 Test(sentinel_event, refused)
 {
-    static const char *const bad[] = {"",
-                                      " ",
-                                      "master",
-                                      "master ",
-                                      "master mymaster",
-                                      "master mymaster 127.0.0.1",
-                                      "master mymaster 127.0.0.1 ",
-                                      "master mymaster 127.0.0.1 x",
-                                      "master mymaster 127.0.0.1 70000",
-                                      "master mymaster 127.0.0.1 -1",
-                                      "master mymaster not_a_host! 7000",
-                                      "master my master 127.0.0.1 7000",
-                                      "master  127.0.0.1 7000",
-                                      "Master mymaster 127.0.0.1 7000",
-                                      "replica 127.0.0.1:7001 127.0.0.1 7001 @ mymaster 127.0.0.1 7000",
-                                      "slave 127.0.0.1:7001 127.0.0.1 7001",
-                                      "slave 127.0.0.1:7001 127.0.0.1 7001 @",
-                                      "slave 127.0.0.1:7001 127.0.0.1 7001 @ mymaster",
-                                      "slave 127.0.0.1:7001 127.0.0.1 7001 @ mymaster 127.0.0.1",
-                                      "slave 127.0.0.1:7001 127.0.0.1 7001 # mymaster 127.0.0.1 7000",
-                                      "slave 127.0.0.1:7001 127.0.0.1 7001  @ mymaster 127.0.0.1 7000",
-                                      "master my\nmaster 127.0.0.1 7000",
-                                      "master \xff 127.0.0.1 7000"};
+    static const char *const bad[] = {
+        "",
+        " ",
+        "master",
+        "master ",
+        "master mymaster",
+        "master mymaster 127.0.0.1",
+        "master mymaster 127.0.0.1 ",
+        "master mymaster 127.0.0.1 x",
+        "master mymaster 127.0.0.1 70000",
+        "master mymaster 127.0.0.1 -1",
+        "master mymaster not_a_host! 7000",
+        "master my master 127.0.0.1 7000",
+        "master  127.0.0.1 7000",
+        "Master mymaster 127.0.0.1 7000",
+        "replica 127.0.0.1:7001 127.0.0.1 7001 @ mymaster 127.0.0.1 7000",
+        "slave 127.0.0.1:7001 127.0.0.1 7001",
+        "slave 127.0.0.1:7001 127.0.0.1 7001 @",
+        "slave 127.0.0.1:7001 127.0.0.1 7001 @ mymaster",
+        "slave 127.0.0.1:7001 127.0.0.1 7001 @ mymaster 127.0.0.1",
+        "slave 127.0.0.1:7001 127.0.0.1 7001 # mymaster 127.0.0.1 7000",
+        "slave 127.0.0.1:7001 127.0.0.1 7001  @ mymaster 127.0.0.1 7000",
+        "master my\nmaster 127.0.0.1 7000",
+        "master \xff 127.0.0.1 7000"};
 
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         refuse("+sdown", bad[i]);
+    }
 }
 
 Test(sentinel_event, unknown_channel)
@@ -304,27 +312,31 @@ Test(sentinel_event, detail_is_cut_and_cleaned)
 
     memset(payload + strlen(payload), 'd', 400);
     cr_expect_eq(parse("+set", payload, &event), 0);
-    cr_expect_eq(strlen(event.detail), sizeof event.detail - 1);
+    cr_expect_eq(strlen(event.detail), sizeof(event.detail) - 1);
     cr_expect_eq(parse("+set", MASTER_INST " a\nb\x1b\xc3\xa4", &event), 0);
     cr_expect_str_eq(event.detail, "a?b???");
 }
 
-static void check_recording(const char *file, size_t at_least, const char *first_switch, size_t n_switches)
+static void check_recording(const char *file, size_t at_least, const char *first_switch,
+                            size_t n_switches)
 {
     struct wire wire = wire_open(file);
     size_t n = 0, switches = 0;
     redisReply *reply;
 
-    while ((reply = wire_next(&wire)) != NULL) {
-        if (reply->elements == 4 && (reply->type == REDIS_REPLY_PUSH || reply->type == REDIS_REPLY_ARRAY)) {
+    while ((reply = wire_next(&wire))) {
+        if (reply->elements == 4 &&
+            (reply->type == REDIS_REPLY_PUSH || reply->type == REDIS_REPLY_ARRAY)) {
             const redisReply *channel = reply->element[2], *payload = reply->element[3];
             struct sentinel_event event;
 
-            cr_expect_eq(sentinel_parse_event(channel->str, channel->len, payload->str, payload->len, &event),
+            cr_expect_eq(sentinel_parse_event(channel->str, channel->len, payload->str,
+                                              payload->len, &event),
                          0, "%s %s", channel->str, payload->str);
             cr_expect_neq(event.kind, SENTINEL_EVENT_OTHER, "%s", channel->str);
-            if (event.kind == SENTINEL_EVENT_SWITCH_MASTER && switches++ == 0)
+            if (event.kind == SENTINEL_EVENT_SWITCH_MASTER && switches++ == 0) {
                 expect_address(&event.master_address, first_switch);
+            }
             n++;
         }
         freeReplyObject(reply);
@@ -352,8 +364,8 @@ Test(sentinel_event, for_people)
     cr_assert_eq(parse("+brand-new", "caf\xc3\xa9 \x01\n\x7f\xff\xc2\x85 end", &event), 0);
     cr_expect_str_eq(event.channel, "+brand-new");
     cr_expect_str_eq(event.payload, "caf\xc3\xa9 ????? end");
-    memset(longer, 'x', sizeof longer - 1);
-    longer[sizeof longer - 1] = '\0';
+    memset(longer, 'x', sizeof(longer) - 1);
+    longer[sizeof(longer) - 1] = '\0';
     memcpy(longer + 254, "\xe2\x82\xac", 3); /* would be cut in the middle */
     cr_assert_eq(parse("+brand-new", longer, &event), 0);
     cr_expect_eq(strlen(event.payload), 254);

@@ -1,6 +1,6 @@
 /*
- * Every reply of Sentinels and servers that is parsed, in RESP2 and RESP3 form, and what must be refused.
- * Each check of a failure also sees that the output was left alone.
+ * Every reply of Sentinels and servers that is parsed, in RESP2 and RESP3 form, and what must be
+ * refused. Each check of a failure also sees that the output was left alone.
  */
 #include <criterion/criterion.h>
 #include <stdlib.h>
@@ -21,8 +21,9 @@ static void expect_address(const struct address *address, const char *text)
 {
     char found[ADDRESS_TEXT_SIZE] = "";
 
-    if (address_is_set(address))
+    if (address_is_set(address)) {
         address_format(address, found);
+    }
     cr_expect_str_eq(found, text, "%s instead of %s", found, text);
 }
 
@@ -93,8 +94,9 @@ Test(sentinel_reply, master_row_recorded)
         struct sentinel_master_row row;
         redisReply *reply;
 
-        for (size_t skip = i == 0 ? 2 : 1; skip > 0; skip--) /* HELLO, the address */
+        for (size_t skip = i == 0 ? 2 : 1; skip > 0; skip--) { /* HELLO, the address */
             freeReplyObject(wire_next(&wire));
+        }
         reply = wire_next(&wire);
         cr_assert_eq(sentinel_parse_master(reply, &row), 0);
         cr_expect_str_eq(row.name, "mymaster");
@@ -124,8 +126,8 @@ Test(sentinel_reply, master_row_in_a_failover)
     freeReplyObject(wire_next(&wire));
     reply = wire_next(&wire);
     cr_assert_eq(sentinel_parse_master(reply, &row), 0);
-    cr_expect_eq(row.flags, SENTINEL_MASTER | SENTINEL_S_DOWN | SENTINEL_O_DOWN | SENTINEL_DISCONNECTED |
-                                SENTINEL_FAILOVER_IN_PROGRESS);
+    cr_expect_eq(row.flags, SENTINEL_MASTER | SENTINEL_S_DOWN | SENTINEL_O_DOWN |
+                                SENTINEL_DISCONNECTED | SENTINEL_FAILOVER_IN_PROGRESS);
     cr_expect_str_eq(row.failover_state, "wait_start");
     freeReplyObject(reply);
     wire_close(&wire);
@@ -160,18 +162,20 @@ Test(sentinel_reply, master_row_with_odd_fields)
 {
     struct sentinel_master_row row;
 
-    cr_assert_eq(parse_row("%6\r\n$4\r\nname\r\n$1\r\n@\r\n$2\r\nip\r\n$0\r\n\r\n$4\r\nport\r\n$1\r\n0\r\n"
-                           "$12\r\nconfig-epoch\r\n$3\r\n-12\r\n$6\r\nquorum\r\n*1\r\n:1\r\n:5\r\n:6\r\n",
-                           &row),
-                 0);
+    cr_assert_eq(
+        parse_row("%6\r\n$4\r\nname\r\n$1\r\n@\r\n$2\r\nip\r\n$0\r\n\r\n$4\r\nport\r\n$1\r\n0\r\n"
+                  "$12\r\nconfig-epoch\r\n$3\r\n-12\r\n$6\r\nquorum\r\n*1\r\n:1\r\n:5\r\n:6\r\n",
+                  &row),
+        0);
     cr_expect_str_eq(row.name, "@");
     cr_expect_not(address_is_set(&row.address));
     cr_expect_eq(row.config_epoch, -1);
     cr_expect_eq(row.quorum, -1);
     cr_assert_eq(
-        parse_row("%3\r\n$4\r\nname\r\n$1\r\nx\r\n$12\r\nconfig-epoch\r\n$20\r\n99999999999999999999\r\n"
-                  "$6\r\nquorum\r\n:3\r\n",
-                  &row),
+        parse_row(
+            "%3\r\n$4\r\nname\r\n$1\r\nx\r\n$12\r\nconfig-epoch\r\n$20\r\n99999999999999999999\r\n"
+            "$6\r\nquorum\r\n:3\r\n",
+            &row),
         0);
     cr_expect_eq(row.config_epoch, -1, "an overflow is no epoch");
     cr_expect_eq(row.quorum, 3);
@@ -199,11 +203,11 @@ Test(sentinel_reply, master_row_refused)
     };
     struct sentinel_master_row row, before;
 
-    memset(&row, 0x5a, sizeof row);
+    memset(&row, 0x5a, sizeof(row));
     before = row;
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         cr_expect_eq(parse_row(bad[i], &row), -BW_EPROTO, "for %s", bad[i]);
-        cr_expect_eq(memcmp(&row, &before, sizeof row), 0, "touched by %s", bad[i]);
+        cr_expect_eq(memcmp(&row, &before, sizeof(row)), 0, "touched by %s", bad[i]);
     }
     cr_expect_eq(parse_row("_\r\n", &row), -BW_ENIL);
     cr_expect_eq(parse_row("*-1\r\n", &row), -BW_ENIL);
@@ -214,14 +218,16 @@ Test(sentinel_reply, names)
     char bytes[1024], name[SENTINEL_NAME_SIZE + 1];
     struct sentinel_master_row row;
 
-    cr_expect_eq(parse_row("%1\r\n$4\r\nname\r\n$9\r\n\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\x91\r\n", &row), 0);
+    cr_expect_eq(
+        parse_row("%1\r\n$4\r\nname\r\n$9\r\n\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\x91\r\n", &row), 0);
     cr_expect_str_eq(row.name, "\xc3\xa4\xe2\x82\xac\xf0\x9f\x90\x91");
-    memset(name, 'n', sizeof name);
+    memset(name, 'n', sizeof(name));
     name[SENTINEL_NAME_SIZE] = '\0';
-    snprintf(bytes, sizeof bytes, "%%1\r\n$4\r\nname\r\n$%d\r\n%s\r\n", SENTINEL_NAME_SIZE, name);
+    snprintf(bytes, sizeof(bytes), "%%1\r\n$4\r\nname\r\n$%d\r\n%s\r\n", SENTINEL_NAME_SIZE, name);
     cr_expect_eq(parse_row(bytes, &row), -BW_EPROTO, "a name that does not fit is not cut");
     name[SENTINEL_NAME_SIZE - 1] = '\0';
-    snprintf(bytes, sizeof bytes, "%%1\r\n$4\r\nname\r\n$%d\r\n%s\r\n", SENTINEL_NAME_SIZE - 1, name);
+    snprintf(bytes, sizeof(bytes), "%%1\r\n$4\r\nname\r\n$%d\r\n%s\r\n", SENTINEL_NAME_SIZE - 1,
+             name);
     cr_expect_eq(parse_row(bytes, &row), 0);
     cr_expect_str_eq(row.name, name);
 }
@@ -231,25 +237,29 @@ static unsigned flags_of(const char *flags, char *text)
     char bytes[1024];
     struct sentinel_master_row row;
 
-    snprintf(bytes, sizeof bytes, "%%2\r\n$4\r\nname\r\n$1\r\nx\r\n$5\r\nflags\r\n$%zu\r\n%s\r\n",
+    snprintf(bytes, sizeof(bytes), "%%2\r\n$4\r\nname\r\n$1\r\nx\r\n$5\r\nflags\r\n$%zu\r\n%s\r\n",
              strlen(flags), flags);
     cr_assert_eq(parse_row(bytes, &row), 0);
-    if (text != NULL)
-        memcpy(text, row.flags_text, sizeof row.flags_text);
+    if (text) {
+        memcpy(text, row.flags_text, sizeof(row.flags_text));
+    }
     return row.flags;
 }
 
 Test(sentinel_reply, flags)
 {
-    char all[] = "s_down,o_down,master,slave,sentinel,disconnected,master_down,failover_in_progress,promoted,"
-                 "reconf_sent,reconf_inprog,reconf_done,force_failover,script_kill_sent,coordinated_failover";
+    char all[] =
+        "s_down,o_down,master,slave,sentinel,disconnected,master_down,failover_in_progress,promoted,"
+        "reconf_sent,reconf_inprog,reconf_done,force_failover,script_kill_sent,coordinated_failover";
     char text[SENTINEL_FLAGS_SIZE];
 
-    cr_expect_eq(flags_of(all, text), (1U << 15) - 1, "flags past the end of the kept text count too");
+    cr_expect_eq(flags_of(all, text), (1U << 15) - 1,
+                 "flags past the end of the kept text count too");
     cr_expect_eq(strlen(text), SENTINEL_FLAGS_SIZE - 1);
     cr_expect_eq(flags_of("", NULL), 0);
     cr_expect_eq(flags_of(",,", NULL), 0);
-    cr_expect_eq(flags_of("masterly,s_dow,S_DOWN, slave,master_reboot", NULL), 0, "whole words only");
+    cr_expect_eq(flags_of("masterly,s_dow,S_DOWN, slave,master_reboot", NULL), 0,
+                 "whole words only");
     cr_expect_eq(flags_of("slave,promoted", NULL), SENTINEL_SLAVE | SENTINEL_PROMOTED);
     flags_of("a\nb\x80", text);
     cr_expect_str_eq(text, "a?b?");
@@ -295,10 +305,11 @@ Test(sentinel_reply, masters_none)
 
 Test(sentinel_reply, lists_refused)
 {
-    static const char *const bad[] = {"-NOPERM no\r\n", "+OK\r\n",      ":1\r\n",      ROW_RESP2,
-                                      ROW_RESP3,        "*1\r\n*0\r\n", "*1\r\n_\r\n", "*1\r\n:1\r\n"};
+    static const char *const bad[] = {"-NOPERM no\r\n", "+OK\r\n",     ":1\r\n",
+                                      ROW_RESP2,        ROW_RESP3,     "*1\r\n*0\r\n",
+                                      "*1\r\n_\r\n",    "*1\r\n:1\r\n"};
 
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         redisReply *reply = wire_reply(bad[i]);
         struct sentinel_master_row here, *masters = &here;
         struct sentinel_peer_row peer, *peers = &peer;
@@ -329,8 +340,9 @@ static void check_conversation(const char *file, bool with_hello)
     redisReply *replies[14] = {0};
     redisReply **r = replies + (with_hello ? 1 : 0);
 
-    for (size_t i = 0; i < (with_hello ? 14 : 13); i++)
+    for (size_t i = 0; i < (with_hello ? 14 : 13); i++) {
         cr_assert_not_null(replies[i] = wire_next(&wire), "%s ends after %zu", file, i);
+    }
     cr_expect_null(wire_next(&wire));
     if (with_hello) {
         cr_expect_eq(sentinel_parse_hello(replies[0], &hello), 0);
@@ -356,7 +368,7 @@ static void check_conversation(const char *file, bool with_hello)
     cr_expect_geq(replicas[0].info_refresh_ms, 0);
     cr_expect_eq(sentinel_parse_myid(r[5], id), 0);
     cr_expect_eq(strlen(id), 40);
-    cr_expect_eq(sentinel_parse_ckquorum(r[6], &ok, text, sizeof text), 0);
+    cr_expect_eq(sentinel_parse_ckquorum(r[6], &ok, text, sizeof(text)), 0);
     cr_expect(ok);
     cr_expect_eq(sentinel_parse_role(r[7], role), 0);
     cr_expect_str_eq(role, "sentinel");
@@ -369,8 +381,9 @@ static void check_conversation(const char *file, bool with_hello)
     free(masters);
     free(peers);
     free(replicas);
-    for (size_t i = 0; i < 14; i++)
+    for (size_t i = 0; i < 14; i++) {
         freeReplyObject(replies[i]);
+    }
     wire_close(&wire);
 }
 
@@ -383,12 +396,13 @@ Test(sentinel_reply, recorded_conversations)
 
 Test(sentinel_reply, replicas_by_field)
 {
-    redisReply *reply = wire_reply("*2\r\n%7\r\n$4\r\nname\r\n$10\r\n[::1]:7001\r\n$2\r\nip\r\n$3\r\n::1\r\n"
-                                   "$4\r\nport\r\n$4\r\n7001\r\n$18\r\nmaster-link-status\r\n$2\r\nok\r\n"
-                                   "$11\r\nmaster-host\r\n$3\r\n::1\r\n$11\r\nmaster-port\r\n$4\r\n7000\r\n"
-                                   "$14\r\nslave-priority\r\n$1\r\n0\r\n"
-                                   "*8\r\n$4\r\nname\r\n$1\r\nx\r\n$18\r\nmaster-link-status\r\n$3\r\nerr\r\n"
-                                   "$11\r\nmaster-host\r\n$1\r\n?\r\n$11\r\nmaster-port\r\n$1\r\n0\r\n");
+    redisReply *reply =
+        wire_reply("*2\r\n%7\r\n$4\r\nname\r\n$10\r\n[::1]:7001\r\n$2\r\nip\r\n$3\r\n::1\r\n"
+                   "$4\r\nport\r\n$4\r\n7001\r\n$18\r\nmaster-link-status\r\n$2\r\nok\r\n"
+                   "$11\r\nmaster-host\r\n$3\r\n::1\r\n$11\r\nmaster-port\r\n$4\r\n7000\r\n"
+                   "$14\r\nslave-priority\r\n$1\r\n0\r\n"
+                   "*8\r\n$4\r\nname\r\n$1\r\nx\r\n$18\r\nmaster-link-status\r\n$3\r\nerr\r\n"
+                   "$11\r\nmaster-host\r\n$1\r\n?\r\n$11\r\nmaster-port\r\n$1\r\n0\r\n");
     struct sentinel_replica_row *rows;
     size_t n;
 
@@ -438,13 +452,14 @@ Test(sentinel_reply, hello)
 
 Test(sentinel_reply, hello_refused)
 {
-    static const char *const bad[] = {"-NOAUTH HELLO must be called with ...\r\n", "+OK\r\n", "%0\r\n",
-                                      "*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n",
+    static const char *const bad[] = {"-NOAUTH HELLO must be called with ...\r\n", "+OK\r\n",
+                                      "%0\r\n", "*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n",
                                       "*3\r\n$6\r\nserver\r\n$1\r\nx\r\n:1\r\n"};
     struct sentinel_hello hello = {.proto = 42};
 
-    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
         cr_expect_eq(parse_hello(bad[i], &hello), -BW_EPROTO, "for %s", bad[i]);
+    }
     cr_expect_eq(parse_hello("_\r\n", &hello), -BW_ENIL);
     cr_expect_eq(hello.proto, 42);
 }
@@ -463,7 +478,8 @@ Test(sentinel_reply, myid)
     char id[SENTINEL_RUN_ID_SIZE] = "untouched";
 
     cr_expect_eq(parse_myid("$0\r\n\r\n", id), -BW_EPROTO);
-    cr_expect_eq(parse_myid("$48\r\n012345678901234567890123456789012345678901234567\r\n", id), -BW_EPROTO);
+    cr_expect_eq(parse_myid("$48\r\n012345678901234567890123456789012345678901234567\r\n", id),
+                 -BW_EPROTO);
     cr_expect_eq(parse_myid("$3\r\na b\r\n", id), -BW_EPROTO);
     cr_expect_eq(parse_myid("-ERR unknown command 'SENTINEL'\r\n", id), -BW_EPROTO);
     cr_expect_eq(parse_myid(":12\r\n", id), -BW_EPROTO);
@@ -488,26 +504,27 @@ Test(sentinel_reply, ckquorum)
     char text[160] = "untouched", small[5];
     bool ok = true;
 
-    cr_expect_eq(parse_ckquorum("-ERR No such master with that name\r\n", &ok, text, sizeof text),
+    cr_expect_eq(parse_ckquorum("-ERR No such master with that name\r\n", &ok, text, sizeof(text)),
                  -BW_EPROTO);
-    cr_expect_eq(parse_ckquorum("-NOPERM no\r\n", &ok, text, sizeof text), -BW_EPROTO);
-    cr_expect_eq(parse_ckquorum("-NOQUORUMS\r\n", &ok, text, sizeof text), -BW_EPROTO);
-    cr_expect_eq(parse_ckquorum("+OKAY\r\n", &ok, text, sizeof text), -BW_EPROTO);
-    cr_expect_eq(parse_ckquorum(":1\r\n", &ok, text, sizeof text), -BW_EPROTO);
-    cr_expect_eq(parse_ckquorum("_\r\n", &ok, text, sizeof text), -BW_ENIL);
+    cr_expect_eq(parse_ckquorum("-NOPERM no\r\n", &ok, text, sizeof(text)), -BW_EPROTO);
+    cr_expect_eq(parse_ckquorum("-NOQUORUMS\r\n", &ok, text, sizeof(text)), -BW_EPROTO);
+    cr_expect_eq(parse_ckquorum("+OKAY\r\n", &ok, text, sizeof(text)), -BW_EPROTO);
+    cr_expect_eq(parse_ckquorum(":1\r\n", &ok, text, sizeof(text)), -BW_EPROTO);
+    cr_expect_eq(parse_ckquorum("_\r\n", &ok, text, sizeof(text)), -BW_ENIL);
     cr_expect_str_eq(text, "untouched");
     cr_expect(ok);
     cr_expect_eq(
-        parse_ckquorum("-NOQUORUM 1 usable Sentinels. Not enough available Sentinels to reach the specified "
-                       "quorum for this master\r\n",
-                       &ok, text, sizeof text),
+        parse_ckquorum(
+            "-NOQUORUM 1 usable Sentinels. Not enough available Sentinels to reach the specified "
+            "quorum for this master\r\n",
+            &ok, text, sizeof(text)),
         0);
     cr_expect_not(ok);
     cr_expect_eq(strncmp(text, "NOQUORUM 1 usable", 17), 0);
-    cr_expect_eq(
-        parse_ckquorum("+OK 3 usable Sentinels. Quorum and failover authorization can be reached\r\n", &ok,
-                       small, sizeof small),
-        0);
+    cr_expect_eq(parse_ckquorum(
+                     "+OK 3 usable Sentinels. Quorum and failover authorization can be reached\r\n",
+                     &ok, small, sizeof(small)),
+                 0);
     cr_expect(ok);
     cr_expect_str_eq(small, "OK 3");
 }
@@ -563,9 +580,10 @@ Test(sentinel_reply, role)
     cr_expect_str_eq(role, "untouched");
     cr_expect_eq(parse_role("*3\r\n$6\r\nmaster\r\n:6686\r\n*0\r\n", role, false), 0);
     cr_expect_str_eq(role, "master");
-    cr_expect_eq(parse_role("*5\r\n$5\r\nslave\r\n$9\r\n127.0.0.1\r\n:49009\r\n$9\r\nconnected\r\n:6677\r\n",
-                            role, false),
-                 0);
+    cr_expect_eq(
+        parse_role("*5\r\n$5\r\nslave\r\n$9\r\n127.0.0.1\r\n:49009\r\n$9\r\nconnected\r\n:6677\r\n",
+                   role, false),
+        0);
     cr_expect_str_eq(role, "slave");
     cr_expect_eq(parse_role("*2\r\n$8\r\nsentinel\r\n*1\r\n$8\r\nmymaster\r\n", role, false), 0);
     cr_expect_str_eq(role, "sentinel");
@@ -580,8 +598,9 @@ Test(sentinel_reply, info_role)
     cr_expect_eq(parse_role("+role:\r\n", role, true), -BW_EPROTO);
     cr_expect_eq(parse_role("-NOPERM no\r\n", role, true), -BW_EPROTO);
     cr_expect_str_eq(role, "untouched");
-    cr_expect_eq(parse_role("$48\r\n# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\r\n", role, true),
-                 0);
+    cr_expect_eq(
+        parse_role("$48\r\n# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\r\n", role, true),
+        0);
     cr_expect_str_eq(role, "master");
     cr_expect_eq(parse_role("=32\r\ntxt:# Replication\nrole:slave\nx:1\r\n", role, true), 0);
     cr_expect_str_eq(role, "slave");
@@ -596,11 +615,14 @@ Test(sentinel_reply, error_kinds)
     } cases[] = {
         {"-ERR No such master with that name\r\n", SENTINEL_ERROR_NO_SUCH_MASTER},
         {"-NOQUORUM 1 usable Sentinels.\r\n", SENTINEL_ERROR_NOQUORUM},
-        {"-NOPERM this user has no permissions to run the 'role' command\r\n", SENTINEL_ERROR_NOPERM},
+        {"-NOPERM this user has no permissions to run the 'role' command\r\n",
+         SENTINEL_ERROR_NOPERM},
         {"-NOAUTH Authentication required.\r\n", SENTINEL_ERROR_NOAUTH},
-        {"-WRONGPASS invalid username-password pair or user is disabled.\r\n", SENTINEL_ERROR_WRONGPASS},
+        {"-WRONGPASS invalid username-password pair or user is disabled.\r\n",
+         SENTINEL_ERROR_WRONGPASS},
         {"-ERR invalid password\r\n", SENTINEL_ERROR_WRONGPASS},
-        {"-ERR unknown command 'X', with args beginning with: \r\n", SENTINEL_ERROR_UNKNOWN_COMMAND},
+        {"-ERR unknown command 'X', with args beginning with: \r\n",
+         SENTINEL_ERROR_UNKNOWN_COMMAND},
         {"-ERR unknown command `X`\r\n", SENTINEL_ERROR_UNKNOWN_COMMAND},
         {"-ERR Unknown sentinel subcommand 'X'\r\n", SENTINEL_ERROR_UNKNOWN_COMMAND},
         {"-ERR unknown subcommand 'X'. Try SENTINEL HELP.\r\n", SENTINEL_ERROR_UNKNOWN_COMMAND},
@@ -616,7 +638,7 @@ Test(sentinel_reply, error_kinds)
         {"_\r\n", SENTINEL_ERROR_OTHER},
     };
 
-    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
         redisReply *reply = wire_reply(cases[i].bytes);
 
         cr_expect_eq(sentinel_error_kind(reply), cases[i].kind, "for %s", cases[i].bytes);

@@ -25,11 +25,12 @@ struct wire wire_open(const char *name)
     size_t n;
     FILE *file;
 
-    snprintf(path, sizeof path, "tests/unit/sentinel/recordings/%s", name);
+    snprintf(path, sizeof(path), "tests/unit/sentinel/recordings/%s", name);
     file = fopen(path, "re");
     cr_assert_not_null(file, "%s: run the tests from the top folder", path);
-    while ((n = fread(bytes, 1, sizeof bytes, file)) > 0)
+    while ((n = fread(bytes, 1, sizeof(bytes), file)) > 0) {
         redisReaderFeed(wire.reader, bytes, n);
+    }
     fclose(file);
     return wire;
 }

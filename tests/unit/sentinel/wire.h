@@ -5,7 +5,10 @@
 #include <hiredis/hiredis.h>
 #include <stddef.h>
 
-/** One whole reply; the test fails when `bytes` are anything else. The caller frees it with freeReplyObject(). */
+/**
+ * One whole reply; the test fails when `bytes` are anything else. The caller frees it with
+ * freeReplyObject().
+ */
 redisReply *wire_reply(const char *bytes);
 
 /* Bytes that hold any number of replies. */

@@ -22,7 +22,7 @@ static void add(size_t at, const char *name, enum master_state state, enum reaso
     master->state = state;
     master->reason = reason;
     master->has_address = true;
-    (void)snprintf(master->address.host, sizeof master->address.host, "10.0.0.%zu", at + 1);
+    (void)snprintf(master->address.host, sizeof(master->address.host), "10.0.0.%zu", at + 1);
     master->address.port = 6379;
     snapshot->masters[at] = master;
     snapshot->n_masters = at + 1;
@@ -32,9 +32,9 @@ Test(service_manager, nothing_known)
 {
     snapshot = snapshot_new(1);
     snapshot->n_masters = 0;
-    cr_expect_str_eq(manager_verdict(snapshot, out, sizeof out), "no Sentinel reachable");
+    cr_expect_str_eq(manager_verdict(snapshot, out, sizeof(out)), "no Sentinel reachable");
     snapshot->any_sentinel_reachable = true;
-    cr_expect_str_eq(manager_verdict(snapshot, out, sizeof out), "no master known");
+    cr_expect_str_eq(manager_verdict(snapshot, out, sizeof(out)), "no master known");
 }
 
 Test(service_manager, one_master)
@@ -42,10 +42,12 @@ Test(service_manager, one_master)
     snapshot = snapshot_new(1);
     add(0, "mymaster", MASTER_OK, REASON_NONE);
     snapshot->default_name = mem_strdup("mymaster");
-    cr_expect_str_eq(manager_verdict(snapshot, out, sizeof out), "mymaster is ok at 10.0.0.1:6379");
+    cr_expect_str_eq(manager_verdict(snapshot, out, sizeof(out)),
+                     "mymaster is ok at 10.0.0.1:6379");
     snapshot->masters[0]->state = MASTER_DOWN;
     snapshot->masters[0]->reason = REASON_REDIS_TIMEOUT;
-    cr_expect_str_eq(manager_verdict(snapshot, out, sizeof out), "mymaster is down: redis_timeout");
+    cr_expect_str_eq(manager_verdict(snapshot, out, sizeof(out)),
+                     "mymaster is down: redis_timeout");
 }
 
 Test(service_manager, several_masters)
@@ -53,8 +55,8 @@ Test(service_manager, several_masters)
     snapshot = snapshot_new(2);
     add(0, "a", MASTER_OK, REASON_NONE);
     add(1, "b", MASTER_FAILING_OVER, REASON_FAILING_OVER);
-    cr_expect_str_eq(manager_verdict(snapshot, out, sizeof out), "1 of 2 masters in service");
+    cr_expect_str_eq(manager_verdict(snapshot, out, sizeof(out)), "1 of 2 masters in service");
     snapshot->default_name = mem_strdup("a");
-    cr_expect_str_eq(manager_verdict(snapshot, out, sizeof out),
+    cr_expect_str_eq(manager_verdict(snapshot, out, sizeof(out)),
                      "a is ok at 10.0.0.1:6379; 1 of 2 masters in service");
 }

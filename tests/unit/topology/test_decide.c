@@ -56,9 +56,42 @@ static struct observation observed(int sentinel, const struct said *said)
 
 static const struct row rows[] = {
     {"nobody speaks", A, 5, 3, {{0}}, DECIDE_NOTHING, 0, -1, 0, false, false, false},
-    {"nobody speaks, nothing published", 0, NO_H, 3, {{0}}, DECIDE_NOTHING, 0, -1, 0, false, false, false},
-    {"all agree", A, 5, 3, {{A, 5, 9}, {A, 5, 9}, {A, 5, 9}}, DECIDE_STANDS, A, 5, 3, true, true, false},
-    {"one agrees, two are silent", A, 5, 3, {{A, 5, 9}}, DECIDE_STANDS, A, 5, 1, false, false, false},
+    {"nobody speaks, nothing published",
+     0,
+     NO_H,
+     3,
+     {{0}},
+     DECIDE_NOTHING,
+     0,
+     -1,
+     0,
+     false,
+     false,
+     false},
+    {"all agree",
+     A,
+     5,
+     3,
+     {{A, 5, 9}, {A, 5, 9}, {A, 5, 9}},
+     DECIDE_STANDS,
+     A,
+     5,
+     3,
+     true,
+     true,
+     false},
+    {"one agrees, two are silent",
+     A,
+     5,
+     3,
+     {{A, 5, 9}},
+     DECIDE_STANDS,
+     A,
+     5,
+     1,
+     false,
+     false,
+     false},
     {"first decision, all agree",
      0,
      NO_H,
@@ -83,7 +116,18 @@ static const struct row rows[] = {
      false,
      false,
      false},
-    {"first decision, one voice", 0, NO_H, 3, {{A, 4, 1}}, DECIDE_HIGHER_EPOCH, A, 4, 1, false, false, false},
+    {"first decision, one voice",
+     0,
+     NO_H,
+     3,
+     {{A, 4, 1}},
+     DECIDE_HIGHER_EPOCH,
+     A,
+     4,
+     1,
+     false,
+     false,
+     false},
     {"first decision, a quarrel",
      0,
      NO_H,
@@ -240,7 +284,18 @@ static const struct row rows[] = {
      true,
      true,
      true},
-    {"rule 4: a minority below H", A, 5, 3, {{B, 0, 9}}, DECIDE_NO_MAJORITY, 0, 0, 1, false, false, true},
+    {"rule 4: a minority below H",
+     A,
+     5,
+     3,
+     {{B, 0, 9}},
+     DECIDE_NO_MAJORITY,
+     0,
+     0,
+     1,
+     false,
+     false,
+     true},
     {"rule 4: a majority, not settled",
      A,
      5,
@@ -445,14 +500,16 @@ static void check_row(const struct row *row)
     for (size_t turn = 0; turn == 0 || turn < n; turn++) {
         struct decision d;
 
-        cr_assert_eq(
-            decide(seen, n, row->known, row->published ? &published : NULL, row->high_water, NOW, &d), 0);
+        cr_assert_eq(decide(seen, n, row->known, row->published ? &published : NULL,
+                            row->high_water, NOW, &d),
+                     0);
         cr_expect_eq(d.rule, row->rule, "%s: rule %d", row->what, (int)d.rule);
         cr_expect_eq(d.has_candidate, row->candidate != 0, "%s: candidate", row->what);
-        cr_expect(!row->candidate || d.candidate.name.port == row->candidate, "%s: candidate %d", row->what,
-                  d.candidate.name.port);
+        cr_expect(!row->candidate || d.candidate.name.port == row->candidate, "%s: candidate %d",
+                  row->what, d.candidate.name.port);
         cr_expect_eq(d.epoch, row->epoch, "%s: epoch %lld", row->what, (long long)d.epoch);
-        cr_expect_eq(d.candidate_voices, row->voices, "%s: %zu voices", row->what, d.candidate_voices);
+        cr_expect_eq(d.candidate_voices, row->voices, "%s: %zu voices", row->what,
+                     d.candidate_voices);
         cr_expect_eq(d.candidate_majority, row->majority, "%s: candidate's majority", row->what);
         cr_expect_eq(d.published_majority, row->published_majority, "%s: majority", row->what);
         cr_expect_eq(d.disputed, row->disputed, "%s: disputed", row->what);

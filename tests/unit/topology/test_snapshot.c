@@ -92,18 +92,18 @@ Test(topology_snapshot, find_by_name)
 }
 
 /* Each change of one member, and whether callers see it in <master> or only elsewhere. */
-#define CHANGE(change, body)                                                  \
-    do {                                                                      \
-        struct snapshot_master *a = full_master();                            \
-        struct snapshot_master *b = full_master();                            \
-        cr_expect_not(snapshot_master_differs(a, b), "before " #change);      \
+#define CHANGE(change, body) \
+    do { \
+        struct snapshot_master *a = full_master(); \
+        struct snapshot_master *b = full_master(); \
+        cr_expect_not(snapshot_master_differs(a, b), "before " #change); \
         cr_expect_not(snapshot_master_differs_deep(a, b), "before " #change); \
-        b->change;                                                            \
-        cr_expect_eq(snapshot_master_differs(a, b), (body), #change);         \
-        cr_expect_eq(snapshot_master_differs(b, a), (body), #change);         \
-        cr_expect(snapshot_master_differs_deep(a, b), #change);               \
-        snapshot_master_unref(a);                                             \
-        snapshot_master_unref(b);                                             \
+        b->change; \
+        cr_expect_eq(snapshot_master_differs(a, b), (body), #change); \
+        cr_expect_eq(snapshot_master_differs(b, a), (body), #change); \
+        cr_expect(snapshot_master_differs_deep(a, b), #change); \
+        snapshot_master_unref(a); \
+        snapshot_master_unref(b); \
     } while (0)
 
 Test(topology_snapshot, what_is_in_the_body_of_a_master)
@@ -164,7 +164,8 @@ Test(topology_snapshot, what_is_published_has_several_addresses)
     master->ip = ip;
     master->sentinels = mem_new(2, sizeof(*master->sentinels));
     master->n_sentinels = 2;
-    master->sentinels[0] = (struct snapshot_sentinel){.has_says = true, .agrees = true, .says = other};
+    master->sentinels[0] =
+        (struct snapshot_sentinel){.has_says = true, .agrees = true, .says = other};
     master->sentinels[1] = (struct snapshot_sentinel){.has_says = true, .says = elsewhere};
     cr_expect(snapshot_master_is_at(master, &name));
     cr_expect(snapshot_master_is_at(master, &ip));

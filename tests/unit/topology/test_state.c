@@ -9,11 +9,12 @@ Test(topology_state, table_of_moves)
 {
     for (int from = 0; from < MASTER_STATES_COUNT; from++) {
         for (int to = 0; to < MASTER_STATES_COUNT; to++) {
-            bool expected = from == to || (from == MASTER_UNKNOWN ? to == MASTER_OK || to == MASTER_UNVERIFIED
-                                                                  : to != MASTER_UNKNOWN);
+            bool expected =
+                from == to || (from == MASTER_UNKNOWN ? to == MASTER_OK || to == MASTER_UNVERIFIED
+                                                      : to != MASTER_UNKNOWN);
 
-            cr_expect_eq(master_state_may_move((enum master_state)from, (enum master_state)to), expected,
-                         "%s -> %s", master_state_text((enum master_state)from),
+            cr_expect_eq(master_state_may_move((enum master_state)from, (enum master_state)to),
+                         expected, "%s -> %s", master_state_text((enum master_state)from),
                          master_state_text((enum master_state)to));
         }
     }

@@ -70,8 +70,9 @@ static const char *words(void)
 
 Test(topology_status, as_an_operator_reads_it)
 {
-    cr_expect_str_eq(words(), "10.0.0.12:6379: epoch 4 from 2 of 3 Sentinels, ROLE master 180 ms ago; "
-                              "10.0.0.3:26379 still says 10.0.0.11:6379 at epoch 3");
+    cr_expect_str_eq(words(),
+                     "10.0.0.12:6379: epoch 4 from 2 of 3 Sentinels, ROLE master 180 ms ago; "
+                     "10.0.0.3:26379 still says 10.0.0.11:6379 at epoch 3");
     cr_expect_not(status_disagrees(it, 0));
     cr_expect(status_disagrees(it, 2));
 }
@@ -81,8 +82,9 @@ Test(topology_status, a_higher_or_unknown_epoch_is_not_still)
     it->shown->sentinels[2].config_epoch = 5;
     cr_expect(strstr(words(), "; 10.0.0.3:26379 says 10.0.0.11:6379 at epoch 5"), "%s", words());
     it->shown->sentinels[2].config_epoch = EPOCH_UNKNOWN;
-    cr_expect(strstr(words(), "; 10.0.0.3:26379 says 10.0.0.11:6379") && !strstr(words(), "epoch -1"), "%s",
-              words());
+    cr_expect(strstr(words(), "; 10.0.0.3:26379 says 10.0.0.11:6379") &&
+                  !strstr(words(), "epoch -1"),
+              "%s", words());
     it->shown->config_epoch = EPOCH_UNKNOWN;
     cr_expect(strstr(words(), "10.0.0.12:6379: from 2 of 3") == words(), "%s", words());
 }
@@ -91,8 +93,8 @@ Test(topology_status, what_became_of_the_role_check)
 {
     it->verification.answer = ROLE_REFUSED;
     it->verification.master_age_ms = 4230;
-    cr_expect(strstr(words(), "can't be connected to 180 ms ago (last said master 4.2 s ago)"), "%s",
-              words());
+    cr_expect(strstr(words(), "can't be connected to 180 ms ago (last said master 4.2 s ago)"),
+              "%s", words());
     it->verification.answer = ROLE_OTHER;
     snprintf(it->verification.words, sizeof(it->verification.words), "replica");
     cr_expect(strstr(words(), "ROLE replica, not master, 180 ms ago"), "%s", words());
@@ -113,8 +115,8 @@ Test(topology_status, sentinels_that_cannot_be_heard)
     sentinel->reachable = true;
     sentinel->has_says = false;
     snprintf(sentinel->error_text, sizeof(sentinel->error_text), "it has no master of that name");
-    cr_expect(strstr(words(), "; 10.0.0.3:26379 gives no address (it has no master of that name)"), "%s",
-              words());
+    cr_expect(strstr(words(), "; 10.0.0.3:26379 gives no address (it has no master of that name)"),
+              "%s", words());
 }
 
 Test(topology_status, a_candidate_that_is_not_published)
@@ -126,7 +128,8 @@ Test(topology_status, a_candidate_that_is_not_published)
     it->decision.candidate_voices = 1;
     it->decision.known = 3;
     it->decision.epoch = 4;
-    cr_expect(strstr(words(), "; candidate 10.0.0.11:6379 from 1 of 3 at epoch 4, which needs a majority"),
+    cr_expect(strstr(words(),
+                     "; candidate 10.0.0.11:6379 from 1 of 3 at epoch 4, which needs a majority"),
               "%s", words());
     it->decision.rule = DECIDE_STANDS;
     cr_expect_not(strstr(words(), "candidate"), "%s", words());

@@ -71,7 +71,7 @@ Test(topology_timeline, ring_and_what_ended)
         cr_expect_eq(list->entries[i]->id, 10 - i, "newest first");
         cr_expect_str_eq(list->entries[i]->name, "mymaster");
     }
-    for (; (ended = timeline_take_ended(timeline)) != NULL; failover_unref(ended)) {
+    for (; (ended = timeline_take_ended(timeline)); failover_unref(ended)) {
         cr_expect_eq(ended->id, id++, "each once, oldest first, those that left the ring, too");
         cr_expect_eq(ended->outcome, FAILOVER_RECOVERED);
     }
@@ -102,7 +102,10 @@ Test(topology_timeline, shared_lists_stay_as_they_were)
     timeline_free(timeline);
 }
 
-/* More Sentinels than a master's record holds (their addresses change for ever): those with nothing to say make room. */
+/*
+ * More Sentinels than a master's record holds (their addresses change for ever): those with nothing
+ * to say make room.
+ */
 Test(topology_timeline, many_sentinels)
 {
     struct timeline *timeline = timeline_new(4);

@@ -1,4 +1,6 @@
-/* What Sentinels list has bounds: over one of them the rest is left out, and the log says so once. */
+/*
+ * What Sentinels list has bounds: over one of them the rest is left out, and the log says so once.
+ */
 #include <criterion/criterion.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -17,8 +19,9 @@ enum { MASTERS_MAX = 10000, REPLICAS_MAX = 1000, LISTED = 12000 };
 static struct pulse pulse;
 static struct watch_config config;
 static struct watch_deployment deployments[2];
-static struct address seeds[3] = {
-    {.host = "192.0.2.1", .port = 1}, {.host = "192.0.2.2", .port = 1}, {.host = "192.0.2.3", .port = 1}};
+static struct address seeds[3] = {{.host = "192.0.2.1", .port = 1},
+                                  {.host = "192.0.2.2", .port = 1},
+                                  {.host = "192.0.2.3", .port = 1}};
 static char name[] = "mymaster";
 static char second_name[] = "second";
 static char *names[] = {name, second_name};
@@ -30,10 +33,11 @@ static void start(void)
     char error[256], path[] = "/tmp/bellwether-XXXXXX";
 
     for (size_t i = 0; i < 2; i++) {
-        deployments[i] = (struct watch_deployment){.seeds = &seeds[2 * i],
-                                                   .n_seeds = 1,
-                                                   .password = secret_new(NULL, NULL, error, sizeof(error)),
-                                                   .all_masters = true};
+        deployments[i] =
+            (struct watch_deployment){.seeds = &seeds[2 * i],
+                                      .n_seeds = 1,
+                                      .password = secret_new(NULL, NULL, error, sizeof(error)),
+                                      .all_masters = true};
     }
     deployments[0].masters = names;
     deployments[0].n_masters = 1;
@@ -60,7 +64,9 @@ static void set_up(bool on)
     }
 }
 
-/* The first deployment has so many Sentinels and a configured master, the second has one Sentinel. */
+/*
+ * The first deployment has so many Sentinels and a configured master, the second has one Sentinel.
+ */
 static void watch(size_t n_seeds)
 {
     deployments[0].n_seeds = n_seeds;
@@ -175,8 +181,8 @@ static void hear_replicas(struct chair *chair, size_t n, size_t shift)
     struct sentinel_replica_row *rows = mem_new(n, sizeof(*rows));
 
     for (size_t i = 0; i < n; i++) {
-        snprintf(rows[i].address.host, sizeof(rows[i].address.host), "10.0.%zu.%zu", (i + shift) / 200,
-                 (i + shift) % 200);
+        snprintf(rows[i].address.host, sizeof(rows[i].address.host), "10.0.%zu.%zu",
+                 (i + shift) / 200, (i + shift) % 200);
         rows[i].address.port = 6379;
     }
     chair_hear_replicas(chair, rows, n);

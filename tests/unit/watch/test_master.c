@@ -1,8 +1,9 @@
 /*
  * A master in a real watcher without Sentinels: its judge is told of a master, a scripted peer.
  *
- * What workers meet at the published node (NEWS_SUSPECT): it is asked for its role at once, at most every 100 ms however many say
- * so, the last one is not lost, and nothing is decided by it. And how often the address changed.
+ * What workers meet at the published node (NEWS_SUSPECT): it is asked for its role at once, at most
+ * every 100 ms however many say so, the last one is not lost, and nothing is decided by it. And how
+ * often the address changed.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -18,15 +19,15 @@
 #define ROLE_REPLY "%2\r\n$6\r\nserver\r\n$5\r\nredis\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"
 #define HELLO_REPLY ROLE_REPLY "+PONG\r\n"
 #define HELLO "HELLO\r\n"
-#define ANSWER                 \
-    {PEER_EXPECT, "HELLO"},    \
-    {                          \
+#define ANSWER \
+    {PEER_EXPECT, "HELLO"}, \
+    { \
         PEER_SEND, HELLO_REPLY \
     }
 /* On the same connection, a moment later: without PING. */
-#define AGAIN                 \
-    {PEER_EXPECT, "HELLO"},   \
-    {                         \
+#define AGAIN \
+    {PEER_EXPECT, "HELLO"}, \
+    { \
         PEER_SEND, ROLE_REPLY \
     }
 /* Asked as the candidate, published, asked for its run id and its offsets. */
@@ -51,7 +52,8 @@ static void stop_loop(void *data)
 
 static void run_for(struct bench *bench, int64_t ms)
 {
-    struct loop_timer *timer = loop_timer_new(bench->watcher->loop, stop_loop, bench->watcher->loop);
+    struct loop_timer *timer =
+        loop_timer_new(bench->watcher->loop, stop_loop, bench->watcher->loop);
 
     bench->watcher->seen_ms = clock_boot_ms();
     loop_timer_start(timer, ms);
@@ -84,18 +86,21 @@ static void bench_start(struct bench *bench, const struct peer_step *steps)
     memset(bench, 0, sizeof(*bench));
     bench->peer = peer_start("127.0.0.1", steps);
     bench->names[0] = name;
-    bench->deployment = (struct watch_deployment){
-        .password = secret_new(NULL, NULL, error, sizeof(error)), .masters = bench->names, .n_masters = 1};
-    bench->config = (struct watch_config){.deployments = &bench->deployment,
-                                          .n_deployments = 1,
-                                          .redis_password = secret_new(NULL, NULL, error, sizeof(error)),
-                                          .poll_interval_ms = 1000,
-                                          .sentinel_timeout_ms = 500,
-                                          .verify = true,
-                                          .verify_interval_ms = 60000,
-                                          .verify_timeout_ms = 10000,
-                                          .suspect_after_ms = 1500,
-                                          .history = 4};
+    bench->deployment =
+        (struct watch_deployment){.password = secret_new(NULL, NULL, error, sizeof(error)),
+                                  .masters = bench->names,
+                                  .n_masters = 1};
+    bench->config =
+        (struct watch_config){.deployments = &bench->deployment,
+                              .n_deployments = 1,
+                              .redis_password = secret_new(NULL, NULL, error, sizeof(error)),
+                              .poll_interval_ms = 1000,
+                              .sentinel_timeout_ms = 500,
+                              .verify = true,
+                              .verify_interval_ms = 60000,
+                              .verify_timeout_ms = 10000,
+                              .suspect_after_ms = 1500,
+                              .history = 4};
     bench->watcher = watcher_new(&bench->config, &bench->pulse, NULL);
     bench->master = bench->watcher->masters[0];
     bench_observe(bench, peer_address(bench->peer), 1);
@@ -116,7 +121,7 @@ static unsigned bench_stop(struct bench *bench)
     watcher_free(bench->watcher);
     wrong = peer_join(bench->peer);
     cr_expect_null(wrong, "%s", wrong);
-    for (const char *at = peer_seen(bench->peer); (at = strstr(at, HELLO)) != NULL; at++) {
+    for (const char *at = peer_seen(bench->peer); (at = strstr(at, HELLO)); at++) {
         n++;
     }
     peer_free(bench->peer);
@@ -137,7 +142,8 @@ TestSuite(watch_master, .timeout = 20);
 
 Test(watch_master, a_suspicion_is_asked_about_at_once_and_once_more)
 {
-    static const struct peer_step steps[] = {FOUND, ANSWER, ANSWER, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {
+        FOUND, ANSWER, ANSWER, {PEER_WAIT, NULL}, {PEER_END, NULL}};
     struct bench bench;
     int64_t first_us;
 
@@ -160,7 +166,8 @@ Test(watch_master, a_suspicion_of_a_node_that_is_not_the_answer)
 
     bench_start(&bench, steps);
     suspect(&bench, SUSPICION_LOST, 1);
-    mailbox_post(bench.watcher->inbox, news_suspect_new(SUSPICION_LOST, "other", peer_address(bench.peer)));
+    mailbox_post(bench.watcher->inbox,
+                 news_suspect_new(SUSPICION_LOST, "other", peer_address(bench.peer)));
     run_for(&bench, 200);
     cr_expect_eq(bench.master->suspicions.acted_ms, 0);
     cr_expect_eq(bench_stop(&bench), 1);
@@ -231,7 +238,8 @@ Test(watch_master, switches_are_counted_and_shown)
     cr_expect_eq(shown->fence, FENCE_DOWN);
     snapshot_master_unref(shown);
     fence_hear(&bench.master->fencing.guard,
-               &(struct fence_event){.signal = FENCE_SAYS_ELECTED, .leader = "one"}, clock_boot_ms());
+               &(struct fence_event){.signal = FENCE_SAYS_ELECTED, .leader = "one"},
+               clock_boot_ms());
     shown = publish_show(bench.master);
     cr_expect_eq(shown->fence, FENCE_UP);
     snapshot_master_unref(shown);
@@ -241,7 +249,8 @@ Test(watch_master, switches_are_counted_and_shown)
     }
     shown = publish_show(bench.master);
     cr_expect_eq(shown->switches, 1);
-    cr_expect_eq(shown->fence, FENCE_DOWN, "what is published comes with the fence that belongs to it");
+    cr_expect_eq(shown->fence, FENCE_DOWN,
+                 "what is published comes with the fence that belongs to it");
     snapshot_master_unref(shown);
     cr_expect_eq(bench_stop(&bench), 1);
     cr_expect_null(peer_join(other));
@@ -277,7 +286,8 @@ static char *log_taken(void)
 }
 
 /* What the step would log, were it so. */
-static int64_t log_as(struct bench *bench, enum master_state state, enum reason reason, int64_t now_ms)
+static int64_t log_as(struct bench *bench, enum master_state state, enum reason reason,
+                      int64_t now_ms)
 {
     const struct judgement said = {.state = state, .reason = reason, .detail = "words"};
 
@@ -288,7 +298,7 @@ static unsigned count(const char *text, const char *what)
 {
     unsigned n = 0;
 
-    for (const char *at = text; (at = strstr(at, what)) != NULL; at++) {
+    for (const char *at = text; (at = strstr(at, what)); at++) {
         n++;
     }
     return n;
@@ -306,7 +316,8 @@ Test(watch_master, a_short_dispute_is_no_news_and_both_ends_of_a_long_one_are)
     bench.master->logged.reason = REASON_NONE;
     bench.master->logged.bad = false;
     bench.master->brief_since_ms = -1;
-    cr_expect_eq(log_as(&bench, MASTER_OK, REASON_DISPUTED, 1000), 4000, "looked at again when it is one");
+    cr_expect_eq(log_as(&bench, MASTER_OK, REASON_DISPUTED, 1000), 4000,
+                 "looked at again when it is one");
     cr_expect_eq(log_as(&bench, MASTER_OK, REASON_NO_MAJORITY, 2000), 4000);
     cr_expect_eq(log_as(&bench, MASTER_OK, REASON_NONE, 3000), -1);
     cr_expect_eq(log_as(&bench, MASTER_OK, REASON_DISPUTED, 3500), 6500, "another one");
@@ -339,7 +350,8 @@ Test(watch_master, both_ends_of_an_outage_are_warnings)
     (void)log_as(&bench, MASTER_OK, REASON_NONE, 3500);
     (void)log_as(&bench, MASTER_OK, REASON_NO_SENTINEL_REACHABLE, 5000);
     (void)log_as(&bench, MASTER_OK, REASON_NONE, 6000);
-    (void)log_as(&bench, MASTER_OK, REASON_SENTINEL_DENIED, 7000); /* of no moment, and said elsewhere */
+    /* of no moment, and said elsewhere */
+    (void)log_as(&bench, MASTER_OK, REASON_SENTINEL_DENIED, 7000);
     text = log_taken();
     cr_expect_eq(count(text, "\n"), 4, "%s", text);
     cr_expect_eq(count(text, "state=failing_over was=ok"), 1, "%s", text);

@@ -108,7 +108,8 @@ Test(watch_resolver, a_name_that_takes_long_stands_for_itself)
         cr_expect_not(resolver_get(resolver, &name, &out), "asked again at once: pending still");
     }
     run_for(PATIENCE_MS + 20);
-    cr_assert(resolver_get(resolver, &name, &out), "not in time, and nobody waits for it any longer");
+    cr_assert(resolver_get(resolver, &name, &out),
+              "not in time, and nobody waits for it any longer");
     cr_expect(address_equal(&out.name, &name));
     cr_expect_not(address_is_set(&out.ip));
     cr_expect_eq(n_found, 0);
