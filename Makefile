@@ -34,7 +34,7 @@ ifneq ($(or $(filter -O0,$(CFLAGS)),$(if $(filter -O%,$(CFLAGS)),,none)),)
 HARDENING := $(filter-out -D_FORTIFY_SOURCE=%,$(HARDENING))
 endif
 LANGUAGE := -std=c17 -D_GNU_SOURCE -pthread
-INCLUDES := -Iinclude -I$(GEN)
+INCLUDES := -Iinclude -Isrc -I$(GEN)
 ALL_CFLAGS = $(LANGUAGE) $(WARNINGS) $(HARDENING) -fno-omit-frame-pointer -fPIE $(INCLUDES) $(DEPS_CFLAGS) $(CFLAGS) \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined)
 ALL_LDFLAGS = -pthread -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
@@ -45,14 +45,14 @@ INTEGRATION_CFLAGS = $(shell $(PKG_CONFIG) --cflags libcurl)
 INTEGRATION_LIBS = $(shell $(PKG_CONFIG) --libs criterion libcurl jansson) -lm
 
 # Sources: whatever is there. main.c is not in the archive, so that tests can link the rest.
-ALL_SOURCES := $(wildcard src/*.c src/*/*.c)
-LIB_SOURCES := $(filter-out src/main.c,$(ALL_SOURCES))
+ALL_SOURCES := $(shell find src -name "*.c" | LC_ALL=C sort)
+LIB_SOURCES := $(filter-out src/daemon/main.c,$(ALL_SOURCES))
 UNIT_SOURCES := $(wildcard tests/unit/*.c tests/unit/*/*.c tests/sim/*.c)
 INTEGRATION_SOURCES := $(wildcard tests/integration/*.c tests/support/*.c)
 FUZZ_SOURCES := $(wildcard tests/fuzz/fuzz_*.c)
 BENCH_SOURCES := $(wildcard tests/bench/*.c)
 HEADERS := $(wildcard include/bellwether/*.h include/bellwether/*/*.h tests/*/*.h)
-FORMATTED := $(ALL_SOURCES) $(UNIT_SOURCES) $(INTEGRATION_SOURCES) tests/support/faults/inject.c $(wildcard tests/fuzz/*.c) $(BENCH_SOURCES) $(HEADERS) $(wildcard src/*.h src/*/*.h)
+FORMATTED := $(ALL_SOURCES) $(UNIT_SOURCES) $(INTEGRATION_SOURCES) tests/support/faults/inject.c $(wildcard tests/fuzz/*.c) $(BENCH_SOURCES) $(HEADERS) $(shell find src -name "*.h" | LC_ALL=C sort)
 
 object = $(patsubst %.c,$(O)/obj/%.o,$(1))
 fuzz_object = $(patsubst %.c,$(B)/fuzz/obj/%.o,$(1))
@@ -138,10 +138,10 @@ $(GEN)/version.h: $(GEN)/.version
 
 # openapi.yaml and the status page as C arrays.
 EMBED = deploy/embed.sh embedded_$(1) $(2) bellwether/http/embedded.h
-$(GEN)/embedded.c: $(wildcard openapi.yaml src/http/page/*) deploy/embed.sh deploy/embed-page.sh Makefile
+$(GEN)/embedded.c: $(wildcard openapi.yaml src/http/render/page/*) deploy/embed.sh deploy/embed-page.sh Makefile
 	$(call say,GEN     $@)
 	$(Q)mkdir -p $(@D)
-	$(Q)deploy/embed-page.sh src/http/page $(GEN)/page
+	$(Q)deploy/embed-page.sh src/http/render/page $(GEN)/page
 	$(Q){ $(call EMBED,openapi,openapi.yaml) && $(call EMBED,page_head,$(GEN)/page.head) && \
 		$(call EMBED,page_tail,$(GEN)/page.tail) && $(call EMBED,page_policy,$(GEN)/page.policy); } >$@
 
@@ -166,7 +166,7 @@ $(LIB): $(call object,$(LIB_SOURCES)) $(O)/obj/gen/embedded.o $(O)/.archive
 	$(Q)rm -f $@
 	$(Q)$(AR) rcs $@ $(filter %.o,$^)
 
-$(DAEMON): $(call object,src/main.c) $(LIB) $(O)/.link
+$(DAEMON): $(call object,src/daemon/main.c) $(LIB) $(O)/.link
 	$(call say,LD      $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(DEPS_LIBS)
 
@@ -182,7 +182,7 @@ $(O)/faults/libbellwether.a: $(LIB)
 	$(Q)mkdir -p $(@D)
 	$(Q)objcopy $(FAULTY_ALLOCATORS) $< $@
 
-$(DAEMON)-faults: $(call object,src/main.c tests/support/faults/inject.c) $(O)/faults/libbellwether.a $(FAULTY_DEPS) $(O)/.link
+$(DAEMON)-faults: $(call object,src/daemon/main.c tests/support/faults/inject.c) $(O)/faults/libbellwether.a $(FAULTY_DEPS) $(O)/.link
 	$(call say,LD      $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %/libbellwether.a,$^) -L$(O)/faults $(DEPS_LIBS)
 

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bellwether/redis/batch.h"
+#include "bellwether/commands/batch.h"
 
 static inline void batch_hold(bool condition, const char *words)
 {

@@ -31,15 +31,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "../../src/http/commands.h"
-#include "../../src/http/visitors.h"
 #include "bellwether/base/buffer.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
-#include "bellwether/redis/commands.h"
-#include "bellwether/redis/pool.h"
-#include "bellwether/topology/status.h"
+#include "bellwether/commands/command_table.h"
+#include "bellwether/commands/pool.h"
+#include "bellwether/topology/report.h"
+#include "http/routes/redis.h"
+#include "http/server/connections.h"
 #include "outside.h"
 
 #define ALIVE "HTTP/1.1 200"

@@ -1,7 +1,7 @@
 /* Any bytes as INFO replication: offsets are never negative, addresses are set. */
 #include <stdlib.h>
 
-#include "../../src/watch/offsets.h"
+#include "watcher/offsets.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

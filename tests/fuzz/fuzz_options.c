@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../src/options_internal.h"
+#include "config/options_internal.h"
 
 #define MAX_WORDS 16
 

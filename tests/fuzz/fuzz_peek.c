@@ -5,7 +5,7 @@
 #include <stdint.h>
 #include <stdlib.h>
 
-#include "../../src/http/peek.h"
+#include "http/server/peek.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {

@@ -20,11 +20,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "../../src/watch/internal.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
-#include "bellwether/topology/status.h"
+#include "bellwether/topology/report.h"
 #include "outside.h"
+#include "watcher/watcher_internal.h"
 
 enum {
     SENTINELS = 4,

@@ -15,7 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "../../src/base/resolve.h"
+#include "base/loop/resolve.h"
 #include "bellwether/base/loop.h"
 #include "bellwether/base/memory.h"
 

@@ -1,9 +1,9 @@
 /*
  * The fence, fed with what real Sentinels said (recordings/failover-*.txt) and with streams written
  * by hand where nothing real says them. A line is milliseconds, who, channel and payload, and takes
- * the way that it takes in the daemon: parser, then src/watch/fence.c's table. A line whose speaker
- * is `-` is what the watcher itself sees: `mymaster published ADDRESS EPOCH`, `gap`, and, for the
- * tests alone, what a node says from then on when it is asked: `7202 says master`.
+ * the way that it takes in the daemon: parser, then src/watcher/fence_driver.c's table. A line
+ * whose speaker is `-` is what the watcher itself sees: `mymaster published ADDRESS EPOCH`, `gap`,
+ * and, for the tests alone, what a node says from then on when it is asked: `7202 says master`.
  *
  * What is compared is one text: when the fence came into which state, and why it went up or down.
  */
@@ -12,7 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../src/watch/internal.h"
+#include "watcher/watcher_internal.h"
 
 TestSuite(sim_fence, .timeout = 20);
 

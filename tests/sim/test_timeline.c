@@ -3,15 +3,15 @@
  * milliseconds, who, channel and payload; Redis 7.0.15, down-after-milliseconds 1000) and with
  * streams written by hand where nothing real says them. A line whose speaker is `-` is what the
  * watcher itself sees: `NAME good`, `lost`, `state ok`, `published ADDRESS EPOCH`. The events take
- * the way that they take in the daemon: parser, then src/watch/story.c's table.
+ * the way that they take in the daemon: parser, then src/watcher/failover_recorder.c's table.
  */
 #include <criterion/criterion.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../../src/watch/internal.h"
 #include "timeline_invariant.h"
+#include "watcher/watcher_internal.h"
 
 TestSuite(sim_timeline, .timeout = 20);
 

@@ -7,7 +7,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "bellwether/topology/timeline.h"
+#include "bellwether/topology/failover_log.h"
 
 struct timeline_invariant {
     size_t capacity;

@@ -130,8 +130,8 @@ done
 
 # ---- metrics ----
 
-sed -nE 's/^ *X\([A-Z_]+, "(bellwether_[a-z_]+)".*/\1/p' include/bellwether/metrics/list.h | sort -u >"$folder/metrics"
-[ -s "$folder/metrics" ] || complain "include/bellwether/metrics/list.h was not understood"
+sed -nE 's/^ *X\([A-Z_]+, "(bellwether_[a-z_]+)".*/\1/p' include/bellwether/metrics/metric_list.h | sort -u >"$folder/metrics"
+[ -s "$folder/metrics" ] || complain "include/bellwether/metrics/metric_list.h was not understood"
 spans "$manual" | sed -E 's/\{.*//' | sort -u >"$folder/named"
 while IFS= read -r metric; do
     one_of "${metric#bellwether_}" "$folder/named" || complain "$manual does not name $metric"

@@ -19,10 +19,10 @@ library_gate() {
 }
 
 library_gate 'microhttpd\.h' '(src|include/bellwether)/http/.*'
-library_gate '(hiredis/)?(async|hiredis_ssl)\.h' 'src/redis/conn[a-z_]*\.[ch]'
-library_gate 'uv\.h' 'src/base/loop[a-z_]*\.[ch]|src/watch/watcher\.c|src/http/worker\.c'
-library_gate 'jansson\.h' '(src|include/bellwether)/(http|redis)/.*|src/topology/render[a-z_]*\.[ch]|include/bellwether/topology/render[a-z_]*\.h|src/main\.c|src/once[a-z_]*\.[ch]'
-library_gate 'ini\.h' 'src/options[a-z_]*\.[ch]'
+library_gate '(hiredis/)?(async|hiredis_ssl)\.h' 'src/redis/.*'
+library_gate 'uv\.h' 'src/base/loop/.*'
+library_gate 'jansson\.h' '(src|include/bellwether)/http/.*|src/daemon/(main|once)\.c'
+library_gate 'ini\.h' 'src/config/.*'
 library_gate 'criterion/.*' 'tests/.*'
 library_gate 'systemd/.*' 'nothing'
 
@@ -33,21 +33,25 @@ room_gate() {
         file=${hit%%:*}
         header=${hit#*\"}
         header=${header%%\"*}
-        [[ $header =~ ^bellwether/($room/|$allowed) ]] || complain "$file includes $header; room $room may not"
-    done < <(grep -rnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"bellwether/' "src/$room" "include/bellwether/$room" \
+        [[ ${header#bellwether/} =~ ^($room/|$allowed) || $header != */* || $header == ../* ]] ||
+            complain "$file includes $header; room $room may not"
+        [[ $header == bellwether/* || $header == $room/* || $header != */* ]] ||
+            complain "$file includes $header, which is its room's own"
+    done < <(grep -rnE '^[[:space:]]*#[[:space:]]*include[[:space:]]*"' "src/$room" "include/bellwether/$room" \
         --include='*.[ch]' 2>/dev/null || true)
 }
 
 room_gate base '-'
-room_gate sentinel '(base/|redis/conn)'
-room_gate topology '(base/)'
-room_gate watch '(base/|sentinel/|topology/|metrics/|redis/conn)'
-room_gate redis '(base/|topology/snapshot|topology/news|metrics/)'
-room_gate http '(base/|topology/|redis/|metrics/)'
-room_gate metrics '(base/)'
+room_gate metrics 'base/'
+room_gate topology 'base/'
+room_gate redis '(base|metrics|topology)/'
+room_gate sentinel '(base|redis)/'
+room_gate watcher '(base|metrics|topology|redis|sentinel)/'
+room_gate commands '(base|metrics|topology|redis)/'
+room_gate http '(base|metrics|topology|commands|redis)/'
 for folder in src/*/ include/bellwether/*/; do
     case $(basename "$folder") in
-    base | sentinel | topology | watch | redis | http | metrics) ;;
+    base | metrics | topology | redis | sentinel | watcher | commands | http | config | daemon) ;;
     *) complain "$folder is a room that no gate knows" ;;
     esac
 done
@@ -81,5 +85,10 @@ while IFS= read -r file; do
     guard=BELLWETHER_$(tr -c 'A-Za-z0-9\n' _ <<<"$guard" | tr a-z A-Z)
     grep -q "^#ifndef $guard\$" "$file" || ! grep -q '^#ifndef .*_H$' "$file" || complain "$file is guarded by $guard"
 done < <(find src include tests -name '*.h')
+
+# One guess finds a file: no name is twice in src.
+while IFS= read -r name; do
+    complain "src has more than one $name"
+done < <(find src -name '*.[ch]' -printf '%f\n' | sort | uniq -d)
 
 exit "$failed"

@@ -12,8 +12,8 @@
 #include "bellwether/base/address.h"
 #include "bellwether/base/pulse.h"
 #include "bellwether/topology/decide.h"
+#include "bellwether/topology/failover_log.h"
 #include "bellwether/topology/state.h"
-#include "bellwether/topology/timeline.h"
 
 #define WHY_NOT_MAX 8
 /*

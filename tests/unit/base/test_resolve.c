@@ -10,7 +10,7 @@
 #include <string.h>
 #include <time.h>
 
-#include "../../../src/base/resolve.h"
+#include "base/loop/resolve.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/loop.h"
 

@@ -6,8 +6,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "../../../src/http/access.h"
 #include "bellwether/base/error.h"
+#include "http/server/access.h"
 
 static char folder[] = "/tmp/bellwether-access-XXXXXX";
 static char path[64];

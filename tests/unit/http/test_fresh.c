@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "bellwether/base/clock.h"
-#include "harness.h"
+#include "fixture.h"
 
 static struct harness harness;
 

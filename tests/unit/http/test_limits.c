@@ -8,7 +8,7 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
-#include "harness.h"
+#include "fixture.h"
 
 static struct harness harness;
 

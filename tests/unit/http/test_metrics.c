@@ -7,8 +7,8 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/http/router.h"
-#include "bellwether/metrics/metrics.h"
-#include "harness.h"
+#include "bellwether/metrics/counters.h"
+#include "fixture.h"
 
 static struct harness harness;
 

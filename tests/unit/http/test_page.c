@@ -9,10 +9,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../../src/http/html.h"
-#include "../../../src/http/page.h"
 #include "bellwether/base/memory.h"
-#include "harness.h"
+#include "fixture.h"
+#include "http/render/html.h"
+#include "http/render/page.h"
 
 #define BROWSER \
     "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8\r\n"

@@ -2,8 +2,8 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "../../../src/http/clients.h"
-#include "../../../src/http/peek.h"
+#include "http/server/client_places.h"
+#include "http/server/peek.h"
 
 #include <arpa/inet.h>
 #include <netinet/in.h>

@@ -3,8 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../../../src/http/problem.h"
 #include "bellwether/topology/state.h"
+#include "http/server/problem.h"
 
 static char readme[1 << 18];
 

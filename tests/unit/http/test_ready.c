@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../../../src/http/ready.h"
-#include "harness.h"
+#include "fixture.h"
+#include "http/routes/ready.h"
 
 #define EVERY_CHECK ((1U << READY_CHECKS_COUNT) - 1)
 

@@ -4,10 +4,10 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "../../../src/http/self.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
-#include "harness.h"
+#include "fixture.h"
+#include "http/routes/self.h"
 
 static struct snapshot_self master_self(void)
 {

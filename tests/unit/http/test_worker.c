@@ -12,7 +12,7 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/http/router.h"
-#include "harness.h"
+#include "fixture.h"
 
 static struct harness harness;
 

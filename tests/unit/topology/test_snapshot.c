@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "bellwether/base/memory.h"
-#include "bellwether/topology/news.h"
+#include "bellwether/topology/messages.h"
 
 static struct snapshot_master *full_master(void)
 {

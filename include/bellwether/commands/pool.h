@@ -1,0 +1,175 @@
+/*
+ * The embedded Redis client: a worker's connections to masters and replicas, and the requests that
+ * run on them (DESIGN section 5). One pool a worker, all of it on the worker's thread.
+ *
+ * A job is one request: a command, a pipeline, or a transaction. It ends exactly once, with an
+ * outcome for each of its commands, at the latest at its deadline, whatever happens to masters and
+ * connections meanwhile. What is done about a command whose connection was lost is in settle.h, as
+ * a table.
+ */
+#ifndef BELLWETHER_COMMANDS_POOL_H
+#define BELLWETHER_COMMANDS_POOL_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bellwether/base/address.h"
+#include "bellwether/base/loop.h"
+#include "bellwether/base/secret.h"
+#include "bellwether/commands/batch.h"
+#include "bellwether/commands/command_table.h"
+#include "bellwether/metrics/counters.h"
+#include "bellwether/redis/json_result.h"
+#include "bellwether/topology/messages.h"
+#include "bellwether/topology/snapshot.h"
+
+/* Who to be on which masters; the first entry, without a name, is for all others. */
+struct pool_login {
+    const char *master;            /* NULL: everybody else's; borrowed */
+    const char *username;          /* NULL: default; borrowed */
+    const struct secret *password; /* borrowed while the pool is made: it keeps copies */
+};
+
+struct pool_config {
+    size_t size; /* connections to each node */
+    int64_t command_timeout_ms;
+    int64_t connect_timeout_ms; /* name, TCP and HELLO together */
+    size_t max_pending;         /* requests that wait, over all workers */
+    size_t max_reply_bytes;
+    int64_t replica_max_lag_bytes; /* -1: any */
+    bool replica_fallback;         /* to the master */
+    const struct policy *policy;   /* borrowed */
+    const struct pool_login *logins;
+    size_t n_logins;        /* at least 1 */
+    uint64_t cursor_secret; /* of the process: see cursor.h */
+};
+
+/* What the pool needs from its worker. */
+struct pool_hooks {
+    /* The watcher gave no sign of life for so long that nothing it said may be believed. */
+    bool (*stalled)(void *data);
+    /* Tell the watcher. */
+    void (*suspect)(void *data, enum suspicion what, const char *master,
+                    const struct address *address);
+    void *data;
+};
+
+struct pool;
+
+/**
+ * @param config borrowed until pool_free(). @param waiting shared by all workers' pools. @param
+ * counts this worker's.
+ */
+struct pool *pool_new(struct loop *loop, const struct pool_config *config, _Atomic size_t *waiting,
+                      struct metrics_redis *counts, const struct pool_hooks *hooks);
+/** A new snapshot: addresses, states, replicas, fences. Keeps a reference. */
+void pool_take(struct pool *pool, struct snapshot *snapshot);
+/**
+ * Credential files: read again what changed, or all with `force`. @param taken_ms raised to when
+ * the youngest password was taken, wall clock. @return whether all could be read.
+ */
+bool pool_refresh_credentials(struct pool *pool, bool force, int64_t *taken_ms);
+/**
+ * The worker ends: what waits is answered NOT_SENT now, and so is whatever comes; what was sent
+ * goes on.
+ */
+void pool_drain(struct pool *pool);
+/** What was sent and is not answered is UNKNOWN. No job is left afterwards. */
+void pool_abandon(struct pool *pool);
+void pool_free(struct pool *pool);
+
+/* ---- jobs ---- */
+
+/* What became of a command; the words are those of the metric. */
+enum item_outcome {
+    ITEM_PENDING = -1,
+    ITEM_DONE = METRIC_COMMAND_OUTCOME_DONE,   /* `json` is the answer */
+    ITEM_ERROR = METRIC_COMMAND_OUTCOME_ERROR, /* Redis' own error */
+    /* by the policy, or it is not read-only and had to be */
+    ITEM_DENIED = METRIC_COMMAND_OUTCOME_DENIED,
+    ITEM_BAD = METRIC_COMMAND_OUTCOME_BAD,           /* the batch says what is wrong with it */
+    ITEM_NOT_SENT = METRIC_COMMAND_OUTCOME_NOT_SENT, /* it has not run and will not */
+    ITEM_UNKNOWN = METRIC_COMMAND_OUTCOME_UNKNOWN,   /* it may have run */
+    ITEM_TOO_BIG = METRIC_COMMAND_OUTCOME_TOO_BIG,   /* it ran; its reply was over max-reply */
+};
+
+struct pool_item {
+    enum item_outcome outcome;
+    /*
+     * DONE: as json_result.h has it; ERROR: all of the words where `words` is cut, terminated;
+     * owned by the item until pool_job_free().
+     */
+    struct buffer json;
+    /*
+     * else: begins with the stable word (NOMASTER, NOTSENT, SCANLOST, UNKNOWN, NOPERM, BADREQUEST,
+     * TOOBIG, or Redis' own)
+     */
+    char words[RESULT_ERROR_SIZE];
+};
+
+enum pool_target { POOL_MASTER, POOL_REPLICA };
+
+/* About what each command of a job takes while it runs, beside its bytes and its reply. */
+#define POOL_COMMAND_BYTES 1024
+
+struct pool_job {
+    /* the caller's, set before pool_run() */
+    struct batch *batch; /* taken */
+    bool transaction;    /* run as one MULTI … EXEC: there is one item */
+    bool base64, retry_always;
+    /* not NULL: only read-only commands may run, and this says why ("the token is read-only") */
+    const char *read_only;
+    enum pool_target target;
+    char master[256]; /* a name of the snapshot */
+    /*
+     * It has ended. Called from inside callbacks of connections: take note, and use or free it, or
+     * call the pool, later.
+     */
+    void (*done)(struct pool_job *job);
+    /*
+     * Whether whoever asked has hung up: asked before anything that had to wait is sent, which then
+     * is not. NULL: never.
+     */
+    bool (*caller_is_gone)(void *data);
+    void *data;
+
+    /* the outcome */
+    struct pool_item *items;
+    size_t n_items;
+    bool has_ran_at;
+    struct address ran_at; /* the node that was asked last */
+    bool queue_full;       /* NOT_SENT because as many wait as may */
+    bool scan_lost;        /* NOT_SENT because the server of a cursor is not served any more */
+
+    struct pool_task *task; /* the pool's own */
+};
+
+/** A job without a batch yet. */
+struct pool_job *pool_job_new(void);
+/**
+ * Run it. @return true: it has ended already, `done` is not called; false: `done` will be, once,
+ * never from in here.
+ * @param job  stays the caller's, in place until it ended. Its master must be in the last snapshot
+ * (else it waits for it).
+ */
+bool pool_run(struct pool *pool, struct pool_job *job);
+/** An ended job, with what it owns. */
+void pool_job_free(struct pool_job *job);
+/** The same for one that stands, zeroed at first, in memory of the caller's. */
+void pool_job_release(struct pool_job *job);
+
+/* ---- for /status ---- */
+
+struct pool_view {
+    size_t connecting, idle, busy; /* connections to this master */
+    size_t waiting, in_flight;     /* requests that wait; commands sent and not answered */
+    bool has_table;                /* its COMMAND is known */
+    /* why nothing runs; NULL: the rules are fine; borrowed until the pool turns */
+    const char *closed;
+};
+/** Of this worker's pool. @return false: nothing was ever asked of that master. */
+bool pool_look(const struct pool *pool, const char *master, struct pool_view *out);
+
+#endif

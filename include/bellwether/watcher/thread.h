@@ -1,0 +1,82 @@
+/*
+ * The watcher thread: links to every Sentinel, the decision for every master, verification,
+ * snapshots.
+ */
+#ifndef BELLWETHER_WATCHER_THREAD_H
+#define BELLWETHER_WATCHER_THREAD_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bellwether/base/address.h"
+#include "bellwether/base/loop.h"
+#include "bellwether/base/pulse.h"
+#include "bellwether/base/secret.h"
+
+/* One set of Sentinels that is dialled together with the same credentials. */
+struct watch_deployment {
+    struct address *seeds;
+    size_t n_seeds;
+    char *username;          /* NULL: none */
+    struct secret *password; /* never NULL; may hold no value */
+    char **masters;          /* the names watched there */
+    size_t n_masters;
+    bool all_masters; /* watch every name its Sentinels know */
+};
+
+/* What differs per master on the Redis side. */
+struct watch_override {
+    char *master;
+    char *redis_username;          /* NULL: none */
+    struct secret *redis_password; /* never NULL */
+};
+
+/* Whether a promotion is believed when it is announced, or when it has happened (rule 11). */
+enum watch_adopt { WATCH_ADOPT_ANNOUNCED, WATCH_ADOPT_PROMOTED };
+
+struct watch_config {
+    struct watch_deployment *deployments;
+    size_t n_deployments;
+    struct watch_override *overrides;
+    size_t n_overrides;
+    char *redis_username;
+    struct secret *redis_password;
+    char *default_master; /* NULL: first configured, or the only one known */
+    struct address_map map;
+    struct address *selves; /* nodes named by --self, as given */
+    size_t n_selves;
+    int64_t poll_interval_ms, sentinel_timeout_ms;
+    bool verify;
+    int64_t verify_interval_ms, verify_timeout_ms, suspect_after_ms;
+    enum watch_adopt adopt;
+    /* ask for the replicas' lag every second, whether anybody reads it or not */
+    bool lag_matters;
+    /* of writes held back, until the chosen replica is asked; 0: the usual */
+    int64_t fence_timeout_ms;
+    bool runs_commands; /* /redis is there: else nobody wants to hear of the fence */
+    int64_t history;    /* failovers that are kept */
+};
+
+struct watcher;
+struct metrics; /* bellwether/metrics/metrics.h */
+
+/**
+ * @param config borrowed and unchanged until watcher_free(). @param pulse borrowed, written by the
+ * watcher.
+ * @param metrics borrowed, counted into by the watcher; NULL: nobody wants to know.
+ * Thread: main.
+ */
+struct watcher *watcher_new(const struct watch_config *config, struct pulse *pulse,
+                            struct metrics *metrics);
+/** Where snapshots go; before watcher_start(). Borrowed until watcher_free(). */
+void watcher_subscribe(struct watcher *watcher, struct mailbox *subscriber);
+/** The mailbox that takes NEWS_ASK_FRESH, NEWS_RELOAD, NEWS_STOP. */
+struct mailbox *watcher_mailbox(struct watcher *watcher);
+/** @return 0; -BW_EIO when the thread can't be made. */
+int watcher_start(struct watcher *watcher);
+/** Ask it to end and join it. */
+void watcher_stop(struct watcher *watcher);
+void watcher_free(struct watcher *watcher);
+
+#endif

@@ -1,0 +1,54 @@
+/* What the policy and the command book share: rules, and what no rule can allow. */
+#ifndef BELLWETHER_COMMANDS_COMMAND_TABLE_INTERNAL_H
+#define BELLWETHER_COMMANDS_COMMAND_TABLE_INTERNAL_H
+
+#include "bellwether/commands/batch.h"
+#include "bellwether/commands/command_table.h"
+
+enum rule_kind {
+    RULE_ALL,      /* +@all, allcommands */
+    RULE_CATEGORY, /* +@read: `name` is the category, without @ */
+    RULE_COMMAND,  /* +get, +config|get */
+};
+
+struct rule {
+    enum rule_kind kind;
+    bool allow;
+    char name[COMMAND_NAME_SIZE];            /* lower case */
+    char sub[COMMAND_NAME_SIZE];             /* lower case; "" none */
+    char written[2 * COMMAND_NAME_SIZE + 2]; /* as whoever wrote it did */
+};
+
+struct policy {
+    struct rule *rules; /* the last one that fits decides */
+    size_t n;
+};
+
+/**
+ * Why no rule can allow it; NULL: rules decide. Static words.
+ * @param name,sub  lower case; `sub` may be "".
+ */
+const char *command_never(const char *name, const char *sub);
+/** Whether it blocks, as far as is known without a server's table. */
+bool command_blocks(const char *name);
+/** Whether it reads only, though no flag says so. */
+bool command_reads_only(const char *name);
+/** What of its arguments has to be looked at. */
+enum command_care command_care_of(const char *name);
+/**
+ * All commands that these three know, one by one. @param i from 0. @return false: there are no
+ * more.
+ */
+bool command_noted(size_t i, const char **name, const char **sub);
+
+/** Whether servers have such a category, without @, in lower case. */
+bool command_category_exists(const char *category);
+/** Whether some version of the server has it. @param sub "": none. */
+bool command_is_core(const char *name, const char *sub);
+/**
+ * The name that is a slip of the pen away from this one, which none has. @return NULL: there is
+ * none. Static.
+ */
+const char *command_meant(const char *name, const char *sub);
+
+#endif

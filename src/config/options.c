@@ -1,0 +1,77 @@
+/*
+ * Options: flags, environment and file into struct options, and the actions that print and exit.
+ * The rest of the way is in options_internal.h.
+ */
+#include "bellwether/config/options.h"
+
+#include "options_internal.h"
+
+/* The file is named by a flag or a variable, so those are read first. */
+static int read_all(struct settings *settings, int argc, char **argv, char **environment,
+                    struct options_error *error)
+{
+    int failed = settings_from_flags(settings, argc, argv, error);
+
+    if (settings->action == ACTION_HELP) { /* who asks for help gets it, whatever else is wrong */
+        error->text[0] = '\0';
+        return 0;
+    }
+    if (failed != 0 || settings->action == ACTION_VERSION ||
+        settings->action == ACTION_MAN_OPTIONS) {
+        return failed;
+    }
+    failed = settings_from_environment(settings, environment, error);
+    const struct setting *config =
+        failed == 0 ? settings_winner(settings, OPTION_ID_CONFIG, NULL) : NULL;
+    if (config && config->n_items > 0) {
+        failed = settings_from_file(settings, config->items[0], error);
+    }
+    return failed;
+}
+
+/* True when there is nothing left to do but exit. */
+static bool act(const struct settings *settings)
+{
+    switch (settings->action) {
+    case ACTION_HELP: options_print_help(stdout); return true;
+    case ACTION_VERSION: options_print_version(stdout); return true;
+    case ACTION_PRINT_CONFIG: options_print_config(stdout, settings); return true;
+    case ACTION_MAN_OPTIONS: options_print_man(stdout); return true;
+    case ACTION_CHECK_CONFIG:
+    case ACTION_RUN: break;
+    }
+    return false;
+}
+
+enum options_outcome options_read(int argc, char **argv, char **environment, struct options *out,
+                                  int *exit_code)
+{
+    struct options_error error = {{0}};
+    struct settings settings = {0};
+    struct options built;
+    enum options_outcome outcome = OPTIONS_EXIT;
+    int code = 0;
+
+    if (read_all(&settings, argc, argv, environment, &error) != 0) {
+        code = 2;
+    } else if (!act(&settings)) {
+        if (options_build(&settings, &built, &error) != 0) {
+            code = 2;
+        } else if (settings.action == ACTION_CHECK_CONFIG) {
+            (void)puts("ok");
+            options_release(&built);
+        } else {
+            outcome = OPTIONS_RUN;
+        }
+    }
+    settings_release(&settings);
+    if (code != 0) {
+        log_plain("bellwether: %s", error.text);
+    }
+    if (outcome == OPTIONS_RUN) {
+        *out = built;
+    } else {
+        *exit_code = fflush(stdout) == 0 ? code : 1;
+    }
+    return outcome;
+}

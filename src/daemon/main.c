@@ -1,0 +1,126 @@
+/* The program: read the options, prepare the process, then either ask once or serve. */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "bellwether/base/log.h"
+#include "bellwether/base/loop.h"
+#include "bellwether/config/options.h"
+#include "once.h"
+#include "service.h"
+
+/*
+ * Descriptors beside callers' connections: links to Sentinels, verification of up to a thousand
+ * masters, files.
+ */
+#define OTHER_DESCRIPTORS 2048
+#define DESCRIPTORS_PER_WORKER 24
+#define NODES_WITH_COMMANDS 64 /* that a worker has connections to at once, pool-size to each */
+/*
+ * A listening address in a worker: its socket, its epolls, those refused at once, those kept for
+ * probes.
+ */
+#define DESCRIPTORS_PER_LISTENER \
+    (2 + HTTP_PATIENT_MAX + HTTP_CONNECTIONS_REFUSED_AT_ONCE + HTTP_CONNECTIONS_PROBE)
+
+#define LOG_PATIENCE_MS 500 /* at the end, with what is still to be written */
+
+/*
+ * With a standard descriptor closed, the next socket would get its number, and log lines would go
+ * to a peer.
+ */
+static void keep_standard_descriptors(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0) {
+            _exit(1);
+        }
+    }
+}
+
+static void raise_descriptor_limit(const struct options *options)
+{
+    struct rlimit limit;
+    int64_t pooled =
+        options->redis_api == REDIS_API_OFF ? 0 : options->pool_size * NODES_WITH_COMMANDS;
+    rlim_t wanted =
+        (rlim_t)(options->max_connections + options->max_waiters + OTHER_DESCRIPTORS +
+                 options->workers * ((int64_t)options->n_listens * DESCRIPTORS_PER_LISTENER +
+                                     DESCRIPTORS_PER_WORKER + pooled));
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {
+        return;
+    }
+    struct rlimit raised = {.rlim_cur = wanted,
+                            .rlim_max = limit.rlim_max > wanted ? limit.rlim_max : wanted};
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) {
+        /* over the hard limit only with the privilege for it */
+        return;
+    }
+    raised.rlim_cur = raised.rlim_max = limit.rlim_max;
+    (void)setrlimit(RLIMIT_NOFILE, &raised);
+    log_warn("fewer descriptors than max-connections and max-waiters may need",
+             LOG_INT("limit", (int64_t)limit.rlim_max), LOG_INT("wanted", (int64_t)wanted));
+}
+
+/* Passwords are in memory: no core file, and no look into it by others of the same user. */
+static void keep_memory_private(void)
+{
+    const struct rlimit none = {0};
+
+    (void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    (void)setrlimit(RLIMIT_CORE, &none);
+}
+
+static void write_notes(const struct options *options)
+{
+    for (size_t i = 0; i < options->n_notes; i++) {
+        const struct options_note *note = &options->notes[i];
+
+        log_write(note->level, note->message, LOG_FIELDS(LOG_STR(note->key, note->value)));
+    }
+}
+
+static void prepare(const struct options *options)
+{
+    enum log_level level = options->log_level;
+
+    if (options->once &&
+        level != LOG_LEVEL_DEBUG) { /* a script wants the answer or one line, not the story */
+        level = LOG_LEVEL_ERROR;
+    }
+    log_configure(level, options->log_format);
+    (void)signal(SIGPIPE, SIG_IGN); /* a lost peer is an error of write(), not the end */
+    log_start();
+    write_notes(options);
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    int exit_code = 1;
+
+    keep_standard_descriptors();
+    keep_memory_private();
+    if (options_read(argc, argv, environ, &options, &exit_code) == OPTIONS_EXIT) {
+        return exit_code;
+    }
+    options_hide_secrets(environ);
+    prepare(&options);
+    if (options.once) {
+        exit_code = once_run(&options);
+    } else {
+        raise_descriptor_limit(&options);
+        exit_code = service_run(&options);
+    }
+    options_release(&options);
+    (void)log_stop(LOG_PATIENCE_MS);
+    if (loop_lookups_abandoned()) {
+        _exit(exit_code);
+    }
+    return exit_code;
+}

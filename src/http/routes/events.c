@@ -1,0 +1,45 @@
+/* /events: what a stream begins with, and whether it may begin. */
+#include <string.h>
+
+#include "http/server/event_stream.h"
+#include "http/server/request.h"
+#include "http/server/response.h"
+
+/* With no snapshot yet, or none of which masters could be told, any name may come. */
+static bool is_unknown(const struct snapshot *snapshot, const char *name)
+{
+    return *name && snapshot && !snapshot_find(snapshot, name) &&
+           (snapshot->n_masters > 0 || snapshot->reason == REASON_NONE ||
+            snapshot->reason == REASON_UNKNOWN_NAME);
+}
+
+void events_handle(struct request *request)
+{
+    struct worker *worker = request->worker;
+    const char *name = request->query.master;
+    struct snapshot *snapshot = worker->cache->snapshot;
+    struct MHD_Response *response;
+
+    if (is_unknown(snapshot, name)) {
+        masters_answer_unknown(request, name);
+        return;
+    }
+    if (request->head) {
+        response = streams_show_head();
+    } else {
+        response = streams_open(
+            worker->streams, request->listener, request->connection, name,
+            MHD_lookup_connection_value(request->connection, MHD_HEADER_KIND, "Last-Event-ID"),
+            snapshot, cache_stalled(worker->cache));
+    }
+    if (!response) {
+        request_answer_too_many_waiters(request);
+        return;
+    }
+    if (request->origin) {
+        response_open(response, request->origin);
+    }
+    request->status = MHD_HTTP_OK;
+    request->result = MHD_queue_response(request->connection, MHD_HTTP_OK, response);
+    MHD_destroy_response(response);
+}

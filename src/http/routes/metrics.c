@@ -1,0 +1,616 @@
+/*
+ * /metrics: what the threads counted, summed up, and what the snapshot says now. Family by family,
+ * as the text format wants it. It is rendered per request, on the worker that is asked; it waits
+ * for nobody, a hung watcher included.
+ */
+#include "bellwether/metrics/counters.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/budget.h"
+#include "bellwether/base/memory.h"
+#include "bellwether/metrics/exposition.h"
+#include "bellwether/metrics/process.h"
+#include "http/server/request.h"
+#include "ready.h"
+#include "version.h"
+
+_Static_assert(ROUTES_COUNT < METRIC_ROUTES_MAX,
+               "METRIC_ROUTES_MAX: a slot for each route, and one for none");
+
+/* What a scrape looks at. */
+struct scrape {
+    struct exposition out;
+    struct metrics *metrics;
+    struct metrics_listed listed;
+    const struct snapshot *snapshot; /* NULL: none yet */
+    bool stalled;                    /* nothing that it says would be answered */
+    bool draining;
+    enum ready_when ready_when;
+    bool runs_commands;
+};
+
+/* ---- masters: from the snapshot ---- */
+
+static int64_t is_up(const struct scrape *scrape, const struct snapshot_master *master)
+{
+    return !scrape->stalled && master->has_address && master_state_serves(master->state);
+}
+
+static int64_t is_verified(const struct scrape *scrape, const struct snapshot_master *master)
+{
+    return !scrape->stalled && master->verified;
+}
+
+static int64_t has_majority(const struct scrape *scrape, const struct snapshot_master *master)
+{
+    return !scrape->stalled && master->majority;
+}
+
+static int64_t epoch_of(const struct scrape *scrape, const struct snapshot_master *master)
+{
+    (void)scrape;
+    return master->config_epoch == EPOCH_UNKNOWN ? -1 : master->config_epoch;
+}
+
+static int64_t largest_lag(const struct scrape *scrape, const struct snapshot_master *master)
+{
+    int64_t largest = -1;
+
+    (void)scrape;
+    for (size_t i = 0; i < master->n_replicas; i++) {
+        if (master->replicas[i].healthy && master->replicas[i].lag_bytes > largest) {
+            largest = master->replicas[i].lag_bytes;
+        }
+    }
+    return largest;
+}
+
+static int64_t count_known(const struct scrape *scrape, const struct snapshot_master *master)
+{
+    (void)scrape;
+    return (int64_t)master->known;
+}
+
+static int64_t count_reachable(const struct scrape *scrape, const struct snapshot_master *master)
+{
+    (void)scrape;
+    return (int64_t)master->reachable;
+}
+
+static int64_t count_foreign(const struct scrape *scrape, const struct snapshot_master *master)
+{
+    int64_t n = 0;
+
+    (void)scrape;
+    for (size_t i = 0; i < master->n_sentinels; i++) {
+        n += master->sentinels[i].foreign;
+    }
+    return n;
+}
+
+static int64_t count_agreeing(const struct scrape *scrape, const struct snapshot_master *master)
+{
+    (void)scrape;
+    return (int64_t)master->agreeing;
+}
+
+/* Each Sentinel has a view of its own: one that sees no quorum is what somebody should look at. */
+static int64_t ckquorum(const struct scrape *scrape, const struct snapshot_master *master)
+{
+    int64_t ok = -1;
+
+    (void)scrape;
+    for (size_t i = 0; i < master->n_sentinels; i++) {
+        const struct snapshot_sentinel *sentinel = &master->sentinels[i];
+
+        if (sentinel->reachable && sentinel->has_ckquorum) {
+            ok = sentinel->ckquorum_ok && ok != 0;
+        }
+    }
+    return ok;
+}
+
+/* A gauge with the label `master` and nothing else; a value below 0 is unknown and left out. */
+static void add_masters(struct scrape *scrape, enum metric metric,
+                        int64_t (*value)(const struct scrape *scrape,
+                                         const struct snapshot_master *master))
+{
+    exposition_family(&scrape->out, metric);
+    for (size_t i = 0; scrape->snapshot && i < scrape->snapshot->n_masters; i++) {
+        const struct snapshot_master *master = scrape->snapshot->masters[i];
+        int64_t now = value(scrape, master);
+
+        if (now >= 0) {
+            exposition_integer(&scrape->out, now, LABELS(master->name));
+        }
+    }
+}
+
+static void add_states(struct scrape *scrape)
+{
+    exposition_family(&scrape->out, METRIC_MASTER_STATE);
+    for (size_t i = 0; scrape->snapshot && i < scrape->snapshot->n_masters; i++) {
+        const struct snapshot_master *master = scrape->snapshot->masters[i];
+
+        for (int state = 0; state < MASTER_STATES_COUNT; state++) {
+            exposition_integer(&scrape->out, (int)master->state == state,
+                               LABELS(master->name, master_state_text((enum master_state)state)));
+        }
+    }
+}
+
+static void add_info(struct scrape *scrape)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    exposition_family(&scrape->out, METRIC_MASTER_INFO);
+    for (size_t i = 0; scrape->snapshot && i < scrape->snapshot->n_masters; i++) {
+        const struct snapshot_master *master = scrape->snapshot->masters[i];
+
+        if (master->has_address) {
+            exposition_integer(&scrape->out, 1,
+                               LABELS(master->name, address_format(&master->address, text)));
+        }
+    }
+}
+
+static void add_replicas(struct scrape *scrape)
+{
+    exposition_family(&scrape->out, METRIC_REPLICAS);
+    for (size_t i = 0; scrape->snapshot && i < scrape->snapshot->n_masters; i++) {
+        const struct snapshot_master *master = scrape->snapshot->masters[i];
+        int64_t healthy = 0, promotable = 0;
+
+        for (size_t j = 0; j < master->n_replicas; j++) {
+            healthy += master->replicas[j].healthy;
+            promotable += master->replicas[j].promotable;
+        }
+        exposition_integer(&scrape->out, healthy, LABELS(master->name, "healthy"));
+        exposition_integer(&scrape->out, (int64_t)master->n_replicas - healthy,
+                           LABELS(master->name, "unhealthy"));
+        exposition_integer(&scrape->out, promotable, LABELS(master->name, "promotable"));
+    }
+}
+
+static void add_ready(struct scrape *scrape)
+{
+    struct ready_report *report = mem_new(1, sizeof(*report)); /* too large for a stack */
+
+    ready_evaluate(scrape->snapshot, NULL, scrape->stalled, scrape->draining, scrape->ready_when,
+                   report);
+    exposition_family(&scrape->out, METRIC_READY);
+    exposition_integer(&scrape->out, ready_passes(report, (1U << READY_CHECKS_COUNT) - 1), NULL);
+    free(report);
+}
+
+/* There also where no master is known, so that an alert on them can be written. */
+static void add_state_counts(struct scrape *scrape)
+{
+    int64_t counts[MASTER_STATES_COUNT] = {0};
+
+    for (size_t i = 0; scrape->snapshot && i < scrape->snapshot->n_masters; i++) {
+        counts[scrape->snapshot->masters[i]->state]++;
+    }
+    exposition_family(&scrape->out, METRIC_MASTERS);
+    for (int state = 0; state < MASTER_STATES_COUNT; state++) {
+        exposition_integer(&scrape->out, counts[state],
+                           LABELS(master_state_text((enum master_state)state)));
+    }
+}
+
+/* ---- masters: counted by the watcher ---- */
+
+static void add_timestamp(struct scrape *scrape, enum metric metric, bool verified)
+{
+    exposition_family(&scrape->out, metric);
+    for (size_t i = 0; i < scrape->listed.n_masters; i++) {
+        const struct metrics_master *master = scrape->listed.masters[i];
+        int64_t at_ms =
+            metric_look(verified ? &master->last_verified_wall_ms : &master->last_switch_wall_ms);
+
+        if (at_ms > 0) {
+            exposition_decimal(&scrape->out, at_ms, 3, LABELS(master->name));
+        }
+    }
+}
+
+static void add_failovers(struct scrape *scrape)
+{
+    exposition_family(&scrape->out, METRIC_MASTER_SWITCHES);
+    for (size_t i = 0; i < scrape->listed.n_masters; i++) {
+        const struct metrics_master *master = scrape->listed.masters[i];
+
+        exposition_integer(&scrape->out, (int64_t)metric_read(&master->switches),
+                           LABELS(master->name));
+    }
+    exposition_family(&scrape->out, METRIC_MASTER_RESTARTS);
+    for (size_t i = 0; i < scrape->listed.n_masters; i++) {
+        const struct metrics_master *master = scrape->listed.masters[i];
+
+        exposition_integer(&scrape->out, (int64_t)metric_read(&master->restarts),
+                           LABELS(master->name));
+    }
+    exposition_family(&scrape->out, METRIC_FAILOVERS);
+    for (size_t i = 0; i < scrape->listed.n_masters; i++) {
+        const struct metrics_master *master = scrape->listed.masters[i];
+
+        for (int j = 0; j < (int)METRIC_OUTCOME_COUNT * (int)METRIC_KIND_COUNT; j++) {
+            int outcome = j / METRIC_KIND_COUNT, kind = j % METRIC_KIND_COUNT;
+
+            exposition_integer(
+                &scrape->out, (int64_t)metric_read(&master->failovers[outcome][kind]),
+                LABELS(master->name, metric_outcome_text((enum metric_outcome)outcome),
+                       metric_kind_text((enum metric_kind)kind)));
+        }
+    }
+}
+
+static void add_adoptions(struct scrape *scrape)
+{
+    exposition_family(&scrape->out, METRIC_ADOPTIONS);
+    for (size_t i = 0; i < scrape->listed.n_masters; i++) {
+        const struct metrics_master *master = scrape->listed.masters[i];
+
+        for (int j = 0; j < METRIC_ADOPTION_COUNT; j++) {
+            exposition_integer(&scrape->out, (int64_t)metric_read(&master->adoptions[j]),
+                               LABELS(master->name, metric_adoption_text((enum metric_adoption)j)));
+        }
+    }
+}
+
+static const struct metric_histogram *failover_duration(const struct metrics_master *master)
+{
+    return &master->failover_duration;
+}
+
+static const struct metric_histogram *unavailable(const struct metrics_master *master)
+{
+    return &master->unavailable;
+}
+
+static const struct metric_histogram *verify_duration(const struct metrics_master *master)
+{
+    return &master->verify_duration;
+}
+
+static void add_histograms(
+    struct scrape *scrape, enum metric metric,
+    const struct metric_histogram *(*of)(const struct metrics_master *master))
+{
+    exposition_family(&scrape->out, metric);
+    for (size_t i = 0; i < scrape->listed.n_masters; i++) {
+        struct metric_totals totals = {0};
+
+        metric_sum(&totals, of(scrape->listed.masters[i]));
+        exposition_histogram(&scrape->out, &totals, LABELS(scrape->listed.masters[i]->name));
+    }
+}
+
+/* ---- Sentinels: counted by the watcher ---- */
+
+static void add_links(struct scrape *scrape)
+{
+    const struct metrics_listed *listed = &scrape->listed;
+
+    exposition_family(&scrape->out, METRIC_SENTINEL_CONNECTED);
+    for (size_t i = 0; i < listed->n_sentinels; i++) {
+        exposition_integer(&scrape->out, metric_look(&listed->sentinels[i]->connected) > 0,
+                           LABELS(listed->sentinels[i]->address));
+    }
+    exposition_family(&scrape->out, METRIC_SENTINEL_TILT);
+    for (size_t i = 0; i < listed->n_sentinels; i++) {
+        exposition_integer(&scrape->out, metric_look(&listed->sentinels[i]->tilt) > 0,
+                           LABELS(listed->sentinels[i]->address));
+    }
+    exposition_family(&scrape->out, METRIC_SENTINEL_RECONNECTS);
+    for (size_t i = 0; i < listed->n_sentinels; i++) {
+        exposition_integer(&scrape->out, (int64_t)metric_read(&listed->sentinels[i]->reconnects),
+                           LABELS(listed->sentinels[i]->address));
+    }
+    exposition_family(&scrape->out, METRIC_SENTINEL_ERRORS);
+    for (size_t i = 0; i < listed->n_sentinels; i++) {
+        for (int j = 0; j < METRIC_SENTINEL_ERROR_COUNT; j++) {
+            exposition_integer(&scrape->out, (int64_t)metric_read(&listed->sentinels[i]->errors[j]),
+                               LABELS(listed->sentinels[i]->address,
+                                      metric_sentinel_error_text((enum metric_sentinel_error)j)));
+        }
+    }
+}
+
+static void add_seeds(struct scrape *scrape)
+{
+    const struct metrics_watch *watch = metrics_watch(scrape->metrics);
+
+    exposition_family(&scrape->out, METRIC_SENTINELS_CONFIGURED);
+    exposition_integer(&scrape->out, metric_look(&watch->sentinels_configured), NULL);
+    exposition_family(&scrape->out, METRIC_SENTINELS_UNREACHABLE);
+    exposition_integer(&scrape->out, metric_look(&watch->sentinels_unreachable), NULL);
+}
+
+static void add_watch(struct scrape *scrape)
+{
+    const struct metrics_watch *watch = metrics_watch(scrape->metrics);
+
+    exposition_family(&scrape->out, METRIC_SENTINEL_EVENTS);
+    for (size_t i = 0; i < METRIC_EVENTS_MAX; i++) {
+        if (watch->event_names[i]) {
+            exposition_integer(&scrape->out, (int64_t)metric_read(&watch->events[i]),
+                               LABELS(watch->event_names[i]));
+        }
+    }
+}
+
+/*
+ * Every thread reads for itself. They were read again when the last of them had done it; one that
+ * took a changed file has taken it in.
+ */
+static void add_reload(struct scrape *scrape)
+{
+    size_t n_workers = scrape->runs_commands ? metrics_workers(scrape->metrics) : 0;
+    int64_t changed_ms = 0, asked_ms = INT64_MAX, failing = 0;
+
+    for (size_t i = 0; i <= n_workers; i++) {
+        const struct metrics_files *files = i == n_workers
+                                                ? &metrics_watch(scrape->metrics)->files
+                                                : &metrics_redis(scrape->metrics, i)->files;
+        int64_t changed = metric_look(&files->changed_wall_ms),
+                asked = metric_look(&files->asked_wall_ms);
+
+        failing += metric_look(&files->failing);
+        changed_ms = changed > changed_ms ? changed : changed_ms;
+        asked_ms = asked < asked_ms ? asked : asked_ms;
+    }
+    if (asked_ms > 0) {
+        exposition_family(&scrape->out, METRIC_RELOAD_SUCCESS);
+        exposition_integer(&scrape->out, failing == 0, NULL);
+        exposition_family(&scrape->out, METRIC_RELOAD_TIMESTAMP);
+        exposition_decimal(&scrape->out, changed_ms > asked_ms ? changed_ms : asked_ms, 3, NULL);
+    }
+}
+
+/* ---- HTTP: summed over the workers ---- */
+
+static uint64_t requests_of(struct metrics *metrics, size_t slot, int method, int code)
+{
+    uint64_t sum = 0;
+
+    for (size_t i = 0; i < metrics_workers(metrics); i++) {
+        sum += metric_read(&metrics_http(metrics, i)->requests[slot][method][code]);
+    }
+    return sum;
+}
+
+static const char *slot_route(size_t slot)
+{
+    return slot < ROUTES_COUNT ? router_row((enum route_id)slot)->path : "other";
+}
+
+/* What never happened is left out: most of a route's methods and codes never do. */
+static void add_requests(struct scrape *scrape)
+{
+    exposition_family(&scrape->out, METRIC_HTTP_REQUESTS);
+    for (size_t slot = 0; slot <= ROUTES_COUNT; slot++) {
+        for (int i = 0; i < (int)METRIC_METHOD_COUNT * (int)METRIC_CODE_COUNT; i++) {
+            int method = i / METRIC_CODE_COUNT, code = i % METRIC_CODE_COUNT;
+            uint64_t n = requests_of(scrape->metrics, slot, method, code);
+
+            if (n > 0) {
+                exposition_integer(&scrape->out, (int64_t)n,
+                                   LABELS(slot_route(slot),
+                                          metric_method_text((enum metric_method)method),
+                                          metric_code_text((enum metric_code)code)));
+            }
+        }
+    }
+    exposition_family(&scrape->out, METRIC_HTTP_DURATION);
+    for (size_t slot = 0; slot <= ROUTES_COUNT; slot++) {
+        struct metric_totals totals = {0};
+        uint64_t n = 0;
+
+        for (size_t i = 0; i < metrics_workers(scrape->metrics); i++) {
+            metric_sum(&totals, &metrics_http(scrape->metrics, i)->durations[slot]);
+        }
+        for (size_t i = 0; i <= METRIC_BUCKETS_MAX; i++) {
+            n += totals.counts[i];
+        }
+        if (n > 0) {
+            exposition_histogram(&scrape->out, &totals, LABELS(slot_route(slot)));
+        }
+    }
+}
+
+static void add_callers(struct scrape *scrape)
+{
+    int64_t inflight = 0, waiters[METRIC_WAITER_COUNT] = {0};
+    uint64_t rejected[METRIC_REJECTION_COUNT] = {0}, cut = 0;
+
+    for (size_t i = 0; i < metrics_workers(scrape->metrics); i++) {
+        const struct metrics_http *http = metrics_http(scrape->metrics, i);
+
+        inflight += metric_look(&http->inflight);
+        cut += metric_read(&http->streams_cut);
+        for (int j = 0; j < METRIC_WAITER_COUNT; j++) {
+            waiters[j] += metric_look(&http->waiters[j]);
+        }
+        for (int j = 0; j < METRIC_REJECTION_COUNT; j++) {
+            rejected[j] += metric_read(&http->rejected[j]);
+        }
+    }
+    exposition_family(&scrape->out, METRIC_HTTP_INFLIGHT);
+    exposition_integer(&scrape->out, inflight, NULL);
+    exposition_family(&scrape->out, METRIC_HTTP_WAITERS);
+    for (int j = 0; j < METRIC_WAITER_COUNT; j++) {
+        exposition_integer(&scrape->out, waiters[j],
+                           LABELS(metric_waiter_text((enum metric_waiter)j)));
+    }
+    exposition_family(&scrape->out, METRIC_HTTP_REJECTED);
+    for (int j = 0; j < METRIC_REJECTION_COUNT; j++) {
+        exposition_integer(&scrape->out, (int64_t)rejected[j],
+                           LABELS(metric_rejection_text((enum metric_rejection)j)));
+    }
+    exposition_family(&scrape->out, METRIC_MEMORY);
+    exposition_integer(&scrape->out, (int64_t)budget_used(), NULL);
+    exposition_family(&scrape->out, METRIC_STREAMS_CUT);
+    exposition_integer(&scrape->out, (int64_t)cut, NULL);
+}
+
+/* ---- commands: summed over the workers ---- */
+
+struct command_sums {
+    int64_t connections[METRIC_POOL_STATE_COUNT], waiting, inflight;
+    uint64_t commands[METRIC_COMMAND_OUTCOME_COUNT], retries[METRIC_RETRY_COUNT], holds, refusals;
+    struct metric_totals duration, fence;
+};
+
+static void sum_commands(struct metrics *metrics, struct command_sums *out)
+{
+    *out = (struct command_sums){0};
+    for (size_t i = 0; i < metrics_workers(metrics); i++) {
+        const struct metrics_redis *redis = metrics_redis(metrics, i);
+
+        for (int j = 0; j < METRIC_POOL_STATE_COUNT; j++) {
+            out->connections[j] += metric_look(&redis->connections[j]);
+        }
+        for (int j = 0; j < METRIC_COMMAND_OUTCOME_COUNT; j++) {
+            out->commands[j] += metric_read(&redis->commands[j]);
+        }
+        for (int j = 0; j < METRIC_RETRY_COUNT; j++) {
+            out->retries[j] += metric_read(&redis->retries[j]);
+        }
+        out->waiting += metric_look(&redis->waiting);
+        out->inflight += metric_look(&redis->inflight);
+        out->holds += metric_read(&redis->fence_holds);
+        out->refusals += metric_read(&redis->policy_refusals);
+        metric_sum(&out->duration, &redis->duration);
+        metric_sum(&out->fence, &redis->fence);
+    }
+}
+
+static void add_number(struct scrape *scrape, enum metric metric, int64_t value)
+{
+    exposition_family(&scrape->out, metric);
+    exposition_integer(&scrape->out, value, NULL);
+}
+
+static void add_totals(struct scrape *scrape, enum metric metric,
+                       const struct metric_totals *totals)
+{
+    exposition_family(&scrape->out, metric);
+    exposition_histogram(&scrape->out, totals, NULL);
+}
+
+/* Left out where none are run. */
+static void add_commands(struct scrape *scrape)
+{
+    struct command_sums sums;
+
+    sum_commands(scrape->metrics, &sums);
+    exposition_family(&scrape->out, METRIC_POOL_CONNECTIONS);
+    for (int j = 0; j < METRIC_POOL_STATE_COUNT; j++) {
+        exposition_integer(&scrape->out, sums.connections[j],
+                           LABELS(metric_pool_state_text((enum metric_pool_state)j)));
+    }
+    add_number(scrape, METRIC_POOL_WAITING, sums.waiting);
+    add_number(scrape, METRIC_POOL_INFLIGHT, sums.inflight);
+    exposition_family(&scrape->out, METRIC_COMMANDS);
+    for (int j = 0; j < METRIC_COMMAND_OUTCOME_COUNT; j++) {
+        exposition_integer(&scrape->out, (int64_t)sums.commands[j],
+                           LABELS(metric_command_outcome_text((enum metric_command_outcome)j)));
+    }
+    add_totals(scrape, METRIC_COMMAND_DURATION, &sums.duration);
+    exposition_family(&scrape->out, METRIC_COMMAND_RETRIES);
+    for (int j = 0; j < METRIC_RETRY_COUNT; j++) {
+        exposition_integer(&scrape->out, (int64_t)sums.retries[j],
+                           LABELS(metric_retry_text((enum metric_retry)j)));
+    }
+    add_number(scrape, METRIC_FENCE_HOLDS, (int64_t)sums.holds);
+    add_totals(scrape, METRIC_FENCE_SECONDS, &sums.fence);
+    add_number(scrape, METRIC_POLICY_REFUSALS, (int64_t)sums.refusals);
+}
+
+/* ---- the process ---- */
+
+static void add_figure(struct scrape *scrape, enum metric metric, int64_t value, unsigned decimals)
+{
+    if (value >= 0) {
+        exposition_family(&scrape->out, metric);
+        exposition_decimal(&scrape->out, value, decimals, NULL);
+    }
+}
+
+static void add_process(struct scrape *scrape)
+{
+    struct process_figures figures;
+
+    process_read(&figures);
+    add_figure(scrape, METRIC_PROCESS_CPU, figures.cpu_us, 6);
+    add_figure(scrape, METRIC_PROCESS_OPEN_FDS, figures.open_fds, 0);
+    add_figure(scrape, METRIC_PROCESS_MAX_FDS, figures.max_fds, 0);
+    add_figure(scrape, METRIC_PROCESS_VIRTUAL, figures.virtual_bytes, 0);
+    add_figure(scrape, METRIC_PROCESS_RESIDENT, figures.resident_bytes, 0);
+    add_figure(scrape, METRIC_PROCESS_START, figures.start_wall_ms, 3);
+}
+
+/* ---- the answer ---- */
+
+static void add_all(struct scrape *scrape)
+{
+    exposition_family(&scrape->out, METRIC_BUILD_INFO);
+    exposition_integer(&scrape->out, 1, LABELS(BELLWETHER_VERSION));
+    add_ready(scrape);
+    add_state_counts(scrape);
+    add_masters(scrape, METRIC_MASTER_UP, is_up);
+    add_masters(scrape, METRIC_MASTER_VERIFIED, is_verified);
+    add_masters(scrape, METRIC_MASTER_MAJORITY, has_majority);
+    add_states(scrape);
+    add_info(scrape);
+    add_masters(scrape, METRIC_MASTER_CONFIG_EPOCH, epoch_of);
+    add_timestamp(scrape, METRIC_MASTER_LAST_VERIFIED, true);
+    add_timestamp(scrape, METRIC_MASTER_LAST_SWITCH, false);
+    add_failovers(scrape);
+    add_adoptions(scrape);
+    add_histograms(scrape, METRIC_FAILOVER_DURATION, failover_duration);
+    add_histograms(scrape, METRIC_UNAVAILABLE, unavailable);
+    add_histograms(scrape, METRIC_VERIFY_DURATION, verify_duration);
+    add_replicas(scrape);
+    add_masters(scrape, METRIC_REPLICA_LAG_MAX, largest_lag);
+    add_seeds(scrape);
+    add_masters(scrape, METRIC_SENTINELS_KNOWN, count_known);
+    add_masters(scrape, METRIC_SENTINELS_REACHABLE, count_reachable);
+    add_masters(scrape, METRIC_SENTINELS_AGREEING, count_agreeing);
+    add_masters(scrape, METRIC_FOREIGN_SENTINELS, count_foreign);
+    add_masters(scrape, METRIC_SENTINEL_CKQUORUM, ckquorum);
+    add_links(scrape);
+    add_watch(scrape);
+    add_reload(scrape);
+    add_requests(scrape);
+    add_callers(scrape);
+    if (scrape->runs_commands) {
+        add_commands(scrape);
+    }
+    add_process(scrape);
+}
+
+void metrics_handle(struct request *request)
+{
+    struct cache *cache = request->worker->cache;
+    struct scrape scrape = {
+        .metrics = request->worker->metrics,
+        .snapshot = cache->snapshot,
+        .stalled = cache_stalled(cache),
+        .draining = request->worker->draining,
+        .ready_when = request->worker->config->ready_when,
+        .runs_commands = request->worker->commands != NULL,
+    };
+    size_t size;
+    char *body;
+
+    request_reads_lag(request, NULL);
+    metrics_list(scrape.metrics, &scrape.listed);
+    add_all(&scrape);
+    metrics_listed_release(&scrape.listed);
+    body = exposition_finish(&scrape.out, &size);
+    request_answer_bytes(request, EXPOSITION_CONTENT_TYPE, body, size);
+}

@@ -1,0 +1,139 @@
+/*
+ * /redis and its kin: a request's body or path is read into commands, the worker's pool runs them,
+ * what came of them is the answer.
+ *
+ *   redis.c        one request, from its first call to the pool
+ *   redis_reply.c  what came of it, as an answer; refusals
+ *   small_answers.c  responses that are used again
+ *   redis_worker.c   a worker's part: pool, tokens, those that have ended and are to be resumed
+ *
+ * Such a request is suspended while its commands run. It never loses its connection once they may
+ * have been sent: clients repeat a request whose connection was dropped.
+ */
+#ifndef BELLWETHER_HTTP_ROUTES_REDIS_H
+#define BELLWETHER_HTTP_ROUTES_REDIS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bellwether/commands/pool.h"
+#include "http/server/access.h"
+#include "http/server/parts.h"
+#include "http/server/problem.h"
+
+#define SMALL_SIZE_MAX 255 /* bytes of a small answer */
+
+/* What a worker has for commands. */
+struct commands {
+    struct worker *worker;
+    struct pool *pool;
+    struct access *access;
+    struct loop_timer *files_timer; /* when to look at credential files */
+    struct call *first, *last;      /* ended, to be resumed, in their order */
+    /* the node that the last answer named, and its name: mostly the next one's, too */
+    struct address shown;
+    char shown_text[ADDRESS_TEXT_SIZE];
+    struct small *small[SMALL_SIZE_MAX + 1]; /* by size; all name the node that is shown */
+    size_t n_small;
+    unsigned edition;
+    struct loop_later ended; /* resumes them when this turn ends */
+};
+
+/* What is asked of a request's body or path. */
+enum call_kind { CALL_ONE, CALL_PIPELINE, CALL_TRANSACTION, CALL_PATH, CALL_KINDS };
+
+/* Why a request is refused before anything of it is read. */
+enum call_refusal {
+    CALL_WELCOME,
+    CALL_BAD_PATH,
+    CALL_BAD_METHOD,
+    CALL_TWICE, /* a header that there may be one of */
+    CALL_NO_TOKEN,
+    CALL_WRONG_TOKEN,
+    CALL_FORBIDDEN,
+    CALL_TOO_LARGE,
+    CALL_HEAD_TOO_LARGE, /* there would be no room for its answer */
+    CALL_NO_MEMORY,
+};
+
+/* One request. */
+struct call {
+    struct call *next; /* among the ended */
+    struct listener *listener;
+    struct MHD_Connection *connection;
+    const struct route *route; /* NULL: its path is not well encoded */
+    enum call_kind kind;
+    enum call_refusal refusal;
+    const char *words; /* why access is refused; static */
+    bool closing;      /* the connection ends after the answer */
+    bool ended;        /* what came of its commands is in `job` */
+    bool keeps_body;   /* a POST; while it is welcome */
+    struct buffer body;
+    int64_t body_bytes;   /* that came, dropped ones included */
+    int64_t began_us;     /* boot clock */
+    struct pool_job *job; /* behind this, in the same piece of memory */
+    struct small *small;  /* the answer, where it is such a one */
+    unsigned status;      /* of the answer; 0: there is none yet */
+};
+
+/* ---- redis.c ---- */
+
+/**
+ * The first call of a request. One whose announced body is too large may be answered from here.
+ * @param url  the raw path.
+ * @return NULL: it is not about commands.
+ */
+struct call *call_begin(struct listener *listener, struct MHD_Connection *connection,
+                        const char *url, const char *method);
+/** A piece of its body. @return false: that is enough, hang up. */
+bool call_take(struct call *call, const char *bytes, size_t size);
+/** All of it is there, or its commands have ended: run them, or answer. */
+enum MHD_Result call_go(struct call *call, const char *url);
+void call_free(struct call *call);
+
+/* ---- redis_reply.c ---- */
+
+/** What came of its commands. */
+enum MHD_Result call_answer(struct call *call);
+/**
+ * Nothing was sent. @param word the stable word that `error` begins with. @param more taken:
+ * further members, or NULL.
+ */
+enum MHD_Result call_refuse(struct call *call, enum problem_kind kind, const char *word,
+                            const char *detail, json_t *more);
+
+/* ---- small_answers.c ---- */
+
+/**
+ * A response with this body that is out from now on. @param headers the same for all until
+ * small_drop_all().
+ */
+struct small *small_take(struct commands *commands, const struct response_headers *headers,
+                         const char *body, size_t size);
+struct MHD_Response *small_response(const struct small *small);
+/** libmicrohttpd is done with it. */
+void small_give_back(struct commands *commands, struct small *small);
+void small_drop_all(struct commands *commands);
+
+/* ---- redis_worker.c ---- */
+
+/** @return NULL, after a line in the log: tokens can't be checked here. */
+struct commands *commands_new(struct worker *worker);
+void commands_free(struct commands *commands);
+/** The job ended: resume its request when this turn ends. */
+void commands_ended(struct pool_job *job);
+/** Whether a call's other side has closed, or shut down what it writes. */
+bool commands_caller_is_gone(void *call);
+/* These take NULL as well: commands are off. */
+void commands_start(struct commands *commands); /* in the worker's thread */
+void commands_take(struct commands *commands, struct snapshot *snapshot);
+void commands_reload(struct commands *commands);
+/** What waits is answered now. */
+void commands_drain(struct commands *commands);
+/** What was sent, too. @return whether there was anything. */
+bool commands_abandon(struct commands *commands);
+/** Resume who has ended: the turn does not come any more. */
+void commands_flush(struct commands *commands);
+
+#endif

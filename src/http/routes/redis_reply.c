@@ -1,0 +1,239 @@
+/*
+ * What came of a request's commands, as an answer. The JSON of a value is there already, in the
+ * buffer that the pool wrote it to: it is handed to libmicrohttpd as it is, so that a large one is
+ * never copied.
+ *
+ * Every error has the member `error` first, which begins with a stable word or is Redis' own:
+ * clients show people nothing else. The problem members stand behind it.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/budget.h"
+#include "bellwether/base/memory.h"
+#include "bellwether/http/master_json.h"
+#include "bellwether/redis/json_result.h"
+#include "redis.h"
+
+#define SEPARATORS_SIZE 4 /* what is written around a value */
+
+/* ---- answering ---- */
+
+static const char *name_node(struct commands *commands, const struct address *address)
+{
+    if (address->port != commands->shown.port || strcmp(address->host, commands->shown.host) != 0) {
+        small_drop_all(commands);
+        commands->shown = *address;
+        address_format(address, commands->shown_text);
+    }
+    return commands->shown_text;
+}
+
+static enum MHD_Result answer(struct call *call, unsigned status, char *body, size_t size)
+{
+    const struct pool_job *job = call->job;
+    const struct response_headers headers = {
+        .content_type = CONTENT_JSON,
+        .ran_at =
+            job->has_ran_at ? name_node(call->listener->worker->commands, &job->ran_at) : NULL,
+        .challenge = status == MHD_HTTP_UNAUTHORIZED,
+        .retry = status == MHD_HTTP_SERVICE_UNAVAILABLE,
+        .allow = status == MHD_HTTP_METHOD_NOT_ALLOWED ? router_allow(call->route->methods) : NULL,
+        .closing = call->closing || call->listener->worker->draining,
+    };
+    struct MHD_Response *response;
+    enum MHD_Result result;
+
+    call->status = status;
+    if (status == MHD_HTTP_OK && headers.ran_at && !headers.closing && size <= SMALL_SIZE_MAX) {
+        call->small = small_take(call->listener->worker->commands, &headers, body, size);
+        free(body);
+        return MHD_queue_response(call->connection, status, small_response(call->small));
+    }
+    response = response_new(&headers, body, size);
+    result = MHD_queue_response(call->connection, status, response);
+    MHD_destroy_response(response);
+    return result;
+}
+
+/* @param error,more taken; `more` may be NULL. */
+static enum MHD_Result answer_error(struct call *call, enum problem_kind kind, json_t *error,
+                                    const char *detail, json_t *more)
+{
+    json_t *json = json_object(), *problem = problem_new(kind, detail);
+    size_t size;
+    char *body;
+
+    json_object_set_new(json, "error", error); /* first, and perhaps Redis' own */
+    json_object_update_missing(json, problem);
+    if (more) {
+        json_object_update(json, more);
+    }
+    json_decref(problem);
+    json_decref(more);
+    body = render_dump(json, false, &size);
+    return answer(call, problem_status(kind), body, size);
+}
+
+enum MHD_Result call_refuse(struct call *call, enum problem_kind kind, const char *word,
+                            const char *detail, json_t *more)
+{
+    size_t size = strlen(word) + strlen(detail) + 2;
+    char *text = mem_new(size, 1);
+    json_t *error;
+
+    snprintf(text, size, "%s %s", word, detail);
+    error = render_text(text);
+    free(text);
+    return answer_error(call, kind, error, detail, more);
+}
+
+/* ---- what came of a command ---- */
+
+/* Redis' own may be longer than others. */
+static const char *words_of(const struct pool_item *item)
+{
+    return item->outcome == ITEM_ERROR && item->json.size > 0 ? item->json.bytes : item->words;
+}
+
+/* What the words say without the stable one; all of them where they are Redis' own. */
+static const char *detail_of(const struct pool_item *item)
+{
+    const char *blank = strchr(item->words, ' ');
+
+    return item->outcome == ITEM_ERROR || !blank ? words_of(item) : blank + 1;
+}
+
+/* Whether it ran, as far as anybody knows. */
+static const char *outcome_of(const struct pool_item *item)
+{
+    switch (item->outcome) {
+    case ITEM_DONE:
+    case ITEM_ERROR:
+    case ITEM_TOO_BIG: return "done";
+    case ITEM_UNKNOWN: return "unknown";
+    default: return "not_sent";
+    }
+}
+
+static enum problem_kind problem_of(const struct pool_job *job, const struct pool_item *item)
+{
+    switch (item->outcome) {
+    case ITEM_ERROR: return PROBLEM_COMMAND_FAILED;
+    case ITEM_DENIED: return PROBLEM_COMMAND_DENIED;
+    case ITEM_BAD: return PROBLEM_BAD_COMMAND;
+    case ITEM_UNKNOWN: return PROBLEM_OUTCOME_UNKNOWN;
+    case ITEM_TOO_BIG: return PROBLEM_REPLY_TOO_LARGE;
+    default: break;
+    }
+    if (job->scan_lost) {
+        return PROBLEM_SCAN_LOST;
+    }
+    return job->queue_full ? PROBLEM_TOO_MANY_COMMANDS : PROBLEM_NOT_SENT;
+}
+
+static enum MHD_Result answer_one_error(struct call *call, const struct pool_item *item)
+{
+    enum problem_kind kind = problem_of(call->job, item);
+    json_t *more = json_object();
+
+    if (item->outcome != ITEM_ERROR && item->outcome != ITEM_BAD) {
+        /* those say themselves what came of it */
+        json_object_set_new(more, "outcome", json_string(outcome_of(item)));
+    }
+    return answer_error(call, kind, render_text(words_of(item)), detail_of(item), more);
+}
+
+/* A single command, or a transaction, whose list is whole as it is. */
+static enum MHD_Result answer_one(struct call *call)
+{
+    struct pool_item *item = &call->job->items[0];
+    size_t size;
+    char *body;
+
+    if (item->outcome != ITEM_DONE) {
+        return answer_one_error(call, item);
+    }
+    if (call->job->transaction) {
+        buffer_add(&item->json, "\n", 1);
+    } else {
+        buffer_add(&item->json, "}\n", 2);
+    }
+    body = buffer_take(&item->json, &size);
+    return answer(call, MHD_HTTP_OK, body, size);
+}
+
+static void add_item(struct buffer *out, struct pool_item *item)
+{
+    if (item->outcome == ITEM_DONE) {
+        buffer_add(out, item->json.bytes, item->json.size);
+        buffer_release(&item->json);
+    } else {
+        buffer_add_text(out, "{\"error\":");
+        json_add_string(out, words_of(item), strlen(words_of(item)));
+        buffer_add_text(out, ",\"outcome\":\"");
+        buffer_add_text(out, outcome_of(item));
+        buffer_add(out, "\"", 1);
+        buffer_release(&item->json);
+    }
+    buffer_add(out, "}", 1);
+}
+
+static size_t size_of_list(const struct pool_job *job)
+{
+    size_t size = SEPARATORS_SIZE;
+
+    for (size_t i = 0; i < job->n_items; i++) {
+        size += job->items[i].json.size + SEPARATORS_SIZE;
+    }
+    return size;
+}
+
+/* There is no room for all of them once more: the long ones go. */
+static void drop_long(struct pool_job *job)
+{
+    for (size_t i = 0; i < job->n_items; i++) {
+        struct pool_item *item = &job->items[i];
+
+        if (item->outcome == ITEM_DONE && item->json.size > sizeof(item->words)) {
+            buffer_release(&item->json);
+            item->outcome = ITEM_TOO_BIG;
+            snprintf(
+                item->words, sizeof(item->words), "%s",
+                "TOOBIG it has run, but there is no memory left for the replies to this request "
+                "together (option max-memory)");
+        }
+    }
+}
+
+/* Each item's part is let go as soon as it is copied. */
+static enum MHD_Result answer_list(struct call *call)
+{
+    struct pool_job *job = call->job;
+    struct buffer out = {0};
+    size_t size = size_of_list(job);
+    char *body;
+
+    if (!budget_has(size)) {
+        drop_long(job);
+        size = size_of_list(job);
+    }
+    (void)buffer_reserve(&out, size);
+    for (size_t i = 0; i < job->n_items; i++) {
+        buffer_add(&out, i ? "," : "[", 1);
+        add_item(&out, &job->items[i]);
+    }
+    buffer_add(&out, "]\n", 2);
+    body = buffer_take(&out, &size);
+    return answer(call, MHD_HTTP_OK, body, size);
+}
+
+enum MHD_Result call_answer(struct call *call)
+{
+    struct worker *worker = call->listener->worker;
+
+    if (call->job->queue_full) {
+        metric_add(&worker->counts->rejected[METRIC_REJECTION_COMMANDS], 1);
+    }
+    return call->kind == CALL_PIPELINE ? answer_list(call) : answer_one(call);
+}

@@ -1,0 +1,217 @@
+/*
+ * A worker's part in commands: its pool and tokens, and the queue of those whose jobs have ended.
+ */
+#include <poll.h>
+#include <stdlib.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+#include "http/server/answer_cache.h"
+#include "redis.h"
+
+#define FILES_EVERY_MS 2000
+#define WATCHER_SILENT_MS 1000 /* it gives a sign of life twice a second at least */
+
+/* ---- those that have ended ---- */
+
+static void resume_all(struct commands *commands)
+{
+    while (commands->first) {
+        struct call *call = commands->first;
+
+        commands->first = call->next;
+        MHD_resume_connection(call->connection);
+        call->listener->wanted = true;
+    }
+    commands->last = NULL;
+}
+
+/*
+ * Each resume makes libmicrohttpd walk all that sleep, so all that have ended in a turn are resumed
+ * together. The turn's own work may be over by now, hence the run of the daemons from here.
+ */
+static void run_ended(void *data)
+{
+    struct commands *commands = data;
+
+    resume_all(commands);
+    listeners_turn(commands->worker);
+}
+
+void commands_ended(struct pool_job *job)
+{
+    struct call *call = job->data;
+    struct commands *commands = call->listener->worker->commands;
+
+    call->ended = true;
+    call->next = NULL;
+    if (commands->last) {
+        commands->last->next = call;
+    } else {
+        commands->first = call;
+    }
+    commands->last = call;
+    loop_later_queue(commands->worker->loop, &commands->ended);
+}
+
+void commands_flush(struct commands *commands)
+{
+    if (commands) {
+        loop_later_cancel(commands->worker->loop, &commands->ended);
+        resume_all(commands);
+    }
+}
+
+/* ---- what the pool wants to know, and to tell ---- */
+
+/* Whatever it sent behind the request and nobody has read yet. */
+bool commands_caller_is_gone(void *data)
+{
+    const struct call *call = data;
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(call->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+    struct pollfd look = {.fd = info ? info->connect_fd : -1, .events = POLLRDHUP};
+
+    return poll(&look, 1, 0) > 0;
+}
+
+/*
+ * A watcher that stood still together with this thread will hear of a failover only now, and
+ * meanwhile the connections to the old master are open, and it takes writes: so commands wait for
+ * its first sign of life. Whoever asks for an address finds out by himself when it is old; a write
+ * that was acknowledged would be lost.
+ */
+static bool is_stalled(void *data)
+{
+    const struct commands *commands = data;
+    const struct cache *cache = commands->worker->cache;
+    const struct pulse *pulse = cache->snapshot ? cache->snapshot->pulse : NULL;
+    int64_t now_ms = clock_boot_ms();
+
+    return cache_stalled_at(cache, now_ms) ||
+           (pulse && now_ms - atomic_load_explicit(&pulse->at_boot_ms, memory_order_acquire) >
+                         WATCHER_SILENT_MS);
+}
+
+static void tell_watcher(void *data, enum suspicion what, const char *master,
+                         const struct address *address)
+{
+    const struct commands *commands = data;
+
+    mailbox_post(commands->worker->ask_to, news_suspect_new(what, master, address));
+}
+
+/* ---- credential files ---- */
+
+/* Each worker reads them for itself; one of them says so. */
+static void refresh(struct commands *commands, bool force)
+{
+    char error[512];
+    const char *doubt, *option;
+    int64_t taken_ms = 0;
+    bool was_failing = access_is_failing(commands->access, &taken_ms), failing;
+    int outcome = access_refresh(commands->access, force, error, sizeof(error));
+    bool ok = pool_refresh_credentials(commands->pool, force, &taken_ms);
+
+    failing = access_is_failing(commands->access, &taken_ms);
+    metric_files_read(&metrics_redis(commands->worker->metrics, commands->worker->number)->files,
+                      ok && !failing, taken_ms, force ? clock_wall_ms() : 0);
+    if (commands->worker->number != 0) {
+        return;
+    }
+    if (outcome < 0) {
+        log_warn("tokens can't be read again, those of before stay", LOG_STR("error", error));
+    } else if (was_failing && !failing) {
+        log_warn("tokens can be read again", LOG_STR("changed", outcome > 0 ? "yes" : "no"));
+    } else if (outcome > 0) {
+        log_write(LOG_LEVEL_INFO, "tokens changed", NULL, 0);
+    }
+    while ((doubt = access_next_doubt(commands->access, &option))) {
+        log_warn("tokens are not well kept", LOG_STR("option", option), LOG_STR("why", doubt));
+    }
+}
+
+static void look_at_files(void *data)
+{
+    struct commands *commands = data;
+
+    refresh(commands, false);
+    loop_timer_start(commands->files_timer, FILES_EVERY_MS);
+}
+
+void commands_reload(struct commands *commands)
+{
+    if (commands) {
+        refresh(commands, true);
+    }
+}
+
+/* ---- life ---- */
+
+struct commands *commands_new(struct worker *worker)
+{
+    const struct http_config *config = worker->config;
+    const struct access_config access = {config->redis_api, config->tokens,
+                                         config->read_only_tokens, config};
+    struct commands *commands = mem_new(1, sizeof(*commands));
+    const struct pool_hooks hooks = {is_stalled, tell_watcher, commands};
+    char error[256];
+
+    commands->worker = worker;
+    commands->ended = (struct loop_later){.run = run_ended, .data = commands};
+    commands->files_timer = loop_timer_new(worker->loop, look_at_files, commands);
+    metric_files_start(&metrics_redis(worker->metrics, worker->number)->files, clock_wall_ms());
+    commands->access = access_new(&access, error, sizeof(error));
+    if (!commands->access) {
+        log_error("cannot check tokens", LOG_STR("error", error));
+        commands_free(commands);
+        return NULL;
+    }
+    commands->pool =
+        pool_new(worker->loop, config->pool, http_sockets_pending_count(worker->sockets),
+                 metrics_redis(worker->metrics, worker->number), &hooks);
+    return commands;
+}
+
+void commands_free(struct commands *commands)
+{
+    if (commands) {
+        loop_later_cancel(commands->worker->loop, &commands->ended);
+        small_drop_all(commands);
+        pool_free(commands->pool);
+        access_free(commands->access);
+        loop_timer_free(commands->files_timer);
+        free(commands);
+    }
+}
+
+void commands_start(struct commands *commands)
+{
+    if (commands) {
+        loop_timer_start(commands->files_timer, FILES_EVERY_MS);
+    }
+}
+
+void commands_take(struct commands *commands, struct snapshot *snapshot)
+{
+    if (commands) {
+        pool_take(commands->pool, snapshot);
+    }
+}
+
+void commands_drain(struct commands *commands)
+{
+    if (commands) {
+        pool_drain(commands->pool);
+    }
+}
+
+bool commands_abandon(struct commands *commands)
+{
+    if (!commands) {
+        return false;
+    }
+    pool_abandon(commands->pool);
+    return commands->first != NULL;
+}

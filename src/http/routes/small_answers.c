@@ -1,0 +1,83 @@
+/*
+ * Small answers are given again and again: "OK", a number, a short value. To make a response and
+ * its headers costs as much as to run the command, so those of a size are used in turn; what
+ * differs is the body. A response is out from when it is queued until libmicrohttpd is done with
+ * its request, and only then is its buffer written again.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/memory.h"
+#include "redis.h"
+
+#define SMALL_AT_ONCE 512 /* that are kept */
+
+struct small {
+    struct small *next;
+    struct MHD_Response *response;
+    size_t size;
+    unsigned edition; /* of the headers: the node that they name */
+    char body[];
+};
+
+static void small_free(struct small *small)
+{
+    MHD_destroy_response(small->response);
+    free(small);
+}
+
+static struct small *small_new(const struct commands *commands,
+                               const struct response_headers *headers, size_t size)
+{
+    struct small *small = mem_new(1, sizeof(*small) + size);
+
+    small->size = size;
+    small->edition = commands->edition;
+    small->response = response_new_static(headers, small->body, size);
+    return small;
+}
+
+struct small *small_take(struct commands *commands, const struct response_headers *headers,
+                         const char *body, size_t size)
+{
+    struct small **first = &commands->small[size], *small = *first;
+
+    if (small) {
+        *first = small->next;
+        commands->n_small--;
+    } else {
+        small = small_new(commands, headers, size);
+    }
+    memcpy(small->body, body, size);
+    return small;
+}
+
+struct MHD_Response *small_response(const struct small *small)
+{
+    return small->response;
+}
+
+void small_give_back(struct commands *commands, struct small *small)
+{
+    if (small->edition != commands->edition || commands->n_small >= SMALL_AT_ONCE) {
+        small_free(small);
+        return;
+    }
+    small->next = commands->small[small->size];
+    commands->small[small->size] = small;
+    commands->n_small++;
+}
+
+void small_drop_all(struct commands *commands)
+{
+    for (size_t size = 0; size <= SMALL_SIZE_MAX; size++) {
+        while (commands->small[size]) {
+            struct small *small = commands->small[size];
+
+            commands->small[size] = small->next;
+            small_free(small);
+        }
+    }
+    commands->n_small = 0;
+    commands->edition++;
+}

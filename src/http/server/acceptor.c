@@ -1,0 +1,240 @@
+/*
+ * Listening sockets. The worker accepts by itself: at a limit of its own libmicrohttpd takes its
+ * listening socket out of its set and puts it back only when it is run for some other reason, so
+ * that where all callers have left it never is.
+ *
+ * Out of descriptors, callers would stand in the kernel's queue unheard. So some are kept to be
+ * given up: with them probes are answered, and a part of the others is told 503.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/error.h"
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+#include "connections.h"
+
+#define ACCEPTS_MAX 64 /* in one turn: then others get their share */
+#define SPARES_FOR_PROBES (SPARES / 2)
+#define OPEN_AGAIN_MS 100
+#define MISSED_MAX 2 /* beats: then the listener counts as deaf */
+
+/* ---- descriptors ---- */
+
+void doors_fill_spares(struct visitors *visitors)
+{
+    while (visitors->n_spares < SPARES) {
+        int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+        if (fd < 0) {
+            return; /* the next sweep tries again */
+        }
+        visitors->spares[visitors->n_spares++] = fd;
+    }
+}
+
+/* @return false: none is left for callers of this kind. */
+static bool give_up_spare(struct door *door)
+{
+    struct visitors *visitors = door->all;
+
+    if (visitors->n_spares <= (door->probe ? 0 : SPARES_FOR_PROBES)) {
+        return false;
+    }
+    close(visitors->spares[--visitors->n_spares]);
+    return true;
+}
+
+static void shut(struct door *door)
+{
+    struct visitors *visitors = door->all;
+
+    door->shut = true;
+    loop_poll_want(door->poll, 0);
+    if (!loop_timer_armed(visitors->open_timer)) {
+        loop_timer_start(visitors->open_timer, OPEN_AGAIN_MS);
+    }
+}
+
+static void open_again(void *data)
+{
+    struct visitors *visitors = data;
+
+    doors_fill_spares(visitors);
+    for (size_t i = 0; i < visitors->n_doors; i++) {
+        if (visitors->doors[i].shut) {
+            visitors->doors[i].shut = false;
+            loop_poll_want(visitors->doors[i].poll, LOOP_READ);
+        }
+    }
+}
+
+/* ---- accepting ---- */
+
+static bool is_out_of_descriptors(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
+}
+
+static int accept_one(struct door *door, struct visitor *visitor)
+{
+    struct sockaddr_storage from = {0};
+    socklen_t size = sizeof(from);
+    int fd = accept4(door->fd, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+    if (fd >= 0 && door->shares) {
+        visitor->client = client_key_of((struct sockaddr *)&from);
+    }
+    return fd;
+}
+
+/* @return the descriptor; -1 with errno. */
+static int accept_somehow(struct door *door, struct visitor *visitor)
+{
+    int fd = accept_one(door, visitor);
+
+    while (fd < 0 && is_out_of_descriptors(errno) && silent_drop_oldest(door->all)) {
+        fd = accept_one(door, visitor);
+    }
+    if (fd < 0 && is_out_of_descriptors(errno)) {
+        int error = errno;
+
+        if (give_up_spare(door)) {
+            visitor->spare = true;
+            return accept_one(door, visitor);
+        }
+        errno = error;
+    }
+    return fd;
+}
+
+static void on_callers(void *data, int events)
+{
+    struct door *door = data;
+
+    (void)events;
+    door->heard++;
+    for (int i = 0; i < ACCEPTS_MAX; i++) {
+        struct visitor *visitor = mem_new(1, sizeof(*visitor));
+        int error;
+
+        visitor->door = door;
+        visitor->fd = accept_somehow(door, visitor);
+        if (visitor->fd >= 0) {
+            silent_begin(visitor);
+            continue;
+        }
+        error = errno;
+        if (visitor->spare) {
+            visitors_arm(door->all); /* it takes the spare back */
+        }
+        free(visitor);
+        if (error == EAGAIN) {
+            return;
+        }
+        if (is_out_of_descriptors(error)) {
+            visitors_refuse(
+                door->all, METRIC_REJECTION_DESCRIPTORS,
+                "the daemon is out of file descriptors: callers stand in the queue until there are some");
+            shut(door);
+            return;
+        }
+    }
+}
+
+/* ---- whether they hear ---- */
+
+static bool somebody_waits(const struct door *door)
+{
+    struct pollfd look = {.fd = door->fd, .events = POLLIN};
+
+    return poll(&look, 1, 0) > 0 && (look.revents & POLLIN);
+}
+
+static void listen_anew(struct door *door)
+{
+    loop_poll_free(door->poll);
+    door->poll = loop_poll_new(door->all->worker->loop, door->fd, on_callers, door);
+    if (door->poll) {
+        loop_poll_want(door->poll, door->shut ? 0 : LOOP_READ);
+    }
+}
+
+void doors_check(struct visitors *visitors)
+{
+    for (size_t i = 0; i < visitors->n_doors; i++) {
+        struct door *door = &visitors->doors[i];
+        _Atomic int64_t *deaf_since_ms = http_sockets_deaf_since(
+            visitors->worker->sockets, door->number, visitors->worker->number);
+
+        if (door->shut || door->heard != door->heard_before || !somebody_waits(door)) {
+            door->missed = 0;
+            atomic_store_explicit(deaf_since_ms, 0, memory_order_relaxed);
+        } else if (++door->missed == MISSED_MAX) {
+            log_error("a listener does not accept its callers", LOG_INT("listener", (int64_t)i));
+            atomic_store_explicit(deaf_since_ms, clock_boot_ms(), memory_order_relaxed);
+            listen_anew(door);
+        }
+        door->heard_before = door->heard;
+    }
+}
+
+/* ---- start and stop ---- */
+
+int doors_open(struct visitors *visitors)
+{
+    struct worker *worker = visitors->worker;
+
+    visitors->doors = mem_new(worker->config->n_listens + 1, sizeof(*visitors->doors));
+    visitors->poll = loop_poll_new(worker->loop, visitors->epoll_fd, silent_ready, visitors);
+    visitors->open_timer = loop_timer_new(worker->loop, open_again, visitors);
+    if (!visitors->poll) {
+        return -BW_EIO;
+    }
+    loop_poll_want(visitors->poll, LOOP_READ);
+    for (size_t i = 0; i < worker->config->n_listens; i++) {
+        struct door *door = &visitors->doors[i];
+
+        door->all = visitors;
+        door->number = i;
+        door->quick = &worker->listeners[(1 + worker->n_patient) * i];
+        door->probe = door->quick->scope == HTTP_SCOPE_PROBE;
+        door->n_patient = door->probe ? 0 : worker->n_patient;
+        door->unix_socket = worker->config->listens[i].unix_path != NULL;
+        door->shares =
+            !door->probe && !door->unix_socket && !http_sockets_is_loopback(worker->sockets, i);
+        door->fd = http_sockets_take(worker->sockets, i, worker->number);
+        visitors->n_doors = i + 1;
+        door->poll = door->fd < 0 ? NULL : loop_poll_new(worker->loop, door->fd, on_callers, door);
+        if (!door->poll) {
+            return -BW_EIO;
+        }
+        loop_poll_want(door->poll, LOOP_READ);
+    }
+    return 0;
+}
+
+void doors_close(struct visitors *visitors)
+{
+    silent_drop_all(visitors);
+    for (size_t i = 0; i < visitors->n_doors; i++) {
+        struct door *door = &visitors->doors[i];
+
+        loop_poll_free(door->poll);
+        door->poll = NULL;
+        if (door->fd >= 0) {
+            close(door->fd);
+            door->fd = -1;
+        }
+    }
+    visitors->n_doors = 0;
+    loop_poll_free(visitors->poll);
+    visitors->poll = NULL;
+    loop_timer_free(visitors->open_timer);
+    visitors->open_timer = NULL;
+}

@@ -1,0 +1,193 @@
+/*
+ * The cache of shared answers. A new snapshot is merged with the old one by name (both are sorted);
+ * a master whose part did not change keeps its answers, so a change of one among a thousand renders
+ * one again.
+ */
+#include "answer_cache.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/memory.h"
+#include "http/render/answers.h"
+
+enum answer_form answer_form_of(enum http_form form, bool pretty)
+{
+    switch (form) {
+    case FORM_TEXT: return ANSWER_TEXT;
+    case FORM_URL: return ANSWER_URL;
+    default: return pretty ? ANSWER_PRETTY : ANSWER_JSON;
+    }
+}
+
+void answer_free(struct answer *answer)
+{
+    if (answer) {
+        MHD_destroy_response(answer->response);
+        free(answer);
+    }
+}
+
+static void drop_answers(struct answer **answers, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        answer_free(answers[i]);
+        answers[i] = NULL;
+    }
+}
+
+static void cached_release(struct cached_master *cached)
+{
+    drop_answers(&cached->answers[0][0], (size_t)ANSWER_KINDS * ANSWER_FORMS);
+    snapshot_master_unref(cached->master);
+    cached->master = NULL;
+}
+
+struct cache *cache_new(const char *instance)
+{
+    struct cache *cache = mem_new(1, sizeof(*cache));
+
+    cache->instance = instance;
+    return cache;
+}
+
+/* Move what `old` knows of the same master into the fresh entry. */
+static void inherit(struct cached_master *cached, struct cached_master *old)
+{
+    const struct snapshot_master *a = cached->master, *b = old->master;
+
+    cached->turn = old->turn;
+    cached->lag_told_ms = old->lag_told_ms;
+    if (a->reason == REASON_UNKNOWN_NAME) {
+        /* its answers list the names that Sentinels know, which is not part of the master */
+        return;
+    }
+    if (a == b || (a->revision == b->revision && a->index == b->index)) {
+        memcpy(cached->answers, old->answers, sizeof(cached->answers));
+        memset(old->answers, 0, sizeof(old->answers));
+    }
+}
+
+void cache_take(struct cache *cache, struct snapshot *snapshot)
+{
+    size_t n_old = cache->snapshot ? cache->snapshot->n_masters : 0, old = 0;
+    struct cached_master *masters = mem_new(snapshot->n_masters + 1, sizeof(*masters));
+    const struct snapshot_master *chosen = snapshot_default(snapshot);
+
+    cache->default_master = NULL;
+    for (size_t i = 0; i < snapshot->n_masters; i++) {
+        int order = 1;
+
+        masters[i].master = snapshot_master_ref(snapshot->masters[i]);
+        for (; old < n_old; old++) {
+            order = strcmp(cache->masters[old].master->name, masters[i].master->name);
+            if (order >= 0) {
+                break;
+            }
+        }
+        if (old < n_old && order == 0) {
+            inherit(&masters[i], &cache->masters[old]);
+        }
+        if (snapshot->masters[i] == chosen) {
+            cache->default_master = &masters[i];
+        }
+    }
+    for (size_t i = 0; i < n_old; i++) {
+        cached_release(&cache->masters[i]);
+    }
+    drop_answers(cache->list, ANSWER_FORMS);
+    free(cache->masters);
+    snapshot_unref(cache->snapshot);
+    cache->masters = masters;
+    cache->snapshot = snapshot;
+}
+
+void cache_close_connections(struct cache *cache)
+{
+    size_t n = cache->snapshot ? cache->snapshot->n_masters : 0;
+
+    cache->closing = true;
+    for (size_t i = 0; i < n; i++) {
+        drop_answers(&cache->masters[i].answers[0][0], (size_t)ANSWER_KINDS * ANSWER_FORMS);
+    }
+    drop_answers(cache->list, ANSWER_FORMS);
+}
+
+bool cache_stalled(const struct cache *cache)
+{
+    return cache_stalled_at(cache, clock_boot_ms());
+}
+
+bool cache_stalled_at(const struct cache *cache, int64_t now_ms)
+{
+    const struct pulse *pulse = cache->snapshot ? cache->snapshot->pulse : NULL;
+
+    if (!pulse) {
+        return false;
+    }
+    /*
+     * After a jump of the clock the watcher's pulse goes on at once, and this snapshot is of before
+     * it.
+     */
+    return cache->snapshot->generation !=
+               atomic_load_explicit(&pulse->generation, memory_order_acquire) ||
+           now_ms > atomic_load_explicit(&pulse->valid_until_boot_ms, memory_order_acquire);
+}
+
+struct cached_master *cache_find(struct cache *cache, const char *name)
+{
+    size_t low = 0, high = cache->snapshot ? cache->snapshot->n_masters : 0;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        int order = strcmp(cache->masters[middle].master->name, name);
+
+        if (order == 0) {
+            return &cache->masters[middle];
+        }
+        if (order < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return NULL;
+}
+
+const struct answer *cache_answer(struct cache *cache, struct cached_master *cached,
+                                  enum answer_kind kind, enum answer_form form)
+{
+    struct answer **answer = &cached->answers[kind][form];
+
+    if (!*answer) {
+        *answer = answer_render(cache, cached->master, kind, form);
+    }
+    return *answer;
+}
+
+const struct answer *cache_list(struct cache *cache, enum answer_form form)
+{
+    if (!cache->list[form]) {
+        cache->list[form] = answer_render_list(cache, form);
+    }
+    return cache->list[form];
+}
+
+void cache_free(struct cache *cache)
+{
+    size_t n;
+
+    if (!cache) {
+        return;
+    }
+    n = cache->snapshot ? cache->snapshot->n_masters : 0;
+    for (size_t i = 0; i < n; i++) {
+        cached_release(&cache->masters[i]);
+    }
+    drop_answers(cache->list, ANSWER_FORMS);
+    free(cache->masters);
+    snapshot_unref(cache->snapshot);
+    free(cache);
+}

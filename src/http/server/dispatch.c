@@ -1,0 +1,614 @@
+/*
+ * From libmicrohttpd's access handler to the handler of a resource.
+ *
+ * A request's first call only takes note of it: an answer queued there would close the connection.
+ * Calls with a body count and drop it; only commands (redis.c) have use for one, and get all
+ * their calls themselves. The last call answers; `GET /master` with nothing special about it is a
+ * comparison of the path, a look at the headers, and one MHD_queue_response() of the answer that
+ * the cache keeps ready.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "access.h"
+#include "bellwether/base/clock.h"
+#include "bellwether/base/error.h"
+#include "bellwether/base/memory.h"
+#include "bellwether/base/units.h"
+#include "bellwether/http/master_json.h"
+#include "http/routes/redis.h"
+#include "long_poll.h"
+#include "request.h"
+
+/* What a request keeps between calls: most keep nothing but the mark that they were seen. */
+struct held {
+    int64_t body_bytes;
+    struct fresh *fresh;
+    struct waiter *waiter;
+    struct call *call; /* it runs commands: redis.c does the rest */
+};
+
+static char seen_mark;
+
+static struct held *hold(void **state)
+{
+    if (*state == &seen_mark) {
+        *state = mem_new(1, sizeof(struct held));
+    }
+    return *state;
+}
+
+static const struct held *held(void *const *state)
+{
+    return *state == &seen_mark ? NULL : *state;
+}
+
+/* ---- counting ---- */
+
+static void count_in_flight(struct worker *worker)
+{
+    metric_set(&worker->counts->inflight, (int64_t)worker->in_flight);
+}
+
+/*
+ * A worker does one thing at a time: what it did since it last read the clock, which it does when
+ * it begins to look at its connections and at every answer, was this request, and sending the
+ * answer before. So one reading a request is enough, and it is the one that tells whether the
+ * watcher is alive.
+ */
+static void count_answer(struct worker *worker, size_t slot, enum metric_method method,
+                         unsigned status, int64_t began_us, int64_t now_us)
+{
+    struct metrics_http *counts = worker->counts;
+
+    metric_add(&counts->requests[slot][method][metric_code_of(status)], 1);
+    metric_observe(&counts->durations[slot], METRIC_HTTP_DURATION, now_us - began_us);
+    worker->clock_us = now_us;
+}
+
+static enum metric_method counted_method(const char *method)
+{
+    switch (router_method(method)) {
+    case HTTP_GET: return METRIC_METHOD_GET;
+    case HTTP_HEAD: return METRIC_METHOD_HEAD;
+    case HTTP_POST: return METRIC_METHOD_POST;
+    case HTTP_OPTIONS: return METRIC_METHOD_OPTIONS;
+    default: return METRIC_METHOD_OTHER;
+    }
+}
+
+/*
+ * After its handler; nothing while it waits. Who waits for a change is not slow: only a look-up's
+ * time counts.
+ */
+static void count_request(const struct request *request, const char *method)
+{
+    struct worker *worker = request->worker;
+    size_t slot = request->route ? (size_t)request->route->id : ROUTES_COUNT;
+
+    if (request->status != 0 && request->result == MHD_YES) {
+        count_answer(worker, slot, counted_method(method), request->status,
+                     request->fresh ? request->fresh->began_ms * 1000 : worker->clock_us,
+                     clock_boot_us());
+    }
+}
+
+static enum MHD_Result count_call(const struct call *call, const char *method,
+                                  enum MHD_Result result)
+{
+    if (call->status != 0 && result == MHD_YES) {
+        count_answer(call->listener->worker, call->route ? (size_t)call->route->id : ROUTES_COUNT,
+                     counted_method(method), call->status, call->began_us, clock_boot_us());
+    }
+    return result;
+}
+
+void dispatch_completed(void *data, struct MHD_Connection *connection, void **state,
+                        enum MHD_RequestTerminationCode why)
+{
+    struct listener *listener = data;
+
+    (void)why;
+    if (!*state) {
+        return;
+    }
+    if (held(state)) {
+        fresh_free(held(state)->fresh);
+        waiter_free(held(state)->waiter);
+        call_free(held(state)->call);
+        free(*state);
+    }
+    *state = NULL;
+    connection_request_ends(listener, connection);
+    listener->worker->in_flight--;
+    count_in_flight(listener->worker);
+}
+
+/* ---- headers ---- */
+
+struct scan {
+    struct accept accept;
+    const char *host, *origin;
+    const char *if_none_match;
+    int64_t prefer_wait_ms; /* means something with If-None-Match only */
+    bool has_query;
+    bool special; /* something that the quick way does not look at */
+    bool foreign; /* addressed by a name that may be a page's own */
+};
+
+static bool named(const char *name, size_t len, const char *wanted, size_t wanted_len)
+{
+    return len == wanted_len && strncasecmp(name, wanted, len) == 0;
+}
+#define NAMED(wanted) named(name, name_len, wanted, sizeof(wanted) - 1)
+
+static enum MHD_Result scan_one(void *data, enum MHD_ValueKind kind, const char *name,
+                                size_t name_len, const char *value, size_t value_len)
+{
+    struct scan *scan = data;
+
+    if (kind == MHD_GET_ARGUMENT_KIND) {
+        scan->has_query = scan->special = true;
+    } else if ((name_len == 4 && memcmp(name, "Host", 4) == 0) || NAMED("Host")) {
+        /* mostly spelled so */
+        scan->host = value;
+    } else if (NAMED("Origin")) {
+        scan->origin = value;
+    } else if (NAMED("Accept")) {
+        if (value && !(value_len == 3 && memcmp(value, "*/*", 3) == 0)) {
+            accept_add(&scan->accept, value, value_len);
+            scan->special = true;
+        }
+    } else if (NAMED("If-None-Match")) {
+        scan->if_none_match = value;
+        scan->special = true;
+    } else if (NAMED("Prefer") && value && scan->prefer_wait_ms == 0) {
+        scan->prefer_wait_ms = prefer_wait_ms(value, value_len);
+    }
+    return MHD_YES;
+}
+
+/* Of a target in absolute form its own authority counts. */
+bool dispatch_is_foreign_host(struct listener *listener, const char *host, const char *url)
+{
+    const struct http_config *config = listener->worker->config;
+    const char *authority;
+
+    if (!listener->loopback) {
+        return false;
+    }
+    authority = *url == '/' ? NULL : strstr(url, "://");
+    if (authority) {
+        authority += 3;
+        return !access_is_own_host(authority, strcspn(authority, "/?"), config);
+    }
+    if (!host || !*host || strcmp(host, listener->usual_host) == 0) { /* HTTP/1.0 needs none */
+        return false;
+    }
+    if (!access_is_own_host(host, strlen(host), config)) {
+        return true;
+    }
+    if (strlen(host) < sizeof(listener->usual_host)) {
+        memcpy(listener->usual_host, host, strlen(host) + 1);
+    }
+    return false;
+}
+
+struct query_reading {
+    struct request *request;
+    unsigned known;
+    const char *refused; /* the first parameter that made no sense */
+    char error[QUERY_ERROR_SIZE];
+};
+
+static enum MHD_Result read_parameter(void *data, enum MHD_ValueKind kind, const char *name,
+                                      size_t name_len, const char *value, size_t value_len)
+{
+    struct query_reading *reading = data;
+    const char *refused;
+    char error[QUERY_ERROR_SIZE];
+
+    (void)kind;
+    if (query_add(&reading->request->query, reading->known, name, name_len, value, value_len,
+                  &refused, error) &&
+        !reading->refused) {
+        reading->refused = refused;
+        memcpy(reading->error, error, sizeof(error));
+    }
+    return MHD_YES;
+}
+
+/* All of it is read even when something is wrong, since ?format= may follow. */
+static void read_query(struct request *request, const struct scan *scan, struct query_reading *out)
+{
+    *out = (struct query_reading){request, request->route ? request->route->parameters : QUERY_FORM,
+                                  NULL, ""};
+    if (scan->has_query) {
+        MHD_get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, read_parameter,
+                                    out);
+    }
+    request->form =
+        request->query.form != FORM_UNSET ? request->query.form : accept_form(&scan->accept);
+    request->likes_html = accept_likes_html(&scan->accept);
+}
+
+/* ---- to the resources ---- */
+
+/* The routes of commands have none: their requests never get that far. */
+static void (*const handlers[ROUTES_COUNT])(struct request *request) = {
+    [ROUTE_INDEX] = meta_handle_index,
+    [ROUTE_MASTER] = masters_handle_one,
+    [ROUTE_MASTERS] = masters_handle_list,
+    [ROUTE_NAMED_MASTER] = masters_handle_one,
+    [ROUTE_REPLICAS] = replicas_handle_list,
+    [ROUTE_NAMED_REPLICAS] = replicas_handle_list,
+    [ROUTE_REPLICA] = replicas_handle_one,
+    [ROUTE_NAMED_REPLICA] = replicas_handle_one,
+    [ROUTE_SENTINELS] = sentinels_handle,
+    [ROUTE_NAMED_SENTINELS] = sentinels_handle,
+    [ROUTE_LIVEZ] = health_handle_live,
+    [ROUTE_HEALTHZ] = health_handle_live,
+    [ROUTE_READYZ] = health_handle_ready,
+    [ROUTE_READYZ_CHECK] = health_handle_check,
+    [ROUTE_METRICS] = metrics_handle,
+    [ROUTE_FAILOVERS] = failovers_handle,
+    [ROUTE_EVENTS] = events_handle,
+    [ROUTE_STATUS] = status_handle,
+    [ROUTE_SELF] = self_handle,
+    [ROUTE_SELF_MASTER] = self_handle_master,
+    [ROUTE_SELF_REPLICA] = self_handle_replica,
+    [ROUTE_SELF_READY] = self_handle_ready,
+    [ROUTE_VERSION] = meta_handle_version,
+    [ROUTE_OPENAPI] = meta_handle_openapi,
+};
+
+static void refuse_plainly(struct request *request, enum problem_kind kind, const char *detail)
+{
+    request_answer_problem(request, kind, problem_new(kind, detail), NULL);
+}
+
+static void refuse_parameter(struct request *request, const struct query_reading *reading)
+{
+    json_t *problem = problem_new(PROBLEM_BAD_PARAMETER, reading->error);
+
+    json_object_set_new(problem, "parameter", json_string(reading->refused));
+    request_answer_problem(request, PROBLEM_BAD_PARAMETER, problem, NULL);
+}
+
+static void refuse_body(struct request *request)
+{
+    json_t *problem =
+        problem_new(PROBLEM_BODY_TOO_LARGE, "this daemon takes no larger one (option max-body)");
+
+    json_object_set_new(problem, "max_body_bytes",
+                        json_integer(request->worker->config->max_body_bytes));
+    request_answer_problem(request, PROBLEM_BODY_TOO_LARGE, problem, NULL);
+}
+
+/*
+ * Whoever is to wait has room beside max-connections: thousands that come back at once are not sent
+ * away.
+ */
+static bool asks_to_wait(const struct request *request)
+{
+    return request->route && (request->route->id == ROUTE_EVENTS || poll_asks(request));
+}
+
+/*
+ * A connection over the limit is told so and closed; but a liveness probe must not fail because of
+ * callers.
+ */
+static bool refuse_connection(struct request *request)
+{
+    if (!connection_is_refused(request->listener, request->connection) ||
+        (asks_to_wait(request) &&
+         connection_begins_to_wait(request->listener, request->connection))) {
+        return false;
+    }
+    request->closing = true;
+    if (request->listener->scope == HTTP_SCOPE_PROBE ||
+        (request->route &&
+         (request->route->id == ROUTE_LIVEZ || request->route->id == ROUTE_HEALTHZ))) {
+        return false;
+    }
+    refuse_plainly(request, PROBLEM_TOO_MANY_CONNECTIONS,
+                   connection_refuse(request->listener, request->connection));
+    return true;
+}
+
+static const char *why_not_found(const struct request *request, const char *url)
+{
+    if (request->listener->scope == HTTP_SCOPE_PROBE) {
+        return "this address answers /livez, /readyz, /healthz, /self, /metrics and /version";
+    }
+    if (strcmp(url, "/pipeline") == 0 || strcmp(url, "/multi-exec") == 0) {
+        return "commands are run under /redis: a client's url ends with it, as in http://HOST:PORT/redis";
+    }
+    if (strncmp(url, "/redis", 6) == 0 && !request->worker->commands) {
+        return "commands are not run here: start the daemon with --redis-api (it is off), or ask an address with "
+               "scope=all";
+    }
+    return "GET / lists the routes; commands are run under /redis";
+}
+
+/* Pages of which origin may read what is found here: option allow-origin. */
+static const char *opened_to(const struct request *request, const struct scan *scan)
+{
+    const struct http_config *config = request->worker->config;
+
+    if (!scan->origin || !request->route ||
+        !(request->route->scopes & SCOPE_BIT(HTTP_SCOPE_DISCOVERY)) ||
+        (request->route->scopes & SCOPE_BIT(HTTP_SCOPE_PROBE))) {
+        return NULL;
+    }
+    for (size_t i = 0; i < config->n_allow_origins; i++) {
+        if (strcmp(config->allow_origins[i], "*") == 0 ||
+            strcasecmp(config->allow_origins[i], scan->origin) == 0) {
+            return scan->origin;
+        }
+    }
+    return NULL;
+}
+
+static void route_request(struct request *request, const struct scan *scan, const char *url,
+                          const char *method)
+{
+    struct route_match match = {.argument = ""};
+    int error = router_match(url, request->listener->scope, &match);
+    unsigned bit = router_method(method);
+    struct query_reading reading;
+
+    request->route = match.route;
+    request->argument = match.argument;
+    request->origin = scan->foreign ? NULL : opened_to(request, scan);
+    read_query(request, scan, &reading);
+    if (refuse_connection(request)) {
+        return;
+    }
+    if (scan->foreign) {
+        refuse_plainly(request, PROBLEM_FORBIDDEN, DISPATCH_FOREIGN_HOST);
+    } else if (bit == HTTP_OPTIONS &&
+               (match.route ? !(match.route->methods & HTTP_ALIKE) : strcmp(url, "*") == 0)) {
+        request_answer_methods(request, false);
+    } else if (error == -BW_EINVAL) {
+        refuse_plainly(request, PROBLEM_BAD_PATH,
+                       "it takes % and two hexadecimal digits, and no NUL");
+    } else if (error || !match.route) {
+        refuse_plainly(request, PROBLEM_NOT_FOUND, why_not_found(request, url));
+    } else if (!(match.route->methods & bit)) {
+        request_answer_methods(request, true);
+    } else if (held(request->state) &&
+               held(request->state)->body_bytes > request->worker->config->max_body_bytes) {
+        refuse_body(request);
+    } else if (reading.refused) {
+        refuse_parameter(request, &reading);
+    } else {
+        handlers[match.route->id](request);
+    }
+}
+
+static struct request request_of(struct listener *listener, struct MHD_Connection *connection,
+                                 void **state)
+{
+    return (struct request){
+        .worker = listener->worker,
+        .listener = listener,
+        .connection = connection,
+        .state = state,
+        .argument = "",
+        .form = FORM_JSON,
+        .fresh = held(state) ? held(state)->fresh : NULL,
+        .waiter = held(state) ? held(state)->waiter : NULL,
+        .closing = listener->worker->draining,
+        .result = MHD_NO,
+    };
+}
+
+void request_wait_fresh(struct request *request, const char *master)
+{
+    hold(request->state)->fresh = fresh_ask(request->listener, request->connection, master);
+    request->result = MHD_YES;
+}
+
+void request_wait_lag(struct request *request, const char *master)
+{
+    hold(request->state)->fresh = fresh_ask_lag(request->listener, request->connection, master);
+    request->result = MHD_YES;
+}
+
+void request_wait_status(struct request *request)
+{
+    hold(request->state)->fresh = fresh_ask_status(request->listener, request->connection);
+    request->result = MHD_YES;
+}
+
+void request_answer_too_many_waiters(struct request *request)
+{
+    refuse_plainly(
+        request, PROBLEM_TOO_MANY_WAITERS,
+        "as many callers wait as may (option max-waiters); ask without waiting, or again later");
+}
+
+void request_wait(struct request *request, const struct wait_terms *terms, int64_t wait_ms)
+{
+    struct waiter *waiter =
+        waiter_start(request->listener, request->connection, request->argument, terms, wait_ms);
+
+    if (!waiter) {
+        request_answer_too_many_waiters(request);
+        return;
+    }
+    hold(request->state)->waiter = waiter;
+    request->result = MHD_YES;
+}
+
+/* The quick way of GET /master; NULL: take the long one. */
+static const struct answer *quick_answer(const struct listener *listener, const char *url,
+                                         const char *method, int64_t *now_us)
+{
+    struct cache *cache = listener->worker->cache;
+
+    if (strcmp(url, "/master") != 0 || strcmp(method, "GET") != 0 || !cache->default_master ||
+        listener->scope == HTTP_SCOPE_PROBE || listener->refusing != 0) {
+        return NULL;
+    }
+    *now_us = clock_boot_us();
+    if (cache_stalled_at(cache, *now_us / 1000)) {
+        return NULL;
+    }
+    return cache_answer(cache, cache->default_master, ANSWER_MASTER, ANSWER_JSON);
+}
+
+/*
+ * Whoever is told something was looked at when he began to wait. Thousands are told at once: only
+ * what differs from one to the other is done for each.
+ * @return whether there is nothing left to do.
+ */
+static bool answer_waiter(struct listener *listener, struct MHD_Connection *connection,
+                          const char *method, void **state, enum MHD_Result *result)
+{
+    struct waiter *waiter = held(state) ? held(state)->waiter : NULL;
+    const struct answer *shared;
+    struct request request;
+
+    if (!waiter) {
+        return false;
+    }
+    if (!waiter_ends(waiter, &shared)) {
+        *result = MHD_YES;
+        return true;
+    }
+    if (!shared) {
+        return false;
+    }
+    request = request_of(listener, connection, state);
+    request.route =
+        router_row(waiter_terms(waiter)->kind == ANSWER_MASTER ? ROUTE_MASTER : ROUTE_NAMED_MASTER);
+    request.if_none_match = waiter_terms(waiter)->if_none_match;
+    request_answer(&request, shared);
+    count_request(&request, method);
+    *result = request.result;
+    return true;
+}
+
+static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *connection,
+                              const char *url, const char *method, void **state)
+{
+    struct scan scan = {.accept = ACCEPT_NOTHING};
+    struct request request;
+    enum MHD_Result result;
+
+    if (answer_waiter(listener, connection, method, state, &result)) {
+        return result;
+    }
+    MHD_get_connection_values_n(connection, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND, scan_one,
+                                &scan);
+    scan.foreign = dispatch_is_foreign_host(listener, scan.host, url);
+    if (!scan.special && !scan.foreign &&
+        !(scan.origin && listener->worker->config->n_allow_origins > 0) && *state == &seen_mark) {
+        struct worker *worker = listener->worker;
+        int64_t now_us;
+        const struct answer *quick = quick_answer(listener, url, method, &now_us);
+
+        if (quick) {
+            count_answer(worker, ROUTE_MASTER, METRIC_METHOD_GET, quick->status, worker->clock_us,
+                         now_us);
+            return MHD_queue_response(connection, quick->status, quick->response);
+        }
+    }
+    request = request_of(listener, connection, state);
+    request.if_none_match = scan.if_none_match;
+    request.prefer_wait_ms = scan.prefer_wait_ms;
+    request.head = strcmp(method, "HEAD") == 0;
+    route_request(&request, &scan, url, method);
+    count_request(&request, method);
+    return request.result;
+}
+
+/* ---- the calls of MHD ---- */
+
+static const char *header(struct MHD_Connection *connection, const char *name)
+{
+    return MHD_lookup_connection_value(connection, MHD_HEADER_KIND, name);
+}
+
+/*
+ * A body that is announced as too large is refused before it comes, where the caller waits for that
+ * (Expect) or where reading it all would be silly. @return whether it was refused.
+ */
+static bool refuse_early(struct listener *listener, struct MHD_Connection *connection,
+                         const char *method, void **state)
+{
+    const char *length = header(connection, MHD_HTTP_HEADER_CONTENT_LENGTH);
+    int64_t bytes = INT64_MAX, max = listener->worker->config->max_body_bytes;
+    struct request request;
+
+    if (!length || (integer_parse(length, 0, INT64_MAX, &bytes) == 0 && bytes <= max) ||
+        (!header(connection, MHD_HTTP_HEADER_EXPECT) && bytes - max <= BODY_EXCESS_READ)) {
+        return false;
+    }
+    request = request_of(listener, connection, state);
+    request.closing = true;
+    refuse_body(&request);
+    count_request(&request, method);
+    return true;
+}
+
+static enum MHD_Result begin(struct listener *listener, struct MHD_Connection *connection,
+                             const char *url, const char *method, void **state)
+{
+    struct call *call;
+
+    *state = &seen_mark;
+    listener->worker->requests++;
+    listener->worker->in_flight++;
+    count_in_flight(listener->worker);
+    connection_request_begins(listener, connection);
+    call = listener->scope == HTTP_SCOPE_ALL ? call_begin(listener, connection, url, method) : NULL;
+    if (call) {
+        hold(state)->call = call;
+        return count_call(call, method, MHD_YES);
+    }
+    (void)refuse_early(listener, connection, method, state);
+    return MHD_YES;
+}
+
+static bool take_body(struct listener *listener, const char *bytes, size_t size, void **state)
+{
+    struct held *keep = hold(state);
+
+    if (keep->call) {
+        return call_take(keep->call, bytes, size);
+    }
+    keep->body_bytes += (int64_t)size;
+    return keep->body_bytes - listener->worker->config->max_body_bytes <= BODY_EXCESS_READ;
+}
+
+enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, const char *url,
+                                const char *method, const char *version, const char *upload,
+                                size_t *upload_size, void **state)
+{
+    struct listener *listener = data;
+
+    (void)version;
+    if (!*state) {
+        return begin(listener, connection, url, method, state);
+    }
+    if (*upload_size) {
+        size_t size = *upload_size;
+
+        *upload_size = 0;
+        connection_request_moves(listener, connection, size);
+        if (take_body(listener, upload, size, state)) {
+            return MHD_YES;
+        }
+        metric_add(&listener->worker->counts->rejected[METRIC_REJECTION_BODY], 1);
+        return MHD_NO;
+    }
+    connection_request_is_whole(listener, connection);
+    if (held(state) && held(state)->call) {
+        return count_call(held(state)->call, method, call_go(held(state)->call, url));
+    }
+    return answer(listener, connection, url, method, state);
+}

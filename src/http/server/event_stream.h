@@ -1,0 +1,52 @@
+/*
+ * The streams of /events. Each sleeps until the ring has something for it; its content reader then
+ * copies from the ring what fits, and sends it to sleep again.
+ *
+ * A stream that reads too slowly is not waited for: when the ring has run past its position it is
+ * cut off, and may come back with Last-Event-ID.
+ */
+#ifndef BELLWETHER_HTTP_SERVER_EVENT_STREAM_H
+#define BELLWETHER_HTTP_SERVER_EVENT_STREAM_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bellwether/topology/messages.h"
+#include "bellwether/topology/snapshot.h"
+#include "parts.h"
+
+struct streams;
+
+struct streams *streams_new(struct worker *worker);
+/** No stream may be left. */
+void streams_free(struct streams *streams);
+
+/**
+ * Every master whose index grew is an event. Before the cache takes the snapshot. @param before
+ * NULL: the first one.
+ */
+void streams_hear_snapshot(struct streams *streams, const struct snapshot *before,
+                           const struct snapshot *now);
+void streams_hear_event(struct streams *streams, const struct news_event *news);
+/** Call those that have something to read, cut those that the ring ran past. In each turn. */
+void streams_turn(struct streams *streams);
+/** All end after what is in the ring. */
+void streams_end_all(struct streams *streams);
+
+/**
+ * A response that streams from now on.
+ *
+ * @param master    "" : all masters; else only what is about this one.
+ * @param last_id   the caller's Last-Event-ID, or NULL.
+ * @param present   borrowed: what the stream begins with where nothing is replayed; NULL: nothing
+ * is known yet.
+ * @param stalled   the watcher is silent: what is known may be old.
+ * @return NULL: as many wait as may. Else its owner lets go with MHD_destroy_response().
+ */
+struct MHD_Response *streams_open(struct streams *streams, struct listener *listener,
+                                  struct MHD_Connection *connection, const char *master,
+                                  const char *last_id, struct snapshot *present, bool stalled);
+/** The same headers without a body, for HEAD. */
+struct MHD_Response *streams_show_head(void);
+
+#endif

@@ -1,0 +1,180 @@
+/*
+ * The list of requests that wait for the watcher. It is in the order of their deadlines, so one
+ * timer, for its head, is enough. Those of one kind wait equally long, so a new one belongs at or
+ * near the end.
+ */
+#include "fresh.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/memory.h"
+#include "bellwether/topology/report.h"
+
+#define STATUS_WAIT_MS 1000 /* a watcher that turns answers at once */
+#define LAG_WAIT_MS 1000    /* beyond it the lag counts as unknown */
+
+static void insert(struct worker *worker, struct fresh *fresh)
+{
+    struct fresh *after = worker->fresh_last;
+
+    while (after && after->deadline_ms > fresh->deadline_ms) {
+        after = after->previous;
+    }
+    fresh->previous = after;
+    fresh->next = after ? after->next : worker->fresh_first;
+    if (fresh->next) {
+        fresh->next->previous = fresh;
+    } else {
+        worker->fresh_last = fresh;
+    }
+    if (after) {
+        after->next = fresh;
+    } else {
+        worker->fresh_first = fresh;
+    }
+}
+
+static void detach(struct worker *worker, struct fresh *fresh)
+{
+    if (fresh->previous) {
+        fresh->previous->next = fresh->next;
+    } else {
+        worker->fresh_first = fresh->next;
+    }
+    if (fresh->next) {
+        fresh->next->previous = fresh->previous;
+    } else {
+        worker->fresh_last = fresh->previous;
+    }
+    fresh->next = fresh->previous = NULL;
+}
+
+/* Suspend the connection until an answer with the new ticket, or until the time is over. */
+static struct fresh *begin(struct listener *listener, struct MHD_Connection *connection,
+                           int64_t wait_ms)
+{
+    struct worker *worker = listener->worker;
+    struct fresh *fresh = mem_new(1, sizeof(*fresh));
+
+    fresh->listener = listener;
+    fresh->connection = connection;
+    fresh->ticket = ++worker->last_ticket;
+    fresh->began_ms = clock_boot_ms();
+    fresh->deadline_ms = fresh->began_ms + wait_ms;
+    insert(worker, fresh);
+    if (!loop_timer_armed(worker->fresh_timer) || worker->fresh_first == fresh) {
+        loop_timer_start(worker->fresh_timer, wait_ms);
+    }
+    MHD_suspend_connection(connection);
+    return fresh;
+}
+
+struct fresh *fresh_ask(struct listener *listener, struct MHD_Connection *connection,
+                        const char *master)
+{
+    struct worker *worker = listener->worker;
+    struct fresh *fresh = begin(listener, connection, worker->config->poll_wait_ms);
+
+    snprintf(fresh->master, sizeof(fresh->master), "%s", master);
+    mailbox_post(worker->ask_to, news_ask_fresh_new(fresh->ticket, worker->mailbox, fresh->master));
+    return fresh;
+}
+
+struct fresh *fresh_ask_status(struct listener *listener, struct MHD_Connection *connection)
+{
+    struct worker *worker = listener->worker;
+    struct fresh *fresh = begin(listener, connection, STATUS_WAIT_MS);
+
+    mailbox_post(worker->ask_to, news_ask_status_new(fresh->ticket, worker->mailbox));
+    return fresh;
+}
+
+struct fresh *fresh_ask_lag(struct listener *listener, struct MHD_Connection *connection,
+                            const char *master)
+{
+    struct worker *worker = listener->worker;
+    struct fresh *fresh = begin(listener, connection, LAG_WAIT_MS);
+
+    snprintf(fresh->master, sizeof(fresh->master), "%s", master);
+    mailbox_post(worker->ask_to, news_ask_lag_new(fresh->ticket, worker->mailbox, fresh->master));
+    return fresh;
+}
+
+/* Resumed connections are handled in the next MHD_run(), which this turn of the loop makes. */
+static void resume(struct worker *worker, struct fresh *fresh, enum fresh_outcome outcome)
+{
+    fresh->outcome = outcome;
+    detach(worker, fresh);
+    MHD_resume_connection(fresh->connection);
+    fresh->listener->wanted = true;
+}
+
+/* NULL: its deadline was earlier. */
+static struct fresh *find(struct worker *worker, uint64_t ticket)
+{
+    struct fresh *fresh = worker->fresh_first;
+
+    while (fresh && fresh->ticket != ticket) {
+        fresh = fresh->next;
+    }
+    return fresh;
+}
+
+void fresh_settle_status(struct worker *worker, struct news_status *news)
+{
+    struct fresh *fresh = find(worker, news->ticket);
+
+    if (fresh) {
+        fresh->report = news->report;
+        news->report = NULL;
+        resume(worker, fresh, FRESH_CONFIRMED);
+    }
+}
+
+void fresh_settle(struct worker *worker, struct news_fresh *news)
+{
+    struct fresh *fresh = find(worker, news->ticket);
+
+    if (!fresh) {
+        return;
+    }
+    fresh->reason = news->reason;
+    fresh->detail = news->detail;
+    news->detail = NULL;
+    resume(worker, fresh, news->confirmed ? FRESH_CONFIRMED : FRESH_UNCONFIRMED);
+}
+
+void fresh_expire(void *data)
+{
+    struct worker *worker = data;
+    int64_t now = clock_boot_ms();
+
+    while (worker->fresh_first && worker->fresh_first->deadline_ms <= now) {
+        resume(worker, worker->fresh_first, FRESH_NO_ANSWER);
+    }
+    if (worker->fresh_first) {
+        loop_timer_start(worker->fresh_timer, worker->fresh_first->deadline_ms - now);
+    }
+}
+
+void fresh_release_all(struct worker *worker)
+{
+    while (worker->fresh_first) {
+        resume(worker, worker->fresh_first, FRESH_NO_ANSWER);
+    }
+}
+
+void fresh_free(struct fresh *fresh)
+{
+    if (fresh && fresh->outcome == FRESH_WAITING) {
+        detach(fresh->listener->worker, fresh);
+    }
+    if (fresh) {
+        status_report_free(fresh->report);
+        free(fresh->detail);
+    }
+    free(fresh);
+}

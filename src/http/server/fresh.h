@@ -1,0 +1,52 @@
+/*
+ * Requests that wait for an answer of the watcher: those with ?fresh=1, with ?max_lag= where what
+ * is known is too old, and /status. Each is suspended in MHD and asks once, with a ticket; the
+ * watcher lets all that ask for a fresh look-up at once share one. A request is resumed exactly
+ * once: by the watcher's answer, by its deadline, or by the worker's end.
+ */
+#ifndef BELLWETHER_HTTP_SERVER_FRESH_H
+#define BELLWETHER_HTTP_SERVER_FRESH_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "parts.h"
+
+enum fresh_outcome { FRESH_WAITING, FRESH_CONFIRMED, FRESH_UNCONFIRMED, FRESH_NO_ANSWER };
+
+struct fresh {
+    struct fresh *next, *previous;
+    struct listener *listener;
+    struct MHD_Connection *connection; /* suspended while waiting */
+    uint64_t ticket;
+    int64_t began_ms, deadline_ms; /* boot clock */
+    enum fresh_outcome outcome;
+    enum reason reason; /* why not confirmed */
+    char *detail;       /* the same in words; NULL: not told */
+    char master[ROUTE_ARGUMENT_SIZE];
+    /* of /status: what the watcher said, owned; NULL: nothing in time */
+    struct status_report *report;
+};
+
+/**
+ * Suspend the connection and ask. @return what waits now; fresh_free() it after its request was
+ * answered.
+ */
+struct fresh *fresh_ask(struct listener *listener, struct MHD_Connection *connection,
+                        const char *master);
+/** The same for /status: the report is in `report` afterwards. */
+struct fresh *fresh_ask_status(struct listener *listener, struct MHD_Connection *connection);
+/** The same until the master was asked anew how far its replicas lag. */
+struct fresh *fresh_ask_lag(struct listener *listener, struct MHD_Connection *connection,
+                            const char *master);
+/** The watcher's answer came; its words move out of the news. */
+void fresh_settle(struct worker *worker, struct news_fresh *news);
+/** The same of /status; the report moves out of the news. */
+void fresh_settle_status(struct worker *worker, struct news_status *news);
+/** The timer of the oldest deadline. @param data the worker. */
+void fresh_expire(void *data);
+/** The worker ends: resume all. */
+void fresh_release_all(struct worker *worker);
+void fresh_free(struct fresh *fresh);
+
+#endif

@@ -1,0 +1,181 @@
+/* The ways to answer a request: with a shared answer, or with a body made for it. */
+#include "request.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/http/master_json.h"
+#include "http/render/answers.h"
+
+void request_answer(struct request *request, const struct answer *answer)
+{
+    unsigned status = answer->status;
+
+    if (request->if_none_match && *answer->etag &&
+        etag_matches(request->if_none_match, answer->etag)) {
+        status = MHD_HTTP_NOT_MODIFIED; /* MHD leaves the body out */
+    }
+    request->status = status;
+    if (request->origin) {
+        struct MHD_Response *copy =
+            response_copy(answer->response, answer->body, answer->size, request->origin);
+
+        request->result = MHD_queue_response(request->connection, status, copy);
+        MHD_destroy_response(copy);
+        return;
+    }
+    request->result = MHD_queue_response(request->connection, status, answer->response);
+}
+
+void request_answer_own(struct request *request, struct answer *answer)
+{
+    request_answer(request, answer);
+    answer_free(answer);
+}
+
+/* Queue and let go: MHD keeps what it still needs. */
+static void answer_once(struct request *request, unsigned status, struct MHD_Response *response)
+{
+    request->status = status;
+    request->result = MHD_queue_response(request->connection, status, response);
+    MHD_destroy_response(response);
+}
+
+static struct response_headers headers_of(const struct request *request, unsigned status,
+                                          const char *content_type,
+                                          const struct snapshot_master *master)
+{
+    return (struct response_headers){
+        .content_type = content_type,
+        .instance = request->worker->instance,
+        .has_index = master != NULL,
+        .index = master ? master->index : 0,
+        .negotiated = !request->route || (request->route->parameters & QUERY_FORMAT) ||
+                      request->route->id == ROUTE_INDEX,
+        .retry = status == MHD_HTTP_SERVICE_UNAVAILABLE,
+        .closing = request->closing,
+        .origin = request->origin,
+    };
+}
+
+static void answer_json(struct request *request, unsigned status, const char *content_type,
+                        json_t *json, const struct snapshot_master *master, const char *allow)
+{
+    struct response_headers headers = headers_of(request, status, content_type, master);
+    size_t size;
+    char *text = render_dump(json, request->query.pretty, &size);
+
+    headers.allow = allow;
+    answer_once(request, status, response_new(&headers, text, size));
+}
+
+static void answer_text(struct request *request, unsigned status, char *text,
+                        const struct snapshot_master *master, const char *allow)
+{
+    struct response_headers headers = headers_of(request, status, CONTENT_TEXT, master);
+
+    headers.allow = allow;
+    answer_once(request, status, response_new(&headers, text, strlen(text)));
+}
+
+void request_answer_json(struct request *request, unsigned status, json_t *json,
+                         const struct snapshot_master *master)
+{
+    answer_json(request, status, CONTENT_JSON, json, master, NULL);
+}
+
+void request_answer_text(struct request *request, unsigned status, char *text,
+                         const struct snapshot_master *master)
+{
+    answer_text(request, status, text, master, NULL);
+}
+
+/* Limits that answer instead of hanging. */
+static void count_rejection(const struct request *request, enum problem_kind kind)
+{
+    _Atomic uint64_t *rejected = request->worker->counts->rejected;
+
+    switch (kind) {
+    case PROBLEM_TOO_MANY_WAITERS: metric_add(&rejected[METRIC_REJECTION_WAITERS], 1); break;
+    case PROBLEM_BODY_TOO_LARGE: metric_add(&rejected[METRIC_REJECTION_BODY], 1); break;
+    default: break;
+    }
+}
+
+static void answer_problem(struct request *request, enum problem_kind kind, json_t *problem,
+                           const struct snapshot_master *master, const char *allow)
+{
+    unsigned status = problem_status(kind);
+
+    count_rejection(request, kind);
+
+    if (request->form == FORM_TEXT || request->form == FORM_URL) {
+        answer_text(request, status, problem_line(kind, problem), master, allow);
+        json_decref(problem);
+    } else {
+        answer_json(request, status, CONTENT_PROBLEM, problem, master, allow);
+    }
+}
+
+void request_answer_problem(struct request *request, enum problem_kind kind, json_t *problem,
+                            const struct snapshot_master *master)
+{
+    answer_problem(request, kind, problem, master, NULL);
+}
+
+void request_answer_methods(struct request *request, bool refused)
+{
+    const char *allow = router_allow(request->route ? request->route->methods : METHODS_READ);
+    struct response_headers headers = headers_of(request, MHD_HTTP_NO_CONTENT, NULL, NULL);
+
+    if (refused) {
+        answer_problem(
+            request, PROBLEM_METHOD_NOT_ALLOWED,
+            problem_new(PROBLEM_METHOD_NOT_ALLOWED,
+                        "see the Allow header for those it has; commands are run under /redis"),
+            NULL, allow);
+        return;
+    }
+    headers.allow = allow;
+    headers.negotiated = false;
+    answer_once(request, MHD_HTTP_NO_CONTENT, response_new_static(&headers, "", 0));
+}
+
+void request_answer_bytes(struct request *request, const char *content_type, char *body,
+                          size_t size)
+{
+    struct response_headers headers = headers_of(request, MHD_HTTP_OK, content_type, NULL);
+
+    answer_once(request, MHD_HTTP_OK, response_new(&headers, body, size));
+}
+
+void request_answer_static(struct request *request, const char *content_type, const char *body,
+                           size_t size)
+{
+    struct response_headers headers = headers_of(request, MHD_HTTP_OK, content_type, NULL);
+
+    answer_once(request, MHD_HTTP_OK, response_new_static(&headers, body, size));
+}
+
+void request_answer_page(struct request *request, char *body, size_t size, const char *policy)
+{
+    struct response_headers headers = headers_of(request, MHD_HTTP_OK, CONTENT_HTML, NULL);
+
+    headers.policy = policy;
+    answer_once(request, MHD_HTTP_OK, response_new(&headers, body, size));
+}
+
+#define LAG_TOLD_MS 1000
+
+void request_reads_lag(struct request *request, struct cached_master *cached)
+{
+    struct worker *worker = request->worker;
+    int64_t now_ms = clock_boot_ms(),
+            *told_ms = cached ? &cached->lag_told_ms : &worker->lag_told_ms;
+
+    if (now_ms - *told_ms >= LAG_TOLD_MS) {
+        *told_ms = now_ms;
+        mailbox_post(worker->ask_to, news_ask_lag_new(0, NULL, cached ? cached->master->name : ""));
+    }
+}

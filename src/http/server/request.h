@@ -1,0 +1,140 @@
+/* One request as the handlers of resources see it, and the ways to answer it. */
+#ifndef BELLWETHER_HTTP_SERVER_REQUEST_H
+#define BELLWETHER_HTTP_SERVER_REQUEST_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "answer_cache.h"
+#include "bellwether/http/query.h"
+#include "fresh.h"
+#include "parts.h"
+#include "problem.h"
+
+struct request {
+    struct worker *worker;
+    struct listener *listener;
+    struct MHD_Connection *connection;
+    void **state; /* MHD's, for what the request keeps while it waits */
+    const struct route *route;
+    const char *argument; /* what stood for `{...}` in the path */
+    struct query query;
+    enum http_form form; /* JSON, text or url: asked for by ?format= or Accept */
+    bool likes_html;     /* Accept likes HTML best, where there is some */
+    const char *if_none_match;
+    int64_t prefer_wait_ms;    /* Prefer: wait=30; 0 none */
+    bool head;                 /* HEAD: no body follows */
+    const char *origin;        /* whose pages may read the answer; NULL: nobody's but our own */
+    struct waiter *waiter;     /* it has waited */
+    const struct fresh *fresh; /* the outcome of ?fresh=1, once it is there */
+    bool closing;              /* this connection ends after the answer */
+    unsigned status;           /* set by the answer; 0: not answered yet */
+    enum MHD_Result result;    /* set by the answer */
+};
+
+/** Answer with a shared response; 304 when the caller has it. */
+void request_answer(struct request *request, const struct answer *answer);
+/** The same with one made for this request. @param answer taken. */
+void request_answer_own(struct request *request, struct answer *answer);
+/**
+ * Answer with JSON made for this request; no ETag. @param json taken. @param master for the index
+ * header; NULL: none.
+ */
+void request_answer_json(struct request *request, unsigned status, json_t *json,
+                         const struct snapshot_master *master);
+/** Answer with one line, or lines, of text made for this request. @param text taken. */
+void request_answer_text(struct request *request, unsigned status, char *text,
+                         const struct snapshot_master *master);
+/** Answer with a problem, in text form where that was asked for. @param problem taken. */
+void request_answer_problem(struct request *request, enum problem_kind kind, json_t *problem,
+                            const struct snapshot_master *master);
+/** Answer 405 with Allow, or 204 to OPTIONS. */
+void request_answer_methods(struct request *request, bool refused);
+/** A body made for this request. @param body taken, from malloc(). */
+void request_answer_bytes(struct request *request, const char *content_type, char *body,
+                          size_t size);
+/** A body of the program's own. */
+void request_answer_static(struct request *request, const char *content_type, const char *body,
+                           size_t size);
+
+/**
+ * The status page, made for this request. @param body taken. @param policy its
+ * Content-Security-Policy.
+ */
+void request_answer_page(struct request *request, char *body, size_t size, const char *policy);
+
+/**
+ * Suspend the request until a fresh look-up of this master ended; its handler is then called again,
+ * with `fresh`.
+ */
+void request_wait_fresh(struct request *request, const char *master);
+/** The same until the watcher's report is there, in `fresh`, or it was silent for too long. */
+void request_wait_status(struct request *request);
+
+/**
+ * Somebody reads how far this master's replicas lag (NULL: everybody's): the watcher is told, now
+ * and then.
+ */
+void request_reads_lag(struct request *request, struct cached_master *cached);
+/** Suspend the request until this is known anew; its handler is then called again, with `fresh`. */
+void request_wait_lag(struct request *request, const char *master);
+
+struct wait_terms;
+/**
+ * Suspend the request until the terms hold or its time is over; its handler is then called again,
+ * with `waiter`. Or answer that too many wait.
+ */
+void request_wait(struct request *request, const struct wait_terms *terms, int64_t wait_ms);
+/** 503: as many wait as may. */
+void request_answer_too_many_waiters(struct request *request);
+
+/* ---- the resources' handlers, one for each route ---- */
+
+void masters_handle_one(struct request *request);   /* /master, /masters/{name} */
+void masters_handle_list(struct request *request);  /* /masters */
+void replicas_handle_list(struct request *request); /* /replicas ... */
+void replicas_handle_one(struct request *request);  /* /replica ... */
+void sentinels_handle(struct request *request);     /* /sentinels ... */
+void events_handle(struct request *request);        /* /events */
+void health_handle_live(struct request *request);   /* /livez, /healthz */
+void health_handle_ready(struct request *request);  /* /readyz */
+void health_handle_check(struct request *request);  /* /readyz/{check} */
+void failovers_handle(struct request *request);     /* /failovers */
+void metrics_handle(struct request *request);       /* /metrics */
+void status_handle(struct request *request);        /* /status */
+void self_handle(struct request *request);          /* /self */
+void self_handle_master(struct request *request);   /* /self/master */
+void self_handle_replica(struct request *request);  /* /self/replica */
+void self_handle_ready(struct request *request);    /* /self/ready */
+void meta_handle_index(struct request *request);    /* / */
+void page_handle(struct request *request);          /* / for browsers */
+void meta_handle_version(struct request *request);  /* /version */
+void meta_handle_openapi(struct request *request);  /* /openapi.yaml */
+
+/* ---- shared by the resources ---- */
+
+/** poll_params.c: whether it says that it would wait. */
+bool poll_asks(const struct request *request);
+/**
+ * poll_params.c: whether the request is to wait for its master before it is answered; then nothing
+ * is left to do now.
+ */
+bool poll_waits(struct request *request);
+
+/** The master that the path names, or the default one; NULL: it was answered (404, 409, 503). */
+struct cached_master *masters_find(struct request *request);
+/**
+ * 503, slug no-master. @param reason REASON_NONE: the master's own. @param detail NULL: the
+ * master's own.
+ */
+void masters_refuse(struct request *request, const struct snapshot_master *master,
+                    enum reason reason, const char *detail);
+/** The same with reason `watcher_stalled` and words for it. */
+void masters_refuse_stalled(struct request *request, const struct snapshot_master *master);
+/** How long the watcher has been silent, in words for people. */
+const char *masters_stalled_detail(const struct request *request, char *out, size_t size);
+/** 404, slug unknown-master, with the names that the Sentinels know. */
+void masters_answer_unknown(struct request *request, const char *name);
+
+#endif

@@ -1,0 +1,278 @@
+/*
+ * A worker: one thread, one loop, the MHD daemons of its listeners, its mailbox, and its own copy
+ * of the pointer to the current snapshot. Nothing here is shared with another thread but what
+ * parts.h says.
+ *
+ * At the end (NEWS_STOP) waiting requests get their answer, answers on their way and commands that
+ * were sent get up to a second, and then the daemons are stopped: libmicrohttpd insists that
+ * nothing is suspended by then.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "answer_cache.h"
+#include "bellwether/base/clock.h"
+#include "bellwether/base/error.h"
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+#include "connections.h"
+#include "event_stream.h"
+#include "fresh.h"
+#include "http/routes/redis.h"
+#include "long_poll.h"
+#include "parts.h"
+#include "suspend.h"
+
+#define PULSE_EVERY_MS 2000
+#define STOP_PATIENCE_MS 1000
+#define LAST_ANSWERS_MS \
+    300 /* more, for those who are told only then what is not known of their commands */
+
+/* ---- the sign of life ---- */
+
+static void beat(void *data)
+{
+    struct worker *worker = data;
+
+    atomic_store_explicit(&worker->pulse->at_boot_ms, clock_boot_ms(), memory_order_relaxed);
+    doors_check(worker->visitors);
+    loop_timer_start(worker->pulse_timer, PULSE_EVERY_MS);
+}
+
+/* ---- news ---- */
+
+static void take_snapshot(struct worker *worker, struct news_snapshot *news)
+{
+    struct snapshot *before = snapshot_ref(worker->cache->snapshot);
+
+    cache_take(worker->cache, snapshot_ref(news->snapshot));
+    commands_take(worker->commands, news->snapshot);
+    waiters_review(worker->waiters);
+    streams_hear_snapshot(worker->streams, before, news->snapshot);
+    snapshot_unref(before);
+}
+
+/* Whoever waits gets what there is, and time to go elsewhere. */
+static void wake_all(struct worker *worker)
+{
+    waiters_release_all(worker->waiters);
+    streams_end_all(worker->streams);
+}
+
+static void drain(struct worker *worker)
+{
+    worker->draining = true;
+    cache_close_connections(worker->cache);
+    wake_all(worker);
+}
+
+static void end(void *data)
+{
+    struct worker *worker = data;
+
+    if (commands_abandon(worker->commands)) {
+        loop_timer_start(worker->stop_timer, LAST_ANSWERS_MS);
+    } else {
+        loop_stop(worker->loop);
+    }
+}
+
+static void begin_stop(struct worker *worker)
+{
+    if (worker->stopping) {
+        return;
+    }
+    worker->stopping = true;
+    drain(worker);
+    fresh_release_all(worker);
+    commands_drain(worker->commands);
+    loop_timer_start(worker->stop_timer, STOP_PATIENCE_MS);
+}
+
+static void deliver(void *data, struct message *message)
+{
+    struct worker *worker = data;
+
+    switch (message->kind) {
+    case NEWS_SNAPSHOT: take_snapshot(worker, (struct news_snapshot *)message); break;
+    case NEWS_FRESH: fresh_settle(worker, (struct news_fresh *)message); break;
+    case NEWS_STATUS: fresh_settle_status(worker, (struct news_status *)message); break;
+    case NEWS_EVENT: streams_hear_event(worker->streams, (struct news_event *)message); break;
+    case NEWS_RELOAD: commands_reload(worker->commands); break;
+    case NEWS_DRAIN: drain(worker); break;
+    case NEWS_STOP: begin_stop(worker); break;
+    default:
+        log_error("a worker got news that are not for it", LOG_INT("kind", message->kind));
+        break;
+    }
+    message->drop(message);
+}
+
+static void turn(void *data)
+{
+    struct worker *worker = data;
+
+    streams_turn(worker->streams);
+    parking_turn(worker);
+    listeners_turn(worker);
+    visitors_turn(worker->visitors);
+    if (worker->stopping && worker->in_flight == 0) {
+        loop_stop(worker->loop);
+    }
+}
+
+/* Being called is all that it is for: the turn does the work. */
+static void turn_again(void *data)
+{
+    (void)data;
+}
+
+/* ---- life ---- */
+
+struct worker *worker_new(const struct http_config *config, struct http_sockets *sockets,
+                          size_t number, struct mailbox *ask_to, struct pulse *pulse)
+{
+    struct worker *worker = mem_new(1, sizeof(*worker));
+
+    worker->config = config;
+    worker->sockets = sockets;
+    worker->number = number;
+    worker->own_metrics = config->metrics ? NULL : metrics_new(number + 1);
+    worker->metrics = config->metrics ? config->metrics : worker->own_metrics;
+    worker->counts = metrics_http(worker->metrics, number);
+    worker->instance = http_sockets_instance(sockets);
+    worker->ask_to = ask_to;
+    worker->pulse = pulse;
+    worker->loop = loop_new();
+    worker->mailbox = mailbox_new(worker->loop, deliver, worker);
+    worker->pulse_timer = loop_timer_new(worker->loop, beat, worker);
+    worker->stop_timer = loop_timer_new(worker->loop, end, worker);
+    worker->fresh_timer = loop_timer_new(worker->loop, fresh_expire, worker);
+    worker->called_timer = loop_timer_new(worker->loop, turn_again, worker);
+    worker->cache = cache_new(worker->instance);
+    worker->commands = config->pool ? commands_new(worker) : NULL;
+    worker->waiters = waiters_new(worker);
+    worker->streams = streams_new(worker);
+    worker->visitors = visitors_new(worker);
+    worker->n_patient = listeners_patient_wanted(config);
+    worker->listeners =
+        mem_new((1 + worker->n_patient) * config->n_listens + 1, sizeof(*worker->listeners));
+    return worker;
+}
+
+struct mailbox *worker_mailbox(struct worker *worker)
+{
+    return worker->mailbox;
+}
+
+void *worker_run(void *data)
+{
+    struct worker *worker = data;
+
+    loop_on_turn(worker->loop, turn, worker);
+    beat(worker);
+    commands_start(worker->commands);
+    loop_run(worker->loop);
+    loop_on_turn(worker->loop, NULL, NULL);
+    wake_all(worker);
+    (void)commands_abandon(worker->commands);
+    commands_flush(worker->commands);
+    parking_flush(worker);
+    /* whatever began to wait since: MHD_stop_daemon() resumes and closes it */
+    fresh_release_all(worker);
+    doors_close(worker->visitors);
+    for (size_t i = 0; i < worker->n_listeners; i++) {
+        listener_stop(&worker->listeners[i]);
+    }
+    return NULL;
+}
+
+/* Signals are the main thread's. */
+static int start_thread(struct worker *worker)
+{
+    sigset_t all, before;
+    char name[16];
+    int failure;
+
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &before);
+    failure = pthread_create(&worker->thread, NULL, worker_run, worker);
+    pthread_sigmask(SIG_SETMASK, &before, NULL);
+    if (failure) {
+        log_error("cannot start a worker thread", LOG_INT("errno", failure));
+        return -BW_EIO;
+    }
+    snprintf(name, sizeof(name), "worker-%u", (unsigned)worker->number);
+    (void)pthread_setname_np(worker->thread, name);
+    worker->started = true;
+    return 0;
+}
+
+static void stop_listeners(struct worker *worker)
+{
+    doors_close(worker->visitors);
+    for (size_t i = 0; i < worker->n_listeners; i++) {
+        listener_stop(&worker->listeners[i]);
+    }
+    worker->n_listeners = 0;
+}
+
+int worker_open(struct worker *worker)
+{
+    int failure = worker->config->pool && !worker->commands ? -BW_EIO : 0;
+    size_t each = 1 + worker->n_patient;
+
+    atomic_store_explicit(&worker->pulse->at_boot_ms, clock_boot_ms(), memory_order_relaxed);
+    for (size_t i = 0; i < each * worker->config->n_listens && !failure; i++) {
+        failure = listener_start(&worker->listeners[i], worker, i / each, i % each > 0);
+        worker->n_listeners = i + 1;
+    }
+    return failure ? failure : doors_open(worker->visitors);
+}
+
+int worker_start(struct worker *worker)
+{
+    int failure = worker_open(worker);
+
+    if (!failure) {
+        failure = start_thread(worker);
+    }
+    if (failure) {
+        stop_listeners(worker);
+    }
+    return failure;
+}
+
+void worker_stop(struct worker *worker)
+{
+    if (!worker->started) {
+        return;
+    }
+    mailbox_post(worker->mailbox, news_plain_new(NEWS_STOP));
+    pthread_join(worker->thread, NULL);
+    worker->started = false;
+}
+
+void worker_free(struct worker *worker)
+{
+    if (!worker) {
+        return;
+    }
+    worker_stop(worker);
+    stop_listeners(worker);
+    commands_free(worker->commands);
+    waiters_free(worker->waiters);
+    streams_free(worker->streams);
+    cache_free(worker->cache);
+    visitors_free(worker->visitors);
+    loop_timer_free(worker->called_timer);
+    loop_timer_free(worker->pulse_timer);
+    loop_timer_free(worker->stop_timer);
+    loop_timer_free(worker->fresh_timer);
+    mailbox_free(worker->mailbox);
+    loop_free(worker->loop);
+    metrics_free(worker->own_metrics);
+    free(worker->listeners);
+    free(worker);
+}

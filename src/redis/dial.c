@@ -1,0 +1,341 @@
+/*
+ * From an address to a connected socket: the look-up (off the thread), the last good one while the
+ * resolver fails or hangs, and every address in turn, each with a fair share of what time is left.
+ * An attempt lasts until HELLO is answered, so an address where nobody answers costs its share
+ * only.
+ */
+#include <errno.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/memory.h"
+#include "connection_internal.h"
+
+/*
+ * How long the resolver is waited for where an old answer is at hand; what it says later serves the
+ * next attempt.
+ */
+enum { HURRY_MS = 100 };
+
+static void try_next(struct redis_conn *conn);
+
+static enum redis_fail fail_of_errno(int error)
+{
+    switch (error) {
+    case ECONNREFUSED: return REDIS_FAIL_REFUSED;
+    case ETIMEDOUT: return REDIS_FAIL_TIMEOUT;
+    case ECONNRESET:
+    case ECONNABORTED:
+    case EPIPE: return REDIS_FAIL_CLOSED;
+    default: return REDIS_FAIL_UNREACHABLE;
+    }
+}
+
+/* Of several addresses' failures the one that tells most is reported. A refusal means "dead" to the
+ * owner, so it must not hide another address that merely took too long. */
+static int weight(enum redis_fail why)
+{
+    switch (why) {
+    case REDIS_FAIL_TLS:
+    case REDIS_FAIL_PROTOCOL: return 5;
+    case REDIS_FAIL_CLOSED: return 4;
+    case REDIS_FAIL_TIMEOUT: return 3;
+    case REDIS_FAIL_REFUSED: return 2;
+    case REDIS_FAIL_UNREACHABLE: return 1;
+    default: return 0;
+    }
+}
+
+static void note_failure(struct redis_conn *conn, enum redis_fail why, const char *words)
+{
+    if (weight(why) <= weight(conn->worst)) {
+        return;
+    }
+    conn->worst = why;
+    snprintf(conn->worst_words, sizeof(conn->worst_words), "%s", words);
+}
+
+static void note_errno(struct redis_conn *conn, int error)
+{
+    note_failure(conn, fail_of_errno(error), conn_say(conn, "%s", strerror(error)));
+}
+
+/*
+ * Requests are small and wanted at once; a peer whose host vanished is noticed even while nothing
+ * is asked.
+ */
+static void tune(int fd)
+{
+    static const struct {
+        int level, name, value;
+    } options[] = {
+        {IPPROTO_TCP, TCP_NODELAY, 1},   {SOL_SOCKET, SO_KEEPALIVE, 1},
+        {IPPROTO_TCP, TCP_KEEPIDLE, 15}, {IPPROTO_TCP, TCP_KEEPINTVL, 5},
+        {IPPROTO_TCP, TCP_KEEPCNT, 3},
+    };
+
+    for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++) {
+        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
+                         sizeof(options[i].value));
+    }
+}
+
+/* @return the socket, connecting; -errno. */
+static int start_connect(const struct address *address)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC,
+                                   .ai_socktype = SOCK_STREAM,
+                                   .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
+    struct addrinfo *info = NULL;
+    char port[8];
+    int fd, error = 0;
+
+    snprintf(port, sizeof(port), "%u", (unsigned)address->port);
+    if (getaddrinfo(address->host, port, &hints, &info) != 0) { /* a literal: asks nobody */
+        return -EADDRNOTAVAIL;
+    }
+    fd = socket(info->ai_family, info->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
+                info->ai_protocol);
+    if (fd < 0) {
+        error = errno;
+    } else {
+        tune(fd);
+        if (connect(fd, info->ai_addr, info->ai_addrlen) != 0 && errno != EINPROGRESS) {
+            error = errno;
+        }
+    }
+    freeaddrinfo(info);
+    if (error == 0) {
+        return fd;
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return -error;
+}
+
+/* On loopback, dialling a dead port of the ephemeral range over and over ends with a socket that is
+ * connected to itself, echoes HELLO, and holds the port against the server that wants it back. */
+static bool is_self_connected(int fd)
+{
+    struct sockaddr_storage here = {0}, there = {0};
+    socklen_t here_len = sizeof(here), there_len = sizeof(there);
+
+    return getsockname(fd, (struct sockaddr *)&here, &here_len) == 0 &&
+           getpeername(fd, (struct sockaddr *)&there, &there_len) == 0 && here_len == there_len &&
+           memcmp(&here, &there, here_len) == 0;
+}
+
+static void on_connecting(void *data, int events)
+{
+    struct redis_conn *conn = data;
+    int error = 0;
+    socklen_t size = sizeof(error);
+
+    conn_enter(conn);
+    if (conn->state != CONN_CONNECT) {
+        conn_stream_ready(conn, events);
+    } else {
+        if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) {
+            error = errno;
+        }
+        if (error == 0 && is_self_connected(conn->fd)) {
+            error = ECONNREFUSED;
+        }
+        if (error != 0) {
+            conn_dial_failed(conn, fail_of_errno(error), conn_say(conn, "%s", strerror(error)));
+        } else {
+            conn_stream_start(conn);
+        }
+    }
+    conn_leave(conn);
+}
+
+/* Give the current address its share of the time that is left; the last one gets all of it. */
+static void arm_attempt(struct redis_conn *conn)
+{
+    int64_t now_ms = clock_boot_ms(), left_ms = conn->open_deadline_ms - now_ms;
+
+    if (left_ms < 0) {
+        left_ms = 0;
+    }
+    conn_arm(conn, now_ms + left_ms / (int64_t)(conn->n_trying - conn->i_trying + 1));
+}
+
+static void try_next(struct redis_conn *conn)
+{
+    conn->session++;
+    conn->state = CONN_CONNECT;
+    while (conn->i_trying < conn->n_trying) {
+        conn->peer = conn->trying[conn->i_trying++];
+        conn->fd = start_connect(&conn->peer);
+        if (conn->fd >= 0) {
+            conn->poll = loop_poll_new(conn->loop, conn->fd, on_connecting, conn);
+            conn_stream_want(conn, LOOP_WRITE);
+            arm_attempt(conn);
+            return;
+        }
+        note_errno(conn, -conn->fd);
+        conn->fd = -1;
+    }
+    /* Told in a turn of its own: the caller may be redis_conn_open(). */
+    conn->exhausted = true;
+    conn_arm(conn, clock_boot_ms());
+}
+
+static void try_all(struct redis_conn *conn, const struct address *addresses, size_t n)
+{
+    conn->trying = addresses;
+    conn->n_trying = n;
+    conn->i_trying = 0;
+    try_next(conn);
+}
+
+static void keep_found(struct redis_conn *conn, const struct address *found, size_t n)
+{
+    free(conn->found);
+    conn->found = mem_new(n, sizeof(*found));
+    memcpy(conn->found, found, n * sizeof(*found));
+    conn->n_found = n;
+    conn->found_for = conn->target;
+}
+
+/*
+ * What the name resolved to last: for this connection, or for anybody after this one had stopped
+ * waiting.
+ */
+static bool has_found(struct redis_conn *conn)
+{
+    struct address *last;
+    size_t n = loop_lookup_last(&conn->target, &last);
+
+    if (n > 0) {
+        keep_found(conn, last, n);
+    }
+    free(last);
+    return conn->n_found > 0 && address_equal(&conn->found_for, &conn->target);
+}
+
+static void on_lookup(void *data, int error, const struct address *found, size_t n,
+                      const char *words)
+{
+    struct redis_conn *conn = data;
+
+    conn_enter(conn);
+    if (error == 0 && n > 0) {
+        keep_found(conn, found, n);
+    } else {
+        conn_say(conn, "%s: %s", conn->target.host, words ? words : "no address");
+    }
+    loop_lookup_free(conn->lookup);
+    conn->lookup = NULL;
+    if (has_found(conn)) {
+        try_all(conn, conn->found, conn->n_found);
+    } else {
+        conn_end(conn, REDIS_FAIL_RESOLVE, conn->words);
+    }
+    conn_leave(conn);
+}
+
+void conn_dial_start(struct redis_conn *conn)
+{
+    int64_t now_ms = clock_boot_ms(), left_ms = conn->open_deadline_ms - now_ms;
+
+    conn->worst = REDIS_FAIL_NONE;
+    conn->worst_words[0] = '\0';
+    conn->exhausted = false;
+    if (address_is_ip(&conn->target)) {
+        try_all(conn, &conn->target, 1);
+        return;
+    }
+    conn->state = CONN_LOOKUP;
+    conn->lookup = loop_lookup_start(conn->loop, &conn->target, conn->group, on_lookup, conn);
+    /* With an old answer at hand a resolver that hangs may not eat the time to connect. */
+    conn_arm(conn, now_ms + (has_found(conn) && left_ms > HURRY_MS ? HURRY_MS : left_ms));
+}
+
+static void wipe_hello(struct redis_conn *conn)
+{
+    if (!conn->hello) {
+        return;
+    }
+    explicit_bzero(conn->hello, conn->hello_len);
+    redisFreeCommand(conn->hello);
+    conn->hello = NULL;
+    conn->hello_len = 0;
+}
+
+void conn_dial_stop(struct redis_conn *conn)
+{
+    loop_lookup_free(conn->lookup);
+    conn->lookup = NULL;
+    conn->trying = NULL;
+    conn->n_trying = conn->i_trying = 0;
+    conn->exhausted = false;
+    conn->greets_in_tls = false;
+    wipe_hello(conn);
+}
+
+void conn_dial_ready(struct redis_conn *conn)
+{
+    conn_disarm(conn);
+    wipe_hello(conn);
+}
+
+void conn_dial_failed(struct redis_conn *conn, enum redis_fail why, const char *words)
+{
+    note_failure(conn, why, words);
+    conn_stream_stop(conn);
+    conn->greets_in_tls = false;
+    try_next(conn);
+}
+
+void conn_dial_greet_in_tls(struct redis_conn *conn, const char *words)
+{
+    note_failure(conn, REDIS_FAIL_CLOSED, words);
+    conn_stream_stop(conn);
+    conn->greets_in_tls = true;
+    conn->i_trying--;
+    try_next(conn);
+}
+
+static void attempt_timed_out(struct redis_conn *conn)
+{
+    uint64_t session = conn->session;
+
+    if (conn->state == CONN_HELLO) {
+        /* A process that was stopped finds its timers due before it saw what arrived meanwhile. */
+        conn_stream_drain(conn);
+        if (conn->session != session || conn->state != CONN_HELLO) {
+            return;
+        }
+        conn_dial_failed(conn, REDIS_FAIL_TIMEOUT, "HELLO was not answered in time");
+    } else {
+        conn_dial_failed(conn, REDIS_FAIL_TIMEOUT, "the connection was not accepted in time");
+    }
+}
+
+void conn_dial_timer(struct redis_conn *conn)
+{
+    if (conn->state == CONN_LOOKUP) {
+        loop_lookup_free(conn->lookup);
+        conn->lookup = NULL;
+        if (has_found(conn)) {
+            try_all(conn, conn->found, conn->n_found);
+        } else {
+            conn_end(conn, REDIS_FAIL_TIMEOUT,
+                     conn_say(conn, "%s: the resolver did not answer in time", conn->target.host));
+        }
+    } else if (conn->exhausted) {
+        conn_end(conn, conn->worst, conn_say(conn, "%s", conn->worst_words));
+    } else {
+        attempt_timed_out(conn);
+    }
+}

@@ -1,0 +1,145 @@
+/*
+ * The connection that only listens. hiredis takes an error reply on a subscribed connection for
+ * fatal, so it can't be the one that asks. It is opened once the asking one is up, and PINGed: a
+ * half-open one says nothing for ever.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/error.h"
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+#include "client_internal.h"
+
+enum { LISTEN_PING_MS = 10000, LISTEN_DENIED_RETRY_MS = 60000 };
+
+static void link_relisten(struct sentinel_link *link, int64_t delay_ms)
+{
+    redis_conn_close(link->listen);
+    loop_timer_stop(link->ping);
+    if (link->up) {
+        loop_timer_start(link->relisten, delay_ms);
+    }
+}
+
+void link_listen(void *data)
+{
+    struct sentinel_link *link = data;
+
+    if (!link->up) {
+        return;
+    }
+    redis_conn_open(link->listen, redis_conn_peer(link->ask), link->config.username,
+                    secret_value(link->config.password), link->config.timeout_ms);
+}
+
+static void listen_pong(void *data, const redisReply *reply, enum redis_fail why)
+{
+    (void)data;
+    (void)reply;
+    (void)why; /* its lateness closes the connection; what it says does not matter */
+}
+
+void link_ping(void *data)
+{
+    struct sentinel_link *link = data;
+    const char *argv[] = {"PING"};
+
+    if (!redis_conn_is_ready(link->listen)) {
+        return;
+    }
+    redis_conn_command(link->listen, listen_pong, NULL, link->config.timeout_ms, 1, argv, NULL);
+    loop_timer_start(link->ping, LISTEN_PING_MS - LISTEN_PING_MS / 10 +
+                                     (int64_t)jitter_below(LISTEN_PING_MS / 5));
+}
+
+static void listen_ready(void *data, const redisReply *hello)
+{
+    struct sentinel_link *link = data;
+    enum sentinel_error kind = sentinel_error_kind(hello);
+
+    if (kind == SENTINEL_ERROR_NOAUTH || kind == SENTINEL_ERROR_WRONGPASS) {
+        link->listen_failures++;
+        link_relisten(link, link_backoff_ms(link->listen_failures));
+        return;
+    }
+    redis_conn_subscribe(link->listen);
+    loop_timer_start(link->ping, LISTEN_PING_MS);
+}
+
+static void listen_closed(void *data, enum redis_fail why, const char *words)
+{
+    struct sentinel_link *link = data;
+
+    if (why == REDIS_FAIL_DENIED) {
+        link_relisten(link, LISTEN_DENIED_RETRY_MS);
+        (void)link_deny(link, SENTINEL_EXTRA_PSUBSCRIBE, words);
+        return;
+    }
+    char at[ADDRESS_TEXT_SIZE];
+    log_debug("sentinel subscription lost",
+              LOG_STR("sentinel", address_format(&link->config.address, at)),
+              LOG_STR("why", redis_fail_text(why)), LOG_STR("words", words));
+    link->listen_failures++;
+    link_relisten(link, link_backoff_ms(link->listen_failures));
+}
+
+static const redisReply *element(const redisReply *array, size_t i, size_t at_least)
+{
+    if ((array->type != REDIS_REPLY_PUSH && array->type != REDIS_REPLY_ARRAY) ||
+        array->elements < at_least) {
+        return NULL;
+    }
+    const redisReply *reply = array->element[i];
+    return reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS ? reply : NULL;
+}
+
+static bool is_word(const redisReply *reply, const char *word)
+{
+    return reply && strcmp(reply->str, word) == 0;
+}
+
+static void listen_push(void *data, const redisReply *push)
+{
+    struct sentinel_link *link = data;
+    const redisReply *kind = element(push, 0, 1);
+
+    if (is_word(kind, "psubscribe")) {
+        /* What was said while nobody listened is lost: ask. */
+        link->listen_failures = 0;
+        for (size_t i = 0; i < link->n_seats; i++) {
+            sentinel_link_ask(link, link->seats[i]);
+        }
+        return;
+    }
+    const redisReply *channel = element(push, 2, 4);
+    const redisReply *payload = element(push, 3, 4);
+    if (!is_word(kind, "pmessage") || !channel || !payload) {
+        return;
+    }
+    struct sentinel_event event;
+    if (sentinel_parse_event(channel->str, channel->len, payload->str, payload->len, &event) != 0) {
+        char at[ADDRESS_TEXT_SIZE];
+
+        log_debug("sentinel event not understood",
+                  LOG_STR("sentinel", address_format(&link->config.address, at)),
+                  LOG_STR("channel", channel->str), LOG_STR("payload", payload->str));
+        return;
+    }
+    if (event.kind == SENTINEL_EVENT_TILT || event.kind == SENTINEL_EVENT_TILT_END) {
+        link->tilt = event.kind == SENTINEL_EVENT_TILT;
+    }
+    link_enter(link);
+    link->hooks.event(link->data, link, &event);
+    (void)link_leave(link);
+}
+
+const struct redis_conn_hooks *link_listen_hooks(void)
+{
+    static const struct redis_conn_hooks hooks = {
+        .ready = listen_ready, .closed = listen_closed, .push = listen_push};
+
+    return &hooks;
+}

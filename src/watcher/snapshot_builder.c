@@ -1,0 +1,707 @@
+/*
+ * Snapshots: at the end of a turn in which something changed, what changed is rendered into new
+ * immutable parts, the rest is shared with the snapshot before, and every worker gets a reference.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+#include "watcher_internal.h"
+
+enum {
+    INFO_STALE_MS = 30000,     /* Sentinel's own limit: three of its INFO periods */
+    INFO_STALE_DOWN_MS = 5000, /* and while the master is s_down, when it asks every second */
+    PING_STALE_MS = 5000,      /* five of its ping periods */
+    /* a replica's lag moves all the time: not a snapshot each time with a thousand masters */
+    LAG_PAUSE_MS = 250,
+};
+
+/* ---- Sentinels ---- */
+
+static const char *peer_id(const struct peer *peer)
+{
+    const char *own = sentinel_link_run_id(peer->link);
+
+    return own[0] != '\0' ? own : peer->listed_as;
+}
+
+/*
+ * Two links to one Sentinel (a seed that is down and its learned address): the one that is up is
+ * shown, else the seed.
+ */
+bool chair_is_shadowed(const struct master *master, const struct chair *chair)
+{
+    const char *id = peer_id(chair->peer);
+    bool up = sentinel_link_is_up(chair->peer->link);
+
+    for (size_t i = 0; i < master->n_chairs && id[0] != '\0'; i++) {
+        const struct chair *other = master->chairs[i];
+
+        if (other == chair || strcmp(peer_id(other->peer), id) != 0) {
+            continue;
+        }
+        bool other_up = sentinel_link_is_up(other->peer->link);
+        if (other_up != up ? other_up : other->peer->configured && !chair->peer->configured) {
+            return true;
+        }
+    }
+    return false;
+}
+
+const char *trouble_code(enum sentinel_trouble trouble)
+{
+    switch (trouble) {
+    case SENTINEL_TROUBLE_AUTH: return "sentinel_auth";
+    case SENTINEL_TROUBLE_DENIED: return "sentinel_denied";
+    case SENTINEL_TROUBLE_TLS: return "sentinel_tls";
+    case SENTINEL_TROUBLE_NOT_SENTINEL: return "not_a_sentinel";
+    case SENTINEL_TROUBLE_TOO_OLD: return "too_old";
+    default: return "unreachable";
+    }
+}
+
+/* What it denies and is done without, then its words on the last of them. */
+static void say_denied(const struct sentinel_link *link, struct snapshot_sentinel *out)
+{
+    size_t length = (size_t)snprintf(out->error_text, sizeof(out->error_text), "it denies");
+    const char *between = " ";
+
+    for (unsigned bit = 1; bit <= SENTINEL_EXTRA_LAST; bit *= 2) {
+        if (!(sentinel_link_denied_extras(link) & bit)) {
+            continue;
+        }
+        length += (size_t)snprintf(out->error_text + length, sizeof(out->error_text) - length,
+                                   "%s%s", between, sentinel_extra_text((enum sentinel_extra)bit));
+        between = ", ";
+    }
+    snprintf(out->error_text + length, sizeof(out->error_text) - length, ": %s",
+             sentinel_link_words(link, &out->error_wall_ms));
+}
+
+/* What goes for all masters. */
+static void show_link(const struct peer *peer, struct snapshot_sentinel *out)
+{
+    const struct sentinel_link *link = peer->link;
+    enum sentinel_trouble trouble = sentinel_link_trouble(link);
+
+    out->address = *sentinel_link_address(link);
+    if (!sentinel_link_is_nameless(link)) {
+        snprintf(out->run_id, sizeof(out->run_id), "%s", peer_id(peer));
+    }
+    out->configured = peer->configured;
+    out->reachable = sentinel_link_is_up(link);
+    out->tilt = out->reachable && sentinel_link_tilt(link);
+    out->config_epoch = EPOCH_UNKNOWN;
+    out->voters = out->quorum = out->down_after_ms = out->failover_timeout_ms = -1;
+    if (trouble != SENTINEL_TROUBLE_NONE) {
+        snprintf(out->error_code, sizeof(out->error_code), "%s", trouble_code(trouble));
+        snprintf(out->error_text, sizeof(out->error_text), "%s",
+                 sentinel_link_words(link, &out->error_wall_ms));
+    } else if (out->reachable && sentinel_link_denied_extras(link) != 0) {
+        snprintf(out->error_code, sizeof(out->error_code), "sentinel_denied");
+        say_denied(link, out);
+    }
+}
+
+static void show_sentinel(const struct master *master, const struct chair *chair, int64_t now_ms,
+                          struct snapshot_sentinel *out)
+{
+    const struct sentinel_link *link = chair->peer->link;
+    const struct observation *seen = judge_observation(master->judge, peer_id(chair->peer));
+
+    show_link(chair->peer, out);
+    out->foreign = chair->foreign;
+    out->has_says = chair->has_says;
+    out->says = chair->says;
+    out->config_epoch = chair->has_row ? chair->row.config_epoch : EPOCH_UNKNOWN;
+    out->agrees = seen && master->has_published && observation_counts(seen, now_ms) &&
+                  endpoint_equal(&seen->master, &master->published.master);
+    if (chair->has_row) {
+        if (chair->row.num_other_sentinels >= 0) {
+            out->voters = chair->row.num_other_sentinels + 1;
+        }
+        out->quorum = chair->row.quorum;
+        out->down_after_ms = chair->row.down_after_ms;
+        out->failover_timeout_ms = chair->row.failover_timeout_ms;
+        snprintf(out->master_flags, sizeof(out->master_flags), "%s", chair->row.flags_text);
+    }
+    out->has_ckquorum = chair->has_ckquorum;
+    out->ckquorum_ok = chair->ckquorum_ok;
+    snprintf(out->ckquorum_text, sizeof(out->ckquorum_text), "%s", chair->ckquorum_text);
+    if (sentinel_link_trouble(link) == SENTINEL_TROUBLE_NONE && chair->error_code[0] != '\0') {
+        snprintf(out->error_code, sizeof(out->error_code), "%s", chair->error_code);
+        snprintf(out->error_text, sizeof(out->error_text), "%s", chair->error_text);
+        out->error_wall_ms = chair->error_wall_ms;
+    }
+}
+
+static void show_sentinels(const struct master *master, struct snapshot_master *out)
+{
+    int64_t now_ms = master->stepped_ms;
+
+    out->sentinels = mem_new(master->n_chairs > 0 ? master->n_chairs : 1, sizeof(*out->sentinels));
+    out->quorum = -1;
+    for (size_t i = 0; i < master->n_chairs; i++) {
+        if (chair_is_shadowed(master, master->chairs[i])) {
+            continue;
+        }
+        struct snapshot_sentinel *shown = &out->sentinels[out->n_sentinels++];
+        show_sentinel(master, master->chairs[i], now_ms, shown);
+        if (shown->foreign) {
+            continue;
+        }
+        out->reachable += shown->reachable;
+        out->agreeing += shown->agrees;
+        /*
+         * They may be configured apart: the one that is hardest to reach is what a failover may
+         * need.
+         */
+        if (shown->quorum > out->quorum) {
+            out->quorum = shown->quorum;
+        }
+    }
+    out->known = judge_known(master->judge);
+    out->voters_needed = out->known / 2 + 1;
+    if (out->quorum > (int64_t)out->voters_needed) {
+        out->voters_needed = (size_t)out->quorum;
+    }
+}
+
+/* ---- replicas ---- */
+
+/*
+ * Whose list of replicas is shown: one that agrees with what is published, the highest epoch first.
+ */
+static const struct chair *master_teller(const struct master *master)
+{
+    const struct chair *best = NULL;
+    int64_t now_ms = clock_boot_ms();
+
+    for (size_t i = 0; i < master->n_chairs; i++) {
+        const struct chair *chair = master->chairs[i];
+        const struct observation *seen =
+            judge_observation(master->judge, sentinel_link_run_id(chair->peer->link));
+
+        if (!chair->has_replicas || !seen || !observation_counts(seen, now_ms) ||
+            (master->has_published && !endpoint_equal(&seen->master, &master->published.master))) {
+            continue;
+        }
+        if (!best || chair->row.config_epoch > best->row.config_epoch) {
+            best = chair;
+        }
+    }
+    return best;
+}
+
+static void why_not(struct snapshot_replica *out, const char *word)
+{
+    if (out->n_why_not < WHY_NOT_MAX) {
+        out->why_not[out->n_why_not++] = word;
+    }
+}
+
+/* What would keep a Sentinel from choosing it, by its own rules (sentinelSelectSlave). */
+static void show_promotable(const struct sentinel_replica_row *row,
+                            const struct sentinel_master_row *master, struct snapshot_replica *out)
+{
+    bool master_down = (master->flags & SENTINEL_S_DOWN) != 0;
+    int64_t stale_ms = master_down ? INFO_STALE_DOWN_MS : INFO_STALE_MS;
+
+    if (row->priority == 0) {
+        why_not(out, "priority_0");
+    }
+    if (row->flags & SENTINEL_S_DOWN) {
+        why_not(out, "s_down");
+    }
+    if (row->flags & SENTINEL_O_DOWN) {
+        why_not(out, "o_down");
+    }
+    if (row->flags & SENTINEL_DISCONNECTED) {
+        why_not(out, "disconnected");
+    }
+    if (row->last_ok_ping_reply_ms > PING_STALE_MS) {
+        why_not(out, "ping_stale");
+    }
+    if (row->info_refresh_ms < 0 || row->info_refresh_ms > stale_ms) {
+        why_not(out, "info_stale");
+    }
+    if (master->down_after_ms > 0 && row->link_down_ms > master->down_after_ms * 10) {
+        why_not(out, "link_down_too_long");
+    }
+    out->promotable = out->n_why_not == 0;
+}
+
+static int64_t replica_lag(const struct master *master, const struct address *replica)
+{
+    const struct address_map *map = &master->watcher->config->map;
+
+    for (size_t i = 0; i < master->lag.n_offsets && master->lag.master_offset >= 0; i++) {
+        struct address mapped = address_map_apply(map, &master->lag.offsets[i].replica);
+
+        if (!resolver_same(master->site->resolver, &mapped, replica)) {
+            continue;
+        }
+        int64_t lag = master->lag.master_offset - master->lag.offsets[i].offset;
+        return lag > 0 ? lag : 0;
+    }
+    return -1;
+}
+
+static bool replica_is_vouched(const struct master *master, const struct address *address)
+{
+    struct endpoint node;
+
+    if (!resolver_get(master->site->resolver, address, &node)) {
+        node = endpoint_from_address(address);
+    }
+    return judge_vouches(master->judge, &node);
+}
+
+/* Sentinels may call one node differently: it keeps the text under which it was shown. */
+static void keep_text(const struct master *master, struct snapshot_replica *shown)
+{
+    const struct snapshot_master *before = master->shown;
+
+    for (size_t i = 0; before && i < before->n_replicas; i++) {
+        if (address_equal(&before->replicas[i].address, &shown->address)) {
+            return;
+        }
+    }
+    for (size_t i = 0; before && i < before->n_replicas; i++) {
+        if (resolver_same(master->site->resolver, &before->replicas[i].address, &shown->address)) {
+            shown->address = before->replicas[i].address;
+            return;
+        }
+    }
+}
+
+/* A name that leads where no Sentinel on another host may lead. */
+static bool leads_nowhere(const struct chair *teller, const struct address *address)
+{
+    struct endpoint node;
+
+    return !address_is_ip(address) &&
+           resolver_get(teller->master->site->resolver, address, &node) &&
+           peer_refusal(teller->peer, &node);
+}
+
+static void show_replicas(const struct master *master, struct snapshot_master *out)
+{
+    const struct chair *teller = master_teller(master);
+    const struct snapshot_master *before = master->shown;
+
+    if (!teller) {
+        /* Nobody can tell now: what was known stays. */
+        if (!before || before->n_replicas == 0) {
+            return;
+        }
+        out->replicas = mem_new(before->n_replicas, sizeof(*out->replicas));
+        memcpy(out->replicas, before->replicas, before->n_replicas * sizeof(*out->replicas));
+        out->n_replicas = before->n_replicas;
+        return;
+    }
+    out->replicas =
+        mem_new(teller->n_replicas > 0 ? teller->n_replicas : 1, sizeof(*out->replicas));
+    for (size_t i = 0; i < teller->n_replicas; i++) {
+        const struct sentinel_replica_row *row = &teller->replicas[i];
+        struct snapshot_replica *shown = &out->replicas[out->n_replicas];
+
+        if (!address_is_set(&row->address) ||
+            !peer_map_address(teller->peer, &row->address, &shown->address)) {
+            continue;
+        }
+        /*
+         * Until the Sentinel has reconfigured it, the new master is still listed among the
+         * replicas.
+         */
+        if (out->has_address &&
+            resolver_same(master->site->resolver, &shown->address, &out->address)) {
+            continue;
+        }
+        if (leads_nowhere(teller, &shown->address)) {
+            continue;
+        }
+        keep_text(master, shown);
+        out->n_replicas++;
+        snprintf(shown->run_id, sizeof(shown->run_id), "%s", row->run_id);
+        snprintf(shown->flags, sizeof(shown->flags), "%s", row->flags_text);
+        shown->link_up = row->link_up;
+        shown->link_down_ms = row->link_down_ms > 0 ? row->link_down_ms : 0;
+        shown->priority = row->priority;
+        bool vouched = replica_is_vouched(master, &shown->address);
+        shown->healthy =
+            vouched && row->link_up &&
+            !(row->flags & (SENTINEL_S_DOWN | SENTINEL_O_DOWN | SENTINEL_DISCONNECTED));
+        if (!vouched) {
+            why_not(shown, "not_vouched_for");
+        }
+        shown->lag_bytes = shown->healthy ? replica_lag(master, &shown->address) : -1;
+        shown->lag_at_ms = shown->lag_bytes >= 0 ? master->lag.at_ms : -1;
+        show_promotable(row, &teller->row, shown);
+    }
+}
+
+/* ---- a master ---- */
+
+static bool lies_with_sentinels(enum reason reason)
+{
+    switch (reason) {
+    case REASON_STARTING:
+    case REASON_NO_SENTINEL_REACHABLE:
+    case REASON_SENTINEL_AUTH:
+    case REASON_SENTINEL_TLS:
+    case REASON_SENTINEL_DENIED:
+    case REASON_UNKNOWN_NAME:
+    case REASON_NO_MAJORITY: return true;
+    default: return false;
+    }
+}
+
+static char *say_detail(const struct snapshot_master *shown, enum reason reason, const char *said)
+{
+    return lies_with_sentinels(reason)
+               ? snapshot_say_causes(said, shown->sentinels, shown->n_sentinels)
+               : mem_strdup(said);
+}
+
+struct snapshot_master *publish_show(const struct master *master)
+{
+    struct snapshot_master *out = snapshot_master_new(master->name);
+
+    out->deployment = master->site->number;
+    out->state = master->state;
+    out->reason = master->reason;
+    out->has_address = master->has_published;
+    out->config_epoch = EPOCH_UNKNOWN;
+    if (master->has_published) {
+        out->address = master->published.master.name;
+        out->ip = master->published.master.ip;
+        out->config_epoch = master->published.epoch;
+        out->since_wall_ms = master->since_wall_ms;
+    }
+    out->verified = master->verified;
+    out->majority = master->majority;
+    out->has_previous = master->has_previous;
+    if (master->has_previous) {
+        out->previous = master->previous.name;
+    }
+    out->switches = master->switches;
+    out->restarted_wall_ms = master->restarted_wall_ms;
+    out->fence = fencing_state(master);
+    out->promoting_ms = master->fencing.guard.promoting_ms;
+    out->contradicted = master->contradicted;
+    snprintf(out->run_id, sizeof(out->run_id), "%s", master->run_id);
+    show_sentinels(master, out);
+    show_replicas(master, out);
+    out->detail = say_detail(out, master->reason, master->detail);
+    return out;
+}
+
+char *publish_detail(const struct master *master, enum reason reason, const char *said)
+{
+    struct snapshot_master *shown = publish_show(master);
+    char *detail = say_detail(shown, reason, said);
+
+    snapshot_master_unref(shown);
+    return detail;
+}
+
+/* @return whether its part changed in a way that can't wait. */
+static bool master_show(struct master *master)
+{
+    struct watcher *watcher = master->watcher;
+    struct snapshot_master *now = publish_show(master);
+    struct snapshot_master *before = master->shown;
+
+    master->dirty = false;
+    if (before && !snapshot_master_differs_deep(before, now)) {
+        snapshot_master_unref(now);
+        return false;
+    }
+    now->index = !before || snapshot_master_differs(before, now) ? ++watcher->index : before->index;
+    now->revision = ++watcher->revision;
+    master->shown = now;
+    bool only_lag = before && !snapshot_master_differs_beyond_lag(before, now);
+    watcher->lag_moved = watcher->lag_moved || only_lag;
+    snapshot_master_unref(before);
+    return !only_lag;
+}
+
+/* ---- the whole ---- */
+
+static const char *first_configured(const struct watch_config *config)
+{
+    for (size_t i = 0; i < config->n_deployments; i++) {
+        if (config->deployments[i].n_masters > 0) {
+            return config->deployments[i].masters[0];
+        }
+    }
+    return NULL;
+}
+
+/*
+ * The default: as configured, or the first configured, or the only one known; once served it stays
+ * until it is removed.
+ */
+static void choose_default(struct watcher *watcher, struct snapshot *out)
+{
+    const char *chosen = watcher->config->default_master;
+
+    if (!chosen) {
+        chosen = first_configured(watcher->config);
+    }
+    if (!chosen) {
+        if (watcher->default_name && !watcher_find_master(watcher, watcher->default_name)) {
+            free(watcher->default_name);
+            watcher->default_name = NULL;
+        }
+        if (!watcher->default_name && watcher->n_masters == 1) {
+            watcher->default_name = mem_strdup(watcher->masters[0]->name);
+        }
+        chosen = watcher->default_name;
+    }
+    out->default_name = mem_strdup(chosen);
+    out->ambiguous_default = !chosen && watcher->n_masters > 1;
+    if (out->ambiguous_default && !watcher->logged_ambiguous) {
+        log_warn(
+            "several masters and no default: /master answers 409 until --default-master or --master chooses one",
+            LOG_INT("masters", watcher->n_masters));
+    } else if (!out->ambiguous_default && watcher->logged_ambiguous) {
+        log_warn("/master has a default again", LOG_STR("default", chosen));
+    }
+    watcher->logged_ambiguous = out->ambiguous_default;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void collect_names(const struct watcher *watcher, struct snapshot *out)
+{
+    size_t room = 0;
+
+    for (size_t i = 0; i < watcher->n_sites; i++) {
+        for (size_t j = 0; j < watcher->sites[i].n_peers; j++) {
+            room += watcher->sites[i].peers[j]->n_names;
+        }
+    }
+    if (room == 0) {
+        return;
+    }
+    char **names = mem_new(room, sizeof(*names));
+    size_t n = 0;
+    for (size_t i = 0; i < watcher->n_sites; i++) {
+        for (size_t j = 0; j < watcher->sites[i].n_peers; j++) {
+            for (size_t k = 0; k < watcher->sites[i].peers[j]->n_names; k++) {
+                names[n++] = watcher->sites[i].peers[j]->names[k];
+            }
+        }
+    }
+    qsort(names, n, sizeof(*names), by_name);
+    out->sentinels_know = mem_new(n, sizeof(*out->sentinels_know));
+    for (size_t i = 0; i < n; i++) {
+        if (i == 0 || strcmp(names[i], names[i - 1]) != 0) {
+            out->sentinels_know[out->n_sentinels_know++] = mem_strdup(names[i]);
+        }
+    }
+    free(names);
+}
+
+/* Where no Sentinel can be reached, or no master is known: each of them with its cause. */
+static void show_links(const struct watcher *watcher, struct snapshot *out)
+{
+    size_t room = 0;
+
+    for (size_t i = 0; i < watcher->n_sites; i++) {
+        room += watcher->sites[i].n_peers;
+    }
+    out->sentinels = mem_new(room > 0 ? room : 1, sizeof(*out->sentinels));
+    for (size_t i = 0; i < watcher->n_sites; i++) {
+        for (size_t j = 0; j < watcher->sites[i].n_peers; j++) {
+            if (!watcher->sites[i].peers[j]->duplicate) {
+                show_link(watcher->sites[i].peers[j], &out->sentinels[out->n_sentinels++]);
+            }
+        }
+    }
+}
+
+/*
+ * Why there is no master at all: only where masters are discovered. By what an operator has to know
+ * first, as with a master that is named (judge_state.c).
+ */
+static void explain_emptiness(const struct watcher *watcher, struct snapshot *out)
+{
+    size_t up = 0, pending = 0, auth = 0, tls = 0, denied = 0, no_names = 0, named = 0;
+
+    for (size_t i = 0; i < watcher->n_sites; i++) {
+        for (size_t j = 0; j < watcher->sites[i].n_peers; j++) {
+            const struct peer *peer = watcher->sites[i].peers[j];
+            enum sentinel_trouble trouble = sentinel_link_trouble(peer->link);
+
+            up += sentinel_link_is_up(peer->link);
+            pending += !peer->settled;
+            named += peer->has_names;
+            auth += trouble == SENTINEL_TROUBLE_AUTH;
+            tls += trouble == SENTINEL_TROUBLE_TLS;
+            denied += trouble == SENTINEL_TROUBLE_DENIED;
+            no_names += (sentinel_link_denied_extras(peer->link) & SENTINEL_EXTRA_MASTERS) != 0;
+        }
+    }
+    out->any_sentinel_reachable = up > 0;
+    out->reason = REASON_STARTING;
+    const char *detail = "the Sentinels have not answered yet";
+    if (up > 0 && named > 0) {
+        out->reason = REASON_UNKNOWN_NAME;
+        detail = "the Sentinels monitor no master";
+    } else if (no_names > 0) {
+        out->reason = REASON_SENTINEL_DENIED;
+        detail =
+            "the Sentinels deny SENTINEL MASTERS, so masters can't be discovered: name them with --master";
+    } else if (up == 0 && auth > 0) {
+        out->reason = REASON_SENTINEL_AUTH;
+        detail = "the Sentinels refuse the password or user";
+    } else if (up == 0 && tls > 0) {
+        out->reason = REASON_SENTINEL_TLS;
+        detail = "the Sentinels answer TLS";
+    } else if (up == 0 && denied > 0) {
+        out->reason = REASON_SENTINEL_DENIED;
+        detail = "the Sentinels refuse to answer";
+    } else if (up == 0 && pending == 0) {
+        out->reason = REASON_NO_SENTINEL_REACHABLE;
+        detail = "no Sentinel can be reached";
+    }
+    if (up == 0 || watcher->n_masters == 0) {
+        show_links(watcher, out);
+    }
+    out->detail = snapshot_say_causes(detail, out->sentinels, out->n_sentinels);
+}
+
+static struct snapshot *watcher_snapshot(struct watcher *watcher)
+{
+    struct snapshot *out = snapshot_new(watcher->n_masters);
+    size_t resolved = 0;
+    bool configured = first_configured(watcher->config) != NULL;
+
+    out->pulse = watcher->pulse;
+    out->generation = atomic_load_explicit(&watcher->pulse->generation, memory_order_relaxed);
+    out->fences = atomic_load_explicit(&watcher->pulse->fences, memory_order_relaxed);
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        struct master *master = watcher->masters[i];
+
+        out->masters[i] = snapshot_master_ref(master->shown);
+        resolved += master->has_published;
+    }
+    out->all_resolved = configured ? resolved == watcher->n_masters : resolved > 0;
+    choose_default(watcher, out);
+    collect_names(watcher, out);
+    out->failovers = failovers_ref(watcher->story.list);
+    explain_emptiness(watcher, out);
+    selves_show(watcher, out);
+    return out;
+}
+
+/*
+ * A snapshot differs by a master's part, by which masters there are, or by what is said of them
+ * all.
+ */
+static bool snapshot_differs(const struct snapshot *a, const struct snapshot *b)
+{
+    if (a->n_masters != b->n_masters || a->n_sentinels_know != b->n_sentinels_know ||
+        a->reason != b->reason || a->generation != b->generation || a->fences != b->fences ||
+        a->any_sentinel_reachable != b->any_sentinel_reachable ||
+        a->all_resolved != b->all_resolved || a->ambiguous_default != b->ambiguous_default ||
+        a->failovers != b->failovers || strcmp(a->detail, b->detail) != 0) {
+        return true;
+    }
+    for (size_t i = 0; i < a->n_masters; i++) {
+        if (a->masters[i] != b->masters[i]) {
+            return true;
+        }
+    }
+    if (selves_differ(a, b)) {
+        return true;
+    }
+    for (size_t i = 0; i < a->n_sentinels_know; i++) {
+        if (strcmp(a->sentinels_know[i], b->sentinels_know[i]) != 0) {
+            return true;
+        }
+    }
+    return strcmp(a->default_name ? a->default_name : "", b->default_name ? b->default_name : "") !=
+           0;
+}
+
+static void watcher_post_snapshot(struct watcher *watcher)
+{
+    struct snapshot *before = watcher->current;
+    /* who lists a node is no part of a master */
+    bool changed = watcher->reshaped || watcher->n_selves > 0;
+
+    watcher->reshaped = false;
+    /* commands wait for it, also where that fence is down again */
+    if (before &&
+        before->fences != atomic_load_explicit(&watcher->pulse->fences, memory_order_relaxed)) {
+        changed = true;
+    }
+    while (watcher->dirty) {
+        struct master *master = watcher->dirty;
+
+        watcher->dirty = master->next_dirty;
+        changed = master_show(master) || changed;
+    }
+    int64_t now_ms = clock_boot_ms();
+    bool pause = now_ms < watcher->posted_ms + LAG_PAUSE_MS && !watcher->lag_awaited;
+    watcher->lag_awaited = false;
+    if (!changed && (!watcher->lag_moved || pause)) {
+        return;
+    }
+    watcher->lag_moved = false;
+    watcher->posted_ms = now_ms;
+    struct snapshot *now = watcher_snapshot(watcher);
+    if (before && !snapshot_differs(before, now)) {
+        snapshot_unref(now);
+        return;
+    }
+    if (before && before->n_masters != now->n_masters) {
+        watcher->index++; /* /masters changed, though no <master> did */
+    }
+    now->index = watcher->index;
+    selves_log(before, now);
+    watcher->current = now;
+    snapshot_unref(before);
+    for (size_t i = 0; i < watcher->n_subscribers; i++) {
+        mailbox_post(watcher->subscribers[i], news_snapshot_new(now));
+    }
+}
+
+void publish_forget(struct master *master)
+{
+    for (struct master **at = &master->watcher->dirty; *at; at = &(*at)->next_dirty) {
+        if (*at != master) {
+            continue;
+        }
+        *at = master->next_dirty;
+        break;
+    }
+    master->dirty = false;
+}
+
+void publish_turn(void *data)
+{
+    struct watcher *watcher = data;
+
+    story_settle(watcher);
+    if (watcher->dirty || watcher->reshaped) {
+        count_links(watcher);
+    }
+    if (watcher->dirty || watcher->reshaped || watcher->lag_moved) {
+        watcher_post_snapshot(watcher);
+    }
+    for (size_t i = 0; i < watcher->n_outbox; i++) {
+        mailbox_post(watcher->outbox[i].to, watcher->outbox[i].message);
+    }
+    watcher->n_outbox = 0;
+}

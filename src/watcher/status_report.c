@@ -1,0 +1,126 @@
+/*
+ * The report behind /status: everything there is to say, with its age at this moment. Made only
+ * when it is asked for; costs nothing else.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/memory.h"
+#include "bellwether/topology/report.h"
+#include "watcher_internal.h"
+
+static void report_voice(const struct master *master, const struct chair *chair, int64_t now_ms,
+                         struct status_voice *out)
+{
+    const struct sentinel_link *link = chair->peer->link;
+    const struct observation *seen = judge_observation(master->judge, sentinel_link_run_id(link));
+
+    *out = (struct status_voice){.age_ms = STATUS_AGE_UNKNOWN,
+                                 .interval_ms = sentinel_link_interval_ms(link)};
+    if (!seen) {
+        return;
+    }
+    out->age_ms = now_ms - seen->at_ms;
+    out->counts = observation_counts(seen, now_ms);
+    out->failover_under_way = seen->failover_under_way;
+}
+
+static void report_verification(const struct master *master, int64_t now_us,
+                                struct status_verification *out)
+{
+    *out = (struct status_verification){.known = true,
+                                        .enabled = master->watcher->config->verify,
+                                        .age_ms = STATUS_AGE_UNKNOWN,
+                                        .master_age_ms = STATUS_AGE_UNKNOWN};
+    if (!master->standing) {
+        return;
+    }
+    out->connected = probe_is_connected(master->standing);
+    out->answered = master->role_asked_us > 0;
+    out->answer = master->role;
+    if (out->answered) {
+        out->age_ms = (now_us - master->role_asked_us) / 1000;
+    }
+    if (master->role_master_us > 0) {
+        out->master_age_ms = (now_us - master->role_master_us) / 1000;
+    }
+    snprintf(out->words, sizeof(out->words), "%s", master->role_words);
+}
+
+static void report_master(struct master *master, struct status_master *out)
+{
+    master_step(master); /* as of now: what the last step saw may have grown too old since */
+    int64_t now_us = clock_boot_us();
+    size_t n = 0;
+    out->shown = publish_show(master);
+    if (master->shown) {
+        out->shown->index = master->shown->index;
+        out->shown->revision = master->shown->revision;
+    }
+    out->voices = mem_new(out->shown->n_sentinels + 1, sizeof(*out->voices));
+    for (size_t i = 0; i < master->n_chairs && n < out->shown->n_sentinels; i++) {
+        if (!chair_is_shadowed(master, master->chairs[i])) {
+            report_voice(master, master->chairs[i], now_us / 1000, &out->voices[n++]);
+        }
+    }
+    out->has_decision = master->stepped;
+    out->decision = master->decision;
+    out->high_water = judge_high_water(master->judge);
+    out->suspect = master->suspect;
+    report_verification(master, now_us, &out->verification);
+    if (out->shown->fence != FENCE_DOWN) {
+        out->fence_since_wall_ms = master->fencing.since_wall_ms;
+        out->fence_why = fencing_why(master);
+    }
+}
+
+static void report_link(const struct peer *peer, struct status_link *out)
+{
+    const struct sentinel_link *link = peer->link;
+    unsigned denied = sentinel_link_denied_extras(link);
+
+    out->address = *sentinel_link_address(link);
+    out->up = sentinel_link_is_up(link);
+    if (out->up) {
+        out->peer = *sentinel_link_peer(link);
+    }
+    if (!sentinel_link_is_nameless(link)) {
+        snprintf(out->run_id, sizeof(out->run_id), "%s", sentinel_link_run_id(link));
+    }
+    out->configured = peer->configured;
+    out->spare = peer->duplicate;
+    out->failures = sentinel_link_failures(link);
+    for (unsigned bit = 1; bit <= SENTINEL_EXTRA_LAST; bit *= 2) {
+        if (denied & bit) {
+            out->denied[out->n_denied++] = sentinel_extra_text((enum sentinel_extra)bit);
+        }
+    }
+    if (sentinel_link_trouble(link) != SENTINEL_TROUBLE_NONE) {
+        snprintf(out->trouble, sizeof(out->trouble), "%s",
+                 trouble_code(sentinel_link_trouble(link)));
+    }
+    snprintf(out->words, sizeof(out->words), "%s",
+             sentinel_link_words(link, &out->trouble_wall_ms));
+}
+
+struct status_report *report_make(const struct watcher *watcher)
+{
+    size_t links = 0, n = 0;
+
+    for (size_t i = 0; i < watcher->n_sites; i++) {
+        links += watcher->sites[i].n_peers;
+    }
+    struct status_report *report = status_report_new(watcher->n_masters, links);
+    report->wall_ms = clock_wall_ms();
+    report->live = true;
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        report_master(watcher->masters[i], &report->masters[i]);
+    }
+    for (size_t i = 0; i < watcher->n_sites; i++) {
+        for (size_t j = 0; j < watcher->sites[i].n_peers; j++) {
+            report_link(watcher->sites[i].peers[j], &report->links[n++]);
+        }
+    }
+    return report;
+}

@@ -1,0 +1,395 @@
+/*
+ * The watcher thread: makes the sites and masters, keeps its pulse, reads its mailbox.
+ *
+ * A gap in the clock (the container was frozen, the machine slept, the loop was starved) voids all
+ * that was believed. It must be noticed before anything that waited in a socket buffer is believed
+ * again, and after a thaw descriptors come before timers: so every callback begins with
+ * watcher_turn().
+ */
+#include "bellwether/watcher/thread.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/error.h"
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+#include "watcher_internal.h"
+
+enum {
+    TICK_MS = 500,
+    GAP_MS = 1000,
+    SLOW_MS = 10000,
+    FILES_MS = 2000
+}; /* nothing is silent for a GAP that ticks */
+
+static int64_t watcher_valid_ms(const struct watcher *watcher)
+{
+    const struct watch_config *config = watcher->config;
+
+    return config->verify_interval_ms + 2 * config->verify_timeout_ms + 1000;
+}
+
+static void watcher_beat(struct watcher *watcher, int64_t now_ms)
+{
+    watcher->seen_ms = now_ms;
+    atomic_store_explicit(&watcher->pulse->at_boot_ms, now_ms, memory_order_release);
+    atomic_store_explicit(&watcher->pulse->valid_until_boot_ms, now_ms + watcher_valid_ms(watcher),
+                          memory_order_release);
+}
+
+bool watcher_turn(struct watcher *watcher)
+{
+    int64_t now_ms = clock_boot_ms();
+    int64_t gap_ms = now_ms - watcher->seen_ms;
+
+    watcher->seen_ms = now_ms;
+    if (gap_ms <= GAP_MS) {
+        return false;
+    }
+    /*
+     * What workers hold is old from here on, whatever valid_until says: publish_turn() posts anew
+     * in this turn.
+     */
+    atomic_fetch_add_explicit(&watcher->pulse->generation, 1, memory_order_release);
+    log_warn("the clock jumped; asking everybody again", LOG_INT("gap_ms", gap_ms));
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        master_void(watcher->masters[i]);
+    }
+    selves_void(watcher);
+    for (size_t i = 0; i < watcher->n_sites; i++) {
+        for (size_t j = 0; j < watcher->sites[i].n_peers; j++) {
+            sentinel_link_void(watcher->sites[i].peers[j]->link);
+        }
+    }
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        master_step(watcher->masters[i]);
+    }
+    watcher->reshaped = true;
+    return true;
+}
+
+void watcher_post_later(struct watcher *watcher, struct mailbox *to, struct message *message)
+{
+    watcher->outbox = mem_resize(watcher->outbox, watcher->n_outbox + 1, sizeof(*watcher->outbox));
+    watcher->outbox[watcher->n_outbox].to = to;
+    watcher->outbox[watcher->n_outbox].message = message;
+    watcher->n_outbox++;
+}
+
+static void watcher_tick(void *data)
+{
+    (void)watcher_turn(data);
+}
+
+static void end_of_turn(void *data)
+{
+    struct watcher *watcher = data;
+
+    watcher_turn(watcher); /* a freeze in the middle of a turn */
+    for (size_t i = 0; i < watcher->n_sites; i++) {
+        site_turn(&watcher->sites[i]);
+    }
+    publish_turn(watcher);
+    watcher_beat(watcher, clock_boot_ms());
+    loop_timer_start(watcher->tick, TICK_MS); /* fires only where nothing else turns the loop */
+}
+
+static bool refresh_secret(struct secret *secret, struct secret_complaint *complaint, bool force,
+                           struct count_reload *reload)
+{
+    char error[256] = "";
+    int changed = secret_refresh(secret, force, error, sizeof(error));
+    enum secret_say say = secret_complain(complaint, changed < 0, clock_boot_ms());
+
+    if (say == SECRET_SAY_FAILING || (force && changed < 0)) {
+        log_warn("password file can't be read; the old password stays", LOG_STR("error", error));
+    } else if (say == SECRET_SAY_BACK) {
+        log_warn("password file can be read again", LOG_STR("changed", changed > 0 ? "yes" : "no"));
+    }
+    const char *exposed = secret_exposed(secret);
+    if (exposed) {
+        log_warn("others can get at a file with a secret", LOG_STR("file", secret_path(secret)),
+                 LOG_STR("why", exposed));
+    }
+    reload->failed = reload->failed || changed < 0;
+    if (reload->changed_ms < secret_taken_ms(secret)) {
+        /* by whoever was refused with the old one, too */
+        reload->changed_ms = secret_taken_ms(secret);
+    }
+    return changed > 0;
+}
+
+/* Whoever was refused is asked again at once, with what is now in the files. */
+static void watcher_refresh_secrets(struct watcher *watcher, bool force)
+{
+    bool redis = force;
+    struct count_reload reload = {.asked = force};
+
+    for (size_t i = 0; i < watcher->n_secrets; i++) {
+        redis = refresh_secret(watcher->secrets[i].password, &watcher->secrets[i].complaint, force,
+                               &reload) ||
+                redis;
+    }
+    for (size_t i = 0; i < watcher->n_sites; i++) {
+        if (refresh_secret(watcher->sites[i].password, &watcher->sites[i].complaint, force,
+                           &reload) ||
+            force) {
+            site_redial(&watcher->sites[i]);
+        }
+    }
+    count_reload(watcher, &reload);
+    for (size_t i = 0; redis && i < watcher->n_masters; i++) {
+        verify_check_published(watcher->masters[i]);
+    }
+    if (redis) {
+        selves_check(watcher);
+    }
+}
+
+static void watcher_slow(void *data)
+{
+    struct watcher *watcher = data;
+
+    (void)watcher_turn(watcher);
+    for (size_t i = 0; i < watcher->n_sites; i++) {
+        site_look_for_gone(&watcher->sites[i]);
+    }
+    loop_timer_start(watcher->slow, SLOW_MS);
+}
+
+static void watcher_look_at_files(void *data)
+{
+    struct watcher *watcher = data;
+
+    (void)watcher_turn(watcher);
+    watcher_refresh_secrets(watcher, false);
+    loop_timer_start(watcher->files, FILES_MS);
+}
+
+void watcher_found_name(void *data)
+{
+    struct watcher *watcher = data;
+
+    (void)watcher_turn(watcher);
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        for (size_t j = 0; j < watcher->masters[i]->n_chairs; j++) {
+            chair_resume(watcher->masters[i]->chairs[j]);
+        }
+    }
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        adopt_resume(watcher->masters[i]);
+    }
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        fencing_resume(watcher->masters[i]);
+    }
+    if (watcher->n_selves > 0) {
+        watcher->reshaped = true;
+    }
+}
+
+static void watcher_deliver(void *data, struct message *message)
+{
+    struct watcher *watcher = data;
+    bool gap = watcher_turn(watcher);
+
+    switch (message->kind) {
+    case NEWS_ASK_FRESH: {
+        struct news_ask_fresh *ask = (struct news_ask_fresh *)(void *)message;
+        struct master *master = watcher_find_master(watcher, ask->master);
+        if (master) {
+            lookup_ask(master, ask->ticket, ask->reply_to);
+        } else {
+            watcher_post_later(watcher, ask->reply_to,
+                               news_fresh_new(ask->ticket, false, REASON_UNKNOWN_NAME,
+                                              "it is not watched any more"));
+        }
+        break;
+    }
+    case NEWS_ASK_STATUS: {
+        struct news_ask_status *ask = (struct news_ask_status *)(void *)message;
+        watcher_post_later(watcher, ask->reply_to,
+                           news_status_new(ask->ticket, report_make(watcher)));
+        break;
+    }
+    case NEWS_ASK_LAG: {
+        const struct news_ask_lag *ask = (struct news_ask_lag *)(void *)message;
+        struct master *master = watcher_find_master(watcher, ask->master);
+        for (size_t i = 0; ask->master[0] == '\0' && i < watcher->n_masters; i++) {
+            lag_read(watcher->masters[i]);
+        }
+        if (master && ask->reply_to) {
+            lag_ask(master, ask->ticket, ask->reply_to);
+        } else if (master) {
+            lag_read(master);
+        } else if (ask->reply_to) {
+            watcher_post_later(watcher, ask->reply_to,
+                               news_fresh_new(ask->ticket, false, REASON_UNKNOWN_NAME, ""));
+        }
+        break;
+    }
+    case NEWS_SUSPECT: {
+        const struct news_suspect *suspect = (struct news_suspect *)(void *)message;
+        struct master *master = gap ? NULL : watcher_find_master(watcher, suspect->master);
+        if (master) {
+            /* what comes first after a gap may be from before it, and all is asked anew */
+            verify_hear_suspicion(master, suspect->what, &suspect->address);
+        }
+        break;
+    }
+    case NEWS_RELOAD: watcher_refresh_secrets(watcher, true); break;
+    case NEWS_STOP: loop_stop(watcher->loop); break;
+    default: break;
+    }
+    message->drop(message);
+}
+
+void *watcher_run(void *data)
+{
+    struct watcher *watcher = data;
+
+    watcher->seen_ms = clock_boot_ms();
+    loop_on_turn(watcher->loop, end_of_turn, watcher);
+    for (size_t i = 0; i < watcher->n_sites; i++) {
+        site_redial(&watcher->sites[i]);
+    }
+    selves_check(watcher);
+    loop_timer_start(watcher->slow, SLOW_MS);
+    loop_timer_start(watcher->files, FILES_MS);
+    watcher->reshaped = true;
+    loop_run(watcher->loop);
+    return NULL;
+}
+
+struct watcher *watcher_new(const struct watch_config *config, struct pulse *pulse,
+                            struct metrics *metrics)
+{
+    struct watcher *watcher = mem_new(1, sizeof(*watcher));
+
+    watcher->config = config;
+    watcher->pulse = pulse;
+    count_init(watcher, metrics);
+    watcher->loop = loop_new();
+    watcher->inbox = mailbox_new(watcher->loop, watcher_deliver, watcher);
+    watcher->tick = loop_timer_new(watcher->loop, watcher_tick, watcher);
+    watcher->slow = loop_timer_new(watcher->loop, watcher_slow, watcher);
+    watcher->files = loop_timer_new(watcher->loop, watcher_look_at_files, watcher);
+    story_init(watcher);
+    watcher->resolver =
+        resolver_new(watcher->loop, 0, config->sentinel_timeout_ms, watcher_found_name, watcher);
+    watcher->index = (uint64_t)clock_wall_ms();
+    watcher->n_secrets = config->n_overrides + 1;
+    watcher->secrets = mem_new(watcher->n_secrets, sizeof(*watcher->secrets));
+    watcher->secrets[0].username = config->redis_username;
+    watcher->secrets[0].password = secret_copy(config->redis_password);
+    for (size_t i = 0; i < config->n_overrides; i++) {
+        watcher->secrets[i + 1].master = config->overrides[i].master;
+        watcher->secrets[i + 1].username = config->overrides[i].redis_username;
+        watcher->secrets[i + 1].password = secret_copy(config->overrides[i].redis_password);
+    }
+    watcher->n_sites = config->n_deployments;
+    watcher->sites = mem_new(watcher->n_sites, sizeof(*watcher->sites));
+    for (size_t i = 0; i < watcher->n_sites; i++) {
+        site_init(&watcher->sites[i], watcher, &config->deployments[i]);
+    }
+    selves_init(watcher);
+    /* Valid before it runs, so that a first answer says `starting`, not `watcher_stalled`. */
+    watcher_beat(watcher, clock_boot_ms());
+    return watcher;
+}
+
+void watcher_subscribe(struct watcher *watcher, struct mailbox *subscriber)
+{
+    watcher->subscribers =
+        mem_resize(watcher->subscribers, watcher->n_subscribers + 1, sizeof(*watcher->subscribers));
+    watcher->subscribers[watcher->n_subscribers++] = subscriber;
+}
+
+struct mailbox *watcher_mailbox(struct watcher *watcher)
+{
+    return watcher->inbox;
+}
+
+int watcher_start(struct watcher *watcher)
+{
+    if (pthread_create(&watcher->thread, NULL, watcher_run, watcher) != 0) {
+        return -BW_EIO;
+    }
+    (void)pthread_setname_np(watcher->thread, "watcher");
+    watcher->running = true;
+    return 0;
+}
+
+void watcher_stop(struct watcher *watcher)
+{
+    if (!watcher->running) {
+        return;
+    }
+    mailbox_post(watcher->inbox, news_plain_new(NEWS_STOP));
+    pthread_join(watcher->thread, NULL);
+    watcher->running = false;
+}
+
+void watcher_free(struct watcher *watcher)
+{
+    if (!watcher) {
+        return;
+    }
+    watcher_stop(watcher);
+    loop_on_turn(watcher->loop, NULL, NULL);
+    while (watcher->n_masters > 0) {
+        master_free(watcher->masters[--watcher->n_masters]);
+    }
+    for (size_t i = 0; i < watcher->n_sites; i++) {
+        site_release(&watcher->sites[i]);
+    }
+    for (size_t i = 0; i < watcher->n_outbox; i++) {
+        watcher->outbox[i].message->drop(watcher->outbox[i].message);
+    }
+    selves_release(watcher);
+    for (size_t i = 0; i < watcher->n_secrets; i++) {
+        secret_free(watcher->secrets[i].password);
+    }
+    story_release(watcher);
+    resolver_free(watcher->resolver);
+    loop_timer_free(watcher->tick);
+    loop_timer_free(watcher->slow);
+    loop_timer_free(watcher->files);
+    mailbox_free(watcher->inbox);
+    loop_free(watcher->loop);
+    snapshot_unref(watcher->current);
+    count_release(watcher);
+    free(watcher->outbox);
+    free(watcher->secrets);
+    free(watcher->sites);
+    free(watcher->masters);
+    free(watcher->subscribers);
+    free(watcher->default_name);
+    free(watcher);
+}
+
+size_t watcher_master_at(const struct watcher *watcher, const char *name)
+{
+    size_t low = 0, high = watcher->n_masters;
+
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+
+        if (strcmp(watcher->masters[middle]->name, name) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+struct master *watcher_find_master(struct watcher *watcher, const char *name)
+{
+    size_t at = watcher_master_at(watcher, name);
+
+    return at < watcher->n_masters && strcmp(watcher->masters[at]->name, name) == 0
+               ? watcher->masters[at]
+               : NULL;
+}

@@ -1,0 +1,323 @@
+/*
+ * Verification: is what is published a master, and is the candidate one?
+ *
+ *   standing   one connection to the published node, asked for its role every verify-interval; its
+ *              end is news
+ *   candidate  one connection to the node that may become the answer; it becomes the standing one
+ *
+ * What workers' own connections meet at the published node has it asked at once.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+#include "watcher_internal.h"
+
+enum {
+    REOPEN_FIRST_MS = 50,
+    REOPEN_LAST_MS = 1000,
+    /* rounds of questions because of what workers met: no closer than this */
+    SUSPICION_MS = 100,
+    SUSPICION_FOR_MS = 2000,  /* and from then on, where it goes on and on, */
+    SUSPICION_SLOW_MS = 1000, /* than this */
+    SHARED_TURN = 32,         /* a question may come earlier by that part of its interval */
+};
+
+/* Never later: suspect-after is reckoned from the interval. */
+static int64_t jittered(int64_t ms)
+{
+    uint32_t spread = (uint32_t)(ms / 10);
+
+    return spread > 0 ? ms - (int64_t)jitter_below(spread) : ms;
+}
+
+/* A restart always ends the connection, so once on each is enough. */
+static void run_id_heard(void *data, struct probe *probe, const char *run_id)
+{
+    struct master *master = data;
+
+    if (watcher_turn(master->watcher) || master->standing != probe) {
+        return;
+    }
+    judge_run_id(master->judge, probe_node(probe), run_id);
+    master_step(master);
+}
+
+static void standing_schedule(struct master *master, enum role_answer answer)
+{
+    const struct watch_config *config = master->watcher->config;
+    int64_t delay_ms = jittered(config->verify_interval_ms);
+    bool connected = probe_is_connected(master->standing);
+
+    if (connected) {
+        master->standing_failures = 0;
+    } else {
+        master->standing_failures++;
+    }
+    if (!connected) {
+        int64_t backoff_ms = REOPEN_FIRST_MS;
+
+        for (unsigned i = 1; i < master->standing_failures && backoff_ms < REOPEN_LAST_MS; i++) {
+            backoff_ms *= 2;
+        }
+        if (answer == ROLE_TIMEOUT) {
+            backoff_ms = 0; /* it has been waited for already */
+        }
+        delay_ms = jittered(backoff_ms < delay_ms ? backoff_ms : delay_ms);
+    } else if (answer != ROLE_MASTER && delay_ms > REOPEN_LAST_MS) {
+        delay_ms = REOPEN_LAST_MS;
+    }
+    /* With a thousand masters a turn of the loop for each would cost more than the questions. */
+    loop_timer_start_within(master->verify_timer, delay_ms - delay_ms / SHARED_TURN, delay_ms);
+}
+
+static void role_heard(struct master *master, struct probe *probe, enum role_answer answer)
+{
+    if (answer == ROLE_NOAUTH) {
+        char error[256];
+
+        (void)secret_refresh(master->redis_password, true, error, sizeof(error));
+    }
+    judge_role(master->judge, probe_node(probe), answer, clock_boot_ms());
+}
+
+static void standing_answered(void *data, struct probe *probe, enum role_answer answer,
+                              int64_t asked_us, const char *words)
+{
+    struct master *master = data;
+
+    /* What comes first after a gap may have waited in the socket since before it. */
+    if (watcher_turn(master->watcher) || master->standing != probe) {
+        return;
+    }
+    master->role = answer;
+    master->role_asked_us = asked_us;
+    count_role(master, answer, asked_us);
+    if (answer == ROLE_MASTER) {
+        master->role_master_us = asked_us;
+        count_verified(master);
+    }
+    snprintf(master->role_words, sizeof(master->role_words), "%s", words);
+    standing_schedule(master, answer);
+    story_role(master, answer, asked_us);
+    role_heard(master, probe, answer);
+    if (answer == ROLE_MASTER) {
+        probe_ask_run_id(probe, run_id_heard);
+    }
+    lag_role(master, answer);
+    master_step(master);
+}
+
+static void candidate_answered(void *data, struct probe *probe, enum role_answer answer,
+                               int64_t asked_us, const char *words)
+{
+    struct master *master = data;
+
+    if (watcher_turn(master->watcher) || master->candidate != probe) {
+        return;
+    }
+    char text[ADDRESS_TEXT_SIZE];
+    if (answer != ROLE_MASTER) {
+        log_debug("candidate does not say master", LOG_STR("master", master->name),
+                  LOG_STR("candidate", address_format(&probe_node(probe)->name, text)),
+                  LOG_STR("words", words));
+    }
+    master->candidate_asked_us = asked_us;
+    count_role(master, answer, asked_us);
+    master->candidate_role = answer;
+    role_heard(master, probe, answer);
+    master_step(master);
+}
+
+static struct probe *master_probe(struct master *master, probe_fn *answered)
+{
+    return probe_new(master->watcher->loop, master->site->number, master->redis_username,
+                     master->redis_password, master->watcher->config->verify_timeout_ms, answered,
+                     master);
+}
+
+void verify_due(void *data)
+{
+    struct master *master = data;
+
+    (void)watcher_turn(master->watcher);
+    if (master->standing) {
+        probe_ask(master->standing);
+    }
+}
+
+/*
+ * A connection to what is published that is there already and has just asked: the candidate's, or
+ * that to a replica that was promoted.
+ */
+static struct probe *take_probe(struct master *master)
+{
+    struct probe *probe = master->candidate;
+
+    if (probe && endpoint_equal(probe_node(probe), &master->published.master)) {
+        master->candidate = NULL;
+        master->role = master->candidate_role;
+        master->role_asked_us = master->candidate_asked_us;
+    } else {
+        probe = adopt_take_probe(master, &master->role_asked_us);
+        master->role = ROLE_MASTER;
+    }
+    return probe;
+}
+
+/* The published address moved: the standing connection is to the new node from now on. */
+void verify_follow(struct master *master)
+{
+    probe_free(master->standing);
+    master->standing = NULL;
+    master->suspicions.wanted = false; /* it was about another node */
+    master->suspicions.began_ms = master->suspicions.acted_ms = 0;
+    master->standing_failures = 0;
+    master->role_asked_us = master->role_master_us = 0;
+    master->role_words[0] = '\0';
+    lag_follow(master);
+    if (!master->watcher->config->verify) {
+        return;
+    }
+    master->standing = take_probe(master);
+    if (master->standing) {
+        probe_retarget(master->standing, standing_answered, master);
+        if (master->role == ROLE_MASTER) {
+            master->role_master_us = master->role_asked_us;
+            count_verified(master);
+            probe_ask_run_id(master->standing, run_id_heard);
+        }
+        standing_schedule(master, master->role);
+        lag_role(master, master->role);
+    } else {
+        master->standing = master_probe(master, standing_answered);
+        probe_open(master->standing, &master->published.master);
+    }
+}
+
+void verify_check_candidate(struct master *master, const struct endpoint *node)
+{
+    if (!master->candidate) {
+        master->candidate = master_probe(master, candidate_answered);
+    } else if (endpoint_equal(probe_node(master->candidate), node)) {
+        probe_ask(master->candidate);
+        return;
+    }
+    probe_open(master->candidate, node);
+}
+
+void verify_check_published(struct master *master)
+{
+    if (master->standing) {
+        probe_ask(master->standing);
+    }
+}
+
+/* ---- what workers meet ---- */
+
+static int64_t suspicion_pace_ms(const struct suspicions *suspicions, int64_t now_ms)
+{
+    return now_ms - suspicions->began_ms < SUSPICION_FOR_MS ? SUSPICION_MS : SUSPICION_SLOW_MS;
+}
+
+/* Ask the node and the Sentinels. What a worker met decides nothing: their answers do.
+ * @param news it comes right from a worker: an answer that is on its way may be from before it. */
+static void suspicion_act(struct master *master, bool news, int64_t now_ms)
+{
+    struct suspicions *suspicions = &master->suspicions;
+
+    suspicions->acted_ms = now_ms;
+    suspicions->wanted = news && master->standing && probe_is_asking(master->standing);
+    if (suspicions->wanted) {
+        loop_timer_start(suspicions->timer, suspicion_pace_ms(suspicions, now_ms));
+    }
+    if (master->standing) {
+        probe_doubt(master->standing);
+    }
+    verify_check_published(master);
+    if (!master->suspect) { /* else they are asked fast as it is */
+        master_ask_sentinels(master);
+    }
+}
+
+static void suspicion_due(void *data)
+{
+    struct master *master = data;
+
+    if (!watcher_turn(master->watcher) && master->suspicions.wanted) {
+        suspicion_act(master, false, clock_boot_ms());
+    }
+}
+
+static const char *suspicion_text(enum suspicion what)
+{
+    switch (what) {
+    case SUSPICION_READ_ONLY: return "it refused a write: read-only";
+    case SUSPICION_LOST: return "a connection was lost";
+    case SUSPICION_SILENT: return "a command was not answered in time";
+    case SUSPICION_ROLE: return "it says another role than master";
+    case SUSPICION_LOADING: return "it is loading, or has lost its own master";
+    }
+    return "unknown";
+}
+
+void verify_hear_suspicion(struct master *master, enum suspicion what,
+                           const struct address *address)
+{
+    struct suspicions *suspicions = &master->suspicions;
+    int64_t now_ms = clock_boot_ms();
+    char text[ADDRESS_TEXT_SIZE];
+
+    if (!master->has_published || !address_equal(address, &master->published.master.name)) {
+        return; /* of a node that is not the answer any more */
+    }
+    log_debug("a command met trouble at the master", LOG_STR("master", master->name),
+              LOG_STR("address", address_format(address, text)),
+              LOG_STR("what", suspicion_text(what)));
+    if (!suspicions->timer) {
+        suspicions->timer = loop_timer_new(master->watcher->loop, suspicion_due, master);
+    }
+    if (suspicions->wanted) {
+        return;
+    }
+    if (now_ms - suspicions->acted_ms > 2 * (int64_t)SUSPICION_SLOW_MS) {
+        suspicions->began_ms = now_ms;
+    }
+    int64_t wait_ms = suspicions->acted_ms + suspicion_pace_ms(suspicions, now_ms) - now_ms;
+    if (suspicions->acted_ms == 0 || wait_ms <= 0) {
+        suspicion_act(master, true, now_ms);
+        return;
+    }
+    suspicions->wanted = true;
+    loop_timer_start(suspicions->timer, wait_ms);
+}
+
+void verify_drop_candidate(struct master *master)
+{
+    if (!master->candidate || probe_is_asking(master->candidate)) {
+        return;
+    }
+    probe_free(master->candidate);
+    master->candidate = NULL;
+}
+
+void verify_void(struct master *master)
+{
+    if (master->standing) {
+        probe_open(master->standing, &master->published.master);
+    }
+    master->lag.asking = false;
+    probe_free(master->candidate);
+    master->candidate = NULL;
+}
+
+void verify_release(struct master *master)
+{
+    probe_free(master->standing);
+    probe_free(master->candidate);
+    loop_timer_free(master->suspicions.timer);
+    lag_release(master);
+}

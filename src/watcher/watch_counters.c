@@ -1,0 +1,212 @@
+/*
+ * What /metrics shows of the watcher's work. All of it is counted here, into the watcher's own
+ * memory: the other files say what happened.
+ *
+ * A Sentinel's series are those of the address that is dialled. They end when it is forgotten,
+ * moves, or turns out to be another seed's Sentinel.
+ */
+#include <string.h>
+
+#include "bellwether/base/clock.h"
+#include "watcher_internal.h"
+
+static const enum sentinel_event_kind event_kinds[] = {SENTINEL_EVENT_OTHER,
+#define X(name, channel) SENTINEL_EVENT_##name,
+                                                       SENTINEL_EVENTS(X)
+#undef X
+};
+#define N_EVENTS (sizeof(event_kinds) / sizeof(*event_kinds))
+_Static_assert(N_EVENTS <= METRIC_EVENTS_MAX, "METRIC_EVENTS_MAX");
+
+void count_init(struct watcher *watcher, struct metrics *metrics)
+{
+    if (!metrics) {
+        metrics = watcher->own_metrics = metrics_new(0);
+    }
+    watcher->metrics = metrics;
+    struct metrics_watch *watch = metrics_watch(metrics);
+    for (size_t i = 0; i < N_EVENTS; i++) {
+        enum sentinel_event_kind kind = event_kinds[i];
+
+        watch->event_names[kind] =
+            kind == SENTINEL_EVENT_OTHER ? "other" : sentinel_event_channel(kind);
+    }
+    metric_files_start(&watch->files, clock_wall_ms());
+    int64_t n_seeds = 0;
+    for (size_t i = 0; i < watcher->config->n_deployments; i++) {
+        n_seeds += (int64_t)watcher->config->deployments[i].n_seeds;
+    }
+    metric_set(&watch->sentinels_configured, n_seeds);
+    metric_set(&watch->sentinels_unreachable, n_seeds); /* nobody has answered yet */
+}
+
+void count_release(struct watcher *watcher)
+{
+    metrics_free(watcher->own_metrics);
+}
+
+void count_reload(struct watcher *watcher, const struct count_reload *reload)
+{
+    metric_files_read(&metrics_watch(watcher->metrics)->files, !reload->failed, reload->changed_ms,
+                      reload->asked ? clock_wall_ms() : 0);
+}
+
+void count_event(struct watcher *watcher, enum sentinel_event_kind kind)
+{
+    metric_add(&metrics_watch(watcher->metrics)->events[kind], 1);
+}
+
+/* ---- Sentinels ---- */
+
+static void peer_move_gauges(struct peer *peer, bool up, bool tilt)
+{
+    metric_move(&peer->counts->connected, (int64_t)up - (int64_t)peer->counted_up);
+    metric_move(&peer->counts->tilt, (int64_t)tilt - (int64_t)peer->counted_tilt);
+    peer->counted_up = up;
+    peer->counted_tilt = tilt;
+}
+
+void count_peer_gone(struct peer *peer)
+{
+    if (!peer->counts) {
+        return;
+    }
+    peer_move_gauges(peer, false, false);
+    metrics_sentinel_remove(peer->site->watcher->metrics, peer->counts);
+    peer->counts = NULL;
+}
+
+/* @return the series of the address that it has now; NULL: it is in reserve and has none. */
+static struct metrics_sentinel *peer_counts(struct peer *peer)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    address_format(sentinel_link_address(peer->link), text);
+    if (peer->counts && (peer->duplicate || strcmp(peer->counts->address, text) != 0)) {
+        count_peer_gone(peer);
+    }
+    if (!peer->counts && !peer->duplicate) {
+        peer->counts = metrics_sentinel_add(peer->site->watcher->metrics, text);
+    }
+    return peer->counts;
+}
+
+void count_peer_up(struct peer *peer)
+{
+    struct metrics_sentinel *counts = peer_counts(peer);
+
+    if (counts && peer->has_been_up) {
+        metric_add(&counts->reconnects, 1);
+    }
+    peer->has_been_up = true;
+}
+
+void count_peer_error(struct peer *peer, const char *word)
+{
+    struct metrics_sentinel *counts = peer_counts(peer);
+
+    if (counts) {
+        metric_add(&counts->errors[metric_sentinel_error_of(word)], 1);
+    }
+}
+
+void count_links(struct watcher *watcher)
+{
+    int64_t unreachable = 0;
+
+    for (size_t i = 0; i < watcher->n_sites; i++) {
+        for (size_t j = 0; j < watcher->sites[i].n_peers; j++) {
+            struct peer *peer = watcher->sites[i].peers[j];
+            bool up = sentinel_link_is_up(peer->link);
+
+            if (!peer_counts(peer)) {
+                continue; /* in reserve: it is another one's second name */
+            }
+            peer_move_gauges(peer, up, up && sentinel_link_tilt(peer->link));
+            unreachable += !up;
+        }
+    }
+    metric_set(&metrics_watch(watcher->metrics)->sentinels_unreachable, unreachable);
+}
+
+/* ---- masters ---- */
+
+void count_switch(struct master *master)
+{
+    if (!master->has_published) {
+        return; /* found, not changed */
+    }
+    metric_add(&master->counts->switches, 1);
+    metric_set(&master->counts->last_switch_wall_ms, clock_wall_ms());
+}
+
+void count_restart(struct master *master)
+{
+    metric_add(&master->counts->restarts, 1);
+}
+
+void count_role(struct master *master, enum role_answer answer, int64_t asked_us)
+{
+    if (answer == ROLE_MASTER || answer == ROLE_OTHER) {
+        metric_observe(&master->counts->verify_duration, METRIC_VERIFY_DURATION,
+                       clock_boot_us() - asked_us);
+    }
+}
+
+void count_verified(struct master *master)
+{
+    metric_set(&master->counts->last_verified_wall_ms, clock_wall_ms());
+}
+
+static enum metric_kind kind_of(enum failover_kind kind)
+{
+    switch (kind) {
+    case FAILOVER_CRASH: return METRIC_KIND_CRASH;
+    case FAILOVER_MANUAL: return METRIC_KIND_MANUAL;
+    default: return METRIC_KIND_UNKNOWN;
+    }
+}
+
+void count_failover(struct watcher *watcher, const struct failover *failover)
+{
+    struct master *master = watcher_find_master(watcher, failover->name);
+    enum metric_outcome outcome;
+
+    if (!master) {
+        return; /* its series have ended */
+    }
+    switch (failover->outcome) {
+    case FAILOVER_SWITCHED: outcome = METRIC_OUTCOME_SWITCHED; break;
+    case FAILOVER_ABORTED: outcome = METRIC_OUTCOME_ABORTED; break;
+    case FAILOVER_NOT_STARTED: outcome = METRIC_OUTCOME_NOT_STARTED; break;
+    case FAILOVER_RECOVERED: outcome = METRIC_OUTCOME_RECOVERED; break;
+    default: return;
+    }
+    metric_add(&master->counts->failovers[outcome][kind_of(failover->kind)], 1);
+    if (outcome == METRIC_OUTCOME_SWITCHED && failover->n_phases > 0) {
+        metric_observe(&master->counts->failover_duration, METRIC_FAILOVER_DURATION,
+                       failover->phases[failover->n_phases - 1].ms * 1000);
+    }
+    count_unavailable(watcher, failover);
+}
+
+void count_unavailable(struct watcher *watcher, const struct failover *failover)
+{
+    struct master *master = watcher_find_master(watcher, failover->name);
+
+    if (master && failover->unavailable_ms >= 0) {
+        metric_observe(&master->counts->unavailable, METRIC_UNAVAILABLE,
+                       failover->unavailable_ms * 1000);
+    }
+}
+
+void count_adoption(struct master *master, const struct judgement *said)
+{
+    if (!master->adopted || (said->adopted && !said->switched)) {
+        return;
+    }
+    /* No longer published: taken back, or a higher epoch named another. */
+    metric_add(
+        &master->counts->adoptions[said->switched ? METRIC_ADOPTION_UNDONE : METRIC_ADOPTION_KEPT],
+        1);
+}

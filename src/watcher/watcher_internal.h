@@ -1,0 +1,505 @@
+/*
+ * The watcher thread's own objects and how they hang together:
+ *
+ *   watcher ── sites (one a deployment) ── peers (one a Sentinel, each with its link)
+ *      └────── masters (judge, probes) ── chairs (one a peer and master: what that Sentinel
+ *                                         says about it)
+ *
+ *   deployment.c     peers: seeds, learned, forgotten, duplicates; names that are discovered
+ *   sentinel_view.c    a Sentinel's answers turned into observations
+ *   watched_master.c   the judge: what it is fed, what it asks for, fast asking
+ *   verify.c   the published node and the candidate are asked for their role
+ *   replica_lag.c      the published node is asked how far its replicas lag
+ *   early_adopt.c    --adopt promoted: the replica that a leader chose is asked until it says master
+ *   fence_driver.c    whether writes are held back while a replica is promoted
+ *   fresh_lookup.c   fresh look-ups
+ *   self_node.c     the nodes named by --self
+ *   status_report.c   all of it, with its age, for /status
+ *   failover_recorder.c    what the timeline of failovers is told
+ *   snapshot_builder.c  snapshots
+ *   event_relay.c   Sentinels' events to whoever listens
+ *   watch_counters.c    what /metrics shows of all this
+ *   thread.c  the thread, its clock, its mailbox
+ */
+#ifndef BELLWETHER_WATCHER_WATCHER_INTERNAL_H
+#define BELLWETHER_WATCHER_WATCHER_INTERNAL_H
+
+#include <pthread.h>
+
+#include "bellwether/metrics/counters.h"
+#include "bellwether/sentinel/client.h"
+#include "bellwether/topology/decide.h"
+#include "bellwether/topology/messages.h"
+#include "bellwether/topology/snapshot.h"
+#include "bellwether/topology/write_fence.h"
+#include "bellwether/watcher/thread.h"
+#include "resolver.h"
+#include "role_check.h"
+
+struct peer {
+    struct site *site;
+    struct sentinel_link *link;
+    bool configured;
+    /* a seed that is the same Sentinel as another seed: kept in reserve, not dialled */
+    bool duplicate;
+    bool settled; /* has come up or failed since it was made */
+    bool was_up;  /* for the log: one line a change */
+    enum sentinel_trouble logged;
+    struct metrics_sentinel *counts; /* NULL: none yet, or in reserve */
+    bool counted_up, counted_tilt;   /* in `counts` */
+    bool has_been_up;
+    char known_as[RUN_ID_SIZE];  /* under which run id it was up last */
+    char former[RUN_ID_SIZE];    /* and under which other one before; "" none */
+    char listed_as[RUN_ID_SIZE]; /* learned ones: the run id in the list that named it */
+    char **names;                /* the masters it says it monitors */
+    size_t n_names;
+    bool has_names;
+    int64_t new_epoch; /* the last event was +new-epoch with this; else EPOCH_UNKNOWN */
+};
+
+struct site {
+    struct watcher *watcher;
+    const struct watch_deployment *config;
+    unsigned number;           /* from 1: the group of its name look-ups */
+    struct resolver *resolver; /* of what its Sentinels name */
+    struct secret *password;
+    struct secret_complaint complaint;
+    struct peer **peers;
+    size_t n_peers;
+    bool review_wanted, relink_wanted;
+    bool logged_full; /* that it has more masters than are taken in */
+};
+
+/* What one Sentinel says about one master. */
+struct chair {
+    struct peer *peer;
+    struct master *master;
+    struct sentinel_seat *seat;
+    bool settled;      /* has answered or failed since the start: rule 8 */
+    bool unknown_name; /* says it has no such master */
+    bool denied;       /* may not be asked for the address */
+    bool has_row;
+    struct sentinel_master_row row;
+    bool has_says;
+    struct address says;            /* mapped */
+    bool has_named;                 /* ever, since this run id is there */
+    struct endpoint named;          /* the last one that counted */
+    bool foreign, logged_foreign;   /* of another deployment: judge_recount() */
+    bool waiting;                   /* an answer waits for a name look-up */
+    struct observation waiting_for; /* its `master.name` is what is looked up */
+    struct sentinel_peer_row *listed;
+    size_t n_listed;
+    bool has_listed;
+    struct sentinel_replica_row *replicas;
+    size_t n_replicas;
+    bool has_replicas;
+    bool has_ckquorum, ckquorum_ok;
+    char ckquorum_text[512];
+    char error_code[64], error_text[512]; /* the last answer that could not be used */
+    int64_t error_wall_ms;
+    unsigned refused; /* answers that were refused, for the log */
+};
+
+/* A caller's fresh look-up. */
+struct lookup {
+    struct lookup *next;
+    int64_t began_us; /* boot clock */
+    uint64_t ticket;
+    struct mailbox *reply_to;
+};
+
+/* The replica that is being promoted (early_adopt.c). */
+struct adopt {
+    struct probe *probe; /* NULL: none is asked */
+    struct loop_timer *timer;
+    int64_t began_ms, asked_us;
+    bool answered;        /* this connection has answered */
+    struct peer *chooser; /* its choice waits for a name look-up; NULL: none does */
+    struct address chosen;
+};
+
+/* Whether writes are held back (fence_driver.c). */
+struct fencing {
+    struct fence_guard guard;
+    struct probe *probe;       /* to the chosen replica; NULL: it has not been asked */
+    struct loop_timer *timer;  /* NULL: never needed */
+    enum fence shown;          /* as last logged */
+    int64_t since_wall_ms;     /* up: since when */
+    int64_t since_ms;          /* the same by the boot clock */
+    bool contradicted;         /* and it was a contradiction that raised it */
+    char waiting[RUN_ID_SIZE]; /* the leader whose choice waits for a name look-up, "" none */
+    struct address chosen;     /* that choice */
+};
+
+/* What workers met at the published node (verify.c). */
+struct suspicions {
+    struct loop_timer *timer;   /* NULL: never needed */
+    int64_t began_ms, acted_ms; /* boot clock; 0: never */
+    bool wanted;                /* one more round when the timer is due */
+};
+
+/* How far replicas lag (replica_lag.c). Boot clock. */
+struct lag {
+    struct loop_timer *timer; /* NULL: never needed */
+    int64_t asked_ms;         /* the last question; 0: none at this node */
+    bool asking;              /* it is not answered yet */
+    int64_t slow_ms;          /* when it is due though nobody cares */
+    int64_t settled_ms;       /* not before */
+    int64_t read_until_ms;    /* somebody reads it */
+    bool flows;               /* writes come in, or a replica catches up */
+    struct lookup *asks;      /* callers who wait for the next answer */
+    /* the last answer */
+    int64_t at_ms; /* when it was asked for; -1: there is none */
+    int64_t master_offset;
+    struct replica_offset *offsets;
+    size_t n_offsets;
+};
+
+struct master {
+    struct watcher *watcher;
+    struct site *site;
+    char *name;
+    bool configured;
+    struct judge *judge;
+    struct metrics_master *counts;
+    struct chair **chairs;
+    size_t n_chairs;
+    const char *redis_username;
+    struct secret *redis_password; /* borrowed: the watcher's */
+    /* verification */
+    struct probe *standing;  /* to the published master */
+    struct probe *candidate; /* to the node that judge wants checked */
+    struct loop_timer *step_timer, *verify_timer, *suspect_timer;
+    unsigned standing_failures;
+    int64_t role_asked_us;  /* the last role answer of the published node: when it was asked */
+    int64_t role_master_us; /* the last one that was `master`; 0: none of this node */
+    int64_t candidate_asked_us;
+    int64_t switched_us; /* boot clock: the last switch; 0: none */
+    enum role_answer candidate_role;
+    struct adopt adopt;
+    struct fencing fencing;
+    struct suspicions suspicions;
+    enum role_answer role;
+    char role_words[120];
+    struct lag lag;
+    /* fast asking */
+    bool suspect;
+    int64_t suspect_since_ms;
+    /* what the last step came to */
+    enum master_state state;
+    enum reason reason;
+    char detail[DETAIL_SIZE];
+    bool has_published, has_previous, majority, verified;
+    bool adopted;      /* what is published was adopted, and nobody has announced it yet */
+    bool contradicted; /* rule 13: writes are held */
+    struct published published;
+    struct endpoint previous;
+    uint64_t switches; /* how often the address changed */
+    int64_t since_wall_ms;
+    char run_id[RUN_ID_SIZE];
+    int64_t restarted_wall_ms; /* its last restart since it is published; 0: none */
+    struct decision decision;
+    bool stepped;
+    struct {
+        enum master_state state;
+        enum reason reason;
+        bool bad;
+    } logged;               /* its last line in the log */
+    int64_t brief_since_ms; /* something is wrong that may pass by itself; -1: nothing is */
+    int64_t stepped_ms;     /* what is shown is as of then, so that counts and words agree */
+    struct lookup *lookups; /* under way, the youngest first */
+    struct loop_timer *lookup_timer;
+    struct timeline_master *track; /* the timeline's */
+    /* what is published and what was before, as the timeline calls them */
+    struct address spelled[2];
+    enum master_state told; /* what the timeline was told last */
+    bool relearn;           /* who is known, or where, may have changed */
+    bool dirty;             /* its part of the snapshot may have changed */
+    bool logged_full_sentinels, logged_full_replicas; /* that more are listed than are taken in */
+    struct master *next_dirty;
+    struct snapshot_master *shown; /* as last posted */
+};
+
+/* A Redis password with the masters that use it. */
+struct watch_secret {
+    const char *master; /* NULL: everybody else */
+    const char *username;
+    struct secret *password;
+    struct secret_complaint complaint;
+};
+
+/* The failovers: failover_recorder.c. */
+struct story {
+    struct timeline *timeline;
+    struct failovers *list; /* of `revision`; NULL: none yet */
+    uint64_t revision;
+    struct loop_timer *timer;
+    bool told; /* something, in this turn */
+};
+
+/* How much of the Sentinels' events is passed on. */
+struct herald {
+    int64_t budget, budget_ms, complained_ms; /* boot clock */
+    uint64_t left_out;
+};
+
+struct letter {
+    struct mailbox *to;
+    struct message *message;
+};
+
+struct watcher {
+    const struct watch_config *config;
+    struct pulse *pulse;
+    struct metrics *metrics, *own_metrics; /* `own_metrics`: where nobody else has any */
+    struct loop *loop;
+    struct mailbox *inbox;
+    pthread_t thread;
+    bool running;
+    struct mailbox **subscribers;
+    size_t n_subscribers;
+    struct loop_timer *tick, *slow, *files;
+    int64_t seen_ms;              /* boot clock at the last sign of life */
+    struct resolver *resolver;    /* of what --self names */
+    struct watch_secret *secrets; /* [0] is everybody's */
+    size_t n_secrets;
+    struct site *sites;
+    size_t n_sites;
+    struct master **masters; /* sorted by name */
+    size_t n_masters;
+    size_t n_suspect;
+    struct self **selves; /* one a --self */
+    size_t n_selves;
+    struct master *dirty; /* whose part may have changed: looked at when this turn ends */
+    /*
+     * which masters there are, what is said of them all, or a link changed: a new snapshot is due
+     */
+    bool reshaped;
+    bool lag_awaited;  /* by a caller */
+    bool lag_moved;    /* of some replica, and nothing else: it waits for the next snapshot */
+    int64_t posted_ms; /* boot clock: the last snapshot */
+    uint64_t index, revision;
+    char *default_name;
+    bool logged_ambiguous;
+    struct snapshot *current;
+    struct herald herald;
+    struct story story;
+    struct letter *outbox; /* goes out behind the next snapshot */
+    size_t n_outbox;
+};
+
+/*
+ * thread.c: every callback begins with it. Notices a gap in the clock and voids all that was
+ * believed.
+ * @return whether there was one: then what the callback brings may be from before it, and is
+ * dropped.
+ */
+/** The watcher's loop, until NEWS_STOP; where a thread of its own would run it. */
+void *watcher_run(void *data);
+bool watcher_turn(struct watcher *watcher);
+void watcher_found_name(void *data); /* a look-up ended; `data` is the watcher */
+/* Behind the next snapshot. Takes the message. */
+void watcher_post_later(struct watcher *watcher, struct mailbox *to, struct message *message);
+
+/* deployment.c */
+void site_init(struct site *site, struct watcher *watcher, const struct watch_deployment *config);
+void site_release(struct site *site);
+/* Whether its word counts for this master (rule 12). */
+bool chair_counts(const struct chair *chair);
+/* Lists or states of Sentinels changed: learn, forget, recount. */
+void site_review_peers(struct site *site); /* once, at the end of the turn */
+/* who is known, or where, changed: at the end of the turn */
+void site_review_links(struct master *master);
+/* Now and then: whoever has been gone for a minute may have been replaced. */
+void site_look_for_gone(struct site *site);
+/* At the end of a turn: the review that something in it asked for. */
+void site_turn(struct site *site);
+/* Dial whoever is not up now, without waiting for the backoff; the start, too. */
+void site_redial(struct site *site);
+/* What this Sentinel monitors: with discovery on, masters appear and vanish. */
+void site_hear_names(struct peer *peer, const struct sentinel_master_row *rows, size_t n);
+/* Where it is, or would have to be, among the masters. */
+size_t watcher_master_at(const struct watcher *watcher, const char *name);
+struct master *watcher_find_master(struct watcher *watcher, const char *name);
+
+/* sentinel_view.c */
+struct chair *chair_new(struct master *master, struct peer *peer);
+void chair_free(struct chair *chair);
+void chair_begin(
+    struct chair *chair); /* another Sentinel is there: what the one before it said is forgotten */
+void chair_hear_answer(struct chair *chair, const struct sentinel_answer *answer);
+void chair_hear_peers(struct chair *chair, const struct sentinel_peer_row *rows, size_t n);
+void chair_hear_replicas(struct chair *chair, const struct sentinel_replica_row *rows, size_t n);
+void chair_tell_nodes(const struct chair *chair); /* to the judge: the replicas that it lists */
+void chair_hear_ckquorum(struct chair *chair, bool ok, const char *text);
+void chair_lose(struct chair *chair);
+/* A name look-up ended: answers that waited for it go on. */
+void chair_resume(struct chair *chair);
+/*
+ * An address that a Sentinel gave, mapped; false when it must not be believed: peer_refusal() tells
+ * why.
+ */
+bool peer_map_address(const struct peer *peer, const struct address *given, struct address *out);
+/*
+ * Why a mapped address, or what it resolves to, must not be believed (rule 10); NULL: nothing
+ * speaks against it.
+ */
+struct refusal {
+    const char *code, *words;
+};
+const struct refusal *peer_refusal(const struct peer *peer, const struct endpoint *node);
+
+/* watched_master.c */
+struct master *master_new(struct watcher *watcher, struct site *site, const char *name,
+                          bool configured);
+void master_free(struct master *master);
+void master_add_peer(struct master *master, struct peer *peer);
+void master_remove_peer(struct master *master, struct peer *peer);
+struct chair *master_chair(struct master *master, const struct peer *peer);
+void master_step(struct master *master);
+/*
+ * A line where the state is another than that of the last line. @return when there may be something
+ * to log though nothing is heard; -1: never.
+ */
+int64_t master_log_state(struct master *master, const struct judgement *said, int64_t now_ms);
+void master_hear_event(struct master *master, struct peer *peer,
+                       const struct sentinel_event *event);
+void master_recount(struct master *master); /* known Sentinels */
+void master_log_foreign(struct master *master);
+void master_ask_sentinels(struct master *master);
+void master_void(struct master *master);
+void master_touch(struct master *master); /* its snapshot part may have changed */
+
+/* verify.c */
+void verify_due(void *data); /* a timer; `data` is the master */
+void verify_check_published(struct master *master);
+void verify_check_candidate(struct master *master, const struct endpoint *node);
+void verify_drop_candidate(struct master *master); /* nobody wants it checked any more */
+void verify_follow(struct master *master);         /* the published address moved */
+/* A worker's connection met something odd at that node. */
+void verify_hear_suspicion(struct master *master, enum suspicion what,
+                           const struct address *address);
+void verify_void(struct master *master); /* hang up: sockets may hold answers from before a gap */
+void verify_release(struct master *master);
+
+/* replica_lag.c */
+void lag_due(void *data); /* a timer; `data` is the master */
+void lag_role(struct master *master,
+              enum role_answer answer); /* the standing connection was answered, or ended */
+void lag_read(struct master *master);   /* somebody reads it */
+void lag_ask(struct master *master, uint64_t ticket,
+             struct mailbox *reply_to); /* and waits for what is true now */
+void lag_follow(struct master *master); /* the published address moved */
+void lag_release(struct master *master);
+
+/* early_adopt.c */
+void adopt_hear_event(struct master *master, struct peer *peer, const struct sentinel_event *event);
+/* After every event of this Sentinel, of whatever master. */
+void adopt_note_epoch(struct peer *peer, const struct sentinel_event *event);
+void adopt_follow(struct master *master, const struct endpoint *node); /* ask it; NULL: nobody */
+/* The connection to what is now published, if it was asked here; taken. */
+struct probe *adopt_take_probe(struct master *master, int64_t *asked_us);
+void adopt_resume(struct master *master); /* a name look-up ended */
+void adopt_forget_peer(struct master *master, const struct peer *peer);
+void adopt_release(struct master *master);
+
+/*
+ * fence_driver.c: after any of them the fence is as it has to be, and what workers see of it goes
+ * out with this turn
+ */
+void fencing_init(struct master *master);
+void fencing_hear_event(struct master *master, const struct peer *peer,
+                        const struct sentinel_event *event);
+/* What an event means to the guard; false: nothing. */
+bool fencing_signal(const struct sentinel_event *event, enum fence_signal *signal);
+void fencing_publish(struct master *master);    /* the published address moved */
+void fencing_contradict(struct master *master); /* a contradiction began or ended */
+/* The guard's, or up by a contradiction. */
+enum fence fencing_state(const struct master *master);
+const char *fencing_why(const struct master *master);
+void fencing_resume(struct master *master);  /* a name look-up ended */
+void fencing_row(const struct chair *chair); /* a Sentinel's row was read */
+void fencing_void(struct master *master);
+void fencing_release(struct master *master);
+
+/* fresh_lookup.c */
+void lookup_ask(struct master *master, uint64_t ticket, struct mailbox *reply_to);
+void lookup_review(struct master *master); /* after each step */
+void lookup_release(struct master *master);
+
+/* event_relay.c */
+void herald_tell(struct watcher *watcher, const struct peer *peer,
+                 const struct sentinel_event *event);
+
+/* watch_counters.c */
+struct count_reload {
+    bool asked, failed;
+    int64_t changed_ms; /* wall clock: the youngest value of a file */
+};
+void count_init(struct watcher *watcher, struct metrics *metrics);
+void count_release(struct watcher *watcher);
+void count_reload(struct watcher *watcher, const struct count_reload *reload);
+void count_event(struct watcher *watcher, enum sentinel_event_kind kind);
+void count_peer_up(struct peer *peer);
+void count_peer_error(struct peer *peer, const char *word);
+void count_peer_gone(struct peer *peer);
+void count_links(struct watcher *watcher); /* at the end of a turn */
+void count_switch(struct master *master);
+void count_restart(struct master *master);
+void count_role(struct master *master, enum role_answer answer, int64_t asked_us);
+void count_verified(struct master *master); /* the published node says that it is a master */
+void count_failover(struct watcher *watcher, const struct failover *failover);
+void count_unavailable(struct watcher *watcher,
+                       const struct failover *failover); /* known only after its end */
+/** Before the step is kept. */
+void count_adoption(struct master *master, const struct judgement *said);
+
+/* failover_recorder.c */
+void story_init(struct watcher *watcher);
+void story_release(struct watcher *watcher);
+void story_watch(struct master *master); /* before its first step */
+void story_forget(struct master *master);
+/*
+ * A Sentinel's event, before anything is made of it. @param master NULL: it names none that is
+ * watched there.
+ */
+void story_event(const struct peer *peer, struct master *master,
+                 const struct sentinel_event *event);
+/* What an event means to the timeline; false: nothing. */
+bool story_signal(const struct sentinel_event *event, enum timeline_signal *signal);
+void story_row(const struct chair *chair);  /* a Sentinel's row was read */
+void story_lose(const struct chair *chair); /* its link is down */
+/* The published node was asked; before the step that follows. */
+void story_role(const struct master *master, enum role_answer answer, int64_t asked_us);
+/* What a step came to, before master_keep(). */
+void story_step(struct master *master, const struct judgement *said);
+void story_restart(struct master *master);
+void story_settle(struct watcher *watcher); /* at the end of a turn */
+
+/* snapshot_builder.c */
+void publish_forget(struct master *master); /* it goes */
+/* at the end of each turn: post what changed; `data` is the watcher */
+void publish_turn(void *data);
+struct snapshot_master *publish_show(const struct master *master); /* as it is now; one reference */
+/* as `error.code` in /sentinels has it */
+const char *trouble_code(enum sentinel_trouble trouble);
+/*
+ * What the judge says with, where the reason lies with the Sentinels, the cause of each. free() it.
+ */
+char *publish_detail(const struct master *master, enum reason reason, const char *said);
+bool chair_is_shadowed(const struct master *master, const struct chair *chair);
+
+/* self_node.c */
+void selves_init(struct watcher *watcher);
+void selves_release(struct watcher *watcher);
+void selves_check(struct watcher *watcher); /* ask them now */
+void selves_void(
+    struct watcher *watcher); /* hang up and ask anew: sockets may hold answers from before a gap */
+void selves_show(struct watcher *watcher, struct snapshot *out); /* `out` has its masters already */
+bool selves_differ(const struct snapshot *a, const struct snapshot *b);
+void selves_log(const struct snapshot *before, const struct snapshot *now);
+
+/* status_report.c */
+struct status_report *report_make(const struct watcher *watcher);
+
+#endif

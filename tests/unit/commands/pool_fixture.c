@@ -1,0 +1,248 @@
+/* See pool_fixture.h. Every wait is bounded by a guard. */
+#include "pool_fixture.h"
+
+#include <criterion/criterion.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/budget.h"
+#include "bellwether/base/memory.h"
+
+static void on_guard(void *data)
+{
+    struct pool_stage *stage = data;
+
+    stage->guard_fired = true;
+    loop_stop(stage->loop);
+}
+
+static void on_poll(void *data)
+{
+    struct pool_stage *stage = data;
+
+    if (stage->when && stage->when(stage)) {
+        stage->when = NULL;
+        if (stage->then) {
+            stage->then(stage);
+        } else {
+            loop_stop(stage->loop);
+        }
+    }
+    loop_timer_start(stage->poll, 2);
+}
+
+static bool is_stalled(void *data)
+{
+    return ((struct pool_stage *)data)->stalled;
+}
+
+static void on_suspect(void *data, enum suspicion what, const char *master,
+                       const struct address *address)
+{
+    struct pool_stage *stage = data;
+
+    cr_expect_str_eq(master, "mymaster");
+    cr_expect(address_is_set(address));
+    stage->suspicions[what]++;
+}
+
+void pool_stage_job_ended(struct pool_job *job)
+{
+    struct pool_stage *stage = job->data;
+
+    for (size_t i = 0; i < job->n_items; i++) {
+        cr_expect_neq(job->items[i].outcome, ITEM_PENDING);
+    }
+    if (++stage->n_ended == stage->n_jobs) {
+        loop_stop(stage->loop);
+    }
+}
+
+void pool_stage_open(struct pool_stage *stage, const char *rules)
+{
+    char error[256];
+    const struct pool_hooks hooks = {.stalled = is_stalled, .suspect = on_suspect, .data = stage};
+
+    signal(SIGPIPE, SIG_IGN);
+    stage->loop = loop_new();
+    stage->guard = loop_timer_new(stage->loop, on_guard, stage);
+    stage->poll = loop_timer_new(stage->loop, on_poll, stage);
+    stage->policy = policy_parse(rules, error, sizeof(error));
+    cr_assert_not_null(stage->policy, "%s", error);
+    stage->secret = secret_new(NULL, NULL, error, sizeof(error));
+    stage->login = (struct pool_login){.password = stage->secret};
+    if (stage->config.command_timeout_ms == 0) {
+        stage->config.command_timeout_ms = 4000;
+    }
+    if (stage->config.max_pending == 0) {
+        stage->config.max_pending = 100;
+    }
+    if (stage->config.size == 0) {
+        stage->config.size = 1;
+    }
+    if (stage->config.connect_timeout_ms == 0) {
+        stage->config.connect_timeout_ms = 1000;
+    }
+    stage->config.max_reply_bytes = 1 << 20;
+    stage->config.replica_max_lag_bytes = -1;
+    stage->config.policy = stage->policy;
+    stage->config.logins = &stage->login;
+    stage->config.n_logins = 1;
+    stage->metrics = metrics_new(1);
+    stage->counts = metrics_redis(stage->metrics, 0);
+    stage->pool = pool_new(stage->loop, &stage->config, &stage->waiting, stage->counts, &hooks);
+    loop_timer_start(stage->guard, 8000);
+    loop_timer_start(stage->poll, 2);
+}
+
+/* The master, as the watcher would pool_stage_publish it. @param address NULL: there is none. */
+void pool_stage_publish(struct pool_stage *stage, const struct address *address, uint64_t switches,
+                        enum fence fence)
+{
+    struct snapshot *snapshot = snapshot_new(1);
+    struct snapshot_master *master = snapshot_master_new("mymaster");
+
+    master->state = address ? MASTER_OK : MASTER_DOWN;
+    master->detail = mem_strdup("the node refuses");
+    master->has_address = address != NULL;
+    if (address) {
+        master->address = *address;
+    }
+    master->switches = switches;
+    master->fence = fence;
+    master->promoting_ms = stage->promoting_ms;
+    snapshot->pulse = &stage->pulse;
+    snapshot->fences = stage->pulse.fences;
+    snapshot->masters[0] = master;
+    pool_take(stage->pool, snapshot);
+    snapshot_unref(stage->snapshot);
+    stage->snapshot = snapshot;
+}
+
+void pool_stage_publish_peer(struct pool_stage *stage, const struct peer *peer)
+{
+    pool_stage_publish(stage, peer_address(peer), 1, FENCE_DOWN);
+}
+
+struct pool_job *pool_stage_submit_as(struct pool_stage *stage, const char *json, bool many,
+                                      bool transaction, bool retry)
+{
+    struct pool_job *job = pool_job_new();
+    char error[BATCH_ERROR_SIZE];
+
+    cr_assert_eq(batch_read(json, strlen(json), many ? BATCH_MANY : BATCH_ONE, &job->batch, error),
+                 0, "%s", error);
+    job->transaction = transaction;
+    job->retry_always = retry;
+    snprintf(job->master, sizeof(job->master), "mymaster");
+    job->done = pool_stage_job_ended;
+    job->data = stage;
+    stage->jobs[stage->n_jobs++] = job;
+    if (pool_run(stage->pool, job)) {
+        stage->n_ended++;
+    }
+    return job;
+}
+
+struct pool_job *pool_stage_submit(struct pool_stage *stage, const char *json)
+{
+    return pool_stage_submit_as(stage, json, false, false, false);
+}
+
+/* Run until this holds. */
+void pool_stage_run_until(struct pool_stage *stage, bool (*when)(struct pool_stage *stage))
+{
+    stage->when = when;
+    stage->then = NULL;
+    while (stage->when && !stage->guard_fired) { /* the end of all jobs stops the loop, too */
+        loop_run(stage->loop);
+    }
+    cr_assert_not(stage->guard_fired, "what was waited for did not come");
+}
+
+void pool_stage_run(struct pool_stage *stage)
+{
+    while (stage->n_ended < stage->n_jobs && !stage->guard_fired) {
+        loop_run(stage->loop);
+    }
+    cr_expect_not(stage->guard_fired, "not all jobs ended");
+    cr_expect_eq(stage->n_ended, stage->n_jobs);
+}
+
+void pool_stage_close(struct pool_stage *stage)
+{
+    size_t ended = stage->n_ended;
+
+    pool_free(stage->pool);
+    cr_expect_eq(stage->n_ended, ended, "a job ended twice, or late");
+    cr_expect_eq(metric_look(&stage->counts->inflight), 0);
+    cr_expect_eq(metric_look(&stage->counts->waiting), 0);
+    cr_expect_eq(stage->waiting, 0);
+    for (int i = 0; i < METRIC_POOL_STATE_COUNT; i++) {
+        cr_expect_eq(metric_look(&stage->counts->connections[i]), 0, "connections %d", i);
+    }
+    for (size_t i = 0; i < stage->n_jobs; i++) {
+        pool_job_free(stage->jobs[i]);
+    }
+    snapshot_unref(stage->snapshot);
+    metrics_free(stage->metrics);
+    policy_free(stage->policy);
+    secret_free(stage->secret);
+    loop_timer_free(stage->guard);
+    loop_timer_free(stage->poll);
+    loop_free(stage->loop);
+    cr_expect_eq(budget_used(), 0, "%zu bytes are still counted", budget_used());
+}
+
+void peer_end(struct peer *peer)
+{
+    const char *trouble = peer_join(peer);
+
+    cr_expect_null(trouble, "peer: %s", trouble ? trouble : "");
+    peer_free(peer);
+}
+
+void expect_done(const struct pool_job *job, size_t i, const char *json)
+{
+    const struct pool_item *item = &job->items[i];
+
+    cr_assert_eq(item->outcome, ITEM_DONE, "outcome %d: %s", item->outcome, item->words);
+    cr_expect_eq(item->json.size, strlen(json));
+    cr_expect_arr_eq(item->json.bytes, json, strlen(json), "%.*s", (int)item->json.size,
+                     item->json.bytes);
+}
+
+void expect_words(const struct pool_job *job, size_t i, enum item_outcome outcome,
+                  const char *words)
+{
+    cr_expect_eq(job->items[i].outcome, outcome, "outcome %d: %s", job->items[i].outcome,
+                 job->items[i].words);
+    cr_expect_eq(strncmp(job->items[i].words, words, strlen(words)), 0, "%s", job->items[i].words);
+}
+
+bool pool_stage_one_done(struct pool_stage *stage)
+{
+    return metric_read(&stage->counts->commands[METRIC_COMMAND_OUTCOME_DONE]) == 1;
+}
+
+bool pool_stage_one_in_flight(struct pool_stage *stage)
+{
+    return metric_look(&stage->counts->inflight) == 1;
+}
+
+struct peer *pool_stage_open_with(struct pool_stage *stage, const struct peer_step *steps)
+{
+    struct peer *peer = peer_start("127.0.0.1", steps);
+
+    pool_stage_open(stage, "+@all");
+    pool_stage_publish_peer(stage, peer);
+    return peer;
+}
+
+void pool_stage_close_with(struct pool_stage *stage, struct peer *peer)
+{
+    pool_stage_close(stage);
+    peer_end(peer);
+}

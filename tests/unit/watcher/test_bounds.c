@@ -1,0 +1,258 @@
+/*
+ * What Sentinels list has bounds: over one of them the rest is left out, and the log says so once.
+ */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+#include "sentinel/client_internal.h"
+#include "watcher/watcher_internal.h"
+
+enum { MASTERS_MAX = 10000, REPLICAS_MAX = 1000, LISTED = 12000 };
+
+#define WARNING "a sentinel lists more than are taken in"
+
+static struct pulse pulse;
+static struct watch_config config;
+static struct watch_deployment deployments[2];
+static struct address seeds[3] = {{.host = "192.0.2.1", .port = 1},
+                                  {.host = "192.0.2.2", .port = 1},
+                                  {.host = "192.0.2.3", .port = 1}};
+static char name[] = "mymaster";
+static char second_name[] = "second";
+static char *names[] = {name, second_name};
+static struct watcher *watcher;
+static int log_file;
+
+static void start(void)
+{
+    char error[256], path[] = "/tmp/bellwether-XXXXXX";
+
+    for (size_t i = 0; i < 2; i++) {
+        deployments[i] =
+            (struct watch_deployment){.seeds = &seeds[2 * i],
+                                      .n_seeds = 1,
+                                      .password = secret_new(NULL, NULL, error, sizeof(error)),
+                                      .all_masters = true};
+    }
+    deployments[0].masters = names;
+    deployments[0].n_masters = 1;
+    config = (struct watch_config){.deployments = deployments,
+                                   .n_deployments = 2,
+                                   .redis_password = secret_new(NULL, NULL, error, sizeof(error)),
+                                   .poll_interval_ms = 1000,
+                                   .sentinel_timeout_ms = 500,
+                                   .verify_interval_ms = 60000,
+                                   .verify_timeout_ms = 10000,
+                                   .suspect_after_ms = 1500,
+                                   .history = 4};
+    log_configure(LOG_LEVEL_WARN, LOG_FORMAT_LOGFMT);
+    log_file = mkstemp(path);
+    cr_assert(log_file >= 0 && unlink(path) == 0 && dup2(log_file, STDERR_FILENO) >= 0);
+}
+
+static void set_up(bool on)
+{
+    for (size_t i = 0; i < watcher->n_sites; i++) {
+        for (size_t j = 0; j < watcher->sites[i].n_peers; j++) {
+            watcher->sites[i].peers[j]->link->up = on;
+        }
+    }
+}
+
+/*
+ * The first deployment has so many Sentinels and a configured master, the second has one Sentinel.
+ */
+static void watch(size_t n_seeds)
+{
+    deployments[0].n_seeds = n_seeds;
+    watcher = watcher_new(&config, &pulse, NULL);
+    set_up(true);
+}
+
+static void stop(void)
+{
+    set_up(false);
+    watcher_free(watcher);
+    for (size_t i = 0; i < 2; i++) {
+        secret_free(deployments[i].password);
+    }
+    secret_free(config.redis_password);
+    close(log_file);
+}
+
+TestSuite(watch_bounds, .init = start, .fini = stop, .timeout = 120);
+
+/* How many lines of the log have both. */
+static size_t logged(const char *message, const char *field)
+{
+    static char text[1 << 16];
+    ssize_t length = pread(log_file, text, sizeof(text) - 1, 0);
+    size_t n = 0;
+
+    text[length > 0 ? length : 0] = '\0';
+    for (char *line = strtok(text, "\n"); line; line = strtok(NULL, "\n")) {
+        n += strstr(line, message) && strstr(line, field);
+    }
+    return n;
+}
+
+/* Its Sentinel lists n masters `prefix-…`, the last one first. */
+static void hear_masters(struct peer *peer, const char *prefix, size_t n)
+{
+    struct sentinel_master_row *rows = mem_new(n, sizeof(*rows));
+
+    for (size_t i = 0; i < n; i++) {
+        snprintf(rows[i].name, sizeof(rows[i].name), "%s-%05zu", prefix, n - 1 - i);
+    }
+    site_hear_names(peer, rows, n);
+    free(rows);
+}
+
+static size_t watched(size_t site)
+{
+    size_t n = 0;
+
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        n += watcher->masters[i]->site == &watcher->sites[site];
+    }
+    return n;
+}
+
+Test(watch_bounds, so_many_masters_of_one_deployment)
+{
+    struct peer *peer;
+
+    watch(1);
+    peer = watcher->sites[0].peers[0];
+    hear_masters(peer, "m", MASTERS_MAX - 1);
+    cr_expect_eq(watched(0), MASTERS_MAX);
+    cr_expect_eq(logged(WARNING, "what=masters"), 0, "as many as may");
+    hear_masters(peer, "a", LISTED);
+    cr_expect_eq(watched(0), MASTERS_MAX);
+    cr_expect_not_null(watcher_find_master(watcher, name), "it is configured");
+    cr_expect_null(watcher_find_master(watcher, "m-00000"), "it is not monitored any more");
+    cr_expect_eq(logged(WARNING, "what=masters"), 1);
+    hear_masters(peer, "b", LISTED);
+    cr_expect_eq(watched(0), MASTERS_MAX);
+    cr_expect_eq(logged(WARNING, "what=masters"), 1, "once");
+    /* the bound is each deployment's own */
+    hear_masters(watcher->sites[1].peers[0], "z", 5);
+    cr_expect_eq(watched(1), 5);
+}
+
+Test(watch_bounds, masters_that_are_watched_stay_when_too_many_others_come)
+{
+    struct sentinel_master_row *rows = mem_new(LISTED, sizeof(*rows));
+
+    watch(1);
+    hear_masters(watcher->sites[0].peers[0], "m", 1000);
+    for (size_t i = 0; i < LISTED; i++) {
+        snprintf(rows[i].name, sizeof(rows[i].name), "%s-%05zu", i < LISTED - 1000 ? "a" : "m",
+                 i < LISTED - 1000 ? i : LISTED - 1 - i);
+    }
+    site_hear_names(watcher->sites[0].peers[0], rows, LISTED);
+    cr_expect_eq(watched(0), MASTERS_MAX);
+    for (size_t i = LISTED - 1000; i < LISTED; i++) {
+        cr_expect_not_null(watcher_find_master(watcher, rows[i].name), "%s", rows[i].name);
+    }
+    free(rows);
+}
+
+Test(watch_bounds, so_many_masters_of_sentinels_that_each_list_fewer)
+{
+    watch(2);
+    hear_masters(watcher->sites[0].peers[0], "a", LISTED / 2);
+    cr_expect_eq(watched(0), LISTED / 2 + 1);
+    hear_masters(watcher->sites[0].peers[1], "b", LISTED / 2);
+    cr_expect_eq(watched(0), MASTERS_MAX);
+    cr_expect_eq(logged(WARNING, "what=masters"), 1);
+    hear_masters(watcher->sites[0].peers[1], "b", LISTED / 2 + 1);
+    cr_expect_eq(watched(0), MASTERS_MAX);
+    cr_expect_eq(logged(WARNING, "what=masters"), 1, "once");
+}
+
+static void hear_replicas(struct chair *chair, size_t n, size_t shift)
+{
+    struct sentinel_replica_row *rows = mem_new(n, sizeof(*rows));
+
+    for (size_t i = 0; i < n; i++) {
+        snprintf(rows[i].address.host, sizeof(rows[i].address.host), "10.0.%zu.%zu",
+                 (i + shift) / 200, (i + shift) % 200);
+        rows[i].address.port = 6379;
+    }
+    chair_hear_replicas(chair, rows, n);
+    free(rows);
+}
+
+Test(watch_bounds, so_many_replicas_of_one_master)
+{
+    struct chair *chair;
+
+    watch(1);
+    chair = watcher->masters[0]->chairs[0];
+    hear_replicas(chair, REPLICAS_MAX, 0);
+    cr_expect_eq(chair->n_replicas, REPLICAS_MAX);
+    cr_expect_eq(logged(WARNING, "what=replicas"), 0, "as many as may");
+    for (size_t i = 0; i < 4; i++) {
+        hear_replicas(chair, REPLICAS_MAX + 500, i);
+        cr_expect_eq(chair->n_replicas, REPLICAS_MAX);
+        hear_replicas(chair, 10, 0);
+        cr_expect_eq(chair->n_replicas, 10);
+    }
+    cr_expect_eq(logged(WARNING, "what=replicas"), 1, "once");
+    cr_expect_eq(logged(WARNING, "master=mymaster"), 1);
+}
+
+Test(watch_bounds, so_many_sentinels_of_one_master)
+{
+    struct sentinel_peer_row *rows = mem_new(KNOWN_MAX + 100, sizeof(*rows));
+    struct chair *chair;
+
+    watch(1);
+    chair = watcher->masters[0]->chairs[0];
+    for (size_t i = 0; i < KNOWN_MAX + 100; i++) {
+        snprintf(rows[i].run_id, sizeof(rows[i].run_id), "%040zu", i);
+    }
+    chair_hear_peers(chair, rows, KNOWN_MAX);
+    cr_expect_eq(logged(WARNING, "what=Sentinels"), 0, "as many as may");
+    for (size_t i = 0; i < 4; i++) { /* never the same */
+        chair_hear_peers(chair, rows + i, KNOWN_MAX + 90);
+        cr_expect_eq(chair->n_listed, KNOWN_MAX);
+    }
+    cr_expect_eq(logged(WARNING, "what=Sentinels"), 1, "once");
+    cr_expect_eq(logged("more sentinels are listed than are taken in", ""), 0, "it was said");
+    free(rows);
+}
+
+Test(watch_bounds, so_many_sentinels_with_the_one_that_lists_them)
+{
+    struct sentinel_peer_row *rows = mem_new(KNOWN_MAX, sizeof(*rows));
+    struct sentinel_link *link;
+
+    deployments[0].n_masters = 2;
+    watch(1);
+    link = watcher->sites[0].peers[0]->link;
+    snprintf(link->run_id, sizeof(link->run_id), "%040d", 1);
+    for (size_t i = 0; i < KNOWN_MAX; i++) {
+        snprintf(rows[i].run_id, sizeof(rows[i].run_id), "%040zu", i + 1000);
+        rows[i].address = (struct address){.host = "192.0.2.9", .port = (uint16_t)(i + 1)};
+    }
+    for (size_t i = 0; i < 2; i++) {
+        struct chair *chair = watcher->masters[i]->chairs[0];
+
+        chair->settled = chair->has_named = true;
+        chair->named = endpoint_from_address(&seeds[2]);
+    }
+    for (size_t i = 0; i < 4; i++) { /* the other master has only the one */
+        chair_hear_peers(watcher->masters[0]->chairs[0], rows, KNOWN_MAX - i % 2);
+        master_recount(watcher->masters[1]);
+    }
+    cr_expect_eq(judge_known(watcher->masters[0]->judge), KNOWN_MAX);
+    cr_expect_eq(logged("more sentinels are listed than are taken in", "master=mymaster"), 1);
+    free(rows);
+}

@@ -1,0 +1,382 @@
+/*
+ * A master in a real watcher without Sentinels: its judge is told of a master, a scripted peer.
+ *
+ * What workers meet at the published node (NEWS_SUSPECT): it is asked for its role at once, at most
+ * every 100 ms however many say so, the last one is not lost, and nothing is decided by it. And how
+ * often the address changed.
+ */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../redis/fake_peer.h"
+#include "bellwether/base/clock.h"
+#include "bellwether/base/log.h"
+#include "watcher/watcher_internal.h"
+
+#define ROLE_REPLY "%2\r\n$6\r\nserver\r\n$5\r\nredis\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"
+#define HELLO_REPLY ROLE_REPLY "+PONG\r\n"
+#define HELLO "HELLO\r\n"
+#define ANSWER \
+    {PEER_EXPECT, "HELLO"}, \
+    { \
+        PEER_SEND, HELLO_REPLY \
+    }
+/* On the same connection, a moment later: without PING. */
+#define AGAIN \
+    {PEER_EXPECT, "HELLO"}, \
+    { \
+        PEER_SEND, ROLE_REPLY \
+    }
+/* Asked as the candidate, published, asked for its run id and its offsets. */
+/* clang-format off */
+#define FOUND {PEER_ACCEPT, NULL}, ANSWER, {PEER_EXPECT, "replication"}, {PEER_SEND, "$0\r\n\r\n$0\r\n\r\n"}
+/* clang-format on */
+
+struct bench {
+    struct peer *peer;
+    struct pulse pulse;
+    struct watch_config config;
+    struct watch_deployment deployment;
+    char *names[1];
+    struct watcher *watcher;
+    struct master *master;
+};
+
+static void stop_loop(void *data)
+{
+    loop_stop(data);
+}
+
+static void run_for(struct bench *bench, int64_t ms)
+{
+    struct loop_timer *timer =
+        loop_timer_new(bench->watcher->loop, stop_loop, bench->watcher->loop);
+
+    bench->watcher->seen_ms = clock_boot_ms();
+    loop_timer_start(timer, ms);
+    loop_run(bench->watcher->loop);
+    loop_timer_free(timer);
+}
+
+/* A Sentinel's answer. */
+static void bench_observe(struct bench *bench, const struct address *master, int64_t epoch)
+{
+    struct observation seen = {.sentinel = "one",
+                               .at_ms = clock_boot_ms(),
+                               .interval_ms = 60000,
+                               .link_up = true,
+                               .master = endpoint_from_address(master),
+                               .epoch = epoch,
+                               .failover_timeout_ms = -1};
+
+    judge_know(bench->master->judge, "one");
+    judge_observe(bench->master->judge, &seen);
+    master_step(bench->master);
+}
+
+static void bench_start(struct bench *bench, const struct peer_step *steps)
+{
+    static char name[] = "mymaster";
+    char error[256];
+
+    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_LOGFMT);
+    memset(bench, 0, sizeof(*bench));
+    bench->peer = peer_start("127.0.0.1", steps);
+    bench->names[0] = name;
+    bench->deployment =
+        (struct watch_deployment){.password = secret_new(NULL, NULL, error, sizeof(error)),
+                                  .masters = bench->names,
+                                  .n_masters = 1};
+    bench->config =
+        (struct watch_config){.deployments = &bench->deployment,
+                              .n_deployments = 1,
+                              .redis_password = secret_new(NULL, NULL, error, sizeof(error)),
+                              .poll_interval_ms = 1000,
+                              .sentinel_timeout_ms = 500,
+                              .verify = true,
+                              .verify_interval_ms = 60000,
+                              .verify_timeout_ms = 10000,
+                              .suspect_after_ms = 1500,
+                              .history = 4};
+    bench->watcher = watcher_new(&bench->config, &bench->pulse, NULL);
+    bench->master = bench->watcher->masters[0];
+    bench_observe(bench, peer_address(bench->peer), 1);
+    for (int i = 0; i < 200 && !bench->master->has_published; i++) {
+        run_for(bench, 20);
+        master_step(bench->master);
+    }
+    cr_assert(bench->master->has_published, "%s", bench->master->detail);
+    run_for(bench, 50);
+}
+
+/* @return how often the peer was asked for its role in all. */
+static unsigned bench_stop(struct bench *bench)
+{
+    unsigned n = 0;
+    const char *wrong;
+
+    watcher_free(bench->watcher);
+    wrong = peer_join(bench->peer);
+    cr_expect_null(wrong, "%s", wrong);
+    for (const char *at = peer_seen(bench->peer); (at = strstr(at, HELLO)); at++) {
+        n++;
+    }
+    peer_free(bench->peer);
+    secret_free(bench->deployment.password);
+    secret_free(bench->config.redis_password);
+    return n;
+}
+
+static void suspect(struct bench *bench, enum suspicion what, uint16_t port_offset)
+{
+    struct address address = *peer_address(bench->peer);
+
+    address.port = (uint16_t)(address.port + port_offset);
+    mailbox_post(bench->watcher->inbox, news_suspect_new(what, "mymaster", &address));
+}
+
+TestSuite(watch_master, .timeout = 20);
+
+Test(watch_master, a_suspicion_is_asked_about_at_once_and_once_more)
+{
+    static const struct peer_step steps[] = {
+        FOUND, ANSWER, ANSWER, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    struct bench bench;
+    int64_t first_us;
+
+    bench_start(&bench, steps);
+    first_us = bench.master->role_asked_us;
+    for (int i = 0; i < 50; i++) {
+        suspect(&bench, (enum suspicion)(i % 5), 0);
+    }
+    run_for(&bench, 60);
+    cr_expect_gt(bench.master->role_asked_us, first_us, "asked before the interval is over");
+    cr_expect_eq(bench.master->state, MASTER_OK, "what workers say decides nothing");
+    run_for(&bench, 400);
+    cr_expect_eq(bench_stop(&bench), 3);
+}
+
+Test(watch_master, a_suspicion_of_a_node_that_is_not_the_answer)
+{
+    static const struct peer_step steps[] = {FOUND, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    struct bench bench;
+
+    bench_start(&bench, steps);
+    suspect(&bench, SUSPICION_LOST, 1);
+    mailbox_post(bench.watcher->inbox,
+                 news_suspect_new(SUSPICION_LOST, "other", peer_address(bench.peer)));
+    run_for(&bench, 200);
+    cr_expect_eq(bench.master->suspicions.acted_ms, 0);
+    cr_expect_eq(bench_stop(&bench), 1);
+}
+
+Test(watch_master, a_suspicion_while_a_question_is_under_way)
+{
+    /* The answer that is on its way may be from before the news: another one is asked. */
+    static const struct peer_step steps[] = {
+        FOUND, {PEER_EXPECT, "HELLO"}, {PEER_HOLD, NULL}, {PEER_SEND, ROLE_REPLY},
+        AGAIN, {PEER_WAIT, NULL},      {PEER_END, NULL}};
+    struct bench bench;
+
+    bench_start(&bench, steps);
+    verify_check_published(bench.master);
+    run_for(&bench, 30);
+    suspect(&bench, SUSPICION_READ_ONLY, 0);
+    run_for(&bench, 20);
+    cr_expect(bench.master->suspicions.wanted);
+    peer_release(bench.peer);
+    run_for(&bench, 400);
+    cr_expect_not(bench.master->suspicions.wanted);
+    cr_expect_eq(bench_stop(&bench), 3);
+}
+
+Test(watch_master, a_dead_master_is_noticed_by_whoever_sees_it_first)
+{
+    static const struct peer_step steps[] = {
+        FOUND, {PEER_EXPECT, "HELLO"}, {PEER_RESET, NULL}, {PEER_END, NULL}};
+    struct bench bench;
+
+    bench_start(&bench, steps);
+    suspect(&bench, SUSPICION_SILENT, 0);
+    run_for(&bench, 300);
+    cr_expect_neq(bench.master->role, ROLE_MASTER, "%s", bench.master->detail);
+    cr_expect_eq(bench_stop(&bench), 2);
+}
+
+Test(watch_master, a_suspicion_from_before_a_gap)
+{
+    static const struct peer_step steps[] = {
+        FOUND, {PEER_ACCEPT, NULL}, ANSWER, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    struct bench bench;
+
+    bench_start(&bench, steps);
+    suspect(&bench, SUSPICION_LOST, 0);
+    bench.watcher->seen_ms = clock_boot_ms() - 5000;
+    struct loop_timer *timer = loop_timer_new(bench.watcher->loop, stop_loop, bench.watcher->loop);
+    loop_timer_start(timer, 200);
+    loop_run(bench.watcher->loop);
+    loop_timer_free(timer);
+    cr_expect_eq(bench.master->suspicions.acted_ms, 0, "all is asked anew as it is");
+    cr_expect_eq(bench_stop(&bench), 2);
+}
+
+Test(watch_master, switches_are_counted_and_shown)
+{
+    static const struct peer_step steps[] = {FOUND, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step others[] = {
+        {PEER_ACCEPT, NULL}, ANSWER, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    struct peer *other = peer_start("127.0.0.1", others);
+    struct snapshot_master *shown;
+    struct bench bench;
+
+    bench_start(&bench, steps);
+    shown = publish_show(bench.master);
+    cr_expect_eq(shown->switches, 0, "the first publication is none");
+    cr_expect_eq(shown->fence, FENCE_DOWN);
+    snapshot_master_unref(shown);
+    fence_hear(&bench.master->fencing.guard,
+               &(struct fence_event){.signal = FENCE_SAYS_ELECTED, .leader = "one"},
+               clock_boot_ms());
+    shown = publish_show(bench.master);
+    cr_expect_eq(shown->fence, FENCE_UP);
+    snapshot_master_unref(shown);
+    bench_observe(&bench, peer_address(other), 2);
+    for (int i = 0; i < 200 && bench.master->switches == 0; i++) {
+        run_for(&bench, 20);
+    }
+    shown = publish_show(bench.master);
+    cr_expect_eq(shown->switches, 1);
+    cr_expect_eq(shown->fence, FENCE_DOWN,
+                 "what is published comes with the fence that belongs to it");
+    snapshot_master_unref(shown);
+    cr_expect_eq(bench_stop(&bench), 1);
+    cr_expect_null(peer_join(other));
+    peer_free(other);
+}
+
+/* ---- what the log says ---- */
+
+static FILE *log_file;
+static int log_before;
+
+static void log_catch(enum log_level level)
+{
+    log_configure(level, LOG_FORMAT_LOGFMT);
+    log_file = tmpfile();
+    log_before = dup(STDERR_FILENO);
+    cr_assert(log_file && log_before >= 0);
+    cr_assert_geq(dup2(fileno(log_file), STDERR_FILENO), 0);
+}
+
+static char *log_taken(void)
+{
+    size_t room = 65536;
+    char *text = calloc(room, 1);
+
+    dup2(log_before, STDERR_FILENO);
+    close(log_before);
+    rewind(log_file);
+    cr_assert(text && fread(text, 1, room - 1, log_file) < room);
+    fclose(log_file);
+    log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_LOGFMT);
+    return text;
+}
+
+/* What the step would log, were it so. */
+static int64_t log_as(struct bench *bench, enum master_state state, enum reason reason,
+                      int64_t now_ms)
+{
+    const struct judgement said = {.state = state, .reason = reason, .detail = "words"};
+
+    return master_log_state(bench->master, &said, now_ms);
+}
+
+static unsigned count(const char *text, const char *what)
+{
+    unsigned n = 0;
+
+    for (const char *at = text; (at = strstr(at, what)); at++) {
+        n++;
+    }
+    return n;
+}
+
+Test(watch_master, a_short_dispute_is_no_news_and_both_ends_of_a_long_one_are)
+{
+    static const struct peer_step steps[] = {FOUND, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    struct bench bench;
+    char *text;
+
+    bench_start(&bench, steps);
+    log_catch(LOG_LEVEL_INFO);
+    bench.master->logged.state = MASTER_OK;
+    bench.master->logged.reason = REASON_NONE;
+    bench.master->logged.bad = false;
+    bench.master->brief_since_ms = -1;
+    cr_expect_eq(log_as(&bench, MASTER_OK, REASON_DISPUTED, 1000), 4000,
+                 "looked at again when it is one");
+    cr_expect_eq(log_as(&bench, MASTER_OK, REASON_NO_MAJORITY, 2000), 4000);
+    cr_expect_eq(log_as(&bench, MASTER_OK, REASON_NONE, 3000), -1);
+    cr_expect_eq(log_as(&bench, MASTER_OK, REASON_DISPUTED, 3500), 6500, "another one");
+    cr_expect_eq(log_as(&bench, MASTER_OK, REASON_DISPUTED, 6499), 6500);
+    cr_expect_eq(log_as(&bench, MASTER_OK, REASON_DISPUTED, 6500), -1);
+    cr_expect_eq(log_as(&bench, MASTER_OK, REASON_DISPUTED, 9000), -1);
+    cr_expect_eq(log_as(&bench, MASTER_OK, REASON_NONE, 9100), -1);
+    text = log_taken();
+    cr_expect_eq(count(text, "\n"), 2, "%s", text);
+    cr_expect_eq(count(text, "level=warn"), 2, "%s", text);
+    cr_expect_eq(count(text, "reason=disputed"), 1, "%s", text);
+    cr_expect_eq(count(text, "reason=none"), 1, "%s", text);
+    free(text);
+    (void)bench_stop(&bench);
+}
+
+Test(watch_master, both_ends_of_an_outage_are_warnings)
+{
+    static const struct peer_step steps[] = {FOUND, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    struct bench bench;
+    char *text;
+
+    bench_start(&bench, steps);
+    log_catch(LOG_LEVEL_WARN);
+    bench.master->logged.state = MASTER_OK;
+    bench.master->logged.reason = REASON_NONE;
+    bench.master->logged.bad = false;
+    (void)log_as(&bench, MASTER_FAILING_OVER, REASON_FAILING_OVER, 1000);
+    (void)log_as(&bench, MASTER_OK, REASON_DISPUTED, 3000); /* part of the switch */
+    (void)log_as(&bench, MASTER_OK, REASON_NONE, 3500);
+    (void)log_as(&bench, MASTER_OK, REASON_NO_SENTINEL_REACHABLE, 5000);
+    (void)log_as(&bench, MASTER_OK, REASON_NONE, 6000);
+    /* of no moment, and said elsewhere */
+    (void)log_as(&bench, MASTER_OK, REASON_SENTINEL_DENIED, 7000);
+    text = log_taken();
+    cr_expect_eq(count(text, "\n"), 4, "%s", text);
+    cr_expect_eq(count(text, "state=failing_over was=ok"), 1, "%s", text);
+    cr_expect_eq(count(text, "state=ok was=failing_over reason=none"), 1, "%s", text);
+    cr_expect_eq(count(text, "reason=no_sentinel_reachable"), 1, "%s", text);
+    cr_expect_eq(count(text, "state=ok was=ok reason=none"), 1, "%s", text);
+    free(text);
+    (void)bench_stop(&bench);
+}
+
+Test(watch_master, the_fence_is_spoken_of_where_commands_are_run)
+{
+    static const struct peer_step steps[] = {FOUND, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    struct bench bench;
+    char *text;
+
+    bench_start(&bench, steps);
+    for (int on = 0; on < 2; on++) {
+        log_catch(LOG_LEVEL_DEBUG);
+        bench.config.runs_commands = on;
+        bench.master->fencing.shown = FENCE_UP;
+        fencing_publish(bench.master);
+        text = log_taken();
+        cr_expect_eq(count(text, "fence") > 0, on == 1, "%s", text);
+        free(text);
+    }
+    (void)bench_stop(&bench);
+}
