@@ -1,5 +1,5 @@
 /*
- * The command book: COMMAND's reply, the rules, and what no rule can change, made into one table
+ * The command table: COMMAND's reply, the rules, and what no rule can change, made into one table
  * whose entries hold their verdict. A request costs one look-up, two where its command has
  * subcommands.
  *
@@ -8,9 +8,9 @@
  * share, those whose arguments have to be looked at, and three that read nothing and change nothing
  * and yet have no flag `readonly`.
  *
- * What is in the book: the commands and subcommands of the table; those that rules name, since
- * `+config|get` is to mean something where the server (6.2) does not list subcommands; and the
- * fixed ones.
+ * What is in the command table: the commands and subcommands of the table; those that rules name,
+ * since `+config|get` is to mean something where the server (6.2) does not list subcommands; and
+ * the fixed ones.
  *
  * Any other name is asked for, with COMMAND INFO: a command that rename-command gave another name
  * stands in the table under its first one, and COMMAND INFO of the new name tells that one; a
@@ -44,13 +44,13 @@
 enum column { COLUMN_NAME, COLUMN_FLAGS = 2, COLUMN_CATEGORIES = 6, COLUMN_SUBCOMMANDS = 9 };
 
 struct entry {
-    uint32_t name, sub; /* where they stand in the book's texts */
+    uint32_t name, sub; /* where they stand in the command table's texts */
     uint32_t hash;
     bool known, read_only, script, blocking;
     bool has_subs;
     bool lists_subs; /* the table does, so one that it lacks is none */
     enum command_care care;
-    const redisReply *categories; /* borrowed while the book is made, then NULL */
+    const redisReply *categories; /* borrowed while the command table is made, then NULL */
     const char *never;            /* why no rule can allow it; NULL: `decided` */
     int decided;                  /* the rule that decides; -1: none does */
 };
@@ -71,7 +71,7 @@ struct doubt {
     char words[WITHOUT_TABLE_SIZE]; /* why nothing runs as long as there is no such thing */
 };
 
-struct command_book {
+struct command_table {
     struct policy *policy;
     bool has_table;
     struct entry *entries;
@@ -91,16 +91,16 @@ struct command_book {
 
 /* ---- the entries ---- */
 
-static const char *text_at(const struct command_book *book, uint32_t at)
+static const char *text_at(const struct command_table *commands_table, uint32_t at)
 {
-    return book->texts.bytes + at;
+    return commands_table->texts.bytes + at;
 }
 
-static uint32_t add_text(struct command_book *book, const char *text)
+static uint32_t add_text(struct command_table *commands_table, const char *text)
 {
-    uint32_t at = (uint32_t)book->texts.size;
+    uint32_t at = (uint32_t)commands_table->texts.size;
 
-    buffer_add(&book->texts, text, strlen(text) + 1);
+    buffer_add(&commands_table->texts, text, strlen(text) + 1);
     return at;
 }
 
@@ -120,59 +120,61 @@ static uint32_t hash_of(const char *name, const char *sub)
 }
 
 /* The entry, or NULL; `slot` is where it is or would go. */
-static struct entry *find(const struct command_book *book, const char *name, const char *sub,
-                          uint32_t hash, size_t *slot)
+static struct entry *find(const struct command_table *commands_table, const char *name,
+                          const char *sub, uint32_t hash, size_t *slot)
 {
-    for (size_t at = hash & (book->n_slots - 1);; at = (at + 1) & (book->n_slots - 1)) {
+    for (size_t at = hash & (commands_table->n_slots - 1);;
+         at = (at + 1) & (commands_table->n_slots - 1)) {
         *slot = at;
-        if (book->slots[at] == 0) {
+        if (commands_table->slots[at] == 0) {
             return NULL;
         }
-        struct entry *entry = &book->entries[book->slots[at] - 1];
-        if (entry->hash == hash && strcmp(text_at(book, entry->name), name) == 0 &&
-            strcmp(text_at(book, entry->sub), sub) == 0) {
+        struct entry *entry = &commands_table->entries[commands_table->slots[at] - 1];
+        if (entry->hash == hash && strcmp(text_at(commands_table, entry->name), name) == 0 &&
+            strcmp(text_at(commands_table, entry->sub), sub) == 0) {
             return entry;
         }
     }
 }
 
-static void grow(struct command_book *book)
+static void grow(struct command_table *commands_table)
 {
-    book->room = book->room == 0 ? SLOTS_MIN / 2 : 2 * book->room;
-    book->entries = mem_resize(book->entries, book->room, sizeof(*book->entries));
-    book->n_slots = 2 * book->room;
-    free(book->slots);
-    book->slots = mem_new(book->n_slots, sizeof(*book->slots));
-    for (size_t i = 0; i < book->n; i++) {
-        size_t at = book->entries[i].hash & (book->n_slots - 1);
+    commands_table->room = commands_table->room == 0 ? SLOTS_MIN / 2 : 2 * commands_table->room;
+    commands_table->entries =
+        mem_resize(commands_table->entries, commands_table->room, sizeof(*commands_table->entries));
+    commands_table->n_slots = 2 * commands_table->room;
+    free(commands_table->slots);
+    commands_table->slots = mem_new(commands_table->n_slots, sizeof(*commands_table->slots));
+    for (size_t i = 0; i < commands_table->n; i++) {
+        size_t at = commands_table->entries[i].hash & (commands_table->n_slots - 1);
 
-        while (book->slots[at] != 0) {
-            at = (at + 1) & (book->n_slots - 1);
+        while (commands_table->slots[at] != 0) {
+            at = (at + 1) & (commands_table->n_slots - 1);
         }
-        book->slots[at] = (uint32_t)i + 1;
+        commands_table->slots[at] = (uint32_t)i + 1;
     }
 }
 
 /* The entry, made where there is none; good until the next one is made. */
-static struct entry *take(struct command_book *book, const char *name, const char *sub)
+static struct entry *take(struct command_table *commands_table, const char *name, const char *sub)
 {
     uint32_t hash = hash_of(name, sub);
     size_t slot = 0;
 
-    if (book->n == book->room) { /* half of the slots stay free */
-        grow(book);
+    if (commands_table->n == commands_table->room) { /* half of the slots stay free */
+        grow(commands_table);
     }
-    struct entry *entry = find(book, name, sub, hash, &slot);
+    struct entry *entry = find(commands_table, name, sub, hash, &slot);
     if (!entry) {
-        entry = &book->entries[book->n++];
+        entry = &commands_table->entries[commands_table->n++];
         *entry = (struct entry){.hash = hash,
                                 .script = true,
                                 .blocking = command_blocks(name),
                                 .read_only = command_reads_only(name),
                                 .care = command_care_of(name)};
-        entry->name = add_text(book, name);
-        entry->sub = add_text(book, sub);
-        book->slots[slot] = (uint32_t)book->n;
+        entry->name = add_text(commands_table, name);
+        entry->sub = add_text(commands_table, sub);
+        commands_table->slots[slot] = (uint32_t)commands_table->n;
     }
     return entry;
 }
@@ -181,14 +183,14 @@ static struct entry *take(struct command_book *book, const char *name, const cha
  * A subcommand that rules or the fixed list name: as its command, where the table says nothing of
  * it.
  */
-static void take_below(struct command_book *book, const char *name, const char *sub)
+static void take_below(struct command_table *commands_table, const char *name, const char *sub)
 {
-    struct entry parent = *take(book, name, "");
+    struct entry parent = *take(commands_table, name, "");
 
     if (*sub == '\0') {
         return;
     }
-    struct entry *entry = take(book, name, sub);
+    struct entry *entry = take(commands_table, name, sub);
     if (!entry->known) {
         entry->known = parent.known && !parent.lists_subs;
         entry->read_only = parent.read_only;
@@ -196,7 +198,7 @@ static void take_below(struct command_book *book, const char *name, const char *
         entry->blocking = parent.blocking;
         entry->categories = parent.categories;
     }
-    take(book, name, "")->has_subs = true;
+    take(commands_table, name, "")->has_subs = true;
 }
 
 /* ---- the server's table ---- */
@@ -269,7 +271,8 @@ static bool read_name(const redisReply *reply, bool below, char out[COMMAND_NAME
  * One command's entry, or with `container` one of its subcommands'. @return false: it is not of
  * that shape.
  */
-static bool read_entry(struct command_book *book, const redisReply *reply, const char *container)
+static bool read_entry(struct command_table *commands_table, const redisReply *reply,
+                       const char *container)
 {
     char own[COMMAND_NAME_SIZE];
 
@@ -286,7 +289,8 @@ static bool read_entry(struct command_book *book, const redisReply *reply, const
     }
     const redisReply *flags = reply->element[COLUMN_FLAGS];
     const redisReply *categories = reply->element[COLUMN_CATEGORIES];
-    struct entry *entry = !container ? take(book, own, "") : take(book, container, own);
+    struct entry *entry =
+        !container ? take(commands_table, own, "") : take(commands_table, container, own);
     entry->known = true;
     entry->read_only =
         entry->read_only || (has_word(flags, "readonly") && !has_word(flags, "write"));
@@ -301,40 +305,40 @@ static bool read_entry(struct command_book *book, const redisReply *reply, const
     const redisReply *subs = reply->element[COLUMN_SUBCOMMANDS];
     entry->has_subs = entry->lists_subs = subs->elements > 0;
     for (size_t i = 0; i < subs->elements; i++) {
-        if (!read_entry(book, subs->element[i], own)) {
+        if (!read_entry(commands_table, subs->element[i], own)) {
             return false;
         }
     }
     return true;
 }
 
-static void forget_entries(struct command_book *book)
+static void forget_entries(struct command_table *commands_table)
 {
-    free(book->entries);
-    free(book->slots);
-    buffer_release(&book->texts);
-    book->entries = NULL;
-    book->slots = NULL;
-    book->n = book->room = book->n_slots = 0;
+    free(commands_table->entries);
+    free(commands_table->slots);
+    buffer_release(&commands_table->texts);
+    commands_table->entries = NULL;
+    commands_table->slots = NULL;
+    commands_table->n = commands_table->room = commands_table->n_slots = 0;
 }
 
 /* All of it, or none: half a table would let dangerous commands pass as unknown ones. */
-static bool read_table(struct command_book *book, const redisReply *table)
+static bool read_table(struct command_table *commands_table, const redisReply *table)
 {
     bool whole = is_list(table) && table->elements > 0;
 
     for (size_t i = 0; whole && i < table->elements; i++) {
-        whole = read_entry(book, table->element[i], NULL);
+        whole = read_entry(commands_table, table->element[i], NULL);
     }
     if (!whole) {
-        forget_entries(book);
+        forget_entries(commands_table);
     }
-    return whole && book->n > 0;
+    return whole && commands_table->n > 0;
 }
 
 /* ---- verdicts ---- */
 
-static bool fits(const struct command_book *book, const struct rule *rule,
+static bool fits(const struct command_table *commands_table, const struct rule *rule,
                  const struct entry *entry)
 {
     switch (rule->kind) {
@@ -344,151 +348,156 @@ static bool fits(const struct command_book *book, const struct rule *rule,
             strcmp(rule->name, "blocking") == 0) {
             return false; /* its arguments decide */
         }
-        return !book->has_table || has_category(entry->categories, rule->name);
+        return !commands_table->has_table || has_category(entry->categories, rule->name);
     case RULE_COMMAND: break;
     }
-    return strcmp(rule->name, text_at(book, entry->name)) == 0 &&
-           (rule->sub[0] == '\0' || strcmp(rule->sub, text_at(book, entry->sub)) == 0);
+    return strcmp(rule->name, text_at(commands_table, entry->name)) == 0 &&
+           (rule->sub[0] == '\0' || strcmp(rule->sub, text_at(commands_table, entry->sub)) == 0);
 }
 
 /* The last rule that fits; -1: none. */
-static int decide(const struct command_book *book, const struct entry *entry)
+static int decide(const struct command_table *commands_table, const struct entry *entry)
 {
-    int i = (int)book->policy->n - 1;
+    int i = (int)commands_table->policy->n - 1;
 
-    while (i >= 0 && !fits(book, &book->policy->rules[i], entry)) {
+    while (i >= 0 && !fits(commands_table, &commands_table->policy->rules[i], entry)) {
         i--;
     }
     return i;
 }
 
 /* What refuses it, or NULL. */
-static const char *refusal(const struct command_book *book, int decided)
+static const char *refusal(const struct command_table *commands_table, int decided)
 {
     if (decided < 0) {
         return NO_RULE;
     }
-    const struct rule *rule = &book->policy->rules[decided];
-    if (!book->has_table && rule->kind != RULE_COMMAND) {
-        return book->without_table[decided];
+    const struct rule *rule = &commands_table->policy->rules[decided];
+    if (!commands_table->has_table && rule->kind != RULE_COMMAND) {
+        return commands_table->without_table[decided];
     }
     return rule->allow ? NULL : rule->written;
 }
 
-static void judge_entry(const struct command_book *book, struct entry *entry)
+static void judge_entry(const struct command_table *commands_table, struct entry *entry)
 {
-    entry->never = command_never(text_at(book, entry->name), text_at(book, entry->sub));
+    entry->never =
+        command_never(text_at(commands_table, entry->name), text_at(commands_table, entry->sub));
     if (!entry->never && entry->blocking && entry->care != COMMAND_CARE_BLOCK) {
         entry->never = NEVER_BLOCKS;
     }
-    entry->decided = decide(book, entry);
+    entry->decided = decide(commands_table, entry);
     entry->categories = NULL;
 }
 
 /* Whether the server has what the rule names, by its table. */
-static bool is_known(const struct command_book *book, const struct rule *rule)
+static bool is_known(const struct command_table *commands_table, const struct rule *rule)
 {
     size_t slot;
     const struct entry *entry =
-        find(book, rule->name, rule->sub, hash_of(rule->name, rule->sub), &slot);
+        find(commands_table, rule->name, rule->sub, hash_of(rule->name, rule->sub), &slot);
 
     return entry && entry->known;
 }
 
 /* Nothing of what it names is there. */
-static bool is_idle(const struct command_book *book, const struct rule *rule)
+static bool is_idle(const struct command_table *commands_table, const struct rule *rule)
 {
     bool idle = rule->kind != RULE_ALL;
 
     if (rule->kind == RULE_COMMAND) {
-        return !is_known(book, rule) && !command_is_core(rule->name, rule->sub);
+        return !is_known(commands_table, rule) && !command_is_core(rule->name, rule->sub);
     }
-    for (size_t k = 0; idle && k < book->n; k++) {
-        idle = !has_category(book->entries[k].categories, rule->name);
+    for (size_t k = 0; idle && k < commands_table->n; k++) {
+        idle = !has_category(commands_table->entries[k].categories, rule->name);
     }
     return idle;
 }
 
 /* A rule that denies what nobody has was meant to deny something else: then nothing runs. */
-static void note_idle_rules(struct command_book *book)
+static void note_idle_rules(struct command_table *commands_table)
 {
-    for (size_t i = 0; i < book->policy->n; i++) {
-        const struct rule *rule = &book->policy->rules[i];
+    for (size_t i = 0; i < commands_table->policy->n; i++) {
+        const struct rule *rule = &commands_table->policy->rules[i];
 
-        if (!is_idle(book, rule)) {
+        if (!is_idle(commands_table, rule)) {
             continue;
         }
         if (rule->kind == RULE_COMMAND && !rule->allow) {
-            book->doubts = mem_resize(book->doubts, book->n_doubts + 1, sizeof(*book->doubts));
-            struct doubt *doubt = &book->doubts[book->n_doubts++];
+            commands_table->doubts =
+                mem_resize(commands_table->doubts, commands_table->n_doubts + 1,
+                           sizeof(*commands_table->doubts));
+            struct doubt *doubt = &commands_table->doubts[commands_table->n_doubts++];
             doubt->rule = i;
             (void)snprintf(doubt->words, sizeof(doubt->words),
                            "%s: it names no command that this server has, so nothing runs",
                            rule->written);
-        } else if (!book->idle_rule) {
-            book->idle_rule = rule->written;
+        } else if (!commands_table->idle_rule) {
+            commands_table->idle_rule = rule->written;
         }
     }
 }
 
-static void write_words_without_table(struct command_book *book)
+static void write_words_without_table(struct command_table *commands_table)
 {
-    book->without_table = mem_new(book->policy->n, sizeof(*book->without_table));
-    for (size_t i = 0; i < book->policy->n; i++) {
-        (void)snprintf(book->without_table[i], sizeof(book->without_table[i]),
+    commands_table->without_table =
+        mem_new(commands_table->policy->n, sizeof(*commands_table->without_table));
+    for (size_t i = 0; i < commands_table->policy->n; i++) {
+        (void)snprintf(commands_table->without_table[i], sizeof(commands_table->without_table[i]),
                        "%s: it refuses as long as the server does not tell its COMMAND table",
-                       book->policy->rules[i].written);
+                       commands_table->policy->rules[i].written);
     }
 }
 
-static void note_closed(struct command_book *book);
+static void note_closed(struct command_table *commands_table);
 
-struct command_book *command_book_new(const struct policy *policy, const redisReply *table)
+struct command_table *command_table_new(const struct policy *policy, const redisReply *table)
 {
-    struct command_book *book = mem_new(1, sizeof(*book));
+    struct command_table *commands_table = mem_new(1, sizeof(*commands_table));
 
-    book->policy = policy_copy(policy);
-    book->has_table = read_table(book, table);
-    if (!book->has_table) {
-        write_words_without_table(book);
+    commands_table->policy = policy_copy(policy);
+    commands_table->has_table = read_table(commands_table, table);
+    if (!commands_table->has_table) {
+        write_words_without_table(commands_table);
     }
     for (size_t i = 0; i < policy->n; i++) {
         if (policy->rules[i].kind == RULE_COMMAND) {
-            take_below(book, policy->rules[i].name, policy->rules[i].sub);
+            take_below(commands_table, policy->rules[i].name, policy->rules[i].sub);
         }
     }
     const char *name, *sub;
     for (size_t i = 0; command_noted(i, &name, &sub); i++) {
-        take_below(book, name, sub);
+        take_below(commands_table, name, sub);
     }
-    if (book->has_table) {
-        note_idle_rules(book);
+    if (commands_table->has_table) {
+        note_idle_rules(commands_table);
     }
-    book->unknown_rule = refusal(book, decide(book, take(book, "", "")));
-    for (size_t i = 0; i < book->n; i++) {
-        judge_entry(book, &book->entries[i]);
+    commands_table->unknown_rule =
+        refusal(commands_table, decide(commands_table, take(commands_table, "", "")));
+    for (size_t i = 0; i < commands_table->n; i++) {
+        judge_entry(commands_table, &commands_table->entries[i]);
     }
-    note_closed(book);
-    return book;
+    note_closed(commands_table);
+    return commands_table;
 }
 
-bool command_book_has_table(const struct command_book *book)
+bool command_table_has_table(const struct command_table *commands_table)
 {
-    return book->has_table;
+    return commands_table->has_table;
 }
 
-const char *command_book_idle_rule(const struct command_book *book)
+const char *command_table_idle_rule(const struct command_table *commands_table)
 {
-    return book->idle_rule;
+    return commands_table->idle_rule;
 }
 
 /* ---- names that the table lacks ---- */
 
-static const struct learned *recall(const struct command_book *book, const char *name)
+static const struct learned *recall(const struct command_table *commands_table, const char *name)
 {
-    for (size_t i = 0; i < book->n_learned; i++) {
-        if (strcmp(book->learned[i].name, name) == 0) {
-            return &book->learned[i];
+    for (size_t i = 0; i < commands_table->n_learned; i++) {
+        if (strcmp(commands_table->learned[i].name, name) == 0) {
+            return &commands_table->learned[i];
         }
     }
     return NULL;
@@ -498,12 +507,12 @@ static const struct learned *recall(const struct command_book *book, const char 
  * Where the next answer goes: in place of the oldest one that no command is known by, else of the
  * oldest.
  */
-static struct learned *place_for(struct command_book *book, const char *name)
+static struct learned *place_for(struct command_table *commands_table, const char *name)
 {
     struct learned *oldest = NULL;
 
-    for (size_t i = 0; i < book->n_learned; i++) {
-        struct learned *at = &book->learned[i];
+    for (size_t i = 0; i < commands_table->n_learned; i++) {
+        struct learned *at = &commands_table->learned[i];
 
         if (strcmp(at->name, name) == 0) {
             return at;
@@ -514,32 +523,34 @@ static struct learned *place_for(struct command_book *book, const char *name)
             oldest = at;
         }
     }
-    return book->n_learned < LEARNED_MAX ? &book->learned[book->n_learned++] : oldest;
+    return commands_table->n_learned < LEARNED_MAX
+               ? &commands_table->learned[commands_table->n_learned++]
+               : oldest;
 }
 
 /* A command that is new: with what rules say of it. */
-static bool learn_entry(struct command_book *book, const redisReply *reply)
+static bool learn_entry(struct command_table *commands_table, const redisReply *reply)
 {
-    bool whole = book->n < ENTRIES_MAX && read_entry(book, reply, NULL);
+    bool whole = commands_table->n < ENTRIES_MAX && read_entry(commands_table, reply, NULL);
 
-    for (size_t i = 0; whole && i < book->policy->n; i++) {
-        const struct rule *rule = &book->policy->rules[i];
+    for (size_t i = 0; whole && i < commands_table->policy->n; i++) {
+        const struct rule *rule = &commands_table->policy->rules[i];
         size_t slot;
 
         if (rule->kind == RULE_COMMAND &&
-            find(book, rule->name, "", hash_of(rule->name, ""), &slot)) {
-            take_below(book, rule->name, rule->sub);
+            find(commands_table, rule->name, "", hash_of(rule->name, ""), &slot)) {
+            take_below(commands_table, rule->name, rule->sub);
         }
     }
-    for (size_t i = 0; i < book->n; i++) {
-        if (book->entries[i].categories) {
-            judge_entry(book, &book->entries[i]);
+    for (size_t i = 0; i < commands_table->n; i++) {
+        if (commands_table->entries[i].categories) {
+            judge_entry(commands_table, &commands_table->entries[i]);
         }
     }
     return whole;
 }
 
-static enum answer read_answer(struct command_book *book, const redisReply *reply,
+static enum answer read_answer(struct command_table *commands_table, const redisReply *reply,
                                char real[COMMAND_NAME_SIZE])
 {
     size_t slot;
@@ -555,19 +566,19 @@ static enum answer read_answer(struct command_book *book, const redisReply *repl
         !read_name(info->element[COLUMN_NAME], false, real)) {
         return ANSWER_UNTOLD;
     }
-    const struct entry *entry = find(book, real, "", hash_of(real, ""), &slot);
+    const struct entry *entry = find(commands_table, real, "", hash_of(real, ""), &slot);
     if (!entry || !entry->known) {
-        return learn_entry(book, info) ? ANSWER_KNOWN : ANSWER_UNTOLD;
+        return learn_entry(commands_table, info) ? ANSWER_KNOWN : ANSWER_UNTOLD;
     }
     return ANSWER_KNOWN;
 }
 
-void command_book_forget(struct command_book *book, int64_t now_ms)
+void command_table_forget(struct command_table *commands_table, int64_t now_ms)
 {
-    for (size_t i = 0; i < book->n_learned;) {
-        if (book->learned[i].answer != ANSWER_KNOWN &&
-            now_ms - book->learned[i].at_ms >= LEARNED_MS) {
-            book->learned[i] = book->learned[--book->n_learned];
+    for (size_t i = 0; i < commands_table->n_learned;) {
+        if (commands_table->learned[i].answer != ANSWER_KNOWN &&
+            now_ms - commands_table->learned[i].at_ms >= LEARNED_MS) {
+            commands_table->learned[i] = commands_table->learned[--commands_table->n_learned];
         } else {
             i++;
         }
@@ -578,16 +589,17 @@ void command_book_forget(struct command_book *book, int64_t now_ms)
  * Whether the server has it after all, or has to be asked: then `out` is set. @return NULL: nothing
  * is wrong.
  */
-static const char *doubt_of(const struct command_book *book, const struct doubt *doubt,
+static const char *doubt_of(const struct command_table *commands_table, const struct doubt *doubt,
                             const char **ask)
 {
-    const struct rule *rule = &book->policy->rules[doubt->rule];
+    const struct rule *rule = &commands_table->policy->rules[doubt->rule];
     size_t slot;
-    const struct entry *parent = find(book, rule->name, "", hash_of(rule->name, ""), &slot);
-    const struct learned *learned = recall(book, rule->name);
+    const struct entry *parent =
+        find(commands_table, rule->name, "", hash_of(rule->name, ""), &slot);
+    const struct learned *learned = recall(commands_table, rule->name);
 
     if (parent && parent->known) { /* 6.2 lists no subcommands; and a rule may name an argument */
-        return is_known(book, rule) || !parent->lists_subs ? NULL : doubt->words;
+        return is_known(commands_table, rule) || !parent->lists_subs ? NULL : doubt->words;
     }
     if (!learned) {
         *ask = rule->name;
@@ -597,50 +609,50 @@ static const char *doubt_of(const struct command_book *book, const struct doubt 
 }
 
 /* What is asked for anew stays as it was until the answer is there. */
-static void note_closed(struct command_book *book)
+static void note_closed(struct command_table *commands_table)
 {
     bool asks = false;
 
-    for (size_t i = 0; i < book->n_doubts; i++) {
+    for (size_t i = 0; i < commands_table->n_doubts; i++) {
         const char *ask = NULL;
-        const char *words = doubt_of(book, &book->doubts[i], &ask);
+        const char *words = doubt_of(commands_table, &commands_table->doubts[i], &ask);
 
         if (words && !ask) {
-            book->closed = words;
+            commands_table->closed = words;
             return;
         }
         asks = asks || ask;
     }
-    book->closed = asks ? book->closed : NULL;
+    commands_table->closed = asks ? commands_table->closed : NULL;
 }
 
-void command_book_learn(struct command_book *book, const char *name, const redisReply *reply,
-                        int64_t now_ms)
+void command_table_learn(struct command_table *commands_table, const char *name,
+                         const redisReply *reply, int64_t now_ms)
 {
     char real[COMMAND_NAME_SIZE] = "";
-    enum answer answer = read_answer(book, reply, real);
-    struct learned *learned = place_for(book, name);
+    enum answer answer = read_answer(commands_table, reply, real);
+    struct learned *learned = place_for(commands_table, name);
 
     learned->answer = answer;
     learned->at_ms = now_ms;
     (void)snprintf(learned->name, sizeof(learned->name), "%s", name);
     (void)snprintf(learned->real, sizeof(learned->real), "%s", real);
-    note_closed(book);
+    note_closed(commands_table);
 }
 
-const char *command_book_closed(const struct command_book *book)
+const char *command_table_closed(const struct command_table *commands_table)
 {
-    return book->closed;
+    return commands_table->closed;
 }
 
 /* ---- the look-up ---- */
 
 /* @param out  set where nothing runs, or nothing is known. @return false: it is not. */
-static bool look_at_doubts(const struct command_book *book, struct command_facts *out)
+static bool look_at_doubts(const struct command_table *commands_table, struct command_facts *out)
 {
-    for (size_t i = 0; i < book->n_doubts; i++) {
+    for (size_t i = 0; i < commands_table->n_doubts; i++) {
         const char *ask = NULL;
-        const char *words = doubt_of(book, &book->doubts[i], &ask);
+        const char *words = doubt_of(commands_table, &commands_table->doubts[i], &ask);
 
         if (words) {
             *out = (struct command_facts){.script = true, .rule = words, .ask = ask};
@@ -651,12 +663,13 @@ static bool look_at_doubts(const struct command_book *book, struct command_facts
 }
 
 /* The last rule that names what a renamed command is called. */
-static int decide_renamed(const struct command_book *book, const char *name, const char *sub)
+static int decide_renamed(const struct command_table *commands_table, const char *name,
+                          const char *sub)
 {
-    int i = (int)book->policy->n - 1;
+    int i = (int)commands_table->policy->n - 1;
 
     for (; i >= 0; i--) {
-        const struct rule *rule = &book->policy->rules[i];
+        const struct rule *rule = &commands_table->policy->rules[i];
 
         if (rule->kind == RULE_COMMAND && strcmp(rule->name, name) == 0 &&
             (rule->sub[0] == '\0' || strcmp(rule->sub, sub) == 0)) {
@@ -667,24 +680,24 @@ static int decide_renamed(const struct command_book *book, const char *name, con
 }
 
 /* By the name that the table has. @param called  how it is called, where that is another. */
-static void look_at_entry(const struct command_book *book, const struct entry *entry,
+static void look_at_entry(const struct command_table *commands_table, const struct entry *entry,
                           const char *sub, const char *called, struct command_facts *out)
 {
-    const char *name = text_at(book, entry->name);
+    const char *name = text_at(commands_table, entry->name);
     size_t slot;
 
     if (entry->has_subs && *sub != '\0') {
-        const struct entry *below = find(book, name, sub, hash_of(name, sub), &slot);
+        const struct entry *below = find(commands_table, name, sub, hash_of(name, sub), &slot);
 
         entry = below ? below : entry;
     }
     int decided = entry->decided;
     if (called) {
-        int by_name = decide_renamed(book, called, sub);
+        int by_name = decide_renamed(commands_table, called, sub);
 
         decided = by_name > decided ? by_name : decided;
     }
-    const char *rule = entry->never ? entry->never : refusal(book, decided);
+    const char *rule = entry->never ? entry->never : refusal(commands_table, decided);
     *out = (struct command_facts){.known = entry->known,
                                   .read_only = entry->read_only,
                                   .script = entry->script,
@@ -694,10 +707,10 @@ static void look_at_entry(const struct command_book *book, const struct entry *e
 }
 
 /* Of a name that the table lacks. */
-static void look_at_learned(const struct command_book *book, const char *name, const char *sub,
-                            struct command_facts *out)
+static void look_at_learned(const struct command_table *commands_table, const char *name,
+                            const char *sub, struct command_facts *out)
 {
-    const struct learned *learned = recall(book, name);
+    const struct learned *learned = recall(commands_table, name);
     size_t slot;
 
     *out = (struct command_facts){.script = true};
@@ -710,46 +723,48 @@ static void look_at_learned(const struct command_book *book, const char *name, c
         out->ask = name;
     } else if (learned->answer == ANSWER_KNOWN) {
         const struct entry *entry =
-            find(book, learned->real, "", hash_of(learned->real, ""), &slot);
+            find(commands_table, learned->real, "", hash_of(learned->real, ""), &slot);
 
         if (!entry) { /* it was learned, so it is there */
             out->rule = NOT_TOLD;
             return;
         }
-        look_at_entry(book, entry, sub, strcmp(learned->real, name) == 0 ? NULL : name, out);
+        look_at_entry(commands_table, entry, sub, strcmp(learned->real, name) == 0 ? NULL : name,
+                      out);
     } else {
         out->unknown = learned->answer == ANSWER_UNKNOWN;
         out->rule = out->unknown ? NOT_KNOWN : NOT_TOLD;
     }
 }
 
-void command_book_look(const struct command_book *book, const char *name, const char *sub,
-                       struct command_facts *out)
+void command_table_look(const struct command_table *commands_table, const char *name,
+                        const char *sub, struct command_facts *out)
 {
     size_t slot;
-    const struct entry *entry = find(book, name, "", hash_of(name, ""), &slot);
+    const struct entry *entry = find(commands_table, name, "", hash_of(name, ""), &slot);
 
     if (*name == '\0') {
         *out = (struct command_facts){.script = true, .rule = NEVER_UNREADABLE};
-    } else if ((!entry || !entry->never) && look_at_doubts(book, out)) {
+    } else if ((!entry || !entry->never) && look_at_doubts(commands_table, out)) {
         return;
-    } else if (entry && (entry->never || entry->known || !book->has_table)) {
-        look_at_entry(book, entry, sub, NULL, out);
-    } else if (book->has_table) {
-        look_at_learned(book, name, sub, out);
+    } else if (entry && (entry->never || entry->known || !commands_table->has_table)) {
+        look_at_entry(commands_table, entry, sub, NULL, out);
+    } else if (commands_table->has_table) {
+        look_at_learned(commands_table, name, sub, out);
     } else {
-        *out = (struct command_facts){
-            .script = true, .allowed = !book->unknown_rule, .rule = book->unknown_rule};
+        *out = (struct command_facts){.script = true,
+                                      .allowed = !commands_table->unknown_rule,
+                                      .rule = commands_table->unknown_rule};
     }
 }
 
-void command_book_free(struct command_book *book)
+void command_table_free(struct command_table *commands_table)
 {
-    if (book) {
-        forget_entries(book);
-        free(book->without_table);
-        free(book->doubts);
-        policy_free(book->policy);
-        free(book);
+    if (commands_table) {
+        forget_entries(commands_table);
+        free(commands_table->without_table);
+        free(commands_table->doubts);
+        policy_free(commands_table->policy);
+        free(commands_table);
     }
 }

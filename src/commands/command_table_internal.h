@@ -1,4 +1,4 @@
-/* What the policy and the command book share: rules, and what no rule can allow. */
+/* What the policy and the command table share: rules, and what no rule can allow. */
 #ifndef BELLWETHER_COMMANDS_COMMAND_TABLE_INTERNAL_H
 #define BELLWETHER_COMMANDS_COMMAND_TABLE_INTERNAL_H
 

@@ -18,146 +18,152 @@ enum { BACKOFF_MS = 50, BACKOFF_MAX_MS = 1000, FILL_BYTES = 64 * 1024, CLOG_BYTE
 
 /* ---- counting ---- */
 
-static enum metric_pool_state state_of(const struct line *line)
+static enum metric_pool_state state_of(const struct pool_conn *pool_conn)
 {
-    if (!line->ready) {
+    if (!pool_conn->ready) {
         return METRIC_POOL_STATE_CONNECTING;
     }
-    return line->in_flight > 0 ? METRIC_POOL_STATE_BUSY : METRIC_POOL_STATE_IDLE;
+    return pool_conn->in_flight > 0 ? METRIC_POOL_STATE_BUSY : METRIC_POOL_STATE_IDLE;
 }
 
-void line_count(struct line *line)
+void pool_conn_count(struct pool_conn *pool_conn)
 {
-    struct metrics_redis *counts = line->node->desk->pool->counts;
-    enum metric_pool_state state = state_of(line);
+    struct metrics_redis *counts = pool_conn->endpoint->master_pool->pool->counts;
+    enum metric_pool_state state = state_of(pool_conn);
 
-    if (state == line->counted) {
+    if (state == pool_conn->counted) {
         return;
     }
-    metric_move(&counts->connections[line->counted], -1);
+    metric_move(&counts->connections[pool_conn->counted], -1);
     metric_move(&counts->connections[state], 1);
-    line->counted = state;
+    pool_conn->counted = state;
 }
 
 /* ---- the end of a line ---- */
 
 /* What was on it is settled from inside redis_conn_free(). */
-static void line_free(struct line *line)
+static void pool_conn_free(struct pool_conn *pool_conn)
 {
-    struct node *node = line->node;
+    struct pool_endpoint *endpoint = pool_conn->endpoint;
 
-    for (size_t i = 0; i < node->n_lines; i++) {
-        if (node->lines[i] == line) {
-            node->lines[i] = node->lines[--node->n_lines];
+    for (size_t i = 0; i < endpoint->n_pool_conns; i++) {
+        if (endpoint->pool_conns[i] == pool_conn) {
+            endpoint->pool_conns[i] = endpoint->pool_conns[--endpoint->n_pool_conns];
             break;
         }
     }
-    redis_conn_free(line->conn);
-    metric_move(&node->desk->pool->counts->connections[line->counted], -1);
-    free(line);
+    redis_conn_free(pool_conn->conn);
+    metric_move(&endpoint->master_pool->pool->counts->connections[pool_conn->counted], -1);
+    free(pool_conn);
 }
 
-/* The tasks that wait for a connection to this replica go on to the next one. */
-static void send_waiting_on(struct node *node)
+/* The runs that wait for a connection to this replica go on to the next one. */
+static void send_waiting_on(struct pool_endpoint *endpoint)
 {
-    if (!node->is_replica) {
+    if (!endpoint->is_replica) {
         return;
     }
-    for (struct pool_task *task = node->desk->first; task; task = task->next_waiting) {
-        if (task->node == node) {
-            task_leave_node(task, &node->address);
+    for (struct request_run *run = endpoint->master_pool->first; run; run = run->next_waiting) {
+        if (run->endpoint == endpoint) {
+            request_run_leave_endpoint(run, &endpoint->address);
         }
     }
 }
 
-static void node_fail(struct node *node, const char *words)
+static void endpoint_fail(struct pool_endpoint *endpoint, const char *words)
 {
     char text[ADDRESS_TEXT_SIZE];
     int64_t delay_ms = BACKOFF_MAX_MS;
 
-    if (node->failures < 5) {
-        delay_ms = BACKOFF_MS << node->failures;
+    if (endpoint->failures < 5) {
+        delay_ms = BACKOFF_MS << endpoint->failures;
     }
     if (delay_ms > BACKOFF_MAX_MS) {
         delay_ms = BACKOFF_MAX_MS;
     }
     delay_ms -= jitter_below((uint32_t)(delay_ms / 2));
-    node->failures++;
-    node->retry_ms = clock_boot_ms() + delay_ms;
-    desk_say(node->desk, "%s: %s", address_format(&node->address, text), words);
-    loop_timer_start(node->timer, delay_ms);
-    send_waiting_on(node);
-    desk_wake(node->desk);
+    endpoint->failures++;
+    endpoint->retry_ms = clock_boot_ms() + delay_ms;
+    master_pool_say(endpoint->master_pool, "%s: %s", address_format(&endpoint->address, text),
+                    words);
+    loop_timer_start(endpoint->timer, delay_ms);
+    send_waiting_on(endpoint);
+    master_pool_wake(endpoint->master_pool);
 }
 
 static void on_closed(void *data, enum redis_fail why, const char *words)
 {
-    struct line *line = data;
-    struct node *node = line->node;
-    bool was_of_use = line->ready && node->desk->book; /* without the book nothing runs */
+    struct pool_conn *pool_conn = data;
+    struct pool_endpoint *endpoint = pool_conn->endpoint;
+    /* without the command table nothing runs */
+    bool was_of_use = pool_conn->ready && endpoint->master_pool->commands_table;
     char text[ADDRESS_TEXT_SIZE];
 
     log_debug("connection for commands lost",
-              LOG_STR("address", address_format(&node->address, text)),
+              LOG_STR("address", address_format(&endpoint->address, text)),
               LOG_STR("why", redis_fail_text(why)), LOG_STR("words", words));
-    pool_tell(node, why == REDIS_FAIL_TIMEOUT ? SUSPICION_SILENT : SUSPICION_LOST);
+    pool_tell(endpoint, why == REDIS_FAIL_TIMEOUT ? SUSPICION_SILENT : SUSPICION_LOST);
     if (!was_of_use) {
-        node_fail(node, words);
+        endpoint_fail(endpoint, words);
     } else {
-        send_waiting_on(node);
-        desk_wake(node->desk);
+        send_waiting_on(endpoint);
+        master_pool_wake(endpoint->master_pool);
     }
-    line_free(line);
+    pool_conn_free(pool_conn);
 }
 
 /* ---- the beginning ---- */
 
 static void on_table(void *data, const redisReply *reply, enum redis_fail why)
 {
-    struct line *line = data;
+    struct pool_conn *pool_conn = data;
 
     (void)why;
-    line->asking_table = false;
-    desk_take_table(line->node->desk, reply);
+    pool_conn->asking_table = false;
+    master_pool_take_table(pool_conn->endpoint->master_pool, reply);
 }
 
 /* Ahead of the commands that wait, so in their order. */
-static void ask_table(struct line *line)
+static void ask_table(struct pool_conn *pool_conn)
 {
-    const struct node *node = line->node;
-    const struct desk *desk = node->desk;
-    const struct pool_config *config = desk->pool->config;
+    const struct pool_endpoint *endpoint = pool_conn->endpoint;
+    const struct master_pool *master_pool = endpoint->master_pool;
+    const struct pool_config *config = master_pool->pool->config;
     const char *argv[] = {"COMMAND"};
 
-    if (desk->book && (!desk->book_is_old || node->is_replica)) {
+    if (master_pool->commands_table && (!master_pool->book_is_old || endpoint->is_replica)) {
         return;
     }
-    line->asking_table = true;
-    /* with a book commands go out behind it: it does not end their connection before their time */
-    redis_conn_command(line->conn, on_table, line,
-                       desk->book ? config->command_timeout_ms : config->connect_timeout_ms, 1,
-                       argv, NULL);
+    pool_conn->asking_table = true;
+    /*
+     * with a command table commands go out behind it: it does not end their connection before their
+     * time
+     */
+    redis_conn_command(pool_conn->conn, on_table, pool_conn,
+                       master_pool->commands_table ? config->command_timeout_ms
+                                                   : config->connect_timeout_ms,
+                       1, argv, NULL);
 }
 
 static void on_info(void *data, const redisReply *reply, enum redis_fail why)
 {
-    const struct line *line = data;
+    const struct pool_conn *pool_conn = data;
 
     (void)why;
-    desk_take_info(line->node->desk, reply);
+    master_pool_take_info(pool_conn->endpoint->master_pool, reply);
 }
 
-void node_ask_name(struct line *line, const char *name)
+void endpoint_ask_name(struct pool_conn *pool_conn, const char *name)
 {
-    struct desk *desk = line->node->desk;
+    struct master_pool *master_pool = pool_conn->endpoint->master_pool;
     const char *argv[] = {"COMMAND", "INFO", name};
 
-    if (desk->asked[0] != '\0') {
+    if (master_pool->asked[0] != '\0') {
         return;
     }
-    snprintf(desk->asked, sizeof(desk->asked), "%s", name);
-    redis_conn_command(line->conn, on_info, line, desk->pool->config->command_timeout_ms, 3, argv,
-                       NULL);
+    snprintf(master_pool->asked, sizeof(master_pool->asked), "%s", name);
+    redis_conn_command(pool_conn->conn, on_info, pool_conn,
+                       master_pool->pool->config->command_timeout_ms, 3, argv, NULL);
 }
 
 /* ---- cursors ---- */
@@ -182,75 +188,78 @@ static bool read_run_id(const redisReply *info, char out[RUN_ID_SIZE])
  */
 static void on_run_id(void *data, const redisReply *reply, enum redis_fail why)
 {
-    struct line *line = data;
-    struct node *node = line->node;
+    struct pool_conn *pool_conn = data;
+    struct pool_endpoint *endpoint = pool_conn->endpoint;
     char run_id[RUN_ID_SIZE];
 
     (void)why;
-    line->asking_run_id = false;
+    pool_conn->asking_run_id = false;
     if (!reply) {
         return; /* the next connection asks again */
     }
     if (read_run_id(reply, run_id)) {
-        struct cursor_home home = {&node->address, run_id, !node->is_replica, node->desk->switches};
+        struct cursor_home home = {&endpoint->address, run_id, !endpoint->is_replica,
+                                   endpoint->master_pool->switches};
 
-        line->cursor_tag = cursor_tag(node->desk->pool->config->cursor_secret, &home);
+        pool_conn->cursor_tag =
+            cursor_tag(endpoint->master_pool->pool->config->cursor_secret, &home);
     } else {
-        line->cursor_tag =
+        pool_conn->cursor_tag =
             cursor_tag_of((uint64_t)jitter_below(UINT32_MAX) << 32 | jitter_below(UINT32_MAX));
     }
-    desk_wake(node->desk);
+    master_pool_wake(endpoint->master_pool);
 }
 
-void node_ask_run_id(struct line *line)
+void endpoint_ask_run_id(struct pool_conn *pool_conn)
 {
     const char *argv[] = {"INFO", "server"};
 
-    if (line->asking_run_id) {
+    if (pool_conn->asking_run_id) {
         return;
     }
-    line->asking_run_id = true;
-    redis_conn_command(line->conn, on_run_id, line,
-                       line->node->desk->pool->config->command_timeout_ms, 2, argv, NULL);
+    pool_conn->asking_run_id = true;
+    redis_conn_command(pool_conn->conn, on_run_id, pool_conn,
+                       pool_conn->endpoint->master_pool->pool->config->command_timeout_ms, 2, argv,
+                       NULL);
 }
 
-enum cursor_owner node_owns_cursor(const struct node *node, uint32_t cursor_tag)
+enum cursor_owner endpoint_owns_cursor(const struct pool_endpoint *endpoint, uint32_t cursor_tag)
 {
     enum cursor_owner owner = CURSOR_OWNER_PERHAPS;
 
-    for (size_t i = 0; i < node->n_lines; i++) {
-        if (node->lines[i]->cursor_tag == cursor_tag) {
+    for (size_t i = 0; i < endpoint->n_pool_conns; i++) {
+        if (endpoint->pool_conns[i]->cursor_tag == cursor_tag) {
             return CURSOR_OWNER_IS;
         }
-        if (node->lines[i]->cursor_tag != CURSOR_TAG_NONE) {
+        if (endpoint->pool_conns[i]->cursor_tag != CURSOR_TAG_NONE) {
             owner = CURSOR_OWNER_NOT;
         }
     }
     return owner;
 }
 
-struct line *node_cursor_line(struct node *node, uint32_t cursor_tag)
+struct pool_conn *endpoint_cursor_pool_conn(struct pool_endpoint *endpoint, uint32_t cursor_tag)
 {
-    for (size_t i = 0; i < node->n_lines; i++) {
-        struct line *line = node->lines[i];
+    for (size_t i = 0; i < endpoint->n_pool_conns; i++) {
+        struct pool_conn *pool_conn = endpoint->pool_conns[i];
 
-        if (line->cursor_tag == cursor_tag && line_takes(line)) {
-            return line;
+        if (pool_conn->cursor_tag == cursor_tag && pool_conn_takes(pool_conn)) {
+            return pool_conn;
         }
     }
-    return node_line(node);
+    return endpoint_pool_conn(endpoint);
 }
 
 /* ---- transactions ---- */
 
 static void on_multi(void *data, const redisReply *reply, enum redis_fail why)
 {
-    struct node *node = ((struct line *)data)->node;
+    struct pool_endpoint *endpoint = ((struct pool_conn *)data)->endpoint;
 
     (void)why;
-    node->multi_refusal[0] = '\0';
+    endpoint->multi_refusal[0] = '\0';
     if (reply && reply->type == REDIS_REPLY_ERROR) {
-        snprintf(node->multi_refusal, sizeof(node->multi_refusal), "%s", reply->str);
+        snprintf(endpoint->multi_refusal, sizeof(endpoint->multi_refusal), "%s", reply->str);
     }
 }
 
@@ -260,35 +269,35 @@ static void on_multi(void *data, const redisReply *reply, enum redis_fail why)
  */
 static void on_exec(void *data, const redisReply *reply, enum redis_fail why)
 {
-    struct line *line = data;
-    struct node *node = line->node;
+    struct pool_conn *pool_conn = data;
+    struct pool_endpoint *endpoint = pool_conn->endpoint;
 
     (void)why;
-    node->asking_multi = false;
+    endpoint->asking_multi = false;
     if (!reply) {
         return; /* the next connection asks again */
     }
-    node->multi_known = true;
-    desk_wake(node->desk);
-    if (reply->type != REDIS_REPLY_ERROR || node->multi_refusal[0] != '\0') {
+    endpoint->multi_known = true;
+    master_pool_wake(endpoint->master_pool);
+    if (reply->type != REDIS_REPLY_ERROR || endpoint->multi_refusal[0] != '\0') {
         return;
     }
-    snprintf(node->multi_refusal, sizeof(node->multi_refusal), "%s", reply->str);
-    line_free(line);
+    snprintf(endpoint->multi_refusal, sizeof(endpoint->multi_refusal), "%s", reply->str);
+    pool_conn_free(pool_conn);
 }
 
-void node_ask_multi(struct line *line)
+void endpoint_ask_multi(struct pool_conn *pool_conn)
 {
     const char *multi[] = {"MULTI"}, *exec[] = {"EXEC"};
     /* others use the connection */
-    int64_t timeout_ms = line->node->desk->pool->config->command_timeout_ms;
+    int64_t timeout_ms = pool_conn->endpoint->master_pool->pool->config->command_timeout_ms;
 
-    if (line->node->asking_multi) {
+    if (pool_conn->endpoint->asking_multi) {
         return;
     }
-    line->node->asking_multi = true;
-    redis_conn_command(line->conn, on_multi, line, timeout_ms, 1, multi, NULL);
-    redis_conn_command(line->conn, on_exec, line, timeout_ms, 1, exec, NULL);
+    pool_conn->endpoint->asking_multi = true;
+    redis_conn_command(pool_conn->conn, on_multi, pool_conn, timeout_ms, 1, multi, NULL);
+    redis_conn_command(pool_conn->conn, on_exec, pool_conn, timeout_ms, 1, exec, NULL);
 }
 
 /* A string of HELLO's flat array or map. */
@@ -302,36 +311,37 @@ static const char *hello_value(const redisReply *hello, const char *key)
     return NULL;
 }
 
-static void line_refused(struct line *line, const char *why)
+static void pool_conn_refused(struct pool_conn *pool_conn, const char *why)
 {
-    struct node *node = line->node;
+    struct pool_endpoint *endpoint = pool_conn->endpoint;
 
-    node_fail(node, why);
-    line_free(line);
+    endpoint_fail(endpoint, why);
+    pool_conn_free(pool_conn);
 }
 
-static void line_is_ready(struct line *line)
+static void pool_conn_is_ready(struct pool_conn *pool_conn)
 {
-    struct node *node = line->node;
+    struct pool_endpoint *endpoint = pool_conn->endpoint;
 
-    line->ready = true;
-    node->failures = 0;
-    node->hopeless = false;
-    node->retry_ms = 0;
-    node->desk->trouble[0] = '\0';
-    line_count(line);
-    ask_table(line);
-    desk_wake(node->desk);
+    pool_conn->ready = true;
+    endpoint->failures = 0;
+    endpoint->hopeless = false;
+    endpoint->retry_ms = 0;
+    endpoint->master_pool->trouble[0] = '\0';
+    pool_conn_count(pool_conn);
+    ask_table(pool_conn);
+    master_pool_wake(endpoint->master_pool);
 }
 
-static void take_role(struct line *line, const char *role)
+static void take_role(struct pool_conn *pool_conn, const char *role)
 {
-    if (!role || line->node->is_replica || strncmp(role, "master", strlen("master")) == 0) {
-        line_is_ready(line);
+    if (!role || pool_conn->endpoint->is_replica ||
+        strncmp(role, "master", strlen("master")) == 0) {
+        pool_conn_is_ready(pool_conn);
         return;
     }
-    pool_tell(line->node, SUSPICION_ROLE);
-    line_refused(line, "it is no master");
+    pool_tell(pool_conn->endpoint, SUSPICION_ROLE);
+    pool_conn_refused(pool_conn, "it is no master");
 }
 
 /* ---- without HELLO: renamed, or denied by an ACL ---- */
@@ -342,10 +352,11 @@ static bool is_withheld(const redisReply *reply)
            (strncmp(reply->str, "NOPERM", 6) == 0 || strstr(reply->str, "unknown command"));
 }
 
-static void ask(struct line *line, redis_reply_fn *done, int argc, const char **argv)
+static void ask(struct pool_conn *pool_conn, redis_reply_fn *done, int argc, const char **argv)
 {
-    redis_conn_command(line->conn, done, line, line->node->desk->pool->config->connect_timeout_ms,
-                       argc, argv, NULL);
+    redis_conn_command(pool_conn->conn, done, pool_conn,
+                       pool_conn->endpoint->master_pool->pool->config->connect_timeout_ms, argc,
+                       argv, NULL);
 }
 
 /* Where nothing tells, the word of the Sentinels has to do. */
@@ -378,97 +389,97 @@ static void on_role(void *data, const redisReply *reply, enum redis_fail why)
     }
 }
 
-static void ask_role(struct line *line)
+static void ask_role(struct pool_conn *pool_conn)
 {
     const char *role[] = {"ROLE"};
 
-    ask(line, on_role, 1, role);
+    ask(pool_conn, on_role, 1, role);
 }
 
 static void on_auth(void *data, const redisReply *reply, enum redis_fail why)
 {
-    struct line *line = data;
+    struct pool_conn *pool_conn = data;
 
     (void)why;
     if (!reply) {
         return;
     }
     if (reply->type != REDIS_REPLY_ERROR) {
-        ask_role(line);
+        ask_role(pool_conn);
         return;
     }
-    line->node->hopeless = is_withheld(reply);
-    if (!line->node->hopeless) {
-        (void)secret_refresh(line->node->desk->login->password, true, NULL, 0);
+    pool_conn->endpoint->hopeless = is_withheld(reply);
+    if (!pool_conn->endpoint->hopeless) {
+        (void)secret_refresh(pool_conn->endpoint->master_pool->login->password, true, NULL, 0);
     }
-    line_refused(line, reply->str);
+    pool_conn_refused(pool_conn, reply->str);
 }
 
-static void begin_without_hello(struct line *line)
+static void begin_without_hello(struct pool_conn *pool_conn)
 {
-    const struct login *login = line->node->desk->login;
+    const struct login *login = pool_conn->endpoint->master_pool->login;
     const char *password = secret_value(login->password);
     const char *named[] = {"AUTH", login->username, password}, *unnamed[] = {"AUTH", password};
 
     if (!password) {
-        ask_role(line);
+        ask_role(pool_conn);
     } else if (login->username) {
-        ask(line, on_auth, 3, named);
+        ask(pool_conn, on_auth, 3, named);
     } else {
-        ask(line, on_auth, 2, unnamed);
+        ask(pool_conn, on_auth, 2, unnamed);
     }
 }
 
 static void on_ready(void *data, const redisReply *hello)
 {
-    struct line *line = data;
-    struct node *node = line->node;
+    struct pool_conn *pool_conn = data;
+    struct pool_endpoint *endpoint = pool_conn->endpoint;
 
     if (hello->type != REDIS_REPLY_ERROR) {
-        take_role(line, hello_value(hello, "role"));
+        take_role(pool_conn, hello_value(hello, "role"));
         return;
     }
     if (is_withheld(hello)) {
-        begin_without_hello(line);
+        begin_without_hello(pool_conn);
         return;
     }
     if (strncmp(hello->str, "WRONGPASS", 9) == 0 || strncmp(hello->str, "NOAUTH", 6) == 0) {
-        (void)secret_refresh(node->desk->login->password, true, NULL, 0);
+        (void)secret_refresh(endpoint->master_pool->login->password, true, NULL, 0);
     }
-    line_refused(line, hello->str);
+    pool_conn_refused(pool_conn, hello->str);
 }
 
-static void line_open(struct node *node)
+static void pool_conn_open(struct pool_endpoint *endpoint)
 {
     static const struct redis_conn_hooks hooks = {.ready = on_ready, .closed = on_closed};
-    const struct desk *desk = node->desk;
-    const struct pool_config *config = desk->pool->config;
-    struct line *line = mem_new(1, sizeof(*line));
+    const struct master_pool *master_pool = endpoint->master_pool;
+    const struct pool_config *config = master_pool->pool->config;
+    struct pool_conn *pool_conn = mem_new(1, sizeof(*pool_conn));
 
-    node->hopeless = false;
-    line->node = node;
-    line->conn = redis_conn_new(desk->pool->loop, &hooks, line);
-    line->counted = METRIC_POOL_STATE_CONNECTING;
-    metric_move(&desk->pool->counts->connections[line->counted], 1);
-    node->lines[node->n_lines++] = line;
-    redis_conn_group(line->conn, desk->shown ? desk->shown->deployment : 0);
-    redis_conn_speak(line->conn, 2); /* shapes of replies as Upstash's SDKs know them */
-    redis_conn_limit(line->conn, config->max_reply_bytes);
-    redis_conn_open(line->conn, &node->address, desk->login->username,
-                    secret_value(desk->login->password), config->connect_timeout_ms);
+    endpoint->hopeless = false;
+    pool_conn->endpoint = endpoint;
+    pool_conn->conn = redis_conn_new(master_pool->pool->loop, &hooks, pool_conn);
+    pool_conn->counted = METRIC_POOL_STATE_CONNECTING;
+    metric_move(&master_pool->pool->counts->connections[pool_conn->counted], 1);
+    endpoint->pool_conns[endpoint->n_pool_conns++] = pool_conn;
+    redis_conn_group(pool_conn->conn, master_pool->shown ? master_pool->shown->deployment : 0);
+    redis_conn_speak(pool_conn->conn, 2); /* shapes of replies as Upstash's SDKs know them */
+    redis_conn_limit(pool_conn->conn, config->max_reply_bytes);
+    redis_conn_open(pool_conn->conn, &endpoint->address, master_pool->login->username,
+                    secret_value(master_pool->login->password), config->connect_timeout_ms);
 }
 
 /* ---- choosing one ---- */
 
-bool node_rests(const struct node *node)
+bool endpoint_rests(const struct pool_endpoint *endpoint)
 {
-    return node->retry_ms != 0 && node->retry_ms > clock_boot_ms();
+    return endpoint->retry_ms != 0 && endpoint->retry_ms > clock_boot_ms();
 }
 
 /* What is sent in one turn leaves in one write, and its answers mostly come in one piece. */
-static bool is_filling(const struct line *line)
+static bool is_filling(const struct pool_conn *pool_conn)
 {
-    size_t queued = redis_conn_queued(line->conn);
+    size_t queued = redis_conn_queued(pool_conn->conn);
 
     return queued > 0 && queued < FILL_BYTES;
 }
@@ -477,77 +488,79 @@ static bool is_filling(const struct line *line)
  * Where the socket has no room, more of it would only wait in memory without a bound, and have run
  * late or nobody knows: it waits in the queue.
  */
-bool line_takes(struct line *line)
+bool pool_conn_takes(struct pool_conn *pool_conn)
 {
-    bool takes = !line->silent && redis_conn_clogged(line->conn) < CLOG_BYTES;
+    bool takes = !pool_conn->silent && redis_conn_clogged(pool_conn->conn) < CLOG_BYTES;
 
-    line->passed_by = line->passed_by || !takes;
+    pool_conn->passed_by = pool_conn->passed_by || !takes;
     return takes;
 }
 
 /* A reply that nobody wants any more holds up those behind it, too. */
-static size_t load_of(const struct line *line)
+static size_t load_of(const struct pool_conn *pool_conn)
 {
-    return line->in_flight + redis_conn_is_skipping(line->conn);
+    return pool_conn->in_flight + redis_conn_is_skipping(pool_conn->conn);
 }
 
 /* The one that this turn writes to already, else the one with the least to do. */
-struct line *node_line(struct node *node)
+struct pool_conn *endpoint_pool_conn(struct pool_endpoint *endpoint)
 {
-    struct line *best = NULL, *filling = NULL;
+    struct pool_conn *best = NULL, *filling = NULL;
     bool connecting = false;
 
-    for (size_t i = 0; i < node->n_lines; i++) {
-        struct line *line = node->lines[i];
+    for (size_t i = 0; i < endpoint->n_pool_conns; i++) {
+        struct pool_conn *pool_conn = endpoint->pool_conns[i];
 
-        connecting = connecting || !line->ready;
-        if (!line->ready || !line_takes(line)) {
+        connecting = connecting || !pool_conn->ready;
+        if (!pool_conn->ready || !pool_conn_takes(pool_conn)) {
             continue;
         }
-        if (!best || load_of(line) < load_of(best)) {
-            best = line;
+        if (!best || load_of(pool_conn) < load_of(best)) {
+            best = pool_conn;
         }
-        if (is_filling(line)) {
-            filling = line;
+        if (is_filling(pool_conn)) {
+            filling = pool_conn;
         }
     }
     if ((!best || load_of(best) > 0) && !connecting &&
-        node->n_lines < node->desk->pool->config->size && !node_rests(node)) {
-        line_open(node);
+        endpoint->n_pool_conns < endpoint->master_pool->pool->config->size &&
+        !endpoint_rests(endpoint)) {
+        pool_conn_open(endpoint);
     }
     return filling ? filling : best;
 }
 
-/* ---- what happens to slots ---- */
+/* ---- what happens to commands in flight ---- */
 
-void line_release(struct line *line, bool was_live, bool answered)
+void pool_conn_release(struct pool_conn *pool_conn, bool was_live, bool answered)
 {
-    line->in_flight--;
-    line->live -= was_live;
+    pool_conn->in_flight--;
+    pool_conn->live -= was_live;
     if (!answered) {
         return;
     }
-    line->silent = false; /* it lives */
-    line_count(line);
-    if (line->passed_by) {
-        desk_wake(line->node->desk);
+    pool_conn->silent = false; /* it lives */
+    pool_conn_count(pool_conn);
+    if (pool_conn->passed_by) {
+        master_pool_wake(pool_conn->endpoint->master_pool);
     }
-    line->passed_by = false;
+    pool_conn->passed_by = false;
 }
 
-void line_is_late(struct line *line, size_t n, uint64_t received)
+void pool_conn_is_late(struct pool_conn *pool_conn, size_t n, uint64_t received)
 {
-    struct node *node = line->node;
-    bool slow = redis_conn_received(line->conn) != received; /* but alive */
+    struct pool_endpoint *endpoint = pool_conn->endpoint;
+    bool slow = redis_conn_received(pool_conn->conn) != received; /* but alive */
 
-    line->live -= n;
-    if (!slow && !line->silent) {
-        pool_tell(node, SUSPICION_SILENT);
+    pool_conn->live -= n;
+    if (!slow && !pool_conn->silent) {
+        pool_tell(endpoint, SUSPICION_SILENT);
     }
-    line->silent = line->silent || !slow;
-    if (line->silent && line->live == 0) { /* nobody would be hurt, and another one may be opened */
-        line_free(line);
-        desk_wake(node->desk);
+    pool_conn->silent = pool_conn->silent || !slow;
+    if (pool_conn->silent && pool_conn->live == 0) {
+        /* nobody would be hurt, and another one may be opened */
+        pool_conn_free(pool_conn);
+        master_pool_wake(endpoint->master_pool);
     }
 }
 
@@ -555,48 +568,49 @@ void line_is_late(struct line *line, size_t n, uint64_t received)
 
 static void on_timer(void *data)
 {
-    struct node *node = data;
+    struct pool_endpoint *endpoint = data;
 
-    desk_wake(node->desk);
+    master_pool_wake(endpoint->master_pool);
 }
 
-struct node *node_new(struct desk *desk, const struct address *address, bool is_replica)
+struct pool_endpoint *endpoint_new(struct master_pool *master_pool, const struct address *address,
+                                   bool is_replica)
 {
-    struct node *node = mem_new(1, sizeof(*node));
+    struct pool_endpoint *endpoint = mem_new(1, sizeof(*endpoint));
 
-    node->desk = desk;
-    node->address = *address;
-    node->is_replica = is_replica;
-    node->lines = mem_new(desk->pool->config->size, sizeof(struct line *));
-    node->timer = loop_timer_new(desk->pool->loop, on_timer, node);
-    return node;
+    endpoint->master_pool = master_pool;
+    endpoint->address = *address;
+    endpoint->is_replica = is_replica;
+    endpoint->pool_conns = mem_new(master_pool->pool->config->size, sizeof(struct pool_conn *));
+    endpoint->timer = loop_timer_new(master_pool->pool->loop, on_timer, endpoint);
+    return endpoint;
 }
 
-void node_withdraw(struct node *node)
+void endpoint_withdraw(struct pool_endpoint *endpoint)
 {
-    for (size_t i = 0; i < node->n_lines; i++) {
-        struct line *line = node->lines[i];
+    for (size_t i = 0; i < endpoint->n_pool_conns; i++) {
+        struct pool_conn *pool_conn = endpoint->pool_conns[i];
 
-        redis_conn_withdraw(line->conn);
-        line_count(line);
+        redis_conn_withdraw(pool_conn->conn);
+        pool_conn_count(pool_conn);
     }
 }
 
-void node_free(struct node *node)
+void endpoint_free(struct pool_endpoint *endpoint)
 {
-    if (!node) {
+    if (!endpoint) {
         return;
     }
-    node->left = true;
-    while (node->n_lines > 0) {
-        line_free(node->lines[node->n_lines - 1]);
+    endpoint->left = true;
+    while (endpoint->n_pool_conns > 0) {
+        pool_conn_free(endpoint->pool_conns[endpoint->n_pool_conns - 1]);
     }
-    for (struct pool_task *task = node->desk->first; task; task = task->next_waiting) {
-        if (task->node == node) {
-            task->node = NULL;
+    for (struct request_run *run = endpoint->master_pool->first; run; run = run->next_waiting) {
+        if (run->endpoint == endpoint) {
+            run->endpoint = NULL;
         }
     }
-    loop_timer_free(node->timer);
-    free(node->lines);
-    free(node);
+    loop_timer_free(endpoint->timer);
+    free(endpoint->pool_conns);
+    free(endpoint);
 }

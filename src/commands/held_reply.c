@@ -10,44 +10,44 @@
 
 enum { DOUBT_MS = 50 };
 
-static void link_task(struct desk *desk, struct pool_task *task)
+static void link_request_run(struct master_pool *master_pool, struct request_run *run)
 {
-    task->previous_doubted = NULL;
-    task->next_doubted = desk->doubted;
-    if (desk->doubted) {
-        desk->doubted->previous_doubted = task;
+    run->previous_doubted = NULL;
+    run->next_doubted = master_pool->doubted;
+    if (master_pool->doubted) {
+        master_pool->doubted->previous_doubted = run;
     }
-    desk->doubted = task;
+    master_pool->doubted = run;
 }
 
-void doubts_forget(struct pool_task *task)
+void held_replies_forget(struct request_run *run)
 {
-    struct pool_task *next = task->next_doubted, *previous = task->previous_doubted;
+    struct request_run *next = run->next_doubted, *previous = run->previous_doubted;
 
-    if (!previous && task->desk->doubted != task) {
+    if (!previous && run->master_pool->doubted != run) {
         return;
     }
     if (previous) {
         previous->next_doubted = next;
     } else {
-        task->desk->doubted = next;
+        run->master_pool->doubted = next;
     }
     if (next) {
         next->previous_doubted = previous;
     }
-    task->next_doubted = task->previous_doubted = NULL;
+    run->next_doubted = run->previous_doubted = NULL;
 }
 
-void doubt_item(struct pool_task *task, size_t i)
+void held_reply_item(struct request_run *run, size_t i)
 {
-    struct desk *desk = task->desk;
+    struct master_pool *master_pool = run->master_pool;
 
-    if (task->n_doubted++ == 0) {
-        link_task(desk, task);
+    if (run->n_doubted++ == 0) {
+        link_request_run(master_pool, run);
     }
-    task->states[i].doubted_ms = clock_boot_ms();
-    if (!loop_timer_armed(desk->doubt_timer)) {
-        loop_timer_start(desk->doubt_timer, DOUBT_MS);
+    run->states[i].doubted_ms = clock_boot_ms();
+    if (!loop_timer_armed(master_pool->held_reply_timer)) {
+        loop_timer_start(master_pool->held_reply_timer, DOUBT_MS);
     }
 }
 
@@ -55,27 +55,27 @@ void doubt_item(struct pool_task *task, size_t i)
  * Those answered by `until_ms` are believed. @param rest whether the others are lost; else they
  * stay.
  */
-static void look_at_task(struct pool_task *task, int64_t until_ms, bool rest)
+static void look_at_request_run(struct request_run *run, int64_t until_ms, bool rest)
 {
-    for (size_t i = 0; i < task->job->n_items && task->n_doubted > 0; i++) {
-        int64_t doubted_ms = task->states[i].doubted_ms;
+    for (size_t i = 0; i < run->request->n_items && run->n_doubted > 0; i++) {
+        int64_t doubted_ms = run->states[i].doubted_ms;
 
         if (doubted_ms != 0 && (doubted_ms <= until_ms || rest)) {
-            task_end_doubt(task, i, doubted_ms <= until_ms);
+            request_run_end_held_reply(run, i, doubted_ms <= until_ms);
         }
     }
-    if (task->n_doubted == 0) {
-        doubts_forget(task);
+    if (run->n_doubted == 0) {
+        held_replies_forget(run);
     }
 }
 
-static void look(struct desk *desk, int64_t until_ms, bool rest)
+static void look(struct master_pool *master_pool, int64_t until_ms, bool rest)
 {
-    struct pool_task *next;
+    struct request_run *next;
 
-    for (struct pool_task *task = desk->doubted; task; task = next) {
-        next = task->next_doubted;
-        look_at_task(task, until_ms, rest);
+    for (struct request_run *run = master_pool->doubted; run; run = next) {
+        next = run->next_doubted;
+        look_at_request_run(run, until_ms, rest);
     }
 }
 
@@ -83,17 +83,17 @@ static void look(struct desk *desk, int64_t until_ms, bool rest)
  * Not before this thread has read what the watcher has heard: a promotion may have begun long ago
  * where it was busy.
  */
-void doubts_due(void *data)
+void held_replies_due(void *data)
 {
-    struct desk *desk = data;
+    struct master_pool *master_pool = data;
 
-    if (pool_is_behind(desk->pool)) {
-        loop_timer_start(desk->doubt_timer, 1);
+    if (pool_is_behind(master_pool->pool)) {
+        loop_timer_start(master_pool->held_reply_timer, 1);
         return;
     }
-    look(desk, clock_boot_ms() - DOUBT_MS, false);
-    if (desk->doubted) {
-        loop_timer_start(desk->doubt_timer, DOUBT_MS / 2);
+    look(master_pool, clock_boot_ms() - DOUBT_MS, false);
+    if (master_pool->doubted) {
+        loop_timer_start(master_pool->held_reply_timer, DOUBT_MS / 2);
     }
 }
 
@@ -101,7 +101,7 @@ void doubts_due(void *data)
  * What counts is when the leader spoke, whenever that is read here. Where nobody heard it speak no
  * answer is old enough.
  */
-void doubts_end(struct desk *desk, bool promoted)
+void held_replies_end(struct master_pool *master_pool, bool promoted)
 {
-    look(desk, promoted ? desk->shown->promoting_ms - DOUBT_MS : INT64_MAX, true);
+    look(master_pool, promoted ? master_pool->shown->promoting_ms - DOUBT_MS : INT64_MAX, true);
 }

@@ -12,43 +12,43 @@ enum { TELL_EVERY_MS = 20 };
 
 /* ---- deadlines ---- */
 
-/* All jobs have the same time, so a new one's deadline is the last. */
-void pool_link(struct pool *pool, struct pool_task *task)
+/* All requests have the same time, so a new one's deadline is the last. */
+void pool_link(struct pool *pool, struct request_run *run)
 {
-    task->linked = true;
-    task->previous = pool->last;
-    task->next = NULL;
+    run->linked = true;
+    run->previous = pool->last;
+    run->next = NULL;
     if (pool->last) {
-        pool->last->next = task;
+        pool->last->next = run;
     } else {
-        pool->first = task;
+        pool->first = run;
     }
-    pool->last = task;
+    pool->last = run;
     if (!loop_timer_armed(pool->deadline_timer)) {
-        loop_timer_start(pool->deadline_timer, task->deadline_ms - clock_boot_ms());
+        loop_timer_start(pool->deadline_timer, run->deadline_ms - clock_boot_ms());
     }
 }
 
-void pool_unlink(struct pool *pool, struct pool_task *task)
+void pool_unlink(struct pool *pool, struct request_run *run)
 {
-    if (!task->linked) {
+    if (!run->linked) {
         return;
     }
-    task->linked = false;
-    if (task->previous) {
-        task->previous->next = task->next;
+    run->linked = false;
+    if (run->previous) {
+        run->previous->next = run->next;
     } else {
-        pool->first = task->next;
+        pool->first = run->next;
     }
-    if (task->next) {
-        task->next->previous = task->previous;
+    if (run->next) {
+        run->next->previous = run->previous;
     } else {
-        pool->last = task->previous;
+        pool->last = run->previous;
     }
 }
 
 /*
- * The timer is left alone while jobs come and go: it fires at an old deadline now and then and
+ * The timer is left alone while requests come and go: it fires at an old deadline now and then and
  * finds nothing.
  */
 static void expire(void *data)
@@ -57,7 +57,7 @@ static void expire(void *data)
     int64_t now_ms = clock_boot_ms();
 
     while (pool->first && pool->first->deadline_ms <= now_ms) {
-        task_expire(pool->first);
+        request_run_expire(pool->first);
     }
     if (pool->first) {
         loop_timer_start(pool->deadline_timer, pool->first->deadline_ms - now_ms);
@@ -80,17 +80,18 @@ bool pool_is_behind(const struct pool *pool)
 }
 
 /* A hundred commands that are refused at once are one piece of news. */
-void pool_tell(struct node *node, enum suspicion what)
+void pool_tell(struct pool_endpoint *endpoint, enum suspicion what)
 {
-    const struct desk *desk = node->desk;
+    const struct master_pool *master_pool = endpoint->master_pool;
     int64_t now_ms = clock_boot_ms();
 
-    if (node->is_replica || !desk->pool->hooks.suspect ||
-        (node->told_ms != 0 && now_ms - node->told_ms < TELL_EVERY_MS)) {
+    if (endpoint->is_replica || !master_pool->pool->hooks.suspect ||
+        (endpoint->told_ms != 0 && now_ms - endpoint->told_ms < TELL_EVERY_MS)) {
         return;
     }
-    node->told_ms = now_ms;
-    desk->pool->hooks.suspect(desk->pool->hooks.data, what, desk->name, &node->address);
+    endpoint->told_ms = now_ms;
+    master_pool->pool->hooks.suspect(master_pool->pool->hooks.data, what, master_pool->name,
+                                     &endpoint->address);
 }
 
 void pool_take(struct pool *pool, struct snapshot *snapshot)
@@ -98,23 +99,24 @@ void pool_take(struct pool *pool, struct snapshot *snapshot)
     struct snapshot *before = pool->snapshot;
 
     pool->snapshot = snapshot_ref(snapshot);
-    for (size_t i = 0; i < pool->n_desks; i++) {
-        desk_take(pool->desks[i], snapshot_find(snapshot, pool->desks[i]->name));
+    for (size_t i = 0; i < pool->n_master_pools; i++) {
+        master_pool_take(pool->master_pools[i],
+                         snapshot_find(snapshot, pool->master_pools[i]->name));
     }
     snapshot_unref(before);
 }
 
-/* ---- desks ---- */
+/* ---- master pools ---- */
 
 /* @return where it stands, or belongs. */
-static size_t desk_place(const struct pool *pool, const char *name, bool *found)
+static size_t master_pool_place(const struct pool *pool, const char *name, bool *found)
 {
-    size_t low = 0, high = pool->n_desks;
+    size_t low = 0, high = pool->n_master_pools;
 
     *found = false;
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        int order = strcmp(pool->desks[middle]->name, name);
+        int order = strcmp(pool->master_pools[middle]->name, name);
 
         if (order == 0) {
             *found = true;
@@ -129,126 +131,129 @@ static size_t desk_place(const struct pool *pool, const char *name, bool *found)
     return low;
 }
 
-static struct desk *desk_of(struct pool *pool, const char *name)
+static struct master_pool *master_pool_of(struct pool *pool, const char *name)
 {
     bool found;
-    size_t place = desk_place(pool, name, &found);
+    size_t place = master_pool_place(pool, name, &found);
 
     if (found) {
-        return pool->desks[place];
+        return pool->master_pools[place];
     }
-    pool->desks = mem_resize(pool->desks, pool->n_desks + 1, sizeof(*pool->desks));
-    memmove(pool->desks + place + 1, pool->desks + place,
-            (pool->n_desks - place) * sizeof(*pool->desks));
-    pool->n_desks++;
-    pool->desks[place] = desk_new(pool, name);
+    pool->master_pools =
+        mem_resize(pool->master_pools, pool->n_master_pools + 1, sizeof(*pool->master_pools));
+    memmove(pool->master_pools + place + 1, pool->master_pools + place,
+            (pool->n_master_pools - place) * sizeof(*pool->master_pools));
+    pool->n_master_pools++;
+    pool->master_pools[place] = master_pool_new(pool, name);
     if (pool->snapshot) {
-        desk_take(pool->desks[place], snapshot_find(pool->snapshot, name));
+        master_pool_take(pool->master_pools[place], snapshot_find(pool->snapshot, name));
     }
-    return pool->desks[place];
+    return pool->master_pools[place];
 }
 
-void pool_forget(struct pool *pool, struct desk *desk)
+void pool_forget(struct pool *pool, struct master_pool *master_pool)
 {
     bool found;
-    size_t place = desk_place(pool, desk->name, &found);
+    size_t place = master_pool_place(pool, master_pool->name, &found);
 
-    pool->n_desks--;
-    memmove(pool->desks + place, pool->desks + place + 1,
-            (pool->n_desks - place) * sizeof(*pool->desks));
-    desk_free(desk);
+    pool->n_master_pools--;
+    memmove(pool->master_pools + place, pool->master_pools + place + 1,
+            (pool->n_master_pools - place) * sizeof(*pool->master_pools));
+    master_pool_free(master_pool);
 }
 
 bool pool_look(const struct pool *pool, const char *master, struct pool_view *out)
 {
     bool found;
-    size_t place = desk_place(pool, master, &found);
-    const struct desk *desk;
+    size_t place = master_pool_place(pool, master, &found);
+    const struct master_pool *master_pool;
 
     if (!found) {
         return false;
     }
-    desk = pool->desks[place];
-    *out = (struct pool_view){.waiting = desk->n_waiting, .has_table = false};
-    out->has_table = desk->book && command_book_has_table(desk->book);
-    out->closed = desk->book ? command_book_closed(desk->book) : NULL;
-    for (size_t i = 0; desk->master && i < desk->master->n_lines; i++) {
-        const struct line *line = desk->master->lines[i];
+    master_pool = pool->master_pools[place];
+    *out = (struct pool_view){.waiting = master_pool->n_waiting, .has_table = false};
+    out->has_table =
+        master_pool->commands_table && command_table_has_table(master_pool->commands_table);
+    out->closed =
+        master_pool->commands_table ? command_table_closed(master_pool->commands_table) : NULL;
+    for (size_t i = 0; master_pool->master && i < master_pool->master->n_pool_conns; i++) {
+        const struct pool_conn *pool_conn = master_pool->master->pool_conns[i];
 
-        out->connecting += !line->ready;
-        out->idle += line->ready && line->in_flight == 0;
-        out->busy += line->ready && line->in_flight > 0;
-        out->in_flight += line->in_flight;
+        out->connecting += !pool_conn->ready;
+        out->idle += pool_conn->ready && pool_conn->in_flight == 0;
+        out->busy += pool_conn->ready && pool_conn->in_flight > 0;
+        out->in_flight += pool_conn->in_flight;
     }
     return true;
 }
 
-/* ---- jobs ---- */
+/* ---- requests ---- */
 
-struct pool_job *pool_job_new(void)
+struct pool_request *pool_request_new(void)
 {
-    return mem_new(1, sizeof(struct pool_job));
+    return mem_new(1, sizeof(struct pool_request));
 }
 
-/* One allocation holds the task, its items and what the pool keeps of each. */
-static struct pool_task *task_new(struct pool *pool, struct pool_job *job)
+/* One allocation holds the run, its items and what the pool keeps of each. */
+static struct request_run *request_run_new(struct pool *pool, struct pool_request *request)
 {
-    size_t n = job->transaction ? 1 : job->batch->n;
-    struct pool_task *task =
-        budget_new(1, sizeof(*task) + n * (sizeof(*task->states) + sizeof(*job->items)));
+    size_t n = request->transaction ? 1 : request->batch->n;
+    struct request_run *run =
+        budget_new(1, sizeof(*run) + n * (sizeof(*run->states) + sizeof(*request->items)));
 
-    task->states = (struct item_state *)(task + 1);
-    job->items = (struct pool_item *)(task->states + n);
-    job->n_items = n;
-    job->task = task;
-    task->job = job;
-    task->desk = desk_of(pool, job->master);
-    task->desk->n_tasks++;
-    task->arrived_us = clock_boot_us();
-    task->deadline_ms = task->arrived_us / 1000 + pool->config->command_timeout_ms;
-    task->pending = n;
+    run->states = (struct item_state *)(run + 1);
+    request->items = (struct pool_command *)(run->states + n);
+    request->n_items = n;
+    request->run = run;
+    run->request = request;
+    run->master_pool = master_pool_of(pool, request->master);
+    run->master_pool->n_runs++;
+    run->arrived_us = clock_boot_us();
+    run->deadline_ms = run->arrived_us / 1000 + pool->config->command_timeout_ms;
+    run->pending = n;
     for (size_t i = 0; i < n; i++) {
-        job->items[i].outcome = ITEM_PENDING;
+        request->items[i].outcome = ITEM_PENDING;
     }
-    return task;
+    return run;
 }
 
-bool pool_run(struct pool *pool, struct pool_job *job)
+bool pool_run(struct pool *pool, struct pool_request *request)
 {
-    struct pool_task *task = task_new(pool, job);
+    struct request_run *run = request_run_new(pool, request);
 
-    task->inline_ = true;
+    run->inline_ = true;
     if (pool->draining) {
-        task_refuse(task, "NOTSENT the daemon is shutting down; nothing was sent");
+        request_run_refuse(run, "NOTSENT the daemon is shutting down; nothing was sent");
     } else {
-        pool_link(pool, task);
-        if (!task_go(task) && task->pending > 0) {
-            desk_wait(task->desk, task);
+        pool_link(pool, run);
+        if (!request_run_go(run) && run->pending > 0) {
+            master_pool_wait(run->master_pool, run);
         }
     }
-    task->inline_ = false;
-    return task->pending == 0;
+    run->inline_ = false;
+    return run->pending == 0;
 }
 
-void pool_job_release(struct pool_job *job)
+void pool_request_release(struct pool_request *request)
 {
-    for (size_t i = 0; i < job->n_items; i++) {
-        buffer_release(&job->items[i].json);
+    for (size_t i = 0; i < request->n_items; i++) {
+        buffer_release(&request->items[i].json);
     }
-    batch_free(job->batch);
-    if (job->task) {
-        free(job->task->tried);
+    batch_free(request->batch);
+    if (request->run) {
+        free(request->run->tried);
     }
-    budget_free(job->task);
+    budget_free(request->run);
 }
 
-void pool_job_free(struct pool_job *job)
+void pool_request_free(struct pool_request *request)
 {
-    if (!job) {
+    if (!request) {
         return;
     }
-    pool_job_release(job);
-    free(job);
+    pool_request_release(request);
+    free(request);
 }
 
 /* ---- credentials ---- */
@@ -300,13 +305,13 @@ struct pool *pool_new(struct loop *loop, const struct pool_config *config, _Atom
 
 void pool_drain(struct pool *pool)
 {
-    struct pool_task *next;
+    struct request_run *next;
 
     pool->draining = true;
-    for (struct pool_task *task = pool->first; task; task = next) {
-        next = task->next;
-        if (task->queued) {
-            task_refuse(task, "NOTSENT the daemon is shutting down; this was not sent");
+    for (struct request_run *run = pool->first; run; run = next) {
+        next = run->next;
+        if (run->queued) {
+            request_run_refuse(run, "NOTSENT the daemon is shutting down; this was not sent");
         }
     }
 }
@@ -316,7 +321,7 @@ void pool_abandon(struct pool *pool)
 {
     pool->draining = true;
     while (pool->first) {
-        task_expire(pool->first);
+        request_run_expire(pool->first);
     }
 }
 
@@ -326,8 +331,8 @@ void pool_free(struct pool *pool)
         return;
     }
     pool_abandon(pool);
-    for (size_t i = 0; i < pool->n_desks; i++) {
-        desk_free(pool->desks[i]);
+    for (size_t i = 0; i < pool->n_master_pools; i++) {
+        master_pool_free(pool->master_pools[i]);
     }
     for (size_t i = 0; i < pool->n_logins; i++) {
         free(pool->logins[i].master);
@@ -338,6 +343,6 @@ void pool_free(struct pool *pool)
     loop_timer_free(pool->deadline_timer);
     snapshot_unref(pool->snapshot);
     free(pool->logins);
-    free(pool->desks);
+    free(pool->master_pools);
     free(pool);
 }

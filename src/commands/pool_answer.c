@@ -1,6 +1,6 @@
 /*
  * What comes back for a command: an answer that is taken as it is, or a mishap that is settled by
- * the table in settle.c. And the slots, which stand for commands on the wire.
+ * the table in settle.c. And the commands in flight, which stand for commands on the wire.
  */
 #include <inttypes.h>
 #include <stdio.h>
@@ -15,32 +15,32 @@
 
 enum { UNSENT_WITHOUT_REST = 2, RESENDS_MAX = 2, SMALL_REPLY_BYTES = 64, SPARE_SLOTS_MAX = 1024 };
 
-static struct settle_facts facts_of(const struct pool_task *task, size_t i)
+static struct settle_facts facts_of(const struct request_run *run, size_t i)
 {
-    return (struct settle_facts){.read_only = task->states[i].read_only,
-                                 .script = task->states[i].script,
-                                 .retry_always = task->job->retry_always};
+    return (struct settle_facts){.read_only = run->states[i].read_only,
+                                 .script = run->states[i].script,
+                                 .retry_always = run->request->retry_always};
 }
 
-void task_say_unknown(struct pool_task *task, size_t i, enum mishap mishap)
+void request_run_say_unknown(struct request_run *run, size_t i, enum mishap mishap)
 {
     char text[ADDRESS_TEXT_SIZE];
 
-    address_format(&task->job->ran_at, text);
+    address_format(&run->request->ran_at, text);
     if (mishap == MISHAP_FENCED) {
-        task_item_fails(
-            task, i, ITEM_UNKNOWN,
+        request_run_item_fails(
+            run, i, ITEM_UNKNOWN,
             "UNKNOWN %s answered after a failover had begun to promote another node: what was written may be "
             "lost",
             text);
     } else if (mishap == MISHAP_DEADLINE) {
-        task_item_fails(task, i, ITEM_UNKNOWN,
-                        "UNKNOWN %s did not answer within %" PRId64 " ms; it may have run", text,
-                        task->desk->pool->config->command_timeout_ms);
+        request_run_item_fails(run, i, ITEM_UNKNOWN,
+                               "UNKNOWN %s did not answer within %" PRId64 " ms; it may have run",
+                               text, run->master_pool->pool->config->command_timeout_ms);
     } else {
-        task_item_fails(task, i, ITEM_UNKNOWN,
-                        "UNKNOWN the connection to %s was lost after it was sent; it may have run",
-                        text);
+        request_run_item_fails(
+            run, i, ITEM_UNKNOWN,
+            "UNKNOWN the connection to %s was lost after it was sent; it may have run", text);
     }
 }
 
@@ -48,17 +48,17 @@ void task_say_unknown(struct pool_task *task, size_t i, enum mishap mishap)
  * The replies to one request come together in memory: what bounds one of them bounds them all.
  * Small ones are free, their number is bounded by the request's own size.
  */
-static bool is_too_much(struct pool_task *task, const struct result *result)
+static bool is_too_much(struct request_run *run, const struct result *result)
 {
-    size_t size = result->json.size, max = task->desk->pool->config->max_reply_bytes;
+    size_t size = result->json.size, max = run->master_pool->pool->config->max_reply_bytes;
 
     if (size <= SMALL_REPLY_BYTES) {
         return false;
     }
-    if (task->json_bytes > 0 && (task->json_bytes > max || size > max - task->json_bytes)) {
+    if (run->json_bytes > 0 && (run->json_bytes > max || size > max - run->json_bytes)) {
         return true;
     }
-    task->json_bytes += size;
+    run->json_bytes += size;
     return false;
 }
 
@@ -66,17 +66,17 @@ static bool is_too_much(struct pool_task *task, const struct result *result)
  * Words that `words` has no room for. They count with the answers: beyond what those may take the
  * rest is left out.
  */
-static void keep_whole(struct pool_task *task, size_t i, const struct result *result, bool refused)
+static void keep_whole(struct request_run *run, size_t i, const struct result *result, bool refused)
 {
-    struct buffer *out = &task->job->items[i].json;
-    size_t max = task->desk->pool->config->max_reply_bytes;
+    struct buffer *out = &run->request->items[i].json;
+    size_t max = run->master_pool->pool->config->max_reply_bytes;
     char where[48];
 
-    if (result->whole.size == 0 || task->json_bytes > max ||
-        result->whole.size > max - task->json_bytes) {
+    if (result->whole.size == 0 || run->json_bytes > max ||
+        result->whole.size > max - run->json_bytes) {
         return;
     }
-    task->json_bytes += result->whole.size;
+    run->json_bytes += result->whole.size;
     if (refused) {
         snprintf(where, sizeof(where), " (command %u: ", result->refused_member + 1);
         buffer_add_text(out, result->error);
@@ -87,51 +87,51 @@ static void keep_whole(struct pool_task *task, size_t i, const struct result *re
     out->size--;
 }
 
-static void take_error(struct pool_task *task, size_t i, const struct result *result)
+static void take_error(struct request_run *run, size_t i, const struct result *result)
 {
     bool refused = result->exec && result->refused[0] != '\0';
 
     if (!refused || result->refused_member != RESULT_MULTI) {
-        keep_whole(task, i, result, refused);
+        keep_whole(run, i, result, refused);
     }
 
     if (refused && result->refused_member == RESULT_MULTI) {
-        task_item_fails(
-            task, i, ITEM_UNKNOWN,
+        request_run_item_fails(
+            run, i, ITEM_UNKNOWN,
             "UNKNOWN the server refused MULTI, so its commands may have run one by one: %.140s",
             result->refused);
     } else if (refused) {
-        task_item_fails(task, i, ITEM_ERROR, "%.100s (command %u: %.140s)", result->error,
-                        result->refused_member + 1, result->refused);
+        request_run_item_fails(run, i, ITEM_ERROR, "%.100s (command %u: %.140s)", result->error,
+                               result->refused_member + 1, result->refused);
     } else {
-        task_item_fails(task, i, ITEM_ERROR, "%s", result->error);
+        request_run_item_fails(run, i, ITEM_ERROR, "%s", result->error);
     }
 }
 
-static void take(struct pool_task *task, size_t i, struct result *result)
+static void take(struct request_run *run, size_t i, struct result *result)
 {
     if (result->kind == RESULT_ERROR) {
-        take_error(task, i, result);
+        take_error(run, i, result);
         return;
     }
     if (result->kind == RESULT_NO_MEMORY) {
-        task_item_fails(task, i, ITEM_TOO_BIG, NO_MEMORY);
+        request_run_item_fails(run, i, ITEM_TOO_BIG, NO_MEMORY);
         return;
     }
-    if (is_too_much(task, result)) {
-        task_item_fails(
-            task, i, ITEM_TOO_BIG,
+    if (is_too_much(run, result)) {
+        request_run_item_fails(
+            run, i, ITEM_TOO_BIG,
             "TOOBIG it has run, but the replies to this request are together over %zu bytes (option max-reply)",
-            task->desk->pool->config->max_reply_bytes);
+            run->master_pool->pool->config->max_reply_bytes);
         return;
     }
-    task->job->items[i].json = result->json;
+    run->request->items[i].json = result->json;
     result->json = (struct buffer){0};
-    if (!task->states[i].read_only &&
-        (task->desk->fence == FENCE_UP || pool_is_behind(task->desk->pool))) {
-        doubt_item(task, i);
+    if (!run->states[i].read_only &&
+        (run->master_pool->fence == FENCE_UP || pool_is_behind(run->master_pool->pool))) {
+        held_reply_item(run, i);
     } else {
-        task_item_ends(task, i, ITEM_DONE);
+        request_run_item_ends(run, i, ITEM_DONE);
     }
 }
 
@@ -140,38 +140,38 @@ static void take(struct pool_task *task, size_t i, struct result *result)
  * and then it is enough.
  * @return whether it may; else it has ended.
  */
-static bool may_go_again(struct pool_task *task, size_t i, const struct node *node,
+static bool may_go_again(struct request_run *run, size_t i, const struct pool_endpoint *endpoint,
                          enum mishap mishap)
 {
-    struct item_state *state = &task->states[i];
+    struct item_state *state = &run->states[i];
     char text[ADDRESS_TEXT_SIZE], words[RESULT_ERROR_SIZE / 2];
 
     if (mishap == MISHAP_UNSENT) {
         if (state->unsent < UNSENT_WITHOUT_REST) {
             state->unsent++;
         } else {
-            task_rest(task);
+            request_run_rest(run);
         }
         return true;
     }
-    if (!node || node->left) {
+    if (!endpoint || endpoint->left) {
         state->resent = 0; /* that it was sent there does not count elsewhere */
     }
     if (state->resent < RESENDS_MAX) {
         if (++state->resent == RESENDS_MAX) {
-            task_rest(task);
+            request_run_rest(run);
         }
         return true;
     }
     snprintf(words, sizeof(words), "NOTSENT %s did not run it in %d attempts",
-             address_format(&task->job->ran_at, text), RESENDS_MAX + 1);
-    if (mishap == MISHAP_LOST && task->states[i].may_have_run) {
-        task_item_fails(
-            task, i, ITEM_UNKNOWN,
+             address_format(&run->request->ran_at, text), RESENDS_MAX + 1);
+    if (mishap == MISHAP_LOST && run->states[i].may_have_run) {
+        request_run_item_fails(
+            run, i, ITEM_UNKNOWN,
             "UNKNOWN the connection to %s was lost each of the %d times that it was sent; it may have run",
             text, RESENDS_MAX + 1);
     } else {
-        task_refuse_item(task, i, words);
+        request_run_refuse_item(run, i, words);
     }
     return false;
 }
@@ -180,58 +180,58 @@ static bool may_go_again(struct pool_task *task, size_t i, const struct node *no
  * @param node that it was sent to; NULL: another one is being promoted in its place. @param result
  * NULL: there is none.
  */
-static void settle_item(struct pool_task *task, size_t i, const struct node *node,
+static void settle_item(struct request_run *run, size_t i, const struct pool_endpoint *endpoint,
                         enum mishap mishap, struct result *result)
 {
-    struct settle_facts facts = facts_of(task, i);
+    struct settle_facts facts = facts_of(run, i);
     enum metric_retry reason = METRIC_RETRY_COUNT;
 
     switch (settle(mishap, &facts, &reason)) {
     case SETTLE_REST:
-        snprintf(task->job->items[i].words, sizeof(task->job->items[i].words), "%s",
+        snprintf(run->request->items[i].words, sizeof(run->request->items[i].words), "%s",
                  mishap == MISHAP_EXECABORT && result->refused[0] != '\0' ? result->refused
                                                                           : result->error);
-        if (may_go_again(task, i, node, mishap)) {
-            task_rest(task);
-            task_run_again(task, i, reason);
+        if (may_go_again(run, i, endpoint, mishap)) {
+            request_run_rest(run);
+            request_run_run_again(run, i, reason);
         }
         break;
     case SETTLE_RUN_AGAIN:
         if (mishap != MISHAP_UNSENT && mishap != MISHAP_UNWRITTEN) {
-            task->states[i].may_have_run = true;
+            run->states[i].may_have_run = true;
         }
-        if (may_go_again(task, i, node, mishap)) {
-            task_run_again(task, i, reason);
+        if (may_go_again(run, i, endpoint, mishap)) {
+            request_run_run_again(run, i, reason);
         }
         break;
     case SETTLE_TAKE:
         if (result) {
-            take(task, i, result);
+            take(run, i, result);
             break;
         }
         __attribute__((fallthrough));
-    case SETTLE_UNKNOWN: task_say_unknown(task, i, mishap); break;
-    case SETTLE_NOT_SENT: break; /* said by task_refuse() */
+    case SETTLE_UNKNOWN: request_run_say_unknown(run, i, mishap); break;
+    case SETTLE_NOT_SENT: break; /* said by request_run_refuse() */
     }
 }
 
 /* @param kept whether its answer counts. */
-void task_drop_doubt(struct pool_task *task, size_t i, bool kept)
+void request_run_drop_held_reply(struct request_run *run, size_t i, bool kept)
 {
-    task->states[i].doubted_ms = 0;
-    task->n_doubted--;
+    run->states[i].doubted_ms = 0;
+    run->n_doubted--;
     if (!kept) {
-        buffer_release(&task->job->items[i].json);
+        buffer_release(&run->request->items[i].json);
     }
 }
 
-void task_end_doubt(struct pool_task *task, size_t i, bool believed)
+void request_run_end_held_reply(struct request_run *run, size_t i, bool believed)
 {
-    task_drop_doubt(task, i, believed);
+    request_run_drop_held_reply(run, i, believed);
     if (believed) {
-        task_item_ends(task, i, ITEM_DONE);
+        request_run_item_ends(run, i, ITEM_DONE);
     } else {
-        settle_item(task, i, NULL, MISHAP_FENCED, NULL);
+        settle_item(run, i, NULL, MISHAP_FENCED, NULL);
     }
 }
 
@@ -251,95 +251,97 @@ static enum mishap exec_mishap(const struct result *result)
 }
 
 /* Whether what it wrote may be lost: the old master answers, and another one is being promoted. */
-static bool is_fenced(const struct pool_task *task, size_t i, const struct node *node)
+static bool is_fenced(const struct request_run *run, size_t i, const struct pool_endpoint *endpoint)
 {
-    return node == task->desk->master && task->desk->fence == FENCE_PROMOTING &&
-           !task->states[i].read_only;
+    return endpoint == run->master_pool->master && run->master_pool->fence == FENCE_PROMOTING &&
+           !run->states[i].read_only;
 }
 
 /* @return MISHAPS: a plain answer. */
-static enum mishap mishap_of(const struct pool_task *task, size_t i, const struct result *result,
-                             const struct node *node)
+static enum mishap mishap_of(const struct request_run *run, size_t i, const struct result *result,
+                             const struct pool_endpoint *endpoint)
 {
     if (result->kind == RESULT_ERROR) {
         return result->exec ? exec_mishap(result) : settle_refusal(result->error);
     }
-    return is_fenced(task, i, node) ? MISHAP_FENCED : MISHAPS;
+    return is_fenced(run, i, endpoint) ? MISHAP_FENCED : MISHAPS;
 }
 
-static void tell_refusal(struct node *node, enum mishap mishap)
+static void tell_refusal(struct pool_endpoint *endpoint, enum mishap mishap)
 {
-    pool_tell(node, mishap == MISHAP_READONLY || mishap == MISHAP_EXECABORT ? SUSPICION_READ_ONLY
-                                                                            : SUSPICION_LOADING);
+    pool_tell(endpoint, mishap == MISHAP_READONLY || mishap == MISHAP_EXECABORT
+                            ? SUSPICION_READ_ONLY
+                            : SUSPICION_LOADING);
 }
 
-static void answered(struct pool_task *task, size_t i, struct result *result, struct node *node)
+static void answered(struct request_run *run, size_t i, struct result *result,
+                     struct pool_endpoint *endpoint)
 {
-    enum mishap mishap = mishap_of(task, i, result, node);
+    enum mishap mishap = mishap_of(run, i, result, endpoint);
 
     if (result->exec && result->refused[0] != '\0' && result->refused_member == RESULT_MULTI) {
         /* it was not so when it was asked: the next transaction asks again */
-        node->multi_known = false;
+        endpoint->multi_known = false;
     }
-    if (i > task->next_item && task->states[i].read_only) {
-        task->states[i].may_have_run = true;
-        if (may_go_again(task, i, node, MISHAPS)) {
-            task_run_again(task, i, METRIC_RETRY_IN_ORDER);
+    if (i > run->next_item && run->states[i].read_only) {
+        run->states[i].may_have_run = true;
+        if (may_go_again(run, i, endpoint, MISHAPS)) {
+            request_run_run_again(run, i, METRIC_RETRY_IN_ORDER);
         }
         return;
     }
     if (mishap == MISHAPS) {
-        take(task, i, result);
+        take(run, i, result);
         return;
     }
-    if (mishap != MISHAP_FENCED && node->is_replica) {
-        struct address address = node->address;
+    if (mishap != MISHAP_FENCED && endpoint->is_replica) {
+        struct address address = endpoint->address;
 
-        task_run_again(task, i, METRIC_RETRY_NEXT_REPLICA);
-        task_leave_node(task, &address);
+        request_run_run_again(run, i, METRIC_RETRY_NEXT_REPLICA);
+        request_run_leave_endpoint(run, &address);
         return;
     }
     if (mishap != MISHAP_FENCED) {
-        tell_refusal(node, mishap);
+        tell_refusal(endpoint, mishap);
     }
-    settle_item(task, i, node, mishap, result);
+    settle_item(run, i, endpoint, mishap, result);
 }
 
 /*
  * Slots come and go by the dozen with each turn: more than malloc() keeps at hand of a size. What a
  * new one must have is set by whoever sends it.
  */
-struct slot *slot_new(struct pool *pool)
+struct in_flight *in_flight_new(struct pool *pool)
 {
-    struct slot *slot = pool->spare;
+    struct in_flight *flight = pool->spare;
 
-    if (!slot) {
-        return budget_new(1, sizeof(*slot));
+    if (!flight) {
+        return budget_new(1, sizeof(*flight));
     }
-    pool->spare = slot->next;
+    pool->spare = flight->next;
     pool->n_spare--;
-    return slot;
+    return flight;
 }
 
-static void slot_free(struct pool *pool, struct slot *slot)
+static void in_flight_free(struct pool *pool, struct in_flight *flight)
 {
-    result_release(&slot->expect.result);
+    result_release(&flight->expect.result);
     if (pool->n_spare == SPARE_SLOTS_MAX) {
-        budget_free(slot);
+        budget_free(flight);
         return;
     }
-    slot->next = pool->spare;
-    pool->spare = slot;
+    flight->next = pool->spare;
+    pool->spare = flight;
     pool->n_spare++;
 }
 
 void slots_free(struct pool *pool)
 {
     while (pool->spare) {
-        struct slot *slot = pool->spare;
+        struct in_flight *flight = pool->spare;
 
-        pool->spare = slot->next;
-        budget_free(slot);
+        pool->spare = flight->next;
+        budget_free(flight);
     }
     pool->n_spare = 0;
 }
@@ -355,34 +357,36 @@ static enum mishap lost_how(enum redis_fail why, bool begun, bool written)
     return begun ? MISHAP_UNWRITTEN : MISHAP_UNSENT;
 }
 
-void slot_done(struct redis_expect *expect, enum redis_fail why, bool written)
+void in_flight_done(struct redis_expect *expect, enum redis_fail why, bool written)
 {
-    struct slot *slot = (struct slot *)expect;
-    struct line *line = slot->line;
-    struct pool_task *task = slot->task;
-    struct pool *pool = line->node->desk->pool;
-    size_t i = slot->item;
+    struct in_flight *flight = (struct in_flight *)expect;
+    struct pool_conn *pool_conn = flight->pool_conn;
+    struct request_run *run = flight->run;
+    struct pool *pool = pool_conn->endpoint->master_pool->pool;
+    size_t i = flight->item;
 
     metric_move(&pool->counts->inflight, -1);
-    line_release(line, task != NULL, why == REDIS_FAIL_NONE || why == REDIS_FAIL_TOO_BIG);
-    if (task) {
-        task->states[i].slot = NULL;
-        if (--task->flying == 0 && task->queued) {
-            desk_wake(task->desk);
+    pool_conn_release(pool_conn, run != NULL, why == REDIS_FAIL_NONE || why == REDIS_FAIL_TOO_BIG);
+    if (run) {
+        run->states[i].flight = NULL;
+        if (--run->flying == 0 && run->queued) {
+            master_pool_wake(run->master_pool);
         }
         if (why == REDIS_FAIL_NONE) {
-            answered(task, i, &slot->expect.result, line->node);
-        } else if (why == REDIS_FAIL_TOO_BIG && !is_fenced(task, i, line->node) &&
-                   slot->expect.result.kind == RESULT_NO_MEMORY) {
-            task_item_fails(task, i, ITEM_TOO_BIG, NO_MEMORY);
-        } else if (why == REDIS_FAIL_TOO_BIG && !is_fenced(task, i, line->node)) {
-            task_item_fails(task, i, ITEM_TOO_BIG,
-                            "TOOBIG it has run, but its reply is over %zu bytes (option max-reply)",
-                            pool->config->max_reply_bytes);
+            answered(run, i, &flight->expect.result, pool_conn->endpoint);
+        } else if (why == REDIS_FAIL_TOO_BIG && !is_fenced(run, i, pool_conn->endpoint) &&
+                   flight->expect.result.kind == RESULT_NO_MEMORY) {
+            request_run_item_fails(run, i, ITEM_TOO_BIG, NO_MEMORY);
+        } else if (why == REDIS_FAIL_TOO_BIG && !is_fenced(run, i, pool_conn->endpoint)) {
+            request_run_item_fails(
+                run, i, ITEM_TOO_BIG,
+                "TOOBIG it has run, but its reply is over %zu bytes (option max-reply)",
+                pool->config->max_reply_bytes);
         } else {
-            settle_item(task, i, line->node,
-                        lost_how(why, redis_conn_has_begun(line->conn, expect), written), NULL);
+            settle_item(run, i, pool_conn->endpoint,
+                        lost_how(why, redis_conn_has_begun(pool_conn->conn, expect), written),
+                        NULL);
         }
     }
-    slot_free(pool, slot);
+    in_flight_free(pool, flight);
 }

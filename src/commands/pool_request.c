@@ -1,6 +1,6 @@
 /*
- * One job on its way: judged by the book of commands, written as far as that may be, and given up
- * when its time is over.
+ * One request on its way: judged by the command table of commands, written as far as that may be,
+ * and given up when its time is over.
  *
  * The commands of a pipeline are written in their order, and what runs again runs again in that
  * order: a read behind a command that has to run again is run again, too, since it must see what
@@ -20,89 +20,90 @@ enum { REST_MIN_MS = 50, REST_MAX_MS = 500 };
 
 /* ---- the end ---- */
 
-static void release_fence(struct pool_task *task)
+static void release_fence(struct request_run *run)
 {
-    struct metrics_redis *counts = task->desk->pool->counts;
+    struct metrics_redis *counts = run->master_pool->pool->counts;
 
-    if (task->held_us == 0) {
+    if (run->held_us == 0) {
         return;
     }
-    metric_observe(&counts->fence, METRIC_FENCE_SECONDS, clock_boot_us() - task->held_us);
-    task->held_us = 0;
+    metric_observe(&counts->fence, METRIC_FENCE_SECONDS, clock_boot_us() - run->held_us);
+    run->held_us = 0;
 }
 
-static void finish(struct pool_task *task)
+static void finish(struct request_run *run)
 {
-    struct pool *pool = task->desk->pool;
-    struct pool_job *job = task->job;
+    struct pool *pool = run->master_pool->pool;
+    struct pool_request *request = run->request;
 
-    release_fence(task);
-    desk_dequeue(task->desk, task);
-    doubts_forget(task);
-    pool_unlink(pool, task);
-    if (--task->desk->n_tasks == 0 && !task->desk->shown) {
-        desk_wake(task->desk); /* which may go now */
+    release_fence(run);
+    master_pool_dequeue(run->master_pool, run);
+    held_replies_forget(run);
+    pool_unlink(pool, run);
+    if (--run->master_pool->n_runs == 0 && !run->master_pool->shown) {
+        master_pool_wake(run->master_pool); /* which may go now */
     }
     metric_observe(&pool->counts->duration, METRIC_COMMAND_DURATION,
-                   clock_boot_us() - task->arrived_us);
-    if (!task->inline_ && job->done) {
-        job->done(job);
+                   clock_boot_us() - run->arrived_us);
+    if (!run->inline_ && request->done) {
+        request->done(request);
     }
 }
 
 /* A transaction is one item that stands for all its members. */
-static size_t commands_of(const struct pool_job *job)
+static size_t commands_of(const struct pool_request *request)
 {
-    return job->transaction ? job->batch->n : 1;
+    return request->transaction ? request->batch->n : 1;
 }
 
-void task_item_ends(struct pool_task *task, size_t i, enum item_outcome outcome)
+void request_run_item_ends(struct request_run *run, size_t i, enum item_outcome outcome)
 {
-    struct metrics_redis *counts = task->desk->pool->counts;
+    struct metrics_redis *counts = run->master_pool->pool->counts;
 
-    task->job->items[i].outcome = outcome;
-    metric_add(&counts->commands[outcome], commands_of(task->job));
-    if (--task->pending == 0) {
-        finish(task);
+    run->request->items[i].outcome = outcome;
+    metric_add(&counts->commands[outcome], commands_of(run->request));
+    if (--run->pending == 0) {
+        finish(run);
     }
 }
 
-void task_item_fails(struct pool_task *task, size_t i, enum item_outcome outcome,
-                     const char *format, ...)
+void request_run_item_fails(struct request_run *run, size_t i, enum item_outcome outcome,
+                            const char *format, ...)
 {
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(task->job->items[i].words, sizeof(task->job->items[i].words), format, arguments);
+    vsnprintf(run->request->items[i].words, sizeof(run->request->items[i].words), format,
+              arguments);
     va_end(arguments);
-    task_item_ends(task, i, outcome);
+    request_run_item_ends(run, i, outcome);
 }
 
 /* ---- what may run ---- */
 
 /* @param facts  of the command, or of the whole transaction. @return NULL: it may; else why not. */
-static const char *why_denied(const struct pool_job *job, const struct command_facts *facts)
+static const char *why_denied(const struct pool_request *request, const struct command_facts *facts)
 {
     if (!facts->allowed) {
         return facts->rule;
     }
-    return job->read_only && !facts->read_only ? job->read_only : NULL;
+    return request->read_only && !facts->read_only ? request->read_only : NULL;
 }
 
 /* Redis' words for it, which a transaction begins with those of EXEC. */
-static void say_unknown_command(struct pool_task *task, size_t i, size_t number)
+static void say_unknown_command(struct request_run *run, size_t i, size_t number)
 {
     size_t size;
-    const char *name = batch_name(task->job->batch, i + number, &size);
+    const char *name = batch_name(run->request->batch, i + number, &size);
 
-    if (task->job->transaction) {
-        task_item_fails(
-            task, i, ITEM_BAD,
+    if (run->request->transaction) {
+        request_run_item_fails(
+            run, i, ITEM_BAD,
             "EXECABORT Transaction discarded because of previous errors. (command %zu: ERR unknown "
             "command '%.*s')",
             number + 1, (int)size, name);
     } else {
-        task_item_fails(task, i, ITEM_BAD, "ERR unknown command '%.*s'", (int)size, name);
+        request_run_item_fails(run, i, ITEM_BAD, "ERR unknown command '%.*s'", (int)size, name);
     }
 }
 
@@ -111,10 +112,10 @@ static void say_unknown_command(struct pool_task *task, size_t i, size_t number)
 #define SCAN_LARGE \
     "SCANLOST the server's own cursor was too large to be handed out: this scan can't go on through this daemon"
 
-static void lose_scan(struct pool_task *task, size_t i, const char *words)
+static void lose_scan(struct request_run *run, size_t i, const char *words)
 {
-    task->job->scan_lost = true;
-    task_item_fails(task, i, ITEM_NOT_SENT, "%s", words);
+    run->request->scan_lost = true;
+    request_run_item_fails(run, i, ITEM_NOT_SENT, "%s", words);
 }
 
 /*
@@ -122,11 +123,11 @@ static void lose_scan(struct pool_task *task, size_t i, const char *words)
  * number.
  * @param at  which argument it is. @return whether the command may go on.
  */
-static bool judge_cursor(struct pool_task *task, size_t i, size_t number, size_t at)
+static bool judge_cursor(struct request_run *run, size_t i, size_t number, size_t at)
 {
-    struct batch *batch = task->job->batch;
+    struct batch *batch = run->request->batch;
     struct command *command = &batch->commands[i + number];
-    struct item_state *state = &task->states[i];
+    struct item_state *state = &run->states[i];
     uint32_t tag = CURSOR_TAG_NONE;
     uint64_t theirs = 0;
     size_t size;
@@ -137,13 +138,15 @@ static bool judge_cursor(struct pool_task *task, size_t i, size_t number, size_t
     }
     text = batch_argument(batch, i + number, at, &size);
     switch (cursor_read(text, size, &tag, &theirs)) {
-    case CURSOR_INVALID: task_item_fails(task, i, ITEM_BAD, "ERR invalid cursor"); return false;
-    case CURSOR_LARGE: lose_scan(task, i, SCAN_LARGE); return false;
+    case CURSOR_INVALID:
+        request_run_item_fails(run, i, ITEM_BAD, "ERR invalid cursor");
+        return false;
+    case CURSOR_LARGE: lose_scan(run, i, SCAN_LARGE); return false;
     case CURSOR_BEGINNING: break;
     case CURSOR_TAGGED:
         if (tag == CURSOR_TAG_NONE ||
             (state->cursor_tag != CURSOR_TAG_NONE && state->cursor_tag != tag)) {
-            lose_scan(task, i, SCAN_LOST);
+            lose_scan(run, i, SCAN_LOST);
             return false;
         }
         state->cursor_tag = tag;
@@ -162,26 +165,26 @@ static bool judge_cursor(struct pool_task *task, size_t i, size_t number, size_t
  * for first.
  * @return whether it may run.
  */
-static bool judge_command(struct pool_task *task, size_t i, size_t number, const char **ask)
+static bool judge_command(struct request_run *run, size_t i, size_t number, const char **ask)
 {
-    const struct batch *batch = task->job->batch;
+    const struct batch *batch = run->request->batch;
     const struct command *command = &batch->commands[i + number];
-    struct metrics_redis *counts = task->desk->pool->counts;
-    struct item_state *state = &task->states[i];
+    struct metrics_redis *counts = run->master_pool->pool->counts;
+    struct item_state *state = &run->states[i];
     struct command_facts facts;
     const char *why;
     char where[48] = "";
 
-    command_book_look(task->desk->book, command->name, command->sub, &facts);
+    command_table_look(run->master_pool->commands_table, command->name, command->sub, &facts);
     *ask = facts.ask;
     if (facts.ask) {
         return false;
     }
     if (facts.unknown) {
-        say_unknown_command(task, i, number);
+        say_unknown_command(run, i, number);
         return false;
     }
-    why = why_denied(task->job, &facts);
+    why = why_denied(run->request, &facts);
     if (!why && facts.care != COMMAND_CARE_NONE) {
         why = command_arguments_refused(facts.care, batch_wire(batch, i + number),
                                         command->arguments);
@@ -189,33 +192,35 @@ static bool judge_command(struct pool_task *task, size_t i, size_t number, const
     state->read_only = facts.read_only && (number == 0 || state->read_only);
     state->script = facts.script || state->script;
     if (!why && (facts.care == COMMAND_CARE_CURSOR || facts.care == COMMAND_CARE_CURSOR_OF_KEY)) {
-        return judge_cursor(task, i, number, facts.care == COMMAND_CARE_CURSOR ? 1 : 2);
+        return judge_cursor(run, i, number, facts.care == COMMAND_CARE_CURSOR ? 1 : 2);
     }
     if (!why) {
         return true;
     }
     metric_add(&counts->policy_refusals, 1);
-    if (task->job->transaction) {
+    if (run->request->transaction) {
         snprintf(where, sizeof(where), "command %zu: ", number + 1);
     }
-    task_item_fails(task, i, ITEM_DENIED, "NOPERM %sthis daemon does not run '%s' for you: %s",
-                    where, command->name, why);
+    request_run_item_fails(run, i, ITEM_DENIED,
+                           "NOPERM %sthis daemon does not run '%s' for you: %s", where,
+                           command->name, why);
     return false;
 }
 
 /* @return whether the next one is to be looked at. */
-static bool judge_next(struct pool_task *task, const char **ask)
+static bool judge_next(struct request_run *run, const char **ask)
 {
-    const struct pool_job *job = task->job;
-    size_t i = task->n_judged;
+    const struct pool_request *request = run->request;
+    size_t i = run->n_judged;
 
-    if (job->transaction) {
-        return judge_command(task, 0, i, ask);
+    if (request->transaction) {
+        return judge_command(run, 0, i, ask);
     }
-    if (job->batch->commands[i].error) {
-        task_item_fails(task, i, ITEM_BAD, "BADREQUEST %s", job->batch->commands[i].error);
+    if (request->batch->commands[i].error) {
+        request_run_item_fails(run, i, ITEM_BAD, "BADREQUEST %s",
+                               request->batch->commands[i].error);
     } else {
-        (void)judge_command(task, i, 0, ask);
+        (void)judge_command(run, i, 0, ask);
     }
     return !*ask;
 }
@@ -224,55 +229,55 @@ static bool judge_next(struct pool_task *task, const char **ask)
  * All of them, once. @param ask  set where the server has to be asked for a name first. @return
  *                                false: not yet.
  */
-static bool judge(struct pool_task *task, const char **ask)
+static bool judge(struct request_run *run, const char **ask)
 {
     *ask = NULL;
-    if (task->judged) {
+    if (run->judged) {
         return true;
     }
-    if (!task->desk->book) {
+    if (!run->master_pool->commands_table) {
         return false;
     }
-    command_book_forget(task->desk->book, task->arrived_us / 1000);
-    while (task->n_judged < task->job->batch->n && judge_next(task, ask)) {
-        task->n_judged++;
+    command_table_forget(run->master_pool->commands_table, run->arrived_us / 1000);
+    while (run->n_judged < run->request->batch->n && judge_next(run, ask)) {
+        run->n_judged++;
     }
-    task->judged = !*ask;
-    return task->judged;
+    run->judged = !*ask;
+    return run->judged;
 }
 
 /* ---- running again ---- */
 
-void task_run_again(struct pool_task *task, size_t i, enum metric_retry why)
+void request_run_run_again(struct request_run *run, size_t i, enum metric_retry why)
 {
-    metric_add(&task->desk->pool->counts->retries[why], 1);
-    if (i < task->next_item) {
-        task->next_item = i;
+    metric_add(&run->master_pool->pool->counts->retries[why], 1);
+    if (i < run->next_item) {
+        run->next_item = i;
     }
-    desk_enqueue(task->desk, task);
-    desk_wake(task->desk);
+    master_pool_enqueue(run->master_pool, run);
+    master_pool_wake(run->master_pool);
 }
 
-void task_rest(struct pool_task *task)
+void request_run_rest(struct request_run *run)
 {
-    task->rest_until_ms = clock_boot_ms() + REST_MIN_MS + jitter_below(REST_MAX_MS - REST_MIN_MS);
+    run->rest_until_ms = clock_boot_ms() + REST_MIN_MS + jitter_below(REST_MAX_MS - REST_MIN_MS);
 }
 
-void task_begin_node(struct pool_task *task)
+void request_run_begin_endpoint(struct request_run *run)
 {
-    task->rest_until_ms = 0;
-    for (size_t i = 0; i < task->job->n_items; i++) {
-        task->states[i].unsent = task->states[i].resent = 0;
+    run->rest_until_ms = 0;
+    for (size_t i = 0; i < run->request->n_items; i++) {
+        run->states[i].unsent = run->states[i].resent = 0;
     }
 }
 
-void task_leave_node(struct pool_task *task, const struct address *address)
+void request_run_leave_endpoint(struct request_run *run, const struct address *address)
 {
-    task->node = NULL;
-    task_begin_node(task);
-    task->tried = mem_resize(task->tried, task->n_tried + 1, sizeof(*task->tried));
-    task->tried[task->n_tried++] = *address;
-    desk_wake(task->desk);
+    run->endpoint = NULL;
+    request_run_begin_endpoint(run);
+    run->tried = mem_resize(run->tried, run->n_tried + 1, sizeof(*run->tried));
+    run->tried[run->n_tried++] = *address;
+    master_pool_wake(run->master_pool);
 }
 
 /* ---- writing ---- */
@@ -281,7 +286,8 @@ void task_leave_node(struct pool_task *task, const struct address *address)
  * A transaction in one piece: MULTI, its commands as they stand behind each other in the batch,
  * EXEC.
  */
-static void send_transaction(struct line *line, const struct batch *batch, struct slot *slot)
+static void send_transaction(struct pool_conn *pool_conn, const struct batch *batch,
+                             struct in_flight *flight)
 {
     static const char multi[] = "*1\r\n$5\r\nMULTI\r\n", exec[] = "*1\r\n$4\r\nEXEC\r\n";
     struct buffer wire = {0};
@@ -292,7 +298,7 @@ static void send_transaction(struct line *line, const struct batch *batch, struc
         buffer_add(&wire, batch_wire(batch, i), batch->commands[i].size);
     }
     buffer_add(&wire, exec, sizeof(exec) - 1);
-    redis_conn_send(line->conn, wire.bytes, wire.size, &slot->expect);
+    redis_conn_send(pool_conn->conn, wire.bytes, wire.size, &flight->expect);
     buffer_release(&wire);
 }
 
@@ -308,213 +314,219 @@ static void expect_cursors(struct result *result, const struct batch *batch, siz
     result->cursor_tag = tag;
 }
 
-static void send(struct pool_task *task, size_t i, struct line *line)
+static void send(struct request_run *run, size_t i, struct pool_conn *pool_conn)
 {
-    struct pool_job *job = task->job;
-    struct slot *slot = slot_new(line->node->desk->pool);
+    struct pool_request *request = run->request;
+    struct in_flight *flight = in_flight_new(pool_conn->endpoint->master_pool->pool);
 
-    result_init(&slot->expect.result, job->base64, job->transaction ? (unsigned)job->batch->n : 0);
-    if (task->states[i].scans) {
-        expect_cursors(&slot->expect.result, job->batch, i, commands_of(job), line->cursor_tag);
+    result_init(&flight->expect.result, request->base64,
+                request->transaction ? (unsigned)request->batch->n : 0);
+    if (run->states[i].scans) {
+        expect_cursors(&flight->expect.result, request->batch, i, commands_of(request),
+                       pool_conn->cursor_tag);
     }
-    slot->expect.done = slot_done;
-    slot->line = line;
-    slot->task = task;
-    slot->item = i;
-    task->states[i].slot = slot;
-    task->line = line;
-    task->flying++;
-    line->in_flight++;
-    line->live++;
-    line_count(line);
-    metric_move(&line->node->desk->pool->counts->inflight, 1);
-    job->ran_at = line->node->address;
-    job->has_ran_at = true;
-    if (job->transaction) {
-        send_transaction(line, job->batch, slot);
+    flight->expect.done = in_flight_done;
+    flight->pool_conn = pool_conn;
+    flight->run = run;
+    flight->item = i;
+    run->states[i].flight = flight;
+    run->pool_conn = pool_conn;
+    run->flying++;
+    pool_conn->in_flight++;
+    pool_conn->live++;
+    pool_conn_count(pool_conn);
+    metric_move(&pool_conn->endpoint->master_pool->pool->counts->inflight, 1);
+    request->ran_at = pool_conn->endpoint->address;
+    request->has_ran_at = true;
+    if (request->transaction) {
+        send_transaction(pool_conn, request->batch, flight);
     } else {
-        redis_conn_send(line->conn, batch_wire(job->batch, i), job->batch->commands[i].size,
-                        &slot->expect);
+        redis_conn_send(pool_conn->conn, batch_wire(request->batch, i),
+                        request->batch->commands[i].size, &flight->expect);
     }
 }
 
 /* ---- where to ---- */
 
-static bool is_for_master(const struct pool_task *task)
+static bool is_for_master(const struct request_run *run)
 {
-    return task->job->target == POOL_MASTER || task->to_master;
+    return run->request->target == POOL_MASTER || run->to_master;
 }
 
 /* The connections to the published master. @return NULL: there is none that commands may go to. */
-static struct node *master_node(struct desk *desk)
+static struct pool_endpoint *master_endpoint(struct master_pool *master_pool)
 {
-    if (!desk->serves || pool_is_stalled(desk->pool)) {
+    if (!master_pool->serves || pool_is_stalled(master_pool->pool)) {
         return NULL;
     }
-    if (!desk->master) {
-        desk->book_is_old = desk->book_is_old || desk->switches != desk->shown->switches;
-        desk->switches = desk->shown->switches;
-        desk->master = node_new(desk, &desk->shown->address, false);
+    if (!master_pool->master) {
+        master_pool->book_is_old =
+            master_pool->book_is_old || master_pool->switches != master_pool->shown->switches;
+        master_pool->switches = master_pool->shown->switches;
+        master_pool->master = endpoint_new(master_pool, &master_pool->shown->address, false);
     }
-    return desk->master;
+    return master_pool->master;
 }
 
 /* The replica that it runs on. @return NULL: there is none, or the master is to stand in. */
-static struct node *replica_node(struct pool_task *task)
+static struct pool_endpoint *replica_endpoint(struct request_run *run)
 {
-    struct desk *desk = task->desk;
+    struct master_pool *master_pool = run->master_pool;
 
-    if (pool_is_stalled(desk->pool)) {
+    if (pool_is_stalled(master_pool->pool)) {
         return NULL;
     }
-    if (task->node && !desk_may_use_replica(desk, task, &task->node->address)) {
-        task->node = NULL; /* no longer */
+    if (run->endpoint && !master_pool_may_use_replica(master_pool, run, &run->endpoint->address)) {
+        run->endpoint = NULL; /* no longer */
     }
-    if (!task->node) {
-        task->node = desk_choose_replica(desk, task);
+    if (!run->endpoint) {
+        run->endpoint = master_pool_choose_replica(master_pool, run);
     }
-    if (!task->node && desk->pool->config->replica_fallback) {
-        task->to_master = true;
+    if (!run->endpoint && master_pool->pool->config->replica_fallback) {
+        run->to_master = true;
     }
-    return task->node;
+    return run->endpoint;
 }
 
-static bool is_held_by_fence(struct pool_task *task, size_t i)
+static bool is_held_by_fence(struct request_run *run, size_t i)
 {
-    if (task->desk->fence == FENCE_DOWN || task->states[i].read_only) {
+    if (run->master_pool->fence == FENCE_DOWN || run->states[i].read_only) {
         return false;
     }
-    if (task->held_us == 0) {
-        task->held_us = clock_boot_us();
-        metric_add(&task->desk->pool->counts->fence_holds, 1);
+    if (run->held_us == 0) {
+        run->held_us = clock_boot_us();
+        metric_add(&run->master_pool->pool->counts->fence_holds, 1);
     }
     return true;
 }
 
-static bool is_queue_full(const struct pool_task *task)
+static bool is_queue_full(const struct request_run *run)
 {
-    const struct pool *pool = task->desk->pool;
+    const struct pool *pool = run->master_pool->pool;
 
-    return task->inline_ &&
+    return run->inline_ &&
            atomic_load_explicit(pool->waiting, memory_order_relaxed) >= pool->config->max_pending;
 }
 
 /* ---- going ---- */
 
-static const char *why_over(const struct pool_task *task, char out[RESULT_ERROR_SIZE])
+static const char *why_over(const struct request_run *run, char out[RESULT_ERROR_SIZE])
 {
-    if (task->abandoned) {
+    if (run->abandoned) {
         return "NOTSENT the caller has gone";
     }
-    if (is_for_master(task)) {
-        snprintf(out, RESULT_ERROR_SIZE, "NOTSENT no connection: %.200s", task->desk->trouble);
+    if (is_for_master(run)) {
+        snprintf(out, RESULT_ERROR_SIZE, "NOTSENT no connection: %.200s",
+                 run->master_pool->trouble);
         return out;
     }
-    return task->n_tried > 0 ? "NOTSENT no healthy replica could run it"
-                             : "NOTSENT there is no healthy replica (see option replica-fallback)";
+    return run->n_tried > 0 ? "NOTSENT no healthy replica could run it"
+                            : "NOTSENT there is no healthy replica (see option replica-fallback)";
 }
 
 /* Where its commands go now. @return NULL: nowhere; with `over` set they never will. */
-static struct node *find_node(struct pool_task *task, bool *over)
+static struct pool_endpoint *find_endpoint(struct request_run *run, bool *over)
 {
-    struct node *node = is_for_master(task) ? NULL : replica_node(task);
+    struct pool_endpoint *endpoint = is_for_master(run) ? NULL : replica_endpoint(run);
 
-    if (is_for_master(task)) {
-        node = master_node(task->desk);
-        *over = node && node->hopeless && node->n_lines == 0 && node_rests(node);
-        return *over ? NULL : node;
+    if (is_for_master(run)) {
+        endpoint = master_endpoint(run->master_pool);
+        *over = endpoint && endpoint->hopeless && endpoint->n_pool_conns == 0 &&
+                endpoint_rests(endpoint);
+        return *over ? NULL : endpoint;
     }
-    *over = !node && task->desk->shown && !pool_is_stalled(task->desk->pool);
-    return node;
+    *over = !endpoint && run->master_pool->shown && !pool_is_stalled(run->master_pool->pool);
+    return endpoint;
 }
 
 /* What goes out behind others of its request meets the conditions that they met. */
-static bool may_follow(const struct pool_task *task)
+static bool may_follow(const struct request_run *run)
 {
-    const struct node *node = task->line->node;
+    const struct pool_endpoint *endpoint = run->pool_conn->endpoint;
 
-    if (pool_is_stalled(task->desk->pool)) {
+    if (pool_is_stalled(run->master_pool->pool)) {
         return false;
     }
-    if (node->is_replica) {
-        return desk_may_use_replica(task->desk, task, &node->address);
+    if (endpoint->is_replica) {
+        return master_pool_may_use_replica(run->master_pool, run, &endpoint->address);
     }
-    return task->desk->serves;
+    return run->master_pool->serves;
 }
 
 /* Neither over, nor sent and waited for, nor answered in doubt. */
-static bool is_unsent(const struct pool_task *task, size_t i)
+static bool is_unsent(const struct request_run *run, size_t i)
 {
-    return task->job->items[i].outcome == ITEM_PENDING && !task->states[i].slot &&
-           task->states[i].doubted_ms == 0;
+    return run->request->items[i].outcome == ITEM_PENDING && !run->states[i].flight &&
+           run->states[i].doubted_ms == 0;
 }
 
 /* The next item that has to be written. */
-static bool find_item(struct pool_task *task)
+static bool find_item(struct request_run *run)
 {
-    const struct pool_job *job = task->job;
+    const struct pool_request *request = run->request;
 
-    while (task->next_item < job->n_items && !is_unsent(task, task->next_item)) {
-        task->next_item++;
+    while (run->next_item < request->n_items && !is_unsent(run, run->next_item)) {
+        run->next_item++;
     }
-    return task->next_item < job->n_items;
+    return run->next_item < request->n_items;
 }
 
 /* The server of a cursor. @return NULL: there is none now; with `lost` set there won't be. */
-static struct node *find_cursor_node(struct pool_task *task, uint32_t tag, bool *over, bool *lost)
+static struct pool_endpoint *find_cursor_endpoint(struct request_run *run, uint32_t tag, bool *over,
+                                                  bool *lost)
 {
-    struct desk *desk = task->desk;
-    struct node *node, *master = NULL;
+    struct master_pool *master_pool = run->master_pool;
+    struct pool_endpoint *endpoint, *master = NULL;
     enum cursor_owner owner;
 
-    if (task->job->target == POOL_MASTER) {
-        node = find_node(task, over);
-        *lost = node && node_owns_cursor(node, tag) == CURSOR_OWNER_NOT;
-        return *lost ? NULL : node;
+    if (run->request->target == POOL_MASTER) {
+        endpoint = find_endpoint(run, over);
+        *lost = endpoint && endpoint_owns_cursor(endpoint, tag) == CURSOR_OWNER_NOT;
+        return *lost ? NULL : endpoint;
     }
-    if (!desk->shown || pool_is_stalled(desk->pool)) {
+    if (!master_pool->shown || pool_is_stalled(master_pool->pool)) {
         return NULL;
     }
-    node = desk_find_replica(desk, task, tag);
-    if (desk->pool->config->replica_fallback) {
-        master = master_node(desk);
+    endpoint = master_pool_find_replica(master_pool, run, tag);
+    if (master_pool->pool->config->replica_fallback) {
+        master = master_endpoint(master_pool);
     }
-    owner = master ? node_owns_cursor(master, tag) : CURSOR_OWNER_NOT;
+    owner = master ? endpoint_owns_cursor(master, tag) : CURSOR_OWNER_NOT;
     if (owner == CURSOR_OWNER_IS ||
-        (!node && owner == CURSOR_OWNER_PERHAPS && !node_rests(master))) {
-        node = master;
+        (!endpoint && owner == CURSOR_OWNER_PERHAPS && !endpoint_rests(master))) {
+        endpoint = master;
     }
-    *lost = !node;
-    if (node) {
-        task->to_master = node == master;
-        task->node = node == master ? NULL : node;
+    *lost = !endpoint;
+    if (endpoint) {
+        run->to_master = endpoint == master;
+        run->endpoint = endpoint == master ? NULL : endpoint;
     }
-    return node;
+    return endpoint;
 }
 
 /* The tag of the next item. */
-static uint32_t next_tag(const struct pool_task *task)
+static uint32_t next_tag(const struct request_run *run)
 {
-    return task->next_item < task->n_judged ? task->states[task->next_item].cursor_tag
-                                            : CURSOR_TAG_NONE;
+    return run->next_item < run->n_judged ? run->states[run->next_item].cursor_tag
+                                          : CURSOR_TAG_NONE;
 }
 
 /*
  * A cursor whose server is not served any more fails, and nothing else does.
- * @return false: the next item has no cursor to be found a server for; else `line` is that
+ * @return false: the next item has no cursor to be found a server for; else `pool_conn` is that
  * server's, NULL none now.
  */
-static bool find_cursor_line(struct pool_task *task, struct line **line, bool *over)
+static bool find_cursor_pool_conn(struct request_run *run, struct pool_conn **pool_conn, bool *over)
 {
-    while (find_item(task) && next_tag(task) != CURSOR_TAG_NONE) {
+    while (find_item(run) && next_tag(run) != CURSOR_TAG_NONE) {
         bool lost = false;
-        struct node *node = find_cursor_node(task, next_tag(task), over, &lost);
+        struct pool_endpoint *endpoint = find_cursor_endpoint(run, next_tag(run), over, &lost);
 
         if (!lost) {
-            *line = node ? node_cursor_line(node, next_tag(task)) : NULL;
+            *pool_conn = endpoint ? endpoint_cursor_pool_conn(endpoint, next_tag(run)) : NULL;
             return true;
         }
-        lose_scan(task, task->next_item, SCAN_LOST);
+        lose_scan(run, run->next_item, SCAN_LOST);
     }
     return false;
 }
@@ -523,119 +535,121 @@ static bool find_cursor_line(struct pool_task *task, struct line **line, bool *o
  * Whether the next item may be written here: a cursor goes to its own server, and one that comes
  * back gets this one's tag.
  */
-static bool fits_cursor(struct pool_task *task, struct line *line)
+static bool fits_cursor(struct request_run *run, struct pool_conn *pool_conn)
 {
-    const struct item_state *state = &task->states[task->next_item];
+    const struct item_state *state = &run->states[run->next_item];
 
     if (!state->scans) {
         return true;
     }
-    if (line->cursor_tag == CURSOR_TAG_NONE) {
-        node_ask_run_id(line);
+    if (pool_conn->cursor_tag == CURSOR_TAG_NONE) {
+        endpoint_ask_run_id(pool_conn);
     }
-    return line->cursor_tag != CURSOR_TAG_NONE &&
-           (state->cursor_tag == CURSOR_TAG_NONE || state->cursor_tag == line->cursor_tag);
+    return pool_conn->cursor_tag != CURSOR_TAG_NONE &&
+           (state->cursor_tag == CURSOR_TAG_NONE || state->cursor_tag == pool_conn->cursor_tag);
 }
 
 /* What is on the wire already must not be overtaken: its line, while there is one. */
-static struct line *find_line(struct pool_task *task, bool *over)
+static struct pool_conn *find_pool_conn(struct request_run *run, bool *over)
 {
-    struct line *line = NULL;
-    struct node *node;
+    struct pool_conn *pool_conn = NULL;
+    struct pool_endpoint *endpoint;
 
-    if (task->flying > 0) {
-        return may_follow(task) && line_takes(task->line) ? task->line : NULL;
+    if (run->flying > 0) {
+        return may_follow(run) && pool_conn_takes(run->pool_conn) ? run->pool_conn : NULL;
     }
-    if (find_cursor_line(task, &line, over) || task->pending == 0) {
-        return line;
+    if (find_cursor_pool_conn(run, &pool_conn, over) || run->pending == 0) {
+        return pool_conn;
     }
-    node = find_node(task, over);
-    return node ? node_line(node) : NULL;
+    endpoint = find_endpoint(run, over);
+    return endpoint ? endpoint_pool_conn(endpoint) : NULL;
 }
 
 /*
  * Where an ACL refuses MULTI, the members would run one by one: so that is asked first, once a
  * node. @return false: not yet known. Where it is refused the transaction has ended.
  */
-static bool may_transact(struct pool_task *task, struct line *line)
+static bool may_transact(struct request_run *run, struct pool_conn *pool_conn)
 {
-    struct node *node = line->node;
+    struct pool_endpoint *endpoint = pool_conn->endpoint;
 
-    if (!node->multi_known) {
-        node_ask_multi(line);
+    if (!endpoint->multi_known) {
+        endpoint_ask_multi(pool_conn);
         return false;
     }
-    if (node->multi_refusal[0] != '\0') {
-        node->multi_known = false; /* the next one asks again: rights may change */
-        task_item_fails(task, 0, ITEM_ERROR, "%s", node->multi_refusal);
+    if (endpoint->multi_refusal[0] != '\0') {
+        endpoint->multi_known = false; /* the next one asks again: rights may change */
+        request_run_item_fails(run, 0, ITEM_ERROR, "%s", endpoint->multi_refusal);
     }
     return true;
 }
 
 /* Whoever had to wait may have hung up meanwhile. */
-static bool is_abandoned(struct pool_task *task)
+static bool is_abandoned(struct request_run *run)
 {
-    const struct pool_job *job = task->job;
+    const struct pool_request *request = run->request;
 
-    task->abandoned = !task->inline_ && job->caller_is_gone && job->caller_is_gone(job->data);
-    return task->abandoned;
+    run->abandoned =
+        !run->inline_ && request->caller_is_gone && request->caller_is_gone(request->data);
+    return run->abandoned;
 }
 
 /*
  * @return whether nothing is left to be written; else it waits, for a line, a master, the table, or
  * the fence's end.
  */
-static bool write_on(struct pool_task *task, bool *over)
+static bool write_on(struct request_run *run, bool *over)
 {
     const char *ask;
-    bool judged = judge(task, &ask), looked = false;
-    struct line *line;
+    bool judged = judge(run, &ask), looked = false;
+    struct pool_conn *pool_conn;
 
-    if (judged && !find_item(task)) {
+    if (judged && !find_item(run)) {
         return true; /* all of it was refused */
     }
-    line = find_line(task, over);
-    if (judged && !find_item(task)) {
+    pool_conn = find_pool_conn(run, over);
+    if (judged && !find_item(run)) {
         return true; /* what was left has lost its servers */
     }
-    if (line && ask) {
-        node_ask_name(line, ask);
+    if (pool_conn && ask) {
+        endpoint_ask_name(pool_conn, ask);
     }
-    if (*over || !line || (task->job->transaction && (!judged || !may_transact(task, line)))) {
+    if (*over || !pool_conn ||
+        (run->request->transaction && (!judged || !may_transact(run, pool_conn)))) {
         return false;
     }
-    while (find_item(task) && task->next_item < task->n_judged) {
-        if (is_held_by_fence(task, task->next_item) || !fits_cursor(task, line)) {
+    while (find_item(run) && run->next_item < run->n_judged) {
+        if (is_held_by_fence(run, run->next_item) || !fits_cursor(run, pool_conn)) {
             return false;
         }
-        if (!looked && is_abandoned(task)) {
+        if (!looked && is_abandoned(run)) {
             *over = true;
             return false;
         }
         looked = true;
-        send(task, task->next_item, line);
+        send(run, run->next_item, pool_conn);
     }
     return judged;
 }
 
-bool task_go(struct pool_task *task)
+bool request_run_go(struct request_run *run)
 {
-    const struct pool *pool = task->desk->pool;
+    const struct pool *pool = run->master_pool->pool;
     bool over = false;
 
     if (pool->draining) {
-        task_refuse(task, "NOTSENT the daemon is shutting down; this was not sent");
-    } else if (write_on(task, &over)) {
-        release_fence(task);
-        task->rest_until_ms = 0;
-        desk_dequeue(task->desk, task);
+        request_run_refuse(run, "NOTSENT the daemon is shutting down; this was not sent");
+    } else if (write_on(run, &over)) {
+        release_fence(run);
+        run->rest_until_ms = 0;
+        master_pool_dequeue(run->master_pool, run);
     } else if (over) {
         char words[RESULT_ERROR_SIZE];
 
-        task_refuse(task, why_over(task, words));
-    } else if (is_queue_full(task)) {
-        task->job->queue_full = true;
-        task_refuse(task, "NOTSENT as many requests wait as may (option max-pending)");
+        request_run_refuse(run, why_over(run, words));
+    } else if (is_queue_full(run)) {
+        run->request->queue_full = true;
+        request_run_refuse(run, "NOTSENT as many requests wait as may (option max-pending)");
     } else {
         return false;
     }
@@ -645,40 +659,41 @@ bool task_go(struct pool_task *task)
 /* ---- giving up ---- */
 
 /* Of a command that is to run again it is known whether it may have run before. */
-void task_refuse_item(struct pool_task *task, size_t i, const char *words)
+void request_run_refuse_item(struct request_run *run, size_t i, const char *words)
 {
-    struct pool_item *item = &task->job->items[i];
+    struct pool_command *item = &run->request->items[i];
     char refusal[RESULT_ERROR_SIZE / 2];
 
-    if (task->states[i].may_have_run) {
-        task_item_fails(task, i, ITEM_UNKNOWN,
-                        "UNKNOWN it may have run; it was to run again, and could not: %.150s",
-                        words);
+    if (run->states[i].may_have_run) {
+        request_run_item_fails(
+            run, i, ITEM_UNKNOWN,
+            "UNKNOWN it may have run; it was to run again, and could not: %.150s", words);
         return;
     }
     snprintf(refusal, sizeof(refusal), "%.*s", (int)sizeof(refusal) - 1, item->words);
     if (refusal[0] != '\0') {
-        task_item_fails(task, i, ITEM_NOT_SENT, "%s; before, it was refused: %s", words, refusal);
+        request_run_item_fails(run, i, ITEM_NOT_SENT, "%s; before, it was refused: %s", words,
+                               refusal);
     } else {
-        task_item_fails(task, i, ITEM_NOT_SENT, "%s", words);
+        request_run_item_fails(run, i, ITEM_NOT_SENT, "%s", words);
     }
 }
 
-void task_refuse(struct pool_task *task, const char *words)
+void request_run_refuse(struct request_run *run, const char *words)
 {
-    desk_dequeue(task->desk, task);
-    for (size_t i = 0, n = task->job->n_items; i < n; i++) {
-        if (is_unsent(task, i)) {
-            task_refuse_item(task, i, words);
+    master_pool_dequeue(run->master_pool, run);
+    for (size_t i = 0, n = run->request->n_items; i < n; i++) {
+        if (is_unsent(run, i)) {
+            request_run_refuse_item(run, i, words);
         }
     }
 }
 
 /* Whether there is a connection: then it is what stands before it that it waits for. */
-static bool is_ready(const struct node *node)
+static bool is_ready(const struct pool_endpoint *endpoint)
 {
-    for (size_t i = 0; node && i < node->n_lines; i++) {
-        if (node->lines[i]->ready) {
+    for (size_t i = 0; endpoint && i < endpoint->n_pool_conns; i++) {
+        if (endpoint->pool_conns[i]->ready) {
             return true;
         }
     }
@@ -686,20 +701,21 @@ static bool is_ready(const struct node *node)
 }
 
 /* What it waited for at last. */
-static void say_late(struct pool_task *task, char *out, size_t size)
+static void say_late(struct request_run *run, char *out, size_t size)
 {
-    const struct desk *desk = task->desk;
-    const struct node *node = is_for_master(task) ? desk->master : task->node;
-    int64_t ms = desk->pool->config->command_timeout_ms;
-    bool is_held = desk->fence != FENCE_DOWN && task->held_us != 0 && find_item(task) &&
-                   !task->states[task->next_item].read_only;
+    const struct master_pool *master_pool = run->master_pool;
+    const struct pool_endpoint *endpoint = is_for_master(run) ? master_pool->master : run->endpoint;
+    int64_t ms = master_pool->pool->config->command_timeout_ms;
+    bool is_held = master_pool->fence != FENCE_DOWN && run->held_us != 0 && find_item(run) &&
+                   !run->states[run->next_item].read_only;
 
-    if (pool_is_stalled(desk->pool)) {
+    if (pool_is_stalled(master_pool->pool)) {
         snprintf(out, size, "NOMASTER the watcher gives no sign of life, so no master is known");
-    } else if (is_for_master(task) && !desk->serves) {
+    } else if (is_for_master(run) && !master_pool->serves) {
         snprintf(out, size, "NOMASTER no master within %" PRId64 " ms: %s", ms,
-                 desk->shown && desk->shown->detail ? desk->shown->detail : "not resolved yet");
-    } else if (is_held && desk->shown && desk->shown->contradicted) {
+                 master_pool->shown && master_pool->shown->detail ? master_pool->shown->detail
+                                                                  : "not resolved yet");
+    } else if (is_held && master_pool->shown && master_pool->shown->contradicted) {
         snprintf(
             out, size,
             "NOTSENT contradicted: held back for %" PRId64
@@ -709,73 +725,73 @@ static void say_late(struct pool_task *task, char *out, size_t size)
         snprintf(out, size,
                  "NOTSENT fence: held back by a failover that came to no end within %" PRId64 " ms",
                  ms);
-    } else if (task->rest_until_ms > clock_boot_ms()) {
+    } else if (run->rest_until_ms > clock_boot_ms()) {
         snprintf(out, size,
                  "NOTSENT it rested, to be sent again, when its %" PRId64 " ms were over", ms);
-    } else if (is_ready(node) &&
-               (!task->judged || (task->job->transaction && !node->multi_known))) {
+    } else if (is_ready(endpoint) &&
+               (!run->judged || (run->request->transaction && !endpoint->multi_known))) {
         snprintf(
             out, size,
             "NOTSENT connection: the server has not answered what it is asked first (COMMAND, MULTI) within "
             "%" PRId64 " ms",
             ms);
-    } else if (is_ready(node)) {
+    } else if (is_ready(endpoint)) {
         snprintf(out, size,
                  "NOTSENT queue: the connections have taken nothing more within %" PRId64
                  " ms, for what was sent before",
                  ms);
     } else {
         snprintf(out, size, "NOTSENT no connection within %" PRId64 " ms%s%.120s", ms,
-                 desk->trouble[0] != '\0' ? ": " : "", desk->trouble);
+                 master_pool->trouble[0] != '\0' ? ": " : "", master_pool->trouble);
     }
 }
 
 /* What is on the wire stays there and is answered to nobody. @return how many. */
-static size_t orphan(struct pool_task *task, uint64_t *received)
+static size_t orphan(struct request_run *run, uint64_t *received)
 {
     size_t n = 0;
 
     *received = UINT64_MAX;
-    for (size_t i = 0; i < task->job->n_items; i++) {
-        struct slot *slot = task->states[i].slot;
+    for (size_t i = 0; i < run->request->n_items; i++) {
+        struct in_flight *flight = run->states[i].flight;
 
-        if (!slot) {
+        if (!flight) {
             continue;
         }
         n++;
-        slot->task = NULL;
-        if (slot->expect.received < *received) {
-            *received = slot->expect.received;
+        flight->run = NULL;
+        if (flight->expect.received < *received) {
+            *received = flight->expect.received;
         }
     }
     return n;
 }
 
-void task_expire(struct pool_task *task)
+void request_run_expire(struct request_run *run)
 {
     char words[RESULT_ERROR_SIZE];
     uint64_t received;
-    struct line *line = task->line;
-    size_t n = orphan(task, &received), pending = task->pending;
+    struct pool_conn *pool_conn = run->pool_conn;
+    size_t n = orphan(run, &received), pending = run->pending;
 
-    pool_unlink(task->desk->pool, task);
-    say_late(task, words, sizeof(words));
-    desk_dequeue(task->desk, task);
-    for (size_t i = 0, n_items = task->job->n_items; i < n_items && pending > 0; i++) {
-        if (task->job->items[i].outcome != ITEM_PENDING) {
+    pool_unlink(run->master_pool->pool, run);
+    say_late(run, words, sizeof(words));
+    master_pool_dequeue(run->master_pool, run);
+    for (size_t i = 0, n_items = run->request->n_items; i < n_items && pending > 0; i++) {
+        if (run->request->items[i].outcome != ITEM_PENDING) {
             continue;
         }
         pending--;
-        if (task->states[i].doubted_ms != 0) {
-            task_drop_doubt(task, i, false);
-            task_say_unknown(task, i, MISHAP_FENCED);
-        } else if (task->states[i].slot) {
-            task_say_unknown(task, i, MISHAP_DEADLINE);
+        if (run->states[i].doubted_ms != 0) {
+            request_run_drop_held_reply(run, i, false);
+            request_run_say_unknown(run, i, MISHAP_FENCED);
+        } else if (run->states[i].flight) {
+            request_run_say_unknown(run, i, MISHAP_DEADLINE);
         } else {
-            task_refuse_item(task, i, words);
+            request_run_refuse_item(run, i, words);
         }
     }
     if (n > 0) {
-        line_is_late(line, n, received);
+        pool_conn_is_late(pool_conn, n, received);
     }
 }

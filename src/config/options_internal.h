@@ -18,7 +18,7 @@
 #define OPTIONS_ERROR_SIZE 1024
 #define OPTIONS_DEFAULT_SENTINEL_PORT 26379
 #define OPTIONS_DEFAULT_NODE_PORT 6379
-#define OPTIONS_MASTER_NAME_SIZE 256 /* as in struct news_ask_fresh */
+#define OPTIONS_MASTER_NAME_SIZE 256 /* as in struct message_ask_fresh */
 
 enum option_type {
     OPTION_SEED,

@@ -108,9 +108,9 @@ static void deliver(void *data, struct message *message)
 {
     struct once *once = data;
 
-    if (message->kind == NEWS_SNAPSHOT && once->exit_code < 0) {
+    if (message->kind == MESSAGE_SNAPSHOT && once->exit_code < 0) {
         snapshot_unref(once->latest);
-        once->latest = snapshot_ref(((struct news_snapshot *)(void *)message)->snapshot);
+        once->latest = snapshot_ref(((struct message_snapshot *)(void *)message)->snapshot);
         look(once);
     }
     message->drop(message);

@@ -51,10 +51,10 @@ struct service {
     bool draining;
 };
 
-static void tell_workers(struct service *service, enum news_kind kind)
+static void tell_workers(struct service *service, enum message_kind kind)
 {
     for (size_t i = 0; i < service->n_workers; i++) {
-        mailbox_post(worker_mailbox(service->workers[i]), news_plain_new(kind));
+        mailbox_post(worker_mailbox(service->workers[i]), message_plain_new(kind));
     }
 }
 
@@ -80,7 +80,7 @@ static void on_stop_signal(void *data, int signum)
     log_info("shutting down", LOG_STR("signal", strsignal(signum)),
              LOG_INT("delay_ms", service->options->shutdown_delay_ms));
     manager_stopping(service->manager);
-    tell_workers(service, NEWS_DRAIN);
+    tell_workers(service, MESSAGE_DRAIN);
     loop_timer_start(service->delay, service->options->shutdown_delay_ms);
 }
 
@@ -94,8 +94,8 @@ static void on_reload_signal(void *data, int signum)
     }
     log_info("reloading credentials", LOG_STR("signal", "SIGHUP"));
     manager_reloading(service->manager);
-    mailbox_post(watcher_mailbox(service->watcher), news_plain_new(NEWS_RELOAD));
-    tell_workers(service, NEWS_RELOAD);
+    mailbox_post(watcher_mailbox(service->watcher), message_plain_new(MESSAGE_RELOAD));
+    tell_workers(service, MESSAGE_RELOAD);
     manager_ready(service->manager);
 }
 
@@ -105,8 +105,8 @@ static void deliver(void *data, struct message *message)
 {
     struct service *service = data;
 
-    if (message->kind == NEWS_SNAPSHOT && !service->draining) {
-        manager_look(service->manager, ((struct news_snapshot *)(void *)message)->snapshot);
+    if (message->kind == MESSAGE_SNAPSHOT && !service->draining) {
+        manager_look(service->manager, ((struct message_snapshot *)(void *)message)->snapshot);
     }
     message->drop(message);
 }
@@ -300,7 +300,7 @@ static void arm_the_way_out(struct service *service)
 static void stop(struct service *service)
 {
     arm_the_way_out(service);
-    tell_workers(service, NEWS_STOP); /* all at once: each may take a second */
+    tell_workers(service, MESSAGE_STOP); /* all at once: each may take a second */
     for (size_t i = 0; i < service->n_workers; i++) {
         worker_stop(service->workers[i]);
     }

@@ -1,15 +1,16 @@
 /*
- * The link to one Sentinel.
+ * The client to one Sentinel.
  *
  *   waiting ──► dialling ── HELLO, MYID ──► up
  *      ▲            │ fails                   │ closed, late, refused
  *      └────────────┴─────────────────────────┘   100 ms doubling to 5 s, full jitter
  *
- * While up: one pacing timer visits the seats in turn. A visit asks GET-MASTER-ADDR-BY-NAME and
- * MASTER in one write (one alone lies while a failover runs) and, where they are due, SENTINELS,
- * REPLICAS and CKQUORUM. The gap between visits is poll-interval / seats, never less than what
- * keeps commands under the ceiling, so with many masters the interval stretches and a turn of the
- * timer makes several visits. The listening connection is opened once the asking one is up.
+ * While up: one pacing timer visits the monitored masters in turn. A visit asks
+ * GET-MASTER-ADDR-BY-NAME and MASTER in one write (one alone lies while a failover runs) and, where
+ * they are due, SENTINELS, REPLICAS and CKQUORUM. The gap between visits is poll-interval /
+ * monitored masters, never less than what keeps commands under the ceiling, so with many masters
+ * the interval stretches and a turn of the timer makes several visits. The listening connection is
+ * opened once the asking one is up.
  */
 #include "bellwether/sentinel/client.h"
 
@@ -26,44 +27,46 @@
 
 #define TOO_OLD "too old: needs Redis 6.2 or newer: "
 
-static void link_dial(void *data);
+static void client_dial(void *data);
 
-void link_enter(struct sentinel_link *link)
+void client_enter(struct sentinel_client *client)
 {
-    link->depth++;
+    client->depth++;
 }
 
-static void link_destroy(struct sentinel_link *link)
+static void client_destroy(struct sentinel_client *client)
 {
-    free(link->seats);
-    free(link);
+    free(client->monitored_masters);
+    free(client);
 }
 
-/* Leave a callback; frees the link when a hook asked for it. @return whether it is still there. */
-bool link_leave(struct sentinel_link *link)
+/*
+ * Leave a callback; frees the client when a hook asked for it. @return whether it is still there.
+ */
+bool client_leave(struct sentinel_client *client)
 {
-    link->depth--;
-    if (!link->freed) {
+    client->depth--;
+    if (!client->freed) {
         return true;
     }
-    if (link->depth == 0) {
-        link_destroy(link);
+    if (client->depth == 0) {
+        client_destroy(client);
     }
     return false;
 }
 
-void link_release_seat(struct sentinel_seat *seat)
+void client_release_monitored_master(struct monitored_master *monitored)
 {
-    if (seat->link || seat->in_flight > 0) {
+    if (monitored->client || monitored->in_flight > 0) {
         return;
     }
-    free(seat->name);
-    free(seat);
+    free(monitored->name);
+    free(monitored);
 }
 
 /* ---- trouble ---- */
 
-int64_t link_backoff_ms(unsigned failures)
+int64_t client_backoff_ms(unsigned failures)
 {
     int64_t ceiling = BACKOFF_FIRST_MS;
 
@@ -77,32 +80,32 @@ int64_t link_backoff_ms(unsigned failures)
     return 10 + (int64_t)jitter_below((uint32_t)ceiling);
 }
 
-static void link_hang_up(struct sentinel_link *link)
+static void client_hang_up(struct sentinel_client *client)
 {
-    link_drop_questions(link);
-    link->dialling = false;
-    link->up = false;
-    loop_timer_stop(link->pace);
-    loop_timer_stop(link->relisten);
-    loop_timer_stop(link->ping);
-    redis_conn_close(link->ask);
-    redis_conn_close(link->listen);
+    client_drop_questions(client);
+    client->dialling = false;
+    client->up = false;
+    loop_timer_stop(client->pace);
+    loop_timer_stop(client->relisten);
+    loop_timer_stop(client->ping);
+    redis_conn_close(client->ask);
+    redis_conn_close(client->listen);
 }
 
 /* The asking connection is of no use: say so, and dial again later. */
-void link_fail(struct sentinel_link *link, enum sentinel_trouble trouble, const char *words)
+void client_fail(struct sentinel_client *client, enum sentinel_trouble trouble, const char *words)
 {
-    link_hang_up(link);
-    link->failures++;
-    link->trouble = trouble;
-    snprintf(link->words, sizeof(link->words), "%s", words);
-    link->words_wall_ms = clock_wall_ms();
-    if (link->wanted) {
-        loop_timer_start(link->redial, link_backoff_ms(link->failures));
+    client_hang_up(client);
+    client->failures++;
+    client->trouble = trouble;
+    snprintf(client->words, sizeof(client->words), "%s", words);
+    client->words_wall_ms = clock_wall_ms();
+    if (client->wanted) {
+        loop_timer_start(client->redial, client_backoff_ms(client->failures));
     }
-    link_enter(link);
-    link->hooks.down(link->data, link);
-    (void)link_leave(link);
+    client_enter(client);
+    client->hooks.down(client->data, client);
+    (void)client_leave(client);
 }
 
 const char *sentinel_extra_text(enum sentinel_extra what)
@@ -117,360 +120,365 @@ const char *sentinel_extra_text(enum sentinel_extra what)
     return "";
 }
 
-/* @return whether the link is still there. */
-bool link_deny(struct sentinel_link *link, enum sentinel_extra what, const char *words)
+/* @return whether the client is still there. */
+bool client_deny(struct sentinel_client *client, enum sentinel_extra what, const char *words)
 {
-    if (link->denied & (unsigned)what) {
+    if (client->denied & (unsigned)what) {
         return true;
     }
-    link->denied |= (unsigned)what;
-    snprintf(link->words, sizeof(link->words), "%s", words);
-    link->words_wall_ms = clock_wall_ms();
-    link_enter(link);
-    link->hooks.denied(link->data, link, what);
-    return link_leave(link);
+    client->denied |= (unsigned)what;
+    snprintf(client->words, sizeof(client->words), "%s", words);
+    client->words_wall_ms = clock_wall_ms();
+    client_enter(client);
+    client->hooks.denied(client->data, client, what);
+    return client_leave(client);
 }
 
 /* ---- dialling the asking connection ---- */
 
 /* Whole, behind what it means. */
-static void fail_saying(struct sentinel_link *link, enum sentinel_trouble trouble, const char *what,
-                        const redisReply *reply)
+static void fail_saying(struct sentinel_client *client, enum sentinel_trouble trouble,
+                        const char *what, const redisReply *reply)
 {
     char words[SENTINEL_LINK_WORDS_SIZE];
     size_t length = (size_t)snprintf(words, sizeof(words), "%s", what);
 
     text_copy(reply->str, reply->len, words + length, sizeof(words) - length);
-    link_fail(link, trouble, words);
+    client_fail(client, trouble, words);
 }
 
-static void fail_to_identify(struct sentinel_link *link, const redisReply *reply)
+static void fail_to_identify(struct sentinel_client *client, const redisReply *reply)
 {
     switch (sentinel_error_kind(reply)) {
     case SENTINEL_ERROR_NOAUTH: /* a server without HELLO was not given ours */
-        if (strncasecmp(link->hello_error, "ERR unknown command", 19) == 0) {
-            fail_saying(link, SENTINEL_TROUBLE_TOO_OLD, TOO_OLD, reply);
+        if (strncasecmp(client->hello_error, "ERR unknown command", 19) == 0) {
+            fail_saying(client, SENTINEL_TROUBLE_TOO_OLD, TOO_OLD, reply);
         } else {
-            fail_saying(link, SENTINEL_TROUBLE_AUTH, "it wants a password: ", reply);
+            fail_saying(client, SENTINEL_TROUBLE_AUTH, "it wants a password: ", reply);
         }
         break;
     case SENTINEL_ERROR_UNKNOWN_COMMAND:
         if (strcasestr(reply->str, "subcommand")) {
-            fail_saying(link, SENTINEL_TROUBLE_TOO_OLD, TOO_OLD, reply);
+            fail_saying(client, SENTINEL_TROUBLE_TOO_OLD, TOO_OLD, reply);
         } else {
-            fail_saying(link, SENTINEL_TROUBLE_NOT_SENTINEL,
+            fail_saying(client, SENTINEL_TROUBLE_NOT_SENTINEL,
                         "a Redis server and no Sentinel: ", reply);
         }
         break;
     default:
         if (reply->type == REDIS_REPLY_ERROR) {
-            fail_saying(link, SENTINEL_TROUBLE_NOT_SENTINEL, "SENTINEL MYID was answered: ", reply);
+            fail_saying(client, SENTINEL_TROUBLE_NOT_SENTINEL,
+                        "SENTINEL MYID was answered: ", reply);
         } else {
-            link_fail(link, SENTINEL_TROUBLE_NOT_SENTINEL,
-                      "SENTINEL MYID was answered with no run id");
+            client_fail(client, SENTINEL_TROUBLE_NOT_SENTINEL,
+                        "SENTINEL MYID was answered with no run id");
         }
     }
 }
 
 /* Its end tells best: a port, and the part of an IPv6 address that differs. */
-static void name_by_address(struct sentinel_link *link)
+static void name_by_address(struct sentinel_client *client)
 {
     char text[ADDRESS_TEXT_SIZE];
-    size_t length = strlen(address_format(redis_conn_peer(link->ask), text));
-    size_t room = sizeof(link->run_id) - 1;
+    size_t length = strlen(address_format(redis_conn_peer(client->ask), text));
+    size_t room = sizeof(client->run_id) - 1;
 
-    snprintf(link->run_id, sizeof(link->run_id), "%s", text + (length > room ? length - room : 0));
+    snprintf(client->run_id, sizeof(client->run_id), "%s",
+             text + (length > room ? length - room : 0));
 }
 
 static void got_myid(void *data, const redisReply *reply, enum redis_fail why)
 {
     (void)why;
-    struct sentinel_seat *none;
-    struct sentinel_link *link = link_question_open(data, reply, &none);
-    if (!link) {
+    struct monitored_master *none;
+    struct sentinel_client *client = client_question_open(data, reply, &none);
+    if (!client) {
         return;
     }
     char run_id[SENTINEL_RUN_ID_SIZE];
     bool hides_id = sentinel_error_kind(reply) == SENTINEL_ERROR_NOPERM;
     if (!hides_id && sentinel_parse_myid(reply, run_id) != 0) {
-        fail_to_identify(link, reply);
+        fail_to_identify(client, reply);
         return;
     }
-    link->hides_id = link->nameless = hides_id;
+    client->hides_id = client->nameless = hides_id;
     if (hides_id) {
-        name_by_address(link);
+        name_by_address(client);
     } else {
-        memcpy(link->run_id, run_id, sizeof(link->run_id));
+        memcpy(client->run_id, run_id, sizeof(client->run_id));
     }
-    link->up = true;
-    link->dialling = false;
-    link->failures = 0;
-    link->trouble = SENTINEL_TROUBLE_NONE;
-    link->denied = 0;
-    link->local = address_is_loopback(redis_conn_peer(link->ask));
-    link_enter(link);
-    link->hooks.up(link->data, link);
-    if (!link_leave(link) || !link->up) {
+    client->up = true;
+    client->dialling = false;
+    client->failures = 0;
+    client->trouble = SENTINEL_TROUBLE_NONE;
+    client->denied = 0;
+    client->local = address_is_loopback(redis_conn_peer(client->ask));
+    client_enter(client);
+    client->hooks.up(client->data, client);
+    if (!client_leave(client) || !client->up) {
         return;
     }
-    if (hides_id && (!link_deny(link, SENTINEL_EXTRA_MYID, reply->str) || !link->up)) {
+    if (hides_id && (!client_deny(client, SENTINEL_EXTRA_MYID, reply->str) || !client->up)) {
         return;
     }
-    link_begin_rounds(link);
-    link->listen_failures = 0;
-    link_listen(link);
+    client_begin_rounds(client);
+    client->listen_failures = 0;
+    client_listen(client);
 }
 
 /* HELLO may be denied or renamed where the rest is not; some errors are the whole answer.
  * @return whether to go on. */
-static bool hear_hello_error(struct sentinel_link *link, const redisReply *hello)
+static bool hear_hello_error(struct sentinel_client *client, const redisReply *hello)
 {
     enum sentinel_error kind = sentinel_error_kind(hello);
 
     if (kind == SENTINEL_ERROR_NOAUTH || kind == SENTINEL_ERROR_WRONGPASS) {
         char error[256];
 
-        (void)secret_refresh(link->config.password, true, error, sizeof(error));
-        fail_saying(link, SENTINEL_TROUBLE_AUTH,
+        (void)secret_refresh(client->config.password, true, error, sizeof(error));
+        fail_saying(client, SENTINEL_TROUBLE_AUTH,
                     kind == SENTINEL_ERROR_NOAUTH ? "it wants a password: "
                                                   : "wrong user or password: ",
                     hello);
         return false;
     }
     if (kind == SENTINEL_ERROR_MAXCLIENTS) {
-        fail_saying(link, SENTINEL_TROUBLE_LOST, "it takes no more clients: ", hello);
+        fail_saying(client, SENTINEL_TROUBLE_LOST, "it takes no more clients: ", hello);
         return false;
     }
     if (strncmp(hello->str, "DENIED ", 7) == 0) {
-        fail_saying(link, SENTINEL_TROUBLE_DENIED, "it refuses connections: ", hello);
+        fail_saying(client, SENTINEL_TROUBLE_DENIED, "it refuses connections: ", hello);
         return false;
     }
-    text_copy(hello->str, hello->len, link->hello_error, sizeof(link->hello_error));
+    text_copy(hello->str, hello->len, client->hello_error, sizeof(client->hello_error));
     return true;
 }
 
 static void ask_ready(void *data, const redisReply *hello)
 {
-    struct sentinel_link *link = data;
+    struct sentinel_client *client = data;
     struct sentinel_hello said;
 
     if (hello->type == REDIS_REPLY_ERROR) {
-        if (!hear_hello_error(link, hello)) {
+        if (!hear_hello_error(client, hello)) {
             return;
         }
     } else if (sentinel_parse_hello(hello, &said) != 0) {
-        link_fail(link, SENTINEL_TROUBLE_NOT_SENTINEL,
-                  "no Sentinel: it does not answer HELLO as Redis does");
+        client_fail(client, SENTINEL_TROUBLE_NOT_SENTINEL,
+                    "no Sentinel: it does not answer HELLO as Redis does");
         return;
     } else if (strcmp(said.mode, "sentinel") != 0) {
         char words[128];
 
         snprintf(words, sizeof(words), "a Redis server and no Sentinel: its mode is %.64s",
                  said.mode);
-        link_fail(link, SENTINEL_TROUBLE_NOT_SENTINEL, words);
+        client_fail(client, SENTINEL_TROUBLE_NOT_SENTINEL, words);
         return;
     }
     const char *argv[] = {"SENTINEL", "MYID"};
-    link_send(link, got_myid, link_question_new(link, NULL), 2, argv);
+    client_send(client, got_myid, client_question_new(client, NULL), 2, argv);
 }
 
 static void ask_closed(void *data, enum redis_fail why, const char *words)
 {
-    struct sentinel_link *link = data;
+    struct sentinel_client *client = data;
     enum sentinel_trouble trouble = why == REDIS_FAIL_PROTOCOL ? SENTINEL_TROUBLE_NOT_SENTINEL
                                     : why == REDIS_FAIL_TLS    ? SENTINEL_TROUBLE_TLS
                                                                : SENTINEL_TROUBLE_LOST;
     /* What it said right before it closed is why it did. */
-    const char *said = link->up ? "" : link->hello_error;
+    const char *said = client->up ? "" : client->hello_error;
     char text[SENTINEL_LINK_WORDS_SIZE + 256];
 
     snprintf(text, sizeof(text), "%s%s%s%s%.160s", said, *said != '\0' ? "; " : "",
              redis_fail_text(why), *words != '\0' ? ": " : "", words);
-    link_fail(link, trouble, text);
+    client_fail(client, trouble, text);
 }
 
-static void link_dial(void *data)
+static void client_dial(void *data)
 {
-    struct sentinel_link *link = data;
+    struct sentinel_client *client = data;
 
-    if (!link->wanted || link->up || link->dialling) {
+    if (!client->wanted || client->up || client->dialling) {
         return;
     }
-    link->dialling = true;
-    link->hello_error[0] = '\0';
-    link->generation++;
-    redis_conn_open(link->ask, &link->config.address, link->config.username,
-                    secret_value(link->config.password), link->config.timeout_ms);
+    client->dialling = true;
+    client->hello_error[0] = '\0';
+    client->generation++;
+    redis_conn_open(client->ask, &client->config.address, client->config.username,
+                    secret_value(client->config.password), client->config.timeout_ms);
 }
 
 /* ---- life ---- */
 
-struct sentinel_link *sentinel_link_new(struct loop *loop,
-                                        const struct sentinel_link_config *config,
-                                        const struct sentinel_link_hooks *hooks, void *data)
+struct sentinel_client *sentinel_client_new(struct loop *loop,
+                                            const struct sentinel_client_config *config,
+                                            const struct sentinel_client_hooks *hooks, void *data)
 {
     static const struct redis_conn_hooks ask_hooks = {.ready = ask_ready, .closed = ask_closed};
-    struct sentinel_link *link = mem_new(1, sizeof(*link));
+    struct sentinel_client *client = mem_new(1, sizeof(*client));
 
-    link->loop = loop;
-    link->config = *config;
-    link->hooks = *hooks;
-    link->data = data;
-    link->ask = redis_conn_new(loop, &ask_hooks, link);
-    redis_conn_look_for_tls(link->ask);
-    redis_conn_group(link->ask, config->group);
-    link->listen = redis_conn_new(loop, link_listen_hooks(), link);
-    link->redial = loop_timer_new(loop, link_dial, link);
-    link->pace = loop_timer_new(loop, link_visit, link);
-    link->relisten = loop_timer_new(loop, link_listen, link);
-    link->ping = loop_timer_new(loop, link_ping, link);
-    return link;
+    client->loop = loop;
+    client->config = *config;
+    client->hooks = *hooks;
+    client->data = data;
+    client->ask = redis_conn_new(loop, &ask_hooks, client);
+    redis_conn_look_for_tls(client->ask);
+    redis_conn_group(client->ask, config->group);
+    client->listen = redis_conn_new(loop, client_listen_hooks(), client);
+    client->redial = loop_timer_new(loop, client_dial, client);
+    client->pace = loop_timer_new(loop, client_visit, client);
+    client->relisten = loop_timer_new(loop, client_listen, client);
+    client->ping = loop_timer_new(loop, client_ping, client);
+    return client;
 }
 
-void sentinel_link_free(struct sentinel_link *link)
+void sentinel_client_free(struct sentinel_client *client)
 {
-    if (!link) {
+    if (!client) {
         return;
     }
-    link->freed = true;
-    link->up = false;
-    link->wanted = false;
-    redis_conn_free(link->ask); /* completes its questions: they see `freed` */
-    redis_conn_free(link->listen);
-    loop_timer_free(link->redial);
-    loop_timer_free(link->pace);
-    loop_timer_free(link->relisten);
-    loop_timer_free(link->ping);
-    while (link->n_seats > 0) {
-        sentinel_link_unwatch(link, link->seats[link->n_seats - 1]);
+    client->freed = true;
+    client->up = false;
+    client->wanted = false;
+    redis_conn_free(client->ask); /* completes its questions: they see `freed` */
+    redis_conn_free(client->listen);
+    loop_timer_free(client->redial);
+    loop_timer_free(client->pace);
+    loop_timer_free(client->relisten);
+    loop_timer_free(client->ping);
+    while (client->n_monitored_masters > 0) {
+        sentinel_client_unwatch(client, client->monitored_masters[client->n_monitored_masters - 1]);
     }
-    if (link->depth == 0) {
-        link_destroy(link);
-    }
-}
-
-void sentinel_link_start(struct sentinel_link *link)
-{
-    link->wanted = true;
-    if (!link->up && !link->dialling) {
-        loop_timer_start(link->redial, 0);
+    if (client->depth == 0) {
+        client_destroy(client);
     }
 }
 
-void sentinel_link_pause(struct sentinel_link *link)
+void sentinel_client_start(struct sentinel_client *client)
 {
-    link->wanted = false;
-    loop_timer_stop(link->redial);
-    link_hang_up(link);
+    client->wanted = true;
+    if (!client->up && !client->dialling) {
+        loop_timer_start(client->redial, 0);
+    }
 }
 
-void sentinel_link_redirect(struct sentinel_link *link, const struct address *address)
+void sentinel_client_pause(struct sentinel_client *client)
 {
-    link->config.address = *address;
+    client->wanted = false;
+    loop_timer_stop(client->redial);
+    client_hang_up(client);
 }
 
-void sentinel_link_void(struct sentinel_link *link)
+void sentinel_client_redirect(struct sentinel_client *client, const struct address *address)
 {
-    if (!link->up) {
+    client->config.address = *address;
+}
+
+void sentinel_client_void(struct sentinel_client *client)
+{
+    if (!client->up) {
         return;
     }
-    link_drop_questions(link);
-    sentinel_link_ask_names(link);
-    link_ask_everything(link);
+    client_drop_questions(client);
+    sentinel_client_ask_names(client);
+    client_ask_everything(client);
 }
 
-struct sentinel_seat *sentinel_link_watch(struct sentinel_link *link, const char *name, void *tag)
+struct monitored_master *sentinel_client_watch(struct sentinel_client *client, const char *name,
+                                               void *tag)
 {
-    struct sentinel_seat *seat = mem_new(1, sizeof(*seat));
+    struct monitored_master *monitored = mem_new(1, sizeof(*monitored));
 
-    seat->link = link;
-    seat->name = mem_strdup(name);
-    seat->tag = tag;
-    link->seats = mem_resize(link->seats, link->n_seats + 1, sizeof(*link->seats));
-    link->seats[link->n_seats++] = seat;
-    if (link->up) {
-        sentinel_link_ask_all(link, seat);
+    monitored->client = client;
+    monitored->name = mem_strdup(name);
+    monitored->tag = tag;
+    client->monitored_masters =
+        mem_resize(client->monitored_masters, client->n_monitored_masters + 1,
+                   sizeof(*client->monitored_masters));
+    client->monitored_masters[client->n_monitored_masters++] = monitored;
+    if (client->up) {
+        sentinel_client_ask_all(client, monitored);
     }
-    return seat;
+    return monitored;
 }
 
-void sentinel_link_unwatch(struct sentinel_link *link, struct sentinel_seat *seat)
+void sentinel_client_unwatch(struct sentinel_client *client, struct monitored_master *monitored)
 {
-    for (size_t i = 0; i < link->n_seats; i++) {
-        if (link->seats[i] != seat) {
+    for (size_t i = 0; i < client->n_monitored_masters; i++) {
+        if (client->monitored_masters[i] != monitored) {
             continue;
         }
-        link->seats[i] = link->seats[--link->n_seats];
+        client->monitored_masters[i] = client->monitored_masters[--client->n_monitored_masters];
         break;
     }
-    link_unwant(link, seat);
-    seat->link = NULL;
-    link_release_seat(seat);
+    client_unwant(client, monitored);
+    monitored->client = NULL;
+    client_release_monitored_master(monitored);
 }
 
-bool sentinel_link_is_up(const struct sentinel_link *link)
+bool sentinel_client_is_up(const struct sentinel_client *client)
 {
-    return link->up;
+    return client->up;
 }
-bool sentinel_link_listens(const struct sentinel_link *link)
+bool sentinel_client_listens(const struct sentinel_client *client)
 {
-    return link->up && redis_conn_is_ready(link->listen);
+    return client->up && redis_conn_is_ready(client->listen);
 }
-const struct address *sentinel_link_address(const struct sentinel_link *link)
+const struct address *sentinel_client_address(const struct sentinel_client *client)
 {
-    return &link->config.address;
+    return &client->config.address;
 }
-const struct address *sentinel_link_peer(const struct sentinel_link *link)
+const struct address *sentinel_link_peer(const struct sentinel_client *client)
 {
-    return redis_conn_peer(link->ask);
+    return redis_conn_peer(client->ask);
 }
-bool sentinel_link_is_local(const struct sentinel_link *link)
+bool sentinel_client_is_local(const struct sentinel_client *client)
 {
-    return link->local;
+    return client->local;
 }
-const char *sentinel_link_run_id(const struct sentinel_link *link)
+const char *sentinel_client_run_id(const struct sentinel_client *client)
 {
-    return link->run_id;
+    return client->run_id;
 }
-bool sentinel_link_hides_id(const struct sentinel_link *link)
+bool sentinel_client_hides_id(const struct sentinel_client *client)
 {
-    return link->hides_id;
+    return client->hides_id;
 }
-bool sentinel_link_is_nameless(const struct sentinel_link *link)
+bool sentinel_client_is_nameless(const struct sentinel_client *client)
 {
-    return link->nameless;
-}
-
-void sentinel_link_name(struct sentinel_link *link, const char *run_id)
-{
-    snprintf(link->run_id, sizeof(link->run_id), "%s", run_id);
-    link->nameless = false;
+    return client->nameless;
 }
 
-bool sentinel_link_tilt(const struct sentinel_link *link)
+void sentinel_client_name(struct sentinel_client *client, const char *run_id)
 {
-    return link->tilt;
-}
-enum sentinel_trouble sentinel_link_trouble(const struct sentinel_link *link)
-{
-    return link->trouble;
-}
-unsigned sentinel_link_failures(const struct sentinel_link *link)
-{
-    return link->failures;
-}
-unsigned sentinel_link_denied_extras(const struct sentinel_link *link)
-{
-    return link->denied;
+    snprintf(client->run_id, sizeof(client->run_id), "%s", run_id);
+    client->nameless = false;
 }
 
-const char *sentinel_link_words(const struct sentinel_link *link, int64_t *wall_ms)
+bool sentinel_client_tilt(const struct sentinel_client *client)
 {
-    *wall_ms = link->words_wall_ms;
-    return link->words;
+    return client->tilt;
+}
+enum sentinel_trouble sentinel_client_trouble(const struct sentinel_client *client)
+{
+    return client->trouble;
+}
+unsigned sentinel_client_failures(const struct sentinel_client *client)
+{
+    return client->failures;
+}
+unsigned sentinel_client_denied_extras(const struct sentinel_client *client)
+{
+    return client->denied;
 }
 
-int64_t sentinel_seat_answered_us(const struct sentinel_seat *seat)
+const char *sentinel_client_words(const struct sentinel_client *client, int64_t *wall_ms)
 {
-    return seat->answered_us;
+    *wall_ms = client->words_wall_ms;
+    return client->words;
+}
+
+int64_t sentinel_monitored_master_answered_us(const struct monitored_master *monitored)
+{
+    return monitored->answered_us;
 }

@@ -1,5 +1,5 @@
 /*
- * The link to one Sentinel from inside:
+ * The client to one Sentinel from inside:
  *
  *   client.c         life, dialling, trouble
  *   client_poll.c     questions, when they are put, what is made of the replies
@@ -19,18 +19,18 @@ enum {
      */
     GAP_PER_COMMAND_US = 1100000 / SENTINEL_LINK_QUESTIONS_PER_SECOND,
     TURN_MS = 50,       /* what would be asked in that time is asked in one turn, ... */
-    TURN_COMMANDS = 10, /* ... so many questions at most, or one seat's */
+    TURN_COMMANDS = 10, /* ... so many questions at most, or one monitored master's */
     COMMANDS_FAST = 2,  /* a visit's address question */
     COMMANDS_SLOW = 3,  /* what is added to it every SENTINEL_LINK_SLOW_MS */
     /*
-     * Questions that are on their way: however many seats are to be asked at once, each has to be
-     * answered in time.
+     * Questions that are on their way: however many monitored masters are to be asked at once, each
+     * has to be answered in time.
      */
     IN_FLIGHT_MAX = 1000,
 };
 
-struct sentinel_seat {
-    struct sentinel_link *link; /* NULL once unwatched: freed with its last question */
+struct monitored_master {
+    struct sentinel_client *client; /* NULL once unwatched: freed with its last question */
     char *name;
     void *tag;
     int64_t asked_us,
@@ -38,7 +38,7 @@ struct sentinel_seat {
          * boot clock, microseconds: of the question on its way; of the last one that was answered
          */
         answered_us;
-    unsigned in_flight; /* replies that still refer to this seat */
+    unsigned in_flight; /* replies that still refer to this monitored master */
     bool asking, again;
     bool wanted, slow_wanted; /* it is asked when there is room; for all, too */
     int64_t slow_due_ms;
@@ -46,11 +46,11 @@ struct sentinel_seat {
     char words[512];
 };
 
-struct sentinel_link {
+struct sentinel_client {
     struct loop *loop;
-    struct sentinel_link_hooks hooks;
+    struct sentinel_client_hooks hooks;
     void *data;
-    struct sentinel_link_config config;
+    struct sentinel_client_config config;
     struct redis_conn *ask, *listen;
     struct loop_timer *redial, *pace, *relisten, *ping;
     bool wanted, up, freed, dialling;
@@ -66,51 +66,52 @@ struct sentinel_link {
     char words[SENTINEL_LINK_WORDS_SIZE];
     int64_t words_wall_ms;
     unsigned denied;
-    struct sentinel_seat **seats;
-    size_t n_seats, cursor;
+    struct monitored_master **monitored_masters;
+    size_t n_monitored_masters, cursor;
     size_t in_flight;           /* questions that are not answered */
-    size_t n_wanted, wanted_at; /* seats that wait for room */
+    size_t n_wanted, wanted_at; /* monitored masters that wait for room */
     int64_t own_due_ms;         /* INFO and MASTERS */
 };
 
 /* client.c */
 /* Around every hook: the object stays until the last one on the stack returns. */
-void link_enter(struct sentinel_link *link);
-/* @return whether the link is still there. */
-bool link_leave(struct sentinel_link *link);
-void link_release_seat(struct sentinel_seat *seat);
-int64_t link_backoff_ms(unsigned failures);
+void client_enter(struct sentinel_client *client);
+/* @return whether the client is still there. */
+bool client_leave(struct sentinel_client *client);
+void client_release_monitored_master(struct monitored_master *monitored);
+int64_t client_backoff_ms(unsigned failures);
 /* The asking connection is of no use: say so, and dial again later. */
-void link_fail(struct sentinel_link *link, enum sentinel_trouble trouble, const char *words);
+void client_fail(struct sentinel_client *client, enum sentinel_trouble trouble, const char *words);
 /*
  * An ACL denies something that can be done without: say so once a connection. @param reply its
  * words.
  */
-bool link_deny(struct sentinel_link *link, enum sentinel_extra what, const char *words);
+bool client_deny(struct sentinel_client *client, enum sentinel_extra what, const char *words);
 
 /* client_poll.c */
 struct question;
-struct question *link_question_new(struct sentinel_link *link, struct sentinel_seat *seat);
+struct question *client_question_new(struct sentinel_client *client,
+                                     struct monitored_master *monitored);
 /*
- * What every reply callback begins with. @return the link when the reply is to be looked at, else
+ * What every reply callback begins with. @return the client when the reply is to be looked at, else
  * NULL.
  */
-struct sentinel_link *link_question_open(struct question *question, const redisReply *reply,
-                                         struct sentinel_seat **seat);
-void link_send(struct sentinel_link *link, redis_reply_fn *done, struct question *question,
-               int argc, const char **argv);
+struct sentinel_client *client_question_open(struct question *question, const redisReply *reply,
+                                             struct monitored_master **monitored);
+void client_send(struct sentinel_client *client, redis_reply_fn *done, struct question *question,
+                 int argc, const char **argv);
 /* it need not be asked any more */
-void link_unwant(struct sentinel_link *link, struct sentinel_seat *seat);
-void link_ask_everything(struct sentinel_link *link);
-/* Begin the steady rounds; `data` is the link. */
-void link_begin_rounds(struct sentinel_link *link);
-void link_visit(void *data);
+void client_unwant(struct sentinel_client *client, struct monitored_master *monitored);
+void client_ask_everything(struct sentinel_client *client);
+/* Begin the steady rounds; `data` is the client. */
+void client_begin_rounds(struct sentinel_client *client);
+void client_visit(void *data);
 /* Steady questions hold nothing in flight any more. */
-void link_drop_questions(struct sentinel_link *link);
+void client_drop_questions(struct sentinel_client *client);
 
 /* client_subscribe.c */
-void link_listen(void *data);
-void link_ping(void *data);
-const struct redis_conn_hooks *link_listen_hooks(void);
+void client_listen(void *data);
+void client_ping(void *data);
+const struct redis_conn_hooks *client_listen_hooks(void);
 
 #endif

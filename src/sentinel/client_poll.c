@@ -1,11 +1,12 @@
 /*
  * Asking a Sentinel: questions, when they are put, what is made of the replies.
  *
- * One pacing timer visits the seats in turn. A visit asks GET-MASTER-ADDR-BY-NAME and MASTER in one
- * write (one alone lies while a failover runs) and, where they are due, SENTINELS, REPLICAS and
- * CKQUORUM. The gap between visits is poll-interval / seats, never less than what keeps commands
- * under the ceiling, so with many masters the interval stretches. Where the gap is short a turn of
- * the timer makes several visits, in one write, and the gaps of all of them follow it.
+ * One pacing timer visits the monitored masters in turn. A visit asks GET-MASTER-ADDR-BY-NAME and
+ * MASTER in one write (one alone lies while a failover runs) and, where they are due, SENTINELS,
+ * REPLICAS and CKQUORUM. The gap between visits is poll-interval / monitored masters, never less
+ * than what keeps commands under the ceiling, so with many masters the interval stretches. Where
+ * the gap is short a turn of the timer makes several visits, in one write, and the gaps of all of
+ * them follow it.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,69 +21,71 @@
 
 /* One question on its way: what the callback needs, freed with it. */
 struct question {
-    struct sentinel_seat *seat; /* NULL: about the Sentinel itself */
-    struct sentinel_link *link;
+    struct monitored_master *monitored; /* NULL: about the Sentinel itself */
+    struct sentinel_client *client;
     unsigned generation;
 };
 
 /* ---- asking ---- */
 
-struct question *link_question_new(struct sentinel_link *link, struct sentinel_seat *seat)
+struct question *client_question_new(struct sentinel_client *client,
+                                     struct monitored_master *monitored)
 {
     struct question *question = mem_new(1, sizeof(*question));
 
-    question->link = link;
-    question->seat = seat;
-    question->generation = link->generation;
-    link->in_flight++;
-    if (seat) {
-        seat->in_flight++;
+    question->client = client;
+    question->monitored = monitored;
+    question->generation = client->generation;
+    client->in_flight++;
+    if (monitored) {
+        monitored->in_flight++;
     }
     return question;
 }
 
-static void link_ask_wanted(struct sentinel_link *link);
+static void client_ask_wanted(struct sentinel_client *client);
 
 /*
  * Every reply callback begins here: takes the question apart.
- * @return the link when the reply is to be looked at; NULL when it was lost, is stale, or its seat
- * is gone.
+ * @return the client when the reply is to be looked at; NULL when it was lost, is stale, or its
+ * monitored master is gone.
  */
-struct sentinel_link *link_question_open(struct question *question, const redisReply *reply,
-                                         struct sentinel_seat **seat)
+struct sentinel_client *client_question_open(struct question *question, const redisReply *reply,
+                                             struct monitored_master **monitored)
 {
-    struct sentinel_link *link = question->link;
-    struct sentinel_seat *asked = question->seat;
-    bool live = reply && !link->freed && question->generation == link->generation;
+    struct sentinel_client *client = question->client;
+    struct monitored_master *asked = question->monitored;
+    bool live = reply && !client->freed && question->generation == client->generation;
 
     free(question);
-    link->in_flight--;
+    client->in_flight--;
     if (asked) {
         asked->in_flight--;
-        if (!asked->link) {
-            link_release_seat(asked);
+        if (!asked->client) {
+            client_release_monitored_master(asked);
             live = false;
         }
     }
-    *seat = asked;
+    *monitored = asked;
     if (live) {
-        link_ask_wanted(link);
+        client_ask_wanted(client);
     }
-    return live ? link : NULL;
+    return live ? client : NULL;
 }
 
-void link_send(struct sentinel_link *link, redis_reply_fn *done, struct question *question,
-               int argc, const char **argv)
+void client_send(struct sentinel_client *client, redis_reply_fn *done, struct question *question,
+                 int argc, const char **argv)
 {
-    redis_conn_command(link->ask, done, question, link->config.timeout_ms, argc, argv, NULL);
+    redis_conn_command(client->ask, done, question, client->config.timeout_ms, argc, argv, NULL);
 }
 
-static void send_seat(struct sentinel_link *link, struct sentinel_seat *seat, const char *what,
-                      redis_reply_fn *done)
+static void send_monitored_master(struct sentinel_client *client,
+                                  struct monitored_master *monitored, const char *what,
+                                  redis_reply_fn *done)
 {
-    const char *argv[] = {"SENTINEL", what, seat->name};
+    const char *argv[] = {"SENTINEL", what, monitored->name};
 
-    link_send(link, done, link_question_new(link, seat), 3, argv);
+    client_send(client, done, client_question_new(client, monitored), 3, argv);
 }
 
 static int error_of(const redisReply *reply)
@@ -94,361 +97,372 @@ static int error_of(const redisReply *reply)
     }
 }
 
-static void keep_words(struct sentinel_seat *seat, const redisReply *reply)
+static void keep_words(struct monitored_master *monitored, const redisReply *reply)
 {
     if (reply->type == REDIS_REPLY_ERROR) {
-        text_copy(reply->str, reply->len, seat->words, sizeof(seat->words));
+        text_copy(reply->str, reply->len, monitored->words, sizeof(monitored->words));
     }
 }
 
 static void got_address(void *data, const redisReply *reply, enum redis_fail why)
 {
     (void)why;
-    struct sentinel_seat *seat;
-    struct sentinel_link *link = link_question_open(data, reply, &seat);
-    if (!link) {
+    struct monitored_master *monitored;
+    struct sentinel_client *client = client_question_open(data, reply, &monitored);
+    if (!client) {
         return;
     }
-    seat->words[0] = '\0';
-    seat->answer.address_error = sentinel_parse_address(reply, &seat->answer.address);
-    if (seat->answer.address_error != 0 && reply->type == REDIS_REPLY_ERROR) {
-        seat->answer.address_error = error_of(reply);
+    monitored->words[0] = '\0';
+    monitored->answer.address_error = sentinel_parse_address(reply, &monitored->answer.address);
+    if (monitored->answer.address_error != 0 && reply->type == REDIS_REPLY_ERROR) {
+        monitored->answer.address_error = error_of(reply);
     }
-    keep_words(seat, reply);
+    keep_words(monitored, reply);
 }
 
-static void link_ask_fast(struct sentinel_link *link, struct sentinel_seat *seat);
-static int link_ask_slow(struct sentinel_link *link, struct sentinel_seat *seat, int64_t now_ms);
+static void client_ask_fast(struct sentinel_client *client, struct monitored_master *monitored);
+static int client_ask_slow(struct sentinel_client *client, struct monitored_master *monitored,
+                           int64_t now_ms);
 
 /* The second half of a pair: the answer is whole. */
 static void got_row(void *data, const redisReply *reply, enum redis_fail why)
 {
     (void)why;
-    struct sentinel_seat *seat;
-    struct sentinel_link *link = link_question_open(data, reply, &seat);
-    if (!link) {
+    struct monitored_master *monitored;
+    struct sentinel_client *client = client_question_open(data, reply, &monitored);
+    if (!client) {
         return;
     }
-    seat->answer.row_error = sentinel_parse_master(reply, &seat->answer.row);
-    if (seat->answer.row_error != 0 && reply->type == REDIS_REPLY_ERROR) {
-        seat->answer.row_error = error_of(reply);
+    monitored->answer.row_error = sentinel_parse_master(reply, &monitored->answer.row);
+    if (monitored->answer.row_error != 0 && reply->type == REDIS_REPLY_ERROR) {
+        monitored->answer.row_error = error_of(reply);
     }
-    keep_words(seat, reply);
-    seat->answer.words = seat->words;
-    seat->answered_us = seat->asked_us;
-    seat->asking = false;
-    seat->in_flight++; /* hold it: the hook may unwatch */
-    link_enter(link);
-    if (seat->answer.row_error == -BW_EDENIED) {
-        (void)link_deny(link, SENTINEL_EXTRA_MASTER, seat->words);
+    keep_words(monitored, reply);
+    monitored->answer.words = monitored->words;
+    monitored->answered_us = monitored->asked_us;
+    monitored->asking = false;
+    monitored->in_flight++; /* hold it: the hook may unwatch */
+    client_enter(client);
+    if (monitored->answer.row_error == -BW_EDENIED) {
+        (void)client_deny(client, SENTINEL_EXTRA_MASTER, monitored->words);
     }
-    link->hooks.answer(link->data, link, seat->tag, &seat->answer);
-    bool there = link_leave(link);
-    seat->in_flight--;
-    if (!seat->link) {
-        link_release_seat(seat);
-    } else if (there && link->up && seat->again) {
-        link_ask_fast(link, seat);
-        if (seat->slow_wanted) {
-            seat->slow_wanted = false;
-            (void)link_ask_slow(link, seat, clock_boot_ms());
+    client->hooks.answer(client->data, client, monitored->tag, &monitored->answer);
+    bool there = client_leave(client);
+    monitored->in_flight--;
+    if (!monitored->client) {
+        client_release_monitored_master(monitored);
+    } else if (there && client->up && monitored->again) {
+        client_ask_fast(client, monitored);
+        if (monitored->slow_wanted) {
+            monitored->slow_wanted = false;
+            (void)client_ask_slow(client, monitored, clock_boot_ms());
         }
     }
 }
 
-static void link_ask_fast(struct sentinel_link *link, struct sentinel_seat *seat)
+static void client_ask_fast(struct sentinel_client *client, struct monitored_master *monitored)
 {
-    seat->asking = true;
-    seat->again = false;
-    seat->asked_us = clock_boot_us();
-    send_seat(link, seat, "GET-MASTER-ADDR-BY-NAME", got_address);
-    send_seat(link, seat, "MASTER", got_row);
+    monitored->asking = true;
+    monitored->again = false;
+    monitored->asked_us = clock_boot_us();
+    send_monitored_master(client, monitored, "GET-MASTER-ADDR-BY-NAME", got_address);
+    send_monitored_master(client, monitored, "MASTER", got_row);
 }
 
 /* A Sentinel that won't say (an ACL, an unknown name) lists nobody: that is an answer, too. */
 static void got_peers(void *data, const redisReply *reply, enum redis_fail why)
 {
     (void)why;
-    struct sentinel_seat *seat;
-    struct sentinel_link *link = link_question_open(data, reply, &seat);
+    struct monitored_master *monitored;
+    struct sentinel_client *client = client_question_open(data, reply, &monitored);
     struct sentinel_peer_row *rows = NULL;
     size_t n = 0;
-    if (!link ||
+    if (!client ||
         (sentinel_parse_peers(reply, &rows, &n) != 0 && reply->type != REDIS_REPLY_ERROR)) {
         return;
     }
-    link_enter(link);
-    link->hooks.peers(link->data, link, seat->tag, rows, n);
-    (void)link_leave(link);
+    client_enter(client);
+    client->hooks.sentinels(client->data, client, monitored->tag, rows, n);
+    (void)client_leave(client);
     free(rows);
 }
 
 static void got_replicas(void *data, const redisReply *reply, enum redis_fail why)
 {
     (void)why;
-    struct sentinel_seat *seat;
-    struct sentinel_link *link = link_question_open(data, reply, &seat);
+    struct monitored_master *monitored;
+    struct sentinel_client *client = client_question_open(data, reply, &monitored);
     struct sentinel_replica_row *rows;
     size_t n;
-    if (!link || sentinel_parse_replicas(reply, &rows, &n) != 0) {
+    if (!client || sentinel_parse_replicas(reply, &rows, &n) != 0) {
         return;
     }
-    link_enter(link);
-    link->hooks.replicas(link->data, link, seat->tag, rows, n);
-    (void)link_leave(link);
+    client_enter(client);
+    client->hooks.replicas(client->data, client, monitored->tag, rows, n);
+    (void)client_leave(client);
     free(rows);
 }
 
 static void got_ckquorum(void *data, const redisReply *reply, enum redis_fail why)
 {
     (void)why;
-    struct sentinel_seat *seat;
-    struct sentinel_link *link = link_question_open(data, reply, &seat);
+    struct monitored_master *monitored;
+    struct sentinel_client *client = client_question_open(data, reply, &monitored);
     bool ok;
     char text[512];
-    if (!link) {
+    if (!client) {
         return;
     }
     if (sentinel_error_kind(reply) == SENTINEL_ERROR_NOPERM) {
-        (void)link_deny(link, SENTINEL_EXTRA_CKQUORUM, reply->str);
+        (void)client_deny(client, SENTINEL_EXTRA_CKQUORUM, reply->str);
         return;
     }
     if (sentinel_parse_ckquorum(reply, &ok, text, sizeof(text)) != 0) {
         return;
     }
-    link_enter(link);
-    link->hooks.ckquorum(link->data, link, seat->tag, ok, text);
-    (void)link_leave(link);
+    client_enter(client);
+    client->hooks.ckquorum(client->data, client, monitored->tag, ok, text);
+    (void)client_leave(client);
 }
 
-static int64_t link_slow_ms(const struct sentinel_link *link)
+static int64_t client_slow_ms(const struct sentinel_client *client)
 {
     /* Keep the slow questions to a quarter of the ceiling. */
-    int64_t least = (int64_t)link->n_seats * COMMANDS_SLOW * GAP_PER_COMMAND_US * 4 / 1000;
+    int64_t least =
+        (int64_t)client->n_monitored_masters * COMMANDS_SLOW * GAP_PER_COMMAND_US * 4 / 1000;
 
     return least > SENTINEL_LINK_SLOW_MS ? least : SENTINEL_LINK_SLOW_MS;
 }
 
-static int link_ask_slow(struct sentinel_link *link, struct sentinel_seat *seat, int64_t now_ms)
+static int client_ask_slow(struct sentinel_client *client, struct monitored_master *monitored,
+                           int64_t now_ms)
 {
-    int64_t slow_ms = link_slow_ms(link);
+    int64_t slow_ms = client_slow_ms(client);
 
-    seat->slow_due_ms = now_ms + slow_ms - (int64_t)jitter_below((uint32_t)(slow_ms / 10));
-    send_seat(link, seat, "SENTINELS", got_peers);
-    send_seat(link, seat, "REPLICAS", got_replicas);
-    if (link->denied & SENTINEL_EXTRA_CKQUORUM) {
+    monitored->slow_due_ms = now_ms + slow_ms - (int64_t)jitter_below((uint32_t)(slow_ms / 10));
+    send_monitored_master(client, monitored, "SENTINELS", got_peers);
+    send_monitored_master(client, monitored, "REPLICAS", got_replicas);
+    if (client->denied & SENTINEL_EXTRA_CKQUORUM) {
         return COMMANDS_SLOW - 1;
     }
-    send_seat(link, seat, "CKQUORUM", got_ckquorum);
+    send_monitored_master(client, monitored, "CKQUORUM", got_ckquorum);
     return COMMANDS_SLOW;
 }
 
 static void got_names(void *data, const redisReply *reply, enum redis_fail why)
 {
     (void)why;
-    struct sentinel_seat *seat;
-    struct sentinel_link *link = link_question_open(data, reply, &seat);
+    struct monitored_master *monitored;
+    struct sentinel_client *client = client_question_open(data, reply, &monitored);
     struct sentinel_master_row *rows;
     size_t n;
-    if (!link) {
+    if (!client) {
         return;
     }
     if (sentinel_error_kind(reply) == SENTINEL_ERROR_NOPERM) {
-        (void)link_deny(link, SENTINEL_EXTRA_MASTERS, reply->str);
+        (void)client_deny(client, SENTINEL_EXTRA_MASTERS, reply->str);
         return;
     }
     if (sentinel_parse_masters(reply, &rows, &n) != 0) {
         return;
     }
-    link_enter(link);
-    link->hooks.names(link->data, link, rows, n);
-    (void)link_leave(link);
+    client_enter(client);
+    client->hooks.names(client->data, client, rows, n);
+    (void)client_leave(client);
     free(rows);
 }
 
 static void got_info(void *data, const redisReply *reply, enum redis_fail why)
 {
     (void)why;
-    struct sentinel_seat *seat;
-    struct sentinel_link *link = link_question_open(data, reply, &seat);
-    if (link) {
-        (void)sentinel_parse_tilt(reply, &link->tilt);
+    struct monitored_master *monitored;
+    struct sentinel_client *client = client_question_open(data, reply, &monitored);
+    if (client) {
+        (void)sentinel_parse_tilt(reply, &client->tilt);
     }
 }
 
-void sentinel_link_ask_names(struct sentinel_link *link)
+void sentinel_client_ask_names(struct sentinel_client *client)
 {
-    if (!link->up || (link->denied & SENTINEL_EXTRA_MASTERS)) {
+    if (!client->up || (client->denied & SENTINEL_EXTRA_MASTERS)) {
         return;
     }
     const char *argv[] = {"SENTINEL", "MASTERS"};
-    link_send(link, got_names, link_question_new(link, NULL), 2, argv);
+    client_send(client, got_names, client_question_new(client, NULL), 2, argv);
 }
 
 /* @return how many questions it came to. */
-static int link_ask_own(struct sentinel_link *link, int64_t now_ms)
+static int client_ask_own(struct sentinel_client *client, int64_t now_ms)
 {
     const char *info[] = {"INFO", "sentinel"};
 
-    link->own_due_ms = now_ms + SENTINEL_LINK_SLOW_MS;
-    link_send(link, got_info, link_question_new(link, NULL), 2, info);
-    if (!link->config.discover) {
+    client->own_due_ms = now_ms + SENTINEL_LINK_SLOW_MS;
+    client_send(client, got_info, client_question_new(client, NULL), 2, info);
+    if (!client->config.discover) {
         return 1;
     }
-    sentinel_link_ask_names(link);
+    sentinel_client_ask_names(client);
     return 2;
 }
 
 /* ---- pacing ---- */
 
-int64_t sentinel_link_interval_ms(const struct sentinel_link *link)
+int64_t sentinel_client_interval_ms(const struct sentinel_client *client)
 {
-    /* A round is n visits of COMMANDS_FAST, and slow questions for the share of seats that fall due
-     * meanwhile: round = n * fast / (1 - n * slow / slow_ms). */
-    int64_t n = (int64_t)link->n_seats;
-    int64_t slow_us = link_slow_ms(link) * 1000;
-    int64_t round_ms = n * COMMANDS_FAST * GAP_PER_COMMAND_US * link_slow_ms(link) /
+    /*
+     * A round is n visits of COMMANDS_FAST, and slow questions for the share of monitored masters
+     * that fall due meanwhile: round = n * fast / (1 - n * slow / slow_ms).
+     */
+    int64_t n = (int64_t)client->n_monitored_masters;
+    int64_t slow_us = client_slow_ms(client) * 1000;
+    int64_t round_ms = n * COMMANDS_FAST * GAP_PER_COMMAND_US * client_slow_ms(client) /
                        (slow_us - n * COMMANDS_SLOW * GAP_PER_COMMAND_US);
     int64_t interval_ms =
-        round_ms > link->config.poll_interval_ms ? round_ms : link->config.poll_interval_ms;
+        round_ms > client->config.poll_interval_ms ? round_ms : client->config.poll_interval_ms;
     return interval_ms + interval_ms / 10;
 }
 
 /* Wait for what the visits of this turn are worth. */
-static void link_pace(struct sentinel_link *link, int visits, int commands)
+static void client_pace(struct sentinel_client *client, int visits, int commands)
 {
-    int64_t n = link->n_seats > 0 ? (int64_t)link->n_seats : 1;
-    int64_t gap_ms = link->config.poll_interval_ms * visits / n;
+    int64_t n = client->n_monitored_masters > 0 ? (int64_t)client->n_monitored_masters : 1;
+    int64_t gap_ms = client->config.poll_interval_ms * visits / n;
     uint32_t spread = (uint32_t)(gap_ms / 5);
 
     gap_ms += spread > 0 ? (int64_t)jitter_below(spread + 1) - spread / 2 : 0;
     int64_t least_ms = ((int64_t)commands * GAP_PER_COMMAND_US + 999) / 1000;
-    loop_timer_start(link->pace, gap_ms > least_ms ? gap_ms : least_ms);
+    loop_timer_start(client->pace, gap_ms > least_ms ? gap_ms : least_ms);
 }
 
 /* @return how many questions it came to. */
-static int visit_seat(struct sentinel_link *link, struct sentinel_seat *seat, int64_t now_ms)
+static int visit_monitored_master(struct sentinel_client *client,
+                                  struct monitored_master *monitored, int64_t now_ms)
 {
     int commands = 0;
 
-    if (!seat->asking) {
-        link_ask_fast(link, seat);
+    if (!monitored->asking) {
+        client_ask_fast(client, monitored);
         commands = COMMANDS_FAST;
     }
-    if (now_ms >= seat->slow_due_ms) {
-        commands += link_ask_slow(link, seat, now_ms);
+    if (now_ms >= monitored->slow_due_ms) {
+        commands += client_ask_slow(client, monitored, now_ms);
     }
     return commands;
 }
 
-void link_visit(void *data)
+void client_visit(void *data)
 {
-    struct sentinel_link *link = data;
+    struct sentinel_client *client = data;
     int64_t now_ms = clock_boot_ms();
     int64_t most =
-        link->n_seats > 0 ? TURN_MS * (int64_t)link->n_seats / link->config.poll_interval_ms : 0;
+        client->n_monitored_masters > 0
+            ? TURN_MS * (int64_t)client->n_monitored_masters / client->config.poll_interval_ms
+            : 0;
     int visits = 0, commands = 0;
 
-    if (!link->up) {
+    if (!client->up) {
         return;
     }
-    if (now_ms >= link->own_due_ms) {
-        commands += link_ask_own(link, now_ms);
+    if (now_ms >= client->own_due_ms) {
+        commands += client_ask_own(client, now_ms);
     }
-    if (link->n_seats > 0) {
+    if (client->n_monitored_masters > 0) {
         do {
-            link->cursor = (link->cursor + 1) % link->n_seats;
-            commands += visit_seat(link, link->seats[link->cursor], now_ms);
+            client->cursor = (client->cursor + 1) % client->n_monitored_masters;
+            commands +=
+                visit_monitored_master(client, client->monitored_masters[client->cursor], now_ms);
             visits++;
-        } while (visits < most && visits < (int)link->n_seats &&
+        } while (visits < most && visits < (int)client->n_monitored_masters &&
                  commands + COMMANDS_FAST <= TURN_COMMANDS);
     }
-    link_pace(link, visits > 0 ? visits : 1, commands);
+    client_pace(client, visits > 0 ? visits : 1, commands);
 }
 
-void link_unwant(struct sentinel_link *link, struct sentinel_seat *seat)
+void client_unwant(struct sentinel_client *client, struct monitored_master *monitored)
 {
-    link->n_wanted -= seat->wanted;
-    seat->wanted = seat->slow_wanted = false;
+    client->n_wanted -= monitored->wanted;
+    monitored->wanted = monitored->slow_wanted = false;
 }
 
-static void link_ask_seat(struct sentinel_link *link, struct sentinel_seat *seat)
+static void client_ask_monitored_master(struct sentinel_client *client,
+                                        struct monitored_master *monitored)
 {
-    bool slow = seat->slow_wanted;
+    bool slow = monitored->slow_wanted;
 
-    link_unwant(link, seat);
-    if (seat->asking) {
+    client_unwant(client, monitored);
+    if (monitored->asking) {
         /*
          * A burst of events: what it comes to is asked for once, and does not keep back the answer
          * that is awaited.
          */
-        seat->again = true;
-        seat->slow_wanted = slow;
+        monitored->again = true;
+        monitored->slow_wanted = slow;
         return;
     }
     /* Who else is there comes first: else a first answer would look like all there are. */
     if (slow) {
-        (void)link_ask_slow(link, seat, clock_boot_ms());
+        (void)client_ask_slow(client, monitored, clock_boot_ms());
     }
-    link_ask_fast(link, seat);
+    client_ask_fast(client, monitored);
 }
 
 /* Those that waited for room, in turn. */
-static void link_ask_wanted(struct sentinel_link *link)
+static void client_ask_wanted(struct sentinel_client *client)
 {
-    while (link->n_wanted > 0 && link->in_flight < IN_FLIGHT_MAX) {
+    while (client->n_wanted > 0 && client->in_flight < IN_FLIGHT_MAX) {
         do {
-            link->wanted_at = (link->wanted_at + 1) % link->n_seats;
-        } while (!link->seats[link->wanted_at]->wanted);
-        link_ask_seat(link, link->seats[link->wanted_at]);
+            client->wanted_at = (client->wanted_at + 1) % client->n_monitored_masters;
+        } while (!client->monitored_masters[client->wanted_at]->wanted);
+        client_ask_monitored_master(client, client->monitored_masters[client->wanted_at]);
     }
 }
 
-static void link_want(struct sentinel_link *link, struct sentinel_seat *seat, bool slow)
+static void client_want(struct sentinel_client *client, struct monitored_master *monitored,
+                        bool slow)
 {
-    if (!link->up) {
+    if (!client->up) {
         return;
     }
-    seat->slow_wanted = seat->slow_wanted || slow;
-    link->n_wanted += !seat->wanted;
-    seat->wanted = true;
-    link_ask_wanted(link);
+    monitored->slow_wanted = monitored->slow_wanted || slow;
+    client->n_wanted += !monitored->wanted;
+    monitored->wanted = true;
+    client_ask_wanted(client);
 }
 
-void sentinel_link_ask(struct sentinel_link *link, struct sentinel_seat *seat)
+void sentinel_client_ask(struct sentinel_client *client, struct monitored_master *monitored)
 {
-    link_want(link, seat, false);
+    client_want(client, monitored, false);
 }
 
-void sentinel_link_ask_all(struct sentinel_link *link, struct sentinel_seat *seat)
+void sentinel_client_ask_all(struct sentinel_client *client, struct monitored_master *monitored)
 {
-    link_want(link, seat, true);
+    client_want(client, monitored, true);
 }
 
-void link_ask_everything(struct sentinel_link *link)
+void client_ask_everything(struct sentinel_client *client)
 {
-    for (size_t i = 0; i < link->n_seats; i++) {
-        sentinel_link_ask_all(link, link->seats[i]);
+    for (size_t i = 0; i < client->n_monitored_masters; i++) {
+        sentinel_client_ask_all(client, client->monitored_masters[i]);
     }
 }
 
-void link_begin_rounds(struct sentinel_link *link)
+void client_begin_rounds(struct sentinel_client *client)
 {
-    (void)link_ask_own(link, clock_boot_ms());
-    if (!link->config.discover) {
-        sentinel_link_ask_names(link);
+    (void)client_ask_own(client, clock_boot_ms());
+    if (!client->config.discover) {
+        sentinel_client_ask_names(client);
     }
-    link_ask_everything(link);
-    link_pace(link, 1, COMMANDS_FAST);
+    client_ask_everything(client);
+    client_pace(client, 1, COMMANDS_FAST);
 }
 
-void link_drop_questions(struct sentinel_link *link)
+void client_drop_questions(struct sentinel_client *client)
 {
-    link->generation++;
-    for (size_t i = 0; i < link->n_seats; i++) {
-        link_unwant(link, link->seats[i]);
-        link->seats[i]->asking = false;
-        link->seats[i]->again = false;
-        link->seats[i]->slow_wanted = false;
+    client->generation++;
+    for (size_t i = 0; i < client->n_monitored_masters; i++) {
+        client_unwant(client, client->monitored_masters[i]);
+        client->monitored_masters[i]->asking = false;
+        client->monitored_masters[i]->again = false;
+        client->monitored_masters[i]->slow_wanted = false;
     }
 }

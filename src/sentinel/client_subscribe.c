@@ -15,24 +15,24 @@
 
 enum { LISTEN_PING_MS = 10000, LISTEN_DENIED_RETRY_MS = 60000 };
 
-static void link_relisten(struct sentinel_link *link, int64_t delay_ms)
+static void client_relisten(struct sentinel_client *client, int64_t delay_ms)
 {
-    redis_conn_close(link->listen);
-    loop_timer_stop(link->ping);
-    if (link->up) {
-        loop_timer_start(link->relisten, delay_ms);
+    redis_conn_close(client->listen);
+    loop_timer_stop(client->ping);
+    if (client->up) {
+        loop_timer_start(client->relisten, delay_ms);
     }
 }
 
-void link_listen(void *data)
+void client_listen(void *data)
 {
-    struct sentinel_link *link = data;
+    struct sentinel_client *client = data;
 
-    if (!link->up) {
+    if (!client->up) {
         return;
     }
-    redis_conn_open(link->listen, redis_conn_peer(link->ask), link->config.username,
-                    secret_value(link->config.password), link->config.timeout_ms);
+    redis_conn_open(client->listen, redis_conn_peer(client->ask), client->config.username,
+                    secret_value(client->config.password), client->config.timeout_ms);
 }
 
 static void listen_pong(void *data, const redisReply *reply, enum redis_fail why)
@@ -42,48 +42,48 @@ static void listen_pong(void *data, const redisReply *reply, enum redis_fail why
     (void)why; /* its lateness closes the connection; what it says does not matter */
 }
 
-void link_ping(void *data)
+void client_ping(void *data)
 {
-    struct sentinel_link *link = data;
+    struct sentinel_client *client = data;
     const char *argv[] = {"PING"};
 
-    if (!redis_conn_is_ready(link->listen)) {
+    if (!redis_conn_is_ready(client->listen)) {
         return;
     }
-    redis_conn_command(link->listen, listen_pong, NULL, link->config.timeout_ms, 1, argv, NULL);
-    loop_timer_start(link->ping, LISTEN_PING_MS - LISTEN_PING_MS / 10 +
-                                     (int64_t)jitter_below(LISTEN_PING_MS / 5));
+    redis_conn_command(client->listen, listen_pong, NULL, client->config.timeout_ms, 1, argv, NULL);
+    loop_timer_start(client->ping, LISTEN_PING_MS - LISTEN_PING_MS / 10 +
+                                       (int64_t)jitter_below(LISTEN_PING_MS / 5));
 }
 
 static void listen_ready(void *data, const redisReply *hello)
 {
-    struct sentinel_link *link = data;
+    struct sentinel_client *client = data;
     enum sentinel_error kind = sentinel_error_kind(hello);
 
     if (kind == SENTINEL_ERROR_NOAUTH || kind == SENTINEL_ERROR_WRONGPASS) {
-        link->listen_failures++;
-        link_relisten(link, link_backoff_ms(link->listen_failures));
+        client->listen_failures++;
+        client_relisten(client, client_backoff_ms(client->listen_failures));
         return;
     }
-    redis_conn_subscribe(link->listen);
-    loop_timer_start(link->ping, LISTEN_PING_MS);
+    redis_conn_subscribe(client->listen);
+    loop_timer_start(client->ping, LISTEN_PING_MS);
 }
 
 static void listen_closed(void *data, enum redis_fail why, const char *words)
 {
-    struct sentinel_link *link = data;
+    struct sentinel_client *client = data;
 
     if (why == REDIS_FAIL_DENIED) {
-        link_relisten(link, LISTEN_DENIED_RETRY_MS);
-        (void)link_deny(link, SENTINEL_EXTRA_PSUBSCRIBE, words);
+        client_relisten(client, LISTEN_DENIED_RETRY_MS);
+        (void)client_deny(client, SENTINEL_EXTRA_PSUBSCRIBE, words);
         return;
     }
     char at[ADDRESS_TEXT_SIZE];
     log_debug("sentinel subscription lost",
-              LOG_STR("sentinel", address_format(&link->config.address, at)),
+              LOG_STR("sentinel", address_format(&client->config.address, at)),
               LOG_STR("why", redis_fail_text(why)), LOG_STR("words", words));
-    link->listen_failures++;
-    link_relisten(link, link_backoff_ms(link->listen_failures));
+    client->listen_failures++;
+    client_relisten(client, client_backoff_ms(client->listen_failures));
 }
 
 static const redisReply *element(const redisReply *array, size_t i, size_t at_least)
@@ -103,14 +103,14 @@ static bool is_word(const redisReply *reply, const char *word)
 
 static void listen_push(void *data, const redisReply *push)
 {
-    struct sentinel_link *link = data;
+    struct sentinel_client *client = data;
     const redisReply *kind = element(push, 0, 1);
 
     if (is_word(kind, "psubscribe")) {
         /* What was said while nobody listened is lost: ask. */
-        link->listen_failures = 0;
-        for (size_t i = 0; i < link->n_seats; i++) {
-            sentinel_link_ask(link, link->seats[i]);
+        client->listen_failures = 0;
+        for (size_t i = 0; i < client->n_monitored_masters; i++) {
+            sentinel_client_ask(client, client->monitored_masters[i]);
         }
         return;
     }
@@ -124,19 +124,19 @@ static void listen_push(void *data, const redisReply *push)
         char at[ADDRESS_TEXT_SIZE];
 
         log_debug("sentinel event not understood",
-                  LOG_STR("sentinel", address_format(&link->config.address, at)),
+                  LOG_STR("sentinel", address_format(&client->config.address, at)),
                   LOG_STR("channel", channel->str), LOG_STR("payload", payload->str));
         return;
     }
     if (event.kind == SENTINEL_EVENT_TILT || event.kind == SENTINEL_EVENT_TILT_END) {
-        link->tilt = event.kind == SENTINEL_EVENT_TILT;
+        client->tilt = event.kind == SENTINEL_EVENT_TILT;
     }
-    link_enter(link);
-    link->hooks.event(link->data, link, &event);
-    (void)link_leave(link);
+    client_enter(client);
+    client->hooks.event(client->data, client, &event);
+    (void)client_leave(client);
 }
 
-const struct redis_conn_hooks *link_listen_hooks(void)
+const struct redis_conn_hooks *client_listen_hooks(void)
 {
     static const struct redis_conn_hooks hooks = {
         .ready = listen_ready, .closed = listen_closed, .push = listen_push};

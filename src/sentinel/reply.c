@@ -222,16 +222,16 @@ static bool read_master(const redisReply *row, void *out)
 
 static bool read_peer(const redisReply *row, void *out)
 {
-    struct sentinel_peer_row peer = {0};
+    struct sentinel_peer_row sentinel = {0};
 
     if (!has_name(row)) {
         return false;
     }
-    peer.address = address_fields(row, "ip", "port");
-    (void)name_field(row, "runid", peer.run_id, sizeof(peer.run_id));
-    peer.flags = flags_field(row);
-    peer.last_ok_ping_reply_ms = number_field(row, "last-ok-ping-reply");
-    memcpy(out, &peer, sizeof(peer));
+    sentinel.address = address_fields(row, "ip", "port");
+    (void)name_field(row, "runid", sentinel.run_id, sizeof(sentinel.run_id));
+    sentinel.flags = flags_field(row);
+    sentinel.last_ok_ping_reply_ms = number_field(row, "last-ok-ping-reply");
+    memcpy(out, &sentinel, sizeof(sentinel));
     return true;
 }
 

@@ -4,10 +4,10 @@
  * H it is reckoned only where the node is vouched for or a majority names it: rule 12):
  *
  *   none carries any   decide_without_epochs()   a majority
- *   >= H               decide_at_top()           above H one voice will do, at H a majority
+ *   >= H               decide_at_top()           above H one vote will do, at H a majority
  *   <  H               decide_below()            a majority that did not change for three polls
  *
- * A voice without an epoch can't be ordered, so it never makes a candidate alone. It counts for its
+ * A vote without an epoch can't be ordered, so it never makes a candidate alone. It counts for its
  * address at whatever epoch the others argue about: where it tips a scale, a majority was needed
  * anyway.
  */
@@ -50,8 +50,8 @@ static bool is_published(const struct hearing *h, const struct endpoint *node)
  * How many name `node` at `epoch` or above, or without an epoch; `repeats` polls in a row at the
  * least.
  */
-static size_t voices_for(const struct hearing *h, const struct endpoint *node, int64_t epoch,
-                         unsigned repeats)
+static size_t votes_for(const struct hearing *h, const struct endpoint *node, int64_t epoch,
+                        unsigned repeats)
 {
     size_t voices = 0;
 
@@ -84,14 +84,14 @@ static int64_t highest_epoch(const struct hearing *h, const struct endpoint *nod
 }
 
 /*
- * What one voice says of a node that nobody vouches for is left out above H, however high its epoch
- * is: else it would hide a failover that the others announce at a lower one, or bring a good voice
+ * What one vote says of a node that nobody vouches for is left out above H, however high its epoch
+ * is: else it would hide a failover that the others announce at a lower one, or bring a good vote
  * at the same epoch into conflict.
  */
 static bool is_hearsay(const struct hearing *h, const struct observation *seen)
 {
     return seen->unvouched && seen->epoch > h->high_water &&
-           !is_majority(voices_for(h, &seen->master, seen->epoch, 0), h->known);
+           !is_majority(votes_for(h, &seen->master, seen->epoch, 0), h->known);
 }
 
 /* The highest epoch that counts. */
@@ -109,7 +109,7 @@ static int64_t top_epoch(const struct hearing *h)
     return top;
 }
 
-/* The address with the most voices at `epoch` (see voices_for), or NULL. */
+/* The address with the most votes at `epoch` (see votes_for), or NULL. */
 static const struct endpoint *loudest(const struct hearing *h, int64_t epoch, unsigned repeats,
                                       size_t *voices)
 {
@@ -122,7 +122,7 @@ static const struct endpoint *loudest(const struct hearing *h, int64_t epoch, un
         if (!observation_counts(&h->seen[i], h->now_ms)) {
             continue;
         }
-        n = voices_for(h, &h->seen[i].master, epoch, repeats);
+        n = votes_for(h, &h->seen[i].master, epoch, repeats);
         if (n > *voices) {
             best = &h->seen[i].master;
             *voices = n;
@@ -161,11 +161,11 @@ static void settle(const struct hearing *h, struct decision *d, enum decide_rule
     d->has_candidate = d->rule != DECIDE_NO_MAJORITY;
     d->candidate = *node;
     d->epoch = epoch;
-    d->candidate_voices = voices;
+    d->candidate_votes = voices;
     d->candidate_majority = is_majority(voices, h->known);
 }
 
-/* Nobody has a majority: what is published stands, unless one voice above H is enough. */
+/* Nobody has a majority: what is published stands, unless one vote above H is enough. */
 static void decide_without_majority(const struct hearing *h, struct decision *d)
 {
     bool several;
@@ -178,7 +178,7 @@ static void decide_without_majority(const struct hearing *h, struct decision *d)
         bool above = h->top != EPOCH_UNKNOWN && h->top > h->high_water;
 
         settle(h, d, above ? DECIDE_HIGHER_EPOCH : DECIDE_NO_MAJORITY, one, h->top,
-               voices_for(h, one, h->top, 0));
+               votes_for(h, one, h->top, 0));
     } else { /* hearsay only */
         size_t voices;
 
@@ -205,11 +205,11 @@ static void decide_at_top(const struct hearing *h, struct decision *d)
         return;
     }
     /*
-     * All the majority's voices lack an epoch, and somebody who has one contradicts. They may only
+     * All the majority's votes lack an epoch, and somebody who has one contradicts. They may only
      * be late, so they are believed once they have said the same for three polls.
      */
     if (is_published(h, node) ||
-        is_majority(voices_for(h, node, h->top, REPEATS_SETTLED), h->known)) {
+        is_majority(votes_for(h, node, h->top, REPEATS_SETTLED), h->known)) {
         settle(h, d, DECIDE_NO_EPOCH, node, EPOCH_UNKNOWN, voices);
     } else {
         settle(h, d, DECIDE_NO_MAJORITY, node, EPOCH_UNKNOWN, voices);
@@ -278,14 +278,14 @@ static int64_t majority_epoch(const struct hearing *h, const struct endpoint *no
 
         if (observation_counts(seen, h->now_ms) && seen->epoch > highest &&
             endpoint_equal(&seen->master, node) &&
-            is_majority(voices_for(h, node, seen->epoch, 0), h->known)) {
+            is_majority(votes_for(h, node, seen->epoch, 0), h->known)) {
             highest = seen->epoch;
         }
     }
     return highest;
 }
 
-static void count_voices(const struct hearing *h, struct decision *d)
+static void count_votes(const struct hearing *h, struct decision *d)
 {
     for (size_t i = 0; i < h->n_seen; i++) {
         if (observation_counts(&h->seen[i], h->now_ms)) {
@@ -294,8 +294,8 @@ static void count_voices(const struct hearing *h, struct decision *d)
         }
     }
     if (h->published) {
-        d->published_voices = voices_for(h, &h->published->master, ANY_EPOCH, 0);
-        d->published_majority = is_majority(d->published_voices, h->known);
+        d->published_votes = votes_for(h, &h->published->master, ANY_EPOCH, 0);
+        d->published_majority = is_majority(d->published_votes, h->known);
         d->published_epoch = highest_epoch(h, &h->published->master);
         d->majority_epoch = majority_epoch(h, &h->published->master);
     }
@@ -321,7 +321,7 @@ int decide(const struct observation *seen, size_t n_seen, size_t known,
         return -BW_EINVAL;
     }
     h.top = top_epoch(&h);
-    count_voices(&h, &d);
+    count_votes(&h, &d);
     if (d.counting > 0) {
         if (h.top == EPOCH_UNKNOWN) {
             decide_without_epochs(&h, &d);

@@ -1,6 +1,6 @@
 /*
- * The timeline's entries: the ring, the list for snapshots, what ended. An entry that somebody else
- * may hold is never changed: a changed copy takes its place.
+ * The failover log's entries: the ring, the list for snapshots, what ended. An entry that somebody
+ * else may hold is never changed: a changed copy takes its place.
  */
 #include "bellwether/topology/failover_log.h"
 
@@ -98,42 +98,44 @@ void failovers_unref(struct failovers *list)
 
 /* ---- the ring ---- */
 
-static struct failover **ring_at(const struct timeline *timeline, size_t i)
+static struct failover **ring_at(const struct failover_log *failover_log, size_t i)
 {
-    return &timeline->ring[(timeline->start + i) % timeline->capacity];
+    return &failover_log->ring[(failover_log->start + i) % failover_log->capacity];
 }
 
-struct failover *timeline_add(struct timeline *timeline, const char *name)
+struct failover *failover_log_add(struct failover_log *failover_log, const char *name)
 {
     struct failover *entry = mem_new(1, sizeof(*entry));
 
     atomic_init(&entry->references, 1);
-    entry->id = ++timeline->last_id;
+    entry->id = ++failover_log->last_id;
     entry->name = mem_strdup(name);
     entry->config_epoch = EPOCH_UNKNOWN;
     entry->unavailable_ms = -1;
-    if (timeline->n == timeline->capacity) {
-        failover_unref(*ring_at(timeline, 0));
-        timeline->start = (timeline->start + 1) % timeline->capacity;
-        timeline->n--;
+    if (failover_log->n == failover_log->capacity) {
+        failover_unref(*ring_at(failover_log, 0));
+        failover_log->start = (failover_log->start + 1) % failover_log->capacity;
+        failover_log->n--;
     }
-    *ring_at(timeline, timeline->n++) = failover_ref(entry);
-    timeline->revision++;
+    *ring_at(failover_log, failover_log->n++) = failover_ref(entry);
+    failover_log->revision++;
     return entry;
 }
 
 /* Ids grow by one along the ring, so the place is known; an old entry may have left it. */
-static struct failover **ring_find(const struct timeline *timeline, const struct failover *entry)
+static struct failover **ring_find(const struct failover_log *failover_log,
+                                   const struct failover *entry)
 {
-    uint64_t back = timeline->last_id - entry->id;
+    uint64_t back = failover_log->last_id - entry->id;
 
-    return back < timeline->n ? ring_at(timeline, timeline->n - 1 - (size_t)back) : NULL;
+    return back < failover_log->n ? ring_at(failover_log, failover_log->n - 1 - (size_t)back)
+                                  : NULL;
 }
 
-struct failover **timeline_last(const struct timeline *timeline, const char *name)
+struct failover **failover_log_last(const struct failover_log *failover_log, const char *name)
 {
-    for (size_t i = timeline->n; i-- > 0;) {
-        struct failover **place = ring_at(timeline, i);
+    for (size_t i = failover_log->n; i-- > 0;) {
+        struct failover **place = ring_at(failover_log, i);
 
         if (strcmp((*place)->name, name) == 0) {
             return place;
@@ -142,9 +144,9 @@ struct failover **timeline_last(const struct timeline *timeline, const char *nam
     return NULL;
 }
 
-struct failover *timeline_edit(struct timeline *timeline, struct failover **entry)
+struct failover *failover_log_edit(struct failover_log *failover_log, struct failover **entry)
 {
-    struct failover **place = ring_find(timeline, *entry);
+    struct failover **place = ring_find(failover_log, *entry);
     struct failover *copy = mem_new(1, sizeof(*copy));
 
     memcpy(copy, *entry, sizeof(*copy));
@@ -156,30 +158,31 @@ struct failover *timeline_edit(struct timeline *timeline, struct failover **entr
     }
     failover_unref(*entry);
     *entry = copy;
-    timeline->revision++;
+    failover_log->revision++;
     return copy;
 }
 
-struct failovers *timeline_list(const struct timeline *timeline)
+struct failovers *failover_log_list(const struct failover_log *failover_log)
 {
-    struct failovers *list = mem_new(1, sizeof(*list) + timeline->n * sizeof(struct failover *));
+    struct failovers *list =
+        mem_new(1, sizeof(*list) + failover_log->n * sizeof(struct failover *));
 
     atomic_init(&list->references, 1);
-    list->n = timeline->n;
+    list->n = failover_log->n;
     for (size_t i = 0; i < list->n; i++) {
-        list->entries[i] = failover_ref(*ring_at(timeline, timeline->n - 1 - i));
+        list->entries[i] = failover_ref(*ring_at(failover_log, failover_log->n - 1 - i));
     }
     return list;
 }
 
-uint64_t timeline_revision(const struct timeline *timeline)
+uint64_t failover_log_revision(const struct failover_log *failover_log)
 {
-    return timeline->revision;
+    return failover_log->revision;
 }
 
 /* ---- what ended, what became known after it ---- */
 
-void timeline_queue(struct failover_queue *queue, struct failover *entry)
+void failover_log_queue(struct failover_queue *queue, struct failover *entry)
 {
     queue->entries = mem_resize(queue->entries, queue->n + 1, sizeof(*queue->entries));
     queue->entries[queue->n++] = failover_ref(entry);
@@ -206,99 +209,100 @@ static void queue_release(struct failover_queue *queue)
     free(queue->entries);
 }
 
-struct failover *timeline_take_ended(struct timeline *timeline)
+struct failover *failover_log_take_ended(struct failover_log *failover_log)
 {
-    return take(&timeline->ended);
+    return take(&failover_log->ended);
 }
 
-struct failover *timeline_take_resolved(struct timeline *timeline)
+struct failover *failover_log_take_resolved(struct failover_log *failover_log)
 {
-    return take(&timeline->resolved);
+    return take(&failover_log->resolved);
 }
 
 /* ---- the whole ---- */
 
-struct timeline *timeline_new(size_t capacity)
+struct failover_log *failover_log_new(size_t capacity)
 {
-    struct timeline *timeline = mem_new(1, sizeof(*timeline));
+    struct failover_log *failover_log = mem_new(1, sizeof(*failover_log));
 
-    timeline->capacity = capacity > 0 ? capacity : 1;
-    timeline->ring = mem_new(timeline->capacity, sizeof(*timeline->ring));
-    return timeline;
+    failover_log->capacity = capacity > 0 ? capacity : 1;
+    failover_log->ring = mem_new(failover_log->capacity, sizeof(*failover_log->ring));
+    return failover_log;
 }
 
-void timeline_free(struct timeline *timeline)
+void failover_log_free(struct failover_log *failover_log)
 {
-    struct timeline_master *track, *next;
+    struct failover_record *record, *next;
 
-    if (!timeline) {
+    if (!failover_log) {
         return;
     }
-    for (track = timeline->tracks; track; track = next) {
-        next = track->next;
-        track_free(track);
+    for (record = failover_log->records; record; record = next) {
+        next = record->next;
+        failover_record_free(record);
     }
-    for (size_t i = 0; i < timeline->n; i++) {
-        failover_unref(*ring_at(timeline, i));
+    for (size_t i = 0; i < failover_log->n; i++) {
+        failover_unref(*ring_at(failover_log, i));
     }
-    queue_release(&timeline->ended);
-    queue_release(&timeline->resolved);
-    free(timeline->ring);
-    free(timeline->tellers);
-    free(timeline);
+    queue_release(&failover_log->ended);
+    queue_release(&failover_log->resolved);
+    free(failover_log->ring);
+    free(failover_log->tellers);
+    free(failover_log);
 }
 
-struct timeline_master *timeline_watch(struct timeline *timeline, const char *name, size_t site)
+struct failover_record *failover_log_watch(struct failover_log *failover_log, const char *name,
+                                           size_t deployment)
 {
-    struct timeline_master *track = mem_new(1, sizeof(*track));
+    struct failover_record *record = mem_new(1, sizeof(*record));
 
-    track->name = mem_strdup(name);
-    track->site = site;
-    track->gap_ms = -1;
-    track->next = timeline->tracks;
-    timeline->tracks = track;
-    return track;
+    record->name = mem_strdup(name);
+    record->deployment = deployment;
+    record->gap_ms = -1;
+    record->next = failover_log->records;
+    failover_log->records = record;
+    return record;
 }
 
-void timeline_down_after(struct timeline_master *track, int64_t down_after_ms)
+void failover_log_down_after(struct failover_record *record, int64_t down_after_ms)
 {
-    track->down_after_ms = down_after_ms;
+    record->down_after_ms = down_after_ms;
 }
 
-void timeline_forget(struct timeline *timeline, struct timeline_master *track,
-                     struct timeline_time now)
+void failover_log_forget(struct failover_log *failover_log, struct failover_record *record,
+                         struct failover_log_time now)
 {
-    struct timeline_master **place = &timeline->tracks;
+    struct failover_record **place = &failover_log->records;
 
-    track_drop_tail(timeline, track);
-    if (track->entry) {
-        track_cut(timeline, track, now);
+    failover_record_drop_tail(failover_log, record);
+    if (record->entry) {
+        failover_record_cut(failover_log, record, now);
     }
-    while (*place != track) {
+    while (*place != record) {
         place = &(*place)->next;
     }
-    *place = track->next;
-    track_free(track);
+    *place = record->next;
+    failover_record_free(record);
 }
 
-bool timeline_tick(struct timeline *timeline, struct timeline_time now)
+bool failover_log_tick(struct failover_log *failover_log, struct failover_log_time now)
 {
-    uint64_t before = timeline->revision;
+    uint64_t before = failover_log->revision;
 
-    for (struct timeline_master *track = timeline->tracks; track && timeline->n_open > 0;
-         track = track->next) {
-        track_review(timeline, track, now);
+    for (struct failover_record *record = failover_log->records; record && failover_log->n_open > 0;
+         record = record->next) {
+        failover_record_review(failover_log, record, now);
     }
-    return timeline->revision != before;
+    return failover_log->revision != before;
 }
 
-int64_t timeline_next_ms(const struct timeline *timeline)
+int64_t failover_log_next_ms(const struct failover_log *failover_log)
 {
     int64_t next = -1;
 
-    for (const struct timeline_master *track = timeline->tracks; track && timeline->n_open > 0;
-         track = track->next) {
-        int64_t at = track_next_ms(track);
+    for (const struct failover_record *record = failover_log->records;
+         record && failover_log->n_open > 0; record = record->next) {
+        int64_t at = failover_record_next_ms(record);
 
         next = at >= 0 && (next < 0 || at < next) ? at : next;
     }

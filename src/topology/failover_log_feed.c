@@ -23,13 +23,13 @@ enum {
 
 /* ---- what is about no master ---- */
 
-static struct teller *find_teller(const struct timeline *timeline,
-                                  const struct timeline_event *event)
+static struct teller *find_teller(const struct failover_log *failover_log,
+                                  const struct failover_log_event *event)
 {
-    for (size_t i = 0; i < timeline->n_tellers; i++) {
-        struct teller *teller = &timeline->tellers[i];
+    for (size_t i = 0; i < failover_log->n_tellers; i++) {
+        struct teller *teller = &failover_log->tellers[i];
 
-        if (teller->site == event->site &&
+        if (teller->deployment == event->deployment &&
             strncmp(teller->sentinel, event->sentinel, ADDRESS_TEXT_SIZE - 1) == 0) {
             return teller;
         }
@@ -37,396 +37,415 @@ static struct teller *find_teller(const struct timeline *timeline,
     return NULL;
 }
 
-static struct teller *need_teller(struct timeline *timeline, const struct timeline_event *event)
+static struct teller *need_teller(struct failover_log *failover_log,
+                                  const struct failover_log_event *event)
 {
-    struct teller *teller = find_teller(timeline, event);
+    struct teller *teller = find_teller(failover_log, event);
 
     if (teller) {
         return teller;
     }
-    if (timeline->n_tellers == TELLERS_MAX) { /* addresses come and go: the oldest goes */
-        timeline->n_tellers--;
-        memmove(timeline->tellers, timeline->tellers + 1,
-                timeline->n_tellers * sizeof(*timeline->tellers));
+    if (failover_log->n_tellers == TELLERS_MAX) { /* addresses come and go: the oldest goes */
+        failover_log->n_tellers--;
+        memmove(failover_log->tellers, failover_log->tellers + 1,
+                failover_log->n_tellers * sizeof(*failover_log->tellers));
     }
-    timeline->tellers =
-        mem_resize(timeline->tellers, timeline->n_tellers + 1, sizeof(*timeline->tellers));
-    teller = &timeline->tellers[timeline->n_tellers++];
-    *teller = (struct teller){.site = event->site, .epoch = EPOCH_UNKNOWN};
+    failover_log->tellers = mem_resize(failover_log->tellers, failover_log->n_tellers + 1,
+                                       sizeof(*failover_log->tellers));
+    teller = &failover_log->tellers[failover_log->n_tellers++];
+    *teller = (struct teller){.deployment = event->deployment, .epoch = EPOCH_UNKNOWN};
     memcpy(teller->sentinel, event->sentinel, strnlen(event->sentinel, ADDRESS_TEXT_SIZE - 1));
     return teller;
 }
 
-static void hear_tilt(struct timeline *timeline, const struct timeline_event *event)
+static void hear_tilt(struct failover_log *failover_log, const struct failover_log_event *event)
 {
-    need_teller(timeline, event)->tilt = event->signal == TIMELINE_TILT;
-    for (struct timeline_master *track = timeline->tracks; track && event->signal == TIMELINE_TILT;
-         track = track->next) {
-        track->tilted = track->tilted || track->site == event->site;
+    need_teller(failover_log, event)->tilt = event->signal == TIMELINE_TILT;
+    for (struct failover_record *record = failover_log->records;
+         record && event->signal == TIMELINE_TILT; record = record->next) {
+        record->tilted = record->tilted || record->deployment == event->deployment;
     }
 }
 
 /* ---- whose ---- */
 
-static bool is_away_from(const struct timeline_event *event, const struct address *master)
+static bool is_away_from(const struct failover_log_event *event, const struct address *master)
 {
     return !event->of || address_equal(event->of, master);
 }
 
-static bool is_of_published(const struct timeline_master *track, const struct timeline_event *event)
+static bool is_of_published(const struct failover_record *record,
+                            const struct failover_log_event *event)
 {
-    return !track->has_published || is_away_from(event, &track->published);
+    return !record->has_published || is_away_from(event, &record->published);
 }
 
 /* Late news: of the failover that has moved the answer already. */
-static bool is_of_switched(const struct timeline_master *track, const struct timeline_event *event)
+static bool is_of_switched(const struct failover_record *record,
+                           const struct failover_log_event *event)
 {
-    return track_has_switched(track) && event->of && track->entry->has_from &&
-           address_equal(event->of, &track->entry->from);
+    return failover_record_has_switched(record) && event->of && record->entry->has_from &&
+           address_equal(event->of, &record->entry->from);
 }
 
 /* Who says so has not heard of the failover of that epoch, so it did not lead it either. */
-static bool is_behind(const struct timeline *timeline, const struct timeline_event *event,
-                      int64_t epoch)
+static bool is_behind(const struct failover_log *failover_log,
+                      const struct failover_log_event *event, int64_t epoch)
 {
-    const struct teller *teller = find_teller(timeline, event);
+    const struct teller *teller = find_teller(failover_log, event);
 
     return teller && teller->epoch != EPOCH_UNKNOWN && teller->epoch < epoch;
 }
 
 /* There and back: it is about the published one as it was before. */
-static bool is_stale(const struct timeline *timeline, const struct timeline_master *track,
-                     const struct timeline_event *event, struct timeline_time now)
+static bool is_stale(const struct failover_log *failover_log, const struct failover_record *record,
+                     const struct failover_log_event *event, struct failover_log_time now)
 {
-    return track->has_published && is_behind(timeline, event, track->published_epoch) &&
-           now.boot_ms - track->published_boot_ms < STALE_MS;
+    return record->has_published && is_behind(failover_log, event, record->published_epoch) &&
+           now.boot_ms - record->published_boot_ms < STALE_MS;
 }
 
-static bool leads_tail(const struct timeline_master *track, const struct track_voice *voice)
+static bool leads_tail(const struct failover_record *record,
+                       const struct failover_record_vote *voice)
 {
-    return track->tail && strncmp(track->tail->leader, voice->sentinel, ADDRESS_TEXT_SIZE - 1) == 0;
+    return record->tail &&
+           strncmp(record->tail->leader, voice->sentinel, ADDRESS_TEXT_SIZE - 1) == 0;
 }
 
 /* By the leader of the failover before this one, which it has not ended yet. */
-static bool is_of_tail(const struct timeline_master *track, const struct track_voice *voice,
-                       const struct timeline_event *event)
+static bool is_of_tail(const struct failover_record *record,
+                       const struct failover_record_vote *voice,
+                       const struct failover_log_event *event)
 {
-    return leads_tail(track, voice) && !voice->trying && is_away_from(event, &track->tail->from);
+    return leads_tail(record, voice) && !voice->trying && is_away_from(event, &record->tail->from);
 }
 
 /* ---- down ---- */
 
-static void hear_down(struct timeline *timeline, struct timeline_master *track,
-                      struct track_voice *voice, const struct timeline_event *event,
-                      struct timeline_time now)
+static void hear_down(struct failover_log *failover_log, struct failover_record *record,
+                      struct failover_record_vote *voice, const struct failover_log_event *event,
+                      struct failover_log_time now)
 {
     enum failover_phase phase = event->signal == TIMELINE_ODOWN ? PHASE_ODOWN : PHASE_SDOWN;
 
-    if (!is_of_published(track, event) || is_stale(timeline, track, event, now)) {
+    if (!is_of_published(record, event) || is_stale(failover_log, record, event, now)) {
         return;
     }
     voice->sdown = true;
     voice->odown = voice->odown || phase == PHASE_ODOWN;
-    if (track_has_switched(track)) { /* the new one, already */
-        track_make_way(timeline, track, now);
+    if (failover_record_has_switched(record)) { /* the new one, already */
+        failover_record_make_way(failover_log, record, now);
     }
-    if (!track->entry && track->unresolved) {
+    if (!record->entry && record->unresolved) {
         /* More of what the entry that ended has told already is no news. */
-        if (!track->later[phase].set && !failover_has_phase(track->unresolved, phase)) {
-            track->later[phase].set = true;
-            track->later[phase].at = now;
+        if (!record->later[phase].set && !failover_has_phase(record->unresolved, phase)) {
+            record->later[phase].set = true;
+            record->later[phase].at = now;
         }
         return;
     }
-    if (!track->entry) {
-        track_open(timeline, track, event->of, now);
+    if (!record->entry) {
+        failover_record_open(failover_log, record, event->of, now);
     }
-    if (!failover_has_phase(track->entry, phase)) {
-        track_attend(timeline, track);
+    if (!failover_has_phase(record->entry, phase)) {
+        failover_record_attend(failover_log, record);
     }
-    track_phase(timeline, track, phase, now);
-    if (!track->attempted) {
-        track->news_boot_ms = now.boot_ms;
-        timeline_edit(timeline, &track->entry)->kind = FAILOVER_CRASH;
+    failover_record_phase(failover_log, record, phase, now);
+    if (!record->attempted) {
+        record->message_boot_ms = now.boot_ms;
+        failover_log_edit(failover_log, &record->entry)->kind = FAILOVER_CRASH;
     }
 }
 
 /* ---- attempts ---- */
 
-static enum failover_kind kind_of(const struct timeline_master *track,
-                                  const struct track_voice *voice, bool from_the_start)
+static enum failover_kind kind_of(const struct failover_record *record,
+                                  const struct failover_record_vote *voice, bool from_the_start)
 {
-    if (voice->sdown || (track->failing && track_any_down(track))) {
+    if (voice->sdown || (record->failing && failover_record_any_down(record))) {
         return FAILOVER_CRASH;
     }
     /* Failing, and nobody said so: something was not heard. */
-    return from_the_start && !track->failing ? FAILOVER_MANUAL : FAILOVER_UNKNOWN;
+    return from_the_start && !record->failing ? FAILOVER_MANUAL : FAILOVER_UNKNOWN;
 }
 
 /* Whether this is the beginning of another attempt than the one that is open. */
-static bool is_another(const struct timeline_master *track, const struct track_voice *voice,
-                       const struct timeline_event *event, struct timeline_time now)
+static bool is_another(const struct failover_record *record,
+                       const struct failover_record_vote *voice,
+                       const struct failover_log_event *event, struct failover_log_time now)
 {
-    if (track_has_switched(track) && event->of && track->entry->has_from) {
-        return !is_of_switched(track, event);
+    if (failover_record_has_switched(record) && event->of && record->entry->has_from) {
+        return !is_of_switched(record, event);
     }
-    if (track_has_switched(track) || track->finished) {
-        return event->signal == TIMELINE_TRY || !(voice->leading || !track_any_leading(track));
+    if (failover_record_has_switched(record) || record->finished) {
+        return event->signal == TIMELINE_TRY ||
+               !(voice->leading || !failover_record_any_leading(record));
     }
-    if (!track->attempted || event->signal != TIMELINE_TRY) {
+    if (!record->attempted || event->signal != TIMELINE_TRY) {
         return false;
     }
-    return voice->trying || track_lead_is_lost(track) ||
-           now.boot_ms - track->attempt_boot_ms > CONTEST_MS;
+    return voice->trying || failover_record_lead_is_lost(record) ||
+           now.boot_ms - record->attempt_boot_ms > CONTEST_MS;
 }
 
-static bool starts(const struct timeline_event *event)
+static bool starts(const struct failover_log_event *event)
 {
     return event->signal == TIMELINE_TRY || event->signal == TIMELINE_ELECTED;
 }
 
 /* Have an entry whose attempt this Sentinel is part of. */
-static void join_attempt(struct timeline *timeline, struct timeline_master *track,
-                         struct track_voice *voice, const struct timeline_event *event,
-                         struct timeline_time now)
+static void join_attempt(struct failover_log *failover_log, struct failover_record *record,
+                         struct failover_record_vote *voice, const struct failover_log_event *event,
+                         struct failover_log_time now)
 {
-    const struct teller *teller = find_teller(timeline, event);
+    const struct teller *teller = find_teller(failover_log, event);
 
-    if (track->entry && is_another(track, voice, event, now)) {
-        track_make_way(timeline, track, now);
+    if (record->entry && is_another(record, voice, event, now)) {
+        failover_record_make_way(failover_log, record, now);
     }
-    if (!track->entry) {
-        track_open(timeline, track, event->of, now);
+    if (!record->entry) {
+        failover_record_open(failover_log, record, event->of, now);
     }
-    track_attend(timeline, track);
-    if (!track->attempted && !track_has_switched(track)) {
-        track->attempted = true;
-        track->attempt_boot_ms = now.boot_ms;
-        timeline_edit(timeline, &track->entry)->kind = kind_of(track, voice, starts(event));
+    failover_record_attend(failover_log, record);
+    if (!record->attempted && !failover_record_has_switched(record)) {
+        record->attempted = true;
+        record->attempt_boot_ms = now.boot_ms;
+        failover_log_edit(failover_log, &record->entry)->kind =
+            kind_of(record, voice, starts(event));
     }
-    if (!voice->trying && teller && teller->epoch > track->entry->config_epoch &&
-        !track_has_switched(track)) {
-        timeline_edit(timeline, &track->entry)->config_epoch = teller->epoch;
+    if (!voice->trying && teller && teller->epoch > record->entry->config_epoch &&
+        !failover_record_has_switched(record)) {
+        failover_log_edit(failover_log, &record->entry)->config_epoch = teller->epoch;
     }
     voice->trying = true;
-    track->news_boot_ms = now.boot_ms;
+    record->message_boot_ms = now.boot_ms;
 }
 
 /* Whether an event of a failover is of ours at all. */
-static bool begins_or_goes_on(const struct timeline *timeline, const struct timeline_master *track,
-                              const struct track_voice *voice, const struct timeline_event *event,
-                              struct timeline_time now)
+static bool begins_or_goes_on(const struct failover_log *failover_log,
+                              const struct failover_record *record,
+                              const struct failover_record_vote *voice,
+                              const struct failover_log_event *event, struct failover_log_time now)
 {
-    if (is_of_switched(track, event)) {
-        return !is_behind(timeline, event, track->entry->config_epoch);
+    if (is_of_switched(record, event)) {
+        return !is_behind(failover_log, event, record->entry->config_epoch);
     }
-    return is_of_published(track, event) && !is_stale(timeline, track, event, now) &&
-           (starts(event) || !is_of_tail(track, voice, event));
+    return is_of_published(record, event) && !is_stale(failover_log, record, event, now) &&
+           (starts(event) || !is_of_tail(record, voice, event));
 }
 
-static void lead(struct timeline *timeline, struct timeline_master *track,
-                 struct track_voice *voice)
+static void lead(struct failover_log *failover_log, struct failover_record *record,
+                 struct failover_record_vote *voice)
 {
     if (voice->leading) {
         return;
     }
     voice->leading = true;
-    memcpy(timeline_edit(timeline, &track->entry)->leader, voice->sentinel, ADDRESS_TEXT_SIZE);
+    memcpy(failover_log_edit(failover_log, &record->entry)->leader, voice->sentinel,
+           ADDRESS_TEXT_SIZE);
 }
 
-static void choose(struct timeline *timeline, struct timeline_master *track,
+static void choose(struct failover_log *failover_log, struct failover_record *record,
                    const struct address *about)
 {
-    if (about && !track_has_switched(track) &&
-        !(track->entry->has_from && address_equal(&track->entry->from, about)) &&
-        !(track->entry->has_to && address_equal(&track->entry->to, about))) {
-        struct failover *entry = timeline_edit(timeline, &track->entry);
+    if (about && !failover_record_has_switched(record) &&
+        !(record->entry->has_from && address_equal(&record->entry->from, about)) &&
+        !(record->entry->has_to && address_equal(&record->entry->to, about))) {
+        struct failover *entry = failover_log_edit(failover_log, &record->entry);
 
         entry->has_to = true;
         entry->to = *about;
     }
 }
 
-static void hear_progress(struct timeline *timeline, struct timeline_master *track,
-                          struct track_voice *voice, const struct timeline_event *event,
-                          enum failover_phase phase, struct timeline_time now)
+static void hear_progress(struct failover_log *failover_log, struct failover_record *record,
+                          struct failover_record_vote *voice,
+                          const struct failover_log_event *event, enum failover_phase phase,
+                          struct failover_log_time now)
 {
     /* Told once more after all was over. */
-    if (!track_has_switched(track) && phase == PHASE_PROMOTED && event->about &&
-        track->has_published && address_equal(event->about, &track->published)) {
+    if (!failover_record_has_switched(record) && phase == PHASE_PROMOTED && event->about &&
+        record->has_published && address_equal(event->about, &record->published)) {
         return;
     }
-    if (!begins_or_goes_on(timeline, track, voice, event, now)) {
+    if (!begins_or_goes_on(failover_log, record, voice, event, now)) {
         return;
     }
-    join_attempt(timeline, track, voice, event, now);
-    lead(timeline, track, voice);
+    join_attempt(failover_log, record, voice, event, now);
+    lead(failover_log, record, voice);
     if (phase != PHASE_ELECTED) { /* that one is about the master */
-        choose(timeline, track, event->about);
+        choose(failover_log, record, event->about);
     }
-    track_phase(timeline, track, phase, now);
+    failover_record_phase(failover_log, record, phase, now);
 }
 
 /*
  * +switch-master, by the leader at the end or by those who heard of it: for whom the leader is out
  * of sight it is the first announcement.
  */
-static void hear_switched(struct timeline *timeline, struct timeline_master *track,
-                          const struct track_voice *voice, const struct timeline_event *event,
-                          struct timeline_time now)
+static void hear_switched(struct failover_log *failover_log, struct failover_record *record,
+                          const struct failover_record_vote *voice,
+                          const struct failover_log_event *event, struct failover_log_time now)
 {
-    const struct failover *entry = track->entry;
+    const struct failover *entry = record->entry;
 
-    if (is_of_tail(track, voice, event)) {
+    if (is_of_tail(record, voice, event)) {
         /* the next overtook it: its leader gave in without a word */
-        track_drop_tail(timeline, track);
+        failover_record_drop_tail(failover_log, record);
     }
     if (!entry || !event->about || (entry->has_from && address_equal(event->about, &entry->from))) {
         return;
     }
     /* Its first half may be older than the entry, where a Sentinel missed a failover in between. */
-    if (track_has_switched(track) || track_any_leading(track)
+    if (failover_record_has_switched(record) || failover_record_any_leading(record)
             ? !entry->has_to || !address_equal(event->about, &entry->to)
-            : !is_of_published(track, event) || is_stale(timeline, track, event, now)) {
+            : !is_of_published(record, event) || is_stale(failover_log, record, event, now)) {
         return;
     }
-    if (!track->attempted && !track_has_switched(track)) {
-        track->attempted = true;
-        track->attempt_boot_ms = now.boot_ms;
-        if (track_any_down(track)) {
-            timeline_edit(timeline, &track->entry)->kind = FAILOVER_CRASH;
+    if (!record->attempted && !failover_record_has_switched(record)) {
+        record->attempted = true;
+        record->attempt_boot_ms = now.boot_ms;
+        if (failover_record_any_down(record)) {
+            failover_log_edit(failover_log, &record->entry)->kind = FAILOVER_CRASH;
         }
     }
-    track_attend(timeline, track);
-    choose(timeline, track, event->about);
-    track_phase(timeline, track, PHASE_PROMOTED, now);
-    track->news_boot_ms = now.boot_ms;
+    failover_record_attend(failover_log, record);
+    choose(failover_log, record, event->about);
+    failover_record_phase(failover_log, record, PHASE_PROMOTED, now);
+    record->message_boot_ms = now.boot_ms;
 }
 
-static void hear_finished(struct timeline *timeline, struct timeline_master *track,
-                          struct track_voice *voice, const struct timeline_event *event,
-                          struct timeline_time now)
+static void hear_finished(struct failover_log *failover_log, struct failover_record *record,
+                          struct failover_record_vote *voice,
+                          const struct failover_log_event *event, struct failover_log_time now)
 {
-    if (is_of_tail(track, voice, event)) {
-        track_finish_tail(timeline, track, now);
+    if (is_of_tail(record, voice, event)) {
+        failover_record_finish_tail(failover_log, record, now);
         return;
     }
-    if (!track->entry || track->finished ||
-        (track->entry->has_from && !is_away_from(event, &track->entry->from))) {
+    if (!record->entry || record->finished ||
+        (record->entry->has_from && !is_away_from(event, &record->entry->from))) {
         return;
     }
     /*
      * By its leader; of one that has switched also by a Sentinel that was not heard before, while
      * no other leads.
      */
-    if (!voice->leading && (!track_has_switched(track) || track_any_leading(track) ||
-                            is_behind(timeline, event, track->entry->config_epoch))) {
+    if (!voice->leading &&
+        (!failover_record_has_switched(record) || failover_record_any_leading(record) ||
+         is_behind(failover_log, event, record->entry->config_epoch))) {
         return;
     }
-    track_phase(timeline, track, PHASE_FINISHED, now);
-    track->finished = true;
-    track->news_boot_ms = now.boot_ms;
+    failover_record_phase(failover_log, record, PHASE_FINISHED, now);
+    record->finished = true;
+    record->message_boot_ms = now.boot_ms;
 }
 
-static void hear_abort(struct timeline *timeline, struct timeline_master *track,
-                       struct track_voice *voice, const struct timeline_event *event,
-                       const char *reason, struct timeline_time now)
+static void hear_abort(struct failover_log *failover_log, struct failover_record *record,
+                       struct failover_record_vote *voice, const struct failover_log_event *event,
+                       const char *reason, struct failover_log_time now)
 {
     bool led = voice->leading;
 
-    if (!track->entry || (track->entry->has_from && !is_away_from(event, &track->entry->from)) ||
-        (track_has_switched(track) && !track->adopted) ||
-        (track_any_trying(track) && !voice->trying)) {
+    if (!record->entry || (record->entry->has_from && !is_away_from(event, &record->entry->from)) ||
+        (failover_record_has_switched(record) && !record->adopted) ||
+        (failover_record_any_trying(record) && !voice->trying)) {
         return;
     }
     voice->trying = voice->leading = false;
-    if (led ? track_any_leading(track) : track_any_trying(track)) {
+    if (led ? failover_record_any_leading(record) : failover_record_any_trying(record)) {
         return; /* another one goes on */
     }
-    track_close(timeline, track, FAILOVER_ABORTED, reason, now.wall_ms);
+    failover_record_close(failover_log, record, FAILOVER_ABORTED, reason, now.wall_ms);
 }
 
 /* Its state is gone: RESET or REMOVE. It will not say how that ended. */
-static void hear_forgotten(struct timeline *timeline, struct timeline_master *track,
-                           struct track_voice *voice, const struct timeline_event *event,
-                           struct timeline_time now)
+static void hear_forgotten(struct failover_log *failover_log, struct failover_record *record,
+                           struct failover_record_vote *voice,
+                           const struct failover_log_event *event, struct failover_log_time now)
 {
     voice->sdown = voice->odown = false;
-    if (is_of_tail(track, voice, event)) {
-        track_drop_tail(timeline, track);
+    if (is_of_tail(record, voice, event)) {
+        failover_record_drop_tail(failover_log, record);
     } else if (voice->trying) {
-        hear_abort(timeline, track, voice, event, NULL, now);
+        hear_abort(failover_log, record, voice, event, NULL, now);
     }
 }
 
-static void hear_lost(struct timeline_master *track, struct track_voice *voice,
-                      struct timeline_time now)
+static void hear_lost(struct failover_record *record, struct failover_record_vote *voice,
+                      struct failover_log_time now)
 {
     if (!voice->lost && voice->leading) {
-        track->news_boot_ms = now.boot_ms; /* how long it may stay away counts from here */
+        record->message_boot_ms = now.boot_ms; /* how long it may stay away counts from here */
     }
     voice->lost = true;
 }
 
 /* ---- all ---- */
 
-static void hear_of_master(struct timeline *timeline, struct timeline_master *track,
-                           struct track_voice *voice, const struct timeline_event *event,
-                           struct timeline_time now)
+static void hear_of_master(struct failover_log *failover_log, struct failover_record *record,
+                           struct failover_record_vote *voice,
+                           const struct failover_log_event *event, struct failover_log_time now)
 {
     switch (event->signal) {
     case TIMELINE_SDOWN:
-    case TIMELINE_ODOWN: hear_down(timeline, track, voice, event, now); break;
+    case TIMELINE_ODOWN: hear_down(failover_log, record, voice, event, now); break;
     case TIMELINE_SDOWN_END:
-        if (is_of_published(track, event)) {
+        if (is_of_published(record, event)) {
             voice->sdown = voice->odown = false;
         }
         break;
     case TIMELINE_ODOWN_END:
-        if (is_of_published(track, event)) {
+        if (is_of_published(record, event)) {
             voice->odown = false;
         }
         break;
     case TIMELINE_TRY:
-        if (leads_tail(track, voice)) { /* a Sentinel is at one failover at a time */
-            track_drop_tail(timeline, track);
+        if (leads_tail(record, voice)) { /* a Sentinel is at one failover at a time */
+            failover_record_drop_tail(failover_log, record);
         }
-        if (begins_or_goes_on(timeline, track, voice, event, now)) {
-            join_attempt(timeline, track, voice, event, now);
+        if (begins_or_goes_on(failover_log, record, voice, event, now)) {
+            join_attempt(failover_log, record, voice, event, now);
         }
         break;
-    case TIMELINE_ELECTED: hear_progress(timeline, track, voice, event, PHASE_ELECTED, now); break;
+    case TIMELINE_ELECTED:
+        hear_progress(failover_log, record, voice, event, PHASE_ELECTED, now);
+        break;
     case TIMELINE_SELECTED:
-        hear_progress(timeline, track, voice, event, PHASE_SELECTED, now);
+        hear_progress(failover_log, record, voice, event, PHASE_SELECTED, now);
         break;
     case TIMELINE_PROMOTING:
     case TIMELINE_WAIT_PROMOTION:
-        hear_progress(timeline, track, voice, event, PHASE_PROMOTING, now);
+        hear_progress(failover_log, record, voice, event, PHASE_PROMOTING, now);
         break;
     case TIMELINE_PROMOTED:
-        hear_progress(timeline, track, voice, event, PHASE_PROMOTED, now);
+        hear_progress(failover_log, record, voice, event, PHASE_PROMOTED, now);
         break;
-    case TIMELINE_SWITCHED: hear_switched(timeline, track, voice, event, now); break;
+    case TIMELINE_SWITCHED: hear_switched(failover_log, record, voice, event, now); break;
     case TIMELINE_FINISHED:
-    case TIMELINE_FINISHED_BY_TIMEOUT: hear_finished(timeline, track, voice, event, now); break;
-    case TIMELINE_NOT_ELECTED: hear_abort(timeline, track, voice, event, "not_elected", now); break;
+    case TIMELINE_FINISHED_BY_TIMEOUT:
+        hear_finished(failover_log, record, voice, event, now);
+        break;
+    case TIMELINE_NOT_ELECTED:
+        hear_abort(failover_log, record, voice, event, "not_elected", now);
+        break;
     case TIMELINE_NO_GOOD_SLAVE:
-        hear_abort(timeline, track, voice, event, "no_good_slave", now);
+        hear_abort(failover_log, record, voice, event, "no_good_slave", now);
         break;
     case TIMELINE_SLAVE_TIMEOUT:
-        hear_abort(timeline, track, voice, event, "slave_timeout", now);
+        hear_abort(failover_log, record, voice, event, "slave_timeout", now);
         break;
     case TIMELINE_MASTER_TIMEOUT:
-        hear_abort(timeline, track, voice, event, "master_timeout", now);
+        hear_abort(failover_log, record, voice, event, "master_timeout", now);
         break;
-    case TIMELINE_ABORTED: hear_abort(timeline, track, voice, event, NULL, now); break;
-    case TIMELINE_FORGOTTEN: hear_forgotten(timeline, track, voice, event, now); break;
+    case TIMELINE_ABORTED: hear_abort(failover_log, record, voice, event, NULL, now); break;
+    case TIMELINE_FORGOTTEN: hear_forgotten(failover_log, record, voice, event, now); break;
     case TIMELINE_FORCED:
-        if (track->entry && voice->trying && track->entry->kind != FAILOVER_MANUAL) {
-            timeline_edit(timeline, &track->entry)->kind = FAILOVER_MANUAL;
+        if (record->entry && voice->trying && record->entry->kind != FAILOVER_MANUAL) {
+            failover_log_edit(failover_log, &record->entry)->kind = FAILOVER_MANUAL;
         }
         break;
-    case TIMELINE_LOST: hear_lost(track, voice, now); break;
+    case TIMELINE_LOST: hear_lost(record, voice, now); break;
     case TIMELINE_BUSY:
     case TIMELINE_TILT:
     case TIMELINE_TILT_END:
@@ -435,28 +454,28 @@ static void hear_of_master(struct timeline *timeline, struct timeline_master *tr
     }
 }
 
-void timeline_hear(struct timeline *timeline, const struct timeline_event *event,
-                   struct timeline_time now)
+void failover_log_hear(struct failover_log *failover_log, const struct failover_log_event *event,
+                       struct failover_log_time now)
 {
-    struct timeline_master *track = event->master;
-    struct track_voice *voice;
+    struct failover_record *record = event->master;
+    struct failover_record_vote *voice;
 
     if (event->signal == TIMELINE_TILT || event->signal == TIMELINE_TILT_END) {
-        hear_tilt(timeline, event);
+        hear_tilt(failover_log, event);
         return;
     }
     if (event->signal == TIMELINE_NEW_EPOCH) {
-        need_teller(timeline, event)->epoch = event->epoch;
+        need_teller(failover_log, event)->epoch = event->epoch;
         return;
     }
-    voice = track_voice(track, event->sentinel);
+    voice = failover_record_vote(record, event->sentinel);
     if (!voice) {
         return;
     }
     if (event->failover_timeout_ms > 0) {
-        track->failover_timeout_ms = event->failover_timeout_ms;
+        record->failover_timeout_ms = event->failover_timeout_ms;
     }
-    hear_of_master(timeline, track, voice, event, now);
+    hear_of_master(failover_log, record, voice, event, now);
     voice->lost = event->signal == TIMELINE_LOST;
-    track_review(timeline, track, now);
+    failover_record_review(failover_log, record, now);
 }

@@ -1,6 +1,6 @@
 /*
- * The timeline's own objects. failover_log.c keeps entries, failover_log_story.c the story of one
- * master, failover_log_feed.c what is heard.
+ * The failover log's own objects. failover_log.c keeps entries, failover_log_story.c the story of
+ * one master, failover_log_feed.c what is heard.
  */
 #ifndef BELLWETHER_TOPOLOGY_FAILOVER_LOG_INTERNAL_H
 #define BELLWETHER_TOPOLOGY_FAILOVER_LOG_INTERNAL_H
@@ -8,7 +8,7 @@
 #include "bellwether/topology/failover_log.h"
 
 /* What one Sentinel has said about one master. */
-struct track_voice {
+struct failover_record_vote {
     char sentinel[ADDRESS_TEXT_SIZE];
     bool sdown, odown;    /* stands */
     bool trying, leading; /* in the open entry */
@@ -16,30 +16,30 @@ struct track_voice {
 };
 
 /* One watched master. */
-struct timeline_master {
-    struct timeline_master *next;
+struct failover_record {
+    struct failover_record *next;
     char *name;
-    size_t site;
+    size_t deployment;
     /* what is known of the published node */
     bool has_published;
     struct address published;
     int64_t published_epoch, published_boot_ms;
     bool serving; /* its state, as last told */
     bool failing; /* no good role check since: */
-    struct timeline_time failing_since;
+    struct failover_log_time failing_since;
     bool has_good;
-    struct timeline_time good; /* the last good role check */
-    struct track_voice *voices;
-    size_t n_voices;
+    struct failover_log_time good; /* the last good role check */
+    struct failover_record_vote *voices;
+    size_t n_votes;
     int64_t failover_timeout_ms, down_after_ms;
     /* the open entry */
     struct failover *entry; /* a reference; NULL: none */
     int64_t first_boot_ms;  /* of its first phase */
     int64_t attempt_boot_ms;
     int64_t published_wall_ms;
-    int64_t news_boot_ms; /* the last progress: deadlines count from here */
-    bool attempted;       /* a Sentinel tries */
-    bool finished;        /* the leader has, and nothing was published yet */
+    int64_t message_boot_ms; /* the last progress: deadlines count from here */
+    bool attempted;          /* a Sentinel tries */
+    bool finished;           /* the leader has, and nothing was published yet */
     bool adopted;
     bool tilted;    /* a Sentinel of the site was in TILT meanwhile */
     bool failed;    /* the node failed meanwhile */
@@ -49,7 +49,7 @@ struct timeline_master {
     struct failover *unresolved;
     struct {
         bool set;
-        struct timeline_time at;
+        struct failover_log_time at;
     } later[PHASES_COUNT]; /* sdown and odown heard since, for the next attempt */
     /*
      * before it: switched, and its leader is still at it though another entry has begun; a
@@ -64,12 +64,12 @@ struct timeline_master {
 /* What one Sentinel says that is about no master. */
 struct teller {
     char sentinel[ADDRESS_TEXT_SIZE];
-    size_t site;
+    size_t deployment;
     int64_t epoch; /* its last +new-epoch */
     bool tilt;
 };
 
-struct timeline {
+struct failover_log {
     size_t capacity;
     struct failover **ring; /* oldest first from `start`; a reference each */
     size_t start, n;
@@ -77,7 +77,7 @@ struct timeline {
         struct failover **entries; /* not yet taken; a reference each */
         size_t n;
     } ended, resolved;
-    struct timeline_master *tracks;
+    struct failover_record *records;
     struct teller *tellers;
     size_t n_tellers;
     size_t n_open; /* entries */
@@ -88,56 +88,60 @@ struct timeline {
 
 struct failover *failover_ref(struct failover *entry);
 /** A new entry at the ring's end. @return a reference of the caller's. */
-struct failover *timeline_add(struct timeline *timeline, const char *name);
+struct failover *failover_log_add(struct failover_log *failover_log, const char *name);
 /** A copy that may be changed until the next call, in the place of `*entry` in the ring, too. */
-struct failover *timeline_edit(struct timeline *timeline, struct failover **entry);
+struct failover *failover_log_edit(struct failover_log *failover_log, struct failover **entry);
 /** The youngest entry of that master. @return its place in the ring; NULL: there is none. */
-struct failover **timeline_last(const struct timeline *timeline, const char *name);
-/** For timeline_take_ended() or timeline_take_resolved(). */
-void timeline_queue(struct failover_queue *queue, struct failover *entry);
+struct failover **failover_log_last(const struct failover_log *failover_log, const char *name);
+/** For failover_log_take_ended() or failover_log_take_resolved(). */
+void failover_log_queue(struct failover_queue *queue, struct failover *entry);
 bool failover_has_phase(const struct failover *entry, enum failover_phase phase);
 
 /* ---- failover_log_story.c ---- */
 
-/** The track's record of that Sentinel; NULL when there are too many. */
-struct track_voice *track_voice(struct timeline_master *track, const char *sentinel);
-bool track_any_down(const struct timeline_master *track);
-bool track_any_trying(const struct timeline_master *track);
-bool track_any_leading(const struct timeline_master *track);
-bool track_has_switched(const struct timeline_master *track);
+/** The record's record of that Sentinel; NULL when there are too many. */
+struct failover_record_vote *failover_record_vote(struct failover_record *record,
+                                                  const char *sentinel);
+bool failover_record_any_down(const struct failover_record *record);
+bool failover_record_any_trying(const struct failover_record *record);
+bool failover_record_any_leading(const struct failover_record *record);
+bool failover_record_has_switched(const struct failover_record *record);
 /** The Sentinels that lead what is open are out of reach, all of them. */
-bool track_lead_is_lost(const struct timeline_master *track);
+bool failover_record_lead_is_lost(const struct failover_record *record);
 /**
  * @param of  the master that it is about, as a Sentinel says; counts where none is published. NULL:
  * unknown.
  */
-void track_open(struct timeline *timeline, struct timeline_master *track, const struct address *of,
-                struct timeline_time now);
+void failover_record_open(struct failover_log *failover_log, struct failover_record *record,
+                          const struct address *of, struct failover_log_time now);
 /** A Sentinel does something about what was `unattended`. */
-void track_attend(struct timeline *timeline, struct timeline_master *track);
-void track_phase(struct timeline *timeline, struct timeline_master *track,
-                 enum failover_phase phase, struct timeline_time at);
-void track_close(struct timeline *timeline, struct timeline_master *track,
-                 enum failover_outcome outcome, const char *reason, int64_t ended_wall_ms);
+void failover_record_attend(struct failover_log *failover_log, struct failover_record *record);
+void failover_record_phase(struct failover_log *failover_log, struct failover_record *record,
+                           enum failover_phase phase, struct failover_log_time at);
+void failover_record_close(struct failover_log *failover_log, struct failover_record *record,
+                           enum failover_outcome outcome, const char *reason,
+                           int64_t ended_wall_ms);
 /** Something else begins: close what is open, or set it aside until its leader says the end. */
-void track_make_way(struct timeline *timeline, struct timeline_master *track,
-                    struct timeline_time now);
+void failover_record_make_way(struct failover_log *failover_log, struct failover_record *record,
+                              struct failover_log_time now);
 /** The leader of what was set aside has ended it. */
-void track_finish_tail(struct timeline *timeline, struct timeline_master *track,
-                       struct timeline_time now);
+void failover_record_finish_tail(struct failover_log *failover_log, struct failover_record *record,
+                                 struct failover_log_time now);
 /** ... or will not say so any more. */
-void track_drop_tail(struct timeline *timeline, struct timeline_master *track);
+void failover_record_drop_tail(struct failover_log *failover_log, struct failover_record *record);
 /** Close what is open by what is known of it. */
-void track_cut(struct timeline *timeline, struct timeline_master *track, struct timeline_time now);
+void failover_record_cut(struct failover_log *failover_log, struct failover_record *record,
+                         struct failover_log_time now);
 /** A role check failed, or the state says so. */
-void track_fail(struct timeline *timeline, struct timeline_master *track, struct timeline_time at);
+void failover_record_fail(struct failover_log *failover_log, struct failover_record *record,
+                          struct failover_log_time at);
 /** Whatever can be closed now is. */
-void track_review(struct timeline *timeline, struct timeline_master *track,
-                  struct timeline_time now);
+void failover_record_review(struct failover_log *failover_log, struct failover_record *record,
+                            struct failover_log_time now);
 /** When what is open has waited too long, boot clock; -1 never. */
-int64_t track_deadline_ms(const struct timeline_master *track);
+int64_t failover_record_deadline_ms(const struct failover_record *record);
 /** When there is something to review. */
-int64_t track_next_ms(const struct timeline_master *track);
-void track_free(struct timeline_master *track);
+int64_t failover_record_next_ms(const struct failover_record *record);
+void failover_record_free(struct failover_record *record);
 
 #endif

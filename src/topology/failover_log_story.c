@@ -28,85 +28,86 @@ enum {
 
 /* ---- Sentinels ---- */
 
-struct track_voice *track_voice(struct timeline_master *track, const char *sentinel)
+struct failover_record_vote *failover_record_vote(struct failover_record *record,
+                                                  const char *sentinel)
 {
-    struct track_voice *voice;
+    struct failover_record_vote *voice;
 
-    for (size_t i = 0; i < track->n_voices; i++) {
-        if (strncmp(track->voices[i].sentinel, sentinel, ADDRESS_TEXT_SIZE - 1) == 0) {
-            return &track->voices[i];
+    for (size_t i = 0; i < record->n_votes; i++) {
+        if (strncmp(record->voices[i].sentinel, sentinel, ADDRESS_TEXT_SIZE - 1) == 0) {
+            return &record->voices[i];
         }
     }
-    for (size_t i = 0; i < track->n_voices && track->n_voices == VOICES_MAX; i++) {
-        voice = &track->voices[i];
+    for (size_t i = 0; i < record->n_votes && record->n_votes == VOICES_MAX; i++) {
+        voice = &record->voices[i];
         if (!voice->sdown && !voice->trying) { /* has nothing to say any more */
-            *voice = track->voices[--track->n_voices];
+            *voice = record->voices[--record->n_votes];
         }
     }
-    if (track->n_voices == VOICES_MAX) {
+    if (record->n_votes == VOICES_MAX) {
         return NULL;
     }
-    track->voices = mem_resize(track->voices, track->n_voices + 1, sizeof(*track->voices));
-    voice = &track->voices[track->n_voices++];
-    *voice = (struct track_voice){.sdown = false};
+    record->voices = mem_resize(record->voices, record->n_votes + 1, sizeof(*record->voices));
+    voice = &record->voices[record->n_votes++];
+    *voice = (struct failover_record_vote){.sdown = false};
     memcpy(voice->sentinel, sentinel, strnlen(sentinel, ADDRESS_TEXT_SIZE - 1));
     return voice;
 }
 
-bool track_any_down(const struct timeline_master *track)
+bool failover_record_any_down(const struct failover_record *record)
 {
-    for (size_t i = 0; i < track->n_voices; i++) {
-        if (track->voices[i].sdown) {
+    for (size_t i = 0; i < record->n_votes; i++) {
+        if (record->voices[i].sdown) {
             return true;
         }
     }
     return false;
 }
 
-bool track_any_trying(const struct timeline_master *track)
+bool failover_record_any_trying(const struct failover_record *record)
 {
-    for (size_t i = 0; i < track->n_voices; i++) {
-        if (track->voices[i].trying) {
+    for (size_t i = 0; i < record->n_votes; i++) {
+        if (record->voices[i].trying) {
             return true;
         }
     }
     return false;
 }
 
-bool track_any_leading(const struct timeline_master *track)
+bool failover_record_any_leading(const struct failover_record *record)
 {
-    for (size_t i = 0; i < track->n_voices; i++) {
-        if (track->voices[i].leading) {
+    for (size_t i = 0; i < record->n_votes; i++) {
+        if (record->voices[i].leading) {
             return true;
         }
     }
     return false;
 }
 
-bool track_lead_is_lost(const struct timeline_master *track)
+bool failover_record_lead_is_lost(const struct failover_record *record)
 {
     bool any = false;
 
-    for (size_t i = 0; i < track->n_voices; i++) {
-        if (track->voices[i].leading && !track->voices[i].lost) {
+    for (size_t i = 0; i < record->n_votes; i++) {
+        if (record->voices[i].leading && !record->voices[i].lost) {
             return false;
         }
-        any = any || track->voices[i].leading;
+        any = any || record->voices[i].leading;
     }
     return any;
 }
 
-bool track_has_switched(const struct timeline_master *track)
+bool failover_record_has_switched(const struct failover_record *record)
 {
-    return track->entry && track->entry->outcome == FAILOVER_SWITCHED;
+    return record->entry && record->entry->outcome == FAILOVER_SWITCHED;
 }
 
 /* ---- opening ---- */
 
-static bool site_in_tilt(const struct timeline *timeline, size_t site)
+static bool site_in_tilt(const struct failover_log *failover_log, size_t deployment)
 {
-    for (size_t i = 0; i < timeline->n_tellers; i++) {
-        if (timeline->tellers[i].site == site && timeline->tellers[i].tilt) {
+    for (size_t i = 0; i < failover_log->n_tellers; i++) {
+        if (failover_log->tellers[i].deployment == deployment && failover_log->tellers[i].tilt) {
             return true;
         }
     }
@@ -124,80 +125,80 @@ static void add_phase(struct failover *entry, enum failover_phase phase, int64_t
     entry->n_phases++;
 }
 
-void track_phase(struct timeline *timeline, struct timeline_master *track,
-                 enum failover_phase phase, struct timeline_time at)
+void failover_record_phase(struct failover_log *failover_log, struct failover_record *record,
+                           enum failover_phase phase, struct failover_log_time at)
 {
-    if (failover_has_phase(track->entry, phase)) {
+    if (failover_has_phase(record->entry, phase)) {
         return;
     }
-    if (track->entry->n_phases == 0) {
-        track->first_boot_ms = at.boot_ms;
+    if (record->entry->n_phases == 0) {
+        record->first_boot_ms = at.boot_ms;
     }
-    add_phase(timeline_edit(timeline, &track->entry), phase, at.boot_ms - track->first_boot_ms,
-              at.wall_ms);
+    add_phase(failover_log_edit(failover_log, &record->entry), phase,
+              at.boot_ms - record->first_boot_ms, at.wall_ms);
 }
 
 /* What was heard while no entry was open, first things first. */
-static void add_later(struct timeline *timeline, struct timeline_master *track,
-                      struct timeline_time now)
+static void add_later(struct failover_log *failover_log, struct failover_record *record,
+                      struct failover_log_time now)
 {
     enum failover_phase first = PHASE_SDOWN, second = PHASE_ODOWN;
 
-    if (track->later[first].set && track->later[second].set &&
-        track->later[second].at.boot_ms < track->later[first].at.boot_ms) {
+    if (record->later[first].set && record->later[second].set &&
+        record->later[second].at.boot_ms < record->later[first].at.boot_ms) {
         first = PHASE_ODOWN;
         second = PHASE_SDOWN;
     }
-    if (track->later[first].set) {
-        track_phase(timeline, track, first, track->later[first].at);
+    if (record->later[first].set) {
+        failover_record_phase(failover_log, record, first, record->later[first].at);
     }
-    if (track->later[second].set) {
-        track_phase(timeline, track, second, track->later[second].at);
+    if (record->later[second].set) {
+        failover_record_phase(failover_log, record, second, record->later[second].at);
     }
-    if (track->entry->n_phases > 0) {
-        track->entry->began_wall_ms = track->entry->phases[0].at_wall_ms;
+    if (record->entry->n_phases > 0) {
+        record->entry->began_wall_ms = record->entry->phases[0].at_wall_ms;
     } else {
-        track->entry->began_wall_ms = now.wall_ms;
+        record->entry->began_wall_ms = now.wall_ms;
     }
 }
 
-static void forget_later(struct timeline_master *track)
+static void forget_later(struct failover_record *record)
 {
     for (size_t i = 0; i < PHASES_COUNT; i++) {
-        track->later[i].set = false;
+        record->later[i].set = false;
     }
 }
 
-void track_open(struct timeline *timeline, struct timeline_master *track, const struct address *of,
-                struct timeline_time now)
+void failover_record_open(struct failover_log *failover_log, struct failover_record *record,
+                          const struct address *of, struct failover_log_time now)
 {
-    const struct address *from = track->has_published ? &track->published : of;
+    const struct address *from = record->has_published ? &record->published : of;
 
-    track->entry = timeline_add(timeline, track->name);
-    timeline->n_open++;
-    track->entry->has_from = from != NULL;
+    record->entry = failover_log_add(failover_log, record->name);
+    failover_log->n_open++;
+    record->entry->has_from = from != NULL;
     if (from) {
-        track->entry->from = *from;
+        record->entry->from = *from;
     }
-    track->news_boot_ms = now.boot_ms;
-    track->attempted = track->finished = track->adopted = track->restarted = false;
-    track->tilted = site_in_tilt(timeline, track->site);
-    track->failed = track->failing;
-    track->gap_ms = -1;
-    track->undone = false;
-    if (track->failing && !track->unresolved) {
-        track_phase(timeline, track, PHASE_SUSPECTED, track->failing_since);
+    record->message_boot_ms = now.boot_ms;
+    record->attempted = record->finished = record->adopted = record->restarted = false;
+    record->tilted = site_in_tilt(failover_log, record->deployment);
+    record->failed = record->failing;
+    record->gap_ms = -1;
+    record->undone = false;
+    if (record->failing && !record->unresolved) {
+        failover_record_phase(failover_log, record, PHASE_SUSPECTED, record->failing_since);
     }
-    failover_unref(track->unresolved); /* what comes now is told in the new one */
-    track->unresolved = NULL;
-    add_later(timeline, track, now);
-    forget_later(track);
+    failover_unref(record->unresolved); /* what comes now is told in the new one */
+    record->unresolved = NULL;
+    add_later(failover_log, record, now);
+    forget_later(record);
 }
 
-void track_attend(struct timeline *timeline, struct timeline_master *track)
+void failover_record_attend(struct failover_log *failover_log, struct failover_record *record)
 {
-    if (track->entry->outcome == FAILOVER_UNATTENDED) {
-        struct failover *entry = timeline_edit(timeline, &track->entry);
+    if (record->entry->outcome == FAILOVER_UNATTENDED) {
+        struct failover *entry = failover_log_edit(failover_log, &record->entry);
 
         entry->outcome = FAILOVER_RUNNING;
         entry->reason = NULL;
@@ -206,100 +207,103 @@ void track_attend(struct timeline *timeline, struct timeline_master *track)
 
 /* ---- closing ---- */
 
-static void hush_voices(struct timeline_master *track)
+static void hush_votes(struct failover_record *record)
 {
-    for (size_t i = 0; i < track->n_voices; i++) {
-        track->voices[i].trying = track->voices[i].leading = false;
+    for (size_t i = 0; i < record->n_votes; i++) {
+        record->voices[i].trying = record->voices[i].leading = false;
     }
 }
 
 /* Nothing was published: how long the old master was away, as far as that is known now. */
-static int64_t away_ms(const struct timeline_master *track)
+static int64_t away_ms(const struct failover_record *record)
 {
-    if (track->failing || !track->serving) {
+    if (record->failing || !record->serving) {
         return -1;
     }
-    if (track->failed) {
-        return track->gap_ms;
+    if (record->failed) {
+        return record->gap_ms;
     }
-    return track->has_good ? 0 : -1;
+    return record->has_good ? 0 : -1;
 }
 
-void track_close(struct timeline *timeline, struct timeline_master *track,
-                 enum failover_outcome outcome, const char *reason, int64_t ended_wall_ms)
+void failover_record_close(struct failover_log *failover_log, struct failover_record *record,
+                           enum failover_outcome outcome, const char *reason, int64_t ended_wall_ms)
 {
-    struct failover *entry = timeline_edit(timeline, &track->entry);
-    bool goes_on = outcome != FAILOVER_SWITCHED && (track->failing || !track->serving);
+    struct failover *entry = failover_log_edit(failover_log, &record->entry);
+    bool goes_on = outcome != FAILOVER_SWITCHED && (record->failing || !record->serving);
 
     entry->outcome = outcome;
-    entry->reason = outcome == FAILOVER_RECOVERED && track->restarted ? "restarted" : reason;
+    entry->reason = outcome == FAILOVER_RECOVERED && record->restarted ? "restarted" : reason;
     entry->ended_wall_ms = ended_wall_ms;
     if (outcome != FAILOVER_SWITCHED) {
         entry->has_to = false;
     }
-    if (outcome != FAILOVER_SWITCHED && !track->adopted) {
-        entry->unavailable_ms = away_ms(track);
+    if (outcome != FAILOVER_SWITCHED && !record->adopted) {
+        entry->unavailable_ms = away_ms(record);
     }
-    timeline_queue(&timeline->ended, entry);
-    track->undone = outcome == FAILOVER_ABORTED && track->adopted;
-    track->undone_to = entry->from;
-    failover_unref(track->unresolved);
-    track->unresolved = goes_on ? failover_ref(entry) : NULL;
-    failover_unref(track->entry);
-    track->entry = NULL;
-    timeline->n_open--;
-    hush_voices(track);
+    failover_log_queue(&failover_log->ended, entry);
+    record->undone = outcome == FAILOVER_ABORTED && record->adopted;
+    record->undone_to = entry->from;
+    failover_unref(record->unresolved);
+    record->unresolved = goes_on ? failover_ref(entry) : NULL;
+    failover_unref(record->entry);
+    record->entry = NULL;
+    failover_log->n_open--;
+    hush_votes(record);
 }
 
 /* Nobody says how it ended: by how far it came. A leader that lives says why it gives up. */
-static const char *why_aborted(const struct timeline_master *track, struct timeline_time now)
+static const char *why_aborted(const struct failover_record *record, struct failover_log_time now)
 {
-    const struct failover *entry = track->entry;
+    const struct failover *entry = record->entry;
     bool led = failover_has_phase(entry, PHASE_ELECTED) ||
                failover_has_phase(entry, PHASE_SELECTED) ||
-               failover_has_phase(entry, PHASE_PROMOTING) || track_any_leading(track);
-    int64_t deadline = track_deadline_ms(track);
+               failover_has_phase(entry, PHASE_PROMOTING) || failover_record_any_leading(record);
+    int64_t deadline = failover_record_deadline_ms(record);
 
-    if (track->finished ||
-        (failover_has_phase(entry, PHASE_PROMOTED) && !track_lead_is_lost(track))) {
+    if (record->finished ||
+        (failover_has_phase(entry, PHASE_PROMOTED) && !failover_record_lead_is_lost(record))) {
         return NULL; /* for the Sentinels it is done; only here nothing came of it */
     }
     if (!led) {
         return "not_elected";
     }
-    return track_lead_is_lost(track) || (deadline >= 0 && now.boot_ms >= deadline)
+    return failover_record_lead_is_lost(record) || (deadline >= 0 && now.boot_ms >= deadline)
                ? "leader_lost"
                : "slave_timeout";
 }
 
 /* What stood in its way. */
-static const char *why_unstarted(const struct timeline_master *track)
+static const char *why_unstarted(const struct failover_record *record)
 {
-    return track->tilted                                   ? "tilt"
-           : failover_has_phase(track->entry, PHASE_ODOWN) ? "not_elected"
-                                                           : "no_quorum";
+    return record->tilted                                   ? "tilt"
+           : failover_has_phase(record->entry, PHASE_ODOWN) ? "not_elected"
+                                                            : "no_quorum";
 }
 
-void track_cut(struct timeline *timeline, struct timeline_master *track, struct timeline_time now)
+void failover_record_cut(struct failover_log *failover_log, struct failover_record *record,
+                         struct failover_log_time now)
 {
-    if (track_has_switched(track)) {
-        track_close(timeline, track, FAILOVER_SWITCHED, NULL, track->published_wall_ms);
-    } else if (track->attempted) {
-        bool told = track->entry->outcome == FAILOVER_UNATTENDED;
+    if (failover_record_has_switched(record)) {
+        failover_record_close(failover_log, record, FAILOVER_SWITCHED, NULL,
+                              record->published_wall_ms);
+    } else if (record->attempted) {
+        bool told = record->entry->outcome == FAILOVER_UNATTENDED;
 
-        track_close(timeline, track, FAILOVER_ABORTED,
-                    told ? track->entry->reason : why_aborted(track, now), now.wall_ms);
+        failover_record_close(failover_log, record, FAILOVER_ABORTED,
+                              told ? record->entry->reason : why_aborted(record, now), now.wall_ms);
     } else {
-        track_close(timeline, track, FAILOVER_NOT_STARTED, why_unstarted(track), now.wall_ms);
+        failover_record_close(failover_log, record, FAILOVER_NOT_STARTED, why_unstarted(record),
+                              now.wall_ms);
     }
 }
 
 /* The outage goes on, and nobody does anything about it. */
-static void neglect(struct timeline *timeline, struct timeline_master *track,
-                    struct timeline_time now)
+static void neglect(struct failover_log *failover_log, struct failover_record *record,
+                    struct failover_log_time now)
 {
-    const char *reason = track->attempted ? why_aborted(track, now) : why_unstarted(track);
-    struct failover *entry = timeline_edit(timeline, &track->entry);
+    const char *reason = record->attempted ? why_aborted(record, now) : why_unstarted(record);
+    struct failover *entry = failover_log_edit(failover_log, &record->entry);
 
     entry->outcome = FAILOVER_UNATTENDED;
     entry->reason = reason;
@@ -307,190 +311,192 @@ static void neglect(struct timeline *timeline, struct timeline_master *track,
 
 /* ---- what was set aside ---- */
 
-static void end_tail(struct timeline *timeline, struct timeline_master *track,
+static void end_tail(struct failover_log *failover_log, struct failover_record *record,
                      int64_t ended_wall_ms)
 {
-    timeline_edit(timeline, &track->tail)->ended_wall_ms = ended_wall_ms;
-    timeline_queue(&timeline->ended, track->tail);
-    failover_unref(track->tail);
-    track->tail = NULL;
-    timeline->n_open--;
+    failover_log_edit(failover_log, &record->tail)->ended_wall_ms = ended_wall_ms;
+    failover_log_queue(&failover_log->ended, record->tail);
+    failover_unref(record->tail);
+    record->tail = NULL;
+    failover_log->n_open--;
 }
 
-void track_drop_tail(struct timeline *timeline, struct timeline_master *track)
+void failover_record_drop_tail(struct failover_log *failover_log, struct failover_record *record)
 {
-    if (track->tail) {
-        end_tail(timeline, track, track->tail_published_wall_ms);
+    if (record->tail) {
+        end_tail(failover_log, record, record->tail_published_wall_ms);
     }
 }
 
-void track_finish_tail(struct timeline *timeline, struct timeline_master *track,
-                       struct timeline_time now)
+void failover_record_finish_tail(struct failover_log *failover_log, struct failover_record *record,
+                                 struct failover_log_time now)
 {
-    add_phase(timeline_edit(timeline, &track->tail), PHASE_FINISHED,
-              now.boot_ms - track->tail_first_boot_ms, now.wall_ms);
-    end_tail(timeline, track, now.wall_ms);
+    add_phase(failover_log_edit(failover_log, &record->tail), PHASE_FINISHED,
+              now.boot_ms - record->tail_first_boot_ms, now.wall_ms);
+    end_tail(failover_log, record, now.wall_ms);
 }
 
-void track_make_way(struct timeline *timeline, struct timeline_master *track,
-                    struct timeline_time now)
+void failover_record_make_way(struct failover_log *failover_log, struct failover_record *record,
+                              struct failover_log_time now)
 {
-    if (!track_has_switched(track) || track->finished || !track_any_leading(track) ||
-        track_lead_is_lost(track)) {
-        track_cut(timeline, track, now);
+    if (!failover_record_has_switched(record) || record->finished ||
+        !failover_record_any_leading(record) || failover_record_lead_is_lost(record)) {
+        failover_record_cut(failover_log, record, now);
         return;
     }
-    track_drop_tail(timeline, track);
-    track->tail = track->entry;
-    track->tail_first_boot_ms = track->first_boot_ms;
-    track->tail_news_boot_ms = track->news_boot_ms;
-    track->tail_published_wall_ms = track->published_wall_ms;
-    track->entry = NULL;
-    hush_voices(track);
+    failover_record_drop_tail(failover_log, record);
+    record->tail = record->entry;
+    record->tail_first_boot_ms = record->first_boot_ms;
+    record->tail_news_boot_ms = record->message_boot_ms;
+    record->tail_published_wall_ms = record->published_wall_ms;
+    record->entry = NULL;
+    hush_votes(record);
 }
 
 /* ---- what nodes say ---- */
 
-void track_fail(struct timeline *timeline, struct timeline_master *track, struct timeline_time at)
+void failover_record_fail(struct failover_log *failover_log, struct failover_record *record,
+                          struct failover_log_time at)
 {
-    if (!track->failing) {
-        track->failing = true;
-        track->failing_since = at;
+    if (!record->failing) {
+        record->failing = true;
+        record->failing_since = at;
     }
-    if (track->entry && !track_has_switched(track)) {
-        track->failed = true;
-        track_phase(timeline, track, PHASE_SUSPECTED, track->failing_since);
+    if (record->entry && !failover_record_has_switched(record)) {
+        record->failed = true;
+        failover_record_phase(failover_log, record, PHASE_SUSPECTED, record->failing_since);
     }
 }
 
 /* The outage that outlived its entry is over. */
-static void resolve(struct timeline *timeline, struct timeline_master *track)
+static void resolve(struct failover_log *failover_log, struct failover_record *record)
 {
-    bool was_known = track->unresolved->unavailable_ms >= 0;
-    struct failover *entry = timeline_edit(timeline, &track->unresolved);
+    bool was_known = record->unresolved->unavailable_ms >= 0;
+    struct failover *entry = failover_log_edit(failover_log, &record->unresolved);
 
-    entry->unavailable_ms = track->gap_ms;
-    if (!was_known && track->gap_ms >= 0) {
-        timeline_queue(&timeline->resolved, entry);
+    entry->unavailable_ms = record->gap_ms;
+    if (!was_known && record->gap_ms >= 0) {
+        failover_log_queue(&failover_log->resolved, entry);
     }
 }
 
 /* It answers (again). @param good by its role. */
-static void track_well(struct timeline *timeline, struct timeline_master *track, bool good,
-                       struct timeline_time at)
+static void failover_record_well(struct failover_log *failover_log, struct failover_record *record,
+                                 bool good, struct failover_log_time at)
 {
-    if (track->failing) {
-        track->failing = false;
-        track->gap_ms = track->has_good ? at.boot_ms - track->good.boot_ms : -1;
-        if (track->unresolved) {
-            resolve(timeline, track);
-            failover_unref(track->unresolved);
-            track->unresolved = NULL;
-            forget_later(track);
+    if (record->failing) {
+        record->failing = false;
+        record->gap_ms = record->has_good ? at.boot_ms - record->good.boot_ms : -1;
+        if (record->unresolved) {
+            resolve(failover_log, record);
+            failover_unref(record->unresolved);
+            record->unresolved = NULL;
+            forget_later(record);
         }
     }
-    if (good && (!track->has_good || at.boot_ms > track->good.boot_ms)) {
-        track->has_good = true;
-        track->good = at;
+    if (good && (!record->has_good || at.boot_ms > record->good.boot_ms)) {
+        record->has_good = true;
+        record->good = at;
     }
 }
 
-void timeline_checked(struct timeline *timeline, struct timeline_master *track,
-                      enum timeline_check check, struct timeline_time at)
+void failover_log_checked(struct failover_log *failover_log, struct failover_record *record,
+                          enum failover_log_check check, struct failover_log_time at)
 {
     if (check == TIMELINE_BAD) {
-        track_fail(timeline, track, at);
+        failover_record_fail(failover_log, record, at);
     } else {
-        track_well(timeline, track, check == TIMELINE_GOOD, at);
+        failover_record_well(failover_log, record, check == TIMELINE_GOOD, at);
     }
-    track_review(timeline, track, at);
+    failover_record_review(failover_log, record, at);
 }
 
-void timeline_restarted(struct timeline *timeline, struct timeline_master *track,
-                        struct timeline_time now)
+void failover_log_restarted(struct failover_log *failover_log, struct failover_record *record,
+                            struct failover_log_time now)
 {
-    struct failover **last = timeline_last(timeline, track->name);
+    struct failover **last = failover_log_last(failover_log, record->name);
 
-    if (track->entry) {
-        track->restarted = true;
+    if (record->entry) {
+        record->restarted = true;
     } else if (last && (*last)->outcome == FAILOVER_RECOVERED && !(*last)->reason &&
                now.wall_ms - (*last)->ended_wall_ms <= RESTART_TOLD_MS) {
         struct failover *entry = failover_ref(*last);
 
-        timeline_edit(timeline, &entry)->reason = "restarted";
+        failover_log_edit(failover_log, &entry)->reason = "restarted";
         failover_unref(entry);
     } else if (!last || (*last)->outcome == FAILOVER_RUNNING || (*last)->ended_wall_ms == 0 ||
                now.wall_ms - (*last)->ended_wall_ms > RESTART_TOLD_MS) {
-        track_open(timeline, track, NULL, now); /* so fast that it never left `ok` */
-        track_phase(timeline, track, PHASE_SUSPECTED, now);
-        track->failed = true;
-        track_close(timeline, track, FAILOVER_RECOVERED, "restarted", now.wall_ms);
+        failover_record_open(failover_log, record, NULL, now); /* so fast that it never left `ok` */
+        failover_record_phase(failover_log, record, PHASE_SUSPECTED, now);
+        record->failed = true;
+        failover_record_close(failover_log, record, FAILOVER_RECOVERED, "restarted", now.wall_ms);
     }
 }
 
-void timeline_state(struct timeline *timeline, struct timeline_master *track,
-                    const struct address *published, enum master_state state,
-                    struct timeline_time now)
+void failover_log_state(struct failover_log *failover_log, struct failover_record *record,
+                        const struct address *published, enum master_state state,
+                        struct failover_log_time now)
 {
-    bool served = track->serving;
+    bool served = record->serving;
 
     if (published) {
-        track->has_published = true;
-        track->published = *published;
+        record->has_published = true;
+        record->published = *published;
     }
-    track->serving = master_state_serves(state);
-    if (track->serving && !served) {
-        track_well(timeline, track, state == MASTER_OK, now);
-    } else if (served && !track->serving) {
-        if (track_has_switched(track)) { /* the new one, already */
-            track_make_way(timeline, track, now);
+    record->serving = master_state_serves(state);
+    if (record->serving && !served) {
+        failover_record_well(failover_log, record, state == MASTER_OK, now);
+    } else if (served && !record->serving) {
+        if (failover_record_has_switched(record)) { /* the new one, already */
+            failover_record_make_way(failover_log, record, now);
         }
-        track_fail(timeline, track, now);
-        if (!track->entry && !track->unresolved) {
-            track_open(timeline, track, published, now);
+        failover_record_fail(failover_log, record, now);
+        if (!record->entry && !record->unresolved) {
+            failover_record_open(failover_log, record, published, now);
         }
     }
-    track_review(timeline, track, now);
+    failover_record_review(failover_log, record, now);
 }
 
 /* ---- publications ---- */
 
-static int64_t unavailable_ms(const struct timeline_master *track, struct timeline_time now)
+static int64_t unavailable_ms(const struct failover_record *record, struct failover_log_time now)
 {
-    if (!track->has_good) {
+    if (!record->has_good) {
         return -1;
     }
-    if (track->entry->kind == FAILOVER_MANUAL && !track->failing) {
+    if (record->entry->kind == FAILOVER_MANUAL && !record->failing) {
         return 0; /* it answered until it was replaced */
     }
-    return now.boot_ms - track->good.boot_ms;
+    return now.boot_ms - record->good.boot_ms;
 }
 
 /* The new node's story begins. */
-static void track_follow(struct timeline_master *track, const struct address *to, bool verified,
-                         struct timeline_time now)
+static void failover_record_follow(struct failover_record *record, const struct address *to,
+                                   bool verified, struct failover_log_time now)
 {
-    track->has_published = true;
-    track->published = *to;
-    track->failing = false;
-    track->has_good = verified;
-    track->good = now;
-    track->undone = false;
-    failover_unref(track->unresolved);
-    track->unresolved = NULL;
-    forget_later(track);
-    for (size_t i = 0; i < track->n_voices; i++) {
-        track->voices[i].sdown = track->voices[i].odown = false; /* that was the old one */
+    record->has_published = true;
+    record->published = *to;
+    record->failing = false;
+    record->has_good = verified;
+    record->good = now;
+    record->undone = false;
+    failover_unref(record->unresolved);
+    record->unresolved = NULL;
+    forget_later(record);
+    for (size_t i = 0; i < record->n_votes; i++) {
+        record->voices[i].sdown = record->voices[i].odown = false; /* that was the old one */
     }
 }
 
-static void track_switch(struct timeline *timeline, struct timeline_master *track,
-                         const struct address *from, const struct address *to, int64_t epoch,
-                         bool adopted, struct timeline_time now)
+static void failover_record_switch(struct failover_log *failover_log,
+                                   struct failover_record *record, const struct address *from,
+                                   const struct address *to, int64_t epoch, bool adopted,
+                                   struct failover_log_time now)
 {
-    struct failover *entry = timeline_edit(timeline, &track->entry);
+    struct failover *entry = failover_log_edit(failover_log, &record->entry);
 
-    if (entry->kind == FAILOVER_UNKNOWN && track->failing && track_any_down(track)) {
+    if (entry->kind == FAILOVER_UNKNOWN && record->failing && failover_record_any_down(record)) {
         entry->kind = FAILOVER_CRASH;
     }
     entry->outcome = FAILOVER_SWITCHED;
@@ -502,110 +508,111 @@ static void track_switch(struct timeline *timeline, struct timeline_master *trac
     entry->has_to = true;
     entry->to = *to;
     entry->config_epoch = epoch != EPOCH_UNKNOWN ? epoch : entry->config_epoch;
-    entry->unavailable_ms = unavailable_ms(track, now);
-    track->adopted = adopted;
-    track->published_wall_ms = now.wall_ms;
-    track->news_boot_ms = now.boot_ms;
+    entry->unavailable_ms = unavailable_ms(record, now);
+    record->adopted = adopted;
+    record->published_wall_ms = now.wall_ms;
+    record->message_boot_ms = now.boot_ms;
     if (adopted) {
-        track_phase(timeline, track, PHASE_ADOPTED, now);
+        failover_record_phase(failover_log, record, PHASE_ADOPTED, now);
     }
-    track_phase(timeline, track, PHASE_PUBLISHED, now);
+    failover_record_phase(failover_log, record, PHASE_PUBLISHED, now);
 }
 
 /* The way back from an adoption. */
-static bool takes_back(struct timeline *timeline, struct timeline_master *track,
-                       const struct address *to, struct timeline_time now)
+static bool takes_back(struct failover_log *failover_log, struct failover_record *record,
+                       const struct address *to, struct failover_log_time now)
 {
-    if (track_has_switched(track) && track->adopted && track->entry->has_from &&
-        address_equal(&track->entry->from, to)) {
-        track_close(timeline, track, FAILOVER_ABORTED, NULL, now.wall_ms);
+    if (failover_record_has_switched(record) && record->adopted && record->entry->has_from &&
+        address_equal(&record->entry->from, to)) {
+        failover_record_close(failover_log, record, FAILOVER_ABORTED, NULL, now.wall_ms);
     }
-    return !track->entry && track->undone && address_equal(&track->undone_to, to);
+    return !record->entry && record->undone && address_equal(&record->undone_to, to);
 }
 
-void timeline_published(struct timeline *timeline, struct timeline_master *track,
-                        const struct address *from, const struct address *to, int64_t epoch,
-                        bool verified, bool adopted, struct timeline_time now)
+void failover_log_published(struct failover_log *failover_log, struct failover_record *record,
+                            const struct address *from, const struct address *to, int64_t epoch,
+                            bool verified, bool adopted, struct failover_log_time now)
 {
     bool tells = from ? !address_equal(from, to)
-                      : track->entry && track->attempted &&
-                            !(track->entry->has_from && address_equal(&track->entry->from, to));
+                      : record->entry && record->attempted &&
+                            !(record->entry->has_from && address_equal(&record->entry->from, to));
 
-    if (tells && takes_back(timeline, track, to, now)) {
+    if (tells && takes_back(failover_log, record, to, now)) {
         tells = false;
     }
-    if (tells && track_has_switched(track)) {
-        if (address_equal(&track->entry->to, to)) {
+    if (tells && failover_record_has_switched(record)) {
+        if (address_equal(&record->entry->to, to)) {
             tells = false;
         } else {
-            track_make_way(timeline, track, now);
+            failover_record_make_way(failover_log, record, now);
         }
     }
     if (tells) {
-        if (!track->entry) {
-            track_open(timeline, track, from, now);
+        if (!record->entry) {
+            failover_record_open(failover_log, record, from, now);
         }
-        track_switch(timeline, track, from, to, epoch, adopted, now);
+        failover_record_switch(failover_log, record, from, to, epoch, adopted, now);
     }
-    track->published_epoch = epoch;
-    track->published_boot_ms = now.boot_ms;
-    track_follow(track, to, verified, now);
-    track_review(timeline, track, now);
+    record->published_epoch = epoch;
+    record->published_boot_ms = now.boot_ms;
+    failover_record_follow(record, to, verified, now);
+    failover_record_review(failover_log, record, now);
 }
 
 /* ---- time ---- */
 
-static int64_t timeout_ms(const struct timeline_master *track)
+static int64_t timeout_ms(const struct failover_record *record)
 {
-    return track->failover_timeout_ms > 0 ? track->failover_timeout_ms : FAILOVER_TIMEOUT_MS;
+    return record->failover_timeout_ms > 0 ? record->failover_timeout_ms : FAILOVER_TIMEOUT_MS;
 }
 
-static int64_t patience_ms(const struct timeline_master *track)
+static int64_t patience_ms(const struct failover_record *record)
 {
-    int64_t timeout = timeout_ms(track);
+    int64_t timeout = timeout_ms(record);
 
-    if (track->entry->outcome == FAILOVER_UNATTENDED) {
+    if (record->entry->outcome == FAILOVER_UNATTENDED) {
         return -1;
     }
-    if (track_has_switched(track)) {
-        return !track_any_leading(track) || track_lead_is_lost(track) ? UNLED_MS
-                                                                      : timeout + GRACE_MS;
+    if (failover_record_has_switched(record)) {
+        return !failover_record_any_leading(record) || failover_record_lead_is_lost(record)
+                   ? UNLED_MS
+                   : timeout + GRACE_MS;
     }
-    if (track->finished) {
+    if (record->finished) {
         return UNPUBLISHED_MS;
     }
-    if (track->attempted && track_lead_is_lost(track)) {
+    if (record->attempted && failover_record_lead_is_lost(record)) {
         return LOST_MS;
     }
-    if (failover_has_phase(track->entry, PHASE_PROMOTED)) {
+    if (failover_has_phase(record->entry, PHASE_PROMOTED)) {
         return UNPUBLISHED_MS;
     }
-    if (track->attempted) {
-        bool elected = track_any_leading(track);
+    if (record->attempted) {
+        bool elected = failover_record_any_leading(record);
 
         return GRACE_MS + (elected || timeout < ELECTION_MS ? timeout : ELECTION_MS);
     }
-    return DOWN_MS + (track_any_down(track)      ? 0
-                      : track->down_after_ms > 0 ? track->down_after_ms
-                                                 : DOWN_AFTER_MS);
+    return DOWN_MS + (failover_record_any_down(record) ? 0
+                      : record->down_after_ms > 0      ? record->down_after_ms
+                                                       : DOWN_AFTER_MS);
 }
 
-int64_t track_deadline_ms(const struct timeline_master *track)
+int64_t failover_record_deadline_ms(const struct failover_record *record)
 {
-    int64_t patience = track->entry ? patience_ms(track) : -1;
+    int64_t patience = record->entry ? patience_ms(record) : -1;
 
-    return patience < 0 ? -1 : track->news_boot_ms + patience;
+    return patience < 0 ? -1 : record->message_boot_ms + patience;
 }
 
 /* Of what was set aside. */
-static int64_t tail_deadline_ms(const struct timeline_master *track)
+static int64_t tail_deadline_ms(const struct failover_record *record)
 {
-    return track->tail ? track->tail_news_boot_ms + timeout_ms(track) + GRACE_MS : -1;
+    return record->tail ? record->tail_news_boot_ms + timeout_ms(record) + GRACE_MS : -1;
 }
 
-int64_t track_next_ms(const struct timeline_master *track)
+int64_t failover_record_next_ms(const struct failover_record *record)
 {
-    int64_t next = track_deadline_ms(track), tail = tail_deadline_ms(track);
+    int64_t next = failover_record_deadline_ms(record), tail = tail_deadline_ms(record);
 
     return next < 0 || (tail >= 0 && tail < next) ? tail : next;
 }
@@ -614,54 +621,58 @@ int64_t track_next_ms(const struct timeline_master *track)
  * Without a master, and nothing is under way that could end it: not tried, or for the Sentinels all
  * is done.
  */
-static bool goes_on_alone(const struct timeline_master *track)
+static bool goes_on_alone(const struct failover_record *record)
 {
-    return !track->attempted || track->finished || failover_has_phase(track->entry, PHASE_PROMOTED);
+    return !record->attempted || record->finished ||
+           failover_has_phase(record->entry, PHASE_PROMOTED);
 }
 
-void track_review(struct timeline *timeline, struct timeline_master *track,
-                  struct timeline_time now)
+void failover_record_review(struct failover_log *failover_log, struct failover_record *record,
+                            struct failover_log_time now)
 {
-    int64_t deadline = track_deadline_ms(track), tail_deadline = tail_deadline_ms(track);
-    bool well = !track->failing && track->serving;
+    int64_t deadline = failover_record_deadline_ms(record),
+            tail_deadline = tail_deadline_ms(record);
+    bool well = !record->failing && record->serving;
 
     if (tail_deadline >= 0 && now.boot_ms >= tail_deadline) {
-        track_drop_tail(timeline, track);
+        failover_record_drop_tail(failover_log, record);
     }
-    if (!track->entry) {
+    if (!record->entry) {
         return;
     }
-    if (track_has_switched(track)) {
-        if (track->finished) {
-            track_close(timeline, track, FAILOVER_SWITCHED, NULL, now.wall_ms);
+    if (failover_record_has_switched(record)) {
+        if (record->finished) {
+            failover_record_close(failover_log, record, FAILOVER_SWITCHED, NULL, now.wall_ms);
         } else if (deadline >= 0 && now.boot_ms >= deadline) {
-            track_cut(timeline, track, now);
+            failover_record_cut(failover_log, record, now);
         }
-    } else if (!track->attempted && well &&
-               (!track_any_down(track) || track->entry->outcome == FAILOVER_UNATTENDED)) {
-        track_close(timeline, track, FAILOVER_RECOVERED, NULL, now.wall_ms);
-    } else if (track->entry->outcome == FAILOVER_UNATTENDED) {
+    } else if (!record->attempted && well &&
+               (!failover_record_any_down(record) ||
+                record->entry->outcome == FAILOVER_UNATTENDED)) {
+        failover_record_close(failover_log, record, FAILOVER_RECOVERED, NULL, now.wall_ms);
+    } else if (record->entry->outcome == FAILOVER_UNATTENDED) {
         if (well) {
-            track_close(timeline, track, FAILOVER_ABORTED, track->entry->reason, now.wall_ms);
+            failover_record_close(failover_log, record, FAILOVER_ABORTED, record->entry->reason,
+                                  now.wall_ms);
         }
     } else if (deadline >= 0 && now.boot_ms >= deadline) {
-        if (!track->attempted && well && track->failed) {
+        if (!record->attempted && well && record->failed) {
             /* It came back, and the last -sdown was not heard. */
-            track_close(timeline, track, FAILOVER_RECOVERED, NULL, now.wall_ms);
-        } else if (well || !goes_on_alone(track)) {
-            track_cut(timeline, track, now);
+            failover_record_close(failover_log, record, FAILOVER_RECOVERED, NULL, now.wall_ms);
+        } else if (well || !goes_on_alone(record)) {
+            failover_record_cut(failover_log, record, now);
         } else {
-            neglect(timeline, track, now);
+            neglect(failover_log, record, now);
         }
     }
 }
 
-void track_free(struct timeline_master *track)
+void failover_record_free(struct failover_record *record)
 {
-    failover_unref(track->entry);
-    failover_unref(track->tail);
-    failover_unref(track->unresolved);
-    free(track->voices);
-    free(track->name);
-    free(track);
+    failover_unref(record->entry);
+    failover_unref(record->tail);
+    failover_unref(record->unresolved);
+    free(record->voices);
+    free(record->name);
+    free(record);
 }

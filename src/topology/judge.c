@@ -3,7 +3,7 @@
  * name the state, say when to come back.
  *
  * Two things make an address the published one, and publish() is the only place where it happens:
- * the voices that its epoch needs (decide.c) and the node's own word (judge_check.c).
+ * the votes that its epoch needs (decide.c) and the node's own word (judge_check.c).
  */
 #include <string.h>
 
@@ -12,7 +12,7 @@
 /* ---- deciding ---- */
 
 /* Rule 12. */
-static bool may_move_by_one_voice(const struct judge *judge, const struct endpoint *node)
+static bool may_move_by_one_vote(const struct judge *judge, const struct endpoint *node)
 {
     return judge_vouches(judge, node) &&
            !(judge->deposed.suspect && endpoint_equal(&judge->deposed.node, node));
@@ -26,9 +26,9 @@ static void decide_now(struct judge *judge, int64_t now_ms)
     for (size_t i = 0; i < judge->n_seen; i++) {
         struct observation *seen = &judge->seen[i];
 
-        seen->unvouched = seen->epoch > high_water && !may_move_by_one_voice(judge, &seen->master);
+        seen->unvouched = seen->epoch > high_water && !may_move_by_one_vote(judge, &seen->master);
     }
-    /* Can't fail: voices are kept one a run id. */
+    /* Can't fail: votes are kept one a run id. */
     (void)decide(judge->seen, judge->n_seen, judge->n_known, published, high_water, now_ms,
                  &judge->decision);
     adoption_outrank(judge, &judge->decision);
@@ -39,10 +39,10 @@ static void decide_now(struct judge *judge, int64_t now_ms)
 }
 
 /*
- * A majority below H that stands against a voice at H proves nothing yet when that voice is gone:
+ * A majority below H that stands against a vote at H proves nothing yet when that vote is gone:
  * its Sentinel may only have lost its link. The three polls of rule 4 are counted from its loss.
  */
-static void follow_voice_at_high(struct judge *judge, int64_t now_ms)
+static void follow_vote_at_high(struct judge *judge, int64_t now_ms)
 {
     bool at_high = false;
 
@@ -51,16 +51,16 @@ static void follow_voice_at_high(struct judge *judge, int64_t now_ms)
                    judge->high_water != EPOCH_UNKNOWN &&
                    observation_counts(&judge->seen[i], now_ms);
     }
-    if (judge->voice_at_high && !at_high) {
+    if (judge->vote_at_high && !at_high) {
         judge_restart_repeats(judge);
     }
-    judge->voice_at_high = at_high;
+    judge->vote_at_high = at_high;
 }
 
 /*
  * What is published is named at a higher epoch (a Sentinel can raise one without moving the
- * address): H follows a majority only. By one voice it could be put out of reach of every failover
- * to come. An adoption ends with its announcement, which is one voice's.
+ * address): H follows a majority only. By one vote it could be put out of reach of every failover
+ * to come. An adoption ends with its announcement, which is one vote's.
  */
 static void raise_high_water(struct judge *judge, int64_t now_ms)
 {
@@ -260,11 +260,11 @@ static bool top_stands(const struct judge *judge, int64_t now_ms)
 /*
  * A majority of the known names a node that is neither published nor the candidate.
  *
- * Above H it need not wait for one voice with a still higher epoch, whose node does not say master.
+ * Above H it need not wait for one vote with a still higher epoch, whose node does not say master.
  * Else it has to be settled, and what is published has not served for a while or has been
  * contradicted for long: without this, one Sentinel that kept an epoch nobody else has (a liar, or
  * the last of a deployment that was rebuilt) would hold a dead answer for ever. The invariant
- * allows it: a majority of the known, and the node's own word. H stays, so the lone voice pulls
+ * allows it: a majority of the known, and the node's own word. H stays, so the lone vote pulls
  * nothing back.
  */
 static bool overrule(struct judge *judge, int64_t now_ms, int64_t wall_ms, struct decision *by)
@@ -291,7 +291,7 @@ static bool overrule(struct judge *judge, int64_t now_ms, int64_t wall_ms, struc
 }
 
 /*
- * Rule 4 waits where nobody but the voice that is gone has named what is published: the failover
+ * Rule 4 waits where nobody but the vote that is gone has named what is published: the failover
  * may be on its way to the others, and to go back would be to lose what was written.
  */
 static bool is_premature(const struct judge *judge, const struct decision *by, int64_t now_ms)
@@ -370,7 +370,7 @@ static bool failover_is_news(const struct judge *judge, int64_t now_ms)
     if (judge_failover_ends(judge, now_ms) < 0) {
         return false;
     }
-    for (size_t i = 0; i < judge->n_voices; i++) {
+    for (size_t i = 0; i < judge->n_votes; i++) {
         if (judge->voices[i].failover_since_ms >= judge->published_ms) {
             return true;
         }
@@ -434,7 +434,7 @@ void judge_step(struct judge *judge, int64_t now_ms, int64_t wall_ms, struct jud
     enum decide_rule moved_by;
     const char *undone = NULL;
 
-    follow_voice_at_high(judge, now_ms);
+    follow_vote_at_high(judge, now_ms);
     decide_now(judge, now_ms);
     judge->first = judge->first && judge->decision.rule == DECIDE_WAIT;
     raise_high_water(judge, now_ms);

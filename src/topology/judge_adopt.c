@@ -93,7 +93,7 @@ static void promotion_begin(struct judge *judge, const struct voice *voice,
 void judge_promotion(struct judge *judge, const char *leader, enum promotion_step step,
                      int64_t epoch, const struct endpoint *node, int64_t now_ms)
 {
-    struct voice *voice = judge_voice(judge, leader);
+    struct voice *voice = judge_vote(judge, leader);
 
     if (!judge->config.adopt || !judge->config.verify || !voice) {
         return;
@@ -168,7 +168,7 @@ void adoption_over(struct judge *judge)
 
 void adoption_void(struct judge *judge)
 {
-    for (size_t i = 0; i < judge->n_voices; i++) {
+    for (size_t i = 0; i < judge->n_votes; i++) {
         judge->voices[i].leads_epoch = EPOCH_UNKNOWN;
         judge->voices[i].elected = false;
     }

@@ -33,7 +33,7 @@ void judge_free(struct judge *judge)
     if (!judge) {
         return;
     }
-    for (size_t i = 0; i < judge->n_voices; i++) {
+    for (size_t i = 0; i < judge->n_votes; i++) {
         free(judge->voices[i].nodes);
     }
     free(judge->name);
@@ -52,9 +52,9 @@ static void copy_id(char out[RUN_ID_SIZE], const char *id)
     memset(out + length, 0, RUN_ID_SIZE - length);
 }
 
-static struct voice *find_voice(const struct judge *judge, const char *id)
+static struct voice *find_vote(const struct judge *judge, const char *id)
 {
-    for (size_t i = 0; i < judge->n_voices; i++) {
+    for (size_t i = 0; i < judge->n_votes; i++) {
         if (strncmp(judge->voices[i].id, id, RUN_ID_SIZE - 1) == 0) {
             return &judge->voices[i];
         }
@@ -62,9 +62,9 @@ static struct voice *find_voice(const struct judge *judge, const char *id)
     return NULL;
 }
 
-struct voice *judge_voice(const struct judge *judge, const char *id)
+struct voice *judge_vote(const struct judge *judge, const char *id)
 {
-    return find_voice(judge, id);
+    return find_vote(judge, id);
 }
 
 static struct observation *find_seen(const struct judge *judge, const char *id)
@@ -77,18 +77,18 @@ static struct observation *find_seen(const struct judge *judge, const char *id)
     return NULL;
 }
 
-struct voice *judge_need_voice(struct judge *judge, const char *id)
+struct voice *judge_need_vote(struct judge *judge, const char *id)
 {
-    struct voice *voice = find_voice(judge, id);
+    struct voice *voice = find_vote(judge, id);
 
     if (voice) {
         return voice;
     }
-    if (judge->n_voices == judge->room_voices) {
-        judge->room_voices = judge->room_voices ? judge->room_voices * 2 : 4;
-        judge->voices = mem_resize(judge->voices, judge->room_voices, sizeof(*judge->voices));
+    if (judge->n_votes == judge->room_votes) {
+        judge->room_votes = judge->room_votes ? judge->room_votes * 2 : 4;
+        judge->voices = mem_resize(judge->voices, judge->room_votes, sizeof(*judge->voices));
     }
-    voice = &judge->voices[judge->n_voices++];
+    voice = &judge->voices[judge->n_votes++];
     *voice = (struct voice){
         .gone_ms = -1, .strange_ms = -1, .failover_since_ms = -1, .leads_epoch = EPOCH_UNKNOWN};
     copy_id(voice->id, id);
@@ -122,7 +122,7 @@ static void drop_seen(struct judge *judge, const char *id)
 
 void judge_know(struct judge *judge, const char *sentinel_run_id)
 {
-    struct voice *voice = judge_need_voice(judge, sentinel_run_id);
+    struct voice *voice = judge_need_vote(judge, sentinel_run_id);
     struct observation *seen = find_seen(judge, sentinel_run_id);
 
     judge->n_known += !voice->known;
@@ -135,14 +135,14 @@ void judge_know(struct judge *judge, const char *sentinel_run_id)
 
 void judge_forget(struct judge *judge, const char *sentinel_run_id)
 {
-    struct voice *voice = find_voice(judge, sentinel_run_id);
+    struct voice *voice = find_vote(judge, sentinel_run_id);
 
     drop_seen(judge, sentinel_run_id);
     if (voice) {
         judge->n_known -= voice->known;
         judge->known_revision += voice->known;
         free(voice->nodes);
-        *voice = judge->voices[--judge->n_voices];
+        *voice = judge->voices[--judge->n_votes];
     }
 }
 
@@ -174,7 +174,7 @@ static unsigned count_repeats(const struct observation *old, const struct observ
 
 void judge_observe(struct judge *judge, const struct observation *seen)
 {
-    struct voice *voice = judge_need_voice(judge, seen->sentinel);
+    struct voice *voice = judge_need_vote(judge, seen->sentinel);
     struct observation *kept;
     unsigned repeats;
 
@@ -201,7 +201,7 @@ void judge_observe(struct judge *judge, const struct observation *seen)
 
 void judge_lose(struct judge *judge, const char *sentinel_run_id)
 {
-    struct voice *voice = find_voice(judge, sentinel_run_id);
+    struct voice *voice = find_vote(judge, sentinel_run_id);
     struct observation *seen = find_seen(judge, sentinel_run_id);
 
     if (voice) {
@@ -214,7 +214,7 @@ void judge_lose(struct judge *judge, const char *sentinel_run_id)
 
 void judge_refuse(struct judge *judge, const char *sentinel_run_id)
 {
-    judge_need_voice(judge, sentinel_run_id)->heard = true;
+    judge_need_vote(judge, sentinel_run_id)->heard = true;
     drop_seen(judge, sentinel_run_id);
 }
 
@@ -279,7 +279,7 @@ void judge_failover(struct judge *judge, bool under_way, int64_t now_ms, int64_t
     /*
      * Rows read before this event are older news than it; the next poll says whether one goes on.
      */
-    for (size_t i = 0; i < judge->n_voices; i++) {
+    for (size_t i = 0; i < judge->n_votes; i++) {
         judge->voices[i].failover_since_ms = -1;
     }
 }
@@ -287,7 +287,7 @@ void judge_failover(struct judge *judge, bool under_way, int64_t now_ms, int64_t
 void judge_void(struct judge *judge, int64_t now_ms)
 {
     judge->n_seen = 0;
-    for (size_t i = 0; i < judge->n_voices; i++) {
+    for (size_t i = 0; i < judge->n_votes; i++) {
         judge->voices[i].heard = false;
         judge->voices[i].failover_since_ms = -1;
     }
@@ -299,7 +299,7 @@ void judge_void(struct judge *judge, int64_t now_ms)
     judge->failover_until_ms = -1;
     adoption_void(judge);
     judge->contradicted_ms = -1;
-    judge->voice_at_high = false;
+    judge->vote_at_high = false;
     judge->first = true;
     judge->gap = judge->has_published;
     judge->began_ms = now_ms;

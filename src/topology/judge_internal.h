@@ -8,13 +8,13 @@
 
 #include "bellwether/topology/decide.h"
 
-#define REPEATS_SETTLED 3u /* polls in a row that make a voice settled (rule 4) */
+#define REPEATS_SETTLED 3u /* polls in a row that make a vote settled (rule 4) */
 #define REPEAT_MIN_MS \
     50 /* answers closer together than this are one poll: callers can ask for fresh ones */
 #define RETRY_FIRST_MS 50
 #define RETRY_MOST_MS 500
 /*
- * How long what is published must not have served before a settled majority may overrule a voice at
+ * How long what is published must not have served before a settled majority may overrule a vote at
  * H. One and a half of the periods in which Sentinels tell each other: by then whoever was late is
  * not.
  */
@@ -25,7 +25,7 @@
 #define RUN_IDS_KEPT 8
 
 #define UNCONFIRMED_HOLD_MS \
-    0 /* rule 13: what one voice announced and a majority contradicts is held at once, */
+    0 /* rule 13: what one vote announced and a majority contradicts is held at once, */
 #define CONTRADICTED_HOLD_MS 3000  /* what a majority had named is held after this, */
 #define CONTRADICTED_MOVE_MS 15000 /* and either gives way to what the majority names after this */
 #define DEPOSED_ASK_MS \
@@ -139,7 +139,7 @@ struct stamp {
 enum { CHECK_CANDIDATE, CHECK_MAJORITY, CHECK_RETURN, CHECK_DEPOSED, CHECKS };
 
 /*
- * The master before this one. One voice does not bring it back as long as it has not been seen as a
+ * The master before this one. One vote does not bring it back as long as it has not been seen as a
  * replica: it may not have noticed yet that it was deposed.
  */
 struct deposed {
@@ -151,18 +151,18 @@ struct judge {
     char *name;
     struct judge_config config;
     struct voice *voices;
-    size_t n_voices, room_voices;
-    struct observation *seen; /* at most one a voice */
+    size_t n_votes, room_votes;
+    struct observation *seen; /* at most one a vote */
     size_t n_seen, room_seen;
     size_t n_known;
     uint64_t known_revision;
     struct judge_links links;
 
-    int64_t began_ms;   /* the start, or the last gap */
-    int64_t void_ms;    /* the last gap; what is older is not taken any more */
-    bool first;         /* no decision since then (rule 8) */
-    bool gap;           /* there was a gap and what is published was not confirmed since */
-    bool voice_at_high; /* in the last step a voice at or above H counted */
+    int64_t began_ms;  /* the start, or the last gap */
+    int64_t void_ms;   /* the last gap; what is older is not taken any more */
+    bool first;        /* no decision since then (rule 8) */
+    bool gap;          /* there was a gap and what is published was not confirmed since */
+    bool vote_at_high; /* in the last step a vote at or above H counted */
 
     int64_t high_water;
     bool has_published, has_previous;
@@ -253,8 +253,8 @@ void judge_move_to(struct judge *judge, const struct published *to, int64_t now_
                    int64_t wall_ms);
 
 /* judge_feed.c */
-struct voice *judge_voice(const struct judge *judge, const char *id);
-struct voice *judge_need_voice(struct judge *judge, const char *id);
+struct voice *judge_vote(const struct judge *judge, const char *id);
+struct voice *judge_need_vote(struct judge *judge, const char *id);
 void judge_restart_repeats(struct judge *judge);
 /*
  * Look for a new run id at the published address. @return whether there is one: it was restarted.

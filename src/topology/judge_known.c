@@ -13,7 +13,7 @@
  * or RESET) says nothing of who is there.
  *
  * Below that: what a majority vouches for, so what is dialled with a password and believed by one
- * voice's word.
+ * vote's word.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -53,7 +53,7 @@ static bool lists(const struct elector *by, const char *id)
 bool judge_knows(const struct judge *judge, const char *sentinel_run_id)
 {
     const struct voice *voice =
-        sentinel_run_id[0] != '\0' ? judge_voice(judge, sentinel_run_id) : NULL;
+        sentinel_run_id[0] != '\0' ? judge_vote(judge, sentinel_run_id) : NULL;
 
     return voice && voice->known;
 }
@@ -110,7 +110,7 @@ static size_t weight(const struct census *census, size_t group)
  */
 static bool has_grace(const struct census *census, const struct elector *elector)
 {
-    struct voice *voice = judge_voice(census->judge, elector->id);
+    struct voice *voice = judge_vote(census->judge, elector->id);
 
     if (!voice || !voice->known || !census->judge->has_published) {
         return false;
@@ -158,7 +158,7 @@ static void part_foreign(struct census *census)
         }
     }
     for (size_t i = 0; i < census->n; i++) {
-        struct voice *voice = judge_voice(census->judge, census->electors[i].id);
+        struct voice *voice = judge_vote(census->judge, census->electors[i].id);
 
         if (voice && census->group[i] == census->ours) {
             voice->strange_ms = -1;
@@ -190,7 +190,7 @@ static bool is_ours(const struct census *census, size_t i)
 
 bool judge_wants_recount(const struct judge *judge)
 {
-    for (size_t i = 0; i < judge->n_voices; i++) {
+    for (size_t i = 0; i < judge->n_votes; i++) {
         const struct voice *voice = &judge->voices[i];
 
         if (voice->known && (voice->gone_ms >= 0 || voice->strange_ms >= 0)) {
@@ -200,7 +200,7 @@ bool judge_wants_recount(const struct judge *judge)
     return false;
 }
 
-/* ---- voices ---- */
+/* ---- votes ---- */
 
 static const struct elector *live_elector(const struct census *census, const char *id)
 {
@@ -237,7 +237,7 @@ static bool is_teller(const struct census *census, size_t i)
     if (!is_ours(census, i) || !elector->has_list || elector->n_listed == 0 || !speaks(census, i)) {
         return false;
     }
-    voice = judge_voice(census->judge, elector->id);
+    voice = judge_vote(census->judge, elector->id);
     return voice && voice->known &&
            (elector->live || voice->gone_ms < 0 || census->now_ms - voice->gone_ms < GONE_MS);
 }
@@ -270,7 +270,7 @@ static bool know(struct census *census, const char *id, bool provisional)
         return false;
     }
     judge_know(census->judge, id);
-    voice = judge_voice(census->judge, id);
+    voice = judge_vote(census->judge, id);
     voice->provisional = provisional;
     voice->gone_ms = live_elector(census, id) ? -1 : census->now_ms;
     for (size_t i = 0; i < census->n && !voice->has_named; i++) {
@@ -351,7 +351,7 @@ static void take_in(struct census *census)
         pending += elector->configured && elector->pending;
         if (elector->configured && elector->live && is_ours(census, i)) {
             if (judge_knows(census->judge, elector->id)) {
-                judge_voice(census->judge, elector->id)->provisional = false;
+                judge_vote(census->judge, elector->id)->provisional = false;
             } else {
                 (void)know(census, elector->id, false);
             }
@@ -371,7 +371,7 @@ static void take_in(struct census *census)
 
 static void follow_presence(struct census *census)
 {
-    for (size_t i = 0; i < census->judge->n_voices; i++) {
+    for (size_t i = 0; i < census->judge->n_votes; i++) {
         struct voice *voice = &census->judge->voices[i];
 
         if (live_elector(census, voice->id)) {
@@ -460,15 +460,15 @@ static bool is_gone(const struct census *census, const struct voice *voice)
 static void let_go(struct census *census)
 {
     struct judge *judge = census->judge;
-    bool *gone = mem_new(judge->n_voices + 1, sizeof(*gone));
+    bool *gone = mem_new(judge->n_votes + 1, sizeof(*gone));
 
     /* All are judged by the same count, then they go. */
-    for (size_t i = 0; i < judge->n_voices; i++) {
+    for (size_t i = 0; i < judge->n_votes; i++) {
         struct voice *voice = &judge->voices[i];
 
         gone[i] = voice->known && (is_disowned(census, voice) || is_gone(census, voice));
     }
-    for (size_t i = judge->n_voices; i-- > 0;) {
+    for (size_t i = judge->n_votes; i-- > 0;) {
         if (gone[i]) {
             judge_forget(judge, judge->voices[i].id);
         }
@@ -479,7 +479,7 @@ static void let_go(struct census *census)
 /* Whoever is not known and has no link any more. */
 static void drop_strangers(struct census *census)
 {
-    for (size_t i = census->judge->n_voices; i-- > 0;) {
+    for (size_t i = census->judge->n_votes; i-- > 0;) {
         const struct voice *voice = &census->judge->voices[i];
         bool linked = false;
 
@@ -518,7 +518,7 @@ bool judge_recount(struct judge *judge, struct elector *electors, size_t n, int6
 void judge_hear_nodes(struct judge *judge, const char *sentinel_run_id,
                       const struct endpoint *nodes, size_t n)
 {
-    struct voice *voice = judge_voice(judge, sentinel_run_id);
+    struct voice *voice = judge_vote(judge, sentinel_run_id);
 
     if (!voice) {
         return;
@@ -549,7 +549,7 @@ bool judge_vouches(const struct judge *judge, const struct endpoint *node)
     if (judge->has_published && endpoint_equal(&judge->published.master, node)) {
         return true;
     }
-    for (size_t i = 0; i < judge->n_voices; i++) {
+    for (size_t i = 0; i < judge->n_votes; i++) {
         const struct voice *voice = &judge->voices[i];
 
         if (voice->known) {

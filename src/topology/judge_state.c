@@ -31,7 +31,7 @@ bool judge_waits(const struct judge *judge, int64_t now_ms)
         /* after a gap the links were not dialled anew, so count who has not spoken since */
         size_t unheard = 0;
 
-        for (size_t i = 0; i < judge->n_voices; i++) {
+        for (size_t i = 0; i < judge->n_votes; i++) {
             unheard += judge->voices[i].known && !judge->voices[i].heard;
         }
         pending = unheard > pending ? unheard : pending;
@@ -45,7 +45,7 @@ static int64_t row_failover_ends(const struct judge *judge, const struct observa
     if (!seen->failover_under_way) {
         return -1;
     }
-    for (size_t i = 0; i < judge->n_voices; i++) {
+    for (size_t i = 0; i < judge->n_votes; i++) {
         const struct voice *voice = &judge->voices[i];
 
         if (voice->failover_since_ms >= 0 && strcmp(voice->id, seen->sentinel) == 0) {
@@ -115,7 +115,7 @@ static enum reason reason_of_answer(enum role_answer answer)
     return REASON_NONE;
 }
 
-static bool no_voice(const struct judge *judge)
+static bool no_vote(const struct judge *judge)
 {
     return judge->decision.counting == 0;
 }
@@ -160,27 +160,27 @@ static bool not_confirmed_yet(const struct judge *judge)
 
 static bool sentinel_auth(const struct judge *judge)
 {
-    return no_voice(judge) && judge->links.auth_failed > 0;
+    return no_vote(judge) && judge->links.auth_failed > 0;
 }
 
 static bool sentinel_tls(const struct judge *judge)
 {
-    return no_voice(judge) && judge->links.tls > 0;
+    return no_vote(judge) && judge->links.tls > 0;
 }
 
 static bool unknown_name(const struct judge *judge)
 {
-    return no_voice(judge) && judge->links.unknown_name > 0;
+    return no_vote(judge) && judge->links.unknown_name > 0;
 }
 
 static bool none_reachable(const struct judge *judge)
 {
-    return no_voice(judge) && judge->links.reachable == 0;
+    return no_vote(judge) && judge->links.reachable == 0;
 }
 
 static bool none_allows(const struct judge *judge)
 {
-    return no_voice(judge) && judge->links.denied > 0;
+    return no_vote(judge) && judge->links.denied > 0;
 }
 
 static bool no_majority(const struct judge *judge)
@@ -199,7 +199,7 @@ static bool in_conflict(const struct judge *judge)
 }
 
 /*
- * Nothing was published: a majority is missing, whether of voices or for a role that may not be
+ * Nothing was published: a majority is missing, whether of votes or for a role that may not be
  * asked.
  */
 static bool candidate_lacks_majority(const struct judge *judge)
@@ -214,7 +214,7 @@ static bool candidate_lacks_majority(const struct judge *judge)
            (!judge->config.verify || (check->answered && role_unknowable(check->answer)));
 }
 
-/* Its voices suffice, and it has not been heard, or has said `master` too long ago. */
+/* Its votes suffice, and it has not been heard, or has said `master` too long ago. */
 static bool candidate_not_heard(const struct judge *judge)
 {
     const struct check *check = &judge->checks[CHECK_CANDIDATE];
@@ -223,9 +223,9 @@ static bool candidate_not_heard(const struct judge *judge)
 }
 
 /* With --verify off only Sentinels can end a gap. */
-static bool gap_without_voice(const struct judge *judge)
+static bool gap_without_vote(const struct judge *judge)
 {
-    return !judge->config.verify && no_voice(judge);
+    return !judge->config.verify && no_vote(judge);
 }
 
 static bool gap_without_majority(const struct judge *judge)
@@ -262,7 +262,7 @@ static const struct reason_row reason_rows[] = {
     {BIT(UNKNOWN), candidate_lacks_majority, REASON_NO_MAJORITY},
     {BIT(UNKNOWN), candidate_not_heard, REASON_STARTING},
     {BIT(UNKNOWN), any, REASON_NONE},
-    {BIT(DOWN), gap_without_voice, REASON_NO_SENTINEL_REACHABLE},
+    {BIT(DOWN), gap_without_vote, REASON_NO_SENTINEL_REACHABLE},
     {BIT(DOWN), gap_without_majority, REASON_NO_MAJORITY},
     {BIT(DOWN), any, REASON_NONE},
 };

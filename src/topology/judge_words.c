@@ -59,7 +59,7 @@ static void say_epoch(struct words *words, int64_t epoch)
     }
 }
 
-static void say_voices(struct words *words, size_t voices, int64_t epoch)
+static void say_votes(struct words *words, size_t voices, int64_t epoch)
 {
     say(words, "named by %zu of %zu known Sentinels", voices, words->judge->decision.known);
     say_epoch(words, epoch);
@@ -133,7 +133,7 @@ static void say_published(struct words *words)
     say(words, " ");
     say_verification(words);
     say(words, "; ");
-    say_voices(words, judge->decision.published_voices, judge->decision.published_epoch);
+    say_votes(words, judge->decision.published_votes, judge->decision.published_epoch);
     if (judge->adoption.stands) {
         say(words, "; adopted in a failover at epoch %" PRId64 ", not announced yet",
             judge->adoption.epoch);
@@ -148,7 +148,7 @@ static void say_candidate(struct words *words)
 
     say_address(words, &decision->candidate.name);
     say(words, ", ");
-    say_voices(words, decision->candidate_voices, decision->epoch);
+    say_votes(words, decision->candidate_votes, decision->epoch);
     if (decision->has_candidate && check->wanted && check->answered) {
         say(words, ", ");
         say_answer(words, check->answer, &judge->check_stamp, check->since_ms);

@@ -17,121 +17,122 @@ static void drop_plain(struct message *self)
 
 static void drop_snapshot(struct message *self)
 {
-    struct news_snapshot *news = (struct news_snapshot *)self;
+    struct message_snapshot *message = (struct message_snapshot *)self;
 
-    snapshot_unref(news->snapshot);
-    free(news);
+    snapshot_unref(message->snapshot);
+    free(message);
 }
 
 static void drop_status(struct message *self)
 {
-    struct news_status *news = (struct news_status *)self;
+    struct message_status *message = (struct message_status *)self;
 
-    status_report_free(news->report);
-    free(news);
+    status_report_free(message->report);
+    free(message);
 }
 
 static void drop_fresh(struct message *self)
 {
-    struct news_fresh *news = (struct news_fresh *)(void *)self;
+    struct message_fresh *message = (struct message_fresh *)(void *)self;
 
-    free(news->detail);
-    free(news);
+    free(message->detail);
+    free(message);
 }
 
-static void head_init(struct message *head, enum news_kind kind, void (*drop)(struct message *self))
+static void head_init(struct message *head, enum message_kind kind,
+                      void (*drop)(struct message *self))
 {
     head->next = NULL;
     head->kind = (int)kind;
     head->drop = drop;
 }
 
-struct message *news_snapshot_new(struct snapshot *snapshot)
+struct message *message_snapshot_new(struct snapshot *snapshot)
 {
-    struct news_snapshot *news = mem_new(1, sizeof(*news));
+    struct message_snapshot *message = mem_new(1, sizeof(*message));
 
-    head_init(&news->head, NEWS_SNAPSHOT, drop_snapshot);
-    news->snapshot = snapshot_ref(snapshot);
-    return &news->head;
+    head_init(&message->head, MESSAGE_SNAPSHOT, drop_snapshot);
+    message->snapshot = snapshot_ref(snapshot);
+    return &message->head;
 }
 
-struct message *news_fresh_new(uint64_t ticket, bool confirmed, enum reason reason,
-                               const char *detail)
+struct message *message_fresh_new(uint64_t ticket, bool confirmed, enum reason reason,
+                                  const char *detail)
 {
-    struct news_fresh *news = mem_new(1, sizeof(*news));
+    struct message_fresh *message = mem_new(1, sizeof(*message));
 
-    head_init(&news->head, NEWS_FRESH, drop_fresh);
-    news->ticket = ticket;
-    news->confirmed = confirmed;
-    news->reason = reason;
-    news->detail = mem_strdup(detail ? detail : "");
-    return &news->head;
+    head_init(&message->head, MESSAGE_FRESH, drop_fresh);
+    message->ticket = ticket;
+    message->confirmed = confirmed;
+    message->reason = reason;
+    message->detail = mem_strdup(detail ? detail : "");
+    return &message->head;
 }
 
-struct message *news_ask_fresh_new(uint64_t ticket, struct mailbox *reply_to, const char *master)
+struct message *message_ask_fresh_new(uint64_t ticket, struct mailbox *reply_to, const char *master)
 {
-    struct news_ask_fresh *news = mem_new(1, sizeof(*news));
+    struct message_ask_fresh *message = mem_new(1, sizeof(*message));
 
-    head_init(&news->head, NEWS_ASK_FRESH, drop_plain);
-    news->ticket = ticket;
-    news->reply_to = reply_to;
-    snprintf(news->master, sizeof(news->master), "%s", master ? master : "");
-    return &news->head;
+    head_init(&message->head, MESSAGE_ASK_FRESH, drop_plain);
+    message->ticket = ticket;
+    message->reply_to = reply_to;
+    snprintf(message->master, sizeof(message->master), "%s", master ? master : "");
+    return &message->head;
 }
 
-struct message *news_event_new(const struct news_event *from)
+struct message *message_event_new(const struct message_event *from)
 {
-    struct news_event *news = mem_new(1, sizeof(*news));
+    struct message_event *message = mem_new(1, sizeof(*message));
 
-    *news = *from;
-    head_init(&news->head, NEWS_EVENT, drop_plain);
-    return &news->head;
+    *message = *from;
+    head_init(&message->head, MESSAGE_EVENT, drop_plain);
+    return &message->head;
 }
 
-struct message *news_ask_status_new(uint64_t ticket, struct mailbox *reply_to)
+struct message *message_ask_status_new(uint64_t ticket, struct mailbox *reply_to)
 {
-    struct news_ask_status *news = mem_new(1, sizeof(*news));
+    struct message_ask_status *message = mem_new(1, sizeof(*message));
 
-    head_init(&news->head, NEWS_ASK_STATUS, drop_plain);
-    news->ticket = ticket;
-    news->reply_to = reply_to;
-    return &news->head;
+    head_init(&message->head, MESSAGE_ASK_STATUS, drop_plain);
+    message->ticket = ticket;
+    message->reply_to = reply_to;
+    return &message->head;
 }
 
-struct message *news_ask_lag_new(uint64_t ticket, struct mailbox *reply_to, const char *master)
+struct message *message_ask_lag_new(uint64_t ticket, struct mailbox *reply_to, const char *master)
 {
-    struct news_ask_lag *news = mem_new(1, sizeof(*news));
+    struct message_ask_lag *message = mem_new(1, sizeof(*message));
 
-    head_init(&news->head, NEWS_ASK_LAG, drop_plain);
-    news->ticket = ticket;
-    news->reply_to = reply_to;
-    snprintf(news->master, sizeof(news->master), "%s", master);
-    return &news->head;
+    head_init(&message->head, MESSAGE_ASK_LAG, drop_plain);
+    message->ticket = ticket;
+    message->reply_to = reply_to;
+    snprintf(message->master, sizeof(message->master), "%s", master);
+    return &message->head;
 }
 
-struct message *news_status_new(uint64_t ticket, struct status_report *report)
+struct message *message_status_new(uint64_t ticket, struct status_report *report)
 {
-    struct news_status *news = mem_new(1, sizeof(*news));
+    struct message_status *message = mem_new(1, sizeof(*message));
 
-    head_init(&news->head, NEWS_STATUS, drop_status);
-    news->ticket = ticket;
-    news->report = report;
-    return &news->head;
+    head_init(&message->head, MESSAGE_STATUS, drop_status);
+    message->ticket = ticket;
+    message->report = report;
+    return &message->head;
 }
 
-struct message *news_suspect_new(enum suspicion what, const char *master,
-                                 const struct address *address)
+struct message *message_suspect_new(enum suspicion what, const char *master,
+                                    const struct address *address)
 {
-    struct news_suspect *news = mem_new(1, sizeof(*news));
+    struct message_suspect *message = mem_new(1, sizeof(*message));
 
-    head_init(&news->head, NEWS_SUSPECT, drop_plain);
-    news->what = what;
-    snprintf(news->master, sizeof(news->master), "%s", master);
-    news->address = *address;
-    return &news->head;
+    head_init(&message->head, MESSAGE_SUSPECT, drop_plain);
+    message->what = what;
+    snprintf(message->master, sizeof(message->master), "%s", master);
+    message->address = *address;
+    return &message->head;
 }
 
-struct message *news_plain_new(enum news_kind kind)
+struct message *message_plain_new(enum message_kind kind)
 {
     struct message *message = mem_new(1, sizeof(*message));
 

@@ -40,7 +40,7 @@ struct status_report *status_report_of_snapshot(const struct snapshot *snapshot,
         master->verification.age_ms = master->verification.master_age_ms = STATUS_AGE_UNKNOWN;
         for (size_t j = 0; j < master->shown->n_sentinels; j++) {
             master->voices[j] =
-                (struct status_voice){.age_ms = STATUS_AGE_UNKNOWN, .interval_ms = -1};
+                (struct status_vote){.age_ms = STATUS_AGE_UNKNOWN, .interval_ms = -1};
         }
     }
     return report;
@@ -273,7 +273,7 @@ static void say_candidate(struct words *words, const struct status_master *maste
     }
     say(words, "; candidate ");
     say_address(words, &decision->candidate.name);
-    say(words, " from %zu of %zu", decision->candidate_voices, decision->known);
+    say(words, " from %zu of %zu", decision->candidate_votes, decision->known);
     say_epoch(words, decision->epoch);
     say(words, decision->rule == DECIDE_NO_MAJORITY ? ", which needs a majority"
                                                     : ", published once it says master");

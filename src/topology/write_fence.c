@@ -32,7 +32,7 @@ static bool is_used(const struct fence_lead *lead)
     return lead->id[0] != '\0';
 }
 
-static struct fence_lead *find_lead(struct fence_guard *guard, const char *leader)
+static struct fence_lead *find_lead(struct write_fence *guard, const char *leader)
 {
     for (size_t i = 0; i < FENCE_LEADS_MAX; i++) {
         if (is_used(&guard->leads[i]) &&
@@ -48,7 +48,7 @@ static void lead_drop(struct fence_lead *lead)
     *lead = (struct fence_lead){.asked_ms = -1};
 }
 
-static struct fence_lead *make_lead(struct fence_guard *guard, const char *leader, int64_t now_ms)
+static struct fence_lead *make_lead(struct write_fence *guard, const char *leader, int64_t now_ms)
 {
     struct fence_lead *lead = &guard->leads[0];
 
@@ -76,7 +76,7 @@ static void lead_deny(struct fence_lead *lead, int64_t now_ms)
 
 /* ---- the state ---- */
 
-static const struct fence_lead *holder(const struct fence_guard *guard)
+static const struct fence_lead *holder(const struct write_fence *guard)
 {
     const struct fence_lead *best = NULL;
 
@@ -91,7 +91,7 @@ static const struct fence_lead *holder(const struct fence_guard *guard)
 }
 
 /* @param why the reason, should it go up or down by what was just done. */
-static void settle(struct fence_guard *guard, const char *why, int64_t now_ms)
+static void settle(struct write_fence *guard, const char *why, int64_t now_ms)
 {
     const struct fence_lead *lead = holder(guard);
     enum fence was = guard->state;
@@ -111,7 +111,7 @@ static void settle(struct fence_guard *guard, const char *why, int64_t now_ms)
 
 /* ---- what Sentinels say ---- */
 
-static void raise_fence(struct fence_guard *guard, const struct fence_event *event, int64_t now_ms)
+static void raise_fence(struct write_fence *guard, const struct fence_event *event, int64_t now_ms)
 {
     int64_t failover_ms = (event->failover_timeout_ms > 0 ? event->failover_timeout_ms
                                                           : FAILOVER_TIMEOUT_DEFAULT_MS) +
@@ -149,7 +149,7 @@ static const char *why_up(enum fence_signal signal)
     }
 }
 
-void fence_hear(struct fence_guard *guard, const struct fence_event *event, int64_t now_ms)
+void fence_hear(struct write_fence *guard, const struct fence_event *event, int64_t now_ms)
 {
     struct fence_lead *lead = find_lead(guard, event->leader);
 
@@ -173,7 +173,7 @@ void fence_hear(struct fence_guard *guard, const struct fence_event *event, int6
     settle(guard, why_up(event->signal), now_ms);
 }
 
-void fence_name(struct fence_guard *guard, const char *leader, const struct endpoint *node,
+void fence_name(struct write_fence *guard, const char *leader, const struct endpoint *node,
                 int64_t now_ms)
 {
     struct fence_lead *lead = find_lead(guard, leader);
@@ -190,7 +190,7 @@ void fence_name(struct fence_guard *guard, const char *leader, const struct endp
     lead->has_chosen = true;
 }
 
-void fence_coordinate(struct fence_guard *guard, const char *leader)
+void fence_coordinate(struct write_fence *guard, const char *leader)
 {
     struct fence_lead *lead = find_lead(guard, leader);
 
@@ -199,7 +199,7 @@ void fence_coordinate(struct fence_guard *guard, const char *leader)
     }
 }
 
-void fence_publish(struct fence_guard *guard, const struct endpoint *published, int64_t now_ms)
+void fence_publish(struct write_fence *guard, const struct endpoint *published, int64_t now_ms)
 {
     if (guard->has_published && endpoint_equal(&guard->published, published)) {
         return;
@@ -225,7 +225,7 @@ static const char *why_answered(enum role_answer answer)
     }
 }
 
-void fence_answer(struct fence_guard *guard, const struct endpoint *node, enum role_answer answer,
+void fence_answer(struct write_fence *guard, const struct endpoint *node, enum role_answer answer,
                   int64_t now_ms)
 {
     for (size_t i = 0; i < FENCE_LEADS_MAX; i++) {
@@ -249,7 +249,7 @@ void fence_answer(struct fence_guard *guard, const struct endpoint *node, enum r
     settle(guard, why_answered(answer), now_ms);
 }
 
-const struct endpoint *fence_wants_role(struct fence_guard *guard, int64_t now_ms)
+const struct endpoint *fence_wants_role(struct write_fence *guard, int64_t now_ms)
 {
     struct fence_lead *next = NULL;
 
@@ -276,7 +276,7 @@ const struct endpoint *fence_wants_role(struct fence_guard *guard, int64_t now_m
 
 /* ---- time ---- */
 
-void fence_void(struct fence_guard *guard, int64_t now_ms)
+void fence_void(struct write_fence *guard, int64_t now_ms)
 {
     for (size_t i = 0; i < FENCE_LEADS_MAX; i++) {
         struct fence_lead *lead = &guard->leads[i];
@@ -289,7 +289,7 @@ void fence_void(struct fence_guard *guard, int64_t now_ms)
     }
 }
 
-static int64_t answer_late_ms(const struct fence_guard *guard, const struct fence_lead *lead)
+static int64_t answer_late_ms(const struct write_fence *guard, const struct fence_lead *lead)
 {
     return lead->asked_ms + guard->config.verify_timeout_ms + ANSWER_GRACE_MS;
 }
@@ -312,7 +312,7 @@ static void lead_expire(struct fence_lead *lead)
 }
 
 /* @return why the fence goes down, if this was what held it; NULL: nothing was due. */
-static const char *lead_step(const struct fence_guard *guard, struct fence_lead *lead,
+static const char *lead_step(const struct write_fence *guard, struct fence_lead *lead,
                              int64_t now_ms)
 {
     if (now_ms >= lead->until_ms) {
@@ -333,7 +333,7 @@ static const char *lead_step(const struct fence_guard *guard, struct fence_lead 
     return NULL;
 }
 
-void fence_step(struct fence_guard *guard, int64_t now_ms)
+void fence_step(struct write_fence *guard, int64_t now_ms)
 {
     const char *why = NULL;
 
@@ -354,7 +354,7 @@ static int64_t earlier(int64_t a, int64_t b)
     return a < 0 || b < a ? b : a;
 }
 
-int64_t fence_next_ms(const struct fence_guard *guard)
+int64_t fence_next_ms(const struct write_fence *guard)
 {
     int64_t next_ms = -1;
     bool out = false;
@@ -384,9 +384,9 @@ int64_t fence_next_ms(const struct fence_guard *guard)
 
 /* ---- life ---- */
 
-void fence_init(struct fence_guard *guard, const struct fence_config *config)
+void fence_init(struct write_fence *guard, const struct fence_config *config)
 {
-    *guard = (struct fence_guard){.config = *config, .why = "nothing was heard"};
+    *guard = (struct write_fence){.config = *config, .why = "nothing was heard"};
     if (guard->config.timeout_ms <= 0) {
         guard->config.timeout_ms = FENCE_TIMEOUT_MS;
     }
@@ -395,7 +395,7 @@ void fence_init(struct fence_guard *guard, const struct fence_config *config)
     }
 }
 
-bool fence_is_idle(const struct fence_guard *guard)
+bool fence_is_idle(const struct write_fence *guard)
 {
     for (size_t i = 0; i < FENCE_LEADS_MAX; i++) {
         if (is_used(&guard->leads[i]) && !guard->leads[i].spent) {
@@ -405,7 +405,7 @@ bool fence_is_idle(const struct fence_guard *guard)
     return true;
 }
 
-const struct endpoint *fence_chosen(const struct fence_guard *guard)
+const struct endpoint *fence_chosen(const struct write_fence *guard)
 {
     const struct fence_lead *lead = holder(guard);
 

@@ -19,128 +19,134 @@ static bool same_id(const char *a, const char *b)
     return a[0] != '\0' && strcmp(a, b) == 0;
 }
 
-static const char *peer_run_id(const struct peer *peer)
+static const char *sentinel_node_run_id(const struct sentinel_node *sentinel)
 {
-    const char *own = sentinel_link_run_id(peer->link);
+    const char *own = sentinel_client_run_id(sentinel->link);
 
-    return own[0] != '\0' ? own : peer->listed_as;
+    return own[0] != '\0' ? own : sentinel->listed_as;
 }
 
-static const char *peer_text(const struct peer *peer, char text[ADDRESS_TEXT_SIZE])
+static const char *sentinel_node_text(const struct sentinel_node *sentinel,
+                                      char text[ADDRESS_TEXT_SIZE])
 {
-    return address_format(sentinel_link_address(peer->link), text);
+    return address_format(sentinel_client_address(sentinel->link), text);
 }
 
 /* ---- hooks of a link ---- */
 
-static const struct sentinel_link_hooks peer_hooks;
+static const struct sentinel_client_hooks sentinel_node_hooks;
 
 /* @param address mapped. */
-static struct peer *peer_new(struct site *site, const struct address *address, bool configured,
-                             const char *listed_as)
+static struct sentinel_node *sentinel_node_new(struct deployment *deployment,
+                                               const struct address *address, bool configured,
+                                               const char *listed_as)
 {
-    const struct watch_config *config = site->watcher->config;
-    struct peer *peer = mem_new(1, sizeof(*peer));
+    const struct watch_config *config = deployment->watcher->config;
+    struct sentinel_node *sentinel = mem_new(1, sizeof(*sentinel));
 
-    peer->site = site;
-    peer->configured = configured;
-    peer->new_epoch = EPOCH_UNKNOWN;
-    snprintf(peer->listed_as, sizeof(peer->listed_as), "%s", listed_as);
-    struct sentinel_link_config link = {
+    sentinel->deployment = deployment;
+    sentinel->configured = configured;
+    sentinel->new_epoch = EPOCH_UNKNOWN;
+    snprintf(sentinel->listed_as, sizeof(sentinel->listed_as), "%s", listed_as);
+    struct sentinel_client_config link = {
         .address = *address,
-        .username = site->config->username,
-        .password = site->password,
-        .group = site->number,
+        .username = deployment->config->username,
+        .password = deployment->password,
+        .group = deployment->number,
         .poll_interval_ms = config->poll_interval_ms,
         .timeout_ms = config->sentinel_timeout_ms,
-        .discover = site->config->all_masters,
+        .discover = deployment->config->all_masters,
     };
-    peer->link = sentinel_link_new(site->watcher->loop, &link, &peer_hooks, peer);
-    site->peers = mem_resize(site->peers, site->n_peers + 1, sizeof(*site->peers));
-    site->peers[site->n_peers++] = peer;
-    for (size_t i = 0; i < site->watcher->n_masters; i++) {
-        if (site->watcher->masters[i]->site == site) {
-            master_add_peer(site->watcher->masters[i], peer);
+    sentinel->link =
+        sentinel_client_new(deployment->watcher->loop, &link, &sentinel_node_hooks, sentinel);
+    deployment->sentinels = mem_resize(deployment->sentinels, deployment->n_sentinels + 1,
+                                       sizeof(*deployment->sentinels));
+    deployment->sentinels[deployment->n_sentinels++] = sentinel;
+    for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
+        if (deployment->watcher->masters[i]->deployment == deployment) {
+            master_add_sentinel_node(deployment->watcher->masters[i], sentinel);
         }
     }
-    return peer;
+    return sentinel;
 }
 
-static void peer_forget_names(struct peer *peer)
+static void sentinel_node_forget_names(struct sentinel_node *sentinel)
 {
-    for (size_t i = 0; i < peer->n_names; i++) {
-        free(peer->names[i]);
+    for (size_t i = 0; i < sentinel->n_names; i++) {
+        free(sentinel->names[i]);
     }
-    free(peer->names);
-    peer->names = NULL;
-    peer->n_names = 0;
-    peer->has_names = false;
+    free(sentinel->names);
+    sentinel->names = NULL;
+    sentinel->n_names = 0;
+    sentinel->has_names = false;
 }
 
-static void peer_free(struct peer *peer)
+static void sentinel_node_free(struct sentinel_node *sentinel)
 {
-    struct site *site = peer->site;
+    struct deployment *deployment = sentinel->deployment;
 
-    for (size_t i = 0; i < site->watcher->n_masters; i++) {
-        master_remove_peer(site->watcher->masters[i], peer);
+    for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
+        master_remove_sentinel_node(deployment->watcher->masters[i], sentinel);
     }
-    for (size_t i = 0; i < site->n_peers; i++) {
-        if (site->peers[i] != peer) {
+    for (size_t i = 0; i < deployment->n_sentinels; i++) {
+        if (deployment->sentinels[i] != sentinel) {
             continue;
         }
-        memmove(site->peers + i, site->peers + i + 1,
-                (site->n_peers - i - 1) * sizeof(*site->peers));
-        site->n_peers--;
+        memmove(deployment->sentinels + i, deployment->sentinels + i + 1,
+                (deployment->n_sentinels - i - 1) * sizeof(*deployment->sentinels));
+        deployment->n_sentinels--;
         break;
     }
-    count_peer_gone(peer);
-    sentinel_link_free(peer->link);
-    peer_forget_names(peer);
-    free(peer);
+    count_sentinel_node_gone(sentinel);
+    sentinel_client_free(sentinel->link);
+    sentinel_node_forget_names(sentinel);
+    free(sentinel);
 }
 
-static void site_step_masters(struct site *site)
+static void deployment_step_masters(struct deployment *deployment)
 {
-    for (size_t i = 0; i < site->watcher->n_masters; i++) {
-        if (site->watcher->masters[i]->site == site) {
-            master_step(site->watcher->masters[i]);
+    for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
+        if (deployment->watcher->masters[i]->deployment == deployment) {
+            master_step(deployment->watcher->masters[i]);
         }
     }
 }
 
 /*
- * Another link to the same Sentinel is up: one of the two goes. @return whether `peer` itself went.
+ * Another link to the same Sentinel is up: one of the two goes. @return whether `sentinel` itself
+ * went.
  */
-static bool peer_settle_identity(struct peer *peer)
+static bool sentinel_node_settle_identity(struct sentinel_node *sentinel)
 {
-    struct site *site = peer->site;
+    struct deployment *deployment = sentinel->deployment;
     char text[ADDRESS_TEXT_SIZE];
-    const char *run_id = sentinel_link_run_id(peer->link);
+    const char *run_id = sentinel_client_run_id(sentinel->link);
 
-    for (size_t i = 0; i < site->n_peers; i++) {
-        struct peer *other = site->peers[i];
+    for (size_t i = 0; i < deployment->n_sentinels; i++) {
+        struct sentinel_node *other = deployment->sentinels[i];
 
-        if (other == peer || !same_id(run_id, peer_run_id(other))) {
+        if (other == sentinel || !same_id(run_id, sentinel_node_run_id(other))) {
             continue;
         }
         if (!other->configured) {
-            peer_free(other);
-            return peer_settle_identity(peer);
+            sentinel_node_free(other);
+            return sentinel_node_settle_identity(sentinel);
         }
-        if (!sentinel_link_is_up(other->link)) {
+        if (!sentinel_client_is_up(other->link)) {
             continue;
         }
-        if (!peer->configured) {
-            peer_free(peer);
+        if (!sentinel->configured) {
+            sentinel_node_free(sentinel);
             return true;
         }
         log_info("two configured Sentinels are the same one; it counts once",
-                 LOG_STR("sentinel", peer_text(peer, text)), LOG_STR("run_id", run_id));
-        peer->duplicate = true;
-        peer->settled = true;
-        sentinel_link_pause(peer->link);
-        for (size_t j = 0; j < site->watcher->n_masters; j++) {
-            master_remove_peer(site->watcher->masters[j], peer);
+                 LOG_STR("sentinel", sentinel_node_text(sentinel, text)),
+                 LOG_STR("run_id", run_id));
+        sentinel->duplicate = true;
+        sentinel->settled = true;
+        sentinel_client_pause(sentinel->link);
+        for (size_t j = 0; j < deployment->watcher->n_masters; j++) {
+            master_remove_sentinel_node(deployment->watcher->masters[j], sentinel);
         }
         return true;
     }
@@ -150,19 +156,20 @@ static bool peer_settle_identity(struct peer *peer)
 /* ---- Sentinels whose ACL hides their run id ---- */
 
 /* What is listed at the address of that link. NULL: nothing. */
-static const struct sentinel_peer_row *row_at(const struct chair *chair,
-                                              const struct sentinel_link *link, const char *run_id)
+static const struct sentinel_peer_row *row_at(const struct sentinel_view *view,
+                                              const struct sentinel_client *link,
+                                              const char *run_id)
 {
-    for (size_t i = 0; i < chair->n_listed && sentinel_link_is_up(chair->peer->link); i++) {
-        const struct sentinel_peer_row *row = &chair->listed[i];
+    for (size_t i = 0; i < view->n_listed && sentinel_client_is_up(view->sentinel->link); i++) {
+        const struct sentinel_peer_row *row = &view->listed[i];
         struct address address;
 
         if (row->run_id[0] == '\0' || (run_id && strcmp(run_id, row->run_id) != 0) ||
             !address_is_set(&row->address) ||
-            !peer_map_address(chair->peer, &row->address, &address)) {
+            !sentinel_node_map_address(view->sentinel, &row->address, &address)) {
             continue;
         }
-        if (address_equal(&address, sentinel_link_address(link)) ||
+        if (address_equal(&address, sentinel_client_address(link)) ||
             address_equal(&address, sentinel_link_peer(link))) {
             return row;
         }
@@ -174,17 +181,18 @@ static const struct sentinel_peer_row *row_at(const struct chair *chair,
  * The run id under which the others list it, by its address. @param run_id only this one; NULL:
  * any.
  */
-static const char *listed_id(const struct peer *peer, const char *run_id)
+static const char *listed_id(const struct sentinel_node *sentinel, const char *run_id)
 {
-    const struct watcher *watcher = peer->site->watcher;
+    const struct watcher *watcher = sentinel->deployment->watcher;
 
     for (size_t i = 0; i < watcher->n_masters; i++) {
         const struct master *master = watcher->masters[i];
 
-        for (size_t j = 0; master->site == peer->site && j < master->n_chairs; j++) {
+        for (size_t j = 0; master->deployment == sentinel->deployment && j < master->n_views; j++) {
             const struct sentinel_peer_row *row =
-                master->chairs[j]->peer == peer ? NULL
-                                                : row_at(master->chairs[j], peer->link, run_id);
+                master->views[j]->sentinel == sentinel
+                    ? NULL
+                    : row_at(master->views[j], sentinel->link, run_id);
 
             if (row) {
                 return row->run_id;
@@ -210,34 +218,34 @@ static void judge_rename(struct judge *judge, const char *before, const char *af
 }
 
 /* @return whether it has another identity now. */
-static bool peer_identify(struct peer *peer)
+static bool sentinel_node_identify(struct sentinel_node *sentinel)
 {
-    struct watcher *watcher = peer->site->watcher;
-    const char *is = sentinel_link_run_id(peer->link), *id = NULL;
+    struct watcher *watcher = sentinel->deployment->watcher;
+    const char *is = sentinel_client_run_id(sentinel->link), *id = NULL;
 
-    if (!sentinel_link_hides_id(peer->link) || !sentinel_link_is_up(peer->link)) {
+    if (!sentinel_client_hides_id(sentinel->link) || !sentinel_client_is_up(sentinel->link)) {
         return false;
     }
-    if (sentinel_link_is_nameless(peer->link) || !listed_id(peer, is)) {
-        id = listed_id(peer, NULL);
+    if (sentinel_client_is_nameless(sentinel->link) || !listed_id(sentinel, is)) {
+        id = listed_id(sentinel, NULL);
     }
-    if (!id && sentinel_link_is_nameless(peer->link)) {
-        id = peer->listed_as[0] != '\0' ? peer->listed_as : peer->known_as;
+    if (!id && sentinel_client_is_nameless(sentinel->link)) {
+        id = sentinel->listed_as[0] != '\0' ? sentinel->listed_as : sentinel->known_as;
     }
     if (!id || id[0] == '\0' || strcmp(id, is) == 0) {
         return false;
     }
     for (size_t i = 0; i < watcher->n_masters; i++) {
-        struct chair *chair = master_chair(watcher->masters[i], peer);
+        struct sentinel_view *view = master_sentinel_view(watcher->masters[i], sentinel);
 
-        if (watcher->masters[i]->site != peer->site || !chair) {
+        if (watcher->masters[i]->deployment != sentinel->deployment || !view) {
             continue;
         }
-        chair->waiting = false;
+        view->waiting = false;
         judge_rename(watcher->masters[i]->judge, is, id);
     }
-    sentinel_link_name(peer->link, id);
-    snprintf(peer->known_as, sizeof(peer->known_as), "%s", id);
+    sentinel_client_name(sentinel->link, id);
+    snprintf(sentinel->known_as, sizeof(sentinel->known_as), "%s", id);
     return true;
 }
 
@@ -245,239 +253,242 @@ static bool peer_identify(struct peer *peer)
  * It came back under another run id: it lost its state, or its address leads to another Sentinel,
  * or to several.
  */
-static void peer_follow_run_id(struct peer *peer)
+static void sentinel_node_follow_run_id(struct sentinel_node *sentinel)
 {
-    const char *run_id = sentinel_link_run_id(peer->link);
-    const struct watcher *watcher = peer->site->watcher;
-    const char *before = peer->known_as[0] != '\0' ? peer->known_as : peer->listed_as;
+    const char *run_id = sentinel_client_run_id(sentinel->link);
+    const struct watcher *watcher = sentinel->deployment->watcher;
+    const char *before = sentinel->known_as[0] != '\0' ? sentinel->known_as : sentinel->listed_as;
 
     if (before[0] == '\0' || strcmp(before, run_id) == 0) {
-        snprintf(peer->known_as, sizeof(peer->known_as), "%s", run_id);
+        snprintf(sentinel->known_as, sizeof(sentinel->known_as), "%s", run_id);
         return;
     }
-    memmove(peer->former, before, sizeof(peer->former));
-    snprintf(peer->known_as, sizeof(peer->known_as), "%s", run_id);
+    memmove(sentinel->former, before, sizeof(sentinel->former));
+    snprintf(sentinel->known_as, sizeof(sentinel->known_as), "%s", run_id);
     for (size_t i = 0; i < watcher->n_masters; i++) {
-        struct chair *chair = master_chair(watcher->masters[i], peer);
+        struct sentinel_view *view = master_sentinel_view(watcher->masters[i], sentinel);
 
-        if (chair) {
-            chair_begin(chair);
+        if (view) {
+            sentinel_view_begin(view);
         }
     }
 }
 
-static void peer_up(void *data, struct sentinel_link *link)
+static void sentinel_node_up(void *data, struct sentinel_client *link)
 {
-    struct peer *peer = data;
-    struct site *site = peer->site;
+    struct sentinel_node *sentinel = data;
+    struct deployment *deployment = sentinel->deployment;
     char text[ADDRESS_TEXT_SIZE];
 
-    (void)watcher_turn(site->watcher);
-    peer_forget_names(peer); /* of another connection: they may have changed since */
-    (void)peer_identify(peer);
-    peer_follow_run_id(peer);
-    if (peer_settle_identity(peer)) {
-        site_review_peers(site);
+    (void)watcher_turn(deployment->watcher);
+    sentinel_node_forget_names(sentinel); /* of another connection: they may have changed since */
+    (void)sentinel_node_identify(sentinel);
+    sentinel_node_follow_run_id(sentinel);
+    if (sentinel_node_settle_identity(sentinel)) {
+        deployment_review_sentinel_nodes(deployment);
         return;
     }
-    count_peer_up(peer);
-    peer->settled = true;
-    peer->was_up = true;
+    count_sentinel_node_up(sentinel);
+    sentinel->settled = true;
+    sentinel->was_up = true;
     const struct log_field fields[] = {
-        LOG_STR("sentinel", peer_text(peer, text)),
-        LOG_STR("run_id", sentinel_link_run_id(link)),
-        LOG_STR("source", peer->configured ? "configured" : "learned"),
+        LOG_STR("sentinel", sentinel_node_text(sentinel, text)),
+        LOG_STR("run_id", sentinel_client_run_id(link)),
+        LOG_STR("source", sentinel->configured ? "configured" : "learned"),
     };
     /* as loud as "sentinel link down" was */
-    log_write(peer->logged != SENTINEL_TROUBLE_NONE ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
+    log_write(sentinel->logged != SENTINEL_TROUBLE_NONE ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
               "sentinel link up", fields, sizeof(fields) / sizeof(*fields));
-    peer->logged = SENTINEL_TROUBLE_NONE;
-    site_review_peers(site);
+    sentinel->logged = SENTINEL_TROUBLE_NONE;
+    deployment_review_sentinel_nodes(deployment);
 }
 
 /* A seed in reserve takes over from the one that went down. */
-static void site_wake_duplicates(struct site *site, const struct peer *down)
+static void deployment_wake_duplicates(struct deployment *deployment,
+                                       const struct sentinel_node *down)
 {
-    for (size_t i = 0; i < site->n_peers; i++) {
-        struct peer *peer = site->peers[i];
+    for (size_t i = 0; i < deployment->n_sentinels; i++) {
+        struct sentinel_node *sentinel = deployment->sentinels[i];
 
-        if (!peer->duplicate ||
-            !same_id(sentinel_link_run_id(down->link), sentinel_link_run_id(peer->link))) {
+        if (!sentinel->duplicate ||
+            !same_id(sentinel_client_run_id(down->link), sentinel_client_run_id(sentinel->link))) {
             continue;
         }
-        peer->duplicate = false;
-        for (size_t j = 0; j < site->watcher->n_masters; j++) {
-            if (site->watcher->masters[j]->site == site) {
-                master_add_peer(site->watcher->masters[j], peer);
+        sentinel->duplicate = false;
+        for (size_t j = 0; j < deployment->watcher->n_masters; j++) {
+            if (deployment->watcher->masters[j]->deployment == deployment) {
+                master_add_sentinel_node(deployment->watcher->masters[j], sentinel);
             }
         }
-        sentinel_link_start(peer->link);
+        sentinel_client_start(sentinel->link);
     }
 }
 
-static void peer_down(void *data, struct sentinel_link *link)
+static void sentinel_node_down(void *data, struct sentinel_client *link)
 {
-    struct peer *peer = data;
-    struct site *site = peer->site;
-    struct watcher *watcher = site->watcher;
-    enum sentinel_trouble trouble = sentinel_link_trouble(link);
+    struct sentinel_node *sentinel = data;
+    struct deployment *deployment = sentinel->deployment;
+    struct watcher *watcher = deployment->watcher;
+    enum sentinel_trouble trouble = sentinel_client_trouble(link);
     char text[ADDRESS_TEXT_SIZE];
     int64_t wall_ms;
 
     (void)watcher_turn(watcher);
-    count_peer_error(peer, trouble_code(trouble));
-    if (peer->was_up || trouble != peer->logged) {
-        log_warn("sentinel link down", LOG_STR("sentinel", peer_text(peer, text)),
-                 LOG_STR("why", sentinel_link_words(link, &wall_ms)),
-                 LOG_STR("source", peer->configured ? "configured" : "learned"));
+    count_sentinel_node_error(sentinel, trouble_code(trouble));
+    if (sentinel->was_up || trouble != sentinel->logged) {
+        log_warn("sentinel link down", LOG_STR("sentinel", sentinel_node_text(sentinel, text)),
+                 LOG_STR("why", sentinel_client_words(link, &wall_ms)),
+                 LOG_STR("source", sentinel->configured ? "configured" : "learned"));
     }
-    peer->was_up = false;
-    peer->new_epoch = EPOCH_UNKNOWN;
-    peer->settled = true;
-    peer->logged = trouble;
+    sentinel->was_up = false;
+    sentinel->new_epoch = EPOCH_UNKNOWN;
+    sentinel->settled = true;
+    sentinel->logged = trouble;
     for (size_t i = 0; i < watcher->n_masters; i++) {
-        struct chair *chair = master_chair(watcher->masters[i], peer);
+        struct sentinel_view *view = master_sentinel_view(watcher->masters[i], sentinel);
 
-        if (chair) {
-            chair_lose(chair);
+        if (view) {
+            sentinel_view_lose(view);
         }
     }
-    site_wake_duplicates(site, peer);
-    site_review_peers(site);
+    deployment_wake_duplicates(deployment, sentinel);
+    deployment_review_sentinel_nodes(deployment);
 }
 
-static void peer_answer(void *data, struct sentinel_link *link, void *tag,
-                        const struct sentinel_answer *answer)
+static void sentinel_node_answer(void *data, struct sentinel_client *link, void *tag,
+                                 const struct sentinel_answer *answer)
 {
-    struct chair *chair = tag;
+    struct sentinel_view *view = tag;
 
     (void)data;
     (void)link;
-    if (watcher_turn(chair->master->watcher)) {
+    if (watcher_turn(view->master->watcher)) {
         return;
     }
-    chair_hear_answer(chair, answer);
+    sentinel_view_hear_answer(view, answer);
 }
 
-static void peer_event(void *data, struct sentinel_link *link, const struct sentinel_event *event)
+static void sentinel_node_event(void *data, struct sentinel_client *link,
+                                const struct sentinel_event *event)
 {
-    struct peer *peer = data;
-    struct site *site = peer->site;
+    struct sentinel_node *sentinel = data;
+    struct deployment *deployment = sentinel->deployment;
     char text[ADDRESS_TEXT_SIZE];
 
-    if (watcher_turn(site->watcher)) {
+    if (watcher_turn(deployment->watcher)) {
         return;
     }
-    log_debug("sentinel event", LOG_STR("sentinel", peer_text(peer, text)),
+    log_debug("sentinel event", LOG_STR("sentinel", sentinel_node_text(sentinel, text)),
               LOG_STR("event", event->channel), LOG_STR("master", event->master),
               LOG_STR("detail", event->payload));
-    count_event(site->watcher, event->kind);
+    count_event(deployment->watcher, event->kind);
     if (event->kind == SENTINEL_EVENT_MONITOR || event->kind == SENTINEL_EVENT_MONITOR_END) {
-        sentinel_link_ask_names(link);
+        sentinel_client_ask_names(link);
     }
     struct master *master =
-        event->master[0] != '\0' ? watcher_find_master(site->watcher, event->master) : NULL;
-    if (master && master->site != site) {
+        event->master[0] != '\0' ? watcher_find_master(deployment->watcher, event->master) : NULL;
+    if (master && master->deployment != deployment) {
         master = NULL;
     }
-    const struct chair *chair = master ? master_chair(master, peer) : NULL;
-    if (chair && !chair_counts(chair)) {
+    const struct sentinel_view *view = master ? master_sentinel_view(master, sentinel) : NULL;
+    if (view && !sentinel_view_counts(view)) {
         return; /* it speaks of another deployment's, or nobody knows it */
     }
-    herald_tell(site->watcher, peer, event);
-    story_event(peer, master, event);
+    event_relay_tell(deployment->watcher, sentinel, event);
+    failover_recorder_event(sentinel, master, event);
     if (master) {
-        master_hear_event(master, peer, event);
+        master_hear_event(master, sentinel, event);
     } else if (event->kind == SENTINEL_EVENT_TILT || event->kind == SENTINEL_EVENT_TILT_END) {
-        for (size_t i = 0; i < site->watcher->n_masters; i++) {
-            master_touch(site->watcher->masters[i]);
+        for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
+            master_touch(deployment->watcher->masters[i]);
         }
     }
-    adopt_note_epoch(peer, event);
+    adopt_note_epoch(sentinel, event);
 }
 
-static void peer_names(void *data, struct sentinel_link *link,
-                       const struct sentinel_master_row *rows, size_t n)
+static void sentinel_node_names(void *data, struct sentinel_client *link,
+                                const struct sentinel_master_row *rows, size_t n)
 {
-    struct peer *peer = data;
+    struct sentinel_node *sentinel = data;
 
     (void)link;
-    if (watcher_turn(peer->site->watcher)) {
+    if (watcher_turn(sentinel->deployment->watcher)) {
         return;
     }
-    site_hear_names(peer, rows, n);
+    deployment_hear_names(sentinel, rows, n);
 }
 
-static void peer_peers(void *data, struct sentinel_link *link, void *tag,
-                       const struct sentinel_peer_row *rows, size_t n)
+static void sentinel_node_sentinel_nodes(void *data, struct sentinel_client *link, void *tag,
+                                         const struct sentinel_peer_row *rows, size_t n)
 {
     (void)data;
     (void)link;
-    struct chair *chair = tag;
-    if (watcher_turn(chair->master->watcher)) {
+    struct sentinel_view *view = tag;
+    if (watcher_turn(view->master->watcher)) {
         return;
     }
-    chair_hear_peers(chair, rows, n);
+    sentinel_view_hear_sentinels(view, rows, n);
 }
 
-static void peer_replicas(void *data, struct sentinel_link *link, void *tag,
-                          const struct sentinel_replica_row *rows, size_t n)
+static void sentinel_node_replicas(void *data, struct sentinel_client *link, void *tag,
+                                   const struct sentinel_replica_row *rows, size_t n)
 {
     (void)data;
     (void)link;
-    struct chair *chair = tag;
-    if (watcher_turn(chair->master->watcher)) {
+    struct sentinel_view *view = tag;
+    if (watcher_turn(view->master->watcher)) {
         return;
     }
-    chair_hear_replicas(chair, rows, n);
+    sentinel_view_hear_replicas(view, rows, n);
 }
 
-static void peer_ckquorum(void *data, struct sentinel_link *link, void *tag, bool ok,
-                          const char *words)
+static void sentinel_node_ckquorum(void *data, struct sentinel_client *link, void *tag, bool ok,
+                                   const char *words)
 {
     (void)data;
     (void)link;
-    struct chair *chair = tag;
-    if (watcher_turn(chair->master->watcher)) {
+    struct sentinel_view *view = tag;
+    if (watcher_turn(view->master->watcher)) {
         return;
     }
-    chair_hear_ckquorum(chair, ok, words);
+    sentinel_view_hear_ckquorum(view, ok, words);
 }
 
-static void peer_denied(void *data, struct sentinel_link *link, enum sentinel_extra what)
+static void sentinel_node_denied(void *data, struct sentinel_client *link, enum sentinel_extra what)
 {
-    struct peer *peer = data;
+    struct sentinel_node *sentinel = data;
 
     (void)link;
     char text[ADDRESS_TEXT_SIZE];
-    log_warn("sentinel denies what can be done without", LOG_STR("sentinel", peer_text(peer, text)),
+    log_warn("sentinel denies what can be done without",
+             LOG_STR("sentinel", sentinel_node_text(sentinel, text)),
              LOG_STR("command", sentinel_extra_text(what)));
-    site_review_peers(peer->site);
+    deployment_review_sentinel_nodes(sentinel->deployment);
 }
 
-static const struct sentinel_link_hooks peer_hooks = {
-    .up = peer_up,
-    .down = peer_down,
-    .answer = peer_answer,
-    .event = peer_event,
-    .names = peer_names,
-    .peers = peer_peers,
-    .replicas = peer_replicas,
-    .ckquorum = peer_ckquorum,
-    .denied = peer_denied,
+static const struct sentinel_client_hooks sentinel_node_hooks = {
+    .up = sentinel_node_up,
+    .down = sentinel_node_down,
+    .answer = sentinel_node_answer,
+    .event = sentinel_node_event,
+    .names = sentinel_node_names,
+    .sentinels = sentinel_node_sentinel_nodes,
+    .replicas = sentinel_node_replicas,
+    .ckquorum = sentinel_node_ckquorum,
+    .denied = sentinel_node_denied,
 };
 
 /* ---- learning and forgetting ---- */
 
 /* Whether it counts for a master, or an address that leads to it is that of one that does. */
-static bool peer_is_known(const struct peer *peer)
+static bool sentinel_node_is_known(const struct sentinel_node *sentinel)
 {
-    const struct watcher *watcher = peer->site->watcher;
+    const struct watcher *watcher = sentinel->deployment->watcher;
 
     for (size_t i = 0; i < watcher->n_masters; i++) {
-        if (watcher->masters[i]->site == peer->site &&
-            (judge_knows(watcher->masters[i]->judge, sentinel_link_run_id(peer->link)) ||
-             judge_knows(watcher->masters[i]->judge, peer->listed_as))) {
+        if (watcher->masters[i]->deployment == sentinel->deployment &&
+            (judge_knows(watcher->masters[i]->judge, sentinel_client_run_id(sentinel->link)) ||
+             judge_knows(watcher->masters[i]->judge, sentinel->listed_as))) {
             return true;
         }
     }
@@ -485,30 +496,30 @@ static bool peer_is_known(const struct peer *peer)
 }
 
 /* Whether there is a link to the Sentinel in that row. */
-static bool site_has_link(const struct site *site, const struct sentinel_peer_row *row,
-                          const struct address *address)
+static bool deployment_has_link(const struct deployment *deployment,
+                                const struct sentinel_peer_row *row, const struct address *address)
 {
-    for (size_t i = 0; i < site->n_peers; i++) {
-        struct peer *peer = site->peers[i];
+    for (size_t i = 0; i < deployment->n_sentinels; i++) {
+        struct sentinel_node *sentinel = deployment->sentinels[i];
 
         /* A link that goes to that very address says itself who is there. */
-        if (address_equal(address, sentinel_link_address(peer->link)) ||
-            (sentinel_link_is_up(peer->link) &&
-             address_equal(address, sentinel_link_peer(peer->link)))) {
+        if (address_equal(address, sentinel_client_address(sentinel->link)) ||
+            (sentinel_client_is_up(sentinel->link) &&
+             address_equal(address, sentinel_link_peer(sentinel->link)))) {
             return true;
         }
-        if (!same_id(row->run_id, peer_run_id(peer))) {
+        if (!same_id(row->run_id, sentinel_node_run_id(sentinel))) {
             continue;
         }
         /*
          * It moved: a learned link follows; a seed that is down keeps its address and a learned
          * link is made.
          */
-        if (sentinel_link_is_up(peer->link)) {
+        if (sentinel_client_is_up(sentinel->link)) {
             return true;
         }
-        if (!peer->configured) {
-            sentinel_link_redirect(peer->link, address);
+        if (!sentinel->configured) {
+            sentinel_client_redirect(sentinel->link, address);
             return true;
         }
     }
@@ -516,78 +527,80 @@ static bool site_has_link(const struct site *site, const struct sentinel_peer_ro
 }
 
 /* Only who is known is dialled: it is given the password. */
-static void site_learn_from(struct site *site, const struct chair *chair)
+static void deployment_learn_from(struct deployment *deployment, const struct sentinel_view *view)
 {
-    for (size_t i = 0; i < chair->n_listed && sentinel_link_is_up(chair->peer->link); i++) {
-        const struct sentinel_peer_row *row = &chair->listed[i];
+    for (size_t i = 0; i < view->n_listed && sentinel_client_is_up(view->sentinel->link); i++) {
+        const struct sentinel_peer_row *row = &view->listed[i];
         struct address address;
 
-        if (address_is_set(&row->address) && judge_knows(chair->master->judge, row->run_id) &&
-            peer_map_address(chair->peer, &row->address, &address) &&
-            !site_has_link(site, row, &address)) {
-            sentinel_link_start(peer_new(site, &address, false, row->run_id)->link);
+        if (address_is_set(&row->address) && judge_knows(view->master->judge, row->run_id) &&
+            sentinel_node_map_address(view->sentinel, &row->address, &address) &&
+            !deployment_has_link(deployment, row, &address)) {
+            sentinel_client_start(
+                sentinel_node_new(deployment, &address, false, row->run_id)->link);
         }
     }
 }
 
-static void site_learn(struct site *site)
+static void deployment_learn(struct deployment *deployment)
 {
-    struct watcher *watcher = site->watcher;
+    struct watcher *watcher = deployment->watcher;
 
     for (size_t i = 0; i < watcher->n_masters; i++) {
         struct master *master = watcher->masters[i];
 
-        if (master->site != site || !master->relearn) {
+        if (master->deployment != deployment || !master->relearn) {
             continue;
         }
         master->relearn = false;
-        for (size_t j = 0; j < master->n_chairs; j++) {
-            site_learn_from(site, master->chairs[j]);
+        for (size_t j = 0; j < master->n_views; j++) {
+            deployment_learn_from(deployment, master->views[j]);
         }
     }
 }
 
-static void site_forget(struct site *site)
+static void deployment_forget(struct deployment *deployment)
 {
-    for (size_t i = site->n_peers; i-- > 0;) {
-        struct peer *peer = site->peers[i];
+    for (size_t i = deployment->n_sentinels; i-- > 0;) {
+        struct sentinel_node *sentinel = deployment->sentinels[i];
         char text[ADDRESS_TEXT_SIZE];
 
-        if (peer->configured || peer_is_known(peer)) {
+        if (sentinel->configured || sentinel_node_is_known(sentinel)) {
             continue;
         }
         log_info("sentinel forgotten: the others list it no longer",
-                 LOG_STR("sentinel", peer_text(peer, text)), LOG_STR("run_id", peer_run_id(peer)));
-        peer_free(peer);
+                 LOG_STR("sentinel", sentinel_node_text(sentinel, text)),
+                 LOG_STR("run_id", sentinel_node_run_id(sentinel)));
+        sentinel_node_free(sentinel);
     }
 }
 
-void site_review_links(struct master *master)
+void deployment_review_links(struct master *master)
 {
     master->relearn = true;
-    master->site->relink_wanted = true;
+    master->deployment->relink_wanted = true;
 }
 
-void site_redial(struct site *site)
+void deployment_redial(struct deployment *deployment)
 {
-    for (size_t i = 0; i < site->n_peers; i++) {
-        if (!site->peers[i]->duplicate) {
-            sentinel_link_start(site->peers[i]->link);
+    for (size_t i = 0; i < deployment->n_sentinels; i++) {
+        if (!deployment->sentinels[i]->duplicate) {
+            sentinel_client_start(deployment->sentinels[i]->link);
         }
     }
 }
 
-void site_review_peers(struct site *site)
+void deployment_review_sentinel_nodes(struct deployment *deployment)
 {
-    site->review_wanted = true;
+    deployment->review_wanted = true;
 }
 
-void site_look_for_gone(struct site *site)
+void deployment_look_for_gone(struct deployment *deployment)
 {
-    for (size_t i = 0; i < site->watcher->n_masters; i++) {
-        struct master *master = site->watcher->masters[i];
+    for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
+        struct master *master = deployment->watcher->masters[i];
 
-        if (master->site != site) {
+        if (master->deployment != deployment) {
             continue;
         }
         master_log_foreign(master);
@@ -599,19 +612,20 @@ void site_look_for_gone(struct site *site)
     }
 }
 
-static void site_recount(struct site *site)
+static void deployment_recount(struct deployment *deployment)
 {
-    site->watcher->reshaped = true;
-    for (size_t i = 0; i < site->n_peers; i++) {
-        if (sentinel_link_hides_id(site->peers[i]->link) &&
-            sentinel_link_is_up(site->peers[i]->link) && peer_settle_identity(site->peers[i])) {
+    deployment->watcher->reshaped = true;
+    for (size_t i = 0; i < deployment->n_sentinels; i++) {
+        if (sentinel_client_hides_id(deployment->sentinels[i]->link) &&
+            sentinel_client_is_up(deployment->sentinels[i]->link) &&
+            sentinel_node_settle_identity(deployment->sentinels[i])) {
             break; /* others come with the next review */
         }
     }
-    for (size_t i = 0; i < site->watcher->n_masters; i++) {
-        struct master *master = site->watcher->masters[i];
+    for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
+        struct master *master = deployment->watcher->masters[i];
 
-        if (master->site != site) {
+        if (master->deployment != deployment) {
             continue;
         }
         master_recount(master);
@@ -619,24 +633,24 @@ static void site_recount(struct site *site)
     }
 }
 
-void site_turn(struct site *site)
+void deployment_turn(struct deployment *deployment)
 {
-    bool review = site->review_wanted;
+    bool review = deployment->review_wanted;
 
-    if (!review && !site->relink_wanted) {
+    if (!review && !deployment->relink_wanted) {
         return;
     }
-    for (size_t i = 0; i < site->n_peers; i++) {
-        review = peer_identify(site->peers[i]) || review;
+    for (size_t i = 0; i < deployment->n_sentinels; i++) {
+        review = sentinel_node_identify(deployment->sentinels[i]) || review;
     }
     if (review) {
-        site_recount(site);
+        deployment_recount(deployment);
     }
-    site->review_wanted = site->relink_wanted = false;
-    site_forget(site);
-    site_learn(site);
+    deployment->review_wanted = deployment->relink_wanted = false;
+    deployment_forget(deployment);
+    deployment_learn(deployment);
     if (review) {
-        site_step_masters(site);
+        deployment_step_masters(deployment);
     }
 }
 
@@ -671,16 +685,17 @@ static void watcher_remove_master(struct watcher *watcher, struct master *master
 }
 
 /* Once: the next list may be in another order, or another Sentinel's. */
-static void site_warn_full(struct peer *peer, size_t n)
+static void deployment_warn_full(struct sentinel_node *sentinel, size_t n)
 {
     char text[ADDRESS_TEXT_SIZE];
 
-    if (n <= NAMES_MAX || peer->site->logged_full) {
+    if (n <= NAMES_MAX || sentinel->deployment->logged_full) {
         return;
     }
-    peer->site->logged_full = true;
-    log_warn("a sentinel lists more than are taken in", LOG_STR("sentinel", peer_text(peer, text)),
-             LOG_STR("what", "masters"), LOG_INT("listed", n), LOG_INT("most", NAMES_MAX));
+    sentinel->deployment->logged_full = true;
+    log_warn("a sentinel lists more than are taken in",
+             LOG_STR("sentinel", sentinel_node_text(sentinel, text)), LOG_STR("what", "masters"),
+             LOG_INT("listed", n), LOG_INT("most", NAMES_MAX));
 }
 
 static int by_text(const void *a, const void *b)
@@ -688,38 +703,38 @@ static int by_text(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static bool peer_names_it(const struct peer *peer, const char *name)
+static bool sentinel_node_names_it(const struct sentinel_node *sentinel, const char *name)
 {
-    return peer->n_names > 0 &&
-           bsearch(&name, peer->names, peer->n_names, sizeof(*peer->names), by_text);
+    return sentinel->n_names > 0 &&
+           bsearch(&name, sentinel->names, sentinel->n_names, sizeof(*sentinel->names), by_text);
 }
 
-static void site_add_names(struct site *site)
+static void deployment_add_names(struct deployment *deployment)
 {
     size_t n = 0;
 
-    for (size_t i = 0; i < site->watcher->n_masters; i++) {
-        n += site->watcher->masters[i]->site == site;
+    for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
+        n += deployment->watcher->masters[i]->deployment == deployment;
     }
-    for (size_t i = 0; i < site->n_peers; i++) {
-        for (size_t j = 0; j < site->peers[i]->n_names; j++) {
-            const char *name = site->peers[i]->names[j];
+    for (size_t i = 0; i < deployment->n_sentinels; i++) {
+        for (size_t j = 0; j < deployment->sentinels[i]->n_names; j++) {
+            const char *name = deployment->sentinels[i]->names[j];
 
-            if (!sentinel_link_is_up(site->peers[i]->link) ||
-                watcher_find_master(site->watcher, name)) {
+            if (!sentinel_client_is_up(deployment->sentinels[i]->link) ||
+                watcher_find_master(deployment->watcher, name)) {
                 continue;
             }
             if (n >= NAMES_MAX) {
-                site_warn_full(site->peers[i], n + 1);
+                deployment_warn_full(deployment->sentinels[i], n + 1);
                 return;
             }
             n++;
             log_info("master discovered", LOG_STR("master", name));
-            struct master *master = master_new(site->watcher, site, name, false);
-            watcher_insert_master(site->watcher, master);
-            for (size_t k = 0; k < site->n_peers; k++) {
-                if (!site->peers[k]->duplicate) {
-                    master_add_peer(master, site->peers[k]);
+            struct master *master = master_new(deployment->watcher, deployment, name, false);
+            watcher_insert_master(deployment->watcher, master);
+            for (size_t k = 0; k < deployment->n_sentinels; k++) {
+                if (!deployment->sentinels[k]->duplicate) {
+                    master_add_sentinel_node(master, deployment->sentinels[k]);
                 }
             }
         }
@@ -730,29 +745,29 @@ static void site_add_names(struct site *site)
  * A discovered master goes when no live Sentinel lists it, and a majority of them is there to say
  * so.
  */
-static void site_drop_names(struct site *site)
+static void deployment_drop_names(struct deployment *deployment)
 {
-    struct watcher *watcher = site->watcher;
+    struct watcher *watcher = deployment->watcher;
 
     for (size_t i = watcher->n_masters; i-- > 0;) {
         struct master *master = watcher->masters[i];
         size_t silent = 0, total = 0;
         bool named = false;
 
-        if (master->site != site || master->configured) {
+        if (master->deployment != deployment || master->configured) {
             continue;
         }
-        for (size_t j = 0; j < site->n_peers; j++) {
-            const struct peer *peer = site->peers[j];
+        for (size_t j = 0; j < deployment->n_sentinels; j++) {
+            const struct sentinel_node *sentinel = deployment->sentinels[j];
 
-            if (peer->duplicate) {
+            if (sentinel->duplicate) {
                 continue;
             }
             total++;
-            if (!sentinel_link_is_up(peer->link) || !peer->has_names) {
+            if (!sentinel_client_is_up(sentinel->link) || !sentinel->has_names) {
                 continue;
             }
-            if (peer_names_it(peer, master->name)) {
+            if (sentinel_node_names_it(sentinel, master->name)) {
                 named = true;
             } else {
                 silent++;
@@ -767,76 +782,80 @@ static void site_drop_names(struct site *site)
     }
 }
 
-static bool site_watches(const struct site *site, const char *name)
+static bool deployment_watches(const struct deployment *deployment, const char *name)
 {
-    const struct master *master = watcher_find_master(site->watcher, name);
+    const struct master *master = watcher_find_master(deployment->watcher, name);
 
-    return master && master->site == site;
+    return master && master->deployment == deployment;
 }
 
 /* Where they are too many, those that are watched stay. */
-void site_hear_names(struct peer *peer, const struct sentinel_master_row *rows, size_t n)
+void deployment_hear_names(struct sentinel_node *sentinel, const struct sentinel_master_row *rows,
+                           size_t n)
 {
     size_t most = n < NAMES_MAX ? n : NAMES_MAX;
     char **names = mem_new(most + 1, sizeof(*names));
     size_t n_names = 0;
 
-    site_warn_full(peer, n);
+    deployment_warn_full(sentinel, n);
     for (int watched = 1; watched >= 0; watched--) {
         for (size_t i = 0; i < n && n_names < most; i++) {
-            if (site_watches(peer->site, rows[i].name) == (watched != 0)) {
+            if (deployment_watches(sentinel->deployment, rows[i].name) == (watched != 0)) {
                 names[n_names++] = mem_strdup(rows[i].name);
             }
         }
     }
     qsort(names, n_names, sizeof(*names), by_text);
-    bool same = peer->has_names && n_names == peer->n_names;
+    bool same = sentinel->has_names && n_names == sentinel->n_names;
     for (size_t i = 0; i < n_names && same; i++) {
-        same = strcmp(names[i], peer->names[i]) == 0;
+        same = strcmp(names[i], sentinel->names[i]) == 0;
     }
-    peer_forget_names(peer);
-    peer->names = names;
-    peer->n_names = n_names;
-    peer->has_names = true;
+    sentinel_node_forget_names(sentinel);
+    sentinel->names = names;
+    sentinel->n_names = n_names;
+    sentinel->has_names = true;
     if (same) {
         return;
     }
-    peer->site->watcher->reshaped = true;
-    if (!peer->site->config->all_masters) {
+    sentinel->deployment->watcher->reshaped = true;
+    if (!sentinel->deployment->config->all_masters) {
         return;
     }
-    site_drop_names(peer->site);
-    site_add_names(peer->site);
+    deployment_drop_names(sentinel->deployment);
+    deployment_add_names(sentinel->deployment);
 }
 
 /* ---- life ---- */
 
-void site_init(struct site *site, struct watcher *watcher, const struct watch_deployment *config)
+void deployment_init(struct deployment *deployment, struct watcher *watcher,
+                     const struct watch_deployment *config)
 {
-    site->watcher = watcher;
-    site->config = config;
-    site->number = (unsigned)(site - watcher->sites) + 1;
-    site->resolver = resolver_new(watcher->loop, site->number, watcher->config->sentinel_timeout_ms,
-                                  watcher_found_name, watcher);
-    site->password = secret_copy(config->password);
+    deployment->watcher = watcher;
+    deployment->config = config;
+    deployment->number = (unsigned)(deployment - watcher->deployments) + 1;
+    deployment->resolver =
+        resolver_new(watcher->loop, deployment->number, watcher->config->sentinel_timeout_ms,
+                     watcher_found_name, watcher);
+    deployment->password = secret_copy(config->password);
     for (size_t i = 0; i < config->n_masters; i++) {
         if (!watcher_find_master(watcher, config->masters[i])) {
-            watcher_insert_master(watcher, master_new(watcher, site, config->masters[i], true));
+            watcher_insert_master(watcher,
+                                  master_new(watcher, deployment, config->masters[i], true));
         }
     }
     for (size_t i = 0; i < config->n_seeds; i++) {
         struct address address = address_map_apply(&watcher->config->map, &config->seeds[i]);
 
-        (void)peer_new(site, &address, true, "");
+        (void)sentinel_node_new(deployment, &address, true, "");
     }
 }
 
-void site_release(struct site *site)
+void deployment_release(struct deployment *deployment)
 {
-    while (site->n_peers > 0) {
-        peer_free(site->peers[site->n_peers - 1]);
+    while (deployment->n_sentinels > 0) {
+        sentinel_node_free(deployment->sentinels[deployment->n_sentinels - 1]);
     }
-    free(site->peers);
-    resolver_free(site->resolver);
-    secret_free(site->password);
+    free(deployment->sentinels);
+    resolver_free(deployment->resolver);
+    secret_free(deployment->password);
 }

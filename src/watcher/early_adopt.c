@@ -17,7 +17,7 @@ static const struct {
 
 enum { SLOWEST_MS = 100 };
 
-static int64_t pace_ms(const struct adopt *adopt)
+static int64_t pace_ms(const struct early_adopt *adopt)
 {
     int64_t asked_for_ms = clock_boot_ms() - adopt->began_ms;
 
@@ -31,10 +31,10 @@ static int64_t pace_ms(const struct adopt *adopt)
 
 /* ---- asking ---- */
 
-static void adopt_stop(struct adopt *adopt)
+static void adopt_stop(struct early_adopt *adopt)
 {
-    probe_free(adopt->probe);
-    adopt->probe = NULL;
+    role_check_free(adopt->role_check);
+    adopt->role_check = NULL;
     loop_timer_free(adopt->timer);
     adopt->timer = NULL;
 }
@@ -44,42 +44,42 @@ static void adopt_due(void *data)
     struct master *master = data;
 
     watcher_turn(master->watcher);
-    if (master->adopt.probe) {
-        probe_ask(master->adopt.probe);
+    if (master->adopt.role_check) {
+        role_check_ask(master->adopt.role_check);
     }
 }
 
-static void adopt_answered(void *data, struct probe *probe, enum role_answer answer,
+static void adopt_answered(void *data, struct role_check *role_check, enum role_answer answer,
                            int64_t asked_us, const char *words)
 {
     struct master *master = data;
-    struct adopt *adopt = &master->adopt;
+    struct early_adopt *adopt = &master->adopt;
 
     (void)words;
-    if (watcher_turn(master->watcher) || adopt->probe != probe) {
+    if (watcher_turn(master->watcher) || adopt->role_check != role_check) {
         return;
     }
     bool cut_off = answer == ROLE_CLOSED && adopt->answered;
-    adopt->answered = probe_is_connected(probe);
+    adopt->answered = role_check_is_connected(role_check);
     adopt->asked_us = asked_us;
-    judge_promotion_role(master->judge, probe_node(probe), answer, clock_boot_ms());
+    judge_promotion_role(master->judge, role_check_node(role_check), answer, clock_boot_ms());
     if (answer == ROLE_MASTER) {
-        master_step(master); /* may free the probe, or make it the standing one */
+        master_step(master); /* may free the role check, or make it the standing one */
     }
-    if (adopt->probe == probe) {
+    if (adopt->role_check == role_check) {
         loop_timer_start(adopt->timer, cut_off ? 0 : pace_ms(adopt));
     }
 }
 
 void adopt_follow(struct master *master, const struct endpoint *node)
 {
-    struct adopt *adopt = &master->adopt;
+    struct early_adopt *adopt = &master->adopt;
     const struct watcher *watcher = master->watcher;
 
-    if (!node || (adopt->probe && !endpoint_equal(probe_node(adopt->probe), node))) {
+    if (!node || (adopt->role_check && !endpoint_equal(role_check_node(adopt->role_check), node))) {
         adopt_stop(adopt);
     }
-    if (!node || adopt->probe) {
+    if (!node || adopt->role_check) {
         return;
     }
     char text[ADDRESS_TEXT_SIZE];
@@ -88,97 +88,102 @@ void adopt_follow(struct master *master, const struct endpoint *node)
     adopt->began_ms = clock_boot_ms();
     adopt->answered = false;
     adopt->timer = loop_timer_new(watcher->loop, adopt_due, master);
-    adopt->probe = probe_new(watcher->loop, master->site->number, master->redis_username,
-                             master->redis_password, watcher->config->verify_timeout_ms,
-                             adopt_answered, master);
-    probe_open(adopt->probe, node);
+    adopt->role_check = role_check_new(watcher->loop, master->deployment->number,
+                                       master->redis_username, master->redis_password,
+                                       watcher->config->verify_timeout_ms, adopt_answered, master);
+    role_check_open(adopt->role_check, node);
 }
 
-struct probe *adopt_take_probe(struct master *master, int64_t *asked_us)
+struct role_check *adopt_take_role_check(struct master *master, int64_t *asked_us)
 {
-    struct adopt *adopt = &master->adopt;
-    struct probe *probe = adopt->probe;
+    struct early_adopt *adopt = &master->adopt;
+    struct role_check *role_check = adopt->role_check;
 
-    if (!probe || !endpoint_equal(probe_node(probe), &master->published.master)) {
+    if (!role_check || !endpoint_equal(role_check_node(role_check), &master->published.master)) {
         return NULL;
     }
     *asked_us = adopt->asked_us;
-    adopt->probe = NULL;
+    adopt->role_check = NULL;
     adopt_stop(adopt);
-    return probe;
+    return role_check;
 }
 
 /* ---- what leaders say ---- */
 
-static void adopt_tell(struct master *master, const struct peer *peer, enum promotion_step step,
-                       const struct endpoint *node)
+static void adopt_tell(struct master *master, const struct sentinel_node *sentinel,
+                       enum promotion_step step, const struct endpoint *node)
 {
-    judge_promotion(master->judge, sentinel_link_run_id(peer->link), step, peer->new_epoch, node,
-                    clock_boot_ms());
+    judge_promotion(master->judge, sentinel_client_run_id(sentinel->link), step,
+                    sentinel->new_epoch, node, clock_boot_ms());
 }
 
 /* Its name may have to be looked up first. @return whether the judge was told. */
 static bool adopt_tell_chosen(struct master *master)
 {
-    struct adopt *adopt = &master->adopt;
+    struct early_adopt *adopt = &master->adopt;
     struct endpoint node;
-    struct peer *peer = adopt->chooser;
+    struct sentinel_node *sentinel = adopt->chooser;
 
-    if (!peer || !resolver_get(master->site->resolver, &adopt->chosen, &node)) {
+    if (!sentinel || !resolver_get(master->deployment->resolver, &adopt->chosen, &node)) {
         return false;
     }
     adopt->chooser = NULL;
-    const struct refusal *refusal = peer_refusal(peer, &node);
+    const struct refusal *refusal = sentinel_node_refusal(sentinel, &node);
     if (refusal) {
         char text[ADDRESS_TEXT_SIZE], from[ADDRESS_TEXT_SIZE];
 
         log_warn("chosen replica ignored", LOG_STR("master", master->name),
                  LOG_STR("replica", address_format(&node.name, text)),
-                 LOG_STR("sentinel", address_format(sentinel_link_address(peer->link), from)),
+                 LOG_STR("sentinel", address_format(sentinel_client_address(sentinel->link), from)),
                  LOG_STR("code", refusal->code), LOG_STR("words", refusal->words));
         return false;
     }
-    adopt_tell(master, peer, PROMOTION_CHOSEN, &node);
+    adopt_tell(master, sentinel, PROMOTION_CHOSEN, &node);
     return true;
 }
 
-static void adopt_hear_chosen(struct master *master, struct peer *peer,
+static void adopt_hear_chosen(struct master *master, struct sentinel_node *sentinel,
                               const struct address *replica)
 {
-    struct adopt *adopt = &master->adopt;
+    struct early_adopt *adopt = &master->adopt;
 
     if (!address_is_set(replica)) {
         return;
     }
     adopt->chosen = address_map_apply(&master->watcher->config->map, replica);
-    adopt->chooser = peer;
+    adopt->chooser = sentinel;
     (void)adopt_tell_chosen(master);
 }
 
-void adopt_hear_event(struct master *master, struct peer *peer, const struct sentinel_event *event)
+void adopt_hear_event(struct master *master, struct sentinel_node *sentinel,
+                      const struct sentinel_event *event)
 {
     if (master->watcher->config->adopt != WATCH_ADOPT_PROMOTED) {
         return;
     }
     switch (event->kind) {
-    case SENTINEL_EVENT_TRY_FAILOVER: adopt_tell(master, peer, PROMOTION_TRY, NULL); break;
-    case SENTINEL_EVENT_ELECTED_LEADER: adopt_tell(master, peer, PROMOTION_ELECTED, NULL); break;
+    case SENTINEL_EVENT_TRY_FAILOVER: adopt_tell(master, sentinel, PROMOTION_TRY, NULL); break;
+    case SENTINEL_EVENT_ELECTED_LEADER:
+        adopt_tell(master, sentinel, PROMOTION_ELECTED, NULL);
+        break;
     case SENTINEL_EVENT_SELECTED_SLAVE:
-    case SENTINEL_EVENT_SEND_SLAVEOF_NOONE: adopt_hear_chosen(master, peer, &event->address); break;
+    case SENTINEL_EVENT_SEND_SLAVEOF_NOONE:
+        adopt_hear_chosen(master, sentinel, &event->address);
+        break;
     case SENTINEL_EVENT_FAILOVER_END:
     case SENTINEL_EVENT_FAILOVER_END_FOR_TIMEOUT:
-    case SENTINEL_EVENT_SWITCH_MASTER: adopt_tell(master, peer, PROMOTION_ENDED, NULL); break;
+    case SENTINEL_EVENT_SWITCH_MASTER: adopt_tell(master, sentinel, PROMOTION_ENDED, NULL); break;
     default:
         if (sentinel_event_is_abort(event->kind)) {
-            adopt_tell(master, peer, PROMOTION_ABORTED, NULL);
+            adopt_tell(master, sentinel, PROMOTION_ABORTED, NULL);
         }
         break;
     }
 }
 
-void adopt_note_epoch(struct peer *peer, const struct sentinel_event *event)
+void adopt_note_epoch(struct sentinel_node *sentinel, const struct sentinel_event *event)
 {
-    peer->new_epoch = event->kind == SENTINEL_EVENT_NEW_EPOCH ? event->epoch : EPOCH_UNKNOWN;
+    sentinel->new_epoch = event->kind == SENTINEL_EVENT_NEW_EPOCH ? event->epoch : EPOCH_UNKNOWN;
 }
 
 void adopt_resume(struct master *master)
@@ -188,9 +193,9 @@ void adopt_resume(struct master *master)
     }
 }
 
-void adopt_forget_peer(struct master *master, const struct peer *peer)
+void adopt_forget_sentinel_node(struct master *master, const struct sentinel_node *sentinel)
 {
-    if (master->adopt.chooser == peer) {
+    if (master->adopt.chooser == sentinel) {
         master->adopt.chooser = NULL;
     }
 }

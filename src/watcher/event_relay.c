@@ -14,50 +14,50 @@
 /* a thousand masters down at once fit */
 enum { BUDGET = 4000, BUDGET_PER_MS = 1, COMPLAIN_MS = 1000 };
 
-static bool within_budget(struct herald *herald, int64_t now_ms)
+static bool within_budget(struct event_relay *relay, int64_t now_ms)
 {
-    if (herald->budget_ms == 0) {
-        herald->budget = BUDGET;
+    if (relay->budget_ms == 0) {
+        relay->budget = BUDGET;
     } else {
-        herald->budget += (now_ms - herald->budget_ms) * BUDGET_PER_MS;
+        relay->budget += (now_ms - relay->budget_ms) * BUDGET_PER_MS;
     }
-    if (herald->budget > BUDGET) {
-        herald->budget = BUDGET;
+    if (relay->budget > BUDGET) {
+        relay->budget = BUDGET;
     }
-    herald->budget_ms = now_ms;
-    if (herald->budget <= 0) {
+    relay->budget_ms = now_ms;
+    if (relay->budget <= 0) {
         return false;
     }
-    herald->budget--;
+    relay->budget--;
     return true;
 }
 
-static void complain(struct herald *herald, int64_t now_ms)
+static void complain(struct event_relay *relay, int64_t now_ms)
 {
-    herald->left_out++;
-    if (now_ms - herald->complained_ms < COMPLAIN_MS && herald->complained_ms != 0) {
+    relay->left_out++;
+    if (now_ms - relay->complained_ms < COMPLAIN_MS && relay->complained_ms != 0) {
         return;
     }
     log_warn("Sentinels send events faster than they are passed on",
-             LOG_INT("left_out", (int64_t)herald->left_out));
-    herald->complained_ms = now_ms;
+             LOG_INT("left_out", (int64_t)relay->left_out));
+    relay->complained_ms = now_ms;
 }
 
-void herald_tell(struct watcher *watcher, const struct peer *peer,
-                 const struct sentinel_event *event)
+void event_relay_tell(struct watcher *watcher, const struct sentinel_node *sentinel,
+                      const struct sentinel_event *event)
 {
-    struct news_event news = {.wall_ms = clock_wall_ms()};
+    struct message_event message = {.wall_ms = clock_wall_ms()};
     int64_t now_ms = clock_boot_ms();
 
-    if (!within_budget(&watcher->herald, now_ms)) {
-        complain(&watcher->herald, now_ms);
+    if (!within_budget(&watcher->relay, now_ms)) {
+        complain(&watcher->relay, now_ms);
         return;
     }
-    snprintf(news.master, sizeof(news.master), "%s", event->master);
-    snprintf(news.channel, sizeof(news.channel), "%s", event->channel);
-    snprintf(news.detail, sizeof(news.detail), "%s", event->payload);
-    address_format(sentinel_link_address(peer->link), news.sentinel);
+    snprintf(message.master, sizeof(message.master), "%s", event->master);
+    snprintf(message.channel, sizeof(message.channel), "%s", event->channel);
+    snprintf(message.detail, sizeof(message.detail), "%s", event->payload);
+    address_format(sentinel_client_address(sentinel->link), message.sentinel);
     for (size_t i = 0; i < watcher->n_subscribers; i++) {
-        mailbox_post(watcher->subscribers[i], news_event_new(&news));
+        mailbox_post(watcher->subscribers[i], message_event_new(&message));
     }
 }

@@ -1,6 +1,7 @@
 /*
- * What the timeline is told: Sentinels' events as they come, role checks, states, publications. And
- * what comes of it: a snapshot with the new list, one line in the log for each failover that ended.
+ * What the failover log is told: Sentinels' events as they come, role checks, states, publications.
+ * And what comes of it: a snapshot with the new list, one line in the log for each failover that
+ * ended.
  */
 #include <stdlib.h>
 
@@ -10,9 +11,9 @@
 
 enum { HISTORY = 64, LOG_FIELDS_MAX = 12 + PHASES_COUNT };
 
-static struct timeline_time time_now(void)
+static struct failover_log_time time_now(void)
 {
-    return (struct timeline_time){clock_boot_ms(), clock_wall_ms()};
+    return (struct failover_log_time){clock_boot_ms(), clock_wall_ms()};
 }
 
 /* ---- the failovers that ended ---- */
@@ -68,65 +69,65 @@ static void log_resolved(const struct failover *failover)
              LOG_INT("id", (int64_t)failover->id));
 }
 
-static void story_arm(struct story *story)
+static void failover_recorder_arm(struct failover_recorder *recorder)
 {
-    int64_t next_ms = timeline_next_ms(story->timeline);
+    int64_t next_ms = failover_log_next_ms(recorder->failover_log);
 
     if (next_ms >= 0) {
-        loop_timer_start(story->timer, next_ms - clock_boot_ms());
+        loop_timer_start(recorder->timer, next_ms - clock_boot_ms());
     } else {
-        loop_timer_stop(story->timer);
+        loop_timer_stop(recorder->timer);
     }
-    story->told = false;
+    recorder->told = false;
 }
 
-static void story_publish(struct watcher *watcher)
+static void failover_recorder_publish(struct watcher *watcher)
 {
-    struct story *story = &watcher->story;
+    struct failover_recorder *recorder = &watcher->recorder;
 
-    story->revision = timeline_revision(story->timeline);
-    failovers_unref(story->list);
-    story->list = timeline_list(story->timeline);
+    recorder->revision = failover_log_revision(recorder->failover_log);
+    failovers_unref(recorder->list);
+    recorder->list = failover_log_list(recorder->failover_log);
     watcher->reshaped = true;
-    for (struct failover *ended; (ended = timeline_take_ended(story->timeline));
+    for (struct failover *ended; (ended = failover_log_take_ended(recorder->failover_log));
          failover_unref(ended)) {
         log_failover(ended);
         count_failover(watcher, ended);
     }
-    for (struct failover *resolved; (resolved = timeline_take_resolved(story->timeline));
+    for (struct failover *resolved; (resolved = failover_log_take_resolved(recorder->failover_log));
          failover_unref(resolved)) {
         log_resolved(resolved);
         count_unavailable(watcher, resolved);
     }
 }
 
-void story_settle(struct watcher *watcher)
+void failover_recorder_settle(struct watcher *watcher)
 {
-    struct story *story = &watcher->story;
-    bool changed = timeline_revision(story->timeline) != story->revision;
+    struct failover_recorder *recorder = &watcher->recorder;
+    bool changed = failover_log_revision(recorder->failover_log) != recorder->revision;
 
     if (changed) {
-        story_publish(watcher);
+        failover_recorder_publish(watcher);
     }
-    if (changed || story->told) { /* deadlines move also where there is nothing new to show */
-        story_arm(story);
+    if (changed || recorder->told) { /* deadlines move also where there is nothing new to show */
+        failover_recorder_arm(recorder);
     }
 }
 
-static void story_due(void *data)
+static void failover_recorder_due(void *data)
 {
     struct watcher *watcher = data;
 
     watcher_turn(watcher);
-    (void)timeline_tick(watcher->story.timeline, time_now());
-    watcher->story.told = true;
+    (void)failover_log_tick(watcher->recorder.failover_log, time_now());
+    watcher->recorder.told = true;
 }
 
 /* ---- what is heard ---- */
 
 static const struct {
     enum sentinel_event_kind kind;
-    enum timeline_signal signal;
+    enum failover_log_signal signal;
     /* the instance must be the master itself: replicas and Sentinels go down, too */
     bool of_master;
 } signals[] = {
@@ -155,7 +156,7 @@ static const struct {
     {SENTINEL_EVENT_NEW_EPOCH, TIMELINE_NEW_EPOCH, false},
 };
 
-bool story_signal(const struct sentinel_event *event, enum timeline_signal *signal)
+bool failover_recorder_signal(const struct sentinel_event *event, enum failover_log_signal *signal)
 {
     for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
         if (signals[i].kind == event->kind &&
@@ -167,33 +168,35 @@ bool story_signal(const struct sentinel_event *event, enum timeline_signal *sign
     return false;
 }
 
-static void story_tell(const struct peer *peer, struct master *master, enum timeline_signal signal,
-                       const struct address *of, const struct address *about, int64_t epoch)
+static void failover_recorder_tell(const struct sentinel_node *sentinel, struct master *master,
+                                   enum failover_log_signal signal, const struct address *of,
+                                   const struct address *about, int64_t epoch)
 {
-    struct watcher *watcher = peer->site->watcher;
-    const struct chair *chair = master ? master_chair(master, peer) : NULL;
-    char sentinel[ADDRESS_TEXT_SIZE];
-    struct timeline_event event = {
+    struct watcher *watcher = sentinel->deployment->watcher;
+    const struct sentinel_view *view = master ? master_sentinel_view(master, sentinel) : NULL;
+    char from[ADDRESS_TEXT_SIZE];
+    struct failover_log_event event = {
         .signal = signal,
         .master = master ? master->track : NULL,
-        .site = (size_t)(peer->site - watcher->sites),
-        .sentinel = address_format(sentinel_link_address(peer->link), sentinel),
+        .deployment = (size_t)(sentinel->deployment - watcher->deployments),
+        .sentinel = address_format(sentinel_client_address(sentinel->link), from),
         .of = of,
         .about = about,
         .epoch = epoch,
-        .failover_timeout_ms = chair && chair->has_row ? chair->row.failover_timeout_ms : -1,
+        .failover_timeout_ms = view && view->has_row ? view->row.failover_timeout_ms : -1,
     };
 
-    timeline_hear(watcher->story.timeline, &event, time_now());
-    watcher->story.told = true;
+    failover_log_hear(watcher->recorder.failover_log, &event, time_now());
+    watcher->recorder.told = true;
 }
 
 /*
- * The timeline compares texts, and Sentinels may call one node differently: it hears one of them.
+ * The failover log compares texts, and Sentinels may call one node differently: it hears one of
+ * them.
  */
 static const struct address *spell(const struct master *master, const struct address *address)
 {
-    struct resolver *resolver = master->site->resolver;
+    struct resolver *resolver = master->deployment->resolver;
     const struct snapshot_master *shown = master->shown;
 
     for (size_t i = 0; i < 2; i++) {
@@ -215,24 +218,26 @@ static const struct address *spell(const struct master *master, const struct add
  * don't.
  * @return false where a Sentinel's word on it is not believed.
  */
-static bool story_name(const struct peer *peer, const struct master *master,
-                       const struct address *given, struct address *out)
+static bool failover_recorder_name(const struct sentinel_node *sentinel,
+                                   const struct master *master, const struct address *given,
+                                   struct address *out)
 {
     struct address mapped;
 
-    if (!peer_map_address(peer, given, &mapped)) {
+    if (!sentinel_node_map_address(sentinel, given, &mapped)) {
         return false;
     }
     *out = *spell(master, &mapped);
     return true;
 }
 
-void story_event(const struct peer *peer, struct master *master, const struct sentinel_event *event)
+void failover_recorder_event(const struct sentinel_node *sentinel, struct master *master,
+                             const struct sentinel_event *event)
 {
     struct address of, about;
-    enum timeline_signal signal;
+    enum failover_log_signal signal;
 
-    if (!story_signal(event, &signal)) {
+    if (!failover_recorder_signal(event, &signal)) {
         return;
     }
     bool of_none =
@@ -242,40 +247,42 @@ void story_event(const struct peer *peer, struct master *master, const struct se
     }
     bool has_of = !of_none && address_is_set(&event->master_address),
          has_about = !of_none && address_is_set(&event->address);
-    if ((has_of && !story_name(peer, master, &event->master_address, &of)) ||
-        (has_about && !story_name(peer, master, &event->address, &about))) {
+    if ((has_of && !failover_recorder_name(sentinel, master, &event->master_address, &of)) ||
+        (has_about && !failover_recorder_name(sentinel, master, &event->address, &about))) {
         return;
     }
-    story_tell(peer, of_none ? NULL : master, signal, has_of ? &of : NULL,
-               has_about ? &about : NULL, event->epoch);
+    failover_recorder_tell(sentinel, of_none ? NULL : master, signal, has_of ? &of : NULL,
+                           has_about ? &about : NULL, event->epoch);
 }
 
-void story_row(const struct chair *chair)
+void failover_recorder_row(const struct sentinel_view *view)
 {
-    if (!chair->has_row) {
+    if (!view->has_row) {
         return;
     }
-    if (chair->row.down_after_ms > 0) {
-        timeline_down_after(chair->master->track, chair->row.down_after_ms);
+    if (view->row.down_after_ms > 0) {
+        failover_log_down_after(view->master->track, view->row.down_after_ms);
     }
-    if (chair->row.failover_state[0] != '\0') {
-        story_tell(chair->peer, chair->master, TIMELINE_BUSY, NULL, NULL, EPOCH_UNKNOWN);
+    if (view->row.failover_state[0] != '\0') {
+        failover_recorder_tell(view->sentinel, view->master, TIMELINE_BUSY, NULL, NULL,
+                               EPOCH_UNKNOWN);
     }
-    if ((chair->row.flags & (SENTINEL_FORCE_FAILOVER | SENTINEL_COORDINATED_FAILOVER)) != 0) {
-        story_tell(chair->peer, chair->master, TIMELINE_FORCED, NULL, NULL, EPOCH_UNKNOWN);
+    if ((view->row.flags & (SENTINEL_FORCE_FAILOVER | SENTINEL_COORDINATED_FAILOVER)) != 0) {
+        failover_recorder_tell(view->sentinel, view->master, TIMELINE_FORCED, NULL, NULL,
+                               EPOCH_UNKNOWN);
     }
 }
 
-void story_lose(const struct chair *chair)
+void failover_recorder_lose(const struct sentinel_view *view)
 {
-    story_tell(chair->peer, chair->master, TIMELINE_LOST, NULL, NULL, EPOCH_UNKNOWN);
+    failover_recorder_tell(view->sentinel, view->master, TIMELINE_LOST, NULL, NULL, EPOCH_UNKNOWN);
 }
 
 /* A good answer proves nothing about later than the question, a bad one is news as of now. */
-void story_role(const struct master *master, enum role_answer answer, int64_t asked_us)
+void failover_recorder_role(const struct master *master, enum role_answer answer, int64_t asked_us)
 {
-    struct timeline_time at = time_now();
-    enum timeline_check check = TIMELINE_BAD;
+    struct failover_log_time at = time_now();
+    enum failover_log_check check = TIMELINE_BAD;
 
     if (answer == ROLE_MASTER) {
         check = TIMELINE_GOOD;
@@ -286,12 +293,12 @@ void story_role(const struct master *master, enum role_answer answer, int64_t as
         at.wall_ms -= at.boot_ms - asked_us / 1000;
         at.boot_ms = asked_us / 1000;
     }
-    timeline_checked(master->watcher->story.timeline, master->track, check, at);
+    failover_log_checked(master->watcher->recorder.failover_log, master->track, check, at);
 }
 
-void story_step(struct master *master, const struct judgement *said)
+void failover_recorder_step(struct master *master, const struct judgement *said)
 {
-    struct timeline *timeline = master->watcher->story.timeline;
+    struct failover_log *failover_log = master->watcher->recorder.failover_log;
     const struct address *published = said->published ? &master->spelled[0] : NULL;
 
     if (said->switched && published) {
@@ -300,9 +307,9 @@ void story_step(struct master *master, const struct judgement *said)
 
         master->spelled[1] = from;
         master->spelled[0] = to;
-        timeline_published(timeline, master->track, master->has_published ? &from : NULL, published,
-                           said->published->epoch, said->state == MASTER_OK, said->adopted,
-                           time_now());
+        failover_log_published(failover_log, master->track, master->has_published ? &from : NULL,
+                               published, said->published->epoch, said->state == MASTER_OK,
+                               said->adopted, time_now());
     }
     /* After a gap in the clock nothing is known, which is not the node's fault. */
     bool unsure = !master_state_serves(said->state) && said->reason == REASON_STARTING;
@@ -310,44 +317,44 @@ void story_step(struct master *master, const struct judgement *said)
         return;
     }
     master->told = said->state;
-    timeline_state(timeline, master->track, published, said->state, time_now());
-    master->watcher->story.told = true;
+    failover_log_state(failover_log, master->track, published, said->state, time_now());
+    master->watcher->recorder.told = true;
 }
 
-void story_restart(struct master *master)
+void failover_recorder_restart(struct master *master)
 {
-    timeline_restarted(master->watcher->story.timeline, master->track, time_now());
-    master->watcher->story.told = true;
+    failover_log_restarted(master->watcher->recorder.failover_log, master->track, time_now());
+    master->watcher->recorder.told = true;
 }
 
 /* ---- life ---- */
 
-void story_watch(struct master *master)
+void failover_recorder_watch(struct master *master)
 {
     struct watcher *watcher = master->watcher;
 
     master->told = MASTER_UNKNOWN;
-    master->track = timeline_watch(watcher->story.timeline, master->name,
-                                   (size_t)(master->site - watcher->sites));
+    master->track = failover_log_watch(watcher->recorder.failover_log, master->name,
+                                       (size_t)(master->deployment - watcher->deployments));
 }
 
-void story_forget(struct master *master)
+void failover_recorder_forget(struct master *master)
 {
-    timeline_forget(master->watcher->story.timeline, master->track, time_now());
+    failover_log_forget(master->watcher->recorder.failover_log, master->track, time_now());
     master->track = NULL;
 }
 
-void story_init(struct watcher *watcher)
+void failover_recorder_init(struct watcher *watcher)
 {
     int64_t history = watcher->config->history;
 
-    watcher->story.timeline = timeline_new(history > 0 ? (size_t)history : HISTORY);
-    watcher->story.timer = loop_timer_new(watcher->loop, story_due, watcher);
+    watcher->recorder.failover_log = failover_log_new(history > 0 ? (size_t)history : HISTORY);
+    watcher->recorder.timer = loop_timer_new(watcher->loop, failover_recorder_due, watcher);
 }
 
-void story_release(struct watcher *watcher)
+void failover_recorder_release(struct watcher *watcher)
 {
-    loop_timer_free(watcher->story.timer);
-    failovers_unref(watcher->story.list);
-    timeline_free(watcher->story.timeline);
+    loop_timer_free(watcher->recorder.timer);
+    failovers_unref(watcher->recorder.list);
+    failover_log_free(watcher->recorder.failover_log);
 }

@@ -3,8 +3,8 @@
  * when they have answered or their time is over.
  *
  * An answer to a question that was put before the caller came would not be fresh to him. The
- * questions are shared all the same: a link and a probe have one on its way at the most, and all
- * who came meanwhile share the next.
+ * questions are shared all the same: a link and a role check have one on its way at the most, and
+ * all who came meanwhile share the next.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -39,17 +39,18 @@ static void lookup_tell(struct master *master, struct lookup *lookup, bool confi
                         enum reason reason, const char *detail)
 {
     watcher_post_later(master->watcher, lookup->reply_to,
-                       news_fresh_new(lookup->ticket, confirmed, reason, detail));
+                       message_fresh_new(lookup->ticket, confirmed, reason, detail));
     free(lookup);
 }
 
 static bool waits_for_sentinels(const struct master *master, const struct lookup *lookup)
 {
-    for (size_t i = 0; i < master->n_chairs; i++) {
-        const struct chair *chair = master->chairs[i];
+    for (size_t i = 0; i < master->n_views; i++) {
+        const struct sentinel_view *view = master->views[i];
 
-        if (sentinel_link_is_up(chair->peer->link) &&
-            (sentinel_seat_answered_us(chair->seat) < lookup->began_us || chair->waiting)) {
+        if (sentinel_client_is_up(view->sentinel->link) &&
+            (sentinel_monitored_master_answered_us(view->monitored) < lookup->began_us ||
+             view->waiting)) {
             return true;
         }
     }
@@ -58,9 +59,10 @@ static bool waits_for_sentinels(const struct master *master, const struct lookup
 
 static bool some_sentinel_answered(const struct master *master, const struct lookup *lookup)
 {
-    for (size_t i = 0; i < master->n_chairs; i++) {
-        if (sentinel_link_is_up(master->chairs[i]->peer->link) &&
-            sentinel_seat_answered_us(master->chairs[i]->seat) >= lookup->began_us) {
+    for (size_t i = 0; i < master->n_views; i++) {
+        if (sentinel_client_is_up(master->views[i]->sentinel->link) &&
+            sentinel_monitored_master_answered_us(master->views[i]->monitored) >=
+                lookup->began_us) {
             return true;
         }
     }
@@ -90,14 +92,14 @@ static bool lookup_try(struct master *master, struct lookup *lookup, int64_t now
     bool role_is_fresh = master->role_asked_us >= lookup->began_us;
     /* A connection that ended is news, not an answer, while the node is asked once more. */
     bool asked_again = master->role != ROLE_MASTER && master_state_serves(master->state) &&
-                       master->standing && probe_is_asking(master->standing);
+                       master->standing && role_check_is_asking(master->standing);
 
     if (now_ms < sentinels_until_ms && waits_for_sentinels(master, lookup)) {
         *due_ms = sentinels_until_ms;
         return false;
     }
     *due_ms = until_ms;
-    if (!late && master->candidate && probe_is_asking(master->candidate)) {
+    if (!late && master->candidate && role_check_is_asking(master->candidate)) {
         return false; /* its role decides */
     }
     if (!late && role_is_fresh && asked_again) {

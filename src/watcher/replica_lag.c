@@ -33,7 +33,7 @@ static int64_t pace_ms(const struct master *master, int64_t now_ms)
 {
     const struct lag *lag = &master->lag;
 
-    if (master->suspect || master->fencing.guard.state != FENCE_DOWN ||
+    if (master->suspect || master->fence_driver.guard.state != FENCE_DOWN ||
         master->watcher->config->lag_matters || now_ms < lag->read_until_ms) {
         return FAST_MS;
     }
@@ -48,7 +48,7 @@ static void lag_tell(struct master *master)
         master->lag.asks = ask->next;
         master->watcher->lag_awaited = true;
         watcher_post_later(master->watcher, ask->reply_to,
-                           news_fresh_new(ask->ticket, true, REASON_NONE, ""));
+                           message_fresh_new(ask->ticket, true, REASON_NONE, ""));
         free(ask);
     }
 }
@@ -101,7 +101,7 @@ static void lag_ask_now(struct master *master, int64_t now_ms)
 {
     struct lag *lag = &master->lag;
 
-    if (lag->asking || !master->standing || !probe_ask_offsets(master->standing, lag_heard)) {
+    if (lag->asking || !master->standing || !role_check_ask_offsets(master->standing, lag_heard)) {
         return;
     }
     lag->asking = true;
@@ -139,7 +139,7 @@ void lag_role(struct master *master, enum role_answer answer)
 {
     int64_t now_ms = clock_boot_ms();
 
-    if (!probe_is_connected(master->standing)) {
+    if (!role_check_is_connected(master->standing)) {
         master->lag.asking = false; /* the question died with the connection */
     }
     if (answer != ROLE_MASTER) {

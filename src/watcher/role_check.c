@@ -22,14 +22,14 @@
 
 enum { PING_US = 5000000 };
 
-struct probe {
+struct role_check {
     struct redis_conn *conn;
     const char *username;
     struct secret *password;
     int64_t timeout_ms;
-    probe_fn *answered;
-    probe_offsets_fn *got_offsets;
-    probe_run_id_fn *got_run_id;
+    role_check_fn *answered;
+    role_check_offsets_fn *got_offsets;
+    role_check_run_id_fn *got_run_id;
     void *data;
     struct endpoint node;
     int64_t asked_us;
@@ -44,89 +44,93 @@ struct probe {
     bool refused_auth;
 };
 
-static void probe_answer(struct probe *probe, enum role_answer answer, const char *words)
+static void role_check_answer(struct role_check *role_check, enum role_answer answer,
+                              const char *words)
 {
-    probe->asking = false;
-    probe->answered(probe->data, probe, answer, probe->asked_us, words);
+    role_check->asking = false;
+    role_check->answered(role_check->data, role_check, answer, role_check->asked_us, words);
 }
 
-static void probe_send(struct probe *probe, redis_reply_fn *done, int argc, const char **argv)
+static void role_check_send(struct role_check *role_check, redis_reply_fn *done, int argc,
+                            const char **argv)
 {
-    redis_conn_command(probe->conn, done, probe, probe->timeout_ms, argc, argv, NULL);
+    redis_conn_command(role_check->conn, done, role_check, role_check->timeout_ms, argc, argv,
+                       NULL);
 }
 
-static void answer_master(struct probe *probe)
+static void answer_master(struct role_check *role_check)
 {
-    probe->says_master = false;
-    if (probe->loading) {
-        probe_answer(probe, ROLE_LOADING, probe->loading_words);
+    role_check->says_master = false;
+    if (role_check->loading) {
+        role_check_answer(role_check, ROLE_LOADING, role_check->loading_words);
     } else {
-        probe_answer(probe, ROLE_MASTER, "master");
+        role_check_answer(role_check, ROLE_MASTER, "master");
     }
 }
 
 /* A reply to an older question is followed by another. */
 static void got_ping(void *data, const redisReply *reply, enum redis_fail why)
 {
-    struct probe *probe = data;
+    struct role_check *role_check = data;
 
     (void)why;
     if (!reply) {
         return; /* the `closed` hook answers */
     }
-    probe->pings--;
-    probe->loading =
+    role_check->pings--;
+    role_check->loading =
         reply->type == REDIS_REPLY_ERROR && sentinel_error_kind(reply) == SENTINEL_ERROR_LOADING;
-    if (probe->loading) {
-        snprintf(probe->loading_words, sizeof(probe->loading_words), "%s", reply->str);
+    if (role_check->loading) {
+        snprintf(role_check->loading_words, sizeof(role_check->loading_words), "%s", reply->str);
     }
-    if (probe->says_master && probe->pings == 0) {
-        answer_master(probe);
+    if (role_check->says_master && role_check->pings == 0) {
+        answer_master(role_check);
     }
 }
 
-static void ask_ping(struct probe *probe)
+static void ask_ping(struct role_check *role_check)
 {
     const char *argv[] = {"PING"};
 
-    probe->pings++;
-    probe->pinged_us = clock_boot_us();
-    probe_send(probe, got_ping, 1, argv);
+    role_check->pings++;
+    role_check->pinged_us = clock_boot_us();
+    role_check_send(role_check, got_ping, 1, argv);
 }
 
-static void answer_role_word(struct probe *probe, const char *role)
+static void answer_role_word(struct role_check *role_check, const char *role)
 {
     if (strcmp(role, "master") == 0) {
-        probe->says_master = true;
-        if (probe->pings == 0) {
-            answer_master(probe);
+        role_check->says_master = true;
+        if (role_check->pings == 0) {
+            answer_master(role_check);
         }
     } else {
-        probe_answer(probe, ROLE_OTHER, role);
+        role_check_answer(role_check, ROLE_OTHER, role);
     }
 }
 
 /* The last resort failed with this error reply. */
-static void answer_error(struct probe *probe, const redisReply *reply)
+static void answer_error(struct role_check *role_check, const redisReply *reply)
 {
     const char *words = reply->type == REDIS_REPLY_ERROR ? reply->str : "its answer has no role";
 
-    if (probe->loading && probe->pings == 0) { /* its role can't be known, that much can */
-        probe_answer(probe, ROLE_LOADING, probe->loading_words);
+    if (role_check->loading && role_check->pings == 0) {
+        /* its role can't be known, that much can */
+        role_check_answer(role_check, ROLE_LOADING, role_check->loading_words);
         return;
     }
     switch (sentinel_error_kind(reply)) {
-    case SENTINEL_ERROR_NOPERM: probe_answer(probe, ROLE_NOPERM, words); return;
+    case SENTINEL_ERROR_NOPERM: role_check_answer(role_check, ROLE_NOPERM, words); return;
     case SENTINEL_ERROR_NOAUTH:
-    case SENTINEL_ERROR_WRONGPASS: probe_answer(probe, ROLE_NOAUTH, words); return;
-    case SENTINEL_ERROR_LOADING: probe_answer(probe, ROLE_LOADING, words); return;
-    default: probe_answer(probe, ROLE_ERROR, words); return;
+    case SENTINEL_ERROR_WRONGPASS: role_check_answer(role_check, ROLE_NOAUTH, words); return;
+    case SENTINEL_ERROR_LOADING: role_check_answer(role_check, ROLE_LOADING, words); return;
+    default: role_check_answer(role_check, ROLE_ERROR, words); return;
     }
 }
 
 static void got_info(void *data, const redisReply *reply, enum redis_fail why)
 {
-    struct probe *probe = data;
+    struct role_check *role_check = data;
     char role[SENTINEL_WORD_SIZE];
 
     (void)why;
@@ -134,15 +138,15 @@ static void got_info(void *data, const redisReply *reply, enum redis_fail why)
         return; /* the `closed` hook answers */
     }
     if (sentinel_parse_info_role(reply, role) == 0) {
-        answer_role_word(probe, role);
+        answer_role_word(role_check, role);
     } else {
-        answer_error(probe, reply);
+        answer_error(role_check, reply);
     }
 }
 
 static void got_role(void *data, const redisReply *reply, enum redis_fail why)
 {
-    struct probe *probe = data;
+    struct role_check *role_check = data;
     char role[SENTINEL_WORD_SIZE];
 
     (void)why;
@@ -150,29 +154,29 @@ static void got_role(void *data, const redisReply *reply, enum redis_fail why)
         return;
     }
     if (sentinel_parse_role(reply, role) == 0) {
-        answer_role_word(probe, role);
+        answer_role_word(role_check, role);
         return;
     }
     enum sentinel_error kind = sentinel_error_kind(reply);
     if (kind == SENTINEL_ERROR_NOAUTH || kind == SENTINEL_ERROR_WRONGPASS ||
         kind == SENTINEL_ERROR_LOADING) {
-        answer_error(probe, reply);
+        answer_error(role_check, reply);
         return;
     }
     const char *argv[] = {"INFO", "replication"};
-    probe_send(probe, got_info, 2, argv);
+    role_check_send(role_check, got_info, 2, argv);
 }
 
-static void ask_role(struct probe *probe)
+static void ask_role(struct role_check *role_check)
 {
     const char *argv[] = {"ROLE"};
 
-    probe_send(probe, got_role, 1, argv);
+    role_check_send(role_check, got_role, 1, argv);
 }
 
 static void got_auth(void *data, const redisReply *reply, enum redis_fail why)
 {
-    struct probe *probe = data;
+    struct role_check *role_check = data;
 
     (void)why;
     if (!reply) {
@@ -181,72 +185,72 @@ static void got_auth(void *data, const redisReply *reply, enum redis_fail why)
     if (reply->type == REDIS_REPLY_ERROR) {
         enum sentinel_error kind = sentinel_error_kind(reply);
 
-        probe->refused_auth = true;
-        probe_answer(probe, kind == SENTINEL_ERROR_LOADING ? ROLE_LOADING : ROLE_NOAUTH,
-                     reply->str);
+        role_check->refused_auth = true;
+        role_check_answer(role_check, kind == SENTINEL_ERROR_LOADING ? ROLE_LOADING : ROLE_NOAUTH,
+                          reply->str);
         return;
     }
-    ask_ping(probe);
-    ask_role(probe);
+    ask_ping(role_check);
+    ask_role(role_check);
 }
 
-static void ask_auth(struct probe *probe, const char *password)
+static void ask_auth(struct role_check *role_check, const char *password)
 {
-    const char *with_user[] = {"AUTH", probe->username, password};
+    const char *with_user[] = {"AUTH", role_check->username, password};
     const char *without[] = {"AUTH", password};
 
-    if (probe->username) {
-        probe_send(probe, got_auth, 3, with_user);
+    if (role_check->username) {
+        role_check_send(role_check, got_auth, 3, with_user);
     } else {
-        probe_send(probe, got_auth, 2, without);
+        role_check_send(role_check, got_auth, 2, without);
     }
 }
 
-static void probe_hear_hello(struct probe *probe, const redisReply *hello)
+static void role_check_hear_hello(struct role_check *role_check, const redisReply *hello)
 {
     struct sentinel_hello said;
 
     if (sentinel_parse_hello(hello, &said) == 0) {
         if (strcmp(said.mode, "sentinel") == 0) {
-            probe_answer(probe, ROLE_OTHER, "sentinel");
+            role_check_answer(role_check, ROLE_OTHER, "sentinel");
         } else if (said.role[0] != '\0') {
-            answer_role_word(probe, said.role);
+            answer_role_word(role_check, said.role);
         } else {
-            ask_role(probe);
+            ask_role(role_check);
         }
         return;
     }
     enum sentinel_error kind = sentinel_error_kind(hello);
-    const char *password = secret_value(probe->password);
+    const char *password = secret_value(role_check->password);
     if (kind == SENTINEL_ERROR_NOAUTH || kind == SENTINEL_ERROR_WRONGPASS) {
-        probe->refused_auth = true;
-        answer_error(probe, hello);
+        role_check->refused_auth = true;
+        answer_error(role_check, hello);
     } else if (kind == SENTINEL_ERROR_NOPERM || kind == SENTINEL_ERROR_UNKNOWN_COMMAND) {
         if (password) {
-            ask_auth(probe, password);
+            ask_auth(role_check, password);
         } else {
-            ask_role(probe);
+            ask_role(role_check);
         }
     } else {
-        answer_error(probe, hello);
+        answer_error(role_check, hello);
     }
 }
 
-static void probe_ready(void *data, const redisReply *hello)
+static void role_check_ready(void *data, const redisReply *hello)
 {
-    struct probe *probe = data;
+    struct role_check *role_check = data;
 
-    probe->connected = true;
-    probe->pings = 1;
-    probe->pinged_us = clock_boot_us();
-    probe_hear_hello(probe, hello);
+    role_check->connected = true;
+    role_check->pings = 1;
+    role_check->pinged_us = clock_boot_us();
+    role_check_hear_hello(role_check, hello);
 }
 
 static void got_hello(void *data, const redisReply *reply, enum redis_fail why)
 {
     (void)why;
     if (reply) {
-        probe_hear_hello(data, reply);
+        role_check_hear_hello(data, reply);
     }
 }
 
@@ -262,86 +266,90 @@ static enum role_answer answer_of_fail(enum redis_fail why)
     }
 }
 
-static void probe_closed(void *data, enum redis_fail why, const char *words)
+static void role_check_closed(void *data, enum redis_fail why, const char *words)
 {
-    struct probe *probe = data;
+    struct role_check *role_check = data;
 
-    if (!probe->asking) {
-        probe->asked_us = clock_boot_us(); /* news by itself, as of now */
+    if (!role_check->asking) {
+        role_check->asked_us = clock_boot_us(); /* news by itself, as of now */
     }
-    probe->connected = false;
-    probe->says_master = false;
-    probe_answer(probe, answer_of_fail(why), *words != '\0' ? words : redis_fail_text(why));
+    role_check->connected = false;
+    role_check->says_master = false;
+    role_check_answer(role_check, answer_of_fail(why),
+                      *words != '\0' ? words : redis_fail_text(why));
 }
 
-struct probe *probe_new(struct loop *loop, unsigned group, const char *username,
-                        struct secret *password, int64_t timeout_ms, probe_fn *answered, void *data)
+struct role_check *role_check_new(struct loop *loop, unsigned group, const char *username,
+                                  struct secret *password, int64_t timeout_ms,
+                                  role_check_fn *answered, void *data)
 {
-    static const struct redis_conn_hooks hooks = {.ready = probe_ready, .closed = probe_closed};
-    struct probe *probe = mem_new(1, sizeof(*probe));
+    static const struct redis_conn_hooks hooks = {.ready = role_check_ready,
+                                                  .closed = role_check_closed};
+    struct role_check *role_check = mem_new(1, sizeof(*role_check));
 
-    probe->conn = redis_conn_new(loop, &hooks, probe);
-    redis_conn_group(probe->conn, group);
-    redis_conn_ping(probe->conn, got_ping);
-    probe->username = username;
-    probe->password = password;
-    probe->timeout_ms = timeout_ms;
-    probe->answered = answered;
-    probe->data = data;
-    return probe;
+    role_check->conn = redis_conn_new(loop, &hooks, role_check);
+    redis_conn_group(role_check->conn, group);
+    redis_conn_ping(role_check->conn, got_ping);
+    role_check->username = username;
+    role_check->password = password;
+    role_check->timeout_ms = timeout_ms;
+    role_check->answered = answered;
+    role_check->data = data;
+    return role_check;
 }
 
-void probe_open(struct probe *probe, const struct endpoint *node)
+void role_check_open(struct role_check *role_check, const struct endpoint *node)
 {
     struct endpoint copy = *node; /* `node` may be our own */
 
-    redis_conn_close(probe->conn);
-    probe->node = copy;
-    probe->connected = probe->says_master = probe->loading = false;
-    probe->run_id_asked = false;
-    probe->pings = 0;
-    probe->asking = true;
-    probe->refused_auth = false;
-    probe->asked_us = clock_boot_us();
-    redis_conn_open(probe->conn, &probe->node.name, probe->username, secret_value(probe->password),
-                    probe->timeout_ms);
+    redis_conn_close(role_check->conn);
+    role_check->node = copy;
+    role_check->connected = role_check->says_master = role_check->loading = false;
+    role_check->run_id_asked = false;
+    role_check->pings = 0;
+    role_check->asking = true;
+    role_check->refused_auth = false;
+    role_check->asked_us = clock_boot_us();
+    redis_conn_open(role_check->conn, &role_check->node.name, role_check->username,
+                    secret_value(role_check->password), role_check->timeout_ms);
 }
 
-void probe_ask(struct probe *probe)
+void role_check_ask(struct role_check *role_check)
 {
-    if (probe->asking) {
+    if (role_check->asking) {
         return;
     }
-    if (!probe->connected) {
-        probe_open(probe, &probe->node);
+    if (!role_check->connected) {
+        role_check_open(role_check, &role_check->node);
         return;
     }
-    const char *password = secret_value(probe->password);
+    const char *password = secret_value(role_check->password);
     const char *plain[] = {"HELLO"};
-    const char *with_auth[] = {"HELLO", "3", "AUTH", probe->username ? probe->username : "default",
-                               password};
-    bool again = probe->refused_auth && password;
-    probe->asking = true;
-    probe->refused_auth = false;
-    probe->asked_us = clock_boot_us();
-    probe_send(probe, got_hello, again ? 5 : 1, again ? with_auth : plain);
+    const char *with_auth[] = {"HELLO", "3", "AUTH",
+                               role_check->username ? role_check->username : "default", password};
+    bool again = role_check->refused_auth && password;
+    role_check->asking = true;
+    role_check->refused_auth = false;
+    role_check->asked_us = clock_boot_us();
+    role_check_send(role_check, got_hello, again ? 5 : 1, again ? with_auth : plain);
     /*
      * A master loads when it starts, so over a new connection; what else makes it load is rare, and
      * a second question a second for each of a thousand masters is not.
      */
-    if (probe->loading || probe->pinged_us == 0 || probe->asked_us >= probe->pinged_us + PING_US) {
-        ask_ping(probe);
+    if (role_check->loading || role_check->pinged_us == 0 ||
+        role_check->asked_us >= role_check->pinged_us + PING_US) {
+        ask_ping(role_check);
     }
 }
 
-void probe_doubt(struct probe *probe)
+void role_check_doubt(struct role_check *role_check)
 {
-    probe->pinged_us = 0;
+    role_check->pinged_us = 0;
 }
 
 static void got_offsets(void *data, const redisReply *reply, enum redis_fail why)
 {
-    struct probe *probe = data;
+    struct role_check *role_check = data;
     struct replica_offset *offsets = NULL;
     size_t n = 0;
     int64_t master_offset = -1;
@@ -354,22 +362,22 @@ static void got_offsets(void *data, const redisReply *reply, enum redis_fail why
         reply->type == REDIS_REPLY_STATUS) {
         master_offset = offsets_parse(reply->str, reply->len, &offsets, &n);
     }
-    probe->got_offsets(probe->data, master_offset, offsets, n);
+    role_check->got_offsets(role_check->data, master_offset, offsets, n);
     free(offsets);
 }
 
-bool probe_ask_offsets(struct probe *probe, probe_offsets_fn *got)
+bool role_check_ask_offsets(struct role_check *role_check, role_check_offsets_fn *got)
 {
-    if (!probe->connected || !redis_conn_is_ready(probe->conn)) {
+    if (!role_check->connected || !redis_conn_is_ready(role_check->conn)) {
         return false;
     }
     const char *argv[] = {"INFO", "replication"};
-    probe->got_offsets = got;
-    probe_send(probe, got_offsets, 2, argv);
+    role_check->got_offsets = got;
+    role_check_send(role_check, got_offsets, 2, argv);
     return true;
 }
 
-bool probe_info_field(const redisReply *info, const char *key, char *out, size_t size)
+bool role_check_info_field(const redisReply *info, const char *key, char *out, size_t size)
 {
     if (info->type != REDIS_REPLY_STRING && info->type != REDIS_REPLY_VERB) {
         return false;
@@ -395,58 +403,60 @@ bool probe_info_field(const redisReply *info, const char *key, char *out, size_t
 
 static void got_run_id(void *data, const redisReply *reply, enum redis_fail why)
 {
-    struct probe *probe = data;
+    struct role_check *role_check = data;
     char run_id[RUN_ID_SIZE] = "";
 
     (void)why;
     if (!reply) {
         return;
     }
-    (void)probe_info_field(reply, "run_id", run_id, sizeof(run_id));
-    probe->got_run_id(probe->data, probe, run_id);
+    (void)role_check_info_field(reply, "run_id", run_id, sizeof(run_id));
+    role_check->got_run_id(role_check->data, role_check, run_id);
 }
 
-void probe_ask_run_id(struct probe *probe, probe_run_id_fn *got)
+void role_check_ask_run_id(struct role_check *role_check, role_check_run_id_fn *got)
 {
-    if (!probe->connected || probe->run_id_asked || !redis_conn_is_ready(probe->conn)) {
+    if (!role_check->connected || role_check->run_id_asked ||
+        !redis_conn_is_ready(role_check->conn)) {
         return;
     }
     const char *argv[] = {"INFO", "server"};
-    probe->run_id_asked = true;
-    probe->got_run_id = got;
-    probe_send(probe, got_run_id, 2, argv);
+    role_check->run_id_asked = true;
+    role_check->got_run_id = got;
+    role_check_send(role_check, got_run_id, 2, argv);
 }
 
-void probe_also(struct probe *probe, redis_reply_fn *done, void *data, int argc, const char **argv)
+void role_check_also(struct role_check *role_check, redis_reply_fn *done, void *data, int argc,
+                     const char **argv)
 {
-    redis_conn_command(probe->conn, done, data, probe->timeout_ms, argc, argv, NULL);
+    redis_conn_command(role_check->conn, done, data, role_check->timeout_ms, argc, argv, NULL);
 }
 
-const struct endpoint *probe_node(const struct probe *probe)
+const struct endpoint *role_check_node(const struct role_check *role_check)
 {
-    return &probe->node;
+    return &role_check->node;
 }
-bool probe_is_connected(const struct probe *probe)
+bool role_check_is_connected(const struct role_check *role_check)
 {
-    return probe->connected;
+    return role_check->connected;
 }
-bool probe_is_asking(const struct probe *probe)
+bool role_check_is_asking(const struct role_check *role_check)
 {
-    return probe->asking;
-}
-
-void probe_retarget(struct probe *probe, probe_fn *answered, void *data)
-{
-    probe->answered = answered;
-    probe->data = data;
+    return role_check->asking;
 }
 
-void probe_free(struct probe *probe)
+void role_check_retarget(struct role_check *role_check, role_check_fn *answered, void *data)
 {
-    if (!probe) {
+    role_check->answered = answered;
+    role_check->data = data;
+}
+
+void role_check_free(struct role_check *role_check)
+{
+    if (!role_check) {
         return;
     }
-    probe->answered = NULL;
-    redis_conn_free(probe->conn); /* completes what is in flight with NULL: ignored above */
-    free(probe);
+    role_check->answered = NULL;
+    redis_conn_free(role_check->conn); /* completes what is in flight with NULL: ignored above */
+    free(role_check);
 }

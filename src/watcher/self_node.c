@@ -42,7 +42,7 @@ struct self {
     struct watcher *watcher;
     struct address name;   /* as given */
     struct address mapped; /* what is compared and dialled */
-    struct probe *probe;
+    struct role_check *role_check;
     struct loop_timer *timer;
     size_t secret;     /* whose credentials: index into the watcher's */
     unsigned refusals; /* credentials refused in a row */
@@ -110,7 +110,7 @@ static void got_server(void *data, const redisReply *reply, enum redis_fail why)
     watcher_turn(self->watcher);
     self->round_loading = self->round_loading || is_loading_error(reply);
     struct self_said before = self->said;
-    if (probe_info_field(reply, "run_id", run_id, sizeof(run_id))) {
+    if (role_check_info_field(reply, "run_id", run_id, sizeof(run_id))) {
         snprintf(self->said.run_id, sizeof(self->said.run_id), "%s", run_id);
     }
     self_changed(self, &before);
@@ -124,13 +124,13 @@ static void got_replication(void *data, const redisReply *reply, enum redis_fail
 
     (void)why;
     if (!reply) {
-        return; /* the end of the connection is reported by the probe */
+        return; /* the end of the connection is reported by the role check */
     }
     watcher_turn(self->watcher);
     struct self_said before = self->said;
     self->said.settled = true;
     self->said.loading = self->round_loading || is_loading_error(reply);
-    self->said.has_link = probe_info_field(reply, "master_link_status", word, sizeof(word));
+    self->said.has_link = role_check_info_field(reply, "master_link_status", word, sizeof(word));
     self->said.link_up = self->said.has_link && strcmp(word, "up") == 0;
     self_changed(self, &before);
     self_schedule(self, self->said.loading || self->wary ? CHECK_SOON_MS : CHECK_MS);
@@ -142,9 +142,9 @@ static void self_ask_more(struct self *self)
                *replication[] = {"INFO", "replication"};
 
     self->round_loading = false;
-    probe_also(self->probe, got_ping, self, 1, ping);
-    probe_also(self->probe, got_server, self, 2, server);
-    probe_also(self->probe, got_replication, self, 2, replication);
+    role_check_also(self->role_check, got_ping, self, 1, ping);
+    role_check_also(self->role_check, got_server, self, 2, server);
+    role_check_also(self->role_check, got_replication, self, 2, replication);
 }
 
 static void self_lost(struct self *self, bool timed_out)
@@ -203,12 +203,12 @@ static void self_heard(struct self *self, enum role_answer answer, const char *w
     self_ask_more(self);
 }
 
-static void self_answered(void *data, struct probe *probe, enum role_answer answer,
+static void self_answered(void *data, struct role_check *role_check, enum role_answer answer,
                           int64_t asked_us, const char *words)
 {
     struct self *self = data;
 
-    (void)probe;
+    (void)role_check;
     watcher_turn(self->watcher);
     switch (answer) {
     case ROLE_MASTER:
@@ -244,11 +244,11 @@ static void self_open(struct self *self)
     struct endpoint node = endpoint_from_address(&self->mapped);
 
     self->reopen = false;
-    probe_free(self->probe);
-    self->probe = probe_new(watcher->loop, 0, watcher->secrets[self->secret].username,
-                            watcher->secrets[self->secret].password,
-                            watcher->config->verify_timeout_ms, self_answered, self);
-    probe_open(self->probe, &node);
+    role_check_free(self->role_check);
+    self->role_check = role_check_new(watcher->loop, 0, watcher->secrets[self->secret].username,
+                                      watcher->secrets[self->secret].password,
+                                      watcher->config->verify_timeout_ms, self_answered, self);
+    role_check_open(self->role_check, &node);
 }
 
 static void self_log_unknown(struct self *self)
@@ -273,14 +273,14 @@ static void self_due(void *data)
 
     watcher_turn(self->watcher);
     self_log_unknown(self);
-    if (self->probe && probe_is_asking(self->probe)) {
+    if (self->role_check && role_check_is_asking(self->role_check)) {
         /* an answer to an older question may not be enough */
         self_schedule(self, CHECK_SOON_MS / 5);
         return;
     }
     self_schedule(self, CHECK_MS);
-    if (self->probe && probe_is_connected(self->probe) && !self->reopen) {
-        probe_ask(self->probe);
+    if (self->role_check && role_check_is_connected(self->role_check) && !self->reopen) {
+        role_check_ask(self->role_check);
     } else {
         self_open(self);
     }
@@ -341,7 +341,7 @@ static bool find_by(struct self *self, const struct snapshot *in, node_test *tes
 {
     for (size_t i = 0; i < in->n_masters; i++) {
         const struct snapshot_master *master = in->masters[i];
-        struct resolver *resolver = self->watcher->sites[master->deployment - 1].resolver;
+        struct resolver *resolver = self->watcher->deployments[master->deployment - 1].resolver;
 
         out->master = i;
         out->replica = NULL;
@@ -413,15 +413,16 @@ static void show_as_master(const struct self *self, const struct master *master,
     }
 }
 
-static bool chair_lists(const struct chair *chair, const struct snapshot_replica *replica)
+static bool sentinel_view_lists(const struct sentinel_view *view,
+                                const struct snapshot_replica *replica)
 {
     struct address mapped;
 
-    for (size_t i = 0; i < chair->n_replicas; i++) {
+    for (size_t i = 0; i < view->n_replicas; i++) {
         if ((replica->run_id[0] != '\0' &&
-             strcmp(chair->replicas[i].run_id, replica->run_id) == 0) ||
-            (peer_map_address(chair->peer, &chair->replicas[i].address, &mapped) &&
-             resolver_same(chair->master->site->resolver, &mapped, &replica->address))) {
+             strcmp(view->replicas[i].run_id, replica->run_id) == 0) ||
+            (sentinel_node_map_address(view->sentinel, &view->replicas[i].address, &mapped) &&
+             resolver_same(view->master->deployment->resolver, &mapped, &replica->address))) {
             return true;
         }
     }
@@ -434,14 +435,14 @@ static bool majority_lists(const struct master *master, const struct snapshot_re
     size_t voices = 0;
     int64_t now_ms = clock_boot_ms();
 
-    for (size_t i = 0; i < master->n_chairs; i++) {
-        const struct chair *chair = master->chairs[i];
+    for (size_t i = 0; i < master->n_views; i++) {
+        const struct sentinel_view *view = master->views[i];
         const struct observation *seen =
-            judge_observation(master->judge, sentinel_link_run_id(chair->peer->link));
+            judge_observation(master->judge, sentinel_client_run_id(view->sentinel->link));
 
-        if (!chair_is_shadowed(master, chair) && seen && observation_counts(seen, now_ms) &&
+        if (!sentinel_view_is_shadowed(master, view) && seen && observation_counts(seen, now_ms) &&
             endpoint_equal(&seen->master, &master->published.master) &&
-            chair_lists(chair, replica)) {
+            sentinel_view_lists(view, replica)) {
             voices++;
         }
     }
@@ -572,8 +573,8 @@ void selves_void(struct watcher *watcher)
     for (size_t i = 0; i < watcher->n_selves; i++) {
         struct self *self = watcher->selves[i];
 
-        probe_free(self->probe); /* its socket may hold answers from before */
-        self->probe = NULL;
+        role_check_free(self->role_check); /* its socket may hold answers from before */
+        self->role_check = NULL;
         self->said.role = SELF_UNKNOWN;
         self->said.settled = false;
         loop_timer_start(self->timer, 0);
@@ -601,7 +602,7 @@ void selves_init(struct watcher *watcher)
 void selves_release(struct watcher *watcher)
 {
     for (size_t i = 0; i < watcher->n_selves; i++) {
-        probe_free(watcher->selves[i]->probe);
+        role_check_free(watcher->selves[i]->role_check);
         loop_timer_free(watcher->selves[i]->timer);
         free(watcher->selves[i]);
     }

@@ -15,41 +15,42 @@
 
 enum { CHAIR_LISTED_MAX = KNOWN_MAX, CHAIR_REPLICAS_MAX = 1000 };
 
-bool chair_counts(const struct chair *chair)
+bool sentinel_view_counts(const struct sentinel_view *view)
 {
-    return judge_knows(chair->master->judge, sentinel_link_run_id(chair->peer->link));
+    return judge_knows(view->master->judge, sentinel_client_run_id(view->sentinel->link));
 }
 
-struct chair *chair_new(struct master *master, struct peer *peer)
+struct sentinel_view *sentinel_view_new(struct master *master, struct sentinel_node *sentinel)
 {
-    struct chair *chair = mem_new(1, sizeof(*chair));
+    struct sentinel_view *view = mem_new(1, sizeof(*view));
 
-    chair->master = master;
-    chair->peer = peer;
-    chair->row.config_epoch = EPOCH_UNKNOWN;
-    chair->seat = sentinel_link_watch(peer->link, master->name, chair);
-    return chair;
+    view->master = master;
+    view->sentinel = sentinel;
+    view->row.config_epoch = EPOCH_UNKNOWN;
+    view->monitored = sentinel_client_watch(sentinel->link, master->name, view);
+    return view;
 }
 
-void chair_begin(struct chair *chair)
+void sentinel_view_begin(struct sentinel_view *view)
 {
-    chair->has_listed = chair->has_replicas = chair->has_named = chair->has_says = chair->foreign =
+    view->has_listed = view->has_replicas = view->has_named = view->has_says = view->foreign =
         false;
-    chair->n_listed = chair->n_replicas = 0;
+    view->n_listed = view->n_replicas = 0;
 }
 
-void chair_free(struct chair *chair)
+void sentinel_view_free(struct sentinel_view *view)
 {
-    if (!chair) {
+    if (!view) {
         return;
     }
-    sentinel_link_unwatch(chair->peer->link, chair->seat);
-    free(chair->listed);
-    free(chair->replicas);
-    free(chair);
+    sentinel_client_unwatch(view->sentinel->link, view->monitored);
+    free(view->listed);
+    free(view->replicas);
+    free(view);
 }
 
-const struct refusal *peer_refusal(const struct peer *peer, const struct endpoint *node)
+const struct refusal *sentinel_node_refusal(const struct sentinel_node *sentinel,
+                                            const struct endpoint *node)
 {
     static const struct refusal
         loopback = {"loopback", "a loopback address, and it is not on this host itself"},
@@ -60,71 +61,72 @@ const struct refusal *peer_refusal(const struct peer *peer, const struct endpoin
     if (address_is_nowhere(ip)) {
         return &nowhere;
     }
-    return address_is_loopback(ip) && !sentinel_link_is_local(peer->link) ? &loopback : NULL;
+    return address_is_loopback(ip) && !sentinel_client_is_local(sentinel->link) ? &loopback : NULL;
 }
 
-bool peer_map_address(const struct peer *peer, const struct address *given, struct address *out)
+bool sentinel_node_map_address(const struct sentinel_node *sentinel, const struct address *given,
+                               struct address *out)
 {
-    struct address mapped = address_map_apply(&peer->site->watcher->config->map, given);
+    struct address mapped = address_map_apply(&sentinel->deployment->watcher->config->map, given);
     struct endpoint node = {.name = mapped};
 
-    if (peer_refusal(peer, &node)) {
+    if (sentinel_node_refusal(sentinel, &node)) {
         return false;
     }
     *out = mapped;
     return true;
 }
 
-static void chair_refuse(struct chair *chair, const char *code, const char *words)
+static void sentinel_view_refuse(struct sentinel_view *view, const char *code, const char *words)
 {
     char text[ADDRESS_TEXT_SIZE];
 
-    chair->refused++;
-    count_peer_error(chair->peer, code);
-    if (strcmp(chair->error_code, code) != 0) {
-        log_warn(
-            "sentinel answer refused", LOG_STR("master", chair->master->name),
-            LOG_STR("sentinel", address_format(sentinel_link_address(chair->peer->link), text)),
-            LOG_STR("code", code), LOG_STR("words", words), LOG_INT("count", chair->refused));
+    view->refused++;
+    count_sentinel_node_error(view->sentinel, code);
+    if (strcmp(view->error_code, code) != 0) {
+        log_warn("sentinel answer refused", LOG_STR("master", view->master->name),
+                 LOG_STR("sentinel",
+                         address_format(sentinel_client_address(view->sentinel->link), text)),
+                 LOG_STR("code", code), LOG_STR("words", words), LOG_INT("count", view->refused));
     }
-    snprintf(chair->error_code, sizeof(chair->error_code), "%s", code);
-    snprintf(chair->error_text, sizeof(chair->error_text), "%s", words);
-    chair->error_wall_ms = clock_wall_ms();
-    chair->has_says = false;
-    judge_refuse(chair->master->judge, sentinel_link_run_id(chair->peer->link));
+    snprintf(view->error_code, sizeof(view->error_code), "%s", code);
+    snprintf(view->error_text, sizeof(view->error_text), "%s", words);
+    view->error_wall_ms = clock_wall_ms();
+    view->has_says = false;
+    judge_refuse(view->master->judge, sentinel_client_run_id(view->sentinel->link));
 }
 
-static void chair_observe(struct chair *chair, const struct observation *seen)
+static void sentinel_view_observe(struct sentinel_view *view, const struct observation *seen)
 {
-    const struct refusal *refusal = peer_refusal(chair->peer, &seen->master);
+    const struct refusal *refusal = sentinel_node_refusal(view->sentinel, &seen->master);
 
     if (refusal) { /* a name that leads there */
-        chair_refuse(chair, refusal->code, refusal->words);
+        sentinel_view_refuse(view, refusal->code, refusal->words);
         return;
     }
-    chair->error_code[0] = '\0';
-    chair->says = seen->master.name;
-    chair->has_says = true;
-    chair->named = seen->master;
-    chair->has_named = true;
-    judge_observe(chair->master->judge, seen);
+    view->error_code[0] = '\0';
+    view->says = seen->master.name;
+    view->has_says = true;
+    view->named = seen->master;
+    view->has_named = true;
+    judge_observe(view->master->judge, seen);
 }
 
 /* An answer with a usable address: to the judge, after its name was looked up. */
-static void chair_take(struct chair *chair, const struct sentinel_answer *answer,
-                       const struct address *mapped)
+static void sentinel_view_take(struct sentinel_view *view, const struct sentinel_answer *answer,
+                               const struct address *mapped)
 {
-    struct sentinel_link *link = chair->peer->link;
+    struct sentinel_client *link = view->sentinel->link;
     struct observation seen = {
         .at_ms = clock_boot_ms(),
-        .interval_ms = sentinel_link_interval_ms(link),
+        .interval_ms = sentinel_client_interval_ms(link),
         .link_up = true,
         .epoch = EPOCH_UNKNOWN,
         .failover_timeout_ms = -1,
     };
 
-    snprintf(seen.sentinel, sizeof(seen.sentinel), "%s", sentinel_link_run_id(link));
-    seen.sentinel_at = *sentinel_link_address(link);
+    snprintf(seen.sentinel, sizeof(seen.sentinel), "%s", sentinel_client_run_id(link));
+    seen.sentinel_at = *sentinel_client_address(link);
     if (answer->row_error == 0) {
         seen.epoch = answer->row.config_epoch;
         seen.failover_under_way = answer->row.failover_state[0] != '\0';
@@ -137,35 +139,35 @@ static void chair_take(struct chair *chair, const struct sentinel_answer *answer
             snprintf(seen.run_id, sizeof(seen.run_id), "%s", answer->row.run_id);
         }
     }
-    chair->waiting = false;
-    if (resolver_get(chair->master->site->resolver, mapped, &seen.master)) {
-        chair_observe(chair, &seen);
+    view->waiting = false;
+    if (resolver_get(view->master->deployment->resolver, mapped, &seen.master)) {
+        sentinel_view_observe(view, &seen);
         return;
     }
-    chair->waiting = true;
-    chair->waiting_for = seen;
-    chair->waiting_for.master.name = *mapped;
+    view->waiting = true;
+    view->waiting_for = seen;
+    view->waiting_for.master.name = *mapped;
 }
 
-void chair_resume(struct chair *chair)
+void sentinel_view_resume(struct sentinel_view *view)
 {
-    if (!chair->waiting) {
+    if (!view->waiting) {
         return;
     }
-    struct observation seen = chair->waiting_for;
-    if (!resolver_get(chair->master->site->resolver, &chair->waiting_for.master.name,
+    struct observation seen = view->waiting_for;
+    if (!resolver_get(view->master->deployment->resolver, &view->waiting_for.master.name,
                       &seen.master)) {
         return;
     }
-    chair->waiting = false;
-    chair_observe(chair, &seen);
-    master_recount(chair->master);
-    master_touch(chair->master);
-    master_step(chair->master);
+    view->waiting = false;
+    sentinel_view_observe(view, &seen);
+    master_recount(view->master);
+    master_touch(view->master);
+    master_step(view->master);
 }
 
 /* What of an answer is shown in /sentinels; most answers change none of it. */
-static bool same_shown(const struct chair *a, const struct chair *b)
+static bool same_shown(const struct sentinel_view *a, const struct sentinel_view *b)
 {
     return a->settled == b->settled && a->unknown_name == b->unknown_name &&
            a->has_row == b->has_row && a->has_says == b->has_says &&
@@ -178,46 +180,47 @@ static bool same_shown(const struct chair *a, const struct chair *b)
            a->row.failover_timeout_ms == b->row.failover_timeout_ms;
 }
 
-void chair_hear_answer(struct chair *chair, const struct sentinel_answer *answer)
+void sentinel_view_hear_answer(struct sentinel_view *view, const struct sentinel_answer *answer)
 {
-    struct chair before = *chair;
+    struct sentinel_view before = *view;
     struct address mapped;
 
-    chair->settled = true;
-    chair->has_row = answer->row_error == 0;
-    if (chair->has_row) {
-        chair->row = answer->row;
+    view->settled = true;
+    view->has_row = answer->row_error == 0;
+    if (view->has_row) {
+        view->row = answer->row;
     }
-    story_row(chair);
-    fencing_row(chair);
-    chair->unknown_name = answer->address_error == -BW_ENIL || answer->address_error == -BW_ENOENT;
-    chair->denied = answer->address_error == -BW_EDENIED;
-    if (chair->unknown_name) {
-        chair_refuse(chair, "unknown_name", "it has no master of that name");
-    } else if (chair->denied) {
-        chair_refuse(chair, "sentinel_denied", answer->words);
+    failover_recorder_row(view);
+    fence_driver_row(view);
+    view->unknown_name = answer->address_error == -BW_ENIL || answer->address_error == -BW_ENOENT;
+    view->denied = answer->address_error == -BW_EDENIED;
+    if (view->unknown_name) {
+        sentinel_view_refuse(view, "unknown_name", "it has no master of that name");
+    } else if (view->denied) {
+        sentinel_view_refuse(view, "sentinel_denied", answer->words);
     } else if (answer->address_error == -BW_EINVAL) {
-        chair_refuse(chair, "bad_address", "its address has no usable host and port");
+        sentinel_view_refuse(view, "bad_address", "its address has no usable host and port");
     } else if (answer->address_error != 0) {
-        chair_refuse(chair, "bad_reply",
-                     answer->words[0] != '\0' ? answer->words : "not a reply that is understood");
+        sentinel_view_refuse(view, "bad_reply",
+                             answer->words[0] != '\0' ? answer->words
+                                                      : "not a reply that is understood");
     } else {
-        mapped = address_map_apply(&chair->master->watcher->config->map, &answer->address);
-        chair_take(chair, answer, &mapped);
+        mapped = address_map_apply(&view->master->watcher->config->map, &answer->address);
+        sentinel_view_take(view, answer, &mapped);
     }
-    if (chair->unknown_name && !chair->peer->site->config->all_masters) {
-        chair->peer->site->watcher->reshaped = true;
+    if (view->unknown_name && !view->sentinel->deployment->config->all_masters) {
+        view->sentinel->deployment->watcher->reshaped = true;
     }
-    if (!same_shown(&before, chair)) {
-        master_recount(chair->master);
-        master_touch(chair->master);
+    if (!same_shown(&before, view)) {
+        master_recount(view->master);
+        master_touch(view->master);
     }
-    master_step(chair->master);
+    master_step(view->master);
 }
 
 /* Once a master: the next list may be in another order, or another Sentinel's. */
-static void chair_warn_full(const struct chair *chair, bool *logged, const char *what, size_t n,
-                            size_t most)
+static void sentinel_view_warn_full(const struct sentinel_view *view, bool *logged,
+                                    const char *what, size_t n, size_t most)
 {
     char text[ADDRESS_TEXT_SIZE];
 
@@ -225,108 +228,112 @@ static void chair_warn_full(const struct chair *chair, bool *logged, const char 
         return;
     }
     *logged = true;
-    log_warn("a sentinel lists more than are taken in", LOG_STR("master", chair->master->name),
-             LOG_STR("sentinel", address_format(sentinel_link_address(chair->peer->link), text)),
-             LOG_STR("what", what), LOG_INT("listed", n), LOG_INT("most", most));
+    log_warn(
+        "a sentinel lists more than are taken in", LOG_STR("master", view->master->name),
+        LOG_STR("sentinel", address_format(sentinel_client_address(view->sentinel->link), text)),
+        LOG_STR("what", what), LOG_INT("listed", n), LOG_INT("most", most));
 }
 
 /* Whether the same are listed in the same order: else somebody came, went or moved. */
-static bool same_listed(const struct chair *chair, const struct sentinel_peer_row *rows, size_t n)
+static bool same_listed(const struct sentinel_view *view, const struct sentinel_peer_row *rows,
+                        size_t n)
 {
-    bool same = chair->has_listed && n == chair->n_listed;
+    bool same = view->has_listed && n == view->n_listed;
 
     for (size_t i = 0; i < n && same; i++) {
-        same = strcmp(chair->listed[i].run_id, rows[i].run_id) == 0 &&
-               address_equal(&chair->listed[i].address, &rows[i].address);
+        same = strcmp(view->listed[i].run_id, rows[i].run_id) == 0 &&
+               address_equal(&view->listed[i].address, &rows[i].address);
     }
     return same;
 }
 
-void chair_hear_peers(struct chair *chair, const struct sentinel_peer_row *rows, size_t n)
+void sentinel_view_hear_sentinels(struct sentinel_view *view, const struct sentinel_peer_row *rows,
+                                  size_t n)
 {
     size_t most = n < CHAIR_LISTED_MAX ? n : CHAIR_LISTED_MAX;
 
-    if (same_listed(chair, rows, most)) {
+    if (same_listed(view, rows, most)) {
         return;
     }
-    chair_warn_full(chair, &chair->master->logged_full_sentinels, "Sentinels", n, most);
+    sentinel_view_warn_full(view, &view->master->logged_full_sentinels, "Sentinels", n, most);
     n = most;
-    free(chair->listed);
-    chair->listed = mem_new(n > 0 ? n : 1, sizeof(*chair->listed));
+    free(view->listed);
+    view->listed = mem_new(n > 0 ? n : 1, sizeof(*view->listed));
     if (n > 0) {
-        memcpy(chair->listed, rows, n * sizeof(*rows));
+        memcpy(view->listed, rows, n * sizeof(*rows));
     }
-    chair->n_listed = n;
-    chair->has_listed = true;
-    site_review_links(chair->master);
-    master_recount(chair->master);
-    master_step(chair->master);
+    view->n_listed = n;
+    view->has_listed = true;
+    deployment_review_links(view->master);
+    master_recount(view->master);
+    master_step(view->master);
 }
 
-void chair_hear_replicas(struct chair *chair, const struct sentinel_replica_row *rows, size_t n)
+void sentinel_view_hear_replicas(struct sentinel_view *view,
+                                 const struct sentinel_replica_row *rows, size_t n)
 {
     size_t most = n < CHAIR_REPLICAS_MAX ? n : CHAIR_REPLICAS_MAX;
 
-    chair_warn_full(chair, &chair->master->logged_full_replicas, "replicas", n, most);
+    sentinel_view_warn_full(view, &view->master->logged_full_replicas, "replicas", n, most);
     n = most;
-    bool same = chair->has_replicas && n == chair->n_replicas;
+    bool same = view->has_replicas && n == view->n_replicas;
     for (size_t i = 0; i < n && same; i++) {
-        same = address_equal(&rows[i].address, &chair->replicas[i].address);
+        same = address_equal(&rows[i].address, &view->replicas[i].address);
     }
-    free(chair->replicas);
-    chair->replicas = mem_new(n > 0 ? n : 1, sizeof(*chair->replicas));
+    free(view->replicas);
+    view->replicas = mem_new(n > 0 ? n : 1, sizeof(*view->replicas));
     if (n > 0) {
-        memcpy(chair->replicas, rows, n * sizeof(*rows));
+        memcpy(view->replicas, rows, n * sizeof(*rows));
     }
-    chair->n_replicas = n;
-    chair->has_replicas = true;
+    view->n_replicas = n;
+    view->has_replicas = true;
     if (!same) {
-        chair_tell_nodes(chair);
-        master_recount(chair->master); /* whom it names may be one of ours now */
-        master_step(chair->master);
+        sentinel_view_tell_nodes(view);
+        master_recount(view->master); /* whom it names may be one of ours now */
+        master_step(view->master);
     }
-    master_touch(chair->master);
+    master_touch(view->master);
 }
 
-void chair_tell_nodes(const struct chair *chair)
+void sentinel_view_tell_nodes(const struct sentinel_view *view)
 {
-    if (!chair->has_replicas) {
+    if (!view->has_replicas) {
         return;
     }
-    struct endpoint *nodes = mem_new(chair->n_replicas + 1, sizeof(*nodes));
+    struct endpoint *nodes = mem_new(view->n_replicas + 1, sizeof(*nodes));
     size_t n = 0;
-    for (size_t i = 0; i < chair->n_replicas; i++) {
+    for (size_t i = 0; i < view->n_replicas; i++) {
         struct address mapped;
 
-        if (!address_is_set(&chair->replicas[i].address) ||
-            !peer_map_address(chair->peer, &chair->replicas[i].address, &mapped)) {
+        if (!address_is_set(&view->replicas[i].address) ||
+            !sentinel_node_map_address(view->sentinel, &view->replicas[i].address, &mapped)) {
             continue;
         }
-        if (!resolver_get(chair->master->site->resolver, &mapped, &nodes[n])) {
+        if (!resolver_get(view->master->deployment->resolver, &mapped, &nodes[n])) {
             nodes[n] = endpoint_from_address(&mapped);
         }
         n++;
     }
-    judge_hear_nodes(chair->master->judge, sentinel_link_run_id(chair->peer->link), nodes, n);
+    judge_hear_nodes(view->master->judge, sentinel_client_run_id(view->sentinel->link), nodes, n);
     free(nodes);
 }
 
-void chair_hear_ckquorum(struct chair *chair, bool ok, const char *text)
+void sentinel_view_hear_ckquorum(struct sentinel_view *view, bool ok, const char *text)
 {
-    chair->has_ckquorum = true;
-    chair->ckquorum_ok = ok;
-    snprintf(chair->ckquorum_text, sizeof(chair->ckquorum_text), "%s", text);
-    master_touch(chair->master);
+    view->has_ckquorum = true;
+    view->ckquorum_ok = ok;
+    snprintf(view->ckquorum_text, sizeof(view->ckquorum_text), "%s", text);
+    master_touch(view->master);
 }
 
-void chair_lose(struct chair *chair)
+void sentinel_view_lose(struct sentinel_view *view)
 {
-    chair->settled = true;
-    chair->waiting = false;
-    chair->unknown_name = false;
-    chair->denied = false;
-    chair->has_ckquorum = false;
-    judge_lose(chair->master->judge, sentinel_link_run_id(chair->peer->link));
-    story_lose(chair);
-    master_touch(chair->master);
+    view->settled = true;
+    view->waiting = false;
+    view->unknown_name = false;
+    view->denied = false;
+    view->has_ckquorum = false;
+    judge_lose(view->master->judge, sentinel_client_run_id(view->sentinel->link));
+    failover_recorder_lose(view);
+    master_touch(view->master);
 }

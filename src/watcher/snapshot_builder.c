@@ -21,30 +21,31 @@ enum {
 
 /* ---- Sentinels ---- */
 
-static const char *peer_id(const struct peer *peer)
+static const char *sentinel_node_id(const struct sentinel_node *sentinel)
 {
-    const char *own = sentinel_link_run_id(peer->link);
+    const char *own = sentinel_client_run_id(sentinel->link);
 
-    return own[0] != '\0' ? own : peer->listed_as;
+    return own[0] != '\0' ? own : sentinel->listed_as;
 }
 
 /*
  * Two links to one Sentinel (a seed that is down and its learned address): the one that is up is
  * shown, else the seed.
  */
-bool chair_is_shadowed(const struct master *master, const struct chair *chair)
+bool sentinel_view_is_shadowed(const struct master *master, const struct sentinel_view *view)
 {
-    const char *id = peer_id(chair->peer);
-    bool up = sentinel_link_is_up(chair->peer->link);
+    const char *id = sentinel_node_id(view->sentinel);
+    bool up = sentinel_client_is_up(view->sentinel->link);
 
-    for (size_t i = 0; i < master->n_chairs && id[0] != '\0'; i++) {
-        const struct chair *other = master->chairs[i];
+    for (size_t i = 0; i < master->n_views && id[0] != '\0'; i++) {
+        const struct sentinel_view *other = master->views[i];
 
-        if (other == chair || strcmp(peer_id(other->peer), id) != 0) {
+        if (other == view || strcmp(sentinel_node_id(other->sentinel), id) != 0) {
             continue;
         }
-        bool other_up = sentinel_link_is_up(other->peer->link);
-        if (other_up != up ? other_up : other->peer->configured && !chair->peer->configured) {
+        bool other_up = sentinel_client_is_up(other->sentinel->link);
+        if (other_up != up ? other_up
+                           : other->sentinel->configured && !view->sentinel->configured) {
             return true;
         }
     }
@@ -64,13 +65,13 @@ const char *trouble_code(enum sentinel_trouble trouble)
 }
 
 /* What it denies and is done without, then its words on the last of them. */
-static void say_denied(const struct sentinel_link *link, struct snapshot_sentinel *out)
+static void say_denied(const struct sentinel_client *link, struct snapshot_sentinel *out)
 {
     size_t length = (size_t)snprintf(out->error_text, sizeof(out->error_text), "it denies");
     const char *between = " ";
 
     for (unsigned bit = 1; bit <= SENTINEL_EXTRA_LAST; bit *= 2) {
-        if (!(sentinel_link_denied_extras(link) & bit)) {
+        if (!(sentinel_client_denied_extras(link) & bit)) {
             continue;
         }
         length += (size_t)snprintf(out->error_text + length, sizeof(out->error_text) - length,
@@ -78,63 +79,64 @@ static void say_denied(const struct sentinel_link *link, struct snapshot_sentine
         between = ", ";
     }
     snprintf(out->error_text + length, sizeof(out->error_text) - length, ": %s",
-             sentinel_link_words(link, &out->error_wall_ms));
+             sentinel_client_words(link, &out->error_wall_ms));
 }
 
 /* What goes for all masters. */
-static void show_link(const struct peer *peer, struct snapshot_sentinel *out)
+static void show_link(const struct sentinel_node *sentinel, struct snapshot_sentinel *out)
 {
-    const struct sentinel_link *link = peer->link;
-    enum sentinel_trouble trouble = sentinel_link_trouble(link);
+    const struct sentinel_client *link = sentinel->link;
+    enum sentinel_trouble trouble = sentinel_client_trouble(link);
 
-    out->address = *sentinel_link_address(link);
-    if (!sentinel_link_is_nameless(link)) {
-        snprintf(out->run_id, sizeof(out->run_id), "%s", peer_id(peer));
+    out->address = *sentinel_client_address(link);
+    if (!sentinel_client_is_nameless(link)) {
+        snprintf(out->run_id, sizeof(out->run_id), "%s", sentinel_node_id(sentinel));
     }
-    out->configured = peer->configured;
-    out->reachable = sentinel_link_is_up(link);
-    out->tilt = out->reachable && sentinel_link_tilt(link);
+    out->configured = sentinel->configured;
+    out->reachable = sentinel_client_is_up(link);
+    out->tilt = out->reachable && sentinel_client_tilt(link);
     out->config_epoch = EPOCH_UNKNOWN;
     out->voters = out->quorum = out->down_after_ms = out->failover_timeout_ms = -1;
     if (trouble != SENTINEL_TROUBLE_NONE) {
         snprintf(out->error_code, sizeof(out->error_code), "%s", trouble_code(trouble));
         snprintf(out->error_text, sizeof(out->error_text), "%s",
-                 sentinel_link_words(link, &out->error_wall_ms));
-    } else if (out->reachable && sentinel_link_denied_extras(link) != 0) {
+                 sentinel_client_words(link, &out->error_wall_ms));
+    } else if (out->reachable && sentinel_client_denied_extras(link) != 0) {
         snprintf(out->error_code, sizeof(out->error_code), "sentinel_denied");
         say_denied(link, out);
     }
 }
 
-static void show_sentinel(const struct master *master, const struct chair *chair, int64_t now_ms,
-                          struct snapshot_sentinel *out)
+static void show_sentinel(const struct master *master, const struct sentinel_view *view,
+                          int64_t now_ms, struct snapshot_sentinel *out)
 {
-    const struct sentinel_link *link = chair->peer->link;
-    const struct observation *seen = judge_observation(master->judge, peer_id(chair->peer));
+    const struct sentinel_client *link = view->sentinel->link;
+    const struct observation *seen =
+        judge_observation(master->judge, sentinel_node_id(view->sentinel));
 
-    show_link(chair->peer, out);
-    out->foreign = chair->foreign;
-    out->has_says = chair->has_says;
-    out->says = chair->says;
-    out->config_epoch = chair->has_row ? chair->row.config_epoch : EPOCH_UNKNOWN;
+    show_link(view->sentinel, out);
+    out->foreign = view->foreign;
+    out->has_says = view->has_says;
+    out->says = view->says;
+    out->config_epoch = view->has_row ? view->row.config_epoch : EPOCH_UNKNOWN;
     out->agrees = seen && master->has_published && observation_counts(seen, now_ms) &&
                   endpoint_equal(&seen->master, &master->published.master);
-    if (chair->has_row) {
-        if (chair->row.num_other_sentinels >= 0) {
-            out->voters = chair->row.num_other_sentinels + 1;
+    if (view->has_row) {
+        if (view->row.num_other_sentinels >= 0) {
+            out->voters = view->row.num_other_sentinels + 1;
         }
-        out->quorum = chair->row.quorum;
-        out->down_after_ms = chair->row.down_after_ms;
-        out->failover_timeout_ms = chair->row.failover_timeout_ms;
-        snprintf(out->master_flags, sizeof(out->master_flags), "%s", chair->row.flags_text);
+        out->quorum = view->row.quorum;
+        out->down_after_ms = view->row.down_after_ms;
+        out->failover_timeout_ms = view->row.failover_timeout_ms;
+        snprintf(out->master_flags, sizeof(out->master_flags), "%s", view->row.flags_text);
     }
-    out->has_ckquorum = chair->has_ckquorum;
-    out->ckquorum_ok = chair->ckquorum_ok;
-    snprintf(out->ckquorum_text, sizeof(out->ckquorum_text), "%s", chair->ckquorum_text);
-    if (sentinel_link_trouble(link) == SENTINEL_TROUBLE_NONE && chair->error_code[0] != '\0') {
-        snprintf(out->error_code, sizeof(out->error_code), "%s", chair->error_code);
-        snprintf(out->error_text, sizeof(out->error_text), "%s", chair->error_text);
-        out->error_wall_ms = chair->error_wall_ms;
+    out->has_ckquorum = view->has_ckquorum;
+    out->ckquorum_ok = view->ckquorum_ok;
+    snprintf(out->ckquorum_text, sizeof(out->ckquorum_text), "%s", view->ckquorum_text);
+    if (sentinel_client_trouble(link) == SENTINEL_TROUBLE_NONE && view->error_code[0] != '\0') {
+        snprintf(out->error_code, sizeof(out->error_code), "%s", view->error_code);
+        snprintf(out->error_text, sizeof(out->error_text), "%s", view->error_text);
+        out->error_wall_ms = view->error_wall_ms;
     }
 }
 
@@ -142,14 +144,14 @@ static void show_sentinels(const struct master *master, struct snapshot_master *
 {
     int64_t now_ms = master->stepped_ms;
 
-    out->sentinels = mem_new(master->n_chairs > 0 ? master->n_chairs : 1, sizeof(*out->sentinels));
+    out->sentinels = mem_new(master->n_views > 0 ? master->n_views : 1, sizeof(*out->sentinels));
     out->quorum = -1;
-    for (size_t i = 0; i < master->n_chairs; i++) {
-        if (chair_is_shadowed(master, master->chairs[i])) {
+    for (size_t i = 0; i < master->n_views; i++) {
+        if (sentinel_view_is_shadowed(master, master->views[i])) {
             continue;
         }
         struct snapshot_sentinel *shown = &out->sentinels[out->n_sentinels++];
-        show_sentinel(master, master->chairs[i], now_ms, shown);
+        show_sentinel(master, master->views[i], now_ms, shown);
         if (shown->foreign) {
             continue;
         }
@@ -175,22 +177,22 @@ static void show_sentinels(const struct master *master, struct snapshot_master *
 /*
  * Whose list of replicas is shown: one that agrees with what is published, the highest epoch first.
  */
-static const struct chair *master_teller(const struct master *master)
+static const struct sentinel_view *master_teller(const struct master *master)
 {
-    const struct chair *best = NULL;
+    const struct sentinel_view *best = NULL;
     int64_t now_ms = clock_boot_ms();
 
-    for (size_t i = 0; i < master->n_chairs; i++) {
-        const struct chair *chair = master->chairs[i];
+    for (size_t i = 0; i < master->n_views; i++) {
+        const struct sentinel_view *view = master->views[i];
         const struct observation *seen =
-            judge_observation(master->judge, sentinel_link_run_id(chair->peer->link));
+            judge_observation(master->judge, sentinel_client_run_id(view->sentinel->link));
 
-        if (!chair->has_replicas || !seen || !observation_counts(seen, now_ms) ||
+        if (!view->has_replicas || !seen || !observation_counts(seen, now_ms) ||
             (master->has_published && !endpoint_equal(&seen->master, &master->published.master))) {
             continue;
         }
-        if (!best || chair->row.config_epoch > best->row.config_epoch) {
-            best = chair;
+        if (!best || view->row.config_epoch > best->row.config_epoch) {
+            best = view;
         }
     }
     return best;
@@ -241,7 +243,7 @@ static int64_t replica_lag(const struct master *master, const struct address *re
     for (size_t i = 0; i < master->lag.n_offsets && master->lag.master_offset >= 0; i++) {
         struct address mapped = address_map_apply(map, &master->lag.offsets[i].replica);
 
-        if (!resolver_same(master->site->resolver, &mapped, replica)) {
+        if (!resolver_same(master->deployment->resolver, &mapped, replica)) {
             continue;
         }
         int64_t lag = master->lag.master_offset - master->lag.offsets[i].offset;
@@ -254,7 +256,7 @@ static bool replica_is_vouched(const struct master *master, const struct address
 {
     struct endpoint node;
 
-    if (!resolver_get(master->site->resolver, address, &node)) {
+    if (!resolver_get(master->deployment->resolver, address, &node)) {
         node = endpoint_from_address(address);
     }
     return judge_vouches(master->judge, &node);
@@ -271,7 +273,8 @@ static void keep_text(const struct master *master, struct snapshot_replica *show
         }
     }
     for (size_t i = 0; before && i < before->n_replicas; i++) {
-        if (resolver_same(master->site->resolver, &before->replicas[i].address, &shown->address)) {
+        if (resolver_same(master->deployment->resolver, &before->replicas[i].address,
+                          &shown->address)) {
             shown->address = before->replicas[i].address;
             return;
         }
@@ -279,18 +282,18 @@ static void keep_text(const struct master *master, struct snapshot_replica *show
 }
 
 /* A name that leads where no Sentinel on another host may lead. */
-static bool leads_nowhere(const struct chair *teller, const struct address *address)
+static bool leads_nowhere(const struct sentinel_view *teller, const struct address *address)
 {
     struct endpoint node;
 
     return !address_is_ip(address) &&
-           resolver_get(teller->master->site->resolver, address, &node) &&
-           peer_refusal(teller->peer, &node);
+           resolver_get(teller->master->deployment->resolver, address, &node) &&
+           sentinel_node_refusal(teller->sentinel, &node);
 }
 
 static void show_replicas(const struct master *master, struct snapshot_master *out)
 {
-    const struct chair *teller = master_teller(master);
+    const struct sentinel_view *teller = master_teller(master);
     const struct snapshot_master *before = master->shown;
 
     if (!teller) {
@@ -310,7 +313,7 @@ static void show_replicas(const struct master *master, struct snapshot_master *o
         struct snapshot_replica *shown = &out->replicas[out->n_replicas];
 
         if (!address_is_set(&row->address) ||
-            !peer_map_address(teller->peer, &row->address, &shown->address)) {
+            !sentinel_node_map_address(teller->sentinel, &row->address, &shown->address)) {
             continue;
         }
         /*
@@ -318,7 +321,7 @@ static void show_replicas(const struct master *master, struct snapshot_master *o
          * replicas.
          */
         if (out->has_address &&
-            resolver_same(master->site->resolver, &shown->address, &out->address)) {
+            resolver_same(master->deployment->resolver, &shown->address, &out->address)) {
             continue;
         }
         if (leads_nowhere(teller, &shown->address)) {
@@ -371,7 +374,7 @@ struct snapshot_master *publish_show(const struct master *master)
 {
     struct snapshot_master *out = snapshot_master_new(master->name);
 
-    out->deployment = master->site->number;
+    out->deployment = master->deployment->number;
     out->state = master->state;
     out->reason = master->reason;
     out->has_address = master->has_published;
@@ -390,8 +393,8 @@ struct snapshot_master *publish_show(const struct master *master)
     }
     out->switches = master->switches;
     out->restarted_wall_ms = master->restarted_wall_ms;
-    out->fence = fencing_state(master);
-    out->promoting_ms = master->fencing.guard.promoting_ms;
+    out->fence = fence_driver_state(master);
+    out->promoting_ms = master->fence_driver.guard.promoting_ms;
     out->contradicted = master->contradicted;
     snprintf(out->run_id, sizeof(out->run_id), "%s", master->run_id);
     show_sentinels(master, out);
@@ -484,9 +487,9 @@ static void collect_names(const struct watcher *watcher, struct snapshot *out)
 {
     size_t room = 0;
 
-    for (size_t i = 0; i < watcher->n_sites; i++) {
-        for (size_t j = 0; j < watcher->sites[i].n_peers; j++) {
-            room += watcher->sites[i].peers[j]->n_names;
+    for (size_t i = 0; i < watcher->n_deployments; i++) {
+        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
+            room += watcher->deployments[i].sentinels[j]->n_names;
         }
     }
     if (room == 0) {
@@ -494,10 +497,10 @@ static void collect_names(const struct watcher *watcher, struct snapshot *out)
     }
     char **names = mem_new(room, sizeof(*names));
     size_t n = 0;
-    for (size_t i = 0; i < watcher->n_sites; i++) {
-        for (size_t j = 0; j < watcher->sites[i].n_peers; j++) {
-            for (size_t k = 0; k < watcher->sites[i].peers[j]->n_names; k++) {
-                names[n++] = watcher->sites[i].peers[j]->names[k];
+    for (size_t i = 0; i < watcher->n_deployments; i++) {
+        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
+            for (size_t k = 0; k < watcher->deployments[i].sentinels[j]->n_names; k++) {
+                names[n++] = watcher->deployments[i].sentinels[j]->names[k];
             }
         }
     }
@@ -516,14 +519,15 @@ static void show_links(const struct watcher *watcher, struct snapshot *out)
 {
     size_t room = 0;
 
-    for (size_t i = 0; i < watcher->n_sites; i++) {
-        room += watcher->sites[i].n_peers;
+    for (size_t i = 0; i < watcher->n_deployments; i++) {
+        room += watcher->deployments[i].n_sentinels;
     }
     out->sentinels = mem_new(room > 0 ? room : 1, sizeof(*out->sentinels));
-    for (size_t i = 0; i < watcher->n_sites; i++) {
-        for (size_t j = 0; j < watcher->sites[i].n_peers; j++) {
-            if (!watcher->sites[i].peers[j]->duplicate) {
-                show_link(watcher->sites[i].peers[j], &out->sentinels[out->n_sentinels++]);
+    for (size_t i = 0; i < watcher->n_deployments; i++) {
+        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
+            if (!watcher->deployments[i].sentinels[j]->duplicate) {
+                show_link(watcher->deployments[i].sentinels[j],
+                          &out->sentinels[out->n_sentinels++]);
             }
         }
     }
@@ -537,18 +541,19 @@ static void explain_emptiness(const struct watcher *watcher, struct snapshot *ou
 {
     size_t up = 0, pending = 0, auth = 0, tls = 0, denied = 0, no_names = 0, named = 0;
 
-    for (size_t i = 0; i < watcher->n_sites; i++) {
-        for (size_t j = 0; j < watcher->sites[i].n_peers; j++) {
-            const struct peer *peer = watcher->sites[i].peers[j];
-            enum sentinel_trouble trouble = sentinel_link_trouble(peer->link);
+    for (size_t i = 0; i < watcher->n_deployments; i++) {
+        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
+            const struct sentinel_node *sentinel = watcher->deployments[i].sentinels[j];
+            enum sentinel_trouble trouble = sentinel_client_trouble(sentinel->link);
 
-            up += sentinel_link_is_up(peer->link);
-            pending += !peer->settled;
-            named += peer->has_names;
+            up += sentinel_client_is_up(sentinel->link);
+            pending += !sentinel->settled;
+            named += sentinel->has_names;
             auth += trouble == SENTINEL_TROUBLE_AUTH;
             tls += trouble == SENTINEL_TROUBLE_TLS;
             denied += trouble == SENTINEL_TROUBLE_DENIED;
-            no_names += (sentinel_link_denied_extras(peer->link) & SENTINEL_EXTRA_MASTERS) != 0;
+            no_names +=
+                (sentinel_client_denied_extras(sentinel->link) & SENTINEL_EXTRA_MASTERS) != 0;
         }
     }
     out->any_sentinel_reachable = up > 0;
@@ -598,7 +603,7 @@ static struct snapshot *watcher_snapshot(struct watcher *watcher)
     out->all_resolved = configured ? resolved == watcher->n_masters : resolved > 0;
     choose_default(watcher, out);
     collect_names(watcher, out);
-    out->failovers = failovers_ref(watcher->story.list);
+    out->failovers = failovers_ref(watcher->recorder.list);
     explain_emptiness(watcher, out);
     selves_show(watcher, out);
     return out;
@@ -673,7 +678,7 @@ static void watcher_post_snapshot(struct watcher *watcher)
     watcher->current = now;
     snapshot_unref(before);
     for (size_t i = 0; i < watcher->n_subscribers; i++) {
-        mailbox_post(watcher->subscribers[i], news_snapshot_new(now));
+        mailbox_post(watcher->subscribers[i], message_snapshot_new(now));
     }
 }
 
@@ -693,7 +698,7 @@ void publish_turn(void *data)
 {
     struct watcher *watcher = data;
 
-    story_settle(watcher);
+    failover_recorder_settle(watcher);
     if (watcher->dirty || watcher->reshaped) {
         count_links(watcher);
     }

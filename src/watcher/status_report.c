@@ -10,14 +10,14 @@
 #include "bellwether/topology/report.h"
 #include "watcher_internal.h"
 
-static void report_voice(const struct master *master, const struct chair *chair, int64_t now_ms,
-                         struct status_voice *out)
+static void report_vote(const struct master *master, const struct sentinel_view *view,
+                        int64_t now_ms, struct status_vote *out)
 {
-    const struct sentinel_link *link = chair->peer->link;
-    const struct observation *seen = judge_observation(master->judge, sentinel_link_run_id(link));
+    const struct sentinel_client *link = view->sentinel->link;
+    const struct observation *seen = judge_observation(master->judge, sentinel_client_run_id(link));
 
-    *out = (struct status_voice){.age_ms = STATUS_AGE_UNKNOWN,
-                                 .interval_ms = sentinel_link_interval_ms(link)};
+    *out = (struct status_vote){.age_ms = STATUS_AGE_UNKNOWN,
+                                .interval_ms = sentinel_client_interval_ms(link)};
     if (!seen) {
         return;
     }
@@ -36,7 +36,7 @@ static void report_verification(const struct master *master, int64_t now_us,
     if (!master->standing) {
         return;
     }
-    out->connected = probe_is_connected(master->standing);
+    out->connected = role_check_is_connected(master->standing);
     out->answered = master->role_asked_us > 0;
     out->answer = master->role;
     if (out->answered) {
@@ -59,9 +59,9 @@ static void report_master(struct master *master, struct status_master *out)
         out->shown->revision = master->shown->revision;
     }
     out->voices = mem_new(out->shown->n_sentinels + 1, sizeof(*out->voices));
-    for (size_t i = 0; i < master->n_chairs && n < out->shown->n_sentinels; i++) {
-        if (!chair_is_shadowed(master, master->chairs[i])) {
-            report_voice(master, master->chairs[i], now_us / 1000, &out->voices[n++]);
+    for (size_t i = 0; i < master->n_views && n < out->shown->n_sentinels; i++) {
+        if (!sentinel_view_is_shadowed(master, master->views[i])) {
+            report_vote(master, master->views[i], now_us / 1000, &out->voices[n++]);
         }
     }
     out->has_decision = master->stepped;
@@ -70,46 +70,46 @@ static void report_master(struct master *master, struct status_master *out)
     out->suspect = master->suspect;
     report_verification(master, now_us, &out->verification);
     if (out->shown->fence != FENCE_DOWN) {
-        out->fence_since_wall_ms = master->fencing.since_wall_ms;
-        out->fence_why = fencing_why(master);
+        out->fence_since_wall_ms = master->fence_driver.since_wall_ms;
+        out->fence_why = fence_driver_why(master);
     }
 }
 
-static void report_link(const struct peer *peer, struct status_link *out)
+static void report_link(const struct sentinel_node *sentinel, struct status_link *out)
 {
-    const struct sentinel_link *link = peer->link;
-    unsigned denied = sentinel_link_denied_extras(link);
+    const struct sentinel_client *link = sentinel->link;
+    unsigned denied = sentinel_client_denied_extras(link);
 
-    out->address = *sentinel_link_address(link);
-    out->up = sentinel_link_is_up(link);
+    out->address = *sentinel_client_address(link);
+    out->up = sentinel_client_is_up(link);
     if (out->up) {
-        out->peer = *sentinel_link_peer(link);
+        out->sentinel = *sentinel_link_peer(link);
     }
-    if (!sentinel_link_is_nameless(link)) {
-        snprintf(out->run_id, sizeof(out->run_id), "%s", sentinel_link_run_id(link));
+    if (!sentinel_client_is_nameless(link)) {
+        snprintf(out->run_id, sizeof(out->run_id), "%s", sentinel_client_run_id(link));
     }
-    out->configured = peer->configured;
-    out->spare = peer->duplicate;
-    out->failures = sentinel_link_failures(link);
+    out->configured = sentinel->configured;
+    out->spare = sentinel->duplicate;
+    out->failures = sentinel_client_failures(link);
     for (unsigned bit = 1; bit <= SENTINEL_EXTRA_LAST; bit *= 2) {
         if (denied & bit) {
             out->denied[out->n_denied++] = sentinel_extra_text((enum sentinel_extra)bit);
         }
     }
-    if (sentinel_link_trouble(link) != SENTINEL_TROUBLE_NONE) {
+    if (sentinel_client_trouble(link) != SENTINEL_TROUBLE_NONE) {
         snprintf(out->trouble, sizeof(out->trouble), "%s",
-                 trouble_code(sentinel_link_trouble(link)));
+                 trouble_code(sentinel_client_trouble(link)));
     }
     snprintf(out->words, sizeof(out->words), "%s",
-             sentinel_link_words(link, &out->trouble_wall_ms));
+             sentinel_client_words(link, &out->trouble_wall_ms));
 }
 
 struct status_report *report_make(const struct watcher *watcher)
 {
     size_t links = 0, n = 0;
 
-    for (size_t i = 0; i < watcher->n_sites; i++) {
-        links += watcher->sites[i].n_peers;
+    for (size_t i = 0; i < watcher->n_deployments; i++) {
+        links += watcher->deployments[i].n_sentinels;
     }
     struct status_report *report = status_report_new(watcher->n_masters, links);
     report->wall_ms = clock_wall_ms();
@@ -117,9 +117,9 @@ struct status_report *report_make(const struct watcher *watcher)
     for (size_t i = 0; i < watcher->n_masters; i++) {
         report_master(watcher->masters[i], &report->masters[i]);
     }
-    for (size_t i = 0; i < watcher->n_sites; i++) {
-        for (size_t j = 0; j < watcher->sites[i].n_peers; j++) {
-            report_link(watcher->sites[i].peers[j], &report->links[n++]);
+    for (size_t i = 0; i < watcher->n_deployments; i++) {
+        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
+            report_link(watcher->deployments[i].sentinels[j], &report->links[n++]);
         }
     }
     return report;

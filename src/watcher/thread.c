@@ -1,5 +1,5 @@
 /*
- * The watcher thread: makes the sites and masters, keeps its pulse, reads its mailbox.
+ * The watcher thread: makes the deployments and masters, keeps its pulse, reads its mailbox.
  *
  * A gap in the clock (the container was frozen, the machine slept, the loop was starved) voids all
  * that was believed. It must be noticed before anything that waited in a socket buffer is believed
@@ -58,9 +58,9 @@ bool watcher_turn(struct watcher *watcher)
         master_void(watcher->masters[i]);
     }
     selves_void(watcher);
-    for (size_t i = 0; i < watcher->n_sites; i++) {
-        for (size_t j = 0; j < watcher->sites[i].n_peers; j++) {
-            sentinel_link_void(watcher->sites[i].peers[j]->link);
+    for (size_t i = 0; i < watcher->n_deployments; i++) {
+        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
+            sentinel_client_void(watcher->deployments[i].sentinels[j]->link);
         }
     }
     for (size_t i = 0; i < watcher->n_masters; i++) {
@@ -88,8 +88,8 @@ static void end_of_turn(void *data)
     struct watcher *watcher = data;
 
     watcher_turn(watcher); /* a freeze in the middle of a turn */
-    for (size_t i = 0; i < watcher->n_sites; i++) {
-        site_turn(&watcher->sites[i]);
+    for (size_t i = 0; i < watcher->n_deployments; i++) {
+        deployment_turn(&watcher->deployments[i]);
     }
     publish_turn(watcher);
     watcher_beat(watcher, clock_boot_ms());
@@ -132,11 +132,11 @@ static void watcher_refresh_secrets(struct watcher *watcher, bool force)
                                &reload) ||
                 redis;
     }
-    for (size_t i = 0; i < watcher->n_sites; i++) {
-        if (refresh_secret(watcher->sites[i].password, &watcher->sites[i].complaint, force,
-                           &reload) ||
+    for (size_t i = 0; i < watcher->n_deployments; i++) {
+        if (refresh_secret(watcher->deployments[i].password, &watcher->deployments[i].complaint,
+                           force, &reload) ||
             force) {
-            site_redial(&watcher->sites[i]);
+            deployment_redial(&watcher->deployments[i]);
         }
     }
     count_reload(watcher, &reload);
@@ -153,8 +153,8 @@ static void watcher_slow(void *data)
     struct watcher *watcher = data;
 
     (void)watcher_turn(watcher);
-    for (size_t i = 0; i < watcher->n_sites; i++) {
-        site_look_for_gone(&watcher->sites[i]);
+    for (size_t i = 0; i < watcher->n_deployments; i++) {
+        deployment_look_for_gone(&watcher->deployments[i]);
     }
     loop_timer_start(watcher->slow, SLOW_MS);
 }
@@ -174,15 +174,15 @@ void watcher_found_name(void *data)
 
     (void)watcher_turn(watcher);
     for (size_t i = 0; i < watcher->n_masters; i++) {
-        for (size_t j = 0; j < watcher->masters[i]->n_chairs; j++) {
-            chair_resume(watcher->masters[i]->chairs[j]);
+        for (size_t j = 0; j < watcher->masters[i]->n_views; j++) {
+            sentinel_view_resume(watcher->masters[i]->views[j]);
         }
     }
     for (size_t i = 0; i < watcher->n_masters; i++) {
         adopt_resume(watcher->masters[i]);
     }
     for (size_t i = 0; i < watcher->n_masters; i++) {
-        fencing_resume(watcher->masters[i]);
+        fence_driver_resume(watcher->masters[i]);
     }
     if (watcher->n_selves > 0) {
         watcher->reshaped = true;
@@ -195,26 +195,26 @@ static void watcher_deliver(void *data, struct message *message)
     bool gap = watcher_turn(watcher);
 
     switch (message->kind) {
-    case NEWS_ASK_FRESH: {
-        struct news_ask_fresh *ask = (struct news_ask_fresh *)(void *)message;
+    case MESSAGE_ASK_FRESH: {
+        struct message_ask_fresh *ask = (struct message_ask_fresh *)(void *)message;
         struct master *master = watcher_find_master(watcher, ask->master);
         if (master) {
             lookup_ask(master, ask->ticket, ask->reply_to);
         } else {
             watcher_post_later(watcher, ask->reply_to,
-                               news_fresh_new(ask->ticket, false, REASON_UNKNOWN_NAME,
-                                              "it is not watched any more"));
+                               message_fresh_new(ask->ticket, false, REASON_UNKNOWN_NAME,
+                                                 "it is not watched any more"));
         }
         break;
     }
-    case NEWS_ASK_STATUS: {
-        struct news_ask_status *ask = (struct news_ask_status *)(void *)message;
+    case MESSAGE_ASK_STATUS: {
+        struct message_ask_status *ask = (struct message_ask_status *)(void *)message;
         watcher_post_later(watcher, ask->reply_to,
-                           news_status_new(ask->ticket, report_make(watcher)));
+                           message_status_new(ask->ticket, report_make(watcher)));
         break;
     }
-    case NEWS_ASK_LAG: {
-        const struct news_ask_lag *ask = (struct news_ask_lag *)(void *)message;
+    case MESSAGE_ASK_LAG: {
+        const struct message_ask_lag *ask = (struct message_ask_lag *)(void *)message;
         struct master *master = watcher_find_master(watcher, ask->master);
         for (size_t i = 0; ask->master[0] == '\0' && i < watcher->n_masters; i++) {
             lag_read(watcher->masters[i]);
@@ -225,12 +225,12 @@ static void watcher_deliver(void *data, struct message *message)
             lag_read(master);
         } else if (ask->reply_to) {
             watcher_post_later(watcher, ask->reply_to,
-                               news_fresh_new(ask->ticket, false, REASON_UNKNOWN_NAME, ""));
+                               message_fresh_new(ask->ticket, false, REASON_UNKNOWN_NAME, ""));
         }
         break;
     }
-    case NEWS_SUSPECT: {
-        const struct news_suspect *suspect = (struct news_suspect *)(void *)message;
+    case MESSAGE_SUSPECT: {
+        const struct message_suspect *suspect = (struct message_suspect *)(void *)message;
         struct master *master = gap ? NULL : watcher_find_master(watcher, suspect->master);
         if (master) {
             /* what comes first after a gap may be from before it, and all is asked anew */
@@ -238,8 +238,8 @@ static void watcher_deliver(void *data, struct message *message)
         }
         break;
     }
-    case NEWS_RELOAD: watcher_refresh_secrets(watcher, true); break;
-    case NEWS_STOP: loop_stop(watcher->loop); break;
+    case MESSAGE_RELOAD: watcher_refresh_secrets(watcher, true); break;
+    case MESSAGE_STOP: loop_stop(watcher->loop); break;
     default: break;
     }
     message->drop(message);
@@ -251,8 +251,8 @@ void *watcher_run(void *data)
 
     watcher->seen_ms = clock_boot_ms();
     loop_on_turn(watcher->loop, end_of_turn, watcher);
-    for (size_t i = 0; i < watcher->n_sites; i++) {
-        site_redial(&watcher->sites[i]);
+    for (size_t i = 0; i < watcher->n_deployments; i++) {
+        deployment_redial(&watcher->deployments[i]);
     }
     selves_check(watcher);
     loop_timer_start(watcher->slow, SLOW_MS);
@@ -275,7 +275,7 @@ struct watcher *watcher_new(const struct watch_config *config, struct pulse *pul
     watcher->tick = loop_timer_new(watcher->loop, watcher_tick, watcher);
     watcher->slow = loop_timer_new(watcher->loop, watcher_slow, watcher);
     watcher->files = loop_timer_new(watcher->loop, watcher_look_at_files, watcher);
-    story_init(watcher);
+    failover_recorder_init(watcher);
     watcher->resolver =
         resolver_new(watcher->loop, 0, config->sentinel_timeout_ms, watcher_found_name, watcher);
     watcher->index = (uint64_t)clock_wall_ms();
@@ -288,10 +288,10 @@ struct watcher *watcher_new(const struct watch_config *config, struct pulse *pul
         watcher->secrets[i + 1].username = config->overrides[i].redis_username;
         watcher->secrets[i + 1].password = secret_copy(config->overrides[i].redis_password);
     }
-    watcher->n_sites = config->n_deployments;
-    watcher->sites = mem_new(watcher->n_sites, sizeof(*watcher->sites));
-    for (size_t i = 0; i < watcher->n_sites; i++) {
-        site_init(&watcher->sites[i], watcher, &config->deployments[i]);
+    watcher->n_deployments = config->n_deployments;
+    watcher->deployments = mem_new(watcher->n_deployments, sizeof(*watcher->deployments));
+    for (size_t i = 0; i < watcher->n_deployments; i++) {
+        deployment_init(&watcher->deployments[i], watcher, &config->deployments[i]);
     }
     selves_init(watcher);
     /* Valid before it runs, so that a first answer says `starting`, not `watcher_stalled`. */
@@ -326,7 +326,7 @@ void watcher_stop(struct watcher *watcher)
     if (!watcher->running) {
         return;
     }
-    mailbox_post(watcher->inbox, news_plain_new(NEWS_STOP));
+    mailbox_post(watcher->inbox, message_plain_new(MESSAGE_STOP));
     pthread_join(watcher->thread, NULL);
     watcher->running = false;
 }
@@ -341,8 +341,8 @@ void watcher_free(struct watcher *watcher)
     while (watcher->n_masters > 0) {
         master_free(watcher->masters[--watcher->n_masters]);
     }
-    for (size_t i = 0; i < watcher->n_sites; i++) {
-        site_release(&watcher->sites[i]);
+    for (size_t i = 0; i < watcher->n_deployments; i++) {
+        deployment_release(&watcher->deployments[i]);
     }
     for (size_t i = 0; i < watcher->n_outbox; i++) {
         watcher->outbox[i].message->drop(watcher->outbox[i].message);
@@ -351,7 +351,7 @@ void watcher_free(struct watcher *watcher)
     for (size_t i = 0; i < watcher->n_secrets; i++) {
         secret_free(watcher->secrets[i].password);
     }
-    story_release(watcher);
+    failover_recorder_release(watcher);
     resolver_free(watcher->resolver);
     loop_timer_free(watcher->tick);
     loop_timer_free(watcher->slow);
@@ -362,7 +362,7 @@ void watcher_free(struct watcher *watcher)
     count_release(watcher);
     free(watcher->outbox);
     free(watcher->secrets);
-    free(watcher->sites);
+    free(watcher->deployments);
     free(watcher->masters);
     free(watcher->subscribers);
     free(watcher->default_name);

@@ -35,14 +35,14 @@ static int64_t jittered(int64_t ms)
 }
 
 /* A restart always ends the connection, so once on each is enough. */
-static void run_id_heard(void *data, struct probe *probe, const char *run_id)
+static void run_id_heard(void *data, struct role_check *role_check, const char *run_id)
 {
     struct master *master = data;
 
-    if (watcher_turn(master->watcher) || master->standing != probe) {
+    if (watcher_turn(master->watcher) || master->standing != role_check) {
         return;
     }
-    judge_run_id(master->judge, probe_node(probe), run_id);
+    judge_run_id(master->judge, role_check_node(role_check), run_id);
     master_step(master);
 }
 
@@ -50,7 +50,7 @@ static void standing_schedule(struct master *master, enum role_answer answer)
 {
     const struct watch_config *config = master->watcher->config;
     int64_t delay_ms = jittered(config->verify_interval_ms);
-    bool connected = probe_is_connected(master->standing);
+    bool connected = role_check_is_connected(master->standing);
 
     if (connected) {
         master->standing_failures = 0;
@@ -74,23 +74,24 @@ static void standing_schedule(struct master *master, enum role_answer answer)
     loop_timer_start_within(master->verify_timer, delay_ms - delay_ms / SHARED_TURN, delay_ms);
 }
 
-static void role_heard(struct master *master, struct probe *probe, enum role_answer answer)
+static void role_heard(struct master *master, struct role_check *role_check,
+                       enum role_answer answer)
 {
     if (answer == ROLE_NOAUTH) {
         char error[256];
 
         (void)secret_refresh(master->redis_password, true, error, sizeof(error));
     }
-    judge_role(master->judge, probe_node(probe), answer, clock_boot_ms());
+    judge_role(master->judge, role_check_node(role_check), answer, clock_boot_ms());
 }
 
-static void standing_answered(void *data, struct probe *probe, enum role_answer answer,
+static void standing_answered(void *data, struct role_check *role_check, enum role_answer answer,
                               int64_t asked_us, const char *words)
 {
     struct master *master = data;
 
     /* What comes first after a gap may have waited in the socket since before it. */
-    if (watcher_turn(master->watcher) || master->standing != probe) {
+    if (watcher_turn(master->watcher) || master->standing != role_check) {
         return;
     }
     master->role = answer;
@@ -102,41 +103,41 @@ static void standing_answered(void *data, struct probe *probe, enum role_answer 
     }
     snprintf(master->role_words, sizeof(master->role_words), "%s", words);
     standing_schedule(master, answer);
-    story_role(master, answer, asked_us);
-    role_heard(master, probe, answer);
+    failover_recorder_role(master, answer, asked_us);
+    role_heard(master, role_check, answer);
     if (answer == ROLE_MASTER) {
-        probe_ask_run_id(probe, run_id_heard);
+        role_check_ask_run_id(role_check, run_id_heard);
     }
     lag_role(master, answer);
     master_step(master);
 }
 
-static void candidate_answered(void *data, struct probe *probe, enum role_answer answer,
+static void candidate_answered(void *data, struct role_check *role_check, enum role_answer answer,
                                int64_t asked_us, const char *words)
 {
     struct master *master = data;
 
-    if (watcher_turn(master->watcher) || master->candidate != probe) {
+    if (watcher_turn(master->watcher) || master->candidate != role_check) {
         return;
     }
     char text[ADDRESS_TEXT_SIZE];
     if (answer != ROLE_MASTER) {
         log_debug("candidate does not say master", LOG_STR("master", master->name),
-                  LOG_STR("candidate", address_format(&probe_node(probe)->name, text)),
+                  LOG_STR("candidate", address_format(&role_check_node(role_check)->name, text)),
                   LOG_STR("words", words));
     }
     master->candidate_asked_us = asked_us;
     count_role(master, answer, asked_us);
     master->candidate_role = answer;
-    role_heard(master, probe, answer);
+    role_heard(master, role_check, answer);
     master_step(master);
 }
 
-static struct probe *master_probe(struct master *master, probe_fn *answered)
+static struct role_check *master_role_check(struct master *master, role_check_fn *answered)
 {
-    return probe_new(master->watcher->loop, master->site->number, master->redis_username,
-                     master->redis_password, master->watcher->config->verify_timeout_ms, answered,
-                     master);
+    return role_check_new(master->watcher->loop, master->deployment->number, master->redis_username,
+                          master->redis_password, master->watcher->config->verify_timeout_ms,
+                          answered, master);
 }
 
 void verify_due(void *data)
@@ -145,7 +146,7 @@ void verify_due(void *data)
 
     (void)watcher_turn(master->watcher);
     if (master->standing) {
-        probe_ask(master->standing);
+        role_check_ask(master->standing);
     }
 }
 
@@ -153,25 +154,25 @@ void verify_due(void *data)
  * A connection to what is published that is there already and has just asked: the candidate's, or
  * that to a replica that was promoted.
  */
-static struct probe *take_probe(struct master *master)
+static struct role_check *take_role_check(struct master *master)
 {
-    struct probe *probe = master->candidate;
+    struct role_check *role_check = master->candidate;
 
-    if (probe && endpoint_equal(probe_node(probe), &master->published.master)) {
+    if (role_check && endpoint_equal(role_check_node(role_check), &master->published.master)) {
         master->candidate = NULL;
         master->role = master->candidate_role;
         master->role_asked_us = master->candidate_asked_us;
     } else {
-        probe = adopt_take_probe(master, &master->role_asked_us);
+        role_check = adopt_take_role_check(master, &master->role_asked_us);
         master->role = ROLE_MASTER;
     }
-    return probe;
+    return role_check;
 }
 
 /* The published address moved: the standing connection is to the new node from now on. */
 void verify_follow(struct master *master)
 {
-    probe_free(master->standing);
+    role_check_free(master->standing);
     master->standing = NULL;
     master->suspicions.wanted = false; /* it was about another node */
     master->suspicions.began_ms = master->suspicions.acted_ms = 0;
@@ -182,37 +183,37 @@ void verify_follow(struct master *master)
     if (!master->watcher->config->verify) {
         return;
     }
-    master->standing = take_probe(master);
+    master->standing = take_role_check(master);
     if (master->standing) {
-        probe_retarget(master->standing, standing_answered, master);
+        role_check_retarget(master->standing, standing_answered, master);
         if (master->role == ROLE_MASTER) {
             master->role_master_us = master->role_asked_us;
             count_verified(master);
-            probe_ask_run_id(master->standing, run_id_heard);
+            role_check_ask_run_id(master->standing, run_id_heard);
         }
         standing_schedule(master, master->role);
         lag_role(master, master->role);
     } else {
-        master->standing = master_probe(master, standing_answered);
-        probe_open(master->standing, &master->published.master);
+        master->standing = master_role_check(master, standing_answered);
+        role_check_open(master->standing, &master->published.master);
     }
 }
 
 void verify_check_candidate(struct master *master, const struct endpoint *node)
 {
     if (!master->candidate) {
-        master->candidate = master_probe(master, candidate_answered);
-    } else if (endpoint_equal(probe_node(master->candidate), node)) {
-        probe_ask(master->candidate);
+        master->candidate = master_role_check(master, candidate_answered);
+    } else if (endpoint_equal(role_check_node(master->candidate), node)) {
+        role_check_ask(master->candidate);
         return;
     }
-    probe_open(master->candidate, node);
+    role_check_open(master->candidate, node);
 }
 
 void verify_check_published(struct master *master)
 {
     if (master->standing) {
-        probe_ask(master->standing);
+        role_check_ask(master->standing);
     }
 }
 
@@ -225,17 +226,17 @@ static int64_t suspicion_pace_ms(const struct suspicions *suspicions, int64_t no
 
 /* Ask the node and the Sentinels. What a worker met decides nothing: their answers do.
  * @param news it comes right from a worker: an answer that is on its way may be from before it. */
-static void suspicion_act(struct master *master, bool news, int64_t now_ms)
+static void suspicion_act(struct master *master, bool message, int64_t now_ms)
 {
     struct suspicions *suspicions = &master->suspicions;
 
     suspicions->acted_ms = now_ms;
-    suspicions->wanted = news && master->standing && probe_is_asking(master->standing);
+    suspicions->wanted = message && master->standing && role_check_is_asking(master->standing);
     if (suspicions->wanted) {
         loop_timer_start(suspicions->timer, suspicion_pace_ms(suspicions, now_ms));
     }
     if (master->standing) {
-        probe_doubt(master->standing);
+        role_check_doubt(master->standing);
     }
     verify_check_published(master);
     if (!master->suspect) { /* else they are asked fast as it is */
@@ -297,27 +298,27 @@ void verify_hear_suspicion(struct master *master, enum suspicion what,
 
 void verify_drop_candidate(struct master *master)
 {
-    if (!master->candidate || probe_is_asking(master->candidate)) {
+    if (!master->candidate || role_check_is_asking(master->candidate)) {
         return;
     }
-    probe_free(master->candidate);
+    role_check_free(master->candidate);
     master->candidate = NULL;
 }
 
 void verify_void(struct master *master)
 {
     if (master->standing) {
-        probe_open(master->standing, &master->published.master);
+        role_check_open(master->standing, &master->published.master);
     }
     master->lag.asking = false;
-    probe_free(master->candidate);
+    role_check_free(master->candidate);
     master->candidate = NULL;
 }
 
 void verify_release(struct master *master)
 {
-    probe_free(master->standing);
-    probe_free(master->candidate);
+    role_check_free(master->standing);
+    role_check_free(master->candidate);
     loop_timer_free(master->suspicions.timer);
     lag_release(master);
 }

@@ -58,52 +58,52 @@ void count_event(struct watcher *watcher, enum sentinel_event_kind kind)
 
 /* ---- Sentinels ---- */
 
-static void peer_move_gauges(struct peer *peer, bool up, bool tilt)
+static void sentinel_node_move_gauges(struct sentinel_node *sentinel, bool up, bool tilt)
 {
-    metric_move(&peer->counts->connected, (int64_t)up - (int64_t)peer->counted_up);
-    metric_move(&peer->counts->tilt, (int64_t)tilt - (int64_t)peer->counted_tilt);
-    peer->counted_up = up;
-    peer->counted_tilt = tilt;
+    metric_move(&sentinel->counts->connected, (int64_t)up - (int64_t)sentinel->counted_up);
+    metric_move(&sentinel->counts->tilt, (int64_t)tilt - (int64_t)sentinel->counted_tilt);
+    sentinel->counted_up = up;
+    sentinel->counted_tilt = tilt;
 }
 
-void count_peer_gone(struct peer *peer)
+void count_sentinel_node_gone(struct sentinel_node *sentinel)
 {
-    if (!peer->counts) {
+    if (!sentinel->counts) {
         return;
     }
-    peer_move_gauges(peer, false, false);
-    metrics_sentinel_remove(peer->site->watcher->metrics, peer->counts);
-    peer->counts = NULL;
+    sentinel_node_move_gauges(sentinel, false, false);
+    metrics_sentinel_remove(sentinel->deployment->watcher->metrics, sentinel->counts);
+    sentinel->counts = NULL;
 }
 
 /* @return the series of the address that it has now; NULL: it is in reserve and has none. */
-static struct metrics_sentinel *peer_counts(struct peer *peer)
+static struct metrics_sentinel *sentinel_node_counts(struct sentinel_node *sentinel)
 {
     char text[ADDRESS_TEXT_SIZE];
 
-    address_format(sentinel_link_address(peer->link), text);
-    if (peer->counts && (peer->duplicate || strcmp(peer->counts->address, text) != 0)) {
-        count_peer_gone(peer);
+    address_format(sentinel_client_address(sentinel->link), text);
+    if (sentinel->counts && (sentinel->duplicate || strcmp(sentinel->counts->address, text) != 0)) {
+        count_sentinel_node_gone(sentinel);
     }
-    if (!peer->counts && !peer->duplicate) {
-        peer->counts = metrics_sentinel_add(peer->site->watcher->metrics, text);
+    if (!sentinel->counts && !sentinel->duplicate) {
+        sentinel->counts = metrics_sentinel_add(sentinel->deployment->watcher->metrics, text);
     }
-    return peer->counts;
+    return sentinel->counts;
 }
 
-void count_peer_up(struct peer *peer)
+void count_sentinel_node_up(struct sentinel_node *sentinel)
 {
-    struct metrics_sentinel *counts = peer_counts(peer);
+    struct metrics_sentinel *counts = sentinel_node_counts(sentinel);
 
-    if (counts && peer->has_been_up) {
+    if (counts && sentinel->has_been_up) {
         metric_add(&counts->reconnects, 1);
     }
-    peer->has_been_up = true;
+    sentinel->has_been_up = true;
 }
 
-void count_peer_error(struct peer *peer, const char *word)
+void count_sentinel_node_error(struct sentinel_node *sentinel, const char *word)
 {
-    struct metrics_sentinel *counts = peer_counts(peer);
+    struct metrics_sentinel *counts = sentinel_node_counts(sentinel);
 
     if (counts) {
         metric_add(&counts->errors[metric_sentinel_error_of(word)], 1);
@@ -114,15 +114,15 @@ void count_links(struct watcher *watcher)
 {
     int64_t unreachable = 0;
 
-    for (size_t i = 0; i < watcher->n_sites; i++) {
-        for (size_t j = 0; j < watcher->sites[i].n_peers; j++) {
-            struct peer *peer = watcher->sites[i].peers[j];
-            bool up = sentinel_link_is_up(peer->link);
+    for (size_t i = 0; i < watcher->n_deployments; i++) {
+        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
+            struct sentinel_node *sentinel = watcher->deployments[i].sentinels[j];
+            bool up = sentinel_client_is_up(sentinel->link);
 
-            if (!peer_counts(peer)) {
+            if (!sentinel_node_counts(sentinel)) {
                 continue; /* in reserve: it is another one's second name */
             }
-            peer_move_gauges(peer, up, up && sentinel_link_tilt(peer->link));
+            sentinel_node_move_gauges(sentinel, up, up && sentinel_client_tilt(sentinel->link));
             unreachable += !up;
         }
     }

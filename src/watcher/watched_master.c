@@ -36,11 +36,12 @@ void master_touch(struct master *master)
     master->watcher->dirty = master;
 }
 
-struct chair *master_chair(struct master *master, const struct peer *peer)
+struct sentinel_view *master_sentinel_view(struct master *master,
+                                           const struct sentinel_node *sentinel)
 {
-    for (size_t i = 0; i < master->n_chairs; i++) {
-        if (master->chairs[i]->peer == peer) {
-            return master->chairs[i];
+    for (size_t i = 0; i < master->n_views; i++) {
+        if (master->views[i]->sentinel == sentinel) {
+            return master->views[i];
         }
     }
     return NULL;
@@ -50,19 +51,19 @@ struct chair *master_chair(struct master *master, const struct peer *peer)
 
 void master_ask_sentinels(struct master *master)
 {
-    for (size_t i = 0; i < master->n_chairs; i++) {
-        sentinel_link_ask(master->chairs[i]->peer->link, master->chairs[i]->seat);
+    for (size_t i = 0; i < master->n_views; i++) {
+        sentinel_client_ask(master->views[i]->sentinel->link, master->views[i]->monitored);
     }
 }
 
 /* Whether a Sentinel can change its mind without an event that is heard here. */
 static bool is_deaf(const struct master *master)
 {
-    for (size_t i = 0; i < master->n_chairs; i++) {
-        const struct sentinel_link *link = master->chairs[i]->peer->link;
+    for (size_t i = 0; i < master->n_views; i++) {
+        const struct sentinel_client *link = master->views[i]->sentinel->link;
 
-        if (chair_counts(master->chairs[i]) && sentinel_link_is_up(link) &&
-            !sentinel_link_listens(link)) {
+        if (sentinel_view_counts(master->views[i]) && sentinel_client_is_up(link) &&
+            !sentinel_client_listens(link)) {
             return true;
         }
     }
@@ -124,30 +125,30 @@ static void master_suspect_anew(struct master *master)
 
 /* ---- the step ---- */
 
-static bool chair_is_live(const struct chair *chair)
+static bool sentinel_view_is_live(const struct sentinel_view *view)
 {
-    return sentinel_link_is_up(chair->peer->link);
+    return sentinel_client_is_up(view->sentinel->link);
 }
 
 static void master_count_links(const struct master *master, struct judge_links *links)
 {
-    for (size_t i = 0; i < master->n_chairs; i++) {
-        const struct chair *chair = master->chairs[i];
-        enum sentinel_trouble trouble = sentinel_link_trouble(chair->peer->link);
+    for (size_t i = 0; i < master->n_views; i++) {
+        const struct sentinel_view *view = master->views[i];
+        enum sentinel_trouble trouble = sentinel_client_trouble(view->sentinel->link);
 
-        if (chair->foreign) {
+        if (view->foreign) {
             continue;
         }
         links->dialled++;
         /* Until it has listed the others nobody knows how many a majority is. */
-        links->pending += !chair->settled || (chair_is_live(chair) && !chair->has_listed);
-        links->reachable += sentinel_link_is_up(chair->peer->link);
+        links->pending += !view->settled || (sentinel_view_is_live(view) && !view->has_listed);
+        links->reachable += sentinel_client_is_up(view->sentinel->link);
         links->auth_failed += trouble == SENTINEL_TROUBLE_AUTH;
-        bool denied = trouble == SENTINEL_TROUBLE_DENIED || chair->denied;
+        bool denied = trouble == SENTINEL_TROUBLE_DENIED || view->denied;
         links->tls += trouble == SENTINEL_TROUBLE_TLS;
         links->denied += denied;
-        links->denied_extra += !denied && sentinel_link_denied_extras(chair->peer->link) != 0;
-        links->unknown_name += chair->unknown_name;
+        links->denied_extra += !denied && sentinel_client_denied_extras(view->sentinel->link) != 0;
+        links->unknown_name += view->unknown_name;
     }
 }
 
@@ -184,7 +185,7 @@ static void log_switch(const struct master *master, const struct judgement *said
         LOG_INT("epoch", said->published->epoch),
         LOG_STR("rule", rule_text(said->switched_by)),
         /* who names it at this moment, at whatever epoch: those late with the news count, too */
-        LOG_INT("voices", said->decision.published_voices),
+        LOG_INT("voices", said->decision.published_votes),
         LOG_INT("known", said->decision.known),
     };
     log_write(level_of(master, false), master->has_published ? "master changed" : "master found",
@@ -256,7 +257,7 @@ static bool master_differs(const struct master *master, const struct judgement *
            said->reason != master->reason || said->majority != master->majority ||
            said->contradicted != master->contradicted || !same_published(master, said) ||
            said->decision.known != master->decision.known ||
-           said->decision.published_voices != master->decision.published_voices ||
+           said->decision.published_votes != master->decision.published_votes ||
            said->decision.counting != master->decision.counting ||
            strcmp(said->detail, master->detail) != 0;
 }
@@ -323,9 +324,9 @@ void master_step(struct master *master)
     if (wants_check) {
         check = *said.check;
     }
-    story_step(master, &said);
+    failover_recorder_step(master, &said);
     if (said.restarted) {
-        story_restart(master);
+        failover_recorder_restart(master);
     }
     if (master_differs(master, &said)) {
         master_touch(master);
@@ -338,10 +339,10 @@ void master_step(struct master *master)
     if (said.switched) {
         judge_failover(master->judge, false, now_ms, 0); /* that one has led to this */
         verify_follow(master);
-        fencing_publish(master);
+        fence_driver_publish(master);
     }
     if (was_contradicted != master->contradicted) {
-        fencing_contradict(master);
+        fence_driver_contradict(master);
     }
     if (wants_check) {
         verify_check_candidate(master, &check);
@@ -361,8 +362,8 @@ void master_step(struct master *master)
         master_suspect_anew(master);
     }
     if (said.switched) {
-        for (size_t i = 0; i < master->n_chairs; i++) {
-            sentinel_link_ask_all(master->chairs[i]->peer->link, master->chairs[i]->seat);
+        for (size_t i = 0; i < master->n_views; i++) {
+            sentinel_client_ask_all(master->views[i]->sentinel->link, master->views[i]->monitored);
         }
     }
     if (said.next_ms >= 0) {
@@ -384,7 +385,7 @@ static void step_due(void *data)
 /* ---- news ---- */
 
 /* Away from another address than what is published: late news, or a failover of somebody else's. */
-static bool is_elsewhere(const struct master *master, const struct peer *peer,
+static bool is_elsewhere(const struct master *master, const struct sentinel_node *sentinel,
                          const struct sentinel_event *event)
 {
     struct address mapped;
@@ -393,20 +394,20 @@ static bool is_elsewhere(const struct master *master, const struct peer *peer,
     if (!master->has_published || !address_is_set(&event->master_address)) {
         return false;
     }
-    if (!peer_map_address(peer, &event->master_address, &mapped)) {
+    if (!sentinel_node_map_address(sentinel, &event->master_address, &mapped)) {
         return true;
     }
-    return resolver_get(master->site->resolver, &mapped, &of) &&
+    return resolver_get(master->deployment->resolver, &mapped, &of) &&
            !endpoint_equal(&of, &master->published.master);
 }
 
 /* Whether a failover of ours is under way. */
-static void hear_progress(struct master *master, const struct peer *peer, const struct chair *chair,
-                          const struct sentinel_event *event)
+static void hear_progress(struct master *master, const struct sentinel_node *sentinel,
+                          const struct sentinel_view *view, const struct sentinel_event *event)
 {
-    int64_t timeout_ms = chair->has_row ? chair->row.failover_timeout_ms : -1;
+    int64_t timeout_ms = view->has_row ? view->row.failover_timeout_ms : -1;
 
-    if (is_elsewhere(master, peer, event)) {
+    if (is_elsewhere(master, sentinel, event)) {
         return;
     }
     switch (event->kind) {
@@ -433,16 +434,17 @@ static void hear_progress(struct master *master, const struct peer *peer, const 
     }
 }
 
-void master_hear_event(struct master *master, struct peer *peer, const struct sentinel_event *event)
+void master_hear_event(struct master *master, struct sentinel_node *sentinel,
+                       const struct sentinel_event *event)
 {
-    struct chair *chair = master_chair(master, peer);
+    struct sentinel_view *view = master_sentinel_view(master, sentinel);
 
-    if (!chair) {
+    if (!view) {
         return;
     }
-    hear_progress(master, peer, chair, event);
-    fencing_hear_event(master, peer, event);
-    adopt_hear_event(master, peer, event);
+    hear_progress(master, sentinel, view, event);
+    fence_driver_hear_event(master, sentinel, event);
+    adopt_hear_event(master, sentinel, event);
     switch (event->kind) {
     case SENTINEL_EVENT_SLAVE:
     case SENTINEL_EVENT_SENTINEL:
@@ -453,72 +455,73 @@ void master_hear_event(struct master *master, struct peer *peer, const struct se
     case SENTINEL_EVENT_SDOWN:
     case SENTINEL_EVENT_SDOWN_END:
     case SENTINEL_EVENT_SWITCH_MASTER:
-    case SENTINEL_EVENT_SET: sentinel_link_ask_all(peer->link, chair->seat); break;
-    default: sentinel_link_ask(peer->link, chair->seat); break;
+    case SENTINEL_EVENT_SET: sentinel_client_ask_all(sentinel->link, view->monitored); break;
+    default: sentinel_client_ask(sentinel->link, view->monitored); break;
     }
     master_step(master);
 }
 
-static void recount_chair(const struct chair *chair, const char **listed, struct elector *out)
+static void recount_sentinel_view(const struct sentinel_view *view, const char **listed,
+                                  struct elector *out)
 {
-    const struct peer *peer = chair->peer;
+    const struct sentinel_node *sentinel = view->sentinel;
 
     *out = (struct elector){
-        .id = sentinel_link_run_id(peer->link),
-        .former = peer->former,
-        .configured = peer->configured,
-        .pending = peer->configured && !chair->settled,
-        .live = chair_is_live(chair) && chair->settled && !chair->unknown_name,
-        .has_list = chair->has_listed,
+        .id = sentinel_client_run_id(sentinel->link),
+        .former = sentinel->former,
+        .configured = sentinel->configured,
+        .pending = sentinel->configured && !view->settled,
+        .live = sentinel_view_is_live(view) && view->settled && !view->unknown_name,
+        .has_list = view->has_listed,
         .listed = listed,
-        .master = chair->has_named && !chair->unknown_name ? &chair->named : NULL,
+        .master = view->has_named && !view->unknown_name ? &view->named : NULL,
     };
     /* A row without an address is of one that its Sentinel has seen replaced. */
-    for (size_t i = 0; i < chair->n_listed; i++) {
-        if (chair->listed[i].run_id[0] != '\0' && address_is_set(&chair->listed[i].address)) {
-            listed[out->n_listed++] = chair->listed[i].run_id;
+    for (size_t i = 0; i < view->n_listed; i++) {
+        if (view->listed[i].run_id[0] != '\0' && address_is_set(&view->listed[i].address)) {
+            listed[out->n_listed++] = view->listed[i].run_id;
         }
     }
 }
 
-static void chair_set_foreign(struct chair *chair, bool foreign)
+static void sentinel_view_set_foreign(struct sentinel_view *view, bool foreign)
 {
-    if (chair->foreign != foreign) {
-        master_touch(chair->master);
+    if (view->foreign != foreign) {
+        master_touch(view->master);
     }
-    chair->foreign = foreign;
+    view->foreign = foreign;
 }
 
 /*
  * A Sentinel of another deployment came, or is no longer one: said once that has lasted, since at a
  * start lists come one by one.
  */
-static void chair_log_foreign(struct chair *chair)
+static void sentinel_view_log_foreign(struct sentinel_view *view)
 {
     char text[ADDRESS_TEXT_SIZE], says[ADDRESS_TEXT_SIZE];
 
-    if (chair->foreign == chair->logged_foreign) {
+    if (view->foreign == view->logged_foreign) {
         return;
     }
-    chair->logged_foreign = chair->foreign;
-    address_format(sentinel_link_address(chair->peer->link), text);
-    if (chair->foreign) {
+    view->logged_foreign = view->foreign;
+    address_format(sentinel_client_address(view->sentinel->link), text);
+    if (view->foreign) {
         log_warn(
             "sentinel of another deployment: it lists none of ours, none of ours lists it, and it names "
             "another master; it is not counted",
-            LOG_STR("master", chair->master->name), LOG_STR("sentinel", text),
-            LOG_STR("run_id", sentinel_link_run_id(chair->peer->link)),
-            LOG_STR("names", address_format(&chair->named.name, says)));
+            LOG_STR("master", view->master->name), LOG_STR("sentinel", text),
+            LOG_STR("run_id", sentinel_client_run_id(view->sentinel->link)),
+            LOG_STR("names", address_format(&view->named.name, says)));
     } else {
-        log_warn("sentinel is counted among ours again", LOG_STR("master", chair->master->name),
+        log_warn("sentinel is counted among ours again", LOG_STR("master", view->master->name),
                  LOG_STR("sentinel", text));
     }
 }
 
 void master_log_foreign(struct master *master)
 {
-    for (size_t i = 0; i < master->n_chairs; i++) {
-        chair_log_foreign(master->chairs[i]);
+    for (size_t i = 0; i < master->n_views; i++) {
+        sentinel_view_log_foreign(master->views[i]);
     }
 }
 
@@ -527,85 +530,85 @@ void master_recount(struct master *master)
     size_t room = 0;
     uint64_t revision = judge_known_revision(master->judge);
     int64_t quorum = -1;
-    struct elector *electors = mem_new(master->n_chairs + 1, sizeof(*electors));
+    struct elector *electors = mem_new(master->n_views + 1, sizeof(*electors));
 
-    for (size_t i = 0; i < master->n_chairs; i++) {
-        room += master->chairs[i]->n_listed;
+    for (size_t i = 0; i < master->n_views; i++) {
+        room += master->views[i]->n_listed;
     }
     const char **listed = mem_new(room + 1, sizeof(*listed));
     room = 0;
-    for (size_t i = 0; i < master->n_chairs; i++) {
-        const struct chair *chair = master->chairs[i];
+    for (size_t i = 0; i < master->n_views; i++) {
+        const struct sentinel_view *view = master->views[i];
 
-        recount_chair(chair, listed + room, &electors[i]);
-        room += chair->n_listed;
-        if (electors[i].live && chair_counts(chair) && chair->has_row && chair->row.quorum > 0 &&
-            (quorum < 0 || chair->row.quorum < quorum)) {
-            quorum = chair->row.quorum;
+        recount_sentinel_view(view, listed + room, &electors[i]);
+        room += view->n_listed;
+        if (electors[i].live && sentinel_view_counts(view) && view->has_row &&
+            view->row.quorum > 0 && (quorum < 0 || view->row.quorum < quorum)) {
+            quorum = view->row.quorum;
         }
     }
-    bool full = judge_recount(master->judge, electors, master->n_chairs, quorum, clock_boot_ms());
+    bool full = judge_recount(master->judge, electors, master->n_views, quorum, clock_boot_ms());
     if (full && !master->logged_full_sentinels) {
         log_warn("more sentinels are listed than are taken in", LOG_STR("master", master->name),
                  LOG_INT("most", KNOWN_MAX));
     }
     master->logged_full_sentinels = master->logged_full_sentinels || full;
-    for (size_t i = 0; i < master->n_chairs; i++) {
-        chair_set_foreign(master->chairs[i], electors[i].foreign);
-        chair_tell_nodes(master->chairs[i]);
+    for (size_t i = 0; i < master->n_views; i++) {
+        sentinel_view_set_foreign(master->views[i], electors[i].foreign);
+        sentinel_view_tell_nodes(master->views[i]);
     }
     free(listed);
     free(electors);
     if (revision != judge_known_revision(master->judge)) {
         master_touch(master);
-        site_review_links(master);
+        deployment_review_links(master);
     }
 }
 
 void master_void(struct master *master)
 {
     judge_void(master->judge, clock_boot_ms());
-    for (size_t i = 0; i < master->n_chairs; i++) {
-        master->chairs[i]->settled = !chair_is_live(master->chairs[i]);
-        master->chairs[i]->waiting = false;
+    for (size_t i = 0; i < master->n_views; i++) {
+        master->views[i]->settled = !sentinel_view_is_live(master->views[i]);
+        master->views[i]->waiting = false;
     }
     /* Their sockets may hold answers from before: hang up and ask anew. */
     verify_void(master);
-    fencing_void(master);
+    fence_driver_void(master);
     master_touch(master);
 }
 
 /* ---- life ---- */
 
-void master_add_peer(struct master *master, struct peer *peer)
+void master_add_sentinel_node(struct master *master, struct sentinel_node *sentinel)
 {
-    if (master_chair(master, peer)) {
+    if (master_sentinel_view(master, sentinel)) {
         return;
     }
-    struct chair *chair = chair_new(master, peer);
-    master->chairs = mem_resize(master->chairs, master->n_chairs + 1, sizeof(*master->chairs));
-    master->chairs[master->n_chairs++] = chair;
+    struct sentinel_view *view = sentinel_view_new(master, sentinel);
+    master->views = mem_resize(master->views, master->n_views + 1, sizeof(*master->views));
+    master->views[master->n_views++] = view;
     master_touch(master);
 }
 
-void master_remove_peer(struct master *master, struct peer *peer)
+void master_remove_sentinel_node(struct master *master, struct sentinel_node *sentinel)
 {
-    for (size_t i = 0; i < master->n_chairs; i++) {
-        if (master->chairs[i]->peer != peer) {
+    for (size_t i = 0; i < master->n_views; i++) {
+        if (master->views[i]->sentinel != sentinel) {
             continue;
         }
-        adopt_forget_peer(master, peer);
-        story_lose(master->chairs[i]);
-        chair_free(master->chairs[i]);
-        memmove(master->chairs + i, master->chairs + i + 1,
-                (master->n_chairs - i - 1) * sizeof(*master->chairs));
-        master->n_chairs--;
+        adopt_forget_sentinel_node(master, sentinel);
+        failover_recorder_lose(master->views[i]);
+        sentinel_view_free(master->views[i]);
+        memmove(master->views + i, master->views + i + 1,
+                (master->n_views - i - 1) * sizeof(*master->views));
+        master->n_views--;
         master_touch(master);
         return;
     }
 }
 
-struct master *master_new(struct watcher *watcher, struct site *site, const char *name,
+struct master *master_new(struct watcher *watcher, struct deployment *deployment, const char *name,
                           bool configured)
 {
     const struct watch_config *config = watcher->config;
@@ -625,7 +628,7 @@ struct master *master_new(struct watcher *watcher, struct site *site, const char
     struct master *master = mem_new(1, sizeof(*master));
 
     master->watcher = watcher;
-    master->site = site;
+    master->deployment = deployment;
     master->name = mem_strdup(name);
     master->configured = configured;
     master->counts = metrics_master_add(watcher->metrics, name);
@@ -645,8 +648,8 @@ struct master *master_new(struct watcher *watcher, struct site *site, const char
     master->step_timer = loop_timer_new(watcher->loop, step_due, master);
     master->verify_timer = loop_timer_new(watcher->loop, verify_due, master);
     master->suspect_timer = loop_timer_new(watcher->loop, suspect_due, master);
-    fencing_init(master);
-    story_watch(master);
+    fence_driver_init(master);
+    failover_recorder_watch(master);
     master_step(master);
     return master;
 }
@@ -657,16 +660,16 @@ void master_free(struct master *master)
     lookup_release(master);
     verify_release(master);
     adopt_release(master);
-    fencing_release(master);
+    fence_driver_release(master);
     loop_timer_free(master->step_timer);
     loop_timer_free(master->verify_timer);
     loop_timer_free(master->suspect_timer);
-    while (master->n_chairs > 0) {
-        master_remove_peer(master, master->chairs[0]->peer);
+    while (master->n_views > 0) {
+        master_remove_sentinel_node(master, master->views[0]->sentinel);
     }
     publish_forget(master); /* after all that could touch it */
-    free(master->chairs);
-    story_forget(master);
+    free(master->views);
+    failover_recorder_forget(master);
     judge_free(master->judge);
     metrics_master_remove(master->watcher->metrics, master->counts);
     snapshot_master_unref(master->shown);

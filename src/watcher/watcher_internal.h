@@ -1,25 +1,24 @@
 /*
  * The watcher thread's own objects and how they hang together:
  *
- *   watcher ── sites (one a deployment) ── peers (one a Sentinel, each with its link)
- *      └────── masters (judge, probes) ── chairs (one a peer and master: what that Sentinel
- *                                         says about it)
+ *   watcher ── deployments ── Sentinels (each with its client)
+ *      └────── masters (judge, role checks) ── views (what one Sentinel says about it)
  *
- *   deployment.c     peers: seeds, learned, forgotten, duplicates; names that are discovered
- *   sentinel_view.c    a Sentinel's answers turned into observations
- *   watched_master.c   the judge: what it is fed, what it asks for, fast asking
- *   verify.c   the published node and the candidate are asked for their role
- *   replica_lag.c      the published node is asked how far its replicas lag
- *   early_adopt.c    --adopt promoted: the replica that a leader chose is asked until it says master
- *   fence_driver.c    whether writes are held back while a replica is promoted
- *   fresh_lookup.c   fresh look-ups
- *   self_node.c     the nodes named by --self
- *   status_report.c   all of it, with its age, for /status
- *   failover_recorder.c    what the timeline of failovers is told
- *   snapshot_builder.c  snapshots
- *   event_relay.c   Sentinels' events to whoever listens
- *   watch_counters.c    what /metrics shows of all this
- *   thread.c  the thread, its clock, its mailbox
+ *   deployment.c         Sentinels: seeds, learned, forgotten, duplicates; discovered names
+ *   sentinel_view.c      a Sentinel's answers turned into observations
+ *   watched_master.c     the judge: what it is fed, what it asks for, fast asking
+ *   verify.c             the published node and the candidate are asked for their role
+ *   replica_lag.c        the published node is asked how far its replicas lag
+ *   early_adopt.c        --adopt promoted: the replica that a leader chose is asked for its role
+ *   fence_driver.c       whether writes are held back while a replica is promoted
+ *   fresh_lookup.c       fresh look-ups
+ *   self_node.c          the nodes named by --self
+ *   status_report.c      all of it, with its age, for /status
+ *   failover_recorder.c  what the failover log is told
+ *   snapshot_builder.c   snapshots
+ *   event_relay.c        Sentinels' events to whoever listens
+ *   watch_counters.c     what /metrics shows of all this
+ *   thread.c             the thread, its clock, its mailbox
  */
 #ifndef BELLWETHER_WATCHER_WATCHER_INTERNAL_H
 #define BELLWETHER_WATCHER_WATCHER_INTERNAL_H
@@ -36,9 +35,9 @@
 #include "resolver.h"
 #include "role_check.h"
 
-struct peer {
-    struct site *site;
-    struct sentinel_link *link;
+struct sentinel_node {
+    struct deployment *deployment;
+    struct sentinel_client *link;
     bool configured;
     /* a seed that is the same Sentinel as another seed: kept in reserve, not dialled */
     bool duplicate;
@@ -57,24 +56,24 @@ struct peer {
     int64_t new_epoch; /* the last event was +new-epoch with this; else EPOCH_UNKNOWN */
 };
 
-struct site {
+struct deployment {
     struct watcher *watcher;
     const struct watch_deployment *config;
     unsigned number;           /* from 1: the group of its name look-ups */
     struct resolver *resolver; /* of what its Sentinels name */
     struct secret *password;
     struct secret_complaint complaint;
-    struct peer **peers;
-    size_t n_peers;
+    struct sentinel_node **sentinels;
+    size_t n_sentinels;
     bool review_wanted, relink_wanted;
     bool logged_full; /* that it has more masters than are taken in */
 };
 
 /* What one Sentinel says about one master. */
-struct chair {
-    struct peer *peer;
+struct sentinel_view {
+    struct sentinel_node *sentinel;
     struct master *master;
-    struct sentinel_seat *seat;
+    struct monitored_master *monitored;
     bool settled;      /* has answered or failed since the start: rule 8 */
     bool unknown_name; /* says it has no such master */
     bool denied;       /* may not be asked for the address */
@@ -109,26 +108,26 @@ struct lookup {
 };
 
 /* The replica that is being promoted (early_adopt.c). */
-struct adopt {
-    struct probe *probe; /* NULL: none is asked */
+struct early_adopt {
+    struct role_check *role_check; /* NULL: none is asked */
     struct loop_timer *timer;
     int64_t began_ms, asked_us;
-    bool answered;        /* this connection has answered */
-    struct peer *chooser; /* its choice waits for a name look-up; NULL: none does */
+    bool answered;                 /* this connection has answered */
+    struct sentinel_node *chooser; /* its choice waits for a name look-up; NULL: none does */
     struct address chosen;
 };
 
 /* Whether writes are held back (fence_driver.c). */
-struct fencing {
-    struct fence_guard guard;
-    struct probe *probe;       /* to the chosen replica; NULL: it has not been asked */
-    struct loop_timer *timer;  /* NULL: never needed */
-    enum fence shown;          /* as last logged */
-    int64_t since_wall_ms;     /* up: since when */
-    int64_t since_ms;          /* the same by the boot clock */
-    bool contradicted;         /* and it was a contradiction that raised it */
-    char waiting[RUN_ID_SIZE]; /* the leader whose choice waits for a name look-up, "" none */
-    struct address chosen;     /* that choice */
+struct fence_driver {
+    struct write_fence guard;
+    struct role_check *role_check; /* to the chosen replica; NULL: it has not been asked */
+    struct loop_timer *timer;      /* NULL: never needed */
+    enum fence shown;              /* as last logged */
+    int64_t since_wall_ms;         /* up: since when */
+    int64_t since_ms;              /* the same by the boot clock */
+    bool contradicted;             /* and it was a contradiction that raised it */
+    char waiting[RUN_ID_SIZE];     /* the leader whose choice waits for a name look-up, "" none */
+    struct address chosen;         /* that choice */
 };
 
 /* What workers met at the published node (verify.c). */
@@ -157,18 +156,18 @@ struct lag {
 
 struct master {
     struct watcher *watcher;
-    struct site *site;
+    struct deployment *deployment;
     char *name;
     bool configured;
     struct judge *judge;
     struct metrics_master *counts;
-    struct chair **chairs;
-    size_t n_chairs;
+    struct sentinel_view **views;
+    size_t n_views;
     const char *redis_username;
     struct secret *redis_password; /* borrowed: the watcher's */
     /* verification */
-    struct probe *standing;  /* to the published master */
-    struct probe *candidate; /* to the node that judge wants checked */
+    struct role_check *standing;  /* to the published master */
+    struct role_check *candidate; /* to the node that judge wants checked */
     struct loop_timer *step_timer, *verify_timer, *suspect_timer;
     unsigned standing_failures;
     int64_t role_asked_us;  /* the last role answer of the published node: when it was asked */
@@ -176,8 +175,8 @@ struct master {
     int64_t candidate_asked_us;
     int64_t switched_us; /* boot clock: the last switch; 0: none */
     enum role_answer candidate_role;
-    struct adopt adopt;
-    struct fencing fencing;
+    struct early_adopt adopt;
+    struct fence_driver fence_driver;
     struct suspicions suspicions;
     enum role_answer role;
     char role_words[120];
@@ -209,10 +208,10 @@ struct master {
     int64_t stepped_ms;     /* what is shown is as of then, so that counts and words agree */
     struct lookup *lookups; /* under way, the youngest first */
     struct loop_timer *lookup_timer;
-    struct timeline_master *track; /* the timeline's */
-    /* what is published and what was before, as the timeline calls them */
+    struct failover_record *track; /* the failover log's */
+    /* what is published and what was before, as the failover log calls them */
     struct address spelled[2];
-    enum master_state told; /* what the timeline was told last */
+    enum master_state told; /* what the failover log was told last */
     bool relearn;           /* who is known, or where, may have changed */
     bool dirty;             /* its part of the snapshot may have changed */
     bool logged_full_sentinels, logged_full_replicas; /* that more are listed than are taken in */
@@ -229,8 +228,8 @@ struct watch_secret {
 };
 
 /* The failovers: failover_recorder.c. */
-struct story {
-    struct timeline *timeline;
+struct failover_recorder {
+    struct failover_log *failover_log;
     struct failovers *list; /* of `revision`; NULL: none yet */
     uint64_t revision;
     struct loop_timer *timer;
@@ -238,7 +237,7 @@ struct story {
 };
 
 /* How much of the Sentinels' events is passed on. */
-struct herald {
+struct event_relay {
     int64_t budget, budget_ms, complained_ms; /* boot clock */
     uint64_t left_out;
 };
@@ -263,8 +262,8 @@ struct watcher {
     struct resolver *resolver;    /* of what --self names */
     struct watch_secret *secrets; /* [0] is everybody's */
     size_t n_secrets;
-    struct site *sites;
-    size_t n_sites;
+    struct deployment *deployments;
+    size_t n_deployments;
     struct master **masters; /* sorted by name */
     size_t n_masters;
     size_t n_suspect;
@@ -282,8 +281,8 @@ struct watcher {
     char *default_name;
     bool logged_ambiguous;
     struct snapshot *current;
-    struct herald herald;
-    struct story story;
+    struct event_relay relay;
+    struct failover_recorder recorder;
     struct letter *outbox; /* goes out behind the next snapshot */
     size_t n_outbox;
 };
@@ -294,7 +293,7 @@ struct watcher {
  * @return whether there was one: then what the callback brings may be from before it, and is
  * dropped.
  */
-/** The watcher's loop, until NEWS_STOP; where a thread of its own would run it. */
+/** The watcher's loop, until MESSAGE_STOP; where a thread of its own would run it. */
 void *watcher_run(void *data);
 bool watcher_turn(struct watcher *watcher);
 void watcher_found_name(void *data); /* a look-up ended; `data` is the watcher */
@@ -302,44 +301,52 @@ void watcher_found_name(void *data); /* a look-up ended; `data` is the watcher *
 void watcher_post_later(struct watcher *watcher, struct mailbox *to, struct message *message);
 
 /* deployment.c */
-void site_init(struct site *site, struct watcher *watcher, const struct watch_deployment *config);
-void site_release(struct site *site);
+void deployment_init(struct deployment *deployment, struct watcher *watcher,
+                     const struct watch_deployment *config);
+void deployment_release(struct deployment *deployment);
 /* Whether its word counts for this master (rule 12). */
-bool chair_counts(const struct chair *chair);
+bool sentinel_view_counts(const struct sentinel_view *view);
 /* Lists or states of Sentinels changed: learn, forget, recount. */
-void site_review_peers(struct site *site); /* once, at the end of the turn */
+/* once, at the end of the turn */
+void deployment_review_sentinel_nodes(struct deployment *deployment);
 /* who is known, or where, changed: at the end of the turn */
-void site_review_links(struct master *master);
+void deployment_review_links(struct master *master);
 /* Now and then: whoever has been gone for a minute may have been replaced. */
-void site_look_for_gone(struct site *site);
+void deployment_look_for_gone(struct deployment *deployment);
 /* At the end of a turn: the review that something in it asked for. */
-void site_turn(struct site *site);
+void deployment_turn(struct deployment *deployment);
 /* Dial whoever is not up now, without waiting for the backoff; the start, too. */
-void site_redial(struct site *site);
+void deployment_redial(struct deployment *deployment);
 /* What this Sentinel monitors: with discovery on, masters appear and vanish. */
-void site_hear_names(struct peer *peer, const struct sentinel_master_row *rows, size_t n);
+void deployment_hear_names(struct sentinel_node *sentinel, const struct sentinel_master_row *rows,
+                           size_t n);
 /* Where it is, or would have to be, among the masters. */
 size_t watcher_master_at(const struct watcher *watcher, const char *name);
 struct master *watcher_find_master(struct watcher *watcher, const char *name);
 
 /* sentinel_view.c */
-struct chair *chair_new(struct master *master, struct peer *peer);
-void chair_free(struct chair *chair);
-void chair_begin(
-    struct chair *chair); /* another Sentinel is there: what the one before it said is forgotten */
-void chair_hear_answer(struct chair *chair, const struct sentinel_answer *answer);
-void chair_hear_peers(struct chair *chair, const struct sentinel_peer_row *rows, size_t n);
-void chair_hear_replicas(struct chair *chair, const struct sentinel_replica_row *rows, size_t n);
-void chair_tell_nodes(const struct chair *chair); /* to the judge: the replicas that it lists */
-void chair_hear_ckquorum(struct chair *chair, bool ok, const char *text);
-void chair_lose(struct chair *chair);
+struct sentinel_view *sentinel_view_new(struct master *master, struct sentinel_node *sentinel);
+void sentinel_view_free(struct sentinel_view *view);
+void sentinel_view_begin(
+    struct sentinel_view
+        *view); /* another Sentinel is there: what the one before it said is forgotten */
+void sentinel_view_hear_answer(struct sentinel_view *view, const struct sentinel_answer *answer);
+void sentinel_view_hear_sentinels(struct sentinel_view *view, const struct sentinel_peer_row *rows,
+                                  size_t n);
+void sentinel_view_hear_replicas(struct sentinel_view *view,
+                                 const struct sentinel_replica_row *rows, size_t n);
+/* to the judge: the replicas that it lists */
+void sentinel_view_tell_nodes(const struct sentinel_view *view);
+void sentinel_view_hear_ckquorum(struct sentinel_view *view, bool ok, const char *text);
+void sentinel_view_lose(struct sentinel_view *view);
 /* A name look-up ended: answers that waited for it go on. */
-void chair_resume(struct chair *chair);
+void sentinel_view_resume(struct sentinel_view *view);
 /*
- * An address that a Sentinel gave, mapped; false when it must not be believed: peer_refusal() tells
- * why.
+ * An address that a Sentinel gave, mapped; false when it must not be believed:
+ * sentinel_node_refusal() tells why.
  */
-bool peer_map_address(const struct peer *peer, const struct address *given, struct address *out);
+bool sentinel_node_map_address(const struct sentinel_node *sentinel, const struct address *given,
+                               struct address *out);
 /*
  * Why a mapped address, or what it resolves to, must not be believed (rule 10); NULL: nothing
  * speaks against it.
@@ -347,22 +354,24 @@ bool peer_map_address(const struct peer *peer, const struct address *given, stru
 struct refusal {
     const char *code, *words;
 };
-const struct refusal *peer_refusal(const struct peer *peer, const struct endpoint *node);
+const struct refusal *sentinel_node_refusal(const struct sentinel_node *sentinel,
+                                            const struct endpoint *node);
 
 /* watched_master.c */
-struct master *master_new(struct watcher *watcher, struct site *site, const char *name,
+struct master *master_new(struct watcher *watcher, struct deployment *deployment, const char *name,
                           bool configured);
 void master_free(struct master *master);
-void master_add_peer(struct master *master, struct peer *peer);
-void master_remove_peer(struct master *master, struct peer *peer);
-struct chair *master_chair(struct master *master, const struct peer *peer);
+void master_add_sentinel_node(struct master *master, struct sentinel_node *sentinel);
+void master_remove_sentinel_node(struct master *master, struct sentinel_node *sentinel);
+struct sentinel_view *master_sentinel_view(struct master *master,
+                                           const struct sentinel_node *sentinel);
 void master_step(struct master *master);
 /*
  * A line where the state is another than that of the last line. @return when there may be something
  * to log though nothing is heard; -1: never.
  */
 int64_t master_log_state(struct master *master, const struct judgement *said, int64_t now_ms);
-void master_hear_event(struct master *master, struct peer *peer,
+void master_hear_event(struct master *master, struct sentinel_node *sentinel,
                        const struct sentinel_event *event);
 void master_recount(struct master *master); /* known Sentinels */
 void master_log_foreign(struct master *master);
@@ -393,34 +402,35 @@ void lag_follow(struct master *master); /* the published address moved */
 void lag_release(struct master *master);
 
 /* early_adopt.c */
-void adopt_hear_event(struct master *master, struct peer *peer, const struct sentinel_event *event);
+void adopt_hear_event(struct master *master, struct sentinel_node *sentinel,
+                      const struct sentinel_event *event);
 /* After every event of this Sentinel, of whatever master. */
-void adopt_note_epoch(struct peer *peer, const struct sentinel_event *event);
+void adopt_note_epoch(struct sentinel_node *sentinel, const struct sentinel_event *event);
 void adopt_follow(struct master *master, const struct endpoint *node); /* ask it; NULL: nobody */
 /* The connection to what is now published, if it was asked here; taken. */
-struct probe *adopt_take_probe(struct master *master, int64_t *asked_us);
+struct role_check *adopt_take_role_check(struct master *master, int64_t *asked_us);
 void adopt_resume(struct master *master); /* a name look-up ended */
-void adopt_forget_peer(struct master *master, const struct peer *peer);
+void adopt_forget_sentinel_node(struct master *master, const struct sentinel_node *sentinel);
 void adopt_release(struct master *master);
 
 /*
  * fence_driver.c: after any of them the fence is as it has to be, and what workers see of it goes
  * out with this turn
  */
-void fencing_init(struct master *master);
-void fencing_hear_event(struct master *master, const struct peer *peer,
-                        const struct sentinel_event *event);
+void fence_driver_init(struct master *master);
+void fence_driver_hear_event(struct master *master, const struct sentinel_node *sentinel,
+                             const struct sentinel_event *event);
 /* What an event means to the guard; false: nothing. */
-bool fencing_signal(const struct sentinel_event *event, enum fence_signal *signal);
-void fencing_publish(struct master *master);    /* the published address moved */
-void fencing_contradict(struct master *master); /* a contradiction began or ended */
+bool fence_driver_signal(const struct sentinel_event *event, enum fence_signal *signal);
+void fence_driver_publish(struct master *master);    /* the published address moved */
+void fence_driver_contradict(struct master *master); /* a contradiction began or ended */
 /* The guard's, or up by a contradiction. */
-enum fence fencing_state(const struct master *master);
-const char *fencing_why(const struct master *master);
-void fencing_resume(struct master *master);  /* a name look-up ended */
-void fencing_row(const struct chair *chair); /* a Sentinel's row was read */
-void fencing_void(struct master *master);
-void fencing_release(struct master *master);
+enum fence fence_driver_state(const struct master *master);
+const char *fence_driver_why(const struct master *master);
+void fence_driver_resume(struct master *master);         /* a name look-up ended */
+void fence_driver_row(const struct sentinel_view *view); /* a Sentinel's row was read */
+void fence_driver_void(struct master *master);
+void fence_driver_release(struct master *master);
 
 /* fresh_lookup.c */
 void lookup_ask(struct master *master, uint64_t ticket, struct mailbox *reply_to);
@@ -428,8 +438,8 @@ void lookup_review(struct master *master); /* after each step */
 void lookup_release(struct master *master);
 
 /* event_relay.c */
-void herald_tell(struct watcher *watcher, const struct peer *peer,
-                 const struct sentinel_event *event);
+void event_relay_tell(struct watcher *watcher, const struct sentinel_node *sentinel,
+                      const struct sentinel_event *event);
 
 /* watch_counters.c */
 struct count_reload {
@@ -440,9 +450,9 @@ void count_init(struct watcher *watcher, struct metrics *metrics);
 void count_release(struct watcher *watcher);
 void count_reload(struct watcher *watcher, const struct count_reload *reload);
 void count_event(struct watcher *watcher, enum sentinel_event_kind kind);
-void count_peer_up(struct peer *peer);
-void count_peer_error(struct peer *peer, const char *word);
-void count_peer_gone(struct peer *peer);
+void count_sentinel_node_up(struct sentinel_node *sentinel);
+void count_sentinel_node_error(struct sentinel_node *sentinel, const char *word);
+void count_sentinel_node_gone(struct sentinel_node *sentinel);
 void count_links(struct watcher *watcher); /* at the end of a turn */
 void count_switch(struct master *master);
 void count_restart(struct master *master);
@@ -455,26 +465,26 @@ void count_unavailable(struct watcher *watcher,
 void count_adoption(struct master *master, const struct judgement *said);
 
 /* failover_recorder.c */
-void story_init(struct watcher *watcher);
-void story_release(struct watcher *watcher);
-void story_watch(struct master *master); /* before its first step */
-void story_forget(struct master *master);
+void failover_recorder_init(struct watcher *watcher);
+void failover_recorder_release(struct watcher *watcher);
+void failover_recorder_watch(struct master *master); /* before its first step */
+void failover_recorder_forget(struct master *master);
 /*
  * A Sentinel's event, before anything is made of it. @param master NULL: it names none that is
  * watched there.
  */
-void story_event(const struct peer *peer, struct master *master,
-                 const struct sentinel_event *event);
-/* What an event means to the timeline; false: nothing. */
-bool story_signal(const struct sentinel_event *event, enum timeline_signal *signal);
-void story_row(const struct chair *chair);  /* a Sentinel's row was read */
-void story_lose(const struct chair *chair); /* its link is down */
+void failover_recorder_event(const struct sentinel_node *sentinel, struct master *master,
+                             const struct sentinel_event *event);
+/* What an event means to the failover log; false: nothing. */
+bool failover_recorder_signal(const struct sentinel_event *event, enum failover_log_signal *signal);
+void failover_recorder_row(const struct sentinel_view *view);  /* a Sentinel's row was read */
+void failover_recorder_lose(const struct sentinel_view *view); /* its link is down */
 /* The published node was asked; before the step that follows. */
-void story_role(const struct master *master, enum role_answer answer, int64_t asked_us);
+void failover_recorder_role(const struct master *master, enum role_answer answer, int64_t asked_us);
 /* What a step came to, before master_keep(). */
-void story_step(struct master *master, const struct judgement *said);
-void story_restart(struct master *master);
-void story_settle(struct watcher *watcher); /* at the end of a turn */
+void failover_recorder_step(struct master *master, const struct judgement *said);
+void failover_recorder_restart(struct master *master);
+void failover_recorder_settle(struct watcher *watcher); /* at the end of a turn */
 
 /* snapshot_builder.c */
 void publish_forget(struct master *master); /* it goes */
@@ -487,7 +497,7 @@ const char *trouble_code(enum sentinel_trouble trouble);
  * What the judge says with, where the reason lies with the Sentinels, the cause of each. free() it.
  */
 char *publish_detail(const struct master *master, enum reason reason, const char *said);
-bool chair_is_shadowed(const struct master *master, const struct chair *chair);
+bool sentinel_view_is_shadowed(const struct master *master, const struct sentinel_view *view);
 
 /* self_node.c */
 void selves_init(struct watcher *watcher);

@@ -28,7 +28,7 @@ struct witness {
     struct sight sight;
     size_t n, sentinels, subscribers, daemons; /* where each kind begins; the nodes are first */
     struct asker askers[ASKERS_MAX];
-    struct news news[ASKERS_MAX];
+    struct news message[ASKERS_MAX];
 };
 
 static void add(struct witness *witness, enum asker_kind kind, uint16_t port, const char *what)
@@ -80,14 +80,14 @@ static void look_at_the_nodes(struct witness *witness)
     }
 }
 
-static void look_for_news(struct news *news, const struct asker *asker, const struct server *old)
+static void look_for_news(struct news *message, const struct asker *asker, const struct server *old)
 {
-    if (news->at_ns != 0 || !asker->answered || asker->address[0] == '\0' ||
+    if (message->at_ns != 0 || !asker->answered || asker->address[0] == '\0' ||
         strcmp(asker->address, old->address) == 0) {
         return;
     }
-    news->at_ns = asker->answered_ns;
-    (void)snprintf(news->address, sizeof(news->address), "%s", asker->address);
+    message->at_ns = asker->answered_ns;
+    (void)snprintf(message->address, sizeof(message->address), "%s", asker->address);
 }
 
 /* Take in what has been answered, and let long polls wait again at once. */
@@ -95,7 +95,7 @@ static void take(struct witness *witness)
 {
     look_at_the_nodes(witness);
     for (size_t i = witness->sentinels; i < witness->n; i++) {
-        look_for_news(&witness->news[i], &witness->askers[i], witness->sight.old);
+        look_for_news(&witness->message[i], &witness->askers[i], witness->sight.old);
     }
     for (size_t i = 0; i < SWITCH_DAEMONS; i++) {
         struct asker *poll = &witness->askers[told_by(witness, i, WAY_POLL)];
@@ -119,7 +119,7 @@ static bool conclude(struct witness *witness)
         return false;
     }
     for (size_t i = witness->sentinels; i < witness->daemons; i++) {
-        const int64_t at_ns = witness->news[i].at_ns;
+        const int64_t at_ns = witness->message[i].at_ns;
 
         if (at_ns != 0 && (sight->announced == 0 || at_ns < sight->announced)) {
             sight->announced = at_ns;
@@ -128,12 +128,12 @@ static bool conclude(struct witness *witness)
     bool all = sight->announced != 0;
     sight->astray = 0;
     for (size_t i = witness->sentinels; i < witness->n; i++) {
-        sight->astray += witness->news[i].at_ns != 0 &&
-                         strcmp(witness->news[i].address, sight->fresh->address) != 0;
+        sight->astray += witness->message[i].at_ns != 0 &&
+                         strcmp(witness->message[i].address, sight->fresh->address) != 0;
     }
     for (size_t i = 0; i < SWITCH_DAEMONS; i++) {
         for (enum way way = 0; way < N_WAYS; way++) {
-            sight->told[i][way] = witness->news[told_by(witness, i, way)].at_ns;
+            sight->told[i][way] = witness->message[told_by(witness, i, way)].at_ns;
             all = all && sight->told[i][way] != 0;
         }
     }

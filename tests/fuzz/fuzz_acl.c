@@ -79,18 +79,19 @@ static redisReply *read_line_table(char *line)
     return reply;
 }
 
-static struct command_facts look(const struct command_book *book, const char *name, const char *sub)
+static struct command_facts look(const struct command_table *book, const char *name,
+                                 const char *sub)
 {
     struct command_facts facts;
 
-    command_book_look(book, name, sub, &facts);
+    command_table_look(book, name, sub, &facts);
     hold(facts.allowed == (!facts.rule));
     hold(facts.allowed || facts.rule[0] != '\0');
     return facts;
 }
 
 /* What is asked for is told, one time that there is no such command, another that it is GET. */
-static void answer(struct command_book *book, const char *name, const char *sub, bool exists)
+static void answer(struct command_table *book, const char *name, const char *sub, bool exists)
 {
     struct command_facts facts = look(book, name, sub);
     redisReply *reply = read_table(
@@ -100,9 +101,9 @@ static void answer(struct command_book *book, const char *name, const char *sub,
     char asked[COMMAND_NAME_SIZE] = "";
 
     if (facts.ask) {
-        hold(command_book_has_table(book) && strlen(facts.ask) < sizeof(asked));
+        hold(command_table_has_table(book) && strlen(facts.ask) < sizeof(asked));
         strcpy(asked, facts.ask);
-        command_book_learn(book, asked, reply, 1);
+        command_table_learn(book, asked, reply, 1);
         facts = look(book, name, sub);
         hold(!facts.ask || strcmp(facts.ask, asked) != 0);
     }
@@ -110,7 +111,7 @@ static void answer(struct command_book *book, const char *name, const char *sub,
     freeReplyObject(reply);
 }
 
-static void look_around(struct command_book *book, char *words)
+static void look_around(struct command_table *book, char *words)
 {
     static const char *const never[] = {"auth",      "select", "client", "multi",
                                         "subscribe", "quit",   "post",   "wait"};
@@ -120,7 +121,7 @@ static void look_around(struct command_book *book, char *words)
         hold(!look(book, never[i], "").allowed && !look(book, never[i], "get").allowed);
     }
     hold(!look(book, "", "").allowed && !look(book, "script", "debug").allowed);
-    hold(command_book_has_table(book) || look(book, "ping", "").read_only);
+    hold(command_table_has_table(book) || look(book, "ping", "").read_only);
     hold(look(book, "no such name", "get").allowed == unknown);
     for (char *at = words; *at != '\0';) {
         const char *name = next_line(&at);
@@ -131,7 +132,7 @@ static void look_around(struct command_book *book, char *words)
         if (strlen(name) < COMMAND_NAME_SIZE) { /* as all that come from requests */
             answer(book, name, sub, strlen(sub) % 2 == 0);
         }
-        hold(command_book_has_table(book) || !facts.known);
+        hold(command_table_has_table(book) || !facts.known);
     }
 }
 
@@ -157,18 +158,18 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
                                        : read_line_table(line);
     struct policy *copy = policy_copy(policy);
     policy_free(policy);
-    struct command_book *book = command_book_new(copy, table);
+    struct command_table *book = command_table_new(copy, table);
     policy_free(copy);
     freeReplyObject(table);
     if (*line == '\0') {
         struct command_facts get = look(book, "get", "k");
-        bool open = !get.ask && !command_book_closed(book);
+        bool open = !get.ask && !command_table_closed(book);
 
-        hold(command_book_has_table(book) && (!open || (get.read_only && get.known)));
+        hold(command_table_has_table(book) && (!open || (get.read_only && get.known)));
         hold(!look(book, "blpop", "k").allowed);
     }
     look_around(book, at);
-    command_book_free(book);
+    command_table_free(book);
     free(text);
     return 0;
 }

@@ -138,18 +138,18 @@ static void post_snapshot(uint8_t how)
     snapshot->pulse = &stage.pulses[0];
     snapshot_unref(stage.snapshot);
     stage.snapshot = snapshot;
-    mailbox_post(worker_mailbox(stage.worker), news_snapshot_new(snapshot));
+    mailbox_post(worker_mailbox(stage.worker), message_snapshot_new(snapshot));
 }
 
 static void post_event(void)
 {
-    struct news_event event = {.wall_ms = 1795348800123};
+    struct message_event event = {.wall_ms = 1795348800123};
 
     (void)snprintf(event.master, sizeof(event.master), "mymaster");
     (void)snprintf(event.sentinel, sizeof(event.sentinel), "10.0.0.1:26379");
     (void)snprintf(event.channel, sizeof(event.channel), "+sdown");
     (void)snprintf(event.detail, sizeof(event.detail), "master mymaster 10.0.1.1 6379");
-    mailbox_post(worker_mailbox(stage.worker), news_event_new(&event));
+    mailbox_post(worker_mailbox(stage.worker), message_event_new(&event));
 }
 
 static void asked(void *data, struct message *message)
@@ -157,24 +157,24 @@ static void asked(void *data, struct message *message)
     bool silent = (stage.fresh & 2) != 0;
 
     (void)data;
-    if (message->kind == NEWS_ASK_FRESH && !silent) {
-        const struct news_ask_fresh *ask = (struct news_ask_fresh *)(void *)message;
+    if (message->kind == MESSAGE_ASK_FRESH && !silent) {
+        const struct message_ask_fresh *ask = (struct message_ask_fresh *)(void *)message;
 
         mailbox_post(ask->reply_to,
-                     news_fresh_new(ask->ticket, (stage.fresh & 1) == 0,
-                                    stage.fresh & 1 ? REASON_REDIS_TIMEOUT : REASON_NONE, ""));
-    } else if (message->kind == NEWS_ASK_LAG && !silent) {
-        const struct news_ask_lag *ask = (struct news_ask_lag *)(void *)message;
+                     message_fresh_new(ask->ticket, (stage.fresh & 1) == 0,
+                                       stage.fresh & 1 ? REASON_REDIS_TIMEOUT : REASON_NONE, ""));
+    } else if (message->kind == MESSAGE_ASK_LAG && !silent) {
+        const struct message_ask_lag *ask = (struct message_ask_lag *)(void *)message;
 
         if (ask->reply_to) {
-            mailbox_post(ask->reply_to, news_fresh_new(ask->ticket, true, REASON_NONE, ""));
+            mailbox_post(ask->reply_to, message_fresh_new(ask->ticket, true, REASON_NONE, ""));
         }
-    } else if (message->kind == NEWS_ASK_STATUS && !silent && stage.snapshot) {
-        const struct news_ask_status *ask = (struct news_ask_status *)(void *)message;
+    } else if (message->kind == MESSAGE_ASK_STATUS && !silent && stage.snapshot) {
+        const struct message_ask_status *ask = (struct message_ask_status *)(void *)message;
 
         mailbox_post(ask->reply_to,
-                     news_status_new(ask->ticket,
-                                     status_report_of_snapshot(stage.snapshot, clock_wall_ms())));
+                     message_status_new(
+                         ask->ticket, status_report_of_snapshot(stage.snapshot, clock_wall_ms())));
     }
     message->drop(message);
 }
@@ -614,7 +614,7 @@ static int64_t instruct(void)
     case 'e': post_event(); break;
     case 'q': stage.redis = next(); break;
     case 'f': stage.fresh = next(); break;
-    case 'd': mailbox_post(worker_mailbox(stage.worker), news_plain_new(NEWS_DRAIN)); break;
+    case 'd': mailbox_post(worker_mailbox(stage.worker), message_plain_new(MESSAGE_DRAIN)); break;
     default: send_bytes(client, escaped, 2); break;
     }
     return 0;
@@ -632,11 +632,11 @@ static void let_go(void)
 
 static bool nothing_is_kept(void)
 {
-    const struct visitors *visitors = stage.worker->visitors;
+    const struct connections *connections = stage.worker->connections;
 
-    return visitors->silent.n == 0 && visitors->leaving.n == 0 && visitors->inside.n == 0 &&
-           visitors->n_refused == 0 && !visitors->readers && stage.worker->in_flight == 0 &&
-           *http_sockets_open_count(stage.sockets, false) == 0 &&
+    return connections->silent.n == 0 && connections->leaving.n == 0 &&
+           connections->inside.n == 0 && connections->n_refused == 0 && !connections->readers &&
+           stage.worker->in_flight == 0 && *http_sockets_open_count(stage.sockets, false) == 0 &&
            *http_sockets_open_count(stage.sockets, true) == 0 &&
            *http_sockets_waiting_count(stage.sockets) == 0 &&
            *http_sockets_open_waiting_count(stage.sockets) == 0 &&
@@ -705,7 +705,7 @@ static int64_t idle(void *data, int64_t wait_ms)
         if (stage.alive) {
             leave(&stage.clients[CONTROL], true);
             stage.phase = ENDED;
-            mailbox_post(worker_mailbox(stage.worker), news_plain_new(NEWS_STOP));
+            mailbox_post(worker_mailbox(stage.worker), message_plain_new(MESSAGE_STOP));
             return 0;
         }
         if (now_ms - stage.control_ms > PATIENCE_MS) {

@@ -1,6 +1,6 @@
 /*
- * Bytes as a program of timeline calls: two masters, four Sentinels, three nodes. Whatever is told
- * in whatever order, the invariant of tests/sim/timeline_invariant.h holds after each call,
+ * Bytes as a program of failover log calls: two masters, four Sentinels, three nodes. Whatever is
+ * told in whatever order, the invariant of tests/sim/timeline_invariant.h holds after each call,
  * deadlines end, and what was shared stays as it was.
  */
 #include <stddef.h>
@@ -16,10 +16,10 @@
 struct program {
     const uint8_t *data;
     size_t size;
-    struct timeline *timeline;
-    struct timeline_invariant invariant;
+    struct failover_log *failover_log;
+    struct failover_log_invariant invariant;
     unsigned long moves; /* the answer's, and the first ones */
-    struct timeline_master *masters[MASTERS];
+    struct failover_record *masters[MASTERS];
     struct address published[MASTERS];
     bool has_published[MASTERS];
     int64_t now_ms;
@@ -42,9 +42,9 @@ static void broken(const struct program *p, const char *what)
     abort();
 }
 
-static struct timeline_time at(const struct program *p)
+static struct failover_log_time at(const struct program *p)
 {
-    return (struct timeline_time){p->now_ms, WALL_MS + p->now_ms};
+    return (struct failover_log_time){p->now_ms, WALL_MS + p->now_ms};
 }
 
 static struct address node(uint8_t n)
@@ -57,16 +57,17 @@ static void hear(struct program *p)
     static const char *const sentinels[] = {"s:1", "s:2", "s:3", "s:4"};
     uint8_t what = next(p), who = next(p), whose = next(p);
     struct address about = node(who >> 2), of = node(whose);
-    struct timeline_event event = {.signal = (enum timeline_signal)(what % TIMELINE_SIGNALS_COUNT),
-                                   .master = p->masters[who & 1],
-                                   .site = (who & 1),
-                                   .sentinel = sentinels[who >> 4 & 3],
-                                   .of = whose & 128 ? NULL : &of,
-                                   .about = who & 128 ? NULL : &about,
-                                   .epoch = what >> 5,
-                                   .failover_timeout_ms = who & 64 ? 3000 : -1};
+    struct failover_log_event event = {
+        .signal = (enum failover_log_signal)(what % TIMELINE_SIGNALS_COUNT),
+        .master = p->masters[who & 1],
+        .deployment = (who & 1),
+        .sentinel = sentinels[who >> 4 & 3],
+        .of = whose & 128 ? NULL : &of,
+        .about = who & 128 ? NULL : &about,
+        .epoch = what >> 5,
+        .failover_timeout_ms = who & 64 ? 3000 : -1};
 
-    timeline_hear(p->timeline, &event, at(p));
+    failover_log_hear(p->failover_log, &event, at(p));
 }
 
 static void publish(struct program *p)
@@ -75,8 +76,8 @@ static void publish(struct program *p)
     struct address from = p->published[i], to = node(what >> 1);
 
     p->moves += !p->has_published[i] || !address_equal(&from, &to);
-    timeline_published(p->timeline, p->masters[i], p->has_published[i] ? &from : NULL, &to,
-                       (what >> 3 & 3) - 1, (what & 32) != 0, (what & 64) != 0, at(p));
+    failover_log_published(p->failover_log, p->masters[i], p->has_published[i] ? &from : NULL, &to,
+                           (what >> 3 & 3) - 1, (what & 32) != 0, (what & 64) != 0, at(p));
     p->published[i] = to;
     p->has_published[i] = true;
 }
@@ -85,16 +86,17 @@ static void state(struct program *p)
 {
     uint8_t what = next(p), i = what & 1;
 
-    timeline_state(p->timeline, p->masters[i], p->has_published[i] ? &p->published[i] : NULL,
-                   (enum master_state)((what >> 1) % MASTER_STATES_COUNT), at(p));
+    failover_log_state(p->failover_log, p->masters[i],
+                       p->has_published[i] ? &p->published[i] : NULL,
+                       (enum master_state)((what >> 1) % MASTER_STATES_COUNT), at(p));
 }
 
 static void forget(struct program *p)
 {
     uint8_t i = next(p) & 1;
 
-    timeline_forget(p->timeline, p->masters[i], at(p));
-    p->masters[i] = timeline_watch(p->timeline, i ? "other" : "mymaster", i);
+    failover_log_forget(p->failover_log, p->masters[i], at(p));
+    p->masters[i] = failover_log_watch(p->failover_log, i ? "other" : "mymaster", i);
     p->has_published[i] = false;
 }
 
@@ -104,13 +106,13 @@ static void keep(struct program *p)
         broken(p, "what was shared has changed");
     }
     failovers_unref(p->kept);
-    p->kept = timeline_list(p->timeline);
+    p->kept = failover_log_list(p->failover_log);
     p->kept_outcome = p->kept->n > 0 ? p->kept->entries[0]->outcome : FAILOVER_RUNNING;
 }
 
 static void check(struct program *p)
 {
-    if (!timeline_holds(&p->invariant, p->timeline, p->now_ms + 1)) {
+    if (!failover_log_holds(&p->invariant, p->failover_log, p->now_ms + 1)) {
         broken(p, "");
     }
     if (p->invariant.n_switched + p->invariant.n_abandoned > p->moves) {
@@ -123,12 +125,12 @@ static void pass(struct program *p, int64_t ms)
 {
     int64_t end_ms = p->now_ms + ms, next_ms, rounds = 0;
 
-    while ((next_ms = timeline_next_ms(p->timeline)) >= 0 && next_ms <= end_ms) {
+    while ((next_ms = failover_log_next_ms(p->failover_log)) >= 0 && next_ms <= end_ms) {
         if (++rounds > 8) {
             broken(p, "a busy loop");
         }
         p->now_ms = next_ms > p->now_ms ? next_ms : p->now_ms;
-        (void)timeline_tick(p->timeline, at(p));
+        (void)failover_log_tick(p->failover_log, at(p));
         check(p);
     }
     p->now_ms = end_ms;
@@ -145,8 +147,8 @@ static void run(struct program *p)
     case 3: publish(p); break;
     case 4: state(p); break;
     case 5:
-        timeline_checked(p->timeline, p->masters[opcode >> 3 & 1],
-                         (enum timeline_check)((opcode >> 4) % 3), at(p));
+        failover_log_checked(p->failover_log, p->masters[opcode >> 3 & 1],
+                             (enum failover_log_check)((opcode >> 4) % 3), at(p));
         break;
     case 6: pass(p, (opcode >> 3) * (int64_t)next(p) * 10); break;
     default:
@@ -167,14 +169,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct program p = {.data = data, .size = size, .now_ms = 1000};
 
     p.invariant.capacity = 1 + next(&p) % 5;
-    p.timeline = timeline_new(p.invariant.capacity);
+    p.failover_log = failover_log_new(p.invariant.capacity);
     for (size_t i = 0; i < MASTERS; i++) {
-        p.masters[i] = timeline_watch(p.timeline, i ? "other" : "mymaster", i);
+        p.masters[i] = failover_log_watch(p.failover_log, i ? "other" : "mymaster", i);
     }
     while (p.size > 0) {
         run(&p);
     }
     failovers_unref(p.kept);
-    timeline_free(p.timeline);
+    failover_log_free(p.failover_log);
     return 0;
 }

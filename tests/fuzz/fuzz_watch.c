@@ -543,15 +543,21 @@ static void post(void)
 
     switch (what & 7) {
     case 0:
-    case 1: mailbox_post(inbox, news_ask_fresh_new(++world.asked, world.worker, "mymaster")); break;
-    case 2: mailbox_post(inbox, news_ask_status_new(++world.asked, world.worker)); break;
-    case 3: mailbox_post(inbox, news_ask_lag_new(++world.asked, world.worker, "mymaster")); break;
-    case 4: mailbox_post(inbox, news_plain_new(NEWS_RELOAD)); break;
-    case 5: mailbox_post(inbox, news_ask_fresh_new(++world.asked, world.worker, "nobody")); break;
+    case 1:
+        mailbox_post(inbox, message_ask_fresh_new(++world.asked, world.worker, "mymaster"));
+        break;
+    case 2: mailbox_post(inbox, message_ask_status_new(++world.asked, world.worker)); break;
+    case 3:
+        mailbox_post(inbox, message_ask_lag_new(++world.asked, world.worker, "mymaster"));
+        break;
+    case 4: mailbox_post(inbox, message_plain_new(MESSAGE_RELOAD)); break;
+    case 5:
+        mailbox_post(inbox, message_ask_fresh_new(++world.asked, world.worker, "nobody"));
+        break;
     default:
         mailbox_post(inbox,
-                     news_suspect_new((enum suspicion)((what >> 3) % 5), "mymaster",
-                                      &world.players[SENTINELS + (what >> 6) % NODES].address));
+                     message_suspect_new((enum suspicion)((what >> 3) % 5), "mymaster",
+                                         &world.players[SENTINELS + (what >> 6) % NODES].address));
         break;
     }
 }
@@ -636,9 +642,11 @@ static void delivered(void *data, struct message *message)
 {
     (void)data;
     switch (message->kind) {
-    case NEWS_SNAPSHOT: hold_snapshot(((struct news_snapshot *)(void *)message)->snapshot); break;
-    case NEWS_FRESH:
-    case NEWS_STATUS: world.answered++; break;
+    case MESSAGE_SNAPSHOT:
+        hold_snapshot(((struct message_snapshot *)(void *)message)->snapshot);
+        break;
+    case MESSAGE_FRESH:
+    case MESSAGE_STATUS: world.answered++; break;
     default: break;
     }
     message->drop(message);
@@ -694,7 +702,7 @@ static int64_t idle(void *data, int64_t wait_ms)
             hold_truth();
         }
         world.stopped = true;
-        mailbox_post(watcher_mailbox(world.watcher), news_plain_new(NEWS_STOP));
+        mailbox_post(watcher_mailbox(world.watcher), message_plain_new(MESSAGE_STOP));
     }
     for (size_t i = 0; i < WIRES; i++) {
         const struct wire *wire = &world.wires[i];

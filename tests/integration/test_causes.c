@@ -387,7 +387,7 @@ SCENE(integration_causes, words_are_as_true_as_the_counts_beside_them)
  * In the log of a switch: all who name it at that moment, also those that have not heard of the
  * epoch yet.
  */
-SCENE(integration_causes, voices_in_the_log_are_all_that_name_it)
+SCENE(integration_causes, votes_in_the_log_are_all_that_name_it)
 {
     struct fake *node = fake_start(FAKE_NODE, &(struct fake_words){.role = "master"});
     struct fake_words words[2] = {

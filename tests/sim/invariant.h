@@ -6,7 +6,7 @@
  *   asked), and never to an epoch at or below the high-water epoch without a majority of the known
  *   Sentinels.
  *
- *   One voice above H never moves it to a node that nobody vouches for, nor back to the former
+ *   One vote above H never moves it to a node that nobody vouches for, nor back to the former
  *   master before that has said that it is a replica.
  *
  *   An adoption (rule 11) moves it to a node that said `master` after a Sentinel that counts and
@@ -16,7 +16,7 @@
  *   reasons that there are, and then exactly to what was published before; and where there is such
  *   a reason, it is undone in time.
  *
- * Beside it: H never falls and rises only on a voice; `ok` only while the node's word is young and
+ * Beside it: H never falls and rises only on a vote; `ok` only while the node's word is young and
  * not taken back; the next time lies ahead. Used by the sim tests and by the fuzz target.
  */
 #ifndef BELLWETHER_TESTS_SIM_INVARIANT_H

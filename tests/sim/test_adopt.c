@@ -334,7 +334,7 @@ Test(sim_adopt, outranks_a_majority_at_its_own_epoch)
     expect_adopted(NEW, EPOCH);
 }
 
-Test(sim_adopt, outranks_voices_without_an_epoch)
+Test(sim_adopt, outranks_votes_without_an_epoch)
 {
     adopt_new();
     for (int i = 0; i < 3; i++) {

@@ -23,7 +23,7 @@ TestSuite(sim_fence, .timeout = 20);
 enum says { SAYS_REPLICA, SAYS_MASTER, SAYS_NOTHING, SAYS_REFUSED, SAYS_CLOSED };
 
 struct player {
-    struct fence_guard guard;
+    struct write_fence guard;
     int64_t now_ms;
     enum fence shown;
     enum says nodes[NODES]; /* 7200 ... */
@@ -167,7 +167,7 @@ static void play_event(struct player *player, const char *who, const char *what)
 
     cr_assert_eq(sentinel_parse_event(what, channel_len, payload, strlen(payload), &event), 0, "%s",
                  what);
-    if (strcmp(event.master, "mymaster") != 0 || !fencing_signal(&event, &said.signal)) {
+    if (strcmp(event.master, "mymaster") != 0 || !fence_driver_signal(&event, &said.signal)) {
         return;
     }
     old = endpoint_from_address(&event.master_address);
@@ -663,7 +663,7 @@ Test(sim_fence, a_failover_away_from_another_master)
 
 Test(sim_fence, before_anything_is_published)
 {
-    struct fence_guard guard;
+    struct write_fence guard;
     struct fence_config config = {.verify_timeout_ms = 500};
 
     fence_init(&guard, &config);

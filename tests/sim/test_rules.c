@@ -81,7 +81,7 @@ Test(sim_rules, rule1_expiry_is_announced_as_next_time, .init = open_agreed)
 
 /* ---- rule 2 ---- */
 
-Test(sim_rules, rule2_one_voice_above_h_and_the_nodes_word, .init = open_agreed)
+Test(sim_rules, rule2_one_vote_above_h_and_the_nodes_word, .init = open_agreed)
 {
     stage_node(&stage, NEW, ROLE_MASTER);
     stage_polls(&stage, 1, NEW, 6);
@@ -188,7 +188,7 @@ Test(sim_rules, rule4_below_h_needs_majority_over_three_polls, .init = open_agre
         stage_polls(&stage, i, NEW, 0);
     }
     cr_expect_eq(stage_published(&stage), OLD);
-    stage_pass(&stage, 2999); /* the third poll after the last voice at H is gone */
+    stage_pass(&stage, 2999); /* the third poll after the last vote at H is gone */
     cr_expect_eq(stage_published(&stage), OLD);
     stage_pass(&stage, 1);
     stage_expect(&stage, NEW, MASTER_OK, REASON_NONE);
@@ -260,7 +260,7 @@ Test(sim_rules, rule4_an_epoch_that_wavers_starts_the_count_again, .init = open_
     cr_expect_eq(stage_published(&stage), OLD);
 }
 
-Test(sim_rules, rule4_count_starts_when_the_last_voice_at_h_is_lost, .init = open_agreed)
+Test(sim_rules, rule4_count_starts_when_the_last_vote_at_h_is_lost, .init = open_agreed)
 {
     /*
      * The leader announced NEW at 6 and its link is lost before the others followed. They said OLD
@@ -292,7 +292,7 @@ Test(sim_rules, rule4_what_was_said_before_a_publication_does_not_undo_it, .init
 }
 
 /* Beyond the rules: see overrule() in judge.c. */
-Test(sim_rules, lone_voice_at_h_does_not_hold_a_dead_answer_for_ever, .init = open_agreed)
+Test(sim_rules, lone_vote_at_h_does_not_hold_a_dead_answer_for_ever, .init = open_agreed)
 {
     for (int i = 0; i < 3; i++) {
         stage_polls(&stage, i, OLD, 99); /* H is 99 now */
@@ -312,7 +312,7 @@ Test(sim_rules, lone_voice_at_h_does_not_hold_a_dead_answer_for_ever, .init = op
     cr_expect_eq(stage.switches, 1);
 }
 
-Test(sim_rules, lone_voice_above_h_that_names_no_master_does_not_block_the_majority,
+Test(sim_rules, lone_vote_above_h_that_names_no_master_does_not_block_the_majority,
      .init = open_agreed)
 {
     stage_node(&stage, THIRD, ROLE_REFUSED);
@@ -364,7 +364,7 @@ Test(sim_rules, a_majority_does_not_overrule_what_serves, .init = open_agreed)
 
 /* ---- rule 12 ---- */
 
-Test(sim_rules, rule12_one_voice_does_not_move_it_to_a_stranger, .init = open_agreed)
+Test(sim_rules, rule12_one_vote_does_not_move_it_to_a_stranger, .init = open_agreed)
 {
     stage_stranger(&stage, THIRD);
     stage_node(&stage, THIRD, ROLE_MASTER);
@@ -421,7 +421,7 @@ Test(sim_rules, rule12_a_listed_replica_at_a_high_epoch_does_not_hide_a_failover
     cr_expect_eq(stage_published(&stage), NEW, "a majority above H need not wait for it");
 }
 
-Test(sim_rules, rule12_one_voice_does_not_bring_the_former_master_back, .init = open_agreed)
+Test(sim_rules, rule12_one_vote_does_not_bring_the_former_master_back, .init = open_agreed)
 {
     stage_node(&stage, NEW, ROLE_MASTER);
     for (int i = 0; i < 3; i++) {
@@ -670,7 +670,7 @@ Test(sim_rules, rule6_old_word_of_a_candidate_is_asked_again)
     stage_pass(&stage, 500);
     cr_expect_eq(stage_asked(&stage, OLD), 1);
     stage_says(&stage, 0, OLD, 5);
-    /* it answers while its voice is gone; the voice is back much later */
+    /* it answers while its vote is gone; the vote is back much later */
     stage_lose(&stage, 0);
     stage_role(&stage, OLD, ROLE_MASTER);
     stage.now_ms += 5000;
@@ -764,7 +764,7 @@ Test(sim_rules, rule7_without_epoch_needs_majority)
     cr_expect_eq(stage.j.switched_by, DECIDE_NO_EPOCH);
 }
 
-Test(sim_rules, rule7_late_voices_without_epoch_do_not_pull_back_at_once, .init = open_agreed)
+Test(sim_rules, rule7_late_votes_without_epoch_do_not_pull_back_at_once, .init = open_agreed)
 {
     stage_node(&stage, NEW, ROLE_MASTER);
     stage_lose(&stage, 1);

@@ -1,5 +1,5 @@
 /*
- * The timeline of failovers, fed with what real Sentinels said (recordings/failover-*.txt:
+ * The failover log of failovers, fed with what real Sentinels said (recordings/failover-*.txt:
  * milliseconds, who, channel and payload; Redis 7.0.15, down-after-milliseconds 1000) and with
  * streams written by hand where nothing real says them. A line whose speaker is `-` is what the
  * watcher itself sees: `NAME good`, `lost`, `state ok`, `published ADDRESS EPOCH`. The events take
@@ -26,21 +26,21 @@ TestSuite(sim_timeline, .timeout = 20);
 
 struct watched {
     char name[64];
-    struct timeline_master *track;
+    struct failover_record *record;
     struct address published;
 };
 
 struct player {
-    struct timeline *timeline;
-    struct timeline_invariant invariant;
+    struct failover_log *failover_log;
+    struct failover_log_invariant invariant;
     int64_t now_ms;
     struct watched watched[2];
     char told[4096];
 };
 
-static struct timeline_time at(const struct player *player)
+static struct failover_log_time at(const struct player *player)
 {
-    return (struct timeline_time){BOOT_MS + player->now_ms, WALL_MS + player->now_ms};
+    return (struct failover_log_time){BOOT_MS + player->now_ms, WALL_MS + player->now_ms};
 }
 
 static struct address address_of(const char *text)
@@ -55,20 +55,22 @@ static struct address address_of(const char *text)
 
 static void check(struct player *player)
 {
-    cr_assert(timeline_holds(&player->invariant, player->timeline, BOOT_MS + player->now_ms),
-              "at %lld ms: %s", (long long)player->now_ms, player->invariant.broken);
+    cr_assert(
+        failover_log_holds(&player->invariant, player->failover_log, BOOT_MS + player->now_ms),
+        "at %lld ms: %s", (long long)player->now_ms, player->invariant.broken);
 }
 
-/* Time goes on, with a tick at each time that the timeline asks for. */
+/* Time goes on, with a tick at each time that the failover log asks for. */
 static void pass_to(struct player *player, int64_t to_ms)
 {
     int64_t next_ms, last_ms = -1;
 
-    while ((next_ms = timeline_next_ms(player->timeline)) >= 0 && next_ms <= BOOT_MS + to_ms) {
+    while ((next_ms = failover_log_next_ms(player->failover_log)) >= 0 &&
+           next_ms <= BOOT_MS + to_ms) {
         cr_assert_gt(next_ms, last_ms, "a busy loop");
         last_ms = next_ms;
         player->now_ms = next_ms - BOOT_MS > player->now_ms ? next_ms - BOOT_MS : player->now_ms;
-        timeline_tick(player->timeline, at(player));
+        failover_log_tick(player->failover_log, at(player));
         check(player);
     }
     player->now_ms = to_ms;
@@ -86,24 +88,24 @@ static struct watched *find(struct player *player, const char *name)
 
 static void start(struct player *player, size_t capacity)
 {
-    *player =
-        (struct player){.timeline = timeline_new(capacity), .invariant = {.capacity = capacity}};
+    *player = (struct player){.failover_log = failover_log_new(capacity),
+                              .invariant = {.capacity = capacity}};
     for (size_t i = 0; i < 2; i++) {
         struct watched *watched = &player->watched[i];
 
         snprintf(watched->name, sizeof(watched->name), "%s", i == 0 ? "mymaster" : "other");
         watched->published = address_of(i == 0 ? "7200" : "7203");
-        watched->track = timeline_watch(player->timeline, watched->name, 0);
-        timeline_published(player->timeline, watched->track, NULL, &watched->published, 0, true,
-                           false, at(player));
-        timeline_state(player->timeline, watched->track, &watched->published, MASTER_OK,
-                       at(player));
+        watched->record = failover_log_watch(player->failover_log, watched->name, 0);
+        failover_log_published(player->failover_log, watched->record, NULL, &watched->published, 0,
+                               true, false, at(player));
+        failover_log_state(player->failover_log, watched->record, &watched->published, MASTER_OK,
+                           at(player));
     }
 }
 
 static void stop(struct player *player)
 {
-    timeline_free(player->timeline);
+    failover_log_free(player->failover_log);
 }
 
 static enum master_state state_of(const char *word)
@@ -126,26 +128,26 @@ static void play_own(struct player *player, const char *what)
 
     cr_assert(n >= 2 && watched, "%s", what);
     if (strcmp(verb, "good") == 0 || strcmp(verb, "lost") == 0 || strcmp(verb, "alive") == 0) {
-        timeline_checked(player->timeline, watched->track,
-                         *verb == 'g'   ? TIMELINE_GOOD
-                         : *verb == 'l' ? TIMELINE_BAD
-                                        : TIMELINE_ALIVE,
-                         at(player));
+        failover_log_checked(player->failover_log, watched->record,
+                             *verb == 'g'   ? TIMELINE_GOOD
+                             : *verb == 'l' ? TIMELINE_BAD
+                                            : TIMELINE_ALIVE,
+                             at(player));
     } else if (strcmp(verb, "restarted") == 0) {
-        timeline_restarted(player->timeline, watched->track, at(player));
+        failover_log_restarted(player->failover_log, watched->record, at(player));
     } else if (strcmp(verb, "state") == 0) {
-        timeline_state(player->timeline, watched->track, &watched->published, state_of(rest),
-                       at(player));
+        failover_log_state(player->failover_log, watched->record, &watched->published,
+                           state_of(rest), at(player));
     } else {
         bool adopted = strcmp(verb, "adopted") == 0;
         struct address from = watched->published;
 
         cr_assert(adopted || strcmp(verb, "published") == 0, "%s", what);
         watched->published = address_of(rest);
-        timeline_published(player->timeline, watched->track, &from, &watched->published,
-                           strtoll(more, NULL, 10), true, adopted, at(player));
-        timeline_state(player->timeline, watched->track, &watched->published, MASTER_OK,
-                       at(player));
+        failover_log_published(player->failover_log, watched->record, &from, &watched->published,
+                               strtoll(more, NULL, 10), true, adopted, at(player));
+        failover_log_state(player->failover_log, watched->record, &watched->published, MASTER_OK,
+                           at(player));
     }
 }
 
@@ -155,28 +157,29 @@ static void play_event(struct player *player, const char *who, const char *what)
     size_t channel_len = blank ? (size_t)(blank - what) : strlen(what);
     const char *payload = blank ? blank + 1 : "";
     struct sentinel_event event;
-    enum timeline_signal signal;
+    enum failover_log_signal signal;
     struct watched *watched;
 
     cr_assert_eq(sentinel_parse_event(what, channel_len, payload, strlen(payload), &event), 0, "%s",
                  what);
-    if (!story_signal(&event, &signal)) {
+    if (!failover_recorder_signal(&event, &signal)) {
         return;
     }
     watched = find(player, event.master);
     if (!watched && *event.master) {
         return;
     }
-    timeline_hear(player->timeline,
-                  &(struct timeline_event){
-                      .signal = signal,
-                      .master = watched ? watched->track : NULL,
-                      .sentinel = who,
-                      .of = address_is_set(&event.master_address) ? &event.master_address : NULL,
-                      .about = address_is_set(&event.address) ? &event.address : NULL,
-                      .epoch = event.epoch,
-                      .failover_timeout_ms = 20000},
-                  at(player));
+    failover_log_hear(
+        player->failover_log,
+        &(struct failover_log_event){
+            .signal = signal,
+            .master = watched ? watched->record : NULL,
+            .sentinel = who,
+            .of = address_is_set(&event.master_address) ? &event.master_address : NULL,
+            .about = address_is_set(&event.address) ? &event.address : NULL,
+            .epoch = event.epoch,
+            .failover_timeout_ms = 20000},
+        at(player));
 }
 
 static void play_line(struct player *player, const char *line)
@@ -194,18 +197,18 @@ static void play_line(struct player *player, const char *line)
         play_own(player, line + used);
     } else if (strncmp(line + used, "row ", 4) ==
                0) { /* its row has force_failover, or a failover under way */
-        timeline_hear(player->timeline,
-                      &(struct timeline_event){.signal = line[used + 4] == 'f' ? TIMELINE_FORCED
-                                                                               : TIMELINE_BUSY,
-                                               .master = player->watched[0].track,
-                                               .sentinel = who},
-                      at(player));
+        failover_log_hear(player->failover_log,
+                          &(struct failover_log_event){
+                              .signal = line[used + 4] == 'f' ? TIMELINE_FORCED : TIMELINE_BUSY,
+                              .master = player->watched[0].record,
+                              .sentinel = who},
+                          at(player));
     } else if (strcmp(line + used, "lost") == 0) { /* its link */
-        timeline_hear(player->timeline,
-                      &(struct timeline_event){.signal = TIMELINE_LOST,
-                                               .master = player->watched[0].track,
-                                               .sentinel = who},
-                      at(player));
+        failover_log_hear(player->failover_log,
+                          &(struct failover_log_event){.signal = TIMELINE_LOST,
+                                                       .master = player->watched[0].record,
+                                                       .sentinel = who},
+                          at(player));
     } else {
         play_event(player, who, line + used);
     }
@@ -267,7 +270,7 @@ static void tell_ms(struct player *player, const char *before, int64_t ms, bool 
  */
 static const char *story(struct player *player)
 {
-    struct failovers *list = timeline_list(player->timeline);
+    struct failovers *list = failover_log_list(player->failover_log);
 
     player->told[0] = '\0';
     for (size_t i = 0; i < list->n; i++) {
@@ -735,11 +738,11 @@ Test(sim_timeline, started_in_the_middle)
 
     start(&player, 64);
     mine = &player.watched[0];
-    timeline_forget(player.timeline, mine->track, at(&player));
-    mine->track = timeline_watch(player.timeline, "mymaster", 0);
+    failover_log_forget(player.failover_log, mine->record, at(&player));
+    mine->record = failover_log_watch(player.failover_log, "mymaster", 0);
     play(&player, "100 7210 +selected-slave" REPLICA);
-    timeline_published(player.timeline, mine->track, NULL, &mine->published, 0, true, false,
-                       at(&player));
+    failover_log_published(player.failover_log, mine->record, NULL, &mine->published, 0, true,
+                           false, at(&player));
     play(&player, "100 - mymaster state ok\n200 7210 +promoted-slave" REPLICA
                   "201 - mymaster published 7201 1\n300 7210 +failover-end" MASTER);
     EXPECT_STORY(&player,
@@ -909,7 +912,7 @@ static int64_t phase_at(const struct failover *entry, enum failover_phase phase)
  */
 static size_t tale_check(const struct tale *tale, struct player *player, uint32_t seed)
 {
-    struct failovers *list = timeline_list(player->timeline);
+    struct failovers *list = failover_log_list(player->failover_log);
     size_t finished = 0;
 
     cr_assert_eq(list->n, tale->n_switches, "seed %u: %s", seed, story(player));
@@ -1033,7 +1036,7 @@ Test(sim_timeline, open_entry_leaves_the_ring)
     play(&player,
          "100 - mymaster good\n100 - other good\n200 - mymaster lost\n201 - mymaster state down\n"
          "300 - other lost\n301 - other state down\n");
-    list = timeline_list(player.timeline);
+    list = failover_log_list(player.failover_log);
     play(&player, "400 - mymaster good\n400 - mymaster state ok\n");
     EXPECT_STORY(&player, "other unknown running 7203>0 from 300 to ? gap ?: "
                           "suspected 0");
@@ -1052,10 +1055,10 @@ Test(sim_timeline, master_is_watched_no_longer)
 
     start(&player, 64);
     play(&player, DOWN "1310 7210 +try-failover" MASTER);
-    timeline_forget(player.timeline, player.watched[0].track, at(&player));
+    failover_log_forget(player.failover_log, player.watched[0].record, at(&player));
     check(&player);
     EXPECT_STORY(&player, "mymaster crash aborted(not_elected) 7200>0 from 200 to 1310 gap ?: "
                           "suspected 0 sdown 1000 odown 1100");
-    cr_assert_eq(timeline_next_ms(player.timeline), -1);
+    cr_assert_eq(failover_log_next_ms(player.failover_log), -1);
     stop(&player);
 }

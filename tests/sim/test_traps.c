@@ -42,9 +42,9 @@ static void at(int64_t ms)
 
 TestSuite(sim_traps, .init = open_agreed, .fini = close_stage, .timeout = 30);
 
-/* ---- the recorded timeline ---- */
+/* ---- the recorded failover log ---- */
 
-Test(sim_traps, timeline_of_a_crash)
+Test(sim_traps, failover_log_of_a_crash)
 {
     zero_ms = stage.now_ms;
     at(2); /* sockets are closed */
@@ -82,7 +82,7 @@ Test(sim_traps, timeline_of_a_crash)
     cr_expect_eq(stage.switches, 1);
 }
 
-Test(sim_traps, timeline_of_a_manual_failover)
+Test(sim_traps, failover_log_of_a_manual_failover)
 {
     /* OLD says master all the time; it is the answer until NEW is published, then never again. */
     zero_ms = stage.now_ms;

@@ -1,5 +1,6 @@
 /*
- * What holds of a timeline whatever it was told. Header-only, because the fuzz target uses it, too.
+ * What holds of a failover log whatever it was told. Header-only, because the fuzz target uses it,
+ * too.
  */
 #ifndef BELLWETHER_TESTS_SIM_TIMELINE_INVARIANT_H
 #define BELLWETHER_TESTS_SIM_TIMELINE_INVARIANT_H
@@ -9,7 +10,7 @@
 
 #include "bellwether/topology/failover_log.h"
 
-struct timeline_invariant {
+struct failover_log_invariant {
     size_t capacity;
     uint64_t revision; /* at the last look */
     uint64_t taken;    /* a bit for each of the first ids that was taken as ended */
@@ -20,15 +21,15 @@ struct timeline_invariant {
     char broken[160];
 };
 
-static bool timeline_broken(struct timeline_invariant *invariant, const struct failover *entry,
-                            const char *what)
+static bool failover_log_broken(struct failover_log_invariant *invariant,
+                                const struct failover *entry, const char *what)
 {
     snprintf(invariant->broken, sizeof(invariant->broken), "entry %llu: %s",
              entry ? (unsigned long long)entry->id : 0, what);
     return false;
 }
 
-static bool failover_holds(struct timeline_invariant *invariant, const struct failover *entry)
+static bool failover_holds(struct failover_log_invariant *invariant, const struct failover *entry)
 {
     bool failed = entry->outcome == FAILOVER_ABORTED || entry->outcome == FAILOVER_NOT_STARTED ||
                   entry->outcome == FAILOVER_RECOVERED;
@@ -37,75 +38,75 @@ static bool failover_holds(struct timeline_invariant *invariant, const struct fa
 
     for (size_t i = 0; i < entry->n_phases; i++) {
         if (seen & (1U << entry->phases[i].phase)) {
-            return timeline_broken(invariant, entry, "a phase twice");
+            return failover_log_broken(invariant, entry, "a phase twice");
         }
         seen |= 1U << entry->phases[i].phase;
         if (entry->phases[i].ms < (i > 0 ? entry->phases[i - 1].ms : 0) ||
             (i == 0 && entry->phases[i].ms != 0)) {
-            return timeline_broken(invariant, entry, "phases out of order");
+            return failover_log_broken(invariant, entry, "phases out of order");
         }
     }
     if (entry->reason && !failed && entry->outcome != FAILOVER_UNATTENDED) {
-        return timeline_broken(invariant, entry, "a reason without a failure");
+        return failover_log_broken(invariant, entry, "a reason without a failure");
     }
     if (failed && entry->ended_wall_ms == 0) {
-        return timeline_broken(invariant, entry, "failed and not ended");
+        return failover_log_broken(invariant, entry, "failed and not ended");
     }
     if (open && entry->ended_wall_ms != 0) {
-        return timeline_broken(invariant, entry, "running and ended");
+        return failover_log_broken(invariant, entry, "running and ended");
     }
     if (failed && entry->has_to) {
-        return timeline_broken(invariant, entry, "a new master without a switch");
+        return failover_log_broken(invariant, entry, "a new master without a switch");
     }
     if (entry->outcome == FAILOVER_RECOVERED && (seen & (1U << PHASE_ELECTED))) {
-        return timeline_broken(invariant, entry, "recovered from an attempt");
+        return failover_log_broken(invariant, entry, "recovered from an attempt");
     }
     if ((seen & (1U << PHASE_PUBLISHED)) && entry->outcome != FAILOVER_SWITCHED &&
         entry->outcome != FAILOVER_ABORTED) {
-        return timeline_broken(invariant, entry, "published and not switched");
+        return failover_log_broken(invariant, entry, "published and not switched");
     }
     if (entry->outcome == FAILOVER_SWITCHED &&
         !((seen & (1U << PHASE_PUBLISHED)) && entry->has_to)) {
-        return timeline_broken(invariant, entry, "switched and never published");
+        return failover_log_broken(invariant, entry, "switched and never published");
     }
     if (entry->has_from && entry->has_to && address_equal(&entry->from, &entry->to)) {
-        return timeline_broken(invariant, entry, "from a node to itself");
+        return failover_log_broken(invariant, entry, "from a node to itself");
     }
     if (entry->unavailable_ms < -1) {
-        return timeline_broken(invariant, entry, "back before it went");
+        return failover_log_broken(invariant, entry, "back before it went");
     }
     return true;
 }
 
-static bool timeline_holds(struct timeline_invariant *invariant, struct timeline *timeline,
-                           int64_t now_ms)
+static bool failover_log_holds(struct failover_log_invariant *invariant,
+                               struct failover_log *failover_log, int64_t now_ms)
 {
-    struct failovers *list = timeline_list(timeline);
-    uint64_t revision = timeline_revision(timeline);
+    struct failovers *list = failover_log_list(failover_log);
+    uint64_t revision = failover_log_revision(failover_log);
     bool holds = list->n <= invariant->capacity;
 
     if (!holds) {
-        timeline_broken(invariant, NULL, "more than the ring holds");
+        failover_log_broken(invariant, NULL, "more than the ring holds");
     }
     if (holds && revision < invariant->revision) {
-        holds = timeline_broken(invariant, NULL, "the revision goes back");
+        holds = failover_log_broken(invariant, NULL, "the revision goes back");
     }
     invariant->revision = revision;
     for (size_t i = 0; holds && i < list->n; i++) {
         holds = failover_holds(invariant, list->entries[i]);
         if (holds && i > 0 && list->entries[i - 1]->id != list->entries[i]->id + 1) {
-            holds = timeline_broken(invariant, list->entries[i], "not newest first");
+            holds = failover_log_broken(invariant, list->entries[i], "not newest first");
         }
     }
-    for (struct failover *ended; holds && (ended = timeline_take_ended(timeline));
+    for (struct failover *ended; holds && (ended = failover_log_take_ended(failover_log));
          failover_unref(ended)) {
         uint64_t bit = ended->id < 64 ? UINT64_C(1) << ended->id : 0;
 
         if (ended->ended_wall_ms == 0 || ended->outcome == FAILOVER_RUNNING ||
             ended->outcome == FAILOVER_UNATTENDED) {
-            holds = timeline_broken(invariant, ended, "taken before its end");
+            holds = failover_log_broken(invariant, ended, "taken before its end");
         } else if (invariant->taken & bit) {
-            holds = timeline_broken(invariant, ended, "ended twice");
+            holds = failover_log_broken(invariant, ended, "ended twice");
         }
         invariant->taken |= bit;
         invariant->n_taken++;
@@ -115,21 +116,22 @@ static bool timeline_holds(struct timeline_invariant *invariant, struct timeline
                 ended->outcome == FAILOVER_ABORTED && ended->phases[i].phase == PHASE_PUBLISHED;
         }
     }
-    for (struct failover *late; holds && (late = timeline_take_resolved(timeline));
+    for (struct failover *late; holds && (late = failover_log_take_resolved(failover_log));
          failover_unref(late)) {
         uint64_t bit = late->id < 64 ? UINT64_C(1) << late->id : 0;
 
         if (late->unavailable_ms < 0) {
-            holds = timeline_broken(invariant, late, "resolved and still unknown");
+            holds = failover_log_broken(invariant, late, "resolved and still unknown");
         } else if ((invariant->resolved & bit) || (bit && !(invariant->taken & bit))) {
-            holds = timeline_broken(invariant, late, "resolved twice, or before its end");
+            holds = failover_log_broken(invariant, late, "resolved twice, or before its end");
         }
         invariant->resolved |= bit;
         invariant->n_resolved++;
     }
     failovers_unref(list);
-    if (holds && timeline_next_ms(timeline) >= 0 && timeline_next_ms(timeline) < now_ms - 1) {
-        holds = timeline_broken(invariant, NULL, "a deadline that has passed");
+    if (holds && failover_log_next_ms(failover_log) >= 0 &&
+        failover_log_next_ms(failover_log) < now_ms - 1) {
+        holds = failover_log_broken(invariant, NULL, "a deadline that has passed");
     }
     return holds;
 }

@@ -334,7 +334,7 @@ static void handle_answer(struct world *world, const struct world_event *event)
     if (event->era != link->era || !link->up) {
         return;
     }
-    /* What shows no change is not counted again, as in chair_hear_answer(). */
+    /* What shows no change is not counted again, as in sentinel_view_hear_answer(). */
     changed = !link->settled || link->says_unknown != event->refused ||
               (!event->refused && !link->has_said) || link->epoch != seen.epoch ||
               !endpoint_equal(&link->says, &seen.master);
@@ -587,7 +587,7 @@ static void count_adoption(struct world *world, bool was_adopted)
 }
 
 /* How many places say what is published, as the watcher may know it now. */
-static int true_voices(const struct world *world)
+static int true_votes(const struct world *world)
 {
     int voices = 0;
 
@@ -636,9 +636,9 @@ static void check_electorate(struct world *world)
                      "%lld ms: Sentinel %d is there and not known", (long long)world->now_ms, s);
         }
     }
-    if (world->j.published && world->j.majority && true_voices(world) * 2 <= there) {
+    if (world->j.published && world->j.majority && true_votes(world) * 2 <= there) {
         snprintf(world->failed, sizeof(world->failed), "%lld ms: %d voices of %d are no majority",
-                 (long long)world->now_ms, true_voices(world), there);
+                 (long long)world->now_ms, true_votes(world), there);
     }
 }
 

@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -37,6 +38,7 @@ struct fake {
     pthread_mutex_t mutex;
     struct fake_words words; /* under the mutex, like all below */
     unsigned accepted;
+    size_t backlog; /* bytes */
     char *heard[FAKE_HEARD];
     size_t n_heard;
     struct peer peers[FAKE_PEERS];
@@ -358,6 +360,11 @@ static void serve_peer(struct fake *fake, struct peer *peer)
 
 static void read_peer(struct fake *fake, struct peer *peer)
 {
+    int waiting = 0;
+
+    if (ioctl(peer->fd, FIONREAD, &waiting) == 0 && (size_t)waiting > fake->backlog) {
+        fake->backlog = (size_t)waiting;
+    }
     const ssize_t got =
         recv(peer->fd, peer->bytes + peer->n, sizeof(peer->bytes) - 1 - peer->n, MSG_DONTWAIT);
 
@@ -510,6 +517,14 @@ unsigned fake_held(struct fake *fake)
     }
     (void)pthread_mutex_unlock(&fake->mutex);
     return n;
+}
+
+size_t fake_backlog(struct fake *fake)
+{
+    (void)pthread_mutex_lock(&fake->mutex);
+    const size_t most = fake->backlog;
+    (void)pthread_mutex_unlock(&fake->mutex);
+    return most;
 }
 
 unsigned fake_accepted(struct fake *fake)

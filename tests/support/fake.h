@@ -75,6 +75,8 @@ void fake_say(struct fake *fake, const struct fake_words *words);
 void fake_publish(struct fake *fake, const char *channel, const char *payload);
 /** How many connections have a question that `hold` keeps from being answered. */
 unsigned fake_held(struct fake *fake);
+/** The most bytes that waited at a connection when it was read: asked while it was busy. */
+size_t fake_backlog(struct fake *fake);
 /** Connections accepted so far. */
 unsigned fake_accepted(struct fake *fake);
 /** Commands whose upper-case text begins with `command`. */

@@ -2,7 +2,7 @@
  * Which commands there are, by the server's own COMMAND, and which of them callers may run.
  *
  *   policy        rules in the language of Redis ACLs, parsed once
- *   command book  the server's table with each command's verdict under the policy worked out, so
+ *   command table  the server's table with each command's verdict under the policy worked out, so
  *                 that a request costs one look-up. Without a table (an ACL denies COMMAND) every
  *                 command counts as a write, nothing is known of scripts, and a rule that names a
  *                 category refuses, whatever its sign.
@@ -22,7 +22,7 @@
     "+echo"
 
 struct policy;
-struct command_book;
+struct command_table;
 
 /**
  * @param rules  "+@all -@admin +publish -config|set allcommands nocommands …", separated by blanks.
@@ -61,16 +61,16 @@ struct command_facts {
     bool script;
     bool allowed;
     /*
-     * Where it is not, what refuses it; borrowed from the book. "-@dangerous": the rule as it was
-     * written; "no rule allows it"; "never: it blocks the connection, which is shared"; of a
+     * Where it is not, what refuses it; borrowed from the command table. "-@dangerous": the rule as
+     * it was written; "no rule allows it"; "never: it blocks the connection, which is shared"; of a
      * category without the server's table "-@dangerous: it refuses as long as ..."; of all commands
      * "-flushal: it names no command that this server has ...".
      */
     const char *rule;
     enum command_care care;
     /*
-     * Not NULL: ask the server for this name with COMMAND INFO, give command_book_learn() what it
-     * says, and look again; nothing else counts. Borrowed from the book, or `name`.
+     * Not NULL: ask the server for this name with COMMAND INFO, give command_table_learn() what it
+     * says, and look again; nothing else counts. Borrowed from the command table, or `name`.
      */
     const char *ask;
 };
@@ -79,39 +79,39 @@ struct command_facts {
  * @param table  borrowed: COMMAND's reply (RESP2 or 3, Redis 6.2 to 8, Valkey); NULL or an error
  * reply: there is none.
  */
-struct command_book *command_book_new(const struct policy *policy, const redisReply *table);
+struct command_table *command_table_new(const struct policy *policy, const redisReply *table);
 /** Whether the server's table was there. */
-bool command_book_has_table(const struct command_book *book);
+bool command_table_has_table(const struct command_table *commands_table);
 /**
  * The first rule whose category no command of the table has, perhaps a slip of the pen; NULL: none.
  * Borrowed.
  */
-const char *command_book_idle_rule(const struct command_book *book);
+const char *command_table_idle_rule(const struct command_table *commands_table);
 /**
  * @param name,sub  lower case, as in struct command; `sub` counts where the server's table (or a
  *                  rule) has it below `name`. An empty name (too long, or with a NUL) is never
  *                  allowed.
  */
-void command_book_look(const struct command_book *book, const char *name, const char *sub,
-                       struct command_facts *out);
+void command_table_look(const struct command_table *commands_table, const char *name,
+                        const char *sub, struct command_facts *out);
 /**
  * What the server says of a name that its table lacks.
  * @param reply  borrowed: of COMMAND INFO with that one name; an error: the server does not tell.
  */
-void command_book_learn(struct command_book *book, const char *name, const redisReply *reply,
-                        int64_t now_ms);
+void command_table_learn(struct command_table *commands_table, const char *name,
+                         const redisReply *reply, int64_t now_ms);
 /** That there is no such command was true a while ago: it is asked for again. */
-void command_book_forget(struct command_book *book, int64_t now_ms);
+void command_table_forget(struct command_table *commands_table, int64_t now_ms);
 /**
  * Why nothing at all runs: a rule denies what the server does not have. NULL: that is not so, as
  * far as is known. Borrowed.
  */
-const char *command_book_closed(const struct command_book *book);
+const char *command_table_closed(const struct command_table *commands_table);
 /**
  * @param wire  RESP as struct batch has it. @param n its arguments, the name included.
  * @return why it can't run with these arguments, static; NULL: it can.
  */
 const char *command_arguments_refused(enum command_care care, const char *wire, size_t n);
-void command_book_free(struct command_book *book);
+void command_table_free(struct command_table *commands_table);
 
 #endif

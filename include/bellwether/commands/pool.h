@@ -2,7 +2,7 @@
  * The embedded Redis client: a worker's connections to masters and replicas, and the requests that
  * run on them (DESIGN section 5). One pool a worker, all of it on the worker's thread.
  *
- * A job is one request: a command, a pipeline, or a transaction. It ends exactly once, with an
+ * A request is one request: a command, a pipeline, or a transaction. It ends exactly once, with an
  * outcome for each of its commands, at the latest at its deadline, whatever happens to masters and
  * connections meanwhile. What is done about a command whose connection was lost is in settle.h, as
  * a table.
@@ -76,11 +76,11 @@ bool pool_refresh_credentials(struct pool *pool, bool force, int64_t *taken_ms);
  * goes on.
  */
 void pool_drain(struct pool *pool);
-/** What was sent and is not answered is UNKNOWN. No job is left afterwards. */
+/** What was sent and is not answered is UNKNOWN. No request is left afterwards. */
 void pool_abandon(struct pool *pool);
 void pool_free(struct pool *pool);
 
-/* ---- jobs ---- */
+/* ---- requests ---- */
 
 /* What became of a command; the words are those of the metric. */
 enum item_outcome {
@@ -95,11 +95,11 @@ enum item_outcome {
     ITEM_TOO_BIG = METRIC_COMMAND_OUTCOME_TOO_BIG,   /* it ran; its reply was over max-reply */
 };
 
-struct pool_item {
+struct pool_command {
     enum item_outcome outcome;
     /*
      * DONE: as json_result.h has it; ERROR: all of the words where `words` is cut, terminated;
-     * owned by the item until pool_job_free().
+     * owned by the item until pool_request_free().
      */
     struct buffer json;
     /*
@@ -111,10 +111,10 @@ struct pool_item {
 
 enum pool_target { POOL_MASTER, POOL_REPLICA };
 
-/* About what each command of a job takes while it runs, beside its bytes and its reply. */
+/* About what each command of a request takes while it runs, beside its bytes and its reply. */
 #define POOL_COMMAND_BYTES 1024
 
-struct pool_job {
+struct pool_request {
     /* the caller's, set before pool_run() */
     struct batch *batch; /* taken */
     bool transaction;    /* run as one MULTI … EXEC: there is one item */
@@ -127,7 +127,7 @@ struct pool_job {
      * It has ended. Called from inside callbacks of connections: take note, and use or free it, or
      * call the pool, later.
      */
-    void (*done)(struct pool_job *job);
+    void (*done)(struct pool_request *request);
     /*
      * Whether whoever asked has hung up: asked before anything that had to wait is sent, which then
      * is not. NULL: never.
@@ -136,29 +136,29 @@ struct pool_job {
     void *data;
 
     /* the outcome */
-    struct pool_item *items;
+    struct pool_command *items;
     size_t n_items;
     bool has_ran_at;
     struct address ran_at; /* the node that was asked last */
     bool queue_full;       /* NOT_SENT because as many wait as may */
     bool scan_lost;        /* NOT_SENT because the server of a cursor is not served any more */
 
-    struct pool_task *task; /* the pool's own */
+    struct request_run *run; /* the pool's own */
 };
 
-/** A job without a batch yet. */
-struct pool_job *pool_job_new(void);
+/** A request without a batch yet. */
+struct pool_request *pool_request_new(void);
 /**
  * Run it. @return true: it has ended already, `done` is not called; false: `done` will be, once,
  * never from in here.
- * @param job  stays the caller's, in place until it ended. Its master must be in the last snapshot
- * (else it waits for it).
+ * @param request  stays the caller's, in place until it ended. Its master must be in the last
+ * snapshot (else it waits for it).
  */
-bool pool_run(struct pool *pool, struct pool_job *job);
-/** An ended job, with what it owns. */
-void pool_job_free(struct pool_job *job);
+bool pool_run(struct pool *pool, struct pool_request *request);
+/** An ended request, with what it owns. */
+void pool_request_free(struct pool_request *request);
 /** The same for one that stands, zeroed at first, in memory of the caller's. */
-void pool_job_release(struct pool_job *job);
+void pool_request_release(struct pool_request *request);
 
 /* ---- for /status ---- */
 

@@ -108,15 +108,15 @@ void http_sockets_free(struct http_sockets *sockets);
 struct worker;
 
 /**
- * @param number 0-based. @param ask_to borrowed mailbox of the watcher (NEWS_ASK_FRESH). Thread:
+ * @param number 0-based. @param ask_to borrowed mailbox of the watcher (MESSAGE_ASK_FRESH). Thread:
  * main.
  */
 struct worker *worker_new(const struct http_config *config, struct http_sockets *sockets,
                           size_t number, struct mailbox *ask_to, struct pulse *pulse);
-/** Takes NEWS_SNAPSHOT, NEWS_FRESH, NEWS_RELOAD, NEWS_DRAIN, NEWS_STOP. */
+/** Takes MESSAGE_SNAPSHOT, MESSAGE_FRESH, MESSAGE_RELOAD, MESSAGE_DRAIN, MESSAGE_STOP. */
 struct mailbox *worker_mailbox(struct worker *worker);
 int worker_start(struct worker *worker);
-/** Ask it to end (NEWS_STOP) and join it: waiting answers are given, within 1 s at most. */
+/** Ask it to end (MESSAGE_STOP) and join it: waiting answers are given, within 1 s at most. */
 void worker_stop(struct worker *worker);
 void worker_free(struct worker *worker);
 

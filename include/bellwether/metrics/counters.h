@@ -34,7 +34,7 @@ struct metrics_http {
     _Atomic uint64_t rejected[METRIC_REJECTION_COUNT];
     _Atomic uint64_t streams_cut;
     _Atomic int64_t inflight;
-    _Atomic int64_t waiters[METRIC_WAITER_COUNT];
+    _Atomic int64_t long_polls[METRIC_WAITER_COUNT];
 };
 
 /* A thread's, about the credential files that it reads. */

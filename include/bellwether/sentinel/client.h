@@ -1,5 +1,5 @@
 /*
- * The link to one Sentinel: two connections, one that asks and one that only listens, kept up for
+ * The client to one Sentinel: two connections, one that asks and one that only listens, kept up for
  * ever.
  *
  * It owns when to ask (steady questions with jitter and a ceiling, hot questions at once and
@@ -25,7 +25,7 @@
 #define SENTINEL_LINK_WORDS_SIZE \
     1280 /* what it says when it refuses us, whole: Redis' words on its protected mode are 1000 */
 
-/* Why a link is not of use. */
+/* Why a client is not of use. */
 enum sentinel_trouble {
     SENTINEL_TROUBLE_NONE,
     SENTINEL_TROUBLE_LOST,   /* can't be reached, closed, timed out */
@@ -57,32 +57,33 @@ struct sentinel_answer {
     const char *words; /* the error reply's text, or "" */
 };
 
-struct sentinel_link;
-struct sentinel_seat; /* one watched master on one link */
+struct sentinel_client;
+struct monitored_master; /* one watched master on one client */
 
-struct sentinel_link_hooks {
-    void (*up)(void *data, struct sentinel_link *link); /* identified: its run id is known */
+struct sentinel_client_hooks {
+    void (*up)(void *data, struct sentinel_client *client); /* identified: its run id is known */
     void (*down)(void *data,
                  /* was up, or an attempt failed; trouble and words tell */
-                 struct sentinel_link *link);
-    void (*answer)(void *data, struct sentinel_link *link, void *tag,
+                 struct sentinel_client *client);
+    void (*answer)(void *data, struct sentinel_client *client, void *tag,
                    const struct sentinel_answer *answer);
-    void (*event)(void *data, struct sentinel_link *link, const struct sentinel_event *event);
-    void (*names)(void *data, struct sentinel_link *link, const struct sentinel_master_row *rows,
-                  size_t n);
-    void (*peers)(void *data, struct sentinel_link *link, void *tag,
-                  const struct sentinel_peer_row *rows, size_t n);
-    void (*replicas)(void *data, struct sentinel_link *link, void *tag,
+    void (*event)(void *data, struct sentinel_client *client, const struct sentinel_event *event);
+    void (*names)(void *data, struct sentinel_client *client,
+                  const struct sentinel_master_row *rows, size_t n);
+    void (*sentinels)(void *data, struct sentinel_client *client, void *tag,
+                      const struct sentinel_peer_row *rows, size_t n);
+    void (*replicas)(void *data, struct sentinel_client *client, void *tag,
                      const struct sentinel_replica_row *rows, size_t n);
-    void (*ckquorum)(void *data, struct sentinel_link *link, void *tag, bool ok, const char *text);
+    void (*ckquorum)(void *data, struct sentinel_client *client, void *tag, bool ok,
+                     const char *text);
     /* once a connection */
-    void (*denied)(void *data, struct sentinel_link *link, enum sentinel_extra what);
+    void (*denied)(void *data, struct sentinel_client *client, enum sentinel_extra what);
 };
 
 /** The command. Static. */
 const char *sentinel_extra_text(enum sentinel_extra what);
 
-struct sentinel_link_config {
+struct sentinel_client_config {
     struct address address;  /* what to dial (mapped) */
     const char *username;    /* borrowed; NULL: none */
     struct secret *password; /* borrowed; re-read after WRONGPASS */
@@ -92,71 +93,72 @@ struct sentinel_link_config {
     bool discover; /* ask MASTERS every 10 s */
 };
 
-struct sentinel_link *sentinel_link_new(struct loop *loop,
-                                        const struct sentinel_link_config *config,
-                                        const struct sentinel_link_hooks *hooks, void *data);
-/** May be called from a hook. No hook comes after it. Its seats are freed too. */
-void sentinel_link_free(struct sentinel_link *link);
+struct sentinel_client *sentinel_client_new(struct loop *loop,
+                                            const struct sentinel_client_config *config,
+                                            const struct sentinel_client_hooks *hooks, void *data);
+/** May be called from a hook. No hook comes after it. Its monitored masters are freed too. */
+void sentinel_client_free(struct sentinel_client *client);
 /** Begin to dial, at once; no-op while dialling or up. Hooks never come from inside it. */
-void sentinel_link_start(struct sentinel_link *link);
-/** Hang up and stay so until sentinel_link_start(); no hook comes. */
-void sentinel_link_pause(struct sentinel_link *link);
+void sentinel_client_start(struct sentinel_client *client);
+/** Hang up and stay so until sentinel_client_start(); no hook comes. */
+void sentinel_client_pause(struct sentinel_client *client);
 /** Dial another address from now on; a connection that is up stays. */
-void sentinel_link_redirect(struct sentinel_link *link, const struct address *address);
+void sentinel_client_redirect(struct sentinel_client *client, const struct address *address);
 
-bool sentinel_link_is_up(const struct sentinel_link *link);
+bool sentinel_client_is_up(const struct sentinel_client *client);
 /** Whether its events come. */
-bool sentinel_link_listens(const struct sentinel_link *link);
-const struct address *sentinel_link_address(const struct sentinel_link *link);
+bool sentinel_client_listens(const struct sentinel_client *client);
+const struct address *sentinel_client_address(const struct sentinel_client *client);
 /** The IP address it is connected to; meaningful while it is up. Borrowed. */
-const struct address *sentinel_link_peer(const struct sentinel_link *link);
+const struct address *sentinel_link_peer(const struct sentinel_client *client);
 /** Connected on loopback: its loopback addresses mean something to us. */
-bool sentinel_link_is_local(const struct sentinel_link *link);
-const char *sentinel_link_run_id(
-    const struct sentinel_link *link); /* "" before it was identified; kept while down */
-/** Its ACL denies MYID, so what sentinel_link_run_id() gives is not its own word. */
-bool sentinel_link_hides_id(const struct sentinel_link *link);
+bool sentinel_client_is_local(const struct sentinel_client *client);
+const char *sentinel_client_run_id(
+    const struct sentinel_client *client); /* "" before it was identified; kept while down */
+/** Its ACL denies MYID, so what sentinel_client_run_id() gives is not its own word. */
+bool sentinel_client_hides_id(const struct sentinel_client *client);
 /** And nobody else has told it either: it is made of its address. */
-bool sentinel_link_is_nameless(const struct sentinel_link *link);
+bool sentinel_client_is_nameless(const struct sentinel_client *client);
 /** Who it is that hides its run id, as others tell. */
-void sentinel_link_name(struct sentinel_link *link, const char *run_id);
-bool sentinel_link_tilt(const struct sentinel_link *link);
-enum sentinel_trouble sentinel_link_trouble(const struct sentinel_link *link);
+void sentinel_client_name(struct sentinel_client *client, const char *run_id);
+bool sentinel_client_tilt(const struct sentinel_client *client);
+enum sentinel_trouble sentinel_client_trouble(const struct sentinel_client *client);
 /** The words and the wall time of the last trouble; "" and 0 when there was none. */
-const char *sentinel_link_words(const struct sentinel_link *link, int64_t *wall_ms);
+const char *sentinel_client_words(const struct sentinel_client *client, int64_t *wall_ms);
 /** How many times in a row it could not be reached or identified. */
-unsigned sentinel_link_failures(const struct sentinel_link *link);
+unsigned sentinel_client_failures(const struct sentinel_client *client);
 /* a set of enum sentinel_extra */
-unsigned sentinel_link_denied_extras(const struct sentinel_link *link);
+unsigned sentinel_client_denied_extras(const struct sentinel_client *client);
 /**
- * The interval at which a seat is asked in steady state, stretched when there are many, jitter
- * included.
+ * The interval at which a monitored master is asked in steady state, stretched when there are many,
+ * jitter included.
  */
-int64_t sentinel_link_interval_ms(const struct sentinel_link *link);
+int64_t sentinel_client_interval_ms(const struct sentinel_client *client);
 
 /**
- * Watch a master: it is asked at once when the link is up, then steadily. @param name copied.
+ * Watch a master: it is asked at once when the client is up, then steadily. @param name copied.
  * @param tag given to hooks.
  */
-struct sentinel_seat *sentinel_link_watch(struct sentinel_link *link, const char *name, void *tag);
-void sentinel_link_unwatch(struct sentinel_link *link, struct sentinel_seat *seat);
+struct monitored_master *sentinel_client_watch(struct sentinel_client *client, const char *name,
+                                               void *tag);
+void sentinel_client_unwatch(struct sentinel_client *client, struct monitored_master *monitored);
 /**
  * Ask for the master's address now; while a question is in flight: once more when it is answered.
  */
-void sentinel_link_ask(struct sentinel_link *link, struct sentinel_seat *seat);
+void sentinel_client_ask(struct sentinel_client *client, struct monitored_master *monitored);
 /** Ask for Sentinels, replicas and quorum now, too. */
-void sentinel_link_ask_all(struct sentinel_link *link, struct sentinel_seat *seat);
+void sentinel_client_ask_all(struct sentinel_client *client, struct monitored_master *monitored);
 /** Ask MASTERS now. */
-void sentinel_link_ask_names(struct sentinel_link *link);
+void sentinel_client_ask_names(struct sentinel_client *client);
 /**
  * Answers to questions asked before now are not to be believed: they are dropped, and all is asked
  * anew.
  */
-void sentinel_link_void(struct sentinel_link *link);
+void sentinel_client_void(struct sentinel_client *client);
 /**
  * Boot clock, microseconds: when the last question about the address that was answered had been
  * asked; 0: none yet.
  */
-int64_t sentinel_seat_answered_us(const struct sentinel_seat *seat);
+int64_t sentinel_monitored_master_answered_us(const struct monitored_master *monitored);
 
 #endif

@@ -39,7 +39,7 @@ struct observation {
     int64_t failover_timeout_ms; /* -1 unknown */
     /*
      * kept by the judge: polls in a row with this address and epoch, counted anew from the loss of
-     * the last voice at or above H
+     * the last vote at or above H
      */
     unsigned repeats;
     /* kept by the judge: this Sentinel is not known, so its word does not count */
@@ -85,14 +85,14 @@ struct decision {
     enum decide_rule rule;
     bool has_candidate;
     /*
-     * with DECIDE_NO_MAJORITY and no candidate: whom the voices that do not suffice name, for words
+     * with DECIDE_NO_MAJORITY and no candidate: whom the votes that do not suffice name, for words
      */
     struct endpoint candidate;
-    int64_t epoch;           /* the candidate's; with DECIDE_CONFLICT the epoch of the quarrel */
-    size_t known;            /* known Sentinels */
-    size_t counting;         /* whose observation counts now (rule 1) */
-    size_t candidate_voices; /* that name the candidate */
-    size_t published_voices; /* that name what is published */
+    int64_t epoch;          /* the candidate's; with DECIDE_CONFLICT the epoch of the quarrel */
+    size_t known;           /* known Sentinels */
+    size_t counting;        /* whose observation counts now (rule 1) */
+    size_t candidate_votes; /* that name the candidate */
+    size_t published_votes; /* that name what is published */
     bool candidate_majority;
     bool published_majority;
     /* a counting observation names another address than the published one */

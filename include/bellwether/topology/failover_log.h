@@ -88,10 +88,10 @@ struct failover {
 };
 
 /*
- * What the timeline is told of Sentinel events; what the watcher's parser says, mapped by the
+ * What the failover log is told of Sentinel events; what the watcher's parser says, mapped by the
  * watcher.
  */
-enum timeline_signal {
+enum failover_log_signal {
     TIMELINE_SDOWN,
     TIMELINE_SDOWN_END,
     TIMELINE_ODOWN,
@@ -121,17 +121,17 @@ enum timeline_signal {
     TIMELINE_SIGNALS_COUNT
 };
 
-struct timeline_time {
+struct failover_log_time {
     int64_t boot_ms;
     int64_t wall_ms;
 };
 
 /* Everything borrowed. */
-struct timeline_event {
-    enum timeline_signal signal;
+struct failover_log_event {
+    enum failover_log_signal signal;
     /* whom it is about; not looked at for TILT, TILT_END and NEW_EPOCH */
-    struct timeline_master *master;
-    size_t site;          /* the deployment to which the Sentinel belongs */
+    struct failover_record *master;
+    size_t deployment;    /* the deployment to which the Sentinel belongs */
     const char *sentinel; /* who says so, "host:port" */
     const struct address
         *of; /* mapped; the master that it is about, SWITCHED: the old one; NULL: not known */
@@ -145,64 +145,68 @@ struct timeline_event {
 };
 
 /* What a role check of the published node came to. */
-enum timeline_check {
+enum failover_log_check {
     TIMELINE_GOOD,  /* it says master */
     TIMELINE_ALIVE, /* it answers, its role may not be asked */
     TIMELINE_BAD,   /* anything else; the end of the connection, too */
 };
 
-struct timeline;
-struct timeline_master;
+struct failover_log;
+struct failover_record;
 
 /** @param capacity entries kept, 1 at least. */
-struct timeline *timeline_new(size_t capacity);
-void timeline_free(struct timeline *timeline);
-/** A master is watched from now on. @param name copied. @return its story, the timeline's own. */
-struct timeline_master *timeline_watch(struct timeline *timeline, const char *name, size_t site);
-/** How long Sentinels wait before they call it down, as far as they say. */
-void timeline_down_after(struct timeline_master *track, int64_t down_after_ms);
-/** It is watched no longer: its open entry ends. */
-void timeline_forget(struct timeline *timeline, struct timeline_master *track,
-                     struct timeline_time now);
-void timeline_hear(struct timeline *timeline, const struct timeline_event *event,
-                   struct timeline_time now);
+struct failover_log *failover_log_new(size_t capacity);
+void failover_log_free(struct failover_log *failover_log);
 /**
- * The published node was asked for its role; before timeline_state() hears what came of it. @param
- * at a good answer proves nothing about later than its question; a bad one is news as of now.
+ * A master is watched from now on. @param name copied. @return its story, the failover log's own.
  */
-void timeline_checked(struct timeline *timeline, struct timeline_master *track,
-                      enum timeline_check check, struct timeline_time at);
-/** A master's state. @param published NULL: none yet. */
-void timeline_state(struct timeline *timeline, struct timeline_master *track,
-                    const struct address *published, enum master_state state,
-                    struct timeline_time now);
+struct failover_record *failover_log_watch(struct failover_log *failover_log, const char *name,
+                                           size_t deployment);
+/** How long Sentinels wait before they call it down, as far as they say. */
+void failover_log_down_after(struct failover_record *track, int64_t down_after_ms);
+/** It is watched no longer: its open entry ends. */
+void failover_log_forget(struct failover_log *failover_log, struct failover_record *track,
+                         struct failover_log_time now);
+void failover_log_hear(struct failover_log *failover_log, const struct failover_log_event *event,
+                       struct failover_log_time now);
 /**
- * The answer moved; before timeline_state() hears what became of it. @param from NULL: the first
- * publication.
+ * The published node was asked for its role; before failover_log_state() hears what came of it.
+ * @param at a good answer proves nothing about later than its question; a bad one is news as of
+ * now.
+ */
+void failover_log_checked(struct failover_log *failover_log, struct failover_record *track,
+                          enum failover_log_check check, struct failover_log_time at);
+/** A master's state. @param published NULL: none yet. */
+void failover_log_state(struct failover_log *failover_log, struct failover_record *track,
+                        const struct address *published, enum master_state state,
+                        struct failover_log_time now);
+/**
+ * The answer moved; before failover_log_state() hears what became of it. @param from NULL: the
+ * first publication.
  * @param verified the new node itself said master. @param adopted by --adopt promoted.
  */
-void timeline_published(struct timeline *timeline, struct timeline_master *track,
-                        const struct address *from, const struct address *to, int64_t epoch,
-                        bool verified, bool adopted, struct timeline_time now);
+void failover_log_published(struct failover_log *failover_log, struct failover_record *track,
+                            const struct address *from, const struct address *to, int64_t epoch,
+                            bool verified, bool adopted, struct failover_log_time now);
 /** The published node was restarted and is back: told by its entry, else by one of its own. */
-void timeline_restarted(struct timeline *timeline, struct timeline_master *track,
-                        struct timeline_time now);
+void failover_log_restarted(struct failover_log *failover_log, struct failover_record *track,
+                            struct failover_log_time now);
 /** Entries that waited too long for something are closed. @return whether anything changed. */
-bool timeline_tick(struct timeline *timeline, struct timeline_time now);
-/** The next time at which timeline_tick() has something to do, boot clock; -1 never. */
-int64_t timeline_next_ms(const struct timeline *timeline);
+bool failover_log_tick(struct failover_log *failover_log, struct failover_log_time now);
+/** The next time at which failover_log_tick() has something to do, boot clock; -1 never. */
+int64_t failover_log_next_ms(const struct failover_log *failover_log);
 /** Grows with every change. */
-uint64_t timeline_revision(const struct timeline *timeline);
+uint64_t failover_log_revision(const struct failover_log *failover_log);
 /**
  * Entries that ended since the last call, oldest first, each once: for the log and the metrics.
  * @return NULL when there is none; a reference.
  */
-struct failover *timeline_take_ended(struct timeline *timeline);
+struct failover *failover_log_take_ended(struct failover_log *failover_log);
 /**
  * Entries that ended without an `unavailable_ms` and have one now, each once; to be asked after the
  * other. @return NULL when there is none; a reference.
  */
-struct failover *timeline_take_resolved(struct timeline *timeline);
+struct failover *failover_log_take_resolved(struct failover_log *failover_log);
 
 /* A list for snapshots: newest first, immutable, shared. */
 struct failovers {
@@ -210,7 +214,7 @@ struct failovers {
     size_t n;
     struct failover *entries[];
 };
-struct failovers *timeline_list(const struct timeline *timeline);
+struct failovers *failover_log_list(const struct failover_log *failover_log);
 /** NULL gives NULL. Thread: any. */
 struct failovers *failovers_ref(struct failovers *list);
 void failovers_unref(struct failovers *list);

@@ -11,27 +11,27 @@
 #include "bellwether/base/loop.h"
 #include "bellwether/topology/snapshot.h"
 
-enum news_kind {
-    NEWS_SNAPSHOT = 1, /* watcher -> worker */
+enum message_kind {
+    MESSAGE_SNAPSHOT = 1, /* watcher -> worker */
     /* watcher -> worker: a fresh look-up ended; the snapshot before it holds its outcome */
-    NEWS_FRESH,
-    NEWS_DRAIN,      /* main -> worker: shutdown began, readyz turns 503, Connection: close */
-    NEWS_STOP,       /* main -> worker, watcher: end now */
-    NEWS_ASK_FRESH,  /* worker -> watcher */
-    NEWS_RELOAD,     /* main -> watcher, workers: read credentials again */
-    NEWS_EVENT,      /* watcher -> worker: a Sentinel's event, as it arrives */
-    NEWS_ASK_STATUS, /* worker -> watcher */
-    NEWS_STATUS,     /* watcher -> worker: the report, rendered at that moment */
-    NEWS_SUSPECT,    /* worker -> watcher: something was wrong with the published master */
-    NEWS_ASK_LAG,    /* worker -> watcher: somebody reads how far replicas lag */
+    MESSAGE_FRESH,
+    MESSAGE_DRAIN,      /* main -> worker: shutdown began, readyz turns 503, Connection: close */
+    MESSAGE_STOP,       /* main -> worker, watcher: end now */
+    MESSAGE_ASK_FRESH,  /* worker -> watcher */
+    MESSAGE_RELOAD,     /* main -> watcher, workers: read credentials again */
+    MESSAGE_EVENT,      /* watcher -> worker: a Sentinel's event, as it arrives */
+    MESSAGE_ASK_STATUS, /* worker -> watcher */
+    MESSAGE_STATUS,     /* watcher -> worker: the report, rendered at that moment */
+    MESSAGE_SUSPECT,    /* worker -> watcher: something was wrong with the published master */
+    MESSAGE_ASK_LAG,    /* worker -> watcher: somebody reads how far replicas lag */
 };
 
-struct news_snapshot {
+struct message_snapshot {
     struct message head;
     struct snapshot *snapshot; /* one reference travels with it */
 };
 
-struct news_fresh {
+struct message_fresh {
     struct message head;
     uint64_t ticket;
     /* Sentinels answered and the node said master (or its role may not be asked) */
@@ -40,7 +40,7 @@ struct news_fresh {
     char *detail;
 };
 
-struct news_ask_fresh {
+struct message_ask_fresh {
     struct message head;
     uint64_t ticket;
     struct mailbox *reply_to; /* borrowed */
@@ -48,7 +48,7 @@ struct news_ask_fresh {
 };
 
 /* All workers get all events and snapshots in the same order: whoever counts them counts alike. */
-struct news_event {
+struct message_event {
     struct message head;
     int64_t wall_ms;
     char master[256]; /* "" : names none */
@@ -57,16 +57,16 @@ struct news_event {
     char detail[256]; /* the payload, cut, valid UTF-8 without control characters */
 };
 
-struct news_ask_status {
+struct message_ask_status {
     struct message head;
     uint64_t ticket;
     struct mailbox *reply_to; /* borrowed */
 };
 
-struct news_ask_lag {
+struct message_ask_lag {
     struct message head;
     uint64_t ticket;
-    /* borrowed: NEWS_FRESH goes there once it was asked anew; NULL: nobody waits */
+    /* borrowed: MESSAGE_FRESH goes there once it was asked anew; NULL: nobody waits */
     struct mailbox *reply_to;
     char master[256]; /* "": all of them */
 };
@@ -80,7 +80,7 @@ enum suspicion {
     SUSPICION_LOADING,   /* LOADING, MASTERDOWN */
 };
 
-struct news_suspect {
+struct message_suspect {
     struct message head;
     enum suspicion what;
     char master[256];
@@ -89,26 +89,27 @@ struct news_suspect {
 
 struct status_report; /* bellwether/topology/status.h */
 
-struct news_status {
+struct message_status {
     struct message head;
     uint64_t ticket;
     struct status_report *report; /* travels with it; freed by its drop */
 };
 
 /** Messages on the heap with kind and drop set. @param snapshot shared: a reference is taken. */
-struct message *news_snapshot_new(struct snapshot *snapshot);
-struct message *news_fresh_new(uint64_t ticket, bool confirmed, enum reason reason,
-                               const char *detail);
-struct message *news_ask_fresh_new(uint64_t ticket, struct mailbox *reply_to, const char *master);
+struct message *message_snapshot_new(struct snapshot *snapshot);
+struct message *message_fresh_new(uint64_t ticket, bool confirmed, enum reason reason,
+                                  const char *detail);
+struct message *message_ask_fresh_new(uint64_t ticket, struct mailbox *reply_to,
+                                      const char *master);
 /** @param from its words, copied; `head` is not looked at. */
-struct message *news_event_new(const struct news_event *from);
-struct message *news_ask_status_new(uint64_t ticket, struct mailbox *reply_to);
-struct message *news_ask_lag_new(uint64_t ticket, struct mailbox *reply_to, const char *master);
+struct message *message_event_new(const struct message_event *from);
+struct message *message_ask_status_new(uint64_t ticket, struct mailbox *reply_to);
+struct message *message_ask_lag_new(uint64_t ticket, struct mailbox *reply_to, const char *master);
 /** @param report taken. */
-struct message *news_status_new(uint64_t ticket, struct status_report *report);
-struct message *news_suspect_new(enum suspicion what, const char *master,
-                                 const struct address *address);
+struct message *message_status_new(uint64_t ticket, struct status_report *report);
+struct message *message_suspect_new(enum suspicion what, const char *master,
+                                    const struct address *address);
 /** For the kinds without contents. */
-struct message *news_plain_new(enum news_kind kind);
+struct message *message_plain_new(enum message_kind kind);
 
 #endif

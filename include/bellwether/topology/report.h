@@ -1,7 +1,7 @@
 /*
  * What the watcher knows at one moment, with the ages that a snapshot can't carry because they
  * change by the second; and the decision in words. Made by the watcher when it is asked
- * (NEWS_ASK_STATUS), or, without ages, from a snapshot when the watcher does not answer.
+ * (MESSAGE_ASK_STATUS), or, without ages, from a snapshot when the watcher does not answer.
  */
 #ifndef BELLWETHER_TOPOLOGY_REPORT_H
 #define BELLWETHER_TOPOLOGY_REPORT_H
@@ -18,7 +18,7 @@
 #define STATUS_AGE_UNKNOWN (-1)
 
 /* One Sentinel's observation of one master. */
-struct status_voice {
+struct status_vote {
     bool counts; /* it counts in the decision now */
     bool failover_under_way;
     int64_t age_ms;      /* since it last answered for this master; STATUS_AGE_UNKNOWN */
@@ -40,7 +40,7 @@ struct status_verification {
 
 struct status_master {
     struct snapshot_master *shown; /* one reference */
-    struct status_voice *voices;   /* as many as shown->n_sentinels, in their order */
+    struct status_vote *voices;    /* as many as shown->n_sentinels, in their order */
     bool has_decision;             /* false: made from a snapshot */
     struct decision decision;
     int64_t high_water; /* EPOCH_UNKNOWN */
@@ -54,7 +54,7 @@ struct status_master {
 /* A link to one Sentinel, whatever masters it is asked about. */
 struct status_link {
     struct address address;
-    struct address peer; /* the IP address it is connected to; unset while down */
+    struct address sentinel; /* the IP address it is connected to; unset while down */
     char run_id[RUN_ID_SIZE];
     bool configured, up;
     bool spare;            /* a second way to a Sentinel that is linked already: not dialled */

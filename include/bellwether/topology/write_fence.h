@@ -66,7 +66,7 @@ struct fence_lead {
 };
 
 /* Embedded in its owner; nothing in it is for others to write. */
-struct fence_guard {
+struct write_fence {
     struct fence_config config;
     bool has_published;
     struct endpoint published;
@@ -78,44 +78,44 @@ struct fence_guard {
 };
 
 /** @param config copied; timeout_ms 0 is the default. Nothing to release. */
-void fence_init(struct fence_guard *guard, const struct fence_config *config);
+void fence_init(struct write_fence *guard, const struct fence_config *config);
 /** A Sentinel's event. */
-void fence_hear(struct fence_guard *guard, const struct fence_event *event, int64_t now_ms);
+void fence_hear(struct write_fence *guard, const struct fence_event *event, int64_t now_ms);
 /** The name of the replica that this leader chose has been looked up. */
-void fence_name(struct fence_guard *guard, const char *leader, const struct endpoint *node,
+void fence_name(struct write_fence *guard, const char *leader, const struct endpoint *node,
                 int64_t now_ms);
 /**
  * The failover that this leader runs is a coordinated one (Valkey 9): once the master was told, it
  * takes no writes until the replica has caught up or the leader gives up, however long that is; so
  * neither does the fence let any pass.
  */
-void fence_coordinate(struct fence_guard *guard, const char *leader);
+void fence_coordinate(struct write_fence *guard, const char *leader);
 /** The published address moved, for the first time or to another. */
-void fence_publish(struct fence_guard *guard, const struct endpoint *published, int64_t now_ms);
+void fence_publish(struct write_fence *guard, const struct endpoint *published, int64_t now_ms);
 /** What came of a question that fence_wants_role() asked for. */
-void fence_answer(struct fence_guard *guard, const struct endpoint *node, enum role_answer answer,
+void fence_answer(struct write_fence *guard, const struct endpoint *node, enum role_answer answer,
                   int64_t now_ms);
 /**
  * The clock jumped: events may have been missed, so whoever holds the fence has to be confirmed at
  * once.
  */
-void fence_void(struct fence_guard *guard, int64_t now_ms);
+void fence_void(struct write_fence *guard, int64_t now_ms);
 /** Time goes on; after everything else, too. */
-void fence_step(struct fence_guard *guard, int64_t now_ms);
+void fence_step(struct write_fence *guard, int64_t now_ms);
 /**
  * The replica to ask for its role now, NULL: none. Told once a question; one question is out at a
  * time. Borrowed until the next call.
  */
-const struct endpoint *fence_wants_role(struct fence_guard *guard, int64_t now_ms);
+const struct endpoint *fence_wants_role(struct write_fence *guard, int64_t now_ms);
 /**
  * The next time at which fence_step() or fence_wants_role() has something to do, boot clock; -1:
  * only on news.
  */
-int64_t fence_next_ms(const struct fence_guard *guard);
+int64_t fence_next_ms(const struct write_fence *guard);
 /** Whether a failover is followed at all, with the fence up or down. */
-bool fence_is_idle(const struct fence_guard *guard);
+bool fence_is_idle(const struct write_fence *guard);
 /** The replica that the leader who holds it chose, NULL: none. Borrowed until the next call. */
-const struct endpoint *fence_chosen(const struct fence_guard *guard);
+const struct endpoint *fence_chosen(const struct write_fence *guard);
 /** "down", "up", "promoting". */
 const char *fence_text(enum fence fence);
 

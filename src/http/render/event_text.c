@@ -63,18 +63,18 @@ char *event_text_present(const char *instance, uint64_t number,
     return event_text(instance, number, "master", json, size);
 }
 
-char *event_text_sentinel(const char *instance, uint64_t number, const struct news_event *news,
-                          size_t *size)
+char *event_text_sentinel(const char *instance, uint64_t number,
+                          const struct message_event *message, size_t *size)
 {
     json_t *json = json_object();
     char at[CLOCK_TEXT_SIZE];
 
-    clock_format_utc(news->wall_ms, at);
+    clock_format_utc(message->wall_ms, at);
     json_object_set_new(json, "at", json_string(at));
-    json_object_set_new(json, "master", render_text(*news->master ? news->master : NULL));
-    json_object_set_new(json, "sentinel", render_text(news->sentinel));
-    json_object_set_new(json, "event", render_text(news->channel));
-    json_object_set_new(json, "detail", render_text(news->detail));
+    json_object_set_new(json, "master", render_text(*message->master ? message->master : NULL));
+    json_object_set_new(json, "sentinel", render_text(message->sentinel));
+    json_object_set_new(json, "event", render_text(message->channel));
+    json_object_set_new(json, "detail", render_text(message->detail));
     return event_text(instance, number, "sentinel", json, size);
 }
 

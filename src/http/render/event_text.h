@@ -23,8 +23,8 @@ char *event_text_master(const char *instance, uint64_t number, const struct snap
 char *event_text_present(const char *instance, uint64_t number,
                          const struct snapshot_master *master, bool stalled, size_t *size);
 /** `sentinel`: an event of a Sentinel. */
-char *event_text_sentinel(const char *instance, uint64_t number, const struct news_event *news,
-                          size_t *size);
+char *event_text_sentinel(const char *instance, uint64_t number,
+                          const struct message_event *message, size_t *size);
 /**
  * The number in an id. @param out set on success. @return 0; -BW_EINVAL: no id of this instance.
  */

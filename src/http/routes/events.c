@@ -33,7 +33,7 @@ void events_handle(struct request *request)
             snapshot, cache_stalled(worker->cache));
     }
     if (!response) {
-        request_answer_too_many_waiters(request);
+        request_answer_too_many_long_polls(request);
         return;
     }
     if (request->origin) {

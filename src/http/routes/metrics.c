@@ -423,7 +423,7 @@ static void add_requests(struct scrape *scrape)
 
 static void add_callers(struct scrape *scrape)
 {
-    int64_t inflight = 0, waiters[METRIC_WAITER_COUNT] = {0};
+    int64_t inflight = 0, long_polls[METRIC_WAITER_COUNT] = {0};
     uint64_t rejected[METRIC_REJECTION_COUNT] = {0}, cut = 0;
 
     for (size_t i = 0; i < metrics_workers(scrape->metrics); i++) {
@@ -432,7 +432,7 @@ static void add_callers(struct scrape *scrape)
         inflight += metric_look(&http->inflight);
         cut += metric_read(&http->streams_cut);
         for (int j = 0; j < METRIC_WAITER_COUNT; j++) {
-            waiters[j] += metric_look(&http->waiters[j]);
+            long_polls[j] += metric_look(&http->long_polls[j]);
         }
         for (int j = 0; j < METRIC_REJECTION_COUNT; j++) {
             rejected[j] += metric_read(&http->rejected[j]);
@@ -442,7 +442,7 @@ static void add_callers(struct scrape *scrape)
     exposition_integer(&scrape->out, inflight, NULL);
     exposition_family(&scrape->out, METRIC_HTTP_WAITERS);
     for (int j = 0; j < METRIC_WAITER_COUNT; j++) {
-        exposition_integer(&scrape->out, waiters[j],
+        exposition_integer(&scrape->out, long_polls[j],
                            LABELS(metric_waiter_text((enum metric_waiter)j)));
     }
     exposition_family(&scrape->out, METRIC_HTTP_REJECTED);

@@ -123,12 +123,12 @@ static bool find_route(const struct listener *listener, const char *url, struct 
 }
 
 /* Of a query that has one: it goes nowhere but here. */
-static const char *query_token(const struct call *call, char out[TOKEN_ROOM])
+static const char *query_token(const struct command_request *command, char out[TOKEN_ROOM])
 {
     const char *raw = NULL;
     size_t size = 0;
 
-    if (MHD_lookup_connection_value_n(call->connection, MHD_GET_ARGUMENT_KIND, TOKEN_NAME,
+    if (MHD_lookup_connection_value_n(command->connection, MHD_GET_ARGUMENT_KIND, TOKEN_NAME,
                                       sizeof(TOKEN_NAME) - 1, &raw, &size) != MHD_YES ||
         !raw) {
         return NULL;
@@ -144,78 +144,79 @@ static const char *query_token(const struct call *call, char out[TOKEN_ROOM])
     return out;
 }
 
-static void judge_access(struct call *call, const struct scan *scan, const char *url)
+static void judge_access(struct command_request *command, const struct scan *scan, const char *url)
 {
     char token[TOKEN_ROOM];
     const struct access_headers headers = {
-        scan->authorization, call->listener->unix_socket ? NULL : scan->host, scan->origin,
-        scan->fetch_site, scan->authorization ? NULL : query_token(call, token)};
+        scan->authorization, command->listener->unix_socket ? NULL : scan->host, scan->origin,
+        scan->fetch_site, scan->authorization ? NULL : query_token(command, token)};
 
     if (scan->twice) {
-        call->refusal = CALL_TWICE;
-        call->words = scan->twice;
+        command->refusal = CALL_TWICE;
+        command->words = scan->twice;
         return;
     }
-    if (dispatch_is_foreign_host(call->listener, scan->host, url)) {
-        call->refusal = CALL_FORBIDDEN;
-        call->words = DISPATCH_FOREIGN_HOST;
+    if (dispatch_is_foreign_host(command->listener, scan->host, url)) {
+        command->refusal = CALL_FORBIDDEN;
+        command->words = DISPATCH_FOREIGN_HOST;
         return;
     }
-    switch (access_check(call->listener->worker->commands->access, &headers, &call->words)) {
+    switch (access_check(command->listener->worker->commands->access, &headers, &command->words)) {
     case ACCESS_FULL: break;
     /* whatever else says so */
-    case ACCESS_READ_ONLY: call->job->read_only = "the token is read-only"; break;
-    case ACCESS_NO_TOKEN: call->refusal = CALL_NO_TOKEN; break;
-    case ACCESS_WRONG_TOKEN: call->refusal = CALL_WRONG_TOKEN; break;
-    case ACCESS_FORBIDDEN: call->refusal = CALL_FORBIDDEN; break;
+    case ACCESS_READ_ONLY: command->job->read_only = "the token is read-only"; break;
+    case ACCESS_NO_TOKEN: command->refusal = CALL_NO_TOKEN; break;
+    case ACCESS_WRONG_TOKEN: command->refusal = CALL_WRONG_TOKEN; break;
+    case ACCESS_FORBIDDEN: command->refusal = CALL_FORBIDDEN; break;
     }
     if (headers.token) {
         explicit_bzero(token, sizeof(token));
     }
 }
 
-static struct call *call_new(struct listener *listener, struct MHD_Connection *connection,
-                             const struct route_match *match, unsigned method)
+static struct command_request *command_request_new(struct listener *listener,
+                                                   struct MHD_Connection *connection,
+                                                   const struct route_match *match, unsigned method)
 {
-    struct call *call = mem_new(1, sizeof(*call) + sizeof(*call->job));
+    struct command_request *command = mem_new(1, sizeof(*command) + sizeof(*command->job));
 
-    call->listener = listener;
-    call->connection = connection;
-    call->began_us = listener->worker->clock_us;
-    call->closing = listener->worker->draining;
-    call->job = (struct pool_job *)(call + 1);
-    call->job->data = call;
-    call->job->done = commands_ended;
-    call->job->caller_is_gone = commands_caller_is_gone;
-    call->route = match->route;
+    command->listener = listener;
+    command->connection = connection;
+    command->began_us = listener->worker->clock_us;
+    command->closing = listener->worker->draining;
+    command->job = (struct pool_request *)(command + 1);
+    command->job->data = command;
+    command->job->done = commands_ended;
+    command->job->caller_is_gone = commands_caller_is_gone;
+    command->route = match->route;
     if (!match->route) {
-        call->refusal = CALL_BAD_PATH;
-        return call;
+        command->refusal = CALL_BAD_PATH;
+        return command;
     }
-    call->kind = (enum call_kind)(((int)match->route->id - FIRST_ROW) % CALL_KINDS);
-    memcpy(call->job->master, match->argument, strlen(match->argument) + 1);
+    command->kind = (enum command_request_kind)(((int)match->route->id - FIRST_ROW) % CALL_KINDS);
+    memcpy(command->job->master, match->argument, strlen(match->argument) + 1);
     if ((int)match->route->id >= FIRST_REPLICA_ROW) {
-        call->job->target = POOL_REPLICA;
-        call->job->read_only = "replicas run read-only commands only";
+        command->job->target = POOL_REPLICA;
+        command->job->read_only = "replicas run read-only commands only";
     }
     if (!(match->route->methods & method)) {
-        call->refusal = CALL_BAD_METHOD;
+        command->refusal = CALL_BAD_METHOD;
     } else if (method == HTTP_POST) {
-        call->keeps_body = true;
+        command->keeps_body = true;
     } else {
-        call->job->read_only = "GET runs read-only commands only";
+        command->job->read_only = "GET runs read-only commands only";
     }
-    return call;
+    return command;
 }
 
 /* Room for so much more of the body, or the request is refused. */
-static void reserve(struct call *call, size_t bytes)
+static void reserve(struct command_request *command, size_t bytes)
 {
-    if (buffer_may_add(&call->body, bytes)) {
-        (void)buffer_reserve(&call->body, bytes);
+    if (buffer_may_add(&command->body, bytes)) {
+        (void)buffer_reserve(&command->body, bytes);
     } else {
-        buffer_release(&call->body);
-        call->refusal = CALL_NO_MEMORY;
+        buffer_release(&command->body);
+        command->refusal = CALL_NO_MEMORY;
     }
 }
 
@@ -223,29 +224,29 @@ static void reserve(struct call *call, size_t bytes)
  * What was announced decides already: room for a welcome body, or a refusal before it comes, where
  * the caller waits for that (Expect) or where reading it all would be silly.
  */
-static void expect_body(struct call *call, const struct scan *scan)
+static void expect_body(struct command_request *command, const struct scan *scan)
 {
-    int64_t bytes = INT64_MAX, max = call->listener->worker->config->max_body_bytes;
+    int64_t bytes = INT64_MAX, max = command->listener->worker->config->max_body_bytes;
 
     if (!scan->content_length) {
         return;
     }
     if (integer_parse(scan->content_length, 0, INT64_MAX, &bytes) == 0 && bytes <= max) {
-        if (call->keeps_body && call->refusal == CALL_WELCOME && bytes > 0) {
-            reserve(call, (size_t)bytes);
+        if (command->keeps_body && command->refusal == CALL_WELCOME && bytes > 0) {
+            reserve(command, (size_t)bytes);
         }
-        if (call->refusal == CALL_NO_MEMORY && scan->expects) {
-            call->closing = true;
-            (void)call_go(call, "");
+        if (command->refusal == CALL_NO_MEMORY && scan->expects) {
+            command->closing = true;
+            (void)command_request_go(command, "");
         }
         return;
     }
-    if (call->refusal == CALL_WELCOME) {
-        call->refusal = CALL_TOO_LARGE;
+    if (command->refusal == CALL_WELCOME) {
+        command->refusal = CALL_TOO_LARGE;
     }
     if (scan->expects || bytes - max > BODY_EXCESS_READ) {
-        call->closing = true;
-        (void)call_go(call, "");
+        command->closing = true;
+        (void)command_request_go(command, "");
     }
 }
 
@@ -260,79 +261,80 @@ static bool leaves_room(struct MHD_Connection *connection)
     return !info || info->header_size + (size_t)n * HEAD_ENTRY_BYTES <= HEAD_MOST_BYTES;
 }
 
-struct call *call_begin(struct listener *listener, struct MHD_Connection *connection,
-                        const char *url, const char *method)
+struct command_request *command_request_begin(struct listener *listener,
+                                              struct MHD_Connection *connection, const char *url,
+                                              const char *method)
 {
     unsigned bit = router_method(method);
     struct scan scan = {0};
     struct route_match match;
-    struct call *call;
+    struct command_request *command;
 
     if (!may_be_ours(url) || !find_route(listener, url, &match) || bit == HTTP_OPTIONS) {
         return NULL;
     }
-    call = call_new(listener, connection, &match, bit);
+    command = command_request_new(listener, connection, &match, bit);
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND, scan_header, &scan);
-    call->job->base64 = scan.base64;
-    if (call->refusal == CALL_WELCOME) {
-        judge_access(call, &scan, url);
+    command->job->base64 = scan.base64;
+    if (command->refusal == CALL_WELCOME) {
+        judge_access(command, &scan, url);
     }
-    if (call->refusal == CALL_WELCOME && !leaves_room(connection)) {
-        call->refusal = CALL_HEAD_TOO_LARGE;
+    if (command->refusal == CALL_WELCOME && !leaves_room(connection)) {
+        command->refusal = CALL_HEAD_TOO_LARGE;
     }
-    expect_body(call, &scan);
-    return call;
+    expect_body(command, &scan);
+    return command;
 }
 
-bool call_take(struct call *call, const char *bytes, size_t size)
+bool command_request_take(struct command_request *command, const char *bytes, size_t size)
 {
-    int64_t max = call->listener->worker->config->max_body_bytes;
+    int64_t max = command->listener->worker->config->max_body_bytes;
 
-    call->body_bytes += (int64_t)size;
-    if (call->body_bytes > max) {
-        buffer_release(&call->body);
-        if (call->refusal == CALL_WELCOME) {
-            call->refusal = CALL_TOO_LARGE;
+    command->body_bytes += (int64_t)size;
+    if (command->body_bytes > max) {
+        buffer_release(&command->body);
+        if (command->refusal == CALL_WELCOME) {
+            command->refusal = CALL_TOO_LARGE;
         }
-    } else if (call->refusal == CALL_WELCOME && call->keeps_body) {
-        reserve(call, size);
-        if (call->refusal == CALL_WELCOME) {
-            buffer_add(&call->body, bytes, size);
+    } else if (command->refusal == CALL_WELCOME && command->keeps_body) {
+        reserve(command, size);
+        if (command->refusal == CALL_WELCOME) {
+            buffer_add(&command->body, bytes, size);
         }
     }
-    return call->body_bytes - max <= BODY_EXCESS_READ;
+    return command->body_bytes - max <= BODY_EXCESS_READ;
 }
 
 /* ---- which master ---- */
 
-static enum MHD_Result refuse_unknown(struct call *call)
+static enum MHD_Result refuse_unknown(struct command_request *command)
 {
-    const struct snapshot *snapshot = call->listener->worker->cache->snapshot;
+    const struct snapshot *snapshot = command->listener->worker->cache->snapshot;
     json_t *more = json_object();
     char detail[ROUTE_ARGUMENT_SIZE + 80];
 
     snprintf(detail, sizeof(detail),
              "no master of the name %s is watched; GET /masters lists those that are",
-             call->job->master);
-    json_object_set_new(more, "name", render_text(call->job->master));
+             command->job->master);
+    json_object_set_new(more, "name", render_text(command->job->master));
     json_object_set_new(more, "sentinels_know", answer_names_known(snapshot));
-    return call_refuse(call, PROBLEM_UNKNOWN_MASTER, "NOMASTER", detail, more);
+    return command_request_refuse(command, PROBLEM_UNKNOWN_MASTER, "NOMASTER", detail, more);
 }
 
-static enum MHD_Result refuse_several(struct call *call)
+static enum MHD_Result refuse_several(struct command_request *command)
 {
     json_t *more = json_object();
 
     json_object_set_new(more, "names",
-                        answer_names_watched(call->listener->worker->cache->snapshot));
-    return call_refuse(
-        call, PROBLEM_SEVERAL_MASTERS, "BADREQUEST",
+                        answer_names_watched(command->listener->worker->cache->snapshot));
+    return command_request_refuse(
+        command, PROBLEM_SEVERAL_MASTERS, "BADREQUEST",
         "say which with /masters/{name}/redis, or start the daemon with --default-master", more);
 }
 
-static enum MHD_Result refuse_nameless(struct call *call)
+static enum MHD_Result refuse_nameless(struct command_request *command)
 {
-    const struct snapshot *snapshot = call->listener->worker->cache->snapshot;
+    const struct snapshot *snapshot = command->listener->worker->cache->snapshot;
     const char *detail = "no master is known yet";
 
     if (!snapshot) {
@@ -340,32 +342,32 @@ static enum MHD_Result refuse_nameless(struct call *call)
     } else if (snapshot->detail && *snapshot->detail) {
         detail = snapshot->detail;
     }
-    return call_refuse(call, PROBLEM_NOT_SENT, "NOMASTER", detail, NULL);
+    return command_request_refuse(command, PROBLEM_NOT_SENT, "NOMASTER", detail, NULL);
 }
 
 /*
  * A master that has a name is waited for by the pool. @return whether there is one; else it was
  * answered.
  */
-static bool find_master(struct call *call, enum MHD_Result *result)
+static bool find_master(struct command_request *command, enum MHD_Result *result)
 {
-    struct cache *cache = call->listener->worker->cache;
-    char *name = call->job->master;
+    struct cache *cache = command->listener->worker->cache;
+    char *name = command->job->master;
 
     if (*name) {
         if (!cache->snapshot || cache_find(cache, name)) {
             return true;
         }
-        *result =
-            answer_knows_no_names(cache->snapshot) ? refuse_nameless(call) : refuse_unknown(call);
+        *result = answer_knows_no_names(cache->snapshot) ? refuse_nameless(command)
+                                                         : refuse_unknown(command);
     } else if (cache->default_master) {
         memcpy(name, cache->default_master->master->name,
-               strnlen(cache->default_master->master->name, sizeof(call->job->master) - 1));
+               strnlen(cache->default_master->master->name, sizeof(command->job->master) - 1));
         return true;
     } else if (cache->snapshot && cache->snapshot->ambiguous_default) {
-        *result = refuse_several(call);
+        *result = refuse_several(command);
     } else {
-        *result = refuse_nameless(call);
+        *result = refuse_nameless(command);
     }
     return false;
 }
@@ -374,7 +376,7 @@ static bool find_master(struct call *call, enum MHD_Result *result)
 
 /* The query: `retry` and `_token` are ours, all else is appended to a path. */
 struct pairs {
-    struct call *call;
+    struct command_request *command;
     struct batch *batch; /* NULL: nothing is appended */
     struct buffer text;  /* decoded */
     bool bad_retry, failed;
@@ -423,7 +425,7 @@ static enum MHD_Result read_pair(void *data, enum MHD_ValueKind kind, const char
     if (decoded_is(pairs, "retry")) {
         pairs->bad_retry |=
             !value || !decode(pairs, value, value_len) || !decoded_is(pairs, "always");
-        pairs->call->job->retry_always = !pairs->bad_retry;
+        pairs->command->job->retry_always = !pairs->bad_retry;
         return MHD_YES;
     }
     if (decoded_is(pairs, TOKEN_NAME)) {
@@ -437,32 +439,35 @@ static enum MHD_Result read_pair(void *data, enum MHD_ValueKind kind, const char
     return pairs->failed ? MHD_NO : MHD_YES;
 }
 
-static enum MHD_Result refuse_bad(struct call *call, const char *words)
+static enum MHD_Result refuse_bad(struct command_request *command, const char *words)
 {
-    return call_refuse(call, PROBLEM_BAD_COMMAND, "BADREQUEST", words, NULL);
+    return command_request_refuse(command, PROBLEM_BAD_COMMAND, "BADREQUEST", words, NULL);
 }
 
-static enum MHD_Result refuse_retry(struct call *call)
+static enum MHD_Result refuse_retry(struct command_request *command)
 {
     json_t *more = json_object();
 
     json_object_set_new(more, "parameter", json_string("retry"));
-    return call_refuse(call, PROBLEM_BAD_PARAMETER, "BADREQUEST", "retry takes always", more);
+    return command_request_refuse(command, PROBLEM_BAD_PARAMETER, "BADREQUEST",
+                                  "retry takes always", more);
 }
 
 /* The path with its body and the query behind it. @return NULL: `error` says why. */
-static struct batch *read_path(struct call *call, const char *url, struct pairs *pairs)
+static struct batch *read_path(struct command_request *command, const char *url,
+                               struct pairs *pairs)
 {
     struct batch *batch = batch_new_path();
     struct route_match match;
 
     pairs->batch = batch;
-    pairs->failed = router_match(url, call->listener->scope, &match) != 0 || !match.rest ||
-                    batch_add_path(batch, match.rest, pairs->error) != 0 ||
-                    (call->body.size > 0 && batch_add_argument(batch, call->body.bytes,
-                                                               call->body.size, pairs->error) != 0);
+    pairs->failed =
+        router_match(url, command->listener->scope, &match) != 0 || !match.rest ||
+        batch_add_path(batch, match.rest, pairs->error) != 0 ||
+        (command->body.size > 0 &&
+         batch_add_argument(batch, command->body.bytes, command->body.size, pairs->error) != 0);
     if (!pairs->failed) {
-        MHD_get_connection_values_n(call->connection, MHD_GET_ARGUMENT_KIND, read_pair, pairs);
+        MHD_get_connection_values_n(command->connection, MHD_GET_ARGUMENT_KIND, read_pair, pairs);
     }
     if (pairs->failed || batch_end_path(batch, pairs->error) != 0) {
         batch_free(batch);
@@ -471,14 +476,14 @@ static struct batch *read_path(struct call *call, const char *url, struct pairs 
     return batch;
 }
 
-static struct batch *read_body(const struct call *call, struct pairs *pairs)
+static struct batch *read_body(const struct command_request *command, struct pairs *pairs)
 {
-    enum batch_shape shape = call->kind == CALL_ONE ? BATCH_ONE : BATCH_MANY;
+    enum batch_shape shape = command->kind == CALL_ONE ? BATCH_ONE : BATCH_MANY;
     struct batch *batch = NULL;
 
-    MHD_get_connection_values_n(call->connection, MHD_GET_ARGUMENT_KIND, read_pair, pairs);
-    if (!pairs->failed && batch_read(call->body.bytes ? call->body.bytes : "", call->body.size,
-                                     shape, &batch, pairs->error) != 0) {
+    MHD_get_connection_values_n(command->connection, MHD_GET_ARGUMENT_KIND, read_pair, pairs);
+    if (!pairs->failed && batch_read(command->body.bytes ? command->body.bytes : "",
+                                     command->body.size, shape, &batch, pairs->error) != 0) {
         return NULL;
     }
     return batch;
@@ -488,13 +493,13 @@ static struct batch *read_body(const struct call *call, struct pairs *pairs)
  * A transaction runs whole or not at all. @return whether nothing is wrong with any member; else it
  * was answered.
  */
-static bool is_whole(struct call *call, enum MHD_Result *result)
+static bool is_whole(struct command_request *command, enum MHD_Result *result)
 {
-    const struct batch *batch = call->job->batch;
+    const struct batch *batch = command->job->batch;
 
     for (size_t i = 0; i < batch->n; i++) {
         if (batch->commands[i].error) {
-            *result = refuse_bad(call, batch->commands[i].error);
+            *result = refuse_bad(command, batch->commands[i].error);
             return false;
         }
     }
@@ -502,117 +507,123 @@ static bool is_whole(struct call *call, enum MHD_Result *result)
 }
 
 /* @return whether `job` has its batch; else it was answered. */
-static bool read_commands(struct call *call, const char *url, enum MHD_Result *result)
+static bool read_commands(struct command_request *command, const char *url, enum MHD_Result *result)
 {
-    struct pairs pairs = {.call = call};
+    struct pairs pairs = {.command = command};
 
-    call->job->batch =
-        call->kind == CALL_PATH ? read_path(call, url, &pairs) : read_body(call, &pairs);
-    call->job->transaction = call->kind == CALL_TRANSACTION;
+    command->job->batch =
+        command->kind == CALL_PATH ? read_path(command, url, &pairs) : read_body(command, &pairs);
+    command->job->transaction = command->kind == CALL_TRANSACTION;
     buffer_release(&pairs.text);
-    buffer_release(&call->body);
+    buffer_release(&command->body);
     if (pairs.bad_retry) {
-        *result = refuse_retry(call);
+        *result = refuse_retry(command);
         return false;
     }
-    if (!call->job->batch) {
-        *result = refuse_bad(call, pairs.error);
+    if (!command->job->batch) {
+        *result = refuse_bad(command, pairs.error);
         return false;
     }
-    return call->kind != CALL_TRANSACTION || is_whole(call, result);
+    return command->kind != CALL_TRANSACTION || is_whole(command, result);
 }
 
 /* ---- the last call ---- */
 
-static enum MHD_Result refuse_body(struct call *call)
+static enum MHD_Result refuse_body(struct command_request *command)
 {
-    int64_t max = call->listener->worker->config->max_body_bytes;
+    int64_t max = command->listener->worker->config->max_body_bytes;
     json_t *more = json_object();
 
     json_object_set_new(more, "max_body_bytes", json_integer(max));
-    return call_refuse(call, PROBLEM_BODY_TOO_LARGE, "TOOBIG",
-                       "this daemon takes no larger body (option max-body)", more);
+    return command_request_refuse(command, PROBLEM_BODY_TOO_LARGE, "TOOBIG",
+                                  "this daemon takes no larger body (option max-body)", more);
 }
 
 /* What was read of it is let go. */
-static enum MHD_Result refuse_memory(struct call *call)
+static enum MHD_Result refuse_memory(struct command_request *command)
 {
     json_t *more = json_object();
 
     json_object_set_new(more, "outcome", json_string("not_sent"));
-    batch_free(call->job->batch);
-    call->job->batch = NULL;
-    metric_add(&call->listener->worker->counts->rejected[METRIC_REJECTION_MEMORY], 1);
-    return call_refuse(call, PROBLEM_NOT_SENT, "NOTSENT",
-                       "there is no memory left for it; nothing was sent (option max-memory)",
-                       more);
+    batch_free(command->job->batch);
+    command->job->batch = NULL;
+    metric_add(&command->listener->worker->counts->rejected[METRIC_REJECTION_MEMORY], 1);
+    return command_request_refuse(
+        command, PROBLEM_NOT_SENT, "NOTSENT",
+        "there is no memory left for it; nothing was sent (option max-memory)", more);
 }
 
-static enum MHD_Result refuse(struct call *call)
+static enum MHD_Result refuse(struct command_request *command)
 {
-    switch (call->refusal) {
+    switch (command->refusal) {
     case CALL_BAD_PATH:
-        return refuse_bad(call, "the path takes % and two hexadecimal digits, and no NUL");
+        return refuse_bad(command, "the path takes % and two hexadecimal digits, and no NUL");
     case CALL_BAD_METHOD:
-        return call_refuse(call, PROBLEM_METHOD_NOT_ALLOWED, "BADREQUEST",
-                           "see the Allow header for the methods that this route has", NULL);
+        return command_request_refuse(command, PROBLEM_METHOD_NOT_ALLOWED, "BADREQUEST",
+                                      "see the Allow header for the methods that this route has",
+                                      NULL);
     case CALL_TWICE: {
         char words[64];
 
-        snprintf(words, sizeof(words), "there are two headers %s, and one is taken", call->words);
-        return refuse_bad(call, words);
+        snprintf(words, sizeof(words), "there are two headers %s, and one is taken",
+                 command->words);
+        return refuse_bad(command, words);
     }
-    case CALL_NO_TOKEN: return call_refuse(call, PROBLEM_NO_TOKEN, "NOAUTH", call->words, NULL);
+    case CALL_NO_TOKEN:
+        return command_request_refuse(command, PROBLEM_NO_TOKEN, "NOAUTH", command->words, NULL);
     case CALL_WRONG_TOKEN:
-        return call_refuse(call, PROBLEM_WRONG_TOKEN, "NOAUTH", call->words, NULL);
-    case CALL_FORBIDDEN: return call_refuse(call, PROBLEM_FORBIDDEN, "NOPERM", call->words, NULL);
-    case CALL_NO_MEMORY: return refuse_memory(call);
+        return command_request_refuse(command, PROBLEM_WRONG_TOKEN, "NOAUTH", command->words, NULL);
+    case CALL_FORBIDDEN:
+        return command_request_refuse(command, PROBLEM_FORBIDDEN, "NOPERM", command->words, NULL);
+    case CALL_NO_MEMORY: return refuse_memory(command);
     case CALL_HEAD_TOO_LARGE:
-        return call_refuse(call, PROBLEM_HEAD_TOO_LARGE, "TOOBIG", HEAD_TOO_LARGE, NULL);
-    default: return refuse_body(call);
+        return command_request_refuse(command, PROBLEM_HEAD_TOO_LARGE, "TOOBIG", HEAD_TOO_LARGE,
+                                      NULL);
+    default: return refuse_body(command);
     }
 }
 
-enum MHD_Result call_go(struct call *call, const char *url)
+enum MHD_Result command_request_go(struct command_request *command, const char *url)
 {
-    struct worker *worker = call->listener->worker;
+    struct worker *worker = command->listener->worker;
     enum MHD_Result result = MHD_YES;
 
-    if (call->ended) {
-        return call_answer(call);
+    if (command->ended) {
+        return command_request_answer(command);
     }
-    if (connection_is_refused(call->listener, call->connection)) {
-        call->closing = true;
-        return call_refuse(call, PROBLEM_TOO_MANY_CONNECTIONS, "NOTSENT",
-                           connection_refuse(call->listener, call->connection), NULL);
+    if (connection_is_refused(command->listener, command->connection)) {
+        command->closing = true;
+        return command_request_refuse(command, PROBLEM_TOO_MANY_CONNECTIONS, "NOTSENT",
+                                      connection_refuse(command->listener, command->connection),
+                                      NULL);
     }
-    if (call->refusal != CALL_WELCOME) {
-        return refuse(call);
+    if (command->refusal != CALL_WELCOME) {
+        return refuse(command);
     }
-    if (!budget_has(call->body.size)) {
-        return refuse_memory(call);
+    if (!budget_has(command->body.size)) {
+        return refuse_memory(command);
     }
-    if (!find_master(call, &result) || !read_commands(call, url, &result)) {
+    if (!find_master(command, &result) || !read_commands(command, url, &result)) {
         return result;
     }
-    if (!budget_has(call->job->batch->wire.size + call->job->batch->n * POOL_COMMAND_BYTES)) {
-        return refuse_memory(call);
+    if (!budget_has(command->job->batch->wire.size + command->job->batch->n * POOL_COMMAND_BYTES)) {
+        return refuse_memory(command);
     }
-    if (pool_run(worker->commands->pool, call->job)) {
-        return call_answer(call);
+    if (pool_run(worker->commands->pool, command->job)) {
+        return command_request_answer(command);
     }
-    MHD_suspend_connection(call->connection);
+    MHD_suspend_connection(command->connection);
     return MHD_YES;
 }
 
-void call_free(struct call *call)
+void command_request_free(struct command_request *command)
 {
-    if (call) {
-        if (call->small) {
-            small_give_back(call->listener->worker->commands, call->small);
+    if (command) {
+        if (command->small) {
+            small_answer_give_back(command->listener->worker->commands, command->small);
         }
-        buffer_release(&call->body);
-        pool_job_release(call->job);
-        free(call);
+        buffer_release(&command->body);
+        pool_request_release(command->job);
+        free(command);
     }
 }

@@ -29,22 +29,22 @@ struct commands {
     struct worker *worker;
     struct pool *pool;
     struct access *access;
-    struct loop_timer *files_timer; /* when to look at credential files */
-    struct call *first, *last;      /* ended, to be resumed, in their order */
+    struct loop_timer *files_timer;       /* when to look at credential files */
+    struct command_request *first, *last; /* ended, to be resumed, in their order */
     /* the node that the last answer named, and its name: mostly the next one's, too */
     struct address shown;
     char shown_text[ADDRESS_TEXT_SIZE];
-    struct small *small[SMALL_SIZE_MAX + 1]; /* by size; all name the node that is shown */
+    struct small_answer *small[SMALL_SIZE_MAX + 1]; /* by size; all name the node that is shown */
     size_t n_small;
     unsigned edition;
     struct loop_later ended; /* resumes them when this turn ends */
 };
 
 /* What is asked of a request's body or path. */
-enum call_kind { CALL_ONE, CALL_PIPELINE, CALL_TRANSACTION, CALL_PATH, CALL_KINDS };
+enum command_request_kind { CALL_ONE, CALL_PIPELINE, CALL_TRANSACTION, CALL_PATH, CALL_KINDS };
 
 /* Why a request is refused before anything of it is read. */
-enum call_refusal {
+enum command_request_refusal {
     CALL_WELCOME,
     CALL_BAD_PATH,
     CALL_BAD_METHOD,
@@ -58,23 +58,23 @@ enum call_refusal {
 };
 
 /* One request. */
-struct call {
-    struct call *next; /* among the ended */
+struct command_request {
+    struct command_request *next; /* among the ended */
     struct listener *listener;
     struct MHD_Connection *connection;
     const struct route *route; /* NULL: its path is not well encoded */
-    enum call_kind kind;
-    enum call_refusal refusal;
+    enum command_request_kind kind;
+    enum command_request_refusal refusal;
     const char *words; /* why access is refused; static */
     bool closing;      /* the connection ends after the answer */
     bool ended;        /* what came of its commands is in `job` */
     bool keeps_body;   /* a POST; while it is welcome */
     struct buffer body;
-    int64_t body_bytes;   /* that came, dropped ones included */
-    int64_t began_us;     /* boot clock */
-    struct pool_job *job; /* behind this, in the same piece of memory */
-    struct small *small;  /* the answer, where it is such a one */
-    unsigned status;      /* of the answer; 0: there is none yet */
+    int64_t body_bytes;         /* that came, dropped ones included */
+    int64_t began_us;           /* boot clock */
+    struct pool_request *job;   /* behind this, in the same piece of memory */
+    struct small_answer *small; /* the answer, where it is such a one */
+    unsigned status;            /* of the answer; 0: there is none yet */
 };
 
 /* ---- redis.c ---- */
@@ -84,37 +84,39 @@ struct call {
  * @param url  the raw path.
  * @return NULL: it is not about commands.
  */
-struct call *call_begin(struct listener *listener, struct MHD_Connection *connection,
-                        const char *url, const char *method);
+struct command_request *command_request_begin(struct listener *listener,
+                                              struct MHD_Connection *connection, const char *url,
+                                              const char *method);
 /** A piece of its body. @return false: that is enough, hang up. */
-bool call_take(struct call *call, const char *bytes, size_t size);
+bool command_request_take(struct command_request *command, const char *bytes, size_t size);
 /** All of it is there, or its commands have ended: run them, or answer. */
-enum MHD_Result call_go(struct call *call, const char *url);
-void call_free(struct call *call);
+enum MHD_Result command_request_go(struct command_request *command, const char *url);
+void command_request_free(struct command_request *command);
 
 /* ---- redis_reply.c ---- */
 
 /** What came of its commands. */
-enum MHD_Result call_answer(struct call *call);
+enum MHD_Result command_request_answer(struct command_request *command);
 /**
  * Nothing was sent. @param word the stable word that `error` begins with. @param more taken:
  * further members, or NULL.
  */
-enum MHD_Result call_refuse(struct call *call, enum problem_kind kind, const char *word,
-                            const char *detail, json_t *more);
+enum MHD_Result command_request_refuse(struct command_request *command, enum problem_kind kind,
+                                       const char *word, const char *detail, json_t *more);
 
 /* ---- small_answers.c ---- */
 
 /**
  * A response with this body that is out from now on. @param headers the same for all until
- * small_drop_all().
+ * small_answer_drop_all().
  */
-struct small *small_take(struct commands *commands, const struct response_headers *headers,
-                         const char *body, size_t size);
-struct MHD_Response *small_response(const struct small *small);
+struct small_answer *small_answer_take(struct commands *commands,
+                                       const struct response_headers *headers, const char *body,
+                                       size_t size);
+struct MHD_Response *small_answer_response(const struct small_answer *small);
 /** libmicrohttpd is done with it. */
-void small_give_back(struct commands *commands, struct small *small);
-void small_drop_all(struct commands *commands);
+void small_answer_give_back(struct commands *commands, struct small_answer *small);
+void small_answer_drop_all(struct commands *commands);
 
 /* ---- redis_worker.c ---- */
 
@@ -122,9 +124,9 @@ void small_drop_all(struct commands *commands);
 struct commands *commands_new(struct worker *worker);
 void commands_free(struct commands *commands);
 /** The job ended: resume its request when this turn ends. */
-void commands_ended(struct pool_job *job);
+void commands_ended(struct pool_request *job);
 /** Whether a call's other side has closed, or shut down what it writes. */
-bool commands_caller_is_gone(void *call);
+bool commands_caller_is_gone(void *command);
 /* These take NULL as well: commands are off. */
 void commands_start(struct commands *commands); /* in the worker's thread */
 void commands_take(struct commands *commands, struct snapshot *snapshot);

@@ -22,43 +22,47 @@
 static const char *name_node(struct commands *commands, const struct address *address)
 {
     if (address->port != commands->shown.port || strcmp(address->host, commands->shown.host) != 0) {
-        small_drop_all(commands);
+        small_answer_drop_all(commands);
         commands->shown = *address;
         address_format(address, commands->shown_text);
     }
     return commands->shown_text;
 }
 
-static enum MHD_Result answer(struct call *call, unsigned status, char *body, size_t size)
+static enum MHD_Result answer(struct command_request *command, unsigned status, char *body,
+                              size_t size)
 {
-    const struct pool_job *job = call->job;
+    const struct pool_request *job = command->job;
     const struct response_headers headers = {
         .content_type = CONTENT_JSON,
         .ran_at =
-            job->has_ran_at ? name_node(call->listener->worker->commands, &job->ran_at) : NULL,
+            job->has_ran_at ? name_node(command->listener->worker->commands, &job->ran_at) : NULL,
         .challenge = status == MHD_HTTP_UNAUTHORIZED,
         .retry = status == MHD_HTTP_SERVICE_UNAVAILABLE,
-        .allow = status == MHD_HTTP_METHOD_NOT_ALLOWED ? router_allow(call->route->methods) : NULL,
-        .closing = call->closing || call->listener->worker->draining,
+        .allow =
+            status == MHD_HTTP_METHOD_NOT_ALLOWED ? router_allow(command->route->methods) : NULL,
+        .closing = command->closing || command->listener->worker->draining,
     };
     struct MHD_Response *response;
     enum MHD_Result result;
 
-    call->status = status;
+    command->status = status;
     if (status == MHD_HTTP_OK && headers.ran_at && !headers.closing && size <= SMALL_SIZE_MAX) {
-        call->small = small_take(call->listener->worker->commands, &headers, body, size);
+        command->small =
+            small_answer_take(command->listener->worker->commands, &headers, body, size);
         free(body);
-        return MHD_queue_response(call->connection, status, small_response(call->small));
+        return MHD_queue_response(command->connection, status,
+                                  small_answer_response(command->small));
     }
     response = response_new(&headers, body, size);
-    result = MHD_queue_response(call->connection, status, response);
+    result = MHD_queue_response(command->connection, status, response);
     MHD_destroy_response(response);
     return result;
 }
 
 /* @param error,more taken; `more` may be NULL. */
-static enum MHD_Result answer_error(struct call *call, enum problem_kind kind, json_t *error,
-                                    const char *detail, json_t *more)
+static enum MHD_Result answer_error(struct command_request *command, enum problem_kind kind,
+                                    json_t *error, const char *detail, json_t *more)
 {
     json_t *json = json_object(), *problem = problem_new(kind, detail);
     size_t size;
@@ -72,11 +76,11 @@ static enum MHD_Result answer_error(struct call *call, enum problem_kind kind, j
     json_decref(problem);
     json_decref(more);
     body = render_dump(json, false, &size);
-    return answer(call, problem_status(kind), body, size);
+    return answer(command, problem_status(kind), body, size);
 }
 
-enum MHD_Result call_refuse(struct call *call, enum problem_kind kind, const char *word,
-                            const char *detail, json_t *more)
+enum MHD_Result command_request_refuse(struct command_request *command, enum problem_kind kind,
+                                       const char *word, const char *detail, json_t *more)
 {
     size_t size = strlen(word) + strlen(detail) + 2;
     char *text = mem_new(size, 1);
@@ -85,19 +89,19 @@ enum MHD_Result call_refuse(struct call *call, enum problem_kind kind, const cha
     snprintf(text, size, "%s %s", word, detail);
     error = render_text(text);
     free(text);
-    return answer_error(call, kind, error, detail, more);
+    return answer_error(command, kind, error, detail, more);
 }
 
 /* ---- what came of a command ---- */
 
 /* Redis' own may be longer than others. */
-static const char *words_of(const struct pool_item *item)
+static const char *words_of(const struct pool_command *item)
 {
     return item->outcome == ITEM_ERROR && item->json.size > 0 ? item->json.bytes : item->words;
 }
 
 /* What the words say without the stable one; all of them where they are Redis' own. */
-static const char *detail_of(const struct pool_item *item)
+static const char *detail_of(const struct pool_command *item)
 {
     const char *blank = strchr(item->words, ' ');
 
@@ -105,7 +109,7 @@ static const char *detail_of(const struct pool_item *item)
 }
 
 /* Whether it ran, as far as anybody knows. */
-static const char *outcome_of(const struct pool_item *item)
+static const char *outcome_of(const struct pool_command *item)
 {
     switch (item->outcome) {
     case ITEM_DONE:
@@ -116,7 +120,7 @@ static const char *outcome_of(const struct pool_item *item)
     }
 }
 
-static enum problem_kind problem_of(const struct pool_job *job, const struct pool_item *item)
+static enum problem_kind problem_of(const struct pool_request *job, const struct pool_command *item)
 {
     switch (item->outcome) {
     case ITEM_ERROR: return PROBLEM_COMMAND_FAILED;
@@ -132,38 +136,39 @@ static enum problem_kind problem_of(const struct pool_job *job, const struct poo
     return job->queue_full ? PROBLEM_TOO_MANY_COMMANDS : PROBLEM_NOT_SENT;
 }
 
-static enum MHD_Result answer_one_error(struct call *call, const struct pool_item *item)
+static enum MHD_Result answer_one_error(struct command_request *command,
+                                        const struct pool_command *item)
 {
-    enum problem_kind kind = problem_of(call->job, item);
+    enum problem_kind kind = problem_of(command->job, item);
     json_t *more = json_object();
 
     if (item->outcome != ITEM_ERROR && item->outcome != ITEM_BAD) {
         /* those say themselves what came of it */
         json_object_set_new(more, "outcome", json_string(outcome_of(item)));
     }
-    return answer_error(call, kind, render_text(words_of(item)), detail_of(item), more);
+    return answer_error(command, kind, render_text(words_of(item)), detail_of(item), more);
 }
 
 /* A single command, or a transaction, whose list is whole as it is. */
-static enum MHD_Result answer_one(struct call *call)
+static enum MHD_Result answer_one(struct command_request *command)
 {
-    struct pool_item *item = &call->job->items[0];
+    struct pool_command *item = &command->job->items[0];
     size_t size;
     char *body;
 
     if (item->outcome != ITEM_DONE) {
-        return answer_one_error(call, item);
+        return answer_one_error(command, item);
     }
-    if (call->job->transaction) {
+    if (command->job->transaction) {
         buffer_add(&item->json, "\n", 1);
     } else {
         buffer_add(&item->json, "}\n", 2);
     }
     body = buffer_take(&item->json, &size);
-    return answer(call, MHD_HTTP_OK, body, size);
+    return answer(command, MHD_HTTP_OK, body, size);
 }
 
-static void add_item(struct buffer *out, struct pool_item *item)
+static void add_item(struct buffer *out, struct pool_command *item)
 {
     if (item->outcome == ITEM_DONE) {
         buffer_add(out, item->json.bytes, item->json.size);
@@ -179,7 +184,7 @@ static void add_item(struct buffer *out, struct pool_item *item)
     buffer_add(out, "}", 1);
 }
 
-static size_t size_of_list(const struct pool_job *job)
+static size_t size_of_list(const struct pool_request *job)
 {
     size_t size = SEPARATORS_SIZE;
 
@@ -190,10 +195,10 @@ static size_t size_of_list(const struct pool_job *job)
 }
 
 /* There is no room for all of them once more: the long ones go. */
-static void drop_long(struct pool_job *job)
+static void drop_long(struct pool_request *job)
 {
     for (size_t i = 0; i < job->n_items; i++) {
-        struct pool_item *item = &job->items[i];
+        struct pool_command *item = &job->items[i];
 
         if (item->outcome == ITEM_DONE && item->json.size > sizeof(item->words)) {
             buffer_release(&item->json);
@@ -207,9 +212,9 @@ static void drop_long(struct pool_job *job)
 }
 
 /* Each item's part is let go as soon as it is copied. */
-static enum MHD_Result answer_list(struct call *call)
+static enum MHD_Result answer_list(struct command_request *command)
 {
-    struct pool_job *job = call->job;
+    struct pool_request *job = command->job;
     struct buffer out = {0};
     size_t size = size_of_list(job);
     char *body;
@@ -225,15 +230,15 @@ static enum MHD_Result answer_list(struct call *call)
     }
     buffer_add(&out, "]\n", 2);
     body = buffer_take(&out, &size);
-    return answer(call, MHD_HTTP_OK, body, size);
+    return answer(command, MHD_HTTP_OK, body, size);
 }
 
-enum MHD_Result call_answer(struct call *call)
+enum MHD_Result command_request_answer(struct command_request *command)
 {
-    struct worker *worker = call->listener->worker;
+    struct worker *worker = command->listener->worker;
 
-    if (call->job->queue_full) {
+    if (command->job->queue_full) {
         metric_add(&worker->counts->rejected[METRIC_REJECTION_COMMANDS], 1);
     }
-    return call->kind == CALL_PIPELINE ? answer_list(call) : answer_one(call);
+    return command->kind == CALL_PIPELINE ? answer_list(command) : answer_one(command);
 }

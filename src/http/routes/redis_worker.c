@@ -18,11 +18,11 @@
 static void resume_all(struct commands *commands)
 {
     while (commands->first) {
-        struct call *call = commands->first;
+        struct command_request *command = commands->first;
 
-        commands->first = call->next;
-        MHD_resume_connection(call->connection);
-        call->listener->wanted = true;
+        commands->first = command->next;
+        MHD_resume_connection(command->connection);
+        command->listener->wanted = true;
     }
     commands->last = NULL;
 }
@@ -39,19 +39,19 @@ static void run_ended(void *data)
     listeners_turn(commands->worker);
 }
 
-void commands_ended(struct pool_job *job)
+void commands_ended(struct pool_request *job)
 {
-    struct call *call = job->data;
-    struct commands *commands = call->listener->worker->commands;
+    struct command_request *command = job->data;
+    struct commands *commands = command->listener->worker->commands;
 
-    call->ended = true;
-    call->next = NULL;
+    command->ended = true;
+    command->next = NULL;
     if (commands->last) {
-        commands->last->next = call;
+        commands->last->next = command;
     } else {
-        commands->first = call;
+        commands->first = command;
     }
-    commands->last = call;
+    commands->last = command;
     loop_later_queue(commands->worker->loop, &commands->ended);
 }
 
@@ -68,9 +68,9 @@ void commands_flush(struct commands *commands)
 /* Whatever it sent behind the request and nobody has read yet. */
 bool commands_caller_is_gone(void *data)
 {
-    const struct call *call = data;
+    const struct command_request *command = data;
     const union MHD_ConnectionInfo *info =
-        MHD_get_connection_info(call->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
+        MHD_get_connection_info(command->connection, MHD_CONNECTION_INFO_CONNECTION_FD);
     struct pollfd look = {.fd = info ? info->connect_fd : -1, .events = POLLRDHUP};
 
     return poll(&look, 1, 0) > 0;
@@ -99,7 +99,7 @@ static void tell_watcher(void *data, enum suspicion what, const char *master,
 {
     const struct commands *commands = data;
 
-    mailbox_post(commands->worker->ask_to, news_suspect_new(what, master, address));
+    mailbox_post(commands->worker->ask_to, message_suspect_new(what, master, address));
 }
 
 /* ---- credential files ---- */
@@ -178,7 +178,7 @@ void commands_free(struct commands *commands)
 {
     if (commands) {
         loop_later_cancel(commands->worker->loop, &commands->ended);
-        small_drop_all(commands);
+        small_answer_drop_all(commands);
         pool_free(commands->pool);
         access_free(commands->access);
         loop_timer_free(commands->files_timer);

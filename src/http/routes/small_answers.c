@@ -12,24 +12,24 @@
 
 #define SMALL_AT_ONCE 512 /* that are kept */
 
-struct small {
-    struct small *next;
+struct small_answer {
+    struct small_answer *next;
     struct MHD_Response *response;
     size_t size;
     unsigned edition; /* of the headers: the node that they name */
     char body[];
 };
 
-static void small_free(struct small *small)
+static void small_answer_free(struct small_answer *small)
 {
     MHD_destroy_response(small->response);
     free(small);
 }
 
-static struct small *small_new(const struct commands *commands,
-                               const struct response_headers *headers, size_t size)
+static struct small_answer *small_answer_new(const struct commands *commands,
+                                             const struct response_headers *headers, size_t size)
 {
-    struct small *small = mem_new(1, sizeof(*small) + size);
+    struct small_answer *small = mem_new(1, sizeof(*small) + size);
 
     small->size = size;
     small->edition = commands->edition;
@@ -37,30 +37,31 @@ static struct small *small_new(const struct commands *commands,
     return small;
 }
 
-struct small *small_take(struct commands *commands, const struct response_headers *headers,
-                         const char *body, size_t size)
+struct small_answer *small_answer_take(struct commands *commands,
+                                       const struct response_headers *headers, const char *body,
+                                       size_t size)
 {
-    struct small **first = &commands->small[size], *small = *first;
+    struct small_answer **first = &commands->small[size], *small = *first;
 
     if (small) {
         *first = small->next;
         commands->n_small--;
     } else {
-        small = small_new(commands, headers, size);
+        small = small_answer_new(commands, headers, size);
     }
     memcpy(small->body, body, size);
     return small;
 }
 
-struct MHD_Response *small_response(const struct small *small)
+struct MHD_Response *small_answer_response(const struct small_answer *small)
 {
     return small->response;
 }
 
-void small_give_back(struct commands *commands, struct small *small)
+void small_answer_give_back(struct commands *commands, struct small_answer *small)
 {
     if (small->edition != commands->edition || commands->n_small >= SMALL_AT_ONCE) {
-        small_free(small);
+        small_answer_free(small);
         return;
     }
     small->next = commands->small[small->size];
@@ -68,14 +69,14 @@ void small_give_back(struct commands *commands, struct small *small)
     commands->n_small++;
 }
 
-void small_drop_all(struct commands *commands)
+void small_answer_drop_all(struct commands *commands)
 {
     for (size_t size = 0; size <= SMALL_SIZE_MAX; size++) {
         while (commands->small[size]) {
-            struct small *small = commands->small[size];
+            struct small_answer *small = commands->small[size];
 
             commands->small[size] = small->next;
-            small_free(small);
+            small_answer_free(small);
         }
     }
     commands->n_small = 0;

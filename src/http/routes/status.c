@@ -61,7 +61,7 @@ static json_t *candidate_of(const struct status_master *master)
     json = json_object();
     set(json, "address", address_or_null(&decision->candidate.name));
     set(json, "config_epoch", known_number(decision->epoch));
-    set(json, "voices", json_integer((json_int_t)decision->candidate_voices));
+    set(json, "voices", json_integer((json_int_t)decision->candidate_votes));
     set(json, "majority", json_boolean(decision->candidate_majority));
     return json;
 }
@@ -96,7 +96,7 @@ static void set_sentinels(json_t *json, const struct status_master *master)
         json_object_set(json, counts[i], json_object_get(all, counts[i]));
     }
     for (size_t i = 0; i < json_array_size(list); i++) {
-        const struct status_voice *voice = &master->voices[i];
+        const struct status_vote *voice = &master->voices[i];
         json_t *sentinel = json_array_get(list, i);
 
         set(sentinel, "counts", json_boolean(voice->counts));
@@ -197,7 +197,7 @@ static json_t *link_of(const struct status_link *link)
         json_array_append_new(denied, json_string(link->denied[i]));
     }
     set(json, "sentinel", address_or_null(&link->address));
-    set(json, "peer", address_or_null(&link->peer));
+    set(json, "peer", address_or_null(&link->sentinel));
     set(json, "run_id", text_or_null(link->run_id));
     set(json, "source", json_string(link->configured ? "configured" : "learned"));
     set(json, "up", json_boolean(link->up));

@@ -26,50 +26,50 @@
 
 /* ---- descriptors ---- */
 
-void doors_fill_spares(struct visitors *visitors)
+void doors_fill_spares(struct connections *connections)
 {
-    while (visitors->n_spares < SPARES) {
+    while (connections->n_spares < SPARES) {
         int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
         if (fd < 0) {
             return; /* the next sweep tries again */
         }
-        visitors->spares[visitors->n_spares++] = fd;
+        connections->spares[connections->n_spares++] = fd;
     }
 }
 
 /* @return false: none is left for callers of this kind. */
 static bool give_up_spare(struct door *door)
 {
-    struct visitors *visitors = door->all;
+    struct connections *connections = door->all;
 
-    if (visitors->n_spares <= (door->probe ? 0 : SPARES_FOR_PROBES)) {
+    if (connections->n_spares <= (door->probe ? 0 : SPARES_FOR_PROBES)) {
         return false;
     }
-    close(visitors->spares[--visitors->n_spares]);
+    close(connections->spares[--connections->n_spares]);
     return true;
 }
 
 static void shut(struct door *door)
 {
-    struct visitors *visitors = door->all;
+    struct connections *connections = door->all;
 
     door->shut = true;
     loop_poll_want(door->poll, 0);
-    if (!loop_timer_armed(visitors->open_timer)) {
-        loop_timer_start(visitors->open_timer, OPEN_AGAIN_MS);
+    if (!loop_timer_armed(connections->open_timer)) {
+        loop_timer_start(connections->open_timer, OPEN_AGAIN_MS);
     }
 }
 
 static void open_again(void *data)
 {
-    struct visitors *visitors = data;
+    struct connections *connections = data;
 
-    doors_fill_spares(visitors);
-    for (size_t i = 0; i < visitors->n_doors; i++) {
-        if (visitors->doors[i].shut) {
-            visitors->doors[i].shut = false;
-            loop_poll_want(visitors->doors[i].poll, LOOP_READ);
+    doors_fill_spares(connections);
+    for (size_t i = 0; i < connections->n_doors; i++) {
+        if (connections->doors[i].shut) {
+            connections->doors[i].shut = false;
+            loop_poll_want(connections->doors[i].poll, LOOP_READ);
         }
     }
 }
@@ -81,32 +81,32 @@ static bool is_out_of_descriptors(int error)
     return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM;
 }
 
-static int accept_one(struct door *door, struct visitor *visitor)
+static int accept_one(struct door *door, struct http_conn *conn)
 {
     struct sockaddr_storage from = {0};
     socklen_t size = sizeof(from);
     int fd = accept4(door->fd, (struct sockaddr *)&from, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
 
     if (fd >= 0 && door->shares) {
-        visitor->client = client_key_of((struct sockaddr *)&from);
+        conn->client = client_key_of((struct sockaddr *)&from);
     }
     return fd;
 }
 
 /* @return the descriptor; -1 with errno. */
-static int accept_somehow(struct door *door, struct visitor *visitor)
+static int accept_somehow(struct door *door, struct http_conn *conn)
 {
-    int fd = accept_one(door, visitor);
+    int fd = accept_one(door, conn);
 
     while (fd < 0 && is_out_of_descriptors(errno) && silent_drop_oldest(door->all)) {
-        fd = accept_one(door, visitor);
+        fd = accept_one(door, conn);
     }
     if (fd < 0 && is_out_of_descriptors(errno)) {
         int error = errno;
 
         if (give_up_spare(door)) {
-            visitor->spare = true;
-            return accept_one(door, visitor);
+            conn->spare = true;
+            return accept_one(door, conn);
         }
         errno = error;
     }
@@ -120,25 +120,25 @@ static void on_callers(void *data, int events)
     (void)events;
     door->heard++;
     for (int i = 0; i < ACCEPTS_MAX; i++) {
-        struct visitor *visitor = mem_new(1, sizeof(*visitor));
+        struct http_conn *conn = mem_new(1, sizeof(*conn));
         int error;
 
-        visitor->door = door;
-        visitor->fd = accept_somehow(door, visitor);
-        if (visitor->fd >= 0) {
-            silent_begin(visitor);
+        conn->door = door;
+        conn->fd = accept_somehow(door, conn);
+        if (conn->fd >= 0) {
+            silent_begin(conn);
             continue;
         }
         error = errno;
-        if (visitor->spare) {
-            visitors_arm(door->all); /* it takes the spare back */
+        if (conn->spare) {
+            connections_arm(door->all); /* it takes the spare back */
         }
-        free(visitor);
+        free(conn);
         if (error == EAGAIN) {
             return;
         }
         if (is_out_of_descriptors(error)) {
-            visitors_refuse(
+            connections_refuse(
                 door->all, METRIC_REJECTION_DESCRIPTORS,
                 "the daemon is out of file descriptors: callers stand in the queue until there are some");
             shut(door);
@@ -165,12 +165,12 @@ static void listen_anew(struct door *door)
     }
 }
 
-void doors_check(struct visitors *visitors)
+void doors_check(struct connections *connections)
 {
-    for (size_t i = 0; i < visitors->n_doors; i++) {
-        struct door *door = &visitors->doors[i];
+    for (size_t i = 0; i < connections->n_doors; i++) {
+        struct door *door = &connections->doors[i];
         _Atomic int64_t *deaf_since_ms = http_sockets_deaf_since(
-            visitors->worker->sockets, door->number, visitors->worker->number);
+            connections->worker->sockets, door->number, connections->worker->number);
 
         if (door->shut || door->heard != door->heard_before || !somebody_waits(door)) {
             door->missed = 0;
@@ -186,21 +186,22 @@ void doors_check(struct visitors *visitors)
 
 /* ---- start and stop ---- */
 
-int doors_open(struct visitors *visitors)
+int doors_open(struct connections *connections)
 {
-    struct worker *worker = visitors->worker;
+    struct worker *worker = connections->worker;
 
-    visitors->doors = mem_new(worker->config->n_listens + 1, sizeof(*visitors->doors));
-    visitors->poll = loop_poll_new(worker->loop, visitors->epoll_fd, silent_ready, visitors);
-    visitors->open_timer = loop_timer_new(worker->loop, open_again, visitors);
-    if (!visitors->poll) {
+    connections->doors = mem_new(worker->config->n_listens + 1, sizeof(*connections->doors));
+    connections->poll =
+        loop_poll_new(worker->loop, connections->epoll_fd, silent_ready, connections);
+    connections->open_timer = loop_timer_new(worker->loop, open_again, connections);
+    if (!connections->poll) {
         return -BW_EIO;
     }
-    loop_poll_want(visitors->poll, LOOP_READ);
+    loop_poll_want(connections->poll, LOOP_READ);
     for (size_t i = 0; i < worker->config->n_listens; i++) {
-        struct door *door = &visitors->doors[i];
+        struct door *door = &connections->doors[i];
 
-        door->all = visitors;
+        door->all = connections;
         door->number = i;
         door->quick = &worker->listeners[(1 + worker->n_patient) * i];
         door->probe = door->quick->scope == HTTP_SCOPE_PROBE;
@@ -209,7 +210,7 @@ int doors_open(struct visitors *visitors)
         door->shares =
             !door->probe && !door->unix_socket && !http_sockets_is_loopback(worker->sockets, i);
         door->fd = http_sockets_take(worker->sockets, i, worker->number);
-        visitors->n_doors = i + 1;
+        connections->n_doors = i + 1;
         door->poll = door->fd < 0 ? NULL : loop_poll_new(worker->loop, door->fd, on_callers, door);
         if (!door->poll) {
             return -BW_EIO;
@@ -219,11 +220,11 @@ int doors_open(struct visitors *visitors)
     return 0;
 }
 
-void doors_close(struct visitors *visitors)
+void doors_close(struct connections *connections)
 {
-    silent_drop_all(visitors);
-    for (size_t i = 0; i < visitors->n_doors; i++) {
-        struct door *door = &visitors->doors[i];
+    silent_drop_all(connections);
+    for (size_t i = 0; i < connections->n_doors; i++) {
+        struct door *door = &connections->doors[i];
 
         loop_poll_free(door->poll);
         door->poll = NULL;
@@ -232,9 +233,9 @@ void doors_close(struct visitors *visitors)
             door->fd = -1;
         }
     }
-    visitors->n_doors = 0;
-    loop_poll_free(visitors->poll);
-    visitors->poll = NULL;
-    loop_timer_free(visitors->open_timer);
-    visitors->open_timer = NULL;
+    connections->n_doors = 0;
+    loop_poll_free(connections->poll);
+    connections->poll = NULL;
+    loop_timer_free(connections->open_timer);
+    connections->open_timer = NULL;
 }

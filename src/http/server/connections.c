@@ -34,72 +34,73 @@
 
 /* ---- lists ---- */
 
-void visitors_put(struct visitor_list *list, struct visitor *visitor)
+void connections_put(struct http_conn_list *list, struct http_conn *conn)
 {
-    visitor->next = NULL;
-    visitor->previous = list->last;
+    conn->next = NULL;
+    conn->previous = list->last;
     if (list->last) {
-        list->last->next = visitor;
+        list->last->next = conn;
     } else {
-        list->first = visitor;
+        list->first = conn;
     }
-    list->last = visitor;
+    list->last = conn;
     list->n++;
 }
 
-void visitors_take_out(struct visitor_list *list, struct visitor *visitor)
+void connections_take_out(struct http_conn_list *list, struct http_conn *conn)
 {
-    if (visitor->previous) {
-        visitor->previous->next = visitor->next;
+    if (conn->previous) {
+        conn->previous->next = conn->next;
     } else {
-        list->first = visitor->next;
+        list->first = conn->next;
     }
-    if (visitor->next) {
-        visitor->next->previous = visitor->previous;
+    if (conn->next) {
+        conn->next->previous = conn->previous;
     } else {
-        list->last = visitor->previous;
+        list->last = conn->previous;
     }
-    visitor->next = visitor->previous = NULL;
+    conn->next = conn->previous = NULL;
     list->n--;
 }
 
-static void reader_add(struct visitors *visitors, struct visitor *visitor)
+static void reader_add(struct connections *connections, struct http_conn *conn)
 {
-    visitor->is_reader = true;
-    visitor->previous_reader = NULL;
-    visitor->next_reader = visitors->readers;
-    if (visitors->readers) {
-        visitors->readers->previous_reader = visitor;
+    conn->is_reader = true;
+    conn->previous_reader = NULL;
+    conn->next_reader = connections->readers;
+    if (connections->readers) {
+        connections->readers->previous_reader = conn;
     }
-    visitors->readers = visitor;
+    connections->readers = conn;
 }
 
-static void reader_remove(struct visitors *visitors, struct visitor *visitor)
+static void reader_remove(struct connections *connections, struct http_conn *conn)
 {
-    if (!visitor->is_reader) {
-        visitors->reading = visitors->reading == visitor ? NULL : visitors->reading;
+    if (!conn->is_reader) {
+        connections->reading = connections->reading == conn ? NULL : connections->reading;
         return;
     }
-    visitor->is_reader = false;
-    if (visitor->next_reader) {
-        visitor->next_reader->previous_reader = visitor->previous_reader;
+    conn->is_reader = false;
+    if (conn->next_reader) {
+        conn->next_reader->previous_reader = conn->previous_reader;
     }
-    if (visitor->previous_reader) {
-        visitor->previous_reader->next_reader = visitor->next_reader;
+    if (conn->previous_reader) {
+        conn->previous_reader->next_reader = conn->next_reader;
     } else {
-        visitors->readers = visitor->next_reader;
+        connections->readers = conn->next_reader;
     }
 }
 
 /* ---- refusals ---- */
 
-void visitors_refuse(struct visitors *visitors, enum metric_rejection why, const char *words)
+void connections_refuse(struct connections *connections, enum metric_rejection why,
+                        const char *words)
 {
     static _Atomic int64_t said_ms[METRIC_REJECTION_COUNT]; /* all workers' */
     static _Atomic uint64_t unsaid[METRIC_REJECTION_COUNT];
     int64_t now_ms = clock_boot_ms(), before_ms = atomic_load(&said_ms[why]);
 
-    metric_add(&visitors->worker->counts->rejected[why], 1);
+    metric_add(&connections->worker->counts->rejected[why], 1);
     atomic_fetch_add(&unsaid[why], 1);
     if ((before_ms && now_ms - before_ms < SAY_EVERY_MS) ||
         !atomic_compare_exchange_strong(&said_ms[why], &before_ms, now_ms)) {
@@ -124,9 +125,9 @@ static const char *refusal_words(enum metric_rejection why)
 
 /* ---- places ---- */
 
-static _Atomic size_t *count_of(const struct visitor *visitor, enum visitor_place place)
+static _Atomic size_t *count_of(const struct http_conn *conn, enum http_conn_place place)
 {
-    struct http_sockets *sockets = visitor->door->all->worker->sockets;
+    struct http_sockets *sockets = conn->door->all->worker->sockets;
 
     switch (place) {
     case PLACE_ORDINARY: return http_sockets_open_count(sockets, false);
@@ -136,58 +137,58 @@ static _Atomic size_t *count_of(const struct visitor *visitor, enum visitor_plac
     }
 }
 
-static size_t most_of(const struct visitor *visitor, enum visitor_place place)
+static size_t most_of(const struct http_conn *conn, enum http_conn_place place)
 {
-    const struct http_config *config = visitor->door->all->worker->config;
+    const struct http_config *config = conn->door->all->worker->config;
 
     return place == PLACE_WAITING ? config->max_waiters : config->max_connections;
 }
 
-static enum client_place client_place(enum visitor_place place)
+static enum client_place client_place(enum http_conn_place place)
 {
     return place == PLACE_WAITING ? CLIENT_WAITING : CLIENT_ORDINARY;
 }
 
 /* @return false: there is no room. */
-static bool take(struct visitor *visitor, enum visitor_place place)
+static bool take(struct http_conn *conn, enum http_conn_place place)
 {
-    _Atomic size_t *count = count_of(visitor, place);
+    _Atomic size_t *count = count_of(conn, place);
 
-    if (atomic_fetch_add_explicit(count, 1, memory_order_relaxed) >= most_of(visitor, place)) {
+    if (atomic_fetch_add_explicit(count, 1, memory_order_relaxed) >= most_of(conn, place)) {
         atomic_fetch_sub_explicit(count, 1, memory_order_relaxed);
         return false;
     }
-    visitor->place = (uint8_t)place;
+    conn->place = (uint8_t)place;
     return true;
 }
 
-static void give_back(struct visitor *visitor)
+static void give_back(struct http_conn *conn)
 {
-    struct visitors *visitors = visitor->door->all;
-    _Atomic size_t *count = count_of(visitor, visitor->place);
+    struct connections *connections = conn->door->all;
+    _Atomic size_t *count = count_of(conn, conn->place);
 
     if (count) {
         atomic_fetch_sub_explicit(count, 1, memory_order_relaxed);
     }
-    if (visitor->place == PLACE_REFUSED) {
-        visitors->n_refused--;
+    if (conn->place == PLACE_REFUSED) {
+        connections->n_refused--;
     }
-    if (visitor->place == PLACE_ORDINARY || visitor->place == PLACE_WAITING) {
-        clients_leave(http_sockets_clients(visitors->worker->sockets), &visitor->client,
-                      client_place(visitor->place));
+    if (conn->place == PLACE_ORDINARY || conn->place == PLACE_WAITING) {
+        clients_leave(http_sockets_clients(connections->worker->sockets), &conn->client,
+                      client_place(conn->place));
     }
-    visitor->place = PLACE_NONE;
+    conn->place = PLACE_NONE;
 }
 
 /* Who is between two requests loses the least when its connection ends. */
-static bool drop_idle(struct visitors *visitors, enum visitor_place place, int64_t least_ms)
+static bool drop_idle(struct connections *connections, enum http_conn_place place, int64_t least_ms)
 {
     int64_t now_ms = clock_boot_ms();
 
-    for (struct visitor *visitor = visitors->inside.first; visitor; visitor = visitor->next) {
-        if (visitor->place == place && visitor->state == VISITOR_IDLE && !visitor->cut &&
-            now_ms - visitor->since_ms >= least_ms) {
-            visitor_cut(visitor);
+    for (struct http_conn *conn = connections->inside.first; conn; conn = conn->next) {
+        if (conn->place == place && conn->state == VISITOR_IDLE && !conn->cut &&
+            now_ms - conn->since_ms >= least_ms) {
+            http_conn_cut(conn);
             return true;
         }
     }
@@ -198,86 +199,86 @@ static bool drop_idle(struct visitors *visitors, enum visitor_place place, int64
  * Probes have places of their own, and whoever comes gets one: of all that flood it the oldest has
  * to go.
  */
-static void enter_probe(struct visitor *visitor)
+static void enter_probe(struct http_conn *conn)
 {
-    struct visitors *visitors = visitor->door->all;
-    _Atomic size_t *count = count_of(visitor, PLACE_PROBE);
+    struct connections *connections = conn->door->all;
+    _Atomic size_t *count = count_of(conn, PLACE_PROBE);
 
-    visitor->place = PLACE_PROBE;
+    conn->place = PLACE_PROBE;
     if (atomic_fetch_add_explicit(count, 1, memory_order_relaxed) < HTTP_CONNECTIONS_PROBE ||
-        drop_idle(visitors, PLACE_PROBE, 0)) {
+        drop_idle(connections, PLACE_PROBE, 0)) {
         return;
     }
-    for (struct visitor *other = visitors->inside.first; other; other = other->next) {
+    for (struct http_conn *other = connections->inside.first; other; other = other->next) {
         if (other->place == PLACE_PROBE && !other->cut) {
-            visitor_cut(other);
+            http_conn_cut(other);
             return;
         }
     }
 }
 
-static void refuse(struct visitor *visitor, enum metric_rejection why)
+static void refuse(struct http_conn *conn, enum metric_rejection why)
 {
-    visitor->refusal = (uint8_t)(why + 1);
-    visitor->place = PLACE_REFUSED;
-    visitor->door->all->n_refused++;
+    conn->refusal = (uint8_t)(why + 1);
+    conn->place = PLACE_REFUSED;
+    conn->door->all->n_refused++;
 }
 
-void visitor_enter(struct visitor *visitor, const struct peek *peek)
+void http_conn_enter(struct http_conn *conn, const struct peek *peek)
 {
-    struct visitors *visitors = visitor->door->all;
-    struct clients *clients = http_sockets_clients(visitors->worker->sockets);
+    struct connections *connections = conn->door->all;
+    struct clients *clients = http_sockets_clients(connections->worker->sockets);
     enum client_place kind = peek->waits ? CLIENT_WAITING : CLIENT_ORDINARY;
 
-    if (visitor->door->probe) {
-        enter_probe(visitor);
+    if (conn->door->probe) {
+        enter_probe(conn);
         return;
     }
-    if (visitor->spare) {
-        refuse(visitor, METRIC_REJECTION_DESCRIPTORS);
+    if (conn->spare) {
+        refuse(conn, METRIC_REJECTION_DESCRIPTORS);
         return;
     }
-    if (!clients_enter(clients, &visitor->client, kind)) {
-        refuse(visitor, METRIC_REJECTION_PER_CLIENT);
+    if (!clients_enter(clients, &conn->client, kind)) {
+        refuse(conn, METRIC_REJECTION_PER_CLIENT);
         return;
     }
-    if (peek->waits && take(visitor, PLACE_WAITING)) {
+    if (peek->waits && take(conn, PLACE_WAITING)) {
         return;
     }
-    if (take(visitor, PLACE_ORDINARY)) {
+    if (take(conn, PLACE_ORDINARY)) {
         if (peek->waits) {
-            clients_move(clients, &visitor->client, CLIENT_WAITING, CLIENT_ORDINARY);
+            clients_move(clients, &conn->client, CLIENT_WAITING, CLIENT_ORDINARY);
         }
         return;
     }
-    if (peek->waits && drop_idle(visitors, PLACE_WAITING, IDLE_LEAST_MS)) {
-        atomic_fetch_add_explicit(count_of(visitor, PLACE_WAITING), 1, memory_order_relaxed);
-        visitor->place = PLACE_WAITING;
+    if (peek->waits && drop_idle(connections, PLACE_WAITING, IDLE_LEAST_MS)) {
+        atomic_fetch_add_explicit(count_of(conn, PLACE_WAITING), 1, memory_order_relaxed);
+        conn->place = PLACE_WAITING;
         return;
     }
-    clients_leave(clients, &visitor->client, kind);
-    refuse(visitor, METRIC_REJECTION_CONNECTIONS);
+    clients_leave(clients, &conn->client, kind);
+    refuse(conn, METRIC_REJECTION_CONNECTIONS);
 }
 
-void visitor_free(struct visitor *visitor)
+void http_conn_free(struct http_conn *conn)
 {
-    struct visitors *visitors = visitor->door->all;
+    struct connections *connections = conn->door->all;
 
-    reader_remove(visitors, visitor);
-    visitors->n_unwatched -= visitor->unwatched;
-    give_back(visitor);
-    free(visitor);
+    reader_remove(connections, conn);
+    connections->n_unwatched -= conn->unwatched;
+    give_back(conn);
+    free(conn);
 }
 
-void visitor_cut(struct visitor *visitor)
+void http_conn_cut(struct http_conn *conn)
 {
-    visitor->cut = true;
-    shutdown(visitor->fd, SHUT_RDWR);
+    conn->cut = true;
+    shutdown(conn->fd, SHUT_RDWR);
 }
 
 /* ---- what requests do to them ---- */
 
-static struct visitor *visitor_of(struct MHD_Connection *connection)
+static struct http_conn *http_conn_of(struct MHD_Connection *connection)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
@@ -286,98 +287,99 @@ static struct visitor *visitor_of(struct MHD_Connection *connection)
 }
 
 /* The calls of one request come one after the other, mostly. */
-static struct visitor *visitor_again(struct visitors *visitors, struct MHD_Connection *connection)
+static struct http_conn *http_conn_again(struct connections *connections,
+                                         struct MHD_Connection *connection)
 {
-    if (visitors->known != connection) {
-        visitors->known = connection;
-        visitors->known_visitor = visitor_of(connection);
+    if (connections->known != connection) {
+        connections->known = connection;
+        connections->known_http_conn = http_conn_of(connection);
     }
-    return visitors->known_visitor;
+    return connections->known_http_conn;
 }
 
 /* It is a reader only when others have their turn before it is all there. */
-static void settle_reading(struct visitors *visitors)
+static void settle_reading(struct connections *connections)
 {
-    if (visitors->reading) {
-        reader_add(visitors, visitors->reading);
-        visitors->reading = NULL;
+    if (connections->reading) {
+        reader_add(connections, connections->reading);
+        connections->reading = NULL;
     }
 }
 
 void connection_request_begins(struct listener *listener, struct MHD_Connection *connection)
 {
-    struct visitors *visitors = listener->worker->visitors;
-    struct visitor *visitor = visitor_again(visitors, connection);
+    struct connections *connections = listener->worker->connections;
+    struct http_conn *conn = http_conn_again(connections, connection);
 
-    visitor->state = VISITOR_READING;
-    visitor->since_ms = visitor->looked_ms = listener->worker->clock_us / 1000;
-    visitor->moved = 0;
-    visitor->queued = 0;
-    visitor->strikes = 0;
-    visitor->partial = false;
-    settle_reading(visitors);
-    visitors->reading = visitor;
+    conn->state = VISITOR_READING;
+    conn->since_ms = conn->looked_ms = listener->worker->clock_us / 1000;
+    conn->moved = 0;
+    conn->queued = 0;
+    conn->strikes = 0;
+    conn->partial = false;
+    settle_reading(connections);
+    connections->reading = conn;
 }
 
 void connection_request_moves(struct listener *listener, struct MHD_Connection *connection,
                               size_t size)
 {
-    visitor_again(listener->worker->visitors, connection)->moved += size;
+    http_conn_again(listener->worker->connections, connection)->moved += size;
 }
 
 void connection_request_is_whole(struct listener *listener, struct MHD_Connection *connection)
 {
-    struct visitor *visitor = visitor_again(listener->worker->visitors, connection);
+    struct http_conn *conn = http_conn_again(listener->worker->connections, connection);
 
-    if (visitor->state == VISITOR_READING) {
-        reader_remove(listener->worker->visitors, visitor);
-        visitor->state = VISITOR_BUSY;
-    } else if (visitor->state == VISITOR_WAITING) {
-        visitor->looked_ms = listener->worker->clock_us / 1000;
-        visitor->state = VISITOR_BUSY;
+    if (conn->state == VISITOR_READING) {
+        reader_remove(listener->worker->connections, conn);
+        conn->state = VISITOR_BUSY;
+    } else if (conn->state == VISITOR_WAITING) {
+        conn->looked_ms = listener->worker->clock_us / 1000;
+        conn->state = VISITOR_BUSY;
     }
 }
 
 void connection_waits(struct listener *listener, struct MHD_Connection *connection)
 {
-    struct visitor *visitor = visitor_again(listener->worker->visitors, connection);
+    struct http_conn *conn = http_conn_again(listener->worker->connections, connection);
 
-    visitor->state = VISITOR_WAITING;
-    visitor->settled = false;
+    conn->state = VISITOR_WAITING;
+    conn->settled = false;
 }
 
 void connection_request_ends(struct listener *listener, struct MHD_Connection *connection)
 {
-    struct visitor *visitor = visitor_again(listener->worker->visitors, connection);
+    struct http_conn *conn = http_conn_again(listener->worker->connections, connection);
 
-    reader_remove(listener->worker->visitors, visitor);
-    visitor->state = VISITOR_IDLE;
-    visitor->since_ms = visitor->looked_ms = listener->worker->clock_us / 1000;
+    reader_remove(listener->worker->connections, conn);
+    conn->state = VISITOR_IDLE;
+    conn->since_ms = conn->looked_ms = listener->worker->clock_us / 1000;
 }
 
 bool connection_begins_to_wait(struct listener *listener, struct MHD_Connection *connection)
 {
-    struct visitor *visitor = visitor_of(connection);
+    struct http_conn *conn = http_conn_of(connection);
     struct clients *clients = http_sockets_clients(listener->worker->sockets);
-    uint8_t before = visitor ? visitor->place : (uint8_t)PLACE_NONE;
+    uint8_t before = conn ? conn->place : (uint8_t)PLACE_NONE;
 
-    if (!visitor || before == PLACE_WAITING || before == PLACE_PROBE) {
+    if (!conn || before == PLACE_WAITING || before == PLACE_PROBE) {
         return true;
     }
-    if (before == PLACE_REFUSED && visitor->refusal != METRIC_REJECTION_CONNECTIONS + 1) {
+    if (before == PLACE_REFUSED && conn->refusal != METRIC_REJECTION_CONNECTIONS + 1) {
         return false;
     }
-    if (!take(visitor, PLACE_WAITING)) {
+    if (!take(conn, PLACE_WAITING)) {
         return before == PLACE_ORDINARY;
     }
     if (before == PLACE_ORDINARY) {
-        atomic_fetch_sub_explicit(count_of(visitor, PLACE_ORDINARY), 1, memory_order_relaxed);
-        clients_move(clients, &visitor->client, CLIENT_ORDINARY, CLIENT_WAITING);
+        atomic_fetch_sub_explicit(count_of(conn, PLACE_ORDINARY), 1, memory_order_relaxed);
+        clients_move(clients, &conn->client, CLIENT_ORDINARY, CLIENT_WAITING);
         return true;
     }
-    (void)clients_enter(clients, &visitor->client, CLIENT_WAITING);
-    visitor->refusal = 0;
-    listener->worker->visitors->n_refused--;
+    (void)clients_enter(clients, &conn->client, CLIENT_WAITING);
+    conn->refusal = 0;
+    listener->worker->connections->n_refused--;
     listener->refusing--;
     MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
                               listener_idle_timeout_s(listener->worker->config));
@@ -386,19 +388,19 @@ bool connection_begins_to_wait(struct listener *listener, struct MHD_Connection 
 
 bool connection_is_refused(const struct listener *listener, struct MHD_Connection *connection)
 {
-    const struct visitor *visitor;
+    const struct http_conn *conn;
 
     if (listener->refusing == 0) {
         return false;
     }
-    visitor = visitor_of(connection);
-    return visitor && visitor->refusal != 0;
+    conn = http_conn_of(connection);
+    return conn && conn->refusal != 0;
 }
 
 void connection_is_not_watched(struct listener *listener)
 {
-    visitors_refuse(
-        listener->worker->visitors, METRIC_REJECTION_WATCHES,
+    connections_refuse(
+        listener->worker->connections, METRIC_REJECTION_WATCHES,
         "the kernel watches no more descriptors for this user (fs.epoll.max_user_watches): they are "
         "answered once and closed");
 }
@@ -410,13 +412,12 @@ int64_t http_request_timeout_ms(const struct http_config *config)
 
 const char *connection_refuse(struct listener *listener, struct MHD_Connection *connection)
 {
-    const struct visitor *visitor = visitor_of(connection);
-    enum metric_rejection why = visitor && visitor->refusal
-                                    ? (enum metric_rejection)(visitor->refusal - 1)
-                                    : METRIC_REJECTION_CONNECTIONS;
+    const struct http_conn *conn = http_conn_of(connection);
+    enum metric_rejection why = conn && conn->refusal ? (enum metric_rejection)(conn->refusal - 1)
+                                                      : METRIC_REJECTION_CONNECTIONS;
     const char *words = refusal_words(why);
 
-    visitors_refuse(listener->worker->visitors, why, words);
+    connections_refuse(listener->worker->connections, why, words);
     return words;
 }
 
@@ -425,17 +426,17 @@ const char *connection_refuse(struct listener *listener, struct MHD_Connection *
 /* One that is to be told no, or that has a spare descriptor, gets little time for it. */
 void connection_starts(struct listener *listener, struct MHD_Connection *connection, void **context)
 {
-    struct visitors *visitors = listener->worker->visitors;
-    struct visitor *visitor = visitors->entering;
+    struct connections *connections = listener->worker->connections;
+    struct http_conn *conn = connections->entering;
 
-    visitors->entering = NULL;
-    *context = visitor;
-    visitor->state = VISITOR_IDLE;
-    visitor->since_ms = visitor->looked_ms = clock_boot_ms();
-    visitors_put(&visitors->inside, visitor);
-    visitors_arm(visitors);
-    listener->refusing += visitor->refusal != 0;
-    if (visitor->refusal || visitor->spare) {
+    connections->entering = NULL;
+    *context = conn;
+    conn->state = VISITOR_IDLE;
+    conn->since_ms = conn->looked_ms = clock_boot_ms();
+    connections_put(&connections->inside, conn);
+    connections_arm(connections);
+    listener->refusing += conn->refusal != 0;
+    if (conn->refusal || conn->spare) {
         MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
                                   (unsigned)REFUSED_TIMEOUT_S);
     }
@@ -443,103 +444,102 @@ void connection_starts(struct listener *listener, struct MHD_Connection *connect
 
 void connection_closes(struct listener *listener, void **context)
 {
-    struct visitors *visitors = listener->worker->visitors;
-    struct visitor *visitor = *context;
-    bool spare = visitor->spare;
+    struct connections *connections = listener->worker->connections;
+    struct http_conn *conn = *context;
+    bool spare = conn->spare;
 
     *context = NULL;
-    visitors->known = NULL;
-    listener->refusing -= visitor->refusal != 0;
-    visitors_take_out(&visitors->inside, visitor);
-    visitor_free(visitor);
+    connections->known = NULL;
+    listener->refusing -= conn->refusal != 0;
+    connections_take_out(&connections->inside, conn);
+    http_conn_free(conn);
     if (spare) {
-        visitors_arm(visitors); /* its descriptor is closed after this call */
+        connections_arm(connections); /* its descriptor is closed after this call */
     }
 }
 
 /* ---- looking after them ---- */
 
-static int64_t timeout_ms(const struct visitors *visitors)
+static int64_t timeout_ms(const struct connections *connections)
 {
-    return http_request_timeout_ms(visitors->worker->config);
+    return http_request_timeout_ms(connections->worker->config);
 }
 
-static bool has_left(const struct visitor *visitor)
+static bool has_left(const struct http_conn *conn)
 {
     char byte;
 
-    return recv(visitor->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
+    return recv(conn->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 0;
 }
 
-void visitor_may_have_left(struct visitor *visitor)
+void http_conn_may_have_left(struct http_conn *conn)
 {
-    if (!visitor->cut && has_left(visitor)) {
-        visitor_cut(visitor);
+    if (!conn->cut && has_left(conn)) {
+        http_conn_cut(conn);
     }
 }
 
-static void time_out(struct visitor *visitor)
+static void time_out(struct http_conn *conn)
 {
     static const char words[] = "the request was not all there in time (option request-timeout)";
 
-    visitors_refuse(visitor->door->all, METRIC_REJECTION_REQUEST_TIMEOUT, words);
-    silent_say(visitor, PROBLEM_REQUEST_TIMEOUT, words, NULL);
-    visitor_cut(visitor);
+    connections_refuse(conn->door->all, METRIC_REJECTION_REQUEST_TIMEOUT, words);
+    silent_say(conn, PROBLEM_REQUEST_TIMEOUT, words, NULL);
+    http_conn_cut(conn);
 }
 
-static bool tcp_info(const struct visitor *visitor, struct tcp_info *out)
+static bool tcp_info(const struct http_conn *conn, struct tcp_info *out)
 {
     socklen_t size = sizeof(*out);
 
     memset(out, 0, sizeof(*out));
-    return !visitor->door->unix_socket &&
-           getsockopt(visitor->fd, IPPROTO_TCP, TCP_INFO, out, &size) == 0;
+    return !conn->door->unix_socket && getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, out, &size) == 0;
 }
 
 /*
  * libmicrohttpd does not say that it has read a part of a head; when bytes came last, the kernel
  * does.
  */
-static void look_at_idle(struct visitor *visitor, int64_t now_ms)
+static void look_at_idle(struct http_conn *conn, int64_t now_ms)
 {
-    const struct visitors *visitors = visitor->door->all;
-    int64_t limit_ms = timeout_ms(visitors);
+    const struct connections *connections = conn->door->all;
+    int64_t limit_ms = timeout_ms(connections);
     struct tcp_info info;
 
-    if (now_ms - visitor->looked_ms < limit_ms / 4) {
+    if (now_ms - conn->looked_ms < limit_ms / 4) {
         return;
     }
-    visitor->looked_ms = now_ms;
-    if (!tcp_info(visitor, &info)) {
-        if (has_left(visitor)) {
-            visitor_cut(visitor);
-        } else if (now_ms - visitor->since_ms >
-                   visitors->worker->config->idle_timeout_ms + limit_ms) {
-            time_out(visitor);
+    conn->looked_ms = now_ms;
+    if (!tcp_info(conn, &info)) {
+        if (has_left(conn)) {
+            http_conn_cut(conn);
+        } else if (now_ms - conn->since_ms >
+                   connections->worker->config->idle_timeout_ms + limit_ms) {
+            time_out(conn);
         }
     } else if (info.tcpi_state == TCP_STATE_CLOSE_WAIT) {
-        visitor_cut(visitor);
-    } else if (now_ms - (int64_t)info.tcpi_last_data_recv > visitor->since_ms + RECEIVED_SLACK_MS) {
-        if (!visitor->partial) {
-            visitor->partial = true;
-            visitor->moved = (uint64_t)now_ms;
-        } else if (now_ms - (int64_t)visitor->moved >= limit_ms) {
-            time_out(visitor);
+        http_conn_cut(conn);
+    } else if (now_ms - (int64_t)info.tcpi_last_data_recv > conn->since_ms + RECEIVED_SLACK_MS) {
+        if (!conn->partial) {
+            conn->partial = true;
+            conn->moved = (uint64_t)now_ms;
+        } else if (now_ms - (int64_t)conn->moved >= limit_ms) {
+            time_out(conn);
         }
     }
 }
 
-static void look_at_reading(struct visitor *visitor, int64_t now_ms)
+static void look_at_reading(struct http_conn *conn, int64_t now_ms)
 {
-    int64_t elapsed_ms = now_ms - visitor->looked_ms;
+    int64_t elapsed_ms = now_ms - conn->looked_ms;
 
-    visitor_may_have_left(visitor);
-    if (!visitor->cut && elapsed_ms >= timeout_ms(visitor->door->all)) {
-        if (visitor->moved < (uint64_t)(elapsed_ms * SLOWEST_BYTES_PER_S / 1000)) {
-            time_out(visitor);
+    http_conn_may_have_left(conn);
+    if (!conn->cut && elapsed_ms >= timeout_ms(conn->door->all)) {
+        if (conn->moved < (uint64_t)(elapsed_ms * SLOWEST_BYTES_PER_S / 1000)) {
+            time_out(conn);
         }
-        visitor->looked_ms = now_ms;
-        visitor->moved = 0;
+        conn->looked_ms = now_ms;
+        conn->moved = 0;
     }
 }
 
@@ -547,126 +547,125 @@ static void look_at_reading(struct visitor *visitor, int64_t now_ms)
  * An answer that has not all been written, or taken. Who waits for one has nothing to take but what
  * came before.
  */
-static void look_at_busy(struct visitor *visitor, int64_t now_ms)
+static void look_at_busy(struct http_conn *conn, int64_t now_ms)
 {
-    int64_t elapsed_ms = now_ms - visitor->looked_ms, least;
-    int queued = 0, before = visitor->queued;
+    int64_t elapsed_ms = now_ms - conn->looked_ms, least;
+    int queued = 0, before = conn->queued;
     uint64_t taken;
     struct tcp_info info;
 
-    if (elapsed_ms < timeout_ms(visitor->door->all) / 2) {
+    if (elapsed_ms < timeout_ms(conn->door->all) / 2) {
         return;
     }
-    visitor->looked_ms = now_ms;
-    if (ioctl(visitor->fd, SIOCOUTQ, &queued) != 0 || (queued == 0 && before == 0)) {
-        visitor->settled = true;
+    conn->looked_ms = now_ms;
+    if (ioctl(conn->fd, SIOCOUTQ, &queued) != 0 || (queued == 0 && before == 0)) {
+        conn->settled = true;
         return;
     }
-    visitor->queued = queued;
-    if (tcp_info(visitor, &info)) {
-        taken = info.tcpi_bytes_acked - visitor->moved;
-        visitor->moved = info.tcpi_bytes_acked;
+    conn->queued = queued;
+    if (tcp_info(conn, &info)) {
+        taken = info.tcpi_bytes_acked - conn->moved;
+        conn->moved = info.tcpi_bytes_acked;
     } else {
         taken = queued == before ? 0 : (uint64_t)before;
     }
     least = elapsed_ms * SLOWEST_BYTES_PER_S / 1000;
     least = before < least ? before : least;
-    visitor->strikes = before > 0 && taken < (uint64_t)least ? (uint8_t)(visitor->strikes + 1) : 0;
-    if (visitor->strikes >= 2) {
+    conn->strikes = before > 0 && taken < (uint64_t)least ? (uint8_t)(conn->strikes + 1) : 0;
+    if (conn->strikes >= 2) {
         struct linger at_once = {.l_onoff = 1};
 
-        visitors_refuse(visitor->door->all, METRIC_REJECTION_SLOW_READER,
-                        "they take too little of their answers");
-        (void)setsockopt(visitor->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-        visitor_cut(visitor);
+        connections_refuse(conn->door->all, METRIC_REJECTION_SLOW_READER,
+                           "they take too little of their answers");
+        (void)setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
+        http_conn_cut(conn);
     }
 }
 
 static void sweep(void *data)
 {
-    struct visitors *visitors = data;
+    struct connections *connections = data;
     int64_t now_ms = clock_boot_ms();
 
-    silent_sweep(visitors, now_ms);
-    for (struct visitor *visitor = visitors->inside.first; visitor; visitor = visitor->next) {
-        if (visitor->cut) {
+    silent_sweep(connections, now_ms);
+    for (struct http_conn *conn = connections->inside.first; conn; conn = conn->next) {
+        if (conn->cut) {
             continue;
         }
-        switch ((enum visitor_state)visitor->state) {
-        case VISITOR_IDLE: look_at_idle(visitor, now_ms); break;
-        case VISITOR_READING: look_at_reading(visitor, now_ms); break;
-        case VISITOR_BUSY: look_at_busy(visitor, now_ms); break;
+        switch ((enum http_conn_state)conn->state) {
+        case VISITOR_IDLE: look_at_idle(conn, now_ms); break;
+        case VISITOR_READING: look_at_reading(conn, now_ms); break;
+        case VISITOR_BUSY: look_at_busy(conn, now_ms); break;
         case VISITOR_WAITING:
-            if (!visitor->settled) {
-                look_at_busy(visitor, now_ms);
+            if (!conn->settled) {
+                look_at_busy(conn, now_ms);
             }
             break;
         default: break;
         }
     }
-    doors_fill_spares(visitors);
-    visitors_arm(visitors);
+    doors_fill_spares(connections);
+    connections_arm(connections);
 }
 
-void visitors_arm(struct visitors *visitors)
+void connections_arm(struct connections *connections)
 {
-    int64_t every_ms = timeout_ms(visitors) / 8;
+    int64_t every_ms = timeout_ms(connections) / 8;
 
-    if (visitors->silent.n + visitors->leaving.n + visitors->inside.n == 0 &&
-        visitors->n_spares == SPARES) {
+    if (connections->silent.n + connections->leaving.n + connections->inside.n == 0 &&
+        connections->n_spares == SPARES) {
         return;
     }
     every_ms = every_ms < SWEEP_LEAST_MS  ? SWEEP_LEAST_MS
                : every_ms > SWEEP_MOST_MS ? SWEEP_MOST_MS
                                           : every_ms;
-    if (visitors->n_unwatched > 0) {
-        loop_timer_start(visitors->timer, UNWATCHED_EVERY_MS);
-    } else if (!loop_timer_armed(visitors->timer)) {
-        loop_timer_start(visitors->timer, every_ms);
+    if (connections->n_unwatched > 0) {
+        loop_timer_start(connections->timer, UNWATCHED_EVERY_MS);
+    } else if (!loop_timer_armed(connections->timer)) {
+        loop_timer_start(connections->timer, every_ms);
     }
 }
 
 /* libmicrohttpd watches for bytes, and misses an end that comes together with the last of them. */
-void visitors_turn(struct visitors *visitors)
+void connections_turn(struct connections *connections)
 {
-    settle_reading(visitors);
-    while (visitors->readers) {
-        struct visitor *visitor = visitors->readers;
-        struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = visitor};
+    settle_reading(connections);
+    while (connections->readers) {
+        struct http_conn *conn = connections->readers;
+        struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = conn};
 
-        reader_remove(visitors, visitor);
-        if (!visitor->watched) {
-            visitor->watched =
-                epoll_ctl(visitors->epoll_fd, EPOLL_CTL_ADD, visitor->fd, &event) == 0;
+        reader_remove(connections, conn);
+        if (!conn->watched) {
+            conn->watched = epoll_ctl(connections->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event) == 0;
         }
     }
 }
 
 /* ---- life ---- */
 
-struct visitors *visitors_new(struct worker *worker)
+struct connections *connections_new(struct worker *worker)
 {
-    struct visitors *visitors = mem_new(1, sizeof(*visitors));
+    struct connections *connections = mem_new(1, sizeof(*connections));
 
-    visitors->worker = worker;
-    visitors->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    visitors->timer = loop_timer_new(worker->loop, sweep, visitors);
-    doors_fill_spares(visitors);
-    return visitors;
+    connections->worker = worker;
+    connections->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    connections->timer = loop_timer_new(worker->loop, sweep, connections);
+    doors_fill_spares(connections);
+    return connections;
 }
 
-void visitors_free(struct visitors *visitors)
+void connections_free(struct connections *connections)
 {
-    if (!visitors) {
+    if (!connections) {
         return;
     }
-    loop_timer_free(visitors->timer);
-    while (visitors->n_spares > 0) {
-        close(visitors->spares[--visitors->n_spares]);
+    loop_timer_free(connections->timer);
+    while (connections->n_spares > 0) {
+        close(connections->spares[--connections->n_spares]);
     }
-    if (visitors->epoll_fd >= 0) {
-        close(visitors->epoll_fd);
+    if (connections->epoll_fd >= 0) {
+        close(connections->epoll_fd);
     }
-    free(visitors->doors);
-    free(visitors);
+    free(connections->doors);
+    free(connections);
 }

@@ -11,7 +11,7 @@
 #include "peek.h"
 #include "problem.h"
 
-enum visitor_state {
+enum http_conn_state {
     VISITOR_SILENT,  /* outside: no whole head yet */
     VISITOR_LEAVING, /* outside: told why it is refused; what it still sends is dropped */
     VISITOR_IDLE,    /* between requests */
@@ -20,11 +20,11 @@ enum visitor_state {
     VISITOR_WAITING, /* in one that is, and that sleeps: no answer is on its way */
 };
 
-enum visitor_place { PLACE_NONE, PLACE_ORDINARY, PLACE_WAITING, PLACE_PROBE, PLACE_REFUSED };
+enum http_conn_place { PLACE_NONE, PLACE_ORDINARY, PLACE_WAITING, PLACE_PROBE, PLACE_REFUSED };
 
-struct visitor {
-    struct visitor *next, *previous; /* in the list of those outside or inside, oldest first */
-    struct visitor *next_reader, *previous_reader;
+struct http_conn {
+    struct http_conn *next, *previous; /* in the list of those outside or inside, oldest first */
+    struct http_conn *next_reader, *previous_reader;
     struct door *door;
     int64_t since_ms;  /* boot clock: in its state since then */
     int64_t looked_ms; /* when it was looked at last */
@@ -41,7 +41,7 @@ struct visitor {
 
 /* A listening address of a worker, and the daemons behind it. */
 struct door {
-    struct visitors *all;
+    struct connections *all;
     size_t number;
     int fd;
     struct loop_poll *poll;
@@ -53,23 +53,24 @@ struct door {
     unsigned missed;                 /* beats at which somebody stood there and it had not been */
 };
 
-struct visitor_list {
-    struct visitor *first, *last;
+struct http_conn_list {
+    struct http_conn *first, *last;
     size_t n;
 };
 
 #define SPARES 6
 
-struct visitors {
+struct connections {
     struct worker *worker;
     struct door *doors;
     size_t n_doors;
-    struct visitor_list silent, leaving, inside;
-    struct visitor *readers;
-    struct visitor *reading;      /* began a request last, and is not among the readers yet */
-    struct MHD_Connection *known; /* whose visitor was asked for last, mostly the next one's, too */
-    struct visitor *known_visitor;
-    struct visitor *entering; /* is being handed over */
+    struct http_conn_list silent, leaving, inside;
+    struct http_conn *readers;
+    struct http_conn *reading; /* began a request last, and is not among the readers yet */
+    /* whose connection was asked for last, mostly the next one's, too */
+    struct MHD_Connection *known;
+    struct http_conn *known_http_conn;
+    struct http_conn *entering; /* is being handed over */
     /* watches those outside, and the ends of those in the middle of a body */
     int epoll_fd;
     struct loop_poll *poll;
@@ -80,47 +81,48 @@ struct visitors {
 
 /* ---- connections.c ---- */
 
-struct visitors *visitors_new(struct worker *worker);
-void visitors_free(struct visitors *visitors);
+struct connections *connections_new(struct worker *worker);
+void connections_free(struct connections *connections);
 /**
  * Those that are in the middle of a body are watched for their end. After the daemons have run,
  * each turn.
  */
-void visitors_turn(struct visitors *visitors);
+void connections_turn(struct connections *connections);
 /** To be looked at when their time is over. */
-void visitors_arm(struct visitors *visitors);
-void visitors_put(struct visitor_list *list, struct visitor *visitor);
-void visitors_take_out(struct visitor_list *list, struct visitor *visitor);
+void connections_arm(struct connections *connections);
+void connections_put(struct http_conn_list *list, struct http_conn *conn);
+void connections_take_out(struct http_conn_list *list, struct http_conn *conn);
 /** Take a place, or take note of why there is none. */
-void visitor_enter(struct visitor *visitor, const struct peek *peek);
+void http_conn_enter(struct http_conn *conn, const struct peek *peek);
 /**
  * Give back what it holds, and free it. It is in no list any more, and its descriptor is the
  * caller's.
  */
-void visitor_free(struct visitor *visitor);
+void http_conn_free(struct http_conn *conn);
 /** Its end comes through the daemon that has it. */
-void visitor_cut(struct visitor *visitor);
+void http_conn_cut(struct http_conn *conn);
 /** Nobody is left to send the rest of its request, where what was sent has been read. */
-void visitor_may_have_left(struct visitor *visitor);
+void http_conn_may_have_left(struct http_conn *conn);
 /** Count a refusal; the log speaks of each kind once a minute. */
-void visitors_refuse(struct visitors *visitors, enum metric_rejection why, const char *words);
+void connections_refuse(struct connections *connections, enum metric_rejection why,
+                        const char *words);
 
 /* ---- silent.c ---- */
 
 /** Look at a new connection at once, or have it watched. */
-void silent_begin(struct visitor *visitor);
+void silent_begin(struct http_conn *conn);
 /** Something happened on the descriptor of one that is watched. */
 void silent_ready(void *data, int events);
 /** Those whose time is over, and those that cannot be watched. */
-void silent_sweep(struct visitors *visitors, int64_t now_ms);
+void silent_sweep(struct connections *connections, int64_t now_ms);
 /** Close the oldest that has not spoken. @return false: there is none. */
-bool silent_drop_oldest(struct visitors *visitors);
-void silent_drop_all(struct visitors *visitors);
+bool silent_drop_oldest(struct connections *connections);
+void silent_drop_all(struct connections *connections);
 /**
  * An answer of our own on a connection that libmicrohttpd does not answer. @param peek of its
  * request; NULL: unknown.
  */
-void silent_say(const struct visitor *visitor, enum problem_kind kind, const char *detail,
+void silent_say(const struct http_conn *conn, enum problem_kind kind, const char *detail,
                 const struct peek *peek);
 
 /* ---- acceptor.c ---- */
@@ -128,11 +130,11 @@ void silent_say(const struct visitor *visitor, enum problem_kind kind, const cha
 /**
  * Listen: from now on the loop accepts. @return 0; -BW_EIO. Thread: main, before the worker's runs.
  */
-int doors_open(struct visitors *visitors);
-void doors_close(struct visitors *visitors);
+int doors_open(struct connections *connections);
+void doors_close(struct connections *connections);
 /** Every beat: whether each has accepted whom it should have. */
-void doors_check(struct visitors *visitors);
+void doors_check(struct connections *connections);
 /** Take back a spare descriptor that was given up. */
-void doors_fill_spares(struct visitors *visitors);
+void doors_fill_spares(struct connections *connections);
 
 #endif

@@ -25,8 +25,8 @@
 struct held {
     int64_t body_bytes;
     struct fresh *fresh;
-    struct waiter *waiter;
-    struct call *call; /* it runs commands: redis.c does the rest */
+    struct long_poll *long_poll;
+    struct command_request *command; /* it runs commands: redis.c does the rest */
 };
 
 static char seen_mark;
@@ -94,12 +94,13 @@ static void count_request(const struct request *request, const char *method)
     }
 }
 
-static enum MHD_Result count_call(const struct call *call, const char *method,
+static enum MHD_Result count_call(const struct command_request *command, const char *method,
                                   enum MHD_Result result)
 {
-    if (call->status != 0 && result == MHD_YES) {
-        count_answer(call->listener->worker, call->route ? (size_t)call->route->id : ROUTES_COUNT,
-                     counted_method(method), call->status, call->began_us, clock_boot_us());
+    if (command->status != 0 && result == MHD_YES) {
+        count_answer(command->listener->worker,
+                     command->route ? (size_t)command->route->id : ROUTES_COUNT,
+                     counted_method(method), command->status, command->began_us, clock_boot_us());
     }
     return result;
 }
@@ -115,8 +116,8 @@ void dispatch_completed(void *data, struct MHD_Connection *connection, void **st
     }
     if (held(state)) {
         fresh_free(held(state)->fresh);
-        waiter_free(held(state)->waiter);
-        call_free(held(state)->call);
+        long_poll_free(held(state)->long_poll);
+        command_request_free(held(state)->command);
         free(*state);
     }
     *state = NULL;
@@ -399,7 +400,7 @@ static struct request request_of(struct listener *listener, struct MHD_Connectio
         .argument = "",
         .form = FORM_JSON,
         .fresh = held(state) ? held(state)->fresh : NULL,
-        .waiter = held(state) ? held(state)->waiter : NULL,
+        .long_poll = held(state) ? held(state)->long_poll : NULL,
         .closing = listener->worker->draining,
         .result = MHD_NO,
     };
@@ -423,7 +424,7 @@ void request_wait_status(struct request *request)
     request->result = MHD_YES;
 }
 
-void request_answer_too_many_waiters(struct request *request)
+void request_answer_too_many_long_polls(struct request *request)
 {
     refuse_plainly(
         request, PROBLEM_TOO_MANY_WAITERS,
@@ -432,14 +433,14 @@ void request_answer_too_many_waiters(struct request *request)
 
 void request_wait(struct request *request, const struct wait_terms *terms, int64_t wait_ms)
 {
-    struct waiter *waiter =
-        waiter_start(request->listener, request->connection, request->argument, terms, wait_ms);
+    struct long_poll *long_poll =
+        long_poll_start(request->listener, request->connection, request->argument, terms, wait_ms);
 
-    if (!waiter) {
-        request_answer_too_many_waiters(request);
+    if (!long_poll) {
+        request_answer_too_many_long_polls(request);
         return;
     }
-    hold(request->state)->waiter = waiter;
+    hold(request->state)->long_poll = long_poll;
     request->result = MHD_YES;
 }
 
@@ -465,17 +466,17 @@ static const struct answer *quick_answer(const struct listener *listener, const 
  * what differs from one to the other is done for each.
  * @return whether there is nothing left to do.
  */
-static bool answer_waiter(struct listener *listener, struct MHD_Connection *connection,
-                          const char *method, void **state, enum MHD_Result *result)
+static bool answer_long_poll(struct listener *listener, struct MHD_Connection *connection,
+                             const char *method, void **state, enum MHD_Result *result)
 {
-    struct waiter *waiter = held(state) ? held(state)->waiter : NULL;
+    struct long_poll *long_poll = held(state) ? held(state)->long_poll : NULL;
     const struct answer *shared;
     struct request request;
 
-    if (!waiter) {
+    if (!long_poll) {
         return false;
     }
-    if (!waiter_ends(waiter, &shared)) {
+    if (!long_poll_ends(long_poll, &shared)) {
         *result = MHD_YES;
         return true;
     }
@@ -483,9 +484,9 @@ static bool answer_waiter(struct listener *listener, struct MHD_Connection *conn
         return false;
     }
     request = request_of(listener, connection, state);
-    request.route =
-        router_row(waiter_terms(waiter)->kind == ANSWER_MASTER ? ROUTE_MASTER : ROUTE_NAMED_MASTER);
-    request.if_none_match = waiter_terms(waiter)->if_none_match;
+    request.route = router_row(
+        long_poll_terms(long_poll)->kind == ANSWER_MASTER ? ROUTE_MASTER : ROUTE_NAMED_MASTER);
+    request.if_none_match = long_poll_terms(long_poll)->if_none_match;
     request_answer(&request, shared);
     count_request(&request, method);
     *result = request.result;
@@ -499,7 +500,7 @@ static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *
     struct request request;
     enum MHD_Result result;
 
-    if (answer_waiter(listener, connection, method, state, &result)) {
+    if (answer_long_poll(listener, connection, method, state, &result)) {
         return result;
     }
     MHD_get_connection_values_n(connection, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND, scan_one,
@@ -558,17 +559,19 @@ static bool refuse_early(struct listener *listener, struct MHD_Connection *conne
 static enum MHD_Result begin(struct listener *listener, struct MHD_Connection *connection,
                              const char *url, const char *method, void **state)
 {
-    struct call *call;
+    struct command_request *command;
 
     *state = &seen_mark;
     listener->worker->requests++;
     listener->worker->in_flight++;
     count_in_flight(listener->worker);
     connection_request_begins(listener, connection);
-    call = listener->scope == HTTP_SCOPE_ALL ? call_begin(listener, connection, url, method) : NULL;
-    if (call) {
-        hold(state)->call = call;
-        return count_call(call, method, MHD_YES);
+    command = listener->scope == HTTP_SCOPE_ALL
+                  ? command_request_begin(listener, connection, url, method)
+                  : NULL;
+    if (command) {
+        hold(state)->command = command;
+        return count_call(command, method, MHD_YES);
     }
     (void)refuse_early(listener, connection, method, state);
     return MHD_YES;
@@ -578,8 +581,8 @@ static bool take_body(struct listener *listener, const char *bytes, size_t size,
 {
     struct held *keep = hold(state);
 
-    if (keep->call) {
-        return call_take(keep->call, bytes, size);
+    if (keep->command) {
+        return command_request_take(keep->command, bytes, size);
     }
     keep->body_bytes += (int64_t)size;
     return keep->body_bytes - listener->worker->config->max_body_bytes <= BODY_EXCESS_READ;
@@ -607,8 +610,9 @@ enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, c
         return MHD_NO;
     }
     connection_request_is_whole(listener, connection);
-    if (held(state) && held(state)->call) {
-        return count_call(held(state)->call, method, call_go(held(state)->call, url));
+    if (held(state) && held(state)->command) {
+        return count_call(held(state)->command, method,
+                          command_request_go(held(state)->command, url));
     }
     return answer(listener, connection, url, method, state);
 }

@@ -34,7 +34,7 @@
 #define BEAT ": still here\n\n"
 
 struct stream {
-    struct parked parked;
+    struct suspended suspended;
     struct streams *all;
     struct stream *next, *previous; /* by `alive_ms` */
     int64_t alive_ms;               /* boot clock: when it last wrote, or was to */
@@ -130,8 +130,8 @@ static void beat(void *data)
         if (!stream || stream->alive_ms > due_ms) {
             break;
         }
-        stream->beat = stream->parked.state == PARKED_ASLEEP;
-        parked_call(&stream->parked);
+        stream->beat = stream->suspended.state == PARKED_ASLEEP;
+        suspended_call(&stream->suspended);
         show_life(stream);
     } while (stream != last);
     arm(streams);
@@ -275,7 +275,7 @@ static ssize_t read_stream(void *data, uint64_t at, char *to, size_t room)
     if (stream->ending) {
         return MHD_CONTENT_READER_END_OF_STREAM;
     }
-    parked_sleep(&stream->parked);
+    suspended_sleep(&stream->suspended);
     return 0;
 }
 
@@ -285,7 +285,7 @@ static void stream_free(void *data)
     struct stream *stream = data;
 
     detach(stream->all, stream);
-    parking_leave(&stream->parked);
+    suspend_leave(&stream->suspended);
     snapshot_unref(stream->present);
     free(stream->piece);
     free(stream);
@@ -338,13 +338,13 @@ static void call_all(struct streams *streams)
     streams->dirty = streams->urgent = false;
     streams->told = ring_next(streams->ring);
     for (struct stream *stream = streams->first; stream; stream = stream->next) {
-        if (stream->parked.state == PARKED_AWAKE) {
+        if (stream->suspended.state == PARKED_AWAKE) {
             if (overrun(stream) && !stream->cut) {
                 cut(stream);
                 shutdown(stream->fd, SHUT_RDWR); /* libmicrohttpd finds out by itself */
             }
         } else if (overrun(stream) || has_news(stream)) {
-            parked_call(&stream->parked);
+            suspended_call(&stream->suspended);
             called++;
         }
     }
@@ -370,7 +370,7 @@ static void keep_up(struct streams *streams)
         return;
     }
     call_all(streams);
-    parking_flush(streams->worker);
+    suspend_flush(streams->worker);
     listeners_turn(streams->worker);
 }
 
@@ -410,20 +410,20 @@ void streams_hear_snapshot(struct streams *streams, const struct snapshot *befor
     }
 }
 
-void streams_hear_event(struct streams *streams, const struct news_event *news)
+void streams_hear_event(struct streams *streams, const struct message_event *message)
 {
     size_t size;
     char *text =
-        event_text_sentinel(streams->worker->instance, ring_next(streams->ring), news, &size);
+        event_text_sentinel(streams->worker->instance, ring_next(streams->ring), message, &size);
 
-    add(streams, *news->master ? news->master : NULL, text, size);
+    add(streams, *message->master ? message->master : NULL, text, size);
 }
 
 void streams_end_all(struct streams *streams)
 {
     for (struct stream *stream = streams->first; stream; stream = stream->next) {
         stream->ending = true;
-        parked_call(&stream->parked);
+        suspended_call(&stream->suspended);
     }
 }
 
@@ -523,7 +523,7 @@ struct MHD_Response *streams_open(struct streams *streams, struct listener *list
     size_t name_size = strlen(master) + 1;
     struct stream *stream = mem_new(1, sizeof(*stream) + name_size);
 
-    if (!parking_enter(&stream->parked, listener, connection, WAITING_STREAM)) {
+    if (!suspend_enter(&stream->suspended, listener, connection, WAITING_STREAM)) {
         free(stream);
         return NULL;
     }

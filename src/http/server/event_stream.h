@@ -27,7 +27,7 @@ void streams_free(struct streams *streams);
  */
 void streams_hear_snapshot(struct streams *streams, const struct snapshot *before,
                            const struct snapshot *now);
-void streams_hear_event(struct streams *streams, const struct news_event *news);
+void streams_hear_event(struct streams *streams, const struct message_event *message);
 /** Call those that have something to read, cut those that the ring ran past. In each turn. */
 void streams_turn(struct streams *streams);
 /** All end after what is in the ring. */

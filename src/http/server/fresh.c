@@ -79,7 +79,8 @@ struct fresh *fresh_ask(struct listener *listener, struct MHD_Connection *connec
     struct fresh *fresh = begin(listener, connection, worker->config->poll_wait_ms);
 
     snprintf(fresh->master, sizeof(fresh->master), "%s", master);
-    mailbox_post(worker->ask_to, news_ask_fresh_new(fresh->ticket, worker->mailbox, fresh->master));
+    mailbox_post(worker->ask_to,
+                 message_ask_fresh_new(fresh->ticket, worker->mailbox, fresh->master));
     return fresh;
 }
 
@@ -88,7 +89,7 @@ struct fresh *fresh_ask_status(struct listener *listener, struct MHD_Connection 
     struct worker *worker = listener->worker;
     struct fresh *fresh = begin(listener, connection, STATUS_WAIT_MS);
 
-    mailbox_post(worker->ask_to, news_ask_status_new(fresh->ticket, worker->mailbox));
+    mailbox_post(worker->ask_to, message_ask_status_new(fresh->ticket, worker->mailbox));
     return fresh;
 }
 
@@ -99,7 +100,8 @@ struct fresh *fresh_ask_lag(struct listener *listener, struct MHD_Connection *co
     struct fresh *fresh = begin(listener, connection, LAG_WAIT_MS);
 
     snprintf(fresh->master, sizeof(fresh->master), "%s", master);
-    mailbox_post(worker->ask_to, news_ask_lag_new(fresh->ticket, worker->mailbox, fresh->master));
+    mailbox_post(worker->ask_to,
+                 message_ask_lag_new(fresh->ticket, worker->mailbox, fresh->master));
     return fresh;
 }
 
@@ -123,28 +125,28 @@ static struct fresh *find(struct worker *worker, uint64_t ticket)
     return fresh;
 }
 
-void fresh_settle_status(struct worker *worker, struct news_status *news)
+void fresh_settle_status(struct worker *worker, struct message_status *message)
 {
-    struct fresh *fresh = find(worker, news->ticket);
+    struct fresh *fresh = find(worker, message->ticket);
 
     if (fresh) {
-        fresh->report = news->report;
-        news->report = NULL;
+        fresh->report = message->report;
+        message->report = NULL;
         resume(worker, fresh, FRESH_CONFIRMED);
     }
 }
 
-void fresh_settle(struct worker *worker, struct news_fresh *news)
+void fresh_settle(struct worker *worker, struct message_fresh *message)
 {
-    struct fresh *fresh = find(worker, news->ticket);
+    struct fresh *fresh = find(worker, message->ticket);
 
     if (!fresh) {
         return;
     }
-    fresh->reason = news->reason;
-    fresh->detail = news->detail;
-    news->detail = NULL;
-    resume(worker, fresh, news->confirmed ? FRESH_CONFIRMED : FRESH_UNCONFIRMED);
+    fresh->reason = message->reason;
+    fresh->detail = message->detail;
+    message->detail = NULL;
+    resume(worker, fresh, message->confirmed ? FRESH_CONFIRMED : FRESH_UNCONFIRMED);
 }
 
 void fresh_expire(void *data)

@@ -40,9 +40,9 @@ struct fresh *fresh_ask_status(struct listener *listener, struct MHD_Connection 
 struct fresh *fresh_ask_lag(struct listener *listener, struct MHD_Connection *connection,
                             const char *master);
 /** The watcher's answer came; its words move out of the news. */
-void fresh_settle(struct worker *worker, struct news_fresh *news);
+void fresh_settle(struct worker *worker, struct message_fresh *message);
 /** The same of /status; the report moves out of the news. */
-void fresh_settle_status(struct worker *worker, struct news_status *news);
+void fresh_settle_status(struct worker *worker, struct message_status *message);
 /** The timer of the oldest deadline. @param data the worker. */
 void fresh_expire(void *data);
 /** The worker ends: resume all. */

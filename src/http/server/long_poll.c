@@ -27,14 +27,14 @@ struct group {
     /* a reference: what they were last compared with; NULL: no such master */
     struct snapshot_master *seen;
     unsigned generation; /* of the snapshot it was in */
-    struct waiter *first;
+    struct long_poll *first;
 };
 
-struct waiter {
-    struct parked parked;
-    struct waiters *all;
+struct long_poll {
+    struct suspended suspended;
+    struct long_polls *all;
     struct group *group; /* NULL: it waits no more */
-    struct waiter *next, *previous;
+    struct long_poll *next, *previous;
     struct wait_terms terms; /* `unless` is its own */
     int64_t deadline_ms;     /* boot clock */
     size_t at;               /* in the heap */
@@ -42,11 +42,11 @@ struct waiter {
     bool released; /* its time is over, or the worker's */
 };
 
-struct waiters {
+struct long_polls {
     struct worker *worker;
     struct group **groups; /* by name */
     size_t n_groups;
-    struct waiter **heap; /* by deadline, the earliest first */
+    struct long_poll **heap; /* by deadline, the earliest first */
     size_t n, room;
     struct loop_timer *timer, *look_timer;
 };
@@ -131,7 +131,7 @@ static const struct answer *shared_answer(struct cache *cache, const struct wait
     return cache_answer(cache, cached, terms->kind, terms->form);
 }
 
-bool waiters_satisfied(struct cache *cache, const struct wait_terms *terms, const char *name)
+bool long_polls_satisfied(struct cache *cache, const struct wait_terms *terms, const char *name)
 {
     return is_satisfied(cache, terms, name, look(cache, name));
 }
@@ -139,14 +139,14 @@ bool waiters_satisfied(struct cache *cache, const struct wait_terms *terms, cons
 /* ---- groups ---- */
 
 /* Where the name is, or where it belongs. */
-static size_t group_place(const struct waiters *waiters, const char *name, bool *found)
+static size_t group_place(const struct long_polls *long_polls, const char *name, bool *found)
 {
-    size_t low = 0, high = waiters->n_groups;
+    size_t low = 0, high = long_polls->n_groups;
 
     *found = false;
     while (low < high && !*found) {
         size_t middle = low + (high - low) / 2;
-        int order = strcmp(waiters->groups[middle]->name, name);
+        int order = strcmp(long_polls->groups[middle]->name, name);
 
         if (order == 0) {
             low = middle;
@@ -160,10 +160,10 @@ static size_t group_place(const struct waiters *waiters, const char *name, bool 
     return low;
 }
 
-static void group_see(struct waiters *waiters, struct group *group)
+static void group_see(struct long_polls *long_polls, struct group *group)
 {
-    const struct cache *cache = waiters->worker->cache;
-    struct cached_master *cached = look(waiters->worker->cache, group->name);
+    const struct cache *cache = long_polls->worker->cache;
+    struct cached_master *cached = look(long_polls->worker->cache, group->name);
     struct snapshot_master *before = group->seen;
 
     group->seen = cached ? snapshot_master_ref(cached->master) : NULL;
@@ -171,23 +171,24 @@ static void group_see(struct waiters *waiters, struct group *group)
     snapshot_master_unref(before);
 }
 
-static struct group *group_of(struct waiters *waiters, const char *name)
+static struct group *group_of(struct long_polls *long_polls, const char *name)
 {
     bool found;
-    size_t i = group_place(waiters, name, &found);
+    size_t i = group_place(long_polls, name, &found);
     struct group *group;
 
     if (found) {
-        return waiters->groups[i];
+        return long_polls->groups[i];
     }
     group = mem_new(1, sizeof(*group));
     group->name = mem_strdup(name);
-    group_see(waiters, group);
-    waiters->groups = mem_resize(waiters->groups, waiters->n_groups + 1, sizeof(*waiters->groups));
-    memmove(waiters->groups + i + 1, waiters->groups + i,
-            (waiters->n_groups - i) * sizeof(*waiters->groups));
-    waiters->groups[i] = group;
-    waiters->n_groups++;
+    group_see(long_polls, group);
+    long_polls->groups =
+        mem_resize(long_polls->groups, long_polls->n_groups + 1, sizeof(*long_polls->groups));
+    memmove(long_polls->groups + i + 1, long_polls->groups + i,
+            (long_polls->n_groups - i) * sizeof(*long_polls->groups));
+    long_polls->groups[i] = group;
+    long_polls->n_groups++;
     return group;
 }
 
@@ -199,306 +200,309 @@ static void group_free(struct group *group)
 }
 
 /* Empty groups go when snapshots are looked through, not one by one: callers come back. */
-static void sweep_groups(struct waiters *waiters)
+static void sweep_groups(struct long_polls *long_polls)
 {
     size_t kept = 0;
 
-    for (size_t i = 0; i < waiters->n_groups; i++) {
-        if (waiters->groups[i]->first) {
-            waiters->groups[kept++] = waiters->groups[i];
+    for (size_t i = 0; i < long_polls->n_groups; i++) {
+        if (long_polls->groups[i]->first) {
+            long_polls->groups[kept++] = long_polls->groups[i];
         } else {
-            group_free(waiters->groups[i]);
+            group_free(long_polls->groups[i]);
         }
     }
-    waiters->n_groups = kept;
+    long_polls->n_groups = kept;
 }
 
 /* ---- deadlines ---- */
 
-static void put(struct waiters *waiters, size_t i, struct waiter *waiter)
+static void put(struct long_polls *long_polls, size_t i, struct long_poll *long_poll)
 {
-    waiters->heap[i] = waiter;
-    waiter->at = i;
+    long_polls->heap[i] = long_poll;
+    long_poll->at = i;
 }
 
-static void sift_up(struct waiters *waiters, size_t i, struct waiter *waiter)
+static void sift_up(struct long_polls *long_polls, size_t i, struct long_poll *long_poll)
 {
-    while (i > 0 && waiters->heap[(i - 1) / 2]->deadline_ms > waiter->deadline_ms) {
-        put(waiters, i, waiters->heap[(i - 1) / 2]);
+    while (i > 0 && long_polls->heap[(i - 1) / 2]->deadline_ms > long_poll->deadline_ms) {
+        put(long_polls, i, long_polls->heap[(i - 1) / 2]);
         i = (i - 1) / 2;
     }
-    put(waiters, i, waiter);
+    put(long_polls, i, long_poll);
 }
 
-static void sift_down(struct waiters *waiters, size_t i, struct waiter *waiter)
+static void sift_down(struct long_polls *long_polls, size_t i, struct long_poll *long_poll)
 {
-    for (size_t child; (child = 2 * i + 1) < waiters->n; i = child) {
-        if (child + 1 < waiters->n &&
-            waiters->heap[child + 1]->deadline_ms < waiters->heap[child]->deadline_ms) {
+    for (size_t child; (child = 2 * i + 1) < long_polls->n; i = child) {
+        if (child + 1 < long_polls->n &&
+            long_polls->heap[child + 1]->deadline_ms < long_polls->heap[child]->deadline_ms) {
             child++;
         }
-        if (waiters->heap[child]->deadline_ms >= waiter->deadline_ms) {
+        if (long_polls->heap[child]->deadline_ms >= long_poll->deadline_ms) {
             break;
         }
-        put(waiters, i, waiters->heap[child]);
+        put(long_polls, i, long_polls->heap[child]);
     }
-    put(waiters, i, waiter);
+    put(long_polls, i, long_poll);
 }
 
-static void arm(struct waiters *waiters)
+static void arm(struct long_polls *long_polls)
 {
-    if (waiters->n == 0) {
-        loop_timer_stop(waiters->timer);
+    if (long_polls->n == 0) {
+        loop_timer_stop(long_polls->timer);
         return;
     }
-    loop_timer_start(waiters->timer, waiters->heap[0]->deadline_ms - clock_boot_ms());
+    loop_timer_start(long_polls->timer, long_polls->heap[0]->deadline_ms - clock_boot_ms());
 }
 
-static void heap_add(struct waiters *waiters, struct waiter *waiter)
+static void heap_add(struct long_polls *long_polls, struct long_poll *long_poll)
 {
-    if (waiters->n == waiters->room) {
-        waiters->room = waiters->room ? waiters->room * 2 : 64;
-        waiters->heap = mem_resize(waiters->heap, waiters->room, sizeof(struct waiter *));
+    if (long_polls->n == long_polls->room) {
+        long_polls->room = long_polls->room ? long_polls->room * 2 : 64;
+        long_polls->heap =
+            mem_resize(long_polls->heap, long_polls->room, sizeof(struct long_poll *));
     }
-    sift_up(waiters, waiters->n++, waiter);
-    if (waiter->at == 0) {
-        arm(waiters);
+    sift_up(long_polls, long_polls->n++, long_poll);
+    if (long_poll->at == 0) {
+        arm(long_polls);
     }
 }
 
 /* The timer may stay: when it fires for nothing it is set anew. */
-static void heap_remove(struct waiters *waiters, struct waiter *waiter)
+static void heap_remove(struct long_polls *long_polls, struct long_poll *long_poll)
 {
-    size_t i = waiter->at;
-    struct waiter *last = waiters->heap[--waiters->n];
+    size_t i = long_poll->at;
+    struct long_poll *last = long_polls->heap[--long_polls->n];
 
-    waiter->at = NOWHERE;
-    if (last == waiter) {
+    long_poll->at = NOWHERE;
+    if (last == long_poll) {
         return;
     }
-    if (i > 0 && waiters->heap[(i - 1) / 2]->deadline_ms > last->deadline_ms) {
-        sift_up(waiters, i, last);
+    if (i > 0 && long_polls->heap[(i - 1) / 2]->deadline_ms > last->deadline_ms) {
+        sift_up(long_polls, i, last);
     } else {
-        sift_down(waiters, i, last);
+        sift_down(long_polls, i, last);
     }
 }
 
 /* ---- callers that left ---- */
 
-static void release(struct waiter *waiter)
+static void release(struct long_poll *long_poll)
 {
-    waiter->released = true;
-    parked_call(&waiter->parked);
+    long_poll->released = true;
+    suspended_call(&long_poll->suspended);
 }
 
-static void start_looking(struct waiters *waiters)
+static void start_looking(struct long_polls *long_polls)
 {
-    int64_t every_ms = waiters->worker->config->heartbeat_ms;
+    int64_t every_ms = long_polls->worker->config->heartbeat_ms;
 
-    if (!loop_timer_armed(waiters->look_timer)) {
-        loop_timer_start(waiters->look_timer, every_ms ? every_ms : LOOK_AFTER_MS);
+    if (!loop_timer_armed(long_polls->look_timer)) {
+        loop_timer_start(long_polls->look_timer, every_ms ? every_ms : LOOK_AFTER_MS);
     }
 }
 
 /* Who has closed its end gets its answer now, and libmicrohttpd finds out. */
 static void look_after(void *data)
 {
-    struct waiters *waiters = data;
-    struct pollfd *polls = mem_new(waiters->n, sizeof(*polls));
+    struct long_polls *long_polls = data;
+    struct pollfd *polls = mem_new(long_polls->n, sizeof(*polls));
 
-    for (size_t i = 0; i < waiters->n; i++) {
-        polls[i] = (struct pollfd){.fd = waiters->heap[i]->fd, .events = POLLRDHUP};
+    for (size_t i = 0; i < long_polls->n; i++) {
+        polls[i] = (struct pollfd){.fd = long_polls->heap[i]->fd, .events = POLLRDHUP};
     }
-    if (poll(polls, (nfds_t)waiters->n, 0) > 0) {
-        for (size_t i = 0; i < waiters->n; i++) {
+    if (poll(polls, (nfds_t)long_polls->n, 0) > 0) {
+        for (size_t i = 0; i < long_polls->n; i++) {
             if (polls[i].revents) {
-                release(waiters->heap[i]);
+                release(long_polls->heap[i]);
             }
         }
     }
     free(polls);
-    if (waiters->n > 0) {
-        start_looking(waiters);
+    if (long_polls->n > 0) {
+        start_looking(long_polls);
     }
 }
 
-/* ---- one waiter ---- */
+/* ---- one long poll ---- */
 
-static void attach(struct waiter *waiter, struct group *group)
+static void attach(struct long_poll *long_poll, struct group *group)
 {
-    waiter->group = group;
-    waiter->previous = NULL;
-    waiter->next = group->first;
+    long_poll->group = group;
+    long_poll->previous = NULL;
+    long_poll->next = group->first;
     if (group->first) {
-        group->first->previous = waiter;
+        group->first->previous = long_poll;
     }
-    group->first = waiter;
-    heap_add(waiter->all, waiter);
+    group->first = long_poll;
+    heap_add(long_poll->all, long_poll);
 }
 
-static void detach(struct waiter *waiter)
+static void detach(struct long_poll *long_poll)
 {
-    if (waiter->next) {
-        waiter->next->previous = waiter->previous;
+    if (long_poll->next) {
+        long_poll->next->previous = long_poll->previous;
     }
-    if (waiter->previous) {
-        waiter->previous->next = waiter->next;
+    if (long_poll->previous) {
+        long_poll->previous->next = long_poll->next;
     } else {
-        waiter->group->first = waiter->next;
+        long_poll->group->first = long_poll->next;
     }
-    waiter->group = NULL;
-    heap_remove(waiter->all, waiter);
+    long_poll->group = NULL;
+    heap_remove(long_poll->all, long_poll);
 }
 
-static void fall_asleep(struct waiter *waiter)
+static void fall_asleep(struct long_poll *long_poll)
 {
-    connection_waits(waiter->parked.listener, waiter->parked.connection);
-    parked_sleep(&waiter->parked);
+    connection_waits(long_poll->suspended.listener, long_poll->suspended.connection);
+    suspended_sleep(&long_poll->suspended);
 }
 
-struct waiter *waiter_start(struct listener *listener, struct MHD_Connection *connection,
-                            const char *name, const struct wait_terms *terms, int64_t wait_ms)
+struct long_poll *long_poll_start(struct listener *listener, struct MHD_Connection *connection,
+                                  const char *name, const struct wait_terms *terms, int64_t wait_ms)
 {
-    struct waiters *waiters = listener->worker->waiters;
-    struct waiter *waiter = mem_new(1, sizeof(*waiter));
+    struct long_polls *long_polls = listener->worker->long_polls;
+    struct long_poll *long_poll = mem_new(1, sizeof(*long_poll));
 
-    if (!parking_enter(&waiter->parked, listener, connection, WAITING_POLL)) {
-        free(waiter);
+    if (!suspend_enter(&long_poll->suspended, listener, connection, WAITING_POLL)) {
+        free(long_poll);
         return NULL;
     }
-    waiter->all = waiters;
-    waiter->terms = *terms;
+    long_poll->all = long_polls;
+    long_poll->terms = *terms;
     if (terms->unless) {
         struct address *unless = mem_new(1, sizeof(*unless));
 
         *unless = *terms->unless;
-        waiter->terms.unless = unless;
+        long_poll->terms.unless = unless;
     }
-    waiter->deadline_ms = clock_boot_ms() + wait_ms - jitter_below((uint32_t)(wait_ms / 16) + 1);
-    waiter->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    attach(waiter, group_of(waiters, name));
-    start_looking(waiters);
-    fall_asleep(waiter);
-    return waiter;
+    long_poll->deadline_ms = clock_boot_ms() + wait_ms - jitter_below((uint32_t)(wait_ms / 16) + 1);
+    long_poll->fd =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
+    attach(long_poll, group_of(long_polls, name));
+    start_looking(long_polls);
+    fall_asleep(long_poll);
+    return long_poll;
 }
 
-bool waiter_ends(struct waiter *waiter, const struct answer **answer)
+bool long_poll_ends(struct long_poll *long_poll, const struct answer **answer)
 {
-    struct cache *cache = waiter->all->worker->cache;
-    struct cached_master *cached = waiter->group ? look(cache, waiter->group->name) : NULL;
+    struct cache *cache = long_poll->all->worker->cache;
+    struct cached_master *cached = long_poll->group ? look(cache, long_poll->group->name) : NULL;
 
     *answer = NULL;
-    if (waiter->group && !waiter->released && !waiter->all->worker->stopping &&
-        !is_satisfied(cache, &waiter->terms, waiter->group->name, cached)) {
-        fall_asleep(waiter);
+    if (long_poll->group && !long_poll->released && !long_poll->all->worker->stopping &&
+        !is_satisfied(cache, &long_poll->terms, long_poll->group->name, cached)) {
+        fall_asleep(long_poll);
         return false;
     }
-    if (waiter->group) {
-        detach(waiter);
+    if (long_poll->group) {
+        detach(long_poll);
     }
-    parking_leave(&waiter->parked);
-    *answer = shared_answer(cache, &waiter->terms, cached);
+    suspend_leave(&long_poll->suspended);
+    *answer = shared_answer(cache, &long_poll->terms, cached);
     return true;
 }
 
-const struct wait_terms *waiter_terms(const struct waiter *waiter)
+const struct wait_terms *long_poll_terms(const struct long_poll *long_poll)
 {
-    return &waiter->terms;
+    return &long_poll->terms;
 }
 
-void waiter_free(struct waiter *waiter)
+void long_poll_free(struct long_poll *long_poll)
 {
-    if (!waiter) {
+    if (!long_poll) {
         return;
     }
-    if (waiter->group) {
-        detach(waiter);
+    if (long_poll->group) {
+        detach(long_poll);
     }
-    parking_leave(&waiter->parked);
-    free((void *)(uintptr_t)waiter->terms.unless);
-    free(waiter);
+    suspend_leave(&long_poll->suspended);
+    free((void *)(uintptr_t)long_poll->terms.unless);
+    free(long_poll);
 }
 
 /* ---- all of them ---- */
 
 /* @param moved  the name stands for another master than before: an index says nothing about it. */
-static void review_group(struct waiters *waiters, struct group *group, struct cached_master *cached,
-                         bool moved)
+static void review_group(struct long_polls *long_polls, struct group *group,
+                         struct cached_master *cached, bool moved)
 {
-    for (struct waiter *waiter = group->first; waiter; waiter = waiter->next) {
-        if (moved && (waiter->terms.wants & WAIT_INDEX)) {
-            waiter->terms.foreign = true;
+    for (struct long_poll *long_poll = group->first; long_poll; long_poll = long_poll->next) {
+        if (moved && (long_poll->terms.wants & WAIT_INDEX)) {
+            long_poll->terms.foreign = true;
         }
-        if (is_satisfied(waiters->worker->cache, &waiter->terms, group->name, cached)) {
-            parked_call(&waiter->parked);
+        if (is_satisfied(long_polls->worker->cache, &long_poll->terms, group->name, cached)) {
+            suspended_call(&long_poll->suspended);
         }
     }
 }
 
-void waiters_review(struct waiters *waiters)
+void long_polls_review(struct long_polls *long_polls)
 {
-    struct cache *cache = waiters->worker->cache;
+    struct cache *cache = long_polls->worker->cache;
 
-    sweep_groups(waiters);
-    for (size_t i = 0; i < waiters->n_groups; i++) {
-        struct group *group = waiters->groups[i];
+    sweep_groups(long_polls);
+    for (size_t i = 0; i < long_polls->n_groups; i++) {
+        struct group *group = long_polls->groups[i];
         struct cached_master *cached = look(cache, group->name);
 
         if (cached && group->seen && cached->master == group->seen &&
             cache->snapshot->generation == group->generation) {
             continue;
         }
-        review_group(waiters, group, cached,
+        review_group(long_polls, group, cached,
                      cached && group->seen && strcmp(cached->master->name, group->seen->name) != 0);
-        group_see(waiters, group);
+        group_see(long_polls, group);
     }
 }
 
 static void expire(void *data)
 {
-    struct waiters *waiters = data;
+    struct long_polls *long_polls = data;
     int64_t now_ms = clock_boot_ms();
 
     /*
      * Those that were called for another reason are on their way out; they leave the heap here all
      * the same.
      */
-    while (waiters->n > 0 && waiters->heap[0]->deadline_ms <= now_ms + EXPIRE_TOGETHER_MS) {
-        struct waiter *waiter = waiters->heap[0];
+    while (long_polls->n > 0 && long_polls->heap[0]->deadline_ms <= now_ms + EXPIRE_TOGETHER_MS) {
+        struct long_poll *long_poll = long_polls->heap[0];
 
-        detach(waiter);
-        release(waiter);
+        detach(long_poll);
+        release(long_poll);
     }
-    arm(waiters);
+    arm(long_polls);
 }
 
-void waiters_release_all(struct waiters *waiters)
+void long_polls_release_all(struct long_polls *long_polls)
 {
-    for (size_t i = 0; i < waiters->n_groups; i++) {
-        for (struct waiter *waiter = waiters->groups[i]->first; waiter; waiter = waiter->next) {
-            release(waiter);
+    for (size_t i = 0; i < long_polls->n_groups; i++) {
+        for (struct long_poll *long_poll = long_polls->groups[i]->first; long_poll;
+             long_poll = long_poll->next) {
+            release(long_poll);
         }
     }
 }
 
-struct waiters *waiters_new(struct worker *worker)
+struct long_polls *long_polls_new(struct worker *worker)
 {
-    struct waiters *waiters = mem_new(1, sizeof(*waiters));
+    struct long_polls *long_polls = mem_new(1, sizeof(*long_polls));
 
-    waiters->worker = worker;
-    waiters->timer = loop_timer_new(worker->loop, expire, waiters);
-    waiters->look_timer = loop_timer_new(worker->loop, look_after, waiters);
-    return waiters;
+    long_polls->worker = worker;
+    long_polls->timer = loop_timer_new(worker->loop, expire, long_polls);
+    long_polls->look_timer = loop_timer_new(worker->loop, look_after, long_polls);
+    return long_polls;
 }
 
-void waiters_free(struct waiters *waiters)
+void long_polls_free(struct long_polls *long_polls)
 {
-    for (size_t i = 0; i < waiters->n_groups; i++) {
-        group_free(waiters->groups[i]);
+    for (size_t i = 0; i < long_polls->n_groups; i++) {
+        group_free(long_polls->groups[i]);
     }
-    loop_timer_free(waiters->timer);
-    loop_timer_free(waiters->look_timer);
-    free(waiters->groups);
-    free(waiters->heap);
-    free(waiters);
+    loop_timer_free(long_polls->timer);
+    loop_timer_free(long_polls->look_timer);
+    free(long_polls->groups);
+    free(long_polls->heap);
+    free(long_polls);
 }

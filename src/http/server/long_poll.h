@@ -32,32 +32,33 @@ struct wait_terms {
     enum answer_form form;
 };
 
-struct waiter;
-struct waiters;
+struct long_poll;
+struct long_polls;
 
-struct waiters *waiters_new(struct worker *worker);
+struct long_polls *long_polls_new(struct worker *worker);
 /** Nobody may wait any more. */
-void waiters_free(struct waiters *waiters);
+void long_polls_free(struct long_polls *long_polls);
 /** Whether the wait is over before it begins. @param name of the master, "" the default one. */
-bool waiters_satisfied(struct cache *cache, const struct wait_terms *terms, const char *name);
+bool long_polls_satisfied(struct cache *cache, const struct wait_terms *terms, const char *name);
 /**
- * Suspend the connection. @return NULL: there are as many as there may be. Else waiter_free() it
+ * Suspend the connection. @return NULL: there are as many as there may be. Else long_poll_free() it
  * after the request.
  */
-struct waiter *waiter_start(struct listener *listener, struct MHD_Connection *connection,
-                            const char *name, const struct wait_terms *terms, int64_t wait_ms);
+struct long_poll *long_poll_start(struct listener *listener, struct MHD_Connection *connection,
+                                  const char *name, const struct wait_terms *terms,
+                                  int64_t wait_ms);
 /**
  * The request was resumed. @param answer set to the shared one where that is the right one, else
  * NULL.
  * @return true: answer now; false: what it waited for is gone again, it sleeps on.
  */
-bool waiter_ends(struct waiter *waiter, const struct answer **answer);
+bool long_poll_ends(struct long_poll *long_poll, const struct answer **answer);
 /** What it waited for. Borrowed. */
-const struct wait_terms *waiter_terms(const struct waiter *waiter);
-void waiter_free(struct waiter *waiter);
+const struct wait_terms *long_poll_terms(const struct long_poll *long_poll);
+void long_poll_free(struct long_poll *long_poll);
 /** A new snapshot is in the cache: call those who waited for it. */
-void waiters_review(struct waiters *waiters);
+void long_polls_review(struct long_polls *long_polls);
 /** Call all: they get the answer as it is. */
-void waiters_release_all(struct waiters *waiters);
+void long_polls_release_all(struct long_polls *long_polls);
 
 #endif

@@ -45,7 +45,7 @@ struct listener {
     int64_t timer_due_ms;     /* boot clock, while the timer is armed */
     bool wanted;              /* MHD_run() in this turn */
     bool due; /* some of its sleepers were resumed: they are answered before anything else there */
-    struct parked *called_first, *called_last; /* to be resumed, in their order */
+    struct suspended *called_first, *called_last; /* to be resumed, in their order */
     enum http_scope scope;
     bool unix_socket;
     /* TCP that only this host reaches: pages in its browsers are kept out by their Host */
@@ -78,7 +78,7 @@ struct worker {
     /* for each listening address one, and n_patient for those that wait */
     struct listener *listeners;
     size_t n_listeners, n_patient;
-    struct visitors *visitors;
+    struct connections *connections;
     struct cache *cache;
     struct fresh *fresh_first, *fresh_last; /* waiting for a fresh look-up, oldest first */
     struct loop_timer *fresh_timer;
@@ -86,7 +86,7 @@ struct worker {
     /* boot clock: when the watcher heard last that everybody's lag is read */
     int64_t lag_told_ms;
     struct commands *commands; /* NULL: none are run */
-    struct waiters *waiters;
+    struct long_polls *long_polls;
     struct streams *streams;
     size_t n_called;                 /* to be resumed, of all listeners */
     size_t telling_next;             /* the listener whose turn it is to have some resumed */
@@ -98,7 +98,7 @@ struct worker {
 
 /** Open all that it listens on. @return 0; -BW_EIO. Thread: main. */
 int worker_open(struct worker *worker);
-/** Its loop, until NEWS_STOP; where a thread of its own would run it. @param data the worker. */
+/** Its loop, until MESSAGE_STOP; where a thread of its own would run it. @param data the worker. */
 void *worker_run(void *data);
 
 /* ---- listener.c ---- */
@@ -172,7 +172,7 @@ int http_sockets_take(struct http_sockets *sockets, size_t i, size_t worker);
 const char *http_sockets_instance(const struct http_sockets *sockets);
 /** The count of open connections over all workers, of probe listeners or of the others. */
 _Atomic size_t *http_sockets_open_count(struct http_sockets *sockets, bool probe);
-/** How many requests wait now, over all workers: max-waiters bounds them. */
+/** How many requests wait now, over all workers: max-long polls bounds them. */
 _Atomic size_t *http_sockets_waiting_count(struct http_sockets *sockets);
 /** How many requests with commands wait, over all workers: max-pending bounds them. */
 _Atomic size_t *http_sockets_pending_count(struct http_sockets *sockets);
@@ -187,8 +187,8 @@ bool http_sockets_is_loopback(const struct http_sockets *sockets, size_t i);
  */
 _Atomic int64_t *http_sockets_deaf_since(struct http_sockets *sockets, size_t i, size_t worker);
 /**
- * The count of open connections that have waited and so stand beside max-connections; max-waiters
- * bounds it, too.
+ * The count of open connections that have waited and so stand beside max-connections; max-long
+ * polls bounds it, too.
  */
 _Atomic size_t *http_sockets_open_waiting_count(struct http_sockets *sockets);
 

@@ -50,11 +50,11 @@ bool poll_waits(struct request *request)
     int64_t wait_ms = wait_of(request);
     struct wait_terms terms;
 
-    if (request->waiter || wait_ms == 0 || request->fresh || request->worker->stopping) {
+    if (request->long_poll || wait_ms == 0 || request->fresh || request->worker->stopping) {
         return false;
     }
     terms = terms_of(request);
-    if (waiters_satisfied(request->worker->cache, &terms, request->argument)) {
+    if (long_polls_satisfied(request->worker->cache, &terms, request->argument)) {
         return false;
     }
     request_wait(request, &terms, wait_ms);

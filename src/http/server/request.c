@@ -176,6 +176,7 @@ void request_reads_lag(struct request *request, struct cached_master *cached)
 
     if (now_ms - *told_ms >= LAG_TOLD_MS) {
         *told_ms = now_ms;
-        mailbox_post(worker->ask_to, news_ask_lag_new(0, NULL, cached ? cached->master->name : ""));
+        mailbox_post(worker->ask_to,
+                     message_ask_lag_new(0, NULL, cached ? cached->master->name : ""));
     }
 }

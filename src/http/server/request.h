@@ -23,14 +23,14 @@ struct request {
     enum http_form form; /* JSON, text or url: asked for by ?format= or Accept */
     bool likes_html;     /* Accept likes HTML best, where there is some */
     const char *if_none_match;
-    int64_t prefer_wait_ms;    /* Prefer: wait=30; 0 none */
-    bool head;                 /* HEAD: no body follows */
-    const char *origin;        /* whose pages may read the answer; NULL: nobody's but our own */
-    struct waiter *waiter;     /* it has waited */
-    const struct fresh *fresh; /* the outcome of ?fresh=1, once it is there */
-    bool closing;              /* this connection ends after the answer */
-    unsigned status;           /* set by the answer; 0: not answered yet */
-    enum MHD_Result result;    /* set by the answer */
+    int64_t prefer_wait_ms;      /* Prefer: wait=30; 0 none */
+    bool head;                   /* HEAD: no body follows */
+    const char *origin;          /* whose pages may read the answer; NULL: nobody's but our own */
+    struct long_poll *long_poll; /* it has waited */
+    const struct fresh *fresh;   /* the outcome of ?fresh=1, once it is there */
+    bool closing;                /* this connection ends after the answer */
+    unsigned status;             /* set by the answer; 0: not answered yet */
+    enum MHD_Result result;      /* set by the answer */
 };
 
 /** Answer with a shared response; 304 when the caller has it. */
@@ -83,11 +83,11 @@ void request_wait_lag(struct request *request, const char *master);
 struct wait_terms;
 /**
  * Suspend the request until the terms hold or its time is over; its handler is then called again,
- * with `waiter`. Or answer that too many wait.
+ * with `long_poll`. Or answer that too many wait.
  */
 void request_wait(struct request *request, const struct wait_terms *terms, int64_t wait_ms);
 /** 503: as many wait as may. */
-void request_answer_too_many_waiters(struct request *request);
+void request_answer_too_many_long_polls(struct request *request);
 
 /* ---- the resources' handlers, one for each route ---- */
 

@@ -24,57 +24,57 @@
 #define LEAVING_MAX 256
 #define PATIENT_HEAD_MAX 3072 /* a costlier one needs the room that the other daemon gives */
 
-static int64_t silence_ms(const struct visitors *visitors)
+static int64_t silence_ms(const struct connections *connections)
 {
-    const struct http_config *config = visitors->worker->config;
+    const struct http_config *config = connections->worker->config;
     int64_t limit_ms = http_request_timeout_ms(config);
 
     return limit_ms < config->idle_timeout_ms ? limit_ms : config->idle_timeout_ms;
 }
 
-static void drop(struct visitor_list *list, struct visitor *visitor)
+static void drop(struct http_conn_list *list, struct http_conn *conn)
 {
-    struct visitors *visitors = visitor->door->all;
-    bool spare = visitor->spare;
+    struct connections *connections = conn->door->all;
+    bool spare = conn->spare;
 
-    visitors_take_out(list, visitor);
-    close(visitor->fd);
-    visitor_free(visitor);
+    connections_take_out(list, conn);
+    close(conn->fd);
+    http_conn_free(conn);
     if (spare) {
-        doors_fill_spares(visitors);
+        doors_fill_spares(connections);
     }
 }
 
-static void watch(struct visitor *visitor)
+static void watch(struct http_conn *conn)
 {
-    struct visitors *visitors = visitor->door->all;
-    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = visitor};
+    struct connections *connections = conn->door->all;
+    struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = conn};
 
-    if (visitor->watched || visitor->unwatched) {
+    if (conn->watched || conn->unwatched) {
         return;
     }
-    if (epoll_ctl(visitors->epoll_fd, EPOLL_CTL_ADD, visitor->fd, &event) == 0) {
-        visitor->watched = true;
+    if (epoll_ctl(connections->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event) == 0) {
+        conn->watched = true;
         return;
     }
-    visitor->unwatched = true; /* no room for one more watch: it is looked at by turns */
-    visitors->n_unwatched++;
+    conn->unwatched = true; /* no room for one more watch: it is looked at by turns */
+    connections->n_unwatched++;
 }
 
-static void unwatch(struct visitor *visitor)
+static void unwatch(struct http_conn *conn)
 {
-    struct visitors *visitors = visitor->door->all;
+    struct connections *connections = conn->door->all;
 
-    if (visitor->watched) {
-        (void)epoll_ctl(visitors->epoll_fd, EPOLL_CTL_DEL, visitor->fd, NULL);
+    if (conn->watched) {
+        (void)epoll_ctl(connections->epoll_fd, EPOLL_CTL_DEL, conn->fd, NULL);
     }
-    visitors->n_unwatched -= visitor->unwatched;
-    visitor->watched = visitor->unwatched = false;
+    connections->n_unwatched -= conn->unwatched;
+    conn->watched = conn->unwatched = false;
 }
 
 /* ---- answers of our own ---- */
 
-void silent_say(const struct visitor *visitor, enum problem_kind kind, const char *detail,
+void silent_say(const struct http_conn *conn, enum problem_kind kind, const char *detail,
                 const struct peek *peek)
 {
     unsigned status = problem_status(kind);
@@ -103,19 +103,19 @@ void silent_say(const struct visitor *visitor, enum problem_kind kind, const cha
         status == MHD_HTTP_SERVICE_UNAVAILABLE ? "Retry-After: 1\r\n" : "", size,
         head ? 0 : (int)size, body);
     if (n > 0 && (size_t)n < sizeof(text)) {
-        (void)send(visitor->fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        (void)send(conn->fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
     }
     free(body);
 }
 
 /* To close with bytes unread would take the answer away from a caller that has not read it yet.
  * @return whether the caller is done. */
-static bool drain(const struct visitor *visitor)
+static bool drain(const struct http_conn *conn)
 {
     char bytes[4096];
 
     for (size_t n = 0; n < DRAIN_MAX; n += sizeof(bytes)) {
-        ssize_t got = recv(visitor->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
+        ssize_t got = recv(conn->fd, bytes, sizeof(bytes), MSG_DONTWAIT);
 
         if (got <= 0) {
             return got == 0 || (errno != EAGAIN && errno != EINTR);
@@ -125,25 +125,25 @@ static bool drain(const struct visitor *visitor)
 }
 
 /* Out of the list of the silent, after it was told. */
-static void leave(struct visitor *visitor)
+static void leave(struct http_conn *conn)
 {
-    struct visitors *visitors = visitor->door->all;
+    struct connections *connections = conn->door->all;
 
-    visitors_take_out(&visitors->silent, visitor);
-    visitors_put(&visitors->leaving, visitor);
-    visitor->state = VISITOR_LEAVING;
-    visitor->since_ms = clock_boot_ms();
-    shutdown(visitor->fd, SHUT_WR);
-    if (drain(visitor) || visitors->leaving.n > LEAVING_MAX) {
-        drop(&visitors->leaving, visitor);
+    connections_take_out(&connections->silent, conn);
+    connections_put(&connections->leaving, conn);
+    conn->state = VISITOR_LEAVING;
+    conn->since_ms = clock_boot_ms();
+    shutdown(conn->fd, SHUT_WR);
+    if (drain(conn) || connections->leaving.n > LEAVING_MAX) {
+        drop(&connections->leaving, conn);
         return;
     }
-    watch(visitor);
+    watch(conn);
 }
 
 /* ---- what it is ---- */
 
-static void refuse_bytes(struct visitor *visitor, const struct peek *peek)
+static void refuse_bytes(struct http_conn *conn, const struct peek *peek)
 {
     const char *words =
         peek->kind == PEEK_FAULTY ? peek->fault
@@ -154,10 +154,9 @@ static void refuse_bytes(struct visitor *visitor, const struct peek *peek)
             ? "this listener takes plain HTTP only, and these bytes begin a TLS connection: ask for http://"
             : "this listener takes HTTP/1.1 only, and these bytes begin an HTTP/2 connection";
 
-    visitors_refuse(visitor->door->all, METRIC_REJECTION_PROTOCOL, words);
-    silent_say(visitor, peek->kind == PEEK_FAULTY ? peek->why : PROBLEM_WRONG_PROTOCOL, words,
-               peek);
-    leave(visitor);
+    connections_refuse(conn->door->all, METRIC_REJECTION_PROTOCOL, words);
+    silent_say(conn, peek->kind == PEEK_FAULTY ? peek->why : PROBLEM_WRONG_PROTOCOL, words, peek);
+    leave(conn);
 }
 
 static struct listener *listener_for(struct door *door, const struct peek *peek)
@@ -167,83 +166,83 @@ static struct listener *listener_for(struct door *door, const struct peek *peek)
     return patient ? door->quick + 1 + door->handed++ % door->n_patient : door->quick;
 }
 
-static void hand_over(struct visitor *visitor, const struct peek *peek)
+static void hand_over(struct http_conn *conn, const struct peek *peek)
 {
-    struct door *door = visitor->door;
-    struct visitors *visitors = door->all;
+    struct door *door = conn->door;
+    struct connections *connections = door->all;
     struct listener *listener;
     char empty[2];
 
     if (peek->empty > 0) {
-        (void)recv(visitor->fd, empty, peek->empty, MSG_DONTWAIT);
+        (void)recv(conn->fd, empty, peek->empty, MSG_DONTWAIT);
     }
-    visitor_enter(visitor, peek);
-    if (visitor->refusal && !peek->live && visitors->n_refused > HTTP_CONNECTIONS_REFUSED_AT_ONCE) {
-        enum metric_rejection why = (enum metric_rejection)(visitor->refusal - 1);
+    http_conn_enter(conn, peek);
+    if (conn->refusal && !peek->live && connections->n_refused > HTTP_CONNECTIONS_REFUSED_AT_ONCE) {
+        enum metric_rejection why = (enum metric_rejection)(conn->refusal - 1);
         const char *words = "there are too many to tell each why; ask again later";
 
-        visitors_refuse(visitors, why, words);
-        silent_say(visitor, PROBLEM_TOO_MANY_CONNECTIONS, words, peek);
-        leave(visitor);
+        connections_refuse(connections, why, words);
+        silent_say(conn, PROBLEM_TOO_MANY_CONNECTIONS, words, peek);
+        leave(conn);
         return;
     }
-    unwatch(visitor);
-    visitors_take_out(&visitors->silent, visitor);
-    visitors->entering = visitor;
+    unwatch(conn);
+    connections_take_out(&connections->silent, conn);
+    connections->entering = conn;
     listener = listener_for(door, peek);
     listener->wanted = true;
-    (void)MHD_add_connection(listener->daemon, visitor->fd, NULL, 0); /* closes it where it fails */
-    if (visitors->entering == visitor) {                              /* it has not taken it */
-        visitors->entering = NULL;
-        visitor_free(visitor);
+    (void)MHD_add_connection(listener->daemon, conn->fd, NULL, 0); /* closes it where it fails */
+    if (connections->entering == conn) {                           /* it has not taken it */
+        connections->entering = NULL;
+        http_conn_free(conn);
     }
 }
 
 /* @return what recv() does. */
-static ssize_t peek_into(const struct visitor *visitor, struct peek *out)
+static ssize_t peek_into(const struct http_conn *conn, struct peek *out)
 {
     char bytes[PEEK_SIZE];
-    ssize_t n = recv(visitor->fd, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
+    ssize_t n = recv(conn->fd, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
 
     *out = n > 0 ? peek_at(bytes, (size_t)n) : (struct peek){.kind = PEEK_MORE};
     return n;
 }
 
 /* @param ended  its caller sends no more. */
-static void look(struct visitor *visitor, bool ended)
+static void look(struct http_conn *conn, bool ended)
 {
-    struct visitors *visitors = visitor->door->all;
+    struct connections *connections = conn->door->all;
     struct peek seen;
-    ssize_t n = peek_into(visitor, &seen);
+    ssize_t n = peek_into(conn, &seen);
 
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-        drop(&visitors->silent, visitor);
+        drop(&connections->silent, conn);
         return;
     }
     if (n > 0) {
-        visitor->moved = (uint64_t)n;
+        conn->moved = (uint64_t)n;
     }
     switch (seen.kind) {
-    case PEEK_REQUEST: hand_over(visitor, &seen); break;
+    case PEEK_REQUEST: hand_over(conn, &seen); break;
     case PEEK_MORE:
         if (ended) {
-            (void)drain(visitor);
-            drop(&visitors->silent, visitor);
+            (void)drain(conn);
+            drop(&connections->silent, conn);
         } else {
-            watch(visitor);
+            watch(conn);
         }
         break;
-    default: refuse_bytes(visitor, &seen); break;
+    default: refuse_bytes(conn, &seen); break;
     }
 }
 
 /* ---- the list ---- */
 
 /* Those that have not spoken may have what places nobody has, and some more. */
-static size_t room(const struct visitors *visitors)
+static size_t room(const struct connections *connections)
 {
-    const struct http_config *config = visitors->worker->config;
-    struct http_sockets *sockets = visitors->worker->sockets;
+    const struct http_config *config = connections->worker->config;
+    struct http_sockets *sockets = connections->worker->sockets;
     size_t all = config->max_connections + config->max_waiters;
     size_t taken =
         atomic_load_explicit(http_sockets_open_count(sockets, false), memory_order_relaxed) +
@@ -252,97 +251,97 @@ static size_t room(const struct visitors *visitors)
     return (taken < all ? all - taken : 0) / config->n_workers + HTTP_CONNECTIONS_REFUSED_AT_ONCE;
 }
 
-void silent_begin(struct visitor *visitor)
+void silent_begin(struct http_conn *conn)
 {
-    struct visitors *visitors = visitor->door->all;
+    struct connections *connections = conn->door->all;
 
-    visitor->since_ms = clock_boot_ms();
-    visitors_put(&visitors->silent, visitor);
-    look(visitor, false);
-    if (visitors->silent.n > room(visitors)) {
-        (void)silent_drop_oldest(visitors);
+    conn->since_ms = clock_boot_ms();
+    connections_put(&connections->silent, conn);
+    look(conn, false);
+    if (connections->silent.n > room(connections)) {
+        (void)silent_drop_oldest(connections);
     }
-    visitors_arm(visitors);
+    connections_arm(connections);
 }
 
-bool silent_drop_oldest(struct visitors *visitors)
+bool silent_drop_oldest(struct connections *connections)
 {
-    struct visitor *oldest =
-        visitors->silent.first ? visitors->silent.first : visitors->leaving.first;
+    struct http_conn *oldest =
+        connections->silent.first ? connections->silent.first : connections->leaving.first;
 
     if (!oldest) {
         return false;
     }
-    drop(oldest->state == VISITOR_LEAVING ? &visitors->leaving : &visitors->silent, oldest);
+    drop(oldest->state == VISITOR_LEAVING ? &connections->leaving : &connections->silent, oldest);
     return true;
 }
 
-void silent_drop_all(struct visitors *visitors)
+void silent_drop_all(struct connections *connections)
 {
-    while (silent_drop_oldest(visitors)) {
+    while (silent_drop_oldest(connections)) {
     }
 }
 
 void silent_ready(void *data, int events)
 {
-    struct visitors *visitors = data;
+    struct connections *connections = data;
     struct epoll_event ready[READY_MAX];
-    int n = epoll_wait(visitors->epoll_fd, ready, READY_MAX, 0);
+    int n = epoll_wait(connections->epoll_fd, ready, READY_MAX, 0);
 
     (void)events;
     for (int i = 0; i < n; i++) {
-        struct visitor *visitor = ready[i].data.ptr;
+        struct http_conn *conn = ready[i].data.ptr;
 
-        switch ((enum visitor_state)visitor->state) {
+        switch ((enum http_conn_state)conn->state) {
         case VISITOR_SILENT:
-            look(visitor, (ready[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
+            look(conn, (ready[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
             break;
         case VISITOR_LEAVING:
-            if (drain(visitor)) {
-                drop(&visitors->leaving, visitor);
+            if (drain(conn)) {
+                drop(&connections->leaving, conn);
             }
             break;
-        case VISITOR_READING: visitor_may_have_left(visitor); break;
+        case VISITOR_READING: http_conn_may_have_left(conn); break;
         default: break;
         }
     }
 }
 
-static void look_by_turns(struct visitors *visitors)
+static void look_by_turns(struct connections *connections)
 {
-    for (struct visitor *visitor = visitors->silent.first, *next; visitor; visitor = next) {
-        next = visitor->next;
-        if (visitor->unwatched) {
-            visitors->n_unwatched--;
-            visitor->unwatched = false;
-            look(visitor, false);
+    for (struct http_conn *conn = connections->silent.first, *next; conn; conn = next) {
+        next = conn->next;
+        if (conn->unwatched) {
+            connections->n_unwatched--;
+            conn->unwatched = false;
+            look(conn, false);
         }
     }
 }
 
-void silent_sweep(struct visitors *visitors, int64_t now_ms)
+void silent_sweep(struct connections *connections, int64_t now_ms)
 {
     static const char words[] =
         "the request's head was not all there in time (option request-timeout)";
-    int64_t limit_ms = silence_ms(visitors);
-    struct visitor *visitor;
+    int64_t limit_ms = silence_ms(connections);
+    struct http_conn *conn;
 
-    if (visitors->n_unwatched > 0) {
-        look_by_turns(visitors);
+    if (connections->n_unwatched > 0) {
+        look_by_turns(connections);
     }
-    while ((visitor = visitors->silent.first) && now_ms - visitor->since_ms >= limit_ms) {
-        if (visitor->moved > 0) {
+    while ((conn = connections->silent.first) && now_ms - conn->since_ms >= limit_ms) {
+        if (conn->moved > 0) {
             struct peek begun;
 
-            (void)peek_into(visitor, &begun);
-            visitors_refuse(visitors, METRIC_REJECTION_REQUEST_TIMEOUT, words);
-            silent_say(visitor, PROBLEM_REQUEST_TIMEOUT, words, &begun);
-            leave(visitor);
+            (void)peek_into(conn, &begun);
+            connections_refuse(connections, METRIC_REJECTION_REQUEST_TIMEOUT, words);
+            silent_say(conn, PROBLEM_REQUEST_TIMEOUT, words, &begun);
+            leave(conn);
         } else {
-            drop(&visitors->silent, visitor);
+            drop(&connections->silent, conn);
         }
     }
-    while ((visitor = visitors->leaving.first) && now_ms - visitor->since_ms >= LEAVE_MS) {
-        drop(&visitors->leaving, visitor);
+    while ((conn = connections->leaving.first) && now_ms - conn->since_ms >= LEAVE_MS) {
+        drop(&connections->leaving, conn);
     }
 }

@@ -6,7 +6,7 @@
 
 #define BATCH 1000 /* of one daemon in one turn */
 
-bool parking_enter(struct parked *parked, struct listener *listener,
+bool suspend_enter(struct suspended *suspended, struct listener *listener,
                    struct MHD_Connection *connection, enum waiting_kind kind)
 {
     struct worker *worker = listener->worker;
@@ -17,84 +17,84 @@ bool parking_enter(struct parked *parked, struct listener *listener,
         atomic_fetch_sub_explicit(waiting, 1, memory_order_relaxed);
         return false;
     }
-    parked->listener = listener;
-    parked->connection = connection;
-    parked->kind = kind;
-    parked->state = PARKED_AWAKE;
-    parked->entered = true;
-    metric_move(&worker->counts->waiters[kind], 1);
+    suspended->listener = listener;
+    suspended->connection = connection;
+    suspended->kind = kind;
+    suspended->state = PARKED_AWAKE;
+    suspended->entered = true;
+    metric_move(&worker->counts->long_polls[kind], 1);
     (void)connection_begins_to_wait(listener, connection);
     return true;
 }
 
-static void unqueue(struct parked *parked)
+static void unqueue(struct suspended *suspended)
 {
-    struct listener *listener = parked->listener;
+    struct listener *listener = suspended->listener;
 
-    if (parked->previous) {
-        parked->previous->next = parked->next;
+    if (suspended->previous) {
+        suspended->previous->next = suspended->next;
     } else {
-        listener->called_first = parked->next;
+        listener->called_first = suspended->next;
     }
-    if (parked->next) {
-        parked->next->previous = parked->previous;
+    if (suspended->next) {
+        suspended->next->previous = suspended->previous;
     } else {
-        listener->called_last = parked->previous;
+        listener->called_last = suspended->previous;
     }
-    parked->next = parked->previous = NULL;
+    suspended->next = suspended->previous = NULL;
     listener->worker->n_called--;
 }
 
-void parking_leave(struct parked *parked)
+void suspend_leave(struct suspended *suspended)
 {
     struct worker *worker;
 
-    if (!parked->entered) {
+    if (!suspended->entered) {
         return;
     }
-    worker = parked->listener->worker;
-    if (parked->state == PARKED_CALLED) {
-        unqueue(parked);
+    worker = suspended->listener->worker;
+    if (suspended->state == PARKED_CALLED) {
+        unqueue(suspended);
     }
-    parked->state = PARKED_AWAKE;
-    parked->entered = false;
-    metric_move(&worker->counts->waiters[parked->kind], -1);
+    suspended->state = PARKED_AWAKE;
+    suspended->entered = false;
+    metric_move(&worker->counts->long_polls[suspended->kind], -1);
     atomic_fetch_sub_explicit(http_sockets_waiting_count(worker->sockets), 1, memory_order_relaxed);
 }
 
-void parked_sleep(struct parked *parked)
+void suspended_sleep(struct suspended *suspended)
 {
-    parked->state = PARKED_ASLEEP;
-    MHD_suspend_connection(parked->connection);
+    suspended->state = PARKED_ASLEEP;
+    MHD_suspend_connection(suspended->connection);
 }
 
-void parked_call(struct parked *parked)
+void suspended_call(struct suspended *suspended)
 {
-    struct listener *listener = parked->listener;
+    struct listener *listener = suspended->listener;
 
-    if (parked->state != PARKED_ASLEEP) {
+    if (suspended->state != PARKED_ASLEEP) {
         return;
     }
-    parked->state = PARKED_CALLED;
-    parked->next = NULL;
-    parked->previous = listener->called_last;
+    suspended->state = PARKED_CALLED;
+    suspended->next = NULL;
+    suspended->previous = listener->called_last;
     if (listener->called_last) {
-        listener->called_last->next = parked;
+        listener->called_last->next = suspended;
     } else {
-        listener->called_first = parked;
+        listener->called_first = suspended;
     }
-    listener->called_last = parked;
+    listener->called_last = suspended;
     listener->worker->n_called++;
 }
 
 static void resume_some(struct listener *listener, size_t most)
 {
     for (; most > 0 && listener->called_first; most--) {
-        struct parked *parked = listener->called_first;
+        struct suspended *suspended = listener->called_first;
 
-        unqueue(parked);
-        parked->state = PARKED_AWAKE;
-        MHD_resume_connection(parked->connection);
+        unqueue(suspended);
+        suspended->state = PARKED_AWAKE;
+        MHD_resume_connection(suspended->connection);
         listener->wanted = listener->due = true;
     }
 }
@@ -102,7 +102,7 @@ static void resume_some(struct listener *listener, size_t most)
 /*
  * One listener a turn; behind the last one comes a turn in which all do what they were kept from.
  */
-void parking_turn(struct worker *worker)
+void suspend_turn(struct worker *worker)
 {
     worker->telling = false;
     if (worker->n_called == 0 && worker->telling_next == 0) {
@@ -124,7 +124,7 @@ void parking_turn(struct worker *worker)
     }
 }
 
-void parking_flush(struct worker *worker)
+void suspend_flush(struct worker *worker)
 {
     worker->telling = false;
     worker->telling_next = 0;

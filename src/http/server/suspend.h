@@ -11,29 +11,29 @@
 
 #include "parts.h"
 
-enum parked_state { PARKED_AWAKE, PARKED_ASLEEP, PARKED_CALLED };
+enum suspended_state { PARKED_AWAKE, PARKED_ASLEEP, PARKED_CALLED };
 
-struct parked {
-    struct parked *next, *previous; /* while called */
+struct suspended {
+    struct suspended *next, *previous; /* while called */
     struct listener *listener;
     struct MHD_Connection *connection;
     enum waiting_kind kind;
-    enum parked_state state;
+    enum suspended_state state;
     bool entered;
 };
 
-/** Take a place among the waiting. @return false: all --max-waiters places are taken. */
-bool parking_enter(struct parked *parked, struct listener *listener,
+/** Take a place among the waiting. @return false: all --max-long polls places are taken. */
+bool suspend_enter(struct suspended *suspended, struct listener *listener,
                    struct MHD_Connection *connection, enum waiting_kind kind);
 /** Give it back; nothing where there is none. Also out of the queue. */
-void parking_leave(struct parked *parked);
+void suspend_leave(struct suspended *suspended);
 /** Suspend the connection. */
-void parked_sleep(struct parked *parked);
+void suspended_sleep(struct suspended *suspended);
 /** Queue it for its resume; nothing unless it sleeps. */
-void parked_call(struct parked *parked);
+void suspended_call(struct suspended *suspended);
 /** Resume a batch of those that were called. Before the daemons are run, in each turn. */
-void parking_turn(struct worker *worker);
+void suspend_turn(struct worker *worker);
 /** Resume all that were called. */
-void parking_flush(struct worker *worker);
+void suspend_flush(struct worker *worker);
 
 #endif

@@ -3,8 +3,8 @@
  * of the pointer to the current snapshot. Nothing here is shared with another thread but what
  * parts.h says.
  *
- * At the end (NEWS_STOP) waiting requests get their answer, answers on their way and commands that
- * were sent get up to a second, and then the daemons are stopped: libmicrohttpd insists that
+ * At the end (MESSAGE_STOP) waiting requests get their answer, answers on their way and commands
+ * that were sent get up to a second, and then the daemons are stopped: libmicrohttpd insists that
  * nothing is suspended by then.
  */
 #include <signal.h>
@@ -36,27 +36,27 @@ static void beat(void *data)
     struct worker *worker = data;
 
     atomic_store_explicit(&worker->pulse->at_boot_ms, clock_boot_ms(), memory_order_relaxed);
-    doors_check(worker->visitors);
+    doors_check(worker->connections);
     loop_timer_start(worker->pulse_timer, PULSE_EVERY_MS);
 }
 
 /* ---- news ---- */
 
-static void take_snapshot(struct worker *worker, struct news_snapshot *news)
+static void take_snapshot(struct worker *worker, struct message_snapshot *message)
 {
     struct snapshot *before = snapshot_ref(worker->cache->snapshot);
 
-    cache_take(worker->cache, snapshot_ref(news->snapshot));
-    commands_take(worker->commands, news->snapshot);
-    waiters_review(worker->waiters);
-    streams_hear_snapshot(worker->streams, before, news->snapshot);
+    cache_take(worker->cache, snapshot_ref(message->snapshot));
+    commands_take(worker->commands, message->snapshot);
+    long_polls_review(worker->long_polls);
+    streams_hear_snapshot(worker->streams, before, message->snapshot);
     snapshot_unref(before);
 }
 
 /* Whoever waits gets what there is, and time to go elsewhere. */
 static void wake_all(struct worker *worker)
 {
-    waiters_release_all(worker->waiters);
+    long_polls_release_all(worker->long_polls);
     streams_end_all(worker->streams);
 }
 
@@ -95,13 +95,13 @@ static void deliver(void *data, struct message *message)
     struct worker *worker = data;
 
     switch (message->kind) {
-    case NEWS_SNAPSHOT: take_snapshot(worker, (struct news_snapshot *)message); break;
-    case NEWS_FRESH: fresh_settle(worker, (struct news_fresh *)message); break;
-    case NEWS_STATUS: fresh_settle_status(worker, (struct news_status *)message); break;
-    case NEWS_EVENT: streams_hear_event(worker->streams, (struct news_event *)message); break;
-    case NEWS_RELOAD: commands_reload(worker->commands); break;
-    case NEWS_DRAIN: drain(worker); break;
-    case NEWS_STOP: begin_stop(worker); break;
+    case MESSAGE_SNAPSHOT: take_snapshot(worker, (struct message_snapshot *)message); break;
+    case MESSAGE_FRESH: fresh_settle(worker, (struct message_fresh *)message); break;
+    case MESSAGE_STATUS: fresh_settle_status(worker, (struct message_status *)message); break;
+    case MESSAGE_EVENT: streams_hear_event(worker->streams, (struct message_event *)message); break;
+    case MESSAGE_RELOAD: commands_reload(worker->commands); break;
+    case MESSAGE_DRAIN: drain(worker); break;
+    case MESSAGE_STOP: begin_stop(worker); break;
     default:
         log_error("a worker got news that are not for it", LOG_INT("kind", message->kind));
         break;
@@ -114,9 +114,9 @@ static void turn(void *data)
     struct worker *worker = data;
 
     streams_turn(worker->streams);
-    parking_turn(worker);
+    suspend_turn(worker);
     listeners_turn(worker);
-    visitors_turn(worker->visitors);
+    connections_turn(worker->connections);
     if (worker->stopping && worker->in_flight == 0) {
         loop_stop(worker->loop);
     }
@@ -152,9 +152,9 @@ struct worker *worker_new(const struct http_config *config, struct http_sockets 
     worker->called_timer = loop_timer_new(worker->loop, turn_again, worker);
     worker->cache = cache_new(worker->instance);
     worker->commands = config->pool ? commands_new(worker) : NULL;
-    worker->waiters = waiters_new(worker);
+    worker->long_polls = long_polls_new(worker);
     worker->streams = streams_new(worker);
-    worker->visitors = visitors_new(worker);
+    worker->connections = connections_new(worker);
     worker->n_patient = listeners_patient_wanted(config);
     worker->listeners =
         mem_new((1 + worker->n_patient) * config->n_listens + 1, sizeof(*worker->listeners));
@@ -178,10 +178,10 @@ void *worker_run(void *data)
     wake_all(worker);
     (void)commands_abandon(worker->commands);
     commands_flush(worker->commands);
-    parking_flush(worker);
+    suspend_flush(worker);
     /* whatever began to wait since: MHD_stop_daemon() resumes and closes it */
     fresh_release_all(worker);
-    doors_close(worker->visitors);
+    doors_close(worker->connections);
     for (size_t i = 0; i < worker->n_listeners; i++) {
         listener_stop(&worker->listeners[i]);
     }
@@ -211,7 +211,7 @@ static int start_thread(struct worker *worker)
 
 static void stop_listeners(struct worker *worker)
 {
-    doors_close(worker->visitors);
+    doors_close(worker->connections);
     for (size_t i = 0; i < worker->n_listeners; i++) {
         listener_stop(&worker->listeners[i]);
     }
@@ -228,7 +228,7 @@ int worker_open(struct worker *worker)
         failure = listener_start(&worker->listeners[i], worker, i / each, i % each > 0);
         worker->n_listeners = i + 1;
     }
-    return failure ? failure : doors_open(worker->visitors);
+    return failure ? failure : doors_open(worker->connections);
 }
 
 int worker_start(struct worker *worker)
@@ -249,7 +249,7 @@ void worker_stop(struct worker *worker)
     if (!worker->started) {
         return;
     }
-    mailbox_post(worker->mailbox, news_plain_new(NEWS_STOP));
+    mailbox_post(worker->mailbox, message_plain_new(MESSAGE_STOP));
     pthread_join(worker->thread, NULL);
     worker->started = false;
 }
@@ -262,10 +262,10 @@ void worker_free(struct worker *worker)
     worker_stop(worker);
     stop_listeners(worker);
     commands_free(worker->commands);
-    waiters_free(worker->waiters);
+    long_polls_free(worker->long_polls);
     streams_free(worker->streams);
     cache_free(worker->cache);
-    visitors_free(worker->visitors);
+    connections_free(worker->connections);
     loop_timer_free(worker->called_timer);
     loop_timer_free(worker->pulse_timer);
     loop_timer_free(worker->stop_timer);

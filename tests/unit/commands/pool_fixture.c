@@ -48,14 +48,14 @@ static void on_suspect(void *data, enum suspicion what, const char *master,
     stage->suspicions[what]++;
 }
 
-void pool_stage_job_ended(struct pool_job *job)
+void pool_stage_request_ended(struct pool_request *request)
 {
-    struct pool_stage *stage = job->data;
+    struct pool_stage *stage = request->data;
 
-    for (size_t i = 0; i < job->n_items; i++) {
-        cr_expect_neq(job->items[i].outcome, ITEM_PENDING);
+    for (size_t i = 0; i < request->n_items; i++) {
+        cr_expect_neq(request->items[i].outcome, ITEM_PENDING);
     }
-    if (++stage->n_ended == stage->n_jobs) {
+    if (++stage->n_ended == stage->n_requests) {
         loop_stop(stage->loop);
     }
 }
@@ -126,27 +126,28 @@ void pool_stage_publish_peer(struct pool_stage *stage, const struct peer *peer)
     pool_stage_publish(stage, peer_address(peer), 1, FENCE_DOWN);
 }
 
-struct pool_job *pool_stage_submit_as(struct pool_stage *stage, const char *json, bool many,
-                                      bool transaction, bool retry)
+struct pool_request *pool_stage_submit_as(struct pool_stage *stage, const char *json, bool many,
+                                          bool transaction, bool retry)
 {
-    struct pool_job *job = pool_job_new();
+    struct pool_request *request = pool_request_new();
     char error[BATCH_ERROR_SIZE];
 
-    cr_assert_eq(batch_read(json, strlen(json), many ? BATCH_MANY : BATCH_ONE, &job->batch, error),
-                 0, "%s", error);
-    job->transaction = transaction;
-    job->retry_always = retry;
-    snprintf(job->master, sizeof(job->master), "mymaster");
-    job->done = pool_stage_job_ended;
-    job->data = stage;
-    stage->jobs[stage->n_jobs++] = job;
-    if (pool_run(stage->pool, job)) {
+    cr_assert_eq(
+        batch_read(json, strlen(json), many ? BATCH_MANY : BATCH_ONE, &request->batch, error), 0,
+        "%s", error);
+    request->transaction = transaction;
+    request->retry_always = retry;
+    snprintf(request->master, sizeof(request->master), "mymaster");
+    request->done = pool_stage_request_ended;
+    request->data = stage;
+    stage->requests[stage->n_requests++] = request;
+    if (pool_run(stage->pool, request)) {
         stage->n_ended++;
     }
-    return job;
+    return request;
 }
 
-struct pool_job *pool_stage_submit(struct pool_stage *stage, const char *json)
+struct pool_request *pool_stage_submit(struct pool_stage *stage, const char *json)
 {
     return pool_stage_submit_as(stage, json, false, false, false);
 }
@@ -156,7 +157,7 @@ void pool_stage_run_until(struct pool_stage *stage, bool (*when)(struct pool_sta
 {
     stage->when = when;
     stage->then = NULL;
-    while (stage->when && !stage->guard_fired) { /* the end of all jobs stops the loop, too */
+    while (stage->when && !stage->guard_fired) { /* the end of all requests stops the loop, too */
         loop_run(stage->loop);
     }
     cr_assert_not(stage->guard_fired, "what was waited for did not come");
@@ -164,11 +165,11 @@ void pool_stage_run_until(struct pool_stage *stage, bool (*when)(struct pool_sta
 
 void pool_stage_run(struct pool_stage *stage)
 {
-    while (stage->n_ended < stage->n_jobs && !stage->guard_fired) {
+    while (stage->n_ended < stage->n_requests && !stage->guard_fired) {
         loop_run(stage->loop);
     }
     cr_expect_not(stage->guard_fired, "not all jobs ended");
-    cr_expect_eq(stage->n_ended, stage->n_jobs);
+    cr_expect_eq(stage->n_ended, stage->n_requests);
 }
 
 void pool_stage_close(struct pool_stage *stage)
@@ -183,8 +184,8 @@ void pool_stage_close(struct pool_stage *stage)
     for (int i = 0; i < METRIC_POOL_STATE_COUNT; i++) {
         cr_expect_eq(metric_look(&stage->counts->connections[i]), 0, "connections %d", i);
     }
-    for (size_t i = 0; i < stage->n_jobs; i++) {
-        pool_job_free(stage->jobs[i]);
+    for (size_t i = 0; i < stage->n_requests; i++) {
+        pool_request_free(stage->requests[i]);
     }
     snapshot_unref(stage->snapshot);
     metrics_free(stage->metrics);
@@ -204,9 +205,9 @@ void peer_end(struct peer *peer)
     peer_free(peer);
 }
 
-void expect_done(const struct pool_job *job, size_t i, const char *json)
+void expect_done(const struct pool_request *request, size_t i, const char *json)
 {
-    const struct pool_item *item = &job->items[i];
+    const struct pool_command *item = &request->items[i];
 
     cr_assert_eq(item->outcome, ITEM_DONE, "outcome %d: %s", item->outcome, item->words);
     cr_expect_eq(item->json.size, strlen(json));
@@ -214,12 +215,13 @@ void expect_done(const struct pool_job *job, size_t i, const char *json)
                      item->json.bytes);
 }
 
-void expect_words(const struct pool_job *job, size_t i, enum item_outcome outcome,
+void expect_words(const struct pool_request *request, size_t i, enum item_outcome outcome,
                   const char *words)
 {
-    cr_expect_eq(job->items[i].outcome, outcome, "outcome %d: %s", job->items[i].outcome,
-                 job->items[i].words);
-    cr_expect_eq(strncmp(job->items[i].words, words, strlen(words)), 0, "%s", job->items[i].words);
+    cr_expect_eq(request->items[i].outcome, outcome, "outcome %d: %s", request->items[i].outcome,
+                 request->items[i].words);
+    cr_expect_eq(strncmp(request->items[i].words, words, strlen(words)), 0, "%s",
+                 request->items[i].words);
 }
 
 bool pool_stage_one_done(struct pool_stage *stage)

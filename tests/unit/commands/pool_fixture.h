@@ -1,5 +1,5 @@
 /*
- * A pool on a loop, a master that is published, and jobs that are waited for: for tests against
+ * A pool on a loop, a master that is published, and requests that are waited for: for tests against
  * scripted peers.
  */
 #ifndef BELLWETHER_TESTS_UNIT_COMMANDS_POOL_FIXTURE_H
@@ -49,8 +49,8 @@ struct pool_stage {
     struct snapshot *snapshot;
     struct pulse pulse;   /* the watcher's: what is published has read as far as it goes */
     int64_t promoting_ms; /* when a leader was heard to begin a promotion */
-    struct pool_job *jobs[JOBS_MAX];
-    size_t n_jobs, n_ended;
+    struct pool_request *requests[JOBS_MAX];
+    size_t n_requests, n_ended;
     bool guard_fired, stalled;
     int suspicions[8];
     /* what is to happen when something holds */
@@ -67,25 +67,25 @@ void pool_stage_open(struct pool_stage *stage, const char *rules);
 void pool_stage_publish(struct pool_stage *stage, const struct address *address, uint64_t switches,
                         enum fence fence);
 void pool_stage_publish_peer(struct pool_stage *stage, const struct peer *peer);
-/** Run a body on the master; the job is the stage's. */
-struct pool_job *pool_stage_submit_as(struct pool_stage *stage, const char *json, bool many,
-                                      bool transaction, bool retry);
-struct pool_job *pool_stage_submit(struct pool_stage *stage, const char *json);
+/** Run a body on the master; the request is the stage's. */
+struct pool_request *pool_stage_submit_as(struct pool_stage *stage, const char *json, bool many,
+                                          bool transaction, bool retry);
+struct pool_request *pool_stage_submit(struct pool_stage *stage, const char *json);
 /** Run until this holds. */
 void pool_stage_run_until(struct pool_stage *stage, bool (*when)(struct pool_stage *stage));
-/** Run until all jobs have ended. */
+/** Run until all requests have ended. */
 void pool_stage_run(struct pool_stage *stage);
-/** Nothing may be left, of jobs, counts and connections. */
+/** Nothing may be left, of requests, counts and connections. */
 void pool_stage_close(struct pool_stage *stage);
 /** The script ran to its end. */
 void peer_end(struct peer *peer);
-void expect_done(const struct pool_job *job, size_t i, const char *json);
-void expect_words(const struct pool_job *job, size_t i, enum item_outcome outcome,
+void expect_done(const struct pool_request *request, size_t i, const char *json);
+void expect_words(const struct pool_request *request, size_t i, enum item_outcome outcome,
                   const char *words);
 bool pool_stage_one_done(struct pool_stage *stage);
 bool pool_stage_one_in_flight(struct pool_stage *stage);
-/** What `done` of a job of the stage is. */
-void pool_stage_job_ended(struct pool_job *job);
+/** What `done` of a request of the stage is. */
+void pool_stage_request_ended(struct pool_request *request);
 /** A stage without restrictions, and a peer that plays `steps` and is the master. */
 struct peer *pool_stage_open_with(struct pool_stage *stage, const struct peer_step *steps);
 void pool_stage_close_with(struct pool_stage *stage, struct peer *peer);

@@ -172,12 +172,12 @@ Test(policy, copies)
     struct policy *copy = policy_copy(policy);
 
     policy_free(policy);
-    struct command_book *book = command_book_new(copy, NULL);
+    struct command_table *commands_table = command_table_new(copy, NULL);
     policy_free(copy);
     struct command_facts facts;
-    command_book_look(book, "config", "set", &facts);
+    command_table_look(commands_table, "config", "set", &facts);
     cr_expect_not(facts.allowed);
     cr_expect_str_eq(facts.rule, "-config|set");
-    command_book_free(book);
+    command_table_free(commands_table);
     policy_free(NULL);
 }

@@ -1,6 +1,6 @@
 /*
  * The pool against scripted peers: how commands are written and answered, and settled when
- * connections are lost or servers refuse, and that every job ends exactly once.
+ * connections are lost or servers refuse, and that every request ends exactly once.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -20,8 +20,8 @@ Test(pool, runs_commands_pipelined_on_one_connection)
         GREET, {PEER_EXPECT, INCR GET}, {PEER_SEND, ":1\r\n$1\r\n1\r\n"}, END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]"),
-                    *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]"),
+                        *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
 
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":1");
@@ -40,42 +40,42 @@ Test(pool, pipeline_answers_each_for_itself)
 
     pool_stage_open(&stage, "+@all -config");
     pool_stage_publish_peer(&stage, peer);
-    struct pool_job *job = pool_stage_submit_as(
+    struct pool_request *request = pool_stage_submit_as(
         &stage, "[[\"SET\",\"k\",\"v\"],[\"CONFIG\",\"GET\",\"x\"],[],[\"GET\",\"k\"]]", true,
         false, false);
     pool_stage_run(&stage);
-    expect_words(job, 0, ITEM_ERROR, "ERR no");
-    expect_words(job, 1, ITEM_DENIED, "NOPERM ");
-    cr_expect_not_null(strstr(job->items[1].words, "-config"), "%s", job->items[1].words);
-    expect_words(job, 2, ITEM_BAD, "BADREQUEST ");
-    expect_done(job, 3, "{\"result\":null");
+    expect_words(request, 0, ITEM_ERROR, "ERR no");
+    expect_words(request, 1, ITEM_DENIED, "NOPERM ");
+    cr_expect_not_null(strstr(request->items[1].words, "-config"), "%s", request->items[1].words);
+    expect_words(request, 2, ITEM_BAD, "BADREQUEST ");
+    expect_done(request, 3, "{\"result\":null");
     cr_expect_eq(metric_read(&stage.counts->policy_refusals), 1);
     pool_stage_close_with(&stage, peer);
 }
 
-Test(pool, read_only_jobs_run_reads_only)
+Test(pool, read_only_requests_run_reads_only)
 {
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
     struct peer *peer = peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
-    struct pool_job *job = pool_job_new();
+    struct pool_request *request = pool_request_new();
     const char *two = "[[\"GET\",\"k\"],[\"INCR\",\"k\"]]";
     char error[BATCH_ERROR_SIZE];
 
     pool_stage_open(&stage, "+@all");
     pool_stage_publish_peer(&stage, peer);
-    cr_assert_eq(batch_read(two, strlen(two), BATCH_MANY, &job->batch, error), 0);
-    job->read_only = "the token is read-only";
-    snprintf(job->master, sizeof(job->master), "mymaster");
-    job->done = pool_stage_job_ended;
-    job->data = &stage;
-    stage.jobs[stage.n_jobs++] = job;
-    cr_assert_not(pool_run(stage.pool, job));
+    cr_assert_eq(batch_read(two, strlen(two), BATCH_MANY, &request->batch, error), 0);
+    request->read_only = "the token is read-only";
+    snprintf(request->master, sizeof(request->master), "mymaster");
+    request->done = pool_stage_request_ended;
+    request->data = &stage;
+    stage.requests[stage.n_requests++] = request;
+    cr_assert_not(pool_run(stage.pool, request));
     pool_stage_run(&stage);
-    expect_done(job, 0, "{\"result\":\"1\"");
-    expect_words(job, 1, ITEM_DENIED, "NOPERM ");
-    cr_expect_not_null(strstr(job->items[1].words, "the token is read-only"));
+    expect_done(request, 0, "{\"result\":\"1\"");
+    expect_words(request, 1, ITEM_DENIED, "NOPERM ");
+    cr_expect_not_null(strstr(request->items[1].words, "the token is read-only"));
     pool_stage_close_with(&stage, peer);
 }
 
@@ -95,12 +95,12 @@ Test(pool, long_words_come_whole)
     snprintf(list, sizeof(list), "+OK\r\n%s-EXECABORT because\r\n", wire);
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *job = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *request = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
-    expect_words(job, 0, ITEM_ERROR, "ERR 000");
-    cr_assert_eq(job->items[0].json.size, 2004);
-    cr_expect_str_eq(job->items[0].json.bytes + 2000, "0007");
-    struct pool_job *transaction =
+    expect_words(request, 0, ITEM_ERROR, "ERR 000");
+    cr_assert_eq(request->items[0].json.size, 2004);
+    cr_expect_str_eq(request->items[0].json.bytes + 2000, "0007");
+    struct pool_request *transaction =
         pool_stage_submit_as(&stage, "[[\"GET\",\"k\"]]", true, true, false);
     pool_stage_run(&stage);
     expect_words(transaction, 0, ITEM_ERROR, "EXECABORT because (command 1: ERR 000");
@@ -132,13 +132,14 @@ Test(pool, a_renamed_command_is_asked_for_once_and_judged_as_what_it_is)
 
     pool_stage_open(&stage, "+@all -@admin");
     pool_stage_publish_peer(&stage, peer);
-    struct pool_job *job = pool_stage_submit_as(
+    struct pool_request *request = pool_stage_submit_as(
         &stage, "[[\"XCONFIG\",\"GET\",\"x\"],[\"XGET\",\"k\"]]", true, false, false);
     pool_stage_run(&stage);
-    expect_words(job, 0, ITEM_DENIED, "NOPERM this daemon does not run 'xconfig' for you: -@admin");
-    expect_done(job, 1, "{\"result\":\"1\"");
-    struct pool_job *again = pool_stage_submit(&stage, "[\"XGET\",\"j\"]");
-    struct pool_job *denied = pool_stage_submit(&stage, "[\"xconfig\",\"GET\",\"x\"]");
+    expect_words(request, 0, ITEM_DENIED,
+                 "NOPERM this daemon does not run 'xconfig' for you: -@admin");
+    expect_done(request, 1, "{\"result\":\"1\"");
+    struct pool_request *again = pool_stage_submit(&stage, "[\"XGET\",\"j\"]");
+    struct pool_request *denied = pool_stage_submit(&stage, "[\"xconfig\",\"GET\",\"x\"]");
     pool_stage_run(&stage);
     expect_done(again, 0, "{\"result\":\"2\"");
     expect_words(denied, 0, ITEM_DENIED, "NOPERM ");
@@ -155,14 +156,14 @@ Test(pool, what_the_server_does_not_know_is_not_sent)
                                              END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *job =
+    struct pool_request *request =
         pool_stage_submit_as(&stage, "[[\"FOO\",\"x\"],[\"GET\",\"k\"]]", true, false, false);
-    struct pool_job *transaction =
+    struct pool_request *transaction =
         pool_stage_submit_as(&stage, "[[\"GET\",\"k\"],[\"FOO\"]]", true, true, false);
 
     pool_stage_run(&stage);
-    expect_words(job, 0, ITEM_BAD, "ERR unknown command 'FOO'");
-    expect_done(job, 1, "{\"result\":\"1\"");
+    expect_words(request, 0, ITEM_BAD, "ERR unknown command 'FOO'");
+    expect_done(request, 1, "{\"result\":\"1\"");
     expect_words(transaction, 0, ITEM_BAD, "EXECABORT ");
     cr_expect_not_null(strstr(transaction->items[0].words, "command 2: ERR unknown command 'FOO'"));
     cr_expect_eq(metric_read(&stage.counts->policy_refusals), 0);
@@ -181,13 +182,13 @@ Test(pool, the_others_go_ahead_of_a_name_that_is_asked_for)
                                              END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *job = pool_stage_submit_as(
+    struct pool_request *request = pool_stage_submit_as(
         &stage, "[[\"GET\",\"k\"],[\"FOO\"],[\"INCR\",\"k\"]]", true, false, false);
 
     pool_stage_run(&stage);
-    expect_done(job, 0, "{\"result\":\"1\"");
-    expect_words(job, 1, ITEM_BAD, "ERR unknown command 'FOO'");
-    expect_done(job, 2, "{\"result\":1");
+    expect_done(request, 0, "{\"result\":\"1\"");
+    expect_words(request, 1, ITEM_BAD, "ERR unknown command 'FOO'");
+    expect_done(request, 2, "{\"result\":1");
     pool_stage_close_with(&stage, peer);
 }
 
@@ -206,10 +207,10 @@ Test(pool, a_name_is_asked_for_again_where_the_connection_was_lost)
         END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *job = pool_stage_submit(&stage, "[\"FOO\"]");
+    struct pool_request *request = pool_stage_submit(&stage, "[\"FOO\"]");
 
     pool_stage_run(&stage);
-    expect_done(job, 0, "{\"result\":1");
+    expect_done(request, 0, "{\"result\":1");
     pool_stage_close_with(&stage, peer);
 }
 
@@ -234,10 +235,10 @@ Test(pool, without_hello_the_role_is_asked_for)
                                              END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *job = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *request = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
 
     pool_stage_run(&stage);
-    expect_done(job, 0, "{\"result\":\"1\"");
+    expect_done(request, 0, "{\"result\":\"1\"");
     pool_stage_close_with(&stage, peer);
 }
 
@@ -260,10 +261,10 @@ Test(pool, without_hello_and_role_info_tells)
                                              END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *job = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *request = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
 
     pool_stage_run(&stage);
-    expect_done(job, 0, "{\"result\":\"1\"");
+    expect_done(request, 0, "{\"result\":\"1\"");
     cr_expect_eq(stage.suspicions[SUSPICION_ROLE], 1);
     pool_stage_close_with(&stage, peer);
 }
@@ -281,12 +282,12 @@ Test(pool, transaction_is_contiguous_and_one)
         END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *job =
+    struct pool_request *request =
         pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"],[\"GET\",\"k\"]]", true, true, false);
 
     pool_stage_run(&stage);
-    cr_assert_eq(job->n_items, 1);
-    expect_done(job, 0, "[{\"result\":7},{\"result\":\"7\"}]");
+    cr_assert_eq(request->n_items, 1);
+    expect_done(request, 0, "[{\"result\":7},{\"result\":\"7\"}]");
     pool_stage_close_with(&stage, peer);
 }
 
@@ -304,10 +305,11 @@ Test(pool, transaction_refused_by_a_replica_runs_again_whole)
         END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *job = pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
+    struct pool_request *request =
+        pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
 
     pool_stage_run(&stage);
-    expect_done(job, 0, "[{\"result\":1}]");
+    expect_done(request, 0, "[{\"result\":1}]");
     cr_expect_eq(metric_read(&stage.counts->retries[METRIC_RETRY_EXECABORT]), 1);
     cr_expect_eq(stage.suspicions[SUSPICION_READ_ONLY], 1);
     pool_stage_close_with(&stage, peer);
@@ -325,13 +327,13 @@ Test(pool, transaction_discarded_for_good_says_why)
         END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *job =
+    struct pool_request *request =
         pool_stage_submit_as(&stage, "[[\"GET\",\"k\"],[\"INCR\",\"k\"]]", true, true, false);
 
     pool_stage_run(&stage);
-    expect_words(job, 0, ITEM_ERROR, "EXECABORT ");
-    cr_expect_not_null(strstr(job->items[0].words, "command 2: ERR wrong"), "%s",
-                       job->items[0].words);
+    expect_words(request, 0, ITEM_ERROR, "EXECABORT ");
+    cr_expect_not_null(strstr(request->items[0].words, "command 2: ERR wrong"), "%s",
+                       request->items[0].words);
     pool_stage_close_with(&stage, peer);
 }
 
@@ -346,11 +348,12 @@ Test(pool, transaction_where_multi_is_refused_sends_no_member)
         END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *job = pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
+    struct pool_request *request =
+        pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
 
     pool_stage_run(&stage);
-    expect_words(job, 0, ITEM_ERROR, "NOPERM no multi");
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    expect_words(request, 0, ITEM_ERROR, "NOPERM no multi");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
     pool_stage_close_with(&stage, peer);
@@ -371,10 +374,11 @@ Test(pool, transaction_whose_exec_is_refused_by_a_replica_runs_again_whole)
         END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *job = pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
+    struct pool_request *request =
+        pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
 
     pool_stage_run(&stage);
-    expect_done(job, 0, "[{\"result\":1}]");
+    expect_done(request, 0, "[{\"result\":1}]");
     cr_expect_eq(metric_read(&stage.counts->retries[METRIC_RETRY_EXECABORT]), 1);
     cr_expect_eq(stage.suspicions[SUSPICION_READ_ONLY], 1);
     pool_stage_close_with(&stage, peer);
@@ -397,11 +401,13 @@ Test(pool, transaction_where_multi_is_refused_later_is_the_last_one)
         END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *first = pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
+    struct pool_request *first =
+        pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
 
     pool_stage_run(&stage);
     expect_words(first, 0, ITEM_UNKNOWN, "UNKNOWN ");
-    struct pool_job *second = pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
+    struct pool_request *second =
+        pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
     pool_stage_run(&stage);
     expect_words(second, 0, ITEM_ERROR, "NOPERM no multi");
     pool_stage_close_with(&stage, peer);
@@ -423,8 +429,8 @@ Test(pool, lost_read_runs_again_and_lost_write_is_unknown)
         END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]"),
-                    *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]"),
+                        *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
 
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
@@ -441,7 +447,8 @@ Test(pool, lost_write_runs_again_where_the_caller_says_so)
                                              END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *incr = pool_stage_submit_as(&stage, "[\"INCR\",\"k\"]", false, false, true);
+    struct pool_request *incr =
+        pool_stage_submit_as(&stage, "[\"INCR\",\"k\"]", false, false, true);
 
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":2");
@@ -461,7 +468,7 @@ Test(pool, what_is_lost_again_is_given_time)
 
     pool_stage_open(&stage, "+@all");
     pool_stage_publish_peer(&stage, peer);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
     cr_expect_geq(clock_boot_ms() - began_ms, 50);
@@ -477,12 +484,12 @@ static void check_lost_for_good(const char *command, bool retry, const char *wir
                                       END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *job = pool_stage_submit_as(&stage, command, false, false, retry), *set;
+    struct pool_request *request = pool_stage_submit_as(&stage, command, false, false, retry), *set;
 
     pool_stage_run(&stage);
-    expect_words(job, 0, ITEM_UNKNOWN, "UNKNOWN the connection to ");
-    cr_expect_not_null(strstr(job->items[0].words, "each of the 3 times"), "%s",
-                       job->items[0].words);
+    expect_words(request, 0, ITEM_UNKNOWN, "UNKNOWN the connection to ");
+    cr_expect_not_null(strstr(request->items[0].words, "each of the 3 times"), "%s",
+                       request->items[0].words);
     set = pool_stage_submit(&stage, "[\"SET\",\"k\",\"v\"]");
     pool_stage_run(&stage);
     expect_done(set, 0, "{\"result\":\"OK\"");
@@ -511,7 +518,7 @@ Test(pool, what_is_refused_each_time_says_so)
                                              END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+    struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
 
     pool_stage_run(&stage);
     expect_words(incr, 0, ITEM_NOT_SENT, "NOTSENT ");
@@ -543,7 +550,8 @@ Test(pool, a_new_master_does_not_pay_for_the_old_one)
     struct peer *peer = peer_start("127.0.0.1", new);
     struct pool_stage stage = {0};
     struct peer *before = pool_stage_open_with(&stage, old);
-    struct pool_job *incr = pool_stage_submit_as(&stage, "[\"INCR\",\"k\"]", false, false, true);
+    struct pool_request *incr =
+        pool_stage_submit_as(&stage, "[\"INCR\",\"k\"]", false, false, true);
 
     pool_stage_run_until(&stage, refused_twice_and_sent);
     pool_stage_publish(&stage, peer_address(peer), 2, FENCE_DOWN);
@@ -576,8 +584,8 @@ Test(pool, what_the_server_cannot_read_is_answered_with_its_words)
 
     memset(set + at, 'x', SIZE);
     strcpy(set + at + SIZE, "\"]");
-    struct pool_job *large = pool_stage_submit(&stage, set),
-                    *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+    struct pool_request *large = pool_stage_submit(&stage, set),
+                        *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run(&stage);
     expect_words(large, 0, ITEM_ERROR, "ERR Protocol error: invalid bulk length");
     expect_done(incr, 0, "{\"result\":1");
@@ -594,7 +602,7 @@ Test(pool, refused_while_resting_is_told_at_the_end)
 
     pool_stage_open(&stage, "+@all");
     pool_stage_publish_peer(&stage, peer);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_words(get, 0, ITEM_NOT_SENT, "NOTSENT ");
     cr_expect_not_null(strstr(get->items[0].words, "LOADING Redis is loading"), "%s",
@@ -614,7 +622,7 @@ Test(pool, read_only_refusal_tells_the_watcher_and_runs_again)
                                              END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+    struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     int64_t began_ms = clock_boot_ms();
 
     pool_stage_run(&stage);
@@ -630,7 +638,7 @@ Test(pool, scripts_are_not_believed)
         GREET, {PEER_EXPECT, EVAL}, {PEER_SEND, READONLY}, END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *eval = pool_stage_submit(&stage, "[\"EVAL\",\"s\",0]");
+    struct pool_request *eval = pool_stage_submit(&stage, "[\"EVAL\",\"s\",0]");
 
     pool_stage_run(&stage);
     expect_words(eval, 0, ITEM_ERROR, "READONLY ");
@@ -647,12 +655,12 @@ Test(pool, a_read_behind_a_refused_write_sees_it)
                                              END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *job =
+    struct pool_request *request =
         pool_stage_submit_as(&stage, "[[\"SET\",\"k\",\"v\"],[\"GET\",\"k\"]]", true, false, false);
 
     pool_stage_run(&stage);
-    expect_done(job, 0, "{\"result\":\"OK\"");
-    expect_done(job, 1, "{\"result\":\"v\"");
+    expect_done(request, 0, "{\"result\":\"OK\"");
+    expect_done(request, 1, "{\"result\":\"v\"");
     cr_expect_eq(metric_read(&stage.counts->retries[METRIC_RETRY_IN_ORDER]), 1);
     pool_stage_close_with(&stage, peer);
 }
@@ -671,7 +679,7 @@ Test(pool, a_node_that_is_no_master_is_not_used)
                                              END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
 
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
@@ -692,7 +700,7 @@ Test(pool, a_node_that_hangs_up_before_it_told_its_commands_is_given_time)
 
     pool_stage_open(&stage, "+@all");
     pool_stage_publish_peer(&stage, peer);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
     cr_expect_geq(clock_boot_ms() - began_ms, 25);
@@ -712,8 +720,8 @@ Test(pool, where_command_is_denied_every_command_is_a_write)
 
     pool_stage_open(&stage, "+get");
     pool_stage_publish_peer(&stage, peer);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]"),
-                    *set = pool_stage_submit(&stage, "[\"SET\",\"k\",\"v\"]");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]"),
+                        *set = pool_stage_submit(&stage, "[\"SET\",\"k\",\"v\"]");
     pool_stage_run(&stage);
     expect_words(get, 0, ITEM_UNKNOWN, "UNKNOWN ");
     expect_words(set, 0, ITEM_DENIED, "NOPERM ");
@@ -726,7 +734,7 @@ Test(pool, a_reply_over_the_bound)
         GREET, {PEER_EXPECT, GET}, {PEER_FLOOD, NULL}, {PEER_END, NULL}};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
 
     pool_stage_run(&stage);
     expect_words(get, 0, ITEM_TOO_BIG, "TOOBIG ");
@@ -756,12 +764,13 @@ Test(pool, a_reply_that_memory_has_no_room_to_keep)
 
     /* hiredis doubles: it may take 1.8 MB for a moment; the last eighth is not for the JSON */
     budget_limit(2000 * 1000);
-    struct pool_job *job =
+    struct pool_request *request =
         pool_stage_submit_as(&stage, "[[\"GET\",\"k\"],[\"GET\",\"k\"]]", true, false, false);
     pool_stage_run(&stage);
-    expect_words(job, 0, ITEM_TOO_BIG, "TOOBIG ");
-    cr_expect_not_null(strstr(job->items[0].words, "max-memory"), "%s", job->items[0].words);
-    expect_done(job, 1, "{\"result\":\"v\"");
+    expect_words(request, 0, ITEM_TOO_BIG, "TOOBIG ");
+    cr_expect_not_null(strstr(request->items[0].words, "max-memory"), "%s",
+                       request->items[0].words);
+    expect_done(request, 1, "{\"result\":\"v\"");
     pool_stage_close_with(&stage, peer);
     free(replies);
 }
@@ -778,28 +787,31 @@ Test(pool, a_reply_that_memory_has_no_room_to_read)
     struct peer *peer = pool_stage_open_with(&stage, steps);
 
     budget_limit(600 * 1000);
-    struct pool_job *job = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *request = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
-    expect_words(job, 0, ITEM_TOO_BIG, "TOOBIG ");
-    cr_expect_not_null(strstr(job->items[0].words, "max-memory"), "%s", job->items[0].words);
+    expect_words(request, 0, ITEM_TOO_BIG, "TOOBIG ");
+    cr_expect_not_null(strstr(request->items[0].words, "max-memory"), "%s",
+                       request->items[0].words);
     cr_expect_lt(budget_used(), 600 * 1000);
     pool_stage_close_with(&stage, peer);
 }
 
-/* What is held while a job waits for the rest is counted, and given back when its time is over. */
-Test(pool, what_a_job_holds_is_counted)
+/*
+ * What is held while a request waits for the rest is counted, and given back when its time is over.
+ */
+Test(pool, what_a_request_holds_is_counted)
 {
     enum { SIZE = 900 * 1000 };
     char *replies = long_then_short(SIZE);
     const struct peer_step steps[] = {GREET, {PEER_EXPECT, GET GET GET}, {PEER_SEND, replies}, END};
     struct pool_stage stage = {.config = {.command_timeout_ms = 300}};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *job = pool_stage_submit_as(
+    struct pool_request *request = pool_stage_submit_as(
         &stage, "[[\"GET\",\"k\"],[\"GET\",\"k\"],[\"GET\",\"k\"]]", true, false, false);
 
     pool_stage_run(&stage);
-    cr_expect_eq(job->items[0].outcome, ITEM_DONE);
-    expect_words(job, 2, ITEM_UNKNOWN, "UNKNOWN ");
+    cr_expect_eq(request->items[0].outcome, ITEM_DONE);
+    expect_words(request, 2, ITEM_UNKNOWN, "UNKNOWN ");
     cr_expect(budget_used() > SIZE && budget_used() < SIZE + 200 * 1000, "%zu", budget_used());
     pool_stage_close_with(&stage, peer);
     free(replies);
@@ -823,8 +835,8 @@ Test(pool, a_reply_over_the_bound_costs_nobody_else_anything)
     memset(reply + at, '$', SIZE);
     strcpy(reply + at + SIZE, "\r\n:1\r\n");
     peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]"),
-                    *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]"),
+                        *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run(&stage);
     expect_words(get, 0, ITEM_TOO_BIG, "TOOBIG ");
     expect_done(incr, 0, "{\"result\":1");
@@ -854,14 +866,14 @@ Test(pool, replies_of_a_pipeline_over_the_bound_together)
     peer = peer_start("127.0.0.1", steps);
     pool_stage_open(&stage, "+@all");
     pool_stage_publish_peer(&stage, peer);
-    struct pool_job *job = pool_stage_submit_as(
+    struct pool_request *request = pool_stage_submit_as(
         &stage, "[[\"GET\",\"k\"],[\"GET\",\"k\"],[\"GET\",\"k\"],[\"GET\",\"k\"]]", true, false,
         false);
     pool_stage_run(&stage);
-    cr_expect_eq(job->items[0].outcome, ITEM_DONE);
-    cr_expect_eq(job->items[1].outcome, ITEM_DONE);
-    expect_words(job, 2, ITEM_TOO_BIG, "TOOBIG ");
-    expect_words(job, 3, ITEM_TOO_BIG, "TOOBIG ");
+    cr_expect_eq(request->items[0].outcome, ITEM_DONE);
+    cr_expect_eq(request->items[1].outcome, ITEM_DONE);
+    expect_words(request, 2, ITEM_TOO_BIG, "TOOBIG ");
+    expect_words(request, 3, ITEM_TOO_BIG, "TOOBIG ");
     pool_stage_close_with(&stage, peer);
     free(replies);
 }

@@ -33,14 +33,14 @@ Test(pool, a_late_answer_reaches_nobody_and_breaks_nothing)
 
     pool_stage_open(&stage, "+@all");
     pool_stage_publish_peer(&stage, peer);
-    struct pool_job *set = pool_stage_submit(&stage, "[\"SET\",\"k\",\"v\"]");
-    struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+    struct pool_request *set = pool_stage_submit(&stage, "[\"SET\",\"k\",\"v\"]");
+    struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run(&stage);
     expect_words(set, 0, ITEM_UNKNOWN, "UNKNOWN ");
     expect_words(incr, 0, ITEM_UNKNOWN, "UNKNOWN ");
     cr_expect_eq(stage.suspicions[SUSPICION_SILENT], 0);
     peer_release(peer);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"9\"");
     pool_stage_close_with(&stage, peer);
@@ -56,11 +56,11 @@ Test(pool, a_silent_peer_makes_it_unknown_and_is_hung_up_on)
 
     pool_stage_open(&stage, "+@all");
     pool_stage_publish_peer(&stage, peer);
-    struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+    struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run(&stage);
     expect_words(incr, 0, ITEM_UNKNOWN, "UNKNOWN ");
     cr_expect_eq(stage.suspicions[SUSPICION_SILENT], 1);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
     pool_stage_close_with(&stage, peer);
@@ -92,7 +92,7 @@ static void fall_silent(struct pool_stage *stage, const struct peer *peer)
     pool_stage_run_until(stage, half_is_over);
     pool_stage_submit(stage, "[\"INCR\",\"k\"]");
     pool_stage_run_until(stage, one_ended);
-    expect_words(stage->jobs[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(stage->requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
 }
 
 Test(pool, a_silent_peer_that_speaks_again_is_used_by_who_waits)
@@ -108,10 +108,10 @@ Test(pool, a_silent_peer_that_speaks_again_is_used_by_who_waits)
     struct pool_stage stage = {.config = {.command_timeout_ms = 800}};
 
     fall_silent(&stage, peer);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     peer_release(peer);
     pool_stage_run(&stage);
-    expect_done(stage.jobs[1], 0, "{\"result\":2");
+    expect_done(stage.requests[1], 0, "{\"result\":2");
     expect_done(get, 0, "{\"result\":\"2\"");
     pool_stage_close_with(&stage, peer);
 }
@@ -126,9 +126,9 @@ Test(pool, a_silent_peer_that_is_hung_up_on_makes_room_for_who_waits)
     struct pool_stage stage = {.config = {.command_timeout_ms = 800}};
 
     fall_silent(&stage, peer);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
-    expect_words(stage.jobs[1], 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(stage.requests[1], 0, ITEM_UNKNOWN, "UNKNOWN ");
     expect_done(get, 0, "{\"result\":\"2\"");
     pool_stage_close_with(&stage, peer);
 }
@@ -153,8 +153,9 @@ Test(pool, a_question_of_its_own_that_is_late_hurts_nobody)
 
     pool_stage_open(&stage, "+@all");
     pool_stage_publish_peer(&stage, peer);
-    struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
-    struct pool_job *both = pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
+    struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+    struct pool_request *both =
+        pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
     half_ms = clock_boot_ms() + 600;
     pool_stage_run_until(&stage, half_is_over);
     peer_release(peer);
@@ -182,7 +183,7 @@ Test(pool, a_silent_peer_that_only_begins_to_speak_is_hung_up_on)
     fall_silent(&stage, peer);
     peer_release(peer);
     pool_stage_run_until(&stage, two_ended);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"2\"");
     pool_stage_close_with(&stage, peer);
@@ -194,7 +195,7 @@ Test(pool, no_master_is_waited_for_until_the_deadline)
 
     pool_stage_open(&stage, "+@all");
     pool_stage_publish(&stage, NULL, 0, FENCE_DOWN);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_words(get, 0, ITEM_NOT_SENT, "NOMASTER ");
     cr_expect_not_null(strstr(get->items[0].words, "the node refuses"), "%s", get->items[0].words);
@@ -220,7 +221,7 @@ Test(pool, a_master_that_comes_in_time_is_used)
     other = peer_start("127.0.0.1", steps);
     pool_stage_open(&stage, "+@all");
     pool_stage_publish(&stage, NULL, 0, FENCE_DOWN);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
     pool_stage_close(&stage);
@@ -233,15 +234,15 @@ Test(pool, the_queue_is_bounded)
 
     pool_stage_open(&stage, "+@all");
     pool_stage_publish(&stage, NULL, 0, FENCE_DOWN);
-    struct pool_job *jobs[3];
+    struct pool_request *requests[3];
     for (int i = 0; i < 3; i++) {
-        jobs[i] = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+        requests[i] = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     }
     cr_expect_eq(stage.n_ended, 1, "the third is refused at once");
-    cr_expect(jobs[2]->queue_full);
-    expect_words(jobs[2], 0, ITEM_NOT_SENT, "NOTSENT ");
+    cr_expect(requests[2]->queue_full);
+    expect_words(requests[2], 0, ITEM_NOT_SENT, "NOTSENT ");
     pool_stage_run(&stage);
-    cr_expect_not(jobs[0]->queue_full);
+    cr_expect_not(requests[0]->queue_full);
     pool_stage_close(&stage);
 }
 
@@ -253,7 +254,7 @@ Test(pool, a_stalled_watcher_is_not_believed)
 
     pool_stage_open(&stage, "+@all");
     pool_stage_publish_peer(&stage, peer);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_words(get, 0, ITEM_NOT_SENT, "NOMASTER ");
     pool_stage_close_with(&stage, peer);
@@ -273,7 +274,7 @@ Test(pool, a_switch_closes_at_once_and_settles)
     other = peer_start("127.0.0.1", new);
     pool_stage_open(&stage, "+@all");
     pool_stage_publish_peer(&stage, peer);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
     cr_expect(address_equal(&get->ran_at, peer_address(other)));
@@ -296,7 +297,7 @@ Test(pool, a_flap_of_the_state_closes_nothing)
     other = peer_start("127.0.0.1", steps);
     pool_stage_open(&stage, "+@all");
     pool_stage_publish_peer(&stage, other);
-    struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+    struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":1");
     pool_stage_close(&stage);
@@ -314,11 +315,11 @@ Test(pool, the_fence_holds_writes_and_lets_reads_go_on)
     other = peer_start("127.0.0.1", new);
     pool_stage_open(&stage, "+@all");
     pool_stage_publish(&stage, peer_address(peer), 1, FENCE_UP);
-    struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]"),
-                    *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
-    stage.n_jobs--; /* only the read can end */
+    struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]"),
+                        *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    stage.n_requests--; /* only the read can end */
     loop_run(stage.loop);
-    stage.n_jobs++;
+    stage.n_requests++;
     expect_done(get, 0, "{\"result\":\"1\"");
     cr_expect_eq(incr->items[0].outcome, ITEM_PENDING);
     publish_other(&stage);
@@ -342,15 +343,15 @@ Test(pool, in_a_pipeline_those_behind_a_held_one_wait)
 
     pool_stage_open(&stage, "+@all");
     pool_stage_publish(&stage, peer_address(peer), 1, FENCE_UP);
-    struct pool_job *job = pool_stage_submit_as(
+    struct pool_request *request = pool_stage_submit_as(
         &stage, "[[\"GET\",\"k\"],[\"INCR\",\"k\"],[\"GET\",\"k\"]]", true, false, false);
     pool_stage_run_until(&stage, pool_stage_one_done);
-    expect_done(job, 0, "{\"result\":\"1\"");
-    cr_expect_eq(job->items[2].outcome, ITEM_PENDING);
+    expect_done(request, 0, "{\"result\":\"1\"");
+    cr_expect_eq(request->items[2].outcome, ITEM_PENDING);
     pool_stage_publish(&stage, peer_address(peer), 1, FENCE_DOWN);
     pool_stage_run(&stage);
-    expect_done(job, 1, "{\"result\":2");
-    expect_done(job, 2, "{\"result\":\"2\"");
+    expect_done(request, 1, "{\"result\":2");
+    expect_done(request, 2, "{\"result\":\"2\"");
     pool_stage_close_with(&stage, peer);
 }
 
@@ -372,8 +373,8 @@ Test(pool, the_fence_holds_what_was_not_written_yet)
     pool_stage_publish(&stage, peer_address(peer), 1, FENCE_DOWN);
     pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
-    struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]"),
-                    *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]"),
+                        *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_publish(&stage, peer_address(peer), 1, FENCE_UP);
     pool_stage_run_until(&stage, two_ended);
     expect_done(get, 0, "{\"result\":\"1\"");
@@ -401,10 +402,10 @@ Test(pool, a_write_answered_during_the_promotion_is_unknown)
     other = peer_start("127.0.0.1", steps);
     pool_stage_open(&stage, "+@all");
     pool_stage_publish(&stage, peer_address(other), 1, FENCE_DOWN);
-    struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+    struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     promote(&stage);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_words(incr, 0, ITEM_UNKNOWN, "UNKNOWN ");
     expect_done(get, 0, "{\"result\":\"1\"");
@@ -454,7 +455,7 @@ Test(pool, a_write_answered_just_before_the_promotion_is_unknown)
     }
     pool_stage_publish(&stage, peer_address(other), 1, FENCE_PROMOTING);
     pool_stage_run(&stage);
-    expect_words(stage.jobs[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(stage.requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
     pool_stage_close(&stage);
     peer_end(other);
 }
@@ -466,7 +467,7 @@ Test(pool, a_write_answered_long_before_the_promotion_is_done)
 
     pool_stage_run(&stage); /* the fence stays up */
     cr_expect_geq(clock_boot_ms() - began_ms, DOUBT_MS);
-    expect_done(stage.jobs[0], 0, "{\"result\":1");
+    expect_done(stage.requests[0], 0, "{\"result\":1");
     promote(&stage);
     pool_stage_close(&stage);
     peer_end(other);
@@ -496,7 +497,7 @@ Test(pool, a_write_answered_just_before_a_promotion_that_is_read_late_is_unknown
     cr_expect_eq(stage.n_ended, 0);
     pool_stage_publish(&stage, peer_address(other), 1, FENCE_PROMOTING);
     pool_stage_run(&stage);
-    expect_words(stage.jobs[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(stage.requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
     pool_stage_close(&stage);
     peer_end(other);
 }
@@ -511,7 +512,7 @@ Test(pool, a_write_answered_long_before_a_promotion_that_is_read_late_is_done)
     be_busy_for(3 * DOUBT_MS);
     pool_stage_publish(&stage, peer_address(other), 1, FENCE_PROMOTING);
     pool_stage_run(&stage);
-    expect_done(stage.jobs[0], 0, "{\"result\":1");
+    expect_done(stage.requests[0], 0, "{\"result\":1");
     pool_stage_close(&stage);
     peer_end(other);
 }
@@ -533,7 +534,7 @@ Test(pool, a_write_answered_before_the_fence_was_read_is_in_doubt)
     cr_expect_eq(stage.n_ended, 0);
     pool_stage_publish(&stage, peer_address(other), 1, FENCE_PROMOTING);
     pool_stage_run(&stage);
-    expect_words(stage.jobs[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(stage.requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
     pool_stage_close(&stage);
     peer_end(other);
 }
@@ -545,7 +546,7 @@ Test(pool, a_write_answered_before_the_failover_was_aborted_is_done)
     answer_behind_the_fence(&stage, false);
     pool_stage_publish(&stage, peer_address(other), 1, FENCE_DOWN);
     pool_stage_run(&stage);
-    expect_done(stage.jobs[0], 0, "{\"result\":1");
+    expect_done(stage.requests[0], 0, "{\"result\":1");
     pool_stage_close(&stage);
     peer_end(other);
 }
@@ -563,7 +564,7 @@ Test(pool, a_write_answered_just_before_the_switch_runs_again_where_it_may)
         cr_skip_test("this machine is too slow to tell");
     }
     pool_stage_run(&stage);
-    expect_done(stage.jobs[0], 0, "{\"result\":7");
+    expect_done(stage.requests[0], 0, "{\"result\":7");
     pool_stage_close(&stage);
     peer_end(other);
     peer_end(new);
@@ -578,7 +579,7 @@ Test(pool, a_write_in_doubt_ends_with_the_pool)
     pool_abandon(stage.pool);
     cr_expect_eq(stage.n_ended, 1);
     if (clock_boot_ms() - began_ms < DOUBT_MS) {
-        expect_words(stage.jobs[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
+        expect_words(stage.requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
     }
     pool_stage_close(&stage);
     peer_end(other);
@@ -592,14 +593,14 @@ Test(pool, draining_refuses_what_waits_and_lets_the_rest_end)
         GREET, {PEER_EXPECT, INCR}, {PEER_HOLD, NULL}, {PEER_SEND, ":1\r\n"}, END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+    struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
 
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     pool_stage_publish(&stage, NULL, 1, FENCE_DOWN);
-    struct pool_job *waits = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+    struct pool_request *waits = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_drain(stage.pool);
     expect_words(waits, 0, ITEM_NOT_SENT, "NOTSENT ");
-    struct pool_job *late = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+    struct pool_request *late = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     expect_words(late, 0, ITEM_NOT_SENT, "NOTSENT ");
     peer_release(peer);
     pool_stage_run(&stage);
@@ -612,7 +613,7 @@ Test(pool, abandoned_commands_are_unknown)
     static const struct peer_step steps[] = {GREET, {PEER_EXPECT, INCR}, END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+    struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
 
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     pool_abandon(stage.pool);

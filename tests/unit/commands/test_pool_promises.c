@@ -58,8 +58,8 @@ Test(pool, whose_caller_has_gone_is_not_sent_once_there_is_a_master)
 
     pool_stage_open(&stage, "+@all");
     pool_stage_publish(&stage, NULL, 0, FENCE_DOWN);
-    struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]"),
-                    *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]"),
+                        *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     incr->caller_is_gone = yes;
     get->caller_is_gone = no;
     pool_stage_publish_peer(&stage, peer);
@@ -82,15 +82,15 @@ Test(pool, whose_caller_has_gone_is_not_sent_behind_the_fence)
 
     pool_stage_open(&stage, "+@all");
     pool_stage_publish(&stage, peer_address(peer), 1, FENCE_UP);
-    struct pool_job *job = pool_stage_submit_as(
+    struct pool_request *request = pool_stage_submit_as(
         &stage, "[[\"GET\",\"k\"],[\"INCR\",\"k\"],[\"GET\",\"k\"]]", true, false, false);
     pool_stage_run_until(&stage, pool_stage_one_done);
-    job->caller_is_gone = yes;
+    request->caller_is_gone = yes;
     pool_stage_publish(&stage, peer_address(peer), 1, FENCE_DOWN);
     pool_stage_run(&stage);
-    expect_done(job, 0, "{\"result\":\"1\"");
-    expect_words(job, 1, ITEM_NOT_SENT, "NOTSENT the caller has gone");
-    expect_words(job, 2, ITEM_NOT_SENT, "NOTSENT the caller has gone");
+    expect_done(request, 0, "{\"result\":\"1\"");
+    expect_words(request, 1, ITEM_NOT_SENT, "NOTSENT the caller has gone");
+    expect_words(request, 2, ITEM_NOT_SENT, "NOTSENT the caller has gone");
     pool_stage_close(&stage);
     cr_expect_null(peer_join(peer));
     cr_expect_null(strstr(peer_seen(peer), "INCR"));
@@ -104,7 +104,7 @@ Test(pool, whose_caller_has_gone_does_not_run_again)
         GREET, {PEER_EXPECT, INCR}, {PEER_HOLD, NULL}, {PEER_SEND, READONLY}, END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+    struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
 
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     incr->caller_is_gone = yes;
@@ -124,14 +124,14 @@ static void check_not_overtaken(const struct peer_step *steps, bool stalled)
 
     pool_stage_open(&stage, "+@all");
     pool_stage_publish(&stage, peer_address(peer), 1, FENCE_UP);
-    struct pool_job *job =
+    struct pool_request *request =
         pool_stage_submit_as(&stage, "[[\"GET\",\"k\"],[\"SET\",\"k\",\"v\"]]", true, false, false);
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     stage.stalled = stalled;
     pool_stage_publish(&stage, stalled ? peer_address(peer) : NULL, 1, FENCE_DOWN);
     pool_stage_run(&stage);
-    expect_words(job, 0, ITEM_UNKNOWN, "UNKNOWN ");
-    expect_words(job, 1, ITEM_NOT_SENT, "NOMASTER ");
+    expect_words(request, 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(request, 1, ITEM_NOT_SENT, "NOMASTER ");
     pool_stage_close(&stage);
     cr_expect_null(peer_join(peer));
     cr_expect_null(strstr(peer_seen(peer), "SET"));
@@ -171,7 +171,7 @@ Test(pool, what_belongs_to_a_master_that_left_is_closed)
         GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
 
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
@@ -188,7 +188,7 @@ Test(pool, a_master_that_left_is_kept_for_who_waits_for_an_answer)
         GREET, {PEER_EXPECT, INCR}, {PEER_HOLD, NULL}, {PEER_SEND, ":1\r\n"}, END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+    struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
 
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     publish_nothing(&stage);
@@ -215,7 +215,8 @@ Test(pool, a_master_that_left_and_is_back_serves)
     pool_stage_run(&stage);
     publish_nothing(&stage);
     pool_stage_run_until(&stage, all_closed);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]"); /* it waits for the name */
+    /* it waits for the name */
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_publish_peer(&stage, second);
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"2\"");
@@ -247,19 +248,19 @@ static void publish_replicas(struct pool_stage *stage, const struct address *rep
     stage->snapshot = snapshot;
 }
 
-static struct pool_job *submit_to_replica(struct pool_stage *stage, const char *json)
+static struct pool_request *submit_to_replica(struct pool_stage *stage, const char *json)
 {
-    struct pool_job *job = pool_job_new();
+    struct pool_request *request = pool_request_new();
     char error[BATCH_ERROR_SIZE];
 
-    cr_assert_eq(batch_read(json, strlen(json), BATCH_MANY, &job->batch, error), 0);
-    job->target = POOL_REPLICA;
-    snprintf(job->master, sizeof(job->master), "mymaster");
-    job->done = pool_stage_job_ended;
-    job->data = stage;
-    stage->jobs[stage->n_jobs++] = job;
-    cr_assert_not(pool_run(stage->pool, job));
-    return job;
+    cr_assert_eq(batch_read(json, strlen(json), BATCH_MANY, &request->batch, error), 0);
+    request->target = POOL_REPLICA;
+    snprintf(request->master, sizeof(request->master), "mymaster");
+    request->done = pool_stage_request_ended;
+    request->data = stage;
+    stage->requests[stage->n_requests++] = request;
+    cr_assert_not(pool_run(stage->pool, request));
+    return request;
 }
 
 Test(pool, all_replicas_are_tried)
@@ -277,9 +278,9 @@ Test(pool, all_replicas_are_tried)
     }
     replicas[REPLICAS - 1] = *peer_address(peer);
     publish_replicas(&stage, replicas, REPLICAS, REPLICAS);
-    struct pool_job *job = submit_to_replica(&stage, "[[\"GET\",\"k\"]]");
+    struct pool_request *request = submit_to_replica(&stage, "[[\"GET\",\"k\"]]");
     pool_stage_run(&stage);
-    expect_done(job, 0, "{\"result\":\"9\"");
+    expect_done(request, 0, "{\"result\":\"9\"");
     pool_stage_close_with(&stage, peer);
 }
 
@@ -312,7 +313,8 @@ Test(pool, a_pipeline_does_not_go_on_with_a_replica_that_is_unhealthy)
 
     pool_stage_open(&stage, "+@all");
     publish_replicas(&stage, replicas, 2, 2);
-    struct pool_job *job = submit_to_replica(&stage, "[[\"GET\",\"k\"],[\"FOO\"],[\"GET\",\"k\"]]");
+    struct pool_request *request =
+        submit_to_replica(&stage, "[[\"GET\",\"k\"],[\"FOO\"],[\"GET\",\"k\"]]");
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     publish_replicas(&stage, replicas, 2, 1);
     peer_release(peer);
@@ -320,9 +322,9 @@ Test(pool, a_pipeline_does_not_go_on_with_a_replica_that_is_unhealthy)
     run_for(&stage, 20);
     peer_release(peer);
     pool_stage_run(&stage);
-    expect_done(job, 0, "{\"result\":\"1\"");
-    expect_words(job, 1, ITEM_BAD, "ERR unknown command");
-    expect_done(job, 2, "{\"result\":\"2\"");
+    expect_done(request, 0, "{\"result\":\"1\"");
+    expect_words(request, 1, ITEM_BAD, "ERR unknown command");
+    expect_done(request, 2, "{\"result\":\"2\"");
     pool_stage_close(&stage);
     peer_end(peer);
     peer_end(second);
@@ -338,7 +340,7 @@ Test(pool, the_fence_is_named_while_it_is_up)
 
     pool_stage_open(&stage, "+@all");
     pool_stage_publish(&stage, peer_address(peer), 1, FENCE_UP);
-    struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+    struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run(&stage);
     expect_words(incr, 0, ITEM_NOT_SENT, "NOTSENT fence: ");
     pool_stage_close_with(&stage, peer);
@@ -359,7 +361,7 @@ Test(pool, it_is_the_last_wait_that_is_named)
 
     pool_stage_open(&stage, "+@all");
     pool_stage_publish(&stage, peer_address(peer), 1, FENCE_UP);
-    struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+    struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run_until(&stage, is_held);
     pool_stage_publish(&stage, &dead, 2, FENCE_DOWN);
     pool_stage_run(&stage);
@@ -375,7 +377,7 @@ Test(pool, a_server_that_does_not_tell_its_commands_is_named)
 
     pool_stage_open(&stage, "+@all");
     pool_stage_publish_peer(&stage, peer);
-    struct pool_job *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_words(get, 0, ITEM_NOT_SENT, "NOTSENT connection: the server has not answered");
     pool_stage_close_with(&stage, peer);
@@ -396,10 +398,10 @@ Test(pool, a_connection_that_is_full_is_named)
     strcpy(set + at + SIZE, "\"]");
     pool_stage_open(&stage, "+@all");
     pool_stage_publish_peer(&stage, peer);
-    struct pool_job *large = pool_stage_submit(&stage, set);
+    struct pool_request *large = pool_stage_submit(&stage, set);
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     run_for(&stage, 20);
-    struct pool_job *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+    struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     run_for(&stage, 100);
     cr_expect_eq(metric_look(&stage.counts->waiting), 1);
     peer_release(peer);

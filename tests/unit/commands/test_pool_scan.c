@@ -46,37 +46,38 @@ static uint64_t five_of(uint32_t tag)
     return UINT64_C(5) << CURSOR_TAG_BITS | tag;
 }
 
-static void expect_five(const struct pool_job *job, uint32_t tag)
+static void expect_five(const struct pool_request *request, uint32_t tag)
 {
     char json[80];
 
     snprintf(json, sizeof(json), "{\"result\":[\"%" PRIu64 "\",[\"k\"]]", five_of(tag));
-    expect_done(job, 0, json);
+    expect_done(request, 0, json);
 }
 
-static struct pool_job *run_scan(struct pool_stage *stage, enum pool_target target, uint64_t cursor)
+static struct pool_request *run_scan(struct pool_stage *stage, enum pool_target target,
+                                     uint64_t cursor)
 {
-    struct pool_job *job = pool_job_new();
+    struct pool_request *request = pool_request_new();
     char json[80], error[BATCH_ERROR_SIZE];
 
     snprintf(json, sizeof(json), "[\"SCAN\",%" PRIu64 "]", cursor);
-    cr_assert_eq(batch_read(json, strlen(json), BATCH_ONE, &job->batch, error), 0, "%s", error);
-    job->target = target;
-    snprintf(job->master, sizeof(job->master), "mymaster");
-    job->done = pool_stage_job_ended;
-    job->data = stage;
-    stage->jobs[stage->n_jobs++] = job;
-    if (pool_run(stage->pool, job)) {
+    cr_assert_eq(batch_read(json, strlen(json), BATCH_ONE, &request->batch, error), 0, "%s", error);
+    request->target = target;
+    snprintf(request->master, sizeof(request->master), "mymaster");
+    request->done = pool_stage_request_ended;
+    request->data = stage;
+    stage->requests[stage->n_requests++] = request;
+    if (pool_run(stage->pool, request)) {
         stage->n_ended++;
     }
     pool_stage_run(stage);
-    return job;
+    return request;
 }
 
-static void expect_lost(const struct pool_job *job)
+static void expect_lost(const struct pool_request *request)
 {
-    expect_words(job, 0, ITEM_NOT_SENT, LOST);
-    cr_expect(job->scan_lost);
+    expect_words(request, 0, ITEM_NOT_SENT, LOST);
+    cr_expect(request->scan_lost);
 }
 
 /* ---- on the master ---- */
@@ -165,7 +166,7 @@ Test(pool_scan, a_server_that_does_not_tell_who_it_is_is_the_one_of_the_connecti
                                              END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    const struct pool_job *begun = run_scan(&stage, POOL_MASTER, 0);
+    const struct pool_request *begun = run_scan(&stage, POOL_MASTER, 0);
 
     cr_assert_eq(begun->items[0].outcome, ITEM_DONE);
     uint64_t cursor = strtoull(begun->items[0].json.bytes + strlen("{\"result\":[\""), NULL, 10);
@@ -181,17 +182,17 @@ Test(pool_scan, nonsense_never_reaches_the_server)
         OPEN_AS(6, "master"), TELL_TABLE, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\nv\r\n"}, END};
     struct pool_stage stage = {0};
     struct peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_job *job = pool_stage_submit_as(
+    struct pool_request *request = pool_stage_submit_as(
         &stage,
         "[[\"SCAN\",\"17\"],[\"SCAN\",\"+0\"],[\"SCAN\",1048576],[\"HSCAN\",\"h\",\"x\"],[\"GET\",\"k\"]]",
         true, false, false);
 
     pool_stage_run(&stage);
-    expect_words(job, 0, ITEM_NOT_SENT, LOST);
-    expect_words(job, 1, ITEM_BAD, "ERR invalid cursor");
-    expect_words(job, 2, ITEM_NOT_SENT, "SCANLOST the server's own cursor was too large");
-    expect_words(job, 3, ITEM_BAD, "ERR invalid cursor");
-    expect_done(job, 4, "{\"result\":\"v\"");
+    expect_words(request, 0, ITEM_NOT_SENT, LOST);
+    expect_words(request, 1, ITEM_BAD, "ERR invalid cursor");
+    expect_words(request, 2, ITEM_NOT_SENT, "SCANLOST the server's own cursor was too large");
+    expect_words(request, 3, ITEM_BAD, "ERR invalid cursor");
+    expect_done(request, 4, "{\"result\":\"v\"");
     pool_stage_close_with(&stage, peer);
 }
 
@@ -217,14 +218,14 @@ Test(pool_scan, a_lost_one_in_a_pipeline_is_lost_alone)
              "[[\"GET\",\"k\"],[\"SCAN\",%" PRIu64 "],[\"SCAN\",%" PRIu64
              "],[\"HSCAN\",\"h\",\"0\"],[\"GET\",\"k\"]]",
              five_of(tag), five_of(tag ^ 1));
-    struct pool_job *job = pool_stage_submit_as(&stage, json, true, false, false);
+    struct pool_request *request = pool_stage_submit_as(&stage, json, true, false, false);
     pool_stage_run(&stage);
-    expect_done(job, 0, "{\"result\":\"v\"");
-    expect_done(job, 1, DONE);
-    expect_words(job, 2, ITEM_NOT_SENT, LOST);
+    expect_done(request, 0, "{\"result\":\"v\"");
+    expect_done(request, 1, DONE);
+    expect_words(request, 2, ITEM_NOT_SENT, LOST);
     snprintf(five, sizeof(five), "{\"result\":[\"%" PRIu64 "\",[\"k\"]]", five_of(tag));
-    expect_done(job, 3, five);
-    expect_done(job, 4, "{\"result\":\"w\"");
+    expect_done(request, 3, five);
+    expect_done(request, 4, "{\"result\":\"w\"");
     pool_stage_close_with(&stage, peer);
 }
 
@@ -247,13 +248,13 @@ Test(pool_scan, in_a_transaction_only_what_scans_has_a_cursor)
 
     snprintf(json, sizeof(json), "[[\"GET\",\"k\"],[\"SCAN\",%" PRIu64 "],[\"SCAN\",0]]",
              five_of(tag));
-    struct pool_job *job = pool_stage_submit_as(&stage, json, true, true, false);
+    struct pool_request *request = pool_stage_submit_as(&stage, json, true, true, false);
     pool_stage_run(&stage);
     snprintf(json, sizeof(json),
              "[{\"result\":[\"5\",\"5\"]},{\"result\":[\"%" PRIu64
              "\",[\"k\"]]},{\"result\":[\"0\",[\"k\"]]}]",
              five_of(tag));
-    expect_done(job, 0, json);
+    expect_done(request, 0, json);
     pool_stage_close_with(&stage, peer);
 }
 
@@ -266,9 +267,9 @@ Test(pool_scan, a_transaction_with_cursors_of_two_servers_runs_on_none)
 
     snprintf(json, sizeof(json), "[[\"SCAN\",%" PRIu64 "],[\"SCAN\",%" PRIu64 "]]", five_of(77),
              five_of(78));
-    struct pool_job *job = pool_stage_submit_as(&stage, json, true, true, false);
+    struct pool_request *request = pool_stage_submit_as(&stage, json, true, true, false);
     pool_stage_run(&stage);
-    expect_lost(job);
+    expect_lost(request);
     pool_stage_close_with(&stage, peer);
 }
 
@@ -354,7 +355,7 @@ Test(pool_scan, a_pipeline_takes_each_cursor_to_its_replica)
                                               END};
     struct peer *replicas[] = {peer_start("127.0.0.1", first), peer_start("127.0.0.1", second)};
     struct pool_stage stage = {0};
-    struct pool_job *job = pool_job_new();
+    struct pool_request *request = pool_request_new();
     uint32_t a = tag_of(replicas[0], RUN_ID_A, false, 0),
              b = tag_of(replicas[1], RUN_ID_B, false, 0);
     char json[240], error[BATCH_ERROR_SIZE];
@@ -366,17 +367,18 @@ Test(pool_scan, a_pipeline_takes_each_cursor_to_its_replica)
     snprintf(json, sizeof(json),
              "[[\"SCAN\",%" PRIu64 "],[\"SCAN\",%" PRIu64 "],[\"SCAN\",%" PRIu64 "]]", five_of(a),
              five_of(777), five_of(b));
-    cr_assert_eq(batch_read(json, strlen(json), BATCH_MANY, &job->batch, error), 0, "%s", error);
-    job->target = POOL_REPLICA;
-    snprintf(job->master, sizeof(job->master), "mymaster");
-    job->done = pool_stage_job_ended;
-    job->data = &stage;
-    stage.jobs[stage.n_jobs++] = job;
-    cr_assert_not(pool_run(stage.pool, job));
+    cr_assert_eq(batch_read(json, strlen(json), BATCH_MANY, &request->batch, error), 0, "%s",
+                 error);
+    request->target = POOL_REPLICA;
+    snprintf(request->master, sizeof(request->master), "mymaster");
+    request->done = pool_stage_request_ended;
+    request->data = &stage;
+    stage.requests[stage.n_requests++] = request;
+    cr_assert_not(pool_run(stage.pool, request));
     pool_stage_run(&stage);
-    expect_done(job, 0, DONE);
-    expect_words(job, 1, ITEM_NOT_SENT, LOST);
-    expect_done(job, 2, DONE);
+    expect_done(request, 0, DONE);
+    expect_words(request, 1, ITEM_NOT_SENT, LOST);
+    expect_done(request, 2, DONE);
     pool_stage_close(&stage);
     peer_end(replicas[0]);
     peer_end(replicas[1]);

@@ -88,11 +88,11 @@ static void expect_refused(char *const *flags, const char *first, const char *se
 
 static bool allows(const char *name)
 {
-    struct command_book *book = command_book_new(options.policy, NULL);
+    struct command_table *book = command_table_new(options.policy, NULL);
     struct command_facts facts;
 
-    command_book_look(book, name, "", &facts);
-    command_book_free(book);
+    command_table_look(book, name, "", &facts);
+    command_table_free(book);
     return facts.allowed;
 }
 

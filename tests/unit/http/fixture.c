@@ -136,7 +136,7 @@ static struct status_report *make_report(const struct snapshot *snapshot)
                                                             .master_age_ms = 180};
         for (size_t j = 0; j < master->shown->n_sentinels; j++) {
             master->voices[j] =
-                (struct status_voice){.counts = true, .age_ms = 200, .interval_ms = 1000};
+                (struct status_vote){.counts = true, .age_ms = 200, .interval_ms = 1000};
         }
     }
     return report;
@@ -145,39 +145,40 @@ static struct status_report *make_report(const struct snapshot *snapshot)
 static void answer_question(void *data, struct message *message)
 {
     struct harness *harness = data;
-    struct news_ask_fresh *question = (struct news_ask_fresh *)message;
+    struct message_ask_fresh *question = (struct message_ask_fresh *)message;
     enum script script = atomic_load(&harness->script);
 
-    if (message->kind == NEWS_ASK_FRESH) {
+    if (message->kind == MESSAGE_ASK_FRESH) {
         atomic_fetch_add(&harness->asked, 1); /* first: who has the answer may look at once */
     }
-    if (message->kind == NEWS_STOP) {
+    if (message->kind == MESSAGE_STOP) {
         loop_stop(harness->watcher_loop);
-    } else if (message->kind == NEWS_ASK_FRESH && script != SCRIPT_SILENT) {
+    } else if (message->kind == MESSAGE_ASK_FRESH && script != SCRIPT_SILENT) {
         if (harness->before_answer) {
-            mailbox_post(question->reply_to, news_snapshot_new(harness->before_answer));
+            mailbox_post(question->reply_to, message_snapshot_new(harness->before_answer));
         }
         mailbox_post(question->reply_to,
-                     news_fresh_new(
+                     message_fresh_new(
                          question->ticket, script == SCRIPT_CONFIRM,
                          script == SCRIPT_CONFIRM ? REASON_NONE : REASON_REDIS_TIMEOUT,
                          script == SCRIPT_CONFIRM ? "" : "10.0.0.12:6379 did not answer in 500ms"));
     }
-    if (message->kind == NEWS_ASK_LAG) {
-        const struct news_ask_lag *ask = (struct news_ask_lag *)message;
+    if (message->kind == MESSAGE_ASK_LAG) {
+        const struct message_ask_lag *ask = (struct message_ask_lag *)message;
 
         atomic_fetch_add(ask->reply_to ? &harness->lag_asked : &harness->lag_read, 1);
         if (ask->reply_to && harness->before_answer) {
-            mailbox_post(ask->reply_to, news_snapshot_new(harness->before_answer));
+            mailbox_post(ask->reply_to, message_snapshot_new(harness->before_answer));
         }
         if (ask->reply_to && script != SCRIPT_SILENT) {
-            mailbox_post(ask->reply_to, news_fresh_new(ask->ticket, true, REASON_NONE, ""));
+            mailbox_post(ask->reply_to, message_fresh_new(ask->ticket, true, REASON_NONE, ""));
         }
     }
-    if (message->kind == NEWS_ASK_STATUS && harness->status_of) {
-        const struct news_ask_status *ask = (struct news_ask_status *)message;
+    if (message->kind == MESSAGE_ASK_STATUS && harness->status_of) {
+        const struct message_ask_status *ask = (struct message_ask_status *)message;
 
-        mailbox_post(ask->reply_to, news_status_new(ask->ticket, make_report(harness->status_of)));
+        mailbox_post(ask->reply_to,
+                     message_status_new(ask->ticket, make_report(harness->status_of)));
     }
     message->drop(message);
 }
@@ -238,19 +239,19 @@ void harness_post(struct harness *harness, struct snapshot *snapshot)
     if (!snapshot->pulse) {
         snapshot->pulse = &harness->pulses[0];
     }
-    mailbox_post(worker_mailbox(harness->worker), news_snapshot_new(snapshot));
+    mailbox_post(worker_mailbox(harness->worker), message_snapshot_new(snapshot));
     snapshot_unref(snapshot);
 }
 
-void harness_news(struct harness *harness, enum news_kind kind)
+void harness_news(struct harness *harness, enum message_kind kind)
 {
-    mailbox_post(worker_mailbox(harness->worker), news_plain_new(kind));
+    mailbox_post(worker_mailbox(harness->worker), message_plain_new(kind));
 }
 
 void harness_release(struct harness *harness)
 {
     worker_stop(harness->worker);
-    mailbox_post(harness->watcher, news_plain_new(NEWS_STOP));
+    mailbox_post(harness->watcher, message_plain_new(MESSAGE_STOP));
     pthread_join(harness->watcher_thread, NULL);
     worker_free(harness->worker);
     mailbox_free(harness->watcher);

@@ -71,7 +71,7 @@ void harness_init(struct harness *harness);
 void harness_start(struct harness *harness);
 /** Post a snapshot; the reference is taken over. Requests sent afterwards see it. */
 void harness_post(struct harness *harness, struct snapshot *snapshot);
-void harness_news(struct harness *harness, enum news_kind kind);
+void harness_news(struct harness *harness, enum message_kind kind);
 /** Stop the worker (as main does) and free everything. */
 void harness_release(struct harness *harness);
 /**

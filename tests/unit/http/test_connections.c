@@ -59,9 +59,9 @@ static void stop(void)
     harness_release(&harness);
 }
 
-TestSuite(http_visitors, .init = start, .fini = stop, .timeout = 30);
-TestSuite(http_visitors_strict, .init = start_strictly, .fini = stop, .timeout = 30);
-TestSuite(http_visitors_shared, .init = start_shared, .fini = stop, .timeout = 30);
+TestSuite(http_connections, .init = start, .fini = stop, .timeout = 30);
+TestSuite(http_connections_strict, .init = start_strictly, .fini = stop, .timeout = 30);
+TestSuite(http_connections_shared, .init = start_shared, .fini = stop, .timeout = 30);
 
 /* A connection from an address of this host. */
 static int dial_from(const char *source)
@@ -120,13 +120,13 @@ static void expect_408(int fd, const char *begun)
     close(fd);
 }
 
-Test(http_visitors_strict, who_drips_a_head_is_cut)
+Test(http_connections_strict, who_drips_a_head_is_cut)
 {
     expect_408(dial(&harness, LISTEN_ALL), "GET /mas");
     expect_408(dial(&harness, LISTEN_ALL), "GET /master HTTP/1.1\r\nHost: x\r\nX: ");
 }
 
-Test(http_visitors_strict, who_drips_a_later_head_is_cut)
+Test(http_connections_strict, who_drips_a_later_head_is_cut)
 {
     int fd = dial(&harness, LISTEN_ALL);
 
@@ -135,13 +135,13 @@ Test(http_visitors_strict, who_drips_a_later_head_is_cut)
     expect_408(fd, "GET /master HTTP/1.1\r\nHost: x\r\nX: ");
 }
 
-Test(http_visitors_strict, who_drips_a_body_is_cut)
+Test(http_connections_strict, who_drips_a_body_is_cut)
 {
     expect_408(dial(&harness, LISTEN_ALL),
                "GET /master HTTP/1.1\r\nHost: x\r\nContent-Length: 500\r\n\r\n");
 }
 
-Test(http_visitors_strict, who_is_idle_is_not_cut)
+Test(http_connections_strict, who_is_idle_is_not_cut)
 {
     int fd = dial(&harness, LISTEN_ALL);
 
@@ -156,7 +156,7 @@ Test(http_visitors_strict, who_is_idle_is_not_cut)
 }
 
 /* The end comes together with the last bytes, which libmicrohttpd alone does not see. */
-Test(http_visitors, who_leaves_in_the_middle_is_let_go_at_once)
+Test(http_connections, who_leaves_in_the_middle_is_let_go_at_once)
 {
     static const char *const halves[] = {
         "", "GET /ma", "GET /master HTTP/1.1\r\nHost: x\r\n",
@@ -176,7 +176,7 @@ Test(http_visitors, who_leaves_in_the_middle_is_let_go_at_once)
     }
 }
 
-Test(http_visitors, who_leaves_in_the_middle_of_a_later_head_is_let_go)
+Test(http_connections, who_leaves_in_the_middle_of_a_later_head_is_let_go)
 {
     int fd = dial(&harness, LISTEN_ALL);
 
@@ -187,7 +187,7 @@ Test(http_visitors, who_leaves_in_the_middle_of_a_later_head_is_let_go)
     close(fd);
 }
 
-Test(http_visitors, who_has_asked_and_says_no_more_is_answered)
+Test(http_connections, who_has_asked_and_says_no_more_is_answered)
 {
     int fd = dial(&harness, LISTEN_ALL);
     struct reply reply;
@@ -200,7 +200,7 @@ Test(http_visitors, who_has_asked_and_says_no_more_is_answered)
     close(fd);
 }
 
-Test(http_visitors, an_empty_line_before_a_request_is_ignored)
+Test(http_connections, an_empty_line_before_a_request_is_ignored)
 {
     int fd = dial(&harness, LISTEN_ALL);
 
@@ -211,7 +211,7 @@ Test(http_visitors, an_empty_line_before_a_request_is_ignored)
     close(fd);
 }
 
-Test(http_visitors, a_head_in_pieces)
+Test(http_connections, a_head_in_pieces)
 {
     static const char head[] = "GET /master HTTP/1.1\r\nHost: x\r\n\r\n";
     int fd = dial(&harness, LISTEN_ALL);
@@ -227,7 +227,7 @@ Test(http_visitors, a_head_in_pieces)
     close(fd);
 }
 
-Test(http_visitors, other_protocols_are_told_so)
+Test(http_connections, other_protocols_are_told_so)
 {
     static const struct {
         const char *bytes;
@@ -259,7 +259,7 @@ Test(http_visitors, other_protocols_are_told_so)
  * No room for one more watch: who comes with a request is answered, who drips it is looked at by
  * turns.
  */
-Test(http_visitors, without_room_for_a_watch)
+Test(http_connections, without_room_for_a_watch)
 {
     int before = dial(&harness, LISTEN_ALL), silent, fd;
 
@@ -301,7 +301,7 @@ Test(http_visitors, without_room_for_a_watch)
 
 /* ---- places ---- */
 
-Test(http_visitors, a_flood_of_probes_takes_places_from_nobody)
+Test(http_connections, a_flood_of_probes_takes_places_from_nobody)
 {
     enum { MANY = HTTP_CONNECTIONS_PROBE + 50 };
     int fds[MANY];
@@ -319,7 +319,7 @@ Test(http_visitors, a_flood_of_probes_takes_places_from_nobody)
 }
 
 /* Those whose wait is over and who stay hold the places of those who wait: the idle go. */
-Test(http_visitors, who_has_waited_makes_room_for_who_waits)
+Test(http_connections, who_has_waited_makes_room_for_who_waits)
 {
     int waited[4], plain[20], fd;
 
@@ -345,7 +345,7 @@ Test(http_visitors, who_has_waited_makes_room_for_who_waits)
 }
 
 /* 8 places and 4 of those that wait, of which each client may have half. */
-Test(http_visitors_shared, one_client_has_half_of_the_places)
+Test(http_connections_shared, one_client_has_half_of_the_places)
 {
     int fds[4], other, extra;
     struct reply reply;
@@ -380,7 +380,7 @@ Test(http_visitors_shared, one_client_has_half_of_the_places)
 }
 
 /* What a worker has found out about a listener of its own, or of another's. */
-Test(http_visitors, livez_fails_where_a_listener_does_not_accept)
+Test(http_connections, livez_fails_where_a_listener_does_not_accept)
 {
     struct reply reply = {0};
 

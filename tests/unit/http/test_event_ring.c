@@ -83,10 +83,10 @@ Test(http_ring, ids)
 
 Test(http_ring, whatever_a_sentinel_says_stays_on_its_line)
 {
-    struct news_event news = {
+    struct message_event message = {
         .wall_ms = 0, .channel = "+odd", .detail = "a\nb\r\n\ndata: x\x01\xff\"\\"};
     size_t size;
-    char *text = event_text_sentinel("i", 3, &news, &size);
+    char *text = event_text_sentinel("i", 3, &message, &size);
 
     cr_expect_eq(strlen(text), size);
     cr_expect_eq(strncmp(text, "id: i-3\nevent: sentinel\ndata: {", 31), 0, "%s", text);

@@ -67,13 +67,13 @@ static void post(const char *address, uint64_t index)
 
 static void post_event(const char *master, const char *channel, const char *detail)
 {
-    struct news_event news = {.wall_ms = INT64_C(1795348800123)};
+    struct message_event message = {.wall_ms = INT64_C(1795348800123)};
 
-    snprintf(news.master, sizeof(news.master), "%s", master);
-    snprintf(news.sentinel, sizeof(news.sentinel), "10.0.2.1:26379");
-    snprintf(news.channel, sizeof(news.channel), "%s", channel);
-    snprintf(news.detail, sizeof(news.detail), "%s", detail);
-    mailbox_post(worker_mailbox(harness.worker), news_event_new(&news));
+    snprintf(message.master, sizeof(message.master), "%s", master);
+    snprintf(message.sentinel, sizeof(message.sentinel), "10.0.2.1:26379");
+    snprintf(message.channel, sizeof(message.channel), "%s", channel);
+    snprintf(message.detail, sizeof(message.detail), "%s", detail);
+    mailbox_post(worker_mailbox(harness.worker), message_event_new(&message));
 }
 
 /* ---- a reader ---- */
@@ -550,7 +550,7 @@ Test(http_streams, draining_ends_streams_and_those_that_come_go_on)
     post("10.0.0.12:6379", 7);
     reader = open_stream("/events");
     EXPECT(&reader, "\"index\":7");
-    harness_news(&harness, NEWS_DRAIN);
+    harness_news(&harness, MESSAGE_DRAIN);
     cr_expect(ends(&reader));
     cr_expect(reads_end(reader.fd), "and with it the connection");
     leave(&reader);

@@ -539,7 +539,7 @@ Test(http_waiting, draining_answers_those_who_wait_and_those_who_come_may_wait)
     post(master_at("10.0.0.12:6379", 7));
     fd = begin("/master?wait=60s&index=7");
     cr_expect(is_silent(fd, 100));
-    harness_news(&harness, NEWS_DRAIN);
+    harness_news(&harness, MESSAGE_DRAIN);
     reply = read_reply(fd, true);
     cr_expect_eq(reply.status, 200);
     cr_expect_str_eq(header_of(&reply, "connection"), "close");
@@ -558,7 +558,7 @@ static void restart(void)
     start();
 }
 
-static int64_t end_with_a_waiter(void)
+static int64_t end_with_a_long_poll(void)
 {
     struct reply reply;
     int fd;
@@ -568,7 +568,7 @@ static int64_t end_with_a_waiter(void)
     fd = begin("/master?wait=60s");
     cr_expect(is_silent(fd, 100));
     before_ms = clock_boot_ms();
-    harness_news(&harness, NEWS_STOP);
+    harness_news(&harness, MESSAGE_STOP);
     reply = read_reply(fd, true);
     cr_expect_eq(reply.status, 503);
     cr_expect(reads_end(fd));
@@ -580,7 +580,7 @@ static int64_t end_with_a_waiter(void)
 
 Test(http_waiting, the_end_answers_those_who_wait)
 {
-    cr_expect(harness_is_within(900, end_with_a_waiter, restart));
+    cr_expect(harness_is_within(900, end_with_a_long_poll, restart));
 }
 
 /* More than are resumed in one batch. */

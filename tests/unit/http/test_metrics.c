@@ -199,7 +199,7 @@ Test(http_metrics, threads_are_summed_up)
     touch("GET", "/livez", 200);
     metric_add(&other->requests[ROUTE_LIVEZ][METRIC_METHOD_GET][METRIC_CODE_200], 41);
     metric_move(&other->inflight, 5);
-    metric_move(&other->waiters[METRIC_WAITER_STREAM], 5);
+    metric_move(&other->long_polls[METRIC_WAITER_STREAM], 5);
     metric_add(&other->streams_cut, 2);
     metric_add(&master->switches, 2);
     metric_add(&master->failovers[METRIC_OUTCOME_SWITCHED][METRIC_KIND_CRASH], 2);

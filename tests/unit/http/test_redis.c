@@ -728,7 +728,7 @@ static int64_t end_with_commands(void)
     send_request(waits, "POST", "/masters/bad/redis", NULL, "[\"GET\",\"k\"]");
     wait_for_figure("\nbellwether_pool_waiting 1\n");
     began_ms = clock_boot_ms();
-    harness_news(&harness, NEWS_STOP);
+    harness_news(&harness, MESSAGE_STOP);
     cr_expect_str_eq(expect_error(read_reply(waits, true), 503, "not-sent", "NOTSENT "),
                      "not_sent");
     took_ms = clock_boot_ms() - began_ms;
@@ -763,7 +763,7 @@ static void reload(const char *token, int status)
     int now = 0;
 
     snprintf(header, sizeof(header), "Authorization: Bearer %s\r\n", token);
-    harness_news(&harness, NEWS_RELOAD);
+    harness_news(&harness, MESSAGE_RELOAD);
     for (int i = 0; i < 2500 && now != status; i++) {
         struct reply reply = request("GET", "/redis/get/k", header, NULL);
 

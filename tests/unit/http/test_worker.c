@@ -775,7 +775,7 @@ Test(http_worker, draining)
     struct reply reply;
 
     expect_status("GET", "/master", NULL, 200); /* an answer is in the cache now */
-    harness_news(&harness, NEWS_DRAIN);
+    harness_news(&harness, MESSAGE_DRAIN);
     reply = get(&harness, "/readyz");
     expect_problem(&reply, 503, "not-ready");
     cr_expect(strstr(member(&reply, "detail"), "shutdown"));

@@ -118,7 +118,7 @@ static void *work(void *data)
     for (int i = 0; i < ROUNDS; i++) {
         metric_add(&http->requests[1][METRIC_METHOD_GET][METRIC_CODE_200], 1);
         metric_observe(&http->durations[1], METRIC_HTTP_DURATION, i % 500);
-        metric_move(&http->waiters[METRIC_WAITER_POLL], i % 2 ? 1 : -1);
+        metric_move(&http->long_polls[METRIC_WAITER_POLL], i % 2 ? 1 : -1);
     }
     return NULL;
 }
@@ -196,7 +196,7 @@ Test(metrics_metrics, threads_count_while_others_look, .timeout = 60)
     cr_assert_eq(requests(metrics), WORKERS * ROUNDS);
     for (size_t i = 0; i < WORKERS; i++) {
         metric_sum(&totals, &metrics_http(metrics, i)->durations[1]);
-        cr_assert_eq(metric_look(&metrics_http(metrics, i)->waiters[METRIC_WAITER_POLL]), 0);
+        cr_assert_eq(metric_look(&metrics_http(metrics, i)->long_polls[METRIC_WAITER_POLL]), 0);
     }
     for (size_t i = 0; i <= METRIC_BUCKETS_MAX; i++) {
         n += totals.counts[i];

@@ -490,7 +490,7 @@ static size_t fill(const struct row *row, struct observation *seen)
     return n;
 }
 
-/* Every rotation of the same voices must come to the same. */
+/* Every rotation of the same votes must come to the same. */
 static void check_row(const struct row *row)
 {
     struct observation seen[SEEN_MAX];
@@ -508,8 +508,8 @@ static void check_row(const struct row *row)
         cr_expect(!row->candidate || d.candidate.name.port == row->candidate, "%s: candidate %d",
                   row->what, d.candidate.name.port);
         cr_expect_eq(d.epoch, row->epoch, "%s: epoch %lld", row->what, (long long)d.epoch);
-        cr_expect_eq(d.candidate_voices, row->voices, "%s: %zu voices", row->what,
-                     d.candidate_voices);
+        cr_expect_eq(d.candidate_votes, row->voices, "%s: %zu voices", row->what,
+                     d.candidate_votes);
         cr_expect_eq(d.candidate_majority, row->majority, "%s: candidate's majority", row->what);
         cr_expect_eq(d.published_majority, row->published_majority, "%s: majority", row->what);
         cr_expect_eq(d.disputed, row->disputed, "%s: disputed", row->what);
@@ -574,11 +574,11 @@ Test(topology_decide, names_and_addresses_are_equal_where_they_resolve_alike)
     snprintf(seen[0].master.name.host, sizeof(seen[0].master.name.host), "redis-0.example");
     cr_assert_eq(decide(seen, 2, 3, &published, 5, NOW, &d), 0);
     cr_expect_eq(d.rule, DECIDE_STANDS);
-    cr_expect_eq(d.published_voices, 2);
+    cr_expect_eq(d.published_votes, 2);
     cr_expect_not(d.disputed);
 }
 
-Test(topology_decide, refuses_two_voices_of_one_sentinel)
+Test(topology_decide, refuses_two_votes_of_one_sentinel)
 {
     struct said a = {A, 5, 1};
     struct observation seen[2] = {observed(0, &a), observed(0, &a)};

@@ -1,24 +1,24 @@
-/* The timeline's keeping of entries. Its stories are in tests/sim/test_timeline.c. */
+/* The failover log's keeping of entries. Its stories are in tests/sim/test_timeline.c. */
 #include <criterion/criterion.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
 #include "bellwether/topology/failover_log.h"
 
-static struct timeline_time at(int64_t ms)
+static struct failover_log_time at(int64_t ms)
 {
-    return (struct timeline_time){ms, 1795348800000 + ms};
+    return (struct failover_log_time){ms, 1795348800000 + ms};
 }
 
 static const struct address node = {.host = "10.0.0.1", .port = 6379};
 
 /* A master that goes and comes back: one entry. */
-static void blip(struct timeline *timeline, struct timeline_master *master, int64_t ms)
+static void blip(struct failover_log *failover_log, struct failover_record *master, int64_t ms)
 {
-    timeline_state(timeline, master, &node, MASTER_OK, at(ms));
-    timeline_checked(timeline, master, TIMELINE_BAD, at(ms + 10));
-    timeline_state(timeline, master, &node, MASTER_DOWN, at(ms + 11));
-    timeline_state(timeline, master, &node, MASTER_OK, at(ms + 20));
+    failover_log_state(failover_log, master, &node, MASTER_OK, at(ms));
+    failover_log_checked(failover_log, master, TIMELINE_BAD, at(ms + 10));
+    failover_log_state(failover_log, master, &node, MASTER_DOWN, at(ms + 11));
+    failover_log_state(failover_log, master, &node, MASTER_OK, at(ms + 20));
 }
 
 Test(topology_timeline, words)
@@ -38,60 +38,60 @@ Test(topology_timeline, words)
 
 Test(topology_timeline, empty)
 {
-    struct timeline *timeline = timeline_new(0);
-    struct failovers *list = timeline_list(timeline);
+    struct failover_log *failover_log = failover_log_new(0);
+    struct failovers *list = failover_log_list(failover_log);
 
     cr_expect_eq(list->n, 0);
-    cr_expect_null(timeline_take_ended(timeline));
-    cr_expect_eq(timeline_next_ms(timeline), -1);
-    cr_expect_not(timeline_tick(timeline, at(1000)));
+    cr_expect_null(failover_log_take_ended(failover_log));
+    cr_expect_eq(failover_log_next_ms(failover_log), -1);
+    cr_expect_not(failover_log_tick(failover_log, at(1000)));
     failovers_unref(list);
     failovers_unref(NULL);
     cr_expect_null(failovers_ref(NULL));
-    timeline_free(timeline);
-    timeline_free(NULL);
+    failover_log_free(failover_log);
+    failover_log_free(NULL);
 }
 
 Test(topology_timeline, ring_and_what_ended)
 {
-    struct timeline *timeline = timeline_new(4);
-    struct timeline_master *master = timeline_watch(timeline, "mymaster", 0);
+    struct failover_log *failover_log = failover_log_new(4);
+    struct failover_record *master = failover_log_watch(failover_log, "mymaster", 0);
     struct failovers *list;
-    uint64_t revision = timeline_revision(timeline), id = 1;
+    uint64_t revision = failover_log_revision(failover_log), id = 1;
     struct failover *ended;
 
     for (int i = 0; i < 10; i++) {
-        blip(timeline, master, i * 100);
-        cr_expect_gt(timeline_revision(timeline), revision);
-        revision = timeline_revision(timeline);
+        blip(failover_log, master, i * 100);
+        cr_expect_gt(failover_log_revision(failover_log), revision);
+        revision = failover_log_revision(failover_log);
     }
-    list = timeline_list(timeline);
+    list = failover_log_list(failover_log);
     cr_assert_eq(list->n, 4);
     for (size_t i = 0; i < 4; i++) {
         cr_expect_eq(list->entries[i]->id, 10 - i, "newest first");
         cr_expect_str_eq(list->entries[i]->name, "mymaster");
     }
-    for (; (ended = timeline_take_ended(timeline)); failover_unref(ended)) {
+    for (; (ended = failover_log_take_ended(failover_log)); failover_unref(ended)) {
         cr_expect_eq(ended->id, id++, "each once, oldest first, those that left the ring, too");
         cr_expect_eq(ended->outcome, FAILOVER_RECOVERED);
     }
     cr_expect_eq(id, 11);
-    timeline_free(timeline);
+    failover_log_free(failover_log);
     cr_expect_eq(list->entries[0]->id, 10, "a list outlives its timeline");
     failovers_unref(list);
 }
 
 Test(topology_timeline, shared_lists_stay_as_they_were)
 {
-    struct timeline *timeline = timeline_new(4);
-    struct timeline_master *master = timeline_watch(timeline, "mymaster", 0);
+    struct failover_log *failover_log = failover_log_new(4);
+    struct failover_record *master = failover_log_watch(failover_log, "mymaster", 0);
     struct failovers *before, *after;
 
-    timeline_state(timeline, master, &node, MASTER_OK, at(0));
-    timeline_state(timeline, master, &node, MASTER_DOWN, at(100));
-    before = timeline_list(timeline);
-    timeline_state(timeline, master, &node, MASTER_OK, at(300));
-    after = timeline_list(timeline);
+    failover_log_state(failover_log, master, &node, MASTER_OK, at(0));
+    failover_log_state(failover_log, master, &node, MASTER_DOWN, at(100));
+    before = failover_log_list(failover_log);
+    failover_log_state(failover_log, master, &node, MASTER_OK, at(300));
+    after = failover_log_list(failover_log);
     cr_expect_eq(before->entries[0]->outcome, FAILOVER_RUNNING);
     cr_expect_eq(before->entries[0]->ended_wall_ms, 0);
     cr_expect_eq(after->entries[0]->outcome, FAILOVER_RECOVERED);
@@ -99,7 +99,7 @@ Test(topology_timeline, shared_lists_stay_as_they_were)
     cr_expect_eq(after->entries[0]->unavailable_ms, 300);
     failovers_unref(before);
     failovers_unref(after);
-    timeline_free(timeline);
+    failover_log_free(failover_log);
 }
 
 /*
@@ -108,27 +108,27 @@ Test(topology_timeline, shared_lists_stay_as_they_were)
  */
 Test(topology_timeline, many_sentinels)
 {
-    struct timeline *timeline = timeline_new(4);
-    struct timeline_master *master = timeline_watch(timeline, "mymaster", 0);
-    struct timeline_event event = {.master = master, .about = &node, .epoch = EPOCH_UNKNOWN};
+    struct failover_log *failover_log = failover_log_new(4);
+    struct failover_record *master = failover_log_watch(failover_log, "mymaster", 0);
+    struct failover_log_event event = {.master = master, .about = &node, .epoch = EPOCH_UNKNOWN};
     struct failovers *list;
     char name[32];
 
-    timeline_state(timeline, master, &node, MASTER_OK, at(0));
+    failover_log_state(failover_log, master, &node, MASTER_OK, at(0));
     event.sentinel = name;
     for (int i = 0; i < 3000; i++) {
         snprintf(name, sizeof(name), "10.1.%d.%d:26379", i / 250, i % 250);
         event.signal = TIMELINE_NEW_EPOCH;
-        timeline_hear(timeline, &event, at(i));
+        failover_log_hear(failover_log, &event, at(i));
         event.signal = TIMELINE_SDOWN;
-        timeline_hear(timeline, &event, at(i));
+        failover_log_hear(failover_log, &event, at(i));
         event.signal = TIMELINE_SDOWN_END;
-        timeline_hear(timeline, &event, at(i));
+        failover_log_hear(failover_log, &event, at(i));
     }
-    list = timeline_list(timeline);
+    list = failover_log_list(failover_log);
     cr_assert_eq(list->n, 4);
     cr_expect_eq(list->entries[0]->id, 3000);
     cr_expect_eq(list->entries[0]->outcome, FAILOVER_RECOVERED);
     failovers_unref(list);
-    timeline_free(timeline);
+    failover_log_free(failover_log);
 }

@@ -125,7 +125,7 @@ Test(topology_status, a_candidate_that_is_not_published)
     it->decision.rule = DECIDE_NO_MAJORITY;
     it->decision.has_candidate = true;
     it->decision.candidate.name = at("10.0.0.11:6379");
-    it->decision.candidate_voices = 1;
+    it->decision.candidate_votes = 1;
     it->decision.known = 3;
     it->decision.epoch = 4;
     cr_expect(strstr(words(),

@@ -190,10 +190,10 @@ Test(topology_snapshot, index_and_revision_do_not_count)
 Test(topology_news, a_snapshot_travels_with_a_reference)
 {
     struct snapshot *s = snapshot_new(0);
-    struct message *message = news_snapshot_new(s);
+    struct message *message = message_snapshot_new(s);
 
-    cr_expect_eq(message->kind, NEWS_SNAPSHOT);
-    cr_expect_eq(((struct news_snapshot *)message)->snapshot, s);
+    cr_expect_eq(message->kind, MESSAGE_SNAPSHOT);
+    cr_expect_eq(((struct message_snapshot *)message)->snapshot, s);
     cr_expect_eq(s->references, 2);
     message->drop(message);
     cr_expect_eq(s->references, 1);
@@ -202,23 +202,23 @@ Test(topology_news, a_snapshot_travels_with_a_reference)
 
 Test(topology_news, the_other_kinds)
 {
-    struct message *fresh = news_fresh_new(7, false, REASON_CONFLICT, "in words");
-    struct message *ask = news_ask_fresh_new(8, NULL, "mymaster");
-    struct message *plain = news_plain_new(NEWS_DRAIN);
+    struct message *fresh = message_fresh_new(7, false, REASON_CONFLICT, "in words");
+    struct message *ask = message_ask_fresh_new(8, NULL, "mymaster");
+    struct message *plain = message_plain_new(MESSAGE_DRAIN);
 
-    cr_expect_eq(fresh->kind, NEWS_FRESH);
-    cr_expect_eq(((struct news_fresh *)fresh)->ticket, 7);
-    cr_expect_eq(((struct news_fresh *)fresh)->reason, REASON_CONFLICT);
-    cr_expect_str_eq(((struct news_fresh *)fresh)->detail, "in words");
-    cr_expect_eq(ask->kind, NEWS_ASK_FRESH);
-    cr_expect_eq(((struct news_ask_fresh *)ask)->ticket, 8);
-    cr_expect_str_eq(((struct news_ask_fresh *)ask)->master, "mymaster");
-    cr_expect_eq(plain->kind, NEWS_DRAIN);
+    cr_expect_eq(fresh->kind, MESSAGE_FRESH);
+    cr_expect_eq(((struct message_fresh *)fresh)->ticket, 7);
+    cr_expect_eq(((struct message_fresh *)fresh)->reason, REASON_CONFLICT);
+    cr_expect_str_eq(((struct message_fresh *)fresh)->detail, "in words");
+    cr_expect_eq(ask->kind, MESSAGE_ASK_FRESH);
+    cr_expect_eq(((struct message_ask_fresh *)ask)->ticket, 8);
+    cr_expect_str_eq(((struct message_ask_fresh *)ask)->master, "mymaster");
+    cr_expect_eq(plain->kind, MESSAGE_DRAIN);
     fresh->drop(fresh);
     ask->drop(ask);
     plain->drop(plain);
-    fresh = news_fresh_new(7, true, REASON_NONE, NULL);
-    cr_expect_str_eq(((struct news_fresh *)fresh)->detail, "");
+    fresh = message_fresh_new(7, true, REASON_NONE, NULL);
+    cr_expect_str_eq(((struct message_fresh *)fresh)->detail, "");
     fresh->drop(fresh);
 }
 

@@ -57,9 +57,9 @@ static void start(void)
 
 static void set_up(bool on)
 {
-    for (size_t i = 0; i < watcher->n_sites; i++) {
-        for (size_t j = 0; j < watcher->sites[i].n_peers; j++) {
-            watcher->sites[i].peers[j]->link->up = on;
+    for (size_t i = 0; i < watcher->n_deployments; i++) {
+        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
+            watcher->deployments[i].sentinels[j]->link->up = on;
         }
     }
 }
@@ -102,46 +102,46 @@ static size_t logged(const char *message, const char *field)
 }
 
 /* Its Sentinel lists n masters `prefix-…`, the last one first. */
-static void hear_masters(struct peer *peer, const char *prefix, size_t n)
+static void hear_masters(struct sentinel_node *sentinel, const char *prefix, size_t n)
 {
     struct sentinel_master_row *rows = mem_new(n, sizeof(*rows));
 
     for (size_t i = 0; i < n; i++) {
         snprintf(rows[i].name, sizeof(rows[i].name), "%s-%05zu", prefix, n - 1 - i);
     }
-    site_hear_names(peer, rows, n);
+    deployment_hear_names(sentinel, rows, n);
     free(rows);
 }
 
-static size_t watched(size_t site)
+static size_t watched(size_t deployment)
 {
     size_t n = 0;
 
     for (size_t i = 0; i < watcher->n_masters; i++) {
-        n += watcher->masters[i]->site == &watcher->sites[site];
+        n += watcher->masters[i]->deployment == &watcher->deployments[deployment];
     }
     return n;
 }
 
 Test(watch_bounds, so_many_masters_of_one_deployment)
 {
-    struct peer *peer;
+    struct sentinel_node *sentinel;
 
     watch(1);
-    peer = watcher->sites[0].peers[0];
-    hear_masters(peer, "m", MASTERS_MAX - 1);
+    sentinel = watcher->deployments[0].sentinels[0];
+    hear_masters(sentinel, "m", MASTERS_MAX - 1);
     cr_expect_eq(watched(0), MASTERS_MAX);
     cr_expect_eq(logged(WARNING, "what=masters"), 0, "as many as may");
-    hear_masters(peer, "a", LISTED);
+    hear_masters(sentinel, "a", LISTED);
     cr_expect_eq(watched(0), MASTERS_MAX);
     cr_expect_not_null(watcher_find_master(watcher, name), "it is configured");
     cr_expect_null(watcher_find_master(watcher, "m-00000"), "it is not monitored any more");
     cr_expect_eq(logged(WARNING, "what=masters"), 1);
-    hear_masters(peer, "b", LISTED);
+    hear_masters(sentinel, "b", LISTED);
     cr_expect_eq(watched(0), MASTERS_MAX);
     cr_expect_eq(logged(WARNING, "what=masters"), 1, "once");
     /* the bound is each deployment's own */
-    hear_masters(watcher->sites[1].peers[0], "z", 5);
+    hear_masters(watcher->deployments[1].sentinels[0], "z", 5);
     cr_expect_eq(watched(1), 5);
 }
 
@@ -150,12 +150,12 @@ Test(watch_bounds, masters_that_are_watched_stay_when_too_many_others_come)
     struct sentinel_master_row *rows = mem_new(LISTED, sizeof(*rows));
 
     watch(1);
-    hear_masters(watcher->sites[0].peers[0], "m", 1000);
+    hear_masters(watcher->deployments[0].sentinels[0], "m", 1000);
     for (size_t i = 0; i < LISTED; i++) {
         snprintf(rows[i].name, sizeof(rows[i].name), "%s-%05zu", i < LISTED - 1000 ? "a" : "m",
                  i < LISTED - 1000 ? i : LISTED - 1 - i);
     }
-    site_hear_names(watcher->sites[0].peers[0], rows, LISTED);
+    deployment_hear_names(watcher->deployments[0].sentinels[0], rows, LISTED);
     cr_expect_eq(watched(0), MASTERS_MAX);
     for (size_t i = LISTED - 1000; i < LISTED; i++) {
         cr_expect_not_null(watcher_find_master(watcher, rows[i].name), "%s", rows[i].name);
@@ -166,17 +166,17 @@ Test(watch_bounds, masters_that_are_watched_stay_when_too_many_others_come)
 Test(watch_bounds, so_many_masters_of_sentinels_that_each_list_fewer)
 {
     watch(2);
-    hear_masters(watcher->sites[0].peers[0], "a", LISTED / 2);
+    hear_masters(watcher->deployments[0].sentinels[0], "a", LISTED / 2);
     cr_expect_eq(watched(0), LISTED / 2 + 1);
-    hear_masters(watcher->sites[0].peers[1], "b", LISTED / 2);
+    hear_masters(watcher->deployments[0].sentinels[1], "b", LISTED / 2);
     cr_expect_eq(watched(0), MASTERS_MAX);
     cr_expect_eq(logged(WARNING, "what=masters"), 1);
-    hear_masters(watcher->sites[0].peers[1], "b", LISTED / 2 + 1);
+    hear_masters(watcher->deployments[0].sentinels[1], "b", LISTED / 2 + 1);
     cr_expect_eq(watched(0), MASTERS_MAX);
     cr_expect_eq(logged(WARNING, "what=masters"), 1, "once");
 }
 
-static void hear_replicas(struct chair *chair, size_t n, size_t shift)
+static void hear_replicas(struct sentinel_view *view, size_t n, size_t shift)
 {
     struct sentinel_replica_row *rows = mem_new(n, sizeof(*rows));
 
@@ -185,24 +185,24 @@ static void hear_replicas(struct chair *chair, size_t n, size_t shift)
                  (i + shift) / 200, (i + shift) % 200);
         rows[i].address.port = 6379;
     }
-    chair_hear_replicas(chair, rows, n);
+    sentinel_view_hear_replicas(view, rows, n);
     free(rows);
 }
 
 Test(watch_bounds, so_many_replicas_of_one_master)
 {
-    struct chair *chair;
+    struct sentinel_view *view;
 
     watch(1);
-    chair = watcher->masters[0]->chairs[0];
-    hear_replicas(chair, REPLICAS_MAX, 0);
-    cr_expect_eq(chair->n_replicas, REPLICAS_MAX);
+    view = watcher->masters[0]->views[0];
+    hear_replicas(view, REPLICAS_MAX, 0);
+    cr_expect_eq(view->n_replicas, REPLICAS_MAX);
     cr_expect_eq(logged(WARNING, "what=replicas"), 0, "as many as may");
     for (size_t i = 0; i < 4; i++) {
-        hear_replicas(chair, REPLICAS_MAX + 500, i);
-        cr_expect_eq(chair->n_replicas, REPLICAS_MAX);
-        hear_replicas(chair, 10, 0);
-        cr_expect_eq(chair->n_replicas, 10);
+        hear_replicas(view, REPLICAS_MAX + 500, i);
+        cr_expect_eq(view->n_replicas, REPLICAS_MAX);
+        hear_replicas(view, 10, 0);
+        cr_expect_eq(view->n_replicas, 10);
     }
     cr_expect_eq(logged(WARNING, "what=replicas"), 1, "once");
     cr_expect_eq(logged(WARNING, "master=mymaster"), 1);
@@ -211,18 +211,18 @@ Test(watch_bounds, so_many_replicas_of_one_master)
 Test(watch_bounds, so_many_sentinels_of_one_master)
 {
     struct sentinel_peer_row *rows = mem_new(KNOWN_MAX + 100, sizeof(*rows));
-    struct chair *chair;
+    struct sentinel_view *view;
 
     watch(1);
-    chair = watcher->masters[0]->chairs[0];
+    view = watcher->masters[0]->views[0];
     for (size_t i = 0; i < KNOWN_MAX + 100; i++) {
         snprintf(rows[i].run_id, sizeof(rows[i].run_id), "%040zu", i);
     }
-    chair_hear_peers(chair, rows, KNOWN_MAX);
+    sentinel_view_hear_sentinels(view, rows, KNOWN_MAX);
     cr_expect_eq(logged(WARNING, "what=Sentinels"), 0, "as many as may");
     for (size_t i = 0; i < 4; i++) { /* never the same */
-        chair_hear_peers(chair, rows + i, KNOWN_MAX + 90);
-        cr_expect_eq(chair->n_listed, KNOWN_MAX);
+        sentinel_view_hear_sentinels(view, rows + i, KNOWN_MAX + 90);
+        cr_expect_eq(view->n_listed, KNOWN_MAX);
     }
     cr_expect_eq(logged(WARNING, "what=Sentinels"), 1, "once");
     cr_expect_eq(logged("more sentinels are listed than are taken in", ""), 0, "it was said");
@@ -232,24 +232,24 @@ Test(watch_bounds, so_many_sentinels_of_one_master)
 Test(watch_bounds, so_many_sentinels_with_the_one_that_lists_them)
 {
     struct sentinel_peer_row *rows = mem_new(KNOWN_MAX, sizeof(*rows));
-    struct sentinel_link *link;
+    struct sentinel_client *link;
 
     deployments[0].n_masters = 2;
     watch(1);
-    link = watcher->sites[0].peers[0]->link;
+    link = watcher->deployments[0].sentinels[0]->link;
     snprintf(link->run_id, sizeof(link->run_id), "%040d", 1);
     for (size_t i = 0; i < KNOWN_MAX; i++) {
         snprintf(rows[i].run_id, sizeof(rows[i].run_id), "%040zu", i + 1000);
         rows[i].address = (struct address){.host = "192.0.2.9", .port = (uint16_t)(i + 1)};
     }
     for (size_t i = 0; i < 2; i++) {
-        struct chair *chair = watcher->masters[i]->chairs[0];
+        struct sentinel_view *view = watcher->masters[i]->views[0];
 
-        chair->settled = chair->has_named = true;
-        chair->named = endpoint_from_address(&seeds[2]);
+        view->settled = view->has_named = true;
+        view->named = endpoint_from_address(&seeds[2]);
     }
     for (size_t i = 0; i < 4; i++) { /* the other master has only the one */
-        chair_hear_peers(watcher->masters[0]->chairs[0], rows, KNOWN_MAX - i % 2);
+        sentinel_view_hear_sentinels(watcher->masters[0]->views[0], rows, KNOWN_MAX - i % 2);
         master_recount(watcher->masters[1]);
     }
     cr_expect_eq(judge_known(watcher->masters[0]->judge), KNOWN_MAX);

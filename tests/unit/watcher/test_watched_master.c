@@ -1,9 +1,9 @@
 /*
  * A master in a real watcher without Sentinels: its judge is told of a master, a scripted peer.
  *
- * What workers meet at the published node (NEWS_SUSPECT): it is asked for its role at once, at most
- * every 100 ms however many say so, the last one is not lost, and nothing is decided by it. And how
- * often the address changed.
+ * What workers meet at the published node (MESSAGE_SUSPECT): it is asked for its role at once, at
+ * most every 100 ms however many say so, the last one is not lost, and nothing is decided by it.
+ * And how often the address changed.
  */
 #include <criterion/criterion.h>
 #include <stdio.h>
@@ -135,7 +135,7 @@ static void suspect(struct bench *bench, enum suspicion what, uint16_t port_offs
     struct address address = *peer_address(bench->peer);
 
     address.port = (uint16_t)(address.port + port_offset);
-    mailbox_post(bench->watcher->inbox, news_suspect_new(what, "mymaster", &address));
+    mailbox_post(bench->watcher->inbox, message_suspect_new(what, "mymaster", &address));
 }
 
 TestSuite(watch_master, .timeout = 20);
@@ -167,7 +167,7 @@ Test(watch_master, a_suspicion_of_a_node_that_is_not_the_answer)
     bench_start(&bench, steps);
     suspect(&bench, SUSPICION_LOST, 1);
     mailbox_post(bench.watcher->inbox,
-                 news_suspect_new(SUSPICION_LOST, "other", peer_address(bench.peer)));
+                 message_suspect_new(SUSPICION_LOST, "other", peer_address(bench.peer)));
     run_for(&bench, 200);
     cr_expect_eq(bench.master->suspicions.acted_ms, 0);
     cr_expect_eq(bench_stop(&bench), 1);
@@ -237,7 +237,7 @@ Test(watch_master, switches_are_counted_and_shown)
     cr_expect_eq(shown->switches, 0, "the first publication is none");
     cr_expect_eq(shown->fence, FENCE_DOWN);
     snapshot_master_unref(shown);
-    fence_hear(&bench.master->fencing.guard,
+    fence_hear(&bench.master->fence_driver.guard,
                &(struct fence_event){.signal = FENCE_SAYS_ELECTED, .leader = "one"},
                clock_boot_ms());
     shown = publish_show(bench.master);
@@ -372,8 +372,8 @@ Test(watch_master, the_fence_is_spoken_of_where_commands_are_run)
     for (int on = 0; on < 2; on++) {
         log_catch(LOG_LEVEL_DEBUG);
         bench.config.runs_commands = on;
-        bench.master->fencing.shown = FENCE_UP;
-        fencing_publish(bench.master);
+        bench.master->fence_driver.shown = FENCE_UP;
+        fence_driver_publish(bench.master);
         text = log_taken();
         cr_expect_eq(count(text, "fence") > 0, on == 1, "%s", text);
         free(text);
