@@ -30,6 +30,12 @@ char *status_verdict(const struct status_view *view);
  * wrong. free() it.
  */
 char *status_text(const struct status_view *view);
+struct request;
+/**
+ * What `/status?format=text` answers now. free() it. @return NULL: the request waits for it, and
+ * its handler is called again.
+ */
+char *status_ask_text(struct request *request);
 /** The failover of this master that is under way; NULL: none. Borrowed. */
 const struct failover *status_failover(const struct snapshot *snapshot, const char *master);
 
