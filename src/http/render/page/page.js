@@ -77,7 +77,6 @@
     failing_over: "the Sentinels are making another master",
     conflict: "Sentinels name different addresses at the same epoch",
     disputed: "it says that it is the master, but a Sentinel names another address",
-    watcher_stalled: "the daemon's watcher is silent",
   };
 
   const EVENTS = {
