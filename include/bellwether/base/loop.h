@@ -1,7 +1,7 @@
 /*
  * One thread's event loop: timers, descriptors, name look-ups, signals, and the ordered
- * mailbox that is the only path between threads. A thin cover over libuv, the only place that
- * includes uv.h, so that closing handles asynchronously is done right once.
+ * mailbox that is the only path between threads. A thin cover over libuv, which nothing else
+ * includes, so that closing handles asynchronously is done right once.
  *
  * All functions but mailbox_post() belong to the loop's own thread. `x_free` takes NULL, may be
  * called inside any callback (the object's own too), and no callback comes after it.

@@ -1,7 +1,7 @@
 /*
  * Host names to addresses, on threads of its own, for the whole process: one look-up a name however
  * many ask, and names that hang never in front of those that resolve, nor those of one group in
- * front of another's. loop.c is the only caller (loop_lookup_start()).
+ * front of another's. lookup.c is the only caller.
  */
 #ifndef BELLWETHER_BASE_LOOP_RESOLVE_H
 #define BELLWETHER_BASE_LOOP_RESOLVE_H
