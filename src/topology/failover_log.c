@@ -19,14 +19,11 @@ struct failover_log *failover_log_new(size_t capacity)
 
 void failover_log_free(struct failover_log *failover_log)
 {
-    struct failover_record *record, *next;
-
     if (!failover_log) {
         return;
     }
-    for (record = failover_log->records; record; record = next) {
-        next = record->next;
-        failover_record_free(record);
+    for (struct list_link *link; (link = list_take_first(&failover_log->records));) {
+        failover_record_free(LIST_OWNER(link, struct failover_record, link));
     }
     failover_log_ring_release(failover_log);
     failover_log_queue_release(&failover_log->ended);
@@ -43,8 +40,7 @@ struct failover_record *failover_log_watch(struct failover_log *failover_log, co
     record->name = mem_strdup(name);
     record->deployment = deployment;
     record->gap_ms = -1;
-    record->next = failover_log->records;
-    failover_log->records = record;
+    list_insert_after(&failover_log->records, NULL, &record->link);
     return record;
 }
 
@@ -56,16 +52,11 @@ void failover_log_down_after(struct failover_record *record, int64_t down_after_
 void failover_log_forget(struct failover_log *failover_log, struct failover_record *record,
                          struct failover_log_time now)
 {
-    struct failover_record **place = &failover_log->records;
-
     failover_record_drop_tail(failover_log, record);
     if (record->entry) {
         failover_record_cut(failover_log, record, now);
     }
-    while (*place != record) {
-        place = &(*place)->next;
-    }
-    *place = record->next;
+    list_remove(&failover_log->records, &record->link);
     failover_record_free(record);
 }
 
@@ -73,8 +64,10 @@ bool failover_log_tick(struct failover_log *failover_log, struct failover_log_ti
 {
     uint64_t before = failover_log->revision;
 
-    for (struct failover_record *record = failover_log->records; record && failover_log->n_open > 0;
-         record = record->next) {
+    LIST_EACH(struct failover_record, record, &failover_log->records, link) {
+        if (failover_log->n_open == 0) {
+            break;
+        }
         failover_record_review(failover_log, record, now);
     }
     return failover_log->revision != before;
@@ -84,9 +77,8 @@ int64_t failover_log_next_ms(const struct failover_log *failover_log)
 {
     int64_t next = -1;
 
-    for (const struct failover_record *record = failover_log->records;
-         record && failover_log->n_open > 0; record = record->next) {
-        int64_t at = failover_record_next_ms(record);
+    LIST_EACH(const struct failover_record, record, &failover_log->records, link) {
+        int64_t at = failover_log->n_open > 0 ? failover_record_next_ms(record) : -1;
 
         next = at >= 0 && (next < 0 || at < next) ? at : next;
     }

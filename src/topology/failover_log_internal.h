@@ -5,6 +5,7 @@
 #ifndef BELLWETHER_TOPOLOGY_FAILOVER_LOG_INTERNAL_H
 #define BELLWETHER_TOPOLOGY_FAILOVER_LOG_INTERNAL_H
 
+#include "bellwether/base/list.h"
 #include "bellwether/topology/failover_log.h"
 
 /* What one Sentinel has said about one master. */
@@ -17,7 +18,7 @@ struct failover_record_vote {
 
 /* One watched master. */
 struct failover_record {
-    struct failover_record *next;
+    struct list_link link;
     char *name;
     size_t deployment;
     /* what is known of the published node */
@@ -77,7 +78,7 @@ struct failover_log {
         struct failover **entries; /* not yet taken; a reference each */
         size_t n;
     } ended, resolved;
-    struct failover_record *records;
+    struct list records; /* the youngest first */
     struct teller *tellers;
     size_t n_tellers;
     size_t n_open; /* entries */

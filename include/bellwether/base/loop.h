@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "bellwether/base/address.h"
+#include "bellwether/base/list.h"
 
 struct loop;
 struct loop_timer;
@@ -57,7 +58,7 @@ void loop_on_turn(struct loop *loop, void (*turn)(void *data), void *data);
  * what a turn writes leaves in one piece. Embedded in its owner, zeroed before use.
  */
 struct loop_later {
-    struct loop_later *next;
+    struct list_link link;
     void (*run)(void *data);
     void *data;
     bool queued;
@@ -121,7 +122,7 @@ void loop_signal_free(struct loop_signal *signal);
 
 /* A message is the head of whoever posts' own struct. Posted in order, delivered in order. */
 struct message {
-    struct message *next;
+    struct list_link link;
     int kind;
     void (*drop)(
         struct message

@@ -11,10 +11,8 @@
 #include "resolve.h"
 
 struct loop_lookup {
-    struct resolve_ask ask; /* first: the one is the other */
+    struct resolve_ask ask; /* its `link`: among those answered, under the loop's lock */
     struct loop *loop;
-    struct loop_lookup *next; /* of those answered */
-    bool answered;            /* among them; under the loop's lock */
     uint16_t port;
     void (*done)(void *data, int error, const struct address *found, size_t n, const char *words);
     void *data;
@@ -40,16 +38,12 @@ static void lookup_finish(struct loop_lookup *lookup)
 
 static struct loop_lookup *next_answered(struct loop *loop)
 {
-    struct loop_lookup *lookup;
+    struct list_link *link;
 
     pthread_mutex_lock(&loop->lock);
-    lookup = loop->answered;
-    if (lookup) {
-        loop->answered = lookup->next;
-        lookup->answered = false;
-    }
+    link = list_take_first(&loop->answered);
     pthread_mutex_unlock(&loop->lock);
-    return lookup;
+    return LIST_OWNER(link, struct loop_lookup, ask.link);
 }
 
 static void on_resolved(uv_async_t *uv)
@@ -83,18 +77,11 @@ void loop_lookups_close(struct loop *loop)
 /* Thread: any. */
 static void lookup_answered(struct resolve_ask *ask)
 {
-    struct loop_lookup *lookup = (struct loop_lookup *)ask;
+    struct loop_lookup *lookup = LIST_OWNER(&ask->link, struct loop_lookup, ask.link);
     struct loop *loop = lookup->loop;
 
     pthread_mutex_lock(&loop->lock);
-    lookup->next = NULL;
-    lookup->answered = true;
-    if (!loop->answered) {
-        loop->answered = lookup;
-    } else {
-        loop->last_answered->next = lookup;
-    }
-    loop->last_answered = lookup;
+    list_append(&loop->answered, &lookup->ask.link);
     /* under the lock: else the loop might be gone */
     loop_must(uv_async_send(&loop->resolved), "uv_async_send");
     pthread_mutex_unlock(&loop->lock);
@@ -145,18 +132,8 @@ void loop_lookup_free(struct loop_lookup *lookup)
     loop = lookup->loop;
     resolve_cancel(&lookup->ask);
     pthread_mutex_lock(&loop->lock);
-    for (struct loop_lookup *at = loop->answered, *before = NULL; lookup->answered;
-         before = at, at = at->next) {
-        if (at != lookup) {
-            continue;
-        }
-        if (before) {
-            before->next = lookup->next;
-        } else {
-            loop->answered = lookup->next;
-        }
-        loop->last_answered = lookup->next ? loop->last_answered : before;
-        lookup->answered = false;
+    if (list_holds(&loop->answered, &lookup->ask.link)) {
+        list_remove(&loop->answered, &lookup->ask.link);
     }
     pthread_mutex_unlock(&loop->lock);
     free(lookup->ask.found);

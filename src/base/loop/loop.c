@@ -20,10 +20,9 @@
 
 static void run_later(struct loop *loop)
 {
-    while (loop->later) {
-        struct loop_later *later = loop->later;
+    for (struct list_link *link; (link = list_take_first(&loop->later));) {
+        struct loop_later *later = LIST_OWNER(link, struct loop_later, link);
 
-        loop->later = later->next;
         later->queued = false;
         later->run(later->data);
     }
@@ -31,36 +30,17 @@ static void run_later(struct loop *loop)
 
 void loop_later_queue(struct loop *loop, struct loop_later *later)
 {
-    if (later->queued) {
-        return;
+    if (!later->queued) {
+        later->queued = true;
+        list_append(&loop->later, &later->link);
     }
-    later->next = NULL;
-    later->queued = true;
-    if (!loop->later) {
-        loop->later = later;
-    } else {
-        loop->last_later->next = later;
-    }
-    loop->last_later = later;
 }
 
 void loop_later_cancel(struct loop *loop, struct loop_later *later)
 {
-    struct loop_later *before = NULL;
-
-    for (struct loop_later *at = loop->later; at && later->queued; before = at, at = at->next) {
-        if (at != later) {
-            continue;
-        }
-        if (before) {
-            before->next = later->next;
-        } else {
-            loop->later = later->next;
-        }
-        if (loop->last_later == later) {
-            loop->last_later = before;
-        }
+    if (later->queued) {
         later->queued = false;
+        list_remove(&loop->later, &later->link);
     }
 }
 

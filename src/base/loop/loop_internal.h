@@ -18,12 +18,11 @@ struct loop {
     uv_prepare_t prepare; /* always active: a loop without work waits instead of ending */
     void (*turn)(void *data);
     void *turn_data;
-    struct loop_later *later; /* what is to be done at the end of this turn, in order */
-    struct loop_later *last_later;
-    uint32_t phase; /* of shared moments: a daemon's own, or all of a host would turn at once */
+    struct list later; /* what is to be done at the end of this turn, in order */
+    uint32_t phase;    /* of shared moments: a daemon's own, or all of a host would turn at once */
     uv_async_t resolved;
     pthread_mutex_t lock; /* guards `answered` */
-    struct loop_lookup *answered, *last_answered;
+    struct list answered;
     char *scratch; /* NULL until somebody wants it */
 };
 

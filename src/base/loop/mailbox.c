@@ -7,46 +7,23 @@
 #include "bellwether/base/memory.h"
 #include "loop_internal.h"
 
-struct queue {
-    struct message *first;
-    struct message *last;
-};
-
 struct mailbox {
     uv_async_t uv;
     pthread_mutex_t lock; /* guards `posted` */
-    struct queue posted;
-    struct queue taken; /* the loop's thread only: being delivered */
+    struct list posted;
+    struct list taken; /* the loop's thread only: being delivered */
     void (*deliver)(void *data, struct message *message);
     void *data;
 };
 
-static void queue_push(struct queue *queue, struct message *message)
+static struct message *take_first(struct list *messages)
 {
-    message->next = NULL;
-    if (!queue->last) {
-        queue->first = message;
-    } else {
-        queue->last->next = message;
-    }
-    queue->last = message;
+    return LIST_OWNER(list_take_first(messages), struct message, link);
 }
 
-static struct message *queue_pop(struct queue *queue)
+static void drop_all(struct list *messages)
 {
-    struct message *message = queue->first;
-
-    if (message) {
-        queue->first = message->next;
-        queue->last = !queue->first ? NULL : queue->last;
-        message->next = NULL;
-    }
-    return message;
-}
-
-static void queue_drop(struct queue *queue)
-{
-    for (struct message *message; (message = queue_pop(queue));) {
+    for (struct message *message; (message = take_first(messages));) {
         message->drop(message);
     }
 }
@@ -61,9 +38,9 @@ static void on_post(uv_async_t *uv)
 
     pthread_mutex_lock(&mailbox->lock);
     mailbox->taken = mailbox->posted;
-    mailbox->posted = (struct queue){0};
+    mailbox->posted = (struct list){0};
     pthread_mutex_unlock(&mailbox->lock);
-    for (struct message *message; (message = queue_pop(&mailbox->taken));) {
+    for (struct message *message; (message = take_first(&mailbox->taken));) {
         mailbox->deliver(mailbox->data, message); /* may free the mailbox: that empties `taken` */
     }
 }
@@ -84,7 +61,7 @@ struct mailbox *mailbox_new(struct loop *loop, void (*deliver)(void *data, struc
 void mailbox_post(struct mailbox *mailbox, struct message *message)
 {
     pthread_mutex_lock(&mailbox->lock);
-    queue_push(&mailbox->posted, message);
+    list_append(&mailbox->posted, &message->link);
     pthread_mutex_unlock(&mailbox->lock);
     loop_must(uv_async_send(&mailbox->uv), "uv_async_send");
 }
@@ -102,7 +79,7 @@ void mailbox_free(struct mailbox *mailbox)
     if (!mailbox) {
         return;
     }
-    queue_drop(&mailbox->taken);
-    queue_drop(&mailbox->posted);
+    drop_all(&mailbox->taken);
+    drop_all(&mailbox->posted);
     uv_close((uv_handle_t *)&mailbox->uv, on_mailbox_closed);
 }

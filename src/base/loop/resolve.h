@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "bellwether/base/address.h"
+#include "bellwether/base/list.h"
 
 struct resolve_name;
 
@@ -28,7 +29,7 @@ enum {
 
 /* One who asks; embedded in its owner. */
 struct resolve_ask {
-    struct resolve_ask *next;  /* set and used in resolve.c until `done`, then the owner's */
+    struct list_link link;     /* used in resolve.c until `done`, then the owner's */
     struct resolve_name *name; /* NULL: not asking, or done */
     /*
      * On a thread of the resolver and under its lock: hands over to the owner's thread and does
