@@ -198,7 +198,6 @@ bool decide_majority(const struct observation *seen, size_t n_seen, size_t known
                      unsigned repeats, struct decision *out);
 
 /* judge_check.c */
-int64_t retry_delay_ms(unsigned failures);
 bool role_unknowable(enum role_answer answer);
 void check_want(struct check *check, const struct endpoint *node, int64_t epoch, int64_t now_ms);
 void check_drop(struct check *check);
