@@ -207,11 +207,8 @@ void exposition_histogram(struct exposition *out, const struct metric_totals *to
 
 char *exposition_finish(struct exposition *out, size_t *size)
 {
-    char *text;
+    char *text = buffer_take_text(&out->text, size);
 
-    add_bytes(out, "", 1); /* its end */
-    text = buffer_take(&out->text, size);
-    (*size)--;
     *out = (struct exposition){0};
     return text;
 }

@@ -240,7 +240,7 @@ static const char *cause_of(const struct snapshot_sentinel *sentinel)
 char *snapshot_say_causes(const char *lead, const struct snapshot_sentinel *sentinels, size_t n)
 {
     struct buffer text = {0};
-    size_t said = 0, size;
+    size_t said = 0;
 
     buffer_add_text(&text, lead);
     for (size_t i = 0; i < n; i++) {
@@ -260,6 +260,5 @@ char *snapshot_say_causes(const char *lead, const struct snapshot_sentinel *sent
         buffer_add_integer(&text, (int64_t)(said - CAUSES_MAX));
         buffer_add_text(&text, " more, see /sentinels");
     }
-    buffer_add(&text, "", 1);
-    return buffer_take(&text, &size);
+    return buffer_take_text(&text, NULL);
 }
