@@ -19,19 +19,6 @@ static bool same_id(const char *a, const char *b)
     return a[0] != '\0' && strcmp(a, b) == 0;
 }
 
-static const char *sentinel_node_run_id(const struct sentinel_node *sentinel)
-{
-    const char *own = sentinel_client_run_id(sentinel->link);
-
-    return own[0] != '\0' ? own : sentinel->listed_as;
-}
-
-static const char *sentinel_node_text(const struct sentinel_node *sentinel,
-                                      char text[ADDRESS_TEXT_SIZE])
-{
-    return address_format(sentinel_client_address(sentinel->link), text);
-}
-
 /* ---- hooks of a link ---- */
 
 static const struct sentinel_client_hooks sentinel_node_hooks;
@@ -107,7 +94,7 @@ static void deployment_step_masters(struct deployment *deployment)
 {
     for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
         if (deployment->watcher->masters[i]->deployment == deployment) {
-            master_step(deployment->watcher->masters[i]);
+            turn_step_later(deployment->watcher->masters[i]);
         }
     }
 }
@@ -280,12 +267,12 @@ static void sentinel_node_up(void *data, struct sentinel_client *link)
     struct deployment *deployment = sentinel->deployment;
     char text[ADDRESS_TEXT_SIZE];
 
-    (void)watcher_turn(deployment->watcher);
+    (void)turn_begin(deployment->watcher);
     sentinel_node_forget_names(sentinel); /* of another connection: they may have changed since */
     (void)sentinel_node_identify(sentinel);
     sentinel_node_follow_run_id(sentinel);
     if (sentinel_node_settle_identity(sentinel)) {
-        deployment_review_sentinel_nodes(deployment);
+        deployment->review_wanted = true;
         return;
     }
     count_sentinel_node_up(sentinel);
@@ -300,7 +287,7 @@ static void sentinel_node_up(void *data, struct sentinel_client *link)
     log_write(sentinel->logged != SENTINEL_TROUBLE_NONE ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
               "sentinel link up", fields, sizeof(fields) / sizeof(*fields));
     sentinel->logged = SENTINEL_TROUBLE_NONE;
-    deployment_review_sentinel_nodes(deployment);
+    deployment->review_wanted = true;
 }
 
 /* A seed in reserve takes over from the one that went down. */
@@ -333,7 +320,7 @@ static void sentinel_node_down(void *data, struct sentinel_client *link)
     char text[ADDRESS_TEXT_SIZE];
     int64_t wall_ms;
 
-    (void)watcher_turn(watcher);
+    (void)turn_begin(watcher);
     count_sentinel_node_error(sentinel, trouble_code(trouble));
     if (sentinel->was_up || trouble != sentinel->logged) {
         log_warn("sentinel link down", LOG_STR("sentinel", sentinel_node_text(sentinel, text)),
@@ -352,7 +339,7 @@ static void sentinel_node_down(void *data, struct sentinel_client *link)
         }
     }
     deployment_wake_duplicates(deployment, sentinel);
-    deployment_review_sentinel_nodes(deployment);
+    deployment->review_wanted = true;
 }
 
 static void sentinel_node_answer(void *data, struct sentinel_client *link, void *tag,
@@ -362,7 +349,7 @@ static void sentinel_node_answer(void *data, struct sentinel_client *link, void 
 
     (void)data;
     (void)link;
-    if (watcher_turn(view->master->watcher)) {
+    if (turn_begin(view->master->watcher)) {
         return;
     }
     sentinel_view_hear_answer(view, answer);
@@ -375,7 +362,7 @@ static void sentinel_node_event(void *data, struct sentinel_client *link,
     struct deployment *deployment = sentinel->deployment;
     char text[ADDRESS_TEXT_SIZE];
 
-    if (watcher_turn(deployment->watcher)) {
+    if (turn_begin(deployment->watcher)) {
         return;
     }
     log_debug("sentinel event", LOG_STR("sentinel", sentinel_node_text(sentinel, text)),
@@ -400,7 +387,7 @@ static void sentinel_node_event(void *data, struct sentinel_client *link,
         master_hear_event(master, sentinel, event);
     } else if (event->kind == SENTINEL_EVENT_TILT || event->kind == SENTINEL_EVENT_TILT_END) {
         for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
-            master_touch(deployment->watcher->masters[i]);
+            turn_show_later(deployment->watcher->masters[i]);
         }
     }
     adopt_note_epoch(sentinel, event);
@@ -412,7 +399,7 @@ static void sentinel_node_names(void *data, struct sentinel_client *link,
     struct sentinel_node *sentinel = data;
 
     (void)link;
-    if (watcher_turn(sentinel->deployment->watcher)) {
+    if (turn_begin(sentinel->deployment->watcher)) {
         return;
     }
     deployment_hear_names(sentinel, rows, n);
@@ -424,7 +411,7 @@ static void sentinel_node_sentinel_nodes(void *data, struct sentinel_client *lin
     (void)data;
     (void)link;
     struct sentinel_view *view = tag;
-    if (watcher_turn(view->master->watcher)) {
+    if (turn_begin(view->master->watcher)) {
         return;
     }
     sentinel_view_hear_sentinels(view, rows, n);
@@ -436,7 +423,7 @@ static void sentinel_node_replicas(void *data, struct sentinel_client *link, voi
     (void)data;
     (void)link;
     struct sentinel_view *view = tag;
-    if (watcher_turn(view->master->watcher)) {
+    if (turn_begin(view->master->watcher)) {
         return;
     }
     sentinel_view_hear_replicas(view, rows, n);
@@ -448,7 +435,7 @@ static void sentinel_node_ckquorum(void *data, struct sentinel_client *link, voi
     (void)data;
     (void)link;
     struct sentinel_view *view = tag;
-    if (watcher_turn(view->master->watcher)) {
+    if (turn_begin(view->master->watcher)) {
         return;
     }
     sentinel_view_hear_ckquorum(view, ok, words);
@@ -463,7 +450,7 @@ static void sentinel_node_denied(void *data, struct sentinel_client *link, enum 
     log_warn("sentinel denies what can be done without",
              LOG_STR("sentinel", sentinel_node_text(sentinel, text)),
              LOG_STR("command", sentinel_extra_text(what)));
-    deployment_review_sentinel_nodes(sentinel->deployment);
+    sentinel->deployment->review_wanted = true;
 }
 
 static const struct sentinel_client_hooks sentinel_node_hooks = {
@@ -575,12 +562,6 @@ static void deployment_forget(struct deployment *deployment)
     }
 }
 
-void deployment_review_links(struct master *master)
-{
-    master->relearn = true;
-    master->deployment->relink_wanted = true;
-}
-
 void deployment_redial(struct deployment *deployment)
 {
     for (size_t i = 0; i < deployment->n_sentinels; i++) {
@@ -588,11 +569,6 @@ void deployment_redial(struct deployment *deployment)
             sentinel_client_start(deployment->sentinels[i]->link);
         }
     }
-}
-
-void deployment_review_sentinel_nodes(struct deployment *deployment)
-{
-    deployment->review_wanted = true;
 }
 
 void deployment_look_for_gone(struct deployment *deployment)
@@ -608,7 +584,7 @@ void deployment_look_for_gone(struct deployment *deployment)
             continue;
         }
         master_recount(master);
-        master_step(master);
+        turn_step_later(master);
     }
 }
 
@@ -629,7 +605,7 @@ static void deployment_recount(struct deployment *deployment)
             continue;
         }
         master_recount(master);
-        master_touch(master); /* the links are shown, too */
+        turn_show_later(master); /* the links are shown, too */
     }
 }
 
@@ -655,34 +631,6 @@ void deployment_turn(struct deployment *deployment)
 }
 
 /* ---- discovered masters ---- */
-
-static void watcher_insert_master(struct watcher *watcher, struct master *master)
-{
-    size_t at = watcher_master_at(watcher, master->name);
-
-    watcher->masters =
-        mem_resize(watcher->masters, watcher->n_masters + 1, sizeof(*watcher->masters));
-    memmove(watcher->masters + at + 1, watcher->masters + at,
-            (watcher->n_masters - at) * sizeof(*watcher->masters));
-    watcher->masters[at] = master;
-    watcher->n_masters++;
-    watcher->reshaped = true;
-}
-
-static void watcher_remove_master(struct watcher *watcher, struct master *master)
-{
-    for (size_t i = 0; i < watcher->n_masters; i++) {
-        if (watcher->masters[i] != master) {
-            continue;
-        }
-        memmove(watcher->masters + i, watcher->masters + i + 1,
-                (watcher->n_masters - i - 1) * sizeof(*watcher->masters));
-        watcher->n_masters--;
-        break;
-    }
-    master_free(master);
-    watcher->reshaped = true;
-}
 
 /* Once: the next list may be in another order, or another Sentinel's. */
 static void deployment_warn_full(struct sentinel_node *sentinel, size_t n)
@@ -779,6 +727,7 @@ static void deployment_drop_names(struct deployment *deployment)
         log_info("master removed: no Sentinel monitors it any more",
                  LOG_STR("master", master->name));
         watcher_remove_master(watcher, master);
+        master_free(master);
     }
 }
 
@@ -827,6 +776,27 @@ void deployment_hear_names(struct sentinel_node *sentinel, const struct sentinel
 
 /* ---- life ---- */
 
+void deployment_found_name(void *data)
+{
+    struct watcher *watcher = data;
+
+    (void)turn_begin(watcher);
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        for (size_t j = 0; j < watcher->masters[i]->n_views; j++) {
+            sentinel_view_resume(watcher->masters[i]->views[j]);
+        }
+    }
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        adopt_resume(watcher->masters[i]);
+    }
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        fence_driver_resume(watcher->masters[i]);
+    }
+    if (watcher->n_selves > 0) {
+        watcher->reshaped = true;
+    }
+}
+
 void deployment_init(struct deployment *deployment, struct watcher *watcher,
                      const struct watch_deployment *config)
 {
@@ -835,7 +805,7 @@ void deployment_init(struct deployment *deployment, struct watcher *watcher,
     deployment->number = (unsigned)(deployment - watcher->deployments) + 1;
     deployment->resolver =
         resolver_new(watcher->loop, deployment->number, watcher->config->sentinel_timeout_ms,
-                     watcher_found_name, watcher);
+                     deployment_found_name, watcher);
     deployment->password = secret_copy(config->password);
     for (size_t i = 0; i < config->n_masters; i++) {
         if (!watcher_find_master(watcher, config->masters[i])) {

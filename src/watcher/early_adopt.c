@@ -43,7 +43,7 @@ static void adopt_due(void *data)
 {
     struct master *master = data;
 
-    watcher_turn(master->watcher);
+    turn_begin(master->watcher);
     if (master->adopt.role_check) {
         role_check_ask(master->adopt.role_check);
     }
@@ -56,7 +56,7 @@ static void adopt_answered(void *data, struct role_check *role_check, enum role_
     struct early_adopt *adopt = &master->adopt;
 
     (void)words;
-    if (watcher_turn(master->watcher) || adopt->role_check != role_check) {
+    if (turn_begin(master->watcher) || adopt->role_check != role_check) {
         return;
     }
     bool cut_off = answer == ROLE_CLOSED && adopt->answered;
@@ -64,7 +64,7 @@ static void adopt_answered(void *data, struct role_check *role_check, enum role_
     adopt->asked_us = asked_us;
     judge_promotion_role(master->judge, role_check_node(role_check), answer, clock_boot_ms());
     if (answer == ROLE_MASTER) {
-        master_step(master); /* may free the role check, or make it the standing one */
+        turn_step_later(master); /* which may make it the standing one */
     }
     if (adopt->role_check == role_check) {
         loop_timer_start(adopt->timer, cut_off ? 0 : pace_ms(adopt));
@@ -189,7 +189,7 @@ void adopt_note_epoch(struct sentinel_node *sentinel, const struct sentinel_even
 void adopt_resume(struct master *master)
 {
     if (adopt_tell_chosen(master)) {
-        master_step(master);
+        turn_step_later(master);
     }
 }
 

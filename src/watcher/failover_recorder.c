@@ -118,7 +118,7 @@ static void failover_recorder_due(void *data)
 {
     struct watcher *watcher = data;
 
-    watcher_turn(watcher);
+    turn_begin(watcher);
     (void)failover_log_tick(watcher->recorder.failover_log, time_now());
     watcher->recorder.told = true;
 }

@@ -72,7 +72,7 @@ static void show_change(struct master *master)
     } else {
         log_fence(master, "fence stays up", LOG_LEVEL_DEBUG);
     }
-    master_touch(master);
+    turn_show_later(master);
 }
 
 /* ---- the chosen replica ---- */
@@ -84,7 +84,7 @@ static void fence_driver_answered(void *data, struct role_check *role_check,
     char text[ADDRESS_TEXT_SIZE];
 
     (void)asked_us;
-    if (watcher_turn(master->watcher) || master->fence_driver.role_check != role_check) {
+    if (turn_begin(master->watcher) || master->fence_driver.role_check != role_check) {
         return;
     }
     if (master->watcher->config->runs_commands) {
@@ -115,7 +115,7 @@ static void fence_driver_due(void *data)
 {
     struct master *master = data;
 
-    (void)watcher_turn(master->watcher);
+    (void)turn_begin(master->watcher);
     fence_driver_follow(master);
 }
 

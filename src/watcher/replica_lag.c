@@ -47,8 +47,8 @@ static void lag_tell(struct master *master)
 
         master->lag.asks = ask->next;
         master->watcher->lag_awaited = true;
-        watcher_post_later(master->watcher, ask->reply_to,
-                           message_fresh_new(ask->ticket, true, REASON_NONE, ""));
+        turn_post_later(master->watcher, ask->reply_to,
+                        message_fresh_new(ask->ticket, true, REASON_NONE, ""));
         free(ask);
     }
 }
@@ -79,7 +79,7 @@ static void lag_heard(void *data, int64_t master_offset, const struct replica_of
     struct master *master = data;
     struct lag *lag = &master->lag;
 
-    if (watcher_turn(master->watcher)) {
+    if (turn_begin(master->watcher)) {
         return;
     }
     lag->flows = flows(lag, lag->asked_ms, master_offset, offsets, n);
@@ -92,7 +92,7 @@ static void lag_heard(void *data, int64_t master_offset, const struct replica_of
     lag->master_offset = master_offset;
     lag->at_ms = lag->asked_ms;
     lag->asking = false;
-    master_touch(master);
+    turn_show_later(master);
     lag_tell(master);
     lag_due(master); /* it may have become worth more questions */
 }
@@ -115,7 +115,7 @@ void lag_due(void *data)
     struct master *master = data;
     struct lag *lag = &master->lag;
 
-    (void)watcher_turn(master->watcher);
+    (void)turn_begin(master->watcher);
     int64_t now_ms = clock_boot_ms();
     int64_t every_ms = pace_ms(master, now_ms);
     if (every_ms < 0 || master->role != ROLE_MASTER || lag->asking) {

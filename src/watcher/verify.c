@@ -39,11 +39,11 @@ static void run_id_heard(void *data, struct role_check *role_check, const char *
 {
     struct master *master = data;
 
-    if (watcher_turn(master->watcher) || master->standing != role_check) {
+    if (turn_begin(master->watcher) || master->standing != role_check) {
         return;
     }
     judge_run_id(master->judge, role_check_node(role_check), run_id);
-    master_step(master);
+    turn_step_later(master);
 }
 
 static void standing_schedule(struct master *master, enum role_answer answer)
@@ -91,7 +91,7 @@ static void standing_answered(void *data, struct role_check *role_check, enum ro
     struct master *master = data;
 
     /* What comes first after a gap may have waited in the socket since before it. */
-    if (watcher_turn(master->watcher) || master->standing != role_check) {
+    if (turn_begin(master->watcher) || master->standing != role_check) {
         return;
     }
     master->role = answer;
@@ -109,7 +109,7 @@ static void standing_answered(void *data, struct role_check *role_check, enum ro
         role_check_ask_run_id(role_check, run_id_heard);
     }
     lag_role(master, answer);
-    master_step(master);
+    turn_step_later(master);
 }
 
 static void candidate_answered(void *data, struct role_check *role_check, enum role_answer answer,
@@ -117,7 +117,7 @@ static void candidate_answered(void *data, struct role_check *role_check, enum r
 {
     struct master *master = data;
 
-    if (watcher_turn(master->watcher) || master->candidate != role_check) {
+    if (turn_begin(master->watcher) || master->candidate != role_check) {
         return;
     }
     char text[ADDRESS_TEXT_SIZE];
@@ -130,7 +130,7 @@ static void candidate_answered(void *data, struct role_check *role_check, enum r
     count_role(master, answer, asked_us);
     master->candidate_role = answer;
     role_heard(master, role_check, answer);
-    master_step(master);
+    turn_step_later(master);
 }
 
 static struct role_check *master_role_check(struct master *master, role_check_fn *answered)
@@ -144,7 +144,7 @@ void verify_due(void *data)
 {
     struct master *master = data;
 
-    (void)watcher_turn(master->watcher);
+    (void)turn_begin(master->watcher);
     if (master->standing) {
         role_check_ask(master->standing);
     }
@@ -248,7 +248,7 @@ static void suspicion_due(void *data)
 {
     struct master *master = data;
 
-    if (!watcher_turn(master->watcher) && master->suspicions.wanted) {
+    if (!turn_begin(master->watcher) && master->suspicions.wanted) {
         suspicion_act(master, false, clock_boot_ms());
     }
 }

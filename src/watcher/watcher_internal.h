@@ -4,9 +4,13 @@
  *   watcher ── deployments ── Sentinels (each with its client)
  *      └────── masters (judge, role checks) ── views (what one Sentinel says about it)
  *
+ *   turn.c               what is done when a turn of the loop ends; gaps in the clock
+ *   master_list.c        the masters by name
+ *   sentinel_node.c      what everybody asks about a Sentinel
  *   deployment.c         Sentinels: seeds, learned, forgotten, duplicates; discovered names
  *   sentinel_view.c      a Sentinel's answers turned into observations
  *   watched_master.c     the judge: what it is fed, what it asks for, fast asking
+ *   electors.c           who of the Sentinels is known
  *   verify.c             the published node and the candidate are asked for their role
  *   replica_lag.c        the published node is asked how far its replicas lag
  *   early_adopt.c        --adopt promoted: the replica that a leader chose is asked for its role
@@ -154,6 +158,9 @@ struct lag {
     size_t n_offsets;
 };
 
+/* What is due for a master when this turn ends. */
+enum turn_mark { TURN_STEP, TURN_SHOW, TURN_MARKS };
+
 struct master {
     struct watcher *watcher;
     struct deployment *deployment;
@@ -211,11 +218,11 @@ struct master {
     struct failover_record *track; /* the failover log's */
     /* what is published and what was before, as the failover log calls them */
     struct address spelled[2];
-    enum master_state told; /* what the failover log was told last */
-    bool relearn;           /* who is known, or where, may have changed */
-    bool dirty;             /* its part of the snapshot may have changed */
+    enum master_state told;                           /* what the failover log was told last */
+    bool relearn;                                     /* who is known, or where, may have changed */
     bool logged_full_sentinels, logged_full_replicas; /* that more are listed than are taken in */
-    struct master *next_dirty;
+    bool marked[TURN_MARKS];
+    struct master *next_marked[TURN_MARKS];
     struct snapshot_master *shown; /* as last posted */
 };
 
@@ -258,7 +265,8 @@ struct watcher {
     struct mailbox **subscribers;
     size_t n_subscribers;
     struct loop_timer *tick, *slow, *files;
-    int64_t seen_ms;              /* boot clock at the last sign of life */
+    int64_t seen_ms; /* boot clock at the last sign of life */
+    void (*hear_gap)(struct watcher *watcher, int64_t gap_ms);
     struct resolver *resolver;    /* of what --self names */
     struct watch_secret *secrets; /* [0] is everybody's */
     size_t n_secrets;
@@ -269,7 +277,7 @@ struct watcher {
     size_t n_suspect;
     struct self **selves; /* one a --self */
     size_t n_selves;
-    struct master *dirty; /* whose part may have changed: looked at when this turn ends */
+    struct master *marked[TURN_MARKS]; /* for whom something is due when this turn ends */
     /*
      * which masters there are, what is said of them all, or a link changed: a new snapshot is due
      */
@@ -287,30 +295,74 @@ struct watcher {
     size_t n_outbox;
 };
 
+/* thread.c */
+/** The watcher's loop, until MESSAGE_STOP; where a thread of its own would run it. */
+void *watcher_run(void *data);
+
+/* turn.c */
 /*
- * thread.c: every callback begins with it. Notices a gap in the clock and voids all that was
- * believed.
+ * Every callback begins with it. Notices a gap in the clock and voids all that was believed.
  * @return whether there was one: then what the callback brings may be from before it, and is
  * dropped.
  */
-/** The watcher's loop, until MESSAGE_STOP; where a thread of its own would run it. */
-void *watcher_run(void *data);
-bool watcher_turn(struct watcher *watcher);
-void watcher_found_name(void *data); /* a look-up ended; `data` is the watcher */
+bool turn_begin(struct watcher *watcher);
+/* At the end of this turn: the judge was told something; or only what is shown may have changed. */
+void turn_step_later(struct master *master);
+void turn_show_later(struct master *master);
+/* At the end of this turn: who is known, or where, changed. */
+void turn_relink_later(struct master *master);
 /* Behind the next snapshot. Takes the message. */
-void watcher_post_later(struct watcher *watcher, struct mailbox *to, struct message *message);
+void turn_post_later(struct watcher *watcher, struct mailbox *to, struct message *message);
+/* The next one for which that is due, its mark taken off; NULL: none is left. */
+struct master *turn_take(struct watcher *watcher, enum turn_mark mark);
+void turn_forget(struct master *master); /* it goes */
+
+/* master_list.c */
+struct master *watcher_find_master(struct watcher *watcher, const char *name);
+void watcher_insert_master(struct watcher *watcher, struct master *master);
+void watcher_remove_master(struct watcher *watcher, struct master *master);
+
+/* sentinel_node.c */
+/* Its own word, or that of who listed it; "" unknown. */
+const char *sentinel_node_run_id(const struct sentinel_node *sentinel);
+const char *sentinel_node_text(const struct sentinel_node *sentinel, char text[ADDRESS_TEXT_SIZE]);
+/* as `error.code` in /sentinels has it */
+const char *trouble_code(enum sentinel_trouble trouble);
+/*
+ * Why a mapped address, or what it resolves to, must not be believed (rule 10); NULL: nothing
+ * speaks against it.
+ */
+struct refusal {
+    const char *code, *words;
+};
+const struct refusal *sentinel_node_refusal(const struct sentinel_node *sentinel,
+                                            const struct endpoint *node);
+/*
+ * An address that a Sentinel gave, mapped; false when it must not be believed:
+ * sentinel_node_refusal() tells why.
+ */
+bool sentinel_node_map_address(const struct sentinel_node *sentinel, const struct address *given,
+                               struct address *out);
+/* NULL: it says nothing about that master. */
+struct sentinel_view *master_sentinel_view(struct master *master,
+                                           const struct sentinel_node *sentinel);
+/* Whether its word counts for this master (rule 12). */
+bool sentinel_view_counts(const struct sentinel_view *view);
+bool sentinel_view_is_shadowed(const struct master *master, const struct sentinel_view *view);
+void master_ask_sentinels(struct master *master);
+
+/* electors.c */
+void master_recount(struct master *master); /* known Sentinels */
+void master_log_foreign(struct master *master);
+/* To the judge: the replicas that it lists. */
+void sentinel_view_tell_nodes(const struct sentinel_view *view);
 
 /* deployment.c */
 void deployment_init(struct deployment *deployment, struct watcher *watcher,
                      const struct watch_deployment *config);
 void deployment_release(struct deployment *deployment);
-/* Whether its word counts for this master (rule 12). */
-bool sentinel_view_counts(const struct sentinel_view *view);
-/* Lists or states of Sentinels changed: learn, forget, recount. */
-/* once, at the end of the turn */
-void deployment_review_sentinel_nodes(struct deployment *deployment);
-/* who is known, or where, changed: at the end of the turn */
-void deployment_review_links(struct master *master);
+/* A name look-up ended: what waited for it goes on. `data` is the watcher. */
+void deployment_found_name(void *data);
 /* Now and then: whoever has been gone for a minute may have been replaced. */
 void deployment_look_for_gone(struct deployment *deployment);
 /* At the end of a turn: the review that something in it asked for. */
@@ -320,9 +372,6 @@ void deployment_redial(struct deployment *deployment);
 /* What this Sentinel monitors: with discovery on, masters appear and vanish. */
 void deployment_hear_names(struct sentinel_node *sentinel, const struct sentinel_master_row *rows,
                            size_t n);
-/* Where it is, or would have to be, among the masters. */
-size_t watcher_master_at(const struct watcher *watcher, const char *name);
-struct master *watcher_find_master(struct watcher *watcher, const char *name);
 
 /* sentinel_view.c */
 struct sentinel_view *sentinel_view_new(struct master *master, struct sentinel_node *sentinel);
@@ -335,27 +384,10 @@ void sentinel_view_hear_sentinels(struct sentinel_view *view, const struct senti
                                   size_t n);
 void sentinel_view_hear_replicas(struct sentinel_view *view,
                                  const struct sentinel_replica_row *rows, size_t n);
-/* to the judge: the replicas that it lists */
-void sentinel_view_tell_nodes(const struct sentinel_view *view);
 void sentinel_view_hear_ckquorum(struct sentinel_view *view, bool ok, const char *text);
 void sentinel_view_lose(struct sentinel_view *view);
 /* A name look-up ended: answers that waited for it go on. */
 void sentinel_view_resume(struct sentinel_view *view);
-/*
- * An address that a Sentinel gave, mapped; false when it must not be believed:
- * sentinel_node_refusal() tells why.
- */
-bool sentinel_node_map_address(const struct sentinel_node *sentinel, const struct address *given,
-                               struct address *out);
-/*
- * Why a mapped address, or what it resolves to, must not be believed (rule 10); NULL: nothing
- * speaks against it.
- */
-struct refusal {
-    const char *code, *words;
-};
-const struct refusal *sentinel_node_refusal(const struct sentinel_node *sentinel,
-                                            const struct endpoint *node);
 
 /* watched_master.c */
 struct master *master_new(struct watcher *watcher, struct deployment *deployment, const char *name,
@@ -363,8 +395,7 @@ struct master *master_new(struct watcher *watcher, struct deployment *deployment
 void master_free(struct master *master);
 void master_add_sentinel_node(struct master *master, struct sentinel_node *sentinel);
 void master_remove_sentinel_node(struct master *master, struct sentinel_node *sentinel);
-struct sentinel_view *master_sentinel_view(struct master *master,
-                                           const struct sentinel_node *sentinel);
+/* Only where a turn ends, and where what is shown has to be as of now: else turn_step_later(). */
 void master_step(struct master *master);
 /*
  * A line where the state is another than that of the last line. @return when there may be something
@@ -373,11 +404,7 @@ void master_step(struct master *master);
 int64_t master_log_state(struct master *master, const struct judgement *said, int64_t now_ms);
 void master_hear_event(struct master *master, struct sentinel_node *sentinel,
                        const struct sentinel_event *event);
-void master_recount(struct master *master); /* known Sentinels */
-void master_log_foreign(struct master *master);
-void master_ask_sentinels(struct master *master);
 void master_void(struct master *master);
-void master_touch(struct master *master); /* its snapshot part may have changed */
 
 /* verify.c */
 void verify_due(void *data); /* a timer; `data` is the master */
@@ -487,17 +514,13 @@ void failover_recorder_restart(struct master *master);
 void failover_recorder_settle(struct watcher *watcher); /* at the end of a turn */
 
 /* snapshot_builder.c */
-void publish_forget(struct master *master); /* it goes */
 /* at the end of each turn: post what changed; `data` is the watcher */
 void publish_turn(void *data);
 struct snapshot_master *publish_show(const struct master *master); /* as it is now; one reference */
-/* as `error.code` in /sentinels has it */
-const char *trouble_code(enum sentinel_trouble trouble);
 /*
  * What the judge says with, where the reason lies with the Sentinels, the cause of each. free() it.
  */
 char *publish_detail(const struct master *master, enum reason reason, const char *said);
-bool sentinel_view_is_shadowed(const struct master *master, const struct sentinel_view *view);
 
 /* self_node.c */
 void selves_init(struct watcher *watcher);

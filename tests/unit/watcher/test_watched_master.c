@@ -50,6 +50,16 @@ static void stop_loop(void *data)
     loop_stop(data);
 }
 
+/* As the watcher's own turns end. */
+static void end_of_turn(void *data)
+{
+    struct bench *bench = data;
+
+    if (turn_take(bench->watcher, TURN_STEP)) {
+        master_step(bench->master);
+    }
+}
+
 static void run_for(struct bench *bench, int64_t ms)
 {
     struct loop_timer *timer =
@@ -103,6 +113,7 @@ static void bench_start(struct bench *bench, const struct peer_step *steps)
                               .history = 4};
     bench->watcher = watcher_new(&bench->config, &bench->pulse, NULL);
     bench->master = bench->watcher->masters[0];
+    loop_on_turn(bench->watcher->loop, end_of_turn, bench);
     bench_observe(bench, peer_address(bench->peer), 1);
     for (int i = 0; i < 200 && !bench->master->has_published; i++) {
         run_for(bench, 20);
