@@ -5,12 +5,20 @@
  * are learned, and forgotten when none knows them any more. A Sentinel is its run id: a learned
  * link that turns out to be a seed goes, a second seed for the same Sentinel is kept in reserve.
  */
+#include "deployment.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
-#include "watcher_internal.h"
+#include "electors.h"
+#include "master_list.h"
+#include "sentinel_node.h"
+#include "sentinel_view.h"
+#include "turn.h"
+#include "watch_counters.h"
+#include "watched_master.h"
 
 enum { NAMES_MAX = 10000 };
 

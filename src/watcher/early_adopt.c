@@ -6,9 +6,12 @@
  * A node closes its clients' connections in the moment in which it is promoted: so the end of a
  * connection that has answered is followed by another at once.
  */
+#include "early_adopt.h"
+
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
-#include "watcher_internal.h"
+#include "sentinel_node.h"
+#include "turn.h"
 
 /* How often it is asked: a promotion takes 0.1 s, unless the leader can't reach the replica. */
 static const struct {

@@ -2,12 +2,15 @@
  * Who of a master's Sentinels is known to its judge, and who speaks of another deployment's master
  * of that name: recounted whenever what they list or name has changed.
  */
+#include "electors.h"
+
 #include <stdlib.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
-#include "watcher_internal.h"
+#include "sentinel_node.h"
+#include "turn.h"
 
 static void recount_sentinel_view(const struct sentinel_view *view, const char **listed,
                                   struct elector *out)

@@ -3,11 +3,15 @@
  * And what comes of it: a snapshot with the new list, one line in the log for each failover that
  * ended.
  */
+#include "failover_recorder.h"
+
 #include <stdlib.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
-#include "watcher_internal.h"
+#include "sentinel_node.h"
+#include "turn.h"
+#include "watch_counters.h"
 
 enum { HISTORY = 64, LOG_FIELDS_MAX = 12 + PHASES_COUNT };
 

@@ -3,11 +3,14 @@
  * wants asked is asked for its role over a connection of its own, what comes of it is in the
  * snapshot that goes out with the same turn.
  */
+#include "fence_driver.h"
+
 #include <stdio.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
-#include "watcher_internal.h"
+#include "sentinel_node.h"
+#include "turn.h"
 
 static void fence_driver_follow(struct master *master);
 

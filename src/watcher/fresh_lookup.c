@@ -6,12 +6,16 @@
  * questions are shared all the same: a link and a role check have one on its way at the most, and
  * all who came meanwhile share the next.
  */
+#include "fresh_lookup.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
-#include "watcher_internal.h"
+#include "sentinel_node.h"
+#include "snapshot_builder.h"
+#include "turn.h"
 
 static void lookup_due(void *data)
 {

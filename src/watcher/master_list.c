@@ -1,8 +1,9 @@
 /* The masters that are watched, in the order of their names. */
+#include "master_list.h"
+
 #include <string.h>
 
 #include "bellwether/base/memory.h"
-#include "watcher_internal.h"
 
 /* Where it is, or would have to be. */
 static size_t master_at(const struct watcher *watcher, const char *name)

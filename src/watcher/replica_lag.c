@@ -5,12 +5,14 @@
  * timer of its own, while somebody reads it (workers say so), while writes flow, or while something
  * is wrong with the master; and at once for a caller who can't do with what is known (max_lag).
  */
+#include "replica_lag.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
-#include "watcher_internal.h"
+#include "turn.h"
 
 enum {
     SLOW_MS = 10000,
@@ -73,6 +75,8 @@ static bool flows(const struct lag *lag, int64_t asked_ms, int64_t master_offset
     return false;
 }
 
+static void lag_due(void *data);
+
 static void lag_heard(void *data, int64_t master_offset, const struct replica_offset *offsets,
                       size_t n)
 {
@@ -110,7 +114,7 @@ static void lag_ask_now(struct master *master, int64_t now_ms)
 }
 
 /* A timer, and whenever something happened that may make it worth asking. */
-void lag_due(void *data)
+static void lag_due(void *data)
 {
     struct master *master = data;
     struct lag *lag = &master->lag;

@@ -11,6 +11,8 @@
  * while loading), INFO server for the run id, INFO replication for the link. What an ACL denies is
  * done without.
  */
+#include "self_node.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,7 +20,8 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
-#include "watcher_internal.h"
+#include "sentinel_node.h"
+#include "turn.h"
 
 enum {
     CHECK_MS = 2000,

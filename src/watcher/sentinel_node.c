@@ -2,9 +2,9 @@
  * What everybody asks about a Sentinel: what it is called, which addresses it is believed, what it
  * says about a master.
  */
-#include <string.h>
+#include "sentinel_node.h"
 
-#include "watcher_internal.h"
+#include <string.h>
 
 const char *sentinel_node_run_id(const struct sentinel_node *sentinel)
 {

@@ -3,6 +3,8 @@
  * word in the log (rule 10: an unknown name, no address, an unusable one, a loopback address from
  * elsewhere, one that is no node's).
  */
+#include "sentinel_view.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +13,10 @@
 #include "bellwether/base/error.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
-#include "watcher_internal.h"
+#include "electors.h"
+#include "sentinel_node.h"
+#include "turn.h"
+#include "watch_counters.h"
 
 enum { CHAIR_LISTED_MAX = KNOWN_MAX, CHAIR_REPLICAS_MAX = 1000 };
 

@@ -2,6 +2,8 @@
  * Snapshots: at the end of a turn in which something changed, what changed is rendered into new
  * immutable parts, the rest is shared with the snapshot before, and every worker gets a reference.
  */
+#include "snapshot_builder.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +11,11 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
-#include "watcher_internal.h"
+#include "master_list.h"
+#include "self_node.h"
+#include "sentinel_node.h"
+#include "turn.h"
+#include "watch_counters.h"
 
 enum {
     INFO_STALE_MS = 30000,     /* Sentinel's own limit: three of its INFO periods */

@@ -15,7 +15,14 @@
 #include "bellwether/base/error.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
-#include "watcher_internal.h"
+#include "deployment.h"
+#include "master_list.h"
+#include "self_node.h"
+#include "snapshot_builder.h"
+#include "status_report.h"
+#include "turn.h"
+#include "watch_counters.h"
+#include "watched_master.h"
 
 enum {
     TICK_MS = 500, /* nothing is silent for GAP_MS (turn.c) that ticks */

@@ -2,9 +2,10 @@
  * A turn of the loop. Every callback begins with turn_begin(). What it leaves to be done for a
  * master, a step of its judge or its part of the snapshot, is done once, when the turn ends.
  */
+#include "turn.h"
+
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
-#include "watcher_internal.h"
 
 enum { GAP_MS = 1000 };
 

@@ -7,6 +7,8 @@
  *
  * What workers' own connections meet at the published node has it asked at once.
  */
+#include "verify.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +16,9 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
-#include "watcher_internal.h"
+#include "sentinel_node.h"
+#include "turn.h"
+#include "watch_counters.h"
 
 enum {
     REOPEN_FIRST_MS = 50,

@@ -7,6 +7,8 @@
  *                 one suspect
  * while something is wrong the Sentinels are asked every 100 ms for 2 s, then ever less often
  */
+#include "watched_master.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +16,11 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
-#include "watcher_internal.h"
+#include "self_node.h"
+#include "sentinel_node.h"
+#include "sentinel_view.h"
+#include "turn.h"
+#include "watch_counters.h"
 
 enum {
     SUSPECT_FAST_MS = 100,

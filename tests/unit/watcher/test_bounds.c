@@ -10,7 +10,10 @@
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "sentinel/client_internal.h"
-#include "watcher/watcher_internal.h"
+#include "watcher/deployment.h"
+#include "watcher/electors.h"
+#include "watcher/master_list.h"
+#include "watcher/sentinel_view.h"
 
 enum { MASTERS_MAX = 10000, REPLICAS_MAX = 1000, LISTED = 12000 };
 

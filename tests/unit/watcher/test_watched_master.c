@@ -14,7 +14,9 @@
 #include "../redis/fake_peer.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
-#include "watcher/watcher_internal.h"
+#include "watcher/snapshot_builder.h"
+#include "watcher/turn.h"
+#include "watcher/watched_master.h"
 
 #define ROLE_REPLY "%2\r\n$6\r\nserver\r\n$5\r\nredis\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"
 #define HELLO_REPLY ROLE_REPLY "+PONG\r\n"
