@@ -1,4 +1,4 @@
-/* The Sentinels that are dialled together, and the masters that they name. */
+/* The Sentinels that are dialled together. */
 #ifndef BELLWETHER_WATCHER_DEPLOYMENT_H
 #define BELLWETHER_WATCHER_DEPLOYMENT_H
 
@@ -15,8 +15,5 @@ void deployment_look_for_gone(struct deployment *deployment);
 void deployment_turn(struct deployment *deployment);
 /* Dial whoever is not up now, without waiting for the backoff; the start, too. */
 void deployment_redial(struct deployment *deployment);
-/* What this Sentinel monitors: with discovery on, masters appear and vanish. */
-void deployment_hear_names(struct sentinel_node *sentinel, const struct sentinel_master_row *rows,
-                           size_t n);
 
 #endif

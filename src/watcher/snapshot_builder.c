@@ -641,10 +641,8 @@ static void watcher_post_snapshot(struct watcher *watcher)
     }
 }
 
-void publish_turn(void *data)
+void publish_turn(struct watcher *watcher)
 {
-    struct watcher *watcher = data;
-
     failover_recorder_settle(watcher);
     if (watcher->marked[TURN_SHOW] || watcher->reshaped) {
         count_links(watcher);

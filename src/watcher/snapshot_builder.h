@@ -4,8 +4,8 @@
 
 #include "watcher.h"
 
-/* at the end of each turn: post what changed; `data` is the watcher */
-void publish_turn(void *data);
+/* At the end of each turn: post what changed. */
+void publish_turn(struct watcher *watcher);
 struct snapshot_master *publish_show(const struct master *master); /* as it is now; one reference */
 /*
  * What the judge says with, where the reason lies with the Sentinels, the cause of each. free() it.

@@ -20,7 +20,8 @@
  *   snapshot_builder.c   snapshots
  *   fresh_lookup.c       fresh look-ups
  *   watched_master.c     the judge: what it is fed, what it asks for, fast asking
- *   deployment.c         Sentinels: seeds, learned, forgotten, duplicates; discovered names
+ *   discovery.c          the masters that Sentinels name
+ *   deployment.c         Sentinels: seeds, learned, forgotten, duplicates
  *   status_report.c      all of it, with its age, for /status
  *   thread.c             the thread, its clock, its mailbox
  *

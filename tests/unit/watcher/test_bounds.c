@@ -10,7 +10,7 @@
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "sentinel/client_internal.h"
-#include "watcher/deployment.h"
+#include "watcher/discovery.h"
 #include "watcher/electors.h"
 #include "watcher/master_list.h"
 #include "watcher/sentinel_view.h"
