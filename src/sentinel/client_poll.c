@@ -55,7 +55,8 @@ struct sentinel_client *client_question_open(struct question *question, const re
 {
     struct sentinel_client *client = question->client;
     struct monitored_master *asked = question->monitored;
-    bool live = reply && !client->freed && question->generation == client->generation;
+    bool live =
+        reply && client->state != CLIENT_FREED && question->generation == client->generation;
 
     free(question);
     client->in_flight--;
@@ -151,7 +152,7 @@ static void got_row(void *data, const redisReply *reply, enum redis_fail why)
     monitored->in_flight--;
     if (!monitored->client) {
         client_release_monitored_master(monitored);
-    } else if (there && client->up && monitored->again) {
+    } else if (there && client->state == CLIENT_UP && monitored->again) {
         client_ask_fast(client, monitored);
         if (monitored->slow_wanted) {
             monitored->slow_wanted = false;
@@ -284,7 +285,7 @@ static void got_info(void *data, const redisReply *reply, enum redis_fail why)
 
 void sentinel_client_ask_names(struct sentinel_client *client)
 {
-    if (!client->up || (client->denied & SENTINEL_EXTRA_MASTERS)) {
+    if (client->state != CLIENT_UP || (client->denied & SENTINEL_EXTRA_MASTERS)) {
         return;
     }
     const char *argv[] = {"SENTINEL", "MASTERS"};
@@ -360,7 +361,7 @@ void client_visit(void *data)
             : 0;
     int visits = 0, commands = 0;
 
-    if (!client->up) {
+    if (client->state != CLIENT_UP) {
         return;
     }
     if (now_ms >= client->own_due_ms) {
@@ -420,7 +421,7 @@ static void client_ask_wanted(struct sentinel_client *client)
 static void client_want(struct sentinel_client *client, struct monitored_master *monitored,
                         bool slow)
 {
-    if (!client->up) {
+    if (client->state != CLIENT_UP) {
         return;
     }
     monitored->slow_wanted = monitored->slow_wanted || slow;

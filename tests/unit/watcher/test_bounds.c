@@ -62,7 +62,7 @@ static void set_up(bool on)
 {
     for (size_t i = 0; i < watcher->n_deployments; i++) {
         for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
-            watcher->deployments[i].sentinels[j]->link->up = on;
+            watcher->deployments[i].sentinels[j]->link->state = on ? CLIENT_UP : CLIENT_PAUSED;
         }
     }
 }
