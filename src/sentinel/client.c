@@ -15,8 +15,6 @@
 #include <string.h>
 
 #include "bellwether/base/clock.h"
-#include "bellwether/base/error.h"
-#include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "client_internal.h"
 #include "text.h"

@@ -8,13 +8,10 @@
  * the gap is short a turn of the timer makes several visits, in one write, and the gaps of all of
  * them follow it.
  */
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
-#include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "client_internal.h"
 #include "text.h"

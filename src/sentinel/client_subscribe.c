@@ -3,14 +3,10 @@
  * fatal, so it can't be the one that asks. It is opened once the asking one is up, and PINGed: a
  * half-open one says nothing for ever.
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/clock.h"
-#include "bellwether/base/error.h"
 #include "bellwether/base/log.h"
-#include "bellwether/base/memory.h"
 #include "client_internal.h"
 
 enum { LISTEN_PING_MS = 10000, LISTEN_DENIED_RETRY_MS = 60000 };

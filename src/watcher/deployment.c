@@ -7,6 +7,7 @@
  */
 #include "deployment.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -29,6 +30,24 @@ static bool same_id(const char *a, const char *b)
 /* ---- hooks of a link ---- */
 
 static const struct sentinel_client_hooks sentinel_node_hooks;
+
+static void add_to_masters(struct sentinel_node *sentinel)
+{
+    size_t at = 0;
+
+    for (struct master *master; (master = deployment_master(sentinel->deployment, &at));) {
+        master_add_sentinel_node(master, sentinel);
+    }
+}
+
+static void remove_from_masters(struct sentinel_node *sentinel)
+{
+    size_t at = 0;
+
+    for (struct master *master; (master = deployment_master(sentinel->deployment, &at));) {
+        master_remove_sentinel_node(master, sentinel);
+    }
+}
 
 /* @param address mapped. */
 static struct sentinel_node *sentinel_node_new(struct deployment *deployment,
@@ -56,11 +75,7 @@ static struct sentinel_node *sentinel_node_new(struct deployment *deployment,
     deployment->sentinels = mem_resize(deployment->sentinels, deployment->n_sentinels + 1,
                                        sizeof(*deployment->sentinels));
     deployment->sentinels[deployment->n_sentinels++] = sentinel;
-    for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
-        if (deployment->watcher->masters[i]->deployment == deployment) {
-            master_add_sentinel_node(deployment->watcher->masters[i], sentinel);
-        }
-    }
+    add_to_masters(sentinel);
     return sentinel;
 }
 
@@ -68,9 +83,7 @@ static void sentinel_node_free(struct sentinel_node *sentinel)
 {
     struct deployment *deployment = sentinel->deployment;
 
-    for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
-        master_remove_sentinel_node(deployment->watcher->masters[i], sentinel);
-    }
+    remove_from_masters(sentinel);
     for (size_t i = 0; i < deployment->n_sentinels; i++) {
         if (deployment->sentinels[i] != sentinel) {
             continue;
@@ -84,15 +97,6 @@ static void sentinel_node_free(struct sentinel_node *sentinel)
     sentinel_client_free(sentinel->link);
     sentinel_node_forget_names(sentinel);
     free(sentinel);
-}
-
-static void deployment_step_masters(struct deployment *deployment)
-{
-    for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
-        if (deployment->watcher->masters[i]->deployment == deployment) {
-            turn_step_later(deployment->watcher->masters[i]);
-        }
-    }
 }
 
 /*
@@ -128,9 +132,7 @@ static bool sentinel_node_settle_identity(struct sentinel_node *sentinel)
         sentinel->duplicate = true;
         sentinel->settled = true;
         sentinel_client_pause(sentinel->link);
-        for (size_t j = 0; j < deployment->watcher->n_masters; j++) {
-            master_remove_sentinel_node(deployment->watcher->masters[j], sentinel);
-        }
+        remove_from_masters(sentinel);
         return true;
     }
     return false;
@@ -166,12 +168,10 @@ static const struct sentinel_peer_row *row_at(const struct sentinel_view *view,
  */
 static const char *listed_id(const struct sentinel_node *sentinel, const char *run_id)
 {
-    const struct watcher *watcher = sentinel->deployment->watcher;
+    size_t at = 0;
 
-    for (size_t i = 0; i < watcher->n_masters; i++) {
-        const struct master *master = watcher->masters[i];
-
-        for (size_t j = 0; master->deployment == sentinel->deployment && j < master->n_views; j++) {
+    for (const struct master *master; (master = deployment_master(sentinel->deployment, &at));) {
+        for (size_t j = 0; j < master->n_views; j++) {
             const struct sentinel_peer_row *row =
                 master->views[j]->sentinel == sentinel
                     ? NULL
@@ -203,7 +203,7 @@ static void judge_rename(struct judge *judge, const char *before, const char *af
 /* @return whether it has another identity now. */
 static bool sentinel_node_identify(struct sentinel_node *sentinel)
 {
-    struct watcher *watcher = sentinel->deployment->watcher;
+    size_t at = 0;
     const char *is = sentinel_client_run_id(sentinel->link), *id = NULL;
 
     if (!sentinel_client_hides_id(sentinel->link) || !sentinel_client_is_up(sentinel->link)) {
@@ -218,14 +218,13 @@ static bool sentinel_node_identify(struct sentinel_node *sentinel)
     if (!id || id[0] == '\0' || strcmp(id, is) == 0) {
         return false;
     }
-    for (size_t i = 0; i < watcher->n_masters; i++) {
-        struct sentinel_view *view = master_sentinel_view(watcher->masters[i], sentinel);
+    for (struct master *master; (master = deployment_master(sentinel->deployment, &at));) {
+        struct sentinel_view *view = master_sentinel_view(master, sentinel);
 
-        if (watcher->masters[i]->deployment != sentinel->deployment || !view) {
-            continue;
+        if (view) {
+            view->waiting = false;
+            judge_rename(master->judge, is, id);
         }
-        view->waiting = false;
-        judge_rename(watcher->masters[i]->judge, is, id);
     }
     sentinel_client_name(sentinel->link, id);
     snprintf(sentinel->known_as, sizeof(sentinel->known_as), "%s", id);
@@ -239,7 +238,7 @@ static bool sentinel_node_identify(struct sentinel_node *sentinel)
 static void sentinel_node_follow_run_id(struct sentinel_node *sentinel)
 {
     const char *run_id = sentinel_client_run_id(sentinel->link);
-    const struct watcher *watcher = sentinel->deployment->watcher;
+    size_t at = 0;
     const char *before = sentinel->known_as[0] != '\0' ? sentinel->known_as : sentinel->listed_as;
 
     if (before[0] == '\0' || strcmp(before, run_id) == 0) {
@@ -248,8 +247,8 @@ static void sentinel_node_follow_run_id(struct sentinel_node *sentinel)
     }
     memmove(sentinel->former, before, sizeof(sentinel->former));
     snprintf(sentinel->known_as, sizeof(sentinel->known_as), "%s", run_id);
-    for (size_t i = 0; i < watcher->n_masters; i++) {
-        struct sentinel_view *view = master_sentinel_view(watcher->masters[i], sentinel);
+    for (struct master *master; (master = deployment_master(sentinel->deployment, &at));) {
+        struct sentinel_view *view = master_sentinel_view(master, sentinel);
 
         if (view) {
             sentinel_view_begin(view);
@@ -298,11 +297,7 @@ static void deployment_wake_duplicates(struct deployment *deployment,
             continue;
         }
         sentinel->duplicate = false;
-        for (size_t j = 0; j < deployment->watcher->n_masters; j++) {
-            if (deployment->watcher->masters[j]->deployment == deployment) {
-                master_add_sentinel_node(deployment->watcher->masters[j], sentinel);
-            }
-        }
+        add_to_masters(sentinel);
         sentinel_client_start(sentinel->link);
     }
 }
@@ -311,12 +306,12 @@ static void sentinel_node_down(void *data, struct sentinel_client *link)
 {
     struct sentinel_node *sentinel = data;
     struct deployment *deployment = sentinel->deployment;
-    struct watcher *watcher = deployment->watcher;
+    size_t at = 0;
     enum sentinel_trouble trouble = sentinel_client_trouble(link);
     char text[ADDRESS_TEXT_SIZE];
     int64_t wall_ms;
 
-    (void)turn_begin(watcher);
+    (void)turn_begin(deployment->watcher);
     count_sentinel_node_error(sentinel, trouble_code(trouble));
     if (sentinel->was_up || trouble != sentinel->logged) {
         log_warn("sentinel link down", LOG_STR("sentinel", sentinel_node_text(sentinel, text)),
@@ -327,8 +322,8 @@ static void sentinel_node_down(void *data, struct sentinel_client *link)
     sentinel->new_epoch = EPOCH_UNKNOWN;
     sentinel->settled = true;
     sentinel->logged = trouble;
-    for (size_t i = 0; i < watcher->n_masters; i++) {
-        struct sentinel_view *view = master_sentinel_view(watcher->masters[i], sentinel);
+    for (struct master *master; (master = deployment_master(deployment, &at));) {
+        struct sentinel_view *view = master_sentinel_view(master, sentinel);
 
         if (view) {
             sentinel_view_lose(view);
@@ -466,12 +461,11 @@ static const struct sentinel_client_hooks sentinel_node_hooks = {
 /* Whether it counts for a master, or an address that leads to it is that of one that does. */
 static bool sentinel_node_is_known(const struct sentinel_node *sentinel)
 {
-    const struct watcher *watcher = sentinel->deployment->watcher;
+    size_t at = 0;
 
-    for (size_t i = 0; i < watcher->n_masters; i++) {
-        if (watcher->masters[i]->deployment == sentinel->deployment &&
-            (judge_knows(watcher->masters[i]->judge, sentinel_client_run_id(sentinel->link)) ||
-             judge_knows(watcher->masters[i]->judge, sentinel->listed_as))) {
+    for (const struct master *master; (master = deployment_master(sentinel->deployment, &at));) {
+        if (judge_knows(master->judge, sentinel_client_run_id(sentinel->link)) ||
+            judge_knows(master->judge, sentinel->listed_as)) {
             return true;
         }
     }
@@ -527,16 +521,13 @@ static void deployment_learn_from(struct deployment *deployment, const struct se
 
 static void deployment_learn(struct deployment *deployment)
 {
-    struct watcher *watcher = deployment->watcher;
+    size_t at = 0;
 
-    for (size_t i = 0; i < watcher->n_masters; i++) {
-        struct master *master = watcher->masters[i];
+    for (struct master *master; (master = deployment_master(deployment, &at));) {
+        bool relearn = master->relearn;
 
-        if (master->deployment != deployment || !master->relearn) {
-            continue;
-        }
         master->relearn = false;
-        for (size_t j = 0; j < master->n_views; j++) {
+        for (size_t j = 0; relearn && j < master->n_views; j++) {
             deployment_learn_from(deployment, master->views[j]);
         }
     }
@@ -569,23 +560,21 @@ void deployment_redial(struct deployment *deployment)
 
 void deployment_look_for_gone(struct deployment *deployment)
 {
-    for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
-        struct master *master = deployment->watcher->masters[i];
+    size_t at = 0;
 
-        if (master->deployment != deployment) {
-            continue;
-        }
+    for (struct master *master; (master = deployment_master(deployment, &at));) {
         master_log_foreign(master);
-        if (!judge_wants_recount(master->judge)) {
-            continue;
+        if (judge_wants_recount(master->judge)) {
+            master_recount(master);
+            turn_step_later(master);
         }
-        master_recount(master);
-        turn_step_later(master);
     }
 }
 
 static void deployment_recount(struct deployment *deployment)
 {
+    size_t at = 0;
+
     deployment->watcher->reshaped = true;
     for (size_t i = 0; i < deployment->n_sentinels; i++) {
         if (sentinel_client_hides_id(deployment->sentinels[i]->link) &&
@@ -594,14 +583,10 @@ static void deployment_recount(struct deployment *deployment)
             break; /* others come with the next review */
         }
     }
-    for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
-        struct master *master = deployment->watcher->masters[i];
-
-        if (master->deployment != deployment) {
-            continue;
-        }
+    for (struct master *master; (master = deployment_master(deployment, &at));) {
         master_recount(master);
         turn_show_later(master); /* the links are shown, too */
+        turn_step_later(master);
     }
 }
 
@@ -621,9 +606,6 @@ void deployment_turn(struct deployment *deployment)
     deployment->review_wanted = deployment->relink_wanted = false;
     deployment_forget(deployment);
     deployment_learn(deployment);
-    if (review) {
-        deployment_step_masters(deployment);
-    }
 }
 
 /* ---- life ---- */

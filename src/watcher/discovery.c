@@ -53,10 +53,10 @@ static bool sentinel_node_names_it(const struct sentinel_node *sentinel, const c
 
 static void deployment_add_names(struct deployment *deployment)
 {
-    size_t n = 0;
+    size_t n = 0, at = 0;
 
-    for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
-        n += deployment->watcher->masters[i]->deployment == deployment;
+    while (deployment_master(deployment, &at)) {
+        n++;
     }
     for (size_t i = 0; i < deployment->n_sentinels; i++) {
         for (size_t j = 0; j < deployment->sentinels[i]->n_names; j++) {

@@ -5,8 +5,6 @@
  */
 #include "failover_recorder.h"
 
-#include <stdlib.h>
-
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "sentinel_node.h"

@@ -9,7 +9,6 @@
 #include "fresh_lookup.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"

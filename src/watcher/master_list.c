@@ -31,6 +31,20 @@ struct master *watcher_find_master(struct watcher *watcher, const char *name)
                : NULL;
 }
 
+struct master *deployment_master(const struct deployment *deployment, size_t *at)
+{
+    const struct watcher *watcher = deployment->watcher;
+
+    while (*at < watcher->n_masters) {
+        struct master *master = watcher->masters[(*at)++];
+
+        if (master->deployment == deployment) {
+            return master;
+        }
+    }
+    return NULL;
+}
+
 void watcher_insert_master(struct watcher *watcher, struct master *master)
 {
     size_t at = master_at(watcher, master->name);

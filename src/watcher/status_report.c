@@ -5,7 +5,6 @@
 #include "status_report.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"

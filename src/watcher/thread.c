@@ -9,7 +9,6 @@
 #include "bellwether/watcher/thread.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"

@@ -10,12 +10,9 @@
 #include "verify.h"
 
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
-#include "bellwether/base/memory.h"
 #include "sentinel_node.h"
 #include "turn.h"
 #include "watch_counters.h"

@@ -272,17 +272,13 @@ void master_step(struct master *master)
     judge_step(master->judge, now_ms, clock_wall_ms(), &said);
     if (said.switched) {
         log_switch(master, &said);
-    }
-    if (said.switched) {
         count_switch(master);
+        master->restarted_wall_ms = 0;
     }
     count_adoption(master, &said);
     if (said.undone) {
         log_warn("adoption undone: back to the master before it", LOG_STR("master", master->name),
                  LOG_STR("why", said.undone));
-    }
-    if (said.switched) {
-        master->restarted_wall_ms = 0;
     }
     if (said.restarted) {
         master->restarted_wall_ms = clock_wall_ms();
@@ -329,16 +325,14 @@ void master_step(struct master *master)
     if (said.switched) {
         master->switched_us = clock_boot_us();
         selves_check(master->watcher);
+        for (size_t i = 0; i < master->n_views; i++) {
+            sentinel_client_ask_all(master->views[i]->sentinel->link, master->views[i]->monitored);
+        }
     }
     adopt_follow(master, said.promoting);
     master_set_suspect(master, said.suspect);
     if (said.contradicted && !was_contradicted) {
         master_suspect_anew(master);
-    }
-    if (said.switched) {
-        for (size_t i = 0; i < master->n_views; i++) {
-            sentinel_client_ask_all(master->views[i]->sentinel->link, master->views[i]->monitored);
-        }
     }
     if (said.next_ms >= 0) {
         loop_timer_start(master->step_timer, said.next_ms - now_ms);
