@@ -2,13 +2,16 @@
  * The report behind /status: everything there is to say, with its age at this moment. Made only
  * when it is asked for; costs nothing else.
  */
+#include "status_report.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/topology/report.h"
-#include "watcher_internal.h"
+#include "sentinel_node.h"
+#include "snapshot_builder.h"
+#include "watched_master.h"
 
 static void report_vote(const struct master *master, const struct sentinel_view *view,
                         int64_t now_ms, struct status_vote *out)

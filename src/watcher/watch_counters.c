@@ -5,10 +5,12 @@
  * A Sentinel's series are those of the address that is dialled. They end when it is forgotten,
  * moves, or turns out to be another seed's Sentinel.
  */
+#include "watch_counters.h"
+
 #include <string.h>
 
 #include "bellwether/base/clock.h"
-#include "watcher_internal.h"
+#include "master_list.h"
 
 static const enum sentinel_event_kind event_kinds[] = {SENTINEL_EVENT_OTHER,
 #define X(name, channel) SENTINEL_EVENT_##name,

@@ -12,7 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "watcher/watcher_internal.h"
+#include "bellwether/sentinel/event.h"
+#include "watcher/fence_driver.h"
 
 TestSuite(sim_fence, .timeout = 20);
 

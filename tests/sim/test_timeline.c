@@ -10,8 +10,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bellwether/sentinel/event.h"
 #include "timeline_invariant.h"
-#include "watcher/watcher_internal.h"
+#include "watcher/failover_recorder.h"
 
 TestSuite(sim_timeline, .timeout = 20);
 

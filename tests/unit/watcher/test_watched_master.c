@@ -14,7 +14,9 @@
 #include "../redis/fake_peer.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
-#include "watcher/watcher_internal.h"
+#include "watcher/snapshot_builder.h"
+#include "watcher/turn.h"
+#include "watcher/watched_master.h"
 
 #define ROLE_REPLY "%2\r\n$6\r\nserver\r\n$5\r\nredis\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"
 #define HELLO_REPLY ROLE_REPLY "+PONG\r\n"
@@ -48,6 +50,16 @@ struct bench {
 static void stop_loop(void *data)
 {
     loop_stop(data);
+}
+
+/* As the watcher's own turns end. */
+static void end_of_turn(void *data)
+{
+    struct bench *bench = data;
+
+    if (turn_take(bench->watcher, TURN_STEP)) {
+        master_step(bench->master);
+    }
 }
 
 static void run_for(struct bench *bench, int64_t ms)
@@ -103,6 +115,7 @@ static void bench_start(struct bench *bench, const struct peer_step *steps)
                               .history = 4};
     bench->watcher = watcher_new(&bench->config, &bench->pulse, NULL);
     bench->master = bench->watcher->masters[0];
+    loop_on_turn(bench->watcher->loop, end_of_turn, bench);
     bench_observe(bench, peer_address(bench->peer), 1);
     for (int i = 0; i < 200 && !bench->master->has_published; i++) {
         run_for(bench, 20);
