@@ -5,8 +5,10 @@
  * anything that was written has to reach the replica: where the promotion begins in that time,
  * nobody knows whether it did.
  */
+#include "held_reply.h"
+
 #include "bellwether/base/clock.h"
-#include "pool_internal.h"
+#include "request_outcome.h"
 
 enum { DOUBT_MS = 50 };
 
@@ -20,13 +22,10 @@ static void link_request_run(struct master_pool *master_pool, struct request_run
     master_pool->doubted = run;
 }
 
-void held_replies_forget(struct request_run *run)
+static void unlink_request_run(struct request_run *run)
 {
     struct request_run *next = run->next_doubted, *previous = run->previous_doubted;
 
-    if (!previous && run->master_pool->doubted != run) {
-        return;
-    }
     if (previous) {
         previous->next_doubted = next;
     } else {
@@ -38,7 +37,7 @@ void held_replies_forget(struct request_run *run)
     run->next_doubted = run->previous_doubted = NULL;
 }
 
-void held_reply_item(struct request_run *run, size_t i)
+void held_reply_keep(struct request_run *run, size_t i)
 {
     struct master_pool *master_pool = run->master_pool;
 
@@ -48,6 +47,28 @@ void held_reply_item(struct request_run *run, size_t i)
     run->states[i].doubted_ms = clock_boot_ms();
     if (!loop_timer_armed(master_pool->held_reply_timer)) {
         loop_timer_start(master_pool->held_reply_timer, DOUBT_MS);
+    }
+}
+
+void held_reply_drop(struct request_run *run, size_t i, bool counts)
+{
+    run->states[i].doubted_ms = 0;
+    if (--run->n_doubted == 0) {
+        unlink_request_run(run);
+    }
+    if (!counts) {
+        buffer_release(&run->request->items[i].json);
+    }
+}
+
+/* The answer counts, or, since a promotion began, nobody knows. */
+static void end_item(struct request_run *run, size_t i, bool believed)
+{
+    held_reply_drop(run, i, believed);
+    if (believed) {
+        request_run_item_ends(run, i, ITEM_DONE);
+    } else {
+        (void)request_run_settle(run, i, NULL, MISHAP_FENCED, NULL);
     }
 }
 
@@ -61,11 +82,8 @@ static void look_at_request_run(struct request_run *run, int64_t until_ms, bool 
         int64_t doubted_ms = run->states[i].doubted_ms;
 
         if (doubted_ms != 0 && (doubted_ms <= until_ms || rest)) {
-            request_run_end_held_reply(run, i, doubted_ms <= until_ms);
+            end_item(run, i, doubted_ms <= until_ms);
         }
-    }
-    if (run->n_doubted == 0) {
-        held_replies_forget(run);
     }
 }
 
