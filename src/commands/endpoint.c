@@ -84,11 +84,6 @@ static void on_ready(struct pool_conn *pool_conn)
     endpoint->owner->hooks->ready(pool_conn);
 }
 
-static void on_told(struct pool_conn *pool_conn)
-{
-    tell_answered(pool_conn->endpoint);
-}
-
 static void on_refused(struct pool_conn *pool_conn, enum pool_conn_refusal why, const char *words)
 {
     struct pool_endpoint *endpoint = pool_conn->endpoint;
@@ -117,7 +112,7 @@ static void on_closed(struct pool_conn *pool_conn, enum redis_fail why, const ch
 static void open_one(struct pool_endpoint *endpoint)
 {
     static const struct pool_conn_hooks hooks = {
-        .ready = on_ready, .told = on_told, .refused = on_refused, .closed = on_closed};
+        .ready = on_ready, .refused = on_refused, .closed = on_closed};
 
     endpoint->hopeless = false;
     endpoint->pool_conns[endpoint->n_pool_conns++] = pool_conn_open(endpoint, &hooks);

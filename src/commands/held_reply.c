@@ -10,50 +10,50 @@
 #include "bellwether/base/clock.h"
 #include "request_outcome.h"
 
-enum { DOUBT_MS = 50 };
+enum { HOLD_MS = 50 };
 
 static void link_request_run(struct master_pool *master_pool, struct request_run *run)
 {
-    run->previous_doubted = NULL;
-    run->next_doubted = master_pool->doubted;
-    if (master_pool->doubted) {
-        master_pool->doubted->previous_doubted = run;
+    run->previous_held = NULL;
+    run->next_held = master_pool->held;
+    if (master_pool->held) {
+        master_pool->held->previous_held = run;
     }
-    master_pool->doubted = run;
+    master_pool->held = run;
 }
 
 static void unlink_request_run(struct request_run *run)
 {
-    struct request_run *next = run->next_doubted, *previous = run->previous_doubted;
+    struct request_run *next = run->next_held, *previous = run->previous_held;
 
     if (previous) {
-        previous->next_doubted = next;
+        previous->next_held = next;
     } else {
-        run->master_pool->doubted = next;
+        run->master_pool->held = next;
     }
     if (next) {
-        next->previous_doubted = previous;
+        next->previous_held = previous;
     }
-    run->next_doubted = run->previous_doubted = NULL;
+    run->next_held = run->previous_held = NULL;
 }
 
 void held_reply_keep(struct request_run *run, size_t i)
 {
     struct master_pool *master_pool = run->master_pool;
 
-    if (run->n_doubted++ == 0) {
+    if (run->n_held++ == 0) {
         link_request_run(master_pool, run);
     }
-    run->states[i].doubted_ms = clock_boot_ms();
+    run->states[i].held_ms = clock_boot_ms();
     if (!loop_timer_armed(master_pool->held_reply_timer)) {
-        loop_timer_start(master_pool->held_reply_timer, DOUBT_MS);
+        loop_timer_start(master_pool->held_reply_timer, HOLD_MS);
     }
 }
 
 void held_reply_drop(struct request_run *run, size_t i, bool counts)
 {
-    run->states[i].doubted_ms = 0;
-    if (--run->n_doubted == 0) {
+    run->states[i].held_ms = 0;
+    if (--run->n_held == 0) {
         unlink_request_run(run);
     }
     if (!counts) {
@@ -78,11 +78,11 @@ static void end_item(struct request_run *run, size_t i, bool believed)
  */
 static void look_at_request_run(struct request_run *run, int64_t until_ms, bool rest)
 {
-    for (size_t i = 0; i < run->request->n_items && run->n_doubted > 0; i++) {
-        int64_t doubted_ms = run->states[i].doubted_ms;
+    for (size_t i = 0; i < run->request->n_items && run->n_held > 0; i++) {
+        int64_t held_ms = run->states[i].held_ms;
 
-        if (doubted_ms != 0 && (doubted_ms <= until_ms || rest)) {
-            end_item(run, i, doubted_ms <= until_ms);
+        if (held_ms != 0 && (held_ms <= until_ms || rest)) {
+            end_item(run, i, held_ms <= until_ms);
         }
     }
 }
@@ -91,8 +91,8 @@ static void look(struct master_pool *master_pool, int64_t until_ms, bool rest)
 {
     struct request_run *next;
 
-    for (struct request_run *run = master_pool->doubted; run; run = next) {
-        next = run->next_doubted;
+    for (struct request_run *run = master_pool->held; run; run = next) {
+        next = run->next_held;
         look_at_request_run(run, until_ms, rest);
     }
 }
@@ -109,9 +109,9 @@ void held_replies_due(void *data)
         loop_timer_start(master_pool->held_reply_timer, 1);
         return;
     }
-    look(master_pool, clock_boot_ms() - DOUBT_MS, false);
-    if (master_pool->doubted) {
-        loop_timer_start(master_pool->held_reply_timer, DOUBT_MS / 2);
+    look(master_pool, clock_boot_ms() - HOLD_MS, false);
+    if (master_pool->held) {
+        loop_timer_start(master_pool->held_reply_timer, HOLD_MS / 2);
     }
 }
 
@@ -121,5 +121,5 @@ void held_replies_due(void *data)
  */
 void held_replies_end(struct master_pool *master_pool, bool promoted)
 {
-    look(master_pool, promoted ? master_pool->shown->promoting_ms - DOUBT_MS : INT64_MAX, true);
+    look(master_pool, promoted ? master_pool->shown->promoting_ms - HOLD_MS : INT64_MAX, true);
 }

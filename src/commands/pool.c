@@ -1,4 +1,4 @@
-/* The pool's life, what snapshots and credentials mean to it, and the list of deadlines. */
+/* The life of the pool, what snapshots and credentials mean to it, and when requests expire. */
 #include <stdlib.h>
 #include <string.h>
 

@@ -15,7 +15,7 @@
 #define NO_MEMORY \
     "TOOBIG it has run, but there is no memory left for its reply, which was dropped (option max-memory)"
 
-enum { SMALL_REPLY_BYTES = 64, SPARE_SLOTS_MAX = 1024 };
+enum { SMALL_REPLY_BYTES = 64, SPARE_MAX = 1024 };
 
 /*
  * The replies to one request come together in memory: what bounds one of them bounds them all.
@@ -201,7 +201,7 @@ struct in_flight *in_flight_new(struct pool *pool)
 static void in_flight_free(struct pool *pool, struct in_flight *flight)
 {
     result_release(&flight->expect.result);
-    if (pool->n_spare == SPARE_SLOTS_MAX) {
+    if (pool->n_spare == SPARE_MAX) {
         budget_free(flight);
         return;
     }

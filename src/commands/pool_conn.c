@@ -80,7 +80,7 @@ static void on_run_id(void *data, const redisReply *reply, enum redis_fail why)
         pool_conn->cursor_tag =
             cursor_tag_of((uint64_t)jitter_below(UINT32_MAX) << 32 | jitter_below(UINT32_MAX));
     }
-    pool_conn->hooks->told(pool_conn);
+    endpoint->owner->hooks->answered(endpoint->owner->data);
 }
 
 void pool_conn_ask_run_id(struct pool_conn *pool_conn)

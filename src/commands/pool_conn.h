@@ -24,11 +24,9 @@ enum pool_conn_refusal {
     POOL_CONN_NO_MASTER,        /* and it had to be one */
 };
 
-/* Each but `ready` and `told` is its last word: the endpoint frees it. */
+/* What its endpoint is told; each but `ready` is its last word: the endpoint frees it. */
 struct pool_conn_hooks {
     void (*ready)(struct pool_conn *pool_conn);
-    /* Its `cursor_tag` is known. */
-    void (*told)(struct pool_conn *pool_conn);
     /* The node does not take it for what it is. */
     void (*refused)(struct pool_conn *pool_conn, enum pool_conn_refusal why, const char *words);
     /* It ended by itself; what was on it is settled. */

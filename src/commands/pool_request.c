@@ -20,6 +20,12 @@
 #include "request_queue.h"
 #include "table_fetch.h"
 
+enum progress {
+    PROGRESS_SENT,  /* nothing is left to be sent */
+    PROGRESS_WAITS, /* for a connection, a master, the command table, or the fence's end */
+    PROGRESS_OVER,  /* what is left never will be */
+};
+
 /* ---- writing ---- */
 
 /*
@@ -178,7 +184,7 @@ static bool fits_cursor(struct request_run *run, struct pool_conn *pool_conn)
            (state->cursor_tag == CURSOR_TAG_NONE || state->cursor_tag == pool_conn->cursor_tag);
 }
 
-/* What is on the wire already must not be overtaken: its line, while there is one. */
+/* What is on the wire already must not be overtaken: its connection, while there is one. */
 static struct pool_conn *find_pool_conn(struct request_run *run, bool *over)
 {
     struct pool_conn *pool_conn = NULL;
@@ -225,63 +231,66 @@ static bool is_abandoned(struct request_run *run)
 }
 
 /*
- * @return whether nothing is left to be written; else it waits, for a line, a master, the table, or
- * the fence's end.
+ * When a command is sent: once it was judged by the command table; while the watcher lives; when
+ * there is an endpoint that it may go to, and a connection that takes it; in a transaction, where
+ * MULTI may be said; as a write, while no fence is up; with a cursor, on the cursor's server; and
+ * after it has waited, if its caller is still there. Those of a request are sent in their order.
  */
-static bool write_on(struct request_run *run, bool *over)
+static enum progress send_what_may_go(struct request_run *run)
 {
     const char *ask;
-    bool judged = request_run_judge(run, &ask), looked = false;
-    struct pool_conn *pool_conn;
+    bool judged = request_run_judge(run, &ask), over = false, looked = false;
+    struct pool_conn *pool_conn = NULL;
 
     if (judged && !find_item(run)) {
-        return true; /* all of it was refused */
+        return PROGRESS_SENT; /* all of it was refused */
     }
-    pool_conn = find_pool_conn(run, over);
+    if (!pool_is_stalled(run->master_pool->pool)) {
+        pool_conn = find_pool_conn(run, &over);
+    }
     if (judged && !find_item(run)) {
-        return true; /* what was left has lost its servers */
+        return PROGRESS_SENT; /* what was left has lost its servers */
     }
     if (pool_conn && ask) {
         table_fetch_name(run->master_pool, pool_conn, ask);
     }
-    if (*over || !pool_conn ||
-        (run->request->transaction && (!judged || !may_transact(run, pool_conn)))) {
-        return false;
+    if (!pool_conn || (run->request->transaction && (!judged || !may_transact(run, pool_conn)))) {
+        return over ? PROGRESS_OVER : PROGRESS_WAITS;
     }
     while (find_item(run) && run->next_item < run->n_judged) {
         if (is_held_by_fence(run, run->next_item) || !fits_cursor(run, pool_conn)) {
-            return false;
+            return PROGRESS_WAITS;
         }
         if (!looked && is_abandoned(run)) {
-            *over = true;
-            return false;
+            return PROGRESS_OVER;
         }
         looked = true;
         send(run, run->next_item, pool_conn);
     }
-    return judged;
+    return judged ? PROGRESS_SENT : PROGRESS_WAITS;
 }
 
 bool request_run_go(struct request_run *run)
 {
-    const struct pool *pool = run->master_pool->pool;
-    bool over = false;
+    char words[RESULT_ERROR_SIZE];
 
-    if (pool->draining) {
+    if (run->master_pool->pool->draining) {
         request_run_refuse(run, "NOTSENT the daemon is shutting down; this was not sent");
-    } else if (write_on(run, &over)) {
+        return true;
+    }
+    switch (send_what_may_go(run)) {
+    case PROGRESS_SENT:
         request_run_release_fence(run);
         run->rest_until_ms = 0;
         request_queue_remove(run);
-    } else if (over) {
-        char words[RESULT_ERROR_SIZE];
-
-        request_run_refuse(run, why_over(run, words));
-    } else if (is_queue_full(run)) {
+        break;
+    case PROGRESS_OVER: request_run_refuse(run, why_over(run, words)); break;
+    case PROGRESS_WAITS:
+        if (!is_queue_full(run)) {
+            return false;
+        }
         run->request->queue_full = true;
         request_run_refuse(run, "NOTSENT as many requests wait as may (option max-pending)");
-    } else {
-        return false;
     }
     return true;
 }
@@ -373,7 +382,7 @@ void request_run_expire(struct request_run *run)
             continue;
         }
         pending--;
-        if (run->states[i].doubted_ms != 0) {
+        if (run->states[i].held_ms != 0) {
             held_reply_drop(run, i, false);
             request_run_say_unknown(run, i, MISHAP_FENCED);
         } else if (run->states[i].flight) {

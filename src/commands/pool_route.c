@@ -102,9 +102,16 @@ static bool may_use(const struct master_pool *master_pool, const struct request_
     return false;
 }
 
-static struct pool_endpoint *endpoint_of(struct master_pool *master_pool,
-                                         const struct address *address)
+/* The replica's connections. @return NULL: the run's commands may not go there. */
+static struct pool_endpoint *usable_endpoint(struct master_pool *master_pool,
+                                             const struct request_run *run,
+                                             const struct snapshot_replica *replica)
 {
+    const struct address *address = &replica->address;
+
+    if (!is_usable(master_pool, replica) || was_tried(run, address)) {
+        return NULL;
+    }
     for (size_t i = 0; i < master_pool->n_replicas; i++) {
         if (address_equal(&master_pool->replicas[i]->address, address)) {
             return master_pool->replicas[i];
@@ -127,17 +134,13 @@ static struct pool_endpoint *choose_replica(struct master_pool *master_pool,
     for (size_t i = 0; i < n; i++) {
         const struct snapshot_replica *replica =
             &master_pool->shown->replicas[(master_pool->turn + i) % n];
-        struct pool_endpoint *endpoint;
+        struct pool_endpoint *endpoint = usable_endpoint(master_pool, run, replica);
 
-        if (!is_usable(master_pool, replica) || was_tried(run, &replica->address)) {
-            continue;
-        }
-        endpoint = endpoint_of(master_pool, &replica->address);
-        if (!endpoint_rests(endpoint)) {
+        if (endpoint && !endpoint_rests(endpoint)) {
             master_pool->turn = (master_pool->turn + i + 1) % n;
             return endpoint;
         }
-        resting = endpoint;
+        resting = endpoint ? endpoint : resting;
     }
     return resting;
 }
@@ -148,15 +151,11 @@ static struct pool_endpoint *find_replica(struct master_pool *master_pool,
     struct pool_endpoint *perhaps = NULL;
 
     for (size_t i = 0; i < master_pool->shown->n_replicas; i++) {
-        const struct snapshot_replica *replica = &master_pool->shown->replicas[i];
-        enum cursor_owner owner;
-        struct pool_endpoint *endpoint;
+        struct pool_endpoint *endpoint =
+            usable_endpoint(master_pool, run, &master_pool->shown->replicas[i]);
+        enum cursor_owner owner =
+            endpoint ? endpoint_owns_cursor(endpoint, cursor_tag) : CURSOR_OWNER_NOT;
 
-        if (!is_usable(master_pool, replica) || was_tried(run, &replica->address)) {
-            continue;
-        }
-        endpoint = endpoint_of(master_pool, &replica->address);
-        owner = endpoint_owns_cursor(endpoint, cursor_tag);
         if (owner == CURSOR_OWNER_IS) {
             return endpoint;
         }
@@ -177,7 +176,7 @@ bool pool_route_is_for_master(const struct request_run *run)
 /* The connections to the published master. @return NULL: there is none that commands may go to. */
 static struct pool_endpoint *master_endpoint(struct master_pool *master_pool)
 {
-    if (!master_pool->serves || pool_is_stalled(master_pool->pool)) {
+    if (!master_pool->serves) {
         return NULL;
     }
     if (!master_pool->master) {
@@ -195,9 +194,6 @@ static struct pool_endpoint *replica_endpoint(struct request_run *run)
 {
     struct master_pool *master_pool = run->master_pool;
 
-    if (pool_is_stalled(master_pool->pool)) {
-        return NULL;
-    }
     if (run->endpoint && !may_use(master_pool, run, &run->endpoint->address)) {
         run->endpoint = NULL; /* no longer */
     }
@@ -220,7 +216,7 @@ struct pool_endpoint *pool_route_find(struct request_run *run, bool *over)
                 endpoint_rests(endpoint);
         return *over ? NULL : endpoint;
     }
-    *over = !endpoint && run->master_pool->shown && !pool_is_stalled(run->master_pool->pool);
+    *over = !endpoint && run->master_pool->shown;
     return endpoint;
 }
 
@@ -228,13 +224,8 @@ bool pool_route_may_follow(const struct request_run *run)
 {
     const struct pool_endpoint *endpoint = run->pool_conn->endpoint;
 
-    if (pool_is_stalled(run->master_pool->pool)) {
-        return false;
-    }
-    if (endpoint->is_replica) {
-        return may_use(run->master_pool, run, &endpoint->address);
-    }
-    return run->master_pool->serves;
+    return endpoint->is_replica ? may_use(run->master_pool, run, &endpoint->address)
+                                : run->master_pool->serves;
 }
 
 /* ---- cursors ---- */
@@ -251,7 +242,7 @@ struct pool_endpoint *pool_route_find_cursor(struct request_run *run, uint32_t t
         *lost = endpoint && endpoint_owns_cursor(endpoint, tag) == CURSOR_OWNER_NOT;
         return *lost ? NULL : endpoint;
     }
-    if (!master_pool->shown || pool_is_stalled(master_pool->pool)) {
+    if (!master_pool->shown) {
         return NULL;
     }
     endpoint = find_replica(master_pool, run, tag);

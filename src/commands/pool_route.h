@@ -1,4 +1,4 @@
-/* To which endpoint a request goes. */
+/* To which endpoint a request goes, while the watcher is not stalled. */
 #ifndef BELLWETHER_COMMANDS_POOL_ROUTE_H
 #define BELLWETHER_COMMANDS_POOL_ROUTE_H
 

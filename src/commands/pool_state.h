@@ -77,7 +77,7 @@ struct master_pool {
     struct loop_later dispatch;    /* look through the queue when this turn ends */
     char trouble[POOL_WORDS_SIZE]; /* why there is no connection; "" none */
     /* whose answers are kept for a moment */
-    struct request_run *doubted;
+    struct request_run *held;
     struct loop_timer *held_reply_timer;
 };
 
@@ -95,7 +95,7 @@ struct item_state {
     bool may_have_run;   /* it was sent once, and is to run again because that does no harm */
     uint8_t unsent;      /* how often its connection was lost before any of it went out */
     uint8_t resent;      /* how often it went out again to this node */
-    int64_t doubted_ms;  /* since when its answer is kept, boot clock; 0: it is not */
+    int64_t held_ms;     /* since when its answer is kept, boot clock; 0: it is not */
     bool scans;          /* a cursor is in its answer */
     uint32_t cursor_tag; /* it runs on this server or never; CURSOR_TAG_NONE: on any */
 };
@@ -119,8 +119,8 @@ struct request_run {
     struct pool_conn *pool_conn; /* what is on the wire is on this one */
     size_t flying;               /* how many that are; 0: `pool_conn` means nothing */
     size_t json_bytes;           /* of the answers so far */
-    struct request_run *next_doubted, *previous_doubted;
-    size_t n_doubted;               /* items whose answer is kept */
+    struct request_run *next_held, *previous_held;
+    size_t n_held;                  /* items whose answer is kept */
     struct pool_endpoint *endpoint; /* the replica that it was sent to, or waits for */
     bool to_master;        /* replicas have failed: the master instead (replica-fallback) */
     struct address *tried; /* replicas; NULL: none */

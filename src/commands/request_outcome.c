@@ -135,7 +135,7 @@ void request_run_leave_endpoint(struct request_run *run, const struct address *a
 bool request_run_is_unsent(const struct request_run *run, size_t i)
 {
     return run->request->items[i].outcome == ITEM_PENDING && !run->states[i].flight &&
-           run->states[i].doubted_ms == 0;
+           run->states[i].held_ms == 0;
 }
 
 /* Of a command that is to run again it is known whether it may have run before. */
