@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/backoff.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
@@ -60,16 +61,8 @@ static void drop(struct pool_conn *pool_conn)
 
 void endpoint_back_off(struct pool_endpoint *endpoint)
 {
-    int64_t delay_ms = BACKOFF_MAX_MS;
+    int64_t delay_ms = jittered_ms(backoff_ms(++endpoint->failures, BACKOFF_MS, BACKOFF_MAX_MS), 2);
 
-    if (endpoint->failures < 5) {
-        delay_ms = BACKOFF_MS << endpoint->failures;
-    }
-    if (delay_ms > BACKOFF_MAX_MS) {
-        delay_ms = BACKOFF_MAX_MS;
-    }
-    delay_ms -= jitter_below((uint32_t)(delay_ms / 2));
-    endpoint->failures++;
     endpoint->retry_ms = clock_boot_ms() + delay_ms;
     loop_timer_start(endpoint->timer, delay_ms);
 }

@@ -10,6 +10,7 @@
 
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/base/names.h"
 #include "watcher_internal.h"
 
 enum { NAMES_MAX = 10000 };
@@ -705,8 +706,7 @@ static int by_text(const void *a, const void *b)
 
 static bool sentinel_node_names_it(const struct sentinel_node *sentinel, const char *name)
 {
-    return sentinel->n_names > 0 &&
-           bsearch(&name, sentinel->names, sentinel->n_names, sizeof(*sentinel->names), by_text);
+    return names_have((const char *const *)sentinel->names, sentinel->n_names, name);
 }
 
 static void deployment_add_names(struct deployment *deployment)

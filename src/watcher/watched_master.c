@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/backoff.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
@@ -92,7 +93,7 @@ static void suspect_due(void *data)
     }
     delay_ms *= 1 + (int64_t)(watcher->n_suspect / SUSPECT_CROWD);
     if (delay_ms > SUSPECT_FAST_MS) {
-        delay_ms -= (int64_t)jitter_below((uint32_t)(delay_ms / 3));
+        delay_ms = jittered_ms(delay_ms, 3);
     }
     loop_timer_start(master->suspect_timer, delay_ms);
 }
