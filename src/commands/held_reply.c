@@ -12,37 +12,12 @@
 
 enum { HOLD_MS = 50 };
 
-static void link_request_run(struct master_pool *master_pool, struct request_run *run)
-{
-    run->previous_held = NULL;
-    run->next_held = master_pool->held;
-    if (master_pool->held) {
-        master_pool->held->previous_held = run;
-    }
-    master_pool->held = run;
-}
-
-static void unlink_request_run(struct request_run *run)
-{
-    struct request_run *next = run->next_held, *previous = run->previous_held;
-
-    if (previous) {
-        previous->next_held = next;
-    } else {
-        run->master_pool->held = next;
-    }
-    if (next) {
-        next->previous_held = previous;
-    }
-    run->next_held = run->previous_held = NULL;
-}
-
 void held_reply_keep(struct request_run *run, size_t i)
 {
     struct master_pool *master_pool = run->master_pool;
 
     if (run->n_held++ == 0) {
-        link_request_run(master_pool, run);
+        list_insert_after(&master_pool->held, NULL, &run->held);
     }
     run->states[i].held_ms = clock_boot_ms();
     if (!loop_timer_armed(master_pool->held_reply_timer)) {
@@ -54,7 +29,7 @@ void held_reply_drop(struct request_run *run, size_t i, bool counts)
 {
     run->states[i].held_ms = 0;
     if (--run->n_held == 0) {
-        unlink_request_run(run);
+        list_remove(&run->master_pool->held, &run->held);
     }
     if (!counts) {
         buffer_release(&run->request->items[i].json);
@@ -89,11 +64,11 @@ static void look_at_request_run(struct request_run *run, int64_t until_ms, bool 
 
 static void look(struct master_pool *master_pool, int64_t until_ms, bool rest)
 {
-    struct request_run *next;
+    struct list_link *next;
 
-    for (struct request_run *run = master_pool->held; run; run = next) {
-        next = run->next_held;
-        look_at_request_run(run, until_ms, rest);
+    for (struct list_link *link = master_pool->held.first; link; link = next) {
+        next = link->next;
+        look_at_request_run(LIST_OWNER(link, struct request_run, held), until_ms, rest);
     }
 }
 
@@ -110,7 +85,7 @@ void held_replies_due(void *data)
         return;
     }
     look(master_pool, clock_boot_ms() - HOLD_MS, false);
-    if (master_pool->held) {
+    if (master_pool->held.first) {
         loop_timer_start(master_pool->held_reply_timer, HOLD_MS / 2);
     }
 }

@@ -12,6 +12,7 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/base/names.h"
 #include "held_reply.h"
 #include "pool_request.h"
 #include "pool_route.h"
@@ -22,27 +23,15 @@ enum { STALL_LOOK_MS = 100 };
 
 /* ---- by name ---- */
 
+static const char *name_at(const void *rows, size_t i)
+{
+    return ((struct master_pool *const *)rows)[i]->name;
+}
+
 /* @return where it stands, or belongs. */
 static size_t place_of(const struct pool *pool, const char *name, bool *found)
 {
-    size_t low = 0, high = pool->n_master_pools;
-
-    *found = false;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(pool->master_pools[middle]->name, name);
-
-        if (order == 0) {
-            *found = true;
-            return middle;
-        }
-        if (order < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
+    return names_place(pool->master_pools, pool->n_master_pools, name_at, name, found);
 }
 
 struct master_pool *master_pool_find(const struct pool *pool, const char *name)
@@ -71,7 +60,7 @@ static void forget(struct master_pool *master_pool)
 /* That the watcher is alive again is no news: it is looked for. */
 static void watch_stall(struct master_pool *master_pool)
 {
-    if (master_pool->first && pool_is_stalled(master_pool->pool) &&
+    if (master_pool->waiting.first && pool_is_stalled(master_pool->pool) &&
         !loop_timer_armed(master_pool->timer)) {
         loop_timer_start(master_pool->timer, STALL_LOOK_MS);
     }
@@ -90,11 +79,13 @@ void master_pool_wait(struct request_run *run)
 static void dispatch(void *data)
 {
     struct master_pool *master_pool = data;
-    struct request_run *next;
+    struct list_link *next;
     int64_t now_ms = clock_boot_ms(), wake_ms = 0;
 
-    for (struct request_run *run = master_pool->first; run; run = next) {
-        next = run->next_waiting;
+    for (struct list_link *link = master_pool->waiting.first; link; link = next) {
+        struct request_run *run = LIST_OWNER(link, struct request_run, waiting);
+
+        next = link->next;
         if (run->rest_until_ms > now_ms) {
             if (wake_ms == 0 || run->rest_until_ms < wake_ms) {
                 wake_ms = run->rest_until_ms;
@@ -133,7 +124,7 @@ static bool is_shown(const struct master_pool *master_pool, const struct address
 static void leave(struct master_pool *master_pool, struct pool_endpoint *endpoint)
 {
     endpoint_close(endpoint);
-    for (struct request_run *run = master_pool->first; run; run = run->next_waiting) {
+    LIST_EACH(struct request_run, run, &master_pool->waiting, waiting) {
         if (run->endpoint == endpoint) {
             run->endpoint = NULL;
         }
@@ -165,7 +156,7 @@ static void begin_generation(struct master_pool *master_pool)
     master_pool->table_is_old = true;
     master_pool->trouble[0] = '\0';
     leave(master_pool, old);
-    for (struct request_run *run = master_pool->first; run; run = run->next_waiting) {
+    LIST_EACH(struct request_run, run, &master_pool->waiting, waiting) {
         request_run_begin_endpoint(run);
     }
 }
@@ -184,7 +175,7 @@ void master_pool_take(struct master_pool *master_pool, struct snapshot_master *m
     bool moves;
 
     if (master == before) {
-        if (master_pool->first) {
+        if (master_pool->waiting.first) {
             request_queue_wake(master_pool); /* a stall may be over */
         }
         return;

@@ -13,6 +13,11 @@
 
 /* ---- deadlines ---- */
 
+static struct request_run *first_of(const struct pool *pool)
+{
+    return LIST_OWNER(pool->by_deadline.first, struct request_run, by_deadline);
+}
+
 /*
  * The timer is left alone while requests come and go: it fires at an old deadline now and then and
  * finds nothing.
@@ -21,12 +26,13 @@ static void expire(void *data)
 {
     struct pool *pool = data;
     int64_t now_ms = clock_boot_ms();
+    struct request_run *run;
 
-    while (pool->first && pool->first->deadline_ms <= now_ms) {
-        request_run_expire(pool->first);
+    while ((run = first_of(pool)) && run->deadline_ms <= now_ms) {
+        request_run_expire(run);
     }
-    if (pool->first) {
-        loop_timer_start(pool->deadline_timer, pool->first->deadline_ms - now_ms);
+    if (run) {
+        loop_timer_start(pool->deadline_timer, run->deadline_ms - now_ms);
     }
 }
 
@@ -184,12 +190,14 @@ struct pool *pool_new(struct loop *loop, const struct pool_config *config, _Atom
 
 void pool_drain(struct pool *pool)
 {
-    struct request_run *next;
+    struct list_link *next;
 
     pool->draining = true;
-    for (struct request_run *run = pool->first; run; run = next) {
-        next = run->next;
-        if (run->queued) {
+    for (struct list_link *link = pool->by_deadline.first; link; link = next) {
+        struct request_run *run = LIST_OWNER(link, struct request_run, by_deadline);
+
+        next = link->next;
+        if (request_queue_has(run)) {
             request_run_refuse(run, "NOTSENT the daemon is shutting down; this was not sent");
         }
     }
@@ -199,8 +207,8 @@ void pool_drain(struct pool *pool)
 void pool_abandon(struct pool *pool)
 {
     pool->draining = true;
-    while (pool->first) {
-        request_run_expire(pool->first);
+    for (struct request_run *run; (run = first_of(pool));) {
+        request_run_expire(run);
     }
 }
 

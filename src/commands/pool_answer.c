@@ -245,7 +245,7 @@ void in_flight_done(struct redis_expect *expect, enum redis_fail why, bool writt
     pool_conn_release(pool_conn, run != NULL, why == REDIS_FAIL_NONE || why == REDIS_FAIL_TOO_BIG);
     if (run) {
         run->states[i].flight = NULL;
-        if (--run->flying == 0 && run->queued) {
+        if (--run->flying == 0 && request_queue_has(run)) {
             request_queue_wake(run->master_pool);
         }
         if (why == REDIS_FAIL_NONE) {

@@ -36,7 +36,7 @@ static void send_waiting_on(struct pool_endpoint *endpoint)
     if (!endpoint->is_replica) {
         return;
     }
-    for (struct request_run *run = master_pool->first; run; run = run->next_waiting) {
+    LIST_EACH(struct request_run, run, &master_pool->waiting, waiting) {
         if (run->endpoint == endpoint) {
             request_run_leave_endpoint(run, &endpoint->address);
         }

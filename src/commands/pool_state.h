@@ -31,6 +31,7 @@
 #ifndef BELLWETHER_COMMANDS_POOL_STATE_H
 #define BELLWETHER_COMMANDS_POOL_STATE_H
 
+#include "bellwether/base/list.h"
 #include "bellwether/commands/pool.h"
 #include "endpoint.h"
 
@@ -45,7 +46,7 @@ struct pool {
     size_t n_logins;
     struct master_pool **master_pools; /* sorted by name */
     size_t n_master_pools;
-    struct request_run *first, *last; /* all, the earliest deadline first */
+    struct list by_deadline; /* all, the earliest deadline first */
     struct loop_timer *deadline_timer;
     struct in_flight *spare; /* commands in flight to be used again */
     size_t n_spare;
@@ -71,13 +72,13 @@ struct master_pool {
     bool table_is_old;                    /* of another generation: still good, asked for again */
     char asked[COMMAND_NAME_SIZE];        /* the name that the server is asked for now; "" none */
     /* who waits */
-    struct request_run *first, *last;
+    struct list waiting;
     size_t n_waiting;
     struct loop_timer *timer;      /* when somebody has rested */
     struct loop_later dispatch;    /* look through the queue when this turn ends */
     char trouble[POOL_WORDS_SIZE]; /* why there is no connection; "" none */
     /* whose answers are kept for a moment */
-    struct request_run *held;
+    struct list held;
     struct loop_timer *held_reply_timer;
 };
 
@@ -101,8 +102,7 @@ struct item_state {
 };
 
 struct request_run {
-    struct request_run *next, *previous; /* by deadline */
-    struct request_run *next_waiting, *previous_waiting;
+    struct list_link by_deadline, waiting, held; /* in the lists of these names */
     struct pool_request *request;
     struct master_pool *master_pool;
     int64_t arrived_us, deadline_ms; /* boot clock */
@@ -110,18 +110,15 @@ struct request_run {
     int64_t held_us;                 /* since when the fence holds it; 0: it does not */
     bool judged;                     /* the command table was asked about all its commands */
     size_t n_judged;                 /* about so many */
-    bool queued;
-    bool linked;                 /* among the deadlines */
-    bool inline_;                /* still inside pool_run() */
-    bool abandoned;              /* its caller has gone */
-    size_t next_item;            /* the first that is neither on the wire nor over */
-    size_t pending;              /* items without an outcome */
-    struct pool_conn *pool_conn; /* what is on the wire is on this one */
-    size_t flying;               /* how many that are; 0: `pool_conn` means nothing */
-    size_t json_bytes;           /* of the answers so far */
-    struct request_run *next_held, *previous_held;
-    size_t n_held;                  /* items whose answer is kept */
-    struct pool_endpoint *endpoint; /* the replica that it was sent to, or waits for */
+    bool inline_;                    /* still inside pool_run() */
+    bool abandoned;                  /* its caller has gone */
+    size_t next_item;                /* the first that is neither on the wire nor over */
+    size_t pending;                  /* items without an outcome */
+    struct pool_conn *pool_conn;     /* what is on the wire is on this one */
+    size_t flying;                   /* how many that are; 0: `pool_conn` means nothing */
+    size_t json_bytes;               /* of the answers so far */
+    size_t n_held;                   /* items whose answer is kept */
+    struct pool_endpoint *endpoint;  /* the replica that it was sent to, or waits for */
     bool to_master;        /* replicas have failed: the master instead (replica-fallback) */
     struct address *tried; /* replicas; NULL: none */
     size_t n_tried;

@@ -3,22 +3,12 @@
 
 #include "bellwether/base/clock.h"
 
-/* ---- deadlines ---- */
-
 /* All requests have the same time, so a new one's deadline is the last. */
 void request_deadline_start(struct request_run *run)
 {
     struct pool *pool = run->master_pool->pool;
 
-    run->linked = true;
-    run->previous = pool->last;
-    run->next = NULL;
-    if (pool->last) {
-        pool->last->next = run;
-    } else {
-        pool->first = run;
-    }
-    pool->last = run;
+    list_append(&pool->by_deadline, &run->by_deadline);
     if (!loop_timer_armed(pool->deadline_timer)) {
         loop_timer_start(pool->deadline_timer, run->deadline_ms - clock_boot_ms());
     }
@@ -26,68 +16,39 @@ void request_deadline_start(struct request_run *run)
 
 void request_deadline_stop(struct request_run *run)
 {
-    struct pool *pool = run->master_pool->pool;
+    struct list *all = &run->master_pool->pool->by_deadline;
 
-    if (!run->linked) {
-        return;
-    }
-    run->linked = false;
-    if (run->previous) {
-        run->previous->next = run->next;
-    } else {
-        pool->first = run->next;
-    }
-    if (run->next) {
-        run->next->previous = run->previous;
-    } else {
-        pool->last = run->previous;
+    if (list_holds(all, &run->by_deadline)) {
+        list_remove(all, &run->by_deadline);
     }
 }
 
-/* ---- the queue ---- */
+bool request_queue_has(const struct request_run *run)
+{
+    return list_holds(&run->master_pool->waiting, &run->waiting);
+}
+
+static void count(struct master_pool *master_pool, int by)
+{
+    master_pool->n_waiting += (size_t)by;
+    metric_move(&master_pool->pool->counts->waiting, by);
+    atomic_fetch_add_explicit(master_pool->pool->waiting, (size_t)by, memory_order_relaxed);
+}
 
 void request_queue_add(struct request_run *run)
 {
-    struct master_pool *master_pool = run->master_pool;
-
-    if (run->queued) {
-        return;
+    if (!request_queue_has(run)) {
+        list_append(&run->master_pool->waiting, &run->waiting);
+        count(run->master_pool, 1);
     }
-    run->queued = true;
-    run->previous_waiting = master_pool->last;
-    run->next_waiting = NULL;
-    if (master_pool->last) {
-        master_pool->last->next_waiting = run;
-    } else {
-        master_pool->first = run;
-    }
-    master_pool->last = run;
-    master_pool->n_waiting++;
-    metric_move(&master_pool->pool->counts->waiting, 1);
-    atomic_fetch_add_explicit(master_pool->pool->waiting, 1, memory_order_relaxed);
 }
 
 void request_queue_remove(struct request_run *run)
 {
-    struct master_pool *master_pool = run->master_pool;
-
-    if (!run->queued) {
-        return;
+    if (request_queue_has(run)) {
+        list_remove(&run->master_pool->waiting, &run->waiting);
+        count(run->master_pool, -1);
     }
-    run->queued = false;
-    if (run->previous_waiting) {
-        run->previous_waiting->next_waiting = run->next_waiting;
-    } else {
-        master_pool->first = run->next_waiting;
-    }
-    if (run->next_waiting) {
-        run->next_waiting->previous_waiting = run->previous_waiting;
-    } else {
-        master_pool->last = run->previous_waiting;
-    }
-    master_pool->n_waiting--;
-    metric_move(&master_pool->pool->counts->waiting, -1);
-    atomic_fetch_sub_explicit(master_pool->pool->waiting, 1, memory_order_relaxed);
 }
 
 void request_queue_wake(struct master_pool *master_pool)

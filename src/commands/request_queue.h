@@ -10,6 +10,7 @@ void request_deadline_stop(struct request_run *run);
 /** At the end of its master pool's queue; nothing when it waits already. */
 void request_queue_add(struct request_run *run);
 void request_queue_remove(struct request_run *run);
+bool request_queue_has(const struct request_run *run);
 /** The queue is looked through when this turn ends. */
 void request_queue_wake(struct master_pool *master_pool);
 
