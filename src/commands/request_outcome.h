@@ -2,8 +2,8 @@
 #ifndef BELLWETHER_COMMANDS_REQUEST_OUTCOME_H
 #define BELLWETHER_COMMANDS_REQUEST_OUTCOME_H
 
-#include "bellwether/commands/settle.h"
 #include "pool_state.h"
+#include "settle.h"
 
 void request_run_item_ends(struct request_run *run, size_t i, enum item_outcome outcome);
 /** @param format begins with the stable word. */
