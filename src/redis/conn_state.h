@@ -17,6 +17,11 @@
 
 #define CONN_WORDS_SIZE 192
 
+/*
+ * From closed through look-up (of a name), connect and HELLO to ready. An attempt that fails goes
+ * back to connect, with the next address; without one it is exhausted. From each to closed, and
+ * from there to freed.
+ */
 enum conn_state {
     CONN_CLOSED,
     CONN_LOOKUP,    /* waiting for the resolver */
