@@ -16,7 +16,8 @@
 #include "bellwether/base/memory.h"
 #include "bellwether/redis/connection.h"
 #include "fake_peer.h"
-#include "redis/connection_internal.h"
+#include "redis/conn_state.h"
+#include "redis/stream.h"
 
 #define HELLO "*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n"
 #define HELLO_REPLY "%2\r\n$6\r\nserver\r\n$5\r\nredis\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"

@@ -14,7 +14,9 @@
 #include "bellwether/base/memory.h"
 #include "bellwether/redis/connection.h"
 #include "fake_peer.h"
-#include "redis/connection_internal.h"
+#include "redis/conn_state.h"
+#include "redis/replies.h"
+#include "redis/stream.h"
 
 #define HELLO_2 "*2\r\n$5\r\nHELLO\r\n$1\r\n2\r\n"
 #define HELLO_3 "*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n"
