@@ -750,7 +750,7 @@ static void stage_begin(const struct http_config *config)
 
 static void stage_run(const struct http_config *config)
 {
-    stage.worker = worker_new(config, stage.sockets, 0, NULL, &stage.pulses[1]);
+    stage.worker = worker_new(config, &http_routes, stage.sockets, 0, NULL, &stage.pulses[1]);
     stage.watcher = mailbox_new(stage.worker->loop, asked, NULL);
     stage.worker->ask_to = stage.watcher;
     if (worker_open(stage.worker)) {

@@ -15,7 +15,6 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/http/embedded.h"
 #include "bellwether/http/master_json.h"
-#include "http/server/request.h"
 #include "version.h"
 
 static bool serves(const struct snapshot_master *master)
@@ -159,30 +158,30 @@ static void add_failovers(struct html *html, const struct snapshot *snapshot)
     html_raw(html, "</ol></section>\n");
 }
 
-static void add_state(struct html *html, const struct request *request)
+static void add_state(struct html *html, const struct snapshot *snapshot, const char *alarm)
 {
-    const struct cache *cache = request->worker->cache;
-    char now[CLOCK_TEXT_SIZE], detail[160];
+    char now[CLOCK_TEXT_SIZE];
 
-    if (cache->snapshot && cache_stalled(cache)) {
+    if (alarm) {
         html_raw(html, "<p class=\"alarm\">");
-        text_of(html, masters_stalled_detail(request, detail, sizeof(detail)));
+        text_of(html, alarm);
         html_raw(html, "</p>\n");
     }
-    add_masters(html, cache->snapshot);
-    add_failovers(html, cache->snapshot);
+    add_masters(html, snapshot);
+    add_failovers(html, snapshot);
     clock_format_utc(clock_wall_ms(), now);
     html_raw(html, "<noscript><p class=\"made\">As of ");
     html_text(html, now);
     html_raw(html, ", bellwether " BELLWETHER_VERSION ".</p></noscript>\n");
 }
 
-void page_handle(struct request *request)
+char *page_render(const struct snapshot *snapshot, const char *alarm, size_t *size)
 {
     struct html html = {0};
 
     html_bytes(&html, embedded_page_head, embedded_page_head_size);
-    add_state(&html, request);
+    add_state(&html, snapshot, alarm);
     html_bytes(&html, embedded_page_tail, embedded_page_tail_size);
-    request_answer_page(request, html.text, html.len, embedded_page_policy);
+    *size = html.len;
+    return html.text;
 }

@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "bellwether/topology/snapshot.h"
 #include "html.h"
 
 /* More masters than these: their tables start closed; their tables are left to the script. */
@@ -16,6 +17,11 @@
 /* The latest ones; /failovers has them all. */
 #define PAGE_FAILOVERS 20
 
+/**
+ * The whole page. @param snapshot NULL before the first. @param alarm why what is known may be old;
+ * NULL: it is not. free() it.
+ */
+char *page_render(const struct snapshot *snapshot, const char *alarm, size_t *size);
 /** How a master's state looks: "good", "warn" or "bad". Static. */
 const char *page_mood(const json_t *master);
 /** 200 on /master. */

@@ -11,7 +11,8 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/http/master_json.h"
-#include "http/server/request.h"
+#include "master.h"
+#include "table.h"
 
 /* The longest line: a name, three addresses, ten phases. */
 #define LINE_SIZE 2048

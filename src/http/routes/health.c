@@ -13,7 +13,9 @@
 #include "bellwether/http/master_json.h"
 #include "http/render/answers.h"
 #include "http/server/request.h"
+#include "master.h"
 #include "ready.h"
+#include "table.h"
 
 #define PULSE_MAX_AGE_MS 10000
 

@@ -12,7 +12,9 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/http/master_json.h"
 #include "http/render/answers.h"
-#include "http/server/request.h"
+#include "http/server/poll_params.h"
+#include "master.h"
+#include "table.h"
 
 /* ---- which master ---- */
 

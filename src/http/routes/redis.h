@@ -90,7 +90,8 @@ struct command_request *command_request_begin(struct listener *listener,
 /** A piece of its body. @return false: that is enough, hang up. */
 bool command_request_take(struct command_request *command, const char *bytes, size_t size);
 /** All of it is there, or its commands have ended: run them, or answer. */
-enum MHD_Result command_request_go(struct command_request *command, const char *url);
+enum MHD_Result command_request_go(struct command_request *command, const char *url,
+                                   const char *method);
 void command_request_free(struct command_request *command);
 
 /* ---- redis_reply.c ---- */

@@ -16,6 +16,7 @@
 #include "redis.h"
 #include "self.h"
 #include "status.h"
+#include "table.h"
 #include "version.h"
 
 static void set(json_t *object, const char *key, json_t *value)

@@ -68,6 +68,8 @@ const struct answer *cache_answer(struct cache *cache, struct cached_master *cac
 /** The shared answer of /masters. */
 const struct answer *cache_list(struct cache *cache, enum answer_form form);
 void cache_free(struct cache *cache);
+/** NULL is fine. */
+void answer_free(struct answer *answer);
 
 /** The form under which an answer is kept. */
 enum answer_form answer_form_of(enum http_form form, bool pretty);

@@ -58,6 +58,7 @@ struct listener {
 
 struct worker {
     const struct http_config *config;
+    const struct http_routes *routes;
     struct http_sockets *sockets;
     size_t number;
     const char *instance; /* of the process; in ETags and headers */
@@ -152,6 +153,9 @@ int64_t http_request_timeout_ms(const struct http_config *config);
 enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, const char *url,
                                 const char *method, const char *version, const char *upload,
                                 size_t *upload_size, void **state);
+/** An answer was given: count it. @param route NULL: none. @param began_us boot clock. */
+void dispatch_count(struct worker *worker, const struct route *route, const char *method,
+                    unsigned status, int64_t began_us);
 #define DISPATCH_FOREIGN_HOST \
     "Host is neither an IP address nor localhost nor one of option allow-host, as a browser's would be that " \
     "was led here by a name"
