@@ -19,6 +19,7 @@
 #include "bellwether/http/master_json.h"
 #include "http/render/answers.h"
 #include "http/server/answer_cache.h"
+#include "http/server/connections.h"
 #include "http/server/head.h"
 
 /*

@@ -15,6 +15,7 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
+#include "connections.h"
 #include "suspend.h"
 
 #define EXPIRE_TOGETHER_MS 5

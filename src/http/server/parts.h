@@ -111,41 +111,10 @@ size_t listeners_patient_wanted(const struct http_config *config);
  * worker's runs.
  */
 int listener_start(struct listener *listener, struct worker *worker, size_t i, bool patient);
-unsigned listener_idle_timeout_s(const struct http_config *config);
 /** Run every daemon that has something to do. Called once a turn. */
 void listeners_turn(struct worker *worker);
 /** Stop the daemon; nothing may be suspended any more. */
 void listener_stop(struct listener *listener);
-
-/* ---- connections.c ---- */
-
-/** This connection is over a limit: its request is answered with 503. */
-bool connection_is_refused(const struct listener *listener, struct MHD_Connection *connection);
-/** It is told so now: counted and logged. @return words for the answer. */
-const char *connection_refuse(struct listener *listener, struct MHD_Connection *connection);
-/** Its request waits: from now on it stands beside max-connections, while there is room there.
- * @return false: it is over a limit, and there is no room there either. */
-bool connection_begins_to_wait(struct listener *listener, struct MHD_Connection *connection);
-/** Its request sleeps until there is an answer. */
-void connection_waits(struct listener *listener, struct MHD_Connection *connection);
-/** A request's head is there. */
-void connection_request_begins(struct listener *listener, struct MHD_Connection *connection);
-/** So much of its body came. */
-void connection_request_moves(struct listener *listener, struct MHD_Connection *connection,
-                              size_t size);
-/** All of it is there; or it has slept. */
-void connection_request_is_whole(struct listener *listener, struct MHD_Connection *connection);
-/** Its answer has been written. */
-void connection_request_ends(struct listener *listener, struct MHD_Connection *connection);
-/** MHD has taken the connection that is being handed over. */
-void connection_starts(struct listener *listener, struct MHD_Connection *connection,
-                       void **context);
-/** MHD closes it. */
-void connection_closes(struct listener *listener, void **context);
-/** The kernel has no room for one more watch: MHD closes a connection after its answer. */
-void connection_is_not_watched(struct listener *listener);
-/** How long a request may take to arrive. */
-int64_t http_request_timeout_ms(const struct http_config *config);
 
 /* ---- dispatch.c ---- */
 

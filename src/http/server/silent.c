@@ -3,6 +3,8 @@
  * bytes and a watch here, and no place; of too many the oldest is closed. Then its first bytes tell
  * which daemon it belongs to, or that it is none of ours.
  */
+#include "silent.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,7 +18,6 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/http/master_json.h"
-#include "connections.h"
 
 #define READY_MAX 64
 #define LEAVE_MS 1000        /* whoever was refused has that long to read why */
@@ -41,7 +42,7 @@ static void drop(struct http_conn_list *list, struct http_conn *conn)
     close(conn->fd);
     http_conn_free(conn);
     if (spare) {
-        doors_fill_spares(connections);
+        connections_fill_spares(connections);
     }
 }
 

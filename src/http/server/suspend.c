@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "connections.h"
+
 #define BATCH 1000 /* of one daemon in one turn */
 
 bool suspend_enter(struct suspended *suspended, struct listener *listener,

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "acceptor.h"
 #include "answer_cache.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
@@ -22,6 +23,7 @@
 #include "long_poll.h"
 #include "parts.h"
 #include "routes.h"
+#include "slow_clients.h"
 #include "suspend.h"
 
 #define PULSE_EVERY_MS 2000
@@ -156,7 +158,7 @@ struct worker *worker_new(const struct http_config *config, const struct http_ro
     worker->commands = config->pool ? routes->commands_new(worker) : NULL;
     worker->long_polls = long_polls_new(worker);
     worker->streams = streams_new(worker);
-    worker->connections = connections_new(worker);
+    worker->connections = connections_new(worker, slow_clients_sweep);
     worker->n_patient = listeners_patient_wanted(config);
     worker->listeners =
         mem_new((1 + worker->n_patient) * config->n_listens + 1, sizeof(*worker->listeners));
