@@ -40,6 +40,7 @@
 #include "bellwether/topology/report.h"
 #include "http/routes/redis.h"
 #include "http/server/connections.h"
+#include "http/server/sockets.h"
 #include "outside.h"
 
 #define ALIVE "HTTP/1.1 200"

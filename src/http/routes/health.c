@@ -13,6 +13,7 @@
 #include "bellwether/http/master_json.h"
 #include "http/render/answers.h"
 #include "http/server/request.h"
+#include "http/server/sockets.h"
 #include "master.h"
 #include "ready.h"
 #include "table.h"

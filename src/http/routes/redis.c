@@ -20,7 +20,10 @@
 #include "http/render/answers.h"
 #include "http/server/answer_cache.h"
 #include "http/server/connections.h"
+#include "http/server/dispatch.h"
 #include "http/server/head.h"
+#include "redis_reply.h"
+#include "redis_worker.h"
 
 /*
  * The rows come in four groups of the four kinds: default master, named master, and replicas of
@@ -634,7 +637,7 @@ void command_request_free(struct command_request *command)
 {
     if (command) {
         if (command->small) {
-            small_answer_give_back(command->listener->worker->commands, command->small);
+            small_answer_give_back(&command->listener->worker->commands->small, command->small);
         }
         buffer_release(&command->body);
         pool_request_release(command->job);

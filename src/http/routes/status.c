@@ -13,7 +13,7 @@
 #include "bellwether/topology/write_fence.h"
 #include "http/render/answers.h"
 #include "http/server/request.h"
-#include "redis.h"
+#include "redis_worker.h"
 #include "self.h"
 #include "status.h"
 #include "table.h"

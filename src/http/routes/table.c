@@ -4,6 +4,7 @@
 #include "bellwether/http/worker.h"
 #include "http/server/routes.h"
 #include "redis.h"
+#include "redis_worker.h"
 
 const struct http_routes http_routes = {
     .handlers =

@@ -19,6 +19,7 @@
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "silent.h"
+#include "sockets.h"
 
 #define ACCEPTS_MAX 64 /* in one turn: then others get their share */
 #define SPARES_FOR_PROBES (SPARES / 2)

@@ -15,6 +15,7 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "sockets.h"
 
 #define REFUSED_TIMEOUT_S 2      /* a refused connection has that long to ask and be told */
 #define REQUEST_TIMEOUT_MS 10000 /* where the config has none */

@@ -8,7 +8,7 @@
 #define BELLWETHER_HTTP_SERVER_CONNECTIONS_H
 
 #include "client_places.h"
-#include "parts.h"
+#include "listener.h"
 #include "peek.h"
 
 enum http_conn_state {

@@ -7,6 +7,8 @@
  * comparison of the path, a look at the headers, and one MHD_queue_response() of the answer that
  * the cache keeps ready.
  */
+#include "dispatch.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>

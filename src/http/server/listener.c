@@ -9,6 +9,8 @@
  * new requests in the same round in which it answers. So those that wait are spread: a daemon
  * answers its own in one round and then is left alone until the others have answered theirs.
  */
+#include "listener.h"
+
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,8 +22,9 @@
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "connections.h"
+#include "dispatch.h"
 #include "head.h"
-#include "parts.h"
+#include "sockets.h"
 
 #define CONNECTION_MEMORY_BYTES \
     (HEAD_MOST_BYTES + 1024) /* the answer's head has to find room, too */

@@ -9,8 +9,8 @@
 #include "answer_cache.h"
 #include "bellwether/http/query.h"
 #include "fresh.h"
+#include "listener.h"
 #include "long_poll.h"
-#include "parts.h"
 #include "problem.h"
 
 /* What a request keeps between calls: most keep nothing but the mark that they were seen. */

@@ -18,6 +18,8 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/http/master_json.h"
+#include "response.h"
+#include "sockets.h"
 
 #define READY_MAX 64
 #define LEAVE_MS 1000        /* whoever was refused has that long to read why */

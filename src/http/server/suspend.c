@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "connections.h"
+#include "sockets.h"
 
 #define BATCH 1000 /* of one daemon in one turn */
 

@@ -9,7 +9,10 @@
 
 #include <stdbool.h>
 
-#include "parts.h"
+#include "listener.h"
+
+/* Requests that sleep until there is something to say; counted under the same numbers. */
+enum waiting_kind { WAITING_POLL = METRIC_WAITER_POLL, WAITING_STREAM = METRIC_WAITER_STREAM };
 
 enum suspended_state { PARKED_AWAKE, PARKED_ASLEEP, PARKED_CALLED };
 

@@ -1,12 +1,14 @@
 /*
  * A worker: one thread, one loop, the MHD daemons of its listeners, its mailbox, and its own copy
  * of the pointer to the current snapshot. Nothing here is shared with another thread but what
- * parts.h says.
+ * worker.h says.
  *
  * At the end (MESSAGE_STOP) waiting requests get their answer, answers on their way and commands
  * that were sent get up to a second, and then the daemons are stopped: libmicrohttpd insists that
  * nothing is suspended by then.
  */
+#include "worker.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,10 +22,11 @@
 #include "connections.h"
 #include "event_stream.h"
 #include "fresh.h"
+#include "listener.h"
 #include "long_poll.h"
-#include "parts.h"
 #include "routes.h"
 #include "slow_clients.h"
+#include "sockets.h"
 #include "suspend.h"
 
 #define PULSE_EVERY_MS 2000
