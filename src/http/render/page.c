@@ -11,7 +11,6 @@
 
 #include <stdlib.h>
 
-#include "answers.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/http/embedded.h"
 #include "bellwether/http/master_json.h"

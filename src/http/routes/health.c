@@ -8,10 +8,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "answers.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/http/master_json.h"
-#include "http/render/answers.h"
 #include "http/server/request.h"
 #include "http/server/sockets.h"
 #include "master.h"

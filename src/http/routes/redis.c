@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "answers.h"
 #include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
@@ -17,7 +18,6 @@
 #include "bellwether/base/percent.h"
 #include "bellwether/base/units.h"
 #include "bellwether/http/master_json.h"
-#include "http/render/answers.h"
 #include "http/server/answer_cache.h"
 #include "http/server/connections.h"
 #include "http/server/dispatch.h"

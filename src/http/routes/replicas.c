@@ -2,9 +2,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "answers.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/http/master_json.h"
-#include "http/render/answers.h"
 #include "master.h"
 #include "table.h"
 

@@ -7,15 +7,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "answers.h"
 #include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/http/master_json.h"
 #include "bellwether/topology/write_fence.h"
-#include "http/render/answers.h"
+#include "http/render/status_text.h"
 #include "http/server/request.h"
 #include "redis_worker.h"
 #include "self.h"
-#include "status.h"
 #include "table.h"
 #include "version.h"
 

@@ -1,6 +1,7 @@
 /* What the server is given: each route's handler, and who looks after requests with commands. */
 #include "table.h"
 
+#include "answers.h"
 #include "bellwether/http/worker.h"
 #include "http/server/routes.h"
 #include "redis.h"
@@ -13,6 +14,8 @@ const struct http_routes http_routes = {
             ROUTES(X)
 #undef X
         },
+    .answer_render = answer_render,
+    .answer_render_list = answer_render_list,
     .command_begin = command_request_begin,
     .command_take = command_request_take,
     .command_go = command_request_go,

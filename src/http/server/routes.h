@@ -1,6 +1,7 @@
 /*
- * What the routes hand to the server, which names none of them: their handlers, and the calls of a
- * request with commands, which has use for its body and so gets all its calls itself.
+ * What the routes hand to the server, which names none of them: their handlers, who renders the
+ * answers that are shared, and the calls of a request with commands, which has use for its body and
+ * so gets all its calls itself.
  */
 #ifndef BELLWETHER_HTTP_SERVER_ROUTES_H
 #define BELLWETHER_HTTP_SERVER_ROUTES_H
@@ -9,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "answer_cache.h"
 #include "bellwether/http/router.h"
 #include "bellwether/topology/snapshot.h"
 
@@ -20,6 +22,11 @@ struct worker;
 
 struct http_routes {
     void (*handlers[ROUTES_COUNT])(struct request *request); /* NULL: it runs commands */
+
+    /* answers that are shared: http/routes/answers.h */
+    struct answer *(*answer_render)(const struct cache *cache, const struct snapshot_master *master,
+                                    enum answer_kind kind, enum answer_form form);
+    struct answer *(*answer_render_list)(const struct cache *cache, enum answer_form form);
 
     /* one request with commands: http/routes/redis.h */
     struct command_request *(*command_begin)(struct listener *listener,

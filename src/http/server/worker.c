@@ -157,7 +157,7 @@ struct worker *worker_new(const struct http_config *config, const struct http_ro
     worker->stop_timer = loop_timer_new(worker->loop, end, worker);
     worker->fresh_timer = loop_timer_new(worker->loop, fresh_expire, worker);
     worker->called_timer = loop_timer_new(worker->loop, turn_again, worker);
-    worker->cache = cache_new(worker->instance);
+    worker->cache = cache_new(worker->instance, routes);
     worker->commands = config->pool ? routes->commands_new(worker) : NULL;
     worker->long_polls = long_polls_new(worker);
     worker->streams = streams_new(worker);

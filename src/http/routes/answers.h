@@ -1,6 +1,6 @@
 /* Rendering the answers that the cache shares: body, status, ETag. */
-#ifndef BELLWETHER_HTTP_RENDER_ANSWERS_H
-#define BELLWETHER_HTTP_RENDER_ANSWERS_H
+#ifndef BELLWETHER_HTTP_ROUTES_ANSWERS_H
+#define BELLWETHER_HTTP_ROUTES_ANSWERS_H
 
 #include <jansson.h>
 

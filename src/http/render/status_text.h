@@ -1,6 +1,6 @@
 /* /status in its two forms. */
-#ifndef BELLWETHER_HTTP_ROUTES_STATUS_H
-#define BELLWETHER_HTTP_ROUTES_STATUS_H
+#ifndef BELLWETHER_HTTP_RENDER_STATUS_TEXT_H
+#define BELLWETHER_HTTP_RENDER_STATUS_TEXT_H
 
 #include <jansson.h>
 #include <stdbool.h>
