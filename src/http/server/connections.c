@@ -179,7 +179,7 @@ static bool drop_idle(struct connections *connections, enum http_conn_place plac
     int64_t now_ms = clock_boot_ms();
 
     for (struct http_conn *conn = connections->inside.first; conn; conn = conn->next) {
-        if (conn->place == place && conn->state == VISITOR_IDLE && !conn->cut &&
+        if (conn->place == place && conn->state == HTTP_CONN_IDLE &&
             now_ms - conn->since_ms >= least_ms) {
             http_conn_cut(conn);
             return true;
@@ -203,7 +203,7 @@ static void enter_probe(struct http_conn *conn)
         return;
     }
     for (struct http_conn *other = connections->inside.first; other; other = other->next) {
-        if (other->place == PLACE_PROBE && !other->cut) {
+        if (other->place == PLACE_PROBE && other->state != HTTP_CONN_CUT) {
             http_conn_cut(other);
             return;
         }
@@ -258,14 +258,30 @@ void http_conn_free(struct http_conn *conn)
     struct connections *connections = conn->door->all;
 
     reader_remove(connections, conn);
-    connections->n_unwatched -= conn->unwatched;
+    http_conn_set_watch(conn, WATCH_NONE);
     give_back(conn);
     free(conn);
 }
 
+void http_conn_move(struct http_conn *conn, enum http_conn_state state)
+{
+    if (conn->state != HTTP_CONN_CUT) {
+        conn->state = (uint8_t)state;
+    }
+}
+
+void http_conn_set_watch(struct http_conn *conn, enum http_conn_watch watch)
+{
+    struct connections *connections = conn->door->all;
+
+    connections->n_unwatched -= conn->watch == WATCH_BY_TURNS;
+    connections->n_unwatched += watch == WATCH_BY_TURNS;
+    conn->watch = (uint8_t)watch;
+}
+
 void http_conn_cut(struct http_conn *conn)
 {
-    conn->cut = true;
+    http_conn_move(conn, HTTP_CONN_CUT);
     shutdown(conn->fd, SHUT_RDWR);
 }
 
@@ -304,7 +320,7 @@ void connection_request_begins(struct listener *listener, struct MHD_Connection 
     struct connections *connections = listener->worker->connections;
     struct http_conn *conn = http_conn_again(connections, connection);
 
-    conn->state = VISITOR_READING;
+    http_conn_move(conn, HTTP_CONN_READING);
     conn->since_ms = conn->looked_ms = listener->worker->clock_us / 1000;
     conn->moved = 0;
     conn->queued = 0;
@@ -324,21 +340,16 @@ void connection_request_is_whole(struct listener *listener, struct MHD_Connectio
 {
     struct http_conn *conn = http_conn_again(listener->worker->connections, connection);
 
-    if (conn->state == VISITOR_READING) {
-        reader_remove(listener->worker->connections, conn);
-        conn->state = VISITOR_BUSY;
-    } else if (conn->state == VISITOR_WAITING) {
+    reader_remove(listener->worker->connections, conn);
+    if (conn->state == HTTP_CONN_WAITING || conn->state == HTTP_CONN_SETTLED) {
         conn->looked_ms = listener->worker->clock_us / 1000;
-        conn->state = VISITOR_BUSY;
     }
+    http_conn_move(conn, HTTP_CONN_BUSY);
 }
 
 void connection_waits(struct listener *listener, struct MHD_Connection *connection)
 {
-    struct http_conn *conn = http_conn_again(listener->worker->connections, connection);
-
-    conn->state = VISITOR_WAITING;
-    conn->settled = false;
+    http_conn_move(http_conn_again(listener->worker->connections, connection), HTTP_CONN_WAITING);
 }
 
 void connection_request_ends(struct listener *listener, struct MHD_Connection *connection)
@@ -346,7 +357,7 @@ void connection_request_ends(struct listener *listener, struct MHD_Connection *c
     struct http_conn *conn = http_conn_again(listener->worker->connections, connection);
 
     reader_remove(listener->worker->connections, conn);
-    conn->state = VISITOR_IDLE;
+    http_conn_move(conn, HTTP_CONN_IDLE);
     conn->since_ms = conn->looked_ms = listener->worker->clock_us / 1000;
 }
 
@@ -431,7 +442,7 @@ void connection_starts(struct listener *listener, struct MHD_Connection *connect
 
     connections->entering = NULL;
     *context = conn;
-    conn->state = VISITOR_IDLE;
+    http_conn_move(conn, HTTP_CONN_IDLE);
     conn->since_ms = conn->looked_ms = clock_boot_ms();
     connections_put(&connections->inside, conn);
     connections_arm(connections);
@@ -469,7 +480,7 @@ static bool has_left(const struct http_conn *conn)
 
 void http_conn_may_have_left(struct http_conn *conn)
 {
-    if (!conn->cut && has_left(conn)) {
+    if (conn->state != HTTP_CONN_CUT && has_left(conn)) {
         http_conn_cut(conn);
     }
 }
@@ -501,8 +512,9 @@ void connections_turn(struct connections *connections)
         struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = conn};
 
         reader_remove(connections, conn);
-        if (!conn->watched) {
-            conn->watched = epoll_ctl(connections->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event) == 0;
+        if (conn->watch == WATCH_NONE &&
+            epoll_ctl(connections->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event) == 0) {
+            http_conn_set_watch(conn, WATCH_EPOLL);
         }
     }
 }

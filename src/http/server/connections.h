@@ -12,12 +12,20 @@
 #include "peek.h"
 
 enum http_conn_state {
-    VISITOR_SILENT,  /* outside: no whole head yet */
-    VISITOR_LEAVING, /* outside: told why it is refused; what it still sends is dropped */
-    VISITOR_IDLE,    /* between requests */
-    VISITOR_READING, /* in a request that is not all there */
-    VISITOR_BUSY,    /* in one that is, until its answer has left */
-    VISITOR_WAITING, /* in one that is, and that sleeps: no answer is on its way */
+    HTTP_CONN_SILENT,  /* outside: no whole head yet */
+    HTTP_CONN_LEAVING, /* outside: told why it is refused; what it still sends is dropped */
+    HTTP_CONN_IDLE,    /* between requests */
+    HTTP_CONN_READING, /* in a request that is not all there */
+    HTTP_CONN_BUSY,    /* in one that is, until its answer has left */
+    HTTP_CONN_WAITING, /* in one that is, and that sleeps: no answer is on its way */
+    HTTP_CONN_SETTLED, /* the same, and it has taken all that it was told before */
+    HTTP_CONN_CUT,     /* its end comes through the daemon that has it; it stays so */
+};
+
+enum http_conn_watch {
+    WATCH_NONE,
+    WATCH_EPOLL,
+    WATCH_BY_TURNS, /* the kernel had no room for one more watch */
 };
 
 enum http_conn_place { PLACE_NONE, PLACE_ORDINARY, PLACE_WAITING, PLACE_PROBE, PLACE_REFUSED };
@@ -32,11 +40,10 @@ struct http_conn {
     int queued;        /* bytes that its reader had not taken then */
     int fd;
     struct client_key client;
-    uint8_t state, place;
+    uint8_t state, place, watch;
     uint8_t refusal; /* why it is refused: a metric_rejection and 1 */
     uint8_t strikes; /* looks in a row at which its reader had taken too little */
-    bool is_reader, watched, unwatched, spare, partial, cut;
-    bool settled; /* it waits, and has taken all that it was told before */
+    bool is_reader, spare, partial;
 };
 
 /* A listening address of a worker, and the daemons behind it. */
@@ -100,6 +107,10 @@ void http_conn_enter(struct http_conn *conn, const struct peek *peek);
  * caller's.
  */
 void http_conn_free(struct http_conn *conn);
+/** The only place where its state changes, but for http_conn_cut(), after which it stays. */
+void http_conn_move(struct http_conn *conn, enum http_conn_state state);
+/** How its descriptor is watched from now on. */
+void http_conn_set_watch(struct http_conn *conn, enum http_conn_watch watch);
 /** Its end comes through the daemon that has it. */
 void http_conn_cut(struct http_conn *conn);
 /** Nobody is left to send the rest of its request, where what was sent has been read. */

@@ -58,7 +58,7 @@ static void look_at_idle(struct http_conn *conn, int64_t now_ms)
     conn->looked_ms = now_ms;
     if (!tcp_info(conn, &info)) {
         http_conn_may_have_left(conn);
-        if (!conn->cut &&
+        if (conn->state != HTTP_CONN_CUT &&
             now_ms - conn->since_ms > connections->worker->config->idle_timeout_ms + limit_ms) {
             time_out(conn);
         }
@@ -79,7 +79,7 @@ static void look_at_reading(struct http_conn *conn, int64_t now_ms)
     int64_t elapsed_ms = now_ms - conn->looked_ms;
 
     http_conn_may_have_left(conn);
-    if (!conn->cut && elapsed_ms >= timeout_ms(conn->door->all)) {
+    if (conn->state != HTTP_CONN_CUT && elapsed_ms >= timeout_ms(conn->door->all)) {
         if (conn->moved < (uint64_t)(elapsed_ms * SLOWEST_BYTES_PER_S / 1000)) {
             time_out(conn);
         }
@@ -104,7 +104,9 @@ static void look_at_busy(struct http_conn *conn, int64_t now_ms)
     }
     conn->looked_ms = now_ms;
     if (ioctl(conn->fd, SIOCOUTQ, &queued) != 0 || (queued == 0 && before == 0)) {
-        conn->settled = true;
+        if (conn->state == HTTP_CONN_WAITING) {
+            http_conn_move(conn, HTTP_CONN_SETTLED);
+        }
         return;
     }
     conn->queued = queued;
@@ -134,18 +136,11 @@ void slow_clients_sweep(void *data)
 
     silent_sweep(connections, now_ms);
     for (struct http_conn *conn = connections->inside.first; conn; conn = conn->next) {
-        if (conn->cut) {
-            continue;
-        }
         switch ((enum http_conn_state)conn->state) {
-        case VISITOR_IDLE: look_at_idle(conn, now_ms); break;
-        case VISITOR_READING: look_at_reading(conn, now_ms); break;
-        case VISITOR_BUSY: look_at_busy(conn, now_ms); break;
-        case VISITOR_WAITING:
-            if (!conn->settled) {
-                look_at_busy(conn, now_ms);
-            }
-            break;
+        case HTTP_CONN_IDLE: look_at_idle(conn, now_ms); break;
+        case HTTP_CONN_READING: look_at_reading(conn, now_ms); break;
+        case HTTP_CONN_BUSY:
+        case HTTP_CONN_WAITING: look_at_busy(conn, now_ms); break;
         default: break;
         }
     }
