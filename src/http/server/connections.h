@@ -107,9 +107,9 @@ void http_conn_enter(struct http_conn *conn, const struct peek *peek);
  * caller's.
  */
 void http_conn_free(struct http_conn *conn);
-/** The only place where its state changes, but for http_conn_cut(), after which it stays. */
+/** Its state changes nowhere else; one that is cut stays so. */
 void http_conn_move(struct http_conn *conn, enum http_conn_state state);
-/** How its descriptor is watched from now on. */
+/** How its descriptor is watched from now on, which nothing else says. */
 void http_conn_set_watch(struct http_conn *conn, enum http_conn_watch watch);
 /** Its end comes through the daemon that has it. */
 void http_conn_cut(struct http_conn *conn);

@@ -14,7 +14,12 @@
 /* Requests that sleep until there is something to say; counted under the same numbers. */
 enum waiting_kind { WAITING_POLL = METRIC_WAITER_POLL, WAITING_STREAM = METRIC_WAITER_STREAM };
 
-enum suspended_state { PARKED_AWAKE, PARKED_ASLEEP, PARKED_CALLED };
+enum suspended_state {
+    SUSPENDED_OUT, /* it has no place among the waiting */
+    SUSPENDED_AWAKE,
+    SUSPENDED_ASLEEP,
+    SUSPENDED_CALLED, /* queued for its resume */
+};
 
 struct suspended {
     struct suspended *next, *previous; /* while called */
@@ -22,7 +27,6 @@ struct suspended {
     struct MHD_Connection *connection;
     enum waiting_kind kind;
     enum suspended_state state;
-    bool entered;
 };
 
 /** Take a place among the waiting. @return false: all --max-long polls places are taken. */
