@@ -215,8 +215,8 @@ static int start_threads(struct service *service)
     service->workers = mem_new(n, sizeof(struct worker *));
     for (size_t i = 0; i < n; i++) {
         struct worker *worker =
-            worker_new(&service->http, service->sockets, i, watcher_mailbox(service->watcher),
-                       &service->pulses[i + 1]);
+            worker_new(&service->http, &http_routes, service->sockets, i,
+                       watcher_mailbox(service->watcher), &service->pulses[i + 1]);
 
         service->workers[service->n_workers++] = worker;
         watcher_subscribe(service->watcher, worker_mailbox(worker));

@@ -40,6 +40,7 @@
 #include "bellwether/topology/report.h"
 #include "http/routes/redis.h"
 #include "http/server/connections.h"
+#include "http/server/sockets.h"
 #include "outside.h"
 
 #define ALIVE "HTTP/1.1 200"
@@ -750,7 +751,7 @@ static void stage_begin(const struct http_config *config)
 
 static void stage_run(const struct http_config *config)
 {
-    stage.worker = worker_new(config, stage.sockets, 0, NULL, &stage.pulses[1]);
+    stage.worker = worker_new(config, &http_routes, stage.sockets, 0, NULL, &stage.pulses[1]);
     stage.watcher = mailbox_new(stage.worker->loop, asked, NULL);
     stage.worker->ask_to = stage.watcher;
     if (worker_open(stage.worker)) {

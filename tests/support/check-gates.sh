@@ -49,6 +49,19 @@ room_gate sentinel '(base|redis)/'
 room_gate watcher '(base|metrics|topology|redis|sentinel)/'
 room_gate commands '(base|metrics|topology|redis)/'
 room_gate http '(base|metrics|topology|commands|redis)/'
+
+# Folders of room http: routes may include all, server nothing of routes, render neither.
+folder_gate() {
+    local folder=$1 forbidden=$2 hit
+    while IFS= read -r hit; do
+        hit=${hit%\"*}
+        complain "${hit%%:*} includes ${hit#*\"}, which is above it"
+    done < <(grep -rnE "^[[:space:]]*#[[:space:]]*include[[:space:]]*\"([./]*|http/)($forbidden)/" "src/http/$folder" \
+        --include='*.[ch]' || true)
+}
+
+folder_gate render 'server|routes'
+folder_gate server 'routes'
 for folder in src/*/ include/bellwether/*/; do
     case $(basename "$folder") in
     base | metrics | topology | redis | sentinel | watcher | commands | http | config | daemon) ;;

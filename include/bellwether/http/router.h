@@ -41,58 +41,68 @@ enum {
 
 /* The routes that run commands, below one place: X, their ids, the place, whose commands. */
 #define ROUTES_COMMANDS(X, one, pipeline, multi, path, place, whose) \
-    X(one, place "/redis", METHODS_POST, SCOPES_COMMANDS, 0, "a command " whose) \
-    X(pipeline, place "/redis/pipeline", METHODS_POST, SCOPES_COMMANDS, 0, \
+    X(one, place "/redis", METHODS_POST, SCOPES_COMMANDS, 0, NULL, "a command " whose) \
+    X(pipeline, place "/redis/pipeline", METHODS_POST, SCOPES_COMMANDS, 0, NULL, \
       "several commands " whose ", one after the other") \
-    X(multi, place "/redis/multi-exec", METHODS_POST, SCOPES_COMMANDS, 0, "a transaction " whose) \
-    X(path, place "/redis" ROUTE_REST, METHODS_READ | HTTP_POST, SCOPES_COMMANDS, 0, \
+    X(multi, place "/redis/multi-exec", METHODS_POST, SCOPES_COMMANDS, 0, NULL, \
+      "a transaction " whose) \
+    X(path, place "/redis" ROUTE_REST, METHODS_READ | HTTP_POST, SCOPES_COMMANDS, 0, NULL, \
       "a command " whose ", written as a path")
 #define ROUTE_REST "/{command}/{argument…}"
 
-/* id, path, methods, scopes, query parameters it looks at, what it is for */
+/*
+ * The only list of routes: id, path, methods, scopes, query parameters it looks at, handler
+ * (http/routes/table.h; NULL: it runs commands), what it is for.
+ */
 #define ROUTES(X) \
-    X(INDEX, "/", METHODS_READ, SCOPES_DISCOVERY, QUERY_PRETTY, \
+    X(INDEX, "/", METHODS_READ, SCOPES_DISCOVERY, QUERY_PRETTY, meta_handle_index, \
       "this list; to browsers the status page") \
-    X(MASTER, "/master", METHODS_READ, SCOPES_DISCOVERY, QUERY_MASTER, "the default master") \
-    X(MASTERS, "/masters", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, "every watched master") \
-    X(NAMED_MASTER, "/masters/{name}", METHODS_READ, SCOPES_DISCOVERY, QUERY_MASTER, "one master") \
-    X(REPLICAS, "/replicas", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, \
+    X(MASTER, "/master", METHODS_READ, SCOPES_DISCOVERY, QUERY_MASTER, masters_handle_one, \
+      "the default master") \
+    X(MASTERS, "/masters", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, masters_handle_list, \
+      "every watched master") \
+    X(NAMED_MASTER, "/masters/{name}", METHODS_READ, SCOPES_DISCOVERY, QUERY_MASTER, \
+      masters_handle_one, "one master") \
+    X(REPLICAS, "/replicas", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, replicas_handle_list, \
       "the default master's replicas") \
     X(NAMED_REPLICAS, "/masters/{name}/replicas", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, \
-      "a master's replicas") \
-    X(REPLICA, "/replica", METHODS_READ, SCOPES_DISCOVERY, QUERY_REPLICA, \
+      replicas_handle_list, "a master's replicas") \
+    X(REPLICA, "/replica", METHODS_READ, SCOPES_DISCOVERY, QUERY_REPLICA, replicas_handle_one, \
       "one healthy replica in turn") \
     X(NAMED_REPLICA, "/masters/{name}/replica", METHODS_READ, SCOPES_DISCOVERY, QUERY_REPLICA, \
-      "one healthy replica of a master in turn") \
-    X(SENTINELS, "/sentinels", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, \
+      replicas_handle_one, "one healthy replica of a master in turn") \
+    X(SENTINELS, "/sentinels", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, sentinels_handle, \
       "what each Sentinel says about the default master") \
     X(NAMED_SENTINELS, "/masters/{name}/sentinels", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, \
-      "what each Sentinel says about a master") \
-    X(EVENTS, "/events", METHODS_READ, SCOPES_DISCOVERY, QUERY_OF_MASTER, \
+      sentinels_handle, "what each Sentinel says about a master") \
+    X(EVENTS, "/events", METHODS_READ, SCOPES_DISCOVERY, QUERY_OF_MASTER, events_handle, \
       "changes of masters and what the Sentinels say, as server-sent events") \
-    X(LIVEZ, "/livez", METHODS_READ, SCOPES_PROBE, QUERY_FORM, \
+    X(LIVEZ, "/livez", METHODS_READ, SCOPES_PROBE, QUERY_FORM, health_handle_live, \
       "200 while the daemon's threads turn") \
-    X(HEALTHZ, "/healthz", METHODS_READ, SCOPES_PROBE, QUERY_FORM, "the same as /livez") \
-    X(READYZ, "/readyz", METHODS_READ, SCOPES_PROBE, QUERY_READY, \
+    X(HEALTHZ, "/healthz", METHODS_READ, SCOPES_PROBE, QUERY_FORM, health_handle_live, \
+      "the same as /livez") \
+    X(READYZ, "/readyz", METHODS_READ, SCOPES_PROBE, QUERY_READY, health_handle_ready, \
       "200 while the daemon can answer") \
     X(READYZ_CHECK, "/readyz/{check}", METHODS_READ, SCOPES_PROBE, QUERY_READY, \
-      "one check of /readyz") \
+      health_handle_check, "one check of /readyz") \
     X(FAILOVERS, "/failovers", METHODS_READ, SCOPES_DISCOVERY, \
-      QUERY_FORM | QUERY_OF_MASTER | QUERY_LIMIT, \
+      QUERY_FORM | QUERY_OF_MASTER | QUERY_LIMIT, failovers_handle, \
       "what became of each failover, phase by phase, newest first") \
-    X(METRICS, "/metrics", METHODS_READ, SCOPES_PROBE, 0, "figures for Prometheus") \
-    X(STATUS, "/status", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, \
+    X(METRICS, "/metrics", METHODS_READ, SCOPES_PROBE, 0, metrics_handle, \
+      "figures for Prometheus") \
+    X(STATUS, "/status", METHODS_READ, SCOPES_DISCOVERY, QUERY_FORM, status_handle, \
       "all that the daemon knows, and why") \
-    X(SELF, "/self", METHODS_READ, SCOPES_PROBE, QUERY_FORM, "what the node named by --self is") \
-    X(SELF_MASTER, "/self/master", METHODS_ALIKE, SCOPES_PROBE, QUERY_FORM, \
+    X(SELF, "/self", METHODS_READ, SCOPES_PROBE, QUERY_FORM, self_handle, \
+      "what the node named by --self is") \
+    X(SELF_MASTER, "/self/master", METHODS_ALIKE, SCOPES_PROBE, QUERY_FORM, self_handle_master, \
       "200 when it is the master") \
     X(SELF_REPLICA, "/self/replica", METHODS_ALIKE, SCOPES_PROBE, QUERY_FORM | QUERY_MAX_LAG, \
-      "200 when it is a replica") \
+      self_handle_replica, "200 when it is a replica") \
     X(SELF_READY, "/self/ready", METHODS_ALIKE, SCOPES_PROBE, QUERY_FORM | QUERY_MAX_LAG, \
-      "200 when it is the master or a replica with its link up") \
-    X(VERSION, "/version", METHODS_READ, SCOPES_PROBE, QUERY_PRETTY, \
+      self_handle_ready, "200 when it is the master or a replica with its link up") \
+    X(VERSION, "/version", METHODS_READ, SCOPES_PROBE, QUERY_PRETTY, meta_handle_version, \
       "versions of the daemon and libraries") \
-    X(OPENAPI, "/openapi.yaml", METHODS_READ, SCOPES_DISCOVERY, 0, \
+    X(OPENAPI, "/openapi.yaml", METHODS_READ, SCOPES_DISCOVERY, 0, meta_handle_openapi, \
       "this interface in OpenAPI 3.1") \
     ROUTES_COMMANDS(X, REDIS, REDIS_PIPELINE, REDIS_MULTI, REDIS_PATH, "", \
                     "on the default master") \
@@ -105,7 +115,7 @@ enum {
                     "/masters/{name}/replica", "on a healthy replica of a master")
 
 enum route_id {
-#define X(id, path, methods, scopes, parameters, about) ROUTE_##id,
+#define X(id, path, methods, scopes, parameters, handler, about) ROUTE_##id,
     ROUTES(X)
 #undef X
         ROUTES_COUNT

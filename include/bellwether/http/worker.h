@@ -105,14 +105,19 @@ const struct address *http_sockets_address(const struct http_sockets *sockets, s
 /** Closes what workers did not take, removes Unix sockets it made. After the workers. */
 void http_sockets_free(struct http_sockets *sockets);
 
+/* The handlers of all routes, which the server is given and names none of: http/routes/table.c. */
+struct http_routes;
+extern const struct http_routes http_routes;
+
 struct worker;
 
 /**
  * @param number 0-based. @param ask_to borrowed mailbox of the watcher (MESSAGE_ASK_FRESH). Thread:
  * main.
  */
-struct worker *worker_new(const struct http_config *config, struct http_sockets *sockets,
-                          size_t number, struct mailbox *ask_to, struct pulse *pulse);
+struct worker *worker_new(const struct http_config *config, const struct http_routes *routes,
+                          struct http_sockets *sockets, size_t number, struct mailbox *ask_to,
+                          struct pulse *pulse);
 /** Takes MESSAGE_SNAPSHOT, MESSAGE_FRESH, MESSAGE_RELOAD, MESSAGE_DRAIN, MESSAGE_STOP. */
 struct mailbox *worker_mailbox(struct worker *worker);
 int worker_start(struct worker *worker);

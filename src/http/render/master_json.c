@@ -254,6 +254,44 @@ json_t *render_sentinels(const struct snapshot_master *master)
     return json;
 }
 
+/* ---- a failover ---- */
+
+static json_t *render_phases(const struct failover *failover)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < failover->n_phases; i++) {
+        json_t *phase = json_object();
+
+        set(phase, "phase", json_string(failover_phase_text(failover->phases[i].phase)));
+        set(phase, "at", render_time(failover->phases[i].at_wall_ms));
+        set(phase, "ms", json_integer(failover->phases[i].ms));
+        json_array_append_new(list, phase);
+    }
+    return list;
+}
+
+json_t *render_failover(const struct failover *failover)
+{
+    json_t *json = json_object();
+
+    set(json, "id", json_integer((json_int_t)failover->id));
+    set(json, "name", render_text(failover->name));
+    set(json, "from", failover->has_from ? render_address(&failover->from) : json_null());
+    set(json, "to", failover->has_to ? render_address(&failover->to) : json_null());
+    set(json, "config_epoch", render_known(failover->config_epoch));
+    set(json, "leader", render_text(*failover->leader ? failover->leader : NULL));
+    set(json, "kind", json_string(failover_kind_text(failover->kind)));
+    set(json, "outcome", json_string(failover_outcome_text(failover->outcome)));
+    set(json, "reason", render_text(failover->reason));
+    set(json, "began", render_time(failover->began_wall_ms));
+    set(json, "ended",
+        failover->ended_wall_ms > 0 ? render_time(failover->ended_wall_ms) : json_null());
+    set(json, "phases", render_phases(failover));
+    set(json, "unavailable_ms", render_known(failover->unavailable_ms));
+    return json;
+}
+
 /* ---- out ---- */
 
 char *render_dump(json_t *json, bool pretty, size_t *size)

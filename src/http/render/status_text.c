@@ -3,6 +3,8 @@
  * in the first column stands where somebody disagrees, can't be heard or is ill, so that grep '^!'
  * shows the trouble.
  */
+#include "status_text.h"
+
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,7 +13,6 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/topology/write_fence.h"
-#include "http/routes/status.h"
 #include "version.h"
 
 /* ---- text that grows ---- */

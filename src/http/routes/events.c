@@ -2,8 +2,9 @@
 #include <string.h>
 
 #include "http/server/event_stream.h"
-#include "http/server/request.h"
 #include "http/server/response.h"
+#include "master.h"
+#include "table.h"
 
 /* With no snapshot yet, or none of which masters could be told, any name may come. */
 static bool is_unknown(const struct snapshot *snapshot, const char *name)

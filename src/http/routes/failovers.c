@@ -12,69 +12,11 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/http/master_json.h"
-#include "http/server/request.h"
+#include "master.h"
+#include "table.h"
 
 /* The longest line: a name, three addresses, ten phases. */
 #define LINE_SIZE 2048
-
-/* ---- JSON ---- */
-
-static json_t *render_address(bool known, const struct address *address)
-{
-    char text[ADDRESS_TEXT_SIZE];
-
-    return known ? render_text(address_format(address, text)) : json_null();
-}
-
-static json_t *render_time(int64_t wall_ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    clock_format_utc(wall_ms, text);
-    return json_string(text);
-}
-
-static json_t *render_phases(const struct failover *failover)
-{
-    json_t *list = json_array();
-
-    for (size_t i = 0; i < failover->n_phases; i++) {
-        json_t *phase = json_object();
-
-        json_object_set_new(phase, "phase",
-                            json_string(failover_phase_text(failover->phases[i].phase)));
-        json_object_set_new(phase, "at", render_time(failover->phases[i].at_wall_ms));
-        json_object_set_new(phase, "ms", json_integer(failover->phases[i].ms));
-        json_array_append_new(list, phase);
-    }
-    return list;
-}
-
-json_t *render_failover(const struct failover *failover)
-{
-    json_t *json = json_object();
-
-    json_object_set_new(json, "id", json_integer((json_int_t)failover->id));
-    json_object_set_new(json, "name", render_text(failover->name));
-    json_object_set_new(json, "from", render_address(failover->has_from, &failover->from));
-    json_object_set_new(json, "to", render_address(failover->has_to, &failover->to));
-    json_object_set_new(json, "config_epoch",
-                        failover->config_epoch >= 0 ? json_integer(failover->config_epoch)
-                                                    : json_null());
-    json_object_set_new(json, "leader", render_text(*failover->leader ? failover->leader : NULL));
-    json_object_set_new(json, "kind", json_string(failover_kind_text(failover->kind)));
-    json_object_set_new(json, "outcome", json_string(failover_outcome_text(failover->outcome)));
-    json_object_set_new(json, "reason", render_text(failover->reason));
-    json_object_set_new(json, "began", render_time(failover->began_wall_ms));
-    json_object_set_new(json, "ended",
-                        failover->ended_wall_ms > 0 ? render_time(failover->ended_wall_ms)
-                                                    : json_null());
-    json_object_set_new(json, "phases", render_phases(failover));
-    json_object_set_new(json, "unavailable_ms",
-                        failover->unavailable_ms >= 0 ? json_integer(failover->unavailable_ms)
-                                                      : json_null());
-    return json;
-}
 
 /* ---- text ---- */
 

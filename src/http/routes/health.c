@@ -8,12 +8,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "answers.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/http/master_json.h"
-#include "http/render/answers.h"
 #include "http/server/request.h"
+#include "http/server/sockets.h"
+#include "master.h"
 #include "ready.h"
+#include "table.h"
 
 #define PULSE_MAX_AGE_MS 10000
 

@@ -9,10 +9,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "answers.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/http/master_json.h"
-#include "http/render/answers.h"
-#include "http/server/request.h"
+#include "http/server/poll_params.h"
+#include "master.h"
+#include "table.h"
 
 /* ---- which master ---- */
 

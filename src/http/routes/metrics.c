@@ -14,6 +14,7 @@
 #include "bellwether/metrics/process.h"
 #include "http/server/request.h"
 #include "ready.h"
+#include "table.h"
 #include "version.h"
 
 _Static_assert(ROUTES_COUNT < METRIC_ROUTES_MAX,

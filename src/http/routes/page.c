@@ -4,6 +4,8 @@
  * stands in a <noscript> between the page's two pieces. Its style and script are inline, and the
  * policy names the hash of each: nothing else runs, whatever a Sentinel may call its masters.
  */
+#include "page.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -10,6 +10,7 @@
 #include <string.h>
 #include <strings.h>
 
+#include "answers.h"
 #include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
@@ -17,9 +18,12 @@
 #include "bellwether/base/percent.h"
 #include "bellwether/base/units.h"
 #include "bellwether/http/master_json.h"
-#include "http/render/answers.h"
 #include "http/server/answer_cache.h"
+#include "http/server/connections.h"
+#include "http/server/dispatch.h"
 #include "http/server/head.h"
+#include "redis_reply.h"
+#include "redis_worker.h"
 
 /*
  * The rows come in four groups of the four kinds: default master, named master, and replicas of
@@ -224,7 +228,8 @@ static void reserve(struct command_request *command, size_t bytes)
  * What was announced decides already: room for a welcome body, or a refusal before it comes, where
  * the caller waits for that (Expect) or where reading it all would be silly.
  */
-static void expect_body(struct command_request *command, const struct scan *scan)
+static void expect_body(struct command_request *command, const struct scan *scan,
+                        const char *method)
 {
     int64_t bytes = INT64_MAX, max = command->listener->worker->config->max_body_bytes;
 
@@ -237,7 +242,7 @@ static void expect_body(struct command_request *command, const struct scan *scan
         }
         if (command->refusal == CALL_NO_MEMORY && scan->expects) {
             command->closing = true;
-            (void)command_request_go(command, "");
+            (void)command_request_go(command, "", method);
         }
         return;
     }
@@ -246,7 +251,7 @@ static void expect_body(struct command_request *command, const struct scan *scan
     }
     if (scan->expects || bytes - max > BODY_EXCESS_READ) {
         command->closing = true;
-        (void)command_request_go(command, "");
+        (void)command_request_go(command, "", method);
     }
 }
 
@@ -282,7 +287,7 @@ struct command_request *command_request_begin(struct listener *listener,
     if (command->refusal == CALL_WELCOME && !leaves_room(connection)) {
         command->refusal = CALL_HEAD_TOO_LARGE;
     }
-    expect_body(command, &scan);
+    expect_body(command, &scan, method);
     return command;
 }
 
@@ -583,7 +588,7 @@ static enum MHD_Result refuse(struct command_request *command)
     }
 }
 
-enum MHD_Result command_request_go(struct command_request *command, const char *url)
+static enum MHD_Result go(struct command_request *command, const char *url)
 {
     struct worker *worker = command->listener->worker;
     enum MHD_Result result = MHD_YES;
@@ -616,11 +621,23 @@ enum MHD_Result command_request_go(struct command_request *command, const char *
     return MHD_YES;
 }
 
+enum MHD_Result command_request_go(struct command_request *command, const char *url,
+                                   const char *method)
+{
+    enum MHD_Result result = go(command, url);
+
+    if (command->status != 0 && result == MHD_YES) {
+        dispatch_count(command->listener->worker, command->route, method, command->status,
+                       command->began_us);
+    }
+    return result;
+}
+
 void command_request_free(struct command_request *command)
 {
     if (command) {
         if (command->small) {
-            small_answer_give_back(command->listener->worker->commands, command->small);
+            small_answer_give_back(&command->listener->worker->commands->small, command->small);
         }
         buffer_release(&command->body);
         pool_request_release(command->job);

@@ -2,8 +2,8 @@
  * /redis and its kin: a request's body or path is read into commands, the worker's pool runs them,
  * what came of them is the answer.
  *
- *   redis.c        one request, from its first call to the pool
- *   redis_reply.c  what came of it, as an answer; refusals
+ *   redis.c          one request, from its first call to the pool
+ *   redis_reply.c    what came of it, as an answer; refusals
  *   small_answers.c  responses that are used again
  *   redis_worker.c   a worker's part: pool, tokens, those that have ended and are to be resumed
  *
@@ -17,28 +17,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bellwether/base/buffer.h"
 #include "bellwether/commands/pool.h"
-#include "http/server/access.h"
-#include "http/server/parts.h"
-#include "http/server/problem.h"
-
-#define SMALL_SIZE_MAX 255 /* bytes of a small answer */
-
-/* What a worker has for commands. */
-struct commands {
-    struct worker *worker;
-    struct pool *pool;
-    struct access *access;
-    struct loop_timer *files_timer;       /* when to look at credential files */
-    struct command_request *first, *last; /* ended, to be resumed, in their order */
-    /* the node that the last answer named, and its name: mostly the next one's, too */
-    struct address shown;
-    char shown_text[ADDRESS_TEXT_SIZE];
-    struct small_answer *small[SMALL_SIZE_MAX + 1]; /* by size; all name the node that is shown */
-    size_t n_small;
-    unsigned edition;
-    struct loop_later ended; /* resumes them when this turn ends */
-};
+#include "bellwether/http/router.h"
+#include "http/server/listener.h"
 
 /* What is asked of a request's body or path. */
 enum command_request_kind { CALL_ONE, CALL_PIPELINE, CALL_TRANSACTION, CALL_PATH, CALL_KINDS };
@@ -77,8 +59,6 @@ struct command_request {
     unsigned status;            /* of the answer; 0: there is none yet */
 };
 
-/* ---- redis.c ---- */
-
 /**
  * The first call of a request. One whose announced body is too large may be answered from here.
  * @param url  the raw path.
@@ -90,52 +70,8 @@ struct command_request *command_request_begin(struct listener *listener,
 /** A piece of its body. @return false: that is enough, hang up. */
 bool command_request_take(struct command_request *command, const char *bytes, size_t size);
 /** All of it is there, or its commands have ended: run them, or answer. */
-enum MHD_Result command_request_go(struct command_request *command, const char *url);
+enum MHD_Result command_request_go(struct command_request *command, const char *url,
+                                   const char *method);
 void command_request_free(struct command_request *command);
-
-/* ---- redis_reply.c ---- */
-
-/** What came of its commands. */
-enum MHD_Result command_request_answer(struct command_request *command);
-/**
- * Nothing was sent. @param word the stable word that `error` begins with. @param more taken:
- * further members, or NULL.
- */
-enum MHD_Result command_request_refuse(struct command_request *command, enum problem_kind kind,
-                                       const char *word, const char *detail, json_t *more);
-
-/* ---- small_answers.c ---- */
-
-/**
- * A response with this body that is out from now on. @param headers the same for all until
- * small_answer_drop_all().
- */
-struct small_answer *small_answer_take(struct commands *commands,
-                                       const struct response_headers *headers, const char *body,
-                                       size_t size);
-struct MHD_Response *small_answer_response(const struct small_answer *small);
-/** libmicrohttpd is done with it. */
-void small_answer_give_back(struct commands *commands, struct small_answer *small);
-void small_answer_drop_all(struct commands *commands);
-
-/* ---- redis_worker.c ---- */
-
-/** @return NULL, after a line in the log: tokens can't be checked here. */
-struct commands *commands_new(struct worker *worker);
-void commands_free(struct commands *commands);
-/** The job ended: resume its request when this turn ends. */
-void commands_ended(struct pool_request *job);
-/** Whether a call's other side has closed, or shut down what it writes. */
-bool commands_caller_is_gone(void *command);
-/* These take NULL as well: commands are off. */
-void commands_start(struct commands *commands); /* in the worker's thread */
-void commands_take(struct commands *commands, struct snapshot *snapshot);
-void commands_reload(struct commands *commands);
-/** What waits is answered now. */
-void commands_drain(struct commands *commands);
-/** What was sent, too. @return whether there was anything. */
-bool commands_abandon(struct commands *commands);
-/** Resume who has ended: the turn does not come any more. */
-void commands_flush(struct commands *commands);
 
 #endif

@@ -6,6 +6,8 @@
  * Every error has the member `error` first, which begins with a stable word or is Redis' own:
  * clients show people nothing else. The problem members stand behind it.
  */
+#include "redis_reply.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,7 +15,7 @@
 #include "bellwether/base/memory.h"
 #include "bellwether/http/master_json.h"
 #include "bellwether/redis/json_result.h"
-#include "redis.h"
+#include "redis_worker.h"
 
 #define SEPARATORS_SIZE 4 /* what is written around a value */
 
@@ -22,7 +24,7 @@
 static const char *name_node(struct commands *commands, const struct address *address)
 {
     if (address->port != commands->shown.port || strcmp(address->host, commands->shown.host) != 0) {
-        small_answer_drop_all(commands);
+        small_answer_drop_all(&commands->small);
         commands->shown = *address;
         address_format(address, commands->shown_text);
     }
@@ -49,7 +51,7 @@ static enum MHD_Result answer(struct command_request *command, unsigned status, 
     command->status = status;
     if (status == MHD_HTTP_OK && headers.ran_at && !headers.closing && size <= SMALL_SIZE_MAX) {
         command->small =
-            small_answer_take(command->listener->worker->commands, &headers, body, size);
+            small_answer_take(&command->listener->worker->commands->small, &headers, body, size);
         free(body);
         return MHD_queue_response(command->connection, status,
                                   small_answer_response(command->small));

@@ -1,6 +1,8 @@
 /*
  * A worker's part in commands: its pool and tokens, and the queue of those whose jobs have ended.
  */
+#include "redis_worker.h"
+
 #include <poll.h>
 #include <stdlib.h>
 
@@ -8,6 +10,7 @@
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "http/server/answer_cache.h"
+#include "http/server/sockets.h"
 #include "redis.h"
 
 #define FILES_EVERY_MS 2000
@@ -178,7 +181,7 @@ void commands_free(struct commands *commands)
 {
     if (commands) {
         loop_later_cancel(commands->worker->loop, &commands->ended);
-        small_answer_drop_all(commands);
+        small_answer_drop_all(&commands->small);
         pool_free(commands->pool);
         access_free(commands->access);
         loop_timer_free(commands->files_timer);

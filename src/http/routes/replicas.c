@@ -2,10 +2,11 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "answers.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/http/master_json.h"
-#include "http/render/answers.h"
-#include "http/server/request.h"
+#include "master.h"
+#include "table.h"
 
 /* The master whose replicas are asked for, if anything may be said of it; NULL: it was answered. */
 static struct cached_master *find(struct request *request)

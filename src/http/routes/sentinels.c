@@ -2,7 +2,8 @@
  * /sentinels and /masters/{name}/sentinels: what each one says. 200 in every state, since it is
  * what explains them.
  */
-#include "http/server/request.h"
+#include "master.h"
+#include "table.h"
 
 void sentinels_handle(struct request *request)
 {

@@ -4,11 +4,12 @@
  * differs is the body. A response is out from when it is queued until libmicrohttpd is done with
  * its request, and only then is its buffer written again.
  */
+#include "small_answers.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/memory.h"
-#include "redis.h"
 
 #define SMALL_AT_ONCE 512 /* that are kept */
 
@@ -26,28 +27,28 @@ static void small_answer_free(struct small_answer *small)
     free(small);
 }
 
-static struct small_answer *small_answer_new(const struct commands *commands,
+static struct small_answer *small_answer_new(const struct small_answers *answers,
                                              const struct response_headers *headers, size_t size)
 {
     struct small_answer *small = mem_new(1, sizeof(*small) + size);
 
     small->size = size;
-    small->edition = commands->edition;
+    small->edition = answers->edition;
     small->response = response_new_static(headers, small->body, size);
     return small;
 }
 
-struct small_answer *small_answer_take(struct commands *commands,
+struct small_answer *small_answer_take(struct small_answers *answers,
                                        const struct response_headers *headers, const char *body,
                                        size_t size)
 {
-    struct small_answer **first = &commands->small[size], *small = *first;
+    struct small_answer **first = &answers->first[size], *small = *first;
 
     if (small) {
         *first = small->next;
-        commands->n_small--;
+        answers->n--;
     } else {
-        small = small_answer_new(commands, headers, size);
+        small = small_answer_new(answers, headers, size);
     }
     memcpy(small->body, body, size);
     return small;
@@ -58,27 +59,27 @@ struct MHD_Response *small_answer_response(const struct small_answer *small)
     return small->response;
 }
 
-void small_answer_give_back(struct commands *commands, struct small_answer *small)
+void small_answer_give_back(struct small_answers *answers, struct small_answer *small)
 {
-    if (small->edition != commands->edition || commands->n_small >= SMALL_AT_ONCE) {
+    if (small->edition != answers->edition || answers->n >= SMALL_AT_ONCE) {
         small_answer_free(small);
         return;
     }
-    small->next = commands->small[small->size];
-    commands->small[small->size] = small;
-    commands->n_small++;
+    small->next = answers->first[small->size];
+    answers->first[small->size] = small;
+    answers->n++;
 }
 
-void small_answer_drop_all(struct commands *commands)
+void small_answer_drop_all(struct small_answers *answers)
 {
     for (size_t size = 0; size <= SMALL_SIZE_MAX; size++) {
-        while (commands->small[size]) {
-            struct small_answer *small = commands->small[size];
+        while (answers->first[size]) {
+            struct small_answer *small = answers->first[size];
 
-            commands->small[size] = small->next;
+            answers->first[size] = small->next;
             small_answer_free(small);
         }
     }
-    commands->n_small = 0;
-    commands->edition++;
+    answers->n = 0;
+    answers->edition++;
 }

@@ -3,19 +3,22 @@
  * watcher is asked for a report while the request waits; where it does not answer in time the
  * snapshot has to do, which is said.
  */
+#include "status.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "answers.h"
 #include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/http/master_json.h"
 #include "bellwether/topology/write_fence.h"
-#include "http/render/answers.h"
+#include "http/render/status_text.h"
 #include "http/server/request.h"
-#include "redis.h"
+#include "redis_worker.h"
 #include "self.h"
-#include "status.h"
+#include "table.h"
 #include "version.h"
 
 static void set(json_t *object, const char *key, json_t *value)

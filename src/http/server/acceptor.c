@@ -6,8 +6,9 @@
  * Out of descriptors, callers would stand in the kernel's queue unheard. So some are kept to be
  * given up: with them probes are answered, and a part of the others is told 503.
  */
+#include "acceptor.h"
+
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <sys/socket.h>
@@ -17,7 +18,8 @@
 #include "bellwether/base/error.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
-#include "connections.h"
+#include "silent.h"
+#include "sockets.h"
 
 #define ACCEPTS_MAX 64 /* in one turn: then others get their share */
 #define SPARES_FOR_PROBES (SPARES / 2)
@@ -25,18 +27,6 @@
 #define MISSED_MAX 2 /* beats: then the listener counts as deaf */
 
 /* ---- descriptors ---- */
-
-void doors_fill_spares(struct connections *connections)
-{
-    while (connections->n_spares < SPARES) {
-        int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
-
-        if (fd < 0) {
-            return; /* the next sweep tries again */
-        }
-        connections->spares[connections->n_spares++] = fd;
-    }
-}
 
 /* @return false: none is left for callers of this kind. */
 static bool give_up_spare(struct door *door)
@@ -65,7 +55,7 @@ static void open_again(void *data)
 {
     struct connections *connections = data;
 
-    doors_fill_spares(connections);
+    connections_fill_spares(connections);
     for (size_t i = 0; i < connections->n_doors; i++) {
         if (connections->doors[i].shut) {
             connections->doors[i].shut = false;

@@ -12,7 +12,7 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/base/names.h"
-#include "http/render/answers.h"
+#include "routes.h"
 
 enum answer_form answer_form_of(enum http_form form, bool pretty)
 {
@@ -46,11 +46,12 @@ static void cached_release(struct cached_master *cached)
     cached->master = NULL;
 }
 
-struct cache *cache_new(const char *instance)
+struct cache *cache_new(const char *instance, const struct http_routes *routes)
 {
     struct cache *cache = mem_new(1, sizeof(*cache));
 
     cache->instance = instance;
+    cache->routes = routes;
     return cache;
 }
 
@@ -157,7 +158,7 @@ const struct answer *cache_answer(struct cache *cache, struct cached_master *cac
     struct answer **answer = &cached->answers[kind][form];
 
     if (!*answer) {
-        *answer = answer_render(cache, cached->master, kind, form);
+        *answer = cache->routes->answer_render(cache, cached->master, kind, form);
     }
     return *answer;
 }
@@ -165,7 +166,7 @@ const struct answer *cache_answer(struct cache *cache, struct cached_master *cac
 const struct answer *cache_list(struct cache *cache, enum answer_form form)
 {
     if (!cache->list[form]) {
-        cache->list[form] = answer_render_list(cache, form);
+        cache->list[form] = cache->routes->answer_render_list(cache, form);
     }
     return cache->list[form];
 }

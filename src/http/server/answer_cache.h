@@ -38,8 +38,11 @@ struct cached_master {
     int64_t lag_told_ms;
 };
 
+struct http_routes;
+
 struct cache {
     const char *instance;                 /* borrowed */
+    const struct http_routes *routes;     /* who renders; borrowed */
     struct snapshot *snapshot;            /* a reference; NULL before the first */
     struct cached_master *masters;        /* in the snapshot's order */
     struct cached_master *default_master; /* one of them, or NULL */
@@ -47,8 +50,8 @@ struct cache {
     bool closing;                         /* answers carry Connection: close */
 };
 
-/** @param instance borrowed. */
-struct cache *cache_new(const char *instance);
+/** @param instance,routes borrowed. */
+struct cache *cache_new(const char *instance, const struct http_routes *routes);
 /** Take a new snapshot (a reference of it goes to the cache); answers of unchanged masters stay. */
 void cache_take(struct cache *cache, struct snapshot *snapshot);
 /** From now on every answer carries Connection: close. */
@@ -68,6 +71,8 @@ const struct answer *cache_answer(struct cache *cache, struct cached_master *cac
 /** The shared answer of /masters. */
 const struct answer *cache_list(struct cache *cache, enum answer_form form);
 void cache_free(struct cache *cache);
+/** NULL is fine. */
+void answer_free(struct answer *answer);
 
 /** The form under which an answer is kept. */
 enum answer_form answer_form_of(enum http_form form, bool pretty);

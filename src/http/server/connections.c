@@ -1,36 +1,29 @@
 /*
- * Connections that libmicrohttpd has: which place each takes, and whether its caller keeps up.
- * libmicrohttpd closes who is silent for idle-timeout; but a byte now and then is enough for it. So
- * they are all looked at every now and then: a request has to be there within request-timeout, and
- * an answer has to be taken at some rate.
+ * Connections that libmicrohttpd has: which place each takes, and what its requests do to it.
+ * Whether its caller keeps up is slow_clients.c's.
  */
 #include "connections.h"
 
-#include <linux/tcp.h>
-#include <netinet/in.h>
+#include <fcntl.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
-
-#include <linux/sockios.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "sockets.h"
 
-#define SLOWEST_BYTES_PER_S 1024
 #define REFUSED_TIMEOUT_S 2      /* a refused connection has that long to ask and be told */
 #define REQUEST_TIMEOUT_MS 10000 /* where the config has none */
 #define SWEEP_LEAST_MS 50
 #define SWEEP_MOST_MS 1000
 #define UNWATCHED_EVERY_MS 20
-#define RECEIVED_SLACK_MS 50 /* a request's own last bytes are no beginning of the next */
-#define IDLE_LEAST_MS 1000   /* whoever has waited comes back at once, mostly */
+#define IDLE_LEAST_MS 1000 /* whoever has waited comes back at once, mostly */
 #define SAY_EVERY_MS 60000
-#define TCP_STATE_CLOSE_WAIT 8
 
 /* ---- lists ---- */
 
@@ -186,7 +179,7 @@ static bool drop_idle(struct connections *connections, enum http_conn_place plac
     int64_t now_ms = clock_boot_ms();
 
     for (struct http_conn *conn = connections->inside.first; conn; conn = conn->next) {
-        if (conn->place == place && conn->state == VISITOR_IDLE && !conn->cut &&
+        if (conn->place == place && conn->state == HTTP_CONN_IDLE &&
             now_ms - conn->since_ms >= least_ms) {
             http_conn_cut(conn);
             return true;
@@ -210,7 +203,7 @@ static void enter_probe(struct http_conn *conn)
         return;
     }
     for (struct http_conn *other = connections->inside.first; other; other = other->next) {
-        if (other->place == PLACE_PROBE && !other->cut) {
+        if (other->place == PLACE_PROBE && other->state != HTTP_CONN_CUT) {
             http_conn_cut(other);
             return;
         }
@@ -265,14 +258,30 @@ void http_conn_free(struct http_conn *conn)
     struct connections *connections = conn->door->all;
 
     reader_remove(connections, conn);
-    connections->n_unwatched -= conn->unwatched;
+    http_conn_set_watch(conn, WATCH_NONE);
     give_back(conn);
     free(conn);
 }
 
+void http_conn_move(struct http_conn *conn, enum http_conn_state state)
+{
+    if (conn->state != HTTP_CONN_CUT) {
+        conn->state = (uint8_t)state;
+    }
+}
+
+void http_conn_set_watch(struct http_conn *conn, enum http_conn_watch watch)
+{
+    struct connections *connections = conn->door->all;
+
+    connections->n_unwatched -= conn->watch == WATCH_BY_TURNS;
+    connections->n_unwatched += watch == WATCH_BY_TURNS;
+    conn->watch = (uint8_t)watch;
+}
+
 void http_conn_cut(struct http_conn *conn)
 {
-    conn->cut = true;
+    http_conn_move(conn, HTTP_CONN_CUT);
     shutdown(conn->fd, SHUT_RDWR);
 }
 
@@ -311,7 +320,7 @@ void connection_request_begins(struct listener *listener, struct MHD_Connection 
     struct connections *connections = listener->worker->connections;
     struct http_conn *conn = http_conn_again(connections, connection);
 
-    conn->state = VISITOR_READING;
+    http_conn_move(conn, HTTP_CONN_READING);
     conn->since_ms = conn->looked_ms = listener->worker->clock_us / 1000;
     conn->moved = 0;
     conn->queued = 0;
@@ -331,21 +340,16 @@ void connection_request_is_whole(struct listener *listener, struct MHD_Connectio
 {
     struct http_conn *conn = http_conn_again(listener->worker->connections, connection);
 
-    if (conn->state == VISITOR_READING) {
-        reader_remove(listener->worker->connections, conn);
-        conn->state = VISITOR_BUSY;
-    } else if (conn->state == VISITOR_WAITING) {
+    reader_remove(listener->worker->connections, conn);
+    if (conn->state == HTTP_CONN_WAITING || conn->state == HTTP_CONN_SETTLED) {
         conn->looked_ms = listener->worker->clock_us / 1000;
-        conn->state = VISITOR_BUSY;
     }
+    http_conn_move(conn, HTTP_CONN_BUSY);
 }
 
 void connection_waits(struct listener *listener, struct MHD_Connection *connection)
 {
-    struct http_conn *conn = http_conn_again(listener->worker->connections, connection);
-
-    conn->state = VISITOR_WAITING;
-    conn->settled = false;
+    http_conn_move(http_conn_again(listener->worker->connections, connection), HTTP_CONN_WAITING);
 }
 
 void connection_request_ends(struct listener *listener, struct MHD_Connection *connection)
@@ -353,7 +357,7 @@ void connection_request_ends(struct listener *listener, struct MHD_Connection *c
     struct http_conn *conn = http_conn_again(listener->worker->connections, connection);
 
     reader_remove(listener->worker->connections, conn);
-    conn->state = VISITOR_IDLE;
+    http_conn_move(conn, HTTP_CONN_IDLE);
     conn->since_ms = conn->looked_ms = listener->worker->clock_us / 1000;
 }
 
@@ -382,7 +386,7 @@ bool connection_begins_to_wait(struct listener *listener, struct MHD_Connection 
     listener->worker->connections->n_refused--;
     listener->refusing--;
     MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
-                              listener_idle_timeout_s(listener->worker->config));
+                              http_idle_timeout_s(listener->worker->config));
     return true;
 }
 
@@ -410,6 +414,13 @@ int64_t http_request_timeout_ms(const struct http_config *config)
     return config->request_timeout_ms ? config->request_timeout_ms : REQUEST_TIMEOUT_MS;
 }
 
+unsigned http_idle_timeout_s(const struct http_config *config)
+{
+    int64_t seconds = (config->idle_timeout_ms + 999) / 1000;
+
+    return seconds > (int64_t)UINT_MAX / 2 ? UINT_MAX / 2 : (unsigned)seconds;
+}
+
 const char *connection_refuse(struct listener *listener, struct MHD_Connection *connection)
 {
     const struct http_conn *conn = http_conn_of(connection);
@@ -431,7 +442,7 @@ void connection_starts(struct listener *listener, struct MHD_Connection *connect
 
     connections->entering = NULL;
     *context = conn;
-    conn->state = VISITOR_IDLE;
+    http_conn_move(conn, HTTP_CONN_IDLE);
     conn->since_ms = conn->looked_ms = clock_boot_ms();
     connections_put(&connections->inside, conn);
     connections_arm(connections);
@@ -460,11 +471,6 @@ void connection_closes(struct listener *listener, void **context)
 
 /* ---- looking after them ---- */
 
-static int64_t timeout_ms(const struct connections *connections)
-{
-    return http_request_timeout_ms(connections->worker->config);
-}
-
 static bool has_left(const struct http_conn *conn)
 {
     char byte;
@@ -474,143 +480,14 @@ static bool has_left(const struct http_conn *conn)
 
 void http_conn_may_have_left(struct http_conn *conn)
 {
-    if (!conn->cut && has_left(conn)) {
+    if (conn->state != HTTP_CONN_CUT && has_left(conn)) {
         http_conn_cut(conn);
     }
-}
-
-static void time_out(struct http_conn *conn)
-{
-    static const char words[] = "the request was not all there in time (option request-timeout)";
-
-    connections_refuse(conn->door->all, METRIC_REJECTION_REQUEST_TIMEOUT, words);
-    silent_say(conn, PROBLEM_REQUEST_TIMEOUT, words, NULL);
-    http_conn_cut(conn);
-}
-
-static bool tcp_info(const struct http_conn *conn, struct tcp_info *out)
-{
-    socklen_t size = sizeof(*out);
-
-    memset(out, 0, sizeof(*out));
-    return !conn->door->unix_socket && getsockopt(conn->fd, IPPROTO_TCP, TCP_INFO, out, &size) == 0;
-}
-
-/*
- * libmicrohttpd does not say that it has read a part of a head; when bytes came last, the kernel
- * does.
- */
-static void look_at_idle(struct http_conn *conn, int64_t now_ms)
-{
-    const struct connections *connections = conn->door->all;
-    int64_t limit_ms = timeout_ms(connections);
-    struct tcp_info info;
-
-    if (now_ms - conn->looked_ms < limit_ms / 4) {
-        return;
-    }
-    conn->looked_ms = now_ms;
-    if (!tcp_info(conn, &info)) {
-        if (has_left(conn)) {
-            http_conn_cut(conn);
-        } else if (now_ms - conn->since_ms >
-                   connections->worker->config->idle_timeout_ms + limit_ms) {
-            time_out(conn);
-        }
-    } else if (info.tcpi_state == TCP_STATE_CLOSE_WAIT) {
-        http_conn_cut(conn);
-    } else if (now_ms - (int64_t)info.tcpi_last_data_recv > conn->since_ms + RECEIVED_SLACK_MS) {
-        if (!conn->partial) {
-            conn->partial = true;
-            conn->moved = (uint64_t)now_ms;
-        } else if (now_ms - (int64_t)conn->moved >= limit_ms) {
-            time_out(conn);
-        }
-    }
-}
-
-static void look_at_reading(struct http_conn *conn, int64_t now_ms)
-{
-    int64_t elapsed_ms = now_ms - conn->looked_ms;
-
-    http_conn_may_have_left(conn);
-    if (!conn->cut && elapsed_ms >= timeout_ms(conn->door->all)) {
-        if (conn->moved < (uint64_t)(elapsed_ms * SLOWEST_BYTES_PER_S / 1000)) {
-            time_out(conn);
-        }
-        conn->looked_ms = now_ms;
-        conn->moved = 0;
-    }
-}
-
-/*
- * An answer that has not all been written, or taken. Who waits for one has nothing to take but what
- * came before.
- */
-static void look_at_busy(struct http_conn *conn, int64_t now_ms)
-{
-    int64_t elapsed_ms = now_ms - conn->looked_ms, least;
-    int queued = 0, before = conn->queued;
-    uint64_t taken;
-    struct tcp_info info;
-
-    if (elapsed_ms < timeout_ms(conn->door->all) / 2) {
-        return;
-    }
-    conn->looked_ms = now_ms;
-    if (ioctl(conn->fd, SIOCOUTQ, &queued) != 0 || (queued == 0 && before == 0)) {
-        conn->settled = true;
-        return;
-    }
-    conn->queued = queued;
-    if (tcp_info(conn, &info)) {
-        taken = info.tcpi_bytes_acked - conn->moved;
-        conn->moved = info.tcpi_bytes_acked;
-    } else {
-        taken = queued == before ? 0 : (uint64_t)before;
-    }
-    least = elapsed_ms * SLOWEST_BYTES_PER_S / 1000;
-    least = before < least ? before : least;
-    conn->strikes = before > 0 && taken < (uint64_t)least ? (uint8_t)(conn->strikes + 1) : 0;
-    if (conn->strikes >= 2) {
-        struct linger at_once = {.l_onoff = 1};
-
-        connections_refuse(conn->door->all, METRIC_REJECTION_SLOW_READER,
-                           "they take too little of their answers");
-        (void)setsockopt(conn->fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof(at_once));
-        http_conn_cut(conn);
-    }
-}
-
-static void sweep(void *data)
-{
-    struct connections *connections = data;
-    int64_t now_ms = clock_boot_ms();
-
-    silent_sweep(connections, now_ms);
-    for (struct http_conn *conn = connections->inside.first; conn; conn = conn->next) {
-        if (conn->cut) {
-            continue;
-        }
-        switch ((enum http_conn_state)conn->state) {
-        case VISITOR_IDLE: look_at_idle(conn, now_ms); break;
-        case VISITOR_READING: look_at_reading(conn, now_ms); break;
-        case VISITOR_BUSY: look_at_busy(conn, now_ms); break;
-        case VISITOR_WAITING:
-            if (!conn->settled) {
-                look_at_busy(conn, now_ms);
-            }
-            break;
-        default: break;
-        }
-    }
-    doors_fill_spares(connections);
-    connections_arm(connections);
 }
 
 void connections_arm(struct connections *connections)
 {
-    int64_t every_ms = timeout_ms(connections) / 8;
+    int64_t every_ms = http_request_timeout_ms(connections->worker->config) / 8;
 
     if (connections->silent.n + connections->leaving.n + connections->inside.n == 0 &&
         connections->n_spares == SPARES) {
@@ -635,22 +512,35 @@ void connections_turn(struct connections *connections)
         struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = conn};
 
         reader_remove(connections, conn);
-        if (!conn->watched) {
-            conn->watched = epoll_ctl(connections->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event) == 0;
+        if (conn->watch == WATCH_NONE &&
+            epoll_ctl(connections->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event) == 0) {
+            http_conn_set_watch(conn, WATCH_EPOLL);
         }
     }
 }
 
 /* ---- life ---- */
 
-struct connections *connections_new(struct worker *worker)
+void connections_fill_spares(struct connections *connections)
+{
+    while (connections->n_spares < SPARES) {
+        int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+
+        if (fd < 0) {
+            return; /* the next sweep tries again */
+        }
+        connections->spares[connections->n_spares++] = fd;
+    }
+}
+
+struct connections *connections_new(struct worker *worker, void (*sweep)(void *connections))
 {
     struct connections *connections = mem_new(1, sizeof(*connections));
 
     connections->worker = worker;
     connections->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     connections->timer = loop_timer_new(worker->loop, sweep, connections);
-    doors_fill_spares(connections);
+    connections_fill_spares(connections);
     return connections;
 }
 

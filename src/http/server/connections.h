@@ -1,23 +1,31 @@
 /*
  * Callers' connections from accept() to close(). One that has not spoken stands outside
  * libmicrohttpd (silent.c); with a whole head of a request, or with bytes that libmicrohttpd has to
- * judge, it takes a place (connections.c) and is handed over. Listening sockets are acceptor.c's.
+ * judge, it takes a place (connections.c) and is handed over, and is looked after from then on
+ * (slow_clients.c). Listening sockets are acceptor.c's.
  */
 #ifndef BELLWETHER_HTTP_SERVER_CONNECTIONS_H
 #define BELLWETHER_HTTP_SERVER_CONNECTIONS_H
 
 #include "client_places.h"
-#include "parts.h"
+#include "listener.h"
 #include "peek.h"
-#include "problem.h"
 
 enum http_conn_state {
-    VISITOR_SILENT,  /* outside: no whole head yet */
-    VISITOR_LEAVING, /* outside: told why it is refused; what it still sends is dropped */
-    VISITOR_IDLE,    /* between requests */
-    VISITOR_READING, /* in a request that is not all there */
-    VISITOR_BUSY,    /* in one that is, until its answer has left */
-    VISITOR_WAITING, /* in one that is, and that sleeps: no answer is on its way */
+    HTTP_CONN_SILENT,  /* outside: no whole head yet */
+    HTTP_CONN_LEAVING, /* outside: told why it is refused; what it still sends is dropped */
+    HTTP_CONN_IDLE,    /* between requests */
+    HTTP_CONN_READING, /* in a request that is not all there */
+    HTTP_CONN_BUSY,    /* in one that is, until its answer has left */
+    HTTP_CONN_WAITING, /* in one that is, and that sleeps: no answer is on its way */
+    HTTP_CONN_SETTLED, /* the same, and it has taken all that it was told before */
+    HTTP_CONN_CUT,     /* its end comes through the daemon that has it; it stays so */
+};
+
+enum http_conn_watch {
+    WATCH_NONE,
+    WATCH_EPOLL,
+    WATCH_BY_TURNS, /* the kernel had no room for one more watch */
 };
 
 enum http_conn_place { PLACE_NONE, PLACE_ORDINARY, PLACE_WAITING, PLACE_PROBE, PLACE_REFUSED };
@@ -32,11 +40,10 @@ struct http_conn {
     int queued;        /* bytes that its reader had not taken then */
     int fd;
     struct client_key client;
-    uint8_t state, place;
+    uint8_t state, place, watch;
     uint8_t refusal; /* why it is refused: a metric_rejection and 1 */
     uint8_t strikes; /* looks in a row at which its reader had taken too little */
-    bool is_reader, watched, unwatched, spare, partial, cut;
-    bool settled; /* it waits, and has taken all that it was told before */
+    bool is_reader, spare, partial;
 };
 
 /* A listening address of a worker, and the daemons behind it. */
@@ -79,10 +86,11 @@ struct connections {
     size_t n_spares, n_refused, n_unwatched;
 };
 
-/* ---- connections.c ---- */
-
-struct connections *connections_new(struct worker *worker);
+/** @param sweep looks at them when their time is over. */
+struct connections *connections_new(struct worker *worker, void (*sweep)(void *connections));
 void connections_free(struct connections *connections);
+/** Take back spare descriptors that were given up. */
+void connections_fill_spares(struct connections *connections);
 /**
  * Those that are in the middle of a body are watched for their end. After the daemons have run,
  * each turn.
@@ -99,6 +107,10 @@ void http_conn_enter(struct http_conn *conn, const struct peek *peek);
  * caller's.
  */
 void http_conn_free(struct http_conn *conn);
+/** Its state changes nowhere else; one that is cut stays so. */
+void http_conn_move(struct http_conn *conn, enum http_conn_state state);
+/** How its descriptor is watched from now on, which nothing else says. */
+void http_conn_set_watch(struct http_conn *conn, enum http_conn_watch watch);
 /** Its end comes through the daemon that has it. */
 void http_conn_cut(struct http_conn *conn);
 /** Nobody is left to send the rest of its request, where what was sent has been read. */
@@ -107,34 +119,36 @@ void http_conn_may_have_left(struct http_conn *conn);
 void connections_refuse(struct connections *connections, enum metric_rejection why,
                         const char *words);
 
-/* ---- silent.c ---- */
+/* ---- what requests and libmicrohttpd do to them ---- */
 
-/** Look at a new connection at once, or have it watched. */
-void silent_begin(struct http_conn *conn);
-/** Something happened on the descriptor of one that is watched. */
-void silent_ready(void *data, int events);
-/** Those whose time is over, and those that cannot be watched. */
-void silent_sweep(struct connections *connections, int64_t now_ms);
-/** Close the oldest that has not spoken. @return false: there is none. */
-bool silent_drop_oldest(struct connections *connections);
-void silent_drop_all(struct connections *connections);
-/**
- * An answer of our own on a connection that libmicrohttpd does not answer. @param peek of its
- * request; NULL: unknown.
- */
-void silent_say(const struct http_conn *conn, enum problem_kind kind, const char *detail,
-                const struct peek *peek);
-
-/* ---- acceptor.c ---- */
-
-/**
- * Listen: from now on the loop accepts. @return 0; -BW_EIO. Thread: main, before the worker's runs.
- */
-int doors_open(struct connections *connections);
-void doors_close(struct connections *connections);
-/** Every beat: whether each has accepted whom it should have. */
-void doors_check(struct connections *connections);
-/** Take back a spare descriptor that was given up. */
-void doors_fill_spares(struct connections *connections);
+/** This connection is over a limit: its request is answered with 503. */
+bool connection_is_refused(const struct listener *listener, struct MHD_Connection *connection);
+/** It is told so now: counted and logged. @return words for the answer. */
+const char *connection_refuse(struct listener *listener, struct MHD_Connection *connection);
+/** Its request waits: from now on it stands beside max-connections, while there is room there.
+ * @return false: it is over a limit, and there is no room there either. */
+bool connection_begins_to_wait(struct listener *listener, struct MHD_Connection *connection);
+/** Its request sleeps until there is an answer. */
+void connection_waits(struct listener *listener, struct MHD_Connection *connection);
+/** A request's head is there. */
+void connection_request_begins(struct listener *listener, struct MHD_Connection *connection);
+/** So much of its body came. */
+void connection_request_moves(struct listener *listener, struct MHD_Connection *connection,
+                              size_t size);
+/** All of it is there; or it has slept. */
+void connection_request_is_whole(struct listener *listener, struct MHD_Connection *connection);
+/** Its answer has been written. */
+void connection_request_ends(struct listener *listener, struct MHD_Connection *connection);
+/** MHD has taken the connection that is being handed over. */
+void connection_starts(struct listener *listener, struct MHD_Connection *connection,
+                       void **context);
+/** MHD closes it. */
+void connection_closes(struct listener *listener, void **context);
+/** The kernel has no room for one more watch: MHD closes a connection after its answer. */
+void connection_is_not_watched(struct listener *listener);
+/** How long a request may take to arrive. */
+int64_t http_request_timeout_ms(const struct http_config *config);
+/** How long a connection may be idle, for libmicrohttpd. */
+unsigned http_idle_timeout_s(const struct http_config *config);
 
 #endif

@@ -2,11 +2,13 @@
  * From libmicrohttpd's access handler to the handler of a resource.
  *
  * A request's first call only takes note of it: an answer queued there would close the connection.
- * Calls with a body count and drop it; only commands (redis.c) have use for one, and get all
- * their calls themselves. The last call answers; `GET /master` with nothing special about it is a
+ * Calls with a body count and drop it; only commands have use for one, and get all their calls
+ * themselves. The last call answers; `GET /master` with nothing special about it is a
  * comparison of the path, a look at the headers, and one MHD_queue_response() of the answer that
  * the cache keeps ready.
  */
+#include "dispatch.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -17,32 +19,11 @@
 #include "bellwether/base/memory.h"
 #include "bellwether/base/units.h"
 #include "bellwether/http/master_json.h"
-#include "http/routes/redis.h"
+#include "connections.h"
 #include "long_poll.h"
+#include "poll_params.h"
 #include "request.h"
-
-/* What a request keeps between calls: most keep nothing but the mark that they were seen. */
-struct held {
-    int64_t body_bytes;
-    struct fresh *fresh;
-    struct long_poll *long_poll;
-    struct command_request *command; /* it runs commands: redis.c does the rest */
-};
-
-static char seen_mark;
-
-static struct held *hold(void **state)
-{
-    if (*state == &seen_mark) {
-        *state = mem_new(1, sizeof(struct held));
-    }
-    return *state;
-}
-
-static const struct held *held(void *const *state)
-{
-    return *state == &seen_mark ? NULL : *state;
-}
+#include "routes.h"
 
 /* ---- counting ---- */
 
@@ -78,6 +59,13 @@ static enum metric_method counted_method(const char *method)
     }
 }
 
+void dispatch_count(struct worker *worker, const struct route *route, const char *method,
+                    unsigned status, int64_t began_us)
+{
+    count_answer(worker, route ? (size_t)route->id : ROUTES_COUNT, counted_method(method), status,
+                 began_us, clock_boot_us());
+}
+
 /*
  * After its handler; nothing while it waits. Who waits for a change is not slow: only a look-up's
  * time counts.
@@ -85,39 +73,28 @@ static enum metric_method counted_method(const char *method)
 static void count_request(const struct request *request, const char *method)
 {
     struct worker *worker = request->worker;
-    size_t slot = request->route ? (size_t)request->route->id : ROUTES_COUNT;
 
     if (request->status != 0 && request->result == MHD_YES) {
-        count_answer(worker, slot, counted_method(method), request->status,
-                     request->fresh ? request->fresh->began_ms * 1000 : worker->clock_us,
-                     clock_boot_us());
+        dispatch_count(worker, request->route, method, request->status,
+                       request->fresh ? request->fresh->began_ms * 1000 : worker->clock_us);
     }
-}
-
-static enum MHD_Result count_call(const struct command_request *command, const char *method,
-                                  enum MHD_Result result)
-{
-    if (command->status != 0 && result == MHD_YES) {
-        count_answer(command->listener->worker,
-                     command->route ? (size_t)command->route->id : ROUTES_COUNT,
-                     counted_method(method), command->status, command->began_us, clock_boot_us());
-    }
-    return result;
 }
 
 void dispatch_completed(void *data, struct MHD_Connection *connection, void **state,
                         enum MHD_RequestTerminationCode why)
 {
     struct listener *listener = data;
+    const struct held *held;
 
     (void)why;
     if (!*state) {
         return;
     }
-    if (held(state)) {
-        fresh_free(held(state)->fresh);
-        long_poll_free(held(state)->long_poll);
-        command_request_free(held(state)->command);
+    held = request_held(state);
+    if (held) {
+        fresh_free(held->fresh);
+        long_poll_free(held->long_poll);
+        listener->worker->routes->command_free(held->command);
         free(*state);
     }
     *state = NULL;
@@ -234,35 +211,7 @@ static void read_query(struct request *request, const struct scan *scan, struct 
     request->likes_html = accept_likes_html(&scan->accept);
 }
 
-/* ---- to the resources ---- */
-
-/* The routes of commands have none: their requests never get that far. */
-static void (*const handlers[ROUTES_COUNT])(struct request *request) = {
-    [ROUTE_INDEX] = meta_handle_index,
-    [ROUTE_MASTER] = masters_handle_one,
-    [ROUTE_MASTERS] = masters_handle_list,
-    [ROUTE_NAMED_MASTER] = masters_handle_one,
-    [ROUTE_REPLICAS] = replicas_handle_list,
-    [ROUTE_NAMED_REPLICAS] = replicas_handle_list,
-    [ROUTE_REPLICA] = replicas_handle_one,
-    [ROUTE_NAMED_REPLICA] = replicas_handle_one,
-    [ROUTE_SENTINELS] = sentinels_handle,
-    [ROUTE_NAMED_SENTINELS] = sentinels_handle,
-    [ROUTE_LIVEZ] = health_handle_live,
-    [ROUTE_HEALTHZ] = health_handle_live,
-    [ROUTE_READYZ] = health_handle_ready,
-    [ROUTE_READYZ_CHECK] = health_handle_check,
-    [ROUTE_METRICS] = metrics_handle,
-    [ROUTE_FAILOVERS] = failovers_handle,
-    [ROUTE_EVENTS] = events_handle,
-    [ROUTE_STATUS] = status_handle,
-    [ROUTE_SELF] = self_handle,
-    [ROUTE_SELF_MASTER] = self_handle_master,
-    [ROUTE_SELF_REPLICA] = self_handle_replica,
-    [ROUTE_SELF_READY] = self_handle_ready,
-    [ROUTE_VERSION] = meta_handle_version,
-    [ROUTE_OPENAPI] = meta_handle_openapi,
-};
+/* ---- to the routes ---- */
 
 static void refuse_plainly(struct request *request, enum problem_kind kind, const char *detail)
 {
@@ -355,6 +304,7 @@ static const char *opened_to(const struct request *request, const struct scan *s
 static void route_request(struct request *request, const struct scan *scan, const char *url,
                           const char *method)
 {
+    const struct held *held = request_held(request->state);
     struct route_match match = {.argument = ""};
     int error = router_match(url, request->listener->scope, &match);
     unsigned bit = router_method(method);
@@ -379,19 +329,20 @@ static void route_request(struct request *request, const struct scan *scan, cons
         refuse_plainly(request, PROBLEM_NOT_FOUND, why_not_found(request, url));
     } else if (!(match.route->methods & bit)) {
         request_answer_methods(request, true);
-    } else if (held(request->state) &&
-               held(request->state)->body_bytes > request->worker->config->max_body_bytes) {
+    } else if (held && held->body_bytes > request->worker->config->max_body_bytes) {
         refuse_body(request);
     } else if (reading.refused) {
         refuse_parameter(request, &reading);
     } else {
-        handlers[match.route->id](request);
+        request->worker->routes->handlers[match.route->id](request);
     }
 }
 
 static struct request request_of(struct listener *listener, struct MHD_Connection *connection,
                                  void **state)
 {
+    const struct held *held = request_held(state);
+
     return (struct request){
         .worker = listener->worker,
         .listener = listener,
@@ -399,49 +350,11 @@ static struct request request_of(struct listener *listener, struct MHD_Connectio
         .state = state,
         .argument = "",
         .form = FORM_JSON,
-        .fresh = held(state) ? held(state)->fresh : NULL,
-        .long_poll = held(state) ? held(state)->long_poll : NULL,
+        .fresh = held ? held->fresh : NULL,
+        .long_poll = held ? held->long_poll : NULL,
         .closing = listener->worker->draining,
         .result = MHD_NO,
     };
-}
-
-void request_wait_fresh(struct request *request, const char *master)
-{
-    hold(request->state)->fresh = fresh_ask(request->listener, request->connection, master);
-    request->result = MHD_YES;
-}
-
-void request_wait_lag(struct request *request, const char *master)
-{
-    hold(request->state)->fresh = fresh_ask_lag(request->listener, request->connection, master);
-    request->result = MHD_YES;
-}
-
-void request_wait_status(struct request *request)
-{
-    hold(request->state)->fresh = fresh_ask_status(request->listener, request->connection);
-    request->result = MHD_YES;
-}
-
-void request_answer_too_many_long_polls(struct request *request)
-{
-    refuse_plainly(
-        request, PROBLEM_TOO_MANY_WAITERS,
-        "as many callers wait as may (option max-waiters); ask without waiting, or again later");
-}
-
-void request_wait(struct request *request, const struct wait_terms *terms, int64_t wait_ms)
-{
-    struct long_poll *long_poll =
-        long_poll_start(request->listener, request->connection, request->argument, terms, wait_ms);
-
-    if (!long_poll) {
-        request_answer_too_many_long_polls(request);
-        return;
-    }
-    hold(request->state)->long_poll = long_poll;
-    request->result = MHD_YES;
 }
 
 /* The quick way of GET /master; NULL: take the long one. */
@@ -469,7 +382,8 @@ static const struct answer *quick_answer(const struct listener *listener, const 
 static bool answer_long_poll(struct listener *listener, struct MHD_Connection *connection,
                              const char *method, void **state, enum MHD_Result *result)
 {
-    struct long_poll *long_poll = held(state) ? held(state)->long_poll : NULL;
+    const struct held *held = request_held(state);
+    struct long_poll *long_poll = held ? held->long_poll : NULL;
     const struct answer *shared;
     struct request request;
 
@@ -507,7 +421,7 @@ static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *
                                 &scan);
     scan.foreign = dispatch_is_foreign_host(listener, scan.host, url);
     if (!scan.special && !scan.foreign &&
-        !(scan.origin && listener->worker->config->n_allow_origins > 0) && *state == &seen_mark) {
+        !(scan.origin && listener->worker->config->n_allow_origins > 0) && !request_held(state)) {
         struct worker *worker = listener->worker;
         int64_t now_us;
         const struct answer *quick = quick_answer(listener, url, method, &now_us);
@@ -559,19 +473,20 @@ static bool refuse_early(struct listener *listener, struct MHD_Connection *conne
 static enum MHD_Result begin(struct listener *listener, struct MHD_Connection *connection,
                              const char *url, const char *method, void **state)
 {
+    const struct http_routes *routes = listener->worker->routes;
     struct command_request *command;
 
-    *state = &seen_mark;
+    request_see(state);
     listener->worker->requests++;
     listener->worker->in_flight++;
     count_in_flight(listener->worker);
     connection_request_begins(listener, connection);
     command = listener->scope == HTTP_SCOPE_ALL
-                  ? command_request_begin(listener, connection, url, method)
+                  ? routes->command_begin(listener, connection, url, method)
                   : NULL;
     if (command) {
-        hold(state)->command = command;
-        return count_call(command, method, MHD_YES);
+        request_hold(state)->command = command;
+        return MHD_YES;
     }
     (void)refuse_early(listener, connection, method, state);
     return MHD_YES;
@@ -579,13 +494,13 @@ static enum MHD_Result begin(struct listener *listener, struct MHD_Connection *c
 
 static bool take_body(struct listener *listener, const char *bytes, size_t size, void **state)
 {
-    struct held *keep = hold(state);
+    struct held *held = request_hold(state);
 
-    if (keep->command) {
-        return command_request_take(keep->command, bytes, size);
+    if (held->command) {
+        return listener->worker->routes->command_take(held->command, bytes, size);
     }
-    keep->body_bytes += (int64_t)size;
-    return keep->body_bytes - listener->worker->config->max_body_bytes <= BODY_EXCESS_READ;
+    held->body_bytes += (int64_t)size;
+    return held->body_bytes - listener->worker->config->max_body_bytes <= BODY_EXCESS_READ;
 }
 
 enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, const char *url,
@@ -593,6 +508,7 @@ enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, c
                                 size_t *upload_size, void **state)
 {
     struct listener *listener = data;
+    const struct held *held;
 
     (void)version;
     if (!*state) {
@@ -610,9 +526,9 @@ enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, c
         return MHD_NO;
     }
     connection_request_is_whole(listener, connection);
-    if (held(state) && held(state)->command) {
-        return count_call(held(state)->command, method,
-                          command_request_go(held(state)->command, url));
+    held = request_held(state);
+    if (held && held->command) {
+        return listener->worker->routes->command_go(held->command, url, method);
     }
     return answer(listener, connection, url, method, state);
 }

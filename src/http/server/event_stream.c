@@ -108,7 +108,7 @@ static void beat(void *data)
         if (!stream || stream->alive_ms > due_ms) {
             break;
         }
-        stream->beat = stream->suspended.state == PARKED_ASLEEP;
+        stream->beat = stream->suspended.state == SUSPENDED_ASLEEP;
         suspended_call(&stream->suspended);
         show_life(stream);
     } while (stream != last);
@@ -316,7 +316,7 @@ static void call_all(struct streams *streams)
     streams->dirty = streams->urgent = false;
     streams->told = ring_next(streams->ring);
     LIST_EACH(struct stream, stream, &streams->list, link) {
-        if (stream->suspended.state == PARKED_AWAKE) {
+        if (stream->suspended.state == SUSPENDED_AWAKE) {
             if (overrun(stream) && !stream->cut) {
                 cut(stream);
                 shutdown(stream->fd, SHUT_RDWR); /* libmicrohttpd finds out by itself */

@@ -13,7 +13,7 @@
 
 #include "bellwether/topology/messages.h"
 #include "bellwether/topology/snapshot.h"
-#include "parts.h"
+#include "listener.h"
 
 struct streams;
 

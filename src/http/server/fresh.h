@@ -10,7 +10,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "parts.h"
+#include "bellwether/http/router.h"
+#include "bellwether/topology/messages.h"
+#include "listener.h"
 
 enum fresh_outcome { FRESH_WAITING, FRESH_CONFIRMED, FRESH_UNCONFIRMED, FRESH_NO_ANSWER };
 

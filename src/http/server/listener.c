@@ -9,6 +9,8 @@
  * new requests in the same round in which it answers. So those that wait are spread: a daemon
  * answers its own in one round and then is left alone until the others have answered theirs.
  */
+#include "listener.h"
+
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -19,8 +21,10 @@
 #include "bellwether/base/error.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "connections.h"
+#include "dispatch.h"
 #include "head.h"
-#include "parts.h"
+#include "sockets.h"
 
 #define CONNECTION_MEMORY_BYTES \
     (HEAD_MOST_BYTES + 1024) /* the answer's head has to find room, too */
@@ -31,16 +35,6 @@
 #define NO_WATCH "Call to epoll_ctl failed"
 #define ROUNDS_MAX 16   /* of MHD_run() in one turn, */
 #define REQUESTS_MAX 64 /* and requests: then the mailbox and the timers get their share */
-
-static unsigned clamp_unsigned(int64_t value)
-{
-    return value > (int64_t)UINT_MAX / 2 ? UINT_MAX / 2 : (unsigned)value;
-}
-
-unsigned listener_idle_timeout_s(const struct http_config *config)
-{
-    return clamp_unsigned((config->idle_timeout_ms + 999) / 1000);
-}
 
 /* ---- callbacks of MHD ---- */
 
@@ -176,7 +170,7 @@ static struct MHD_Daemon *start_daemon(struct listener *listener, const struct h
         flags, 0, NULL, NULL, dispatch_handle, listener, MHD_OPTION_EXTERNAL_LOGGER, on_log,
         listener, MHD_OPTION_CLIENT_DISCIPLINE_LVL, 1, MHD_OPTION_CONNECTION_MEMORY_LIMIT, memory,
         MHD_OPTION_CONNECTION_LIMIT, UINT_MAX / 2, MHD_OPTION_CONNECTION_TIMEOUT,
-        listener_idle_timeout_s(config), MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
+        http_idle_timeout_s(config), MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener, MHD_OPTION_NOTIFY_COMPLETED,
         dispatch_completed, listener, MHD_OPTION_END);
 }

@@ -17,6 +17,7 @@
 #include "bellwether/base/list.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/base/names.h"
+#include "connections.h"
 #include "suspend.h"
 
 #define EXPIRE_TOGETHER_MS 5

@@ -10,7 +10,7 @@
 
 #include "answer_cache.h"
 #include "bellwether/base/address.h"
-#include "parts.h"
+#include "listener.h"
 
 /* What a request waits for; nothing of these: for a master that serves. Several: all of them. */
 enum {

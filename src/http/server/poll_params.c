@@ -1,6 +1,5 @@
 /* ?wait=, and Prefer: wait with If-None-Match: what a request waits for, and whether it has to. */
-#include "long_poll.h"
-#include "request.h"
+#include "poll_params.h"
 
 #include <string.h>
 

@@ -1,12 +1,39 @@
-/* The ways to answer a request: with a shared answer, or with a body made for it. */
+/*
+ * What a request keeps between calls, the ways to answer it, with a shared answer or with a body
+ * made for it, and the ways to let it wait.
+ */
 #include "request.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/clock.h"
+#include "bellwether/base/memory.h"
 #include "bellwether/http/master_json.h"
-#include "http/render/answers.h"
+
+#define LAG_TOLD_MS 1000
+
+static char seen_mark;
+
+void request_see(void **state)
+{
+    *state = &seen_mark;
+}
+
+struct held *request_hold(void **state)
+{
+    if (*state == &seen_mark) {
+        *state = mem_new(1, sizeof(struct held));
+    }
+    return *state;
+}
+
+const struct held *request_held(void *const *state)
+{
+    return *state == &seen_mark ? NULL : *state;
+}
+
+/* ---- answering ---- */
 
 void request_answer(struct request *request, const struct answer *answer)
 {
@@ -166,7 +193,48 @@ void request_answer_page(struct request *request, char *body, size_t size, const
     answer_once(request, MHD_HTTP_OK, response_new(&headers, body, size));
 }
 
-#define LAG_TOLD_MS 1000
+/* ---- waiting ---- */
+
+void request_wait_fresh(struct request *request, const char *master)
+{
+    request_hold(request->state)->fresh = fresh_ask(request->listener, request->connection, master);
+    request->result = MHD_YES;
+}
+
+void request_wait_lag(struct request *request, const char *master)
+{
+    request_hold(request->state)->fresh =
+        fresh_ask_lag(request->listener, request->connection, master);
+    request->result = MHD_YES;
+}
+
+void request_wait_status(struct request *request)
+{
+    request_hold(request->state)->fresh = fresh_ask_status(request->listener, request->connection);
+    request->result = MHD_YES;
+}
+
+void request_answer_too_many_long_polls(struct request *request)
+{
+    json_t *problem = problem_new(
+        PROBLEM_TOO_MANY_WAITERS,
+        "as many callers wait as may (option max-waiters); ask without waiting, or again later");
+
+    request_answer_problem(request, PROBLEM_TOO_MANY_WAITERS, problem, NULL);
+}
+
+void request_wait(struct request *request, const struct wait_terms *terms, int64_t wait_ms)
+{
+    struct long_poll *long_poll =
+        long_poll_start(request->listener, request->connection, request->argument, terms, wait_ms);
+
+    if (!long_poll) {
+        request_answer_too_many_long_polls(request);
+        return;
+    }
+    request_hold(request->state)->long_poll = long_poll;
+    request->result = MHD_YES;
+}
 
 void request_reads_lag(struct request *request, struct cached_master *cached)
 {

@@ -9,8 +9,17 @@
 #include "answer_cache.h"
 #include "bellwether/http/query.h"
 #include "fresh.h"
-#include "parts.h"
+#include "listener.h"
+#include "long_poll.h"
 #include "problem.h"
+
+/* What a request keeps between calls: most keep nothing but the mark that they were seen. */
+struct held {
+    int64_t body_bytes;
+    struct fresh *fresh;
+    struct long_poll *long_poll;
+    struct command_request *command; /* it runs commands: its route does the rest */
+};
 
 struct request {
     struct worker *worker;
@@ -32,6 +41,13 @@ struct request {
     unsigned status;             /* set by the answer; 0: not answered yet */
     enum MHD_Result result;      /* set by the answer */
 };
+
+/** The first call of a request: from now on it is seen. */
+void request_see(void **state);
+/** What it keeps, made now if it kept nothing. */
+struct held *request_hold(void **state);
+/** The same; NULL: nothing. */
+const struct held *request_held(void *const *state);
 
 /** Answer with a shared response; 304 when the caller has it. */
 void request_answer(struct request *request, const struct answer *answer);
@@ -80,7 +96,6 @@ void request_reads_lag(struct request *request, struct cached_master *cached);
 /** Suspend the request until this is known anew; its handler is then called again, with `fresh`. */
 void request_wait_lag(struct request *request, const char *master);
 
-struct wait_terms;
 /**
  * Suspend the request until the terms hold or its time is over; its handler is then called again,
  * with `long_poll`. Or answer that too many wait.
@@ -88,53 +103,5 @@ struct wait_terms;
 void request_wait(struct request *request, const struct wait_terms *terms, int64_t wait_ms);
 /** 503: as many wait as may. */
 void request_answer_too_many_long_polls(struct request *request);
-
-/* ---- the resources' handlers, one for each route ---- */
-
-void masters_handle_one(struct request *request);   /* /master, /masters/{name} */
-void masters_handle_list(struct request *request);  /* /masters */
-void replicas_handle_list(struct request *request); /* /replicas ... */
-void replicas_handle_one(struct request *request);  /* /replica ... */
-void sentinels_handle(struct request *request);     /* /sentinels ... */
-void events_handle(struct request *request);        /* /events */
-void health_handle_live(struct request *request);   /* /livez, /healthz */
-void health_handle_ready(struct request *request);  /* /readyz */
-void health_handle_check(struct request *request);  /* /readyz/{check} */
-void failovers_handle(struct request *request);     /* /failovers */
-void metrics_handle(struct request *request);       /* /metrics */
-void status_handle(struct request *request);        /* /status */
-void self_handle(struct request *request);          /* /self */
-void self_handle_master(struct request *request);   /* /self/master */
-void self_handle_replica(struct request *request);  /* /self/replica */
-void self_handle_ready(struct request *request);    /* /self/ready */
-void meta_handle_index(struct request *request);    /* / */
-void page_handle(struct request *request);          /* / for browsers */
-void meta_handle_version(struct request *request);  /* /version */
-void meta_handle_openapi(struct request *request);  /* /openapi.yaml */
-
-/* ---- shared by the resources ---- */
-
-/** poll_params.c: whether it says that it would wait. */
-bool poll_asks(const struct request *request);
-/**
- * poll_params.c: whether the request is to wait for its master before it is answered; then nothing
- * is left to do now.
- */
-bool poll_waits(struct request *request);
-
-/** The master that the path names, or the default one; NULL: it was answered (404, 409, 503). */
-struct cached_master *masters_find(struct request *request);
-/**
- * 503, slug no-master. @param reason REASON_NONE: the master's own. @param detail NULL: the
- * master's own.
- */
-void masters_refuse(struct request *request, const struct snapshot_master *master,
-                    enum reason reason, const char *detail);
-/** The same with reason `watcher_stalled` and words for it. */
-void masters_refuse_stalled(struct request *request, const struct snapshot_master *master);
-/** How long the watcher has been silent, in words for people. */
-const char *masters_stalled_detail(const struct request *request, char *out, size_t size);
-/** 404, slug unknown-master, with the names that the Sentinels know. */
-void masters_answer_unknown(struct request *request, const char *name);
 
 #endif

@@ -22,7 +22,7 @@
     1024 /* more than any route's words and a name need: longer paths match nothing */
 
 static const struct route rows[] = {
-#define X(id, path, methods, scopes, parameters, about) \
+#define X(id, path, methods, scopes, parameters, handler, about) \
     {ROUTE_##id, (path), (methods), (scopes), (parameters), (about)},
     ROUTES(X)
 #undef X

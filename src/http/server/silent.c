@@ -3,6 +3,8 @@
  * bytes and a watch here, and no place; of too many the oldest is closed. Then its first bytes tell
  * which daemon it belongs to, or that it is none of ours.
  */
+#include "silent.h"
+
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
@@ -16,7 +18,8 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/http/master_json.h"
-#include "connections.h"
+#include "response.h"
+#include "sockets.h"
 
 #define READY_MAX 64
 #define LEAVE_MS 1000        /* whoever was refused has that long to read why */
@@ -41,7 +44,7 @@ static void drop(struct http_conn_list *list, struct http_conn *conn)
     close(conn->fd);
     http_conn_free(conn);
     if (spare) {
-        doors_fill_spares(connections);
+        connections_fill_spares(connections);
     }
 }
 
@@ -50,26 +53,24 @@ static void watch(struct http_conn *conn)
     struct connections *connections = conn->door->all;
     struct epoll_event event = {.events = EPOLLIN | EPOLLRDHUP | EPOLLET, .data.ptr = conn};
 
-    if (conn->watched || conn->unwatched) {
+    if (conn->watch != WATCH_NONE) {
         return;
     }
     if (epoll_ctl(connections->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event) == 0) {
-        conn->watched = true;
+        http_conn_set_watch(conn, WATCH_EPOLL);
         return;
     }
-    conn->unwatched = true; /* no room for one more watch: it is looked at by turns */
-    connections->n_unwatched++;
+    http_conn_set_watch(conn, WATCH_BY_TURNS);
 }
 
 static void unwatch(struct http_conn *conn)
 {
     struct connections *connections = conn->door->all;
 
-    if (conn->watched) {
+    if (conn->watch == WATCH_EPOLL) {
         (void)epoll_ctl(connections->epoll_fd, EPOLL_CTL_DEL, conn->fd, NULL);
     }
-    connections->n_unwatched -= conn->unwatched;
-    conn->watched = conn->unwatched = false;
+    http_conn_set_watch(conn, WATCH_NONE);
 }
 
 /* ---- answers of our own ---- */
@@ -131,7 +132,7 @@ static void leave(struct http_conn *conn)
 
     connections_take_out(&connections->silent, conn);
     connections_put(&connections->leaving, conn);
-    conn->state = VISITOR_LEAVING;
+    http_conn_move(conn, HTTP_CONN_LEAVING);
     conn->since_ms = clock_boot_ms();
     shutdown(conn->fd, SHUT_WR);
     if (drain(conn) || connections->leaving.n > LEAVING_MAX) {
@@ -272,7 +273,7 @@ bool silent_drop_oldest(struct connections *connections)
     if (!oldest) {
         return false;
     }
-    drop(oldest->state == VISITOR_LEAVING ? &connections->leaving : &connections->silent, oldest);
+    drop(oldest->state == HTTP_CONN_LEAVING ? &connections->leaving : &connections->silent, oldest);
     return true;
 }
 
@@ -293,15 +294,15 @@ void silent_ready(void *data, int events)
         struct http_conn *conn = ready[i].data.ptr;
 
         switch ((enum http_conn_state)conn->state) {
-        case VISITOR_SILENT:
+        case HTTP_CONN_SILENT:
             look(conn, (ready[i].events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0);
             break;
-        case VISITOR_LEAVING:
+        case HTTP_CONN_LEAVING:
             if (drain(conn)) {
                 drop(&connections->leaving, conn);
             }
             break;
-        case VISITOR_READING: http_conn_may_have_left(conn); break;
+        case HTTP_CONN_READING: http_conn_may_have_left(conn); break;
         default: break;
         }
     }
@@ -311,9 +312,8 @@ static void look_by_turns(struct connections *connections)
 {
     for (struct http_conn *conn = connections->silent.first, *next; conn; conn = next) {
         next = conn->next;
-        if (conn->unwatched) {
-            connections->n_unwatched--;
-            conn->unwatched = false;
+        if (conn->watch == WATCH_BY_TURNS) {
+            http_conn_set_watch(conn, WATCH_NONE);
             look(conn, false);
         }
     }

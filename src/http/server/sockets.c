@@ -7,6 +7,8 @@
  * single worker keeps that socket. A Unix socket has one descriptor, of which every worker gets a
  * duplicate.
  */
+#include "sockets.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -26,7 +28,6 @@
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "client_places.h"
-#include "parts.h"
 
 #define CLAIM_ATTEMPTS \
     5 /* a port given by the kernel can be lost between the claim and the workers' sockets */

@@ -4,27 +4,24 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "connections.h"
+#include "sockets.h"
+
 #define BATCH 1000 /* of one daemon in one turn */
 
-bool suspend_enter(struct suspended *suspended, struct listener *listener,
-                   struct MHD_Connection *connection, enum waiting_kind kind)
+static void queue(struct suspended *suspended)
 {
-    struct worker *worker = listener->worker;
-    _Atomic size_t *waiting = http_sockets_waiting_count(worker->sockets);
+    struct listener *listener = suspended->listener;
 
-    if (atomic_fetch_add_explicit(waiting, 1, memory_order_relaxed) >=
-        worker->config->max_waiters) {
-        atomic_fetch_sub_explicit(waiting, 1, memory_order_relaxed);
-        return false;
+    suspended->next = NULL;
+    suspended->previous = listener->called_last;
+    if (listener->called_last) {
+        listener->called_last->next = suspended;
+    } else {
+        listener->called_first = suspended;
     }
-    suspended->listener = listener;
-    suspended->connection = connection;
-    suspended->kind = kind;
-    suspended->state = PARKED_AWAKE;
-    suspended->entered = true;
-    metric_move(&worker->counts->long_polls[kind], 1);
-    (void)connection_begins_to_wait(listener, connection);
-    return true;
+    listener->called_last = suspended;
+    listener->worker->n_called++;
 }
 
 static void unqueue(struct suspended *suspended)
@@ -45,46 +42,62 @@ static void unqueue(struct suspended *suspended)
     listener->worker->n_called--;
 }
 
+/* The only place where a state changes: the queue holds those that were called. */
+static void move(struct suspended *suspended, enum suspended_state state)
+{
+    if (suspended->state == SUSPENDED_CALLED) {
+        unqueue(suspended);
+    }
+    suspended->state = state;
+    if (state == SUSPENDED_CALLED) {
+        queue(suspended);
+    }
+}
+
+bool suspend_enter(struct suspended *suspended, struct listener *listener,
+                   struct MHD_Connection *connection, enum waiting_kind kind)
+{
+    struct worker *worker = listener->worker;
+    _Atomic size_t *waiting = http_sockets_waiting_count(worker->sockets);
+
+    if (atomic_fetch_add_explicit(waiting, 1, memory_order_relaxed) >=
+        worker->config->max_waiters) {
+        atomic_fetch_sub_explicit(waiting, 1, memory_order_relaxed);
+        return false;
+    }
+    suspended->listener = listener;
+    suspended->connection = connection;
+    suspended->kind = kind;
+    move(suspended, SUSPENDED_AWAKE);
+    metric_move(&worker->counts->long_polls[kind], 1);
+    (void)connection_begins_to_wait(listener, connection);
+    return true;
+}
+
 void suspend_leave(struct suspended *suspended)
 {
     struct worker *worker;
 
-    if (!suspended->entered) {
+    if (suspended->state == SUSPENDED_OUT) {
         return;
     }
     worker = suspended->listener->worker;
-    if (suspended->state == PARKED_CALLED) {
-        unqueue(suspended);
-    }
-    suspended->state = PARKED_AWAKE;
-    suspended->entered = false;
+    move(suspended, SUSPENDED_OUT);
     metric_move(&worker->counts->long_polls[suspended->kind], -1);
     atomic_fetch_sub_explicit(http_sockets_waiting_count(worker->sockets), 1, memory_order_relaxed);
 }
 
 void suspended_sleep(struct suspended *suspended)
 {
-    suspended->state = PARKED_ASLEEP;
+    move(suspended, SUSPENDED_ASLEEP);
     MHD_suspend_connection(suspended->connection);
 }
 
 void suspended_call(struct suspended *suspended)
 {
-    struct listener *listener = suspended->listener;
-
-    if (suspended->state != PARKED_ASLEEP) {
-        return;
+    if (suspended->state == SUSPENDED_ASLEEP) {
+        move(suspended, SUSPENDED_CALLED);
     }
-    suspended->state = PARKED_CALLED;
-    suspended->next = NULL;
-    suspended->previous = listener->called_last;
-    if (listener->called_last) {
-        listener->called_last->next = suspended;
-    } else {
-        listener->called_first = suspended;
-    }
-    listener->called_last = suspended;
-    listener->worker->n_called++;
 }
 
 static void resume_some(struct listener *listener, size_t most)
@@ -92,8 +105,7 @@ static void resume_some(struct listener *listener, size_t most)
     for (; most > 0 && listener->called_first; most--) {
         struct suspended *suspended = listener->called_first;
 
-        unqueue(suspended);
-        suspended->state = PARKED_AWAKE;
+        move(suspended, SUSPENDED_AWAKE);
         MHD_resume_connection(suspended->connection);
         listener->wanted = listener->due = true;
     }

@@ -9,9 +9,17 @@
 
 #include <stdbool.h>
 
-#include "parts.h"
+#include "listener.h"
 
-enum suspended_state { PARKED_AWAKE, PARKED_ASLEEP, PARKED_CALLED };
+/* Requests that sleep until there is something to say; counted under the same numbers. */
+enum waiting_kind { WAITING_POLL = METRIC_WAITER_POLL, WAITING_STREAM = METRIC_WAITER_STREAM };
+
+enum suspended_state {
+    SUSPENDED_OUT, /* it has no place among the waiting */
+    SUSPENDED_AWAKE,
+    SUSPENDED_ASLEEP,
+    SUSPENDED_CALLED, /* queued for its resume */
+};
 
 struct suspended {
     struct suspended *next, *previous; /* while called */
@@ -19,7 +27,6 @@ struct suspended {
     struct MHD_Connection *connection;
     enum waiting_kind kind;
     enum suspended_state state;
-    bool entered;
 };
 
 /** Take a place among the waiting. @return false: all --max-long polls places are taken. */

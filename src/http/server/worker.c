@@ -1,16 +1,19 @@
 /*
  * A worker: one thread, one loop, the MHD daemons of its listeners, its mailbox, and its own copy
  * of the pointer to the current snapshot. Nothing here is shared with another thread but what
- * parts.h says.
+ * worker.h says.
  *
  * At the end (MESSAGE_STOP) waiting requests get their answer, answers on their way and commands
  * that were sent get up to a second, and then the daemons are stopped: libmicrohttpd insists that
  * nothing is suspended by then.
  */
+#include "worker.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "acceptor.h"
 #include "answer_cache.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
@@ -19,9 +22,11 @@
 #include "connections.h"
 #include "event_stream.h"
 #include "fresh.h"
-#include "http/routes/redis.h"
+#include "listener.h"
 #include "long_poll.h"
-#include "parts.h"
+#include "routes.h"
+#include "slow_clients.h"
+#include "sockets.h"
 #include "suspend.h"
 
 #define PULSE_EVERY_MS 2000
@@ -47,7 +52,7 @@ static void take_snapshot(struct worker *worker, struct message_snapshot *messag
     struct snapshot *before = snapshot_ref(worker->cache->snapshot);
 
     cache_take(worker->cache, snapshot_ref(message->snapshot));
-    commands_take(worker->commands, message->snapshot);
+    worker->routes->commands_take(worker->commands, message->snapshot);
     long_polls_review(worker->long_polls);
     streams_hear_snapshot(worker->streams, before, message->snapshot);
     snapshot_unref(before);
@@ -71,7 +76,7 @@ static void end(void *data)
 {
     struct worker *worker = data;
 
-    if (commands_abandon(worker->commands)) {
+    if (worker->routes->commands_abandon(worker->commands)) {
         loop_timer_start(worker->stop_timer, LAST_ANSWERS_MS);
     } else {
         loop_stop(worker->loop);
@@ -86,7 +91,7 @@ static void begin_stop(struct worker *worker)
     worker->stopping = true;
     drain(worker);
     fresh_release_all(worker);
-    commands_drain(worker->commands);
+    worker->routes->commands_drain(worker->commands);
     loop_timer_start(worker->stop_timer, STOP_PATIENCE_MS);
 }
 
@@ -99,7 +104,7 @@ static void deliver(void *data, struct message *message)
     case MESSAGE_FRESH: fresh_settle(worker, (struct message_fresh *)message); break;
     case MESSAGE_STATUS: fresh_settle_status(worker, (struct message_status *)message); break;
     case MESSAGE_EVENT: streams_hear_event(worker->streams, (struct message_event *)message); break;
-    case MESSAGE_RELOAD: commands_reload(worker->commands); break;
+    case MESSAGE_RELOAD: worker->routes->commands_reload(worker->commands); break;
     case MESSAGE_DRAIN: drain(worker); break;
     case MESSAGE_STOP: begin_stop(worker); break;
     default:
@@ -130,12 +135,14 @@ static void turn_again(void *data)
 
 /* ---- life ---- */
 
-struct worker *worker_new(const struct http_config *config, struct http_sockets *sockets,
-                          size_t number, struct mailbox *ask_to, struct pulse *pulse)
+struct worker *worker_new(const struct http_config *config, const struct http_routes *routes,
+                          struct http_sockets *sockets, size_t number, struct mailbox *ask_to,
+                          struct pulse *pulse)
 {
     struct worker *worker = mem_new(1, sizeof(*worker));
 
     worker->config = config;
+    worker->routes = routes;
     worker->sockets = sockets;
     worker->number = number;
     worker->own_metrics = config->metrics ? NULL : metrics_new(number + 1);
@@ -150,11 +157,11 @@ struct worker *worker_new(const struct http_config *config, struct http_sockets 
     worker->stop_timer = loop_timer_new(worker->loop, end, worker);
     worker->fresh_timer = loop_timer_new(worker->loop, fresh_expire, worker);
     worker->called_timer = loop_timer_new(worker->loop, turn_again, worker);
-    worker->cache = cache_new(worker->instance);
-    worker->commands = config->pool ? commands_new(worker) : NULL;
+    worker->cache = cache_new(worker->instance, routes);
+    worker->commands = config->pool ? routes->commands_new(worker) : NULL;
     worker->long_polls = long_polls_new(worker);
     worker->streams = streams_new(worker);
-    worker->connections = connections_new(worker);
+    worker->connections = connections_new(worker, slow_clients_sweep);
     worker->n_patient = listeners_patient_wanted(config);
     worker->listeners =
         mem_new((1 + worker->n_patient) * config->n_listens + 1, sizeof(*worker->listeners));
@@ -172,12 +179,12 @@ void *worker_run(void *data)
 
     loop_on_turn(worker->loop, turn, worker);
     beat(worker);
-    commands_start(worker->commands);
+    worker->routes->commands_start(worker->commands);
     loop_run(worker->loop);
     loop_on_turn(worker->loop, NULL, NULL);
     wake_all(worker);
-    (void)commands_abandon(worker->commands);
-    commands_flush(worker->commands);
+    (void)worker->routes->commands_abandon(worker->commands);
+    worker->routes->commands_flush(worker->commands);
     suspend_flush(worker);
     /* whatever began to wait since: MHD_stop_daemon() resumes and closes it */
     fresh_release_all(worker);
@@ -261,7 +268,7 @@ void worker_free(struct worker *worker)
     }
     worker_stop(worker);
     stop_listeners(worker);
-    commands_free(worker->commands);
+    worker->routes->commands_free(worker->commands);
     long_polls_free(worker->long_polls);
     streams_free(worker->streams);
     cache_free(worker->cache);

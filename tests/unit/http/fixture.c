@@ -229,8 +229,8 @@ void harness_start(struct harness *harness)
     cr_assert_eq(pthread_create(&harness->watcher_thread, NULL, run_watcher, harness), 0);
     harness->sockets = http_sockets_open(&harness->config, error, sizeof(error));
     cr_assert_not_null(harness->sockets, "%s", error);
-    harness->worker =
-        worker_new(&harness->config, harness->sockets, 0, harness->watcher, &harness->pulses[1]);
+    harness->worker = worker_new(&harness->config, &http_routes, harness->sockets, 0,
+                                 harness->watcher, &harness->pulses[1]);
     cr_assert_eq(worker_start(harness->worker), 0);
 }
 

@@ -15,7 +15,7 @@
 #include "../base/full_epoll.h"
 #include "bellwether/base/clock.h"
 #include "fixture.h"
-#include "http/server/parts.h"
+#include "http/server/sockets.h"
 
 static struct harness harness;
 

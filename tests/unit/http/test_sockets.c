@@ -8,7 +8,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "http/server/parts.h"
+#include "http/server/sockets.h"
 
 static struct http_listen listening;
 static struct http_config config = {.listens = &listening, .n_listens = 1, .n_workers = 1};

@@ -1,6 +1,6 @@
 /* Rendering the answers that the cache shares: body, status, ETag. */
-#ifndef BELLWETHER_HTTP_RENDER_ANSWERS_H
-#define BELLWETHER_HTTP_RENDER_ANSWERS_H
+#ifndef BELLWETHER_HTTP_ROUTES_ANSWERS_H
+#define BELLWETHER_HTTP_ROUTES_ANSWERS_H
 
 #include <jansson.h>
 
@@ -32,7 +32,5 @@ json_t *answer_names_watched(const struct snapshot *snapshot);
 json_t *answer_names_known(const struct snapshot *snapshot);
 /** The text form of one address: `host:port` or the URL, and a newline. free() it. */
 char *answer_address_line(const struct address *address, bool tls, bool url);
-/** NULL is fine. */
-void answer_free(struct answer *answer);
 
 #endif

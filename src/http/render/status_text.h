@@ -1,0 +1,36 @@
+/* /status in its two forms. */
+#ifndef BELLWETHER_HTTP_RENDER_STATUS_TEXT_H
+#define BELLWETHER_HTTP_RENDER_STATUS_TEXT_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "bellwether/commands/pool.h"
+#include "bellwether/topology/failover_log.h"
+#include "bellwether/topology/report.h"
+#include "bellwether/topology/snapshot.h"
+
+/* What is shown; all borrowed. */
+struct status_view {
+    const struct status_report *report;
+    const struct snapshot *snapshot; /* NULL before the first */
+    const char *instance;
+    int64_t uptime_ms, started_wall_ms;
+    int64_t silent_ms; /* since the watcher's last sign of life */
+    bool stalled;      /* the watcher did not answer */
+    bool draining;
+    const struct pool *pool; /* of the worker that is asked; NULL: commands are off */
+};
+
+/** One line for the whole: "ok: mymaster is 10.0.0.12:6379, ...". free() it. Thread: any. */
+char *status_verdict(const struct status_view *view);
+/**
+ * For a terminal: the verdict, then a line for each Sentinel and replica, `!` where something is
+ * wrong. free() it.
+ */
+char *status_text(const struct status_view *view);
+/** The failover of this master that is under way; NULL: none. Borrowed. */
+const struct failover *status_failover(const struct snapshot *snapshot, const char *master);
+
+#endif

@@ -1,0 +1,45 @@
+/* A worker's part in commands: pool, tokens, those that have ended and are to be resumed. */
+#ifndef BELLWETHER_HTTP_ROUTES_REDIS_WORKER_H
+#define BELLWETHER_HTTP_ROUTES_REDIS_WORKER_H
+
+#include <stdbool.h>
+
+#include "bellwether/base/loop.h"
+#include "bellwether/commands/pool.h"
+#include "http/server/access.h"
+#include "http/server/worker.h"
+#include "small_answers.h"
+
+/* What a worker has for commands. */
+struct commands {
+    struct worker *worker;
+    struct pool *pool;
+    struct access *access;
+    struct loop_timer *files_timer;       /* when to look at credential files */
+    struct command_request *first, *last; /* ended, to be resumed, in their order */
+    /* the node that the last answer named, and its name: mostly the next one's, too */
+    struct address shown;
+    char shown_text[ADDRESS_TEXT_SIZE];
+    struct small_answers small; /* all name the node that is shown */
+    struct loop_later ended;    /* resumes them when this turn ends */
+};
+
+/** @return NULL, after a line in the log: tokens can't be checked here. */
+struct commands *commands_new(struct worker *worker);
+void commands_free(struct commands *commands);
+/** The job ended: resume its request when this turn ends. */
+void commands_ended(struct pool_request *job);
+/** Whether a call's other side has closed, or shut down what it writes. */
+bool commands_caller_is_gone(void *command);
+/* These take NULL as well: commands are off. */
+void commands_start(struct commands *commands); /* in the worker's thread */
+void commands_take(struct commands *commands, struct snapshot *snapshot);
+void commands_reload(struct commands *commands);
+/** What waits is answered now. */
+void commands_drain(struct commands *commands);
+/** What was sent, too. @return whether there was anything. */
+bool commands_abandon(struct commands *commands);
+/** Resume who has ended: the turn does not come any more. */
+void commands_flush(struct commands *commands);
+
+#endif

@@ -1,0 +1,61 @@
+/*
+ * What a worker is made of. Everything here belongs to the worker's thread once it runs, but for
+ * the pulses and the count of connections, which are atomic.
+ */
+#ifndef BELLWETHER_HTTP_SERVER_WORKER_H
+#define BELLWETHER_HTTP_SERVER_WORKER_H
+
+#include <pthread.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bellwether/base/loop.h"
+#include "bellwether/http/worker.h"
+#include "bellwether/metrics/counters.h"
+
+struct worker {
+    const struct http_config *config;
+    const struct http_routes *routes;
+    struct http_sockets *sockets;
+    size_t number;
+    const char *instance; /* of the process; in ETags and headers */
+    struct pulse *pulse;
+    struct loop *loop;
+    struct mailbox *mailbox;
+    struct mailbox *ask_to;
+    struct loop_timer *pulse_timer;
+    struct loop_timer *stop_timer; /* ends the wait for the last answers */
+    pthread_t thread;
+    bool started;
+    bool draining, stopping;
+    struct metrics *metrics, *own_metrics; /* `own_metrics`: where the config has none */
+    struct metrics_http *counts;           /* this worker's part of it */
+    int64_t clock_us;                      /* boot clock, as it was read last: for durations */
+    uint64_t requests;                     /* begun since the start */
+    size_t in_flight; /* requests between their first handler call and their completion */
+    /* for each listening address one, and n_patient for those that wait */
+    struct listener *listeners;
+    size_t n_listeners, n_patient;
+    struct connections *connections;
+    struct cache *cache;
+    struct fresh *fresh_first, *fresh_last; /* waiting for a fresh look-up, oldest first */
+    struct loop_timer *fresh_timer;
+    uint64_t last_ticket;
+    /* boot clock: when the watcher heard last that everybody's lag is read */
+    int64_t lag_told_ms;
+    struct commands *commands; /* NULL: none are run */
+    struct long_polls *long_polls;
+    struct streams *streams;
+    size_t n_called;                 /* to be resumed, of all listeners */
+    size_t telling_next;             /* the listener whose turn it is to have some resumed */
+    bool telling;                    /* in this turn some were */
+    struct loop_timer *called_timer; /* brings the next turn while there are some */
+};
+
+/** Open all that it listens on. @return 0; -BW_EIO. Thread: main. */
+int worker_open(struct worker *worker);
+/** Its loop, until MESSAGE_STOP; where a thread of its own would run it. @param data the worker. */
+void *worker_run(void *data);
+
+#endif
