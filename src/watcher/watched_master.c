@@ -1,11 +1,6 @@
 /*
- * One watched master: feeds its judge, does what the judge asks for.
- *
- *   standing   one connection to the published node, asked for its role every verify-interval; its
- *              end is
- * news candidate  one connection to the node that may become the answer; it becomes the standing
- *                 one suspect
- * while something is wrong the Sentinels are asked every 100 ms for 2 s, then ever less often
+ * One watched master: feeds its judge, does what the judge asks for. While something is wrong the
+ * Sentinels are asked every 100 ms for 2 s, then ever less often.
  */
 #include "watched_master.h"
 
