@@ -340,10 +340,9 @@ static void sentinel_node_answer(void *data, struct sentinel_client *link, void 
 
     (void)data;
     (void)link;
-    if (turn_begin(view->master->watcher)) {
-        return;
+    if (!turn_begin(view->master->watcher)) {
+        sentinel_view_hear_answer(view, answer);
     }
-    sentinel_view_hear_answer(view, answer);
 }
 
 static void sentinel_node_event(void *data, struct sentinel_client *link,
@@ -390,10 +389,9 @@ static void sentinel_node_names(void *data, struct sentinel_client *link,
     struct sentinel_node *sentinel = data;
 
     (void)link;
-    if (turn_begin(sentinel->deployment->watcher)) {
-        return;
+    if (!turn_begin(sentinel->deployment->watcher)) {
+        deployment_hear_names(sentinel, rows, n);
     }
-    deployment_hear_names(sentinel, rows, n);
 }
 
 static void sentinel_node_sentinel_nodes(void *data, struct sentinel_client *link, void *tag,
@@ -402,10 +400,9 @@ static void sentinel_node_sentinel_nodes(void *data, struct sentinel_client *lin
     (void)data;
     (void)link;
     struct sentinel_view *view = tag;
-    if (turn_begin(view->master->watcher)) {
-        return;
+    if (!turn_begin(view->master->watcher)) {
+        sentinel_view_hear_sentinels(view, rows, n);
     }
-    sentinel_view_hear_sentinels(view, rows, n);
 }
 
 static void sentinel_node_replicas(void *data, struct sentinel_client *link, void *tag,
@@ -414,10 +411,9 @@ static void sentinel_node_replicas(void *data, struct sentinel_client *link, voi
     (void)data;
     (void)link;
     struct sentinel_view *view = tag;
-    if (turn_begin(view->master->watcher)) {
-        return;
+    if (!turn_begin(view->master->watcher)) {
+        sentinel_view_hear_replicas(view, rows, n);
     }
-    sentinel_view_hear_replicas(view, rows, n);
 }
 
 static void sentinel_node_ckquorum(void *data, struct sentinel_client *link, void *tag, bool ok,
@@ -426,10 +422,9 @@ static void sentinel_node_ckquorum(void *data, struct sentinel_client *link, voi
     (void)data;
     (void)link;
     struct sentinel_view *view = tag;
-    if (turn_begin(view->master->watcher)) {
-        return;
+    if (!turn_begin(view->master->watcher)) {
+        sentinel_view_hear_ckquorum(view, ok, words);
     }
-    sentinel_view_hear_ckquorum(view, ok, words);
 }
 
 static void sentinel_node_denied(void *data, struct sentinel_client *link, enum sentinel_extra what)

@@ -4,7 +4,6 @@
 
 #include <stdint.h>
 
-struct loop_timer;
 struct mailbox;
 struct master;
 

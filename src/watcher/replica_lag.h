@@ -25,11 +25,11 @@ struct lag {
     size_t n_offsets;
 };
 
-void lag_role(struct master *master,
-              enum role_answer answer); /* the standing connection was answered, or ended */
-void lag_read(struct master *master);   /* somebody reads it */
-void lag_ask(struct master *master, uint64_t ticket,
-             struct mailbox *reply_to); /* and waits for what is true now */
+/* The standing connection was answered, or ended. */
+void lag_role(struct master *master, enum role_answer answer);
+void lag_read(struct master *master); /* somebody reads it */
+/* And waits for what is true now. */
+void lag_ask(struct master *master, uint64_t ticket, struct mailbox *reply_to);
 void lag_follow(struct master *master); /* the published address moved */
 void lag_release(struct master *master);
 

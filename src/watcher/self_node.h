@@ -7,8 +7,8 @@
 void selves_init(struct watcher *watcher);
 void selves_release(struct watcher *watcher);
 void selves_check(struct watcher *watcher); /* ask them now */
-void selves_void(
-    struct watcher *watcher); /* hang up and ask anew: sockets may hold answers from before a gap */
+/* Hang up and ask anew: sockets may hold answers from before a gap. */
+void selves_void(struct watcher *watcher);
 void selves_show(struct watcher *watcher, struct snapshot *out); /* `out` has its masters already */
 bool selves_differ(const struct snapshot *a, const struct snapshot *b);
 void selves_log(const struct snapshot *before, const struct snapshot *now);

@@ -58,6 +58,17 @@ bool sentinel_node_map_address(const struct sentinel_node *sentinel, const struc
     return true;
 }
 
+struct sentinel_node *watcher_sentinel_node(const struct watcher *watcher, size_t at)
+{
+    for (size_t i = 0; i < watcher->n_deployments; i++) {
+        if (at < watcher->deployments[i].n_sentinels) {
+            return watcher->deployments[i].sentinels[at];
+        }
+        at -= watcher->deployments[i].n_sentinels;
+    }
+    return NULL;
+}
+
 /* ---- among a master's ---- */
 
 struct sentinel_view *master_sentinel_view(struct master *master,

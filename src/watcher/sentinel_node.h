@@ -4,6 +4,8 @@
 
 #include "watcher.h"
 
+/* Those of all deployments, from 0; NULL: there are no more. */
+struct sentinel_node *watcher_sentinel_node(const struct watcher *watcher, size_t at);
 /* Its own word, or that of who listed it; "" unknown. */
 const char *sentinel_node_run_id(const struct sentinel_node *sentinel);
 const char *sentinel_node_text(const struct sentinel_node *sentinel, char text[ADDRESS_TEXT_SIZE]);

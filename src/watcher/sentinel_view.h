@@ -6,9 +6,8 @@
 
 struct sentinel_view *sentinel_view_new(struct master *master, struct sentinel_node *sentinel);
 void sentinel_view_free(struct sentinel_view *view);
-void sentinel_view_begin(
-    struct sentinel_view
-        *view); /* another Sentinel is there: what the one before it said is forgotten */
+/* Another Sentinel is there: what the one before it said is forgotten. */
+void sentinel_view_begin(struct sentinel_view *view);
 void sentinel_view_hear_answer(struct sentinel_view *view, const struct sentinel_answer *answer);
 void sentinel_view_hear_sentinels(struct sentinel_view *view, const struct sentinel_peer_row *rows,
                                   size_t n);

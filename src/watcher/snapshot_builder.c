@@ -447,23 +447,20 @@ static int by_name(const void *a, const void *b)
 
 static void collect_names(const struct watcher *watcher, struct snapshot *out)
 {
+    const struct sentinel_node *sentinel;
     size_t room = 0;
 
-    for (size_t i = 0; i < watcher->n_deployments; i++) {
-        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
-            room += watcher->deployments[i].sentinels[j]->n_names;
-        }
+    for (size_t i = 0; (sentinel = watcher_sentinel_node(watcher, i)); i++) {
+        room += sentinel->n_names;
     }
     if (room == 0) {
         return;
     }
     char **names = mem_new(room, sizeof(*names));
     size_t n = 0;
-    for (size_t i = 0; i < watcher->n_deployments; i++) {
-        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
-            for (size_t k = 0; k < watcher->deployments[i].sentinels[j]->n_names; k++) {
-                names[n++] = watcher->deployments[i].sentinels[j]->names[k];
-            }
+    for (size_t i = 0; (sentinel = watcher_sentinel_node(watcher, i)); i++) {
+        for (size_t j = 0; j < sentinel->n_names; j++) {
+            names[n++] = sentinel->names[j];
         }
     }
     qsort(names, n, sizeof(*names), by_name);
@@ -479,18 +476,16 @@ static void collect_names(const struct watcher *watcher, struct snapshot *out)
 /* Where no Sentinel can be reached, or no master is known: each of them with its cause. */
 static void show_links(const struct watcher *watcher, struct snapshot *out)
 {
+    const struct sentinel_node *sentinel;
     size_t room = 0;
 
-    for (size_t i = 0; i < watcher->n_deployments; i++) {
-        room += watcher->deployments[i].n_sentinels;
+    while (watcher_sentinel_node(watcher, room)) {
+        room++;
     }
     out->sentinels = mem_new(room > 0 ? room : 1, sizeof(*out->sentinels));
-    for (size_t i = 0; i < watcher->n_deployments; i++) {
-        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
-            if (!watcher->deployments[i].sentinels[j]->duplicate) {
-                show_link(watcher->deployments[i].sentinels[j],
-                          &out->sentinels[out->n_sentinels++]);
-            }
+    for (size_t i = 0; (sentinel = watcher_sentinel_node(watcher, i)); i++) {
+        if (!sentinel->duplicate) {
+            show_link(sentinel, &out->sentinels[out->n_sentinels++]);
         }
     }
 }
@@ -501,22 +496,19 @@ static void show_links(const struct watcher *watcher, struct snapshot *out)
  */
 static void explain_emptiness(const struct watcher *watcher, struct snapshot *out)
 {
+    const struct sentinel_node *sentinel;
     size_t up = 0, pending = 0, auth = 0, tls = 0, denied = 0, no_names = 0, named = 0;
 
-    for (size_t i = 0; i < watcher->n_deployments; i++) {
-        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
-            const struct sentinel_node *sentinel = watcher->deployments[i].sentinels[j];
-            enum sentinel_trouble trouble = sentinel_client_trouble(sentinel->link);
+    for (size_t i = 0; (sentinel = watcher_sentinel_node(watcher, i)); i++) {
+        enum sentinel_trouble trouble = sentinel_client_trouble(sentinel->link);
 
-            up += sentinel_client_is_up(sentinel->link);
-            pending += !sentinel->settled;
-            named += sentinel->has_names;
-            auth += trouble == SENTINEL_TROUBLE_AUTH;
-            tls += trouble == SENTINEL_TROUBLE_TLS;
-            denied += trouble == SENTINEL_TROUBLE_DENIED;
-            no_names +=
-                (sentinel_client_denied_extras(sentinel->link) & SENTINEL_EXTRA_MASTERS) != 0;
-        }
+        up += sentinel_client_is_up(sentinel->link);
+        pending += !sentinel->settled;
+        named += sentinel->has_names;
+        auth += trouble == SENTINEL_TROUBLE_AUTH;
+        tls += trouble == SENTINEL_TROUBLE_TLS;
+        denied += trouble == SENTINEL_TROUBLE_DENIED;
+        no_names += (sentinel_client_denied_extras(sentinel->link) & SENTINEL_EXTRA_MASTERS) != 0;
     }
     out->any_sentinel_reachable = up > 0;
     out->reason = REASON_STARTING;

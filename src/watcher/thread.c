@@ -17,6 +17,7 @@
 #include "deployment.h"
 #include "master_list.h"
 #include "self_node.h"
+#include "sentinel_node.h"
 #include "snapshot_builder.h"
 #include "status_report.h"
 #include "turn.h"
@@ -56,10 +57,8 @@ static void watcher_hear_gap(struct watcher *watcher, int64_t gap_ms)
         master_void(watcher->masters[i]);
     }
     selves_void(watcher);
-    for (size_t i = 0; i < watcher->n_deployments; i++) {
-        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
-            sentinel_client_void(watcher->deployments[i].sentinels[j]->link);
-        }
+    for (size_t i = 0; watcher_sentinel_node(watcher, i); i++) {
+        sentinel_client_void(watcher_sentinel_node(watcher, i)->link);
     }
     for (size_t i = 0; i < watcher->n_masters; i++) {
         master_step(watcher->masters[i]);

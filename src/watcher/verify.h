@@ -5,8 +5,6 @@
 #include "bellwether/topology/messages.h"
 
 struct master;
-struct endpoint;
-struct loop_timer;
 
 /* What workers met at the published node. */
 struct suspicions {

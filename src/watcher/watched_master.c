@@ -1,11 +1,6 @@
 /*
- * One watched master: feeds its judge, does what the judge asks for.
- *
- *   standing   one connection to the published node, asked for its role every verify-interval; its
- *              end is
- * news candidate  one connection to the node that may become the answer; it becomes the standing
- *                 one suspect
- * while something is wrong the Sentinels are asked every 100 ms for 2 s, then ever less often
+ * One watched master: feeds its judge, does what the judge asks for. While something is wrong the
+ * Sentinels are asked every 100 ms for 2 s, then ever less often.
  */
 #include "watched_master.h"
 
@@ -262,6 +257,31 @@ static void master_keep(struct master *master, const struct judgement *said, int
     master->stepped_ms = now_ms;
 }
 
+/* What the log (which may have to be told again later) and the counters are told of a step. */
+static void master_tell(struct master *master, struct judgement *said, int64_t now_ms)
+{
+    if (said->switched) {
+        log_switch(master, said);
+        count_switch(master);
+        master->restarted_wall_ms = 0;
+    }
+    count_adoption(master, said);
+    if (said->undone) {
+        log_warn("adoption undone: back to the master before it", LOG_STR("master", master->name),
+                 LOG_STR("why", said->undone));
+    }
+    if (said->restarted) {
+        master->restarted_wall_ms = clock_wall_ms();
+        count_restart(master);
+        log_warn("master restarted: another run id at the same address",
+                 LOG_STR("master", master->name), LOG_STR("run_id", said->run_id));
+    }
+    int64_t log_ms = master_log_state(master, said, now_ms);
+    if (log_ms >= 0 && (said->next_ms < 0 || log_ms < said->next_ms)) {
+        said->next_ms = log_ms;
+    }
+}
+
 void master_step(struct master *master)
 {
     struct judge_links links = {0};
@@ -272,26 +292,7 @@ void master_step(struct master *master)
     master_count_links(master, &links);
     judge_set_links(master->judge, &links);
     judge_step(master->judge, now_ms, clock_wall_ms(), &said);
-    if (said.switched) {
-        log_switch(master, &said);
-        count_switch(master);
-        master->restarted_wall_ms = 0;
-    }
-    count_adoption(master, &said);
-    if (said.undone) {
-        log_warn("adoption undone: back to the master before it", LOG_STR("master", master->name),
-                 LOG_STR("why", said.undone));
-    }
-    if (said.restarted) {
-        master->restarted_wall_ms = clock_wall_ms();
-        count_restart(master);
-        log_warn("master restarted: another run id at the same address",
-                 LOG_STR("master", master->name), LOG_STR("run_id", said.run_id));
-    }
-    int64_t log_ms = master_log_state(master, &said, now_ms);
-    if (log_ms >= 0 && (said.next_ms < 0 || log_ms < said.next_ms)) {
-        said.next_ms = log_ms;
-    }
+    master_tell(master, &said, now_ms);
     bool wants_check = said.check && master->watcher->config->verify;
     if (wants_check) {
         check = *said.check;
