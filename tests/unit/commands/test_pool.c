@@ -10,6 +10,7 @@
 #include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/commands/pool.h"
 #include "pool_fixture.h"
 
 /* ---- the plain way ---- */
@@ -19,14 +20,14 @@ Test(pool, runs_commands_pipelined_on_one_connection)
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, INCR GET}, {PEER_SEND, ":1\r\n$1\r\n1\r\n"}, END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]"),
                         *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
 
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":1");
     expect_done(get, 0, "{\"result\":\"1\"");
-    cr_expect(incr->has_ran_at && address_equal(&incr->ran_at, peer_address(peer)));
+    cr_expect(incr->has_ran_at && address_equal(&incr->ran_at, fake_peer_address(peer)));
     cr_expect_eq(metric_read(&stage.counts->commands[METRIC_COMMAND_OUTCOME_DONE]), 2);
     pool_stage_close_with(&stage, peer);
 }
@@ -35,7 +36,7 @@ Test(pool, pipeline_answers_each_for_itself)
 {
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, SET GET}, {PEER_SEND, "-ERR no\r\n$-1\r\n"}, END};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
 
     pool_stage_open(&stage, "+@all -config");
@@ -57,7 +58,7 @@ Test(pool, read_only_requests_run_reads_only)
 {
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
     struct pool_request *request = pool_request_new();
     const char *two = "[[\"GET\",\"k\"],[\"INCR\",\"k\"]]";
@@ -94,7 +95,7 @@ Test(pool, long_words_come_whole)
     snprintf(wire, sizeof(wire), "-ERR %02000d\r\n", 7);
     snprintf(list, sizeof(list), "+OK\r\n%s-EXECABORT because\r\n", wire);
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_words(request, 0, ITEM_ERROR, "ERR 000");
@@ -127,7 +128,7 @@ Test(pool, a_renamed_command_is_asked_for_once_and_judged_as_what_it_is)
         {PEER_EXPECT, "*2\r\n" BULK(4, "XGET") BULK(1, "j")},
         {PEER_SEND, "$1\r\n2\r\n"},
         END};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
 
     pool_stage_open(&stage, "+@all -@admin");
@@ -155,7 +156,7 @@ Test(pool, what_the_server_does_not_know_is_not_sent)
                                              {PEER_SEND, "$1\r\n1\r\n"},
                                              END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request =
         pool_stage_submit_as(&stage, "[[\"FOO\",\"x\"],[\"GET\",\"k\"]]", true, false, false);
     struct pool_request *transaction =
@@ -181,7 +182,7 @@ Test(pool, the_others_go_ahead_of_a_name_that_is_asked_for)
                                              {PEER_SEND, ":1\r\n"},
                                              END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request = pool_stage_submit_as(
         &stage, "[[\"GET\",\"k\"],[\"FOO\"],[\"INCR\",\"k\"]]", true, false, false);
 
@@ -206,7 +207,7 @@ Test(pool, a_name_is_asked_for_again_where_the_connection_was_lost)
         {PEER_SEND, ":1\r\n"},
         END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request = pool_stage_submit(&stage, "[\"FOO\"]");
 
     pool_stage_run(&stage);
@@ -234,7 +235,7 @@ Test(pool, without_hello_the_role_is_asked_for)
                                              {PEER_SEND, "$1\r\n1\r\n"},
                                              END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
 
     pool_stage_run(&stage);
@@ -260,7 +261,7 @@ Test(pool, without_hello_and_role_info_tells)
                                              {PEER_SEND, "$1\r\n1\r\n"},
                                              END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
 
     pool_stage_run(&stage);
@@ -281,7 +282,7 @@ Test(pool, transaction_is_contiguous_and_one)
         {PEER_SEND, "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:7\r\n$1\r\n7\r\n"},
         END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request =
         pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"],[\"GET\",\"k\"]]", true, true, false);
 
@@ -304,7 +305,7 @@ Test(pool, transaction_refused_by_a_replica_runs_again_whole)
         {PEER_SEND, "+OK\r\n+QUEUED\r\n*1\r\n:1\r\n"},
         END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request =
         pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
 
@@ -326,7 +327,7 @@ Test(pool, transaction_discarded_for_good_says_why)
          "+OK\r\n+QUEUED\r\n-ERR wrong\r\n-EXECABORT Transaction discarded because of previous errors.\r\n"},
         END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request =
         pool_stage_submit_as(&stage, "[[\"GET\",\"k\"],[\"INCR\",\"k\"]]", true, true, false);
 
@@ -347,7 +348,7 @@ Test(pool, transaction_where_multi_is_refused_sends_no_member)
         {PEER_SEND, "$1\r\n1\r\n"},
         END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request =
         pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
 
@@ -373,7 +374,7 @@ Test(pool, transaction_whose_exec_is_refused_by_a_replica_runs_again_whole)
         {PEER_SEND, "+OK\r\n+QUEUED\r\n*1\r\n:1\r\n"},
         END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request =
         pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
 
@@ -400,7 +401,7 @@ Test(pool, transaction_where_multi_is_refused_later_is_the_last_one)
         {PEER_SEND, "-NOPERM no multi\r\n-ERR EXEC without MULTI\r\n"},
         END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *first =
         pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
 
@@ -428,7 +429,7 @@ Test(pool, lost_read_runs_again_and_lost_write_is_unknown)
         OPEN,  {PEER_EXPECT, GET},      {PEER_SEND, "$1\r\n1\r\n"},
         END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]"),
                         *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
 
@@ -446,7 +447,7 @@ Test(pool, lost_write_runs_again_where_the_caller_says_so)
                                              OPEN,  {PEER_EXPECT, INCR}, {PEER_SEND, ":2\r\n"},
                                              END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *incr =
         pool_stage_submit_as(&stage, "[\"INCR\",\"k\"]", false, false, true);
 
@@ -462,7 +463,7 @@ Test(pool, what_is_lost_again_is_given_time)
                                              OPEN,  {PEER_EXPECT, GET}, {PEER_CLOSE, NULL},
                                              OPEN,  {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"},
                                              END};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
     int64_t began_ms = clock_boot_ms();
 
@@ -483,7 +484,7 @@ static void check_lost_for_good(const char *command, bool retry, const char *wir
                                       OPEN,  {PEER_EXPECT, SET},  {PEER_SEND, "+OK\r\n"},
                                       END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request = pool_stage_submit_as(&stage, command, false, false, retry), *set;
 
     pool_stage_run(&stage);
@@ -517,7 +518,7 @@ Test(pool, what_is_refused_each_time_says_so)
                                              {PEER_SEND, READONLY},
                                              END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
 
     pool_stage_run(&stage);
@@ -547,19 +548,19 @@ Test(pool, a_new_master_does_not_pay_for_the_old_one)
                                            {PEER_EXPECT, INCR},
                                            {PEER_SEND, ":1\r\n"},
                                            END};
-    struct peer *peer = peer_start("127.0.0.1", new);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", new);
     struct pool_stage stage = {0};
-    struct peer *before = pool_stage_open_with(&stage, old);
+    struct fake_peer *before = pool_stage_open_with(&stage, old);
     struct pool_request *incr =
         pool_stage_submit_as(&stage, "[\"INCR\",\"k\"]", false, false, true);
 
     pool_stage_run_until(&stage, refused_twice_and_sent);
-    pool_stage_publish(&stage, peer_address(peer), 2, FENCE_DOWN);
+    pool_stage_publish(&stage, fake_peer_address(peer), 2, FENCE_DOWN);
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":1");
     pool_stage_close(&stage);
-    peer_end(before);
-    peer_end(peer);
+    fake_peer_end(before);
+    fake_peer_end(peer);
 }
 
 /*
@@ -580,7 +581,7 @@ Test(pool, what_the_server_cannot_read_is_answered_with_its_words)
     char *set = mem_new(SIZE + 40, 1);
     int at = sprintf(set, "[\"SET\",\"k\",\"");
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
 
     memset(set + at, 'x', SIZE);
     strcpy(set + at + SIZE, "\"]");
@@ -597,7 +598,7 @@ Test(pool, refused_while_resting_is_told_at_the_end)
 {
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, GET}, {PEER_SEND, "-LOADING Redis is loading\r\n"}, END};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 40}};
 
     pool_stage_open(&stage, "+@all");
@@ -621,7 +622,7 @@ Test(pool, read_only_refusal_tells_the_watcher_and_runs_again)
                                              {PEER_SEND, ":1\r\n"},
                                              END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     int64_t began_ms = clock_boot_ms();
 
@@ -637,7 +638,7 @@ Test(pool, scripts_are_not_believed)
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, EVAL}, {PEER_SEND, READONLY}, END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *eval = pool_stage_submit(&stage, "[\"EVAL\",\"s\",0]");
 
     pool_stage_run(&stage);
@@ -654,7 +655,7 @@ Test(pool, a_read_behind_a_refused_write_sees_it)
                                              {PEER_SEND, "+OK\r\n$1\r\nv\r\n"},
                                              END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request =
         pool_stage_submit_as(&stage, "[[\"SET\",\"k\",\"v\"],[\"GET\",\"k\"]]", true, false, false);
 
@@ -678,7 +679,7 @@ Test(pool, a_node_that_is_no_master_is_not_used)
                                              {PEER_SEND, "$1\r\n1\r\n"},
                                              END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
 
     pool_stage_run(&stage);
@@ -694,7 +695,7 @@ Test(pool, a_node_that_hangs_up_before_it_told_its_commands_is_given_time)
         OPEN,  {PEER_EXPECT, COMMAND}, {PEER_CLOSE, NULL},
         GREET, {PEER_EXPECT, GET},     {PEER_SEND, "$1\r\n1\r\n"},
         END};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
     int64_t began_ms = clock_boot_ms();
 
@@ -715,7 +716,7 @@ Test(pool, where_command_is_denied_every_command_is_a_write)
                                              {PEER_EXPECT, GET},
                                              {PEER_CLOSE, NULL},
                                              {PEER_END, NULL}};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
 
     pool_stage_open(&stage, "+get");
@@ -733,7 +734,7 @@ Test(pool, a_reply_over_the_bound)
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, GET}, {PEER_FLOOD, NULL}, {PEER_END, NULL}};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
 
     pool_stage_run(&stage);
@@ -760,7 +761,7 @@ Test(pool, a_reply_that_memory_has_no_room_to_keep)
     char *replies = long_then_short(SIZE);
     const struct peer_step steps[] = {GREET, {PEER_EXPECT, GET GET}, {PEER_SEND, replies}, END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
 
     /* hiredis doubles: it may take 1.8 MB for a moment; the last eighth is not for the JSON */
     budget_limit(2000 * 1000);
@@ -784,7 +785,7 @@ Test(pool, a_reply_that_memory_has_no_room_to_read)
                                              {PEER_FLOOD, NULL},
                                              {PEER_END, NULL}};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
 
     budget_limit(600 * 1000);
     struct pool_request *request = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
@@ -805,7 +806,7 @@ Test(pool, what_a_request_holds_is_counted)
     char *replies = long_then_short(SIZE);
     const struct peer_step steps[] = {GREET, {PEER_EXPECT, GET GET GET}, {PEER_SEND, replies}, END};
     struct pool_stage stage = {.config = {.command_timeout_ms = 300}};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request = pool_stage_submit_as(
         &stage, "[[\"GET\",\"k\"],[\"GET\",\"k\"],[\"GET\",\"k\"]]", true, false, false);
 
@@ -829,7 +830,7 @@ Test(pool, a_reply_over_the_bound_costs_nobody_else_anything)
                                       {PEER_SEND, "$1\r\n1\r\n"},
                                       END};
     struct pool_stage stage = {0};
-    struct peer *peer;
+    struct fake_peer *peer;
     int at = sprintf(reply, "*2\r\n:1\r\n*1\r\n$%d\r\n", SIZE);
 
     memset(reply + at, '$', SIZE);
@@ -855,7 +856,7 @@ Test(pool, replies_of_a_pipeline_over_the_bound_together)
     const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, GET GET GET GET}, {PEER_SEND, replies}, END};
     struct pool_stage stage = {0};
-    struct peer *peer;
+    struct fake_peer *peer;
 
     for (int i = 0; i < REPLIES; i++) {
         at += sprintf(at, "$%d\r\n", REPLY);
@@ -863,7 +864,7 @@ Test(pool, replies_of_a_pipeline_over_the_bound_together)
         at += REPLY;
         at += sprintf(at, "\r\n");
     }
-    peer = peer_start("127.0.0.1", steps);
+    peer = fake_peer_start("127.0.0.1", steps);
     pool_stage_open(&stage, "+@all");
     pool_stage_publish_peer(&stage, peer);
     struct pool_request *request = pool_stage_submit_as(

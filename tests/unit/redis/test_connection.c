@@ -198,23 +198,23 @@ static void probe_release(struct probe *probe)
 static void play(struct probe *probe, const struct peer_step *steps, int64_t timeout_ms, char *seen,
                  size_t seen_size)
 {
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     const char *trouble;
 
     cr_assert_not_null(peer);
     probe_init(probe);
-    probe->again = *peer_address(peer);
-    probe_open(probe, peer_address(peer), timeout_ms);
+    probe->again = *fake_peer_address(peer);
+    probe_open(probe, fake_peer_address(peer), timeout_ms);
     loop_run(probe->loop);
     cr_expect_not(probe->guard_fired, "the story did not end");
     cr_expect_leq(probe->n_closed, 1 + (probe->again.port == 0));
     probe_release(probe);
-    trouble = peer_join(peer);
+    trouble = fake_peer_join(peer);
     cr_expect_null(trouble, "peer: %s", trouble ? trouble : "");
     if (seen) {
-        snprintf(seen, seen_size, "%s", peer_seen(peer));
+        snprintf(seen, seen_size, "%s", fake_peer_seen(peer));
     }
-    peer_free(peer);
+    fake_peer_free(peer);
 }
 
 static void expect_end(const struct probe *probe, enum redis_fail why, const char *word)
@@ -227,7 +227,7 @@ static void expect_end(const struct probe *probe, enum redis_fail why, const cha
 Test(redis_conn, refused)
 {
     struct probe probe = {0};
-    struct address nobody = peer_dead_address();
+    struct address nobody = fake_peer_dead_address();
 
     probe_init(&probe);
     probe_open(&probe, &nobody, 2000);
@@ -268,19 +268,19 @@ static void check_auth(const char *username, const char *wire)
                                       {PEER_SEND, HELLO_REPLY},
                                       {PEER_WAIT, NULL},
                                       {PEER_END, NULL}};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {.close_in = IN_READY};
     char password[] = "s3cret word";
 
     probe_init(&probe);
-    redis_conn_open(probe.conn, peer_address(peer), username, password, 2000);
+    redis_conn_open(probe.conn, fake_peer_address(peer), username, password, 2000);
     memset(password, 'x', sizeof(password) - 1); /* borrowed for the call only */
     loop_run(probe.loop);
     cr_expect_eq(probe.n_ready, 1);
     probe_release(&probe);
-    cr_expect_null(peer_join(peer));
-    cr_expect_str_eq(peer_seen(peer), wire);
-    peer_free(peer);
+    cr_expect_null(fake_peer_join(peer));
+    cr_expect_str_eq(fake_peer_seen(peer), wire);
+    fake_peer_free(peer);
 }
 
 Test(redis_conn, authenticates_inside_hello)
@@ -309,12 +309,12 @@ Test(redis_conn, passwords_do_not_stay_in_the_buffer)
         {PEER_SEND, "+OK\r\n"},
         {PEER_WAIT, NULL},
         {PEER_END, NULL}};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {.stop_in = IN_READY};
     const char *auth[] = {"AUTH", "another"};
 
     probe_init(&probe);
-    redis_conn_open(probe.conn, peer_address(peer), NULL, "s3cret word", 2000);
+    redis_conn_open(probe.conn, fake_peer_address(peer), NULL, "s3cret word", 2000);
     loop_run(probe.loop);
     sds out = probe.conn->context->obuf;
     cr_expect_not(holds(out, sdsalloc(out), "s3cret"));
@@ -328,8 +328,8 @@ Test(redis_conn, passwords_do_not_stay_in_the_buffer)
     out = probe.conn->context->obuf;
     cr_expect_not(holds(out, sdsalloc(out), "another"));
     probe_release(&probe);
-    cr_expect_null(peer_join(peer));
-    peer_free(peer);
+    cr_expect_null(fake_peer_join(peer));
+    fake_peer_free(peer);
 }
 
 Test(redis_conn, hello_error_leaves_it_open)
@@ -388,21 +388,21 @@ Test(redis_conn, without_deadline_waits)
 {
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, PING}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {.commands = 1};
     struct loop_timer *timer;
 
     probe_init(&probe);
     timer = loop_timer_new(probe.loop, on_guard_short, &probe);
     loop_timer_start(timer, 300);
-    probe_open(&probe, peer_address(peer), 100);
+    probe_open(&probe, fake_peer_address(peer), 100);
     loop_run(probe.loop);
     cr_expect_eq(probe.n_ready, 1);
     loop_timer_free(timer);
     probe_release(&probe);
     cr_expect_eq(probe.n_lost, 1);
-    cr_expect_null(peer_join(peer));
-    peer_free(peer);
+    cr_expect_null(fake_peer_join(peer));
+    fake_peer_free(peer);
 }
 
 /* The earliest deadline counts, not the first command's; answers move it on. */
@@ -413,11 +413,11 @@ Test(redis_conn, deadline_of_a_later_command)
                                              {PEER_SEND, "+PONG\r\n"},
                                              {PEER_WAIT, NULL},
                                              {PEER_END, NULL}};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {.commands = 1, .command_timeout_ms = 5000};
 
     probe_init(&probe);
-    probe_open(&probe, peer_address(peer), 2000);
+    probe_open(&probe, fake_peer_address(peer), 2000);
     while (probe.n_ready == 0) {
         loop_timer_start(probe.later, 1);
         loop_run(probe.loop);
@@ -430,8 +430,8 @@ Test(redis_conn, deadline_of_a_later_command)
     cr_expect_eq(probe.n_done, 2);
     cr_expect_eq(probe.n_lost, 1);
     probe_release(&probe);
-    cr_expect_null(peer_join(peer));
-    peer_free(peer);
+    cr_expect_null(fake_peer_join(peer));
+    fake_peer_free(peer);
 }
 
 /* A stopped process finds its timers due and the answers waiting: those count. */
@@ -439,12 +439,12 @@ Test(redis_conn, answer_that_waited_while_we_slept_counts)
 {
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, PING}, {PEER_SEND, "+PONG\r\n"}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {.command_timeout_ms = 50};
     const struct timespec nap = {.tv_nsec = 200 * 1000 * 1000};
 
     probe_init(&probe);
-    probe_open(&probe, peer_address(peer), 2000);
+    probe_open(&probe, fake_peer_address(peer), 2000);
     while (probe.n_ready == 0) {
         loop_timer_start(probe.later, 1);
         loop_run(probe.loop);
@@ -458,8 +458,8 @@ Test(redis_conn, answer_that_waited_while_we_slept_counts)
     cr_expect_eq(probe.n_lost, 0);
     cr_expect_eq(probe.n_closed, 0, "%s", probe.words);
     probe_release(&probe);
-    cr_expect_null(peer_join(peer));
-    peer_free(peer);
+    cr_expect_null(fake_peer_join(peer));
+    fake_peer_free(peer);
 }
 
 Test(redis_conn, closed_before_hello)
@@ -641,18 +641,18 @@ Test(redis_conn, commands_of_one_turn_leave_in_one_write)
                                              {PEER_SEND, ":1\r\n:2\r\n"},
                                              {PEER_WAIT, NULL},
                                              {PEER_END, NULL}};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {.commands = 2, .stop_in = IN_DONE};
 
     probe_init(&probe);
-    probe_open(&probe, peer_address(peer), 2000);
+    probe_open(&probe, fake_peer_address(peer), 2000);
     loop_run(probe.loop);
     cr_expect_eq(probe.n_done, 2);
     cr_expect_not(probe.order_wrong);
     probe_release(&probe);
-    cr_expect_null(peer_join(peer));
-    cr_expect_str_eq(peer_last_read(peer), PING PING);
-    peer_free(peer);
+    cr_expect_null(fake_peer_join(peer));
+    cr_expect_str_eq(fake_peer_last_read(peer), PING PING);
+    fake_peer_free(peer);
 }
 
 Test(redis_conn, many_commands_in_order)
@@ -662,15 +662,15 @@ Test(redis_conn, many_commands_in_order)
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, pings}, {PEER_TRICKLE, replies}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
     struct probe probe = {.commands = MANY};
-    struct peer *peer;
+    struct fake_peer *peer;
 
     for (int i = 1; i <= MANY; i++) {
         snprintf(replies + strlen(replies), 16, ":%d\r\n", i);
         snprintf(pings + strlen(pings), 16, "%s", PING);
     }
-    peer = peer_start("127.0.0.1", steps);
+    peer = fake_peer_start("127.0.0.1", steps);
     probe_init(&probe);
-    probe_open(&probe, peer_address(peer), 2000);
+    probe_open(&probe, fake_peer_address(peer), 2000);
     while (probe.n_done < MANY && !probe.guard_fired) {
         loop_timer_start(probe.later, 5);
         loop_run(probe.loop);
@@ -678,8 +678,8 @@ Test(redis_conn, many_commands_in_order)
     cr_expect_eq(probe.n_lost, 0);
     cr_expect_not(probe.order_wrong);
     probe_release(&probe);
-    cr_expect_null(peer_join(peer));
-    peer_free(peer);
+    cr_expect_null(fake_peer_join(peer));
+    fake_peer_free(peer);
 }
 
 static void check_free(enum moment moment, int commands, bool subscribe, const char *bytes,
@@ -711,13 +711,13 @@ Test(redis_conn, freed_while_opening)
 {
     static const struct peer_step steps[] = {
         {PEER_ACCEPT, NULL}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
-    const struct address nobody = peer_dead_address(),
+    const struct address nobody = fake_peer_dead_address(),
                          name = {.host = "localhost", .port = nobody.port};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {0};
 
     probe_init(&probe);
-    redis_conn_open(probe.conn, peer_address(peer), NULL, "secret", 1000);
+    redis_conn_open(probe.conn, fake_peer_address(peer), NULL, "secret", 1000);
     redis_conn_free(probe.conn);
     probe.conn = redis_conn_new(probe.loop, &(struct redis_conn_hooks){0}, NULL);
     redis_conn_open(probe.conn, &name, NULL, NULL, 1000);
@@ -730,8 +730,8 @@ Test(redis_conn, freed_while_opening)
     loop_run(probe.loop);
     cr_expect_eq(probe.n_closed, 0);
     probe_release(&probe);
-    cr_expect_null(peer_join(peer));
-    peer_free(peer);
+    cr_expect_null(fake_peer_join(peer));
+    fake_peer_free(peer);
 }
 
 Test(redis_conn, command_while_not_ready)
@@ -808,12 +808,12 @@ Test(redis_conn, pings_while_subscribed)
                                              {PEER_SEND, PUSH_SDOWN "+PONG\r\n" PUSH_SDOWN},
                                              {PEER_WAIT, NULL},
                                              {PEER_END, NULL}};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {
         .subscribe = true, .commands = 1, .stop_after_pushes = 1, .command_timeout_ms = 2000};
 
     probe_init(&probe);
-    probe_open(&probe, peer_address(peer), 2000);
+    probe_open(&probe, fake_peer_address(peer), 2000);
     loop_run(probe.loop);
     send_one(&probe);
     probe.stop_after_pushes = 3;
@@ -823,8 +823,8 @@ Test(redis_conn, pings_while_subscribed)
     cr_expect_eq(probe.n_push, 3);
     cr_expect_str_eq(probe.last_reply, "PONG");
     probe_release(&probe);
-    cr_expect_null(peer_join(peer));
-    peer_free(peer);
+    cr_expect_null(fake_peer_join(peer));
+    fake_peer_free(peer);
 }
 
 Test(redis_conn, subscription_denied)
@@ -859,11 +859,11 @@ Test(redis_conn, subscribes_in_resp2)
          "*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$5\r\n-tilt\r\n$17\r\n#tilt mode exited\r\n"},
         {PEER_WAIT, NULL},
         {PEER_END, NULL}};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {.subscribe = true, .stop_after_pushes = 1};
 
     probe_init(&probe);
-    probe_open(&probe, peer_address(peer), 2000);
+    probe_open(&probe, fake_peer_address(peer), 2000);
     loop_run(probe.loop);
     cr_expect(probe.hello_was_error);
     cr_expect_eq(probe.n_acks, 1);
@@ -875,46 +875,46 @@ Test(redis_conn, subscribes_in_resp2)
     cr_expect_eq(probe.n_lost, 0);
     cr_expect_str_eq(probe.channel, "-tilt");
     probe_release(&probe);
-    cr_expect_null(peer_join(peer));
-    peer_free(peer);
+    cr_expect_null(fake_peer_join(peer));
+    fake_peer_free(peer);
 }
 
 Test(redis_conn, connects_to_ipv6)
 {
     static const struct peer_step steps[] = {GREET, {PEER_WAIT, NULL}, {PEER_END, NULL}};
-    struct peer *peer = peer_start("::1", steps);
+    struct fake_peer *peer = fake_peer_start("::1", steps);
     struct probe probe = {.close_in = IN_READY};
 
     if (!peer) {
         cr_skip_test("no ::1 here");
     }
     probe_init(&probe);
-    probe_open(&probe, peer_address(peer), 2000);
-    cr_expect(address_equal(redis_conn_peer(probe.conn), peer_address(peer)));
+    probe_open(&probe, fake_peer_address(peer), 2000);
+    cr_expect(address_equal(redis_conn_peer(probe.conn), fake_peer_address(peer)));
     loop_run(probe.loop);
     cr_expect_eq(probe.n_ready, 1);
     probe_release(&probe);
-    cr_expect_null(peer_join(peer));
-    peer_free(peer);
+    cr_expect_null(fake_peer_join(peer));
+    fake_peer_free(peer);
 }
 
 Test(redis_conn, looks_names_up)
 {
     static const struct peer_step steps[] = {GREET, {PEER_WAIT, NULL}, {PEER_END, NULL}};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {.close_in = IN_READY};
     struct address name = {.host = "localhost"};
 
     probe_init(&probe);
-    name.port = peer_address(peer)->port;
+    name.port = fake_peer_address(peer)->port;
     probe_open(&probe, &name, 2000);
     cr_expect_not(address_is_set(redis_conn_peer(probe.conn)));
     loop_run(probe.loop);
     cr_expect_eq(probe.n_ready, 1, "%s", probe.words);
     cr_expect_str_eq(redis_conn_peer(probe.conn)->host, "127.0.0.1");
     probe_release(&probe);
-    cr_expect_null(peer_join(peer));
-    peer_free(peer);
+    cr_expect_null(fake_peer_join(peer));
+    fake_peer_free(peer);
 }
 
 Test(redis_conn, name_that_does_not_resolve)
@@ -933,23 +933,23 @@ Test(redis_conn, name_that_does_not_resolve)
 Test(redis_conn, last_good_lookup_is_used)
 {
     static const struct peer_step steps[] = {GREET, {PEER_WAIT, NULL}, {PEER_END, NULL}};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {.close_in = IN_READY};
     struct address name = {.host = UNRESOLVABLE, .port = 6379};
 
     probe_init(&probe);
     probe.conn->found = mem_new(3, sizeof(struct address));
-    probe.conn->found[0] = peer_dead_address();
+    probe.conn->found[0] = fake_peer_dead_address();
     probe.conn->found[1] = (struct address){.host = "255.255.255.255", .port = 1};
-    probe.conn->found[2] = *peer_address(peer);
+    probe.conn->found[2] = *fake_peer_address(peer);
     probe.conn->n_found = 3;
     probe.conn->found_for = name;
     probe_open(&probe, &name, 5000);
     loop_run(probe.loop);
     cr_expect_eq(probe.n_ready, 1, "%s", probe.words);
     probe_release(&probe);
-    cr_expect_null(peer_join(peer));
-    peer_free(peer);
+    cr_expect_null(fake_peer_join(peer));
+    fake_peer_free(peer);
 }
 
 /* One address that is silent takes its share of the time only; if none is good a refusal does not
@@ -959,46 +959,47 @@ Test(redis_conn, silent_address_costs_its_share)
     static const struct peer_step silent[] = {
         {PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
     static const struct peer_step good[] = {GREET, {PEER_WAIT, NULL}, {PEER_END, NULL}};
-    struct peer *first = peer_start("127.0.0.1", silent), *second = peer_start("127.0.0.1", good);
+    struct fake_peer *first = fake_peer_start("127.0.0.1", silent),
+                     *second = fake_peer_start("127.0.0.1", good);
     struct address name = {.host = UNRESOLVABLE, .port = 6379};
     struct probe probe = {.close_in = IN_READY};
 
     probe_init(&probe);
     probe.conn->found = mem_new(2, sizeof(struct address));
-    probe.conn->found[0] = *peer_address(first);
-    probe.conn->found[1] = *peer_address(second);
+    probe.conn->found[0] = *fake_peer_address(first);
+    probe.conn->found[1] = *fake_peer_address(second);
     probe.conn->n_found = 2;
     probe.conn->found_for = name;
     probe_open(&probe, &name, 1000);
     loop_run(probe.loop);
     cr_expect_eq(probe.n_ready, 1, "%s", probe.words);
     probe_release(&probe);
-    cr_expect_null(peer_join(first));
-    cr_expect_null(peer_join(second));
-    peer_free(first);
-    peer_free(second);
+    cr_expect_null(fake_peer_join(first));
+    cr_expect_null(fake_peer_join(second));
+    fake_peer_free(first);
+    fake_peer_free(second);
 }
 
 Test(redis_conn, timeout_outweighs_refusal)
 {
     static const struct peer_step silent[] = {
         {PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
-    struct peer *peer = peer_start("127.0.0.1", silent);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", silent);
     struct address name = {.host = UNRESOLVABLE, .port = 6379};
     struct probe probe = {0};
 
     probe_init(&probe);
     probe.conn->found = mem_new(2, sizeof(struct address));
-    probe.conn->found[0] = *peer_address(peer);
-    probe.conn->found[1] = peer_dead_address();
+    probe.conn->found[0] = *fake_peer_address(peer);
+    probe.conn->found[1] = fake_peer_dead_address();
     probe.conn->n_found = 2;
     probe.conn->found_for = name;
     probe_open(&probe, &name, 600);
     loop_run(probe.loop);
     expect_end(&probe, REDIS_FAIL_TIMEOUT, "HELLO");
     probe_release(&probe);
-    cr_expect_null(peer_join(peer));
-    peer_free(peer);
+    cr_expect_null(fake_peer_join(peer));
+    fake_peer_free(peer);
 }
 
 Test(redis_conn, reader_gives_long_buffers_back)
@@ -1008,18 +1009,18 @@ Test(redis_conn, reader_gives_long_buffers_back)
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, PING}, {PEER_SEND, reply}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
     struct probe probe = {.commands = 1, .stop_in = IN_DONE};
-    struct peer *peer;
+    struct fake_peer *peer;
 
     snprintf(reply, sizeof(reply), "$%d\r\n%0*d\r\n", LENGTH, LENGTH, 1);
-    peer = peer_start("127.0.0.1", steps);
+    peer = fake_peer_start("127.0.0.1", steps);
     probe_init(&probe);
-    probe_open(&probe, peer_address(peer), 2000);
+    probe_open(&probe, fake_peer_address(peer), 2000);
     loop_run(probe.loop);
     cr_expect_eq(probe.n_lost, 0);
     cr_expect_lt(sdsalloc(probe.conn->context->reader->buf), 4096);
     probe_release(&probe);
-    cr_expect_null(peer_join(peer));
-    peer_free(peer);
+    cr_expect_null(fake_peer_join(peer));
+    fake_peer_free(peer);
 }
 
 Test(redis_conn, failures_have_words)
@@ -1068,8 +1069,8 @@ static void resolver_settle(void)
 Test(redis_conn, a_look_up_that_comes_too_late_serves_the_next_attempt)
 {
     static const struct peer_step steps[] = {GREET, {PEER_WAIT, NULL}, {PEER_END, NULL}};
-    struct peer *peer = peer_start("127.0.0.1", steps);
-    struct address name = {.host = "late.test", .port = peer_address(peer)->port};
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
+    struct address name = {.host = "late.test", .port = fake_peer_address(peer)->port};
     struct probe first = {0}, second = {.close_in = IN_READY};
 
     resolver_hang(true);
@@ -1091,6 +1092,6 @@ Test(redis_conn, a_look_up_that_comes_too_late_serves_the_next_attempt)
     probe_release(&second);
     resolver_hang(false);
     resolver_settle();
-    cr_expect_null(peer_join(peer));
-    peer_free(peer);
+    cr_expect_null(fake_peer_join(peer));
+    fake_peer_free(peer);
 }

@@ -52,7 +52,7 @@ struct call {
 struct story {
     struct loop *loop;
     struct redis_conn *conn;
-    struct peer *peer;
+    struct fake_peer *peer;
     struct loop_timer *guard, *tick;
     bool (*until)(struct story *story);
     struct call calls[CALLS];
@@ -159,7 +159,7 @@ static void tell_to(struct story *story, const struct peer_step *steps, int prot
     const struct redis_conn_hooks hooks = {.ready = on_ready, .closed = on_closed};
 
     signal(SIGPIPE, SIG_IGN);
-    story->peer = peer_start("127.0.0.1", steps);
+    story->peer = fake_peer_start("127.0.0.1", steps);
     cr_assert_not_null(story->peer);
     story->loop = loop_new();
     loop_on_turn(story->loop, on_turn, story);
@@ -169,7 +169,7 @@ static void tell_to(struct story *story, const struct peer_step *steps, int prot
     loop_timer_start(story->guard, 20000);
     loop_timer_start(story->tick, 5);
     redis_conn_speak(story->conn, protocol);
-    redis_conn_open(story->conn, peer_address(story->peer), NULL, NULL, 5000);
+    redis_conn_open(story->conn, fake_peer_address(story->peer), NULL, NULL, 5000);
 }
 
 /* Connect and be greeted. */
@@ -193,9 +193,9 @@ static void end(struct story *story)
     loop_timer_free(story->guard);
     loop_timer_free(story->tick);
     loop_free(story->loop);
-    trouble = peer_join(story->peer);
+    trouble = fake_peer_join(story->peer);
     cr_expect_null(trouble, "peer: %s", trouble ? trouble : "");
-    peer_free(story->peer);
+    fake_peer_free(story->peer);
 }
 
 /* ---- calls ---- */
@@ -214,7 +214,9 @@ static void act(struct call *call)
         break;
     case CLOSE: redis_conn_close(story->conn); break;
     case SEND: send_wire(story, PING, strlen(PING)); break;
-    case REOPEN: redis_conn_open(story->conn, peer_address(story->peer), NULL, NULL, 5000); break;
+    case REOPEN:
+        redis_conn_open(story->conn, fake_peer_address(story->peer), NULL, NULL, 5000);
+        break;
     }
 }
 
@@ -303,7 +305,7 @@ static struct call *send_pattern(struct story *story, size_t from, size_t size)
     struct call *call;
 
     for (size_t i = 0; i < size; i++) {
-        bytes[i] = peer_byte(from + i);
+        bytes[i] = fake_peer_byte(from + i);
     }
     call = send_wire(story, bytes, size);
     memset(bytes, 0, size); /* borrowed for the call only */
@@ -458,7 +460,7 @@ Test(redis_conn_expect, in_pieces_cut_anywhere)
         feed_mixed(&story, piece, piece);
     }
     story.n_calls = 0;
-    peer_release(story.peer);
+    fake_peer_release(story.peer);
     end(&story);
 }
 
@@ -557,7 +559,7 @@ Test(redis_conn_expect, answered_before_it_was_sent)
     const struct timespec nap = {.tv_nsec = 1000 * 1000};
 
     tell(&story, steps);
-    peer_release(story.peer);
+    fake_peer_release(story.peer);
     send_ping(&story);
     conn_enter(story.conn);
     for (int i = 0; i < 5000 && story.n_closed == 0; i++) {
@@ -600,7 +602,7 @@ static void check_lost(enum way way)
         redis_conn_free(story.conn);
         story.conn = NULL;
     }
-    peer_release(story.peer);
+    fake_peer_release(story.peer);
     if (way == BY_RESET) {
         run_until(&story, is_closed);
         expect_end(&story, REDIS_FAIL_CLOSED, "");
@@ -797,7 +799,7 @@ static void check_known_at_once(const char *reply, unsigned members)
     expect_lost(&story.calls[1], REDIS_FAIL_TOO_BIG, true);
     cr_expect(redis_conn_is_skipping(story.conn));
     cr_expect_eq(story.calls[2].done, 0);
-    peer_release(story.peer);
+    fake_peer_release(story.peer);
     run_until(&story, is_closed);
     expect_lost(&story.calls[2], REDIS_FAIL_CLOSED, true);
     end(&story);
@@ -862,7 +864,7 @@ static void check_no_resp(const char *reply, const char *behind)
     send_ping(&story);
     run_until(&story, first_done);
     expect_lost(&story.calls[0], REDIS_FAIL_TOO_BIG, true);
-    peer_release(story.peer);
+    fake_peer_release(story.peer);
     run_until(&story, is_closed);
     cr_expect_eq(story.why, REDIS_FAIL_PROTOCOL, "%s: %s", redis_fail_text(story.why), story.words);
     expect_lost(&story.calls[1], REDIS_FAIL_PROTOCOL, true);
@@ -901,7 +903,7 @@ Test(redis_conn_expect, a_command_that_the_server_cannot_read)
     expect_text(&story.calls[0], 1, "{\"result\":1");
     expect_text(&story.calls[1], 2, "ERR Protocol error: invalid bulk length");
     expect_lost(&story.calls[2], REDIS_FAIL_CLOSED, false);
-    peer_release(story.peer);
+    fake_peer_release(story.peer);
     end(&story);
 }
 
@@ -1134,7 +1136,7 @@ Test(redis_conn_expect, more_behind_a_backlog)
     send_pattern(&story, 0, quarter);
     run_until(&story, socket_is_full);
     send_pattern(&story, quarter, quarter);
-    peer_release(story.peer);
+    fake_peer_release(story.peer);
     while (story.conn->taken < story.conn->appended - quarter) {
         run_until(&story, is_ready);
     }
@@ -1205,7 +1207,7 @@ Test(redis_conn_expect, withdrawn_from_a_backlog)
     expect_lost(&story.calls[1], REDIS_FAIL_CLOSED, false);
     expect_lost(&story.calls[2], REDIS_FAIL_CLOSED, false);
     send_pattern(&story, large, small);
-    peer_release(story.peer);
+    fake_peer_release(story.peer);
     run_until(&story, all_done);
     expect_text(&story.calls[0], 3, "{\"result\":1");
     expect_text(&story.calls[3], 4, "{\"result\":2");
@@ -1234,7 +1236,7 @@ Test(redis_conn_expect, not_withdrawn_while_it_is_answered)
     }
     redis_conn_withdraw(story.conn);
     cr_expect_eq(late->done, 0);
-    peer_release(story.peer);
+    fake_peer_release(story.peer);
     run_until(&story, is_closed);
     expect_lost(late, REDIS_FAIL_PROTOCOL, false);
     end(&story);
@@ -1271,7 +1273,7 @@ Test(redis_conn_expect, thousands_in_flight)
         redis_conn_send(story.conn, PING, strlen(PING), &many[i].expect);
     }
     run_until(&story, nothing_unsent);
-    peer_release(story.peer);
+    fake_peer_release(story.peer);
     while (story.conn->n_commands > 0) {
         run_until(&story, is_ready);
     }
