@@ -19,8 +19,8 @@ enum peer_action {
     PEER_FLOOD,   /* a bulk string that never ends, until the other side closes */
     PEER_WAIT,    /* until the other side closes */
     PEER_RESET,   /* close with a reset */
-    PEER_SWALLOW, /* read so many bytes, `text` in decimal; each must be fake_peer_byte() of its place */
-    PEER_HOLD, /* read nothing until fake_peer_release() */
+    PEER_SWALLOW, /* read so many bytes, `text` in decimal; each is fake_peer_byte() of its place */
+    PEER_HOLD,    /* read nothing until fake_peer_release() */
     PEER_CLOSE,
 };
 
@@ -45,7 +45,9 @@ char fake_peer_byte(size_t i);
 const char *fake_peer_join(struct fake_peer *peer);
 /** All it read, terminated; after fake_peer_join(). */
 const char *fake_peer_seen(const struct fake_peer *peer);
-/** The bytes of the read() that completed the last PEER_EXPECT, terminated; after fake_peer_join(). */
+/**
+ * The bytes of the read() that completed the last PEER_EXPECT, terminated; after fake_peer_join().
+ */
 const char *fake_peer_last_read(const struct fake_peer *peer);
 void fake_peer_free(struct fake_peer *peer);
 
