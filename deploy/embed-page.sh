@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Put the status page together: embed-page.sh FOLDER OUT makes OUT.head and OUT.tail, between which the state goes,
-# and OUT.policy, the Content-Security-Policy that names the hashes of its style and script.
+# Put the status page together: embed-page.sh FOLDER OUT makes OUT.head and OUT.tail, between which the text of /status
+# goes, and OUT.policy, the Content-Security-Policy that names the hashes of its style and script.
 set -euo pipefail
 readonly folder=$1 out=$2
 
@@ -16,7 +16,7 @@ hash_of() {
     printf 'sha256-%s' "$(printf '%b' "$(sed 's/../\\x&/g' <<<"${hex%% *}")" | base64 -w0)"
 }
 
-for marker in @CSS@ @STATE@ @JS@; do
+for marker in @CSS@ @TEXT@ @JS@; do
     [[ $html == *"$marker"* ]] || {
         echo "embed-page: $folder/page.html lacks $marker" >&2
         exit 1
@@ -27,8 +27,8 @@ if [[ ${css,,} == *'</style'* || ${js,,} == *'</script'* || $js == *'<!--'* ]]; 
     exit 1
 fi
 
-before=${html%%@STATE@*}
-after=${html#*@STATE@}
+before=${html%%@TEXT@*}
+after=${html#*@TEXT@}
 printf '%s%s%s' "${before%%@CSS@*}" "$css" "${before#*@CSS@}" >"$out.head"
 printf '%s%s%s\n' "${after%%@JS@*}" "$js" "${after#*@JS@}" >"$out.tail"
 printf "default-src 'none'; script-src '%s'; style-src '%s'; img-src data:; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; require-trusted-types-for 'script'; trusted-types 'none'" \

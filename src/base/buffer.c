@@ -94,6 +94,19 @@ char *buffer_take(struct buffer *buffer, size_t *size)
     return bytes;
 }
 
+char *buffer_take_text(struct buffer *buffer, size_t *size)
+{
+    size_t taken;
+    char *text;
+
+    buffer_add(buffer, "", 1);
+    text = buffer_take(buffer, &taken);
+    if (size) {
+        *size = taken - 1;
+    }
+    return text;
+}
+
 void buffer_release(struct buffer *buffer)
 {
     budget_free(buffer->bytes);

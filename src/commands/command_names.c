@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/names.h"
 #include "command_table_internal.h"
 
 static const char *const categories[] = {
@@ -88,14 +89,9 @@ static const char *const names[] = {
 #define N_NAMES (sizeof(names) / sizeof(names[0]))
 #define N_CATEGORIES (sizeof(categories) / sizeof(categories[0]))
 
-static int compare(const void *name, const void *row)
-{
-    return strcmp(name, *(const char *const *)row);
-}
-
 bool command_category_exists(const char *category)
 {
-    return bsearch(category, categories, N_CATEGORIES, sizeof(categories[0]), compare) != NULL;
+    return names_have(categories, N_CATEGORIES, category);
 }
 
 /* `name`, or `name|sub`. */
@@ -115,7 +111,7 @@ bool command_is_core(const char *name, const char *sub)
     char whole[2 * COMMAND_NAME_SIZE];
 
     join(whole, name, sub);
-    return bsearch(whole, names, N_NAMES, sizeof(names[0]), compare) != NULL;
+    return names_have(names, N_NAMES, whole);
 }
 
 /* One letter more, less, or another one, or two that changed places. */

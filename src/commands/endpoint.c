@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/backoff.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
@@ -73,16 +74,8 @@ static void send_waiting_on(struct pool_endpoint *endpoint)
 static void endpoint_fail(struct pool_endpoint *endpoint, const char *words)
 {
     char text[ADDRESS_TEXT_SIZE];
-    int64_t delay_ms = BACKOFF_MAX_MS;
+    int64_t delay_ms = jittered_ms(backoff_ms(++endpoint->failures, BACKOFF_MS, BACKOFF_MAX_MS), 2);
 
-    if (endpoint->failures < 5) {
-        delay_ms = BACKOFF_MS << endpoint->failures;
-    }
-    if (delay_ms > BACKOFF_MAX_MS) {
-        delay_ms = BACKOFF_MAX_MS;
-    }
-    delay_ms -= jitter_below((uint32_t)(delay_ms / 2));
-    endpoint->failures++;
     endpoint->retry_ms = clock_boot_ms() + delay_ms;
     master_pool_say(endpoint->master_pool, "%s: %s", address_format(&endpoint->address, text),
                     words);

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "bellwether/base/memory.h"
+#include "bellwether/base/names.h"
 
 #define CACHE_LINE 64
 
@@ -146,24 +147,22 @@ static void sentinel_unref(struct metrics_sentinel *sentinel)
     }
 }
 
+static const char *master_name_at(const void *masters, size_t i)
+{
+    return ((struct metrics_master *const *)masters)[i]->name;
+}
+
 struct metrics_master *metrics_master_add(struct metrics *metrics, const char *name)
 {
     struct metrics_master *master = mem_new(1, sizeof(*master));
     struct metrics_listed *listed = &metrics->listed;
-    size_t at = 0, end;
+    size_t at;
+    bool found; /* is not asked: each call adds one */
 
     atomic_store(&master->references, 1);
     master->name = mem_strdup(name);
     pthread_mutex_lock(&metrics->lock);
-    for (end = listed->n_masters; at < end;) {
-        size_t middle = at + (end - at) / 2;
-
-        if (strcmp(listed->masters[middle]->name, name) < 0) {
-            at = middle + 1;
-        } else {
-            end = middle;
-        }
-    }
+    at = names_place(listed->masters, listed->n_masters, master_name_at, name, &found);
     listed->masters = mem_resize(listed->masters, listed->n_masters + 1, sizeof(*listed->masters));
     memmove(listed->masters + at + 1, listed->masters + at,
             (listed->n_masters - at) * sizeof(*listed->masters));
@@ -192,15 +191,15 @@ void metrics_master_remove(struct metrics *metrics, struct metrics_master *maste
     master_unref(master);
 }
 
-/* Where the address is, or would have to be. Under the lock. */
-static size_t find_sentinel(const struct metrics_listed *listed, const char *address)
+static const char *sentinel_address_at(const void *sentinels, size_t i)
 {
-    size_t at = 0;
+    return ((struct metrics_sentinel *const *)sentinels)[i]->address;
+}
 
-    while (at < listed->n_sentinels && strcmp(listed->sentinels[at]->address, address) < 0) {
-        at++;
-    }
-    return at;
+/* Where the address is, or would have to be. Under the lock. */
+static size_t find_sentinel(const struct metrics_listed *listed, const char *address, bool *found)
+{
+    return names_place(listed->sentinels, listed->n_sentinels, sentinel_address_at, address, found);
 }
 
 struct metrics_sentinel *metrics_sentinel_add(struct metrics *metrics, const char *address)
@@ -208,10 +207,11 @@ struct metrics_sentinel *metrics_sentinel_add(struct metrics *metrics, const cha
     struct metrics_listed *listed = &metrics->listed;
     struct metrics_sentinel *sentinel;
     size_t at;
+    bool found;
 
     pthread_mutex_lock(&metrics->lock);
-    at = find_sentinel(listed, address);
-    if (at == listed->n_sentinels || strcmp(listed->sentinels[at]->address, address) != 0) {
+    at = find_sentinel(listed, address, &found);
+    if (!found) {
         sentinel = mem_new(1, sizeof(*sentinel));
         atomic_store(&sentinel->references, 1);
         sentinel->address = mem_strdup(address);
@@ -231,7 +231,7 @@ struct metrics_sentinel *metrics_sentinel_add(struct metrics *metrics, const cha
 void metrics_sentinel_remove(struct metrics *metrics, struct metrics_sentinel *sentinel)
 {
     struct metrics_listed *listed = &metrics->listed;
-    bool last;
+    bool last, found;
 
     if (!sentinel) {
         return;
@@ -239,7 +239,7 @@ void metrics_sentinel_remove(struct metrics *metrics, struct metrics_sentinel *s
     pthread_mutex_lock(&metrics->lock);
     last = --sentinel->users == 0;
     if (last) {
-        size_t at = find_sentinel(listed, sentinel->address);
+        size_t at = find_sentinel(listed, sentinel->address, &found);
 
         listed->n_sentinels--;
         memmove(listed->sentinels + at, listed->sentinels + at + 1,

@@ -5,29 +5,18 @@
  */
 #include "bellwether/metrics/exposition.h"
 
-#include <stdlib.h>
 #include <string.h>
 
-#include "bellwether/base/memory.h"
 #include "bellwether/base/utf8.h"
 
 #define NUMBER_MAX 32
 
 /* ---- text ---- */
 
-static void reserve(struct exposition *out, size_t more)
+static inline void add_bytes(struct exposition *out, const char *bytes, size_t n)
 {
-    if (out->len + more + 1 > out->room) {
-        out->room = (out->len + more + 1) * 2;
-        out->text = mem_resize(out->text, out->room, 1);
-    }
-}
-
-static void add_bytes(struct exposition *out, const char *bytes, size_t n)
-{
-    reserve(out, n);
-    memcpy(out->text + out->len, bytes, n);
-    out->len += n;
+    memcpy(buffer_reserve(&out->text, n), bytes, n);
+    out->text.size += n;
 }
 
 /* Inline, so that the length of what is written out here is known to the compiler. */
@@ -218,12 +207,8 @@ void exposition_histogram(struct exposition *out, const struct metric_totals *to
 
 char *exposition_finish(struct exposition *out, size_t *size)
 {
-    char *text;
+    char *text = buffer_take_text(&out->text, size);
 
-    reserve(out, 0);
-    text = out->text;
-    text[out->len] = '\0';
-    *size = out->len;
     *out = (struct exposition){0};
     return text;
 }

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/backoff.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/log.h"
@@ -68,14 +69,8 @@ void client_release_monitored_master(struct monitored_master *monitored)
 
 int64_t client_backoff_ms(unsigned failures)
 {
-    int64_t ceiling = BACKOFF_FIRST_MS;
+    int64_t ceiling = backoff_ms(failures, BACKOFF_FIRST_MS, BACKOFF_LAST_MS);
 
-    for (unsigned i = 1; i < failures && ceiling < BACKOFF_LAST_MS; i++) {
-        ceiling *= 2;
-    }
-    if (ceiling > BACKOFF_LAST_MS) {
-        ceiling = BACKOFF_LAST_MS;
-    }
     /* Full jitter, but never zero: a peer that closes at once must not be hammered. */
     return 10 + (int64_t)jitter_below((uint32_t)ceiling);
 }

@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/backoff.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/log.h"
@@ -239,7 +240,7 @@ static int client_ask_slow(struct sentinel_client *client, struct monitored_mast
 {
     int64_t slow_ms = client_slow_ms(client);
 
-    monitored->slow_due_ms = now_ms + slow_ms - (int64_t)jitter_below((uint32_t)(slow_ms / 10));
+    monitored->slow_due_ms = now_ms + jittered_ms(slow_ms, 10);
     send_monitored_master(client, monitored, "SENTINELS", got_peers);
     send_monitored_master(client, monitored, "REPLICAS", got_replicas);
     if (client->denied & SENTINEL_EXTRA_CKQUORUM) {

@@ -60,10 +60,11 @@ static struct teller *need_teller(struct failover_log *failover_log,
 
 static void hear_tilt(struct failover_log *failover_log, const struct failover_log_event *event)
 {
-    need_teller(failover_log, event)->tilt = event->signal == TIMELINE_TILT;
-    for (struct failover_record *record = failover_log->records;
-         record && event->signal == TIMELINE_TILT; record = record->next) {
-        record->tilted = record->tilted || record->deployment == event->deployment;
+    bool tilt = event->signal == TIMELINE_TILT;
+
+    need_teller(failover_log, event)->tilt = tilt;
+    LIST_EACH(struct failover_record, record, &failover_log->records, link) {
+        record->tilted |= tilt && record->deployment == event->deployment;
     }
 }
 

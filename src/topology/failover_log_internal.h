@@ -1,10 +1,11 @@
 /*
- * The failover log's own objects. failover_log.c keeps entries, failover_log_story.c the story of
- * one master, failover_log_feed.c what is heard.
+ * The failover log's own objects. failover_log_ring.c keeps entries, failover_log_story.c the story
+ * of one master, failover_log_feed.c what is heard, failover_log.c the whole.
  */
 #ifndef BELLWETHER_TOPOLOGY_FAILOVER_LOG_INTERNAL_H
 #define BELLWETHER_TOPOLOGY_FAILOVER_LOG_INTERNAL_H
 
+#include "bellwether/base/list.h"
 #include "bellwether/topology/failover_log.h"
 
 /* What one Sentinel has said about one master. */
@@ -17,7 +18,7 @@ struct failover_record_vote {
 
 /* One watched master. */
 struct failover_record {
-    struct failover_record *next;
+    struct list_link link;
     char *name;
     size_t deployment;
     /* what is known of the published node */
@@ -77,14 +78,14 @@ struct failover_log {
         struct failover **entries; /* not yet taken; a reference each */
         size_t n;
     } ended, resolved;
-    struct failover_record *records;
+    struct list records; /* the youngest first */
     struct teller *tellers;
     size_t n_tellers;
     size_t n_open; /* entries */
     uint64_t last_id, revision;
 };
 
-/* ---- failover_log.c ---- */
+/* ---- failover_log_ring.c ---- */
 
 struct failover *failover_ref(struct failover *entry);
 /** A new entry at the ring's end. @return a reference of the caller's. */
@@ -95,6 +96,8 @@ struct failover *failover_log_edit(struct failover_log *failover_log, struct fai
 struct failover **failover_log_last(const struct failover_log *failover_log, const char *name);
 /** For failover_log_take_ended() or failover_log_take_resolved(). */
 void failover_log_queue(struct failover_queue *queue, struct failover *entry);
+void failover_log_queue_release(struct failover_queue *queue);
+void failover_log_ring_release(struct failover_log *failover_log);
 bool failover_has_phase(const struct failover *entry, enum failover_phase phase);
 
 /* ---- failover_log_story.c ---- */

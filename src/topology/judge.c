@@ -104,43 +104,6 @@ static void learn_ip(struct judge *judge)
 
 /* ---- publishing ---- */
 
-/* What the former master said last goes on counting: it may be what a majority still names. */
-static void depose(struct judge *judge, int64_t now_ms)
-{
-    const struct verification *verification = &judge->verification;
-    struct check *check = &judge->checks[CHECK_DEPOSED];
-
-    judge->previous = judge->published.master;
-    judge->has_previous = true;
-    judge->deposed.node = judge->previous;
-    judge->deposed.suspect =
-        judge->config.verify && !(verification->answered && verification->answer == ROLE_OTHER);
-    if (!judge->deposed.suspect) {
-        return;
-    }
-    check_want(check, &judge->deposed.node, judge->published.epoch, now_ms);
-    if (verification->failures == 0 && verification_alive(verification, &judge->config, now_ms)) {
-        check_answer(check, &judge->config, verification->alive_answer, verification->alive_ms);
-        check_rest(check, verification->alive_ms);
-    }
-}
-
-void judge_move_to(struct judge *judge, const struct published *to, int64_t now_ms, int64_t wall_ms)
-{
-    for (size_t i = 0; i < CHECKS; i++) {
-        check_drop(&judge->checks[i]);
-    }
-    if (judge->has_published) {
-        depose(judge, now_ms);
-    }
-    judge->has_published = true;
-    judge->published = *to;
-    judge->published_ms = now_ms;
-    judge->published_wall_ms = wall_ms;
-    judge->contradicted_ms = -1;
-    memset(&judge->run_ids, 0, sizeof(judge->run_ids));
-}
-
 static void publish(struct judge *judge, const struct decision *by, const struct check *check,
                     int64_t now_ms, int64_t wall_ms)
 {

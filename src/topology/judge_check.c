@@ -8,17 +8,8 @@
  */
 #include <string.h>
 
+#include "bellwether/base/backoff.h"
 #include "judge_internal.h"
-
-int64_t retry_delay_ms(unsigned failures)
-{
-    int64_t delay = RETRY_FIRST_MS;
-
-    for (unsigned i = 1; i < failures && delay < RETRY_MOST_MS; i++) {
-        delay *= 2;
-    }
-    return delay < RETRY_MOST_MS ? delay : RETRY_MOST_MS;
-}
 
 bool role_unknowable(enum role_answer answer)
 {
@@ -73,18 +64,13 @@ void check_answer(struct check *check, const struct judge_config *config, enum r
         check->next_ms = now_ms + good_for_ms(config) + 1;
     } else {
         check->failures++;
-        check->next_ms = now_ms + retry_delay_ms(check->failures);
+        check->next_ms = now_ms + backoff_ms(check->failures, RETRY_FIRST_MS, RETRY_MOST_MS);
     }
 }
 
 void check_rest(struct check *check, int64_t now_ms)
 {
-    int64_t delay_ms = DEPOSED_ASK_MS;
-
-    for (unsigned i = 1; i < check->failures && delay_ms < DEPOSED_ASK_MOST_MS; i++) {
-        delay_ms *= 2;
-    }
-    check->next_ms = now_ms + (delay_ms < DEPOSED_ASK_MOST_MS ? delay_ms : DEPOSED_ASK_MOST_MS);
+    check->next_ms = now_ms + backoff_ms(check->failures, DEPOSED_ASK_MS, DEPOSED_ASK_MOST_MS);
 }
 
 static int64_t given_up_ms(const struct check *check, const struct judge_config *config)
@@ -206,7 +192,8 @@ static void verification_bad(struct verification *verification, enum role_answer
         verification->alive = verification->alive && at_once;
     }
     /* A silence, an odd answer: only time tells (suspect-after). */
-    verification->retry_ms = now_ms + (at_once ? 0 : retry_delay_ms(verification->failures));
+    verification->retry_ms =
+        now_ms + (at_once ? 0 : backoff_ms(verification->failures, RETRY_FIRST_MS, RETRY_MOST_MS));
 }
 
 void verification_answer(struct verification *verification, enum role_answer answer, int64_t now_ms)

@@ -42,120 +42,6 @@ void judge_free(struct judge *judge)
     free(judge);
 }
 
-/* ---- known Sentinels ---- */
-
-static void copy_id(char out[RUN_ID_SIZE], const char *id)
-{
-    size_t length = strnlen(id, RUN_ID_SIZE - 1);
-
-    memmove(out, id, length);
-    memset(out + length, 0, RUN_ID_SIZE - length);
-}
-
-static struct voice *find_vote(const struct judge *judge, const char *id)
-{
-    for (size_t i = 0; i < judge->n_votes; i++) {
-        if (strncmp(judge->voices[i].id, id, RUN_ID_SIZE - 1) == 0) {
-            return &judge->voices[i];
-        }
-    }
-    return NULL;
-}
-
-struct voice *judge_vote(const struct judge *judge, const char *id)
-{
-    return find_vote(judge, id);
-}
-
-static struct observation *find_seen(const struct judge *judge, const char *id)
-{
-    for (size_t i = 0; i < judge->n_seen; i++) {
-        if (strncmp(judge->seen[i].sentinel, id, RUN_ID_SIZE - 1) == 0) {
-            return &judge->seen[i];
-        }
-    }
-    return NULL;
-}
-
-struct voice *judge_need_vote(struct judge *judge, const char *id)
-{
-    struct voice *voice = find_vote(judge, id);
-
-    if (voice) {
-        return voice;
-    }
-    if (judge->n_votes == judge->room_votes) {
-        judge->room_votes = judge->room_votes ? judge->room_votes * 2 : 4;
-        judge->voices = mem_resize(judge->voices, judge->room_votes, sizeof(*judge->voices));
-    }
-    voice = &judge->voices[judge->n_votes++];
-    *voice = (struct voice){
-        .gone_ms = -1, .strange_ms = -1, .failover_since_ms = -1, .leads_epoch = EPOCH_UNKNOWN};
-    copy_id(voice->id, id);
-    return voice;
-}
-
-static struct observation *need_seen(struct judge *judge, const char *id)
-{
-    struct observation *seen = find_seen(judge, id);
-
-    if (seen) {
-        return seen;
-    }
-    if (judge->n_seen == judge->room_seen) {
-        judge->room_seen = judge->room_seen ? judge->room_seen * 2 : 4;
-        judge->seen = mem_resize(judge->seen, judge->room_seen, sizeof(*judge->seen));
-    }
-    seen = &judge->seen[judge->n_seen++];
-    *seen = (struct observation){.link_up = false};
-    return seen;
-}
-
-static void drop_seen(struct judge *judge, const char *id)
-{
-    struct observation *seen = find_seen(judge, id);
-
-    if (seen) {
-        *seen = judge->seen[--judge->n_seen];
-    }
-}
-
-void judge_know(struct judge *judge, const char *sentinel_run_id)
-{
-    struct voice *voice = judge_need_vote(judge, sentinel_run_id);
-    struct observation *seen = find_seen(judge, sentinel_run_id);
-
-    judge->n_known += !voice->known;
-    judge->known_revision += !voice->known;
-    voice->known = true;
-    if (seen) {
-        seen->unknown = false;
-    }
-}
-
-void judge_forget(struct judge *judge, const char *sentinel_run_id)
-{
-    struct voice *voice = find_vote(judge, sentinel_run_id);
-
-    drop_seen(judge, sentinel_run_id);
-    if (voice) {
-        judge->n_known -= voice->known;
-        judge->known_revision += voice->known;
-        free(voice->nodes);
-        *voice = judge->voices[--judge->n_votes];
-    }
-}
-
-uint64_t judge_known_revision(const struct judge *judge)
-{
-    return judge->known_revision;
-}
-
-size_t judge_known(const struct judge *judge)
-{
-    return judge->n_known;
-}
-
 /* ---- observations ---- */
 
 /* A poll in a row with the same address and epoch, as long as none was missed between. */
@@ -181,11 +67,11 @@ void judge_observe(struct judge *judge, const struct observation *seen)
     if (seen->at_ms < judge->void_ms) {
         return;
     }
-    kept = need_seen(judge, seen->sentinel);
+    kept = judge_need_seen(judge, seen->sentinel);
     repeats = count_repeats(kept, seen, voice);
     *kept = *seen;
-    copy_id(kept->sentinel, seen->sentinel);
-    copy_id(kept->run_id, seen->run_id);
+    judge_copy_id(kept->sentinel, seen->sentinel);
+    judge_copy_id(kept->run_id, seen->run_id);
     kept->repeats = repeats;
     kept->unknown = !voice->known;
     voice->has_named = true;
@@ -201,8 +87,8 @@ void judge_observe(struct judge *judge, const struct observation *seen)
 
 void judge_lose(struct judge *judge, const char *sentinel_run_id)
 {
-    struct voice *voice = find_vote(judge, sentinel_run_id);
-    struct observation *seen = find_seen(judge, sentinel_run_id);
+    struct voice *voice = judge_vote(judge, sentinel_run_id);
+    struct observation *seen = judge_seen(judge, sentinel_run_id);
 
     if (voice) {
         voice->heard = true;
@@ -215,19 +101,7 @@ void judge_lose(struct judge *judge, const char *sentinel_run_id)
 void judge_refuse(struct judge *judge, const char *sentinel_run_id)
 {
     judge_need_vote(judge, sentinel_run_id)->heard = true;
-    drop_seen(judge, sentinel_run_id);
-}
-
-void judge_restart_repeats(struct judge *judge)
-{
-    for (size_t i = 0; i < judge->n_seen; i++) {
-        judge->seen[i].repeats = 0;
-    }
-}
-
-const struct observation *judge_observation(const struct judge *judge, const char *sentinel_run_id)
-{
-    return find_seen(judge, sentinel_run_id);
+    judge_drop_seen(judge, sentinel_run_id);
 }
 
 int64_t judge_high_water(const struct judge *judge)
@@ -305,63 +179,4 @@ void judge_void(struct judge *judge, int64_t now_ms)
     judge->began_ms = now_ms;
     judge->void_ms = now_ms;
     judge->not_serving_since_ms = now_ms;
-}
-
-/* ---- restarts ---- */
-
-static bool run_id_was_seen(const struct run_ids *ids, const char *id)
-{
-    for (size_t i = 0; i < ids->n; i++) {
-        if (strcmp(ids->seen[i], id) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void remember_run_id(struct run_ids *ids, const char *id)
-{
-    if (ids->n == RUN_IDS_KEPT) {
-        memmove(ids->seen[0], ids->seen[1], (RUN_IDS_KEPT - 1) * sizeof(ids->seen[0]));
-        ids->n--;
-    }
-    copy_id(ids->seen[ids->n++], id);
-    copy_id(ids->current, id);
-}
-
-void judge_run_id(struct judge *judge, const struct endpoint *node, const char *run_id)
-{
-    struct run_ids *ids = &judge->run_ids;
-    bool told = ids->own;
-
-    if (!judge->has_published || !endpoint_equal(&judge->published.master, node)) {
-        return;
-    }
-    ids->own = run_id[0] != '\0';
-    if (!ids->own || strncmp(ids->current, run_id, RUN_ID_SIZE - 1) == 0) {
-        return;
-    }
-    /* Its first word only corrects what rows said: they may be of before. */
-    ids->restarted = ids->restarted || told;
-    remember_run_id(ids, run_id);
-}
-
-bool judge_follow_run_id(struct judge *judge, int64_t now_ms)
-{
-    struct run_ids *ids = &judge->run_ids;
-    bool first = ids->n == 0;
-    bool restarted = ids->restarted;
-
-    ids->restarted = false;
-    for (size_t i = 0; judge->has_published && !ids->own && i < judge->n_seen; i++) {
-        const struct observation *seen = &judge->seen[i];
-
-        if (seen->run_id[0] != '\0' && observation_counts(seen, now_ms) &&
-            endpoint_equal(&seen->master, &judge->published.master) &&
-            !run_id_was_seen(ids, seen->run_id)) {
-            remember_run_id(ids, seen->run_id);
-            restarted = !first;
-        }
-    }
-    return restarted;
 }

@@ -1,7 +1,8 @@
 /*
- * What the judge's files share: its memory. judge_feed.c takes in what happens, judge.c steps,
- * judge_check.c weighs role answers, judge_adopt.c adopts (rule 11), judge_state.c names the state
- * and its reason, judge_words.c says it in words.
+ * What the judge's files share: its memory. judge_feed.c takes in what happens and judge_known.c
+ * who is known, judge_votes.c keeps it; judge.c steps, judge_check.c weighs role answers,
+ * judge_published.c moves what is published, judge_adopt.c adopts (rule 11), judge_state.c names
+ * the state and its reason, judge_words.c says it in words.
  */
 #ifndef BELLWETHER_TOPOLOGY_JUDGE_INTERNAL_H
 #define BELLWETHER_TOPOLOGY_JUDGE_INTERNAL_H
@@ -197,7 +198,6 @@ bool decide_majority(const struct observation *seen, size_t n_seen, size_t known
                      unsigned repeats, struct decision *out);
 
 /* judge_check.c */
-int64_t retry_delay_ms(unsigned failures);
 bool role_unknowable(enum role_answer answer);
 void check_want(struct check *check, const struct endpoint *node, int64_t epoch, int64_t now_ms);
 void check_drop(struct check *check);
@@ -248,14 +248,20 @@ enum decide_rule adoption_step(struct judge *judge, int64_t now_ms, int64_t wall
                                const char **why);
 int64_t adoption_next_ms(const struct judge *judge);
 
-/* judge.c: another address is published from now on. */
-void judge_move_to(struct judge *judge, const struct published *to, int64_t now_ms,
-                   int64_t wall_ms);
-
-/* judge_feed.c */
+/* judge_votes.c */
+void judge_copy_id(char out[RUN_ID_SIZE], const char *id);
+/* NULL: never heard of. */
 struct voice *judge_vote(const struct judge *judge, const char *id);
 struct voice *judge_need_vote(struct judge *judge, const char *id);
+struct observation *judge_seen(const struct judge *judge, const char *id);
+struct observation *judge_need_seen(struct judge *judge, const char *id);
+void judge_drop_seen(struct judge *judge, const char *id);
 void judge_restart_repeats(struct judge *judge);
+
+/* judge_published.c */
+/* Another address is published from now on. */
+void judge_move_to(struct judge *judge, const struct published *to, int64_t now_ms,
+                   int64_t wall_ms);
 /*
  * Look for a new run id at the published address. @return whether there is one: it was restarted.
  */

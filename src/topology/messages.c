@@ -42,7 +42,6 @@ static void drop_fresh(struct message *self)
 static void head_init(struct message *head, enum message_kind kind,
                       void (*drop)(struct message *self))
 {
-    head->next = NULL;
     head->kind = (int)kind;
     head->drop = drop;
 }

@@ -10,6 +10,7 @@
 
 #include "bellwether/base/buffer.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/base/names.h"
 
 /* ---- one master ---- */
 
@@ -205,25 +206,17 @@ void snapshot_unref(struct snapshot *snapshot)
     free(snapshot);
 }
 
+static const char *name_at(const void *masters, size_t i)
+{
+    return ((struct snapshot_master *const *)masters)[i]->name;
+}
+
 struct snapshot_master *snapshot_find(const struct snapshot *snapshot, const char *name)
 {
-    size_t low = 0;
-    size_t high = snapshot->n_masters;
+    bool found;
+    size_t at = names_place(snapshot->masters, snapshot->n_masters, name_at, name, &found);
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(name, snapshot->masters[middle]->name);
-
-        if (order == 0) {
-            return snapshot->masters[middle];
-        }
-        if (order < 0) {
-            high = middle;
-        } else {
-            low = middle + 1;
-        }
-    }
-    return NULL;
+    return found ? snapshot->masters[at] : NULL;
 }
 
 struct snapshot_master *snapshot_default(const struct snapshot *snapshot)
@@ -247,7 +240,7 @@ static const char *cause_of(const struct snapshot_sentinel *sentinel)
 char *snapshot_say_causes(const char *lead, const struct snapshot_sentinel *sentinels, size_t n)
 {
     struct buffer text = {0};
-    size_t said = 0, size;
+    size_t said = 0;
 
     buffer_add_text(&text, lead);
     for (size_t i = 0; i < n; i++) {
@@ -267,6 +260,5 @@ char *snapshot_say_causes(const char *lead, const struct snapshot_sentinel *sent
         buffer_add_integer(&text, (int64_t)(said - CAUSES_MAX));
         buffer_add_text(&text, " more, see /sentinels");
     }
-    buffer_add(&text, "", 1);
-    return buffer_take(&text, &size);
+    return buffer_take_text(&text, NULL);
 }

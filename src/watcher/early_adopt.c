@@ -8,6 +8,7 @@
  */
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
+#include "sentinel_signals.h"
 #include "watcher_internal.h"
 
 /* How often it is asked: a promotion takes 0.1 s, unless the leader can't reach the replica. */
@@ -158,26 +159,15 @@ static void adopt_hear_chosen(struct master *master, struct sentinel_node *senti
 void adopt_hear_event(struct master *master, struct sentinel_node *sentinel,
                       const struct sentinel_event *event)
 {
-    if (master->watcher->config->adopt != WATCH_ADOPT_PROMOTED) {
+    int step = sentinel_signal(event->kind)->adopt;
+
+    if (master->watcher->config->adopt != WATCH_ADOPT_PROMOTED || step == SIGNAL_NONE) {
         return;
     }
-    switch (event->kind) {
-    case SENTINEL_EVENT_TRY_FAILOVER: adopt_tell(master, sentinel, PROMOTION_TRY, NULL); break;
-    case SENTINEL_EVENT_ELECTED_LEADER:
-        adopt_tell(master, sentinel, PROMOTION_ELECTED, NULL);
-        break;
-    case SENTINEL_EVENT_SELECTED_SLAVE:
-    case SENTINEL_EVENT_SEND_SLAVEOF_NOONE:
+    if (step == PROMOTION_CHOSEN) {
         adopt_hear_chosen(master, sentinel, &event->address);
-        break;
-    case SENTINEL_EVENT_FAILOVER_END:
-    case SENTINEL_EVENT_FAILOVER_END_FOR_TIMEOUT:
-    case SENTINEL_EVENT_SWITCH_MASTER: adopt_tell(master, sentinel, PROMOTION_ENDED, NULL); break;
-    default:
-        if (sentinel_event_is_abort(event->kind)) {
-            adopt_tell(master, sentinel, PROMOTION_ABORTED, NULL);
-        }
-        break;
+    } else {
+        adopt_tell(master, sentinel, (enum promotion_step)step, NULL);
     }
 }
 

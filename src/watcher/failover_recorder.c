@@ -7,6 +7,7 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
+#include "sentinel_signals.h"
 #include "watcher_internal.h"
 
 enum { HISTORY = 64, LOG_FIELDS_MAX = 12 + PHASES_COUNT };
@@ -125,47 +126,16 @@ static void failover_recorder_due(void *data)
 
 /* ---- what is heard ---- */
 
-static const struct {
-    enum sentinel_event_kind kind;
-    enum failover_log_signal signal;
-    /* the instance must be the master itself: replicas and Sentinels go down, too */
-    bool of_master;
-} signals[] = {
-    {SENTINEL_EVENT_SDOWN, TIMELINE_SDOWN, true},
-    {SENTINEL_EVENT_SDOWN_END, TIMELINE_SDOWN_END, true},
-    {SENTINEL_EVENT_ODOWN, TIMELINE_ODOWN, true},
-    {SENTINEL_EVENT_ODOWN_END, TIMELINE_ODOWN_END, true},
-    {SENTINEL_EVENT_TRY_FAILOVER, TIMELINE_TRY, false},
-    {SENTINEL_EVENT_ELECTED_LEADER, TIMELINE_ELECTED, false},
-    {SENTINEL_EVENT_SELECTED_SLAVE, TIMELINE_SELECTED, false},
-    {SENTINEL_EVENT_SEND_SLAVEOF_NOONE, TIMELINE_PROMOTING, false},
-    {SENTINEL_EVENT_WAIT_PROMOTION, TIMELINE_WAIT_PROMOTION, false},
-    {SENTINEL_EVENT_PROMOTED_SLAVE, TIMELINE_PROMOTED, false},
-    {SENTINEL_EVENT_SWITCH_MASTER, TIMELINE_SWITCHED, false},
-    {SENTINEL_EVENT_FAILOVER_END, TIMELINE_FINISHED, false},
-    {SENTINEL_EVENT_FAILOVER_END_FOR_TIMEOUT, TIMELINE_FINISHED_BY_TIMEOUT, false},
-    {SENTINEL_EVENT_ABORT_NOT_ELECTED, TIMELINE_NOT_ELECTED, false},
-    {SENTINEL_EVENT_ABORT_NO_GOOD_SLAVE, TIMELINE_NO_GOOD_SLAVE, false},
-    {SENTINEL_EVENT_ABORT_SLAVE_TIMEOUT, TIMELINE_SLAVE_TIMEOUT, false},
-    {SENTINEL_EVENT_ABORT_MASTER_TIMEOUT, TIMELINE_MASTER_TIMEOUT, false},
-    {SENTINEL_EVENT_ABORT_OTHER, TIMELINE_ABORTED, false},
-    {SENTINEL_EVENT_RESET_MASTER, TIMELINE_FORGOTTEN, false},
-    {SENTINEL_EVENT_MONITOR_END, TIMELINE_FORGOTTEN, false},
-    {SENTINEL_EVENT_TILT, TIMELINE_TILT, false},
-    {SENTINEL_EVENT_TILT_END, TIMELINE_TILT_END, false},
-    {SENTINEL_EVENT_NEW_EPOCH, TIMELINE_NEW_EPOCH, false},
-};
-
 bool failover_recorder_signal(const struct sentinel_event *event, enum failover_log_signal *signal)
 {
-    for (size_t i = 0; i < sizeof(signals) / sizeof(*signals); i++) {
-        if (signals[i].kind == event->kind &&
-            (!signals[i].of_master || event->instance == SENTINEL_INSTANCE_MASTER)) {
-            *signal = signals[i].signal;
-            return true;
-        }
+    const struct sentinel_signal *meant = sentinel_signal(event->kind);
+
+    if (meant->log == SIGNAL_NONE ||
+        (meant->log_of_master && event->instance != SENTINEL_INSTANCE_MASTER)) {
+        return false;
     }
-    return false;
+    *signal = (enum failover_log_signal)meant->log;
+    return true;
 }
 
 static void failover_recorder_tell(const struct sentinel_node *sentinel, struct master *master,

@@ -7,6 +7,7 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
+#include "sentinel_signals.h"
 #include "watcher_internal.h"
 
 static void fence_driver_follow(struct master *master);
@@ -150,15 +151,13 @@ static void fence_driver_follow(struct master *master)
 
 bool fence_driver_signal(const struct sentinel_event *event, enum fence_signal *signal)
 {
-    switch (event->kind) {
-    case SENTINEL_EVENT_ELECTED_LEADER: *signal = FENCE_SAYS_ELECTED; return true;
-    case SENTINEL_EVENT_SELECTED_SLAVE:
-    case SENTINEL_EVENT_SEND_SLAVEOF_NOONE: *signal = FENCE_SAYS_CHOSEN; return true;
-    case SENTINEL_EVENT_WAIT_PROMOTION: *signal = FENCE_SAYS_PROMOTING; return true;
-    case SENTINEL_EVENT_RESET_MASTER:
-    case SENTINEL_EVENT_MONITOR_END: *signal = FENCE_SAYS_ABORTED; return true;
-    default: *signal = FENCE_SAYS_ABORTED; return sentinel_event_is_abort(event->kind);
+    int meant = sentinel_signal(event->kind)->fence;
+
+    if (meant == SIGNAL_NONE) {
+        return false;
     }
+    *signal = (enum fence_signal)meant;
+    return true;
 }
 
 /* What was chosen; where its name has to be looked up first, the fence goes up all the same. */

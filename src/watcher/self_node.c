@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/backoff.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
@@ -80,7 +81,7 @@ static void self_changed(struct self *self, const struct self_said *before)
 
 static void self_schedule(struct self *self, int64_t delay_ms)
 {
-    loop_timer_start(self->timer, delay_ms - (int64_t)jitter_below((uint32_t)(delay_ms / 10 + 1)));
+    loop_timer_start(self->timer, jittered_ms(delay_ms, 10));
 }
 
 static bool is_loading_error(const redisReply *reply)

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/backoff.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
@@ -24,15 +25,8 @@ enum {
     SUSPICION_FOR_MS = 2000,  /* and from then on, where it goes on and on, */
     SUSPICION_SLOW_MS = 1000, /* than this */
     SHARED_TURN = 32,         /* a question may come earlier by that part of its interval */
+    SPREAD = 10, /* the same at random; never later: suspect-after is reckoned from it */
 };
-
-/* Never later: suspect-after is reckoned from the interval. */
-static int64_t jittered(int64_t ms)
-{
-    uint32_t spread = (uint32_t)(ms / 10);
-
-    return spread > 0 ? ms - (int64_t)jitter_below(spread) : ms;
-}
 
 /* A restart always ends the connection, so once on each is enough. */
 static void run_id_heard(void *data, struct role_check *role_check, const char *run_id)
@@ -49,7 +43,7 @@ static void run_id_heard(void *data, struct role_check *role_check, const char *
 static void standing_schedule(struct master *master, enum role_answer answer)
 {
     const struct watch_config *config = master->watcher->config;
-    int64_t delay_ms = jittered(config->verify_interval_ms);
+    int64_t delay_ms = jittered_ms(config->verify_interval_ms, SPREAD);
     bool connected = role_check_is_connected(master->standing);
 
     if (connected) {
@@ -58,15 +52,11 @@ static void standing_schedule(struct master *master, enum role_answer answer)
         master->standing_failures++;
     }
     if (!connected) {
-        int64_t backoff_ms = REOPEN_FIRST_MS;
+        int64_t most_ms = delay_ms < REOPEN_LAST_MS ? delay_ms : REOPEN_LAST_MS;
 
-        for (unsigned i = 1; i < master->standing_failures && backoff_ms < REOPEN_LAST_MS; i++) {
-            backoff_ms *= 2;
-        }
-        if (answer == ROLE_TIMEOUT) {
-            backoff_ms = 0; /* it has been waited for already */
-        }
-        delay_ms = jittered(backoff_ms < delay_ms ? backoff_ms : delay_ms);
+        delay_ms = backoff_ms(master->standing_failures, REOPEN_FIRST_MS, most_ms);
+        /* a time-out has been waited for already */
+        delay_ms = answer == ROLE_TIMEOUT ? 0 : jittered_ms(delay_ms, SPREAD);
     } else if (answer != ROLE_MASTER && delay_ms > REOPEN_LAST_MS) {
         delay_ms = REOPEN_LAST_MS;
     }

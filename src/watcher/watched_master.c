@@ -11,9 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/backoff.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "sentinel_signals.h"
 #include "watcher_internal.h"
 
 enum {
@@ -92,7 +94,7 @@ static void suspect_due(void *data)
     }
     delay_ms *= 1 + (int64_t)(watcher->n_suspect / SUSPECT_CROWD);
     if (delay_ms > SUSPECT_FAST_MS) {
-        delay_ms -= (int64_t)jitter_below((uint32_t)(delay_ms / 3));
+        delay_ms = jittered_ms(delay_ms, 3);
     }
     loop_timer_start(master->suspect_timer, delay_ms);
 }
@@ -406,31 +408,10 @@ static void hear_progress(struct master *master, const struct sentinel_node *sen
                           const struct sentinel_view *view, const struct sentinel_event *event)
 {
     int64_t timeout_ms = view->has_row ? view->row.failover_timeout_ms : -1;
+    enum failover_course course = sentinel_signal(event->kind)->course;
 
-    if (is_elsewhere(master, sentinel, event)) {
-        return;
-    }
-    switch (event->kind) {
-    case SENTINEL_EVENT_TRY_FAILOVER:
-    case SENTINEL_EVENT_ELECTED_LEADER:
-    case SENTINEL_EVENT_SELECT_SLAVE:
-    case SENTINEL_EVENT_SELECTED_SLAVE:
-    case SENTINEL_EVENT_SEND_SLAVEOF_NOONE:
-    case SENTINEL_EVENT_WAIT_PROMOTION:
-    case SENTINEL_EVENT_PROMOTED_SLAVE:
-    case SENTINEL_EVENT_RECONF_SLAVES:
-        judge_failover(master->judge, true, clock_boot_ms(), timeout_ms);
-        break;
-    case SENTINEL_EVENT_FAILOVER_END:
-    case SENTINEL_EVENT_FAILOVER_END_FOR_TIMEOUT:
-    case SENTINEL_EVENT_SWITCH_MASTER:
-        judge_failover(master->judge, false, clock_boot_ms(), timeout_ms);
-        break;
-    default:
-        if (sentinel_event_is_abort(event->kind)) {
-            judge_failover(master->judge, false, clock_boot_ms(), timeout_ms);
-        }
-        break;
+    if (!is_elsewhere(master, sentinel, event) && course != FAILOVER_NO_WORD) {
+        judge_failover(master->judge, course == FAILOVER_GOES_ON, clock_boot_ms(), timeout_ms);
     }
 }
 
@@ -445,18 +426,10 @@ void master_hear_event(struct master *master, struct sentinel_node *sentinel,
     hear_progress(master, sentinel, view, event);
     fence_driver_hear_event(master, sentinel, event);
     adopt_hear_event(master, sentinel, event);
-    switch (event->kind) {
-    case SENTINEL_EVENT_SLAVE:
-    case SENTINEL_EVENT_SENTINEL:
-    case SENTINEL_EVENT_SENTINEL_ADDRESS_SWITCH:
-    case SENTINEL_EVENT_SENTINEL_ADDRESS_UPDATE:
-    case SENTINEL_EVENT_RESET_MASTER:
-    case SENTINEL_EVENT_MONITOR:
-    case SENTINEL_EVENT_SDOWN:
-    case SENTINEL_EVENT_SDOWN_END:
-    case SENTINEL_EVENT_SWITCH_MASTER:
-    case SENTINEL_EVENT_SET: sentinel_client_ask_all(sentinel->link, view->monitored); break;
-    default: sentinel_client_ask(sentinel->link, view->monitored); break;
+    if (sentinel_signal(event->kind)->ask_all) {
+        sentinel_client_ask_all(sentinel->link, view->monitored);
+    } else {
+        sentinel_client_ask(sentinel->link, view->monitored);
     }
     master_step(master);
 }

@@ -64,6 +64,20 @@ async function openPage(browser, base, { size, scheme }, prepare = async () => {
   return { page, context, answer, complaints, elsewhere, look: `${size}-${scheme}` };
 }
 
+// Whatever is shown from now on, in window.seen.
+function watchStates() {
+  const look = () => {
+    const card = document.querySelector(".card.master");
+    window.seen.push({
+      verdict: document.querySelector("#verdict").textContent, address: card.querySelector(".address").textContent,
+      summary: card.querySelector("summary").textContent, named: [...card.querySelectorAll("td:nth-child(2):not(.number)")].map((cell) => cell.textContent),
+    });
+  };
+  window.seen = [];
+  new MutationObserver(look).observe(document.querySelector("#main"), { subtree: true, childList: true, characterData: true });
+  look();
+}
+
 const textOf = (page, selector) => page.evaluate((wanted) => document.querySelector(wanted)?.textContent ?? "", selector);
 const shoot = async (view, name) => shots && view.page.screenshot({ path: join(shots, `${name}-${view.look}.png`), fullPage: true });
 
@@ -103,6 +117,7 @@ test("the status page", { skip: lacking.length ? `not installed: ${lacking.join(
   });
 
   await t.test("watches a failover without being loaded again", async () => {
+    await views[0].page.evaluate(watchStates);
     await cluster.nodes[0].stop("SIGKILL");
     await until("the page says that there is no master", 20000, async () => (await textOf(views[0].page, "#verdict")).includes("has no master now"));
     await shoot(views[0], "down");
@@ -126,6 +141,16 @@ test("the status page", { skip: lacking.length ? `not installed: ${lacking.join(
     for (const view of views) {
       assert.match(await textOf(view.page, "#events"), /\+switch-master/);
       await shoot(view, "switched");
+    }
+  });
+
+  await t.test("what it said meanwhile was of one state at every moment", async () => {
+    const seen = await views[0].page.evaluate(() => window.seen);
+    assert.ok(seen.some((one) => one.address !== seen[0].address));
+    for (const one of seen) {
+      const text = JSON.stringify(one);
+      assert.ok(one.verdict === `mymaster is at ${one.address}.` || one.verdict.startsWith("mymaster has no master now: "), text);
+      assert.ok(one.named.filter((address) => address === one.address).length >= Number(/^\d+/.exec(one.summary)[0]), text);
     }
   });
 
@@ -176,14 +201,26 @@ test("the status page", { skip: lacking.length ? `not installed: ${lacking.join(
     assert.equal(await page.evaluate(() => window.loadedOnce), true);
   });
 
-  await t.test("shows the present state without JavaScript", async () => {
+  await t.test("shows what /status says without JavaScript", async () => {
     const context = await browser.newContext({ javaScriptEnabled: false, viewport: sizes.phone });
     const page = await context.newPage();
     await page.goto(`${daemon.base}/`);
-    assert.equal(await page.locator(".address").textContent(), master);
-    assert.equal(await page.locator("#verdict").textContent(), `mymaster is at ${master}.`);
-    assert.ok((await page.locator("tbody tr").count()) >= 5);
+    const text = await page.locator("pre").innerText();
+    assert.match(text, new RegExp(`^ok(, \\w+)?: mymaster is ${master}, `));
+    const lines = text.split("\n");
+    const names = lines.filter((line) => /^[ !] sentinel /.test(line));
+    assert.equal(names.length, 3);
+    assert.ok(names.every((line) => line.includes(` says ${master} `)), text);
+    assert.ok(lines.filter((line) => /^[ !] replica /.test(line)).length >= 1, text);
+    // but for the time that the daemon is up, and ages
+    const plain = (words) => words.trim().replace(/\d+(\.\d+)? m?s\b/g, "N").replace(/lag \d+/g, "lag N");
+    assert.equal(plain(text), plain(await (await fetch(`${daemon.base}/status?format=text`)).text()));
+    for (const selector of ["#verdict", "#link", "#masters-section", "#failovers", "#feed"]) {
+      assert.equal(await page.isVisible(selector), false, `${selector} is the script's`);
+    }
     assert.equal(await page.locator("meta[http-equiv=refresh]").count(), 1);
+    const box = await page.locator("pre").boundingBox();
+    assert.ok(box.width <= sizes.phone.width, "long lines are wrapped");
     await shoot({ page, look: "phone" }, "plain");
     await context.close();
   });

@@ -29,6 +29,8 @@ bool buffer_may_add(const struct buffer *buffer, size_t more);
  * when nothing was ever reserved.
  */
 char *buffer_take(struct buffer *buffer, size_t *size);
+/** The same for text: terminated, which `size` does not count. @param size NULL: not wanted. */
+char *buffer_take_text(struct buffer *buffer, size_t *size);
 void buffer_release(struct buffer *buffer);
 
 #endif

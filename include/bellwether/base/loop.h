@@ -1,7 +1,7 @@
 /*
  * One thread's event loop: timers, descriptors, name look-ups, signals, and the ordered
- * mailbox that is the only path between threads. A thin cover over libuv, the only place that
- * includes uv.h, so that closing handles asynchronously is done right once.
+ * mailbox that is the only path between threads. A thin cover over libuv, which nothing else
+ * includes, so that closing handles asynchronously is done right once.
  *
  * All functions but mailbox_post() belong to the loop's own thread. `x_free` takes NULL, may be
  * called inside any callback (the object's own too), and no callback comes after it.
@@ -14,6 +14,7 @@
 #include <stdint.h>
 
 #include "bellwether/base/address.h"
+#include "bellwether/base/list.h"
 
 struct loop;
 struct loop_timer;
@@ -57,7 +58,7 @@ void loop_on_turn(struct loop *loop, void (*turn)(void *data), void *data);
  * what a turn writes leaves in one piece. Embedded in its owner, zeroed before use.
  */
 struct loop_later {
-    struct loop_later *next;
+    struct list_link link;
     void (*run)(void *data);
     void *data;
     bool queued;
@@ -121,7 +122,7 @@ void loop_signal_free(struct loop_signal *signal);
 
 /* A message is the head of whoever posts' own struct. Posted in order, delivered in order. */
 struct message {
-    struct message *next;
+    struct list_link link;
     int kind;
     void (*drop)(
         struct message

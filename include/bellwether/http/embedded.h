@@ -8,8 +8,8 @@ extern const char embedded_openapi[];
 extern const size_t embedded_openapi_size;
 
 /*
- * The status page in two pieces, between which the state goes, and the Content-Security-Policy that
- * names the hashes of its style and script.
+ * The status page in two pieces, between which the text of /status goes, and the
+ * Content-Security-Policy that names the hashes of its style and script.
  */
 extern const char embedded_page_head[];
 extern const size_t embedded_page_head_size;

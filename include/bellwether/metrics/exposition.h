@@ -9,14 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bellwether/base/buffer.h"
 #include "bellwether/metrics/counters.h"
 
 #define EXPOSITION_CONTENT_TYPE "text/plain; version=0.0.4; charset=utf-8"
 
 /* Zero is the start. */
 struct exposition {
-    char *text; /* owned, terminated once there is any */
-    size_t len, room;
+    struct buffer text;
     enum metric metric;
     bool begun; /* HELP and TYPE of `metric` are written */
 };

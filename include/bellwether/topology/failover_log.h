@@ -163,9 +163,9 @@ void failover_log_free(struct failover_log *failover_log);
 struct failover_record *failover_log_watch(struct failover_log *failover_log, const char *name,
                                            size_t deployment);
 /** How long Sentinels wait before they call it down, as far as they say. */
-void failover_log_down_after(struct failover_record *track, int64_t down_after_ms);
+void failover_log_down_after(struct failover_record *record, int64_t down_after_ms);
 /** It is watched no longer: its open entry ends. */
-void failover_log_forget(struct failover_log *failover_log, struct failover_record *track,
+void failover_log_forget(struct failover_log *failover_log, struct failover_record *record,
                          struct failover_log_time now);
 void failover_log_hear(struct failover_log *failover_log, const struct failover_log_event *event,
                        struct failover_log_time now);
@@ -174,10 +174,10 @@ void failover_log_hear(struct failover_log *failover_log, const struct failover_
  * @param at a good answer proves nothing about later than its question; a bad one is news as of
  * now.
  */
-void failover_log_checked(struct failover_log *failover_log, struct failover_record *track,
+void failover_log_checked(struct failover_log *failover_log, struct failover_record *record,
                           enum failover_log_check check, struct failover_log_time at);
 /** A master's state. @param published NULL: none yet. */
-void failover_log_state(struct failover_log *failover_log, struct failover_record *track,
+void failover_log_state(struct failover_log *failover_log, struct failover_record *record,
                         const struct address *published, enum master_state state,
                         struct failover_log_time now);
 /**
@@ -185,11 +185,11 @@ void failover_log_state(struct failover_log *failover_log, struct failover_recor
  * first publication.
  * @param verified the new node itself said master. @param adopted by --adopt promoted.
  */
-void failover_log_published(struct failover_log *failover_log, struct failover_record *track,
+void failover_log_published(struct failover_log *failover_log, struct failover_record *record,
                             const struct address *from, const struct address *to, int64_t epoch,
                             bool verified, bool adopted, struct failover_log_time now);
 /** The published node was restarted and is back: told by its entry, else by one of its own. */
-void failover_log_restarted(struct failover_log *failover_log, struct failover_record *track,
+void failover_log_restarted(struct failover_log *failover_log, struct failover_record *record,
                             struct failover_log_time now);
 /** Entries that waited too long for something are closed. @return whether anything changed. */
 bool failover_log_tick(struct failover_log *failover_log, struct failover_log_time now);

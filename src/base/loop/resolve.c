@@ -42,9 +42,9 @@ enum {
 enum kind { KIND_GOOD, KIND_NEW, KIND_HUNG };
 
 struct resolve_name {
-    struct resolve_name *next;
+    struct list_link link;
     char *host;
-    struct resolve_ask *asks;
+    struct list asks; /* the youngest first */
     bool waiting, running;
     enum kind kind;
     unsigned group;   /* running: whose share it takes */
@@ -60,7 +60,7 @@ typedef int resolve_fn(const char *host, const char *service, const struct addri
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* over all that follows */
 static pthread_cond_t work = PTHREAD_COND_INITIALIZER;
 static resolve_fn *resolver = getaddrinfo;
-static struct resolve_name *names;
+static struct list names;
 static size_t n_names, n_threads, n_running;
 static struct resolve_name *running[RESOLVE_MAX];
 
@@ -161,12 +161,12 @@ static bool has_room(enum kind kind, unsigned group)
 /* Who asks for it and has room, NULL: nobody. */
 static const struct resolve_ask *with_room(const struct resolve_name *name)
 {
-    const struct resolve_ask *ask = name->waiting ? name->asks : NULL;
-
-    while (ask && !has_room(name->kind, ask->group)) {
-        ask = ask->next;
+    LIST_EACH(const struct resolve_ask, ask, &name->asks, link) {
+        if (name->waiting && has_room(name->kind, ask->group)) {
+            return ask;
+        }
     }
-    return ask;
+    return NULL;
 }
 
 static bool goes_before(const struct resolve_name *a, const struct resolve_name *b)
@@ -182,9 +182,11 @@ static bool is_short_of_threads(void)
 {
     size_t n = 0;
 
-    for (const struct resolve_name *name = names; name && n <= n_threads - n_running;
-         name = name->next) {
+    LIST_EACH(const struct resolve_name, name, &names, link) {
         n += with_room(name) != NULL;
+        if (n > n_threads - n_running) {
+            break;
+        }
     }
     return n > n_threads - n_running && n_threads < RESOLVE_MAX;
 }
@@ -193,7 +195,7 @@ static struct resolve_name *pick(void)
 {
     struct resolve_name *best = NULL;
 
-    for (struct resolve_name *name = names; name; name = name->next) {
+    LIST_EACH(struct resolve_name, name, &names, link) {
         if (name->waiting && (!best || goes_before(name, best)) && with_room(name)) {
             best = name;
         }
@@ -203,34 +205,32 @@ static struct resolve_name *pick(void)
 
 static struct resolve_name *find(const char *host)
 {
-    struct resolve_name *name = names;
-
-    while (name && strcmp(name->host, host) != 0) {
-        name = name->next;
+    LIST_EACH(struct resolve_name, name, &names, link) {
+        if (strcmp(name->host, host) == 0) {
+            return name;
+        }
     }
-    return name;
+    return NULL;
 }
 
 /* Room for one more: the name that nobody has asked for the longest goes. */
 static void forget_oldest(void)
 {
-    struct resolve_name **oldest = NULL, *gone;
+    struct resolve_name *oldest = NULL;
 
-    for (struct resolve_name **at = &names; *at; at = &(*at)->next) {
-        if (!(*at)->waiting && !(*at)->running &&
-            (!oldest || (*at)->since_ms < (*oldest)->since_ms)) {
-            oldest = at;
+    LIST_EACH(struct resolve_name, name, &names, link) {
+        if (!name->waiting && !name->running && (!oldest || name->since_ms < oldest->since_ms)) {
+            oldest = name;
         }
     }
     if (!oldest) {
         return;
     }
-    gone = *oldest;
-    *oldest = gone->next;
+    list_remove(&names, &oldest->link);
     n_names--;
-    free(gone->last);
-    free(gone->host);
-    free(gone);
+    free(oldest->last);
+    free(oldest->host);
+    free(oldest);
 }
 
 static struct resolve_name *find_or_add(const char *host)
@@ -246,8 +246,7 @@ static struct resolve_name *find_or_add(const char *host)
     name = mem_new(1, sizeof(*name));
     name->host = mem_strdup(host);
     name->kind = KIND_NEW;
-    name->next = names;
-    names = name;
+    list_insert_after(&names, NULL, &name->link);
     n_names++;
     return name;
 }
@@ -284,18 +283,14 @@ static void learn(struct resolve_name *name, int64_t took_ms, int error, struct 
 
 static void tell(struct resolve_name *name, int error)
 {
-    struct resolve_ask *ask = name->asks;
-
-    name->asks = NULL;
-    while (ask) {
-        struct resolve_ask *next = ask->next;
+    for (struct list_link *link; (link = list_take_first(&name->asks));) {
+        struct resolve_ask *ask = LIST_OWNER(link, struct resolve_ask, link);
 
         ask->name = NULL;
         ask->error = error;
         ask->n = error == 0 ? name->n_last : 0;
         ask->found = copy_addresses(name->last, ask->n);
         ask->done(ask);
-        ask = next;
     }
 }
 
@@ -388,8 +383,7 @@ void resolve_start(struct resolve_ask *ask, const char *host)
     ask->name = name;
     ask->found = NULL;
     ask->n = 0;
-    ask->next = name->asks;
-    name->asks = ask;
+    list_insert_after(&name->asks, NULL, &ask->link);
     if (!name->waiting && !name->running) {
         name->waiting = true;
         name->since_ms = clock_boot_ms();
@@ -408,15 +402,9 @@ void resolve_start(struct resolve_ask *ask, const char *host)
 void resolve_cancel(struct resolve_ask *ask)
 {
     pthread_mutex_lock(&lock);
-    for (struct resolve_ask **at = ask->name ? &ask->name->asks : NULL; at && *at;
-         at = &(*at)->next) {
-        if (*at == ask) {
-            *at = ask->next;
-            break;
-        }
-    }
-    if (ask->name && !ask->name->asks) {
-        ask->name->waiting = false; /* what runs goes on */
+    if (ask->name) {
+        list_remove(&ask->name->asks, &ask->link);
+        ask->name->waiting = ask->name->waiting && ask->name->asks.first; /* what runs goes on */
     }
     ask->name = NULL;
     pthread_mutex_unlock(&lock);

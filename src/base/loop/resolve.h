@@ -1,7 +1,7 @@
 /*
  * Host names to addresses, on threads of its own, for the whole process: one look-up a name however
  * many ask, and names that hang never in front of those that resolve, nor those of one group in
- * front of another's. loop.c is the only caller (loop_lookup_start()).
+ * front of another's. lookup.c is the only caller.
  */
 #ifndef BELLWETHER_BASE_LOOP_RESOLVE_H
 #define BELLWETHER_BASE_LOOP_RESOLVE_H
@@ -11,6 +11,7 @@
 #include <stddef.h>
 
 #include "bellwether/base/address.h"
+#include "bellwether/base/list.h"
 
 struct resolve_name;
 
@@ -28,7 +29,7 @@ enum {
 
 /* One who asks; embedded in its owner. */
 struct resolve_ask {
-    struct resolve_ask *next;  /* set and used in resolve.c until `done`, then the owner's */
+    struct list_link link;     /* used in resolve.c until `done`, then the owner's */
     struct resolve_name *name; /* NULL: not asking, or done */
     /*
      * On a thread of the resolver and under its lock: hands over to the owner's thread and does

@@ -8,9 +8,9 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/buffer.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/http/master_json.h"
@@ -31,44 +31,25 @@ static const char *const form_names[ANSWER_FORMS] = {
 
 /* ---- text ---- */
 
-/* Text that grows line by line. */
-struct lines {
-    char *text;
-    size_t len, room;
-};
-
-static void add_line(struct lines *lines, const char *line)
+static void add_line(struct buffer *lines, const char *line)
 {
-    size_t len = strlen(line);
-
-    if (lines->len + len + 2 > lines->room) {
-        lines->room = (lines->len + len + 2) * 2;
-        lines->text = mem_resize(lines->text, lines->room, 1);
-    }
-    memcpy(lines->text + lines->len, line, len);
-    lines->len += len;
-    lines->text[lines->len++] = '\n';
-    lines->text[lines->len] = '\0';
+    buffer_add_text(lines, line);
+    buffer_add(lines, "\n", 1);
 }
 
-static void add_address(struct lines *lines, const struct address *address, bool tls, bool url)
+static void add_address(struct buffer *lines, const struct address *address, bool tls, bool url)
 {
     char text[RENDER_URL_SIZE];
 
     add_line(lines, url ? render_url(address, tls, text) : address_format(address, text));
 }
 
-static char *finish(struct lines *lines)
-{
-    return lines->text ? lines->text : mem_new(1, 1);
-}
-
 char *answer_address_line(const struct address *address, bool tls, bool url)
 {
-    struct lines lines = {0};
+    struct buffer lines = {0};
 
     add_address(&lines, address, tls, url);
-    return finish(&lines);
+    return buffer_take_text(&lines, NULL);
 }
 
 /* ---- the problem ---- */
@@ -146,20 +127,18 @@ static bool serves(const struct snapshot_master *master)
  * A line of the list: which of them it is about, and where, as /masters/{name} would say; `-` where
  * that is 503.
  */
-static void add_master_line(struct lines *lines, const struct snapshot_master *master, bool url)
+static void add_master_line(struct buffer *lines, const struct snapshot_master *master, bool url)
 {
     char where[RENDER_URL_SIZE] = "-";
-    size_t size = strlen(master->name) + sizeof(where) + 2;
-    char *line = mem_new(size, 1);
 
     if (serves(master) && url) {
         render_url(&master->address, master->tls, where);
     } else if (serves(master)) {
         address_format(&master->address, where);
     }
-    snprintf(line, size, "%s %s", master->name, where);
-    add_line(lines, line);
-    free(line);
+    buffer_add_text(lines, master->name);
+    buffer_add(lines, " ", 1);
+    add_line(lines, where);
 }
 
 /* ---- bodies ---- */
@@ -179,9 +158,12 @@ static struct body json_body(json_t *json, enum answer_form form)
     return body;
 }
 
-static struct body text_body(struct lines *lines)
+static struct body text_body(struct buffer *lines)
 {
-    return (struct body){200, CONTENT_TEXT, finish(lines), lines->len};
+    struct body body = {200, CONTENT_TEXT, NULL, 0};
+
+    body.text = buffer_take_text(lines, &body.size);
+    return body;
 }
 
 static struct body problem_body(enum problem_kind kind, json_t *problem, enum answer_form form)
@@ -202,7 +184,7 @@ static struct body problem_body(enum problem_kind kind, json_t *problem, enum an
 static struct body master_body(const struct snapshot *snapshot,
                                const struct snapshot_master *master, enum answer_form form)
 {
-    struct lines lines = {0};
+    struct buffer lines = {0};
 
     if (!serves(master)) {
         return problem_body(PROBLEM_NO_MASTER,
@@ -219,7 +201,7 @@ static struct body master_body(const struct snapshot *snapshot,
 /* Text can't say which replica is ill, so it lists the healthy ones. */
 static struct body replicas_body(const struct snapshot_master *master, enum answer_form form)
 {
-    struct lines lines = {0};
+    struct buffer lines = {0};
 
     if (form == ANSWER_JSON || form == ANSWER_PRETTY) {
         return json_body(render_replicas(master, clock_boot_ms()), form);
@@ -234,7 +216,7 @@ static struct body replicas_body(const struct snapshot_master *master, enum answ
 
 static struct body sentinels_body(const struct snapshot_master *master, enum answer_form form)
 {
-    struct lines lines = {0};
+    struct buffer lines = {0};
 
     if (form == ANSWER_JSON || form == ANSWER_PRETTY) {
         return json_body(render_sentinels(master), form);
@@ -308,7 +290,7 @@ struct answer *answer_render_list(const struct cache *cache, enum answer_form fo
     const struct snapshot *snapshot = cache->snapshot;
     const struct snapshot_master *chosen = snapshot_default(snapshot);
     uint32_t hash = hash_name(HASH_START, chosen ? chosen->name : "");
-    struct lines lines = {0};
+    struct buffer lines = {0};
     struct body body;
     char etag[ETAG_SIZE];
 

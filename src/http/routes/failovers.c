@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/buffer.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/http/master_json.h"
@@ -72,21 +73,15 @@ static void print_failover(const struct failover *failover, char line[LINE_SIZE]
 
 static char *join_lines(const struct failover *const *entries, size_t n)
 {
-    char *text = mem_new(1, 1), line[LINE_SIZE];
-    size_t len = 0;
+    struct buffer text = {0};
+    char line[LINE_SIZE];
 
     for (size_t i = 0; i < n; i++) {
-        size_t line_len;
-
         print_failover(entries[i], line);
-        line_len = strlen(line);
-        text = mem_resize(text, len + line_len + 2, 1);
-        memcpy(text + len, line, line_len);
-        len += line_len;
-        text[len++] = '\n';
-        text[len] = '\0';
+        buffer_add_text(&text, line);
+        buffer_add(&text, "\n", 1);
     }
-    return text;
+    return buffer_take_text(&text, NULL);
 }
 
 /* ---- the route ---- */

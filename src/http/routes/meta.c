@@ -3,9 +3,7 @@
 
 #include "bellwether/http/embedded.h"
 #include "bellwether/http/versions.h"
-#include "http/render/page.h"
 #include "http/server/request.h"
-#include "master.h"
 #include "table.h"
 #include "version.h"
 
@@ -24,25 +22,12 @@ static json_t *methods_of(unsigned methods)
     return list;
 }
 
-static void answer_page(struct request *request)
-{
-    const struct cache *cache = request->worker->cache;
-    bool stalled = cache->snapshot && cache_stalled(cache);
-    char detail[160], *page;
-    size_t size;
-
-    page = page_render(cache->snapshot,
-                       stalled ? masters_stalled_detail(request, detail, sizeof(detail)) : NULL,
-                       &size);
-    request_answer_page(request, page, size, embedded_page_policy);
-}
-
 void meta_handle_index(struct request *request)
 {
     json_t *json, *routes;
 
     if (request->likes_html) {
-        answer_page(request);
+        page_handle(request);
         return;
     }
     json = json_object();

@@ -16,6 +16,7 @@
 #include "http/server/request.h"
 #include "redis_worker.h"
 #include "self.h"
+#include "status.h"
 #include "table.h"
 #include "version.h"
 
@@ -340,27 +341,56 @@ static struct status_view view_of(const struct request *request, const struct st
     };
 }
 
-void status_handle(struct request *request)
+/*
+ * What is to be shown. @param own the report in it where the watcher gave none, to be freed.
+ * @return false: the request waits for the watcher's, and its handler is called again.
+ */
+static bool look(struct request *request, struct status_view *view, struct status_report **own)
 {
     struct worker *worker = request->worker;
-    struct status_report *own = NULL;
     const struct status_report *report = request->fresh ? request->fresh->report : NULL;
-    struct status_view view;
 
+    *own = NULL;
     request_reads_lag(request, NULL);
     if (!request->fresh && !worker->stopping) {
         request_wait_status(request);
-        return;
+        return false;
     }
     if (!report) {
-        own = status_report_of_snapshot(worker->cache->snapshot, clock_wall_ms());
-        report = own;
+        *own = status_report_of_snapshot(worker->cache->snapshot, clock_wall_ms());
+        report = *own;
     }
-    view = view_of(request, report);
-    if (request->form == FORM_TEXT || request->form == FORM_URL) {
-        request_answer_text(request, MHD_HTTP_OK, status_text(&view), NULL);
-    } else {
-        request_answer_json(request, MHD_HTTP_OK, status_json(request, &view), NULL);
+    *view = view_of(request, report);
+    return true;
+}
+
+char *status_ask_text(struct request *request)
+{
+    struct status_report *own;
+    struct status_view view;
+    char *text;
+
+    if (!look(request, &view, &own)) {
+        return NULL;
     }
+    text = status_text(&view);
     status_report_free(own);
+    return text;
+}
+
+void status_handle(struct request *request)
+{
+    struct status_report *own;
+    struct status_view view;
+
+    if (request->form == FORM_TEXT || request->form == FORM_URL) {
+        char *text = status_ask_text(request);
+
+        if (text) {
+            request_answer_text(request, MHD_HTTP_OK, text, NULL);
+        }
+    } else if (look(request, &view, &own)) {
+        request_answer_json(request, MHD_HTTP_OK, status_json(request, &view), NULL);
+        status_report_free(own);
+    }
 }

@@ -11,6 +11,7 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/base/names.h"
 #include "routes.h"
 
 enum answer_form answer_form_of(enum http_form form, bool pretty)
@@ -137,24 +138,18 @@ bool cache_stalled_at(const struct cache *cache, int64_t now_ms)
            now_ms > atomic_load_explicit(&pulse->valid_until_boot_ms, memory_order_acquire);
 }
 
+static const char *name_at(const void *masters, size_t i)
+{
+    return ((const struct cached_master *)masters)[i].master->name;
+}
+
 struct cached_master *cache_find(struct cache *cache, const char *name)
 {
-    size_t low = 0, high = cache->snapshot ? cache->snapshot->n_masters : 0;
+    bool found;
+    size_t at = names_place(cache->masters, cache->snapshot ? cache->snapshot->n_masters : 0,
+                            name_at, name, &found);
 
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(cache->masters[middle].master->name, name);
-
-        if (order == 0) {
-            return &cache->masters[middle];
-        }
-        if (order < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return NULL;
+    return found ? &cache->masters[at] : NULL;
 }
 
 const struct answer *cache_answer(struct cache *cache, struct cached_master *cached,

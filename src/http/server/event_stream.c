@@ -16,6 +16,7 @@
 
 #include "answer_cache.h"
 #include "bellwether/base/clock.h"
+#include "bellwether/base/list.h"
 #include "bellwether/base/memory.h"
 #include "event_ring.h"
 #include "http/render/event_text.h"
@@ -36,8 +37,8 @@
 struct stream {
     struct suspended suspended;
     struct streams *all;
-    struct stream *next, *previous; /* by `alive_ms` */
-    int64_t alive_ms;               /* boot clock: when it last wrote, or was to */
+    struct list_link link; /* by `alive_ms` */
+    int64_t alive_ms;      /* boot clock: when it last wrote, or was to */
     uint64_t position;
     size_t offset;            /* in the event at `position` */
     struct snapshot *present; /* a reference, while it begins */
@@ -53,7 +54,7 @@ struct stream {
 struct streams {
     struct worker *worker;
     struct ring *ring;
-    struct stream *first, *last;
+    struct list list;
     struct loop_timer *beat_timer;
     struct loop_timer *rest_timer;
     int64_t rests_until_ms; /* boot clock: until then Sentinels' events wait for each other */
@@ -63,39 +64,16 @@ struct streams {
 
 /* ---- the list ---- */
 
-static void append(struct streams *streams, struct stream *stream)
+static struct stream *first(const struct streams *streams)
 {
-    stream->next = NULL;
-    stream->previous = streams->last;
-    if (streams->last) {
-        streams->last->next = stream;
-    } else {
-        streams->first = stream;
-    }
-    streams->last = stream;
-}
-
-static void detach(struct streams *streams, struct stream *stream)
-{
-    if (stream->previous) {
-        stream->previous->next = stream->next;
-    } else {
-        streams->first = stream->next;
-    }
-    if (stream->next) {
-        stream->next->previous = stream->previous;
-    } else {
-        streams->last = stream->previous;
-    }
+    return LIST_OWNER(streams->list.first, struct stream, link);
 }
 
 static void show_life(struct stream *stream)
 {
     stream->alive_ms = clock_boot_ms();
-    if (stream->next) {
-        detach(stream->all, stream);
-        append(stream->all, stream);
-    }
+    list_remove(&stream->all->list, &stream->link);
+    list_append(&stream->all->list, &stream->link);
 }
 
 static int64_t heartbeat_ms(const struct streams *streams)
@@ -107,9 +85,9 @@ static int64_t heartbeat_ms(const struct streams *streams)
 
 static void arm(struct streams *streams)
 {
-    if (streams->first) {
+    if (streams->list.first) {
         loop_timer_start(streams->beat_timer,
-                         streams->first->alive_ms + heartbeat_ms(streams) - clock_boot_ms());
+                         first(streams)->alive_ms + heartbeat_ms(streams) - clock_boot_ms());
     } else {
         loop_timer_stop(streams->beat_timer);
     }
@@ -123,10 +101,10 @@ static void beat(void *data)
 {
     struct streams *streams = data;
     int64_t due_ms = clock_boot_ms() - heartbeat_ms(streams) + BEAT_TOGETHER_MS;
-    struct stream *last = streams->last, *stream;
+    struct stream *last = LIST_OWNER(streams->list.last, struct stream, link), *stream;
 
     do {
-        stream = streams->first;
+        stream = first(streams);
         if (!stream || stream->alive_ms > due_ms) {
             break;
         }
@@ -284,7 +262,7 @@ static void stream_free(void *data)
 {
     struct stream *stream = data;
 
-    detach(stream->all, stream);
+    list_remove(&stream->all->list, &stream->link);
     suspend_leave(&stream->suspended);
     snapshot_unref(stream->present);
     free(stream->piece);
@@ -337,7 +315,7 @@ static void call_all(struct streams *streams)
 
     streams->dirty = streams->urgent = false;
     streams->told = ring_next(streams->ring);
-    for (struct stream *stream = streams->first; stream; stream = stream->next) {
+    LIST_EACH(struct stream, stream, &streams->list, link) {
         if (stream->suspended.state == SUSPENDED_AWAKE) {
             if (overrun(stream) && !stream->cut) {
                 cut(stream);
@@ -421,7 +399,7 @@ void streams_hear_event(struct streams *streams, const struct message_event *mes
 
 void streams_end_all(struct streams *streams)
 {
-    for (struct stream *stream = streams->first; stream; stream = stream->next) {
+    LIST_EACH(struct stream, stream, &streams->list, link) {
         stream->ending = true;
         suspended_call(&stream->suspended);
     }
@@ -540,7 +518,7 @@ struct MHD_Response *streams_open(struct streams *streams, struct listener *list
     set_piece(stream, mem_strdup(PREAMBLE), sizeof(PREAMBLE) - 1);
     bound_send_buffer(stream);
     stream->alive_ms = clock_boot_ms();
-    append(streams, stream);
+    list_append(&streams->list, &stream->link);
     if (!loop_timer_armed(streams->beat_timer)) {
         arm(streams);
     }

@@ -14,7 +14,9 @@
 #include <string.h>
 
 #include "bellwether/base/clock.h"
+#include "bellwether/base/list.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/base/names.h"
 #include "connections.h"
 #include "suspend.h"
 
@@ -28,14 +30,14 @@ struct group {
     /* a reference: what they were last compared with; NULL: no such master */
     struct snapshot_master *seen;
     unsigned generation; /* of the snapshot it was in */
-    struct long_poll *first;
+    struct list long_polls;
 };
 
 struct long_poll {
     struct suspended suspended;
     struct long_polls *all;
-    struct group *group; /* NULL: it waits no more */
-    struct long_poll *next, *previous;
+    struct group *group;     /* NULL: it waits no more */
+    struct list_link link;   /* in its group, the youngest first */
     struct wait_terms terms; /* `unless` is its own */
     int64_t deadline_ms;     /* boot clock */
     size_t at;               /* in the heap */
@@ -139,26 +141,15 @@ bool long_polls_satisfied(struct cache *cache, const struct wait_terms *terms, c
 
 /* ---- groups ---- */
 
+static const char *name_at(const void *groups, size_t i)
+{
+    return ((struct group *const *)groups)[i]->name;
+}
+
 /* Where the name is, or where it belongs. */
 static size_t group_place(const struct long_polls *long_polls, const char *name, bool *found)
 {
-    size_t low = 0, high = long_polls->n_groups;
-
-    *found = false;
-    while (low < high && !*found) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(long_polls->groups[middle]->name, name);
-
-        if (order == 0) {
-            low = middle;
-            *found = true;
-        } else if (order < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
+    return names_place(long_polls->groups, long_polls->n_groups, name_at, name, found);
 }
 
 static void group_see(struct long_polls *long_polls, struct group *group)
@@ -206,7 +197,7 @@ static void sweep_groups(struct long_polls *long_polls)
     size_t kept = 0;
 
     for (size_t i = 0; i < long_polls->n_groups; i++) {
-        if (long_polls->groups[i]->first) {
+        if (long_polls->groups[i]->long_polls.first) {
             long_polls->groups[kept++] = long_polls->groups[i];
         } else {
             group_free(long_polls->groups[i]);
@@ -330,25 +321,13 @@ static void look_after(void *data)
 static void attach(struct long_poll *long_poll, struct group *group)
 {
     long_poll->group = group;
-    long_poll->previous = NULL;
-    long_poll->next = group->first;
-    if (group->first) {
-        group->first->previous = long_poll;
-    }
-    group->first = long_poll;
+    list_insert_after(&group->long_polls, NULL, &long_poll->link);
     heap_add(long_poll->all, long_poll);
 }
 
 static void detach(struct long_poll *long_poll)
 {
-    if (long_poll->next) {
-        long_poll->next->previous = long_poll->previous;
-    }
-    if (long_poll->previous) {
-        long_poll->previous->next = long_poll->next;
-    } else {
-        long_poll->group->first = long_poll->next;
-    }
+    list_remove(&long_poll->group->long_polls, &long_poll->link);
     long_poll->group = NULL;
     heap_remove(long_poll->all, long_poll);
 }
@@ -429,7 +408,7 @@ void long_poll_free(struct long_poll *long_poll)
 static void review_group(struct long_polls *long_polls, struct group *group,
                          struct cached_master *cached, bool moved)
 {
-    for (struct long_poll *long_poll = group->first; long_poll; long_poll = long_poll->next) {
+    LIST_EACH(struct long_poll, long_poll, &group->long_polls, link) {
         if (moved && (long_poll->terms.wants & WAIT_INDEX)) {
             long_poll->terms.foreign = true;
         }
@@ -479,8 +458,7 @@ static void expire(void *data)
 void long_polls_release_all(struct long_polls *long_polls)
 {
     for (size_t i = 0; i < long_polls->n_groups; i++) {
-        for (struct long_poll *long_poll = long_polls->groups[i]->first; long_poll;
-             long_poll = long_poll->next) {
+        LIST_EACH(struct long_poll, long_poll, &long_polls->groups[i]->long_polls, link) {
             release(long_poll);
         }
     }

@@ -134,3 +134,20 @@ Test(base_buffer, an_impossible_size_ends_the_process, .signal = 6)
     buffer_add_text(&buffer, "x");
     (void)buffer_reserve(&buffer, SIZE_MAX - 1);
 }
+
+Test(base_buffer, text_is_terminated_and_its_end_is_not_counted)
+{
+    struct buffer buffer = {0};
+    size_t size = 7;
+    char *text = buffer_take_text(&buffer, &size);
+
+    cr_expect_str_eq(text, "");
+    cr_expect_eq(size, 0);
+    free(text);
+    buffer_add_text(&buffer, "text");
+    text = buffer_take_text(&buffer, &size);
+    cr_expect_str_eq(text, "text");
+    cr_expect_eq(size, 4);
+    free(text);
+    cr_expect_null(buffer.bytes);
+}

@@ -1,23 +1,26 @@
 
 /*
- * Keeps the status page up to date: listens to events (SSE) and asks again for what changed; without a stream it
- * asks every few seconds. The server has rendered the same markup already; the first answers replace it.
- * Nothing that comes from the network is ever parsed as HTML: text nodes and a few attributes only.
+ * The status page. Whatever is shown of the masters is from one answer of the daemon: /status, or where there are too
+ * many masters for that /masters and, for those that are open, what belongs to them. Events (SSE) are told in the feed
+ * and are the reason to ask again at once; without a stream the page asks every few seconds. Nothing that comes from
+ * the network is ever parsed as HTML: text nodes and a few attributes only.
  */
 "use strict";
 (() => {
   const POLL_MS = 3000; // without a stream
   const BEAT_MS = 5000; // with one: lags change without an event
   const SOON_MS = 250; // a burst of events is one question
-  const CARDS_OPEN = 4; // with more masters their tables start closed
-  const CARDS_ASKED = 12; // so many open ones are asked about at each beat
-  const CARDS_EXPLAINED = 50; // with more masters /status is too much to ask for
+  const CARDS_OPEN = 4; // with more masters only the tables of those in trouble start open
+  const CARDS_WHOLE = 50; // with more masters /status is too much to ask for
+  const CARDS_ASKED = 12; // then so many open ones are asked about at each beat
   const EVENTS_KEPT = 200;
   const SVG = "http://www.w3.org/2000/svg";
 
   const byId = (id) => document.getElementById(id);
   const main = byId("main");
-  const cards = new Map(); // by name: {master, replicas, sentinels, node, open, painted}
+  let cards = new Map(); // by name, in the daemon's order: {master, node, open, painted}
+  const told = new Map(); // by name: the newest that is known of a master, from an answer or an event
+  let whole = false; // the last answer was that of /status
   let defaultName = null;
   let whyNone = null; // in the daemon's own words
   let instance = null;
@@ -51,6 +54,7 @@
   const MOODS = { ok: "good", unverified: "warn", failing_over: "bad", conflict: "bad", down: "bad", unknown: "warn" };
   const mood = (master) => (master.state === "ok" && master.reason ? "warn" : MOODS[master.state] || "bad");
   const serves = (master) => master.state === "ok" || master.state === "unverified";
+  const rank = (master) => (serves(master) ? (mood(master) === "good" ? 2 : 1) : 0); // the worst first
   const plain = (word) => String(word).replaceAll("_", " ");
   const place = (value) => (value && typeof value === "object" ? value.address : value) || null;
   const some = (n, one, many) => `${n} ${n === 1 ? one : many}`;
@@ -73,7 +77,6 @@
     failing_over: "the Sentinels are making another master",
     conflict: "Sentinels name different addresses at the same epoch",
     disputed: "it says that it is the master, but a Sentinel names another address",
-    watcher_stalled: "the daemon's watcher is silent",
   };
 
   const EVENTS = {
@@ -137,16 +140,13 @@
   }
 
   const daemonNow = () => Date.now() + skewMs;
-  const two = (n) => String(n).padStart(2, "0");
-  function clock(iso, millis) {
-    const t = new Date(iso);
-    const text = `${two(t.getHours())}:${two(t.getMinutes())}:${two(t.getSeconds())}`;
-    return millis ? `${text}.${String(t.getMilliseconds()).padStart(3, "0")}` : text;
-  }
-  /* A time that says how long ago it is and goes on saying so (see tick()). */
-  function since(iso) {
-    return make("time", { datetime: iso, "data-ago": true, title: new Date(iso).toLocaleString() }, ago(daemonNow() - Date.parse(iso)));
-  }
+  /* "2026-11-22 12:00:00 UTC", or of the day only the time. */
+  const day = (iso) => `${new Date(iso).toISOString().slice(0, 19).replace("T", " ")} UTC`;
+  const clock = (iso) => `${new Date(iso).toISOString().slice(11, 23)} UTC`;
+  const local = (iso) => new Date(iso).toLocaleString(undefined, { dateStyle: "medium", timeStyle: "long" });
+  const when = (iso, words) => make("time", { datetime: iso, title: local(iso) }, words(iso));
+  /* How long ago it is; goes on saying so (see tick()). */
+  const since = (iso) => make("span", { class: "soft", "data-ago": iso }, ago(daemonNow() - Date.parse(iso)));
   function setText(node, text) {
     if (node.textContent !== text) {
       node.textContent = text;
@@ -159,7 +159,7 @@
 
   function facts(master) {
     return make("dl", { class: "facts" },
-      fact(serves(master) ? "Master since" : "Published", master.since ? since(master.since) : "never"),
+      fact(serves(master) ? "Master since" : "Published", ...(master.since ? [when(master.since, day), " ", since(master.since)] : ["never"])),
       fact("Previous", master.previous ? mono(place(master.previous)) : "none yet"),
       fact("Role", master.verified ? "says master" : make("span", { class: mood(master) }, "not verified")),
       fact("Config epoch", master.config_epoch === null ? "unknown" : String(master.config_epoch)));
@@ -213,11 +213,11 @@
     make("thead", null, make("tr", null, ...heads.map((head, i) => make("th", { scope: "col", class: numbers.includes(i) ? "number" : null }, head)))),
     make("tbody", null, ...list));
 
-  function sentinelTable(view) {
-    if (!view || !view.sentinels.length) {
-      return make("p", { class: "none" }, view ? "None is known." : "Asking\u2026");
+  function sentinelTable({ sentinels }) {
+    if (!sentinels || !sentinels.length) {
+      return make("p", { class: "none" }, sentinels ? "None is known." : "Asking\u2026");
     }
-    return table(["Sentinel", "names", "epoch"], view.sentinels.flatMap(sentinelRows), [2]);
+    return table(["Sentinel", "names", "epoch"], sentinels.flatMap(sentinelRows), [2]);
   }
 
   function replicaRows(replica) {
@@ -237,46 +237,47 @@
       make("td", { class: "number" }, String(replica.priority)));
   }
 
-  function replicaTable(view) {
-    if (!view || !view.replicas.length) {
-      return make("p", { class: "none" }, view ? "There are none." : "Not known.");
+  /* Nobody knows them before the master was known. */
+  const replicasOf = (master) => (master.state === "unknown" ? null : master.replicas);
+
+  function replicaTable(master) {
+    const replicas = replicasOf(master);
+    if (!replicas || !replicas.length) {
+      return make("p", { class: "none" }, replicas ? "There are none." : "Not known.");
     }
-    return table(["Replica", "lag", "priority"], view.replicas.flatMap(replicaRows), [1, 2]);
+    return table(["Replica", "lag", "priority"], replicas.flatMap(replicaRows), [1, 2]);
   }
 
-  function summaryOf(card) {
-    const parts = [];
-    const view = card.sentinels;
-    if (view) {
-      const text = `${view.agreeing} of ${some(view.known, "Sentinel", "Sentinels")} agree`;
-      parts.push(card.master.majority ? text : make("span", { class: "bad" }, `${text}: no majority`));
-      const differ = view.sentinels.filter((sentinel) => sentinel.reachable && !sentinel.agrees).length;
-      if (differ) {
-        parts.push(" \u00b7 ", make("span", { class: "bad" }, `${differ} disagree${differ === 1 ? "s" : ""}`));
-      }
-    } else {
-      parts.push("Sentinels");
+  /* "2 of 3 Sentinels agree: no majority \u00b7 1 disagrees \u00b7 2 replicas" */
+  function summaryOf(master) {
+    const replicas = replicasOf(master);
+    if (!master.sentinels) {
+      return make("summary", null, "Sentinels and replicas");
     }
-    if (card.replicas) {
-      const healthy = card.replicas.replicas.filter((replica) => replica.healthy).length;
-      const n = card.replicas.replicas.length;
-      parts.push(` \u00b7 ${healthy === n ? n : `${healthy} of ${n}`} ${n === 1 ? "replica" : "replicas"}${n && healthy === n ? "" : n ? " healthy" : ""}`);
-    } else if (!view) {
-      parts.push(" and replicas");
+    const text = `${master.agreeing} of ${some(master.known, "Sentinel agrees", "Sentinels agree")}`;
+    const parts = [master.majority ? make("span", null, text) : make("span", { class: "bad" }, `${text}: no majority`)];
+    const differ = master.sentinels.filter((sentinel) => sentinel.reachable && !sentinel.agrees).length;
+    if (differ) {
+      parts.push(" \u00b7 ", make("span", { class: "bad" }, `${differ} disagree${differ === 1 ? "s" : ""}`));
+    }
+    if (replicas) {
+      const healthy = replicas.filter((replica) => replica.healthy).length;
+      const all = some(replicas.length, "replica", "replicas");
+      parts.push(` \u00b7 ${healthy === replicas.length ? all : `${healthy} of ${all} healthy`}`);
     }
     return make("summary", null, ...parts);
   }
 
   function details(card) {
-    const node = make("details", { open: card.open }, summaryOf(card),
+    const node = make("details", { open: card.open }, summaryOf(card.master),
       make("div", { class: "tables" },
-        make("div", null, make("h4", null, "What each Sentinel says"), sentinelTable(card.sentinels)),
-        make("div", null, make("h4", null, "Replicas"), replicaTable(card.replicas))));
+        make("div", null, make("h4", null, "What each Sentinel says"), sentinelTable(card.master)),
+        make("div", null, make("h4", null, "Replicas"), replicaTable(card.master))));
     node.addEventListener("toggle", () => {
       if (card.open !== node.open) {
         card.open = node.open;
-        if (card.open) {
-          askDetails(card);
+        if (card.open && !whole) {
+          refresh();
         }
       }
     });
@@ -285,8 +286,7 @@
 
   function paint(card) {
     const { master } = card;
-    const detail = card.detail && card.detail.index === master.index ? card.detail.detail : null;
-    const now = JSON.stringify([master, detail, card.replicas, card.sentinels, defaultName]);
+    const now = JSON.stringify([master, card.open, defaultName, cards.size > 1], (key, value) => (key.endsWith("age_ms") ? undefined : value));
     if (now === card.painted) {
       return;
     }
@@ -301,7 +301,7 @@
       make("p", { class: "label" }, shown ? "Master" : "Last known master"),
       make("p", { class: shown ? "address" : "address gone" }, ...breakable(master.address || "\u2014")),
       ...(master.reason
-        ? [make("p", { class: "why", "data-mood": mood(master) }, `${plain(master.reason)}: ${detail || REASONS[master.reason] || "see /status"}`)]
+        ? [make("p", { class: "why", "data-mood": mood(master) }, `${plain(master.reason)}: ${master.detail || REASONS[master.reason] || "see /status"}`)]
         : []),
       facts(master), details(card));
     if (focused) {
@@ -334,55 +334,52 @@
 
   function arrange() {
     const list = byId("masters");
-    const order = [...cards.values()];
-    if (order.length > CARDS_OPEN) { // trouble first, where not all is in sight
-      order.sort((a, b) => serves(a.master) - serves(b.master));
-    }
-    const nodes = order.map((card) => card.node);
+    const nodes = [...cards.values()].sort((a, b) => rank(a.master) - rank(b.master)).map((card) => card.node);
     if (nodes.length !== list.childNodes.length || nodes.some((node, i) => list.childNodes[i] !== node)) {
+      const focused = list.contains(document.activeElement) ? document.activeElement : null;
       list.replaceChildren(...nodes);
+      focused?.focus();
     }
   }
 
   /* ---- masters ---- */
 
-  /* @return whether it is news. */
-  function take(master) {
-    let card = cards.get(master.name);
-    const known = card && card.master;
+  /* What an event or an answer says of a master goes into the feed where it is news. @return false: it is older than what is known. */
+  function hear(master) {
+    const known = told.get(master.name);
     if (known && master.index < known.index) {
-      return false; // an answer that an event has overtaken
+      return false;
     }
-    if (!card) {
-      card = { node: make("article", { class: "card master" }), replicas: null, sentinels: null, detail: null, open: null, painted: "" };
-      cards.set(master.name, card);
-    }
-    card.master = master;
+    told.set(master.name, master);
     if (known && (known.state !== master.state || known.address !== master.address || known.reason !== master.reason)) {
       const words = master.address !== known.address
         ? `${known.address || "none"} \u2192 ${master.address || "none"}`
         : `${master.address || ""}${master.reason ? ` ${plain(master.reason)}` : ""}`;
       tell({ at: new Date(daemonNow()).toISOString(), mood: mood(master), what: `${master.name}: ${plain(master.state)}`, words, ours: true });
     }
-    return !known || known.index !== master.index;
+    return true;
   }
 
-  function paintAll() {
-    for (const card of cards.values()) {
-      if (card.open === null) {
-        card.open = cards.size <= CARDS_OPEN;
+  /* Show what one answer says. The tables of a master in trouble open, once; what a reader opened or closed stays so. */
+  function show(masters) {
+    const before = cards;
+    cards = new Map(masters.map((master) => [master.name, before.get(master.name) || { node: make("article", { class: "card master" }), open: masters.length <= CARDS_OPEN, painted: "" }]));
+    for (const master of masters) {
+      const card = cards.get(master.name);
+      if (rank(master) < 2 && !(card.master && rank(card.master) < 2)) {
+        card.open = true;
       }
-      paint(card);
+      card.master = master;
     }
+    cards.forEach(paint);
     arrange();
     paintVerdict();
+    byId("masters-section").hidden = cards.size === 0;
   }
 
   function newProcess(its) {
     if (its && instance && its !== instance) { // indexes of two processes do not compare
-      for (const card of cards.values()) {
-        card.master = { ...card.master, index: 0 };
-      }
+      told.forEach((master, name) => told.set(name, { ...master, index: 0 }));
     }
     instance = its || instance;
   }
@@ -403,9 +400,13 @@
     }
   }
 
-  function alarm(text) {
+  /* @param from when what is shown was heard; 0: it is not old, or there is nothing. */
+  function alarm(text, from) {
     const node = byId("alarm");
-    setText(node, text || "");
+    const now = from ? `${text} What is shown is from ${clock(from)}.` : text;
+    if (node.textContent !== now) {
+      node.replaceChildren(text, ...(from ? [" What is shown is from ", when(new Date(from).toISOString(), clock), "."] : []));
+    }
     node.hidden = !text;
     main.toggleAttribute("data-old", Boolean(text));
     if (text) {
@@ -413,54 +414,60 @@
     }
   }
 
-  async function askMasters() {
-    let answer;
-    try {
-      answer = await ask("masters");
-    } catch {
-      answer = null;
+  /* What belongs to a master, where there are too many for /status. The replicas, asked for last, tell whether it is still the same state. */
+  async function explain(master) {
+    const path = `masters/${encodeURIComponent(master.name)}`;
+    const sentinels = await ask(`${path}/sentinels`);
+    const replicas = master.state === "unknown" ? { status: 0 } : await ask(`${path}/replicas`); // 503 there
+    if (sentinels.status !== 200 || (replicas.status === 200 && replicas.body.index !== master.index)) {
+      refresh();
+      return master;
     }
-    if (!answer || answer.status !== 200 || !answer.body) {
-      const when = lastHeard ? ` What is shown is from ${clock(lastHeard)}.` : "";
-      alarm(answer ? `${(answer.body && answer.body.detail) || `The daemon answers ${answer.status}`}.${when}` : `The daemon can't be reached.${when}`);
-      link();
-      return false;
-    }
-    lastHeard = Date.now();
-    alarm("");
-    newProcess(answer.instance);
-    defaultName = answer.body.default;
-    whyNone = answer.body.detail;
-    const names = new Set(answer.body.masters.map((master) => master.name));
-    for (const name of [...cards.keys()]) {
-      if (!names.has(name)) {
-        cards.delete(name);
-      }
-    }
-    answer.body.masters.forEach(take);
-    paintAll();
-    return true;
+    return { ...master, ...sentinels.body, replicas: replicas.status === 200 ? replicas.body.replicas : null };
   }
 
-  async function askDetails(card) {
-    const path = `masters/${encodeURIComponent(card.master.name)}`;
+  const isState = (answer) => answer !== null && answer.status === 200 && answer.body !== null;
+  const fits = (answer) => whole === (answer.body.masters.length > 0 && answer.body.masters.length <= CARDS_WHOLE);
+
+  /* @return the answer, its masters with all that belongs to them; null: the daemon can't be reached. */
+  async function askState() {
     try {
-      const [sentinels, replicas] = await Promise.all([
-        ask(`${path}/sentinels`),
-        card.master.state === "unknown" ? null : ask(`${path}/replicas`), // 503 there
-      ]);
-      if (sentinels.status === 200) {
-        card.sentinels = sentinels.body;
+      let answer = await ask(whole ? "status" : "masters");
+      if (isState(answer) && !fits(answer)) {
+        whole = !whole;
+        answer = await ask(whole ? "status" : "masters");
       }
-      if (replicas && replicas.status === 200) {
-        card.replicas = replicas.body;
+      if (isState(answer) && !whole) {
+        const { masters } = answer.body;
+        const open = masters.filter((master) => cards.get(master.name)?.open || rank(master) < 2).slice(0, CARDS_ASKED);
+        const explained = await Promise.all(open.map(explain));
+        answer.body.masters = masters.map((master) => explained[open.indexOf(master)] || master);
       }
-      if (cards.get(card.master.name) === card) {
-        paint(card);
-      }
+      return answer;
     } catch {
-      // askMasters() says so
+      return null;
     }
+  }
+
+  async function askAll() {
+    const answer = await askState();
+    if (!isState(answer)) {
+      alarm(answer ? `${(answer.body && answer.body.detail) || `The daemon answers ${answer.status}`}.` : "The daemon can't be reached.", lastHeard);
+      link();
+      return;
+    }
+    lastHeard = Date.now();
+    newProcess(answer.instance);
+    if (answer.body.masters.map(hear).every(Boolean)) {
+      defaultName = answer.body.default;
+      whyNone = answer.body.detail;
+      show(answer.body.masters);
+    } else {
+      refresh(); // an event has overtaken this answer
+    }
+    alarm(answer.body.reason === "watcher_stalled" ? `The thread that watches gave no sign of life for ${duration(answer.body.watcher.silent_ms)}; what it said may be old.` : "", 0);
+    link();
+    await askFailovers();
   }
 
   async function askFailovers() {
@@ -476,55 +483,34 @@
       }
       paintFailovers();
     } catch {
-      // askMasters() says so
+      // the next beat says so
     }
   }
 
-  /* Why it is so, in the daemon's own words. */
-  async function askWhy() {
-    if (cards.size > CARDS_EXPLAINED || ![...cards.values()].some((card) => card.master.reason)) {
-      return;
-    }
-    try {
-      const answer = await ask("status");
-      for (const one of (answer.status === 200 && answer.body.masters) || []) {
-        const card = cards.get(one.name);
-        if (card) {
-          card.detail = one;
-          paint(card);
-        }
-      }
-    } catch {
-      // askMasters() says so
-    }
-  }
-
-  /* Do it soon, once for a burst of wishes; wishes that come while it is being done do it again. */
+  /* Do it at once, but once for a burst of wishes; wishes that come while it is being done do it again. */
   function soon(work) {
     let wanted = false;
     let busy = false;
-    return function wish() {
-      if (wanted) {
+    let last = 0;
+    return async function wish() {
+      wanted = true;
+      if (busy) {
         return;
       }
-      wanted = true;
-      if (!busy) {
-        busy = true;
-        setTimeout(async () => {
+      busy = true;
+      try {
+        while (wanted) {
+          await new Promise((done) => setTimeout(done, Math.max(0, last + SOON_MS - Date.now())));
           wanted = false;
+          last = Date.now();
           await work();
-          busy = false;
-          if (wanted) {
-            wanted = false;
-            wish();
-          }
-        }, SOON_MS);
+        }
+      } finally {
+        busy = false;
       }
     };
   }
-  const wishFailovers = soon(askFailovers);
-  const wishWhy = soon(askWhy);
-  const wishDetails = soon(() => Promise.all([...cards.values()].filter((card) => card.open).slice(0, CARDS_ASKED).map(askDetails)));
+  const refresh = soon(askAll);
 
   /* ---- failovers ---- */
 
@@ -561,7 +547,7 @@
   }
 
   function failoverStory(entry) {
-    const parts = [make("time", { datetime: entry.began }, new Date(entry.began).toLocaleString())];
+    const parts = [when(entry.began, day)];
     if (entry.kind && entry.kind !== "unknown") {
       parts.push(` \u00b7 ${entry.kind}`);
     }
@@ -593,7 +579,7 @@
         make("span", null, `${duration(span.to - span.from)}${entry.ended ? "" : " so far"}`)),
       make("ol", { class: "phases" }, ...entry.phases.map((phase, i) => {
         const next = i + 1 < entry.phases.length ? entry.phases[i + 1].ms : phase.phase === "finished" ? null : span.to;
-        return make("li", { title: `${clock(phase.at, true)}, ${duration(phase.ms)} after the first` }, swatch(phase.phase), plain(phase.phase),
+        return make("li", { title: `${clock(phase.at)} (${local(phase.at)}), ${duration(phase.ms)} after the first` }, swatch(phase.phase), plain(phase.phase),
           next === null ? null : make("span", { class: "ms" }, duration(next - phase.ms)));
       })));
   }
@@ -620,7 +606,7 @@
   let held = [];
 
   function eventLine({ at, mood: tone, what, words, ours }) {
-    return make("li", null, make("time", { datetime: at }, clock(at, true)),
+    return make("li", null, when(at, clock),
       make("span", { class: `what${ours ? " state" : ""}${tone ? ` ${tone}` : ""}` }, what), make("span", { class: "words" }, words));
   }
 
@@ -636,6 +622,7 @@
       list.lastChild.remove();
     }
     byId("quiet").hidden = true;
+    byId("log").hidden = false;
   }
 
   function tellSentinel(event) {
@@ -690,20 +677,15 @@
       const master = read(message);
       if (master && master.name) {
         newProcess((message.lastEventId || "").split("-")[0]);
-        if (take(master)) {
-          wishDetails();
-          wishFailovers();
-          wishWhy();
-        }
-        paintAll();
+        hear(master);
+        refresh();
       }
     });
     stream.addEventListener("sentinel", (message) => {
       const event = read(message);
       if (event && event.event) {
         tellSentinel(event);
-        wishDetails();
-        wishFailovers();
+        refresh();
       }
     });
     stream.addEventListener("error", () => {
@@ -715,20 +697,15 @@
     });
   }
 
-  async function beat() {
+  function beat() {
     clearTimeout(beatTimer);
     beatTimer = setTimeout(beat, live() ? BEAT_MS : POLL_MS);
-    if (await askMasters()) {
-      wishDetails();
-      wishFailovers();
-      wishWhy();
-    }
-    link();
+    refresh();
   }
 
   function tick() {
-    for (const node of document.querySelectorAll("time[data-ago]")) {
-      setText(node, ago(daemonNow() - Date.parse(node.dateTime)));
+    for (const node of document.querySelectorAll("[data-ago]")) {
+      setText(node, ago(daemonNow() - Date.parse(node.dataset.ago)));
     }
     if (failovers && failovers.some((entry) => entry.outcome === "running")) {
       paintFailovers();
@@ -751,5 +728,6 @@
     }
   }
   document.addEventListener("visibilitychange", wake);
+  byId("link").hidden = byId("verdict").hidden = false;
   wake();
 })();

@@ -1,0 +1,13 @@
+/* What /status says, for the status page. */
+#ifndef BELLWETHER_HTTP_ROUTES_STATUS_H
+#define BELLWETHER_HTTP_ROUTES_STATUS_H
+
+#include "http/server/request.h"
+
+/**
+ * What `/status?format=text` answers now. free() it. @return NULL: the request waits for it, and
+ * its handler is called again.
+ */
+char *status_ask_text(struct request *request);
+
+#endif

@@ -1,0 +1,130 @@
+/*
+ * Votes: every Sentinel that was heard of, whether it is known, and what it said last. The other
+ * files read and write them through here.
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/memory.h"
+#include "judge_internal.h"
+
+void judge_copy_id(char out[RUN_ID_SIZE], const char *id)
+{
+    size_t length = strnlen(id, RUN_ID_SIZE - 1);
+
+    memmove(out, id, length);
+    memset(out + length, 0, RUN_ID_SIZE - length);
+}
+
+struct voice *judge_vote(const struct judge *judge, const char *id)
+{
+    for (size_t i = 0; i < judge->n_votes; i++) {
+        if (strncmp(judge->voices[i].id, id, RUN_ID_SIZE - 1) == 0) {
+            return &judge->voices[i];
+        }
+    }
+    return NULL;
+}
+
+struct observation *judge_seen(const struct judge *judge, const char *id)
+{
+    for (size_t i = 0; i < judge->n_seen; i++) {
+        if (strncmp(judge->seen[i].sentinel, id, RUN_ID_SIZE - 1) == 0) {
+            return &judge->seen[i];
+        }
+    }
+    return NULL;
+}
+
+struct voice *judge_need_vote(struct judge *judge, const char *id)
+{
+    struct voice *voice = judge_vote(judge, id);
+
+    if (voice) {
+        return voice;
+    }
+    if (judge->n_votes == judge->room_votes) {
+        judge->room_votes = judge->room_votes ? judge->room_votes * 2 : 4;
+        judge->voices = mem_resize(judge->voices, judge->room_votes, sizeof(*judge->voices));
+    }
+    voice = &judge->voices[judge->n_votes++];
+    *voice = (struct voice){
+        .gone_ms = -1, .strange_ms = -1, .failover_since_ms = -1, .leads_epoch = EPOCH_UNKNOWN};
+    judge_copy_id(voice->id, id);
+    return voice;
+}
+
+struct observation *judge_need_seen(struct judge *judge, const char *id)
+{
+    struct observation *seen = judge_seen(judge, id);
+
+    if (seen) {
+        return seen;
+    }
+    if (judge->n_seen == judge->room_seen) {
+        judge->room_seen = judge->room_seen ? judge->room_seen * 2 : 4;
+        judge->seen = mem_resize(judge->seen, judge->room_seen, sizeof(*judge->seen));
+    }
+    seen = &judge->seen[judge->n_seen++];
+    *seen = (struct observation){.link_up = false};
+    return seen;
+}
+
+void judge_drop_seen(struct judge *judge, const char *id)
+{
+    struct observation *seen = judge_seen(judge, id);
+
+    if (seen) {
+        *seen = judge->seen[--judge->n_seen];
+    }
+}
+
+void judge_restart_repeats(struct judge *judge)
+{
+    for (size_t i = 0; i < judge->n_seen; i++) {
+        judge->seen[i].repeats = 0;
+    }
+}
+
+const struct observation *judge_observation(const struct judge *judge, const char *sentinel_run_id)
+{
+    return judge_seen(judge, sentinel_run_id);
+}
+
+/* ---- who is known ---- */
+
+void judge_know(struct judge *judge, const char *sentinel_run_id)
+{
+    struct voice *voice = judge_need_vote(judge, sentinel_run_id);
+    struct observation *seen = judge_seen(judge, sentinel_run_id);
+
+    judge->n_known += !voice->known;
+    judge->known_revision += !voice->known;
+    voice->known = true;
+    if (seen) {
+        seen->unknown = false;
+    }
+}
+
+void judge_forget(struct judge *judge, const char *sentinel_run_id)
+{
+    struct voice *voice = judge_vote(judge, sentinel_run_id);
+
+    judge_drop_seen(judge, sentinel_run_id);
+    if (voice) {
+        judge->n_known -= voice->known;
+        judge->known_revision += voice->known;
+        free(voice->nodes);
+        *voice = judge->voices[--judge->n_votes];
+    }
+}
+
+uint64_t judge_known_revision(const struct judge *judge)
+{
+    return judge->known_revision;
+}
+
+size_t judge_known(const struct judge *judge)
+{
+    return judge->n_known;
+}
