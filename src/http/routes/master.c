@@ -105,7 +105,8 @@ void masters_refuse(struct request *request, const struct snapshot_master *maste
         answer_no_master(request->worker->cache->snapshot, master, reason, detail), master);
 }
 
-const char *masters_stalled_detail(const struct request *request, char *out, size_t size)
+/* How long the watcher has been silent, in words for people. */
+static const char *stalled_detail(const struct request *request, char *out, size_t size)
 {
     const struct pulse *pulse = request->worker->cache->snapshot->pulse;
     int64_t at_ms = pulse ? atomic_load_explicit(&pulse->at_boot_ms, memory_order_relaxed) : 0;
@@ -122,7 +123,7 @@ void masters_refuse_stalled(struct request *request, const struct snapshot_maste
     char detail[160];
 
     masters_refuse(request, master, REASON_WATCHER_STALLED,
-                   masters_stalled_detail(request, detail, sizeof(detail)));
+                   stalled_detail(request, detail, sizeof(detail)));
 }
 
 /* ---- one master ---- */
@@ -180,7 +181,7 @@ static struct doubt doubt_of(const struct request *request, const struct snapsho
     if (cache_stalled(request->worker->cache)) {
         doubt.any = doubt.unverified = true;
         doubt.reason = REASON_WATCHER_STALLED;
-        masters_stalled_detail(request, doubt.words, sizeof(doubt.words));
+        stalled_detail(request, doubt.words, sizeof(doubt.words));
     } else if (serves(master) && request->query.fresh && !asked) {
         doubt_fresh(request, &doubt);
     } else if (serves(master) && request->query.require_majority && !master->majority) {

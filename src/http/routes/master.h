@@ -2,8 +2,6 @@
 #ifndef BELLWETHER_HTTP_ROUTES_MASTER_H
 #define BELLWETHER_HTTP_ROUTES_MASTER_H
 
-#include <stddef.h>
-
 #include "http/server/request.h"
 
 /** The master that the path names, or the default one; NULL: it was answered (404, 409, 503). */
@@ -16,8 +14,6 @@ void masters_refuse(struct request *request, const struct snapshot_master *maste
                     enum reason reason, const char *detail);
 /** The same with reason `watcher_stalled` and words for it. */
 void masters_refuse_stalled(struct request *request, const struct snapshot_master *master);
-/** How long the watcher has been silent, in words for people. */
-const char *masters_stalled_detail(const struct request *request, char *out, size_t size);
 /** 404, slug unknown-master, with the names that the Sentinels know. */
 void masters_answer_unknown(struct request *request, const char *name);
 

@@ -1,7 +1,8 @@
+/* What /status says, for the status page. */
 #ifndef BELLWETHER_HTTP_ROUTES_STATUS_H
 #define BELLWETHER_HTTP_ROUTES_STATUS_H
 
-struct request;
+#include "http/server/request.h"
 
 /**
  * What `/status?format=text` answers now. free() it. @return NULL: the request waits for it, and

@@ -16,40 +16,19 @@
 #define STATUS_WAIT_MS 1000 /* a watcher that turns answers at once */
 #define LAG_WAIT_MS 1000    /* beyond it the lag counts as unknown */
 
-static void insert(struct worker *worker, struct fresh *fresh)
+static struct fresh *first(struct worker *worker)
 {
-    struct fresh *after = worker->fresh_last;
-
-    while (after && after->deadline_ms > fresh->deadline_ms) {
-        after = after->previous;
-    }
-    fresh->previous = after;
-    fresh->next = after ? after->next : worker->fresh_first;
-    if (fresh->next) {
-        fresh->next->previous = fresh;
-    } else {
-        worker->fresh_last = fresh;
-    }
-    if (after) {
-        after->next = fresh;
-    } else {
-        worker->fresh_first = fresh;
-    }
+    return LIST_OWNER(worker->fresh.first, struct fresh, link);
 }
 
-static void detach(struct worker *worker, struct fresh *fresh)
+static void insert(struct worker *worker, struct fresh *fresh)
 {
-    if (fresh->previous) {
-        fresh->previous->next = fresh->next;
-    } else {
-        worker->fresh_first = fresh->next;
+    struct list_link *before = worker->fresh.last;
+
+    while (before && LIST_OWNER(before, struct fresh, link)->deadline_ms > fresh->deadline_ms) {
+        before = before->previous;
     }
-    if (fresh->next) {
-        fresh->next->previous = fresh->previous;
-    } else {
-        worker->fresh_last = fresh->previous;
-    }
-    fresh->next = fresh->previous = NULL;
+    list_insert_after(&worker->fresh, before, &fresh->link);
 }
 
 /* Suspend the connection until an answer with the new ticket, or until the time is over. */
@@ -65,7 +44,7 @@ static struct fresh *begin(struct listener *listener, struct MHD_Connection *con
     fresh->began_ms = clock_boot_ms();
     fresh->deadline_ms = fresh->began_ms + wait_ms;
     insert(worker, fresh);
-    if (!loop_timer_armed(worker->fresh_timer) || worker->fresh_first == fresh) {
+    if (!loop_timer_armed(worker->fresh_timer) || first(worker) == fresh) {
         loop_timer_start(worker->fresh_timer, wait_ms);
     }
     MHD_suspend_connection(connection);
@@ -109,7 +88,7 @@ struct fresh *fresh_ask_lag(struct listener *listener, struct MHD_Connection *co
 static void resume(struct worker *worker, struct fresh *fresh, enum fresh_outcome outcome)
 {
     fresh->outcome = outcome;
-    detach(worker, fresh);
+    list_remove(&worker->fresh, &fresh->link);
     MHD_resume_connection(fresh->connection);
     fresh->listener->wanted = true;
 }
@@ -117,12 +96,12 @@ static void resume(struct worker *worker, struct fresh *fresh, enum fresh_outcom
 /* NULL: its deadline was earlier. */
 static struct fresh *find(struct worker *worker, uint64_t ticket)
 {
-    struct fresh *fresh = worker->fresh_first;
-
-    while (fresh && fresh->ticket != ticket) {
-        fresh = fresh->next;
+    LIST_EACH(struct fresh, fresh, &worker->fresh, link) {
+        if (fresh->ticket == ticket) {
+            return fresh;
+        }
     }
-    return fresh;
+    return NULL;
 }
 
 void fresh_settle_status(struct worker *worker, struct message_status *message)
@@ -154,25 +133,25 @@ void fresh_expire(void *data)
     struct worker *worker = data;
     int64_t now = clock_boot_ms();
 
-    while (worker->fresh_first && worker->fresh_first->deadline_ms <= now) {
-        resume(worker, worker->fresh_first, FRESH_NO_ANSWER);
+    while (first(worker) && first(worker)->deadline_ms <= now) {
+        resume(worker, first(worker), FRESH_NO_ANSWER);
     }
-    if (worker->fresh_first) {
-        loop_timer_start(worker->fresh_timer, worker->fresh_first->deadline_ms - now);
+    if (first(worker)) {
+        loop_timer_start(worker->fresh_timer, first(worker)->deadline_ms - now);
     }
 }
 
 void fresh_release_all(struct worker *worker)
 {
-    while (worker->fresh_first) {
-        resume(worker, worker->fresh_first, FRESH_NO_ANSWER);
+    while (first(worker)) {
+        resume(worker, first(worker), FRESH_NO_ANSWER);
     }
 }
 
 void fresh_free(struct fresh *fresh)
 {
     if (fresh && fresh->outcome == FRESH_WAITING) {
-        detach(fresh->listener->worker, fresh);
+        list_remove(&fresh->listener->worker->fresh, &fresh->link);
     }
     if (fresh) {
         status_report_free(fresh->report);

@@ -17,7 +17,7 @@
 enum fresh_outcome { FRESH_WAITING, FRESH_CONFIRMED, FRESH_UNCONFIRMED, FRESH_NO_ANSWER };
 
 struct fresh {
-    struct fresh *next, *previous;
+    struct list_link link;
     struct listener *listener;
     struct MHD_Connection *connection; /* suspended while waiting */
     uint64_t ticket;

@@ -8,6 +8,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bellwether/base/list.h"
 #include "worker.h"
 
 /*
@@ -23,7 +24,7 @@ struct listener {
     int64_t timer_due_ms;     /* boot clock, while the timer is armed */
     bool wanted;              /* MHD_run() in this turn */
     bool due; /* some of its sleepers were resumed: they are answered before anything else there */
-    struct suspended *called_first, *called_last; /* to be resumed, in their order */
+    struct list called; /* of struct suspended: to be resumed, in their order */
     enum http_scope scope;
     bool unix_socket;
     /* TCP that only this host reaches: pages in its browsers are kept out by their Host */

@@ -9,48 +9,19 @@
 
 #define BATCH 1000 /* of one daemon in one turn */
 
-static void queue(struct suspended *suspended)
-{
-    struct listener *listener = suspended->listener;
-
-    suspended->next = NULL;
-    suspended->previous = listener->called_last;
-    if (listener->called_last) {
-        listener->called_last->next = suspended;
-    } else {
-        listener->called_first = suspended;
-    }
-    listener->called_last = suspended;
-    listener->worker->n_called++;
-}
-
-static void unqueue(struct suspended *suspended)
-{
-    struct listener *listener = suspended->listener;
-
-    if (suspended->previous) {
-        suspended->previous->next = suspended->next;
-    } else {
-        listener->called_first = suspended->next;
-    }
-    if (suspended->next) {
-        suspended->next->previous = suspended->previous;
-    } else {
-        listener->called_last = suspended->previous;
-    }
-    suspended->next = suspended->previous = NULL;
-    listener->worker->n_called--;
-}
-
 /* The only place where a state changes: the queue holds those that were called. */
 static void move(struct suspended *suspended, enum suspended_state state)
 {
+    struct listener *listener = suspended->listener;
+
     if (suspended->state == SUSPENDED_CALLED) {
-        unqueue(suspended);
+        list_remove(&listener->called, &suspended->link);
+        listener->worker->n_called--;
     }
     suspended->state = state;
     if (state == SUSPENDED_CALLED) {
-        queue(suspended);
+        list_append(&listener->called, &suspended->link);
+        listener->worker->n_called++;
     }
 }
 
@@ -102,8 +73,8 @@ void suspended_call(struct suspended *suspended)
 
 static void resume_some(struct listener *listener, size_t most)
 {
-    for (; most > 0 && listener->called_first; most--) {
-        struct suspended *suspended = listener->called_first;
+    for (; most > 0 && listener->called.first; most--) {
+        struct suspended *suspended = LIST_OWNER(listener->called.first, struct suspended, link);
 
         move(suspended, SUSPENDED_AWAKE);
         MHD_resume_connection(suspended->connection);
@@ -123,7 +94,7 @@ void suspend_turn(struct worker *worker)
     while (worker->telling_next < worker->n_listeners && !worker->telling) {
         struct listener *listener = &worker->listeners[worker->telling_next++];
 
-        if (listener->called_first) {
+        if (listener->called.first) {
             resume_some(listener, BATCH);
             worker->telling = true;
         }

@@ -22,7 +22,7 @@ enum suspended_state {
 };
 
 struct suspended {
-    struct suspended *next, *previous; /* while called */
+    struct list_link link; /* while called */
     struct listener *listener;
     struct MHD_Connection *connection;
     enum waiting_kind kind;

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bellwether/base/list.h"
 #include "bellwether/base/loop.h"
 #include "bellwether/http/worker.h"
 #include "bellwether/metrics/counters.h"
@@ -39,7 +40,7 @@ struct worker {
     size_t n_listeners, n_patient;
     struct connections *connections;
     struct cache *cache;
-    struct fresh *fresh_first, *fresh_last; /* waiting for a fresh look-up, oldest first */
+    struct list fresh; /* of struct fresh: waiting for the watcher, by deadline */
     struct loop_timer *fresh_timer;
     uint64_t last_ticket;
     /* boot clock: when the watcher heard last that everybody's lag is read */
