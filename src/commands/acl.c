@@ -3,12 +3,14 @@
  * commands mean anything here. Whole words, cut at blanks; names are compared as a whole and never
  * by how they begin.
  */
+#include "acl.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/memory.h"
-#include "command_table_internal.h"
+#include "command_names.h"
 
 #define BLANKS " \t\r\n\v\f"
 #define TAKES \
@@ -17,7 +19,6 @@
 #define SHOWN_MAX 100 /* characters of a rule that messages repeat */
 
 #define NEVER_CHANGES "never: it changes the connection, which is shared"
-#define NEVER_BLOCKS "never: it blocks the connection, which is shared"
 #define NEVER_ENDS "never: it ends the connection, which is shared"
 
 /* ---- what no flag says ---- */
@@ -51,8 +52,8 @@ static const struct {
     {"readonly", "", NEVER_CHANGES},
     {"readwrite", "", NEVER_CHANGES},
     {"script", "debug", NEVER_CHANGES},
-    {"wait", "", NEVER_BLOCKS},
-    {"waitaof", "", NEVER_BLOCKS},
+    {"wait", "", COMMAND_NEVER_BLOCKS},
+    {"waitaof", "", COMMAND_NEVER_BLOCKS},
     {"quit", "", NEVER_ENDS},
     /* the server takes these for an HTTP request that a browser was tricked into, and hangs up */
     {"post", "", NEVER_ENDS},

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch_internal.h"
+#include "batch_build.h"
 #include "bellwether/base/budget.h"
 
 #define LENGTH_ROOM 32 /* "$1048576\r\n" and "\r\n" */

@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "batch_internal.h"
+#include "batch_build.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/redis/json_result.h"

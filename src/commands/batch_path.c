@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "batch_internal.h"
+#include "batch_build.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/base/percent.h"

@@ -3,11 +3,12 @@
  * of Redis 6.2 to 8 and Valkey 7.2 to 9. They decide nothing about a command; they tell a slip of
  * the pen from a name that this version of the server happens not to have.
  */
+#include "command_names.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/names.h"
-#include "command_table_internal.h"
 
 static const char *const categories[] = {
     "admin",       "all",     "bitmap",     "blocking", "bloom",       "cms",

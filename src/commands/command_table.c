@@ -24,11 +24,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "acl.h"
 #include "bellwether/base/buffer.h"
 #include "bellwether/base/memory.h"
-#include "command_table_internal.h"
+#include "command_names.h"
 
-#define NEVER_BLOCKS "never: it blocks the connection, which is shared"
 #define NEVER_UNREADABLE "never: no command has a name like that"
 #define NOT_TOLD "the server does not tell what command it is"
 #define NOT_KNOWN "the server has no such command"
@@ -384,7 +384,7 @@ static void judge_entry(const struct command_table *commands_table, struct entry
     entry->never =
         command_never(text_at(commands_table, entry->name), text_at(commands_table, entry->sub));
     if (!entry->never && entry->blocking && entry->care != COMMAND_CARE_BLOCK) {
-        entry->never = NEVER_BLOCKS;
+        entry->never = COMMAND_NEVER_BLOCKS;
     }
     entry->decided = decide(commands_table, entry);
     entry->categories = NULL;

@@ -5,49 +5,45 @@
  * anything that was written has to reach the replica: where the promotion begins in that time,
  * nobody knows whether it did.
  */
+#include "held_reply.h"
+
 #include "bellwether/base/clock.h"
-#include "pool_internal.h"
+#include "request_outcome.h"
 
-enum { DOUBT_MS = 50 };
+enum { HOLD_MS = 50 };
 
-static void link_request_run(struct master_pool *master_pool, struct request_run *run)
-{
-    run->previous_doubted = NULL;
-    run->next_doubted = master_pool->doubted;
-    if (master_pool->doubted) {
-        master_pool->doubted->previous_doubted = run;
-    }
-    master_pool->doubted = run;
-}
-
-void held_replies_forget(struct request_run *run)
-{
-    struct request_run *next = run->next_doubted, *previous = run->previous_doubted;
-
-    if (!previous && run->master_pool->doubted != run) {
-        return;
-    }
-    if (previous) {
-        previous->next_doubted = next;
-    } else {
-        run->master_pool->doubted = next;
-    }
-    if (next) {
-        next->previous_doubted = previous;
-    }
-    run->next_doubted = run->previous_doubted = NULL;
-}
-
-void held_reply_item(struct request_run *run, size_t i)
+void held_reply_keep(struct request_run *run, size_t i)
 {
     struct master_pool *master_pool = run->master_pool;
 
-    if (run->n_doubted++ == 0) {
-        link_request_run(master_pool, run);
+    if (run->n_held++ == 0) {
+        list_insert_after(&master_pool->held, NULL, &run->held);
     }
-    run->states[i].doubted_ms = clock_boot_ms();
+    run->states[i].held_ms = clock_boot_ms();
     if (!loop_timer_armed(master_pool->held_reply_timer)) {
-        loop_timer_start(master_pool->held_reply_timer, DOUBT_MS);
+        loop_timer_start(master_pool->held_reply_timer, HOLD_MS);
+    }
+}
+
+void held_reply_drop(struct request_run *run, size_t i, bool counts)
+{
+    run->states[i].held_ms = 0;
+    if (--run->n_held == 0) {
+        list_remove(&run->master_pool->held, &run->held);
+    }
+    if (!counts) {
+        buffer_release(&run->request->items[i].json);
+    }
+}
+
+/* The answer counts, or, since a promotion began, nobody knows. */
+static void end_item(struct request_run *run, size_t i, bool believed)
+{
+    held_reply_drop(run, i, believed);
+    if (believed) {
+        request_run_item_ends(run, i, ITEM_DONE);
+    } else {
+        (void)request_run_settle(run, i, NULL, MISHAP_FENCED, NULL);
     }
 }
 
@@ -57,25 +53,22 @@ void held_reply_item(struct request_run *run, size_t i)
  */
 static void look_at_request_run(struct request_run *run, int64_t until_ms, bool rest)
 {
-    for (size_t i = 0; i < run->request->n_items && run->n_doubted > 0; i++) {
-        int64_t doubted_ms = run->states[i].doubted_ms;
+    for (size_t i = 0; i < run->request->n_items && run->n_held > 0; i++) {
+        int64_t held_ms = run->states[i].held_ms;
 
-        if (doubted_ms != 0 && (doubted_ms <= until_ms || rest)) {
-            request_run_end_held_reply(run, i, doubted_ms <= until_ms);
+        if (held_ms != 0 && (held_ms <= until_ms || rest)) {
+            end_item(run, i, held_ms <= until_ms);
         }
-    }
-    if (run->n_doubted == 0) {
-        held_replies_forget(run);
     }
 }
 
 static void look(struct master_pool *master_pool, int64_t until_ms, bool rest)
 {
-    struct request_run *next;
+    struct list_link *next;
 
-    for (struct request_run *run = master_pool->doubted; run; run = next) {
-        next = run->next_doubted;
-        look_at_request_run(run, until_ms, rest);
+    for (struct list_link *link = master_pool->held.first; link; link = next) {
+        next = link->next;
+        look_at_request_run(LIST_OWNER(link, struct request_run, held), until_ms, rest);
     }
 }
 
@@ -91,9 +84,9 @@ void held_replies_due(void *data)
         loop_timer_start(master_pool->held_reply_timer, 1);
         return;
     }
-    look(master_pool, clock_boot_ms() - DOUBT_MS, false);
-    if (master_pool->doubted) {
-        loop_timer_start(master_pool->held_reply_timer, DOUBT_MS / 2);
+    look(master_pool, clock_boot_ms() - HOLD_MS, false);
+    if (master_pool->held.first) {
+        loop_timer_start(master_pool->held_reply_timer, HOLD_MS / 2);
     }
 }
 
@@ -103,5 +96,5 @@ void held_replies_due(void *data)
  */
 void held_replies_end(struct master_pool *master_pool, bool promoted)
 {
-    look(master_pool, promoted ? master_pool->shown->promoting_ms - DOUBT_MS : INT64_MAX, true);
+    look(master_pool, promoted ? master_pool->shown->promoting_ms - HOLD_MS : INT64_MAX, true);
 }

@@ -1,50 +1,21 @@
-/* The pool's life, what snapshots and credentials mean to it, and the list of deadlines. */
+/* The life of the pool, what snapshots and credentials mean to it, and when requests expire. */
 #include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
-#include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
-#include "pool_internal.h"
-
-enum { TELL_EVERY_MS = 20 };
+#include "master_pool.h"
+#include "pool_answer.h"
+#include "pool_request.h"
+#include "request_outcome.h"
+#include "request_queue.h"
 
 /* ---- deadlines ---- */
 
-/* All requests have the same time, so a new one's deadline is the last. */
-void pool_link(struct pool *pool, struct request_run *run)
+static struct request_run *first_of(const struct pool *pool)
 {
-    run->linked = true;
-    run->previous = pool->last;
-    run->next = NULL;
-    if (pool->last) {
-        pool->last->next = run;
-    } else {
-        pool->first = run;
-    }
-    pool->last = run;
-    if (!loop_timer_armed(pool->deadline_timer)) {
-        loop_timer_start(pool->deadline_timer, run->deadline_ms - clock_boot_ms());
-    }
-}
-
-void pool_unlink(struct pool *pool, struct request_run *run)
-{
-    if (!run->linked) {
-        return;
-    }
-    run->linked = false;
-    if (run->previous) {
-        run->previous->next = run->next;
-    } else {
-        pool->first = run->next;
-    }
-    if (run->next) {
-        run->next->previous = run->previous;
-    } else {
-        pool->last = run->previous;
-    }
+    return LIST_OWNER(pool->by_deadline.first, struct request_run, by_deadline);
 }
 
 /*
@@ -55,44 +26,17 @@ static void expire(void *data)
 {
     struct pool *pool = data;
     int64_t now_ms = clock_boot_ms();
+    struct request_run *run;
 
-    while (pool->first && pool->first->deadline_ms <= now_ms) {
-        request_run_expire(pool->first);
+    while ((run = first_of(pool)) && run->deadline_ms <= now_ms) {
+        request_run_expire(run);
     }
-    if (pool->first) {
-        loop_timer_start(pool->deadline_timer, pool->first->deadline_ms - now_ms);
+    if (run) {
+        loop_timer_start(pool->deadline_timer, run->deadline_ms - now_ms);
     }
 }
 
-/* ---- the watcher ---- */
-
-bool pool_is_stalled(const struct pool *pool)
-{
-    return pool->hooks.stalled && pool->hooks.stalled(pool->hooks.data);
-}
-
-bool pool_is_behind(const struct pool *pool)
-{
-    const struct snapshot *snapshot = pool->snapshot;
-
-    return snapshot && snapshot->pulse &&
-           atomic_load_explicit(&snapshot->pulse->fences, memory_order_acquire) != snapshot->fences;
-}
-
-/* A hundred commands that are refused at once are one piece of news. */
-void pool_tell(struct pool_endpoint *endpoint, enum suspicion what)
-{
-    const struct master_pool *master_pool = endpoint->master_pool;
-    int64_t now_ms = clock_boot_ms();
-
-    if (endpoint->is_replica || !master_pool->pool->hooks.suspect ||
-        (endpoint->told_ms != 0 && now_ms - endpoint->told_ms < TELL_EVERY_MS)) {
-        return;
-    }
-    endpoint->told_ms = now_ms;
-    master_pool->pool->hooks.suspect(master_pool->pool->hooks.data, what, master_pool->name,
-                                     &endpoint->address);
-}
+/* ---- snapshots ---- */
 
 void pool_take(struct pool *pool, struct snapshot *snapshot)
 {
@@ -106,72 +50,13 @@ void pool_take(struct pool *pool, struct snapshot *snapshot)
     snapshot_unref(before);
 }
 
-/* ---- master pools ---- */
-
-/* @return where it stands, or belongs. */
-static size_t master_pool_place(const struct pool *pool, const char *name, bool *found)
-{
-    size_t low = 0, high = pool->n_master_pools;
-
-    *found = false;
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-        int order = strcmp(pool->master_pools[middle]->name, name);
-
-        if (order == 0) {
-            *found = true;
-            return middle;
-        }
-        if (order < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
-static struct master_pool *master_pool_of(struct pool *pool, const char *name)
-{
-    bool found;
-    size_t place = master_pool_place(pool, name, &found);
-
-    if (found) {
-        return pool->master_pools[place];
-    }
-    pool->master_pools =
-        mem_resize(pool->master_pools, pool->n_master_pools + 1, sizeof(*pool->master_pools));
-    memmove(pool->master_pools + place + 1, pool->master_pools + place,
-            (pool->n_master_pools - place) * sizeof(*pool->master_pools));
-    pool->n_master_pools++;
-    pool->master_pools[place] = master_pool_new(pool, name);
-    if (pool->snapshot) {
-        master_pool_take(pool->master_pools[place], snapshot_find(pool->snapshot, name));
-    }
-    return pool->master_pools[place];
-}
-
-void pool_forget(struct pool *pool, struct master_pool *master_pool)
-{
-    bool found;
-    size_t place = master_pool_place(pool, master_pool->name, &found);
-
-    pool->n_master_pools--;
-    memmove(pool->master_pools + place, pool->master_pools + place + 1,
-            (pool->n_master_pools - place) * sizeof(*pool->master_pools));
-    master_pool_free(master_pool);
-}
-
 bool pool_look(const struct pool *pool, const char *master, struct pool_view *out)
 {
-    bool found;
-    size_t place = master_pool_place(pool, master, &found);
-    const struct master_pool *master_pool;
+    const struct master_pool *master_pool = master_pool_find(pool, master);
 
-    if (!found) {
+    if (!master_pool) {
         return false;
     }
-    master_pool = pool->master_pools[place];
     *out = (struct pool_view){.waiting = master_pool->n_waiting, .has_table = false};
     out->has_table =
         master_pool->commands_table && command_table_has_table(master_pool->commands_table);
@@ -180,9 +65,9 @@ bool pool_look(const struct pool *pool, const char *master, struct pool_view *ou
     for (size_t i = 0; master_pool->master && i < master_pool->master->n_pool_conns; i++) {
         const struct pool_conn *pool_conn = master_pool->master->pool_conns[i];
 
-        out->connecting += !pool_conn->ready;
-        out->idle += pool_conn->ready && pool_conn->in_flight == 0;
-        out->busy += pool_conn->ready && pool_conn->in_flight > 0;
+        out->connecting += pool_conn->state == POOL_CONN_OPENING;
+        out->idle += pool_conn->state != POOL_CONN_OPENING && pool_conn->in_flight == 0;
+        out->busy += pool_conn->state != POOL_CONN_OPENING && pool_conn->in_flight > 0;
         out->in_flight += pool_conn->in_flight;
     }
     return true;
@@ -226,9 +111,9 @@ bool pool_run(struct pool *pool, struct pool_request *request)
     if (pool->draining) {
         request_run_refuse(run, "NOTSENT the daemon is shutting down; nothing was sent");
     } else {
-        pool_link(pool, run);
+        request_deadline_start(run);
         if (!request_run_go(run) && run->pending > 0) {
-            master_pool_wait(run->master_pool, run);
+            master_pool_wait(run);
         }
     }
     run->inline_ = false;
@@ -305,12 +190,14 @@ struct pool *pool_new(struct loop *loop, const struct pool_config *config, _Atom
 
 void pool_drain(struct pool *pool)
 {
-    struct request_run *next;
+    struct list_link *next;
 
     pool->draining = true;
-    for (struct request_run *run = pool->first; run; run = next) {
-        next = run->next;
-        if (run->queued) {
+    for (struct list_link *link = pool->by_deadline.first; link; link = next) {
+        struct request_run *run = LIST_OWNER(link, struct request_run, by_deadline);
+
+        next = link->next;
+        if (request_queue_has(run)) {
             request_run_refuse(run, "NOTSENT the daemon is shutting down; this was not sent");
         }
     }
@@ -320,8 +207,8 @@ void pool_drain(struct pool *pool)
 void pool_abandon(struct pool *pool)
 {
     pool->draining = true;
-    while (pool->first) {
-        request_run_expire(pool->first);
+    for (struct request_run *run; (run = first_of(pool));) {
+        request_run_expire(run);
     }
 }
 
@@ -339,7 +226,7 @@ void pool_free(struct pool *pool)
         free(pool->logins[i].username);
         secret_free(pool->logins[i].password);
     }
-    slots_free(pool);
+    in_flight_free_spare(pool);
     loop_timer_free(pool->deadline_timer);
     snapshot_unref(pool->snapshot);
     free(pool->logins);

@@ -2,47 +2,20 @@
  * What comes back for a command: an answer that is taken as it is, or a mishap that is settled by
  * the table in settle.c. And the commands in flight, which stand for commands on the wire.
  */
-#include <inttypes.h>
+#include "pool_answer.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/budget.h"
-#include "pool_internal.h"
+#include "held_reply.h"
+#include "request_outcome.h"
+#include "request_queue.h"
 
 #define NO_MEMORY \
     "TOOBIG it has run, but there is no memory left for its reply, which was dropped (option max-memory)"
 
-enum { UNSENT_WITHOUT_REST = 2, RESENDS_MAX = 2, SMALL_REPLY_BYTES = 64, SPARE_SLOTS_MAX = 1024 };
-
-static struct settle_facts facts_of(const struct request_run *run, size_t i)
-{
-    return (struct settle_facts){.read_only = run->states[i].read_only,
-                                 .script = run->states[i].script,
-                                 .retry_always = run->request->retry_always};
-}
-
-void request_run_say_unknown(struct request_run *run, size_t i, enum mishap mishap)
-{
-    char text[ADDRESS_TEXT_SIZE];
-
-    address_format(&run->request->ran_at, text);
-    if (mishap == MISHAP_FENCED) {
-        request_run_item_fails(
-            run, i, ITEM_UNKNOWN,
-            "UNKNOWN %s answered after a failover had begun to promote another node: what was written may be "
-            "lost",
-            text);
-    } else if (mishap == MISHAP_DEADLINE) {
-        request_run_item_fails(run, i, ITEM_UNKNOWN,
-                               "UNKNOWN %s did not answer within %" PRId64 " ms; it may have run",
-                               text, run->master_pool->pool->config->command_timeout_ms);
-    } else {
-        request_run_item_fails(
-            run, i, ITEM_UNKNOWN,
-            "UNKNOWN the connection to %s was lost after it was sent; it may have run", text);
-    }
-}
+enum { SMALL_REPLY_BYTES = 64, SPARE_MAX = 1024 };
 
 /*
  * The replies to one request come together in memory: what bounds one of them bounds them all.
@@ -129,109 +102,9 @@ static void take(struct request_run *run, size_t i, struct result *result)
     result->json = (struct buffer){0};
     if (!run->states[i].read_only &&
         (run->master_pool->fence == FENCE_UP || pool_is_behind(run->master_pool->pool))) {
-        held_reply_item(run, i);
+        held_reply_keep(run, i);
     } else {
         request_run_item_ends(run, i, ITEM_DONE);
-    }
-}
-
-/*
- * What is sent once more may be what makes the server hang up: the second time it is given time,
- * and then it is enough.
- * @return whether it may; else it has ended.
- */
-static bool may_go_again(struct request_run *run, size_t i, const struct pool_endpoint *endpoint,
-                         enum mishap mishap)
-{
-    struct item_state *state = &run->states[i];
-    char text[ADDRESS_TEXT_SIZE], words[RESULT_ERROR_SIZE / 2];
-
-    if (mishap == MISHAP_UNSENT) {
-        if (state->unsent < UNSENT_WITHOUT_REST) {
-            state->unsent++;
-        } else {
-            request_run_rest(run);
-        }
-        return true;
-    }
-    if (!endpoint || endpoint->left) {
-        state->resent = 0; /* that it was sent there does not count elsewhere */
-    }
-    if (state->resent < RESENDS_MAX) {
-        if (++state->resent == RESENDS_MAX) {
-            request_run_rest(run);
-        }
-        return true;
-    }
-    snprintf(words, sizeof(words), "NOTSENT %s did not run it in %d attempts",
-             address_format(&run->request->ran_at, text), RESENDS_MAX + 1);
-    if (mishap == MISHAP_LOST && run->states[i].may_have_run) {
-        request_run_item_fails(
-            run, i, ITEM_UNKNOWN,
-            "UNKNOWN the connection to %s was lost each of the %d times that it was sent; it may have run",
-            text, RESENDS_MAX + 1);
-    } else {
-        request_run_refuse_item(run, i, words);
-    }
-    return false;
-}
-
-/*
- * @param node that it was sent to; NULL: another one is being promoted in its place. @param result
- * NULL: there is none.
- */
-static void settle_item(struct request_run *run, size_t i, const struct pool_endpoint *endpoint,
-                        enum mishap mishap, struct result *result)
-{
-    struct settle_facts facts = facts_of(run, i);
-    enum metric_retry reason = METRIC_RETRY_COUNT;
-
-    switch (settle(mishap, &facts, &reason)) {
-    case SETTLE_REST:
-        snprintf(run->request->items[i].words, sizeof(run->request->items[i].words), "%s",
-                 mishap == MISHAP_EXECABORT && result->refused[0] != '\0' ? result->refused
-                                                                          : result->error);
-        if (may_go_again(run, i, endpoint, mishap)) {
-            request_run_rest(run);
-            request_run_run_again(run, i, reason);
-        }
-        break;
-    case SETTLE_RUN_AGAIN:
-        if (mishap != MISHAP_UNSENT && mishap != MISHAP_UNWRITTEN) {
-            run->states[i].may_have_run = true;
-        }
-        if (may_go_again(run, i, endpoint, mishap)) {
-            request_run_run_again(run, i, reason);
-        }
-        break;
-    case SETTLE_TAKE:
-        if (result) {
-            take(run, i, result);
-            break;
-        }
-        __attribute__((fallthrough));
-    case SETTLE_UNKNOWN: request_run_say_unknown(run, i, mishap); break;
-    case SETTLE_NOT_SENT: break; /* said by request_run_refuse() */
-    }
-}
-
-/* @param kept whether its answer counts. */
-void request_run_drop_held_reply(struct request_run *run, size_t i, bool kept)
-{
-    run->states[i].doubted_ms = 0;
-    run->n_doubted--;
-    if (!kept) {
-        buffer_release(&run->request->items[i].json);
-    }
-}
-
-void request_run_end_held_reply(struct request_run *run, size_t i, bool believed)
-{
-    request_run_drop_held_reply(run, i, believed);
-    if (believed) {
-        request_run_item_ends(run, i, ITEM_DONE);
-    } else {
-        settle_item(run, i, NULL, MISHAP_FENCED, NULL);
     }
 }
 
@@ -269,9 +142,9 @@ static enum mishap mishap_of(const struct request_run *run, size_t i, const stru
 
 static void tell_refusal(struct pool_endpoint *endpoint, enum mishap mishap)
 {
-    pool_tell(endpoint, mishap == MISHAP_READONLY || mishap == MISHAP_EXECABORT
-                            ? SUSPICION_READ_ONLY
-                            : SUSPICION_LOADING);
+    endpoint_tell(endpoint, mishap == MISHAP_READONLY || mishap == MISHAP_EXECABORT
+                                ? SUSPICION_READ_ONLY
+                                : SUSPICION_LOADING);
 }
 
 static void answered(struct request_run *run, size_t i, struct result *result,
@@ -281,11 +154,11 @@ static void answered(struct request_run *run, size_t i, struct result *result,
 
     if (result->exec && result->refused[0] != '\0' && result->refused_member == RESULT_MULTI) {
         /* it was not so when it was asked: the next transaction asks again */
-        endpoint->multi_known = false;
+        endpoint_doubt_multi(endpoint);
     }
     if (i > run->next_item && run->states[i].read_only) {
         run->states[i].may_have_run = true;
-        if (may_go_again(run, i, endpoint, MISHAPS)) {
+        if (request_run_may_go_again(run, i, endpoint, MISHAPS)) {
             request_run_run_again(run, i, METRIC_RETRY_IN_ORDER);
         }
         return;
@@ -304,7 +177,9 @@ static void answered(struct request_run *run, size_t i, struct result *result,
     if (mishap != MISHAP_FENCED) {
         tell_refusal(endpoint, mishap);
     }
-    settle_item(run, i, endpoint, mishap, result);
+    if (request_run_settle(run, i, endpoint, mishap, result)) {
+        take(run, i, result);
+    }
 }
 
 /*
@@ -326,7 +201,7 @@ struct in_flight *in_flight_new(struct pool *pool)
 static void in_flight_free(struct pool *pool, struct in_flight *flight)
 {
     result_release(&flight->expect.result);
-    if (pool->n_spare == SPARE_SLOTS_MAX) {
+    if (pool->n_spare == SPARE_MAX) {
         budget_free(flight);
         return;
     }
@@ -335,7 +210,7 @@ static void in_flight_free(struct pool *pool, struct in_flight *flight)
     pool->n_spare++;
 }
 
-void slots_free(struct pool *pool)
+void in_flight_free_spare(struct pool *pool)
 {
     while (pool->spare) {
         struct in_flight *flight = pool->spare;
@@ -362,15 +237,16 @@ void in_flight_done(struct redis_expect *expect, enum redis_fail why, bool writt
     struct in_flight *flight = (struct in_flight *)expect;
     struct pool_conn *pool_conn = flight->pool_conn;
     struct request_run *run = flight->run;
-    struct pool *pool = pool_conn->endpoint->master_pool->pool;
+    const struct master_pool *master_pool = pool_conn->endpoint->owner->data;
+    struct pool *pool = master_pool->pool;
     size_t i = flight->item;
 
     metric_move(&pool->counts->inflight, -1);
     pool_conn_release(pool_conn, run != NULL, why == REDIS_FAIL_NONE || why == REDIS_FAIL_TOO_BIG);
     if (run) {
         run->states[i].flight = NULL;
-        if (--run->flying == 0 && run->queued) {
-            master_pool_wake(run->master_pool);
+        if (--run->flying == 0 && request_queue_has(run)) {
+            request_queue_wake(run->master_pool);
         }
         if (why == REDIS_FAIL_NONE) {
             answered(run, i, &flight->expect.result, pool_conn->endpoint);
@@ -383,9 +259,9 @@ void in_flight_done(struct redis_expect *expect, enum redis_fail why, bool writt
                 "TOOBIG it has run, but its reply is over %zu bytes (option max-reply)",
                 pool->config->max_reply_bytes);
         } else {
-            settle_item(run, i, pool_conn->endpoint,
-                        lost_how(why, redis_conn_has_begun(pool_conn->conn, expect), written),
-                        NULL);
+            (void)request_run_settle(
+                run, i, pool_conn->endpoint,
+                lost_how(why, redis_conn_has_begun(pool_conn->conn, expect), written), NULL);
         }
     }
     in_flight_free(pool, flight);

@@ -1,7 +1,7 @@
 /*
  * The settlement table as a table: what happened to a command, what it is, what is done about it.
  */
-#include "bellwether/commands/settle.h"
+#include "settle.h"
 
 #include <stddef.h>
 #include <string.h>

@@ -18,23 +18,9 @@ struct builder {
 
 /* ---- small helpers ---- */
 
-/* The one item of a setting; NULL when it was not given, or given as empty. */
-static const char *item_of(const struct setting *setting)
-{
-    return setting && setting->n_items > 0 ? setting->items[0] : NULL;
-}
-
 static const char *text_of(const struct builder *builder, int id)
 {
-    return item_of(settings_winner(builder->settings, id, NULL));
-}
-
-void options_note(struct options *out, enum log_level level, const char *message, const char *key,
-                  const char *value)
-{
-    out->notes = mem_resize(out->notes, out->n_notes + 1, sizeof(*out->notes));
-    out->notes[out->n_notes++] = (struct options_note){
-        .level = level, .message = message, .key = key, .value = mem_strdup(value)};
+    return setting_item(settings_winner(builder->settings, id, NULL));
 }
 
 static bool has_name(char *const *names, size_t n, const char *name)
@@ -155,49 +141,6 @@ static int build_listens(struct builder *builder)
 
 /* ---- credentials ---- */
 
-/* A warning, not an error: what mounts a secret often has its own idea of a mode. */
-static void note_exposed(struct options *out, struct secret *secret)
-{
-    const char *words = secret_exposed(secret);
-    char text[512];
-
-    if (!words) {
-        return;
-    }
-    (void)snprintf(text, sizeof(text), "%.400s: %s", secret_path(secret), words);
-    for (size_t i = 0; i < out->n_notes; i++) {
-        if (strcmp(out->notes[i].value, text) == 0) {
-            return; /* several may share a file */
-        }
-    }
-    options_note(out, LOG_LEVEL_WARN, "others can get at a file with a secret", "file", text);
-}
-
-struct secret *options_secret(const struct settings *settings, const struct setting *own,
-                              int file_id, int value_id, struct options *out,
-                              struct options_error *error)
-{
-    enum option_source source;
-    const struct setting *file = settings_winner(settings, file_id, &source);
-    const char *value = value_id < 0 ? NULL : item_of(settings_winner(settings, value_id, NULL));
-    char words[512];
-
-    if (own && own->where) {
-        file = own;
-        value = NULL;
-    } else if (value && source < SOURCE_ENVIRONMENT) {
-        file = NULL;
-    }
-    struct secret *secret = secret_new(item_of(file), value, words, sizeof(words));
-    if (!secret) {
-        (void)options_fail(error, "%s (%.200s): %s; takes a file that can be read",
-                           option_table[file_id].name, !file ? "" : file->where, words);
-        return NULL;
-    }
-    note_exposed(out, secret);
-    return secret;
-}
-
 static struct secret *make_secret(struct builder *builder, const struct setting *own, int file_id,
                                   int value_id)
 {
@@ -206,7 +149,7 @@ static struct secret *make_secret(struct builder *builder, const struct setting 
 
 static char *make_text(const struct builder *builder, const struct setting *own, int id)
 {
-    return mem_strdup(own && own->where ? item_of(own) : text_of(builder, id));
+    return mem_strdup(own && own->where ? setting_item(own) : text_of(builder, id));
 }
 
 static int add_override(struct builder *builder, const struct option_section *section)
@@ -392,7 +335,7 @@ static int build_default_master(struct builder *builder)
     const struct setting *named = settings_winner(builder->settings, OPTION_ID_MASTER, NULL);
     struct watch_config *watch = &builder->out->watch;
 
-    if (item_of(setting)) {
+    if (setting_item(setting)) {
         watch->default_master = mem_strdup(setting->items[0]);
         if (!is_watched(watch, watch->default_master)) {
             return options_fail(

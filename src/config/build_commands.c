@@ -10,11 +10,6 @@
 #include "http/server/access.h"
 #include "options_internal.h"
 
-static const char *item_of(const struct setting *setting)
-{
-    return setting && setting->n_items > 0 ? setting->items[0] : NULL;
-}
-
 /* ---- the rules ---- */
 
 static int build_policy(const struct settings *settings, struct options *out,
@@ -57,10 +52,10 @@ static struct secret *make_tokens(const struct settings *settings, int file_id, 
         const struct setting *given = settings_winner(settings, file_id, NULL);
         const struct setting *variable =
             value_id < 0 ? NULL : settings_winner(settings, value_id, NULL);
-        const char *from = item_of(given);
+        const char *from = setting_item(given);
         int id = file_id;
 
-        if (item_of(variable) && strcmp(item_of(variable), text) == 0) {
+        if (setting_item(variable) && strcmp(setting_item(variable), text) == 0) {
             given = variable;
             from = "it"; /* what it holds is never repeated */
             id = value_id;
@@ -106,7 +101,7 @@ static void note_unused_tokens(const struct settings *settings, struct options *
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
         const struct setting *setting = settings_winner(settings, ids[i], NULL);
 
-        if (item_of(setting)) {
+        if (setting_item(setting)) {
             options_note(out, LOG_LEVEL_WARN, "tokens are looked at with redis-api = token only",
                          "given", setting->where);
         }
@@ -139,7 +134,7 @@ static int check_loopback(const struct options *out, struct options_error *error
 static void build_max_lag(const struct settings *settings, struct options *out)
 {
     const struct option_entry *entry = &option_table[OPTION_ID_REPLICA_MAX_LAG];
-    const char *text = item_of(settings_winner(settings, OPTION_ID_REPLICA_MAX_LAG, NULL));
+    const char *text = setting_item(settings_winner(settings, OPTION_ID_REPLICA_MAX_LAG, NULL));
     struct option_value value;
     char words[512];
 

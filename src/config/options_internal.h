@@ -165,6 +165,8 @@ void settings_release(struct settings *settings);
  */
 const struct setting *settings_winner(const struct settings *settings, int id,
                                       enum option_source *source);
+/** The one item of a setting; NULL when it was not given, or given as empty. Borrowed. */
+const char *setting_item(const struct setting *setting);
 
 /* ---- file.c ---- */
 
@@ -178,6 +180,8 @@ int settings_from_file(struct settings *settings, const char *path, struct optio
 /** @param out set on success; free with options_release(). */
 int options_build(const struct settings *settings, struct options *out,
                   struct options_error *error);
+/* ---- build_secret.c ---- */
+
 /**
  * A secret: from its file, or from the environment where the file was named by a weaker source.
  * @param own       the setting of a section, whose file takes the place of both; NULL: none.

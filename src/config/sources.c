@@ -263,6 +263,11 @@ const struct setting *settings_winner(const struct settings *settings, int id,
     return NULL;
 }
 
+const char *setting_item(const struct setting *setting)
+{
+    return setting && setting->n_items > 0 ? setting->items[0] : NULL;
+}
+
 void settings_release(struct settings *settings)
 {
     for (int id = 0; id < OPTION_COUNT; id++) {

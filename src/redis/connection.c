@@ -8,104 +8,27 @@
  * element is read out of bounds, an acknowledgement nobody asked for dereferences NULL) and it
  * drops unexpected replies silently.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
-#include "connection_internal.h"
-
-static void on_timer(void *data)
-{
-    struct redis_conn *conn = data;
-
-    conn_enter(conn);
-    conn->timer_ms = 0;
-    switch (conn->state) {
-    case CONN_CLOSED: break;
-    case CONN_LOOKUP:
-    case CONN_CONNECT:
-    case CONN_HELLO: conn_dial_timer(conn); break;
-    case CONN_READY: conn_queue_timer(conn); break;
-    }
-    conn_leave(conn);
-}
-
-struct redis_conn *redis_conn_new(struct loop *loop, const struct redis_conn_hooks *hooks,
-                                  void *data)
-{
-    struct redis_conn *conn = mem_new(1, sizeof(*conn));
-
-    conn->loop = loop;
-    conn->hooks = *hooks;
-    conn->data = data;
-    conn->fd = -1;
-    conn->protocol = 3;
-    conn->limit = TREE_BYTES_MAX;
-    conn->timer = loop_timer_new(loop, on_timer, conn);
-    conn->flush = (struct loop_later){.run = conn_stream_flush, .data = conn};
-    return conn;
-}
-
-void conn_enter(struct redis_conn *conn)
-{
-    conn->depth++;
-}
-
-void conn_leave(struct redis_conn *conn)
-{
-    if (--conn->depth > 0 || !conn->dead) {
-        return;
-    }
-    budget_free(conn->commands);
-    free(conn->found);
-    free(conn);
-}
-
-void conn_arm(struct redis_conn *conn, int64_t at_ms)
-{
-    conn->timer_ms = at_ms;
-    loop_timer_start(conn->timer, at_ms - clock_boot_ms());
-}
-
-void conn_disarm(struct redis_conn *conn)
-{
-    conn->timer_ms = 0;
-    if (conn->timer) {
-        loop_timer_stop(conn->timer);
-    }
-}
-
-const char *conn_say(struct redis_conn *conn, const char *format, ...)
-{
-    char text[CONN_WORDS_SIZE]; /* arguments may point into conn->words */
-    va_list arguments;
-
-    va_start(arguments, format);
-    vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
-    for (char *c = text; *c != '\0'; c++) {
-        if ((unsigned char)*c < ' ' || *c == 0x7f) {
-            *c = '?';
-        }
-    }
-    memcpy(conn->words, text, sizeof(conn->words));
-    return conn->words;
-}
+#include "dial.h"
+#include "pending.h"
+#include "replies.h"
+#include "stream.h"
 
 /* Everything but the commands in flight. */
 static void shut(struct redis_conn *conn)
 {
-    conn->session++;
-    conn->state = CONN_CLOSED;
+    conn_move(conn, CONN_CLOSED);
     conn_disarm(conn);
     conn_dial_stop(conn);
     conn_stream_stop(conn);
 }
 
-void conn_end(struct redis_conn *conn, enum redis_fail why, const char *words)
+/* End by itself: complete the commands, then `closed`. */
+static void end(struct redis_conn *conn, enum redis_fail why, const char *words)
 {
     uint64_t session;
 
@@ -120,10 +43,99 @@ void conn_end(struct redis_conn *conn, enum redis_fail why, const char *words)
      * An owner who closed, freed or opened it again from a command's callback needs no news of this
      * end.
      */
-    if (conn->session == session && !conn->dead && conn->hooks.closed) {
+    if (conn->session == session && conn->hooks.closed) {
         conn->hooks.closed(conn->data, why, conn->words);
     }
     conn_leave(conn);
+}
+
+static void lost(struct redis_conn *conn, enum redis_fail why, const char *words)
+{
+    if (conn->state == CONN_HELLO && why == REDIS_FAIL_CLOSED && conn->received == 0 &&
+        conn->looks_for_tls && !conn->greets_in_tls) {
+        conn_dial_greet_in_tls(conn, words);
+    } else if (conn->state == CONN_HELLO) {
+        conn_dial_failed(conn, why, words);
+    } else {
+        end(conn, why, words);
+    }
+}
+
+static void greeted(struct redis_conn *conn, const redisReply *hello)
+{
+    const struct conn_command ping = {
+        .done = conn->ping_done, .data = conn->data, .deadline_ms = conn->open_deadline_ms};
+
+    conn_dial_ready(conn);
+    conn_move(conn, CONN_READY);
+    if (ping.done) {
+        conn_queue_push(conn, &ping);
+    }
+    /* With an error the server stays at RESP2. */
+    conn->resp3 = conn->protocol == 3 && hello->type != REDIS_REPLY_ERROR;
+    if (conn->hooks.ready) {
+        conn->hooks.ready(conn->data, hello);
+    }
+}
+
+/*
+ * The timer stands at the earliest deadline or before it: while commands are in flight it is not
+ * moved with every reply.
+ */
+static void check_deadlines(struct redis_conn *conn)
+{
+    uint64_t session = conn->session;
+    int64_t earliest_ms;
+
+    conn_stream_drain(conn); /* see attempt_timed_out() */
+    if (conn->session != session) {
+        return;
+    }
+    earliest_ms = conn_queue_earliest(conn);
+    if (earliest_ms == 0) {
+        return;
+    }
+    if (earliest_ms <= clock_boot_ms()) {
+        end(conn, REDIS_FAIL_TIMEOUT, "a command was not answered in time");
+    } else {
+        conn_arm(conn, earliest_ms);
+    }
+}
+
+static void on_timer(void *data)
+{
+    struct redis_conn *conn = data;
+
+    conn_enter(conn);
+    conn->timer_ms = 0;
+    switch (conn->state) {
+    case CONN_CLOSED:
+    case CONN_FREED: break;
+    case CONN_LOOKUP:
+    case CONN_CONNECT:
+    case CONN_EXHAUSTED:
+    case CONN_HELLO: conn_dial_timer(conn); break;
+    case CONN_READY: check_deadlines(conn); break;
+    }
+    conn_leave(conn);
+}
+
+struct redis_conn *redis_conn_new(struct loop *loop, const struct redis_conn_hooks *hooks,
+                                  void *data)
+{
+    static const struct conn_reports reports = {.greeted = greeted, .lost = lost};
+    struct redis_conn *conn = mem_new(1, sizeof(*conn));
+
+    conn->loop = loop;
+    conn->reports = &reports;
+    conn->hooks = *hooks;
+    conn->data = data;
+    conn->fd = -1;
+    conn->protocol = 3;
+    conn->limit = TREE_BYTES_MAX;
+    conn->timer = loop_timer_new(loop, on_timer, conn);
+    conn->flush = (struct loop_later){.run = conn_stream_flush, .data = conn};
+    return conn;
 }
 
 /* The wire form is made here so that neither name nor password must live longer than this call. */
@@ -167,10 +179,9 @@ void redis_conn_limit(struct redis_conn *conn, size_t max_reply_bytes)
 void redis_conn_open(struct redis_conn *conn, const struct address *target, const char *username,
                      const char *password, int64_t timeout_ms)
 {
-    if (conn->dead || conn->state != CONN_CLOSED) {
+    if (conn->state != CONN_CLOSED) {
         return;
     }
-    conn->session++;
     conn->target = *target;
     conn->peer = (struct address){0};
     conn->open_deadline_ms = clock_boot_ms() + timeout_ms;
@@ -283,12 +294,12 @@ void redis_conn_close(struct redis_conn *conn)
 
 void redis_conn_free(struct redis_conn *conn)
 {
-    if (!conn || conn->dead) {
+    if (!conn || conn->state == CONN_FREED) {
         return;
     }
     conn_enter(conn);
-    conn->dead = true;
     shut(conn);
+    conn_move(conn, CONN_FREED);
     loop_timer_free(conn->timer);
     conn->timer = NULL;
     conn_queue_abandon(conn, REDIS_FAIL_CLOSED);

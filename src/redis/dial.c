@@ -4,6 +4,8 @@
  * An attempt lasts until HELLO is answered, so an address where nobody answers costs its share
  * only.
  */
+#include "dial.h"
+
 #include <errno.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -16,7 +18,7 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
-#include "connection_internal.h"
+#include "stream.h"
 
 /*
  * How long the resolver is waited for where an old answer is at hand; what it says later serves the
@@ -171,8 +173,7 @@ static void arm_attempt(struct redis_conn *conn)
 
 static void try_next(struct redis_conn *conn)
 {
-    conn->session++;
-    conn->state = CONN_CONNECT;
+    conn_move(conn, CONN_CONNECT);
     while (conn->i_trying < conn->n_trying) {
         conn->peer = conn->trying[conn->i_trying++];
         conn->fd = start_connect(&conn->peer);
@@ -186,7 +187,7 @@ static void try_next(struct redis_conn *conn)
         conn->fd = -1;
     }
     /* Told in a turn of its own: the caller may be redis_conn_open(). */
-    conn->exhausted = true;
+    conn_move(conn, CONN_EXHAUSTED);
     conn_arm(conn, clock_boot_ms());
 }
 
@@ -239,7 +240,7 @@ static void on_lookup(void *data, int error, const struct address *found, size_t
     if (has_found(conn)) {
         try_all(conn, conn->found, conn->n_found);
     } else {
-        conn_end(conn, REDIS_FAIL_RESOLVE, conn->words);
+        conn_lost(conn, REDIS_FAIL_RESOLVE, conn->words);
     }
     conn_leave(conn);
 }
@@ -250,12 +251,11 @@ void conn_dial_start(struct redis_conn *conn)
 
     conn->worst = REDIS_FAIL_NONE;
     conn->worst_words[0] = '\0';
-    conn->exhausted = false;
     if (address_is_ip(&conn->target)) {
         try_all(conn, &conn->target, 1);
         return;
     }
-    conn->state = CONN_LOOKUP;
+    conn_move(conn, CONN_LOOKUP);
     conn->lookup = loop_lookup_start(conn->loop, &conn->target, conn->group, on_lookup, conn);
     /* With an old answer at hand a resolver that hangs may not eat the time to connect. */
     conn_arm(conn, now_ms + (has_found(conn) && left_ms > HURRY_MS ? HURRY_MS : left_ms));
@@ -278,7 +278,6 @@ void conn_dial_stop(struct redis_conn *conn)
     conn->lookup = NULL;
     conn->trying = NULL;
     conn->n_trying = conn->i_trying = 0;
-    conn->exhausted = false;
     conn->greets_in_tls = false;
     wipe_hello(conn);
 }
@@ -330,11 +329,11 @@ void conn_dial_timer(struct redis_conn *conn)
         if (has_found(conn)) {
             try_all(conn, conn->found, conn->n_found);
         } else {
-            conn_end(conn, REDIS_FAIL_TIMEOUT,
-                     conn_say(conn, "%s: the resolver did not answer in time", conn->target.host));
+            conn_lost(conn, REDIS_FAIL_TIMEOUT,
+                      conn_say(conn, "%s: the resolver did not answer in time", conn->target.host));
         }
-    } else if (conn->exhausted) {
-        conn_end(conn, conn->worst, conn_say(conn, "%s", conn->worst_words));
+    } else if (conn->state == CONN_EXHAUSTED) {
+        conn_lost(conn, conn->worst, conn_say(conn, "%s", conn->worst_words));
     } else {
         attempt_timed_out(conn);
     }

@@ -2,9 +2,9 @@
  * The commands in flight: a ring, in the order in which they were sent and will be answered.
  * Deadlines, and what becomes of those that are not answered.
  */
+#include "pending.h"
+
 #include "bellwether/base/budget.h"
-#include "bellwether/base/clock.h"
-#include "connection_internal.h"
 
 /* What an idle connection may keep; a long pipeline needs more for a while. */
 #define ROOM_KEPT 256
@@ -95,19 +95,10 @@ void conn_queue_abandon(struct redis_conn *conn, enum redis_fail why)
     }
 }
 
-/*
- * The timer stands at the earliest deadline or before it: while commands are in flight it is not
- * moved with every reply.
- */
-void conn_queue_timer(struct redis_conn *conn)
+int64_t conn_queue_earliest(const struct redis_conn *conn)
 {
-    uint64_t session = conn->session;
     int64_t earliest_ms = 0;
 
-    conn_stream_drain(conn); /* see attempt_timed_out() */
-    if (conn->session != session) {
-        return;
-    }
     for (size_t i = 0; i < conn->n_commands; i++) {
         int64_t deadline_ms = conn_queue_at(conn, i)->deadline_ms;
 
@@ -115,12 +106,15 @@ void conn_queue_timer(struct redis_conn *conn)
             earliest_ms = deadline_ms;
         }
     }
-    if (earliest_ms == 0) {
-        return;
-    }
-    if (earliest_ms <= clock_boot_ms()) {
-        conn_end(conn, REDIS_FAIL_TIMEOUT, "a command was not answered in time");
-    } else {
-        conn_arm(conn, earliest_ms);
-    }
+    return earliest_ms;
+}
+
+bool redis_conn_has_begun(const struct redis_conn *conn, const struct redis_expect *expect)
+{
+    return conn->taken > expect->begin;
+}
+
+bool redis_conn_has_written(const struct redis_conn *conn, const struct redis_expect *expect)
+{
+    return conn->taken >= expect->end;
 }

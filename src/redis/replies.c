@@ -6,6 +6,8 @@
  * it is parsed (json_result.h). Which form the next reply takes is decided when its first byte is
  * there, by who is first in the queue.
  */
+#include "replies.h"
+
 #include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -14,7 +16,7 @@
 
 #include "bellwether/base/budget.h"
 #include "bellwether/base/memory.h"
-#include "connection_internal.h"
+#include "pending.h"
 
 /*
  * JSON costs nothing before its elements came: there only the bytes count, and that hiredis counts
@@ -107,37 +109,19 @@ static void take_push(struct redis_conn *conn, const redisReply *push)
 {
     if (is_acknowledgement(push)) {
         if (conn->n_commands == 0 || !conn_queue_at(conn, 0)->subscribe) {
-            conn_stream_ended(conn, REDIS_FAIL_PROTOCOL,
-                              "an acknowledgement that nobody asked for");
+            conn_lost(conn, REDIS_FAIL_PROTOCOL, "an acknowledgement that nobody asked for");
             return;
         }
         conn_queue_pop(conn);
     } else if (!is_message(push)) {
         if (push->elements == 0 || push->element[0]->type != REDIS_REPLY_STRING ||
             is_word(push->element[0], "pmessage") || is_word(push->element[0], "psubscribe")) {
-            conn_stream_ended(conn, REDIS_FAIL_PROTOCOL, "a malformed push");
+            conn_lost(conn, REDIS_FAIL_PROTOCOL, "a malformed push");
         }
         return;
     }
     if (conn->hooks.push) {
         conn->hooks.push(conn->data, push);
-    }
-}
-
-static void take_hello(struct redis_conn *conn, const redisReply *hello)
-{
-    const struct conn_command ping = {
-        .done = conn->ping_done, .data = conn->data, .deadline_ms = conn->open_deadline_ms};
-
-    conn_dial_ready(conn);
-    conn->state = CONN_READY;
-    if (ping.done) {
-        conn_queue_push(conn, &ping);
-    }
-    /* With an error the server stays at RESP2. */
-    conn->resp3 = conn->protocol == 3 && hello->type != REDIS_REPLY_ERROR;
-    if (conn->hooks.ready) {
-        conn->hooks.ready(conn->data, hello);
     }
 }
 
@@ -147,17 +131,16 @@ static void take_reply(struct redis_conn *conn, const redisReply *reply)
 
     /* A tree that was begun before its expect was sent answers nothing either. */
     if (conn->n_commands == 0 || conn_queue_expect(conn)) {
-        conn_stream_ended(conn, REDIS_FAIL_PROTOCOL,
-                          reply->type == REDIS_REPLY_ERROR
-                              ? conn_say(conn, "unasked: %s", reply->str)
-                              : "a reply that nobody asked for");
+        conn_lost(conn, REDIS_FAIL_PROTOCOL,
+                  reply->type == REDIS_REPLY_ERROR ? conn_say(conn, "unasked: %s", reply->str)
+                                                   : "a reply that nobody asked for");
         return;
     }
     if (conn_queue_at(conn, 0)->subscribe) {
         if (reply->type == REDIS_REPLY_ERROR) {
-            conn_end(conn, REDIS_FAIL_DENIED, conn_say(conn, "%s", reply->str));
+            conn_lost(conn, REDIS_FAIL_DENIED, conn_say(conn, "%s", reply->str));
         } else {
-            conn_end(conn, REDIS_FAIL_PROTOCOL, "PSUBSCRIBE was not acknowledged");
+            conn_lost(conn, REDIS_FAIL_PROTOCOL, "PSUBSCRIBE was not acknowledged");
         }
         return;
     }
@@ -174,9 +157,9 @@ static void take_tree(struct redis_conn *conn, const redisReply *reply)
     }
     if (conn->state == CONN_HELLO) {
         if (reply->type == REDIS_REPLY_PUSH) {
-            conn_stream_ended(conn, REDIS_FAIL_PROTOCOL, "a push before HELLO was answered");
+            conn_lost(conn, REDIS_FAIL_PROTOCOL, "a push before HELLO was answered");
         } else {
-            take_hello(conn, reply);
+            conn->reports->greeted(conn, reply);
         }
     } else if (is_push(conn, reply)) {
         take_push(conn, reply);
@@ -230,7 +213,7 @@ static void take_unreadable(struct redis_conn *conn)
     }
     expect->done(expect, REDIS_FAIL_NONE, true);
     if (conn->session == session) {
-        conn_stream_ended(conn, REDIS_FAIL_CLOSED, "the server could not read a command");
+        conn_lost(conn, REDIS_FAIL_CLOSED, "the server could not read a command");
     }
 }
 
@@ -239,7 +222,7 @@ static void take_result(struct redis_conn *conn)
     struct redis_expect *expect = conn_queue_expect(conn);
 
     if (expect->result.kind == RESULT_PUSH) {
-        conn_stream_ended(conn, REDIS_FAIL_PROTOCOL, "not the kind of reply that was asked for");
+        conn_lost(conn, REDIS_FAIL_PROTOCOL, "not the kind of reply that was asked for");
         return;
     }
     if (is_unreadable(conn, expect)) {
@@ -251,10 +234,10 @@ static void take_result(struct redis_conn *conn)
      * go out.
      */
     if (!redis_conn_has_written(conn, expect) && expect->result.replies <= 1) {
-        conn_stream_ended(conn, REDIS_FAIL_PROTOCOL,
-                          expect->result.kind == RESULT_ERROR
-                              ? conn_say(conn, "unasked: %s", expect->result.error)
-                              : "an answer to what was not sent yet");
+        conn_lost(conn, REDIS_FAIL_PROTOCOL,
+                  expect->result.kind == RESULT_ERROR
+                      ? conn_say(conn, "unasked: %s", expect->result.error)
+                      : "an answer to what was not sent yet");
         return;
     }
     if (!result_next(&expect->result)) {
@@ -398,9 +381,9 @@ static void too_long(struct redis_conn *conn)
     bool even = limit % MEBIBYTE == 0;
 
     if (!expect || !is_json(conn->context->reader) || !redis_conn_has_written(conn, expect)) {
-        conn_stream_ended(conn, REDIS_FAIL_PROTOCOL,
-                          conn_say(conn, "a reply longer than %zu %s",
-                                   even ? limit / MEBIBYTE : limit, even ? "MiB" : "bytes"));
+        conn_lost(conn, REDIS_FAIL_PROTOCOL,
+                  conn_say(conn, "a reply longer than %zu %s", even ? limit / MEBIBYTE : limit,
+                           even ? "MiB" : "bytes"));
         return;
     }
     skip_reply(conn, expect->result.replies - 1);
@@ -436,10 +419,9 @@ static bool take_one(struct redis_conn *conn)
         begin(conn);
     }
     if (redisReaderGetReply(reader, &reply) != REDIS_OK) {
-        conn_stream_ended(
-            conn, REDIS_FAIL_PROTOCOL,
-            conn_say(conn, "%s",
-                     conn->arena.overdone ? "a reply of too many elements" : reader->errstr));
+        conn_lost(conn, REDIS_FAIL_PROTOCOL,
+                  conn_say(conn, "%s",
+                           conn->arena.overdone ? "a reply of too many elements" : reader->errstr));
         return false;
     }
     conn->reply_bytes += before - unread(reader);
@@ -487,8 +469,7 @@ void conn_replies_take(struct redis_conn *conn, const char *bytes, size_t size)
     size_t skipped = conn->skip.items > 0 ? conn_skip(&conn->skip, bytes, size, &ok) : 0;
 
     if (!ok) {
-        conn_stream_ended(conn, REDIS_FAIL_PROTOCOL,
-                          "what belongs to a reply that is too long is no RESP");
+        conn_lost(conn, REDIS_FAIL_PROTOCOL, "what belongs to a reply that is too long is no RESP");
         return;
     }
     bytes += skipped;

@@ -7,10 +7,11 @@
  * these functions through its table; what they make is what its own would make (redisReply), except
  * that nothing is ever freed alone, and that a push stays one where it is nil.
  */
+#include "reply_arena.h"
+
 #include <string.h>
 
 #include "bellwether/base/budget.h"
-#include "connection_internal.h"
 
 /*
  * The first few blocks are of a size that malloc() has at hand; whoever has more to say gets large

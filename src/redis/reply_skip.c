@@ -3,9 +3,9 @@
  * as it comes: the length of each string, the number of elements of each list. One number holds how
  * many elements are still to come, however deep.
  */
-#include <string.h>
+#include "reply_skip.h"
 
-#include "connection_internal.h"
+#include <string.h>
 
 #define LENGTH_MAX \
     ((uint64_t)1 << 50) /* of a string, and of all the elements that may be to come */

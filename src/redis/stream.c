@@ -5,31 +5,21 @@
  * piece at a time, and what is longer waits in a backlog of our own. `appended` and `taken` count
  * the stream's bytes: what was sent, and what the socket took of it.
  */
+#include "stream.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "bellwether/base/memory.h"
-#include "connection_internal.h"
+#include "replies.h"
 
 #define WRITE_BYTES ((size_t)128 * 1024)
 /* After so many writes others have their turn. */
 #define WRITES_A_TURN 16
 /* What an idle connection may keep for writing. */
 #define WRITER_KEEP_BYTES 4096
-
-void conn_stream_ended(struct redis_conn *conn, enum redis_fail why, const char *words)
-{
-    if (conn->state == CONN_HELLO && why == REDIS_FAIL_CLOSED && conn->received == 0 &&
-        conn->looks_for_tls && !conn->greets_in_tls) {
-        conn_dial_greet_in_tls(conn, words);
-    } else if (conn->state == CONN_HELLO) {
-        conn_dial_failed(conn, why, words);
-    } else {
-        conn_end(conn, why, words);
-    }
-}
 
 void conn_stream_want(struct redis_conn *conn, int events)
 {
@@ -163,7 +153,7 @@ static void write_failed(struct redis_conn *conn)
     conn->context->err = 0;
     conn_stream_drain(conn);
     if (conn->session == session) {
-        conn_stream_ended(conn, REDIS_FAIL_CLOSED, conn->words);
+        conn_lost(conn, REDIS_FAIL_CLOSED, conn->words);
     }
 }
 
@@ -210,16 +200,6 @@ size_t redis_conn_clogged(const struct redis_conn *conn)
     return (conn->wanted & LOOP_WRITE) != 0 ? (size_t)(conn->appended - conn->taken) : 0;
 }
 
-bool redis_conn_has_begun(const struct redis_conn *conn, const struct redis_expect *expect)
-{
-    return conn->taken > expect->begin;
-}
-
-bool redis_conn_has_written(const struct redis_conn *conn, const struct redis_expect *expect)
-{
-    return conn->taken >= expect->end;
-}
-
 /* ---- in ---- */
 
 static void read_failed(struct redis_conn *conn, int error)
@@ -232,7 +212,7 @@ static void read_failed(struct redis_conn *conn, int error)
     } else if (context->err == REDIS_ERR_IO && (error == EHOSTUNREACH || error == ENETUNREACH)) {
         why = REDIS_FAIL_UNREACHABLE;
     }
-    conn_stream_ended(
+    conn_lost(
         conn, why,
         conn_say(conn, "%s", context->err == REDIS_ERR_EOF ? "end of file" : context->errstr));
 }
@@ -265,9 +245,9 @@ static bool read_some(struct redis_conn *conn)
     }
     conn->received += (uint64_t)n;
     if (conn->received == (uint64_t)n && is_tls(bytes, (size_t)n)) {
-        conn_stream_ended(conn, REDIS_FAIL_TLS, "");
+        conn_lost(conn, REDIS_FAIL_TLS, "");
     } else if (conn->greets_in_tls) {
-        conn_stream_ended(conn, REDIS_FAIL_CLOSED, "");
+        conn_lost(conn, REDIS_FAIL_CLOSED, "");
     } else {
         conn_replies_take(conn, bytes, (size_t)n);
     }
@@ -312,7 +292,7 @@ void conn_stream_start(struct redis_conn *conn)
         mem_exhausted(); /* nothing else can fail here */
     }
     conn->fd = -1;
-    conn->state = CONN_HELLO;
+    conn_move(conn, CONN_HELLO);
     conn->resp3 = false;
     conn->subscribed = false;
     conn->appended = conn->taken = conn->received = 0;

@@ -5,12 +5,8 @@
  *      ▲            │ fails                   │ closed, late, refused
  *      └────────────┴─────────────────────────┘   100 ms doubling to 5 s, full jitter
  *
- * While up: one pacing timer visits the monitored masters in turn. A visit asks
- * GET-MASTER-ADDR-BY-NAME and MASTER in one write (one alone lies while a failover runs) and, where
- * they are due, SENTINELS, REPLICAS and CKQUORUM. The gap between visits is poll-interval /
- * monitored masters, never less than what keeps commands under the ceiling, so with many masters
- * the interval stretches and a turn of the timer makes several visits. The listening connection is
- * opened once the asking one is up.
+ * While up the monitored masters are asked in turn (client_poll.c). The listening connection
+ * (client_subscribe.c) is opened once the asking one is up.
  */
 #include "bellwether/sentinel/client.h"
 
@@ -18,10 +14,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bellwether/base/backoff.h"
 #include "bellwether/base/clock.h"
-#include "bellwether/base/error.h"
-#include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "client_internal.h"
 #include "text.h"
@@ -30,56 +23,16 @@
 
 static void client_dial(void *data);
 
-void client_enter(struct sentinel_client *client)
-{
-    client->depth++;
-}
-
-static void client_destroy(struct sentinel_client *client)
-{
-    free(client->monitored_masters);
-    free(client);
-}
-
-/*
- * Leave a callback; frees the client when a hook asked for it. @return whether it is still there.
- */
-bool client_leave(struct sentinel_client *client)
-{
-    client->depth--;
-    if (!client->freed) {
-        return true;
-    }
-    if (client->depth == 0) {
-        client_destroy(client);
-    }
-    return false;
-}
-
-void client_release_monitored_master(struct monitored_master *monitored)
-{
-    if (monitored->client || monitored->in_flight > 0) {
-        return;
-    }
-    free(monitored->name);
-    free(monitored);
-}
-
 /* ---- trouble ---- */
 
-int64_t client_backoff_ms(unsigned failures)
+/* The only place that moves the state. In those without a connection: hang up. */
+static void client_move(struct sentinel_client *client, enum client_state to)
 {
-    int64_t ceiling = backoff_ms(failures, BACKOFF_FIRST_MS, BACKOFF_LAST_MS);
-
-    /* Full jitter, but never zero: a peer that closes at once must not be hammered. */
-    return 10 + (int64_t)jitter_below((uint32_t)ceiling);
-}
-
-static void client_hang_up(struct sentinel_client *client)
-{
+    client->state = to;
+    if (to != CLIENT_PAUSED && to != CLIENT_WAITING) {
+        return;
+    }
     client_drop_questions(client);
-    client->dialling = false;
-    client->up = false;
     loop_timer_stop(client->pace);
     loop_timer_stop(client->relisten);
     loop_timer_stop(client->ping);
@@ -88,45 +41,18 @@ static void client_hang_up(struct sentinel_client *client)
 }
 
 /* The asking connection is of no use: say so, and dial again later. */
-void client_fail(struct sentinel_client *client, enum sentinel_trouble trouble, const char *words)
+static void client_fail(struct sentinel_client *client, enum sentinel_trouble trouble,
+                        const char *words)
 {
-    client_hang_up(client);
+    client_move(client, CLIENT_WAITING);
     client->failures++;
     client->trouble = trouble;
     snprintf(client->words, sizeof(client->words), "%s", words);
     client->words_wall_ms = clock_wall_ms();
-    if (client->wanted) {
-        loop_timer_start(client->redial, client_backoff_ms(client->failures));
-    }
+    loop_timer_start(client->redial, client_backoff_ms(client->failures));
     client_enter(client);
     client->hooks.down(client->data, client);
     (void)client_leave(client);
-}
-
-const char *sentinel_extra_text(enum sentinel_extra what)
-{
-    switch (what) {
-    case SENTINEL_EXTRA_PSUBSCRIBE: return "PSUBSCRIBE";
-    case SENTINEL_EXTRA_MASTERS: return "SENTINEL MASTERS";
-    case SENTINEL_EXTRA_CKQUORUM: return "SENTINEL CKQUORUM";
-    case SENTINEL_EXTRA_MYID: return "SENTINEL MYID";
-    case SENTINEL_EXTRA_MASTER: return "SENTINEL MASTER";
-    }
-    return "";
-}
-
-/* @return whether the client is still there. */
-bool client_deny(struct sentinel_client *client, enum sentinel_extra what, const char *words)
-{
-    if (client->denied & (unsigned)what) {
-        return true;
-    }
-    client->denied |= (unsigned)what;
-    snprintf(client->words, sizeof(client->words), "%s", words);
-    client->words_wall_ms = clock_wall_ms();
-    client_enter(client);
-    client->hooks.denied(client->data, client, what);
-    return client_leave(client);
 }
 
 /* ---- dialling the asking connection ---- */
@@ -202,18 +128,18 @@ static void got_myid(void *data, const redisReply *reply, enum redis_fail why)
     } else {
         memcpy(client->run_id, run_id, sizeof(client->run_id));
     }
-    client->up = true;
-    client->dialling = false;
+    client_move(client, CLIENT_UP);
     client->failures = 0;
     client->trouble = SENTINEL_TROUBLE_NONE;
     client->denied = 0;
     client->local = address_is_loopback(redis_conn_peer(client->ask));
     client_enter(client);
     client->hooks.up(client->data, client);
-    if (!client_leave(client) || !client->up) {
+    if (!client_leave(client) || client->state != CLIENT_UP) {
         return;
     }
-    if (hides_id && (!client_deny(client, SENTINEL_EXTRA_MYID, reply->str) || !client->up)) {
+    if (hides_id &&
+        (!client_deny(client, SENTINEL_EXTRA_MYID, reply->str) || client->state != CLIENT_UP)) {
         return;
     }
     client_begin_rounds(client);
@@ -281,7 +207,7 @@ static void ask_closed(void *data, enum redis_fail why, const char *words)
                                     : why == REDIS_FAIL_TLS    ? SENTINEL_TROUBLE_TLS
                                                                : SENTINEL_TROUBLE_LOST;
     /* What it said right before it closed is why it did. */
-    const char *said = client->up ? "" : client->hello_error;
+    const char *said = client->state == CLIENT_UP ? "" : client->hello_error;
     char text[SENTINEL_LINK_WORDS_SIZE + 256];
 
     snprintf(text, sizeof(text), "%s%s%s%s%.160s", said, *said != '\0' ? "; " : "",
@@ -293,10 +219,10 @@ static void client_dial(void *data)
 {
     struct sentinel_client *client = data;
 
-    if (!client->wanted || client->up || client->dialling) {
+    if (client->state != CLIENT_WAITING) {
         return;
     }
-    client->dialling = true;
+    client_move(client, CLIENT_DIALLING);
     client->hello_error[0] = '\0';
     client->generation++;
     redis_conn_open(client->ask, &client->config.address, client->config.username,
@@ -332,10 +258,9 @@ void sentinel_client_free(struct sentinel_client *client)
     if (!client) {
         return;
     }
-    client->freed = true;
-    client->up = false;
-    client->wanted = false;
-    redis_conn_free(client->ask); /* completes its questions: they see `freed` */
+    client_enter(client);
+    client_move(client, CLIENT_FREED);
+    redis_conn_free(client->ask); /* completes its questions: they see that state */
     redis_conn_free(client->listen);
     loop_timer_free(client->redial);
     loop_timer_free(client->pace);
@@ -344,24 +269,23 @@ void sentinel_client_free(struct sentinel_client *client)
     while (client->n_monitored_masters > 0) {
         sentinel_client_unwatch(client, client->monitored_masters[client->n_monitored_masters - 1]);
     }
-    if (client->depth == 0) {
-        client_destroy(client);
-    }
+    (void)client_leave(client);
 }
 
 void sentinel_client_start(struct sentinel_client *client)
 {
-    client->wanted = true;
-    if (!client->up && !client->dialling) {
+    if (client->state == CLIENT_PAUSED) {
+        client_move(client, CLIENT_WAITING);
+    }
+    if (client->state == CLIENT_WAITING) {
         loop_timer_start(client->redial, 0);
     }
 }
 
 void sentinel_client_pause(struct sentinel_client *client)
 {
-    client->wanted = false;
     loop_timer_stop(client->redial);
-    client_hang_up(client);
+    client_move(client, CLIENT_PAUSED);
 }
 
 void sentinel_client_redirect(struct sentinel_client *client, const struct address *address)
@@ -371,7 +295,7 @@ void sentinel_client_redirect(struct sentinel_client *client, const struct addre
 
 void sentinel_client_void(struct sentinel_client *client)
 {
-    if (!client->up) {
+    if (client->state != CLIENT_UP) {
         return;
     }
     client_drop_questions(client);
@@ -391,7 +315,7 @@ struct monitored_master *sentinel_client_watch(struct sentinel_client *client, c
         mem_resize(client->monitored_masters, client->n_monitored_masters + 1,
                    sizeof(*client->monitored_masters));
     client->monitored_masters[client->n_monitored_masters++] = monitored;
-    if (client->up) {
+    if (client->state == CLIENT_UP) {
         sentinel_client_ask_all(client, monitored);
     }
     return monitored;
@@ -413,11 +337,11 @@ void sentinel_client_unwatch(struct sentinel_client *client, struct monitored_ma
 
 bool sentinel_client_is_up(const struct sentinel_client *client)
 {
-    return client->up;
+    return client->state == CLIENT_UP;
 }
 bool sentinel_client_listens(const struct sentinel_client *client)
 {
-    return client->up && redis_conn_is_ready(client->listen);
+    return client->state == CLIENT_UP && redis_conn_is_ready(client->listen);
 }
 const struct address *sentinel_client_address(const struct sentinel_client *client)
 {

@@ -1,9 +1,10 @@
 /*
  * The client to one Sentinel from inside:
  *
- *   client.c         life, dialling, trouble
- *   client_poll.c     questions, when they are put, what is made of the replies
+ *   client_hooks.c      around the owner's hooks
+ *   client_poll.c       questions, when they are put, what is made of the replies
  *   client_subscribe.c  the connection that only listens
+ *   client.c            life, dialling, trouble: the only one that moves the state
  */
 #ifndef BELLWETHER_SENTINEL_CLIENT_INTERNAL_H
 #define BELLWETHER_SENTINEL_CLIENT_INTERNAL_H
@@ -46,6 +47,14 @@ struct monitored_master {
     char words[512];
 };
 
+enum client_state {
+    CLIENT_PAUSED,   /* nothing is dialled until sentinel_client_start() */
+    CLIENT_WAITING,  /* for its timer to dial */
+    CLIENT_DIALLING, /* the asking connection, until the Sentinel has said who it is */
+    CLIENT_UP,
+    CLIENT_FREED, /* but hooks are still on the stack */
+};
+
 struct sentinel_client {
     struct loop *loop;
     struct sentinel_client_hooks hooks;
@@ -53,8 +62,8 @@ struct sentinel_client {
     struct sentinel_client_config config;
     struct redis_conn *ask, *listen;
     struct loop_timer *redial, *pace, *relisten, *ping;
-    bool wanted, up, freed, dialling;
-    unsigned depth; /* hooks on the stack: the object stays until they return */
+    enum client_state state; /* client_move() */
+    unsigned depth;          /* hooks on the stack: the object stays until they return */
     unsigned failures, listen_failures;
     unsigned generation; /* grows with every connection and every void: older answers are dropped */
     char run_id[SENTINEL_RUN_ID_SIZE];
@@ -73,15 +82,12 @@ struct sentinel_client {
     int64_t own_due_ms;         /* INFO and MASTERS */
 };
 
-/* client.c */
+/* client_hooks.c */
 /* Around every hook: the object stays until the last one on the stack returns. */
 void client_enter(struct sentinel_client *client);
-/* @return whether the client is still there. */
+/* Frees it when a hook asked for that. @return whether the client is still there. */
 bool client_leave(struct sentinel_client *client);
 void client_release_monitored_master(struct monitored_master *monitored);
-int64_t client_backoff_ms(unsigned failures);
-/* The asking connection is of no use: say so, and dial again later. */
-void client_fail(struct sentinel_client *client, enum sentinel_trouble trouble, const char *words);
 /*
  * An ACL denies something that can be done without: say so once a connection. @param reply its
  * words.
@@ -110,6 +116,7 @@ void client_visit(void *data);
 void client_drop_questions(struct sentinel_client *client);
 
 /* client_subscribe.c */
+int64_t client_backoff_ms(unsigned failures);
 void client_listen(void *data);
 void client_ping(void *data);
 const struct redis_conn_hooks *client_listen_hooks(void);

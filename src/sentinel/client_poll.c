@@ -8,14 +8,11 @@
  * the gap is short a turn of the timer makes several visits, in one write, and the gaps of all of
  * them follow it.
  */
-#include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "bellwether/base/backoff.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
-#include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "client_internal.h"
 #include "text.h"
@@ -56,7 +53,8 @@ struct sentinel_client *client_question_open(struct question *question, const re
 {
     struct sentinel_client *client = question->client;
     struct monitored_master *asked = question->monitored;
-    bool live = reply && !client->freed && question->generation == client->generation;
+    bool live =
+        reply && client->state != CLIENT_FREED && question->generation == client->generation;
 
     free(question);
     client->in_flight--;
@@ -152,7 +150,7 @@ static void got_row(void *data, const redisReply *reply, enum redis_fail why)
     monitored->in_flight--;
     if (!monitored->client) {
         client_release_monitored_master(monitored);
-    } else if (there && client->up && monitored->again) {
+    } else if (there && client->state == CLIENT_UP && monitored->again) {
         client_ask_fast(client, monitored);
         if (monitored->slow_wanted) {
             monitored->slow_wanted = false;
@@ -285,7 +283,7 @@ static void got_info(void *data, const redisReply *reply, enum redis_fail why)
 
 void sentinel_client_ask_names(struct sentinel_client *client)
 {
-    if (!client->up || (client->denied & SENTINEL_EXTRA_MASTERS)) {
+    if (client->state != CLIENT_UP || (client->denied & SENTINEL_EXTRA_MASTERS)) {
         return;
     }
     const char *argv[] = {"SENTINEL", "MASTERS"};
@@ -361,7 +359,7 @@ void client_visit(void *data)
             : 0;
     int visits = 0, commands = 0;
 
-    if (!client->up) {
+    if (client->state != CLIENT_UP) {
         return;
     }
     if (now_ms >= client->own_due_ms) {
@@ -421,7 +419,7 @@ static void client_ask_wanted(struct sentinel_client *client)
 static void client_want(struct sentinel_client *client, struct monitored_master *monitored,
                         bool slow)
 {
-    if (!client->up) {
+    if (client->state != CLIENT_UP) {
         return;
     }
     monitored->slow_wanted = monitored->slow_wanted || slow;

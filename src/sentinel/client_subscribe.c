@@ -3,23 +3,28 @@
  * fatal, so it can't be the one that asks. It is opened once the asking one is up, and PINGed: a
  * half-open one says nothing for ever.
  */
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/backoff.h"
 #include "bellwether/base/clock.h"
-#include "bellwether/base/error.h"
 #include "bellwether/base/log.h"
-#include "bellwether/base/memory.h"
 #include "client_internal.h"
 
 enum { LISTEN_PING_MS = 10000, LISTEN_DENIED_RETRY_MS = 60000 };
+
+int64_t client_backoff_ms(unsigned failures)
+{
+    int64_t ceiling = backoff_ms(failures, BACKOFF_FIRST_MS, BACKOFF_LAST_MS);
+
+    /* Full jitter, but never zero: a peer that closes at once must not be hammered. */
+    return 10 + (int64_t)jitter_below((uint32_t)ceiling);
+}
 
 static void client_relisten(struct sentinel_client *client, int64_t delay_ms)
 {
     redis_conn_close(client->listen);
     loop_timer_stop(client->ping);
-    if (client->up) {
+    if (client->state == CLIENT_UP) {
         loop_timer_start(client->relisten, delay_ms);
     }
 }
@@ -28,7 +33,7 @@ void client_listen(void *data)
 {
     struct sentinel_client *client = data;
 
-    if (!client->up) {
+    if (client->state != CLIENT_UP) {
         return;
     }
     redis_conn_open(client->listen, redis_conn_peer(client->ask), client->config.username,

@@ -1,40 +1,53 @@
 /*
- * One deployment: its Sentinels and, where they are discovered, its masters.
+ * One deployment: its Sentinels.
  *
  * Seeds are dialled first and never dropped. Sentinels that a judge knows (topology/judge_known.c)
  * are learned, and forgotten when none knows them any more. A Sentinel is its run id: a learned
  * link that turns out to be a seed goes, a second seed for the same Sentinel is kept in reserve.
  */
+#include "deployment.h"
+
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
-#include "watcher_internal.h"
-
-enum { NAMES_MAX = 10000 };
+#include "discovery.h"
+#include "electors.h"
+#include "master_list.h"
+#include "sentinel_node.h"
+#include "sentinel_view.h"
+#include "turn.h"
+#include "watch_counters.h"
+#include "watched_master.h"
 
 static bool same_id(const char *a, const char *b)
 {
     return a[0] != '\0' && strcmp(a, b) == 0;
 }
 
-static const char *sentinel_node_run_id(const struct sentinel_node *sentinel)
-{
-    const char *own = sentinel_client_run_id(sentinel->link);
-
-    return own[0] != '\0' ? own : sentinel->listed_as;
-}
-
-static const char *sentinel_node_text(const struct sentinel_node *sentinel,
-                                      char text[ADDRESS_TEXT_SIZE])
-{
-    return address_format(sentinel_client_address(sentinel->link), text);
-}
-
 /* ---- hooks of a link ---- */
 
 static const struct sentinel_client_hooks sentinel_node_hooks;
+
+static void add_to_masters(struct sentinel_node *sentinel)
+{
+    size_t at = 0;
+
+    for (struct master *master; (master = deployment_master(sentinel->deployment, &at));) {
+        master_add_sentinel_node(master, sentinel);
+    }
+}
+
+static void remove_from_masters(struct sentinel_node *sentinel)
+{
+    size_t at = 0;
+
+    for (struct master *master; (master = deployment_master(sentinel->deployment, &at));) {
+        master_remove_sentinel_node(master, sentinel);
+    }
+}
 
 /* @param address mapped. */
 static struct sentinel_node *sentinel_node_new(struct deployment *deployment,
@@ -62,32 +75,15 @@ static struct sentinel_node *sentinel_node_new(struct deployment *deployment,
     deployment->sentinels = mem_resize(deployment->sentinels, deployment->n_sentinels + 1,
                                        sizeof(*deployment->sentinels));
     deployment->sentinels[deployment->n_sentinels++] = sentinel;
-    for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
-        if (deployment->watcher->masters[i]->deployment == deployment) {
-            master_add_sentinel_node(deployment->watcher->masters[i], sentinel);
-        }
-    }
+    add_to_masters(sentinel);
     return sentinel;
-}
-
-static void sentinel_node_forget_names(struct sentinel_node *sentinel)
-{
-    for (size_t i = 0; i < sentinel->n_names; i++) {
-        free(sentinel->names[i]);
-    }
-    free(sentinel->names);
-    sentinel->names = NULL;
-    sentinel->n_names = 0;
-    sentinel->has_names = false;
 }
 
 static void sentinel_node_free(struct sentinel_node *sentinel)
 {
     struct deployment *deployment = sentinel->deployment;
 
-    for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
-        master_remove_sentinel_node(deployment->watcher->masters[i], sentinel);
-    }
+    remove_from_masters(sentinel);
     for (size_t i = 0; i < deployment->n_sentinels; i++) {
         if (deployment->sentinels[i] != sentinel) {
             continue;
@@ -101,15 +97,6 @@ static void sentinel_node_free(struct sentinel_node *sentinel)
     sentinel_client_free(sentinel->link);
     sentinel_node_forget_names(sentinel);
     free(sentinel);
-}
-
-static void deployment_step_masters(struct deployment *deployment)
-{
-    for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
-        if (deployment->watcher->masters[i]->deployment == deployment) {
-            master_step(deployment->watcher->masters[i]);
-        }
-    }
 }
 
 /*
@@ -145,9 +132,7 @@ static bool sentinel_node_settle_identity(struct sentinel_node *sentinel)
         sentinel->duplicate = true;
         sentinel->settled = true;
         sentinel_client_pause(sentinel->link);
-        for (size_t j = 0; j < deployment->watcher->n_masters; j++) {
-            master_remove_sentinel_node(deployment->watcher->masters[j], sentinel);
-        }
+        remove_from_masters(sentinel);
         return true;
     }
     return false;
@@ -183,12 +168,10 @@ static const struct sentinel_peer_row *row_at(const struct sentinel_view *view,
  */
 static const char *listed_id(const struct sentinel_node *sentinel, const char *run_id)
 {
-    const struct watcher *watcher = sentinel->deployment->watcher;
+    size_t at = 0;
 
-    for (size_t i = 0; i < watcher->n_masters; i++) {
-        const struct master *master = watcher->masters[i];
-
-        for (size_t j = 0; master->deployment == sentinel->deployment && j < master->n_views; j++) {
+    for (const struct master *master; (master = deployment_master(sentinel->deployment, &at));) {
+        for (size_t j = 0; j < master->n_views; j++) {
             const struct sentinel_peer_row *row =
                 master->views[j]->sentinel == sentinel
                     ? NULL
@@ -220,7 +203,7 @@ static void judge_rename(struct judge *judge, const char *before, const char *af
 /* @return whether it has another identity now. */
 static bool sentinel_node_identify(struct sentinel_node *sentinel)
 {
-    struct watcher *watcher = sentinel->deployment->watcher;
+    size_t at = 0;
     const char *is = sentinel_client_run_id(sentinel->link), *id = NULL;
 
     if (!sentinel_client_hides_id(sentinel->link) || !sentinel_client_is_up(sentinel->link)) {
@@ -235,14 +218,13 @@ static bool sentinel_node_identify(struct sentinel_node *sentinel)
     if (!id || id[0] == '\0' || strcmp(id, is) == 0) {
         return false;
     }
-    for (size_t i = 0; i < watcher->n_masters; i++) {
-        struct sentinel_view *view = master_sentinel_view(watcher->masters[i], sentinel);
+    for (struct master *master; (master = deployment_master(sentinel->deployment, &at));) {
+        struct sentinel_view *view = master_sentinel_view(master, sentinel);
 
-        if (watcher->masters[i]->deployment != sentinel->deployment || !view) {
-            continue;
+        if (view) {
+            view->waiting = false;
+            judge_rename(master->judge, is, id);
         }
-        view->waiting = false;
-        judge_rename(watcher->masters[i]->judge, is, id);
     }
     sentinel_client_name(sentinel->link, id);
     snprintf(sentinel->known_as, sizeof(sentinel->known_as), "%s", id);
@@ -256,7 +238,7 @@ static bool sentinel_node_identify(struct sentinel_node *sentinel)
 static void sentinel_node_follow_run_id(struct sentinel_node *sentinel)
 {
     const char *run_id = sentinel_client_run_id(sentinel->link);
-    const struct watcher *watcher = sentinel->deployment->watcher;
+    size_t at = 0;
     const char *before = sentinel->known_as[0] != '\0' ? sentinel->known_as : sentinel->listed_as;
 
     if (before[0] == '\0' || strcmp(before, run_id) == 0) {
@@ -265,8 +247,8 @@ static void sentinel_node_follow_run_id(struct sentinel_node *sentinel)
     }
     memmove(sentinel->former, before, sizeof(sentinel->former));
     snprintf(sentinel->known_as, sizeof(sentinel->known_as), "%s", run_id);
-    for (size_t i = 0; i < watcher->n_masters; i++) {
-        struct sentinel_view *view = master_sentinel_view(watcher->masters[i], sentinel);
+    for (struct master *master; (master = deployment_master(sentinel->deployment, &at));) {
+        struct sentinel_view *view = master_sentinel_view(master, sentinel);
 
         if (view) {
             sentinel_view_begin(view);
@@ -280,12 +262,12 @@ static void sentinel_node_up(void *data, struct sentinel_client *link)
     struct deployment *deployment = sentinel->deployment;
     char text[ADDRESS_TEXT_SIZE];
 
-    (void)watcher_turn(deployment->watcher);
+    (void)turn_begin(deployment->watcher);
     sentinel_node_forget_names(sentinel); /* of another connection: they may have changed since */
     (void)sentinel_node_identify(sentinel);
     sentinel_node_follow_run_id(sentinel);
     if (sentinel_node_settle_identity(sentinel)) {
-        deployment_review_sentinel_nodes(deployment);
+        deployment->review_wanted = true;
         return;
     }
     count_sentinel_node_up(sentinel);
@@ -300,7 +282,7 @@ static void sentinel_node_up(void *data, struct sentinel_client *link)
     log_write(sentinel->logged != SENTINEL_TROUBLE_NONE ? LOG_LEVEL_WARN : LOG_LEVEL_INFO,
               "sentinel link up", fields, sizeof(fields) / sizeof(*fields));
     sentinel->logged = SENTINEL_TROUBLE_NONE;
-    deployment_review_sentinel_nodes(deployment);
+    deployment->review_wanted = true;
 }
 
 /* A seed in reserve takes over from the one that went down. */
@@ -315,11 +297,7 @@ static void deployment_wake_duplicates(struct deployment *deployment,
             continue;
         }
         sentinel->duplicate = false;
-        for (size_t j = 0; j < deployment->watcher->n_masters; j++) {
-            if (deployment->watcher->masters[j]->deployment == deployment) {
-                master_add_sentinel_node(deployment->watcher->masters[j], sentinel);
-            }
-        }
+        add_to_masters(sentinel);
         sentinel_client_start(sentinel->link);
     }
 }
@@ -328,12 +306,12 @@ static void sentinel_node_down(void *data, struct sentinel_client *link)
 {
     struct sentinel_node *sentinel = data;
     struct deployment *deployment = sentinel->deployment;
-    struct watcher *watcher = deployment->watcher;
+    size_t at = 0;
     enum sentinel_trouble trouble = sentinel_client_trouble(link);
     char text[ADDRESS_TEXT_SIZE];
     int64_t wall_ms;
 
-    (void)watcher_turn(watcher);
+    (void)turn_begin(deployment->watcher);
     count_sentinel_node_error(sentinel, trouble_code(trouble));
     if (sentinel->was_up || trouble != sentinel->logged) {
         log_warn("sentinel link down", LOG_STR("sentinel", sentinel_node_text(sentinel, text)),
@@ -344,15 +322,15 @@ static void sentinel_node_down(void *data, struct sentinel_client *link)
     sentinel->new_epoch = EPOCH_UNKNOWN;
     sentinel->settled = true;
     sentinel->logged = trouble;
-    for (size_t i = 0; i < watcher->n_masters; i++) {
-        struct sentinel_view *view = master_sentinel_view(watcher->masters[i], sentinel);
+    for (struct master *master; (master = deployment_master(deployment, &at));) {
+        struct sentinel_view *view = master_sentinel_view(master, sentinel);
 
         if (view) {
             sentinel_view_lose(view);
         }
     }
     deployment_wake_duplicates(deployment, sentinel);
-    deployment_review_sentinel_nodes(deployment);
+    deployment->review_wanted = true;
 }
 
 static void sentinel_node_answer(void *data, struct sentinel_client *link, void *tag,
@@ -362,10 +340,9 @@ static void sentinel_node_answer(void *data, struct sentinel_client *link, void 
 
     (void)data;
     (void)link;
-    if (watcher_turn(view->master->watcher)) {
-        return;
+    if (!turn_begin(view->master->watcher)) {
+        sentinel_view_hear_answer(view, answer);
     }
-    sentinel_view_hear_answer(view, answer);
 }
 
 static void sentinel_node_event(void *data, struct sentinel_client *link,
@@ -375,7 +352,7 @@ static void sentinel_node_event(void *data, struct sentinel_client *link,
     struct deployment *deployment = sentinel->deployment;
     char text[ADDRESS_TEXT_SIZE];
 
-    if (watcher_turn(deployment->watcher)) {
+    if (turn_begin(deployment->watcher)) {
         return;
     }
     log_debug("sentinel event", LOG_STR("sentinel", sentinel_node_text(sentinel, text)),
@@ -400,7 +377,7 @@ static void sentinel_node_event(void *data, struct sentinel_client *link,
         master_hear_event(master, sentinel, event);
     } else if (event->kind == SENTINEL_EVENT_TILT || event->kind == SENTINEL_EVENT_TILT_END) {
         for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
-            master_touch(deployment->watcher->masters[i]);
+            turn_show_later(deployment->watcher->masters[i]);
         }
     }
     adopt_note_epoch(sentinel, event);
@@ -412,10 +389,9 @@ static void sentinel_node_names(void *data, struct sentinel_client *link,
     struct sentinel_node *sentinel = data;
 
     (void)link;
-    if (watcher_turn(sentinel->deployment->watcher)) {
-        return;
+    if (!turn_begin(sentinel->deployment->watcher)) {
+        deployment_hear_names(sentinel, rows, n);
     }
-    deployment_hear_names(sentinel, rows, n);
 }
 
 static void sentinel_node_sentinel_nodes(void *data, struct sentinel_client *link, void *tag,
@@ -424,10 +400,9 @@ static void sentinel_node_sentinel_nodes(void *data, struct sentinel_client *lin
     (void)data;
     (void)link;
     struct sentinel_view *view = tag;
-    if (watcher_turn(view->master->watcher)) {
-        return;
+    if (!turn_begin(view->master->watcher)) {
+        sentinel_view_hear_sentinels(view, rows, n);
     }
-    sentinel_view_hear_sentinels(view, rows, n);
 }
 
 static void sentinel_node_replicas(void *data, struct sentinel_client *link, void *tag,
@@ -436,10 +411,9 @@ static void sentinel_node_replicas(void *data, struct sentinel_client *link, voi
     (void)data;
     (void)link;
     struct sentinel_view *view = tag;
-    if (watcher_turn(view->master->watcher)) {
-        return;
+    if (!turn_begin(view->master->watcher)) {
+        sentinel_view_hear_replicas(view, rows, n);
     }
-    sentinel_view_hear_replicas(view, rows, n);
 }
 
 static void sentinel_node_ckquorum(void *data, struct sentinel_client *link, void *tag, bool ok,
@@ -448,10 +422,9 @@ static void sentinel_node_ckquorum(void *data, struct sentinel_client *link, voi
     (void)data;
     (void)link;
     struct sentinel_view *view = tag;
-    if (watcher_turn(view->master->watcher)) {
-        return;
+    if (!turn_begin(view->master->watcher)) {
+        sentinel_view_hear_ckquorum(view, ok, words);
     }
-    sentinel_view_hear_ckquorum(view, ok, words);
 }
 
 static void sentinel_node_denied(void *data, struct sentinel_client *link, enum sentinel_extra what)
@@ -463,7 +436,7 @@ static void sentinel_node_denied(void *data, struct sentinel_client *link, enum 
     log_warn("sentinel denies what can be done without",
              LOG_STR("sentinel", sentinel_node_text(sentinel, text)),
              LOG_STR("command", sentinel_extra_text(what)));
-    deployment_review_sentinel_nodes(sentinel->deployment);
+    sentinel->deployment->review_wanted = true;
 }
 
 static const struct sentinel_client_hooks sentinel_node_hooks = {
@@ -483,12 +456,11 @@ static const struct sentinel_client_hooks sentinel_node_hooks = {
 /* Whether it counts for a master, or an address that leads to it is that of one that does. */
 static bool sentinel_node_is_known(const struct sentinel_node *sentinel)
 {
-    const struct watcher *watcher = sentinel->deployment->watcher;
+    size_t at = 0;
 
-    for (size_t i = 0; i < watcher->n_masters; i++) {
-        if (watcher->masters[i]->deployment == sentinel->deployment &&
-            (judge_knows(watcher->masters[i]->judge, sentinel_client_run_id(sentinel->link)) ||
-             judge_knows(watcher->masters[i]->judge, sentinel->listed_as))) {
+    for (const struct master *master; (master = deployment_master(sentinel->deployment, &at));) {
+        if (judge_knows(master->judge, sentinel_client_run_id(sentinel->link)) ||
+            judge_knows(master->judge, sentinel->listed_as)) {
             return true;
         }
     }
@@ -544,16 +516,13 @@ static void deployment_learn_from(struct deployment *deployment, const struct se
 
 static void deployment_learn(struct deployment *deployment)
 {
-    struct watcher *watcher = deployment->watcher;
+    size_t at = 0;
 
-    for (size_t i = 0; i < watcher->n_masters; i++) {
-        struct master *master = watcher->masters[i];
+    for (struct master *master; (master = deployment_master(deployment, &at));) {
+        bool relearn = master->relearn;
 
-        if (master->deployment != deployment || !master->relearn) {
-            continue;
-        }
         master->relearn = false;
-        for (size_t j = 0; j < master->n_views; j++) {
+        for (size_t j = 0; relearn && j < master->n_views; j++) {
             deployment_learn_from(deployment, master->views[j]);
         }
     }
@@ -575,12 +544,6 @@ static void deployment_forget(struct deployment *deployment)
     }
 }
 
-void deployment_review_links(struct master *master)
-{
-    master->relearn = true;
-    master->deployment->relink_wanted = true;
-}
-
 void deployment_redial(struct deployment *deployment)
 {
     for (size_t i = 0; i < deployment->n_sentinels; i++) {
@@ -590,30 +553,23 @@ void deployment_redial(struct deployment *deployment)
     }
 }
 
-void deployment_review_sentinel_nodes(struct deployment *deployment)
-{
-    deployment->review_wanted = true;
-}
-
 void deployment_look_for_gone(struct deployment *deployment)
 {
-    for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
-        struct master *master = deployment->watcher->masters[i];
+    size_t at = 0;
 
-        if (master->deployment != deployment) {
-            continue;
-        }
+    for (struct master *master; (master = deployment_master(deployment, &at));) {
         master_log_foreign(master);
-        if (!judge_wants_recount(master->judge)) {
-            continue;
+        if (judge_wants_recount(master->judge)) {
+            master_recount(master);
+            turn_step_later(master);
         }
-        master_recount(master);
-        master_step(master);
     }
 }
 
 static void deployment_recount(struct deployment *deployment)
 {
+    size_t at = 0;
+
     deployment->watcher->reshaped = true;
     for (size_t i = 0; i < deployment->n_sentinels; i++) {
         if (sentinel_client_hides_id(deployment->sentinels[i]->link) &&
@@ -622,14 +578,10 @@ static void deployment_recount(struct deployment *deployment)
             break; /* others come with the next review */
         }
     }
-    for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
-        struct master *master = deployment->watcher->masters[i];
-
-        if (master->deployment != deployment) {
-            continue;
-        }
+    for (struct master *master; (master = deployment_master(deployment, &at));) {
         master_recount(master);
-        master_touch(master); /* the links are shown, too */
+        turn_show_later(master); /* the links are shown, too */
+        turn_step_later(master);
     }
 }
 
@@ -649,183 +601,30 @@ void deployment_turn(struct deployment *deployment)
     deployment->review_wanted = deployment->relink_wanted = false;
     deployment_forget(deployment);
     deployment_learn(deployment);
-    if (review) {
-        deployment_step_masters(deployment);
-    }
-}
-
-/* ---- discovered masters ---- */
-
-static void watcher_insert_master(struct watcher *watcher, struct master *master)
-{
-    size_t at = watcher_master_at(watcher, master->name);
-
-    watcher->masters =
-        mem_resize(watcher->masters, watcher->n_masters + 1, sizeof(*watcher->masters));
-    memmove(watcher->masters + at + 1, watcher->masters + at,
-            (watcher->n_masters - at) * sizeof(*watcher->masters));
-    watcher->masters[at] = master;
-    watcher->n_masters++;
-    watcher->reshaped = true;
-}
-
-static void watcher_remove_master(struct watcher *watcher, struct master *master)
-{
-    for (size_t i = 0; i < watcher->n_masters; i++) {
-        if (watcher->masters[i] != master) {
-            continue;
-        }
-        memmove(watcher->masters + i, watcher->masters + i + 1,
-                (watcher->n_masters - i - 1) * sizeof(*watcher->masters));
-        watcher->n_masters--;
-        break;
-    }
-    master_free(master);
-    watcher->reshaped = true;
-}
-
-/* Once: the next list may be in another order, or another Sentinel's. */
-static void deployment_warn_full(struct sentinel_node *sentinel, size_t n)
-{
-    char text[ADDRESS_TEXT_SIZE];
-
-    if (n <= NAMES_MAX || sentinel->deployment->logged_full) {
-        return;
-    }
-    sentinel->deployment->logged_full = true;
-    log_warn("a sentinel lists more than are taken in",
-             LOG_STR("sentinel", sentinel_node_text(sentinel, text)), LOG_STR("what", "masters"),
-             LOG_INT("listed", n), LOG_INT("most", NAMES_MAX));
-}
-
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bool sentinel_node_names_it(const struct sentinel_node *sentinel, const char *name)
-{
-    return sentinel->n_names > 0 &&
-           bsearch(&name, sentinel->names, sentinel->n_names, sizeof(*sentinel->names), by_text);
-}
-
-static void deployment_add_names(struct deployment *deployment)
-{
-    size_t n = 0;
-
-    for (size_t i = 0; i < deployment->watcher->n_masters; i++) {
-        n += deployment->watcher->masters[i]->deployment == deployment;
-    }
-    for (size_t i = 0; i < deployment->n_sentinels; i++) {
-        for (size_t j = 0; j < deployment->sentinels[i]->n_names; j++) {
-            const char *name = deployment->sentinels[i]->names[j];
-
-            if (!sentinel_client_is_up(deployment->sentinels[i]->link) ||
-                watcher_find_master(deployment->watcher, name)) {
-                continue;
-            }
-            if (n >= NAMES_MAX) {
-                deployment_warn_full(deployment->sentinels[i], n + 1);
-                return;
-            }
-            n++;
-            log_info("master discovered", LOG_STR("master", name));
-            struct master *master = master_new(deployment->watcher, deployment, name, false);
-            watcher_insert_master(deployment->watcher, master);
-            for (size_t k = 0; k < deployment->n_sentinels; k++) {
-                if (!deployment->sentinels[k]->duplicate) {
-                    master_add_sentinel_node(master, deployment->sentinels[k]);
-                }
-            }
-        }
-    }
-}
-
-/*
- * A discovered master goes when no live Sentinel lists it, and a majority of them is there to say
- * so.
- */
-static void deployment_drop_names(struct deployment *deployment)
-{
-    struct watcher *watcher = deployment->watcher;
-
-    for (size_t i = watcher->n_masters; i-- > 0;) {
-        struct master *master = watcher->masters[i];
-        size_t silent = 0, total = 0;
-        bool named = false;
-
-        if (master->deployment != deployment || master->configured) {
-            continue;
-        }
-        for (size_t j = 0; j < deployment->n_sentinels; j++) {
-            const struct sentinel_node *sentinel = deployment->sentinels[j];
-
-            if (sentinel->duplicate) {
-                continue;
-            }
-            total++;
-            if (!sentinel_client_is_up(sentinel->link) || !sentinel->has_names) {
-                continue;
-            }
-            if (sentinel_node_names_it(sentinel, master->name)) {
-                named = true;
-            } else {
-                silent++;
-            }
-        }
-        if (named || 2 * silent <= total) {
-            continue;
-        }
-        log_info("master removed: no Sentinel monitors it any more",
-                 LOG_STR("master", master->name));
-        watcher_remove_master(watcher, master);
-    }
-}
-
-static bool deployment_watches(const struct deployment *deployment, const char *name)
-{
-    const struct master *master = watcher_find_master(deployment->watcher, name);
-
-    return master && master->deployment == deployment;
-}
-
-/* Where they are too many, those that are watched stay. */
-void deployment_hear_names(struct sentinel_node *sentinel, const struct sentinel_master_row *rows,
-                           size_t n)
-{
-    size_t most = n < NAMES_MAX ? n : NAMES_MAX;
-    char **names = mem_new(most + 1, sizeof(*names));
-    size_t n_names = 0;
-
-    deployment_warn_full(sentinel, n);
-    for (int watched = 1; watched >= 0; watched--) {
-        for (size_t i = 0; i < n && n_names < most; i++) {
-            if (deployment_watches(sentinel->deployment, rows[i].name) == (watched != 0)) {
-                names[n_names++] = mem_strdup(rows[i].name);
-            }
-        }
-    }
-    qsort(names, n_names, sizeof(*names), by_text);
-    bool same = sentinel->has_names && n_names == sentinel->n_names;
-    for (size_t i = 0; i < n_names && same; i++) {
-        same = strcmp(names[i], sentinel->names[i]) == 0;
-    }
-    sentinel_node_forget_names(sentinel);
-    sentinel->names = names;
-    sentinel->n_names = n_names;
-    sentinel->has_names = true;
-    if (same) {
-        return;
-    }
-    sentinel->deployment->watcher->reshaped = true;
-    if (!sentinel->deployment->config->all_masters) {
-        return;
-    }
-    deployment_drop_names(sentinel->deployment);
-    deployment_add_names(sentinel->deployment);
 }
 
 /* ---- life ---- */
+
+void deployment_found_name(void *data)
+{
+    struct watcher *watcher = data;
+
+    (void)turn_begin(watcher);
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        for (size_t j = 0; j < watcher->masters[i]->n_views; j++) {
+            sentinel_view_resume(watcher->masters[i]->views[j]);
+        }
+    }
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        adopt_resume(watcher->masters[i]);
+    }
+    for (size_t i = 0; i < watcher->n_masters; i++) {
+        fence_driver_resume(watcher->masters[i]);
+    }
+    if (watcher->n_selves > 0) {
+        watcher->reshaped = true;
+    }
+}
 
 void deployment_init(struct deployment *deployment, struct watcher *watcher,
                      const struct watch_deployment *config)
@@ -835,7 +634,7 @@ void deployment_init(struct deployment *deployment, struct watcher *watcher,
     deployment->number = (unsigned)(deployment - watcher->deployments) + 1;
     deployment->resolver =
         resolver_new(watcher->loop, deployment->number, watcher->config->sentinel_timeout_ms,
-                     watcher_found_name, watcher);
+                     deployment_found_name, watcher);
     deployment->password = secret_copy(config->password);
     for (size_t i = 0; i < config->n_masters; i++) {
         if (!watcher_find_master(watcher, config->masters[i])) {

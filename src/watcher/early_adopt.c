@@ -6,10 +6,13 @@
  * A node closes its clients' connections in the moment in which it is promoted: so the end of a
  * connection that has answered is followed by another at once.
  */
+#include "early_adopt.h"
+
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
+#include "sentinel_node.h"
 #include "sentinel_signals.h"
-#include "watcher_internal.h"
+#include "turn.h"
 
 /* How often it is asked: a promotion takes 0.1 s, unless the leader can't reach the replica. */
 static const struct {
@@ -44,7 +47,7 @@ static void adopt_due(void *data)
 {
     struct master *master = data;
 
-    watcher_turn(master->watcher);
+    turn_begin(master->watcher);
     if (master->adopt.role_check) {
         role_check_ask(master->adopt.role_check);
     }
@@ -57,7 +60,7 @@ static void adopt_answered(void *data, struct role_check *role_check, enum role_
     struct early_adopt *adopt = &master->adopt;
 
     (void)words;
-    if (watcher_turn(master->watcher) || adopt->role_check != role_check) {
+    if (turn_begin(master->watcher) || adopt->role_check != role_check) {
         return;
     }
     bool cut_off = answer == ROLE_CLOSED && adopt->answered;
@@ -65,7 +68,7 @@ static void adopt_answered(void *data, struct role_check *role_check, enum role_
     adopt->asked_us = asked_us;
     judge_promotion_role(master->judge, role_check_node(role_check), answer, clock_boot_ms());
     if (answer == ROLE_MASTER) {
-        master_step(master); /* may free the role check, or make it the standing one */
+        turn_step_later(master); /* which may make it the standing one */
     }
     if (adopt->role_check == role_check) {
         loop_timer_start(adopt->timer, cut_off ? 0 : pace_ms(adopt));
@@ -179,7 +182,7 @@ void adopt_note_epoch(struct sentinel_node *sentinel, const struct sentinel_even
 void adopt_resume(struct master *master)
 {
     if (adopt_tell_chosen(master)) {
-        master_step(master);
+        turn_step_later(master);
     }
 }
 

@@ -5,11 +5,13 @@
  * A Sentinel gone mad must not fill the subscribers' mailboxes: what comes faster than a budget is
  * left out for all of them alike, and said once a second.
  */
+#include "event_relay.h"
+
 #include <stdio.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
-#include "watcher_internal.h"
+#include "watcher.h"
 
 /* a thousand masters down at once fit */
 enum { BUDGET = 4000, BUDGET_PER_MS = 1, COMPLAIN_MS = 1000 };

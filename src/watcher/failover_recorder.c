@@ -3,12 +3,14 @@
  * And what comes of it: a snapshot with the new list, one line in the log for each failover that
  * ended.
  */
-#include <stdlib.h>
+#include "failover_recorder.h"
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
+#include "sentinel_node.h"
 #include "sentinel_signals.h"
-#include "watcher_internal.h"
+#include "turn.h"
+#include "watch_counters.h"
 
 enum { HISTORY = 64, LOG_FIELDS_MAX = 12 + PHASES_COUNT };
 
@@ -119,7 +121,7 @@ static void failover_recorder_due(void *data)
 {
     struct watcher *watcher = data;
 
-    watcher_turn(watcher);
+    turn_begin(watcher);
     (void)failover_log_tick(watcher->recorder.failover_log, time_now());
     watcher->recorder.told = true;
 }

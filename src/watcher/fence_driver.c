@@ -3,12 +3,15 @@
  * wants asked is asked for its role over a connection of its own, what comes of it is in the
  * snapshot that goes out with the same turn.
  */
+#include "fence_driver.h"
+
 #include <stdio.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
+#include "sentinel_node.h"
 #include "sentinel_signals.h"
-#include "watcher_internal.h"
+#include "turn.h"
 
 static void fence_driver_follow(struct master *master);
 
@@ -73,7 +76,7 @@ static void show_change(struct master *master)
     } else {
         log_fence(master, "fence stays up", LOG_LEVEL_DEBUG);
     }
-    master_touch(master);
+    turn_show_later(master);
 }
 
 /* ---- the chosen replica ---- */
@@ -85,7 +88,7 @@ static void fence_driver_answered(void *data, struct role_check *role_check,
     char text[ADDRESS_TEXT_SIZE];
 
     (void)asked_us;
-    if (watcher_turn(master->watcher) || master->fence_driver.role_check != role_check) {
+    if (turn_begin(master->watcher) || master->fence_driver.role_check != role_check) {
         return;
     }
     if (master->watcher->config->runs_commands) {
@@ -116,7 +119,7 @@ static void fence_driver_due(void *data)
 {
     struct master *master = data;
 
-    (void)watcher_turn(master->watcher);
+    (void)turn_begin(master->watcher);
     fence_driver_follow(master);
 }
 

@@ -6,19 +6,22 @@
  * questions are shared all the same: a link and a role check have one on its way at the most, and
  * all who came meanwhile share the next.
  */
+#include "fresh_lookup.h"
+
 #include <stdlib.h>
-#include <string.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
-#include "watcher_internal.h"
+#include "sentinel_node.h"
+#include "snapshot_builder.h"
+#include "turn.h"
 
 static void lookup_due(void *data)
 {
     struct master *master = data;
 
-    watcher_turn(master->watcher);
-    lookup_review(master);
+    turn_begin(master->watcher);
+    turn_step_later(master);
 }
 
 void lookup_ask(struct master *master, uint64_t ticket, struct mailbox *reply_to)
@@ -32,14 +35,14 @@ void lookup_ask(struct master *master, uint64_t ticket, struct mailbox *reply_to
     }
     master_ask_sentinels(master);
     verify_check_published(master);
-    lookup_review(master); /* nobody may be there to ask */
+    turn_step_later(master); /* nobody may be there to ask */
 }
 
 static void lookup_tell(struct master *master, struct lookup *lookup, bool confirmed,
                         enum reason reason, const char *detail)
 {
-    watcher_post_later(master->watcher, lookup->reply_to,
-                       message_fresh_new(lookup->ticket, confirmed, reason, detail));
+    turn_post_later(master->watcher, lookup->reply_to,
+                    message_fresh_new(lookup->ticket, confirmed, reason, detail));
     free(lookup);
 }
 

@@ -5,12 +5,14 @@
  * timer of its own, while somebody reads it (workers say so), while writes flow, or while something
  * is wrong with the master; and at once for a caller who can't do with what is known (max_lag).
  */
+#include "replica_lag.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
-#include "watcher_internal.h"
+#include "turn.h"
 
 enum {
     SLOW_MS = 10000,
@@ -47,8 +49,8 @@ static void lag_tell(struct master *master)
 
         master->lag.asks = ask->next;
         master->watcher->lag_awaited = true;
-        watcher_post_later(master->watcher, ask->reply_to,
-                           message_fresh_new(ask->ticket, true, REASON_NONE, ""));
+        turn_post_later(master->watcher, ask->reply_to,
+                        message_fresh_new(ask->ticket, true, REASON_NONE, ""));
         free(ask);
     }
 }
@@ -73,13 +75,15 @@ static bool flows(const struct lag *lag, int64_t asked_ms, int64_t master_offset
     return false;
 }
 
+static void lag_due(void *data);
+
 static void lag_heard(void *data, int64_t master_offset, const struct replica_offset *offsets,
                       size_t n)
 {
     struct master *master = data;
     struct lag *lag = &master->lag;
 
-    if (watcher_turn(master->watcher)) {
+    if (turn_begin(master->watcher)) {
         return;
     }
     lag->flows = flows(lag, lag->asked_ms, master_offset, offsets, n);
@@ -92,7 +96,7 @@ static void lag_heard(void *data, int64_t master_offset, const struct replica_of
     lag->master_offset = master_offset;
     lag->at_ms = lag->asked_ms;
     lag->asking = false;
-    master_touch(master);
+    turn_show_later(master);
     lag_tell(master);
     lag_due(master); /* it may have become worth more questions */
 }
@@ -110,12 +114,12 @@ static void lag_ask_now(struct master *master, int64_t now_ms)
 }
 
 /* A timer, and whenever something happened that may make it worth asking. */
-void lag_due(void *data)
+static void lag_due(void *data)
 {
     struct master *master = data;
     struct lag *lag = &master->lag;
 
-    (void)watcher_turn(master->watcher);
+    (void)turn_begin(master->watcher);
     int64_t now_ms = clock_boot_ms();
     int64_t every_ms = pace_ms(master, now_ms);
     if (every_ms < 0 || master->role != ROLE_MASTER || lag->asking) {

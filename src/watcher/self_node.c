@@ -11,6 +11,8 @@
  * while loading), INFO server for the run id, INFO replication for the link. What an ACL denies is
  * done without.
  */
+#include "self_node.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +21,8 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
-#include "watcher_internal.h"
+#include "sentinel_node.h"
+#include "turn.h"
 
 enum {
     CHECK_MS = 2000,
@@ -108,7 +111,7 @@ static void got_server(void *data, const redisReply *reply, enum redis_fail why)
     if (!reply) {
         return;
     }
-    watcher_turn(self->watcher);
+    turn_begin(self->watcher);
     self->round_loading = self->round_loading || is_loading_error(reply);
     struct self_said before = self->said;
     if (role_check_info_field(reply, "run_id", run_id, sizeof(run_id))) {
@@ -127,7 +130,7 @@ static void got_replication(void *data, const redisReply *reply, enum redis_fail
     if (!reply) {
         return; /* the end of the connection is reported by the role check */
     }
-    watcher_turn(self->watcher);
+    turn_begin(self->watcher);
     struct self_said before = self->said;
     self->said.settled = true;
     self->said.loading = self->round_loading || is_loading_error(reply);
@@ -210,7 +213,7 @@ static void self_answered(void *data, struct role_check *role_check, enum role_a
     struct self *self = data;
 
     (void)role_check;
-    watcher_turn(self->watcher);
+    turn_begin(self->watcher);
     switch (answer) {
     case ROLE_MASTER:
     case ROLE_OTHER:
@@ -272,7 +275,7 @@ static void self_due(void *data)
 {
     struct self *self = data;
 
-    watcher_turn(self->watcher);
+    turn_begin(self->watcher);
     self_log_unknown(self);
     if (self->role_check && role_check_is_asking(self->role_check)) {
         /* an answer to an older question may not be enough */

@@ -3,6 +3,8 @@
  * word in the log (rule 10: an unknown name, no address, an unusable one, a loopback address from
  * elsewhere, one that is no node's).
  */
+#include "sentinel_view.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,14 +13,12 @@
 #include "bellwether/base/error.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
-#include "watcher_internal.h"
+#include "electors.h"
+#include "sentinel_node.h"
+#include "turn.h"
+#include "watch_counters.h"
 
 enum { CHAIR_LISTED_MAX = KNOWN_MAX, CHAIR_REPLICAS_MAX = 1000 };
-
-bool sentinel_view_counts(const struct sentinel_view *view)
-{
-    return judge_knows(view->master->judge, sentinel_client_run_id(view->sentinel->link));
-}
 
 struct sentinel_view *sentinel_view_new(struct master *master, struct sentinel_node *sentinel)
 {
@@ -47,34 +47,6 @@ void sentinel_view_free(struct sentinel_view *view)
     free(view->listed);
     free(view->replicas);
     free(view);
-}
-
-const struct refusal *sentinel_node_refusal(const struct sentinel_node *sentinel,
-                                            const struct endpoint *node)
-{
-    static const struct refusal
-        loopback = {"loopback", "a loopback address, and it is not on this host itself"},
-        nowhere = {"undialable",
-                   "an address that is no node's: unspecified, multicast or broadcast"};
-    const struct address *ip = address_is_set(&node->ip) ? &node->ip : &node->name;
-
-    if (address_is_nowhere(ip)) {
-        return &nowhere;
-    }
-    return address_is_loopback(ip) && !sentinel_client_is_local(sentinel->link) ? &loopback : NULL;
-}
-
-bool sentinel_node_map_address(const struct sentinel_node *sentinel, const struct address *given,
-                               struct address *out)
-{
-    struct address mapped = address_map_apply(&sentinel->deployment->watcher->config->map, given);
-    struct endpoint node = {.name = mapped};
-
-    if (sentinel_node_refusal(sentinel, &node)) {
-        return false;
-    }
-    *out = mapped;
-    return true;
 }
 
 static void sentinel_view_refuse(struct sentinel_view *view, const char *code, const char *words)
@@ -162,8 +134,8 @@ void sentinel_view_resume(struct sentinel_view *view)
     view->waiting = false;
     sentinel_view_observe(view, &seen);
     master_recount(view->master);
-    master_touch(view->master);
-    master_step(view->master);
+    turn_show_later(view->master);
+    turn_step_later(view->master);
 }
 
 /* What of an answer is shown in /sentinels; most answers change none of it. */
@@ -213,9 +185,9 @@ void sentinel_view_hear_answer(struct sentinel_view *view, const struct sentinel
     }
     if (!same_shown(&before, view)) {
         master_recount(view->master);
-        master_touch(view->master);
+        turn_show_later(view->master);
     }
-    master_step(view->master);
+    turn_step_later(view->master);
 }
 
 /* Once a master: the next list may be in another order, or another Sentinel's. */
@@ -264,9 +236,9 @@ void sentinel_view_hear_sentinels(struct sentinel_view *view, const struct senti
     }
     view->n_listed = n;
     view->has_listed = true;
-    deployment_review_links(view->master);
+    turn_relink_later(view->master);
     master_recount(view->master);
-    master_step(view->master);
+    turn_step_later(view->master);
 }
 
 void sentinel_view_hear_replicas(struct sentinel_view *view,
@@ -290,32 +262,9 @@ void sentinel_view_hear_replicas(struct sentinel_view *view,
     if (!same) {
         sentinel_view_tell_nodes(view);
         master_recount(view->master); /* whom it names may be one of ours now */
-        master_step(view->master);
+        turn_step_later(view->master);
     }
-    master_touch(view->master);
-}
-
-void sentinel_view_tell_nodes(const struct sentinel_view *view)
-{
-    if (!view->has_replicas) {
-        return;
-    }
-    struct endpoint *nodes = mem_new(view->n_replicas + 1, sizeof(*nodes));
-    size_t n = 0;
-    for (size_t i = 0; i < view->n_replicas; i++) {
-        struct address mapped;
-
-        if (!address_is_set(&view->replicas[i].address) ||
-            !sentinel_node_map_address(view->sentinel, &view->replicas[i].address, &mapped)) {
-            continue;
-        }
-        if (!resolver_get(view->master->deployment->resolver, &mapped, &nodes[n])) {
-            nodes[n] = endpoint_from_address(&mapped);
-        }
-        n++;
-    }
-    judge_hear_nodes(view->master->judge, sentinel_client_run_id(view->sentinel->link), nodes, n);
-    free(nodes);
+    turn_show_later(view->master);
 }
 
 void sentinel_view_hear_ckquorum(struct sentinel_view *view, bool ok, const char *text)
@@ -323,7 +272,7 @@ void sentinel_view_hear_ckquorum(struct sentinel_view *view, bool ok, const char
     view->has_ckquorum = true;
     view->ckquorum_ok = ok;
     snprintf(view->ckquorum_text, sizeof(view->ckquorum_text), "%s", text);
-    master_touch(view->master);
+    turn_show_later(view->master);
 }
 
 void sentinel_view_lose(struct sentinel_view *view)
@@ -335,5 +284,5 @@ void sentinel_view_lose(struct sentinel_view *view)
     view->has_ckquorum = false;
     judge_lose(view->master->judge, sentinel_client_run_id(view->sentinel->link));
     failover_recorder_lose(view);
-    master_touch(view->master);
+    turn_show_later(view->master);
 }

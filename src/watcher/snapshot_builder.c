@@ -2,6 +2,8 @@
  * Snapshots: at the end of a turn in which something changed, what changed is rendered into new
  * immutable parts, the rest is shared with the snapshot before, and every worker gets a reference.
  */
+#include "snapshot_builder.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,7 +11,11 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
-#include "watcher_internal.h"
+#include "master_list.h"
+#include "self_node.h"
+#include "sentinel_node.h"
+#include "turn.h"
+#include "watch_counters.h"
 
 enum {
     INFO_STALE_MS = 30000,     /* Sentinel's own limit: three of its INFO periods */
@@ -20,49 +26,6 @@ enum {
 };
 
 /* ---- Sentinels ---- */
-
-static const char *sentinel_node_id(const struct sentinel_node *sentinel)
-{
-    const char *own = sentinel_client_run_id(sentinel->link);
-
-    return own[0] != '\0' ? own : sentinel->listed_as;
-}
-
-/*
- * Two links to one Sentinel (a seed that is down and its learned address): the one that is up is
- * shown, else the seed.
- */
-bool sentinel_view_is_shadowed(const struct master *master, const struct sentinel_view *view)
-{
-    const char *id = sentinel_node_id(view->sentinel);
-    bool up = sentinel_client_is_up(view->sentinel->link);
-
-    for (size_t i = 0; i < master->n_views && id[0] != '\0'; i++) {
-        const struct sentinel_view *other = master->views[i];
-
-        if (other == view || strcmp(sentinel_node_id(other->sentinel), id) != 0) {
-            continue;
-        }
-        bool other_up = sentinel_client_is_up(other->sentinel->link);
-        if (other_up != up ? other_up
-                           : other->sentinel->configured && !view->sentinel->configured) {
-            return true;
-        }
-    }
-    return false;
-}
-
-const char *trouble_code(enum sentinel_trouble trouble)
-{
-    switch (trouble) {
-    case SENTINEL_TROUBLE_AUTH: return "sentinel_auth";
-    case SENTINEL_TROUBLE_DENIED: return "sentinel_denied";
-    case SENTINEL_TROUBLE_TLS: return "sentinel_tls";
-    case SENTINEL_TROUBLE_NOT_SENTINEL: return "not_a_sentinel";
-    case SENTINEL_TROUBLE_TOO_OLD: return "too_old";
-    default: return "unreachable";
-    }
-}
 
 /* What it denies and is done without, then its words on the last of them. */
 static void say_denied(const struct sentinel_client *link, struct snapshot_sentinel *out)
@@ -90,7 +53,7 @@ static void show_link(const struct sentinel_node *sentinel, struct snapshot_sent
 
     out->address = *sentinel_client_address(link);
     if (!sentinel_client_is_nameless(link)) {
-        snprintf(out->run_id, sizeof(out->run_id), "%s", sentinel_node_id(sentinel));
+        snprintf(out->run_id, sizeof(out->run_id), "%s", sentinel_node_run_id(sentinel));
     }
     out->configured = sentinel->configured;
     out->reachable = sentinel_client_is_up(link);
@@ -112,7 +75,7 @@ static void show_sentinel(const struct master *master, const struct sentinel_vie
 {
     const struct sentinel_client *link = view->sentinel->link;
     const struct observation *seen =
-        judge_observation(master->judge, sentinel_node_id(view->sentinel));
+        judge_observation(master->judge, sentinel_node_run_id(view->sentinel));
 
     show_link(view->sentinel, out);
     out->foreign = view->foreign;
@@ -419,7 +382,6 @@ static bool master_show(struct master *master)
     struct snapshot_master *now = publish_show(master);
     struct snapshot_master *before = master->shown;
 
-    master->dirty = false;
     if (before && !snapshot_master_differs_deep(before, now)) {
         snapshot_master_unref(now);
         return false;
@@ -485,23 +447,20 @@ static int by_name(const void *a, const void *b)
 
 static void collect_names(const struct watcher *watcher, struct snapshot *out)
 {
+    const struct sentinel_node *sentinel;
     size_t room = 0;
 
-    for (size_t i = 0; i < watcher->n_deployments; i++) {
-        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
-            room += watcher->deployments[i].sentinels[j]->n_names;
-        }
+    for (size_t i = 0; (sentinel = watcher_sentinel_node(watcher, i)); i++) {
+        room += sentinel->n_names;
     }
     if (room == 0) {
         return;
     }
     char **names = mem_new(room, sizeof(*names));
     size_t n = 0;
-    for (size_t i = 0; i < watcher->n_deployments; i++) {
-        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
-            for (size_t k = 0; k < watcher->deployments[i].sentinels[j]->n_names; k++) {
-                names[n++] = watcher->deployments[i].sentinels[j]->names[k];
-            }
+    for (size_t i = 0; (sentinel = watcher_sentinel_node(watcher, i)); i++) {
+        for (size_t j = 0; j < sentinel->n_names; j++) {
+            names[n++] = sentinel->names[j];
         }
     }
     qsort(names, n, sizeof(*names), by_name);
@@ -517,18 +476,16 @@ static void collect_names(const struct watcher *watcher, struct snapshot *out)
 /* Where no Sentinel can be reached, or no master is known: each of them with its cause. */
 static void show_links(const struct watcher *watcher, struct snapshot *out)
 {
+    const struct sentinel_node *sentinel;
     size_t room = 0;
 
-    for (size_t i = 0; i < watcher->n_deployments; i++) {
-        room += watcher->deployments[i].n_sentinels;
+    while (watcher_sentinel_node(watcher, room)) {
+        room++;
     }
     out->sentinels = mem_new(room > 0 ? room : 1, sizeof(*out->sentinels));
-    for (size_t i = 0; i < watcher->n_deployments; i++) {
-        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
-            if (!watcher->deployments[i].sentinels[j]->duplicate) {
-                show_link(watcher->deployments[i].sentinels[j],
-                          &out->sentinels[out->n_sentinels++]);
-            }
+    for (size_t i = 0; (sentinel = watcher_sentinel_node(watcher, i)); i++) {
+        if (!sentinel->duplicate) {
+            show_link(sentinel, &out->sentinels[out->n_sentinels++]);
         }
     }
 }
@@ -539,22 +496,19 @@ static void show_links(const struct watcher *watcher, struct snapshot *out)
  */
 static void explain_emptiness(const struct watcher *watcher, struct snapshot *out)
 {
+    const struct sentinel_node *sentinel;
     size_t up = 0, pending = 0, auth = 0, tls = 0, denied = 0, no_names = 0, named = 0;
 
-    for (size_t i = 0; i < watcher->n_deployments; i++) {
-        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
-            const struct sentinel_node *sentinel = watcher->deployments[i].sentinels[j];
-            enum sentinel_trouble trouble = sentinel_client_trouble(sentinel->link);
+    for (size_t i = 0; (sentinel = watcher_sentinel_node(watcher, i)); i++) {
+        enum sentinel_trouble trouble = sentinel_client_trouble(sentinel->link);
 
-            up += sentinel_client_is_up(sentinel->link);
-            pending += !sentinel->settled;
-            named += sentinel->has_names;
-            auth += trouble == SENTINEL_TROUBLE_AUTH;
-            tls += trouble == SENTINEL_TROUBLE_TLS;
-            denied += trouble == SENTINEL_TROUBLE_DENIED;
-            no_names +=
-                (sentinel_client_denied_extras(sentinel->link) & SENTINEL_EXTRA_MASTERS) != 0;
-        }
+        up += sentinel_client_is_up(sentinel->link);
+        pending += !sentinel->settled;
+        named += sentinel->has_names;
+        auth += trouble == SENTINEL_TROUBLE_AUTH;
+        tls += trouble == SENTINEL_TROUBLE_TLS;
+        denied += trouble == SENTINEL_TROUBLE_DENIED;
+        no_names += (sentinel_client_denied_extras(sentinel->link) & SENTINEL_EXTRA_MASTERS) != 0;
     }
     out->any_sentinel_reachable = up > 0;
     out->reason = REASON_STARTING;
@@ -651,10 +605,7 @@ static void watcher_post_snapshot(struct watcher *watcher)
         before->fences != atomic_load_explicit(&watcher->pulse->fences, memory_order_relaxed)) {
         changed = true;
     }
-    while (watcher->dirty) {
-        struct master *master = watcher->dirty;
-
-        watcher->dirty = master->next_dirty;
+    for (struct master *master; (master = turn_take(watcher, TURN_SHOW));) {
         changed = master_show(master) || changed;
     }
     int64_t now_ms = clock_boot_ms();
@@ -682,27 +633,13 @@ static void watcher_post_snapshot(struct watcher *watcher)
     }
 }
 
-void publish_forget(struct master *master)
+void publish_turn(struct watcher *watcher)
 {
-    for (struct master **at = &master->watcher->dirty; *at; at = &(*at)->next_dirty) {
-        if (*at != master) {
-            continue;
-        }
-        *at = master->next_dirty;
-        break;
-    }
-    master->dirty = false;
-}
-
-void publish_turn(void *data)
-{
-    struct watcher *watcher = data;
-
     failover_recorder_settle(watcher);
-    if (watcher->dirty || watcher->reshaped) {
+    if (watcher->marked[TURN_SHOW] || watcher->reshaped) {
         count_links(watcher);
     }
-    if (watcher->dirty || watcher->reshaped || watcher->lag_moved) {
+    if (watcher->marked[TURN_SHOW] || watcher->reshaped || watcher->lag_moved) {
         watcher_post_snapshot(watcher);
     }
     for (size_t i = 0; i < watcher->n_outbox; i++) {

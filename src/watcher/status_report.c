@@ -2,13 +2,16 @@
  * The report behind /status: everything there is to say, with its age at this moment. Made only
  * when it is asked for; costs nothing else.
  */
+#include "status_report.h"
+
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/topology/report.h"
-#include "watcher_internal.h"
+#include "sentinel_node.h"
+#include "snapshot_builder.h"
+#include "watched_master.h"
 
 static void report_vote(const struct master *master, const struct sentinel_view *view,
                         int64_t now_ms, struct status_vote *out)
@@ -106,10 +109,10 @@ static void report_link(const struct sentinel_node *sentinel, struct status_link
 
 struct status_report *report_make(const struct watcher *watcher)
 {
-    size_t links = 0, n = 0;
+    size_t links = 0;
 
-    for (size_t i = 0; i < watcher->n_deployments; i++) {
-        links += watcher->deployments[i].n_sentinels;
+    while (watcher_sentinel_node(watcher, links)) {
+        links++;
     }
     struct status_report *report = status_report_new(watcher->n_masters, links);
     report->wall_ms = clock_wall_ms();
@@ -117,10 +120,8 @@ struct status_report *report_make(const struct watcher *watcher)
     for (size_t i = 0; i < watcher->n_masters; i++) {
         report_master(watcher->masters[i], &report->masters[i]);
     }
-    for (size_t i = 0; i < watcher->n_deployments; i++) {
-        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
-            report_link(watcher->deployments[i].sentinels[j], &report->links[n++]);
-        }
+    for (size_t i = 0; i < links; i++) {
+        report_link(watcher_sentinel_node(watcher, i), &report->links[i]);
     }
     return report;
 }

@@ -4,25 +4,31 @@
  * A gap in the clock (the container was frozen, the machine slept, the loop was starved) voids all
  * that was believed. It must be noticed before anything that waited in a socket buffer is believed
  * again, and after a thaw descriptors come before timers: so every callback begins with
- * watcher_turn().
+ * turn_begin().
  */
 #include "bellwether/watcher/thread.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
-#include "watcher_internal.h"
+#include "deployment.h"
+#include "master_list.h"
+#include "self_node.h"
+#include "sentinel_node.h"
+#include "snapshot_builder.h"
+#include "status_report.h"
+#include "turn.h"
+#include "watch_counters.h"
+#include "watched_master.h"
 
 enum {
-    TICK_MS = 500,
-    GAP_MS = 1000,
+    TICK_MS = 500, /* nothing is silent for GAP_MS (turn.c) that ticks */
     SLOW_MS = 10000,
-    FILES_MS = 2000
-}; /* nothing is silent for a GAP that ticks */
+    FILES_MS = 2000,
+};
 
 static int64_t watcher_valid_ms(const struct watcher *watcher)
 {
@@ -39,15 +45,8 @@ static void watcher_beat(struct watcher *watcher, int64_t now_ms)
                           memory_order_release);
 }
 
-bool watcher_turn(struct watcher *watcher)
+static void watcher_hear_gap(struct watcher *watcher, int64_t gap_ms)
 {
-    int64_t now_ms = clock_boot_ms();
-    int64_t gap_ms = now_ms - watcher->seen_ms;
-
-    watcher->seen_ms = now_ms;
-    if (gap_ms <= GAP_MS) {
-        return false;
-    }
     /*
      * What workers hold is old from here on, whatever valid_until says: publish_turn() posts anew
      * in this turn.
@@ -58,39 +57,37 @@ bool watcher_turn(struct watcher *watcher)
         master_void(watcher->masters[i]);
     }
     selves_void(watcher);
-    for (size_t i = 0; i < watcher->n_deployments; i++) {
-        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
-            sentinel_client_void(watcher->deployments[i].sentinels[j]->link);
-        }
+    for (size_t i = 0; watcher_sentinel_node(watcher, i); i++) {
+        sentinel_client_void(watcher_sentinel_node(watcher, i)->link);
     }
     for (size_t i = 0; i < watcher->n_masters; i++) {
         master_step(watcher->masters[i]);
     }
     watcher->reshaped = true;
-    return true;
-}
-
-void watcher_post_later(struct watcher *watcher, struct mailbox *to, struct message *message)
-{
-    watcher->outbox = mem_resize(watcher->outbox, watcher->n_outbox + 1, sizeof(*watcher->outbox));
-    watcher->outbox[watcher->n_outbox].to = to;
-    watcher->outbox[watcher->n_outbox].message = message;
-    watcher->n_outbox++;
 }
 
 static void watcher_tick(void *data)
 {
-    (void)watcher_turn(data);
+    (void)turn_begin(data);
+}
+
+static void watcher_step_masters(struct watcher *watcher)
+{
+    for (struct master *master; (master = turn_take(watcher, TURN_STEP));) {
+        master_step(master);
+    }
 }
 
 static void end_of_turn(void *data)
 {
     struct watcher *watcher = data;
 
-    watcher_turn(watcher); /* a freeze in the middle of a turn */
+    turn_begin(watcher); /* a freeze in the middle of a turn */
+    watcher_step_masters(watcher);
     for (size_t i = 0; i < watcher->n_deployments; i++) {
         deployment_turn(&watcher->deployments[i]);
     }
+    watcher_step_masters(watcher);
     publish_turn(watcher);
     watcher_beat(watcher, clock_boot_ms());
     loop_timer_start(watcher->tick, TICK_MS); /* fires only where nothing else turns the loop */
@@ -152,7 +149,7 @@ static void watcher_slow(void *data)
 {
     struct watcher *watcher = data;
 
-    (void)watcher_turn(watcher);
+    (void)turn_begin(watcher);
     for (size_t i = 0; i < watcher->n_deployments; i++) {
         deployment_look_for_gone(&watcher->deployments[i]);
     }
@@ -163,36 +160,15 @@ static void watcher_look_at_files(void *data)
 {
     struct watcher *watcher = data;
 
-    (void)watcher_turn(watcher);
+    (void)turn_begin(watcher);
     watcher_refresh_secrets(watcher, false);
     loop_timer_start(watcher->files, FILES_MS);
-}
-
-void watcher_found_name(void *data)
-{
-    struct watcher *watcher = data;
-
-    (void)watcher_turn(watcher);
-    for (size_t i = 0; i < watcher->n_masters; i++) {
-        for (size_t j = 0; j < watcher->masters[i]->n_views; j++) {
-            sentinel_view_resume(watcher->masters[i]->views[j]);
-        }
-    }
-    for (size_t i = 0; i < watcher->n_masters; i++) {
-        adopt_resume(watcher->masters[i]);
-    }
-    for (size_t i = 0; i < watcher->n_masters; i++) {
-        fence_driver_resume(watcher->masters[i]);
-    }
-    if (watcher->n_selves > 0) {
-        watcher->reshaped = true;
-    }
 }
 
 static void watcher_deliver(void *data, struct message *message)
 {
     struct watcher *watcher = data;
-    bool gap = watcher_turn(watcher);
+    bool gap = turn_begin(watcher);
 
     switch (message->kind) {
     case MESSAGE_ASK_FRESH: {
@@ -201,16 +177,16 @@ static void watcher_deliver(void *data, struct message *message)
         if (master) {
             lookup_ask(master, ask->ticket, ask->reply_to);
         } else {
-            watcher_post_later(watcher, ask->reply_to,
-                               message_fresh_new(ask->ticket, false, REASON_UNKNOWN_NAME,
-                                                 "it is not watched any more"));
+            turn_post_later(watcher, ask->reply_to,
+                            message_fresh_new(ask->ticket, false, REASON_UNKNOWN_NAME,
+                                              "it is not watched any more"));
         }
         break;
     }
     case MESSAGE_ASK_STATUS: {
         struct message_ask_status *ask = (struct message_ask_status *)(void *)message;
-        watcher_post_later(watcher, ask->reply_to,
-                           message_status_new(ask->ticket, report_make(watcher)));
+        turn_post_later(watcher, ask->reply_to,
+                        message_status_new(ask->ticket, report_make(watcher)));
         break;
     }
     case MESSAGE_ASK_LAG: {
@@ -224,8 +200,8 @@ static void watcher_deliver(void *data, struct message *message)
         } else if (master) {
             lag_read(master);
         } else if (ask->reply_to) {
-            watcher_post_later(watcher, ask->reply_to,
-                               message_fresh_new(ask->ticket, false, REASON_UNKNOWN_NAME, ""));
+            turn_post_later(watcher, ask->reply_to,
+                            message_fresh_new(ask->ticket, false, REASON_UNKNOWN_NAME, ""));
         }
         break;
     }
@@ -269,6 +245,7 @@ struct watcher *watcher_new(const struct watch_config *config, struct pulse *pul
 
     watcher->config = config;
     watcher->pulse = pulse;
+    watcher->hear_gap = watcher_hear_gap;
     count_init(watcher, metrics);
     watcher->loop = loop_new();
     watcher->inbox = mailbox_new(watcher->loop, watcher_deliver, watcher);
@@ -277,7 +254,7 @@ struct watcher *watcher_new(const struct watch_config *config, struct pulse *pul
     watcher->files = loop_timer_new(watcher->loop, watcher_look_at_files, watcher);
     failover_recorder_init(watcher);
     watcher->resolver =
-        resolver_new(watcher->loop, 0, config->sentinel_timeout_ms, watcher_found_name, watcher);
+        resolver_new(watcher->loop, 0, config->sentinel_timeout_ms, deployment_found_name, watcher);
     watcher->index = (uint64_t)clock_wall_ms();
     watcher->n_secrets = config->n_overrides + 1;
     watcher->secrets = mem_new(watcher->n_secrets, sizeof(*watcher->secrets));
@@ -367,29 +344,4 @@ void watcher_free(struct watcher *watcher)
     free(watcher->subscribers);
     free(watcher->default_name);
     free(watcher);
-}
-
-size_t watcher_master_at(const struct watcher *watcher, const char *name)
-{
-    size_t low = 0, high = watcher->n_masters;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (strcmp(watcher->masters[middle]->name, name) < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
-}
-
-struct master *watcher_find_master(struct watcher *watcher, const char *name)
-{
-    size_t at = watcher_master_at(watcher, name);
-
-    return at < watcher->n_masters && strcmp(watcher->masters[at]->name, name) == 0
-               ? watcher->masters[at]
-               : NULL;
 }

@@ -7,15 +7,16 @@
  *
  * What workers' own connections meet at the published node has it asked at once.
  */
+#include "verify.h"
+
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "bellwether/base/backoff.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
-#include "bellwether/base/memory.h"
-#include "watcher_internal.h"
+#include "sentinel_node.h"
+#include "turn.h"
+#include "watch_counters.h"
 
 enum {
     REOPEN_FIRST_MS = 50,
@@ -33,11 +34,11 @@ static void run_id_heard(void *data, struct role_check *role_check, const char *
 {
     struct master *master = data;
 
-    if (watcher_turn(master->watcher) || master->standing != role_check) {
+    if (turn_begin(master->watcher) || master->standing != role_check) {
         return;
     }
     judge_run_id(master->judge, role_check_node(role_check), run_id);
-    master_step(master);
+    turn_step_later(master);
 }
 
 static void standing_schedule(struct master *master, enum role_answer answer)
@@ -81,7 +82,7 @@ static void standing_answered(void *data, struct role_check *role_check, enum ro
     struct master *master = data;
 
     /* What comes first after a gap may have waited in the socket since before it. */
-    if (watcher_turn(master->watcher) || master->standing != role_check) {
+    if (turn_begin(master->watcher) || master->standing != role_check) {
         return;
     }
     master->role = answer;
@@ -99,7 +100,7 @@ static void standing_answered(void *data, struct role_check *role_check, enum ro
         role_check_ask_run_id(role_check, run_id_heard);
     }
     lag_role(master, answer);
-    master_step(master);
+    turn_step_later(master);
 }
 
 static void candidate_answered(void *data, struct role_check *role_check, enum role_answer answer,
@@ -107,7 +108,7 @@ static void candidate_answered(void *data, struct role_check *role_check, enum r
 {
     struct master *master = data;
 
-    if (watcher_turn(master->watcher) || master->candidate != role_check) {
+    if (turn_begin(master->watcher) || master->candidate != role_check) {
         return;
     }
     char text[ADDRESS_TEXT_SIZE];
@@ -120,7 +121,7 @@ static void candidate_answered(void *data, struct role_check *role_check, enum r
     count_role(master, answer, asked_us);
     master->candidate_role = answer;
     role_heard(master, role_check, answer);
-    master_step(master);
+    turn_step_later(master);
 }
 
 static struct role_check *master_role_check(struct master *master, role_check_fn *answered)
@@ -134,7 +135,7 @@ void verify_due(void *data)
 {
     struct master *master = data;
 
-    (void)watcher_turn(master->watcher);
+    (void)turn_begin(master->watcher);
     if (master->standing) {
         role_check_ask(master->standing);
     }
@@ -238,7 +239,7 @@ static void suspicion_due(void *data)
 {
     struct master *master = data;
 
-    if (!watcher_turn(master->watcher) && master->suspicions.wanted) {
+    if (!turn_begin(master->watcher) && master->suspicions.wanted) {
         suspicion_act(master, false, clock_boot_ms());
     }
 }

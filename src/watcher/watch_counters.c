@@ -5,10 +5,13 @@
  * A Sentinel's series are those of the address that is dialled. They end when it is forgotten,
  * moves, or turns out to be another seed's Sentinel.
  */
+#include "watch_counters.h"
+
 #include <string.h>
 
 #include "bellwether/base/clock.h"
-#include "watcher_internal.h"
+#include "master_list.h"
+#include "sentinel_node.h"
 
 static const enum sentinel_event_kind event_kinds[] = {SENTINEL_EVENT_OTHER,
 #define X(name, channel) SENTINEL_EVENT_##name,
@@ -112,19 +115,17 @@ void count_sentinel_node_error(struct sentinel_node *sentinel, const char *word)
 
 void count_links(struct watcher *watcher)
 {
+    struct sentinel_node *sentinel;
     int64_t unreachable = 0;
 
-    for (size_t i = 0; i < watcher->n_deployments; i++) {
-        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
-            struct sentinel_node *sentinel = watcher->deployments[i].sentinels[j];
-            bool up = sentinel_client_is_up(sentinel->link);
+    for (size_t i = 0; (sentinel = watcher_sentinel_node(watcher, i)); i++) {
+        bool up = sentinel_client_is_up(sentinel->link);
 
-            if (!sentinel_node_counts(sentinel)) {
-                continue; /* in reserve: it is another one's second name */
-            }
-            sentinel_node_move_gauges(sentinel, up, up && sentinel_client_tilt(sentinel->link));
-            unreachable += !up;
+        if (!sentinel_node_counts(sentinel)) {
+            continue; /* in reserve: it is another one's second name */
         }
+        sentinel_node_move_gauges(sentinel, up, up && sentinel_client_tilt(sentinel->link));
+        unreachable += !up;
     }
     metric_set(&metrics_watch(watcher->metrics)->sentinels_unreachable, unreachable);
 }

@@ -1,12 +1,9 @@
 /*
- * One watched master: feeds its judge, does what the judge asks for.
- *
- *   standing   one connection to the published node, asked for its role every verify-interval; its
- *              end is
- * news candidate  one connection to the node that may become the answer; it becomes the standing
- *                 one suspect
- * while something is wrong the Sentinels are asked every 100 ms for 2 s, then ever less often
+ * One watched master: feeds its judge, does what the judge asks for. While something is wrong the
+ * Sentinels are asked every 100 ms for 2 s, then ever less often.
  */
+#include "watched_master.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +12,12 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "self_node.h"
+#include "sentinel_node.h"
 #include "sentinel_signals.h"
-#include "watcher_internal.h"
+#include "sentinel_view.h"
+#include "turn.h"
+#include "watch_counters.h"
 
 enum {
     SUSPECT_FAST_MS = 100,
@@ -28,35 +29,7 @@ enum {
     BRIEF_MS = 3000,    /* a dispute that ends sooner is part of a switch */
 };
 
-void master_touch(struct master *master)
-{
-    if (master->dirty) {
-        return;
-    }
-    master->dirty = true;
-    master->next_dirty = master->watcher->dirty;
-    master->watcher->dirty = master;
-}
-
-struct sentinel_view *master_sentinel_view(struct master *master,
-                                           const struct sentinel_node *sentinel)
-{
-    for (size_t i = 0; i < master->n_views; i++) {
-        if (master->views[i]->sentinel == sentinel) {
-            return master->views[i];
-        }
-    }
-    return NULL;
-}
-
 /* ---- asking the Sentinels fast ---- */
-
-void master_ask_sentinels(struct master *master)
-{
-    for (size_t i = 0; i < master->n_views; i++) {
-        sentinel_client_ask(master->views[i]->sentinel->link, master->views[i]->monitored);
-    }
-}
 
 /* Whether a Sentinel can change its mind without an event that is heard here. */
 static bool is_deaf(const struct master *master)
@@ -77,7 +50,7 @@ static void suspect_due(void *data)
     struct master *master = data;
     struct watcher *watcher = master->watcher;
 
-    watcher_turn(watcher);
+    turn_begin(watcher);
     if (!master->suspect) {
         return;
     }
@@ -127,11 +100,6 @@ static void master_suspect_anew(struct master *master)
 
 /* ---- the step ---- */
 
-static bool sentinel_view_is_live(const struct sentinel_view *view)
-{
-    return sentinel_client_is_up(view->sentinel->link);
-}
-
 static void master_count_links(const struct master *master, struct judge_links *links)
 {
     for (size_t i = 0; i < master->n_views; i++) {
@@ -143,7 +111,8 @@ static void master_count_links(const struct master *master, struct judge_links *
         }
         links->dialled++;
         /* Until it has listed the others nobody knows how many a majority is. */
-        links->pending += !view->settled || (sentinel_view_is_live(view) && !view->has_listed);
+        links->pending +=
+            !view->settled || (sentinel_client_is_up(view->sentinel->link) && !view->has_listed);
         links->reachable += sentinel_client_is_up(view->sentinel->link);
         links->auth_failed += trouble == SENTINEL_TROUBLE_AUTH;
         bool denied = trouble == SENTINEL_TROUBLE_DENIED || view->denied;
@@ -288,6 +257,31 @@ static void master_keep(struct master *master, const struct judgement *said, int
     master->stepped_ms = now_ms;
 }
 
+/* What the log (which may have to be told again later) and the counters are told of a step. */
+static void master_tell(struct master *master, struct judgement *said, int64_t now_ms)
+{
+    if (said->switched) {
+        log_switch(master, said);
+        count_switch(master);
+        master->restarted_wall_ms = 0;
+    }
+    count_adoption(master, said);
+    if (said->undone) {
+        log_warn("adoption undone: back to the master before it", LOG_STR("master", master->name),
+                 LOG_STR("why", said->undone));
+    }
+    if (said->restarted) {
+        master->restarted_wall_ms = clock_wall_ms();
+        count_restart(master);
+        log_warn("master restarted: another run id at the same address",
+                 LOG_STR("master", master->name), LOG_STR("run_id", said->run_id));
+    }
+    int64_t log_ms = master_log_state(master, said, now_ms);
+    if (log_ms >= 0 && (said->next_ms < 0 || log_ms < said->next_ms)) {
+        said->next_ms = log_ms;
+    }
+}
+
 void master_step(struct master *master)
 {
     struct judge_links links = {0};
@@ -298,30 +292,7 @@ void master_step(struct master *master)
     master_count_links(master, &links);
     judge_set_links(master->judge, &links);
     judge_step(master->judge, now_ms, clock_wall_ms(), &said);
-    if (said.switched) {
-        log_switch(master, &said);
-    }
-    if (said.switched) {
-        count_switch(master);
-    }
-    count_adoption(master, &said);
-    if (said.undone) {
-        log_warn("adoption undone: back to the master before it", LOG_STR("master", master->name),
-                 LOG_STR("why", said.undone));
-    }
-    if (said.switched) {
-        master->restarted_wall_ms = 0;
-    }
-    if (said.restarted) {
-        master->restarted_wall_ms = clock_wall_ms();
-        count_restart(master);
-        log_warn("master restarted: another run id at the same address",
-                 LOG_STR("master", master->name), LOG_STR("run_id", said.run_id));
-    }
-    int64_t log_ms = master_log_state(master, &said, now_ms);
-    if (log_ms >= 0 && (said.next_ms < 0 || log_ms < said.next_ms)) {
-        said.next_ms = log_ms;
-    }
+    master_tell(master, &said, now_ms);
     bool wants_check = said.check && master->watcher->config->verify;
     if (wants_check) {
         check = *said.check;
@@ -331,7 +302,7 @@ void master_step(struct master *master)
         failover_recorder_restart(master);
     }
     if (master_differs(master, &said)) {
-        master_touch(master);
+        turn_show_later(master);
     }
     if (said.switched && master->has_published) {
         master->switches++;
@@ -357,16 +328,14 @@ void master_step(struct master *master)
     if (said.switched) {
         master->switched_us = clock_boot_us();
         selves_check(master->watcher);
+        for (size_t i = 0; i < master->n_views; i++) {
+            sentinel_client_ask_all(master->views[i]->sentinel->link, master->views[i]->monitored);
+        }
     }
     adopt_follow(master, said.promoting);
     master_set_suspect(master, said.suspect);
     if (said.contradicted && !was_contradicted) {
         master_suspect_anew(master);
-    }
-    if (said.switched) {
-        for (size_t i = 0; i < master->n_views; i++) {
-            sentinel_client_ask_all(master->views[i]->sentinel->link, master->views[i]->monitored);
-        }
     }
     if (said.next_ms >= 0) {
         loop_timer_start(master->step_timer, said.next_ms - now_ms);
@@ -380,8 +349,8 @@ static void step_due(void *data)
 {
     struct master *master = data;
 
-    watcher_turn(master->watcher);
-    master_step(master);
+    turn_begin(master->watcher);
+    turn_step_later(master);
 }
 
 /* ---- news ---- */
@@ -431,124 +400,20 @@ void master_hear_event(struct master *master, struct sentinel_node *sentinel,
     } else {
         sentinel_client_ask(sentinel->link, view->monitored);
     }
-    master_step(master);
-}
-
-static void recount_sentinel_view(const struct sentinel_view *view, const char **listed,
-                                  struct elector *out)
-{
-    const struct sentinel_node *sentinel = view->sentinel;
-
-    *out = (struct elector){
-        .id = sentinel_client_run_id(sentinel->link),
-        .former = sentinel->former,
-        .configured = sentinel->configured,
-        .pending = sentinel->configured && !view->settled,
-        .live = sentinel_view_is_live(view) && view->settled && !view->unknown_name,
-        .has_list = view->has_listed,
-        .listed = listed,
-        .master = view->has_named && !view->unknown_name ? &view->named : NULL,
-    };
-    /* A row without an address is of one that its Sentinel has seen replaced. */
-    for (size_t i = 0; i < view->n_listed; i++) {
-        if (view->listed[i].run_id[0] != '\0' && address_is_set(&view->listed[i].address)) {
-            listed[out->n_listed++] = view->listed[i].run_id;
-        }
-    }
-}
-
-static void sentinel_view_set_foreign(struct sentinel_view *view, bool foreign)
-{
-    if (view->foreign != foreign) {
-        master_touch(view->master);
-    }
-    view->foreign = foreign;
-}
-
-/*
- * A Sentinel of another deployment came, or is no longer one: said once that has lasted, since at a
- * start lists come one by one.
- */
-static void sentinel_view_log_foreign(struct sentinel_view *view)
-{
-    char text[ADDRESS_TEXT_SIZE], says[ADDRESS_TEXT_SIZE];
-
-    if (view->foreign == view->logged_foreign) {
-        return;
-    }
-    view->logged_foreign = view->foreign;
-    address_format(sentinel_client_address(view->sentinel->link), text);
-    if (view->foreign) {
-        log_warn(
-            "sentinel of another deployment: it lists none of ours, none of ours lists it, and it names "
-            "another master; it is not counted",
-            LOG_STR("master", view->master->name), LOG_STR("sentinel", text),
-            LOG_STR("run_id", sentinel_client_run_id(view->sentinel->link)),
-            LOG_STR("names", address_format(&view->named.name, says)));
-    } else {
-        log_warn("sentinel is counted among ours again", LOG_STR("master", view->master->name),
-                 LOG_STR("sentinel", text));
-    }
-}
-
-void master_log_foreign(struct master *master)
-{
-    for (size_t i = 0; i < master->n_views; i++) {
-        sentinel_view_log_foreign(master->views[i]);
-    }
-}
-
-void master_recount(struct master *master)
-{
-    size_t room = 0;
-    uint64_t revision = judge_known_revision(master->judge);
-    int64_t quorum = -1;
-    struct elector *electors = mem_new(master->n_views + 1, sizeof(*electors));
-
-    for (size_t i = 0; i < master->n_views; i++) {
-        room += master->views[i]->n_listed;
-    }
-    const char **listed = mem_new(room + 1, sizeof(*listed));
-    room = 0;
-    for (size_t i = 0; i < master->n_views; i++) {
-        const struct sentinel_view *view = master->views[i];
-
-        recount_sentinel_view(view, listed + room, &electors[i]);
-        room += view->n_listed;
-        if (electors[i].live && sentinel_view_counts(view) && view->has_row &&
-            view->row.quorum > 0 && (quorum < 0 || view->row.quorum < quorum)) {
-            quorum = view->row.quorum;
-        }
-    }
-    bool full = judge_recount(master->judge, electors, master->n_views, quorum, clock_boot_ms());
-    if (full && !master->logged_full_sentinels) {
-        log_warn("more sentinels are listed than are taken in", LOG_STR("master", master->name),
-                 LOG_INT("most", KNOWN_MAX));
-    }
-    master->logged_full_sentinels = master->logged_full_sentinels || full;
-    for (size_t i = 0; i < master->n_views; i++) {
-        sentinel_view_set_foreign(master->views[i], electors[i].foreign);
-        sentinel_view_tell_nodes(master->views[i]);
-    }
-    free(listed);
-    free(electors);
-    if (revision != judge_known_revision(master->judge)) {
-        master_touch(master);
-        deployment_review_links(master);
-    }
+    turn_step_later(master);
 }
 
 void master_void(struct master *master)
 {
     judge_void(master->judge, clock_boot_ms());
     for (size_t i = 0; i < master->n_views; i++) {
-        master->views[i]->settled = !sentinel_view_is_live(master->views[i]);
+        master->views[i]->settled = !sentinel_client_is_up(master->views[i]->sentinel->link);
         master->views[i]->waiting = false;
     }
     /* Their sockets may hold answers from before: hang up and ask anew. */
     verify_void(master);
     fence_driver_void(master);
-    master_touch(master);
+    turn_show_later(master);
 }
 
 /* ---- life ---- */
@@ -561,7 +426,7 @@ void master_add_sentinel_node(struct master *master, struct sentinel_node *senti
     struct sentinel_view *view = sentinel_view_new(master, sentinel);
     master->views = mem_resize(master->views, master->n_views + 1, sizeof(*master->views));
     master->views[master->n_views++] = view;
-    master_touch(master);
+    turn_show_later(master);
 }
 
 void master_remove_sentinel_node(struct master *master, struct sentinel_node *sentinel)
@@ -576,7 +441,7 @@ void master_remove_sentinel_node(struct master *master, struct sentinel_node *se
         memmove(master->views + i, master->views + i + 1,
                 (master->n_views - i - 1) * sizeof(*master->views));
         master->n_views--;
-        master_touch(master);
+        turn_show_later(master);
         return;
     }
 }
@@ -640,7 +505,7 @@ void master_free(struct master *master)
     while (master->n_views > 0) {
         master_remove_sentinel_node(master, master->views[0]->sentinel);
     }
-    publish_forget(master); /* after all that could touch it */
+    turn_forget(master); /* after all that could mark it */
     free(master->views);
     failover_recorder_forget(master);
     judge_free(master->judge);

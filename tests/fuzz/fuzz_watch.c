@@ -24,7 +24,7 @@
 #include "bellwether/base/log.h"
 #include "bellwether/topology/report.h"
 #include "outside.h"
-#include "watcher/watcher_internal.h"
+#include "watcher/watcher.h"
 
 enum {
     SENTINELS = 4,

@@ -2,12 +2,10 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "stage.h"
+#include "suite_stage.h"
 
 #define OLD 7001
 #define NEW 7002
-
-static struct stage stage;
 
 static void open_agreed(void)
 {
@@ -20,11 +18,6 @@ static void open_agreed(void)
     stage_forget_counts(&stage);
     stage_silence(&stage, OLD);
     stage_role(&stage, OLD, ROLE_MASTER);
-}
-
-static void close_stage(void)
-{
-    stage_close(&stage);
 }
 
 static void set_links(struct judge_links links)

@@ -5,14 +5,12 @@
 #include <criterion/criterion.h>
 #include <string.h>
 
-#include "stage.h"
+#include "suite_stage.h"
 
 #define OLD 7200
 #define NEW 7201
 #define THIRD 7202
 #define LEADER 0
-
-static struct stage stage;
 
 static void open_agreed(void)
 {
@@ -25,11 +23,6 @@ static void open_agreed(void)
     stage_expect(&stage, OLD, MASTER_OK, REASON_NONE);
     stage_pass(&stage, 2000);
     stage_forget_counts(&stage);
-}
-
-static void close_stage(void)
-{
-    stage_close(&stage);
 }
 
 static int64_t zero_ms;

@@ -78,8 +78,8 @@ static bool failover_holds(struct failover_log_invariant *invariant, const struc
     return true;
 }
 
-static bool failover_log_holds(struct failover_log_invariant *invariant,
-                               struct failover_log *failover_log, int64_t now_ms)
+static inline bool failover_log_holds(struct failover_log_invariant *invariant,
+                                      struct failover_log *failover_log, int64_t now_ms)
 {
     struct failovers *list = failover_log_list(failover_log);
     uint64_t revision = failover_log_revision(failover_log);

@@ -4,7 +4,7 @@
  *
  * A request is one request: a command, a pipeline, or a transaction. It ends exactly once, with an
  * outcome for each of its commands, at the latest at its deadline, whatever happens to masters and
- * connections meanwhile. What is done about a command whose connection was lost is in settle.h, as
+ * connections meanwhile. What is done about a command whose connection was lost is in settle.c, as
  * a table.
  */
 #ifndef BELLWETHER_COMMANDS_POOL_H

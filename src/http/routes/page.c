@@ -4,6 +4,8 @@
  * stands in a <noscript> between the page's two pieces. Its style and script are inline, and the
  * policy names the hash of each: nothing else runs, whatever a Sentinel may call its masters.
  */
+#include "page.h"
+
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,7 +15,6 @@
 #include "bellwether/http/master_json.h"
 #include "http/server/request.h"
 #include "status.h"
-#include "table.h"
 
 static void put_escaped(FILE *to, const char *text)
 {

@@ -3,6 +3,8 @@
  * watcher is asked for a report while the request waits; where it does not answer in time the
  * snapshot has to do, which is said.
  */
+#include "status.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>

@@ -121,9 +121,9 @@ void pool_stage_publish(struct pool_stage *stage, const struct address *address,
     stage->snapshot = snapshot;
 }
 
-void pool_stage_publish_peer(struct pool_stage *stage, const struct peer *peer)
+void pool_stage_publish_peer(struct pool_stage *stage, const struct fake_peer *peer)
 {
-    pool_stage_publish(stage, peer_address(peer), 1, FENCE_DOWN);
+    pool_stage_publish(stage, fake_peer_address(peer), 1, FENCE_DOWN);
 }
 
 struct pool_request *pool_stage_submit_as(struct pool_stage *stage, const char *json, bool many,
@@ -197,12 +197,12 @@ void pool_stage_close(struct pool_stage *stage)
     cr_expect_eq(budget_used(), 0, "%zu bytes are still counted", budget_used());
 }
 
-void peer_end(struct peer *peer)
+void fake_peer_end(struct fake_peer *peer)
 {
-    const char *trouble = peer_join(peer);
+    const char *trouble = fake_peer_join(peer);
 
     cr_expect_null(trouble, "peer: %s", trouble ? trouble : "");
-    peer_free(peer);
+    fake_peer_free(peer);
 }
 
 void expect_done(const struct pool_request *request, size_t i, const char *json)
@@ -234,17 +234,17 @@ bool pool_stage_one_in_flight(struct pool_stage *stage)
     return metric_look(&stage->counts->inflight) == 1;
 }
 
-struct peer *pool_stage_open_with(struct pool_stage *stage, const struct peer_step *steps)
+struct fake_peer *pool_stage_open_with(struct pool_stage *stage, const struct peer_step *steps)
 {
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
 
     pool_stage_open(stage, "+@all");
     pool_stage_publish_peer(stage, peer);
     return peer;
 }
 
-void pool_stage_close_with(struct pool_stage *stage, struct peer *peer)
+void pool_stage_close_with(struct pool_stage *stage, struct fake_peer *peer)
 {
     pool_stage_close(stage);
-    peer_end(peer);
+    fake_peer_end(peer);
 }

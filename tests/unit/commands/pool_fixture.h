@@ -66,7 +66,7 @@ void pool_stage_open(struct pool_stage *stage, const char *rules);
 /** The master, as the watcher would publish it. @param address NULL: there is none. */
 void pool_stage_publish(struct pool_stage *stage, const struct address *address, uint64_t switches,
                         enum fence fence);
-void pool_stage_publish_peer(struct pool_stage *stage, const struct peer *peer);
+void pool_stage_publish_peer(struct pool_stage *stage, const struct fake_peer *peer);
 /** Run a body on the master; the request is the stage's. */
 struct pool_request *pool_stage_submit_as(struct pool_stage *stage, const char *json, bool many,
                                           bool transaction, bool retry);
@@ -78,7 +78,7 @@ void pool_stage_run(struct pool_stage *stage);
 /** Nothing may be left, of requests, counts and connections. */
 void pool_stage_close(struct pool_stage *stage);
 /** The script ran to its end. */
-void peer_end(struct peer *peer);
+void fake_peer_end(struct fake_peer *peer);
 void expect_done(const struct pool_request *request, size_t i, const char *json);
 void expect_words(const struct pool_request *request, size_t i, enum item_outcome outcome,
                   const char *words);
@@ -87,7 +87,7 @@ bool pool_stage_one_in_flight(struct pool_stage *stage);
 /** What `done` of a request of the stage is. */
 void pool_stage_request_ended(struct pool_request *request);
 /** A stage without restrictions, and a peer that plays `steps` and is the master. */
-struct peer *pool_stage_open_with(struct pool_stage *stage, const struct peer_step *steps);
-void pool_stage_close_with(struct pool_stage *stage, struct peer *peer);
+struct fake_peer *pool_stage_open_with(struct pool_stage *stage, const struct peer_step *steps);
+void pool_stage_close_with(struct pool_stage *stage, struct fake_peer *peer);
 
 #endif

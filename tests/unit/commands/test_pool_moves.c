@@ -9,9 +9,10 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/commands/pool.h"
 #include "pool_fixture.h"
 
-static struct peer *other; /* the second one of a test, or the one that is told to go on */
+static struct fake_peer *other; /* the second one of a test, or the one that is told to go on */
 
 /* ---- deadlines ---- */
 
@@ -28,7 +29,7 @@ Test(pool, a_late_answer_reaches_nobody_and_breaks_nothing)
                                              {PEER_EXPECT, GET},
                                              {PEER_SEND, "OK\r\n:9\r\n$1\r\n9\r\n"},
                                              END};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 200}};
 
     pool_stage_open(&stage, "+@all");
@@ -39,7 +40,7 @@ Test(pool, a_late_answer_reaches_nobody_and_breaks_nothing)
     expect_words(set, 0, ITEM_UNKNOWN, "UNKNOWN ");
     expect_words(incr, 0, ITEM_UNKNOWN, "UNKNOWN ");
     cr_expect_eq(stage.suspicions[SUSPICION_SILENT], 0);
-    peer_release(peer);
+    fake_peer_release(peer);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"9\"");
@@ -51,7 +52,7 @@ Test(pool, a_silent_peer_makes_it_unknown_and_is_hung_up_on)
     static const struct peer_step steps[] = {GREET, {PEER_EXPECT, INCR}, {PEER_WAIT, NULL},
                                              OPEN,  {PEER_EXPECT, GET},  {PEER_SEND, "$1\r\n1\r\n"},
                                              END};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 200}};
 
     pool_stage_open(&stage, "+@all");
@@ -83,7 +84,7 @@ static bool one_ended(struct pool_stage *stage)
  * One is sent, half of its time later another one; the first one's time is over: the line is taken
  * for silent.
  */
-static void fall_silent(struct pool_stage *stage, const struct peer *peer)
+static void fall_silent(struct pool_stage *stage, const struct fake_peer *peer)
 {
     pool_stage_open(stage, "+@all");
     pool_stage_publish_peer(stage, peer);
@@ -104,12 +105,12 @@ Test(pool, a_silent_peer_that_speaks_again_is_used_by_who_waits)
                                              {PEER_EXPECT, GET},
                                              {PEER_SEND, "$1\r\n2\r\n"},
                                              END};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 800}};
 
     fall_silent(&stage, peer);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
-    peer_release(peer);
+    fake_peer_release(peer);
     pool_stage_run(&stage);
     expect_done(stage.requests[1], 0, "{\"result\":2");
     expect_done(get, 0, "{\"result\":\"2\"");
@@ -122,7 +123,7 @@ Test(pool, a_silent_peer_that_is_hung_up_on_makes_room_for_who_waits)
         GREET, {PEER_EXPECT, INCR INCR}, {PEER_WAIT, NULL},
         OPEN,  {PEER_EXPECT, GET},       {PEER_SEND, "$1\r\n2\r\n"},
         END};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 800}};
 
     fall_silent(&stage, peer);
@@ -148,7 +149,7 @@ Test(pool, a_question_of_its_own_that_is_late_hurts_nobody)
                                              {PEER_EXPECT, MULTI INCR EXEC},
                                              {PEER_SEND, "+OK\r\n+QUEUED\r\n*1\r\n:2\r\n"},
                                              END};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.connect_timeout_ms = 200}};
 
     pool_stage_open(&stage, "+@all");
@@ -158,7 +159,7 @@ Test(pool, a_question_of_its_own_that_is_late_hurts_nobody)
         pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
     half_ms = clock_boot_ms() + 600;
     pool_stage_run_until(&stage, half_is_over);
-    peer_release(peer);
+    fake_peer_release(peer);
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":1");
     expect_done(both, 0, "[{\"result\":2}]");
@@ -177,11 +178,11 @@ Test(pool, a_silent_peer_that_only_begins_to_speak_is_hung_up_on)
                                              {PEER_EXPECT, GET},
                                              {PEER_SEND, "$1\r\n2\r\n"},
                                              END};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 800}};
 
     fall_silent(&stage, peer);
-    peer_release(peer);
+    fake_peer_release(peer);
     pool_stage_run_until(&stage, two_ended);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
@@ -204,7 +205,7 @@ Test(pool, no_master_is_waited_for_until_the_deadline)
 
 static void publish_other(struct pool_stage *stage)
 {
-    pool_stage_publish(stage, peer_address(other), 2, FENCE_DOWN);
+    pool_stage_publish(stage, fake_peer_address(other), 2, FENCE_DOWN);
 }
 
 static bool one_waits(struct pool_stage *stage)
@@ -218,14 +219,14 @@ Test(pool, a_master_that_comes_in_time_is_used)
         GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
     struct pool_stage stage = {.when = one_waits, .then = publish_other};
 
-    other = peer_start("127.0.0.1", steps);
+    other = fake_peer_start("127.0.0.1", steps);
     pool_stage_open(&stage, "+@all");
     pool_stage_publish(&stage, NULL, 0, FENCE_DOWN);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
     pool_stage_close(&stage);
-    peer_end(other);
+    fake_peer_end(other);
 }
 
 Test(pool, the_queue_is_bounded)
@@ -249,7 +250,7 @@ Test(pool, the_queue_is_bounded)
 Test(pool, a_stalled_watcher_is_not_believed)
 {
     static const struct peer_step steps[] = {{PEER_END, NULL}};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 60}, .stalled = true};
 
     pool_stage_open(&stage, "+@all");
@@ -268,24 +269,24 @@ Test(pool, a_switch_closes_at_once_and_settles)
         GREET, {PEER_EXPECT, GET}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
     static const struct peer_step new[] = {
         GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
-    struct peer *peer = peer_start("127.0.0.1", old);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", old);
     struct pool_stage stage = {.when = pool_stage_one_in_flight, .then = publish_other};
 
-    other = peer_start("127.0.0.1", new);
+    other = fake_peer_start("127.0.0.1", new);
     pool_stage_open(&stage, "+@all");
     pool_stage_publish_peer(&stage, peer);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
-    cr_expect(address_equal(&get->ran_at, peer_address(other)));
+    cr_expect(address_equal(&get->ran_at, fake_peer_address(other)));
     pool_stage_close_with(&stage, peer);
-    peer_end(other);
+    fake_peer_end(other);
 }
 
 static void flap(struct pool_stage *stage)
 {
     pool_stage_publish(stage, NULL, 1, FENCE_DOWN); /* no address: the state flaps */
-    peer_release(other);
+    fake_peer_release(other);
 }
 
 Test(pool, a_flap_of_the_state_closes_nothing)
@@ -294,14 +295,14 @@ Test(pool, a_flap_of_the_state_closes_nothing)
         GREET, {PEER_EXPECT, INCR}, {PEER_HOLD, NULL}, {PEER_SEND, ":1\r\n"}, END};
     struct pool_stage stage = {.when = pool_stage_one_in_flight, .then = flap};
 
-    other = peer_start("127.0.0.1", steps);
+    other = fake_peer_start("127.0.0.1", steps);
     pool_stage_open(&stage, "+@all");
     pool_stage_publish_peer(&stage, other);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":1");
     pool_stage_close(&stage);
-    peer_end(other);
+    fake_peer_end(other);
 }
 
 Test(pool, the_fence_holds_writes_and_lets_reads_go_on)
@@ -309,12 +310,12 @@ Test(pool, the_fence_holds_writes_and_lets_reads_go_on)
     static const struct peer_step old[] = {
         GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
     static const struct peer_step new[] = {GREET, {PEER_EXPECT, INCR}, {PEER_SEND, ":2\r\n"}, END};
-    struct peer *peer = peer_start("127.0.0.1", old);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", old);
     struct pool_stage stage = {0};
 
-    other = peer_start("127.0.0.1", new);
+    other = fake_peer_start("127.0.0.1", new);
     pool_stage_open(&stage, "+@all");
-    pool_stage_publish(&stage, peer_address(peer), 1, FENCE_UP);
+    pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]"),
                         *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     stage.n_requests--; /* only the read can end */
@@ -327,7 +328,7 @@ Test(pool, the_fence_holds_writes_and_lets_reads_go_on)
     expect_done(incr, 0, "{\"result\":2");
     cr_expect_eq(metric_read(&stage.counts->fence_holds), 1);
     pool_stage_close_with(&stage, peer);
-    peer_end(other);
+    fake_peer_end(other);
 }
 
 Test(pool, in_a_pipeline_those_behind_a_held_one_wait)
@@ -338,17 +339,17 @@ Test(pool, in_a_pipeline_those_behind_a_held_one_wait)
                                              {PEER_EXPECT, INCR GET},
                                              {PEER_SEND, ":2\r\n$1\r\n2\r\n"},
                                              END};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
 
     pool_stage_open(&stage, "+@all");
-    pool_stage_publish(&stage, peer_address(peer), 1, FENCE_UP);
+    pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     struct pool_request *request = pool_stage_submit_as(
         &stage, "[[\"GET\",\"k\"],[\"INCR\",\"k\"],[\"GET\",\"k\"]]", true, false, false);
     pool_stage_run_until(&stage, pool_stage_one_done);
     expect_done(request, 0, "{\"result\":\"1\"");
     cr_expect_eq(request->items[2].outcome, ITEM_PENDING);
-    pool_stage_publish(&stage, peer_address(peer), 1, FENCE_DOWN);
+    pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_DOWN);
     pool_stage_run(&stage);
     expect_done(request, 1, "{\"result\":2");
     expect_done(request, 2, "{\"result\":\"2\"");
@@ -365,17 +366,17 @@ Test(pool, the_fence_holds_what_was_not_written_yet)
                                            {PEER_SEND, "$1\r\n1\r\n"},
                                            END};
     static const struct peer_step new[] = {GREET, {PEER_EXPECT, INCR}, {PEER_SEND, ":2\r\n"}, END};
-    struct peer *peer = peer_start("127.0.0.1", old);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", old);
     struct pool_stage stage = {0};
 
-    other = peer_start("127.0.0.1", new);
+    other = fake_peer_start("127.0.0.1", new);
     pool_stage_open(&stage, "+@all");
-    pool_stage_publish(&stage, peer_address(peer), 1, FENCE_DOWN);
+    pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_DOWN);
     pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]"),
                         *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
-    pool_stage_publish(&stage, peer_address(peer), 1, FENCE_UP);
+    pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     pool_stage_run_until(&stage, two_ended);
     expect_done(get, 0, "{\"result\":\"1\"");
     cr_expect_eq(incr->items[0].outcome, ITEM_PENDING);
@@ -383,13 +384,13 @@ Test(pool, the_fence_holds_what_was_not_written_yet)
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":2");
     pool_stage_close_with(&stage, peer);
-    peer_end(other);
+    fake_peer_end(other);
 }
 
 static void promote(struct pool_stage *stage)
 {
     stage->promoting_ms = clock_boot_ms();
-    pool_stage_publish(stage, peer_address(other), 1, FENCE_PROMOTING);
+    pool_stage_publish(stage, fake_peer_address(other), 1, FENCE_PROMOTING);
 }
 
 Test(pool, a_write_answered_during_the_promotion_is_unknown)
@@ -399,9 +400,9 @@ Test(pool, a_write_answered_during_the_promotion_is_unknown)
         GREET, {PEER_EXPECT, INCR}, {PEER_EXPECT, GET}, {PEER_SEND, ":1\r\n$1\r\n1\r\n"}, END};
     struct pool_stage stage = {0};
 
-    other = peer_start("127.0.0.1", steps);
+    other = fake_peer_start("127.0.0.1", steps);
     pool_stage_open(&stage, "+@all");
-    pool_stage_publish(&stage, peer_address(other), 1, FENCE_DOWN);
+    pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_DOWN);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     promote(&stage);
@@ -410,7 +411,7 @@ Test(pool, a_write_answered_during_the_promotion_is_unknown)
     expect_words(incr, 0, ITEM_UNKNOWN, "UNKNOWN ");
     expect_done(get, 0, "{\"result\":\"1\"");
     pool_stage_close(&stage);
-    peer_end(other);
+    fake_peer_end(other);
 }
 
 enum { DOUBT_MS = 50 };
@@ -430,16 +431,16 @@ static int64_t answer_behind_the_fence(struct pool_stage *stage, bool retry)
         GREET, {PEER_EXPECT, INCR}, {PEER_HOLD, NULL}, {PEER_SEND, ":1\r\n"}, END};
     int64_t began_ms;
 
-    other = peer_start("127.0.0.1", steps);
+    other = fake_peer_start("127.0.0.1", steps);
     pool_stage_open(stage, "+@all");
-    pool_stage_publish(stage, peer_address(other), 1, FENCE_DOWN);
+    pool_stage_publish(stage, fake_peer_address(other), 1, FENCE_DOWN);
     pool_stage_submit_as(stage, "[\"INCR\",\"k\"]", false, false, retry);
     pool_stage_run_until(stage, pool_stage_one_in_flight);
     half_ms = clock_boot_ms() + 5;
     pool_stage_run_until(stage, half_is_over); /* it is written */
-    pool_stage_publish(stage, peer_address(other), 1, FENCE_UP);
+    pool_stage_publish(stage, fake_peer_address(other), 1, FENCE_UP);
     began_ms = clock_boot_ms();
-    peer_release(other);
+    fake_peer_release(other);
     pool_stage_run_until(stage, none_in_flight);
     return began_ms;
 }
@@ -453,11 +454,11 @@ Test(pool, a_write_answered_just_before_the_promotion_is_unknown)
     if (stage.n_ended > 0) {
         cr_skip_test("this machine is too slow to tell");
     }
-    pool_stage_publish(&stage, peer_address(other), 1, FENCE_PROMOTING);
+    pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_PROMOTING);
     pool_stage_run(&stage);
     expect_words(stage.requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
     pool_stage_close(&stage);
-    peer_end(other);
+    fake_peer_end(other);
 }
 
 Test(pool, a_write_answered_long_before_the_promotion_is_done)
@@ -470,7 +471,7 @@ Test(pool, a_write_answered_long_before_the_promotion_is_done)
     expect_done(stage.requests[0], 0, "{\"result\":1");
     promote(&stage);
     pool_stage_close(&stage);
-    peer_end(other);
+    fake_peer_end(other);
 }
 
 static void be_busy_for(int64_t ms)
@@ -495,11 +496,11 @@ Test(pool, a_write_answered_just_before_a_promotion_that_is_read_late_is_unknown
     half_ms = clock_boot_ms() + 3 * DOUBT_MS;
     pool_stage_run_until(&stage, half_is_over);
     cr_expect_eq(stage.n_ended, 0);
-    pool_stage_publish(&stage, peer_address(other), 1, FENCE_PROMOTING);
+    pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_PROMOTING);
     pool_stage_run(&stage);
     expect_words(stage.requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
     pool_stage_close(&stage);
-    peer_end(other);
+    fake_peer_end(other);
 }
 
 Test(pool, a_write_answered_long_before_a_promotion_that_is_read_late_is_done)
@@ -510,11 +511,11 @@ Test(pool, a_write_answered_long_before_a_promotion_that_is_read_late_is_done)
     stage.promoting_ms = clock_boot_ms() + DOUBT_MS + 1;
     stage.pulse.fences++;
     be_busy_for(3 * DOUBT_MS);
-    pool_stage_publish(&stage, peer_address(other), 1, FENCE_PROMOTING);
+    pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_PROMOTING);
     pool_stage_run(&stage);
     expect_done(stage.requests[0], 0, "{\"result\":1");
     pool_stage_close(&stage);
-    peer_end(other);
+    fake_peer_end(other);
 }
 
 /* The failover began and the promotion too, while as far as this thread knows all is quiet. */
@@ -529,14 +530,14 @@ Test(pool, a_write_answered_before_the_fence_was_read_is_in_doubt)
     stage.pulse.fences += 2;
     stage.promoting_ms = clock_boot_ms();
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
-    peer_release(other);
+    fake_peer_release(other);
     pool_stage_run_until(&stage, none_in_flight);
     cr_expect_eq(stage.n_ended, 0);
-    pool_stage_publish(&stage, peer_address(other), 1, FENCE_PROMOTING);
+    pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_PROMOTING);
     pool_stage_run(&stage);
     expect_words(stage.requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
     pool_stage_close(&stage);
-    peer_end(other);
+    fake_peer_end(other);
 }
 
 Test(pool, a_write_answered_before_the_failover_was_aborted_is_done)
@@ -544,30 +545,30 @@ Test(pool, a_write_answered_before_the_failover_was_aborted_is_done)
     struct pool_stage stage = {0};
 
     answer_behind_the_fence(&stage, false);
-    pool_stage_publish(&stage, peer_address(other), 1, FENCE_DOWN);
+    pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_DOWN);
     pool_stage_run(&stage);
     expect_done(stage.requests[0], 0, "{\"result\":1");
     pool_stage_close(&stage);
-    peer_end(other);
+    fake_peer_end(other);
 }
 
 Test(pool, a_write_answered_just_before_the_switch_runs_again_where_it_may)
 {
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, INCR}, {PEER_SEND, ":7\r\n"}, END};
-    struct peer *new = peer_start("127.0.0.1", steps);
+    struct fake_peer *new = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
     int64_t began_ms = answer_behind_the_fence(&stage, true);
 
-    pool_stage_publish(&stage, peer_address(new), 2, FENCE_DOWN);
+    pool_stage_publish(&stage, fake_peer_address(new), 2, FENCE_DOWN);
     if (clock_boot_ms() - began_ms >= DOUBT_MS) {
         cr_skip_test("this machine is too slow to tell");
     }
     pool_stage_run(&stage);
     expect_done(stage.requests[0], 0, "{\"result\":7");
     pool_stage_close(&stage);
-    peer_end(other);
-    peer_end(new);
+    fake_peer_end(other);
+    fake_peer_end(new);
 }
 
 Test(pool, a_write_in_doubt_ends_with_the_pool)
@@ -582,7 +583,7 @@ Test(pool, a_write_in_doubt_ends_with_the_pool)
         expect_words(stage.requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
     }
     pool_stage_close(&stage);
-    peer_end(other);
+    fake_peer_end(other);
 }
 
 /* ---- the end ---- */
@@ -592,7 +593,7 @@ Test(pool, draining_refuses_what_waits_and_lets_the_rest_end)
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, INCR}, {PEER_HOLD, NULL}, {PEER_SEND, ":1\r\n"}, END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
 
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
@@ -602,7 +603,7 @@ Test(pool, draining_refuses_what_waits_and_lets_the_rest_end)
     expect_words(waits, 0, ITEM_NOT_SENT, "NOTSENT ");
     struct pool_request *late = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     expect_words(late, 0, ITEM_NOT_SENT, "NOTSENT ");
-    peer_release(peer);
+    fake_peer_release(peer);
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":1");
     pool_stage_close_with(&stage, peer);
@@ -612,7 +613,7 @@ Test(pool, abandoned_commands_are_unknown)
 {
     static const struct peer_step steps[] = {GREET, {PEER_EXPECT, INCR}, END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
 
     pool_stage_run_until(&stage, pool_stage_one_in_flight);

@@ -9,6 +9,7 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/commands/pool.h"
 #include "pool_fixture.h"
 
 static bool yes(void *data)
@@ -53,7 +54,7 @@ Test(pool, whose_caller_has_gone_is_not_sent_once_there_is_a_master)
 {
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
 
     pool_stage_open(&stage, "+@all");
@@ -68,33 +69,33 @@ Test(pool, whose_caller_has_gone_is_not_sent_once_there_is_a_master)
     expect_done(get, 0, "{\"result\":\"1\"");
     cr_expect_eq(metric_read(&stage.counts->commands[METRIC_COMMAND_OUTCOME_NOT_SENT]), 1);
     pool_stage_close(&stage);
-    cr_expect_null(peer_join(peer));
-    cr_expect_null(strstr(peer_seen(peer), "INCR"));
-    peer_free(peer);
+    cr_expect_null(fake_peer_join(peer));
+    cr_expect_null(strstr(fake_peer_seen(peer), "INCR"));
+    fake_peer_free(peer);
 }
 
 Test(pool, whose_caller_has_gone_is_not_sent_behind_the_fence)
 {
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
 
     pool_stage_open(&stage, "+@all");
-    pool_stage_publish(&stage, peer_address(peer), 1, FENCE_UP);
+    pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     struct pool_request *request = pool_stage_submit_as(
         &stage, "[[\"GET\",\"k\"],[\"INCR\",\"k\"],[\"GET\",\"k\"]]", true, false, false);
     pool_stage_run_until(&stage, pool_stage_one_done);
     request->caller_is_gone = yes;
-    pool_stage_publish(&stage, peer_address(peer), 1, FENCE_DOWN);
+    pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_DOWN);
     pool_stage_run(&stage);
     expect_done(request, 0, "{\"result\":\"1\"");
     expect_words(request, 1, ITEM_NOT_SENT, "NOTSENT the caller has gone");
     expect_words(request, 2, ITEM_NOT_SENT, "NOTSENT the caller has gone");
     pool_stage_close(&stage);
-    cr_expect_null(peer_join(peer));
-    cr_expect_null(strstr(peer_seen(peer), "INCR"));
-    peer_free(peer);
+    cr_expect_null(fake_peer_join(peer));
+    cr_expect_null(strstr(fake_peer_seen(peer), "INCR"));
+    fake_peer_free(peer);
 }
 
 /* It was refused, and would run again after a rest. */
@@ -103,12 +104,12 @@ Test(pool, whose_caller_has_gone_does_not_run_again)
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, INCR}, {PEER_HOLD, NULL}, {PEER_SEND, READONLY}, END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
 
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     incr->caller_is_gone = yes;
-    peer_release(peer);
+    fake_peer_release(peer);
     pool_stage_run(&stage);
     expect_words(incr, 0, ITEM_NOT_SENT,
                  "NOTSENT the caller has gone; before, it was refused: READONLY");
@@ -119,23 +120,23 @@ Test(pool, whose_caller_has_gone_does_not_run_again)
 
 static void check_not_overtaken(const struct peer_step *steps, bool stalled)
 {
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 400}};
 
     pool_stage_open(&stage, "+@all");
-    pool_stage_publish(&stage, peer_address(peer), 1, FENCE_UP);
+    pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     struct pool_request *request =
         pool_stage_submit_as(&stage, "[[\"GET\",\"k\"],[\"SET\",\"k\",\"v\"]]", true, false, false);
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     stage.stalled = stalled;
-    pool_stage_publish(&stage, stalled ? peer_address(peer) : NULL, 1, FENCE_DOWN);
+    pool_stage_publish(&stage, stalled ? fake_peer_address(peer) : NULL, 1, FENCE_DOWN);
     pool_stage_run(&stage);
     expect_words(request, 0, ITEM_UNKNOWN, "UNKNOWN ");
     expect_words(request, 1, ITEM_NOT_SENT, "NOMASTER ");
     pool_stage_close(&stage);
-    cr_expect_null(peer_join(peer));
-    cr_expect_null(strstr(peer_seen(peer), "SET"));
-    peer_free(peer);
+    cr_expect_null(fake_peer_join(peer));
+    cr_expect_null(strstr(fake_peer_seen(peer), "SET"));
+    fake_peer_free(peer);
 }
 
 /* Its read is on the wire, and the node is served no longer: its write does not follow. */
@@ -170,7 +171,7 @@ Test(pool, what_belongs_to_a_master_that_left_is_closed)
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
 
     pool_stage_run(&stage);
@@ -187,13 +188,13 @@ Test(pool, a_master_that_left_is_kept_for_who_waits_for_an_answer)
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, INCR}, {PEER_HOLD, NULL}, {PEER_SEND, ":1\r\n"}, END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
 
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     publish_nothing(&stage);
     run_for(&stage, 20);
-    peer_release(peer);
+    fake_peer_release(peer);
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":1");
     pool_stage_run_until(&stage, all_closed);
@@ -206,7 +207,8 @@ Test(pool, a_master_that_left_and_is_back_serves)
         GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
     static const struct peer_step again[] = {
         GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n2\r\n"}, END};
-    struct peer *peer = peer_start("127.0.0.1", steps), *second = peer_start("127.0.0.1", again);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps),
+                     *second = fake_peer_start("127.0.0.1", again);
     struct pool_stage stage = {0};
 
     pool_stage_open(&stage, "+@all");
@@ -221,8 +223,8 @@ Test(pool, a_master_that_left_and_is_back_serves)
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"2\"");
     pool_stage_close(&stage);
-    peer_end(peer);
-    peer_end(second);
+    fake_peer_end(peer);
+    fake_peer_end(second);
 }
 
 /* ---- replicas ---- */
@@ -267,16 +269,16 @@ Test(pool, all_replicas_are_tried)
 {
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n9\r\n"}, END};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct address replicas[REPLICAS];
     struct pool_stage stage = {0};
 
     pool_stage_open(&stage, "+@all");
     for (int i = 0; i < REPLICAS - 1; i++) {
-        replicas[i] = peer_dead_address();
+        replicas[i] = fake_peer_dead_address();
         snprintf(replicas[i].host, sizeof(replicas[i].host), "127.0.0.%d", i + 2);
     }
-    replicas[REPLICAS - 1] = *peer_address(peer);
+    replicas[REPLICAS - 1] = *fake_peer_address(peer);
     publish_replicas(&stage, replicas, REPLICAS, REPLICAS);
     struct pool_request *request = submit_to_replica(&stage, "[[\"GET\",\"k\"]]");
     pool_stage_run(&stage);
@@ -307,8 +309,9 @@ Test(pool, a_pipeline_does_not_go_on_with_a_replica_that_is_unhealthy)
                                              END};
     static const struct peer_step next[] = {
         OPEN, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n2\r\n"}, END};
-    struct peer *peer = peer_start("127.0.0.1", steps), *second = peer_start("127.0.0.1", next);
-    const struct address replicas[] = {*peer_address(peer), *peer_address(second)};
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps),
+                     *second = fake_peer_start("127.0.0.1", next);
+    const struct address replicas[] = {*fake_peer_address(peer), *fake_peer_address(second)};
     struct pool_stage stage = {0};
 
     pool_stage_open(&stage, "+@all");
@@ -317,17 +320,17 @@ Test(pool, a_pipeline_does_not_go_on_with_a_replica_that_is_unhealthy)
         submit_to_replica(&stage, "[[\"GET\",\"k\"],[\"FOO\"],[\"GET\",\"k\"]]");
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     publish_replicas(&stage, replicas, 2, 1);
-    peer_release(peer);
+    fake_peer_release(peer);
     pool_stage_run_until(&stage, foo_is_judged);
     run_for(&stage, 20);
-    peer_release(peer);
+    fake_peer_release(peer);
     pool_stage_run(&stage);
     expect_done(request, 0, "{\"result\":\"1\"");
     expect_words(request, 1, ITEM_BAD, "ERR unknown command");
     expect_done(request, 2, "{\"result\":\"2\"");
     pool_stage_close(&stage);
-    peer_end(peer);
-    peer_end(second);
+    fake_peer_end(peer);
+    fake_peer_end(second);
 }
 
 /* ---- what those are told that waited in vain ---- */
@@ -335,11 +338,11 @@ Test(pool, a_pipeline_does_not_go_on_with_a_replica_that_is_unhealthy)
 Test(pool, the_fence_is_named_while_it_is_up)
 {
     static const struct peer_step steps[] = {GREET, END};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 200}};
 
     pool_stage_open(&stage, "+@all");
-    pool_stage_publish(&stage, peer_address(peer), 1, FENCE_UP);
+    pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run(&stage);
     expect_words(incr, 0, ITEM_NOT_SENT, "NOTSENT fence: ");
@@ -355,12 +358,12 @@ static bool is_held(struct pool_stage *stage)
 Test(pool, it_is_the_last_wait_that_is_named)
 {
     static const struct peer_step steps[] = {GREET, END};
-    struct peer *peer = peer_start("127.0.0.1", steps);
-    struct address dead = peer_dead_address();
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
+    struct address dead = fake_peer_dead_address();
     struct pool_stage stage = {.config = {.command_timeout_ms = 300}};
 
     pool_stage_open(&stage, "+@all");
-    pool_stage_publish(&stage, peer_address(peer), 1, FENCE_UP);
+    pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run_until(&stage, is_held);
     pool_stage_publish(&stage, &dead, 2, FENCE_DOWN);
@@ -372,7 +375,7 @@ Test(pool, it_is_the_last_wait_that_is_named)
 Test(pool, a_server_that_does_not_tell_its_commands_is_named)
 {
     static const struct peer_step steps[] = {OPEN, {PEER_EXPECT, COMMAND}, END};
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 200, .connect_timeout_ms = 4000}};
 
     pool_stage_open(&stage, "+@all");
@@ -389,7 +392,7 @@ Test(pool, a_connection_that_is_full_is_named)
     static const struct peer_step steps[] = {
         GREET, {PEER_HOLD, NULL}, {PEER_SEND, "+"}, {PEER_HOLD, NULL}, END};
     enum { SIZE = 16 * 1024 * 1024 };
-    struct peer *peer = peer_start("127.0.0.1", steps);
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 600}};
     char *set = mem_new(SIZE + 40, 1);
     int at = sprintf(set, "[\"SET\",\"k\",\"");
@@ -404,13 +407,13 @@ Test(pool, a_connection_that_is_full_is_named)
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     run_for(&stage, 100);
     cr_expect_eq(metric_look(&stage.counts->waiting), 1);
-    peer_release(peer);
+    fake_peer_release(peer);
     pool_stage_run(&stage);
     expect_words(large, 0, ITEM_UNKNOWN, "UNKNOWN ");
     cr_expect(incr->items[0].outcome == ITEM_NOT_SENT &&
                   strncmp(incr->items[0].words, "NOTSENT queue: ", 15) == 0,
               "%s", incr->items[0].words);
-    peer_release(peer);
+    fake_peer_release(peer);
     pool_stage_close_with(&stage, peer);
     free(set);
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/commands/pool.h"
 #include "bellwether/redis/cursor.h"
 #include "pool_fixture.h"
 
@@ -32,10 +33,10 @@
 
 #define DONE "{\"result\":[\"0\",[\"k\"]]"
 
-static uint32_t tag_of(const struct peer *peer, const char *run_id, bool is_master,
+static uint32_t tag_of(const struct fake_peer *peer, const char *run_id, bool is_master,
                        uint64_t switches)
 {
-    struct cursor_home home = {peer_address(peer), run_id, is_master, switches};
+    struct cursor_home home = {fake_peer_address(peer), run_id, is_master, switches};
 
     return cursor_tag(0, &home);
 }
@@ -87,7 +88,7 @@ Test(pool_scan, a_cursor_goes_back_as_the_servers_own)
     static const struct peer_step steps[] = {
         OPEN_AS(6, "master"), TELL_TABLE, TELL_ID(RUN_ID_A), BEGIN, GO_ON, END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     uint32_t tag = tag_of(peer, RUN_ID_A, true, 1);
 
     expect_five(run_scan(&stage, POOL_MASTER, 0), tag);
@@ -101,11 +102,11 @@ Test(pool_scan, a_generation_that_moved_on_loses_it)
         OPEN_AS(6, "master"), TELL_TABLE, TELL_ID(RUN_ID_A), BEGIN,
         OPEN_AS(6, "master"), TELL_TABLE, TELL_ID(RUN_ID_A), END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     uint32_t tag = tag_of(peer, RUN_ID_A, true, 1);
 
     expect_five(run_scan(&stage, POOL_MASTER, 0), tag);
-    pool_stage_publish(&stage, peer_address(peer), 2, FENCE_DOWN);
+    pool_stage_publish(&stage, fake_peer_address(peer), 2, FENCE_DOWN);
     expect_lost(run_scan(&stage, POOL_MASTER, five_of(tag)));
     pool_stage_close_with(&stage, peer);
 }
@@ -123,7 +124,7 @@ Test(pool_scan, a_server_that_was_started_again_loses_it)
                                              {PEER_SEND, SCANNED(1, "5")},
                                              END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     uint32_t tag = tag_of(peer, RUN_ID_A, true, 1);
 
     expect_five(run_scan(&stage, POOL_MASTER, 0), tag);
@@ -141,7 +142,7 @@ Test(pool_scan, a_server_that_was_started_again_under_way_loses_it)
         {PEER_CLOSE, NULL},   OPEN_AS(6, "master"),
         TELL_ID(RUN_ID_B),    END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
 
     expect_lost(run_scan(&stage, POOL_MASTER, five_of(tag_of(peer, RUN_ID_A, true, 1))));
     pool_stage_close_with(&stage, peer);
@@ -165,7 +166,7 @@ Test(pool_scan, a_server_that_does_not_tell_who_it_is_is_the_one_of_the_connecti
                                              {PEER_SEND, denied},
                                              END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     const struct pool_request *begun = run_scan(&stage, POOL_MASTER, 0);
 
     cr_assert_eq(begun->items[0].outcome, ITEM_DONE);
@@ -181,7 +182,7 @@ Test(pool_scan, nonsense_never_reaches_the_server)
     static const struct peer_step steps[] = {
         OPEN_AS(6, "master"), TELL_TABLE, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\nv\r\n"}, END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request = pool_stage_submit_as(
         &stage,
         "[[\"SCAN\",\"17\"],[\"SCAN\",\"+0\"],[\"SCAN\",1048576],[\"HSCAN\",\"h\",\"x\"],[\"GET\",\"k\"]]",
@@ -210,7 +211,7 @@ Test(pool_scan, a_lost_one_in_a_pipeline_is_lost_alone)
         {PEER_SEND, SCANNED(1, "5") "$1\r\nw\r\n"},
         END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     uint32_t tag = tag_of(peer, RUN_ID_A, true, 1);
     char json[240], five[80];
 
@@ -242,7 +243,7 @@ Test(pool_scan, in_a_transaction_only_what_scans_has_a_cursor)
                         SCANNED(1, "5") SCANNED(1, "0")},
         END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     uint32_t tag = tag_of(peer, RUN_ID_A, true, 1);
     char json[240];
 
@@ -262,7 +263,7 @@ Test(pool_scan, a_transaction_with_cursors_of_two_servers_runs_on_none)
 {
     static const struct peer_step steps[] = {OPEN_AS(6, "master"), TELL_TABLE, END};
     struct pool_stage stage = {0};
-    struct peer *peer = pool_stage_open_with(&stage, steps);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     char json[240];
 
     snprintf(json, sizeof(json), "[[\"SCAN\",%" PRIu64 "],[\"SCAN\",%" PRIu64 "]]", five_of(77),
@@ -276,7 +277,7 @@ Test(pool_scan, a_transaction_with_cursors_of_two_servers_runs_on_none)
 /* ---- on replicas ---- */
 
 static void publish(struct pool_stage *stage, const struct address *address,
-                    struct peer *const *replicas, size_t n)
+                    struct fake_peer *const *replicas, size_t n)
 {
     struct snapshot *snapshot = snapshot_new(1);
     struct snapshot_master *master = snapshot_master_new("mymaster");
@@ -288,7 +289,7 @@ static void publish(struct pool_stage *stage, const struct address *address,
     master->replicas = calloc(n + 1, sizeof(*master->replicas));
     master->n_replicas = n;
     for (size_t i = 0; i < n; i++) {
-        master->replicas[i].address = *peer_address(replicas[i]);
+        master->replicas[i].address = *fake_peer_address(replicas[i]);
         master->replicas[i].healthy = true;
     }
     snapshot->masters[0] = master;
@@ -298,9 +299,9 @@ static void publish(struct pool_stage *stage, const struct address *address,
 }
 
 /* A master that nobody reaches, and these replicas. */
-static void publish_replicas(struct pool_stage *stage, struct peer *const *replicas, size_t n)
+static void publish_replicas(struct pool_stage *stage, struct fake_peer *const *replicas, size_t n)
 {
-    struct address nobody = peer_dead_address();
+    struct address nobody = fake_peer_dead_address();
 
     publish(stage, &nobody, replicas, n);
 }
@@ -314,7 +315,8 @@ Test(pool_scan, a_cursor_finds_its_replica)
     static const struct peer_step first[] = {REPLICA(RUN_ID_A), BEGIN, GO_ON, END};
     static const struct peer_step second[] = {OPEN_AS(5, "slave"), TELL_ID(RUN_ID_B), BEGIN, GO_ON,
                                               END};
-    struct peer *replicas[] = {peer_start("127.0.0.1", first), peer_start("127.0.0.1", second)};
+    struct fake_peer *replicas[] = {fake_peer_start("127.0.0.1", first),
+                                    fake_peer_start("127.0.0.1", second)};
     struct pool_stage stage = {0};
     uint32_t a = tag_of(replicas[0], RUN_ID_A, false, 0),
              b = tag_of(replicas[1], RUN_ID_B, false, 0);
@@ -326,8 +328,8 @@ Test(pool_scan, a_cursor_finds_its_replica)
     expect_done(run_scan(&stage, POOL_REPLICA, five_of(b)), 0, DONE);
     expect_done(run_scan(&stage, POOL_REPLICA, five_of(a)), 0, DONE);
     pool_stage_close(&stage);
-    peer_end(replicas[0]);
-    peer_end(replicas[1]);
+    fake_peer_end(replicas[0]);
+    fake_peer_end(replicas[1]);
 }
 
 /* As of another worker: no replica was ever asked who it is, and the first one is not it. */
@@ -335,7 +337,8 @@ Test(pool_scan, a_cursor_finds_a_replica_that_was_never_spoken_to)
 {
     static const struct peer_step first[] = {REPLICA(RUN_ID_A), END};
     static const struct peer_step second[] = {OPEN_AS(5, "slave"), TELL_ID(RUN_ID_B), GO_ON, END};
-    struct peer *replicas[] = {peer_start("127.0.0.1", first), peer_start("127.0.0.1", second)};
+    struct fake_peer *replicas[] = {fake_peer_start("127.0.0.1", first),
+                                    fake_peer_start("127.0.0.1", second)};
     struct pool_stage stage = {0};
 
     pool_stage_open(&stage, "+@all");
@@ -344,8 +347,8 @@ Test(pool_scan, a_cursor_finds_a_replica_that_was_never_spoken_to)
                 DONE);
     expect_lost(run_scan(&stage, POOL_REPLICA, five_of(12345)));
     pool_stage_close(&stage);
-    peer_end(replicas[0]);
-    peer_end(replicas[1]);
+    fake_peer_end(replicas[0]);
+    fake_peer_end(replicas[1]);
 }
 
 Test(pool_scan, a_pipeline_takes_each_cursor_to_its_replica)
@@ -353,7 +356,8 @@ Test(pool_scan, a_pipeline_takes_each_cursor_to_its_replica)
     static const struct peer_step first[] = {REPLICA(RUN_ID_A), BEGIN, GO_ON, END};
     static const struct peer_step second[] = {OPEN_AS(5, "slave"), TELL_ID(RUN_ID_B), BEGIN, GO_ON,
                                               END};
-    struct peer *replicas[] = {peer_start("127.0.0.1", first), peer_start("127.0.0.1", second)};
+    struct fake_peer *replicas[] = {fake_peer_start("127.0.0.1", first),
+                                    fake_peer_start("127.0.0.1", second)};
     struct pool_stage stage = {0};
     struct pool_request *request = pool_request_new();
     uint32_t a = tag_of(replicas[0], RUN_ID_A, false, 0),
@@ -380,15 +384,16 @@ Test(pool_scan, a_pipeline_takes_each_cursor_to_its_replica)
     expect_words(request, 1, ITEM_NOT_SENT, LOST);
     expect_done(request, 2, DONE);
     pool_stage_close(&stage);
-    peer_end(replicas[0]);
-    peer_end(replicas[1]);
+    fake_peer_end(replicas[0]);
+    fake_peer_end(replicas[1]);
 }
 
 Test(pool_scan, a_replica_that_is_not_served_any_more_loses_its_cursors)
 {
     static const struct peer_step first[] = {REPLICA(RUN_ID_A), BEGIN, END};
     static const struct peer_step second[] = {OPEN_AS(5, "slave"), TELL_ID(RUN_ID_B), END};
-    struct peer *replicas[] = {peer_start("127.0.0.1", first), peer_start("127.0.0.1", second)};
+    struct fake_peer *replicas[] = {fake_peer_start("127.0.0.1", first),
+                                    fake_peer_start("127.0.0.1", second)};
     struct pool_stage stage = {0};
     uint32_t a = tag_of(replicas[0], RUN_ID_A, false, 0);
 
@@ -398,8 +403,8 @@ Test(pool_scan, a_replica_that_is_not_served_any_more_loses_its_cursors)
     publish_replicas(&stage, replicas + 1, 1);
     expect_lost(run_scan(&stage, POOL_REPLICA, five_of(a)));
     pool_stage_close(&stage);
-    peer_end(replicas[0]);
-    peer_end(replicas[1]);
+    fake_peer_end(replicas[0]);
+    fake_peer_end(replicas[1]);
 }
 
 /*
@@ -411,19 +416,19 @@ Test(pool_scan, a_cursor_of_the_master_that_stands_in_goes_back_to_it)
     static const struct peer_step first[] = {
         OPEN_AS(6, "master"), TELL_TABLE, TELL_ID(RUN_ID_A), BEGIN, GO_ON, END};
     static const struct peer_step second[] = {OPEN_AS(5, "slave"), TELL_ID(RUN_ID_B), BEGIN, END};
-    struct peer *replicas[] = {peer_start("127.0.0.1", second)};
-    struct peer *peer = peer_start("127.0.0.1", first);
+    struct fake_peer *replicas[] = {fake_peer_start("127.0.0.1", second)};
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", first);
     struct pool_stage stage = {.config = {.replica_fallback = true}};
     uint32_t a = tag_of(peer, RUN_ID_A, true, 1), b = tag_of(replicas[0], RUN_ID_B, false, 0);
 
     pool_stage_open(&stage, "+@all");
-    publish(&stage, peer_address(peer), NULL, 0);
+    publish(&stage, fake_peer_address(peer), NULL, 0);
     expect_five(run_scan(&stage, POOL_REPLICA, 0), a);
-    publish(&stage, peer_address(peer), replicas, 1);
+    publish(&stage, fake_peer_address(peer), replicas, 1);
     expect_five(run_scan(&stage, POOL_REPLICA, 0), b);
     expect_done(run_scan(&stage, POOL_REPLICA, five_of(a)), 0, DONE);
     expect_lost(run_scan(&stage, POOL_MASTER, five_of(b)));
     pool_stage_close(&stage);
-    peer_end(replicas[0]);
-    peer_end(peer);
+    fake_peer_end(replicas[0]);
+    fake_peer_end(peer);
 }

@@ -1,7 +1,7 @@
 /* The settlement table of DESIGN section 5, row by row, for every kind of command. */
 #include <criterion/criterion.h>
 
-#include "bellwether/commands/settle.h"
+#include "commands/settle.h"
 
 static void expect(enum mishap mishap, struct settle_facts facts, enum settlement wanted,
                    enum metric_retry reason)

@@ -110,10 +110,10 @@ struct malformed {
     int status;
     const char *slug;
 };
+/* clang-format off */
 #define ROW(text, status, slug) \
-    { \
-        text, sizeof(text) - 1, status, "urn:bellwether:problem:" slug \
-    }
+    {text, sizeof(text) - 1, status, "urn:bellwether:problem:" slug}
+/* clang-format on */
 
 static const struct malformed malformed[] = {
     ROW("nonsense\r\n", 400, "bad-request"),

@@ -20,7 +20,7 @@
 #define PATIENCE_MS 5000
 #define SEEN_SIZE 65536
 
-struct peer {
+struct fake_peer {
     const struct peer_step *steps;
     struct address address;
     int listener, fd;
@@ -58,7 +58,7 @@ static int listen_on(const char *host, struct address *out)
     return fd;
 }
 
-static bool wait_for(struct peer *peer, int fd, short events)
+static bool wait_for(struct fake_peer *peer, int fd, short events)
 {
     struct pollfd wait = {.fd = fd, .events = events};
 
@@ -69,7 +69,7 @@ static bool wait_for(struct peer *peer, int fd, short events)
     return false;
 }
 
-static void hang_up(struct peer *peer)
+static void hang_up(struct fake_peer *peer)
 {
     if (peer->fd >= 0) {
         close(peer->fd);
@@ -77,7 +77,7 @@ static void hang_up(struct peer *peer)
     peer->fd = -1;
 }
 
-static bool accept_next(struct peer *peer)
+static bool accept_next(struct fake_peer *peer)
 {
     int on = 1;
 
@@ -90,7 +90,7 @@ static bool accept_next(struct peer *peer)
     return peer->fd >= 0;
 }
 
-static bool expect(struct peer *peer, const char *text)
+static bool expect(struct fake_peer *peer, const char *text)
 {
     for (;;) {
         char *found = strstr(peer->seen + peer->expected_from, text);
@@ -115,7 +115,7 @@ static bool expect(struct peer *peer, const char *text)
     }
 }
 
-static bool send_all(struct peer *peer, const char *text, size_t piece)
+static bool send_all(struct fake_peer *peer, const char *text, size_t piece)
 {
     size_t length = strlen(text);
 
@@ -130,7 +130,7 @@ static bool send_all(struct peer *peer, const char *text, size_t piece)
     return true;
 }
 
-static bool flood(struct peer *peer)
+static bool flood(struct fake_peer *peer)
 {
     static const char zeros[65536];
     size_t sent = 0;
@@ -153,7 +153,7 @@ static bool flood(struct peer *peer)
     return false;
 }
 
-static bool wait_for_close(struct peer *peer)
+static bool wait_for_close(struct fake_peer *peer)
 {
     ssize_t n = 1;
 
@@ -167,12 +167,12 @@ static bool wait_for_close(struct peer *peer)
     return n <= 0;
 }
 
-char peer_byte(size_t i)
+char fake_peer_byte(size_t i)
 {
     return (char)(i * 31 + (i >> 8) * 7 + (i >> 16));
 }
 
-static bool swallow(struct peer *peer, size_t total)
+static bool swallow(struct fake_peer *peer, size_t total)
 {
     char bytes[65536];
     size_t seen = 0;
@@ -186,7 +186,7 @@ static bool swallow(struct peer *peer, size_t total)
         }
         n = read(peer->fd, bytes, left < sizeof(bytes) ? left : sizeof(bytes));
         for (ssize_t i = 0; i < n; i++) {
-            if (bytes[i] != peer_byte(seen + (size_t)i)) {
+            if (bytes[i] != fake_peer_byte(seen + (size_t)i)) {
                 snprintf(peer->trouble, sizeof(peer->trouble), "byte %zu is another",
                          seen + (size_t)i);
                 return false;
@@ -202,7 +202,7 @@ static bool swallow(struct peer *peer, size_t total)
     return true;
 }
 
-static bool hold(struct peer *peer)
+static bool hold(struct fake_peer *peer)
 {
     struct timespec until;
 
@@ -215,7 +215,7 @@ static bool hold(struct peer *peer)
     return false;
 }
 
-static void reset(struct peer *peer)
+static void reset(struct fake_peer *peer)
 {
     const struct linger now = {.l_onoff = 1, .l_linger = 0};
 
@@ -223,7 +223,7 @@ static void reset(struct peer *peer)
     hang_up(peer);
 }
 
-static bool play(struct peer *peer, const struct peer_step *step)
+static bool play(struct fake_peer *peer, const struct peer_step *step)
 {
     switch (step->action) {
     case PEER_END: return false;
@@ -243,7 +243,7 @@ static bool play(struct peer *peer, const struct peer_step *step)
 
 static void *run(void *data)
 {
-    struct peer *peer = data;
+    struct fake_peer *peer = data;
 
     for (const struct peer_step *step = peer->steps; play(peer, step); step++) {
         ;
@@ -252,9 +252,9 @@ static void *run(void *data)
     return NULL;
 }
 
-struct peer *peer_start(const char *host, const struct peer_step *steps)
+struct fake_peer *fake_peer_start(const char *host, const struct peer_step *steps)
 {
-    struct peer *peer = mem_new(1, sizeof(*peer));
+    struct fake_peer *peer = mem_new(1, sizeof(*peer));
 
     peer->steps = steps;
     peer->fd = -1;
@@ -270,28 +270,28 @@ struct peer *peer_start(const char *host, const struct peer_step *steps)
     return peer;
 }
 
-const struct address *peer_address(const struct peer *peer)
+const struct address *fake_peer_address(const struct fake_peer *peer)
 {
     return &peer->address;
 }
 
-const char *peer_join(struct peer *peer)
+const char *fake_peer_join(struct fake_peer *peer)
 {
     pthread_join(peer->thread, NULL);
     return peer->trouble[0] != '\0' ? peer->trouble : NULL;
 }
 
-const char *peer_seen(const struct peer *peer)
+const char *fake_peer_seen(const struct fake_peer *peer)
 {
     return peer->seen;
 }
 
-const char *peer_last_read(const struct peer *peer)
+const char *fake_peer_last_read(const struct fake_peer *peer)
 {
     return peer->last_read;
 }
 
-void peer_free(struct peer *peer)
+void fake_peer_free(struct fake_peer *peer)
 {
     if (!peer) {
         return;
@@ -301,12 +301,12 @@ void peer_free(struct peer *peer)
     free(peer);
 }
 
-void peer_release(struct peer *peer)
+void fake_peer_release(struct fake_peer *peer)
 {
     sem_post(&peer->released);
 }
 
-struct address peer_dead_address(void)
+struct address fake_peer_dead_address(void)
 {
     struct address address = {0};
 

@@ -1,6 +1,6 @@
 /*
  * A scripted peer for tests of connections: one thread that accepts on a loopback port and plays
- * steps. What it read is there to be looked at after peer_join().
+ * steps. What it read is there to be looked at after fake_peer_join().
  */
 #ifndef BELLWETHER_TESTS_UNIT_REDIS_FAKE_PEER_H
 #define BELLWETHER_TESTS_UNIT_REDIS_FAKE_PEER_H
@@ -19,8 +19,8 @@ enum peer_action {
     PEER_FLOOD,   /* a bulk string that never ends, until the other side closes */
     PEER_WAIT,    /* until the other side closes */
     PEER_RESET,   /* close with a reset */
-    PEER_SWALLOW, /* read so many bytes, `text` in decimal; each must be peer_byte() of its place */
-    PEER_HOLD,    /* read nothing until peer_release() */
+    PEER_SWALLOW, /* read so many bytes, `text` in decimal; each is fake_peer_byte() of its place */
+    PEER_HOLD,    /* read nothing until fake_peer_release() */
     PEER_CLOSE,
 };
 
@@ -29,27 +29,29 @@ struct peer_step {
     const char *text;
 };
 
-struct peer;
+struct fake_peer;
 
 /**
  * Listen on `host` and play `steps` (borrowed, ends with PEER_END) in a thread. NULL: no such
  * address here.
  */
-struct peer *peer_start(const char *host, const struct peer_step *steps);
-const struct address *peer_address(const struct peer *peer);
+struct fake_peer *fake_peer_start(const char *host, const struct peer_step *steps);
+const struct address *fake_peer_address(const struct fake_peer *peer);
 /** Let go of one PEER_HOLD, also when it is not there yet. */
-void peer_release(struct peer *peer);
+void fake_peer_release(struct fake_peer *peer);
 /** What PEER_SWALLOW expects as its byte number `i`. */
-char peer_byte(size_t i);
+char fake_peer_byte(size_t i);
 /** Wait for the script's end. @return NULL, or what went wrong. */
-const char *peer_join(struct peer *peer);
-/** All it read, terminated; after peer_join(). */
-const char *peer_seen(const struct peer *peer);
-/** The bytes of the read() that completed the last PEER_EXPECT, terminated; after peer_join(). */
-const char *peer_last_read(const struct peer *peer);
-void peer_free(struct peer *peer);
+const char *fake_peer_join(struct fake_peer *peer);
+/** All it read, terminated; after fake_peer_join(). */
+const char *fake_peer_seen(const struct fake_peer *peer);
+/**
+ * The bytes of the read() that completed the last PEER_EXPECT, terminated; after fake_peer_join().
+ */
+const char *fake_peer_last_read(const struct fake_peer *peer);
+void fake_peer_free(struct fake_peer *peer);
 
 /** A port of 127.0.0.1 on which nobody listens. */
-struct address peer_dead_address(void);
+struct address fake_peer_dead_address(void);
 
 #endif

@@ -9,7 +9,7 @@
 
 #include "bellwether/base/budget.h"
 #include "bellwether/base/memory.h"
-#include "redis/connection_internal.h"
+#include "redis/reply_arena.h"
 
 static void expect_same(const redisReply *a, const redisReply *b)
 {

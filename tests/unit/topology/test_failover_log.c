@@ -1,4 +1,4 @@
-/* The failover log's keeping of entries. Its stories are in tests/sim/test_timeline.c. */
+/* The failover log's keeping of entries. Its stories are in tests/sim/test_failover_log_*.c. */
 #include <criterion/criterion.h>
 #include <stdatomic.h>
 #include <stdio.h>

@@ -10,7 +10,10 @@
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "sentinel/client_internal.h"
-#include "watcher/watcher_internal.h"
+#include "watcher/discovery.h"
+#include "watcher/electors.h"
+#include "watcher/master_list.h"
+#include "watcher/sentinel_view.h"
 
 enum { MASTERS_MAX = 10000, REPLICAS_MAX = 1000, LISTED = 12000 };
 
@@ -59,7 +62,7 @@ static void set_up(bool on)
 {
     for (size_t i = 0; i < watcher->n_deployments; i++) {
         for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
-            watcher->deployments[i].sentinels[j]->link->up = on;
+            watcher->deployments[i].sentinels[j]->link->state = on ? CLIENT_UP : CLIENT_PAUSED;
         }
     }
 }

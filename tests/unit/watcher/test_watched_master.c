@@ -14,7 +14,9 @@
 #include "../redis/fake_peer.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
-#include "watcher/watcher_internal.h"
+#include "watcher/snapshot_builder.h"
+#include "watcher/turn.h"
+#include "watcher/watched_master.h"
 
 #define ROLE_REPLY "%2\r\n$6\r\nserver\r\n$5\r\nredis\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"
 #define HELLO_REPLY ROLE_REPLY "+PONG\r\n"
@@ -36,7 +38,7 @@
 /* clang-format on */
 
 struct bench {
-    struct peer *peer;
+    struct fake_peer *peer;
     struct pulse pulse;
     struct watch_config config;
     struct watch_deployment deployment;
@@ -48,6 +50,16 @@ struct bench {
 static void stop_loop(void *data)
 {
     loop_stop(data);
+}
+
+/* As the watcher's own turns end. */
+static void end_of_turn(void *data)
+{
+    struct bench *bench = data;
+
+    if (turn_take(bench->watcher, TURN_STEP)) {
+        master_step(bench->master);
+    }
 }
 
 static void run_for(struct bench *bench, int64_t ms)
@@ -84,7 +96,7 @@ static void bench_start(struct bench *bench, const struct peer_step *steps)
 
     log_configure(LOG_LEVEL_ERROR, LOG_FORMAT_LOGFMT);
     memset(bench, 0, sizeof(*bench));
-    bench->peer = peer_start("127.0.0.1", steps);
+    bench->peer = fake_peer_start("127.0.0.1", steps);
     bench->names[0] = name;
     bench->deployment =
         (struct watch_deployment){.password = secret_new(NULL, NULL, error, sizeof(error)),
@@ -103,7 +115,8 @@ static void bench_start(struct bench *bench, const struct peer_step *steps)
                               .history = 4};
     bench->watcher = watcher_new(&bench->config, &bench->pulse, NULL);
     bench->master = bench->watcher->masters[0];
-    bench_observe(bench, peer_address(bench->peer), 1);
+    loop_on_turn(bench->watcher->loop, end_of_turn, bench);
+    bench_observe(bench, fake_peer_address(bench->peer), 1);
     for (int i = 0; i < 200 && !bench->master->has_published; i++) {
         run_for(bench, 20);
         master_step(bench->master);
@@ -119,12 +132,12 @@ static unsigned bench_stop(struct bench *bench)
     const char *wrong;
 
     watcher_free(bench->watcher);
-    wrong = peer_join(bench->peer);
+    wrong = fake_peer_join(bench->peer);
     cr_expect_null(wrong, "%s", wrong);
-    for (const char *at = peer_seen(bench->peer); (at = strstr(at, HELLO)); at++) {
+    for (const char *at = fake_peer_seen(bench->peer); (at = strstr(at, HELLO)); at++) {
         n++;
     }
-    peer_free(bench->peer);
+    fake_peer_free(bench->peer);
     secret_free(bench->deployment.password);
     secret_free(bench->config.redis_password);
     return n;
@@ -132,7 +145,7 @@ static unsigned bench_stop(struct bench *bench)
 
 static void suspect(struct bench *bench, enum suspicion what, uint16_t port_offset)
 {
-    struct address address = *peer_address(bench->peer);
+    struct address address = *fake_peer_address(bench->peer);
 
     address.port = (uint16_t)(address.port + port_offset);
     mailbox_post(bench->watcher->inbox, message_suspect_new(what, "mymaster", &address));
@@ -167,7 +180,7 @@ Test(watch_master, a_suspicion_of_a_node_that_is_not_the_answer)
     bench_start(&bench, steps);
     suspect(&bench, SUSPICION_LOST, 1);
     mailbox_post(bench.watcher->inbox,
-                 message_suspect_new(SUSPICION_LOST, "other", peer_address(bench.peer)));
+                 message_suspect_new(SUSPICION_LOST, "other", fake_peer_address(bench.peer)));
     run_for(&bench, 200);
     cr_expect_eq(bench.master->suspicions.acted_ms, 0);
     cr_expect_eq(bench_stop(&bench), 1);
@@ -187,7 +200,7 @@ Test(watch_master, a_suspicion_while_a_question_is_under_way)
     suspect(&bench, SUSPICION_READ_ONLY, 0);
     run_for(&bench, 20);
     cr_expect(bench.master->suspicions.wanted);
-    peer_release(bench.peer);
+    fake_peer_release(bench.peer);
     run_for(&bench, 400);
     cr_expect_not(bench.master->suspicions.wanted);
     cr_expect_eq(bench_stop(&bench), 3);
@@ -228,7 +241,7 @@ Test(watch_master, switches_are_counted_and_shown)
     static const struct peer_step steps[] = {FOUND, {PEER_WAIT, NULL}, {PEER_END, NULL}};
     static const struct peer_step others[] = {
         {PEER_ACCEPT, NULL}, ANSWER, {PEER_WAIT, NULL}, {PEER_END, NULL}};
-    struct peer *other = peer_start("127.0.0.1", others);
+    struct fake_peer *other = fake_peer_start("127.0.0.1", others);
     struct snapshot_master *shown;
     struct bench bench;
 
@@ -243,7 +256,7 @@ Test(watch_master, switches_are_counted_and_shown)
     shown = publish_show(bench.master);
     cr_expect_eq(shown->fence, FENCE_UP);
     snapshot_master_unref(shown);
-    bench_observe(&bench, peer_address(other), 2);
+    bench_observe(&bench, fake_peer_address(other), 2);
     for (int i = 0; i < 200 && bench.master->switches == 0; i++) {
         run_for(&bench, 20);
     }
@@ -253,8 +266,8 @@ Test(watch_master, switches_are_counted_and_shown)
                  "what is published comes with the fence that belongs to it");
     snapshot_master_unref(shown);
     cr_expect_eq(bench_stop(&bench), 1);
-    cr_expect_null(peer_join(other));
-    peer_free(other);
+    cr_expect_null(fake_peer_join(other));
+    fake_peer_free(other);
 }
 
 /* ---- what the log says ---- */

@@ -1,9 +1,11 @@
-/* What the policy and the command table share: rules, and what no rule can allow. */
-#ifndef BELLWETHER_COMMANDS_COMMAND_TABLE_INTERNAL_H
-#define BELLWETHER_COMMANDS_COMMAND_TABLE_INTERNAL_H
+/* Rules, and what no rule can allow. */
+#ifndef BELLWETHER_COMMANDS_ACL_H
+#define BELLWETHER_COMMANDS_ACL_H
 
 #include "bellwether/commands/batch.h"
 #include "bellwether/commands/command_table.h"
+
+#define COMMAND_NEVER_BLOCKS "never: it blocks the connection, which is shared"
 
 enum rule_kind {
     RULE_ALL,      /* +@all, allcommands */
@@ -40,15 +42,5 @@ enum command_care command_care_of(const char *name);
  * more.
  */
 bool command_noted(size_t i, const char **name, const char **sub);
-
-/** Whether servers have such a category, without @, in lower case. */
-bool command_category_exists(const char *category);
-/** Whether some version of the server has it. @param sub "": none. */
-bool command_is_core(const char *name, const char *sub);
-/**
- * The name that is a slip of the pen away from this one, which none has. @return NULL: there is
- * none. Static.
- */
-const char *command_meant(const char *name, const char *sub);
 
 #endif

@@ -1,6 +1,6 @@
 /* What the ways to a batch (batch_json.c, batch_path.c) share. */
-#ifndef BELLWETHER_COMMANDS_BATCH_INTERNAL_H
-#define BELLWETHER_COMMANDS_BATCH_INTERNAL_H
+#ifndef BELLWETHER_COMMANDS_BATCH_BUILD_H
+#define BELLWETHER_COMMANDS_BATCH_BUILD_H
 
 #include "bellwether/commands/batch.h"
 

@@ -1,0 +1,14 @@
+/* What comes back for a command; and the commands in flight, which stand for those on the wire. */
+#ifndef BELLWETHER_COMMANDS_POOL_ANSWER_H
+#define BELLWETHER_COMMANDS_POOL_ANSWER_H
+
+#include "pool_state.h"
+
+/** A command in flight to be filled; it goes by itself once it is done. */
+struct in_flight *in_flight_new(struct pool *pool);
+/** The connection's word about a command in flight's command. */
+void in_flight_done(struct redis_expect *expect, enum redis_fail why, bool written);
+/** Those that nobody uses; at the end. */
+void in_flight_free_spare(struct pool *pool);
+
+#endif

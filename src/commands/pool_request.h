@@ -1,0 +1,12 @@
+/* One request on its way. */
+#ifndef BELLWETHER_COMMANDS_POOL_REQUEST_H
+#define BELLWETHER_COMMANDS_POOL_REQUEST_H
+
+#include "pool_state.h"
+
+/** Write what can be written, or refuse it. @return false: it has to wait. */
+bool request_run_go(struct request_run *run);
+/** Its time is over. */
+void request_run_expire(struct request_run *run);
+
+#endif

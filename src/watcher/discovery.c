@@ -1,0 +1,169 @@
+/*
+ * The masters that a deployment's Sentinels name. Where the configuration names none they are
+ * watched, and dropped when no Sentinel monitors them any more.
+ */
+#include "discovery.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+#include "master_list.h"
+#include "sentinel_node.h"
+#include "watched_master.h"
+
+enum { NAMES_MAX = 10000 };
+
+void sentinel_node_forget_names(struct sentinel_node *sentinel)
+{
+    for (size_t i = 0; i < sentinel->n_names; i++) {
+        free(sentinel->names[i]);
+    }
+    free(sentinel->names);
+    sentinel->names = NULL;
+    sentinel->n_names = 0;
+    sentinel->has_names = false;
+}
+
+/* Once: the next list may be in another order, or another Sentinel's. */
+static void deployment_warn_full(struct sentinel_node *sentinel, size_t n)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    if (n <= NAMES_MAX || sentinel->deployment->logged_full) {
+        return;
+    }
+    sentinel->deployment->logged_full = true;
+    log_warn("a sentinel lists more than are taken in",
+             LOG_STR("sentinel", sentinel_node_text(sentinel, text)), LOG_STR("what", "masters"),
+             LOG_INT("listed", n), LOG_INT("most", NAMES_MAX));
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static bool sentinel_node_names_it(const struct sentinel_node *sentinel, const char *name)
+{
+    return sentinel->n_names > 0 &&
+           bsearch(&name, sentinel->names, sentinel->n_names, sizeof(*sentinel->names), by_text);
+}
+
+static void deployment_add_names(struct deployment *deployment)
+{
+    size_t n = 0, at = 0;
+
+    while (deployment_master(deployment, &at)) {
+        n++;
+    }
+    for (size_t i = 0; i < deployment->n_sentinels; i++) {
+        for (size_t j = 0; j < deployment->sentinels[i]->n_names; j++) {
+            const char *name = deployment->sentinels[i]->names[j];
+
+            if (!sentinel_client_is_up(deployment->sentinels[i]->link) ||
+                watcher_find_master(deployment->watcher, name)) {
+                continue;
+            }
+            if (n >= NAMES_MAX) {
+                deployment_warn_full(deployment->sentinels[i], n + 1);
+                return;
+            }
+            n++;
+            log_info("master discovered", LOG_STR("master", name));
+            struct master *master = master_new(deployment->watcher, deployment, name, false);
+            watcher_insert_master(deployment->watcher, master);
+            for (size_t k = 0; k < deployment->n_sentinels; k++) {
+                if (!deployment->sentinels[k]->duplicate) {
+                    master_add_sentinel_node(master, deployment->sentinels[k]);
+                }
+            }
+        }
+    }
+}
+
+/*
+ * A discovered master goes when no live Sentinel lists it, and a majority of them is there to say
+ * so.
+ */
+static void deployment_drop_names(struct deployment *deployment)
+{
+    struct watcher *watcher = deployment->watcher;
+
+    for (size_t i = watcher->n_masters; i-- > 0;) {
+        struct master *master = watcher->masters[i];
+        size_t silent = 0, total = 0;
+        bool named = false;
+
+        if (master->deployment != deployment || master->configured) {
+            continue;
+        }
+        for (size_t j = 0; j < deployment->n_sentinels; j++) {
+            const struct sentinel_node *sentinel = deployment->sentinels[j];
+
+            if (sentinel->duplicate) {
+                continue;
+            }
+            total++;
+            if (!sentinel_client_is_up(sentinel->link) || !sentinel->has_names) {
+                continue;
+            }
+            if (sentinel_node_names_it(sentinel, master->name)) {
+                named = true;
+            } else {
+                silent++;
+            }
+        }
+        if (named || 2 * silent <= total) {
+            continue;
+        }
+        log_info("master removed: no Sentinel monitors it any more",
+                 LOG_STR("master", master->name));
+        watcher_remove_master(watcher, master);
+        master_free(master);
+    }
+}
+
+static bool deployment_watches(const struct deployment *deployment, const char *name)
+{
+    const struct master *master = watcher_find_master(deployment->watcher, name);
+
+    return master && master->deployment == deployment;
+}
+
+/* Where they are too many, those that are watched stay. */
+void deployment_hear_names(struct sentinel_node *sentinel, const struct sentinel_master_row *rows,
+                           size_t n)
+{
+    size_t most = n < NAMES_MAX ? n : NAMES_MAX;
+    char **names = mem_new(most + 1, sizeof(*names));
+    size_t n_names = 0;
+
+    deployment_warn_full(sentinel, n);
+    for (int watched = 1; watched >= 0; watched--) {
+        for (size_t i = 0; i < n && n_names < most; i++) {
+            if (deployment_watches(sentinel->deployment, rows[i].name) == (watched != 0)) {
+                names[n_names++] = mem_strdup(rows[i].name);
+            }
+        }
+    }
+    qsort(names, n_names, sizeof(*names), by_text);
+    bool same = sentinel->has_names && n_names == sentinel->n_names;
+    for (size_t i = 0; i < n_names && same; i++) {
+        same = strcmp(names[i], sentinel->names[i]) == 0;
+    }
+    sentinel_node_forget_names(sentinel);
+    sentinel->names = names;
+    sentinel->n_names = n_names;
+    sentinel->has_names = true;
+    if (same) {
+        return;
+    }
+    sentinel->deployment->watcher->reshaped = true;
+    if (!sentinel->deployment->config->all_masters) {
+        return;
+    }
+    deployment_drop_names(sentinel->deployment);
+    deployment_add_names(sentinel->deployment);
+}

@@ -1,0 +1,32 @@
+/* --adopt promoted: the replica that a leader chose is asked for its role. */
+#ifndef BELLWETHER_WATCHER_EARLY_ADOPT_H
+#define BELLWETHER_WATCHER_EARLY_ADOPT_H
+
+#include "role_check.h"
+
+struct master;
+struct sentinel_event;
+struct sentinel_node;
+
+/* The replica that is being promoted. */
+struct early_adopt {
+    struct role_check *role_check; /* NULL: none is asked */
+    struct loop_timer *timer;
+    int64_t began_ms, asked_us;
+    bool answered;                 /* this connection has answered */
+    struct sentinel_node *chooser; /* its choice waits for a name look-up; NULL: none does */
+    struct address chosen;
+};
+
+void adopt_hear_event(struct master *master, struct sentinel_node *sentinel,
+                      const struct sentinel_event *event);
+/* After every event of this Sentinel, of whatever master. */
+void adopt_note_epoch(struct sentinel_node *sentinel, const struct sentinel_event *event);
+void adopt_follow(struct master *master, const struct endpoint *node); /* ask it; NULL: nobody */
+/* The connection to what is now published, if it was asked here; taken. */
+struct role_check *adopt_take_role_check(struct master *master, int64_t *asked_us);
+void adopt_resume(struct master *master); /* a name look-up ended */
+void adopt_forget_sentinel_node(struct master *master, const struct sentinel_node *sentinel);
+void adopt_release(struct master *master);
+
+#endif

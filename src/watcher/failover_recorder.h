@@ -1,0 +1,45 @@
+/* What the failover log is told, and what comes of it. */
+#ifndef BELLWETHER_WATCHER_FAILOVER_RECORDER_H
+#define BELLWETHER_WATCHER_FAILOVER_RECORDER_H
+
+#include "bellwether/topology/failover_log.h"
+
+struct judgement;
+struct loop_timer;
+struct master;
+struct sentinel_event;
+struct sentinel_node;
+struct sentinel_view;
+struct watcher;
+
+/* The failovers. */
+struct failover_recorder {
+    struct failover_log *failover_log;
+    struct failovers *list; /* of `revision`; NULL: none yet */
+    uint64_t revision;
+    struct loop_timer *timer;
+    bool told; /* something, in this turn */
+};
+
+void failover_recorder_init(struct watcher *watcher);
+void failover_recorder_release(struct watcher *watcher);
+void failover_recorder_watch(struct master *master); /* before its first step */
+void failover_recorder_forget(struct master *master);
+/*
+ * A Sentinel's event, before anything is made of it. @param master NULL: it names none that is
+ * watched there.
+ */
+void failover_recorder_event(const struct sentinel_node *sentinel, struct master *master,
+                             const struct sentinel_event *event);
+/* What an event means to the failover log; false: nothing. */
+bool failover_recorder_signal(const struct sentinel_event *event, enum failover_log_signal *signal);
+void failover_recorder_row(const struct sentinel_view *view);  /* a Sentinel's row was read */
+void failover_recorder_lose(const struct sentinel_view *view); /* its link is down */
+/* The published node was asked; before the step that follows. */
+void failover_recorder_role(const struct master *master, enum role_answer answer, int64_t asked_us);
+/* What a step came to, before master_keep(). */
+void failover_recorder_step(struct master *master, const struct judgement *said);
+void failover_recorder_restart(struct master *master);
+void failover_recorder_settle(struct watcher *watcher); /* at the end of a turn */
+
+#endif

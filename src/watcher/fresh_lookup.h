@@ -1,0 +1,22 @@
+/* Fresh look-ups: every live Sentinel and the published node are asked now. */
+#ifndef BELLWETHER_WATCHER_FRESH_LOOKUP_H
+#define BELLWETHER_WATCHER_FRESH_LOOKUP_H
+
+#include <stdint.h>
+
+struct mailbox;
+struct master;
+
+/* A caller's fresh look-up. */
+struct lookup {
+    struct lookup *next;
+    int64_t began_us; /* boot clock */
+    uint64_t ticket;
+    struct mailbox *reply_to;
+};
+
+void lookup_ask(struct master *master, uint64_t ticket, struct mailbox *reply_to);
+void lookup_review(struct master *master); /* after each step */
+void lookup_release(struct master *master);
+
+#endif

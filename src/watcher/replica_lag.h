@@ -1,0 +1,36 @@
+/* The published node is asked how far its replicas lag. */
+#ifndef BELLWETHER_WATCHER_REPLICA_LAG_H
+#define BELLWETHER_WATCHER_REPLICA_LAG_H
+
+#include "role_check.h"
+
+struct lookup;
+struct mailbox;
+struct master;
+
+/* How far replicas lag. Boot clock. */
+struct lag {
+    struct loop_timer *timer; /* NULL: never needed */
+    int64_t asked_ms;         /* the last question; 0: none at this node */
+    bool asking;              /* it is not answered yet */
+    int64_t slow_ms;          /* when it is due though nobody cares */
+    int64_t settled_ms;       /* not before */
+    int64_t read_until_ms;    /* somebody reads it */
+    bool flows;               /* writes come in, or a replica catches up */
+    struct lookup *asks;      /* callers who wait for the next answer */
+    /* the last answer */
+    int64_t at_ms; /* when it was asked for; -1: there is none */
+    int64_t master_offset;
+    struct replica_offset *offsets;
+    size_t n_offsets;
+};
+
+/* The standing connection was answered, or ended. */
+void lag_role(struct master *master, enum role_answer answer);
+void lag_read(struct master *master); /* somebody reads it */
+/* And waits for what is true now. */
+void lag_ask(struct master *master, uint64_t ticket, struct mailbox *reply_to);
+void lag_follow(struct master *master); /* the published address moved */
+void lag_release(struct master *master);
+
+#endif

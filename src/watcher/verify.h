@@ -1,0 +1,27 @@
+/* The published node and the candidate are asked for their role. */
+#ifndef BELLWETHER_WATCHER_VERIFY_H
+#define BELLWETHER_WATCHER_VERIFY_H
+
+#include "bellwether/topology/messages.h"
+
+struct master;
+
+/* What workers met at the published node. */
+struct suspicions {
+    struct loop_timer *timer;   /* NULL: never needed */
+    int64_t began_ms, acted_ms; /* boot clock; 0: never */
+    bool wanted;                /* one more round when the timer is due */
+};
+
+void verify_due(void *data); /* a timer; `data` is the master */
+void verify_check_published(struct master *master);
+void verify_check_candidate(struct master *master, const struct endpoint *node);
+void verify_drop_candidate(struct master *master); /* nobody wants it checked any more */
+void verify_follow(struct master *master);         /* the published address moved */
+/* A worker's connection met something odd at that node. */
+void verify_hear_suspicion(struct master *master, enum suspicion what,
+                           const struct address *address);
+void verify_void(struct master *master); /* hang up: sockets may hold answers from before a gap */
+void verify_release(struct master *master);
+
+#endif

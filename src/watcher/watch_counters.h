@@ -1,0 +1,29 @@
+/* What /metrics shows of the watcher's work. */
+#ifndef BELLWETHER_WATCHER_WATCH_COUNTERS_H
+#define BELLWETHER_WATCHER_WATCH_COUNTERS_H
+
+#include "watcher.h"
+
+struct count_reload {
+    bool asked, failed;
+    int64_t changed_ms; /* wall clock: the youngest value of a file */
+};
+void count_init(struct watcher *watcher, struct metrics *metrics);
+void count_release(struct watcher *watcher);
+void count_reload(struct watcher *watcher, const struct count_reload *reload);
+void count_event(struct watcher *watcher, enum sentinel_event_kind kind);
+void count_sentinel_node_up(struct sentinel_node *sentinel);
+void count_sentinel_node_error(struct sentinel_node *sentinel, const char *word);
+void count_sentinel_node_gone(struct sentinel_node *sentinel);
+void count_links(struct watcher *watcher); /* at the end of a turn */
+void count_switch(struct master *master);
+void count_restart(struct master *master);
+void count_role(struct master *master, enum role_answer answer, int64_t asked_us);
+void count_verified(struct master *master); /* the published node says that it is a master */
+void count_failover(struct watcher *watcher, const struct failover *failover);
+void count_unavailable(struct watcher *watcher,
+                       const struct failover *failover); /* known only after its end */
+/** Before the step is kept. */
+void count_adoption(struct master *master, const struct judgement *said);
+
+#endif

@@ -1,0 +1,148 @@
+/* Transactions: written as one, answered as one, run again whole or not at all. */
+#include <criterion/criterion.h>
+#include <string.h>
+
+#include "bellwether/commands/pool.h"
+#include "pool_fixture.h"
+
+Test(pool, transaction_is_contiguous_and_one)
+{
+    static const struct peer_step steps[] = {
+        GREET,
+        {PEER_EXPECT, MULTI EXEC},
+        {PEER_SEND, "+OK\r\n*0\r\n"},
+        {PEER_EXPECT, MULTI INCR GET EXEC},
+        {PEER_SEND, "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:7\r\n$1\r\n7\r\n"},
+        END};
+    struct pool_stage stage = {0};
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
+    struct pool_request *request =
+        pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"],[\"GET\",\"k\"]]", true, true, false);
+
+    pool_stage_run(&stage);
+    cr_assert_eq(request->n_items, 1);
+    expect_done(request, 0, "[{\"result\":7},{\"result\":\"7\"}]");
+    pool_stage_close_with(&stage, peer);
+}
+
+Test(pool, transaction_refused_by_a_replica_runs_again_whole)
+{
+    static const struct peer_step steps[] = {
+        GREET,
+        {PEER_EXPECT, MULTI EXEC},
+        {PEER_SEND, "+OK\r\n*0\r\n"},
+        {PEER_EXPECT, MULTI INCR EXEC},
+        {PEER_SEND,
+         "+OK\r\n" READONLY "-EXECABORT Transaction discarded because of previous errors.\r\n"},
+        {PEER_EXPECT, MULTI INCR EXEC},
+        {PEER_SEND, "+OK\r\n+QUEUED\r\n*1\r\n:1\r\n"},
+        END};
+    struct pool_stage stage = {0};
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
+    struct pool_request *request =
+        pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
+
+    pool_stage_run(&stage);
+    expect_done(request, 0, "[{\"result\":1}]");
+    cr_expect_eq(metric_read(&stage.counts->retries[METRIC_RETRY_EXECABORT]), 1);
+    cr_expect_eq(stage.suspicions[SUSPICION_READ_ONLY], 1);
+    pool_stage_close_with(&stage, peer);
+}
+
+Test(pool, transaction_discarded_for_good_says_why)
+{
+    static const struct peer_step steps[] = {
+        GREET,
+        {PEER_EXPECT, MULTI EXEC},
+        {PEER_SEND, "+OK\r\n*0\r\n"},
+        {PEER_EXPECT, MULTI GET INCR EXEC},
+        {PEER_SEND,
+         "+OK\r\n+QUEUED\r\n-ERR wrong\r\n-EXECABORT Transaction discarded because of previous errors.\r\n"},
+        END};
+    struct pool_stage stage = {0};
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
+    struct pool_request *request =
+        pool_stage_submit_as(&stage, "[[\"GET\",\"k\"],[\"INCR\",\"k\"]]", true, true, false);
+
+    pool_stage_run(&stage);
+    expect_words(request, 0, ITEM_ERROR, "EXECABORT ");
+    cr_expect_not_null(strstr(request->items[0].words, "command 2: ERR wrong"), "%s",
+                       request->items[0].words);
+    pool_stage_close_with(&stage, peer);
+}
+
+Test(pool, transaction_where_multi_is_refused_sends_no_member)
+{
+    static const struct peer_step steps[] = {
+        GREET,
+        {PEER_EXPECT, MULTI EXEC},
+        {PEER_SEND, "-NOPERM no multi\r\n-ERR EXEC without MULTI\r\n"},
+        {PEER_EXPECT, GET},
+        {PEER_SEND, "$1\r\n1\r\n"},
+        END};
+    struct pool_stage stage = {0};
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
+    struct pool_request *request =
+        pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
+
+    pool_stage_run(&stage);
+    expect_words(request, 0, ITEM_ERROR, "NOPERM no multi");
+    struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+    pool_stage_run(&stage);
+    expect_done(get, 0, "{\"result\":\"1\"");
+    pool_stage_close_with(&stage, peer);
+}
+
+/* The server itself says so where it became a replica between the members and EXEC. */
+Test(pool, transaction_whose_exec_is_refused_by_a_replica_runs_again_whole)
+{
+    static const struct peer_step steps[] = {
+        GREET,
+        {PEER_EXPECT, MULTI EXEC},
+        {PEER_SEND, "+OK\r\n*0\r\n"},
+        {PEER_EXPECT, MULTI INCR EXEC},
+        {PEER_SEND,
+         "+OK\r\n+QUEUED\r\n-EXECABORT Transaction discarded because of: READONLY You can't write.\r\n"},
+        {PEER_EXPECT, MULTI INCR EXEC},
+        {PEER_SEND, "+OK\r\n+QUEUED\r\n*1\r\n:1\r\n"},
+        END};
+    struct pool_stage stage = {0};
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
+    struct pool_request *request =
+        pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
+
+    pool_stage_run(&stage);
+    expect_done(request, 0, "[{\"result\":1}]");
+    cr_expect_eq(metric_read(&stage.counts->retries[METRIC_RETRY_EXECABORT]), 1);
+    cr_expect_eq(stage.suspicions[SUSPICION_READ_ONLY], 1);
+    pool_stage_close_with(&stage, peer);
+}
+
+/*
+ * Rights may be taken away under way: the first transaction after that tells, and no other runs one
+ * by one.
+ */
+Test(pool, transaction_where_multi_is_refused_later_is_the_last_one)
+{
+    static const struct peer_step steps[] = {
+        GREET,
+        {PEER_EXPECT, MULTI EXEC},
+        {PEER_SEND, "+OK\r\n*0\r\n"},
+        {PEER_EXPECT, MULTI INCR EXEC},
+        {PEER_SEND, "-NOPERM no multi\r\n:1\r\n-ERR EXEC without MULTI\r\n"},
+        {PEER_EXPECT, MULTI EXEC},
+        {PEER_SEND, "-NOPERM no multi\r\n-ERR EXEC without MULTI\r\n"},
+        END};
+    struct pool_stage stage = {0};
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
+    struct pool_request *first =
+        pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
+
+    pool_stage_run(&stage);
+    expect_words(first, 0, ITEM_UNKNOWN, "UNKNOWN ");
+    struct pool_request *second =
+        pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
+    pool_stage_run(&stage);
+    expect_words(second, 0, ITEM_ERROR, "NOPERM no multi");
+    pool_stage_close_with(&stage, peer);
+}
