@@ -4,6 +4,7 @@
 #include "bellwether/http/embedded.h"
 #include "bellwether/http/versions.h"
 #include "http/server/request.h"
+#include "page.h"
 #include "table.h"
 #include "version.h"
 

@@ -15,7 +15,6 @@
 #include "bellwether/http/master_json.h"
 #include "http/server/request.h"
 #include "status.h"
-#include "table.h"
 
 static void put_escaped(FILE *to, const char *text)
 {

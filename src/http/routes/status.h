@@ -1,8 +1,7 @@
-/* What /status says, for the status page. */
 #ifndef BELLWETHER_HTTP_ROUTES_STATUS_H
 #define BELLWETHER_HTTP_ROUTES_STATUS_H
 
-#include "http/server/request.h"
+struct request;
 
 /**
  * What `/status?format=text` answers now. free() it. @return NULL: the request waits for it, and
