@@ -18,16 +18,28 @@ static void on_guard(void *data)
     loop_stop(stage->loop);
 }
 
+static void on_turns_end(void *data)
+{
+    struct pool_stage *stage = data;
+
+    stage->when = NULL;
+    loop_stop(stage->loop);
+}
+
+/*
+ * The loop stops at the end of the turn, when what the turn sends is written: libuv since 1.45 runs
+ * timers last, so a stop in one comes before that.
+ */
 static void on_poll(void *data)
 {
     struct pool_stage *stage = data;
 
     if (stage->when && stage->when(stage)) {
-        stage->when = NULL;
         if (stage->then) {
+            stage->when = NULL;
             stage->then(stage);
         } else {
-            loop_stop(stage->loop);
+            loop_later_queue(stage->loop, &stage->turns_end);
         }
     }
     loop_timer_start(stage->poll, 2);
@@ -69,6 +81,7 @@ void pool_stage_open(struct pool_stage *stage, const char *rules)
     stage->loop = loop_new();
     stage->guard = loop_timer_new(stage->loop, on_guard, stage);
     stage->poll = loop_timer_new(stage->loop, on_poll, stage);
+    stage->turns_end = (struct loop_later){.run = on_turns_end, .data = stage};
     stage->policy = policy_parse(rules, error, sizeof(error));
     cr_assert_not_null(stage->policy, "%s", error);
     stage->secret = secret_new(NULL, NULL, error, sizeof(error));

@@ -38,6 +38,7 @@ enum { JOBS_MAX = 8 };
 struct pool_stage {
     struct loop *loop;
     struct loop_timer *guard, *poll;
+    struct loop_later turns_end;
     struct pool *pool;
     struct pool_config config;
     struct pool_login login;
