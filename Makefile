@@ -360,6 +360,13 @@ check-gates:
 	$(call say,GATES)
 	$(Q)tests/support/check-gates.sh
 
+check-house: $(LIB)
+	$(call say,HOUSE)
+	$(Q)node tests/support/check-house.mjs $(O)/obj/src
+
+house: $(LIB) ## sizes and circles of src's files, as a table
+	$(Q)node tests/support/check-house.mjs $(O)/obj/src --table
+
 check-hardening: $(B)/bellwether
 	$(call say,HARDENING)
 	$(Q)tests/support/check-hardening.sh $< $(wildcard build/deps/lib/libmicrohttpd.a build/deps/lib/libhiredis.a)
@@ -382,7 +389,7 @@ check: test-deps ## format, clang-tidy, cppcheck, headers alone, gates, document
 	$(Q)$(MAKE) check-all
 endif
 
-check-all: check-format check-gates check-hardening check-scripts $(ALONE) check-cppcheck check-documents check-openapi fuzz-targets $(TIDY)
+check-all: check-format check-gates check-house check-hardening check-scripts $(ALONE) check-cppcheck check-documents check-openapi fuzz-targets $(TIDY)
 
 format: ## clang-format over every C file
 	$(Q)$(if $(FORMATTED),clang-format -i $(FORMATTED))
@@ -402,7 +409,7 @@ help: ## this list
 
 FORCE:
 .PHONY: all deps test-deps client-deps demo-deps bench-deps valgrind-deps install man-html demo unit integration clients valgrind test fuzz fuzz-targets bench \
-	check check-all check-format check-gates check-hardening check-documents check-openapi check-cppcheck check-scripts \
+	check check-all check-format check-gates check-house house check-hardening check-documents check-openapi check-cppcheck check-scripts \
 	format clean distclean help FORCE
 
 -include $(shell find $(O)/obj $(B)/fuzz/obj $(B)/check -name '*.d' 2>/dev/null)

@@ -232,8 +232,11 @@ SCENE(integration_memory, a_node_that_announces)
             const struct daemon *daemon =
                 daemon_start(NULL, "--sentinel", fake_address(sentinel), "--redis-api", "loopback",
                              "--verify", i == 0 ? "on" : "off", "--command-timeout", "500ms", NULL);
-            const struct http_answer *get = command_run(daemon, "GET", "k", NULL);
+            const struct http_answer *get;
 
+            /* where nobody asks the node for its role, the command is the first to dial it */
+            WAIT_UNTIL(10000, i == 0 || daemon_get(daemon, "/master")->status == 200);
+            get = command_run(daemon, "GET", "k", NULL);
             cr_assert_eq(get->status, 503, "%s", http_text(get));
             expect_cheap(daemon, node, 1);
         }

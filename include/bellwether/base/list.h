@@ -20,10 +20,12 @@ struct list {
 /** The struct of which `link` is that member; NULL for NULL. */
 #define LIST_OWNER(link, type, member) ((type *)list_owner((link), offsetof(type, member)))
 
+/* NOLINTBEGIN(bugprone-macro-parentheses): a type, a new name and a member can't stand in any. */
 /** Each member in turn; it may not leave meanwhile. */
 #define LIST_EACH(type, name, list, member) \
     for (type *name = LIST_OWNER((list)->first, type, member); name; \
          name = LIST_OWNER(name->member.next, type, member))
+/* NOLINTEND(bugprone-macro-parentheses) */
 
 /** Put `link`, which is in no list, at the end. */
 void list_append(struct list *list, struct list_link *link);
