@@ -61,7 +61,7 @@ static struct secret *make_tokens(const struct settings *settings, int file_id, 
             id = value_id;
         }
         (void)options_fail(error, "%s (%.200s): %.200s %s; takes one token a line, two at most",
-                           option_table[id].name, given->where, from, wrong);
+                           option_table[id].name, given ? given->where : "", from, wrong);
         secret_free(secret);
         return NULL;
     }

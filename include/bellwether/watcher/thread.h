@@ -75,8 +75,8 @@ void watcher_subscribe(struct watcher *watcher, struct mailbox *subscriber);
 struct mailbox *watcher_mailbox(struct watcher *watcher);
 /** @return 0; -BW_EIO when the thread can't be made. */
 int watcher_start(struct watcher *watcher);
-/** Its loop, until MESSAGE_STOP: where a thread of the caller's is to run it. */
-void *watcher_run(void *watcher);
+/** Its loop, until MESSAGE_STOP: where a thread of the caller's is to run it. @param data it. */
+void *watcher_run(void *data);
 /** Ask it to end and join it. */
 void watcher_stop(struct watcher *watcher);
 void watcher_free(struct watcher *watcher);

@@ -18,7 +18,6 @@
 #include "http/server/request.h"
 #include "redis_worker.h"
 #include "self.h"
-#include "status.h"
 #include "table.h"
 #include "version.h"
 
