@@ -121,8 +121,10 @@ integration)
     ;;
 valgrind)
     status=0
-    # Only what is found goes into the reports; a forked child goes on being looked at. Each test is a process of its own.
-    memcheck=(valgrind --quiet --error-exitcode=99 --leak-check=full --num-callers=24 --child-silent-after-fork=no
+    # Only what is found goes into the reports, without what threads that still look up a name hold; a forked child goes
+    # on being looked at. Each test is a process of its own.
+    memcheck=(valgrind --quiet --error-exitcode=99 --leak-check=full --show-leak-kinds=definite,indirect
+        --errors-for-leak-kinds=definite,indirect "--suppressions=$PWD/tests/support/valgrind.supp" --num-callers=24 --child-silent-after-fork=no
         "--log-file=$reports/memcheck.%p")
     # Left out are two that measure parts of a second.
     unit='@(pool_scan|redis*|commands|http_commands*|policy|settle)/*'
