@@ -76,6 +76,11 @@ bool snapshot_master_differs(const struct snapshot_master *a, const struct snaps
            !maybe_equal(a->has_previous, &a->previous, b->has_previous, &b->previous);
 }
 
+bool snapshot_master_serves(const struct snapshot_master *master)
+{
+    return master->has_address && master_state_serves(master->state);
+}
+
 bool snapshot_master_is_at(const struct snapshot_master *master, const struct address *address)
 {
     if (address_equal(&master->address, address) || address_equal(&master->ip, address)) {

@@ -4,31 +4,25 @@
 #include <string.h>
 
 #include "bellwether/base/memory.h"
+#include "bellwether/base/names.h"
+
+static const char *name_at(const void *masters, size_t i)
+{
+    return ((struct master *const *)masters)[i]->name;
+}
 
 /* Where it is, or would have to be. */
-static size_t master_at(const struct watcher *watcher, const char *name)
+static size_t master_at(const struct watcher *watcher, const char *name, bool *found)
 {
-    size_t low = 0, high = watcher->n_masters;
-
-    while (low < high) {
-        size_t middle = low + (high - low) / 2;
-
-        if (strcmp(watcher->masters[middle]->name, name) < 0) {
-            low = middle + 1;
-        } else {
-            high = middle;
-        }
-    }
-    return low;
+    return names_place(watcher->masters, watcher->n_masters, name_at, name, found);
 }
 
 struct master *watcher_find_master(struct watcher *watcher, const char *name)
 {
-    size_t at = master_at(watcher, name);
+    bool found;
+    size_t at = master_at(watcher, name, &found);
 
-    return at < watcher->n_masters && strcmp(watcher->masters[at]->name, name) == 0
-               ? watcher->masters[at]
-               : NULL;
+    return found ? watcher->masters[at] : NULL;
 }
 
 struct master *deployment_master(const struct deployment *deployment, size_t *at)
@@ -47,7 +41,8 @@ struct master *deployment_master(const struct deployment *deployment, size_t *at
 
 void watcher_insert_master(struct watcher *watcher, struct master *master)
 {
-    size_t at = master_at(watcher, master->name);
+    bool found;
+    size_t at = master_at(watcher, master->name, &found);
 
     watcher->masters =
         mem_resize(watcher->masters, watcher->n_masters + 1, sizeof(*watcher->masters));

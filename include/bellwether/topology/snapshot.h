@@ -150,6 +150,8 @@ struct snapshot {
 struct snapshot_master *snapshot_master_new(const char *name);
 struct snapshot_master *snapshot_master_ref(struct snapshot_master *master);
 void snapshot_master_unref(struct snapshot_master *master);
+/** Whether `/master` names an address for it with 200. */
+bool snapshot_master_serves(const struct snapshot_master *master);
 /**
  * Whether this is an address of what is published: as it is shown, its IP, or what a Sentinel that
  * agrees calls it.

@@ -30,16 +30,12 @@ static char *event_text(const char *instance, uint64_t number, const char *kind,
     return text;
 }
 
-static bool serves(const struct snapshot_master *master)
-{
-    return master_state_serves(master->state) && master->has_address;
-}
-
 char *event_text_master(const char *instance, uint64_t number, const struct snapshot_master *master,
                         size_t *size)
 {
     return event_text(instance, number, "master",
-                      render_master(master, !serves(master) && master->has_address), size);
+                      render_master(master, !snapshot_master_serves(master) && master->has_address),
+                      size);
 }
 
 char *event_text_present(const char *instance, uint64_t number,

@@ -87,11 +87,6 @@ static void put_state(const struct page *page, const struct snapshot_master *sho
 
 /* ---- the verdict ---- */
 
-static bool serves(const struct snapshot_master *shown)
-{
-    return shown->has_address && master_state_serves(shown->state);
-}
-
 static void put_verdict_of_one(const struct page *page, const struct status_master *master)
 {
     const struct snapshot_master *shown = master->shown;
@@ -99,7 +94,7 @@ static void put_verdict_of_one(const struct page *page, const struct status_mast
 
     put_state(page, shown, ", ");
     fprintf(page->to, ": %s ", shown->name);
-    if (!serves(shown)) {
+    if (!snapshot_master_serves(shown)) {
         fprintf(page->to, "has no master: %s",
                 shown->detail && *shown->detail ? shown->detail : "nothing was heard");
         return;
@@ -116,14 +111,14 @@ static void put_verdict_of_many(const struct page *page, const struct status_rep
     size_t served = 0, named = 0;
 
     for (size_t i = 0; i < report->n_masters; i++) {
-        served += serves(report->masters[i].shown);
+        served += snapshot_master_serves(report->masters[i].shown);
     }
     fprintf(page->to, "%s: %zu of %zu masters served",
             served == report->n_masters ? "ok" : "not ok", served, report->n_masters);
     for (size_t i = 0; i < report->n_masters; i++) {
         const struct snapshot_master *shown = report->masters[i].shown;
 
-        if (serves(shown)) {
+        if (snapshot_master_serves(shown)) {
             continue;
         }
         if (++named > 5) {
@@ -308,7 +303,7 @@ static void put_master(const struct page *page, const struct status_view *view,
     const struct failover *failover = status_failover(view->snapshot, shown->name);
     char words[STATUS_WORDS_SIZE], since[CLOCK_TEXT_SIZE];
 
-    fprintf(page->to, "\n%c %s  ", serves(shown) ? ' ' : '!', shown->name);
+    fprintf(page->to, "\n%c %s  ", snapshot_master_serves(shown) ? ' ' : '!', shown->name);
     put_state(page, shown, "  ");
     fputc('\n', page->to);
     fprintf(page->to, "  %s\n", status_say_decision(master, words));

@@ -118,11 +118,6 @@ json_t *answer_no_master(const struct snapshot *snapshot, const struct snapshot_
     return problem;
 }
 
-static bool serves(const struct snapshot_master *master)
-{
-    return master_state_serves(master->state) && master->has_address;
-}
-
 /*
  * A line of the list: which of them it is about, and where, as /masters/{name} would say; `-` where
  * that is 503.
@@ -131,9 +126,9 @@ static void add_master_line(struct buffer *lines, const struct snapshot_master *
 {
     char where[RENDER_URL_SIZE] = "-";
 
-    if (serves(master) && url) {
+    if (snapshot_master_serves(master) && url) {
         render_url(&master->address, master->tls, where);
-    } else if (serves(master)) {
+    } else if (snapshot_master_serves(master)) {
         address_format(&master->address, where);
     }
     buffer_add_text(lines, master->name);
@@ -186,7 +181,7 @@ static struct body master_body(const struct snapshot *snapshot,
 {
     struct buffer lines = {0};
 
-    if (!serves(master)) {
+    if (!snapshot_master_serves(master)) {
         return problem_body(PROBLEM_NO_MASTER,
                             answer_no_master(snapshot, master, master->reason, master->detail),
                             form);
@@ -302,8 +297,9 @@ struct answer *answer_render_list(const struct cache *cache, enum answer_form fo
 
         for (size_t i = 0; i < snapshot->n_masters; i++) {
             json_array_append_new(
-                list, render_master(snapshot->masters[i], !serves(snapshot->masters[i]) &&
-                                                              snapshot->masters[i]->has_address));
+                list,
+                render_master(snapshot->masters[i], !snapshot_master_serves(snapshot->masters[i]) &&
+                                                        snapshot->masters[i]->has_address));
         }
         json_object_set_new(json, "default", render_text(chosen ? chosen->name : NULL));
         json_object_set_new(json, "masters", list);

@@ -137,11 +137,6 @@ struct doubt {
     const char *detail; /* in `words`, or borrowed of the request */
 };
 
-static bool serves(const struct snapshot_master *master)
-{
-    return master_state_serves(master->state) && master->has_address;
-}
-
 static void doubt_fresh(const struct request *request, struct doubt *doubt)
 {
     doubt->any = doubt->unverified = true;
@@ -182,9 +177,10 @@ static struct doubt doubt_of(const struct request *request, const struct snapsho
         doubt.any = doubt.unverified = true;
         doubt.reason = REASON_WATCHER_STALLED;
         stalled_detail(request, doubt.words, sizeof(doubt.words));
-    } else if (serves(master) && request->query.fresh && !asked) {
+    } else if (snapshot_master_serves(master) && request->query.fresh && !asked) {
         doubt_fresh(request, &doubt);
-    } else if (serves(master) && request->query.require_majority && !master->majority) {
+    } else if (snapshot_master_serves(master) && request->query.require_majority &&
+               !master->majority) {
         doubt_majority(master, &doubt);
     }
     return doubt;
@@ -231,8 +227,9 @@ void masters_handle_one(struct request *request)
         return;
     }
     doubt = doubt_of(request, master);
-    if (request->query.stale && (doubt.any || !serves(master)) && master->has_address &&
-        master->state != MASTER_UNKNOWN && (!request->query.require_majority || master->majority)) {
+    if (request->query.stale && (doubt.any || !snapshot_master_serves(master)) &&
+        master->has_address && master->state != MASTER_UNKNOWN &&
+        (!request->query.require_majority || master->majority)) {
         answer_stale(request, master, &doubt);
     } else if (doubt.any) {
         masters_refuse(request, master, doubt.reason, doubt.detail ? doubt.detail : doubt.words);
