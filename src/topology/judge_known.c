@@ -12,8 +12,7 @@
  * has one: until then whoever it lists is known provisionally. A Sentinel that lists nobody (new,
  * or RESET) says nothing of who is there.
  *
- * Below that: what a majority vouches for, so what is dialled with a password and believed by one
- * vote's word.
+ * And what a majority vouches for: what is dialled with a password and believed by one vote's word.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -56,6 +55,61 @@ bool judge_knows(const struct judge *judge, const char *sentinel_run_id)
         sentinel_run_id[0] != '\0' ? judge_vote(judge, sentinel_run_id) : NULL;
 
     return voice && voice->known;
+}
+
+/* ---- vouching ---- */
+
+void judge_hear_nodes(struct judge *judge, const char *sentinel_run_id,
+                      const struct endpoint *nodes, size_t n)
+{
+    struct voice *voice = judge_vote(judge, sentinel_run_id);
+
+    if (!voice) {
+        return;
+    }
+    free(voice->nodes);
+    voice->nodes = mem_new(n > 0 ? n : 1, sizeof(*voice->nodes));
+    if (n > 0) {
+        memcpy(voice->nodes, nodes, n * sizeof(*nodes));
+    }
+    voice->n_nodes = n;
+}
+
+static bool names_node(const struct voice *voice, const struct endpoint *node)
+{
+    bool names = voice->has_named && endpoint_equal(&voice->named, node);
+
+    for (size_t i = 0; i < voice->n_nodes && !names; i++) {
+        names = endpoint_equal(&voice->nodes[i], node);
+    }
+    return names;
+}
+
+/* Whether most of the known Sentinels that were ever heard name it; one of them does not count. */
+static bool vouched_by_others(const struct judge *judge, const struct endpoint *node,
+                              const char *but)
+{
+    size_t heard = 0;
+    size_t naming = 0;
+
+    if (judge->has_published && endpoint_equal(&judge->published.master, node)) {
+        return true;
+    }
+    for (size_t i = 0; i < judge->n_votes; i++) {
+        const struct voice *voice = &judge->voices[i];
+
+        if (voice->known && !same_id(voice->id, but)) {
+            /* who was never heard can't vouch, and must not keep the others from it */
+            heard += voice->has_named;
+            naming += names_node(voice, node);
+        }
+    }
+    return 2 * naming > heard;
+}
+
+bool judge_vouches(const struct judge *judge, const struct endpoint *node)
+{
+    return vouched_by_others(judge, node, "");
 }
 
 /* ---- which deployment is ours ---- */
@@ -122,13 +176,12 @@ static bool has_grace(const struct census *census, const struct elector *elector
 }
 
 /*
- * A node of ours, if not the one that the others name: it may have lost its state, or been away for
- * long.
+ * A node that the others vouch for, if not the one that they name: it may have lost its state, or
+ * been away for long.
  */
 static bool names_ours(const struct census *census, const struct elector *elector)
 {
-    return !judge_knows(census->judge, elector->id) &&
-           judge_vouches(census->judge, elector->master);
+    return vouched_by_others(census->judge, elector->master, elector->id);
 }
 
 static void part_foreign(struct census *census)
@@ -511,52 +564,4 @@ bool judge_recount(struct judge *judge, struct elector *electors, size_t n, int6
     drop_strangers(&census);
     free(census.group);
     return census.full;
-}
-
-/* ---- vouching ---- */
-
-void judge_hear_nodes(struct judge *judge, const char *sentinel_run_id,
-                      const struct endpoint *nodes, size_t n)
-{
-    struct voice *voice = judge_vote(judge, sentinel_run_id);
-
-    if (!voice) {
-        return;
-    }
-    free(voice->nodes);
-    voice->nodes = mem_new(n > 0 ? n : 1, sizeof(*voice->nodes));
-    if (n > 0) {
-        memcpy(voice->nodes, nodes, n * sizeof(*nodes));
-    }
-    voice->n_nodes = n;
-}
-
-static bool names_node(const struct voice *voice, const struct endpoint *node)
-{
-    bool names = voice->has_named && endpoint_equal(&voice->named, node);
-
-    for (size_t i = 0; i < voice->n_nodes && !names; i++) {
-        names = endpoint_equal(&voice->nodes[i], node);
-    }
-    return names;
-}
-
-bool judge_vouches(const struct judge *judge, const struct endpoint *node)
-{
-    size_t heard = 0;
-    size_t naming = 0;
-
-    if (judge->has_published && endpoint_equal(&judge->published.master, node)) {
-        return true;
-    }
-    for (size_t i = 0; i < judge->n_votes; i++) {
-        const struct voice *voice = &judge->voices[i];
-
-        if (voice->known) {
-            /* who was never heard can't vouch, and must not keep the others from it */
-            heard += voice->has_named;
-            naming += names_node(voice, node);
-        }
-    }
-    return 2 * naming > heard;
 }

@@ -404,3 +404,29 @@ Test(topology_recount, one_that_is_known_again_vouches_for_what_it_named)
     cr_expect_not(vouches(judge, 'm'), "one of two");
     judge_free(judge);
 }
+
+Test(topology_recount, one_that_names_a_node_of_ours_stays_counted_however_often_it_is_recounted)
+{
+    static const struct {
+        const char *links, *foreign;
+    } told[] = {{"A>bc B>ac C>ab X>@r", ""}, {"A>bc B>ac C>ab X>@q", "x"}};
+
+    for (size_t i = 0; i < sizeof(told) / sizeof(*told); i++) {
+        struct judge *judge = judge_of();
+
+        know(judge, "abc");
+        for (const char *letter = "abc"; *letter != '\0'; letter++) {
+            observe(judge, *letter, 1000);
+            list_nodes(judge, *letter, "r");
+        }
+        for (int64_t at_ms = 1000; at_ms < 1004; at_ms++) {
+            char foreign[LINKS] = "";
+
+            recount(judge, told[i].links, at_ms, foreign);
+            cr_expect_eq(knows(judge, 'x'), told[i].foreign[0] == '\0', "%s at %d ms",
+                         told[i].links, (int)at_ms);
+            cr_expect_str_eq(foreign, told[i].foreign, "%s at %d ms", told[i].links, (int)at_ms);
+        }
+        judge_free(judge);
+    }
+}
