@@ -12,6 +12,7 @@
 #include "peek.h"
 
 enum http_conn_state {
+    HTTP_CONN_PASSING, /* just accepted, being handed over, or about to be freed: in no list */
     HTTP_CONN_SILENT,  /* outside: no whole head yet */
     HTTP_CONN_LEAVING, /* outside: told why it is refused; what it still sends is dropped */
     HTTP_CONN_IDLE,    /* between requests */
@@ -31,8 +32,8 @@ enum http_conn_watch {
 enum http_conn_place { PLACE_NONE, PLACE_ORDINARY, PLACE_WAITING, PLACE_PROBE, PLACE_REFUSED };
 
 struct http_conn {
-    struct http_conn *next, *previous; /* in the list of those outside or inside, oldest first */
-    struct http_conn *next_reader, *previous_reader;
+    struct list_link link; /* in the list that its state says */
+    struct list_link reader_link;
     struct door *door;
     int64_t since_ms;  /* boot clock: in its state since then */
     int64_t looked_ms; /* when it was looked at last */
@@ -43,7 +44,7 @@ struct http_conn {
     uint8_t state, place, watch;
     uint8_t refusal; /* why it is refused: a metric_rejection and 1 */
     uint8_t strikes; /* looks in a row at which its reader had taken too little */
-    bool is_reader, spare, partial;
+    bool spare, partial;
 };
 
 /* A listening address of a worker, and the daemons behind it. */
@@ -60,8 +61,9 @@ struct door {
     unsigned missed;                 /* beats at which somebody stood there and it had not been */
 };
 
+/* In the order in which they came into it. */
 struct http_conn_list {
-    struct http_conn *first, *last;
+    struct list list;
     size_t n;
 };
 
@@ -72,7 +74,7 @@ struct connections {
     struct door *doors;
     size_t n_doors;
     struct http_conn_list silent, leaving, inside;
-    struct http_conn *readers;
+    struct list readers;       /* in a request that was not all there when others had their turn */
     struct http_conn *reading; /* began a request last, and is not among the readers yet */
     /* whose connection was asked for last, mostly the next one's, too */
     struct MHD_Connection *known;
@@ -98,16 +100,11 @@ void connections_fill_spares(struct connections *connections);
 void connections_turn(struct connections *connections);
 /** To be looked at when their time is over. */
 void connections_arm(struct connections *connections);
-void connections_put(struct http_conn_list *list, struct http_conn *conn);
-void connections_take_out(struct http_conn_list *list, struct http_conn *conn);
 /** Take a place, or take note of why there is none. */
 void http_conn_enter(struct http_conn *conn, const struct peek *peek);
-/**
- * Give back what it holds, and free it. It is in no list any more, and its descriptor is the
- * caller's.
- */
+/** Give back what it holds, and free it. Its descriptor is the caller's. */
 void http_conn_free(struct http_conn *conn);
-/** Its state changes nowhere else; one that is cut stays so. */
+/** Its state, and so its list, changes nowhere else; one that is cut stays so until it is freed. */
 void http_conn_move(struct http_conn *conn, enum http_conn_state state);
 /** How its descriptor is watched from now on, which nothing else says. */
 void http_conn_set_watch(struct http_conn *conn, enum http_conn_watch watch);

@@ -35,12 +35,16 @@ static int64_t silence_ms(const struct connections *connections)
     return limit_ms < config->idle_timeout_ms ? limit_ms : config->idle_timeout_ms;
 }
 
-static void drop(struct http_conn_list *list, struct http_conn *conn)
+static struct http_conn *first_of(const struct http_conn_list *list)
+{
+    return LIST_OWNER(list->list.first, struct http_conn, link);
+}
+
+static void drop(struct http_conn *conn)
 {
     struct connections *connections = conn->door->all;
     bool spare = conn->spare;
 
-    connections_take_out(list, conn);
     close(conn->fd);
     http_conn_free(conn);
     if (spare) {
@@ -125,18 +129,14 @@ static bool drain(const struct http_conn *conn)
     return false;
 }
 
-/* Out of the list of the silent, after it was told. */
+/* After it was told. */
 static void leave(struct http_conn *conn)
 {
-    struct connections *connections = conn->door->all;
-
-    connections_take_out(&connections->silent, conn);
-    connections_put(&connections->leaving, conn);
     http_conn_move(conn, HTTP_CONN_LEAVING);
     conn->since_ms = clock_boot_ms();
     shutdown(conn->fd, SHUT_WR);
-    if (drain(conn) || connections->leaving.n > LEAVING_MAX) {
-        drop(&connections->leaving, conn);
+    if (drain(conn) || conn->door->all->leaving.n > LEAVING_MAX) {
+        drop(conn);
         return;
     }
     watch(conn);
@@ -188,7 +188,7 @@ static void hand_over(struct http_conn *conn, const struct peek *peek)
         return;
     }
     unwatch(conn);
-    connections_take_out(&connections->silent, conn);
+    http_conn_move(conn, HTTP_CONN_PASSING);
     connections->entering = conn;
     listener = listener_for(door, peek);
     listener->wanted = true;
@@ -212,12 +212,11 @@ static ssize_t peek_into(const struct http_conn *conn, struct peek *out)
 /* @param ended  its caller sends no more. */
 static void look(struct http_conn *conn, bool ended)
 {
-    struct connections *connections = conn->door->all;
     struct peek seen;
     ssize_t n = peek_into(conn, &seen);
 
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-        drop(&connections->silent, conn);
+        drop(conn);
         return;
     }
     if (n > 0) {
@@ -228,7 +227,7 @@ static void look(struct http_conn *conn, bool ended)
     case PEEK_MORE:
         if (ended) {
             (void)drain(conn);
-            drop(&connections->silent, conn);
+            drop(conn);
         } else {
             watch(conn);
         }
@@ -257,7 +256,7 @@ void silent_begin(struct http_conn *conn)
     struct connections *connections = conn->door->all;
 
     conn->since_ms = clock_boot_ms();
-    connections_put(&connections->silent, conn);
+    http_conn_move(conn, HTTP_CONN_SILENT);
     look(conn, false);
     if (connections->silent.n > room(connections)) {
         (void)silent_drop_oldest(connections);
@@ -267,14 +266,13 @@ void silent_begin(struct http_conn *conn)
 
 bool silent_drop_oldest(struct connections *connections)
 {
-    struct http_conn *oldest =
-        connections->silent.first ? connections->silent.first : connections->leaving.first;
+    struct http_conn *silent = first_of(&connections->silent),
+                     *oldest = silent ? silent : first_of(&connections->leaving);
 
-    if (!oldest) {
-        return false;
+    if (oldest) {
+        drop(oldest);
     }
-    drop(oldest->state == HTTP_CONN_LEAVING ? &connections->leaving : &connections->silent, oldest);
-    return true;
+    return oldest != NULL;
 }
 
 void silent_drop_all(struct connections *connections)
@@ -299,7 +297,7 @@ void silent_ready(void *data, int events)
             break;
         case HTTP_CONN_LEAVING:
             if (drain(conn)) {
-                drop(&connections->leaving, conn);
+                drop(conn);
             }
             break;
         case HTTP_CONN_READING: http_conn_may_have_left(conn); break;
@@ -310,8 +308,10 @@ void silent_ready(void *data, int events)
 
 static void look_by_turns(struct connections *connections)
 {
-    for (struct http_conn *conn = connections->silent.first, *next; conn; conn = next) {
-        next = conn->next;
+    for (struct list_link *link = connections->silent.list.first, *next; link; link = next) {
+        struct http_conn *conn = LIST_OWNER(link, struct http_conn, link);
+
+        next = link->next;
         if (conn->watch == WATCH_BY_TURNS) {
             http_conn_set_watch(conn, WATCH_NONE);
             look(conn, false);
@@ -329,7 +329,7 @@ void silent_sweep(struct connections *connections, int64_t now_ms)
     if (connections->n_unwatched > 0) {
         look_by_turns(connections);
     }
-    while ((conn = connections->silent.first) && now_ms - conn->since_ms >= limit_ms) {
+    while ((conn = first_of(&connections->silent)) && now_ms - conn->since_ms >= limit_ms) {
         if (conn->moved > 0) {
             struct peek begun;
 
@@ -338,10 +338,10 @@ void silent_sweep(struct connections *connections, int64_t now_ms)
             silent_say(conn, PROBLEM_REQUEST_TIMEOUT, words, &begun);
             leave(conn);
         } else {
-            drop(&connections->silent, conn);
+            drop(conn);
         }
     }
-    while ((conn = connections->leaving.first) && now_ms - conn->since_ms >= LEAVE_MS) {
-        drop(&connections->leaving, conn);
+    while ((conn = first_of(&connections->leaving)) && now_ms - conn->since_ms >= LEAVE_MS) {
+        drop(conn);
     }
 }

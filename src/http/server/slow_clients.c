@@ -135,7 +135,7 @@ void slow_clients_sweep(void *data)
     int64_t now_ms = clock_boot_ms();
 
     silent_sweep(connections, now_ms);
-    for (struct http_conn *conn = connections->inside.first; conn; conn = conn->next) {
+    LIST_EACH(struct http_conn, conn, &connections->inside.list, link) {
         switch ((enum http_conn_state)conn->state) {
         case HTTP_CONN_IDLE: look_at_idle(conn, now_ms); break;
         case HTTP_CONN_READING: look_at_reading(conn, now_ms); break;
