@@ -204,6 +204,12 @@ void options_note(struct options *out, enum log_level level, const char *message
 int options_build_commands(const struct settings *settings, struct options *out,
                            struct options_error *error);
 
+/* ---- build_https.c ---- */
+
+/** TLS towards callers, after the listeners and the numbers. @return 0; -BW_EINVAL. */
+int options_build_https(const struct settings *settings, struct options *out,
+                        struct options_error *error);
+
 /* ---- shown.c ---- */
 
 /** Fill `shown`, secrets masked. */
