@@ -333,6 +333,7 @@ void connection_request_moves(struct listener *listener, struct MHD_Connection *
                               size_t size)
 {
     http_conn_again(listener->worker->connections, connection)->moved += size;
+    listener->traffic.moves++;
 }
 
 void connection_request_is_whole(struct listener *listener, struct MHD_Connection *connection)
