@@ -16,8 +16,8 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/redis/node_reply.h"
 #include "client_internal.h"
-#include "text.h"
 
 #define TOO_OLD "too old: needs Redis 6.2 or newer: "
 
@@ -178,13 +178,13 @@ static bool hear_hello_error(struct sentinel_client *client, const redisReply *h
 static void ask_ready(void *data, const redisReply *hello)
 {
     struct sentinel_client *client = data;
-    struct sentinel_hello said;
+    struct node_hello said;
 
     if (hello->type == REDIS_REPLY_ERROR) {
         if (!hear_hello_error(client, hello)) {
             return;
         }
-    } else if (sentinel_parse_hello(hello, &said) != 0) {
+    } else if (node_parse_hello(hello, &said) != 0) {
         client_fail(client, SENTINEL_TROUBLE_NOT_SENTINEL,
                     "no Sentinel: it does not answer HELLO as Redis does");
         return;

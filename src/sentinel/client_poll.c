@@ -14,8 +14,8 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/redis/reply_fields.h"
 #include "client_internal.h"
-#include "text.h"
 
 /* One question on its way: what the callback needs, freed with it. */
 struct question {
