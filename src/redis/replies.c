@@ -63,7 +63,7 @@ static bool is_push(const struct redis_conn *conn, const redisReply *reply)
 
 /*
  * Owners get pmessage and psubscribe in full form only, so they need not check lengths. Other
- * pushes (invalidations, say) are nobody's business here.
+ * pushes (invalidations, say) are dropped.
  */
 static void take_push(struct redis_conn *conn, const redisReply *push)
 {
@@ -130,7 +130,7 @@ static void take_tree(struct redis_conn *conn, const redisReply *reply)
 
 /* ---- JSON ---- */
 
-/* Nothing of it is looked at any more. */
+/* Take the first expect out of the queue: nothing more of its reply is looked at. */
 static struct redis_expect *take_expect(struct redis_conn *conn)
 {
     resp_reader_end_json(&conn->reader);
