@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bellwether/redis/reply_fields.h"
 #include "pending.h"
 
 #define MEBIBYTE ((size_t)1024 * 1024)
@@ -29,8 +30,7 @@ bool redis_conn_is_skipping(const struct redis_conn *conn)
 
 static bool is_word(const redisReply *reply, const char *word)
 {
-    return reply->type == REDIS_REPLY_STRING && reply->len == strlen(word) &&
-           memcmp(reply->str, word, reply->len) == 0;
+    return reply->type == REDIS_REPLY_STRING && text_is(reply->str, reply->len, word);
 }
 
 static bool is_message(const redisReply *reply)

@@ -9,10 +9,8 @@
  * (client_subscribe.c) is opened once the asking one is up.
  */
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/redis/node_reply.h"
 #include "client_poll.h"

@@ -5,7 +5,6 @@
 #ifndef BELLWETHER_SENTINEL_EVENT_H
 #define BELLWETHER_SENTINEL_EVENT_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "bellwether/base/address.h"
