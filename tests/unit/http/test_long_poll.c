@@ -44,13 +44,9 @@ Test(http_waiting, before_the_first_snapshot)
 
 Test(http_waiting, names_that_stand_for_nothing_are_not_waited_for)
 {
-    struct snapshot *several = make_snapshot(make_master("a"), make_master("b"), NULL);
     int fd;
 
-    free(several->default_name);
-    several->default_name = NULL;
-    several->ambiguous_default = true;
-    harness_post(&harness, several);
+    harness_post(&harness, make_several(make_master("a"), make_master("b")));
     expect_now("/masters/nobody?wait=30s", 404, "unknown-master");
     expect_now("/master?wait=30s", 409, "several-masters");
     fd = begin_get("/masters/b?wait=30s&index=7");

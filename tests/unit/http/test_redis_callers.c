@@ -58,19 +58,13 @@ Test(http_commands, loopback_keeps_pages_out)
 
 Test(http_commands_odd, which_master)
 {
-    struct snapshot *several;
-
     pool.command_timeout_ms = 200;
     harness_start(&harness);
     expect_error(request("GET", "/redis/get/k", NULL, NULL), 503, "not-sent", "NOMASTER ");
     cr_expect_str_eq(expect_error(request("GET", "/masters/a/redis/get/k", NULL, NULL), 503,
                                   "not-sent", "NOMASTER "),
                      "not_sent");
-    several = make_snapshot(make_deployment("a"), make_deployment("b"), NULL);
-    free(several->default_name);
-    several->default_name = NULL;
-    several->ambiguous_default = true;
-    harness_post(&harness, several);
+    harness_post(&harness, make_several(make_deployment("a"), make_deployment("b")));
     wait_for_status("/masters/b", 200);
     expect_error(request("GET", "/redis/get/k", NULL, NULL), 409, "several-masters", "BADREQUEST ");
     expect_error(request("GET", "/masters/c/redis/get/k", NULL, NULL), 404, "unknown-master",

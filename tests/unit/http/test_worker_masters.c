@@ -1,7 +1,6 @@
 /* A real worker: which master is meant, what is answered in each of its states, its replicas. */
 #include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/clock.h"
@@ -36,13 +35,9 @@ Test(http_worker, unknown_name)
 
 Test(http_worker, several_and_none_chosen)
 {
-    struct snapshot *snapshot = make_snapshot(make_master("a"), make_master("b"), NULL);
     struct reply reply;
 
-    free(snapshot->default_name);
-    snapshot->default_name = NULL;
-    snapshot->ambiguous_default = true;
-    harness_post(&harness, snapshot);
+    harness_post(&harness, make_several(make_master("a"), make_master("b")));
     for (size_t i = 0; i < 4; i++) {
         static const char *const targets[] = {"/master", "/replicas", "/replica", "/sentinels"};
 
