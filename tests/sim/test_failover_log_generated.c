@@ -218,7 +218,7 @@ Test(sim_failover_log, generated)
         failover_play_start(&player, 64);
         tale_make(tale, seed);
         for (size_t i = 0; i < tale->n; i++) {
-            failover_play_line(&player, tale->events[i].line);
+            failover_play(&player, tale->events[i].line);
         }
         failover_play_to(&player, player.now_ms + 200000);
         finished += tale_check(tale, &player, seed);
