@@ -72,7 +72,7 @@ void pool_stage_request_ended(struct pool_request *request)
     }
 }
 
-void pool_stage_open(struct pool_stage *stage, const char *rules)
+void pool_stage_open(struct pool_stage *stage)
 {
     char error[256];
     const struct pool_hooks hooks = {.stalled = is_stalled, .suspect = on_suspect, .data = stage};
@@ -82,7 +82,7 @@ void pool_stage_open(struct pool_stage *stage, const char *rules)
     stage->guard = loop_timer_new(stage->loop, on_guard, stage);
     stage->poll = loop_timer_new(stage->loop, on_poll, stage);
     stage->turns_end = (struct loop_later){.run = on_turns_end, .data = stage};
-    stage->policy = policy_parse(rules, error, sizeof(error));
+    stage->policy = policy_parse(stage->rules ? stage->rules : "+@all", error, sizeof(error));
     cr_assert_not_null(stage->policy, "%s", error);
     stage->secret = secret_new(NULL, NULL, error, sizeof(error));
     stage->login = (struct pool_login){.password = stage->secret};
@@ -139,17 +139,17 @@ void pool_stage_publish_peer(struct pool_stage *stage, const struct fake_peer *p
     pool_stage_publish(stage, fake_peer_address(peer), 1, FENCE_DOWN);
 }
 
-struct pool_request *pool_stage_submit_as(struct pool_stage *stage, const char *json, bool many,
-                                          bool transaction, bool retry)
+struct pool_request *pool_stage_submit_as(struct pool_stage *stage, enum submission how,
+                                          const char *json)
 {
     struct pool_request *request = pool_request_new();
     char error[BATCH_ERROR_SIZE];
 
-    cr_assert_eq(
-        batch_read(json, strlen(json), many ? BATCH_MANY : BATCH_ONE, &request->batch, error), 0,
-        "%s", error);
-    request->transaction = transaction;
-    request->retry_always = retry;
+    cr_assert_eq(batch_read(json, strlen(json), how < AS_PIPELINE ? BATCH_ONE : BATCH_MANY,
+                            &request->batch, error),
+                 0, "%s", error);
+    request->transaction = how == AS_TRANSACTION;
+    request->retry_always = how == AS_RETRIED;
     snprintf(request->master, sizeof(request->master), "mymaster");
     request->done = pool_stage_request_ended;
     request->data = stage;
@@ -162,7 +162,7 @@ struct pool_request *pool_stage_submit_as(struct pool_stage *stage, const char *
 
 struct pool_request *pool_stage_submit(struct pool_stage *stage, const char *json)
 {
-    return pool_stage_submit_as(stage, json, false, false, false);
+    return pool_stage_submit_as(stage, AS_ONE, json);
 }
 
 /* Run until this holds. */
@@ -251,7 +251,7 @@ struct fake_peer *pool_stage_open_with(struct pool_stage *stage, const struct pe
 {
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
 
-    pool_stage_open(stage, "+@all");
+    pool_stage_open(stage);
     pool_stage_publish_peer(stage, peer);
     return peer;
 }

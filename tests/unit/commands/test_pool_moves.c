@@ -23,19 +23,15 @@ Test(pool, a_late_answer_reaches_nobody_and_breaks_nothing)
      * late
      */
     static const struct peer_step steps[] = {GREET,
-                                             {PEER_EXPECT, SET INCR},
-                                             {PEER_SEND, "+"},
+                                             ANSWER(SET INCR, "+"),
                                              {PEER_HOLD, NULL},
-                                             {PEER_EXPECT, GET},
-                                             {PEER_SEND, "OK\r\n:9\r\n$1\r\n9\r\n"},
+                                             ANSWER(GET, "OK\r\n:9\r\n$1\r\n9\r\n"),
                                              END};
-    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 200}};
-
-    pool_stage_open(&stage, "+@all");
-    pool_stage_publish_peer(&stage, peer);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *set = pool_stage_submit(&stage, "[\"SET\",\"k\",\"v\"]");
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+
     pool_stage_run(&stage);
     expect_words(set, 0, ITEM_UNKNOWN, "UNKNOWN ");
     expect_words(incr, 0, ITEM_UNKNOWN, "UNKNOWN ");
@@ -49,15 +45,12 @@ Test(pool, a_late_answer_reaches_nobody_and_breaks_nothing)
 
 Test(pool, a_silent_peer_makes_it_unknown_and_is_hung_up_on)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, INCR}, {PEER_WAIT, NULL},
-                                             OPEN,  {PEER_EXPECT, GET},  {PEER_SEND, "$1\r\n1\r\n"},
-                                             END};
-    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
+    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, INCR},        {PEER_WAIT, NULL},
+                                             OPEN,  ANSWER(GET, "$1\r\n1\r\n"), END};
     struct pool_stage stage = {.config = {.command_timeout_ms = 200}};
-
-    pool_stage_open(&stage, "+@all");
-    pool_stage_publish_peer(&stage, peer);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+
     pool_stage_run(&stage);
     expect_words(incr, 0, ITEM_UNKNOWN, "UNKNOWN ");
     cr_expect_eq(stage.suspicions[SUSPICION_SILENT], 1);
@@ -86,7 +79,7 @@ static bool one_ended(struct pool_stage *stage)
  */
 static void fall_silent(struct pool_stage *stage, const struct fake_peer *peer)
 {
-    pool_stage_open(stage, "+@all");
+    pool_stage_open(stage);
     pool_stage_publish_peer(stage, peer);
     half_ms = clock_boot_ms() + stage->config.command_timeout_ms / 2;
     pool_stage_submit(stage, "[\"INCR\",\"k\"]");
@@ -102,8 +95,7 @@ Test(pool, a_silent_peer_that_speaks_again_is_used_by_who_waits)
                                              {PEER_EXPECT, INCR INCR},
                                              {PEER_HOLD, NULL},
                                              {PEER_SEND, ":1\r\n:2\r\n"},
-                                             {PEER_EXPECT, GET},
-                                             {PEER_SEND, "$1\r\n2\r\n"},
+                                             ANSWER(GET, "$1\r\n2\r\n"),
                                              END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 800}};
@@ -119,10 +111,8 @@ Test(pool, a_silent_peer_that_speaks_again_is_used_by_who_waits)
 
 Test(pool, a_silent_peer_that_is_hung_up_on_makes_room_for_who_waits)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, INCR INCR}, {PEER_WAIT, NULL},
-        OPEN,  {PEER_EXPECT, GET},       {PEER_SEND, "$1\r\n2\r\n"},
-        END};
+    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, INCR INCR},   {PEER_WAIT, NULL},
+                                             OPEN,  ANSWER(GET, "$1\r\n2\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 800}};
 
@@ -142,21 +132,18 @@ static bool two_ended(struct pool_stage *stage)
 /* The pool's own questions do not end a connection that others wait on before their time. */
 Test(pool, a_question_of_its_own_that_is_late_hurts_nobody)
 {
-    static const struct peer_step steps[] = {GREET,
-                                             {PEER_EXPECT, INCR MULTI EXEC},
-                                             {PEER_HOLD, NULL},
-                                             {PEER_SEND, ":1\r\n+OK\r\n*0\r\n"},
-                                             {PEER_EXPECT, MULTI INCR EXEC},
-                                             {PEER_SEND, "+OK\r\n+QUEUED\r\n*1\r\n:2\r\n"},
-                                             END};
-    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
+    static const struct peer_step steps[] = {
+        GREET,
+        {PEER_EXPECT, INCR MULTI EXEC},
+        {PEER_HOLD, NULL},
+        {PEER_SEND, ":1\r\n+OK\r\n*0\r\n"},
+        ANSWER(MULTI INCR EXEC, "+OK\r\n+QUEUED\r\n*1\r\n:2\r\n"),
+        END};
     struct pool_stage stage = {.config = {.connect_timeout_ms = 200}};
-
-    pool_stage_open(&stage, "+@all");
-    pool_stage_publish_peer(&stage, peer);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
-    struct pool_request *both =
-        pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
+    struct pool_request *both = pool_stage_submit_as(&stage, AS_TRANSACTION, "[[\"INCR\",\"k\"]]");
+
     half_ms = clock_boot_ms() + 600;
     pool_stage_run_until(&stage, half_is_over);
     fake_peer_release(peer);
@@ -175,8 +162,7 @@ Test(pool, a_silent_peer_that_only_begins_to_speak_is_hung_up_on)
                                              {PEER_SEND, ":"},
                                              {PEER_WAIT, NULL},
                                              OPEN,
-                                             {PEER_EXPECT, GET},
-                                             {PEER_SEND, "$1\r\n2\r\n"},
+                                             ANSWER(GET, "$1\r\n2\r\n"),
                                              END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 800}};
@@ -194,7 +180,7 @@ Test(pool, no_master_is_waited_for_until_the_deadline)
 {
     struct pool_stage stage = {.config = {.command_timeout_ms = 60}};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, NULL, 0, FENCE_DOWN);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
@@ -215,12 +201,11 @@ static bool one_waits(struct pool_stage *stage)
 
 Test(pool, a_master_that_comes_in_time_is_used)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
+    static const struct peer_step steps[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"), END};
     struct pool_stage stage = {.when = one_waits, .then = publish_other};
 
     other = fake_peer_start("127.0.0.1", steps);
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, NULL, 0, FENCE_DOWN);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
@@ -233,7 +218,7 @@ Test(pool, the_queue_is_bounded)
 {
     struct pool_stage stage = {.config = {.max_pending = 2, .command_timeout_ms = 100}};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, NULL, 0, FENCE_DOWN);
     struct pool_request *requests[3];
     for (int i = 0; i < 3; i++) {
@@ -250,12 +235,10 @@ Test(pool, the_queue_is_bounded)
 Test(pool, a_stalled_watcher_is_not_believed)
 {
     static const struct peer_step steps[] = {{PEER_END, NULL}};
-    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 60}, .stalled = true};
-
-    pool_stage_open(&stage, "+@all");
-    pool_stage_publish_peer(&stage, peer);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+
     pool_stage_run(&stage);
     expect_words(get, 0, ITEM_NOT_SENT, "NOMASTER ");
     pool_stage_close_with(&stage, peer);
@@ -267,13 +250,12 @@ Test(pool, a_switch_closes_at_once_and_settles)
 {
     static const struct peer_step old[] = {
         GREET, {PEER_EXPECT, GET}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
-    static const struct peer_step new[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
+    static const struct peer_step new[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", old);
     struct pool_stage stage = {.when = pool_stage_one_in_flight, .then = publish_other};
 
     other = fake_peer_start("127.0.0.1", new);
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish_peer(&stage, peer);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
@@ -296,7 +278,7 @@ Test(pool, a_flap_of_the_state_closes_nothing)
     struct pool_stage stage = {.when = pool_stage_one_in_flight, .then = flap};
 
     other = fake_peer_start("127.0.0.1", steps);
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish_peer(&stage, other);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run(&stage);
@@ -307,14 +289,13 @@ Test(pool, a_flap_of_the_state_closes_nothing)
 
 Test(pool, the_fence_holds_writes_and_lets_reads_go_on)
 {
-    static const struct peer_step old[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
-    static const struct peer_step new[] = {GREET, {PEER_EXPECT, INCR}, {PEER_SEND, ":2\r\n"}, END};
+    static const struct peer_step old[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"), END};
+    static const struct peer_step new[] = {GREET, ANSWER(INCR, ":2\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", old);
     struct pool_stage stage = {0};
 
     other = fake_peer_start("127.0.0.1", new);
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]"),
                         *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
@@ -333,19 +314,15 @@ Test(pool, the_fence_holds_writes_and_lets_reads_go_on)
 
 Test(pool, in_a_pipeline_those_behind_a_held_one_wait)
 {
-    static const struct peer_step steps[] = {GREET,
-                                             {PEER_EXPECT, GET},
-                                             {PEER_SEND, "$1\r\n1\r\n"},
-                                             {PEER_EXPECT, INCR GET},
-                                             {PEER_SEND, ":2\r\n$1\r\n2\r\n"},
-                                             END};
+    static const struct peer_step steps[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"),
+                                             ANSWER(INCR GET, ":2\r\n$1\r\n2\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     struct pool_request *request = pool_stage_submit_as(
-        &stage, "[[\"GET\",\"k\"],[\"INCR\",\"k\"],[\"GET\",\"k\"]]", true, false, false);
+        &stage, AS_PIPELINE, "[[\"GET\",\"k\"],[\"INCR\",\"k\"],[\"GET\",\"k\"]]");
     pool_stage_run_until(&stage, pool_stage_one_done);
     expect_done(request, 0, "{\"result\":\"1\"");
     cr_expect_eq(request->items[2].outcome, ITEM_PENDING);
@@ -359,18 +336,14 @@ Test(pool, in_a_pipeline_those_behind_a_held_one_wait)
 /* What stands in our own buffer is not written yet, and must not be once the fence is up. */
 Test(pool, the_fence_holds_what_was_not_written_yet)
 {
-    static const struct peer_step old[] = {GREET,
-                                           {PEER_EXPECT, GET},
-                                           {PEER_SEND, "$1\r\n1\r\n"},
-                                           {PEER_EXPECT, GET},
-                                           {PEER_SEND, "$1\r\n1\r\n"},
-                                           END};
-    static const struct peer_step new[] = {GREET, {PEER_EXPECT, INCR}, {PEER_SEND, ":2\r\n"}, END};
+    static const struct peer_step old[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"),
+                                           ANSWER(GET, "$1\r\n1\r\n"), END};
+    static const struct peer_step new[] = {GREET, ANSWER(INCR, ":2\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", old);
     struct pool_stage stage = {0};
 
     other = fake_peer_start("127.0.0.1", new);
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_DOWN);
     pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
@@ -397,11 +370,11 @@ Test(pool, a_write_answered_during_the_promotion_is_unknown)
 {
     /* MULTI's answer comes only after the GET was sent, which the test does once the fence is up */
     static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, INCR}, {PEER_EXPECT, GET}, {PEER_SEND, ":1\r\n$1\r\n1\r\n"}, END};
+        GREET, {PEER_EXPECT, INCR}, ANSWER(GET, ":1\r\n$1\r\n1\r\n"), END};
     struct pool_stage stage = {0};
 
     other = fake_peer_start("127.0.0.1", steps);
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_DOWN);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
@@ -425,16 +398,16 @@ static bool none_in_flight(struct pool_stage *stage)
  * A write was sent, the fence came up, and the answer was there just now. @return when it may have
  * come, at the earliest.
  */
-static int64_t answer_behind_the_fence(struct pool_stage *stage, bool retry)
+static int64_t answer_behind_the_fence(struct pool_stage *stage, enum submission how)
 {
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, INCR}, {PEER_HOLD, NULL}, {PEER_SEND, ":1\r\n"}, END};
     int64_t began_ms;
 
     other = fake_peer_start("127.0.0.1", steps);
-    pool_stage_open(stage, "+@all");
+    pool_stage_open(stage);
     pool_stage_publish(stage, fake_peer_address(other), 1, FENCE_DOWN);
-    pool_stage_submit_as(stage, "[\"INCR\",\"k\"]", false, false, retry);
+    pool_stage_submit_as(stage, how, "[\"INCR\",\"k\"]");
     pool_stage_run_until(stage, pool_stage_one_in_flight);
     half_ms = clock_boot_ms() + 5;
     pool_stage_run_until(stage, half_is_over); /* it is written */
@@ -448,7 +421,7 @@ static int64_t answer_behind_the_fence(struct pool_stage *stage, bool retry)
 Test(pool, a_write_answered_just_before_the_promotion_is_unknown)
 {
     struct pool_stage stage = {0};
-    int64_t began_ms = answer_behind_the_fence(&stage, false);
+    int64_t began_ms = answer_behind_the_fence(&stage, AS_ONE);
 
     stage.promoting_ms = began_ms + DOUBT_MS - 1;
     if (stage.n_ended > 0) {
@@ -464,7 +437,7 @@ Test(pool, a_write_answered_just_before_the_promotion_is_unknown)
 Test(pool, a_write_answered_long_before_the_promotion_is_done)
 {
     struct pool_stage stage = {0};
-    int64_t began_ms = answer_behind_the_fence(&stage, false);
+    int64_t began_ms = answer_behind_the_fence(&stage, AS_ONE);
 
     pool_stage_run(&stage); /* the fence stays up */
     cr_expect_geq(clock_boot_ms() - began_ms, DOUBT_MS);
@@ -488,7 +461,7 @@ Test(pool, a_write_answered_just_before_a_promotion_that_is_read_late_is_unknown
 {
     struct pool_stage stage = {0};
 
-    answer_behind_the_fence(&stage, false);
+    answer_behind_the_fence(&stage, AS_ONE);
     stage.promoting_ms = clock_boot_ms() + 10;
     stage.pulse.fences++;
     be_busy_for(3 * DOUBT_MS);
@@ -507,7 +480,7 @@ Test(pool, a_write_answered_long_before_a_promotion_that_is_read_late_is_done)
 {
     struct pool_stage stage = {0};
 
-    answer_behind_the_fence(&stage, false);
+    answer_behind_the_fence(&stage, AS_ONE);
     stage.promoting_ms = clock_boot_ms() + DOUBT_MS + 1;
     stage.pulse.fences++;
     be_busy_for(3 * DOUBT_MS);
@@ -544,7 +517,7 @@ Test(pool, a_write_answered_before_the_failover_was_aborted_is_done)
 {
     struct pool_stage stage = {0};
 
-    answer_behind_the_fence(&stage, false);
+    answer_behind_the_fence(&stage, AS_ONE);
     pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_DOWN);
     pool_stage_run(&stage);
     expect_done(stage.requests[0], 0, "{\"result\":1");
@@ -554,11 +527,10 @@ Test(pool, a_write_answered_before_the_failover_was_aborted_is_done)
 
 Test(pool, a_write_answered_just_before_the_switch_runs_again_where_it_may)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, INCR}, {PEER_SEND, ":7\r\n"}, END};
+    static const struct peer_step steps[] = {GREET, ANSWER(INCR, ":7\r\n"), END};
     struct fake_peer *new = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
-    int64_t began_ms = answer_behind_the_fence(&stage, true);
+    int64_t began_ms = answer_behind_the_fence(&stage, AS_RETRIED);
 
     pool_stage_publish(&stage, fake_peer_address(new), 2, FENCE_DOWN);
     if (clock_boot_ms() - began_ms >= DOUBT_MS) {
@@ -574,7 +546,7 @@ Test(pool, a_write_answered_just_before_the_switch_runs_again_where_it_may)
 Test(pool, a_write_in_doubt_ends_with_the_pool)
 {
     struct pool_stage stage = {0};
-    int64_t began_ms = answer_behind_the_fence(&stage, true);
+    int64_t began_ms = answer_behind_the_fence(&stage, AS_RETRIED);
 
     pool_drain(stage.pool);
     pool_abandon(stage.pool);

@@ -52,12 +52,11 @@ static size_t open_connections(struct pool_stage *stage)
 
 Test(pool, whose_caller_has_gone_is_not_sent_once_there_is_a_master)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
+    static const struct peer_step steps[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, NULL, 0, FENCE_DOWN);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]"),
                         *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
@@ -76,15 +75,14 @@ Test(pool, whose_caller_has_gone_is_not_sent_once_there_is_a_master)
 
 Test(pool, whose_caller_has_gone_is_not_sent_behind_the_fence)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
+    static const struct peer_step steps[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     struct pool_request *request = pool_stage_submit_as(
-        &stage, "[[\"GET\",\"k\"],[\"INCR\",\"k\"],[\"GET\",\"k\"]]", true, false, false);
+        &stage, AS_PIPELINE, "[[\"GET\",\"k\"],[\"INCR\",\"k\"],[\"GET\",\"k\"]]");
     pool_stage_run_until(&stage, pool_stage_one_done);
     request->caller_is_gone = yes;
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_DOWN);
@@ -123,10 +121,10 @@ static void check_not_overtaken(const struct peer_step *steps, bool stalled)
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 400}};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     struct pool_request *request =
-        pool_stage_submit_as(&stage, "[[\"GET\",\"k\"],[\"SET\",\"k\",\"v\"]]", true, false, false);
+        pool_stage_submit_as(&stage, AS_PIPELINE, "[[\"GET\",\"k\"],[\"SET\",\"k\",\"v\"]]");
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     stage.stalled = stalled;
     pool_stage_publish(&stage, stalled ? fake_peer_address(peer) : NULL, 1, FENCE_DOWN);
@@ -168,8 +166,7 @@ static bool all_closed(struct pool_stage *stage)
 
 Test(pool, what_belongs_to_a_master_that_left_is_closed)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
+    static const struct peer_step steps[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"), END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
@@ -203,15 +200,13 @@ Test(pool, a_master_that_left_is_kept_for_who_waits_for_an_answer)
 
 Test(pool, a_master_that_left_and_is_back_serves)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
-    static const struct peer_step again[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n2\r\n"}, END};
+    static const struct peer_step steps[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"), END};
+    static const struct peer_step again[] = {GREET, ANSWER(GET, "$1\r\n2\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps),
                      *second = fake_peer_start("127.0.0.1", again);
     struct pool_stage stage = {0};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish_peer(&stage, peer);
     pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
@@ -267,13 +262,12 @@ static struct pool_request *submit_to_replica(struct pool_stage *stage, const ch
 
 Test(pool, all_replicas_are_tried)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n9\r\n"}, END};
+    static const struct peer_step steps[] = {GREET, ANSWER(GET, "$1\r\n9\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct address replicas[REPLICAS];
     struct pool_stage stage = {0};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     for (int i = 0; i < REPLICAS - 1; i++) {
         replicas[i] = fake_peer_dead_address();
         snprintf(replicas[i].host, sizeof(replicas[i].host), "127.0.0.%d", i + 2);
@@ -307,14 +301,13 @@ Test(pool, a_pipeline_does_not_go_on_with_a_replica_that_is_unhealthy)
                                              {PEER_HOLD, NULL},
                                              {PEER_SEND, "$1\r\n1\r\n"},
                                              END};
-    static const struct peer_step next[] = {
-        OPEN, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n2\r\n"}, END};
+    static const struct peer_step next[] = {OPEN, ANSWER(GET, "$1\r\n2\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps),
                      *second = fake_peer_start("127.0.0.1", next);
     const struct address replicas[] = {*fake_peer_address(peer), *fake_peer_address(second)};
     struct pool_stage stage = {0};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     publish_replicas(&stage, replicas, 2, 2);
     struct pool_request *request =
         submit_to_replica(&stage, "[[\"GET\",\"k\"],[\"FOO\"],[\"GET\",\"k\"]]");
@@ -341,7 +334,7 @@ Test(pool, the_fence_is_named_while_it_is_up)
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 200}};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run(&stage);
@@ -362,7 +355,7 @@ Test(pool, it_is_the_last_wait_that_is_named)
     struct address dead = fake_peer_dead_address();
     struct pool_stage stage = {.config = {.command_timeout_ms = 300}};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run_until(&stage, is_held);
@@ -375,12 +368,10 @@ Test(pool, it_is_the_last_wait_that_is_named)
 Test(pool, a_server_that_does_not_tell_its_commands_is_named)
 {
     static const struct peer_step steps[] = {OPEN, {PEER_EXPECT, COMMAND}, END};
-    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 200, .connect_timeout_ms = 4000}};
-
-    pool_stage_open(&stage, "+@all");
-    pool_stage_publish_peer(&stage, peer);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+
     pool_stage_run(&stage);
     expect_words(get, 0, ITEM_NOT_SENT, "NOTSENT connection: the server has not answered");
     pool_stage_close_with(&stage, peer);
@@ -399,7 +390,7 @@ Test(pool, a_connection_that_is_full_is_named)
 
     memset(set + at, 'x', SIZE);
     strcpy(set + at + SIZE, "\"]");
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish_peer(&stage, peer);
     struct pool_request *large = pool_stage_submit(&stage, set);
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
