@@ -28,11 +28,8 @@
 #define READONLY "-READONLY You can't write against a read only replica.\r\n"
 
 /* clang-format off */
-/* A command, and what is said to it. */
-#define ANSWER(command, reply) {PEER_EXPECT, command}, {PEER_SEND, reply}
 #define OPEN {PEER_ACCEPT, NULL}, ANSWER(HELLO, HELLO_REPLY(6, "master"))
 #define GREET OPEN, ANSWER(COMMAND, TABLE)
-#define END {PEER_WAIT, NULL}, {PEER_END, NULL}
 /* clang-format on */
 
 enum { JOBS_MAX = 8 };

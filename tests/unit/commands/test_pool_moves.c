@@ -248,8 +248,7 @@ Test(pool, a_stalled_watcher_is_not_believed)
 
 Test(pool, a_switch_closes_at_once_and_settles)
 {
-    static const struct peer_step old[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step old[] = {GREET, {PEER_EXPECT, GET}, END};
     static const struct peer_step new[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", old);
     struct pool_stage stage = {.when = pool_stage_one_in_flight, .then = publish_other};

@@ -118,12 +118,8 @@ Test(pool, what_is_refused_each_time_says_so)
 /* Another node is asked as often again. */
 Test(pool, a_new_master_does_not_pay_for_the_old_one)
 {
-    static const struct peer_step old[] = {GREET,
-                                           ANSWER(INCR, READONLY),
-                                           ANSWER(INCR, READONLY),
-                                           {PEER_EXPECT, INCR},
-                                           {PEER_WAIT, NULL},
-                                           {PEER_END, NULL}};
+    static const struct peer_step old[] = {
+        GREET, ANSWER(INCR, READONLY), ANSWER(INCR, READONLY), {PEER_EXPECT, INCR}, END};
     static const struct peer_step new[] = {GREET, ANSWER(INCR, READONLY), ANSWER(INCR, READONLY),
                                            ANSWER(INCR, ":1\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", new);
