@@ -17,18 +17,6 @@ static const char *const fill =
     "for i = 1, 20000 do redis.call('SET', 'k' .. i, i) redis.call('SADD', 'set', i) "
     "redis.call('HSET', 'hash', i, i) redis.call('ZADD', 'zset', i, i) end";
 
-static bool all_healthy(const struct daemon *daemon, size_t n)
-{
-    const struct http_answer *answer = daemon_get(daemon, "/replicas");
-    const json_t *replicas = http_value(answer, "replicas");
-    size_t healthy = 0;
-
-    for (size_t i = 0; i < json_array_size(replicas); i++) {
-        healthy += json_is_true(json_object_get(json_array_get(replicas, i), "healthy")) ? 1 : 0;
-    }
-    return healthy == n;
-}
-
 /* N elements of each kind on all nodes; all replicas are healthy to the daemon. */
 static struct cluster *start(const struct daemon **daemon, const struct cluster_spec *spec)
 {

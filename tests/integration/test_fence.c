@@ -12,33 +12,6 @@
 
 SCENE_SUITE(integration_fence);
 
-static const char *fence_of(const struct daemon *daemon)
-{
-    const struct http_answer *answer = daemon_get(daemon, "/status");
-    const char *fence = http_string(answer, "masters.0.fence");
-    const bool down = strcmp(fence, "down") == 0;
-
-    cr_assert_eq(down, json_is_null(http_value(answer, "masters.0.fence_since")), "%s",
-                 http_text(answer));
-    cr_assert_eq(down, json_is_null(http_value(answer, "masters.0.fence_reason")), "%s",
-                 http_text(answer));
-    return fence;
-}
-
-static bool fence_is(const struct daemon *daemon, const char *fence)
-{
-    return strcmp(fence_of(daemon), fence) == 0;
-}
-
-/* Looks often: some of what is waited for lasts for some milliseconds. */
-static void wait_for_fence(const struct daemon *daemon, const char *fence, int64_t bound_ms)
-{
-    for (const int64_t end = now_ms() + patient(bound_ms); !fence_is(daemon, fence); nap_ms(2)) {
-        cr_assert(now_ms() < end, "the fence is not %s within %lld ms: %s", fence,
-                  (long long)bound_ms, daemon_log(daemon));
-    }
-}
-
 static size_t ups(const struct daemon *daemon)
 {
     return count_in(daemon_log(daemon), "msg=\"fence up: writes are held back\"");

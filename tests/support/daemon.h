@@ -57,6 +57,13 @@ bool says_none(const struct daemon *daemon, const char *state, const char *reaso
 /** Whether /master, in any status, gives this reason; NULL: null. */
 bool says_reason(const struct daemon *daemon, const char *reason);
 long status_of(const struct daemon *daemon, const char *path);
+/** Whether so many replicas are healthy. */
+bool all_healthy(const struct daemon *daemon, size_t n);
+/** The first master's fence, as /status has it; one that is not down has a reason and a time. */
+const char *fence_of(const struct daemon *daemon);
+bool fence_is(const struct daemon *daemon, const char *fence);
+/** Looks often: some of what is waited for lasts for some milliseconds. */
+void wait_for_fence(const struct daemon *daemon, const char *fence, int64_t bound_ms);
 /** The daemon lives and answers on /livez and /master with a status it may have. */
 void still_serves(const struct daemon *daemon);
 
