@@ -44,21 +44,23 @@ static struct failover_watched *find(struct failover_player *player, const char 
     return NULL;
 }
 
-void failover_play_start(struct failover_player *player, size_t capacity)
+struct failover_player failover_play_start(size_t capacity)
 {
-    *player = (struct failover_player){.failover_log = failover_log_new(capacity),
-                                       .invariant = {.capacity = capacity}};
+    struct failover_player player = {.failover_log = failover_log_new(capacity),
+                                     .invariant = {.capacity = capacity}};
+
     for (size_t i = 0; i < 2; i++) {
-        struct failover_watched *watched = &player->watched[i];
+        struct failover_watched *watched = &player.watched[i];
 
         snprintf(watched->name, sizeof(watched->name), "%s", i == 0 ? "mymaster" : "other");
         watched->published = recording_address(i == 0 ? "7200" : "7203");
-        watched->record = failover_log_watch(player->failover_log, watched->name, 0);
-        failover_log_published(player->failover_log, watched->record, NULL, &watched->published, 0,
-                               true, false, failover_play_time(player));
-        failover_log_state(player->failover_log, watched->record, &watched->published, MASTER_OK,
-                           failover_play_time(player));
+        watched->record = failover_log_watch(player.failover_log, watched->name, 0);
+        failover_log_published(player.failover_log, watched->record, NULL, &watched->published, 0,
+                               true, false, failover_play_time(&player));
+        failover_log_state(player.failover_log, watched->record, &watched->published, MASTER_OK,
+                           failover_play_time(&player));
     }
+    return player;
 }
 
 void failover_play_stop(struct failover_player *player)

@@ -35,7 +35,7 @@ void failover_play_check(struct failover_player *player);
 /** Time goes on, with a tick at each time that the failover log asks for. */
 void failover_play_to(struct failover_player *player, int64_t to_ms);
 /** Two masters are watched and served, `mymaster` at 7200 and `other` at 7203. */
-void failover_play_start(struct failover_player *player, size_t capacity);
+struct failover_player failover_play_start(size_t capacity);
 void failover_play_stop(struct failover_player *player);
 /** Lines of a stream. */
 void failover_play(struct failover_player *player, const char *lines);
@@ -63,7 +63,7 @@ const char *failover_story(struct failover_player *player);
     Test(sim_failover_log, what) \
     { \
         struct failover_player player; \
-        failover_play_start(&player, 64); \
+        player = failover_play_start(64); \
         failover_play(&player, lines); \
         if ((until_ms) > player.now_ms) \
             failover_play_to(&player, until_ms); \

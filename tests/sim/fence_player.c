@@ -93,14 +93,15 @@ void fence_play_to(struct fence_player *player, int64_t to_ms)
     player->now_ms = to_ms;
 }
 
-void fence_play_start(struct fence_player *player, int64_t timeout_ms)
+struct fence_player fence_play_start(int64_t timeout_ms)
 {
+    struct fence_player player = {.shown = FENCE_DOWN};
     struct fence_config config = {.timeout_ms = timeout_ms, .verify_timeout_ms = 500};
     struct endpoint published = fence_node_at("7200");
 
-    *player = (struct fence_player){.shown = FENCE_DOWN};
-    fence_init(&player->guard, &config);
-    fence_publish(&player->guard, &published, BOOT_MS);
+    fence_init(&player.guard, &config);
+    fence_publish(&player.guard, &published, BOOT_MS);
+    return player;
 }
 
 static void play_own(struct fence_player *player, const char *what)

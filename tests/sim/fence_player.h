@@ -32,7 +32,7 @@ void fence_play_follow(struct fence_player *player);
 /** Time goes on. */
 void fence_play_to(struct fence_player *player, int64_t to_ms);
 /** 7200 is published, and no fence is up. */
-void fence_play_start(struct fence_player *player, int64_t timeout_ms);
+struct fence_player fence_play_start(int64_t timeout_ms);
 /** Lines of a stream. */
 void fence_play(struct fence_player *player, const char *lines);
 /** One of recordings/. */

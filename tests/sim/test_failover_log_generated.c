@@ -215,7 +215,7 @@ Test(sim_failover_log, generated)
     for (uint32_t seed = 1; seed <= TALES; seed++) {
         struct failover_player player;
 
-        failover_play_start(&player, 64);
+        player = failover_play_start(64);
         tale_make(tale, seed);
         for (size_t i = 0; i < tale->n; i++) {
             failover_play(&player, tale->events[i].line);

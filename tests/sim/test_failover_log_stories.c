@@ -12,9 +12,8 @@ TestSuite(sim_failover_log, .timeout = 20);
 
 Test(sim_failover_log, crash)
 {
-    struct failover_player player;
+    struct failover_player player = failover_play_start(64);
 
-    failover_play_start(&player, 64);
     failover_play_file(&player, "failover-crash");
     EXPECT_STORY(
         &player,
@@ -27,9 +26,8 @@ Test(sim_failover_log, crash)
 
 Test(sim_failover_log, manual)
 {
-    struct failover_player player;
+    struct failover_player player = failover_play_start(64);
 
-    failover_play_start(&player, 64);
     failover_play_file(&player, "failover-manual");
     EXPECT_STORY(&player,
                  "mymaster manual switched 7200>7202 epoch 1 by 7210 from 188 to 1364 gap 0: "
@@ -39,9 +37,8 @@ Test(sim_failover_log, manual)
 
 Test(sim_failover_log, aborted_and_repeated)
 {
-    struct failover_player player;
+    struct failover_player player = failover_play_start(64);
 
-    failover_play_start(&player, 64);
     failover_play_file(&player, "failover-repeated");
     EXPECT_STORY(
         &player,
@@ -54,9 +51,8 @@ Test(sim_failover_log, aborted_and_repeated)
 
 Test(sim_failover_log, simultaneous)
 {
-    struct failover_player player;
+    struct failover_player player = failover_play_start(64);
 
-    failover_play_start(&player, 64);
     failover_play_file(&player, "failover-simultaneous");
     failover_play_to(&player, 100000);
     EXPECT_STORY(
@@ -72,9 +68,8 @@ Test(sim_failover_log, simultaneous)
 
 Test(sim_failover_log, no_quorum)
 {
-    struct failover_player player;
+    struct failover_player player = failover_play_start(64);
 
-    failover_play_start(&player, 64);
     failover_play_file(&player, "failover-no-quorum");
     EXPECT_STORY(&player, "mymaster crash recovered 7200>0 from 1198 to 15227 gap 14218: "
                           "suspected 0 sdown 1077");
@@ -84,9 +79,8 @@ Test(sim_failover_log, no_quorum)
 
 Test(sim_failover_log, tilt)
 {
-    struct failover_player player;
+    struct failover_player player = failover_play_start(64);
 
-    failover_play_start(&player, 64);
     failover_play_file(&player, "failover-tilt");
     failover_play_to(&player, 40000);
     EXPECT_STORY(&player, "mymaster crash unattended(tilt) 7200>0 from 2505 to ? gap ?: "
