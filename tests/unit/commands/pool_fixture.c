@@ -60,7 +60,7 @@ static void on_suspect(void *data, enum suspicion what, const char *master,
     stage->suspicions[what]++;
 }
 
-void pool_stage_request_ended(struct pool_request *request)
+static void request_ended(struct pool_request *request)
 {
     struct pool_stage *stage = request->data;
 
@@ -139,11 +139,11 @@ void pool_stage_publish_peer(struct pool_stage *stage, const struct fake_peer *p
     pool_stage_publish(stage, fake_peer_address(peer), 1, FENCE_DOWN);
 }
 
-struct pool_request *pool_stage_submit_as(struct pool_stage *stage, enum submission how,
-                                          const char *json)
+bool pool_stage_hand_in(struct pool_stage *stage, struct pool_request *request, enum submission how,
+                        const char *json)
 {
-    struct pool_request *request = pool_request_new();
     char error[BATCH_ERROR_SIZE];
+    bool ended;
 
     cr_assert_eq(batch_read(json, strlen(json), how < AS_PIPELINE ? BATCH_ONE : BATCH_MANY,
                             &request->batch, error),
@@ -151,12 +151,20 @@ struct pool_request *pool_stage_submit_as(struct pool_stage *stage, enum submiss
     request->transaction = how == AS_TRANSACTION;
     request->retry_always = how == AS_RETRIED;
     snprintf(request->master, sizeof(request->master), "mymaster");
-    request->done = pool_stage_request_ended;
+    request->done = request_ended;
     request->data = stage;
     stage->requests[stage->n_requests++] = request;
-    if (pool_run(stage->pool, request)) {
-        stage->n_ended++;
-    }
+    ended = pool_run(stage->pool, request);
+    stage->n_ended += ended;
+    return ended;
+}
+
+struct pool_request *pool_stage_submit_as(struct pool_stage *stage, enum submission how,
+                                          const char *json)
+{
+    struct pool_request *request = pool_request_new();
+
+    (void)pool_stage_hand_in(stage, request, how, json);
     return request;
 }
 

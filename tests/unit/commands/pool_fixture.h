@@ -68,7 +68,13 @@ void pool_stage_open(struct pool_stage *stage);
 void pool_stage_publish(struct pool_stage *stage, const struct address *address, uint64_t switches,
                         enum fence fence);
 void pool_stage_publish_peer(struct pool_stage *stage, const struct fake_peer *peer);
-/** Run a body on the master; the request is the stage's. */
+/**
+ * Run a body as a request that is the stage's from now on. @return whether that was its end
+ * already.
+ */
+bool pool_stage_hand_in(struct pool_stage *stage, struct pool_request *request, enum submission how,
+                        const char *json);
+/** On the master. */
 struct pool_request *pool_stage_submit_as(struct pool_stage *stage, enum submission how,
                                           const char *json);
 struct pool_request *pool_stage_submit(struct pool_stage *stage, const char *json);
@@ -85,8 +91,6 @@ void expect_words(const struct pool_request *request, size_t i, enum item_outcom
                   const char *words);
 bool pool_stage_one_done(struct pool_stage *stage);
 bool pool_stage_one_in_flight(struct pool_stage *stage);
-/** What `done` of a request of the stage is. */
-void pool_stage_request_ended(struct pool_request *request);
 /** The stage, and a peer that plays `steps` and is the master. */
 struct fake_peer *pool_stage_open_with(struct pool_stage *stage, const struct peer_step *steps);
 void pool_stage_close_with(struct pool_stage *stage, struct fake_peer *peer);

@@ -52,17 +52,11 @@ Test(pool, read_only_requests_run_reads_only)
     static const struct peer_step steps[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"), END};
     struct pool_stage stage = {0};
     struct pool_request *request = pool_request_new();
-    const char *two = "[[\"GET\",\"k\"],[\"INCR\",\"k\"]]";
-    char error[BATCH_ERROR_SIZE];
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
 
-    cr_assert_eq(batch_read(two, strlen(two), BATCH_MANY, &request->batch, error), 0);
     request->read_only = "the token is read-only";
-    snprintf(request->master, sizeof(request->master), "mymaster");
-    request->done = pool_stage_request_ended;
-    request->data = &stage;
-    stage.requests[stage.n_requests++] = request;
-    cr_assert_not(pool_run(stage.pool, request));
+    cr_assert_not(
+        pool_stage_hand_in(&stage, request, AS_PIPELINE, "[[\"GET\",\"k\"],[\"INCR\",\"k\"]]"));
     pool_stage_run(&stage);
     expect_done(request, 0, "{\"result\":\"1\"");
     expect_words(request, 1, ITEM_DENIED, "NOPERM ");

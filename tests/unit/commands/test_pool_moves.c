@@ -211,8 +211,7 @@ Test(pool, a_master_that_comes_in_time_is_used)
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    pool_stage_close_with(&stage, other);
 }
 
 Test(pool, the_queue_is_bounded)
@@ -283,8 +282,7 @@ Test(pool, a_flap_of_the_state_closes_nothing)
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":1");
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    pool_stage_close_with(&stage, other);
 }
 
 Test(pool, the_fence_holds_writes_and_lets_reads_go_on)
@@ -383,8 +381,7 @@ Test(pool, a_write_answered_during_the_promotion_is_unknown)
     pool_stage_run(&stage);
     expect_words(incr, 0, ITEM_UNKNOWN, "UNKNOWN ");
     expect_done(get, 0, "{\"result\":\"1\"");
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    pool_stage_close_with(&stage, other);
 }
 
 enum { DOUBT_MS = 50 };
@@ -419,16 +416,21 @@ static int64_t answer_behind_the_fence(struct pool_stage *stage, enum submission
     return answered_ms;
 }
 
+/* The promotion is heard of. */
+static void end_unknown(struct pool_stage *stage)
+{
+    pool_stage_publish(stage, fake_peer_address(other), 1, FENCE_PROMOTING);
+    pool_stage_run(stage);
+    expect_words(stage->requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
+    pool_stage_close_with(stage, other);
+}
+
 Test(pool, a_write_answered_just_before_the_promotion_is_unknown)
 {
     struct pool_stage stage = {0};
 
     stage.promoting_ms = answer_behind_the_fence(&stage, AS_ONE) + DOUBT_MS - 1;
-    pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_PROMOTING);
-    pool_stage_run(&stage);
-    expect_words(stage.requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    end_unknown(&stage);
 }
 
 Test(pool, a_write_answered_long_before_the_promotion_is_done)
@@ -441,8 +443,7 @@ Test(pool, a_write_answered_long_before_the_promotion_is_done)
     cr_expect_geq(clock_boot_ms() - answered_ms, DOUBT_MS);
     expect_done(stage.requests[0], 0, "{\"result\":1");
     promote(&stage);
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    pool_stage_close_with(&stage, other);
 }
 
 /* What counts is when the leader spoke, not when this thread has the time to read it. */
@@ -457,11 +458,7 @@ Test(pool, a_write_answered_just_before_a_promotion_that_is_read_late_is_unknown
     half_ms = clock_boot_ms() + 3 * DOUBT_MS;
     pool_stage_run_until(&stage, half_is_over);
     cr_expect_eq(stage.n_ended, 0);
-    pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_PROMOTING);
-    pool_stage_run(&stage);
-    expect_words(stage.requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    end_unknown(&stage);
 }
 
 Test(pool, a_write_answered_long_before_a_promotion_that_is_read_late_is_done)
@@ -474,8 +471,7 @@ Test(pool, a_write_answered_long_before_a_promotion_that_is_read_late_is_done)
     pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_PROMOTING);
     pool_stage_run(&stage);
     expect_done(stage.requests[0], 0, "{\"result\":1");
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    pool_stage_close_with(&stage, other);
 }
 
 /* The failover began and the promotion too, while as far as this thread knows all is quiet. */
@@ -493,11 +489,7 @@ Test(pool, a_write_answered_before_the_fence_was_read_is_in_doubt)
     fake_peer_release(other);
     pool_stage_run_until(&stage, none_in_flight);
     cr_expect_eq(stage.n_ended, 0);
-    pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_PROMOTING);
-    pool_stage_run(&stage);
-    expect_words(stage.requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    end_unknown(&stage);
 }
 
 Test(pool, a_write_answered_before_the_failover_was_aborted_is_done)
@@ -508,8 +500,7 @@ Test(pool, a_write_answered_before_the_failover_was_aborted_is_done)
     pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_DOWN);
     pool_stage_run(&stage);
     expect_done(stage.requests[0], 0, "{\"result\":1");
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    pool_stage_close_with(&stage, other);
 }
 
 Test(pool, a_write_answered_just_before_the_switch_runs_again_where_it_may)
@@ -523,8 +514,7 @@ Test(pool, a_write_answered_just_before_the_switch_runs_again_where_it_may)
     own_clock_go(0);
     pool_stage_run(&stage);
     expect_done(stage.requests[0], 0, "{\"result\":7");
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    pool_stage_close_with(&stage, other);
     fake_peer_end(new);
 }
 
@@ -537,8 +527,7 @@ Test(pool, a_write_in_doubt_ends_with_the_pool)
     pool_abandon(stage.pool);
     cr_expect_eq(stage.n_ended, 1);
     expect_words(stage.requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    pool_stage_close_with(&stage, other);
 }
 
 /* ---- the end ---- */

@@ -217,8 +217,7 @@ Test(pool, a_master_that_left_and_is_back_serves)
     pool_stage_publish_peer(&stage, second);
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"2\"");
-    pool_stage_close(&stage);
-    fake_peer_end(peer);
+    pool_stage_close_with(&stage, peer);
     fake_peer_end(second);
 }
 
@@ -248,15 +247,9 @@ static void publish_replicas(struct pool_stage *stage, const struct address *rep
 static struct pool_request *submit_to_replica(struct pool_stage *stage, const char *json)
 {
     struct pool_request *request = pool_request_new();
-    char error[BATCH_ERROR_SIZE];
 
-    cr_assert_eq(batch_read(json, strlen(json), BATCH_MANY, &request->batch, error), 0);
     request->target = POOL_REPLICA;
-    snprintf(request->master, sizeof(request->master), "mymaster");
-    request->done = pool_stage_request_ended;
-    request->data = stage;
-    stage->requests[stage->n_requests++] = request;
-    cr_assert_not(pool_run(stage->pool, request));
+    cr_assert_not(pool_stage_hand_in(stage, request, AS_PIPELINE, json));
     return request;
 }
 
@@ -321,8 +314,7 @@ Test(pool, a_pipeline_does_not_go_on_with_a_replica_that_is_unhealthy)
     expect_done(request, 0, "{\"result\":\"1\"");
     expect_words(request, 1, ITEM_BAD, "ERR unknown command");
     expect_done(request, 2, "{\"result\":\"2\"");
-    pool_stage_close(&stage);
-    fake_peer_end(peer);
+    pool_stage_close_with(&stage, peer);
     fake_peer_end(second);
 }
 

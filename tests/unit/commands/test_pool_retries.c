@@ -131,8 +131,7 @@ Test(pool, a_new_master_does_not_pay_for_the_old_one)
     pool_stage_publish(&stage, fake_peer_address(peer), 2, FENCE_DOWN);
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":1");
-    pool_stage_close(&stage);
-    fake_peer_end(before);
+    pool_stage_close_with(&stage, before);
     fake_peer_end(peer);
 }
 

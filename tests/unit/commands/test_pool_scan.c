@@ -59,18 +59,11 @@ static struct pool_request *run_scan(struct pool_stage *stage, enum pool_target 
                                      uint64_t cursor)
 {
     struct pool_request *request = pool_request_new();
-    char json[80], error[BATCH_ERROR_SIZE];
+    char json[80];
 
     snprintf(json, sizeof(json), "[\"SCAN\",%" PRIu64 "]", cursor);
-    cr_assert_eq(batch_read(json, strlen(json), BATCH_ONE, &request->batch, error), 0, "%s", error);
     request->target = target;
-    snprintf(request->master, sizeof(request->master), "mymaster");
-    request->done = pool_stage_request_ended;
-    request->data = stage;
-    stage->requests[stage->n_requests++] = request;
-    if (pool_run(stage->pool, request)) {
-        stage->n_ended++;
-    }
+    (void)pool_stage_hand_in(stage, request, AS_ONE, json);
     pool_stage_run(stage);
     return request;
 }
@@ -320,8 +313,7 @@ Test(pool_scan, a_cursor_finds_its_replica)
     expect_five(run_scan(&stage, POOL_REPLICA, 0), b);
     expect_done(run_scan(&stage, POOL_REPLICA, five_of(b)), 0, DONE);
     expect_done(run_scan(&stage, POOL_REPLICA, five_of(a)), 0, DONE);
-    pool_stage_close(&stage);
-    fake_peer_end(replicas[0]);
+    pool_stage_close_with(&stage, replicas[0]);
     fake_peer_end(replicas[1]);
 }
 
@@ -339,8 +331,7 @@ Test(pool_scan, a_cursor_finds_a_replica_that_was_never_spoken_to)
     expect_done(run_scan(&stage, POOL_REPLICA, five_of(tag_of(replicas[1], RUN_ID_B, false, 0))), 0,
                 DONE);
     expect_lost(run_scan(&stage, POOL_REPLICA, five_of(12345)));
-    pool_stage_close(&stage);
-    fake_peer_end(replicas[0]);
+    pool_stage_close_with(&stage, replicas[0]);
     fake_peer_end(replicas[1]);
 }
 
@@ -355,7 +346,7 @@ Test(pool_scan, a_pipeline_takes_each_cursor_to_its_replica)
     struct pool_request *request = pool_request_new();
     uint32_t a = tag_of(replicas[0], RUN_ID_A, false, 0),
              b = tag_of(replicas[1], RUN_ID_B, false, 0);
-    char json[240], error[BATCH_ERROR_SIZE];
+    char json[240];
 
     pool_stage_open(&stage);
     publish_replicas(&stage, replicas, 2);
@@ -364,20 +355,13 @@ Test(pool_scan, a_pipeline_takes_each_cursor_to_its_replica)
     snprintf(json, sizeof(json),
              "[[\"SCAN\",%" PRIu64 "],[\"SCAN\",%" PRIu64 "],[\"SCAN\",%" PRIu64 "]]", five_of(a),
              five_of(777), five_of(b));
-    cr_assert_eq(batch_read(json, strlen(json), BATCH_MANY, &request->batch, error), 0, "%s",
-                 error);
     request->target = POOL_REPLICA;
-    snprintf(request->master, sizeof(request->master), "mymaster");
-    request->done = pool_stage_request_ended;
-    request->data = &stage;
-    stage.requests[stage.n_requests++] = request;
-    cr_assert_not(pool_run(stage.pool, request));
+    cr_assert_not(pool_stage_hand_in(&stage, request, AS_PIPELINE, json));
     pool_stage_run(&stage);
     expect_done(request, 0, DONE);
     expect_words(request, 1, ITEM_NOT_SENT, LOST);
     expect_done(request, 2, DONE);
-    pool_stage_close(&stage);
-    fake_peer_end(replicas[0]);
+    pool_stage_close_with(&stage, replicas[0]);
     fake_peer_end(replicas[1]);
 }
 
@@ -395,8 +379,7 @@ Test(pool_scan, a_replica_that_is_not_served_any_more_loses_its_cursors)
     expect_five(run_scan(&stage, POOL_REPLICA, 0), a);
     publish_replicas(&stage, replicas + 1, 1);
     expect_lost(run_scan(&stage, POOL_REPLICA, five_of(a)));
-    pool_stage_close(&stage);
-    fake_peer_end(replicas[0]);
+    pool_stage_close_with(&stage, replicas[0]);
     fake_peer_end(replicas[1]);
 }
 
