@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bellwether/base/budget.h"
+#include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 
 static void on_guard(void *data)
@@ -182,6 +183,17 @@ void pool_stage_run_until(struct pool_stage *stage, bool (*when)(struct pool_sta
         loop_run(stage->loop);
     }
     cr_assert_not(stage->guard_fired, "what was waited for did not come");
+}
+
+static bool is_over(struct pool_stage *stage)
+{
+    return clock_boot_ms() >= stage->until_ms;
+}
+
+void pool_stage_run_for(struct pool_stage *stage, int64_t ms)
+{
+    stage->until_ms = clock_boot_ms() + ms;
+    pool_stage_run_until(stage, is_over);
 }
 
 void pool_stage_run(struct pool_stage *stage)

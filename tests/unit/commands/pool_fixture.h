@@ -57,6 +57,7 @@ struct pool_stage {
     size_t n_requests, n_ended;
     bool guard_fired, stalled;
     int suspicions[8];
+    int64_t until_ms; /* of pool_stage_run_for() */
     /* what is to happen when something holds */
     bool (*when)(struct pool_stage *stage);
     void (*then)(struct pool_stage *stage);
@@ -80,6 +81,7 @@ struct pool_request *pool_stage_submit_as(struct pool_stage *stage, enum submiss
 struct pool_request *pool_stage_submit(struct pool_stage *stage, const char *json);
 /** Run until this holds. */
 void pool_stage_run_until(struct pool_stage *stage, bool (*when)(struct pool_stage *stage));
+void pool_stage_run_for(struct pool_stage *stage, int64_t ms);
 /** Run until all requests have ended. */
 void pool_stage_run(struct pool_stage *stage);
 /** Nothing may be left, of requests, counts and connections. */

@@ -61,14 +61,6 @@ Test(pool, a_silent_peer_makes_it_unknown_and_is_hung_up_on)
     pool_stage_close_with(&stage, peer);
 }
 
-static int64_t half_ms; /* of the command's time: when the second one is sent */
-
-static bool half_is_over(struct pool_stage *stage)
-{
-    (void)stage;
-    return clock_boot_ms() >= half_ms;
-}
-
 static bool one_ended(struct pool_stage *stage)
 {
     return stage->n_ended == 1;
@@ -82,9 +74,8 @@ static void fall_silent(struct pool_stage *stage, const struct fake_peer *peer)
 {
     pool_stage_open(stage);
     pool_stage_publish_peer(stage, peer);
-    half_ms = clock_boot_ms() + stage->config.command_timeout_ms / 2;
     pool_stage_submit(stage, "[\"INCR\",\"k\"]");
-    pool_stage_run_until(stage, half_is_over);
+    pool_stage_run_for(stage, stage->config.command_timeout_ms / 2);
     pool_stage_submit(stage, "[\"INCR\",\"k\"]");
     pool_stage_run_until(stage, one_ended);
     expect_words(stage->requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
@@ -145,8 +136,7 @@ Test(pool, a_question_of_its_own_that_is_late_hurts_nobody)
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     struct pool_request *both = pool_stage_submit_as(&stage, AS_TRANSACTION, "[[\"INCR\",\"k\"]]");
 
-    half_ms = clock_boot_ms() + 600;
-    pool_stage_run_until(&stage, half_is_over);
+    pool_stage_run_for(&stage, 600);
     fake_peer_release(peer);
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":1");
@@ -406,8 +396,7 @@ static int64_t answer_behind_the_fence(struct pool_stage *stage, enum submission
     pool_stage_publish(stage, fake_peer_address(other), 1, FENCE_DOWN);
     pool_stage_submit_as(stage, how, "[\"INCR\",\"k\"]");
     pool_stage_run_until(stage, pool_stage_one_in_flight);
-    half_ms = clock_boot_ms() + 5;
-    pool_stage_run_until(stage, half_is_over); /* it is written */
+    pool_stage_run_for(stage, 5); /* it is written */
     pool_stage_publish(stage, fake_peer_address(other), 1, FENCE_UP);
     answered_ms = own_clock_stop();
     fake_peer_release(other);
@@ -455,8 +444,7 @@ Test(pool, a_write_answered_just_before_a_promotion_that_is_read_late_is_unknown
     stage.pulse.fences++;
     own_clock_go(3 * DOUBT_MS);
     /* all that is due has its turn, and the news is not there */
-    half_ms = clock_boot_ms() + 3 * DOUBT_MS;
-    pool_stage_run_until(&stage, half_is_over);
+    pool_stage_run_for(&stage, 3 * DOUBT_MS);
     cr_expect_eq(stage.n_ended, 0);
     end_unknown(&stage);
 }

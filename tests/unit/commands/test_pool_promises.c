@@ -24,20 +24,6 @@ static bool no(void *data)
     return false;
 }
 
-static int64_t then_ms;
-
-static bool then_is_over(struct pool_stage *stage)
-{
-    (void)stage;
-    return clock_boot_ms() >= then_ms;
-}
-
-static void run_for(struct pool_stage *stage, int64_t ms)
-{
-    then_ms = clock_boot_ms() + ms;
-    pool_stage_run_until(stage, then_is_over);
-}
-
 static size_t open_connections(struct pool_stage *stage)
 {
     int64_t n = 0;
@@ -46,6 +32,15 @@ static size_t open_connections(struct pool_stage *stage)
         n += metric_look(&stage->counts->connections[i]);
     }
     return (size_t)n;
+}
+
+/* Nothing was sent to it that has this word. */
+static void close_unseen(struct pool_stage *stage, struct fake_peer *peer, const char *word)
+{
+    pool_stage_close(stage);
+    cr_expect_null(fake_peer_join(peer));
+    cr_expect_null(strstr(fake_peer_seen(peer), word));
+    fake_peer_free(peer);
 }
 
 /* ---- callers that have gone ---- */
@@ -67,10 +62,7 @@ Test(pool, whose_caller_has_gone_is_not_sent_once_there_is_a_master)
     expect_words(incr, 0, ITEM_NOT_SENT, "NOTSENT the caller has gone");
     expect_done(get, 0, "{\"result\":\"1\"");
     cr_expect_eq(metric_read(&stage.counts->commands[METRIC_COMMAND_OUTCOME_NOT_SENT]), 1);
-    pool_stage_close(&stage);
-    cr_expect_null(fake_peer_join(peer));
-    cr_expect_null(strstr(fake_peer_seen(peer), "INCR"));
-    fake_peer_free(peer);
+    close_unseen(&stage, peer, "INCR");
 }
 
 Test(pool, whose_caller_has_gone_is_not_sent_behind_the_fence)
@@ -90,10 +82,7 @@ Test(pool, whose_caller_has_gone_is_not_sent_behind_the_fence)
     expect_done(request, 0, "{\"result\":\"1\"");
     expect_words(request, 1, ITEM_NOT_SENT, "NOTSENT the caller has gone");
     expect_words(request, 2, ITEM_NOT_SENT, "NOTSENT the caller has gone");
-    pool_stage_close(&stage);
-    cr_expect_null(fake_peer_join(peer));
-    cr_expect_null(strstr(fake_peer_seen(peer), "INCR"));
-    fake_peer_free(peer);
+    close_unseen(&stage, peer, "INCR");
 }
 
 /* It was refused, and would run again after a rest. */
@@ -131,10 +120,7 @@ static void check_not_overtaken(const struct peer_step *steps, bool stalled)
     pool_stage_run(&stage);
     expect_words(request, 0, ITEM_UNKNOWN, "UNKNOWN ");
     expect_words(request, 1, ITEM_NOT_SENT, "NOMASTER ");
-    pool_stage_close(&stage);
-    cr_expect_null(fake_peer_join(peer));
-    cr_expect_null(strstr(fake_peer_seen(peer), "SET"));
-    fake_peer_free(peer);
+    close_unseen(&stage, peer, "SET");
 }
 
 /* Its read is on the wire, and the node is served no longer: its write does not follow. */
@@ -190,7 +176,7 @@ Test(pool, a_master_that_left_is_kept_for_who_waits_for_an_answer)
 
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     publish_nothing(&stage);
-    run_for(&stage, 20);
+    pool_stage_run_for(&stage, 20);
     fake_peer_release(peer);
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":1");
@@ -308,7 +294,7 @@ Test(pool, a_pipeline_does_not_go_on_with_a_replica_that_is_unhealthy)
     publish_replicas(&stage, replicas, 2, 1);
     fake_peer_release(peer);
     pool_stage_run_until(&stage, foo_is_judged);
-    run_for(&stage, 20);
+    pool_stage_run_for(&stage, 20);
     fake_peer_release(peer);
     pool_stage_run(&stage);
     expect_done(request, 0, "{\"result\":\"1\"");
@@ -386,9 +372,9 @@ Test(pool, a_connection_that_is_full_is_named)
     pool_stage_publish_peer(&stage, peer);
     struct pool_request *large = pool_stage_submit(&stage, set);
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
-    run_for(&stage, 20);
+    pool_stage_run_for(&stage, 20);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
-    run_for(&stage, 100);
+    pool_stage_run_for(&stage, 100);
     cr_expect_eq(metric_look(&stage.counts->waiting), 1);
     fake_peer_release(peer);
     pool_stage_run(&stage);
