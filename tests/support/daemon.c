@@ -205,6 +205,28 @@ long status_of(const struct daemon *daemon, const char *path)
     return daemon_get(daemon, path)->status;
 }
 
+int sentinel_row(const struct http_answer *sentinels, const char *address)
+{
+    size_t i;
+    json_t *row;
+
+    json_array_foreach(
+        http_value(sentinels, "sentinels"), i,
+        row) if (strcmp(json_string_value(json_object_get(row, "address")), address) == 0)
+    {
+        return (int)i;
+    }
+    return -1;
+}
+
+const char *row_string(const struct daemon *daemon, const char *address, const char *member)
+{
+    const struct http_answer *sentinels = daemon_get(daemon, "/sentinels");
+    const int row = sentinel_row(sentinels, address);
+
+    return row < 0 ? "" : http_string(sentinels, text("sentinels.%d.%s", row, member));
+}
+
 bool all_healthy(const struct daemon *daemon, size_t n)
 {
     const struct http_answer *answer = daemon_get(daemon, "/replicas");

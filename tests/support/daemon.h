@@ -57,6 +57,10 @@ bool says_none(const struct daemon *daemon, const char *state, const char *reaso
 /** Whether /master, in any status, gives this reason; NULL: null. */
 bool says_reason(const struct daemon *daemon, const char *reason);
 long status_of(const struct daemon *daemon, const char *path);
+/** The entry of /sentinels whose address this is, as an index; -1: not there. */
+int sentinel_row(const struct http_answer *sentinels, const char *address);
+/** A member of that entry; "" where it is not there. */
+const char *row_string(const struct daemon *daemon, const char *address, const char *member);
 /** Whether so many replicas are healthy. */
 bool all_healthy(const struct daemon *daemon, size_t n);
 /** The first master's fence, as /status has it; one that is not down has a reason and a time. */
