@@ -3,7 +3,6 @@
  * wherever somebody may look; with --master and without. And Sentinels whose ACL lets little be
  * asked are used all the same.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "../support/daemon.h"

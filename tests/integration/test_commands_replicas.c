@@ -2,7 +2,6 @@
  * Commands on replicas: healthy ones in turn, read-only commands only, the next one where the first
  * fails.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "../support/commands.h"

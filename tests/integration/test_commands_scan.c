@@ -2,7 +2,6 @@
  * Scans through the daemon: whole, whoever answers each of their calls; and where that can't be,
  * they say so.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 

@@ -3,13 +3,10 @@
  * worker.
  */
 #include <criterion/criterion.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "../base/own_clock.h"
 #include "bellwether/base/clock.h"
-#include "bellwether/base/memory.h"
 #include "bellwether/commands/pool.h"
 #include "pool_fixture.h"
 

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/commands/pool.h"
 #include "pool_fixture.h"

@@ -1,7 +1,6 @@
 /* ?fresh=1: suspended requests, the watcher's answers, deadlines, callers that leave, the end. */
 #include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 

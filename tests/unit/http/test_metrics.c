@@ -2,7 +2,6 @@
 #include <criterion/criterion.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/clock.h"

@@ -2,11 +2,9 @@
 #include <criterion/criterion.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/clock.h"
-#include "bellwether/base/memory.h"
 #include "suite_harness.h"
 
 static char masked[] = "***", variable[] = "BELLWETHER_REDIS_PASSWORD";

@@ -1,9 +1,6 @@
 /* Names whose look-up takes long: whoever asks the name service is held until the test lets go. */
 #include <criterion/criterion.h>
 #include <semaphore.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "../base/own_clock.h"
 #include "base/loop/resolve.h"
