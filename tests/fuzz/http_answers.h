@@ -1,4 +1,4 @@
-/* What an HTTP client has been answered, which has to be HTTP with a status and a body that we have. */
+/* What an HTTP client has been answered: HTTP with a status and a body that we have. */
 #ifndef BELLWETHER_TESTS_FUZZ_HTTP_ANSWERS_H
 #define BELLWETHER_TESTS_FUZZ_HTTP_ANSWERS_H
 

@@ -5,9 +5,10 @@
  * empties: who is known follows from links and lists. One history is some 30 s of trouble and then
  * a calm in which the judge has to find the truth.
  *
- * world.c makes the trouble, world_watch.c is the watcher, world_electorate.c counts Sentinels. What
- * is checked: invariant.h at every step, at every step too that the judge counts no fewer Sentinels
- * than there are (`electorate`, kept by place and not by run id), and world_run()'s own end.
+ * world.c makes the trouble, world_watch.c is the watcher, world_electorate.c counts Sentinels.
+ * What is checked: invariant.h at every step, at every step too that the judge counts no fewer
+ * Sentinels than there are (`electorate`, kept by place and not by run id), and world_run()'s own
+ * end.
  */
 #ifndef BELLWETHER_TESTS_SIM_WORLD_H
 #define BELLWETHER_TESTS_SIM_WORLD_H

@@ -85,7 +85,7 @@ void expect_none(const struct daemon *daemon, const char *state, const char *rea
 void expect_reason(const struct daemon *daemon, const char *reason, int64_t bound_ms,
                    const char *file, int line);
 
-/* Of the daemon's log, which is written behind its answers: the condition comes true in a moment. */
+/* The daemon's log is written behind its answers: what is expected of it comes in a moment. */
 #define EXPECT_LOGGED(daemon, condition) \
     do { \
         const int64_t logged_end_ = now_ms() + patient(2000); \
