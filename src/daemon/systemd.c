@@ -12,7 +12,6 @@
 #include "bellwether/base/systemd_notify.h"
 
 #define STATUS_SIZE 512
-#define PULSE_MAX_AGE_MS 10000 /* as /livez has it */
 
 struct manager {
     const struct pulse *pulses;

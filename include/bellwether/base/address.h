@@ -68,8 +68,6 @@ struct address_map {
 int address_map_add(struct address_map *map, const char *rule, char *error, size_t error_size);
 /** The mapped address; the same address when no rule fits. Applied once, never chained. */
 struct address address_map_apply(const struct address_map *map, const struct address *address);
-/** Deep copy. */
-struct address_map address_map_copy(const struct address_map *map);
 void address_map_release(struct address_map *map);
 
 #endif

@@ -5,6 +5,8 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
+#define PULSE_MAX_AGE_MS 10000 /* a thread whose loop has not turned for longer hangs */
+
 struct pulse {
     _Atomic int64_t at_boot_ms;          /* the last turn of its loop */
     _Atomic int64_t valid_until_boot_ms; /* watcher only: its snapshots hold until then */

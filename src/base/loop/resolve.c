@@ -117,8 +117,7 @@ static size_t to_addresses(const struct addrinfo *list, struct address **out)
         struct address one;
 
         if (to_address(list->ai_addr, &one) && !is_among(found, n, &one)) {
-            found = mem_resize(found, n + 1, sizeof(*found));
-            found[n++] = one;
+            *MEM_APPEND(found, n) = one;
         }
     }
     *out = found;
