@@ -1,4 +1,6 @@
-/* One value in text, checked and read as its option's type wants it. Pure. */
+/* The readers of the types of options. Pure. */
+#include "values.h"
+
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -8,7 +10,6 @@
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/base/units.h"
-#include "options_internal.h"
 
 #define SOCKET_MODE_DEFAULT 0660
 
