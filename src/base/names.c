@@ -1,6 +1,4 @@
-/*
- * The one search among sorted names.
- */
+/* Binary search among sorted names. */
 #include "bellwether/base/names.h"
 
 #include <string.h>

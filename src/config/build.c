@@ -1,6 +1,6 @@
 /*
- * From settings to struct options: the numbers by the table, the rest by hand, then what only makes
- * sense or nonsense together.
+ * From settings to struct options: the numbers by the table, the rest by hand, then the checks of
+ * options that depend on each other.
  */
 #include "build.h"
 
@@ -249,10 +249,7 @@ static void name_global_masters(const struct builder *builder)
         if (!has_own_sentinels(section)) {
             add_master(global, section->master);
         }
-        /*
-         * a section that only has other credentials for the same Sentinels names a master of
-         * theirs, too
-         */
+        /* a section with only other credentials for the same Sentinels names a master of theirs */
         any_named = any_named || !section->settings[OPTION_ID_SENTINEL].where;
     }
     global->all_masters = !any_named && global->n_seeds > 0;
@@ -314,7 +311,7 @@ static int build_default_master(const struct builder *builder)
                 setting->where, watch->default_master);
         }
     } else if (named && own_section(builder->settings, named->items[0])) {
-        /* the first configured one, which the order of the deployments hides */
+        /* the first configured one, whose deployment of its own is not the first */
         watch->default_master = mem_strdup(named->items[0]);
     }
     return 0;
@@ -336,7 +333,7 @@ static int build_map(const struct builder *builder)
     return 0;
 }
 
-/* Adopting asks nodes for their role. */
+/* To adopt a promoted node its role has to be asked for. */
 static int check_adopt(const struct builder *builder)
 {
     const struct watch_config *watch = &builder->out->watch;

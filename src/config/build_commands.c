@@ -1,6 +1,6 @@
 /*
  * The options of commands over HTTP: the rules, the tokens, and where they may be served without a
- * token. Their numbers come by the table like all others.
+ * token. Their numbers are made by the table, like all others.
  */
 #include "build_commands.h"
 
@@ -19,7 +19,7 @@ static int build_policy(const struct builder *builder)
     char words[512];
 
     if (setting) {
-        /* no rules at all are not the usual ones */
+        /* given as empty: no rules, instead of the default ones */
         rules = setting->n_items > 0 ? setting->items[0] : "";
     }
     out->policy = policy_parse(rules, words, sizeof(words));

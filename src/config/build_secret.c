@@ -13,7 +13,7 @@ void options_note(struct options *out, enum log_level level, const char *message
         .level = level, .message = message, .key = key, .value = mem_strdup(value)};
 }
 
-/* A warning, not an error: what mounts a secret often has its own idea of a mode. */
+/* A warning, not an error: the mode is often chosen by whatever mounts the secret. */
 static void note_exposed(struct options *out, struct secret *secret)
 {
     const char *words = secret_exposed(secret);

@@ -71,7 +71,7 @@ static void enter_section(struct file_reader *reader, const char *title)
     }
 }
 
-/* Looks at a section's line itself; inih sees it too, and only checks that it is closed. */
+/* Takes the title from a section's line. inih sees the line, too, and only checks its brackets. */
 static void look_at_line(struct file_reader *reader, char *line)
 {
     char *end = line[0] == '[' ? strchr(line, ']') : NULL;

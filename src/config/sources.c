@@ -196,7 +196,7 @@ int settings_from_environment(struct settings *settings, char **environment,
             *MEM_APPEND(settings->unknown_variables, settings->n_unknown_variables) =
                 mem_strdup(name);
         } else if (equals[1] != '\0') {
-            /* an empty variable is as good as none: compose files make such */
+            /* an empty variable counts as not set: compose files make such */
             failed = setting_add(&settings->by_source[SOURCE_ENVIRONMENT][id], &option_table[id],
                                  equals + 1, true, name, error);
         }

@@ -114,7 +114,8 @@ static void deliver(void *data, struct message *message)
 /* ---- start ---- */
 
 /*
- * Commands run as who is also asked for its role: everybody's login, then those of single masters.
+ * Commands log in to a node as the check of its role does: with the login of all masters, then
+ * those of single ones.
  */
 static struct pool_login *make_logins(const struct watch_config *watch)
 {
@@ -340,7 +341,7 @@ int service_run(const struct options *options)
 
     bound_memory(options);
     service.pulses = mem_new(n_pulses, sizeof(*service.pulses));
-    for (size_t i = 0; i < n_pulses; i++) { /* alive until proved otherwise */
+    for (size_t i = 0; i < n_pulses; i++) { /* all have just turned, so far */
         atomic_store(&service.pulses[i].at_boot_ms, clock_boot_ms());
     }
     service.metrics = metrics_new((size_t)options->workers);

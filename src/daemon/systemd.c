@@ -1,4 +1,4 @@
-/* systemd's side of the daemon's life. */
+/* Messages to the service manager, and the watchdog's timer. */
 #include "systemd.h"
 
 #include <inttypes.h>
@@ -34,7 +34,7 @@ static bool all_turn(const struct manager *manager)
     return true;
 }
 
-/* A thread that hangs leaves the dog unfed, and systemd starts the daemon anew. */
+/* While a thread hangs the watchdog is told nothing, and systemd restarts the daemon. */
 static void feed(void *data)
 {
     struct manager *manager = data;

@@ -33,8 +33,10 @@ struct endpoint {
 int address_parse(const char *text, uint16_t default_port, struct address *out, char *error,
                   size_t error_size);
 
-/** Make an address of a host and a port in text, as Sentinels give them (v6 may stand in brackets).
- * @return 0; -BW_EINVAL (empty or over-long host, port not 1..65535). Thread: any. */
+/**
+ * Make an address of a host and a port in text, as Sentinels give them (v6 may stand in brackets).
+ * @return 0; -BW_EINVAL (empty or over-long host, port not 1..65535). Thread: any.
+ */
 int address_from_parts(const char *host, size_t host_len, const char *port, size_t port_len,
                        struct address *out);
 

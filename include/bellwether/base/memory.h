@@ -1,6 +1,6 @@
 /*
- * Allocation that cannot fail: out of memory ends the process with a message.
- * A sidecar that limps on without memory gives wrong answers; one that restarts does not.
+ * Allocation that does not fail: out of memory ends the process with a message. A process that
+ * goes on without memory could give wrong answers; one that is restarted does not.
  */
 #ifndef BELLWETHER_BASE_MEMORY_H
 #define BELLWETHER_BASE_MEMORY_H
