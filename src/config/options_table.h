@@ -209,8 +209,8 @@ enum option_id {
 struct option_entry {
     const char *name;
     enum option_type type;
-    unsigned properties; /* enum option_property */
-    size_t field;        /* offset in struct options */
+    unsigned properties;        /* enum option_property */
+    size_t field;               /* offset in struct options */
 #define OPTION_NOWHERE SIZE_MAX /* build.c makes it by hand */
     const char *fallback;
     int64_t min, max;
