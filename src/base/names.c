@@ -1,4 +1,6 @@
-/* Binary search among sorted names. */
+/*
+ * The one search among sorted names.
+ */
 #include "bellwether/base/names.h"
 
 #include <string.h>

@@ -38,21 +38,25 @@ static bool continues(const struct option_entry *entry, const char *word)
 static void split_list(struct setting *setting, const struct option_entry *entry, const char *text,
                        bool blanks)
 {
-    const char *separators = blanks ? ", \t" : ",";
+    char *copy = mem_strdup(text);
+    char *rest = copy;
     struct buffer item = {0};
 
-    for (size_t length; *(text += strspn(text, separators)) != '\0'; text += length) {
-        length = strcspn(text, separators);
-        if (item.size > 0 && continues(entry, text)) {
+    for (char *word; (word = strsep(&rest, blanks ? ", \t" : ","));) {
+        if (*word == '\0') {
+            continue; /* `a, b`, or a comma at the end */
+        }
+        if (item.size > 0 && continues(entry, word)) {
             buffer_add_text(&item, ",");
         } else if (item.size > 0) {
             *MEM_APPEND(setting->items, setting->n_items) = buffer_take_text(&item, NULL);
         }
-        buffer_add(&item, text, length);
+        buffer_add_text(&item, word);
     }
     if (item.size > 0) {
         *MEM_APPEND(setting->items, setting->n_items) = buffer_take_text(&item, NULL);
     }
+    free(copy);
 }
 
 int setting_add(struct setting *setting, const struct option_entry *entry, const char *text,
