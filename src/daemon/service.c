@@ -79,7 +79,7 @@ static void on_stop_signal(void *data, int signum)
     service->draining = true;
     log_info("shutting down", LOG_STR("signal", strsignal(signum)),
              LOG_INT("delay_ms", service->options->shutdown_delay_ms));
-    manager_stopping(service->manager);
+    manager_stopping();
     tell_workers(service, MESSAGE_DRAIN);
     loop_timer_start(service->delay, service->options->shutdown_delay_ms);
 }
@@ -93,7 +93,7 @@ static void on_reload_signal(void *data, int signum)
         return;
     }
     log_info("reloading credentials", LOG_STR("signal", "SIGHUP"));
-    manager_reloading(service->manager);
+    manager_reloading();
     mailbox_post(watcher_mailbox(service->watcher), message_plain_new(MESSAGE_RELOAD));
     tell_workers(service, MESSAGE_RELOAD);
     manager_ready(service->manager);

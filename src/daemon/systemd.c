@@ -68,21 +68,19 @@ void manager_ready(struct manager *manager)
     notify_send(message);
 }
 
-void manager_reloading(struct manager *manager)
+void manager_reloading(void)
 {
     char message[64];
     struct timespec now = {0};
 
-    (void)manager;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     (void)snprintf(message, sizeof(message), "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
                    (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
     notify_send(message);
 }
 
-void manager_stopping(struct manager *manager)
+void manager_stopping(void)
 {
-    (void)manager;
     notify_send("STOPPING=1\nSTATUS=shutting down");
 }
 

@@ -18,8 +18,8 @@ struct manager;
  */
 struct manager *manager_new(struct loop *loop, const struct pulse *pulses, size_t n_pulses);
 void manager_ready(struct manager *manager);
-void manager_reloading(struct manager *manager);
-void manager_stopping(struct manager *manager);
+void manager_reloading(void);
+void manager_stopping(void);
 /** Tell the manager the verdict on a snapshot where it is a new one. @param snapshot borrowed. */
 void manager_look(struct manager *manager, const struct snapshot *snapshot);
 void manager_free(struct manager *manager);
