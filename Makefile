@@ -311,7 +311,9 @@ $(B)/fuzz/libbellwether.a: $(call fuzz_object,$(LIB_SOURCES)) $(B)/fuzz/obj/gen/
 	$(Q)$(AR) rcs $@ $(filter %.o,$^)
 
 # Before the library: it replaces the resolver's threads.
-$(B)/fuzz/watch $(B)/fuzz/connections: $(B)/fuzz/obj/tests/fuzz/outside.o
+$(B)/fuzz/watch $(B)/fuzz/connections: $(call fuzz_object,tests/fuzz/outside.c tests/fuzz/wire.c)
+$(B)/fuzz/watch: $(call fuzz_object,tests/fuzz/watch_answers.c)
+$(B)/fuzz/connections: $(call fuzz_object,tests/fuzz/http_answers.c)
 $(FUZZ_TARGETS): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/fuzz_%.o $(B)/fuzz/libbellwether.a
 	$(call say,LD      $@)
 	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -pthread $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(DEPS_LIBS)

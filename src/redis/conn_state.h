@@ -1,7 +1,8 @@
 /*
  * A connection as its files share it: connection.c (its life and the public functions), dial.c
- * (look-up, addresses, connect), stream.c (bytes out and in), replies.c (replies), pending.c (who
- * waits for them). A file calls those behind it in this list, and tells connection.c by `reports`.
+ * (look-up, addresses, connect), stream.c (bytes out and in), replies.c (each reply to whoever
+ * asked), pending.c (who waits). A file calls those behind it in this list, and tells connection.c
+ * by `reports`. resp_reader.c, below them all, knows no connection.
  *
  * Two rules keep callbacks safe. Whoever comes from the loop stands between conn_enter() and
  * conn_leave(), so that the memory outlives a redis_conn_free() in a callback. And whoever called a
@@ -12,8 +13,7 @@
 #define BELLWETHER_REDIS_CONN_STATE_H
 
 #include "bellwether/redis/connection.h"
-#include "reply_arena.h"
-#include "reply_skip.h"
+#include "resp_reader.h"
 
 #define CONN_WORDS_SIZE 192
 
@@ -91,16 +91,8 @@ struct redis_conn {
     uint64_t received;        /* bytes of the stream in */
     int protocol;             /* RESP 2 or 3, asked for with the next HELLO */
     bool resp3;               /* spoken */
-    struct conn_arena arena;  /* of the tree that is not complete yet */
     bool subscribed;
-
-    /* The reply under way. */
-    struct result_sink sink;
-    size_t reply_bytes; /* parsed of it; a transaction's replies count together */
-    size_t limit;       /* of these */
-    bool swollen;       /* the reader's buffer grew for a long reply */
-    size_t counted;     /* bytes of that buffer, had or promised, that the memory budget knows of */
-    struct conn_skip skip;
+    struct resp_reader reader;
 
     /* Commands in flight, a ring. */
     struct conn_command *commands;

@@ -84,10 +84,9 @@ STORY_TEST(
 
 Test(sim_failover_log, started_in_the_middle)
 {
-    struct failover_player player;
+    struct failover_player player = failover_play_start(64);
     struct failover_watched *mine;
 
-    failover_play_start(&player, 64);
     mine = &player.watched[0];
     failover_log_forget(player.failover_log, mine->record, failover_play_time(&player));
     mine->record = failover_log_watch(player.failover_log, "mymaster", 0);

@@ -238,6 +238,66 @@ long status_of(const struct daemon *daemon, const char *path)
     return daemon_get(daemon, path)->status;
 }
 
+int sentinel_row(const struct http_answer *sentinels, const char *address)
+{
+    size_t i;
+    json_t *row;
+
+    json_array_foreach(
+        http_value(sentinels, "sentinels"), i,
+        row) if (strcmp(json_string_value(json_object_get(row, "address")), address) == 0)
+    {
+        return (int)i;
+    }
+    return -1;
+}
+
+const char *row_string(const struct daemon *daemon, const char *address, const char *member)
+{
+    const struct http_answer *sentinels = daemon_get(daemon, "/sentinels");
+    const int row = sentinel_row(sentinels, address);
+
+    return row < 0 ? "" : http_string(sentinels, text("sentinels.%d.%s", row, member));
+}
+
+bool all_healthy(const struct daemon *daemon, size_t n)
+{
+    const struct http_answer *answer = daemon_get(daemon, "/replicas");
+    const json_t *replicas = http_value(answer, "replicas");
+    size_t healthy = 0;
+
+    for (size_t i = 0; i < json_array_size(replicas); i++) {
+        healthy += json_is_true(json_object_get(json_array_get(replicas, i), "healthy")) ? 1 : 0;
+    }
+    return healthy == n;
+}
+
+const char *fence_of(const struct daemon *daemon)
+{
+    const struct http_answer *answer = daemon_get(daemon, "/status");
+    const char *fence = http_string(answer, "masters.0.fence");
+    const bool down = strcmp(fence, "down") == 0;
+
+    cr_assert_eq(down, json_is_null(http_value(answer, "masters.0.fence_since")), "%s",
+                 http_text(answer));
+    cr_assert_eq(down, json_is_null(http_value(answer, "masters.0.fence_reason")), "%s",
+                 http_text(answer));
+    return fence;
+}
+
+bool fence_is(const struct daemon *daemon, const char *fence)
+{
+    return strcmp(fence_of(daemon), fence) == 0;
+}
+
+void wait_for_fence(const struct daemon *daemon, const char *fence, int64_t bound_ms)
+{
+    for (const int64_t end = now_ms() + patient(bound_ms); !fence_is(daemon, fence); nap_ms(2)) {
+        cr_assert(now_ms() < end, "the fence is not %s within %lld ms: %s", fence,
+                  (long long)bound_ms, daemon_log(daemon));
+    }
+}
+
 void still_serves(const struct daemon *daemon)
 {
     cr_assert(!process_ended(daemon->process), "the daemon ended (status 0x%x):\n%s",

@@ -73,22 +73,13 @@ struct sentinel_replica_row {
     char run_id[SENTINEL_RUN_ID_SIZE];
     unsigned flags;
     char flags_text[SENTINEL_FLAGS_SIZE];
-    bool link_up;            /* master-client-status is ok */
-    int64_t link_down_ms;    /* master-client-down-time; -1 absent */
+    bool link_up;            /* master-link-status is ok */
+    int64_t link_down_ms;    /* master-link-down-time; -1 absent */
     int64_t info_refresh_ms; /* age of the last INFO; -1 absent */
     int64_t priority;        /* slave-priority; -1 absent */
     int64_t repl_offset;     /* slave-repl-offset; -1 absent */
     int64_t last_ok_ping_reply_ms;
     struct address master; /* master-host, master-port; unset when unknown ("?") */
-};
-
-/* What HELLO says. Texts are empty where absent. */
-struct sentinel_hello {
-    char server[SENTINEL_WORD_SIZE];
-    char version[SENTINEL_WORD_SIZE];
-    char mode[SENTINEL_WORD_SIZE]; /* standalone, sentinel, cluster */
-    char role[SENTINEL_WORD_SIZE]; /* master, replica; sentinels have none or "sentinel" */
-    int64_t proto;
 };
 
 /* The kind of an error reply, by its first word. */
@@ -106,9 +97,8 @@ enum sentinel_error {
     SENTINEL_ERROR_MAXCLIENTS,
 };
 
-int sentinel_parse_address(
-    const redisReply *reply,
-    struct address *out); /* GET-MASTER-ADDR-BY-NAME; -BW_EINVAL: unusable host or port */
+/** GET-MASTER-ADDR-BY-NAME. @return also -BW_EINVAL: unusable host or port. */
+int sentinel_parse_address(const redisReply *reply, struct address *out);
 int sentinel_parse_master(const redisReply *reply, struct sentinel_master_row *out);
 /**
  * @param out  an array to free() with the caller, one entry a well-formed row; rows without name
@@ -119,7 +109,6 @@ int sentinel_parse_masters(const redisReply *reply, struct sentinel_master_row *
 int sentinel_parse_peers(const redisReply *reply, struct sentinel_peer_row **out, size_t *n_out);
 int sentinel_parse_replicas(const redisReply *reply, struct sentinel_replica_row **out,
                             size_t *n_out);
-int sentinel_parse_hello(const redisReply *reply, struct sentinel_hello *out);
 int sentinel_parse_myid(const redisReply *reply, char out[SENTINEL_RUN_ID_SIZE]);
 /**
  * CKQUORUM: an OK status and NOQUORUM are both answers. @param text the words, cut to text_size.
@@ -127,10 +116,6 @@ int sentinel_parse_myid(const redisReply *reply, char out[SENTINEL_RUN_ID_SIZE])
 int sentinel_parse_ckquorum(const redisReply *reply, bool *ok, char *text, size_t text_size);
 /** `sentinel_tilt:1` in INFO's text (bulk, status or verbatim). */
 int sentinel_parse_tilt(const redisReply *info, bool *tilt);
-/** The role in ROLE's reply: "master", "slave", "sentinel" -> copied word. */
-int sentinel_parse_role(const redisReply *reply, char out[SENTINEL_WORD_SIZE]);
-/** `role:master` in INFO replication's text. */
-int sentinel_parse_info_role(const redisReply *info, char out[SENTINEL_WORD_SIZE]);
 /** Which error this error reply is; SENTINEL_ERROR_OTHER also for what is no error reply. */
 enum sentinel_error sentinel_error_kind(const redisReply *reply);
 

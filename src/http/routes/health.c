@@ -18,8 +18,6 @@
 #include "ready.h"
 #include "table.h"
 
-#define PULSE_MAX_AGE_MS 10000
-
 /* @return whether a listener does not accept though callers wait there, with words for it. */
 static bool is_deaf(const struct request *request, char *detail, size_t size)
 {
