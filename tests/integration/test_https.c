@@ -1,4 +1,4 @@
-/* HTTPS for callers: versions, certificates of both sides, what is no TLS, and files that change. */
+/* HTTPS: versions, certificates of both sides, what is no TLS, and files that change. */
 #include <openssl/ssl.h>
 #include <signal.h>
 #include <stdio.h>
