@@ -339,6 +339,53 @@ SCENE(integration_https, all_kinds_of_requests)
     cr_assert_eq(process_wait(daemon->process, 3000), 0);
 }
 
+SCENE(integration_https, other_callers)
+{
+    struct daemon *daemon = START();
+    const char *url = text("%s/livez", daemon->base), *ca = text("%s/ca.crt", daemon->certificates);
+    const char *const callers[][5] = {
+        {"node", "-e",
+         text("require('https').get('%s', {ca: require('fs').readFileSync('%s')}, "
+              "r => r.pipe(process.stdout))",
+              url, ca)},
+        {"python3", "-c",
+         text("import ssl, urllib.request as u; print(u.urlopen('%s', "
+              "context=ssl.create_default_context(cafile='%s')).read().decode())",
+              url, ca)},
+        {"curl", "-sS", "--cacert", ca, url}};
+
+    for (size_t i = 0; i < sizeof(callers) / sizeof(*callers); i++) {
+        const char *argv[6] = {NULL};
+
+        if (!process_can_run(callers[i][0])) {
+            continue;
+        }
+        for (size_t k = 0; k < 5; k++) {
+            argv[k] = callers[i][k];
+        }
+        const struct process_result said = process_run(10000, NULL, argv);
+        cr_assert(strncmp(said.out, "ok", 2) == 0, "%s: %s%s", argv[0], said.out, said.err);
+    }
+}
+
+/* A caller may not begin again within a session: that costs the daemon more than it. */
+SCENE(integration_https, renegotiation)
+{
+    struct daemon *daemon = START();
+    const char *const words[] = {
+        "sh", "-c",
+        text("(sleep 0.5; echo R; sleep 1) | openssl s_client -connect 127.0.0.1:%u -tls1_2",
+             daemon->port),
+        NULL};
+    const struct process_result said = process_run(10000, NULL, words);
+
+    const char *again = strstr(said.err, "RENEGOTIATING");
+
+    cr_assert(again, "%s%s", said.out, said.err);
+    cr_assert_eq(count_in(again, "verify return"), 0, "no second handshake: %s", said.err);
+    still_serves(daemon);
+}
+
 /* ---- files that change ---- */
 
 /* The serial number that the daemon's certificate has now. */
