@@ -36,7 +36,7 @@ struct scrape {
 
 static int64_t is_up(const struct scrape *scrape, const struct snapshot_master *master)
 {
-    return !scrape->stalled && master->has_address && master_state_serves(master->state);
+    return !scrape->stalled && snapshot_master_serves(master);
 }
 
 static int64_t is_verified(const struct scrape *scrape, const struct snapshot_master *master)

@@ -1,8 +1,7 @@
 /*
- * Callers' connections from accept() to close(). One that has not spoken stands outside
- * libmicrohttpd (silent.c); with a whole head of a request, or with bytes that libmicrohttpd has to
- * judge, it takes a place (connections.c) and is handed over, and is looked after from then on
- * (slow_clients.c). Listening sockets are acceptor.c's.
+ * Callers' connections from accept() to close(). A new one stands outside libmicrohttpd
+ * (admission.c); with a whole head of a request it takes a place (connections.c) and is handed
+ * over, and is looked after from then on (slow_clients.c). Listening sockets are acceptor.c's.
  */
 #ifndef BELLWETHER_HTTP_SERVER_CONNECTIONS_H
 #define BELLWETHER_HTTP_SERVER_CONNECTIONS_H

@@ -79,9 +79,9 @@ static bool may_come(const struct cache *cache, const char *name)
            snapshot->reason != REASON_UNKNOWN_NAME;
 }
 
-/* Whether the answer would be 200 now. */
-static bool serves(const struct cache *cache, const struct wait_terms *terms,
-                   const struct snapshot_master *master)
+/* Whether the route's handler would answer with 200 now. */
+static bool would_be_200(const struct cache *cache, const struct wait_terms *terms,
+                         const struct snapshot_master *master)
 {
     if (!master->has_address || (terms->require_majority && !master->majority)) {
         return false;
@@ -112,7 +112,7 @@ static bool is_satisfied(struct cache *cache, const struct wait_terms *terms, co
     if (terms->wants == WAIT_INDEX) {
         return true; /* in whatever state */
     }
-    return serves(cache, terms, cached->master) &&
+    return would_be_200(cache, terms, cached->master) &&
            (!(terms->wants & WAIT_OTHER) ||
             !snapshot_master_is_at(cached->master, terms->unless)) &&
            (!(terms->wants & WAIT_TAG) || has_other_tag(cache, terms, cached));
@@ -127,8 +127,7 @@ static const struct answer *shared_answer(struct cache *cache, const struct wait
 {
     if (!cached || !terms->plain || cache_stalled(cache) ||
         (terms->require_majority && !cached->master->majority) ||
-        (terms->stale &&
-         !(cached->master->has_address && master_state_serves(cached->master->state)))) {
+        (terms->stale && !snapshot_master_serves(cached->master))) {
         return NULL;
     }
     return cache_answer(cache, cached, terms->kind, terms->form);

@@ -1,9 +1,10 @@
 /*
- * Connections outside libmicrohttpd. Until the head of a request is all there, one costs a few
- * bytes and a watch here, and no place; of too many the oldest is closed. Then its first bytes tell
- * which daemon it belongs to, or that it is none of ours.
+ * The way of a connection into libmicrohttpd. Until the head of its request is all there, a
+ * connection costs a few bytes and a watch here, and no place; of too many the oldest is closed.
+ * Then its first bytes tell to which daemon it is handed over, or that they are no request of
+ * HTTP/1.1: then it is told so and closed.
  */
-#include "silent.h"
+#include "admission.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -79,8 +80,8 @@ static void unwatch(struct http_conn *conn)
 
 /* ---- answers of our own ---- */
 
-void silent_say(const struct http_conn *conn, enum problem_kind kind, const char *detail,
-                const struct peek *peek)
+void http_conn_say(const struct http_conn *conn, enum problem_kind kind, const char *detail,
+                   const struct peek *peek)
 {
     unsigned status = problem_status(kind);
     json_t *problem = problem_new(kind, detail);
@@ -113,8 +114,10 @@ void silent_say(const struct http_conn *conn, enum problem_kind kind, const char
     free(body);
 }
 
-/* To close with bytes unread would take the answer away from a caller that has not read it yet.
- * @return whether the caller is done. */
+/*
+ * Drop what the caller still sends: to close with bytes unread would take the answer away from a
+ * caller that has not read it yet. @return whether the caller is done.
+ */
 static bool drain(const struct http_conn *conn)
 {
     char bytes[4096];
@@ -129,7 +132,7 @@ static bool drain(const struct http_conn *conn)
     return false;
 }
 
-/* After it was told. */
+/* The connection was told why it is refused: it has LEAVE_MS to read that. */
 static void leave(struct http_conn *conn)
 {
     http_conn_move(conn, HTTP_CONN_LEAVING);
@@ -142,7 +145,7 @@ static void leave(struct http_conn *conn)
     watch(conn);
 }
 
-/* ---- what it is ---- */
+/* ---- what the first bytes say ---- */
 
 static void refuse_bytes(struct http_conn *conn, const struct peek *peek)
 {
@@ -156,7 +159,8 @@ static void refuse_bytes(struct http_conn *conn, const struct peek *peek)
             : "this listener takes HTTP/1.1 only, and these bytes begin an HTTP/2 connection";
 
     connections_refuse(conn->door->all, METRIC_REJECTION_PROTOCOL, words);
-    silent_say(conn, peek->kind == PEEK_FAULTY ? peek->why : PROBLEM_WRONG_PROTOCOL, words, peek);
+    http_conn_say(conn, peek->kind == PEEK_FAULTY ? peek->why : PROBLEM_WRONG_PROTOCOL, words,
+                  peek);
     leave(conn);
 }
 
@@ -183,7 +187,7 @@ static void hand_over(struct http_conn *conn, const struct peek *peek)
         const char *words = "there are too many to tell each why; ask again later";
 
         connections_refuse(connections, why, words);
-        silent_say(conn, PROBLEM_TOO_MANY_CONNECTIONS, words, peek);
+        http_conn_say(conn, PROBLEM_TOO_MANY_CONNECTIONS, words, peek);
         leave(conn);
         return;
     }
@@ -236,9 +240,9 @@ static void look(struct http_conn *conn, bool ended)
     }
 }
 
-/* ---- the list ---- */
+/* ---- from accept() on ---- */
 
-/* Those that have not spoken may have what places nobody has, and some more. */
+/* How many that have not spoken there may be: the places that nobody has, and some more. */
 static size_t room(const struct connections *connections)
 {
     const struct http_config *config = connections->worker->config;
@@ -251,7 +255,7 @@ static size_t room(const struct connections *connections)
     return (taken < all ? all - taken : 0) / config->n_workers + HTTP_CONNECTIONS_REFUSED_AT_ONCE;
 }
 
-void silent_begin(struct http_conn *conn)
+void admission_begin(struct http_conn *conn)
 {
     struct connections *connections = conn->door->all;
 
@@ -259,12 +263,12 @@ void silent_begin(struct http_conn *conn)
     http_conn_move(conn, HTTP_CONN_SILENT);
     look(conn, false);
     if (connections->silent.n > room(connections)) {
-        (void)silent_drop_oldest(connections);
+        (void)admission_drop_oldest(connections);
     }
     connections_arm(connections);
 }
 
-bool silent_drop_oldest(struct connections *connections)
+bool admission_drop_oldest(struct connections *connections)
 {
     struct http_conn *silent = first_of(&connections->silent),
                      *oldest = silent ? silent : first_of(&connections->leaving);
@@ -275,13 +279,13 @@ bool silent_drop_oldest(struct connections *connections)
     return oldest != NULL;
 }
 
-void silent_drop_all(struct connections *connections)
+void admission_drop_all(struct connections *connections)
 {
-    while (silent_drop_oldest(connections)) {
+    while (admission_drop_oldest(connections)) {
     }
 }
 
-void silent_ready(void *data, int events)
+void admission_ready(void *data, int events)
 {
     struct connections *connections = data;
     struct epoll_event ready[READY_MAX];
@@ -319,7 +323,7 @@ static void look_by_turns(struct connections *connections)
     }
 }
 
-void silent_sweep(struct connections *connections, int64_t now_ms)
+void admission_sweep(struct connections *connections, int64_t now_ms)
 {
     static const char words[] =
         "the request's head was not all there in time (option request-timeout)";
@@ -335,7 +339,7 @@ void silent_sweep(struct connections *connections, int64_t now_ms)
 
             (void)peek_into(conn, &begun);
             connections_refuse(connections, METRIC_REJECTION_REQUEST_TIMEOUT, words);
-            silent_say(conn, PROBLEM_REQUEST_TIMEOUT, words, &begun);
+            http_conn_say(conn, PROBLEM_REQUEST_TIMEOUT, words, &begun);
             leave(conn);
         } else {
             drop(conn);
