@@ -95,10 +95,8 @@ static void begin_stop(struct worker *worker)
     loop_timer_start(worker->stop_timer, STOP_PATIENCE_MS);
 }
 
-static void deliver(void *data, struct message *message)
+static void hear(struct worker *worker, struct message *message)
 {
-    struct worker *worker = data;
-
     switch (message->kind) {
     case MESSAGE_SNAPSHOT: take_snapshot(worker, (struct message_snapshot *)message); break;
     case MESSAGE_FRESH: fresh_settle(worker, (struct message_fresh *)message); break;
@@ -114,14 +112,39 @@ static void deliver(void *data, struct message *message)
     message->drop(message);
 }
 
-static void turn(void *data)
+/* Where streams are behind, news wait until the turn has told them what came before. */
+static void deliver(void *data, struct message *message)
 {
     struct worker *worker = data;
 
-    streams_turn(worker->streams);
-    suspend_turn(worker);
-    listeners_turn(worker);
-    connections_turn(worker->connections);
+    if (worker->held.first || streams_are_behind(worker->streams)) {
+        list_append(&worker->held, &message->link);
+    } else {
+        hear(worker, message);
+    }
+}
+
+static struct message *take_held(struct worker *worker)
+{
+    return LIST_OWNER(list_take_first(&worker->held), struct message, link);
+}
+
+static void turn(void *data)
+{
+    struct worker *worker = data;
+    bool again;
+
+    loop_timer_stop(worker->again_timer);
+    do {
+        streams_turn(worker->streams);
+        suspend_turn(worker);
+        listeners_turn(worker);
+        connections_turn(worker->connections);
+        again = worker->held.first != NULL;
+        while (worker->held.first && !streams_are_behind(worker->streams)) {
+            hear(worker, take_held(worker));
+        }
+    } while (again);
     if (worker->stopping && worker->in_flight == 0) {
         loop_stop(worker->loop);
     }
@@ -156,7 +179,7 @@ struct worker *worker_new(const struct http_config *config, const struct http_ro
     worker->pulse_timer = loop_timer_new(worker->loop, beat, worker);
     worker->stop_timer = loop_timer_new(worker->loop, end, worker);
     worker->fresh_timer = loop_timer_new(worker->loop, fresh_expire, worker);
-    worker->called_timer = loop_timer_new(worker->loop, turn_again, worker);
+    worker->again_timer = loop_timer_new(worker->loop, turn_again, worker);
     worker->cache = cache_new(worker->instance, routes);
     worker->commands = config->pool ? routes->commands_new(worker) : NULL;
     worker->long_polls = long_polls_new(worker);
@@ -267,13 +290,16 @@ void worker_free(struct worker *worker)
         return;
     }
     worker_stop(worker);
+    for (struct message *message; (message = take_held(worker));) {
+        message->drop(message);
+    }
     stop_listeners(worker);
     worker->routes->commands_free(worker->commands);
     long_polls_free(worker->long_polls);
     streams_free(worker->streams);
     cache_free(worker->cache);
     connections_free(worker->connections);
-    loop_timer_free(worker->called_timer);
+    loop_timer_free(worker->again_timer);
     loop_timer_free(worker->pulse_timer);
     loop_timer_free(worker->stop_timer);
     loop_timer_free(worker->fresh_timer);

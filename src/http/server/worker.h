@@ -24,6 +24,7 @@ struct worker {
     struct pulse *pulse;
     struct loop *loop;
     struct mailbox *mailbox;
+    struct list held; /* of struct message: delivered, to be heard in this turn, in their order */
     struct mailbox *ask_to;
     struct loop_timer *pulse_timer;
     struct loop_timer *stop_timer; /* ends the wait for the last answers */
@@ -48,10 +49,10 @@ struct worker {
     struct commands *commands; /* NULL: none are run */
     struct long_polls *long_polls;
     struct streams *streams;
-    size_t n_called;                 /* to be resumed, of all listeners */
-    size_t telling_next;             /* the listener whose turn it is to have some resumed */
-    bool telling;                    /* in this turn some were */
-    struct loop_timer *called_timer; /* brings the next turn while there are some */
+    size_t n_called;                /* to be resumed, of all listeners */
+    size_t telling_next;            /* the listener whose turn it is to have some resumed */
+    bool telling;                   /* in this turn some were */
+    struct loop_timer *again_timer; /* brings the next turn at once */
 };
 
 /** Open all that it listens on. @return 0; -BW_EIO. Thread: main. */
