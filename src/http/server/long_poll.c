@@ -22,7 +22,6 @@
 
 #define EXPIRE_TOGETHER_MS 5
 #define LOOK_AFTER_MS 5000
-#define NOWHERE SIZE_MAX
 
 /* Those who wait on one name. */
 struct group {
@@ -33,16 +32,22 @@ struct group {
     struct list long_polls;
 };
 
+enum long_poll_state {
+    POLL_WAITS,
+    POLL_RELEASED, /* its time is over, the worker's is, or its caller left: answered as it is */
+    POLL_ENDED,    /* in no group, and not in the heap */
+};
+
 struct long_poll {
     struct suspended suspended;
+    enum long_poll_state state;
     struct long_polls *all;
-    struct group *group;     /* NULL: it waits no more */
+    struct group *group;
     struct list_link link;   /* in its group, the youngest first */
     struct wait_terms terms; /* `unless` is its own */
     int64_t deadline_ms;     /* boot clock */
     size_t at;               /* in the heap */
     int fd;
-    bool released; /* its time is over, or the worker's */
 };
 
 struct long_polls {
@@ -265,7 +270,6 @@ static void heap_remove(struct long_polls *long_polls, struct long_poll *long_po
     size_t i = long_poll->at;
     struct long_poll *last = long_polls->heap[--long_polls->n];
 
-    long_poll->at = NOWHERE;
     if (last == long_poll) {
         return;
     }
@@ -276,11 +280,27 @@ static void heap_remove(struct long_polls *long_polls, struct long_poll *long_po
     }
 }
 
+/* ---- states ---- */
+
+/* The state changes nowhere else, and onward only. */
+static void move(struct long_poll *long_poll, enum long_poll_state state)
+{
+    if (state <= long_poll->state) {
+        return;
+    }
+    long_poll->state = state;
+    if (state == POLL_ENDED) {
+        list_remove(&long_poll->group->long_polls, &long_poll->link);
+        long_poll->group = NULL;
+        heap_remove(long_poll->all, long_poll);
+    }
+}
+
 /* ---- callers that left ---- */
 
 static void release(struct long_poll *long_poll)
 {
-    long_poll->released = true;
+    move(long_poll, POLL_RELEASED);
     suspended_call(&long_poll->suspended);
 }
 
@@ -317,20 +337,6 @@ static void look_after(void *data)
 
 /* ---- one long poll ---- */
 
-static void attach(struct long_poll *long_poll, struct group *group)
-{
-    long_poll->group = group;
-    list_insert_after(&group->long_polls, NULL, &long_poll->link);
-    heap_add(long_poll->all, long_poll);
-}
-
-static void detach(struct long_poll *long_poll)
-{
-    list_remove(&long_poll->group->long_polls, &long_poll->link);
-    long_poll->group = NULL;
-    heap_remove(long_poll->all, long_poll);
-}
-
 static void fall_asleep(struct long_poll *long_poll)
 {
     connection_waits(long_poll->suspended.listener, long_poll->suspended.connection);
@@ -358,7 +364,9 @@ struct long_poll *long_poll_start(struct listener *listener, struct MHD_Connecti
     long_poll->deadline_ms = clock_boot_ms() + wait_ms - jitter_below((uint32_t)(wait_ms / 16) + 1);
     long_poll->fd =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    attach(long_poll, group_of(long_polls, name));
+    long_poll->group = group_of(long_polls, name);
+    list_insert_after(&long_poll->group->long_polls, NULL, &long_poll->link);
+    heap_add(long_polls, long_poll);
     start_looking(long_polls);
     fall_asleep(long_poll);
     return long_poll;
@@ -367,17 +375,16 @@ struct long_poll *long_poll_start(struct listener *listener, struct MHD_Connecti
 bool long_poll_ends(struct long_poll *long_poll, const struct answer **answer)
 {
     struct cache *cache = long_poll->all->worker->cache;
-    struct cached_master *cached = long_poll->group ? look(cache, long_poll->group->name) : NULL;
+    struct cached_master *cached =
+        long_poll->state == POLL_ENDED ? NULL : look(cache, long_poll->group->name);
 
     *answer = NULL;
-    if (long_poll->group && !long_poll->released && !long_poll->all->worker->stopping &&
+    if (long_poll->state == POLL_WAITS && !long_poll->all->worker->stopping &&
         !is_satisfied(cache, &long_poll->terms, long_poll->group->name, cached)) {
         fall_asleep(long_poll);
         return false;
     }
-    if (long_poll->group) {
-        detach(long_poll);
-    }
+    move(long_poll, POLL_ENDED);
     suspend_leave(&long_poll->suspended);
     *answer = shared_answer(cache, &long_poll->terms, cached);
     return true;
@@ -393,9 +400,7 @@ void long_poll_free(struct long_poll *long_poll)
     if (!long_poll) {
         return;
     }
-    if (long_poll->group) {
-        detach(long_poll);
-    }
+    move(long_poll, POLL_ENDED);
     suspend_leave(&long_poll->suspended);
     free((void *)(uintptr_t)long_poll->terms.unless);
     free(long_poll);
@@ -448,8 +453,8 @@ static void expire(void *data)
     while (long_polls->n > 0 && long_polls->heap[0]->deadline_ms <= now_ms + EXPIRE_TOGETHER_MS) {
         struct long_poll *long_poll = long_polls->heap[0];
 
-        detach(long_poll);
-        release(long_poll);
+        move(long_poll, POLL_ENDED);
+        suspended_call(&long_poll->suspended);
     }
     arm(long_polls);
 }
