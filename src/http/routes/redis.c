@@ -105,12 +105,12 @@ static void judge_access(struct command_request *command, const struct request_h
         headers->authorization ? NULL : query_token(command, token)};
 
     if (headers->twice) {
-        command->refusal = CALL_TWICE;
+        command_request_move(command, CALL_TWICE);
         command->words = headers->twice;
         return;
     }
     if (headers->foreign) {
-        command->refusal = CALL_FORBIDDEN;
+        command_request_move(command, CALL_FORBIDDEN);
         command->words = FOREIGN_HOST_WORDS;
         return;
     }
@@ -118,9 +118,9 @@ static void judge_access(struct command_request *command, const struct request_h
     case ACCESS_FULL: break;
     /* whatever else says so */
     case ACCESS_READ_ONLY: command->job->read_only = "the token is read-only"; break;
-    case ACCESS_NO_TOKEN: command->refusal = CALL_NO_TOKEN; break;
-    case ACCESS_WRONG_TOKEN: command->refusal = CALL_WRONG_TOKEN; break;
-    case ACCESS_FORBIDDEN: command->refusal = CALL_FORBIDDEN; break;
+    case ACCESS_NO_TOKEN: command_request_move(command, CALL_NO_TOKEN); break;
+    case ACCESS_WRONG_TOKEN: command_request_move(command, CALL_WRONG_TOKEN); break;
+    case ACCESS_FORBIDDEN: command_request_move(command, CALL_FORBIDDEN); break;
     }
     if (access.token) {
         explicit_bzero(token, sizeof(token));
@@ -143,7 +143,7 @@ static struct command_request *command_request_new(struct listener *listener,
     command->job->caller_is_gone = commands_caller_is_gone;
     command->route = match->route;
     if (!match->route) {
-        command->refusal = CALL_BAD_PATH;
+        command_request_move(command, CALL_BAD_PATH);
         return command;
     }
     command->kind = (enum command_request_kind)(((int)match->route->id - FIRST_ROW) % CALL_KINDS);
@@ -153,7 +153,7 @@ static struct command_request *command_request_new(struct listener *listener,
         command->job->read_only = "replicas run read-only commands only";
     }
     if (!(match->route->methods & method)) {
-        command->refusal = CALL_BAD_METHOD;
+        command_request_move(command, CALL_BAD_METHOD);
     } else if (method == HTTP_POST) {
         command->keeps_body = true;
     } else {
@@ -169,7 +169,7 @@ static void reserve(struct command_request *command, size_t bytes)
         (void)buffer_reserve(&command->body, bytes);
     } else {
         buffer_release(&command->body);
-        command->refusal = CALL_NO_MEMORY;
+        command_request_move(command, CALL_NO_MEMORY);
     }
 }
 
@@ -186,18 +186,16 @@ static void expect_body(struct command_request *command, const struct request_he
         return;
     }
     if (integer_parse(headers->content_length, 0, INT64_MAX, &bytes) == 0 && bytes <= max) {
-        if (command->keeps_body && command->refusal == CALL_WELCOME && bytes > 0) {
+        if (command->keeps_body && command->state == CALL_WELCOME && bytes > 0) {
             reserve(command, (size_t)bytes);
         }
-        if (command->refusal == CALL_NO_MEMORY && headers->expects) {
+        if (command->state == CALL_NO_MEMORY && headers->expects) {
             command->closing = true;
             (void)command_request_go(command, "", method);
         }
         return;
     }
-    if (command->refusal == CALL_WELCOME) {
-        command->refusal = CALL_TOO_LARGE;
-    }
+    command_request_move(command, CALL_TOO_LARGE);
     if (headers->expects || bytes - max > BODY_EXCESS_READ) {
         command->closing = true;
         (void)command_request_go(command, "", method);
@@ -228,11 +226,11 @@ struct command_request *command_request_begin(struct listener *listener,
     command = command_request_new(listener, connection, &match, bit);
     request_headers_read(&headers, listener, connection, url);
     command->job->base64 = headers.base64;
-    if (command->refusal == CALL_WELCOME) {
+    if (command->state == CALL_WELCOME) {
         judge_access(command, &headers);
     }
-    if (command->refusal == CALL_WELCOME && !leaves_room(connection, headers.n)) {
-        command->refusal = CALL_HEAD_TOO_LARGE;
+    if (!leaves_room(connection, headers.n)) {
+        command_request_move(command, CALL_HEAD_TOO_LARGE);
     }
     expect_body(command, &headers, method);
     return command;
@@ -245,12 +243,10 @@ bool command_request_take(struct command_request *command, const char *bytes, si
     command->body_bytes += (int64_t)size;
     if (command->body_bytes > max) {
         buffer_release(&command->body);
-        if (command->refusal == CALL_WELCOME) {
-            command->refusal = CALL_TOO_LARGE;
-        }
-    } else if (command->refusal == CALL_WELCOME && command->keeps_body) {
+        command_request_move(command, CALL_TOO_LARGE);
+    } else if (command->state == CALL_WELCOME && command->keeps_body) {
         reserve(command, size);
-        if (command->refusal == CALL_WELCOME) {
+        if (command->state == CALL_WELCOME) {
             buffer_add(&command->body, bytes, size);
         }
     }
@@ -507,7 +503,7 @@ static enum MHD_Result refuse_memory(struct command_request *command)
 
 static enum MHD_Result refuse(struct command_request *command)
 {
-    switch (command->refusal) {
+    switch (command->state) {
     case CALL_BAD_PATH:
         return refuse_bad(command, "the path takes % and two hexadecimal digits, and no NUL");
     case CALL_BAD_METHOD:
@@ -540,7 +536,7 @@ static enum MHD_Result go(struct command_request *command, const char *url)
     struct worker *worker = command->listener->worker;
     enum MHD_Result result = MHD_YES;
 
-    if (command->ended) {
+    if (command->state == CALL_ENDED) {
         return command_request_answer(command);
     }
     if (connection_is_refused(command->listener, command->connection)) {
@@ -549,7 +545,7 @@ static enum MHD_Result go(struct command_request *command, const char *url)
                                       connection_refuse(command->listener, command->connection),
                                       NULL);
     }
-    if (command->refusal != CALL_WELCOME) {
+    if (command->state != CALL_WELCOME) {
         return refuse(command);
     }
     if (!budget_has(command->body.size)) {

@@ -11,12 +11,18 @@
 #include "bellwether/base/memory.h"
 #include "http/server/answer_cache.h"
 #include "http/server/sockets.h"
-#include "redis.h"
 
 #define FILES_EVERY_MS 2000
 #define WATCHER_SILENT_MS 1000 /* it gives a sign of life twice a second at least */
 
 /* ---- those that have ended ---- */
+
+void command_request_move(struct command_request *command, enum command_request_state state)
+{
+    if (command->state == CALL_WELCOME) {
+        command->state = state;
+    }
+}
 
 /* Each resume makes libmicrohttpd walk all that sleep: so those of a turn are resumed together. */
 static void resume_all(void *data)
@@ -38,7 +44,7 @@ void commands_ended(struct pool_request *job)
     struct command_request *command = job->data;
     struct commands *commands = command->listener->worker->commands;
 
-    command->ended = true;
+    command_request_move(command, CALL_ENDED);
     list_append(&commands->ended, &command->link);
     loop_later_queue(commands->worker->loop, &commands->resume);
 }
