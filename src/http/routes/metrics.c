@@ -613,5 +613,5 @@ void metrics_handle(struct request *request)
     add_all(&scrape);
     metrics_listed_release(&scrape.listed);
     body = exposition_finish(&scrape.out, &size);
-    request_answer_bytes(request, EXPOSITION_CONTENT_TYPE, body, size);
+    request_answer_bytes(request, EXPOSITION_CONTENT_TYPE, NULL, body, size);
 }

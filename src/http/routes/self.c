@@ -161,11 +161,8 @@ static const struct snapshot *believed(struct request *request)
     const struct snapshot *snapshot = request->worker->cache->snapshot;
 
     if (request->worker->config->n_selves == 0) {
-        request_answer_problem(
-            request, PROBLEM_NO_SELF,
-            problem_new(PROBLEM_NO_SELF,
-                        "start the daemon with --self HOST:PORT of the node beside it"),
-            NULL);
+        request_refuse(request, PROBLEM_NO_SELF,
+                       "start the daemon with --self HOST:PORT of the node beside it");
         return NULL;
     }
     if (!snapshot || snapshot->n_selves == 0 || cache_stalled(request->worker->cache)) {
@@ -213,7 +210,7 @@ static void handle_question(struct request *request, enum self_question question
     best = best_of(snapshot);
     if (!request->fresh && !request->worker->stopping && best->role == SELF_REPLICA &&
         strcmp(self_why_not(best, question, majority, max_lag), "lag_unknown") == 0) {
-        request_wait_lag(request, best->name);
+        request_ask(request, FRESH_LAG, best->name);
         return;
     }
     refuse(request, best, self_why_not(best, question, majority, max_lag));

@@ -18,7 +18,6 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
-#include "bellwether/http/master_json.h"
 #include "response.h"
 #include "sockets.h"
 
@@ -84,21 +83,14 @@ void http_conn_say(const struct http_conn *conn, enum problem_kind kind, const c
                    const struct peek *peek)
 {
     unsigned status = problem_status(kind);
-    json_t *problem = problem_new(kind, detail);
     bool head = peek && peek->head, as_text = peek && peek->text;
     size_t size;
-    char *body, text[2048], date[64];
+    char *body = problem_write(kind, problem_new(kind, detail), as_text, false, &size);
+    char text[2048], date[64];
     time_t now = (time_t)(clock_wall_ms() / 1000);
     struct tm when;
     int n;
 
-    if (as_text) {
-        body = problem_line(kind, problem);
-        size = strlen(body);
-        json_decref(problem);
-    } else {
-        body = render_dump(problem, false, &size);
-    }
     gmtime_r(&now, &when);
     (void)strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &when);
     n = snprintf(

@@ -146,11 +146,6 @@ static void read_query(struct request *request, const struct request_headers *he
 
 /* ---- to the routes ---- */
 
-static void refuse_plainly(struct request *request, enum problem_kind kind, const char *detail)
-{
-    request_answer_problem(request, kind, problem_new(kind, detail), NULL);
-}
-
 static void refuse_parameter(struct request *request, const struct query_reading *reading)
 {
     json_t *problem = problem_new(PROBLEM_BAD_PARAMETER, reading->error);
@@ -195,7 +190,7 @@ static bool refuse_connection(struct request *request)
          (request->route->id == ROUTE_LIVEZ || request->route->id == ROUTE_HEALTHZ))) {
         return false;
     }
-    refuse_plainly(request, PROBLEM_TOO_MANY_CONNECTIONS,
+    request_refuse(request, PROBLEM_TOO_MANY_CONNECTIONS,
                    connection_refuse(request->listener, request->connection));
     return true;
 }
@@ -251,15 +246,15 @@ static void route_request(struct request *request, const struct request_headers 
         return;
     }
     if (headers->foreign) {
-        refuse_plainly(request, PROBLEM_FORBIDDEN, FOREIGN_HOST_WORDS);
+        request_refuse(request, PROBLEM_FORBIDDEN, FOREIGN_HOST_WORDS);
     } else if (bit == HTTP_OPTIONS &&
                (match.route ? !(match.route->methods & HTTP_ALIKE) : strcmp(url, "*") == 0)) {
         request_answer_methods(request, false);
     } else if (error == -BW_EINVAL) {
-        refuse_plainly(request, PROBLEM_BAD_PATH,
+        request_refuse(request, PROBLEM_BAD_PATH,
                        "it takes % and two hexadecimal digits, and no NUL");
     } else if (error || !match.route) {
-        refuse_plainly(request, PROBLEM_NOT_FOUND, why_not_found(request, url));
+        request_refuse(request, PROBLEM_NOT_FOUND, why_not_found(request, url));
     } else if (!(match.route->methods & bit)) {
         request_answer_methods(request, true);
     } else if (held && held->body_bytes > request->worker->config->max_body_bytes) {

@@ -14,6 +14,11 @@
 #include "bellwether/topology/messages.h"
 #include "listener.h"
 
+enum fresh_question {
+    FRESH_LOOK_UP, /* whether what is known of this master is true */
+    FRESH_LAG,     /* how far its replicas lag */
+    FRESH_STATUS,  /* all that the watcher knows: `report` */
+};
 enum fresh_outcome { FRESH_WAITING, FRESH_CONFIRMED, FRESH_UNCONFIRMED, FRESH_NO_ANSWER };
 
 struct fresh {
@@ -31,16 +36,11 @@ struct fresh {
 };
 
 /**
- * Suspend the connection and ask. @return what waits now; fresh_free() it after its request was
- * answered.
+ * Suspend the connection and ask. @param master "": the question is about none. @return what waits
+ * now; fresh_free() it after its request was answered.
  */
 struct fresh *fresh_ask(struct listener *listener, struct MHD_Connection *connection,
-                        const char *master);
-/** The same for /status: the report is in `report` afterwards. */
-struct fresh *fresh_ask_status(struct listener *listener, struct MHD_Connection *connection);
-/** The same until the master was asked anew how far its replicas lag. */
-struct fresh *fresh_ask_lag(struct listener *listener, struct MHD_Connection *connection,
-                            const char *master);
+                        enum fresh_question question, const char *master);
 /** The watcher's answer came; its words move out of the news. */
 void fresh_settle(struct worker *worker, struct message_fresh *message);
 /** The same of /status; the report moves out of the news. */

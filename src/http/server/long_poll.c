@@ -77,11 +77,7 @@ static bool may_come(const struct cache *cache, const char *name)
     if (!snapshot) {
         return true;
     }
-    if (!*name) {
-        return !snapshot->ambiguous_default;
-    }
-    return snapshot->n_masters == 0 && snapshot->reason != REASON_NONE &&
-           snapshot->reason != REASON_UNKNOWN_NAME;
+    return *name ? cache_knows_no_names(cache) : !snapshot->ambiguous_default;
 }
 
 /* Whether the route's handler would answer with 200 now. */

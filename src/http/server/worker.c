@@ -196,6 +196,15 @@ struct mailbox *worker_mailbox(struct worker *worker)
     return worker->mailbox;
 }
 
+static void stop_listeners(struct worker *worker)
+{
+    doors_close(worker->connections);
+    for (size_t i = 0; i < worker->n_listeners; i++) {
+        listener_stop(&worker->listeners[i]);
+    }
+    worker->n_listeners = 0;
+}
+
 void *worker_run(void *data)
 {
     struct worker *worker = data;
@@ -211,10 +220,7 @@ void *worker_run(void *data)
     suspend_flush(worker);
     /* whatever began to wait since: MHD_stop_daemon() resumes and closes it */
     fresh_release_all(worker);
-    doors_close(worker->connections);
-    for (size_t i = 0; i < worker->n_listeners; i++) {
-        listener_stop(&worker->listeners[i]);
-    }
+    stop_listeners(worker);
     return NULL;
 }
 
@@ -237,15 +243,6 @@ static int start_thread(struct worker *worker)
     (void)pthread_setname_np(worker->thread, name);
     worker->started = true;
     return 0;
-}
-
-static void stop_listeners(struct worker *worker)
-{
-    doors_close(worker->connections);
-    for (size_t i = 0; i < worker->n_listeners; i++) {
-        listener_stop(&worker->listeners[i]);
-    }
-    worker->n_listeners = 0;
 }
 
 int worker_open(struct worker *worker)
