@@ -2,7 +2,6 @@
 #ifndef BELLWETHER_HTTP_RENDER_STATUS_TEXT_H
 #define BELLWETHER_HTTP_RENDER_STATUS_TEXT_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 

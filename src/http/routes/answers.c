@@ -8,7 +8,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "bellwether/base/buffer.h"
 #include "bellwether/base/clock.h"

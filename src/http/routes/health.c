@@ -6,9 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "answers.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/http/master_json.h"

@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "answers.h"
 #include "bellwether/base/clock.h"

@@ -6,7 +6,6 @@
 #include "bellwether/metrics/counters.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "bellwether/base/budget.h"
 #include "bellwether/base/memory.h"

@@ -12,7 +12,6 @@
 
 #include "answers.h"
 #include "bellwether/base/budget.h"
-#include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/base/percent.h"

@@ -1,6 +1,5 @@
 /* /replicas and /replica, and the same of one master: the list, and one healthy replica in turn. */
 #include <stdio.h>
-#include <string.h>
 
 #include "answers.h"
 #include "bellwether/base/clock.h"

@@ -16,7 +16,6 @@
 #include "bellwether/base/memory.h"
 #include "bellwether/http/master_json.h"
 #include "http/server/request.h"
-#include "master.h"
 #include "table.h"
 
 static const char *const role_names[] = {

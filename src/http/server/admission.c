@@ -7,7 +7,6 @@
 #include "admission.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +16,6 @@
 #include <unistd.h>
 
 #include "bellwether/base/clock.h"
-#include "bellwether/base/memory.h"
 #include "response.h"
 #include "sockets.h"
 

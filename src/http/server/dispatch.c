@@ -15,9 +15,7 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
-#include "bellwether/base/memory.h"
 #include "bellwether/base/units.h"
-#include "bellwether/http/master_json.h"
 #include "connections.h"
 #include "long_poll.h"
 #include "poll_params.h"

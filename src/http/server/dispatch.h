@@ -3,7 +3,6 @@
 #define BELLWETHER_HTTP_SERVER_DISPATCH_H
 
 #include <microhttpd.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

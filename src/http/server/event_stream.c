@@ -8,17 +8,15 @@
  */
 #include "event_stream.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "answer_cache.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/list.h"
 #include "bellwether/base/memory.h"
 #include "event_ring.h"
+#include "response.h"
 #include "routes.h"
 #include "suspend.h"
 

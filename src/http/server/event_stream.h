@@ -9,7 +9,6 @@
 #define BELLWETHER_HTTP_SERVER_EVENT_STREAM_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "bellwether/topology/messages.h"
 #include "bellwether/topology/snapshot.h"

@@ -7,7 +7,6 @@
 #ifndef BELLWETHER_HTTP_SERVER_FRESH_H
 #define BELLWETHER_HTTP_SERVER_FRESH_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "bellwether/http/router.h"

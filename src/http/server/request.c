@@ -4,7 +4,6 @@
  */
 #include "request.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/clock.h"
