@@ -1,4 +1,4 @@
-/* /status in its two forms. */
+/* /status as text. */
 #ifndef BELLWETHER_HTTP_RENDER_STATUS_TEXT_H
 #define BELLWETHER_HTTP_RENDER_STATUS_TEXT_H
 

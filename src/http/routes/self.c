@@ -1,7 +1,7 @@
 /*
  * /self, /self/master, /self/replica, /self/ready: what the node named by --self is, for load
- * balancers and for the readiness of Redis pods. The watcher decides (watch/self.c); here is what
- * makes a 200 of it.
+ * balancers and for the readiness of Redis pods. The watcher decides (watcher/self_node.c); here is
+ * what makes a 200 of it.
  *
  * Several --self are several names of one node: the first of them with which the answer is yes
  * counts, so naming two nodes would make either's role that of both.

@@ -156,7 +156,7 @@ static void give_back(struct http_conn *conn)
     conn->place = PLACE_NONE;
 }
 
-/* Who is between two requests loses the least when its connection ends. */
+/* Cut the oldest that is idle: between two requests a caller loses the least. */
 static bool drop_idle(struct connections *connections, enum http_conn_place place, int64_t least_ms)
 {
     int64_t now_ms = clock_boot_ms();
@@ -172,8 +172,8 @@ static bool drop_idle(struct connections *connections, enum http_conn_place plac
 }
 
 /*
- * Probes have places of their own, and whoever comes gets one: of all that flood it the oldest has
- * to go.
+ * Probes have places of their own, and each new connection gets one: where there are too many the
+ * oldest has to go.
  */
 static void enter_probe(struct http_conn *conn)
 {
@@ -281,7 +281,7 @@ static struct http_conn *http_conn_again(struct connections *connections,
     return connections->known_http_conn;
 }
 
-/* It is a reader only when others have their turn before it is all there. */
+/* A connection is a reader only where others have their turn before its request is all there. */
 static void settle_reading(struct connections *connections)
 {
     if (connections->reading) {
@@ -409,7 +409,7 @@ const char *connection_refuse(struct listener *listener, struct MHD_Connection *
 
 /* ---- callbacks of MHD: listener.c has them ---- */
 
-/* One that is to be told no, or that has a spare descriptor, gets little time for it. */
+/* A connection that is refused, or has a spare descriptor, gets little time for its request. */
 void connection_starts(struct listener *listener, struct MHD_Connection *connection, void **context)
 {
     struct connections *connections = listener->worker->connections;
@@ -476,7 +476,7 @@ void connections_arm(struct connections *connections)
     }
 }
 
-/* libmicrohttpd watches for bytes, and misses an end that comes together with the last of them. */
+/* libmicrohttpd watches for bytes, and misses a close that comes together with the last of them. */
 void connections_turn(struct connections *connections)
 {
     settle_reading(connections);

@@ -163,8 +163,8 @@ static void refuse_body(struct request *request)
 }
 
 /*
- * Whoever is to wait has room beside max-connections: thousands that come back at once are not sent
- * away.
+ * Requests that are to wait have room beside max-connections: thousands that come back at once are
+ * not sent away.
  */
 static bool asks_to_wait(const struct request *request)
 {
@@ -301,8 +301,8 @@ static const struct answer *quick_answer(const struct listener *listener, const 
 }
 
 /*
- * Whoever is told something was looked at when he began to wait. Thousands are told at once: only
- * what differs from one to the other is done for each.
+ * A long poll's headers and route were looked at when it began to wait. Thousands are answered at
+ * once: only what differs from one to the other is done for each.
  * @return whether there is nothing left to do.
  */
 static bool answer_long_poll(struct listener *listener, struct MHD_Connection *connection,

@@ -310,7 +310,7 @@ static bool rests(struct streams *streams)
     return left_ms > 0;
 }
 
-/* Being called is all that it is for: the turn does the work. */
+/* The timer only brings a turn, and that does the work. */
 static void end_rest(void *data)
 {
     (void)data;

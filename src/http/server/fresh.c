@@ -70,7 +70,7 @@ static void resume(struct worker *worker, struct fresh *fresh, enum fresh_outcom
     fresh->listener->wanted = true;
 }
 
-/* NULL: its deadline was earlier. */
+/* @return NULL: its deadline was earlier than its answer. */
 static struct fresh *find(struct worker *worker, uint64_t ticket)
 {
     LIST_EACH(struct fresh, fresh, &worker->fresh, link) {

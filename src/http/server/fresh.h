@@ -40,11 +40,11 @@ struct fresh {
  */
 struct fresh *fresh_ask(struct listener *listener, struct MHD_Connection *connection,
                         enum fresh_question question, const char *master);
-/** The watcher's answer came; its words move out of the news. */
+/** The watcher's answer came; its words move out of the message. */
 void fresh_settle(struct worker *worker, struct message_fresh *message);
-/** The same of /status; the report moves out of the news. */
+/** The same of /status; the report moves out of the message. */
 void fresh_settle_status(struct worker *worker, struct message_status *message);
-/** The timer of the oldest deadline. @param data the worker. */
+/** The timer of the earliest deadline. @param data the worker. */
 void fresh_expire(void *data);
 /** The worker ends: resume all. */
 void fresh_release_all(struct worker *worker);

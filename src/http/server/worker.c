@@ -58,7 +58,7 @@ static void take_snapshot(struct worker *worker, struct message_snapshot *messag
     snapshot_unref(before);
 }
 
-/* Whoever waits gets what there is, and time to go elsewhere. */
+/* Long polls are answered as things are, and streams end after what is in the ring. */
 static void wake_all(struct worker *worker)
 {
     long_polls_release_all(worker->long_polls);
@@ -112,7 +112,7 @@ static void hear(struct worker *worker, struct message *message)
     message->drop(message);
 }
 
-/* Where streams are behind, news wait until the turn has told them what came before. */
+/* Where streams are behind, messages wait until the turn has told them what came before. */
 static void deliver(void *data, struct message *message)
 {
     struct worker *worker = data;
@@ -150,7 +150,7 @@ static void turn(void *data)
     }
 }
 
-/* Being called is all that it is for: the turn does the work. */
+/* The timer only brings a turn, and that does the work. */
 static void turn_again(void *data)
 {
     (void)data;
