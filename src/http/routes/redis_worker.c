@@ -24,19 +24,26 @@ void command_request_move(struct command_request *command, enum command_request_
     }
 }
 
-/* Each resume makes libmicrohttpd walk all that sleep: so those of a turn are resumed together. */
-static void resume_all(void *data)
+static void resume_all(struct commands *commands)
 {
-    struct commands *commands = data;
-
     for (struct list_link *link; (link = list_take_first(&commands->ended));) {
         struct command_request *command = LIST_OWNER(link, struct command_request, link);
 
         MHD_resume_connection(command->connection);
         command->listener->wanted = true;
     }
-    /* for those that have ended after this turn ran the daemons */
-    loop_timer_start(commands->worker->again_timer, 0);
+}
+
+/*
+ * Each resume makes libmicrohttpd walk all that sleep, so all that have ended in a turn are resumed
+ * together. The worker's own turn may be over by now, hence the run of the daemons from here.
+ */
+static void run_ended(void *data)
+{
+    struct commands *commands = data;
+
+    resume_all(commands);
+    listeners_turn(commands->worker);
 }
 
 void commands_ended(struct pool_request *job)
@@ -153,7 +160,7 @@ struct commands *commands_new(struct worker *worker)
     char error[256];
 
     commands->worker = worker;
-    commands->resume = (struct loop_later){.run = resume_all, .data = commands};
+    commands->resume = (struct loop_later){.run = run_ended, .data = commands};
     commands->files_timer = loop_timer_new(worker->loop, look_at_files, commands);
     metric_files_start(&metrics_redis(worker->metrics, worker->number)->files, clock_wall_ms());
     commands->access = access_new(&access, error, sizeof(error));

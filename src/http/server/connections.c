@@ -36,18 +36,9 @@ static struct http_conn_list *list_of(struct connections *connections, enum http
     }
 }
 
-void http_conn_move(struct http_conn *conn, enum http_conn_state state)
+static void change_list(struct http_conn *conn, struct http_conn_list *from,
+                        struct http_conn_list *to)
 {
-    struct http_conn_list *from = list_of(conn->door->all, conn->state),
-                          *to = list_of(conn->door->all, state);
-
-    if (conn->state == HTTP_CONN_CUT && to) {
-        return;
-    }
-    conn->state = (uint8_t)state;
-    if (from == to) {
-        return;
-    }
     if (from) {
         list_remove(&from->list, &conn->link);
         from->n--;
@@ -55,6 +46,19 @@ void http_conn_move(struct http_conn *conn, enum http_conn_state state)
     if (to) {
         list_append(&to->list, &conn->link);
         to->n++;
+    }
+}
+
+void http_conn_move(struct http_conn *conn, enum http_conn_state state)
+{
+    enum http_conn_state before = conn->state;
+
+    if (before == HTTP_CONN_CUT && state != HTTP_CONN_PASSING) {
+        return;
+    }
+    conn->state = (uint8_t)state;
+    if (before < HTTP_CONN_IDLE || state < HTTP_CONN_IDLE) { /* else it stays inside */
+        change_list(conn, list_of(conn->door->all, before), list_of(conn->door->all, state));
     }
 }
 

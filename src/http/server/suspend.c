@@ -103,7 +103,7 @@ void suspend_turn(struct worker *worker)
         worker->telling_next = 0;
     }
     if (worker->telling || worker->n_called > 0) {
-        loop_timer_start(worker->again_timer, 0);
+        loop_timer_start(worker->called_timer, 0);
     }
 }
 

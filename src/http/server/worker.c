@@ -134,7 +134,6 @@ static void turn(void *data)
     struct worker *worker = data;
     bool again;
 
-    loop_timer_stop(worker->again_timer);
     do {
         streams_turn(worker->streams);
         suspend_turn(worker);
@@ -179,7 +178,7 @@ struct worker *worker_new(const struct http_config *config, const struct http_ro
     worker->pulse_timer = loop_timer_new(worker->loop, beat, worker);
     worker->stop_timer = loop_timer_new(worker->loop, end, worker);
     worker->fresh_timer = loop_timer_new(worker->loop, fresh_expire, worker);
-    worker->again_timer = loop_timer_new(worker->loop, turn_again, worker);
+    worker->called_timer = loop_timer_new(worker->loop, turn_again, worker);
     worker->cache = cache_new(worker->instance, routes);
     worker->commands = config->pool ? routes->commands_new(worker) : NULL;
     worker->long_polls = long_polls_new(worker);
@@ -296,7 +295,7 @@ void worker_free(struct worker *worker)
     streams_free(worker->streams);
     cache_free(worker->cache);
     connections_free(worker->connections);
-    loop_timer_free(worker->again_timer);
+    loop_timer_free(worker->called_timer);
     loop_timer_free(worker->pulse_timer);
     loop_timer_free(worker->stop_timer);
     loop_timer_free(worker->fresh_timer);

@@ -49,10 +49,10 @@ struct worker {
     struct commands *commands; /* NULL: none are run */
     struct long_polls *long_polls;
     struct streams *streams;
-    size_t n_called;                /* to be resumed, of all listeners */
-    size_t telling_next;            /* the listener whose turn it is to have some resumed */
-    bool telling;                   /* in this turn some were */
-    struct loop_timer *again_timer; /* brings the next turn at once */
+    size_t n_called;                 /* to be resumed, of all listeners */
+    size_t telling_next;             /* the listener whose turn it is to have some resumed */
+    bool telling;                    /* in this turn some were */
+    struct loop_timer *called_timer; /* brings the next turn while there are some */
 };
 
 /** Open all that it listens on. @return 0; -BW_EIO. Thread: main. */
