@@ -64,10 +64,10 @@ void http_conn_move(struct http_conn *conn, enum http_conn_state state)
 
 static void reader_remove(struct connections *connections, struct http_conn *conn)
 {
-    if (list_holds(&connections->readers, &conn->reader_link)) {
-        list_remove(&connections->readers, &conn->reader_link);
-    } else if (connections->reading == conn) {
+    if (connections->reading == conn) {
         connections->reading = NULL;
+    } else if (list_holds(&connections->readers, &conn->reader_link)) {
+        list_remove(&connections->readers, &conn->reader_link);
     }
 }
 
