@@ -1,8 +1,8 @@
 /*
- * HTTPS against nginx, with the same certificate (ECDSA P-256), version and cipher: GET /master over
- * connections that stay, then connections that ask once, with a whole handshake and with one that
- * takes up a session. What counts is the server's CPU time: OpenSSL, as a caller, takes more of it
- * than either server.
+ * HTTPS against nginx, with the same certificate (ECDSA P-256), version and cipher: GET /master
+ * over connections that stay, then connections that ask once, with a whole handshake and with one
+ * that takes up a session. What counts is the server's CPU time: OpenSSL, as a caller, takes more
+ * of it than either server.
  */
 #include <arpa/inet.h>
 #include <openssl/ssl.h>

@@ -4,7 +4,7 @@
  * and the rest are pairs of how many go by and what happens to the next one: it is turned, dropped,
  * doubled, or the last.
  *
- * Held: no fault or leak; the handshake ends; whoever begins is counted until the end; and the first
+ * Held: no fault or leak; the handshake ends; whoever begins is counted until the end; the first
  * bytes are looked at alike, whole or in pieces.
  */
 #include <errno.h>

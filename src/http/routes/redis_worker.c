@@ -11,12 +11,18 @@
 #include "bellwether/base/memory.h"
 #include "http/server/answer_cache.h"
 #include "http/server/sockets.h"
-#include "redis.h"
 
 #define FILES_EVERY_MS 2000
 #define WATCHER_SILENT_MS 1000 /* it gives a sign of life twice a second at least */
 
 /* ---- those that have ended ---- */
+
+void command_request_move(struct command_request *command, enum command_request_state state)
+{
+    if (command->state == CALL_WELCOME) {
+        command->state = state;
+    }
+}
 
 static void resume_all(struct commands *commands)
 {
@@ -30,7 +36,7 @@ static void resume_all(struct commands *commands)
 
 /*
  * Each resume makes libmicrohttpd walk all that sleep, so all that have ended in a turn are resumed
- * together. The turn's own work may be over by now, hence the run of the daemons from here.
+ * together. The worker's own turn may be over by now, hence the run of the daemons from here.
  */
 static void run_ended(void *data)
 {
@@ -45,7 +51,7 @@ void commands_ended(struct pool_request *job)
     struct command_request *command = job->data;
     struct commands *commands = command->listener->worker->commands;
 
-    command->ended = true;
+    command_request_move(command, CALL_ENDED);
     list_append(&commands->ended, &command->link);
     loop_later_queue(commands->worker->loop, &commands->resume);
 }
@@ -60,7 +66,7 @@ void commands_flush(struct commands *commands)
 
 /* ---- what the pool wants to know, and to tell ---- */
 
-/* Whatever it sent behind the request and nobody has read yet. */
+/* recv() would say nothing: the caller may have sent more behind the request before it left. */
 bool commands_caller_is_gone(void *data)
 {
     const struct command_request *command = data;
@@ -99,7 +105,7 @@ static void tell_watcher(void *data, enum suspicion what, const char *master,
 
 /* ---- credential files ---- */
 
-/* Each worker reads them for itself; one of them says so. */
+/* Each worker reads the files for itself; the first one logs what came of it. */
 static void refresh(struct commands *commands, bool force)
 {
     char error[512];
