@@ -64,11 +64,9 @@ static void look_at_request_run(struct request_run *run, int64_t until_ms, bool 
 
 static void look(struct master_pool *master_pool, int64_t until_ms, bool rest)
 {
-    struct list_link *next;
-
-    for (struct list_link *link = master_pool->held.first; link; link = next) {
-        next = link->next;
-        look_at_request_run(LIST_OWNER(link, struct request_run, held), until_ms, rest);
+    LIST_EACH_MAY_LEAVE(struct request_run, run, &master_pool->held, held)
+    {
+        look_at_request_run(run, until_ms, rest);
     }
 }
 

@@ -79,13 +79,10 @@ void master_pool_wait(struct request_run *run)
 static void dispatch(void *data)
 {
     struct master_pool *master_pool = data;
-    struct list_link *next;
     int64_t now_ms = clock_boot_ms(), wake_ms = 0;
 
-    for (struct list_link *link = master_pool->waiting.first; link; link = next) {
-        struct request_run *run = LIST_OWNER(link, struct request_run, waiting);
-
-        next = link->next;
+    LIST_EACH_MAY_LEAVE(struct request_run, run, &master_pool->waiting, waiting)
+    {
         if (run->rest_until_ms > now_ms) {
             if (wake_ms == 0 || run->rest_until_ms < wake_ms) {
                 wake_ms = run->rest_until_ms;

@@ -190,13 +190,9 @@ struct pool *pool_new(struct loop *loop, const struct pool_config *config, _Atom
 
 void pool_drain(struct pool *pool)
 {
-    struct list_link *next;
-
     pool->draining = true;
-    for (struct list_link *link = pool->by_deadline.first; link; link = next) {
-        struct request_run *run = LIST_OWNER(link, struct request_run, by_deadline);
-
-        next = link->next;
+    LIST_EACH_MAY_LEAVE(struct request_run, run, &pool->by_deadline, by_deadline)
+    {
         if (request_queue_has(run)) {
             request_run_refuse(run, "NOTSENT the daemon is shutting down; this was not sent");
         }

@@ -188,14 +188,13 @@ static void answered(struct request_run *run, size_t i, struct result *result,
  */
 struct in_flight *in_flight_new(struct pool *pool)
 {
-    struct in_flight *flight = pool->spare;
+    struct list_link *link = list_take_first(&pool->spare);
 
-    if (!flight) {
-        return budget_new(1, sizeof(*flight));
+    if (!link) {
+        return budget_new(1, sizeof(struct in_flight));
     }
-    pool->spare = flight->next;
     pool->n_spare--;
-    return flight;
+    return LIST_OWNER(link, struct in_flight, spare);
 }
 
 static void in_flight_free(struct pool *pool, struct in_flight *flight)
@@ -205,18 +204,14 @@ static void in_flight_free(struct pool *pool, struct in_flight *flight)
         budget_free(flight);
         return;
     }
-    flight->next = pool->spare;
-    pool->spare = flight;
+    list_insert_after(&pool->spare, NULL, &flight->spare);
     pool->n_spare++;
 }
 
 void in_flight_free_spare(struct pool *pool)
 {
-    while (pool->spare) {
-        struct in_flight *flight = pool->spare;
-
-        pool->spare = flight->next;
-        budget_free(flight);
+    for (struct list_link *link; (link = list_take_first(&pool->spare));) {
+        budget_free(LIST_OWNER(link, struct in_flight, spare));
     }
     pool->n_spare = 0;
 }

@@ -48,7 +48,7 @@ struct pool {
     size_t n_master_pools;
     struct list by_deadline; /* all, the earliest deadline first */
     struct loop_timer *deadline_timer;
-    struct in_flight *spare; /* commands in flight to be used again */
+    struct list spare; /* commands in flight to be used again */
     size_t n_spare;
     bool draining;
 };
@@ -84,7 +84,7 @@ struct master_pool {
 
 struct in_flight {
     struct redis_expect expect;
-    struct in_flight *next; /* while it is spare */
+    struct list_link spare; /* in the list of this name */
     struct pool_conn *pool_conn;
     struct request_run *run; /* NULL: an orphan */
     size_t item;
