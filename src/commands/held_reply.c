@@ -19,7 +19,7 @@ void held_reply_keep(struct request_run *run, size_t i)
     if (run->n_held++ == 0) {
         list_insert_after(&master_pool->held, NULL, &run->held);
     }
-    run->states[i].held_ms = clock_boot_ms();
+    run->commands[i].held_ms = clock_boot_ms();
     if (!loop_timer_armed(master_pool->held_reply_timer)) {
         loop_timer_start(master_pool->held_reply_timer, HOLD_MS);
     }
@@ -27,23 +27,23 @@ void held_reply_keep(struct request_run *run, size_t i)
 
 void held_reply_drop(struct request_run *run, size_t i, bool counts)
 {
-    run->states[i].held_ms = 0;
+    run->commands[i].held_ms = 0;
     if (--run->n_held == 0) {
         list_remove(&run->master_pool->held, &run->held);
     }
     if (!counts) {
-        buffer_release(&run->request->items[i].json);
+        buffer_release(&run->request->commands[i].json);
     }
 }
 
 /* The answer counts, or, since a promotion began, nobody knows. */
-static void end_item(struct request_run *run, size_t i, bool believed)
+static void end(struct request_run *run, size_t i, bool believed)
 {
     held_reply_drop(run, i, believed);
     if (believed) {
-        request_run_item_ends(run, i, ITEM_DONE);
+        command_run_ends(run, i, OUTCOME_DONE);
     } else {
-        (void)request_run_settle(run, i, NULL, MISHAP_FENCED, NULL);
+        (void)command_run_settle(run, i, NULL, MISHAP_FENCED, NULL);
     }
 }
 
@@ -53,11 +53,11 @@ static void end_item(struct request_run *run, size_t i, bool believed)
  */
 static void look_at_request_run(struct request_run *run, int64_t until_ms, bool rest)
 {
-    for (size_t i = 0; i < run->request->n_items && run->n_held > 0; i++) {
-        int64_t held_ms = run->states[i].held_ms;
+    for (size_t i = 0; i < run->request->n_commands && run->n_held > 0; i++) {
+        int64_t held_ms = run->commands[i].held_ms;
 
         if (held_ms != 0 && (held_ms <= until_ms || rest)) {
-            end_item(run, i, held_ms <= until_ms);
+            end(run, i, held_ms <= until_ms);
         }
     }
 }

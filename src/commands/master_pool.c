@@ -14,10 +14,10 @@
 #include "bellwether/base/memory.h"
 #include "bellwether/base/names.h"
 #include "held_reply.h"
-#include "pool_request.h"
 #include "pool_route.h"
 #include "request_outcome.h"
-#include "request_queue.h"
+#include "request_run.h"
+#include "request_send.h"
 
 enum { STALL_LOOK_MS = 100 };
 
@@ -68,7 +68,7 @@ static void watch_stall(struct master_pool *master_pool)
 
 void master_pool_wait(struct request_run *run)
 {
-    request_queue_add(run);
+    request_run_wait(run);
     watch_stall(run->master_pool);
 }
 
@@ -88,7 +88,7 @@ static void dispatch(void *data)
                 wake_ms = run->rest_until_ms;
             }
         } else {
-            (void)request_run_go(run);
+            (void)request_run_send(run);
         }
     }
     if (wake_ms != 0) {
@@ -173,7 +173,7 @@ void master_pool_take(struct master_pool *master_pool, struct snapshot_master *m
 
     if (master == before) {
         if (master_pool->waiting.first) {
-            request_queue_wake(master_pool); /* a stall may be over */
+            master_pool_wake(master_pool); /* a stall may be over */
         }
         return;
     }
@@ -193,7 +193,7 @@ void master_pool_take(struct master_pool *master_pool, struct snapshot_master *m
     }
     forget_replicas(master_pool);
     snapshot_master_unref(before);
-    request_queue_wake(master_pool);
+    master_pool_wake(master_pool);
 }
 
 /* ---- life ---- */

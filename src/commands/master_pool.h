@@ -2,7 +2,7 @@
 #ifndef BELLWETHER_COMMANDS_MASTER_POOL_H
 #define BELLWETHER_COMMANDS_MASTER_POOL_H
 
-#include "pool_state.h"
+#include "request_run.h"
 
 /** The one of this name, made where there is none. */
 struct master_pool *master_pool_of(struct pool *pool, const char *name);

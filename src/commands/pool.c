@@ -5,11 +5,11 @@
 #include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
+#include "in_flight.h"
 #include "master_pool.h"
-#include "pool_answer.h"
-#include "pool_request.h"
 #include "request_outcome.h"
-#include "request_queue.h"
+#include "request_run.h"
+#include "request_send.h"
 
 /* ---- deadlines ---- */
 
@@ -80,16 +80,16 @@ struct pool_request *pool_request_new(void)
     return mem_new(1, sizeof(struct pool_request));
 }
 
-/* One allocation holds the run, its items and what the pool keeps of each. */
+/* One allocation holds the run, and what its caller and the pool keep of each command. */
 static struct request_run *request_run_new(struct pool *pool, struct pool_request *request)
 {
     size_t n = request->transaction ? 1 : request->batch->n;
     struct request_run *run =
-        budget_new(1, sizeof(*run) + n * (sizeof(*run->states) + sizeof(*request->items)));
+        budget_new(1, sizeof(*run) + n * (sizeof(*run->commands) + sizeof(*request->commands)));
 
-    run->states = (struct item_state *)(run + 1);
-    request->items = (struct pool_command *)(run->states + n);
-    request->n_items = n;
+    run->commands = (struct command_run *)(run + 1);
+    request->commands = (struct pool_command *)(run->commands + n);
+    request->n_commands = n;
     request->run = run;
     run->request = request;
     run->master_pool = master_pool_of(pool, request->master);
@@ -98,7 +98,7 @@ static struct request_run *request_run_new(struct pool *pool, struct pool_reques
     run->deadline_ms = run->arrived_us / 1000 + pool->config->command_timeout_ms;
     run->pending = n;
     for (size_t i = 0; i < n; i++) {
-        request->items[i].outcome = ITEM_PENDING;
+        request->commands[i].outcome = OUTCOME_PENDING;
     }
     return run;
 }
@@ -111,8 +111,8 @@ bool pool_run(struct pool *pool, struct pool_request *request)
     if (pool->draining) {
         request_run_refuse(run, "NOTSENT the daemon is shutting down; nothing was sent");
     } else {
-        request_deadline_start(run);
-        if (!request_run_go(run) && run->pending > 0) {
+        request_run_start_deadline(run);
+        if (!request_run_send(run) && run->pending > 0) {
             master_pool_wait(run);
         }
     }
@@ -122,8 +122,8 @@ bool pool_run(struct pool *pool, struct pool_request *request)
 
 void pool_request_release(struct pool_request *request)
 {
-    for (size_t i = 0; i < request->n_items; i++) {
-        buffer_release(&request->items[i].json);
+    for (size_t i = 0; i < request->n_commands; i++) {
+        buffer_release(&request->commands[i].json);
     }
     batch_free(request->batch);
     if (request->run) {
@@ -193,7 +193,7 @@ void pool_drain(struct pool *pool)
     pool->draining = true;
     LIST_EACH_MAY_LEAVE(struct request_run, run, &pool->by_deadline, by_deadline)
     {
-        if (request_queue_has(run)) {
+        if (request_run_waits(run)) {
             request_run_refuse(run, "NOTSENT the daemon is shutting down; this was not sent");
         }
     }

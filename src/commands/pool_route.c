@@ -9,7 +9,7 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "request_outcome.h"
-#include "request_queue.h"
+#include "request_run.h"
 #include "table_fetch.h"
 
 /* ---- what endpoints tell ---- */
@@ -20,12 +20,12 @@ static void on_ready(struct pool_conn *pool_conn)
 
     master_pool->trouble[0] = '\0';
     table_fetch(master_pool, pool_conn);
-    request_queue_wake(master_pool);
+    master_pool_wake(master_pool);
 }
 
 static void on_answered(void *data)
 {
-    request_queue_wake(data);
+    master_pool_wake(data);
 }
 
 /* The runs that wait for a connection to this replica go on to the next one. */
@@ -54,7 +54,7 @@ static void on_lost(struct pool_endpoint *endpoint, bool was_ready, const char *
                        address_format(&endpoint->address, text), words);
     }
     send_waiting_on(endpoint);
-    request_queue_wake(master_pool);
+    master_pool_wake(master_pool);
 }
 
 static void on_suspect(void *data, enum suspicion what, const struct address *address)

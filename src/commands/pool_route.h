@@ -2,7 +2,7 @@
 #ifndef BELLWETHER_COMMANDS_POOL_ROUTE_H
 #define BELLWETHER_COMMANDS_POOL_ROUTE_H
 
-#include "pool_state.h"
+#include "request_run.h"
 
 /** Where its commands go now. @return NULL: nowhere; with `over` set they never will. */
 struct pool_endpoint *pool_route_find(struct request_run *run, bool *over);

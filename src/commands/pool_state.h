@@ -9,14 +9,14 @@
  *
  *   pool.c             life, credentials, the deadlines, pool_run()
  *   master_pool.c      one master: what snapshots say of it; who waits goes, at the end of a turn
- *   pool_request.c     one request: when it is sent, and given up
+ *   request_send.c     one request: when it is sent, and given up
  *   request_judge.c    which of its commands may run
  *   pool_route.c       to which endpoint it goes
- *   pool_answer.c      what comes back for a command
+ *   in_flight.c        what comes back for a command
  *   held_reply.c       answers to writes that came while the fence is up
  *   request_outcome.c  how a command ends, or runs again
  *   table_fetch.c      a master's command table
- *   request_queue.c    who waits, and until when
+ *   request_run.c      what is kept of a request; who waits, and until when
  *   endpoint.c         one address: connections, opened on demand, back-off
  *   pool_conn.c        one connection
  *
@@ -82,48 +82,11 @@ struct master_pool {
     struct loop_timer *held_reply_timer;
 };
 
-struct in_flight {
-    struct redis_expect expect;
-    struct list_link spare; /* in the list of this name */
-    struct pool_conn *pool_conn;
-    struct request_run *run; /* NULL: an orphan */
-    size_t item;
-};
-
-struct item_state {
-    struct in_flight *flight; /* on the wire; NULL: not */
-    bool read_only, script;
-    bool may_have_run;   /* it was sent once, and is to run again because that does no harm */
-    uint8_t unsent;      /* how often its connection was lost before any of it went out */
-    uint8_t resent;      /* how often it went out again to this node */
-    int64_t held_ms;     /* since when its answer is kept, boot clock; 0: it is not */
-    bool scans;          /* a cursor is in its answer */
-    uint32_t cursor_tag; /* it runs on this server or never; CURSOR_TAG_NONE: on any */
-};
-
-struct request_run {
-    struct list_link by_deadline, waiting, held; /* in the lists of these names */
-    struct pool_request *request;
-    struct master_pool *master_pool;
-    int64_t arrived_us, deadline_ms; /* boot clock */
-    int64_t rest_until_ms;           /* 0: it needs none */
-    int64_t held_us;                 /* since when the fence holds it; 0: it does not */
-    bool judged;                     /* the command table was asked about all its commands */
-    size_t n_judged;                 /* about so many */
-    bool inline_;                    /* still inside pool_run() */
-    bool abandoned;                  /* its caller has gone */
-    size_t next_item;                /* the first that is neither on the wire nor over */
-    size_t pending;                  /* items without an outcome */
-    struct pool_conn *pool_conn;     /* what is on the wire is on this one */
-    size_t flying;                   /* how many that are; 0: `pool_conn` means nothing */
-    size_t json_bytes;               /* of the answers so far */
-    size_t n_held;                   /* items whose answer is kept */
-    struct pool_endpoint *endpoint;  /* the replica that it was sent to, or waits for */
-    bool to_master;        /* replicas have failed: the master instead (replica-fallback) */
-    struct address *tried; /* replicas; NULL: none */
-    size_t n_tried;
-    struct item_state *states;
-};
+/** Who waits there is looked at when this turn ends. */
+static inline void master_pool_wake(struct master_pool *master_pool)
+{
+    loop_later_queue(master_pool->pool->loop, &master_pool->dispatch);
+}
 
 /** The watcher gave no sign of life for so long that nothing it said may be believed. */
 static inline bool pool_is_stalled(const struct pool *pool)

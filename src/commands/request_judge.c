@@ -24,23 +24,23 @@ static void say_unknown_command(struct request_run *run, size_t i, size_t number
     const char *name = batch_name(run->request->batch, i + number, &size);
 
     if (run->request->transaction) {
-        request_run_item_fails(
-            run, i, ITEM_BAD,
+        command_run_fails(
+            run, i, OUTCOME_BAD,
             "EXECABORT Transaction discarded because of previous errors. (command %zu: ERR unknown "
             "command '%.*s')",
             number + 1, (int)size, name);
     } else {
-        request_run_item_fails(run, i, ITEM_BAD, "ERR unknown command '%.*s'", (int)size, name);
+        command_run_fails(run, i, OUTCOME_BAD, "ERR unknown command '%.*s'", (int)size, name);
     }
 }
 
 #define SCAN_LARGE \
     "SCANLOST the server's own cursor was too large to be handed out: this scan can't go on through this daemon"
 
-void request_run_lose_scan(struct request_run *run, size_t i, const char *words)
+void command_run_lose_scan(struct request_run *run, size_t i, const char *words)
 {
     run->request->scan_lost = true;
-    request_run_item_fails(run, i, ITEM_NOT_SENT, "%s", words);
+    command_run_fails(run, i, OUTCOME_NOT_SENT, "%s", words);
 }
 
 /*
@@ -52,7 +52,7 @@ static bool judge_cursor(struct request_run *run, size_t i, size_t number, size_
 {
     struct batch *batch = run->request->batch;
     struct command *command = &batch->commands[i + number];
-    struct item_state *state = &run->states[i];
+    struct command_run *state = &run->commands[i];
     uint32_t tag = CURSOR_TAG_NONE;
     uint64_t theirs = 0;
     size_t size;
@@ -63,15 +63,13 @@ static bool judge_cursor(struct request_run *run, size_t i, size_t number, size_
     }
     text = batch_argument(batch, i + number, at, &size);
     switch (cursor_read(text, size, &tag, &theirs)) {
-    case CURSOR_INVALID:
-        request_run_item_fails(run, i, ITEM_BAD, "ERR invalid cursor");
-        return false;
-    case CURSOR_LARGE: request_run_lose_scan(run, i, SCAN_LARGE); return false;
+    case CURSOR_INVALID: command_run_fails(run, i, OUTCOME_BAD, "ERR invalid cursor"); return false;
+    case CURSOR_LARGE: command_run_lose_scan(run, i, SCAN_LARGE); return false;
     case CURSOR_BEGINNING: break;
     case CURSOR_TAGGED:
         if (tag == CURSOR_TAG_NONE ||
             (state->cursor_tag != CURSOR_TAG_NONE && state->cursor_tag != tag)) {
-            request_run_lose_scan(run, i, SCAN_LOST);
+            command_run_lose_scan(run, i, SCAN_LOST);
             return false;
         }
         state->cursor_tag = tag;
@@ -95,7 +93,7 @@ static bool judge_command(struct request_run *run, size_t i, size_t number, cons
     const struct batch *batch = run->request->batch;
     const struct command *command = &batch->commands[i + number];
     struct metrics_redis *counts = run->master_pool->pool->counts;
-    struct item_state *state = &run->states[i];
+    struct command_run *state = &run->commands[i];
     struct command_facts facts;
     const char *why;
     char where[48] = "";
@@ -126,9 +124,8 @@ static bool judge_command(struct request_run *run, size_t i, size_t number, cons
     if (run->request->transaction) {
         snprintf(where, sizeof(where), "command %zu: ", number + 1);
     }
-    request_run_item_fails(run, i, ITEM_DENIED,
-                           "NOPERM %sthis daemon does not run '%s' for you: %s", where,
-                           command->name, why);
+    command_run_fails(run, i, OUTCOME_DENIED, "NOPERM %sthis daemon does not run '%s' for you: %s",
+                      where, command->name, why);
     return false;
 }
 
@@ -142,8 +139,7 @@ static bool judge_next(struct request_run *run, const char **ask)
         return judge_command(run, 0, i, ask);
     }
     if (request->batch->commands[i].error) {
-        request_run_item_fails(run, i, ITEM_BAD, "BADREQUEST %s",
-                               request->batch->commands[i].error);
+        command_run_fails(run, i, OUTCOME_BAD, "BADREQUEST %s", request->batch->commands[i].error);
     } else {
         (void)judge_command(run, i, 0, ask);
     }

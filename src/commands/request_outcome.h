@@ -2,22 +2,22 @@
 #ifndef BELLWETHER_COMMANDS_REQUEST_OUTCOME_H
 #define BELLWETHER_COMMANDS_REQUEST_OUTCOME_H
 
-#include "pool_state.h"
+#include "request_run.h"
 #include "settle.h"
 
-void request_run_item_ends(struct request_run *run, size_t i, enum item_outcome outcome);
+void command_run_ends(struct request_run *run, size_t i, enum command_outcome outcome);
 /** @param format begins with the stable word. */
-void request_run_item_fails(struct request_run *run, size_t i, enum item_outcome outcome,
-                            const char *format, ...) __attribute__((format(printf, 4, 5)));
+void command_run_fails(struct request_run *run, size_t i, enum command_outcome outcome,
+                       const char *format, ...) __attribute__((format(printf, 4, 5)));
 /** It goes out once more, when this turn ends or the rest is over. */
-void request_run_run_again(struct request_run *run, size_t i, enum metric_retry why);
+void command_run_again(struct request_run *run, size_t i, enum metric_retry why);
 /** Another node is to run it: what it was sent to the former one does not count there. */
 void request_run_begin_endpoint(struct request_run *run);
 /**
  * It has not run, or perhaps it has, and is not sent any more. @param words begin with NOTSENT or
  * NOMASTER.
  */
-void request_run_refuse_item(struct request_run *run, size_t i, const char *words);
+void command_run_refuse(struct request_run *run, size_t i, const char *words);
 /** Nothing of it goes out for a while. */
 void request_run_rest(struct request_run *run);
 /** Its address is no good: what it was sent there does not count at the next replica. */
@@ -25,17 +25,17 @@ void request_run_leave_endpoint(struct request_run *run, const struct address *a
 /** What has no outcome and is not on the wire is not sent, for these reasons. */
 void request_run_refuse(struct request_run *run, const char *words);
 /** Neither over, nor sent and waited for, nor with an answer that is held. */
-bool request_run_is_unsent(const struct request_run *run, size_t i);
+bool command_run_is_unsent(const struct request_run *run, size_t i);
 /** The fence holds it no longer. */
 void request_run_release_fence(struct request_run *run);
 /** It may have run, and this is why nobody knows. */
-void request_run_say_unknown(struct request_run *run, size_t i, enum mishap mishap);
+void command_run_say_unknown(struct request_run *run, size_t i, enum mishap mishap);
 /**
  * It runs again, or has failed often enough.
  * @param endpoint  that it was sent to; NULL: another one is being promoted in its place.
  * @return whether it may go out once more; else it has ended.
  */
-bool request_run_may_go_again(struct request_run *run, size_t i,
+bool command_run_may_go_again(struct request_run *run, size_t i,
                               const struct pool_endpoint *endpoint, enum mishap mishap);
 /**
  * Do what settle.h says about the mishap.
@@ -43,7 +43,7 @@ bool request_run_may_go_again(struct request_run *run, size_t i,
  * @param result    NULL: there is none.
  * @return true: nothing is done, the result is to be taken for its answer.
  */
-bool request_run_settle(struct request_run *run, size_t i, const struct pool_endpoint *endpoint,
+bool command_run_settle(struct request_run *run, size_t i, const struct pool_endpoint *endpoint,
                         enum mishap mishap, const struct result *result);
 
 #endif

@@ -8,7 +8,7 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
-#include "request_queue.h"
+#include "request_run.h"
 
 static void say_closed(const struct master_pool *master_pool)
 {
@@ -42,7 +42,7 @@ static void take_table(struct master_pool *master_pool, const redisReply *reply)
     if (command_table_closed(commands_table)) {
         say_closed(master_pool);
     }
-    request_queue_wake(master_pool);
+    master_pool_wake(master_pool);
 }
 
 static void take_info(struct master_pool *master_pool, const redisReply *reply)
@@ -57,7 +57,7 @@ static void take_info(struct master_pool *master_pool, const redisReply *reply)
         }
     }
     master_pool->asked[0] = '\0';
-    request_queue_wake(master_pool);
+    master_pool_wake(master_pool);
 }
 
 static void on_table(void *data, const redisReply *reply, enum redis_fail why)

@@ -64,8 +64,8 @@ void pool_stage_request_ended(struct pool_request *request)
 {
     struct pool_stage *stage = request->data;
 
-    for (size_t i = 0; i < request->n_items; i++) {
-        cr_expect_neq(request->items[i].outcome, ITEM_PENDING);
+    for (size_t i = 0; i < request->n_commands; i++) {
+        cr_expect_neq(request->commands[i].outcome, OUTCOME_PENDING);
     }
     if (++stage->n_ended == stage->n_requests) {
         loop_stop(stage->loop);
@@ -220,21 +220,21 @@ void fake_peer_end(struct fake_peer *peer)
 
 void expect_done(const struct pool_request *request, size_t i, const char *json)
 {
-    const struct pool_command *item = &request->items[i];
+    const struct pool_command *item = &request->commands[i];
 
-    cr_assert_eq(item->outcome, ITEM_DONE, "outcome %d: %s", item->outcome, item->words);
+    cr_assert_eq(item->outcome, OUTCOME_DONE, "outcome %d: %s", item->outcome, item->words);
     cr_expect_eq(item->json.size, strlen(json));
     cr_expect_arr_eq(item->json.bytes, json, strlen(json), "%.*s", (int)item->json.size,
                      item->json.bytes);
 }
 
-void expect_words(const struct pool_request *request, size_t i, enum item_outcome outcome,
+void expect_words(const struct pool_request *request, size_t i, enum command_outcome outcome,
                   const char *words)
 {
-    cr_expect_eq(request->items[i].outcome, outcome, "outcome %d: %s", request->items[i].outcome,
-                 request->items[i].words);
-    cr_expect_eq(strncmp(request->items[i].words, words, strlen(words)), 0, "%s",
-                 request->items[i].words);
+    cr_expect_eq(request->commands[i].outcome, outcome, "outcome %d: %s",
+                 request->commands[i].outcome, request->commands[i].words);
+    cr_expect_eq(strncmp(request->commands[i].words, words, strlen(words)), 0, "%s",
+                 request->commands[i].words);
 }
 
 bool pool_stage_one_done(struct pool_stage *stage)

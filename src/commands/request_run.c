@@ -1,10 +1,10 @@
 /* Lists of requests: all of a pool by their deadlines, and those of a master pool that wait. */
-#include "request_queue.h"
+#include "request_run.h"
 
 #include "bellwether/base/clock.h"
 
 /* All requests have the same time, so a new one's deadline is the last. */
-void request_deadline_start(struct request_run *run)
+void request_run_start_deadline(struct request_run *run)
 {
     struct pool *pool = run->master_pool->pool;
 
@@ -14,7 +14,7 @@ void request_deadline_start(struct request_run *run)
     }
 }
 
-void request_deadline_stop(struct request_run *run)
+void request_run_stop_deadline(struct request_run *run)
 {
     struct list *all = &run->master_pool->pool->by_deadline;
 
@@ -23,7 +23,7 @@ void request_deadline_stop(struct request_run *run)
     }
 }
 
-bool request_queue_has(const struct request_run *run)
+bool request_run_waits(const struct request_run *run)
 {
     return list_holds(&run->master_pool->waiting, &run->waiting);
 }
@@ -35,23 +35,18 @@ static void count(struct master_pool *master_pool, int by)
     atomic_fetch_add_explicit(master_pool->pool->waiting, (size_t)by, memory_order_relaxed);
 }
 
-void request_queue_add(struct request_run *run)
+void request_run_wait(struct request_run *run)
 {
-    if (!request_queue_has(run)) {
+    if (!request_run_waits(run)) {
         list_append(&run->master_pool->waiting, &run->waiting);
         count(run->master_pool, 1);
     }
 }
 
-void request_queue_remove(struct request_run *run)
+void request_run_stop_waiting(struct request_run *run)
 {
-    if (request_queue_has(run)) {
+    if (request_run_waits(run)) {
         list_remove(&run->master_pool->waiting, &run->waiting);
         count(run->master_pool, -1);
     }
-}
-
-void request_queue_wake(struct master_pool *master_pool)
-{
-    loop_later_queue(master_pool->pool->loop, &master_pool->dispatch);
 }

@@ -6,18 +6,18 @@
  * order: a read behind a command that has to run again is run again, too, since it must see what
  * that one did.
  */
-#include "pool_request.h"
+#include "request_send.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "bellwether/base/clock.h"
 #include "held_reply.h"
-#include "pool_answer.h"
+#include "in_flight.h"
 #include "pool_route.h"
 #include "request_judge.h"
 #include "request_outcome.h"
-#include "request_queue.h"
+#include "request_run.h"
 #include "table_fetch.h"
 
 enum progress {
@@ -67,15 +67,15 @@ static void send(struct request_run *run, size_t i, struct pool_conn *pool_conn)
 
     result_init(&flight->expect.result, request->base64,
                 request->transaction ? (unsigned)request->batch->n : 0);
-    if (run->states[i].scans) {
+    if (run->commands[i].scans) {
         expect_cursors(&flight->expect.result, request->batch, i,
                        request->transaction ? request->batch->n : 1, pool_conn->cursor_tag);
     }
     flight->expect.done = in_flight_done;
     flight->pool_conn = pool_conn;
     flight->run = run;
-    flight->item = i;
-    run->states[i].flight = flight;
+    flight->command = i;
+    run->commands[i].flight = flight;
     run->pool_conn = pool_conn;
     run->flying++;
     pool_conn->in_flight++;
@@ -96,7 +96,7 @@ static void send(struct request_run *run, size_t i, struct pool_conn *pool_conn)
 
 static bool is_held_by_fence(struct request_run *run, size_t i)
 {
-    if (run->master_pool->fence == FENCE_DOWN || run->states[i].read_only) {
+    if (run->master_pool->fence == FENCE_DOWN || run->commands[i].read_only) {
         return false;
     }
     if (run->held_us == 0) {
@@ -128,32 +128,31 @@ static const char *why_over(const struct request_run *run, char out[RESULT_ERROR
                             : "NOTSENT there is no healthy replica (see option replica-fallback)";
 }
 
-/* The next item that has to be written. */
-static bool find_item(struct request_run *run)
+/* The next command that has to be written. */
+static bool find_next(struct request_run *run)
 {
     const struct pool_request *request = run->request;
 
-    while (run->next_item < request->n_items && !request_run_is_unsent(run, run->next_item)) {
-        run->next_item++;
+    while (run->next < request->n_commands && !command_run_is_unsent(run, run->next)) {
+        run->next++;
     }
-    return run->next_item < request->n_items;
+    return run->next < request->n_commands;
 }
 
-/* The tag of the next item. */
+/* The tag of the next command. */
 static uint32_t next_tag(const struct request_run *run)
 {
-    return run->next_item < run->n_judged ? run->states[run->next_item].cursor_tag
-                                          : CURSOR_TAG_NONE;
+    return run->next < run->n_judged ? run->commands[run->next].cursor_tag : CURSOR_TAG_NONE;
 }
 
 /*
  * A cursor whose server is not served any more fails, and nothing else does.
- * @return false: the next item has no cursor to be found a server for; else `pool_conn` is that
+ * @return false: the next command has no cursor to be found a server for; else `pool_conn` is that
  * server's, NULL none now.
  */
 static bool find_cursor_pool_conn(struct request_run *run, struct pool_conn **pool_conn, bool *over)
 {
-    while (find_item(run) && next_tag(run) != CURSOR_TAG_NONE) {
+    while (find_next(run) && next_tag(run) != CURSOR_TAG_NONE) {
         bool lost = false;
         struct pool_endpoint *endpoint = pool_route_find_cursor(run, next_tag(run), over, &lost);
 
@@ -161,18 +160,18 @@ static bool find_cursor_pool_conn(struct request_run *run, struct pool_conn **po
             *pool_conn = endpoint ? endpoint_cursor_pool_conn(endpoint, next_tag(run)) : NULL;
             return true;
         }
-        request_run_lose_scan(run, run->next_item, SCAN_LOST);
+        command_run_lose_scan(run, run->next, SCAN_LOST);
     }
     return false;
 }
 
 /*
- * Whether the next item may be written here: a cursor goes to its own server, and one that comes
+ * Whether the next command may be written here: a cursor goes to its own server, and one that comes
  * back gets this one's tag.
  */
 static bool fits_cursor(struct request_run *run, struct pool_conn *pool_conn)
 {
-    const struct item_state *state = &run->states[run->next_item];
+    const struct command_run *state = &run->commands[run->next];
 
     if (!state->scans) {
         return true;
@@ -215,7 +214,7 @@ static bool may_transact(struct request_run *run, struct pool_conn *pool_conn)
     }
     if (endpoint->multi_refusal[0] != '\0') {
         endpoint_doubt_multi(endpoint); /* the next one asks again: rights may change */
-        request_run_item_fails(run, 0, ITEM_ERROR, "%s", endpoint->multi_refusal);
+        command_run_fails(run, 0, OUTCOME_ERROR, "%s", endpoint->multi_refusal);
     }
     return true;
 }
@@ -242,13 +241,13 @@ static enum progress send_what_may_go(struct request_run *run)
     bool judged = request_run_judge(run, &ask), over = false, looked = false;
     struct pool_conn *pool_conn = NULL;
 
-    if (judged && !find_item(run)) {
+    if (judged && !find_next(run)) {
         return PROGRESS_SENT; /* all of it was refused */
     }
     if (!pool_is_stalled(run->master_pool->pool)) {
         pool_conn = find_pool_conn(run, &over);
     }
-    if (judged && !find_item(run)) {
+    if (judged && !find_next(run)) {
         return PROGRESS_SENT; /* what was left has lost its servers */
     }
     if (pool_conn && ask) {
@@ -257,20 +256,20 @@ static enum progress send_what_may_go(struct request_run *run)
     if (!pool_conn || (run->request->transaction && (!judged || !may_transact(run, pool_conn)))) {
         return over ? PROGRESS_OVER : PROGRESS_WAITS;
     }
-    while (find_item(run) && run->next_item < run->n_judged) {
-        if (is_held_by_fence(run, run->next_item) || !fits_cursor(run, pool_conn)) {
+    while (find_next(run) && run->next < run->n_judged) {
+        if (is_held_by_fence(run, run->next) || !fits_cursor(run, pool_conn)) {
             return PROGRESS_WAITS;
         }
         if (!looked && is_abandoned(run)) {
             return PROGRESS_OVER;
         }
         looked = true;
-        send(run, run->next_item, pool_conn);
+        send(run, run->next, pool_conn);
     }
     return judged ? PROGRESS_SENT : PROGRESS_WAITS;
 }
 
-bool request_run_go(struct request_run *run)
+bool request_run_send(struct request_run *run)
 {
     char words[RESULT_ERROR_SIZE];
 
@@ -282,7 +281,7 @@ bool request_run_go(struct request_run *run)
     case PROGRESS_SENT:
         request_run_release_fence(run);
         run->rest_until_ms = 0;
-        request_queue_remove(run);
+        request_run_stop_waiting(run);
         break;
     case PROGRESS_OVER: request_run_refuse(run, why_over(run, words)); break;
     case PROGRESS_WAITS:
@@ -306,8 +305,8 @@ static void say_late(struct request_run *run, char *out, size_t size)
     int64_t ms = master_pool->pool->config->command_timeout_ms;
     /* then it is what stands before the connection that it waits for */
     bool is_ready = endpoint && endpoint_is_ready(endpoint);
-    bool is_held = master_pool->fence != FENCE_DOWN && run->held_us != 0 && find_item(run) &&
-                   !run->states[run->next_item].read_only;
+    bool is_held = master_pool->fence != FENCE_DOWN && run->held_us != 0 && find_next(run) &&
+                   !run->commands[run->next].read_only;
 
     if (pool_is_stalled(master_pool->pool)) {
         snprintf(out, size, "NOMASTER the watcher gives no sign of life, so no master is known");
@@ -352,8 +351,8 @@ static size_t orphan(struct request_run *run, uint64_t *received)
     size_t n = 0;
 
     *received = UINT64_MAX;
-    for (size_t i = 0; i < run->request->n_items; i++) {
-        struct in_flight *flight = run->states[i].flight;
+    for (size_t i = 0; i < run->request->n_commands; i++) {
+        struct in_flight *flight = run->commands[i].flight;
 
         if (!flight) {
             continue;
@@ -374,21 +373,21 @@ void request_run_expire(struct request_run *run)
     struct pool_conn *pool_conn = run->pool_conn;
     size_t n = orphan(run, &received), pending = run->pending;
 
-    request_deadline_stop(run);
+    request_run_stop_deadline(run);
     say_late(run, words, sizeof(words));
-    request_queue_remove(run);
-    for (size_t i = 0, n_items = run->request->n_items; i < n_items && pending > 0; i++) {
-        if (run->request->items[i].outcome != ITEM_PENDING) {
+    request_run_stop_waiting(run);
+    for (size_t i = 0, n_commands = run->request->n_commands; i < n_commands && pending > 0; i++) {
+        if (run->request->commands[i].outcome != OUTCOME_PENDING) {
             continue;
         }
         pending--;
-        if (run->states[i].held_ms != 0) {
+        if (run->commands[i].held_ms != 0) {
             held_reply_drop(run, i, false);
-            request_run_say_unknown(run, i, MISHAP_FENCED);
-        } else if (run->states[i].flight) {
-            request_run_say_unknown(run, i, MISHAP_DEADLINE);
+            command_run_say_unknown(run, i, MISHAP_FENCED);
+        } else if (run->commands[i].flight) {
+            command_run_say_unknown(run, i, MISHAP_DEADLINE);
         } else {
-            request_run_refuse_item(run, i, words);
+            command_run_refuse(run, i, words);
         }
     }
     if (n > 0) {
