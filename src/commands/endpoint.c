@@ -24,6 +24,12 @@ enum {
     CLOG_BYTES = 256 * 1024,
 };
 
+/* The only place where the state changes; whatever was left stays so. */
+static void move(struct pool_endpoint *endpoint, enum endpoint_state state)
+{
+    endpoint->state = endpoint->state == ENDPOINT_LEFT ? ENDPOINT_LEFT : state;
+}
+
 /* ---- what is told ---- */
 
 /* A hundred commands that are refused at once are one piece of news. */
@@ -72,7 +78,7 @@ static void on_ready(struct pool_conn *pool_conn)
     struct pool_endpoint *endpoint = pool_conn->endpoint;
 
     endpoint->failures = 0;
-    endpoint->hopeless = false;
+    move(endpoint, ENDPOINT_USED);
     endpoint->retry_ms = 0;
     endpoint->owner->hooks->ready(pool_conn);
 }
@@ -84,7 +90,7 @@ static void on_refused(struct pool_conn *pool_conn, enum pool_conn_refusal why, 
     if (why == POOL_CONN_NO_MASTER) {
         endpoint_tell(endpoint, SUSPICION_ROLE);
     }
-    endpoint->hopeless = why == POOL_CONN_REFUSED_FOR_GOOD;
+    move(endpoint, why == POOL_CONN_REFUSED_FOR_GOOD ? ENDPOINT_HOPELESS : ENDPOINT_USED);
     endpoint->owner->hooks->lost(endpoint, false, words);
     drop(pool_conn);
 }
@@ -107,7 +113,7 @@ static void open_one(struct pool_endpoint *endpoint)
     static const struct pool_conn_hooks hooks = {
         .ready = on_ready, .refused = on_refused, .closed = on_closed};
 
-    endpoint->hopeless = false;
+    move(endpoint, ENDPOINT_USED);
     endpoint->pool_conns[endpoint->n_pool_conns++] = pool_conn_open(endpoint, &hooks);
 }
 
@@ -332,7 +338,7 @@ void endpoint_withdraw(struct pool_endpoint *endpoint)
 
 void endpoint_close(struct pool_endpoint *endpoint)
 {
-    endpoint->left = true;
+    move(endpoint, ENDPOINT_LEFT);
     while (endpoint->n_pool_conns > 0) {
         drop(endpoint->pool_conns[endpoint->n_pool_conns - 1]);
     }

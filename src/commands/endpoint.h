@@ -39,6 +39,12 @@ struct endpoint_owner {
     uint64_t switches;   /* of the master's generation, with its address */
 };
 
+enum endpoint_state {
+    ENDPOINT_USED,
+    ENDPOINT_HOPELESS, /* the last failure was of a kind that no time mends: nobody waits for it */
+    ENDPOINT_LEFT,     /* nobody goes there any more: its connections are being closed */
+};
+
 /* Whether MULTI and EXEC may be said. */
 enum endpoint_multi { MULTI_UNKNOWN, MULTI_ASKED, MULTI_KNOWN };
 
@@ -49,10 +55,9 @@ struct pool_endpoint {
     struct pool_conn **pool_conns;
     size_t n_pool_conns;
     unsigned failures; /* in a row */
-    bool left;         /* nobody goes there any more: its connections are being closed */
-    bool hopeless;     /* the last one was of a kind that no time mends: nobody waits for it */
-    int64_t retry_ms;  /* boot clock: not dialled before */
-    int64_t told_ms;   /* when the watcher was told something last */
+    enum endpoint_state state;
+    int64_t retry_ms; /* boot clock: not dialled before */
+    int64_t told_ms;  /* when the watcher was told something last */
     struct loop_timer *timer;
     enum endpoint_multi multi;
     char multi_refusal[POOL_WORDS_SIZE]; /* why there can be no transactions; "" they can be */

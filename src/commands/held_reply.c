@@ -16,33 +16,21 @@ void held_reply_keep(struct request_run *run, size_t i)
 {
     struct master_pool *master_pool = run->master_pool;
 
-    if (run->n_held++ == 0) {
-        list_insert_after(&master_pool->held, NULL, &run->held);
-    }
+    command_run_move(run, i, COMMAND_HELD);
     run->commands[i].held_ms = clock_boot_ms();
     if (!loop_timer_armed(master_pool->held_reply_timer)) {
         loop_timer_start(master_pool->held_reply_timer, HOLD_MS);
     }
 }
 
-void held_reply_drop(struct request_run *run, size_t i, bool counts)
-{
-    run->commands[i].held_ms = 0;
-    if (--run->n_held == 0) {
-        list_remove(&run->master_pool->held, &run->held);
-    }
-    if (!counts) {
-        buffer_release(&run->request->commands[i].json);
-    }
-}
-
 /* The answer counts, or, since a promotion began, nobody knows. */
 static void end(struct request_run *run, size_t i, bool believed)
 {
-    held_reply_drop(run, i, believed);
     if (believed) {
         command_run_ends(run, i, OUTCOME_DONE);
     } else {
+        buffer_release(&run->request->commands[i].json);
+        command_run_move(run, i, COMMAND_WAITING);
         (void)command_run_settle(run, i, NULL, MISHAP_FENCED, NULL);
     }
 }
@@ -53,11 +41,11 @@ static void end(struct request_run *run, size_t i, bool believed)
  */
 static void look_at_request_run(struct request_run *run, int64_t until_ms, bool rest)
 {
-    for (size_t i = 0; i < run->request->n_commands && run->n_held > 0; i++) {
-        int64_t held_ms = run->commands[i].held_ms;
+    for (size_t i = 0; i < run->request->n_commands && run->n[COMMAND_HELD] > 0; i++) {
+        bool believed = run->commands[i].held_ms <= until_ms;
 
-        if (held_ms != 0 && (held_ms <= until_ms || rest)) {
-            end(run, i, held_ms <= until_ms);
+        if (run->commands[i].state == COMMAND_HELD && (believed || rest)) {
+            end(run, i, believed);
         }
     }
 }

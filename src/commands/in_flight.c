@@ -239,8 +239,8 @@ void in_flight_done(struct redis_expect *expect, enum redis_fail why, bool writt
     metric_move(&pool->counts->inflight, -1);
     pool_conn_release(pool_conn, run != NULL, why == REDIS_FAIL_NONE || why == REDIS_FAIL_TOO_BIG);
     if (run) {
-        run->commands[i].flight = NULL;
-        if (--run->flying == 0 && request_run_waits(run)) {
+        command_run_move(run, i, COMMAND_WAITING);
+        if (run->n[COMMAND_IN_FLIGHT] == 0 && request_run_waits(run)) {
             master_pool_wake(run->master_pool);
         }
         if (why == REDIS_FAIL_NONE) {

@@ -122,8 +122,8 @@ static void leave(struct master_pool *master_pool, struct pool_endpoint *endpoin
 {
     endpoint_close(endpoint);
     LIST_EACH(struct request_run, run, &master_pool->waiting, waiting) {
-        if (run->endpoint == endpoint) {
-            run->endpoint = NULL;
+        if (run->replica == endpoint) {
+            run->replica = NULL;
         }
     }
     endpoint_free(endpoint);

@@ -2,7 +2,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "in_flight.h"
@@ -80,44 +79,21 @@ struct pool_request *pool_request_new(void)
     return mem_new(1, sizeof(struct pool_request));
 }
 
-/* One allocation holds the run, and what its caller and the pool keep of each command. */
-static struct request_run *request_run_new(struct pool *pool, struct pool_request *request)
-{
-    size_t n = request->transaction ? 1 : request->batch->n;
-    struct request_run *run =
-        budget_new(1, sizeof(*run) + n * (sizeof(*run->commands) + sizeof(*request->commands)));
-
-    run->commands = (struct command_run *)(run + 1);
-    request->commands = (struct pool_command *)(run->commands + n);
-    request->n_commands = n;
-    request->run = run;
-    run->request = request;
-    run->master_pool = master_pool_of(pool, request->master);
-    run->master_pool->n_runs++;
-    run->arrived_us = clock_boot_us();
-    run->deadline_ms = run->arrived_us / 1000 + pool->config->command_timeout_ms;
-    run->pending = n;
-    for (size_t i = 0; i < n; i++) {
-        request->commands[i].outcome = OUTCOME_PENDING;
-    }
-    return run;
-}
-
 bool pool_run(struct pool *pool, struct pool_request *request)
 {
-    struct request_run *run = request_run_new(pool, request);
+    struct request_run *run = request_run_new(master_pool_of(pool, request->master), request);
 
-    run->inline_ = true;
+    run->is_new = true;
     if (pool->draining) {
         request_run_refuse(run, "NOTSENT the daemon is shutting down; nothing was sent");
     } else {
         request_run_start_deadline(run);
-        if (!request_run_send(run) && run->pending > 0) {
+        if (!request_run_send(run) && !request_run_has_ended(run)) {
             master_pool_wait(run);
         }
     }
-    run->inline_ = false;
-    return run->pending == 0;
+    run->is_new = false;
+    return request_run_has_ended(run);
 }
 
 void pool_request_release(struct pool_request *request)
@@ -126,10 +102,7 @@ void pool_request_release(struct pool_request *request)
         buffer_release(&request->commands[i].json);
     }
     batch_free(request->batch);
-    if (request->run) {
-        free(request->run->tried);
-    }
-    budget_free(request->run);
+    request_run_free(request->run);
 }
 
 void pool_request_free(struct pool_request *request)

@@ -11,8 +11,6 @@ struct pool_endpoint *pool_route_find_cursor(struct request_run *run, uint32_t t
                                              bool *lost);
 /** Whether what goes out behind others of its request still meets the conditions that they met. */
 bool pool_route_may_follow(const struct request_run *run);
-/** Whether it goes to the master, if only in place of a replica. */
-bool pool_route_is_for_master(const struct request_run *run);
 /** What endpoints tell a master pool, which is the hooks' `data`. */
 extern const struct endpoint_hooks pool_route_hooks;
 

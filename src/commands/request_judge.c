@@ -149,7 +149,7 @@ static bool judge_next(struct request_run *run, const char **ask)
 bool request_run_judge(struct request_run *run, const char **ask)
 {
     *ask = NULL;
-    if (run->judged) {
+    if (run->n_judged == run->request->batch->n) {
         return true;
     }
     if (!run->master_pool->commands_table) {
@@ -159,6 +159,5 @@ bool request_run_judge(struct request_run *run, const char **ask)
     while (run->n_judged < run->request->batch->n && judge_next(run, ask)) {
         run->n_judged++;
     }
-    run->judged = !*ask;
-    return run->judged;
+    return !*ask;
 }

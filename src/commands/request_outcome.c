@@ -40,7 +40,7 @@ static void finish(struct request_run *run)
     }
     metric_observe(&pool->counts->duration, METRIC_COMMAND_DURATION,
                    clock_boot_us() - run->arrived_us);
-    if (!run->inline_ && request->done) {
+    if (!run->is_new && request->done) {
         request->done(request);
     }
 }
@@ -57,7 +57,8 @@ void command_run_ends(struct request_run *run, size_t i, enum command_outcome ou
 
     run->request->commands[i].outcome = outcome;
     metric_add(&counts->commands[outcome], commands_of(run->request));
-    if (--run->pending == 0) {
+    command_run_move(run, i, COMMAND_ENDED);
+    if (request_run_has_ended(run)) {
         finish(run);
     }
 }
@@ -123,7 +124,7 @@ void request_run_begin_endpoint(struct request_run *run)
 
 void request_run_leave_endpoint(struct request_run *run, const struct address *address)
 {
-    run->endpoint = NULL;
+    run->replica = NULL;
     request_run_begin_endpoint(run);
     run->tried = mem_resize(run->tried, run->n_tried + 1, sizeof(*run->tried));
     run->tried[run->n_tried++] = *address;
@@ -131,12 +132,6 @@ void request_run_leave_endpoint(struct request_run *run, const struct address *a
 }
 
 /* ---- refused ---- */
-
-bool command_run_is_unsent(const struct request_run *run, size_t i)
-{
-    return run->request->commands[i].outcome == OUTCOME_PENDING && !run->commands[i].flight &&
-           run->commands[i].held_ms == 0;
-}
 
 /* Of a command that is to run again it is known whether it may have run before. */
 void command_run_refuse(struct request_run *run, size_t i, const char *words)
@@ -163,7 +158,7 @@ void request_run_refuse(struct request_run *run, const char *words)
 {
     request_run_stop_waiting(run);
     for (size_t i = 0, n = run->request->n_commands; i < n; i++) {
-        if (command_run_is_unsent(run, i)) {
+        if (run->commands[i].state == COMMAND_WAITING) {
             command_run_refuse(run, i, words);
         }
     }
@@ -196,7 +191,7 @@ bool command_run_may_go_again(struct request_run *run, size_t i,
         }
         return true;
     }
-    if (!endpoint || endpoint->left) {
+    if (!endpoint || endpoint->state == ENDPOINT_LEFT) {
         state->resent = 0; /* that it was sent there does not count elsewhere */
     }
     if (state->resent < RESENDS_MAX) {

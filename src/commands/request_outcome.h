@@ -24,8 +24,6 @@ void request_run_rest(struct request_run *run);
 void request_run_leave_endpoint(struct request_run *run, const struct address *address);
 /** What has no outcome and is not on the wire is not sent, for these reasons. */
 void request_run_refuse(struct request_run *run, const char *words);
-/** Neither over, nor sent and waited for, nor with an answer that is held. */
-bool command_run_is_unsent(const struct request_run *run, size_t i);
 /** The fence holds it no longer. */
 void request_run_release_fence(struct request_run *run);
 /** It may have run, and this is why nobody knows. */

@@ -7,14 +7,24 @@
 
 #include "pool_state.h"
 
+enum command_state {
+    COMMAND_WAITING, /* to be sent, or to be sent again */
+    COMMAND_IN_FLIGHT,
+    COMMAND_HELD, /* answered; the answer is kept for a moment, see held_reply.c */
+    COMMAND_ENDED,
+    COMMAND_STATES
+};
+
+/* What the pool keeps of one command. */
 struct command_run {
-    struct in_flight *flight; /* on the wire; NULL: not */
+    enum command_state state;
+    struct in_flight *flight; /* while it is in flight */
+    int64_t held_ms;          /* while it is held: since when, boot clock */
     bool read_only, script;
     bool may_have_run;   /* it was sent once, and is to run again because that does no harm */
+    bool scans;          /* a cursor is in its answer */
     uint8_t unsent;      /* how often its connection was lost before any of it went out */
     uint8_t resent;      /* how often it went out again to this node */
-    int64_t held_ms;     /* since when its answer is kept, boot clock; 0: it is not */
-    bool scans;          /* a cursor is in its answer */
     uint32_t cursor_tag; /* it runs on this server or never; CURSOR_TAG_NONE: on any */
 };
 
@@ -25,23 +35,29 @@ struct request_run {
     int64_t arrived_us, deadline_ms; /* boot clock */
     int64_t rest_until_ms;           /* 0: it needs none */
     int64_t held_us;                 /* since when the fence holds it; 0: it does not */
-    bool judged;                     /* the command table was asked about all its commands */
-    size_t n_judged;                 /* about so many */
-    bool inline_;                    /* still inside pool_run() */
-    bool abandoned;                  /* its caller has gone */
-    size_t next;                     /* the first that is neither on the wire nor over */
-    size_t pending;                  /* commands without an outcome */
-    struct pool_conn *pool_conn;     /* what is on the wire is on this one */
-    size_t flying;                   /* how many that are; 0: `pool_conn` means nothing */
-    size_t json_bytes;               /* of the answers so far */
-    size_t n_held;                   /* those whose answer is kept */
-    struct pool_endpoint *endpoint;  /* the replica that it was sent to, or waits for */
-    bool to_master;        /* replicas have failed: the master instead (replica-fallback) */
-    struct address *tried; /* replicas; NULL: none */
+    bool is_new;                     /* pool_run() has not returned yet */
+    enum pool_target target;         /* the master, too, in place of replicas that have failed */
+    struct pool_endpoint *replica;   /* that it was sent to, or waits for; NULL: none */
+    struct address *tried;           /* replicas; NULL: none */
     size_t n_tried;
+    struct pool_conn *pool_conn; /* what is in flight is on this one */
+    size_t json_bytes;           /* of the answers so far */
+    size_t n_judged;             /* commands that the command table was asked about */
+    size_t next;                 /* none before it waits */
+    size_t n[COMMAND_STATES];    /* commands of each state */
     struct command_run *commands;
 };
 
+/** A run whose commands all wait, in no list yet. @param request borrowed. */
+struct request_run *request_run_new(struct master_pool *master_pool, struct pool_request *request);
+/** @param run NULL: nothing is done. */
+void request_run_free(struct request_run *run);
+/** The only one who changes a command's state; a run with held answers is in its pool's list. */
+void command_run_move(struct request_run *run, size_t i, enum command_state state);
+static inline bool request_run_has_ended(const struct request_run *run)
+{
+    return run->n[COMMAND_ENDED] == run->request->n_commands;
+}
 /** Among the deadlines of its pool, until it ends. */
 void request_run_start_deadline(struct request_run *run);
 void request_run_stop_deadline(struct request_run *run);

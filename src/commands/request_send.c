@@ -21,9 +21,10 @@
 #include "table_fetch.h"
 
 enum progress {
-    PROGRESS_SENT,  /* nothing is left to be sent */
-    PROGRESS_WAITS, /* for a connection, a master, the command table, or the fence's end */
-    PROGRESS_OVER,  /* what is left never will be */
+    PROGRESS_SENT,     /* nothing is left to be sent */
+    PROGRESS_WAITS,    /* for a connection, a master, the command table, or the fence's end */
+    PROGRESS_OVER,     /* what is left never will be */
+    PROGRESS_UNWANTED, /* its caller has gone */
 };
 
 /* ---- writing ---- */
@@ -75,9 +76,9 @@ static void send(struct request_run *run, size_t i, struct pool_conn *pool_conn)
     flight->pool_conn = pool_conn;
     flight->run = run;
     flight->command = i;
+    command_run_move(run, i, COMMAND_IN_FLIGHT);
     run->commands[i].flight = flight;
     run->pool_conn = pool_conn;
-    run->flying++;
     pool_conn->in_flight++;
     pool_conn->live++;
     pool_conn_count(pool_conn);
@@ -110,16 +111,13 @@ static bool is_queue_full(const struct request_run *run)
 {
     const struct pool *pool = run->master_pool->pool;
 
-    return run->inline_ &&
+    return run->is_new &&
            atomic_load_explicit(pool->waiting, memory_order_relaxed) >= pool->config->max_pending;
 }
 
 static const char *why_over(const struct request_run *run, char out[RESULT_ERROR_SIZE])
 {
-    if (run->abandoned) {
-        return "NOTSENT the caller has gone";
-    }
-    if (pool_route_is_for_master(run)) {
+    if (run->target == POOL_MASTER) {
         snprintf(out, RESULT_ERROR_SIZE, "NOTSENT no connection: %.200s",
                  run->master_pool->trouble);
         return out;
@@ -133,7 +131,7 @@ static bool find_next(struct request_run *run)
 {
     const struct pool_request *request = run->request;
 
-    while (run->next < request->n_commands && !command_run_is_unsent(run, run->next)) {
+    while (run->next < request->n_commands && run->commands[run->next].state != COMMAND_WAITING) {
         run->next++;
     }
     return run->next < request->n_commands;
@@ -189,11 +187,11 @@ static struct pool_conn *find_pool_conn(struct request_run *run, bool *over)
     struct pool_conn *pool_conn = NULL;
     struct pool_endpoint *endpoint;
 
-    if (run->flying > 0) {
+    if (run->n[COMMAND_IN_FLIGHT] > 0) {
         return pool_route_may_follow(run) && pool_conn_takes(run->pool_conn) ? run->pool_conn
                                                                              : NULL;
     }
-    if (find_cursor_pool_conn(run, &pool_conn, over) || run->pending == 0) {
+    if (find_cursor_pool_conn(run, &pool_conn, over) || request_run_has_ended(run)) {
         return pool_conn;
     }
     endpoint = pool_route_find(run, over);
@@ -220,13 +218,11 @@ static bool may_transact(struct request_run *run, struct pool_conn *pool_conn)
 }
 
 /* Whoever had to wait may have hung up meanwhile. */
-static bool is_abandoned(struct request_run *run)
+static bool caller_is_gone(const struct request_run *run)
 {
     const struct pool_request *request = run->request;
 
-    run->abandoned =
-        !run->inline_ && request->caller_is_gone && request->caller_is_gone(request->data);
-    return run->abandoned;
+    return !run->is_new && request->caller_is_gone && request->caller_is_gone(request->data);
 }
 
 /*
@@ -260,8 +256,8 @@ static enum progress send_what_may_go(struct request_run *run)
         if (is_held_by_fence(run, run->next) || !fits_cursor(run, pool_conn)) {
             return PROGRESS_WAITS;
         }
-        if (!looked && is_abandoned(run)) {
-            return PROGRESS_OVER;
+        if (!looked && caller_is_gone(run)) {
+            return PROGRESS_UNWANTED;
         }
         looked = true;
         send(run, run->next, pool_conn);
@@ -284,6 +280,7 @@ bool request_run_send(struct request_run *run)
         request_run_stop_waiting(run);
         break;
     case PROGRESS_OVER: request_run_refuse(run, why_over(run, words)); break;
+    case PROGRESS_UNWANTED: request_run_refuse(run, "NOTSENT the caller has gone"); break;
     case PROGRESS_WAITS:
         if (!is_queue_full(run)) {
             return false;
@@ -301,7 +298,7 @@ static void say_late(struct request_run *run, char *out, size_t size)
 {
     const struct master_pool *master_pool = run->master_pool;
     const struct pool_endpoint *endpoint =
-        pool_route_is_for_master(run) ? master_pool->master : run->endpoint;
+        run->target == POOL_MASTER ? master_pool->master : run->replica;
     int64_t ms = master_pool->pool->config->command_timeout_ms;
     /* then it is what stands before the connection that it waits for */
     bool is_ready = endpoint && endpoint_is_ready(endpoint);
@@ -310,7 +307,7 @@ static void say_late(struct request_run *run, char *out, size_t size)
 
     if (pool_is_stalled(master_pool->pool)) {
         snprintf(out, size, "NOMASTER the watcher gives no sign of life, so no master is known");
-    } else if (pool_route_is_for_master(run) && !master_pool->serves) {
+    } else if (run->target == POOL_MASTER && !master_pool->serves) {
         snprintf(out, size, "NOMASTER no master within %" PRId64 " ms: %s", ms,
                  master_pool->shown && master_pool->shown->detail ? master_pool->shown->detail
                                                                   : "not resolved yet");
@@ -327,8 +324,8 @@ static void say_late(struct request_run *run, char *out, size_t size)
     } else if (run->rest_until_ms > clock_boot_ms()) {
         snprintf(out, size,
                  "NOTSENT it rested, to be sent again, when its %" PRId64 " ms were over", ms);
-    } else if (is_ready &&
-               (!run->judged || (run->request->transaction && endpoint->multi != MULTI_KNOWN))) {
+    } else if (is_ready && (run->n_judged < run->request->batch->n ||
+                            (run->request->transaction && endpoint->multi != MULTI_KNOWN))) {
         snprintf(
             out, size,
             "NOTSENT connection: the server has not answered what it is asked first (COMMAND, MULTI) within "
@@ -354,7 +351,7 @@ static size_t orphan(struct request_run *run, uint64_t *received)
     for (size_t i = 0; i < run->request->n_commands; i++) {
         struct in_flight *flight = run->commands[i].flight;
 
-        if (!flight) {
+        if (run->commands[i].state != COMMAND_IN_FLIGHT) {
             continue;
         }
         n++;
@@ -371,22 +368,21 @@ void request_run_expire(struct request_run *run)
     char words[RESULT_ERROR_SIZE];
     uint64_t received;
     struct pool_conn *pool_conn = run->pool_conn;
-    size_t n = orphan(run, &received), pending = run->pending;
+    size_t n = orphan(run, &received), left = run->request->n_commands - run->n[COMMAND_ENDED];
 
     request_run_stop_deadline(run);
     say_late(run, words, sizeof(words));
     request_run_stop_waiting(run);
-    for (size_t i = 0, n_commands = run->request->n_commands; i < n_commands && pending > 0; i++) {
-        if (run->request->commands[i].outcome != OUTCOME_PENDING) {
-            continue;
-        }
-        pending--;
-        if (run->commands[i].held_ms != 0) {
-            held_reply_drop(run, i, false);
+    for (size_t i = 0; left > 0; i++) {
+        enum command_state state = run->commands[i].state;
+
+        left -= state != COMMAND_ENDED;
+        if (state == COMMAND_HELD) {
+            buffer_release(&run->request->commands[i].json);
             command_run_say_unknown(run, i, MISHAP_FENCED);
-        } else if (run->commands[i].flight) {
+        } else if (state == COMMAND_IN_FLIGHT) {
             command_run_say_unknown(run, i, MISHAP_DEADLINE);
-        } else {
+        } else if (state == COMMAND_WAITING) {
             command_run_refuse(run, i, words);
         }
     }
