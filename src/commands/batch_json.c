@@ -11,9 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "batch_build.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/commands/batch.h"
 #include "bellwether/redis/json_result.h"
 
 #define USAGE_ONE "it takes a list such as [\"SET\",\"key\",\"value\"]"

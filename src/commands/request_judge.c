@@ -21,7 +21,7 @@ static const char *why_denied(const struct pool_request *request, const struct c
 static void say_unknown_command(struct request_run *run, size_t i, size_t number)
 {
     size_t size;
-    const char *name = batch_name(run->request->batch, i + number, &size);
+    const char *name = batch_argument(run->request->batch, i + number, 0, &size);
 
     if (run->request->transaction) {
         command_run_fails(
