@@ -14,6 +14,7 @@
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/base/percent.h"
+#include "command_names.h"
 
 #define LENGTH_ROOM 32 /* "$1048576\r\n" and "\r\n" */
 #define HEADER_SIZE 16 /* "*65535\r\n" and then some */
@@ -42,20 +43,6 @@ struct batch *batch_grow(struct batch *batch, size_t n)
     return &block->batch;
 }
 
-/* What does not fit, or has a NUL, is no command's name: "". */
-static void note_name(char out[COMMAND_NAME_SIZE], const char *bytes, size_t size)
-{
-    if (size == 0 || size >= COMMAND_NAME_SIZE || memchr(bytes, '\0', size)) {
-        return;
-    }
-    for (size_t i = 0; i < size; i++) {
-        char c = bytes[i];
-
-        out[i] = (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
-    }
-    out[size] = '\0';
-}
-
 char *batch_begin_put(struct batch *batch, size_t size)
 {
     struct buffer *wire = &batch->wire;
@@ -72,8 +59,8 @@ void batch_end_put(struct batch *batch, struct command *command, size_t size)
     struct buffer *wire = &batch->wire;
 
     if (command->arguments < 2) {
-        note_name(command->arguments == 0 ? command->name : command->sub, wire->bytes + wire->size,
-                  size);
+        (void)command_name_copy(command->arguments == 0 ? command->name : command->sub,
+                                wire->bytes + wire->size, size);
     }
     command->arguments++;
     wire->size += size;

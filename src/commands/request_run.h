@@ -5,7 +5,7 @@
 #ifndef BELLWETHER_COMMANDS_REQUEST_RUN_H
 #define BELLWETHER_COMMANDS_REQUEST_RUN_H
 
-#include "pool_state.h"
+#include "master_pool.h"
 
 enum command_state {
     COMMAND_WAITING, /* to be sent, or to be sent again */
