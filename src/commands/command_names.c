@@ -5,7 +5,6 @@
  */
 #include "command_names.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/names.h"

@@ -87,8 +87,6 @@ void endpoint_tell(struct pool_endpoint *endpoint, enum suspicion what);
  * sense.
  */
 struct pool_conn *endpoint_pool_conn(struct pool_endpoint *endpoint);
-/** Whether it may be given something new; else its owner is told `answered` once it may again. */
-bool pool_conn_takes(struct pool_conn *pool_conn);
 /** Whether this server has the tag: one of its connections tells, or none is known yet. */
 enum cursor_owner endpoint_owns_cursor(const struct pool_endpoint *endpoint, uint32_t cursor_tag);
 /**
@@ -101,12 +99,10 @@ void endpoint_ask_multi(struct pool_conn *pool_conn);
 /** What was found out is void: the next transaction asks again. */
 void endpoint_doubt_multi(struct pool_endpoint *endpoint);
 
-/** One of its commands in flight is done with. */
-void pool_conn_release(struct pool_conn *pool_conn, bool was_live, bool answered);
 /**
- * `n` of its commands in flight are orphans from now on. @param received redis_conn_received() when
- * the oldest of them was sent.
+ * `n` commands in flight on this connection are orphans from now on. @param received
+ * redis_conn_received() when the oldest of them was sent.
  */
-void pool_conn_is_late(struct pool_conn *pool_conn, size_t n, uint64_t received);
+void endpoint_conn_is_late(struct pool_conn *pool_conn, size_t n, uint64_t received);
 
 #endif

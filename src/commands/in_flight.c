@@ -64,16 +64,15 @@ static void take_error(struct request_run *run, size_t i, const struct result *r
 {
     bool refused = result->exec && result->refused[0] != '\0';
 
-    if (!refused || result->refused_member != RESULT_MULTI) {
-        keep_whole(run, i, result, refused);
-    }
-
     if (refused && result->refused_member == RESULT_MULTI) {
         command_run_fails(
             run, i, OUTCOME_UNKNOWN,
             "UNKNOWN the server refused MULTI, so its commands may have run one by one: %.140s",
             result->refused);
-    } else if (refused) {
+        return;
+    }
+    keep_whole(run, i, result, refused);
+    if (refused) {
         command_run_fails(run, i, OUTCOME_ERROR, "%.100s (command %u: %.140s)", result->error,
                           result->refused_member + 1, result->refused);
     } else {
@@ -183,8 +182,8 @@ static void answered(struct request_run *run, size_t i, struct result *result,
 }
 
 /*
- * Slots come and go by the dozen with each turn: more than malloc() keeps at hand of a size. What a
- * new one must have is set by whoever sends it.
+ * They come and go by the dozen with each turn: more than malloc() keeps at hand of a size. What
+ * one that is used again must have is set by whoever sends it.
  */
 struct in_flight *in_flight_new(struct pool *pool)
 {

@@ -1,4 +1,4 @@
-/* What comes back for a command; and the commands in flight, which stand for those on the wire. */
+/* Commands in flight, which stand for those on the wire, and what comes back for them. */
 #ifndef BELLWETHER_COMMANDS_IN_FLIGHT_H
 #define BELLWETHER_COMMANDS_IN_FLIGHT_H
 
@@ -12,11 +12,11 @@ struct in_flight {
     size_t command;          /* of the run */
 };
 
-/** A command in flight to be filled; it goes by itself once it is done. */
+/** A command in flight, to be filled; in_flight_done() frees it. */
 struct in_flight *in_flight_new(struct pool *pool);
-/** The connection's word about a command in flight's command. */
+/** What the connection says of a command in flight. */
 void in_flight_done(struct redis_expect *expect, enum redis_fail why, bool written);
-/** Those that nobody uses; at the end. */
+/** Free those that are kept to be used again. */
 void in_flight_free_spare(struct pool *pool);
 
 #endif

@@ -42,7 +42,7 @@ struct master_pool *master_pool_find(const struct pool *pool, const char *name)
     return found ? pool->master_pools[place] : NULL;
 }
 
-/* Nobody knows this master any more, and nobody waits for it. */
+/* Free a master pool whose master no snapshot shows any more, and for which nobody waits. */
 static void forget(struct master_pool *master_pool)
 {
     struct pool *pool = master_pool->pool;
@@ -57,7 +57,7 @@ static void forget(struct master_pool *master_pool)
 
 /* ---- the queue ---- */
 
-/* That the watcher is alive again is no news: it is looked for. */
+/* No message tells that the watcher is alive again: the timer looks. */
 static void watch_stall(struct master_pool *master_pool)
 {
     if (master_pool->waiting.first && pool_is_stalled(master_pool->pool) &&
@@ -73,8 +73,8 @@ void master_pool_wait(struct request_run *run)
 }
 
 /*
- * Whoever can go goes, the longest waiting first. A run may leave the queue in here, and only the
- * one that is looked at.
+ * Send what may be sent of the requests that wait, the longest waiting first; only the one at hand
+ * leaves the queue in here. Run when a turn ends, and by the timer.
  */
 static void dispatch(void *data)
 {
@@ -100,11 +100,6 @@ static void dispatch(void *data)
     }
 }
 
-static void on_timer(void *data)
-{
-    dispatch(data);
-}
-
 /* ---- snapshots ---- */
 
 static bool is_shown(const struct master_pool *master_pool, const struct address *replica)
@@ -117,7 +112,7 @@ static bool is_shown(const struct master_pool *master_pool, const struct address
     return false;
 }
 
-/* Requests that wait for it choose anew. */
+/* Close and free an endpoint; requests that wait for it choose anew. */
 static void leave(struct master_pool *master_pool, struct pool_endpoint *endpoint)
 {
     endpoint_close(endpoint);
@@ -143,7 +138,10 @@ static void forget_replicas(struct master_pool *master_pool)
     }
 }
 
-/* Wherever a command still may run, it does so now: what it rested for is over. */
+/*
+ * The old master's connections go. Requests that wait are sent to the new one at once: what they
+ * rested for is over.
+ */
 static void begin_generation(struct master_pool *master_pool)
 {
     struct pool_endpoint *old = master_pool->master;
@@ -220,7 +218,7 @@ static struct master_pool *make(struct pool *pool, const char *name)
                                                  .login = login_of(pool, name),
                                                  .hooks = &pool_route_hooks,
                                                  .data = master_pool};
-    master_pool->timer = loop_timer_new(pool->loop, on_timer, master_pool);
+    master_pool->timer = loop_timer_new(pool->loop, dispatch, master_pool);
     master_pool->held_reply_timer = loop_timer_new(pool->loop, held_replies_due, master_pool);
     master_pool->dispatch = (struct loop_later){.run = dispatch, .data = master_pool};
     return master_pool;

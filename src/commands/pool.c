@@ -1,6 +1,5 @@
 /* The life of the pool, what snapshots and credentials mean to it, and when requests expire. */
 #include <stdlib.h>
-#include <string.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
@@ -18,8 +17,8 @@ static struct request_run *first_of(const struct pool *pool)
 }
 
 /*
- * The timer is left alone while requests come and go: it fires at an old deadline now and then and
- * finds nothing.
+ * The timer is left alone while requests come and go: now and then it fires at the deadline of one
+ * that has ended, and finds nothing.
  */
 static void expire(void *data)
 {
@@ -56,11 +55,11 @@ bool pool_look(const struct pool *pool, const char *master, struct pool_view *ou
     if (!master_pool) {
         return false;
     }
-    *out = (struct pool_view){.waiting = master_pool->n_waiting, .has_table = false};
-    out->has_table =
-        master_pool->commands_table && command_table_has_table(master_pool->commands_table);
-    out->closed =
-        master_pool->commands_table ? command_table_closed(master_pool->commands_table) : NULL;
+    *out = (struct pool_view){.waiting = master_pool->n_waiting};
+    if (master_pool->commands_table) {
+        out->has_table = command_table_has_table(master_pool->commands_table);
+        out->closed = command_table_closed(master_pool->commands_table);
+    }
     for (size_t i = 0; master_pool->master && i < master_pool->master->n_pool_conns; i++) {
         const struct pool_conn *pool_conn = master_pool->master->pool_conns[i];
 
@@ -73,11 +72,6 @@ bool pool_look(const struct pool *pool, const char *master, struct pool_view *ou
 }
 
 /* ---- requests ---- */
-
-struct pool_request *pool_request_new(void)
-{
-    return mem_new(1, sizeof(struct pool_request));
-}
 
 bool pool_run(struct pool *pool, struct pool_request *request)
 {
@@ -103,15 +97,6 @@ void pool_request_release(struct pool_request *request)
     }
     batch_free(request->batch);
     request_run_free(request->run);
-}
-
-void pool_request_free(struct pool_request *request)
-{
-    if (!request) {
-        return;
-    }
-    pool_request_release(request);
-    free(request);
 }
 
 /* ---- credentials ---- */
@@ -172,7 +157,7 @@ void pool_drain(struct pool *pool)
     }
 }
 
-/* Their time is over, wherever they stand. */
+/* The time of every request is over, however far it is. */
 void pool_abandon(struct pool *pool)
 {
     pool->draining = true;

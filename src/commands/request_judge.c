@@ -52,7 +52,7 @@ static bool judge_cursor(struct request_run *run, size_t i, size_t number, size_
 {
     struct batch *batch = run->request->batch;
     struct command *command = &batch->commands[i + number];
-    struct command_run *state = &run->commands[i];
+    struct command_run *command_run = &run->commands[i];
     uint32_t tag = CURSOR_TAG_NONE;
     uint64_t theirs = 0;
     size_t size;
@@ -68,18 +68,18 @@ static bool judge_cursor(struct request_run *run, size_t i, size_t number, size_
     case CURSOR_BEGINNING: break;
     case CURSOR_TAGGED:
         if (tag == CURSOR_TAG_NONE ||
-            (state->cursor_tag != CURSOR_TAG_NONE && state->cursor_tag != tag)) {
+            (command_run->cursor_tag != CURSOR_TAG_NONE && command_run->cursor_tag != tag)) {
             command_run_lose_scan(run, i, SCAN_LOST);
             return false;
         }
-        state->cursor_tag = tag;
+        command_run->cursor_tag = tag;
         for (size_t k = size; k-- > 0; theirs /= 10) {
             text[k] = (char)('0' + theirs % 10);
         }
         break;
     }
     command->scans = true;
-    state->scans = true;
+    command_run->scans = true;
     return true;
 }
 
@@ -93,7 +93,7 @@ static bool judge_command(struct request_run *run, size_t i, size_t number, cons
     const struct batch *batch = run->request->batch;
     const struct command *command = &batch->commands[i + number];
     struct metrics_redis *counts = run->master_pool->pool->counts;
-    struct command_run *state = &run->commands[i];
+    struct command_run *command_run = &run->commands[i];
     struct command_facts facts;
     const char *why;
     char where[48] = "";
@@ -112,8 +112,8 @@ static bool judge_command(struct request_run *run, size_t i, size_t number, cons
         why = command_arguments_refused(facts.care, batch_wire(batch, i + number),
                                         command->arguments);
     }
-    state->read_only = facts.read_only && (number == 0 || state->read_only);
-    state->script = facts.script || state->script;
+    command_run->read_only = facts.read_only && (number == 0 || command_run->read_only);
+    command_run->script = facts.script || command_run->script;
     if (!why && (facts.care == COMMAND_CARE_CURSOR || facts.care == COMMAND_CARE_CURSOR_OF_KEY)) {
         return judge_cursor(run, i, number, facts.care == COMMAND_CARE_CURSOR ? 1 : 2);
     }

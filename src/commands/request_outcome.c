@@ -20,11 +20,11 @@ void request_run_release_fence(struct request_run *run)
 {
     struct metrics_redis *counts = run->master_pool->pool->counts;
 
-    if (run->held_us == 0) {
+    if (run->fenced_us == 0) {
         return;
     }
-    metric_observe(&counts->fence, METRIC_FENCE_SECONDS, clock_boot_us() - run->held_us);
-    run->held_us = 0;
+    metric_observe(&counts->fence, METRIC_FENCE_SECONDS, clock_boot_us() - run->fenced_us);
+    run->fenced_us = 0;
 }
 
 static void finish(struct request_run *run)
@@ -136,7 +136,6 @@ void request_run_leave_endpoint(struct request_run *run, const struct address *a
 /* Of a command that is to run again it is known whether it may have run before. */
 void command_run_refuse(struct request_run *run, size_t i, const char *words)
 {
-    struct pool_command *item = &run->request->commands[i];
     char refusal[RESULT_ERROR_SIZE / 2];
 
     if (run->commands[i].may_have_run) {
@@ -145,7 +144,8 @@ void command_run_refuse(struct request_run *run, size_t i, const char *words)
                           words);
         return;
     }
-    snprintf(refusal, sizeof(refusal), "%.*s", (int)sizeof(refusal) - 1, item->words);
+    snprintf(refusal, sizeof(refusal), "%.*s", (int)sizeof(refusal) - 1,
+             run->request->commands[i].words);
     if (refusal[0] != '\0') {
         command_run_fails(run, i, OUTCOME_NOT_SENT, "%s; before, it was refused: %s", words,
                           refusal);
@@ -166,13 +166,6 @@ void request_run_refuse(struct request_run *run, const char *words)
 
 /* ---- mishaps ---- */
 
-static struct settle_facts facts_of(const struct request_run *run, size_t i)
-{
-    return (struct settle_facts){.read_only = run->commands[i].read_only,
-                                 .script = run->commands[i].script,
-                                 .retry_always = run->request->retry_always};
-}
-
 /*
  * What is sent once more may be what makes the server hang up: the second time it is given time,
  * and then it is enough.
@@ -180,29 +173,29 @@ static struct settle_facts facts_of(const struct request_run *run, size_t i)
 bool command_run_may_go_again(struct request_run *run, size_t i,
                               const struct pool_endpoint *endpoint, enum mishap mishap)
 {
-    struct command_run *state = &run->commands[i];
+    struct command_run *command_run = &run->commands[i];
     char text[ADDRESS_TEXT_SIZE], words[RESULT_ERROR_SIZE / 2];
 
     if (mishap == MISHAP_UNSENT) {
-        if (state->unsent < UNSENT_WITHOUT_REST) {
-            state->unsent++;
+        if (command_run->unsent < UNSENT_WITHOUT_REST) {
+            command_run->unsent++;
         } else {
             request_run_rest(run);
         }
         return true;
     }
     if (!endpoint || endpoint->state == ENDPOINT_LEFT) {
-        state->resent = 0; /* that it was sent there does not count elsewhere */
+        command_run->resent = 0; /* that it was sent there does not count elsewhere */
     }
-    if (state->resent < RESENDS_MAX) {
-        if (++state->resent == RESENDS_MAX) {
+    if (command_run->resent < RESENDS_MAX) {
+        if (++command_run->resent == RESENDS_MAX) {
             request_run_rest(run);
         }
         return true;
     }
     snprintf(words, sizeof(words), "NOTSENT %s did not run it in %d attempts",
              address_format(&run->request->ran_at, text), RESENDS_MAX + 1);
-    if (mishap == MISHAP_LOST && run->commands[i].may_have_run) {
+    if (mishap == MISHAP_LOST && command_run->may_have_run) {
         command_run_fails(
             run, i, OUTCOME_UNKNOWN,
             "UNKNOWN the connection to %s was lost each of the %d times that it was sent; it may have run",
@@ -216,7 +209,9 @@ bool command_run_may_go_again(struct request_run *run, size_t i,
 bool command_run_settle(struct request_run *run, size_t i, const struct pool_endpoint *endpoint,
                         enum mishap mishap, const struct result *result)
 {
-    struct settle_facts facts = facts_of(run, i);
+    const struct settle_facts facts = {.read_only = run->commands[i].read_only,
+                                       .script = run->commands[i].script,
+                                       .retry_always = run->request->retry_always};
     enum metric_retry reason = METRIC_RETRY_COUNT;
 
     switch (settle(mishap, &facts, &reason)) {

@@ -34,7 +34,7 @@ struct request_run {
     struct master_pool *master_pool;
     int64_t arrived_us, deadline_ms; /* boot clock */
     int64_t rest_until_ms;           /* 0: it needs none */
-    int64_t held_us;                 /* since when the fence holds it; 0: it does not */
+    int64_t fenced_us;               /* since when the fence holds it; 0: it does not */
     bool is_new;                     /* pool_run() has not returned yet */
     enum pool_target target;         /* the master, too, in place of replicas that have failed */
     struct pool_endpoint *replica;   /* that it was sent to, or waits for; NULL: none */

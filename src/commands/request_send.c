@@ -12,7 +12,6 @@
 #include <stdio.h>
 
 #include "bellwether/base/clock.h"
-#include "held_reply.h"
 #include "in_flight.h"
 #include "pool_route.h"
 #include "request_judge.h"
@@ -100,8 +99,8 @@ static bool is_held_by_fence(struct request_run *run, size_t i)
     if (run->master_pool->fence == FENCE_DOWN || run->commands[i].read_only) {
         return false;
     }
-    if (run->held_us == 0) {
-        run->held_us = clock_boot_us();
+    if (run->fenced_us == 0) {
+        run->fenced_us = clock_boot_us();
         metric_add(&run->master_pool->pool->counts->fence_holds, 1);
     }
     return true;
@@ -169,16 +168,17 @@ static bool find_cursor_pool_conn(struct request_run *run, struct pool_conn **po
  */
 static bool fits_cursor(struct request_run *run, struct pool_conn *pool_conn)
 {
-    const struct command_run *state = &run->commands[run->next];
+    const struct command_run *command_run = &run->commands[run->next];
 
-    if (!state->scans) {
+    if (!command_run->scans) {
         return true;
     }
     if (pool_conn->cursor_tag == CURSOR_TAG_NONE) {
         pool_conn_ask_run_id(pool_conn);
     }
     return pool_conn->cursor_tag != CURSOR_TAG_NONE &&
-           (state->cursor_tag == CURSOR_TAG_NONE || state->cursor_tag == pool_conn->cursor_tag);
+           (command_run->cursor_tag == CURSOR_TAG_NONE ||
+            command_run->cursor_tag == pool_conn->cursor_tag);
 }
 
 /* What is on the wire already must not be overtaken: its connection, while there is one. */
@@ -302,7 +302,7 @@ static void say_late(struct request_run *run, char *out, size_t size)
     int64_t ms = master_pool->pool->config->command_timeout_ms;
     /* then it is what stands before the connection that it waits for */
     bool is_ready = endpoint && endpoint_is_ready(endpoint);
-    bool is_held = master_pool->fence != FENCE_DOWN && run->held_us != 0 && find_next(run) &&
+    bool is_held = master_pool->fence != FENCE_DOWN && run->fenced_us != 0 && find_next(run) &&
                    !run->commands[run->next].read_only;
 
     if (pool_is_stalled(master_pool->pool)) {
@@ -387,6 +387,6 @@ void request_run_expire(struct request_run *run)
         }
     }
     if (n > 0) {
-        pool_conn_is_late(pool_conn, n, received);
+        endpoint_conn_is_late(pool_conn, n, received);
     }
 }

@@ -2,7 +2,7 @@
  * The embedded Redis client: a worker's connections to masters and replicas, and the requests that
  * run on them (DESIGN section 5). One pool a worker, all of it on the worker's thread.
  *
- * A request is one request: a command, a pipeline, or a transaction. It ends exactly once, with an
+ * A request is a command, a pipeline, or a transaction. It ends exactly once, with an
  * outcome for each of its commands, at the latest at its deadline, whatever happens to masters and
  * connections meanwhile. What is done about a command whose connection was lost is in settle.c, as
  * a table.
@@ -99,7 +99,7 @@ struct pool_command {
     enum command_outcome outcome;
     /*
      * DONE: as json_result.h has it; ERROR: all of the words where `words` is cut, terminated;
-     * owned by the command until pool_request_free().
+     * owned by the command until pool_request_release().
      */
     struct buffer json;
     /*
@@ -146,8 +146,6 @@ struct pool_request {
     struct request_run *run; /* the pool's own */
 };
 
-/** A request without a batch yet. */
-struct pool_request *pool_request_new(void);
 /**
  * Run it. @return true: it has ended already, `done` is not called; false: `done` will be, once,
  * never from in here.
@@ -155,9 +153,7 @@ struct pool_request *pool_request_new(void);
  * snapshot (else it waits for it).
  */
 bool pool_run(struct pool *pool, struct pool_request *request);
-/** An ended request, with what it owns. */
-void pool_request_free(struct pool_request *request);
-/** The same for one that stands, zeroed at first, in memory of the caller's. */
+/** Free what a request owns that has ended, or was never run; it stands in its caller's memory. */
 void pool_request_release(struct pool_request *request);
 
 /* ---- for /status ---- */

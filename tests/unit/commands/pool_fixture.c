@@ -72,6 +72,11 @@ void pool_stage_request_ended(struct pool_request *request)
     }
 }
 
+struct pool_request *pool_request_new(void)
+{
+    return mem_new(1, sizeof(struct pool_request));
+}
+
 void pool_stage_open(struct pool_stage *stage, const char *rules)
 {
     char error[256];
@@ -198,7 +203,8 @@ void pool_stage_close(struct pool_stage *stage)
         cr_expect_eq(metric_look(&stage->counts->connections[i]), 0, "connections %d", i);
     }
     for (size_t i = 0; i < stage->n_requests; i++) {
-        pool_request_free(stage->requests[i]);
+        pool_request_release(stage->requests[i]);
+        free(stage->requests[i]);
     }
     snapshot_unref(stage->snapshot);
     metrics_free(stage->metrics);

@@ -64,6 +64,8 @@ struct pool_stage {
  * for.
  */
 void pool_stage_open(struct pool_stage *stage, const char *rules);
+/** A request without a batch yet, on the heap; pool_stage_close() frees what was submitted. */
+struct pool_request *pool_request_new(void);
 /** The master, as the watcher would publish it. @param address NULL: there is none. */
 void pool_stage_publish(struct pool_stage *stage, const struct address *address, uint64_t switches,
                         enum fence fence);
