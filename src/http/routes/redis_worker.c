@@ -20,7 +20,7 @@
 
 /*
  * Each resume makes libmicrohttpd walk all that sleep, so all that have ended in a turn are resumed
- * together, when the worker's hook calls. Where that has run already, the timer brings it again.
+ * together, by the worker's hook.
  */
 void commands_ended(struct pool_request *job)
 {
@@ -28,10 +28,8 @@ void commands_ended(struct pool_request *job)
     struct worker *worker = command->listener->worker;
 
     command->ended = true;
-    if (!worker->commands->ended.first) {
-        loop_timer_start(worker->called_timer, 0);
-    }
     list_append(&worker->commands->ended, &command->link);
+    loop_turn_again(worker->loop);
 }
 
 void commands_flush(struct commands *commands)
