@@ -52,8 +52,7 @@ static void look_at_request_run(struct request_run *run, int64_t until_ms, bool 
 
 static void look(struct master_pool *master_pool, int64_t until_ms, bool rest)
 {
-    LIST_EACH_MAY_LEAVE(struct request_run, run, &master_pool->held, held)
-    {
+    LIST_EACH_MAY_LEAVE(struct request_run, run, &master_pool->held, held) {
         look_at_request_run(run, until_ms, rest);
     }
 }

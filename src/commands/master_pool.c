@@ -81,8 +81,7 @@ static void dispatch(void *data)
     struct master_pool *master_pool = data;
     int64_t now_ms = clock_boot_ms(), wake_ms = 0;
 
-    LIST_EACH_MAY_LEAVE(struct request_run, run, &master_pool->waiting, waiting)
-    {
+    LIST_EACH_MAY_LEAVE(struct request_run, run, &master_pool->waiting, waiting) {
         if (run->rest_until_ms > now_ms) {
             if (wake_ms == 0 || run->rest_until_ms < wake_ms) {
                 wake_ms = run->rest_until_ms;

@@ -77,7 +77,6 @@ bool pool_run(struct pool *pool, struct pool_request *request)
 {
     struct request_run *run = request_run_new(master_pool_of(pool, request->master), request);
 
-    run->is_new = true;
     if (pool->draining) {
         request_run_refuse(run, "NOTSENT the daemon is shutting down; nothing was sent");
     } else {
@@ -149,8 +148,7 @@ struct pool *pool_new(struct loop *loop, const struct pool_config *config, _Atom
 void pool_drain(struct pool *pool)
 {
     pool->draining = true;
-    LIST_EACH_MAY_LEAVE(struct request_run, run, &pool->by_deadline, by_deadline)
-    {
+    LIST_EACH_MAY_LEAVE(struct request_run, run, &pool->by_deadline, by_deadline) {
         if (request_run_waits(run)) {
             request_run_refuse(run, "NOTSENT the daemon is shutting down; this was not sent");
         }

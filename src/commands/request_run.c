@@ -21,6 +21,7 @@ struct request_run *request_run_new(struct master_pool *master_pool, struct pool
     request->n_commands = run->n[COMMAND_WAITING] = n;
     request->run = run;
     run->request = request;
+    run->is_new = true;
     run->target = request->target;
     run->master_pool = master_pool;
     master_pool->n_runs++;

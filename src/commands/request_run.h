@@ -52,18 +52,23 @@ struct request_run {
 struct request_run *request_run_new(struct master_pool *master_pool, struct pool_request *request);
 /** @param run NULL: nothing is done. */
 void request_run_free(struct request_run *run);
-/** The only one who changes a command's state; a run with held answers is in its pool's list. */
+/**
+ * The only place where a command's state changes. The run stands in its master pool's list `held`
+ * while some of its commands are.
+ */
 void command_run_move(struct request_run *run, size_t i, enum command_state state);
+/** Put it among the deadlines of its pool; it stands there until it ends. */
+void request_run_start_deadline(struct request_run *run);
+void request_run_stop_deadline(struct request_run *run);
+/** Put it at the end of its master pool's queue; nothing when it waits already. */
+void request_run_wait(struct request_run *run);
+void request_run_stop_waiting(struct request_run *run);
+bool request_run_waits(const struct request_run *run);
+
+/** Whether each of its commands has. */
 static inline bool request_run_has_ended(const struct request_run *run)
 {
     return run->n[COMMAND_ENDED] == run->request->n_commands;
 }
-/** Among the deadlines of its pool, until it ends. */
-void request_run_start_deadline(struct request_run *run);
-void request_run_stop_deadline(struct request_run *run);
-/** At the end of its master pool's queue; nothing when it waits already. */
-void request_run_wait(struct request_run *run);
-void request_run_stop_waiting(struct request_run *run);
-bool request_run_waits(const struct request_run *run);
 
 #endif

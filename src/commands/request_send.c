@@ -1,6 +1,6 @@
 /*
- * One request on its way: judged by the command table of commands, written as far as that may be,
- * and given up when its time is over.
+ * One request on its way: judged by the command table, written as far as that may be, and given up
+ * when its time is over.
  *
  * The commands of a pipeline are written in their order, and what runs again runs again in that
  * order: a read behind a command that has to run again is run again, too, since it must see what
@@ -342,33 +342,32 @@ static void say_late(struct request_run *run, char *out, size_t size)
     }
 }
 
-/* What is on the wire stays there and is answered to nobody. @return how many. */
-static size_t orphan(struct request_run *run, uint64_t *received)
+/*
+ * What is in flight stays so, and is answered to nobody. @return what redis_conn_received() said
+ * when the oldest of it was sent.
+ */
+static uint64_t orphan(struct request_run *run)
 {
-    size_t n = 0;
+    uint64_t received = UINT64_MAX;
 
-    *received = UINT64_MAX;
     for (size_t i = 0; i < run->request->n_commands; i++) {
         struct in_flight *flight = run->commands[i].flight;
 
-        if (run->commands[i].state != COMMAND_IN_FLIGHT) {
-            continue;
-        }
-        n++;
-        flight->run = NULL;
-        if (flight->expect.received < *received) {
-            *received = flight->expect.received;
+        if (run->commands[i].state == COMMAND_IN_FLIGHT) {
+            flight->run = NULL;
+            received = flight->expect.received < received ? flight->expect.received : received;
         }
     }
-    return n;
+    return received;
 }
 
 void request_run_expire(struct request_run *run)
 {
     char words[RESULT_ERROR_SIZE];
-    uint64_t received;
+    uint64_t received = orphan(run);
     struct pool_conn *pool_conn = run->pool_conn;
-    size_t n = orphan(run, &received), left = run->request->n_commands - run->n[COMMAND_ENDED];
+    size_t n = run->n[COMMAND_IN_FLIGHT];
+    size_t left = run->request->n_commands - run->n[COMMAND_ENDED];
 
     request_run_stop_deadline(run);
     say_late(run, words, sizeof(words));
