@@ -23,7 +23,7 @@ void held_reply_keep(struct request_run *run, size_t i)
     }
 }
 
-/* The answer counts, or, since a promotion began, nobody knows. */
+/* A command whose answer is held ends with it, or, since a promotion began, nobody knows. */
 static void end(struct request_run *run, size_t i, bool believed)
 {
     if (believed) {
@@ -36,30 +36,25 @@ static void end(struct request_run *run, size_t i, bool believed)
 }
 
 /*
- * Those answered by `until_ms` are believed. @param rest whether the others are lost; else they
+ * Answers that came by `until_ms` are believed. @param rest whether the others are lost; else they
  * stay.
  */
-static void look_at_request_run(struct request_run *run, int64_t until_ms, bool rest)
+static void look(struct master_pool *master_pool, int64_t until_ms, bool rest)
 {
-    for (size_t i = 0; i < run->request->n_commands && run->n[COMMAND_HELD] > 0; i++) {
-        bool believed = run->commands[i].held_ms <= until_ms;
+    LIST_EACH_MAY_LEAVE(struct request_run, run, &master_pool->held, held) {
+        for (size_t i = 0; i < run->request->n_commands && run->n[COMMAND_HELD] > 0; i++) {
+            bool believed = run->commands[i].held_ms <= until_ms;
 
-        if (run->commands[i].state == COMMAND_HELD && (believed || rest)) {
-            end(run, i, believed);
+            if (run->commands[i].state == COMMAND_HELD && (believed || rest)) {
+                end(run, i, believed);
+            }
         }
     }
 }
 
-static void look(struct master_pool *master_pool, int64_t until_ms, bool rest)
-{
-    LIST_EACH_MAY_LEAVE(struct request_run, run, &master_pool->held, held) {
-        look_at_request_run(run, until_ms, rest);
-    }
-}
-
 /*
- * Not before this thread has read what the watcher has heard: a promotion may have begun long ago
- * where it was busy.
+ * Answers are believed not before this thread has read what the watcher has heard: where it was
+ * busy a promotion may have begun long ago.
  */
 void held_replies_due(void *data)
 {

@@ -139,13 +139,6 @@ static enum mishap mishap_of(const struct request_run *run, size_t i, const stru
     return is_fenced(run, i, endpoint) ? MISHAP_FENCED : MISHAPS;
 }
 
-static void tell_refusal(struct pool_endpoint *endpoint, enum mishap mishap)
-{
-    endpoint_tell(endpoint, mishap == MISHAP_READONLY || mishap == MISHAP_EXECABORT
-                                ? SUSPICION_READ_ONLY
-                                : SUSPICION_LOADING);
-}
-
 static void answered(struct request_run *run, size_t i, struct result *result,
                      struct pool_endpoint *endpoint)
 {
@@ -167,14 +160,14 @@ static void answered(struct request_run *run, size_t i, struct result *result,
         return;
     }
     if (mishap != MISHAP_FENCED && endpoint->is_replica) {
-        struct address address = endpoint->address;
-
         command_run_again(run, i, METRIC_RETRY_NEXT_REPLICA);
-        request_run_leave_endpoint(run, &address);
+        request_run_leave_replica(run, &endpoint->address);
         return;
     }
     if (mishap != MISHAP_FENCED) {
-        tell_refusal(endpoint, mishap);
+        endpoint_tell(endpoint, mishap == MISHAP_READONLY || mishap == MISHAP_EXECABORT
+                                    ? SUSPICION_READ_ONLY
+                                    : SUSPICION_LOADING);
     }
     if (command_run_settle(run, i, endpoint, mishap, result)) {
         take(run, i, result);

@@ -2,8 +2,8 @@
  * What the pool is made of:
  *
  *   pool ── master pools (one a master) ── endpoints (the master, replicas) ── connections
- *     └──── runs (one a request), in the order of their deadlines; those that wait also stand in
- *           their master pool's queue
+ *     └──── runs (one a request, request_run.h), in the order of their deadlines; those that wait
+ *           also stand in their master pool's queue
  *
  * The files, each of which calls only those below it:
  *
@@ -48,7 +48,7 @@ struct pool {
     size_t n_logins;
     struct master_pool **master_pools; /* sorted by name */
     size_t n_master_pools;
-    struct list by_deadline; /* all, the earliest deadline first */
+    struct list by_deadline; /* all of struct request_run, the earliest deadline first */
     struct loop_timer *deadline_timer;
     struct list spare; /* commands in flight to be used again */
     size_t n_spare;
@@ -67,9 +67,9 @@ struct master_pool {
     struct pool_endpoint *master; /* of this generation; NULL: none needed yet */
     struct pool_endpoint **replicas;
     size_t n_replicas;
-    /* that have not ended; without any, one that is not known any more goes */
+    /* requests that have not ended; without any it goes, once its master is not known any more */
     size_t n_runs;
-    size_t turn;                          /* of the round robin */
+    size_t turn;                          /* of the replicas' round robin */
     struct command_table *commands_table; /* NULL: not known yet */
     bool table_is_old;                    /* of another generation: still good, asked for again */
     char asked[COMMAND_NAME_SIZE];        /* the name that the server is asked for now; "" none */
@@ -84,7 +84,7 @@ struct master_pool {
     struct loop_timer *held_reply_timer;
 };
 
-/** Who waits there is looked at when this turn ends. */
+/** The requests that wait there are looked at when this turn ends. */
 static inline void master_pool_wake(struct master_pool *master_pool)
 {
     loop_later_queue(master_pool->pool->loop, &master_pool->dispatch);

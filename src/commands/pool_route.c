@@ -38,7 +38,7 @@ static void send_waiting_on(struct pool_endpoint *endpoint)
     }
     LIST_EACH(struct request_run, run, &master_pool->waiting, waiting) {
         if (run->replica == endpoint) {
-            request_run_leave_endpoint(run, &endpoint->address);
+            request_run_leave_replica(run, &endpoint->address);
         }
     }
 }
@@ -145,6 +145,7 @@ static struct pool_endpoint *choose_replica(struct master_pool *master_pool,
     return resting;
 }
 
+/* The replica that the cursor belongs to, else one that it may belong to. */
 static struct pool_endpoint *find_replica(struct master_pool *master_pool,
                                           const struct request_run *run, uint32_t cursor_tag)
 {

@@ -122,7 +122,7 @@ void request_run_begin_endpoint(struct request_run *run)
     }
 }
 
-void request_run_leave_endpoint(struct request_run *run, const struct address *address)
+void request_run_leave_replica(struct request_run *run, const struct address *address)
 {
     run->replica = NULL;
     request_run_begin_endpoint(run);

@@ -44,7 +44,7 @@ void commands_flush(struct commands *commands)
 
 /* ---- what the pool wants to know, and to tell ---- */
 
-/* Whatever it sent behind the request and nobody has read yet. */
+/* The socket tells, even where bytes that the caller sent before are not read yet. */
 bool commands_caller_is_gone(void *data)
 {
     const struct command_request *command = data;
@@ -83,7 +83,7 @@ static void tell_watcher(void *data, enum suspicion what, const char *master,
 
 /* ---- credential files ---- */
 
-/* Each worker reads them for itself; one of them says so. */
+/* Each worker reads the files for itself; the first one logs what came of it. */
 static void refresh(struct commands *commands, bool force)
 {
     char error[512];
