@@ -18,57 +18,33 @@
 
 /* ---- those that have ended ---- */
 
-static void resume_all(struct commands *commands)
-{
-    while (commands->first) {
-        struct command_request *command = commands->first;
-
-        commands->first = command->next;
-        MHD_resume_connection(command->connection);
-        command->listener->wanted = true;
-    }
-    commands->last = NULL;
-}
-
 /*
  * Each resume makes libmicrohttpd walk all that sleep, so all that have ended in a turn are resumed
- * together. The turn's own work may be over by now, hence the run of the daemons from here.
+ * together, by the worker's hook.
  */
-static void run_ended(void *data)
-{
-    struct commands *commands = data;
-
-    resume_all(commands);
-    listeners_turn(commands->worker);
-}
-
 void commands_ended(struct pool_request *job)
 {
     struct command_request *command = job->data;
-    struct commands *commands = command->listener->worker->commands;
+    struct worker *worker = command->listener->worker;
 
     command->ended = true;
-    command->next = NULL;
-    if (commands->last) {
-        commands->last->next = command;
-    } else {
-        commands->first = command;
-    }
-    commands->last = command;
-    loop_later_queue(commands->worker->loop, &commands->ended);
+    list_append(&worker->commands->ended, &command->link);
+    loop_turn_again(worker->loop);
 }
 
 void commands_flush(struct commands *commands)
 {
-    if (commands) {
-        loop_later_cancel(commands->worker->loop, &commands->ended);
-        resume_all(commands);
+    for (struct list_link *link; commands && (link = list_take_first(&commands->ended));) {
+        struct command_request *command = LIST_OWNER(link, struct command_request, link);
+
+        MHD_resume_connection(command->connection);
+        command->listener->wanted = true;
     }
 }
 
 /* ---- what the pool wants to know, and to tell ---- */
 
-/* Whatever it sent behind the request and nobody has read yet. */
+/* The socket tells, even where bytes that the caller sent before are not read yet. */
 bool commands_caller_is_gone(void *data)
 {
     const struct command_request *command = data;
@@ -107,7 +83,7 @@ static void tell_watcher(void *data, enum suspicion what, const char *master,
 
 /* ---- credential files ---- */
 
-/* Each worker reads them for itself; one of them says so. */
+/* Each worker reads the files for itself; the first one logs what came of it. */
 static void refresh(struct commands *commands, bool force)
 {
     char error[512];
@@ -162,7 +138,6 @@ struct commands *commands_new(struct worker *worker)
     char error[256];
 
     commands->worker = worker;
-    commands->ended = (struct loop_later){.run = run_ended, .data = commands};
     commands->files_timer = loop_timer_new(worker->loop, look_at_files, commands);
     metric_files_start(&metrics_redis(worker->metrics, worker->number)->files, clock_wall_ms());
     commands->access = access_new(&access, error, sizeof(error));
@@ -180,7 +155,6 @@ struct commands *commands_new(struct worker *worker)
 void commands_free(struct commands *commands)
 {
     if (commands) {
-        loop_later_cancel(commands->worker->loop, &commands->ended);
         small_answer_drop_all(&commands->small);
         pool_free(commands->pool);
         access_free(commands->access);
@@ -216,5 +190,5 @@ bool commands_abandon(struct commands *commands)
         return false;
     }
     pool_abandon(commands->pool);
-    return commands->first != NULL;
+    return commands->ended.first != NULL;
 }

@@ -15,19 +15,18 @@ struct commands {
     struct worker *worker;
     struct pool *pool;
     struct access *access;
-    struct loop_timer *files_timer;       /* when to look at credential files */
-    struct command_request *first, *last; /* ended, to be resumed, in their order */
+    struct loop_timer *files_timer; /* when to look at credential files */
+    struct list ended;              /* of struct command_request: to be resumed, in their order */
     /* the node that the last answer named, and its name: mostly the next one's, too */
     struct address shown;
     char shown_text[ADDRESS_TEXT_SIZE];
     struct small_answers small; /* all name the node that is shown */
-    struct loop_later ended;    /* resumes them when this turn ends */
 };
 
 /** @return NULL, after a line in the log: tokens can't be checked here. */
 struct commands *commands_new(struct worker *worker);
 void commands_free(struct commands *commands);
-/** The job ended: resume its request when this turn ends. */
+/** The job ended: its request is resumed when this turn ends. */
 void commands_ended(struct pool_request *job);
 /** Whether a call's other side has closed, or shut down what it writes. */
 bool commands_caller_is_gone(void *command);
@@ -39,7 +38,7 @@ void commands_reload(struct commands *commands);
 void commands_drain(struct commands *commands);
 /** What was sent, too. @return whether there was anything. */
 bool commands_abandon(struct commands *commands);
-/** Resume who has ended: the turn does not come any more. */
+/** Resume all that have ended; before the daemons are run, in each turn. */
 void commands_flush(struct commands *commands);
 
 #endif

@@ -14,7 +14,7 @@
 #define SMALL_AT_ONCE 512 /* that are kept */
 
 struct small_answer {
-    struct small_answer *next;
+    struct list_link link; /* while it is kept */
     struct MHD_Response *response;
     size_t size;
     unsigned edition; /* of the headers: the node that they name */
@@ -42,10 +42,10 @@ struct small_answer *small_answer_take(struct small_answers *answers,
                                        const struct response_headers *headers, const char *body,
                                        size_t size)
 {
-    struct small_answer **first = &answers->first[size], *small = *first;
+    struct small_answer *small =
+        LIST_OWNER(list_take_first(&answers->by_size[size]), struct small_answer, link);
 
     if (small) {
-        *first = small->next;
         answers->n--;
     } else {
         small = small_answer_new(answers, headers, size);
@@ -65,19 +65,15 @@ void small_answer_give_back(struct small_answers *answers, struct small_answer *
         small_answer_free(small);
         return;
     }
-    small->next = answers->first[small->size];
-    answers->first[small->size] = small;
+    list_insert_after(&answers->by_size[small->size], NULL, &small->link);
     answers->n++;
 }
 
 void small_answer_drop_all(struct small_answers *answers)
 {
     for (size_t size = 0; size <= SMALL_SIZE_MAX; size++) {
-        while (answers->first[size]) {
-            struct small_answer *small = answers->first[size];
-
-            answers->first[size] = small->next;
-            small_answer_free(small);
+        for (struct list_link *link; (link = list_take_first(&answers->by_size[size]));) {
+            small_answer_free(LIST_OWNER(link, struct small_answer, link));
         }
     }
     answers->n = 0;

@@ -4,13 +4,14 @@
 
 #include <stddef.h>
 
+#include "bellwether/base/list.h"
 #include "http/server/response.h"
 
 #define SMALL_SIZE_MAX 255 /* bytes of a small answer */
 
-/* Those that a worker keeps. Zeroed is a good start. */
+/* The small answers that a worker keeps; zeroed before use. */
 struct small_answers {
-    struct small_answer *first[SMALL_SIZE_MAX + 1]; /* by size */
+    struct list by_size[SMALL_SIZE_MAX + 1]; /* the one used last first */
     size_t n;
     unsigned edition; /* of their headers */
 };

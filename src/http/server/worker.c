@@ -120,6 +120,7 @@ static void turn(void *data)
 
     streams_turn(worker->streams);
     suspend_turn(worker);
+    worker->routes->commands_flush(worker->commands);
     listeners_turn(worker);
     connections_turn(worker->connections);
     if (worker->stopping && worker->in_flight == 0) {
