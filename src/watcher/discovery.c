@@ -9,6 +9,7 @@
 
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/base/names.h"
 #include "master_list.h"
 #include "sentinel_node.h"
 #include "watched_master.h"
@@ -43,12 +44,6 @@ static void deployment_warn_full(struct sentinel_node *sentinel, size_t n)
 static int by_text(const void *a, const void *b)
 {
     return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bool sentinel_node_names_it(const struct sentinel_node *sentinel, const char *name)
-{
-    return sentinel->n_names > 0 &&
-           bsearch(&name, sentinel->names, sentinel->n_names, sizeof(*sentinel->names), by_text);
 }
 
 static void deployment_add_names(struct deployment *deployment)
@@ -109,7 +104,7 @@ static void deployment_drop_names(struct deployment *deployment)
             if (!sentinel_client_is_up(sentinel->link) || !sentinel->has_names) {
                 continue;
             }
-            if (sentinel_node_names_it(sentinel, master->name)) {
+            if (names_have((const char *const *)sentinel->names, sentinel->n_names, master->name)) {
                 named = true;
             } else {
                 silent++;

@@ -28,8 +28,8 @@ void lookup_ask(struct master *master, uint64_t ticket, struct mailbox *reply_to
 {
     struct lookup *lookup = mem_new(1, sizeof(*lookup));
 
-    *lookup = (struct lookup){master->lookups, clock_boot_us(), ticket, reply_to};
-    master->lookups = lookup;
+    *lookup = (struct lookup){{0}, clock_boot_us(), ticket, reply_to};
+    list_insert_after(&master->lookups, NULL, &lookup->link);
     if (!master->lookup_timer) {
         master->lookup_timer = loop_timer_new(master->watcher->loop, lookup_due, master);
     }
@@ -43,6 +43,7 @@ static void lookup_tell(struct master *master, struct lookup *lookup, bool confi
 {
     turn_post_later(master->watcher, lookup->reply_to,
                     message_fresh_new(lookup->ticket, confirmed, reason, detail));
+    list_remove(&master->lookups, &lookup->link);
     free(lookup);
 }
 
@@ -137,20 +138,15 @@ static bool lookup_try(struct master *master, struct lookup *lookup, int64_t now
 void lookup_review(struct master *master)
 {
     int64_t now_ms = clock_boot_ms(), next_ms = -1;
-    struct lookup **at = &master->lookups;
 
-    while (*at) {
-        struct lookup *lookup = *at, *next = lookup->next;
+    for (struct list_link *link = master->lookups.first, *next; link; link = next) {
         int64_t due_ms;
 
-        if (lookup_try(master, lookup, now_ms, &due_ms)) {
-            *at = next;
-            continue;
-        }
-        if (next_ms < 0 || due_ms < next_ms) {
+        next = link->next;
+        if (!lookup_try(master, LIST_OWNER(link, struct lookup, link), now_ms, &due_ms) &&
+            (next_ms < 0 || due_ms < next_ms)) {
             next_ms = due_ms;
         }
-        at = &lookup->next;
     }
     if (next_ms >= 0) {
         loop_timer_start(master->lookup_timer, next_ms - now_ms);
@@ -161,11 +157,9 @@ void lookup_review(struct master *master)
 
 void lookup_release(struct master *master)
 {
-    while (master->lookups) {
-        struct lookup *lookup = master->lookups;
-
-        master->lookups = lookup->next;
-        lookup_tell(master, lookup, false, REASON_UNKNOWN_NAME, "it is not watched any more");
+    while (master->lookups.first) {
+        lookup_tell(master, LIST_OWNER(master->lookups.first, struct lookup, link), false,
+                    REASON_UNKNOWN_NAME, "it is not watched any more");
     }
     loop_timer_free(master->lookup_timer);
 }

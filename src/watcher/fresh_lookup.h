@@ -4,12 +4,14 @@
 
 #include <stdint.h>
 
+#include "bellwether/base/list.h"
+
 struct mailbox;
 struct master;
 
 /* A caller's fresh look-up. */
 struct lookup {
-    struct lookup *next;
+    struct list_link link;
     int64_t began_us; /* boot clock */
     uint64_t ticket;
     struct mailbox *reply_to;

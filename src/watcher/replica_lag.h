@@ -2,9 +2,9 @@
 #ifndef BELLWETHER_WATCHER_REPLICA_LAG_H
 #define BELLWETHER_WATCHER_REPLICA_LAG_H
 
+#include "bellwether/base/list.h"
 #include "role_check.h"
 
-struct lookup;
 struct mailbox;
 struct master;
 
@@ -17,7 +17,7 @@ struct lag {
     int64_t settled_ms;       /* not before */
     int64_t read_until_ms;    /* somebody reads it */
     bool flows;               /* writes come in, or a replica catches up */
-    struct lookup *asks;      /* callers who wait for the next answer */
+    struct list asks;         /* callers who wait for the next answer (struct lookup) */
     /* the last answer */
     int64_t at_ms; /* when it was asked for; -1: there is none */
     int64_t master_offset;

@@ -636,10 +636,10 @@ static void watcher_post_snapshot(struct watcher *watcher)
 void publish_turn(struct watcher *watcher)
 {
     failover_recorder_settle(watcher);
-    if (watcher->marked[TURN_SHOW] || watcher->reshaped) {
+    if (watcher->marked[TURN_SHOW].first || watcher->reshaped) {
         count_links(watcher);
     }
-    if (watcher->marked[TURN_SHOW] || watcher->reshaped || watcher->lag_moved) {
+    if (watcher->marked[TURN_SHOW].first || watcher->reshaped || watcher->lag_moved) {
         watcher_post_snapshot(watcher);
     }
     for (size_t i = 0; i < watcher->n_outbox; i++) {

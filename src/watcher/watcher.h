@@ -33,6 +33,7 @@
 
 #include <pthread.h>
 
+#include "bellwether/base/list.h"
 #include "bellwether/metrics/counters.h"
 #include "bellwether/sentinel/client.h"
 #include "bellwether/topology/decide.h"
@@ -167,7 +168,7 @@ struct master {
     } logged;               /* its last line in the log */
     int64_t brief_since_ms; /* something is wrong that may pass by itself; -1: nothing is */
     int64_t stepped_ms;     /* what is shown is as of then, so that counts and words agree */
-    struct lookup *lookups; /* under way, the youngest first */
+    struct list lookups;    /* under way, the youngest first */
     struct loop_timer *lookup_timer;
     struct failover_record *track; /* the failover log's */
     /* what is published and what was before, as the failover log calls them */
@@ -175,8 +176,7 @@ struct master {
     enum master_state told;                           /* what the failover log was told last */
     bool relearn;                                     /* who is known, or where, may have changed */
     bool logged_full_sentinels, logged_full_replicas; /* that more are listed than are taken in */
-    bool marked[TURN_MARKS];
-    struct master *next_marked[TURN_MARKS];
+    struct list_link marks[TURN_MARKS];
     struct snapshot_master *shown; /* as last posted */
 };
 
@@ -216,7 +216,7 @@ struct watcher {
     size_t n_suspect;
     struct self **selves; /* one a --self */
     size_t n_selves;
-    struct master *marked[TURN_MARKS]; /* for whom something is due when this turn ends */
+    struct list marked[TURN_MARKS]; /* masters for whom something is due when this turn ends */
     /*
      * which masters there are, what is said of them all, or a link changed: a new snapshot is due
      */
