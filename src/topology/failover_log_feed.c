@@ -107,24 +107,24 @@ static bool is_stale(const struct failover_log *failover_log, const struct failo
 }
 
 static bool leads_tail(const struct failover_record *record,
-                       const struct failover_record_vote *voice)
+                       const struct failover_record_vote *vote)
 {
     return record->tail &&
-           strncmp(record->tail->leader, voice->sentinel, ADDRESS_TEXT_SIZE - 1) == 0;
+           strncmp(record->tail->leader, vote->sentinel, ADDRESS_TEXT_SIZE - 1) == 0;
 }
 
 /* By the leader of the failover before this one, which it has not ended yet. */
 static bool is_of_tail(const struct failover_record *record,
-                       const struct failover_record_vote *voice,
+                       const struct failover_record_vote *vote,
                        const struct failover_log_event *event)
 {
-    return leads_tail(record, voice) && !voice->trying && is_away_from(event, &record->tail->from);
+    return leads_tail(record, vote) && !vote->trying && is_away_from(event, &record->tail->from);
 }
 
 /* ---- down ---- */
 
 static void hear_down(struct failover_log *failover_log, struct failover_record *record,
-                      struct failover_record_vote *voice, const struct failover_log_event *event,
+                      struct failover_record_vote *vote, const struct failover_log_event *event,
                       struct failover_log_time now)
 {
     enum failover_phase phase = event->signal == TIMELINE_ODOWN ? PHASE_ODOWN : PHASE_SDOWN;
@@ -132,8 +132,8 @@ static void hear_down(struct failover_log *failover_log, struct failover_record 
     if (!is_of_published(record, event) || is_stale(failover_log, record, event, now)) {
         return;
     }
-    voice->sdown = true;
-    voice->odown = voice->odown || phase == PHASE_ODOWN;
+    vote->sdown = true;
+    vote->odown = vote->odown || phase == PHASE_ODOWN;
     if (failover_record_has_switched(record)) { /* the new one, already */
         failover_record_make_way(failover_log, record, now);
     }
@@ -161,9 +161,9 @@ static void hear_down(struct failover_log *failover_log, struct failover_record 
 /* ---- attempts ---- */
 
 static enum failover_kind kind_of(const struct failover_record *record,
-                                  const struct failover_record_vote *voice, bool from_the_start)
+                                  const struct failover_record_vote *vote, bool from_the_start)
 {
-    if (voice->sdown || (record->failing && failover_record_any_down(record))) {
+    if (vote->sdown || (record->failing && failover_record_any_down(record))) {
         return FAILOVER_CRASH;
     }
     /* Failing, and nobody said so: something was not heard. */
@@ -172,7 +172,7 @@ static enum failover_kind kind_of(const struct failover_record *record,
 
 /* Whether this is the beginning of another attempt than the one that is open. */
 static bool is_another(const struct failover_record *record,
-                       const struct failover_record_vote *voice,
+                       const struct failover_record_vote *vote,
                        const struct failover_log_event *event, struct failover_log_time now)
 {
     if (failover_record_has_switched(record) && event->of && record->entry->has_from) {
@@ -180,12 +180,12 @@ static bool is_another(const struct failover_record *record,
     }
     if (failover_record_has_switched(record) || record->finished) {
         return event->signal == TIMELINE_TRY ||
-               !(voice->leading || !failover_record_any_leading(record));
+               !(vote->leading || !failover_record_any_leading(record));
     }
     if (!record->attempted || event->signal != TIMELINE_TRY) {
         return false;
     }
-    return voice->trying || failover_record_lead_is_lost(record) ||
+    return vote->trying || failover_record_lead_is_lost(record) ||
            now.boot_ms - record->attempt_boot_ms > CONTEST_MS;
 }
 
@@ -196,12 +196,12 @@ static bool starts(const struct failover_log_event *event)
 
 /* Have an entry whose attempt this Sentinel is part of. */
 static void join_attempt(struct failover_log *failover_log, struct failover_record *record,
-                         struct failover_record_vote *voice, const struct failover_log_event *event,
+                         struct failover_record_vote *vote, const struct failover_log_event *event,
                          struct failover_log_time now)
 {
     const struct teller *teller = find_teller(failover_log, event);
 
-    if (record->entry && is_another(record, voice, event, now)) {
+    if (record->entry && is_another(record, vote, event, now)) {
         failover_record_make_way(failover_log, record, now);
     }
     if (!record->entry) {
@@ -212,37 +212,37 @@ static void join_attempt(struct failover_log *failover_log, struct failover_reco
         record->attempted = true;
         record->attempt_boot_ms = now.boot_ms;
         failover_log_edit(failover_log, &record->entry)->kind =
-            kind_of(record, voice, starts(event));
+            kind_of(record, vote, starts(event));
     }
-    if (!voice->trying && teller && teller->epoch > record->entry->config_epoch &&
+    if (!vote->trying && teller && teller->epoch > record->entry->config_epoch &&
         !failover_record_has_switched(record)) {
         failover_log_edit(failover_log, &record->entry)->config_epoch = teller->epoch;
     }
-    voice->trying = true;
+    vote->trying = true;
     record->message_boot_ms = now.boot_ms;
 }
 
 /* Whether an event of a failover is of ours at all. */
 static bool begins_or_goes_on(const struct failover_log *failover_log,
                               const struct failover_record *record,
-                              const struct failover_record_vote *voice,
+                              const struct failover_record_vote *vote,
                               const struct failover_log_event *event, struct failover_log_time now)
 {
     if (is_of_switched(record, event)) {
         return !is_behind(failover_log, event, record->entry->config_epoch);
     }
     return is_of_published(record, event) && !is_stale(failover_log, record, event, now) &&
-           (starts(event) || !is_of_tail(record, voice, event));
+           (starts(event) || !is_of_tail(record, vote, event));
 }
 
 static void lead(struct failover_log *failover_log, struct failover_record *record,
-                 struct failover_record_vote *voice)
+                 struct failover_record_vote *vote)
 {
-    if (voice->leading) {
+    if (vote->leading) {
         return;
     }
-    voice->leading = true;
-    memcpy(failover_log_edit(failover_log, &record->entry)->leader, voice->sentinel,
+    vote->leading = true;
+    memcpy(failover_log_edit(failover_log, &record->entry)->leader, vote->sentinel,
            ADDRESS_TEXT_SIZE);
 }
 
@@ -260,20 +260,19 @@ static void choose(struct failover_log *failover_log, struct failover_record *re
 }
 
 static void hear_progress(struct failover_log *failover_log, struct failover_record *record,
-                          struct failover_record_vote *voice,
-                          const struct failover_log_event *event, enum failover_phase phase,
-                          struct failover_log_time now)
+                          struct failover_record_vote *vote, const struct failover_log_event *event,
+                          enum failover_phase phase, struct failover_log_time now)
 {
     /* Told once more after all was over. */
     if (!failover_record_has_switched(record) && phase == PHASE_PROMOTED && event->about &&
         record->has_published && address_equal(event->about, &record->published)) {
         return;
     }
-    if (!begins_or_goes_on(failover_log, record, voice, event, now)) {
+    if (!begins_or_goes_on(failover_log, record, vote, event, now)) {
         return;
     }
-    join_attempt(failover_log, record, voice, event, now);
-    lead(failover_log, record, voice);
+    join_attempt(failover_log, record, vote, event, now);
+    lead(failover_log, record, vote);
     if (phase != PHASE_ELECTED) { /* that one is about the master */
         choose(failover_log, record, event->about);
     }
@@ -285,12 +284,12 @@ static void hear_progress(struct failover_log *failover_log, struct failover_rec
  * of sight it is the first announcement.
  */
 static void hear_switched(struct failover_log *failover_log, struct failover_record *record,
-                          const struct failover_record_vote *voice,
+                          const struct failover_record_vote *vote,
                           const struct failover_log_event *event, struct failover_log_time now)
 {
     const struct failover *entry = record->entry;
 
-    if (is_of_tail(record, voice, event)) {
+    if (is_of_tail(record, vote, event)) {
         /* the next overtook it: its leader gave in without a word */
         failover_record_drop_tail(failover_log, record);
     }
@@ -317,10 +316,10 @@ static void hear_switched(struct failover_log *failover_log, struct failover_rec
 }
 
 static void hear_finished(struct failover_log *failover_log, struct failover_record *record,
-                          struct failover_record_vote *voice,
-                          const struct failover_log_event *event, struct failover_log_time now)
+                          struct failover_record_vote *vote, const struct failover_log_event *event,
+                          struct failover_log_time now)
 {
-    if (is_of_tail(record, voice, event)) {
+    if (is_of_tail(record, vote, event)) {
         failover_record_finish_tail(failover_log, record, now);
         return;
     }
@@ -332,7 +331,7 @@ static void hear_finished(struct failover_log *failover_log, struct failover_rec
      * By its leader; of one that has switched also by a Sentinel that was not heard before, while
      * no other leads.
      */
-    if (!voice->leading &&
+    if (!vote->leading &&
         (!failover_record_has_switched(record) || failover_record_any_leading(record) ||
          is_behind(failover_log, event, record->entry->config_epoch))) {
         return;
@@ -343,17 +342,17 @@ static void hear_finished(struct failover_log *failover_log, struct failover_rec
 }
 
 static void hear_abort(struct failover_log *failover_log, struct failover_record *record,
-                       struct failover_record_vote *voice, const struct failover_log_event *event,
+                       struct failover_record_vote *vote, const struct failover_log_event *event,
                        const char *reason, struct failover_log_time now)
 {
-    bool led = voice->leading;
+    bool led = vote->leading;
 
     if (!record->entry || (record->entry->has_from && !is_away_from(event, &record->entry->from)) ||
         (failover_record_has_switched(record) && !record->adopted) ||
-        (failover_record_any_trying(record) && !voice->trying)) {
+        (failover_record_any_trying(record) && !vote->trying)) {
         return;
     }
-    voice->trying = voice->leading = false;
+    vote->trying = vote->leading = false;
     if (led ? failover_record_any_leading(record) : failover_record_any_trying(record)) {
         return; /* another one goes on */
     }
@@ -362,91 +361,89 @@ static void hear_abort(struct failover_log *failover_log, struct failover_record
 
 /* Its state is gone: RESET or REMOVE. It will not say how that ended. */
 static void hear_forgotten(struct failover_log *failover_log, struct failover_record *record,
-                           struct failover_record_vote *voice,
+                           struct failover_record_vote *vote,
                            const struct failover_log_event *event, struct failover_log_time now)
 {
-    voice->sdown = voice->odown = false;
-    if (is_of_tail(record, voice, event)) {
+    vote->sdown = vote->odown = false;
+    if (is_of_tail(record, vote, event)) {
         failover_record_drop_tail(failover_log, record);
-    } else if (voice->trying) {
-        hear_abort(failover_log, record, voice, event, NULL, now);
+    } else if (vote->trying) {
+        hear_abort(failover_log, record, vote, event, NULL, now);
     }
 }
 
-static void hear_lost(struct failover_record *record, struct failover_record_vote *voice,
+static void hear_lost(struct failover_record *record, struct failover_record_vote *vote,
                       struct failover_log_time now)
 {
-    if (!voice->lost && voice->leading) {
+    if (!vote->lost && vote->leading) {
         record->message_boot_ms = now.boot_ms; /* how long it may stay away counts from here */
     }
-    voice->lost = true;
+    vote->lost = true;
 }
 
 /* ---- all ---- */
 
 static void hear_of_master(struct failover_log *failover_log, struct failover_record *record,
-                           struct failover_record_vote *voice,
+                           struct failover_record_vote *vote,
                            const struct failover_log_event *event, struct failover_log_time now)
 {
     switch (event->signal) {
     case TIMELINE_SDOWN:
-    case TIMELINE_ODOWN: hear_down(failover_log, record, voice, event, now); break;
+    case TIMELINE_ODOWN: hear_down(failover_log, record, vote, event, now); break;
     case TIMELINE_SDOWN_END:
         if (is_of_published(record, event)) {
-            voice->sdown = voice->odown = false;
+            vote->sdown = vote->odown = false;
         }
         break;
     case TIMELINE_ODOWN_END:
         if (is_of_published(record, event)) {
-            voice->odown = false;
+            vote->odown = false;
         }
         break;
     case TIMELINE_TRY:
-        if (leads_tail(record, voice)) { /* a Sentinel is at one failover at a time */
+        if (leads_tail(record, vote)) { /* a Sentinel is at one failover at a time */
             failover_record_drop_tail(failover_log, record);
         }
-        if (begins_or_goes_on(failover_log, record, voice, event, now)) {
-            join_attempt(failover_log, record, voice, event, now);
+        if (begins_or_goes_on(failover_log, record, vote, event, now)) {
+            join_attempt(failover_log, record, vote, event, now);
         }
         break;
     case TIMELINE_ELECTED:
-        hear_progress(failover_log, record, voice, event, PHASE_ELECTED, now);
+        hear_progress(failover_log, record, vote, event, PHASE_ELECTED, now);
         break;
     case TIMELINE_SELECTED:
-        hear_progress(failover_log, record, voice, event, PHASE_SELECTED, now);
+        hear_progress(failover_log, record, vote, event, PHASE_SELECTED, now);
         break;
     case TIMELINE_PROMOTING:
     case TIMELINE_WAIT_PROMOTION:
-        hear_progress(failover_log, record, voice, event, PHASE_PROMOTING, now);
+        hear_progress(failover_log, record, vote, event, PHASE_PROMOTING, now);
         break;
     case TIMELINE_PROMOTED:
-        hear_progress(failover_log, record, voice, event, PHASE_PROMOTED, now);
+        hear_progress(failover_log, record, vote, event, PHASE_PROMOTED, now);
         break;
-    case TIMELINE_SWITCHED: hear_switched(failover_log, record, voice, event, now); break;
+    case TIMELINE_SWITCHED: hear_switched(failover_log, record, vote, event, now); break;
     case TIMELINE_FINISHED:
-    case TIMELINE_FINISHED_BY_TIMEOUT:
-        hear_finished(failover_log, record, voice, event, now);
-        break;
+    case TIMELINE_FINISHED_BY_TIMEOUT: hear_finished(failover_log, record, vote, event, now); break;
     case TIMELINE_NOT_ELECTED:
-        hear_abort(failover_log, record, voice, event, "not_elected", now);
+        hear_abort(failover_log, record, vote, event, "not_elected", now);
         break;
     case TIMELINE_NO_GOOD_SLAVE:
-        hear_abort(failover_log, record, voice, event, "no_good_slave", now);
+        hear_abort(failover_log, record, vote, event, "no_good_slave", now);
         break;
     case TIMELINE_SLAVE_TIMEOUT:
-        hear_abort(failover_log, record, voice, event, "slave_timeout", now);
+        hear_abort(failover_log, record, vote, event, "slave_timeout", now);
         break;
     case TIMELINE_MASTER_TIMEOUT:
-        hear_abort(failover_log, record, voice, event, "master_timeout", now);
+        hear_abort(failover_log, record, vote, event, "master_timeout", now);
         break;
-    case TIMELINE_ABORTED: hear_abort(failover_log, record, voice, event, NULL, now); break;
-    case TIMELINE_FORGOTTEN: hear_forgotten(failover_log, record, voice, event, now); break;
+    case TIMELINE_ABORTED: hear_abort(failover_log, record, vote, event, NULL, now); break;
+    case TIMELINE_FORGOTTEN: hear_forgotten(failover_log, record, vote, event, now); break;
     case TIMELINE_FORCED:
-        if (record->entry && voice->trying && record->entry->kind != FAILOVER_MANUAL) {
+        if (record->entry && vote->trying && record->entry->kind != FAILOVER_MANUAL) {
             failover_log_edit(failover_log, &record->entry)->kind = FAILOVER_MANUAL;
         }
         break;
-    case TIMELINE_LOST: hear_lost(record, voice, now); break;
+    case TIMELINE_LOST: hear_lost(record, vote, now); break;
     case TIMELINE_BUSY:
     case TIMELINE_TILT:
     case TIMELINE_TILT_END:
@@ -459,7 +456,7 @@ void failover_log_hear(struct failover_log *failover_log, const struct failover_
                        struct failover_log_time now)
 {
     struct failover_record *record = event->master;
-    struct failover_record_vote *voice;
+    struct failover_record_vote *vote;
 
     if (event->signal == TIMELINE_TILT || event->signal == TIMELINE_TILT_END) {
         hear_tilt(failover_log, event);
@@ -469,14 +466,14 @@ void failover_log_hear(struct failover_log *failover_log, const struct failover_
         need_teller(failover_log, event)->epoch = event->epoch;
         return;
     }
-    voice = failover_record_vote(record, event->sentinel);
-    if (!voice) {
+    vote = failover_record_vote(record, event->sentinel);
+    if (!vote) {
         return;
     }
     if (event->failover_timeout_ms > 0) {
         record->failover_timeout_ms = event->failover_timeout_ms;
     }
-    hear_of_master(failover_log, record, voice, event, now);
-    voice->lost = event->signal == TIMELINE_LOST;
+    hear_of_master(failover_log, record, vote, event, now);
+    vote->lost = event->signal == TIMELINE_LOST;
     failover_record_review(failover_log, record, now);
 }

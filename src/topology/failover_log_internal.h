@@ -30,7 +30,7 @@ struct failover_record {
     struct failover_log_time failing_since;
     bool has_good;
     struct failover_log_time good; /* the last good role check */
-    struct failover_record_vote *voices;
+    struct failover_record_vote *votes;
     size_t n_votes;
     int64_t failover_timeout_ms, down_after_ms;
     /* the open entry */

@@ -14,9 +14,8 @@ enum {
     DOWN_MS = 10000,
     /* Sentinel's default: trouble that none has seen may last so much longer */
     DOWN_AFTER_MS = 30000,
-    ELECTION_MS = 10000,          /* Sentinel's own limit, or failover-timeout where that is less */
-    FAILOVER_TIMEOUT_MS = 180000, /* Sentinel's default */
-    GRACE_MS = 10000,             /* for its own word on a time-out to come */
+    ELECTION_MS = 10000, /* Sentinel's own limit, or failover-timeout where that is less */
+    GRACE_MS = 10000,    /* for its own word on a time-out to come */
     /* switched, and no leader is heard that could say when it finishes */
     UNLED_MS = 5000,
     /* the leader is out of reach: it may come back, or the others tell of its success */
@@ -31,33 +30,33 @@ enum {
 struct failover_record_vote *failover_record_vote(struct failover_record *record,
                                                   const char *sentinel)
 {
-    struct failover_record_vote *voice;
+    struct failover_record_vote *vote;
 
     for (size_t i = 0; i < record->n_votes; i++) {
-        if (strncmp(record->voices[i].sentinel, sentinel, ADDRESS_TEXT_SIZE - 1) == 0) {
-            return &record->voices[i];
+        if (strncmp(record->votes[i].sentinel, sentinel, ADDRESS_TEXT_SIZE - 1) == 0) {
+            return &record->votes[i];
         }
     }
     for (size_t i = 0; i < record->n_votes && record->n_votes == VOICES_MAX; i++) {
-        voice = &record->voices[i];
-        if (!voice->sdown && !voice->trying) { /* has nothing to say any more */
-            *voice = record->voices[--record->n_votes];
+        vote = &record->votes[i];
+        if (!vote->sdown && !vote->trying) { /* has nothing to say any more */
+            *vote = record->votes[--record->n_votes];
         }
     }
     if (record->n_votes == VOICES_MAX) {
         return NULL;
     }
-    record->voices = mem_resize(record->voices, record->n_votes + 1, sizeof(*record->voices));
-    voice = &record->voices[record->n_votes++];
-    *voice = (struct failover_record_vote){.sdown = false};
-    memcpy(voice->sentinel, sentinel, strnlen(sentinel, ADDRESS_TEXT_SIZE - 1));
-    return voice;
+    record->votes = mem_resize(record->votes, record->n_votes + 1, sizeof(*record->votes));
+    vote = &record->votes[record->n_votes++];
+    *vote = (struct failover_record_vote){.sdown = false};
+    memcpy(vote->sentinel, sentinel, strnlen(sentinel, ADDRESS_TEXT_SIZE - 1));
+    return vote;
 }
 
 bool failover_record_any_down(const struct failover_record *record)
 {
     for (size_t i = 0; i < record->n_votes; i++) {
-        if (record->voices[i].sdown) {
+        if (record->votes[i].sdown) {
             return true;
         }
     }
@@ -67,7 +66,7 @@ bool failover_record_any_down(const struct failover_record *record)
 bool failover_record_any_trying(const struct failover_record *record)
 {
     for (size_t i = 0; i < record->n_votes; i++) {
-        if (record->voices[i].trying) {
+        if (record->votes[i].trying) {
             return true;
         }
     }
@@ -77,7 +76,7 @@ bool failover_record_any_trying(const struct failover_record *record)
 bool failover_record_any_leading(const struct failover_record *record)
 {
     for (size_t i = 0; i < record->n_votes; i++) {
-        if (record->voices[i].leading) {
+        if (record->votes[i].leading) {
             return true;
         }
     }
@@ -89,10 +88,10 @@ bool failover_record_lead_is_lost(const struct failover_record *record)
     bool any = false;
 
     for (size_t i = 0; i < record->n_votes; i++) {
-        if (record->voices[i].leading && !record->voices[i].lost) {
+        if (record->votes[i].leading && !record->votes[i].lost) {
             return false;
         }
-        any = any || record->voices[i].leading;
+        any = any || record->votes[i].leading;
     }
     return any;
 }
@@ -210,7 +209,7 @@ void failover_record_attend(struct failover_log *failover_log, struct failover_r
 static void hush_votes(struct failover_record *record)
 {
     for (size_t i = 0; i < record->n_votes; i++) {
-        record->voices[i].trying = record->voices[i].leading = false;
+        record->votes[i].trying = record->votes[i].leading = false;
     }
 }
 
@@ -485,7 +484,7 @@ static void failover_record_follow(struct failover_record *record, const struct 
     record->unresolved = NULL;
     forget_later(record);
     for (size_t i = 0; i < record->n_votes; i++) {
-        record->voices[i].sdown = record->voices[i].odown = false; /* that was the old one */
+        record->votes[i].sdown = record->votes[i].odown = false; /* that was the old one */
     }
 }
 
@@ -672,7 +671,7 @@ void failover_record_free(struct failover_record *record)
     failover_unref(record->entry);
     failover_unref(record->tail);
     failover_unref(record->unresolved);
-    free(record->voices);
+    free(record->votes);
     free(record->name);
     free(record);
 }

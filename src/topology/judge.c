@@ -5,9 +5,22 @@
  * Two things make an address the published one, and publish() is the only place where it happens:
  * the votes that its epoch needs (decide.c) and the node's own word (judge_check.c).
  */
-#include <string.h>
+#include "bellwether/base/clock.h"
+#include "judge_adopt.h"
+#include "judge_state.h"
+#include "judge_votes.h"
 
-#include "judge_internal.h"
+enum {
+    /*
+     * How long what is published must not have served before a settled majority may overrule a
+     * vote at H: one and a half of the periods in which Sentinels tell each other.
+     */
+    OVERRULE_AFTER_MS = 3000,
+    /* Rule 13: what one vote announced and a majority contradicts is held at once, */
+    UNCONFIRMED_HOLD_MS = 0,
+    CONTRADICTED_HOLD_MS = 3000,  /* what a majority had named is held after this, */
+    CONTRADICTED_MOVE_MS = 15000, /* and either gives way to what the majority names after this. */
+};
 
 /* ---- deciding ---- */
 
@@ -334,7 +347,7 @@ static bool failover_is_news(const struct judge *judge, int64_t now_ms)
         return false;
     }
     for (size_t i = 0; i < judge->n_votes; i++) {
-        if (judge->voices[i].failover_since_ms >= judge->published_ms) {
+        if (judge->votes[i].failover_since_ms >= judge->published_ms) {
             return true;
         }
     }

@@ -6,10 +6,18 @@
  * A check's answer is good for one verify-interval: a node that said `master` long ago has to say
  * it again before it is published.
  */
-#include <string.h>
+#include "judge_check.h"
 
 #include "bellwether/base/backoff.h"
-#include "judge_internal.h"
+#include "bellwether/base/clock.h"
+
+enum {
+    RETRY_FIRST_MS = 50,
+    RETRY_MOST_MS = 500,
+    ANSWER_GRACE_MS = 250,       /* past verify-timeout: nobody reported on the question */
+    DEPOSED_ASK_MS = 1000,       /* how often the former master is asked whether it is a replica, */
+    DEPOSED_ASK_MOST_MS = 10000, /* and where it does not answer */
+};
 
 bool role_unknowable(enum role_answer answer)
 {

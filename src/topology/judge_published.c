@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "judge_internal.h"
+#include "judge_votes.h"
 
 /* What the former master said last goes on counting: it may be what a majority still names. */
 static void depose(struct judge *judge, int64_t now_ms)

@@ -6,15 +6,14 @@
  * fits is the reason. Order is by what an operator has to know first: what makes callers get a 503
  * before what only makes the answer less certain, a cause before its consequence.
  */
-#include <string.h>
+#include "judge_state.h"
 
-#include "judge_internal.h"
+#include <string.h>
 
 #define BIT(state) (1u << MASTER_##state)
 
 /* ---- questions ---- */
 
-/* Rule 8: whether the first decision still waits for more answers. */
 bool judge_waits(const struct judge *judge, int64_t now_ms)
 {
     size_t total = judge->links.dialled > judge->n_known ? judge->links.dialled : judge->n_known;
@@ -32,7 +31,7 @@ bool judge_waits(const struct judge *judge, int64_t now_ms)
         size_t unheard = 0;
 
         for (size_t i = 0; i < judge->n_votes; i++) {
-            unheard += judge->voices[i].known && !judge->voices[i].heard;
+            unheard += judge->votes[i].known && !judge->votes[i].heard;
         }
         pending = unheard > pending ? unheard : pending;
     }
@@ -46,12 +45,12 @@ static int64_t row_failover_ends(const struct judge *judge, const struct observa
         return -1;
     }
     for (size_t i = 0; i < judge->n_votes; i++) {
-        const struct voice *voice = &judge->voices[i];
+        const struct vote *vote = &judge->votes[i];
 
-        if (voice->failover_since_ms >= 0 && strcmp(voice->id, seen->sentinel) == 0) {
-            return voice->failover_since_ms + (seen->failover_timeout_ms >= 0
-                                                   ? seen->failover_timeout_ms
-                                                   : FAILOVER_TIMEOUT_MS);
+        if (vote->failover_since_ms >= 0 && strcmp(vote->id, seen->sentinel) == 0) {
+            return vote->failover_since_ms + (seen->failover_timeout_ms >= 0
+                                                  ? seen->failover_timeout_ms
+                                                  : FAILOVER_TIMEOUT_MS);
         }
     }
     return -1;

@@ -23,6 +23,7 @@
 #define RUN_ID_SIZE 48
 #define EPOCH_UNKNOWN (-1)
 #define DETAIL_SIZE 512
+#define FAILOVER_TIMEOUT_MS 180000 /* Sentinel's default, for where it tells none */
 
 /* What one known Sentinel last said about one master. Addresses after --map. */
 struct observation {
@@ -118,6 +119,16 @@ struct decision {
 int decide(const struct observation *seen, size_t n_seen, size_t known,
            const struct published *published, int64_t high_water, int64_t now_ms,
            struct decision *out);
+/**
+ * The address that a majority of the known names, at whatever epoch, for `repeats` polls in a row.
+ *
+ * @param out its candidate and rule are set where there is one; else untouched. @return whether
+ * there is one. Thread: any.
+ */
+bool decide_majority(const struct observation *seen, size_t n_seen, size_t known, int64_t now_ms,
+                     unsigned repeats, struct decision *out);
+
+#define REPEATS_SETTLED 3u /* polls in a row that make a vote settled (rule 4) */
 
 struct judge_config {
     bool verify; /* false: --verify off */
