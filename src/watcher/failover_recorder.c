@@ -265,12 +265,11 @@ void failover_recorder_role(const struct master *master, enum role_answer answer
         at.wall_ms -= at.boot_ms - asked_us / 1000;
         at.boot_ms = asked_us / 1000;
     }
-    failover_log_checked(master->watcher->recorder.failover_log, master->track, check, at);
+    failover_log_checked(master->track, check, at);
 }
 
 void failover_recorder_step(struct master *master, const struct judgement *said)
 {
-    struct failover_log *failover_log = master->watcher->recorder.failover_log;
     const struct address *published = said->published ? &master->spelled[0] : NULL;
 
     if (said->switched && published) {
@@ -279,9 +278,9 @@ void failover_recorder_step(struct master *master, const struct judgement *said)
 
         master->spelled[1] = from;
         master->spelled[0] = to;
-        failover_log_published(failover_log, master->track, master->has_published ? &from : NULL,
-                               published, said->published->epoch, said->state == MASTER_OK,
-                               said->adopted, time_now());
+        failover_log_published(master->track, master->has_published ? &from : NULL, published,
+                               said->published->epoch, said->state == MASTER_OK, said->adopted,
+                               time_now());
     }
     /* After a gap in the clock nothing is known, which is not the node's fault. */
     bool unsure = !master_state_serves(said->state) && said->reason == REASON_STARTING;
@@ -289,13 +288,13 @@ void failover_recorder_step(struct master *master, const struct judgement *said)
         return;
     }
     master->told = said->state;
-    failover_log_state(failover_log, master->track, published, said->state, time_now());
+    failover_log_state(master->track, published, said->state, time_now());
     master->watcher->recorder.told = true;
 }
 
 void failover_recorder_restart(struct master *master)
 {
-    failover_log_restarted(master->watcher->recorder.failover_log, master->track, time_now());
+    failover_log_restarted(master->track, time_now());
     master->watcher->recorder.told = true;
 }
 
@@ -312,7 +311,7 @@ void failover_recorder_watch(struct master *master)
 
 void failover_recorder_forget(struct master *master)
 {
-    failover_log_forget(master->watcher->recorder.failover_log, master->track, time_now());
+    failover_log_forget(master->track, time_now());
     master->track = NULL;
 }
 
