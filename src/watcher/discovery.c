@@ -48,30 +48,30 @@ static int by_text(const void *a, const void *b)
 
 static void deployment_add_names(struct deployment *deployment)
 {
-    size_t n = 0, at = 0;
+    size_t n = 0;
 
-    while (deployment_master(deployment, &at)) {
+    for (struct list_link *link = deployment->masters.first; link; link = link->next) {
         n++;
     }
-    for (size_t i = 0; i < deployment->n_sentinels; i++) {
-        for (size_t j = 0; j < deployment->sentinels[i]->n_names; j++) {
-            const char *name = deployment->sentinels[i]->names[j];
+    LIST_EACH(struct sentinel_node, sentinel, &deployment->sentinels, in_deployment) {
+        for (size_t i = 0; i < sentinel->n_names; i++) {
+            const char *name = sentinel->names[i];
 
-            if (!sentinel_client_is_up(deployment->sentinels[i]->link) ||
+            if (!sentinel_client_is_up(sentinel->link) ||
                 watcher_find_master(deployment->watcher, name)) {
                 continue;
             }
             if (n >= NAMES_MAX) {
-                deployment_warn_full(deployment->sentinels[i], n + 1);
+                deployment_warn_full(sentinel, n + 1);
                 return;
             }
             n++;
             log_info("master discovered", LOG_STR("master", name));
             struct master *master = master_new(deployment->watcher, deployment, name, false);
             watcher_insert_master(deployment->watcher, master);
-            for (size_t k = 0; k < deployment->n_sentinels; k++) {
-                if (!deployment->sentinels[k]->duplicate) {
-                    master_add_sentinel_node(master, deployment->sentinels[k]);
+            LIST_EACH(struct sentinel_node, other, &deployment->sentinels, in_deployment) {
+                if (other->state != SENTINEL_NODE_SPARE) {
+                    master_add_sentinel_node(master, other);
                 }
             }
         }
@@ -84,20 +84,17 @@ static void deployment_add_names(struct deployment *deployment)
  */
 static void deployment_drop_names(struct deployment *deployment)
 {
-    struct watcher *watcher = deployment->watcher;
-
-    for (size_t i = watcher->n_masters; i-- > 0;) {
-        struct master *master = watcher->masters[i];
+    for (struct list_link *link = deployment->masters.last, *before; link; link = before) {
+        struct master *master = LIST_OWNER(link, struct master, in_deployment);
         size_t silent = 0, total = 0;
         bool named = false;
 
-        if (master->deployment != deployment || master->configured) {
+        before = link->previous;
+        if (master->configured) {
             continue;
         }
-        for (size_t j = 0; j < deployment->n_sentinels; j++) {
-            const struct sentinel_node *sentinel = deployment->sentinels[j];
-
-            if (sentinel->duplicate) {
+        LIST_EACH(const struct sentinel_node, sentinel, &deployment->sentinels, in_deployment) {
+            if (sentinel->state == SENTINEL_NODE_SPARE) {
                 continue;
             }
             total++;
@@ -115,7 +112,7 @@ static void deployment_drop_names(struct deployment *deployment)
         }
         log_info("master removed: no Sentinel monitors it any more",
                  LOG_STR("master", master->name));
-        watcher_remove_master(watcher, master);
+        watcher_remove_master(deployment->watcher, master);
         master_free(master);
     }
 }

@@ -138,7 +138,7 @@ static bool adopt_tell_chosen(struct master *master)
 
         log_warn("chosen replica ignored", LOG_STR("master", master->name),
                  LOG_STR("replica", address_format(&node.name, text)),
-                 LOG_STR("sentinel", address_format(sentinel_client_address(sentinel->link), from)),
+                 LOG_STR("sentinel", sentinel_node_text(sentinel, from)),
                  LOG_STR("code", refusal->code), LOG_STR("words", refusal->words));
         return false;
     }

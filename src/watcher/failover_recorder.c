@@ -149,9 +149,9 @@ static void failover_recorder_tell(const struct sentinel_node *sentinel, struct 
     char from[ADDRESS_TEXT_SIZE];
     struct failover_log_event event = {
         .signal = signal,
-        .master = master ? master->track : NULL,
+        .master = master ? master->record : NULL,
         .deployment = (size_t)(sentinel->deployment - watcher->deployments),
-        .sentinel = address_format(sentinel_client_address(sentinel->link), from),
+        .sentinel = sentinel_node_text(sentinel, from),
         .of = of,
         .about = about,
         .epoch = epoch,
@@ -233,7 +233,7 @@ void failover_recorder_row(const struct sentinel_view *view)
         return;
     }
     if (view->row.down_after_ms > 0) {
-        failover_log_down_after(view->master->track, view->row.down_after_ms);
+        failover_log_down_after(view->master->record, view->row.down_after_ms);
     }
     if (view->row.failover_state[0] != '\0') {
         failover_recorder_tell(view->sentinel, view->master, TIMELINE_BUSY, NULL, NULL,
@@ -265,7 +265,7 @@ void failover_recorder_role(const struct master *master, enum role_answer answer
         at.wall_ms -= at.boot_ms - asked_us / 1000;
         at.boot_ms = asked_us / 1000;
     }
-    failover_log_checked(master->track, check, at);
+    failover_log_checked(master->record, check, at);
 }
 
 void failover_recorder_step(struct master *master, const struct judgement *said)
@@ -278,7 +278,7 @@ void failover_recorder_step(struct master *master, const struct judgement *said)
 
         master->spelled[1] = from;
         master->spelled[0] = to;
-        failover_log_published(master->track, master->has_published ? &from : NULL, published,
+        failover_log_published(master->record, master->has_published ? &from : NULL, published,
                                said->published->epoch, said->state == MASTER_OK, said->adopted,
                                time_now());
     }
@@ -288,13 +288,13 @@ void failover_recorder_step(struct master *master, const struct judgement *said)
         return;
     }
     master->told = said->state;
-    failover_log_state(master->track, published, said->state, time_now());
+    failover_log_state(master->record, published, said->state, time_now());
     master->watcher->recorder.told = true;
 }
 
 void failover_recorder_restart(struct master *master)
 {
-    failover_log_restarted(master->track, time_now());
+    failover_log_restarted(master->record, time_now());
     master->watcher->recorder.told = true;
 }
 
@@ -305,14 +305,14 @@ void failover_recorder_watch(struct master *master)
     struct watcher *watcher = master->watcher;
 
     master->told = MASTER_UNKNOWN;
-    master->track = failover_log_watch(watcher->recorder.failover_log, master->name,
-                                       (size_t)(master->deployment - watcher->deployments));
+    master->record = failover_log_watch(watcher->recorder.failover_log, master->name,
+                                        (size_t)(master->deployment - watcher->deployments));
 }
 
 void failover_recorder_forget(struct master *master)
 {
-    failover_log_forget(master->track, time_now());
-    master->track = NULL;
+    failover_log_forget(master->record, time_now());
+    master->record = NULL;
 }
 
 void failover_recorder_init(struct watcher *watcher)

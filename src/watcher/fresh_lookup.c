@@ -49,9 +49,7 @@ static void lookup_tell(struct master *master, struct lookup *lookup, bool confi
 
 static bool waits_for_sentinels(const struct master *master, const struct lookup *lookup)
 {
-    for (size_t i = 0; i < master->n_views; i++) {
-        const struct sentinel_view *view = master->views[i];
-
+    LIST_EACH(const struct sentinel_view, view, &master->views, in_master) {
         if (sentinel_client_is_up(view->sentinel->link) &&
             (sentinel_monitored_master_answered_us(view->monitored) < lookup->began_us ||
              view->waiting)) {
@@ -63,10 +61,9 @@ static bool waits_for_sentinels(const struct master *master, const struct lookup
 
 static bool some_sentinel_answered(const struct master *master, const struct lookup *lookup)
 {
-    for (size_t i = 0; i < master->n_views; i++) {
-        if (sentinel_client_is_up(master->views[i]->sentinel->link) &&
-            sentinel_monitored_master_answered_us(master->views[i]->monitored) >=
-                lookup->began_us) {
+    LIST_EACH(const struct sentinel_view, view, &master->views, in_master) {
+        if (sentinel_client_is_up(view->sentinel->link) &&
+            sentinel_monitored_master_answered_us(view->monitored) >= lookup->began_us) {
             return true;
         }
     }

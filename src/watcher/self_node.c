@@ -439,8 +439,7 @@ static bool majority_lists(const struct master *master, const struct snapshot_re
     size_t voices = 0;
     int64_t now_ms = clock_boot_ms();
 
-    for (size_t i = 0; i < master->n_views; i++) {
-        const struct sentinel_view *view = master->views[i];
+    LIST_EACH(const struct sentinel_view, view, &master->views, in_master) {
         const struct observation *seen =
             judge_observation(master->judge, sentinel_client_run_id(view->sentinel->link));
 

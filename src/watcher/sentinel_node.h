@@ -4,12 +4,13 @@
 
 #include "watcher.h"
 
-/* Those of all deployments, from 0; NULL: there are no more. */
-struct sentinel_node *watcher_sentinel_node(const struct watcher *watcher, size_t at);
+/* The next one of all deployments' Sentinels, NULL being before the first and behind the last. */
+struct sentinel_node *watcher_next_sentinel(const struct watcher *watcher,
+                                            const struct sentinel_node *after);
 /* Its own word, or that of who listed it; "" unknown. */
 const char *sentinel_node_run_id(const struct sentinel_node *sentinel);
 const char *sentinel_node_text(const struct sentinel_node *sentinel, char text[ADDRESS_TEXT_SIZE]);
-/* as `error.code` in /sentinels has it */
+/* A trouble as `error.code` in /sentinels has it. */
 const char *trouble_code(enum sentinel_trouble trouble);
 /*
  * Why a mapped address, or what it resolves to, must not be believed (rule 10); NULL: nothing

@@ -107,14 +107,14 @@ static void show_sentinels(const struct master *master, struct snapshot_master *
 {
     int64_t now_ms = master->stepped_ms;
 
-    out->sentinels = mem_new(master->n_views > 0 ? master->n_views : 1, sizeof(*out->sentinels));
+    out->sentinels = mem_new(master->n_views, sizeof(*out->sentinels));
     out->quorum = -1;
-    for (size_t i = 0; i < master->n_views; i++) {
-        if (sentinel_view_is_shadowed(master, master->views[i])) {
+    LIST_EACH(const struct sentinel_view, view, &master->views, in_master) {
+        if (sentinel_view_is_shadowed(master, view)) {
             continue;
         }
         struct snapshot_sentinel *shown = &out->sentinels[out->n_sentinels++];
-        show_sentinel(master, master->views[i], now_ms, shown);
+        show_sentinel(master, view, now_ms, shown);
         if (shown->foreign) {
             continue;
         }
@@ -145,8 +145,7 @@ static const struct sentinel_view *master_teller(const struct master *master)
     const struct sentinel_view *best = NULL;
     int64_t now_ms = clock_boot_ms();
 
-    for (size_t i = 0; i < master->n_views; i++) {
-        const struct sentinel_view *view = master->views[i];
+    LIST_EACH(const struct sentinel_view, view, &master->views, in_master) {
         const struct observation *seen =
             judge_observation(master->judge, sentinel_client_run_id(view->sentinel->link));
 
@@ -348,7 +347,7 @@ struct snapshot_master *publish_show(const struct master *master)
         out->config_epoch = master->published.epoch;
         out->since_wall_ms = master->since_wall_ms;
     }
-    out->verified = master->verified;
+    out->verified = master->state == MASTER_OK;
     out->majority = master->majority;
     out->has_previous = master->has_previous;
     if (master->has_previous) {
@@ -447,10 +446,10 @@ static int by_name(const void *a, const void *b)
 
 static void collect_names(const struct watcher *watcher, struct snapshot *out)
 {
-    const struct sentinel_node *sentinel;
+    const struct sentinel_node *sentinel = NULL;
     size_t room = 0;
 
-    for (size_t i = 0; (sentinel = watcher_sentinel_node(watcher, i)); i++) {
+    while ((sentinel = watcher_next_sentinel(watcher, sentinel))) {
         room += sentinel->n_names;
     }
     if (room == 0) {
@@ -458,7 +457,7 @@ static void collect_names(const struct watcher *watcher, struct snapshot *out)
     }
     char **names = mem_new(room, sizeof(*names));
     size_t n = 0;
-    for (size_t i = 0; (sentinel = watcher_sentinel_node(watcher, i)); i++) {
+    while ((sentinel = watcher_next_sentinel(watcher, sentinel))) {
         for (size_t j = 0; j < sentinel->n_names; j++) {
             names[n++] = sentinel->names[j];
         }
@@ -476,15 +475,15 @@ static void collect_names(const struct watcher *watcher, struct snapshot *out)
 /* Where no Sentinel can be reached, or no master is known: each of them with its cause. */
 static void show_links(const struct watcher *watcher, struct snapshot *out)
 {
-    const struct sentinel_node *sentinel;
+    const struct sentinel_node *sentinel = NULL;
     size_t room = 0;
 
-    while (watcher_sentinel_node(watcher, room)) {
-        room++;
+    for (size_t i = 0; i < watcher->n_deployments; i++) {
+        room += watcher->deployments[i].n_sentinels;
     }
-    out->sentinels = mem_new(room > 0 ? room : 1, sizeof(*out->sentinels));
-    for (size_t i = 0; (sentinel = watcher_sentinel_node(watcher, i)); i++) {
-        if (!sentinel->duplicate) {
+    out->sentinels = mem_new(room, sizeof(*out->sentinels));
+    while ((sentinel = watcher_next_sentinel(watcher, sentinel))) {
+        if (sentinel->state != SENTINEL_NODE_SPARE) {
             show_link(sentinel, &out->sentinels[out->n_sentinels++]);
         }
     }
@@ -496,14 +495,14 @@ static void show_links(const struct watcher *watcher, struct snapshot *out)
  */
 static void explain_emptiness(const struct watcher *watcher, struct snapshot *out)
 {
-    const struct sentinel_node *sentinel;
+    const struct sentinel_node *sentinel = NULL;
     size_t up = 0, pending = 0, auth = 0, tls = 0, denied = 0, no_names = 0, named = 0;
 
-    for (size_t i = 0; (sentinel = watcher_sentinel_node(watcher, i)); i++) {
+    while ((sentinel = watcher_next_sentinel(watcher, sentinel))) {
         enum sentinel_trouble trouble = sentinel_client_trouble(sentinel->link);
 
         up += sentinel_client_is_up(sentinel->link);
-        pending += !sentinel->settled;
+        pending += sentinel->state == SENTINEL_NODE_NEW;
         named += sentinel->has_names;
         auth += trouble == SENTINEL_TROUBLE_AUTH;
         tls += trouble == SENTINEL_TROUBLE_TLS;
