@@ -24,6 +24,22 @@ bool role_unknowable(enum role_answer answer)
     return answer == ROLE_NOPERM || answer == ROLE_NOAUTH;
 }
 
+enum reason role_reason(enum role_answer answer)
+{
+    switch (answer) {
+    case ROLE_OTHER: return REASON_ROLE_MISMATCH;
+    case ROLE_NOPERM: return REASON_REDIS_DENIED;
+    case ROLE_NOAUTH: return REASON_REDIS_AUTH;
+    case ROLE_LOADING: return REASON_REDIS_LOADING;
+    case ROLE_TIMEOUT: return REASON_REDIS_TIMEOUT;
+    case ROLE_REFUSED:
+    case ROLE_CLOSED:
+    case ROLE_ERROR: return REASON_REDIS_UNREACHABLE;
+    case ROLE_MASTER: break;
+    }
+    return REASON_NONE;
+}
+
 /* ---- candidates ---- */
 
 void check_want(struct check *check, const struct endpoint *node, int64_t epoch, int64_t now_ms)

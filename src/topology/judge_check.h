@@ -41,8 +41,6 @@ struct verification {
     int64_t retry_ms; /* ask it then without waiting for the next interval, -1: no */
 };
 
-/* Whether the node does not let its role be asked. */
-bool role_unknowable(enum role_answer answer);
 /* Have `node` asked, because it is named at `epoch`; what it said already stays. */
 void check_want(struct check *check, const struct endpoint *node, int64_t epoch, int64_t now_ms);
 void check_drop(struct check *check);

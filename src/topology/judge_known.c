@@ -76,10 +76,7 @@ void judge_hear_nodes(struct judge *judge, const char *sentinel_run_id,
         return;
     }
     free(vote->nodes);
-    vote->nodes = mem_new(n > 0 ? n : 1, sizeof(*vote->nodes));
-    if (n > 0) {
-        memcpy(vote->nodes, nodes, n * sizeof(*nodes));
-    }
+    vote->nodes = mem_copy(nodes, n, sizeof(*nodes));
     vote->n_nodes = n;
 }
 

@@ -98,22 +98,6 @@ bool judge_serves(const struct judge *judge, int64_t now_ms)
 
 /* ---- the reason ---- */
 
-static enum reason reason_of_answer(enum role_answer answer)
-{
-    switch (answer) {
-    case ROLE_OTHER: return REASON_ROLE_MISMATCH;
-    case ROLE_NOPERM: return REASON_REDIS_DENIED;
-    case ROLE_NOAUTH: return REASON_REDIS_AUTH;
-    case ROLE_LOADING: return REASON_REDIS_LOADING;
-    case ROLE_TIMEOUT: return REASON_REDIS_TIMEOUT;
-    case ROLE_REFUSED:
-    case ROLE_CLOSED:
-    case ROLE_ERROR: return REASON_REDIS_UNREACHABLE;
-    case ROLE_MASTER: break;
-    }
-    return REASON_NONE;
-}
-
 static bool no_vote(const struct judge *judge)
 {
     return judge->decision.counting == 0;
@@ -272,13 +256,13 @@ static enum reason reason_of_last_answer(const struct judge *judge)
     const struct verification *verification = &judge->verification;
 
     if (judge->state == MASTER_UNKNOWN) {
-        return reason_of_answer(judge->checks[CHECK_CANDIDATE].answer);
+        return role_reason(judge->checks[CHECK_CANDIDATE].answer);
     }
     if (!verification->answered || verification->answer == ROLE_MASTER ||
         role_unknowable(verification->answer)) {
         return REASON_REDIS_TIMEOUT;
     }
-    return reason_of_answer(verification->answer);
+    return role_reason(verification->answer);
 }
 
 static enum reason fitting_reason(const struct judge *judge)

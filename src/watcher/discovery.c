@@ -41,11 +41,6 @@ static void deployment_warn_full(struct sentinel_node *sentinel, size_t n)
              LOG_INT("listed", n), LOG_INT("most", NAMES_MAX));
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static void deployment_add_names(struct deployment *deployment)
 {
     size_t n = 0;
@@ -140,7 +135,7 @@ void deployment_hear_names(struct sentinel_node *sentinel, const struct sentinel
             }
         }
     }
-    qsort(names, n_names, sizeof(*names), by_text);
+    names_sort(names, n_names);
     bool same = sentinel->has_names && n_names == sentinel->n_names;
     for (size_t i = 0; i < n_names && same; i++) {
         same = strcmp(names[i], sentinel->names[i]) == 0;

@@ -258,7 +258,7 @@ void failover_recorder_role(const struct master *master, enum role_answer answer
 
     if (answer == ROLE_MASTER) {
         check = TIMELINE_GOOD;
-    } else if (answer == ROLE_NOPERM || answer == ROLE_NOAUTH) {
+    } else if (role_unknowable(answer)) {
         check = TIMELINE_ALIVE;
     }
     if (check != TIMELINE_BAD) {

@@ -1,5 +1,5 @@
 /*
- * The fence at work: Sentinels' events go to the guard (topology/fence.h), the replica that it
+ * The fence at work: Sentinels' events go to the guard (write_fence.h), the replica that it
  * wants asked is asked for its role over a connection of its own, what comes of it is in the
  * snapshot that goes out with the same turn.
  */

@@ -70,18 +70,6 @@ static bool some_sentinel_answered(const struct master *master, const struct loo
     return false;
 }
 
-static enum reason reason_of_role(enum role_answer role)
-{
-    switch (role) {
-    case ROLE_OTHER: return REASON_ROLE_MISMATCH;
-    case ROLE_NOPERM: return REASON_REDIS_DENIED;
-    case ROLE_NOAUTH: return REASON_REDIS_AUTH;
-    case ROLE_LOADING: return REASON_REDIS_LOADING;
-    case ROLE_TIMEOUT: return REASON_REDIS_TIMEOUT;
-    default: return REASON_REDIS_UNREACHABLE;
-    }
-}
-
 /* @return whether it came to an end (and is freed); else `*due_ms` is set to when it has to. */
 static bool lookup_try(struct master *master, struct lookup *lookup, int64_t now_ms,
                        int64_t *due_ms)
@@ -117,11 +105,10 @@ static bool lookup_try(struct master *master, struct lookup *lookup, int64_t now
     } else if (!config->verify) {
         lookup_tell(master, lookup, true, REASON_NONE, "");
     } else if (role_is_fresh) {
-        bool unknowable = master->role == ROLE_NOPERM || master->role == ROLE_NOAUTH;
-        bool serves =
-            master->role == ROLE_MASTER || (unknowable && master_state_serves(master->state));
+        bool serves = master->role == ROLE_MASTER ||
+                      (role_unknowable(master->role) && master_state_serves(master->state));
 
-        lookup_tell(master, lookup, serves, serves ? REASON_NONE : reason_of_role(master->role),
+        lookup_tell(master, lookup, serves, serves ? REASON_NONE : role_reason(master->role),
                     master->role_words);
     } else if (late) {
         lookup_tell(master, lookup, false, REASON_REDIS_TIMEOUT, "it did not say its role in time");

@@ -8,7 +8,6 @@
 #include "replica_lag.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
@@ -87,10 +86,7 @@ static void lag_heard(void *data, int64_t master_offset, const struct replica_of
     }
     lag->flows = flows(lag, lag->asked_ms, master_offset, offsets, n);
     free(lag->offsets);
-    lag->offsets = mem_new(n > 0 ? n : 1, sizeof(*lag->offsets));
-    if (n > 0) {
-        memcpy(lag->offsets, offsets, n * sizeof(*offsets));
-    }
+    lag->offsets = mem_copy(offsets, n, sizeof(*offsets));
     lag->n_offsets = n;
     lag->master_offset = master_offset;
     lag->at_ms = lag->asked_ms;

@@ -11,6 +11,7 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/base/names.h"
 #include "master_list.h"
 #include "self_node.h"
 #include "sentinel_node.h"
@@ -260,16 +261,13 @@ static void show_replicas(const struct master *master, struct snapshot_master *o
 
     if (!teller) {
         /* Nobody can tell now: what was known stays. */
-        if (!before || before->n_replicas == 0) {
-            return;
+        out->n_replicas = before ? before->n_replicas : 0;
+        if (out->n_replicas > 0) {
+            out->replicas = mem_copy(before->replicas, out->n_replicas, sizeof(*out->replicas));
         }
-        out->replicas = mem_new(before->n_replicas, sizeof(*out->replicas));
-        memcpy(out->replicas, before->replicas, before->n_replicas * sizeof(*out->replicas));
-        out->n_replicas = before->n_replicas;
         return;
     }
-    out->replicas =
-        mem_new(teller->n_replicas > 0 ? teller->n_replicas : 1, sizeof(*out->replicas));
+    out->replicas = mem_new(teller->n_replicas, sizeof(*out->replicas));
     for (size_t i = 0; i < teller->n_replicas; i++) {
         const struct sentinel_replica_row *row = &teller->replicas[i];
         struct snapshot_replica *shown = &out->replicas[out->n_replicas];
@@ -282,11 +280,9 @@ static void show_replicas(const struct master *master, struct snapshot_master *o
          * Until the Sentinel has reconfigured it, the new master is still listed among the
          * replicas.
          */
-        if (out->has_address &&
-            resolver_same(master->deployment->resolver, &shown->address, &out->address)) {
-            continue;
-        }
-        if (leads_nowhere(teller, &shown->address)) {
+        if ((out->has_address &&
+             resolver_same(master->deployment->resolver, &shown->address, &out->address)) ||
+            leads_nowhere(teller, &shown->address)) {
             continue;
         }
         keep_text(master, shown);
@@ -439,11 +435,6 @@ static void choose_default(struct watcher *watcher, struct snapshot *out)
     watcher->logged_ambiguous = out->ambiguous_default;
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static void collect_names(const struct watcher *watcher, struct snapshot *out)
 {
     const struct sentinel_node *sentinel = NULL;
@@ -452,9 +443,6 @@ static void collect_names(const struct watcher *watcher, struct snapshot *out)
     while ((sentinel = watcher_next_sentinel(watcher, sentinel))) {
         room += sentinel->n_names;
     }
-    if (room == 0) {
-        return;
-    }
     char **names = mem_new(room, sizeof(*names));
     size_t n = 0;
     while ((sentinel = watcher_next_sentinel(watcher, sentinel))) {
@@ -462,7 +450,7 @@ static void collect_names(const struct watcher *watcher, struct snapshot *out)
             names[n++] = sentinel->names[j];
         }
     }
-    qsort(names, n, sizeof(*names), by_name);
+    names_sort(names, n);
     out->sentinels_know = mem_new(n, sizeof(*out->sentinels_know));
     for (size_t i = 0; i < n; i++) {
         if (i == 0 || strcmp(names[i], names[i - 1]) != 0) {

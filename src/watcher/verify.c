@@ -215,14 +215,16 @@ static int64_t suspicion_pace_ms(const struct suspicions *suspicions, int64_t no
     return now_ms - suspicions->began_ms < SUSPICION_FOR_MS ? SUSPICION_MS : SUSPICION_SLOW_MS;
 }
 
-/* Ask the node and the Sentinels. What a worker met decides nothing: their answers do.
- * @param news it comes right from a worker: an answer that is on its way may be from before it. */
-static void suspicion_act(struct master *master, bool message, int64_t now_ms)
+/*
+ * Ask the node and the Sentinels. What a worker met decides nothing: their answers do. @param anew
+ * it comes right from a worker: an answer that is on its way may be from before it.
+ */
+static void suspicion_act(struct master *master, bool anew, int64_t now_ms)
 {
     struct suspicions *suspicions = &master->suspicions;
 
     suspicions->acted_ms = now_ms;
-    suspicions->wanted = message && master->standing && role_check_is_asking(master->standing);
+    suspicions->wanted = anew && master->standing && role_check_is_asking(master->standing);
     if (suspicions->wanted) {
         loop_timer_start(suspicions->timer, suspicion_pace_ms(suspicions, now_ms));
     }

@@ -61,6 +61,11 @@ enum role_answer {
     ROLE_ERROR,   /* answered something else (max number of clients, garbage, not a Redis) */
 };
 
+/** Whether the node answers and does not let its role be asked. Thread: any. */
+bool role_unknowable(enum role_answer answer);
+/** The reason that an answer other than `master` gives. Thread: any. */
+enum reason role_reason(enum role_answer answer);
+
 struct published {
     struct endpoint master;
     int64_t epoch; /* the epoch it was published under; EPOCH_UNKNOWN possible */
