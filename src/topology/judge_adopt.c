@@ -268,8 +268,7 @@ static enum decide_rule undo(struct judge *judge, int64_t now_ms, int64_t wall_m
     bool at_once = judge->adoption.at_once;
 
     if (!at_once) {
-        check_want(check, &back.master, back.epoch, now_ms);
-        check_expire(check, &judge->config, now_ms);
+        check_want(check, &judge->config, &back.master, back.epoch, now_ms);
         if (!check->answered) {
             return DECIDE_NOTHING;
         }

@@ -42,21 +42,6 @@ enum reason role_reason(enum role_answer answer)
 
 /* ---- candidates ---- */
 
-void check_want(struct check *check, const struct endpoint *node, int64_t epoch, int64_t now_ms)
-{
-    if (!check->wanted || !endpoint_equal(&check->node, node)) {
-        *check = (struct check){.wanted = true, .node = *node, .epoch = epoch, .next_ms = now_ms};
-        return;
-    }
-    if (check->epoch != epoch &&
-        epoch != EPOCH_UNKNOWN) { /* new evidence for the same node: worth a question at once */
-        check->epoch = epoch;
-        check->failures = 0;
-        check->next_ms = check->answered && check->answer == ROLE_MASTER ? check->next_ms : now_ms;
-    }
-    check->node = *node; /* its name may have been resolved since */
-}
-
 void check_drop(struct check *check)
 {
     *check = (struct check){.wanted = false};
@@ -102,9 +87,21 @@ static int64_t given_up_ms(const struct check *check, const struct judge_config 
     return check->asked_ms + config->verify_timeout_ms + ANSWER_GRACE_MS;
 }
 
-void check_expire(struct check *check, const struct judge_config *config, int64_t now_ms)
+void check_want(struct check *check, const struct judge_config *config, const struct endpoint *node,
+                int64_t epoch, int64_t now_ms)
 {
-    if (check->wanted && check->outstanding && now_ms >= given_up_ms(check, config)) {
+    if (!check->wanted || !endpoint_equal(&check->node, node)) {
+        *check = (struct check){.wanted = true, .node = *node, .epoch = epoch, .next_ms = now_ms};
+        return;
+    }
+    if (check->epoch != epoch &&
+        epoch != EPOCH_UNKNOWN) { /* new evidence for the same node: worth a question at once */
+        check->epoch = epoch;
+        check->failures = 0;
+        check->next_ms = check->answered && check->answer == ROLE_MASTER ? check->next_ms : now_ms;
+    }
+    check->node = *node; /* its name may have been resolved since */
+    if (check->outstanding && now_ms >= given_up_ms(check, config)) {
         check_answer(check, config, ROLE_TIMEOUT, now_ms);
     }
 }

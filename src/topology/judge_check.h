@@ -41,11 +41,13 @@ struct verification {
     int64_t retry_ms; /* ask it then without waiting for the next interval, -1: no */
 };
 
-/* Have `node` asked, because it is named at `epoch`; what it said already stays. */
-void check_want(struct check *check, const struct endpoint *node, int64_t epoch, int64_t now_ms);
+/*
+ * Have `node` asked, because it is named at `epoch`; what it said already stays. A question that
+ * the owner never reported on has timed out.
+ */
+void check_want(struct check *check, const struct judge_config *config, const struct endpoint *node,
+                int64_t epoch, int64_t now_ms);
 void check_drop(struct check *check);
-/* A question that the owner never reported on has timed out. */
-void check_expire(struct check *check, const struct judge_config *config, int64_t now_ms);
 void check_answer(struct check *check, const struct judge_config *config, enum role_answer answer,
                   int64_t now_ms);
 /* The former master need not be asked as often as one that may become the answer. */

@@ -135,8 +135,8 @@ static bool related(const struct elector *a, const struct elector *b)
 
 static void join_groups(struct census *census, size_t a, size_t b)
 {
-    size_t from = census->group[a] > census->group[b] ? census->group[a] : census->group[b];
-    size_t to = census->group[a] > census->group[b] ? census->group[b] : census->group[a];
+    bool b_first = census->group[a] > census->group[b];
+    size_t from = census->group[b_first ? a : b], to = census->group[b_first ? b : a];
 
     for (size_t i = 0; i < census->n; i++) {
         if (census->group[i] == from) {
@@ -180,15 +180,6 @@ static bool has_grace(const struct census *census, const struct elector *elector
     return census->now_ms - vote->strange_ms < STRANGE_MS;
 }
 
-/*
- * A node that the others vouch for, if not the one that they name: it may have lost its state, or
- * been away for long.
- */
-static bool names_ours(const struct census *census, const struct elector *elector)
-{
-    return vouched_by_others(census->judge, elector->master, elector->id);
-}
-
 static void part_foreign(struct census *census)
 {
     size_t best = 0;
@@ -223,8 +214,12 @@ static void part_foreign(struct census *census)
         }
     }
     for (size_t i = 0; i < census->n; i++) {
+        const struct elector *elector = &census->electors[i];
+
+        /* Who names a node that the others vouch for may have lost its state, or been away. */
         if (census->group[i] != OUTSIDE && census->group[i] != census->ours &&
-            (has_grace(census, &census->electors[i]) || names_ours(census, &census->electors[i]))) {
+            (has_grace(census, elector) ||
+             vouched_by_others(census->judge, elector->master, elector->id))) {
             join_groups(census, i, census->ours);
             census->ours = census->group[i];
         }

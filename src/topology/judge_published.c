@@ -20,7 +20,7 @@ static void depose(struct judge *judge, int64_t now_ms)
     if (!judge->deposed.suspect) {
         return;
     }
-    check_want(check, &judge->deposed.node, judge->published.epoch, now_ms);
+    check_want(check, &judge->config, &judge->deposed.node, judge->published.epoch, now_ms);
     if (verification->failures == 0 && verification_alive(verification, &judge->config, now_ms)) {
         check_answer(check, &judge->config, verification->alive_answer, verification->alive_ms);
         check_rest(check, verification->alive_ms);

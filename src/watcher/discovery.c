@@ -24,7 +24,6 @@ void sentinel_node_forget_names(struct sentinel_node *sentinel)
     free(sentinel->names);
     sentinel->names = NULL;
     sentinel->n_names = 0;
-    sentinel->has_names = false;
 }
 
 /* Once: the next list may be in another order, or another Sentinel's. */
@@ -93,7 +92,7 @@ static void deployment_drop_names(struct deployment *deployment)
                 continue;
             }
             total++;
-            if (!sentinel_client_is_up(sentinel->link) || !sentinel->has_names) {
+            if (!sentinel_client_is_up(sentinel->link) || !sentinel->names) {
                 continue;
             }
             if (names_have((const char *const *)sentinel->names, sentinel->n_names, master->name)) {
@@ -136,14 +135,13 @@ void deployment_hear_names(struct sentinel_node *sentinel, const struct sentinel
         }
     }
     names_sort(names, n_names);
-    bool same = sentinel->has_names && n_names == sentinel->n_names;
+    bool same = sentinel->names && n_names == sentinel->n_names;
     for (size_t i = 0; i < n_names && same; i++) {
         same = strcmp(names[i], sentinel->names[i]) == 0;
     }
     sentinel_node_forget_names(sentinel);
     sentinel->names = names;
     sentinel->n_names = n_names;
-    sentinel->has_names = true;
     if (same) {
         return;
     }

@@ -491,7 +491,7 @@ static void explain_emptiness(const struct watcher *watcher, struct snapshot *ou
 
         up += sentinel_client_is_up(sentinel->link);
         pending += sentinel->state == SENTINEL_NODE_NEW;
-        named += sentinel->has_names;
+        named += sentinel->names != NULL;
         auth += trouble == SENTINEL_TROUBLE_AUTH;
         tls += trouble == SENTINEL_TROUBLE_TLS;
         denied += trouble == SENTINEL_TROUBLE_DENIED;

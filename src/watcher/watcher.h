@@ -69,9 +69,8 @@ struct sentinel_node {
     char known_as[RUN_ID_SIZE];  /* under which run id it was up last */
     char former[RUN_ID_SIZE];    /* and under which other one before; "" none */
     char listed_as[RUN_ID_SIZE]; /* learned ones: the run id in the list that named it */
-    char **names;                /* the masters it says it monitors */
+    char **names;                /* the masters it says it monitors; NULL: it has not said */
     size_t n_names;
-    bool has_names;
     int64_t new_epoch; /* the last event was +new-epoch with this; else EPOCH_UNKNOWN */
 };
 
