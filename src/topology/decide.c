@@ -66,8 +66,8 @@ static size_t votes_for(const struct hearing *h, const struct endpoint *node, in
     return votes;
 }
 
-/* The highest epoch at which anyone names `node`. */
-static int64_t highest_epoch(const struct hearing *h, const struct endpoint *node)
+/* The highest epoch at which anyone names `node`, or at or above which a majority does. */
+static int64_t highest_epoch(const struct hearing *h, const struct endpoint *node, bool by_majority)
 {
     int64_t highest = EPOCH_UNKNOWN;
 
@@ -75,7 +75,8 @@ static int64_t highest_epoch(const struct hearing *h, const struct endpoint *nod
         const struct observation *seen = &h->seen[i];
 
         if (observation_counts(seen, h->now_ms) && seen->epoch > highest &&
-            endpoint_equal(&seen->master, node)) {
+            endpoint_equal(&seen->master, node) &&
+            (!by_majority || is_majority(votes_for(h, node, seen->epoch, 0), h->known))) {
             highest = seen->epoch;
         }
     }
@@ -182,7 +183,7 @@ static void decide_without_majority(const struct hearing *h, struct decision *d)
         size_t votes;
 
         one = loudest(h, ANY_EPOCH, 0, &votes);
-        settle(h, d, DECIDE_NO_MAJORITY, one, highest_epoch(h, one), votes);
+        settle(h, d, DECIDE_NO_MAJORITY, one, highest_epoch(h, one, false), votes);
     }
 }
 
@@ -197,7 +198,7 @@ static void decide_at_top(const struct hearing *h, struct decision *d)
         decide_without_majority(h, d);
         return;
     }
-    epoch = highest_epoch(h, node);
+    epoch = highest_epoch(h, node, false);
     if (epoch == h->top) {
         settle(h, d, h->top > h->high_water ? DECIDE_HIGHER_EPOCH : DECIDE_EQUAL_MAJORITY, node,
                epoch, votes);
@@ -222,13 +223,13 @@ static void decide_below(const struct hearing *h, struct decision *d)
     const struct endpoint *node = loudest(h, ANY_EPOCH, REPEATS_SETTLED, &votes);
 
     if (node && is_majority(votes, h->known)) {
-        settle(h, d, DECIDE_BELOW_MAJORITY, node, highest_epoch(h, node), votes);
+        settle(h, d, DECIDE_BELOW_MAJORITY, node, highest_epoch(h, node, false), votes);
         return;
     }
     node = loudest(h, ANY_EPOCH, 0, &votes);
     if (node && is_majority(votes, h->known)) {
         /* not for three polls yet */
-        settle(h, d, DECIDE_NO_MAJORITY, node, highest_epoch(h, node), votes);
+        settle(h, d, DECIDE_NO_MAJORITY, node, highest_epoch(h, node, false), votes);
         return;
     }
     decide_without_majority(h, d);
@@ -267,23 +268,6 @@ static bool is_valid(const struct observation *seen, size_t n_seen, size_t known
     return true;
 }
 
-/* The highest epoch of which a majority says that `node` has it or a higher one. */
-static int64_t majority_epoch(const struct hearing *h, const struct endpoint *node)
-{
-    int64_t highest = EPOCH_UNKNOWN;
-
-    for (size_t i = 0; i < h->n_seen; i++) {
-        const struct observation *seen = &h->seen[i];
-
-        if (observation_counts(seen, h->now_ms) && seen->epoch > highest &&
-            endpoint_equal(&seen->master, node) &&
-            is_majority(votes_for(h, node, seen->epoch, 0), h->known)) {
-            highest = seen->epoch;
-        }
-    }
-    return highest;
-}
-
 static void count_votes(const struct hearing *h, struct decision *d)
 {
     for (size_t i = 0; i < h->n_seen; i++) {
@@ -295,8 +279,8 @@ static void count_votes(const struct hearing *h, struct decision *d)
     if (h->published) {
         d->published_votes = votes_for(h, &h->published->master, ANY_EPOCH, 0);
         d->published_majority = is_majority(d->published_votes, h->known);
-        d->published_epoch = highest_epoch(h, &h->published->master);
-        d->majority_epoch = majority_epoch(h, &h->published->master);
+        d->published_epoch = highest_epoch(h, &h->published->master, false);
+        d->majority_epoch = highest_epoch(h, &h->published->master, true);
     }
 }
 
@@ -344,6 +328,6 @@ bool decide_majority(const struct observation *seen, size_t n_seen, size_t known
     if (!node || !is_majority(votes, known)) {
         return false;
     }
-    settle(&h, out, DECIDE_BELOW_MAJORITY, node, highest_epoch(&h, node), votes);
+    settle(&h, out, DECIDE_BELOW_MAJORITY, node, highest_epoch(&h, node, false), votes);
     return true;
 }

@@ -17,8 +17,10 @@ struct lookup {
     struct mailbox *reply_to;
 };
 
+/* Begin a look-up: MESSAGE_FRESH goes to `reply_to` when it ends. */
 void lookup_ask(struct master *master, uint64_t ticket, struct mailbox *reply_to);
-void lookup_review(struct master *master); /* after each step */
+/* End the look-ups that can be ended; after each step of the judge. */
+void lookup_review(struct master *master);
 void lookup_release(struct master *master);
 
 #endif

@@ -160,7 +160,6 @@ static struct role_check *take_role_check(struct master *master)
     return role_check;
 }
 
-/* The published address moved: the standing connection is to the new node from now on. */
 void verify_follow(struct master *master)
 {
     role_check_free(master->standing);

@@ -158,13 +158,13 @@ struct failover_record;
 struct failover_log *failover_log_new(size_t capacity);
 void failover_log_free(struct failover_log *failover_log);
 /**
- * A master is watched from now on. @param name copied. @return its story, the failover log's own.
+ * A master is watched from now on. @param name copied. @return its record, the failover log's own.
  */
 struct failover_record *failover_log_watch(struct failover_log *failover_log, const char *name,
                                            size_t deployment);
 /** How long Sentinels wait before they call it down, as far as they say. */
 void failover_log_down_after(struct failover_record *record, int64_t down_after_ms);
-/** It is watched no longer: its open entry ends. */
+/** That master is watched no longer: its open entry ends. */
 void failover_log_forget(struct failover_record *record, struct failover_log_time now);
 void failover_log_hear(struct failover_log *failover_log, const struct failover_log_event *event,
                        struct failover_log_time now);
