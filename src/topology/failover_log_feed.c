@@ -89,7 +89,7 @@ static bool is_of_published(const struct heard *heard)
     return !heard->record->has_published || is_away_from(heard, &heard->record->published);
 }
 
-/* Late news: of the failover that has moved the answer already. */
+/* Whether the event is late news of the failover that has moved the answer already. */
 static bool is_of_switched(const struct heard *heard)
 {
     const struct failover *entry = heard->record->entry;
@@ -98,7 +98,7 @@ static bool is_of_switched(const struct heard *heard)
            address_equal(heard->event->of, &entry->from);
 }
 
-/* Who says so has not heard of the failover of that epoch, so it did not lead it either. */
+/* Whether the Sentinel has not heard of the failover of that epoch, so that it did not lead it. */
 static bool is_behind(const struct heard *heard, int64_t epoch)
 {
     const struct teller *teller = find_teller(heard->record->log, heard->event);
@@ -106,7 +106,7 @@ static bool is_behind(const struct heard *heard, int64_t epoch)
     return teller && teller->epoch != EPOCH_UNKNOWN && teller->epoch < epoch;
 }
 
-/* There and back: it is about the published node as it was before. */
+/* Whether the event is about the published node as it was before it was published. */
 static bool is_stale(const struct heard *heard)
 {
     const struct failover_record *record = heard->record;
@@ -127,7 +127,7 @@ static bool leads_tail(const struct heard *heard)
     return tail && strncmp(tail->leader, heard->vote->sentinel, ADDRESS_TEXT_SIZE - 1) == 0;
 }
 
-/* By the leader of the failover before this one, which it has not ended yet. */
+/* Whether the leader of what was set aside says it, of that failover. */
 static bool is_of_tail(const struct heard *heard)
 {
     return leads_tail(heard) && !heard->vote->trying &&
@@ -279,7 +279,7 @@ static void hear_progress(const struct heard *heard, enum failover_phase phase)
     struct failover_record *record = heard->record;
     const struct address *about = heard->event->about;
 
-    /* Told once more after all was over. */
+    /* A promotion that was published already is told once more. */
     if (!failover_record_has_switched(record) && phase == PHASE_PROMOTED && about &&
         known_to_be(record->has_published, &record->published, about)) {
         return;
@@ -312,7 +312,7 @@ static void hear_switched(const struct heard *heard)
     if (!entry || !about || known_to_be(entry->has_from, &entry->from, about)) {
         return;
     }
-    /* Its first half may be older than the entry, where a Sentinel missed a failover in between. */
+    /* Where a Sentinel missed a failover in between, `of` may be a master from before the entry. */
     if (failover_record_has_switched(record) || failover_record_says(record).leading
             ? !known_to_be(entry->has_to, &entry->to, about)
             : !is_of_published(heard) || is_stale(heard)) {
@@ -377,7 +377,7 @@ static void hear_abort(const struct heard *heard, const char *reason)
     failover_record_close(record, FAILOVER_ABORTED, reason, heard->now.wall_ms);
 }
 
-/* Its state is gone: RESET or REMOVE. It will not say how that ended. */
+/* The Sentinel forgot the master (RESET, REMOVE): it will not say how its failover ended. */
 static void hear_forgotten(const struct heard *heard)
 {
     heard->vote->sdown = heard->vote->odown = false;

@@ -238,7 +238,7 @@ static void hush_votes(struct failover_record *record)
     }
 }
 
-/* Nothing was published: how long the old master was away, as far as that is known now. */
+/* Where nothing was published: how long the old master was away, as far as that is known now. */
 static int64_t away_ms(const struct failover_record *record)
 {
     if (record->failing || !record->serving) {
@@ -276,7 +276,10 @@ void failover_record_close(struct failover_record *record, enum failover_outcome
     hush_votes(record);
 }
 
-/* Nobody says how it ended: by how far it came. A leader that lives says why it gives up. */
+/*
+ * Why an attempt failed of which no leader says it: how far it came tells. A leader that lives says
+ * why it gives up.
+ */
 static const char *why_aborted(const struct failover_record *record, struct failover_log_time now)
 {
     const struct failover *entry = record->entry;
@@ -294,7 +297,7 @@ static const char *why_aborted(const struct failover_record *record, struct fail
     return says.lead_is_lost || is_over(deadline_ms(record), now) ? "leader_lost" : "slave_timeout";
 }
 
-/* What stood in its way. */
+/* Why no Sentinel has tried. */
 static const char *why_unstarted(const struct failover_record *record)
 {
     return record->tilted                                   ? "tilt"
@@ -395,7 +398,7 @@ static void resolve(struct failover_record *record)
     }
 }
 
-/* It answers (again). @param good by its role. */
+/* The published node answers, maybe again. @param good it says master. */
 static void failover_record_well(struct failover_record *record, bool good,
                                  struct failover_log_time at)
 {
@@ -528,7 +531,7 @@ static void failover_record_switch(struct failover_record *record, const struct 
     failover_record_phase(record, PHASE_PUBLISHED, now);
 }
 
-/* The way back from an adoption. */
+/* Whether this publication is only the way back from an adoption; then its entry is closed. */
 static bool takes_back(struct failover_record *record, const struct address *to,
                        struct failover_log_time now)
 {

@@ -36,7 +36,7 @@ static void promotion_drop(struct judge *judge)
     judge->promotion = (struct promotion){.wanted = false};
 }
 
-/* Its failover is no longer under way. */
+/* The failover of that Sentinel is no longer under way. */
 static void lead_over(struct judge *judge, struct vote *vote, bool aborted)
 {
     vote->leads_epoch = EPOCH_UNKNOWN;

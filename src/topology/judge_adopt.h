@@ -10,7 +10,7 @@ void adoption_hear(struct judge *judge, const struct observation *seen);
  * Observations at the adoption's epoch and below are outranked: change what decide() made of them.
  */
 void adoption_outrank(const struct judge *judge, struct decision *decision);
-/* It was announced, or something else was published: what is published is an adoption no longer. */
+/* What is published is an adoption no longer: it was announced, or another node was published. */
 void adoption_over(struct judge *judge);
 /* The clock jumped: no promotion is waited for, and what stands adopted is to be undone. */
 void adoption_void(struct judge *judge);

@@ -77,7 +77,7 @@ void judge_run_id(struct judge *judge, const struct endpoint *node, const char *
     if (!ids->own || strncmp(ids->current, run_id, RUN_ID_SIZE - 1) == 0) {
         return;
     }
-    /* Its first word only corrects what rows said: they may be of before. */
+    /* The first word of the node only corrects rows, which may be from before the publication. */
     ids->restarted = ids->restarted || told;
     remember_run_id(ids, run_id);
 }

@@ -129,7 +129,7 @@ static void raise_fence(struct write_fence *guard, const struct fence_event *eve
     lead->out = false;
     lead->asked_ms = -1;
     lead->due_ms = now_ms + guard->config.timeout_ms;
-    /* It may wait twice: for the replica's link, and for the promotion. */
+    /* A failover may wait twice: for the replica's link, and for the promotion. */
     lead->until_ms = now_ms + failover_ms;
     lead->capped = lead->until_ms >= lead->first_ms + 2 * failover_ms;
     if (lead->capped) {

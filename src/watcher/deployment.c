@@ -135,7 +135,7 @@ static bool sentinel_node_settle_identity(struct sentinel_node *sentinel)
 
 /* ---- Sentinels whose ACL hides their run id ---- */
 
-/* What is listed at the address of that link. NULL: nothing. */
+/* The row that the view lists at the address of that link; NULL: none. */
 static const struct sentinel_peer_row *row_at(const struct sentinel_view *view,
                                               const struct sentinel_client *link,
                                               const char *run_id)
@@ -176,7 +176,7 @@ static const char *listed_id(const struct sentinel_node *sentinel, const char *r
     return NULL;
 }
 
-/* It is one Sentinel, and counts once: what was heard of it goes on under its run id. */
+/* A Sentinel has another run id than it was known by: what was heard of it goes on under that. */
 static void judge_rename(struct judge *judge, const char *before, const char *after)
 {
     const struct observation *seen = judge_observation(judge, before);
@@ -191,7 +191,7 @@ static void judge_rename(struct judge *judge, const char *before, const char *af
     judge_know(judge, after);
 }
 
-/* @return whether it has another identity now. */
+/* Find the run id of a Sentinel that hides it. @return whether it has another one now. */
 static bool sentinel_node_identify(struct sentinel_node *sentinel)
 {
     const char *is = sentinel_client_run_id(sentinel->link), *id = NULL;
@@ -222,8 +222,8 @@ static bool sentinel_node_identify(struct sentinel_node *sentinel)
 }
 
 /*
- * It came back under another run id: it lost its state, or its address leads to another Sentinel,
- * or to several.
+ * Where a Sentinel came back under another run id, it lost its state, or its address leads to
+ * another Sentinel, or to several: what it said before is forgotten.
  */
 static void sentinel_node_follow_run_id(struct sentinel_node *sentinel)
 {
@@ -273,7 +273,7 @@ static void sentinel_node_up(void *data, struct sentinel_client *link)
     deployment->review_wanted = true;
 }
 
-/* A seed in reserve takes over from the one that went down. */
+/* A spare seed takes over from the one that went down. */
 static void deployment_wake_spares(struct deployment *deployment, const struct sentinel_node *down)
 {
     LIST_EACH(struct sentinel_node, sentinel, &deployment->sentinels, in_deployment) {

@@ -26,7 +26,7 @@ void sentinel_node_forget_names(struct sentinel_node *sentinel)
     sentinel->n_names = 0;
 }
 
-/* Once: the next list may be in another order, or another Sentinel's. */
+/* Said once: the next list may be in another order, or another Sentinel's. */
 static void deployment_warn_full(struct sentinel_node *sentinel, size_t n)
 {
     char text[ADDRESS_TEXT_SIZE];
@@ -118,7 +118,7 @@ static bool deployment_watches(const struct deployment *deployment, const char *
     return master && master->deployment == deployment;
 }
 
-/* Where they are too many, those that are watched stay. */
+/* Where a Sentinel names too many masters, those that are watched stay. */
 void deployment_hear_names(struct sentinel_node *sentinel, const struct sentinel_master_row *rows,
                            size_t n)
 {

@@ -121,7 +121,7 @@ static void adopt_tell(struct master *master, const struct sentinel_node *sentin
                     sentinel->new_epoch, node, clock_boot_ms());
 }
 
-/* Its name may have to be looked up first. @return whether the judge was told. */
+/* Tell the judge what was chosen, once its name was looked up. @return whether it was told. */
 static bool adopt_tell_chosen(struct master *master)
 {
     struct early_adopt *adopt = &master->adopt;

@@ -64,7 +64,7 @@ static void log_failover(const struct failover *failover)
               fields, n);
 }
 
-/* Its line in the log could not tell how long. */
+/* The failover's line in the log could not tell how long there was no master. */
 static void log_resolved(const struct failover *failover)
 {
     log_warn("the master is back after a failover that did not replace it",
@@ -250,7 +250,6 @@ void failover_recorder_lose(const struct sentinel_view *view)
     failover_recorder_tell(view->sentinel, view->master, TIMELINE_LOST, NULL, NULL, EPOCH_UNKNOWN);
 }
 
-/* A good answer proves nothing about later than the question, a bad one is news as of now. */
 void failover_recorder_role(const struct master *master, enum role_answer answer, int64_t asked_us)
 {
     struct failover_log_time at = time_now();

@@ -44,7 +44,7 @@ const char *fence_driver_why(const struct master *master);
 void fence_driver_resume(struct master *master);
 /* A Sentinel's row was read. */
 void fence_driver_row(const struct sentinel_view *view);
-/* There was a gap in the clock. */
+/* There was a gap in the clock: the guard has whoever holds it confirmed. */
 void fence_driver_void(struct master *master);
 void fence_driver_release(struct master *master);
 

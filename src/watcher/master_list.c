@@ -11,7 +11,7 @@ static const char *name_at(const void *masters, size_t i)
     return ((struct master *const *)masters)[i]->name;
 }
 
-/* Where it is, or would have to be. */
+/* Where the master of that name is, or would have to be. */
 static size_t master_at(const struct watcher *watcher, const char *name, bool *found)
 {
     return names_place(watcher->masters, watcher->n_masters, name_at, name, found);

@@ -189,7 +189,7 @@ void sentinel_view_hear_answer(struct sentinel_view *view, const struct sentinel
     turn_step_later(view->master);
 }
 
-/* Once a master: the next list may be in another order, or another Sentinel's. */
+/* Said once a master: the next list may be in another order, or another Sentinel's. */
 static void sentinel_view_warn_full(const struct sentinel_view *view, bool *logged,
                                     const char *what, size_t n, size_t most)
 {

@@ -8,7 +8,7 @@ struct sentinel_view *sentinel_view_new(struct master *master, struct sentinel_n
 void sentinel_view_free(struct sentinel_view *view);
 /* Another Sentinel answers at that address: what the one before it said is forgotten. */
 void sentinel_view_begin(struct sentinel_view *view);
-/* Its answer to the question for the address and the row. */
+/* The Sentinel's answer to the question for the address and the row. */
 void sentinel_view_hear_answer(struct sentinel_view *view, const struct sentinel_answer *answer);
 /* The other Sentinels that it lists. */
 void sentinel_view_hear_sentinels(struct sentinel_view *view, const struct sentinel_peer_row *rows,

@@ -46,7 +46,7 @@ static void say_denied(const struct sentinel_client *link, struct snapshot_senti
              sentinel_client_words(link, &out->error_wall_ms));
 }
 
-/* What goes for all masters. */
+/* What is shown of a Sentinel whatever the master. */
 static void show_link(const struct sentinel_node *sentinel, struct snapshot_sentinel *out)
 {
     const struct sentinel_client *link = sentinel->link;
@@ -225,7 +225,7 @@ static bool replica_is_vouched(const struct master *master, const struct address
     return judge_vouches(master->judge, &node);
 }
 
-/* Sentinels may call one node differently: it keeps the text under which it was shown. */
+/* Sentinels may call one node differently: a replica keeps the text under which it was shown. */
 static void keep_text(const struct master *master, struct snapshot_replica *shown)
 {
     const struct snapshot_master *before = master->shown;
@@ -244,7 +244,7 @@ static void keep_text(const struct master *master, struct snapshot_replica *show
     }
 }
 
-/* A name that leads where no Sentinel on another host may lead. */
+/* Whether a name leads where a Sentinel on another host may not lead. */
 static bool leads_nowhere(const struct sentinel_view *teller, const struct address *address)
 {
     struct endpoint node;
@@ -260,7 +260,7 @@ static void show_replicas(const struct master *master, struct snapshot_master *o
     const struct snapshot_master *before = master->shown;
 
     if (!teller) {
-        /* Nobody can tell now: what was known stays. */
+        /* No Sentinel can tell now: the replicas that were known stay. */
         out->n_replicas = before ? before->n_replicas : 0;
         if (out->n_replicas > 0) {
             out->replicas = mem_copy(before->replicas, out->n_replicas, sizeof(*out->replicas));
@@ -370,7 +370,7 @@ char *publish_detail(const struct master *master, enum reason reason, const char
     return detail;
 }
 
-/* @return whether its part changed in a way that can't wait. */
+/* Make the master's part anew. @return whether it changed in a way that can't wait. */
 static bool master_show(struct master *master)
 {
     struct watcher *watcher = master->watcher;
@@ -460,7 +460,7 @@ static void collect_names(const struct watcher *watcher, struct snapshot *out)
     free(names);
 }
 
-/* Where no Sentinel can be reached, or no master is known: each of them with its cause. */
+/* Show all links: no Sentinel can be reached, or no master is known, and each has its cause. */
 static void show_links(const struct watcher *watcher, struct snapshot *out)
 {
     const struct sentinel_node *sentinel = NULL;

@@ -23,8 +23,8 @@ enum {
     REOPEN_LAST_MS = 1000,
     /* rounds of questions because of what workers met: no closer than this */
     SUSPICION_MS = 100,
-    SUSPICION_FOR_MS = 2000,  /* and from then on, where it goes on and on, */
-    SUSPICION_SLOW_MS = 1000, /* than this */
+    SUSPICION_FOR_MS = 2000,  /* where it goes on for longer than this, */
+    SUSPICION_SLOW_MS = 1000, /* no closer than this */
     SHARED_TURN = 32,         /* a question may come earlier by that part of its interval */
     SPREAD = 10, /* the same at random; never later: suspect-after is reckoned from it */
 };

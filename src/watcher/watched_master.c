@@ -88,7 +88,7 @@ static void master_set_suspect(struct master *master, bool suspect)
     }
 }
 
-/* It is asked as fast as at first: a failover may have been under way for long. */
+/* Ask the Sentinels as fast as at first: a failover may have been under way for long. */
 static void master_suspect_anew(struct master *master)
 {
     if (!master->suspect) {
@@ -135,7 +135,7 @@ static const char *rule_text(enum decide_rule rule)
     }
 }
 
-/* As loud as what it ends: who reads warnings only learns of both ends of an outage. */
+/* A good line is as loud as the bad one that it ends: who reads warnings learns of both. */
 static enum log_level level_of(const struct master *master, bool bad)
 {
     return bad || master->logged.bad ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
@@ -352,7 +352,7 @@ static void step_due(void *data)
 
 /* ---- news ---- */
 
-/* Away from another address than what is published: late news, or a failover of somebody else's. */
+/* Whether the event is about another master than the published one: late, or somebody else's. */
 static bool is_elsewhere(const struct master *master, const struct sentinel_node *sentinel,
                          const struct sentinel_event *event)
 {
@@ -369,7 +369,7 @@ static bool is_elsewhere(const struct master *master, const struct sentinel_node
            !endpoint_equal(&of, &master->published.master);
 }
 
-/* Whether a failover of ours is under way. */
+/* Tell the judge whether a failover of ours is under way. */
 static void hear_progress(struct master *master, const struct sentinel_node *sentinel,
                           const struct sentinel_view *view, const struct sentinel_event *event)
 {
