@@ -3,7 +3,6 @@
  * links and events say. Everything is only noted here; judge_step() draws the conclusions.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "bellwether/base/memory.h"
 #include "judge_adopt.h"

@@ -374,8 +374,8 @@ static void sentinel_node_names(void *data, struct sentinel_client *link,
     }
 }
 
-static void sentinel_node_sentinel_nodes(void *data, struct sentinel_client *link, void *tag,
-                                         const struct sentinel_peer_row *rows, size_t n)
+static void sentinel_node_sentinels(void *data, struct sentinel_client *link, void *tag,
+                                    const struct sentinel_peer_row *rows, size_t n)
 {
     (void)data;
     (void)link;
@@ -425,7 +425,7 @@ static const struct sentinel_client_hooks sentinel_node_hooks = {
     .answer = sentinel_node_answer,
     .event = sentinel_node_event,
     .names = sentinel_node_names,
-    .sentinels = sentinel_node_sentinel_nodes,
+    .sentinels = sentinel_node_sentinels,
     .replicas = sentinel_node_replicas,
     .ckquorum = sentinel_node_ckquorum,
     .denied = sentinel_node_denied,
