@@ -89,11 +89,11 @@ static struct sentinel_node *sentinel_node_new(struct deployment *deployment,
     return sentinel;
 }
 
-static void sentinel_node_free(struct sentinel_node *sentinel)
+static void deployment_drop(struct deployment *deployment, struct sentinel_node *sentinel)
 {
     remove_from_masters(sentinel);
-    list_remove(&sentinel->deployment->sentinels, &sentinel->in_deployment);
-    sentinel->deployment->n_sentinels--;
+    list_remove(&deployment->sentinels, &sentinel->in_deployment);
+    deployment->n_sentinels--;
     count_sentinel_node_gone(sentinel);
     sentinel_client_free(sentinel->link);
     sentinel_node_forget_names(sentinel);
@@ -114,14 +114,14 @@ static bool sentinel_node_settle_identity(struct sentinel_node *sentinel)
             continue;
         }
         if (!other->configured) {
-            sentinel_node_free(other);
+            deployment_drop(sentinel->deployment, other);
             return sentinel_node_settle_identity(sentinel);
         }
         if (!sentinel_client_is_up(other->link)) {
             continue;
         }
         if (!sentinel->configured) {
-            sentinel_node_free(sentinel);
+            deployment_drop(sentinel->deployment, sentinel);
             return true;
         }
         log_info("two configured Sentinels are the same one; it counts once",
@@ -517,7 +517,7 @@ static void deployment_forget(struct deployment *deployment)
         log_info("sentinel forgotten: the others list it no longer",
                  LOG_STR("sentinel", sentinel_node_text(sentinel, text)),
                  LOG_STR("run_id", sentinel_node_run_id(sentinel)));
-        sentinel_node_free(sentinel);
+        deployment_drop(deployment, sentinel);
     }
 }
 
@@ -624,8 +624,8 @@ void deployment_init(struct deployment *deployment, struct watcher *watcher,
 void deployment_release(struct deployment *deployment)
 {
     while (deployment->sentinels.last) {
-        sentinel_node_free(
-            LIST_OWNER(deployment->sentinels.last, struct sentinel_node, in_deployment));
+        deployment_drop(deployment, LIST_OWNER(deployment->sentinels.last, struct sentinel_node,
+                                               in_deployment));
     }
     resolver_free(deployment->resolver);
     secret_free(deployment->password);

@@ -18,7 +18,7 @@ enum { NAMES_MAX = 10000 };
 
 void sentinel_node_forget_names(struct sentinel_node *sentinel)
 {
-    for (size_t i = 0; i < sentinel->n_names; i++) {
+    for (size_t i = 0; sentinel->names && i < sentinel->n_names; i++) {
         free(sentinel->names[i]);
     }
     free(sentinel->names);
