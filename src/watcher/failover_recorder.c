@@ -271,7 +271,7 @@ void failover_recorder_step(struct master *master, const struct judgement *said)
 {
     const struct address *published = said->published ? &master->spelled[0] : NULL;
 
-    if (said->switched && published) {
+    if (said->switched && said->published) {
         struct address from = master->spelled[0],
                        to = *spell(master, &said->published->master.name);
 
