@@ -27,7 +27,7 @@ static bool same_id(const char *a, const char *b)
     return a[0] != '\0' && strcmp(a, b) == 0;
 }
 
-/* ---- hooks of a link ---- */
+/* ---- Sentinels come and go ---- */
 
 static const struct sentinel_client_hooks sentinel_node_hooks;
 
@@ -244,6 +244,8 @@ static void sentinel_node_follow_run_id(struct sentinel_node *sentinel)
         }
     }
 }
+
+/* ---- hooks of a link ---- */
 
 static void sentinel_node_up(void *data, struct sentinel_client *link)
 {
