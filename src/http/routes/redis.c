@@ -12,7 +12,6 @@
 
 #include "answers.h"
 #include "bellwether/base/budget.h"
-#include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/base/percent.h"
@@ -22,6 +21,7 @@
 #include "http/server/connections.h"
 #include "http/server/dispatch.h"
 #include "http/server/head.h"
+#include "http/server/request_headers.h"
 #include "redis_reply.h"
 #include "redis_worker.h"
 
@@ -39,59 +39,6 @@ _Static_assert((int)ROUTE_REDIS_PATH - FIRST_ROW == CALL_PATH &&
 #define TOKEN_ROOM 1024     /* a longer one is none */
 
 /* ---- the first call ---- */
-
-/* What the headers say. */
-struct scan {
-    const char *authorization, *host, *origin, *fetch_site, *content_length;
-    bool expects, base64;
-    const char *twice; /* the name of a header that may be there once; NULL: none is there twice */
-};
-
-static bool named(const char *name, const char *wanted, size_t len)
-{
-    return strncasecmp(name, wanted, len) == 0;
-}
-#define NAMED(wanted) (name_len == sizeof(wanted) - 1 && named(name, wanted, sizeof(wanted) - 1))
-
-/* Of a header that is there twice the first one counts. */
-static void keep(const char **slot, const char *value)
-{
-    *slot = *slot ? *slot : value;
-}
-
-/* Where proxies and servers would differ on which of two it is, it is neither. */
-static void keep_only(struct scan *scan, const char **slot, const char *name, const char *value)
-{
-    scan->twice = *slot ? name : scan->twice;
-    keep(slot, value);
-}
-
-static enum MHD_Result scan_header(void *data, enum MHD_ValueKind kind, const char *name,
-                                   size_t name_len, const char *value, size_t value_len)
-{
-    struct scan *scan = data;
-
-    (void)kind;
-    if (!value) {
-        return MHD_YES;
-    }
-    if (NAMED("Host")) {
-        keep_only(scan, &scan->host, "Host", value);
-    } else if (NAMED("Authorization")) {
-        keep_only(scan, &scan->authorization, "Authorization", value);
-    } else if (NAMED("Content-Length")) {
-        keep(&scan->content_length, value);
-    } else if (NAMED("Upstash-Encoding")) {
-        scan->base64 = value_len == 6 && strncasecmp(value, "base64", 6) == 0;
-    } else if (NAMED("Origin")) {
-        keep(&scan->origin, value);
-    } else if (NAMED("Sec-Fetch-Site")) {
-        keep(&scan->fetch_site, value);
-    } else if (NAMED("Expect")) {
-        scan->expects = true;
-    }
-    return MHD_YES;
-}
 
 /* Only a path with one of these in it can be one of ours: all others are spared the search. */
 static bool may_be_ours(const char *url)
@@ -148,32 +95,33 @@ static const char *query_token(const struct command_request *command, char out[T
     return out;
 }
 
-static void judge_access(struct command_request *command, const struct scan *scan, const char *url)
+static void judge_access(struct command_request *command, const struct request_headers *headers)
 {
     char token[TOKEN_ROOM];
-    const struct access_headers headers = {
-        scan->authorization, command->listener->unix_socket ? NULL : scan->host, scan->origin,
-        scan->fetch_site, scan->authorization ? NULL : query_token(command, token)};
+    const struct access_headers access = {
+        headers->authorization, command->listener->unix_socket ? NULL : headers->host,
+        headers->origin, headers->fetch_site,
+        headers->authorization ? NULL : query_token(command, token)};
 
-    if (scan->twice) {
-        command->refusal = CALL_TWICE;
-        command->words = scan->twice;
+    if (headers->twice) {
+        command_request_move(command, CALL_TWICE);
+        command->words = headers->twice;
         return;
     }
-    if (dispatch_is_foreign_host(command->listener, scan->host, url)) {
-        command->refusal = CALL_FORBIDDEN;
-        command->words = DISPATCH_FOREIGN_HOST;
+    if (headers->foreign) {
+        command_request_move(command, CALL_FORBIDDEN);
+        command->words = FOREIGN_HOST_WORDS;
         return;
     }
-    switch (access_check(command->listener->worker->commands->access, &headers, &command->words)) {
+    switch (access_check(command->listener->worker->commands->access, &access, &command->words)) {
     case ACCESS_FULL: break;
     /* whatever else says so */
     case ACCESS_READ_ONLY: command->job->read_only = "the token is read-only"; break;
-    case ACCESS_NO_TOKEN: command->refusal = CALL_NO_TOKEN; break;
-    case ACCESS_WRONG_TOKEN: command->refusal = CALL_WRONG_TOKEN; break;
-    case ACCESS_FORBIDDEN: command->refusal = CALL_FORBIDDEN; break;
+    case ACCESS_NO_TOKEN: command_request_move(command, CALL_NO_TOKEN); break;
+    case ACCESS_WRONG_TOKEN: command_request_move(command, CALL_WRONG_TOKEN); break;
+    case ACCESS_FORBIDDEN: command_request_move(command, CALL_FORBIDDEN); break;
     }
-    if (headers.token) {
+    if (access.token) {
         explicit_bzero(token, sizeof(token));
     }
 }
@@ -194,7 +142,7 @@ static struct command_request *command_request_new(struct listener *listener,
     command->job->caller_is_gone = commands_caller_is_gone;
     command->route = match->route;
     if (!match->route) {
-        command->refusal = CALL_BAD_PATH;
+        command_request_move(command, CALL_BAD_PATH);
         return command;
     }
     command->kind = (enum command_request_kind)(((int)match->route->id - FIRST_ROW) % CALL_KINDS);
@@ -204,7 +152,7 @@ static struct command_request *command_request_new(struct listener *listener,
         command->job->read_only = "replicas run read-only commands only";
     }
     if (!(match->route->methods & method)) {
-        command->refusal = CALL_BAD_METHOD;
+        command_request_move(command, CALL_BAD_METHOD);
     } else if (method == HTTP_POST) {
         command->keeps_body = true;
     } else {
@@ -220,7 +168,7 @@ static void reserve(struct command_request *command, size_t bytes)
         (void)buffer_reserve(&command->body, bytes);
     } else {
         buffer_release(&command->body);
-        command->refusal = CALL_NO_MEMORY;
+        command_request_move(command, CALL_NO_MEMORY);
     }
 }
 
@@ -228,42 +176,38 @@ static void reserve(struct command_request *command, size_t bytes)
  * What was announced decides already: room for a welcome body, or a refusal before it comes, where
  * the caller waits for that (Expect) or where reading it all would be silly.
  */
-static void expect_body(struct command_request *command, const struct scan *scan,
+static void expect_body(struct command_request *command, const struct request_headers *headers,
                         const char *method)
 {
     int64_t bytes = INT64_MAX, max = command->listener->worker->config->max_body_bytes;
 
-    if (!scan->content_length) {
+    if (!headers->content_length) {
         return;
     }
-    if (integer_parse(scan->content_length, 0, INT64_MAX, &bytes) == 0 && bytes <= max) {
-        if (command->keeps_body && command->refusal == CALL_WELCOME && bytes > 0) {
+    if (integer_parse(headers->content_length, 0, INT64_MAX, &bytes) == 0 && bytes <= max) {
+        if (command->keeps_body && command->state == CALL_WELCOME && bytes > 0) {
             reserve(command, (size_t)bytes);
         }
-        if (command->refusal == CALL_NO_MEMORY && scan->expects) {
+        if (command->state == CALL_NO_MEMORY && headers->expects) {
             command->closing = true;
             (void)command_request_go(command, "", method);
         }
         return;
     }
-    if (command->refusal == CALL_WELCOME) {
-        command->refusal = CALL_TOO_LARGE;
-    }
-    if (scan->expects || bytes - max > BODY_EXCESS_READ) {
+    command_request_move(command, CALL_TOO_LARGE);
+    if (headers->expects || bytes - max > BODY_EXCESS_READ) {
         command->closing = true;
         (void)command_request_go(command, "", method);
     }
 }
 
-/* What the door does not let pass, in a later request. */
-static bool leaves_room(struct MHD_Connection *connection)
+/* Of a connection's first request head.c makes sure; a later one is seen here only. */
+static bool leaves_room(struct MHD_Connection *connection, size_t n_entries)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    int n = MHD_get_connection_values_n(
-        connection, (enum MHD_ValueKind)(MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND), NULL, NULL);
 
-    return !info || info->header_size + (size_t)n * HEAD_ENTRY_BYTES <= HEAD_MOST_BYTES;
+    return !info || info->header_size + n_entries * HEAD_ENTRY_BYTES <= HEAD_MOST_BYTES;
 }
 
 struct command_request *command_request_begin(struct listener *listener,
@@ -271,7 +215,7 @@ struct command_request *command_request_begin(struct listener *listener,
                                               const char *method)
 {
     unsigned bit = router_method(method);
-    struct scan scan = {0};
+    struct request_headers headers;
     struct route_match match;
     struct command_request *command;
 
@@ -279,15 +223,15 @@ struct command_request *command_request_begin(struct listener *listener,
         return NULL;
     }
     command = command_request_new(listener, connection, &match, bit);
-    MHD_get_connection_values_n(connection, MHD_HEADER_KIND, scan_header, &scan);
-    command->job->base64 = scan.base64;
-    if (command->refusal == CALL_WELCOME) {
-        judge_access(command, &scan, url);
+    request_headers_read(&headers, listener, connection, url);
+    command->job->base64 = headers.base64;
+    if (command->state == CALL_WELCOME) {
+        judge_access(command, &headers);
     }
-    if (command->refusal == CALL_WELCOME && !leaves_room(connection)) {
-        command->refusal = CALL_HEAD_TOO_LARGE;
+    if (!leaves_room(connection, headers.n)) {
+        command_request_move(command, CALL_HEAD_TOO_LARGE);
     }
-    expect_body(command, &scan, method);
+    expect_body(command, &headers, method);
     return command;
 }
 
@@ -298,12 +242,10 @@ bool command_request_take(struct command_request *command, const char *bytes, si
     command->body_bytes += (int64_t)size;
     if (command->body_bytes > max) {
         buffer_release(&command->body);
-        if (command->refusal == CALL_WELCOME) {
-            command->refusal = CALL_TOO_LARGE;
-        }
-    } else if (command->refusal == CALL_WELCOME && command->keeps_body) {
+        command_request_move(command, CALL_TOO_LARGE);
+    } else if (command->state == CALL_WELCOME && command->keeps_body) {
         reserve(command, size);
-        if (command->refusal == CALL_WELCOME) {
+        if (command->state == CALL_WELCOME) {
             buffer_add(&command->body, bytes, size);
         }
     }
@@ -363,8 +305,7 @@ static bool find_master(struct command_request *command, enum MHD_Result *result
         if (!cache->snapshot || cache_find(cache, name)) {
             return true;
         }
-        *result = answer_knows_no_names(cache->snapshot) ? refuse_nameless(command)
-                                                         : refuse_unknown(command);
+        *result = cache_knows_no_names(cache) ? refuse_nameless(command) : refuse_unknown(command);
     } else if (cache->default_master) {
         memcpy(name, cache->default_master->master->name,
                strnlen(cache->default_master->master->name, sizeof(command->job->master) - 1));
@@ -560,7 +501,7 @@ static enum MHD_Result refuse_memory(struct command_request *command)
 
 static enum MHD_Result refuse(struct command_request *command)
 {
-    switch (command->refusal) {
+    switch (command->state) {
     case CALL_BAD_PATH:
         return refuse_bad(command, "the path takes % and two hexadecimal digits, and no NUL");
     case CALL_BAD_METHOD:
@@ -593,7 +534,7 @@ static enum MHD_Result go(struct command_request *command, const char *url)
     struct worker *worker = command->listener->worker;
     enum MHD_Result result = MHD_YES;
 
-    if (command->ended) {
+    if (command->state == CALL_ENDED) {
         return command_request_answer(command);
     }
     if (connection_is_refused(command->listener, command->connection)) {
@@ -602,7 +543,7 @@ static enum MHD_Result go(struct command_request *command, const char *url)
                                       connection_refuse(command->listener, command->connection),
                                       NULL);
     }
-    if (command->refusal != CALL_WELCOME) {
+    if (command->state != CALL_WELCOME) {
         return refuse(command);
     }
     if (!budget_has(command->body.size)) {

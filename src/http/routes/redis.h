@@ -26,9 +26,10 @@
 /* What is asked of a request's body or path. */
 enum command_request_kind { CALL_ONE, CALL_PIPELINE, CALL_TRANSACTION, CALL_PATH, CALL_KINDS };
 
-/* Why a request is refused before anything of it is read. */
-enum command_request_refusal {
-    CALL_WELCOME,
+/* A request runs and ends, or is refused for one of the reasons behind before it is read. */
+enum command_request_state {
+    CALL_WELCOME, /* also while its commands run */
+    CALL_ENDED,   /* what came of its commands is in `job` */
     CALL_BAD_PATH,
     CALL_BAD_METHOD,
     CALL_TWICE, /* a header that there may be one of */
@@ -47,10 +48,9 @@ struct command_request {
     struct MHD_Connection *connection;
     const struct route *route; /* NULL: its path is not well encoded */
     enum command_request_kind kind;
-    enum command_request_refusal refusal;
+    enum command_request_state state;
     const char *words; /* why access is refused; static */
     bool closing;      /* the connection ends after the answer */
-    bool ended;        /* what came of its commands is in `job` */
     bool keeps_body;   /* a POST; while it is welcome */
     struct buffer body;
     int64_t body_bytes;         /* that came, dropped ones included */

@@ -11,12 +11,18 @@
 #include "bellwether/base/memory.h"
 #include "http/server/answer_cache.h"
 #include "http/server/sockets.h"
-#include "redis.h"
 
 #define FILES_EVERY_MS 2000
 #define WATCHER_SILENT_MS 1000 /* it gives a sign of life twice a second at least */
 
 /* ---- those that have ended ---- */
+
+void command_request_move(struct command_request *command, enum command_request_state state)
+{
+    if (command->state == CALL_WELCOME) {
+        command->state = state;
+    }
+}
 
 /*
  * Each resume makes libmicrohttpd walk all that sleep, so all that have ended in a turn are resumed
@@ -27,7 +33,7 @@ void commands_ended(struct pool_request *job)
     struct command_request *command = job->data;
     struct worker *worker = command->listener->worker;
 
-    command->ended = true;
+    command_request_move(command, CALL_ENDED);
     list_append(&worker->commands->ended, &command->link);
     loop_turn_again(worker->loop);
 }
@@ -44,7 +50,7 @@ void commands_flush(struct commands *commands)
 
 /* ---- what the pool wants to know, and to tell ---- */
 
-/* The socket tells, even where bytes that the caller sent before are not read yet. */
+/* recv() would say nothing: the caller may have sent more behind the request before it left. */
 bool commands_caller_is_gone(void *data)
 {
     const struct command_request *command = data;

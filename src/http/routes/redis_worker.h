@@ -8,6 +8,7 @@
 #include "bellwether/commands/pool.h"
 #include "http/server/access.h"
 #include "http/server/worker.h"
+#include "redis.h"
 #include "small_answers.h"
 
 /* What a worker has for commands. */
@@ -26,7 +27,9 @@ struct commands {
 /** @return NULL, after a line in the log: tokens can't be checked here. */
 struct commands *commands_new(struct worker *worker);
 void commands_free(struct commands *commands);
-/** The job ended: its request is resumed when this turn ends. */
+/** A request's state changes nowhere else, and once only: its first refusal counts. */
+void command_request_move(struct command_request *command, enum command_request_state state);
+/** The job ended: resume its request when this turn ends. */
 void commands_ended(struct pool_request *job);
 /** Whether a call's other side has closed, or shut down what it writes. */
 bool commands_caller_is_gone(void *command);

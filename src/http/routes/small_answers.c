@@ -21,6 +21,14 @@ struct small_answer {
     char body[];
 };
 
+static struct small_answer *take_kept(struct small_answers *answers, size_t size)
+{
+    struct list_link *link = list_take_first(&answers->kept[size]);
+
+    answers->n -= link != NULL;
+    return LIST_OWNER(link, struct small_answer, link);
+}
+
 static void small_answer_free(struct small_answer *small)
 {
     MHD_destroy_response(small->response);
@@ -42,12 +50,9 @@ struct small_answer *small_answer_take(struct small_answers *answers,
                                        const struct response_headers *headers, const char *body,
                                        size_t size)
 {
-    struct small_answer *small =
-        LIST_OWNER(list_take_first(&answers->by_size[size]), struct small_answer, link);
+    struct small_answer *small = take_kept(answers, size);
 
-    if (small) {
-        answers->n--;
-    } else {
+    if (!small) {
         small = small_answer_new(answers, headers, size);
     }
     memcpy(small->body, body, size);
@@ -65,17 +70,16 @@ void small_answer_give_back(struct small_answers *answers, struct small_answer *
         small_answer_free(small);
         return;
     }
-    list_insert_after(&answers->by_size[small->size], NULL, &small->link);
+    list_insert_after(&answers->kept[small->size], NULL, &small->link);
     answers->n++;
 }
 
 void small_answer_drop_all(struct small_answers *answers)
 {
     for (size_t size = 0; size <= SMALL_SIZE_MAX; size++) {
-        for (struct list_link *link; (link = list_take_first(&answers->by_size[size]));) {
-            small_answer_free(LIST_OWNER(link, struct small_answer, link));
+        for (struct small_answer *small; (small = take_kept(answers, size));) {
+            small_answer_free(small);
         }
     }
-    answers->n = 0;
     answers->edition++;
 }

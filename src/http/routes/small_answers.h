@@ -11,7 +11,7 @@
 
 /* The small answers that a worker keeps; zeroed before use. */
 struct small_answers {
-    struct list by_size[SMALL_SIZE_MAX + 1]; /* the one used last first */
+    struct list kept[SMALL_SIZE_MAX + 1]; /* of struct small_answer, by size */
     size_t n;
     unsigned edition; /* of their headers */
 };

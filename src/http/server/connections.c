@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -25,62 +24,50 @@
 #define IDLE_LEAST_MS 1000 /* whoever has waited comes back at once, mostly */
 #define SAY_EVERY_MS 60000
 
-/* ---- lists ---- */
+/* ---- states and lists ---- */
 
-void connections_put(struct http_conn_list *list, struct http_conn *conn)
+static struct http_conn_list *list_of(struct connections *connections, enum http_conn_state state)
 {
-    conn->next = NULL;
-    conn->previous = list->last;
-    if (list->last) {
-        list->last->next = conn;
-    } else {
-        list->first = conn;
+    switch (state) {
+    case HTTP_CONN_PASSING: return NULL;
+    case HTTP_CONN_SILENT: return &connections->silent;
+    case HTTP_CONN_LEAVING: return &connections->leaving;
+    default: return &connections->inside;
     }
-    list->last = conn;
-    list->n++;
 }
 
-void connections_take_out(struct http_conn_list *list, struct http_conn *conn)
+static void change_list(struct http_conn *conn, struct http_conn_list *from,
+                        struct http_conn_list *to)
 {
-    if (conn->previous) {
-        conn->previous->next = conn->next;
-    } else {
-        list->first = conn->next;
+    if (from) {
+        list_remove(&from->list, &conn->link);
+        from->n--;
     }
-    if (conn->next) {
-        conn->next->previous = conn->previous;
-    } else {
-        list->last = conn->previous;
+    if (to) {
+        list_append(&to->list, &conn->link);
+        to->n++;
     }
-    conn->next = conn->previous = NULL;
-    list->n--;
 }
 
-static void reader_add(struct connections *connections, struct http_conn *conn)
+void http_conn_move(struct http_conn *conn, enum http_conn_state state)
 {
-    conn->is_reader = true;
-    conn->previous_reader = NULL;
-    conn->next_reader = connections->readers;
-    if (connections->readers) {
-        connections->readers->previous_reader = conn;
+    enum http_conn_state before = conn->state;
+
+    if (before == HTTP_CONN_CUT && state != HTTP_CONN_PASSING) {
+        return;
     }
-    connections->readers = conn;
+    conn->state = (uint8_t)state;
+    if (before < HTTP_CONN_IDLE || state < HTTP_CONN_IDLE) { /* else it stays inside */
+        change_list(conn, list_of(conn->door->all, before), list_of(conn->door->all, state));
+    }
 }
 
 static void reader_remove(struct connections *connections, struct http_conn *conn)
 {
-    if (!conn->is_reader) {
-        connections->reading = connections->reading == conn ? NULL : connections->reading;
-        return;
-    }
-    conn->is_reader = false;
-    if (conn->next_reader) {
-        conn->next_reader->previous_reader = conn->previous_reader;
-    }
-    if (conn->previous_reader) {
-        conn->previous_reader->next_reader = conn->next_reader;
-    } else {
-        connections->readers = conn->next_reader;
+    if (connections->reading == conn) {
+        connections->reading = NULL;
+    } else if (list_holds(&connections->readers, &conn->reader_link)) {
+        list_remove(&connections->readers, &conn->reader_link);
     }
 }
 
@@ -173,12 +160,12 @@ static void give_back(struct http_conn *conn)
     conn->place = PLACE_NONE;
 }
 
-/* Who is between two requests loses the least when its connection ends. */
+/* Cut the oldest that is idle: between two requests a caller loses the least. */
 static bool drop_idle(struct connections *connections, enum http_conn_place place, int64_t least_ms)
 {
     int64_t now_ms = clock_boot_ms();
 
-    for (struct http_conn *conn = connections->inside.first; conn; conn = conn->next) {
+    LIST_EACH(struct http_conn, conn, &connections->inside.list, link) {
         if (conn->place == place && conn->state == HTTP_CONN_IDLE &&
             now_ms - conn->since_ms >= least_ms) {
             http_conn_cut(conn);
@@ -189,8 +176,8 @@ static bool drop_idle(struct connections *connections, enum http_conn_place plac
 }
 
 /*
- * Probes have places of their own, and whoever comes gets one: of all that flood it the oldest has
- * to go.
+ * Probes have places of their own, and each new connection gets one: where there are too many the
+ * oldest has to go.
  */
 static void enter_probe(struct http_conn *conn)
 {
@@ -202,7 +189,7 @@ static void enter_probe(struct http_conn *conn)
         drop_idle(connections, PLACE_PROBE, 0)) {
         return;
     }
-    for (struct http_conn *other = connections->inside.first; other; other = other->next) {
+    LIST_EACH(struct http_conn, other, &connections->inside.list, link) {
         if (other->place == PLACE_PROBE && other->state != HTTP_CONN_CUT) {
             http_conn_cut(other);
             return;
@@ -255,19 +242,11 @@ void http_conn_enter(struct http_conn *conn, const struct peek *peek)
 
 void http_conn_free(struct http_conn *conn)
 {
-    struct connections *connections = conn->door->all;
-
-    reader_remove(connections, conn);
+    reader_remove(conn->door->all, conn);
+    http_conn_move(conn, HTTP_CONN_PASSING);
     http_conn_set_watch(conn, WATCH_NONE);
     give_back(conn);
     free(conn);
-}
-
-void http_conn_move(struct http_conn *conn, enum http_conn_state state)
-{
-    if (conn->state != HTTP_CONN_CUT) {
-        conn->state = (uint8_t)state;
-    }
 }
 
 void http_conn_set_watch(struct http_conn *conn, enum http_conn_watch watch)
@@ -306,11 +285,11 @@ static struct http_conn *http_conn_again(struct connections *connections,
     return connections->known_http_conn;
 }
 
-/* It is a reader only when others have their turn before it is all there. */
+/* A connection is a reader only where others have their turn before its request is all there. */
 static void settle_reading(struct connections *connections)
 {
     if (connections->reading) {
-        reader_add(connections, connections->reading);
+        list_append(&connections->readers, &connections->reading->reader_link);
         connections->reading = NULL;
     }
 }
@@ -434,7 +413,7 @@ const char *connection_refuse(struct listener *listener, struct MHD_Connection *
 
 /* ---- callbacks of MHD: listener.c has them ---- */
 
-/* One that is to be told no, or that has a spare descriptor, gets little time for it. */
+/* A connection that is refused, or has a spare descriptor, gets little time for its request. */
 void connection_starts(struct listener *listener, struct MHD_Connection *connection, void **context)
 {
     struct connections *connections = listener->worker->connections;
@@ -444,7 +423,6 @@ void connection_starts(struct listener *listener, struct MHD_Connection *connect
     *context = conn;
     http_conn_move(conn, HTTP_CONN_IDLE);
     conn->since_ms = conn->looked_ms = clock_boot_ms();
-    connections_put(&connections->inside, conn);
     connections_arm(connections);
     listener->refusing += conn->refusal != 0;
     if (conn->refusal || conn->spare) {
@@ -462,7 +440,6 @@ void connection_closes(struct listener *listener, void **context)
     *context = NULL;
     connections->known = NULL;
     listener->refusing -= conn->refusal != 0;
-    connections_take_out(&connections->inside, conn);
     http_conn_free(conn);
     if (spare) {
         connections_arm(connections); /* its descriptor is closed after this call */
@@ -503,15 +480,14 @@ void connections_arm(struct connections *connections)
     }
 }
 
-/* libmicrohttpd watches for bytes, and misses an end that comes together with the last of them. */
+/* libmicrohttpd watches for bytes, and misses a close that comes together with the last of them. */
 void connections_turn(struct connections *connections)
 {
     settle_reading(connections);
-    while (connections->readers) {
-        struct http_conn *conn = connections->readers;
+    for (struct list_link *link; (link = list_take_first(&connections->readers));) {
+        struct http_conn *conn = LIST_OWNER(link, struct http_conn, reader_link);
         struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = conn};
 
-        reader_remove(connections, conn);
         if (conn->watch == WATCH_NONE &&
             epoll_ctl(connections->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event) == 0) {
             http_conn_set_watch(conn, WATCH_EPOLL);

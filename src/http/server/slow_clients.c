@@ -13,8 +13,8 @@
 
 #include <linux/sockios.h>
 
+#include "admission.h"
 #include "bellwether/base/clock.h"
-#include "silent.h"
 
 #define SLOWEST_BYTES_PER_S 1024
 #define RECEIVED_SLACK_MS 50 /* a request's own last bytes are no beginning of the next */
@@ -30,7 +30,7 @@ static void time_out(struct http_conn *conn)
     static const char words[] = "the request was not all there in time (option request-timeout)";
 
     connections_refuse(conn->door->all, METRIC_REJECTION_REQUEST_TIMEOUT, words);
-    silent_say(conn, PROBLEM_REQUEST_TIMEOUT, words, NULL);
+    http_conn_say(conn, PROBLEM_REQUEST_TIMEOUT, words, NULL);
     http_conn_cut(conn);
 }
 
@@ -134,8 +134,8 @@ void slow_clients_sweep(void *data)
     struct connections *connections = data;
     int64_t now_ms = clock_boot_ms();
 
-    silent_sweep(connections, now_ms);
-    for (struct http_conn *conn = connections->inside.first; conn; conn = conn->next) {
+    admission_sweep(connections, now_ms);
+    LIST_EACH(struct http_conn, conn, &connections->inside.list, link) {
         switch ((enum http_conn_state)conn->state) {
         case HTTP_CONN_IDLE: look_at_idle(conn, now_ms); break;
         case HTTP_CONN_READING: look_at_reading(conn, now_ms); break;

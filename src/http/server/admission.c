@@ -1,12 +1,12 @@
 /*
- * Connections outside libmicrohttpd. Until the head of a request is all there, one costs a few
- * bytes and a watch here, and no place; of too many the oldest is closed. Then its first bytes tell
- * which daemon it belongs to, or that it is none of ours.
+ * The way of a connection into libmicrohttpd. Until the head of its request is all there, a
+ * connection costs a few bytes and a watch here, and no place; of too many the oldest is closed.
+ * Then its first bytes tell to which daemon it is handed over, or that they are no request of
+ * HTTP/1.1: then it is told so and closed.
  */
-#include "silent.h"
+#include "admission.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +16,6 @@
 #include <unistd.h>
 
 #include "bellwether/base/clock.h"
-#include "bellwether/base/memory.h"
-#include "bellwether/http/master_json.h"
 #include "response.h"
 #include "sockets.h"
 
@@ -35,12 +33,16 @@ static int64_t silence_ms(const struct connections *connections)
     return limit_ms < config->idle_timeout_ms ? limit_ms : config->idle_timeout_ms;
 }
 
-static void drop(struct http_conn_list *list, struct http_conn *conn)
+static struct http_conn *first_of(const struct http_conn_list *list)
+{
+    return LIST_OWNER(list->list.first, struct http_conn, link);
+}
+
+static void drop(struct http_conn *conn)
 {
     struct connections *connections = conn->door->all;
     bool spare = conn->spare;
 
-    connections_take_out(list, conn);
     close(conn->fd);
     http_conn_free(conn);
     if (spare) {
@@ -75,25 +77,18 @@ static void unwatch(struct http_conn *conn)
 
 /* ---- answers of our own ---- */
 
-void silent_say(const struct http_conn *conn, enum problem_kind kind, const char *detail,
-                const struct peek *peek)
+void http_conn_say(const struct http_conn *conn, enum problem_kind kind, const char *detail,
+                   const struct peek *peek)
 {
     unsigned status = problem_status(kind);
-    json_t *problem = problem_new(kind, detail);
     bool head = peek && peek->head, as_text = peek && peek->text;
     size_t size;
-    char *body, text[2048], date[64];
+    char *body = problem_write(kind, problem_new(kind, detail), as_text, false, &size);
+    char text[2048], date[64];
     time_t now = (time_t)(clock_wall_ms() / 1000);
     struct tm when;
     int n;
 
-    if (as_text) {
-        body = problem_line(kind, problem);
-        size = strlen(body);
-        json_decref(problem);
-    } else {
-        body = render_dump(problem, false, &size);
-    }
     gmtime_r(&now, &when);
     (void)strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &when);
     n = snprintf(
@@ -109,8 +104,10 @@ void silent_say(const struct http_conn *conn, enum problem_kind kind, const char
     free(body);
 }
 
-/* To close with bytes unread would take the answer away from a caller that has not read it yet.
- * @return whether the caller is done. */
+/*
+ * Drop what the caller still sends: to close with bytes unread would take the answer away from a
+ * caller that has not read it yet. @return whether the caller is done.
+ */
 static bool drain(const struct http_conn *conn)
 {
     char bytes[4096];
@@ -125,24 +122,20 @@ static bool drain(const struct http_conn *conn)
     return false;
 }
 
-/* Out of the list of the silent, after it was told. */
+/* The connection was told why it is refused: it has LEAVE_MS to read that. */
 static void leave(struct http_conn *conn)
 {
-    struct connections *connections = conn->door->all;
-
-    connections_take_out(&connections->silent, conn);
-    connections_put(&connections->leaving, conn);
     http_conn_move(conn, HTTP_CONN_LEAVING);
     conn->since_ms = clock_boot_ms();
     shutdown(conn->fd, SHUT_WR);
-    if (drain(conn) || connections->leaving.n > LEAVING_MAX) {
-        drop(&connections->leaving, conn);
+    if (drain(conn) || conn->door->all->leaving.n > LEAVING_MAX) {
+        drop(conn);
         return;
     }
     watch(conn);
 }
 
-/* ---- what it is ---- */
+/* ---- what the first bytes say ---- */
 
 static void refuse_bytes(struct http_conn *conn, const struct peek *peek)
 {
@@ -156,7 +149,8 @@ static void refuse_bytes(struct http_conn *conn, const struct peek *peek)
             : "this listener takes HTTP/1.1 only, and these bytes begin an HTTP/2 connection";
 
     connections_refuse(conn->door->all, METRIC_REJECTION_PROTOCOL, words);
-    silent_say(conn, peek->kind == PEEK_FAULTY ? peek->why : PROBLEM_WRONG_PROTOCOL, words, peek);
+    http_conn_say(conn, peek->kind == PEEK_FAULTY ? peek->why : PROBLEM_WRONG_PROTOCOL, words,
+                  peek);
     leave(conn);
 }
 
@@ -183,12 +177,12 @@ static void hand_over(struct http_conn *conn, const struct peek *peek)
         const char *words = "there are too many to tell each why; ask again later";
 
         connections_refuse(connections, why, words);
-        silent_say(conn, PROBLEM_TOO_MANY_CONNECTIONS, words, peek);
+        http_conn_say(conn, PROBLEM_TOO_MANY_CONNECTIONS, words, peek);
         leave(conn);
         return;
     }
     unwatch(conn);
-    connections_take_out(&connections->silent, conn);
+    http_conn_move(conn, HTTP_CONN_PASSING);
     connections->entering = conn;
     listener = listener_for(door, peek);
     listener->wanted = true;
@@ -212,12 +206,11 @@ static ssize_t peek_into(const struct http_conn *conn, struct peek *out)
 /* @param ended  its caller sends no more. */
 static void look(struct http_conn *conn, bool ended)
 {
-    struct connections *connections = conn->door->all;
     struct peek seen;
     ssize_t n = peek_into(conn, &seen);
 
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-        drop(&connections->silent, conn);
+        drop(conn);
         return;
     }
     if (n > 0) {
@@ -228,7 +221,7 @@ static void look(struct http_conn *conn, bool ended)
     case PEEK_MORE:
         if (ended) {
             (void)drain(conn);
-            drop(&connections->silent, conn);
+            drop(conn);
         } else {
             watch(conn);
         }
@@ -237,9 +230,9 @@ static void look(struct http_conn *conn, bool ended)
     }
 }
 
-/* ---- the list ---- */
+/* ---- from accept() on ---- */
 
-/* Those that have not spoken may have what places nobody has, and some more. */
+/* How many that have not spoken there may be: the places that nobody has, and some more. */
 static size_t room(const struct connections *connections)
 {
     const struct http_config *config = connections->worker->config;
@@ -252,38 +245,37 @@ static size_t room(const struct connections *connections)
     return (taken < all ? all - taken : 0) / config->n_workers + HTTP_CONNECTIONS_REFUSED_AT_ONCE;
 }
 
-void silent_begin(struct http_conn *conn)
+void admission_begin(struct http_conn *conn)
 {
     struct connections *connections = conn->door->all;
 
     conn->since_ms = clock_boot_ms();
-    connections_put(&connections->silent, conn);
+    http_conn_move(conn, HTTP_CONN_SILENT);
     look(conn, false);
     if (connections->silent.n > room(connections)) {
-        (void)silent_drop_oldest(connections);
+        (void)admission_drop_oldest(connections);
     }
     connections_arm(connections);
 }
 
-bool silent_drop_oldest(struct connections *connections)
+bool admission_drop_oldest(struct connections *connections)
 {
-    struct http_conn *oldest =
-        connections->silent.first ? connections->silent.first : connections->leaving.first;
+    struct http_conn *silent = first_of(&connections->silent),
+                     *oldest = silent ? silent : first_of(&connections->leaving);
 
-    if (!oldest) {
-        return false;
+    if (oldest) {
+        drop(oldest);
     }
-    drop(oldest->state == HTTP_CONN_LEAVING ? &connections->leaving : &connections->silent, oldest);
-    return true;
+    return oldest != NULL;
 }
 
-void silent_drop_all(struct connections *connections)
+void admission_drop_all(struct connections *connections)
 {
-    while (silent_drop_oldest(connections)) {
+    while (admission_drop_oldest(connections)) {
     }
 }
 
-void silent_ready(void *data, int events)
+void admission_ready(void *data, int events)
 {
     struct connections *connections = data;
     struct epoll_event ready[READY_MAX];
@@ -299,7 +291,7 @@ void silent_ready(void *data, int events)
             break;
         case HTTP_CONN_LEAVING:
             if (drain(conn)) {
-                drop(&connections->leaving, conn);
+                drop(conn);
             }
             break;
         case HTTP_CONN_READING: http_conn_may_have_left(conn); break;
@@ -310,8 +302,10 @@ void silent_ready(void *data, int events)
 
 static void look_by_turns(struct connections *connections)
 {
-    for (struct http_conn *conn = connections->silent.first, *next; conn; conn = next) {
-        next = conn->next;
+    for (struct list_link *link = connections->silent.list.first, *next; link; link = next) {
+        struct http_conn *conn = LIST_OWNER(link, struct http_conn, link);
+
+        next = link->next;
         if (conn->watch == WATCH_BY_TURNS) {
             http_conn_set_watch(conn, WATCH_NONE);
             look(conn, false);
@@ -319,7 +313,7 @@ static void look_by_turns(struct connections *connections)
     }
 }
 
-void silent_sweep(struct connections *connections, int64_t now_ms)
+void admission_sweep(struct connections *connections, int64_t now_ms)
 {
     static const char words[] =
         "the request's head was not all there in time (option request-timeout)";
@@ -329,19 +323,19 @@ void silent_sweep(struct connections *connections, int64_t now_ms)
     if (connections->n_unwatched > 0) {
         look_by_turns(connections);
     }
-    while ((conn = connections->silent.first) && now_ms - conn->since_ms >= limit_ms) {
+    while ((conn = first_of(&connections->silent)) && now_ms - conn->since_ms >= limit_ms) {
         if (conn->moved > 0) {
             struct peek begun;
 
             (void)peek_into(conn, &begun);
             connections_refuse(connections, METRIC_REJECTION_REQUEST_TIMEOUT, words);
-            silent_say(conn, PROBLEM_REQUEST_TIMEOUT, words, &begun);
+            http_conn_say(conn, PROBLEM_REQUEST_TIMEOUT, words, &begun);
             leave(conn);
         } else {
-            drop(&connections->silent, conn);
+            drop(conn);
         }
     }
-    while ((conn = connections->leaving.first) && now_ms - conn->since_ms >= LEAVE_MS) {
-        drop(&connections->leaving, conn);
+    while ((conn = first_of(&connections->leaving)) && now_ms - conn->since_ms >= LEAVE_MS) {
+        drop(conn);
     }
 }
