@@ -76,7 +76,7 @@ static void publish(struct program *p)
     struct address from = p->published[i], to = node(what >> 1);
 
     p->moves += !p->has_published[i] || !address_equal(&from, &to);
-    failover_log_published(p->failover_log, p->masters[i], p->has_published[i] ? &from : NULL, &to,
+    failover_log_published(p->masters[i], p->has_published[i] ? &from : NULL, &to,
                            (what >> 3 & 3) - 1, (what & 32) != 0, (what & 64) != 0, at(p));
     p->published[i] = to;
     p->has_published[i] = true;
@@ -86,8 +86,7 @@ static void state(struct program *p)
 {
     uint8_t what = next(p), i = what & 1;
 
-    failover_log_state(p->failover_log, p->masters[i],
-                       p->has_published[i] ? &p->published[i] : NULL,
+    failover_log_state(p->masters[i], p->has_published[i] ? &p->published[i] : NULL,
                        (enum master_state)((what >> 1) % MASTER_STATES_COUNT), at(p));
 }
 
@@ -95,7 +94,7 @@ static void forget(struct program *p)
 {
     uint8_t i = next(p) & 1;
 
-    failover_log_forget(p->failover_log, p->masters[i], at(p));
+    failover_log_forget(p->masters[i], at(p));
     p->masters[i] = failover_log_watch(p->failover_log, i ? "other" : "mymaster", i);
     p->has_published[i] = false;
 }
@@ -147,7 +146,7 @@ static void run(struct program *p)
     case 3: publish(p); break;
     case 4: state(p); break;
     case 5:
-        failover_log_checked(p->failover_log, p->masters[opcode >> 3 & 1],
+        failover_log_checked(p->masters[opcode >> 3 & 1],
                              (enum failover_log_check)((opcode >> 4) % 3), at(p));
         break;
     case 6: pass(p, (opcode >> 3) * (int64_t)next(p) * 10); break;

@@ -55,9 +55,9 @@ struct failover_player failover_play_start(size_t capacity)
         snprintf(watched->name, sizeof(watched->name), "%s", i == 0 ? "mymaster" : "other");
         watched->published = recording_address(i == 0 ? "7200" : "7203");
         watched->record = failover_log_watch(player.failover_log, watched->name, 0);
-        failover_log_published(player.failover_log, watched->record, NULL, &watched->published, 0,
-                               true, false, failover_play_time(&player));
-        failover_log_state(player.failover_log, watched->record, &watched->published, MASTER_OK,
+        failover_log_published(watched->record, NULL, &watched->published, 0, true, false,
+                               failover_play_time(&player));
+        failover_log_state(watched->record, &watched->published, MASTER_OK,
                            failover_play_time(&player));
     }
     return player;
@@ -88,25 +88,25 @@ static void play_own(struct failover_player *player, const char *what)
 
     cr_assert(n >= 2 && watched, "%s", what);
     if (strcmp(verb, "good") == 0 || strcmp(verb, "lost") == 0 || strcmp(verb, "alive") == 0) {
-        failover_log_checked(player->failover_log, watched->record,
+        failover_log_checked(watched->record,
                              *verb == 'g'   ? TIMELINE_GOOD
                              : *verb == 'l' ? TIMELINE_BAD
                                             : TIMELINE_ALIVE,
                              failover_play_time(player));
     } else if (strcmp(verb, "restarted") == 0) {
-        failover_log_restarted(player->failover_log, watched->record, failover_play_time(player));
+        failover_log_restarted(watched->record, failover_play_time(player));
     } else if (strcmp(verb, "state") == 0) {
-        failover_log_state(player->failover_log, watched->record, &watched->published,
-                           state_of(rest), failover_play_time(player));
+        failover_log_state(watched->record, &watched->published, state_of(rest),
+                           failover_play_time(player));
     } else {
         bool adopted = strcmp(verb, "adopted") == 0;
         struct address from = watched->published;
 
         cr_assert(adopted || strcmp(verb, "published") == 0, "%s", what);
         watched->published = recording_address(rest);
-        failover_log_published(player->failover_log, watched->record, &from, &watched->published,
-                               strtoll(more, NULL, 10), true, adopted, failover_play_time(player));
-        failover_log_state(player->failover_log, watched->record, &watched->published, MASTER_OK,
+        failover_log_published(watched->record, &from, &watched->published, strtoll(more, NULL, 10),
+                               true, adopted, failover_play_time(player));
+        failover_log_state(watched->record, &watched->published, MASTER_OK,
                            failover_play_time(player));
     }
 }

@@ -126,7 +126,7 @@ Test(sim_failover_log, master_is_watched_no_longer)
     struct failover_player player = failover_play_start(64);
 
     failover_play(&player, DOWN "1310 7210 +try-failover" MASTER);
-    failover_log_forget(player.failover_log, player.watched[0].record, failover_play_time(&player));
+    failover_log_forget(player.watched[0].record, failover_play_time(&player));
     failover_play_check(&player);
     EXPECT_STORY(&player, "mymaster crash aborted(not_elected) 7200>0 from 200 to 1310 gap ?: "
                           "suspected 0 sdown 1000 odown 1100");

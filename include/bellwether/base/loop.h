@@ -52,6 +52,8 @@ void loop_stop(struct loop *loop);
  * NULL: none.
  */
 void loop_on_turn(struct loop *loop, void (*turn)(void *data), void *data);
+/** Where the hook has run already in this turn, it runs once more before the loop blocks. */
+void loop_turn_again(struct loop *loop);
 
 /*
  * Something to be done once at the end of the present turn, before the loop_on_turn() hook: so that

@@ -11,6 +11,8 @@
 void *mem_new(size_t n, size_t size);
 /** Like reallocarray(), never NULL. New bytes are not zeroed. Thread: any. */
 void *mem_resize(void *old, size_t n, size_t size);
+/** A copy of `n` elements of `size` bytes; none need be there. Free with free(). Thread: any. */
+void *mem_copy(const void *from, size_t n, size_t size);
 /** A copy of `text`, or NULL when `text` is NULL. Free with free(). Thread: any. */
 char *mem_strdup(const char *text);
 /** End the process with that message, where a library has found no memory. Thread: any. */

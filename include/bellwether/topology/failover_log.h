@@ -158,15 +158,14 @@ struct failover_record;
 struct failover_log *failover_log_new(size_t capacity);
 void failover_log_free(struct failover_log *failover_log);
 /**
- * A master is watched from now on. @param name copied. @return its story, the failover log's own.
+ * A master is watched from now on. @param name copied. @return its record, the failover log's own.
  */
 struct failover_record *failover_log_watch(struct failover_log *failover_log, const char *name,
                                            size_t deployment);
 /** How long Sentinels wait before they call it down, as far as they say. */
 void failover_log_down_after(struct failover_record *record, int64_t down_after_ms);
-/** It is watched no longer: its open entry ends. */
-void failover_log_forget(struct failover_log *failover_log, struct failover_record *record,
-                         struct failover_log_time now);
+/** That master is watched no longer: its open entry ends. */
+void failover_log_forget(struct failover_record *record, struct failover_log_time now);
 void failover_log_hear(struct failover_log *failover_log, const struct failover_log_event *event,
                        struct failover_log_time now);
 /**
@@ -174,23 +173,21 @@ void failover_log_hear(struct failover_log *failover_log, const struct failover_
  * @param at a good answer proves nothing about later than its question; a bad one is news as of
  * now.
  */
-void failover_log_checked(struct failover_log *failover_log, struct failover_record *record,
-                          enum failover_log_check check, struct failover_log_time at);
+void failover_log_checked(struct failover_record *record, enum failover_log_check check,
+                          struct failover_log_time at);
 /** A master's state. @param published NULL: none yet. */
-void failover_log_state(struct failover_log *failover_log, struct failover_record *record,
-                        const struct address *published, enum master_state state,
-                        struct failover_log_time now);
+void failover_log_state(struct failover_record *record, const struct address *published,
+                        enum master_state state, struct failover_log_time now);
 /**
  * The answer moved; before failover_log_state() hears what became of it. @param from NULL: the
  * first publication.
  * @param verified the new node itself said master. @param adopted by --adopt promoted.
  */
-void failover_log_published(struct failover_log *failover_log, struct failover_record *record,
-                            const struct address *from, const struct address *to, int64_t epoch,
-                            bool verified, bool adopted, struct failover_log_time now);
-/** The published node was restarted and is back: told by its entry, else by one of its own. */
-void failover_log_restarted(struct failover_log *failover_log, struct failover_record *record,
+void failover_log_published(struct failover_record *record, const struct address *from,
+                            const struct address *to, int64_t epoch, bool verified, bool adopted,
                             struct failover_log_time now);
+/** The published node was restarted and is back: told by its entry, else by one of its own. */
+void failover_log_restarted(struct failover_record *record, struct failover_log_time now);
 /** Entries that waited too long for something are closed. @return whether anything changed. */
 bool failover_log_tick(struct failover_log *failover_log, struct failover_log_time now);
 /** The next time at which failover_log_tick() has something to do, boot clock; -1 never. */

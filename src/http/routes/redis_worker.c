@@ -24,43 +24,27 @@ void command_request_move(struct command_request *command, enum command_request_
     }
 }
 
-static void resume_all(struct commands *commands)
-{
-    for (struct list_link *link; (link = list_take_first(&commands->ended));) {
-        struct command_request *command = LIST_OWNER(link, struct command_request, link);
-
-        MHD_resume_connection(command->connection);
-        command->listener->wanted = true;
-    }
-}
-
 /*
  * Each resume makes libmicrohttpd walk all that sleep, so all that have ended in a turn are resumed
- * together. The worker's own turn may be over by now, hence the run of the daemons from here.
+ * together, by the worker's hook.
  */
-static void run_ended(void *data)
-{
-    struct commands *commands = data;
-
-    resume_all(commands);
-    listeners_turn(commands->worker);
-}
-
 void commands_ended(struct pool_request *job)
 {
     struct command_request *command = job->data;
-    struct commands *commands = command->listener->worker->commands;
+    struct worker *worker = command->listener->worker;
 
     command_request_move(command, CALL_ENDED);
-    list_append(&commands->ended, &command->link);
-    loop_later_queue(commands->worker->loop, &commands->resume);
+    list_append(&worker->commands->ended, &command->link);
+    loop_turn_again(worker->loop);
 }
 
 void commands_flush(struct commands *commands)
 {
-    if (commands) {
-        loop_later_cancel(commands->worker->loop, &commands->resume);
-        resume_all(commands);
+    for (struct list_link *link; commands && (link = list_take_first(&commands->ended));) {
+        struct command_request *command = LIST_OWNER(link, struct command_request, link);
+
+        MHD_resume_connection(command->connection);
+        command->listener->wanted = true;
     }
 }
 
@@ -160,7 +144,6 @@ struct commands *commands_new(struct worker *worker)
     char error[256];
 
     commands->worker = worker;
-    commands->resume = (struct loop_later){.run = run_ended, .data = commands};
     commands->files_timer = loop_timer_new(worker->loop, look_at_files, commands);
     metric_files_start(&metrics_redis(worker->metrics, worker->number)->files, clock_wall_ms());
     commands->access = access_new(&access, error, sizeof(error));
@@ -178,7 +161,6 @@ struct commands *commands_new(struct worker *worker)
 void commands_free(struct commands *commands)
 {
     if (commands) {
-        loop_later_cancel(commands->worker->loop, &commands->resume);
         small_answer_drop_all(&commands->small);
         pool_free(commands->pool);
         access_free(commands->access);

@@ -22,7 +22,6 @@ struct commands {
     struct address shown;
     char shown_text[ADDRESS_TEXT_SIZE];
     struct small_answers small; /* all name the node that is shown */
-    struct loop_later resume;   /* resumes the ended when this turn ends */
 };
 
 /** @return NULL, after a line in the log: tokens can't be checked here. */
@@ -42,7 +41,7 @@ void commands_reload(struct commands *commands);
 void commands_drain(struct commands *commands);
 /** What was sent, too. @return whether there was anything. */
 bool commands_abandon(struct commands *commands);
-/** Resume who has ended: the turn does not come any more. */
+/** Resume all that have ended; before the daemons are run, in each turn. */
 void commands_flush(struct commands *commands);
 
 #endif

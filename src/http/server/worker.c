@@ -141,6 +141,7 @@ static void turn(void *data)
     do {
         streams_turn(worker->streams);
         suspend_turn(worker);
+        worker->routes->commands_flush(worker->commands);
         listeners_turn(worker);
         connections_turn(worker->connections);
         again = worker->held.first != NULL;

@@ -64,8 +64,8 @@ static void request_ended(struct pool_request *request)
 {
     struct pool_stage *stage = request->data;
 
-    for (size_t i = 0; i < request->n_items; i++) {
-        cr_expect_neq(request->items[i].outcome, ITEM_PENDING);
+    for (size_t i = 0; i < request->n_commands; i++) {
+        cr_expect_neq(request->commands[i].outcome, OUTCOME_PENDING);
     }
     if (++stage->n_ended == stage->n_requests) {
         loop_stop(stage->loop);
@@ -162,7 +162,7 @@ bool pool_stage_hand_in(struct pool_stage *stage, struct pool_request *request, 
 struct pool_request *pool_stage_submit_as(struct pool_stage *stage, enum submission how,
                                           const char *json)
 {
-    struct pool_request *request = pool_request_new();
+    struct pool_request *request = mem_new(1, sizeof(*request));
 
     (void)pool_stage_hand_in(stage, request, how, json);
     return request;
@@ -217,7 +217,8 @@ void pool_stage_close(struct pool_stage *stage)
         cr_expect_eq(metric_look(&stage->counts->connections[i]), 0, "connections %d", i);
     }
     for (size_t i = 0; i < stage->n_requests; i++) {
-        pool_request_free(stage->requests[i]);
+        pool_request_release(stage->requests[i]);
+        free(stage->requests[i]);
     }
     snapshot_unref(stage->snapshot);
     metrics_free(stage->metrics);
@@ -239,21 +240,21 @@ void fake_peer_end(struct fake_peer *peer)
 
 void expect_done(const struct pool_request *request, size_t i, const char *json)
 {
-    const struct pool_command *item = &request->items[i];
+    const struct pool_command *item = &request->commands[i];
 
-    cr_assert_eq(item->outcome, ITEM_DONE, "outcome %d: %s", item->outcome, item->words);
+    cr_assert_eq(item->outcome, OUTCOME_DONE, "outcome %d: %s", item->outcome, item->words);
     cr_expect_eq(item->json.size, strlen(json));
     cr_expect_arr_eq(item->json.bytes, json, strlen(json), "%.*s", (int)item->json.size,
                      item->json.bytes);
 }
 
-void expect_words(const struct pool_request *request, size_t i, enum item_outcome outcome,
+void expect_words(const struct pool_request *request, size_t i, enum command_outcome outcome,
                   const char *words)
 {
-    cr_expect_eq(request->items[i].outcome, outcome, "outcome %d: %s", request->items[i].outcome,
-                 request->items[i].words);
-    cr_expect_eq(strncmp(request->items[i].words, words, strlen(words)), 0, "%s",
-                 request->items[i].words);
+    cr_expect_eq(request->commands[i].outcome, outcome, "outcome %d: %s",
+                 request->commands[i].outcome, request->commands[i].words);
+    cr_expect_eq(strncmp(request->commands[i].words, words, strlen(words)), 0, "%s",
+                 request->commands[i].words);
 }
 
 bool pool_stage_one_done(struct pool_stage *stage)

@@ -89,7 +89,7 @@ void pool_stage_close(struct pool_stage *stage);
 /** The script ran to its end. */
 void fake_peer_end(struct fake_peer *peer);
 void expect_done(const struct pool_request *request, size_t i, const char *json);
-void expect_words(const struct pool_request *request, size_t i, enum item_outcome outcome,
+void expect_words(const struct pool_request *request, size_t i, enum command_outcome outcome,
                   const char *words);
 bool pool_stage_one_done(struct pool_stage *stage);
 bool pool_stage_one_in_flight(struct pool_stage *stage);

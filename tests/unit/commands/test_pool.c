@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bellwether/base/clock.h"
+#include "bellwether/base/memory.h"
 #include "bellwether/commands/pool.h"
 #include "pool_fixture.h"
 
@@ -38,10 +39,11 @@ Test(pool, pipeline_answers_each_for_itself)
         "[[\"SET\",\"k\",\"v\"],[\"CONFIG\",\"GET\",\"x\"],[],[\"GET\",\"k\"]]");
 
     pool_stage_run(&stage);
-    expect_words(request, 0, ITEM_ERROR, "ERR no");
-    expect_words(request, 1, ITEM_DENIED, "NOPERM ");
-    cr_expect_not_null(strstr(request->items[1].words, "-config"), "%s", request->items[1].words);
-    expect_words(request, 2, ITEM_BAD, "BADREQUEST ");
+    expect_words(request, 0, OUTCOME_ERROR, "ERR no");
+    expect_words(request, 1, OUTCOME_DENIED, "NOPERM ");
+    cr_expect_not_null(strstr(request->commands[1].words, "-config"), "%s",
+                       request->commands[1].words);
+    expect_words(request, 2, OUTCOME_BAD, "BADREQUEST ");
     expect_done(request, 3, "{\"result\":null");
     cr_expect_eq(metric_read(&stage.counts->policy_refusals), 1);
     pool_stage_close_with(&stage, peer);
@@ -51,7 +53,7 @@ Test(pool, read_only_requests_run_reads_only)
 {
     static const struct peer_step steps[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"), END};
     struct pool_stage stage = {0};
-    struct pool_request *request = pool_request_new();
+    struct pool_request *request = mem_new(1, sizeof(*request));
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
 
     request->read_only = "the token is read-only";
@@ -59,8 +61,8 @@ Test(pool, read_only_requests_run_reads_only)
         pool_stage_hand_in(&stage, request, AS_PIPELINE, "[[\"GET\",\"k\"],[\"INCR\",\"k\"]]"));
     pool_stage_run(&stage);
     expect_done(request, 0, "{\"result\":\"1\"");
-    expect_words(request, 1, ITEM_DENIED, "NOPERM ");
-    cr_expect_not_null(strstr(request->items[1].words, "the token is read-only"));
+    expect_words(request, 1, OUTCOME_DENIED, "NOPERM ");
+    cr_expect_not_null(strstr(request->commands[1].words, "the token is read-only"));
     pool_stage_close_with(&stage, peer);
 }
 
@@ -78,16 +80,18 @@ Test(pool, long_words_come_whole)
     struct pool_request *request = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
 
     pool_stage_run(&stage);
-    expect_words(request, 0, ITEM_ERROR, "ERR 000");
-    cr_assert_eq(request->items[0].json.size, 2004);
-    cr_expect_str_eq(request->items[0].json.bytes + 2000, "0007");
+    expect_words(request, 0, OUTCOME_ERROR, "ERR 000");
+    cr_assert_eq(request->commands[0].json.size, 2004);
+    cr_expect_str_eq(request->commands[0].json.bytes + 2000, "0007");
     struct pool_request *transaction =
         pool_stage_submit_as(&stage, AS_TRANSACTION, "[[\"GET\",\"k\"]]");
     pool_stage_run(&stage);
-    expect_words(transaction, 0, ITEM_ERROR, "EXECABORT because (command 1: ERR 000");
+    expect_words(transaction, 0, OUTCOME_ERROR, "EXECABORT because (command 1: ERR 000");
     cr_expect_eq(
-        strncmp(transaction->items[0].json.bytes, "EXECABORT because (command 1: ERR 000", 37), 0);
-    cr_expect_str_eq(transaction->items[0].json.bytes + transaction->items[0].json.size - 3, "07)");
+        strncmp(transaction->commands[0].json.bytes, "EXECABORT because (command 1: ERR 000", 37),
+        0);
+    cr_expect_str_eq(transaction->commands[0].json.bytes + transaction->commands[0].json.size - 3,
+                     "07)");
     pool_stage_close_with(&stage, peer);
 }
 
@@ -110,14 +114,14 @@ Test(pool, a_renamed_command_is_asked_for_once_and_judged_as_what_it_is)
         pool_stage_submit_as(&stage, AS_PIPELINE, "[[\"XCONFIG\",\"GET\",\"x\"],[\"XGET\",\"k\"]]");
 
     pool_stage_run(&stage);
-    expect_words(request, 0, ITEM_DENIED,
+    expect_words(request, 0, OUTCOME_DENIED,
                  "NOPERM this daemon does not run 'xconfig' for you: -@admin");
     expect_done(request, 1, "{\"result\":\"1\"");
     struct pool_request *again = pool_stage_submit(&stage, "[\"XGET\",\"j\"]");
     struct pool_request *denied = pool_stage_submit(&stage, "[\"xconfig\",\"GET\",\"x\"]");
     pool_stage_run(&stage);
     expect_done(again, 0, "{\"result\":\"2\"");
-    expect_words(denied, 0, ITEM_DENIED, "NOPERM ");
+    expect_words(denied, 0, OUTCOME_DENIED, "NOPERM ");
     pool_stage_close_with(&stage, peer);
 }
 
@@ -133,10 +137,11 @@ Test(pool, what_the_server_does_not_know_is_not_sent)
         pool_stage_submit_as(&stage, AS_TRANSACTION, "[[\"GET\",\"k\"],[\"FOO\"]]");
 
     pool_stage_run(&stage);
-    expect_words(request, 0, ITEM_BAD, "ERR unknown command 'FOO'");
+    expect_words(request, 0, OUTCOME_BAD, "ERR unknown command 'FOO'");
     expect_done(request, 1, "{\"result\":\"1\"");
-    expect_words(transaction, 0, ITEM_BAD, "EXECABORT ");
-    cr_expect_not_null(strstr(transaction->items[0].words, "command 2: ERR unknown command 'FOO'"));
+    expect_words(transaction, 0, OUTCOME_BAD, "EXECABORT ");
+    cr_expect_not_null(
+        strstr(transaction->commands[0].words, "command 2: ERR unknown command 'FOO'"));
     cr_expect_eq(metric_read(&stage.counts->policy_refusals), 0);
     pool_stage_close_with(&stage, peer);
 }
@@ -156,7 +161,7 @@ Test(pool, the_others_go_ahead_of_a_name_that_is_asked_for)
 
     pool_stage_run(&stage);
     expect_done(request, 0, "{\"result\":\"1\"");
-    expect_words(request, 1, ITEM_BAD, "ERR unknown command 'FOO'");
+    expect_words(request, 1, OUTCOME_BAD, "ERR unknown command 'FOO'");
     expect_done(request, 2, "{\"result\":1");
     pool_stage_close_with(&stage, peer);
 }
@@ -272,7 +277,7 @@ Test(pool, where_command_is_denied_every_command_is_a_write)
                         *set = pool_stage_submit(&stage, "[\"SET\",\"k\",\"v\"]");
 
     pool_stage_run(&stage);
-    expect_words(get, 0, ITEM_UNKNOWN, "UNKNOWN ");
-    expect_words(set, 0, ITEM_DENIED, "NOPERM ");
+    expect_words(get, 0, OUTCOME_UNKNOWN, "UNKNOWN ");
+    expect_words(set, 0, OUTCOME_DENIED, "NOPERM ");
     pool_stage_close_with(&stage, peer);
 }

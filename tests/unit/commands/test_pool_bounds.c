@@ -21,7 +21,7 @@ Test(pool, a_reply_over_the_bound)
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
 
     pool_stage_run(&stage);
-    expect_words(get, 0, ITEM_TOO_BIG, "TOOBIG ");
+    expect_words(get, 0, OUTCOME_TOO_BIG, "TOOBIG ");
     cr_expect_eq(stage.suspicions[SUSPICION_LOST], 0);
     pool_stage_close_with(&stage, peer);
 }
@@ -51,9 +51,9 @@ Test(pool, a_reply_that_memory_has_no_room_to_keep)
     struct pool_request *request =
         pool_stage_submit_as(&stage, AS_PIPELINE, "[[\"GET\",\"k\"],[\"GET\",\"k\"]]");
     pool_stage_run(&stage);
-    expect_words(request, 0, ITEM_TOO_BIG, "TOOBIG ");
-    cr_expect_not_null(strstr(request->items[0].words, "max-memory"), "%s",
-                       request->items[0].words);
+    expect_words(request, 0, OUTCOME_TOO_BIG, "TOOBIG ");
+    cr_expect_not_null(strstr(request->commands[0].words, "max-memory"), "%s",
+                       request->commands[0].words);
     expect_done(request, 1, "{\"result\":\"v\"");
     pool_stage_close_with(&stage, peer);
     free(replies);
@@ -70,9 +70,9 @@ Test(pool, a_reply_that_memory_has_no_room_to_read)
     budget_limit(600 * 1000);
     struct pool_request *request = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
-    expect_words(request, 0, ITEM_TOO_BIG, "TOOBIG ");
-    cr_expect_not_null(strstr(request->items[0].words, "max-memory"), "%s",
-                       request->items[0].words);
+    expect_words(request, 0, OUTCOME_TOO_BIG, "TOOBIG ");
+    cr_expect_not_null(strstr(request->commands[0].words, "max-memory"), "%s",
+                       request->commands[0].words);
     cr_expect_lt(budget_used(), 600 * 1000);
     pool_stage_close_with(&stage, peer);
 }
@@ -91,8 +91,8 @@ Test(pool, what_a_request_holds_is_counted)
         &stage, AS_PIPELINE, "[[\"GET\",\"k\"],[\"GET\",\"k\"],[\"GET\",\"k\"]]");
 
     pool_stage_run(&stage);
-    cr_expect_eq(request->items[0].outcome, ITEM_DONE);
-    expect_words(request, 2, ITEM_UNKNOWN, "UNKNOWN ");
+    cr_expect_eq(request->commands[0].outcome, OUTCOME_DONE);
+    expect_words(request, 2, OUTCOME_UNKNOWN, "UNKNOWN ");
     cr_expect(budget_used() > SIZE && budget_used() < SIZE + 200 * 1000, "%zu", budget_used());
     pool_stage_close_with(&stage, peer);
     free(replies);
@@ -116,7 +116,7 @@ Test(pool, a_reply_over_the_bound_costs_nobody_else_anything)
                         *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
 
     pool_stage_run(&stage);
-    expect_words(get, 0, ITEM_TOO_BIG, "TOOBIG ");
+    expect_words(get, 0, OUTCOME_TOO_BIG, "TOOBIG ");
     expect_done(incr, 0, "{\"result\":1");
     get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
@@ -146,10 +146,10 @@ Test(pool, replies_of_a_pipeline_over_the_bound_together)
     struct pool_request *request = pool_stage_submit_as(
         &stage, AS_PIPELINE, "[[\"GET\",\"k\"],[\"GET\",\"k\"],[\"GET\",\"k\"],[\"GET\",\"k\"]]");
     pool_stage_run(&stage);
-    cr_expect_eq(request->items[0].outcome, ITEM_DONE);
-    cr_expect_eq(request->items[1].outcome, ITEM_DONE);
-    expect_words(request, 2, ITEM_TOO_BIG, "TOOBIG ");
-    expect_words(request, 3, ITEM_TOO_BIG, "TOOBIG ");
+    cr_expect_eq(request->commands[0].outcome, OUTCOME_DONE);
+    cr_expect_eq(request->commands[1].outcome, OUTCOME_DONE);
+    expect_words(request, 2, OUTCOME_TOO_BIG, "TOOBIG ");
+    expect_words(request, 3, OUTCOME_TOO_BIG, "TOOBIG ");
     pool_stage_close_with(&stage, peer);
     free(replies);
 }

@@ -31,8 +31,8 @@ Test(pool, a_late_answer_reaches_nobody_and_breaks_nothing)
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
 
     pool_stage_run(&stage);
-    expect_words(set, 0, ITEM_UNKNOWN, "UNKNOWN ");
-    expect_words(incr, 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(set, 0, OUTCOME_UNKNOWN, "UNKNOWN ");
+    expect_words(incr, 0, OUTCOME_UNKNOWN, "UNKNOWN ");
     cr_expect_eq(stage.suspicions[SUSPICION_SILENT], 0);
     fake_peer_release(peer);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
@@ -50,7 +50,7 @@ Test(pool, a_silent_peer_makes_it_unknown_and_is_hung_up_on)
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
 
     pool_stage_run(&stage);
-    expect_words(incr, 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(incr, 0, OUTCOME_UNKNOWN, "UNKNOWN ");
     cr_expect_eq(stage.suspicions[SUSPICION_SILENT], 1);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
@@ -75,7 +75,7 @@ static void fall_silent(struct pool_stage *stage, const struct fake_peer *peer)
     pool_stage_run_for(stage, stage->config.command_timeout_ms / 2);
     pool_stage_submit(stage, "[\"INCR\",\"k\"]");
     pool_stage_run_until(stage, one_ended);
-    expect_words(stage->requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(stage->requests[0], 0, OUTCOME_UNKNOWN, "UNKNOWN ");
 }
 
 Test(pool, a_silent_peer_that_speaks_again_is_used_by_who_waits)
@@ -108,7 +108,7 @@ Test(pool, a_silent_peer_that_is_hung_up_on_makes_room_for_who_waits)
     fall_silent(&stage, peer);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
-    expect_words(stage.requests[1], 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(stage.requests[1], 0, OUTCOME_UNKNOWN, "UNKNOWN ");
     expect_done(get, 0, "{\"result\":\"2\"");
     pool_stage_close_with(&stage, peer);
 }
@@ -172,8 +172,9 @@ Test(pool, no_master_is_waited_for_until_the_deadline)
     pool_stage_publish(&stage, NULL, 0, FENCE_DOWN);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
-    expect_words(get, 0, ITEM_NOT_SENT, "NOMASTER ");
-    cr_expect_not_null(strstr(get->items[0].words, "the node refuses"), "%s", get->items[0].words);
+    expect_words(get, 0, OUTCOME_NOT_SENT, "NOMASTER ");
+    cr_expect_not_null(strstr(get->commands[0].words, "the node refuses"), "%s",
+                       get->commands[0].words);
     pool_stage_close(&stage);
 }
 
@@ -213,7 +214,7 @@ Test(pool, the_queue_is_bounded)
     }
     cr_expect_eq(stage.n_ended, 1, "the third is refused at once");
     cr_expect(requests[2]->queue_full);
-    expect_words(requests[2], 0, ITEM_NOT_SENT, "NOTSENT ");
+    expect_words(requests[2], 0, OUTCOME_NOT_SENT, "NOTSENT ");
     pool_stage_run(&stage);
     cr_expect_not(requests[0]->queue_full);
     pool_stage_close(&stage);
@@ -227,7 +228,7 @@ Test(pool, a_stalled_watcher_is_not_believed)
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
 
     pool_stage_run(&stage);
-    expect_words(get, 0, ITEM_NOT_SENT, "NOMASTER ");
+    expect_words(get, 0, OUTCOME_NOT_SENT, "NOMASTER ");
     pool_stage_close_with(&stage, peer);
 }
 
@@ -288,7 +289,7 @@ Test(pool, the_fence_holds_writes_and_lets_reads_go_on)
     loop_run(stage.loop);
     stage.n_requests++;
     expect_done(get, 0, "{\"result\":\"1\"");
-    cr_expect_eq(incr->items[0].outcome, ITEM_PENDING);
+    cr_expect_eq(incr->commands[0].outcome, OUTCOME_PENDING);
     publish_other(&stage);
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":2");
@@ -310,7 +311,7 @@ Test(pool, in_a_pipeline_those_behind_a_held_one_wait)
         &stage, AS_PIPELINE, "[[\"GET\",\"k\"],[\"INCR\",\"k\"],[\"GET\",\"k\"]]");
     pool_stage_run_until(&stage, pool_stage_one_done);
     expect_done(request, 0, "{\"result\":\"1\"");
-    cr_expect_eq(request->items[2].outcome, ITEM_PENDING);
+    cr_expect_eq(request->commands[2].outcome, OUTCOME_PENDING);
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_DOWN);
     pool_stage_run(&stage);
     expect_done(request, 1, "{\"result\":2");
@@ -337,7 +338,7 @@ Test(pool, the_fence_holds_what_was_not_written_yet)
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     pool_stage_run_until(&stage, two_ended);
     expect_done(get, 0, "{\"result\":\"1\"");
-    cr_expect_eq(incr->items[0].outcome, ITEM_PENDING);
+    cr_expect_eq(incr->commands[0].outcome, OUTCOME_PENDING);
     publish_other(&stage);
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":2");
@@ -366,7 +367,7 @@ Test(pool, a_write_answered_during_the_promotion_is_unknown)
     promote(&stage);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
-    expect_words(incr, 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(incr, 0, OUTCOME_UNKNOWN, "UNKNOWN ");
     expect_done(get, 0, "{\"result\":\"1\"");
     pool_stage_close_with(&stage, other);
 }
@@ -407,7 +408,7 @@ static void end_unknown(struct pool_stage *stage)
 {
     pool_stage_publish(stage, fake_peer_address(other), 1, FENCE_PROMOTING);
     pool_stage_run(stage);
-    expect_words(stage->requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(stage->requests[0], 0, OUTCOME_UNKNOWN, "UNKNOWN ");
     pool_stage_close_with(stage, other);
 }
 
@@ -511,7 +512,7 @@ Test(pool, a_write_in_doubt_ends_with_the_pool)
     pool_drain(stage.pool);
     pool_abandon(stage.pool);
     cr_expect_eq(stage.n_ended, 1);
-    expect_words(stage.requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(stage.requests[0], 0, OUTCOME_UNKNOWN, "UNKNOWN ");
     pool_stage_close_with(&stage, other);
 }
 
@@ -529,9 +530,9 @@ Test(pool, draining_refuses_what_waits_and_lets_the_rest_end)
     pool_stage_publish(&stage, NULL, 1, FENCE_DOWN);
     struct pool_request *waits = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_drain(stage.pool);
-    expect_words(waits, 0, ITEM_NOT_SENT, "NOTSENT ");
+    expect_words(waits, 0, OUTCOME_NOT_SENT, "NOTSENT ");
     struct pool_request *late = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
-    expect_words(late, 0, ITEM_NOT_SENT, "NOTSENT ");
+    expect_words(late, 0, OUTCOME_NOT_SENT, "NOTSENT ");
     fake_peer_release(peer);
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":1");
@@ -547,6 +548,6 @@ Test(pool, abandoned_commands_are_unknown)
 
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     pool_abandon(stage.pool);
-    expect_words(incr, 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(incr, 0, OUTCOME_UNKNOWN, "UNKNOWN ");
     pool_stage_close_with(&stage, peer);
 }

@@ -58,7 +58,7 @@ Test(pool, whose_caller_has_gone_is_not_sent_once_there_is_a_master)
     get->caller_is_gone = no;
     pool_stage_publish_peer(&stage, peer);
     pool_stage_run(&stage);
-    expect_words(incr, 0, ITEM_NOT_SENT, "NOTSENT the caller has gone");
+    expect_words(incr, 0, OUTCOME_NOT_SENT, "NOTSENT the caller has gone");
     expect_done(get, 0, "{\"result\":\"1\"");
     cr_expect_eq(metric_read(&stage.counts->commands[METRIC_COMMAND_OUTCOME_NOT_SENT]), 1);
     close_unseen(&stage, peer, "INCR");
@@ -79,8 +79,8 @@ Test(pool, whose_caller_has_gone_is_not_sent_behind_the_fence)
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_DOWN);
     pool_stage_run(&stage);
     expect_done(request, 0, "{\"result\":\"1\"");
-    expect_words(request, 1, ITEM_NOT_SENT, "NOTSENT the caller has gone");
-    expect_words(request, 2, ITEM_NOT_SENT, "NOTSENT the caller has gone");
+    expect_words(request, 1, OUTCOME_NOT_SENT, "NOTSENT the caller has gone");
+    expect_words(request, 2, OUTCOME_NOT_SENT, "NOTSENT the caller has gone");
     close_unseen(&stage, peer, "INCR");
 }
 
@@ -97,7 +97,7 @@ Test(pool, whose_caller_has_gone_does_not_run_again)
     incr->caller_is_gone = yes;
     fake_peer_release(peer);
     pool_stage_run(&stage);
-    expect_words(incr, 0, ITEM_NOT_SENT,
+    expect_words(incr, 0, OUTCOME_NOT_SENT,
                  "NOTSENT the caller has gone; before, it was refused: READONLY");
     pool_stage_close_with(&stage, peer);
 }
@@ -117,8 +117,8 @@ static void check_not_overtaken(const struct peer_step *steps, bool stalled)
     stage.stalled = stalled;
     pool_stage_publish(&stage, stalled ? fake_peer_address(peer) : NULL, 1, FENCE_DOWN);
     pool_stage_run(&stage);
-    expect_words(request, 0, ITEM_UNKNOWN, "UNKNOWN ");
-    expect_words(request, 1, ITEM_NOT_SENT, "NOMASTER ");
+    expect_words(request, 0, OUTCOME_UNKNOWN, "UNKNOWN ");
+    expect_words(request, 1, OUTCOME_NOT_SENT, "NOMASTER ");
     close_unseen(&stage, peer, "SET");
 }
 
@@ -231,7 +231,7 @@ static void publish_replicas(struct pool_stage *stage, const struct address *rep
 
 static struct pool_request *submit_to_replica(struct pool_stage *stage, const char *json)
 {
-    struct pool_request *request = pool_request_new();
+    struct pool_request *request = mem_new(1, sizeof(*request));
 
     request->target = POOL_REPLICA;
     cr_assert_not(pool_stage_hand_in(stage, request, AS_PIPELINE, json));
@@ -297,7 +297,7 @@ Test(pool, a_pipeline_does_not_go_on_with_a_replica_that_is_unhealthy)
     fake_peer_release(peer);
     pool_stage_run(&stage);
     expect_done(request, 0, "{\"result\":\"1\"");
-    expect_words(request, 1, ITEM_BAD, "ERR unknown command");
+    expect_words(request, 1, OUTCOME_BAD, "ERR unknown command");
     expect_done(request, 2, "{\"result\":\"2\"");
     pool_stage_close_with(&stage, peer);
     fake_peer_end(second);
@@ -315,7 +315,7 @@ Test(pool, the_fence_is_named_while_it_is_up)
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run(&stage);
-    expect_words(incr, 0, ITEM_NOT_SENT, "NOTSENT fence: ");
+    expect_words(incr, 0, OUTCOME_NOT_SENT, "NOTSENT fence: ");
     pool_stage_close_with(&stage, peer);
 }
 
@@ -338,7 +338,7 @@ Test(pool, it_is_the_last_wait_that_is_named)
     pool_stage_run_until(&stage, is_held);
     pool_stage_publish(&stage, &dead, 2, FENCE_DOWN);
     pool_stage_run(&stage);
-    expect_words(incr, 0, ITEM_NOT_SENT, "NOTSENT no connection within 300 ms: ");
+    expect_words(incr, 0, OUTCOME_NOT_SENT, "NOTSENT no connection within 300 ms: ");
     pool_stage_close_with(&stage, peer);
 }
 
@@ -350,7 +350,7 @@ Test(pool, a_server_that_does_not_tell_its_commands_is_named)
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
 
     pool_stage_run(&stage);
-    expect_words(get, 0, ITEM_NOT_SENT, "NOTSENT connection: the server has not answered");
+    expect_words(get, 0, OUTCOME_NOT_SENT, "NOTSENT connection: the server has not answered");
     pool_stage_close_with(&stage, peer);
 }
 
@@ -377,10 +377,10 @@ Test(pool, a_connection_that_is_full_is_named)
     cr_expect_eq(metric_look(&stage.counts->waiting), 1);
     fake_peer_release(peer);
     pool_stage_run(&stage);
-    expect_words(large, 0, ITEM_UNKNOWN, "UNKNOWN ");
-    cr_expect(incr->items[0].outcome == ITEM_NOT_SENT &&
-                  strncmp(incr->items[0].words, "NOTSENT queue: ", 15) == 0,
-              "%s", incr->items[0].words);
+    expect_words(large, 0, OUTCOME_UNKNOWN, "UNKNOWN ");
+    cr_expect(incr->commands[0].outcome == OUTCOME_NOT_SENT &&
+                  strncmp(incr->commands[0].words, "NOTSENT queue: ", 15) == 0,
+              "%s", incr->commands[0].words);
     fake_peer_release(peer);
     pool_stage_close_with(&stage, peer);
     free(set);

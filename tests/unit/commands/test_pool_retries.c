@@ -31,7 +31,7 @@ Test(pool, lost_read_runs_again_and_lost_write_is_unknown)
 
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
-    expect_words(incr, 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(incr, 0, OUTCOME_UNKNOWN, "UNKNOWN ");
     cr_expect_geq(stage.suspicions[SUSPICION_LOST], 1);
     cr_expect_eq(metric_read(&stage.counts->retries[METRIC_RETRY_LOST_READ]), 1);
     pool_stage_close_with(&stage, peer);
@@ -80,9 +80,9 @@ static void check_lost_for_good(const char *command, bool retry, const char *wir
                         *set;
 
     pool_stage_run(&stage);
-    expect_words(request, 0, ITEM_UNKNOWN, "UNKNOWN the connection to ");
-    cr_expect_not_null(strstr(request->items[0].words, "each of the 3 times"), "%s",
-                       request->items[0].words);
+    expect_words(request, 0, OUTCOME_UNKNOWN, "UNKNOWN the connection to ");
+    cr_expect_not_null(strstr(request->commands[0].words, "each of the 3 times"), "%s",
+                       request->commands[0].words);
     set = pool_stage_submit(&stage, "[\"SET\",\"k\",\"v\"]");
     pool_stage_run(&stage);
     expect_done(set, 0, "{\"result\":\"OK\"");
@@ -108,9 +108,10 @@ Test(pool, what_is_refused_each_time_says_so)
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
 
     pool_stage_run(&stage);
-    expect_words(incr, 0, ITEM_NOT_SENT, "NOTSENT ");
-    cr_expect_not_null(strstr(incr->items[0].words, "3 attempts; before, it was refused: READONLY"),
-                       "%s", incr->items[0].words);
+    expect_words(incr, 0, OUTCOME_NOT_SENT, "NOTSENT ");
+    cr_expect_not_null(
+        strstr(incr->commands[0].words, "3 attempts; before, it was refused: READONLY"), "%s",
+        incr->commands[0].words);
     cr_expect_eq(metric_read(&stage.counts->retries[METRIC_RETRY_READ_ONLY]), 2);
     pool_stage_close_with(&stage, peer);
 }
@@ -155,7 +156,7 @@ Test(pool, what_the_server_cannot_read_is_answered_with_its_words)
     struct pool_request *large = pool_stage_submit(&stage, set),
                         *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run(&stage);
-    expect_words(large, 0, ITEM_ERROR, "ERR Protocol error: invalid bulk length");
+    expect_words(large, 0, OUTCOME_ERROR, "ERR Protocol error: invalid bulk length");
     expect_done(incr, 0, "{\"result\":1");
     pool_stage_close_with(&stage, peer);
     free(set);
@@ -170,9 +171,9 @@ Test(pool, refused_while_resting_is_told_at_the_end)
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
 
     pool_stage_run(&stage);
-    expect_words(get, 0, ITEM_NOT_SENT, "NOTSENT ");
-    cr_expect_not_null(strstr(get->items[0].words, "LOADING Redis is loading"), "%s",
-                       get->items[0].words);
+    expect_words(get, 0, OUTCOME_NOT_SENT, "NOTSENT ");
+    cr_expect_not_null(strstr(get->commands[0].words, "LOADING Redis is loading"), "%s",
+                       get->commands[0].words);
     pool_stage_close_with(&stage, peer);
 }
 
@@ -203,7 +204,7 @@ Test(pool, scripts_are_not_believed)
     struct pool_request *eval = pool_stage_submit(&stage, "[\"EVAL\",\"s\",0]");
 
     pool_stage_run(&stage);
-    expect_words(eval, 0, ITEM_ERROR, "READONLY ");
+    expect_words(eval, 0, OUTCOME_ERROR, "READONLY ");
     pool_stage_close_with(&stage, peer);
 }
 

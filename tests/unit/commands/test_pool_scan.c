@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/memory.h"
 #include "bellwether/commands/pool.h"
 #include "bellwether/redis/cursor.h"
 #include "pool_fixture.h"
@@ -58,7 +59,7 @@ static void expect_five(const struct pool_request *request, uint32_t tag)
 static struct pool_request *run_scan(struct pool_stage *stage, enum pool_target target,
                                      uint64_t cursor)
 {
-    struct pool_request *request = pool_request_new();
+    struct pool_request *request = mem_new(1, sizeof(*request));
     char json[80];
 
     snprintf(json, sizeof(json), "[\"SCAN\",%" PRIu64 "]", cursor);
@@ -70,7 +71,7 @@ static struct pool_request *run_scan(struct pool_stage *stage, enum pool_target 
 
 static void expect_lost(const struct pool_request *request)
 {
-    expect_words(request, 0, ITEM_NOT_SENT, LOST);
+    expect_words(request, 0, OUTCOME_NOT_SENT, LOST);
     cr_expect(request->scan_lost);
 }
 
@@ -158,8 +159,8 @@ Test(pool_scan, a_server_that_does_not_tell_who_it_is_is_the_one_of_the_connecti
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     const struct pool_request *begun = run_scan(&stage, POOL_MASTER, 0);
 
-    cr_assert_eq(begun->items[0].outcome, ITEM_DONE);
-    uint64_t cursor = strtoull(begun->items[0].json.bytes + strlen("{\"result\":[\""), NULL, 10);
+    cr_assert_eq(begun->commands[0].outcome, OUTCOME_DONE);
+    uint64_t cursor = strtoull(begun->commands[0].json.bytes + strlen("{\"result\":[\""), NULL, 10);
     cr_assert_eq(cursor >> CURSOR_TAG_BITS, 5);
     expect_done(run_scan(&stage, POOL_MASTER, cursor), 0, DONE);
     expect_lost(run_scan(&stage, POOL_MASTER, cursor));
@@ -177,10 +178,10 @@ Test(pool_scan, nonsense_never_reaches_the_server)
         "[[\"SCAN\",\"17\"],[\"SCAN\",\"+0\"],[\"SCAN\",1048576],[\"HSCAN\",\"h\",\"x\"],[\"GET\",\"k\"]]");
 
     pool_stage_run(&stage);
-    expect_words(request, 0, ITEM_NOT_SENT, LOST);
-    expect_words(request, 1, ITEM_BAD, "ERR invalid cursor");
-    expect_words(request, 2, ITEM_NOT_SENT, "SCANLOST the server's own cursor was too large");
-    expect_words(request, 3, ITEM_BAD, "ERR invalid cursor");
+    expect_words(request, 0, OUTCOME_NOT_SENT, LOST);
+    expect_words(request, 1, OUTCOME_BAD, "ERR invalid cursor");
+    expect_words(request, 2, OUTCOME_NOT_SENT, "SCANLOST the server's own cursor was too large");
+    expect_words(request, 3, OUTCOME_BAD, "ERR invalid cursor");
     expect_done(request, 4, "{\"result\":\"v\"");
     pool_stage_close_with(&stage, peer);
 }
@@ -210,7 +211,7 @@ Test(pool_scan, a_lost_one_in_a_pipeline_is_lost_alone)
     pool_stage_run(&stage);
     expect_done(request, 0, "{\"result\":\"v\"");
     expect_done(request, 1, DONE);
-    expect_words(request, 2, ITEM_NOT_SENT, LOST);
+    expect_words(request, 2, OUTCOME_NOT_SENT, LOST);
     snprintf(five, sizeof(five), "{\"result\":[\"%" PRIu64 "\",[\"k\"]]", five_of(tag));
     expect_done(request, 3, five);
     expect_done(request, 4, "{\"result\":\"w\"");
@@ -343,7 +344,7 @@ Test(pool_scan, a_pipeline_takes_each_cursor_to_its_replica)
     struct fake_peer *replicas[] = {fake_peer_start("127.0.0.1", first),
                                     fake_peer_start("127.0.0.1", second)};
     struct pool_stage stage = {0};
-    struct pool_request *request = pool_request_new();
+    struct pool_request *request = mem_new(1, sizeof(*request));
     uint32_t a = tag_of(replicas[0], RUN_ID_A, false, 0),
              b = tag_of(replicas[1], RUN_ID_B, false, 0);
     char json[240];
@@ -359,7 +360,7 @@ Test(pool_scan, a_pipeline_takes_each_cursor_to_its_replica)
     cr_assert_not(pool_stage_hand_in(&stage, request, AS_PIPELINE, json));
     pool_stage_run(&stage);
     expect_done(request, 0, DONE);
-    expect_words(request, 1, ITEM_NOT_SENT, LOST);
+    expect_words(request, 1, OUTCOME_NOT_SENT, LOST);
     expect_done(request, 2, DONE);
     pool_stage_close_with(&stage, replicas[0]);
     fake_peer_end(replicas[1]);

@@ -16,7 +16,7 @@ Test(pool, transaction_is_contiguous_and_one)
         pool_stage_submit_as(&stage, AS_TRANSACTION, "[[\"INCR\",\"k\"],[\"GET\",\"k\"]]");
 
     pool_stage_run(&stage);
-    cr_assert_eq(request->n_items, 1);
+    cr_assert_eq(request->n_commands, 1);
     expect_done(request, 0, "[{\"result\":7},{\"result\":\"7\"}]");
     pool_stage_close_with(&stage, peer);
 }
@@ -54,9 +54,9 @@ Test(pool, transaction_discarded_for_good_says_why)
         pool_stage_submit_as(&stage, AS_TRANSACTION, "[[\"GET\",\"k\"],[\"INCR\",\"k\"]]");
 
     pool_stage_run(&stage);
-    expect_words(request, 0, ITEM_ERROR, "EXECABORT ");
-    cr_expect_not_null(strstr(request->items[0].words, "command 2: ERR wrong"), "%s",
-                       request->items[0].words);
+    expect_words(request, 0, OUTCOME_ERROR, "EXECABORT ");
+    cr_expect_not_null(strstr(request->commands[0].words, "command 2: ERR wrong"), "%s",
+                       request->commands[0].words);
     pool_stage_close_with(&stage, peer);
 }
 
@@ -71,7 +71,7 @@ Test(pool, transaction_where_multi_is_refused_sends_no_member)
         pool_stage_submit_as(&stage, AS_TRANSACTION, "[[\"INCR\",\"k\"]]");
 
     pool_stage_run(&stage);
-    expect_words(request, 0, ITEM_ERROR, "NOPERM no multi");
+    expect_words(request, 0, OUTCOME_ERROR, "NOPERM no multi");
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
@@ -114,10 +114,10 @@ Test(pool, transaction_where_multi_is_refused_later_is_the_last_one)
     struct pool_request *first = pool_stage_submit_as(&stage, AS_TRANSACTION, "[[\"INCR\",\"k\"]]");
 
     pool_stage_run(&stage);
-    expect_words(first, 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(first, 0, OUTCOME_UNKNOWN, "UNKNOWN ");
     struct pool_request *second =
         pool_stage_submit_as(&stage, AS_TRANSACTION, "[[\"INCR\",\"k\"]]");
     pool_stage_run(&stage);
-    expect_words(second, 0, ITEM_ERROR, "NOPERM no multi");
+    expect_words(second, 0, OUTCOME_ERROR, "NOPERM no multi");
     pool_stage_close_with(&stage, peer);
 }
