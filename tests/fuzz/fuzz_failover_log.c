@@ -1,7 +1,7 @@
 /*
  * Bytes as a program of failover log calls: two masters, four Sentinels, three nodes. Whatever is
- * told in whatever order, the invariant of tests/sim/failover_log_invariant.h holds after each call,
- * deadlines end, and what was shared stays as it was.
+ * told in whatever order, the invariant of tests/sim/failover_log_invariant.h holds after each
+ * call, deadlines end, and what was shared stays as it was.
  */
 #include <stddef.h>
 #include <stdint.h>
