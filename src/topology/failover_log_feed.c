@@ -61,7 +61,7 @@ static struct teller *need_teller(struct failover_log *failover_log,
 
 static void hear_tilt(struct failover_log *failover_log, const struct failover_log_event *event)
 {
-    bool tilt = event->signal == TIMELINE_TILT;
+    bool tilt = event->signal == FAILOVER_SIGNAL_TILT;
 
     need_teller(failover_log, event)->tilt = tilt;
     LIST_EACH(struct failover_record, record, &failover_log->records, link) {
@@ -186,7 +186,7 @@ static enum failover_kind kind_of(const struct heard *heard, bool from_the_start
 static bool is_another(const struct heard *heard)
 {
     const struct failover_record *record = heard->record;
-    bool tries = heard->event->signal == TIMELINE_TRY;
+    bool tries = heard->event->signal == FAILOVER_SIGNAL_TRY;
     struct failover_record_says says = failover_record_says(record);
 
     if (failover_record_has_switched(record) && heard->event->of && record->entry->has_from) {
@@ -202,7 +202,7 @@ static bool is_another(const struct heard *heard)
 
 static bool starts(const struct failover_log_event *event)
 {
-    return event->signal == TIMELINE_TRY || event->signal == TIMELINE_ELECTED;
+    return event->signal == FAILOVER_SIGNAL_TRY || event->signal == FAILOVER_SIGNAL_ELECTED;
 }
 
 /* @return whether the attempt begins with this event. */
@@ -392,7 +392,8 @@ static void hear_up(const struct heard *heard)
 {
     if (is_of_published(heard)) {
         heard->vote->odown = false;
-        heard->vote->sdown = heard->vote->sdown && heard->event->signal == TIMELINE_ODOWN_END;
+        heard->vote->sdown =
+            heard->vote->sdown && heard->event->signal == FAILOVER_SIGNAL_ODOWN_END;
     }
 }
 
@@ -426,32 +427,32 @@ static void hear_lost(const struct heard *heard)
 static void hear_of_master(const struct heard *heard)
 {
     switch (heard->event->signal) {
-    case TIMELINE_SDOWN: hear_down(heard, PHASE_SDOWN); break;
-    case TIMELINE_ODOWN: hear_down(heard, PHASE_ODOWN); break;
-    case TIMELINE_SDOWN_END:
-    case TIMELINE_ODOWN_END: hear_up(heard); break;
-    case TIMELINE_TRY: hear_try(heard); break;
-    case TIMELINE_ELECTED: hear_progress(heard, PHASE_ELECTED); break;
-    case TIMELINE_SELECTED: hear_progress(heard, PHASE_SELECTED); break;
-    case TIMELINE_PROMOTING:
-    case TIMELINE_WAIT_PROMOTION: hear_progress(heard, PHASE_PROMOTING); break;
-    case TIMELINE_PROMOTED: hear_progress(heard, PHASE_PROMOTED); break;
-    case TIMELINE_SWITCHED: hear_switched(heard); break;
-    case TIMELINE_FINISHED:
-    case TIMELINE_FINISHED_BY_TIMEOUT: hear_finished(heard); break;
-    case TIMELINE_NOT_ELECTED: hear_abort(heard, "not_elected"); break;
-    case TIMELINE_NO_GOOD_SLAVE: hear_abort(heard, "no_good_slave"); break;
-    case TIMELINE_SLAVE_TIMEOUT: hear_abort(heard, "slave_timeout"); break;
-    case TIMELINE_MASTER_TIMEOUT: hear_abort(heard, "master_timeout"); break;
-    case TIMELINE_ABORTED: hear_abort(heard, NULL); break;
-    case TIMELINE_FORGOTTEN: hear_forgotten(heard); break;
-    case TIMELINE_FORCED: hear_forced(heard->record, heard->vote); break;
-    case TIMELINE_LOST: hear_lost(heard); break;
-    case TIMELINE_BUSY:
-    case TIMELINE_TILT:
-    case TIMELINE_TILT_END:
-    case TIMELINE_NEW_EPOCH:
-    case TIMELINE_SIGNALS_COUNT: break;
+    case FAILOVER_SIGNAL_SDOWN: hear_down(heard, PHASE_SDOWN); break;
+    case FAILOVER_SIGNAL_ODOWN: hear_down(heard, PHASE_ODOWN); break;
+    case FAILOVER_SIGNAL_SDOWN_END:
+    case FAILOVER_SIGNAL_ODOWN_END: hear_up(heard); break;
+    case FAILOVER_SIGNAL_TRY: hear_try(heard); break;
+    case FAILOVER_SIGNAL_ELECTED: hear_progress(heard, PHASE_ELECTED); break;
+    case FAILOVER_SIGNAL_SELECTED: hear_progress(heard, PHASE_SELECTED); break;
+    case FAILOVER_SIGNAL_PROMOTING:
+    case FAILOVER_SIGNAL_WAIT_PROMOTION: hear_progress(heard, PHASE_PROMOTING); break;
+    case FAILOVER_SIGNAL_PROMOTED: hear_progress(heard, PHASE_PROMOTED); break;
+    case FAILOVER_SIGNAL_SWITCHED: hear_switched(heard); break;
+    case FAILOVER_SIGNAL_FINISHED:
+    case FAILOVER_SIGNAL_FINISHED_BY_TIMEOUT: hear_finished(heard); break;
+    case FAILOVER_SIGNAL_NOT_ELECTED: hear_abort(heard, "not_elected"); break;
+    case FAILOVER_SIGNAL_NO_GOOD_SLAVE: hear_abort(heard, "no_good_slave"); break;
+    case FAILOVER_SIGNAL_SLAVE_TIMEOUT: hear_abort(heard, "slave_timeout"); break;
+    case FAILOVER_SIGNAL_MASTER_TIMEOUT: hear_abort(heard, "master_timeout"); break;
+    case FAILOVER_SIGNAL_ABORTED: hear_abort(heard, NULL); break;
+    case FAILOVER_SIGNAL_FORGOTTEN: hear_forgotten(heard); break;
+    case FAILOVER_SIGNAL_FORCED: hear_forced(heard->record, heard->vote); break;
+    case FAILOVER_SIGNAL_LOST: hear_lost(heard); break;
+    case FAILOVER_SIGNAL_BUSY:
+    case FAILOVER_SIGNAL_TILT:
+    case FAILOVER_SIGNAL_TILT_END:
+    case FAILOVER_SIGNAL_NEW_EPOCH:
+    case FAILOVER_SIGNAL_SIGNALS_COUNT: break;
     }
 }
 
@@ -460,11 +461,11 @@ void failover_log_hear(struct failover_log *failover_log, const struct failover_
 {
     struct heard heard = {.record = event->master, .event = event, .now = now};
 
-    if (event->signal == TIMELINE_TILT || event->signal == TIMELINE_TILT_END) {
+    if (event->signal == FAILOVER_SIGNAL_TILT || event->signal == FAILOVER_SIGNAL_TILT_END) {
         hear_tilt(failover_log, event);
         return;
     }
-    if (event->signal == TIMELINE_NEW_EPOCH) {
+    if (event->signal == FAILOVER_SIGNAL_NEW_EPOCH) {
         need_teller(failover_log, event)->epoch = event->epoch;
         return;
     }
@@ -476,6 +477,6 @@ void failover_log_hear(struct failover_log *failover_log, const struct failover_
         heard.record->failover_timeout_ms = event->failover_timeout_ms;
     }
     hear_of_master(&heard);
-    heard.vote->lost = event->signal == TIMELINE_LOST;
+    heard.vote->lost = event->signal == FAILOVER_SIGNAL_LOST;
     failover_record_review(heard.record, now);
 }

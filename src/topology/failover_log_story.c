@@ -420,10 +420,10 @@ static void failover_record_well(struct failover_record *record, bool good,
 void failover_log_checked(struct failover_record *record, enum failover_log_check check,
                           struct failover_log_time at)
 {
-    if (check == TIMELINE_BAD) {
+    if (check == FAILOVER_CHECK_BAD) {
         failover_record_fail(record, at);
     } else {
-        failover_record_well(record, check == TIMELINE_GOOD, at);
+        failover_record_well(record, check == FAILOVER_CHECK_GOOD, at);
     }
     failover_record_review(record, at);
 }

@@ -67,14 +67,26 @@ bool judge_knows(const struct judge *judge, const char *sentinel_run_id)
 
 /* ---- vouching ---- */
 
+static bool same_nodes(const struct vote *vote, const struct endpoint *nodes, size_t n)
+{
+    bool same = n == vote->n_nodes;
+
+    for (size_t i = 0; i < n && same; i++) {
+        same = address_equal(&vote->nodes[i].name, &nodes[i].name) &&
+               address_equal(&vote->nodes[i].ip, &nodes[i].ip);
+    }
+    return same;
+}
+
 void judge_hear_nodes(struct judge *judge, const char *sentinel_run_id,
                       const struct endpoint *nodes, size_t n)
 {
     struct vote *vote = judge_vote(judge, sentinel_run_id);
 
-    if (!vote) {
+    if (!vote || same_nodes(vote, nodes, n)) {
         return;
     }
+    judge->recount_due = true;
     free(vote->nodes);
     vote->nodes = mem_copy(nodes, n, sizeof(*nodes));
     vote->n_nodes = n;
@@ -243,6 +255,9 @@ static bool is_ours(const struct census *census, size_t i)
 
 bool judge_wants_recount(const struct judge *judge)
 {
+    if (judge->recount_due) {
+        return true;
+    }
     for (size_t i = 0; i < judge->n_votes; i++) {
         const struct vote *vote = &judge->votes[i];
 
@@ -552,6 +567,7 @@ bool judge_recount(struct judge *judge, struct elector *electors, size_t n, int6
         .judge = judge, .electors = electors, .n = n, .quorum = quorum, .now_ms = now_ms};
     uint64_t revision = UINT64_MAX;
 
+    judge->recount_due = false;
     census.group = mem_new(n + 1, sizeof(*census.group));
     part_foreign(&census);
     follow_presence(&census);

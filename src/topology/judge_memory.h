@@ -93,6 +93,7 @@ struct judge {
     size_t n_seen, room_seen;
     size_t n_known;
     uint64_t known_revision;
+    bool recount_due; /* who is vouched for changed in or since the last count */
     struct judge_links links;
 
     int64_t began_ms;  /* the start, or the last gap */

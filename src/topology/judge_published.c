@@ -37,6 +37,7 @@ void judge_move_to(struct judge *judge, const struct published *to, int64_t now_
     }
     judge->has_published = true;
     judge->published = *to;
+    judge->recount_due = true;
     judge->published_ms = now_ms;
     judge->published_wall_ms = wall_ms;
     judge->contradicted_ms = -1;

@@ -101,6 +101,7 @@ void judge_know(struct judge *judge, const char *sentinel_run_id)
 
     judge->n_known += !vote->known;
     judge->known_revision += !vote->known;
+    judge->recount_due = judge->recount_due || !vote->known;
     vote->known = true;
     if (seen) {
         seen->unknown = false;
@@ -115,6 +116,7 @@ void judge_forget(struct judge *judge, const char *sentinel_run_id)
     if (vote) {
         judge->n_known -= vote->known;
         judge->known_revision += vote->known;
+        judge->recount_due = judge->recount_due || vote->known;
         free(vote->nodes);
         *vote = judge->votes[--judge->n_votes];
     }

@@ -212,8 +212,8 @@ void failover_recorder_event(const struct sentinel_node *sentinel, struct master
     if (!failover_recorder_signal(event, &signal)) {
         return;
     }
-    bool of_none =
-        signal == TIMELINE_TILT || signal == TIMELINE_TILT_END || signal == TIMELINE_NEW_EPOCH;
+    bool of_none = signal == FAILOVER_SIGNAL_TILT || signal == FAILOVER_SIGNAL_TILT_END ||
+                   signal == FAILOVER_SIGNAL_NEW_EPOCH;
     if (!master && !of_none) {
         return;
     }
@@ -236,31 +236,32 @@ void failover_recorder_row(const struct sentinel_view *view)
         failover_log_down_after(view->master->record, view->row.down_after_ms);
     }
     if (view->row.failover_state[0] != '\0') {
-        failover_recorder_tell(view->sentinel, view->master, TIMELINE_BUSY, NULL, NULL,
+        failover_recorder_tell(view->sentinel, view->master, FAILOVER_SIGNAL_BUSY, NULL, NULL,
                                EPOCH_UNKNOWN);
     }
     if ((view->row.flags & (SENTINEL_FORCE_FAILOVER | SENTINEL_COORDINATED_FAILOVER)) != 0) {
-        failover_recorder_tell(view->sentinel, view->master, TIMELINE_FORCED, NULL, NULL,
+        failover_recorder_tell(view->sentinel, view->master, FAILOVER_SIGNAL_FORCED, NULL, NULL,
                                EPOCH_UNKNOWN);
     }
 }
 
 void failover_recorder_lose(const struct sentinel_view *view)
 {
-    failover_recorder_tell(view->sentinel, view->master, TIMELINE_LOST, NULL, NULL, EPOCH_UNKNOWN);
+    failover_recorder_tell(view->sentinel, view->master, FAILOVER_SIGNAL_LOST, NULL, NULL,
+                           EPOCH_UNKNOWN);
 }
 
 void failover_recorder_role(const struct master *master, enum role_answer answer, int64_t asked_us)
 {
     struct failover_log_time at = time_now();
-    enum failover_log_check check = TIMELINE_BAD;
+    enum failover_log_check check = FAILOVER_CHECK_BAD;
 
     if (answer == ROLE_MASTER) {
-        check = TIMELINE_GOOD;
+        check = FAILOVER_CHECK_GOOD;
     } else if (role_unknowable(answer)) {
-        check = TIMELINE_ALIVE;
+        check = FAILOVER_CHECK_ALIVE;
     }
-    if (check != TIMELINE_BAD) {
+    if (check != FAILOVER_CHECK_BAD) {
         at.wall_ms -= at.boot_ms - asked_us / 1000;
         at.boot_ms = asked_us / 1000;
     }

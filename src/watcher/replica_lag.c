@@ -62,7 +62,7 @@ static bool flows(const struct lag *lag, int64_t asked_ms, int64_t master_offset
         return false;
     }
     if (span_ms > 0 && lag->master_offset >= 0 &&
-        (master_offset - lag->master_offset) * 1000 / span_ms >= FLOW_BYTES) {
+        master_offset - lag->master_offset >= FLOW_BYTES * span_ms / 1000) {
         return true;
     }
     for (size_t i = 0; i < n; i++) {

@@ -1,14 +1,14 @@
 /*
  * Bytes as a program of failover log calls: two masters, four Sentinels, three nodes. Whatever is
- * told in whatever order, the invariant of tests/sim/timeline_invariant.h holds after each call,
- * deadlines end, and what was shared stays as it was.
+ * told in whatever order, the invariant of tests/sim/failover_log_invariant.h holds after each
+ * call, deadlines end, and what was shared stays as it was.
  */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../sim/timeline_invariant.h"
+#include "../sim/failover_log_invariant.h"
 
 #define MASTERS 2
 #define WALL_MS INT64_C(1795348800000)
@@ -58,7 +58,7 @@ static void hear(struct program *p)
     uint8_t what = next(p), who = next(p), whose = next(p);
     struct address about = node(who >> 2), of = node(whose);
     struct failover_log_event event = {
-        .signal = (enum failover_log_signal)(what % TIMELINE_SIGNALS_COUNT),
+        .signal = (enum failover_log_signal)(what % FAILOVER_SIGNAL_SIGNALS_COUNT),
         .master = p->masters[who & 1],
         .deployment = (who & 1),
         .sentinel = sentinels[who >> 4 & 3],

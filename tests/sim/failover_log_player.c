@@ -89,9 +89,9 @@ static void play_own(struct failover_player *player, const char *what)
     cr_assert(n >= 2 && watched, "%s", what);
     if (strcmp(verb, "good") == 0 || strcmp(verb, "lost") == 0 || strcmp(verb, "alive") == 0) {
         failover_log_checked(watched->record,
-                             *verb == 'g'   ? TIMELINE_GOOD
-                             : *verb == 'l' ? TIMELINE_BAD
-                                            : TIMELINE_ALIVE,
+                             *verb == 'g'   ? FAILOVER_CHECK_GOOD
+                             : *verb == 'l' ? FAILOVER_CHECK_BAD
+                                            : FAILOVER_CHECK_ALIVE,
                              failover_play_time(player));
     } else if (strcmp(verb, "restarted") == 0) {
         failover_log_restarted(watched->record, failover_play_time(player));
@@ -148,10 +148,10 @@ static void play_line(void *data, int64_t ms, const char *who, const char *what)
         play_own(player, what);
     } else if (strncmp(what, "row ", 4) == 0) {
         /* its row has force_failover, or a failover under way */
-        of_mymaster.signal = what[4] == 'f' ? TIMELINE_FORCED : TIMELINE_BUSY;
+        of_mymaster.signal = what[4] == 'f' ? FAILOVER_SIGNAL_FORCED : FAILOVER_SIGNAL_BUSY;
         failover_log_hear(player->failover_log, &of_mymaster, failover_play_time(player));
     } else if (strcmp(what, "lost") == 0) { /* its link */
-        of_mymaster.signal = TIMELINE_LOST;
+        of_mymaster.signal = FAILOVER_SIGNAL_LOST;
         failover_log_hear(player->failover_log, &of_mymaster, failover_play_time(player));
     } else {
         play_event(player, who, what);

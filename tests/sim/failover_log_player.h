@@ -9,8 +9,8 @@
 
 #include <criterion/criterion.h>
 
+#include "failover_log_invariant.h"
 #include "recording.h"
-#include "timeline_invariant.h"
 #include "watcher/failover_recorder.h"
 
 #define WALL_MS INT64_C(1795348800000)

@@ -240,7 +240,10 @@ void judge_know(struct judge *judge, const char *sentinel_run_id);
  */
 bool judge_recount(struct judge *judge, struct elector *electors, size_t n, int64_t quorum,
                    int64_t now_ms);
-/** Whether time alone may change who is known: then it is to be recounted now and then. */
+/**
+ * Whether another count may come to another end without new electors: time passes for those that
+ * are gone or strange, or what is vouched for changed in or since the last count.
+ */
 bool judge_wants_recount(const struct judge *judge);
 /** Whether that Sentinel is known. */
 bool judge_knows(const struct judge *judge, const char *sentinel_run_id);

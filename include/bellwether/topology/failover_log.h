@@ -92,33 +92,33 @@ struct failover {
  * watcher.
  */
 enum failover_log_signal {
-    TIMELINE_SDOWN,
-    TIMELINE_SDOWN_END,
-    TIMELINE_ODOWN,
-    TIMELINE_ODOWN_END,
-    TIMELINE_TRY,
-    TIMELINE_ELECTED,
-    TIMELINE_SELECTED,
-    TIMELINE_PROMOTING,
-    TIMELINE_WAIT_PROMOTION,
-    TIMELINE_PROMOTED,
-    TIMELINE_SWITCHED,
-    TIMELINE_FINISHED,
-    TIMELINE_FINISHED_BY_TIMEOUT,
-    TIMELINE_NOT_ELECTED,
-    TIMELINE_NO_GOOD_SLAVE,
-    TIMELINE_SLAVE_TIMEOUT,
-    TIMELINE_MASTER_TIMEOUT,
-    TIMELINE_ABORTED,   /* for a reason that is not known here */
-    TIMELINE_FORGOTTEN, /* +reset-master, -monitor: whatever that Sentinel was at is over */
+    FAILOVER_SIGNAL_SDOWN,
+    FAILOVER_SIGNAL_SDOWN_END,
+    FAILOVER_SIGNAL_ODOWN,
+    FAILOVER_SIGNAL_ODOWN_END,
+    FAILOVER_SIGNAL_TRY,
+    FAILOVER_SIGNAL_ELECTED,
+    FAILOVER_SIGNAL_SELECTED,
+    FAILOVER_SIGNAL_PROMOTING,
+    FAILOVER_SIGNAL_WAIT_PROMOTION,
+    FAILOVER_SIGNAL_PROMOTED,
+    FAILOVER_SIGNAL_SWITCHED,
+    FAILOVER_SIGNAL_FINISHED,
+    FAILOVER_SIGNAL_FINISHED_BY_TIMEOUT,
+    FAILOVER_SIGNAL_NOT_ELECTED,
+    FAILOVER_SIGNAL_NO_GOOD_SLAVE,
+    FAILOVER_SIGNAL_SLAVE_TIMEOUT,
+    FAILOVER_SIGNAL_MASTER_TIMEOUT,
+    FAILOVER_SIGNAL_ABORTED,   /* for a reason that is not known here */
+    FAILOVER_SIGNAL_FORGOTTEN, /* +reset-master, -monitor: whatever that Sentinel was at is over */
     /* no event: its row has force_failover or coordinated_failover, so an operator asked for it */
-    TIMELINE_FORCED,
-    TIMELINE_BUSY, /* no event: its row has a failover under way */
-    TIMELINE_LOST, /* no event: its link is down */
-    TIMELINE_TILT,
-    TIMELINE_TILT_END,
-    TIMELINE_NEW_EPOCH,
-    TIMELINE_SIGNALS_COUNT
+    FAILOVER_SIGNAL_FORCED,
+    FAILOVER_SIGNAL_BUSY, /* no event: its row has a failover under way */
+    FAILOVER_SIGNAL_LOST, /* no event: its link is down */
+    FAILOVER_SIGNAL_TILT,
+    FAILOVER_SIGNAL_TILT_END,
+    FAILOVER_SIGNAL_NEW_EPOCH,
+    FAILOVER_SIGNAL_SIGNALS_COUNT
 };
 
 struct failover_log_time {
@@ -146,9 +146,9 @@ struct failover_log_event {
 
 /* What a role check of the published node came to. */
 enum failover_log_check {
-    TIMELINE_GOOD,  /* it says master */
-    TIMELINE_ALIVE, /* it answers, its role may not be asked */
-    TIMELINE_BAD,   /* anything else; the end of the connection, too */
+    FAILOVER_CHECK_GOOD,  /* it says master */
+    FAILOVER_CHECK_ALIVE, /* it answers, its role may not be asked */
+    FAILOVER_CHECK_BAD,   /* anything else; the end of the connection, too */
 };
 
 struct failover_log;

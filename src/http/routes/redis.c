@@ -2,7 +2,7 @@
  * One request with commands. Its first call reads the headers once and decides whether it is
  * welcome: a body that is not is dropped as it comes, and the answer is given in the last call, so
  * that the connection stays open. Then the body or the path becomes commands, and the pool runs
- * them; where that takes time the request is suspended until the job has ended.
+ * them; where that takes time the request is suspended until its commands have ended.
  */
 #include "redis.h"
 
@@ -30,9 +30,10 @@
  * both.
  */
 enum { FIRST_ROW = ROUTE_REDIS, FIRST_REPLICA_ROW = ROUTE_REPLICA_REDIS };
-_Static_assert((int)ROUTE_REDIS_PATH - FIRST_ROW == CALL_PATH &&
-                   (int)ROUTE_NAMED_REDIS - FIRST_ROW == CALL_KINDS &&
-                   (int)ROUTE_NAMED_REPLICA_REDIS_PATH == FIRST_REPLICA_ROW + 2 * CALL_KINDS - 1,
+_Static_assert((int)ROUTE_REDIS_PATH - FIRST_ROW == COMMAND_REQUEST_PATH &&
+                   (int)ROUTE_NAMED_REDIS - FIRST_ROW == COMMAND_REQUEST_KINDS &&
+                   (int)ROUTE_NAMED_REPLICA_REDIS_PATH ==
+                       FIRST_REPLICA_ROW + 2 * COMMAND_REQUEST_KINDS - 1,
                "the order of ROUTES_COMMANDS");
 
 #define TOKEN_NAME "_token" /* of a query: a token as Upstash's clients may send it */
@@ -104,22 +105,22 @@ static void judge_access(struct command_request *command, const struct request_h
         headers->authorization ? NULL : query_token(command, token)};
 
     if (headers->twice) {
-        command_request_move(command, CALL_TWICE);
+        command_request_move(command, COMMAND_REQUEST_TWICE);
         command->words = headers->twice;
         return;
     }
     if (headers->foreign) {
-        command_request_move(command, CALL_FORBIDDEN);
+        command_request_move(command, COMMAND_REQUEST_FORBIDDEN);
         command->words = FOREIGN_HOST_WORDS;
         return;
     }
     switch (access_check(command->listener->worker->commands->access, &access, &command->words)) {
     case ACCESS_FULL: break;
     /* whatever else says so */
-    case ACCESS_READ_ONLY: command->job->read_only = "the token is read-only"; break;
-    case ACCESS_NO_TOKEN: command_request_move(command, CALL_NO_TOKEN); break;
-    case ACCESS_WRONG_TOKEN: command_request_move(command, CALL_WRONG_TOKEN); break;
-    case ACCESS_FORBIDDEN: command_request_move(command, CALL_FORBIDDEN); break;
+    case ACCESS_READ_ONLY: command->request->read_only = "the token is read-only"; break;
+    case ACCESS_NO_TOKEN: command_request_move(command, COMMAND_REQUEST_NO_TOKEN); break;
+    case ACCESS_WRONG_TOKEN: command_request_move(command, COMMAND_REQUEST_WRONG_TOKEN); break;
+    case ACCESS_FORBIDDEN: command_request_move(command, COMMAND_REQUEST_FORBIDDEN); break;
     }
     if (access.token) {
         explicit_bzero(token, sizeof(token));
@@ -130,33 +131,34 @@ static struct command_request *command_request_new(struct listener *listener,
                                                    struct MHD_Connection *connection,
                                                    const struct route_match *match, unsigned method)
 {
-    struct command_request *command = mem_new(1, sizeof(*command) + sizeof(*command->job));
+    struct command_request *command = mem_new(1, sizeof(*command) + sizeof(*command->request));
 
     command->listener = listener;
     command->connection = connection;
     command->began_us = listener->worker->clock_us;
     command->closing = listener->worker->draining;
-    command->job = (struct pool_request *)(command + 1);
-    command->job->data = command;
-    command->job->done = commands_ended;
-    command->job->caller_is_gone = commands_caller_is_gone;
+    command->request = (struct pool_request *)(command + 1);
+    command->request->data = command;
+    command->request->done = commands_ended;
+    command->request->caller_is_gone = commands_caller_is_gone;
     command->route = match->route;
     if (!match->route) {
-        command_request_move(command, CALL_BAD_PATH);
+        command_request_move(command, COMMAND_REQUEST_BAD_PATH);
         return command;
     }
-    command->kind = (enum command_request_kind)(((int)match->route->id - FIRST_ROW) % CALL_KINDS);
-    memcpy(command->job->master, match->argument, strlen(match->argument) + 1);
+    command->kind =
+        (enum command_request_kind)(((int)match->route->id - FIRST_ROW) % COMMAND_REQUEST_KINDS);
+    memcpy(command->request->master, match->argument, strlen(match->argument) + 1);
     if ((int)match->route->id >= FIRST_REPLICA_ROW) {
-        command->job->target = POOL_REPLICA;
-        command->job->read_only = "replicas run read-only commands only";
+        command->request->target = POOL_REPLICA;
+        command->request->read_only = "replicas run read-only commands only";
     }
     if (!(match->route->methods & method)) {
-        command_request_move(command, CALL_BAD_METHOD);
+        command_request_move(command, COMMAND_REQUEST_BAD_METHOD);
     } else if (method == HTTP_POST) {
         command->keeps_body = true;
     } else {
-        command->job->read_only = "GET runs read-only commands only";
+        command->request->read_only = "GET runs read-only commands only";
     }
     return command;
 }
@@ -168,7 +170,7 @@ static void reserve(struct command_request *command, size_t bytes)
         (void)buffer_reserve(&command->body, bytes);
     } else {
         buffer_release(&command->body);
-        command_request_move(command, CALL_NO_MEMORY);
+        command_request_move(command, COMMAND_REQUEST_NO_MEMORY);
     }
 }
 
@@ -185,16 +187,16 @@ static void expect_body(struct command_request *command, const struct request_he
         return;
     }
     if (integer_parse(headers->content_length, 0, INT64_MAX, &bytes) == 0 && bytes <= max) {
-        if (command->keeps_body && command->state == CALL_WELCOME && bytes > 0) {
+        if (command->keeps_body && command->state == COMMAND_REQUEST_WELCOME && bytes > 0) {
             reserve(command, (size_t)bytes);
         }
-        if (command->state == CALL_NO_MEMORY && headers->expects) {
+        if (command->state == COMMAND_REQUEST_NO_MEMORY && headers->expects) {
             command->closing = true;
             (void)command_request_go(command, "", method);
         }
         return;
     }
-    command_request_move(command, CALL_TOO_LARGE);
+    command_request_move(command, COMMAND_REQUEST_TOO_LARGE);
     if (headers->expects || bytes - max > BODY_EXCESS_READ) {
         command->closing = true;
         (void)command_request_go(command, "", method);
@@ -224,12 +226,12 @@ struct command_request *command_request_begin(struct listener *listener,
     }
     command = command_request_new(listener, connection, &match, bit);
     request_headers_read(&headers, listener, connection, url);
-    command->job->base64 = headers.base64;
-    if (command->state == CALL_WELCOME) {
+    command->request->base64 = headers.base64;
+    if (command->state == COMMAND_REQUEST_WELCOME) {
         judge_access(command, &headers);
     }
     if (!leaves_room(connection, headers.n)) {
-        command_request_move(command, CALL_HEAD_TOO_LARGE);
+        command_request_move(command, COMMAND_REQUEST_HEAD_TOO_LARGE);
     }
     expect_body(command, &headers, method);
     return command;
@@ -242,10 +244,10 @@ bool command_request_take(struct command_request *command, const char *bytes, si
     command->body_bytes += (int64_t)size;
     if (command->body_bytes > max) {
         buffer_release(&command->body);
-        command_request_move(command, CALL_TOO_LARGE);
-    } else if (command->state == CALL_WELCOME && command->keeps_body) {
+        command_request_move(command, COMMAND_REQUEST_TOO_LARGE);
+    } else if (command->state == COMMAND_REQUEST_WELCOME && command->keeps_body) {
         reserve(command, size);
-        if (command->state == CALL_WELCOME) {
+        if (command->state == COMMAND_REQUEST_WELCOME) {
             buffer_add(&command->body, bytes, size);
         }
     }
@@ -262,8 +264,8 @@ static enum MHD_Result refuse_unknown(struct command_request *command)
 
     snprintf(detail, sizeof(detail),
              "no master of the name %s is watched; GET /masters lists those that are",
-             command->job->master);
-    json_object_set_new(more, "name", render_text(command->job->master));
+             command->request->master);
+    json_object_set_new(more, "name", render_text(command->request->master));
     json_object_set_new(more, "sentinels_know", answer_names_known(snapshot));
     return command_request_refuse(command, PROBLEM_UNKNOWN_MASTER, "NOMASTER", detail, more);
 }
@@ -299,7 +301,7 @@ static enum MHD_Result refuse_nameless(struct command_request *command)
 static bool find_master(struct command_request *command, enum MHD_Result *result)
 {
     struct cache *cache = command->listener->worker->cache;
-    char *name = command->job->master;
+    char *name = command->request->master;
 
     if (*name) {
         if (!cache->snapshot || cache_find(cache, name)) {
@@ -308,7 +310,7 @@ static bool find_master(struct command_request *command, enum MHD_Result *result
         *result = cache_knows_no_names(cache) ? refuse_nameless(command) : refuse_unknown(command);
     } else if (cache->default_master) {
         memcpy(name, cache->default_master->master->name,
-               strnlen(cache->default_master->master->name, sizeof(command->job->master) - 1));
+               strnlen(cache->default_master->master->name, sizeof(command->request->master) - 1));
         return true;
     } else if (cache->snapshot && cache->snapshot->ambiguous_default) {
         *result = refuse_several(command);
@@ -371,7 +373,7 @@ static enum MHD_Result read_pair(void *data, enum MHD_ValueKind kind, const char
     if (decoded_is(pairs, "retry")) {
         pairs->bad_retry |=
             !value || !decode(pairs, value, value_len) || !decoded_is(pairs, "always");
-        pairs->command->job->retry_always = !pairs->bad_retry;
+        pairs->command->request->retry_always = !pairs->bad_retry;
         return MHD_YES;
     }
     if (decoded_is(pairs, TOKEN_NAME)) {
@@ -424,7 +426,7 @@ static struct batch *read_path(struct command_request *command, const char *url,
 
 static struct batch *read_body(const struct command_request *command, struct pairs *pairs)
 {
-    enum batch_shape shape = command->kind == CALL_ONE ? BATCH_ONE : BATCH_MANY;
+    enum batch_shape shape = command->kind == COMMAND_REQUEST_ONE ? BATCH_ONE : BATCH_MANY;
     struct batch *batch = NULL;
 
     MHD_get_connection_values_n(command->connection, MHD_GET_ARGUMENT_KIND, read_pair, pairs);
@@ -441,7 +443,7 @@ static struct batch *read_body(const struct command_request *command, struct pai
  */
 static bool is_whole(struct command_request *command, enum MHD_Result *result)
 {
-    const struct batch *batch = command->job->batch;
+    const struct batch *batch = command->request->batch;
 
     for (size_t i = 0; i < batch->n; i++) {
         if (batch->commands[i].error) {
@@ -452,25 +454,26 @@ static bool is_whole(struct command_request *command, enum MHD_Result *result)
     return true;
 }
 
-/* @return whether `job` has its batch; else it was answered. */
+/* @return whether `request` has its batch; else it was answered. */
 static bool read_commands(struct command_request *command, const char *url, enum MHD_Result *result)
 {
     struct pairs pairs = {.command = command};
 
-    command->job->batch =
-        command->kind == CALL_PATH ? read_path(command, url, &pairs) : read_body(command, &pairs);
-    command->job->transaction = command->kind == CALL_TRANSACTION;
+    command->request->batch = command->kind == COMMAND_REQUEST_PATH
+                                  ? read_path(command, url, &pairs)
+                                  : read_body(command, &pairs);
+    command->request->transaction = command->kind == COMMAND_REQUEST_TRANSACTION;
     buffer_release(&pairs.text);
     buffer_release(&command->body);
     if (pairs.bad_retry) {
         *result = refuse_retry(command);
         return false;
     }
-    if (!command->job->batch) {
+    if (!command->request->batch) {
         *result = refuse_bad(command, pairs.error);
         return false;
     }
-    return command->kind != CALL_TRANSACTION || is_whole(command, result);
+    return command->kind != COMMAND_REQUEST_TRANSACTION || is_whole(command, result);
 }
 
 /* ---- the last call ---- */
@@ -491,8 +494,8 @@ static enum MHD_Result refuse_memory(struct command_request *command)
     json_t *more = json_object();
 
     json_object_set_new(more, "outcome", json_string("not_sent"));
-    batch_free(command->job->batch);
-    command->job->batch = NULL;
+    batch_free(command->request->batch);
+    command->request->batch = NULL;
     metric_add(&command->listener->worker->counts->rejected[METRIC_REJECTION_MEMORY], 1);
     return command_request_refuse(
         command, PROBLEM_NOT_SENT, "NOTSENT",
@@ -502,27 +505,27 @@ static enum MHD_Result refuse_memory(struct command_request *command)
 static enum MHD_Result refuse(struct command_request *command)
 {
     switch (command->state) {
-    case CALL_BAD_PATH:
+    case COMMAND_REQUEST_BAD_PATH:
         return refuse_bad(command, "the path takes % and two hexadecimal digits, and no NUL");
-    case CALL_BAD_METHOD:
+    case COMMAND_REQUEST_BAD_METHOD:
         return command_request_refuse(command, PROBLEM_METHOD_NOT_ALLOWED, "BADREQUEST",
                                       "see the Allow header for the methods that this route has",
                                       NULL);
-    case CALL_TWICE: {
+    case COMMAND_REQUEST_TWICE: {
         char words[64];
 
         snprintf(words, sizeof(words), "there are two headers %s, and one is taken",
                  command->words);
         return refuse_bad(command, words);
     }
-    case CALL_NO_TOKEN:
+    case COMMAND_REQUEST_NO_TOKEN:
         return command_request_refuse(command, PROBLEM_NO_TOKEN, "NOAUTH", command->words, NULL);
-    case CALL_WRONG_TOKEN:
+    case COMMAND_REQUEST_WRONG_TOKEN:
         return command_request_refuse(command, PROBLEM_WRONG_TOKEN, "NOAUTH", command->words, NULL);
-    case CALL_FORBIDDEN:
+    case COMMAND_REQUEST_FORBIDDEN:
         return command_request_refuse(command, PROBLEM_FORBIDDEN, "NOPERM", command->words, NULL);
-    case CALL_NO_MEMORY: return refuse_memory(command);
-    case CALL_HEAD_TOO_LARGE:
+    case COMMAND_REQUEST_NO_MEMORY: return refuse_memory(command);
+    case COMMAND_REQUEST_HEAD_TOO_LARGE:
         return command_request_refuse(command, PROBLEM_HEAD_TOO_LARGE, "TOOBIG", HEAD_TOO_LARGE,
                                       NULL);
     default: return refuse_body(command);
@@ -534,7 +537,7 @@ static enum MHD_Result go(struct command_request *command, const char *url)
     struct worker *worker = command->listener->worker;
     enum MHD_Result result = MHD_YES;
 
-    if (command->state == CALL_ENDED) {
+    if (command->state == COMMAND_REQUEST_ENDED) {
         return command_request_answer(command);
     }
     if (connection_is_refused(command->listener, command->connection)) {
@@ -543,7 +546,7 @@ static enum MHD_Result go(struct command_request *command, const char *url)
                                       connection_refuse(command->listener, command->connection),
                                       NULL);
     }
-    if (command->state != CALL_WELCOME) {
+    if (command->state != COMMAND_REQUEST_WELCOME) {
         return refuse(command);
     }
     if (!budget_has(command->body.size)) {
@@ -552,10 +555,11 @@ static enum MHD_Result go(struct command_request *command, const char *url)
     if (!find_master(command, &result) || !read_commands(command, url, &result)) {
         return result;
     }
-    if (!budget_has(command->job->batch->wire.size + command->job->batch->n * POOL_COMMAND_BYTES)) {
+    if (!budget_has(command->request->batch->wire.size +
+                    command->request->batch->n * POOL_COMMAND_BYTES)) {
         return refuse_memory(command);
     }
-    if (pool_run(worker->commands->pool, command->job)) {
+    if (pool_run(worker->commands->pool, command->request)) {
         return command_request_answer(command);
     }
     MHD_suspend_connection(command->connection);
@@ -581,7 +585,7 @@ void command_request_free(struct command_request *command)
             small_answer_give_back(&command->listener->worker->commands->small, command->small);
         }
         buffer_release(&command->body);
-        pool_request_release(command->job);
+        pool_request_release(command->request);
         free(command);
     }
 }

@@ -34,11 +34,12 @@ static const char *name_node(struct commands *commands, const struct address *ad
 static enum MHD_Result answer(struct command_request *command, unsigned status, char *body,
                               size_t size)
 {
-    const struct pool_request *job = command->job;
+    const struct pool_request *request = command->request;
     const struct response_headers headers = {
         .content_type = CONTENT_JSON,
-        .ran_at =
-            job->has_ran_at ? name_node(command->listener->worker->commands, &job->ran_at) : NULL,
+        .ran_at = request->has_ran_at
+                      ? name_node(command->listener->worker->commands, &request->ran_at)
+                      : NULL,
         .challenge = status == MHD_HTTP_UNAUTHORIZED,
         .retry = status == MHD_HTTP_SERVICE_UNAVAILABLE,
         .allow =
@@ -122,7 +123,8 @@ static const char *outcome_of(const struct pool_command *one)
     }
 }
 
-static enum problem_kind problem_of(const struct pool_request *job, const struct pool_command *one)
+static enum problem_kind problem_of(const struct pool_request *request,
+                                    const struct pool_command *one)
 {
     switch (one->outcome) {
     case OUTCOME_ERROR: return PROBLEM_COMMAND_FAILED;
@@ -132,16 +134,16 @@ static enum problem_kind problem_of(const struct pool_request *job, const struct
     case OUTCOME_TOO_BIG: return PROBLEM_REPLY_TOO_LARGE;
     default: break;
     }
-    if (job->scan_lost) {
+    if (request->scan_lost) {
         return PROBLEM_SCAN_LOST;
     }
-    return job->queue_full ? PROBLEM_TOO_MANY_COMMANDS : PROBLEM_NOT_SENT;
+    return request->queue_full ? PROBLEM_TOO_MANY_COMMANDS : PROBLEM_NOT_SENT;
 }
 
 static enum MHD_Result answer_one_error(struct command_request *command,
                                         const struct pool_command *one)
 {
-    enum problem_kind kind = problem_of(command->job, one);
+    enum problem_kind kind = problem_of(command->request, one);
     json_t *more = json_object();
 
     if (one->outcome != OUTCOME_ERROR && one->outcome != OUTCOME_BAD) {
@@ -154,14 +156,14 @@ static enum MHD_Result answer_one_error(struct command_request *command,
 /* A single command, or a transaction, whose list is whole as it is. */
 static enum MHD_Result answer_one(struct command_request *command)
 {
-    struct pool_command *one = &command->job->commands[0];
+    struct pool_command *one = &command->request->commands[0];
     size_t size;
     char *body;
 
     if (one->outcome != OUTCOME_DONE) {
         return answer_one_error(command, one);
     }
-    if (command->job->transaction) {
+    if (command->request->transaction) {
         buffer_add(&one->json, "\n", 1);
     } else {
         buffer_add(&one->json, "}\n", 2);
@@ -186,21 +188,21 @@ static void add_command(struct buffer *out, struct pool_command *one)
     buffer_add(out, "}", 1);
 }
 
-static size_t size_of_list(const struct pool_request *job)
+static size_t size_of_list(const struct pool_request *request)
 {
     size_t size = SEPARATORS_SIZE;
 
-    for (size_t i = 0; i < job->n_commands; i++) {
-        size += job->commands[i].json.size + SEPARATORS_SIZE;
+    for (size_t i = 0; i < request->n_commands; i++) {
+        size += request->commands[i].json.size + SEPARATORS_SIZE;
     }
     return size;
 }
 
 /* There is no room for all of them once more: the long ones go. */
-static void drop_long(struct pool_request *job)
+static void drop_long(struct pool_request *request)
 {
-    for (size_t i = 0; i < job->n_commands; i++) {
-        struct pool_command *one = &job->commands[i];
+    for (size_t i = 0; i < request->n_commands; i++) {
+        struct pool_command *one = &request->commands[i];
 
         if (one->outcome == OUTCOME_DONE && one->json.size > sizeof(one->words)) {
             buffer_release(&one->json);
@@ -216,19 +218,19 @@ static void drop_long(struct pool_request *job)
 /* Each command's part is let go as soon as it is copied. */
 static enum MHD_Result answer_list(struct command_request *command)
 {
-    struct pool_request *job = command->job;
+    struct pool_request *request = command->request;
     struct buffer out = {0};
-    size_t size = size_of_list(job);
+    size_t size = size_of_list(request);
     char *body;
 
     if (!budget_has(size)) {
-        drop_long(job);
-        size = size_of_list(job);
+        drop_long(request);
+        size = size_of_list(request);
     }
     (void)buffer_reserve(&out, size);
-    for (size_t i = 0; i < job->n_commands; i++) {
+    for (size_t i = 0; i < request->n_commands; i++) {
         buffer_add(&out, i ? "," : "[", 1);
-        add_command(&out, &job->commands[i]);
+        add_command(&out, &request->commands[i]);
     }
     buffer_add(&out, "]\n", 2);
     body = buffer_take(&out, &size);
@@ -239,8 +241,8 @@ enum MHD_Result command_request_answer(struct command_request *command)
 {
     struct worker *worker = command->listener->worker;
 
-    if (command->job->queue_full) {
+    if (command->request->queue_full) {
         metric_add(&worker->counts->rejected[METRIC_REJECTION_COMMANDS], 1);
     }
-    return command->kind == CALL_PIPELINE ? answer_list(command) : answer_one(command);
+    return command->kind == COMMAND_REQUEST_PIPELINE ? answer_list(command) : answer_one(command);
 }

@@ -19,7 +19,7 @@
 
 void command_request_move(struct command_request *command, enum command_request_state state)
 {
-    if (command->state == CALL_WELCOME) {
+    if (command->state == COMMAND_REQUEST_WELCOME) {
         command->state = state;
     }
 }
@@ -28,12 +28,12 @@ void command_request_move(struct command_request *command, enum command_request_
  * Each resume makes libmicrohttpd walk all that sleep, so all that have ended in a turn are resumed
  * together, by the worker's hook.
  */
-void commands_ended(struct pool_request *job)
+void commands_ended(struct pool_request *request)
 {
-    struct command_request *command = job->data;
+    struct command_request *command = request->data;
     struct worker *worker = command->listener->worker;
 
-    command_request_move(command, CALL_ENDED);
+    command_request_move(command, COMMAND_REQUEST_ENDED);
     list_append(&worker->commands->ended, &command->link);
     loop_turn_again(worker->loop);
 }

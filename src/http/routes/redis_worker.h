@@ -29,8 +29,8 @@ struct commands *commands_new(struct worker *worker);
 void commands_free(struct commands *commands);
 /** A request's state changes nowhere else, and once only: its first refusal counts. */
 void command_request_move(struct command_request *command, enum command_request_state state);
-/** The job ended: resume its request when this turn ends. */
-void commands_ended(struct pool_request *job);
+/** Its commands ended: resume the caller when this turn ends. */
+void commands_ended(struct pool_request *request);
 /** Whether a call's other side has closed, or shut down what it writes. */
 bool commands_caller_is_gone(void *command);
 /* These take NULL as well: commands are off. */

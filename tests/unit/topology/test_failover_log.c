@@ -16,12 +16,12 @@ static const struct address node = {.host = "10.0.0.1", .port = 6379};
 static void blip(struct failover_record *master, int64_t ms)
 {
     failover_log_state(master, &node, MASTER_OK, at(ms));
-    failover_log_checked(master, TIMELINE_BAD, at(ms + 10));
+    failover_log_checked(master, FAILOVER_CHECK_BAD, at(ms + 10));
     failover_log_state(master, &node, MASTER_DOWN, at(ms + 11));
     failover_log_state(master, &node, MASTER_OK, at(ms + 20));
 }
 
-Test(topology_timeline, words)
+Test(topology_failover_log, words)
 {
     cr_expect_str_eq(failover_phase_text(PHASE_SUSPECTED), "suspected");
     cr_expect_str_eq(failover_phase_text(PHASE_FINISHED), "finished");
@@ -36,7 +36,7 @@ Test(topology_timeline, words)
     cr_expect_str_eq(failover_outcome_text(FAILOVER_RECOVERED), "recovered");
 }
 
-Test(topology_timeline, empty)
+Test(topology_failover_log, empty)
 {
     struct failover_log *failover_log = failover_log_new(0);
     struct failovers *list = failover_log_list(failover_log);
@@ -52,7 +52,7 @@ Test(topology_timeline, empty)
     failover_log_free(NULL);
 }
 
-Test(topology_timeline, ring_and_what_ended)
+Test(topology_failover_log, ring_and_what_ended)
 {
     struct failover_log *failover_log = failover_log_new(4);
     struct failover_record *master = failover_log_watch(failover_log, "mymaster", 0);
@@ -77,11 +77,11 @@ Test(topology_timeline, ring_and_what_ended)
     }
     cr_expect_eq(id, 11);
     failover_log_free(failover_log);
-    cr_expect_eq(list->entries[0]->id, 10, "a list outlives its timeline");
+    cr_expect_eq(list->entries[0]->id, 10, "a list outlives its log");
     failovers_unref(list);
 }
 
-Test(topology_timeline, shared_lists_stay_as_they_were)
+Test(topology_failover_log, shared_lists_stay_as_they_were)
 {
     struct failover_log *failover_log = failover_log_new(4);
     struct failover_record *master = failover_log_watch(failover_log, "mymaster", 0);
@@ -106,7 +106,7 @@ Test(topology_timeline, shared_lists_stay_as_they_were)
  * More Sentinels than a master's record holds (their addresses change for ever): those with nothing
  * to say make room.
  */
-Test(topology_timeline, many_sentinels)
+Test(topology_failover_log, many_sentinels)
 {
     struct failover_log *failover_log = failover_log_new(4);
     struct failover_record *master = failover_log_watch(failover_log, "mymaster", 0);
@@ -118,11 +118,11 @@ Test(topology_timeline, many_sentinels)
     event.sentinel = name;
     for (int i = 0; i < 3000; i++) {
         snprintf(name, sizeof(name), "10.1.%d.%d:26379", i / 250, i % 250);
-        event.signal = TIMELINE_NEW_EPOCH;
+        event.signal = FAILOVER_SIGNAL_NEW_EPOCH;
         failover_log_hear(failover_log, &event, at(i));
-        event.signal = TIMELINE_SDOWN;
+        event.signal = FAILOVER_SIGNAL_SDOWN;
         failover_log_hear(failover_log, &event, at(i));
-        event.signal = TIMELINE_SDOWN_END;
+        event.signal = FAILOVER_SIGNAL_SDOWN_END;
         failover_log_hear(failover_log, &event, at(i));
     }
     list = failover_log_list(failover_log);
