@@ -252,9 +252,10 @@ static ssize_t peek_into(const struct http_conn *conn, struct peek *out)
     char bytes[PEEK_SIZE];
     ssize_t n = recv(conn->fd, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
 
-    *out = n <= 0            ? (struct peek){.kind = PEEK_MORE}
-           : conn->door->tls ? peek_at_tls(bytes, (size_t)n)
-                             : peek_at(bytes, (size_t)n);
+    *out = (struct peek){.kind = PEEK_MORE};
+    if (n > 0) {
+        *out = conn->door->tls ? peek_at_tls(bytes, (size_t)n) : peek_at(bytes, (size_t)n);
+    }
     return n;
 }
 

@@ -176,19 +176,19 @@ void listeners_turn(struct worker *worker)
 
 /* ---- start and stop ---- */
 
-/* Never called: each session gets its credentials before its first byte (tls_session.c). */
+/* Each session gets credentials before its first byte (tls_session.c): one without fails. */
 static int no_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *asked,
                           gnutls_pcert_st **certificates, unsigned *n, gnutls_ocsp_data_st **ocsp,
                           unsigned *n_ocsp, gnutls_privkey_t *key, unsigned *flags)
 {
     (void)session;
     (void)asked;
-    (void)certificates;
-    (void)n;
-    (void)ocsp;
-    (void)n_ocsp;
-    (void)key;
-    (void)flags;
+    *certificates = NULL;
+    *n = 0;
+    *ocsp = NULL;
+    *n_ocsp = 0;
+    *key = NULL;
+    *flags = 0;
     return -1;
 }
 
