@@ -231,7 +231,7 @@ compile_commands.json: Makefile build/deps.mk FORCE ## for editors and clang-tid
 ##@ Trying it
 
 # At a terminal the demo is a job of its own, so that Ctrl-C ends it alone and make ends well.
-demo: demo-deps ## three Sentinels, three Redis nodes and bellwether, to be curled and killed
+demo: demo-deps ## three Sentinels, three Redis nodes and bellwether, to be curled and killed (TLS=1: over HTTPS)
 	$(Q)$(MAKE) $(B)/bellwether
 	$(Q)make_pid=$$PPID; if [ -t 0 ]; then bash -mc "deploy/demo.sh $(B)/bellwether $$make_pid; exit \$$?"; \
 		else exec deploy/demo.sh $(B)/bellwether $$make_pid; fi
@@ -240,7 +240,7 @@ demo: demo-deps ## three Sentinels, three Redis nodes and bellwether, to be curl
 
 RUN = tests/support/run.sh
 
-$(O)/test-unit: $(call object,$(UNIT_SOURCES) $(if $(findstring thread,$(SANITIZE)),tests/support/tsan/arena.c)) $(LIB) $(O)/.link
+$(O)/test-unit: $(call object,$(UNIT_SOURCES) tests/support/certificates.c $(if $(findstring thread,$(SANITIZE)),tests/support/tsan/arena.c)) $(LIB) $(O)/.link
 	$(call say,LD      $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(DEPS_LIBS) $(UNIT_LIBS) -lm
 
@@ -257,8 +257,13 @@ endif
 unit: $(O)/test-unit ## unit and sim tests (SANITIZE=… works)
 	$(Q)$(RUN) unit $(O) $(TEST_JOBS)
 
+# What callers do is tried over TLS, too; what is only so in plain, in the other suites, is not.
+OVER_TLS := bad_input|http|serve|life|waiting|commands_pipeline|commands_tokens|commands_bad_input|commands_waiting|commands_exact|masters|status|self|probes
+
 integration: $(B)/test-integration $(DAEMON) $(DAEMON)-faults client-deps ## tests with real servers (SANITIZE=… for the daemon)
 	$(Q)$(RUN) integration $(O) $(TEST_JOBS) $(B)/test-integration
+	$(Q)TEST_TLS=1 TEST_FLAGS='$(or $(TEST_FLAGS),--filter=integration_@($(OVER_TLS))/*)' \
+		$(RUN) integration $(O) $(TEST_JOBS) $(B)/test-integration
 
 clients: $(DAEMON) client-deps ## tests with clients of others, a browser among them (SANITIZE=… for the daemon)
 	$(Q)$(RUN) clients $(O)

@@ -47,6 +47,7 @@ readonly demo_packages='
 cmd redis-server       redis-server
 cmd redis-cli          redis-tools
 cmd curl               curl
+cmd openssl            openssl
 '
 readonly test_packages=$demo_packages'
 cmd redis-sentinel     redis-sentinel
@@ -246,7 +247,7 @@ build_microhttpd() {
     echo "$hardening" >"$prefix/libmicrohttpd.flags"
 }
 
-readonly libraries="libmicrohttpd hiredis hiredis_ssl jansson libuv openssl inih"
+readonly libraries="libmicrohttpd gnutls hiredis hiredis_ssl jansson libuv openssl inih"
 
 # Whether a library is not one that was built here with other flags than those of today.
 is_current() {

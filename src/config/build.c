@@ -10,6 +10,8 @@
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
 #include "build_commands.h"
+#include "build_https.h"
+#include "http/server/server_tls.h"
 #include "shown.h"
 
 /* ---- small helpers ---- */
@@ -390,7 +392,7 @@ int options_build(const struct settings *settings, struct options *out, struct o
     if (build_numbers(&builder) != 0 || build_listens(&builder) != 0 || build_map(&builder) != 0 ||
         build_redis_credentials(&builder) != 0 || build_deployments(&builder) != 0 ||
         build_default_master(&builder) != 0 || check_adopt(&builder) != 0 ||
-        options_build_commands(&builder) != 0) {
+        options_build_commands(&builder) != 0 || options_build_https(&builder) != 0) {
         options_release(&built);
         return -BW_EINVAL;
     }
@@ -442,6 +444,7 @@ void options_release(struct options *options)
     free_names(options->allow_origins, options->n_allow_origins);
     secret_free(options->tokens);
     secret_free(options->read_only_tokens);
+    server_tls_free(options->tls);
     policy_free(options->policy);
     options_shown_release(options);
     for (size_t i = 0; i < options->n_listens; i++) {

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "certificates.h"
 #include "ports.h"
 #include "scene.h"
 
@@ -35,8 +36,37 @@ static bool accepts(const struct daemon *daemon)
                ->status != 0;
 }
 
+static void drop_folder(void *folder)
+{
+    certificates_remove(folder);
+}
+
+/* What a daemon with TLS listens on has a certificate that the tests' authority has signed. */
+static size_t secure(struct daemon *daemon, const char **argv, size_t n)
+{
+    const struct certificate ca = {.name = "ca", .authority = true},
+                             good = {.name = "good",
+                                     .issuer = "ca",
+                                     .names = "DNS:localhost,IP:127.0.0.1,IP:::1",
+                                     .begins_s = -60,
+                                     .ends_s = 30 * 86400}; /* nothing to warn of */
+    char *folder = scene_keep(certificates_folder(), drop_folder);
+
+    certificates_make(folder, &ca);
+    certificates_make(folder, &good);
+    daemon->certificates = folder;
+    daemon->base = text("https://127.0.0.1:%u", daemon->port);
+    http_secure(daemon->port, daemon->certificates);
+    argv[n++] = "--http-cert";
+    argv[n++] = text("%s/good.crt", daemon->certificates);
+    argv[n++] = "--http-key";
+    argv[n++] = text("%s/good.key", daemon->certificates);
+    return n;
+}
+
 struct daemon *daemon_launch(const struct daemon_spec *spec)
 {
+    const bool tls = spec->tls || (getenv("TEST_TLS") && !spec->no_listen && !spec->unix_socket);
     static const char *const hosts[] = {"x", "a", "b", "test"}; /* what raw requests in tests say */
     const char *argv[MAX_ARGUMENTS] = {spec->binary ? spec->binary : daemon_binary()};
     size_t n = 1;
@@ -53,7 +83,10 @@ struct daemon *daemon_launch(const struct daemon_spec *spec)
     if (!spec->no_listen) {
         argv[n++] = "--listen";
         argv[n++] = spec->unix_socket ? text("unix:%s", daemon->unix_socket)
-                                      : text("127.0.0.1:%u", daemon->port);
+                                      : text("127.0.0.1:%u%s", daemon->port, tls ? ",tls" : "");
+    }
+    if (tls) {
+        n = secure(daemon, argv, n);
     }
     for (size_t i = 0; i < sizeof(hosts) / sizeof(*hosts) && !spec->no_listen; i++) {
         argv[n++] = "--allow-host";

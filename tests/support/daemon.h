@@ -12,8 +12,9 @@
 struct daemon {
     struct process *process;
     uint16_t port;
-    char *base;        /* "http://127.0.0.1:PORT" */
-    char *unix_socket; /* of daemon_start_unix */
+    char *base;               /* "http://127.0.0.1:PORT", or "https:" */
+    const char *certificates; /* their folder; NULL: it speaks plain */
+    char *unix_socket;        /* of daemon_start_unix */
 };
 
 struct daemon_spec {
@@ -24,6 +25,7 @@ struct daemon_spec {
     pid_t netns_of;
     bool unix_socket;   /* listen on a Unix socket only: reaches it in any network namespace */
     bool no_listen;     /* the flags say where */
+    bool tls;           /* or TEST_TLS is set: what listens on TCP is asked over TLS */
     const char *binary; /* NULL: daemon_binary() */
 };
 

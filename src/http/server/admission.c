@@ -25,7 +25,7 @@
 #define LEAVING_MAX 256
 #define PATIENT_HEAD_MAX 3072 /* a costlier one needs the room that the other daemon gives */
 
-static int64_t silence_ms(const struct connections *connections)
+int64_t admission_limit_ms(const struct connections *connections)
 {
     const struct http_config *config = connections->worker->config;
     int64_t limit_ms = http_request_timeout_ms(config);
@@ -77,6 +77,16 @@ static void unwatch(struct http_conn *conn)
 
 /* ---- answers of our own ---- */
 
+/* In plain, or over TLS where the handshake is done. */
+static void say_bytes(const struct http_conn *conn, const char *bytes, size_t n)
+{
+    if (conn->tls) {
+        tls_session_say(conn->tls, bytes, n);
+    } else {
+        (void)send(conn->fd, bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+}
+
 void http_conn_say(const struct http_conn *conn, enum problem_kind kind, const char *detail,
                    const struct peek *peek)
 {
@@ -99,7 +109,7 @@ void http_conn_say(const struct http_conn *conn, enum problem_kind kind, const c
         status == MHD_HTTP_SERVICE_UNAVAILABLE ? "Retry-After: 1\r\n" : "", size,
         head ? 0 : (int)size, body);
     if (n > 0 && (size_t)n < sizeof(text)) {
-        (void)send(conn->fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        say_bytes(conn, text, (size_t)n);
     }
     free(body);
 }
@@ -135,12 +145,38 @@ static void leave(struct http_conn *conn)
     watch(conn);
 }
 
+/* How many that have not spoken there may be: the places that nobody has, and some more. */
+static size_t room(const struct connections *connections)
+{
+    const struct http_config *config = connections->worker->config;
+    struct http_sockets *sockets = connections->worker->sockets;
+    size_t all = config->max_connections + config->max_waiters;
+    size_t taken =
+        atomic_load_explicit(http_sockets_open_count(sockets, false), memory_order_relaxed) +
+        atomic_load_explicit(http_sockets_open_waiting_count(sockets), memory_order_relaxed);
+
+    return (taken < all ? all - taken : 0) / config->n_workers + HTTP_CONNECTIONS_REFUSED_AT_ONCE;
+}
+
 /* ---- what the first bytes say ---- */
+
+static void refuse_old_tls(struct http_conn *conn)
+{
+    static const char alert[] = {21, 3, 1, 0, 2, 2, 70}; /* fatal, protocol_version */
+
+    connections_refuse(
+        conn->door->all, METRIC_REJECTION_HANDSHAKE,
+        "a caller speaks nothing newer than TLS 1.1; this listener takes 1.2 and 1.3");
+    say_bytes(conn, alert, sizeof(alert));
+    leave(conn);
+}
 
 static void refuse_bytes(struct http_conn *conn, const struct peek *peek)
 {
     const char *words =
         peek->kind == PEEK_FAULTY ? peek->fault
+        : peek->kind == PEEK_PLAIN
+            ? "this listener takes TLS only, and these bytes do not begin a TLS connection: ask for https://"
         : peek->kind == PEEK_PROXY
             ? "this listener takes HTTP/1.1 only, and these bytes are a PROXY protocol header: tell the "
               "load balancer not to send one"
@@ -161,11 +197,37 @@ static struct listener *listener_for(struct door *door, const struct peek *peek)
     return patient ? door->quick + 1 + door->handed++ % door->n_patient : door->quick;
 }
 
+/* From here on libmicrohttpd has it. */
+static void pass_on(struct http_conn *conn, struct listener *listener)
+{
+    struct connections *connections = conn->door->all;
+
+    unwatch(conn);
+    http_conn_move(conn, HTTP_CONN_PASSING);
+    connections->entering = conn;
+    listener->wanted = true;
+    (void)MHD_add_connection(listener->daemon, conn->fd, NULL, 0); /* closes it where it fails */
+    if (connections->entering == conn) {                           /* it has not taken it */
+        connections->entering = NULL;
+        http_conn_free(conn);
+    }
+}
+
+/* Of too many that hang in a handshake the oldest has to go. */
+static void hand_over_tls(struct http_conn *conn)
+{
+    struct connections *connections = conn->door->all;
+
+    pass_on(conn, conn->door->quick);
+    if (connections->securing.n > room(connections)) {
+        http_conn_cut(first_of(&connections->securing));
+    }
+}
+
 static void hand_over(struct http_conn *conn, const struct peek *peek)
 {
     struct door *door = conn->door;
     struct connections *connections = door->all;
-    struct listener *listener;
     char empty[2];
 
     if (peek->empty > 0) {
@@ -181,16 +243,7 @@ static void hand_over(struct http_conn *conn, const struct peek *peek)
         leave(conn);
         return;
     }
-    unwatch(conn);
-    http_conn_move(conn, HTTP_CONN_PASSING);
-    connections->entering = conn;
-    listener = listener_for(door, peek);
-    listener->wanted = true;
-    (void)MHD_add_connection(listener->daemon, conn->fd, NULL, 0); /* closes it where it fails */
-    if (connections->entering == conn) {                           /* it has not taken it */
-        connections->entering = NULL;
-        http_conn_free(conn);
-    }
+    pass_on(conn, listener_for(door, peek));
 }
 
 /* @return what recv() does. */
@@ -199,7 +252,10 @@ static ssize_t peek_into(const struct http_conn *conn, struct peek *out)
     char bytes[PEEK_SIZE];
     ssize_t n = recv(conn->fd, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
 
-    *out = n > 0 ? peek_at(bytes, (size_t)n) : (struct peek){.kind = PEEK_MORE};
+    *out = (struct peek){.kind = PEEK_MORE};
+    if (n > 0) {
+        *out = conn->door->tls ? peek_at_tls(bytes, (size_t)n) : peek_at(bytes, (size_t)n);
+    }
     return n;
 }
 
@@ -226,24 +282,18 @@ static void look(struct http_conn *conn, bool ended)
             watch(conn);
         }
         break;
+    case PEEK_OLD_TLS: refuse_old_tls(conn); break;
+    case PEEK_TLS:
+        if (conn->door->tls) {
+            hand_over_tls(conn);
+            break;
+        }
+        /* fall through */
     default: refuse_bytes(conn, &seen); break;
     }
 }
 
 /* ---- from accept() on ---- */
-
-/* How many that have not spoken there may be: the places that nobody has, and some more. */
-static size_t room(const struct connections *connections)
-{
-    const struct http_config *config = connections->worker->config;
-    struct http_sockets *sockets = connections->worker->sockets;
-    size_t all = config->max_connections + config->max_waiters;
-    size_t taken =
-        atomic_load_explicit(http_sockets_open_count(sockets, false), memory_order_relaxed) +
-        atomic_load_explicit(http_sockets_open_waiting_count(sockets), memory_order_relaxed);
-
-    return (taken < all ? all - taken : 0) / config->n_workers + HTTP_CONNECTIONS_REFUSED_AT_ONCE;
-}
 
 void admission_begin(struct http_conn *conn)
 {
@@ -317,14 +367,14 @@ void admission_sweep(struct connections *connections, int64_t now_ms)
 {
     static const char words[] =
         "the request's head was not all there in time (option request-timeout)";
-    int64_t limit_ms = silence_ms(connections);
+    int64_t limit_ms = admission_limit_ms(connections);
     struct http_conn *conn;
 
     if (connections->n_unwatched > 0) {
         look_by_turns(connections);
     }
     while ((conn = first_of(&connections->silent)) && now_ms - conn->since_ms >= limit_ms) {
-        if (conn->moved > 0) {
+        if (conn->moved > 0 && !conn->door->tls) {
             struct peek begun;
 
             (void)peek_into(conn, &begun);

@@ -12,6 +12,8 @@ void admission_begin(struct http_conn *conn);
 void admission_ready(void *data, int events);
 /** Refuse those whose time is over, and look at those that can't be watched. */
 void admission_sweep(struct connections *connections, int64_t now_ms);
+/** How long a connection may be there without a whole head. */
+int64_t admission_limit_ms(const struct connections *connections);
 /** Close the oldest that has not spoken, else the oldest refused. @return false: there is none. */
 bool admission_drop_oldest(struct connections *connections);
 /** Close all that libmicrohttpd does not have. */

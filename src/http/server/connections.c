@@ -14,6 +14,7 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "server_tls.h"
 #include "sockets.h"
 
 #define REFUSED_TIMEOUT_S 2      /* a refused connection has that long to ask and be told */
@@ -32,6 +33,7 @@ static struct http_conn_list *list_of(struct connections *connections, enum http
     case HTTP_CONN_PASSING: return NULL;
     case HTTP_CONN_SILENT: return &connections->silent;
     case HTTP_CONN_LEAVING: return &connections->leaving;
+    case HTTP_CONN_SECURING: return &connections->securing;
     default: return &connections->inside;
     }
 }
@@ -264,6 +266,13 @@ void http_conn_cut(struct http_conn *conn)
     shutdown(conn->fd, SHUT_RDWR);
 }
 
+/* One that is to be told no gets little time for it. */
+static void limit_refused(struct MHD_Connection *connection)
+{
+    MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
+                              (unsigned)REFUSED_TIMEOUT_S);
+}
+
 /* ---- what requests do to them ---- */
 
 static struct http_conn *http_conn_of(struct MHD_Connection *connection)
@@ -294,11 +303,25 @@ static void settle_reading(struct connections *connections)
     }
 }
 
+/* Over TLS nobody saw the first request's head before: it has taken no place yet. */
+static void enter_secured(struct listener *listener, struct MHD_Connection *connection,
+                          struct http_conn *conn)
+{
+    http_conn_enter(conn, &(struct peek){.kind = PEEK_REQUEST});
+    if (conn->refusal) {
+        listener->refusing++;
+        limit_refused(connection);
+    }
+}
+
 void connection_request_begins(struct listener *listener, struct MHD_Connection *connection)
 {
     struct connections *connections = listener->worker->connections;
     struct http_conn *conn = http_conn_again(connections, connection);
 
+    if (conn->place == PLACE_NONE) {
+        enter_secured(listener, connection, conn);
+    }
     http_conn_move(conn, HTTP_CONN_READING);
     conn->since_ms = conn->looked_ms = listener->worker->clock_us / 1000;
     conn->moved = 0;
@@ -313,6 +336,7 @@ void connection_request_moves(struct listener *listener, struct MHD_Connection *
                               size_t size)
 {
     http_conn_again(listener->worker->connections, connection)->moved += size;
+    listener->traffic.moves++;
 }
 
 void connection_request_is_whole(struct listener *listener, struct MHD_Connection *connection)
@@ -411,7 +435,30 @@ const char *connection_refuse(struct listener *listener, struct MHD_Connection *
     return words;
 }
 
+void connection_is_not_secured(struct listener *listener)
+{
+    const char *words = tls_session_failed(&listener->traffic);
+
+    if (words) {
+        connections_refuse(listener->worker->connections, METRIC_REJECTION_HANDSHAKE, words);
+    }
+}
+
 /* ---- callbacks of MHD: listener.c has them ---- */
+
+static void secure(struct listener *listener, struct MHD_Connection *connection,
+                   struct http_conn *conn)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    struct tls_credentials *credentials =
+        info ? server_tls_credentials(listener->worker->tls) : NULL;
+
+    if (credentials) {
+        conn->tls = tls_session_begin(info->tls_session, conn->fd, credentials, listener->client_ca,
+                                      &listener->traffic);
+    }
+}
 
 /* A connection that is refused, or has a spare descriptor, gets little time for its request. */
 void connection_starts(struct listener *listener, struct MHD_Connection *connection, void **context)
@@ -421,13 +468,15 @@ void connection_starts(struct listener *listener, struct MHD_Connection *connect
 
     connections->entering = NULL;
     *context = conn;
-    http_conn_move(conn, HTTP_CONN_IDLE);
+    if (listener->tls) {
+        secure(listener, connection, conn);
+    }
+    http_conn_move(conn, listener->tls ? HTTP_CONN_SECURING : HTTP_CONN_IDLE);
     conn->since_ms = conn->looked_ms = clock_boot_ms();
     connections_arm(connections);
     listener->refusing += conn->refusal != 0;
     if (conn->refusal || conn->spare) {
-        MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
-                                  (unsigned)REFUSED_TIMEOUT_S);
+        limit_refused(connection);
     }
 }
 
@@ -440,6 +489,7 @@ void connection_closes(struct listener *listener, void **context)
     *context = NULL;
     connections->known = NULL;
     listener->refusing -= conn->refusal != 0;
+    tls_session_end(conn->tls);
     http_conn_free(conn);
     if (spare) {
         connections_arm(connections); /* its descriptor is closed after this call */
@@ -466,7 +516,9 @@ void connections_arm(struct connections *connections)
 {
     int64_t every_ms = http_request_timeout_ms(connections->worker->config) / 8;
 
-    if (connections->silent.n + connections->leaving.n + connections->inside.n == 0 &&
+    if (connections->silent.n + connections->leaving.n + connections->securing.n +
+                connections->inside.n ==
+            0 &&
         connections->n_spares == SPARES) {
         return;
     }

@@ -11,15 +11,16 @@
 #include "peek.h"
 
 enum http_conn_state {
-    HTTP_CONN_PASSING, /* just accepted, being handed over, or about to be freed: in no list */
-    HTTP_CONN_SILENT,  /* outside: no whole head yet */
-    HTTP_CONN_LEAVING, /* outside: told why it is refused; what it still sends is dropped */
-    HTTP_CONN_IDLE,    /* between requests */
-    HTTP_CONN_READING, /* in a request that is not all there */
-    HTTP_CONN_BUSY,    /* in one that is, until its answer has left */
-    HTTP_CONN_WAITING, /* in one that is, and that sleeps: no answer is on its way */
-    HTTP_CONN_SETTLED, /* the same, and it has taken all that it was told before */
-    HTTP_CONN_CUT,     /* its end comes through the daemon that has it; it stays so */
+    HTTP_CONN_PASSING,  /* just accepted, being handed over, or about to be freed: in no list */
+    HTTP_CONN_SILENT,   /* outside: no whole head yet */
+    HTTP_CONN_LEAVING,  /* outside: told why it is refused; what it still sends is dropped */
+    HTTP_CONN_SECURING, /* over TLS, with a handshake to be done: no whole head yet */
+    HTTP_CONN_IDLE,     /* between requests */
+    HTTP_CONN_READING,  /* in a request that is not all there */
+    HTTP_CONN_BUSY,     /* in one that is, until its answer has left */
+    HTTP_CONN_WAITING,  /* in one that is, and that sleeps: no answer is on its way */
+    HTTP_CONN_SETTLED,  /* the same, and it has taken all that it was told before */
+    HTTP_CONN_CUT,      /* its end comes through the daemon that has it; it stays so */
 };
 
 enum http_conn_watch {
@@ -34,8 +35,9 @@ struct http_conn {
     struct list_link link; /* in the list that its state says */
     struct list_link reader_link;
     struct door *door;
-    int64_t since_ms;  /* boot clock: in its state since then */
-    int64_t looked_ms; /* when it was looked at last */
+    struct tls_session *tls; /* NULL: it has none */
+    int64_t since_ms;        /* boot clock: in its state since then */
+    int64_t looked_ms;       /* when it was looked at last */
     /*
      * Silent: bytes that have come; reading: bytes of the body; busy: bytes of answers that its
      * reader had taken when it was looked at. Idle and `partial`: since when, boot clock.
@@ -57,12 +59,12 @@ struct door {
     size_t number;
     int fd;
     struct loop_poll *poll;
-    struct listener *quick;          /* behind it stand `n_patient` for those that wait */
-    size_t n_patient, handed;        /* `handed`: to those, so far; they take turns */
-    bool probe, unix_socket, shares; /* `shares`: max-per-client counts */
-    bool shut;                       /* no descriptors: until the timer opens it again */
-    uint64_t heard, heard_before;    /* how often it was called */
-    unsigned missed;                 /* beats at which somebody stood there and it had not been */
+    struct listener *quick;               /* behind it stand `n_patient` for those that wait */
+    size_t n_patient, handed;             /* `handed`: to those, so far; they take turns */
+    bool probe, unix_socket, tls, shares; /* `shares`: max-per-client counts */
+    bool shut;                            /* no descriptors: until the timer opens it again */
+    uint64_t heard, heard_before;         /* how often it was called */
+    unsigned missed; /* beats at which somebody stood there and it had not been */
 };
 
 /* In the order in which they came into it. */
@@ -77,7 +79,7 @@ struct connections {
     struct worker *worker;
     struct door *doors;
     size_t n_doors;
-    struct http_conn_list silent, leaving, inside;
+    struct http_conn_list silent, leaving, securing, inside;
     struct list readers;       /* in a request that was not all there when others had their turn */
     struct http_conn *reading; /* began a request last, and is not among the readers yet */
     /* whose connection was asked for last, mostly the next one's, too */
@@ -147,6 +149,8 @@ void connection_starts(struct listener *listener, struct MHD_Connection *connect
 void connection_closes(struct listener *listener, void **context);
 /** The kernel has no room for one more watch: MHD closes a connection after its answer. */
 void connection_is_not_watched(struct listener *listener);
+/** The handshake of one of its callers has failed: MHD closes the connection. */
+void connection_is_not_secured(struct listener *listener);
 /** How long a request may take to arrive. */
 int64_t http_request_timeout_ms(const struct http_config *config);
 /** How long a connection may be idle, for libmicrohttpd. */
