@@ -240,7 +240,7 @@ demo: demo-deps ## three Sentinels, three Redis nodes and bellwether, to be curl
 
 RUN = tests/support/run.sh
 
-$(O)/test-unit: $(call object,$(UNIT_SOURCES) $(if $(findstring thread,$(SANITIZE)),tests/support/tsan/arena.c)) $(LIB) $(O)/.link
+$(O)/test-unit: $(call object,$(UNIT_SOURCES) tests/support/certificates.c $(if $(findstring thread,$(SANITIZE)),tests/support/tsan/arena.c)) $(LIB) $(O)/.link
 	$(call say,LD      $@)
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o %.a,$^) $(DEPS_LIBS) $(UNIT_LIBS) -lm
 
