@@ -158,8 +158,15 @@ static int add_override(struct builder *builder, const struct option_section *se
     const struct setting *file = &section->settings[OPTION_ID_REDIS_PASSWORD_FILE];
     struct watch_config *watch = &builder->out->watch;
 
-    if (!user->where && !file->where) {
+    bool has_tls = options_has_own_tls(builder->settings, section, TLS_SIDE_REDIS);
+    struct redis_tls *tls = watch->redis_tls;
+
+    if (!user->where && !file->where && !has_tls) {
         return 0;
+    }
+    if (has_tls && options_build_tls(builder->settings, section, TLS_SIDE_REDIS, builder->out, &tls,
+                                     builder->error) != 0) {
+        return -BW_EINVAL;
     }
     struct secret *password =
         make_secret(builder, file, OPTION_ID_REDIS_PASSWORD_FILE, OPTION_ID_REDIS_PASSWORD);
@@ -172,6 +179,7 @@ static int add_override(struct builder *builder, const struct option_section *se
         .master = mem_strdup(section->master),
         .redis_username = make_text(builder, user, OPTION_ID_REDIS_USERNAME),
         .redis_password = password,
+        .redis_tls = tls,
     };
     return 0;
 }
@@ -218,6 +226,14 @@ static int add_deployment(struct builder *builder, const struct option_section *
     if (!password) {
         return -BW_EINVAL;
     }
+    struct redis_tls *tls = NULL;
+    if (section && !options_has_own_tls(builder->settings, section, TLS_SIDE_SENTINEL)) {
+        tls = watch->deployments[0].tls;
+    } else if (options_build_tls(builder->settings, section, TLS_SIDE_SENTINEL, builder->out, &tls,
+                                 builder->error) != 0) {
+        secret_free(password);
+        return -BW_EINVAL;
+    }
     watch->deployments =
         mem_resize(watch->deployments, watch->n_deployments + 1, sizeof(*watch->deployments));
     struct watch_deployment *deployment = &watch->deployments[watch->n_deployments++];
@@ -225,6 +241,7 @@ static int add_deployment(struct builder *builder, const struct option_section *
         .username = make_text(builder, !own ? NULL : &own[OPTION_ID_SENTINEL_USERNAME],
                               OPTION_ID_SENTINEL_USERNAME),
         .password = password,
+        .tls = tls,
     };
     if (own && own[OPTION_ID_SENTINEL].where) {
         seeds = &own[OPTION_ID_SENTINEL];
@@ -242,9 +259,10 @@ static int add_deployment(struct builder *builder, const struct option_section *
     return 0;
 }
 
-static bool has_own_sentinels(const struct option_section *section)
+static bool has_own_sentinels(const struct settings *settings, const struct option_section *section)
 {
-    return section->settings[OPTION_ID_SENTINEL].where ||
+    return options_has_own_tls(settings, section, TLS_SIDE_SENTINEL) ||
+           section->settings[OPTION_ID_SENTINEL].where ||
            section->settings[OPTION_ID_SENTINEL_USERNAME].where ||
            section->settings[OPTION_ID_SENTINEL_PASSWORD_FILE].where;
 }
@@ -253,7 +271,7 @@ static const struct option_section *own_section(const struct settings *settings,
 {
     for (size_t i = 0; i < settings->n_sections; i++) {
         if (strcmp(settings->sections[i].master, master) == 0 &&
-            has_own_sentinels(&settings->sections[i])) {
+            has_own_sentinels(settings, &settings->sections[i])) {
             return &settings->sections[i];
         }
     }
@@ -276,7 +294,7 @@ static void name_global_masters(struct builder *builder)
     for (size_t i = 0; i < settings->n_sections; i++) {
         const struct option_section *section = &settings->sections[i];
 
-        if (!has_own_sentinels(section)) {
+        if (!has_own_sentinels(settings, section)) {
             add_master(global, section->master);
         }
         /*
@@ -300,7 +318,7 @@ static int build_deployments(struct builder *builder)
     for (size_t i = 0; i < settings->n_sections; i++) {
         const struct option_section *section = &settings->sections[i];
 
-        if ((has_own_sentinels(section) && add_deployment(builder, section) != 0) ||
+        if ((has_own_sentinels(settings, section) && add_deployment(builder, section) != 0) ||
             add_override(builder, section) != 0) {
             return -BW_EINVAL;
         }
@@ -385,7 +403,10 @@ static int build_redis_credentials(struct builder *builder)
     watch->redis_username = make_text(builder, NULL, OPTION_ID_REDIS_USERNAME);
     watch->redis_password =
         make_secret(builder, NULL, OPTION_ID_REDIS_PASSWORD_FILE, OPTION_ID_REDIS_PASSWORD);
-    return !watch->redis_password ? -BW_EINVAL : 0;
+    return !watch->redis_password
+               ? -BW_EINVAL
+               : options_build_tls(builder->settings, NULL, TLS_SIDE_REDIS, builder->out,
+                                   &watch->redis_tls, builder->error);
 }
 
 static void build_selves(struct builder *builder)
@@ -469,6 +490,11 @@ static void release_watch(struct watch_config *watch)
         free(watch->overrides[i].redis_username);
         secret_free(watch->overrides[i].redis_password);
     }
+    for (size_t i = 0; i < watch->n_tls; i++) {
+        redis_tls_free(watch->tls[i].tls);
+        free(watch->tls[i].master);
+    }
+    free(watch->tls);
     free(watch->deployments);
     free(watch->overrides);
     free(watch->redis_username);

@@ -196,6 +196,23 @@ struct secret *options_secret(const struct settings *settings, const struct sett
 void options_note(struct options *out, enum log_level level, const char *message, const char *key,
                   const char *value);
 
+/* ---- build_tls.c ---- */
+
+/* Whom TLS is spoken to. */
+enum tls_side { TLS_SIDE_SENTINEL, TLS_SIDE_REDIS };
+
+/** Whether a section has anything of its own to say of a side's TLS. */
+bool options_has_own_tls(const struct settings *settings, const struct option_section *section,
+                         enum tls_side side);
+/**
+ * A side's TLS, for all or for a section.
+ * @param section NULL: for all. @param tls set: the watch_config's, NULL where TLS is off.
+ * @return 0; -BW_EINVAL.
+ */
+int options_build_tls(const struct settings *settings, const struct option_section *section,
+                      enum tls_side side, struct options *out, struct redis_tls **tls,
+                      struct options_error *error);
+
 /* ---- build_commands.c ---- */
 
 /**
