@@ -4,11 +4,11 @@
  */
 #include "pool_conn.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/memory.h"
+#include "bellwether/redis/node_reply.h"
 #include "endpoint.h"
 
 /* ---- the state ---- */
@@ -42,20 +42,6 @@ void pool_conn_move(struct pool_conn *pool_conn, enum pool_conn_state state)
 
 /* ---- which server it is ---- */
 
-/* "run_id:" and 40 characters in a line of INFO. @return false: it is not there. */
-static bool read_run_id(const redisReply *info, char out[RUN_ID_SIZE])
-{
-    static const char field[] = "run_id:";
-    const char *at = info->type == REDIS_REPLY_STRING ? strstr(info->str, field) : NULL;
-
-    if (!at) {
-        return false;
-    }
-    at += sizeof(field) - 1;
-    snprintf(out, RUN_ID_SIZE, "%.*s", (int)strcspn(at, "\r\n"), at);
-    return out[0] != '\0';
-}
-
 /*
  * A server that does not tell who it is, is the one at the other end of this connection as long as
  * that lasts.
@@ -71,7 +57,7 @@ static void on_run_id(void *data, const redisReply *reply, enum redis_fail why)
     if (!reply) {
         return; /* the next connection asks again */
     }
-    if (read_run_id(reply, run_id)) {
+    if (node_info_field(reply, "run_id", run_id, sizeof(run_id)) && run_id[0] != '\0') {
         struct cursor_home home = {&endpoint->address, run_id, !endpoint->is_replica,
                                    endpoint->owner->switches};
 
@@ -97,21 +83,10 @@ void pool_conn_ask_run_id(struct pool_conn *pool_conn)
 
 /* ---- the role ---- */
 
-/* A string of HELLO's flat array or map. */
-static const char *hello_value(const redisReply *hello, const char *key)
-{
-    for (size_t i = 0; i + 1 < hello->elements; i += 2) {
-        if (hello->element[i]->str && strcmp(hello->element[i]->str, key) == 0) {
-            return hello->element[i + 1]->str;
-        }
-    }
-    return NULL;
-}
-
+/* @param role  "": nothing tells, so the word of the Sentinels has to do. */
 static void take_role(struct pool_conn *pool_conn, const char *role)
 {
-    if (!role || pool_conn->endpoint->is_replica ||
-        strncmp(role, "master", strlen("master")) == 0) {
+    if (role[0] == '\0' || pool_conn->endpoint->is_replica || strcmp(role, "master") == 0) {
         pool_conn_move(pool_conn, POOL_CONN_READY);
         pool_conn->hooks->ready(pool_conn);
         return;
@@ -133,31 +108,29 @@ static void ask(struct pool_conn *pool_conn, redis_reply_fn *done, int argc, con
                        pool_conn->endpoint->owner->config->connect_timeout_ms, argc, argv, NULL);
 }
 
-/* Where nothing tells, the word of the Sentinels has to do. */
 static void on_info_role(void *data, const redisReply *reply, enum redis_fail why)
 {
-    const char *role = NULL;
+    char role[NODE_WORD_SIZE] = "";
 
     (void)why;
     if (!reply) {
         return; /* on_closed() comes */
     }
-    if (reply->type == REDIS_REPLY_STRING) {
-        role = strstr(reply->str, "role:");
-    }
-    take_role(data, role ? role + strlen("role:") : NULL);
+    (void)node_parse_info_role(reply, role);
+    take_role(data, role);
 }
 
 static void on_role(void *data, const redisReply *reply, enum redis_fail why)
 {
     const char *info[] = {"INFO", "replication"};
+    char role[NODE_WORD_SIZE];
 
     (void)why;
     if (!reply) {
         return;
     }
-    if (reply->elements > 0 && reply->element[0]->str) {
-        take_role(data, reply->element[0]->str);
+    if (node_parse_role(reply, role) == 0) {
+        take_role(data, role);
     } else {
         ask(data, on_info_role, 2, info);
     }
@@ -208,9 +181,11 @@ static void begin_without_hello(struct pool_conn *pool_conn)
 static void on_ready(void *data, const redisReply *hello)
 {
     struct pool_conn *pool_conn = data;
+    struct node_hello said = {0};
 
     if (hello->type != REDIS_REPLY_ERROR) {
-        take_role(pool_conn, hello_value(hello, "role"));
+        (void)node_parse_hello(hello, &said);
+        take_role(pool_conn, said.role);
         return;
     }
     if (is_withheld(hello)) {

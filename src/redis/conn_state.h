@@ -12,8 +12,7 @@
 #define BELLWETHER_REDIS_CONN_STATE_H
 
 #include "bellwether/redis/connection.h"
-#include "reply_arena.h"
-#include "reply_skip.h"
+#include "resp_reader.h"
 
 #define CONN_WORDS_SIZE 192
 
@@ -91,16 +90,8 @@ struct redis_conn {
     uint64_t received;        /* bytes of the stream in */
     int protocol;             /* RESP 2 or 3, asked for with the next HELLO */
     bool resp3;               /* spoken */
-    struct conn_arena arena;  /* of the tree that is not complete yet */
     bool subscribed;
-
-    /* The reply under way. */
-    struct result_sink sink;
-    size_t reply_bytes; /* parsed of it; a transaction's replies count together */
-    size_t limit;       /* of these */
-    bool swollen;       /* the reader's buffer grew for a long reply */
-    size_t counted;     /* bytes of that buffer, had or promised, that the memory budget knows of */
-    struct conn_skip skip;
+    struct resp_reader reader;
 
     /* Commands in flight, a ring. */
     struct conn_command *commands;

@@ -1,7 +1,7 @@
 /*
  * The life of a connection: made, opened, ended by itself or closed, freed; and the public
- * functions. Dialling is in dial.c, bytes in stream.c, replies in replies.c, who
- * waits for them in pending.c.
+ * functions. Dialling is in dial.c, bytes in stream.c, replies in replies.c, who waits for them in
+ * pending.c.
  *
  * hiredis serves as parser, formatter and buffer (redisContext in non-blocking mode); its
  * asynchronous layer is left out on purpose: once subscribed it trusts the peer (a push of one
@@ -15,10 +15,9 @@
 #include "bellwether/base/memory.h"
 #include "dial.h"
 #include "pending.h"
-#include "replies.h"
 #include "stream.h"
 
-/* Everything but the commands in flight. */
+/* Close all but the commands in flight. */
 static void shut(struct redis_conn *conn)
 {
     conn_move(conn, CONN_CLOSED);
@@ -27,7 +26,7 @@ static void shut(struct redis_conn *conn)
     conn_stream_stop(conn);
 }
 
-/* End by itself: complete the commands, then `closed`. */
+/* The connection ends by itself: complete its commands, then call `closed`. */
 static void end(struct redis_conn *conn, enum redis_fail why, const char *words)
 {
     uint64_t session;
@@ -87,7 +86,7 @@ static void check_deadlines(struct redis_conn *conn)
     uint64_t session = conn->session;
     int64_t earliest_ms;
 
-    conn_stream_drain(conn); /* see attempt_timed_out() */
+    conn_stream_drain(conn); /* what arrived while the process was stopped is in time */
     if (conn->session != session) {
         return;
     }
@@ -132,7 +131,7 @@ struct redis_conn *redis_conn_new(struct loop *loop, const struct redis_conn_hoo
     conn->data = data;
     conn->fd = -1;
     conn->protocol = 3;
-    conn->limit = TREE_BYTES_MAX;
+    conn->reader.limit = TREE_BYTES_MAX;
     conn->timer = loop_timer_new(loop, on_timer, conn);
     conn->flush = (struct loop_later){.run = conn_stream_flush, .data = conn};
     return conn;
@@ -173,7 +172,7 @@ void redis_conn_ping(struct redis_conn *conn, redis_reply_fn *done)
 
 void redis_conn_limit(struct redis_conn *conn, size_t max_reply_bytes)
 {
-    conn->limit = max_reply_bytes;
+    conn->reader.limit = max_reply_bytes;
 }
 
 void redis_conn_open(struct redis_conn *conn, const struct address *target, const char *username,

@@ -257,7 +257,7 @@ void conn_dial_start(struct redis_conn *conn)
     }
     conn_move(conn, CONN_LOOKUP);
     conn->lookup = loop_lookup_start(conn->loop, &conn->target, conn->group, on_lookup, conn);
-    /* With an old answer at hand a resolver that hangs may not eat the time to connect. */
+    /* Where an old answer is at hand, a resolver that hangs leaves time to connect. */
     conn_arm(conn, now_ms + (has_found(conn) && left_ms > HURRY_MS ? HURRY_MS : left_ms));
 }
 
@@ -310,7 +310,7 @@ static void attempt_timed_out(struct redis_conn *conn)
     uint64_t session = conn->session;
 
     if (conn->state == CONN_HELLO) {
-        /* A process that was stopped finds its timers due before it saw what arrived meanwhile. */
+        /* A process that was stopped finds timers due before it reads what arrived meanwhile. */
         conn_stream_drain(conn);
         if (conn->session != session || conn->state != CONN_HELLO) {
             return;

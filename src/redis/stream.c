@@ -144,7 +144,7 @@ static int write_piece(struct redis_conn *conn)
     return 1;
 }
 
-/* The peer may have said why before it went. */
+/* The socket takes no more: the peer may have said why before it closed. */
 static void write_failed(struct redis_conn *conn)
 {
     uint64_t session = conn->session;
@@ -176,7 +176,8 @@ static void write_some(struct redis_conn *conn)
 }
 
 /*
- * Without waiting to be told that the socket is writable: nearly always it is, and it saves a turn.
+ * Write without waiting to be told that the socket is writable: nearly always it is, and that saves
+ * a turn.
  */
 void conn_stream_flush(void *data)
 {
@@ -224,14 +225,14 @@ static bool is_tls(const char *bytes, size_t size)
 }
 
 /*
- * Once for each time that there is something: whoever answers without end must not hold up the
- * others.
+ * Read once each time that the socket has something: a peer that answers without end must not hold
+ * up the others.
  * @return whether something was read and the connection still stands.
  */
 static bool read_some(struct redis_conn *conn)
 {
     uint64_t session = conn->session;
-    /* so large that many megabytes are not read in crumbs */
+    /* so large that many megabytes take few reads */
     char *bytes = loop_scratch(conn->loop);
     ssize_t n;
 
@@ -269,8 +270,8 @@ uint64_t redis_conn_received(const struct redis_conn *conn)
 /* ---- the socket ---- */
 
 /*
- * The least that every TLS server answers, if only with an alert: version 1.2, some suites, no
- * extensions.
+ * The smallest ClientHello that every TLS server answers, if only with an alert: version 1.2, some
+ * suites, no extensions.
  */
 static const char client_hello[] = {
     0x16, 0x03, 0x01, 0x00, 0x33, 0x01, 0x00, 0x00, 0x2f, 0x03, 0x03, 'b', 'e',  'l',
@@ -322,10 +323,8 @@ void conn_stream_stop(struct redis_conn *conn)
     }
     conn->confidential = false;
     redisFree(conn->context); /* closes the socket */
-    conn_replies_stop(conn);
+    resp_reader_stop(&conn->reader);
     conn->context = NULL;
-    conn_arena_release(&conn->arena);
-    conn->sink.into = NULL;
     if (conn->fd >= 0) {
         close(conn->fd);
     }

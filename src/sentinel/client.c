@@ -16,12 +16,11 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
-#include "client_internal.h"
-#include "text.h"
+#include "bellwether/redis/node_reply.h"
+#include "client_poll.h"
+#include "client_subscribe.h"
 
 #define TOO_OLD "too old: needs Redis 6.2 or newer: "
-
-static void client_dial(void *data);
 
 /* ---- trouble ---- */
 
@@ -47,8 +46,7 @@ static void client_fail(struct sentinel_client *client, enum sentinel_trouble tr
     client_move(client, CLIENT_WAITING);
     client->failures++;
     client->trouble = trouble;
-    snprintf(client->words, sizeof(client->words), "%s", words);
-    client->words_wall_ms = clock_wall_ms();
+    client_keep_words(client, words);
     loop_timer_start(client->redial, client_backoff_ms(client->failures));
     client_enter(client);
     client->hooks.down(client->data, client);
@@ -97,22 +95,28 @@ static void fail_to_identify(struct sentinel_client *client, const redisReply *r
     }
 }
 
-/* Its end tells best: a port, and the part of an IPv6 address that differs. */
-static void name_by_address(struct sentinel_client *client)
+/* The only place that moves the identity. */
+static void client_identify(struct sentinel_client *client, enum client_identity identity,
+                            const char *run_id)
+{
+    client->identity = identity;
+    snprintf(client->run_id, sizeof(client->run_id), "%s", run_id);
+}
+
+/* The end of an address tells best: a port, and the part of an IPv6 address that differs. */
+static void identify_by_address(struct sentinel_client *client)
 {
     char text[ADDRESS_TEXT_SIZE];
     size_t length = strlen(address_format(redis_conn_peer(client->ask), text));
     size_t room = sizeof(client->run_id) - 1;
 
-    snprintf(client->run_id, sizeof(client->run_id), "%s",
-             text + (length > room ? length - room : 0));
+    client_identify(client, CLIENT_BY_ADDRESS, text + (length > room ? length - room : 0));
 }
 
 static void got_myid(void *data, const redisReply *reply, enum redis_fail why)
 {
     (void)why;
-    struct monitored_master *none;
-    struct sentinel_client *client = client_question_open(data, reply, &none);
+    struct sentinel_client *client = client_take_question(data, reply, NULL);
     if (!client) {
         return;
     }
@@ -122,11 +126,10 @@ static void got_myid(void *data, const redisReply *reply, enum redis_fail why)
         fail_to_identify(client, reply);
         return;
     }
-    client->hides_id = client->nameless = hides_id;
     if (hides_id) {
-        name_by_address(client);
+        identify_by_address(client);
     } else {
-        memcpy(client->run_id, run_id, sizeof(client->run_id));
+        client_identify(client, CLIENT_BY_ITSELF, run_id);
     }
     client_move(client, CLIENT_UP);
     client->failures = 0;
@@ -178,13 +181,13 @@ static bool hear_hello_error(struct sentinel_client *client, const redisReply *h
 static void ask_ready(void *data, const redisReply *hello)
 {
     struct sentinel_client *client = data;
-    struct sentinel_hello said;
+    struct node_hello said;
 
     if (hello->type == REDIS_REPLY_ERROR) {
         if (!hear_hello_error(client, hello)) {
             return;
         }
-    } else if (sentinel_parse_hello(hello, &said) != 0) {
+    } else if (node_parse_hello(hello, &said) != 0) {
         client_fail(client, SENTINEL_TROUBLE_NOT_SENTINEL,
                     "no Sentinel: it does not answer HELLO as Redis does");
         return;
@@ -197,7 +200,7 @@ static void ask_ready(void *data, const redisReply *hello)
         return;
     }
     const char *argv[] = {"SENTINEL", "MYID"};
-    client_send(client, got_myid, client_question_new(client, NULL), 2, argv);
+    client_send(client, NULL, got_myid, 2, argv);
 }
 
 static void ask_closed(void *data, enum redis_fail why, const char *words)
@@ -245,7 +248,7 @@ struct sentinel_client *sentinel_client_new(struct loop *loop,
     client->ask = redis_conn_new(loop, &ask_hooks, client);
     redis_conn_look_for_tls(client->ask);
     redis_conn_group(client->ask, config->group);
-    client->listen = redis_conn_new(loop, client_listen_hooks(), client);
+    client->listen = redis_conn_new(loop, &client_listen_hooks, client);
     client->redial = loop_timer_new(loop, client_dial, client);
     client->pace = loop_timer_new(loop, client_visit, client);
     client->relisten = loop_timer_new(loop, client_listen, client);
@@ -361,17 +364,16 @@ const char *sentinel_client_run_id(const struct sentinel_client *client)
 }
 bool sentinel_client_hides_id(const struct sentinel_client *client)
 {
-    return client->hides_id;
+    return client->identity != CLIENT_BY_ITSELF;
 }
 bool sentinel_client_is_nameless(const struct sentinel_client *client)
 {
-    return client->nameless;
+    return client->identity == CLIENT_BY_ADDRESS;
 }
 
 void sentinel_client_name(struct sentinel_client *client, const char *run_id)
 {
-    snprintf(client->run_id, sizeof(client->run_id), "%s", run_id);
-    client->nameless = false;
+    client_identify(client, CLIENT_BY_OTHERS, run_id);
 }
 
 bool sentinel_client_tilt(const struct sentinel_client *client)

@@ -8,14 +8,32 @@
  * the gap is short a turn of the timer makes several visits, in one write, and the gaps of all of
  * them follow it.
  */
+#include "client_poll.h"
+
 #include <stdlib.h>
 
 #include "bellwether/base/backoff.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
-#include "client_internal.h"
-#include "text.h"
+#include "bellwether/redis/reply_fields.h"
+
+enum {
+    /*
+     * A tenth more than the ceiling asks for: what a turn of the pacing timer puts at once must fit
+     * under it, too.
+     */
+    GAP_PER_COMMAND_US = 1100000 / SENTINEL_LINK_QUESTIONS_PER_SECOND,
+    TURN_MS = 50,       /* what would be asked in that time is asked in one turn, ... */
+    TURN_COMMANDS = 10, /* ... so many questions at most, or one monitored master's */
+    COMMANDS_FAST = 2,  /* a visit's address question */
+    COMMANDS_SLOW = 3,  /* what is added to it every SENTINEL_LINK_SLOW_MS */
+    /*
+     * Questions that are on their way: however many monitored masters are to be asked at once, each
+     * has to be answered in time.
+     */
+    IN_FLIGHT_MAX = 1000,
+};
 
 /* One question on its way: what the callback needs, freed with it. */
 struct question {
@@ -26,29 +44,22 @@ struct question {
 
 /* ---- asking ---- */
 
-struct question *client_question_new(struct sentinel_client *client,
-                                     struct monitored_master *monitored)
+void client_send(struct sentinel_client *client, struct monitored_master *monitored,
+                 redis_reply_fn *done, int argc, const char **argv)
 {
     struct question *question = mem_new(1, sizeof(*question));
 
-    question->client = client;
-    question->monitored = monitored;
-    question->generation = client->generation;
+    *question = (struct question){monitored, client, client->generation};
     client->in_flight++;
     if (monitored) {
         monitored->in_flight++;
     }
-    return question;
+    redis_conn_command(client->ask, done, question, client->config.timeout_ms, argc, argv, NULL);
 }
 
 static void client_ask_wanted(struct sentinel_client *client);
 
-/*
- * Every reply callback begins here: takes the question apart.
- * @return the client when the reply is to be looked at; NULL when it was lost, is stale, or its
- * monitored master is gone.
- */
-struct sentinel_client *client_question_open(struct question *question, const redisReply *reply,
+struct sentinel_client *client_take_question(struct question *question, const redisReply *reply,
                                              struct monitored_master **monitored)
 {
     struct sentinel_client *client = question->client;
@@ -65,17 +76,13 @@ struct sentinel_client *client_question_open(struct question *question, const re
             live = false;
         }
     }
-    *monitored = asked;
+    if (monitored) {
+        *monitored = asked;
+    }
     if (live) {
         client_ask_wanted(client);
     }
     return live ? client : NULL;
-}
-
-void client_send(struct sentinel_client *client, redis_reply_fn *done, struct question *question,
-                 int argc, const char **argv)
-{
-    redis_conn_command(client->ask, done, question, client->config.timeout_ms, argc, argv, NULL);
 }
 
 static void send_monitored_master(struct sentinel_client *client,
@@ -84,88 +91,7 @@ static void send_monitored_master(struct sentinel_client *client,
 {
     const char *argv[] = {"SENTINEL", what, monitored->name};
 
-    client_send(client, done, client_question_new(client, monitored), 3, argv);
-}
-
-static int error_of(const redisReply *reply)
-{
-    switch (sentinel_error_kind(reply)) {
-    case SENTINEL_ERROR_NO_SUCH_MASTER: return -BW_ENOENT;
-    case SENTINEL_ERROR_NOPERM: return -BW_EDENIED;
-    default: return -BW_EPROTO;
-    }
-}
-
-static void keep_words(struct monitored_master *monitored, const redisReply *reply)
-{
-    if (reply->type == REDIS_REPLY_ERROR) {
-        text_copy(reply->str, reply->len, monitored->words, sizeof(monitored->words));
-    }
-}
-
-static void got_address(void *data, const redisReply *reply, enum redis_fail why)
-{
-    (void)why;
-    struct monitored_master *monitored;
-    struct sentinel_client *client = client_question_open(data, reply, &monitored);
-    if (!client) {
-        return;
-    }
-    monitored->words[0] = '\0';
-    monitored->answer.address_error = sentinel_parse_address(reply, &monitored->answer.address);
-    if (monitored->answer.address_error != 0 && reply->type == REDIS_REPLY_ERROR) {
-        monitored->answer.address_error = error_of(reply);
-    }
-    keep_words(monitored, reply);
-}
-
-static void client_ask_fast(struct sentinel_client *client, struct monitored_master *monitored);
-static int client_ask_slow(struct sentinel_client *client, struct monitored_master *monitored,
-                           int64_t now_ms);
-
-/* The second half of a pair: the answer is whole. */
-static void got_row(void *data, const redisReply *reply, enum redis_fail why)
-{
-    (void)why;
-    struct monitored_master *monitored;
-    struct sentinel_client *client = client_question_open(data, reply, &monitored);
-    if (!client) {
-        return;
-    }
-    monitored->answer.row_error = sentinel_parse_master(reply, &monitored->answer.row);
-    if (monitored->answer.row_error != 0 && reply->type == REDIS_REPLY_ERROR) {
-        monitored->answer.row_error = error_of(reply);
-    }
-    keep_words(monitored, reply);
-    monitored->answer.words = monitored->words;
-    monitored->answered_us = monitored->asked_us;
-    monitored->asking = false;
-    monitored->in_flight++; /* hold it: the hook may unwatch */
-    client_enter(client);
-    if (monitored->answer.row_error == -BW_EDENIED) {
-        (void)client_deny(client, SENTINEL_EXTRA_MASTER, monitored->words);
-    }
-    client->hooks.answer(client->data, client, monitored->tag, &monitored->answer);
-    bool there = client_leave(client);
-    monitored->in_flight--;
-    if (!monitored->client) {
-        client_release_monitored_master(monitored);
-    } else if (there && client->state == CLIENT_UP && monitored->again) {
-        client_ask_fast(client, monitored);
-        if (monitored->slow_wanted) {
-            monitored->slow_wanted = false;
-            (void)client_ask_slow(client, monitored, clock_boot_ms());
-        }
-    }
-}
-
-static void client_ask_fast(struct sentinel_client *client, struct monitored_master *monitored)
-{
-    monitored->asking = true;
-    monitored->again = false;
-    monitored->asked_us = clock_boot_us();
-    send_monitored_master(client, monitored, "GET-MASTER-ADDR-BY-NAME", got_address);
-    send_monitored_master(client, monitored, "MASTER", got_row);
+    client_send(client, monitored, done, 3, argv);
 }
 
 /* A Sentinel that won't say (an ACL, an unknown name) lists nobody: that is an answer, too. */
@@ -173,7 +99,7 @@ static void got_peers(void *data, const redisReply *reply, enum redis_fail why)
 {
     (void)why;
     struct monitored_master *monitored;
-    struct sentinel_client *client = client_question_open(data, reply, &monitored);
+    struct sentinel_client *client = client_take_question(data, reply, &monitored);
     struct sentinel_peer_row *rows = NULL;
     size_t n = 0;
     if (!client ||
@@ -190,7 +116,7 @@ static void got_replicas(void *data, const redisReply *reply, enum redis_fail wh
 {
     (void)why;
     struct monitored_master *monitored;
-    struct sentinel_client *client = client_question_open(data, reply, &monitored);
+    struct sentinel_client *client = client_take_question(data, reply, &monitored);
     struct sentinel_replica_row *rows;
     size_t n;
     if (!client || sentinel_parse_replicas(reply, &rows, &n) != 0) {
@@ -206,7 +132,7 @@ static void got_ckquorum(void *data, const redisReply *reply, enum redis_fail wh
 {
     (void)why;
     struct monitored_master *monitored;
-    struct sentinel_client *client = client_question_open(data, reply, &monitored);
+    struct sentinel_client *client = client_take_question(data, reply, &monitored);
     bool ok;
     char text[512];
     if (!client) {
@@ -248,11 +174,89 @@ static int client_ask_slow(struct sentinel_client *client, struct monitored_mast
     return COMMANDS_SLOW;
 }
 
-static void got_names(void *data, const redisReply *reply, enum redis_fail why)
+static int error_of(const redisReply *reply)
+{
+    switch (sentinel_error_kind(reply)) {
+    case SENTINEL_ERROR_NO_SUCH_MASTER: return -BW_ENOENT;
+    case SENTINEL_ERROR_NOPERM: return -BW_EDENIED;
+    default: return -BW_EPROTO;
+    }
+}
+
+static void keep_words(struct monitored_master *monitored, const redisReply *reply)
+{
+    if (reply->type == REDIS_REPLY_ERROR) {
+        text_copy(reply->str, reply->len, monitored->words, sizeof(monitored->words));
+    }
+}
+
+static void got_address(void *data, const redisReply *reply, enum redis_fail why)
 {
     (void)why;
     struct monitored_master *monitored;
-    struct sentinel_client *client = client_question_open(data, reply, &monitored);
+    struct sentinel_client *client = client_take_question(data, reply, &monitored);
+    if (!client) {
+        return;
+    }
+    monitored->words[0] = '\0';
+    monitored->answer.address_error = sentinel_parse_address(reply, &monitored->answer.address);
+    if (monitored->answer.address_error != 0 && reply->type == REDIS_REPLY_ERROR) {
+        monitored->answer.address_error = error_of(reply);
+    }
+    keep_words(monitored, reply);
+}
+
+static void client_ask_fast(struct sentinel_client *client, struct monitored_master *monitored);
+
+/* The second half of a pair: the answer is whole. */
+static void got_row(void *data, const redisReply *reply, enum redis_fail why)
+{
+    (void)why;
+    struct monitored_master *monitored;
+    struct sentinel_client *client = client_take_question(data, reply, &monitored);
+    if (!client) {
+        return;
+    }
+    monitored->answer.row_error = sentinel_parse_master(reply, &monitored->answer.row);
+    if (monitored->answer.row_error != 0 && reply->type == REDIS_REPLY_ERROR) {
+        monitored->answer.row_error = error_of(reply);
+    }
+    keep_words(monitored, reply);
+    monitored->answer.words = monitored->words;
+    monitored->answered_us = monitored->asked_us;
+    monitored->asking = false;
+    monitored->in_flight++; /* hold it: the hook may unwatch */
+    client_enter(client);
+    if (monitored->answer.row_error == -BW_EDENIED) {
+        (void)client_deny(client, SENTINEL_EXTRA_MASTER, monitored->words);
+    }
+    client->hooks.answer(client->data, client, monitored->tag, &monitored->answer);
+    bool there = client_leave(client);
+    monitored->in_flight--;
+    if (!monitored->client) {
+        client_release_monitored_master(monitored);
+    } else if (there && client->state == CLIENT_UP && monitored->again) {
+        client_ask_fast(client, monitored);
+        if (monitored->slow_wanted) {
+            monitored->slow_wanted = false;
+            (void)client_ask_slow(client, monitored, clock_boot_ms());
+        }
+    }
+}
+
+static void client_ask_fast(struct sentinel_client *client, struct monitored_master *monitored)
+{
+    monitored->asking = true;
+    monitored->again = false;
+    monitored->asked_us = clock_boot_us();
+    send_monitored_master(client, monitored, "GET-MASTER-ADDR-BY-NAME", got_address);
+    send_monitored_master(client, monitored, "MASTER", got_row);
+}
+
+static void got_names(void *data, const redisReply *reply, enum redis_fail why)
+{
+    (void)why;
+    struct sentinel_client *client = client_take_question(data, reply, NULL);
     struct sentinel_master_row *rows;
     size_t n;
     if (!client) {
@@ -274,8 +278,7 @@ static void got_names(void *data, const redisReply *reply, enum redis_fail why)
 static void got_info(void *data, const redisReply *reply, enum redis_fail why)
 {
     (void)why;
-    struct monitored_master *monitored;
-    struct sentinel_client *client = client_question_open(data, reply, &monitored);
+    struct sentinel_client *client = client_take_question(data, reply, NULL);
     if (client) {
         (void)sentinel_parse_tilt(reply, &client->tilt);
     }
@@ -287,7 +290,7 @@ void sentinel_client_ask_names(struct sentinel_client *client)
         return;
     }
     const char *argv[] = {"SENTINEL", "MASTERS"};
-    client_send(client, got_names, client_question_new(client, NULL), 2, argv);
+    client_send(client, NULL, got_names, 2, argv);
 }
 
 /* @return how many questions it came to. */
@@ -296,7 +299,7 @@ static int client_ask_own(struct sentinel_client *client, int64_t now_ms)
     const char *info[] = {"INFO", "sentinel"};
 
     client->own_due_ms = now_ms + SENTINEL_LINK_SLOW_MS;
-    client_send(client, got_info, client_question_new(client, NULL), 2, info);
+    client_send(client, NULL, got_info, 2, info);
     if (!client->config.discover) {
         return 1;
     }

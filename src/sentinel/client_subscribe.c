@@ -3,23 +3,17 @@
  * fatal, so it can't be the one that asks. It is opened once the asking one is up, and PINGed: a
  * half-open one says nothing for ever.
  */
+#include "client_subscribe.h"
+
 #include <string.h>
 
 #include "bellwether/base/backoff.h"
-#include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
-#include "client_internal.h"
+#include "client_poll.h"
 
 enum { LISTEN_PING_MS = 10000, LISTEN_DENIED_RETRY_MS = 60000 };
 
-int64_t client_backoff_ms(unsigned failures)
-{
-    int64_t ceiling = backoff_ms(failures, BACKOFF_FIRST_MS, BACKOFF_LAST_MS);
-
-    /* Full jitter, but never zero: a peer that closes at once must not be hammered. */
-    return 10 + (int64_t)jitter_below((uint32_t)ceiling);
-}
-
+/* Hang up, and listen again later. */
 static void client_relisten(struct sentinel_client *client, int64_t delay_ms)
 {
     redis_conn_close(client->listen);
@@ -40,13 +34,6 @@ void client_listen(void *data)
                     secret_value(client->config.password), client->config.timeout_ms);
 }
 
-static void listen_pong(void *data, const redisReply *reply, enum redis_fail why)
-{
-    (void)data;
-    (void)reply;
-    (void)why; /* its lateness closes the connection; what it says does not matter */
-}
-
 void client_ping(void *data)
 {
     struct sentinel_client *client = data;
@@ -55,7 +42,8 @@ void client_ping(void *data)
     if (!redis_conn_is_ready(client->listen)) {
         return;
     }
-    redis_conn_command(client->listen, listen_pong, NULL, client->config.timeout_ms, 1, argv, NULL);
+    /* Its lateness closes the connection; what it is answered does not matter. */
+    redis_conn_command(client->listen, NULL, NULL, client->config.timeout_ms, 1, argv, NULL);
     loop_timer_start(client->ping, LISTEN_PING_MS - LISTEN_PING_MS / 10 +
                                        (int64_t)jitter_below(LISTEN_PING_MS / 5));
 }
@@ -91,27 +79,12 @@ static void listen_closed(void *data, enum redis_fail why, const char *words)
     client_relisten(client, client_backoff_ms(client->listen_failures));
 }
 
-static const redisReply *element(const redisReply *array, size_t i, size_t at_least)
-{
-    if ((array->type != REDIS_REPLY_PUSH && array->type != REDIS_REPLY_ARRAY) ||
-        array->elements < at_least) {
-        return NULL;
-    }
-    const redisReply *reply = array->element[i];
-    return reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS ? reply : NULL;
-}
-
-static bool is_word(const redisReply *reply, const char *word)
-{
-    return reply && strcmp(reply->str, word) == 0;
-}
-
 static void listen_push(void *data, const redisReply *push)
 {
     struct sentinel_client *client = data;
-    const redisReply *kind = element(push, 0, 1);
+    struct sentinel_event event;
 
-    if (is_word(kind, "psubscribe")) {
+    if (strcmp(push->element[0]->str, "psubscribe") == 0) {
         /* What was said while nobody listened is lost: ask. */
         client->listen_failures = 0;
         for (size_t i = 0; i < client->n_monitored_masters; i++) {
@@ -119,12 +92,7 @@ static void listen_push(void *data, const redisReply *push)
         }
         return;
     }
-    const redisReply *channel = element(push, 2, 4);
-    const redisReply *payload = element(push, 3, 4);
-    if (!is_word(kind, "pmessage") || !channel || !payload) {
-        return;
-    }
-    struct sentinel_event event;
+    const redisReply *channel = push->element[2], *payload = push->element[3];
     if (sentinel_parse_event(channel->str, channel->len, payload->str, payload->len, &event) != 0) {
         char at[ADDRESS_TEXT_SIZE];
 
@@ -141,10 +109,5 @@ static void listen_push(void *data, const redisReply *push)
     (void)client_leave(client);
 }
 
-const struct redis_conn_hooks *client_listen_hooks(void)
-{
-    static const struct redis_conn_hooks hooks = {
-        .ready = listen_ready, .closed = listen_closed, .push = listen_push};
-
-    return &hooks;
-}
+const struct redis_conn_hooks client_listen_hooks = {
+    .ready = listen_ready, .closed = listen_closed, .push = listen_push};

@@ -14,7 +14,7 @@
 
 #include "bellwether/base/error.h"
 #include "bellwether/base/utf8.h"
-#include "text.h"
+#include "bellwether/redis/reply_fields.h"
 
 enum { MASTER = 1, SLAVE = 2, SENTINEL = 4, ANY = MASTER | SLAVE | SENTINEL };
 

@@ -1,9 +1,6 @@
 /*
- * Replies into structs. Two shapes carry everything: a row of named fields (a map in RESP3, a flat
- * array of names and values in RESP2) and a list of rows. Fields are looked up by name, so that
- * what comes and goes between versions does not matter.
- *
- * A field of the wrong form counts as absent; a row that can't be identified is refused.
+ * Replies into structs. Two shapes carry everything: a row of named fields (reply_fields.h) and a
+ * list of rows. A row that can't be identified is refused.
  */
 #include "bellwether/sentinel/reply.h"
 
@@ -14,107 +11,24 @@
 
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
-#include "text.h"
-
-/* ---- shapes ---- */
-
-static bool is_text(const redisReply *reply)
-{
-    return reply->str && (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS ||
-                          reply->type == REDIS_REPLY_VERB);
-}
-
-static bool is_row(const redisReply *reply)
-{
-    return (reply->type == REDIS_REPLY_MAP || reply->type == REDIS_REPLY_ARRAY) &&
-           reply->elements > 0 && reply->elements % 2 == 0;
-}
-
-/* @return 0; -BW_ENIL; -BW_EPROTO for all that is no array (a map is none either). */
-static int check_array(const redisReply *reply)
-{
-    if (!reply) {
-        return -BW_EPROTO;
-    }
-    if (reply->type == REDIS_REPLY_NIL) {
-        return -BW_ENIL;
-    }
-    return reply->type == REDIS_REPLY_ARRAY || reply->type == REDIS_REPLY_SET ? 0 : -BW_EPROTO;
-}
-
-static int check_text(const redisReply *reply)
-{
-    if (!reply) {
-        return -BW_EPROTO;
-    }
-    if (reply->type == REDIS_REPLY_NIL) {
-        return -BW_ENIL;
-    }
-    return is_text(reply) ? 0 : -BW_EPROTO;
-}
+#include "bellwether/redis/node_reply.h"
 
 /* ---- fields ---- */
 
-static const redisReply *field(const redisReply *row, const char *name)
-{
-    for (size_t i = 0; i + 1 < row->elements; i += 2) {
-        const redisReply *key = row->element[i];
-
-        if (is_text(key) && text_is(key->str, key->len, name)) {
-            return row->element[i + 1];
-        }
-    }
-    return NULL;
-}
-
-static int64_t number_field(const redisReply *row, const char *name)
-{
-    const redisReply *value = field(row, name);
-    int64_t number = -1;
-
-    if (!value) {
-        return -1;
-    }
-    if (value->type == REDIS_REPLY_INTEGER) {
-        return value->integer >= 0 ? value->integer : -1;
-    }
-    if (is_text(value)) {
-        (void)text_number(value->str, value->len, &number);
-    }
-    return number;
-}
-
-/* For people and for comparing with known words: cut and cleaned. */
-static void text_field(const redisReply *row, const char *name, char *out, size_t size)
-{
-    const redisReply *value = field(row, name);
-
-    if (value && is_text(value)) {
-        text_copy(value->str, value->len, out, size);
-    } else {
-        out[0] = '\0';
-    }
-}
-
-/* For what identifies: whole or not at all. */
+/* For what identifies: whole or "". */
 static bool name_field(const redisReply *row, const char *name, char *out, size_t size)
 {
-    const redisReply *value = field(row, name);
+    const redisReply *value = reply_field(row, name);
 
     out[0] = '\0';
-    if (!value || !is_text(value) || !text_is_name(value->str, value->len, size)) {
-        return false;
-    }
-    memcpy(out, value->str, value->len);
-    out[value->len] = '\0';
-    return true;
+    return reply_is_text(value) && reply_copy_name(value->str, value->len, out, size) == 0;
 }
 
 static bool has_name(const redisReply *row)
 {
-    const redisReply *name = field(row, "name");
+    const redisReply *name = reply_field(row, "name");
 
-    return name && is_text(name) && name->len > 0;
+    return reply_is_text(name) && name->len > 0;
 }
 
 static int make_address(const redisReply *host, const redisReply *port, struct address *out)
@@ -123,12 +37,12 @@ static int make_address(const redisReply *host, const redisReply *port, struct a
     const char *text = digits;
     size_t length;
 
-    if (!host || !port || !is_text(host)) {
+    if (!port || !reply_is_text(host)) {
         return -BW_EPROTO;
     }
     if (port->type == REDIS_REPLY_INTEGER) {
         length = (size_t)snprintf(digits, sizeof(digits), "%lld", port->integer);
-    } else if (is_text(port)) {
+    } else if (reply_is_text(port)) {
         text = port->str;
         length = port->len;
     } else {
@@ -142,7 +56,7 @@ static struct address address_fields(const redisReply *row, const char *host, co
 {
     struct address address = {0};
 
-    (void)make_address(field(row, host), field(row, port), &address);
+    (void)make_address(reply_field(row, host), reply_field(row, port), &address);
     return address;
 }
 
@@ -180,10 +94,10 @@ static unsigned flag_of(const char *word, size_t length)
 /* From the whole text, not from what was cut to fit. */
 static unsigned flags_field(const redisReply *row)
 {
-    const redisReply *value = field(row, "flags");
+    const redisReply *value = reply_field(row, "flags");
     unsigned flags = 0;
 
-    if (!value || !is_text(value)) {
+    if (!reply_is_text(value)) {
         return 0;
     }
     for (size_t from = 0; from <= value->len;) {
@@ -208,14 +122,14 @@ static bool read_master(const redisReply *row, void *out)
     master.address = address_fields(row, "ip", "port");
     (void)name_field(row, "runid", master.run_id, sizeof(master.run_id));
     master.flags = flags_field(row);
-    text_field(row, "flags", master.flags_text, sizeof(master.flags_text));
-    text_field(row, "failover-state", master.failover_state, sizeof(master.failover_state));
-    master.config_epoch = number_field(row, "config-epoch");
-    master.quorum = number_field(row, "quorum");
-    master.num_other_sentinels = number_field(row, "num-other-sentinels");
-    master.num_slaves = number_field(row, "num-slaves");
-    master.down_after_ms = number_field(row, "down-after-milliseconds");
-    master.failover_timeout_ms = number_field(row, "failover-timeout");
+    reply_text_field(row, "flags", master.flags_text, sizeof(master.flags_text));
+    reply_text_field(row, "failover-state", master.failover_state, sizeof(master.failover_state));
+    master.config_epoch = reply_number_field(row, "config-epoch");
+    master.quorum = reply_number_field(row, "quorum");
+    master.num_other_sentinels = reply_number_field(row, "num-other-sentinels");
+    master.num_slaves = reply_number_field(row, "num-slaves");
+    master.down_after_ms = reply_number_field(row, "down-after-milliseconds");
+    master.failover_timeout_ms = reply_number_field(row, "failover-timeout");
     memcpy(out, &master, sizeof(master));
     return true;
 }
@@ -230,7 +144,7 @@ static bool read_peer(const redisReply *row, void *out)
     sentinel.address = address_fields(row, "ip", "port");
     (void)name_field(row, "runid", sentinel.run_id, sizeof(sentinel.run_id));
     sentinel.flags = flags_field(row);
-    sentinel.last_ok_ping_reply_ms = number_field(row, "last-ok-ping-reply");
+    sentinel.last_ok_ping_reply_ms = reply_number_field(row, "last-ok-ping-reply");
     memcpy(out, &sentinel, sizeof(sentinel));
     return true;
 }
@@ -246,14 +160,14 @@ static bool read_replica(const redisReply *row, void *out)
     replica.address = address_fields(row, "ip", "port");
     (void)name_field(row, "runid", replica.run_id, sizeof(replica.run_id));
     replica.flags = flags_field(row);
-    text_field(row, "flags", replica.flags_text, sizeof(replica.flags_text));
-    text_field(row, "master-link-status", word, sizeof(word));
+    reply_text_field(row, "flags", replica.flags_text, sizeof(replica.flags_text));
+    reply_text_field(row, "master-link-status", word, sizeof(word));
     replica.link_up = strcmp(word, "ok") == 0;
-    replica.link_down_ms = number_field(row, "master-link-down-time");
-    replica.info_refresh_ms = number_field(row, "info-refresh");
-    replica.priority = number_field(row, "slave-priority");
-    replica.repl_offset = number_field(row, "slave-repl-offset");
-    replica.last_ok_ping_reply_ms = number_field(row, "last-ok-ping-reply");
+    replica.link_down_ms = reply_number_field(row, "master-link-down-time");
+    replica.info_refresh_ms = reply_number_field(row, "info-refresh");
+    replica.priority = reply_number_field(row, "slave-priority");
+    replica.repl_offset = reply_number_field(row, "slave-repl-offset");
+    replica.last_ok_ping_reply_ms = reply_number_field(row, "last-ok-ping-reply");
     replica.master = address_fields(row, "master-host", "master-port");
     memcpy(out, &replica, sizeof(replica));
     return true;
@@ -265,7 +179,7 @@ typedef bool read_row(const redisReply *row, void *out);
 static int read_rows(const redisReply *reply, read_row *read, size_t size, void **out,
                      size_t *n_out)
 {
-    int error = check_array(reply);
+    int error = reply_check_list(reply);
     char *rows = NULL;
     size_t n = 0;
 
@@ -276,7 +190,7 @@ static int read_rows(const redisReply *reply, read_row *read, size_t size, void 
         rows = mem_new(reply->elements, size);
     }
     for (size_t i = 0; i < reply->elements; i++) {
-        if (is_row(reply->element[i]) && read(reply->element[i], rows + n * size)) {
+        if (reply_is_row(reply->element[i]) && read(reply->element[i], rows + n * size)) {
             n++;
         }
     }
@@ -292,7 +206,7 @@ static int read_rows(const redisReply *reply, read_row *read, size_t size, void 
 
 int sentinel_parse_address(const redisReply *reply, struct address *out)
 {
-    int error = check_array(reply);
+    int error = reply_check_list(reply);
 
     if (error != 0) {
         return error;
@@ -306,7 +220,7 @@ int sentinel_parse_master(const redisReply *reply, struct sentinel_master_row *o
     if (reply && reply->type == REDIS_REPLY_NIL) {
         return -BW_ENIL;
     }
-    return reply && is_row(reply) && read_master(reply, out) ? 0 : -BW_EPROTO;
+    return reply_is_row(reply) && read_master(reply, out) ? 0 : -BW_EPROTO;
 }
 
 int sentinel_parse_masters(const redisReply *reply, struct sentinel_master_row **out, size_t *n_out)
@@ -343,43 +257,13 @@ int sentinel_parse_replicas(const redisReply *reply, struct sentinel_replica_row
     return error;
 }
 
-/* ---- what a server says of itself ---- */
-
-int sentinel_parse_hello(const redisReply *reply, struct sentinel_hello *out)
-{
-    struct sentinel_hello hello = {0};
-
-    if (reply && reply->type == REDIS_REPLY_NIL) {
-        return -BW_ENIL;
-    }
-    if (!reply || !is_row(reply)) {
-        return -BW_EPROTO;
-    }
-    text_field(reply, "server", hello.server, sizeof(hello.server));
-    text_field(reply, "version", hello.version, sizeof(hello.version));
-    text_field(reply, "mode", hello.mode, sizeof(hello.mode));
-    text_field(reply, "role", hello.role, sizeof(hello.role));
-    hello.proto = number_field(reply, "proto");
-    if (hello.server[0] == '\0' && hello.mode[0] == '\0') {
-        return -BW_EPROTO; /* a map of something else */
-    }
-    *out = hello;
-    return 0;
-}
+/* ---- single words ---- */
 
 int sentinel_parse_myid(const redisReply *reply, char out[SENTINEL_RUN_ID_SIZE])
 {
-    int error = check_text(reply);
+    int error = reply_check_text(reply);
 
-    if (error != 0) {
-        return error;
-    }
-    if (!text_is_name(reply->str, reply->len, SENTINEL_RUN_ID_SIZE)) {
-        return -BW_EPROTO;
-    }
-    memcpy(out, reply->str, reply->len);
-    out[reply->len] = '\0';
-    return 0;
+    return error != 0 ? error : reply_copy_name(reply->str, reply->len, out, SENTINEL_RUN_ID_SIZE);
 }
 
 static bool starts_with(const redisReply *reply, const char *words)
@@ -408,7 +292,7 @@ int sentinel_parse_ckquorum(const redisReply *reply, bool *ok, char *text, size_
     if (!reply) {
         return -BW_EPROTO;
     }
-    good = is_text(reply) && has_first_word(reply, "OK");
+    good = reply_is_text(reply) && has_first_word(reply, "OK");
     if (!good && sentinel_error_kind(reply) != SENTINEL_ERROR_NOQUORUM) {
         return -BW_EPROTO;
     }
@@ -419,79 +303,20 @@ int sentinel_parse_ckquorum(const redisReply *reply, bool *ok, char *text, size_
     return 0;
 }
 
-/* The value of `name:value` at the start of a line of INFO, up to the line's end. */
-static const char *info_value(const redisReply *info, const char *name, size_t *length)
-{
-    const char *line = info->str, *end = info->str + info->len;
-    size_t n = strlen(name);
-
-    while (line < end) {
-        const char *stop = memchr(line, '\n', (size_t)(end - line)), *last;
-
-        if (!stop) {
-            stop = end;
-        }
-        last = stop > line && stop[-1] == '\r' ? stop - 1 : stop;
-        if ((size_t)(last - line) > n && memcmp(line, name, n) == 0 && line[n] == ':') {
-            *length = (size_t)(last - line) - n - 1;
-            return line + n + 1;
-        }
-        line = stop + 1;
-    }
-    return NULL;
-}
-
 int sentinel_parse_tilt(const redisReply *info, bool *tilt)
 {
-    int error = check_text(info);
-    const char *value;
-    size_t length;
+    int error = reply_check_text(info);
+    char value[3];
 
     if (error != 0) {
         return error;
     }
-    value = info_value(info, "sentinel_tilt", &length);
-    if (!value || length != 1 || (*value != '0' && *value != '1')) {
+    if (!node_info_field(info, "sentinel_tilt", value, sizeof(value)) ||
+        (strcmp(value, "0") != 0 && strcmp(value, "1") != 0)) {
         return -BW_EPROTO;
     }
     *tilt = *value == '1';
     return 0;
-}
-
-static int copy_word(const char *bytes, size_t length, char out[SENTINEL_WORD_SIZE])
-{
-    if (!text_is_name(bytes, length, SENTINEL_WORD_SIZE)) {
-        return -BW_EPROTO;
-    }
-    memcpy(out, bytes, length);
-    out[length] = '\0';
-    return 0;
-}
-
-int sentinel_parse_role(const redisReply *reply, char out[SENTINEL_WORD_SIZE])
-{
-    int error = check_array(reply);
-
-    if (error != 0) {
-        return error;
-    }
-    if (reply->elements == 0 || !is_text(reply->element[0])) {
-        return -BW_EPROTO;
-    }
-    return copy_word(reply->element[0]->str, reply->element[0]->len, out);
-}
-
-int sentinel_parse_info_role(const redisReply *info, char out[SENTINEL_WORD_SIZE])
-{
-    int error = check_text(info);
-    const char *value;
-    size_t length;
-
-    if (error != 0) {
-        return error;
-    }
-    value = info_value(info, "role", &length);
-    return value ? copy_word(value, length, out) : -BW_EPROTO;
 }
 
 /* ---- errors ---- */

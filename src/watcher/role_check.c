@@ -131,13 +131,13 @@ static void answer_error(struct role_check *role_check, const redisReply *reply)
 static void got_info(void *data, const redisReply *reply, enum redis_fail why)
 {
     struct role_check *role_check = data;
-    char role[SENTINEL_WORD_SIZE];
+    char role[NODE_WORD_SIZE];
 
     (void)why;
     if (!reply) {
         return; /* the `closed` hook answers */
     }
-    if (sentinel_parse_info_role(reply, role) == 0) {
+    if (node_parse_info_role(reply, role) == 0) {
         answer_role_word(role_check, role);
     } else {
         answer_error(role_check, reply);
@@ -147,13 +147,13 @@ static void got_info(void *data, const redisReply *reply, enum redis_fail why)
 static void got_role(void *data, const redisReply *reply, enum redis_fail why)
 {
     struct role_check *role_check = data;
-    char role[SENTINEL_WORD_SIZE];
+    char role[NODE_WORD_SIZE];
 
     (void)why;
     if (!reply) {
         return;
     }
-    if (sentinel_parse_role(reply, role) == 0) {
+    if (node_parse_role(reply, role) == 0) {
         answer_role_word(role_check, role);
         return;
     }
@@ -208,9 +208,9 @@ static void ask_auth(struct role_check *role_check, const char *password)
 
 static void role_check_hear_hello(struct role_check *role_check, const redisReply *hello)
 {
-    struct sentinel_hello said;
+    struct node_hello said;
 
-    if (sentinel_parse_hello(hello, &said) == 0) {
+    if (node_parse_hello(hello, &said) == 0) {
         if (strcmp(said.mode, "sentinel") == 0) {
             role_check_answer(role_check, ROLE_OTHER, "sentinel");
         } else if (said.role[0] != '\0') {
@@ -350,18 +350,14 @@ void role_check_doubt(struct role_check *role_check)
 static void got_offsets(void *data, const redisReply *reply, enum redis_fail why)
 {
     struct role_check *role_check = data;
-    struct replica_offset *offsets = NULL;
-    size_t n = 0;
-    int64_t master_offset = -1;
+    struct replica_offset *offsets;
+    size_t n;
 
     (void)why;
     if (!reply) {
         return;
     }
-    if (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_VERB ||
-        reply->type == REDIS_REPLY_STATUS) {
-        master_offset = offsets_parse(reply->str, reply->len, &offsets, &n);
-    }
+    int64_t master_offset = node_info_offsets(reply, &offsets, &n);
     role_check->got_offsets(role_check->data, master_offset, offsets, n);
     free(offsets);
 }
@@ -377,30 +373,6 @@ bool role_check_ask_offsets(struct role_check *role_check, role_check_offsets_fn
     return true;
 }
 
-bool role_check_info_field(const redisReply *info, const char *key, char *out, size_t size)
-{
-    if (info->type != REDIS_REPLY_STRING && info->type != REDIS_REPLY_VERB) {
-        return false;
-    }
-    size_t key_len = strlen(key);
-    for (const char *at = info->str, *end = info->str + info->len; at < end;) {
-        const char *newline = memchr(at, '\n', (size_t)(end - at));
-        size_t len = newline ? (size_t)(newline - at) : (size_t)(end - at);
-
-        if (len > key_len && at[key_len] == ':' && memcmp(at, key, key_len) == 0) {
-            size_t value_len = len - key_len - 1;
-
-            while (value_len > 0 && at[key_len + value_len] == '\r') {
-                value_len--;
-            }
-            snprintf(out, size, "%.*s", (int)value_len, at + key_len + 1);
-            return true;
-        }
-        at += len + 1;
-    }
-    return false;
-}
-
 static void got_run_id(void *data, const redisReply *reply, enum redis_fail why)
 {
     struct role_check *role_check = data;
@@ -410,7 +382,7 @@ static void got_run_id(void *data, const redisReply *reply, enum redis_fail why)
     if (!reply) {
         return;
     }
-    (void)role_check_info_field(reply, "run_id", run_id, sizeof(run_id));
+    (void)node_info_field(reply, "run_id", run_id, sizeof(run_id));
     role_check->got_run_id(role_check->data, role_check, run_id);
 }
 

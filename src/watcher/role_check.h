@@ -15,8 +15,8 @@
 #include "bellwether/base/loop.h"
 #include "bellwether/base/secret.h"
 #include "bellwether/redis/connection.h"
+#include "bellwether/redis/node_reply.h"
 #include "bellwether/topology/decide.h"
-#include "offsets.h"
 
 struct role_check;
 
@@ -62,8 +62,6 @@ void role_check_ask_run_id(struct role_check *role_check, role_check_run_id_fn *
  */
 void role_check_also(struct role_check *role_check, redis_reply_fn *done, void *data, int argc,
                      const char **argv);
-/** The value of `key:` in INFO's text, up to the line's end; false where it is not there. */
-bool role_check_info_field(const redisReply *info, const char *key, char *out, size_t size);
 const struct endpoint *role_check_node(const struct role_check *role_check);
 /** Standing and idle or asking, and the last attempt ended in an answer by the node. */
 bool role_check_is_connected(const struct role_check *role_check);

@@ -114,7 +114,7 @@ static void got_server(void *data, const redisReply *reply, enum redis_fail why)
     turn_begin(self->watcher);
     self->round_loading = self->round_loading || is_loading_error(reply);
     struct self_said before = self->said;
-    if (role_check_info_field(reply, "run_id", run_id, sizeof(run_id))) {
+    if (node_info_field(reply, "run_id", run_id, sizeof(run_id))) {
         snprintf(self->said.run_id, sizeof(self->said.run_id), "%s", run_id);
     }
     self_changed(self, &before);
@@ -134,7 +134,7 @@ static void got_replication(void *data, const redisReply *reply, enum redis_fail
     struct self_said before = self->said;
     self->said.settled = true;
     self->said.loading = self->round_loading || is_loading_error(reply);
-    self->said.has_link = role_check_info_field(reply, "master_link_status", word, sizeof(word));
+    self->said.has_link = node_info_field(reply, "master_link_status", word, sizeof(word));
     self->said.link_up = self->said.has_link && strcmp(word, "up") == 0;
     self_changed(self, &before);
     self_schedule(self, self->said.loading || self->wary ? CHECK_SOON_MS : CHECK_MS);

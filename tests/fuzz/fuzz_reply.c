@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/redis/node_reply.h"
 #include "bellwether/sentinel/reply.h"
 
 int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size);
@@ -108,10 +109,10 @@ static void try_rows(const redisReply *reply)
 
 static void try_hello(const redisReply *reply)
 {
-    struct sentinel_hello hello;
+    struct node_hello hello;
 
     memset(&hello, MARK, sizeof(hello));
-    if (sentinel_parse_hello(reply, &hello) != 0) {
+    if (node_parse_hello(reply, &hello) != 0) {
         hold_untouched(&hello, sizeof(hello));
         return;
     }
@@ -124,7 +125,7 @@ static void try_hello(const redisReply *reply)
 
 static void try_words(const redisReply *reply)
 {
-    char id[SENTINEL_RUN_ID_SIZE], word[SENTINEL_WORD_SIZE], text[16];
+    char id[SENTINEL_RUN_ID_SIZE], word[NODE_WORD_SIZE], text[16];
     unsigned char flag[sizeof(bool)];
     bool ok;
 
@@ -135,13 +136,13 @@ static void try_words(const redisReply *reply)
         hold_untouched(id, sizeof(id));
     }
     memset(word, MARK, sizeof(word));
-    if (sentinel_parse_role(reply, word) == 0) {
+    if (node_parse_role(reply, word) == 0) {
         hold_text(word, sizeof(word));
     } else {
         hold_untouched(word, sizeof(word));
     }
     memset(word, MARK, sizeof(word));
-    if (sentinel_parse_info_role(reply, word) == 0) {
+    if (node_parse_info_role(reply, word) == 0) {
         hold_text(word, sizeof(word));
     } else {
         hold_untouched(word, sizeof(word));

@@ -92,6 +92,7 @@ const struct address *redis_conn_peer(const struct redis_conn *conn);
 /**
  * Send one command; allowed once `ready` was called (from inside it too), else `done` is called at
  * once with NULL and REDIS_FAIL_CLOSED. Commands sent in one turn of the loop leave in one write.
+ * @param done  NULL: nobody looks at the reply.
  * @param timeout_ms  0: none; else when the reply takes longer the connection is closed with
  * REDIS_FAIL_TIMEOUT.
  */

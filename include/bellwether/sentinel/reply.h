@@ -82,15 +82,6 @@ struct sentinel_replica_row {
     struct address master; /* master-host, master-port; unset when unknown ("?") */
 };
 
-/* What HELLO says. Texts are empty where absent. */
-struct sentinel_hello {
-    char server[SENTINEL_WORD_SIZE];
-    char version[SENTINEL_WORD_SIZE];
-    char mode[SENTINEL_WORD_SIZE]; /* standalone, sentinel, cluster */
-    char role[SENTINEL_WORD_SIZE]; /* master, replica; sentinels have none or "sentinel" */
-    int64_t proto;
-};
-
 /* The kind of an error reply, by its first word. */
 enum sentinel_error {
     SENTINEL_ERROR_OTHER,
@@ -119,7 +110,6 @@ int sentinel_parse_masters(const redisReply *reply, struct sentinel_master_row *
 int sentinel_parse_peers(const redisReply *reply, struct sentinel_peer_row **out, size_t *n_out);
 int sentinel_parse_replicas(const redisReply *reply, struct sentinel_replica_row **out,
                             size_t *n_out);
-int sentinel_parse_hello(const redisReply *reply, struct sentinel_hello *out);
 int sentinel_parse_myid(const redisReply *reply, char out[SENTINEL_RUN_ID_SIZE]);
 /**
  * CKQUORUM: an OK status and NOQUORUM are both answers. @param text the words, cut to text_size.
@@ -127,10 +117,6 @@ int sentinel_parse_myid(const redisReply *reply, char out[SENTINEL_RUN_ID_SIZE])
 int sentinel_parse_ckquorum(const redisReply *reply, bool *ok, char *text, size_t text_size);
 /** `sentinel_tilt:1` in INFO's text (bulk, status or verbatim). */
 int sentinel_parse_tilt(const redisReply *info, bool *tilt);
-/** The role in ROLE's reply: "master", "slave", "sentinel" -> copied word. */
-int sentinel_parse_role(const redisReply *reply, char out[SENTINEL_WORD_SIZE]);
-/** `role:master` in INFO replication's text. */
-int sentinel_parse_info_role(const redisReply *info, char out[SENTINEL_WORD_SIZE]);
 /** Which error this error reply is; SENTINEL_ERROR_OTHER also for what is no error reply. */
 enum sentinel_error sentinel_error_kind(const redisReply *reply);
 

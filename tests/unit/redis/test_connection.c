@@ -397,7 +397,7 @@ Test(redis_conn, reader_gives_long_buffers_back)
     probe_open(&probe, fake_peer_address(peer), 2000);
     loop_run(probe.loop);
     cr_expect_eq(probe.n_lost, 0);
-    cr_expect_lt(sdsalloc(probe.conn->context->reader->buf), 4096);
+    cr_expect_lt(sdsalloc(probe.conn->reader.parser->buf), 4096);
     probe_release(&probe);
     cr_expect_null(fake_peer_join(peer));
     fake_peer_free(peer);

@@ -490,7 +490,7 @@ Test(redis_conn_expect, not_withdrawn_while_it_is_answered)
     story_send_ping(&story);
     late = story_send_pattern(&story, 0, (size_t)16 * 1024 * 1024);
     story_run_until(&story, story_socket_is_full);
-    while (story.conn->sink.into != &late->expect.result) {
+    while (story.conn->reader.sink.into != &late->expect.result) {
         story_run_until(&story, story_is_ready);
     }
     redis_conn_withdraw(story.conn);

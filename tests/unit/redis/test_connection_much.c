@@ -40,7 +40,7 @@ static double time_reply(const char *reply, size_t json_size)
     cr_expect_eq(story.calls[0].why, REDIS_FAIL_NONE, "%s", redis_fail_text(story.calls[0].why));
     cr_expect_eq(story.calls[0].size, json_size, "%zu bytes of JSON", story.calls[0].size);
     cr_expect_leq(story.most_in_a_turn, 64 * 1024, "others had to wait");
-    cr_expect_lt(sdsalloc(story.conn->context->reader->buf), 4096, "the buffer was kept");
+    cr_expect_lt(sdsalloc(story.conn->reader.parser->buf), 4096, "the buffer was kept");
     story_end(&story);
     return began;
 }

@@ -50,7 +50,7 @@ static void check_too_big_by(enum peer_action send, const char *reply, unsigned 
     call_expect_text(&story.calls[3], 4, "4");
     cr_expect_eq(story.n_closed, 0);
     cr_expect_not(redis_conn_is_skipping(story.conn));
-    cr_expect_lt(sdsalloc(story.conn->context->reader->buf), 4096, "the buffer was kept");
+    cr_expect_lt(sdsalloc(story.conn->reader.parser->buf), 4096, "the buffer was kept");
     story_end(&story);
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "bellwether/base/error.h"
+#include "bellwether/redis/node_reply.h"
 #include "bellwether/sentinel/reply.h"
 #include "wire.h"
 
@@ -332,7 +333,7 @@ static void check_conversation(const char *file, bool with_hello)
     struct sentinel_master_row *masters;
     struct sentinel_peer_row *peers;
     struct sentinel_replica_row *replicas;
-    struct sentinel_hello hello;
+    struct node_hello hello;
     struct address address;
     char id[SENTINEL_RUN_ID_SIZE], text[160], role[SENTINEL_WORD_SIZE];
     bool ok = false, tilt = true;
@@ -345,7 +346,7 @@ static void check_conversation(const char *file, bool with_hello)
     }
     cr_expect_null(wire_next(&wire));
     if (with_hello) {
-        cr_expect_eq(sentinel_parse_hello(replies[0], &hello), 0);
+        cr_expect_eq(node_parse_hello(replies[0], &hello), 0);
         cr_expect_str_eq(hello.mode, "sentinel");
         cr_expect_str_eq(hello.version, "7.0.15");
         cr_expect_eq(hello.proto, 3);
@@ -370,7 +371,7 @@ static void check_conversation(const char *file, bool with_hello)
     cr_expect_eq(strlen(id), 40);
     cr_expect_eq(sentinel_parse_ckquorum(r[6], &ok, text, sizeof(text)), 0);
     cr_expect(ok);
-    cr_expect_eq(sentinel_parse_role(r[7], role), 0);
+    cr_expect_eq(node_parse_role(r[7], role), 0);
     cr_expect_str_eq(role, "sentinel");
     cr_expect_eq(sentinel_parse_tilt(r[8], &tilt), 0);
     cr_expect_not(tilt);
@@ -421,48 +422,6 @@ Test(sentinel_reply, replicas_by_field)
 }
 
 /* ---- single words ---- */
-
-static int parse_hello(const char *bytes, struct sentinel_hello *hello)
-{
-    redisReply *reply = wire_reply(bytes);
-    int result = sentinel_parse_hello(reply, hello);
-
-    freeReplyObject(reply);
-    return result;
-}
-
-Test(sentinel_reply, hello)
-{
-    static const char *const forms[] = {
-        "%4\r\n$6\r\nserver\r\n$5\r\nredis\r\n$5\r\nproto\r\n:3\r\n$4\r\nrole\r\n$7\r\nreplica\r\n$7\r\nmodules\r\n*0\r\n",
-        "*8\r\n$6\r\nserver\r\n$5\r\nredis\r\n$5\r\nproto\r\n:3\r\n$4\r\nrole\r\n$7\r\nreplica\r\n$7\r\nmodules\r\n*0\r\n"};
-    struct sentinel_hello hello;
-
-    for (size_t i = 0; i < 2; i++) {
-        cr_expect_eq(parse_hello(forms[i], &hello), 0);
-        cr_expect_str_eq(hello.server, "redis");
-        cr_expect_str_eq(hello.role, "replica");
-        cr_expect_str_eq(hello.mode, "");
-        cr_expect_eq(hello.proto, 3);
-    }
-    cr_expect_eq(parse_hello("%1\r\n$4\r\nmode\r\n$10\r\nstandalone\r\n", &hello), 0);
-    cr_expect_eq(hello.proto, -1);
-    cr_expect_str_eq(hello.server, "");
-}
-
-Test(sentinel_reply, hello_refused)
-{
-    static const char *const bad[] = {"-NOAUTH HELLO must be called with ...\r\n", "+OK\r\n",
-                                      "%0\r\n", "*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n",
-                                      "*3\r\n$6\r\nserver\r\n$1\r\nx\r\n:1\r\n"};
-    struct sentinel_hello hello = {.proto = 42};
-
-    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
-        cr_expect_eq(parse_hello(bad[i], &hello), -BW_EPROTO, "for %s", bad[i]);
-    }
-    cr_expect_eq(parse_hello("_\r\n", &hello), -BW_ENIL);
-    cr_expect_eq(hello.proto, 42);
-}
 
 static int parse_myid(const char *bytes, char *id)
 {
@@ -556,55 +515,6 @@ Test(sentinel_reply, tilt)
     cr_expect_eq(parse_tilt("-sentinel_tilt:0\r\n", &tilt), -BW_EPROTO);
     cr_expect_eq(parse_tilt("*1\r\n+sentinel_tilt:0\r\n", &tilt), -BW_EPROTO);
     cr_expect(tilt);
-}
-
-static int parse_role(const char *bytes, char *role, bool info)
-{
-    redisReply *reply = wire_reply(bytes);
-    int result = info ? sentinel_parse_info_role(reply, role) : sentinel_parse_role(reply, role);
-
-    freeReplyObject(reply);
-    return result;
-}
-
-Test(sentinel_reply, role)
-{
-    char role[SENTINEL_WORD_SIZE] = "untouched";
-
-    cr_expect_eq(parse_role("*0\r\n", role, false), -BW_EPROTO);
-    cr_expect_eq(parse_role("*1\r\n:1\r\n", role, false), -BW_EPROTO);
-    cr_expect_eq(parse_role("*1\r\n$0\r\n\r\n", role, false), -BW_EPROTO);
-    cr_expect_eq(parse_role("+master\r\n", role, false), -BW_EPROTO);
-    cr_expect_eq(parse_role("-NOPERM no\r\n", role, false), -BW_EPROTO);
-    cr_expect_eq(parse_role("_\r\n", role, false), -BW_ENIL);
-    cr_expect_str_eq(role, "untouched");
-    cr_expect_eq(parse_role("*3\r\n$6\r\nmaster\r\n:6686\r\n*0\r\n", role, false), 0);
-    cr_expect_str_eq(role, "master");
-    cr_expect_eq(
-        parse_role("*5\r\n$5\r\nslave\r\n$9\r\n127.0.0.1\r\n:49009\r\n$9\r\nconnected\r\n:6677\r\n",
-                   role, false),
-        0);
-    cr_expect_str_eq(role, "slave");
-    cr_expect_eq(parse_role("*2\r\n$8\r\nsentinel\r\n*1\r\n$8\r\nmymaster\r\n", role, false), 0);
-    cr_expect_str_eq(role, "sentinel");
-}
-
-Test(sentinel_reply, info_role)
-{
-    char role[SENTINEL_WORD_SIZE] = "untouched";
-
-    cr_expect_eq(parse_role("+connected_slaves:0\r\n", role, true), -BW_EPROTO);
-    cr_expect_eq(parse_role("+myrole:master\r\n", role, true), -BW_EPROTO);
-    cr_expect_eq(parse_role("+role:\r\n", role, true), -BW_EPROTO);
-    cr_expect_eq(parse_role("-NOPERM no\r\n", role, true), -BW_EPROTO);
-    cr_expect_str_eq(role, "untouched");
-    cr_expect_eq(
-        parse_role("$48\r\n# Replication\r\nrole:master\r\nconnected_slaves:0\r\n\r\n", role, true),
-        0);
-    cr_expect_str_eq(role, "master");
-    cr_expect_eq(parse_role("=32\r\ntxt:# Replication\nrole:slave\nx:1\r\n", role, true), 0);
-    cr_expect_str_eq(role, "slave");
-    cr_expect_eq(parse_role("+role:master\r\n", role, true), 0, "without a line's end");
 }
 
 Test(sentinel_reply, error_kinds)

@@ -9,7 +9,7 @@
 
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
-#include "sentinel/client_internal.h"
+#include "sentinel/client_poll.h"
 #include "watcher/discovery.h"
 #include "watcher/electors.h"
 #include "watcher/master_list.h"

@@ -1,12 +1,17 @@
 /*
- * Around the owner's hooks: whatever they do, the client stays until the last one on the stack
- * returns, and a monitored master until its last question is answered.
+ * What all files of a client stand on: its memory while the owner's hooks run (the client stays
+ * until the last one on the stack returns, a monitored master until its last question is answered),
+ * what it was denied, and its back-off.
  */
+#include "client_state.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "bellwether/base/backoff.h"
 #include "bellwether/base/clock.h"
-#include "client_internal.h"
+
+enum { BACKOFF_FIRST_MS = 100, BACKOFF_LAST_MS = 5000 };
 
 void client_enter(struct sentinel_client *client)
 {
@@ -47,15 +52,28 @@ const char *sentinel_extra_text(enum sentinel_extra what)
     return "";
 }
 
+void client_keep_words(struct sentinel_client *client, const char *words)
+{
+    snprintf(client->words, sizeof(client->words), "%s", words);
+    client->words_wall_ms = clock_wall_ms();
+}
+
 bool client_deny(struct sentinel_client *client, enum sentinel_extra what, const char *words)
 {
     if (client->denied & (unsigned)what) {
         return true;
     }
     client->denied |= (unsigned)what;
-    snprintf(client->words, sizeof(client->words), "%s", words);
-    client->words_wall_ms = clock_wall_ms();
+    client_keep_words(client, words);
     client_enter(client);
     client->hooks.denied(client->data, client, what);
     return client_leave(client);
+}
+
+int64_t client_backoff_ms(unsigned failures)
+{
+    int64_t ceiling = backoff_ms(failures, BACKOFF_FIRST_MS, BACKOFF_LAST_MS);
+
+    /* Full jitter, but never zero: a peer that closes at once must not be hammered. */
+    return 10 + (int64_t)jitter_below((uint32_t)ceiling);
 }
