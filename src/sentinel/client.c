@@ -211,9 +211,9 @@ static void ask_closed(void *data, enum redis_fail why, const char *words)
                                                                : SENTINEL_TROUBLE_LOST;
     /* What it said right before it closed is why it did. */
     const char *said = client->state == CLIENT_UP ? "" : client->hello_error;
-    char text[SENTINEL_LINK_WORDS_SIZE + 256];
+    char text[SENTINEL_LINK_WORDS_SIZE + 512];
 
-    snprintf(text, sizeof(text), "%s%s%s%s%.160s", said, *said != '\0' ? "; " : "",
+    snprintf(text, sizeof(text), "%s%s%s%s%.380s", said, *said != '\0' ? "; " : "",
              redis_fail_text(why), *words != '\0' ? ": " : "", words);
     client_fail(client, trouble, text);
 }
@@ -246,6 +246,7 @@ struct sentinel_client *sentinel_client_new(struct loop *loop,
     client->hooks = *hooks;
     client->data = data;
     client->ask = redis_conn_new(loop, &ask_hooks, client);
+    redis_conn_secure(client->ask, config->tls, NULL);
     redis_conn_look_for_tls(client->ask);
     redis_conn_group(client->ask, config->group);
     client->listen = redis_conn_new(loop, &client_listen_hooks, client);

@@ -80,6 +80,7 @@ static enum reason reason_of_role(enum role_answer role)
     case ROLE_NOAUTH: return REASON_REDIS_AUTH;
     case ROLE_LOADING: return REASON_REDIS_LOADING;
     case ROLE_TIMEOUT: return REASON_REDIS_TIMEOUT;
+    case ROLE_TLS: return REASON_REDIS_TLS;
     default: return REASON_REDIS_UNREACHABLE;
     }
 }

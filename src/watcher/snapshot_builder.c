@@ -348,6 +348,7 @@ struct snapshot_master *publish_show(const struct master *master)
         out->config_epoch = master->published.epoch;
         out->since_wall_ms = master->since_wall_ms;
     }
+    out->tls = master->redis_tls != NULL;
     out->verified = master->verified;
     out->majority = master->majority;
     out->has_previous = master->has_previous;
@@ -525,7 +526,7 @@ static void explain_emptiness(const struct watcher *watcher, struct snapshot *ou
         detail = "the Sentinels refuse the password or user";
     } else if (up == 0 && tls > 0) {
         out->reason = REASON_SENTINEL_TLS;
-        detail = "the Sentinels answer TLS";
+        detail = "TLS to the Sentinels fails";
     } else if (up == 0 && denied > 0) {
         out->reason = REASON_SENTINEL_DENIED;
         detail = "the Sentinels refuse to answer";

@@ -260,10 +260,12 @@ struct watcher *watcher_new(const struct watch_config *config, struct pulse *pul
     watcher->secrets = mem_new(watcher->n_secrets, sizeof(*watcher->secrets));
     watcher->secrets[0].username = config->redis_username;
     watcher->secrets[0].password = secret_copy(config->redis_password);
+    watcher->secrets[0].tls = config->redis_tls;
     for (size_t i = 0; i < config->n_overrides; i++) {
         watcher->secrets[i + 1].master = config->overrides[i].master;
         watcher->secrets[i + 1].username = config->overrides[i].redis_username;
         watcher->secrets[i + 1].password = secret_copy(config->overrides[i].redis_password);
+        watcher->secrets[i + 1].tls = config->overrides[i].redis_tls;
     }
     watcher->n_deployments = config->n_deployments;
     watcher->deployments = mem_new(watcher->n_deployments, sizeof(*watcher->deployments));

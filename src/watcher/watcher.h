@@ -126,6 +126,7 @@ struct master {
     size_t n_views;
     const char *redis_username;
     struct secret *redis_password; /* borrowed: the watcher's */
+    struct redis_tls *redis_tls;   /* borrowed; NULL: plain */
     /* verification */
     struct role_check *standing;  /* to the published master */
     struct role_check *candidate; /* to the node that judge wants checked */
@@ -140,7 +141,7 @@ struct master {
     struct fence_driver fence_driver;
     struct suspicions suspicions;
     enum role_answer role;
-    char role_words[120];
+    char role_words[384];
     struct lag lag;
     /* fast asking */
     bool suspect;
@@ -185,6 +186,7 @@ struct watch_secret {
     const char *master; /* NULL: everybody else */
     const char *username;
     struct secret *password;
+    struct redis_tls *tls; /* borrowed; NULL: plain */
     struct secret_complaint complaint;
 };
 

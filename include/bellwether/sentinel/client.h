@@ -87,6 +87,7 @@ struct sentinel_client_config {
     struct address address;  /* what to dial (mapped) */
     const char *username;    /* borrowed; NULL: none */
     struct secret *password; /* borrowed; re-read after WRONGPASS */
+    struct redis_tls *tls;   /* borrowed; NULL: plain */
     unsigned group;          /* of name look-ups: redis_conn_group() */
     int64_t poll_interval_ms;
     int64_t timeout_ms;
