@@ -152,6 +152,16 @@ static char *make_text(const struct builder *builder, const struct setting *own,
     return mem_strdup(own && own->where ? setting_item(own) : text_of(builder, id));
 }
 
+static int make_tls(struct builder *builder, const struct option_section *section,
+                    enum tls_side side, struct redis_tls **tls)
+{
+    *tls = NULL;
+    return options_tls_is_on(builder->settings, section, side)
+               ? options_build_tls(builder->settings, section, side, builder->out, tls,
+                                   builder->error)
+               : 0;
+}
+
 static int add_override(struct builder *builder, const struct option_section *section)
 {
     const struct setting *user = &section->settings[OPTION_ID_REDIS_USERNAME];
@@ -164,8 +174,7 @@ static int add_override(struct builder *builder, const struct option_section *se
     if (!user->where && !file->where && !has_tls) {
         return 0;
     }
-    if (has_tls && options_build_tls(builder->settings, section, TLS_SIDE_REDIS, builder->out, &tls,
-                                     builder->error) != 0) {
+    if (has_tls && make_tls(builder, section, TLS_SIDE_REDIS, &tls) != 0) {
         return -BW_EINVAL;
     }
     struct secret *password =
@@ -213,6 +222,32 @@ static void add_seeds(struct builder *builder, struct watch_deployment *deployme
     }
 }
 
+/*
+ * Where only Redis speaks TLS, Sentinels list each other by ports that speak it as well: learned
+ * ones are dialled so once they have answered so.
+ */
+static int make_sentinel_tls(struct builder *builder, const struct option_section *section,
+                             struct redis_tls **tls, struct redis_tls **tls_learned)
+{
+    const struct watch_config *watch = &builder->out->watch;
+
+    if (section && !options_has_own_tls(builder->settings, section, TLS_SIDE_SENTINEL) &&
+        !options_has_own_tls(builder->settings, section, TLS_SIDE_REDIS)) {
+        *tls = watch->deployments[0].tls;
+        *tls_learned = watch->deployments[0].tls_learned;
+        return 0;
+    }
+    if (make_tls(builder, section, TLS_SIDE_SENTINEL, tls) != 0) {
+        return -BW_EINVAL;
+    }
+    if (*tls || !watch->learn_sentinels ||
+        !options_tls_is_on(builder->settings, section, TLS_SIDE_REDIS)) {
+        return 0;
+    }
+    return options_build_tls(builder->settings, section, TLS_SIDE_SENTINEL, builder->out,
+                             tls_learned, builder->error);
+}
+
 /* A deployment's seeds and credentials: a section's own where it has them, else the global ones. */
 static int add_deployment(struct builder *builder, const struct option_section *section)
 {
@@ -226,11 +261,8 @@ static int add_deployment(struct builder *builder, const struct option_section *
     if (!password) {
         return -BW_EINVAL;
     }
-    struct redis_tls *tls = NULL;
-    if (section && !options_has_own_tls(builder->settings, section, TLS_SIDE_SENTINEL)) {
-        tls = watch->deployments[0].tls;
-    } else if (options_build_tls(builder->settings, section, TLS_SIDE_SENTINEL, builder->out, &tls,
-                                 builder->error) != 0) {
+    struct redis_tls *tls = NULL, *tls_learned = NULL;
+    if (make_sentinel_tls(builder, section, &tls, &tls_learned) != 0) {
         secret_free(password);
         return -BW_EINVAL;
     }
@@ -242,6 +274,7 @@ static int add_deployment(struct builder *builder, const struct option_section *
                               OPTION_ID_SENTINEL_USERNAME),
         .password = password,
         .tls = tls,
+        .tls_learned = tls_learned,
     };
     if (own && own[OPTION_ID_SENTINEL].where) {
         seeds = &own[OPTION_ID_SENTINEL];
@@ -403,10 +436,8 @@ static int build_redis_credentials(struct builder *builder)
     watch->redis_username = make_text(builder, NULL, OPTION_ID_REDIS_USERNAME);
     watch->redis_password =
         make_secret(builder, NULL, OPTION_ID_REDIS_PASSWORD_FILE, OPTION_ID_REDIS_PASSWORD);
-    return !watch->redis_password
-               ? -BW_EINVAL
-               : options_build_tls(builder->settings, NULL, TLS_SIDE_REDIS, builder->out,
-                                   &watch->redis_tls, builder->error);
+    return !watch->redis_password ? -BW_EINVAL
+                                  : make_tls(builder, NULL, TLS_SIDE_REDIS, &watch->redis_tls);
 }
 
 static void build_selves(struct builder *builder)

@@ -87,8 +87,8 @@ static int64_t number_of(const struct tls_choice *choice)
     return value.number;
 }
 
-static bool is_on(const struct settings *settings, const struct option_section *section,
-                  enum tls_side side)
+bool options_tls_is_on(const struct settings *settings, const struct option_section *section,
+                       enum tls_side side)
 {
     const struct tls_choice choice = choose(settings, section, switches[side], switches[side]);
 
@@ -101,7 +101,7 @@ bool options_has_own_tls(const struct settings *settings, const struct option_se
     if (section->settings[switches[side]].where) {
         return true;
     }
-    for (size_t i = 0; i < TLS_THINGS && is_on(settings, section, side); i++) {
+    for (size_t i = 0; i < TLS_THINGS && options_tls_is_on(settings, section, side); i++) {
         if (section->settings[tls_options[i].of_side[side]].where ||
             section->settings[tls_options[i].of_both].where) {
             return true;
@@ -158,10 +158,6 @@ int options_build_tls(const struct settings *settings, const struct option_secti
     struct tls_choice choices[TLS_THINGS];
     struct redis_tls_error why;
 
-    *tls = NULL;
-    if (!is_on(settings, section, side)) {
-        return 0;
-    }
     for (size_t i = 0; i < TLS_THINGS; i++) {
         choices[i] = choose_thing(settings, section, side, (enum tls_thing)i);
     }

@@ -38,6 +38,8 @@ X(MASTER, "master", NAME, LIST, NOWHERE, NULL, 0, 0, NULL, "NAME", FINDING, \
   "A master to watch, by the name that the Sentinels give it. None: every one that they know.") \
 X(DEFAULT_MASTER, "default-master", NAME, 0, NOWHERE, NULL, 0, 0, NULL, "NAME", FINDING, \
   "The one that /master speaks of. Else the first that is configured, or the only one known.") \
+X(LEARN_SENTINELS, "learn-sentinels", SWITCH, 0, AT(watch.learn_sentinels), "on", 0, 0, NULL, "on|off", FINDING, \
+  "Also dial and count the Sentinels that the configured ones list. Off: only the configured ones.") \
 X(MAP, "map", MAP, LIST, NOWHERE, NULL, 0, 0, NULL, "FROM=TO", FINDING, \
   "Where NAT changes addresses: host:port=host:port, or host=host for every port. " \
   "Applied to what is compared, published and dialled, Sentinels included.") \

@@ -17,9 +17,9 @@
 #define CONN_WORDS_SIZE 384
 
 /*
- * From closed through look-up (of a name), connect, TLS (where it is spoken) and HELLO to ready. An attempt that fails goes
- * back to connect, with the next address; without one it is exhausted. From each to closed, and
- * from there to freed.
+ * From closed through look-up (of a name), connect, TLS (where that is spoken) and HELLO to ready.
+ * An attempt that fails goes back to connect, with the next address; without one it is exhausted.
+ * From each to closed, and from there to freed.
  */
 enum conn_state {
     CONN_CLOSED,

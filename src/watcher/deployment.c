@@ -65,6 +65,8 @@ static struct sentinel_node *sentinel_node_new(struct deployment *deployment,
         .address = *address,
         .username = deployment->config->username,
         .password = deployment->password,
+        .tls = deployment->config->tls,
+        .tls_otherwise = configured ? NULL : deployment->config->tls_learned,
         .group = deployment->number,
         .poll_interval_ms = config->poll_interval_ms,
         .timeout_ms = config->sentinel_timeout_ms,
@@ -467,6 +469,35 @@ static bool sentinel_node_is_known(const struct sentinel_node *sentinel)
     return false;
 }
 
+/*
+ * Where one of Sentinels and Redis speaks TLS and the other does not, Sentinels list each other by
+ * the port that the other side uses.
+ */
+static bool speaks_tls(const struct deployment *deployment)
+{
+    return deployment->config->tls || deployment->config->tls_learned;
+}
+
+/* A configured one that is listed by another port of its host. */
+static bool same_host(const struct sentinel_node *sentinel, const struct address *address)
+{
+    return sentinel->configured &&
+           (strcmp(address->host, sentinel_client_address(sentinel->link)->host) == 0 ||
+            strcmp(address->host, sentinel_link_peer(sentinel->link)->host) == 0);
+}
+
+/* Who has not been heard yet may be the one that is listed, by another port. */
+static bool waits_for_configured(const struct deployment *deployment)
+{
+    bool waits = false;
+
+    for (size_t i = 0; i < deployment->n_sentinels && speaks_tls(deployment); i++) {
+        waits =
+            waits || (deployment->sentinels[i]->configured && !deployment->sentinels[i]->settled);
+    }
+    return waits;
+}
+
 /* Whether there is a link to the Sentinel in that row. */
 static bool deployment_has_link(const struct deployment *deployment,
                                 const struct sentinel_peer_row *row, const struct address *address)
@@ -487,7 +518,8 @@ static bool deployment_has_link(const struct deployment *deployment,
          * It moved: a learned link follows; a seed that is down keeps its address and a learned
          * link is made.
          */
-        if (sentinel_client_is_up(sentinel->link)) {
+        if (sentinel_client_is_up(sentinel->link) ||
+            (speaks_tls(deployment) && same_host(sentinel, address))) {
             return true;
         }
         if (!sentinel->configured) {
@@ -518,6 +550,9 @@ static void deployment_learn(struct deployment *deployment)
 {
     size_t at = 0;
 
+    if (!deployment->watcher->config->learn_sentinels || waits_for_configured(deployment)) {
+        return;
+    }
     for (struct master *master; (master = deployment_master(deployment, &at));) {
         bool relearn = master->relearn;
 

@@ -56,6 +56,8 @@ static void show_link(const struct sentinel_node *sentinel, struct snapshot_sent
         snprintf(out->run_id, sizeof(out->run_id), "%s", sentinel_node_run_id(sentinel));
     }
     out->configured = sentinel->configured;
+    out->tls = sentinel_client_is_secure(link);
+    out->tls_otherwise = sentinel_client_is_secure_otherwise(link);
     out->reachable = sentinel_client_is_up(link);
     out->tilt = out->reachable && sentinel_client_tilt(link);
     out->config_epoch = EPOCH_UNKNOWN;

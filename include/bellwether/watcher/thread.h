@@ -22,7 +22,9 @@ struct watch_deployment {
     char *username;          /* NULL: none */
     struct secret *password; /* never NULL; may hold no value */
     struct redis_tls *tls;   /* borrowed; NULL: plain */
-    char **masters;          /* the names watched there */
+    /* borrowed; where that is plain: for learned ones that answer TLS; NULL: never */
+    struct redis_tls *tls_learned;
+    char **masters; /* the names watched there */
     size_t n_masters;
     bool all_masters; /* watch every name its Sentinels know */
 };
@@ -60,6 +62,7 @@ struct watch_config {
     struct address *selves; /* nodes named by --self, as given */
     size_t n_selves;
     int64_t poll_interval_ms, sentinel_timeout_ms;
+    bool learn_sentinels; /* else only the configured ones count */
     bool verify;
     int64_t verify_interval_ms, verify_timeout_ms, suspect_after_ms;
     enum watch_adopt adopt;
