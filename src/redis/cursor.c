@@ -1,4 +1,4 @@
-/* The server's cursor above, its server's tag below. */
+/* A number: its high bits are the server's cursor, its low ones the server's tag. */
 #include "bellwether/redis/cursor.h"
 
 #include <inttypes.h>
@@ -48,8 +48,8 @@ uint32_t cursor_tag(uint64_t secret, const struct cursor_home *home)
 /* ---- cursors ---- */
 
 /*
- * Of digits only: what strtoull() takes beside them is none. @return false: it is none. UINT64_MAX:
- * or larger.
+ * Read a number of digits only, without what else strtoull() takes. @return false: it is none.
+ * @param out  UINT64_MAX where it is larger, too.
  */
 static bool read_number(const char *text, size_t size, uint64_t *out)
 {

@@ -4,8 +4,7 @@
  * element that is the last one of its list ends the list, which may be the last one of the list
  * around it.
  *
- * What a caller sees as one answer, {"result":…, is the reply itself, or of EXEC's reply each
- * element.
+ * An answer, {"result":…}, is the reply itself, or each element of EXEC's reply.
  *
  * hiredis (1.2) itself refuses attributes and more than 1024 levels.
  */
@@ -20,10 +19,7 @@
 #define VERBATIM_PREFIX 4             /* "txt:" */
 #define ELEMENT_ROOM 64               /* what an element takes without its text */
 
-/*
- * hiredis wants an object for each element and gives it back. One for all will do; of a type,
- * should it look.
- */
+/* hiredis wants an object for each element and gives it back: one serves for all of them. */
 static redisReply token = {.type = REDIS_REPLY_NIL};
 
 /* ---- around an element ---- */
@@ -40,7 +36,7 @@ static bool is_answer(const struct result *result, const redisReadTask *task)
     return root && !root->parent;
 }
 
-/* Nothing more is written. */
+/* Drop what was written, and write nothing more. */
 static void give_up(struct result *result, enum result_kind kind)
 {
     buffer_release(&result->json);
@@ -204,7 +200,7 @@ static void *add_string(const redisReadTask *task, char *text, size_t size)
     return &token;
 }
 
-/* As the server spelled it. */
+/* A double is written as the server spelled it. */
 static void *add_double(const redisReadTask *task, double number, char *text, size_t size)
 {
     (void)number;
@@ -246,7 +242,7 @@ static void *add_word(const redisReadTask *task, const char *word)
     return &token;
 }
 
-/* Lists may be nil, too. */
+/* A nil list comes here, too. */
 static void *add_nil(const redisReadTask *task)
 {
     static const char aborted[] = "EXECABORT the transaction was discarded";
@@ -304,18 +300,6 @@ bool result_next(struct result *result)
 {
     result->replies -= result->replies > 0;
     return result->replies == 0;
-}
-
-void result_reset(struct result *result)
-{
-    struct buffer scans = result->scans;
-    uint32_t tag = result->cursor_tag;
-
-    result->scans = (struct buffer){0};
-    result_release(result);
-    result_init(result, result->base64, result->members);
-    result->scans = scans;
-    result->cursor_tag = tag;
 }
 
 void result_release(struct result *result)

@@ -84,8 +84,8 @@ size_t json_plain(const char *text, size_t size)
 }
 
 /*
- * What does not stand for itself. @param to  moved behind what was written. @return how many bytes
- *                                            it takes.
+ * Write what stands for the first byte, or the first ill-formed part, of a text.
+ * @param to  moved behind it. @return how many bytes of the text it stands for.
  */
 static size_t escape(char **to, const char *text, size_t size)
 {

@@ -29,12 +29,14 @@ int node_parse_hello(const redisReply *reply, struct node_hello *out)
 int node_parse_role(const redisReply *reply, char out[NODE_WORD_SIZE])
 {
     int error = reply_check_list(reply);
-    const redisReply *word = error == 0 && reply->elements > 0 ? reply->element[0] : NULL;
 
-    if (error != 0 || !reply_is_text(word)) {
-        return error != 0 ? error : -BW_EPROTO;
+    if (error != 0) {
+        return error;
     }
-    return reply_copy_name(word->str, word->len, out, NODE_WORD_SIZE);
+    if (reply->elements == 0 || !reply_is_text(reply->element[0])) {
+        return -BW_EPROTO;
+    }
+    return reply_copy_name(reply->element[0]->str, reply->element[0]->len, out, NODE_WORD_SIZE);
 }
 
 /* ---- INFO ---- */

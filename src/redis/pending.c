@@ -68,7 +68,7 @@ struct redis_expect *conn_queue_expect(const struct redis_conn *conn)
 
 size_t conn_queue_unsent(const struct redis_conn *conn)
 {
-    /* one whose answer has begun all the same stays in place until it has ended */
+    /* An expect whose answer has begun all the same stays in place until that has ended. */
     size_t n = 0, most = conn->n_commands - (conn->reader.sink.into && conn->n_commands > 0);
 
     while (n < most) {

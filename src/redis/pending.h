@@ -10,7 +10,7 @@ void conn_queue_push(struct redis_conn *conn, const struct conn_command *command
 struct conn_command conn_queue_pop(struct redis_conn *conn);
 /** How many of the last ones are expects that the socket has taken nothing of. */
 size_t conn_queue_unsent(const struct redis_conn *conn);
-/** Whose answer is next. NULL: nobody's, or a command's. */
+/** The expect whose answer is next. NULL: none is, or a command's. */
 struct redis_expect *conn_queue_expect(const struct redis_conn *conn);
 /** Complete what is in flight: it failed. */
 void conn_queue_abandon(struct redis_conn *conn, enum redis_fail why);

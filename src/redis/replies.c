@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bellwether/redis/reply_fields.h"
 #include "pending.h"
 
 #define MEBIBYTE ((size_t)1024 * 1024)
@@ -29,8 +30,7 @@ bool redis_conn_is_skipping(const struct redis_conn *conn)
 
 static bool is_word(const redisReply *reply, const char *word)
 {
-    return reply->type == REDIS_REPLY_STRING && reply->len == strlen(word) &&
-           memcmp(reply->str, word, reply->len) == 0;
+    return reply->type == REDIS_REPLY_STRING && text_is(reply->str, reply->len, word);
 }
 
 static bool is_message(const redisReply *reply)
@@ -63,7 +63,7 @@ static bool is_push(const struct redis_conn *conn, const redisReply *reply)
 
 /*
  * Owners get pmessage and psubscribe in full form only, so they need not check lengths. Other
- * pushes (invalidations, say) are nobody's business here.
+ * pushes (invalidations, say) are dropped.
  */
 static void take_push(struct redis_conn *conn, const redisReply *push)
 {
@@ -130,7 +130,7 @@ static void take_tree(struct redis_conn *conn, const redisReply *reply)
 
 /* ---- JSON ---- */
 
-/* Nothing of it is looked at any more. */
+/* Take the first expect out of the queue: nothing more of its reply is looked at. */
 static struct redis_expect *take_expect(struct redis_conn *conn)
 {
     resp_reader_end_json(&conn->reader);

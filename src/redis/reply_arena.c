@@ -13,10 +13,7 @@
 
 #include "bellwether/base/budget.h"
 
-/*
- * The first few blocks are of a size that malloc() has at hand; whoever has more to say gets large
- * ones.
- */
+/* The first few blocks are of a size that malloc() has at hand; a longer reply gets large ones. */
 enum { BLOCK_SMALL_BYTES = 1024, BLOCK_LARGE_BYTES = 64 * 1024, SMALL_BLOCKS = 16, ALIGNMENT = 8 };
 /* Of lists in lists. COMMAND of Redis 7 has eight. */
 enum { DEPTH_MAX = 32 };
@@ -108,7 +105,7 @@ static void *make_string(const redisReadTask *task, char *text, size_t length)
 /*
  * An array's place is taken before its elements came, on each level anew: so a few bytes could ask
  * for gigabytes.
- * @return whether it is more than anybody says who has something to say.
+ * @return whether it is more, or deeper, than any honest reply.
  */
 static bool is_too_much(const redisReadTask *task, size_t elements)
 {
@@ -159,7 +156,7 @@ static void *make_double(const redisReadTask *task, double value, char *text, si
 
 static void *make_nil(const redisReadTask *task)
 {
-    /* for hiredis it were an answer */
+    /* hiredis would make a nil of it, which is an answer */
     bool is_push = !task->parent && task->type == REDIS_REPLY_PUSH;
 
     return object_new(task, is_push ? REDIS_REPLY_PUSH : REDIS_REPLY_NIL);
@@ -173,7 +170,7 @@ static void *make_bool(const redisReadTask *task, int value)
     return reply;
 }
 
-/* The arena's owner does. */
+/* conn_arena_release() frees all of them. */
 static void free_nothing(void *reply)
 {
     (void)reply;

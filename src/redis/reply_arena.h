@@ -9,7 +9,7 @@
 /* Elements of a tree, over all its levels: those of six thousand masters. */
 #define TREE_ELEMENTS_MAX ((size_t)512 * 1024)
 
-/* The memory of one reply, which goes as a whole. */
+/* The memory of one reply, which is freed as a whole. */
 struct conn_arena {
     struct conn_block *last;
     size_t elements; /* announced, over all its levels */

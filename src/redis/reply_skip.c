@@ -65,7 +65,7 @@ static bool take_digit(struct conn_skip *skip, char digit)
     return skip->length <= LENGTH_MAX;
 }
 
-/* The line is over. */
+/* The line is over: what it announces is to come. */
 static bool end_line(struct conn_skip *skip)
 {
     uint64_t length = skip->negative ? 0 : skip->length;
@@ -84,7 +84,7 @@ static bool end_line(struct conn_skip *skip)
     case '~':
     case '>': skip->items += length; break;
     case '%': skip->items += 2 * length; break;
-    /* it stands before what it says something about */
+    /* an attribute stands before the element that it describes */
     case '|': skip->items += 2 * length + 1; break;
     default: break;
     }

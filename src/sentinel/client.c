@@ -8,13 +8,9 @@
  * While up the monitored masters are asked in turn (client_poll.c). The listening connection
  * (client_subscribe.c) is opened once the asking one is up.
  */
-#include "bellwether/sentinel/client.h"
-
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/redis/node_reply.h"
 #include "client_poll.h"
@@ -24,7 +20,7 @@
 
 /* ---- trouble ---- */
 
-/* The only place that moves the state. In those without a connection: hang up. */
+/* The only place that moves the state. One without a connection hangs up. */
 static void client_move(struct sentinel_client *client, enum client_state to)
 {
     client->state = to;
@@ -55,7 +51,7 @@ static void client_fail(struct sentinel_client *client, enum sentinel_trouble tr
 
 /* ---- dialling the asking connection ---- */
 
-/* Whole, behind what it means. */
+/* Fail with the reply's words whole, behind `what` they mean. */
 static void fail_saying(struct sentinel_client *client, enum sentinel_trouble trouble,
                         const char *what, const redisReply *reply)
 {
@@ -150,8 +146,10 @@ static void got_myid(void *data, const redisReply *reply, enum redis_fail why)
     client_listen(client);
 }
 
-/* HELLO may be denied or renamed where the rest is not; some errors are the whole answer.
- * @return whether to go on. */
+/*
+ * HELLO may be denied or renamed where the rest is not: then go on without it. Other errors end the
+ * attempt. @return whether to go on.
+ */
 static bool hear_hello_error(struct sentinel_client *client, const redisReply *hello)
 {
     enum sentinel_error kind = sentinel_error_kind(hello);

@@ -94,7 +94,7 @@ static void send_monitored_master(struct sentinel_client *client,
     client_send(client, monitored, done, 3, argv);
 }
 
-/* A Sentinel that won't say (an ACL, an unknown name) lists nobody: that is an answer, too. */
+/* An error reply (an ACL, an unknown name) is an answer, too: the Sentinel lists nobody. */
 static void got_peers(void *data, const redisReply *reply, enum redis_fail why)
 {
     (void)why;
@@ -174,19 +174,17 @@ static int client_ask_slow(struct sentinel_client *client, struct monitored_mast
     return COMMANDS_SLOW;
 }
 
-static int error_of(const redisReply *reply)
+/* What a reply came to: its words are kept where it is an error, else it is as the parser says. */
+static int outcome_of(struct monitored_master *monitored, const redisReply *reply, int parsed)
 {
+    if (reply->type != REDIS_REPLY_ERROR) {
+        return parsed;
+    }
+    text_copy(reply->str, reply->len, monitored->words, sizeof(monitored->words));
     switch (sentinel_error_kind(reply)) {
     case SENTINEL_ERROR_NO_SUCH_MASTER: return -BW_ENOENT;
     case SENTINEL_ERROR_NOPERM: return -BW_EDENIED;
     default: return -BW_EPROTO;
-    }
-}
-
-static void keep_words(struct monitored_master *monitored, const redisReply *reply)
-{
-    if (reply->type == REDIS_REPLY_ERROR) {
-        text_copy(reply->str, reply->len, monitored->words, sizeof(monitored->words));
     }
 }
 
@@ -199,11 +197,8 @@ static void got_address(void *data, const redisReply *reply, enum redis_fail why
         return;
     }
     monitored->words[0] = '\0';
-    monitored->answer.address_error = sentinel_parse_address(reply, &monitored->answer.address);
-    if (monitored->answer.address_error != 0 && reply->type == REDIS_REPLY_ERROR) {
-        monitored->answer.address_error = error_of(reply);
-    }
-    keep_words(monitored, reply);
+    monitored->answer.address_error =
+        outcome_of(monitored, reply, sentinel_parse_address(reply, &monitored->answer.address));
 }
 
 static void client_ask_fast(struct sentinel_client *client, struct monitored_master *monitored);
@@ -217,11 +212,8 @@ static void got_row(void *data, const redisReply *reply, enum redis_fail why)
     if (!client) {
         return;
     }
-    monitored->answer.row_error = sentinel_parse_master(reply, &monitored->answer.row);
-    if (monitored->answer.row_error != 0 && reply->type == REDIS_REPLY_ERROR) {
-        monitored->answer.row_error = error_of(reply);
-    }
-    keep_words(monitored, reply);
+    monitored->answer.row_error =
+        outcome_of(monitored, reply, sentinel_parse_master(reply, &monitored->answer.row));
     monitored->answer.words = monitored->words;
     monitored->answered_us = monitored->asked_us;
     monitored->asking = false;
@@ -394,21 +386,21 @@ static void client_ask_monitored_master(struct sentinel_client *client,
     client_unwant(client, monitored);
     if (monitored->asking) {
         /*
-         * A burst of events: what it comes to is asked for once, and does not keep back the answer
-         * that is awaited.
+         * A burst of events is followed by one more question, and does not void the answer that is
+         * awaited.
          */
         monitored->again = true;
         monitored->slow_wanted = slow;
         return;
     }
-    /* Who else is there comes first: else a first answer would look like all there are. */
+    /* Who else is there is asked first: else a first answer would look like all there are. */
     if (slow) {
         (void)client_ask_slow(client, monitored, clock_boot_ms());
     }
     client_ask_fast(client, monitored);
 }
 
-/* Those that waited for room, in turn. */
+/* Ask for those that waited for room, in turn. */
 static void client_ask_wanted(struct sentinel_client *client)
 {
     while (client->n_wanted > 0 && client->in_flight < IN_FLIGHT_MAX) {

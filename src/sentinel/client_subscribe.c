@@ -1,7 +1,7 @@
 /*
- * The connection that only listens. hiredis takes an error reply on a subscribed connection for
- * fatal, so it can't be the one that asks. It is opened once the asking one is up, and PINGed: a
- * half-open one says nothing for ever.
+ * The connection that only listens: in RESP2 a subscribed connection may send nothing but PING, so
+ * it can't be the one that asks. It is opened once the asking one is up, and PINGed: one that is
+ * half open would say nothing for ever.
  */
 #include "client_subscribe.h"
 

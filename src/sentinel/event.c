@@ -30,11 +30,6 @@ struct rest {
     bool ended; /* no blank followed the last field */
 };
 
-static struct rest rest_of(const char *payload, size_t length)
-{
-    return (struct rest){.at = payload, .length = length};
-}
-
 /* The next field, up to a blank or the end; false when there is none. It may be empty. */
 static bool take(struct rest *rest, struct field *out)
 {
@@ -63,16 +58,14 @@ static bool take_name(struct rest *rest, char out[SENTINEL_NAME_SIZE])
 {
     struct field field;
 
-    if (!take(rest, &field) || !text_is_name(field.at, field.length, SENTINEL_NAME_SIZE)) {
-        return false;
-    }
-    memcpy(out, field.at, field.length);
-    out[field.length] = '\0';
-    return true;
+    return take(rest, &field) &&
+           reply_copy_name(field.at, field.length, out, SENTINEL_NAME_SIZE) == 0;
 }
 
-/* A Sentinel that could not resolve a name writes an empty host, or port 0: unset, and no reason to
- * refuse what else the event says. */
+/*
+ * A Sentinel that could not resolve a name writes an empty host, or port 0: the address is unset,
+ * and the rest of the event is good.
+ */
 static bool take_address(struct rest *rest, struct address *out)
 {
     struct field host, port;
@@ -195,10 +188,8 @@ static void keep_detail(const struct rest *rest, struct sentinel_event *event)
     }
 }
 
-static bool parse(const char *payload, size_t length, struct sentinel_event *event)
+static bool parse(struct rest rest, struct sentinel_event *event)
 {
-    struct rest rest = rest_of(payload, length);
-
     switch (event->kind) {
     case SENTINEL_EVENT_SWITCH_MASTER: return take_switch(&rest, event);
     case SENTINEL_EVENT_NEW_EPOCH: return take_number(&rest, &event->epoch) && rest.ended;
@@ -246,10 +237,10 @@ int sentinel_parse_event(const char *channel, size_t channel_len, const char *pa
                          size_t payload_len, struct sentinel_event *out)
 {
     struct sentinel_event event = blank_event;
-    struct rest rest = rest_of(payload, payload_len);
+    const struct rest rest = {.at = payload, .length = payload_len};
 
     event.kind = kind_of(channel, channel_len);
-    if (!parse(payload, payload_len, &event)) {
+    if (!parse(rest, &event)) {
         if (event.kind != SENTINEL_EVENT_OTHER) {
             return -BW_EPROTO;
         }
@@ -260,13 +251,6 @@ int sentinel_parse_event(const char *channel, size_t channel_len, const char *pa
     utf8_copy(payload, payload_len, event.payload, sizeof(event.payload));
     *out = event;
     return 0;
-}
-
-bool sentinel_event_is_abort(enum sentinel_event_kind kind)
-{
-    const char *channel = sentinel_event_channel(kind);
-
-    return begins_as_abort(channel, strlen(channel));
 }
 
 const char *sentinel_event_channel(enum sentinel_event_kind kind)

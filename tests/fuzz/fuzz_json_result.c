@@ -87,7 +87,8 @@ static void read_pieces(const unsigned char *data, size_t size, size_t step, boo
                 hold_whole(&result, tree);
                 buffer_add(text, result.json.bytes, result.json.size);
                 buffer_add(text, result.error, strlen(result.error) + 1);
-                result_reset(&result);
+                result_release(&result);
+                result_init(&result, base64, members);
             }
             freeReplyObject(tree);
         }

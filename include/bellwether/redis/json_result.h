@@ -38,7 +38,7 @@ enum result_kind {
 /*
  * What came of one command, or of one MULTI … EXEC.
  *
- * JSON of a value, HTTP.md "Commands": integer → number (64 bits, exact), bulk, simple and verbatim
+ * JSON of a value: integer → number (64 bits, exact), bulk, simple and verbatim
  * string → string, nil → null, array, set and push → list, map and attribute-less pairs → flat
  * list, double → string, as the server spelled it, boolean → 1 or 0, big number → string; an error
  * inside a list → its words as a string. With `base64` every string is base64 but a top-level `OK`;
@@ -60,8 +60,10 @@ struct result {
     struct buffer whole;
     /* exec: which one, from 0, or RESULT_MULTI; meaningful with `refused` */
     unsigned refused_member;
-    /* set by the owner after result_init(), where some reply begins with a cursor (cursor.h) */
-    /* owned: a byte for the reply, or for each member of the transaction: 1 where it does */
+    /*
+     * Set by the owner after result_init() where some reply begins with a cursor (cursor.h): a byte
+     * for the reply, or for each member of the transaction, 1 where it does. Owned.
+     */
     struct buffer scans;
     uint32_t cursor_tag; /* what such a cursor gets */
 };
@@ -80,18 +82,16 @@ extern const redisReplyObjectFunctions result_functions;
 void result_init(struct result *result, bool base64, unsigned members /* 0: no transaction */);
 /** Take note of a whole reply: `replies` counts down. @return whether it was the last one. */
 bool result_next(struct result *result);
-/** Drop what was written, to be used again for the same command. */
-void result_reset(struct result *result);
 void result_release(struct result *result);
 
 /** `text` as a JSON string with its quotes, ill-formed bytes as U+FFFD. */
 void json_add_string(struct buffer *out, const char *text, size_t size);
 /**
- * The same while the memory budget has room. @return false: it has none, and what was added is of
- * no use.
+ * Add `text` like json_add_string() while the memory budget has room. @return false: it has none,
+ * and what was added is of no use.
  */
 bool json_try_string(struct buffer *out, const char *text, size_t size);
-/** In base64. */
+/** Add a JSON string of these bytes in base64. @return as json_try_string(). */
 bool json_try_base64(struct buffer *out, const char *bytes, size_t size);
 /**
  * How many bytes from here on stand for themselves in a JSON string: plain ones, and characters

@@ -61,10 +61,10 @@ struct sentinel_client;
 struct monitored_master; /* one watched master on one client */
 
 struct sentinel_client_hooks {
-    void (*up)(void *data, struct sentinel_client *client); /* identified: its run id is known */
-    void (*down)(void *data,
-                 /* was up, or an attempt failed; trouble and words tell */
-                 struct sentinel_client *client);
+    /* It is identified: its run id is known. */
+    void (*up)(void *data, struct sentinel_client *client);
+    /* It was up, or an attempt failed: sentinel_client_trouble() and _words() tell why. */
+    void (*down)(void *data, struct sentinel_client *client);
     void (*answer)(void *data, struct sentinel_client *client, void *tag,
                    const struct sentinel_answer *answer);
     void (*event)(void *data, struct sentinel_client *client, const struct sentinel_event *event);
@@ -76,7 +76,7 @@ struct sentinel_client_hooks {
                      const struct sentinel_replica_row *rows, size_t n);
     void (*ckquorum)(void *data, struct sentinel_client *client, void *tag, bool ok,
                      const char *text);
-    /* once a connection */
+    /* Once a connection for each. */
     void (*denied)(void *data, struct sentinel_client *client, enum sentinel_extra what);
 };
 
@@ -119,13 +119,13 @@ const struct address *sentinel_client_address(const struct sentinel_client *clie
 const struct address *sentinel_link_peer(const struct sentinel_client *client);
 /** Connected on loopback: its loopback addresses mean something to us. */
 bool sentinel_client_is_local(const struct sentinel_client *client);
-const char *sentinel_client_run_id(
-    const struct sentinel_client *client); /* "" before it was identified; kept while down */
+/** "" before it was identified; kept while it is down. */
+const char *sentinel_client_run_id(const struct sentinel_client *client);
 /** Its ACL denies MYID, so what sentinel_client_run_id() gives is not its own word. */
 bool sentinel_client_hides_id(const struct sentinel_client *client);
-/** And nobody else has told it either: it is made of its address. */
+/** It hides its run id, and nobody else has told it: what stands for it is made of its address. */
 bool sentinel_client_is_nameless(const struct sentinel_client *client);
-/** Who it is that hides its run id, as others tell. */
+/** It hides its run id, and others tell this one. */
 void sentinel_client_name(struct sentinel_client *client, const char *run_id);
 bool sentinel_client_tilt(const struct sentinel_client *client);
 enum sentinel_trouble sentinel_client_trouble(const struct sentinel_client *client);
@@ -133,7 +133,7 @@ enum sentinel_trouble sentinel_client_trouble(const struct sentinel_client *clie
 const char *sentinel_client_words(const struct sentinel_client *client, int64_t *wall_ms);
 /** How many times in a row it could not be reached or identified. */
 unsigned sentinel_client_failures(const struct sentinel_client *client);
-/* a set of enum sentinel_extra */
+/** What its ACL denies: a set of enum sentinel_extra. */
 unsigned sentinel_client_denied_extras(const struct sentinel_client *client);
 /**
  * The interval at which a monitored master is asked in steady state, stretched when there are many,

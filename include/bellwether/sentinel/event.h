@@ -1,11 +1,10 @@
 /*
- * Sentinel's pub/sub events: a channel and a payload in, a struct out. Pure. Source: SENTINEL.md's
- * table; redis and valkey src/sentinel.c sentinelEvent().
+ * Sentinel's pub/sub events: a channel and a payload in, a struct out. Pure. Source: redis and
+ * valkey src/sentinel.c sentinelEvent().
  */
 #ifndef BELLWETHER_SENTINEL_EVENT_H
 #define BELLWETHER_SENTINEL_EVENT_H
 
-#include <stdbool.h>
 #include <stddef.h>
 
 #include "bellwether/base/address.h"
@@ -100,8 +99,6 @@ struct sentinel_event {
  */
 int sentinel_parse_event(const char *channel, size_t channel_len, const char *payload,
                          size_t payload_len, struct sentinel_event *out);
-/** Whether a Sentinel gave up a failover that it ran, for whatever reason. */
-bool sentinel_event_is_abort(enum sentinel_event_kind kind);
 /** The channel's name, "+sdown"; "" for OTHER. */
 const char *sentinel_event_channel(enum sentinel_event_kind kind);
 

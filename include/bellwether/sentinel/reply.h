@@ -73,8 +73,8 @@ struct sentinel_replica_row {
     char run_id[SENTINEL_RUN_ID_SIZE];
     unsigned flags;
     char flags_text[SENTINEL_FLAGS_SIZE];
-    bool link_up;            /* master-client-status is ok */
-    int64_t link_down_ms;    /* master-client-down-time; -1 absent */
+    bool link_up;            /* master-link-status is ok */
+    int64_t link_down_ms;    /* master-link-down-time; -1 absent */
     int64_t info_refresh_ms; /* age of the last INFO; -1 absent */
     int64_t priority;        /* slave-priority; -1 absent */
     int64_t repl_offset;     /* slave-repl-offset; -1 absent */
@@ -97,9 +97,8 @@ enum sentinel_error {
     SENTINEL_ERROR_MAXCLIENTS,
 };
 
-int sentinel_parse_address(
-    const redisReply *reply,
-    struct address *out); /* GET-MASTER-ADDR-BY-NAME; -BW_EINVAL: unusable host or port */
+/** GET-MASTER-ADDR-BY-NAME. @return also -BW_EINVAL: unusable host or port. */
+int sentinel_parse_address(const redisReply *reply, struct address *out);
 int sentinel_parse_master(const redisReply *reply, struct sentinel_master_row *out);
 /**
  * @param out  an array to free() with the caller, one entry a well-formed row; rows without name

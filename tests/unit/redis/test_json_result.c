@@ -177,7 +177,6 @@ static void expect_scanned(const char *wire, unsigned members, bool base64, cons
         result_init(&result, base64, members);
         buffer_add(&result.scans, scans, n);
         result.cursor_tag = 1;
-        result_reset(&result); /* it is for the same command */
         result_read_pieces(&result, wire, strlen(wire),
                            i == 0   ? WHOLE
                            : i == 1 ? BYTE_BY_BYTE
@@ -271,7 +270,8 @@ static enum result_kind kind_with(size_t left, bool base64, const char *wire, si
     kind = result.kind;
     cr_expect_eq(kind == RESULT_NO_MEMORY, !result.json.bytes);
     stream.sink.into = &result;
-    result_reset(&result);
+    result_release(&result);
+    result_init(&result, base64, 0);
     cr_expect_eq(result_stream_feed(&stream, BYTES(":7\r\n")), 1);
     cr_expect_eq(result.kind, RESULT_VALUE, "the next one is read as ever");
     result_release(&result);

@@ -146,7 +146,8 @@ Test(redis_result, a_reply_cut_off_leaves_nothing_behind)
                 (void)result_stream_feed(&stream, "?!\r\n?!\r\n\r\n", 11);
             }
             result_stream_close(&stream);
-            result_reset(&result);
+            result_release(&result);
+            result_init(&result, false, 0);
             cr_expect_eq(result.json.size, 0);
             cr_expect_eq(result.replies, 1);
             result_read_all(&result, whole);
@@ -157,21 +158,4 @@ Test(redis_result, a_reply_cut_off_leaves_nothing_behind)
             result_release(&result);
         }
     }
-}
-
-Test(redis_result, a_result_reset_stays_what_it_is_for)
-{
-    struct result result;
-
-    result_init(&result, true, 2);
-    result_read_all(&result, "+OK\r\n+QUEUED\r\n");
-    cr_expect_eq(result.replies, 2);
-    result_reset(&result);
-    cr_expect(result.base64);
-    cr_expect(result.exec);
-    cr_expect_eq(result.replies, 4);
-    cr_expect_eq(result.kind, RESULT_NONE);
-    result_read_all(&result, "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:1\r\n:2\r\n");
-    cr_expect_eq(result.kind, RESULT_LIST);
-    result_release(&result);
 }

@@ -50,7 +50,8 @@ Test(redis_result, the_first_and_the_last_member_refused)
     result_init(&result, false, 2);
     result_read_all(&result, "+OK\r\n-LOADING no\r\n+QUEUED\r\n-EXECABORT no\r\n");
     cr_expect_eq(result.refused_member, 0);
-    result_reset(&result);
+    result_release(&result);
+    result_init(&result, false, 2);
     cr_expect_str_eq(result.refused, "");
     result_read_all(&result, "+OK\r\n+QUEUED\r\n-LOADING no\r\n-EXECABORT no\r\n");
     cr_expect_eq(result.refused_member, 1);

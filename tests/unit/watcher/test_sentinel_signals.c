@@ -2,6 +2,7 @@
  * The table of what Sentinels' events mean: what has to hold across its columns.
  */
 #include <criterion/criterion.h>
+#include <string.h>
 
 #include "bellwether/topology/decide.h"
 #include "bellwether/topology/failover_log.h"
@@ -18,7 +19,7 @@ Test(watch_sentinel_signals, every_abort_means_the_same_to_all)
 {
     for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
         const struct sentinel_signal *signal = sentinel_signal(kinds[i]);
-        bool aborts = sentinel_event_is_abort(kinds[i]);
+        bool aborts = strncmp(sentinel_event_channel(kinds[i]), "-failover-abort-", 16) == 0;
 
         cr_expect_eq(signal->adopt == PROMOTION_ABORTED, aborts);
         if (aborts) {
