@@ -98,7 +98,9 @@ Test(options_tls, sections_have_their_own_or_share)
     cr_assert_eq(watch->n_deployments, 3);
     cr_expect_eq(watch->deployments[1].tls, watch->deployments[0].tls);
     cr_expect_null(watch->deployments[2].tls);
-    cr_assert_eq(watch->n_tls, 3);
+    cr_expect_not_null(watch->deployments[2].tls_learned, "Redis' own TLS is on");
+    cr_expect_null(watch->deployments[1].tls_learned);
+    cr_assert_eq(watch->n_tls, 4);
     cr_expect_str_eq(watch->tls[2].master, "own");
 }
 
