@@ -246,7 +246,7 @@ build_microhttpd() {
     echo "$hardening" >"$prefix/libmicrohttpd.flags"
 }
 
-readonly libraries="libmicrohttpd hiredis hiredis_ssl jansson libuv openssl inih"
+readonly libraries="libmicrohttpd gnutls hiredis hiredis_ssl jansson libuv openssl inih"
 
 # Whether a library is not one that was built here with other flags than those of today.
 is_current() {

@@ -8,6 +8,7 @@
 
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
+#include "http/server/server_tls.h"
 #include "options_internal.h"
 
 struct builder {
@@ -490,7 +491,8 @@ int options_build(const struct settings *settings, struct options *out, struct o
     if (build_numbers(&builder) != 0 || build_listens(&builder) != 0 || build_map(&builder) != 0 ||
         build_redis_credentials(&builder) != 0 || build_deployments(&builder) != 0 ||
         build_default_master(&builder) != 0 || check_adopt(&builder) != 0 ||
-        options_build_commands(settings, &built, error) != 0) {
+        options_build_commands(settings, &built, error) != 0 ||
+        options_build_https(settings, &built, error) != 0) {
         options_release(&built);
         return -BW_EINVAL;
     }
@@ -548,6 +550,7 @@ void options_release(struct options *options)
     free(options->allow_origins);
     secret_free(options->tokens);
     secret_free(options->read_only_tokens);
+    server_tls_free(options->tls);
     policy_free(options->policy);
     options_shown_release(options);
     for (size_t i = 0; i < options->n_listens; i++) {

@@ -224,6 +224,12 @@ int options_build_tls(const struct settings *settings, const struct option_secti
 int options_build_commands(const struct settings *settings, struct options *out,
                            struct options_error *error);
 
+/* ---- build_https.c ---- */
+
+/** TLS towards callers, after the listeners and the numbers. @return 0; -BW_EINVAL. */
+int options_build_https(const struct settings *settings, struct options *out,
+                        struct options_error *error);
+
 /* ---- shown.c ---- */
 
 /** Fill `shown`, secrets masked. */

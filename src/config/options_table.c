@@ -164,7 +164,8 @@ const char *option_takes(const struct option_entry *entry, char out[256])
     case OPTION_LISTEN:
         (void)snprintf(
             out, 256,
-            "HOST:PORT or unix:PATH, then ,scope=all|discovery|probe and for a socket ,mode=0660");
+            "HOST:PORT or unix:PATH, then ,scope=all|discovery|probe, for a socket ,mode=0660, for HTTPS "
+            ",tls and ,client-ca=required|optional|off");
         break;
     case OPTION_NAME:
         (void)snprintf(out, 256, "a master's name: up to %d characters, no blanks",

@@ -101,8 +101,15 @@ X(SELF_REQUIRES, "self-requires", CHOICE, 0, AT(self_requires), "majority", 0, 0
 X(HISTORY, "history", INTEGER, 0, AT(watch.history), "64", 1, 10000, NULL, "N", SERVING, \
   "Failovers that are kept for /failovers; they end with the process.") \
 X(LISTEN, "listen", LISTEN, LIST, NOWHERE, "127.0.0.1:8380", 0, 0, NULL, "ADDRESS", SERVING, \
-  "Where to serve HTTP: HOST:PORT or unix:PATH, then perhaps ,scope=all|discovery|probe (default all) and for a " \
-  "socket ,mode=0660.") \
+  "Where to serve HTTP: HOST:PORT or unix:PATH, then perhaps ,scope=all|discovery|probe (default all), for a " \
+  "socket ,mode=0660, for HTTPS ,tls and with that ,client-ca=required|optional|off.") \
+X(HTTP_CERT, "http-cert", FILE, 0, NOWHERE, NULL, 0, 0, NULL, "FILE", SERVING, \
+  "The certificate of listeners with ,tls, in PEM, then the intermediate ones. Read again when it changes.") \
+X(HTTP_KEY, "http-key", FILE, 0, NOWHERE, NULL, 0, 0, NULL, "FILE", SERVING, \
+  "Its key, in PEM, without a pass phrase.") \
+X(HTTP_CLIENT_CA, "http-client-ca", FILE, 0, NOWHERE, NULL, 0, 0, NULL, "FILE", SERVING, \
+  "Who issues callers' certificates, in PEM: listeners with ,tls then ask for one and take nobody without " \
+  "(client-ca=required), take those without, too (optional), or don't ask (off, as always with scope=probe).") \
 X(WORKERS, "workers", INTEGER, 0, AT(workers), "1", 1, 64, NULL, "N", SERVING, \
   "Threads that answer HTTP.") \
 X(READY_WHEN, "ready-when", CHOICE, 0, AT(ready_when), "resolved", 0, 0, "resolved|default|any|all", "WHEN", SERVING, \

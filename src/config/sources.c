@@ -44,11 +44,12 @@ void setting_release(struct setting *setting)
     *setting = (struct setting){0};
 }
 
-/* In a list of listeners `,scope=` and `,mode=` belong to the one before them. */
+/* In a list of listeners `,scope=`, `,mode=`, `,tls` and `,client-ca=` belong to the one before. */
 static bool continues(const struct option_entry *entry, const char *word)
 {
     return entry->type == OPTION_LISTEN &&
-           (strncmp(word, "scope=", 6) == 0 || strncmp(word, "mode=", 5) == 0);
+           (strncmp(word, "scope=", 6) == 0 || strncmp(word, "mode=", 5) == 0 ||
+            strcmp(word, "tls") == 0 || strncmp(word, "client-ca=", 10) == 0);
 }
 
 static void split_list(struct setting *setting, const struct option_entry *entry, const char *text,

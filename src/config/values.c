@@ -106,6 +106,20 @@ static int read_listen_word(const char *word, struct http_listen *out, bool *has
         out->scope = (enum http_scope)place;
         return 0;
     }
+    if (strcmp(word, "tls") == 0) {
+        out->tls = true;
+        return 0;
+    }
+    if (strncmp(word, "client-ca=", 10) == 0) {
+        int64_t place = choice_place("off|optional|required", word + 10);
+
+        if (place < 0) {
+            return -BW_EINVAL;
+        }
+        out->client_ca = (enum http_client_ca)place;
+        out->client_ca_given = true;
+        return 0;
+    }
     if (strncmp(word, "mode=", 5) == 0) {
         size_t length = strspn(word + 5, "01234567");
 
@@ -152,9 +166,11 @@ static int read_listen(const char *text, struct http_listen *out)
         failed = read_listen_word(strsep(&rest, ","), &listen, &has_mode);
     }
     if (failed == 0 && path) {
-        failed = *path == '\0' || strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path
-                     ? -BW_EINVAL
-                     : 0;
+        /* what it carries never leaves this host */
+        failed =
+            listen.tls || *path == '\0' || strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path
+                ? -BW_EINVAL
+                : 0;
         listen.unix_path = failed == 0 ? mem_strdup(path) : NULL;
     } else if (failed == 0) {
         failed = has_mode ? -BW_EINVAL : read_listen_address(place, &listen.address);

@@ -189,12 +189,14 @@ static struct http_config make_http_config(const struct service *service)
         .pool = options->redis_api == REDIS_API_OFF ? NULL : &service->pool,
         .tokens = options->tokens,
         .read_only_tokens = options->read_only_tokens,
+        .tls = options->tls,
     };
 }
 
 static void log_listeners(const struct service *service)
 {
     static const char *const scopes[] = {"all", "discovery", "probe"};
+    static const char *const client_cas[] = {"on", "client-ca=optional", "client-ca=required"};
 
     for (size_t i = 0; i < service->http.n_listens; i++) {
         const struct http_listen *listen = &service->http.listens[i];
@@ -203,6 +205,12 @@ static void log_listeners(const struct service *service)
 
         if (!where) {
             where = address_format(http_sockets_address(service->sockets, i), text);
+        }
+        if (listen->tls) {
+            log_info("listening", LOG_STR("address", where),
+                     LOG_STR("scope", scopes[listen->scope]),
+                     LOG_STR("tls", client_cas[listen->client_ca]));
+            continue;
         }
         log_info("listening", LOG_STR("address", where), LOG_STR("scope", scopes[listen->scope]));
     }

@@ -636,8 +636,9 @@ static bool nothing_is_kept(void)
     const struct connections *connections = stage.worker->connections;
 
     return connections->silent.n == 0 && connections->leaving.n == 0 &&
-           connections->inside.n == 0 && connections->n_refused == 0 && !connections->readers &&
-           stage.worker->in_flight == 0 && *http_sockets_open_count(stage.sockets, false) == 0 &&
+           connections->inside.n == 0 && connections->n_refused == 0 &&
+           !connections->readers.first && stage.worker->in_flight == 0 &&
+           *http_sockets_open_count(stage.sockets, false) == 0 &&
            *http_sockets_open_count(stage.sockets, true) == 0 &&
            *http_sockets_waiting_count(stage.sockets) == 0 &&
            *http_sockets_open_waiting_count(stage.sockets) == 0 &&

@@ -19,6 +19,7 @@ library_gate() {
 }
 
 library_gate 'microhttpd\.h' '(src|include/bellwether)/http/.*'
+library_gate 'gnutls/.*' 'src/http/server/(server_tls|tls_session|listener)\.[ch]'
 library_gate '(hiredis/)?(async|hiredis_ssl)\.h' 'src/redis/.*'
 library_gate 'uv\.h' 'src/base/loop/.*'
 library_gate 'jansson\.h' '(src|include/bellwether)/http/.*|src/daemon/(main|once)\.c'

@@ -27,6 +27,14 @@ struct metric_histogram {
     _Atomic uint64_t sum_us;
 };
 
+/* A thread's, about the credential files that it reads. */
+struct metrics_files {
+    _Atomic int64_t failing;
+    _Atomic int64_t changed_wall_ms; /* one had other contents */
+    /* all were read again because somebody asked for it, or at the start */
+    _Atomic int64_t asked_wall_ms;
+};
+
 /* A worker's. */
 struct metrics_http {
     _Atomic uint64_t requests[METRIC_ROUTES_MAX][METRIC_METHOD_COUNT][METRIC_CODE_COUNT];
@@ -35,14 +43,8 @@ struct metrics_http {
     _Atomic uint64_t streams_cut;
     _Atomic int64_t inflight;
     _Atomic int64_t long_polls[METRIC_WAITER_COUNT];
-};
-
-/* A thread's, about the credential files that it reads. */
-struct metrics_files {
-    _Atomic int64_t failing;
-    _Atomic int64_t changed_wall_ms; /* one had other contents */
-    /* all were read again because somebody asked for it, or at the start */
-    _Atomic int64_t asked_wall_ms;
+    struct metrics_files files;                           /* of TLS, where it has that */
+    _Atomic int64_t certificate_ends_s, client_ca_ends_s; /* wall clock; 0: there is none */
 };
 
 /* A worker's, about the commands that it runs. */

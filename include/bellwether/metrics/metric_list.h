@@ -112,6 +112,8 @@
       "Whether the credential files could be read the last time.") \
     X(RELOAD_TIMESTAMP, "bellwether_reload_timestamp_seconds", GAUGE, "", NONE, \
       "When credentials were last taken in: at the start, on SIGHUP, when a file changed.") \
+    X(CERTIFICATE_EXPIRY, "bellwether_certificate_expiry_timestamp_seconds", GAUGE, "which", NONE, \
+      "When a certificate in use ends; of several the first.") \
     X(PROCESS_CPU, "process_cpu_seconds_total", COUNTER, "", NONE, \
       "User and system CPU time spent.") \
     X(PROCESS_OPEN_FDS, "process_open_fds", GAUGE, "", NONE, "Open file descriptors.") \
@@ -224,6 +226,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(DESCRIPTORS, "descriptors") \
     X(WATCHES, "watches") \
     X(PROTOCOL, "protocol") \
+    X(HANDSHAKE, "handshake") \
     X(REQUEST_TIMEOUT, "request_timeout") \
     X(SLOW_READER, "slow_reader") \
     X(MEMORY, "memory")

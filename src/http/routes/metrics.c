@@ -29,7 +29,7 @@ struct scrape {
     bool stalled;                    /* nothing that it says would be answered */
     bool draining;
     enum ready_when ready_when;
-    bool runs_commands;
+    bool runs_commands, has_tls;
 };
 
 /* ---- masters: from the snapshot ---- */
@@ -343,31 +343,63 @@ static void add_watch(struct scrape *scrape)
     }
 }
 
+struct reload {
+    int64_t changed_ms, asked_ms, failing;
+};
+
+static void look_at_reload(struct reload *reload, const struct metrics_files *files)
+{
+    int64_t changed_ms = metric_look(&files->changed_wall_ms),
+            asked_ms = metric_look(&files->asked_wall_ms);
+
+    reload->failing += metric_look(&files->failing);
+    reload->changed_ms = changed_ms > reload->changed_ms ? changed_ms : reload->changed_ms;
+    reload->asked_ms = asked_ms < reload->asked_ms ? asked_ms : reload->asked_ms;
+}
+
 /*
  * Every thread reads for itself. They were read again when the last of them had done it; one that
  * took a changed file has taken it in.
  */
 static void add_reload(struct scrape *scrape)
 {
-    size_t n_workers = scrape->runs_commands ? metrics_workers(scrape->metrics) : 0;
-    int64_t changed_ms = 0, asked_ms = INT64_MAX, failing = 0;
+    struct reload reload = {.asked_ms = INT64_MAX};
 
-    for (size_t i = 0; i <= n_workers; i++) {
-        const struct metrics_files *files = i == n_workers
-                                                ? &metrics_watch(scrape->metrics)->files
-                                                : &metrics_redis(scrape->metrics, i)->files;
-        int64_t changed = metric_look(&files->changed_wall_ms),
-                asked = metric_look(&files->asked_wall_ms);
-
-        failing += metric_look(&files->failing);
-        changed_ms = changed > changed_ms ? changed : changed_ms;
-        asked_ms = asked < asked_ms ? asked : asked_ms;
+    look_at_reload(&reload, &metrics_watch(scrape->metrics)->files);
+    for (size_t i = 0; i < metrics_workers(scrape->metrics); i++) {
+        if (scrape->runs_commands) {
+            look_at_reload(&reload, &metrics_redis(scrape->metrics, i)->files);
+        }
+        if (scrape->has_tls) {
+            look_at_reload(&reload, &metrics_http(scrape->metrics, i)->files);
+        }
     }
-    if (asked_ms > 0) {
+    if (reload.asked_ms > 0) {
         exposition_family(&scrape->out, METRIC_RELOAD_SUCCESS);
-        exposition_integer(&scrape->out, failing == 0, NULL);
+        exposition_integer(&scrape->out, reload.failing == 0, NULL);
         exposition_family(&scrape->out, METRIC_RELOAD_TIMESTAMP);
-        exposition_decimal(&scrape->out, changed_ms > asked_ms ? changed_ms : asked_ms, 3, NULL);
+        exposition_decimal(
+            &scrape->out, reload.changed_ms > reload.asked_ms ? reload.changed_ms : reload.asked_ms,
+            3, NULL);
+    }
+}
+
+static void add_certificate(struct scrape *scrape, const char *which, int64_t ends_s)
+{
+    if (ends_s > 0) {
+        exposition_integer(&scrape->out, ends_s, LABELS(which));
+    }
+}
+
+/* All workers have the same, but for a moment. */
+static void add_certificates(struct scrape *scrape)
+{
+    const struct metrics_http *http = metrics_http(scrape->metrics, 0);
+
+    if (scrape->has_tls) {
+        exposition_family(&scrape->out, METRIC_CERTIFICATE_EXPIRY);
+        add_certificate(scrape, "http", metric_look(&http->certificate_ends_s));
+        add_certificate(scrape, "http-client-ca", metric_look(&http->client_ca_ends_s));
     }
 }
 
@@ -586,6 +618,7 @@ static void add_all(struct scrape *scrape)
     add_links(scrape);
     add_watch(scrape);
     add_reload(scrape);
+    add_certificates(scrape);
     add_requests(scrape);
     add_callers(scrape);
     if (scrape->runs_commands) {
@@ -604,6 +637,7 @@ void metrics_handle(struct request *request)
         .draining = request->worker->draining,
         .ready_when = request->worker->config->ready_when,
         .runs_commands = request->worker->commands != NULL,
+        .has_tls = request->worker->tls != NULL,
     };
     size_t size;
     char *body;

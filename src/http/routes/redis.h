@@ -18,6 +18,7 @@
 #include <stdint.h>
 
 #include "bellwether/base/buffer.h"
+#include "bellwether/base/list.h"
 #include "bellwether/commands/pool.h"
 #include "bellwether/http/router.h"
 #include "http/server/listener.h"
@@ -41,7 +42,7 @@ enum command_request_refusal {
 
 /* One request. */
 struct command_request {
-    struct command_request *next; /* among the ended */
+    struct list_link link; /* among the ended */
     struct listener *listener;
     struct MHD_Connection *connection;
     const struct route *route; /* NULL: its path is not well encoded */

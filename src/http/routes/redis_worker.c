@@ -20,14 +20,12 @@
 
 static void resume_all(struct commands *commands)
 {
-    while (commands->first) {
-        struct command_request *command = commands->first;
+    for (struct list_link *link; (link = list_take_first(&commands->ended));) {
+        struct command_request *command = LIST_OWNER(link, struct command_request, link);
 
-        commands->first = command->next;
         MHD_resume_connection(command->connection);
         command->listener->wanted = true;
     }
-    commands->last = NULL;
 }
 
 /*
@@ -48,20 +46,14 @@ void commands_ended(struct pool_request *job)
     struct commands *commands = command->listener->worker->commands;
 
     command->ended = true;
-    command->next = NULL;
-    if (commands->last) {
-        commands->last->next = command;
-    } else {
-        commands->first = command;
-    }
-    commands->last = command;
-    loop_later_queue(commands->worker->loop, &commands->ended);
+    list_append(&commands->ended, &command->link);
+    loop_later_queue(commands->worker->loop, &commands->resume);
 }
 
 void commands_flush(struct commands *commands)
 {
     if (commands) {
-        loop_later_cancel(commands->worker->loop, &commands->ended);
+        loop_later_cancel(commands->worker->loop, &commands->resume);
         resume_all(commands);
     }
 }
@@ -162,7 +154,7 @@ struct commands *commands_new(struct worker *worker)
     char error[256];
 
     commands->worker = worker;
-    commands->ended = (struct loop_later){.run = run_ended, .data = commands};
+    commands->resume = (struct loop_later){.run = run_ended, .data = commands};
     commands->files_timer = loop_timer_new(worker->loop, look_at_files, commands);
     metric_files_start(&metrics_redis(worker->metrics, worker->number)->files, clock_wall_ms());
     commands->access = access_new(&access, error, sizeof(error));
@@ -180,7 +172,7 @@ struct commands *commands_new(struct worker *worker)
 void commands_free(struct commands *commands)
 {
     if (commands) {
-        loop_later_cancel(commands->worker->loop, &commands->ended);
+        loop_later_cancel(commands->worker->loop, &commands->resume);
         small_answer_drop_all(&commands->small);
         pool_free(commands->pool);
         access_free(commands->access);
@@ -216,5 +208,5 @@ bool commands_abandon(struct commands *commands)
         return false;
     }
     pool_abandon(commands->pool);
-    return commands->first != NULL;
+    return commands->ended.first != NULL;
 }

@@ -15,13 +15,13 @@ struct commands {
     struct worker *worker;
     struct pool *pool;
     struct access *access;
-    struct loop_timer *files_timer;       /* when to look at credential files */
-    struct command_request *first, *last; /* ended, to be resumed, in their order */
+    struct loop_timer *files_timer; /* when to look at credential files */
+    struct list ended;              /* of struct command_request: to be resumed, in their order */
     /* the node that the last answer named, and its name: mostly the next one's, too */
     struct address shown;
     char shown_text[ADDRESS_TEXT_SIZE];
     struct small_answers small; /* all name the node that is shown */
-    struct loop_later ended;    /* resumes them when this turn ends */
+    struct loop_later resume;   /* resumes the ended when this turn ends */
 };
 
 /** @return NULL, after a line in the log: tokens can't be checked here. */

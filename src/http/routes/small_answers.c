@@ -14,12 +14,20 @@
 #define SMALL_AT_ONCE 512 /* that are kept */
 
 struct small_answer {
-    struct small_answer *next;
+    struct list_link link; /* while it is kept */
     struct MHD_Response *response;
     size_t size;
     unsigned edition; /* of the headers: the node that they name */
     char body[];
 };
+
+static struct small_answer *take_kept(struct small_answers *answers, size_t size)
+{
+    struct list_link *link = list_take_first(&answers->kept[size]);
+
+    answers->n -= link != NULL;
+    return LIST_OWNER(link, struct small_answer, link);
+}
 
 static void small_answer_free(struct small_answer *small)
 {
@@ -42,12 +50,9 @@ struct small_answer *small_answer_take(struct small_answers *answers,
                                        const struct response_headers *headers, const char *body,
                                        size_t size)
 {
-    struct small_answer **first = &answers->first[size], *small = *first;
+    struct small_answer *small = take_kept(answers, size);
 
-    if (small) {
-        *first = small->next;
-        answers->n--;
-    } else {
+    if (!small) {
         small = small_answer_new(answers, headers, size);
     }
     memcpy(small->body, body, size);
@@ -65,21 +70,16 @@ void small_answer_give_back(struct small_answers *answers, struct small_answer *
         small_answer_free(small);
         return;
     }
-    small->next = answers->first[small->size];
-    answers->first[small->size] = small;
+    list_insert_after(&answers->kept[small->size], NULL, &small->link);
     answers->n++;
 }
 
 void small_answer_drop_all(struct small_answers *answers)
 {
     for (size_t size = 0; size <= SMALL_SIZE_MAX; size++) {
-        while (answers->first[size]) {
-            struct small_answer *small = answers->first[size];
-
-            answers->first[size] = small->next;
+        for (struct small_answer *small; (small = take_kept(answers, size));) {
             small_answer_free(small);
         }
     }
-    answers->n = 0;
     answers->edition++;
 }

@@ -4,13 +4,14 @@
 
 #include <stddef.h>
 
+#include "bellwether/base/list.h"
 #include "http/server/response.h"
 
 #define SMALL_SIZE_MAX 255 /* bytes of a small answer */
 
 /* Those that a worker keeps. Zeroed is a good start. */
 struct small_answers {
-    struct small_answer *first[SMALL_SIZE_MAX + 1]; /* by size */
+    struct list kept[SMALL_SIZE_MAX + 1]; /* of struct small_answer, by size */
     size_t n;
     unsigned edition; /* of their headers */
 };

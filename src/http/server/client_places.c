@@ -9,13 +9,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/list.h"
 #include "bellwether/base/loop.h"
 #include "bellwether/base/memory.h"
 
 #define BUCKETS 1024
 
 struct client {
-    struct client *next;
+    struct list_link link; /* in its bucket */
     struct client_key key;
     size_t places[CLIENT_PLACES];
 };
@@ -24,7 +25,7 @@ struct clients {
     pthread_mutex_t lock;
     struct client_limits limits;
     uint64_t salt;
-    struct client *buckets[BUCKETS];
+    struct list buckets[BUCKETS];
 };
 
 struct clients *clients_new(const struct client_limits *limits)
@@ -43,9 +44,8 @@ void clients_free(struct clients *clients)
         return;
     }
     for (size_t i = 0; i < BUCKETS; i++) {
-        for (struct client *client = clients->buckets[i], *next; client; client = next) {
-            next = client->next;
-            free(client);
+        for (struct list_link *link; (link = list_take_first(&clients->buckets[i]));) {
+            free(LIST_OWNER(link, struct client, link));
         }
     }
     pthread_mutex_destroy(&clients->lock);
@@ -78,21 +78,23 @@ static bool counts(const struct clients *clients, const struct client_key *key)
            (limits->all || limits->each[CLIENT_ORDINARY] || limits->each[CLIENT_WAITING]);
 }
 
-/* Where the client stands, or where it would. */
-static struct client **find(struct clients *clients, const struct client_key *key)
+/* @param bucket set to where the client stands, or where it would. */
+static struct client *find(struct clients *clients, const struct client_key *key,
+                           struct list **bucket)
 {
     uint64_t mixed = clients->salt;
-    struct client **at;
 
     for (size_t i = 0; i < CLIENT_KEY_SIZE; i++) {
         mixed = (mixed ^ key->bytes[i]) * UINT64_C(0x9E3779B97F4A7C15);
         mixed ^= mixed >> 29;
     }
-    at = &clients->buckets[mixed % BUCKETS];
-    while (*at && memcmp(&(*at)->key, key, sizeof(*key)) != 0) {
-        at = &(*at)->next;
+    *bucket = &clients->buckets[mixed % BUCKETS];
+    LIST_EACH(struct client, client, *bucket, link) {
+        if (memcmp(&client->key, key, sizeof(*key)) == 0) {
+            return client;
+        }
     }
-    return at;
+    return NULL;
 }
 
 static bool has_room(const struct client_limits *limits, const struct client *client,
@@ -106,20 +108,22 @@ static bool has_room(const struct client_limits *limits, const struct client *cl
 
 bool clients_enter(struct clients *clients, const struct client_key *key, enum client_place kind)
 {
-    struct client **at;
+    struct client *client;
+    struct list *bucket;
     bool room;
 
     if (!counts(clients, key)) {
         return true;
     }
     pthread_mutex_lock(&clients->lock);
-    at = find(clients, key);
-    room = !*at || has_room(&clients->limits, *at, kind);
-    if (!*at) {
-        *at = mem_new(1, sizeof(**at));
-        (*at)->key = *key;
+    client = find(clients, key, &bucket);
+    room = !client || has_room(&clients->limits, client, kind);
+    if (!client) {
+        client = mem_new(1, sizeof(*client));
+        client->key = *key;
+        list_append(bucket, &client->link);
     }
-    (*at)->places[kind] += room;
+    client->places[kind] += room;
     pthread_mutex_unlock(&clients->lock);
     return room;
 }
@@ -128,12 +132,13 @@ void clients_move(struct clients *clients, const struct client_key *key, enum cl
                   enum client_place to)
 {
     struct client *client;
+    struct list *bucket;
 
     if (!counts(clients, key)) {
         return;
     }
     pthread_mutex_lock(&clients->lock);
-    client = *find(clients, key);
+    client = find(clients, key, &bucket);
     if (client) {
         client->places[from]--;
         client->places[to]++;
@@ -143,17 +148,17 @@ void clients_move(struct clients *clients, const struct client_key *key, enum cl
 
 void clients_leave(struct clients *clients, const struct client_key *key, enum client_place kind)
 {
-    struct client **at, *client;
+    struct client *client;
+    struct list *bucket;
 
     if (!counts(clients, key)) {
         return;
     }
     pthread_mutex_lock(&clients->lock);
-    at = find(clients, key);
-    client = *at;
+    client = find(clients, key, &bucket);
     if (client && --client->places[kind] == 0 && client->places[CLIENT_ORDINARY] == 0 &&
         client->places[CLIENT_WAITING] == 0) {
-        *at = client->next;
+        list_remove(bucket, &client->link);
         free(client);
     }
     pthread_mutex_unlock(&clients->lock);

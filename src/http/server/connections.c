@@ -15,6 +15,7 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "server_tls.h"
 #include "sockets.h"
 
 #define REFUSED_TIMEOUT_S 2      /* a refused connection has that long to ask and be told */
@@ -25,62 +26,47 @@
 #define IDLE_LEAST_MS 1000 /* whoever has waited comes back at once, mostly */
 #define SAY_EVERY_MS 60000
 
-/* ---- lists ---- */
+/* ---- states and lists ---- */
 
-void connections_put(struct http_conn_list *list, struct http_conn *conn)
+static struct http_conn_list *list_of(struct connections *connections, enum http_conn_state state)
 {
-    conn->next = NULL;
-    conn->previous = list->last;
-    if (list->last) {
-        list->last->next = conn;
-    } else {
-        list->first = conn;
+    switch (state) {
+    case HTTP_CONN_PASSING: return NULL;
+    case HTTP_CONN_SILENT: return &connections->silent;
+    case HTTP_CONN_LEAVING: return &connections->leaving;
+    case HTTP_CONN_SECURING: return &connections->securing;
+    default: return &connections->inside;
     }
-    list->last = conn;
-    list->n++;
 }
 
-void connections_take_out(struct http_conn_list *list, struct http_conn *conn)
+void http_conn_move(struct http_conn *conn, enum http_conn_state state)
 {
-    if (conn->previous) {
-        conn->previous->next = conn->next;
-    } else {
-        list->first = conn->next;
-    }
-    if (conn->next) {
-        conn->next->previous = conn->previous;
-    } else {
-        list->last = conn->previous;
-    }
-    conn->next = conn->previous = NULL;
-    list->n--;
-}
+    struct http_conn_list *from = list_of(conn->door->all, conn->state),
+                          *to = list_of(conn->door->all, state);
 
-static void reader_add(struct connections *connections, struct http_conn *conn)
-{
-    conn->is_reader = true;
-    conn->previous_reader = NULL;
-    conn->next_reader = connections->readers;
-    if (connections->readers) {
-        connections->readers->previous_reader = conn;
+    if (conn->state == HTTP_CONN_CUT && to) {
+        return;
     }
-    connections->readers = conn;
+    conn->state = (uint8_t)state;
+    if (from == to) {
+        return;
+    }
+    if (from) {
+        list_remove(&from->list, &conn->link);
+        from->n--;
+    }
+    if (to) {
+        list_append(&to->list, &conn->link);
+        to->n++;
+    }
 }
 
 static void reader_remove(struct connections *connections, struct http_conn *conn)
 {
-    if (!conn->is_reader) {
-        connections->reading = connections->reading == conn ? NULL : connections->reading;
-        return;
-    }
-    conn->is_reader = false;
-    if (conn->next_reader) {
-        conn->next_reader->previous_reader = conn->previous_reader;
-    }
-    if (conn->previous_reader) {
-        conn->previous_reader->next_reader = conn->next_reader;
-    } else {
-        connections->readers = conn->next_reader;
+    if (list_holds(&connections->readers, &conn->reader_link)) {
+        list_remove(&connections->readers, &conn->reader_link);
+    } else if (connections->reading == conn) {
+        connections->reading = NULL;
     }
 }
 
@@ -178,7 +164,7 @@ static bool drop_idle(struct connections *connections, enum http_conn_place plac
 {
     int64_t now_ms = clock_boot_ms();
 
-    for (struct http_conn *conn = connections->inside.first; conn; conn = conn->next) {
+    LIST_EACH(struct http_conn, conn, &connections->inside.list, link) {
         if (conn->place == place && conn->state == HTTP_CONN_IDLE &&
             now_ms - conn->since_ms >= least_ms) {
             http_conn_cut(conn);
@@ -202,7 +188,7 @@ static void enter_probe(struct http_conn *conn)
         drop_idle(connections, PLACE_PROBE, 0)) {
         return;
     }
-    for (struct http_conn *other = connections->inside.first; other; other = other->next) {
+    LIST_EACH(struct http_conn, other, &connections->inside.list, link) {
         if (other->place == PLACE_PROBE && other->state != HTTP_CONN_CUT) {
             http_conn_cut(other);
             return;
@@ -255,19 +241,11 @@ void http_conn_enter(struct http_conn *conn, const struct peek *peek)
 
 void http_conn_free(struct http_conn *conn)
 {
-    struct connections *connections = conn->door->all;
-
-    reader_remove(connections, conn);
+    reader_remove(conn->door->all, conn);
+    http_conn_move(conn, HTTP_CONN_PASSING);
     http_conn_set_watch(conn, WATCH_NONE);
     give_back(conn);
     free(conn);
-}
-
-void http_conn_move(struct http_conn *conn, enum http_conn_state state)
-{
-    if (conn->state != HTTP_CONN_CUT) {
-        conn->state = (uint8_t)state;
-    }
 }
 
 void http_conn_set_watch(struct http_conn *conn, enum http_conn_watch watch)
@@ -283,6 +261,13 @@ void http_conn_cut(struct http_conn *conn)
 {
     http_conn_move(conn, HTTP_CONN_CUT);
     shutdown(conn->fd, SHUT_RDWR);
+}
+
+/* One that is to be told no gets little time for it. */
+static void limit_refused(struct MHD_Connection *connection)
+{
+    MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
+                              (unsigned)REFUSED_TIMEOUT_S);
 }
 
 /* ---- what requests do to them ---- */
@@ -310,8 +295,19 @@ static struct http_conn *http_conn_again(struct connections *connections,
 static void settle_reading(struct connections *connections)
 {
     if (connections->reading) {
-        reader_add(connections, connections->reading);
+        list_append(&connections->readers, &connections->reading->reader_link);
         connections->reading = NULL;
+    }
+}
+
+/* Over TLS nobody saw the first request's head before: it has taken no place yet. */
+static void enter_secured(struct listener *listener, struct MHD_Connection *connection,
+                          struct http_conn *conn)
+{
+    http_conn_enter(conn, &(struct peek){.kind = PEEK_REQUEST});
+    if (conn->refusal) {
+        listener->refusing++;
+        limit_refused(connection);
     }
 }
 
@@ -320,6 +316,9 @@ void connection_request_begins(struct listener *listener, struct MHD_Connection 
     struct connections *connections = listener->worker->connections;
     struct http_conn *conn = http_conn_again(connections, connection);
 
+    if (conn->place == PLACE_NONE) {
+        enter_secured(listener, connection, conn);
+    }
     http_conn_move(conn, HTTP_CONN_READING);
     conn->since_ms = conn->looked_ms = listener->worker->clock_us / 1000;
     conn->moved = 0;
@@ -432,7 +431,30 @@ const char *connection_refuse(struct listener *listener, struct MHD_Connection *
     return words;
 }
 
+void connection_is_not_secured(struct listener *listener)
+{
+    const char *words = tls_session_failed(&listener->traffic);
+
+    if (words) {
+        connections_refuse(listener->worker->connections, METRIC_REJECTION_HANDSHAKE, words);
+    }
+}
+
 /* ---- callbacks of MHD: listener.c has them ---- */
+
+static void secure(struct listener *listener, struct MHD_Connection *connection,
+                   struct http_conn *conn)
+{
+    const union MHD_ConnectionInfo *info =
+        MHD_get_connection_info(connection, MHD_CONNECTION_INFO_GNUTLS_SESSION);
+    struct tls_credentials *credentials =
+        info ? server_tls_credentials(listener->worker->tls) : NULL;
+
+    if (credentials) {
+        conn->tls = tls_session_begin(info->tls_session, conn->fd, credentials, listener->client_ca,
+                                      &listener->traffic);
+    }
+}
 
 /* One that is to be told no, or that has a spare descriptor, gets little time for it. */
 void connection_starts(struct listener *listener, struct MHD_Connection *connection, void **context)
@@ -442,14 +464,15 @@ void connection_starts(struct listener *listener, struct MHD_Connection *connect
 
     connections->entering = NULL;
     *context = conn;
-    http_conn_move(conn, HTTP_CONN_IDLE);
+    if (listener->tls) {
+        secure(listener, connection, conn);
+    }
+    http_conn_move(conn, listener->tls ? HTTP_CONN_SECURING : HTTP_CONN_IDLE);
     conn->since_ms = conn->looked_ms = clock_boot_ms();
-    connections_put(&connections->inside, conn);
     connections_arm(connections);
     listener->refusing += conn->refusal != 0;
     if (conn->refusal || conn->spare) {
-        MHD_set_connection_option(connection, MHD_CONNECTION_OPTION_TIMEOUT,
-                                  (unsigned)REFUSED_TIMEOUT_S);
+        limit_refused(connection);
     }
 }
 
@@ -462,7 +485,7 @@ void connection_closes(struct listener *listener, void **context)
     *context = NULL;
     connections->known = NULL;
     listener->refusing -= conn->refusal != 0;
-    connections_take_out(&connections->inside, conn);
+    tls_session_end(conn->tls);
     http_conn_free(conn);
     if (spare) {
         connections_arm(connections); /* its descriptor is closed after this call */
@@ -489,7 +512,9 @@ void connections_arm(struct connections *connections)
 {
     int64_t every_ms = http_request_timeout_ms(connections->worker->config) / 8;
 
-    if (connections->silent.n + connections->leaving.n + connections->inside.n == 0 &&
+    if (connections->silent.n + connections->leaving.n + connections->securing.n +
+                connections->inside.n ==
+            0 &&
         connections->n_spares == SPARES) {
         return;
     }
@@ -507,11 +532,10 @@ void connections_arm(struct connections *connections)
 void connections_turn(struct connections *connections)
 {
     settle_reading(connections);
-    while (connections->readers) {
-        struct http_conn *conn = connections->readers;
+    for (struct list_link *link; (link = list_take_first(&connections->readers));) {
+        struct http_conn *conn = LIST_OWNER(link, struct http_conn, reader_link);
         struct epoll_event event = {.events = EPOLLRDHUP | EPOLLET, .data.ptr = conn};
 
-        reader_remove(connections, conn);
         if (conn->watch == WATCH_NONE &&
             epoll_ctl(connections->epoll_fd, EPOLL_CTL_ADD, conn->fd, &event) == 0) {
             http_conn_set_watch(conn, WATCH_EPOLL);

@@ -12,14 +12,16 @@
 #include "peek.h"
 
 enum http_conn_state {
-    HTTP_CONN_SILENT,  /* outside: no whole head yet */
-    HTTP_CONN_LEAVING, /* outside: told why it is refused; what it still sends is dropped */
-    HTTP_CONN_IDLE,    /* between requests */
-    HTTP_CONN_READING, /* in a request that is not all there */
-    HTTP_CONN_BUSY,    /* in one that is, until its answer has left */
-    HTTP_CONN_WAITING, /* in one that is, and that sleeps: no answer is on its way */
-    HTTP_CONN_SETTLED, /* the same, and it has taken all that it was told before */
-    HTTP_CONN_CUT,     /* its end comes through the daemon that has it; it stays so */
+    HTTP_CONN_PASSING,  /* just accepted, being handed over, or about to be freed: in no list */
+    HTTP_CONN_SILENT,   /* outside: no whole head yet */
+    HTTP_CONN_LEAVING,  /* outside: told why it is refused; what it still sends is dropped */
+    HTTP_CONN_SECURING, /* over TLS, with a handshake to be done: no whole head yet */
+    HTTP_CONN_IDLE,     /* between requests */
+    HTTP_CONN_READING,  /* in a request that is not all there */
+    HTTP_CONN_BUSY,     /* in one that is, until its answer has left */
+    HTTP_CONN_WAITING,  /* in one that is, and that sleeps: no answer is on its way */
+    HTTP_CONN_SETTLED,  /* the same, and it has taken all that it was told before */
+    HTTP_CONN_CUT,      /* its end comes through the daemon that has it; it stays so */
 };
 
 enum http_conn_watch {
@@ -31,19 +33,20 @@ enum http_conn_watch {
 enum http_conn_place { PLACE_NONE, PLACE_ORDINARY, PLACE_WAITING, PLACE_PROBE, PLACE_REFUSED };
 
 struct http_conn {
-    struct http_conn *next, *previous; /* in the list of those outside or inside, oldest first */
-    struct http_conn *next_reader, *previous_reader;
+    struct list_link link; /* in the list that its state says */
+    struct list_link reader_link;
     struct door *door;
-    int64_t since_ms;  /* boot clock: in its state since then */
-    int64_t looked_ms; /* when it was looked at last */
-    uint64_t moved;    /* bytes of its body so far; or those its reader had taken then */
-    int queued;        /* bytes that its reader had not taken then */
+    int64_t since_ms;        /* boot clock: in its state since then */
+    int64_t looked_ms;       /* when it was looked at last */
+    struct tls_session *tls; /* NULL: it has none */
+    uint64_t moved;          /* bytes of its body so far; or those its reader had taken then */
+    int queued;              /* bytes that its reader had not taken then */
     int fd;
     struct client_key client;
     uint8_t state, place, watch;
     uint8_t refusal; /* why it is refused: a metric_rejection and 1 */
     uint8_t strikes; /* looks in a row at which its reader had taken too little */
-    bool is_reader, spare, partial;
+    bool spare, partial;
 };
 
 /* A listening address of a worker, and the daemons behind it. */
@@ -52,16 +55,17 @@ struct door {
     size_t number;
     int fd;
     struct loop_poll *poll;
-    struct listener *quick;          /* behind it stand `n_patient` for those that wait */
-    size_t n_patient, handed;        /* `handed`: to those, so far; they take turns */
-    bool probe, unix_socket, shares; /* `shares`: max-per-client counts */
-    bool shut;                       /* no descriptors: until the timer opens it again */
-    uint64_t heard, heard_before;    /* how often it was called */
-    unsigned missed;                 /* beats at which somebody stood there and it had not been */
+    struct listener *quick;               /* behind it stand `n_patient` for those that wait */
+    size_t n_patient, handed;             /* `handed`: to those, so far; they take turns */
+    bool probe, unix_socket, tls, shares; /* `shares`: max-per-client counts */
+    bool shut;                            /* no descriptors: until the timer opens it again */
+    uint64_t heard, heard_before;         /* how often it was called */
+    unsigned missed; /* beats at which somebody stood there and it had not been */
 };
 
+/* In the order in which they came into it. */
 struct http_conn_list {
-    struct http_conn *first, *last;
+    struct list list;
     size_t n;
 };
 
@@ -71,8 +75,8 @@ struct connections {
     struct worker *worker;
     struct door *doors;
     size_t n_doors;
-    struct http_conn_list silent, leaving, inside;
-    struct http_conn *readers;
+    struct http_conn_list silent, leaving, securing, inside;
+    struct list readers;       /* in a request that was not all there when others had their turn */
     struct http_conn *reading; /* began a request last, and is not among the readers yet */
     /* whose connection was asked for last, mostly the next one's, too */
     struct MHD_Connection *known;
@@ -98,16 +102,11 @@ void connections_fill_spares(struct connections *connections);
 void connections_turn(struct connections *connections);
 /** To be looked at when their time is over. */
 void connections_arm(struct connections *connections);
-void connections_put(struct http_conn_list *list, struct http_conn *conn);
-void connections_take_out(struct http_conn_list *list, struct http_conn *conn);
 /** Take a place, or take note of why there is none. */
 void http_conn_enter(struct http_conn *conn, const struct peek *peek);
-/**
- * Give back what it holds, and free it. It is in no list any more, and its descriptor is the
- * caller's.
- */
+/** Give back what it holds, and free it. Its descriptor is the caller's. */
 void http_conn_free(struct http_conn *conn);
-/** Its state changes nowhere else; one that is cut stays so. */
+/** Its state, and so its list, changes nowhere else; one that is cut stays so until it is freed. */
 void http_conn_move(struct http_conn *conn, enum http_conn_state state);
 /** How its descriptor is watched from now on, which nothing else says. */
 void http_conn_set_watch(struct http_conn *conn, enum http_conn_watch watch);
@@ -146,6 +145,8 @@ void connection_starts(struct listener *listener, struct MHD_Connection *connect
 void connection_closes(struct listener *listener, void **context);
 /** The kernel has no room for one more watch: MHD closes a connection after its answer. */
 void connection_is_not_watched(struct listener *listener);
+/** The handshake of one of its callers has failed: MHD closes the connection. */
+void connection_is_not_secured(struct listener *listener);
 /** How long a request may take to arrive. */
 int64_t http_request_timeout_ms(const struct http_config *config);
 /** How long a connection may be idle, for libmicrohttpd. */

@@ -11,6 +11,7 @@
  */
 #include "listener.h"
 
+#include <gnutls/abstract.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -33,8 +34,10 @@
 #define WAITERS_PER_DAEMON \
     1000 /* to answer so many takes ten milliseconds; then others have their turn */
 #define NO_WATCH "Call to epoll_ctl failed"
-#define ROUNDS_MAX 16   /* of MHD_run() in one turn, */
-#define REQUESTS_MAX 64 /* and requests: then the mailbox and the timers get their share */
+#define NO_HANDSHAKE "Error: received handshake message"
+#define SHAKING_AGAIN_MS 100 /* a look at handshakes that nothing was heard of */
+#define ROUNDS_MAX 16        /* of MHD_run() in one turn, */
+#define REQUESTS_MAX 64      /* and requests: then the mailbox and the timers get their share */
 
 /* ---- callbacks of MHD ---- */
 
@@ -49,6 +52,9 @@ __attribute__((format(printf, 2, 0))) static void on_log(void *data, const char 
     if (strncmp(text, NO_WATCH, sizeof(NO_WATCH) - 1) == 0) {
         /* it has answered what was there, and closes */
         connection_is_not_watched(listener);
+    }
+    if (listener->tls && strncmp(text, NO_HANDSHAKE, sizeof(NO_HANDSHAKE) - 1) == 0) {
+        connection_is_not_secured(listener);
     }
     log_debug("libmicrohttpd", LOG_STR("says", text));
 }
@@ -110,13 +116,24 @@ static void arm(struct listener *listener, int64_t wait_ms)
 }
 
 /*
+ * While a handshake waits for its caller MHD wants to be run again at once, for nothing: it takes
+ * no note of having read all there was. Its epoll says when there is more; and in a round in which
+ * not a byte came or went nothing else was left to do.
+ */
+static int64_t wait_for_handshakes(const struct listener *listener, uint64_t moves, int64_t wait_ms)
+{
+    return listener->tls && wait_ms == 0 && listener->traffic.moves == moves ? SHAKING_AGAIN_MS
+                                                                             : wait_ms;
+}
+
+/*
  * After a resume, or with requests already read, MHD wants to be run again at once. Where a round
  * had requests the next ones have often come meanwhile: to look at once saves a turn of the loop,
  * which has its own epoll.
  */
 static void run(struct listener *listener)
 {
-    uint64_t first = listener->worker->requests, before;
+    uint64_t first = listener->worker->requests, before, moves;
     int rounds = 0;
     int64_t wait_ms;
 
@@ -124,8 +141,9 @@ static void run(struct listener *listener)
     listener->worker->clock_us = clock_boot_us();
     do {
         before = listener->worker->requests;
+        moves = listener->traffic.moves;
         (void)MHD_run(listener->daemon);
-        wait_ms = MHD_get_timeout64s(listener->daemon);
+        wait_ms = wait_for_handshakes(listener, moves, MHD_get_timeout64s(listener->daemon));
     } while (++rounds < ROUNDS_MAX && (wait_ms == 0 || listener->worker->requests != before) &&
              listener->worker->requests - first < REQUESTS_MAX);
     arm(listener, wait_ms);
@@ -156,14 +174,36 @@ void listeners_turn(struct worker *worker)
 
 /* ---- start and stop ---- */
 
+/* Never called: each session gets its credentials before its first byte (tls_session.c). */
+static int no_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *asked,
+                          gnutls_pcert_st **certificates, unsigned *n, gnutls_ocsp_data_st **ocsp,
+                          unsigned *n_ocsp, gnutls_privkey_t *key, unsigned *flags)
+{
+    (void)session;
+    (void)asked;
+    (void)certificates;
+    (void)n;
+    (void)ocsp;
+    (void)n_ocsp;
+    (void)key;
+    (void)flags;
+    return -1;
+}
+
 /*
  * With MHD_USE_TURBO what a connection brings along is read without being watched first, so a short
- * one never is.
+ * one never is; but with it a TLS session would end without a word.
  */
 static struct MHD_Daemon *start_daemon(struct listener *listener, const struct http_config *config)
 {
     unsigned flags = MHD_USE_EPOLL | MHD_USE_NO_LISTEN_SOCKET | MHD_USE_NO_THREAD_SAFETY |
-                     MHD_USE_TURBO | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG;
+                     MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
+                     (listener->tls ? (unsigned)MHD_USE_TLS : (unsigned)MHD_USE_TURBO);
+    const struct MHD_OptionItem secure[] = {
+        {MHD_OPTION_HTTPS_PRIORITIES, 0, TLS_PRIORITIES},
+        {MHD_OPTION_HTTPS_CERT_CALLBACK2, 0, (void *)(uintptr_t)no_certificate},
+        {MHD_OPTION_TLS_NO_ALPN, 1, NULL},
+        {MHD_OPTION_END, 0, NULL}};
     size_t memory = listener->patient ? PATIENT_MEMORY_BYTES : CONNECTION_MEMORY_BYTES;
 
     return MHD_start_daemon(
@@ -172,7 +212,8 @@ static struct MHD_Daemon *start_daemon(struct listener *listener, const struct h
         MHD_OPTION_CONNECTION_LIMIT, UINT_MAX / 2, MHD_OPTION_CONNECTION_TIMEOUT,
         http_idle_timeout_s(config), MHD_OPTION_UNESCAPE_CALLBACK, keep_escapes, NULL,
         MHD_OPTION_NOTIFY_CONNECTION, on_connection, listener, MHD_OPTION_NOTIFY_COMPLETED,
-        dispatch_completed, listener, MHD_OPTION_END);
+        dispatch_completed, listener, MHD_OPTION_ARRAY, secure + (listener->tls ? 0 : 3),
+        MHD_OPTION_END);
 }
 
 /* Without commands `all` is what `discovery` is. */
@@ -198,10 +239,12 @@ int listener_start(struct listener *listener, struct worker *worker, size_t i, b
     listener->patient = patient;
     listener->scope = scope_of(worker->config, i);
     listener->unix_socket = worker->config->listens[i].unix_path != NULL;
+    listener->tls = worker->config->listens[i].tls;
+    listener->client_ca = worker->config->listens[i].client_ca;
     listener->loopback = !listener->unix_socket && http_sockets_is_loopback(worker->sockets, i);
     listener->open = http_sockets_open_count(worker->sockets, listener->scope == HTTP_SCOPE_PROBE);
-    if (patient && listener->scope == HTTP_SCOPE_PROBE) {
-        return 0; /* it has no routes on which to wait */
+    if (patient && (listener->scope == HTTP_SCOPE_PROBE || listener->tls)) {
+        return 0; /* it has no routes on which to wait, or nobody knows who will */
     }
     listener->daemon = start_daemon(listener, worker->config);
     info =

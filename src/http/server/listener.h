@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "bellwether/base/list.h"
+#include "tls_session.h"
 #include "worker.h"
 
 /*
@@ -27,6 +28,9 @@ struct listener {
     struct list called; /* of struct suspended: to be resumed, in their order */
     enum http_scope scope;
     bool unix_socket;
+    bool tls;
+    enum http_client_ca client_ca; /* with TLS */
+    struct tls_traffic traffic;    /* the same */
     /* TCP that only this host reaches: pages in its browsers are kept out by their Host */
     bool loopback;
     char usual_host[96]; /* the Host that was found right last: mostly the next one's, too */

@@ -201,3 +201,26 @@ struct peek peek_at(const char *bytes, size_t n)
     }
     return peek;
 }
+
+/* Whoever speaks 1.2 or newer says 1.2 here. */
+static bool is_old_tls(const char *bytes)
+{
+    return (unsigned char)bytes[9] < 3 || (bytes[9] == 3 && (unsigned char)bytes[10] < 3);
+}
+
+struct peek peek_at_tls(const char *bytes, size_t n)
+{
+    const unsigned char *at = (const unsigned char *)bytes;
+    int begins = begins_tls((struct span){bytes, n});
+    struct peek peek = {.kind = PEEK_MORE};
+
+    if (begins < 0) {
+        peek = peek_at(bytes, n);
+        peek.kind = peek.kind == PEEK_PROXY ? PEEK_PROXY : PEEK_PLAIN;
+    } else if (n > 10 && is_old_tls(bytes)) {
+        peek.kind = PEEK_OLD_TLS;
+    } else if (n > 10 && (n >= PEEK_SIZE || n >= 5 + (size_t)(at[3] << 8 | at[4]))) {
+        peek.kind = PEEK_TLS;
+    }
+    return peek;
+}

@@ -16,6 +16,8 @@ enum peek_kind {
     PEEK_PROXY,   /* a PROXY protocol header, version 1 or 2 */
     PEEK_TLS,     /* a ClientHello */
     PEEK_HTTP2,   /* HTTP/2 with prior knowledge */
+    PEEK_PLAIN,   /* no TLS, where TLS is spoken */
+    PEEK_OLD_TLS, /* a ClientHello that offers nothing newer than TLS 1.1 */
 };
 
 struct peek {
@@ -33,5 +35,7 @@ struct peek {
 
 /** @param bytes what was received so far, `n` of them, at least one. */
 struct peek peek_at(const char *bytes, size_t n);
+/** The same where TLS is spoken: a first record that is all there is libmicrohttpd's. */
+struct peek peek_at_tls(const char *bytes, size_t n);
 
 #endif

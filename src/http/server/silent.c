@@ -27,7 +27,7 @@
 #define LEAVING_MAX 256
 #define PATIENT_HEAD_MAX 3072 /* a costlier one needs the room that the other daemon gives */
 
-static int64_t silence_ms(const struct connections *connections)
+int64_t silent_limit_ms(const struct connections *connections)
 {
     const struct http_config *config = connections->worker->config;
     int64_t limit_ms = http_request_timeout_ms(config);
@@ -35,12 +35,16 @@ static int64_t silence_ms(const struct connections *connections)
     return limit_ms < config->idle_timeout_ms ? limit_ms : config->idle_timeout_ms;
 }
 
-static void drop(struct http_conn_list *list, struct http_conn *conn)
+static struct http_conn *first_of(const struct http_conn_list *list)
+{
+    return LIST_OWNER(list->list.first, struct http_conn, link);
+}
+
+static void drop(struct http_conn *conn)
 {
     struct connections *connections = conn->door->all;
     bool spare = conn->spare;
 
-    connections_take_out(list, conn);
     close(conn->fd);
     http_conn_free(conn);
     if (spare) {
@@ -75,6 +79,16 @@ static void unwatch(struct http_conn *conn)
 
 /* ---- answers of our own ---- */
 
+/* In plain, or over TLS where the handshake is done. */
+static void say_bytes(const struct http_conn *conn, const char *bytes, size_t n)
+{
+    if (conn->tls) {
+        tls_session_say(conn->tls, bytes, n);
+    } else {
+        (void)send(conn->fd, bytes, n, MSG_NOSIGNAL | MSG_DONTWAIT);
+    }
+}
+
 void silent_say(const struct http_conn *conn, enum problem_kind kind, const char *detail,
                 const struct peek *peek)
 {
@@ -104,7 +118,7 @@ void silent_say(const struct http_conn *conn, enum problem_kind kind, const char
         status == MHD_HTTP_SERVICE_UNAVAILABLE ? "Retry-After: 1\r\n" : "", size,
         head ? 0 : (int)size, body);
     if (n > 0 && (size_t)n < sizeof(text)) {
-        (void)send(conn->fd, text, (size_t)n, MSG_NOSIGNAL | MSG_DONTWAIT);
+        say_bytes(conn, text, (size_t)n);
     }
     free(body);
 }
@@ -125,29 +139,51 @@ static bool drain(const struct http_conn *conn)
     return false;
 }
 
-/* Out of the list of the silent, after it was told. */
+/* After it was told. */
 static void leave(struct http_conn *conn)
 {
-    struct connections *connections = conn->door->all;
-
-    connections_take_out(&connections->silent, conn);
-    connections_put(&connections->leaving, conn);
     http_conn_move(conn, HTTP_CONN_LEAVING);
     conn->since_ms = clock_boot_ms();
     shutdown(conn->fd, SHUT_WR);
-    if (drain(conn) || connections->leaving.n > LEAVING_MAX) {
-        drop(&connections->leaving, conn);
+    if (drain(conn) || conn->door->all->leaving.n > LEAVING_MAX) {
+        drop(conn);
         return;
     }
     watch(conn);
 }
 
+/* Those that have not spoken may have what places nobody has, and some more. */
+static size_t room(const struct connections *connections)
+{
+    const struct http_config *config = connections->worker->config;
+    struct http_sockets *sockets = connections->worker->sockets;
+    size_t all = config->max_connections + config->max_waiters;
+    size_t taken =
+        atomic_load_explicit(http_sockets_open_count(sockets, false), memory_order_relaxed) +
+        atomic_load_explicit(http_sockets_open_waiting_count(sockets), memory_order_relaxed);
+
+    return (taken < all ? all - taken : 0) / config->n_workers + HTTP_CONNECTIONS_REFUSED_AT_ONCE;
+}
+
 /* ---- what it is ---- */
+
+static void refuse_old_tls(struct http_conn *conn)
+{
+    static const char alert[] = {21, 3, 1, 0, 2, 2, 70}; /* fatal, protocol_version */
+
+    connections_refuse(
+        conn->door->all, METRIC_REJECTION_HANDSHAKE,
+        "a caller speaks nothing newer than TLS 1.1; this listener takes 1.2 and 1.3");
+    say_bytes(conn, alert, sizeof(alert));
+    leave(conn);
+}
 
 static void refuse_bytes(struct http_conn *conn, const struct peek *peek)
 {
     const char *words =
         peek->kind == PEEK_FAULTY ? peek->fault
+        : peek->kind == PEEK_PLAIN
+            ? "this listener takes TLS only, and these bytes do not begin a TLS connection: ask for https://"
         : peek->kind == PEEK_PROXY
             ? "this listener takes HTTP/1.1 only, and these bytes are a PROXY protocol header: tell the "
               "load balancer not to send one"
@@ -167,11 +203,37 @@ static struct listener *listener_for(struct door *door, const struct peek *peek)
     return patient ? door->quick + 1 + door->handed++ % door->n_patient : door->quick;
 }
 
+/* From here on libmicrohttpd has it. */
+static void pass_on(struct http_conn *conn, struct listener *listener)
+{
+    struct connections *connections = conn->door->all;
+
+    unwatch(conn);
+    http_conn_move(conn, HTTP_CONN_PASSING);
+    connections->entering = conn;
+    listener->wanted = true;
+    (void)MHD_add_connection(listener->daemon, conn->fd, NULL, 0); /* closes it where it fails */
+    if (connections->entering == conn) {                           /* it has not taken it */
+        connections->entering = NULL;
+        http_conn_free(conn);
+    }
+}
+
+/* Of too many that hang in a handshake the oldest has to go. */
+static void hand_over_tls(struct http_conn *conn)
+{
+    struct connections *connections = conn->door->all;
+
+    pass_on(conn, conn->door->quick);
+    if (connections->securing.n > room(connections)) {
+        http_conn_cut(first_of(&connections->securing));
+    }
+}
+
 static void hand_over(struct http_conn *conn, const struct peek *peek)
 {
     struct door *door = conn->door;
     struct connections *connections = door->all;
-    struct listener *listener;
     char empty[2];
 
     if (peek->empty > 0) {
@@ -187,16 +249,7 @@ static void hand_over(struct http_conn *conn, const struct peek *peek)
         leave(conn);
         return;
     }
-    unwatch(conn);
-    connections_take_out(&connections->silent, conn);
-    connections->entering = conn;
-    listener = listener_for(door, peek);
-    listener->wanted = true;
-    (void)MHD_add_connection(listener->daemon, conn->fd, NULL, 0); /* closes it where it fails */
-    if (connections->entering == conn) {                           /* it has not taken it */
-        connections->entering = NULL;
-        http_conn_free(conn);
-    }
+    pass_on(conn, listener_for(door, peek));
 }
 
 /* @return what recv() does. */
@@ -205,19 +258,20 @@ static ssize_t peek_into(const struct http_conn *conn, struct peek *out)
     char bytes[PEEK_SIZE];
     ssize_t n = recv(conn->fd, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
 
-    *out = n > 0 ? peek_at(bytes, (size_t)n) : (struct peek){.kind = PEEK_MORE};
+    *out = n <= 0            ? (struct peek){.kind = PEEK_MORE}
+           : conn->door->tls ? peek_at_tls(bytes, (size_t)n)
+                             : peek_at(bytes, (size_t)n);
     return n;
 }
 
 /* @param ended  its caller sends no more. */
 static void look(struct http_conn *conn, bool ended)
 {
-    struct connections *connections = conn->door->all;
     struct peek seen;
     ssize_t n = peek_into(conn, &seen);
 
     if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) {
-        drop(&connections->silent, conn);
+        drop(conn);
         return;
     }
     if (n > 0) {
@@ -228,36 +282,30 @@ static void look(struct http_conn *conn, bool ended)
     case PEEK_MORE:
         if (ended) {
             (void)drain(conn);
-            drop(&connections->silent, conn);
+            drop(conn);
         } else {
             watch(conn);
         }
         break;
+    case PEEK_OLD_TLS: refuse_old_tls(conn); break;
+    case PEEK_TLS:
+        if (conn->door->tls) {
+            hand_over_tls(conn);
+            break;
+        }
+        /* fall through */
     default: refuse_bytes(conn, &seen); break;
     }
 }
 
 /* ---- the list ---- */
 
-/* Those that have not spoken may have what places nobody has, and some more. */
-static size_t room(const struct connections *connections)
-{
-    const struct http_config *config = connections->worker->config;
-    struct http_sockets *sockets = connections->worker->sockets;
-    size_t all = config->max_connections + config->max_waiters;
-    size_t taken =
-        atomic_load_explicit(http_sockets_open_count(sockets, false), memory_order_relaxed) +
-        atomic_load_explicit(http_sockets_open_waiting_count(sockets), memory_order_relaxed);
-
-    return (taken < all ? all - taken : 0) / config->n_workers + HTTP_CONNECTIONS_REFUSED_AT_ONCE;
-}
-
 void silent_begin(struct http_conn *conn)
 {
     struct connections *connections = conn->door->all;
 
     conn->since_ms = clock_boot_ms();
-    connections_put(&connections->silent, conn);
+    http_conn_move(conn, HTTP_CONN_SILENT);
     look(conn, false);
     if (connections->silent.n > room(connections)) {
         (void)silent_drop_oldest(connections);
@@ -267,14 +315,13 @@ void silent_begin(struct http_conn *conn)
 
 bool silent_drop_oldest(struct connections *connections)
 {
-    struct http_conn *oldest =
-        connections->silent.first ? connections->silent.first : connections->leaving.first;
+    struct http_conn *silent = first_of(&connections->silent),
+                     *oldest = silent ? silent : first_of(&connections->leaving);
 
-    if (!oldest) {
-        return false;
+    if (oldest) {
+        drop(oldest);
     }
-    drop(oldest->state == HTTP_CONN_LEAVING ? &connections->leaving : &connections->silent, oldest);
-    return true;
+    return oldest != NULL;
 }
 
 void silent_drop_all(struct connections *connections)
@@ -299,7 +346,7 @@ void silent_ready(void *data, int events)
             break;
         case HTTP_CONN_LEAVING:
             if (drain(conn)) {
-                drop(&connections->leaving, conn);
+                drop(conn);
             }
             break;
         case HTTP_CONN_READING: http_conn_may_have_left(conn); break;
@@ -310,8 +357,10 @@ void silent_ready(void *data, int events)
 
 static void look_by_turns(struct connections *connections)
 {
-    for (struct http_conn *conn = connections->silent.first, *next; conn; conn = next) {
-        next = conn->next;
+    for (struct list_link *link = connections->silent.list.first, *next; link; link = next) {
+        struct http_conn *conn = LIST_OWNER(link, struct http_conn, link);
+
+        next = link->next;
         if (conn->watch == WATCH_BY_TURNS) {
             http_conn_set_watch(conn, WATCH_NONE);
             look(conn, false);
@@ -323,14 +372,14 @@ void silent_sweep(struct connections *connections, int64_t now_ms)
 {
     static const char words[] =
         "the request's head was not all there in time (option request-timeout)";
-    int64_t limit_ms = silence_ms(connections);
+    int64_t limit_ms = silent_limit_ms(connections);
     struct http_conn *conn;
 
     if (connections->n_unwatched > 0) {
         look_by_turns(connections);
     }
-    while ((conn = connections->silent.first) && now_ms - conn->since_ms >= limit_ms) {
-        if (conn->moved > 0) {
+    while ((conn = first_of(&connections->silent)) && now_ms - conn->since_ms >= limit_ms) {
+        if (conn->moved > 0 && !conn->door->tls) {
             struct peek begun;
 
             (void)peek_into(conn, &begun);
@@ -338,10 +387,10 @@ void silent_sweep(struct connections *connections, int64_t now_ms)
             silent_say(conn, PROBLEM_REQUEST_TIMEOUT, words, &begun);
             leave(conn);
         } else {
-            drop(&connections->silent, conn);
+            drop(conn);
         }
     }
-    while ((conn = connections->leaving.first) && now_ms - conn->since_ms >= LEAVE_MS) {
-        drop(&connections->leaving, conn);
+    while ((conn = first_of(&connections->leaving)) && now_ms - conn->since_ms >= LEAVE_MS) {
+        drop(conn);
     }
 }

@@ -12,6 +12,8 @@ void silent_begin(struct http_conn *conn);
 void silent_ready(void *data, int events);
 /** Those whose time is over, and those that cannot be watched. */
 void silent_sweep(struct connections *connections, int64_t now_ms);
+/** How long a connection may be there without a whole head. */
+int64_t silent_limit_ms(const struct connections *connections);
 /** Close the oldest that has not spoken. @return false: there is none. */
 bool silent_drop_oldest(struct connections *connections);
 void silent_drop_all(struct connections *connections);

@@ -43,6 +43,29 @@ static bool tcp_info(const struct http_conn *conn, struct tcp_info *out)
 }
 
 /*
+ * The first head over TLS has as long as one that is waited for outside. Who was silent since the
+ * handshake has asked for nothing.
+ */
+static void look_at_securing(struct connections *connections, int64_t now_ms)
+{
+    int64_t limit_ms = silent_limit_ms(connections);
+
+    for (struct list_link *link = connections->securing.list.first, *next; link; link = next) {
+        struct http_conn *conn = LIST_OWNER(link, struct http_conn, link);
+
+        next = link->next;
+        if (now_ms - conn->since_ms < limit_ms) {
+            return;
+        }
+        if (tls_session_is_idle(conn->tls)) {
+            http_conn_cut(conn);
+        } else {
+            time_out(conn);
+        }
+    }
+}
+
+/*
  * libmicrohttpd does not say that it has read a part of a head; when bytes came last, the kernel
  * does.
  */
@@ -135,7 +158,8 @@ void slow_clients_sweep(void *data)
     int64_t now_ms = clock_boot_ms();
 
     silent_sweep(connections, now_ms);
-    for (struct http_conn *conn = connections->inside.first; conn; conn = conn->next) {
+    look_at_securing(connections, now_ms);
+    LIST_EACH(struct http_conn, conn, &connections->inside.list, link) {
         switch ((enum http_conn_state)conn->state) {
         case HTTP_CONN_IDLE: look_at_idle(conn, now_ms); break;
         case HTTP_CONN_READING: look_at_reading(conn, now_ms); break;

@@ -19,6 +19,7 @@
 #include "bellwether/base/error.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "certificates.h"
 #include "connections.h"
 #include "event_stream.h"
 #include "fresh.h"
@@ -104,7 +105,10 @@ static void deliver(void *data, struct message *message)
     case MESSAGE_FRESH: fresh_settle(worker, (struct message_fresh *)message); break;
     case MESSAGE_STATUS: fresh_settle_status(worker, (struct message_status *)message); break;
     case MESSAGE_EVENT: streams_hear_event(worker->streams, (struct message_event *)message); break;
-    case MESSAGE_RELOAD: worker->routes->commands_reload(worker->commands); break;
+    case MESSAGE_RELOAD:
+        certificates_reload(worker->certificates);
+        worker->routes->commands_reload(worker->commands);
+        break;
     case MESSAGE_DRAIN: drain(worker); break;
     case MESSAGE_STOP: begin_stop(worker); break;
     default:
@@ -157,6 +161,7 @@ struct worker *worker_new(const struct http_config *config, const struct http_ro
     worker->stop_timer = loop_timer_new(worker->loop, end, worker);
     worker->fresh_timer = loop_timer_new(worker->loop, fresh_expire, worker);
     worker->called_timer = loop_timer_new(worker->loop, turn_again, worker);
+    worker->certificates = certificates_new(worker);
     worker->cache = cache_new(worker->instance, routes);
     worker->commands = config->pool ? routes->commands_new(worker) : NULL;
     worker->long_polls = long_polls_new(worker);
@@ -179,6 +184,7 @@ void *worker_run(void *data)
 
     loop_on_turn(worker->loop, turn, worker);
     beat(worker);
+    certificates_start(worker->certificates);
     worker->routes->commands_start(worker->commands);
     loop_run(worker->loop);
     loop_on_turn(worker->loop, NULL, NULL);
@@ -273,6 +279,7 @@ void worker_free(struct worker *worker)
     streams_free(worker->streams);
     cache_free(worker->cache);
     connections_free(worker->connections);
+    certificates_free(worker->certificates);
     loop_timer_free(worker->called_timer);
     loop_timer_free(worker->pulse_timer);
     loop_timer_free(worker->stop_timer);

@@ -39,6 +39,8 @@ struct worker {
     struct listener *listeners;
     size_t n_listeners, n_patient;
     struct connections *connections;
+    struct certificates *certificates; /* NULL: no listener has TLS */
+    struct server_tls *tls;            /* theirs */
     struct cache *cache;
     struct list fresh; /* of struct fresh: waiting for the watcher, by deadline */
     struct loop_timer *fresh_timer;

@@ -225,3 +225,49 @@ Test(http_clients, each_kind_has_its_own_limit)
     }
     clients_free(clients);
 }
+
+/* A first record of a ClientHello, as OpenSSL begins it: the versions are of record and hello. */
+static size_t make_hello(char *out, unsigned char record, unsigned char hello, size_t size)
+{
+    const unsigned char head[] = {22,   3, record, (unsigned char)(size >> 8), (unsigned char)size,
+                                  1,    0, 0,      (unsigned char)(size - 4),  3,
+                                  hello};
+
+    memset(out, 'x', size + 5);
+    memcpy(out, head, sizeof(head));
+    return size + 5;
+}
+
+Test(http_peek, where_tls_is_spoken)
+{
+    char hello[PEEK_SIZE + 64];
+    size_t size = make_hello(hello, 1, 3, 200);
+
+    for (size_t n = 1; n < size; n++) {
+        cr_expect_eq(peek_at_tls(hello, n).kind, PEEK_MORE, "%zu", n);
+    }
+    cr_expect_eq(peek_at_tls(hello, size).kind, PEEK_TLS);
+    cr_expect_eq(peek_at_tls(hello, size + 9).kind, PEEK_TLS, "more may follow it");
+    make_hello(hello, 3, 3, PEEK_SIZE + 32);
+    cr_expect_eq(peek_at_tls(hello, PEEK_SIZE - 1).kind, PEEK_MORE);
+    cr_expect_eq(peek_at_tls(hello, PEEK_SIZE).kind, PEEK_TLS, "GnuTLS reads the rest");
+    for (unsigned char version = 0; version < 3; version++) {
+        make_hello(hello, 1, version, 200);
+        cr_expect_eq(peek_at_tls(hello, 10).kind, PEEK_MORE);
+        cr_expect_eq(peek_at_tls(hello, 11).kind, PEEK_OLD_TLS, "1.%d", version - 1);
+    }
+}
+
+Test(http_peek, what_is_no_tls)
+{
+    static const char *const plain[] = {
+        "G",    "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", "\r\n",
+        "\x80", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",       "\x17\x03\x03"};
+
+    for (size_t i = 0; i < sizeof(plain) / sizeof(plain[0]); i++) {
+        cr_expect_eq(peek_at_tls(plain[i], strlen(plain[i])).kind, PEEK_PLAIN, "%zu", i);
+    }
+    cr_expect(peek_at_tls("HEAD / HTTP/1.1\r\n\r\n", 19).head);
+    cr_expect(peek_at_tls("GET / HTTP/1.0\r\nAccept: text/plain\r\n\r\n", 38).text);
+    cr_expect_eq(peek_at_tls("PROXY TCP4 1.2.3.4", 18).kind, PEEK_PROXY);
+}

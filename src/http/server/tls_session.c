@@ -1,0 +1,248 @@
+/*
+ * libmicrohttpd says nothing to a caller whose handshake fails, does not offer to take up sessions
+ * again, and asks for certificates in one way only. So each of its sessions gets here, before its
+ * first byte: the credentials of the moment, which a change of the files leaves alone; functions
+ * that move its bytes; and a look at its caller's certificate.
+ *
+ * Reading asks GnuTLS for the five bytes before each record, then for the record. So a little is
+ * read ahead, and never less than all of it given: libmicrohttpd reads until there is no more.
+ */
+#include "tls_session.h"
+
+#include <errno.h>
+#include <gnutls/x509.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+
+#include "bellwether/base/memory.h"
+
+#define AHEAD_BYTES 640
+
+enum { FINISHED_THEIRS = 1, FINISHED_OURS = 2, FINISHED_BOTH = 3 };
+
+struct tls_session {
+    gnutls_session_t session;
+    struct tls_credentials *credentials;
+    struct tls_traffic *traffic;
+    const char *refused; /* why its certificate is not taken; NULL: it is */
+    int fd;
+    enum http_client_ca clients;
+    uint8_t finished;
+    bool heard; /* since then */
+    bool left;  /* no more comes from it */
+    uint16_t ahead, taken;
+    unsigned char bytes[AHEAD_BYTES];
+};
+
+/* ---- credentials ---- */
+
+struct tls_credentials *tls_credentials_take(struct tls_credentials *credentials)
+{
+    credentials->users++;
+    return credentials;
+}
+
+void tls_credentials_release(struct tls_credentials *credentials)
+{
+    if (credentials && --credentials->users == 0) {
+        gnutls_certificate_free_credentials(credentials->x509);
+        if (credentials->tickets.data) {
+            explicit_bzero(credentials->tickets.data, credentials->tickets.size);
+            gnutls_free(credentials->tickets.data);
+        }
+        free(credentials);
+    }
+}
+
+/* ---- bytes ---- */
+
+static void count_move(struct tls_session *session)
+{
+    session->traffic->moves++;
+    session->traffic->last = session;
+    session->heard = session->heard || session->finished == FINISHED_BOTH;
+}
+
+static ssize_t receive(struct tls_session *session, void *bytes, size_t size)
+{
+    ssize_t n = recv(session->fd, bytes, size, 0);
+
+    if (n > 0) {
+        count_move(session);
+    } else if (n == 0 || errno != EAGAIN) {
+        session->left = true;
+    }
+    return n;
+}
+
+static ssize_t pull(gnutls_transport_ptr_t data, void *bytes, size_t size)
+{
+    struct tls_session *session = data;
+    size_t n = (size_t)session->ahead - session->taken;
+
+    if (n == 0) {
+        ssize_t came;
+
+        if (size >= sizeof(session->bytes)) {
+            return receive(session, bytes, size);
+        }
+        came = receive(session, session->bytes, sizeof(session->bytes));
+        if (came <= 0) {
+            return came;
+        }
+        n = (size_t)came;
+        session->ahead = (uint16_t)n;
+        session->taken = 0;
+    }
+    n = n < size ? n : size;
+    memcpy(bytes, session->bytes + session->taken, n);
+    session->taken = (uint16_t)(session->taken + n);
+    return (ssize_t)n;
+}
+
+static ssize_t push(gnutls_transport_ptr_t data, const giovec_t *parts, int n_parts)
+{
+    struct tls_session *session = data;
+    struct msghdr message = {.msg_iov = (struct iovec *)(uintptr_t)parts,
+                             .msg_iovlen = (size_t)n_parts};
+    ssize_t n = sendmsg(session->fd, &message, MSG_NOSIGNAL);
+
+    if (n > 0) {
+        session->traffic->moves++;
+        session->traffic->last = session;
+    }
+    return n;
+}
+
+/* ---- the handshake ---- */
+
+static int on_finished(gnutls_session_t session, unsigned kind, unsigned when, unsigned incoming,
+                       const gnutls_datum_t *message)
+{
+    struct tls_session *known = gnutls_transport_get_ptr(session);
+
+    (void)kind;
+    (void)when;
+    (void)message;
+    known->finished |= incoming ? FINISHED_THEIRS : FINISHED_OURS;
+    return 0;
+}
+
+static int refuse(struct tls_session *session, gnutls_alert_description_t alert, const char *why)
+{
+    session->refused = why;
+    (void)gnutls_alert_send(session->session, GNUTLS_AL_FATAL, alert);
+    return -1;
+}
+
+static int check_caller(gnutls_session_t session)
+{
+    struct tls_session *known = gnutls_transport_get_ptr(session);
+    gnutls_typed_vdata_st purpose = {.type = GNUTLS_DT_KEY_PURPOSE_OID,
+                                     .data = (unsigned char[]){GNUTLS_KP_TLS_WWW_CLIENT}};
+    unsigned n = 0, status = 0;
+
+    if (!gnutls_certificate_get_peers(session, &n) || n == 0) {
+        return known->clients == HTTP_CLIENT_CA_OPTIONAL
+                   ? 0
+                   : refuse(known, GNUTLS_A_CERTIFICATE_REQUIRED,
+                            "a caller showed no certificate (option http-client-ca)");
+    }
+    if (gnutls_certificate_verify_peers(session, &purpose, 1, &status) < 0) {
+        return refuse(known, GNUTLS_A_BAD_CERTIFICATE, "a caller's certificate can't be read");
+    }
+    if (status & (GNUTLS_CERT_EXPIRED | GNUTLS_CERT_NOT_ACTIVATED)) {
+        return refuse(known, GNUTLS_A_CERTIFICATE_EXPIRED,
+                      "a caller's certificate has expired or is not valid yet");
+    }
+    if (status & (GNUTLS_CERT_SIGNER_NOT_FOUND | GNUTLS_CERT_SIGNER_NOT_CA)) {
+        return refuse(known, GNUTLS_A_UNKNOWN_CA,
+                      "a caller's certificate was not issued by one of http-client-ca");
+    }
+    return status == 0 ? 0
+                       : refuse(known, GNUTLS_A_BAD_CERTIFICATE,
+                                "a caller's certificate is not good for a client");
+}
+
+static void offer_http(gnutls_session_t session)
+{
+    static unsigned char name[] = "http/1.1";
+    const gnutls_datum_t protocol = {name, sizeof(name) - 1};
+
+    (void)gnutls_alpn_set_protocols(session, &protocol, 1, GNUTLS_ALPN_MANDATORY);
+}
+
+struct tls_session *tls_session_begin(gnutls_session_t session, int fd,
+                                      struct tls_credentials *credentials,
+                                      enum http_client_ca clients, struct tls_traffic *traffic)
+{
+    struct tls_session *made = mem_new(1, sizeof(*made));
+
+    made->session = session;
+    made->credentials = credentials;
+    made->traffic = traffic;
+    made->fd = fd;
+    made->clients = clients;
+    gnutls_transport_set_ptr(session, made);
+    gnutls_transport_set_pull_function(session, pull);
+    gnutls_transport_set_vec_push_function(session, push);
+    (void)gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials->x509);
+    gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_FINISHED, GNUTLS_HOOK_POST,
+                                       on_finished);
+    offer_http(session);
+    if (clients != HTTP_CLIENT_CA_OFF) {
+        /* Such a session is not taken up again: its caller would be asked for nothing. */
+        gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUEST);
+        gnutls_session_set_verify_function(session, check_caller);
+    } else if (credentials->tickets.data) {
+        (void)gnutls_session_ticket_enable_server(session, &credentials->tickets);
+    }
+    return made;
+}
+
+void tls_session_end(struct tls_session *session)
+{
+    if (!session) {
+        return;
+    }
+    if (session->traffic->last == session) {
+        session->traffic->last = NULL;
+    }
+    tls_credentials_release(session->credentials);
+    free(session);
+}
+
+bool tls_session_is_idle(const struct tls_session *session)
+{
+    return session && session->finished == FINISHED_BOTH && !session->heard;
+}
+
+void tls_session_say(struct tls_session *session, const char *bytes, size_t size)
+{
+    if (session->finished == FINISHED_BOTH) {
+        (void)gnutls_record_send(session->session, bytes, size);
+        (void)gnutls_bye(session->session, GNUTLS_SHUT_WR);
+    }
+}
+
+const char *tls_session_failed(struct tls_traffic *traffic)
+{
+    struct tls_session *session = traffic->last;
+    gnutls_alert_description_t alert;
+
+    if (!session || session->finished == FINISHED_BOTH || session->left) {
+        return NULL;
+    }
+    if (session->refused) {
+        return session->refused;
+    }
+    alert = gnutls_alert_get(session->session);
+    if (alert != GNUTLS_A_CLOSE_NOTIFY) {
+        const char *words = gnutls_alert_get_name(alert);
+
+        return words ? words : "the caller sent an alert";
+    }
+    (void)gnutls_alert_send(session->session, GNUTLS_AL_FATAL, GNUTLS_A_HANDSHAKE_FAILURE);
+    return "no cipher, curve or protocol in common, or bytes that are no handshake";
+}

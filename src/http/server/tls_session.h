@@ -1,0 +1,59 @@
+/*
+ * TLS sessions of callers. libmicrohttpd makes them and runs them; here they get credentials,
+ * functions that move their bytes, and the last word where a handshake fails.
+ */
+#ifndef BELLWETHER_HTTP_SERVER_TLS_SESSION_H
+#define BELLWETHER_HTTP_SERVER_TLS_SESSION_H
+
+#include <gnutls/gnutls.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "bellwether/http/worker.h"
+
+#define TLS_PRIORITIES \
+    "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:" \
+    "+CHACHA20-POLY1305:-RSA:-DHE-RSA:%SERVER_PRECEDENCE"
+
+/* Of one moment: a session keeps those that it was begun with. A worker's. */
+struct tls_credentials {
+    unsigned users;
+    gnutls_certificate_credentials_t x509;
+    gnutls_datum_t tickets; /* the key of those that sessions are taken up again with */
+};
+
+struct tls_credentials *tls_credentials_take(struct tls_credentials *credentials);
+/** NULL is fine. */
+void tls_credentials_release(struct tls_credentials *credentials);
+
+/* What the sessions of one daemon did. */
+struct tls_traffic {
+    uint64_t moves;           /* bytes came or went: a count that grows */
+    struct tls_session *last; /* whose bytes did; NULL: it is over */
+};
+
+struct tls_session;
+
+/**
+ * Before the first byte of a session that libmicrohttpd has made.
+ * @param session      libmicrohttpd's. @param fd its connection.
+ * @param credentials  taken.
+ * @param clients      whether its caller has to show a certificate.
+ */
+struct tls_session *tls_session_begin(gnutls_session_t session, int fd,
+                                      struct tls_credentials *credentials,
+                                      enum http_client_ca clients, struct tls_traffic *traffic);
+/** After libmicrohttpd has freed its part. NULL is fine. */
+void tls_session_end(struct tls_session *session);
+/** Whether the handshake is done and its caller has said nothing since. */
+bool tls_session_is_idle(const struct tls_session *session);
+/** An answer of our own, where the handshake is done; else nothing. */
+void tls_session_say(struct tls_session *session, const char *bytes, size_t size);
+/**
+ * libmicrohttpd says that the handshake of who spoke last has failed: tell the caller.
+ * @return words for the log; NULL: there is nothing to say, since the caller just left.
+ */
+const char *tls_session_failed(struct tls_traffic *traffic);
+
+#endif
