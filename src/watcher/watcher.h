@@ -210,6 +210,7 @@ struct watcher {
     void (*hear_gap)(struct watcher *watcher, int64_t gap_ms);
     struct resolver *resolver;    /* of what --self names */
     struct watch_secret *secrets; /* [0] is everybody's */
+    struct tls_files *tls_files;  /* one for each of the config's */
     size_t n_secrets;
     struct deployment *deployments;
     size_t n_deployments;
