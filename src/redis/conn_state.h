@@ -1,7 +1,8 @@
 /*
  * A connection as its files share it: connection.c (its life and the public functions), dial.c
- * (look-up, addresses, connect), stream.c (bytes out and in), replies.c (replies), pending.c (who
- * waits for them). A file calls those behind it in this list, and tells connection.c by `reports`.
+ * (look-up, addresses, connect), stream.c (bytes out and in), replies.c (each reply to whoever
+ * asked), pending.c (who waits). A file calls those behind it in this list, and tells connection.c
+ * by `reports`. resp_reader.c, below them all, knows no connection.
  *
  * Two rules keep callbacks safe. Whoever comes from the loop stands between conn_enter() and
  * conn_leave(), so that the memory outlives a redis_conn_free() in a callback. And whoever called a
