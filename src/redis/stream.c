@@ -287,7 +287,7 @@ static bool read_some(struct redis_conn *conn)
         conn_lost(conn, plain ? REDIS_FAIL_TLS : REDIS_FAIL_CLOSED,
                   plain ? "it speaks plain, without TLS" : "");
     } else if (!conn->link && conn->received == (uint64_t)n && is_tls(bytes, (size_t)n)) {
-        conn_lost(conn, REDIS_FAIL_TLS, "it speaks TLS");
+        conn_lost(conn, REDIS_FAIL_TLS, "it answers TLS: set sentinel-tls or redis-tls on");
     } else if (conn->greeting == CONN_GREET_IN_TLS) {
         conn_lost(conn, REDIS_FAIL_CLOSED, "");
     } else {
