@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 #include <netinet/in.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -74,6 +75,12 @@ static void answer(const struct tls_peer *peer, SSL *ssl)
             SSL_write(ssl, peer->wish.reply, (int)strlen(peer->wish.reply));
         } else {
             SSL_write(ssl, bytes, n);
+        }
+        if (peer->wish.stalls) {
+            struct pollfd gone = {.fd = SSL_get_fd(ssl), .events = POLLRDHUP};
+
+            (void)poll(&gone, 1, 20000);
+            return;
         }
     }
 }
