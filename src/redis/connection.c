@@ -168,9 +168,9 @@ void redis_conn_secure(struct redis_conn *conn, struct redis_tls *tls, const cha
     (void)snprintf(conn->tls_host, sizeof(conn->tls_host), "%s", host ? host : "");
 }
 
-void redis_conn_look_for_tls(struct redis_conn *conn)
+void redis_conn_look_for_tls(struct redis_conn *conn, bool look)
 {
-    conn->looks_for_tls = true;
+    conn->looks_for_tls = look;
 }
 
 void redis_conn_group(struct redis_conn *conn, unsigned group)

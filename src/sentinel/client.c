@@ -268,7 +268,7 @@ struct sentinel_client *sentinel_client_new(struct loop *loop,
     client->data = data;
     client->ask = redis_conn_new(loop, &ask_hooks, client);
     client_secure(client, config->tls);
-    redis_conn_look_for_tls(client->ask);
+    redis_conn_look_for_tls(client->ask, true);
     redis_conn_group(client->ask, config->group);
     client->listen = redis_conn_new(loop, &client_listen_hooks, client);
     client->redial = loop_timer_new(loop, client_dial, client);

@@ -105,6 +105,53 @@ SCENE(integration_tls, sentinels_only)
     try_commands(daemon);
 }
 
+/* Certificates that have names only are good where the Sentinels give names. */
+SCENE(integration_tls, by_names)
+{
+    const char *folder = make_certificates();
+    const struct certificate names = {.name = "good", .issuer = "ca", .names = "DNS:localhost"};
+
+    certificates_make(folder, &names);
+    struct cluster *cluster = cluster_start(
+        &(struct cluster_spec){.tls = CLUSTER_TLS, .certificates = folder, .hostnames = true});
+    const struct daemon *daemon = commands_start(cluster, NULL);
+    expect_rows(daemon, 3, true);
+    expect_url(daemon, "rediss", &cluster->nodes[0]);
+    try_commands(daemon);
+}
+
+SCENE(integration_tls, asked_once)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){
+        .tls = CLUSTER_TLS, .certificates = make_certificates(), .nodes = 1, .sentinels = 1});
+    const char *ca = text("%s/ca.crt", cluster->spec.certificates);
+    struct process_result result =
+        daemon_run(10000, "--once", "--format", "url", "--sentinel", cluster->sentinels[0].address,
+                   "--sentinel-tls", "on", "--redis-tls", "on", "--tls-ca", ca, NULL);
+
+    cr_expect_eq(result.exit_code, 0, "%s", result.err);
+    cr_expect_str_eq(result.out, text("rediss://%s\n", cluster->nodes[0].address));
+    result = daemon_run(10000, "--once", "--sentinel", cluster->sentinels[0].address,
+                        "--sentinel-tls", "on", "--redis-tls", "on", NULL);
+    cr_expect_eq(result.exit_code, 3);
+    cr_expect(strstr(result.err, "not trusted here"), "%s", result.err);
+    result = daemon_run(10000, "--sentinel", "127.0.0.1:1", "--redis-tls", "on", "--tls-ca",
+                        "/none", NULL);
+    cr_expect_eq(result.exit_code, 2);
+    cr_expect_str_eq(result.err, "bellwether: tls-ca (--tls-ca): \"/none\" cannot be read: No such "
+                                 "file or directory\n");
+}
+
+SCENE(integration_tls, the_node_beside_it)
+{
+    struct cluster *cluster = start_cluster(CLUSTER_TLS);
+    const struct daemon *daemon =
+        daemon_start(cluster, "--self", text("localhost:%u", cluster->nodes[1].port), NULL);
+
+    WAIT_UNTIL(8000, status_of(daemon, "/self/replica") == 200);
+    cr_expect(strstr(daemon_get(daemon, "/self")->body, "\"replica\""));
+}
+
 /* ---- failovers ---- */
 
 static struct writers *begin(const struct daemon *daemon)

@@ -84,9 +84,10 @@ void redis_conn_secure(struct redis_conn *conn, struct redis_tls *tls, const cha
 
 /**
  * From now on look, where a peer closes on HELLO without a word, whether it speaks TLS: a TLS port
- * does just that. Takes one more connection each time.
+ * does just that. Takes one more connection each time, and with one that speaks plain all the time
+ * there is: that waits for the end of a line.
  */
-void redis_conn_look_for_tls(struct redis_conn *conn);
+void redis_conn_look_for_tls(struct redis_conn *conn, bool look);
 
 /** Whose share of name look-ups its own take (loop_lookup_start()); 0 unless said otherwise. */
 void redis_conn_group(struct redis_conn *conn, unsigned group);
