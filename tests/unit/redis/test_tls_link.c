@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 #include <openssl/ssl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -379,6 +380,89 @@ Test(tls_link, keys_may_be_renewed_at_any_time)
     fixture_init(&fixture);
     fixture.wish.renews = 3;
     expect_good(&fixture, "127.0.0.1");
+    certificates_remove(fixture.folder);
+}
+
+/* It is refused, whatever comes of that. */
+Test(tls_link, a_peer_that_renegotiates)
+{
+    struct fixture fixture;
+
+    fixture_init(&fixture);
+    fixture.wish.renegotiates = true;
+    fixture.wish.max_version = TLS1_2_VERSION;
+    struct attempt got = try(&fixture, "127.0.0.1");
+    cr_expect(got.why == REDIS_FAIL_NONE || got.words[0] != '\0');
+    certificates_remove(fixture.folder);
+}
+
+Test(tls_link, a_certificate_that_ends_while_it_is_in_use)
+{
+    static const struct certificate brief = {
+        .name = "brief", .issuer = "ca", .names = "IP:127.0.0.1", .begins_s = -60, .ends_s = 3};
+    struct redis_tls_error error;
+    struct fixture fixture;
+
+    fixture_init(&fixture);
+    make(&fixture, &brief);
+    expect_good(&fixture, "127.0.0.1");
+    set_client(&fixture, "brief");
+    struct redis_tls *tls = redis_tls_new(&fixture.settings, &error);
+    cr_assert_not_null(tls, "%s", error.words);
+    fixture.settings.cert = fixture.settings.key = NULL;
+    sleep(4);
+    expect_failure(&fixture, "127.0.0.1", REDIS_FAIL_TLS, "has expired");
+    cr_expect_eq(redis_tls_refresh(tls, false, &error), 0);
+    cr_expect_lt(redis_tls_refresh(tls, true, &error), 0);
+    cr_expect_not_null(strstr(error.words, "has expired"), "%s", error.words);
+    redis_tls_free(tls);
+    certificates_remove(fixture.folder);
+}
+
+/* ---- threads share it ---- */
+
+struct caller {
+    pthread_t thread;
+    struct redis_tls *tls;
+    const struct address *address;
+    int n_good;
+};
+
+static void *call(void *data)
+{
+    struct caller *caller = data;
+
+    for (int i = 0; i < 30; i++) {
+        caller->n_good += attempt(caller->tls, "localhost", caller->address).why == REDIS_FAIL_NONE;
+    }
+    return NULL;
+}
+
+Test(tls_link, threads_share_what_is_read_again_meanwhile)
+{
+    struct redis_tls_error error;
+    struct caller callers[2];
+    struct fixture fixture;
+
+    fixture_init(&fixture);
+    struct tls_peer *peers[2] = {tls_peer_start(&fixture.wish), tls_peer_start(&fixture.wish)};
+    struct redis_tls *tls = redis_tls_new(&fixture.settings, &error);
+    for (size_t i = 0; i < 2; i++) {
+        callers[i] = (struct caller){.tls = tls, .address = tls_peer_address(peers[i])};
+        cr_assert_eq(pthread_create(&callers[i].thread, NULL, call, &callers[i]), 0);
+    }
+    for (int i = 0; i < 4; i++) { /* each time there is more in it */
+        certificates_join(fixture.folder, "ca.crt", "good.crt", "more.crt");
+        certificates_replace(fixture.folder, "more.crt", "ca.crt");
+        cr_expect_geq(redis_tls_refresh(tls, true, &error), 0, "%s", error.words);
+        cr_expect_gt(redis_tls_taken_ms(tls), 0);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        pthread_join(callers[i].thread, NULL);
+        cr_expect_eq(callers[i].n_good, 30);
+        tls_peer_stop(peers[i]);
+    }
+    redis_tls_free(tls);
     certificates_remove(fixture.folder);
 }
 

@@ -71,6 +71,10 @@ static void answer(const struct tls_peer *peer, SSL *ssl)
             SSL_key_update(ssl, SSL_KEY_UPDATE_REQUESTED);
             SSL_do_handshake(ssl);
         }
+        if (peer->wish.renegotiates) {
+            SSL_renegotiate(ssl);
+            SSL_do_handshake(ssl);
+        }
         if (peer->wish.reply) {
             SSL_write(ssl, peer->wish.reply, (int)strlen(peer->wish.reply));
         } else {

@@ -17,6 +17,7 @@ struct tls_peer_wish {
     const char *says;  /* instead of a handshake: these bytes, and an end; "" closes at once */
     bool hangs;        /* instead of a handshake: reads until the other side closes */
     const char *reply; /* after the handshake, once something was read; NULL: what came */
+    bool renegotiates; /* TLS 1.2: before it replies */
     bool stalls;       /* after the first reply it reads no more */
     size_t renews;     /* TLS 1.3: so often it changes its key before it replies */
 };
