@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -193,8 +194,9 @@ struct cutter {
     int fd;
     struct address address, to;
     pthread_t thread;
-    size_t limit, passed;
-    bool from_client; /* whose bytes are counted */
+    atomic_size_t next_limit; /* of the connections to come */
+    size_t limit, passed;     /* its thread's: of this one */
+    bool from_client;         /* whose bytes are counted */
 };
 
 static int connect_to(const struct address *address)
@@ -233,9 +235,11 @@ static void *cut(void *data)
         int server = connect_to(&cutter->to);
         struct pollfd both[2] = {{.fd = client, .events = POLLIN},
                                  {.fd = server, .events = POLLIN}};
-        bool on = cutter->limit > 0;
+        bool on;
 
+        cutter->limit = atomic_load(&cutter->next_limit);
         cutter->passed = 0;
+        on = cutter->limit > 0;
         while (on && poll(both, 2, -1) > 0) {
             on = (both[0].revents == 0 || pass(cutter, client, server, cutter->from_client)) &&
                  (both[1].revents == 0 || pass(cutter, server, client, !cutter->from_client));
@@ -271,17 +275,19 @@ static void cut_everywhere(bool from_client)
 {
     struct cutter cutter = {.from_client = from_client};
     struct stage stage;
-    size_t cuts = 0;
+    size_t cuts = 0, limit = 0;
 
     stage_init(&stage);
     struct tls_peer *peer = tls_peer_start(&stage.wish);
     cutter_start(&cutter, tls_peer_address(peer));
-    for (bool ready = false; !ready; cuts++, cutter.limit += cuts < 20 ? 1 : 13) {
+    for (bool ready = false; !ready; limit += cuts < 20 ? 1 : 13) {
+        atomic_store(&cutter.next_limit, limit);
+        cuts++;
         probe_begin(&stage);
         probe_again(&stage, &cutter.address, 3000);
         ready = stage.probe.n_ready == 1;
         cr_assert_eq(stage.probe.n_ready + stage.probe.n_closed, 1);
-        cr_assert(ready || stage.probe.why == REDIS_FAIL_CLOSED, "%zu bytes: %s: %s", cutter.limit,
+        cr_assert(ready || stage.probe.why == REDIS_FAIL_CLOSED, "%zu bytes: %s: %s", limit,
                   redis_fail_text(stage.probe.why), stage.probe.words);
         probe_release(&stage.probe);
     }

@@ -162,6 +162,7 @@ size_t tls_peer_resumed(struct tls_peer *peer)
 
 const char *tls_peer_sni(struct tls_peer *peer)
 {
+    (void)atomic_load(&peer->shaken); /* what its thread wrote before it counted is seen */
     return peer->sni;
 }
 
