@@ -231,7 +231,7 @@ compile_commands.json: Makefile build/deps.mk FORCE ## for editors and clang-tid
 ##@ Trying it
 
 # At a terminal the demo is a job of its own, so that Ctrl-C ends it alone and make ends well.
-demo: demo-deps ## three Sentinels, three Redis nodes and bellwether, to be curled and killed
+demo: demo-deps ## three Sentinels, three Redis nodes and bellwether, to be curled and killed (TLS=1: over HTTPS)
 	$(Q)$(MAKE) $(B)/bellwether
 	$(Q)make_pid=$$PPID; if [ -t 0 ]; then bash -mc "deploy/demo.sh $(B)/bellwether $$make_pid; exit \$$?"; \
 		else exec deploy/demo.sh $(B)/bellwether $$make_pid; fi
@@ -257,8 +257,13 @@ endif
 unit: $(O)/test-unit ## unit and sim tests (SANITIZE=… works)
 	$(Q)$(RUN) unit $(O) $(TEST_JOBS)
 
+# What callers do is tried over TLS, too; what is only so in plain, in the other suites, is not.
+OVER_TLS := http|serve|life|waiting|commands_pipeline|commands_tokens|commands_bad_input|commands_waiting|commands_exact|masters|status|self|probes
+
 integration: $(B)/test-integration $(DAEMON) $(DAEMON)-faults client-deps ## tests with real servers (SANITIZE=… for the daemon)
 	$(Q)$(RUN) integration $(O) $(TEST_JOBS) $(B)/test-integration
+	$(Q)TEST_TLS=1 TEST_FLAGS='$(or $(TEST_FLAGS),--filter=integration_@($(OVER_TLS))/*)' \
+		$(RUN) integration $(O) $(TEST_JOBS) $(B)/test-integration
 
 clients: $(DAEMON) client-deps ## tests with clients of others, a browser among them (SANITIZE=… for the daemon)
 	$(Q)$(RUN) clients $(O)
@@ -306,7 +311,9 @@ $(B)/fuzz/libbellwether.a: $(call fuzz_object,$(LIB_SOURCES)) $(B)/fuzz/obj/gen/
 	$(Q)$(AR) rcs $@ $(filter %.o,$^)
 
 # Before the library: it replaces the resolver's threads.
-$(B)/fuzz/watch $(B)/fuzz/connections: $(B)/fuzz/obj/tests/fuzz/outside.o
+$(B)/fuzz/watch $(B)/fuzz/connections: $(call fuzz_object,tests/fuzz/outside.c tests/fuzz/wire.c)
+$(B)/fuzz/watch: $(call fuzz_object,tests/fuzz/watch_answers.c)
+$(B)/fuzz/connections: $(call fuzz_object,tests/fuzz/http_answers.c)
 $(FUZZ_TARGETS): $(B)/fuzz/%: $(B)/fuzz/obj/tests/fuzz/fuzz_%.o $(B)/fuzz/libbellwether.a
 	$(call say,LD      $@)
 	$(Q)$(CLANG) -fsanitize=fuzzer,address,undefined -pthread $(LDFLAGS) -o $@ $(filter %.o,$^) $(filter %.a,$^) $(DEPS_LIBS)

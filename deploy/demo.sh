@@ -3,6 +3,8 @@
 # loopback, all in a temporary folder. Ctrl-C ends it and leaves nothing behind.
 #
 #   deploy/demo.sh [PATH-OF-BELLWETHER [PID-OF-MAKE]]
+#
+# With TLS=1 in the environment bellwether is asked over HTTPS, with certificates made for the occasion.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -54,7 +56,7 @@ fail() {
     exit 1
 }
 
-for command in redis-server redis-cli curl; do
+for command in redis-server redis-cli curl ${TLS:+openssl}; do
     command -v $command >/dev/null || fail "$command is missing; 'make deps' installs it"
 done
 [ -x "$bellwether" ] || fail "$bellwether is missing; 'make' builds it"
@@ -91,6 +93,18 @@ until_true() {
         sleep 0.1
     done
 }
+
+# An authority of the demo's own, and of it a certificate for this host: ca.crt, server.crt, server.key.
+make_certificates() (
+    set -e
+    cd "$folder"
+    openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.crt -days 30 \
+        -subj '/CN=bellwether demo'
+    openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out server.csr \
+        -subj '/CN=localhost'
+    openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -out server.crt \
+        -extfile <(echo 'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1')
+) >"$folder/openssl.log" 2>&1
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/bellwether-demo.XXXXXX") || fail "no temporary folder"
 free_port
@@ -143,9 +157,20 @@ sentinel_options=()
 for port in "${sentinel_ports[@]}"; do
     sentinel_options+=(--sentinel "127.0.0.1:$port")
 done
-start bellwether "$bellwether" "${sentinel_options[@]}" --listen "127.0.0.1:$http_port" --redis-api loopback
+base=http://127.0.0.1:$http_port
+curl=curl
+listen=127.0.0.1:$http_port
+tls_options=()
+if [ -n "${TLS:-}" ]; then
+    make_certificates || fail "no certificates could be made" "$folder/openssl.log"
+    base=https://127.0.0.1:$http_port
+    curl="curl --cacert $folder/ca.crt"
+    listen+=,tls
+    tls_options=(--http-cert "$folder/server.crt" --http-key "$folder/server.key")
+fi
+start bellwether "$bellwether" "${sentinel_options[@]}" --listen "$listen" "${tls_options[@]}" --redis-api loopback
 bellwether_pid=$pid
-until_true bellwether "$bellwether_pid" "$folder/bellwether.log" curl -fsS --max-time 2 "http://127.0.0.1:$http_port/readyz"
+until_true bellwether "$bellwether_pid" "$folder/bellwether.log" $curl -fsS --max-time 2 "$base/readyz"
 
 cat <<TEXT
 
@@ -155,16 +180,16 @@ bellwether (pid $bellwether_pid) watches three Sentinels, a Redis master and two
 
 In a second terminal, ask:
 
-  curl 'http://127.0.0.1:$http_port/master?pretty=1'
-  curl 'http://127.0.0.1:$http_port/sentinels?pretty=1'
-  curl 'http://127.0.0.1:$http_port/replicas?pretty=1'
-  while sleep 0.2; do curl -s 'http://127.0.0.1:$http_port/master?format=text'; done
+  $curl '$base/master?pretty=1'
+  $curl '$base/sentinels?pretty=1'
+  $curl '$base/replicas?pretty=1'
+  while sleep 0.2; do $curl -s '$base/master?format=text'; done
 
 run commands, and watch them go on through a failover:
 
-  curl http://127.0.0.1:$http_port/redis -d '["SET","greeting","hello"]'
-  curl http://127.0.0.1:$http_port/redis/get/greeting
-  while sleep 0.1; do curl -s http://127.0.0.1:$http_port/redis -d '["INCR","n"]'; done
+  $curl $base/redis -d '["SET","greeting","hello"]'
+  $curl $base/redis/get/greeting
+  while sleep 0.1; do $curl -s $base/redis -d '["INCR","n"]'; done
 
 fail over in good order:
 

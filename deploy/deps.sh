@@ -47,6 +47,7 @@ readonly demo_packages='
 cmd redis-server       redis-server
 cmd redis-cli          redis-tools
 cmd curl               curl
+cmd openssl            openssl
 '
 readonly test_packages=$demo_packages'
 cmd redis-sentinel     redis-sentinel

@@ -63,10 +63,8 @@ int address_map_add(struct address_map *map, const char *rule, char *error, size
         return -BW_EINVAL;
     }
     map->from = mem_resize(map->from, map->n + 1, sizeof(*map->from));
-    map->to = mem_resize(map->to, map->n + 1, sizeof(*map->to));
     map->from[map->n] = from;
-    map->to[map->n] = to;
-    map->n++;
+    *MEM_APPEND(map->to, map->n) = to;
     return 0;
 }
 
@@ -91,20 +89,6 @@ struct address address_map_apply(const struct address_map *map, const struct add
     struct address mapped = *by_host;
     mapped.port = address->port;
     return mapped;
-}
-
-struct address_map address_map_copy(const struct address_map *map)
-{
-    struct address_map copy = {0};
-
-    if (map->n > 0) {
-        copy.from = mem_new(map->n, sizeof(*copy.from));
-        copy.to = mem_new(map->n, sizeof(*copy.to));
-        copy.n = map->n;
-        memcpy(copy.from, map->from, map->n * sizeof(*copy.from));
-        memcpy(copy.to, map->to, map->n * sizeof(*copy.to));
-    }
-    return copy;
 }
 
 void address_map_release(struct address_map *map)

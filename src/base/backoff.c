@@ -1,6 +1,4 @@
-/*
- * The one exponential back-off.
- */
+/* Exponential back-off, and its jitter. */
 #include "bellwether/base/backoff.h"
 
 #include "bellwether/base/loop.h"

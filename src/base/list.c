@@ -1,6 +1,4 @@
-/*
- * The one intrusive list.
- */
+/* Doubly linked lists through links in their members. */
 #include "bellwether/base/list.h"
 
 void list_insert_after(struct list *list, struct list_link *before, struct list_link *link)

@@ -123,9 +123,8 @@ static void put_string(struct line *line, enum log_format format, const char *ke
 {
     if (format == LOG_FORMAT_LOGFMT && bare_in_logfmt(value)) {
         put_key(line, format, key, "");
-        for (const char *p = value; *p != '\0' && !line->full;
-             p++) { /* by byte, so that a long value is cut, not left out */
-            put(line, p, 1);
+        for (const char *p = value; *p != '\0' && !line->full; p++) {
+            put(line, p, 1); /* by byte, so that a long value is cut, not left out */
         }
         return;
     }
@@ -135,9 +134,8 @@ static void put_string(struct line *line, enum log_format format, const char *ke
     }
     put_escaped(line, value);
     put_tail(line, '"');
-    line->full =
-        line->full ||
-        line->length > line->limit; /* the quote stands in the tail: nothing fits after it */
+    /* where the quote stands in the tail nothing fits after it */
+    line->full = line->full || line->length > line->limit;
 }
 
 static void put_number(struct line *line, enum log_format format, const char *key, int64_t value)
@@ -225,7 +223,7 @@ static void enqueue(const char *line, size_t length)
     (void)pthread_cond_signal(&queue.filled);
 }
 
-/* Whatever the level: what is missing may have been of any. */
+/* Written whatever the level that is configured: dropped lines may have been of any. */
 static void enqueue_dropped(void)
 {
     char text[256];
@@ -347,7 +345,7 @@ bool log_stop(int patience_ms)
         (void)pthread_cond_signal(&queue.filled);
     }
     bool drained = !started || wait_drained(patience_ms);
-    queue.started = started && !drained; /* one that hangs is left behind, its queue with it */
+    queue.started = started && !drained; /* a thread that hangs keeps the queue */
     (void)pthread_mutex_unlock(&queue.lock);
     if (started && drained) {
         (void)pthread_join(queue.thread, NULL);

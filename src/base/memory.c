@@ -45,6 +45,13 @@ void *mem_resize(void *old, size_t n, size_t size)
     return or_die(n == 0 || size == 0 ? realloc(old, 1) : reallocarray(old, n, size));
 }
 
+void *mem_copy(const void *from, size_t n, size_t size)
+{
+    void *copy = mem_new(n, size);
+
+    return n > 0 ? memcpy(copy, from, n * size) : copy;
+}
+
 char *mem_strdup(const char *text)
 {
     return !text ? NULL : or_die(strdup(text));

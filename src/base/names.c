@@ -1,8 +1,9 @@
 /*
- * The one search among sorted names.
+ * The one search among sorted names, and their order.
  */
 #include "bellwether/base/names.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 size_t names_place(const void *rows, size_t n, const char *(*name_at)(const void *rows, size_t i),
@@ -23,6 +24,16 @@ size_t names_place(const void *rows, size_t n, const char *(*name_at)(const void
         }
     }
     return low;
+}
+
+static int by_text(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+void names_sort(char **names, size_t n)
+{
+    qsort(names, n, sizeof(*names), by_text);
 }
 
 static const char *itself(const void *names, size_t i)

@@ -1,4 +1,4 @@
-/* See percent.h. */
+/* Percent-decoding. */
 #include "bellwether/base/percent.h"
 
 #include <string.h>

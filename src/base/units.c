@@ -17,14 +17,15 @@ struct unit {
     int64_t factor;
 };
 
+/* Of those with one factor the first is written. The largest first. */
 static const struct unit duration_units[] = {
-    {"ms", 1}, {"s", 1000}, {"m", 60 * 1000}, {"h", 60 * 60 * 1000}, {NULL, 0},
+    {"h", 60 * 60 * 1000}, {"m", 60 * 1000}, {"s", 1000}, {"ms", 1}, {NULL, 0},
 };
 
 static const struct unit byte_units[] = {
-    {"", 1},          {"b", 1},        {"k", 1 << 10},   {"kb", 1 << 10},
-    {"kib", 1 << 10}, {"m", 1 << 20},  {"mb", 1 << 20},  {"mib", 1 << 20},
-    {"g", 1 << 30},   {"gb", 1 << 30}, {"gib", 1 << 30}, {NULL, 0},
+    {"GiB", 1 << 30}, {"g", 1 << 30},  {"gb", 1 << 30},  {"MiB", 1 << 20},
+    {"m", 1 << 20},   {"mb", 1 << 20}, {"KiB", 1 << 10}, {"k", 1 << 10},
+    {"kb", 1 << 10},  {"", 1},         {"b", 1},         {NULL, 0},
 };
 
 /* The leading decimal digits; `*end` is what follows. At least one digit. */
@@ -47,80 +48,72 @@ static int read_digits(const char *text, int64_t *out, const char **end)
     return 0;
 }
 
-static int scale(int64_t number, int64_t factor, int64_t max, int64_t *out)
+/* @param compare how a unit's name is compared with the text's, like strcmp(). */
+static int parse_with_unit(const char *text, const struct unit *units,
+                           int (*compare)(const char *a, const char *b), int64_t max, int64_t *out)
 {
-    int64_t value;
+    int64_t number;
+    const char *end;
+    int error = read_digits(text, &number, &end);
 
-    if (__builtin_mul_overflow(number, factor, &value) || value > max) {
+    if (error != 0) {
+        return error;
+    }
+    while (units->name && compare(end, units->name) != 0) {
+        units++;
+    }
+    if (!units->name) {
+        return -BW_EINVAL;
+    }
+    if (__builtin_mul_overflow(number, units->factor, &number) || number > max) {
         return -BW_ERANGE;
     }
-    *out = value;
+    *out = number;
     return 0;
+}
+
+/* In the largest unit that divides it. @param number not 0. */
+static void format_with_unit(int64_t number, const struct unit *units, char out[UNITS_TEXT_SIZE])
+{
+    while (number % units->factor != 0) {
+        units++;
+    }
+    (void)snprintf(out, UNITS_TEXT_SIZE, "%" PRId64 "%s", number / units->factor, units->name);
 }
 
 int duration_parse(const char *text, int64_t *out_ms)
 {
-    int64_t number;
-    const char *end;
-    int error = read_digits(text, &number, &end);
+    /* seconds or milliseconds? only zero is the same in both */
+    const char *digits = text + strspn(text, "0");
 
-    if (error != 0) {
-        return error;
+    if (digits > text && *digits == '\0') {
+        *out_ms = 0;
+        return 0;
     }
-    if (*end == '\0') { /* seconds or milliseconds? only zero is the same in both */
-        return number == 0 ? scale(0, 1, DURATION_MAX_MS, out_ms) : -BW_EINVAL;
-    }
-    for (const struct unit *unit = duration_units; unit->name; unit++) {
-        if (strcmp(end, unit->name) == 0) {
-            return scale(number, unit->factor, DURATION_MAX_MS, out_ms);
-        }
-    }
-    return -BW_EINVAL;
+    return parse_with_unit(text, duration_units, strcmp, DURATION_MAX_MS, out_ms);
 }
 
 void duration_format(int64_t ms, char out[UNITS_TEXT_SIZE])
 {
-    static const struct unit by_size[] = {{"h", 60 * 60 * 1000}, {"m", 60 * 1000}, {"s", 1000}};
-
-    for (size_t i = 0; ms != 0 && i < sizeof(by_size) / sizeof(by_size[0]); i++) {
-        if (ms % by_size[i].factor == 0) {
-            (void)snprintf(out, UNITS_TEXT_SIZE, "%" PRId64 "%s", ms / by_size[i].factor,
-                           by_size[i].name);
-            return;
-        }
+    if (ms == 0) {
+        (void)snprintf(out, UNITS_TEXT_SIZE, "0s");
+    } else {
+        format_with_unit(ms, duration_units, out);
     }
-    (void)snprintf(out, UNITS_TEXT_SIZE, "%" PRId64 "%s", ms, ms == 0 ? "s" : "ms");
 }
 
 int bytes_parse(const char *text, int64_t *out_bytes)
 {
-    int64_t number;
-    const char *end;
-    int error = read_digits(text, &number, &end);
-
-    if (error != 0) {
-        return error;
-    }
-    for (const struct unit *unit = byte_units; unit->name; unit++) {
-        if (strcasecmp(end, unit->name) == 0) {
-            return scale(number, unit->factor, INT64_MAX, out_bytes);
-        }
-    }
-    return -BW_EINVAL;
+    return parse_with_unit(text, byte_units, strcasecmp, INT64_MAX, out_bytes);
 }
 
 void bytes_format(int64_t bytes, char out[UNITS_TEXT_SIZE])
 {
-    static const struct unit by_size[] = {{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}};
-
-    for (size_t i = 0; bytes != 0 && i < sizeof(by_size) / sizeof(by_size[0]); i++) {
-        if (bytes % by_size[i].factor == 0) {
-            (void)snprintf(out, UNITS_TEXT_SIZE, "%" PRId64 "%s", bytes / by_size[i].factor,
-                           by_size[i].name);
-            return;
-        }
+    if (bytes == 0) {
+        (void)snprintf(out, UNITS_TEXT_SIZE, "0");
+    } else {
+        format_with_unit(bytes, byte_units, out);
     }
-    (void)snprintf(out, UNITS_TEXT_SIZE, "%" PRId64, bytes);
 }
 
 int integer_parse(const char *text, int64_t min, int64_t max, int64_t *out)

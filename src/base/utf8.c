@@ -1,5 +1,5 @@
 /*
- * See utf8.h. The table of well-formed byte sequences, Unicode 3.9: only the second byte's range
+ * UTF-8 by the table of well-formed byte sequences, Unicode 3.9: only the second byte's range
  * depends on the first.
  */
 #include "bellwether/base/utf8.h"

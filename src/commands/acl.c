@@ -154,17 +154,12 @@ static bool is_plain(char c)
  */
 static bool read_name(const char *text, size_t size, char out[COMMAND_NAME_SIZE])
 {
-    if (size == 0 || size >= COMMAND_NAME_SIZE) {
-        return false;
-    }
     for (size_t i = 0; i < size; i++) {
         if (!is_plain(text[i]) && !is_one_of(text[i], "-_.:")) {
             return false;
         }
-        out[i] = (char)(text[i] >= 'A' && text[i] <= 'Z' ? text[i] - 'A' + 'a' : text[i]);
     }
-    out[size] = '\0';
-    return true;
+    return command_name_copy(out, text, size);
 }
 
 /* An ACL's rules on passwords are not repeated: somebody pasted a whole ACL. */

@@ -38,8 +38,8 @@ bool command_reads_only(const char *name);
 /** What of its arguments has to be looked at. */
 enum command_care command_care_of(const char *name);
 /**
- * All commands that these three know, one by one. @param i from 0. @return false: there are no
- * more.
+ * All commands that command_never(), command_reads_only() and command_care_of() know, one by one.
+ * @param i from 0. @return false: there are no more.
  */
 bool command_noted(size_t i, const char **name, const char **sub);
 

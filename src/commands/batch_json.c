@@ -11,9 +11,9 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "batch_build.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/commands/batch.h"
 #include "bellwether/redis/json_result.h"
 
 #define USAGE_ONE "it takes a list such as [\"SET\",\"key\",\"value\"]"
@@ -505,11 +505,6 @@ static size_t count_brackets(const struct body *body)
     return n;
 }
 
-static bool put_one(struct body *body, struct batch **batch, char error[BATCH_ERROR_SIZE])
-{
-    return put_command(body, *batch, &(*batch)->commands[0], 0, error);
-}
-
 /* The elements behind the bracket. */
 static bool put_many(struct body *body, struct batch **batch, size_t room,
                      char error[BATCH_ERROR_SIZE])
@@ -565,7 +560,7 @@ static bool put_all(struct body *body, enum batch_shape shape, struct batch **ba
     *batch = batch_new(room);
     (void)buffer_reserve(&(*batch)->wire, (size_t)(body->end - body->begin) + WIRE_BESIDE);
     if (shape == BATCH_ONE) {
-        return put_one(body, batch, error);
+        return put_command(body, *batch, &(*batch)->commands[0], 0, error);
     }
     (*batch)->n = 0;
     (*batch)->many = true;

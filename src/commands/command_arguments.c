@@ -1,28 +1,16 @@
 /*
  * What a command's arguments decide, where its name alone does not: see enum command_care.
  */
-#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
+#include "bellwether/commands/batch.h"
 #include "bellwether/commands/command_table.h"
 
 #define NEVER_BLOCKS_WITH \
     "never with BLOCK: it would block the connection, which is shared; ask again without BLOCK"
 #define NEVER_SENTINEL \
     "never to channels of __sentinel__: Sentinels follow what is said there, and who may say it picks the master"
-
-/* The next argument in RESP that batch.c wrote: "$3\r\nGET\r\n". */
-static const char *next_argument(const char **at, size_t *size)
-{
-    char *end;
-    const char *bytes;
-
-    *size = (size_t)strtoul(*at + 1, &end, 10);
-    bytes = end + 2;
-    *at = bytes + *size + 2;
-    return bytes;
-}
 
 static bool argument_is(const char *bytes, size_t size, const char *word)
 {
@@ -37,7 +25,7 @@ static bool has_block(const char *at, size_t n)
 {
     for (size_t i = 1; i < n; i++) {
         size_t size;
-        const char *bytes = next_argument(&at, &size);
+        const char *bytes = batch_next_argument(&at, &size);
         size_t values = argument_is(bytes, size, "GROUP")   ? 2
                         : argument_is(bytes, size, "COUNT") ? 1
                                                             : 0;
@@ -49,7 +37,7 @@ static bool has_block(const char *at, size_t n)
             return true;
         }
         for (; values > 0 && i + 1 < n; values--, i++) {
-            (void)next_argument(&at, &size);
+            (void)batch_next_argument(&at, &size);
         }
     }
     return false;
@@ -62,14 +50,12 @@ const char *command_arguments_refused(enum command_care care, const char *wire, 
     const char *bytes;
     size_t size;
 
-    while (*at++ != '\n') { /* how many there are; no text ends here */
-    }
-    (void)next_argument(&at, &size); /* the name */
+    (void)batch_next_argument(&at, &size); /* the name */
     if (care == COMMAND_CARE_BLOCK) {
         return has_block(at, n) ? NEVER_BLOCKS_WITH : NULL;
     }
     if (care == COMMAND_CARE_CHANNEL && n > 1) {
-        bytes = next_argument(&at, &size);
+        bytes = batch_next_argument(&at, &size);
         return size >= sizeof(bus) - 1 && memcmp(bytes, bus, sizeof(bus) - 1) == 0 ? NEVER_SENTINEL
                                                                                    : NULL;
     }

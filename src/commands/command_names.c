@@ -5,7 +5,6 @@
  */
 #include "command_names.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/names.h"
@@ -89,6 +88,18 @@ static const char *const names[] = {
 
 #define N_NAMES (sizeof(names) / sizeof(names[0]))
 #define N_CATEGORIES (sizeof(categories) / sizeof(categories[0]))
+
+bool command_name_copy(char out[COMMAND_NAME_SIZE], const char *bytes, size_t size)
+{
+    if (size == 0 || size >= COMMAND_NAME_SIZE || memchr(bytes, '\0', size)) {
+        return false;
+    }
+    for (size_t i = 0; i < size; i++) {
+        out[i] = (char)(bytes[i] >= 'A' && bytes[i] <= 'Z' ? bytes[i] - 'A' + 'a' : bytes[i]);
+    }
+    out[size] = '\0';
+    return true;
+}
 
 bool command_category_exists(const char *category)
 {

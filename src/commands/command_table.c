@@ -253,18 +253,8 @@ static bool read_name(const redisReply *reply, bool below, char out[COMMAND_NAME
 {
     const char *bar = below ? memchr(reply->str, '|', reply->len) : NULL;
     size_t skipped = !bar ? 0 : (size_t)(bar - reply->str) + 1;
-    size_t size = reply->len - skipped;
 
-    if (size == 0 || size >= COMMAND_NAME_SIZE || memchr(reply->str + skipped, '\0', size)) {
-        return false;
-    }
-    for (size_t i = 0; i < size; i++) {
-        char c = reply->str[skipped + i];
-
-        out[i] = (char)(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
-    }
-    out[size] = '\0';
-    return true;
+    return command_name_copy(out, reply->str + skipped, reply->len - skipped);
 }
 
 /*

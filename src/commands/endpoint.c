@@ -9,7 +9,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "bellwether/base/backoff.h"
 #include "bellwether/base/clock.h"
@@ -21,8 +20,13 @@ enum {
     BACKOFF_MAX_MS = 1000,
     TELL_EVERY_MS = 20,
     FILL_BYTES = 64 * 1024,
-    CLOG_BYTES = 256 * 1024,
 };
+
+/* The only place where the state changes; whatever was left stays so. */
+static void move(struct pool_endpoint *endpoint, enum endpoint_state state)
+{
+    endpoint->state = endpoint->state == ENDPOINT_LEFT ? ENDPOINT_LEFT : state;
+}
 
 /* ---- what is told ---- */
 
@@ -39,8 +43,11 @@ void endpoint_tell(struct pool_endpoint *endpoint, enum suspicion what)
     endpoint->owner->hooks->suspect(endpoint->owner->data, what, &endpoint->address);
 }
 
-static void tell_answered(const struct pool_endpoint *endpoint)
+/* The endpoint's timer, as well. */
+static void tell_answered(void *data)
 {
+    const struct pool_endpoint *endpoint = data;
+
     endpoint->owner->hooks->answered(endpoint->owner->data);
 }
 
@@ -72,7 +79,7 @@ static void on_ready(struct pool_conn *pool_conn)
     struct pool_endpoint *endpoint = pool_conn->endpoint;
 
     endpoint->failures = 0;
-    endpoint->hopeless = false;
+    move(endpoint, ENDPOINT_USED);
     endpoint->retry_ms = 0;
     endpoint->owner->hooks->ready(pool_conn);
 }
@@ -84,7 +91,7 @@ static void on_refused(struct pool_conn *pool_conn, enum pool_conn_refusal why, 
     if (why == POOL_CONN_NO_MASTER) {
         endpoint_tell(endpoint, SUSPICION_ROLE);
     }
-    endpoint->hopeless = why == POOL_CONN_REFUSED_FOR_GOOD;
+    move(endpoint, why == POOL_CONN_REFUSED_FOR_GOOD ? ENDPOINT_HOPELESS : ENDPOINT_USED);
     endpoint->owner->hooks->lost(endpoint, false, words);
     drop(pool_conn);
 }
@@ -107,7 +114,7 @@ static void open_one(struct pool_endpoint *endpoint)
     static const struct pool_conn_hooks hooks = {
         .ready = on_ready, .refused = on_refused, .closed = on_closed};
 
-    endpoint->hopeless = false;
+    move(endpoint, ENDPOINT_USED);
     endpoint->pool_conns[endpoint->n_pool_conns++] = pool_conn_open(endpoint, &hooks);
 }
 
@@ -221,19 +228,6 @@ static bool is_filling(const struct pool_conn *pool_conn)
     return queued > 0 && queued < FILL_BYTES;
 }
 
-/*
- * Where the socket has no room, more of it would only wait in memory without a bound, and have run
- * late or nobody knows: it waits in the queue.
- */
-bool pool_conn_takes(struct pool_conn *pool_conn)
-{
-    bool takes =
-        pool_conn->state != POOL_CONN_SILENT && redis_conn_clogged(pool_conn->conn) < CLOG_BYTES;
-
-    pool_conn->passed_by = pool_conn->passed_by || !takes;
-    return takes;
-}
-
 /* A reply that nobody wants any more holds up those behind it, too. */
 static size_t load_of(const struct pool_conn *pool_conn)
 {
@@ -269,21 +263,7 @@ struct pool_conn *endpoint_pool_conn(struct pool_endpoint *endpoint)
 
 /* ---- what happens to commands in flight ---- */
 
-void pool_conn_release(struct pool_conn *pool_conn, bool was_live, bool answered)
-{
-    pool_conn->in_flight--;
-    pool_conn->live -= was_live;
-    if (!answered) {
-        return;
-    }
-    pool_conn_move(pool_conn, POOL_CONN_READY); /* it lives */
-    if (pool_conn->passed_by) {
-        tell_answered(pool_conn->endpoint);
-    }
-    pool_conn->passed_by = false;
-}
-
-void pool_conn_is_late(struct pool_conn *pool_conn, size_t n, uint64_t received)
+void endpoint_conn_is_late(struct pool_conn *pool_conn, size_t n, uint64_t received)
 {
     struct pool_endpoint *endpoint = pool_conn->endpoint;
     bool slow = redis_conn_received(pool_conn->conn) != received; /* but alive */
@@ -302,11 +282,6 @@ void pool_conn_is_late(struct pool_conn *pool_conn, size_t n, uint64_t received)
 
 /* ---- life ---- */
 
-static void on_timer(void *data)
-{
-    tell_answered(data);
-}
-
 struct pool_endpoint *endpoint_new(const struct endpoint_owner *owner,
                                    const struct address *address, bool is_replica)
 {
@@ -316,7 +291,7 @@ struct pool_endpoint *endpoint_new(const struct endpoint_owner *owner,
     endpoint->address = *address;
     endpoint->is_replica = is_replica;
     endpoint->pool_conns = mem_new(owner->config->size, sizeof(struct pool_conn *));
-    endpoint->timer = loop_timer_new(owner->loop, on_timer, endpoint);
+    endpoint->timer = loop_timer_new(owner->loop, tell_answered, endpoint);
     return endpoint;
 }
 
@@ -332,7 +307,7 @@ void endpoint_withdraw(struct pool_endpoint *endpoint)
 
 void endpoint_close(struct pool_endpoint *endpoint)
 {
-    endpoint->left = true;
+    move(endpoint, ENDPOINT_LEFT);
     while (endpoint->n_pool_conns > 0) {
         drop(endpoint->pool_conns[endpoint->n_pool_conns - 1]);
     }

@@ -40,6 +40,12 @@ struct endpoint_owner {
     uint64_t switches;   /* of the master's generation, with its address */
 };
 
+enum endpoint_state {
+    ENDPOINT_USED,
+    ENDPOINT_HOPELESS, /* the last failure was of a kind that no time mends: nobody waits for it */
+    ENDPOINT_LEFT,     /* nobody goes there any more: its connections are being closed */
+};
+
 /* Whether MULTI and EXEC may be said. */
 enum endpoint_multi { MULTI_UNKNOWN, MULTI_ASKED, MULTI_KNOWN };
 
@@ -50,10 +56,9 @@ struct pool_endpoint {
     struct pool_conn **pool_conns;
     size_t n_pool_conns;
     unsigned failures; /* in a row */
-    bool left;         /* nobody goes there any more: its connections are being closed */
-    bool hopeless;     /* the last one was of a kind that no time mends: nobody waits for it */
-    int64_t retry_ms;  /* boot clock: not dialled before */
-    int64_t told_ms;   /* when the watcher was told something last */
+    enum endpoint_state state;
+    int64_t retry_ms; /* boot clock: not dialled before */
+    int64_t told_ms;  /* when the watcher was told something last */
     struct loop_timer *timer;
     enum endpoint_multi multi;
     char multi_refusal[POOL_WORDS_SIZE]; /* why there can be no transactions; "" they can be */
@@ -83,8 +88,6 @@ void endpoint_tell(struct pool_endpoint *endpoint, enum suspicion what);
  * sense.
  */
 struct pool_conn *endpoint_pool_conn(struct pool_endpoint *endpoint);
-/** Whether it may be given something new; else its owner is told `answered` once it may again. */
-bool pool_conn_takes(struct pool_conn *pool_conn);
 /** Whether this server has the tag: one of its connections tells, or none is known yet. */
 enum cursor_owner endpoint_owns_cursor(const struct pool_endpoint *endpoint, uint32_t cursor_tag);
 /**
@@ -97,12 +100,10 @@ void endpoint_ask_multi(struct pool_conn *pool_conn);
 /** What was found out is void: the next transaction asks again. */
 void endpoint_doubt_multi(struct pool_endpoint *endpoint);
 
-/** One of its commands in flight is done with. */
-void pool_conn_release(struct pool_conn *pool_conn, bool was_live, bool answered);
 /**
- * `n` of its commands in flight are orphans from now on. @param received redis_conn_received() when
- * the oldest of them was sent.
+ * `n` commands in flight on this connection are orphans from now on. @param received
+ * redis_conn_received() when the oldest of them was sent.
  */
-void pool_conn_is_late(struct pool_conn *pool_conn, size_t n, uint64_t received);
+void endpoint_conn_is_late(struct pool_conn *pool_conn, size_t n, uint64_t received);
 
 #endif

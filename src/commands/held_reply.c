@@ -16,65 +16,45 @@ void held_reply_keep(struct request_run *run, size_t i)
 {
     struct master_pool *master_pool = run->master_pool;
 
-    if (run->n_held++ == 0) {
-        list_insert_after(&master_pool->held, NULL, &run->held);
-    }
-    run->states[i].held_ms = clock_boot_ms();
+    command_run_move(run, i, COMMAND_HELD);
+    run->commands[i].held_ms = clock_boot_ms();
     if (!loop_timer_armed(master_pool->held_reply_timer)) {
         loop_timer_start(master_pool->held_reply_timer, HOLD_MS);
     }
 }
 
-void held_reply_drop(struct request_run *run, size_t i, bool counts)
+/* A command whose answer is held ends with it, or, since a promotion began, nobody knows. */
+static void end(struct request_run *run, size_t i, bool believed)
 {
-    run->states[i].held_ms = 0;
-    if (--run->n_held == 0) {
-        list_remove(&run->master_pool->held, &run->held);
-    }
-    if (!counts) {
-        buffer_release(&run->request->items[i].json);
-    }
-}
-
-/* The answer counts, or, since a promotion began, nobody knows. */
-static void end_item(struct request_run *run, size_t i, bool believed)
-{
-    held_reply_drop(run, i, believed);
     if (believed) {
-        request_run_item_ends(run, i, ITEM_DONE);
+        command_run_ends(run, i, OUTCOME_DONE);
     } else {
-        (void)request_run_settle(run, i, NULL, MISHAP_FENCED, NULL);
+        buffer_release(&run->request->commands[i].json);
+        command_run_move(run, i, COMMAND_WAITING);
+        (void)command_run_settle(run, i, NULL, MISHAP_FENCED, NULL);
     }
 }
 
 /*
- * Those answered by `until_ms` are believed. @param rest whether the others are lost; else they
+ * Answers that came by `until_ms` are believed. @param rest whether the others are lost; else they
  * stay.
  */
-static void look_at_request_run(struct request_run *run, int64_t until_ms, bool rest)
+static void look(struct master_pool *master_pool, int64_t until_ms, bool rest)
 {
-    for (size_t i = 0; i < run->request->n_items && run->n_held > 0; i++) {
-        int64_t held_ms = run->states[i].held_ms;
+    LIST_EACH_MAY_LEAVE(struct request_run, run, &master_pool->held, held) {
+        for (size_t i = 0; i < run->request->n_commands && run->n[COMMAND_HELD] > 0; i++) {
+            bool believed = run->commands[i].held_ms <= until_ms;
 
-        if (held_ms != 0 && (held_ms <= until_ms || rest)) {
-            end_item(run, i, held_ms <= until_ms);
+            if (run->commands[i].state == COMMAND_HELD && (believed || rest)) {
+                end(run, i, believed);
+            }
         }
     }
 }
 
-static void look(struct master_pool *master_pool, int64_t until_ms, bool rest)
-{
-    struct list_link *next;
-
-    for (struct list_link *link = master_pool->held.first; link; link = next) {
-        next = link->next;
-        look_at_request_run(LIST_OWNER(link, struct request_run, held), until_ms, rest);
-    }
-}
-
 /*
- * Not before this thread has read what the watcher has heard: a promotion may have begun long ago
- * where it was busy.
+ * Answers are believed not before this thread has read what the watcher has heard: where it was
+ * busy a promotion may have begun long ago.
  */
 void held_replies_due(void *data)
 {

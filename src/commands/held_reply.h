@@ -2,12 +2,10 @@
 #ifndef BELLWETHER_COMMANDS_HELD_REPLY_H
 #define BELLWETHER_COMMANDS_HELD_REPLY_H
 
-#include "pool_state.h"
+#include "request_run.h"
 
-/** Keep this item's answer, which is in its `json`, for a moment. */
+/** Keep the command's answer, which is in its `json`, for a moment. */
 void held_reply_keep(struct request_run *run, size_t i);
-/** It is kept no longer, and has no outcome. @param counts whether the answer stays. */
-void held_reply_drop(struct request_run *run, size_t i, bool counts);
 /** The fence is down, or a promotion has begun. */
 void held_replies_end(struct master_pool *master_pool, bool promoted);
 /** The timer of a master pool, which is `data`. */

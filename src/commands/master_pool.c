@@ -14,10 +14,10 @@
 #include "bellwether/base/memory.h"
 #include "bellwether/base/names.h"
 #include "held_reply.h"
-#include "pool_request.h"
 #include "pool_route.h"
 #include "request_outcome.h"
-#include "request_queue.h"
+#include "request_run.h"
+#include "request_send.h"
 
 enum { STALL_LOOK_MS = 100 };
 
@@ -42,7 +42,7 @@ struct master_pool *master_pool_find(const struct pool *pool, const char *name)
     return found ? pool->master_pools[place] : NULL;
 }
 
-/* Nobody knows this master any more, and nobody waits for it. */
+/* Free a master pool whose master no snapshot shows any more, and for which nobody waits. */
 static void forget(struct master_pool *master_pool)
 {
     struct pool *pool = master_pool->pool;
@@ -57,7 +57,7 @@ static void forget(struct master_pool *master_pool)
 
 /* ---- the queue ---- */
 
-/* That the watcher is alive again is no news: it is looked for. */
+/* No message tells that the watcher is alive again: the timer looks. */
 static void watch_stall(struct master_pool *master_pool)
 {
     if (master_pool->waiting.first && pool_is_stalled(master_pool->pool) &&
@@ -68,30 +68,26 @@ static void watch_stall(struct master_pool *master_pool)
 
 void master_pool_wait(struct request_run *run)
 {
-    request_queue_add(run);
+    request_run_wait(run);
     watch_stall(run->master_pool);
 }
 
 /*
- * Whoever can go goes, the longest waiting first. A run may leave the queue in here, and only the
- * one that is looked at.
+ * Send what may be sent of the requests that wait, the longest waiting first; only the one at hand
+ * leaves the queue in here. Run when a turn ends, and by the timer.
  */
 static void dispatch(void *data)
 {
     struct master_pool *master_pool = data;
-    struct list_link *next;
     int64_t now_ms = clock_boot_ms(), wake_ms = 0;
 
-    for (struct list_link *link = master_pool->waiting.first; link; link = next) {
-        struct request_run *run = LIST_OWNER(link, struct request_run, waiting);
-
-        next = link->next;
+    LIST_EACH_MAY_LEAVE(struct request_run, run, &master_pool->waiting, waiting) {
         if (run->rest_until_ms > now_ms) {
             if (wake_ms == 0 || run->rest_until_ms < wake_ms) {
                 wake_ms = run->rest_until_ms;
             }
         } else {
-            (void)request_run_go(run);
+            (void)request_run_send(run);
         }
     }
     if (wake_ms != 0) {
@@ -101,11 +97,6 @@ static void dispatch(void *data)
     if (!master_pool->shown && master_pool->n_runs == 0) {
         forget(master_pool); /* its connections, too */
     }
-}
-
-static void on_timer(void *data)
-{
-    dispatch(data);
 }
 
 /* ---- snapshots ---- */
@@ -120,13 +111,13 @@ static bool is_shown(const struct master_pool *master_pool, const struct address
     return false;
 }
 
-/* Requests that wait for it choose anew. */
+/* Close and free an endpoint; requests that wait for it choose anew. */
 static void leave(struct master_pool *master_pool, struct pool_endpoint *endpoint)
 {
     endpoint_close(endpoint);
     LIST_EACH(struct request_run, run, &master_pool->waiting, waiting) {
-        if (run->endpoint == endpoint) {
-            run->endpoint = NULL;
+        if (run->replica == endpoint) {
+            run->replica = NULL;
         }
     }
     endpoint_free(endpoint);
@@ -146,7 +137,10 @@ static void forget_replicas(struct master_pool *master_pool)
     }
 }
 
-/* Wherever a command still may run, it does so now: what it rested for is over. */
+/*
+ * The old master's connections go. Requests that wait are sent to the new one at once: what they
+ * rested for is over.
+ */
 static void begin_generation(struct master_pool *master_pool)
 {
     struct pool_endpoint *old = master_pool->master;
@@ -176,7 +170,7 @@ void master_pool_take(struct master_pool *master_pool, struct snapshot_master *m
 
     if (master == before) {
         if (master_pool->waiting.first) {
-            request_queue_wake(master_pool); /* a stall may be over */
+            master_pool_wake(master_pool); /* a stall may be over */
         }
         return;
     }
@@ -196,7 +190,7 @@ void master_pool_take(struct master_pool *master_pool, struct snapshot_master *m
     }
     forget_replicas(master_pool);
     snapshot_master_unref(before);
-    request_queue_wake(master_pool);
+    master_pool_wake(master_pool);
 }
 
 /* ---- life ---- */
@@ -223,7 +217,7 @@ static struct master_pool *make(struct pool *pool, const char *name)
                                                  .login = login_of(pool, name),
                                                  .hooks = &pool_route_hooks,
                                                  .data = master_pool};
-    master_pool->timer = loop_timer_new(pool->loop, on_timer, master_pool);
+    master_pool->timer = loop_timer_new(pool->loop, dispatch, master_pool);
     master_pool->held_reply_timer = loop_timer_new(pool->loop, held_replies_due, master_pool);
     master_pool->dispatch = (struct loop_later){.run = dispatch, .data = master_pool};
     return master_pool;

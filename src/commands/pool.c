@@ -1,15 +1,13 @@
 /* The life of the pool, what snapshots and credentials mean to it, and when requests expire. */
 #include <stdlib.h>
-#include <string.h>
 
-#include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
+#include "in_flight.h"
 #include "master_pool.h"
-#include "pool_answer.h"
-#include "pool_request.h"
 #include "request_outcome.h"
-#include "request_queue.h"
+#include "request_run.h"
+#include "request_send.h"
 
 /* ---- deadlines ---- */
 
@@ -19,8 +17,8 @@ static struct request_run *first_of(const struct pool *pool)
 }
 
 /*
- * The timer is left alone while requests come and go: it fires at an old deadline now and then and
- * finds nothing.
+ * The timer is left alone while requests come and go: now and then it fires at the deadline of one
+ * that has ended, and finds nothing.
  */
 static void expire(void *data)
 {
@@ -57,11 +55,11 @@ bool pool_look(const struct pool *pool, const char *master, struct pool_view *ou
     if (!master_pool) {
         return false;
     }
-    *out = (struct pool_view){.waiting = master_pool->n_waiting, .has_table = false};
-    out->has_table =
-        master_pool->commands_table && command_table_has_table(master_pool->commands_table);
-    out->closed =
-        master_pool->commands_table ? command_table_closed(master_pool->commands_table) : NULL;
+    *out = (struct pool_view){.waiting = master_pool->n_waiting};
+    if (master_pool->commands_table) {
+        out->has_table = command_table_has_table(master_pool->commands_table);
+        out->closed = command_table_closed(master_pool->commands_table);
+    }
     for (size_t i = 0; master_pool->master && i < master_pool->master->n_pool_conns; i++) {
         const struct pool_conn *pool_conn = master_pool->master->pool_conns[i];
 
@@ -75,70 +73,29 @@ bool pool_look(const struct pool *pool, const char *master, struct pool_view *ou
 
 /* ---- requests ---- */
 
-struct pool_request *pool_request_new(void)
-{
-    return mem_new(1, sizeof(struct pool_request));
-}
-
-/* One allocation holds the run, its items and what the pool keeps of each. */
-static struct request_run *request_run_new(struct pool *pool, struct pool_request *request)
-{
-    size_t n = request->transaction ? 1 : request->batch->n;
-    struct request_run *run =
-        budget_new(1, sizeof(*run) + n * (sizeof(*run->states) + sizeof(*request->items)));
-
-    run->states = (struct item_state *)(run + 1);
-    request->items = (struct pool_command *)(run->states + n);
-    request->n_items = n;
-    request->run = run;
-    run->request = request;
-    run->master_pool = master_pool_of(pool, request->master);
-    run->master_pool->n_runs++;
-    run->arrived_us = clock_boot_us();
-    run->deadline_ms = run->arrived_us / 1000 + pool->config->command_timeout_ms;
-    run->pending = n;
-    for (size_t i = 0; i < n; i++) {
-        request->items[i].outcome = ITEM_PENDING;
-    }
-    return run;
-}
-
 bool pool_run(struct pool *pool, struct pool_request *request)
 {
-    struct request_run *run = request_run_new(pool, request);
+    struct request_run *run = request_run_new(master_pool_of(pool, request->master), request);
 
-    run->inline_ = true;
     if (pool->draining) {
         request_run_refuse(run, "NOTSENT the daemon is shutting down; nothing was sent");
     } else {
-        request_deadline_start(run);
-        if (!request_run_go(run) && run->pending > 0) {
+        request_run_start_deadline(run);
+        if (!request_run_send(run) && !request_run_has_ended(run)) {
             master_pool_wait(run);
         }
     }
-    run->inline_ = false;
-    return run->pending == 0;
+    run->is_new = false;
+    return request_run_has_ended(run);
 }
 
 void pool_request_release(struct pool_request *request)
 {
-    for (size_t i = 0; i < request->n_items; i++) {
-        buffer_release(&request->items[i].json);
+    for (size_t i = 0; i < request->n_commands; i++) {
+        buffer_release(&request->commands[i].json);
     }
     batch_free(request->batch);
-    if (request->run) {
-        free(request->run->tried);
-    }
-    budget_free(request->run);
-}
-
-void pool_request_free(struct pool_request *request)
-{
-    if (!request) {
-        return;
-    }
-    pool_request_release(request);
-    free(request);
+    request_run_free(request->run);
 }
 
 /* ---- credentials ---- */
@@ -191,20 +148,15 @@ struct pool *pool_new(struct loop *loop, const struct pool_config *config, _Atom
 
 void pool_drain(struct pool *pool)
 {
-    struct list_link *next;
-
     pool->draining = true;
-    for (struct list_link *link = pool->by_deadline.first; link; link = next) {
-        struct request_run *run = LIST_OWNER(link, struct request_run, by_deadline);
-
-        next = link->next;
-        if (request_queue_has(run)) {
+    LIST_EACH_MAY_LEAVE(struct request_run, run, &pool->by_deadline, by_deadline) {
+        if (request_run_waits(run)) {
             request_run_refuse(run, "NOTSENT the daemon is shutting down; this was not sent");
         }
     }
 }
 
-/* Their time is over, wherever they stand. */
+/* The time of every request is over, however far it is. */
 void pool_abandon(struct pool *pool)
 {
     pool->draining = true;

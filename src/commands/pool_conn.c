@@ -11,6 +11,8 @@
 #include "bellwether/redis/node_reply.h"
 #include "endpoint.h"
 
+enum { CLOG_BYTES = 256 * 1024 };
+
 /* ---- the state ---- */
 
 static enum metric_pool_state state_of(const struct pool_conn *pool_conn)
@@ -40,6 +42,43 @@ void pool_conn_move(struct pool_conn *pool_conn, enum pool_conn_state state)
     pool_conn_count(pool_conn);
 }
 
+/* Whoever waits for a connection may be able to go. */
+static void tell_answered(const struct pool_conn *pool_conn)
+{
+    const struct endpoint_owner *owner = pool_conn->endpoint->owner;
+
+    owner->hooks->answered(owner->data);
+}
+
+/* ---- what is in flight ---- */
+
+/*
+ * Where the socket has no room, more of it would only wait in memory without a bound, and have run
+ * late or nobody knows: it waits in the queue.
+ */
+bool pool_conn_takes(struct pool_conn *pool_conn)
+{
+    bool takes =
+        pool_conn->state != POOL_CONN_SILENT && redis_conn_clogged(pool_conn->conn) < CLOG_BYTES;
+
+    pool_conn->passed_by = pool_conn->passed_by || !takes;
+    return takes;
+}
+
+void pool_conn_release(struct pool_conn *pool_conn, bool was_live, bool answered)
+{
+    pool_conn->in_flight--;
+    pool_conn->live -= was_live;
+    if (!answered) {
+        return;
+    }
+    pool_conn_move(pool_conn, POOL_CONN_READY); /* it lives */
+    if (pool_conn->passed_by) {
+        tell_answered(pool_conn);
+    }
+    pool_conn->passed_by = false;
+}
+
 /* ---- which server it is ---- */
 
 /*
@@ -66,7 +105,7 @@ static void on_run_id(void *data, const redisReply *reply, enum redis_fail why)
         pool_conn->cursor_tag =
             cursor_tag_of((uint64_t)jitter_below(UINT32_MAX) << 32 | jitter_below(UINT32_MAX));
     }
-    endpoint->owner->hooks->answered(endpoint->owner->data);
+    tell_answered(pool_conn);
 }
 
 void pool_conn_ask_run_id(struct pool_conn *pool_conn)

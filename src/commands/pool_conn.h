@@ -55,6 +55,10 @@ void pool_conn_free(struct pool_conn *pool_conn);
 void pool_conn_move(struct pool_conn *pool_conn, enum pool_conn_state state);
 /** The metric follows what is in flight. */
 void pool_conn_count(struct pool_conn *pool_conn);
+/** Whether it may be given something new; else its owner is told `answered` once it may again. */
+bool pool_conn_takes(struct pool_conn *pool_conn);
+/** One of its commands in flight is done with. */
+void pool_conn_release(struct pool_conn *pool_conn, bool was_live, bool answered);
 /** Find out which server this is, for `cursor_tag`. */
 void pool_conn_ask_run_id(struct pool_conn *pool_conn);
 

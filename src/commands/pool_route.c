@@ -9,7 +9,7 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "request_outcome.h"
-#include "request_queue.h"
+#include "request_run.h"
 #include "table_fetch.h"
 
 /* ---- what endpoints tell ---- */
@@ -20,12 +20,12 @@ static void on_ready(struct pool_conn *pool_conn)
 
     master_pool->trouble[0] = '\0';
     table_fetch(master_pool, pool_conn);
-    request_queue_wake(master_pool);
+    master_pool_wake(master_pool);
 }
 
 static void on_answered(void *data)
 {
-    request_queue_wake(data);
+    master_pool_wake(data);
 }
 
 /* The runs that wait for a connection to this replica go on to the next one. */
@@ -37,8 +37,8 @@ static void send_waiting_on(struct pool_endpoint *endpoint)
         return;
     }
     LIST_EACH(struct request_run, run, &master_pool->waiting, waiting) {
-        if (run->endpoint == endpoint) {
-            request_run_leave_endpoint(run, &endpoint->address);
+        if (run->replica == endpoint) {
+            request_run_leave_replica(run, &endpoint->address);
         }
     }
 }
@@ -54,7 +54,7 @@ static void on_lost(struct pool_endpoint *endpoint, bool was_ready, const char *
                        address_format(&endpoint->address, text), words);
     }
     send_waiting_on(endpoint);
-    request_queue_wake(master_pool);
+    master_pool_wake(master_pool);
 }
 
 static void on_suspect(void *data, enum suspicion what, const struct address *address)
@@ -145,6 +145,7 @@ static struct pool_endpoint *choose_replica(struct master_pool *master_pool,
     return resting;
 }
 
+/* The replica that the cursor belongs to, else one that it may belong to. */
 static struct pool_endpoint *find_replica(struct master_pool *master_pool,
                                           const struct request_run *run, uint32_t cursor_tag)
 {
@@ -168,11 +169,6 @@ static struct pool_endpoint *find_replica(struct master_pool *master_pool,
 
 /* ---- where to ---- */
 
-bool pool_route_is_for_master(const struct request_run *run)
-{
-    return run->request->target == POOL_MASTER || run->to_master;
-}
-
 /* The connections to the published master. @return NULL: there is none that commands may go to. */
 static struct pool_endpoint *master_endpoint(struct master_pool *master_pool)
 {
@@ -194,25 +190,25 @@ static struct pool_endpoint *replica_endpoint(struct request_run *run)
 {
     struct master_pool *master_pool = run->master_pool;
 
-    if (run->endpoint && !may_use(master_pool, run, &run->endpoint->address)) {
-        run->endpoint = NULL; /* no longer */
+    if (run->replica && !may_use(master_pool, run, &run->replica->address)) {
+        run->replica = NULL; /* no longer */
     }
-    if (!run->endpoint) {
-        run->endpoint = choose_replica(master_pool, run);
+    if (!run->replica) {
+        run->replica = choose_replica(master_pool, run);
     }
-    if (!run->endpoint && master_pool->pool->config->replica_fallback) {
-        run->to_master = true;
+    if (!run->replica && master_pool->pool->config->replica_fallback) {
+        run->target = POOL_MASTER;
     }
-    return run->endpoint;
+    return run->replica;
 }
 
 struct pool_endpoint *pool_route_find(struct request_run *run, bool *over)
 {
-    struct pool_endpoint *endpoint = pool_route_is_for_master(run) ? NULL : replica_endpoint(run);
+    struct pool_endpoint *endpoint = run->target == POOL_MASTER ? NULL : replica_endpoint(run);
 
-    if (pool_route_is_for_master(run)) {
+    if (run->target == POOL_MASTER) {
         endpoint = master_endpoint(run->master_pool);
-        *over = endpoint && endpoint->hopeless && endpoint->n_pool_conns == 0 &&
+        *over = endpoint && endpoint->state == ENDPOINT_HOPELESS && endpoint->n_pool_conns == 0 &&
                 endpoint_rests(endpoint);
         return *over ? NULL : endpoint;
     }
@@ -256,8 +252,8 @@ struct pool_endpoint *pool_route_find_cursor(struct request_run *run, uint32_t t
     }
     *lost = !endpoint;
     if (endpoint) {
-        run->to_master = endpoint == master;
-        run->endpoint = endpoint == master ? NULL : endpoint;
+        run->target = endpoint == master ? POOL_MASTER : POOL_REPLICA;
+        run->replica = endpoint == master ? NULL : endpoint;
     }
     return endpoint;
 }

@@ -2,7 +2,7 @@
 #ifndef BELLWETHER_COMMANDS_POOL_ROUTE_H
 #define BELLWETHER_COMMANDS_POOL_ROUTE_H
 
-#include "pool_state.h"
+#include "request_run.h"
 
 /** Where its commands go now. @return NULL: nowhere; with `over` set they never will. */
 struct pool_endpoint *pool_route_find(struct request_run *run, bool *over);
@@ -11,8 +11,6 @@ struct pool_endpoint *pool_route_find_cursor(struct request_run *run, uint32_t t
                                              bool *lost);
 /** Whether what goes out behind others of its request still meets the conditions that they met. */
 bool pool_route_may_follow(const struct request_run *run);
-/** Whether it goes to the master, if only in place of a replica. */
-bool pool_route_is_for_master(const struct request_run *run);
 /** What endpoints tell a master pool, which is the hooks' `data`. */
 extern const struct endpoint_hooks pool_route_hooks;
 

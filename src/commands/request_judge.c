@@ -21,26 +21,26 @@ static const char *why_denied(const struct pool_request *request, const struct c
 static void say_unknown_command(struct request_run *run, size_t i, size_t number)
 {
     size_t size;
-    const char *name = batch_name(run->request->batch, i + number, &size);
+    const char *name = batch_argument(run->request->batch, i + number, 0, &size);
 
     if (run->request->transaction) {
-        request_run_item_fails(
-            run, i, ITEM_BAD,
+        command_run_fails(
+            run, i, OUTCOME_BAD,
             "EXECABORT Transaction discarded because of previous errors. (command %zu: ERR unknown "
             "command '%.*s')",
             number + 1, (int)size, name);
     } else {
-        request_run_item_fails(run, i, ITEM_BAD, "ERR unknown command '%.*s'", (int)size, name);
+        command_run_fails(run, i, OUTCOME_BAD, "ERR unknown command '%.*s'", (int)size, name);
     }
 }
 
 #define SCAN_LARGE \
     "SCANLOST the server's own cursor was too large to be handed out: this scan can't go on through this daemon"
 
-void request_run_lose_scan(struct request_run *run, size_t i, const char *words)
+void command_run_lose_scan(struct request_run *run, size_t i, const char *words)
 {
     run->request->scan_lost = true;
-    request_run_item_fails(run, i, ITEM_NOT_SENT, "%s", words);
+    command_run_fails(run, i, OUTCOME_NOT_SENT, "%s", words);
 }
 
 /*
@@ -52,7 +52,7 @@ static bool judge_cursor(struct request_run *run, size_t i, size_t number, size_
 {
     struct batch *batch = run->request->batch;
     struct command *command = &batch->commands[i + number];
-    struct item_state *state = &run->states[i];
+    struct command_run *command_run = &run->commands[i];
     uint32_t tag = CURSOR_TAG_NONE;
     uint64_t theirs = 0;
     size_t size;
@@ -63,25 +63,23 @@ static bool judge_cursor(struct request_run *run, size_t i, size_t number, size_
     }
     text = batch_argument(batch, i + number, at, &size);
     switch (cursor_read(text, size, &tag, &theirs)) {
-    case CURSOR_INVALID:
-        request_run_item_fails(run, i, ITEM_BAD, "ERR invalid cursor");
-        return false;
-    case CURSOR_LARGE: request_run_lose_scan(run, i, SCAN_LARGE); return false;
+    case CURSOR_INVALID: command_run_fails(run, i, OUTCOME_BAD, "ERR invalid cursor"); return false;
+    case CURSOR_LARGE: command_run_lose_scan(run, i, SCAN_LARGE); return false;
     case CURSOR_BEGINNING: break;
     case CURSOR_TAGGED:
         if (tag == CURSOR_TAG_NONE ||
-            (state->cursor_tag != CURSOR_TAG_NONE && state->cursor_tag != tag)) {
-            request_run_lose_scan(run, i, SCAN_LOST);
+            (command_run->cursor_tag != CURSOR_TAG_NONE && command_run->cursor_tag != tag)) {
+            command_run_lose_scan(run, i, SCAN_LOST);
             return false;
         }
-        state->cursor_tag = tag;
+        command_run->cursor_tag = tag;
         for (size_t k = size; k-- > 0; theirs /= 10) {
             text[k] = (char)('0' + theirs % 10);
         }
         break;
     }
     command->scans = true;
-    state->scans = true;
+    command_run->scans = true;
     return true;
 }
 
@@ -95,7 +93,7 @@ static bool judge_command(struct request_run *run, size_t i, size_t number, cons
     const struct batch *batch = run->request->batch;
     const struct command *command = &batch->commands[i + number];
     struct metrics_redis *counts = run->master_pool->pool->counts;
-    struct item_state *state = &run->states[i];
+    struct command_run *command_run = &run->commands[i];
     struct command_facts facts;
     const char *why;
     char where[48] = "";
@@ -114,8 +112,8 @@ static bool judge_command(struct request_run *run, size_t i, size_t number, cons
         why = command_arguments_refused(facts.care, batch_wire(batch, i + number),
                                         command->arguments);
     }
-    state->read_only = facts.read_only && (number == 0 || state->read_only);
-    state->script = facts.script || state->script;
+    command_run->read_only = facts.read_only && (number == 0 || command_run->read_only);
+    command_run->script = facts.script || command_run->script;
     if (!why && (facts.care == COMMAND_CARE_CURSOR || facts.care == COMMAND_CARE_CURSOR_OF_KEY)) {
         return judge_cursor(run, i, number, facts.care == COMMAND_CARE_CURSOR ? 1 : 2);
     }
@@ -126,9 +124,8 @@ static bool judge_command(struct request_run *run, size_t i, size_t number, cons
     if (run->request->transaction) {
         snprintf(where, sizeof(where), "command %zu: ", number + 1);
     }
-    request_run_item_fails(run, i, ITEM_DENIED,
-                           "NOPERM %sthis daemon does not run '%s' for you: %s", where,
-                           command->name, why);
+    command_run_fails(run, i, OUTCOME_DENIED, "NOPERM %sthis daemon does not run '%s' for you: %s",
+                      where, command->name, why);
     return false;
 }
 
@@ -142,8 +139,7 @@ static bool judge_next(struct request_run *run, const char **ask)
         return judge_command(run, 0, i, ask);
     }
     if (request->batch->commands[i].error) {
-        request_run_item_fails(run, i, ITEM_BAD, "BADREQUEST %s",
-                               request->batch->commands[i].error);
+        command_run_fails(run, i, OUTCOME_BAD, "BADREQUEST %s", request->batch->commands[i].error);
     } else {
         (void)judge_command(run, i, 0, ask);
     }
@@ -153,7 +149,7 @@ static bool judge_next(struct request_run *run, const char **ask)
 bool request_run_judge(struct request_run *run, const char **ask)
 {
     *ask = NULL;
-    if (run->judged) {
+    if (run->n_judged == run->request->batch->n) {
         return true;
     }
     if (!run->master_pool->commands_table) {
@@ -163,6 +159,5 @@ bool request_run_judge(struct request_run *run, const char **ask)
     while (run->n_judged < run->request->batch->n && judge_next(run, ask)) {
         run->n_judged++;
     }
-    run->judged = !*ask;
-    return run->judged;
+    return !*ask;
 }

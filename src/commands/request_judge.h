@@ -2,7 +2,7 @@
 #ifndef BELLWETHER_COMMANDS_REQUEST_JUDGE_H
 #define BELLWETHER_COMMANDS_REQUEST_JUDGE_H
 
-#include "pool_state.h"
+#include "request_run.h"
 
 #define SCAN_LOST \
     "SCANLOST the server that this cursor belongs to is not served any more: begin the scan again, with 0"
@@ -14,6 +14,6 @@
  */
 bool request_run_judge(struct request_run *run, const char **ask);
 /** Its cursor leads nowhere any more. @param words begin with SCANLOST. */
-void request_run_lose_scan(struct request_run *run, size_t i, const char *words);
+void command_run_lose_scan(struct request_run *run, size_t i, const char *words);
 
 #endif

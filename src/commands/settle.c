@@ -1,6 +1,4 @@
-/*
- * The settlement table as a table: what happened to a command, what it is, what is done about it.
- */
+/* What happened to a command, what it is, and what is done about it, as a table. */
 #include "settle.h"
 
 #include <stddef.h>

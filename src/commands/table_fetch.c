@@ -8,7 +8,6 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
-#include "request_queue.h"
 
 static void say_closed(const struct master_pool *master_pool)
 {
@@ -17,10 +16,12 @@ static void say_closed(const struct master_pool *master_pool)
               LOG_STR("rule", command_table_closed(master_pool->commands_table)));
 }
 
-static void take_table(struct master_pool *master_pool, const redisReply *reply)
+static void on_table(void *data, const redisReply *reply, enum redis_fail why)
 {
+    struct master_pool *master_pool = data;
     struct command_table *commands_table;
 
+    (void)why;
     if (!reply) {
         return; /* the next connection asks again */
     }
@@ -42,13 +43,15 @@ static void take_table(struct master_pool *master_pool, const redisReply *reply)
     if (command_table_closed(commands_table)) {
         say_closed(master_pool);
     }
-    request_queue_wake(master_pool);
+    master_pool_wake(master_pool);
 }
 
-static void take_info(struct master_pool *master_pool, const redisReply *reply)
+static void on_info(void *data, const redisReply *reply, enum redis_fail why)
 {
+    struct master_pool *master_pool = data;
     const char *closed = command_table_closed(master_pool->commands_table);
 
+    (void)why;
     if (reply) {
         command_table_learn(master_pool->commands_table, master_pool->asked, reply,
                             clock_boot_ms());
@@ -57,16 +60,9 @@ static void take_info(struct master_pool *master_pool, const redisReply *reply)
         }
     }
     master_pool->asked[0] = '\0';
-    request_queue_wake(master_pool);
+    master_pool_wake(master_pool);
 }
 
-static void on_table(void *data, const redisReply *reply, enum redis_fail why)
-{
-    (void)why;
-    take_table(data, reply);
-}
-
-/* Ahead of the commands that wait, so in their order. */
 void table_fetch(struct master_pool *master_pool, struct pool_conn *pool_conn)
 {
     const struct pool_config *config = master_pool->pool->config;
@@ -77,19 +73,13 @@ void table_fetch(struct master_pool *master_pool, struct pool_conn *pool_conn)
         return;
     }
     /*
-     * with a command table commands go out behind it: it does not end their connection before their
-     * time
+     * With a table at hand, commands go out behind this one, whose time must not end the connection
+     * before theirs does.
      */
     redis_conn_command(pool_conn->conn, on_table, master_pool,
                        master_pool->commands_table ? config->command_timeout_ms
                                                    : config->connect_timeout_ms,
                        1, argv, NULL);
-}
-
-static void on_info(void *data, const redisReply *reply, enum redis_fail why)
-{
-    (void)why;
-    take_info(data, reply);
 }
 
 void table_fetch_name(struct master_pool *master_pool, struct pool_conn *pool_conn,

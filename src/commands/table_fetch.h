@@ -2,7 +2,7 @@
 #ifndef BELLWETHER_COMMANDS_TABLE_FETCH_H
 #define BELLWETHER_COMMANDS_TABLE_FETCH_H
 
-#include "pool_state.h"
+#include "master_pool.h"
 
 /** Ask for COMMAND where the master pool has no table, or an old one. */
 void table_fetch(struct master_pool *master_pool, struct pool_conn *pool_conn);

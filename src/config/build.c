@@ -1,28 +1,21 @@
 /*
- * From settings to struct options: the numbers by the table, the rest by hand, then what only makes
- * sense or nonsense together.
+ * From settings to struct options: the numbers by the table, the rest by hand, then the checks of
+ * options that depend on each other.
  */
-#include <stdarg.h>
+#include "build.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
+#include "build_commands.h"
+#include "build_https.h"
+#include "build_tls.h"
 #include "http/server/server_tls.h"
-#include "options_internal.h"
-
-struct builder {
-    const struct settings *settings;
-    struct options *out;
-    struct options_error *error;
-};
+#include "shown.h"
 
 /* ---- small helpers ---- */
-
-static const char *text_of(const struct builder *builder, int id)
-{
-    return setting_item(settings_winner(builder->settings, id, NULL));
-}
 
 static bool has_name(char *const *names, size_t n, const char *name)
 {
@@ -37,10 +30,24 @@ static bool has_name(char *const *names, size_t n, const char *name)
 static void add_master(struct watch_deployment *deployment, const char *name)
 {
     if (!has_name(deployment->masters, deployment->n_masters, name)) {
-        deployment->masters = mem_resize(deployment->masters, deployment->n_masters + 1,
-                                         sizeof(*deployment->masters));
-        deployment->masters[deployment->n_masters++] = mem_strdup(name);
+        *MEM_APPEND(deployment->masters, deployment->n_masters) = mem_strdup(name);
     }
+}
+
+/* An item, which was checked when it was given. @return false: its address is there already. */
+static bool add_address(struct address **addresses, size_t *n, int id, const char *item)
+{
+    struct option_value value = {0};
+    char words[256];
+
+    (void)option_read_value(&option_table[id], item, &value, words, sizeof(words));
+    for (size_t i = 0; i < *n; i++) {
+        if (address_equal(&(*addresses)[i], &value.address)) {
+            return false;
+        }
+    }
+    *MEM_APPEND(*addresses, *n) = value.address;
+    return true;
 }
 
 /* ---- numbers ---- */
@@ -60,35 +67,26 @@ static void store_number(struct options *out, const struct option_entry *entry, 
     }
 }
 
-static int build_numbers(struct builder *builder)
+static int build_numbers(const struct builder *builder)
 {
     char words[512];
 
     for (int id = 0; id < OPTION_COUNT; id++) {
         const struct option_entry *entry = &option_table[id];
-        const char *text = text_of(builder, id);
-        struct option_value value;
+        const char *text = settings_item(builder->settings, id);
+        struct option_value value = {.number = -1};
 
         if (entry->field == OPTION_NOWHERE) {
             continue;
         }
-        if (option_read_value(entry, text ? text : entry->fallback, &value, words, sizeof(words)) !=
-            0) {
+        text = text ? text : entry->fallback;
+        if (text && option_read_value(entry, text, &value, words, sizeof(words)) != 0) {
             return options_fail(builder->error, "--%s: %s", entry->name, words);
         }
         store_number(builder->out, entry, value.number);
     }
-    builder->out->max_per_client = -1;
-    if (text_of(builder, OPTION_ID_MAX_PER_CLIENT)) {
-        struct option_value most;
-
-        if (option_read_value(&option_table[OPTION_ID_MAX_PER_CLIENT],
-                              text_of(builder, OPTION_ID_MAX_PER_CLIENT), &most, words,
-                              sizeof(words)) != 0) {
-            return options_fail(builder->error, "--max-per-client: %s", words);
-        }
-        builder->out->max_per_client = most.number;
-    }
+    builder->out->watch.lag_matters = builder->out->replica_max_lag_bytes >= 0;
+    builder->out->watch.runs_commands = builder->out->redis_api != REDIS_API_OFF;
     return 0;
 }
 
@@ -102,7 +100,7 @@ static bool same_place(const struct http_listen *a, const struct http_listen *b)
     return a->address.port != 0 && address_equal(&a->address, &b->address);
 }
 
-static int add_listen(struct builder *builder, const char *text)
+static int add_listen(const struct builder *builder, const char *text)
 {
     const struct option_entry *entry = &option_table[OPTION_ID_LISTEN];
     struct options *out = builder->out;
@@ -120,12 +118,11 @@ static int add_listen(struct builder *builder, const char *text)
                                 text);
         }
     }
-    out->listens = mem_resize(out->listens, out->n_listens + 1, sizeof(*out->listens));
-    out->listens[out->n_listens++] = value.listen;
+    *MEM_APPEND(out->listens, out->n_listens) = value.listen;
     return 0;
 }
 
-static int build_listens(struct builder *builder)
+static int build_listens(const struct builder *builder)
 {
     const struct setting *setting = settings_winner(builder->settings, OPTION_ID_LISTEN, NULL);
 
@@ -142,28 +139,21 @@ static int build_listens(struct builder *builder)
 
 /* ---- credentials ---- */
 
-static struct secret *make_secret(struct builder *builder, const struct setting *own, int file_id,
-                                  int value_id)
-{
-    return options_secret(builder->settings, own, file_id, value_id, builder->out, builder->error);
-}
-
 static char *make_text(const struct builder *builder, const struct setting *own, int id)
 {
-    return mem_strdup(own && own->where ? setting_item(own) : text_of(builder, id));
+    return mem_strdup(own && own->where ? setting_item(own) : settings_item(builder->settings, id));
 }
 
-static int make_tls(struct builder *builder, const struct option_section *section,
+static int make_tls(const struct builder *builder, const struct option_section *section,
                     enum tls_side side, struct redis_tls **tls)
 {
     *tls = NULL;
     return options_tls_is_on(builder->settings, section, side)
-               ? options_build_tls(builder->settings, section, side, builder->out, tls,
-                                   builder->error)
+               ? options_build_tls(builder, section, side, tls)
                : 0;
 }
 
-static int add_override(struct builder *builder, const struct option_section *section)
+static int add_override(const struct builder *builder, const struct option_section *section)
 {
     const struct setting *user = &section->settings[OPTION_ID_REDIS_USERNAME];
     const struct setting *file = &section->settings[OPTION_ID_REDIS_PASSWORD_FILE];
@@ -179,13 +169,11 @@ static int add_override(struct builder *builder, const struct option_section *se
         return -BW_EINVAL;
     }
     struct secret *password =
-        make_secret(builder, file, OPTION_ID_REDIS_PASSWORD_FILE, OPTION_ID_REDIS_PASSWORD);
+        options_secret(builder, file, OPTION_ID_REDIS_PASSWORD_FILE, OPTION_ID_REDIS_PASSWORD);
     if (!password) {
         return -BW_EINVAL;
     }
-    watch->overrides =
-        mem_resize(watch->overrides, watch->n_overrides + 1, sizeof(*watch->overrides));
-    watch->overrides[watch->n_overrides++] = (struct watch_override){
+    *MEM_APPEND(watch->overrides, watch->n_overrides) = (struct watch_override){
         .master = mem_strdup(section->master),
         .redis_username = make_text(builder, user, OPTION_ID_REDIS_USERNAME),
         .redis_password = password,
@@ -196,30 +184,15 @@ static int add_override(struct builder *builder, const struct option_section *se
 
 /* ---- deployments ---- */
 
-static void add_seeds(struct builder *builder, struct watch_deployment *deployment,
+static void add_seeds(const struct builder *builder, struct watch_deployment *deployment,
                       const struct setting *setting)
 {
-    const struct option_entry *entry = &option_table[OPTION_ID_SENTINEL];
-
     for (size_t i = 0; setting && i < setting->n_items; i++) {
-        struct option_value value;
-        char words[256];
-        bool twice = false;
-
-        if (option_read_value(entry, setting->items[i], &value, words, sizeof(words)) != 0) {
-            continue; /* checked when it was given */
-        }
-        for (size_t k = 0; k < deployment->n_seeds; k++) {
-            twice = twice || address_equal(&deployment->seeds[k], &value.address);
-        }
-        if (twice) {
+        if (!add_address(&deployment->seeds, &deployment->n_seeds, OPTION_ID_SENTINEL,
+                         setting->items[i])) {
             options_note(builder->out, LOG_LEVEL_WARN, "sentinel given twice, used once",
                          "sentinel", setting->items[i]);
-            continue;
         }
-        deployment->seeds =
-            mem_resize(deployment->seeds, deployment->n_seeds + 1, sizeof(*deployment->seeds));
-        deployment->seeds[deployment->n_seeds++] = value.address;
     }
 }
 
@@ -227,7 +200,7 @@ static void add_seeds(struct builder *builder, struct watch_deployment *deployme
  * Where only Redis speaks TLS, Sentinels list each other by ports that speak it as well: learned
  * ones are dialled so once they have answered so.
  */
-static int make_sentinel_tls(struct builder *builder, const struct option_section *section,
+static int make_sentinel_tls(const struct builder *builder, const struct option_section *section,
                              struct redis_tls **tls, struct redis_tls **tls_learned)
 {
     const struct watch_config *watch = &builder->out->watch;
@@ -245,19 +218,18 @@ static int make_sentinel_tls(struct builder *builder, const struct option_sectio
         !options_tls_is_on(builder->settings, section, TLS_SIDE_REDIS)) {
         return 0;
     }
-    return options_build_tls(builder->settings, section, TLS_SIDE_SENTINEL, builder->out,
-                             tls_learned, builder->error);
+    return options_build_tls(builder, section, TLS_SIDE_SENTINEL, tls_learned);
 }
 
 /* A deployment's seeds and credentials: a section's own where it has them, else the global ones. */
-static int add_deployment(struct builder *builder, const struct option_section *section)
+static int add_deployment(const struct builder *builder, const struct option_section *section)
 {
     const struct setting *own = !section ? NULL : section->settings;
     const struct setting *seeds = settings_winner(builder->settings, OPTION_ID_SENTINEL, NULL);
     struct watch_config *watch = &builder->out->watch;
     struct secret *password =
-        make_secret(builder, !own ? NULL : &own[OPTION_ID_SENTINEL_PASSWORD_FILE],
-                    OPTION_ID_SENTINEL_PASSWORD_FILE, OPTION_ID_SENTINEL_PASSWORD);
+        options_secret(builder, !own ? NULL : &own[OPTION_ID_SENTINEL_PASSWORD_FILE],
+                       OPTION_ID_SENTINEL_PASSWORD_FILE, OPTION_ID_SENTINEL_PASSWORD);
 
     if (!password) {
         return -BW_EINVAL;
@@ -267,9 +239,7 @@ static int add_deployment(struct builder *builder, const struct option_section *
         secret_free(password);
         return -BW_EINVAL;
     }
-    watch->deployments =
-        mem_resize(watch->deployments, watch->n_deployments + 1, sizeof(*watch->deployments));
-    struct watch_deployment *deployment = &watch->deployments[watch->n_deployments++];
+    struct watch_deployment *deployment = MEM_APPEND(watch->deployments, watch->n_deployments);
     *deployment = (struct watch_deployment){
         .username = make_text(builder, !own ? NULL : &own[OPTION_ID_SENTINEL_USERNAME],
                               OPTION_ID_SENTINEL_USERNAME),
@@ -313,7 +283,7 @@ static const struct option_section *own_section(const struct settings *settings,
 }
 
 /* Which masters the global Sentinels are asked for: those named for them, or all when none is. */
-static void name_global_masters(struct builder *builder)
+static void name_global_masters(const struct builder *builder)
 {
     const struct settings *settings = builder->settings;
     const struct setting *named = settings_winner(settings, OPTION_ID_MASTER, NULL);
@@ -331,16 +301,13 @@ static void name_global_masters(struct builder *builder)
         if (!has_own_sentinels(settings, section)) {
             add_master(global, section->master);
         }
-        /*
-         * a section that only has other credentials for the same Sentinels names a master of
-         * theirs, too
-         */
+        /* a section with only other credentials for the same Sentinels names a master of theirs */
         any_named = any_named || !section->settings[OPTION_ID_SENTINEL].where;
     }
     global->all_masters = !any_named && global->n_seeds > 0;
 }
 
-static int build_deployments(struct builder *builder)
+static int build_deployments(const struct builder *builder)
 {
     const struct settings *settings = builder->settings;
     struct watch_config *watch = &builder->out->watch;
@@ -380,7 +347,7 @@ static bool is_watched(const struct watch_config *watch, const char *name)
     return false;
 }
 
-static int build_default_master(struct builder *builder)
+static int build_default_master(const struct builder *builder)
 {
     const struct setting *setting =
         settings_winner(builder->settings, OPTION_ID_DEFAULT_MASTER, NULL);
@@ -396,7 +363,7 @@ static int build_default_master(struct builder *builder)
                 setting->where, watch->default_master);
         }
     } else if (named && own_section(builder->settings, named->items[0])) {
-        /* the first configured one, which the order of the deployments hides */
+        /* the first configured one, whose deployment of its own is not the first */
         watch->default_master = mem_strdup(named->items[0]);
     }
     return 0;
@@ -404,7 +371,7 @@ static int build_default_master(struct builder *builder)
 
 /* ---- all of it ---- */
 
-static int build_map(struct builder *builder)
+static int build_map(const struct builder *builder)
 {
     const struct setting *setting = settings_winner(builder->settings, OPTION_ID_MAP, NULL);
     char words[512];
@@ -418,7 +385,7 @@ static int build_map(struct builder *builder)
     return 0;
 }
 
-/* Adopting asks nodes for their role. */
+/* To adopt a promoted node its role has to be asked for. */
 static int check_adopt(const struct builder *builder)
 {
     const struct watch_config *watch = &builder->out->watch;
@@ -430,38 +397,24 @@ static int check_adopt(const struct builder *builder)
     return 0;
 }
 
-static int build_redis_credentials(struct builder *builder)
+static int build_redis_credentials(const struct builder *builder)
 {
     struct watch_config *watch = &builder->out->watch;
 
     watch->redis_username = make_text(builder, NULL, OPTION_ID_REDIS_USERNAME);
     watch->redis_password =
-        make_secret(builder, NULL, OPTION_ID_REDIS_PASSWORD_FILE, OPTION_ID_REDIS_PASSWORD);
+        options_secret(builder, NULL, OPTION_ID_REDIS_PASSWORD_FILE, OPTION_ID_REDIS_PASSWORD);
     return !watch->redis_password ? -BW_EINVAL
                                   : make_tls(builder, NULL, TLS_SIDE_REDIS, &watch->redis_tls);
 }
 
-static void build_selves(struct builder *builder)
+static void build_selves(const struct builder *builder)
 {
     const struct setting *setting = settings_winner(builder->settings, OPTION_ID_SELF, NULL);
     struct watch_config *watch = &builder->out->watch;
 
     for (size_t i = 0; setting && i < setting->n_items; i++) {
-        struct option_value value;
-        char words[256];
-        bool twice = false;
-
-        if (option_read_value(&option_table[OPTION_ID_SELF], setting->items[i], &value, words,
-                              sizeof(words)) != 0) {
-            continue; /* checked when it was given */
-        }
-        for (size_t k = 0; k < watch->n_selves; k++) {
-            twice = twice || address_equal(&watch->selves[k], &value.address);
-        }
-        if (!twice) {
-            watch->selves = mem_resize(watch->selves, watch->n_selves + 1, sizeof(*watch->selves));
-            watch->selves[watch->n_selves++] = value.address;
-        }
+        (void)add_address(&watch->selves, &watch->n_selves, OPTION_ID_SELF, setting->items[i]);
     }
 }
 
@@ -470,8 +423,7 @@ static void build_names(const struct builder *builder, enum option_id id, char *
     const struct setting *setting = settings_winner(builder->settings, (int)id, NULL);
 
     for (size_t i = 0; setting && i < setting->n_items; i++) {
-        *names = mem_resize(*names, *n + 1, sizeof(**names));
-        (*names)[(*n)++] = mem_strdup(setting->items[i]);
+        *MEM_APPEND(*names, *n) = mem_strdup(setting->items[i]);
     }
 }
 
@@ -491,8 +443,7 @@ int options_build(const struct settings *settings, struct options *out, struct o
     if (build_numbers(&builder) != 0 || build_listens(&builder) != 0 || build_map(&builder) != 0 ||
         build_redis_credentials(&builder) != 0 || build_deployments(&builder) != 0 ||
         build_default_master(&builder) != 0 || check_adopt(&builder) != 0 ||
-        options_build_commands(settings, &built, error) != 0 ||
-        options_build_https(settings, &built, error) != 0) {
+        options_build_commands(&builder) != 0 || options_build_https(&builder) != 0) {
         options_release(&built);
         return -BW_EINVAL;
     }
@@ -505,15 +456,20 @@ int options_build(const struct settings *settings, struct options *out, struct o
     return 0;
 }
 
+static void free_names(char **names, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        free(names[i]);
+    }
+    free(names);
+}
+
 static void release_watch(struct watch_config *watch)
 {
     for (size_t i = 0; i < watch->n_deployments; i++) {
         struct watch_deployment *deployment = &watch->deployments[i];
 
-        for (size_t k = 0; k < deployment->n_masters; k++) {
-            free(deployment->masters[k]);
-        }
-        free(deployment->masters);
+        free_names(deployment->masters, deployment->n_masters);
         free(deployment->seeds);
         free(deployment->username);
         secret_free(deployment->password);
@@ -540,14 +496,8 @@ static void release_watch(struct watch_config *watch)
 void options_release(struct options *options)
 {
     release_watch(&options->watch);
-    for (size_t i = 0; i < options->n_allow_hosts; i++) {
-        free(options->allow_hosts[i]);
-    }
-    free(options->allow_hosts);
-    for (size_t i = 0; i < options->n_allow_origins; i++) {
-        free(options->allow_origins[i]);
-    }
-    free(options->allow_origins);
+    free_names(options->allow_hosts, options->n_allow_hosts);
+    free_names(options->allow_origins, options->n_allow_origins);
     secret_free(options->tokens);
     secret_free(options->read_only_tokens);
     server_tls_free(options->tls);

@@ -1,13 +1,20 @@
 /* TLS towards callers: the files, which listeners use them, and what travels in plain. */
+#include "build_https.h"
+
 #include <stdio.h>
 
 #include "bellwether/base/error.h"
 #include "http/server/server_tls.h"
-#include "options_internal.h"
 
-static const struct setting *winner(const struct settings *settings, int id)
+static const struct setting *winner(const struct builder *builder, int id)
 {
-    return settings_winner(settings, id, NULL);
+    return settings_winner(builder->settings, id, NULL);
+}
+
+/* NULL: none is given. */
+static const char *file_of(const struct builder *builder, int id)
+{
+    return setting_item(winner(builder, id));
 }
 
 /* For messages: where a listener listens. */
@@ -52,28 +59,24 @@ static int build_client_ca(struct http_listen *listen, bool given, struct option
 
 /* ---- the files ---- */
 
-static const char *file_of(const struct settings *settings, int id)
-{
-    return setting_item(winner(settings, id));
-}
-
-static int load(const struct settings *settings, struct options *out, struct options_error *error)
+static int load(const struct builder *builder)
 {
     static const int ids[SERVER_TLS_PARTS] = {OPTION_ID_HTTP_CERT, OPTION_ID_HTTP_KEY,
                                               OPTION_ID_HTTP_CLIENT_CA};
+    struct options *out = builder->out;
     struct server_tls_error wrong;
     const char *exposed;
     char text[512];
 
-    out->tls = server_tls_new(file_of(settings, ids[SERVER_TLS_CERT]),
-                              file_of(settings, ids[SERVER_TLS_KEY]),
-                              file_of(settings, ids[SERVER_TLS_CLIENT_CA]), &wrong);
+    out->tls = server_tls_new(file_of(builder, ids[SERVER_TLS_CERT]),
+                              file_of(builder, ids[SERVER_TLS_KEY]),
+                              file_of(builder, ids[SERVER_TLS_CLIENT_CA]), &wrong);
     if (!out->tls) {
-        return options_fail(error, "%s (%.200s): %s; takes %s", option_table[ids[wrong.part]].name,
-                            winner(settings, ids[wrong.part])->where, wrong.words,
-                            wrong.part == SERVER_TLS_KEY
-                                ? "the key of http-cert, in PEM and without a pass phrase"
-                                : "certificates in PEM that are valid now");
+        return options_fail(
+            builder->error, "%s (%.200s): %s; takes %s", option_table[ids[wrong.part]].name,
+            winner(builder, ids[wrong.part])->where, wrong.words,
+            wrong.part == SERVER_TLS_KEY ? "the key of http-cert, in PEM and without a pass phrase"
+                                         : "certificates in PEM that are valid now");
     }
     exposed = server_tls_exposed(out->tls);
     if (exposed) {
@@ -86,8 +89,9 @@ static int load(const struct settings *settings, struct options *out, struct opt
 
 /* ---- what is of no use, or of too little ---- */
 
-static void note_unused(const struct settings *settings, struct options *out, bool any)
+static void note_unused(const struct builder *builder, bool any)
 {
+    struct options *out = builder->out;
     static const int ids[] = {OPTION_ID_HTTP_CERT, OPTION_ID_HTTP_KEY, OPTION_ID_HTTP_CLIENT_CA};
     bool asks = false;
 
@@ -95,10 +99,10 @@ static void note_unused(const struct settings *settings, struct options *out, bo
         asks = asks || out->listens[i].client_ca != HTTP_CLIENT_CA_OFF;
     }
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
-        if (file_of(settings, ids[i]) && (ids[i] == OPTION_ID_HTTP_CLIENT_CA ? !asks : !any)) {
+        if (file_of(builder, ids[i]) && (ids[i] == OPTION_ID_HTTP_CLIENT_CA ? !asks : !any)) {
             options_note(out, LOG_LEVEL_WARN,
                          "a certificate that no listener uses (listen = ...,tls)", "given",
-                         winner(settings, ids[i])->where);
+                         winner(builder, ids[i])->where);
         }
     }
 }
@@ -120,28 +124,29 @@ static void note_plain_tokens(struct options *out)
     }
 }
 
-int options_build_https(const struct settings *settings, struct options *out,
-                        struct options_error *error)
+int options_build_https(const struct builder *builder)
 {
+    struct options *out = builder->out;
     bool any = false;
 
     for (size_t i = 0; i < out->n_listens; i++) {
         struct http_listen *listen = &out->listens[i];
         char text[ADDRESS_TEXT_SIZE];
 
-        if (build_client_ca(listen, file_of(settings, OPTION_ID_HTTP_CLIENT_CA), error) != 0) {
+        if (build_client_ca(listen, file_of(builder, OPTION_ID_HTTP_CLIENT_CA), builder->error) !=
+            0) {
             return -BW_EINVAL;
         }
         if (listen->tls &&
-            (!file_of(settings, OPTION_ID_HTTP_CERT) || !file_of(settings, OPTION_ID_HTTP_KEY))) {
-            return options_fail(error,
+            (!file_of(builder, OPTION_ID_HTTP_CERT) || !file_of(builder, OPTION_ID_HTTP_KEY))) {
+            return options_fail(builder->error,
                                 "--listen %.200s: tls without a certificate; takes --http-cert and "
                                 "--http-key with it",
                                 place_of(listen, text));
         }
         any = any || listen->tls;
     }
-    note_unused(settings, out, any);
+    note_unused(builder, any);
     note_plain_tokens(out);
-    return any ? load(settings, out, error) : 0;
+    return any ? load(builder) : 0;
 }

@@ -1,19 +1,19 @@
 /* Secrets from files or the environment, and what building the options leaves for the log. */
+#include "build_secret.h"
+
 #include <stdio.h>
 #include <string.h>
 
 #include "bellwether/base/memory.h"
-#include "options_internal.h"
 
 void options_note(struct options *out, enum log_level level, const char *message, const char *key,
                   const char *value)
 {
-    out->notes = mem_resize(out->notes, out->n_notes + 1, sizeof(*out->notes));
-    out->notes[out->n_notes++] = (struct options_note){
+    *MEM_APPEND(out->notes, out->n_notes) = (struct options_note){
         .level = level, .message = message, .key = key, .value = mem_strdup(value)};
 }
 
-/* A warning, not an error: what mounts a secret often has its own idea of a mode. */
+/* A warning, not an error: the mode is often chosen by whatever mounts the secret. */
 static void note_exposed(struct options *out, struct secret *secret)
 {
     const char *words = secret_exposed(secret);
@@ -31,14 +31,12 @@ static void note_exposed(struct options *out, struct secret *secret)
     options_note(out, LOG_LEVEL_WARN, "others can get at a file with a secret", "file", text);
 }
 
-struct secret *options_secret(const struct settings *settings, const struct setting *own,
-                              int file_id, int value_id, struct options *out,
-                              struct options_error *error)
+struct secret *options_secret(const struct builder *builder, const struct setting *own, int file_id,
+                              int value_id)
 {
     enum option_source source;
-    const struct setting *file = settings_winner(settings, file_id, &source);
-    const char *value =
-        value_id < 0 ? NULL : setting_item(settings_winner(settings, value_id, NULL));
+    const struct setting *file = settings_winner(builder->settings, file_id, &source);
+    const char *value = value_id < 0 ? NULL : settings_item(builder->settings, value_id);
     char words[512];
 
     if (own && own->where) {
@@ -49,10 +47,10 @@ struct secret *options_secret(const struct settings *settings, const struct sett
     }
     struct secret *secret = secret_new(setting_item(file), value, words, sizeof(words));
     if (!secret) {
-        (void)options_fail(error, "%s (%.200s): %s; takes a file that can be read",
+        (void)options_fail(builder->error, "%s (%.200s): %s; takes a file that can be read",
                            option_table[file_id].name, !file ? "" : file->where, words);
         return NULL;
     }
-    note_exposed(out, secret);
+    note_exposed(builder->out, secret);
     return secret;
 }

@@ -2,12 +2,13 @@
  * The options of TLS to Sentinels and to Redis. Of four that could say the same thing the nearest
  * one does: a section's for the side, the section's for both, the side's for all, that for both.
  */
+#include "build_tls.h"
+
 #include <string.h>
 #include <sys/stat.h>
 
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
-#include "options_internal.h"
 
 /* The options of one thing, by side, and for both. */
 struct tls_option {
@@ -143,9 +144,8 @@ static int check_together(const struct redis_tls_settings *tls, const struct tls
     return 0;
 }
 
-int options_build_tls(const struct settings *settings, const struct option_section *section,
-                      enum tls_side side, struct options *out, struct redis_tls **tls,
-                      struct options_error *error)
+int options_build_tls(const struct builder *builder, const struct option_section *section,
+                      enum tls_side side, struct redis_tls **tls)
 {
     static const enum tls_thing things[] = {
         [REDIS_TLS_PART_CA] = TLS_CA,
@@ -154,12 +154,12 @@ int options_build_tls(const struct settings *settings, const struct option_secti
         [REDIS_TLS_PART_CIPHERS] = TLS_CIPHERS,
         [REDIS_TLS_PART_CIPHERSUITES] = TLS_CIPHERSUITES,
     };
-    struct watch_config *watch = &out->watch;
+    struct watch_config *watch = &builder->out->watch;
     struct tls_choice choices[TLS_THINGS];
     struct redis_tls_error why;
 
     for (size_t i = 0; i < TLS_THINGS; i++) {
-        choices[i] = choose_thing(settings, section, side, (enum tls_thing)i);
+        choices[i] = choose_thing(builder->settings, section, side, (enum tls_thing)i);
     }
     const struct redis_tls_settings wanted = {
         .ca = setting_item(choices[TLS_CA].setting),
@@ -171,16 +171,15 @@ int options_build_tls(const struct settings *settings, const struct option_secti
         .verify = (enum redis_tls_verify)number_of(&choices[TLS_VERIFY]),
         .min_version = (enum redis_tls_version)number_of(&choices[TLS_MIN_VERSION]),
     };
-    if (check_together(&wanted, choices, error) != 0) {
+    if (check_together(&wanted, choices, builder->error) != 0) {
         return -BW_EINVAL;
     }
     *tls = redis_tls_new(&wanted, &why);
     if (!*tls) {
-        return fail(&choices[things[why.part]], why.words, error);
+        return fail(&choices[things[why.part]], why.words, builder->error);
     }
-    note_exposed(out, wanted.key);
-    watch->tls = mem_resize(watch->tls, watch->n_tls + 1, sizeof(*watch->tls));
-    watch->tls[watch->n_tls++] =
+    note_exposed(builder->out, wanted.key);
+    *MEM_APPEND(watch->tls, watch->n_tls) =
         (struct watch_tls){.tls = *tls,
                            .side = side == TLS_SIDE_REDIS ? "redis" : "sentinel",
                            .master = section ? mem_strdup(section->master) : NULL};

@@ -3,6 +3,8 @@
  * long section names (it cuts them at 50 characters), so the reader that feeds it keeps track of
  * all three.
  */
+#include "file.h"
+
 #include <ctype.h>
 #include <errno.h>
 #include <ini.h>
@@ -11,7 +13,6 @@
 
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
-#include "options_internal.h"
 
 #define MASTER_PREFIX "master "
 
@@ -41,9 +42,7 @@ static struct option_section *section_of(struct settings *settings, const char *
             return &settings->sections[i];
         }
     }
-    settings->sections =
-        mem_resize(settings->sections, settings->n_sections + 1, sizeof(*settings->sections));
-    struct option_section *section = &settings->sections[settings->n_sections++];
+    struct option_section *section = MEM_APPEND(settings->sections, settings->n_sections);
     *section = (struct option_section){.master = mem_strdup(master)};
     return section;
 }
@@ -72,7 +71,7 @@ static void enter_section(struct file_reader *reader, const char *title)
     }
 }
 
-/* Looks at a section's line itself; inih sees it too, and only checks that it is closed. */
+/* Takes the title from a section's line. inih sees the line, too, and only checks its brackets. */
 static void look_at_line(struct file_reader *reader, char *line)
 {
     char *end = line[0] == '[' ? strchr(line, ']') : NULL;
@@ -124,7 +123,7 @@ static char *next_line(char *out, int size, void *data)
 
 static int unknown_key(struct file_reader *reader, const char *key)
 {
-    const char *guess = option_guess(key, NULL);
+    const char *guess = option_guess(key, false);
     char words[128];
 
     (void)snprintf(words, sizeof(words), "unknown option%s%s%s:", !guess ? "" : " (did you mean ",

@@ -1,9 +1,9 @@
 /* What the options print: --help, --man-options, --version, --print-config. All from the table. */
-#include <stdlib.h>
+#include "help.h"
+
 #include <string.h>
 
 #include "bellwether/http/versions.h"
-#include "options_internal.h"
 #include "version.h"
 
 #define HELP_WIDTH 98
@@ -13,14 +13,6 @@ static const char *const group_titles[] = {
 #define X(id, title) [OPTION_GROUP_##id] = (title),
     OPTION_GROUPS(X)
 #undef X
-};
-
-static const char *const action_lines[][2] = {
-    {"--print-config",
-     "Print every option with its value and where that comes from, secrets masked, and exit."},
-    {"--check-config", "Read everything, say ok or what is wrong, and exit: 0 or 2."},
-    {"--help", "This."},
-    {"--version", "Print the versions of the daemon and of its libraries."},
 };
 
 /* Words of `text` from column HELP_INDENT on; `column` is where the line stands now. */
@@ -98,7 +90,7 @@ static void print_help_entry(FILE *to, const struct option_entry *entry)
     print_wrapped(to, column, text);
 }
 
-void options_print_help(FILE *to)
+static void print_help(FILE *to)
 {
     (void)fputs(
         "Usage: bellwether --sentinel HOST:PORT [OPTION]...\n"
@@ -113,10 +105,9 @@ void options_print_help(FILE *to)
             }
         }
     }
-    for (size_t i = 0; i < sizeof(action_lines) / sizeof(action_lines[0]); i++) {
-        size_t column = (size_t)fprintf(to, "  %s", action_lines[i][0]);
-
-        print_wrapped(to, column, action_lines[i][1]);
+    for (int i = ACTION_RUN + 1; i < ACTION_COUNT && option_actions[i].prose; i++) {
+        print_wrapped(to, (size_t)fprintf(to, "  --%s", option_actions[i].name),
+                      option_actions[i].prose);
     }
     (void)fputs(
         "\nEach may be a flag (--poll-interval 1s), a variable (BELLWETHER_POLL_INTERVAL=1s; an empty one counts as\n"
@@ -166,7 +157,7 @@ static void print_man_entry(FILE *to, const struct option_entry *entry)
     (void)fputc('\n', to);
 }
 
-void options_print_man(FILE *to)
+static void print_man(FILE *to)
 {
     for (size_t group = 0; group < sizeof(group_titles) / sizeof(group_titles[0]); group++) {
         (void)fprintf(to, ".SS %s\n", group_titles[group]);
@@ -176,16 +167,16 @@ void options_print_man(FILE *to)
             }
         }
     }
-    for (size_t i = 0; i < sizeof(action_lines) / sizeof(action_lines[0]); i++) {
-        (void)fputs(".TP\n.B ", to);
-        print_roff(to, action_lines[i][0]);
+    for (int i = ACTION_RUN + 1; i < ACTION_COUNT && option_actions[i].prose; i++) {
+        (void)fputs(".TP\n.B \\-\\-", to);
+        print_roff(to, option_actions[i].name);
         (void)fputc('\n', to);
-        print_roff(to, action_lines[i][1]);
+        print_roff(to, option_actions[i].prose);
         (void)fputc('\n', to);
     }
 }
 
-void options_print_version(FILE *to)
+static void print_version(FILE *to)
 {
     struct library_version libraries[LIBRARY_VERSIONS];
 
@@ -230,7 +221,7 @@ static void print_setting(FILE *to, const struct option_entry *entry, const stru
     }
 }
 
-void options_print_config(FILE *to, const struct settings *settings)
+static void print_config(FILE *to, const struct settings *settings)
 {
     for (int id = 0; id < OPTION_COUNT; id++) {
         print_setting(to, &option_table[id], settings_winner(settings, id, NULL));
@@ -244,5 +235,16 @@ void options_print_config(FILE *to, const struct settings *settings)
                 print_setting(to, &option_table[id], setting);
             }
         }
+    }
+}
+
+bool options_print(FILE *to, const struct settings *settings)
+{
+    switch (settings->action) {
+    case ACTION_HELP: print_help(to); return true;
+    case ACTION_VERSION: print_version(to); return true;
+    case ACTION_PRINT_CONFIG: print_config(to, settings); return true;
+    case ACTION_MAN_OPTIONS: print_man(to); return true;
+    default: return false;
     }
 }

@@ -1,10 +1,14 @@
 /*
- * Options: flags, environment and file into struct options, and the actions that print and exit.
- * The rest of the way is in options_internal.h.
+ * Options: flags, environment and file into settings (sources.h), settings into struct options, and
+ * the actions that print and exit.
  */
 #include "bellwether/config/options.h"
 
-#include "options_internal.h"
+#include <stdio.h>
+
+#include "build.h"
+#include "file.h"
+#include "help.h"
 
 /* The file is named by a flag or a variable, so those are read first. */
 static int read_all(struct settings *settings, int argc, char **argv, char **environment,
@@ -21,26 +25,8 @@ static int read_all(struct settings *settings, int argc, char **argv, char **env
         return failed;
     }
     failed = settings_from_environment(settings, environment, error);
-    const struct setting *config =
-        failed == 0 ? settings_winner(settings, OPTION_ID_CONFIG, NULL) : NULL;
-    if (config && config->n_items > 0) {
-        failed = settings_from_file(settings, config->items[0], error);
-    }
-    return failed;
-}
-
-/* True when there is nothing left to do but exit. */
-static bool act(const struct settings *settings)
-{
-    switch (settings->action) {
-    case ACTION_HELP: options_print_help(stdout); return true;
-    case ACTION_VERSION: options_print_version(stdout); return true;
-    case ACTION_PRINT_CONFIG: options_print_config(stdout, settings); return true;
-    case ACTION_MAN_OPTIONS: options_print_man(stdout); return true;
-    case ACTION_CHECK_CONFIG:
-    case ACTION_RUN: break;
-    }
-    return false;
+    const char *file = failed == 0 ? settings_item(settings, OPTION_ID_CONFIG) : NULL;
+    return file ? settings_from_file(settings, file, error) : failed;
 }
 
 enum options_outcome options_read(int argc, char **argv, char **environment, struct options *out,
@@ -54,7 +40,7 @@ enum options_outcome options_read(int argc, char **argv, char **environment, str
 
     if (read_all(&settings, argc, argv, environment, &error) != 0) {
         code = 2;
-    } else if (!act(&settings)) {
+    } else if (!options_print(stdout, &settings)) {
         if (options_build(&settings, &built, &error) != 0) {
             code = 2;
         } else if (settings.action == ACTION_CHECK_CONFIG) {

@@ -1,15 +1,16 @@
 /*
- * The table as an array, and what is told from an entry alone: its name's variable, what it takes,
- * near misses.
+ * The tables as arrays, and what is told from an entry alone: the variable of its name, what it
+ * takes, near misses.
  */
+#include "options_table.h"
+
 #include <ctype.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "bellwether/base/error.h"
 #include "bellwether/base/units.h"
-#include "options_internal.h"
+#include "bellwether/config/options.h"
 
 /* The table's short words. */
 #define LIST OPTION_LIST
@@ -35,6 +36,12 @@ const struct option_entry option_table[OPTION_COUNT] = {
                         .group = OPTION_GROUP_##group_, \
                         .prose = (prose_)},
     OPTIONS(X)
+#undef X
+};
+
+const struct option_action_entry option_actions[ACTION_COUNT] = {
+#define X(id, name, prose) [ACTION_##id] = {(name), (prose)},
+    OPTION_ACTIONS(X)
 #undef X
 };
 
@@ -100,7 +107,7 @@ static void consider(const char *candidate, const char *name, const char **best,
     }
 }
 
-const char *option_guess(const char *name, const char *const *extra)
+const char *option_guess(const char *name, bool flag)
 {
     const char *best = NULL;
     size_t best_distance = SIZE_MAX;
@@ -110,8 +117,8 @@ const char *option_guess(const char *name, const char *const *extra)
             consider(option_table[id].name, name, &best, &best_distance);
         }
     }
-    for (; extra && *extra; extra++) {
-        consider(*extra, name, &best, &best_distance);
+    for (int i = ACTION_RUN + 1; flag && i < ACTION_COUNT && option_actions[i].prose; i++) {
+        consider(option_actions[i].name, name, &best, &best_distance);
     }
     return best;
 }

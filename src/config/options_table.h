@@ -1,7 +1,8 @@
 /*
  * All options, one entry each: flags, environment, file, --help, the man page's list,
  * --print-config and the checks come from here. To add one: add the entry; if its value goes into a
- * field of struct options as it is (numbers, durations, sizes, switches, choices), that is all.
+ * field of struct options as it is (numbers, durations, sizes, switches, choices), that is all;
+ * without a default the field is -1 where the option is not given.
  *
  * X(id, name, type, properties, field, default, min, max, choices, value's name, group, prose)
  *
@@ -10,6 +11,10 @@
  */
 #ifndef BELLWETHER_CONFIG_OPTIONS_TABLE_H
 #define BELLWETHER_CONFIG_OPTIONS_TABLE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "bellwether/commands/command_table.h"
 
@@ -118,7 +123,7 @@ X(MAX_CONNECTIONS, "max-connections", INTEGER, 0, AT(max_connections), "2000", 1
   "Callers' connections at once, over all workers; one more gets 503.") \
 X(MAX_WAITERS, "max-waiters", INTEGER, 0, AT(max_waiters), "1000", 0, 1000000, NULL, "N", SERVING, \
   "Long polls and event streams at once, over all workers, beside max-connections; one more gets 503.") \
-X(MAX_PER_CLIENT, "max-per-client", INTEGER, 0, NOWHERE, NULL, 0, 1000000, NULL, "N", SERVING, \
+X(MAX_PER_CLIENT, "max-per-client", INTEGER, 0, AT(max_per_client), NULL, 0, 1000000, NULL, "N", SERVING, \
   "Connections of one client address at once, waiting ones included; one more gets 503. 0: no limit; without this, half of " \
   "max-connections and half of max-waiters. A /64 of IPv6 is one client; listeners on loopback and Unix sockets have no limit.") \
 X(MAX_BODY, "max-body", SIZE, 0, AT(max_body_bytes), "10MiB", 0, GIB, NULL, "SIZE", SERVING, \
@@ -162,7 +167,7 @@ X(MAX_PENDING, "max-pending", INTEGER, 0, AT(max_pending), "1000", 0, 1000000, N
   "Requests that wait for a master at once, over all workers; one more gets 503.") \
 X(MAX_REPLY, "max-reply", SIZE, 0, AT(max_reply_bytes), "64MiB", KIB, GIB, NULL, "SIZE", COMMANDS, \
   "The largest reply that is taken from Redis.") \
-X(REPLICA_MAX_LAG, "replica-max-lag", SIZE, 0, NOWHERE, NULL, 0, 1024 * GIB, NULL, "SIZE", COMMANDS, \
+X(REPLICA_MAX_LAG, "replica-max-lag", SIZE, 0, AT(replica_max_lag_bytes), NULL, 0, 1024 * GIB, NULL, "SIZE", COMMANDS, \
   "How far a replica that commands run on may be behind the master, which is then asked every second; what is older than 2s is not known. None: any distance.") \
 X(REPLICA_FALLBACK, "replica-fallback", CHOICE, 0, AT(replica_fallback), "none", 0, 0, "none|master", "WHERE", COMMANDS, \
   "Where commands for a replica run when no replica will do.") \
@@ -190,6 +195,91 @@ X(COMMANDS, "Commands") \
 X(LOGGING, "Logging") \
 X(ONCE, "Asking once") \
 X(CONFIGURING, "Configuring")
+
+/* Flags that print something and exit: X(id, name, prose). --help names none without prose. */
+#define OPTION_ACTIONS(X) \
+X(PRINT_CONFIG, "print-config", "Print every option with its value and where that comes from, secrets masked, and exit.") \
+X(CHECK_CONFIG, "check-config", "Read everything, say ok or what is wrong, and exit: 0 or 2.") \
+X(HELP, "help", "This.") \
+X(VERSION, "version", "Print the versions of the daemon and of its libraries.") \
+X(MAN_OPTIONS, "man-options", NULL)
 /* clang-format on */
+
+#define OPTIONS_DEFAULT_SENTINEL_PORT 26379
+#define OPTIONS_DEFAULT_NODE_PORT 6379
+#define OPTIONS_MASTER_NAME_SIZE 256 /* as in struct message_ask_fresh */
+
+enum option_type {
+    OPTION_SEED,
+    OPTION_NODE,
+    OPTION_NAME,
+    OPTION_MAP,
+    OPTION_LISTEN,
+    OPTION_TEXT,
+    OPTION_FILE,
+    OPTION_SECRET,
+    OPTION_INTEGER,
+    OPTION_DURATION,
+    OPTION_SIZE,
+    OPTION_SWITCH,
+    OPTION_CHOICE,
+};
+
+enum option_property {
+    OPTION_LIST = 1,             /* may be given more than once */
+    OPTION_PER_MASTER = 2,       /* may stand in a [master NAME] section too */
+    OPTION_BARE = 4,             /* as a flag it needs no value: it means on */
+    OPTION_ENVIRONMENT_ONLY = 8, /* a secret */
+    OPTION_NOT_IN_FILE = 16,
+};
+
+enum option_group {
+#define X(id, title) OPTION_GROUP_##id,
+    OPTION_GROUPS(X)
+#undef X
+};
+
+enum option_id {
+#define X(id, ...) OPTION_ID_##id,
+    OPTIONS(X)
+#undef X
+        OPTION_COUNT
+};
+
+struct option_entry {
+    const char *name;
+    enum option_type type;
+    unsigned properties;        /* enum option_property */
+    size_t field;               /* offset in struct options */
+#define OPTION_NOWHERE SIZE_MAX /* build.c makes it by hand */
+    const char *fallback;
+    int64_t min, max;
+    const char *choices; /* separated by | */
+    const char *value_name;
+    enum option_group group;
+    const char *prose;
+};
+
+enum option_action {
+    ACTION_RUN,
+#define X(id, ...) ACTION_##id,
+    OPTION_ACTIONS(X)
+#undef X
+        ACTION_COUNT
+};
+
+extern const struct option_entry option_table[OPTION_COUNT];
+extern const struct option_action_entry {
+    const char *name, *prose;
+} option_actions[ACTION_COUNT]; /* [ACTION_RUN] stays empty */
+
+/** The entry's id, or -1. @param length of `name`. */
+int option_find(const char *name, size_t length);
+/** The closest name when it is close, else NULL. @param flag whether actions are meant, too. */
+const char *option_guess(const char *name, bool flag);
+/** `BELLWETHER_POLL_INTERVAL`. @param out 64 bytes. @return out. */
+const char *option_variable(const struct option_entry *entry, char out[64]);
+/** "a time from 10ms to 1h, like 500ms, 1s or 5m". @param out 256 bytes. @return out. */
+const char *option_takes(const struct option_entry *entry, char out[256]);
 
 #endif

@@ -1,19 +1,17 @@
 /*
- * Every option with its value and where that comes from, as /status shows them: strings of their
- * own, since the settings go away once the options are built. A secret's value never gets here,
- * only that there is one.
+ * Every option with its value and where that comes from: strings of their own, since the settings
+ * go away once the options are built. A secret's value never gets here, only that there is one.
  */
+#include "shown.h"
+
 #include <stdlib.h>
-#include <string.h>
 
 #include "bellwether/base/memory.h"
-#include "options_internal.h"
 
 static struct http_option *add(struct options *out, const struct option_entry *entry,
                                const char *master, const char *from)
 {
-    out->shown = mem_resize(out->shown, out->n_shown + 1, sizeof(*out->shown));
-    struct http_option *shown = &out->shown[out->n_shown++];
+    struct http_option *shown = MEM_APPEND(out->shown, out->n_shown);
 
     *shown = (struct http_option){.name = entry->name,
                                   .master = mem_strdup(master),
@@ -24,8 +22,7 @@ static struct http_option *add(struct options *out, const struct option_entry *e
 
 static void add_value(struct http_option *shown, const char *value)
 {
-    shown->values = mem_resize(shown->values, shown->n_values + 1, sizeof(*shown->values));
-    shown->values[shown->n_values++] = mem_strdup(value);
+    *MEM_APPEND(shown->values, shown->n_values) = mem_strdup(value);
 }
 
 static void show(struct options *out, const struct option_entry *entry, const char *master,

@@ -1,30 +1,14 @@
-/* Settings from flags and from the environment. */
+/* Settings from flags and from the environment, and which one wins. */
+#include "sources.h"
+
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/buffer.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
-#include "options_internal.h"
 
 #define VARIABLE_PREFIX "BELLWETHER_"
-
-static const struct {
-    const char *name;
-    enum option_action action;
-} actions[] = {
-    {"help", ACTION_HELP},
-    {"version", ACTION_VERSION},
-    {"print-config", ACTION_PRINT_CONFIG},
-    {"check-config", ACTION_CHECK_CONFIG},
-    {"man-options", ACTION_MAN_OPTIONS},
-};
-static const char *const action_names[] = {"help", "version", "print-config", "check-config", NULL};
-
-static void add_item(struct setting *setting, const char *text)
-{
-    setting->items = mem_resize(setting->items, setting->n_items + 1, sizeof(*setting->items));
-    setting->items[setting->n_items++] = mem_strdup(text);
-}
 
 static void drop_items(struct setting *setting)
 {
@@ -37,7 +21,7 @@ static void drop_items(struct setting *setting)
     setting->n_items = 0;
 }
 
-void setting_release(struct setting *setting)
+static void setting_release(struct setting *setting)
 {
     drop_items(setting);
     free(setting->where);
@@ -57,22 +41,21 @@ static void split_list(struct setting *setting, const struct option_entry *entry
 {
     char *copy = mem_strdup(text);
     char *rest = copy;
-    size_t first = setting->n_items;
+    struct buffer item = {0};
 
     for (char *word; (word = strsep(&rest, blanks ? ", \t" : ","));) {
         if (*word == '\0') {
             continue; /* `a, b`, or a comma at the end */
         }
-        if (continues(entry, word) && setting->n_items > first) {
-            char **last = &setting->items[setting->n_items - 1];
-            size_t size = strlen(*last) + strlen(word) + 2;
-
-            *last = mem_resize(*last, size, 1);
-            size_t used = strlen(*last);
-            (void)snprintf(*last + used, size - used, ",%s", word);
-        } else {
-            add_item(setting, word);
+        if (item.size > 0 && continues(entry, word)) {
+            buffer_add_text(&item, ",");
+        } else if (item.size > 0) {
+            *MEM_APPEND(setting->items, setting->n_items) = buffer_take_text(&item, NULL);
         }
+        buffer_add_text(&item, word);
+    }
+    if (item.size > 0) {
+        *MEM_APPEND(setting->items, setting->n_items) = buffer_take_text(&item, NULL);
     }
     free(copy);
 }
@@ -89,11 +72,11 @@ int setting_add(struct setting *setting, const struct option_entry *entry, const
     size_t first = setting->n_items;
     if (is_list) {
         split_list(setting, entry, text, blanks);
-    } else if (*text != '\0' || (entry->type != OPTION_TEXT && entry->type != OPTION_FILE)) {
-        add_item(setting, text); /* an empty user or file means none */
     }
-    if (is_list && setting->n_items == first) {
-        add_item(setting, text); /* refused below, with its own words */
+    /* an empty user or file means none; a list of nothing is refused below, with its own words */
+    if (setting->n_items == first &&
+        (is_list || *text != '\0' || (entry->type != OPTION_TEXT && entry->type != OPTION_FILE))) {
+        *MEM_APPEND(setting->items, setting->n_items) = mem_strdup(text);
     }
     free(setting->where);
     setting->where = mem_strdup(where);
@@ -110,7 +93,7 @@ int setting_add(struct setting *setting, const struct option_entry *entry, const
 
 static int unknown_flag(const char *name, struct options_error *error)
 {
-    const char *guess = option_guess(name, action_names);
+    const char *guess = option_guess(name, true);
 
     if (guess) {
         return options_fail(error, "--%.100s: unknown option; did you mean --%s?", name, guess);
@@ -120,11 +103,11 @@ static int unknown_flag(const char *name, struct options_error *error)
 
 static bool take_action(struct settings *settings, const char *name)
 {
-    for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
-        if (strcmp(actions[i].name, name) == 0) {
+    for (int action = ACTION_RUN + 1; action < ACTION_COUNT; action++) {
+        if (strcmp(option_actions[action].name, name) == 0) {
             /* of several the first counts, but for --help: who asks for it wants nothing else */
-            if (settings->action == ACTION_RUN || actions[i].action == ACTION_HELP) {
-                settings->action = actions[i].action;
+            if (settings->action == ACTION_RUN || action == ACTION_HELP) {
+                settings->action = (enum option_action)action;
             }
             return true;
         }
@@ -215,12 +198,10 @@ int settings_from_environment(struct settings *settings, char **environment,
         name[length] = '\0';
         int failed = 0;
         if (id < 0) {
-            settings->unknown_variables =
-                mem_resize(settings->unknown_variables, settings->n_unknown_variables + 1,
-                           sizeof(*settings->unknown_variables));
-            settings->unknown_variables[settings->n_unknown_variables++] = mem_strdup(name);
+            *MEM_APPEND(settings->unknown_variables, settings->n_unknown_variables) =
+                mem_strdup(name);
         } else if (equals[1] != '\0') {
-            /* an empty variable is as good as none: compose files make such */
+            /* an empty variable counts as not set: compose files make such */
             failed = setting_add(&settings->by_source[SOURCE_ENVIRONMENT][id], &option_table[id],
                                  equals + 1, true, name, error);
         }
@@ -267,6 +248,11 @@ const struct setting *settings_winner(const struct settings *settings, int id,
 const char *setting_item(const struct setting *setting)
 {
     return setting && setting->n_items > 0 ? setting->items[0] : NULL;
+}
+
+const char *settings_item(const struct settings *settings, int id)
+{
+    return setting_item(settings_winner(settings, id, NULL));
 }
 
 void settings_release(struct settings *settings)

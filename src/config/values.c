@@ -1,4 +1,6 @@
-/* One value in text, checked and read as its option's type wants it. Pure. */
+/* A reader for each type of option. Pure. */
+#include "values.h"
+
 #include <ctype.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -8,7 +10,6 @@
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/base/units.h"
-#include "options_internal.h"
 
 #define SOCKET_MODE_DEFAULT 0660
 
@@ -76,12 +77,8 @@ static int read_number(const struct option_entry *entry, const char *text, int64
     case OPTION_INTEGER: failed = integer_parse(text, entry->min, entry->max, &number); break;
     case OPTION_DURATION: failed = duration_parse(text, &number); break;
     case OPTION_SIZE: failed = bytes_parse(text, &number); break;
-    case OPTION_SWITCH:
-        number = choice_place("off|on", text);
-        failed = number < 0 ? -BW_EINVAL : 0;
-        break;
     default:
-        number = choice_place(entry->choices, text);
+        number = choice_place(entry->type == OPTION_SWITCH ? "off|on" : entry->choices, text);
         failed = number < 0 ? -BW_EINVAL : 0;
         break;
     }
@@ -94,7 +91,7 @@ static int read_number(const struct option_entry *entry, const char *text, int64
     return failed;
 }
 
-/* One of the `,key=value` that follow where to listen. */
+/* One of the `,key=value` that follow the address of a listener. */
 static int read_listen_word(const char *word, struct http_listen *out, bool *has_mode)
 {
     if (strncmp(word, "scope=", 6) == 0) {

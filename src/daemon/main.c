@@ -19,7 +19,7 @@
  */
 #define OTHER_DESCRIPTORS 2048
 #define DESCRIPTORS_PER_WORKER 24
-#define NODES_WITH_COMMANDS 64 /* that a worker has connections to at once, pool-size to each */
+#define NODES_WITH_COMMANDS 64 /* a worker has pool-size connections to each */
 /*
  * A listening address in a worker: its socket, its epolls, those refused at once, those kept for
  * probes.
@@ -27,7 +27,7 @@
 #define DESCRIPTORS_PER_LISTENER \
     (2 + HTTP_PATIENT_MAX + HTTP_CONNECTIONS_REFUSED_AT_ONCE + HTTP_CONNECTIONS_PROBE)
 
-#define LOG_PATIENCE_MS 500 /* at the end, with what is still to be written */
+#define LOG_PATIENCE_MS 500 /* at the end, for lines that are not written yet */
 
 /*
  * With a standard descriptor closed, the next socket would get its number, and log lines would go
@@ -57,8 +57,7 @@ static void raise_descriptor_limit(const struct options *options)
     }
     struct rlimit raised = {.rlim_cur = wanted,
                             .rlim_max = limit.rlim_max > wanted ? limit.rlim_max : wanted};
-    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) {
-        /* over the hard limit only with the privilege for it */
+    if (setrlimit(RLIMIT_NOFILE, &raised) == 0) { /* over the hard limit: needs a privilege */
         return;
     }
     raised.rlim_cur = raised.rlim_max = limit.rlim_max;
@@ -89,12 +88,11 @@ static void prepare(const struct options *options)
 {
     enum log_level level = options->log_level;
 
-    if (options->once &&
-        level != LOG_LEVEL_DEBUG) { /* a script wants the answer or one line, not the story */
-        level = LOG_LEVEL_ERROR;
+    if (options->once && level != LOG_LEVEL_DEBUG) {
+        level = LOG_LEVEL_ERROR; /* --once prints the answer, or one line that says why not */
     }
     log_configure(level, options->log_format);
-    (void)signal(SIGPIPE, SIG_IGN); /* a lost peer is an error of write(), not the end */
+    (void)signal(SIGPIPE, SIG_IGN); /* a lost peer is an error of write() */
     log_start();
     write_notes(options);
 }

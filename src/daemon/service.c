@@ -79,7 +79,7 @@ static void on_stop_signal(void *data, int signum)
     service->draining = true;
     log_info("shutting down", LOG_STR("signal", strsignal(signum)),
              LOG_INT("delay_ms", service->options->shutdown_delay_ms));
-    manager_stopping(service->manager);
+    manager_stopping();
     tell_workers(service, MESSAGE_DRAIN);
     loop_timer_start(service->delay, service->options->shutdown_delay_ms);
 }
@@ -93,7 +93,7 @@ static void on_reload_signal(void *data, int signum)
         return;
     }
     log_info("reloading credentials", LOG_STR("signal", "SIGHUP"));
-    manager_reloading(service->manager);
+    manager_reloading();
     mailbox_post(watcher_mailbox(service->watcher), message_plain_new(MESSAGE_RELOAD));
     tell_workers(service, MESSAGE_RELOAD);
     manager_ready(service->manager);
@@ -114,7 +114,8 @@ static void deliver(void *data, struct message *message)
 /* ---- start ---- */
 
 /*
- * Commands run as who is also asked for its role: everybody's login, then those of single masters.
+ * Commands log in to a node as the check of its role does: with the login of all masters, then
+ * those of single ones.
  */
 static struct pool_login *make_logins(const struct watch_config *watch)
 {
@@ -350,7 +351,7 @@ int service_run(const struct options *options)
 
     bound_memory(options);
     service.pulses = mem_new(n_pulses, sizeof(*service.pulses));
-    for (size_t i = 0; i < n_pulses; i++) { /* alive until proved otherwise */
+    for (size_t i = 0; i < n_pulses; i++) { /* all have just turned, so far */
         atomic_store(&service.pulses[i].at_boot_ms, clock_boot_ms());
     }
     service.metrics = metrics_new((size_t)options->workers);

@@ -1,4 +1,4 @@
-/* systemd's side of the daemon's life. */
+/* Messages to the service manager, and the watchdog's timer. */
 #include "systemd.h"
 
 #include <inttypes.h>
@@ -12,7 +12,6 @@
 #include "bellwether/base/systemd_notify.h"
 
 #define STATUS_SIZE 512
-#define PULSE_MAX_AGE_MS 10000 /* as /livez has it */
 
 struct manager {
     const struct pulse *pulses;
@@ -35,7 +34,7 @@ static bool all_turn(const struct manager *manager)
     return true;
 }
 
-/* A thread that hangs leaves the dog unfed, and systemd starts the daemon anew. */
+/* While a thread hangs the watchdog is told nothing, and systemd restarts the daemon. */
 static void feed(void *data)
 {
     struct manager *manager = data;
@@ -69,21 +68,19 @@ void manager_ready(struct manager *manager)
     notify_send(message);
 }
 
-void manager_reloading(struct manager *manager)
+void manager_reloading(void)
 {
     char message[64];
     struct timespec now = {0};
 
-    (void)manager;
     (void)clock_gettime(CLOCK_MONOTONIC, &now);
     (void)snprintf(message, sizeof(message), "RELOADING=1\nMONOTONIC_USEC=%" PRId64,
                    (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000);
     notify_send(message);
 }
 
-void manager_stopping(struct manager *manager)
+void manager_stopping(void)
 {
-    (void)manager;
     notify_send("STOPPING=1\nSTATUS=shutting down");
 }
 

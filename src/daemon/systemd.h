@@ -13,14 +13,14 @@
 struct manager;
 
 /**
- * @param pulses borrowed; `n_pulses` threads that must turn for the watchdog to be fed. Thread:
- * main.
+ * @param pulses borrowed; of `n_pulses` threads, which must all turn for the watchdog to be told.
+ * Thread: main.
  */
 struct manager *manager_new(struct loop *loop, const struct pulse *pulses, size_t n_pulses);
 void manager_ready(struct manager *manager);
-void manager_reloading(struct manager *manager);
-void manager_stopping(struct manager *manager);
-/** A new verdict becomes the status. @param snapshot borrowed. */
+void manager_reloading(void);
+void manager_stopping(void);
+/** Tell the manager the verdict on a snapshot where it is a new one. @param snapshot borrowed. */
 void manager_look(struct manager *manager, const struct snapshot *snapshot);
 void manager_free(struct manager *manager);
 

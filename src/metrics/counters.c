@@ -1,6 +1,6 @@
 /*
  * The memory that threads count into, the list of blocks about masters and Sentinels, and the rows
- * and words that the list in list.h expands to.
+ * and words that metric_list.h expands to.
  */
 #include "bellwether/metrics/counters.h"
 
@@ -157,7 +157,7 @@ struct metrics_master *metrics_master_add(struct metrics *metrics, const char *n
     struct metrics_master *master = mem_new(1, sizeof(*master));
     struct metrics_listed *listed = &metrics->listed;
     size_t at;
-    bool found; /* is not asked: each call adds one */
+    bool found; /* not looked at: each call adds a block */
 
     atomic_store(&master->references, 1);
     master->name = mem_strdup(name);

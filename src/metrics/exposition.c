@@ -9,8 +9,6 @@
 
 #include "bellwether/base/utf8.h"
 
-#define NUMBER_MAX 32
-
 /* ---- text ---- */
 
 static inline void add_bytes(struct exposition *out, const char *bytes, size_t n)
@@ -68,34 +66,24 @@ static void add_escaped(struct exposition *out, const char *text, bool quoted)
 
 /* ---- numbers ---- */
 
-static void add_unsigned(struct exposition *out, uint64_t value)
-{
-    char digits[NUMBER_MAX];
-    size_t at = sizeof(digits);
-
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value);
-    add_bytes(out, digits + at, sizeof(digits) - at);
-}
-
 /* @param decimals  at most 9. */
 static void add_decimal(struct exposition *out, int64_t value, unsigned decimals)
 {
-    uint64_t size = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
     char digits[10] = ".";
     size_t n = 1;
+    bool negative = value < 0;
 
     for (size_t i = decimals; i > 0; i--) {
-        digits[i] = (char)('0' + size % 10);
-        size /= 10;
-        n = n == 1 && digits[i] != '0' ? i + 1 : n; /* no zeros at the end */
+        int64_t digit = value % 10;
+
+        digits[i] = (char)('0' + (digit < 0 ? -digit : digit));
+        value /= 10;
+        n = n == 1 && digit != 0 ? i + 1 : n; /* no zeros at the end */
     }
-    if (value < 0) {
+    if (negative && value == 0) { /* the sign of what stands behind the point only */
         add_text(out, "-");
     }
-    add_unsigned(out, size);
+    buffer_add_integer(&out->text, value);
     if (n > 1) {
         add_bytes(out, digits, n);
     }
@@ -180,7 +168,7 @@ static void add_bucket(struct exposition *out, const struct metric_row *row,
                        const char *const *labels, const char *le, uint64_t count)
 {
     add_name(out, row, "_bucket", labels, le);
-    add_unsigned(out, count);
+    buffer_add_integer(&out->text, (int64_t)count);
     add_text(out, "\n");
 }
 
@@ -201,7 +189,7 @@ void exposition_histogram(struct exposition *out, const struct metric_totals *to
     add_decimal(out, (int64_t)totals->sum_us, 6);
     add_text(out, "\n");
     add_name(out, row, "_count", labels, NULL);
-    add_unsigned(out, count);
+    buffer_add_integer(&out->text, (int64_t)count);
     add_text(out, "\n");
 }
 

@@ -16,7 +16,6 @@
 #include <string.h>
 
 #include "bellwether/base/error.h"
-#include "judge_internal.h"
 
 #define ANY_EPOCH INT64_MIN
 
@@ -36,9 +35,9 @@ bool observation_counts(const struct observation *seen, int64_t now_ms)
     return !seen->unknown && seen->link_up && now_ms - seen->at_ms < 3 * seen->interval_ms;
 }
 
-static bool is_majority(size_t voices, size_t known)
+static bool is_majority(size_t votes, size_t known)
 {
-    return voices > 0 && voices > known / 2;
+    return votes > 0 && votes > known / 2;
 }
 
 static bool is_published(const struct hearing *h, const struct endpoint *node)
@@ -53,7 +52,7 @@ static bool is_published(const struct hearing *h, const struct endpoint *node)
 static size_t votes_for(const struct hearing *h, const struct endpoint *node, int64_t epoch,
                         unsigned repeats)
 {
-    size_t voices = 0;
+    size_t votes = 0;
 
     for (size_t i = 0; i < h->n_seen; i++) {
         const struct observation *seen = &h->seen[i];
@@ -61,14 +60,14 @@ static size_t votes_for(const struct hearing *h, const struct endpoint *node, in
         if (observation_counts(seen, h->now_ms) &&
             (seen->epoch == EPOCH_UNKNOWN || seen->epoch >= epoch) && seen->repeats >= repeats &&
             endpoint_equal(&seen->master, node)) {
-            voices++;
+            votes++;
         }
     }
-    return voices;
+    return votes;
 }
 
-/* The highest epoch at which anyone names `node`. */
-static int64_t highest_epoch(const struct hearing *h, const struct endpoint *node)
+/* The highest epoch at which anyone names `node`, or at or above which a majority does. */
+static int64_t highest_epoch(const struct hearing *h, const struct endpoint *node, bool by_majority)
 {
     int64_t highest = EPOCH_UNKNOWN;
 
@@ -76,7 +75,8 @@ static int64_t highest_epoch(const struct hearing *h, const struct endpoint *nod
         const struct observation *seen = &h->seen[i];
 
         if (observation_counts(seen, h->now_ms) && seen->epoch > highest &&
-            endpoint_equal(&seen->master, node)) {
+            endpoint_equal(&seen->master, node) &&
+            (!by_majority || is_majority(votes_for(h, node, seen->epoch, 0), h->known))) {
             highest = seen->epoch;
         }
     }
@@ -111,11 +111,11 @@ static int64_t top_epoch(const struct hearing *h)
 
 /* The address with the most votes at `epoch` (see votes_for), or NULL. */
 static const struct endpoint *loudest(const struct hearing *h, int64_t epoch, unsigned repeats,
-                                      size_t *voices)
+                                      size_t *votes)
 {
     const struct endpoint *best = NULL;
 
-    *voices = 0;
+    *votes = 0;
     for (size_t i = 0; i < h->n_seen; i++) {
         size_t n;
 
@@ -123,9 +123,9 @@ static const struct endpoint *loudest(const struct hearing *h, int64_t epoch, un
             continue;
         }
         n = votes_for(h, &h->seen[i].master, epoch, repeats);
-        if (n > *voices) {
+        if (n > *votes) {
             best = &h->seen[i].master;
-            *voices = n;
+            *votes = n;
         }
     }
     return best;
@@ -155,14 +155,14 @@ static const struct endpoint *only_one_at(const struct hearing *h, int64_t epoch
 }
 
 static void settle(const struct hearing *h, struct decision *d, enum decide_rule rule,
-                   const struct endpoint *node, int64_t epoch, size_t voices)
+                   const struct endpoint *node, int64_t epoch, size_t votes)
 {
     d->rule = is_published(h, node) ? DECIDE_STANDS : rule;
     d->has_candidate = d->rule != DECIDE_NO_MAJORITY;
     d->candidate = *node;
     d->epoch = epoch;
-    d->candidate_votes = voices;
-    d->candidate_majority = is_majority(voices, h->known);
+    d->candidate_votes = votes;
+    d->candidate_majority = is_majority(votes, h->known);
 }
 
 /* Nobody has a majority: what is published stands, unless one vote above H is enough. */
@@ -180,28 +180,28 @@ static void decide_without_majority(const struct hearing *h, struct decision *d)
         settle(h, d, above ? DECIDE_HIGHER_EPOCH : DECIDE_NO_MAJORITY, one, h->top,
                votes_for(h, one, h->top, 0));
     } else { /* hearsay only */
-        size_t voices;
+        size_t votes;
 
-        one = loudest(h, ANY_EPOCH, 0, &voices);
-        settle(h, d, DECIDE_NO_MAJORITY, one, highest_epoch(h, one), voices);
+        one = loudest(h, ANY_EPOCH, 0, &votes);
+        settle(h, d, DECIDE_NO_MAJORITY, one, highest_epoch(h, one, false), votes);
     }
 }
 
 /* Rules 2 and 3. */
 static void decide_at_top(const struct hearing *h, struct decision *d)
 {
-    size_t voices;
-    const struct endpoint *node = loudest(h, h->top, 0, &voices);
+    size_t votes;
+    const struct endpoint *node = loudest(h, h->top, 0, &votes);
     int64_t epoch;
 
-    if (!node || !is_majority(voices, h->known)) {
+    if (!node || !is_majority(votes, h->known)) {
         decide_without_majority(h, d);
         return;
     }
-    epoch = highest_epoch(h, node);
+    epoch = highest_epoch(h, node, false);
     if (epoch == h->top) {
         settle(h, d, h->top > h->high_water ? DECIDE_HIGHER_EPOCH : DECIDE_EQUAL_MAJORITY, node,
-               epoch, voices);
+               epoch, votes);
         return;
     }
     /*
@@ -210,26 +210,26 @@ static void decide_at_top(const struct hearing *h, struct decision *d)
      */
     if (is_published(h, node) ||
         is_majority(votes_for(h, node, h->top, REPEATS_SETTLED), h->known)) {
-        settle(h, d, DECIDE_NO_EPOCH, node, EPOCH_UNKNOWN, voices);
+        settle(h, d, DECIDE_NO_EPOCH, node, EPOCH_UNKNOWN, votes);
     } else {
-        settle(h, d, DECIDE_NO_MAJORITY, node, EPOCH_UNKNOWN, voices);
+        settle(h, d, DECIDE_NO_MAJORITY, node, EPOCH_UNKNOWN, votes);
     }
 }
 
 /* Rule 4. */
 static void decide_below(const struct hearing *h, struct decision *d)
 {
-    size_t voices;
-    const struct endpoint *node = loudest(h, ANY_EPOCH, REPEATS_SETTLED, &voices);
+    size_t votes;
+    const struct endpoint *node = loudest(h, ANY_EPOCH, REPEATS_SETTLED, &votes);
 
-    if (node && is_majority(voices, h->known)) {
-        settle(h, d, DECIDE_BELOW_MAJORITY, node, highest_epoch(h, node), voices);
+    if (node && is_majority(votes, h->known)) {
+        settle(h, d, DECIDE_BELOW_MAJORITY, node, highest_epoch(h, node, false), votes);
         return;
     }
-    node = loudest(h, ANY_EPOCH, 0, &voices);
-    if (node && is_majority(voices, h->known)) {
+    node = loudest(h, ANY_EPOCH, 0, &votes);
+    if (node && is_majority(votes, h->known)) {
         /* not for three polls yet */
-        settle(h, d, DECIDE_NO_MAJORITY, node, highest_epoch(h, node), voices);
+        settle(h, d, DECIDE_NO_MAJORITY, node, highest_epoch(h, node, false), votes);
         return;
     }
     decide_without_majority(h, d);
@@ -238,11 +238,11 @@ static void decide_below(const struct hearing *h, struct decision *d)
 /* Rule 7, the last part. */
 static void decide_without_epochs(const struct hearing *h, struct decision *d)
 {
-    size_t voices;
-    const struct endpoint *node = loudest(h, ANY_EPOCH, 0, &voices);
+    size_t votes;
+    const struct endpoint *node = loudest(h, ANY_EPOCH, 0, &votes);
 
-    if (node && is_majority(voices, h->known)) {
-        settle(h, d, DECIDE_NO_EPOCH, node, EPOCH_UNKNOWN, voices);
+    if (node && is_majority(votes, h->known)) {
+        settle(h, d, DECIDE_NO_EPOCH, node, EPOCH_UNKNOWN, votes);
     } else {
         decide_without_majority(h, d);
     }
@@ -268,23 +268,6 @@ static bool is_valid(const struct observation *seen, size_t n_seen, size_t known
     return true;
 }
 
-/* The highest epoch of which a majority says that `node` has it or a higher one. */
-static int64_t majority_epoch(const struct hearing *h, const struct endpoint *node)
-{
-    int64_t highest = EPOCH_UNKNOWN;
-
-    for (size_t i = 0; i < h->n_seen; i++) {
-        const struct observation *seen = &h->seen[i];
-
-        if (observation_counts(seen, h->now_ms) && seen->epoch > highest &&
-            endpoint_equal(&seen->master, node) &&
-            is_majority(votes_for(h, node, seen->epoch, 0), h->known)) {
-            highest = seen->epoch;
-        }
-    }
-    return highest;
-}
-
 static void count_votes(const struct hearing *h, struct decision *d)
 {
     for (size_t i = 0; i < h->n_seen; i++) {
@@ -296,8 +279,8 @@ static void count_votes(const struct hearing *h, struct decision *d)
     if (h->published) {
         d->published_votes = votes_for(h, &h->published->master, ANY_EPOCH, 0);
         d->published_majority = is_majority(d->published_votes, h->known);
-        d->published_epoch = highest_epoch(h, &h->published->master);
-        d->majority_epoch = majority_epoch(h, &h->published->master);
+        d->published_epoch = highest_epoch(h, &h->published->master, false);
+        d->majority_epoch = highest_epoch(h, &h->published->master, true);
     }
 }
 
@@ -339,12 +322,12 @@ bool decide_majority(const struct observation *seen, size_t n_seen, size_t known
                      unsigned repeats, struct decision *out)
 {
     struct hearing h = {.seen = seen, .n_seen = n_seen, .known = known, .now_ms = now_ms};
-    size_t voices;
-    const struct endpoint *node = loudest(&h, ANY_EPOCH, repeats, &voices);
+    size_t votes;
+    const struct endpoint *node = loudest(&h, ANY_EPOCH, repeats, &votes);
 
-    if (!node || !is_majority(voices, known)) {
+    if (!node || !is_majority(votes, known)) {
         return false;
     }
-    settle(&h, out, DECIDE_BELOW_MAJORITY, node, highest_epoch(&h, node), voices);
+    settle(&h, out, DECIDE_BELOW_MAJORITY, node, highest_epoch(&h, node, false), votes);
     return true;
 }

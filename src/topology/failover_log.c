@@ -5,8 +5,10 @@
 
 #include <stdlib.h>
 
+#include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
-#include "failover_log_internal.h"
+#include "failover_log_ring.h"
+#include "failover_log_story.h"
 
 struct failover_log *failover_log_new(size_t capacity)
 {
@@ -37,6 +39,7 @@ struct failover_record *failover_log_watch(struct failover_log *failover_log, co
 {
     struct failover_record *record = mem_new(1, sizeof(*record));
 
+    record->log = failover_log;
     record->name = mem_strdup(name);
     record->deployment = deployment;
     record->gap_ms = -1;
@@ -49,14 +52,13 @@ void failover_log_down_after(struct failover_record *record, int64_t down_after_
     record->down_after_ms = down_after_ms;
 }
 
-void failover_log_forget(struct failover_log *failover_log, struct failover_record *record,
-                         struct failover_log_time now)
+void failover_log_forget(struct failover_record *record, struct failover_log_time now)
 {
-    failover_record_drop_tail(failover_log, record);
+    failover_record_drop_tail(record);
     if (record->entry) {
-        failover_record_cut(failover_log, record, now);
+        failover_record_cut(record, now);
     }
-    list_remove(&failover_log->records, &record->link);
+    list_remove(&record->log->records, &record->link);
     failover_record_free(record);
 }
 
@@ -68,7 +70,7 @@ bool failover_log_tick(struct failover_log *failover_log, struct failover_log_ti
         if (failover_log->n_open == 0) {
             break;
         }
-        failover_record_review(failover_log, record, now);
+        failover_record_review(record, now);
     }
     return failover_log->revision != before;
 }
@@ -78,9 +80,7 @@ int64_t failover_log_next_ms(const struct failover_log *failover_log)
     int64_t next = -1;
 
     LIST_EACH(const struct failover_record, record, &failover_log->records, link) {
-        int64_t at = failover_log->n_open > 0 ? failover_record_next_ms(record) : -1;
-
-        next = at >= 0 && (next < 0 || at < next) ? at : next;
+        next = earlier(next, failover_log->n_open > 0 ? failover_record_next_ms(record) : -1);
     }
     return next;
 }

@@ -13,7 +13,8 @@
 #include <string.h>
 
 #include "bellwether/base/memory.h"
-#include "failover_log_internal.h"
+#include "failover_log_ring.h"
+#include "failover_log_story.h"
 
 enum {
     TELLERS_MAX = 1024,
@@ -60,7 +61,7 @@ static struct teller *need_teller(struct failover_log *failover_log,
 
 static void hear_tilt(struct failover_log *failover_log, const struct failover_log_event *event)
 {
-    bool tilt = event->signal == TIMELINE_TILT;
+    bool tilt = event->signal == FAILOVER_SIGNAL_TILT;
 
     need_teller(failover_log, event)->tilt = tilt;
     LIST_EACH(struct failover_record, record, &failover_log->records, link) {
@@ -68,415 +69,414 @@ static void hear_tilt(struct failover_log *failover_log, const struct failover_l
     }
 }
 
-/* ---- whose ---- */
+/* ---- what is about a master ---- */
 
-static bool is_away_from(const struct failover_log_event *event, const struct address *master)
+/* An event about a watched master, and who says so. */
+struct heard {
+    struct failover_record *record;
+    struct failover_record_vote *vote;
+    const struct failover_log_event *event;
+    struct failover_log_time now;
+};
+
+static bool is_away_from(const struct heard *heard, const struct address *master)
 {
-    return !event->of || address_equal(event->of, master);
+    return !heard->event->of || address_equal(heard->event->of, master);
 }
 
-static bool is_of_published(const struct failover_record *record,
-                            const struct failover_log_event *event)
+static bool is_of_published(const struct heard *heard)
 {
-    return !record->has_published || is_away_from(event, &record->published);
+    return !heard->record->has_published || is_away_from(heard, &heard->record->published);
 }
 
-/* Late news: of the failover that has moved the answer already. */
-static bool is_of_switched(const struct failover_record *record,
-                           const struct failover_log_event *event)
+/* Whether the event is late news of the failover that has moved the answer already. */
+static bool is_of_switched(const struct heard *heard)
 {
-    return failover_record_has_switched(record) && event->of && record->entry->has_from &&
-           address_equal(event->of, &record->entry->from);
+    const struct failover *entry = heard->record->entry;
+
+    return failover_record_has_switched(heard->record) && heard->event->of && entry->has_from &&
+           address_equal(heard->event->of, &entry->from);
 }
 
-/* Who says so has not heard of the failover of that epoch, so it did not lead it either. */
-static bool is_behind(const struct failover_log *failover_log,
-                      const struct failover_log_event *event, int64_t epoch)
+/* Whether the Sentinel has not heard of the failover of that epoch, so that it did not lead it. */
+static bool is_behind(const struct heard *heard, int64_t epoch)
 {
-    const struct teller *teller = find_teller(failover_log, event);
+    const struct teller *teller = find_teller(heard->record->log, heard->event);
 
     return teller && teller->epoch != EPOCH_UNKNOWN && teller->epoch < epoch;
 }
 
-/* There and back: it is about the published one as it was before. */
-static bool is_stale(const struct failover_log *failover_log, const struct failover_record *record,
-                     const struct failover_log_event *event, struct failover_log_time now)
+/* Whether the event is about the published node as it was before it was published. */
+static bool is_stale(const struct heard *heard)
 {
-    return record->has_published && is_behind(failover_log, event, record->published_epoch) &&
-           now.boot_ms - record->published_boot_ms < STALE_MS;
+    const struct failover_record *record = heard->record;
+
+    return record->has_published && is_behind(heard, record->published_epoch) &&
+           heard->now.boot_ms - record->published_boot_ms < STALE_MS;
 }
 
-static bool leads_tail(const struct failover_record *record,
-                       const struct failover_record_vote *voice)
+static bool known_to_be(bool known, const struct address *address, const struct address *other)
 {
-    return record->tail &&
-           strncmp(record->tail->leader, voice->sentinel, ADDRESS_TEXT_SIZE - 1) == 0;
+    return known && address_equal(address, other);
 }
 
-/* By the leader of the failover before this one, which it has not ended yet. */
-static bool is_of_tail(const struct failover_record *record,
-                       const struct failover_record_vote *voice,
-                       const struct failover_log_event *event)
+static bool leads_tail(const struct heard *heard)
 {
-    return leads_tail(record, voice) && !voice->trying && is_away_from(event, &record->tail->from);
+    const struct failover *tail = heard->record->tail;
+
+    return tail && strncmp(tail->leader, heard->vote->sentinel, ADDRESS_TEXT_SIZE - 1) == 0;
+}
+
+/* Whether the leader of what was set aside says it, of that failover. */
+static bool is_of_tail(const struct heard *heard)
+{
+    return leads_tail(heard) && !heard->vote->trying &&
+           is_away_from(heard, &heard->record->tail->from);
 }
 
 /* ---- down ---- */
 
-static void hear_down(struct failover_log *failover_log, struct failover_record *record,
-                      struct failover_record_vote *voice, const struct failover_log_event *event,
-                      struct failover_log_time now)
+static void hear_down(const struct heard *heard, enum failover_phase phase)
 {
-    enum failover_phase phase = event->signal == TIMELINE_ODOWN ? PHASE_ODOWN : PHASE_SDOWN;
+    struct failover_record *record = heard->record;
 
-    if (!is_of_published(record, event) || is_stale(failover_log, record, event, now)) {
+    if (!is_of_published(heard) || is_stale(heard)) {
         return;
     }
-    voice->sdown = true;
-    voice->odown = voice->odown || phase == PHASE_ODOWN;
+    heard->vote->sdown = true;
+    heard->vote->odown = heard->vote->odown || phase == PHASE_ODOWN;
     if (failover_record_has_switched(record)) { /* the new one, already */
-        failover_record_make_way(failover_log, record, now);
+        failover_record_make_way(record, heard->now);
     }
     if (!record->entry && record->unresolved) {
         /* More of what the entry that ended has told already is no news. */
         if (!record->later[phase].set && !failover_has_phase(record->unresolved, phase)) {
             record->later[phase].set = true;
-            record->later[phase].at = now;
+            record->later[phase].at = heard->now;
         }
         return;
     }
     if (!record->entry) {
-        failover_record_open(failover_log, record, event->of, now);
+        failover_record_open(record, heard->event->of, heard->now);
     }
     if (!failover_has_phase(record->entry, phase)) {
-        failover_record_attend(failover_log, record);
+        failover_record_attend(record);
     }
-    failover_record_phase(failover_log, record, phase, now);
+    failover_record_phase(record, phase, heard->now);
     if (!record->attempted) {
-        record->message_boot_ms = now.boot_ms;
-        failover_log_edit(failover_log, &record->entry)->kind = FAILOVER_CRASH;
+        record->message_boot_ms = heard->now.boot_ms;
+        failover_log_edit(record->log, &record->entry)->kind = FAILOVER_CRASH;
     }
 }
 
 /* ---- attempts ---- */
 
-static enum failover_kind kind_of(const struct failover_record *record,
-                                  const struct failover_record_vote *voice, bool from_the_start)
+static enum failover_kind kind_of(const struct heard *heard, bool from_the_start)
 {
-    if (voice->sdown || (record->failing && failover_record_any_down(record))) {
+    bool failing = heard->record->failing;
+
+    if (heard->vote->sdown || (failing && failover_record_says(heard->record).down)) {
         return FAILOVER_CRASH;
     }
     /* Failing, and nobody said so: something was not heard. */
-    return from_the_start && !record->failing ? FAILOVER_MANUAL : FAILOVER_UNKNOWN;
+    return from_the_start && !failing ? FAILOVER_MANUAL : FAILOVER_UNKNOWN;
 }
 
 /* Whether this is the beginning of another attempt than the one that is open. */
-static bool is_another(const struct failover_record *record,
-                       const struct failover_record_vote *voice,
-                       const struct failover_log_event *event, struct failover_log_time now)
+static bool is_another(const struct heard *heard)
 {
-    if (failover_record_has_switched(record) && event->of && record->entry->has_from) {
-        return !is_of_switched(record, event);
+    const struct failover_record *record = heard->record;
+    bool tries = heard->event->signal == FAILOVER_SIGNAL_TRY;
+    struct failover_record_says says = failover_record_says(record);
+
+    if (failover_record_has_switched(record) && heard->event->of && record->entry->has_from) {
+        return !is_of_switched(heard);
     }
     if (failover_record_has_switched(record) || record->finished) {
-        return event->signal == TIMELINE_TRY ||
-               !(voice->leading || !failover_record_any_leading(record));
+        return tries || (!heard->vote->leading && says.leading);
     }
-    if (!record->attempted || event->signal != TIMELINE_TRY) {
-        return false;
-    }
-    return voice->trying || failover_record_lead_is_lost(record) ||
-           now.boot_ms - record->attempt_boot_ms > CONTEST_MS;
+    return record->attempted && tries &&
+           (heard->vote->trying || says.lead_is_lost ||
+            heard->now.boot_ms - record->attempt_boot_ms > CONTEST_MS);
 }
 
 static bool starts(const struct failover_log_event *event)
 {
-    return event->signal == TIMELINE_TRY || event->signal == TIMELINE_ELECTED;
+    return event->signal == FAILOVER_SIGNAL_TRY || event->signal == FAILOVER_SIGNAL_ELECTED;
+}
+
+/* @return whether the attempt begins with this event. */
+static bool begin_attempt(const struct heard *heard)
+{
+    struct failover_record *record = heard->record;
+
+    if (record->attempted || failover_record_has_switched(record)) {
+        return false;
+    }
+    record->attempted = true;
+    record->attempt_boot_ms = heard->now.boot_ms;
+    return true;
 }
 
 /* Have an entry whose attempt this Sentinel is part of. */
-static void join_attempt(struct failover_log *failover_log, struct failover_record *record,
-                         struct failover_record_vote *voice, const struct failover_log_event *event,
-                         struct failover_log_time now)
+static void join_attempt(const struct heard *heard)
 {
-    const struct teller *teller = find_teller(failover_log, event);
+    struct failover_record *record = heard->record;
+    const struct teller *teller = find_teller(record->log, heard->event);
 
-    if (record->entry && is_another(record, voice, event, now)) {
-        failover_record_make_way(failover_log, record, now);
+    if (record->entry && is_another(heard)) {
+        failover_record_make_way(record, heard->now);
     }
     if (!record->entry) {
-        failover_record_open(failover_log, record, event->of, now);
+        failover_record_open(record, heard->event->of, heard->now);
     }
-    failover_record_attend(failover_log, record);
-    if (!record->attempted && !failover_record_has_switched(record)) {
-        record->attempted = true;
-        record->attempt_boot_ms = now.boot_ms;
-        failover_log_edit(failover_log, &record->entry)->kind =
-            kind_of(record, voice, starts(event));
+    failover_record_attend(record);
+    if (begin_attempt(heard)) {
+        failover_log_edit(record->log, &record->entry)->kind = kind_of(heard, starts(heard->event));
     }
-    if (!voice->trying && teller && teller->epoch > record->entry->config_epoch &&
+    if (!heard->vote->trying && teller && teller->epoch > record->entry->config_epoch &&
         !failover_record_has_switched(record)) {
-        failover_log_edit(failover_log, &record->entry)->config_epoch = teller->epoch;
+        failover_log_edit(record->log, &record->entry)->config_epoch = teller->epoch;
     }
-    voice->trying = true;
-    record->message_boot_ms = now.boot_ms;
+    heard->vote->trying = true;
+    record->message_boot_ms = heard->now.boot_ms;
 }
 
 /* Whether an event of a failover is of ours at all. */
-static bool begins_or_goes_on(const struct failover_log *failover_log,
-                              const struct failover_record *record,
-                              const struct failover_record_vote *voice,
-                              const struct failover_log_event *event, struct failover_log_time now)
+static bool begins_or_goes_on(const struct heard *heard)
 {
-    if (is_of_switched(record, event)) {
-        return !is_behind(failover_log, event, record->entry->config_epoch);
+    if (is_of_switched(heard)) {
+        return !is_behind(heard, heard->record->entry->config_epoch);
     }
-    return is_of_published(record, event) && !is_stale(failover_log, record, event, now) &&
-           (starts(event) || !is_of_tail(record, voice, event));
+    return is_of_published(heard) && !is_stale(heard) &&
+           (starts(heard->event) || !is_of_tail(heard));
 }
 
-static void lead(struct failover_log *failover_log, struct failover_record *record,
-                 struct failover_record_vote *voice)
+static void lead(const struct heard *heard)
 {
-    if (voice->leading) {
+    if (heard->vote->leading) {
         return;
     }
-    voice->leading = true;
-    memcpy(failover_log_edit(failover_log, &record->entry)->leader, voice->sentinel,
-           ADDRESS_TEXT_SIZE);
+    heard->vote->leading = true;
+    memcpy(failover_log_edit(heard->record->log, &heard->record->entry)->leader,
+           heard->vote->sentinel, ADDRESS_TEXT_SIZE);
 }
 
-static void choose(struct failover_log *failover_log, struct failover_record *record,
-                   const struct address *about)
+static void choose(struct failover_record *record, const struct address *about)
 {
     if (about && !failover_record_has_switched(record) &&
-        !(record->entry->has_from && address_equal(&record->entry->from, about)) &&
-        !(record->entry->has_to && address_equal(&record->entry->to, about))) {
-        struct failover *entry = failover_log_edit(failover_log, &record->entry);
+        !known_to_be(record->entry->has_from, &record->entry->from, about) &&
+        !known_to_be(record->entry->has_to, &record->entry->to, about)) {
+        struct failover *entry = failover_log_edit(record->log, &record->entry);
 
         entry->has_to = true;
         entry->to = *about;
     }
 }
 
-static void hear_progress(struct failover_log *failover_log, struct failover_record *record,
-                          struct failover_record_vote *voice,
-                          const struct failover_log_event *event, enum failover_phase phase,
-                          struct failover_log_time now)
+static void hear_progress(const struct heard *heard, enum failover_phase phase)
 {
-    /* Told once more after all was over. */
-    if (!failover_record_has_switched(record) && phase == PHASE_PROMOTED && event->about &&
-        record->has_published && address_equal(event->about, &record->published)) {
+    struct failover_record *record = heard->record;
+    const struct address *about = heard->event->about;
+
+    /* A promotion that was published already is told once more. */
+    if (!failover_record_has_switched(record) && phase == PHASE_PROMOTED && about &&
+        known_to_be(record->has_published, &record->published, about)) {
         return;
     }
-    if (!begins_or_goes_on(failover_log, record, voice, event, now)) {
+    if (!begins_or_goes_on(heard)) {
         return;
     }
-    join_attempt(failover_log, record, voice, event, now);
-    lead(failover_log, record, voice);
+    join_attempt(heard);
+    lead(heard);
     if (phase != PHASE_ELECTED) { /* that one is about the master */
-        choose(failover_log, record, event->about);
+        choose(record, about);
     }
-    failover_record_phase(failover_log, record, phase, now);
+    failover_record_phase(record, phase, heard->now);
 }
 
 /*
  * +switch-master, by the leader at the end or by those who heard of it: for whom the leader is out
  * of sight it is the first announcement.
  */
-static void hear_switched(struct failover_log *failover_log, struct failover_record *record,
-                          const struct failover_record_vote *voice,
-                          const struct failover_log_event *event, struct failover_log_time now)
+static void hear_switched(const struct heard *heard)
 {
+    struct failover_record *record = heard->record;
     const struct failover *entry = record->entry;
+    const struct address *about = heard->event->about;
 
-    if (is_of_tail(record, voice, event)) {
+    if (is_of_tail(heard)) {
         /* the next overtook it: its leader gave in without a word */
-        failover_record_drop_tail(failover_log, record);
+        failover_record_drop_tail(record);
     }
-    if (!entry || !event->about || (entry->has_from && address_equal(event->about, &entry->from))) {
+    if (!entry || !about || known_to_be(entry->has_from, &entry->from, about)) {
         return;
     }
-    /* Its first half may be older than the entry, where a Sentinel missed a failover in between. */
-    if (failover_record_has_switched(record) || failover_record_any_leading(record)
-            ? !entry->has_to || !address_equal(event->about, &entry->to)
-            : !is_of_published(record, event) || is_stale(failover_log, record, event, now)) {
+    /* Where a Sentinel missed a failover in between, `of` may be a master from before the entry. */
+    if (failover_record_has_switched(record) || failover_record_says(record).leading
+            ? !known_to_be(entry->has_to, &entry->to, about)
+            : !is_of_published(heard) || is_stale(heard)) {
         return;
     }
-    if (!record->attempted && !failover_record_has_switched(record)) {
-        record->attempted = true;
-        record->attempt_boot_ms = now.boot_ms;
-        if (failover_record_any_down(record)) {
-            failover_log_edit(failover_log, &record->entry)->kind = FAILOVER_CRASH;
-        }
+    if (begin_attempt(heard) && failover_record_says(record).down) {
+        failover_log_edit(record->log, &record->entry)->kind = FAILOVER_CRASH;
     }
-    failover_record_attend(failover_log, record);
-    choose(failover_log, record, event->about);
-    failover_record_phase(failover_log, record, PHASE_PROMOTED, now);
-    record->message_boot_ms = now.boot_ms;
+    failover_record_attend(record);
+    choose(record, about);
+    failover_record_phase(record, PHASE_PROMOTED, heard->now);
+    record->message_boot_ms = heard->now.boot_ms;
 }
 
-static void hear_finished(struct failover_log *failover_log, struct failover_record *record,
-                          struct failover_record_vote *voice,
-                          const struct failover_log_event *event, struct failover_log_time now)
+/* Whether something is open, and not known to be away from another master. */
+static bool is_of_open(const struct heard *heard)
 {
-    if (is_of_tail(record, voice, event)) {
-        failover_record_finish_tail(failover_log, record, now);
+    const struct failover *entry = heard->record->entry;
+
+    return entry && (!entry->has_from || is_away_from(heard, &entry->from));
+}
+
+static void hear_finished(const struct heard *heard)
+{
+    struct failover_record *record = heard->record;
+
+    if (is_of_tail(heard)) {
+        failover_record_finish_tail(record, heard->now);
         return;
     }
-    if (!record->entry || record->finished ||
-        (record->entry->has_from && !is_away_from(event, &record->entry->from))) {
+    if (!is_of_open(heard) || record->finished) {
         return;
     }
     /*
      * By its leader; of one that has switched also by a Sentinel that was not heard before, while
      * no other leads.
      */
-    if (!voice->leading &&
-        (!failover_record_has_switched(record) || failover_record_any_leading(record) ||
-         is_behind(failover_log, event, record->entry->config_epoch))) {
+    if (!heard->vote->leading &&
+        (!failover_record_has_switched(record) || failover_record_says(record).leading ||
+         is_behind(heard, record->entry->config_epoch))) {
         return;
     }
-    failover_record_phase(failover_log, record, PHASE_FINISHED, now);
+    failover_record_phase(record, PHASE_FINISHED, heard->now);
     record->finished = true;
-    record->message_boot_ms = now.boot_ms;
+    record->message_boot_ms = heard->now.boot_ms;
 }
 
-static void hear_abort(struct failover_log *failover_log, struct failover_record *record,
-                       struct failover_record_vote *voice, const struct failover_log_event *event,
-                       const char *reason, struct failover_log_time now)
+static void hear_abort(const struct heard *heard, const char *reason)
 {
-    bool led = voice->leading;
+    struct failover_record *record = heard->record;
+    struct failover_record_vote *vote = heard->vote;
+    bool led = vote->leading;
 
-    if (!record->entry || (record->entry->has_from && !is_away_from(event, &record->entry->from)) ||
-        (failover_record_has_switched(record) && !record->adopted) ||
-        (failover_record_any_trying(record) && !voice->trying)) {
+    if (!is_of_open(heard) || (failover_record_has_switched(record) && !record->adopted) ||
+        (failover_record_says(record).trying && !vote->trying)) {
         return;
     }
-    voice->trying = voice->leading = false;
-    if (led ? failover_record_any_leading(record) : failover_record_any_trying(record)) {
+    vote->trying = vote->leading = false;
+    if (led ? failover_record_says(record).leading : failover_record_says(record).trying) {
         return; /* another one goes on */
     }
-    failover_record_close(failover_log, record, FAILOVER_ABORTED, reason, now.wall_ms);
+    failover_record_close(record, FAILOVER_ABORTED, reason, heard->now.wall_ms);
 }
 
-/* Its state is gone: RESET or REMOVE. It will not say how that ended. */
-static void hear_forgotten(struct failover_log *failover_log, struct failover_record *record,
-                           struct failover_record_vote *voice,
-                           const struct failover_log_event *event, struct failover_log_time now)
+/* The Sentinel forgot the master (RESET, REMOVE): it will not say how its failover ended. */
+static void hear_forgotten(const struct heard *heard)
 {
-    voice->sdown = voice->odown = false;
-    if (is_of_tail(record, voice, event)) {
-        failover_record_drop_tail(failover_log, record);
-    } else if (voice->trying) {
-        hear_abort(failover_log, record, voice, event, NULL, now);
+    heard->vote->sdown = heard->vote->odown = false;
+    if (is_of_tail(heard)) {
+        failover_record_drop_tail(heard->record);
+    } else if (heard->vote->trying) {
+        hear_abort(heard, NULL);
     }
 }
 
-static void hear_lost(struct failover_record *record, struct failover_record_vote *voice,
-                      struct failover_log_time now)
+static void hear_up(const struct heard *heard)
 {
-    if (!voice->lost && voice->leading) {
-        record->message_boot_ms = now.boot_ms; /* how long it may stay away counts from here */
+    if (is_of_published(heard)) {
+        heard->vote->odown = false;
+        heard->vote->sdown =
+            heard->vote->sdown && heard->event->signal == FAILOVER_SIGNAL_ODOWN_END;
     }
-    voice->lost = true;
+}
+
+static void hear_try(const struct heard *heard)
+{
+    if (leads_tail(heard)) { /* a Sentinel is at one failover at a time */
+        failover_record_drop_tail(heard->record);
+    }
+    if (begins_or_goes_on(heard)) {
+        join_attempt(heard);
+    }
+}
+
+static void hear_forced(struct failover_record *record, const struct failover_record_vote *vote)
+{
+    if (record->entry && vote->trying && record->entry->kind != FAILOVER_MANUAL) {
+        failover_log_edit(record->log, &record->entry)->kind = FAILOVER_MANUAL;
+    }
+}
+
+static void hear_lost(const struct heard *heard)
+{
+    if (!heard->vote->lost && heard->vote->leading) {
+        /* how long it may stay away counts from here */
+        heard->record->message_boot_ms = heard->now.boot_ms;
+    }
 }
 
 /* ---- all ---- */
 
-static void hear_of_master(struct failover_log *failover_log, struct failover_record *record,
-                           struct failover_record_vote *voice,
-                           const struct failover_log_event *event, struct failover_log_time now)
+static void hear_of_master(const struct heard *heard)
 {
-    switch (event->signal) {
-    case TIMELINE_SDOWN:
-    case TIMELINE_ODOWN: hear_down(failover_log, record, voice, event, now); break;
-    case TIMELINE_SDOWN_END:
-        if (is_of_published(record, event)) {
-            voice->sdown = voice->odown = false;
-        }
-        break;
-    case TIMELINE_ODOWN_END:
-        if (is_of_published(record, event)) {
-            voice->odown = false;
-        }
-        break;
-    case TIMELINE_TRY:
-        if (leads_tail(record, voice)) { /* a Sentinel is at one failover at a time */
-            failover_record_drop_tail(failover_log, record);
-        }
-        if (begins_or_goes_on(failover_log, record, voice, event, now)) {
-            join_attempt(failover_log, record, voice, event, now);
-        }
-        break;
-    case TIMELINE_ELECTED:
-        hear_progress(failover_log, record, voice, event, PHASE_ELECTED, now);
-        break;
-    case TIMELINE_SELECTED:
-        hear_progress(failover_log, record, voice, event, PHASE_SELECTED, now);
-        break;
-    case TIMELINE_PROMOTING:
-    case TIMELINE_WAIT_PROMOTION:
-        hear_progress(failover_log, record, voice, event, PHASE_PROMOTING, now);
-        break;
-    case TIMELINE_PROMOTED:
-        hear_progress(failover_log, record, voice, event, PHASE_PROMOTED, now);
-        break;
-    case TIMELINE_SWITCHED: hear_switched(failover_log, record, voice, event, now); break;
-    case TIMELINE_FINISHED:
-    case TIMELINE_FINISHED_BY_TIMEOUT:
-        hear_finished(failover_log, record, voice, event, now);
-        break;
-    case TIMELINE_NOT_ELECTED:
-        hear_abort(failover_log, record, voice, event, "not_elected", now);
-        break;
-    case TIMELINE_NO_GOOD_SLAVE:
-        hear_abort(failover_log, record, voice, event, "no_good_slave", now);
-        break;
-    case TIMELINE_SLAVE_TIMEOUT:
-        hear_abort(failover_log, record, voice, event, "slave_timeout", now);
-        break;
-    case TIMELINE_MASTER_TIMEOUT:
-        hear_abort(failover_log, record, voice, event, "master_timeout", now);
-        break;
-    case TIMELINE_ABORTED: hear_abort(failover_log, record, voice, event, NULL, now); break;
-    case TIMELINE_FORGOTTEN: hear_forgotten(failover_log, record, voice, event, now); break;
-    case TIMELINE_FORCED:
-        if (record->entry && voice->trying && record->entry->kind != FAILOVER_MANUAL) {
-            failover_log_edit(failover_log, &record->entry)->kind = FAILOVER_MANUAL;
-        }
-        break;
-    case TIMELINE_LOST: hear_lost(record, voice, now); break;
-    case TIMELINE_BUSY:
-    case TIMELINE_TILT:
-    case TIMELINE_TILT_END:
-    case TIMELINE_NEW_EPOCH:
-    case TIMELINE_SIGNALS_COUNT: break;
+    switch (heard->event->signal) {
+    case FAILOVER_SIGNAL_SDOWN: hear_down(heard, PHASE_SDOWN); break;
+    case FAILOVER_SIGNAL_ODOWN: hear_down(heard, PHASE_ODOWN); break;
+    case FAILOVER_SIGNAL_SDOWN_END:
+    case FAILOVER_SIGNAL_ODOWN_END: hear_up(heard); break;
+    case FAILOVER_SIGNAL_TRY: hear_try(heard); break;
+    case FAILOVER_SIGNAL_ELECTED: hear_progress(heard, PHASE_ELECTED); break;
+    case FAILOVER_SIGNAL_SELECTED: hear_progress(heard, PHASE_SELECTED); break;
+    case FAILOVER_SIGNAL_PROMOTING:
+    case FAILOVER_SIGNAL_WAIT_PROMOTION: hear_progress(heard, PHASE_PROMOTING); break;
+    case FAILOVER_SIGNAL_PROMOTED: hear_progress(heard, PHASE_PROMOTED); break;
+    case FAILOVER_SIGNAL_SWITCHED: hear_switched(heard); break;
+    case FAILOVER_SIGNAL_FINISHED:
+    case FAILOVER_SIGNAL_FINISHED_BY_TIMEOUT: hear_finished(heard); break;
+    case FAILOVER_SIGNAL_NOT_ELECTED: hear_abort(heard, "not_elected"); break;
+    case FAILOVER_SIGNAL_NO_GOOD_SLAVE: hear_abort(heard, "no_good_slave"); break;
+    case FAILOVER_SIGNAL_SLAVE_TIMEOUT: hear_abort(heard, "slave_timeout"); break;
+    case FAILOVER_SIGNAL_MASTER_TIMEOUT: hear_abort(heard, "master_timeout"); break;
+    case FAILOVER_SIGNAL_ABORTED: hear_abort(heard, NULL); break;
+    case FAILOVER_SIGNAL_FORGOTTEN: hear_forgotten(heard); break;
+    case FAILOVER_SIGNAL_FORCED: hear_forced(heard->record, heard->vote); break;
+    case FAILOVER_SIGNAL_LOST: hear_lost(heard); break;
+    case FAILOVER_SIGNAL_BUSY:
+    case FAILOVER_SIGNAL_TILT:
+    case FAILOVER_SIGNAL_TILT_END:
+    case FAILOVER_SIGNAL_NEW_EPOCH:
+    case FAILOVER_SIGNAL_SIGNALS_COUNT: break;
     }
 }
 
 void failover_log_hear(struct failover_log *failover_log, const struct failover_log_event *event,
                        struct failover_log_time now)
 {
-    struct failover_record *record = event->master;
-    struct failover_record_vote *voice;
+    struct heard heard = {.record = event->master, .event = event, .now = now};
 
-    if (event->signal == TIMELINE_TILT || event->signal == TIMELINE_TILT_END) {
+    if (event->signal == FAILOVER_SIGNAL_TILT || event->signal == FAILOVER_SIGNAL_TILT_END) {
         hear_tilt(failover_log, event);
         return;
     }
-    if (event->signal == TIMELINE_NEW_EPOCH) {
+    if (event->signal == FAILOVER_SIGNAL_NEW_EPOCH) {
         need_teller(failover_log, event)->epoch = event->epoch;
         return;
     }
-    voice = failover_record_vote(record, event->sentinel);
-    if (!voice) {
+    heard.vote = failover_record_vote(heard.record, event->sentinel);
+    if (!heard.vote) {
         return;
     }
     if (event->failover_timeout_ms > 0) {
-        record->failover_timeout_ms = event->failover_timeout_ms;
+        heard.record->failover_timeout_ms = event->failover_timeout_ms;
     }
-    hear_of_master(failover_log, record, voice, event, now);
-    voice->lost = event->signal == TIMELINE_LOST;
-    failover_record_review(failover_log, record, now);
+    hear_of_master(&heard);
+    heard.vote->lost = event->signal == FAILOVER_SIGNAL_LOST;
+    failover_record_review(heard.record, now);
 }

@@ -2,12 +2,13 @@
  * The failover log's entries: the ring, the list for snapshots, what ended. An entry that somebody
  * else may hold is never changed: a changed copy takes its place.
  */
+#include "failover_log_ring.h"
+
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/memory.h"
-#include "failover_log_internal.h"
 
 const char *failover_phase_text(enum failover_phase phase)
 {
@@ -196,12 +197,10 @@ void failover_log_queue(struct failover_queue *queue, struct failover *entry)
 
 static struct failover *take(struct failover_queue *queue)
 {
-    struct failover *first;
-
     if (queue->n == 0) {
         return NULL;
     }
-    first = queue->entries[0];
+    struct failover *first = queue->entries[0];
     queue->n--;
     memmove(queue->entries, queue->entries + 1, queue->n * sizeof(*queue->entries));
     return first;

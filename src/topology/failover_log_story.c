@@ -2,21 +2,23 @@
  * The story of one master: its open entry from the first sign of trouble to the end, and what is
  * remembered between entries so that the next one tells the truth.
  */
+#include "failover_log_story.h"
+
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
-#include "failover_log_internal.h"
+#include "failover_log_ring.h"
 
 enum {
-    VOICES_MAX = 64,
+    VOTES_MAX = 64,
     /* Sentinels ask each other every second whether they agree, and believe an answer for five. */
     DOWN_MS = 10000,
     /* Sentinel's default: trouble that none has seen may last so much longer */
     DOWN_AFTER_MS = 30000,
-    ELECTION_MS = 10000,          /* Sentinel's own limit, or failover-timeout where that is less */
-    FAILOVER_TIMEOUT_MS = 180000, /* Sentinel's default */
-    GRACE_MS = 10000,             /* for its own word on a time-out to come */
+    ELECTION_MS = 10000, /* Sentinel's own limit, or failover-timeout where that is less */
+    GRACE_MS = 10000,    /* for its own word on a time-out to come */
     /* switched, and no leader is heard that could say when it finishes */
     UNLED_MS = 5000,
     /* the leader is out of reach: it may come back, or the others tell of its success */
@@ -31,70 +33,44 @@ enum {
 struct failover_record_vote *failover_record_vote(struct failover_record *record,
                                                   const char *sentinel)
 {
-    struct failover_record_vote *voice;
+    struct failover_record_vote *vote;
 
     for (size_t i = 0; i < record->n_votes; i++) {
-        if (strncmp(record->voices[i].sentinel, sentinel, ADDRESS_TEXT_SIZE - 1) == 0) {
-            return &record->voices[i];
+        if (strncmp(record->votes[i].sentinel, sentinel, ADDRESS_TEXT_SIZE - 1) == 0) {
+            return &record->votes[i];
         }
     }
-    for (size_t i = 0; i < record->n_votes && record->n_votes == VOICES_MAX; i++) {
-        voice = &record->voices[i];
-        if (!voice->sdown && !voice->trying) { /* has nothing to say any more */
-            *voice = record->voices[--record->n_votes];
+    for (size_t i = 0; i < record->n_votes && record->n_votes == VOTES_MAX; i++) {
+        vote = &record->votes[i];
+        if (!vote->sdown && !vote->trying) { /* has nothing to say any more */
+            *vote = record->votes[--record->n_votes];
         }
     }
-    if (record->n_votes == VOICES_MAX) {
+    if (record->n_votes == VOTES_MAX) {
         return NULL;
     }
-    record->voices = mem_resize(record->voices, record->n_votes + 1, sizeof(*record->voices));
-    voice = &record->voices[record->n_votes++];
-    *voice = (struct failover_record_vote){.sdown = false};
-    memcpy(voice->sentinel, sentinel, strnlen(sentinel, ADDRESS_TEXT_SIZE - 1));
-    return voice;
+    record->votes = mem_resize(record->votes, record->n_votes + 1, sizeof(*record->votes));
+    vote = &record->votes[record->n_votes++];
+    *vote = (struct failover_record_vote){.sdown = false};
+    memcpy(vote->sentinel, sentinel, strnlen(sentinel, ADDRESS_TEXT_SIZE - 1));
+    return vote;
 }
 
-bool failover_record_any_down(const struct failover_record *record)
+struct failover_record_says failover_record_says(const struct failover_record *record)
 {
-    for (size_t i = 0; i < record->n_votes; i++) {
-        if (record->voices[i].sdown) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool failover_record_any_trying(const struct failover_record *record)
-{
-    for (size_t i = 0; i < record->n_votes; i++) {
-        if (record->voices[i].trying) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool failover_record_any_leading(const struct failover_record *record)
-{
-    for (size_t i = 0; i < record->n_votes; i++) {
-        if (record->voices[i].leading) {
-            return true;
-        }
-    }
-    return false;
-}
-
-bool failover_record_lead_is_lost(const struct failover_record *record)
-{
-    bool any = false;
+    struct failover_record_says says = {.down = false};
+    bool within_reach = false;
 
     for (size_t i = 0; i < record->n_votes; i++) {
-        if (record->voices[i].leading && !record->voices[i].lost) {
-            return false;
-        }
-        any = any || record->voices[i].leading;
+        const struct failover_record_vote *vote = &record->votes[i];
+
+        says.down |= vote->sdown;
+        says.trying |= vote->trying;
+        says.leading |= vote->leading;
+        within_reach |= vote->leading && !vote->lost;
     }
-    return any;
+    says.lead_is_lost = says.leading && !within_reach;
+    return says;
 }
 
 bool failover_record_has_switched(const struct failover_record *record)
@@ -104,7 +80,7 @@ bool failover_record_has_switched(const struct failover_record *record)
 
 /* ---- opening ---- */
 
-static bool site_in_tilt(const struct failover_log *failover_log, size_t deployment)
+static bool in_tilt(const struct failover_log *failover_log, size_t deployment)
 {
     for (size_t i = 0; i < failover_log->n_tellers; i++) {
         if (failover_log->tellers[i].deployment == deployment && failover_log->tellers[i].tilt) {
@@ -125,8 +101,8 @@ static void add_phase(struct failover *entry, enum failover_phase phase, int64_t
     entry->n_phases++;
 }
 
-void failover_record_phase(struct failover_log *failover_log, struct failover_record *record,
-                           enum failover_phase phase, struct failover_log_time at)
+void failover_record_phase(struct failover_record *record, enum failover_phase phase,
+                           struct failover_log_time at)
 {
     if (failover_has_phase(record->entry, phase)) {
         return;
@@ -134,32 +110,26 @@ void failover_record_phase(struct failover_log *failover_log, struct failover_re
     if (record->entry->n_phases == 0) {
         record->first_boot_ms = at.boot_ms;
     }
-    add_phase(failover_log_edit(failover_log, &record->entry), phase,
+    add_phase(failover_log_edit(record->log, &record->entry), phase,
               at.boot_ms - record->first_boot_ms, at.wall_ms);
 }
 
-/* What was heard while no entry was open, first things first. */
-static void add_later(struct failover_log *failover_log, struct failover_record *record,
-                      struct failover_log_time now)
+/* What was heard while no entry was open stands in the new one, in its order. */
+static void add_later(struct failover_record *record, struct failover_log_time now)
 {
-    enum failover_phase first = PHASE_SDOWN, second = PHASE_ODOWN;
+    bool odown_first =
+        record->later[PHASE_ODOWN].set && record->later[PHASE_SDOWN].set &&
+        record->later[PHASE_ODOWN].at.boot_ms < record->later[PHASE_SDOWN].at.boot_ms;
 
-    if (record->later[first].set && record->later[second].set &&
-        record->later[second].at.boot_ms < record->later[first].at.boot_ms) {
-        first = PHASE_ODOWN;
-        second = PHASE_SDOWN;
+    for (int i = 0; i < 2; i++) {
+        enum failover_phase phase = (i == 0) == odown_first ? PHASE_ODOWN : PHASE_SDOWN;
+
+        if (record->later[phase].set) {
+            failover_record_phase(record, phase, record->later[phase].at);
+        }
     }
-    if (record->later[first].set) {
-        failover_record_phase(failover_log, record, first, record->later[first].at);
-    }
-    if (record->later[second].set) {
-        failover_record_phase(failover_log, record, second, record->later[second].at);
-    }
-    if (record->entry->n_phases > 0) {
-        record->entry->began_wall_ms = record->entry->phases[0].at_wall_ms;
-    } else {
-        record->entry->began_wall_ms = now.wall_ms;
-    }
+    record->entry->began_wall_ms =
+        record->entry->n_phases > 0 ? record->entry->phases[0].at_wall_ms : now.wall_ms;
 }
 
 static void forget_later(struct failover_record *record)
@@ -169,40 +139,94 @@ static void forget_later(struct failover_record *record)
     }
 }
 
-void failover_record_open(struct failover_log *failover_log, struct failover_record *record,
-                          const struct address *of, struct failover_log_time now)
+/* The entry whose outage goes on has its end: what comes now is told in another one. */
+static void drop_unresolved(struct failover_record *record)
+{
+    failover_unref(record->unresolved);
+    record->unresolved = NULL;
+}
+
+void failover_record_open(struct failover_record *record, const struct address *of,
+                          struct failover_log_time now)
 {
     const struct address *from = record->has_published ? &record->published : of;
 
-    record->entry = failover_log_add(failover_log, record->name);
-    failover_log->n_open++;
+    record->entry = failover_log_add(record->log, record->name);
+    record->log->n_open++;
     record->entry->has_from = from != NULL;
     if (from) {
         record->entry->from = *from;
     }
     record->message_boot_ms = now.boot_ms;
     record->attempted = record->finished = record->adopted = record->restarted = false;
-    record->tilted = site_in_tilt(failover_log, record->deployment);
+    record->tilted = in_tilt(record->log, record->deployment);
     record->failed = record->failing;
     record->gap_ms = -1;
     record->undone = false;
     if (record->failing && !record->unresolved) {
-        failover_record_phase(failover_log, record, PHASE_SUSPECTED, record->failing_since);
+        failover_record_phase(record, PHASE_SUSPECTED, record->failing_since);
     }
-    failover_unref(record->unresolved); /* what comes now is told in the new one */
-    record->unresolved = NULL;
-    add_later(failover_log, record, now);
+    drop_unresolved(record);
+    add_later(record, now);
     forget_later(record);
 }
 
-void failover_record_attend(struct failover_log *failover_log, struct failover_record *record)
+void failover_record_attend(struct failover_record *record)
 {
     if (record->entry->outcome == FAILOVER_UNATTENDED) {
-        struct failover *entry = failover_log_edit(failover_log, &record->entry);
+        struct failover *entry = failover_log_edit(record->log, &record->entry);
 
         entry->outcome = FAILOVER_RUNNING;
         entry->reason = NULL;
     }
+}
+
+/* ---- time ---- */
+
+static int64_t timeout_ms(const struct failover_record *record)
+{
+    return record->failover_timeout_ms > 0 ? record->failover_timeout_ms : FAILOVER_TIMEOUT_MS;
+}
+
+static int64_t patience_ms(const struct failover_record *record)
+{
+    int64_t timeout = timeout_ms(record);
+    struct failover_record_says says = failover_record_says(record);
+
+    if (record->entry->outcome == FAILOVER_UNATTENDED) {
+        return -1;
+    }
+    if (failover_record_has_switched(record)) {
+        return !says.leading || says.lead_is_lost ? UNLED_MS : timeout + GRACE_MS;
+    }
+    if (record->finished) {
+        return UNPUBLISHED_MS;
+    }
+    if (record->attempted && says.lead_is_lost) {
+        return LOST_MS;
+    }
+    if (failover_has_phase(record->entry, PHASE_PROMOTED)) {
+        return UNPUBLISHED_MS;
+    }
+    if (record->attempted) {
+        return GRACE_MS + (says.leading || timeout < ELECTION_MS ? timeout : ELECTION_MS);
+    }
+    return DOWN_MS + (says.down                   ? 0
+                      : record->down_after_ms > 0 ? record->down_after_ms
+                                                  : DOWN_AFTER_MS);
+}
+
+/* When what is open has waited too long, boot clock; -1 never. */
+static int64_t deadline_ms(const struct failover_record *record)
+{
+    int64_t patience = record->entry ? patience_ms(record) : -1;
+
+    return patience < 0 ? -1 : record->message_boot_ms + patience;
+}
+
+static bool is_over(int64_t deadline, struct failover_log_time now)
+{
+    return deadline >= 0 && now.boot_ms >= deadline;
 }
 
 /* ---- closing ---- */
@@ -210,11 +234,11 @@ void failover_record_attend(struct failover_log *failover_log, struct failover_r
 static void hush_votes(struct failover_record *record)
 {
     for (size_t i = 0; i < record->n_votes; i++) {
-        record->voices[i].trying = record->voices[i].leading = false;
+        record->votes[i].trying = record->votes[i].leading = false;
     }
 }
 
-/* Nothing was published: how long the old master was away, as far as that is known now. */
+/* Where nothing was published: how long the old master was away, as far as that is known now. */
 static int64_t away_ms(const struct failover_record *record)
 {
     if (record->failing || !record->serving) {
@@ -226,10 +250,10 @@ static int64_t away_ms(const struct failover_record *record)
     return record->has_good ? 0 : -1;
 }
 
-void failover_record_close(struct failover_log *failover_log, struct failover_record *record,
-                           enum failover_outcome outcome, const char *reason, int64_t ended_wall_ms)
+void failover_record_close(struct failover_record *record, enum failover_outcome outcome,
+                           const char *reason, int64_t ended_wall_ms)
 {
-    struct failover *entry = failover_log_edit(failover_log, &record->entry);
+    struct failover *entry = failover_log_edit(record->log, &record->entry);
     bool goes_on = outcome != FAILOVER_SWITCHED && (record->failing || !record->serving);
 
     entry->outcome = outcome;
@@ -241,39 +265,39 @@ void failover_record_close(struct failover_log *failover_log, struct failover_re
     if (outcome != FAILOVER_SWITCHED && !record->adopted) {
         entry->unavailable_ms = away_ms(record);
     }
-    failover_log_queue(&failover_log->ended, entry);
+    failover_log_queue(&record->log->ended, entry);
     record->undone = outcome == FAILOVER_ABORTED && record->adopted;
     record->undone_to = entry->from;
     failover_unref(record->unresolved);
     record->unresolved = goes_on ? failover_ref(entry) : NULL;
     failover_unref(record->entry);
     record->entry = NULL;
-    failover_log->n_open--;
+    record->log->n_open--;
     hush_votes(record);
 }
 
-/* Nobody says how it ended: by how far it came. A leader that lives says why it gives up. */
+/*
+ * Why an attempt failed of which no leader says it: how far it came tells. A leader that lives says
+ * why it gives up.
+ */
 static const char *why_aborted(const struct failover_record *record, struct failover_log_time now)
 {
     const struct failover *entry = record->entry;
+    struct failover_record_says says = failover_record_says(record);
     bool led = failover_has_phase(entry, PHASE_ELECTED) ||
                failover_has_phase(entry, PHASE_SELECTED) ||
-               failover_has_phase(entry, PHASE_PROMOTING) || failover_record_any_leading(record);
-    int64_t deadline = failover_record_deadline_ms(record);
+               failover_has_phase(entry, PHASE_PROMOTING) || says.leading;
 
-    if (record->finished ||
-        (failover_has_phase(entry, PHASE_PROMOTED) && !failover_record_lead_is_lost(record))) {
+    if (record->finished || (failover_has_phase(entry, PHASE_PROMOTED) && !says.lead_is_lost)) {
         return NULL; /* for the Sentinels it is done; only here nothing came of it */
     }
     if (!led) {
         return "not_elected";
     }
-    return failover_record_lead_is_lost(record) || (deadline >= 0 && now.boot_ms >= deadline)
-               ? "leader_lost"
-               : "slave_timeout";
+    return says.lead_is_lost || is_over(deadline_ms(record), now) ? "leader_lost" : "slave_timeout";
 }
 
-/* What stood in its way. */
+/* Why no Sentinel has tried. */
 static const char *why_unstarted(const struct failover_record *record)
 {
     return record->tilted                                   ? "tilt"
@@ -281,29 +305,25 @@ static const char *why_unstarted(const struct failover_record *record)
                                                             : "no_quorum";
 }
 
-void failover_record_cut(struct failover_log *failover_log, struct failover_record *record,
-                         struct failover_log_time now)
+void failover_record_cut(struct failover_record *record, struct failover_log_time now)
 {
     if (failover_record_has_switched(record)) {
-        failover_record_close(failover_log, record, FAILOVER_SWITCHED, NULL,
-                              record->published_wall_ms);
+        failover_record_close(record, FAILOVER_SWITCHED, NULL, record->published_wall_ms);
     } else if (record->attempted) {
         bool told = record->entry->outcome == FAILOVER_UNATTENDED;
 
-        failover_record_close(failover_log, record, FAILOVER_ABORTED,
+        failover_record_close(record, FAILOVER_ABORTED,
                               told ? record->entry->reason : why_aborted(record, now), now.wall_ms);
     } else {
-        failover_record_close(failover_log, record, FAILOVER_NOT_STARTED, why_unstarted(record),
-                              now.wall_ms);
+        failover_record_close(record, FAILOVER_NOT_STARTED, why_unstarted(record), now.wall_ms);
     }
 }
 
 /* The outage goes on, and nobody does anything about it. */
-static void neglect(struct failover_log *failover_log, struct failover_record *record,
-                    struct failover_log_time now)
+static void neglect(struct failover_record *record, struct failover_log_time now)
 {
     const char *reason = record->attempted ? why_aborted(record, now) : why_unstarted(record);
-    struct failover *entry = failover_log_edit(failover_log, &record->entry);
+    struct failover *entry = failover_log_edit(record->log, &record->entry);
 
     entry->outcome = FAILOVER_UNATTENDED;
     entry->reason = reason;
@@ -311,40 +331,39 @@ static void neglect(struct failover_log *failover_log, struct failover_record *r
 
 /* ---- what was set aside ---- */
 
-static void end_tail(struct failover_log *failover_log, struct failover_record *record,
-                     int64_t ended_wall_ms)
+static void end_tail(struct failover_record *record, int64_t ended_wall_ms)
 {
-    failover_log_edit(failover_log, &record->tail)->ended_wall_ms = ended_wall_ms;
-    failover_log_queue(&failover_log->ended, record->tail);
+    failover_log_edit(record->log, &record->tail)->ended_wall_ms = ended_wall_ms;
+    failover_log_queue(&record->log->ended, record->tail);
     failover_unref(record->tail);
     record->tail = NULL;
-    failover_log->n_open--;
+    record->log->n_open--;
 }
 
-void failover_record_drop_tail(struct failover_log *failover_log, struct failover_record *record)
+void failover_record_drop_tail(struct failover_record *record)
 {
     if (record->tail) {
-        end_tail(failover_log, record, record->tail_published_wall_ms);
+        end_tail(record, record->tail_published_wall_ms);
     }
 }
 
-void failover_record_finish_tail(struct failover_log *failover_log, struct failover_record *record,
-                                 struct failover_log_time now)
+void failover_record_finish_tail(struct failover_record *record, struct failover_log_time now)
 {
-    add_phase(failover_log_edit(failover_log, &record->tail), PHASE_FINISHED,
+    add_phase(failover_log_edit(record->log, &record->tail), PHASE_FINISHED,
               now.boot_ms - record->tail_first_boot_ms, now.wall_ms);
-    end_tail(failover_log, record, now.wall_ms);
+    end_tail(record, now.wall_ms);
 }
 
-void failover_record_make_way(struct failover_log *failover_log, struct failover_record *record,
-                              struct failover_log_time now)
+void failover_record_make_way(struct failover_record *record, struct failover_log_time now)
 {
-    if (!failover_record_has_switched(record) || record->finished ||
-        !failover_record_any_leading(record) || failover_record_lead_is_lost(record)) {
-        failover_record_cut(failover_log, record, now);
+    struct failover_record_says says = failover_record_says(record);
+
+    if (!failover_record_has_switched(record) || record->finished || !says.leading ||
+        says.lead_is_lost) {
+        failover_record_cut(record, now);
         return;
     }
-    failover_record_drop_tail(failover_log, record);
+    failover_record_drop_tail(record);
     record->tail = record->entry;
     record->tail_first_boot_ms = record->first_boot_ms;
     record->tail_news_boot_ms = record->message_boot_ms;
@@ -355,8 +374,7 @@ void failover_record_make_way(struct failover_log *failover_log, struct failover
 
 /* ---- what nodes say ---- */
 
-void failover_record_fail(struct failover_log *failover_log, struct failover_record *record,
-                          struct failover_log_time at)
+static void failover_record_fail(struct failover_record *record, struct failover_log_time at)
 {
     if (!record->failing) {
         record->failing = true;
@@ -364,33 +382,32 @@ void failover_record_fail(struct failover_log *failover_log, struct failover_rec
     }
     if (record->entry && !failover_record_has_switched(record)) {
         record->failed = true;
-        failover_record_phase(failover_log, record, PHASE_SUSPECTED, record->failing_since);
+        failover_record_phase(record, PHASE_SUSPECTED, record->failing_since);
     }
 }
 
 /* The outage that outlived its entry is over. */
-static void resolve(struct failover_log *failover_log, struct failover_record *record)
+static void resolve(struct failover_record *record)
 {
     bool was_known = record->unresolved->unavailable_ms >= 0;
-    struct failover *entry = failover_log_edit(failover_log, &record->unresolved);
+    struct failover *entry = failover_log_edit(record->log, &record->unresolved);
 
     entry->unavailable_ms = record->gap_ms;
     if (!was_known && record->gap_ms >= 0) {
-        failover_log_queue(&failover_log->resolved, entry);
+        failover_log_queue(&record->log->resolved, entry);
     }
 }
 
-/* It answers (again). @param good by its role. */
-static void failover_record_well(struct failover_log *failover_log, struct failover_record *record,
-                                 bool good, struct failover_log_time at)
+/* The published node answers, maybe again. @param good it says master. */
+static void failover_record_well(struct failover_record *record, bool good,
+                                 struct failover_log_time at)
 {
     if (record->failing) {
         record->failing = false;
         record->gap_ms = record->has_good ? at.boot_ms - record->good.boot_ms : -1;
         if (record->unresolved) {
-            resolve(failover_log, record);
-            failover_unref(record->unresolved);
-            record->unresolved = NULL;
+            resolve(record);
+            drop_unresolved(record);
             forget_later(record);
         }
     }
@@ -400,21 +417,20 @@ static void failover_record_well(struct failover_log *failover_log, struct failo
     }
 }
 
-void failover_log_checked(struct failover_log *failover_log, struct failover_record *record,
-                          enum failover_log_check check, struct failover_log_time at)
+void failover_log_checked(struct failover_record *record, enum failover_log_check check,
+                          struct failover_log_time at)
 {
-    if (check == TIMELINE_BAD) {
-        failover_record_fail(failover_log, record, at);
+    if (check == FAILOVER_CHECK_BAD) {
+        failover_record_fail(record, at);
     } else {
-        failover_record_well(failover_log, record, check == TIMELINE_GOOD, at);
+        failover_record_well(record, check == FAILOVER_CHECK_GOOD, at);
     }
-    failover_record_review(failover_log, record, at);
+    failover_record_review(record, at);
 }
 
-void failover_log_restarted(struct failover_log *failover_log, struct failover_record *record,
-                            struct failover_log_time now)
+void failover_log_restarted(struct failover_record *record, struct failover_log_time now)
 {
-    struct failover **last = failover_log_last(failover_log, record->name);
+    struct failover **last = failover_log_last(record->log, record->name);
 
     if (record->entry) {
         record->restarted = true;
@@ -422,20 +438,19 @@ void failover_log_restarted(struct failover_log *failover_log, struct failover_r
                now.wall_ms - (*last)->ended_wall_ms <= RESTART_TOLD_MS) {
         struct failover *entry = failover_ref(*last);
 
-        failover_log_edit(failover_log, &entry)->reason = "restarted";
+        failover_log_edit(record->log, &entry)->reason = "restarted";
         failover_unref(entry);
     } else if (!last || (*last)->outcome == FAILOVER_RUNNING || (*last)->ended_wall_ms == 0 ||
                now.wall_ms - (*last)->ended_wall_ms > RESTART_TOLD_MS) {
-        failover_record_open(failover_log, record, NULL, now); /* so fast that it never left `ok` */
-        failover_record_phase(failover_log, record, PHASE_SUSPECTED, now);
+        failover_record_open(record, NULL, now); /* so fast that it never left `ok` */
+        failover_record_phase(record, PHASE_SUSPECTED, now);
         record->failed = true;
-        failover_record_close(failover_log, record, FAILOVER_RECOVERED, "restarted", now.wall_ms);
+        failover_record_close(record, FAILOVER_RECOVERED, "restarted", now.wall_ms);
     }
 }
 
-void failover_log_state(struct failover_log *failover_log, struct failover_record *record,
-                        const struct address *published, enum master_state state,
-                        struct failover_log_time now)
+void failover_log_state(struct failover_record *record, const struct address *published,
+                        enum master_state state, struct failover_log_time now)
 {
     bool served = record->serving;
 
@@ -445,17 +460,17 @@ void failover_log_state(struct failover_log *failover_log, struct failover_recor
     }
     record->serving = master_state_serves(state);
     if (record->serving && !served) {
-        failover_record_well(failover_log, record, state == MASTER_OK, now);
+        failover_record_well(record, state == MASTER_OK, now);
     } else if (served && !record->serving) {
         if (failover_record_has_switched(record)) { /* the new one, already */
-            failover_record_make_way(failover_log, record, now);
+            failover_record_make_way(record, now);
         }
-        failover_record_fail(failover_log, record, now);
+        failover_record_fail(record, now);
         if (!record->entry && !record->unresolved) {
-            failover_record_open(failover_log, record, published, now);
+            failover_record_open(record, published, now);
         }
     }
-    failover_record_review(failover_log, record, now);
+    failover_record_review(record, now);
 }
 
 /* ---- publications ---- */
@@ -481,22 +496,20 @@ static void failover_record_follow(struct failover_record *record, const struct 
     record->has_good = verified;
     record->good = now;
     record->undone = false;
-    failover_unref(record->unresolved);
-    record->unresolved = NULL;
+    drop_unresolved(record);
     forget_later(record);
     for (size_t i = 0; i < record->n_votes; i++) {
-        record->voices[i].sdown = record->voices[i].odown = false; /* that was the old one */
+        record->votes[i].sdown = record->votes[i].odown = false; /* that was the old one */
     }
 }
 
-static void failover_record_switch(struct failover_log *failover_log,
-                                   struct failover_record *record, const struct address *from,
+static void failover_record_switch(struct failover_record *record, const struct address *from,
                                    const struct address *to, int64_t epoch, bool adopted,
                                    struct failover_log_time now)
 {
-    struct failover *entry = failover_log_edit(failover_log, &record->entry);
+    struct failover *entry = failover_log_edit(record->log, &record->entry);
 
-    if (entry->kind == FAILOVER_UNKNOWN && record->failing && failover_record_any_down(record)) {
+    if (entry->kind == FAILOVER_UNKNOWN && record->failing && failover_record_says(record).down) {
         entry->kind = FAILOVER_CRASH;
     }
     entry->outcome = FAILOVER_SWITCHED;
@@ -513,98 +526,55 @@ static void failover_record_switch(struct failover_log *failover_log,
     record->published_wall_ms = now.wall_ms;
     record->message_boot_ms = now.boot_ms;
     if (adopted) {
-        failover_record_phase(failover_log, record, PHASE_ADOPTED, now);
+        failover_record_phase(record, PHASE_ADOPTED, now);
     }
-    failover_record_phase(failover_log, record, PHASE_PUBLISHED, now);
+    failover_record_phase(record, PHASE_PUBLISHED, now);
 }
 
-/* The way back from an adoption. */
-static bool takes_back(struct failover_log *failover_log, struct failover_record *record,
-                       const struct address *to, struct failover_log_time now)
+/* Whether this publication is only the way back from an adoption; then its entry is closed. */
+static bool takes_back(struct failover_record *record, const struct address *to,
+                       struct failover_log_time now)
 {
     if (failover_record_has_switched(record) && record->adopted && record->entry->has_from &&
         address_equal(&record->entry->from, to)) {
-        failover_record_close(failover_log, record, FAILOVER_ABORTED, NULL, now.wall_ms);
+        failover_record_close(record, FAILOVER_ABORTED, NULL, now.wall_ms);
     }
     return !record->entry && record->undone && address_equal(&record->undone_to, to);
 }
 
-void failover_log_published(struct failover_log *failover_log, struct failover_record *record,
-                            const struct address *from, const struct address *to, int64_t epoch,
-                            bool verified, bool adopted, struct failover_log_time now)
+void failover_log_published(struct failover_record *record, const struct address *from,
+                            const struct address *to, int64_t epoch, bool verified, bool adopted,
+                            struct failover_log_time now)
 {
     bool tells = from ? !address_equal(from, to)
                       : record->entry && record->attempted &&
                             !(record->entry->has_from && address_equal(&record->entry->from, to));
 
-    if (tells && takes_back(failover_log, record, to, now)) {
+    if (tells && takes_back(record, to, now)) {
         tells = false;
     }
     if (tells && failover_record_has_switched(record)) {
         if (address_equal(&record->entry->to, to)) {
             tells = false;
         } else {
-            failover_record_make_way(failover_log, record, now);
+            failover_record_make_way(record, now);
         }
     }
     if (tells) {
         if (!record->entry) {
-            failover_record_open(failover_log, record, from, now);
+            failover_record_open(record, from, now);
         }
-        failover_record_switch(failover_log, record, from, to, epoch, adopted, now);
+        failover_record_switch(record, from, to, epoch, adopted, now);
     }
     record->published_epoch = epoch;
     record->published_boot_ms = now.boot_ms;
     failover_record_follow(record, to, verified, now);
-    failover_record_review(failover_log, record, now);
+    failover_record_review(record, now);
 }
 
-/* ---- time ---- */
+/* ---- what time alone does ---- */
 
-static int64_t timeout_ms(const struct failover_record *record)
-{
-    return record->failover_timeout_ms > 0 ? record->failover_timeout_ms : FAILOVER_TIMEOUT_MS;
-}
-
-static int64_t patience_ms(const struct failover_record *record)
-{
-    int64_t timeout = timeout_ms(record);
-
-    if (record->entry->outcome == FAILOVER_UNATTENDED) {
-        return -1;
-    }
-    if (failover_record_has_switched(record)) {
-        return !failover_record_any_leading(record) || failover_record_lead_is_lost(record)
-                   ? UNLED_MS
-                   : timeout + GRACE_MS;
-    }
-    if (record->finished) {
-        return UNPUBLISHED_MS;
-    }
-    if (record->attempted && failover_record_lead_is_lost(record)) {
-        return LOST_MS;
-    }
-    if (failover_has_phase(record->entry, PHASE_PROMOTED)) {
-        return UNPUBLISHED_MS;
-    }
-    if (record->attempted) {
-        bool elected = failover_record_any_leading(record);
-
-        return GRACE_MS + (elected || timeout < ELECTION_MS ? timeout : ELECTION_MS);
-    }
-    return DOWN_MS + (failover_record_any_down(record) ? 0
-                      : record->down_after_ms > 0      ? record->down_after_ms
-                                                       : DOWN_AFTER_MS);
-}
-
-int64_t failover_record_deadline_ms(const struct failover_record *record)
-{
-    int64_t patience = record->entry ? patience_ms(record) : -1;
-
-    return patience < 0 ? -1 : record->message_boot_ms + patience;
-}
-
-/* Of what was set aside. */
+/* When what was set aside has waited too long; -1 never. */
 static int64_t tail_deadline_ms(const struct failover_record *record)
 {
     return record->tail ? record->tail_news_boot_ms + timeout_ms(record) + GRACE_MS : -1;
@@ -612,9 +582,7 @@ static int64_t tail_deadline_ms(const struct failover_record *record)
 
 int64_t failover_record_next_ms(const struct failover_record *record)
 {
-    int64_t next = failover_record_deadline_ms(record), tail = tail_deadline_ms(record);
-
-    return next < 0 || (tail >= 0 && tail < next) ? tail : next;
+    return earlier(deadline_ms(record), tail_deadline_ms(record));
 }
 
 /*
@@ -627,42 +595,38 @@ static bool goes_on_alone(const struct failover_record *record)
            failover_has_phase(record->entry, PHASE_PROMOTED);
 }
 
-void failover_record_review(struct failover_log *failover_log, struct failover_record *record,
-                            struct failover_log_time now)
+void failover_record_review(struct failover_record *record, struct failover_log_time now)
 {
-    int64_t deadline = failover_record_deadline_ms(record),
-            tail_deadline = tail_deadline_ms(record);
     bool well = !record->failing && record->serving;
 
-    if (tail_deadline >= 0 && now.boot_ms >= tail_deadline) {
-        failover_record_drop_tail(failover_log, record);
+    if (is_over(tail_deadline_ms(record), now)) {
+        failover_record_drop_tail(record);
     }
     if (!record->entry) {
         return;
     }
     if (failover_record_has_switched(record)) {
         if (record->finished) {
-            failover_record_close(failover_log, record, FAILOVER_SWITCHED, NULL, now.wall_ms);
-        } else if (deadline >= 0 && now.boot_ms >= deadline) {
-            failover_record_cut(failover_log, record, now);
+            failover_record_close(record, FAILOVER_SWITCHED, NULL, now.wall_ms);
+        } else if (is_over(deadline_ms(record), now)) {
+            failover_record_cut(record, now);
         }
     } else if (!record->attempted && well &&
-               (!failover_record_any_down(record) ||
+               (!failover_record_says(record).down ||
                 record->entry->outcome == FAILOVER_UNATTENDED)) {
-        failover_record_close(failover_log, record, FAILOVER_RECOVERED, NULL, now.wall_ms);
+        failover_record_close(record, FAILOVER_RECOVERED, NULL, now.wall_ms);
     } else if (record->entry->outcome == FAILOVER_UNATTENDED) {
         if (well) {
-            failover_record_close(failover_log, record, FAILOVER_ABORTED, record->entry->reason,
-                                  now.wall_ms);
+            failover_record_close(record, FAILOVER_ABORTED, record->entry->reason, now.wall_ms);
         }
-    } else if (deadline >= 0 && now.boot_ms >= deadline) {
+    } else if (is_over(deadline_ms(record), now)) {
         if (!record->attempted && well && record->failed) {
             /* It came back, and the last -sdown was not heard. */
-            failover_record_close(failover_log, record, FAILOVER_RECOVERED, NULL, now.wall_ms);
+            failover_record_close(record, FAILOVER_RECOVERED, NULL, now.wall_ms);
         } else if (well || !goes_on_alone(record)) {
-            failover_record_cut(failover_log, record, now);
+            failover_record_cut(record, now);
         } else {
-            neglect(failover_log, record, now);
+            neglect(record, now);
         }
     }
 }
@@ -672,7 +636,7 @@ void failover_record_free(struct failover_record *record)
     failover_unref(record->entry);
     failover_unref(record->tail);
     failover_unref(record->unresolved);
-    free(record->voices);
+    free(record->votes);
     free(record->name);
     free(record);
 }

@@ -5,9 +5,22 @@
  * Two things make an address the published one, and publish() is the only place where it happens:
  * the votes that its epoch needs (decide.c) and the node's own word (judge_check.c).
  */
-#include <string.h>
+#include "bellwether/base/clock.h"
+#include "judge_adopt.h"
+#include "judge_state.h"
+#include "judge_votes.h"
 
-#include "judge_internal.h"
+enum {
+    /*
+     * How long what is published must not have served before a settled majority may overrule a
+     * vote at H: one and a half of the periods in which Sentinels tell each other.
+     */
+    OVERRULE_AFTER_MS = 3000,
+    /* Rule 13: what one vote announced and a majority contradicts is held at once, */
+    UNCONFIRMED_HOLD_MS = 0,
+    CONTRADICTED_HOLD_MS = 3000,  /* what a majority had named is held after this, */
+    CONTRADICTED_MOVE_MS = 15000, /* and either gives way to what the majority names after this. */
+};
 
 /* ---- deciding ---- */
 
@@ -138,8 +151,7 @@ static bool try_candidate(struct judge *judge, struct check *check, const struct
         }
         return by->candidate_majority;
     }
-    check_want(check, &by->candidate, by->epoch, now_ms);
-    check_expire(check, &judge->config, now_ms);
+    check_want(check, &judge->config, &by->candidate, by->epoch, now_ms);
     if (!check_allows(check, &judge->config, by->candidate_majority, now_ms)) {
         return false;
     }
@@ -171,8 +183,7 @@ static struct check *check_of(struct judge *judge, const struct endpoint *node, 
         endpoint_equal(&judge->checks[CHECK_DEPOSED].node, node)) {
         *own = judge->checks[CHECK_DEPOSED]; /* with what it said last */
     }
-    check_want(own, node, epoch, now_ms);
-    check_expire(own, &judge->config, now_ms);
+    check_want(own, &judge->config, node, epoch, now_ms);
     return own;
 }
 
@@ -268,13 +279,13 @@ static bool is_premature(const struct judge *judge, const struct decision *by, i
 static enum decide_rule try_to_publish(struct judge *judge, int64_t now_ms, int64_t wall_ms)
 {
     struct decision by = judge->decision;
+    struct check *candidate = &judge->checks[CHECK_CANDIDATE];
 
     if (!by.has_candidate || is_published(judge, &by.candidate)) {
-        check_drop(&judge->checks[CHECK_CANDIDATE]);
+        check_drop(candidate);
     } else if (is_premature(judge, &by, now_ms)) {
-        check_want(&judge->checks[CHECK_CANDIDATE], &by.candidate, by.epoch, now_ms);
-        check_expire(&judge->checks[CHECK_CANDIDATE], &judge->config, now_ms);
-    } else if (try_candidate(judge, &judge->checks[CHECK_CANDIDATE], &by, now_ms, wall_ms)) {
+        check_want(candidate, &judge->config, &by.candidate, by.epoch, now_ms);
+    } else if (try_candidate(judge, candidate, &by, now_ms, wall_ms)) {
         return by.rule;
     }
     return overrule(judge, now_ms, wall_ms, &by) ? by.rule : DECIDE_NOTHING;
@@ -323,8 +334,7 @@ static void follow_deposed(struct judge *judge, int64_t now_ms)
         check_drop(check);
         return;
     }
-    check_want(check, &judge->deposed.node, EPOCH_UNKNOWN, now_ms);
-    check_expire(check, &judge->config, now_ms);
+    check_want(check, &judge->config, &judge->deposed.node, EPOCH_UNKNOWN, now_ms);
 }
 
 /* A failover that began after the last publication: its outcome is still to come. */
@@ -334,7 +344,7 @@ static bool failover_is_news(const struct judge *judge, int64_t now_ms)
         return false;
     }
     for (size_t i = 0; i < judge->n_votes; i++) {
-        if (judge->voices[i].failover_since_ms >= judge->published_ms) {
+        if (judge->votes[i].failover_since_ms >= judge->published_ms) {
             return true;
         }
     }

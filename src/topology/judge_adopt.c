@@ -12,12 +12,17 @@
  * How much a lying Sentinel can do with this is what it can do with rule 2: it needs an epoch above
  * H and a node that itself says master.
  */
+#include "judge_adopt.h"
+
 #include <string.h>
 
-#include "judge_internal.h"
+#include "bellwether/base/clock.h"
+#include "judge_votes.h"
 
-#define LEADER_LOST_MS 2000 /* how long an adoption outlives its leader's link */
-#define IDLE_ROWS 2u        /* the first may be the answer to a question from before the failover */
+enum {
+    LEADER_LOST_MS = 2000, /* how long an adoption outlives its leader's link */
+    IDLE_ROWS = 2,         /* the first may answer a question from before the failover */
+};
 
 static bool is_leader(const char leader[RUN_ID_SIZE], const char *id)
 {
@@ -31,15 +36,15 @@ static void promotion_drop(struct judge *judge)
     judge->promotion = (struct promotion){.wanted = false};
 }
 
-/* Its failover is no longer under way. */
-static void lead_over(struct judge *judge, struct voice *voice, bool aborted)
+/* The failover of that Sentinel is no longer under way. */
+static void lead_over(struct judge *judge, struct vote *vote, bool aborted)
 {
-    voice->leads_epoch = EPOCH_UNKNOWN;
-    voice->elected = false;
-    if (judge->promotion.wanted && is_leader(judge->promotion.leader, voice->id)) {
+    vote->leads_epoch = EPOCH_UNKNOWN;
+    vote->elected = false;
+    if (judge->promotion.wanted && is_leader(judge->promotion.leader, vote->id)) {
         promotion_drop(judge);
     }
-    if (aborted && judge->adoption.stands && is_leader(judge->adoption.leader, voice->id) &&
+    if (aborted && judge->adoption.stands && is_leader(judge->adoption.leader, vote->id) &&
         !judge->adoption.undo) {
         judge->adoption.undo = "failover_aborted";
     }
@@ -54,59 +59,59 @@ static int64_t failover_timeout_ms(const struct observation *seen)
  * Whether this Sentinel may have a replica adopted: it counts, its row has an epoch, its failover
  * is at a higher one than anything that was published or adopted, and away from what is published.
  */
-static bool may_lead(const struct judge *judge, const struct voice *voice, int64_t now_ms)
+static bool may_lead(const struct judge *judge, const struct vote *vote, int64_t now_ms)
 {
-    const struct observation *seen = judge_observation(judge, voice->id);
+    const struct observation *seen = judge_observation(judge, vote->id);
 
-    return voice->elected && voice->leads_epoch > judge->high_water &&
-           voice->leads_epoch > judge->last_adopted && seen && observation_counts(seen, now_ms) &&
-           seen->epoch != EPOCH_UNKNOWN && seen->epoch < voice->leads_epoch &&
+    return vote->elected && vote->leads_epoch > judge->high_water &&
+           vote->leads_epoch > judge->last_adopted && seen && observation_counts(seen, now_ms) &&
+           seen->epoch != EPOCH_UNKNOWN && seen->epoch < vote->leads_epoch &&
            endpoint_equal(&seen->master, &judge->published.master);
 }
 
-static void promotion_begin(struct judge *judge, const struct voice *voice,
+static void promotion_begin(struct judge *judge, const struct vote *vote,
                             const struct endpoint *node, int64_t now_ms)
 {
     struct promotion *promotion = &judge->promotion;
-    bool same = promotion->wanted && is_leader(promotion->leader, voice->id);
+    bool same = promotion->wanted && is_leader(promotion->leader, vote->id);
 
     if (!judge->has_published || judge->gap || judge->adoption.stands ||
         endpoint_equal(&judge->published.master, node) || !judge_vouches(judge, node) ||
-        !may_lead(judge, voice, now_ms)) {
+        !may_lead(judge, vote, now_ms)) {
         return;
     }
-    if (promotion->wanted && (promotion->epoch > voice->leads_epoch ||
-                              (promotion->epoch == voice->leads_epoch &&
+    if (promotion->wanted && (promotion->epoch > vote->leads_epoch ||
+                              (promotion->epoch == vote->leads_epoch &&
                                (!same || endpoint_equal(&promotion->node, node))))) {
         /* the second event about the same, or somebody else's claim to an epoch that is taken */
         return;
     }
     *promotion = (struct promotion){
         .wanted = true,
-        .epoch = voice->leads_epoch,
+        .epoch = vote->leads_epoch,
         .node = *node,
         .until_ms =
-            now_ms + failover_timeout_ms(judge_observation(judge, voice->id)) + LEADER_LOST_MS};
-    memcpy(promotion->leader, voice->id, sizeof(promotion->leader));
+            now_ms + failover_timeout_ms(judge_observation(judge, vote->id)) + LEADER_LOST_MS};
+    memcpy(promotion->leader, vote->id, sizeof(promotion->leader));
 }
 
 void judge_promotion(struct judge *judge, const char *leader, enum promotion_step step,
                      int64_t epoch, const struct endpoint *node, int64_t now_ms)
 {
-    struct voice *voice = judge_vote(judge, leader);
+    struct vote *vote = judge_vote(judge, leader);
 
-    if (!judge->config.adopt || !judge->config.verify || !voice) {
+    if (!judge->config.adopt || !judge->config.verify || !vote) {
         return;
     }
     switch (step) {
     case PROMOTION_TRY:
-        lead_over(judge, voice, true);
-        voice->leads_epoch = epoch;
+        lead_over(judge, vote, true);
+        vote->leads_epoch = epoch;
         break;
-    case PROMOTION_ELECTED: voice->elected = voice->leads_epoch != EPOCH_UNKNOWN; break;
-    case PROMOTION_CHOSEN: promotion_begin(judge, voice, node, now_ms); break;
-    case PROMOTION_ABORTED: lead_over(judge, voice, true); break;
-    case PROMOTION_ENDED: lead_over(judge, voice, false); break;
+    case PROMOTION_ELECTED: vote->elected = vote->leads_epoch != EPOCH_UNKNOWN; break;
+    case PROMOTION_CHOSEN: promotion_begin(judge, vote, node, now_ms); break;
+    case PROMOTION_ABORTED: lead_over(judge, vote, true); break;
+    case PROMOTION_ENDED: lead_over(judge, vote, false); break;
     }
 }
 
@@ -169,8 +174,8 @@ void adoption_over(struct judge *judge)
 void adoption_void(struct judge *judge)
 {
     for (size_t i = 0; i < judge->n_votes; i++) {
-        judge->voices[i].leads_epoch = EPOCH_UNKNOWN;
-        judge->voices[i].elected = false;
+        judge->votes[i].leads_epoch = EPOCH_UNKNOWN;
+        judge->votes[i].elected = false;
     }
     promotion_drop(judge);
     if (judge->adoption.stands) {
@@ -263,8 +268,7 @@ static enum decide_rule undo(struct judge *judge, int64_t now_ms, int64_t wall_m
     bool at_once = judge->adoption.at_once;
 
     if (!at_once) {
-        check_want(check, &back.master, back.epoch, now_ms);
-        check_expire(check, &judge->config, now_ms);
+        check_want(check, &judge->config, &back.master, back.epoch, now_ms);
         if (!check->answered) {
             return DECIDE_NOTHING;
         }

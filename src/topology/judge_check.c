@@ -6,32 +6,42 @@
  * A check's answer is good for one verify-interval: a node that said `master` long ago has to say
  * it again before it is published.
  */
-#include <string.h>
+#include "judge_check.h"
 
 #include "bellwether/base/backoff.h"
-#include "judge_internal.h"
+#include "bellwether/base/clock.h"
+
+enum {
+    RETRY_FIRST_MS = 50,
+    RETRY_MOST_MS = 500,
+    ANSWER_GRACE_MS = 250,       /* past verify-timeout: nobody reported on the question */
+    DEPOSED_ASK_MS = 1000,       /* how often the former master is asked whether it is a replica, */
+    DEPOSED_ASK_MOST_MS = 10000, /* and where it does not answer */
+};
 
 bool role_unknowable(enum role_answer answer)
 {
     return answer == ROLE_NOPERM || answer == ROLE_NOAUTH;
 }
 
-/* ---- candidates ---- */
-
-void check_want(struct check *check, const struct endpoint *node, int64_t epoch, int64_t now_ms)
+enum reason role_reason(enum role_answer answer)
 {
-    if (!check->wanted || !endpoint_equal(&check->node, node)) {
-        *check = (struct check){.wanted = true, .node = *node, .epoch = epoch, .next_ms = now_ms};
-        return;
+    switch (answer) {
+    case ROLE_OTHER: return REASON_ROLE_MISMATCH;
+    case ROLE_NOPERM: return REASON_REDIS_DENIED;
+    case ROLE_NOAUTH: return REASON_REDIS_AUTH;
+    case ROLE_LOADING: return REASON_REDIS_LOADING;
+    case ROLE_TIMEOUT: return REASON_REDIS_TIMEOUT;
+    case ROLE_TLS: return REASON_REDIS_TLS;
+    case ROLE_REFUSED:
+    case ROLE_CLOSED:
+    case ROLE_ERROR: return REASON_REDIS_UNREACHABLE;
+    case ROLE_MASTER: break;
     }
-    if (check->epoch != epoch &&
-        epoch != EPOCH_UNKNOWN) { /* new evidence for the same node: worth a question at once */
-        check->epoch = epoch;
-        check->failures = 0;
-        check->next_ms = check->answered && check->answer == ROLE_MASTER ? check->next_ms : now_ms;
-    }
-    check->node = *node; /* its name may have been resolved since */
+    return REASON_NONE;
 }
+
+/* ---- candidates ---- */
 
 void check_drop(struct check *check)
 {
@@ -78,9 +88,21 @@ static int64_t given_up_ms(const struct check *check, const struct judge_config 
     return check->asked_ms + config->verify_timeout_ms + ANSWER_GRACE_MS;
 }
 
-void check_expire(struct check *check, const struct judge_config *config, int64_t now_ms)
+void check_want(struct check *check, const struct judge_config *config, const struct endpoint *node,
+                int64_t epoch, int64_t now_ms)
 {
-    if (check->wanted && check->outstanding && now_ms >= given_up_ms(check, config)) {
+    if (!check->wanted || !endpoint_equal(&check->node, node)) {
+        *check = (struct check){.wanted = true, .node = *node, .epoch = epoch, .next_ms = now_ms};
+        return;
+    }
+    if (check->epoch != epoch &&
+        epoch != EPOCH_UNKNOWN) { /* new evidence for the same node: worth a question at once */
+        check->epoch = epoch;
+        check->failures = 0;
+        check->next_ms = check->answered && check->answer == ROLE_MASTER ? check->next_ms : now_ms;
+    }
+    check->node = *node; /* its name may have been resolved since */
+    if (check->outstanding && now_ms >= given_up_ms(check, config)) {
         check_answer(check, config, ROLE_TIMEOUT, now_ms);
     }
 }

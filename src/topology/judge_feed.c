@@ -3,10 +3,13 @@
  * links and events say. Everything is only noted here; judge_step() draws the conclusions.
  */
 #include <stdlib.h>
-#include <string.h>
 
 #include "bellwether/base/memory.h"
-#include "judge_internal.h"
+#include "judge_adopt.h"
+#include "judge_votes.h"
+
+/* Answers closer together than this are one poll: callers can ask for fresh ones. */
+enum { REPEAT_MIN_MS = 50 };
 
 struct judge *judge_new(const char *name, const struct judge_config *config, int64_t now_ms)
 {
@@ -34,11 +37,11 @@ void judge_free(struct judge *judge)
         return;
     }
     for (size_t i = 0; i < judge->n_votes; i++) {
-        free(judge->voices[i].nodes);
+        free(judge->votes[i].nodes);
     }
     free(judge->name);
     free(judge->tls_words);
-    free(judge->voices);
+    free(judge->votes);
     free(judge->seen);
     free(judge);
 }
@@ -47,21 +50,21 @@ void judge_free(struct judge *judge)
 
 /* A poll in a row with the same address and epoch, as long as none was missed between. */
 static unsigned count_repeats(const struct observation *old, const struct observation *seen,
-                              struct voice *voice)
+                              struct vote *vote)
 {
     bool same = observation_counts(old, seen->at_ms) && old->epoch == seen->epoch &&
                 endpoint_equal(&old->master, &seen->master);
 
-    if (same && seen->at_ms - voice->polled_ms < REPEAT_MIN_MS) {
+    if (same && seen->at_ms - vote->polled_ms < REPEAT_MIN_MS) {
         return old->repeats;
     }
-    voice->polled_ms = seen->at_ms;
+    vote->polled_ms = seen->at_ms;
     return same ? old->repeats + 1 : 1;
 }
 
 void judge_observe(struct judge *judge, const struct observation *seen)
 {
-    struct voice *voice = judge_need_vote(judge, seen->sentinel);
+    struct vote *vote = judge_need_vote(judge, seen->sentinel);
     struct observation *kept;
     unsigned repeats;
 
@@ -69,30 +72,30 @@ void judge_observe(struct judge *judge, const struct observation *seen)
         return;
     }
     kept = judge_need_seen(judge, seen->sentinel);
-    repeats = count_repeats(kept, seen, voice);
+    repeats = count_repeats(kept, seen, vote);
     *kept = *seen;
     judge_copy_id(kept->sentinel, seen->sentinel);
     judge_copy_id(kept->run_id, seen->run_id);
     kept->repeats = repeats;
-    kept->unknown = !voice->known;
-    voice->has_named = true;
-    voice->named = seen->master;
-    voice->heard = true;
+    kept->unknown = !vote->known;
+    vote->has_named = true;
+    vote->named = seen->master;
+    vote->heard = true;
     if (!seen->failover_under_way) {
-        voice->failover_since_ms = -1;
-    } else if (voice->failover_since_ms < 0) {
-        voice->failover_since_ms = seen->at_ms;
+        vote->failover_since_ms = -1;
+    } else if (vote->failover_since_ms < 0) {
+        vote->failover_since_ms = seen->at_ms;
     }
     adoption_hear(judge, kept);
 }
 
 void judge_lose(struct judge *judge, const char *sentinel_run_id)
 {
-    struct voice *voice = judge_vote(judge, sentinel_run_id);
+    struct vote *vote = judge_vote(judge, sentinel_run_id);
     struct observation *seen = judge_seen(judge, sentinel_run_id);
 
-    if (voice) {
-        voice->heard = true;
+    if (vote) {
+        vote->heard = true;
     }
     if (seen) {
         seen->link_up = false;
@@ -161,7 +164,7 @@ void judge_failover(struct judge *judge, bool under_way, int64_t now_ms, int64_t
      * Rows read before this event are older news than it; the next poll says whether one goes on.
      */
     for (size_t i = 0; i < judge->n_votes; i++) {
-        judge->voices[i].failover_since_ms = -1;
+        judge->votes[i].failover_since_ms = -1;
     }
 }
 
@@ -169,8 +172,8 @@ void judge_void(struct judge *judge, int64_t now_ms)
 {
     judge->n_seen = 0;
     for (size_t i = 0; i < judge->n_votes; i++) {
-        judge->voices[i].heard = false;
-        judge->voices[i].failover_since_ms = -1;
+        judge->votes[i].heard = false;
+        judge->votes[i].failover_since_ms = -1;
     }
     for (size_t i = 0; i < CHECKS; i++) {
         check_drop(&judge->checks[i]);

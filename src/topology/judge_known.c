@@ -18,7 +18,15 @@
 #include <string.h>
 
 #include "bellwether/base/memory.h"
-#include "judge_internal.h"
+#include "judge_votes.h"
+
+enum {
+    STRANGE_MS = 10000, /* that long a known one may look like another deployment's */
+    /* A known one that was not there for so long may have been replaced by others: */
+    GONE_MS = 60000,
+    /* where half of the known are there, list each other, and none lists it any more. */
+    GONE_UNLISTED_MS = 10000,
+};
 
 struct census {
     struct judge *judge;
@@ -51,36 +59,45 @@ static bool lists(const struct elector *by, const char *id)
 
 bool judge_knows(const struct judge *judge, const char *sentinel_run_id)
 {
-    const struct voice *voice =
+    const struct vote *vote =
         sentinel_run_id[0] != '\0' ? judge_vote(judge, sentinel_run_id) : NULL;
 
-    return voice && voice->known;
+    return vote && vote->known;
 }
 
 /* ---- vouching ---- */
 
+static bool same_nodes(const struct vote *vote, const struct endpoint *nodes, size_t n)
+{
+    bool same = n == vote->n_nodes;
+
+    for (size_t i = 0; i < n && same; i++) {
+        same = address_equal(&vote->nodes[i].name, &nodes[i].name) &&
+               address_equal(&vote->nodes[i].ip, &nodes[i].ip);
+    }
+    return same;
+}
+
 void judge_hear_nodes(struct judge *judge, const char *sentinel_run_id,
                       const struct endpoint *nodes, size_t n)
 {
-    struct voice *voice = judge_vote(judge, sentinel_run_id);
+    struct vote *vote = judge_vote(judge, sentinel_run_id);
 
-    if (!voice) {
+    if (!vote || same_nodes(vote, nodes, n)) {
         return;
     }
-    free(voice->nodes);
-    voice->nodes = mem_new(n > 0 ? n : 1, sizeof(*voice->nodes));
-    if (n > 0) {
-        memcpy(voice->nodes, nodes, n * sizeof(*nodes));
-    }
-    voice->n_nodes = n;
+    judge->recount_due = true;
+    free(vote->nodes);
+    vote->nodes = mem_copy(nodes, n, sizeof(*nodes));
+    vote->n_nodes = n;
 }
 
-static bool names_node(const struct voice *voice, const struct endpoint *node)
+static bool names_node(const struct vote *vote, const struct endpoint *node)
 {
-    bool names = voice->has_named && endpoint_equal(&voice->named, node);
+    bool names = vote->has_named && endpoint_equal(&vote->named, node);
 
-    for (size_t i = 0; i < voice->n_nodes && !names; i++) {
-        names = endpoint_equal(&voice->nodes[i], node);
+    for (size_t i = 0; i < vote->n_nodes && !names; i++) {
+        names = endpoint_equal(&vote->nodes[i], node);
     }
     return names;
 }
@@ -96,12 +113,12 @@ static bool vouched_by_others(const struct judge *judge, const struct endpoint *
         return true;
     }
     for (size_t i = 0; i < judge->n_votes; i++) {
-        const struct voice *voice = &judge->voices[i];
+        const struct vote *vote = &judge->votes[i];
 
-        if (voice->known && !same_id(voice->id, but)) {
+        if (vote->known && !same_id(vote->id, but)) {
             /* who was never heard can't vouch, and must not keep the others from it */
-            heard += voice->has_named;
-            naming += names_node(voice, node);
+            heard += vote->has_named;
+            naming += names_node(vote, node);
         }
     }
     return 2 * naming > heard;
@@ -130,8 +147,8 @@ static bool related(const struct elector *a, const struct elector *b)
 
 static void join_groups(struct census *census, size_t a, size_t b)
 {
-    size_t from = census->group[a] > census->group[b] ? census->group[a] : census->group[b];
-    size_t to = census->group[a] > census->group[b] ? census->group[b] : census->group[a];
+    bool b_first = census->group[a] > census->group[b];
+    size_t from = census->group[b_first ? a : b], to = census->group[b_first ? b : a];
 
     for (size_t i = 0; i < census->n; i++) {
         if (census->group[i] == from) {
@@ -164,24 +181,15 @@ static size_t weight(const struct census *census, size_t group)
  */
 static bool has_grace(const struct census *census, const struct elector *elector)
 {
-    struct voice *voice = judge_vote(census->judge, elector->id);
+    struct vote *vote = judge_vote(census->judge, elector->id);
 
-    if (!voice || !voice->known || !census->judge->has_published) {
+    if (!vote || !vote->known || !census->judge->has_published) {
         return false;
     }
-    if (voice->strange_ms < 0 || !elector->live) {
-        voice->strange_ms = census->now_ms;
+    if (vote->strange_ms < 0 || !elector->live) {
+        vote->strange_ms = census->now_ms;
     }
-    return census->now_ms - voice->strange_ms < STRANGE_MS;
-}
-
-/*
- * A node that the others vouch for, if not the one that they name: it may have lost its state, or
- * been away for long.
- */
-static bool names_ours(const struct census *census, const struct elector *elector)
-{
-    return vouched_by_others(census->judge, elector->master, elector->id);
+    return census->now_ms - vote->strange_ms < STRANGE_MS;
 }
 
 static void part_foreign(struct census *census)
@@ -211,15 +219,19 @@ static void part_foreign(struct census *census)
         }
     }
     for (size_t i = 0; i < census->n; i++) {
-        struct voice *voice = judge_vote(census->judge, census->electors[i].id);
+        struct vote *vote = judge_vote(census->judge, census->electors[i].id);
 
-        if (voice && census->group[i] == census->ours) {
-            voice->strange_ms = -1;
+        if (vote && census->group[i] == census->ours) {
+            vote->strange_ms = -1;
         }
     }
     for (size_t i = 0; i < census->n; i++) {
+        const struct elector *elector = &census->electors[i];
+
+        /* Who names a node that the others vouch for may have lost its state, or been away. */
         if (census->group[i] != OUTSIDE && census->group[i] != census->ours &&
-            (has_grace(census, &census->electors[i]) || names_ours(census, &census->electors[i]))) {
+            (has_grace(census, elector) ||
+             vouched_by_others(census->judge, elector->master, elector->id))) {
             join_groups(census, i, census->ours);
             census->ours = census->group[i];
         }
@@ -243,10 +255,13 @@ static bool is_ours(const struct census *census, size_t i)
 
 bool judge_wants_recount(const struct judge *judge)
 {
+    if (judge->recount_due) {
+        return true;
+    }
     for (size_t i = 0; i < judge->n_votes; i++) {
-        const struct voice *voice = &judge->voices[i];
+        const struct vote *vote = &judge->votes[i];
 
-        if (voice->known && (voice->gone_ms >= 0 || voice->strange_ms >= 0)) {
+        if (vote->known && (vote->gone_ms >= 0 || vote->strange_ms >= 0)) {
             return true;
         }
     }
@@ -285,14 +300,14 @@ static bool speaks(const struct census *census, size_t i)
 static bool is_teller(const struct census *census, size_t i)
 {
     const struct elector *elector = &census->electors[i];
-    const struct voice *voice;
+    const struct vote *vote;
 
     if (!is_ours(census, i) || !elector->has_list || elector->n_listed == 0 || !speaks(census, i)) {
         return false;
     }
-    voice = judge_vote(census->judge, elector->id);
-    return voice && voice->known &&
-           (elector->live || voice->gone_ms < 0 || census->now_ms - voice->gone_ms < GONE_MS);
+    vote = judge_vote(census->judge, elector->id);
+    return vote && vote->known &&
+           (elector->live || vote->gone_ms < 0 || census->now_ms - vote->gone_ms < GONE_MS);
 }
 
 struct tally {
@@ -316,21 +331,21 @@ static struct tally count_tellers(const struct census *census, const char *id)
 
 static bool know(struct census *census, const char *id, bool provisional)
 {
-    struct voice *voice;
+    struct vote *vote;
 
     if (census->judge->n_known >= KNOWN_MAX) {
         census->full = true;
         return false;
     }
     judge_know(census->judge, id);
-    voice = judge_vote(census->judge, id);
-    voice->provisional = provisional;
-    voice->gone_ms = live_elector(census, id) ? -1 : census->now_ms;
-    for (size_t i = 0; i < census->n && !voice->has_named; i++) {
+    vote = judge_vote(census->judge, id);
+    vote->provisional = provisional;
+    vote->gone_ms = live_elector(census, id) ? -1 : census->now_ms;
+    for (size_t i = 0; i < census->n && !vote->has_named; i++) {
         /* it may have been known before */
         if (census->electors[i].master && same_id(census->electors[i].id, id)) {
-            voice->has_named = true;
-            voice->named = *census->electors[i].master;
+            vote->has_named = true;
+            vote->named = *census->electors[i].master;
         }
     }
     return true;
@@ -425,29 +440,29 @@ static void take_in(struct census *census)
 static void follow_presence(struct census *census)
 {
     for (size_t i = 0; i < census->judge->n_votes; i++) {
-        struct voice *voice = &census->judge->voices[i];
+        struct vote *vote = &census->judge->votes[i];
 
-        if (live_elector(census, voice->id)) {
-            voice->gone_ms = -1;
-        } else if (voice->gone_ms < 0) {
-            voice->gone_ms = census->now_ms;
+        if (live_elector(census, vote->id)) {
+            vote->gone_ms = -1;
+        } else if (vote->gone_ms < 0) {
+            vote->gone_ms = census->now_ms;
         }
     }
 }
 
 /* More than one has a list by now, and most of them do not list it. */
-static bool is_disowned(const struct census *census, struct voice *voice)
+static bool is_disowned(const struct census *census, struct vote *vote)
 {
     struct tally tally;
 
-    if (!voice->provisional) {
+    if (!vote->provisional) {
         return false;
     }
-    tally = count_tellers(census, voice->id);
+    tally = count_tellers(census, vote->id);
     if (tally.tellers == 0 || 2 * tally.naming <= tally.tellers) {
         return tally.tellers > 0;
     }
-    voice->provisional = tally.tellers == 1;
+    vote->provisional = tally.tellers == 1;
     return false;
 }
 
@@ -455,15 +470,15 @@ static bool is_disowned(const struct census *census, struct voice *voice)
  * Nobody ever answered here as this one, and one of those who are there lists somebody who is not
  * known yet: that may be this one under another run id, of which the others will hear.
  */
-static bool may_be_renamed(const struct census *census, const struct voice *voice)
+static bool may_be_renamed(const struct census *census, const struct vote *vote)
 {
     bool newcomer = false;
 
     for (size_t i = 0; i < census->n; i++) {
         const struct elector *elector = &census->electors[i];
 
-        if (same_id(elector->id, voice->id) ||
-            (elector->former && same_id(elector->former, voice->id))) {
+        if (same_id(elector->id, vote->id) ||
+            (elector->former && same_id(elector->former, vote->id))) {
             return false;
         }
         for (size_t k = 0; k < elector->n_listed && elector->live && is_teller(census, i); k++) {
@@ -473,24 +488,24 @@ static bool may_be_renamed(const struct census *census, const struct voice *voic
     return newcomer;
 }
 
-static bool is_gone(const struct census *census, const struct voice *voice)
+static bool is_gone(const struct census *census, const struct vote *vote)
 {
     size_t live = 0;
     size_t naming = 0;
     size_t elsewhere = 0;     /* list others, and not it */
     bool still_named = false; /* also by one that is not gone for long */
     bool succeeded = false;
-    int64_t gone_for_ms = voice->gone_ms < 0 ? 0 : census->now_ms - voice->gone_ms;
+    int64_t gone_for_ms = vote->gone_ms < 0 ? 0 : census->now_ms - vote->gone_ms;
 
-    if (live_elector(census, voice->id)) {
+    if (live_elector(census, vote->id)) {
         return false;
     }
     for (size_t i = 0; i < census->n; i++) {
         const struct elector *elector = &census->electors[i];
-        bool names = lists(elector, voice->id);
+        bool names = lists(elector, vote->id);
 
         /* Whoever answers in its place has not said yet who it is. */
-        succeeded |= elector->former && same_id(elector->former, voice->id) && !elector->master;
+        succeeded |= elector->former && same_id(elector->former, vote->id) && !elector->master;
         still_named |= names && is_teller(census, i);
         if (elector->live && elector->has_list && is_ours(census, i) && speaks(census, i) &&
             judge_knows(census->judge, elector->id)) {
@@ -499,7 +514,7 @@ static bool is_gone(const struct census *census, const struct voice *voice)
             elsewhere += !names && elector->n_listed > 0;
         }
     }
-    succeeded = succeeded || may_be_renamed(census, voice);
+    succeeded = succeeded || may_be_renamed(census, vote);
     if (!succeeded && !still_named && 2 * live > census->judge->n_known) {
         return true; /* else one that lost its state would be a majority of itself */
     }
@@ -517,13 +532,13 @@ static void let_go(struct census *census)
 
     /* All are judged by the same count, then they go. */
     for (size_t i = 0; i < judge->n_votes; i++) {
-        struct voice *voice = &judge->voices[i];
+        struct vote *vote = &judge->votes[i];
 
-        gone[i] = voice->known && (is_disowned(census, voice) || is_gone(census, voice));
+        gone[i] = vote->known && (is_disowned(census, vote) || is_gone(census, vote));
     }
     for (size_t i = judge->n_votes; i-- > 0;) {
         if (gone[i]) {
-            judge_forget(judge, judge->voices[i].id);
+            judge_forget(judge, judge->votes[i].id);
         }
     }
     free(gone);
@@ -533,14 +548,14 @@ static void let_go(struct census *census)
 static void drop_strangers(struct census *census)
 {
     for (size_t i = census->judge->n_votes; i-- > 0;) {
-        const struct voice *voice = &census->judge->voices[i];
+        const struct vote *vote = &census->judge->votes[i];
         bool linked = false;
 
-        for (size_t k = 0; k < census->n && !voice->known; k++) {
-            linked |= same_id(census->electors[k].id, voice->id);
+        for (size_t k = 0; k < census->n && !vote->known; k++) {
+            linked |= same_id(census->electors[k].id, vote->id);
         }
-        if (!voice->known && !linked) {
-            judge_forget(census->judge, voice->id);
+        if (!vote->known && !linked) {
+            judge_forget(census->judge, vote->id);
         }
     }
 }
@@ -552,6 +567,7 @@ bool judge_recount(struct judge *judge, struct elector *electors, size_t n, int6
         .judge = judge, .electors = electors, .n = n, .quorum = quorum, .now_ms = now_ms};
     uint64_t revision = UINT64_MAX;
 
+    judge->recount_due = false;
     census.group = mem_new(n + 1, sizeof(*census.group));
     part_foreign(&census);
     follow_presence(&census);

@@ -4,7 +4,7 @@
  */
 #include <string.h>
 
-#include "judge_internal.h"
+#include "judge_votes.h"
 
 /* What the former master said last goes on counting: it may be what a majority still names. */
 static void depose(struct judge *judge, int64_t now_ms)
@@ -20,7 +20,7 @@ static void depose(struct judge *judge, int64_t now_ms)
     if (!judge->deposed.suspect) {
         return;
     }
-    check_want(check, &judge->deposed.node, judge->published.epoch, now_ms);
+    check_want(check, &judge->config, &judge->deposed.node, judge->published.epoch, now_ms);
     if (verification->failures == 0 && verification_alive(verification, &judge->config, now_ms)) {
         check_answer(check, &judge->config, verification->alive_answer, verification->alive_ms);
         check_rest(check, verification->alive_ms);
@@ -37,6 +37,7 @@ void judge_move_to(struct judge *judge, const struct published *to, int64_t now_
     }
     judge->has_published = true;
     judge->published = *to;
+    judge->recount_due = true;
     judge->published_ms = now_ms;
     judge->published_wall_ms = wall_ms;
     judge->contradicted_ms = -1;
@@ -77,7 +78,7 @@ void judge_run_id(struct judge *judge, const struct endpoint *node, const char *
     if (!ids->own || strncmp(ids->current, run_id, RUN_ID_SIZE - 1) == 0) {
         return;
     }
-    /* Its first word only corrects what rows said: they may be of before. */
+    /* The first word of the node only corrects rows, which may be from before the publication. */
     ids->restarted = ids->restarted || told;
     remember_run_id(ids, run_id);
 }

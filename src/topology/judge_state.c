@@ -6,15 +6,14 @@
  * fits is the reason. Order is by what an operator has to know first: what makes callers get a 503
  * before what only makes the answer less certain, a cause before its consequence.
  */
-#include <string.h>
+#include "judge_state.h"
 
-#include "judge_internal.h"
+#include <string.h>
 
 #define BIT(state) (1u << MASTER_##state)
 
 /* ---- questions ---- */
 
-/* Rule 8: whether the first decision still waits for more answers. */
 bool judge_waits(const struct judge *judge, int64_t now_ms)
 {
     size_t total = judge->links.dialled > judge->n_known ? judge->links.dialled : judge->n_known;
@@ -32,7 +31,7 @@ bool judge_waits(const struct judge *judge, int64_t now_ms)
         size_t unheard = 0;
 
         for (size_t i = 0; i < judge->n_votes; i++) {
-            unheard += judge->voices[i].known && !judge->voices[i].heard;
+            unheard += judge->votes[i].known && !judge->votes[i].heard;
         }
         pending = unheard > pending ? unheard : pending;
     }
@@ -46,12 +45,12 @@ static int64_t row_failover_ends(const struct judge *judge, const struct observa
         return -1;
     }
     for (size_t i = 0; i < judge->n_votes; i++) {
-        const struct voice *voice = &judge->voices[i];
+        const struct vote *vote = &judge->votes[i];
 
-        if (voice->failover_since_ms >= 0 && strcmp(voice->id, seen->sentinel) == 0) {
-            return voice->failover_since_ms + (seen->failover_timeout_ms >= 0
-                                                   ? seen->failover_timeout_ms
-                                                   : FAILOVER_TIMEOUT_MS);
+        if (vote->failover_since_ms >= 0 && strcmp(vote->id, seen->sentinel) == 0) {
+            return vote->failover_since_ms + (seen->failover_timeout_ms >= 0
+                                                  ? seen->failover_timeout_ms
+                                                  : FAILOVER_TIMEOUT_MS);
         }
     }
     return -1;
@@ -99,173 +98,100 @@ bool judge_serves(const struct judge *judge, int64_t now_ms)
 
 /* ---- the reason ---- */
 
-static enum reason reason_of_answer(enum role_answer answer)
-{
-    switch (answer) {
-    case ROLE_OTHER: return REASON_ROLE_MISMATCH;
-    case ROLE_NOPERM: return REASON_REDIS_DENIED;
-    case ROLE_NOAUTH: return REASON_REDIS_AUTH;
-    case ROLE_LOADING: return REASON_REDIS_LOADING;
-    case ROLE_TIMEOUT: return REASON_REDIS_TIMEOUT;
-    case ROLE_TLS: return REASON_REDIS_TLS;
-    case ROLE_REFUSED:
-    case ROLE_CLOSED:
-    case ROLE_ERROR: return REASON_REDIS_UNREACHABLE;
-    case ROLE_MASTER: break;
-    }
-    return REASON_NONE;
-}
+/* What is asked of a judge to find the reason. */
+enum question {
+    ANY,
+    WAITING,
+    NOT_CONFIRMED_YET, /* after a gap, and the node has not said otherwise */
+    REDIS_AUTH,
+    REDIS_DENIED,
+    IS_DISPUTED,
+    /* no Sentinel's word counts, and */
+    SENTINELS_REFUSE,
+    SENTINELS_ANSWER_TLS,
+    SENTINELS_KNOW_NO_NAME,
+    SENTINELS_DENY,
+    NONE_IS_REACHABLE,
+    /* what is published has no majority */
+    LACKS_MAJORITY,
+    SOMETHING_IS_DENIED,
+    IN_CONFLICT,
+    /* nothing was published: a majority is missing, of votes or for a role that may not be asked */
+    CANDIDATE_LACKS_MAJORITY,
+    /* its votes suffice, and it has not been heard, or has said `master` too long ago */
+    CANDIDATE_NOT_HEARD,
+    /* with --verify off only Sentinels can end a gap */
+    GAP_WITHOUT_VOTE,
+    GAP_WITHOUT_MAJORITY,
+};
 
-static bool no_vote(const struct judge *judge)
-{
-    return judge->decision.counting == 0;
-}
-
-static bool any(const struct judge *judge)
-{
-    (void)judge;
-    return true;
-}
-
-static bool redis_auth(const struct judge *judge)
-{
-    return judge->config.verify && judge->verification.alive_answer == ROLE_NOAUTH;
-}
-
-static bool redis_denied(const struct judge *judge)
-{
-    return judge->config.verify && judge->verification.alive_answer == ROLE_NOPERM;
-}
-
-static bool disputed(const struct judge *judge)
-{
-    return judge->decision.disputed;
-}
-
-static bool waiting(const struct judge *judge)
-{
-    return judge->decision.rule == DECIDE_WAIT;
-}
-
-/* After a gap, and the node has not said otherwise. */
-static bool not_confirmed_yet(const struct judge *judge)
+static bool holds(const struct judge *judge, enum question question)
 {
     const struct verification *verification = &judge->verification;
-
-    if (!judge->gap) {
-        return false;
-    }
-    return waiting(judge) ||
-           (judge->config.verify && (!verification->answered || verification->alive));
-}
-
-static bool sentinel_auth(const struct judge *judge)
-{
-    return no_vote(judge) && judge->links.auth_failed > 0;
-}
-
-static bool sentinel_tls(const struct judge *judge)
-{
-    return no_vote(judge) && judge->links.tls > 0;
-}
-
-static bool unknown_name(const struct judge *judge)
-{
-    return no_vote(judge) && judge->links.unknown_name > 0;
-}
-
-static bool none_reachable(const struct judge *judge)
-{
-    return no_vote(judge) && judge->links.reachable == 0;
-}
-
-static bool none_allows(const struct judge *judge)
-{
-    return no_vote(judge) && judge->links.denied > 0;
-}
-
-static bool no_majority(const struct judge *judge)
-{
-    return !judge->decision.published_majority;
-}
-
-static bool something_denied(const struct judge *judge)
-{
-    return judge->links.denied > 0 || judge->links.denied_extra > 0;
-}
-
-static bool in_conflict(const struct judge *judge)
-{
-    return judge->decision.rule == DECIDE_CONFLICT;
-}
-
-/*
- * Nothing was published: a majority is missing, whether of votes or for a role that may not be
- * asked.
- */
-static bool candidate_lacks_majority(const struct judge *judge)
-{
+    const struct judge_links *links = &judge->links;
     const struct decision *decision = &judge->decision;
     const struct check *check = &judge->checks[CHECK_CANDIDATE];
+    bool no_vote = decision->counting == 0, verify = judge->config.verify;
 
-    if (!decision->has_candidate) {
-        return true;
+    switch (question) {
+    case ANY: return true;
+    case WAITING: return decision->rule == DECIDE_WAIT;
+    case NOT_CONFIRMED_YET:
+        return judge->gap && (decision->rule == DECIDE_WAIT ||
+                              (verify && (!verification->answered || verification->alive)));
+    case REDIS_AUTH: return verify && verification->alive_answer == ROLE_NOAUTH;
+    case REDIS_DENIED: return verify && verification->alive_answer == ROLE_NOPERM;
+    case IS_DISPUTED: return decision->disputed;
+    case SENTINELS_REFUSE: return no_vote && links->auth_failed > 0;
+    case SENTINELS_ANSWER_TLS: return no_vote && links->tls > 0;
+    case SENTINELS_KNOW_NO_NAME: return no_vote && links->unknown_name > 0;
+    case SENTINELS_DENY: return no_vote && links->denied > 0;
+    case NONE_IS_REACHABLE: return no_vote && links->reachable == 0;
+    case LACKS_MAJORITY: return !decision->published_majority;
+    case SOMETHING_IS_DENIED: return links->denied > 0 || links->denied_extra > 0;
+    case IN_CONFLICT: return decision->rule == DECIDE_CONFLICT;
+    case CANDIDATE_LACKS_MAJORITY:
+        return !decision->has_candidate ||
+               (!decision->candidate_majority &&
+                (!verify || (check->answered && role_unknowable(check->answer))));
+    case CANDIDATE_NOT_HEARD: return !check->answered || check->answer == ROLE_MASTER;
+    case GAP_WITHOUT_VOTE: return !verify && no_vote;
+    case GAP_WITHOUT_MAJORITY: return !verify;
     }
-    return !decision->candidate_majority &&
-           (!judge->config.verify || (check->answered && role_unknowable(check->answer)));
-}
-
-/* Its votes suffice, and it has not been heard, or has said `master` too long ago. */
-static bool candidate_not_heard(const struct judge *judge)
-{
-    const struct check *check = &judge->checks[CHECK_CANDIDATE];
-
-    return !check->answered || check->answer == ROLE_MASTER;
-}
-
-/* With --verify off only Sentinels can end a gap. */
-static bool gap_without_vote(const struct judge *judge)
-{
-    return !judge->config.verify && no_vote(judge);
-}
-
-static bool gap_without_majority(const struct judge *judge)
-{
-    return !judge->config.verify;
+    return false;
 }
 
 /* A row with REASON_NONE as its reason takes it from the last role answer. */
 struct reason_row {
     unsigned states;
-    bool (*holds)(const struct judge *judge);
+    enum question question;
     enum reason reason;
 };
 
 #define SERVING (BIT(OK) | BIT(UNVERIFIED))
 
 static const struct reason_row reason_rows[] = {
-    {BIT(FAILING_OVER), any, REASON_FAILING_OVER},
-    {BIT(CONFLICT), any, REASON_CONFLICT},
-    {BIT(UNKNOWN), waiting, REASON_STARTING},
-    {BIT(DOWN), not_confirmed_yet, REASON_STARTING},
-    {BIT(UNVERIFIED), redis_auth, REASON_REDIS_AUTH},
-    {BIT(UNVERIFIED), redis_denied, REASON_REDIS_DENIED},
-    {SERVING, disputed, REASON_DISPUTED},
-    /* Nobody's word counts. */
-    {SERVING | BIT(UNKNOWN), sentinel_auth, REASON_SENTINEL_AUTH},
-    {SERVING | BIT(UNKNOWN), sentinel_tls, REASON_SENTINEL_TLS},
-    {SERVING | BIT(UNKNOWN), unknown_name, REASON_UNKNOWN_NAME},
-    {SERVING | BIT(UNKNOWN), none_allows, REASON_SENTINEL_DENIED},
-    {SERVING | BIT(UNKNOWN), none_reachable, REASON_NO_SENTINEL_REACHABLE},
-    {SERVING, no_majority, REASON_NO_MAJORITY},
-    {SERVING, something_denied, REASON_SENTINEL_DENIED},
-    {BIT(UNKNOWN), in_conflict, REASON_CONFLICT},
-    {BIT(UNKNOWN), candidate_lacks_majority, REASON_NO_MAJORITY},
-    {BIT(UNKNOWN), candidate_not_heard, REASON_STARTING},
-    {BIT(UNKNOWN), any, REASON_NONE},
-    {BIT(DOWN), gap_without_vote, REASON_NO_SENTINEL_REACHABLE},
-    {BIT(DOWN), gap_without_majority, REASON_NO_MAJORITY},
-    {BIT(DOWN), any, REASON_NONE},
+    {BIT(FAILING_OVER), ANY, REASON_FAILING_OVER},
+    {BIT(CONFLICT), ANY, REASON_CONFLICT},
+    {BIT(UNKNOWN), WAITING, REASON_STARTING},
+    {BIT(DOWN), NOT_CONFIRMED_YET, REASON_STARTING},
+    {BIT(UNVERIFIED), REDIS_AUTH, REASON_REDIS_AUTH},
+    {BIT(UNVERIFIED), REDIS_DENIED, REASON_REDIS_DENIED},
+    {SERVING, IS_DISPUTED, REASON_DISPUTED},
+    {SERVING | BIT(UNKNOWN), SENTINELS_REFUSE, REASON_SENTINEL_AUTH},
+    {SERVING | BIT(UNKNOWN), SENTINELS_ANSWER_TLS, REASON_SENTINEL_TLS},
+    {SERVING | BIT(UNKNOWN), SENTINELS_KNOW_NO_NAME, REASON_UNKNOWN_NAME},
+    {SERVING | BIT(UNKNOWN), SENTINELS_DENY, REASON_SENTINEL_DENIED},
+    {SERVING | BIT(UNKNOWN), NONE_IS_REACHABLE, REASON_NO_SENTINEL_REACHABLE},
+    {SERVING, LACKS_MAJORITY, REASON_NO_MAJORITY},
+    {SERVING, SOMETHING_IS_DENIED, REASON_SENTINEL_DENIED},
+    {BIT(UNKNOWN), IN_CONFLICT, REASON_CONFLICT},
+    {BIT(UNKNOWN), CANDIDATE_LACKS_MAJORITY, REASON_NO_MAJORITY},
+    {BIT(UNKNOWN), CANDIDATE_NOT_HEARD, REASON_STARTING},
+    {BIT(UNKNOWN), ANY, REASON_NONE},
+    {BIT(DOWN), GAP_WITHOUT_VOTE, REASON_NO_SENTINEL_REACHABLE},
+    {BIT(DOWN), GAP_WITHOUT_MAJORITY, REASON_NO_MAJORITY},
+    {BIT(DOWN), ANY, REASON_NONE},
 };
 
 /* What the node that matters last said; a good answer that is too old is a silence. */
@@ -274,13 +200,13 @@ static enum reason reason_of_last_answer(const struct judge *judge)
     const struct verification *verification = &judge->verification;
 
     if (judge->state == MASTER_UNKNOWN) {
-        return reason_of_answer(judge->checks[CHECK_CANDIDATE].answer);
+        return role_reason(judge->checks[CHECK_CANDIDATE].answer);
     }
     if (!verification->answered || verification->answer == ROLE_MASTER ||
         role_unknowable(verification->answer)) {
         return REASON_REDIS_TIMEOUT;
     }
-    return reason_of_answer(verification->answer);
+    return role_reason(verification->answer);
 }
 
 static enum reason fitting_reason(const struct judge *judge)
@@ -288,10 +214,8 @@ static enum reason fitting_reason(const struct judge *judge)
     for (size_t i = 0; i < sizeof(reason_rows) / sizeof(reason_rows[0]); i++) {
         const struct reason_row *row = &reason_rows[i];
 
-        if ((row->states & (1u << judge->state)) != 0 && row->holds(judge)) {
-            bool by_answer = row->reason == REASON_NONE;
-
-            return by_answer ? reason_of_last_answer(judge) : row->reason;
+        if ((row->states & (1u << judge->state)) != 0 && holds(judge, row->question)) {
+            return row->reason == REASON_NONE ? reason_of_last_answer(judge) : row->reason;
         }
     }
     return REASON_NONE; /* all is well */

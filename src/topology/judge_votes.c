@@ -2,11 +2,12 @@
  * Votes: every Sentinel that was heard of, whether it is known, and what it said last. The other
  * files read and write them through here.
  */
+#include "judge_votes.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/memory.h"
-#include "judge_internal.h"
 
 void judge_copy_id(char out[RUN_ID_SIZE], const char *id)
 {
@@ -16,11 +17,11 @@ void judge_copy_id(char out[RUN_ID_SIZE], const char *id)
     memset(out + length, 0, RUN_ID_SIZE - length);
 }
 
-struct voice *judge_vote(const struct judge *judge, const char *id)
+struct vote *judge_vote(const struct judge *judge, const char *id)
 {
     for (size_t i = 0; i < judge->n_votes; i++) {
-        if (strncmp(judge->voices[i].id, id, RUN_ID_SIZE - 1) == 0) {
-            return &judge->voices[i];
+        if (strncmp(judge->votes[i].id, id, RUN_ID_SIZE - 1) == 0) {
+            return &judge->votes[i];
         }
     }
     return NULL;
@@ -36,22 +37,22 @@ struct observation *judge_seen(const struct judge *judge, const char *id)
     return NULL;
 }
 
-struct voice *judge_need_vote(struct judge *judge, const char *id)
+struct vote *judge_need_vote(struct judge *judge, const char *id)
 {
-    struct voice *voice = judge_vote(judge, id);
+    struct vote *vote = judge_vote(judge, id);
 
-    if (voice) {
-        return voice;
+    if (vote) {
+        return vote;
     }
     if (judge->n_votes == judge->room_votes) {
         judge->room_votes = judge->room_votes ? judge->room_votes * 2 : 4;
-        judge->voices = mem_resize(judge->voices, judge->room_votes, sizeof(*judge->voices));
+        judge->votes = mem_resize(judge->votes, judge->room_votes, sizeof(*judge->votes));
     }
-    voice = &judge->voices[judge->n_votes++];
-    *voice = (struct voice){
+    vote = &judge->votes[judge->n_votes++];
+    *vote = (struct vote){
         .gone_ms = -1, .strange_ms = -1, .failover_since_ms = -1, .leads_epoch = EPOCH_UNKNOWN};
-    judge_copy_id(voice->id, id);
-    return voice;
+    judge_copy_id(vote->id, id);
+    return vote;
 }
 
 struct observation *judge_need_seen(struct judge *judge, const char *id)
@@ -95,12 +96,13 @@ const struct observation *judge_observation(const struct judge *judge, const cha
 
 void judge_know(struct judge *judge, const char *sentinel_run_id)
 {
-    struct voice *voice = judge_need_vote(judge, sentinel_run_id);
+    struct vote *vote = judge_need_vote(judge, sentinel_run_id);
     struct observation *seen = judge_seen(judge, sentinel_run_id);
 
-    judge->n_known += !voice->known;
-    judge->known_revision += !voice->known;
-    voice->known = true;
+    judge->n_known += !vote->known;
+    judge->known_revision += !vote->known;
+    judge->recount_due = judge->recount_due || !vote->known;
+    vote->known = true;
     if (seen) {
         seen->unknown = false;
     }
@@ -108,14 +110,15 @@ void judge_know(struct judge *judge, const char *sentinel_run_id)
 
 void judge_forget(struct judge *judge, const char *sentinel_run_id)
 {
-    struct voice *voice = judge_vote(judge, sentinel_run_id);
+    struct vote *vote = judge_vote(judge, sentinel_run_id);
 
     judge_drop_seen(judge, sentinel_run_id);
-    if (voice) {
-        judge->n_known -= voice->known;
-        judge->known_revision += voice->known;
-        free(voice->nodes);
-        *voice = judge->voices[--judge->n_votes];
+    if (vote) {
+        judge->n_known -= vote->known;
+        judge->known_revision += vote->known;
+        judge->recount_due = judge->recount_due || vote->known;
+        free(vote->nodes);
+        *vote = judge->votes[--judge->n_votes];
     }
 }
 

@@ -7,10 +7,9 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "bellwether/base/clock.h"
-#include "judge_internal.h"
+#include "judge_memory.h"
 
 struct words {
     char *out;
@@ -59,9 +58,9 @@ static void say_epoch(struct words *words, int64_t epoch)
     }
 }
 
-static void say_votes(struct words *words, size_t voices, int64_t epoch)
+static void say_votes(struct words *words, size_t votes, int64_t epoch)
 {
-    say(words, "named by %zu of %zu known Sentinels", voices, words->judge->decision.known);
+    say(words, "named by %zu of %zu known Sentinels", votes, words->judge->decision.known);
     say_epoch(words, epoch);
 }
 

@@ -16,12 +16,13 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "bellwether/base/clock.h"
+
 enum {
     ASK_AGAIN_MS = 500,
     /* a replica hangs up on its clients as it is promoted: ask it over another connection */
     ASK_CLOSED_MS = 20,
-    ANSWER_GRACE_MS = 250, /* past verify-timeout: nobody reported on the question */
-    FAILOVER_TIMEOUT_DEFAULT_MS = 180000,
+    ANSWER_GRACE_MS = 250,  /* past verify-timeout: nobody reported on the question */
     LEADER_GRACE_MS = 2000, /* past failover-timeout: then its leader would have said so */
 };
 
@@ -113,9 +114,9 @@ static void settle(struct write_fence *guard, const char *why, int64_t now_ms)
 
 static void raise_fence(struct write_fence *guard, const struct fence_event *event, int64_t now_ms)
 {
-    int64_t failover_ms = (event->failover_timeout_ms > 0 ? event->failover_timeout_ms
-                                                          : FAILOVER_TIMEOUT_DEFAULT_MS) +
-                          LEADER_GRACE_MS;
+    int64_t failover_ms =
+        (event->failover_timeout_ms > 0 ? event->failover_timeout_ms : FAILOVER_TIMEOUT_MS) +
+        LEADER_GRACE_MS;
     struct fence_lead *lead = find_lead(guard, event->leader);
 
     if (!lead) {
@@ -128,7 +129,7 @@ static void raise_fence(struct write_fence *guard, const struct fence_event *eve
     lead->out = false;
     lead->asked_ms = -1;
     lead->due_ms = now_ms + guard->config.timeout_ms;
-    /* It may wait twice: for the replica's link, and for the promotion. */
+    /* A failover may wait twice: for the replica's link, and for the promotion. */
     lead->until_ms = now_ms + failover_ms;
     lead->capped = lead->until_ms >= lead->first_ms + 2 * failover_ms;
     if (lead->capped) {
@@ -347,11 +348,6 @@ void fence_step(struct write_fence *guard, int64_t now_ms)
         }
     }
     settle(guard, why, now_ms);
-}
-
-static int64_t earlier(int64_t a, int64_t b)
-{
-    return a < 0 || b < a ? b : a;
 }
 
 int64_t fence_next_ms(const struct write_fence *guard)

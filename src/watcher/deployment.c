@@ -27,25 +27,36 @@ static bool same_id(const char *a, const char *b)
     return a[0] != '\0' && strcmp(a, b) == 0;
 }
 
-/* ---- hooks of a link ---- */
+/* ---- Sentinels come and go ---- */
 
 static const struct sentinel_client_hooks sentinel_node_hooks;
 
 static void add_to_masters(struct sentinel_node *sentinel)
 {
-    size_t at = 0;
-
-    for (struct master *master; (master = deployment_master(sentinel->deployment, &at));) {
+    LIST_EACH(struct master, master, &sentinel->deployment->masters, in_deployment) {
         master_add_sentinel_node(master, sentinel);
     }
 }
 
 static void remove_from_masters(struct sentinel_node *sentinel)
 {
-    size_t at = 0;
-
-    for (struct master *master; (master = deployment_master(sentinel->deployment, &at));) {
+    LIST_EACH(struct master, master, &sentinel->deployment->masters, in_deployment) {
         master_remove_sentinel_node(master, sentinel);
+    }
+}
+
+/* The only place that moves the state. A spare one is not dialled, and says nothing of masters. */
+static void sentinel_node_move(struct sentinel_node *sentinel, enum sentinel_node_state to)
+{
+    enum sentinel_node_state was = sentinel->state;
+
+    sentinel->state = to;
+    if (to == SENTINEL_NODE_SPARE) {
+        sentinel_client_pause(sentinel->link);
+        remove_from_masters(sentinel);
+    } else if (was == SENTINEL_NODE_SPARE) {
+        add_to_masters(sentinel);
+        sentinel_client_start(sentinel->link);
     }
 }
 
@@ -74,27 +85,17 @@ static struct sentinel_node *sentinel_node_new(struct deployment *deployment,
     };
     sentinel->link =
         sentinel_client_new(deployment->watcher->loop, &link, &sentinel_node_hooks, sentinel);
-    deployment->sentinels = mem_resize(deployment->sentinels, deployment->n_sentinels + 1,
-                                       sizeof(*deployment->sentinels));
-    deployment->sentinels[deployment->n_sentinels++] = sentinel;
+    list_append(&deployment->sentinels, &sentinel->in_deployment);
+    deployment->n_sentinels++;
     add_to_masters(sentinel);
     return sentinel;
 }
 
-static void sentinel_node_free(struct sentinel_node *sentinel)
+static void deployment_drop(struct deployment *deployment, struct sentinel_node *sentinel)
 {
-    struct deployment *deployment = sentinel->deployment;
-
     remove_from_masters(sentinel);
-    for (size_t i = 0; i < deployment->n_sentinels; i++) {
-        if (deployment->sentinels[i] != sentinel) {
-            continue;
-        }
-        memmove(deployment->sentinels + i, deployment->sentinels + i + 1,
-                (deployment->n_sentinels - i - 1) * sizeof(*deployment->sentinels));
-        deployment->n_sentinels--;
-        break;
-    }
+    list_remove(&deployment->sentinels, &sentinel->in_deployment);
+    deployment->n_sentinels--;
     count_sentinel_node_gone(sentinel);
     sentinel_client_free(sentinel->link);
     sentinel_node_forget_names(sentinel);
@@ -107,34 +108,28 @@ static void sentinel_node_free(struct sentinel_node *sentinel)
  */
 static bool sentinel_node_settle_identity(struct sentinel_node *sentinel)
 {
-    struct deployment *deployment = sentinel->deployment;
     char text[ADDRESS_TEXT_SIZE];
     const char *run_id = sentinel_client_run_id(sentinel->link);
 
-    for (size_t i = 0; i < deployment->n_sentinels; i++) {
-        struct sentinel_node *other = deployment->sentinels[i];
-
+    LIST_EACH(struct sentinel_node, other, &sentinel->deployment->sentinels, in_deployment) {
         if (other == sentinel || !same_id(run_id, sentinel_node_run_id(other))) {
             continue;
         }
         if (!other->configured) {
-            sentinel_node_free(other);
+            deployment_drop(sentinel->deployment, other);
             return sentinel_node_settle_identity(sentinel);
         }
         if (!sentinel_client_is_up(other->link)) {
             continue;
         }
         if (!sentinel->configured) {
-            sentinel_node_free(sentinel);
+            deployment_drop(sentinel->deployment, sentinel);
             return true;
         }
         log_info("two configured Sentinels are the same one; it counts once",
                  LOG_STR("sentinel", sentinel_node_text(sentinel, text)),
                  LOG_STR("run_id", run_id));
-        sentinel->duplicate = true;
-        sentinel->settled = true;
-        sentinel_client_pause(sentinel->link);
-        remove_from_masters(sentinel);
+        sentinel_node_move(sentinel, SENTINEL_NODE_SPARE);
         return true;
     }
     return false;
@@ -142,7 +137,7 @@ static bool sentinel_node_settle_identity(struct sentinel_node *sentinel)
 
 /* ---- Sentinels whose ACL hides their run id ---- */
 
-/* What is listed at the address of that link. NULL: nothing. */
+/* The row that the view lists at the address of that link; NULL: none. */
 static const struct sentinel_peer_row *row_at(const struct sentinel_view *view,
                                               const struct sentinel_client *link,
                                               const char *run_id)
@@ -170,14 +165,10 @@ static const struct sentinel_peer_row *row_at(const struct sentinel_view *view,
  */
 static const char *listed_id(const struct sentinel_node *sentinel, const char *run_id)
 {
-    size_t at = 0;
-
-    for (const struct master *master; (master = deployment_master(sentinel->deployment, &at));) {
-        for (size_t j = 0; j < master->n_views; j++) {
+    LIST_EACH(const struct master, master, &sentinel->deployment->masters, in_deployment) {
+        LIST_EACH(const struct sentinel_view, view, &master->views, in_master) {
             const struct sentinel_peer_row *row =
-                master->views[j]->sentinel == sentinel
-                    ? NULL
-                    : row_at(master->views[j], sentinel->link, run_id);
+                view->sentinel == sentinel ? NULL : row_at(view, sentinel->link, run_id);
 
             if (row) {
                 return row->run_id;
@@ -187,7 +178,7 @@ static const char *listed_id(const struct sentinel_node *sentinel, const char *r
     return NULL;
 }
 
-/* It is one Sentinel, and counts once: what was heard of it goes on under its run id. */
+/* A Sentinel has another run id than it was known by: what was heard of it goes on under that. */
 static void judge_rename(struct judge *judge, const char *before, const char *after)
 {
     const struct observation *seen = judge_observation(judge, before);
@@ -202,10 +193,9 @@ static void judge_rename(struct judge *judge, const char *before, const char *af
     judge_know(judge, after);
 }
 
-/* @return whether it has another identity now. */
+/* Find the run id of a Sentinel that hides it. @return whether it has another one now. */
 static bool sentinel_node_identify(struct sentinel_node *sentinel)
 {
-    size_t at = 0;
     const char *is = sentinel_client_run_id(sentinel->link), *id = NULL;
 
     if (!sentinel_client_hides_id(sentinel->link) || !sentinel_client_is_up(sentinel->link)) {
@@ -220,7 +210,7 @@ static bool sentinel_node_identify(struct sentinel_node *sentinel)
     if (!id || id[0] == '\0' || strcmp(id, is) == 0) {
         return false;
     }
-    for (struct master *master; (master = deployment_master(sentinel->deployment, &at));) {
+    LIST_EACH(struct master, master, &sentinel->deployment->masters, in_deployment) {
         struct sentinel_view *view = master_sentinel_view(master, sentinel);
 
         if (view) {
@@ -234,29 +224,30 @@ static bool sentinel_node_identify(struct sentinel_node *sentinel)
 }
 
 /*
- * It came back under another run id: it lost its state, or its address leads to another Sentinel,
- * or to several.
+ * Where a Sentinel came back under another run id, it lost its state, or its address leads to
+ * another Sentinel, or to several: what it said before is forgotten.
  */
 static void sentinel_node_follow_run_id(struct sentinel_node *sentinel)
 {
     const char *run_id = sentinel_client_run_id(sentinel->link);
-    size_t at = 0;
     const char *before = sentinel->known_as[0] != '\0' ? sentinel->known_as : sentinel->listed_as;
 
-    if (before[0] == '\0' || strcmp(before, run_id) == 0) {
-        snprintf(sentinel->known_as, sizeof(sentinel->known_as), "%s", run_id);
-        return;
+    bool is_other = before[0] != '\0' && strcmp(before, run_id) != 0;
+
+    if (is_other) {
+        memmove(sentinel->former, before, sizeof(sentinel->former));
     }
-    memmove(sentinel->former, before, sizeof(sentinel->former));
     snprintf(sentinel->known_as, sizeof(sentinel->known_as), "%s", run_id);
-    for (struct master *master; (master = deployment_master(sentinel->deployment, &at));) {
+    LIST_EACH(struct master, master, &sentinel->deployment->masters, in_deployment) {
         struct sentinel_view *view = master_sentinel_view(master, sentinel);
 
-        if (view) {
+        if (view && is_other) {
             sentinel_view_begin(view);
         }
     }
 }
+
+/* ---- hooks of a link ---- */
 
 static void sentinel_node_up(void *data, struct sentinel_client *link)
 {
@@ -273,8 +264,7 @@ static void sentinel_node_up(void *data, struct sentinel_client *link)
         return;
     }
     count_sentinel_node_up(sentinel);
-    sentinel->settled = true;
-    sentinel->was_up = true;
+    sentinel_node_move(sentinel, SENTINEL_NODE_TRIED);
     const struct log_field fields[] = {
         LOG_STR("sentinel", sentinel_node_text(sentinel, text)),
         LOG_STR("run_id", sentinel_client_run_id(link)),
@@ -287,20 +277,14 @@ static void sentinel_node_up(void *data, struct sentinel_client *link)
     deployment->review_wanted = true;
 }
 
-/* A seed in reserve takes over from the one that went down. */
-static void deployment_wake_duplicates(struct deployment *deployment,
-                                       const struct sentinel_node *down)
+/* A spare seed takes over from the one that went down. */
+static void deployment_wake_spares(struct deployment *deployment, const struct sentinel_node *down)
 {
-    for (size_t i = 0; i < deployment->n_sentinels; i++) {
-        struct sentinel_node *sentinel = deployment->sentinels[i];
-
-        if (!sentinel->duplicate ||
-            !same_id(sentinel_client_run_id(down->link), sentinel_client_run_id(sentinel->link))) {
-            continue;
+    LIST_EACH(struct sentinel_node, sentinel, &deployment->sentinels, in_deployment) {
+        if (sentinel->state == SENTINEL_NODE_SPARE &&
+            same_id(sentinel_client_run_id(down->link), sentinel_client_run_id(sentinel->link))) {
+            sentinel_node_move(sentinel, SENTINEL_NODE_TRIED);
         }
-        sentinel->duplicate = false;
-        add_to_masters(sentinel);
-        sentinel_client_start(sentinel->link);
     }
 }
 
@@ -308,30 +292,28 @@ static void sentinel_node_down(void *data, struct sentinel_client *link)
 {
     struct sentinel_node *sentinel = data;
     struct deployment *deployment = sentinel->deployment;
-    size_t at = 0;
     enum sentinel_trouble trouble = sentinel_client_trouble(link);
     char text[ADDRESS_TEXT_SIZE];
     int64_t wall_ms;
 
     (void)turn_begin(deployment->watcher);
     count_sentinel_node_error(sentinel, trouble_code(trouble));
-    if (sentinel->was_up || trouble != sentinel->logged) {
+    if (trouble != sentinel->logged) {
         log_warn("sentinel link down", LOG_STR("sentinel", sentinel_node_text(sentinel, text)),
                  LOG_STR("why", sentinel_client_words(link, &wall_ms)),
                  LOG_STR("source", sentinel->configured ? "configured" : "learned"));
     }
-    sentinel->was_up = false;
     sentinel->new_epoch = EPOCH_UNKNOWN;
-    sentinel->settled = true;
     sentinel->logged = trouble;
-    for (struct master *master; (master = deployment_master(deployment, &at));) {
+    sentinel_node_move(sentinel, SENTINEL_NODE_TRIED);
+    LIST_EACH(struct master, master, &deployment->masters, in_deployment) {
         struct sentinel_view *view = master_sentinel_view(master, sentinel);
 
         if (view) {
             sentinel_view_lose(view);
         }
     }
-    deployment_wake_duplicates(deployment, sentinel);
+    deployment_wake_spares(deployment, sentinel);
     deployment->review_wanted = true;
 }
 
@@ -396,8 +378,8 @@ static void sentinel_node_names(void *data, struct sentinel_client *link,
     }
 }
 
-static void sentinel_node_sentinel_nodes(void *data, struct sentinel_client *link, void *tag,
-                                         const struct sentinel_peer_row *rows, size_t n)
+static void sentinel_node_sentinels(void *data, struct sentinel_client *link, void *tag,
+                                    const struct sentinel_peer_row *rows, size_t n)
 {
     (void)data;
     (void)link;
@@ -447,7 +429,7 @@ static const struct sentinel_client_hooks sentinel_node_hooks = {
     .answer = sentinel_node_answer,
     .event = sentinel_node_event,
     .names = sentinel_node_names,
-    .sentinels = sentinel_node_sentinel_nodes,
+    .sentinels = sentinel_node_sentinels,
     .replicas = sentinel_node_replicas,
     .ckquorum = sentinel_node_ckquorum,
     .denied = sentinel_node_denied,
@@ -458,9 +440,7 @@ static const struct sentinel_client_hooks sentinel_node_hooks = {
 /* Whether it counts for a master, or an address that leads to it is that of one that does. */
 static bool sentinel_node_is_known(const struct sentinel_node *sentinel)
 {
-    size_t at = 0;
-
-    for (const struct master *master; (master = deployment_master(sentinel->deployment, &at));) {
+    LIST_EACH(const struct master, master, &sentinel->deployment->masters, in_deployment) {
         if (judge_knows(master->judge, sentinel_client_run_id(sentinel->link)) ||
             judge_knows(master->judge, sentinel->listed_as)) {
             return true;
@@ -486,25 +466,25 @@ static bool same_host(const struct sentinel_node *sentinel, const struct address
             strcmp(address->host, sentinel_link_peer(sentinel->link)->host) == 0);
 }
 
-/* Who has not been heard yet may be the one that is listed, by another port. */
+/* One that was not tried yet may be the one that is listed, by another port. */
 static bool waits_for_configured(const struct deployment *deployment)
 {
-    bool waits = false;
-
-    for (size_t i = 0; i < deployment->n_sentinels && speaks_tls(deployment); i++) {
-        waits =
-            waits || (deployment->sentinels[i]->configured && !deployment->sentinels[i]->settled);
+    if (!speaks_tls(deployment)) {
+        return false;
     }
-    return waits;
+    LIST_EACH(const struct sentinel_node, sentinel, &deployment->sentinels, in_deployment) {
+        if (sentinel->configured && sentinel->state == SENTINEL_NODE_NEW) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Whether there is a link to the Sentinel in that row. */
 static bool deployment_has_link(const struct deployment *deployment,
                                 const struct sentinel_peer_row *row, const struct address *address)
 {
-    for (size_t i = 0; i < deployment->n_sentinels; i++) {
-        struct sentinel_node *sentinel = deployment->sentinels[i];
-
+    LIST_EACH(struct sentinel_node, sentinel, &deployment->sentinels, in_deployment) {
         /* A link that goes to that very address says itself who is there. */
         if (address_equal(address, sentinel_client_address(sentinel->link)) ||
             (sentinel_client_is_up(sentinel->link) &&
@@ -548,51 +528,50 @@ static void deployment_learn_from(struct deployment *deployment, const struct se
 
 static void deployment_learn(struct deployment *deployment)
 {
-    size_t at = 0;
-
     if (!deployment->watcher->config->learn_sentinels || waits_for_configured(deployment)) {
         return;
     }
-    for (struct master *master; (master = deployment_master(deployment, &at));) {
+    LIST_EACH(struct master, master, &deployment->masters, in_deployment) {
         bool relearn = master->relearn;
 
         master->relearn = false;
-        for (size_t j = 0; relearn && j < master->n_views; j++) {
-            deployment_learn_from(deployment, master->views[j]);
+        LIST_EACH(struct sentinel_view, view, &master->views, in_master) {
+            if (relearn) {
+                deployment_learn_from(deployment, view);
+            }
         }
     }
 }
 
 static void deployment_forget(struct deployment *deployment)
 {
-    for (size_t i = deployment->n_sentinels; i-- > 0;) {
-        struct sentinel_node *sentinel = deployment->sentinels[i];
+    for (struct list_link *link = deployment->sentinels.last, *before; link; link = before) {
+        struct sentinel_node *sentinel = LIST_OWNER(link, struct sentinel_node, in_deployment);
         char text[ADDRESS_TEXT_SIZE];
 
+        before = link->previous;
         if (sentinel->configured || sentinel_node_is_known(sentinel)) {
             continue;
         }
         log_info("sentinel forgotten: the others list it no longer",
                  LOG_STR("sentinel", sentinel_node_text(sentinel, text)),
                  LOG_STR("run_id", sentinel_node_run_id(sentinel)));
-        sentinel_node_free(sentinel);
+        deployment_drop(deployment, sentinel);
     }
 }
 
 void deployment_redial(struct deployment *deployment)
 {
-    for (size_t i = 0; i < deployment->n_sentinels; i++) {
-        if (!deployment->sentinels[i]->duplicate) {
-            sentinel_client_start(deployment->sentinels[i]->link);
+    LIST_EACH(struct sentinel_node, sentinel, &deployment->sentinels, in_deployment) {
+        if (sentinel->state != SENTINEL_NODE_SPARE) {
+            sentinel_client_start(sentinel->link);
         }
     }
 }
 
 void deployment_look_for_gone(struct deployment *deployment)
 {
-    size_t at = 0;
-
-    for (struct master *master; (master = deployment_master(deployment, &at));) {
+    LIST_EACH(struct master, master, &deployment->masters, in_deployment) {
         master_log_foreign(master);
         if (judge_wants_recount(master->judge)) {
             master_recount(master);
@@ -603,17 +582,14 @@ void deployment_look_for_gone(struct deployment *deployment)
 
 static void deployment_recount(struct deployment *deployment)
 {
-    size_t at = 0;
-
     deployment->watcher->reshaped = true;
-    for (size_t i = 0; i < deployment->n_sentinels; i++) {
-        if (sentinel_client_hides_id(deployment->sentinels[i]->link) &&
-            sentinel_client_is_up(deployment->sentinels[i]->link) &&
-            sentinel_node_settle_identity(deployment->sentinels[i])) {
+    LIST_EACH(struct sentinel_node, sentinel, &deployment->sentinels, in_deployment) {
+        if (sentinel_client_hides_id(sentinel->link) && sentinel_client_is_up(sentinel->link) &&
+            sentinel_node_settle_identity(sentinel)) {
             break; /* others come with the next review */
         }
     }
-    for (struct master *master; (master = deployment_master(deployment, &at));) {
+    LIST_EACH(struct master, master, &deployment->masters, in_deployment) {
         master_recount(master);
         turn_show_later(master); /* the links are shown, too */
         turn_step_later(master);
@@ -627,8 +603,8 @@ void deployment_turn(struct deployment *deployment)
     if (!review && !deployment->relink_wanted) {
         return;
     }
-    for (size_t i = 0; i < deployment->n_sentinels; i++) {
-        review = sentinel_node_identify(deployment->sentinels[i]) || review;
+    LIST_EACH(struct sentinel_node, sentinel, &deployment->sentinels, in_deployment) {
+        review = sentinel_node_identify(sentinel) || review;
     }
     if (review) {
         deployment_recount(deployment);
@@ -646,8 +622,8 @@ void deployment_found_name(void *data)
 
     (void)turn_begin(watcher);
     for (size_t i = 0; i < watcher->n_masters; i++) {
-        for (size_t j = 0; j < watcher->masters[i]->n_views; j++) {
-            sentinel_view_resume(watcher->masters[i]->views[j]);
+        LIST_EACH(struct sentinel_view, view, &watcher->masters[i]->views, in_master) {
+            sentinel_view_resume(view);
         }
     }
     for (size_t i = 0; i < watcher->n_masters; i++) {
@@ -686,10 +662,10 @@ void deployment_init(struct deployment *deployment, struct watcher *watcher,
 
 void deployment_release(struct deployment *deployment)
 {
-    while (deployment->n_sentinels > 0) {
-        sentinel_node_free(deployment->sentinels[deployment->n_sentinels - 1]);
+    while (deployment->sentinels.last) {
+        deployment_drop(deployment, LIST_OWNER(deployment->sentinels.last, struct sentinel_node,
+                                               in_deployment));
     }
-    free(deployment->sentinels);
     resolver_free(deployment->resolver);
     secret_free(deployment->password);
 }

@@ -7,13 +7,13 @@
 void deployment_init(struct deployment *deployment, struct watcher *watcher,
                      const struct watch_deployment *config);
 void deployment_release(struct deployment *deployment);
-/* A name look-up ended: what waited for it goes on. `data` is the watcher. */
+/* A name look-up ended: what waited for it goes on. @param data the watcher. */
 void deployment_found_name(void *data);
 /* Now and then: whoever has been gone for a minute may have been replaced. */
 void deployment_look_for_gone(struct deployment *deployment);
 /* At the end of a turn: the review that something in it asked for. */
 void deployment_turn(struct deployment *deployment);
-/* Dial whoever is not up now, without waiting for the backoff; the start, too. */
+/* Dial all who are not up now, without waiting for their back-off; the start, too. */
 void deployment_redial(struct deployment *deployment);
 
 #endif

@@ -9,6 +9,7 @@
 
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/base/names.h"
 #include "master_list.h"
 #include "sentinel_node.h"
 #include "watched_master.h"
@@ -17,16 +18,15 @@ enum { NAMES_MAX = 10000 };
 
 void sentinel_node_forget_names(struct sentinel_node *sentinel)
 {
-    for (size_t i = 0; i < sentinel->n_names; i++) {
+    for (size_t i = 0; sentinel->names && i < sentinel->n_names; i++) {
         free(sentinel->names[i]);
     }
     free(sentinel->names);
     sentinel->names = NULL;
     sentinel->n_names = 0;
-    sentinel->has_names = false;
 }
 
-/* Once: the next list may be in another order, or another Sentinel's. */
+/* Said once: the next list may be in another order, or another Sentinel's. */
 static void deployment_warn_full(struct sentinel_node *sentinel, size_t n)
 {
     char text[ADDRESS_TEXT_SIZE];
@@ -40,43 +40,32 @@ static void deployment_warn_full(struct sentinel_node *sentinel, size_t n)
              LOG_INT("listed", n), LOG_INT("most", NAMES_MAX));
 }
 
-static int by_text(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
-static bool sentinel_node_names_it(const struct sentinel_node *sentinel, const char *name)
-{
-    return sentinel->n_names > 0 &&
-           bsearch(&name, sentinel->names, sentinel->n_names, sizeof(*sentinel->names), by_text);
-}
-
 static void deployment_add_names(struct deployment *deployment)
 {
-    size_t n = 0, at = 0;
+    size_t n = 0;
 
-    while (deployment_master(deployment, &at)) {
+    for (struct list_link *link = deployment->masters.first; link; link = link->next) {
         n++;
     }
-    for (size_t i = 0; i < deployment->n_sentinels; i++) {
-        for (size_t j = 0; j < deployment->sentinels[i]->n_names; j++) {
-            const char *name = deployment->sentinels[i]->names[j];
+    LIST_EACH(struct sentinel_node, sentinel, &deployment->sentinels, in_deployment) {
+        for (size_t i = 0; i < sentinel->n_names; i++) {
+            const char *name = sentinel->names[i];
 
-            if (!sentinel_client_is_up(deployment->sentinels[i]->link) ||
+            if (!sentinel_client_is_up(sentinel->link) ||
                 watcher_find_master(deployment->watcher, name)) {
                 continue;
             }
             if (n >= NAMES_MAX) {
-                deployment_warn_full(deployment->sentinels[i], n + 1);
+                deployment_warn_full(sentinel, n + 1);
                 return;
             }
             n++;
             log_info("master discovered", LOG_STR("master", name));
             struct master *master = master_new(deployment->watcher, deployment, name, false);
             watcher_insert_master(deployment->watcher, master);
-            for (size_t k = 0; k < deployment->n_sentinels; k++) {
-                if (!deployment->sentinels[k]->duplicate) {
-                    master_add_sentinel_node(master, deployment->sentinels[k]);
+            LIST_EACH(struct sentinel_node, other, &deployment->sentinels, in_deployment) {
+                if (other->state != SENTINEL_NODE_SPARE) {
+                    master_add_sentinel_node(master, other);
                 }
             }
         }
@@ -89,27 +78,24 @@ static void deployment_add_names(struct deployment *deployment)
  */
 static void deployment_drop_names(struct deployment *deployment)
 {
-    struct watcher *watcher = deployment->watcher;
-
-    for (size_t i = watcher->n_masters; i-- > 0;) {
-        struct master *master = watcher->masters[i];
+    for (struct list_link *link = deployment->masters.last, *before; link; link = before) {
+        struct master *master = LIST_OWNER(link, struct master, in_deployment);
         size_t silent = 0, total = 0;
         bool named = false;
 
-        if (master->deployment != deployment || master->configured) {
+        before = link->previous;
+        if (master->configured) {
             continue;
         }
-        for (size_t j = 0; j < deployment->n_sentinels; j++) {
-            const struct sentinel_node *sentinel = deployment->sentinels[j];
-
-            if (sentinel->duplicate) {
+        LIST_EACH(const struct sentinel_node, sentinel, &deployment->sentinels, in_deployment) {
+            if (sentinel->state == SENTINEL_NODE_SPARE) {
                 continue;
             }
             total++;
-            if (!sentinel_client_is_up(sentinel->link) || !sentinel->has_names) {
+            if (!sentinel_client_is_up(sentinel->link) || !sentinel->names) {
                 continue;
             }
-            if (sentinel_node_names_it(sentinel, master->name)) {
+            if (names_have((const char *const *)sentinel->names, sentinel->n_names, master->name)) {
                 named = true;
             } else {
                 silent++;
@@ -120,7 +106,7 @@ static void deployment_drop_names(struct deployment *deployment)
         }
         log_info("master removed: no Sentinel monitors it any more",
                  LOG_STR("master", master->name));
-        watcher_remove_master(watcher, master);
+        watcher_remove_master(deployment->watcher, master);
         master_free(master);
     }
 }
@@ -132,7 +118,7 @@ static bool deployment_watches(const struct deployment *deployment, const char *
     return master && master->deployment == deployment;
 }
 
-/* Where they are too many, those that are watched stay. */
+/* Where a Sentinel names too many masters, those that are watched stay. */
 void deployment_hear_names(struct sentinel_node *sentinel, const struct sentinel_master_row *rows,
                            size_t n)
 {
@@ -148,15 +134,14 @@ void deployment_hear_names(struct sentinel_node *sentinel, const struct sentinel
             }
         }
     }
-    qsort(names, n_names, sizeof(*names), by_text);
-    bool same = sentinel->has_names && n_names == sentinel->n_names;
+    names_sort(names, n_names);
+    bool same = sentinel->names && n_names == sentinel->n_names;
     for (size_t i = 0; i < n_names && same; i++) {
         same = strcmp(names[i], sentinel->names[i]) == 0;
     }
     sentinel_node_forget_names(sentinel);
     sentinel->names = names;
     sentinel->n_names = n_names;
-    sentinel->has_names = true;
     if (same) {
         return;
     }

@@ -121,7 +121,7 @@ static void adopt_tell(struct master *master, const struct sentinel_node *sentin
                     sentinel->new_epoch, node, clock_boot_ms());
 }
 
-/* Its name may have to be looked up first. @return whether the judge was told. */
+/* Tell the judge what was chosen, once its name was looked up. @return whether it was told. */
 static bool adopt_tell_chosen(struct master *master)
 {
     struct early_adopt *adopt = &master->adopt;
@@ -138,7 +138,7 @@ static bool adopt_tell_chosen(struct master *master)
 
         log_warn("chosen replica ignored", LOG_STR("master", master->name),
                  LOG_STR("replica", address_format(&node.name, text)),
-                 LOG_STR("sentinel", address_format(sentinel_client_address(sentinel->link), from)),
+                 LOG_STR("sentinel", sentinel_node_text(sentinel, from)),
                  LOG_STR("code", refusal->code), LOG_STR("words", refusal->words));
         return false;
     }

@@ -18,14 +18,18 @@ struct early_adopt {
     struct address chosen;
 };
 
+/* A Sentinel's event about the master. */
 void adopt_hear_event(struct master *master, struct sentinel_node *sentinel,
                       const struct sentinel_event *event);
-/* After every event of this Sentinel, of whatever master. */
+/* Keep the epoch of +new-epoch; after every event of this Sentinel, of whatever master. */
 void adopt_note_epoch(struct sentinel_node *sentinel, const struct sentinel_event *event);
-void adopt_follow(struct master *master, const struct endpoint *node); /* ask it; NULL: nobody */
+/* Ask that node for its role every few milliseconds; NULL: nobody. */
+void adopt_follow(struct master *master, const struct endpoint *node);
 /* The connection to what is now published, if it was asked here; taken. */
 struct role_check *adopt_take_role_check(struct master *master, int64_t *asked_us);
-void adopt_resume(struct master *master); /* a name look-up ended */
+/* A name look-up ended: the choice that waited for it, if any, goes on. */
+void adopt_resume(struct master *master);
+/* That Sentinel goes: its choice goes with it. */
 void adopt_forget_sentinel_node(struct master *master, const struct sentinel_node *sentinel);
 void adopt_release(struct master *master);
 

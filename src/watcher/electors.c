@@ -16,9 +16,8 @@
 /* Whether a configured link leads to it, or did. */
 static bool is_configured(const struct deployment *deployment, const char *run_id)
 {
-    for (size_t i = 0; i < deployment->n_sentinels; i++) {
-        if (deployment->sentinels[i]->configured &&
-            strcmp(run_id, sentinel_node_run_id(deployment->sentinels[i])) == 0) {
+    LIST_EACH(const struct sentinel_node, sentinel, &deployment->sentinels, in_deployment) {
+        if (sentinel->configured && strcmp(run_id, sentinel_node_run_id(sentinel)) == 0) {
             return true;
         }
     }
@@ -94,17 +93,16 @@ void master_recount(struct master *master)
     int64_t quorum = -1;
     struct elector *electors = mem_new(master->n_views + 1, sizeof(*electors));
 
-    for (size_t i = 0; i < master->n_views; i++) {
-        room += master->views[i]->n_listed;
+    LIST_EACH(const struct sentinel_view, view, &master->views, in_master) {
+        room += view->n_listed;
     }
     const char **listed = mem_new(room + 1, sizeof(*listed));
+    struct elector *elector = electors;
     room = 0;
-    for (size_t i = 0; i < master->n_views; i++) {
-        const struct sentinel_view *view = master->views[i];
-
-        recount_sentinel_view(view, listed + room, &electors[i]);
+    LIST_EACH(const struct sentinel_view, view, &master->views, in_master) {
+        recount_sentinel_view(view, listed + room, elector);
         room += view->n_listed;
-        if (electors[i].live && sentinel_view_counts(view) && view->has_row &&
+        if (elector++->live && sentinel_view_counts(view) && view->has_row &&
             view->row.quorum > 0 && (quorum < 0 || view->row.quorum < quorum)) {
             quorum = view->row.quorum;
         }
@@ -115,9 +113,10 @@ void master_recount(struct master *master)
                  LOG_INT("most", KNOWN_MAX));
     }
     master->logged_full_sentinels = master->logged_full_sentinels || full;
-    for (size_t i = 0; i < master->n_views; i++) {
-        sentinel_view_set_foreign(master->views[i], electors[i].foreign);
-        sentinel_view_tell_nodes(master->views[i]);
+    elector = electors;
+    LIST_EACH(struct sentinel_view, view, &master->views, in_master) {
+        sentinel_view_set_foreign(view, elector++->foreign);
+        sentinel_view_tell_nodes(view);
     }
     free(listed);
     free(electors);
@@ -139,7 +138,7 @@ static void sentinel_view_log_foreign(struct sentinel_view *view)
         return;
     }
     view->logged_foreign = view->foreign;
-    address_format(sentinel_client_address(view->sentinel->link), text);
+    sentinel_node_text(view->sentinel, text);
     if (view->foreign) {
         log_warn(
             "sentinel of another deployment: it lists none of ours, none of ours lists it, and it names "
@@ -155,7 +154,7 @@ static void sentinel_view_log_foreign(struct sentinel_view *view)
 
 void master_log_foreign(struct master *master)
 {
-    for (size_t i = 0; i < master->n_views; i++) {
-        sentinel_view_log_foreign(master->views[i]);
+    LIST_EACH(struct sentinel_view, view, &master->views, in_master) {
+        sentinel_view_log_foreign(view);
     }
 }

@@ -4,9 +4,11 @@
 
 #include "watcher.h"
 
-void master_recount(struct master *master); /* known Sentinels */
+/* Count anew which of its Sentinels are known, and which are foreign. */
+void master_recount(struct master *master);
+/* Log which Sentinels have become foreign, or are no longer, since the last call. */
 void master_log_foreign(struct master *master);
-/* To the judge: the replicas that it lists. */
+/* Tell the judge which replicas that Sentinel lists. */
 void sentinel_view_tell_nodes(const struct sentinel_view *view);
 
 #endif

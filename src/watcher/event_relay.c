@@ -11,7 +11,7 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
-#include "watcher.h"
+#include "sentinel_node.h"
 
 /* a thousand masters down at once fit */
 enum { BUDGET = 4000, BUDGET_PER_MS = 1, COMPLAIN_MS = 1000 };
@@ -58,7 +58,7 @@ void event_relay_tell(struct watcher *watcher, const struct sentinel_node *senti
     snprintf(message.master, sizeof(message.master), "%s", event->master);
     snprintf(message.channel, sizeof(message.channel), "%s", event->channel);
     snprintf(message.detail, sizeof(message.detail), "%s", event->payload);
-    address_format(sentinel_client_address(sentinel->link), message.sentinel);
+    sentinel_node_text(sentinel, message.sentinel);
     for (size_t i = 0; i < watcher->n_subscribers; i++) {
         mailbox_post(watcher->subscribers[i], message_event_new(&message));
     }

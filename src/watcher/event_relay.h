@@ -14,6 +14,7 @@ struct event_relay {
     uint64_t left_out;
 };
 
+/* Pass an event on to all subscribers, as far as the budget goes. */
 void event_relay_tell(struct watcher *watcher, const struct sentinel_node *sentinel,
                       const struct sentinel_event *event);
 

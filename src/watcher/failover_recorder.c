@@ -64,7 +64,7 @@ static void log_failover(const struct failover *failover)
               fields, n);
 }
 
-/* Its line in the log could not tell how long. */
+/* The failover's line in the log could not tell how long there was no master. */
 static void log_resolved(const struct failover *failover)
 {
     log_warn("the master is back after a failover that did not replace it",
@@ -149,9 +149,9 @@ static void failover_recorder_tell(const struct sentinel_node *sentinel, struct 
     char from[ADDRESS_TEXT_SIZE];
     struct failover_log_event event = {
         .signal = signal,
-        .master = master ? master->track : NULL,
+        .master = master ? master->record : NULL,
         .deployment = (size_t)(sentinel->deployment - watcher->deployments),
-        .sentinel = address_format(sentinel_client_address(sentinel->link), from),
+        .sentinel = sentinel_node_text(sentinel, from),
         .of = of,
         .about = about,
         .epoch = epoch,
@@ -212,8 +212,8 @@ void failover_recorder_event(const struct sentinel_node *sentinel, struct master
     if (!failover_recorder_signal(event, &signal)) {
         return;
     }
-    bool of_none =
-        signal == TIMELINE_TILT || signal == TIMELINE_TILT_END || signal == TIMELINE_NEW_EPOCH;
+    bool of_none = signal == FAILOVER_SIGNAL_TILT || signal == FAILOVER_SIGNAL_TILT_END ||
+                   signal == FAILOVER_SIGNAL_NEW_EPOCH;
     if (!master && !of_none) {
         return;
     }
@@ -233,55 +233,54 @@ void failover_recorder_row(const struct sentinel_view *view)
         return;
     }
     if (view->row.down_after_ms > 0) {
-        failover_log_down_after(view->master->track, view->row.down_after_ms);
+        failover_log_down_after(view->master->record, view->row.down_after_ms);
     }
     if (view->row.failover_state[0] != '\0') {
-        failover_recorder_tell(view->sentinel, view->master, TIMELINE_BUSY, NULL, NULL,
+        failover_recorder_tell(view->sentinel, view->master, FAILOVER_SIGNAL_BUSY, NULL, NULL,
                                EPOCH_UNKNOWN);
     }
     if ((view->row.flags & (SENTINEL_FORCE_FAILOVER | SENTINEL_COORDINATED_FAILOVER)) != 0) {
-        failover_recorder_tell(view->sentinel, view->master, TIMELINE_FORCED, NULL, NULL,
+        failover_recorder_tell(view->sentinel, view->master, FAILOVER_SIGNAL_FORCED, NULL, NULL,
                                EPOCH_UNKNOWN);
     }
 }
 
 void failover_recorder_lose(const struct sentinel_view *view)
 {
-    failover_recorder_tell(view->sentinel, view->master, TIMELINE_LOST, NULL, NULL, EPOCH_UNKNOWN);
+    failover_recorder_tell(view->sentinel, view->master, FAILOVER_SIGNAL_LOST, NULL, NULL,
+                           EPOCH_UNKNOWN);
 }
 
-/* A good answer proves nothing about later than the question, a bad one is news as of now. */
 void failover_recorder_role(const struct master *master, enum role_answer answer, int64_t asked_us)
 {
     struct failover_log_time at = time_now();
-    enum failover_log_check check = TIMELINE_BAD;
+    enum failover_log_check check = FAILOVER_CHECK_BAD;
 
     if (answer == ROLE_MASTER) {
-        check = TIMELINE_GOOD;
-    } else if (answer == ROLE_NOPERM || answer == ROLE_NOAUTH) {
-        check = TIMELINE_ALIVE;
+        check = FAILOVER_CHECK_GOOD;
+    } else if (role_unknowable(answer)) {
+        check = FAILOVER_CHECK_ALIVE;
     }
-    if (check != TIMELINE_BAD) {
+    if (check != FAILOVER_CHECK_BAD) {
         at.wall_ms -= at.boot_ms - asked_us / 1000;
         at.boot_ms = asked_us / 1000;
     }
-    failover_log_checked(master->watcher->recorder.failover_log, master->track, check, at);
+    failover_log_checked(master->record, check, at);
 }
 
 void failover_recorder_step(struct master *master, const struct judgement *said)
 {
-    struct failover_log *failover_log = master->watcher->recorder.failover_log;
     const struct address *published = said->published ? &master->spelled[0] : NULL;
 
-    if (said->switched && published) {
+    if (said->switched && said->published) {
         struct address from = master->spelled[0],
                        to = *spell(master, &said->published->master.name);
 
         master->spelled[1] = from;
         master->spelled[0] = to;
-        failover_log_published(failover_log, master->track, master->has_published ? &from : NULL,
-                               published, said->published->epoch, said->state == MASTER_OK,
-                               said->adopted, time_now());
+        failover_log_published(master->record, master->has_published ? &from : NULL, published,
+                               said->published->epoch, said->state == MASTER_OK, said->adopted,
+                               time_now());
     }
     /* After a gap in the clock nothing is known, which is not the node's fault. */
     bool unsure = !master_state_serves(said->state) && said->reason == REASON_STARTING;
@@ -289,13 +288,13 @@ void failover_recorder_step(struct master *master, const struct judgement *said)
         return;
     }
     master->told = said->state;
-    failover_log_state(failover_log, master->track, published, said->state, time_now());
+    failover_log_state(master->record, published, said->state, time_now());
     master->watcher->recorder.told = true;
 }
 
 void failover_recorder_restart(struct master *master)
 {
-    failover_log_restarted(master->watcher->recorder.failover_log, master->track, time_now());
+    failover_log_restarted(master->record, time_now());
     master->watcher->recorder.told = true;
 }
 
@@ -306,14 +305,14 @@ void failover_recorder_watch(struct master *master)
     struct watcher *watcher = master->watcher;
 
     master->told = MASTER_UNKNOWN;
-    master->track = failover_log_watch(watcher->recorder.failover_log, master->name,
-                                       (size_t)(master->deployment - watcher->deployments));
+    master->record = failover_log_watch(watcher->recorder.failover_log, master->name,
+                                        (size_t)(master->deployment - watcher->deployments));
 }
 
 void failover_recorder_forget(struct master *master)
 {
-    failover_log_forget(master->watcher->recorder.failover_log, master->track, time_now());
-    master->track = NULL;
+    failover_log_forget(master->record, time_now());
+    master->record = NULL;
 }
 
 void failover_recorder_init(struct watcher *watcher)

@@ -1,7 +1,7 @@
 /*
- * The fence at work: Sentinels' events go to the guard (topology/fence.h), the replica that it
- * wants asked is asked for its role over a connection of its own, what comes of it is in the
- * snapshot that goes out with the same turn.
+ * The fence at work: Sentinels' events go to the guard (topology/write_fence.c); the replica that
+ * the guard wants asked is asked for its role over a connection of its own; what comes of it is in
+ * the snapshot that goes out with the same turn.
  */
 #include "fence_driver.h"
 
@@ -100,7 +100,7 @@ static void fence_driver_answered(void *data, struct role_check *role_check,
     fence_driver_follow(master); /* may free the role check */
 }
 
-/* Over a connection made for this question: an answer to an older one proves nothing. */
+/* Ask over a connection made for this question: an answer to an older one proves nothing. */
 static void ask(struct master *master, const struct endpoint *node)
 {
     struct fence_driver *fence_driver = &master->fence_driver;
@@ -163,7 +163,7 @@ bool fence_driver_signal(const struct sentinel_event *event, enum fence_signal *
     return true;
 }
 
-/* What was chosen; where its name has to be looked up first, the fence goes up all the same. */
+/* Where the chosen replica is. NULL: not known yet; the fence goes up all the same. */
 static const struct endpoint *locate_chosen(struct master *master,
                                             const struct sentinel_node *sentinel,
                                             const struct address *given, struct endpoint *out)

@@ -30,15 +30,21 @@ struct fence_driver {
 void fence_driver_init(struct master *master);
 void fence_driver_hear_event(struct master *master, const struct sentinel_node *sentinel,
                              const struct sentinel_event *event);
-/* What an event means to the guard; false: nothing. */
+/* What an event means to the guard. @return false: nothing. */
 bool fence_driver_signal(const struct sentinel_event *event, enum fence_signal *signal);
-void fence_driver_publish(struct master *master);    /* the published address moved */
-void fence_driver_contradict(struct master *master); /* a contradiction began or ended */
-/* The guard's, or up by a contradiction. */
+/* The published address moved. */
+void fence_driver_publish(struct master *master);
+/* A contradiction (rule 13) began or ended. */
+void fence_driver_contradict(struct master *master);
+/* The fence as it is shown: the guard's, or up by a contradiction. */
 enum fence fence_driver_state(const struct master *master);
+/* What last moved the fence, in words; static. */
 const char *fence_driver_why(const struct master *master);
-void fence_driver_resume(struct master *master);         /* a name look-up ended */
-void fence_driver_row(const struct sentinel_view *view); /* a Sentinel's row was read */
+/* A name look-up ended: the choice that waited for it, if any, goes on. */
+void fence_driver_resume(struct master *master);
+/* A Sentinel's row was read. */
+void fence_driver_row(const struct sentinel_view *view);
+/* There was a gap in the clock: the guard has whoever holds it confirmed. */
 void fence_driver_void(struct master *master);
 void fence_driver_release(struct master *master);
 

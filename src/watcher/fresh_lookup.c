@@ -28,8 +28,8 @@ void lookup_ask(struct master *master, uint64_t ticket, struct mailbox *reply_to
 {
     struct lookup *lookup = mem_new(1, sizeof(*lookup));
 
-    *lookup = (struct lookup){master->lookups, clock_boot_us(), ticket, reply_to};
-    master->lookups = lookup;
+    *lookup = (struct lookup){{0}, clock_boot_us(), ticket, reply_to};
+    list_insert_after(&master->lookups, NULL, &lookup->link);
     if (!master->lookup_timer) {
         master->lookup_timer = loop_timer_new(master->watcher->loop, lookup_due, master);
     }
@@ -43,14 +43,13 @@ static void lookup_tell(struct master *master, struct lookup *lookup, bool confi
 {
     turn_post_later(master->watcher, lookup->reply_to,
                     message_fresh_new(lookup->ticket, confirmed, reason, detail));
+    list_remove(&master->lookups, &lookup->link);
     free(lookup);
 }
 
 static bool waits_for_sentinels(const struct master *master, const struct lookup *lookup)
 {
-    for (size_t i = 0; i < master->n_views; i++) {
-        const struct sentinel_view *view = master->views[i];
-
+    LIST_EACH(const struct sentinel_view, view, &master->views, in_master) {
         if (sentinel_client_is_up(view->sentinel->link) &&
             (sentinel_monitored_master_answered_us(view->monitored) < lookup->began_us ||
              view->waiting)) {
@@ -62,27 +61,13 @@ static bool waits_for_sentinels(const struct master *master, const struct lookup
 
 static bool some_sentinel_answered(const struct master *master, const struct lookup *lookup)
 {
-    for (size_t i = 0; i < master->n_views; i++) {
-        if (sentinel_client_is_up(master->views[i]->sentinel->link) &&
-            sentinel_monitored_master_answered_us(master->views[i]->monitored) >=
-                lookup->began_us) {
+    LIST_EACH(const struct sentinel_view, view, &master->views, in_master) {
+        if (sentinel_client_is_up(view->sentinel->link) &&
+            sentinel_monitored_master_answered_us(view->monitored) >= lookup->began_us) {
             return true;
         }
     }
     return false;
-}
-
-static enum reason reason_of_role(enum role_answer role)
-{
-    switch (role) {
-    case ROLE_OTHER: return REASON_ROLE_MISMATCH;
-    case ROLE_NOPERM: return REASON_REDIS_DENIED;
-    case ROLE_NOAUTH: return REASON_REDIS_AUTH;
-    case ROLE_LOADING: return REASON_REDIS_LOADING;
-    case ROLE_TIMEOUT: return REASON_REDIS_TIMEOUT;
-    case ROLE_TLS: return REASON_REDIS_TLS;
-    default: return REASON_REDIS_UNREACHABLE;
-    }
 }
 
 /* @return whether it came to an end (and is freed); else `*due_ms` is set to when it has to. */
@@ -120,11 +105,10 @@ static bool lookup_try(struct master *master, struct lookup *lookup, int64_t now
     } else if (!config->verify) {
         lookup_tell(master, lookup, true, REASON_NONE, "");
     } else if (role_is_fresh) {
-        bool unknowable = master->role == ROLE_NOPERM || master->role == ROLE_NOAUTH;
-        bool serves =
-            master->role == ROLE_MASTER || (unknowable && master_state_serves(master->state));
+        bool serves = master->role == ROLE_MASTER ||
+                      (role_unknowable(master->role) && master_state_serves(master->state));
 
-        lookup_tell(master, lookup, serves, serves ? REASON_NONE : reason_of_role(master->role),
+        lookup_tell(master, lookup, serves, serves ? REASON_NONE : role_reason(master->role),
                     master->role_words);
     } else if (late) {
         lookup_tell(master, lookup, false, REASON_REDIS_TIMEOUT, "it did not say its role in time");
@@ -138,20 +122,15 @@ static bool lookup_try(struct master *master, struct lookup *lookup, int64_t now
 void lookup_review(struct master *master)
 {
     int64_t now_ms = clock_boot_ms(), next_ms = -1;
-    struct lookup **at = &master->lookups;
 
-    while (*at) {
-        struct lookup *lookup = *at, *next = lookup->next;
+    for (struct list_link *link = master->lookups.first, *next; link; link = next) {
         int64_t due_ms;
 
-        if (lookup_try(master, lookup, now_ms, &due_ms)) {
-            *at = next;
-            continue;
-        }
-        if (next_ms < 0 || due_ms < next_ms) {
+        next = link->next;
+        if (!lookup_try(master, LIST_OWNER(link, struct lookup, link), now_ms, &due_ms) &&
+            (next_ms < 0 || due_ms < next_ms)) {
             next_ms = due_ms;
         }
-        at = &lookup->next;
     }
     if (next_ms >= 0) {
         loop_timer_start(master->lookup_timer, next_ms - now_ms);
@@ -162,11 +141,9 @@ void lookup_review(struct master *master)
 
 void lookup_release(struct master *master)
 {
-    while (master->lookups) {
-        struct lookup *lookup = master->lookups;
-
-        master->lookups = lookup->next;
-        lookup_tell(master, lookup, false, REASON_UNKNOWN_NAME, "it is not watched any more");
+    while (master->lookups.first) {
+        lookup_tell(master, LIST_OWNER(master->lookups.first, struct lookup, link), false,
+                    REASON_UNKNOWN_NAME, "it is not watched any more");
     }
     loop_timer_free(master->lookup_timer);
 }

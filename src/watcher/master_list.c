@@ -11,7 +11,7 @@ static const char *name_at(const void *masters, size_t i)
     return ((struct master *const *)masters)[i]->name;
 }
 
-/* Where it is, or would have to be. */
+/* Where the master of that name is, or would have to be. */
 static size_t master_at(const struct watcher *watcher, const char *name, bool *found)
 {
     return names_place(watcher->masters, watcher->n_masters, name_at, name, found);
@@ -25,20 +25,6 @@ struct master *watcher_find_master(struct watcher *watcher, const char *name)
     return found ? watcher->masters[at] : NULL;
 }
 
-struct master *deployment_master(const struct deployment *deployment, size_t *at)
-{
-    const struct watcher *watcher = deployment->watcher;
-
-    while (*at < watcher->n_masters) {
-        struct master *master = watcher->masters[(*at)++];
-
-        if (master->deployment == deployment) {
-            return master;
-        }
-    }
-    return NULL;
-}
-
 void watcher_insert_master(struct watcher *watcher, struct master *master)
 {
     bool found;
@@ -50,19 +36,23 @@ void watcher_insert_master(struct watcher *watcher, struct master *master)
             (watcher->n_masters - at) * sizeof(*watcher->masters));
     watcher->masters[at] = master;
     watcher->n_masters++;
+    while (at > 0 && watcher->masters[at - 1]->deployment != master->deployment) {
+        at--;
+    }
+    list_insert_after(&master->deployment->masters,
+                      at > 0 ? &watcher->masters[at - 1]->in_deployment : NULL,
+                      &master->in_deployment);
     watcher->reshaped = true;
 }
 
 void watcher_remove_master(struct watcher *watcher, struct master *master)
 {
-    for (size_t i = 0; i < watcher->n_masters; i++) {
-        if (watcher->masters[i] != master) {
-            continue;
-        }
-        memmove(watcher->masters + i, watcher->masters + i + 1,
-                (watcher->n_masters - i - 1) * sizeof(*watcher->masters));
-        watcher->n_masters--;
-        break;
-    }
+    bool found;
+    size_t at = master_at(watcher, master->name, &found);
+
+    watcher->n_masters--;
+    memmove(watcher->masters + at, watcher->masters + at + 1,
+            (watcher->n_masters - at) * sizeof(*watcher->masters));
+    list_remove(&master->deployment->masters, &master->in_deployment);
     watcher->reshaped = true;
 }

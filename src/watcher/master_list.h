@@ -4,10 +4,11 @@
 
 #include "watcher.h"
 
+/* The watched master of that name; NULL: there is none. */
 struct master *watcher_find_master(struct watcher *watcher, const char *name);
-/* Those of one deployment in turn, `*at` being 0 before the first; NULL: that was the last. */
-struct master *deployment_master(const struct deployment *deployment, size_t *at);
+/* Put it into the watcher's and its deployment's list. */
 void watcher_insert_master(struct watcher *watcher, struct master *master);
+/* Take it out of both. It is not freed. */
 void watcher_remove_master(struct watcher *watcher, struct master *master);
 
 #endif

@@ -8,7 +8,6 @@
 #include "replica_lag.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
@@ -44,10 +43,9 @@ static int64_t pace_ms(const struct master *master, int64_t now_ms)
 
 static void lag_tell(struct master *master)
 {
-    while (master->lag.asks) {
-        struct lookup *ask = master->lag.asks;
+    for (struct list_link *link; (link = list_take_first(&master->lag.asks));) {
+        struct lookup *ask = LIST_OWNER(link, struct lookup, link);
 
-        master->lag.asks = ask->next;
         master->watcher->lag_awaited = true;
         turn_post_later(master->watcher, ask->reply_to,
                         message_fresh_new(ask->ticket, true, REASON_NONE, ""));
@@ -64,7 +62,7 @@ static bool flows(const struct lag *lag, int64_t asked_ms, int64_t master_offset
         return false;
     }
     if (span_ms > 0 && lag->master_offset >= 0 &&
-        (master_offset - lag->master_offset) * 1000 / span_ms >= FLOW_BYTES) {
+        master_offset - lag->master_offset >= FLOW_BYTES * span_ms / 1000) {
         return true;
     }
     for (size_t i = 0; i < n; i++) {
@@ -88,10 +86,7 @@ static void lag_heard(void *data, int64_t master_offset, const struct replica_of
     }
     lag->flows = flows(lag, lag->asked_ms, master_offset, offsets, n);
     free(lag->offsets);
-    lag->offsets = mem_new(n > 0 ? n : 1, sizeof(*lag->offsets));
-    if (n > 0) {
-        memcpy(lag->offsets, offsets, n * sizeof(*offsets));
-    }
+    lag->offsets = mem_copy(offsets, n, sizeof(*offsets));
     lag->n_offsets = n;
     lag->master_offset = master_offset;
     lag->at_ms = lag->asked_ms;
@@ -166,8 +161,8 @@ void lag_ask(struct master *master, uint64_t ticket, struct mailbox *reply_to)
     struct lookup *ask = mem_new(1, sizeof(*ask));
     int64_t now_ms = clock_boot_ms();
 
-    *ask = (struct lookup){master->lag.asks, now_ms * 1000, ticket, reply_to};
-    master->lag.asks = ask;
+    *ask = (struct lookup){{0}, now_ms * 1000, ticket, reply_to};
+    list_insert_after(&master->lag.asks, NULL, &ask->link);
     master->lag.read_until_ms = now_ms + READ_MS;
     /*
      * One that was put a moment ago was answered, for what it is worth: callers don't set the pace.

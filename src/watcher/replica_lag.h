@@ -2,9 +2,9 @@
 #ifndef BELLWETHER_WATCHER_REPLICA_LAG_H
 #define BELLWETHER_WATCHER_REPLICA_LAG_H
 
+#include "bellwether/base/list.h"
 #include "role_check.h"
 
-struct lookup;
 struct mailbox;
 struct master;
 
@@ -17,7 +17,7 @@ struct lag {
     int64_t settled_ms;       /* not before */
     int64_t read_until_ms;    /* somebody reads it */
     bool flows;               /* writes come in, or a replica catches up */
-    struct lookup *asks;      /* callers who wait for the next answer */
+    struct list asks;         /* callers who wait for the next answer (struct lookup) */
     /* the last answer */
     int64_t at_ms; /* when it was asked for; -1: there is none */
     int64_t master_offset;
@@ -25,12 +25,14 @@ struct lag {
     size_t n_offsets;
 };
 
-/* The standing connection was answered, or ended. */
+/* The question for the role over the standing connection was answered, or the connection ended. */
 void lag_role(struct master *master, enum role_answer answer);
-void lag_read(struct master *master); /* somebody reads it */
-/* And waits for what is true now. */
+/* Somebody reads how far the replicas lag. */
+void lag_read(struct master *master);
+/* Somebody waits for how far they lag now: MESSAGE_FRESH tells that it was asked. */
 void lag_ask(struct master *master, uint64_t ticket, struct mailbox *reply_to);
-void lag_follow(struct master *master); /* the published address moved */
+/* The published address moved. */
+void lag_follow(struct master *master);
 void lag_release(struct master *master);
 
 #endif

@@ -8,12 +8,13 @@
 #include <string.h>
 
 #include "bellwether/base/clock.h"
+#include "bellwether/base/list.h"
 #include "bellwether/base/memory.h"
 
 enum { KEEP_MS = 10000, KEEP_FAILED_MS = 1000 };
 
 struct entry {
-    struct entry *next;
+    struct list_link link;
     struct resolver *resolver;
     struct address name;
     struct address ip; /* the last good one; unset: never */
@@ -27,7 +28,7 @@ struct resolver {
     struct loop *loop;
     unsigned group;
     int64_t patience_ms;
-    struct entry *entries;
+    struct list entries;
     void (*found)(void *data);
     void *data;
 };
@@ -78,22 +79,28 @@ static void entry_done(void *data, int error, const struct address *found, size_
     }
 }
 
+static struct entry *entry_of(const struct resolver *resolver, const struct address *name)
+{
+    LIST_EACH(struct entry, entry, &resolver->entries, link) {
+        if (address_equal(&entry->name, name)) {
+            return entry;
+        }
+    }
+    return NULL;
+}
+
 bool resolver_get(struct resolver *resolver, const struct address *name, struct endpoint *out)
 {
     if (address_is_ip(name)) {
         *out = endpoint_from_address(name);
         return true;
     }
-    struct entry *entry = resolver->entries;
-    while (entry && !address_equal(&entry->name, name)) {
-        entry = entry->next;
-    }
+    struct entry *entry = entry_of(resolver, name);
     if (!entry) {
         entry = mem_new(1, sizeof(*entry));
         entry->resolver = resolver;
         entry->name = *name;
-        entry->next = resolver->entries;
-        resolver->entries = entry;
+        list_append(&resolver->entries, &entry->link);
     }
     int64_t keep_ms = entry->failed ? KEEP_FAILED_MS : KEEP_MS;
     if (!entry->lookup && (!entry->tried || clock_boot_ms() - entry->tried_ms > keep_ms)) {
@@ -125,10 +132,9 @@ void resolver_free(struct resolver *resolver)
     if (!resolver) {
         return;
     }
-    while (resolver->entries) {
-        struct entry *entry = resolver->entries;
+    for (struct list_link *link; (link = list_take_first(&resolver->entries));) {
+        struct entry *entry = LIST_OWNER(link, struct entry, link);
 
-        resolver->entries = entry->next;
         loop_lookup_free(entry->lookup);
         free(entry);
     }

@@ -221,7 +221,7 @@ static void self_answered(void *data, struct role_check *role_check, enum role_a
     case ROLE_LOADING: self_heard(self, answer, words, asked_us); return;
     case ROLE_NOAUTH: self_refused(self); return;
     case ROLE_CLOSED:
-        /* Once may be somebody's CLIENT KILL, or a promotion: ask again at once. */
+        /* One end may be somebody's CLIENT KILL, or a promotion: ask again at once. */
         if (self->closes++ == 0) {
             self_schedule(self, 0);
         } else {
@@ -242,7 +242,7 @@ static void self_answered(void *data, struct role_check *role_check, enum role_a
     }
 }
 
-/* With the credentials whose turn it is. */
+/* Connect with the credentials whose turn it is. */
 static void self_open(struct self *self)
 {
     struct watcher *watcher = self->watcher;
@@ -390,7 +390,7 @@ static void show_why_not(struct snapshot_self *out, const char *reason)
     snprintf(out->reason, sizeof(out->reason), "%s", reason ? reason : "no_master");
 }
 
-/* Of a word that it gave before a switch nothing follows for the time after it. */
+/* Whether the node said its role after that time; its word from before a switch proves nothing. */
 static bool said_since(const struct self *self, int64_t us)
 {
     return !self->said.gone && self->asked_us > us;
@@ -441,8 +441,7 @@ static bool majority_lists(const struct master *master, const struct snapshot_re
     size_t voices = 0;
     int64_t now_ms = clock_boot_ms();
 
-    for (size_t i = 0; i < master->n_views; i++) {
-        const struct sentinel_view *view = master->views[i];
+    LIST_EACH(const struct sentinel_view, view, &master->views, in_master) {
         const struct observation *seen =
             judge_observation(master->judge, sentinel_client_run_id(view->sentinel->link));
 

@@ -6,11 +6,15 @@
 
 void selves_init(struct watcher *watcher);
 void selves_release(struct watcher *watcher);
-void selves_check(struct watcher *watcher); /* ask them now */
+/* Ask them now. */
+void selves_check(struct watcher *watcher);
 /* Hang up and ask anew: sockets may hold answers from before a gap. */
 void selves_void(struct watcher *watcher);
-void selves_show(struct watcher *watcher, struct snapshot *out); /* `out` has its masters already */
+/* Put them into a snapshot that has its masters already. */
+void selves_show(struct watcher *watcher, struct snapshot *out);
+/* Whether what two snapshots say of them differs. */
 bool selves_differ(const struct snapshot *a, const struct snapshot *b);
+/* Log a line for each whose role is another than before. @param before NULL: none. */
 void selves_log(const struct snapshot *before, const struct snapshot *now);
 
 #endif

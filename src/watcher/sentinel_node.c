@@ -58,15 +58,16 @@ bool sentinel_node_map_address(const struct sentinel_node *sentinel, const struc
     return true;
 }
 
-struct sentinel_node *watcher_sentinel_node(const struct watcher *watcher, size_t at)
+struct sentinel_node *watcher_next_sentinel(const struct watcher *watcher,
+                                            const struct sentinel_node *after)
 {
-    for (size_t i = 0; i < watcher->n_deployments; i++) {
-        if (at < watcher->deployments[i].n_sentinels) {
-            return watcher->deployments[i].sentinels[at];
-        }
-        at -= watcher->deployments[i].n_sentinels;
+    struct list_link *next = after ? after->in_deployment.next : NULL;
+
+    for (size_t i = after ? after->deployment->number : 0; !next && i < watcher->n_deployments;
+         i++) {
+        next = watcher->deployments[i].sentinels.first;
     }
-    return NULL;
+    return LIST_OWNER(next, struct sentinel_node, in_deployment);
 }
 
 /* ---- among a master's ---- */
@@ -74,9 +75,9 @@ struct sentinel_node *watcher_sentinel_node(const struct watcher *watcher, size_
 struct sentinel_view *master_sentinel_view(struct master *master,
                                            const struct sentinel_node *sentinel)
 {
-    for (size_t i = 0; i < master->n_views; i++) {
-        if (master->views[i]->sentinel == sentinel) {
-            return master->views[i];
+    LIST_EACH(struct sentinel_view, view, &master->views, in_master) {
+        if (view->sentinel == sentinel) {
+            return view;
         }
     }
     return NULL;
@@ -96,10 +97,9 @@ bool sentinel_view_is_shadowed(const struct master *master, const struct sentine
     const char *id = sentinel_node_run_id(view->sentinel);
     bool up = sentinel_client_is_up(view->sentinel->link);
 
-    for (size_t i = 0; i < master->n_views && id[0] != '\0'; i++) {
-        const struct sentinel_view *other = master->views[i];
-
-        if (other == view || strcmp(sentinel_node_run_id(other->sentinel), id) != 0) {
+    LIST_EACH(const struct sentinel_view, other, &master->views, in_master) {
+        if (other == view || id[0] == '\0' ||
+            strcmp(sentinel_node_run_id(other->sentinel), id) != 0) {
             continue;
         }
         bool other_up = sentinel_client_is_up(other->sentinel->link);
@@ -113,7 +113,7 @@ bool sentinel_view_is_shadowed(const struct master *master, const struct sentine
 
 void master_ask_sentinels(struct master *master)
 {
-    for (size_t i = 0; i < master->n_views; i++) {
-        sentinel_client_ask(master->views[i]->sentinel->link, master->views[i]->monitored);
+    LIST_EACH(struct sentinel_view, view, &master->views, in_master) {
+        sentinel_client_ask(view->sentinel->link, view->monitored);
     }
 }

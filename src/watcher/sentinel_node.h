@@ -4,12 +4,14 @@
 
 #include "watcher.h"
 
-/* Those of all deployments, from 0; NULL: there are no more. */
-struct sentinel_node *watcher_sentinel_node(const struct watcher *watcher, size_t at);
-/* Its own word, or that of who listed it; "" unknown. */
+/* The next one of all deployments' Sentinels, NULL being before the first and behind the last. */
+struct sentinel_node *watcher_next_sentinel(const struct watcher *watcher,
+                                            const struct sentinel_node *after);
+/* The run id by its own word, or by that of who listed it; "" unknown. */
 const char *sentinel_node_run_id(const struct sentinel_node *sentinel);
+/* The address that is dialled, as text. @return text. */
 const char *sentinel_node_text(const struct sentinel_node *sentinel, char text[ADDRESS_TEXT_SIZE]);
-/* as `error.code` in /sentinels has it */
+/* A trouble as `error.code` in /sentinels has it. */
 const char *trouble_code(enum sentinel_trouble trouble);
 /*
  * Why a mapped address, or what it resolves to, must not be believed (rule 10); NULL: nothing
@@ -26,12 +28,14 @@ const struct refusal *sentinel_node_refusal(const struct sentinel_node *sentinel
  */
 bool sentinel_node_map_address(const struct sentinel_node *sentinel, const struct address *given,
                                struct address *out);
-/* NULL: it says nothing about that master. */
+/* What this Sentinel says about that master; NULL: it is not asked about it. */
 struct sentinel_view *master_sentinel_view(struct master *master,
                                            const struct sentinel_node *sentinel);
-/* Whether its word counts for this master (rule 12). */
+/* Whether the Sentinel's word counts for this master (rule 12). */
 bool sentinel_view_counts(const struct sentinel_view *view);
+/* Whether another link to the same Sentinel is shown instead of this one. */
 bool sentinel_view_is_shadowed(const struct master *master, const struct sentinel_view *view);
+/* Have all Sentinels of a master asked for its address now. */
 void master_ask_sentinels(struct master *master);
 
 #endif

@@ -12,7 +12,7 @@
 #include "bellwether/topology/write_fence.h"
 
 #define EVENT(name) .kind = SENTINEL_EVENT_##name
-#define LOG(signal) .log = TIMELINE_##signal
+#define LOG(signal) .log = FAILOVER_SIGNAL_##signal
 #define NO_LOG .log = SIGNAL_NONE
 #define FENCE(signal) .fence = FENCE_SAYS_##signal
 #define NO_FENCE .fence = SIGNAL_NONE

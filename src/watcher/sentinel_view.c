@@ -18,7 +18,7 @@
 #include "turn.h"
 #include "watch_counters.h"
 
-enum { CHAIR_LISTED_MAX = KNOWN_MAX, CHAIR_REPLICAS_MAX = 1000 };
+enum { SENTINELS_MAX = KNOWN_MAX, REPLICAS_MAX = 1000 };
 
 struct sentinel_view *sentinel_view_new(struct master *master, struct sentinel_node *sentinel)
 {
@@ -57,8 +57,7 @@ static void sentinel_view_refuse(struct sentinel_view *view, const char *code, c
     count_sentinel_node_error(view->sentinel, code);
     if (strcmp(view->error_code, code) != 0) {
         log_warn("sentinel answer refused", LOG_STR("master", view->master->name),
-                 LOG_STR("sentinel",
-                         address_format(sentinel_client_address(view->sentinel->link), text)),
+                 LOG_STR("sentinel", sentinel_node_text(view->sentinel, text)),
                  LOG_STR("code", code), LOG_STR("words", words), LOG_INT("count", view->refused));
     }
     snprintf(view->error_code, sizeof(view->error_code), "%s", code);
@@ -190,7 +189,7 @@ void sentinel_view_hear_answer(struct sentinel_view *view, const struct sentinel
     turn_step_later(view->master);
 }
 
-/* Once a master: the next list may be in another order, or another Sentinel's. */
+/* Said once a master: the next list may be in another order, or another Sentinel's. */
 static void sentinel_view_warn_full(const struct sentinel_view *view, bool *logged,
                                     const char *what, size_t n, size_t most)
 {
@@ -200,10 +199,9 @@ static void sentinel_view_warn_full(const struct sentinel_view *view, bool *logg
         return;
     }
     *logged = true;
-    log_warn(
-        "a sentinel lists more than are taken in", LOG_STR("master", view->master->name),
-        LOG_STR("sentinel", address_format(sentinel_client_address(view->sentinel->link), text)),
-        LOG_STR("what", what), LOG_INT("listed", n), LOG_INT("most", most));
+    log_warn("a sentinel lists more than are taken in", LOG_STR("master", view->master->name),
+             LOG_STR("sentinel", sentinel_node_text(view->sentinel, text)), LOG_STR("what", what),
+             LOG_INT("listed", n), LOG_INT("most", most));
 }
 
 /* Whether the same are listed in the same order: else somebody came, went or moved. */
@@ -222,7 +220,7 @@ static bool same_listed(const struct sentinel_view *view, const struct sentinel_
 void sentinel_view_hear_sentinels(struct sentinel_view *view, const struct sentinel_peer_row *rows,
                                   size_t n)
 {
-    size_t most = n < CHAIR_LISTED_MAX ? n : CHAIR_LISTED_MAX;
+    size_t most = n < SENTINELS_MAX ? n : SENTINELS_MAX;
 
     if (same_listed(view, rows, most)) {
         return;
@@ -230,10 +228,7 @@ void sentinel_view_hear_sentinels(struct sentinel_view *view, const struct senti
     sentinel_view_warn_full(view, &view->master->logged_full_sentinels, "Sentinels", n, most);
     n = most;
     free(view->listed);
-    view->listed = mem_new(n > 0 ? n : 1, sizeof(*view->listed));
-    if (n > 0) {
-        memcpy(view->listed, rows, n * sizeof(*rows));
-    }
+    view->listed = mem_copy(rows, n, sizeof(*rows));
     view->n_listed = n;
     view->has_listed = true;
     turn_relink_later(view->master);
@@ -244,7 +239,7 @@ void sentinel_view_hear_sentinels(struct sentinel_view *view, const struct senti
 void sentinel_view_hear_replicas(struct sentinel_view *view,
                                  const struct sentinel_replica_row *rows, size_t n)
 {
-    size_t most = n < CHAIR_REPLICAS_MAX ? n : CHAIR_REPLICAS_MAX;
+    size_t most = n < REPLICAS_MAX ? n : REPLICAS_MAX;
 
     sentinel_view_warn_full(view, &view->master->logged_full_replicas, "replicas", n, most);
     n = most;
@@ -253,10 +248,7 @@ void sentinel_view_hear_replicas(struct sentinel_view *view,
         same = address_equal(&rows[i].address, &view->replicas[i].address);
     }
     free(view->replicas);
-    view->replicas = mem_new(n > 0 ? n : 1, sizeof(*view->replicas));
-    if (n > 0) {
-        memcpy(view->replicas, rows, n * sizeof(*rows));
-    }
+    view->replicas = mem_copy(rows, n, sizeof(*rows));
     view->n_replicas = n;
     view->has_replicas = true;
     if (!same) {

@@ -11,6 +11,7 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/base/names.h"
 #include "master_list.h"
 #include "self_node.h"
 #include "sentinel_node.h"
@@ -45,7 +46,7 @@ static void say_denied(const struct sentinel_client *link, struct snapshot_senti
              sentinel_client_words(link, &out->error_wall_ms));
 }
 
-/* What goes for all masters. */
+/* What is shown of a Sentinel whatever the master. */
 static void show_link(const struct sentinel_node *sentinel, struct snapshot_sentinel *out)
 {
     const struct sentinel_client *link = sentinel->link;
@@ -109,14 +110,14 @@ static void show_sentinels(const struct master *master, struct snapshot_master *
 {
     int64_t now_ms = master->stepped_ms;
 
-    out->sentinels = mem_new(master->n_views > 0 ? master->n_views : 1, sizeof(*out->sentinels));
+    out->sentinels = mem_new(master->n_views, sizeof(*out->sentinels));
     out->quorum = -1;
-    for (size_t i = 0; i < master->n_views; i++) {
-        if (sentinel_view_is_shadowed(master, master->views[i])) {
+    LIST_EACH(const struct sentinel_view, view, &master->views, in_master) {
+        if (sentinel_view_is_shadowed(master, view)) {
             continue;
         }
         struct snapshot_sentinel *shown = &out->sentinels[out->n_sentinels++];
-        show_sentinel(master, master->views[i], now_ms, shown);
+        show_sentinel(master, view, now_ms, shown);
         if (shown->foreign) {
             continue;
         }
@@ -147,8 +148,7 @@ static const struct sentinel_view *master_teller(const struct master *master)
     const struct sentinel_view *best = NULL;
     int64_t now_ms = clock_boot_ms();
 
-    for (size_t i = 0; i < master->n_views; i++) {
-        const struct sentinel_view *view = master->views[i];
+    LIST_EACH(const struct sentinel_view, view, &master->views, in_master) {
         const struct observation *seen =
             judge_observation(master->judge, sentinel_client_run_id(view->sentinel->link));
 
@@ -227,7 +227,7 @@ static bool replica_is_vouched(const struct master *master, const struct address
     return judge_vouches(master->judge, &node);
 }
 
-/* Sentinels may call one node differently: it keeps the text under which it was shown. */
+/* Sentinels may call one node differently: a replica keeps the text under which it was shown. */
 static void keep_text(const struct master *master, struct snapshot_replica *shown)
 {
     const struct snapshot_master *before = master->shown;
@@ -246,7 +246,7 @@ static void keep_text(const struct master *master, struct snapshot_replica *show
     }
 }
 
-/* A name that leads where no Sentinel on another host may lead. */
+/* Whether a name leads where a Sentinel on another host may not lead. */
 static bool leads_nowhere(const struct sentinel_view *teller, const struct address *address)
 {
     struct endpoint node;
@@ -262,17 +262,14 @@ static void show_replicas(const struct master *master, struct snapshot_master *o
     const struct snapshot_master *before = master->shown;
 
     if (!teller) {
-        /* Nobody can tell now: what was known stays. */
-        if (!before || before->n_replicas == 0) {
-            return;
+        /* No Sentinel can tell now: the replicas that were known stay. */
+        out->n_replicas = before ? before->n_replicas : 0;
+        if (out->n_replicas > 0) {
+            out->replicas = mem_copy(before->replicas, out->n_replicas, sizeof(*out->replicas));
         }
-        out->replicas = mem_new(before->n_replicas, sizeof(*out->replicas));
-        memcpy(out->replicas, before->replicas, before->n_replicas * sizeof(*out->replicas));
-        out->n_replicas = before->n_replicas;
         return;
     }
-    out->replicas =
-        mem_new(teller->n_replicas > 0 ? teller->n_replicas : 1, sizeof(*out->replicas));
+    out->replicas = mem_new(teller->n_replicas, sizeof(*out->replicas));
     for (size_t i = 0; i < teller->n_replicas; i++) {
         const struct sentinel_replica_row *row = &teller->replicas[i];
         struct snapshot_replica *shown = &out->replicas[out->n_replicas];
@@ -285,11 +282,9 @@ static void show_replicas(const struct master *master, struct snapshot_master *o
          * Until the Sentinel has reconfigured it, the new master is still listed among the
          * replicas.
          */
-        if (out->has_address &&
-            resolver_same(master->deployment->resolver, &shown->address, &out->address)) {
-            continue;
-        }
-        if (leads_nowhere(teller, &shown->address)) {
+        if ((out->has_address &&
+             resolver_same(master->deployment->resolver, &shown->address, &out->address)) ||
+            leads_nowhere(teller, &shown->address)) {
             continue;
         }
         keep_text(master, shown);
@@ -351,7 +346,7 @@ struct snapshot_master *publish_show(const struct master *master)
         out->since_wall_ms = master->since_wall_ms;
     }
     out->tls = master->redis_tls != NULL;
-    out->verified = master->verified;
+    out->verified = master->state == MASTER_OK;
     out->majority = master->majority;
     out->has_previous = master->has_previous;
     if (master->has_previous) {
@@ -378,7 +373,7 @@ char *publish_detail(const struct master *master, enum reason reason, const char
     return detail;
 }
 
-/* @return whether its part changed in a way that can't wait. */
+/* Make the master's part anew. @return whether it changed in a way that can't wait. */
 static bool master_show(struct master *master)
 {
     struct watcher *watcher = master->watcher;
@@ -443,30 +438,22 @@ static void choose_default(struct watcher *watcher, struct snapshot *out)
     watcher->logged_ambiguous = out->ambiguous_default;
 }
 
-static int by_name(const void *a, const void *b)
-{
-    return strcmp(*(char *const *)a, *(char *const *)b);
-}
-
 static void collect_names(const struct watcher *watcher, struct snapshot *out)
 {
-    const struct sentinel_node *sentinel;
+    const struct sentinel_node *sentinel = NULL;
     size_t room = 0;
 
-    for (size_t i = 0; (sentinel = watcher_sentinel_node(watcher, i)); i++) {
+    while ((sentinel = watcher_next_sentinel(watcher, sentinel))) {
         room += sentinel->n_names;
-    }
-    if (room == 0) {
-        return;
     }
     char **names = mem_new(room, sizeof(*names));
     size_t n = 0;
-    for (size_t i = 0; (sentinel = watcher_sentinel_node(watcher, i)); i++) {
+    while ((sentinel = watcher_next_sentinel(watcher, sentinel))) {
         for (size_t j = 0; j < sentinel->n_names; j++) {
             names[n++] = sentinel->names[j];
         }
     }
-    qsort(names, n, sizeof(*names), by_name);
+    names_sort(names, n);
     out->sentinels_know = mem_new(n, sizeof(*out->sentinels_know));
     for (size_t i = 0; i < n; i++) {
         if (i == 0 || strcmp(names[i], names[i - 1]) != 0) {
@@ -476,18 +463,18 @@ static void collect_names(const struct watcher *watcher, struct snapshot *out)
     free(names);
 }
 
-/* Where no Sentinel can be reached, or no master is known: each of them with its cause. */
+/* Show all links: no Sentinel can be reached, or no master is known, and each has its cause. */
 static void show_links(const struct watcher *watcher, struct snapshot *out)
 {
-    const struct sentinel_node *sentinel;
+    const struct sentinel_node *sentinel = NULL;
     size_t room = 0;
 
-    while (watcher_sentinel_node(watcher, room)) {
-        room++;
+    for (size_t i = 0; i < watcher->n_deployments; i++) {
+        room += watcher->deployments[i].n_sentinels;
     }
-    out->sentinels = mem_new(room > 0 ? room : 1, sizeof(*out->sentinels));
-    for (size_t i = 0; (sentinel = watcher_sentinel_node(watcher, i)); i++) {
-        if (!sentinel->duplicate) {
+    out->sentinels = mem_new(room, sizeof(*out->sentinels));
+    while ((sentinel = watcher_next_sentinel(watcher, sentinel))) {
+        if (sentinel->state != SENTINEL_NODE_SPARE) {
             show_link(sentinel, &out->sentinels[out->n_sentinels++]);
         }
     }
@@ -499,15 +486,15 @@ static void show_links(const struct watcher *watcher, struct snapshot *out)
  */
 static void explain_emptiness(const struct watcher *watcher, struct snapshot *out)
 {
-    const struct sentinel_node *sentinel;
+    const struct sentinel_node *sentinel = NULL;
     size_t up = 0, pending = 0, auth = 0, tls = 0, denied = 0, no_names = 0, named = 0;
 
-    for (size_t i = 0; (sentinel = watcher_sentinel_node(watcher, i)); i++) {
+    while ((sentinel = watcher_next_sentinel(watcher, sentinel))) {
         enum sentinel_trouble trouble = sentinel_client_trouble(sentinel->link);
 
         up += sentinel_client_is_up(sentinel->link);
-        pending += !sentinel->settled;
-        named += sentinel->has_names;
+        pending += sentinel->state == SENTINEL_NODE_NEW;
+        named += sentinel->names != NULL;
         auth += trouble == SENTINEL_TROUBLE_AUTH;
         tls += trouble == SENTINEL_TROUBLE_TLS;
         denied += trouble == SENTINEL_TROUBLE_DENIED;
@@ -639,10 +626,10 @@ static void watcher_post_snapshot(struct watcher *watcher)
 void publish_turn(struct watcher *watcher)
 {
     failover_recorder_settle(watcher);
-    if (watcher->marked[TURN_SHOW] || watcher->reshaped) {
+    if (watcher->marked[TURN_SHOW].first || watcher->reshaped) {
         count_links(watcher);
     }
-    if (watcher->marked[TURN_SHOW] || watcher->reshaped || watcher->lag_moved) {
+    if (watcher->marked[TURN_SHOW].first || watcher->reshaped || watcher->lag_moved) {
         watcher_post_snapshot(watcher);
     }
     for (size_t i = 0; i < watcher->n_outbox; i++) {

@@ -6,9 +6,11 @@
 
 /* At the end of each turn: post what changed. */
 void publish_turn(struct watcher *watcher);
-struct snapshot_master *publish_show(const struct master *master); /* as it is now; one reference */
+/* A master's part of a snapshot, as it is now. @return one reference. */
+struct snapshot_master *publish_show(const struct master *master);
 /*
- * What the judge says with, where the reason lies with the Sentinels, the cause of each. free() it.
+ * What the judge says, followed by the cause of each Sentinel where the reason lies with them.
+ * free() it.
  */
 char *publish_detail(const struct master *master, enum reason reason, const char *said);
 

@@ -62,12 +62,12 @@ static void report_master(struct master *master, struct status_master *out)
         out->shown->revision = master->shown->revision;
     }
     out->voices = mem_new(out->shown->n_sentinels + 1, sizeof(*out->voices));
-    for (size_t i = 0; i < master->n_views && n < out->shown->n_sentinels; i++) {
-        if (!sentinel_view_is_shadowed(master, master->views[i])) {
-            report_vote(master, master->views[i], now_us / 1000, &out->voices[n++]);
+    LIST_EACH(const struct sentinel_view, view, &master->views, in_master) {
+        if (!sentinel_view_is_shadowed(master, view)) {
+            report_vote(master, view, now_us / 1000, &out->voices[n++]);
         }
     }
-    out->has_decision = master->stepped;
+    out->has_decision = true;
     out->decision = master->decision;
     out->high_water = judge_high_water(master->judge);
     out->suspect = master->suspect;
@@ -92,7 +92,7 @@ static void report_link(const struct sentinel_node *sentinel, struct status_link
         snprintf(out->run_id, sizeof(out->run_id), "%s", sentinel_client_run_id(link));
     }
     out->configured = sentinel->configured;
-    out->spare = sentinel->duplicate;
+    out->spare = sentinel->state == SENTINEL_NODE_SPARE;
     out->failures = sentinel_client_failures(link);
     for (unsigned bit = 1; bit <= SENTINEL_EXTRA_LAST; bit *= 2) {
         if (denied & bit) {
@@ -109,10 +109,11 @@ static void report_link(const struct sentinel_node *sentinel, struct status_link
 
 struct status_report *report_make(const struct watcher *watcher)
 {
+    const struct sentinel_node *sentinel = NULL;
     size_t links = 0;
 
-    while (watcher_sentinel_node(watcher, links)) {
-        links++;
+    for (size_t i = 0; i < watcher->n_deployments; i++) {
+        links += watcher->deployments[i].n_sentinels;
     }
     struct status_report *report = status_report_new(watcher->n_masters, links);
     report->wall_ms = clock_wall_ms();
@@ -121,7 +122,8 @@ struct status_report *report_make(const struct watcher *watcher)
         report_master(watcher->masters[i], &report->masters[i]);
     }
     for (size_t i = 0; i < links; i++) {
-        report_link(watcher_sentinel_node(watcher, i), &report->links[i]);
+        sentinel = watcher_next_sentinel(watcher, sentinel);
+        report_link(sentinel, &report->links[i]);
     }
     return report;
 }

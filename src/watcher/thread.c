@@ -58,8 +58,8 @@ static void watcher_hear_gap(struct watcher *watcher, int64_t gap_ms)
         master_void(watcher->masters[i]);
     }
     selves_void(watcher);
-    for (size_t i = 0; watcher_sentinel_node(watcher, i); i++) {
-        sentinel_client_void(watcher_sentinel_node(watcher, i)->link);
+    for (struct sentinel_node *node = NULL; (node = watcher_next_sentinel(watcher, node));) {
+        sentinel_client_void(node->link);
     }
     for (size_t i = 0; i < watcher->n_masters; i++) {
         master_step(watcher->masters[i]);
@@ -326,7 +326,10 @@ void watcher_free(struct watcher *watcher)
     watcher_stop(watcher);
     loop_on_turn(watcher->loop, NULL, NULL);
     while (watcher->n_masters > 0) {
-        master_free(watcher->masters[--watcher->n_masters]);
+        struct master *last = watcher->masters[watcher->n_masters - 1];
+
+        watcher_remove_master(watcher, last);
+        master_free(last);
     }
     for (size_t i = 0; i < watcher->n_deployments; i++) {
         deployment_release(&watcher->deployments[i]);

@@ -23,10 +23,8 @@ bool turn_begin(struct watcher *watcher)
 
 static void leave(struct master *master, enum turn_mark mark)
 {
-    if (!master->marked[mark]) {
-        master->marked[mark] = true;
-        master->next_marked[mark] = master->watcher->marked[mark];
-        master->watcher->marked[mark] = master;
+    if (!list_holds(&master->watcher->marked[mark], &master->marks[mark])) {
+        list_insert_after(&master->watcher->marked[mark], NULL, &master->marks[mark]);
     }
 }
 
@@ -42,25 +40,16 @@ void turn_show_later(struct master *master)
 
 struct master *turn_take(struct watcher *watcher, enum turn_mark mark)
 {
-    struct master *master = watcher->marked[mark];
+    struct list_link *link = list_take_first(&watcher->marked[mark]);
 
-    if (master) {
-        watcher->marked[mark] = master->next_marked[mark];
-        master->marked[mark] = false;
-    }
-    return master;
+    return link ? LIST_OWNER(link - mark, struct master, marks) : NULL;
 }
 
 void turn_forget(struct master *master)
 {
     for (enum turn_mark mark = 0; mark < TURN_MARKS; mark++) {
-        struct master **at = &master->watcher->marked[mark];
-
-        while (*at && *at != master) {
-            at = &(*at)->next_marked[mark];
-        }
-        if (*at) {
-            *at = master->next_marked[mark];
+        if (list_holds(&master->watcher->marked[mark], &master->marks[mark])) {
+            list_remove(&master->watcher->marked[mark], &master->marks[mark]);
         }
     }
 }

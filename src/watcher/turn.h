@@ -5,20 +5,22 @@
 #include "watcher.h"
 
 /*
- * Every callback begins with it. Notices a gap in the clock and voids all that was believed.
- * @return whether there was one: then what the callback brings may be from before it, and is
- * dropped.
+ * The beginning of a turn: every callback of the loop calls it first. It notices a gap in the clock
+ * and voids all that was believed. @return whether there was one: then what the callback brings may
+ * be from before it, and is dropped.
  */
 bool turn_begin(struct watcher *watcher);
-/* At the end of this turn: the judge was told something; or only what is shown may have changed. */
+/* Step the master's judge at the end of this turn: it was told something. */
 void turn_step_later(struct master *master);
+/* Make the master's part of the snapshot anew at the end of this turn. */
 void turn_show_later(struct master *master);
-/* At the end of this turn: who is known, or where, changed. */
+/* Dial and forget Sentinels at the end of this turn: who is known, or where, changed. */
 void turn_relink_later(struct master *master);
-/* Behind the next snapshot. Takes the message. */
+/* Post a message behind the next snapshot. @param message taken. */
 void turn_post_later(struct watcher *watcher, struct mailbox *to, struct message *message);
 /* The next one for which that is due, its mark taken off; NULL: none is left. */
 struct master *turn_take(struct watcher *watcher, enum turn_mark mark);
-void turn_forget(struct master *master); /* it goes */
+/* The master goes: nothing is due for it any more. */
+void turn_forget(struct master *master);
 
 #endif

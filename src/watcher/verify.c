@@ -23,8 +23,8 @@ enum {
     REOPEN_LAST_MS = 1000,
     /* rounds of questions because of what workers met: no closer than this */
     SUSPICION_MS = 100,
-    SUSPICION_FOR_MS = 2000,  /* and from then on, where it goes on and on, */
-    SUSPICION_SLOW_MS = 1000, /* than this */
+    SUSPICION_FOR_MS = 2000,  /* where it goes on for longer than this, */
+    SUSPICION_SLOW_MS = 1000, /* no closer than this */
     SHARED_TURN = 32,         /* a question may come earlier by that part of its interval */
     SPREAD = 10, /* the same at random; never later: suspect-after is reckoned from it */
 };
@@ -163,7 +163,6 @@ static struct role_check *take_role_check(struct master *master)
     return role_check;
 }
 
-/* The published address moved: the standing connection is to the new node from now on. */
 void verify_follow(struct master *master)
 {
     role_check_free(master->standing);
@@ -218,14 +217,16 @@ static int64_t suspicion_pace_ms(const struct suspicions *suspicions, int64_t no
     return now_ms - suspicions->began_ms < SUSPICION_FOR_MS ? SUSPICION_MS : SUSPICION_SLOW_MS;
 }
 
-/* Ask the node and the Sentinels. What a worker met decides nothing: their answers do.
- * @param news it comes right from a worker: an answer that is on its way may be from before it. */
-static void suspicion_act(struct master *master, bool message, int64_t now_ms)
+/*
+ * Ask the node and the Sentinels. What a worker met decides nothing: their answers do. @param anew
+ * it comes right from a worker: an answer that is on its way may be from before it.
+ */
+static void suspicion_act(struct master *master, bool anew, int64_t now_ms)
 {
     struct suspicions *suspicions = &master->suspicions;
 
     suspicions->acted_ms = now_ms;
-    suspicions->wanted = message && master->standing && role_check_is_asking(master->standing);
+    suspicions->wanted = anew && master->standing && role_check_is_asking(master->standing);
     if (suspicions->wanted) {
         loop_timer_start(suspicions->timer, suspicion_pace_ms(suspicions, now_ms));
     }

@@ -13,15 +13,21 @@ struct suspicions {
     bool wanted;                /* one more round when the timer is due */
 };
 
-void verify_due(void *data); /* a timer; `data` is the master */
+/* The timer of the standing connection. @param data the master. */
+void verify_due(void *data);
+/* Ask the published node for its role now. */
 void verify_check_published(struct master *master);
+/* Ask the node that may become the answer. */
 void verify_check_candidate(struct master *master, const struct endpoint *node);
-void verify_drop_candidate(struct master *master); /* nobody wants it checked any more */
-void verify_follow(struct master *master);         /* the published address moved */
+/* Nobody wants a candidate checked any more. */
+void verify_drop_candidate(struct master *master);
+/* The published address moved: the standing connection is to the new node from now on. */
+void verify_follow(struct master *master);
 /* A worker's connection met something odd at that node. */
 void verify_hear_suspicion(struct master *master, enum suspicion what,
                            const struct address *address);
-void verify_void(struct master *master); /* hang up: sockets may hold answers from before a gap */
+/* Hang up: sockets may hold answers from before a gap in the clock. */
+void verify_void(struct master *master);
 void verify_release(struct master *master);
 
 #endif

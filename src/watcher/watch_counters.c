@@ -92,11 +92,13 @@ static struct metrics_sentinel *sentinel_node_counts(struct sentinel_node *senti
 {
     char text[ADDRESS_TEXT_SIZE];
 
-    address_format(sentinel_client_address(sentinel->link), text);
-    if (sentinel->counts && (sentinel->duplicate || strcmp(sentinel->counts->address, text) != 0)) {
+    bool spare = sentinel->state == SENTINEL_NODE_SPARE;
+
+    sentinel_node_text(sentinel, text);
+    if (sentinel->counts && (spare || strcmp(sentinel->counts->address, text) != 0)) {
         count_sentinel_node_gone(sentinel);
     }
-    if (!sentinel->counts && !sentinel->duplicate) {
+    if (!sentinel->counts && !spare) {
         sentinel->counts = metrics_sentinel_add(sentinel->deployment->watcher->metrics, text);
     }
     return sentinel->counts;
@@ -123,10 +125,10 @@ void count_sentinel_node_error(struct sentinel_node *sentinel, const char *word)
 
 void count_links(struct watcher *watcher)
 {
-    struct sentinel_node *sentinel;
+    struct sentinel_node *sentinel = NULL;
     int64_t unreachable = 0;
 
-    for (size_t i = 0; (sentinel = watcher_sentinel_node(watcher, i)); i++) {
+    while ((sentinel = watcher_next_sentinel(watcher, sentinel))) {
         bool up = sentinel_client_is_up(sentinel->link);
 
         if (!sentinel_node_counts(sentinel)) {

@@ -18,15 +18,17 @@ void count_event(struct watcher *watcher, enum sentinel_event_kind kind);
 void count_sentinel_node_up(struct sentinel_node *sentinel);
 void count_sentinel_node_error(struct sentinel_node *sentinel, const char *word);
 void count_sentinel_node_gone(struct sentinel_node *sentinel);
-void count_links(struct watcher *watcher); /* at the end of a turn */
+/* How many links are up; at the end of a turn. */
+void count_links(struct watcher *watcher);
 void count_switch(struct master *master);
 void count_restart(struct master *master);
 void count_role(struct master *master, enum role_answer answer, int64_t asked_us);
-void count_verified(struct master *master); /* the published node says that it is a master */
+/* The published node says that it is a master. */
+void count_verified(struct master *master);
 void count_failover(struct watcher *watcher, const struct failover *failover);
-void count_unavailable(struct watcher *watcher,
-                       const struct failover *failover); /* known only after its end */
-/** Before the step is kept. */
+/* How long there was no master, where that is known only after the failover's end. */
+void count_unavailable(struct watcher *watcher, const struct failover *failover);
+/* What became of an adoption; before the master keeps the step. */
 void count_adoption(struct master *master, const struct judgement *said);
 
 #endif

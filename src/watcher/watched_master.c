@@ -34,10 +34,10 @@ enum {
 /* Whether a Sentinel can change its mind without an event that is heard here. */
 static bool is_deaf(const struct master *master)
 {
-    for (size_t i = 0; i < master->n_views; i++) {
-        const struct sentinel_client *link = master->views[i]->sentinel->link;
+    LIST_EACH(const struct sentinel_view, view, &master->views, in_master) {
+        const struct sentinel_client *link = view->sentinel->link;
 
-        if (sentinel_view_counts(master->views[i]) && sentinel_client_is_up(link) &&
+        if (sentinel_view_counts(view) && sentinel_client_is_up(link) &&
             !sentinel_client_listens(link)) {
             return true;
         }
@@ -88,7 +88,7 @@ static void master_set_suspect(struct master *master, bool suspect)
     }
 }
 
-/* It is asked as fast as at first: a failover may have been under way for long. */
+/* Ask the Sentinels as fast as at first: a failover may have been under way for long. */
 static void master_suspect_anew(struct master *master)
 {
     if (!master->suspect) {
@@ -102,23 +102,22 @@ static void master_suspect_anew(struct master *master)
 
 static void master_count_links(const struct master *master, struct judge_links *links)
 {
-    for (size_t i = 0; i < master->n_views; i++) {
-        const struct sentinel_view *view = master->views[i];
-        enum sentinel_trouble trouble = sentinel_client_trouble(view->sentinel->link);
+    LIST_EACH(const struct sentinel_view, view, &master->views, in_master) {
+        const struct sentinel_client *link = view->sentinel->link;
+        enum sentinel_trouble trouble = sentinel_client_trouble(link);
+        bool denied = trouble == SENTINEL_TROUBLE_DENIED || view->denied;
 
         if (view->foreign) {
             continue;
         }
         links->dialled++;
         /* Until it has listed the others nobody knows how many a majority is. */
-        links->pending +=
-            !view->settled || (sentinel_client_is_up(view->sentinel->link) && !view->has_listed);
-        links->reachable += sentinel_client_is_up(view->sentinel->link);
+        links->pending += !view->settled || (sentinel_client_is_up(link) && !view->has_listed);
+        links->reachable += sentinel_client_is_up(link);
         links->auth_failed += trouble == SENTINEL_TROUBLE_AUTH;
-        bool denied = trouble == SENTINEL_TROUBLE_DENIED || view->denied;
         links->tls += trouble == SENTINEL_TROUBLE_TLS;
         links->denied += denied;
-        links->denied_extra += !denied && sentinel_client_denied_extras(view->sentinel->link) != 0;
+        links->denied_extra += !denied && sentinel_client_denied_extras(link) != 0;
         links->unknown_name += view->unknown_name;
     }
 }
@@ -136,7 +135,7 @@ static const char *rule_text(enum decide_rule rule)
     }
 }
 
-/* As loud as what it ends: who reads warnings only learns of both ends of an outage. */
+/* A good line is as loud as the bad one that it ends: who reads warnings learns of both. */
 static enum log_level level_of(const struct master *master, bool bad)
 {
     return bad || master->logged.bad ? LOG_LEVEL_WARN : LOG_LEVEL_INFO;
@@ -224,7 +223,7 @@ static bool same_published(const struct master *master, const struct judgement *
 /* Whether its part of the snapshot has to be made anew; most answers say what was known. */
 static bool master_differs(const struct master *master, const struct judgement *said)
 {
-    return !master->stepped || said->switched || said->state != master->state ||
+    return !master->shown || said->switched || said->state != master->state ||
            said->reason != master->reason || said->majority != master->majority ||
            said->contradicted != master->contradicted || !same_published(master, said) ||
            said->decision.known != master->decision.known ||
@@ -235,11 +234,9 @@ static bool master_differs(const struct master *master, const struct judgement *
 
 static void master_keep(struct master *master, const struct judgement *said, int64_t now_ms)
 {
-    master->stepped = true;
     master->state = said->state;
     master->reason = said->reason;
     snprintf(master->detail, sizeof(master->detail), "%s", said->detail ? said->detail : "");
-    master->verified = said->verified;
     master->majority = said->majority;
     master->adopted = said->adopted;
     master->contradicted = said->contradicted;
@@ -328,8 +325,8 @@ void master_step(struct master *master)
     if (said.switched) {
         master->switched_us = clock_boot_us();
         selves_check(master->watcher);
-        for (size_t i = 0; i < master->n_views; i++) {
-            sentinel_client_ask_all(master->views[i]->sentinel->link, master->views[i]->monitored);
+        LIST_EACH(struct sentinel_view, view, &master->views, in_master) {
+            sentinel_client_ask_all(view->sentinel->link, view->monitored);
         }
     }
     adopt_follow(master, said.promoting);
@@ -355,7 +352,7 @@ static void step_due(void *data)
 
 /* ---- news ---- */
 
-/* Away from another address than what is published: late news, or a failover of somebody else's. */
+/* Whether the event is about another master than the published one: late, or somebody else's. */
 static bool is_elsewhere(const struct master *master, const struct sentinel_node *sentinel,
                          const struct sentinel_event *event)
 {
@@ -372,7 +369,7 @@ static bool is_elsewhere(const struct master *master, const struct sentinel_node
            !endpoint_equal(&of, &master->published.master);
 }
 
-/* Whether a failover of ours is under way. */
+/* Tell the judge whether a failover of ours is under way. */
 static void hear_progress(struct master *master, const struct sentinel_node *sentinel,
                           const struct sentinel_view *view, const struct sentinel_event *event)
 {
@@ -406,9 +403,9 @@ void master_hear_event(struct master *master, struct sentinel_node *sentinel,
 void master_void(struct master *master)
 {
     judge_void(master->judge, clock_boot_ms());
-    for (size_t i = 0; i < master->n_views; i++) {
-        master->views[i]->settled = !sentinel_client_is_up(master->views[i]->sentinel->link);
-        master->views[i]->waiting = false;
+    LIST_EACH(struct sentinel_view, view, &master->views, in_master) {
+        view->settled = !sentinel_client_is_up(view->sentinel->link);
+        view->waiting = false;
     }
     /* Their sockets may hold answers from before: hang up and ask anew. */
     verify_void(master);
@@ -423,27 +420,24 @@ void master_add_sentinel_node(struct master *master, struct sentinel_node *senti
     if (master_sentinel_view(master, sentinel)) {
         return;
     }
-    struct sentinel_view *view = sentinel_view_new(master, sentinel);
-    master->views = mem_resize(master->views, master->n_views + 1, sizeof(*master->views));
-    master->views[master->n_views++] = view;
+    list_append(&master->views, &sentinel_view_new(master, sentinel)->in_master);
+    master->n_views++;
     turn_show_later(master);
 }
 
 void master_remove_sentinel_node(struct master *master, struct sentinel_node *sentinel)
 {
-    for (size_t i = 0; i < master->n_views; i++) {
-        if (master->views[i]->sentinel != sentinel) {
-            continue;
-        }
-        adopt_forget_sentinel_node(master, sentinel);
-        failover_recorder_lose(master->views[i]);
-        sentinel_view_free(master->views[i]);
-        memmove(master->views + i, master->views + i + 1,
-                (master->n_views - i - 1) * sizeof(*master->views));
-        master->n_views--;
-        turn_show_later(master);
+    struct sentinel_view *view = master_sentinel_view(master, sentinel);
+
+    if (!view) {
         return;
     }
+    adopt_forget_sentinel_node(master, sentinel);
+    failover_recorder_lose(view);
+    list_remove(&master->views, &view->in_master);
+    master->n_views--;
+    sentinel_view_free(view);
+    turn_show_later(master);
 }
 
 struct master *master_new(struct watcher *watcher, struct deployment *deployment, const char *name,
@@ -504,11 +498,11 @@ void master_free(struct master *master)
     loop_timer_free(master->step_timer);
     loop_timer_free(master->verify_timer);
     loop_timer_free(master->suspect_timer);
-    while (master->n_views > 0) {
-        master_remove_sentinel_node(master, master->views[0]->sentinel);
+    while (master->views.first) {
+        master_remove_sentinel_node(
+            master, LIST_OWNER(master->views.first, struct sentinel_view, in_master)->sentinel);
     }
     turn_forget(master); /* after all that could mark it */
-    free(master->views);
     failover_recorder_forget(master);
     judge_free(master->judge);
     metrics_master_remove(master->watcher->metrics, master->counts);

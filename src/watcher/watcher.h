@@ -33,6 +33,7 @@
 
 #include <pthread.h>
 
+#include "bellwether/base/list.h"
 #include "bellwether/metrics/counters.h"
 #include "bellwether/sentinel/client.h"
 #include "bellwether/topology/decide.h"
@@ -48,24 +49,28 @@
 #include "resolver.h"
 #include "verify.h"
 
+enum sentinel_node_state {
+    SENTINEL_NODE_NEW,   /* it has neither come up nor failed yet */
+    SENTINEL_NODE_TRIED, /* it has come up or failed */
+    /* a seed that is the same Sentinel as another seed: kept in reserve, not dialled */
+    SENTINEL_NODE_SPARE,
+};
+
 struct sentinel_node {
+    struct list_link in_deployment;
     struct deployment *deployment;
     struct sentinel_client *link;
     bool configured;
-    /* a seed that is the same Sentinel as another seed: kept in reserve, not dialled */
-    bool duplicate;
-    bool settled; /* has come up or failed since it was made */
-    bool was_up;  /* for the log: one line a change */
-    enum sentinel_trouble logged;
+    enum sentinel_node_state state;
+    enum sentinel_trouble logged;    /* why it is down, as the log had it; NONE: it is up, or new */
     struct metrics_sentinel *counts; /* NULL: none yet, or in reserve */
     bool counted_up, counted_tilt;   /* in `counts` */
     bool has_been_up;
     char known_as[RUN_ID_SIZE];  /* under which run id it was up last */
     char former[RUN_ID_SIZE];    /* and under which other one before; "" none */
     char listed_as[RUN_ID_SIZE]; /* learned ones: the run id in the list that named it */
-    char **names;                /* the masters it says it monitors */
+    char **names;                /* the masters it says it monitors; NULL: it has not said */
     size_t n_names;
-    bool has_names;
     int64_t new_epoch; /* the last event was +new-epoch with this; else EPOCH_UNKNOWN */
 };
 
@@ -76,14 +81,16 @@ struct deployment {
     struct resolver *resolver; /* of what its Sentinels name */
     struct secret *password;
     struct secret_complaint complaint;
-    struct sentinel_node **sentinels;
+    struct list sentinels; /* struct sentinel_node, in the order in which they came */
     size_t n_sentinels;
+    struct list masters; /* struct master, by name */
     bool review_wanted, relink_wanted;
     bool logged_full; /* that it has more masters than are taken in */
 };
 
 /* What one Sentinel says about one master. */
 struct sentinel_view {
+    struct list_link in_master;
     struct sentinel_node *sentinel;
     struct master *master;
     struct monitored_master *monitored;
@@ -118,11 +125,12 @@ enum turn_mark { TURN_STEP, TURN_SHOW, TURN_MARKS };
 struct master {
     struct watcher *watcher;
     struct deployment *deployment;
+    struct list_link in_deployment;
     char *name;
     bool configured;
     struct judge *judge;
     struct metrics_master *counts;
-    struct sentinel_view **views;
+    struct list views; /* struct sentinel_view, in the order of its Sentinels */
     size_t n_views;
     const char *redis_username;
     struct secret *redis_password; /* borrowed: the watcher's */
@@ -150,7 +158,7 @@ struct master {
     enum master_state state;
     enum reason reason;
     char detail[DETAIL_SIZE];
-    bool has_published, has_previous, majority, verified;
+    bool has_published, has_previous, majority;
     bool adopted;      /* what is published was adopted, and nobody has announced it yet */
     bool contradicted; /* rule 13: writes are held */
     struct published published;
@@ -160,7 +168,6 @@ struct master {
     char run_id[RUN_ID_SIZE];
     int64_t restarted_wall_ms; /* its last restart since it is published; 0: none */
     struct decision decision;
-    bool stepped;
     struct {
         enum master_state state;
         enum reason reason;
@@ -168,16 +175,15 @@ struct master {
     } logged;               /* its last line in the log */
     int64_t brief_since_ms; /* something is wrong that may pass by itself; -1: nothing is */
     int64_t stepped_ms;     /* what is shown is as of then, so that counts and words agree */
-    struct lookup *lookups; /* under way, the youngest first */
+    struct list lookups;    /* under way, the youngest first */
     struct loop_timer *lookup_timer;
-    struct failover_record *track; /* the failover log's */
+    struct failover_record *record; /* the failover log's */
     /* what is published and what was before, as the failover log calls them */
     struct address spelled[2];
     enum master_state told;                           /* what the failover log was told last */
     bool relearn;                                     /* who is known, or where, may have changed */
     bool logged_full_sentinels, logged_full_replicas; /* that more are listed than are taken in */
-    bool marked[TURN_MARKS];
-    struct master *next_marked[TURN_MARKS];
+    struct list_link marks[TURN_MARKS];
     struct snapshot_master *shown; /* as last posted */
 };
 
@@ -219,7 +225,7 @@ struct watcher {
     size_t n_suspect;
     struct self **selves; /* one a --self */
     size_t n_selves;
-    struct master *marked[TURN_MARKS]; /* for whom something is due when this turn ends */
+    struct list marked[TURN_MARKS]; /* masters for whom something is due when this turn ends */
     /*
      * which masters there are, what is said of them all, or a link changed: a new snapshot is due
      */

@@ -27,6 +27,8 @@ struct bench_settings {
 
 /* The parts, in their files. */
 void bench_http(const struct bench_settings *settings);
+/** The same over TLS, against nginx; handshakes; memory. */
+void bench_tls(const struct bench_settings *settings);
 void bench_start(const struct bench_settings *settings);
 void bench_kill(const struct bench_settings *settings);
 void bench_stop(const struct bench_settings *settings);

@@ -14,22 +14,11 @@
 #include "../support/daemon.h"
 #include "../support/ports.h"
 #include "../support/scene.h"
-#include "bench.h"
+#include "bench_http.h"
 
 enum { N_SERVERS = 4, BELLWETHER = 0 };
 
-struct peer {
-    const char *name, *path;
-    uint16_t port;
-    struct process *process;
-    const char *budget; /* of bellwether's CPU time divided by this one's */
-    size_t answer_size;
-    struct samples rate, cpu_us, busy, rate_ratio, cpu_ratio;
-    bool complained; /* wrk saw errors */
-};
-
-/* One answer as it comes over the wire; the bytes are kept. */
-static char *whole_answer(uint16_t port, const char *path, size_t *size)
+char *whole_answer(uint16_t port, const char *path, size_t *size)
 {
     struct asker asker;
 
@@ -88,7 +77,7 @@ static char *nginx_headers(const char *answer)
     return out;
 }
 
-static void start_nginx(struct peer *peer, const char *answer)
+void start_nginx(struct peer *peer, const char *answer, const char *tls)
 {
     const char *folder = scene_folder(), *body = strstr(answer, "\r\n\r\n") + 4;
     char *config = text("%s/nginx.conf", folder);
@@ -101,8 +90,8 @@ static void start_nginx(struct peer *peer, const char *answer)
             "http { access_log off; server_tokens off; keepalive_requests 1000000000; tcp_nodelay on;\n"
             "client_body_temp_path %s; proxy_temp_path %s; fastcgi_temp_path %s; uwsgi_temp_path %s;\n"
             "scgi_temp_path %s; default_type application/json;\n"
-            "server { listen 127.0.0.1:%u; location / {\n%s return 200 '%s'; } } }\n",
-            folder, folder, folder, folder, folder, folder, folder, peer->port,
+            "server { listen 127.0.0.1:%u%s; location / {\n%s return 200 '%s'; } } }\n",
+            folder, folder, folder, folder, folder, folder, folder, peer->port, tls,
             nginx_headers(answer), body));
     peer->process = start_pinned(
         "nginx", (const char *const[]){process_can_run("nginx") ? "nginx" : "/usr/sbin/nginx", "-c",
@@ -124,13 +113,13 @@ static void start_webdis(struct peer *peer, struct server *node, const char *ans
 }
 
 /* One run of wrk against one server. */
-static void run(struct peer *peer, int connections, int seconds)
+static void run_wrk(struct peer *peer, const char *scheme, int connections, int seconds)
 {
     const int64_t cpu = process_cpu_ns(peer->process->pid), began = monotonic_ns();
     const struct process_result wrk = process_run(
         (seconds + 30) * INT64_C(1000), NULL,
         (const char *const[]){"wrk", "-t1", text("-c%d", connections), text("-d%ds", seconds),
-                              text("http://127.0.0.1:%u%s", peer->port, peer->path), NULL});
+                              text("%s://127.0.0.1:%u%s", scheme, peer->port, peer->path), NULL});
     const double cpu_ns = (double)(process_cpu_ns(peer->process->pid) - cpu),
                  took_ns = (double)(monotonic_ns() - began);
     const char *at = strstr(wrk.out, " requests in "), *rate = strstr(wrk.out, "Requests/sec:");
@@ -150,7 +139,7 @@ static void run(struct peer *peer, int connections, int seconds)
     }
 }
 
-static void print(const struct peer *peer, int connections, bool own)
+static void print_peer(const struct peer *peer, int connections, bool own)
 {
     (void)printf("  %-17s %5d %6zu %8.0f %7.0f %11.2f", peer->name, connections, peer->answer_size,
                  samples_median(&peer->rate), samples_median(&peer->busy),
@@ -162,26 +151,28 @@ static void print(const struct peer *peer, int connections, bool own)
     (void)printf("%s\n", peer->complained ? "  (wrk saw errors)" : "");
 }
 
-static void measure(struct peer *peers, int connections, const struct bench_settings *settings)
+void measure_peers(struct peer *peers, size_t n, const char *scheme, int connections,
+                   const struct bench_settings *settings)
 {
-    for (size_t i = 0; i < N_SERVERS; i++) {
-        run(&peers[i], connections, 1); /* to warm up */
+    for (size_t i = 0; i < n; i++) {
+        run_wrk(&peers[i], scheme, connections, 1); /* to warm up */
         peers[i].rate.n = peers[i].cpu_us.n = peers[i].busy.n = 0;
         peers[i].rate_ratio.n = peers[i].cpu_ratio.n = 0;
         peers[i].complained = false;
     }
     for (int round = 0; round < settings->rounds; round++) {
-        progress("http: %d connections, round %d of %d", connections, round + 1, settings->rounds);
-        for (size_t i = 0; i < N_SERVERS; i++) {
+        progress("%s: %d connections, round %d of %d", scheme, connections, round + 1,
+                 settings->rounds);
+        for (size_t i = 0; i < n; i++) {
             struct peer *peer = &peers[i], *own = &peers[BELLWETHER];
 
-            run(peer, connections, settings->run_seconds);
+            run_wrk(peer, scheme, connections, settings->run_seconds);
             samples_add(&peer->cpu_ratio, own->cpu_us.value[round] / peer->cpu_us.value[round]);
             samples_add(&peer->rate_ratio, own->rate.value[round] / peer->rate.value[round]);
         }
     }
-    for (size_t i = 0; i < N_SERVERS; i++) {
-        print(&peers[i], connections, i == BELLWETHER);
+    for (size_t i = 0; i < n; i++) {
+        print_peer(&peers[i], connections, i == BELLWETHER);
     }
     (void)fflush(stdout);
 }
@@ -206,7 +197,7 @@ void bench_http(const struct bench_settings *settings)
         peers[i].port = port_reserve();
     }
     start_epoll(&peers[1], settings->folder, answer);
-    start_nginx(&peers[2], answer);
+    start_nginx(&peers[2], answer, "");
     start_webdis(&peers[3], &cluster->nodes[0], answer);
     for (size_t i = 1; i < N_SERVERS; i++) {
         (void)whole_answer(peers[i].port, peers[i].path, &peers[i].answer_size);
@@ -218,6 +209,6 @@ void bench_http(const struct bench_settings *settings)
         pin_cores() > 1 ? "another" : "THE SAME (THERE IS ONE)", settings->rounds,
         settings->run_seconds, "", "conns", "bytes", "req/s", "busy %", "CPU us/req", "req/s",
         "CPU/req", "budget of CPU/req");
-    measure(peers, 16, settings);
-    measure(peers, 64, settings);
+    measure_peers(peers, N_SERVERS, "http", 16, settings);
+    measure_peers(peers, N_SERVERS, "http", 64, settings);
 }

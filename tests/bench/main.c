@@ -21,7 +21,8 @@ static const struct part {
     void (*run)(const struct bench_settings *settings);
 } parts[] = {{"http", bench_http},     {"start", bench_start},     {"kill", bench_kill},
              {"stop", bench_stop},     {"idle", bench_idle},       {"waiters", bench_waiters},
-             {"switch", bench_switch}, {"masters", bench_masters}, {"commands", bench_commands}};
+             {"switch", bench_switch}, {"masters", bench_masters}, {"commands", bench_commands},
+             {"tls", bench_tls}};
 
 enum { N_PARTS = sizeof(parts) / sizeof(parts[0]) };
 

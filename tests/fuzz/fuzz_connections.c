@@ -21,7 +21,6 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
-#include <jansson.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,7 +30,6 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "bellwether/base/buffer.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
@@ -41,26 +39,13 @@
 #include "http/routes/redis.h"
 #include "http/server/connections.h"
 #include "http/server/sockets.h"
+#include "http_answers.h"
 #include "outside.h"
+#include "wire.h"
 
 #define ALIVE "HTTP/1.1 200"
 
 enum { CLIENTS = 4, CONTROL = CLIENTS, WIRES = 16, ANSWERS_MAX = 4 << 20, PATIENCE_MS = 60000 };
-
-struct client {
-    int fd;             /* -1: not connected, or gone */
-    bool gone;          /* it went by itself, or was cut off: half an answer is no wonder */
-    bool blind;         /* it does not read */
-    bool may_head;      /* it has sent `HEAD `: answers may have no body */
-    bool probe, closed; /* `closed`: by the worker */
-    struct buffer said, heard;
-};
-
-struct wire {
-    int fd; /* -1: free */
-    char in[16384];
-    size_t n;
-};
 
 static struct stage {
     struct outside_input input;
@@ -194,8 +179,7 @@ static void asked(void *data, struct message *message)
 static void say(struct wire *wire, const char *text, size_t size)
 {
     if (size > 0 && send(wire->fd, text, size, MSG_NOSIGNAL) < 0 && errno != EAGAIN) {
-        close(wire->fd);
-        wire->fd = -1;
+        wire_close(wire);
     }
 }
 
@@ -235,8 +219,7 @@ static void answer(struct wire *wire, const char *name)
     } else if (strcasecmp(name, "COMMAND") == 0) {
         say_text(wire, (stage.redis & 64) != 0 ? "-NOPERM no\r\n" : TABLE);
     } else if ((stage.redis & 32) != 0 && (stage.redis & 16) != 0) { /* hangs up */
-        close(wire->fd);
-        wire->fd = -1;
+        wire_close(wire);
     } else if ((stage.redis & 32) != 0) {
         return; /* silence */
     } else if (strcasecmp(name, "MULTI") == 0) {
@@ -249,244 +232,16 @@ static void answer(struct wire *wire, const char *name)
     }
 }
 
-/* One command out of the buffer. @return bytes used, 0: not whole yet. */
-static size_t take_command(struct wire *wire, char name[64])
-{
-    char *at = wire->in, *end = wire->in + wire->n;
-    long n;
-
-    wire->in[wire->n] = '\0';
-    if (*at != '*' || !memchr(at, '\n', wire->n)) {
-        return 0;
-    }
-    n = strtol(at + 1, &at, 10);
-    for (long i = 0; i < n; i++) {
-        size_t size;
-
-        at += 2;
-        if (at >= end || *at != '$') {
-            return 0;
-        }
-        size = strtoul(at + 1, &at, 10);
-        if (at + 4 + size > end) {
-            return 0;
-        }
-        if (i == 0) {
-            (void)snprintf(name, 64, "%.*s", (int)size, at + 2);
-        }
-        at += 2 + size;
-    }
-    return (size_t)(at + 2 - wire->in);
-}
-
 static void serve(struct wire *wire)
 {
-    ssize_t got = recv(wire->fd, wire->in + wire->n, sizeof(wire->in) - 1 - wire->n, MSG_DONTWAIT);
+    char words[WIRE_WORDS][WIRE_WORD];
 
-    if (got == 0 || (got < 0 && errno != EAGAIN)) {
-        close(wire->fd);
-        wire->fd = -1;
-        return;
+    if (!wire_hear(wire)) {
+        wire_close(wire);
     }
-    wire->n += got > 0 ? (size_t)got : 0;
-    while (wire->fd >= 0 && wire->n > 0) {
-        char name[64] = "";
-        size_t used = take_command(wire, name);
-
-        if (used == 0) {
-            return;
-        }
-        wire->n -= used;
-        memmove(wire->in, wire->in + used, wire->n);
-        answer(wire, name);
+    while (wire->fd >= 0 && wire_take(wire, words)) {
+        answer(wire, words[0]);
     }
-}
-
-/* ---- what was answered ---- */
-
-static void show(const struct client *client)
-{
-    fprintf(stderr, "---- said:\n%.*s\n---- heard:\n%.*s\n----\n", (int)client->said.size,
-            client->said.bytes ? client->said.bytes : "", (int)client->heard.size,
-            client->heard.bytes ? client->heard.bytes : "");
-}
-
-static void broken(const struct client *client, const char *what)
-{
-    show(client);
-    outside_broken(what, client->probe ? "probe listener" : "listener");
-}
-
-static bool is_ours(unsigned status)
-{
-    static const unsigned others[] = {100, 200, 204, 304, 503};
-
-    for (size_t i = 0; i < sizeof(others) / sizeof(*others); i++) {
-        if (status == others[i]) {
-            return true;
-        }
-    }
-#define X(kind, word, slug, number, title) \
-    if (status == (number)) { \
-        return true; \
-    }
-    PROBLEMS(X)
-#undef X
-    /* libmicrohttpd's own, before a request is ours */
-    return status == 411 || status == 414 || status == 431 || status == 501 || status == 505;
-}
-
-/* The value of a header, or "". @param head terminated. */
-static const char *header(const char *head, const char *name, char out[256])
-{
-    size_t len = strlen(name);
-
-    out[0] = '\0';
-    for (const char *at = strstr(head, "\r\n"); at; at = strstr(at + 2, "\r\n")) {
-        if (strncasecmp(at + 2, name, len) == 0 && at[2 + len] == ':') {
-            (void)snprintf(out, 256, "%.*s", (int)strcspn(at + 4 + len, "\r"), at + 4 + len);
-            break;
-        }
-    }
-    return out;
-}
-
-static void hold_head(const struct client *client, const char *head)
-{
-    for (const char *at = strstr(head, "\r\n") + 2; *at && *at != '\r';
-         at = strstr(at, "\r\n") + 2) {
-        size_t name = strcspn(at, ":\r\n"), line = strcspn(at, "\r\n");
-
-        if (name == 0 || at[name] != ':' || at[line] != '\r') {
-            broken(client, "a header that is none");
-        }
-        for (size_t i = 0; i < line; i++) {
-            if ((unsigned char)at[i] < ' ' && at[i] != '\t') {
-                broken(client, "a control character in a header");
-            }
-        }
-    }
-}
-
-static void hold_body(const struct client *client, unsigned status, const char *head,
-                      const char *body, size_t size)
-{
-    char type[256];
-    json_t *json;
-
-    if (!strstr(header(head, "content-type", type), "json") || size == 0) {
-        return;
-    }
-    json = json_loadb(body, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL);
-    if (!json) {
-        broken(client, "a body that is no JSON");
-    }
-    if (strstr(type, "problem") &&
-        json_integer_value(json_object_get(json, "status")) != (json_int_t)status) {
-        broken(client, "a problem of another status");
-    }
-    json_decref(json);
-}
-
-/* A chunked body from `at`. @return how much it takes; 0: it is not whole. */
-static size_t take_chunks(const struct client *client, const char *bytes, size_t size)
-{
-    size_t at = 0;
-
-    for (;;) {
-        const char *end = memmem(bytes + at, size - at, "\r\n", 2);
-        char *behind;
-        size_t n;
-
-        if (!end) {
-            return 0;
-        }
-        n = strtoul(bytes + at, &behind, 16);
-        if (behind == bytes + at || behind > end) {
-            broken(client, "a chunk without a size");
-        }
-        at = (size_t)(end - bytes) + 2;
-        if (n + 2 > size - at) {
-            return 0;
-        }
-        if (memcmp(bytes + at + n, "\r\n", 2) != 0) {
-            broken(client, "a chunk that is longer than its size");
-        }
-        at += n + 2;
-        if (n == 0) {
-            return at;
-        }
-    }
-}
-
-/* One answer from `bytes`, which are terminated. @return how much it takes; 0: it is not whole. */
-static size_t take_answer(const struct client *client, const char *bytes, size_t size)
-{
-    const char *end = memmem(bytes, size, "\r\n\r\n", 4);
-    char *head, length[256], coding[256];
-    size_t at, n = 0;
-    unsigned status;
-    int behind = 0;
-
-    if (size >= 7 && strncmp(bytes, "HTTP/1.", 7) != 0) {
-        broken(client, "no HTTP");
-    }
-    if (!end) {
-        return 0;
-    }
-    at = (size_t)(end - bytes) + 4;
-    head = strndup(bytes, at);
-    if (!head || sscanf(head, "HTTP/1.%*1[01] %3u %n", &status, &behind) != 1 || behind == 0 ||
-        !is_ours(status)) {
-        broken(client, "a status that is none of ours");
-        abort();
-    }
-    hold_head(client, head);
-    header(head, "content-length", length);
-    header(head, "transfer-encoding", coding);
-    if (length[0] != '\0' && coding[0] != '\0') {
-        broken(client, "two lengths");
-    }
-    if (status == 100 || status == 204 || status == 304 ||
-        (client->may_head && (size == at || strncmp(bytes + at, "HTTP/1.", 7) == 0))) {
-        n = 0;
-    } else if (coding[0] != '\0') {
-        n = take_chunks(client, bytes + at, size - at);
-        at = n == 0 ? 0 : at;
-    } else if (length[0] != '\0') {
-        n = strtoul(length, NULL, 10);
-        if (n > size - at) {
-            free(head);
-            return 0;
-        }
-        hold_body(client, status, head, bytes + at, n);
-    } else if (client->closed) {
-        n = size - at; /* until the end */
-    } else {
-        at = 0;
-    }
-    free(head);
-    return at + n;
-}
-
-static void hold_answers(struct client *client)
-{
-    size_t at = 0, n = 1;
-
-    if (getenv("FUZZ_LOG") && client->said.size > 0) {
-        show(client);
-    }
-    buffer_add(&client->heard, "", 1); /* an end for functions that take a text */
-    client->heard.size--;
-    while (at < client->heard.size && n > 0) {
-        n = take_answer(client, client->heard.bytes + at, client->heard.size - at);
-        at += n;
-    }
-    if (at < client->heard.size && client->closed && !client->gone) {
-        broken(client, "closed in the middle of an answer");
-    }
-    buffer_release(&client->heard);
-    buffer_release(&client->said);
 }
 
 /* ---- clients ---- */
@@ -511,7 +266,7 @@ static void send_bytes(struct client *client, const char *bytes, size_t size)
         return;
     }
     if (client->fd < 0) {
-        hold_answers(client);
+        client_hold(client);
         dial(client, stage.next_is_probe);
         stage.next_is_probe = false;
     }
@@ -540,7 +295,7 @@ static void leave(struct client *client, bool reset)
 {
     client->gone = client->gone || client->fd >= 0;
     hang_up(client, reset);
-    hold_answers(client);
+    client_hold(client);
     client->gone = false;
 }
 
@@ -562,7 +317,7 @@ static void hear(struct client *client)
             client->closed = true;
             client->gone = client->gone || n < 0;
             hang_up(client, true);
-            hold_answers(client);
+            client_hold(client);
             client->gone = false;
             n = 0;
         }
@@ -711,7 +466,7 @@ static int64_t idle(void *data, int64_t wait_ms)
             return 0;
         }
         if (now_ms - stage.control_ms > PATIENCE_MS) {
-            broken(&stage.clients[CONTROL], "/livez is not 200");
+            client_broken(&stage.clients[CONTROL], "/livez is not 200");
         }
         break;
     default: break;
@@ -725,7 +480,6 @@ static int dialled(void *data, const struct address *to, int fd)
     for (unsigned i = 0; i < WIRES && to->port == 6379; i++) {
         if (stage.wires[i].fd < 0) {
             stage.wires[i].fd = fd;
-            stage.wires[i].n = 0;
             return 0;
         }
     }
@@ -766,9 +520,7 @@ static void stage_run(const struct http_config *config)
     http_sockets_free(stage.sockets);
     snapshot_unref(stage.snapshot);
     for (unsigned i = 0; i < WIRES; i++) {
-        if (stage.wires[i].fd >= 0) {
-            close(stage.wires[i].fd);
-        }
+        wire_close(&stage.wires[i]);
     }
 }
 

@@ -1,14 +1,14 @@
 /*
  * Bytes as a program of failover log calls: two masters, four Sentinels, three nodes. Whatever is
- * told in whatever order, the invariant of tests/sim/timeline_invariant.h holds after each call,
- * deadlines end, and what was shared stays as it was.
+ * told in whatever order, the invariant of tests/sim/failover_log_invariant.h holds after each
+ * call, deadlines end, and what was shared stays as it was.
  */
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "../sim/timeline_invariant.h"
+#include "../sim/failover_log_invariant.h"
 
 #define MASTERS 2
 #define WALL_MS INT64_C(1795348800000)
@@ -58,7 +58,7 @@ static void hear(struct program *p)
     uint8_t what = next(p), who = next(p), whose = next(p);
     struct address about = node(who >> 2), of = node(whose);
     struct failover_log_event event = {
-        .signal = (enum failover_log_signal)(what % TIMELINE_SIGNALS_COUNT),
+        .signal = (enum failover_log_signal)(what % FAILOVER_SIGNAL_SIGNALS_COUNT),
         .master = p->masters[who & 1],
         .deployment = (who & 1),
         .sentinel = sentinels[who >> 4 & 3],
@@ -76,7 +76,7 @@ static void publish(struct program *p)
     struct address from = p->published[i], to = node(what >> 1);
 
     p->moves += !p->has_published[i] || !address_equal(&from, &to);
-    failover_log_published(p->failover_log, p->masters[i], p->has_published[i] ? &from : NULL, &to,
+    failover_log_published(p->masters[i], p->has_published[i] ? &from : NULL, &to,
                            (what >> 3 & 3) - 1, (what & 32) != 0, (what & 64) != 0, at(p));
     p->published[i] = to;
     p->has_published[i] = true;
@@ -86,8 +86,7 @@ static void state(struct program *p)
 {
     uint8_t what = next(p), i = what & 1;
 
-    failover_log_state(p->failover_log, p->masters[i],
-                       p->has_published[i] ? &p->published[i] : NULL,
+    failover_log_state(p->masters[i], p->has_published[i] ? &p->published[i] : NULL,
                        (enum master_state)((what >> 1) % MASTER_STATES_COUNT), at(p));
 }
 
@@ -95,7 +94,7 @@ static void forget(struct program *p)
 {
     uint8_t i = next(p) & 1;
 
-    failover_log_forget(p->failover_log, p->masters[i], at(p));
+    failover_log_forget(p->masters[i], at(p));
     p->masters[i] = failover_log_watch(p->failover_log, i ? "other" : "mymaster", i);
     p->has_published[i] = false;
 }
@@ -147,7 +146,7 @@ static void run(struct program *p)
     case 3: publish(p); break;
     case 4: state(p); break;
     case 5:
-        failover_log_checked(p->failover_log, p->masters[opcode >> 3 & 1],
+        failover_log_checked(p->masters[opcode >> 3 & 1],
                              (enum failover_log_check)((opcode >> 4) % 3), at(p));
         break;
     case 6: pass(p, (opcode >> 3) * (int64_t)next(p) * 10); break;

@@ -8,7 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "config/options_internal.h"
+#include "config/build.h"
+#include "config/file.h"
+#include "config/help.h"
 
 #define MAX_WORDS 16
 
@@ -44,14 +46,15 @@ static int cut(char *bytes, size_t size, char **words, int n)
     return n;
 }
 
-static void use(const struct settings *settings)
+static void use(struct settings *settings)
 {
     struct options_error error = {{0}};
     struct options options;
     FILE *sink = fopen("/dev/null", "w");
 
     if (sink) {
-        options_print_config(sink, settings);
+        settings->action = ACTION_PRINT_CONFIG;
+        check(options_print(sink, settings));
         (void)fclose(sink);
     }
     /* no paths of the fuzzer's making are opened */

@@ -314,7 +314,7 @@ SCENE(integration_adopt, undone_when_the_leader_of_a_manual_failover_is_killed)
     cr_assert_geq(now_ms() - killed_ms, 1900, "it was not held: %s", trail->said);
     cr_assert_str_eq(trail->said, text("200 A, 200 %c, 200 A", letter), "%s\n%s", trail->said,
                      daemon_log(daemon));
-    cr_assert(strstr(daemon_log(daemon), "leader_lost"), "%s", daemon_log(daemon));
+    EXPECT_LOGGED(daemon, strstr(daemon_log(daemon), "leader_lost"));
     cr_assert(counted(daemon, 0, 1));
     answer = daemon_get(daemon, "/master");
     cr_assert_str_eq(http_string(answer, "state"), "ok", "%s", http_text(answer));
@@ -348,7 +348,7 @@ SCENE(integration_adopt, undone_when_the_leader_after_a_crash_is_killed)
      * master.
      */
     EXPECT_NONE(daemon, NULL, NULL, 6000);
-    cr_assert(strstr(daemon_log(daemon), "leader_lost"), "%s", daemon_log(daemon));
+    EXPECT_LOGGED(daemon, strstr(daemon_log(daemon), "leader_lost"));
     trail_look(trail);
     struct server *final = trail_wait_switch(trail, cluster, old);
     trail_until(trail, final, 2000);

@@ -3,7 +3,6 @@
  * wherever somebody may look; with --master and without. And Sentinels whose ACL lets little be
  * asked are used all the same.
  */
-#include <stdio.h>
 #include <string.h>
 
 #include "../support/daemon.h"
@@ -146,8 +145,7 @@ static void expect_everywhere(const struct trouble *troubles, size_t n, const ch
     }
     expect_named(daemon_get_with(daemon, "/", "Accept: text/html")->body, "the page", troubles, n);
     for (size_t i = 0; i < n; i++) {
-        cr_assert(strstr(daemon_log(daemon), troubles[i].address), "not in the log: %s",
-                  troubles[i].address);
+        EXPECT_LOGGED(daemon, strstr(daemon_log(daemon), troubles[i].address));
     }
     cr_assert_eq(status_of(daemon, "/masters"), 200);
     cr_assert_eq(status_of(daemon, "/masters/mymaster"), 503, "it may well be there");

@@ -16,33 +16,16 @@ SCENE_SUITE(integration_commands_failover);
 /* Longer than any failover here takes, so that nobody has to be told 503. */
 #define PATIENT "--command-timeout", "30s"
 
-enum { SOME = 300, SOON_MS = 15000 };
-
-static struct writers *begin(const struct daemon *daemon)
-{
-    struct writers *writers = writers_start(&(struct writers_spec){.daemon = daemon});
-
-    writers_wait(writers, SOME, SOON_MS);
-    return writers;
-}
-
-/* The load goes on at the new master; then it ends. */
-static void end(struct writers *writers)
-{
-    writers_wait(writers, SOME, SOON_MS);
-    writers_stop(writers);
-}
-
 SCENE(integration_commands_failover, kill_nine)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = commands_start(cluster, PATIENT, NULL);
     struct server *old = &cluster->nodes[0];
-    struct writers *writers = begin(daemon);
+    struct writers *writers = writers_begin(daemon);
 
     server_kill(old);
     const struct server *now = cluster_wait_switch(cluster, old, 30000);
-    end(writers);
+    writers_end(writers);
     /* What a dead master had acknowledged and not replicated is gone with it. */
     writers_check(writers, now, "kill -9", false);
 }
@@ -52,13 +35,13 @@ SCENE(integration_commands_failover, master_frozen)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = commands_start(cluster, PATIENT, NULL);
     struct server *old = &cluster->nodes[0];
-    struct writers *writers = begin(daemon);
+    struct writers *writers = writers_begin(daemon);
 
     server_freeze(old);
     const struct server *now = cluster_wait_switch(cluster, old, 30000);
-    writers_wait(writers, SOME, SOON_MS);
+    writers_go_on(writers);
     server_thaw(old); /* and runs what stands in its sockets, in vain */
-    end(writers);
+    writers_end(writers);
     writers_check(writers, now, "SIGSTOP", false);
 }
 
@@ -120,13 +103,13 @@ static void fail_over_by_hand(struct cluster *cluster, const struct daemon *daem
 {
     struct server *old = &cluster->nodes[0];
     struct plain *plain = plain_start(cluster);
-    struct writers *writers = begin(daemon);
+    struct writers *writers = writers_begin(daemon);
 
     cluster_failover(cluster);
     const struct server *now = cluster_wait_switch(cluster, old, 30000);
     /* The old one says master for a while; then it is a replica. */
     WAIT_UNTIL(20000, strncmp(redis_say(old, "ROLE"), "slave", 5) == 0);
-    end(writers);
+    writers_end(writers);
     plain_report(plain);
     writers_check(writers, now, what, true);
     cr_assert_leq(writers_reads(writers)->longest_ms, patient(1000), "a reader stalled");
@@ -180,10 +163,10 @@ SCENE(integration_commands_failover, retry_always_loses_nothing_and_is_never_tol
     struct writers *writers = writers_start(
         &(struct writers_spec){.daemon = daemon, .writers = 8, .query = "?retry=always"});
 
-    writers_wait(writers, SOME, SOON_MS);
+    writers_go_on(writers);
     server_kill(old);
     const struct server *now = cluster_wait_switch(cluster, old, 30000);
-    end(writers);
+    writers_end(writers);
     const struct tally *adds = writers_adds(writers);
     cr_assert(
         adds->acknowledged > 0 && adds->unknown == 0 && adds->not_sent == 0 && adds->dropped == 0,
@@ -199,12 +182,12 @@ SCENE(integration_commands_failover, aborted)
         .nodes = 2, .sentinels = 1, .down_after_ms = 5000, .failover_timeout_ms = 2000});
     const struct daemon *daemon = commands_start(cluster, PATIENT, "--fence-timeout", "20s", NULL);
     struct server *master = &cluster->nodes[0];
-    struct writers *writers = begin(daemon);
+    struct writers *writers = writers_begin(daemon);
 
     server_freeze(&cluster->nodes[1]); /* is told to become the master, and does not hear it */
     cluster_failover(cluster);
     WAIT_UNTIL(20000, strstr(daemon_log(daemon), "why=\"the failover was aborted\"") != NULL);
-    end(writers);
+    writers_end(writers);
     writers_check(writers, master, "aborted", true);
     cr_assert_leq(writers_reads(writers)->longest_ms, patient(1000), "a reader stalled");
     cr_assert_gt(metric_of(daemon, "bellwether_fence_holds_total"), 0);
@@ -217,16 +200,16 @@ SCENE(integration_commands_failover, three_by_hand_in_a_row)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = commands_start(cluster, PATIENT, NULL);
-    struct writers *writers = begin(daemon);
+    struct writers *writers = writers_begin(daemon);
     struct server *master = &cluster->nodes[0];
 
     for (int i = 0; i < 3; i++) {
         cluster_settle(cluster);
         cluster_failover(cluster);
         master = cluster_wait_switch(cluster, master, 30000);
-        writers_wait(writers, SOME, SOON_MS);
+        writers_go_on(writers);
     }
-    end(writers);
+    writers_end(writers);
     writers_check(writers, master, "three in a row", true);
 }
 
@@ -235,14 +218,14 @@ SCENE(integration_commands_failover, the_killed_master_returns_and_is_not_writte
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     const struct daemon *daemon = commands_start(cluster, PATIENT, NULL);
     struct server *old = &cluster->nodes[0];
-    struct writers *writers = begin(daemon);
+    struct writers *writers = writers_begin(daemon);
 
     server_kill(old);
     const struct server *now = cluster_wait_switch(cluster, old, 30000);
-    writers_wait(writers, SOME, SOON_MS);
+    writers_go_on(writers);
     server_start(old); /* empty, and says master until the Sentinels turn it */
     WAIT_UNTIL(20000, strncmp(redis_say(old, "ROLE"), "slave", 5) == 0);
-    end(writers);
+    writers_end(writers);
     const struct tally *increments = writers_increments(writers);
     writers_check(writers, now, "killed and back", false);
     cr_assert_geq(writers_remains(writers, now).counter + 8, (long long)increments->acknowledged);

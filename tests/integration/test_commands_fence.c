@@ -13,36 +13,6 @@
 
 SCENE_SUITE(integration_commands_fence);
 
-enum { SOME = 200, SOON_MS = 15000 };
-
-static const char *fence_of(const struct daemon *daemon)
-{
-    return http_string(daemon_get(daemon, "/status"), "masters.0.fence");
-}
-
-static void wait_for_fence(const struct daemon *daemon, const char *fence, int64_t bound_ms)
-{
-    for (const int64_t end = now_ms() + patient(bound_ms); strcmp(fence_of(daemon), fence) != 0;
-         nap_ms(2)) {
-        cr_assert(now_ms() < end, "the fence is not %s within %lld ms: %s", fence,
-                  (long long)bound_ms, daemon_log(daemon));
-    }
-}
-
-static struct writers *begin(const struct daemon *daemon)
-{
-    struct writers *writers = writers_start(&(struct writers_spec){.daemon = daemon});
-
-    writers_wait(writers, SOME, SOON_MS);
-    return writers;
-}
-
-static void end(struct writers *writers)
-{
-    writers_wait(writers, SOME, SOON_MS);
-    writers_stop(writers);
-}
-
 /*
  * The replica that is chosen can be reached by Sentinel and by callers only through a proxy, while
  * it replicates from the master directly. Cut the proxy when it was chosen, and the leader waits
@@ -96,20 +66,19 @@ SCENE(integration_commands_fence, the_leader_waits_for_the_link_of_the_chosen_re
     const struct daemon *daemon =
         commands_start(scene.cluster, "--command-timeout", "30s", "--fence-timeout", "700ms",
                        "--verify-timeout", "300ms", NULL);
-    struct writers *writers = begin(daemon);
+    struct writers *writers = writers_begin(daemon);
 
     fail_over_and_cut(&scene);
     /* Nobody answers at its address, so after its time the fence comes down and writes go on. */
     wait_for_fence(daemon, "down", 8000);
-    cr_assert(
-        strstr(daemon_log(daemon), "why=\"time-out, and the chosen replica does not answer\""),
-        "%s", daemon_log(daemon));
+    EXPECT_LOGGED(daemon, strstr(daemon_log(daemon),
+                                 "why=\"time-out, and the chosen replica does not answer\""));
     cr_assert(strstr(redis_say(&scene.cluster->nodes[0], "ROLE"), "master"));
-    writers_wait(writers, SOME, SOON_MS);
-    HOLDS_FOR(300, strcmp(fence_of(daemon), "down") == 0);
+    writers_go_on(writers);
+    HOLDS_FOR(300, fence_is(daemon, "down"));
     proxy_behave(scene.proxy, &(struct proxy_manner){0});
     cluster_wait_switch(scene.cluster, &scene.cluster->nodes[0], 20000);
-    end(writers);
+    writers_end(writers);
     writers_check(writers, scene.replica, "the chosen replica's link was down", false);
     const struct remains remains = writers_remains(writers, scene.replica);
     cr_assert_leq(remains.adds_lost, 8, "%zu of what was acknowledged in the last moment",
@@ -121,11 +90,11 @@ SCENE(integration_commands_fence, the_link_stays_down_until_the_leader_gives_up)
     const struct cut_off scene = start_behind_a_proxy(3000);
     const struct daemon *daemon =
         commands_start(scene.cluster, "--command-timeout", "30s", "--fence-timeout", "20s", NULL);
-    struct writers *writers = begin(daemon);
+    struct writers *writers = writers_begin(daemon);
 
     fail_over_and_cut(&scene);
     WAIT_UNTIL(15000, strstr(daemon_log(daemon), "why=\"the failover was aborted\"") != NULL);
-    end(writers);
+    writers_end(writers);
     writers_check(writers, &scene.cluster->nodes[0], "the chosen replica's link stayed down", true);
 }
 
@@ -139,7 +108,7 @@ SCENE(integration_commands_fence, the_leader_is_killed_in_the_middle)
     }
     const struct daemon *daemon =
         commands_start(cluster, "--command-timeout", "40s", "--fence-timeout", "500ms", NULL);
-    struct writers *writers = begin(daemon);
+    struct writers *writers = writers_begin(daemon);
     cluster_failover(cluster);
     wait_for_fence(daemon, "promoting", 5000);
     server_kill(&cluster->sentinels[0]);
@@ -151,7 +120,7 @@ SCENE(integration_commands_fence, the_leader_is_killed_in_the_middle)
         (void)redis_say(&cluster->sentinels[i], "SENTINEL DEBUG INFO-PERIOD 1000");
     }
     wait_for_fence(daemon, "down", 40000);
-    end(writers);
+    writers_end(writers);
     const char *address = http_string(daemon_get(daemon, "/master"), "address");
     for (size_t i = 0; i < cluster->n_nodes; i++) {
         if (strcmp(cluster->nodes[i].address, address) == 0) {

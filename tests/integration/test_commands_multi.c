@@ -109,6 +109,13 @@ static void count_both(const struct daemon *daemon, struct both *both)
     }
 }
 
+static void count_some(const struct daemon *daemon, struct both *both)
+{
+    for (int i = 0; i < 20; i++) {
+        count_both(daemon, both);
+    }
+}
+
 static void check_both(const struct both *both, const struct server *now, bool kept)
 {
     const long long a = strtoll(redis_say(now, "GET a"), NULL, 10),
@@ -128,16 +135,12 @@ SCENE(integration_commands_multi, settled_as_one_in_a_manual_failover)
     struct server *old = &cluster->nodes[0];
     struct both both = {0};
 
-    for (int i = 0; i < 20; i++) {
-        count_both(daemon, &both);
-    }
+    count_some(daemon, &both);
     cluster_failover(cluster);
     while (cluster_master(cluster) == old || !cluster_master(cluster)) {
         count_both(daemon, &both);
     }
-    for (int i = 0; i < 20; i++) {
-        count_both(daemon, &both);
-    }
+    count_some(daemon, &both);
     check_both(&both, cluster_master(cluster), true);
 }
 
@@ -148,9 +151,7 @@ SCENE(integration_commands_multi, settled_as_one_when_the_master_is_killed)
     struct server *old = &cluster->nodes[0];
     struct both both = {0};
 
-    for (int i = 0; i < 20; i++) {
-        count_both(daemon, &both);
-    }
+    count_some(daemon, &both);
     const struct sent *late[4];
     server_freeze(old); /* so that some are on the wire */
     for (size_t i = 0; i < 4; i++) {
@@ -163,8 +164,6 @@ SCENE(integration_commands_multi, settled_as_one_when_the_master_is_killed)
     }
     both.unknown += 4;
     const struct server *now = cluster_wait_switch(cluster, old, 30000);
-    for (int i = 0; i < 20; i++) {
-        count_both(daemon, &both);
-    }
+    count_some(daemon, &both);
     check_both(&both, now, false);
 }

@@ -2,25 +2,12 @@
  * Commands on replicas: healthy ones in turn, read-only commands only, the next one where the first
  * fails.
  */
-#include <stdlib.h>
 #include <string.h>
 
 #include "../support/commands.h"
 #include "../support/scene.h"
 
 SCENE_SUITE(integration_commands_replicas);
-
-static bool all_healthy(const struct daemon *daemon, size_t n)
-{
-    const struct http_answer *answer = daemon_get(daemon, "/replicas");
-    const json_t *replicas = http_value(answer, "replicas");
-    size_t healthy = 0;
-
-    for (size_t i = 0; i < json_array_size(replicas); i++) {
-        healthy += json_is_true(json_object_get(json_array_get(replicas, i), "healthy")) ? 1 : 0;
-    }
-    return healthy == n;
-}
 
 /* Three nodes, `k` on all of them, both replicas healthy to the daemon. */
 static struct cluster *start(const struct daemon **daemon, const char *flag, const char *value)

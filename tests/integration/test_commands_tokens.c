@@ -180,7 +180,7 @@ SCENE(integration_commands_tokens, those_that_are_not_well_kept_are_told_of)
     const char *path = token_file("full", "0123456789-0123456789\n");
 
     WAIT_UNTIL(3000, count_in(daemon_log(daemon), "shorter than 16 characters") == 1);
-    cr_assert(strstr(daemon_log(daemon), "option=read-only-token-file"), "%s", daemon_log(daemon));
+    EXPECT_LOGGED(daemon, strstr(daemon_log(daemon), "option=read-only-token-file"));
     cr_assert_eq(count_in(daemon_log(daemon), "may read it"), 0);
     cr_assert_eq(chmod(path, 0644), 0); /* found without being told */
     WAIT_UNTIL(4000, count_in(daemon_log(daemon), "everybody on its host may read it") == 1);

@@ -62,15 +62,21 @@ SCENE(integration_commands_waiting, no_master_until_the_deadline_and_then_by_its
     cr_assert_str_eq(redis_say(node, "GET n"), "1", "nothing of before ran");
 }
 
+/* Commands were run; then there is no master. */
+static void lose_master(const struct daemon *daemon, struct server *node)
+{
+    EXPECT_RESULT(command_run(daemon, "PING", NULL), "'PONG'");
+    server_kill(node);
+    EXPECT_NONE(daemon, NULL, NULL, 2000);
+}
+
 SCENE(integration_commands_waiting, who_waits_runs_once_there_is_a_master_again)
 {
     struct cluster *cluster = start_one();
     const struct daemon *daemon = commands_start(cluster, "--command-timeout", "30s", NULL);
     struct server *node = &cluster->nodes[0];
 
-    EXPECT_RESULT(command_run(daemon, "PING", NULL), "'PONG'");
-    server_kill(node);
-    EXPECT_NONE(daemon, NULL, NULL, 2000);
+    lose_master(daemon, node);
     enum { CALLERS = 20 };
     const struct sent *sent[CALLERS];
     for (size_t i = 0; i < CALLERS; i++) {
@@ -92,9 +98,7 @@ SCENE(integration_commands_waiting, the_queue_is_full)
                                                  "--max-pending", "5", "--workers", "2", NULL);
     struct server *node = &cluster->nodes[0];
 
-    EXPECT_RESULT(command_run(daemon, "PING", NULL), "'PONG'");
-    server_kill(node);
-    EXPECT_NONE(daemon, NULL, NULL, 2000);
+    lose_master(daemon, node);
     const struct sent *sent[5];
     for (size_t i = 0; i < 5; i++) {
         sent[i] = command_send(daemon, "/redis", "['INCR','n']");
@@ -179,9 +183,7 @@ SCENE(integration_commands_waiting, callers_that_disconnect_while_they_wait_for_
     const struct daemon *daemon = commands_start(cluster, "--command-timeout", "2s", NULL);
     struct server *node = &cluster->nodes[0];
 
-    EXPECT_RESULT(command_run(daemon, "PING", NULL), "'PONG'");
-    server_kill(node);
-    EXPECT_NONE(daemon, NULL, NULL, 2000);
+    lose_master(daemon, node);
     struct sent *sent[20];
     for (size_t i = 0; i < 20; i++) {
         sent[i] = command_send(daemon, "/redis", "['INCR','n']");
@@ -207,9 +209,7 @@ SCENE(integration_commands_waiting, callers_that_have_gone_are_not_served)
     const struct daemon *daemon = commands_start(cluster, "--command-timeout", "30s", NULL);
     struct server *node = &cluster->nodes[0];
 
-    EXPECT_RESULT(command_run(daemon, "PING", NULL), "'PONG'");
-    server_kill(node);
-    EXPECT_NONE(daemon, NULL, NULL, 2000);
+    lose_master(daemon, node);
     enum { CALLERS = 12 };
     struct sent *sent[CALLERS];
     for (size_t i = 0; i < CALLERS; i++) {

@@ -13,11 +13,6 @@
 
 SCENE_SUITE(integration_contradicted);
 
-static bool fence_is(const struct daemon *daemon, const char *state)
-{
-    return strcmp(http_string(daemon_get(daemon, "/status"), "masters.0.fence"), state) == 0;
-}
-
 /* What the others believe, and the one that is master in the end. */
 static struct server *only_master(struct cluster *cluster)
 {

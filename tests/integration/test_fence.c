@@ -12,33 +12,6 @@
 
 SCENE_SUITE(integration_fence);
 
-static const char *fence_of(const struct daemon *daemon)
-{
-    const struct http_answer *answer = daemon_get(daemon, "/status");
-    const char *fence = http_string(answer, "masters.0.fence");
-    const bool down = strcmp(fence, "down") == 0;
-
-    cr_assert_eq(down, json_is_null(http_value(answer, "masters.0.fence_since")), "%s",
-                 http_text(answer));
-    cr_assert_eq(down, json_is_null(http_value(answer, "masters.0.fence_reason")), "%s",
-                 http_text(answer));
-    return fence;
-}
-
-static bool fence_is(const struct daemon *daemon, const char *fence)
-{
-    return strcmp(fence_of(daemon), fence) == 0;
-}
-
-/* Looks often: some of what is waited for lasts for some milliseconds. */
-static void wait_for_fence(const struct daemon *daemon, const char *fence, int64_t bound_ms)
-{
-    for (const int64_t end = now_ms() + patient(bound_ms); !fence_is(daemon, fence); nap_ms(2)) {
-        cr_assert(now_ms() < end, "the fence is not %s within %lld ms: %s", fence,
-                  (long long)bound_ms, daemon_log(daemon));
-    }
-}
-
 static size_t ups(const struct daemon *daemon)
 {
     return count_in(daemon_log(daemon), "msg=\"fence up: writes are held back\"");
@@ -89,11 +62,11 @@ SCENE(integration_fence, manual_failover)
             (n >= strlen("down, promoting, up, down") &&
              strcmp(said + n - strlen(", promoting, up, down"), ", promoting, up, down") == 0),
         "%s\n%s", said, daemon_log(daemon));
-    cr_assert_eq(downs(daemon, "a new master was published"), 1, "%s", daemon_log(daemon));
-    cr_assert_eq(ups(daemon), downs(daemon, ""), "%s", daemon_log(daemon));
-    cr_assert(strstr(daemon_log(daemon),
-                     "writes are held back\" master=mymaster why=\"a leader was elected\""),
-              "%s", daemon_log(daemon));
+    EXPECT_LOGGED(daemon, downs(daemon, "a new master was published") == 1);
+    EXPECT_LOGGED(daemon, ups(daemon) == downs(daemon, ""));
+    EXPECT_LOGGED(daemon,
+                  strstr(daemon_log(daemon),
+                         "writes are held back\" master=mymaster why=\"a leader was elected\""));
 }
 
 SCENE(integration_fence, adopted_before_it_is_announced)
@@ -112,8 +85,8 @@ SCENE(integration_fence, adopted_before_it_is_announced)
      * nothing.
      */
     HOLDS_FOR(500, fence_is(daemon, "down"));
-    cr_assert_eq(downs(daemon, "a new master was published"), 1, "%s", daemon_log(daemon));
-    cr_assert_eq(ups(daemon), downs(daemon, ""), "%s", daemon_log(daemon));
+    EXPECT_LOGGED(daemon, downs(daemon, "a new master was published") == 1);
+    EXPECT_LOGGED(daemon, ups(daemon) == downs(daemon, ""));
 }
 
 SCENE(integration_fence, aborted_for_want_of_a_good_replica)
@@ -133,7 +106,7 @@ SCENE(integration_fence, aborted_for_want_of_a_good_replica)
     const struct server *now = cluster_wait_switch(cluster, old, 60000);
     EXPECT_MASTER(daemon, now, 3000);
     wait_for_fence(daemon, "down", 1000);
-    cr_assert_eq(downs(daemon, "a new master was published"), 1, "%s", daemon_log(daemon));
+    EXPECT_LOGGED(daemon, downs(daemon, "a new master was published") == 1);
 }
 
 /* The chosen replica is told to become the master and does not hear it: it is frozen. */
@@ -156,7 +129,7 @@ SCENE(integration_fence, aborted_because_the_replica_does_not_turn)
     cluster_failover(cluster);
     wait_for_fence(daemon, "promoting", 5000);
     wait_for_fence(daemon, "down", 10000);
-    cr_assert_eq(downs(daemon, "the failover was aborted"), 1, "%s", daemon_log(daemon));
+    EXPECT_LOGGED(daemon, downs(daemon, "the failover was aborted") == 1);
     cr_assert(says_master(daemon, &cluster->nodes[0]));
 }
 
@@ -176,14 +149,13 @@ SCENE(integration_fence, writes_go_on_while_the_replica_hangs_and_stop_when_it_t
     cr_assert(strstr(page, "\n! fence promoting: writes are held back for "), "%s\n%s", page,
               daemon_log(daemon));
     wait_for_fence(daemon, "down", 5000);
-    cr_assert_eq(downs(daemon, "time-out, and the chosen replica does not answer"), 1, "%s",
-                 daemon_log(daemon));
+    EXPECT_LOGGED(daemon, downs(daemon, "time-out, and the chosen replica does not answer") == 1);
     cr_assert(says_master(daemon, old));
     HOLDS_FOR(700, fence_is(daemon, "down"));
     server_thaw(replica);
     EXPECT_MASTER(daemon, replica, 10000);
     wait_for_fence(daemon, "down", 1000);
-    cr_assert_eq(ups(daemon), downs(daemon, ""), "%s", daemon_log(daemon));
+    EXPECT_LOGGED(daemon, ups(daemon) == downs(daemon, ""));
 }
 
 static bool is_master(const struct server *node)
@@ -239,8 +211,8 @@ SCENE(integration_fence, leader_killed_in_the_middle)
     }
     WAIT_UNTIL(30000, !is_master(promoted));
     wait_for_fence(daemon, "down", 3000);
-    cr_assert_eq(downs(daemon, "time-out, and the chosen replica does not say master"), 1, "%s",
-                 daemon_log(daemon));
+    EXPECT_LOGGED(daemon,
+                  downs(daemon, "time-out, and the chosen replica does not say master") == 1);
     cr_assert(says_master(daemon, old));
 }
 
@@ -315,8 +287,7 @@ SCENE(integration_fence, what_a_leader_says_and_what_it_does_not)
     say_of_master(&liar, "+elected-leader", port);
     wait_for_fence(liar.daemon, "up", 1000);
     wait_for_fence(liar.daemon, "down", 3000);
-    cr_assert_eq(downs(liar.daemon, "time-out, and no replica was chosen"), 1, "%s",
-                 daemon_log(liar.daemon));
+    EXPECT_LOGGED(liar.daemon, downs(liar.daemon, "time-out, and no replica was chosen") == 1);
     cr_assert_eq(fake_accepted(liar.replica), 0, "nobody had to be asked");
 }
 
@@ -327,8 +298,8 @@ SCENE(integration_fence, the_chosen_replica_is_asked)
     say_of_replica(&liar, "+failover-state-send-slaveof-noone");
     wait_for_fence(liar.daemon, "up", 1000);
     wait_for_fence(liar.daemon, "down", 3000);
-    cr_assert_eq(downs(liar.daemon, "time-out, and the chosen replica does not say master"), 1,
-                 "%s", daemon_log(liar.daemon));
+    EXPECT_LOGGED(liar.daemon,
+                  downs(liar.daemon, "time-out, and the chosen replica does not say master") == 1);
     /* It is told, and turns: held for as long as it says so. */
     say_of_replica(&liar, "+failover-state-wait-promotion");
     wait_for_fence(liar.daemon, "promoting", 1000);
@@ -339,8 +310,8 @@ SCENE(integration_fence, the_chosen_replica_is_asked)
     /* Nobody says anything, and it turns. */
     fake_say(liar.replica, &(struct fake_words){.role = "master"});
     wait_for_fence(liar.daemon, "promoting", 3000);
-    cr_assert(strstr(daemon_log(liar.daemon), "why=\"the chosen replica says master\""), "%s",
-              daemon_log(liar.daemon));
+    EXPECT_LOGGED(liar.daemon,
+                  strstr(daemon_log(liar.daemon), "why=\"the chosen replica says master\""));
     /* The leader's own +switch-master does not lower it; that it answers so does. */
     fake_publish(liar.sentinel, "+switch-master",
                  text("mymaster 127.0.0.1 %u 127.0.0.1 %u", fake_port(liar.master),
@@ -350,8 +321,7 @@ SCENE(integration_fence, the_chosen_replica_is_asked)
     liar.says.epoch = 5;
     fake_say(liar.sentinel, &liar.says);
     wait_for_fence(liar.daemon, "down", 3000);
-    cr_assert_eq(downs(liar.daemon, "a new master was published"), 1, "%s",
-                 daemon_log(liar.daemon));
+    EXPECT_LOGGED(liar.daemon, downs(liar.daemon, "a new master was published") == 1);
 }
 
 /* ---- Valkey's coordinated failover, as a fake Sentinel tells of it ---- */
@@ -391,7 +361,7 @@ SCENE(integration_fence, coordinated_and_the_master_cannot_be_told)
     fake_say(liar.sentinel, &liar.says);
     say_of_master(&liar, "-failover-abort-master-timeout", fake_port(liar.master));
     wait_for_fence(liar.daemon, "down", 1000);
-    cr_assert_eq(downs(liar.daemon, "the failover was aborted"), 1, "%s", daemon_log(liar.daemon));
+    EXPECT_LOGGED(liar.daemon, downs(liar.daemon, "the failover was aborted") == 1);
     WAIT_UNTIL(1000, newest_is(liar.daemon, "aborted", "master_timeout"));
     const struct http_answer *answer = daemon_get(liar.daemon, "/failovers");
     cr_assert_str_eq(http_string(answer, "failovers.0.kind"), "manual", "%s", http_text(answer));
@@ -424,8 +394,7 @@ SCENE(integration_fence, coordinated_and_the_replica_takes_its_time)
     fake_say(liar.sentinel, &liar.says);
     say_of_replica(&liar, "+promoted-slave");
     wait_for_fence(liar.daemon, "down", 2000);
-    cr_assert_eq(downs(liar.daemon, "a new master was published"), 1, "%s",
-                 daemon_log(liar.daemon));
+    EXPECT_LOGGED(liar.daemon, downs(liar.daemon, "a new master was published") == 1);
     say_of_master(&liar, "+failover-end", fake_port(liar.master));
     WAIT_UNTIL(2000, newest_is(liar.daemon, "switched", NULL) &&
                          !json_is_null(http_value(daemon_get(liar.daemon, "/failovers"),

@@ -1,7 +1,7 @@
 /*
  * A Sentinel that takes part, agrees with the others, and invents events: failovers that nobody
  * runs, new masters that are none. The answer stays where it is, also with --adopt promoted, and
- * the timeline tells what was said without claiming that anything was published.
+ * the failover log tells what was said without claiming that anything was published.
  */
 #include <string.h>
 

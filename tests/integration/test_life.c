@@ -114,7 +114,7 @@ SCENE(integration_life, sighup_keeps_serving)
         HOLDS_FOR(300, says_master(daemon, &cluster->nodes[0]));
     }
     cr_assert_str_eq(http_header(daemon_get(daemon, "/master"), "x-bellwether-instance"), instance);
-    cr_assert(strcasestr(daemon_log(daemon), "reload"), "%s", daemon_log(daemon));
+    EXPECT_LOGGED(daemon, strcasestr(daemon_log(daemon), "reload"));
 }
 
 /* The service manager's side of NOTIFY_SOCKET. */

@@ -274,7 +274,7 @@ SCENE(integration_options, sentinel_given_twice_is_one)
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     cr_assert_eq(json_array_size(http_value(daemon_get(daemon, "/sentinels"), "sentinels")), 1);
-    cr_assert(strstr(daemon_log(daemon), "level=warn"), "%s", daemon_log(daemon));
+    EXPECT_LOGGED(daemon, strstr(daemon_log(daemon), "level=warn"));
 }
 
 SCENE(integration_options, environment_alone_configures_everything)

@@ -46,20 +46,40 @@ static struct daemon *daemon_in(const struct cluster *cluster, pid_t netns)
         &(struct daemon_spec){.cluster = cluster, .netns_of = netns, .unix_socket = true});
 }
 
-SCENE(integration_partition, daemon_that_reaches_both_sides)
+/* @return whom the right side has made the master. */
+static struct server *cut(const struct network *network, const struct cluster *cluster,
+                          struct trail *trail)
 {
-    const struct network *network = network_start();
-    struct cluster *cluster = split_cluster(network);
-    const struct daemon *daemon = daemon_in(cluster, network->middle);
-    struct server *old = &cluster->nodes[0], *new_master = NULL;
+    struct server *new_master;
 
-    EXPECT_MASTER(daemon, old, 4000);
-    struct trail *trail = trail_start(daemon, cluster);
     network_cut(network);
     for (const int64_t end = now_ms() + patient(20000); !(new_master = right_master(cluster));) {
         cr_assert(now_ms() < end, "the right side did not fail over");
         trail_look(trail);
     }
+    return new_master;
+}
+
+/* The left Sentinel is told of it in the end. */
+static void heal(const struct network *network, const struct cluster *cluster, struct trail *trail,
+                 const struct server *new_master)
+{
+    network_heal(network);
+    WAIT_UNTIL(20000, (trail_look(trail), strcmp(sentinel_says(&cluster->sentinels[0], "mymaster"),
+                                                 new_master->address) == 0));
+    trail_for(trail, 1500);
+}
+
+SCENE(integration_partition, daemon_that_reaches_both_sides)
+{
+    const struct network *network = network_start();
+    struct cluster *cluster = split_cluster(network);
+    const struct daemon *daemon = daemon_in(cluster, network->middle);
+    struct server *old = &cluster->nodes[0];
+
+    EXPECT_MASTER(daemon, old, 4000);
+    struct trail *trail = trail_start(daemon, cluster);
+    struct server *new_master = cut(network, cluster, trail);
     trail_until(trail, new_master, 2000);
     /* the left Sentinel and the old master still say otherwise, with a lower epoch */
     trail_for(trail, 2000);
@@ -67,10 +87,7 @@ SCENE(integration_partition, daemon_that_reaches_both_sides)
     trail_check(trail, old, new_master);
     cr_assert(says_reason(daemon, "disputed"), "%s", http_text(daemon_get(daemon, "/master")));
     cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
-    network_heal(network);
-    WAIT_UNTIL(20000, (trail_look(trail), strcmp(sentinel_says(&cluster->sentinels[0], "mymaster"),
-                                                 new_master->address) == 0));
-    trail_for(trail, 1500);
+    heal(network, cluster, trail, new_master);
     trail_check(trail, old, new_master);
     EXPECT_REASON(daemon, NULL, 12000);
 }
@@ -80,16 +97,12 @@ SCENE(integration_partition, daemon_left_with_the_old_master_and_a_minority)
     const struct network *network = network_start();
     struct cluster *cluster = split_cluster(network);
     const struct daemon *daemon = daemon_in(cluster, network->left);
-    struct server *old = &cluster->nodes[0], *new_master = NULL;
+    struct server *old = &cluster->nodes[0];
 
     EXPECT_MASTER(daemon, old, 4000);
     WAIT_UNTIL(12000, http_number(daemon_get(daemon, "/sentinels"), "agreeing") == 3);
     struct trail *trail = trail_start(daemon, cluster);
-    network_cut(network);
-    for (const int64_t end = now_ms() + patient(20000); !(new_master = right_master(cluster));) {
-        cr_assert(now_ms() < end, "the right side did not fail over");
-        trail_look(trail);
-    }
+    struct server *new_master = cut(network, cluster, trail);
     WAIT_UNTIL(6000, !http_true(daemon_get(daemon, "/master"), "majority"));
     trail_for(trail, 1000);
     cr_assert_str_eq(trail->said, "200 A", "from inside it looks like a dead majority: %s",
@@ -106,20 +119,13 @@ SCENE(integration_partition, daemon_with_the_majority)
     const struct network *network = network_start();
     struct cluster *cluster = split_cluster(network);
     const struct daemon *daemon = daemon_in(cluster, network->right);
-    struct server *old = &cluster->nodes[0], *new_master = NULL;
+    struct server *old = &cluster->nodes[0];
 
     EXPECT_MASTER(daemon, old, 4000);
     struct trail *trail = trail_start(daemon, cluster);
-    network_cut(network);
-    for (const int64_t end = now_ms() + patient(20000); !(new_master = right_master(cluster));) {
-        cr_assert(now_ms() < end, "the right side did not fail over");
-        trail_look(trail);
-    }
+    struct server *new_master = cut(network, cluster, trail);
     trail_until(trail, new_master, 2000);
-    network_heal(network);
-    WAIT_UNTIL(20000, (trail_look(trail), strcmp(sentinel_says(&cluster->sentinels[0], "mymaster"),
-                                                 new_master->address) == 0));
-    trail_for(trail, 1500);
+    heal(network, cluster, trail, new_master);
     trail_check(trail, old, new_master);
     EXPECT_REASON(daemon, NULL, 12000);
 }

@@ -309,8 +309,11 @@ static const char *haproxy_conf(const struct cluster *cluster, struct daemon *co
         port);
 
     for (size_t i = 0; i < cluster->n_nodes; i++) {
-        conf = text("%s  server node%zu %s check port %u\n", conf, i, cluster->nodes[i].address,
-                    beside[i]->port);
+        const char *folder = beside[i]->certificates;
+
+        conf = text("%s  server node%zu %s check port %u%s\n", conf, i, cluster->nodes[i].address,
+                    beside[i]->port,
+                    folder ? text(" check-ssl verify required ca-file %s/ca.crt", folder) : "");
     }
     const char *path = text("%s/haproxy.cfg", scene_folder());
     file_write(path, conf);

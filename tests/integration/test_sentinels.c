@@ -9,29 +9,6 @@
 
 SCENE_SUITE(integration_sentinels);
 
-/* The entry of /sentinels whose address this is, as an index; -1: not there. */
-static int sentinel_row(const struct http_answer *sentinels, const char *address)
-{
-    size_t i;
-    json_t *row;
-
-    json_array_foreach(
-        http_value(sentinels, "sentinels"), i,
-        row) if (strcmp(json_string_value(json_object_get(row, "address")), address) == 0)
-    {
-        return (int)i;
-    }
-    return -1;
-}
-
-static const char *row_string(const struct daemon *daemon, const char *address, const char *member)
-{
-    const struct http_answer *sentinels = daemon_get(daemon, "/sentinels");
-    const int row = sentinel_row(sentinels, address);
-
-    return row < 0 ? "" : http_string(sentinels, text("sentinels.%d.%s", row, member));
-}
-
 SCENE(integration_sentinels, all_gone_and_back_while_the_master_lives)
 {
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});

@@ -21,23 +21,6 @@ static long long reachable(const struct daemon *daemon)
     return http_number(daemon_get(daemon, "/sentinels"), "reachable");
 }
 
-/* Of the Sentinel at this address; "" where it is not shown. */
-static const char *shown_run_id(const struct daemon *daemon, const char *address)
-{
-    size_t i;
-    json_t *row;
-
-    json_array_foreach(http_value(daemon_get(daemon, "/sentinels"), "sentinels"), i, row)
-    {
-        const char *run_id = json_string_value(json_object_get(row, "run_id"));
-
-        if (strcmp(json_string_value(json_object_get(row, "address")), address) == 0 && run_id) {
-            return text("%s", run_id);
-        }
-    }
-    return "";
-}
-
 /* A file as on the first day: it names this master and nobody else. */
 static void lose_state(const struct cluster *cluster, const struct server *sentinel,
                        const struct server *master, const char *run_id)
@@ -128,7 +111,7 @@ SCENE(integration_state_lost, another_run_id_at_the_same_address_counts_once)
     WAIT_UNTIL(3000, reachable(daemon) == 2);
     lose_state(cluster, replaced, &cluster->nodes[0], other_id);
     server_start(replaced);
-    WAIT_UNTIL(8000, strcmp(shown_run_id(daemon, replaced->address), other_id) == 0);
+    WAIT_UNTIL(8000, strcmp(row_string(daemon, replaced->address, "run_id"), other_id) == 0);
     /* the others list its former self until they hear of it */
     WAIT_UNTIL(25000, known(daemon) == 3);
     HOLDS_FOR(2500, known(daemon) == 3 && json_array_size(http_value(
@@ -233,7 +216,7 @@ SCENE(integration_state_lost, swapping_map_is_applied_once_to_learned_sentinels)
     const struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags});
     WAIT_UNTIL(5000, known(daemon) == 2);
     WAIT_UNTIL(5000, reachable(daemon) == 2);
-    cr_assert_str_eq(shown_run_id(daemon, real), ids[1], "%s",
+    cr_assert_str_eq(row_string(daemon, real, "run_id"), ids[1], "%s",
                      http_text(daemon_get(daemon, "/sentinels")));
     cr_assert_eq(fake_accepted(announced), 0, "the announced address was dialled");
 }

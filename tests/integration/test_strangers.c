@@ -19,19 +19,11 @@ static long long count_of(const struct daemon *daemon, const char *what)
     return http_number(daemon_get(daemon, "/sentinels"), what);
 }
 
-/* Of the Sentinel at this address. */
 static bool shown_foreign(const struct daemon *daemon, const char *address)
 {
-    size_t i;
-    json_t *row;
+    const struct http_answer *sentinels = daemon_get(daemon, "/sentinels");
 
-    json_array_foreach(http_value(daemon_get(daemon, "/sentinels"), "sentinels"), i, row)
-    {
-        if (strcmp(json_string_value(json_object_get(row, "address")), address) == 0) {
-            return json_is_true(json_object_get(row, "foreign"));
-        }
-    }
-    return false;
+    return http_true(sentinels, text("sentinels.%d.foreign", sentinel_row(sentinels, address)));
 }
 
 /* A liar that lists our Sentinels, so that it is one of ours, and at first names our master. */
@@ -177,6 +169,7 @@ SCENE(integration_strangers, a_reused_address_moves_nothing)
     struct server *gone = &ours->sentinels[2];
     server_kill(gone);
     server_kill(&theirs->sentinels[2]);
+    WAIT_UNTIL(5000, count_of(daemon, "reachable") == 2);
     file_write(
         gone->config,
         text(
@@ -234,8 +227,12 @@ SCENE(integration_strangers, sentinels_replaced_one_by_one)
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
     WAIT_UNTIL(5000, count_of(daemon, "known") == 3);
     for (size_t i = 0; i < 3; i++) {
-        replace_sentinel(cluster, &cluster->sentinels[i], (char)('a' + i));
-        WAIT_UNTIL(25000, count_of(daemon, "known") == 3 && count_of(daemon, "agreeing") == 3);
+        struct server *sentinel = &cluster->sentinels[i];
+
+        replace_sentinel(cluster, sentinel, (char)('a' + i));
+        WAIT_UNTIL(25000,
+                   strcmp(row_string(daemon, sentinel->address, "run_id"), sentinel->run_id) == 0 &&
+                       count_of(daemon, "known") == 3 && count_of(daemon, "agreeing") == 3);
         cr_assert(http_true(daemon_get(daemon, "/master"), "majority"));
     }
 }

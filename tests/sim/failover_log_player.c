@@ -7,21 +7,9 @@
 
 #include "failover_log_player.h"
 
-#define BOOT_MS INT64_C(50000)
-
 struct failover_log_time failover_play_time(const struct failover_player *player)
 {
     return (struct failover_log_time){BOOT_MS + player->now_ms, WALL_MS + player->now_ms};
-}
-
-static struct address address_of(const char *text)
-{
-    struct address address;
-    char error[160], full[300];
-
-    snprintf(full, sizeof(full), "%s%s", strchr(text, ':') ? "" : "127.0.0.1:", text);
-    cr_assert_eq(address_parse(full, 0, &address, error, sizeof(error)), 0, "%s", error);
-    return address;
 }
 
 void failover_play_check(struct failover_player *player)
@@ -56,21 +44,23 @@ static struct failover_watched *find(struct failover_player *player, const char 
     return NULL;
 }
 
-void failover_play_start(struct failover_player *player, size_t capacity)
+struct failover_player failover_play_start(size_t capacity)
 {
-    *player = (struct failover_player){.failover_log = failover_log_new(capacity),
-                                       .invariant = {.capacity = capacity}};
+    struct failover_player player = {.failover_log = failover_log_new(capacity),
+                                     .invariant = {.capacity = capacity}};
+
     for (size_t i = 0; i < 2; i++) {
-        struct failover_watched *watched = &player->watched[i];
+        struct failover_watched *watched = &player.watched[i];
 
         snprintf(watched->name, sizeof(watched->name), "%s", i == 0 ? "mymaster" : "other");
-        watched->published = address_of(i == 0 ? "7200" : "7203");
-        watched->record = failover_log_watch(player->failover_log, watched->name, 0);
-        failover_log_published(player->failover_log, watched->record, NULL, &watched->published, 0,
-                               true, false, failover_play_time(player));
-        failover_log_state(player->failover_log, watched->record, &watched->published, MASTER_OK,
-                           failover_play_time(player));
+        watched->published = recording_address(i == 0 ? "7200" : "7203");
+        watched->record = failover_log_watch(player.failover_log, watched->name, 0);
+        failover_log_published(watched->record, NULL, &watched->published, 0, true, false,
+                               failover_play_time(&player));
+        failover_log_state(watched->record, &watched->published, MASTER_OK,
+                           failover_play_time(&player));
     }
+    return player;
 }
 
 void failover_play_stop(struct failover_player *player)
@@ -98,40 +88,36 @@ static void play_own(struct failover_player *player, const char *what)
 
     cr_assert(n >= 2 && watched, "%s", what);
     if (strcmp(verb, "good") == 0 || strcmp(verb, "lost") == 0 || strcmp(verb, "alive") == 0) {
-        failover_log_checked(player->failover_log, watched->record,
-                             *verb == 'g'   ? TIMELINE_GOOD
-                             : *verb == 'l' ? TIMELINE_BAD
-                                            : TIMELINE_ALIVE,
+        failover_log_checked(watched->record,
+                             *verb == 'g'   ? FAILOVER_CHECK_GOOD
+                             : *verb == 'l' ? FAILOVER_CHECK_BAD
+                                            : FAILOVER_CHECK_ALIVE,
                              failover_play_time(player));
     } else if (strcmp(verb, "restarted") == 0) {
-        failover_log_restarted(player->failover_log, watched->record, failover_play_time(player));
+        failover_log_restarted(watched->record, failover_play_time(player));
     } else if (strcmp(verb, "state") == 0) {
-        failover_log_state(player->failover_log, watched->record, &watched->published,
-                           state_of(rest), failover_play_time(player));
+        failover_log_state(watched->record, &watched->published, state_of(rest),
+                           failover_play_time(player));
     } else {
         bool adopted = strcmp(verb, "adopted") == 0;
         struct address from = watched->published;
 
         cr_assert(adopted || strcmp(verb, "published") == 0, "%s", what);
-        watched->published = address_of(rest);
-        failover_log_published(player->failover_log, watched->record, &from, &watched->published,
-                               strtoll(more, NULL, 10), true, adopted, failover_play_time(player));
-        failover_log_state(player->failover_log, watched->record, &watched->published, MASTER_OK,
+        watched->published = recording_address(rest);
+        failover_log_published(watched->record, &from, &watched->published, strtoll(more, NULL, 10),
+                               true, adopted, failover_play_time(player));
+        failover_log_state(watched->record, &watched->published, MASTER_OK,
                            failover_play_time(player));
     }
 }
 
 static void play_event(struct failover_player *player, const char *who, const char *what)
 {
-    const char *blank = strchr(what, ' ');
-    size_t channel_len = blank ? (size_t)(blank - what) : strlen(what);
-    const char *payload = blank ? blank + 1 : "";
     struct sentinel_event event;
     enum failover_log_signal signal;
     struct failover_watched *watched;
 
-    cr_assert_eq(sentinel_parse_event(what, channel_len, payload, strlen(payload), &event), 0, "%s",
-                 what);
+    recording_event(what, &event);
     if (!failover_recorder_signal(&event, &signal)) {
         return;
     }
@@ -152,64 +138,35 @@ static void play_event(struct failover_player *player, const char *who, const ch
         failover_play_time(player));
 }
 
-void failover_play_line(struct failover_player *player, const char *line)
+static void play_line(void *data, int64_t ms, const char *who, const char *what)
 {
-    char who[32];
-    long long ms;
-    int used = 0;
+    struct failover_player *player = data;
+    struct failover_log_event of_mymaster = {.master = player->watched[0].record, .sentinel = who};
 
-    if (*line == '#' || *line == '\0') {
-        return;
-    }
-    cr_assert_eq(sscanf(line, "%lld %31s %n", &ms, who, &used), 2, "%s", line);
     failover_play_to(player, ms);
     if (strcmp(who, "-") == 0) {
-        play_own(player, line + used);
-    } else if (strncmp(line + used, "row ", 4) ==
-               0) { /* its row has force_failover, or a failover under way */
-        failover_log_hear(player->failover_log,
-                          &(struct failover_log_event){
-                              .signal = line[used + 4] == 'f' ? TIMELINE_FORCED : TIMELINE_BUSY,
-                              .master = player->watched[0].record,
-                              .sentinel = who},
-                          failover_play_time(player));
-    } else if (strcmp(line + used, "lost") == 0) { /* its link */
-        failover_log_hear(player->failover_log,
-                          &(struct failover_log_event){.signal = TIMELINE_LOST,
-                                                       .master = player->watched[0].record,
-                                                       .sentinel = who},
-                          failover_play_time(player));
+        play_own(player, what);
+    } else if (strncmp(what, "row ", 4) == 0) {
+        /* its row has force_failover, or a failover under way */
+        of_mymaster.signal = what[4] == 'f' ? FAILOVER_SIGNAL_FORCED : FAILOVER_SIGNAL_BUSY;
+        failover_log_hear(player->failover_log, &of_mymaster, failover_play_time(player));
+    } else if (strcmp(what, "lost") == 0) { /* its link */
+        of_mymaster.signal = FAILOVER_SIGNAL_LOST;
+        failover_log_hear(player->failover_log, &of_mymaster, failover_play_time(player));
     } else {
-        play_event(player, who, line + used);
+        play_event(player, who, what);
     }
     failover_play_check(player);
 }
 
 void failover_play(struct failover_player *player, const char *lines)
 {
-    while (*lines) {
-        char line[512];
-        size_t len = strcspn(lines, "\n");
-
-        snprintf(line, sizeof(line), "%.*s", (int)len, lines);
-        failover_play_line(player, line);
-        lines += len + (lines[len] == '\n');
-    }
+    recording_play(lines, play_line, player);
 }
 
 void failover_play_file(struct failover_player *player, const char *name)
 {
-    char path[160], line[512];
-    FILE *file;
-
-    snprintf(path, sizeof(path), "tests/sim/recordings/failover-%s.txt", name);
-    file = fopen(path, "r");
-    cr_assert_not_null(file, "%s", path);
-    while (fgets(line, sizeof(line), file)) {
-        line[strcspn(line, "\n")] = '\0';
-        failover_play_line(player, line);
-    }
-    (void)fclose(file);
+    recording_play_file(name, play_line, player);
 }
 
 static void tell(struct failover_player *player, const char *format, ...)

@@ -1,17 +1,16 @@
 /*
- * The failover log of failovers, fed with what real Sentinels said (recordings/failover-*.txt:
- * milliseconds, who, channel and payload; Redis 7.0.15, down-after-milliseconds 1000) and with
- * streams written by hand where nothing real says them. A line whose speaker is `-` is what the
- * watcher itself sees: `NAME good`, `lost`, `state ok`, `published ADDRESS EPOCH`. The events take
- * the way that they take in the daemon: parser, then src/watcher/failover_recorder.c's table.
+ * The failover log of failovers, fed with recordings and, where nothing real says them, with
+ * streams written by hand. What the watcher itself sees: `NAME good`, `lost`, `state ok`,
+ * `published ADDRESS EPOCH`. The events take the way that they take in the daemon: parser, then
+ * src/watcher/failover_recorder.c's table.
  */
 #ifndef BELLWETHER_TESTS_SIM_FAILOVER_LOG_PLAYER_H
 #define BELLWETHER_TESTS_SIM_FAILOVER_LOG_PLAYER_H
 
 #include <criterion/criterion.h>
 
-#include "bellwether/sentinel/event.h"
-#include "timeline_invariant.h"
+#include "failover_log_invariant.h"
+#include "recording.h"
 #include "watcher/failover_recorder.h"
 
 #define WALL_MS INT64_C(1795348800000)
@@ -36,12 +35,11 @@ void failover_play_check(struct failover_player *player);
 /** Time goes on, with a tick at each time that the failover log asks for. */
 void failover_play_to(struct failover_player *player, int64_t to_ms);
 /** Two masters are watched and served, `mymaster` at 7200 and `other` at 7203. */
-void failover_play_start(struct failover_player *player, size_t capacity);
+struct failover_player failover_play_start(size_t capacity);
 void failover_play_stop(struct failover_player *player);
-void failover_play_line(struct failover_player *player, const char *line);
 /** Lines of a stream. */
 void failover_play(struct failover_player *player, const char *lines);
-/** One of recordings/failover-*.txt. */
+/** One of recordings/. */
 void failover_play_file(struct failover_player *player, const char *name);
 /**
  * "mymaster crash switched 7200>7202 epoch 1 by 7210 from 203 to 2474 gap 2419: suspected 0 sdown
@@ -65,7 +63,7 @@ const char *failover_story(struct failover_player *player);
     Test(sim_failover_log, what) \
     { \
         struct failover_player player; \
-        failover_play_start(&player, 64); \
+        player = failover_play_start(64); \
         failover_play(&player, lines); \
         if ((until_ms) > player.now_ms) \
             failover_play_to(&player, until_ms); \

@@ -10,11 +10,8 @@
 
 struct endpoint fence_node_at(const char *text)
 {
-    struct address address;
-    char error[160], full[300];
+    struct address address = recording_address(text);
 
-    snprintf(full, sizeof(full), "%s%s", strchr(text, ':') ? "" : "127.0.0.1:", text);
-    cr_assert_eq(address_parse(full, 0, &address, error, sizeof(error)), 0, "%s", error);
     return endpoint_from_address(&address);
 }
 
@@ -96,14 +93,15 @@ void fence_play_to(struct fence_player *player, int64_t to_ms)
     player->now_ms = to_ms;
 }
 
-void fence_play_start(struct fence_player *player, int64_t timeout_ms)
+struct fence_player fence_play_start(int64_t timeout_ms)
 {
+    struct fence_player player = {.shown = FENCE_DOWN};
     struct fence_config config = {.timeout_ms = timeout_ms, .verify_timeout_ms = 500};
     struct endpoint published = fence_node_at("7200");
 
-    *player = (struct fence_player){.shown = FENCE_DOWN};
-    fence_init(&player->guard, &config);
-    fence_publish(&player->guard, &published, BOOT_MS);
+    fence_init(&player.guard, &config);
+    fence_publish(&player.guard, &published, BOOT_MS);
+    return player;
 }
 
 static void play_own(struct fence_player *player, const char *what)
@@ -131,15 +129,11 @@ static void play_own(struct fence_player *player, const char *what)
 
 static void play_event(struct fence_player *player, const char *who, const char *what)
 {
-    const char *blank = strchr(what, ' ');
-    size_t channel_len = blank ? (size_t)(blank - what) : strlen(what);
-    const char *payload = blank ? blank + 1 : "";
     struct sentinel_event event;
     struct fence_event said = {.leader = who, .failover_timeout_ms = 20000};
     struct endpoint old, node;
 
-    cr_assert_eq(sentinel_parse_event(what, channel_len, payload, strlen(payload), &event), 0, "%s",
-                 what);
+    recording_event(what, &event);
     if (strcmp(event.master, "mymaster") != 0 || !fence_driver_signal(&event, &said.signal)) {
         return;
     }
@@ -157,50 +151,27 @@ static void play_event(struct fence_player *player, const char *who, const char 
     fence_hear(&player->guard, &said, BOOT_MS + player->now_ms);
 }
 
-static void play_line(struct fence_player *player, const char *line)
+static void play_line(void *data, int64_t ms, const char *who, const char *what)
 {
-    char who[32];
-    long long ms;
-    int used = 0;
+    struct fence_player *player = data;
 
-    if (*line == '#' || *line == '\0') {
-        return;
-    }
-    cr_assert_eq(sscanf(line, "%lld %31s %n", &ms, who, &used), 2, "%s", line);
     fence_play_to(player, ms);
     if (strcmp(who, "-") == 0) {
-        play_own(player, line + used);
+        play_own(player, what);
     } else {
-        play_event(player, who, line + used);
+        play_event(player, who, what);
     }
     fence_play_follow(player);
 }
 
 void fence_play(struct fence_player *player, const char *lines)
 {
-    while (*lines) {
-        char line[512];
-        size_t len = strcspn(lines, "\n");
-
-        snprintf(line, sizeof(line), "%.*s", (int)len, lines);
-        play_line(player, line);
-        lines += len + (lines[len] == '\n');
-    }
+    recording_play(lines, play_line, player);
 }
 
 void fence_play_file(struct fence_player *player, const char *name)
 {
-    char path[160], line[512];
-    FILE *file;
-
-    snprintf(path, sizeof(path), "tests/sim/recordings/%s.txt", name);
-    file = fopen(path, "r");
-    cr_assert(file, "%s can't be read", path);
-    while (fgets(line, sizeof(line), file)) {
-        line[strcspn(line, "\n")] = '\0';
-        play_line(player, line);
-    }
-    fclose(file);
+    recording_play_file(name, play_line, player);
 }
 
 void fence_expect_told(const struct fence_player *player, const char *told)

@@ -1,17 +1,14 @@
 /*
- * The fence, fed with what real Sentinels said (recordings/failover-*.txt) and with streams written
- * by hand where nothing real says them. A line is milliseconds, who, channel and payload, and takes
- * the way that it takes in the daemon: parser, then src/watcher/fence_driver.c's table. A line
- * whose speaker is `-` is what the watcher itself sees: `mymaster published ADDRESS EPOCH`, `gap`,
- * and, for the tests alone, what a node says from then on when it is asked: `7202 says master`.
+ * The fence, fed with recordings and, where nothing real says them, with streams written by hand.
+ * The events take the way that they take in the daemon: parser, then src/watcher/fence_driver.c's
+ * table. What the watcher itself sees: `mymaster published ADDRESS EPOCH`, `gap`, and, for the
+ * tests alone, what a node says from then on when it is asked: `7202 says master`.
  */
 #ifndef BELLWETHER_TESTS_SIM_FENCE_PLAYER_H
 #define BELLWETHER_TESTS_SIM_FENCE_PLAYER_H
 
-#include "bellwether/sentinel/event.h"
+#include "recording.h"
 #include "watcher/fence_driver.h"
-
-#define BOOT_MS INT64_C(50000)
 
 #define NODES 8
 
@@ -29,14 +26,13 @@ struct fence_player {
     char told[2048];
 };
 
-/** @param text PORT or HOST:PORT. */
 struct endpoint fence_node_at(const char *text);
 /** What the owner does after every call. */
 void fence_play_follow(struct fence_player *player);
 /** Time goes on. */
 void fence_play_to(struct fence_player *player, int64_t to_ms);
 /** 7200 is published, and no fence is up. */
-void fence_play_start(struct fence_player *player, int64_t timeout_ms);
+struct fence_player fence_play_start(int64_t timeout_ms);
 /** Lines of a stream. */
 void fence_play(struct fence_player *player, const char *lines);
 /** One of recordings/. */

@@ -6,7 +6,6 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "failover_log_player.h"
 
@@ -215,10 +214,10 @@ Test(sim_failover_log, generated)
     for (uint32_t seed = 1; seed <= TALES; seed++) {
         struct failover_player player;
 
-        failover_play_start(&player, 64);
+        player = failover_play_start(64);
         tale_make(tale, seed);
         for (size_t i = 0; i < tale->n; i++) {
-            failover_play_line(&player, tale->events[i].line);
+            failover_play(&player, tale->events[i].line);
         }
         failover_play_to(&player, player.now_ms + 200000);
         finished += tale_check(tale, &player, seed);

@@ -84,16 +84,15 @@ STORY_TEST(
 
 Test(sim_failover_log, started_in_the_middle)
 {
-    struct failover_player player;
+    struct failover_player player = failover_play_start(64);
     struct failover_watched *mine;
 
-    failover_play_start(&player, 64);
     mine = &player.watched[0];
-    failover_log_forget(player.failover_log, mine->record, failover_play_time(&player));
+    failover_log_forget(mine->record, failover_play_time(&player));
     mine->record = failover_log_watch(player.failover_log, "mymaster", 0);
     failover_play(&player, "100 7210 +selected-slave" REPLICA);
-    failover_log_published(player.failover_log, mine->record, NULL, &mine->published, 0, true,
-                           false, failover_play_time(&player));
+    failover_log_published(mine->record, NULL, &mine->published, 0, true, false,
+                           failover_play_time(&player));
     failover_play(&player, "100 - mymaster state ok\n200 7210 +promoted-slave" REPLICA
                            "201 - mymaster published 7201 1\n300 7210 +failover-end" MASTER);
     EXPECT_STORY(&player,

@@ -12,10 +12,9 @@ TestSuite(sim_failover_log, .timeout = 20);
 
 Test(sim_failover_log, crash)
 {
-    struct failover_player player;
+    struct failover_player player = failover_play_start(64);
 
-    failover_play_start(&player, 64);
-    failover_play_file(&player, "crash");
+    failover_play_file(&player, "failover-crash");
     EXPECT_STORY(
         &player,
         "mymaster crash switched 7200>7202 epoch 1 by 7210 from 203 to 2474 gap 2419: "
@@ -27,10 +26,9 @@ Test(sim_failover_log, crash)
 
 Test(sim_failover_log, manual)
 {
-    struct failover_player player;
+    struct failover_player player = failover_play_start(64);
 
-    failover_play_start(&player, 64);
-    failover_play_file(&player, "manual");
+    failover_play_file(&player, "failover-manual");
     EXPECT_STORY(&player,
                  "mymaster manual switched 7200>7202 epoch 1 by 7210 from 188 to 1364 gap 0: "
                  "elected 0 selected 101 promoting 101 promoted 1056 published 1061 finished 1120");
@@ -39,10 +37,9 @@ Test(sim_failover_log, manual)
 
 Test(sim_failover_log, aborted_and_repeated)
 {
-    struct failover_player player;
+    struct failover_player player = failover_play_start(64);
 
-    failover_play_start(&player, 64);
-    failover_play_file(&player, "repeated");
+    failover_play_file(&player, "failover-repeated");
     EXPECT_STORY(
         &player,
         "mymaster crash switched 7200>7201 epoch 2 by 7211 from 9516 to 10897 gap 9775: "
@@ -54,10 +51,9 @@ Test(sim_failover_log, aborted_and_repeated)
 
 Test(sim_failover_log, simultaneous)
 {
-    struct failover_player player;
+    struct failover_player player = failover_play_start(64);
 
-    failover_play_start(&player, 64);
-    failover_play_file(&player, "simultaneous");
+    failover_play_file(&player, "failover-simultaneous");
     failover_play_to(&player, 100000);
     EXPECT_STORY(
         &player,
@@ -72,10 +68,9 @@ Test(sim_failover_log, simultaneous)
 
 Test(sim_failover_log, no_quorum)
 {
-    struct failover_player player;
+    struct failover_player player = failover_play_start(64);
 
-    failover_play_start(&player, 64);
-    failover_play_file(&player, "no-quorum");
+    failover_play_file(&player, "failover-no-quorum");
     EXPECT_STORY(&player, "mymaster crash recovered 7200>0 from 1198 to 15227 gap 14218: "
                           "suspected 0 sdown 1077");
     cr_assert_eq(player.invariant.n_resolved, 0, "all was known at its end");
@@ -84,10 +79,9 @@ Test(sim_failover_log, no_quorum)
 
 Test(sim_failover_log, tilt)
 {
-    struct failover_player player;
+    struct failover_player player = failover_play_start(64);
 
-    failover_play_start(&player, 64);
-    failover_play_file(&player, "tilt");
+    failover_play_file(&player, "failover-tilt");
     failover_play_to(&player, 40000);
     EXPECT_STORY(&player, "mymaster crash unattended(tilt) 7200>0 from 2505 to ? gap ?: "
                           "suspected 0 sdown 1055");

@@ -78,9 +78,8 @@ STORY_TEST(promoted_where_nobody_can_follow, 200000,
 
 Test(sim_failover_log, ring_overflows)
 {
-    struct failover_player player;
+    struct failover_player player = failover_play_start(3);
 
-    failover_play_start(&player, 3);
     for (int i = 0; i < 5; i++) {
         char lines[256];
 
@@ -102,10 +101,9 @@ Test(sim_failover_log, ring_overflows)
 
 Test(sim_failover_log, open_entry_leaves_the_ring)
 {
-    struct failover_player player;
+    struct failover_player player = failover_play_start(1);
     struct failovers *list;
 
-    failover_play_start(&player, 1);
     failover_play(
         &player,
         "100 - mymaster good\n100 - other good\n200 - mymaster lost\n201 - mymaster state down\n"
@@ -125,11 +123,10 @@ Test(sim_failover_log, open_entry_leaves_the_ring)
 
 Test(sim_failover_log, master_is_watched_no_longer)
 {
-    struct failover_player player;
+    struct failover_player player = failover_play_start(64);
 
-    failover_play_start(&player, 64);
     failover_play(&player, DOWN "1310 7210 +try-failover" MASTER);
-    failover_log_forget(player.failover_log, player.watched[0].record, failover_play_time(&player));
+    failover_log_forget(player.watched[0].record, failover_play_time(&player));
     failover_play_check(&player);
     EXPECT_STORY(&player, "mymaster crash aborted(not_elected) 7200>0 from 200 to 1310 gap ?: "
                           "suspected 0 sdown 1000 odown 1100");

@@ -14,9 +14,8 @@ TestSuite(sim_fence, .timeout = 20);
 
 Test(sim_fence, crash)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(3000);
 
-    fence_play_start(&player, 3000);
     fence_play_file(&player, "failover-crash");
     fence_expect_told(
         &player,
@@ -27,9 +26,8 @@ Test(sim_fence, crash)
 
 Test(sim_fence, manual)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(3000);
 
-    fence_play_start(&player, 3000);
     fence_play_file(&player, "failover-manual");
     fence_expect_told(
         &player,
@@ -41,13 +39,12 @@ Test(sim_fence, manual)
 
 Test(sim_fence, manual_and_nothing_is_published)
 {
-    struct fence_player player;
-
     /*
      * Its end and its own +switch-master do not lower the fence: only the publication does, or the
      * question.
      */
-    fence_play_start(&player, 3000);
+    struct fence_player player = fence_play_start(3000);
+
     fence_play(&player,
                ELECTED(244, 7210) SELECTED(345, 7210) SENDING(345, 7210) WAITING(
                    401, 7210) "1364 7210 +failover-end " MASTER
@@ -62,9 +59,8 @@ Test(sim_fence, manual_and_nothing_is_published)
 
 Test(sim_fence, aborted_then_repeated)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(3000);
 
-    fence_play_start(&player, 3000);
     fence_play_file(&player, "failover-repeated");
     fence_expect_told(
         &player,
@@ -74,9 +70,8 @@ Test(sim_fence, aborted_then_repeated)
 
 Test(sim_fence, no_quorum_and_tilt)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(3000);
 
-    fence_play_start(&player, 3000);
     fence_play_file(&player, "failover-no-quorum");
     fence_play_file(&player, "failover-tilt");
     fence_expect_told(&player, "");
@@ -86,9 +81,8 @@ Test(sim_fence, no_quorum_and_tilt)
 
 Test(sim_fence, elected_and_never_heard_of_again)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(3000);
 
-    fence_play_start(&player, 3000);
     fence_play(&player, ELECTED(100, 7210) "9000 - nothing\n");
     fence_expect_told(
         &player, "100 up (a leader was elected), 3100 down (time-out, and no replica was chosen)");
@@ -98,9 +92,8 @@ Test(sim_fence, elected_and_never_heard_of_again)
 
 Test(sim_fence, each_word_gives_it_time_again)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(1000);
 
-    fence_play_start(&player, 1000);
     fence_play(&player, ELECTED(0, 7210) SELECTED(900, 7210) SENDING(1800, 7210)
                             WAITING(2700, 7210) "3600 - mymaster published 127.0.0.1:7202 1\n");
     fence_expect_told(
@@ -111,10 +104,9 @@ Test(sim_fence, each_word_gives_it_time_again)
 
 Test(sim_fence, the_link_of_the_chosen_replica_is_down)
 {
-    struct fence_player player;
-
     /* The leader waits for the link; writes go on meanwhile, and stop again with its next word. */
-    fence_play_start(&player, 3000);
+    struct fence_player player = fence_play_start(3000);
+
     fence_play(&player,
                "0 - 7202 says replica\n" ELECTED(100, 7210) SELECTED(200, 7210) SENDING(200, 7210)
                    WAITING(14000, 7210) "14900 - mymaster published 127.0.0.1:7202 1\n");
@@ -127,9 +119,8 @@ Test(sim_fence, the_link_of_the_chosen_replica_is_down)
 
 Test(sim_fence, the_leader_gives_up_waiting_for_the_link)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(3000);
 
-    fence_play_start(&player, 3000);
     fence_play(&player, "0 - 7202 says refused\n" ELECTED(100, 7210) SELECTED(200, 7210) SENDING(
                             200, 7210) ABORTED(20300, 7210, "slave-timeout") "60000 - nothing\n");
     fence_expect_told(&player, "100 up (a leader was elected), "
@@ -142,13 +133,12 @@ Test(sim_fence, the_leader_gives_up_waiting_for_the_link)
 
 Test(sim_fence, told_and_hung_and_promoted_much_later)
 {
-    struct fence_player player;
-
     /*
      * SLAVEOF NO ONE waits in the socket of a replica that is frozen; nobody says anything when it
      * goes on.
      */
-    fence_play_start(&player, 3000);
+    struct fence_player player = fence_play_start(3000);
+
     fence_play(
         &player,
         "0 - 7202 says nothing\n" ELECTED(100, 7210) SELECTED(200, 7210) SENDING(200, 7210) WAITING(
@@ -165,13 +155,12 @@ Test(sim_fence, told_and_hung_and_promoted_much_later)
 
 Test(sim_fence, promoted_and_its_leader_cannot_see_it)
 {
-    struct fence_player player;
-
     /*
      * It was told, then the leader lost its link to it: it outlasts the time-out, until the leader
      * gives up.
      */
-    fence_play_start(&player, 3000);
+    struct fence_player player = fence_play_start(3000);
+
     fence_play(&player, ELECTED(100, 7210) SELECTED(200, 7210) SENDING(200, 7210) WAITING(250, 7210)
                             ABORTED(20300, 7210, "slave-timeout"));
     fence_expect_told(
@@ -181,10 +170,9 @@ Test(sim_fence, promoted_and_its_leader_cannot_see_it)
 
 Test(sim_fence, an_answer_from_before_the_last_word)
 {
-    struct fence_player player;
-
     /* Asked at 1100; what it says of that moment is no answer to what was said at 1101. */
-    fence_play_start(&player, 1000);
+    struct fence_player player = fence_play_start(1000);
+
     fence_play(&player, "0 - 7202 says refused\n" SELECTED(100, 7210)
                             WAITING(1101, 7210) "2100 - nothing\n");
     fence_expect_told(&player, "100 up (a replica was chosen), 1101 promoting");
@@ -195,9 +183,8 @@ Test(sim_fence, an_answer_from_before_the_last_word)
 
 Test(sim_fence, a_replica_that_hangs_up_is_asked_again_at_once)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(1000);
 
-    fence_play_start(&player, 1000);
     fence_play(
         &player,
         "0 - 7202 says closed\n" ELECTED(0, 7210) SELECTED(
@@ -205,7 +192,7 @@ Test(sim_fence, a_replica_that_hangs_up_is_asked_again_at_once)
     fence_expect_told(
         &player,
         "0 up (a leader was elected), 1118 promoting, 3000 down (a new master was published)");
-    fence_play_start(&player, 1000);
+    player = fence_play_start(1000);
     fence_play(&player,
                "0 - 7202 says closed\n" ELECTED(0, 7210) SELECTED(0, 7210) "1700 - nothing\n");
     cr_expect_eq(player.shown, FENCE_DOWN, "only as long as an answer may take: %s", player.told);
@@ -215,10 +202,9 @@ Test(sim_fence, a_replica_that_hangs_up_is_asked_again_at_once)
 
 Test(sim_fence, gap)
 {
-    struct fence_player player;
-
     /* Still under way: held. */
-    fence_play_start(&player, 3000);
+    struct fence_player player = fence_play_start(3000);
+
     fence_play(
         &player,
         ELECTED(100, 7210) SELECTED(200, 7210) WAITING(
@@ -228,18 +214,18 @@ Test(sim_fence, gap)
         "100 up (a leader was elected), 250 promoting, 2600 down (a new master was published)");
     cr_expect_eq(player.questions, 1);
     /* Aborted meanwhile, perhaps. */
-    fence_play_start(&player, 3000);
+    player = fence_play_start(3000);
     fence_play(&player, "0 - 7202 says replica\n" ELECTED(100, 7210)
                             SELECTED(200, 7210) "2300 - gap\n2400 - nothing\n");
     fence_expect_told(&player, "100 up (a leader was elected), "
                                "2303 down (time-out, and the chosen replica does not say master)");
     /* Nobody to ask. */
-    fence_play_start(&player, 3000);
+    player = fence_play_start(3000);
     fence_play(&player, ELECTED(100, 7210) "2300 - gap\n");
     fence_expect_told(
         &player, "100 up (a leader was elected), 2300 down (time-out, and no replica was chosen)");
     /* An answer to a question from before it. */
-    fence_play_start(&player, 1000);
+    player = fence_play_start(1000);
     fence_play(&player, ELECTED(100, 7210) SELECTED(200, 7210) "1201 - gap\n");
     cr_expect_eq(player.questions, 2, "%u", player.questions);
     cr_expect_eq(player.shown, FENCE_UP);
@@ -247,10 +233,9 @@ Test(sim_fence, gap)
 
 Test(sim_fence, gap_while_a_question_is_out)
 {
-    struct fence_player player;
-
     /* Its time was over during the gap, which is not the replica's fault. */
-    fence_play_start(&player, 1000);
+    struct fence_player player = fence_play_start(1000);
+
     fence_play(&player, SELECTED(100, 7210) "1100 - nothing\n");
     cr_assert(player.asked);
     player.now_ms = 5000;
@@ -267,10 +252,9 @@ Test(sim_fence, gap_while_a_question_is_out)
 
 Test(sim_fence, the_chosen_replica_has_to_be_looked_up)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(1000);
     struct endpoint node = fence_node_at("7202"), master = fence_node_at("7200");
 
-    fence_play_start(&player, 1000);
     fence_hear(&player.guard, &(struct fence_event){.signal = FENCE_SAYS_CHOSEN, .leader = "7210"},
                BOOT_MS);
     fence_play_follow(&player);
@@ -288,7 +272,7 @@ Test(sim_fence, the_chosen_replica_has_to_be_looked_up)
     cr_expect_null(fence_chosen(&player.guard));
     fence_publish(&player.guard, &master, BOOT_MS + 1500);
     cr_expect_eq(player.guard.state, FENCE_UP, "it is published already");
-    fence_play_start(&player, 1000);
+    player = fence_play_start(1000);
     fence_hear(&player.guard, &(struct fence_event){.signal = FENCE_SAYS_CHOSEN, .leader = "7210"},
                BOOT_MS);
     fence_name(&player.guard, "7210", &master, BOOT_MS);
@@ -352,7 +336,7 @@ Test(sim_fence, whatever_is_said)
         struct fence_player player;
         int64_t heard_ms;
 
-        fence_play_start(&player, 1000);
+        player = fence_play_start(1000);
         for (int i = 0; i < 100; i++) {
             enum fence was = player.shown;
 

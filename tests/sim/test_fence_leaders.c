@@ -12,9 +12,8 @@
 
 Test(sim_fence, leader_killed_before_the_promotion)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(3000);
 
-    fence_play_start(&player, 3000);
     fence_play(&player, "0 - 7202 says replica\n" ELECTED(100, 7210) SELECTED(200, 7210)
                             SENDING(200, 7210) "60000 - nothing\n");
     fence_expect_told(&player, "100 up (a leader was elected), "
@@ -24,13 +23,12 @@ Test(sim_fence, leader_killed_before_the_promotion)
 
 Test(sim_fence, leader_killed_after_the_promotion)
 {
-    struct fence_player player;
-
     /*
      * Held for as long as the replica says master; the others turn it back, and writes go on where
      * they are kept.
      */
-    fence_play_start(&player, 3000);
+    struct fence_player player = fence_play_start(3000);
+
     fence_play(&player, ELECTED(100, 7210) SELECTED(200, 7210) SENDING(200, 7210)
                             WAITING(250, 7210) "9000 - 7202 says replica\n11000 - nothing\n");
     cr_expect(strstr(player.told, "100 up (a leader was elected), 250 promoting, 9") == player.told,
@@ -48,10 +46,9 @@ Test(sim_fence, leader_killed_after_the_promotion)
 
 Test(sim_fence, leader_killed_and_the_replica_stays_a_master)
 {
-    struct fence_player player;
-
     /* A lone Sentinel: nobody turns it back. Writers do not wait for ever. */
-    fence_play_start(&player, 3000);
+    struct fence_player player = fence_play_start(3000);
+
     fence_play(&player, ELECTED(100, 7210) SELECTED(200, 7210) SENDING(200, 7210)
                             WAITING(250, 7210) "100000 - nothing\n");
     fence_expect_told(
@@ -64,9 +61,8 @@ Test(sim_fence, leader_killed_and_the_replica_stays_a_master)
 
 Test(sim_fence, an_abort_by_somebody_else)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(3000);
 
-    fence_play_start(&player, 3000);
     fence_play(&player, ELECTED(100, 7210) SELECTED(200, 7210) ABORTED(300, 7211, "not-elected")
                             ABORTED(310, 7212, "slave-timeout") WAITING(400, 7210)
                                 ABORTED(500, 7210, "slave-timeout"));
@@ -79,9 +75,8 @@ Test(sim_fence, an_abort_by_somebody_else)
 
 Test(sim_fence, coordinated_and_the_master_cannot_be_told)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(3000);
 
-    fence_play_start(&player, 3000);
     fence_play(&player, "0 - 7202 says replica\n" ELECTED(100, 7210) SELECTED(200, 7210)
                             SENDING(200, 7210) ABORTED(1300, 7210, "master-timeout"));
     fence_expect_told(&player,
@@ -97,9 +92,8 @@ Test(sim_fence, coordinated_and_the_master_cannot_be_told)
 
 Test(sim_fence, coordinated_and_the_replica_takes_long)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(1000);
 
-    fence_play_start(&player, 1000);
     fence_play(&player, CATCHING_UP TOLD(300) "9000 - nothing\n");
     cr_expect_eq(player.shown, FENCE_PROMOTING, "%s", player.told);
     cr_expect_gt(player.questions, 3);
@@ -111,9 +105,8 @@ Test(sim_fence, coordinated_and_the_replica_takes_long)
 
 Test(sim_fence, coordinated_and_the_replica_hangs)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(1000);
 
-    fence_play_start(&player, 1000);
     fence_play(&player, CATCHING_UP WAITING(300, 7210) "300 - 7202 says nothing\n" ABORTED(
                             9000, 7210, "slave-timeout"));
     fence_expect_told(
@@ -123,9 +116,8 @@ Test(sim_fence, coordinated_and_the_replica_hangs)
 
 Test(sim_fence, coordinated_and_the_master_is_not_told_yet)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(1000);
 
-    fence_play_start(&player, 1000);
     fence_play(&player, CATCHING_UP "3000 - nothing\n");
     fence_expect_told(&player, "100 up (a leader was elected), "
                                "1203 down (time-out, and the chosen replica does not say master)");
@@ -133,9 +125,8 @@ Test(sim_fence, coordinated_and_the_master_is_not_told_yet)
 
 Test(sim_fence, coordinated_and_its_leader_is_gone)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(1000);
 
-    fence_play_start(&player, 1000);
     fence_play(&player, CATCHING_UP TOLD(300) "100000 - nothing\n");
     fence_expect_told(
         &player,
@@ -147,9 +138,8 @@ Test(sim_fence, coordinated_and_its_leader_is_gone)
 
 Test(sim_fence, two_leaders_at_once)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(3000);
 
-    fence_play_start(&player, 3000);
     fence_play(&player, ELECTED(100, 7210) ELECTED(120, 7211) SELECTED(200, 7210)
                             WAITING(300, 7210) "310 7211 +selected-slave " OTHER_REPLICA ABORTED(
                                 400, 7210, "slave-timeout") ABORTED(700, 7211, "slave-timeout"));
@@ -160,9 +150,8 @@ Test(sim_fence, two_leaders_at_once)
 
 Test(sim_fence, the_later_of_two_leaders_promotes)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(3000);
 
-    fence_play_start(&player, 3000);
     fence_play(&player, ELECTED(100, 7210) ELECTED(120, 7211) WAITING(300, 7211) ABORTED(
                             400, 7211, "slave-timeout") ABORTED(700, 7210, "slave-timeout"));
     fence_expect_told(
@@ -172,9 +161,8 @@ Test(sim_fence, the_later_of_two_leaders_promotes)
 
 Test(sim_fence, two_silent_leaders_are_both_asked_for)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(1000);
 
-    fence_play_start(&player, 1000);
     fence_play(&player,
                "0 - 7202 says nothing\n0 - 7201 says master\n" SELECTED(
                    100, 7210) "110 7211 +selected-slave " OTHER_REPLICA "5000 - nothing\n");
@@ -185,9 +173,8 @@ Test(sim_fence, two_silent_leaders_are_both_asked_for)
 
 Test(sim_fence, more_leaders_than_there_is_room_for)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(1000);
 
-    fence_play_start(&player, 1000);
     fence_play(&player, ELECTED(1, 7211) ELECTED(2, 7212) ELECTED(3, 7213) ELECTED(4, 7214)
                             ELECTED(5, 7215) ELECTED(6, 7216) ABORTED(7, 7211, "slave-timeout")
                                 ABORTED(7, 7216, "slave-timeout") ABORTED(7, 7215, "slave-timeout")
@@ -199,9 +186,8 @@ Test(sim_fence, more_leaders_than_there_is_room_for)
 
 Test(sim_fence, it_is_reset_or_removed_in_the_middle)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(3000);
 
-    fence_play_start(&player, 3000);
     fence_play(&player,
                ELECTED(100, 7210) SELECTED(200, 7210) "250 7210 +reset-master " MASTER ELECTED(
                    1000, 7210) "1100 7210 -monitor " MASTER);
@@ -214,9 +200,8 @@ Test(sim_fence, it_is_reset_or_removed_in_the_middle)
 
 Test(sim_fence, a_failover_away_from_another_master)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(3000);
 
-    fence_play_start(&player, 3000);
     fence_play(
         &player,
         "100 7210 +elected-leader master mymaster 127.0.0.1 7203\n"
@@ -244,11 +229,10 @@ Test(sim_fence, before_anything_is_published)
 
 Test(sim_fence, a_sentinel_that_goes_on_and_on)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(3000);
     char lines[256];
     int64_t up_ms = 0, before_ms = 0;
 
-    fence_play_start(&player, 3000);
     for (int ms = 0; ms < 600000; ms += 2000) {
         snprintf(lines, sizeof(lines), "%d 7210 +elected-leader " MASTER, ms);
         fence_play(&player, lines);
@@ -263,9 +247,8 @@ Test(sim_fence, a_sentinel_that_goes_on_and_on)
 
 Test(sim_fence, a_sentinel_that_names_some_other_master_as_its_choice)
 {
-    struct fence_player player;
+    struct fence_player player = fence_play_start(3000);
 
-    fence_play_start(&player, 3000);
     fence_play(&player, "0 - 7202 says master\n" SELECTED(100, 7210) "200000 - nothing\n");
     fence_expect_told(
         &player,

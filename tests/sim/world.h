@@ -5,9 +5,10 @@
  * empties: who is known follows from links and lists. One history is some 30 s of trouble and then
  * a calm in which the judge has to find the truth.
  *
- * world.c makes the trouble, world_watch.c is the watcher. What is checked: invariant.h at every
- * step, at every step too that the judge counts no fewer Sentinels than there are (`electorate`,
- * kept by place and not by run id), and world_run()'s own end.
+ * world.c makes the trouble, world_watch.c is the watcher, world_electorate.c counts Sentinels.
+ * What is checked: invariant.h at every step, at every step too that the judge counts no fewer
+ * Sentinels than there are (`electorate`, kept by place and not by run id), and world_run()'s own
+ * end.
  */
 #ifndef BELLWETHER_TESTS_SIM_WORLD_H
 #define BELLWETHER_TESTS_SIM_WORLD_H
@@ -173,5 +174,13 @@ void watch_thaw(struct world *world);
 /** Its list of the others changed: the event of that reaches the watcher, mostly. */
 void watch_list(struct world *world, int s);
 void watch_step(struct world *world);
+
+/* between world_watch.c and world_electorate.c */
+/** The run id of Sentinel `s`, of that birth. */
+const char *world_id_of(int s, unsigned birth, char out[RUN_ID_SIZE]);
+/** The judge counts those that are there anew, and so does the truth. */
+void electorate_count(struct world *world);
+/** The judge has counted no fewer than there are. */
+void electorate_check(struct world *world);
 
 #endif

@@ -51,7 +51,7 @@ room_gate watcher '(base|metrics|topology|redis|sentinel)/'
 room_gate commands '(base|metrics|topology|redis)/'
 room_gate http '(base|metrics|topology|commands|redis)/'
 
-# Folders of room http: routes may include all, server nothing of routes, render neither.
+# Folders of room http: routes may include all, server and render nothing of the others.
 folder_gate() {
     local folder=$1 forbidden=$2 hit
     while IFS= read -r hit; do
@@ -62,7 +62,7 @@ folder_gate() {
 }
 
 folder_gate render 'server|routes'
-folder_gate server 'routes'
+folder_gate server 'render|routes'
 for folder in src/*/ include/bellwether/*/; do
     case $(basename "$folder") in
     base | metrics | topology | redis | sentinel | watcher | commands | http | config | daemon) ;;

@@ -1,10 +1,11 @@
 /*
- * One epoll loop over plain sockets. Nothing in it blocks, so that what is measured is the daemon.
+ * One epoll loop over sockets. Nothing in it blocks, so that what is measured is the daemon.
  */
 #include "crowd.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <openssl/ssl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "http.h"
 #include "scene.h"
 
 enum { MEMBER_BYTES = 4096, EVENTS = 512 };
@@ -41,6 +43,8 @@ static void drop_crowd(void *object)
 static void end_member(struct crowd *crowd, struct member *member)
 {
     (void)epoll_ctl(crowd->epoll, EPOLL_CTL_DEL, member->fd, NULL);
+    SSL_free(member->ssl);
+    member->ssl = NULL;
     (void)close(member->fd);
     member->fd = -1;
     member->ended = true;
@@ -50,7 +54,10 @@ static void end_member(struct crowd *crowd, struct member *member)
 /* Small enough to go out whole. */
 static void say(struct crowd *crowd, struct member *member, const char *request)
 {
-    if (send(member->fd, request, strlen(request), MSG_NOSIGNAL) < 0) {
+    const size_t size = strlen(request);
+
+    if (member->ssl ? SSL_write(member->ssl, request, (int)size) <= 0
+                    : send(member->fd, request, size, MSG_NOSIGNAL) < 0) {
         end_member(crowd, member);
     }
 }
@@ -84,7 +91,13 @@ static bool dial(struct crowd *crowd, struct member *member)
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = member};
 
     member->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    return member->fd >= 0 && connect(member->fd, (const struct sockaddr *)&to, sizeof(to)) == 0 &&
+    if (member->fd < 0 || connect(member->fd, (const struct sockaddr *)&to, sizeof(to)) != 0) {
+        return false;
+    }
+    if (http_secured(crowd->port)) {
+        member->ssl = http_shake_hands(member->fd, http_secured(crowd->port));
+    }
+    return (member->ssl || !http_secured(crowd->port)) &&
            epoll_ctl(crowd->epoll, EPOLL_CTL_ADD, member->fd, &event) == 0;
 }
 
@@ -156,10 +169,26 @@ static void take_answer(struct crowd *crowd, struct member *member)
     ask(crowd, member, copy);
 }
 
+static ssize_t receive(struct member *member)
+{
+    char *to = member->bytes + member->n;
+    const size_t room = MEMBER_BYTES - 1 - member->n;
+    int got;
+
+    if (!member->ssl) {
+        return recv(member->fd, to, room, MSG_DONTWAIT);
+    }
+    got = SSL_read(member->ssl, to, (int)room);
+    if (got <= 0) {
+        errno = SSL_get_error(member->ssl, got) == SSL_ERROR_WANT_READ ? EAGAIN : EIO;
+        return -1;
+    }
+    return got;
+}
+
 static void take(struct crowd *crowd, struct member *member)
 {
-    const ssize_t got =
-        recv(member->fd, member->bytes + member->n, MEMBER_BYTES - 1 - member->n, MSG_DONTWAIT);
+    const ssize_t got = receive(member);
 
     if (got < 0 && (errno == EAGAIN || errno == EINTR)) {
         return;
@@ -183,7 +212,11 @@ static void serve(struct crowd *crowd, int wait_ms)
     const int n = epoll_wait(crowd->epoll, events, EVENTS, wait_ms);
 
     for (int i = 0; i < n; i++) {
-        take(crowd, events[i].data.ptr);
+        struct member *member = events[i].data.ptr;
+
+        do {
+            take(crowd, member);
+        } while (member->ssl && SSL_pending(member->ssl) > 0);
     }
 }
 

@@ -14,6 +14,7 @@ enum member_kind { MEMBER_POLL, MEMBER_STREAM, MEMBER_ASKER };
 struct member {
     enum member_kind kind;
     int fd;
+    struct ssl_st *ssl; /* NULL: in plain */
     bool ended;
     size_t n;
     char *bytes;      /* the answer under way, or the end of the stream */

@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "certificates.h"
 #include "ports.h"
 #include "scene.h"
 
@@ -58,8 +59,37 @@ static size_t add_tls(const struct cluster_spec *spec, const char **argv)
     return n;
 }
 
+static void drop_folder(void *folder)
+{
+    certificates_remove(folder);
+}
+
+/* What a daemon with TLS listens on has a certificate that the tests' authority has signed. */
+static size_t secure(struct daemon *daemon, const char **argv, size_t n)
+{
+    const struct certificate ca = {.name = "ca", .authority = true},
+                             good = {.name = "good",
+                                     .issuer = "ca",
+                                     .names = "DNS:localhost,IP:127.0.0.1,IP:::1",
+                                     .begins_s = -60,
+                                     .ends_s = 30 * 86400}; /* nothing to warn of */
+    char *folder = scene_keep(certificates_folder(), drop_folder);
+
+    certificates_make(folder, &ca);
+    certificates_make(folder, &good);
+    daemon->certificates = folder;
+    daemon->base = text("https://127.0.0.1:%u", daemon->port);
+    http_secure(daemon->port, daemon->certificates);
+    argv[n++] = "--http-cert";
+    argv[n++] = text("%s/good.crt", daemon->certificates);
+    argv[n++] = "--http-key";
+    argv[n++] = text("%s/good.key", daemon->certificates);
+    return n;
+}
+
 struct daemon *daemon_launch(const struct daemon_spec *spec)
 {
+    const bool tls = spec->tls || (getenv("TEST_TLS") && !spec->no_listen && !spec->unix_socket);
     static const char *const hosts[] = {"x", "a", "b", "test"}; /* what raw requests in tests say */
     const char *argv[MAX_ARGUMENTS] = {spec->binary ? spec->binary : daemon_binary()};
     size_t n = 1;
@@ -76,7 +106,10 @@ struct daemon *daemon_launch(const struct daemon_spec *spec)
     if (!spec->no_listen) {
         argv[n++] = "--listen";
         argv[n++] = spec->unix_socket ? text("unix:%s", daemon->unix_socket)
-                                      : text("127.0.0.1:%u", daemon->port);
+                                      : text("127.0.0.1:%u%s", daemon->port, tls ? ",tls" : "");
+    }
+    if (tls) {
+        n = secure(daemon, argv, n);
     }
     for (size_t i = 0; i < sizeof(hosts) / sizeof(*hosts) && !spec->no_listen; i++) {
         argv[n++] = "--allow-host";
@@ -229,6 +262,66 @@ bool says_reason(const struct daemon *daemon, const char *reason)
 long status_of(const struct daemon *daemon, const char *path)
 {
     return daemon_get(daemon, path)->status;
+}
+
+int sentinel_row(const struct http_answer *sentinels, const char *address)
+{
+    size_t i;
+    json_t *row;
+
+    json_array_foreach(
+        http_value(sentinels, "sentinels"), i,
+        row) if (strcmp(json_string_value(json_object_get(row, "address")), address) == 0)
+    {
+        return (int)i;
+    }
+    return -1;
+}
+
+const char *row_string(const struct daemon *daemon, const char *address, const char *member)
+{
+    const struct http_answer *sentinels = daemon_get(daemon, "/sentinels");
+    const int row = sentinel_row(sentinels, address);
+
+    return row < 0 ? "" : http_string(sentinels, text("sentinels.%d.%s", row, member));
+}
+
+bool all_healthy(const struct daemon *daemon, size_t n)
+{
+    const struct http_answer *answer = daemon_get(daemon, "/replicas");
+    const json_t *replicas = http_value(answer, "replicas");
+    size_t healthy = 0;
+
+    for (size_t i = 0; i < json_array_size(replicas); i++) {
+        healthy += json_is_true(json_object_get(json_array_get(replicas, i), "healthy")) ? 1 : 0;
+    }
+    return healthy == n;
+}
+
+const char *fence_of(const struct daemon *daemon)
+{
+    const struct http_answer *answer = daemon_get(daemon, "/status");
+    const char *fence = http_string(answer, "masters.0.fence");
+    const bool down = strcmp(fence, "down") == 0;
+
+    cr_assert_eq(down, json_is_null(http_value(answer, "masters.0.fence_since")), "%s",
+                 http_text(answer));
+    cr_assert_eq(down, json_is_null(http_value(answer, "masters.0.fence_reason")), "%s",
+                 http_text(answer));
+    return fence;
+}
+
+bool fence_is(const struct daemon *daemon, const char *fence)
+{
+    return strcmp(fence_of(daemon), fence) == 0;
+}
+
+void wait_for_fence(const struct daemon *daemon, const char *fence, int64_t bound_ms)
+{
+    for (const int64_t end = now_ms() + patient(bound_ms); !fence_is(daemon, fence); nap_ms(2)) {
+        cr_assert(now_ms() < end, "the fence is not %s within %lld ms: %s", fence,
+                  (long long)bound_ms, daemon_log(daemon));
+    }
 }
 
 void still_serves(const struct daemon *daemon)

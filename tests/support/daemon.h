@@ -12,8 +12,9 @@
 struct daemon {
     struct process *process;
     uint16_t port;
-    char *base;        /* "http://127.0.0.1:PORT" */
-    char *unix_socket; /* of daemon_start_unix */
+    char *base;               /* "http://127.0.0.1:PORT", or "https:" */
+    const char *certificates; /* their folder; NULL: it speaks plain */
+    char *unix_socket;        /* of daemon_start_unix */
 };
 
 struct daemon_spec {
@@ -24,6 +25,7 @@ struct daemon_spec {
     pid_t netns_of;
     bool unix_socket;   /* listen on a Unix socket only: reaches it in any network namespace */
     bool no_listen;     /* the flags say where */
+    bool tls;           /* or TEST_TLS is set: what listens on TCP is asked over TLS */
     const char *binary; /* NULL: daemon_binary() */
 };
 
@@ -57,6 +59,17 @@ bool says_none(const struct daemon *daemon, const char *state, const char *reaso
 /** Whether /master, in any status, gives this reason; NULL: null. */
 bool says_reason(const struct daemon *daemon, const char *reason);
 long status_of(const struct daemon *daemon, const char *path);
+/** The entry of /sentinels whose address this is, as an index; -1: not there. */
+int sentinel_row(const struct http_answer *sentinels, const char *address);
+/** A member of that entry; "" where it is not there. */
+const char *row_string(const struct daemon *daemon, const char *address, const char *member);
+/** Whether so many replicas are healthy. */
+bool all_healthy(const struct daemon *daemon, size_t n);
+/** The first master's fence, as /status has it; one that is not down has a reason and a time. */
+const char *fence_of(const struct daemon *daemon);
+bool fence_is(const struct daemon *daemon, const char *fence);
+/** Looks often: some of what is waited for lasts for some milliseconds. */
+void wait_for_fence(const struct daemon *daemon, const char *fence, int64_t bound_ms);
 /** The daemon lives and answers on /livez and /master with a status it may have. */
 void still_serves(const struct daemon *daemon);
 
@@ -73,5 +86,16 @@ void expect_none(const struct daemon *daemon, const char *state, const char *rea
                  int64_t bound_ms, const char *file, int line);
 void expect_reason(const struct daemon *daemon, const char *reason, int64_t bound_ms,
                    const char *file, int line);
+
+/* The daemon's log is written behind its answers: what is expected of it comes in a moment. */
+#define EXPECT_LOGGED(daemon, condition) \
+    do { \
+        const int64_t logged_end_ = now_ms() + patient(2000); \
+        while (!(condition)) { \
+            cr_assert(now_ms() < logged_end_, "not in the log: %s\n%s", #condition, \
+                      daemon_log(daemon)); \
+            nap_ms(15); \
+        } \
+    } while (0)
 
 #endif

@@ -98,6 +98,49 @@ bool http_answer_from_the_library(const struct http_answer *answer)
            *http_header(answer, "x-content-type-options") == '\0';
 }
 
+/* ---- TLS ---- */
+
+static struct {
+    uint16_t port;
+    const char *folder;
+} secured[16];
+
+void http_secure(uint16_t port, const char *folder)
+{
+    size_t i = 0;
+
+    while (secured[i].port != 0 && secured[i].port != port) {
+        i++;
+        cr_assert(i < sizeof(secured) / sizeof(*secured));
+    }
+    secured[i].port = port;
+    secured[i].folder = folder;
+}
+
+const char *http_secured(uint16_t port)
+{
+    for (size_t i = 0; i < sizeof(secured) / sizeof(*secured); i++) {
+        if (secured[i].port == port) {
+            return secured[i].folder;
+        }
+    }
+    return NULL;
+}
+
+static void trust(CURL *curl, const struct http_request *request)
+{
+    const char *colon = strrchr(request->base, ':');
+    const char *folder = http_secured((uint16_t)strtoul(colon + 1, NULL, 10));
+
+    if (folder) {
+        (void)curl_easy_setopt(curl, CURLOPT_CAINFO, text("%s/ca.crt", folder));
+    }
+    if (request->cert) {
+        (void)curl_easy_setopt(curl, CURLOPT_SSLCERT, request->cert);
+        (void)curl_easy_setopt(curl, CURLOPT_SSLKEY, request->key);
+    }
+}
+
 struct http_answer *http_send(const struct http_request *request)
 {
     struct http_answer *answer = http_answer_new();
@@ -120,6 +163,7 @@ struct http_answer *http_send(const struct http_request *request)
     (void)curl_easy_setopt(curl, CURLOPT_WRITEDATA, answer);
     (void)curl_easy_setopt(curl, CURLOPT_HEADERFUNCTION, take_header);
     (void)curl_easy_setopt(curl, CURLOPT_HEADERDATA, answer);
+    trust(curl, request);
     if (request->unix_socket) {
         (void)curl_easy_setopt(curl, CURLOPT_UNIX_SOCKET_PATH, request->unix_socket);
     }

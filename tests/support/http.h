@@ -20,6 +20,7 @@ struct http_answer {
 struct http_request {
     const char *method;         /* NULL: GET */
     const char *base;           /* "http://127.0.0.1:8380" */
+    const char *cert, *key;     /* what the caller shows over TLS; NULL: nothing */
     const char *unix_socket;    /* NULL: TCP */
     const char *path;           /* with the query, sent as it is */
     const char *const *headers; /* "Name: value", NULL-terminated, or NULL */
@@ -43,10 +44,24 @@ bool http_true(const struct http_answer *answer, const char *path);
 /** For messages: status and body. */
 const char *http_text(const struct http_answer *answer);
 
-/* A plain connection for what no HTTP library would send. */
+/**
+ * From now on TLS is spoken to this port, with what the authority in FOLDER/ca.crt has signed.
+ * @param folder kept.
+ */
+void http_secure(uint16_t port, const char *folder);
+/** The folder; NULL: that port is plain. */
+const char *http_secured(uint16_t port);
+/** A session of OpenSSL's on a connection, which does not block from then on; NULL: it failed. */
+struct ssl_st *http_shake_hands(int fd, const char *folder);
+
+/* A connection for what no HTTP library would send: over TLS where that is spoken to the port. */
 struct raw;
-/** TCP to 127.0.0.1; NULL when refused. Closed when the test ends. */
+/**
+ * To 127.0.0.1; NULL when refused, or when the handshake fails. Closed when the test ends.
+ */
 struct raw *raw_open(uint16_t port);
+/** The same in plain, whatever is spoken there. */
+struct raw *raw_open_plain(uint16_t port);
 bool raw_send(struct raw *raw, const char *bytes, size_t n);
 /**
  * One whole answer (Content-Length or end of connection); status 0 when none came within the bound.

@@ -1,6 +1,8 @@
-/* Plain connections: bytes out, one answer back. */
+/* Connections: bytes out, one answer back. */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <openssl/ssl.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -13,6 +15,7 @@
 
 struct raw {
     int fd;
+    SSL *ssl; /* NULL: it is plain */
     char bytes[1 << 16];
     size_t n;
     bool ended;
@@ -22,13 +25,46 @@ static void drop_raw(void *object)
 {
     struct raw *raw = object;
 
+    SSL_free(raw->ssl);
     if (raw->fd >= 0) {
         (void)close(raw->fd);
     }
     free(raw);
 }
 
-struct raw *raw_open(uint16_t port)
+/* Wait for what TLS waits for. @return false: it has failed. */
+static bool wait_for_tls(SSL *ssl, int outcome, int64_t bound_ms)
+{
+    int why = SSL_get_error(ssl, outcome);
+    struct pollfd wait = {.fd = SSL_get_fd(ssl),
+                          .events = why == SSL_ERROR_WANT_WRITE ? POLLOUT : POLLIN};
+
+    return (why == SSL_ERROR_WANT_READ || why == SSL_ERROR_WANT_WRITE) &&
+           poll(&wait, 1, (int)bound_ms) >= 0;
+}
+
+SSL *http_shake_hands(int fd, const char *folder)
+{
+    const int64_t end = now_ms() + patient(5000);
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    SSL *ssl;
+    int outcome;
+
+    cr_assert(context && SSL_CTX_load_verify_file(context, text("%s/ca.crt", folder)) == 1);
+    SSL_CTX_set_verify(context, SSL_VERIFY_PEER, NULL);
+    ssl = SSL_new(context);
+    SSL_CTX_free(context);
+    cr_assert(ssl && SSL_set_fd(ssl, fd) == 1 && fcntl(fd, F_SETFL, O_NONBLOCK) == 0);
+    while ((outcome = SSL_connect(ssl)) != 1) {
+        if (now_ms() > end || !wait_for_tls(ssl, outcome, 100)) {
+            SSL_free(ssl);
+            return NULL;
+        }
+    }
+    return ssl;
+}
+
+struct raw *raw_open_plain(uint16_t port)
 {
     struct sockaddr_in to = {
         .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
@@ -43,10 +79,40 @@ struct raw *raw_open(uint16_t port)
     return raw;
 }
 
+struct raw *raw_open(uint16_t port)
+{
+    struct raw *raw = raw_open_plain(port);
+
+    if (raw && http_secured(port)) {
+        raw->ssl = http_shake_hands(raw->fd, http_secured(port));
+        return raw->ssl ? raw : NULL;
+    }
+    return raw;
+}
+
+static bool send_secured(struct raw *raw, const char *bytes, size_t n)
+{
+    const int64_t end = now_ms() + patient(5000);
+
+    while (n > 0) {
+        int sent = SSL_write(raw->ssl, bytes, (int)n);
+
+        if (sent <= 0 && (now_ms() > end || !wait_for_tls(raw->ssl, sent, 100))) {
+            return false;
+        }
+        bytes += sent > 0 ? sent : 0;
+        n -= sent > 0 ? (size_t)sent : 0;
+    }
+    return true;
+}
+
 bool raw_send(struct raw *raw, const char *bytes, size_t n)
 {
     const int64_t end = now_ms() + patient(5000);
 
+    if (raw->ssl) {
+        return send_secured(raw, bytes, n);
+    }
     while (n > 0) {
         struct pollfd wait = {.fd = raw->fd, .events = POLLOUT};
 
@@ -63,11 +129,40 @@ bool raw_send(struct raw *raw, const char *bytes, size_t n)
     return true;
 }
 
+/* The same over TLS; the tickets that come first are none of what is waited for. */
+static void read_secured(struct raw *raw, int64_t bound_ms)
+{
+    const int64_t end = now_ms() + bound_ms;
+    int got;
+
+    if (raw->ended || raw->n + 1 >= sizeof(raw->bytes)) {
+        return;
+    }
+    while ((got = SSL_read(raw->ssl, raw->bytes + raw->n,
+                           (int)(sizeof(raw->bytes) - 1 - raw->n))) <= 0) {
+        const int64_t left = end - now_ms();
+
+        if (!wait_for_tls(raw->ssl, got, left > 0 ? left : 0)) {
+            raw->ended = true;
+            return;
+        }
+        if (left <= 0) {
+            return;
+        }
+    }
+    raw->n += (size_t)got;
+    raw->bytes[raw->n] = '\0';
+}
+
 /* Read what is there, waiting for it at most so long. */
 static void raw_read(struct raw *raw, int64_t bound_ms)
 {
     struct pollfd wait = {.fd = raw->fd, .events = POLLIN};
 
+    if (raw->ssl) {
+        read_secured(raw, bound_ms);
+        return;
+    }
     if (raw->ended || raw->n + 1 >= sizeof(raw->bytes) || poll(&wait, 1, (int)bound_ms) <= 0) {
         return;
     }
@@ -167,6 +262,8 @@ bool raw_ended(const struct raw *raw)
 
 void raw_close(struct raw *raw)
 {
+    SSL_free(raw->ssl);
+    raw->ssl = NULL;
     (void)close(raw->fd);
     raw->fd = -1;
 }

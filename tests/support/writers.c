@@ -307,6 +307,25 @@ void writers_wait(struct writers *writers, size_t more, int64_t bound_ms)
                    (writers->spec.readers == 0 || writers_read(writers) >= read + more));
 }
 
+struct writers *writers_begin(const struct daemon *daemon)
+{
+    struct writers *writers = writers_start(&(struct writers_spec){.daemon = daemon});
+
+    writers_go_on(writers);
+    return writers;
+}
+
+void writers_go_on(struct writers *writers)
+{
+    writers_wait(writers, 300, 15000);
+}
+
+void writers_end(struct writers *writers)
+{
+    writers_go_on(writers);
+    writers_stop(writers);
+}
+
 const struct tally *writers_increments(const struct writers *writers)
 {
     return &writers->tallies[INCREMENT];

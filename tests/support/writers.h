@@ -44,6 +44,13 @@ size_t writers_read(struct writers *writers);
  */
 void writers_wait(struct writers *writers, size_t more, int64_t bound_ms);
 
+/** Eight and four, some of whose requests are done. */
+struct writers *writers_begin(const struct daemon *daemon);
+/** Wait until some more are done, soon. */
+void writers_go_on(struct writers *writers);
+/** They go on, and are stopped. */
+void writers_end(struct writers *writers);
+
 /* After writers_stop(). */
 const struct tally *writers_increments(const struct writers *writers);
 const struct tally *writers_adds(const struct writers *writers);

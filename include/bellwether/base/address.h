@@ -33,8 +33,10 @@ struct endpoint {
 int address_parse(const char *text, uint16_t default_port, struct address *out, char *error,
                   size_t error_size);
 
-/** Make an address of a host and a port in text, as Sentinels give them (v6 may stand in brackets).
- * @return 0; -BW_EINVAL (empty or over-long host, port not 1..65535). Thread: any. */
+/**
+ * Make an address of a host and a port in text, as Sentinels give them (v6 may stand in brackets).
+ * @return 0; -BW_EINVAL (empty or over-long host, port not 1..65535). Thread: any.
+ */
 int address_from_parts(const char *host, size_t host_len, const char *port, size_t port_len,
                        struct address *out);
 
@@ -68,8 +70,6 @@ struct address_map {
 int address_map_add(struct address_map *map, const char *rule, char *error, size_t error_size);
 /** The mapped address; the same address when no rule fits. Applied once, never chained. */
 struct address address_map_apply(const struct address_map *map, const struct address *address);
-/** Deep copy. */
-struct address_map address_map_copy(const struct address_map *map);
 void address_map_release(struct address_map *map);
 
 #endif

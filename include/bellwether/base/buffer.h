@@ -14,6 +14,7 @@ struct buffer {
 
 /**
  * Room for `more` bytes behind what is in use. @return where they go; the caller adds to `size`.
+ * More than a quarter of the address space ends the process.
  */
 char *buffer_reserve(struct buffer *buffer, size_t more);
 /** @param bytes copied. */

@@ -18,4 +18,10 @@ int64_t clock_wall_ms(void);
 /** Writes `2026-11-22T12:00:00.123Z`. @param out CLOCK_TEXT_SIZE bytes. Thread: any. */
 void clock_format_utc(int64_t wall_ms, char out[CLOCK_TEXT_SIZE]);
 
+/** The earlier of two times of which -1 is never. Thread: any. */
+static inline int64_t earlier(int64_t a, int64_t b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 #endif

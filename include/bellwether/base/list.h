@@ -25,6 +25,11 @@ struct list {
 #define LIST_EACH(type, name, list, member) \
     for (type *name = LIST_OWNER((list)->first, type, member); name; \
          name = LIST_OWNER(name->member.next, type, member))
+/** The same; the member at hand may leave, and no other one. */
+#define LIST_EACH_MAY_LEAVE(type, name, list, member) \
+    for (type *name = LIST_OWNER((list)->first, type, member), *name##_next; \
+         name && ((name##_next = LIST_OWNER(name->member.next, type, member)) || true); \
+         name = name##_next)
 /* NOLINTEND(bugprone-macro-parentheses) */
 
 /** Put `link`, which is in no list, at the end. */

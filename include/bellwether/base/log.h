@@ -1,9 +1,12 @@
 /*
- * Log lines to standard error, logfmt or JSON, one write(2) a line. Nobody who logs waits for
- * whoever reads them.
+ * Log lines to standard error, logfmt or JSON, one write(2) a line. After log_start() no thread
+ * that logs waits for the reader of standard error.
  *
- *     log_info("master changed", LOG_STR("master", name), LOG_INT("epoch", epoch)); level=info
- *     ts=2026-11-22T12:00:00.123Z msg="master changed" master=mymaster epoch=4
+ *     log_info("master changed", LOG_STR("master", name), LOG_INT("epoch", epoch));
+ *
+ * writes
+ *
+ *     level=info ts=2026-11-22T12:00:00.123Z msg="master changed" master=mymaster epoch=4
  */
 #ifndef BELLWETHER_BASE_LOG_H
 #define BELLWETHER_BASE_LOG_H
@@ -34,21 +37,21 @@ static inline const char *log_text(const char *text)
 void log_configure(enum log_level level, enum log_format format);
 
 /**
- * From now on lines are written by a thread of their own, which alone waits where standard error
- * takes nothing: up to 256 KiB of lines wait for it, what comes then is dropped and counted. Before
- * it, and where there is no thread to be had, whoever logs writes. Thread: main, before others
- * start.
+ * From now on a thread of the log's own writes the lines, and it alone waits where standard error
+ * takes nothing: up to 256 KiB of lines are queued for it, more are dropped and counted. Without
+ * that thread (before this call, or where none can be started) log_write() writes and waits itself.
+ * Thread: main, before others start.
  */
 void log_start(void);
-/** Wait at most so long until all lines are written. @return whether they are. Thread: any. */
+/** Wait until all lines are written, or `patience_ms`. @return whether they are. Thread: any. */
 bool log_flush(int patience_ms);
 /**
- * The same, and the thread ends; where it still hangs it is left behind. Thread: main, when the
- * others have ended.
+ * The same, and the log's thread ends; where it still hangs in a write it is detached. Thread:
+ * main, when the others have ended.
  */
 bool log_stop(int patience_ms);
 
-#define LOG_LAST_PATIENCE_MS 200 /* of who is about to end the process */
+#define LOG_LAST_PATIENCE_MS 200 /* of a caller that is about to end the process */
 
 /**
  * Write to standard error as soon as it takes something, within `patience_ms`; else the bytes are

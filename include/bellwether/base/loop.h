@@ -3,7 +3,7 @@
  * mailbox that is the only path between threads. A thin cover over libuv, which nothing else
  * includes, so that closing handles asynchronously is done right once.
  *
- * All functions but mailbox_post() belong to the loop's own thread. `x_free` takes NULL, may be
+ * Functions belong to the loop's own thread where they name no other. `x_free` takes NULL, may be
  * called inside any callback (the object's own too), and no callback comes after it.
  */
 #ifndef BELLWETHER_BASE_LOOP_H
@@ -38,8 +38,8 @@ void loop_free(struct loop *loop);
  */
 char *loop_scratch(struct loop *loop);
 /**
- * Whether a look-up that nobody waits for still hangs in the resolver: then _exit() is the way out,
- * exit() would take from under it what it uses. Thread: any.
+ * Whether a look-up that nobody waits for still hangs in the resolver: the process is then ended
+ * with _exit(), since exit() would free what the look-up uses. Thread: any.
  */
 bool loop_lookups_abandoned(void);
 /** The version of libuv that runs. Thread: any. */
@@ -52,6 +52,8 @@ void loop_stop(struct loop *loop);
  * NULL: none.
  */
 void loop_on_turn(struct loop *loop, void (*turn)(void *data), void *data);
+/** Where the hook has run already in this turn, it runs once more before the loop blocks. */
+void loop_turn_again(struct loop *loop);
 
 /*
  * Something to be done once at the end of the present turn, before the loop_on_turn() hook: so that
@@ -111,8 +113,8 @@ struct loop_lookup *loop_lookup_start(struct loop *loop, const struct address *n
                                       void *data);
 void loop_lookup_free(struct loop_lookup *lookup);
 /**
- * What the name resolved to last, for whomever in this process. @return how many, with the name's
- * port; `out` is the caller's to free, NULL where there are none. Thread: any.
+ * What the name resolved to last, whoever in this process had asked. @return how many, with the
+ * name's port; `out` is the caller's to free, NULL where there are none. Thread: any.
  */
 size_t loop_lookup_last(const struct address *name, struct address **out);
 
@@ -120,13 +122,12 @@ struct loop_signal *loop_signal_new(struct loop *loop, int signum,
                                     void (*caught)(void *data, int signum), void *data);
 void loop_signal_free(struct loop_signal *signal);
 
-/* A message is the head of whoever posts' own struct. Posted in order, delivered in order. */
+/* The first member of the poster's own struct. Messages are delivered in the order of posting. */
 struct message {
     struct list_link link;
     int kind;
-    void (*drop)(
-        struct message
-            *self); /* frees it; called by whoever got it, or by the mailbox that dies with it */
+    /* frees it; called by its receiver, or by the mailbox that is freed before it was delivered */
+    void (*drop)(struct message *self);
 };
 
 /**

@@ -15,6 +15,8 @@
  */
 size_t names_place(const void *rows, size_t n, const char *(*name_at)(const void *rows, size_t i),
                    const char *name, bool *found);
+/** Sort names, for names_have() and to find equal ones side by side. Thread: any. */
+void names_sort(char **names, size_t n);
 /** Whether `name` is one of these, which are sorted. Thread: any. */
 bool names_have(const char *const *names, size_t n, const char *name);
 

@@ -1,9 +1,11 @@
-/* A thread's sign of life, written by it, read by others without a lock. */
+/* What a thread tells of itself while it runs, written by it and read by others without a lock. */
 #ifndef BELLWETHER_BASE_PULSE_H
 #define BELLWETHER_BASE_PULSE_H
 
 #include <stdatomic.h>
 #include <stdint.h>
+
+#define PULSE_MAX_AGE_MS 10000 /* a thread whose last turn was longer ago counts as hanging */
 
 struct pulse {
     _Atomic int64_t at_boot_ms;          /* the last turn of its loop */

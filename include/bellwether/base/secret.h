@@ -9,7 +9,7 @@
 struct secret;
 
 /**
- * @param path   a file (one trailing newline is stripped), or NULL.
+ * @param path   a file (one line break at its end is stripped), or NULL.
  * @param value  used when path is NULL; NULL: there is no secret.
  * @return the secret; NULL with a message that names the file in `error` when it can't be read.
  * Thread: any.

@@ -7,8 +7,10 @@
 
 #define UNITS_TEXT_SIZE 32
 
-/** Whole text, no sign, no blanks; a bare number is refused except `0`.
- * @return 0; -BW_EINVAL; -BW_ERANGE (over 2^53 ms). Thread: any. */
+/**
+ * A duration is the whole text, without sign or blanks; a bare number is refused except `0`.
+ * @return 0; -BW_EINVAL; -BW_ERANGE (over 2^53 ms). Thread: any.
+ */
 int duration_parse(const char *text, int64_t *out_ms);
 /** The shortest exact form: `1s`, `1500ms`, `5m`. */
 void duration_format(int64_t ms, char out[UNITS_TEXT_SIZE]);

@@ -51,6 +51,18 @@ enum batch_shape { BATCH_ONE, BATCH_MANY };
 int batch_read(const char *body, size_t size, enum batch_shape shape, struct batch **out,
                char error[BATCH_ERROR_SIZE]);
 
+/* ---- what makes a batch ---- */
+
+/** `n` commands, of which nothing is known yet. */
+struct batch *batch_new(size_t n);
+/** The same batch with room for `n`; it may be elsewhere in memory from now on. */
+struct batch *batch_grow(struct batch *batch, size_t n);
+/** One more argument in RESP. @param bytes copied. */
+void batch_put(struct batch *batch, struct command *command, const char *bytes, size_t size);
+/** The same in two steps: begin, write, end. @return where `size` bytes go. */
+char *batch_begin_put(struct batch *batch, size_t size);
+void batch_end_put(struct batch *batch, struct command *command, size_t size);
+
 /*
  * One that is put together: /redis/{command}/{argument…}, the body as one more, and what the query
  * appends.
@@ -67,10 +79,16 @@ int batch_add_argument(struct batch *batch, const char *bytes, size_t size,
 /** The arguments are complete. @return 0; -BW_EINVAL: none, or an empty name. */
 int batch_end_path(struct batch *batch, char error[BATCH_ERROR_SIZE]);
 
+/* ---- what it says ---- */
+
 /** The RESP of one command. Borrowed. */
 const char *batch_wire(const struct batch *batch, size_t i);
-/** The command's name as it was sent. Borrowed, not terminated. */
-const char *batch_name(const struct batch *batch, size_t i, size_t *size);
+/**
+ * The next argument of a command's RESP, its name to begin with; there has to be one more.
+ * @param at  at first what batch_wire() returned; set to behind the argument.
+ * @return its bytes, `size` of them. Borrowed, not terminated.
+ */
+const char *batch_next_argument(const char **at, size_t *size);
 /**
  * Argument `k` (0: the name, which there always is) of a command that has so many, to be changed in
  * place. Borrowed.

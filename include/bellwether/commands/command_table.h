@@ -1,13 +1,13 @@
 /*
  * Which commands there are, by the server's own COMMAND, and which of them callers may run.
  *
- *   policy        rules in the language of Redis ACLs, parsed once
+ *   policy         rules in the language of Redis ACLs, parsed once
  *   command table  the server's table with each command's verdict under the policy worked out, so
  *                 that a request costs one look-up. Without a table (an ACL denies COMMAND) every
  *                 command counts as a write, nothing is known of scripts, and a rule that names a
  *                 category refuses, whatever its sign.
  *
- * Fixed in the code is only what no flag says: see commands.c.
+ * Fixed in the code is only what no flag says: see acl.c.
  */
 #ifndef BELLWETHER_COMMANDS_COMMAND_TABLE_H
 #define BELLWETHER_COMMANDS_COMMAND_TABLE_H
@@ -45,7 +45,7 @@ enum command_care {
     COMMAND_CARE_NONE,
     COMMAND_CARE_CHANNEL, /* PUBLISH and SPUBLISH: Sentinels' own channels are theirs */
     COMMAND_CARE_BLOCK,   /* XREAD and XREADGROUP: not with BLOCK */
-    /* nothing forbids it; its cursor belongs to a server (cursor.h) */
+    /* nothing forbids them; their cursor belongs to a server (redis/cursor.h) */
     COMMAND_CARE_CURSOR,        /* SCAN: the first argument */
     COMMAND_CARE_CURSOR_OF_KEY, /* SSCAN, HSCAN, ZSCAN: the second one */
 };

@@ -2,7 +2,7 @@
  * The embedded Redis client: a worker's connections to masters and replicas, and the requests that
  * run on them (DESIGN section 5). One pool a worker, all of it on the worker's thread.
  *
- * A request is one request: a command, a pipeline, or a transaction. It ends exactly once, with an
+ * A request is a command, a pipeline, or a transaction. It ends exactly once, with an
  * outcome for each of its commands, at the latest at its deadline, whatever happens to masters and
  * connections meanwhile. What is done about a command whose connection was lost is in settle.c, as
  * a table.
@@ -84,23 +84,23 @@ void pool_free(struct pool *pool);
 /* ---- requests ---- */
 
 /* What became of a command; the words are those of the metric. */
-enum item_outcome {
-    ITEM_PENDING = -1,
-    ITEM_DONE = METRIC_COMMAND_OUTCOME_DONE,   /* `json` is the answer */
-    ITEM_ERROR = METRIC_COMMAND_OUTCOME_ERROR, /* Redis' own error */
+enum command_outcome {
+    OUTCOME_PENDING = -1,
+    OUTCOME_DONE = METRIC_COMMAND_OUTCOME_DONE,   /* `json` is the answer */
+    OUTCOME_ERROR = METRIC_COMMAND_OUTCOME_ERROR, /* Redis' own error */
     /* by the policy, or it is not read-only and had to be */
-    ITEM_DENIED = METRIC_COMMAND_OUTCOME_DENIED,
-    ITEM_BAD = METRIC_COMMAND_OUTCOME_BAD,           /* the batch says what is wrong with it */
-    ITEM_NOT_SENT = METRIC_COMMAND_OUTCOME_NOT_SENT, /* it has not run and will not */
-    ITEM_UNKNOWN = METRIC_COMMAND_OUTCOME_UNKNOWN,   /* it may have run */
-    ITEM_TOO_BIG = METRIC_COMMAND_OUTCOME_TOO_BIG,   /* it ran; its reply was over max-reply */
+    OUTCOME_DENIED = METRIC_COMMAND_OUTCOME_DENIED,
+    OUTCOME_BAD = METRIC_COMMAND_OUTCOME_BAD,           /* the batch says what is wrong with it */
+    OUTCOME_NOT_SENT = METRIC_COMMAND_OUTCOME_NOT_SENT, /* it has not run and will not */
+    OUTCOME_UNKNOWN = METRIC_COMMAND_OUTCOME_UNKNOWN,   /* it may have run */
+    OUTCOME_TOO_BIG = METRIC_COMMAND_OUTCOME_TOO_BIG,   /* it ran; its reply was over max-reply */
 };
 
 struct pool_command {
-    enum item_outcome outcome;
+    enum command_outcome outcome;
     /*
      * DONE: as json_result.h has it; ERROR: all of the words where `words` is cut, terminated;
-     * owned by the item until pool_request_free().
+     * owned by the command until pool_request_release().
      */
     struct buffer json;
     /*
@@ -118,7 +118,7 @@ enum pool_target { POOL_MASTER, POOL_REPLICA };
 struct pool_request {
     /* the caller's, set before pool_run() */
     struct batch *batch; /* taken */
-    bool transaction;    /* run as one MULTI … EXEC: there is one item */
+    bool transaction;    /* run as one MULTI … EXEC, which is one command here */
     bool base64, retry_always;
     /* not NULL: only read-only commands may run, and this says why ("the token is read-only") */
     const char *read_only;
@@ -137,8 +137,8 @@ struct pool_request {
     void *data;
 
     /* the outcome */
-    struct pool_command *items;
-    size_t n_items;
+    struct pool_command *commands;
+    size_t n_commands;
     bool has_ran_at;
     struct address ran_at; /* the node that was asked last */
     bool queue_full;       /* NOT_SENT because as many wait as may */
@@ -147,8 +147,6 @@ struct pool_request {
     struct request_run *run; /* the pool's own */
 };
 
-/** A request without a batch yet. */
-struct pool_request *pool_request_new(void);
 /**
  * Run it. @return true: it has ended already, `done` is not called; false: `done` will be, once,
  * never from in here.
@@ -156,9 +154,7 @@ struct pool_request *pool_request_new(void);
  * snapshot (else it waits for it).
  */
 bool pool_run(struct pool *pool, struct pool_request *request);
-/** An ended request, with what it owns. */
-void pool_request_free(struct pool_request *request);
-/** The same for one that stands, zeroed at first, in memory of the caller's. */
+/** Free what a request owns that has ended, or was never run; it stands in its caller's memory. */
 void pool_request_release(struct pool_request *request);
 
 /* ---- for /status ---- */

@@ -16,7 +16,7 @@
 #include "bellwether/http/worker.h"
 #include "bellwether/watcher/thread.h"
 
-/* Where a replica is asked for and none will do. */
+/* Where commands for a replica run while no replica is fit. */
 enum replica_fallback { REPLICA_FALLBACK_NONE, REPLICA_FALLBACK_MASTER };
 
 enum once_format { ONCE_JSON, ONCE_TEXT, ONCE_URL };
@@ -55,10 +55,7 @@ struct options {
     int64_t wait_ms;
     enum once_format format;
     enum self_requires self_requires;
-    /*
-     * commands over HTTP: what only matters where redis_api is not off is set all the same, but for
-     * the tokens
-     */
+    /* commands over HTTP: set where redis_api is off, too, but for the tokens */
     enum redis_api redis_api;
     struct secret *tokens;           /* owned; NULL or without a value: none */
     struct secret *read_only_tokens; /* the same */
@@ -82,8 +79,8 @@ enum options_outcome { OPTIONS_RUN, OPTIONS_EXIT };
  * and --man-options ask for.
  * @param environment borrowed, like environ.
  * @param out         set for OPTIONS_RUN; free with options_release().
- * @param exit_code   set for OPTIONS_EXIT: 0, or 2 after one line to standard error that names
- * option, value and what it takes.
+ * @param exit_code   set for OPTIONS_EXIT: 0; 1 when standard output cannot be written; 2 after
+ * one line to standard error that names option, value and what it takes.
  */
 enum options_outcome options_read(int argc, char **argv, char **environment, struct options *out,
                                   int *exit_code);

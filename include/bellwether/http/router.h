@@ -4,7 +4,7 @@
  * A raw path is split on `/` first and percent-decoded segment by segment, so `%2F` stays inside
  * its segment and `..` is a name like any other. Matching is exact. A pattern that ends with
  * `{command}/{argument…}` stands for one segment or more, which are handed on as they came
- * (redis/batch.h decodes them).
+ * (commands/batch.h decodes them).
  */
 #ifndef BELLWETHER_HTTP_ROUTER_H
 #define BELLWETHER_HTTP_ROUTER_H

@@ -2,8 +2,6 @@
 #ifndef BELLWETHER_HTTP_VERSIONS_H
 #define BELLWETHER_HTTP_VERSIONS_H
 
-#include <stddef.h>
-
 struct library_version {
     const char *name;
     const char *version;

@@ -1,6 +1,6 @@
 /*
- * A worker thread: one loop that owns libmicrohttpd daemons, one a listening address, and answers
- * from its current snapshot.
+ * A worker thread: one loop that owns the libmicrohttpd daemons of its listening addresses, and
+ * answers from its current snapshot.
  */
 #ifndef BELLWETHER_HTTP_WORKER_H
 #define BELLWETHER_HTTP_WORKER_H
@@ -51,8 +51,8 @@ struct http_option {
     char *from; /* "default", "--poll-interval", "/etc/bellwether.ini:12"; NULL: not set */
 };
 
-struct metrics;     /* bellwether/metrics/metrics.h */
-struct pool_config; /* bellwether/redis/pool.h */
+struct metrics;     /* bellwether/metrics/counters.h */
+struct pool_config; /* bellwether/commands/pool.h */
 struct secret;      /* bellwether/base/secret.h */
 struct server_tls;  /* http/server/server_tls.h */
 
@@ -125,7 +125,7 @@ struct worker;
 struct worker *worker_new(const struct http_config *config, const struct http_routes *routes,
                           struct http_sockets *sockets, size_t number, struct mailbox *ask_to,
                           struct pulse *pulse);
-/** Takes MESSAGE_SNAPSHOT, MESSAGE_FRESH, MESSAGE_RELOAD, MESSAGE_DRAIN, MESSAGE_STOP. */
+/** Takes MESSAGE_SNAPSHOT, _EVENT, _FRESH, _STATUS, _RELOAD, _DRAIN and _STOP. */
 struct mailbox *worker_mailbox(struct worker *worker);
 int worker_start(struct worker *worker);
 /** Ask it to end (MESSAGE_STOP) and join it: waiting answers are given, within 1 s at most. */

@@ -4,8 +4,8 @@
  *
  * What belongs to one master or one Sentinel is a block of its own, written by the watcher. Blocks
  * come and go with whom they are about, so the list of them has a lock, which is taken when one
- * comes or goes and by a scrape, for as long as it takes to copy the list: nobody who answers
- * /master ever meets it.
+ * comes or goes and by a scrape, for as long as it takes to copy the list; answers to /master do
+ * not take it.
  */
 #ifndef BELLWETHER_METRICS_COUNTERS_H
 #define BELLWETHER_METRICS_COUNTERS_H
@@ -146,7 +146,7 @@ static inline void metric_set(_Atomic int64_t *gauge, int64_t value)
     atomic_store_explicit(gauge, value, memory_order_relaxed);
 }
 
-/** They were read, or the thread would not start. */
+/** At the thread's start, which does not come about unless all files were read. */
 static inline void metric_files_start(struct metrics_files *files, int64_t now_wall_ms)
 {
     metric_set(&files->failing, 0);

@@ -1,7 +1,7 @@
 /*
  * Every metric there is, once: its name, type, labels, buckets and help. The exposition, the
- * manual's table and the tests are held against this list. Names are a contract (HTTP.md): added,
- * never renamed or removed.
+ * manual's table and the tests are held against this list. Names are a contract: added, never
+ * renamed or removed.
  *
  * No label's values change at a failover, so that a series goes on through one; the address on
  * master_info is the exception, and its reason to be.

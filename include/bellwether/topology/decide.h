@@ -23,6 +23,7 @@
 #define RUN_ID_SIZE 48
 #define EPOCH_UNKNOWN (-1)
 #define DETAIL_SIZE 768
+#define FAILOVER_TIMEOUT_MS 180000 /* Sentinel's default, for where it tells none */
 
 /* What one known Sentinel last said about one master. Addresses after --map. */
 struct observation {
@@ -60,6 +61,11 @@ enum role_answer {
     ROLE_TLS,     /* the handshake failed, or one side speaks TLS and the other does not */
     ROLE_ERROR,   /* answered something else (max number of clients, garbage, not a Redis) */
 };
+
+/** Whether the node answers and does not let its role be asked. Thread: any. */
+bool role_unknowable(enum role_answer answer);
+/** The reason that an answer other than `master` gives. Thread: any. */
+enum reason role_reason(enum role_answer answer);
 
 struct published {
     struct endpoint master;
@@ -108,17 +114,30 @@ struct decision {
  *
  * Pure: reads its arguments, allocates nothing, keeps nothing. Roles are not its business.
  *
- * @param seen        borrowed; at most one entry per Sentinel, any order. @param known       number
- * of known Sentinels, not below the entries of known ones. @param published   borrowed; what
- * callers are told now, or NULL before the first decision. @param high_water  H, or EPOCH_UNKNOWN.
- * @param now_ms      boot clock. @param out         set on success, untouched on failure. @return
- * 0; -BW_EINVAL when two entries name the same Sentinel or more are of known ones than `known`.
+ * @param seen        borrowed; at most one entry per Sentinel, any order.
+ * @param known       number of known Sentinels, not below the entries of known ones.
+ * @param published   borrowed; what callers are told now, or NULL before the first decision.
+ * @param high_water  H, or EPOCH_UNKNOWN.
+ * @param now_ms      boot clock.
+ * @param out         set on success, untouched on failure.
+ * @return 0; -BW_EINVAL when two entries name the same Sentinel or more are of known ones than
+ *         `known`.
  * Thread:  any.
  * Source:  DESIGN section 3; Sentinel's config epochs, redis src/sentinel.c.
  */
 int decide(const struct observation *seen, size_t n_seen, size_t known,
            const struct published *published, int64_t high_water, int64_t now_ms,
            struct decision *out);
+/**
+ * The address that a majority of the known names, at whatever epoch, for `repeats` polls in a row.
+ *
+ * @param out its candidate and rule are set where there is one; else untouched. @return whether
+ * there is one. Thread: any.
+ */
+bool decide_majority(const struct observation *seen, size_t n_seen, size_t known, int64_t now_ms,
+                     unsigned repeats, struct decision *out);
+
+#define REPEATS_SETTLED 3u /* polls in a row that make a vote settled (rule 4) */
 
 struct judge_config {
     bool verify; /* false: --verify off */
@@ -222,8 +241,12 @@ void judge_know(struct judge *judge, const char *sentinel_run_id);
  */
 bool judge_recount(struct judge *judge, struct elector *electors, size_t n, int64_t quorum,
                    int64_t now_ms);
-/** Whether time alone may change who is known: then it is to be recounted now and then. */
+/**
+ * Whether another count may come to another end without new electors: time passes for those that
+ * are gone or strange, or what is vouched for changed in or since the last count.
+ */
 bool judge_wants_recount(const struct judge *judge);
+/** Whether that Sentinel is known. */
 bool judge_knows(const struct judge *judge, const char *sentinel_run_id);
 /**
  * The nodes that this Sentinel lists as replicas, copied; they stay until it lists others or is
@@ -236,8 +259,9 @@ void judge_hear_nodes(struct judge *judge, const char *sentinel_run_id,
  * replica; what is published always is. Only such a node is dialled.
  */
 bool judge_vouches(const struct judge *judge, const struct endpoint *node);
-/** It is known no longer; its observation goes too. */
+/** That Sentinel is known no longer; its observation goes, too. */
 void judge_forget(struct judge *judge, const char *sentinel_run_id);
+/** How many Sentinels are known. */
 size_t judge_known(const struct judge *judge);
 /** Grows whenever somebody becomes known or is known no longer. */
 uint64_t judge_known_revision(const struct judge *judge);
@@ -245,7 +269,7 @@ uint64_t judge_known_revision(const struct judge *judge);
 void judge_observe(struct judge *judge, const struct observation *seen);
 /** The link to that Sentinel went down: its observation counts no longer. */
 void judge_lose(struct judge *judge, const char *sentinel_run_id);
-/** It answered, but with nothing that counts (rule 10): no observation. */
+/** That Sentinel answered, but with nothing that counts (rule 10): it has no observation. */
 void judge_refuse(struct judge *judge, const char *sentinel_run_id);
 void judge_set_links(struct judge *judge, const struct judge_links *links);
 /** What the node said when asked for its role (published node or candidate). */
@@ -282,14 +306,14 @@ enum promotion_step {
  */
 void judge_promotion(struct judge *judge, const char *leader, enum promotion_step step,
                      int64_t epoch, const struct endpoint *node, int64_t now_ms);
-/** What the node answered that `promoting` asked for. */
+/** What the node that `promoting` asked for answered. */
 void judge_promotion_role(struct judge *judge, const struct endpoint *node, enum role_answer answer,
                           int64_t now_ms);
 /** The clock jumped: every observation and verification is void. */
 void judge_void(struct judge *judge, int64_t now_ms);
 /** Decide anew. @param wall_ms for `since` and words. @param out overwritten. */
 void judge_step(struct judge *judge, int64_t now_ms, int64_t wall_ms, struct judgement *out);
-/** H. */
+/** H, the highest epoch that was ever published. */
 int64_t judge_high_water(const struct judge *judge);
 /** The observation of a Sentinel, or NULL; borrowed until the next call. */
 const struct observation *judge_observation(const struct judge *judge, const char *sentinel_run_id);

@@ -92,33 +92,33 @@ struct failover {
  * watcher.
  */
 enum failover_log_signal {
-    TIMELINE_SDOWN,
-    TIMELINE_SDOWN_END,
-    TIMELINE_ODOWN,
-    TIMELINE_ODOWN_END,
-    TIMELINE_TRY,
-    TIMELINE_ELECTED,
-    TIMELINE_SELECTED,
-    TIMELINE_PROMOTING,
-    TIMELINE_WAIT_PROMOTION,
-    TIMELINE_PROMOTED,
-    TIMELINE_SWITCHED,
-    TIMELINE_FINISHED,
-    TIMELINE_FINISHED_BY_TIMEOUT,
-    TIMELINE_NOT_ELECTED,
-    TIMELINE_NO_GOOD_SLAVE,
-    TIMELINE_SLAVE_TIMEOUT,
-    TIMELINE_MASTER_TIMEOUT,
-    TIMELINE_ABORTED,   /* for a reason that is not known here */
-    TIMELINE_FORGOTTEN, /* +reset-master, -monitor: whatever that Sentinel was at is over */
+    FAILOVER_SIGNAL_SDOWN,
+    FAILOVER_SIGNAL_SDOWN_END,
+    FAILOVER_SIGNAL_ODOWN,
+    FAILOVER_SIGNAL_ODOWN_END,
+    FAILOVER_SIGNAL_TRY,
+    FAILOVER_SIGNAL_ELECTED,
+    FAILOVER_SIGNAL_SELECTED,
+    FAILOVER_SIGNAL_PROMOTING,
+    FAILOVER_SIGNAL_WAIT_PROMOTION,
+    FAILOVER_SIGNAL_PROMOTED,
+    FAILOVER_SIGNAL_SWITCHED,
+    FAILOVER_SIGNAL_FINISHED,
+    FAILOVER_SIGNAL_FINISHED_BY_TIMEOUT,
+    FAILOVER_SIGNAL_NOT_ELECTED,
+    FAILOVER_SIGNAL_NO_GOOD_SLAVE,
+    FAILOVER_SIGNAL_SLAVE_TIMEOUT,
+    FAILOVER_SIGNAL_MASTER_TIMEOUT,
+    FAILOVER_SIGNAL_ABORTED,   /* for a reason that is not known here */
+    FAILOVER_SIGNAL_FORGOTTEN, /* +reset-master, -monitor: whatever that Sentinel was at is over */
     /* no event: its row has force_failover or coordinated_failover, so an operator asked for it */
-    TIMELINE_FORCED,
-    TIMELINE_BUSY, /* no event: its row has a failover under way */
-    TIMELINE_LOST, /* no event: its link is down */
-    TIMELINE_TILT,
-    TIMELINE_TILT_END,
-    TIMELINE_NEW_EPOCH,
-    TIMELINE_SIGNALS_COUNT
+    FAILOVER_SIGNAL_FORCED,
+    FAILOVER_SIGNAL_BUSY, /* no event: its row has a failover under way */
+    FAILOVER_SIGNAL_LOST, /* no event: its link is down */
+    FAILOVER_SIGNAL_TILT,
+    FAILOVER_SIGNAL_TILT_END,
+    FAILOVER_SIGNAL_NEW_EPOCH,
+    FAILOVER_SIGNAL_SIGNALS_COUNT
 };
 
 struct failover_log_time {
@@ -146,9 +146,9 @@ struct failover_log_event {
 
 /* What a role check of the published node came to. */
 enum failover_log_check {
-    TIMELINE_GOOD,  /* it says master */
-    TIMELINE_ALIVE, /* it answers, its role may not be asked */
-    TIMELINE_BAD,   /* anything else; the end of the connection, too */
+    FAILOVER_CHECK_GOOD,  /* it says master */
+    FAILOVER_CHECK_ALIVE, /* it answers, its role may not be asked */
+    FAILOVER_CHECK_BAD,   /* anything else; the end of the connection, too */
 };
 
 struct failover_log;
@@ -158,15 +158,14 @@ struct failover_record;
 struct failover_log *failover_log_new(size_t capacity);
 void failover_log_free(struct failover_log *failover_log);
 /**
- * A master is watched from now on. @param name copied. @return its story, the failover log's own.
+ * A master is watched from now on. @param name copied. @return its record, the failover log's own.
  */
 struct failover_record *failover_log_watch(struct failover_log *failover_log, const char *name,
                                            size_t deployment);
 /** How long Sentinels wait before they call it down, as far as they say. */
 void failover_log_down_after(struct failover_record *record, int64_t down_after_ms);
-/** It is watched no longer: its open entry ends. */
-void failover_log_forget(struct failover_log *failover_log, struct failover_record *record,
-                         struct failover_log_time now);
+/** That master is watched no longer: its open entry ends. */
+void failover_log_forget(struct failover_record *record, struct failover_log_time now);
 void failover_log_hear(struct failover_log *failover_log, const struct failover_log_event *event,
                        struct failover_log_time now);
 /**
@@ -174,23 +173,21 @@ void failover_log_hear(struct failover_log *failover_log, const struct failover_
  * @param at a good answer proves nothing about later than its question; a bad one is news as of
  * now.
  */
-void failover_log_checked(struct failover_log *failover_log, struct failover_record *record,
-                          enum failover_log_check check, struct failover_log_time at);
+void failover_log_checked(struct failover_record *record, enum failover_log_check check,
+                          struct failover_log_time at);
 /** A master's state. @param published NULL: none yet. */
-void failover_log_state(struct failover_log *failover_log, struct failover_record *record,
-                        const struct address *published, enum master_state state,
-                        struct failover_log_time now);
+void failover_log_state(struct failover_record *record, const struct address *published,
+                        enum master_state state, struct failover_log_time now);
 /**
  * The answer moved; before failover_log_state() hears what became of it. @param from NULL: the
  * first publication.
  * @param verified the new node itself said master. @param adopted by --adopt promoted.
  */
-void failover_log_published(struct failover_log *failover_log, struct failover_record *record,
-                            const struct address *from, const struct address *to, int64_t epoch,
-                            bool verified, bool adopted, struct failover_log_time now);
-/** The published node was restarted and is back: told by its entry, else by one of its own. */
-void failover_log_restarted(struct failover_log *failover_log, struct failover_record *record,
+void failover_log_published(struct failover_record *record, const struct address *from,
+                            const struct address *to, int64_t epoch, bool verified, bool adopted,
                             struct failover_log_time now);
+/** The published node was restarted and is back: told by its entry, else by one of its own. */
+void failover_log_restarted(struct failover_record *record, struct failover_log_time now);
 /** Entries that waited too long for something are closed. @return whether anything changed. */
 bool failover_log_tick(struct failover_log *failover_log, struct failover_log_time now);
 /** The next time at which failover_log_tick() has something to do, boot clock; -1 never. */

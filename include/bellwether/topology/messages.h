@@ -87,7 +87,7 @@ struct message_suspect {
     struct address address; /* of the node it met it at, as published */
 };
 
-struct status_report; /* bellwether/topology/status.h */
+struct status_report; /* bellwether/topology/report.h */
 
 struct message_status {
     struct message head;

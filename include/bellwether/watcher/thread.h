@@ -75,7 +75,7 @@ struct watch_config {
 };
 
 struct watcher;
-struct metrics; /* bellwether/metrics/metrics.h */
+struct metrics; /* bellwether/metrics/counters.h */
 
 /**
  * @param config borrowed and unchanged until watcher_free(). @param pulse borrowed, written by the
@@ -87,7 +87,7 @@ struct watcher *watcher_new(const struct watch_config *config, struct pulse *pul
                             struct metrics *metrics);
 /** Where snapshots go; before watcher_start(). Borrowed until watcher_free(). */
 void watcher_subscribe(struct watcher *watcher, struct mailbox *subscriber);
-/** The mailbox that takes MESSAGE_ASK_FRESH, MESSAGE_RELOAD, MESSAGE_STOP. */
+/** The mailbox that takes what goes to the watcher (topology/messages.h). Borrowed. */
 struct mailbox *watcher_mailbox(struct watcher *watcher);
 /** @return 0; -BW_EIO when the thread can't be made. */
 int watcher_start(struct watcher *watcher);

@@ -49,10 +49,13 @@ static void on_prepare(uv_prepare_t *prepare)
     struct loop *loop = prepare->data;
 
     run_later(loop);
-    if (loop->turn) {
-        loop->turn(loop->turn_data);
-        run_later(loop); /* what the hook itself began */
-    }
+    do {
+        loop->turn_again = false;
+        if (loop->turn) {
+            loop->turn(loop->turn_data);
+            run_later(loop); /* what the hook itself began */
+        }
+    } while (loop->turn_again);
 }
 
 /* ---- the loop ---- */
@@ -152,4 +155,9 @@ void loop_on_turn(struct loop *loop, void (*turn)(void *data), void *data)
 {
     loop->turn = turn;
     loop->turn_data = data;
+}
+
+void loop_turn_again(struct loop *loop)
+{
+    loop->turn_again = true;
 }

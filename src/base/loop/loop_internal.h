@@ -18,6 +18,7 @@ struct loop {
     uv_prepare_t prepare; /* always active: a loop without work waits instead of ending */
     void (*turn)(void *data);
     void *turn_data;
+    bool turn_again;   /* something is there for the hook */
     struct list later; /* what is to be done at the end of this turn, in order */
     uint32_t phase;    /* of shared moments: a daemon's own, or all of a host would turn at once */
     uv_async_t resolved;

@@ -32,7 +32,17 @@ struct loop_poll {
     struct loop_timer *unwatched; /* NULL: never needed */
 };
 
+_Static_assert((int)LOOP_READ == (int)UV_READABLE && (int)LOOP_WRITE == (int)UV_WRITABLE,
+               "libuv has the same bits");
+
 static void on_poll(uv_poll_t *uv, int status, int events);
+
+/* What poll() and epoll have for a set of LOOP_READ, LOOP_WRITE: they have the same bits, too. */
+static short poll_events(int wanted)
+{
+    return (short)(((wanted & LOOP_READ) != 0 ? POLLIN : 0) |
+                   ((wanted & LOOP_WRITE) != 0 ? POLLOUT : 0));
+}
 
 static bool no_room(int error)
 {
@@ -64,24 +74,23 @@ static int poll_make(struct loop_poll *poll)
     return error;
 }
 
-static int poll_register(struct loop_poll *poll, int events)
+static int poll_register(struct loop_poll *poll)
 {
-    struct epoll_event event = {.events = ((events & UV_READABLE) != 0 ? (uint32_t)EPOLLIN : 0) |
-                                          ((events & UV_WRITABLE) != 0 ? (uint32_t)EPOLLOUT : 0)};
+    struct epoll_event event = {.events = (uint32_t)poll_events(poll->wanted),
+                                .data.fd = poll->fd}; /* as libuv has it */
     int error = poll_make(poll);
 
     if (error != 0) {
         return error;
     }
-    loop_must(uv_poll_start(&poll->uv, events, on_poll), "uv_poll_start");
-    event.data.fd = poll->fd; /* as libuv has it */
+    loop_must(uv_poll_start(&poll->uv, poll->wanted, on_poll), "uv_poll_start");
     if (epoll_ctl(uv_backend_fd(&poll->loop->uv), EPOLL_CTL_ADD, poll->fd, &event) == 0 ||
         errno == EEXIST) {
         return 0;
     }
     error = uv_translate_sys_error(errno);
     if (!no_room(error)) {
-        return 0; /* libuv will say what it thinks of it */
+        return 0; /* libuv, which registers it again, reports the error */
     }
     (void)uv_poll_stop(&poll->uv);
     return error;
@@ -91,14 +100,11 @@ static void look_by_turns(void *data);
 
 static void poll_arm(struct loop_poll *poll)
 {
-    int events = ((poll->wanted & LOOP_READ) != 0 ? UV_READABLE : 0) |
-                 ((poll->wanted & LOOP_WRITE) != 0 ? UV_WRITABLE : 0);
-
-    if (events == 0) {
+    if (poll->wanted == 0) {
         if (poll->made) {
             loop_must(uv_poll_stop(&poll->uv), "uv_poll_stop");
         }
-    } else if (poll_register(poll, events) != 0) {
+    } else if (poll_register(poll) != 0) {
         complain_of_no_room();
         if (!poll->unwatched) {
             poll->unwatched = loop_timer_new(poll->loop, look_by_turns, poll);
@@ -114,9 +120,7 @@ static void poll_arm(struct loop_poll *poll)
 static void look_by_turns(void *data)
 {
     struct loop_poll *handle = data;
-    struct pollfd look = {.fd = handle->fd,
-                          .events = (short)(((handle->wanted & LOOP_READ) != 0 ? POLLIN : 0) |
-                                            ((handle->wanted & LOOP_WRITE) != 0 ? POLLOUT : 0))};
+    struct pollfd look = {.fd = handle->fd, .events = poll_events(handle->wanted)};
 
     poll_arm(handle);
     if (loop_timer_armed(handle->unwatched) && poll(&look, 1, 0) > 0) {
@@ -130,14 +134,9 @@ static void look_by_turns(void *data)
 static void on_poll(uv_poll_t *uv, int status, int events)
 {
     struct loop_poll *poll = uv->data;
-    int seen = ((events & UV_READABLE) != 0 ? LOOP_READ : 0) |
-               ((events & UV_WRITABLE) != 0 ? LOOP_WRITE : 0);
 
-    if (status < 0) {
-        /* libuv has stopped the handle; the owner learns of the error by reading or writing */
-        seen = poll->wanted;
-    }
-    poll->ready(poll->data, seen);
+    /* after an error libuv has stopped the handle; the owner learns of it by reading or writing */
+    poll->ready(poll->data, status < 0 ? poll->wanted : events);
     if (status < 0 && !uv_is_closing((uv_handle_t *)uv) && poll->wanted != 0) {
         poll_arm(poll);
     }

@@ -1,12 +1,12 @@
 /*
  * getaddrinfo() blocks, for half a minute where a name server is silent, and can't be stopped. So
- * it runs on threads, which come when they are needed and go when they are not, and which name has
- * one is decided here:
+ * it runs on threads, which start when they are needed and end when they are idle. A name is given
+ * one of them:
  *
- *   a name that resolved last time   as long as there is room at all
- *   one that is new, or unknown      as long as the two below leave room for those above
- *   one that hung                    a few at a time, the least stubborn first, then the one that
- *                                    waits longest
+ *   a name that resolved last time   where any thread is free
+ *   one that is new, or unknown      unless these two kinds have all but an eighth
+ *   one that hung                    a few at a time, the one that hung least often first, then the
+ *                                    one that waits longest
  *
  * That is so for all together, and for each group (a deployment) within its share: however many
  * names of one hang, those of another find room. A name that several groups ask for takes the share
@@ -117,8 +117,7 @@ static size_t to_addresses(const struct addrinfo *list, struct address **out)
         struct address one;
 
         if (to_address(list->ai_addr, &one) && !is_among(found, n, &one)) {
-            found = mem_resize(found, n + 1, sizeof(*found));
-            found[n++] = one;
+            *MEM_APPEND(found, n) = one;
         }
     }
     *out = found;

@@ -32,11 +32,7 @@ struct loop_timer *loop_timer_new(struct loop *loop, void (*fire)(void *data), v
 
 void loop_timer_start(struct loop_timer *timer, int64_t delay_ms)
 {
-    /* libuv counts from the time at which the turn began, in whole milliseconds rounded down:
-     * brought up to date, and one more, the delay is never shorter than asked */
-    uv_update_time(timer->uv.loop);
-    loop_must(uv_timer_start(&timer->uv, on_timer, delay_ms > 0 ? (uint64_t)delay_ms + 1 : 0, 0),
-              "uv_timer_start");
+    loop_timer_start_within(timer, delay_ms, delay_ms);
 }
 
 /*
@@ -57,9 +53,13 @@ void loop_timer_start_within(struct loop_timer *timer, int64_t from_ms, int64_t 
 {
     uint64_t now;
 
+    /*
+     * libuv counts from the time at which the turn began, in whole milliseconds rounded down:
+     * brought up to date, and one more, the delay is never shorter than asked.
+     */
     uv_update_time(timer->uv.loop);
     now = uv_now(timer->uv.loop) + timer->phase;
-    from_ms = from_ms > 0 ? from_ms + 1 : 0; /* as above */
+    from_ms = from_ms > 0 ? from_ms + 1 : 0;
     to_ms = to_ms > 0 ? to_ms + 1 : 0;
     if (to_ms < from_ms) {
         to_ms = from_ms;

@@ -31,15 +31,7 @@ static char *event_text(const char *instance, uint64_t number, const char *kind,
 }
 
 char *event_text_master(const char *instance, uint64_t number, const struct snapshot_master *master,
-                        size_t *size)
-{
-    return event_text(instance, number, "master",
-                      render_master(master, !snapshot_master_serves(master) && master->has_address),
-                      size);
-}
-
-char *event_text_present(const char *instance, uint64_t number,
-                         const struct snapshot_master *master, bool stalled, size_t *size)
+                        bool stalled, size_t *size)
 {
     json_t *json;
 
@@ -50,12 +42,12 @@ char *event_text_present(const char *instance, uint64_t number,
         *size = (size_t)snprintf(text, room, "id: %s-%" PRIu64 "\n\n", instance, number);
         return text;
     }
-    if (!stalled) {
-        return event_text_master(instance, number, master, size);
+    json =
+        render_master(master, (stalled || !snapshot_master_serves(master)) && master->has_address);
+    if (stalled) {
+        json_object_set_new(json, "reason", render_text(reason_text(REASON_WATCHER_STALLED)));
+        json_object_set_new(json, "verified", json_false());
     }
-    json = render_master(master, master->has_address);
-    json_object_set_new(json, "reason", render_text(reason_text(REASON_WATCHER_STALLED)));
-    json_object_set_new(json, "verified", json_false());
     return event_text(instance, number, "master", json, size);
 }
 

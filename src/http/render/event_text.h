@@ -10,18 +10,13 @@
 #include "bellwether/topology/snapshot.h"
 
 /**
- * `master`: what is served for it, in 503 states too. @return free() it. @param size without the
- * terminating NUL.
- */
-char *event_text_master(const char *instance, uint64_t number, const struct snapshot_master *master,
-                        size_t *size);
-/**
- * The same for a stream's beginning.
+ * `master`: what is served for it, in 503 states too.
  * @param master   NULL: there is none, only the number is told.
  * @param stalled  the watcher is silent: nothing is vouched for.
+ * @param size     set to the text's without the terminating NUL. @return free() it.
  */
-char *event_text_present(const char *instance, uint64_t number,
-                         const struct snapshot_master *master, bool stalled, size_t *size);
+char *event_text_master(const char *instance, uint64_t number, const struct snapshot_master *master,
+                        bool stalled, size_t *size);
 /** `sentinel`: an event of a Sentinel. */
 char *event_text_sentinel(const char *instance, uint64_t number,
                           const struct message_event *message, size_t *size);

@@ -1,8 +1,7 @@
-/* /status in its two forms. */
+/* /status as text. */
 #ifndef BELLWETHER_HTTP_RENDER_STATUS_TEXT_H
 #define BELLWETHER_HTTP_RENDER_STATUS_TEXT_H
 
-#include <jansson.h>
 #include <stdbool.h>
 #include <stdint.h>
 

@@ -8,7 +8,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "bellwether/base/buffer.h"
 #include "bellwether/base/clock.h"
@@ -72,12 +71,6 @@ json_t *answer_names_known(const struct snapshot *snapshot)
         json_array_append_new(list, render_text(snapshot->sentinels_know[i]));
     }
     return list;
-}
-
-bool answer_knows_no_names(const struct snapshot *snapshot)
-{
-    return snapshot && snapshot->n_masters == 0 && snapshot->reason != REASON_NONE &&
-           snapshot->reason != REASON_UNKNOWN_NAME;
 }
 
 json_t *answer_no_master(const struct snapshot *snapshot, const struct snapshot_master *master,
@@ -163,16 +156,10 @@ static struct body text_body(struct buffer *lines)
 
 static struct body problem_body(enum problem_kind kind, json_t *problem, enum answer_form form)
 {
-    struct body body = {problem_status(kind), CONTENT_PROBLEM, NULL, 0};
+    bool as_text = form == ANSWER_TEXT || form == ANSWER_URL;
+    struct body body = {problem_status(kind), as_text ? CONTENT_TEXT : CONTENT_PROBLEM, NULL, 0};
 
-    if (form == ANSWER_TEXT || form == ANSWER_URL) {
-        body.content_type = CONTENT_TEXT;
-        body.text = problem_line(kind, problem);
-        body.size = strlen(body.text);
-        json_decref(problem);
-    } else {
-        body.text = render_dump(problem, form == ANSWER_PRETTY, &body.size);
-    }
+    body.text = problem_write(kind, problem, as_text, form == ANSWER_PRETTY, &body.size);
     return body;
 }
 

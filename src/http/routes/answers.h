@@ -20,11 +20,6 @@ struct answer *answer_render_list(const struct cache *cache, enum answer_form fo
 json_t *answer_no_master(const struct snapshot *snapshot, const struct snapshot_master *master,
                          enum reason reason, const char *detail);
 /**
- * No master is known, and no Sentinel could say which there are: what is asked for by name may be
- * there.
- */
-bool answer_knows_no_names(const struct snapshot *snapshot);
-/**
  * The names of the masters that are watched, and of those that the Sentinels know. @param snapshot
  * NULL: none. New lists.
  */

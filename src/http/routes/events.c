@@ -1,18 +1,8 @@
 /* /events: what a stream begins with, and whether it may begin. */
-#include <string.h>
-
 #include "http/server/event_stream.h"
 #include "http/server/response.h"
 #include "master.h"
 #include "table.h"
-
-/* With no snapshot yet, or none of which masters could be told, any name may come. */
-static bool is_unknown(const struct snapshot *snapshot, const char *name)
-{
-    return *name && snapshot && !snapshot_find(snapshot, name) &&
-           (snapshot->n_masters > 0 || snapshot->reason == REASON_NONE ||
-            snapshot->reason == REASON_UNKNOWN_NAME);
-}
 
 void events_handle(struct request *request)
 {
@@ -21,7 +11,8 @@ void events_handle(struct request *request)
     struct snapshot *snapshot = worker->cache->snapshot;
     struct MHD_Response *response;
 
-    if (is_unknown(snapshot, name)) {
+    if (*name && snapshot && !snapshot_find(snapshot, name) &&
+        !cache_knows_no_names(worker->cache)) {
         masters_answer_unknown(request, name);
         return;
     }

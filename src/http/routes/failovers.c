@@ -1,5 +1,5 @@
 /*
- * /failovers: what became of each, newest first, as the watcher's timeline told it. 200 in every
+ * /failovers: what became of each, newest first, as the failover log has it. 200 in every
  * state, also without any; a silent watcher's list may be old and is not given.
  */
 #include <inttypes.h>

@@ -6,9 +6,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
-#include "answers.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/http/master_json.h"
@@ -17,8 +15,6 @@
 #include "master.h"
 #include "ready.h"
 #include "table.h"
-
-#define PULSE_MAX_AGE_MS 10000
 
 /* @return whether a listener does not accept though callers wait there, with words for it. */
 static bool is_deaf(const struct request *request, char *detail, size_t size)
@@ -47,8 +43,7 @@ void health_handle_live(struct request *request)
     char deaf[96];
 
     if (is_deaf(request, deaf, sizeof(deaf))) {
-        request_answer_problem(request, PROBLEM_NOT_ALIVE, problem_new(PROBLEM_NOT_ALIVE, deaf),
-                               NULL);
+        request_refuse(request, PROBLEM_NOT_ALIVE, deaf);
         return;
     }
     for (size_t i = 0; i <= config->n_workers; i++) {
@@ -59,8 +54,7 @@ void health_handle_live(struct request *request)
         if (age_ms > PULSE_MAX_AGE_MS) {
             snprintf(detail, sizeof(detail), "%s thread has not turned for %" PRId64 " ms",
                      i == 0 ? "the watcher's" : "a worker's", age_ms);
-            request_answer_problem(request, PROBLEM_NOT_ALIVE,
-                                   problem_new(PROBLEM_NOT_ALIVE, detail), NULL);
+            request_refuse(request, PROBLEM_NOT_ALIVE, detail);
             return;
         }
     }
@@ -78,7 +72,7 @@ static bool report(struct request *request, struct ready_report *out)
 
     if (*request->query.master && snapshot) {
         one = snapshot_find(snapshot, request->query.master);
-        if (!one && !answer_knows_no_names(snapshot)) {
+        if (!one && !cache_knows_no_names(worker->cache)) {
             masters_answer_unknown(request, request->query.master);
             return false;
         }
@@ -174,11 +168,8 @@ void health_handle_check(struct request *request)
     enum ready_check check;
 
     if (ready_check_find(request->argument, &check)) {
-        request_answer_problem(
-            request, PROBLEM_NOT_FOUND,
-            problem_new(PROBLEM_NOT_FOUND,
-                        "the checks are resolved, shutdown, master, sentinel and quorum"),
-            NULL);
+        request_refuse(request, PROBLEM_NOT_FOUND,
+                       "the checks are resolved, shutdown, master, sentinel and quorum");
         return;
     }
     all = mem_new(1, sizeof(*all));

@@ -7,7 +7,6 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "answers.h"
 #include "bellwether/base/clock.h"
@@ -24,7 +23,7 @@ void masters_answer_unknown(struct request *request, const char *name)
     char detail[ROUTE_ARGUMENT_SIZE + 80];
     json_t *problem;
 
-    if (answer_knows_no_names(snapshot)) {
+    if (cache_knows_no_names(request->worker->cache)) {
         problem = answer_no_master(snapshot, NULL, snapshot->reason, snapshot->detail);
         json_object_set_new(problem, "name", render_text(name));
         request_answer_problem(request, PROBLEM_NO_MASTER, problem, NULL);
@@ -223,7 +222,7 @@ void masters_handle_one(struct request *request)
     }
     master = cached->master;
     if (request->query.fresh && !request->fresh && !request->worker->stopping) {
-        request_wait_fresh(request, master->name);
+        request_ask(request, FRESH_LOOK_UP, master->name);
         return;
     }
     doubt = doubt_of(request, master);

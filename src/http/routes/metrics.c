@@ -6,7 +6,6 @@
 #include "bellwether/metrics/counters.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "bellwether/base/budget.h"
 #include "bellwether/base/memory.h"
@@ -36,7 +35,7 @@ struct scrape {
 
 static int64_t is_up(const struct scrape *scrape, const struct snapshot_master *master)
 {
-    return !scrape->stalled && master->has_address && master_state_serves(master->state);
+    return !scrape->stalled && snapshot_master_serves(master);
 }
 
 static int64_t is_verified(const struct scrape *scrape, const struct snapshot_master *master)
@@ -656,5 +655,5 @@ void metrics_handle(struct request *request)
     add_all(&scrape);
     metrics_listed_release(&scrape.listed);
     body = exposition_finish(&scrape.out, &size);
-    request_answer_bytes(request, EXPOSITION_CONTENT_TYPE, body, size);
+    request_answer_bytes(request, EXPOSITION_CONTENT_TYPE, NULL, body, size);
 }

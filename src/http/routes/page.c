@@ -51,5 +51,5 @@ void page_handle(struct request *request)
     }
     json_decref(valid);
     free(text);
-    request_answer_page(request, body, size, embedded_page_policy);
+    request_answer_bytes(request, CONTENT_HTML, embedded_page_policy, body, size);
 }

@@ -37,11 +37,11 @@ static void fail(struct ready_result *result, const char *words)
 
 typedef bool predicate(const struct snapshot_master *master, struct ready_result *result);
 
-static bool serves(const struct snapshot_master *master, struct ready_result *result)
+static bool has_served_address(const struct snapshot_master *master, struct ready_result *result)
 {
     const char *reason = reason_text(master->reason);
 
-    if (master_state_serves(master->state) && master->has_address) {
+    if (snapshot_master_serves(master)) {
         return true;
     }
     snprintf(result->words, sizeof(result->words), "%.200s is %s%s%s", master->name,
@@ -181,7 +181,7 @@ void ready_evaluate(const struct snapshot *snapshot, const struct snapshot_maste
         fail(&results[READY_QUORUM], words);
         return;
     }
-    ask(&question, serves, &results[READY_MASTER]);
+    ask(&question, has_served_address, &results[READY_MASTER]);
     check_sentinel(&question, &results[READY_SENTINEL]);
     ask(&question, has_quorum, &results[READY_QUORUM]);
 }

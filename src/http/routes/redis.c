@@ -2,7 +2,7 @@
  * One request with commands. Its first call reads the headers once and decides whether it is
  * welcome: a body that is not is dropped as it comes, and the answer is given in the last call, so
  * that the connection stays open. Then the body or the path becomes commands, and the pool runs
- * them; where that takes time the request is suspended until the job has ended.
+ * them; where that takes time the request is suspended until its commands have ended.
  */
 #include "redis.h"
 
@@ -12,7 +12,6 @@
 
 #include "answers.h"
 #include "bellwether/base/budget.h"
-#include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/base/percent.h"
@@ -22,6 +21,7 @@
 #include "http/server/connections.h"
 #include "http/server/dispatch.h"
 #include "http/server/head.h"
+#include "http/server/request_headers.h"
 #include "redis_reply.h"
 #include "redis_worker.h"
 
@@ -30,68 +30,16 @@
  * both.
  */
 enum { FIRST_ROW = ROUTE_REDIS, FIRST_REPLICA_ROW = ROUTE_REPLICA_REDIS };
-_Static_assert((int)ROUTE_REDIS_PATH - FIRST_ROW == CALL_PATH &&
-                   (int)ROUTE_NAMED_REDIS - FIRST_ROW == CALL_KINDS &&
-                   (int)ROUTE_NAMED_REPLICA_REDIS_PATH == FIRST_REPLICA_ROW + 2 * CALL_KINDS - 1,
+_Static_assert((int)ROUTE_REDIS_PATH - FIRST_ROW == COMMAND_REQUEST_PATH &&
+                   (int)ROUTE_NAMED_REDIS - FIRST_ROW == COMMAND_REQUEST_KINDS &&
+                   (int)ROUTE_NAMED_REPLICA_REDIS_PATH ==
+                       FIRST_REPLICA_ROW + 2 * COMMAND_REQUEST_KINDS - 1,
                "the order of ROUTES_COMMANDS");
 
 #define TOKEN_NAME "_token" /* of a query: a token as Upstash's clients may send it */
 #define TOKEN_ROOM 1024     /* a longer one is none */
 
 /* ---- the first call ---- */
-
-/* What the headers say. */
-struct scan {
-    const char *authorization, *host, *origin, *fetch_site, *content_length;
-    bool expects, base64;
-    const char *twice; /* the name of a header that may be there once; NULL: none is there twice */
-};
-
-static bool named(const char *name, const char *wanted, size_t len)
-{
-    return strncasecmp(name, wanted, len) == 0;
-}
-#define NAMED(wanted) (name_len == sizeof(wanted) - 1 && named(name, wanted, sizeof(wanted) - 1))
-
-/* Of a header that is there twice the first one counts. */
-static void keep(const char **slot, const char *value)
-{
-    *slot = *slot ? *slot : value;
-}
-
-/* Where proxies and servers would differ on which of two it is, it is neither. */
-static void keep_only(struct scan *scan, const char **slot, const char *name, const char *value)
-{
-    scan->twice = *slot ? name : scan->twice;
-    keep(slot, value);
-}
-
-static enum MHD_Result scan_header(void *data, enum MHD_ValueKind kind, const char *name,
-                                   size_t name_len, const char *value, size_t value_len)
-{
-    struct scan *scan = data;
-
-    (void)kind;
-    if (!value) {
-        return MHD_YES;
-    }
-    if (NAMED("Host")) {
-        keep_only(scan, &scan->host, "Host", value);
-    } else if (NAMED("Authorization")) {
-        keep_only(scan, &scan->authorization, "Authorization", value);
-    } else if (NAMED("Content-Length")) {
-        keep(&scan->content_length, value);
-    } else if (NAMED("Upstash-Encoding")) {
-        scan->base64 = value_len == 6 && strncasecmp(value, "base64", 6) == 0;
-    } else if (NAMED("Origin")) {
-        keep(&scan->origin, value);
-    } else if (NAMED("Sec-Fetch-Site")) {
-        keep(&scan->fetch_site, value);
-    } else if (NAMED("Expect")) {
-        scan->expects = true;
-    }
-    return MHD_YES;
-}
 
 /* Only a path with one of these in it can be one of ours: all others are spared the search. */
 static bool may_be_ours(const char *url)
@@ -148,32 +96,33 @@ static const char *query_token(const struct command_request *command, char out[T
     return out;
 }
 
-static void judge_access(struct command_request *command, const struct scan *scan, const char *url)
+static void judge_access(struct command_request *command, const struct request_headers *headers)
 {
     char token[TOKEN_ROOM];
-    const struct access_headers headers = {
-        scan->authorization, command->listener->unix_socket ? NULL : scan->host, scan->origin,
-        scan->fetch_site, scan->authorization ? NULL : query_token(command, token)};
+    const struct access_headers access = {
+        headers->authorization, command->listener->unix_socket ? NULL : headers->host,
+        headers->origin, headers->fetch_site,
+        headers->authorization ? NULL : query_token(command, token)};
 
-    if (scan->twice) {
-        command->refusal = CALL_TWICE;
-        command->words = scan->twice;
+    if (headers->twice) {
+        command_request_move(command, COMMAND_REQUEST_TWICE);
+        command->words = headers->twice;
         return;
     }
-    if (dispatch_is_foreign_host(command->listener, scan->host, url)) {
-        command->refusal = CALL_FORBIDDEN;
-        command->words = DISPATCH_FOREIGN_HOST;
+    if (headers->foreign) {
+        command_request_move(command, COMMAND_REQUEST_FORBIDDEN);
+        command->words = FOREIGN_HOST_WORDS;
         return;
     }
-    switch (access_check(command->listener->worker->commands->access, &headers, &command->words)) {
+    switch (access_check(command->listener->worker->commands->access, &access, &command->words)) {
     case ACCESS_FULL: break;
     /* whatever else says so */
-    case ACCESS_READ_ONLY: command->job->read_only = "the token is read-only"; break;
-    case ACCESS_NO_TOKEN: command->refusal = CALL_NO_TOKEN; break;
-    case ACCESS_WRONG_TOKEN: command->refusal = CALL_WRONG_TOKEN; break;
-    case ACCESS_FORBIDDEN: command->refusal = CALL_FORBIDDEN; break;
+    case ACCESS_READ_ONLY: command->request->read_only = "the token is read-only"; break;
+    case ACCESS_NO_TOKEN: command_request_move(command, COMMAND_REQUEST_NO_TOKEN); break;
+    case ACCESS_WRONG_TOKEN: command_request_move(command, COMMAND_REQUEST_WRONG_TOKEN); break;
+    case ACCESS_FORBIDDEN: command_request_move(command, COMMAND_REQUEST_FORBIDDEN); break;
     }
-    if (headers.token) {
+    if (access.token) {
         explicit_bzero(token, sizeof(token));
     }
 }
@@ -182,33 +131,34 @@ static struct command_request *command_request_new(struct listener *listener,
                                                    struct MHD_Connection *connection,
                                                    const struct route_match *match, unsigned method)
 {
-    struct command_request *command = mem_new(1, sizeof(*command) + sizeof(*command->job));
+    struct command_request *command = mem_new(1, sizeof(*command) + sizeof(*command->request));
 
     command->listener = listener;
     command->connection = connection;
     command->began_us = listener->worker->clock_us;
     command->closing = listener->worker->draining;
-    command->job = (struct pool_request *)(command + 1);
-    command->job->data = command;
-    command->job->done = commands_ended;
-    command->job->caller_is_gone = commands_caller_is_gone;
+    command->request = (struct pool_request *)(command + 1);
+    command->request->data = command;
+    command->request->done = commands_ended;
+    command->request->caller_is_gone = commands_caller_is_gone;
     command->route = match->route;
     if (!match->route) {
-        command->refusal = CALL_BAD_PATH;
+        command_request_move(command, COMMAND_REQUEST_BAD_PATH);
         return command;
     }
-    command->kind = (enum command_request_kind)(((int)match->route->id - FIRST_ROW) % CALL_KINDS);
-    memcpy(command->job->master, match->argument, strlen(match->argument) + 1);
+    command->kind =
+        (enum command_request_kind)(((int)match->route->id - FIRST_ROW) % COMMAND_REQUEST_KINDS);
+    memcpy(command->request->master, match->argument, strlen(match->argument) + 1);
     if ((int)match->route->id >= FIRST_REPLICA_ROW) {
-        command->job->target = POOL_REPLICA;
-        command->job->read_only = "replicas run read-only commands only";
+        command->request->target = POOL_REPLICA;
+        command->request->read_only = "replicas run read-only commands only";
     }
     if (!(match->route->methods & method)) {
-        command->refusal = CALL_BAD_METHOD;
+        command_request_move(command, COMMAND_REQUEST_BAD_METHOD);
     } else if (method == HTTP_POST) {
         command->keeps_body = true;
     } else {
-        command->job->read_only = "GET runs read-only commands only";
+        command->request->read_only = "GET runs read-only commands only";
     }
     return command;
 }
@@ -220,7 +170,7 @@ static void reserve(struct command_request *command, size_t bytes)
         (void)buffer_reserve(&command->body, bytes);
     } else {
         buffer_release(&command->body);
-        command->refusal = CALL_NO_MEMORY;
+        command_request_move(command, COMMAND_REQUEST_NO_MEMORY);
     }
 }
 
@@ -228,42 +178,38 @@ static void reserve(struct command_request *command, size_t bytes)
  * What was announced decides already: room for a welcome body, or a refusal before it comes, where
  * the caller waits for that (Expect) or where reading it all would be silly.
  */
-static void expect_body(struct command_request *command, const struct scan *scan,
+static void expect_body(struct command_request *command, const struct request_headers *headers,
                         const char *method)
 {
     int64_t bytes = INT64_MAX, max = command->listener->worker->config->max_body_bytes;
 
-    if (!scan->content_length) {
+    if (!headers->content_length) {
         return;
     }
-    if (integer_parse(scan->content_length, 0, INT64_MAX, &bytes) == 0 && bytes <= max) {
-        if (command->keeps_body && command->refusal == CALL_WELCOME && bytes > 0) {
+    if (integer_parse(headers->content_length, 0, INT64_MAX, &bytes) == 0 && bytes <= max) {
+        if (command->keeps_body && command->state == COMMAND_REQUEST_WELCOME && bytes > 0) {
             reserve(command, (size_t)bytes);
         }
-        if (command->refusal == CALL_NO_MEMORY && scan->expects) {
+        if (command->state == COMMAND_REQUEST_NO_MEMORY && headers->expects) {
             command->closing = true;
             (void)command_request_go(command, "", method);
         }
         return;
     }
-    if (command->refusal == CALL_WELCOME) {
-        command->refusal = CALL_TOO_LARGE;
-    }
-    if (scan->expects || bytes - max > BODY_EXCESS_READ) {
+    command_request_move(command, COMMAND_REQUEST_TOO_LARGE);
+    if (headers->expects || bytes - max > BODY_EXCESS_READ) {
         command->closing = true;
         (void)command_request_go(command, "", method);
     }
 }
 
-/* What the door does not let pass, in a later request. */
-static bool leaves_room(struct MHD_Connection *connection)
+/* Of a connection's first request head.c makes sure; a later one is seen here only. */
+static bool leaves_room(struct MHD_Connection *connection, size_t n_entries)
 {
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_REQUEST_HEADER_SIZE);
-    int n = MHD_get_connection_values_n(
-        connection, (enum MHD_ValueKind)(MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND), NULL, NULL);
 
-    return !info || info->header_size + (size_t)n * HEAD_ENTRY_BYTES <= HEAD_MOST_BYTES;
+    return !info || info->header_size + n_entries * HEAD_ENTRY_BYTES <= HEAD_MOST_BYTES;
 }
 
 struct command_request *command_request_begin(struct listener *listener,
@@ -271,7 +217,7 @@ struct command_request *command_request_begin(struct listener *listener,
                                               const char *method)
 {
     unsigned bit = router_method(method);
-    struct scan scan = {0};
+    struct request_headers headers;
     struct route_match match;
     struct command_request *command;
 
@@ -279,15 +225,15 @@ struct command_request *command_request_begin(struct listener *listener,
         return NULL;
     }
     command = command_request_new(listener, connection, &match, bit);
-    MHD_get_connection_values_n(connection, MHD_HEADER_KIND, scan_header, &scan);
-    command->job->base64 = scan.base64;
-    if (command->refusal == CALL_WELCOME) {
-        judge_access(command, &scan, url);
+    request_headers_read(&headers, listener, connection, url);
+    command->request->base64 = headers.base64;
+    if (command->state == COMMAND_REQUEST_WELCOME) {
+        judge_access(command, &headers);
     }
-    if (command->refusal == CALL_WELCOME && !leaves_room(connection)) {
-        command->refusal = CALL_HEAD_TOO_LARGE;
+    if (!leaves_room(connection, headers.n)) {
+        command_request_move(command, COMMAND_REQUEST_HEAD_TOO_LARGE);
     }
-    expect_body(command, &scan, method);
+    expect_body(command, &headers, method);
     return command;
 }
 
@@ -298,12 +244,10 @@ bool command_request_take(struct command_request *command, const char *bytes, si
     command->body_bytes += (int64_t)size;
     if (command->body_bytes > max) {
         buffer_release(&command->body);
-        if (command->refusal == CALL_WELCOME) {
-            command->refusal = CALL_TOO_LARGE;
-        }
-    } else if (command->refusal == CALL_WELCOME && command->keeps_body) {
+        command_request_move(command, COMMAND_REQUEST_TOO_LARGE);
+    } else if (command->state == COMMAND_REQUEST_WELCOME && command->keeps_body) {
         reserve(command, size);
-        if (command->refusal == CALL_WELCOME) {
+        if (command->state == COMMAND_REQUEST_WELCOME) {
             buffer_add(&command->body, bytes, size);
         }
     }
@@ -320,8 +264,8 @@ static enum MHD_Result refuse_unknown(struct command_request *command)
 
     snprintf(detail, sizeof(detail),
              "no master of the name %s is watched; GET /masters lists those that are",
-             command->job->master);
-    json_object_set_new(more, "name", render_text(command->job->master));
+             command->request->master);
+    json_object_set_new(more, "name", render_text(command->request->master));
     json_object_set_new(more, "sentinels_know", answer_names_known(snapshot));
     return command_request_refuse(command, PROBLEM_UNKNOWN_MASTER, "NOMASTER", detail, more);
 }
@@ -357,17 +301,16 @@ static enum MHD_Result refuse_nameless(struct command_request *command)
 static bool find_master(struct command_request *command, enum MHD_Result *result)
 {
     struct cache *cache = command->listener->worker->cache;
-    char *name = command->job->master;
+    char *name = command->request->master;
 
     if (*name) {
         if (!cache->snapshot || cache_find(cache, name)) {
             return true;
         }
-        *result = answer_knows_no_names(cache->snapshot) ? refuse_nameless(command)
-                                                         : refuse_unknown(command);
+        *result = cache_knows_no_names(cache) ? refuse_nameless(command) : refuse_unknown(command);
     } else if (cache->default_master) {
         memcpy(name, cache->default_master->master->name,
-               strnlen(cache->default_master->master->name, sizeof(command->job->master) - 1));
+               strnlen(cache->default_master->master->name, sizeof(command->request->master) - 1));
         return true;
     } else if (cache->snapshot && cache->snapshot->ambiguous_default) {
         *result = refuse_several(command);
@@ -430,7 +373,7 @@ static enum MHD_Result read_pair(void *data, enum MHD_ValueKind kind, const char
     if (decoded_is(pairs, "retry")) {
         pairs->bad_retry |=
             !value || !decode(pairs, value, value_len) || !decoded_is(pairs, "always");
-        pairs->command->job->retry_always = !pairs->bad_retry;
+        pairs->command->request->retry_always = !pairs->bad_retry;
         return MHD_YES;
     }
     if (decoded_is(pairs, TOKEN_NAME)) {
@@ -483,7 +426,7 @@ static struct batch *read_path(struct command_request *command, const char *url,
 
 static struct batch *read_body(const struct command_request *command, struct pairs *pairs)
 {
-    enum batch_shape shape = command->kind == CALL_ONE ? BATCH_ONE : BATCH_MANY;
+    enum batch_shape shape = command->kind == COMMAND_REQUEST_ONE ? BATCH_ONE : BATCH_MANY;
     struct batch *batch = NULL;
 
     MHD_get_connection_values_n(command->connection, MHD_GET_ARGUMENT_KIND, read_pair, pairs);
@@ -500,7 +443,7 @@ static struct batch *read_body(const struct command_request *command, struct pai
  */
 static bool is_whole(struct command_request *command, enum MHD_Result *result)
 {
-    const struct batch *batch = command->job->batch;
+    const struct batch *batch = command->request->batch;
 
     for (size_t i = 0; i < batch->n; i++) {
         if (batch->commands[i].error) {
@@ -511,25 +454,26 @@ static bool is_whole(struct command_request *command, enum MHD_Result *result)
     return true;
 }
 
-/* @return whether `job` has its batch; else it was answered. */
+/* @return whether `request` has its batch; else it was answered. */
 static bool read_commands(struct command_request *command, const char *url, enum MHD_Result *result)
 {
     struct pairs pairs = {.command = command};
 
-    command->job->batch =
-        command->kind == CALL_PATH ? read_path(command, url, &pairs) : read_body(command, &pairs);
-    command->job->transaction = command->kind == CALL_TRANSACTION;
+    command->request->batch = command->kind == COMMAND_REQUEST_PATH
+                                  ? read_path(command, url, &pairs)
+                                  : read_body(command, &pairs);
+    command->request->transaction = command->kind == COMMAND_REQUEST_TRANSACTION;
     buffer_release(&pairs.text);
     buffer_release(&command->body);
     if (pairs.bad_retry) {
         *result = refuse_retry(command);
         return false;
     }
-    if (!command->job->batch) {
+    if (!command->request->batch) {
         *result = refuse_bad(command, pairs.error);
         return false;
     }
-    return command->kind != CALL_TRANSACTION || is_whole(command, result);
+    return command->kind != COMMAND_REQUEST_TRANSACTION || is_whole(command, result);
 }
 
 /* ---- the last call ---- */
@@ -550,8 +494,8 @@ static enum MHD_Result refuse_memory(struct command_request *command)
     json_t *more = json_object();
 
     json_object_set_new(more, "outcome", json_string("not_sent"));
-    batch_free(command->job->batch);
-    command->job->batch = NULL;
+    batch_free(command->request->batch);
+    command->request->batch = NULL;
     metric_add(&command->listener->worker->counts->rejected[METRIC_REJECTION_MEMORY], 1);
     return command_request_refuse(
         command, PROBLEM_NOT_SENT, "NOTSENT",
@@ -560,28 +504,28 @@ static enum MHD_Result refuse_memory(struct command_request *command)
 
 static enum MHD_Result refuse(struct command_request *command)
 {
-    switch (command->refusal) {
-    case CALL_BAD_PATH:
+    switch (command->state) {
+    case COMMAND_REQUEST_BAD_PATH:
         return refuse_bad(command, "the path takes % and two hexadecimal digits, and no NUL");
-    case CALL_BAD_METHOD:
+    case COMMAND_REQUEST_BAD_METHOD:
         return command_request_refuse(command, PROBLEM_METHOD_NOT_ALLOWED, "BADREQUEST",
                                       "see the Allow header for the methods that this route has",
                                       NULL);
-    case CALL_TWICE: {
+    case COMMAND_REQUEST_TWICE: {
         char words[64];
 
         snprintf(words, sizeof(words), "there are two headers %s, and one is taken",
                  command->words);
         return refuse_bad(command, words);
     }
-    case CALL_NO_TOKEN:
+    case COMMAND_REQUEST_NO_TOKEN:
         return command_request_refuse(command, PROBLEM_NO_TOKEN, "NOAUTH", command->words, NULL);
-    case CALL_WRONG_TOKEN:
+    case COMMAND_REQUEST_WRONG_TOKEN:
         return command_request_refuse(command, PROBLEM_WRONG_TOKEN, "NOAUTH", command->words, NULL);
-    case CALL_FORBIDDEN:
+    case COMMAND_REQUEST_FORBIDDEN:
         return command_request_refuse(command, PROBLEM_FORBIDDEN, "NOPERM", command->words, NULL);
-    case CALL_NO_MEMORY: return refuse_memory(command);
-    case CALL_HEAD_TOO_LARGE:
+    case COMMAND_REQUEST_NO_MEMORY: return refuse_memory(command);
+    case COMMAND_REQUEST_HEAD_TOO_LARGE:
         return command_request_refuse(command, PROBLEM_HEAD_TOO_LARGE, "TOOBIG", HEAD_TOO_LARGE,
                                       NULL);
     default: return refuse_body(command);
@@ -593,7 +537,7 @@ static enum MHD_Result go(struct command_request *command, const char *url)
     struct worker *worker = command->listener->worker;
     enum MHD_Result result = MHD_YES;
 
-    if (command->ended) {
+    if (command->state == COMMAND_REQUEST_ENDED) {
         return command_request_answer(command);
     }
     if (connection_is_refused(command->listener, command->connection)) {
@@ -602,7 +546,7 @@ static enum MHD_Result go(struct command_request *command, const char *url)
                                       connection_refuse(command->listener, command->connection),
                                       NULL);
     }
-    if (command->refusal != CALL_WELCOME) {
+    if (command->state != COMMAND_REQUEST_WELCOME) {
         return refuse(command);
     }
     if (!budget_has(command->body.size)) {
@@ -611,10 +555,11 @@ static enum MHD_Result go(struct command_request *command, const char *url)
     if (!find_master(command, &result) || !read_commands(command, url, &result)) {
         return result;
     }
-    if (!budget_has(command->job->batch->wire.size + command->job->batch->n * POOL_COMMAND_BYTES)) {
+    if (!budget_has(command->request->batch->wire.size +
+                    command->request->batch->n * POOL_COMMAND_BYTES)) {
         return refuse_memory(command);
     }
-    if (pool_run(worker->commands->pool, command->job)) {
+    if (pool_run(worker->commands->pool, command->request)) {
         return command_request_answer(command);
     }
     MHD_suspend_connection(command->connection);
@@ -640,7 +585,7 @@ void command_request_free(struct command_request *command)
             small_answer_give_back(&command->listener->worker->commands->small, command->small);
         }
         buffer_release(&command->body);
-        pool_request_release(command->job);
+        pool_request_release(command->request);
         free(command);
     }
 }

@@ -24,20 +24,27 @@
 #include "http/server/listener.h"
 
 /* What is asked of a request's body or path. */
-enum command_request_kind { CALL_ONE, CALL_PIPELINE, CALL_TRANSACTION, CALL_PATH, CALL_KINDS };
+enum command_request_kind {
+    COMMAND_REQUEST_ONE,
+    COMMAND_REQUEST_PIPELINE,
+    COMMAND_REQUEST_TRANSACTION,
+    COMMAND_REQUEST_PATH,
+    COMMAND_REQUEST_KINDS
+};
 
-/* Why a request is refused before anything of it is read. */
-enum command_request_refusal {
-    CALL_WELCOME,
-    CALL_BAD_PATH,
-    CALL_BAD_METHOD,
-    CALL_TWICE, /* a header that there may be one of */
-    CALL_NO_TOKEN,
-    CALL_WRONG_TOKEN,
-    CALL_FORBIDDEN,
-    CALL_TOO_LARGE,
-    CALL_HEAD_TOO_LARGE, /* there would be no room for its answer */
-    CALL_NO_MEMORY,
+/* A request runs and ends, or is refused for one of the reasons behind before it is read. */
+enum command_request_state {
+    COMMAND_REQUEST_WELCOME, /* also while its commands run */
+    COMMAND_REQUEST_ENDED,   /* what came of its commands is in `request` */
+    COMMAND_REQUEST_BAD_PATH,
+    COMMAND_REQUEST_BAD_METHOD,
+    COMMAND_REQUEST_TWICE, /* a header that there may be one of */
+    COMMAND_REQUEST_NO_TOKEN,
+    COMMAND_REQUEST_WRONG_TOKEN,
+    COMMAND_REQUEST_FORBIDDEN,
+    COMMAND_REQUEST_TOO_LARGE,
+    COMMAND_REQUEST_HEAD_TOO_LARGE, /* there would be no room for its answer */
+    COMMAND_REQUEST_NO_MEMORY,
 };
 
 /* One request. */
@@ -47,17 +54,16 @@ struct command_request {
     struct MHD_Connection *connection;
     const struct route *route; /* NULL: its path is not well encoded */
     enum command_request_kind kind;
-    enum command_request_refusal refusal;
+    enum command_request_state state;
     const char *words; /* why access is refused; static */
     bool closing;      /* the connection ends after the answer */
-    bool ended;        /* what came of its commands is in `job` */
     bool keeps_body;   /* a POST; while it is welcome */
     struct buffer body;
-    int64_t body_bytes;         /* that came, dropped ones included */
-    int64_t began_us;           /* boot clock */
-    struct pool_request *job;   /* behind this, in the same piece of memory */
-    struct small_answer *small; /* the answer, where it is such a one */
-    unsigned status;            /* of the answer; 0: there is none yet */
+    int64_t body_bytes;           /* that came, dropped ones included */
+    int64_t began_us;             /* boot clock */
+    struct pool_request *request; /* behind this, in the same piece of memory */
+    struct small_answer *small;   /* the answer, where it is such a one */
+    unsigned status;              /* of the answer; 0: there is none yet */
 };
 
 /**

@@ -34,11 +34,12 @@ static const char *name_node(struct commands *commands, const struct address *ad
 static enum MHD_Result answer(struct command_request *command, unsigned status, char *body,
                               size_t size)
 {
-    const struct pool_request *job = command->job;
+    const struct pool_request *request = command->request;
     const struct response_headers headers = {
         .content_type = CONTENT_JSON,
-        .ran_at =
-            job->has_ran_at ? name_node(command->listener->worker->commands, &job->ran_at) : NULL,
+        .ran_at = request->has_ran_at
+                      ? name_node(command->listener->worker->commands, &request->ran_at)
+                      : NULL,
         .challenge = status == MHD_HTTP_UNAUTHORIZED,
         .retry = status == MHD_HTTP_SERVICE_UNAVAILABLE,
         .allow =
@@ -97,138 +98,139 @@ enum MHD_Result command_request_refuse(struct command_request *command, enum pro
 /* ---- what came of a command ---- */
 
 /* Redis' own may be longer than others. */
-static const char *words_of(const struct pool_command *item)
+static const char *words_of(const struct pool_command *one)
 {
-    return item->outcome == ITEM_ERROR && item->json.size > 0 ? item->json.bytes : item->words;
+    return one->outcome == OUTCOME_ERROR && one->json.size > 0 ? one->json.bytes : one->words;
 }
 
 /* What the words say without the stable one; all of them where they are Redis' own. */
-static const char *detail_of(const struct pool_command *item)
+static const char *detail_of(const struct pool_command *one)
 {
-    const char *blank = strchr(item->words, ' ');
+    const char *blank = strchr(one->words, ' ');
 
-    return item->outcome == ITEM_ERROR || !blank ? words_of(item) : blank + 1;
+    return one->outcome == OUTCOME_ERROR || !blank ? words_of(one) : blank + 1;
 }
 
 /* Whether it ran, as far as anybody knows. */
-static const char *outcome_of(const struct pool_command *item)
+static const char *outcome_of(const struct pool_command *one)
 {
-    switch (item->outcome) {
-    case ITEM_DONE:
-    case ITEM_ERROR:
-    case ITEM_TOO_BIG: return "done";
-    case ITEM_UNKNOWN: return "unknown";
+    switch (one->outcome) {
+    case OUTCOME_DONE:
+    case OUTCOME_ERROR:
+    case OUTCOME_TOO_BIG: return "done";
+    case OUTCOME_UNKNOWN: return "unknown";
     default: return "not_sent";
     }
 }
 
-static enum problem_kind problem_of(const struct pool_request *job, const struct pool_command *item)
+static enum problem_kind problem_of(const struct pool_request *request,
+                                    const struct pool_command *one)
 {
-    switch (item->outcome) {
-    case ITEM_ERROR: return PROBLEM_COMMAND_FAILED;
-    case ITEM_DENIED: return PROBLEM_COMMAND_DENIED;
-    case ITEM_BAD: return PROBLEM_BAD_COMMAND;
-    case ITEM_UNKNOWN: return PROBLEM_OUTCOME_UNKNOWN;
-    case ITEM_TOO_BIG: return PROBLEM_REPLY_TOO_LARGE;
+    switch (one->outcome) {
+    case OUTCOME_ERROR: return PROBLEM_COMMAND_FAILED;
+    case OUTCOME_DENIED: return PROBLEM_COMMAND_DENIED;
+    case OUTCOME_BAD: return PROBLEM_BAD_COMMAND;
+    case OUTCOME_UNKNOWN: return PROBLEM_OUTCOME_UNKNOWN;
+    case OUTCOME_TOO_BIG: return PROBLEM_REPLY_TOO_LARGE;
     default: break;
     }
-    if (job->scan_lost) {
+    if (request->scan_lost) {
         return PROBLEM_SCAN_LOST;
     }
-    return job->queue_full ? PROBLEM_TOO_MANY_COMMANDS : PROBLEM_NOT_SENT;
+    return request->queue_full ? PROBLEM_TOO_MANY_COMMANDS : PROBLEM_NOT_SENT;
 }
 
 static enum MHD_Result answer_one_error(struct command_request *command,
-                                        const struct pool_command *item)
+                                        const struct pool_command *one)
 {
-    enum problem_kind kind = problem_of(command->job, item);
+    enum problem_kind kind = problem_of(command->request, one);
     json_t *more = json_object();
 
-    if (item->outcome != ITEM_ERROR && item->outcome != ITEM_BAD) {
+    if (one->outcome != OUTCOME_ERROR && one->outcome != OUTCOME_BAD) {
         /* those say themselves what came of it */
-        json_object_set_new(more, "outcome", json_string(outcome_of(item)));
+        json_object_set_new(more, "outcome", json_string(outcome_of(one)));
     }
-    return answer_error(command, kind, render_text(words_of(item)), detail_of(item), more);
+    return answer_error(command, kind, render_text(words_of(one)), detail_of(one), more);
 }
 
 /* A single command, or a transaction, whose list is whole as it is. */
 static enum MHD_Result answer_one(struct command_request *command)
 {
-    struct pool_command *item = &command->job->items[0];
+    struct pool_command *one = &command->request->commands[0];
     size_t size;
     char *body;
 
-    if (item->outcome != ITEM_DONE) {
-        return answer_one_error(command, item);
+    if (one->outcome != OUTCOME_DONE) {
+        return answer_one_error(command, one);
     }
-    if (command->job->transaction) {
-        buffer_add(&item->json, "\n", 1);
+    if (command->request->transaction) {
+        buffer_add(&one->json, "\n", 1);
     } else {
-        buffer_add(&item->json, "}\n", 2);
+        buffer_add(&one->json, "}\n", 2);
     }
-    body = buffer_take(&item->json, &size);
+    body = buffer_take(&one->json, &size);
     return answer(command, MHD_HTTP_OK, body, size);
 }
 
-static void add_item(struct buffer *out, struct pool_command *item)
+static void add_command(struct buffer *out, struct pool_command *one)
 {
-    if (item->outcome == ITEM_DONE) {
-        buffer_add(out, item->json.bytes, item->json.size);
-        buffer_release(&item->json);
+    if (one->outcome == OUTCOME_DONE) {
+        buffer_add(out, one->json.bytes, one->json.size);
+        buffer_release(&one->json);
     } else {
         buffer_add_text(out, "{\"error\":");
-        json_add_string(out, words_of(item), strlen(words_of(item)));
+        json_add_string(out, words_of(one), strlen(words_of(one)));
         buffer_add_text(out, ",\"outcome\":\"");
-        buffer_add_text(out, outcome_of(item));
+        buffer_add_text(out, outcome_of(one));
         buffer_add(out, "\"", 1);
-        buffer_release(&item->json);
+        buffer_release(&one->json);
     }
     buffer_add(out, "}", 1);
 }
 
-static size_t size_of_list(const struct pool_request *job)
+static size_t size_of_list(const struct pool_request *request)
 {
     size_t size = SEPARATORS_SIZE;
 
-    for (size_t i = 0; i < job->n_items; i++) {
-        size += job->items[i].json.size + SEPARATORS_SIZE;
+    for (size_t i = 0; i < request->n_commands; i++) {
+        size += request->commands[i].json.size + SEPARATORS_SIZE;
     }
     return size;
 }
 
 /* There is no room for all of them once more: the long ones go. */
-static void drop_long(struct pool_request *job)
+static void drop_long(struct pool_request *request)
 {
-    for (size_t i = 0; i < job->n_items; i++) {
-        struct pool_command *item = &job->items[i];
+    for (size_t i = 0; i < request->n_commands; i++) {
+        struct pool_command *one = &request->commands[i];
 
-        if (item->outcome == ITEM_DONE && item->json.size > sizeof(item->words)) {
-            buffer_release(&item->json);
-            item->outcome = ITEM_TOO_BIG;
+        if (one->outcome == OUTCOME_DONE && one->json.size > sizeof(one->words)) {
+            buffer_release(&one->json);
+            one->outcome = OUTCOME_TOO_BIG;
             snprintf(
-                item->words, sizeof(item->words), "%s",
+                one->words, sizeof(one->words), "%s",
                 "TOOBIG it has run, but there is no memory left for the replies to this request "
                 "together (option max-memory)");
         }
     }
 }
 
-/* Each item's part is let go as soon as it is copied. */
+/* Each command's part is let go as soon as it is copied. */
 static enum MHD_Result answer_list(struct command_request *command)
 {
-    struct pool_request *job = command->job;
+    struct pool_request *request = command->request;
     struct buffer out = {0};
-    size_t size = size_of_list(job);
+    size_t size = size_of_list(request);
     char *body;
 
     if (!budget_has(size)) {
-        drop_long(job);
-        size = size_of_list(job);
+        drop_long(request);
+        size = size_of_list(request);
     }
     (void)buffer_reserve(&out, size);
-    for (size_t i = 0; i < job->n_items; i++) {
+    for (size_t i = 0; i < request->n_commands; i++) {
         buffer_add(&out, i ? "," : "[", 1);
-        add_item(&out, &job->items[i]);
+        add_command(&out, &request->commands[i]);
     }
     buffer_add(&out, "]\n", 2);
     body = buffer_take(&out, &size);
@@ -239,8 +241,8 @@ enum MHD_Result command_request_answer(struct command_request *command)
 {
     struct worker *worker = command->listener->worker;
 
-    if (command->job->queue_full) {
+    if (command->request->queue_full) {
         metric_add(&worker->counts->rejected[METRIC_REJECTION_COMMANDS], 1);
     }
-    return command->kind == CALL_PIPELINE ? answer_list(command) : answer_one(command);
+    return command->kind == COMMAND_REQUEST_PIPELINE ? answer_list(command) : answer_one(command);
 }

@@ -11,16 +11,36 @@
 #include "bellwether/base/memory.h"
 #include "http/server/answer_cache.h"
 #include "http/server/sockets.h"
-#include "redis.h"
 
 #define FILES_EVERY_MS 2000
 #define WATCHER_SILENT_MS 1000 /* it gives a sign of life twice a second at least */
 
 /* ---- those that have ended ---- */
 
-static void resume_all(struct commands *commands)
+void command_request_move(struct command_request *command, enum command_request_state state)
 {
-    for (struct list_link *link; (link = list_take_first(&commands->ended));) {
+    if (command->state == COMMAND_REQUEST_WELCOME) {
+        command->state = state;
+    }
+}
+
+/*
+ * Each resume makes libmicrohttpd walk all that sleep, so all that have ended in a turn are resumed
+ * together, by the worker's hook.
+ */
+void commands_ended(struct pool_request *request)
+{
+    struct command_request *command = request->data;
+    struct worker *worker = command->listener->worker;
+
+    command_request_move(command, COMMAND_REQUEST_ENDED);
+    list_append(&worker->commands->ended, &command->link);
+    loop_turn_again(worker->loop);
+}
+
+void commands_flush(struct commands *commands)
+{
+    for (struct list_link *link; commands && (link = list_take_first(&commands->ended));) {
         struct command_request *command = LIST_OWNER(link, struct command_request, link);
 
         MHD_resume_connection(command->connection);
@@ -28,39 +48,9 @@ static void resume_all(struct commands *commands)
     }
 }
 
-/*
- * Each resume makes libmicrohttpd walk all that sleep, so all that have ended in a turn are resumed
- * together. The turn's own work may be over by now, hence the run of the daemons from here.
- */
-static void run_ended(void *data)
-{
-    struct commands *commands = data;
-
-    resume_all(commands);
-    listeners_turn(commands->worker);
-}
-
-void commands_ended(struct pool_request *job)
-{
-    struct command_request *command = job->data;
-    struct commands *commands = command->listener->worker->commands;
-
-    command->ended = true;
-    list_append(&commands->ended, &command->link);
-    loop_later_queue(commands->worker->loop, &commands->resume);
-}
-
-void commands_flush(struct commands *commands)
-{
-    if (commands) {
-        loop_later_cancel(commands->worker->loop, &commands->resume);
-        resume_all(commands);
-    }
-}
-
 /* ---- what the pool wants to know, and to tell ---- */
 
-/* Whatever it sent behind the request and nobody has read yet. */
+/* recv() would say nothing: the caller may have sent more behind the request before it left. */
 bool commands_caller_is_gone(void *data)
 {
     const struct command_request *command = data;
@@ -99,7 +89,7 @@ static void tell_watcher(void *data, enum suspicion what, const char *master,
 
 /* ---- credential files ---- */
 
-/* Each worker reads them for itself; one of them says so. */
+/* Each worker reads the files for itself; the first one logs what came of it. */
 static void refresh(struct commands *commands, bool force)
 {
     char error[512];
@@ -154,7 +144,6 @@ struct commands *commands_new(struct worker *worker)
     char error[256];
 
     commands->worker = worker;
-    commands->resume = (struct loop_later){.run = run_ended, .data = commands};
     commands->files_timer = loop_timer_new(worker->loop, look_at_files, commands);
     metric_files_start(&metrics_redis(worker->metrics, worker->number)->files, clock_wall_ms());
     commands->access = access_new(&access, error, sizeof(error));
@@ -172,7 +161,6 @@ struct commands *commands_new(struct worker *worker)
 void commands_free(struct commands *commands)
 {
     if (commands) {
-        loop_later_cancel(commands->worker->loop, &commands->resume);
         small_answer_drop_all(&commands->small);
         pool_free(commands->pool);
         access_free(commands->access);

@@ -8,6 +8,7 @@
 #include "bellwether/commands/pool.h"
 #include "http/server/access.h"
 #include "http/server/worker.h"
+#include "redis.h"
 #include "small_answers.h"
 
 /* What a worker has for commands. */
@@ -21,14 +22,15 @@ struct commands {
     struct address shown;
     char shown_text[ADDRESS_TEXT_SIZE];
     struct small_answers small; /* all name the node that is shown */
-    struct loop_later resume;   /* resumes the ended when this turn ends */
 };
 
 /** @return NULL, after a line in the log: tokens can't be checked here. */
 struct commands *commands_new(struct worker *worker);
 void commands_free(struct commands *commands);
-/** The job ended: resume its request when this turn ends. */
-void commands_ended(struct pool_request *job);
+/** A request's state changes nowhere else, and once only: its first refusal counts. */
+void command_request_move(struct command_request *command, enum command_request_state state);
+/** Its commands ended: resume the caller when this turn ends. */
+void commands_ended(struct pool_request *request);
 /** Whether a call's other side has closed, or shut down what it writes. */
 bool commands_caller_is_gone(void *command);
 /* These take NULL as well: commands are off. */
@@ -39,7 +41,7 @@ void commands_reload(struct commands *commands);
 void commands_drain(struct commands *commands);
 /** What was sent, too. @return whether there was anything. */
 bool commands_abandon(struct commands *commands);
-/** Resume who has ended: the turn does not come any more. */
+/** Resume all that have ended; before the daemons are run, in each turn. */
 void commands_flush(struct commands *commands);
 
 #endif

@@ -1,6 +1,5 @@
 /* /replicas and /replica, and the same of one master: the list, and one healthy replica in turn. */
 #include <stdio.h>
-#include <string.h>
 
 #include "answers.h"
 #include "bellwether/base/clock.h"
@@ -165,11 +164,10 @@ void replicas_handle_one(struct request *request)
     request_reads_lag(request, cached);
     replica = take_turn(request, cached);
     if (!replica && wants_fresh_lag(request, master)) {
-        request_wait_lag(request, master->name);
+        request_ask(request, FRESH_LAG, master->name);
         return;
     }
-    falls_back = !replica && request->query.fallback_master && master_state_serves(master->state) &&
-                 master->has_address;
+    falls_back = !replica && request->query.fallback_master && snapshot_master_serves(master);
     if (!replica && !falls_back) {
         answer_none(request, master);
     } else if (text) {

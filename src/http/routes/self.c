@@ -1,7 +1,7 @@
 /*
  * /self, /self/master, /self/replica, /self/ready: what the node named by --self is, for load
- * balancers and for the readiness of Redis pods. The watcher decides (watch/self.c); here is what
- * makes a 200 of it.
+ * balancers and for the readiness of Redis pods. The watcher decides (watcher/self_node.c); here is
+ * what makes a 200 of it.
  *
  * Several --self are several names of one node: the first of them with which the answer is yes
  * counts, so naming two nodes would make either's role that of both.
@@ -16,7 +16,6 @@
 #include "bellwether/base/memory.h"
 #include "bellwether/http/master_json.h"
 #include "http/server/request.h"
-#include "master.h"
 #include "table.h"
 
 static const char *const role_names[] = {
@@ -161,11 +160,8 @@ static const struct snapshot *believed(struct request *request)
     const struct snapshot *snapshot = request->worker->cache->snapshot;
 
     if (request->worker->config->n_selves == 0) {
-        request_answer_problem(
-            request, PROBLEM_NO_SELF,
-            problem_new(PROBLEM_NO_SELF,
-                        "start the daemon with --self HOST:PORT of the node beside it"),
-            NULL);
+        request_refuse(request, PROBLEM_NO_SELF,
+                       "start the daemon with --self HOST:PORT of the node beside it");
         return NULL;
     }
     if (!snapshot || snapshot->n_selves == 0 || cache_stalled(request->worker->cache)) {
@@ -213,7 +209,7 @@ static void handle_question(struct request *request, enum self_question question
     best = best_of(snapshot);
     if (!request->fresh && !request->worker->stopping && best->role == SELF_REPLICA &&
         strcmp(self_why_not(best, question, majority, max_lag), "lag_unknown") == 0) {
-        request_wait_lag(request, best->name);
+        request_ask(request, FRESH_LAG, best->name);
         return;
     }
     refuse(request, best, self_why_not(best, question, majority, max_lag));

@@ -16,7 +16,7 @@ enum self_question { SELF_ASK_MASTER, SELF_ASK_REPLICA, SELF_ASK_READY };
 /**
  * Whether the answer is yes.
  *
- * Pure. @param needs_majority  --self-requires majority.
+ * @param needs_majority  --self-requires majority.
  * @param max_lag_bytes  for replicas; SELF_ANY_LAG: whatever it is.
  * @return NULL: yes; else why not, a word that lives as long as `self`. Thread: any.
  */

@@ -9,7 +9,7 @@
 
 #define SMALL_SIZE_MAX 255 /* bytes of a small answer */
 
-/* Those that a worker keeps. Zeroed is a good start. */
+/* The small answers that a worker keeps; zeroed before use. */
 struct small_answers {
     struct list kept[SMALL_SIZE_MAX + 1]; /* of struct small_answer, by size */
     size_t n;

@@ -7,7 +7,6 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "answers.h"
 #include "bellwether/base/budget.h"
@@ -354,7 +353,7 @@ static bool look(struct request *request, struct status_view *view, struct statu
     *own = NULL;
     request_reads_lag(request, NULL);
     if (!request->fresh && !worker->stopping) {
-        request_wait_status(request);
+        request_ask(request, FRESH_STATUS, "");
         return false;
     }
     if (!report) {

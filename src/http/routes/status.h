@@ -1,3 +1,4 @@
+/* /status as text, which the status page shows, too. */
 #ifndef BELLWETHER_HTTP_ROUTES_STATUS_H
 #define BELLWETHER_HTTP_ROUTES_STATUS_H
 

@@ -3,6 +3,7 @@
 
 #include "answers.h"
 #include "bellwether/http/worker.h"
+#include "http/render/event_text.h"
 #include "http/server/routes.h"
 #include "redis.h"
 #include "redis_worker.h"
@@ -16,6 +17,9 @@ const struct http_routes http_routes = {
         },
     .answer_render = answer_render,
     .answer_render_list = answer_render_list,
+    .event_master = event_text_master,
+    .event_sentinel = event_text_sentinel,
+    .event_number = event_text_number,
     .command_begin = command_request_begin,
     .command_take = command_request_take,
     .command_go = command_request_go,

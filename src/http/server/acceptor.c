@@ -14,11 +14,11 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "admission.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
-#include "silent.h"
 #include "sockets.h"
 
 #define ACCEPTS_MAX 64 /* in one turn: then others get their share */
@@ -88,7 +88,7 @@ static int accept_somehow(struct door *door, struct http_conn *conn)
 {
     int fd = accept_one(door, conn);
 
-    while (fd < 0 && is_out_of_descriptors(errno) && silent_drop_oldest(door->all)) {
+    while (fd < 0 && is_out_of_descriptors(errno) && admission_drop_oldest(door->all)) {
         fd = accept_one(door, conn);
     }
     if (fd < 0 && is_out_of_descriptors(errno)) {
@@ -116,7 +116,7 @@ static void on_callers(void *data, int events)
         conn->door = door;
         conn->fd = accept_somehow(door, conn);
         if (conn->fd >= 0) {
-            silent_begin(conn);
+            admission_begin(conn);
             continue;
         }
         error = errno;
@@ -182,7 +182,7 @@ int doors_open(struct connections *connections)
 
     connections->doors = mem_new(worker->config->n_listens + 1, sizeof(*connections->doors));
     connections->poll =
-        loop_poll_new(worker->loop, connections->epoll_fd, silent_ready, connections);
+        loop_poll_new(worker->loop, connections->epoll_fd, admission_ready, connections);
     connections->open_timer = loop_timer_new(worker->loop, open_again, connections);
     if (!connections->poll) {
         return -BW_EIO;
@@ -213,7 +213,7 @@ int doors_open(struct connections *connections)
 
 void doors_close(struct connections *connections)
 {
-    silent_drop_all(connections);
+    admission_drop_all(connections);
     for (size_t i = 0; i < connections->n_doors; i++) {
         struct door *door = &connections->doors[i];
 

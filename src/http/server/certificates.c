@@ -12,7 +12,7 @@
 #include "bellwether/base/secret.h"
 #include "server_tls.h"
 
-#define FILES_EVERY_MS 10000
+#define FILES_EVERY_MS 2000
 #define SOON_S (14 * INT64_C(86400))
 
 struct certificates {

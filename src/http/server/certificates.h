@@ -9,7 +9,7 @@ struct certificates;
 /** @return NULL where no listener has TLS. */
 struct certificates *certificates_new(struct worker *worker);
 void certificates_free(struct certificates *certificates);
-/** Look at the files now, and then every 10 s. NULL is fine, as for the next. */
+/** Look at the files now, and then every 2 s. NULL is fine, as for the next. */
 void certificates_start(struct certificates *certificates);
 /** Read them again. */
 void certificates_reload(struct certificates *certificates);

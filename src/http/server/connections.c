@@ -7,7 +7,6 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -39,18 +38,9 @@ static struct http_conn_list *list_of(struct connections *connections, enum http
     }
 }
 
-void http_conn_move(struct http_conn *conn, enum http_conn_state state)
+static void change_list(struct http_conn *conn, struct http_conn_list *from,
+                        struct http_conn_list *to)
 {
-    struct http_conn_list *from = list_of(conn->door->all, conn->state),
-                          *to = list_of(conn->door->all, state);
-
-    if (conn->state == HTTP_CONN_CUT && to) {
-        return;
-    }
-    conn->state = (uint8_t)state;
-    if (from == to) {
-        return;
-    }
     if (from) {
         list_remove(&from->list, &conn->link);
         from->n--;
@@ -61,12 +51,25 @@ void http_conn_move(struct http_conn *conn, enum http_conn_state state)
     }
 }
 
+void http_conn_move(struct http_conn *conn, enum http_conn_state state)
+{
+    enum http_conn_state before = conn->state;
+
+    if (before == HTTP_CONN_CUT && state != HTTP_CONN_PASSING) {
+        return;
+    }
+    conn->state = (uint8_t)state;
+    if (before < HTTP_CONN_IDLE || state < HTTP_CONN_IDLE) { /* else it stays inside */
+        change_list(conn, list_of(conn->door->all, before), list_of(conn->door->all, state));
+    }
+}
+
 static void reader_remove(struct connections *connections, struct http_conn *conn)
 {
-    if (list_holds(&connections->readers, &conn->reader_link)) {
-        list_remove(&connections->readers, &conn->reader_link);
-    } else if (connections->reading == conn) {
+    if (connections->reading == conn) {
         connections->reading = NULL;
+    } else if (list_holds(&connections->readers, &conn->reader_link)) {
+        list_remove(&connections->readers, &conn->reader_link);
     }
 }
 
@@ -159,7 +162,7 @@ static void give_back(struct http_conn *conn)
     conn->place = PLACE_NONE;
 }
 
-/* Who is between two requests loses the least when its connection ends. */
+/* Cut the oldest that is idle: between two requests a caller loses the least. */
 static bool drop_idle(struct connections *connections, enum http_conn_place place, int64_t least_ms)
 {
     int64_t now_ms = clock_boot_ms();
@@ -175,8 +178,8 @@ static bool drop_idle(struct connections *connections, enum http_conn_place plac
 }
 
 /*
- * Probes have places of their own, and whoever comes gets one: of all that flood it the oldest has
- * to go.
+ * Probes have places of their own, and each new connection gets one: where there are too many the
+ * oldest has to go.
  */
 static void enter_probe(struct http_conn *conn)
 {
@@ -291,7 +294,7 @@ static struct http_conn *http_conn_again(struct connections *connections,
     return connections->known_http_conn;
 }
 
-/* It is a reader only when others have their turn before it is all there. */
+/* A connection is a reader only where others have their turn before its request is all there. */
 static void settle_reading(struct connections *connections)
 {
     if (connections->reading) {
@@ -333,6 +336,7 @@ void connection_request_moves(struct listener *listener, struct MHD_Connection *
                               size_t size)
 {
     http_conn_again(listener->worker->connections, connection)->moved += size;
+    listener->traffic.moves++;
 }
 
 void connection_request_is_whole(struct listener *listener, struct MHD_Connection *connection)
@@ -456,7 +460,7 @@ static void secure(struct listener *listener, struct MHD_Connection *connection,
     }
 }
 
-/* One that is to be told no, or that has a spare descriptor, gets little time for it. */
+/* A connection that is refused, or has a spare descriptor, gets little time for its request. */
 void connection_starts(struct listener *listener, struct MHD_Connection *connection, void **context)
 {
     struct connections *connections = listener->worker->connections;
@@ -528,7 +532,7 @@ void connections_arm(struct connections *connections)
     }
 }
 
-/* libmicrohttpd watches for bytes, and misses an end that comes together with the last of them. */
+/* libmicrohttpd watches for bytes, and misses a close that comes together with the last of them. */
 void connections_turn(struct connections *connections)
 {
     settle_reading(connections);

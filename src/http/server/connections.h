@@ -1,8 +1,7 @@
 /*
- * Callers' connections from accept() to close(). One that has not spoken stands outside
- * libmicrohttpd (silent.c); with a whole head of a request, or with bytes that libmicrohttpd has to
- * judge, it takes a place (connections.c) and is handed over, and is looked after from then on
- * (slow_clients.c). Listening sockets are acceptor.c's.
+ * Callers' connections from accept() to close(). A new one stands outside libmicrohttpd
+ * (admission.c); with a whole head of a request it takes a place (connections.c) and is handed
+ * over, and is looked after from then on (slow_clients.c). Listening sockets are acceptor.c's.
  */
 #ifndef BELLWETHER_HTTP_SERVER_CONNECTIONS_H
 #define BELLWETHER_HTTP_SERVER_CONNECTIONS_H
@@ -36,17 +35,22 @@ struct http_conn {
     struct list_link link; /* in the list that its state says */
     struct list_link reader_link;
     struct door *door;
+    struct tls_session *tls; /* NULL: it has none */
     int64_t since_ms;        /* boot clock: in its state since then */
     int64_t looked_ms;       /* when it was looked at last */
-    struct tls_session *tls; /* NULL: it has none */
-    uint64_t moved;          /* bytes of its body so far; or those its reader had taken then */
-    int queued;              /* bytes that its reader had not taken then */
+    /*
+     * Silent: bytes that have come; reading: bytes of the body; busy: bytes of answers that its
+     * reader had taken when it was looked at. Idle and `partial`: since when, boot clock.
+     */
+    uint64_t moved;
+    int queued; /* bytes that its reader had not taken when it was looked at */
     int fd;
     struct client_key client;
     uint8_t state, place, watch;
     uint8_t refusal; /* why it is refused: a metric_rejection and 1 */
     uint8_t strikes; /* looks in a row at which its reader had taken too little */
-    bool spare, partial;
+    bool spare;      /* its descriptor was kept in reserve for when there are no others */
+    bool partial;    /* idle, and a part of the next head has come */
 };
 
 /* A listening address of a worker, and the daemons behind it. */
@@ -100,19 +104,19 @@ void connections_fill_spares(struct connections *connections);
  * each turn.
  */
 void connections_turn(struct connections *connections);
-/** To be looked at when their time is over. */
+/** Have the timer look at all of them when the time of one may be over. */
 void connections_arm(struct connections *connections);
-/** Take a place, or take note of why there is none. */
+/** Give the connection a place, or note in it why it is refused. */
 void http_conn_enter(struct http_conn *conn, const struct peek *peek);
 /** Give back what it holds, and free it. Its descriptor is the caller's. */
 void http_conn_free(struct http_conn *conn);
 /** Its state, and so its list, changes nowhere else; one that is cut stays so until it is freed. */
 void http_conn_move(struct http_conn *conn, enum http_conn_state state);
-/** How its descriptor is watched from now on, which nothing else says. */
+/** How its descriptor is watched changes nowhere else. */
 void http_conn_set_watch(struct http_conn *conn, enum http_conn_watch watch);
-/** Its end comes through the daemon that has it. */
+/** Shut the connection down: the daemon that has it finds out, and closes it. */
 void http_conn_cut(struct http_conn *conn);
-/** Nobody is left to send the rest of its request, where what was sent has been read. */
+/** Cut the connection where its caller has left and all that was sent has been read. */
 void http_conn_may_have_left(struct http_conn *conn);
 /** Count a refusal; the log speaks of each kind once a minute. */
 void connections_refuse(struct connections *connections, enum metric_rejection why,

@@ -13,16 +13,14 @@
 #include <string.h>
 #include <strings.h>
 
-#include "access.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
-#include "bellwether/base/memory.h"
 #include "bellwether/base/units.h"
-#include "bellwether/http/master_json.h"
 #include "connections.h"
 #include "long_poll.h"
 #include "poll_params.h"
 #include "request.h"
+#include "request_headers.h"
 #include "routes.h"
 
 /* ---- counting ---- */
@@ -103,75 +101,7 @@ void dispatch_completed(void *data, struct MHD_Connection *connection, void **st
     count_in_flight(listener->worker);
 }
 
-/* ---- headers ---- */
-
-struct scan {
-    struct accept accept;
-    const char *host, *origin;
-    const char *if_none_match;
-    int64_t prefer_wait_ms; /* means something with If-None-Match only */
-    bool has_query;
-    bool special; /* something that the quick way does not look at */
-    bool foreign; /* addressed by a name that may be a page's own */
-};
-
-static bool named(const char *name, size_t len, const char *wanted, size_t wanted_len)
-{
-    return len == wanted_len && strncasecmp(name, wanted, len) == 0;
-}
-#define NAMED(wanted) named(name, name_len, wanted, sizeof(wanted) - 1)
-
-static enum MHD_Result scan_one(void *data, enum MHD_ValueKind kind, const char *name,
-                                size_t name_len, const char *value, size_t value_len)
-{
-    struct scan *scan = data;
-
-    if (kind == MHD_GET_ARGUMENT_KIND) {
-        scan->has_query = scan->special = true;
-    } else if ((name_len == 4 && memcmp(name, "Host", 4) == 0) || NAMED("Host")) {
-        /* mostly spelled so */
-        scan->host = value;
-    } else if (NAMED("Origin")) {
-        scan->origin = value;
-    } else if (NAMED("Accept")) {
-        if (value && !(value_len == 3 && memcmp(value, "*/*", 3) == 0)) {
-            accept_add(&scan->accept, value, value_len);
-            scan->special = true;
-        }
-    } else if (NAMED("If-None-Match")) {
-        scan->if_none_match = value;
-        scan->special = true;
-    } else if (NAMED("Prefer") && value && scan->prefer_wait_ms == 0) {
-        scan->prefer_wait_ms = prefer_wait_ms(value, value_len);
-    }
-    return MHD_YES;
-}
-
-/* Of a target in absolute form its own authority counts. */
-bool dispatch_is_foreign_host(struct listener *listener, const char *host, const char *url)
-{
-    const struct http_config *config = listener->worker->config;
-    const char *authority;
-
-    if (!listener->loopback) {
-        return false;
-    }
-    authority = *url == '/' ? NULL : strstr(url, "://");
-    if (authority) {
-        authority += 3;
-        return !access_is_own_host(authority, strcspn(authority, "/?"), config);
-    }
-    if (!host || !*host || strcmp(host, listener->usual_host) == 0) { /* HTTP/1.0 needs none */
-        return false;
-    }
-    if (!access_is_own_host(host, strlen(host), config)) {
-        return true;
-    }
-    if (strlen(host) < sizeof(listener->usual_host)) {
-        memcpy(listener->usual_host, host, strlen(host) + 1);
-    }
-    return false;
-}
+/* ---- the query ---- */
 
 struct query_reading {
     struct request *request;
@@ -198,25 +128,21 @@ static enum MHD_Result read_parameter(void *data, enum MHD_ValueKind kind, const
 }
 
 /* All of it is read even when something is wrong, since ?format= may follow. */
-static void read_query(struct request *request, const struct scan *scan, struct query_reading *out)
+static void read_query(struct request *request, const struct request_headers *headers,
+                       struct query_reading *out)
 {
     *out = (struct query_reading){request, request->route ? request->route->parameters : QUERY_FORM,
                                   NULL, ""};
-    if (scan->has_query) {
+    if (headers->has_query) {
         MHD_get_connection_values_n(request->connection, MHD_GET_ARGUMENT_KIND, read_parameter,
                                     out);
     }
     request->form =
-        request->query.form != FORM_UNSET ? request->query.form : accept_form(&scan->accept);
-    request->likes_html = accept_likes_html(&scan->accept);
+        request->query.form != FORM_UNSET ? request->query.form : accept_form(&headers->accept);
+    request->likes_html = accept_likes_html(&headers->accept);
 }
 
 /* ---- to the routes ---- */
-
-static void refuse_plainly(struct request *request, enum problem_kind kind, const char *detail)
-{
-    request_answer_problem(request, kind, problem_new(kind, detail), NULL);
-}
 
 static void refuse_parameter(struct request *request, const struct query_reading *reading)
 {
@@ -237,8 +163,8 @@ static void refuse_body(struct request *request)
 }
 
 /*
- * Whoever is to wait has room beside max-connections: thousands that come back at once are not sent
- * away.
+ * Requests that are to wait have room beside max-connections: thousands that come back at once are
+ * not sent away.
  */
 static bool asks_to_wait(const struct request *request)
 {
@@ -262,7 +188,7 @@ static bool refuse_connection(struct request *request)
          (request->route->id == ROUTE_LIVEZ || request->route->id == ROUTE_HEALTHZ))) {
         return false;
     }
-    refuse_plainly(request, PROBLEM_TOO_MANY_CONNECTIONS,
+    request_refuse(request, PROBLEM_TOO_MANY_CONNECTIONS,
                    connection_refuse(request->listener, request->connection));
     return true;
 }
@@ -283,26 +209,26 @@ static const char *why_not_found(const struct request *request, const char *url)
 }
 
 /* Pages of which origin may read what is found here: option allow-origin. */
-static const char *opened_to(const struct request *request, const struct scan *scan)
+static const char *opened_to(const struct request *request, const struct request_headers *headers)
 {
     const struct http_config *config = request->worker->config;
 
-    if (!scan->origin || !request->route ||
+    if (headers->foreign || !headers->origin || !request->route ||
         !(request->route->scopes & SCOPE_BIT(HTTP_SCOPE_DISCOVERY)) ||
         (request->route->scopes & SCOPE_BIT(HTTP_SCOPE_PROBE))) {
         return NULL;
     }
     for (size_t i = 0; i < config->n_allow_origins; i++) {
         if (strcmp(config->allow_origins[i], "*") == 0 ||
-            strcasecmp(config->allow_origins[i], scan->origin) == 0) {
-            return scan->origin;
+            strcasecmp(config->allow_origins[i], headers->origin) == 0) {
+            return headers->origin;
         }
     }
     return NULL;
 }
 
-static void route_request(struct request *request, const struct scan *scan, const char *url,
-                          const char *method)
+static void route_request(struct request *request, const struct request_headers *headers,
+                          const char *url, const char *method)
 {
     const struct held *held = request_held(request->state);
     struct route_match match = {.argument = ""};
@@ -312,21 +238,21 @@ static void route_request(struct request *request, const struct scan *scan, cons
 
     request->route = match.route;
     request->argument = match.argument;
-    request->origin = scan->foreign ? NULL : opened_to(request, scan);
-    read_query(request, scan, &reading);
+    request->origin = opened_to(request, headers);
+    read_query(request, headers, &reading);
     if (refuse_connection(request)) {
         return;
     }
-    if (scan->foreign) {
-        refuse_plainly(request, PROBLEM_FORBIDDEN, DISPATCH_FOREIGN_HOST);
+    if (headers->foreign) {
+        request_refuse(request, PROBLEM_FORBIDDEN, FOREIGN_HOST_WORDS);
     } else if (bit == HTTP_OPTIONS &&
                (match.route ? !(match.route->methods & HTTP_ALIKE) : strcmp(url, "*") == 0)) {
         request_answer_methods(request, false);
     } else if (error == -BW_EINVAL) {
-        refuse_plainly(request, PROBLEM_BAD_PATH,
+        request_refuse(request, PROBLEM_BAD_PATH,
                        "it takes % and two hexadecimal digits, and no NUL");
     } else if (error || !match.route) {
-        refuse_plainly(request, PROBLEM_NOT_FOUND, why_not_found(request, url));
+        request_refuse(request, PROBLEM_NOT_FOUND, why_not_found(request, url));
     } else if (!(match.route->methods & bit)) {
         request_answer_methods(request, true);
     } else if (held && held->body_bytes > request->worker->config->max_body_bytes) {
@@ -375,8 +301,8 @@ static const struct answer *quick_answer(const struct listener *listener, const 
 }
 
 /*
- * Whoever is told something was looked at when he began to wait. Thousands are told at once: only
- * what differs from one to the other is done for each.
+ * A long poll's headers and route were looked at when it began to wait. Thousands are answered at
+ * once: only what differs from one to the other is done for each.
  * @return whether there is nothing left to do.
  */
 static bool answer_long_poll(struct listener *listener, struct MHD_Connection *connection,
@@ -410,18 +336,17 @@ static bool answer_long_poll(struct listener *listener, struct MHD_Connection *c
 static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *connection,
                               const char *url, const char *method, void **state)
 {
-    struct scan scan = {.accept = ACCEPT_NOTHING};
+    struct request_headers headers;
     struct request request;
     enum MHD_Result result;
 
     if (answer_long_poll(listener, connection, method, state, &result)) {
         return result;
     }
-    MHD_get_connection_values_n(connection, MHD_HEADER_KIND | MHD_GET_ARGUMENT_KIND, scan_one,
-                                &scan);
-    scan.foreign = dispatch_is_foreign_host(listener, scan.host, url);
-    if (!scan.special && !scan.foreign &&
-        !(scan.origin && listener->worker->config->n_allow_origins > 0) && !request_held(state)) {
+    request_headers_read(&headers, listener, connection, url);
+    if (!headers.special && !headers.foreign &&
+        !(headers.origin && listener->worker->config->n_allow_origins > 0) &&
+        !request_held(state)) {
         struct worker *worker = listener->worker;
         int64_t now_us;
         const struct answer *quick = quick_answer(listener, url, method, &now_us);
@@ -433,10 +358,10 @@ static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *
         }
     }
     request = request_of(listener, connection, state);
-    request.if_none_match = scan.if_none_match;
-    request.prefer_wait_ms = scan.prefer_wait_ms;
+    request.if_none_match = headers.if_none_match;
+    request.prefer_wait_ms = headers.prefer_wait_ms;
     request.head = strcmp(method, "HEAD") == 0;
-    route_request(&request, &scan, url, method);
+    route_request(&request, &headers, url, method);
     count_request(&request, method);
     return request.result;
 }

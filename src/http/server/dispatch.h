@@ -3,7 +3,6 @@
 #define BELLWETHER_HTTP_SERVER_DISPATCH_H
 
 #include <microhttpd.h>
-#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,10 +15,6 @@
  */
 #define BODY_EXCESS_READ (4 << 20)
 
-#define DISPATCH_FOREIGN_HOST \
-    "Host is neither an IP address nor localhost nor one of option allow-host, as a browser's would be that " \
-    "was led here by a name"
-
 /** MHD's access handler. @param data the listener. */
 enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, const char *url,
                                 const char *method, const char *version, const char *upload,
@@ -27,11 +22,6 @@ enum MHD_Result dispatch_handle(void *data, struct MHD_Connection *connection, c
 /** An answer was given: count it. @param route NULL: none. @param began_us boot clock. */
 void dispatch_count(struct worker *worker, const struct route *route, const char *method,
                     unsigned status, int64_t began_us);
-/**
- * Whether the request was addressed, to a listener on loopback, by a name that may be a page's own.
- * @param host NULL: none.
- */
-bool dispatch_is_foreign_host(struct listener *listener, const char *host, const char *url);
 /** MHD's completion callback: frees what the request kept. */
 void dispatch_completed(void *data, struct MHD_Connection *connection, void **state,
                         enum MHD_RequestTerminationCode why);

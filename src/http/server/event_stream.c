@@ -8,18 +8,16 @@
  */
 #include "event_stream.h"
 
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 
-#include "answer_cache.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/list.h"
 #include "bellwether/base/memory.h"
 #include "event_ring.h"
-#include "http/render/event_text.h"
+#include "response.h"
+#include "routes.h"
 #include "suspend.h"
 
 #define RING_EVENTS 2048 /* and two a master, so that all may change at once */
@@ -34,6 +32,12 @@
 #define PREAMBLE "retry: 1000\n\n" /* a stream that broke off is opened again after a second */
 #define BEAT ": still here\n\n"
 
+enum stream_state {
+    STREAM_OPEN,
+    STREAM_ENDING, /* ends after what is in the ring */
+    STREAM_CUT,    /* the ring ran past it */
+};
+
 struct stream {
     struct suspended suspended;
     struct streams *all;
@@ -47,7 +51,8 @@ struct stream {
     char *piece; /* owned: what is written before anything else */
     size_t piece_size, piece_at;
     int fd;
-    bool beat, ending, cut;
+    bool beat;
+    enum stream_state state;
     char master[]; /* "" all */
 };
 
@@ -59,6 +64,7 @@ struct streams {
     struct loop_timer *rest_timer;
     int64_t rests_until_ms; /* boot clock: until then Sentinels' events wait for each other */
     uint64_t told;          /* the ring's next number when streams were last called */
+    size_t n_masters;       /* of the last snapshot */
     bool dirty, urgent;     /* `urgent`: a master changed */
 };
 
@@ -155,8 +161,8 @@ static void next_present(struct stream *stream)
         }
         master = candidate;
     }
-    text = event_text_present(instance, more ? 0 : stream->position - 1, master, stream->stalled,
-                              &size);
+    text = stream->all->worker->routes->event_master(instance, more ? 0 : stream->position - 1,
+                                                     master, stream->stalled, &size);
     set_piece(stream, text, size);
     if (!more) {
         stream->present = NULL;
@@ -204,11 +210,12 @@ static bool overrun(const struct stream *stream)
     return stream->position < ring_first(stream->all->ring);
 }
 
-static void cut(struct stream *stream)
+/* The state changes nowhere else, and onward only. */
+static void move(struct stream *stream, enum stream_state state)
 {
-    if (!stream->cut) {
-        stream->cut = true;
-        metric_add(&stream->all->worker->counts->streams_cut, 1);
+    if (state > stream->state) {
+        stream->state = state;
+        metric_add(&stream->all->worker->counts->streams_cut, state == STREAM_CUT);
     }
 }
 
@@ -240,8 +247,8 @@ static ssize_t read_stream(void *data, uint64_t at, char *to, size_t room)
     size_t used;
 
     (void)at;
-    if (stream->cut || overrun(stream)) {
-        cut(stream);
+    if (stream->state == STREAM_CUT || overrun(stream)) {
+        move(stream, STREAM_CUT);
         return MHD_CONTENT_READER_END_WITH_ERROR;
     }
     used = fill(stream, to, room);
@@ -250,7 +257,7 @@ static ssize_t read_stream(void *data, uint64_t at, char *to, size_t room)
         show_life(stream);
         return (ssize_t)used;
     }
-    if (stream->ending) {
+    if (stream->state == STREAM_ENDING) {
         return MHD_CONTENT_READER_END_OF_STREAM;
     }
     suspended_sleep(&stream->suspended);
@@ -303,7 +310,7 @@ static bool rests(struct streams *streams)
     return left_ms > 0;
 }
 
-/* Being called is all that it is for: the turn does the work. */
+/* The timer only brings a turn, and that does the work. */
 static void end_rest(void *data)
 {
     (void)data;
@@ -317,8 +324,8 @@ static void call_all(struct streams *streams)
     streams->told = ring_next(streams->ring);
     LIST_EACH(struct stream, stream, &streams->list, link) {
         if (stream->suspended.state == SUSPENDED_AWAKE) {
-            if (overrun(stream) && !stream->cut) {
-                cut(stream);
+            if (overrun(stream) && stream->state != STREAM_CUT) {
+                move(stream, STREAM_CUT);
                 shutdown(stream->fd, SHUT_RDWR); /* libmicrohttpd finds out by itself */
             }
         } else if (overrun(stream) || has_news(stream)) {
@@ -330,45 +337,44 @@ static void call_all(struct streams *streams)
     streams->rests_until_ms = clock_boot_ms() + (rest_ms < REST_MAX_MS ? rest_ms : REST_MAX_MS);
 }
 
-void streams_turn(struct streams *streams)
+/*
+ * Two times as many, and the masters of one snapshot, find room in the ring: whoever reads quickly
+ * is not overrun while others are served.
+ */
+bool streams_are_behind(const struct streams *streams)
 {
-    if (streams->dirty && !rests(streams)) {
-        call_all(streams);
-    }
+    return ring_next(streams->ring) - streams->told >=
+           (ring_capacity(streams->ring) - streams->n_masters) / 2;
 }
 
-/*
- * Whoever reads quickly must not be overrun by news of one turn: half a ring at most goes by
- * untold.
- */
-static void keep_up(struct streams *streams)
+void streams_turn(struct streams *streams)
 {
-    streams->dirty = true;
-    if (ring_next(streams->ring) - streams->told < ring_capacity(streams->ring) / 2) {
-        return;
+    if (streams_are_behind(streams)) {
+        call_all(streams);
+        suspend_flush(streams->worker);
+    } else if (streams->dirty && !rests(streams)) {
+        call_all(streams);
     }
-    call_all(streams);
-    suspend_flush(streams->worker);
-    listeners_turn(streams->worker);
 }
 
 static void add(struct streams *streams, const char *about, char *text, size_t size)
 {
     ring_add(streams->ring, about, text, size);
-    keep_up(streams);
+    streams->dirty = true;
 }
 
-static size_t ring_wanted(const struct streams *streams, const struct snapshot *snapshot)
+static size_t ring_wanted(const struct streams *streams)
 {
     size_t configured = streams->worker->config->ring_events;
 
-    return (configured ? configured : RING_EVENTS) + 2 * snapshot->n_masters;
+    return (configured ? configured : RING_EVENTS) + 2 * streams->n_masters;
 }
 
 void streams_hear_snapshot(struct streams *streams, const struct snapshot *before,
                            const struct snapshot *now)
 {
-    ring_widen(streams->ring, ring_wanted(streams, now));
+    streams->n_masters = now->n_masters;
+    ring_widen(streams->ring, ring_wanted(streams));
     for (size_t i = 0; i < now->n_masters; i++) {
         const struct snapshot_master *master = now->masters[i];
         /* most of them */
@@ -381,8 +387,8 @@ void streams_hear_snapshot(struct streams *streams, const struct snapshot *befor
         if (same || (old && master->index <= old->index)) {
             continue;
         }
-        text =
-            event_text_master(streams->worker->instance, ring_next(streams->ring), master, &size);
+        text = streams->worker->routes->event_master(
+            streams->worker->instance, ring_next(streams->ring), master, false, &size);
         streams->urgent = true;
         add(streams, master->name, text, size);
     }
@@ -391,8 +397,8 @@ void streams_hear_snapshot(struct streams *streams, const struct snapshot *befor
 void streams_hear_event(struct streams *streams, const struct message_event *message)
 {
     size_t size;
-    char *text =
-        event_text_sentinel(streams->worker->instance, ring_next(streams->ring), message, &size);
+    char *text = streams->worker->routes->event_sentinel(streams->worker->instance,
+                                                         ring_next(streams->ring), message, &size);
 
     add(streams, *message->master ? message->master : NULL, text, size);
 }
@@ -400,7 +406,7 @@ void streams_hear_event(struct streams *streams, const struct message_event *mes
 void streams_end_all(struct streams *streams)
 {
     LIST_EACH(struct stream, stream, &streams->list, link) {
-        stream->ending = true;
+        move(stream, STREAM_ENDING);
         suspended_call(&stream->suspended);
     }
 }
@@ -410,10 +416,9 @@ void streams_end_all(struct streams *streams)
 struct streams *streams_new(struct worker *worker)
 {
     struct streams *streams = mem_new(1, sizeof(*streams));
-    size_t configured = worker->config->ring_events;
 
     streams->worker = worker;
-    streams->ring = ring_new(configured ? configured : RING_EVENTS);
+    streams->ring = ring_new(ring_wanted(streams));
     streams->told = ring_next(streams->ring);
     streams->beat_timer = loop_timer_new(worker->loop, beat, streams);
     streams->rest_timer = loop_timer_new(worker->loop, end_rest, streams);
@@ -478,7 +483,8 @@ static uint64_t position_after(const struct streams *streams, const char *last_i
 {
     uint64_t number;
 
-    if (!last_id || event_text_number(streams->worker->instance, last_id, &number)) {
+    if (!last_id ||
+        streams->worker->routes->event_number(streams->worker->instance, last_id, &number)) {
         return 0;
     }
     return number + 1 >= ring_first(streams->ring) && number < ring_next(streams->ring) &&
@@ -508,7 +514,7 @@ struct MHD_Response *streams_open(struct streams *streams, struct listener *list
     memcpy(stream->master, master, name_size);
     stream->all = streams;
     stream->fd = MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    stream->ending = streams->worker->stopping;
+    move(stream, streams->worker->stopping ? STREAM_ENDING : STREAM_OPEN);
     stream->position = position_after(streams, last_id);
     if (stream->position == 0) {
         stream->position = ring_next(streams->ring);

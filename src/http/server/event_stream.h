@@ -9,7 +9,6 @@
 #define BELLWETHER_HTTP_SERVER_EVENT_STREAM_H
 
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "bellwether/topology/messages.h"
 #include "bellwether/topology/snapshot.h"
@@ -21,13 +20,12 @@ struct streams *streams_new(struct worker *worker);
 /** No stream may be left. */
 void streams_free(struct streams *streams);
 
-/**
- * Every master whose index grew is an event. Before the cache takes the snapshot. @param before
- * NULL: the first one.
- */
+/** Every master whose index grew is an event. @param before NULL: `now` is the first snapshot. */
 void streams_hear_snapshot(struct streams *streams, const struct snapshot *before,
                            const struct snapshot *now);
 void streams_hear_event(struct streams *streams, const struct message_event *message);
+/** So much is untold that no more news may come before the next turn. */
+bool streams_are_behind(const struct streams *streams);
 /** Call those that have something to read, cut those that the ring ran past. In each turn. */
 void streams_turn(struct streams *streams);
 /** All end after what is in the ring. */

@@ -7,14 +7,12 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/topology/report.h"
 
-#define STATUS_WAIT_MS 1000 /* a watcher that turns answers at once */
-#define LAG_WAIT_MS 1000    /* beyond it the lag counts as unknown */
+#define ANSWER_WAIT_MS 1000 /* a watcher that turns answers at once */
 
 static struct fresh *first(struct worker *worker)
 {
@@ -31,56 +29,35 @@ static void insert(struct worker *worker, struct fresh *fresh)
     list_insert_after(&worker->fresh, before, &fresh->link);
 }
 
-/* Suspend the connection until an answer with the new ticket, or until the time is over. */
-static struct fresh *begin(struct listener *listener, struct MHD_Connection *connection,
-                           int64_t wait_ms)
+static struct message *message_of(const struct fresh *fresh, enum fresh_question question,
+                                  struct mailbox *reply_to)
+{
+    switch (question) {
+    case FRESH_LOOK_UP: return message_ask_fresh_new(fresh->ticket, reply_to, fresh->master);
+    case FRESH_LAG: return message_ask_lag_new(fresh->ticket, reply_to, fresh->master);
+    default: return message_ask_status_new(fresh->ticket, reply_to);
+    }
+}
+
+struct fresh *fresh_ask(struct listener *listener, struct MHD_Connection *connection,
+                        enum fresh_question question, const char *master)
 {
     struct worker *worker = listener->worker;
     struct fresh *fresh = mem_new(1, sizeof(*fresh));
+    int64_t wait_ms = question == FRESH_LOOK_UP ? worker->config->poll_wait_ms : ANSWER_WAIT_MS;
 
     fresh->listener = listener;
     fresh->connection = connection;
     fresh->ticket = ++worker->last_ticket;
     fresh->began_ms = clock_boot_ms();
     fresh->deadline_ms = fresh->began_ms + wait_ms;
+    snprintf(fresh->master, sizeof(fresh->master), "%s", master);
     insert(worker, fresh);
     if (!loop_timer_armed(worker->fresh_timer) || first(worker) == fresh) {
         loop_timer_start(worker->fresh_timer, wait_ms);
     }
     MHD_suspend_connection(connection);
-    return fresh;
-}
-
-struct fresh *fresh_ask(struct listener *listener, struct MHD_Connection *connection,
-                        const char *master)
-{
-    struct worker *worker = listener->worker;
-    struct fresh *fresh = begin(listener, connection, worker->config->poll_wait_ms);
-
-    snprintf(fresh->master, sizeof(fresh->master), "%s", master);
-    mailbox_post(worker->ask_to,
-                 message_ask_fresh_new(fresh->ticket, worker->mailbox, fresh->master));
-    return fresh;
-}
-
-struct fresh *fresh_ask_status(struct listener *listener, struct MHD_Connection *connection)
-{
-    struct worker *worker = listener->worker;
-    struct fresh *fresh = begin(listener, connection, STATUS_WAIT_MS);
-
-    mailbox_post(worker->ask_to, message_ask_status_new(fresh->ticket, worker->mailbox));
-    return fresh;
-}
-
-struct fresh *fresh_ask_lag(struct listener *listener, struct MHD_Connection *connection,
-                            const char *master)
-{
-    struct worker *worker = listener->worker;
-    struct fresh *fresh = begin(listener, connection, LAG_WAIT_MS);
-
-    snprintf(fresh->master, sizeof(fresh->master), "%s", master);
-    mailbox_post(worker->ask_to,
-                 message_ask_lag_new(fresh->ticket, worker->mailbox, fresh->master));
+    mailbox_post(worker->ask_to, message_of(fresh, question, worker->mailbox));
     return fresh;
 }
 
@@ -93,7 +70,7 @@ static void resume(struct worker *worker, struct fresh *fresh, enum fresh_outcom
     fresh->listener->wanted = true;
 }
 
-/* NULL: its deadline was earlier. */
+/* @return NULL: its deadline was earlier than its answer. */
 static struct fresh *find(struct worker *worker, uint64_t ticket)
 {
     LIST_EACH(struct fresh, fresh, &worker->fresh, link) {

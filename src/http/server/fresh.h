@@ -7,13 +7,17 @@
 #ifndef BELLWETHER_HTTP_SERVER_FRESH_H
 #define BELLWETHER_HTTP_SERVER_FRESH_H
 
-#include <stdbool.h>
 #include <stdint.h>
 
 #include "bellwether/http/router.h"
 #include "bellwether/topology/messages.h"
 #include "listener.h"
 
+enum fresh_question {
+    FRESH_LOOK_UP, /* whether what is known of this master is true */
+    FRESH_LAG,     /* how far its replicas lag */
+    FRESH_STATUS,  /* all that the watcher knows: `report` */
+};
 enum fresh_outcome { FRESH_WAITING, FRESH_CONFIRMED, FRESH_UNCONFIRMED, FRESH_NO_ANSWER };
 
 struct fresh {
@@ -31,21 +35,16 @@ struct fresh {
 };
 
 /**
- * Suspend the connection and ask. @return what waits now; fresh_free() it after its request was
- * answered.
+ * Suspend the connection and ask. @param master "": the question is about none. @return what waits
+ * now; fresh_free() it after its request was answered.
  */
 struct fresh *fresh_ask(struct listener *listener, struct MHD_Connection *connection,
-                        const char *master);
-/** The same for /status: the report is in `report` afterwards. */
-struct fresh *fresh_ask_status(struct listener *listener, struct MHD_Connection *connection);
-/** The same until the master was asked anew how far its replicas lag. */
-struct fresh *fresh_ask_lag(struct listener *listener, struct MHD_Connection *connection,
-                            const char *master);
-/** The watcher's answer came; its words move out of the news. */
+                        enum fresh_question question, const char *master);
+/** The watcher's answer came; its words move out of the message. */
 void fresh_settle(struct worker *worker, struct message_fresh *message);
-/** The same of /status; the report moves out of the news. */
+/** The same of /status; the report moves out of the message. */
 void fresh_settle_status(struct worker *worker, struct message_status *message);
-/** The timer of the oldest deadline. @param data the worker. */
+/** The timer of the earliest deadline. @param data the worker. */
 void fresh_expire(void *data);
 /** The worker ends: resume all. */
 void fresh_release_all(struct worker *worker);

@@ -28,11 +28,11 @@ struct head {
     const char *fault;      /* NULL: none so far */
 };
 
-/** One more line, up to its LF, which is not in it. @return false: there is a fault. */
+/** Read one more line, without its LF. @return false: there is a fault. */
 bool head_add(struct head *head, const char *line, size_t n);
-/** The empty line. @return false: there is a fault. */
+/** The empty line came. @return false: there is a fault. */
 bool head_end(struct head *head);
-/** It goes on, and is too large already. */
+/** The head goes on, and is too large already. */
 void head_overflow(struct head *head);
 
 #endif

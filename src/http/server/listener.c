@@ -35,9 +35,10 @@
     1000 /* to answer so many takes ten milliseconds; then others have their turn */
 #define NO_WATCH "Call to epoll_ctl failed"
 #define NO_HANDSHAKE "Error: received handshake message"
-#define SHAKING_AGAIN_MS 100 /* a look at handshakes that nothing was heard of */
-#define ROUNDS_MAX 16        /* of MHD_run() in one turn, */
-#define REQUESTS_MAX 64      /* and requests: then the mailbox and the timers get their share */
+#define IDLE_ROUNDS 2       /* in which nothing moves: then only handshakes want to be looked at, */
+#define SHAKING_AGAIN_MS 20 /* again after so long */
+#define ROUNDS_MAX 16       /* of MHD_run() in one turn, */
+#define REQUESTS_MAX 64     /* and requests: then the mailbox and the timers get their share */
 
 /* ---- callbacks of MHD ---- */
 
@@ -115,35 +116,36 @@ static void arm(struct listener *listener, int64_t wait_ms)
     }
 }
 
-/*
- * While a handshake waits for its caller MHD wants to be run again at once, for nothing: it takes
- * no note of having read all there was. Its epoll says when there is more; and in a round in which
- * not a byte came or went nothing else was left to do.
- */
-static int64_t wait_for_handshakes(const struct listener *listener, uint64_t moves, int64_t wait_ms)
+static uint64_t count_moves(const struct listener *listener)
 {
-    return listener->tls && wait_ms == 0 && listener->traffic.moves == moves ? SHAKING_AGAIN_MS
-                                                                             : wait_ms;
+    return listener->traffic.moves + listener->worker->requests;
 }
 
 /*
  * After a resume, or with requests already read, MHD wants to be run again at once. Where a round
  * had requests the next ones have often come meanwhile: to look at once saves a turn of the loop,
  * which has its own epoll.
+ *
+ * While a handshake waits for its caller MHD wants the same for nothing: it takes no note of having
+ * read all there was. Its epoll says when there is more, so where nothing else moves it can wait.
  */
 static void run(struct listener *listener)
 {
     uint64_t first = listener->worker->requests, before, moves;
-    int rounds = 0;
+    int rounds = 0, idle = 0;
     int64_t wait_ms;
 
     listener->wanted = listener->due = false;
     listener->worker->clock_us = clock_boot_us();
     do {
         before = listener->worker->requests;
-        moves = listener->traffic.moves;
+        moves = count_moves(listener);
         (void)MHD_run(listener->daemon);
-        wait_ms = wait_for_handshakes(listener, moves, MHD_get_timeout64s(listener->daemon));
+        wait_ms = MHD_get_timeout64s(listener->daemon);
+        idle = count_moves(listener) == moves ? idle + 1 : 0;
+        if (wait_ms == 0 && listener->traffic.shaking > 0 && idle >= IDLE_ROUNDS) {
+            wait_ms = SHAKING_AGAIN_MS;
+        }
     } while (++rounds < ROUNDS_MAX && (wait_ms == 0 || listener->worker->requests != before) &&
              listener->worker->requests - first < REQUESTS_MAX);
     arm(listener, wait_ms);
@@ -174,19 +176,19 @@ void listeners_turn(struct worker *worker)
 
 /* ---- start and stop ---- */
 
-/* Never called: each session gets its credentials before its first byte (tls_session.c). */
+/* Each session gets credentials before its first byte (tls_session.c): one without fails. */
 static int no_certificate(gnutls_session_t session, const struct gnutls_cert_retr_st *asked,
                           gnutls_pcert_st **certificates, unsigned *n, gnutls_ocsp_data_st **ocsp,
                           unsigned *n_ocsp, gnutls_privkey_t *key, unsigned *flags)
 {
     (void)session;
     (void)asked;
-    (void)certificates;
-    (void)n;
-    (void)ocsp;
-    (void)n_ocsp;
-    (void)key;
-    (void)flags;
+    *certificates = NULL;
+    *n = 0;
+    *ocsp = NULL;
+    *n_ocsp = 0;
+    *key = NULL;
+    *flags = 0;
     return -1;
 }
 

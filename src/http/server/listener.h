@@ -46,7 +46,7 @@ size_t listeners_patient_wanted(const struct http_config *config);
  * worker's runs.
  */
 int listener_start(struct listener *listener, struct worker *worker, size_t i, bool patient);
-/** Run every daemon that has something to do. Called once a turn. */
+/** Run every daemon that has something to do. At the end of a turn of the loop only. */
 void listeners_turn(struct worker *worker);
 /** Stop the daemon; nothing may be suspended any more. */
 void listener_stop(struct listener *listener);

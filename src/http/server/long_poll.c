@@ -22,7 +22,6 @@
 
 #define EXPIRE_TOGETHER_MS 5
 #define LOOK_AFTER_MS 5000
-#define NOWHERE SIZE_MAX
 
 /* Those who wait on one name. */
 struct group {
@@ -33,16 +32,22 @@ struct group {
     struct list long_polls;
 };
 
+enum long_poll_state {
+    POLL_WAITS,
+    POLL_RELEASED, /* its time is over, the worker's is, or its caller left: answered as it is */
+    POLL_ENDED,    /* in no group, and not in the heap */
+};
+
 struct long_poll {
     struct suspended suspended;
+    enum long_poll_state state;
     struct long_polls *all;
-    struct group *group;     /* NULL: it waits no more */
+    struct group *group;
     struct list_link link;   /* in its group, the youngest first */
     struct wait_terms terms; /* `unless` is its own */
     int64_t deadline_ms;     /* boot clock */
     size_t at;               /* in the heap */
     int fd;
-    bool released; /* its time is over, or the worker's */
 };
 
 struct long_polls {
@@ -72,16 +77,12 @@ static bool may_come(const struct cache *cache, const char *name)
     if (!snapshot) {
         return true;
     }
-    if (!*name) {
-        return !snapshot->ambiguous_default;
-    }
-    return snapshot->n_masters == 0 && snapshot->reason != REASON_NONE &&
-           snapshot->reason != REASON_UNKNOWN_NAME;
+    return *name ? cache_knows_no_names(cache) : !snapshot->ambiguous_default;
 }
 
-/* Whether the answer would be 200 now. */
-static bool serves(const struct cache *cache, const struct wait_terms *terms,
-                   const struct snapshot_master *master)
+/* Whether the route's handler would answer with 200 now. */
+static bool would_be_200(const struct cache *cache, const struct wait_terms *terms,
+                         const struct snapshot_master *master)
 {
     if (!master->has_address || (terms->require_majority && !master->majority)) {
         return false;
@@ -112,7 +113,7 @@ static bool is_satisfied(struct cache *cache, const struct wait_terms *terms, co
     if (terms->wants == WAIT_INDEX) {
         return true; /* in whatever state */
     }
-    return serves(cache, terms, cached->master) &&
+    return would_be_200(cache, terms, cached->master) &&
            (!(terms->wants & WAIT_OTHER) ||
             !snapshot_master_is_at(cached->master, terms->unless)) &&
            (!(terms->wants & WAIT_TAG) || has_other_tag(cache, terms, cached));
@@ -127,8 +128,7 @@ static const struct answer *shared_answer(struct cache *cache, const struct wait
 {
     if (!cached || !terms->plain || cache_stalled(cache) ||
         (terms->require_majority && !cached->master->majority) ||
-        (terms->stale &&
-         !(cached->master->has_address && master_state_serves(cached->master->state)))) {
+        (terms->stale && !snapshot_master_serves(cached->master))) {
         return NULL;
     }
     return cache_answer(cache, cached, terms->kind, terms->form);
@@ -266,7 +266,6 @@ static void heap_remove(struct long_polls *long_polls, struct long_poll *long_po
     size_t i = long_poll->at;
     struct long_poll *last = long_polls->heap[--long_polls->n];
 
-    long_poll->at = NOWHERE;
     if (last == long_poll) {
         return;
     }
@@ -277,11 +276,27 @@ static void heap_remove(struct long_polls *long_polls, struct long_poll *long_po
     }
 }
 
+/* ---- states ---- */
+
+/* The state changes nowhere else, and onward only. */
+static void move(struct long_poll *long_poll, enum long_poll_state state)
+{
+    if (state <= long_poll->state) {
+        return;
+    }
+    long_poll->state = state;
+    if (state == POLL_ENDED) {
+        list_remove(&long_poll->group->long_polls, &long_poll->link);
+        long_poll->group = NULL;
+        heap_remove(long_poll->all, long_poll);
+    }
+}
+
 /* ---- callers that left ---- */
 
 static void release(struct long_poll *long_poll)
 {
-    long_poll->released = true;
+    move(long_poll, POLL_RELEASED);
     suspended_call(&long_poll->suspended);
 }
 
@@ -318,20 +333,6 @@ static void look_after(void *data)
 
 /* ---- one long poll ---- */
 
-static void attach(struct long_poll *long_poll, struct group *group)
-{
-    long_poll->group = group;
-    list_insert_after(&group->long_polls, NULL, &long_poll->link);
-    heap_add(long_poll->all, long_poll);
-}
-
-static void detach(struct long_poll *long_poll)
-{
-    list_remove(&long_poll->group->long_polls, &long_poll->link);
-    long_poll->group = NULL;
-    heap_remove(long_poll->all, long_poll);
-}
-
 static void fall_asleep(struct long_poll *long_poll)
 {
     connection_waits(long_poll->suspended.listener, long_poll->suspended.connection);
@@ -359,7 +360,9 @@ struct long_poll *long_poll_start(struct listener *listener, struct MHD_Connecti
     long_poll->deadline_ms = clock_boot_ms() + wait_ms - jitter_below((uint32_t)(wait_ms / 16) + 1);
     long_poll->fd =
         MHD_get_connection_info(connection, MHD_CONNECTION_INFO_CONNECTION_FD)->connect_fd;
-    attach(long_poll, group_of(long_polls, name));
+    long_poll->group = group_of(long_polls, name);
+    list_insert_after(&long_poll->group->long_polls, NULL, &long_poll->link);
+    heap_add(long_polls, long_poll);
     start_looking(long_polls);
     fall_asleep(long_poll);
     return long_poll;
@@ -368,17 +371,16 @@ struct long_poll *long_poll_start(struct listener *listener, struct MHD_Connecti
 bool long_poll_ends(struct long_poll *long_poll, const struct answer **answer)
 {
     struct cache *cache = long_poll->all->worker->cache;
-    struct cached_master *cached = long_poll->group ? look(cache, long_poll->group->name) : NULL;
+    struct cached_master *cached =
+        long_poll->state == POLL_ENDED ? NULL : look(cache, long_poll->group->name);
 
     *answer = NULL;
-    if (long_poll->group && !long_poll->released && !long_poll->all->worker->stopping &&
+    if (long_poll->state == POLL_WAITS && !long_poll->all->worker->stopping &&
         !is_satisfied(cache, &long_poll->terms, long_poll->group->name, cached)) {
         fall_asleep(long_poll);
         return false;
     }
-    if (long_poll->group) {
-        detach(long_poll);
-    }
+    move(long_poll, POLL_ENDED);
     suspend_leave(&long_poll->suspended);
     *answer = shared_answer(cache, &long_poll->terms, cached);
     return true;
@@ -394,9 +396,7 @@ void long_poll_free(struct long_poll *long_poll)
     if (!long_poll) {
         return;
     }
-    if (long_poll->group) {
-        detach(long_poll);
-    }
+    move(long_poll, POLL_ENDED);
     suspend_leave(&long_poll->suspended);
     free((void *)(uintptr_t)long_poll->terms.unless);
     free(long_poll);
@@ -449,8 +449,8 @@ static void expire(void *data)
     while (long_polls->n > 0 && long_polls->heap[0]->deadline_ms <= now_ms + EXPIRE_TOGETHER_MS) {
         struct long_poll *long_poll = long_polls->heap[0];
 
-        detach(long_poll);
-        release(long_poll);
+        move(long_poll, POLL_ENDED);
+        suspended_call(&long_poll->suspended);
     }
     arm(long_polls);
 }

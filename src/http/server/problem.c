@@ -62,7 +62,7 @@ void problem_help_with(json_t *problem, const char *reason)
     }
 }
 
-char *problem_line(enum problem_kind kind, const json_t *problem)
+static char *line_of(enum problem_kind kind, const json_t *problem)
 {
     const char *detail = json_string_value(json_object_get(problem, "detail"));
     size_t size = strlen(problems[kind].title) + (detail ? strlen(detail) : 0) + 4;
@@ -75,5 +75,19 @@ char *problem_line(enum problem_kind kind, const json_t *problem)
         }
     }
     strncat(line, "\n", size - strlen(line) - 1);
+    return line;
+}
+
+char *problem_write(enum problem_kind kind, json_t *problem, bool as_line, bool pretty,
+                    size_t *size)
+{
+    char *line;
+
+    if (!as_line) {
+        return render_dump(problem, pretty, size);
+    }
+    line = line_of(kind, problem);
+    *size = strlen(line);
+    json_decref(problem);
     return line;
 }

@@ -3,6 +3,8 @@
 #define BELLWETHER_HTTP_SERVER_PROBLEM_H
 
 #include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 /* kind, the stable word that `error` begins with, slug of `type`, status, title */
 #define PROBLEMS(X) \
@@ -53,9 +55,13 @@ unsigned problem_status(enum problem_kind kind);
  * type, title, status, detail, error, help; the caller adds what else there is. A new reference.
  */
 json_t *problem_new(enum problem_kind kind, const char *detail);
-/** Help with what is behind it. @param reason NULL: none, the kind's help stays. */
+/** Let `help` lead to what the README says of the reason. @param reason NULL: the kind's stays. */
 void problem_help_with(json_t *problem, const char *reason);
-/** The same in one line of text, with a newline. free() it. */
-char *problem_line(enum problem_kind kind, const json_t *problem);
+/**
+ * As JSON, or in one line of text with a newline.
+ * @param problem taken. @param size  the length without the terminating NUL. @return free() it.
+ */
+char *problem_write(enum problem_kind kind, json_t *problem, bool as_line, bool pretty,
+                    size_t *size);
 
 #endif

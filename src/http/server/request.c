@@ -4,7 +4,6 @@
  */
 #include "request.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/clock.h"
@@ -82,40 +81,27 @@ static struct response_headers headers_of(const struct request *request, unsigne
                       request->route->id == ROUTE_INDEX,
         .retry = status == MHD_HTTP_SERVICE_UNAVAILABLE,
         .closing = request->closing,
+        .allow = request->allow,
         .origin = request->origin,
     };
-}
-
-static void answer_json(struct request *request, unsigned status, const char *content_type,
-                        json_t *json, const struct snapshot_master *master, const char *allow)
-{
-    struct response_headers headers = headers_of(request, status, content_type, master);
-    size_t size;
-    char *text = render_dump(json, request->query.pretty, &size);
-
-    headers.allow = allow;
-    answer_once(request, status, response_new(&headers, text, size));
-}
-
-static void answer_text(struct request *request, unsigned status, char *text,
-                        const struct snapshot_master *master, const char *allow)
-{
-    struct response_headers headers = headers_of(request, status, CONTENT_TEXT, master);
-
-    headers.allow = allow;
-    answer_once(request, status, response_new(&headers, text, strlen(text)));
 }
 
 void request_answer_json(struct request *request, unsigned status, json_t *json,
                          const struct snapshot_master *master)
 {
-    answer_json(request, status, CONTENT_JSON, json, master, NULL);
+    struct response_headers headers = headers_of(request, status, CONTENT_JSON, master);
+    size_t size;
+    char *text = render_dump(json, request->query.pretty, &size);
+
+    answer_once(request, status, response_new(&headers, text, size));
 }
 
 void request_answer_text(struct request *request, unsigned status, char *text,
                          const struct snapshot_master *master)
 {
-    answer_text(request, status, text, master, NULL);
+    struct response_headers headers = headers_of(request, status, CONTENT_TEXT, master);
+
+    answer_once(request, status, response_new(&headers, text, strlen(text)));
 }
 
 /* Limits that answer instead of hanging. */
@@ -130,50 +116,46 @@ static void count_rejection(const struct request *request, enum problem_kind kin
     }
 }
 
-static void answer_problem(struct request *request, enum problem_kind kind, json_t *problem,
-                           const struct snapshot_master *master, const char *allow)
-{
-    unsigned status = problem_status(kind);
-
-    count_rejection(request, kind);
-
-    if (request->form == FORM_TEXT || request->form == FORM_URL) {
-        answer_text(request, status, problem_line(kind, problem), master, allow);
-        json_decref(problem);
-    } else {
-        answer_json(request, status, CONTENT_PROBLEM, problem, master, allow);
-    }
-}
-
 void request_answer_problem(struct request *request, enum problem_kind kind, json_t *problem,
                             const struct snapshot_master *master)
 {
-    answer_problem(request, kind, problem, master, NULL);
+    bool as_text = request->form == FORM_TEXT || request->form == FORM_URL;
+    unsigned status = problem_status(kind);
+    struct response_headers headers =
+        headers_of(request, status, as_text ? CONTENT_TEXT : CONTENT_PROBLEM, master);
+    size_t size;
+    char *body = problem_write(kind, problem, as_text, request->query.pretty, &size);
+
+    count_rejection(request, kind);
+    answer_once(request, status, response_new(&headers, body, size));
+}
+
+void request_refuse(struct request *request, enum problem_kind kind, const char *detail)
+{
+    request_answer_problem(request, kind, problem_new(kind, detail), NULL);
 }
 
 void request_answer_methods(struct request *request, bool refused)
 {
-    const char *allow = router_allow(request->route ? request->route->methods : METHODS_READ);
-    struct response_headers headers = headers_of(request, MHD_HTTP_NO_CONTENT, NULL, NULL);
+    struct response_headers headers;
 
+    request->allow = router_allow(request->route ? request->route->methods : METHODS_READ);
     if (refused) {
-        answer_problem(
-            request, PROBLEM_METHOD_NOT_ALLOWED,
-            problem_new(PROBLEM_METHOD_NOT_ALLOWED,
-                        "see the Allow header for those it has; commands are run under /redis"),
-            NULL, allow);
+        request_refuse(request, PROBLEM_METHOD_NOT_ALLOWED,
+                       "see the Allow header for those it has; commands are run under /redis");
         return;
     }
-    headers.allow = allow;
+    headers = headers_of(request, MHD_HTTP_NO_CONTENT, NULL, NULL);
     headers.negotiated = false;
     answer_once(request, MHD_HTTP_NO_CONTENT, response_new_static(&headers, "", 0));
 }
 
-void request_answer_bytes(struct request *request, const char *content_type, char *body,
-                          size_t size)
+void request_answer_bytes(struct request *request, const char *content_type, const char *policy,
+                          char *body, size_t size)
 {
     struct response_headers headers = headers_of(request, MHD_HTTP_OK, content_type, NULL);
 
+    headers.policy = policy;
     answer_once(request, MHD_HTTP_OK, response_new(&headers, body, size));
 }
 
@@ -185,42 +167,20 @@ void request_answer_static(struct request *request, const char *content_type, co
     answer_once(request, MHD_HTTP_OK, response_new_static(&headers, body, size));
 }
 
-void request_answer_page(struct request *request, char *body, size_t size, const char *policy)
-{
-    struct response_headers headers = headers_of(request, MHD_HTTP_OK, CONTENT_HTML, NULL);
-
-    headers.policy = policy;
-    answer_once(request, MHD_HTTP_OK, response_new(&headers, body, size));
-}
-
 /* ---- waiting ---- */
 
-void request_wait_fresh(struct request *request, const char *master)
-{
-    request_hold(request->state)->fresh = fresh_ask(request->listener, request->connection, master);
-    request->result = MHD_YES;
-}
-
-void request_wait_lag(struct request *request, const char *master)
+void request_ask(struct request *request, enum fresh_question question, const char *master)
 {
     request_hold(request->state)->fresh =
-        fresh_ask_lag(request->listener, request->connection, master);
-    request->result = MHD_YES;
-}
-
-void request_wait_status(struct request *request)
-{
-    request_hold(request->state)->fresh = fresh_ask_status(request->listener, request->connection);
+        fresh_ask(request->listener, request->connection, question, master);
     request->result = MHD_YES;
 }
 
 void request_answer_too_many_long_polls(struct request *request)
 {
-    json_t *problem = problem_new(
-        PROBLEM_TOO_MANY_WAITERS,
+    request_refuse(
+        request, PROBLEM_TOO_MANY_WAITERS,
         "as many callers wait as may (option max-waiters); ask without waiting, or again later");
-
-    request_answer_problem(request, PROBLEM_TOO_MANY_WAITERS, problem, NULL);
 }
 
 void request_wait(struct request *request, const struct wait_terms *terms, int64_t wait_ms)

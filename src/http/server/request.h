@@ -35,6 +35,7 @@ struct request {
     int64_t prefer_wait_ms;      /* Prefer: wait=30; 0 none */
     bool head;                   /* HEAD: no body follows */
     const char *origin;          /* whose pages may read the answer; NULL: nobody's but our own */
+    const char *allow;           /* the header Allow of the answer; NULL: none */
     struct long_poll *long_poll; /* it has waited */
     const struct fresh *fresh;   /* the outcome of ?fresh=1, once it is there */
     bool closing;                /* this connection ends after the answer */
@@ -65,37 +66,30 @@ void request_answer_text(struct request *request, unsigned status, char *text,
 /** Answer with a problem, in text form where that was asked for. @param problem taken. */
 void request_answer_problem(struct request *request, enum problem_kind kind, json_t *problem,
                             const struct snapshot_master *master);
+/** The same with nothing but these words. */
+void request_refuse(struct request *request, enum problem_kind kind, const char *detail);
 /** Answer 405 with Allow, or 204 to OPTIONS. */
 void request_answer_methods(struct request *request, bool refused);
-/** A body made for this request. @param body taken, from malloc(). */
-void request_answer_bytes(struct request *request, const char *content_type, char *body,
-                          size_t size);
+/**
+ * A body made for this request. @param policy its Content-Security-Policy; NULL: none. @param body
+ * taken, from malloc().
+ */
+void request_answer_bytes(struct request *request, const char *content_type, const char *policy,
+                          char *body, size_t size);
 /** A body of the program's own. */
 void request_answer_static(struct request *request, const char *content_type, const char *body,
                            size_t size);
 
 /**
- * The status page, made for this request. @param body taken. @param policy its
- * Content-Security-Policy.
+ * Suspend the request until the watcher has answered, or was silent for too long; its handler is
+ * then called again, with `fresh`. @param master "": the question is about none.
  */
-void request_answer_page(struct request *request, char *body, size_t size, const char *policy);
-
-/**
- * Suspend the request until a fresh look-up of this master ended; its handler is then called again,
- * with `fresh`.
- */
-void request_wait_fresh(struct request *request, const char *master);
-/** The same until the watcher's report is there, in `fresh`, or it was silent for too long. */
-void request_wait_status(struct request *request);
-
+void request_ask(struct request *request, enum fresh_question question, const char *master);
 /**
  * Somebody reads how far this master's replicas lag (NULL: everybody's): the watcher is told, now
  * and then.
  */
 void request_reads_lag(struct request *request, struct cached_master *cached);
-/** Suspend the request until this is known anew; its handler is then called again, with `fresh`. */
-void request_wait_lag(struct request *request, const char *master);
-
 /**
  * Suspend the request until the terms hold or its time is over; its handler is then called again,
  * with `long_poll`. Or answer that too many wait.

@@ -6,7 +6,6 @@
 
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 
 #include "bellwether/base/budget.h"
 #include "bellwether/base/log.h"

@@ -1,7 +1,7 @@
 /*
- * What the routes hand to the server, which names none of them: their handlers, who renders the
- * answers that are shared, and the calls of a request with commands, which has use for its body and
- * so gets all its calls itself.
+ * What the routes hand to the server, which names none of them: their handlers, who renders shared
+ * answers and events, and the calls of a request with commands, which has use for its body and so
+ * gets all its calls itself.
  */
 #ifndef BELLWETHER_HTTP_SERVER_ROUTES_H
 #define BELLWETHER_HTTP_SERVER_ROUTES_H
@@ -12,6 +12,7 @@
 
 #include "answer_cache.h"
 #include "bellwether/http/router.h"
+#include "bellwether/topology/messages.h"
 #include "bellwether/topology/snapshot.h"
 
 struct command_request;
@@ -27,6 +28,13 @@ struct http_routes {
     struct answer *(*answer_render)(const struct cache *cache, const struct snapshot_master *master,
                                     enum answer_kind kind, enum answer_form form);
     struct answer *(*answer_render_list)(const struct cache *cache, enum answer_form form);
+
+    /* the events of /events, and their ids: http/render/event_text.h */
+    char *(*event_master)(const char *instance, uint64_t number,
+                          const struct snapshot_master *master, bool stalled, size_t *size);
+    char *(*event_sentinel)(const char *instance, uint64_t number,
+                            const struct message_event *message, size_t *size);
+    int (*event_number)(const char *instance, const char *id, uint64_t *out);
 
     /* one request with commands: http/routes/redis.h */
     struct command_request *(*command_begin)(struct listener *listener,

@@ -13,8 +13,8 @@
 
 #include <linux/sockios.h>
 
+#include "admission.h"
 #include "bellwether/base/clock.h"
-#include "silent.h"
 
 #define SLOWEST_BYTES_PER_S 1024
 #define RECEIVED_SLACK_MS 50 /* a request's own last bytes are no beginning of the next */
@@ -30,7 +30,7 @@ static void time_out(struct http_conn *conn)
     static const char words[] = "the request was not all there in time (option request-timeout)";
 
     connections_refuse(conn->door->all, METRIC_REJECTION_REQUEST_TIMEOUT, words);
-    silent_say(conn, PROBLEM_REQUEST_TIMEOUT, words, NULL);
+    http_conn_say(conn, PROBLEM_REQUEST_TIMEOUT, words, NULL);
     http_conn_cut(conn);
 }
 
@@ -48,7 +48,7 @@ static bool tcp_info(const struct http_conn *conn, struct tcp_info *out)
  */
 static void look_at_securing(struct connections *connections, int64_t now_ms)
 {
-    int64_t limit_ms = silent_limit_ms(connections);
+    int64_t limit_ms = admission_limit_ms(connections);
 
     for (struct list_link *link = connections->securing.list.first, *next; link; link = next) {
         struct http_conn *conn = LIST_OWNER(link, struct http_conn, link);
@@ -157,7 +157,7 @@ void slow_clients_sweep(void *data)
     struct connections *connections = data;
     int64_t now_ms = clock_boot_ms();
 
-    silent_sweep(connections, now_ms);
+    admission_sweep(connections, now_ms);
     look_at_securing(connections, now_ms);
     LIST_EACH(struct http_conn, conn, &connections->inside.list, link) {
         switch ((enum http_conn_state)conn->state) {

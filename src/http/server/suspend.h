@@ -29,7 +29,7 @@ struct suspended {
     enum suspended_state state;
 };
 
-/** Take a place among the waiting. @return false: all --max-long polls places are taken. */
+/** Take a place among the waiting. @return false: as many wait as may (option max-waiters). */
 bool suspend_enter(struct suspended *suspended, struct listener *listener,
                    struct MHD_Connection *connection, enum waiting_kind kind);
 /** Give it back; nothing where there is none. Also out of the queue. */

@@ -125,7 +125,10 @@ static int on_finished(gnutls_session_t session, unsigned kind, unsigned when, u
     (void)kind;
     (void)when;
     (void)message;
-    known->finished |= incoming ? FINISHED_THEIRS : FINISHED_OURS;
+    if (known->finished != FINISHED_BOTH) {
+        known->finished |= incoming ? FINISHED_THEIRS : FINISHED_OURS;
+        known->traffic->shaking -= known->finished == FINISHED_BOTH;
+    }
     return 0;
 }
 
@@ -184,6 +187,7 @@ struct tls_session *tls_session_begin(gnutls_session_t session, int fd,
     made->traffic = traffic;
     made->fd = fd;
     made->clients = clients;
+    traffic->shaking++;
     gnutls_transport_set_ptr(session, made);
     gnutls_transport_set_pull_function(session, pull);
     gnutls_transport_set_vec_push_function(session, push);
@@ -206,6 +210,7 @@ void tls_session_end(struct tls_session *session)
     if (!session) {
         return;
     }
+    session->traffic->shaking -= session->finished != FINISHED_BOTH;
     if (session->traffic->last == session) {
         session->traffic->last = NULL;
     }

@@ -29,7 +29,8 @@ void tls_credentials_release(struct tls_credentials *credentials);
 
 /* What the sessions of one daemon did. */
 struct tls_traffic {
-    uint64_t moves;           /* bytes came or went: a count that grows */
+    uint64_t moves;           /* bytes came, went, or were taken: a count that grows */
+    size_t shaking;           /* whose handshake is not done */
     struct tls_session *last; /* whose bytes did; NULL: it is over */
 };
 

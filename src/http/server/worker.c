@@ -59,7 +59,7 @@ static void take_snapshot(struct worker *worker, struct message_snapshot *messag
     snapshot_unref(before);
 }
 
-/* Whoever waits gets what there is, and time to go elsewhere. */
+/* Long polls are answered as things are, and streams end after what is in the ring. */
 static void wake_all(struct worker *worker)
 {
     long_polls_release_all(worker->long_polls);
@@ -96,10 +96,8 @@ static void begin_stop(struct worker *worker)
     loop_timer_start(worker->stop_timer, STOP_PATIENCE_MS);
 }
 
-static void deliver(void *data, struct message *message)
+static void hear(struct worker *worker, struct message *message)
 {
-    struct worker *worker = data;
-
     switch (message->kind) {
     case MESSAGE_SNAPSHOT: take_snapshot(worker, (struct message_snapshot *)message); break;
     case MESSAGE_FRESH: fresh_settle(worker, (struct message_fresh *)message); break;
@@ -118,20 +116,45 @@ static void deliver(void *data, struct message *message)
     message->drop(message);
 }
 
-static void turn(void *data)
+/* Where streams are behind, messages wait until the turn has told them what came before. */
+static void deliver(void *data, struct message *message)
 {
     struct worker *worker = data;
 
-    streams_turn(worker->streams);
-    suspend_turn(worker);
-    listeners_turn(worker);
-    connections_turn(worker->connections);
+    if (worker->held.first || streams_are_behind(worker->streams)) {
+        list_append(&worker->held, &message->link);
+    } else {
+        hear(worker, message);
+    }
+}
+
+static struct message *take_held(struct worker *worker)
+{
+    return LIST_OWNER(list_take_first(&worker->held), struct message, link);
+}
+
+static void turn(void *data)
+{
+    struct worker *worker = data;
+    bool again;
+
+    do {
+        streams_turn(worker->streams);
+        suspend_turn(worker);
+        worker->routes->commands_flush(worker->commands);
+        listeners_turn(worker);
+        connections_turn(worker->connections);
+        again = worker->held.first != NULL;
+        while (worker->held.first && !streams_are_behind(worker->streams)) {
+            hear(worker, take_held(worker));
+        }
+    } while (again);
     if (worker->stopping && worker->in_flight == 0) {
         loop_stop(worker->loop);
     }
 }
 
-/* Being called is all that it is for: the turn does the work. */
+/* The timer only brings a turn, and that does the work. */
 static void turn_again(void *data)
 {
     (void)data;
@@ -178,6 +201,15 @@ struct mailbox *worker_mailbox(struct worker *worker)
     return worker->mailbox;
 }
 
+static void stop_listeners(struct worker *worker)
+{
+    doors_close(worker->connections);
+    for (size_t i = 0; i < worker->n_listeners; i++) {
+        listener_stop(&worker->listeners[i]);
+    }
+    worker->n_listeners = 0;
+}
+
 void *worker_run(void *data)
 {
     struct worker *worker = data;
@@ -194,10 +226,7 @@ void *worker_run(void *data)
     suspend_flush(worker);
     /* whatever began to wait since: MHD_stop_daemon() resumes and closes it */
     fresh_release_all(worker);
-    doors_close(worker->connections);
-    for (size_t i = 0; i < worker->n_listeners; i++) {
-        listener_stop(&worker->listeners[i]);
-    }
+    stop_listeners(worker);
     return NULL;
 }
 
@@ -220,15 +249,6 @@ static int start_thread(struct worker *worker)
     (void)pthread_setname_np(worker->thread, name);
     worker->started = true;
     return 0;
-}
-
-static void stop_listeners(struct worker *worker)
-{
-    doors_close(worker->connections);
-    for (size_t i = 0; i < worker->n_listeners; i++) {
-        listener_stop(&worker->listeners[i]);
-    }
-    worker->n_listeners = 0;
 }
 
 int worker_open(struct worker *worker)
@@ -273,6 +293,9 @@ void worker_free(struct worker *worker)
         return;
     }
     worker_stop(worker);
+    for (struct message *message; (message = take_held(worker));) {
+        message->drop(message);
+    }
     stop_listeners(worker);
     worker->routes->commands_free(worker->commands);
     long_polls_free(worker->long_polls);

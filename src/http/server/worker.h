@@ -24,6 +24,7 @@ struct worker {
     struct pulse *pulse;
     struct loop *loop;
     struct mailbox *mailbox;
+    struct list held; /* of struct message: delivered, to be heard in this turn, in their order */
     struct mailbox *ask_to;
     struct loop_timer *pulse_timer;
     struct loop_timer *stop_timer; /* ends the wait for the last answers */

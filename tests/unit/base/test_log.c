@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "bellwether/base/clock.h"
-#include "bellwether/base/error.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 
@@ -170,15 +169,6 @@ Test(base_clock, both_clocks_go_on)
     usleep(3000);
     cr_expect_geq(clock_boot_ms() - boot, 2);
     cr_expect_geq(clock_wall_ms() - wall, 2);
-}
-
-Test(base_error, words)
-{
-    cr_expect_str_eq(error_string(0), "success");
-    cr_expect_str_eq(error_string(BW_EBUSY), "in use");
-    cr_expect_str_eq(error_string(-BW_EBUSY), "in use");
-    cr_expect_str_eq(error_string(12345), "unknown error");
-    cr_expect_str_eq(error_string(-2147483647 - 1), "unknown error");
 }
 
 Test(base_memory, never_null)

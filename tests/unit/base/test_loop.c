@@ -219,6 +219,33 @@ static void count_turn(void *data)
     turns++;
 }
 
+static void turn_again_behind(void *data)
+{
+    (void)data;
+    loop_turn_again(loop);
+}
+
+static void count_turn_and_end(void *data)
+{
+    static struct loop_later behind = {.run = turn_again_behind};
+
+    count_turn(data);
+    if (turns == 1) {
+        loop_later_queue(loop, &behind); /* runs behind the hook */
+    }
+    loop_stop(loop);
+}
+
+Test(base_loop, what_comes_behind_the_hook_is_seen_in_the_same_turn)
+{
+    turns = 0;
+    loop_turn_again(loop); /* the hook is to come: no second time */
+    loop_on_turn(loop, count_turn_and_end, &turns);
+    loop_run(loop);
+    cr_expect_eq(turns, 2);
+    loop_on_turn(loop, NULL, NULL);
+}
+
 Test(base_loop, on_turn_comes_every_turn_until_taken_away)
 {
     turns = 0;

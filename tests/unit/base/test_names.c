@@ -55,3 +55,17 @@ Test(base_names, an_array_of_names_says_whether_it_has_one)
     cr_expect_not(names_have(names, 3, "four"));
     cr_expect_not(names_have(names, 0, "one"));
 }
+
+Test(base_names, sorted_names_are_found)
+{
+    char c[] = "c", a[] = "a", ab[] = "ab";
+    char *names[] = {c, a, ab};
+
+    names_sort(names, 3);
+    cr_expect_str_eq(names[0], "a");
+    cr_expect_str_eq(names[1], "ab");
+    cr_expect_str_eq(names[2], "c");
+    for (size_t i = 0; i < 3; i++) {
+        cr_expect(names_have((const char *const *)names, 3, names[i]));
+    }
+}

@@ -4,10 +4,10 @@
 #include <criterion/criterion.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/budget.h"
+#include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 
 static void on_guard(void *data)
@@ -60,19 +60,19 @@ static void on_suspect(void *data, enum suspicion what, const char *master,
     stage->suspicions[what]++;
 }
 
-void pool_stage_request_ended(struct pool_request *request)
+static void request_ended(struct pool_request *request)
 {
     struct pool_stage *stage = request->data;
 
-    for (size_t i = 0; i < request->n_items; i++) {
-        cr_expect_neq(request->items[i].outcome, ITEM_PENDING);
+    for (size_t i = 0; i < request->n_commands; i++) {
+        cr_expect_neq(request->commands[i].outcome, OUTCOME_PENDING);
     }
     if (++stage->n_ended == stage->n_requests) {
         loop_stop(stage->loop);
     }
 }
 
-void pool_stage_open(struct pool_stage *stage, const char *rules)
+void pool_stage_open(struct pool_stage *stage)
 {
     char error[256];
     const struct pool_hooks hooks = {.stalled = is_stalled, .suspect = on_suspect, .data = stage};
@@ -82,7 +82,7 @@ void pool_stage_open(struct pool_stage *stage, const char *rules)
     stage->guard = loop_timer_new(stage->loop, on_guard, stage);
     stage->poll = loop_timer_new(stage->loop, on_poll, stage);
     stage->turns_end = (struct loop_later){.run = on_turns_end, .data = stage};
-    stage->policy = policy_parse(rules, error, sizeof(error));
+    stage->policy = policy_parse(stage->rules ? stage->rules : "+@all", error, sizeof(error));
     cr_assert_not_null(stage->policy, "%s", error);
     stage->secret = secret_new(NULL, NULL, error, sizeof(error));
     stage->login = (struct pool_login){.password = stage->secret};
@@ -139,30 +139,38 @@ void pool_stage_publish_peer(struct pool_stage *stage, const struct fake_peer *p
     pool_stage_publish(stage, fake_peer_address(peer), 1, FENCE_DOWN);
 }
 
-struct pool_request *pool_stage_submit_as(struct pool_stage *stage, const char *json, bool many,
-                                          bool transaction, bool retry)
+bool pool_stage_hand_in(struct pool_stage *stage, struct pool_request *request, enum submission how,
+                        const char *json)
 {
-    struct pool_request *request = pool_request_new();
     char error[BATCH_ERROR_SIZE];
+    bool ended;
 
-    cr_assert_eq(
-        batch_read(json, strlen(json), many ? BATCH_MANY : BATCH_ONE, &request->batch, error), 0,
-        "%s", error);
-    request->transaction = transaction;
-    request->retry_always = retry;
+    cr_assert_eq(batch_read(json, strlen(json), how < AS_PIPELINE ? BATCH_ONE : BATCH_MANY,
+                            &request->batch, error),
+                 0, "%s", error);
+    request->transaction = how == AS_TRANSACTION;
+    request->retry_always = how == AS_RETRIED;
     snprintf(request->master, sizeof(request->master), "mymaster");
-    request->done = pool_stage_request_ended;
+    request->done = request_ended;
     request->data = stage;
     stage->requests[stage->n_requests++] = request;
-    if (pool_run(stage->pool, request)) {
-        stage->n_ended++;
-    }
+    ended = pool_run(stage->pool, request);
+    stage->n_ended += ended;
+    return ended;
+}
+
+struct pool_request *pool_stage_submit_as(struct pool_stage *stage, enum submission how,
+                                          const char *json)
+{
+    struct pool_request *request = mem_new(1, sizeof(*request));
+
+    (void)pool_stage_hand_in(stage, request, how, json);
     return request;
 }
 
 struct pool_request *pool_stage_submit(struct pool_stage *stage, const char *json)
 {
-    return pool_stage_submit_as(stage, json, false, false, false);
+    return pool_stage_submit_as(stage, AS_ONE, json);
 }
 
 /* Run until this holds. */
@@ -174,6 +182,17 @@ void pool_stage_run_until(struct pool_stage *stage, bool (*when)(struct pool_sta
         loop_run(stage->loop);
     }
     cr_assert_not(stage->guard_fired, "what was waited for did not come");
+}
+
+static bool is_over(struct pool_stage *stage)
+{
+    return clock_boot_ms() >= stage->until_ms;
+}
+
+void pool_stage_run_for(struct pool_stage *stage, int64_t ms)
+{
+    stage->until_ms = clock_boot_ms() + ms;
+    pool_stage_run_until(stage, is_over);
 }
 
 void pool_stage_run(struct pool_stage *stage)
@@ -198,7 +217,8 @@ void pool_stage_close(struct pool_stage *stage)
         cr_expect_eq(metric_look(&stage->counts->connections[i]), 0, "connections %d", i);
     }
     for (size_t i = 0; i < stage->n_requests; i++) {
-        pool_request_free(stage->requests[i]);
+        pool_request_release(stage->requests[i]);
+        free(stage->requests[i]);
     }
     snapshot_unref(stage->snapshot);
     metrics_free(stage->metrics);
@@ -220,21 +240,21 @@ void fake_peer_end(struct fake_peer *peer)
 
 void expect_done(const struct pool_request *request, size_t i, const char *json)
 {
-    const struct pool_command *item = &request->items[i];
+    const struct pool_command *item = &request->commands[i];
 
-    cr_assert_eq(item->outcome, ITEM_DONE, "outcome %d: %s", item->outcome, item->words);
+    cr_assert_eq(item->outcome, OUTCOME_DONE, "outcome %d: %s", item->outcome, item->words);
     cr_expect_eq(item->json.size, strlen(json));
     cr_expect_arr_eq(item->json.bytes, json, strlen(json), "%.*s", (int)item->json.size,
                      item->json.bytes);
 }
 
-void expect_words(const struct pool_request *request, size_t i, enum item_outcome outcome,
+void expect_words(const struct pool_request *request, size_t i, enum command_outcome outcome,
                   const char *words)
 {
-    cr_expect_eq(request->items[i].outcome, outcome, "outcome %d: %s", request->items[i].outcome,
-                 request->items[i].words);
-    cr_expect_eq(strncmp(request->items[i].words, words, strlen(words)), 0, "%s",
-                 request->items[i].words);
+    cr_expect_eq(request->commands[i].outcome, outcome, "outcome %d: %s",
+                 request->commands[i].outcome, request->commands[i].words);
+    cr_expect_eq(strncmp(request->commands[i].words, words, strlen(words)), 0, "%s",
+                 request->commands[i].words);
 }
 
 bool pool_stage_one_done(struct pool_stage *stage)
@@ -251,7 +271,7 @@ struct fake_peer *pool_stage_open_with(struct pool_stage *stage, const struct pe
 {
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
 
-    pool_stage_open(stage, "+@all");
+    pool_stage_open(stage);
     pool_stage_publish_peer(stage, peer);
     return peer;
 }

@@ -28,14 +28,17 @@
 #define READONLY "-READONLY You can't write against a read only replica.\r\n"
 
 /* clang-format off */
-#define OPEN {PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO}, {PEER_SEND, HELLO_REPLY(6, "master")}
-#define GREET OPEN, {PEER_EXPECT, COMMAND}, {PEER_SEND, TABLE}
-#define END {PEER_WAIT, NULL}, {PEER_END, NULL}
+#define OPEN {PEER_ACCEPT, NULL}, ANSWER(HELLO, HELLO_REPLY(6, "master"))
+#define GREET OPEN, ANSWER(COMMAND, TABLE)
 /* clang-format on */
 
 enum { JOBS_MAX = 8 };
 
+/* How a body is to be run. */
+enum submission { AS_ONE, AS_RETRIED, AS_PIPELINE, AS_TRANSACTION };
+
 struct pool_stage {
+    const char *rules; /* of --commands; NULL: all may be run */
     struct loop *loop;
     struct loop_timer *guard, *poll;
     struct loop_later turns_end;
@@ -54,26 +57,31 @@ struct pool_stage {
     size_t n_requests, n_ended;
     bool guard_fired, stalled;
     int suspicions[8];
+    int64_t until_ms; /* of pool_stage_run_for() */
     /* what is to happen when something holds */
     bool (*when)(struct pool_stage *stage);
     void (*then)(struct pool_stage *stage);
 };
 
-/**
- * @param rules of --commands. What `config` says stays; the rest has values that a test can wait
- * for.
- */
-void pool_stage_open(struct pool_stage *stage, const char *rules);
+/** What `config` says stays; the rest has values that a test can wait for. */
+void pool_stage_open(struct pool_stage *stage);
 /** The master, as the watcher would publish it. @param address NULL: there is none. */
 void pool_stage_publish(struct pool_stage *stage, const struct address *address, uint64_t switches,
                         enum fence fence);
 void pool_stage_publish_peer(struct pool_stage *stage, const struct fake_peer *peer);
-/** Run a body on the master; the request is the stage's. */
-struct pool_request *pool_stage_submit_as(struct pool_stage *stage, const char *json, bool many,
-                                          bool transaction, bool retry);
+/**
+ * Run a body as a request that is the stage's from now on. @return whether that was its end
+ * already.
+ */
+bool pool_stage_hand_in(struct pool_stage *stage, struct pool_request *request, enum submission how,
+                        const char *json);
+/** On the master. */
+struct pool_request *pool_stage_submit_as(struct pool_stage *stage, enum submission how,
+                                          const char *json);
 struct pool_request *pool_stage_submit(struct pool_stage *stage, const char *json);
 /** Run until this holds. */
 void pool_stage_run_until(struct pool_stage *stage, bool (*when)(struct pool_stage *stage));
+void pool_stage_run_for(struct pool_stage *stage, int64_t ms);
 /** Run until all requests have ended. */
 void pool_stage_run(struct pool_stage *stage);
 /** Nothing may be left, of requests, counts and connections. */
@@ -81,13 +89,11 @@ void pool_stage_close(struct pool_stage *stage);
 /** The script ran to its end. */
 void fake_peer_end(struct fake_peer *peer);
 void expect_done(const struct pool_request *request, size_t i, const char *json);
-void expect_words(const struct pool_request *request, size_t i, enum item_outcome outcome,
+void expect_words(const struct pool_request *request, size_t i, enum command_outcome outcome,
                   const char *words);
 bool pool_stage_one_done(struct pool_stage *stage);
 bool pool_stage_one_in_flight(struct pool_stage *stage);
-/** What `done` of a request of the stage is. */
-void pool_stage_request_ended(struct pool_request *request);
-/** A stage without restrictions, and a peer that plays `steps` and is the master. */
+/** The stage, and a peer that plays `steps` and is the master. */
 struct fake_peer *pool_stage_open_with(struct pool_stage *stage, const struct peer_step *steps);
 void pool_stage_close_with(struct pool_stage *stage, struct fake_peer *peer);
 

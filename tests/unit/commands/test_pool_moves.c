@@ -3,12 +3,10 @@
  * worker.
  */
 #include <criterion/criterion.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "../base/own_clock.h"
 #include "bellwether/base/clock.h"
-#include "bellwether/base/memory.h"
 #include "bellwether/commands/pool.h"
 #include "pool_fixture.h"
 
@@ -23,22 +21,18 @@ Test(pool, a_late_answer_reaches_nobody_and_breaks_nothing)
      * late
      */
     static const struct peer_step steps[] = {GREET,
-                                             {PEER_EXPECT, SET INCR},
-                                             {PEER_SEND, "+"},
+                                             ANSWER(SET INCR, "+"),
                                              {PEER_HOLD, NULL},
-                                             {PEER_EXPECT, GET},
-                                             {PEER_SEND, "OK\r\n:9\r\n$1\r\n9\r\n"},
+                                             ANSWER(GET, "OK\r\n:9\r\n$1\r\n9\r\n"),
                                              END};
-    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 200}};
-
-    pool_stage_open(&stage, "+@all");
-    pool_stage_publish_peer(&stage, peer);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *set = pool_stage_submit(&stage, "[\"SET\",\"k\",\"v\"]");
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+
     pool_stage_run(&stage);
-    expect_words(set, 0, ITEM_UNKNOWN, "UNKNOWN ");
-    expect_words(incr, 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(set, 0, OUTCOME_UNKNOWN, "UNKNOWN ");
+    expect_words(incr, 0, OUTCOME_UNKNOWN, "UNKNOWN ");
     cr_expect_eq(stage.suspicions[SUSPICION_SILENT], 0);
     fake_peer_release(peer);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
@@ -49,30 +43,19 @@ Test(pool, a_late_answer_reaches_nobody_and_breaks_nothing)
 
 Test(pool, a_silent_peer_makes_it_unknown_and_is_hung_up_on)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, INCR}, {PEER_WAIT, NULL},
-                                             OPEN,  {PEER_EXPECT, GET},  {PEER_SEND, "$1\r\n1\r\n"},
-                                             END};
-    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
+    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, INCR},        {PEER_WAIT, NULL},
+                                             OPEN,  ANSWER(GET, "$1\r\n1\r\n"), END};
     struct pool_stage stage = {.config = {.command_timeout_ms = 200}};
-
-    pool_stage_open(&stage, "+@all");
-    pool_stage_publish_peer(&stage, peer);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+
     pool_stage_run(&stage);
-    expect_words(incr, 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(incr, 0, OUTCOME_UNKNOWN, "UNKNOWN ");
     cr_expect_eq(stage.suspicions[SUSPICION_SILENT], 1);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
     pool_stage_close_with(&stage, peer);
-}
-
-static int64_t half_ms; /* of the command's time: when the second one is sent */
-
-static bool half_is_over(struct pool_stage *stage)
-{
-    (void)stage;
-    return clock_boot_ms() >= half_ms;
 }
 
 static bool one_ended(struct pool_stage *stage)
@@ -86,14 +69,13 @@ static bool one_ended(struct pool_stage *stage)
  */
 static void fall_silent(struct pool_stage *stage, const struct fake_peer *peer)
 {
-    pool_stage_open(stage, "+@all");
+    pool_stage_open(stage);
     pool_stage_publish_peer(stage, peer);
-    half_ms = clock_boot_ms() + stage->config.command_timeout_ms / 2;
     pool_stage_submit(stage, "[\"INCR\",\"k\"]");
-    pool_stage_run_until(stage, half_is_over);
+    pool_stage_run_for(stage, stage->config.command_timeout_ms / 2);
     pool_stage_submit(stage, "[\"INCR\",\"k\"]");
     pool_stage_run_until(stage, one_ended);
-    expect_words(stage->requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(stage->requests[0], 0, OUTCOME_UNKNOWN, "UNKNOWN ");
 }
 
 Test(pool, a_silent_peer_that_speaks_again_is_used_by_who_waits)
@@ -102,8 +84,7 @@ Test(pool, a_silent_peer_that_speaks_again_is_used_by_who_waits)
                                              {PEER_EXPECT, INCR INCR},
                                              {PEER_HOLD, NULL},
                                              {PEER_SEND, ":1\r\n:2\r\n"},
-                                             {PEER_EXPECT, GET},
-                                             {PEER_SEND, "$1\r\n2\r\n"},
+                                             ANSWER(GET, "$1\r\n2\r\n"),
                                              END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 800}};
@@ -119,17 +100,15 @@ Test(pool, a_silent_peer_that_speaks_again_is_used_by_who_waits)
 
 Test(pool, a_silent_peer_that_is_hung_up_on_makes_room_for_who_waits)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, INCR INCR}, {PEER_WAIT, NULL},
-        OPEN,  {PEER_EXPECT, GET},       {PEER_SEND, "$1\r\n2\r\n"},
-        END};
+    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, INCR INCR},   {PEER_WAIT, NULL},
+                                             OPEN,  ANSWER(GET, "$1\r\n2\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 800}};
 
     fall_silent(&stage, peer);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
-    expect_words(stage.requests[1], 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(stage.requests[1], 0, OUTCOME_UNKNOWN, "UNKNOWN ");
     expect_done(get, 0, "{\"result\":\"2\"");
     pool_stage_close_with(&stage, peer);
 }
@@ -142,23 +121,19 @@ static bool two_ended(struct pool_stage *stage)
 /* The pool's own questions do not end a connection that others wait on before their time. */
 Test(pool, a_question_of_its_own_that_is_late_hurts_nobody)
 {
-    static const struct peer_step steps[] = {GREET,
-                                             {PEER_EXPECT, INCR MULTI EXEC},
-                                             {PEER_HOLD, NULL},
-                                             {PEER_SEND, ":1\r\n+OK\r\n*0\r\n"},
-                                             {PEER_EXPECT, MULTI INCR EXEC},
-                                             {PEER_SEND, "+OK\r\n+QUEUED\r\n*1\r\n:2\r\n"},
-                                             END};
-    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
+    static const struct peer_step steps[] = {
+        GREET,
+        {PEER_EXPECT, INCR MULTI EXEC},
+        {PEER_HOLD, NULL},
+        {PEER_SEND, ":1\r\n+OK\r\n*0\r\n"},
+        ANSWER(MULTI INCR EXEC, "+OK\r\n+QUEUED\r\n*1\r\n:2\r\n"),
+        END};
     struct pool_stage stage = {.config = {.connect_timeout_ms = 200}};
-
-    pool_stage_open(&stage, "+@all");
-    pool_stage_publish_peer(&stage, peer);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
-    struct pool_request *both =
-        pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
-    half_ms = clock_boot_ms() + 600;
-    pool_stage_run_until(&stage, half_is_over);
+    struct pool_request *both = pool_stage_submit_as(&stage, AS_TRANSACTION, "[[\"INCR\",\"k\"]]");
+
+    pool_stage_run_for(&stage, 600);
     fake_peer_release(peer);
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":1");
@@ -175,8 +150,7 @@ Test(pool, a_silent_peer_that_only_begins_to_speak_is_hung_up_on)
                                              {PEER_SEND, ":"},
                                              {PEER_WAIT, NULL},
                                              OPEN,
-                                             {PEER_EXPECT, GET},
-                                             {PEER_SEND, "$1\r\n2\r\n"},
+                                             ANSWER(GET, "$1\r\n2\r\n"),
                                              END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 800}};
@@ -194,12 +168,13 @@ Test(pool, no_master_is_waited_for_until_the_deadline)
 {
     struct pool_stage stage = {.config = {.command_timeout_ms = 60}};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, NULL, 0, FENCE_DOWN);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
-    expect_words(get, 0, ITEM_NOT_SENT, "NOMASTER ");
-    cr_expect_not_null(strstr(get->items[0].words, "the node refuses"), "%s", get->items[0].words);
+    expect_words(get, 0, OUTCOME_NOT_SENT, "NOMASTER ");
+    cr_expect_not_null(strstr(get->commands[0].words, "the node refuses"), "%s",
+                       get->commands[0].words);
     pool_stage_close(&stage);
 }
 
@@ -215,25 +190,23 @@ static bool one_waits(struct pool_stage *stage)
 
 Test(pool, a_master_that_comes_in_time_is_used)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
+    static const struct peer_step steps[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"), END};
     struct pool_stage stage = {.when = one_waits, .then = publish_other};
 
     other = fake_peer_start("127.0.0.1", steps);
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, NULL, 0, FENCE_DOWN);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    pool_stage_close_with(&stage, other);
 }
 
 Test(pool, the_queue_is_bounded)
 {
     struct pool_stage stage = {.config = {.max_pending = 2, .command_timeout_ms = 100}};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, NULL, 0, FENCE_DOWN);
     struct pool_request *requests[3];
     for (int i = 0; i < 3; i++) {
@@ -241,7 +214,7 @@ Test(pool, the_queue_is_bounded)
     }
     cr_expect_eq(stage.n_ended, 1, "the third is refused at once");
     cr_expect(requests[2]->queue_full);
-    expect_words(requests[2], 0, ITEM_NOT_SENT, "NOTSENT ");
+    expect_words(requests[2], 0, OUTCOME_NOT_SENT, "NOTSENT ");
     pool_stage_run(&stage);
     cr_expect_not(requests[0]->queue_full);
     pool_stage_close(&stage);
@@ -250,14 +223,12 @@ Test(pool, the_queue_is_bounded)
 Test(pool, a_stalled_watcher_is_not_believed)
 {
     static const struct peer_step steps[] = {{PEER_END, NULL}};
-    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 60}, .stalled = true};
-
-    pool_stage_open(&stage, "+@all");
-    pool_stage_publish_peer(&stage, peer);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+
     pool_stage_run(&stage);
-    expect_words(get, 0, ITEM_NOT_SENT, "NOMASTER ");
+    expect_words(get, 0, OUTCOME_NOT_SENT, "NOMASTER ");
     pool_stage_close_with(&stage, peer);
 }
 
@@ -265,15 +236,13 @@ Test(pool, a_stalled_watcher_is_not_believed)
 
 Test(pool, a_switch_closes_at_once_and_settles)
 {
-    static const struct peer_step old[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
-    static const struct peer_step new[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
+    static const struct peer_step old[] = {GREET, {PEER_EXPECT, GET}, END};
+    static const struct peer_step new[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", old);
     struct pool_stage stage = {.when = pool_stage_one_in_flight, .then = publish_other};
 
     other = fake_peer_start("127.0.0.1", new);
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish_peer(&stage, peer);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
@@ -296,25 +265,23 @@ Test(pool, a_flap_of_the_state_closes_nothing)
     struct pool_stage stage = {.when = pool_stage_one_in_flight, .then = flap};
 
     other = fake_peer_start("127.0.0.1", steps);
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish_peer(&stage, other);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":1");
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    pool_stage_close_with(&stage, other);
 }
 
 Test(pool, the_fence_holds_writes_and_lets_reads_go_on)
 {
-    static const struct peer_step old[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
-    static const struct peer_step new[] = {GREET, {PEER_EXPECT, INCR}, {PEER_SEND, ":2\r\n"}, END};
+    static const struct peer_step old[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"), END};
+    static const struct peer_step new[] = {GREET, ANSWER(INCR, ":2\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", old);
     struct pool_stage stage = {0};
 
     other = fake_peer_start("127.0.0.1", new);
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]"),
                         *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
@@ -322,7 +289,7 @@ Test(pool, the_fence_holds_writes_and_lets_reads_go_on)
     loop_run(stage.loop);
     stage.n_requests++;
     expect_done(get, 0, "{\"result\":\"1\"");
-    cr_expect_eq(incr->items[0].outcome, ITEM_PENDING);
+    cr_expect_eq(incr->commands[0].outcome, OUTCOME_PENDING);
     publish_other(&stage);
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":2");
@@ -333,22 +300,18 @@ Test(pool, the_fence_holds_writes_and_lets_reads_go_on)
 
 Test(pool, in_a_pipeline_those_behind_a_held_one_wait)
 {
-    static const struct peer_step steps[] = {GREET,
-                                             {PEER_EXPECT, GET},
-                                             {PEER_SEND, "$1\r\n1\r\n"},
-                                             {PEER_EXPECT, INCR GET},
-                                             {PEER_SEND, ":2\r\n$1\r\n2\r\n"},
-                                             END};
+    static const struct peer_step steps[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"),
+                                             ANSWER(INCR GET, ":2\r\n$1\r\n2\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     struct pool_request *request = pool_stage_submit_as(
-        &stage, "[[\"GET\",\"k\"],[\"INCR\",\"k\"],[\"GET\",\"k\"]]", true, false, false);
+        &stage, AS_PIPELINE, "[[\"GET\",\"k\"],[\"INCR\",\"k\"],[\"GET\",\"k\"]]");
     pool_stage_run_until(&stage, pool_stage_one_done);
     expect_done(request, 0, "{\"result\":\"1\"");
-    cr_expect_eq(request->items[2].outcome, ITEM_PENDING);
+    cr_expect_eq(request->commands[2].outcome, OUTCOME_PENDING);
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_DOWN);
     pool_stage_run(&stage);
     expect_done(request, 1, "{\"result\":2");
@@ -359,18 +322,14 @@ Test(pool, in_a_pipeline_those_behind_a_held_one_wait)
 /* What stands in our own buffer is not written yet, and must not be once the fence is up. */
 Test(pool, the_fence_holds_what_was_not_written_yet)
 {
-    static const struct peer_step old[] = {GREET,
-                                           {PEER_EXPECT, GET},
-                                           {PEER_SEND, "$1\r\n1\r\n"},
-                                           {PEER_EXPECT, GET},
-                                           {PEER_SEND, "$1\r\n1\r\n"},
-                                           END};
-    static const struct peer_step new[] = {GREET, {PEER_EXPECT, INCR}, {PEER_SEND, ":2\r\n"}, END};
+    static const struct peer_step old[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"),
+                                           ANSWER(GET, "$1\r\n1\r\n"), END};
+    static const struct peer_step new[] = {GREET, ANSWER(INCR, ":2\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", old);
     struct pool_stage stage = {0};
 
     other = fake_peer_start("127.0.0.1", new);
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_DOWN);
     pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
@@ -379,7 +338,7 @@ Test(pool, the_fence_holds_what_was_not_written_yet)
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     pool_stage_run_until(&stage, two_ended);
     expect_done(get, 0, "{\"result\":\"1\"");
-    cr_expect_eq(incr->items[0].outcome, ITEM_PENDING);
+    cr_expect_eq(incr->commands[0].outcome, OUTCOME_PENDING);
     publish_other(&stage);
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":2");
@@ -397,21 +356,20 @@ Test(pool, a_write_answered_during_the_promotion_is_unknown)
 {
     /* MULTI's answer comes only after the GET was sent, which the test does once the fence is up */
     static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, INCR}, {PEER_EXPECT, GET}, {PEER_SEND, ":1\r\n$1\r\n1\r\n"}, END};
+        GREET, {PEER_EXPECT, INCR}, ANSWER(GET, ":1\r\n$1\r\n1\r\n"), END};
     struct pool_stage stage = {0};
 
     other = fake_peer_start("127.0.0.1", steps);
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_DOWN);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     promote(&stage);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
-    expect_words(incr, 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(incr, 0, OUTCOME_UNKNOWN, "UNKNOWN ");
     expect_done(get, 0, "{\"result\":\"1\"");
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    pool_stage_close_with(&stage, other);
 }
 
 enum { DOUBT_MS = 50 };
@@ -422,65 +380,57 @@ static bool none_in_flight(struct pool_stage *stage)
 }
 
 /*
- * A write was sent, the fence came up, and the answer was there just now. @return when it may have
- * come, at the earliest.
+ * A write was sent, the fence came up, and the answer came. @return when, and the clock stands
+ * there.
  */
-static int64_t answer_behind_the_fence(struct pool_stage *stage, bool retry)
+static int64_t answer_behind_the_fence(struct pool_stage *stage, enum submission how)
 {
     static const struct peer_step steps[] = {
         GREET, {PEER_EXPECT, INCR}, {PEER_HOLD, NULL}, {PEER_SEND, ":1\r\n"}, END};
-    int64_t began_ms;
+    int64_t answered_ms;
 
     other = fake_peer_start("127.0.0.1", steps);
-    pool_stage_open(stage, "+@all");
+    pool_stage_open(stage);
     pool_stage_publish(stage, fake_peer_address(other), 1, FENCE_DOWN);
-    pool_stage_submit_as(stage, "[\"INCR\",\"k\"]", false, false, retry);
+    pool_stage_submit_as(stage, how, "[\"INCR\",\"k\"]");
     pool_stage_run_until(stage, pool_stage_one_in_flight);
-    half_ms = clock_boot_ms() + 5;
-    pool_stage_run_until(stage, half_is_over); /* it is written */
+    pool_stage_run_for(stage, 5); /* it is written */
     pool_stage_publish(stage, fake_peer_address(other), 1, FENCE_UP);
-    began_ms = clock_boot_ms();
+    answered_ms = own_clock_stop();
     fake_peer_release(other);
     pool_stage_run_until(stage, none_in_flight);
-    return began_ms;
+    cr_expect_eq(stage->n_ended, 0);
+    return answered_ms;
+}
+
+/* The promotion is heard of. */
+static void end_unknown(struct pool_stage *stage)
+{
+    pool_stage_publish(stage, fake_peer_address(other), 1, FENCE_PROMOTING);
+    pool_stage_run(stage);
+    expect_words(stage->requests[0], 0, OUTCOME_UNKNOWN, "UNKNOWN ");
+    pool_stage_close_with(stage, other);
 }
 
 Test(pool, a_write_answered_just_before_the_promotion_is_unknown)
 {
     struct pool_stage stage = {0};
-    int64_t began_ms = answer_behind_the_fence(&stage, false);
 
-    stage.promoting_ms = began_ms + DOUBT_MS - 1;
-    if (stage.n_ended > 0) {
-        cr_skip_test("this machine is too slow to tell");
-    }
-    pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_PROMOTING);
-    pool_stage_run(&stage);
-    expect_words(stage.requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    stage.promoting_ms = answer_behind_the_fence(&stage, AS_ONE) + DOUBT_MS - 1;
+    end_unknown(&stage);
 }
 
 Test(pool, a_write_answered_long_before_the_promotion_is_done)
 {
     struct pool_stage stage = {0};
-    int64_t began_ms = answer_behind_the_fence(&stage, false);
+    int64_t answered_ms = answer_behind_the_fence(&stage, AS_ONE);
 
+    own_clock_go(0);
     pool_stage_run(&stage); /* the fence stays up */
-    cr_expect_geq(clock_boot_ms() - began_ms, DOUBT_MS);
+    cr_expect_geq(clock_boot_ms() - answered_ms, DOUBT_MS);
     expect_done(stage.requests[0], 0, "{\"result\":1");
     promote(&stage);
-    pool_stage_close(&stage);
-    fake_peer_end(other);
-}
-
-static void be_busy_for(int64_t ms)
-{
-    int64_t until_ms = clock_boot_ms() + ms;
-
-    while (clock_boot_ms() < until_ms) {
-        ;
-    }
+    pool_stage_close_with(&stage, other);
 }
 
 /* What counts is when the leader spoke, not when this thread has the time to read it. */
@@ -488,34 +438,26 @@ Test(pool, a_write_answered_just_before_a_promotion_that_is_read_late_is_unknown
 {
     struct pool_stage stage = {0};
 
-    answer_behind_the_fence(&stage, false);
-    stage.promoting_ms = clock_boot_ms() + 10;
+    stage.promoting_ms = answer_behind_the_fence(&stage, AS_ONE) + 10;
     stage.pulse.fences++;
-    be_busy_for(3 * DOUBT_MS);
+    own_clock_go(3 * DOUBT_MS);
     /* all that is due has its turn, and the news is not there */
-    half_ms = clock_boot_ms() + 3 * DOUBT_MS;
-    pool_stage_run_until(&stage, half_is_over);
+    pool_stage_run_for(&stage, 3 * DOUBT_MS);
     cr_expect_eq(stage.n_ended, 0);
-    pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_PROMOTING);
-    pool_stage_run(&stage);
-    expect_words(stage.requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    end_unknown(&stage);
 }
 
 Test(pool, a_write_answered_long_before_a_promotion_that_is_read_late_is_done)
 {
     struct pool_stage stage = {0};
 
-    answer_behind_the_fence(&stage, false);
-    stage.promoting_ms = clock_boot_ms() + DOUBT_MS + 1;
+    stage.promoting_ms = answer_behind_the_fence(&stage, AS_ONE) + DOUBT_MS + 1;
     stage.pulse.fences++;
-    be_busy_for(3 * DOUBT_MS);
+    own_clock_go(3 * DOUBT_MS);
     pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_PROMOTING);
     pool_stage_run(&stage);
     expect_done(stage.requests[0], 0, "{\"result\":1");
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    pool_stage_close_with(&stage, other);
 }
 
 /* The failover began and the promotion too, while as far as this thread knows all is quiet. */
@@ -533,57 +475,45 @@ Test(pool, a_write_answered_before_the_fence_was_read_is_in_doubt)
     fake_peer_release(other);
     pool_stage_run_until(&stage, none_in_flight);
     cr_expect_eq(stage.n_ended, 0);
-    pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_PROMOTING);
-    pool_stage_run(&stage);
-    expect_words(stage.requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    end_unknown(&stage);
 }
 
 Test(pool, a_write_answered_before_the_failover_was_aborted_is_done)
 {
     struct pool_stage stage = {0};
 
-    answer_behind_the_fence(&stage, false);
+    answer_behind_the_fence(&stage, AS_ONE);
     pool_stage_publish(&stage, fake_peer_address(other), 1, FENCE_DOWN);
     pool_stage_run(&stage);
     expect_done(stage.requests[0], 0, "{\"result\":1");
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    pool_stage_close_with(&stage, other);
 }
 
 Test(pool, a_write_answered_just_before_the_switch_runs_again_where_it_may)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, INCR}, {PEER_SEND, ":7\r\n"}, END};
+    static const struct peer_step steps[] = {GREET, ANSWER(INCR, ":7\r\n"), END};
     struct fake_peer *new = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
-    int64_t began_ms = answer_behind_the_fence(&stage, true);
 
+    answer_behind_the_fence(&stage, AS_RETRIED);
     pool_stage_publish(&stage, fake_peer_address(new), 2, FENCE_DOWN);
-    if (clock_boot_ms() - began_ms >= DOUBT_MS) {
-        cr_skip_test("this machine is too slow to tell");
-    }
+    own_clock_go(0);
     pool_stage_run(&stage);
     expect_done(stage.requests[0], 0, "{\"result\":7");
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    pool_stage_close_with(&stage, other);
     fake_peer_end(new);
 }
 
 Test(pool, a_write_in_doubt_ends_with_the_pool)
 {
     struct pool_stage stage = {0};
-    int64_t began_ms = answer_behind_the_fence(&stage, true);
 
+    answer_behind_the_fence(&stage, AS_RETRIED);
     pool_drain(stage.pool);
     pool_abandon(stage.pool);
     cr_expect_eq(stage.n_ended, 1);
-    if (clock_boot_ms() - began_ms < DOUBT_MS) {
-        expect_words(stage.requests[0], 0, ITEM_UNKNOWN, "UNKNOWN ");
-    }
-    pool_stage_close(&stage);
-    fake_peer_end(other);
+    expect_words(stage.requests[0], 0, OUTCOME_UNKNOWN, "UNKNOWN ");
+    pool_stage_close_with(&stage, other);
 }
 
 /* ---- the end ---- */
@@ -600,9 +530,9 @@ Test(pool, draining_refuses_what_waits_and_lets_the_rest_end)
     pool_stage_publish(&stage, NULL, 1, FENCE_DOWN);
     struct pool_request *waits = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_drain(stage.pool);
-    expect_words(waits, 0, ITEM_NOT_SENT, "NOTSENT ");
+    expect_words(waits, 0, OUTCOME_NOT_SENT, "NOTSENT ");
     struct pool_request *late = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
-    expect_words(late, 0, ITEM_NOT_SENT, "NOTSENT ");
+    expect_words(late, 0, OUTCOME_NOT_SENT, "NOTSENT ");
     fake_peer_release(peer);
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":1");
@@ -618,6 +548,6 @@ Test(pool, abandoned_commands_are_unknown)
 
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     pool_abandon(stage.pool);
-    expect_words(incr, 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(incr, 0, OUTCOME_UNKNOWN, "UNKNOWN ");
     pool_stage_close_with(&stage, peer);
 }

@@ -7,7 +7,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/commands/pool.h"
 #include "pool_fixture.h"
@@ -24,20 +23,6 @@ static bool no(void *data)
     return false;
 }
 
-static int64_t then_ms;
-
-static bool then_is_over(struct pool_stage *stage)
-{
-    (void)stage;
-    return clock_boot_ms() >= then_ms;
-}
-
-static void run_for(struct pool_stage *stage, int64_t ms)
-{
-    then_ms = clock_boot_ms() + ms;
-    pool_stage_run_until(stage, then_is_over);
-}
-
 static size_t open_connections(struct pool_stage *stage)
 {
     int64_t n = 0;
@@ -48,16 +33,24 @@ static size_t open_connections(struct pool_stage *stage)
     return (size_t)n;
 }
 
+/* Nothing was sent to it that has this word. */
+static void close_unseen(struct pool_stage *stage, struct fake_peer *peer, const char *word)
+{
+    pool_stage_close(stage);
+    cr_expect_null(fake_peer_join(peer));
+    cr_expect_null(strstr(fake_peer_seen(peer), word));
+    fake_peer_free(peer);
+}
+
 /* ---- callers that have gone ---- */
 
 Test(pool, whose_caller_has_gone_is_not_sent_once_there_is_a_master)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
+    static const struct peer_step steps[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, NULL, 0, FENCE_DOWN);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]"),
                         *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
@@ -65,37 +58,30 @@ Test(pool, whose_caller_has_gone_is_not_sent_once_there_is_a_master)
     get->caller_is_gone = no;
     pool_stage_publish_peer(&stage, peer);
     pool_stage_run(&stage);
-    expect_words(incr, 0, ITEM_NOT_SENT, "NOTSENT the caller has gone");
+    expect_words(incr, 0, OUTCOME_NOT_SENT, "NOTSENT the caller has gone");
     expect_done(get, 0, "{\"result\":\"1\"");
     cr_expect_eq(metric_read(&stage.counts->commands[METRIC_COMMAND_OUTCOME_NOT_SENT]), 1);
-    pool_stage_close(&stage);
-    cr_expect_null(fake_peer_join(peer));
-    cr_expect_null(strstr(fake_peer_seen(peer), "INCR"));
-    fake_peer_free(peer);
+    close_unseen(&stage, peer, "INCR");
 }
 
 Test(pool, whose_caller_has_gone_is_not_sent_behind_the_fence)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
+    static const struct peer_step steps[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {0};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     struct pool_request *request = pool_stage_submit_as(
-        &stage, "[[\"GET\",\"k\"],[\"INCR\",\"k\"],[\"GET\",\"k\"]]", true, false, false);
+        &stage, AS_PIPELINE, "[[\"GET\",\"k\"],[\"INCR\",\"k\"],[\"GET\",\"k\"]]");
     pool_stage_run_until(&stage, pool_stage_one_done);
     request->caller_is_gone = yes;
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_DOWN);
     pool_stage_run(&stage);
     expect_done(request, 0, "{\"result\":\"1\"");
-    expect_words(request, 1, ITEM_NOT_SENT, "NOTSENT the caller has gone");
-    expect_words(request, 2, ITEM_NOT_SENT, "NOTSENT the caller has gone");
-    pool_stage_close(&stage);
-    cr_expect_null(fake_peer_join(peer));
-    cr_expect_null(strstr(fake_peer_seen(peer), "INCR"));
-    fake_peer_free(peer);
+    expect_words(request, 1, OUTCOME_NOT_SENT, "NOTSENT the caller has gone");
+    expect_words(request, 2, OUTCOME_NOT_SENT, "NOTSENT the caller has gone");
+    close_unseen(&stage, peer, "INCR");
 }
 
 /* It was refused, and would run again after a rest. */
@@ -111,7 +97,7 @@ Test(pool, whose_caller_has_gone_does_not_run_again)
     incr->caller_is_gone = yes;
     fake_peer_release(peer);
     pool_stage_run(&stage);
-    expect_words(incr, 0, ITEM_NOT_SENT,
+    expect_words(incr, 0, OUTCOME_NOT_SENT,
                  "NOTSENT the caller has gone; before, it was refused: READONLY");
     pool_stage_close_with(&stage, peer);
 }
@@ -123,20 +109,17 @@ static void check_not_overtaken(const struct peer_step *steps, bool stalled)
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 400}};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     struct pool_request *request =
-        pool_stage_submit_as(&stage, "[[\"GET\",\"k\"],[\"SET\",\"k\",\"v\"]]", true, false, false);
+        pool_stage_submit_as(&stage, AS_PIPELINE, "[[\"GET\",\"k\"],[\"SET\",\"k\",\"v\"]]");
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     stage.stalled = stalled;
     pool_stage_publish(&stage, stalled ? fake_peer_address(peer) : NULL, 1, FENCE_DOWN);
     pool_stage_run(&stage);
-    expect_words(request, 0, ITEM_UNKNOWN, "UNKNOWN ");
-    expect_words(request, 1, ITEM_NOT_SENT, "NOMASTER ");
-    pool_stage_close(&stage);
-    cr_expect_null(fake_peer_join(peer));
-    cr_expect_null(strstr(fake_peer_seen(peer), "SET"));
-    fake_peer_free(peer);
+    expect_words(request, 0, OUTCOME_UNKNOWN, "UNKNOWN ");
+    expect_words(request, 1, OUTCOME_NOT_SENT, "NOMASTER ");
+    close_unseen(&stage, peer, "SET");
 }
 
 /* Its read is on the wire, and the node is served no longer: its write does not follow. */
@@ -168,8 +151,7 @@ static bool all_closed(struct pool_stage *stage)
 
 Test(pool, what_belongs_to_a_master_that_left_is_closed)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
+    static const struct peer_step steps[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"), END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
@@ -193,7 +175,7 @@ Test(pool, a_master_that_left_is_kept_for_who_waits_for_an_answer)
 
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
     publish_nothing(&stage);
-    run_for(&stage, 20);
+    pool_stage_run_for(&stage, 20);
     fake_peer_release(peer);
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":1");
@@ -203,15 +185,13 @@ Test(pool, a_master_that_left_is_kept_for_who_waits_for_an_answer)
 
 Test(pool, a_master_that_left_and_is_back_serves)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"}, END};
-    static const struct peer_step again[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n2\r\n"}, END};
+    static const struct peer_step steps[] = {GREET, ANSWER(GET, "$1\r\n1\r\n"), END};
+    static const struct peer_step again[] = {GREET, ANSWER(GET, "$1\r\n2\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps),
                      *second = fake_peer_start("127.0.0.1", again);
     struct pool_stage stage = {0};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish_peer(&stage, peer);
     pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
@@ -222,8 +202,7 @@ Test(pool, a_master_that_left_and_is_back_serves)
     pool_stage_publish_peer(&stage, second);
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"2\"");
-    pool_stage_close(&stage);
-    fake_peer_end(peer);
+    pool_stage_close_with(&stage, peer);
     fake_peer_end(second);
 }
 
@@ -252,28 +231,21 @@ static void publish_replicas(struct pool_stage *stage, const struct address *rep
 
 static struct pool_request *submit_to_replica(struct pool_stage *stage, const char *json)
 {
-    struct pool_request *request = pool_request_new();
-    char error[BATCH_ERROR_SIZE];
+    struct pool_request *request = mem_new(1, sizeof(*request));
 
-    cr_assert_eq(batch_read(json, strlen(json), BATCH_MANY, &request->batch, error), 0);
     request->target = POOL_REPLICA;
-    snprintf(request->master, sizeof(request->master), "mymaster");
-    request->done = pool_stage_request_ended;
-    request->data = stage;
-    stage->requests[stage->n_requests++] = request;
-    cr_assert_not(pool_run(stage->pool, request));
+    cr_assert_not(pool_stage_hand_in(stage, request, AS_PIPELINE, json));
     return request;
 }
 
 Test(pool, all_replicas_are_tried)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n9\r\n"}, END};
+    static const struct peer_step steps[] = {GREET, ANSWER(GET, "$1\r\n9\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct address replicas[REPLICAS];
     struct pool_stage stage = {0};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     for (int i = 0; i < REPLICAS - 1; i++) {
         replicas[i] = fake_peer_dead_address();
         snprintf(replicas[i].host, sizeof(replicas[i].host), "127.0.0.%d", i + 2);
@@ -307,14 +279,13 @@ Test(pool, a_pipeline_does_not_go_on_with_a_replica_that_is_unhealthy)
                                              {PEER_HOLD, NULL},
                                              {PEER_SEND, "$1\r\n1\r\n"},
                                              END};
-    static const struct peer_step next[] = {
-        OPEN, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n2\r\n"}, END};
+    static const struct peer_step next[] = {OPEN, ANSWER(GET, "$1\r\n2\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps),
                      *second = fake_peer_start("127.0.0.1", next);
     const struct address replicas[] = {*fake_peer_address(peer), *fake_peer_address(second)};
     struct pool_stage stage = {0};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     publish_replicas(&stage, replicas, 2, 2);
     struct pool_request *request =
         submit_to_replica(&stage, "[[\"GET\",\"k\"],[\"FOO\"],[\"GET\",\"k\"]]");
@@ -322,14 +293,13 @@ Test(pool, a_pipeline_does_not_go_on_with_a_replica_that_is_unhealthy)
     publish_replicas(&stage, replicas, 2, 1);
     fake_peer_release(peer);
     pool_stage_run_until(&stage, foo_is_judged);
-    run_for(&stage, 20);
+    pool_stage_run_for(&stage, 20);
     fake_peer_release(peer);
     pool_stage_run(&stage);
     expect_done(request, 0, "{\"result\":\"1\"");
-    expect_words(request, 1, ITEM_BAD, "ERR unknown command");
+    expect_words(request, 1, OUTCOME_BAD, "ERR unknown command");
     expect_done(request, 2, "{\"result\":\"2\"");
-    pool_stage_close(&stage);
-    fake_peer_end(peer);
+    pool_stage_close_with(&stage, peer);
     fake_peer_end(second);
 }
 
@@ -341,11 +311,11 @@ Test(pool, the_fence_is_named_while_it_is_up)
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 200}};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run(&stage);
-    expect_words(incr, 0, ITEM_NOT_SENT, "NOTSENT fence: ");
+    expect_words(incr, 0, OUTCOME_NOT_SENT, "NOTSENT fence: ");
     pool_stage_close_with(&stage, peer);
 }
 
@@ -362,27 +332,25 @@ Test(pool, it_is_the_last_wait_that_is_named)
     struct address dead = fake_peer_dead_address();
     struct pool_stage stage = {.config = {.command_timeout_ms = 300}};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish(&stage, fake_peer_address(peer), 1, FENCE_UP);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run_until(&stage, is_held);
     pool_stage_publish(&stage, &dead, 2, FENCE_DOWN);
     pool_stage_run(&stage);
-    expect_words(incr, 0, ITEM_NOT_SENT, "NOTSENT no connection within 300 ms: ");
+    expect_words(incr, 0, OUTCOME_NOT_SENT, "NOTSENT no connection within 300 ms: ");
     pool_stage_close_with(&stage, peer);
 }
 
 Test(pool, a_server_that_does_not_tell_its_commands_is_named)
 {
     static const struct peer_step steps[] = {OPEN, {PEER_EXPECT, COMMAND}, END};
-    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct pool_stage stage = {.config = {.command_timeout_ms = 200, .connect_timeout_ms = 4000}};
-
-    pool_stage_open(&stage, "+@all");
-    pool_stage_publish_peer(&stage, peer);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+
     pool_stage_run(&stage);
-    expect_words(get, 0, ITEM_NOT_SENT, "NOTSENT connection: the server has not answered");
+    expect_words(get, 0, OUTCOME_NOT_SENT, "NOTSENT connection: the server has not answered");
     pool_stage_close_with(&stage, peer);
 }
 
@@ -399,20 +367,20 @@ Test(pool, a_connection_that_is_full_is_named)
 
     memset(set + at, 'x', SIZE);
     strcpy(set + at + SIZE, "\"]");
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     pool_stage_publish_peer(&stage, peer);
     struct pool_request *large = pool_stage_submit(&stage, set);
     pool_stage_run_until(&stage, pool_stage_one_in_flight);
-    run_for(&stage, 20);
+    pool_stage_run_for(&stage, 20);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
-    run_for(&stage, 100);
+    pool_stage_run_for(&stage, 100);
     cr_expect_eq(metric_look(&stage.counts->waiting), 1);
     fake_peer_release(peer);
     pool_stage_run(&stage);
-    expect_words(large, 0, ITEM_UNKNOWN, "UNKNOWN ");
-    cr_expect(incr->items[0].outcome == ITEM_NOT_SENT &&
-                  strncmp(incr->items[0].words, "NOTSENT queue: ", 15) == 0,
-              "%s", incr->items[0].words);
+    expect_words(large, 0, OUTCOME_UNKNOWN, "UNKNOWN ");
+    cr_expect(incr->commands[0].outcome == OUTCOME_NOT_SENT &&
+                  strncmp(incr->commands[0].words, "NOTSENT queue: ", 15) == 0,
+              "%s", incr->commands[0].words);
     fake_peer_release(peer);
     pool_stage_close_with(&stage, peer);
     free(set);

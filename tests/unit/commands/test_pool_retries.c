@@ -22,10 +22,8 @@ static bool refused_twice_and_sent(struct pool_stage *stage)
 
 Test(pool, lost_read_runs_again_and_lost_write_is_unknown)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, GET INCR}, {PEER_CLOSE, NULL},
-        OPEN,  {PEER_EXPECT, GET},      {PEER_SEND, "$1\r\n1\r\n"},
-        END};
+    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, GET INCR},    {PEER_CLOSE, NULL},
+                                             OPEN,  ANSWER(GET, "$1\r\n1\r\n"), END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]"),
@@ -33,7 +31,7 @@ Test(pool, lost_read_runs_again_and_lost_write_is_unknown)
 
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
-    expect_words(incr, 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(incr, 0, OUTCOME_UNKNOWN, "UNKNOWN ");
     cr_expect_geq(stage.suspicions[SUSPICION_LOST], 1);
     cr_expect_eq(metric_read(&stage.counts->retries[METRIC_RETRY_LOST_READ]), 1);
     pool_stage_close_with(&stage, peer);
@@ -41,13 +39,11 @@ Test(pool, lost_read_runs_again_and_lost_write_is_unknown)
 
 Test(pool, lost_write_runs_again_where_the_caller_says_so)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, INCR}, {PEER_CLOSE, NULL},
-                                             OPEN,  {PEER_EXPECT, INCR}, {PEER_SEND, ":2\r\n"},
-                                             END};
+    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, INCR},    {PEER_CLOSE, NULL},
+                                             OPEN,  ANSWER(INCR, ":2\r\n"), END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_request *incr =
-        pool_stage_submit_as(&stage, "[\"INCR\",\"k\"]", false, false, true);
+    struct pool_request *incr = pool_stage_submit_as(&stage, AS_RETRIED, "[\"INCR\",\"k\"]");
 
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":2");
@@ -57,17 +53,14 @@ Test(pool, lost_write_runs_again_where_the_caller_says_so)
 /* What makes the server hang up would else be sent to it as fast as it can. */
 Test(pool, what_is_lost_again_is_given_time)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, GET}, {PEER_CLOSE, NULL},
-                                             OPEN,  {PEER_EXPECT, GET}, {PEER_CLOSE, NULL},
-                                             OPEN,  {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\n1\r\n"},
-                                             END};
-    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
+    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, GET},         {PEER_CLOSE, NULL},
+                                             OPEN,  {PEER_EXPECT, GET},         {PEER_CLOSE, NULL},
+                                             OPEN,  ANSWER(GET, "$1\r\n1\r\n"), END};
     struct pool_stage stage = {0};
     int64_t began_ms = clock_boot_ms();
-
-    pool_stage_open(&stage, "+@all");
-    pool_stage_publish_peer(&stage, peer);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
     cr_expect_geq(clock_boot_ms() - began_ms, 50);
@@ -76,19 +69,20 @@ Test(pool, what_is_lost_again_is_given_time)
 
 static void check_lost_for_good(const char *command, bool retry, const char *wire)
 {
-    const struct peer_step steps[] = {GREET, {PEER_EXPECT, wire}, {PEER_CLOSE, NULL},
-                                      OPEN,  {PEER_EXPECT, wire}, {PEER_CLOSE, NULL},
-                                      OPEN,  {PEER_EXPECT, wire}, {PEER_CLOSE, NULL},
-                                      OPEN,  {PEER_EXPECT, SET},  {PEER_SEND, "+OK\r\n"},
-                                      END};
+    const struct peer_step steps[] = {GREET, {PEER_EXPECT, wire},    {PEER_CLOSE, NULL},
+                                      OPEN,  {PEER_EXPECT, wire},    {PEER_CLOSE, NULL},
+                                      OPEN,  {PEER_EXPECT, wire},    {PEER_CLOSE, NULL},
+                                      OPEN,  ANSWER(SET, "+OK\r\n"), END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_request *request = pool_stage_submit_as(&stage, command, false, false, retry), *set;
+    struct pool_request *request =
+                            pool_stage_submit_as(&stage, retry ? AS_RETRIED : AS_ONE, command),
+                        *set;
 
     pool_stage_run(&stage);
-    expect_words(request, 0, ITEM_UNKNOWN, "UNKNOWN the connection to ");
-    cr_expect_not_null(strstr(request->items[0].words, "each of the 3 times"), "%s",
-                       request->items[0].words);
+    expect_words(request, 0, OUTCOME_UNKNOWN, "UNKNOWN the connection to ");
+    cr_expect_not_null(strstr(request->commands[0].words, "each of the 3 times"), "%s",
+                       request->commands[0].words);
     set = pool_stage_submit(&stage, "[\"SET\",\"k\",\"v\"]");
     pool_stage_run(&stage);
     expect_done(set, 0, "{\"result\":\"OK\"");
@@ -107,22 +101,17 @@ Test(pool, nothing_is_sent_more_than_three_times)
 
 Test(pool, what_is_refused_each_time_says_so)
 {
-    static const struct peer_step steps[] = {GREET,
-                                             {PEER_EXPECT, INCR},
-                                             {PEER_SEND, READONLY},
-                                             {PEER_EXPECT, INCR},
-                                             {PEER_SEND, READONLY},
-                                             {PEER_EXPECT, INCR},
-                                             {PEER_SEND, READONLY},
-                                             END};
+    static const struct peer_step steps[] = {GREET, ANSWER(INCR, READONLY), ANSWER(INCR, READONLY),
+                                             ANSWER(INCR, READONLY), END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
 
     pool_stage_run(&stage);
-    expect_words(incr, 0, ITEM_NOT_SENT, "NOTSENT ");
-    cr_expect_not_null(strstr(incr->items[0].words, "3 attempts; before, it was refused: READONLY"),
-                       "%s", incr->items[0].words);
+    expect_words(incr, 0, OUTCOME_NOT_SENT, "NOTSENT ");
+    cr_expect_not_null(
+        strstr(incr->commands[0].words, "3 attempts; before, it was refused: READONLY"), "%s",
+        incr->commands[0].words);
     cr_expect_eq(metric_read(&stage.counts->retries[METRIC_RETRY_READ_ONLY]), 2);
     pool_stage_close_with(&stage, peer);
 }
@@ -130,34 +119,20 @@ Test(pool, what_is_refused_each_time_says_so)
 /* Another node is asked as often again. */
 Test(pool, a_new_master_does_not_pay_for_the_old_one)
 {
-    static const struct peer_step old[] = {GREET,
-                                           {PEER_EXPECT, INCR},
-                                           {PEER_SEND, READONLY},
-                                           {PEER_EXPECT, INCR},
-                                           {PEER_SEND, READONLY},
-                                           {PEER_EXPECT, INCR},
-                                           {PEER_WAIT, NULL},
-                                           {PEER_END, NULL}};
-    static const struct peer_step new[] = {GREET,
-                                           {PEER_EXPECT, INCR},
-                                           {PEER_SEND, READONLY},
-                                           {PEER_EXPECT, INCR},
-                                           {PEER_SEND, READONLY},
-                                           {PEER_EXPECT, INCR},
-                                           {PEER_SEND, ":1\r\n"},
-                                           END};
+    static const struct peer_step old[] = {
+        GREET, ANSWER(INCR, READONLY), ANSWER(INCR, READONLY), {PEER_EXPECT, INCR}, END};
+    static const struct peer_step new[] = {GREET, ANSWER(INCR, READONLY), ANSWER(INCR, READONLY),
+                                           ANSWER(INCR, ":1\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", new);
     struct pool_stage stage = {0};
     struct fake_peer *before = pool_stage_open_with(&stage, old);
-    struct pool_request *incr =
-        pool_stage_submit_as(&stage, "[\"INCR\",\"k\"]", false, false, true);
+    struct pool_request *incr = pool_stage_submit_as(&stage, AS_RETRIED, "[\"INCR\",\"k\"]");
 
     pool_stage_run_until(&stage, refused_twice_and_sent);
     pool_stage_publish(&stage, fake_peer_address(peer), 2, FENCE_DOWN);
     pool_stage_run(&stage);
     expect_done(incr, 0, "{\"result\":1");
-    pool_stage_close(&stage);
-    fake_peer_end(before);
+    pool_stage_close_with(&stage, before);
     fake_peer_end(peer);
 }
 
@@ -168,13 +143,8 @@ Test(pool, a_new_master_does_not_pay_for_the_old_one)
 Test(pool, what_the_server_cannot_read_is_answered_with_its_words)
 {
     static const struct peer_step steps[] = {
-        GREET,
-        {PEER_EXPECT, "$33554432\r\n"},
-        {PEER_SEND, "-ERR Protocol error: invalid bulk length\r\n"},
-        OPEN,
-        {PEER_EXPECT, INCR},
-        {PEER_SEND, ":1\r\n"},
-        END};
+        GREET, ANSWER("$33554432\r\n", "-ERR Protocol error: invalid bulk length\r\n"), OPEN,
+        ANSWER(INCR, ":1\r\n"), END};
     enum { SIZE = 32 * 1024 * 1024 };
     char *set = mem_new(SIZE + 40, 1);
     int at = sprintf(set, "[\"SET\",\"k\",\"");
@@ -186,7 +156,7 @@ Test(pool, what_the_server_cannot_read_is_answered_with_its_words)
     struct pool_request *large = pool_stage_submit(&stage, set),
                         *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
     pool_stage_run(&stage);
-    expect_words(large, 0, ITEM_ERROR, "ERR Protocol error: invalid bulk length");
+    expect_words(large, 0, OUTCOME_ERROR, "ERR Protocol error: invalid bulk length");
     expect_done(incr, 0, "{\"result\":1");
     pool_stage_close_with(&stage, peer);
     free(set);
@@ -194,18 +164,16 @@ Test(pool, what_the_server_cannot_read_is_answered_with_its_words)
 
 Test(pool, refused_while_resting_is_told_at_the_end)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, GET}, {PEER_SEND, "-LOADING Redis is loading\r\n"}, END};
-    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
+    static const struct peer_step steps[] = {GREET, ANSWER(GET, "-LOADING Redis is loading\r\n"),
+                                             END};
     struct pool_stage stage = {.config = {.command_timeout_ms = 40}};
-
-    pool_stage_open(&stage, "+@all");
-    pool_stage_publish_peer(&stage, peer);
+    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
+
     pool_stage_run(&stage);
-    expect_words(get, 0, ITEM_NOT_SENT, "NOTSENT ");
-    cr_expect_not_null(strstr(get->items[0].words, "LOADING Redis is loading"), "%s",
-                       get->items[0].words);
+    expect_words(get, 0, OUTCOME_NOT_SENT, "NOTSENT ");
+    cr_expect_not_null(strstr(get->commands[0].words, "LOADING Redis is loading"), "%s",
+                       get->commands[0].words);
     pool_stage_close_with(&stage, peer);
 }
 
@@ -213,15 +181,12 @@ Test(pool, refused_while_resting_is_told_at_the_end)
 
 Test(pool, read_only_refusal_tells_the_watcher_and_runs_again)
 {
-    static const struct peer_step steps[] = {GREET,
-                                             {PEER_EXPECT, INCR},
-                                             {PEER_SEND, READONLY},
-                                             {PEER_EXPECT, INCR},
-                                             {PEER_SEND, ":1\r\n"},
+    static const struct peer_step steps[] = {GREET, ANSWER(INCR, READONLY), ANSWER(INCR, ":1\r\n"),
                                              END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *incr = pool_stage_submit(&stage, "[\"INCR\",\"k\"]");
+
     int64_t began_ms = clock_boot_ms();
 
     pool_stage_run(&stage);
@@ -233,29 +198,24 @@ Test(pool, read_only_refusal_tells_the_watcher_and_runs_again)
 
 Test(pool, scripts_are_not_believed)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, EVAL}, {PEER_SEND, READONLY}, END};
+    static const struct peer_step steps[] = {GREET, ANSWER(EVAL, READONLY), END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *eval = pool_stage_submit(&stage, "[\"EVAL\",\"s\",0]");
 
     pool_stage_run(&stage);
-    expect_words(eval, 0, ITEM_ERROR, "READONLY ");
+    expect_words(eval, 0, OUTCOME_ERROR, "READONLY ");
     pool_stage_close_with(&stage, peer);
 }
 
 Test(pool, a_read_behind_a_refused_write_sees_it)
 {
-    static const struct peer_step steps[] = {GREET,
-                                             {PEER_EXPECT, SET GET},
-                                             {PEER_SEND, READONLY "$3\r\nold\r\n"},
-                                             {PEER_EXPECT, SET GET},
-                                             {PEER_SEND, "+OK\r\n$1\r\nv\r\n"},
-                                             END};
+    static const struct peer_step steps[] = {GREET, ANSWER(SET GET, READONLY "$3\r\nold\r\n"),
+                                             ANSWER(SET GET, "+OK\r\n$1\r\nv\r\n"), END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request =
-        pool_stage_submit_as(&stage, "[[\"SET\",\"k\",\"v\"],[\"GET\",\"k\"]]", true, false, false);
+        pool_stage_submit_as(&stage, AS_PIPELINE, "[[\"SET\",\"k\",\"v\"],[\"GET\",\"k\"]]");
 
     pool_stage_run(&stage);
     expect_done(request, 0, "{\"result\":\"OK\"");

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bellwether/base/memory.h"
 #include "bellwether/commands/pool.h"
 #include "bellwether/redis/cursor.h"
 #include "pool_fixture.h"
@@ -24,11 +25,11 @@
 
 /* clang-format off */
 #define OPEN_AS(n, role) \
-    {PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO}, {PEER_SEND, HELLO_REPLY(n, role)}
-#define TELL_TABLE {PEER_EXPECT, COMMAND}, {PEER_SEND, SCAN_TABLE}
-#define TELL_ID(id) {PEER_EXPECT, INFO}, {PEER_SEND, INFO_REPLY(id)}
-#define BEGIN {PEER_EXPECT, SCAN(1, "0")}, {PEER_SEND, SCANNED(1, "5")}
-#define GO_ON {PEER_EXPECT, SCAN(7, "0000005")}, {PEER_SEND, SCANNED(1, "0")}
+    {PEER_ACCEPT, NULL}, ANSWER(HELLO, HELLO_REPLY(n, role))
+#define TELL_TABLE ANSWER(COMMAND, SCAN_TABLE)
+#define TELL_ID(id) ANSWER(INFO, INFO_REPLY(id))
+#define BEGIN ANSWER(SCAN(1, "0"), SCANNED(1, "5"))
+#define GO_ON ANSWER(SCAN(7, "0000005"), SCANNED(1, "0"))
 /* clang-format on */
 
 #define DONE "{\"result\":[\"0\",[\"k\"]]"
@@ -58,26 +59,19 @@ static void expect_five(const struct pool_request *request, uint32_t tag)
 static struct pool_request *run_scan(struct pool_stage *stage, enum pool_target target,
                                      uint64_t cursor)
 {
-    struct pool_request *request = pool_request_new();
-    char json[80], error[BATCH_ERROR_SIZE];
+    struct pool_request *request = mem_new(1, sizeof(*request));
+    char json[80];
 
     snprintf(json, sizeof(json), "[\"SCAN\",%" PRIu64 "]", cursor);
-    cr_assert_eq(batch_read(json, strlen(json), BATCH_ONE, &request->batch, error), 0, "%s", error);
     request->target = target;
-    snprintf(request->master, sizeof(request->master), "mymaster");
-    request->done = pool_stage_request_ended;
-    request->data = stage;
-    stage->requests[stage->n_requests++] = request;
-    if (pool_run(stage->pool, request)) {
-        stage->n_ended++;
-    }
+    (void)pool_stage_hand_in(stage, request, AS_ONE, json);
     pool_stage_run(stage);
     return request;
 }
 
 static void expect_lost(const struct pool_request *request)
 {
-    expect_words(request, 0, ITEM_NOT_SENT, LOST);
+    expect_words(request, 0, OUTCOME_NOT_SENT, LOST);
     cr_expect(request->scan_lost);
 }
 
@@ -120,8 +114,7 @@ Test(pool_scan, a_server_that_was_started_again_loses_it)
                                              {PEER_CLOSE, NULL},
                                              OPEN_AS(6, "master"),
                                              TELL_ID(RUN_ID_B),
-                                             {PEER_EXPECT, SCAN(1, "0")},
-                                             {PEER_SEND, SCANNED(1, "5")},
+                                             ANSWER(SCAN(1, "0"), SCANNED(1, "5")),
                                              END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
@@ -155,22 +148,19 @@ Test(pool_scan, a_server_that_does_not_tell_who_it_is_is_the_one_of_the_connecti
         "-NOPERM User default has no permissions to run the 'info' command\r\n";
     static const struct peer_step steps[] = {OPEN_AS(6, "master"),
                                              TELL_TABLE,
-                                             {PEER_EXPECT, INFO},
-                                             {PEER_SEND, denied},
+                                             ANSWER(INFO, denied),
                                              BEGIN,
-                                             {PEER_EXPECT, SCAN(7, "0000005")},
-                                             {PEER_SEND, SCANNED(1, "0")},
+                                             ANSWER(SCAN(7, "0000005"), SCANNED(1, "0")),
                                              {PEER_CLOSE, NULL},
                                              OPEN_AS(6, "master"),
-                                             {PEER_EXPECT, INFO},
-                                             {PEER_SEND, denied},
+                                             ANSWER(INFO, denied),
                                              END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     const struct pool_request *begun = run_scan(&stage, POOL_MASTER, 0);
 
-    cr_assert_eq(begun->items[0].outcome, ITEM_DONE);
-    uint64_t cursor = strtoull(begun->items[0].json.bytes + strlen("{\"result\":[\""), NULL, 10);
+    cr_assert_eq(begun->commands[0].outcome, OUTCOME_DONE);
+    uint64_t cursor = strtoull(begun->commands[0].json.bytes + strlen("{\"result\":[\""), NULL, 10);
     cr_assert_eq(cursor >> CURSOR_TAG_BITS, 5);
     expect_done(run_scan(&stage, POOL_MASTER, cursor), 0, DONE);
     expect_lost(run_scan(&stage, POOL_MASTER, cursor));
@@ -179,20 +169,19 @@ Test(pool_scan, a_server_that_does_not_tell_who_it_is_is_the_one_of_the_connecti
 
 Test(pool_scan, nonsense_never_reaches_the_server)
 {
-    static const struct peer_step steps[] = {
-        OPEN_AS(6, "master"), TELL_TABLE, {PEER_EXPECT, GET}, {PEER_SEND, "$1\r\nv\r\n"}, END};
+    static const struct peer_step steps[] = {OPEN_AS(6, "master"), TELL_TABLE,
+                                             ANSWER(GET, "$1\r\nv\r\n"), END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request = pool_stage_submit_as(
-        &stage,
-        "[[\"SCAN\",\"17\"],[\"SCAN\",\"+0\"],[\"SCAN\",1048576],[\"HSCAN\",\"h\",\"x\"],[\"GET\",\"k\"]]",
-        true, false, false);
+        &stage, AS_PIPELINE,
+        "[[\"SCAN\",\"17\"],[\"SCAN\",\"+0\"],[\"SCAN\",1048576],[\"HSCAN\",\"h\",\"x\"],[\"GET\",\"k\"]]");
 
     pool_stage_run(&stage);
-    expect_words(request, 0, ITEM_NOT_SENT, LOST);
-    expect_words(request, 1, ITEM_BAD, "ERR invalid cursor");
-    expect_words(request, 2, ITEM_NOT_SENT, "SCANLOST the server's own cursor was too large");
-    expect_words(request, 3, ITEM_BAD, "ERR invalid cursor");
+    expect_words(request, 0, OUTCOME_NOT_SENT, LOST);
+    expect_words(request, 1, OUTCOME_BAD, "ERR invalid cursor");
+    expect_words(request, 2, OUTCOME_NOT_SENT, "SCANLOST the server's own cursor was too large");
+    expect_words(request, 3, OUTCOME_BAD, "ERR invalid cursor");
     expect_done(request, 4, "{\"result\":\"v\"");
     pool_stage_close_with(&stage, peer);
 }
@@ -201,15 +190,14 @@ Test(pool_scan, nonsense_never_reaches_the_server)
 
 Test(pool_scan, a_lost_one_in_a_pipeline_is_lost_alone)
 {
-    static const struct peer_step steps[] = {
-        OPEN_AS(6, "master"),
-        TELL_TABLE,
-        {PEER_EXPECT, GET INFO},
-        {PEER_SEND, "$1\r\nv\r\n" INFO_REPLY(RUN_ID_A)},
-        GO_ON,
-        {PEER_EXPECT, "*3\r\n" BULK(5, "HSCAN") BULK(1, "h") BULK(1, "0") GET},
-        {PEER_SEND, SCANNED(1, "5") "$1\r\nw\r\n"},
-        END};
+    static const struct peer_step steps[] = {OPEN_AS(6, "master"),
+                                             TELL_TABLE,
+                                             ANSWER(GET INFO, "$1\r\nv\r\n" INFO_REPLY(RUN_ID_A)),
+                                             GO_ON,
+                                             ANSWER("*3\r\n" BULK(5, "HSCAN") BULK(1, "h")
+                                                        BULK(1, "0") GET,
+                                                    SCANNED(1, "5") "$1\r\nw\r\n"),
+                                             END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     uint32_t tag = tag_of(peer, RUN_ID_A, true, 1);
@@ -219,11 +207,11 @@ Test(pool_scan, a_lost_one_in_a_pipeline_is_lost_alone)
              "[[\"GET\",\"k\"],[\"SCAN\",%" PRIu64 "],[\"SCAN\",%" PRIu64
              "],[\"HSCAN\",\"h\",\"0\"],[\"GET\",\"k\"]]",
              five_of(tag), five_of(tag ^ 1));
-    struct pool_request *request = pool_stage_submit_as(&stage, json, true, false, false);
+    struct pool_request *request = pool_stage_submit_as(&stage, AS_PIPELINE, json);
     pool_stage_run(&stage);
     expect_done(request, 0, "{\"result\":\"v\"");
     expect_done(request, 1, DONE);
-    expect_words(request, 2, ITEM_NOT_SENT, LOST);
+    expect_words(request, 2, OUTCOME_NOT_SENT, LOST);
     snprintf(five, sizeof(five), "{\"result\":[\"%" PRIu64 "\",[\"k\"]]", five_of(tag));
     expect_done(request, 3, five);
     expect_done(request, 4, "{\"result\":\"w\"");
@@ -235,12 +223,11 @@ Test(pool_scan, in_a_transaction_only_what_scans_has_a_cursor)
     static const struct peer_step steps[] = {
         OPEN_AS(6, "master"),
         TELL_TABLE,
-        {PEER_EXPECT, MULTI EXEC},
-        {PEER_SEND, "+OK\r\n*0\r\n"},
+        ANSWER(MULTI EXEC, "+OK\r\n*0\r\n"),
         TELL_ID(RUN_ID_A),
-        {PEER_EXPECT, MULTI GET SCAN(7, "0000005") SCAN(1, "0") EXEC},
-        {PEER_SEND, "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n*2\r\n" BULK(1, "5") BULK(1, "5")
-                        SCANNED(1, "5") SCANNED(1, "0")},
+        ANSWER(MULTI GET SCAN(7, "0000005") SCAN(1, "0") EXEC,
+               "+OK\r\n+QUEUED\r\n+QUEUED\r\n+QUEUED\r\n*3\r\n*2\r\n" BULK(1, "5") BULK(1, "5")
+                   SCANNED(1, "5") SCANNED(1, "0")),
         END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
@@ -249,7 +236,7 @@ Test(pool_scan, in_a_transaction_only_what_scans_has_a_cursor)
 
     snprintf(json, sizeof(json), "[[\"GET\",\"k\"],[\"SCAN\",%" PRIu64 "],[\"SCAN\",0]]",
              five_of(tag));
-    struct pool_request *request = pool_stage_submit_as(&stage, json, true, true, false);
+    struct pool_request *request = pool_stage_submit_as(&stage, AS_TRANSACTION, json);
     pool_stage_run(&stage);
     snprintf(json, sizeof(json),
              "[{\"result\":[\"5\",\"5\"]},{\"result\":[\"%" PRIu64
@@ -268,7 +255,7 @@ Test(pool_scan, a_transaction_with_cursors_of_two_servers_runs_on_none)
 
     snprintf(json, sizeof(json), "[[\"SCAN\",%" PRIu64 "],[\"SCAN\",%" PRIu64 "]]", five_of(77),
              five_of(78));
-    struct pool_request *request = pool_stage_submit_as(&stage, json, true, true, false);
+    struct pool_request *request = pool_stage_submit_as(&stage, AS_TRANSACTION, json);
     pool_stage_run(&stage);
     expect_lost(request);
     pool_stage_close_with(&stage, peer);
@@ -321,14 +308,13 @@ Test(pool_scan, a_cursor_finds_its_replica)
     uint32_t a = tag_of(replicas[0], RUN_ID_A, false, 0),
              b = tag_of(replicas[1], RUN_ID_B, false, 0);
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     publish_replicas(&stage, replicas, 2);
     expect_five(run_scan(&stage, POOL_REPLICA, 0), a);
     expect_five(run_scan(&stage, POOL_REPLICA, 0), b);
     expect_done(run_scan(&stage, POOL_REPLICA, five_of(b)), 0, DONE);
     expect_done(run_scan(&stage, POOL_REPLICA, five_of(a)), 0, DONE);
-    pool_stage_close(&stage);
-    fake_peer_end(replicas[0]);
+    pool_stage_close_with(&stage, replicas[0]);
     fake_peer_end(replicas[1]);
 }
 
@@ -341,13 +327,12 @@ Test(pool_scan, a_cursor_finds_a_replica_that_was_never_spoken_to)
                                     fake_peer_start("127.0.0.1", second)};
     struct pool_stage stage = {0};
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     publish_replicas(&stage, replicas, 2);
     expect_done(run_scan(&stage, POOL_REPLICA, five_of(tag_of(replicas[1], RUN_ID_B, false, 0))), 0,
                 DONE);
     expect_lost(run_scan(&stage, POOL_REPLICA, five_of(12345)));
-    pool_stage_close(&stage);
-    fake_peer_end(replicas[0]);
+    pool_stage_close_with(&stage, replicas[0]);
     fake_peer_end(replicas[1]);
 }
 
@@ -359,32 +344,25 @@ Test(pool_scan, a_pipeline_takes_each_cursor_to_its_replica)
     struct fake_peer *replicas[] = {fake_peer_start("127.0.0.1", first),
                                     fake_peer_start("127.0.0.1", second)};
     struct pool_stage stage = {0};
-    struct pool_request *request = pool_request_new();
+    struct pool_request *request = mem_new(1, sizeof(*request));
     uint32_t a = tag_of(replicas[0], RUN_ID_A, false, 0),
              b = tag_of(replicas[1], RUN_ID_B, false, 0);
-    char json[240], error[BATCH_ERROR_SIZE];
+    char json[240];
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     publish_replicas(&stage, replicas, 2);
     expect_five(run_scan(&stage, POOL_REPLICA, 0), a);
     expect_five(run_scan(&stage, POOL_REPLICA, 0), b);
     snprintf(json, sizeof(json),
              "[[\"SCAN\",%" PRIu64 "],[\"SCAN\",%" PRIu64 "],[\"SCAN\",%" PRIu64 "]]", five_of(a),
              five_of(777), five_of(b));
-    cr_assert_eq(batch_read(json, strlen(json), BATCH_MANY, &request->batch, error), 0, "%s",
-                 error);
     request->target = POOL_REPLICA;
-    snprintf(request->master, sizeof(request->master), "mymaster");
-    request->done = pool_stage_request_ended;
-    request->data = &stage;
-    stage.requests[stage.n_requests++] = request;
-    cr_assert_not(pool_run(stage.pool, request));
+    cr_assert_not(pool_stage_hand_in(&stage, request, AS_PIPELINE, json));
     pool_stage_run(&stage);
     expect_done(request, 0, DONE);
-    expect_words(request, 1, ITEM_NOT_SENT, LOST);
+    expect_words(request, 1, OUTCOME_NOT_SENT, LOST);
     expect_done(request, 2, DONE);
-    pool_stage_close(&stage);
-    fake_peer_end(replicas[0]);
+    pool_stage_close_with(&stage, replicas[0]);
     fake_peer_end(replicas[1]);
 }
 
@@ -397,13 +375,12 @@ Test(pool_scan, a_replica_that_is_not_served_any_more_loses_its_cursors)
     struct pool_stage stage = {0};
     uint32_t a = tag_of(replicas[0], RUN_ID_A, false, 0);
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     publish_replicas(&stage, replicas, 2);
     expect_five(run_scan(&stage, POOL_REPLICA, 0), a);
     publish_replicas(&stage, replicas + 1, 1);
     expect_lost(run_scan(&stage, POOL_REPLICA, five_of(a)));
-    pool_stage_close(&stage);
-    fake_peer_end(replicas[0]);
+    pool_stage_close_with(&stage, replicas[0]);
     fake_peer_end(replicas[1]);
 }
 
@@ -421,7 +398,7 @@ Test(pool_scan, a_cursor_of_the_master_that_stands_in_goes_back_to_it)
     struct pool_stage stage = {.config = {.replica_fallback = true}};
     uint32_t a = tag_of(peer, RUN_ID_A, true, 1), b = tag_of(replicas[0], RUN_ID_B, false, 0);
 
-    pool_stage_open(&stage, "+@all");
+    pool_stage_open(&stage);
     publish(&stage, fake_peer_address(peer), NULL, 0);
     expect_five(run_scan(&stage, POOL_REPLICA, 0), a);
     publish(&stage, fake_peer_address(peer), replicas, 1);

@@ -8,19 +8,15 @@
 Test(pool, transaction_is_contiguous_and_one)
 {
     static const struct peer_step steps[] = {
-        GREET,
-        {PEER_EXPECT, MULTI EXEC},
-        {PEER_SEND, "+OK\r\n*0\r\n"},
-        {PEER_EXPECT, MULTI INCR GET EXEC},
-        {PEER_SEND, "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:7\r\n$1\r\n7\r\n"},
-        END};
+        GREET, ANSWER(MULTI EXEC, "+OK\r\n*0\r\n"),
+        ANSWER(MULTI INCR GET EXEC, "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:7\r\n$1\r\n7\r\n"), END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request =
-        pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"],[\"GET\",\"k\"]]", true, true, false);
+        pool_stage_submit_as(&stage, AS_TRANSACTION, "[[\"INCR\",\"k\"],[\"GET\",\"k\"]]");
 
     pool_stage_run(&stage);
-    cr_assert_eq(request->n_items, 1);
+    cr_assert_eq(request->n_commands, 1);
     expect_done(request, 0, "[{\"result\":7},{\"result\":\"7\"}]");
     pool_stage_close_with(&stage, peer);
 }
@@ -28,19 +24,14 @@ Test(pool, transaction_is_contiguous_and_one)
 Test(pool, transaction_refused_by_a_replica_runs_again_whole)
 {
     static const struct peer_step steps[] = {
-        GREET,
-        {PEER_EXPECT, MULTI EXEC},
-        {PEER_SEND, "+OK\r\n*0\r\n"},
-        {PEER_EXPECT, MULTI INCR EXEC},
-        {PEER_SEND,
-         "+OK\r\n" READONLY "-EXECABORT Transaction discarded because of previous errors.\r\n"},
-        {PEER_EXPECT, MULTI INCR EXEC},
-        {PEER_SEND, "+OK\r\n+QUEUED\r\n*1\r\n:1\r\n"},
-        END};
+        GREET, ANSWER(MULTI EXEC, "+OK\r\n*0\r\n"),
+        ANSWER(MULTI INCR EXEC, "+OK\r\n" READONLY
+                                "-EXECABORT Transaction discarded because of previous errors.\r\n"),
+        ANSWER(MULTI INCR EXEC, "+OK\r\n+QUEUED\r\n*1\r\n:1\r\n"), END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request =
-        pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
+        pool_stage_submit_as(&stage, AS_TRANSACTION, "[[\"INCR\",\"k\"]]");
 
     pool_stage_run(&stage);
     expect_done(request, 0, "[{\"result\":1}]");
@@ -52,41 +43,35 @@ Test(pool, transaction_refused_by_a_replica_runs_again_whole)
 Test(pool, transaction_discarded_for_good_says_why)
 {
     static const struct peer_step steps[] = {
-        GREET,
-        {PEER_EXPECT, MULTI EXEC},
-        {PEER_SEND, "+OK\r\n*0\r\n"},
-        {PEER_EXPECT, MULTI GET INCR EXEC},
-        {PEER_SEND,
-         "+OK\r\n+QUEUED\r\n-ERR wrong\r\n-EXECABORT Transaction discarded because of previous errors.\r\n"},
+        GREET, ANSWER(MULTI EXEC, "+OK\r\n*0\r\n"),
+        ANSWER(
+            MULTI GET INCR EXEC,
+            "+OK\r\n+QUEUED\r\n-ERR wrong\r\n-EXECABORT Transaction discarded because of previous errors.\r\n"),
         END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request =
-        pool_stage_submit_as(&stage, "[[\"GET\",\"k\"],[\"INCR\",\"k\"]]", true, true, false);
+        pool_stage_submit_as(&stage, AS_TRANSACTION, "[[\"GET\",\"k\"],[\"INCR\",\"k\"]]");
 
     pool_stage_run(&stage);
-    expect_words(request, 0, ITEM_ERROR, "EXECABORT ");
-    cr_expect_not_null(strstr(request->items[0].words, "command 2: ERR wrong"), "%s",
-                       request->items[0].words);
+    expect_words(request, 0, OUTCOME_ERROR, "EXECABORT ");
+    cr_expect_not_null(strstr(request->commands[0].words, "command 2: ERR wrong"), "%s",
+                       request->commands[0].words);
     pool_stage_close_with(&stage, peer);
 }
 
 Test(pool, transaction_where_multi_is_refused_sends_no_member)
 {
     static const struct peer_step steps[] = {
-        GREET,
-        {PEER_EXPECT, MULTI EXEC},
-        {PEER_SEND, "-NOPERM no multi\r\n-ERR EXEC without MULTI\r\n"},
-        {PEER_EXPECT, GET},
-        {PEER_SEND, "$1\r\n1\r\n"},
-        END};
+        GREET, ANSWER(MULTI EXEC, "-NOPERM no multi\r\n-ERR EXEC without MULTI\r\n"),
+        ANSWER(GET, "$1\r\n1\r\n"), END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request =
-        pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
+        pool_stage_submit_as(&stage, AS_TRANSACTION, "[[\"INCR\",\"k\"]]");
 
     pool_stage_run(&stage);
-    expect_words(request, 0, ITEM_ERROR, "NOPERM no multi");
+    expect_words(request, 0, OUTCOME_ERROR, "NOPERM no multi");
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
@@ -97,19 +82,15 @@ Test(pool, transaction_where_multi_is_refused_sends_no_member)
 Test(pool, transaction_whose_exec_is_refused_by_a_replica_runs_again_whole)
 {
     static const struct peer_step steps[] = {
-        GREET,
-        {PEER_EXPECT, MULTI EXEC},
-        {PEER_SEND, "+OK\r\n*0\r\n"},
-        {PEER_EXPECT, MULTI INCR EXEC},
-        {PEER_SEND,
-         "+OK\r\n+QUEUED\r\n-EXECABORT Transaction discarded because of: READONLY You can't write.\r\n"},
-        {PEER_EXPECT, MULTI INCR EXEC},
-        {PEER_SEND, "+OK\r\n+QUEUED\r\n*1\r\n:1\r\n"},
-        END};
+        GREET, ANSWER(MULTI EXEC, "+OK\r\n*0\r\n"),
+        ANSWER(
+            MULTI INCR EXEC,
+            "+OK\r\n+QUEUED\r\n-EXECABORT Transaction discarded because of: READONLY You can't write.\r\n"),
+        ANSWER(MULTI INCR EXEC, "+OK\r\n+QUEUED\r\n*1\r\n:1\r\n"), END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
     struct pool_request *request =
-        pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
+        pool_stage_submit_as(&stage, AS_TRANSACTION, "[[\"INCR\",\"k\"]]");
 
     pool_stage_run(&stage);
     expect_done(request, 0, "[{\"result\":1}]");
@@ -125,24 +106,18 @@ Test(pool, transaction_whose_exec_is_refused_by_a_replica_runs_again_whole)
 Test(pool, transaction_where_multi_is_refused_later_is_the_last_one)
 {
     static const struct peer_step steps[] = {
-        GREET,
-        {PEER_EXPECT, MULTI EXEC},
-        {PEER_SEND, "+OK\r\n*0\r\n"},
-        {PEER_EXPECT, MULTI INCR EXEC},
-        {PEER_SEND, "-NOPERM no multi\r\n:1\r\n-ERR EXEC without MULTI\r\n"},
-        {PEER_EXPECT, MULTI EXEC},
-        {PEER_SEND, "-NOPERM no multi\r\n-ERR EXEC without MULTI\r\n"},
-        END};
+        GREET, ANSWER(MULTI EXEC, "+OK\r\n*0\r\n"),
+        ANSWER(MULTI INCR EXEC, "-NOPERM no multi\r\n:1\r\n-ERR EXEC without MULTI\r\n"),
+        ANSWER(MULTI EXEC, "-NOPERM no multi\r\n-ERR EXEC without MULTI\r\n"), END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_request *first =
-        pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
+    struct pool_request *first = pool_stage_submit_as(&stage, AS_TRANSACTION, "[[\"INCR\",\"k\"]]");
 
     pool_stage_run(&stage);
-    expect_words(first, 0, ITEM_UNKNOWN, "UNKNOWN ");
+    expect_words(first, 0, OUTCOME_UNKNOWN, "UNKNOWN ");
     struct pool_request *second =
-        pool_stage_submit_as(&stage, "[[\"INCR\",\"k\"]]", true, true, false);
+        pool_stage_submit_as(&stage, AS_TRANSACTION, "[[\"INCR\",\"k\"]]");
     pool_stage_run(&stage);
-    expect_words(second, 0, ITEM_ERROR, "NOPERM no multi");
+    expect_words(second, 0, OUTCOME_ERROR, "NOPERM no multi");
     pool_stage_close_with(&stage, peer);
 }

@@ -7,7 +7,8 @@
 #include <unistd.h>
 
 #include "bellwether/base/error.h"
-#include "config/options_internal.h"
+#include "config/build.h"
+#include "config/help.h"
 
 #define MAX_WORDS 16
 #define DEFAULT \
@@ -321,7 +322,8 @@ Test(options_commands, tokens_are_masked)
                            options.shown[i].name);
         }
     }
-    options_print_config(file, &settings);
+    settings.action = ACTION_PRINT_CONFIG;
+    cr_expect(options_print(file, &settings));
     rewind(file);
     cr_expect_gt(fread(said, 1, sizeof(said) - 1, file), 0);
     fclose(file);

@@ -18,6 +18,16 @@
 
 /* ---- snapshots ---- */
 
+struct snapshot *make_several(struct snapshot_master *a, struct snapshot_master *b)
+{
+    struct snapshot *snapshot = make_snapshot(a, b, NULL);
+
+    free(snapshot->default_name);
+    snapshot->default_name = NULL;
+    snapshot->ambiguous_default = true;
+    return snapshot;
+}
+
 struct address make_address(const char *text)
 {
     struct address address;

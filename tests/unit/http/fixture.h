@@ -36,6 +36,8 @@ void add_replicas(struct snapshot_master *master, size_t n);
  */
 struct snapshot *make_snapshot(struct snapshot_master *a, struct snapshot_master *b,
                                struct snapshot_master *c);
+/** Of two masters, neither of which is the default. */
+struct snapshot *make_several(struct snapshot_master *a, struct snapshot_master *b);
 struct address make_address(const char *text);
 
 /* ---- the worker ---- */

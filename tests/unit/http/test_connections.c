@@ -7,17 +7,14 @@
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "../base/full_epoll.h"
 #include "bellwether/base/clock.h"
-#include "fixture.h"
 #include "http/server/sockets.h"
-
-static struct harness harness;
+#include "suite_harness.h"
 
 static void start_with(int64_t request_timeout_ms, size_t max_connections)
 {
@@ -54,14 +51,9 @@ static void start_shared(void)
     harness_post(&harness, make_snapshot(make_master("mymaster"), NULL, NULL));
 }
 
-static void stop(void)
-{
-    harness_release(&harness);
-}
-
-TestSuite(http_connections, .init = start, .fini = stop, .timeout = 30);
-TestSuite(http_connections_strict, .init = start_strictly, .fini = stop, .timeout = 30);
-TestSuite(http_connections_shared, .init = start_shared, .fini = stop, .timeout = 30);
+TestSuite(http_connections, .init = start, .fini = close_harness, .timeout = 30);
+TestSuite(http_connections_strict, .init = start_strictly, .fini = close_harness, .timeout = 30);
+TestSuite(http_connections_shared, .init = start_shared, .fini = close_harness, .timeout = 30);
 
 /* A connection from an address of this host. */
 static int dial_from(const char *source)

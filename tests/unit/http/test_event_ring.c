@@ -104,11 +104,11 @@ Test(http_ring, a_master_that_does_not_serve)
     struct snapshot_master *master =
         make_master_in("mymaster", MASTER_DOWN, REASON_REDIS_UNREACHABLE);
     size_t size;
-    char *text = event_text_master("i", 3, master, &size);
+    char *text = event_text_master("i", 3, master, false, &size);
 
     cr_expect(strstr(text, "\"state\":\"down\"") && strstr(text, "\"stale\":true"), "%s", text);
     free(text);
-    text = event_text_present("i", 9, NULL, false, &size);
+    text = event_text_master("i", 9, NULL, false, &size);
     cr_expect_str_eq(text, "id: i-9\n\n");
     free(text);
     snapshot_master_unref(master);

@@ -7,14 +7,11 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/time.h>
 #include <unistd.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
-#include "fixture.h"
-
-static struct harness harness;
+#include "suite_harness.h"
 
 static void start_with(int64_t heartbeat_ms, size_t ring)
 {
@@ -40,14 +37,9 @@ static void start_small(void)
     start_with(0, 20);
 }
 
-static void stop(void)
-{
-    harness_release(&harness);
-}
-
-TestSuite(http_streams, .init = start, .fini = stop, .timeout = 60);
-TestSuite(http_streams_beating, .init = start_beating, .fini = stop, .timeout = 60);
-TestSuite(http_streams_small, .init = start_small, .fini = stop, .timeout = 60);
+TestSuite(http_streams, .init = start, .fini = close_harness, .timeout = 60);
+TestSuite(http_streams_beating, .init = start_beating, .fini = close_harness, .timeout = 60);
+TestSuite(http_streams_small, .init = start_small, .fini = close_harness, .timeout = 60);
 
 /* ---- what happens ---- */
 
@@ -563,7 +555,7 @@ Test(http_streams, draining_ends_streams_and_those_that_come_go_on)
 
 static void restart(void)
 {
-    stop();
+    close_harness();
     start();
 }
 

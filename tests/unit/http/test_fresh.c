@@ -1,14 +1,11 @@
 /* ?fresh=1: suspended requests, the watcher's answers, deadlines, callers that leave, the end. */
 #include <criterion/criterion.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "bellwether/base/clock.h"
-#include "fixture.h"
-
-static struct harness harness;
+#include "suite_harness.h"
 
 static void start(void)
 {
@@ -27,13 +24,8 @@ static void start_patiently(void)
     harness_post(&harness, make_snapshot(make_master("mymaster"), NULL, NULL));
 }
 
-static void stop(void)
-{
-    harness_release(&harness);
-}
-
-TestSuite(http_fresh, .init = start, .fini = stop, .timeout = 30);
-TestSuite(http_fresh_patient, .init = start_patiently, .fini = stop, .timeout = 30);
+TestSuite(http_fresh, .init = start, .fini = close_harness, .timeout = 30);
+TestSuite(http_fresh_patient, .init = start_patiently, .fini = close_harness, .timeout = 30);
 
 static void wait_until_asked(size_t n)
 {

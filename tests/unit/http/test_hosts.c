@@ -8,9 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "fixture.h"
-
-static struct harness harness;
+#include "suite_harness.h"
 
 static void start_on(const char *address)
 {
@@ -37,13 +35,8 @@ static void start_openly(void)
     start_on("0.0.0.0");
 }
 
-static void stop(void)
-{
-    harness_release(&harness);
-}
-
-TestSuite(http_hosts, .init = start, .fini = stop, .timeout = 30);
-TestSuite(http_hosts_open, .init = start_openly, .fini = stop, .timeout = 30);
+TestSuite(http_hosts, .init = start, .fini = close_harness, .timeout = 30);
+TestSuite(http_hosts_open, .init = start_openly, .fini = close_harness, .timeout = 30);
 
 static int status_of(int listener, const char *line, const char *host)
 {

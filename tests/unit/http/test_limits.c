@@ -8,9 +8,7 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
-#include "fixture.h"
-
-static struct harness harness;
+#include "suite_harness.h"
 
 static void start(void)
 {

@@ -2,27 +2,19 @@
 #include <criterion/criterion.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/http/router.h"
 #include "bellwether/metrics/counters.h"
-#include "fixture.h"
-
-static struct harness harness;
+#include "suite_harness.h"
 
 static void begin(void)
 {
     harness_init(&harness);
 }
 
-static void end(void)
-{
-    harness_release(&harness);
-}
-
-TestSuite(http_metrics, .init = begin, .fini = end, .timeout = 30);
+TestSuite(http_metrics, .init = begin, .fini = close_harness, .timeout = 30);
 
 static bool has_line(const struct reply *reply, const char *line)
 {

@@ -10,12 +10,10 @@
 #include <string.h>
 
 #include "bellwether/base/memory.h"
-#include "fixture.h"
+#include "suite_harness.h"
 
 #define BROWSER \
     "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8\r\n"
-
-static struct harness harness;
 
 static void start(void)
 {
@@ -24,12 +22,7 @@ static void start(void)
     harness_start(&harness);
 }
 
-static void stop(void)
-{
-    harness_release(&harness);
-}
-
-TestSuite(http_page, .init = start, .fini = stop, .timeout = 30);
+TestSuite(http_page, .init = start, .fini = close_harness, .timeout = 30);
 
 static struct reply page(void)
 {

@@ -1,6 +1,5 @@
 /* The checks of /readyz, one condition at a time. */
 #include <criterion/criterion.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "fixture.h"
@@ -68,12 +67,9 @@ Test(http_ready, default_any_all)
 
 Test(http_ready, several_and_no_default)
 {
-    struct snapshot *snapshot = make_snapshot(
-        make_master("a"), make_master_in("b", MASTER_DOWN, REASON_REDIS_UNREACHABLE), NULL);
+    struct snapshot *snapshot =
+        make_several(make_master("a"), make_master_in("b", MASTER_DOWN, REASON_REDIS_UNREACHABLE));
 
-    free(snapshot->default_name);
-    snapshot->default_name = NULL;
-    snapshot->ambiguous_default = true;
     cr_expect(passes(snapshot, READY_WHEN_RESOLVED));
     cr_expect_not(ok(READY_MASTER), "every one must serve");
     cr_expect_not(passes(snapshot, READY_WHEN_DEFAULT));

@@ -6,8 +6,8 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
-#include "fixture.h"
 #include "http/routes/self.h"
+#include "suite_harness.h"
 
 static struct snapshot_self master_self(void)
 {
@@ -92,7 +92,6 @@ Test(http_self, verdict_of_a_stranger)
 
 /* ---- answers ---- */
 
-static struct harness harness;
 static struct address named;
 
 static void start(void)
@@ -104,12 +103,7 @@ static void start(void)
     harness_start(&harness);
 }
 
-static void stop(void)
-{
-    harness_release(&harness);
-}
-
-TestSuite(http_self_answers, .init = start, .fini = stop, .timeout = 30);
+TestSuite(http_self_answers, .init = start, .fini = close_harness, .timeout = 30);
 
 static void post_selves(const struct snapshot_self *selves, size_t n)
 {

@@ -2,14 +2,11 @@
 #include <criterion/criterion.h>
 #include <stdatomic.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "bellwether/base/clock.h"
-#include "bellwether/base/memory.h"
-#include "fixture.h"
+#include "suite_harness.h"
 
-static struct harness harness;
 static char masked[] = "***", variable[] = "BELLWETHER_REDIS_PASSWORD";
 static char *values[] = {masked};
 static const struct http_option options[] = {
@@ -44,12 +41,7 @@ static void start(void)
     harness_post(&harness, snapshot_ref(harness.status_of));
 }
 
-static void stop(void)
-{
-    harness_release(&harness);
-}
-
-TestSuite(http_status, .init = start, .fini = stop, .timeout = 30);
+TestSuite(http_status, .init = start, .fini = close_harness, .timeout = 30);
 
 Test(http_status, json)
 {
@@ -114,7 +106,7 @@ static void start_hostile(void)
     harness_start(&harness);
 }
 
-TestSuite(http_status_hostile, .init = start_hostile, .fini = stop, .timeout = 30);
+TestSuite(http_status_hostile, .init = start_hostile, .fini = close_harness, .timeout = 30);
 
 Test(http_status_hostile, control_characters_do_not_reach_a_terminal)
 {
@@ -133,7 +125,7 @@ static void start_silent(void)
     harness_start(&harness);
 }
 
-TestSuite(http_status_stalled, .init = start_silent, .fini = stop, .timeout = 30);
+TestSuite(http_status_stalled, .init = start_silent, .fini = close_harness, .timeout = 30);
 
 Test(http_status_stalled, from_the_snapshot_and_said)
 {

@@ -17,11 +17,9 @@
 
 /* A label is too long for DNS, so every resolver refuses it without asking anybody. */
 #define UNRESOLVABLE "no-such-host-no-such-host-no-such-host-no-such-host-no-such-host-0.invalid"
-#define GREET \
-    {PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO}, \
-    { \
-        PEER_SEND, HELLO_REPLY \
-    }
+/* clang-format off */
+#define GREET {PEER_ACCEPT, NULL}, ANSWER(HELLO, HELLO_REPLY)
+/* clang-format on */
 
 enum moment { NEVER, IN_READY, IN_DONE, IN_LOST, IN_PUSH, IN_CLOSED };
 

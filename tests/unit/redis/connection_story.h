@@ -9,16 +9,9 @@
 #define HELLO_3 "*2\r\n$5\r\nHELLO\r\n$1\r\n3\r\n"
 #define HELLO_REPLY "*4\r\n$6\r\nserver\r\n$5\r\nredis\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"
 #define PING "*1\r\n$4\r\nPING\r\n"
-#define GREET \
-    {PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO_2}, \
-    { \
-        PEER_SEND, HELLO_REPLY \
-    }
-#define DONE \
-    {PEER_WAIT, NULL}, \
-    { \
-        PEER_END, NULL \
-    }
+/* clang-format off */
+#define GREET {PEER_ACCEPT, NULL}, ANSWER(HELLO_2, HELLO_REPLY)
+/* clang-format on */
 #define CALLS 16
 
 enum deed { NOTHING, FREE, CLOSE, SEND, REOPEN };

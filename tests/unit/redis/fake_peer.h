@@ -29,6 +29,12 @@ struct peer_step {
     const char *text;
 };
 
+/* clang-format off */
+/* A command, and what is said to it. */
+#define ANSWER(command, reply) {PEER_EXPECT, command}, {PEER_SEND, reply}
+#define END {PEER_WAIT, NULL}, {PEER_END, NULL}
+/* clang-format on */
+
 struct fake_peer;
 
 /**

@@ -39,7 +39,7 @@ Test(redis_conn, unreachable)
 
 Test(redis_conn, says_hello_and_is_ready)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {GREET, END};
     struct probe probe = {.close_in = IN_READY};
     char seen[256];
 
@@ -51,11 +51,7 @@ Test(redis_conn, says_hello_and_is_ready)
 
 static void check_auth(const char *username, const char *wire)
 {
-    const struct peer_step steps[] = {{PEER_ACCEPT, NULL},
-                                      {PEER_EXPECT, wire},
-                                      {PEER_SEND, HELLO_REPLY},
-                                      {PEER_WAIT, NULL},
-                                      {PEER_END, NULL}};
+    const struct peer_step steps[] = {{PEER_ACCEPT, NULL}, ANSWER(wire, HELLO_REPLY), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {.close_in = IN_READY};
     char password[] = "s3cret word";
@@ -93,10 +89,8 @@ Test(redis_conn, passwords_do_not_stay_in_the_buffer)
         {PEER_EXPECT,
          "*5\r\n$5\r\nHELLO\r\n$1\r\n3\r\n$4\r\nAUTH\r\n$7\r\ndefault\r\n$11\r\ns3cret word\r\n"},
         {PEER_SEND, HELLO_REPLY},
-        {PEER_EXPECT, "*2\r\n$4\r\nAUTH\r\n$7\r\nanother\r\n"},
-        {PEER_SEND, "+OK\r\n"},
-        {PEER_WAIT, NULL},
-        {PEER_END, NULL}};
+        ANSWER("*2\r\n$4\r\nAUTH\r\n$7\r\nanother\r\n", "+OK\r\n"),
+        END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {.stop_in = IN_READY};
     const char *auth[] = {"AUTH", "another"};
@@ -124,12 +118,9 @@ Test(redis_conn, hello_error_leaves_it_open)
 {
     static const struct peer_step steps[] = {
         {PEER_ACCEPT, NULL},
-        {PEER_EXPECT, HELLO},
-        {PEER_SEND, "-NOAUTH HELLO must be called with ...\r\n"},
-        {PEER_EXPECT, PING},
-        {PEER_SEND, "+PONG\r\n"},
-        {PEER_WAIT, NULL},
-        {PEER_END, NULL}};
+        ANSWER(HELLO, "-NOAUTH HELLO must be called with ...\r\n"),
+        ANSWER(PING, "+PONG\r\n"),
+        END};
     struct probe probe = {.commands = 1, .close_in = IN_DONE};
 
     probe_play(&probe, steps, 2000, NULL, 0);
@@ -139,11 +130,7 @@ Test(redis_conn, hello_error_leaves_it_open)
 
 Test(redis_conn, commands_of_one_turn_leave_in_one_write)
 {
-    static const struct peer_step steps[] = {GREET,
-                                             {PEER_EXPECT, PING PING},
-                                             {PEER_SEND, ":1\r\n:2\r\n"},
-                                             {PEER_WAIT, NULL},
-                                             {PEER_END, NULL}};
+    static const struct peer_step steps[] = {GREET, ANSWER(PING PING, ":1\r\n:2\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {.commands = 2, .stop_in = IN_DONE};
 
@@ -163,7 +150,7 @@ Test(redis_conn, many_commands_in_order)
     enum { MANY = 100 };
     static char replies[MANY * 16], pings[MANY * 16];
     static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, pings}, {PEER_TRICKLE, replies}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+        GREET, {PEER_EXPECT, pings}, {PEER_TRICKLE, replies}, END};
     struct probe probe = {.commands = MANY};
     struct fake_peer *peer;
 
@@ -212,8 +199,7 @@ Test(redis_conn, freed_in_every_callback)
 
 Test(redis_conn, freed_while_opening)
 {
-    static const struct peer_step steps[] = {
-        {PEER_ACCEPT, NULL}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {{PEER_ACCEPT, NULL}, END};
     const struct address nobody = fake_peer_dead_address(),
                          name = {.host = "localhost", .port = nobody.port};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
@@ -251,13 +237,8 @@ Test(redis_conn, command_while_not_ready)
 
 Test(redis_conn, opened_again)
 {
-    static const struct peer_step steps[] = {GREET,
-                                             {PEER_CLOSE, NULL},
-                                             GREET,
-                                             {PEER_EXPECT, PING},
-                                             {PEER_SEND, "+PONG\r\n"},
-                                             {PEER_WAIT, NULL},
-                                             {PEER_END, NULL}};
+    static const struct peer_step steps[] = {
+        GREET, {PEER_CLOSE, NULL}, GREET, ANSWER(PING, "+PONG\r\n"), END};
     struct probe probe = {.reopen_in = IN_CLOSED, .commands = 1, .close_in = IN_DONE};
 
     probe_play(&probe, steps, 2000, NULL, 0);
@@ -274,8 +255,8 @@ Test(redis_conn, opened_again)
  */
 Test(redis_conn, opened_again_while_ending)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, PING}, {PEER_CLOSE, NULL},
-                                             GREET, {PEER_WAIT, NULL},   {PEER_END, NULL}};
+    static const struct peer_step steps[] = {
+        GREET, {PEER_EXPECT, PING}, {PEER_CLOSE, NULL}, GREET, END};
     struct probe probe = {.reopen_in = IN_LOST, .commands = 1};
 
     probe_play(&probe, steps, 2000, NULL, 0);
@@ -286,13 +267,11 @@ Test(redis_conn, opened_again_while_ending)
 Test(redis_conn, subscribes)
 {
     static const struct peer_step steps[] = {GREET,
-                                             {PEER_EXPECT, PSUBSCRIBE},
-                                             {PEER_SEND, PUSH_SDOWN PUSH_ACK},
+                                             ANSWER(PSUBSCRIBE, PUSH_SDOWN PUSH_ACK),
                                              {PEER_TRICKLE, PUSH_SDOWN},
                                              {PEER_SEND, ">2\r\n$10\r\ninvalidate\r\n_\r\n"},
                                              {PEER_SEND, PUSH_SDOWN},
-                                             {PEER_WAIT, NULL},
-                                             {PEER_END, NULL}};
+                                             END};
     struct probe probe = {.subscribe = true, .stop_after_pushes = 3};
 
     probe_play(&probe, steps, 2000, NULL, 0);
@@ -304,13 +283,9 @@ Test(redis_conn, subscribes)
 
 Test(redis_conn, pings_while_subscribed)
 {
-    static const struct peer_step steps[] = {GREET,
-                                             {PEER_EXPECT, PING PSUBSCRIBE},
-                                             {PEER_SEND, "+PONG\r\n" PUSH_ACK PUSH_SDOWN},
-                                             {PEER_EXPECT, PING},
-                                             {PEER_SEND, PUSH_SDOWN "+PONG\r\n" PUSH_SDOWN},
-                                             {PEER_WAIT, NULL},
-                                             {PEER_END, NULL}};
+    static const struct peer_step steps[] = {
+        GREET, ANSWER(PING PSUBSCRIBE, "+PONG\r\n" PUSH_ACK PUSH_SDOWN),
+        ANSWER(PING, PUSH_SDOWN "+PONG\r\n" PUSH_SDOWN), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {
         .subscribe = true, .commands = 1, .stop_after_pushes = 1, .command_timeout_ms = 2000};
@@ -334,10 +309,9 @@ Test(redis_conn, subscription_denied)
 {
     static const struct peer_step steps[] = {
         GREET,
-        {PEER_EXPECT, PSUBSCRIBE},
-        {PEER_SEND, "-NOPERM this user has no permissions to run the 'psubscribe' command\r\n"},
-        {PEER_WAIT, NULL},
-        {PEER_END, NULL}};
+        ANSWER(PSUBSCRIBE,
+               "-NOPERM this user has no permissions to run the 'psubscribe' command\r\n"),
+        END};
     struct probe probe = {.subscribe = true};
 
     probe_play(&probe, steps, 2000, NULL, 0);
@@ -350,18 +324,14 @@ Test(redis_conn, subscribes_in_resp2)
 {
     static const struct peer_step steps[] = {
         {PEER_ACCEPT, NULL},
-        {PEER_EXPECT, HELLO},
-        {PEER_SEND, "-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n"},
-        {PEER_EXPECT, PSUBSCRIBE},
-        {PEER_SEND, "*3\r\n$10\r\npsubscribe\r\n$1\r\n*\r\n:1\r\n"},
+        ANSWER(HELLO, "-ERR unknown command `HELLO`, with args beginning with: `3`, \r\n"),
+        ANSWER(PSUBSCRIBE, "*3\r\n$10\r\npsubscribe\r\n$1\r\n*\r\n:1\r\n"),
         {PEER_SEND,
          "*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$5\r\n+tilt\r\n$18\r\n#tilt mode entered\r\n"},
-        {PEER_EXPECT, PING},
-        {PEER_SEND, "*2\r\n$4\r\npong\r\n$0\r\n\r\n"},
+        ANSWER(PING, "*2\r\n$4\r\npong\r\n$0\r\n\r\n"),
         {PEER_SEND,
          "*4\r\n$8\r\npmessage\r\n$1\r\n*\r\n$5\r\n-tilt\r\n$17\r\n#tilt mode exited\r\n"},
-        {PEER_WAIT, NULL},
-        {PEER_END, NULL}};
+        END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {.subscribe = true, .stop_after_pushes = 1};
 
@@ -386,8 +356,7 @@ Test(redis_conn, reader_gives_long_buffers_back)
 {
     enum { LENGTH = 300000 };
     static char reply[LENGTH + 64];
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, PING}, {PEER_SEND, reply}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {GREET, ANSWER(PING, reply), END};
     struct probe probe = {.commands = 1, .stop_in = IN_DONE};
     struct fake_peer *peer;
 

@@ -13,8 +13,7 @@
 
 Test(redis_conn, hello_unanswered_times_out)
 {
-    static const struct peer_step steps[] = {
-        {PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {{PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO}, END};
     struct probe probe = {0};
 
     probe_play(&probe, steps, 150, NULL, 0);
@@ -26,8 +25,7 @@ Test(redis_conn, hello_unanswered_times_out)
 
 Test(redis_conn, command_unanswered_times_out)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, PING}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, PING}, END};
     struct probe probe = {.commands = 2, .command_timeout_ms = 100};
 
     probe_play(&probe, steps, 2000, NULL, 0);
@@ -48,8 +46,7 @@ static void on_guard_short(void *data)
 
 Test(redis_conn, without_deadline_waits)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, PING}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {GREET, {PEER_EXPECT, PING}, END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {.commands = 1};
     struct loop_timer *timer;
@@ -70,11 +67,7 @@ Test(redis_conn, without_deadline_waits)
 /* The earliest deadline counts, not the first command's; answers move it on. */
 Test(redis_conn, deadline_of_a_later_command)
 {
-    static const struct peer_step steps[] = {GREET,
-                                             {PEER_EXPECT, PING PING},
-                                             {PEER_SEND, "+PONG\r\n"},
-                                             {PEER_WAIT, NULL},
-                                             {PEER_END, NULL}};
+    static const struct peer_step steps[] = {GREET, ANSWER(PING PING, "+PONG\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {.commands = 1, .command_timeout_ms = 5000};
 
@@ -99,8 +92,7 @@ Test(redis_conn, deadline_of_a_later_command)
 /* A stopped process finds its timers due and the answers waiting: those count. */
 Test(redis_conn, answer_that_waited_while_we_slept_counts)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, PING}, {PEER_SEND, "+PONG\r\n"}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {GREET, ANSWER(PING, "+PONG\r\n"), END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {.command_timeout_ms = 50};
     const struct timespec nap = {.tv_nsec = 200 * 1000 * 1000};
@@ -136,11 +128,8 @@ Test(redis_conn, closed_before_hello)
 
 Test(redis_conn, closed_in_the_middle_of_a_reply)
 {
-    static const struct peer_step steps[] = {GREET,
-                                             {PEER_EXPECT, PING PING},
-                                             {PEER_SEND, "$100\r\nabc"},
-                                             {PEER_CLOSE, NULL},
-                                             {PEER_END, NULL}};
+    static const struct peer_step steps[] = {
+        GREET, ANSWER(PING PING, "$100\r\nabc"), {PEER_CLOSE, NULL}, {PEER_END, NULL}};
     struct probe probe = {.commands = 2};
 
     probe_play(&probe, steps, 2000, NULL, 0);
@@ -174,11 +163,8 @@ Test(redis_conn, end_of_file_while_idle_is_seen_at_once)
 
 Test(redis_conn, answers_in_tls)
 {
-    static const struct peer_step alert[] = {{PEER_ACCEPT, NULL},
-                                             {PEER_EXPECT, HELLO},
-                                             {PEER_SEND, "\x15\x03\x01"},
-                                             {PEER_WAIT, NULL},
-                                             {PEER_END, NULL}};
+    static const struct peer_step alert[] = {
+        {PEER_ACCEPT, NULL}, ANSWER(HELLO, "\x15\x03\x01"), END};
     struct probe probe = {0};
 
     probe_play(&probe, alert, 2000, NULL, 0);
@@ -192,10 +178,8 @@ Test(redis_conn, closes_on_hello_and_speaks_tls)
                                            {PEER_EXPECT, HELLO},
                                            {PEER_CLOSE, NULL},
                                            {PEER_ACCEPT, NULL},
-                                           {PEER_EXPECT, "\x16\x03\x01"},
-                                           {PEER_SEND, "\x16\x03\x03"},
-                                           {PEER_WAIT, NULL},
-                                           {PEER_END, NULL}};
+                                           ANSWER("\x16\x03\x01", "\x16\x03\x03"),
+                                           END};
     struct probe probe = {.look_for_tls = true};
 
     probe_play(&probe, tls, 2000, NULL, 0);
@@ -211,10 +195,8 @@ Test(redis_conn, closes_on_hello_and_speaks_no_tls)
                                                {PEER_EXPECT, HELLO},
                                                {PEER_CLOSE, NULL},
                                                {PEER_ACCEPT, NULL},
-                                               {PEER_EXPECT, "\x16\x03\x01"},
-                                               {PEER_SEND, "-ERR Protocol error\r\n"},
-                                               {PEER_WAIT, NULL},
-                                               {PEER_END, NULL}};
+                                               ANSWER("\x16\x03\x01", "-ERR Protocol error\r\n"),
+                                               END};
     struct probe probe = {.look_for_tls = true}, other = {.look_for_tls = true};
 
     probe_play(&probe, closes, 2000, NULL, 0);
@@ -240,9 +222,8 @@ Test(redis_conn, error_said_right_before_the_end)
 
 static void check_protocol(const char *greeting, const char *bytes)
 {
-    const struct peer_step steps[] = {{PEER_ACCEPT, NULL},   {PEER_EXPECT, HELLO},
-                                      {PEER_SEND, greeting}, {PEER_SEND, bytes},
-                                      {PEER_WAIT, NULL},     {PEER_END, NULL}};
+    const struct peer_step steps[] = {
+        {PEER_ACCEPT, NULL}, ANSWER(HELLO, greeting), {PEER_SEND, bytes}, END};
     struct probe probe = {.subscribe = true};
 
     probe_play(&probe, steps, 2000, NULL, 0);
@@ -276,8 +257,7 @@ Test(redis_conn, what_a_subscriber_may_not_be_told)
 
 Test(redis_conn, a_nil_push_is_no_answer)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, PING}, {PEER_SEND, ">-1\r\n"}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {GREET, ANSWER(PING, ">-1\r\n"), END};
     struct probe probe = {.commands = 1};
 
     probe_play(&probe, steps, 2000, NULL, 0);

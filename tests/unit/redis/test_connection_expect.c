@@ -17,8 +17,7 @@
 
 Test(redis_conn_expect, speaks_resp2)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, PING}, {PEER_SEND, "+PONG\r\n"}, DONE};
+    static const struct peer_step steps[] = {GREET, ANSWER(PING, "+PONG\r\n"), END};
     struct story story = {0};
 
     story_tell(&story, steps);
@@ -33,9 +32,9 @@ Test(redis_conn_expect, answered_in_order_with_commands)
 {
     static const struct peer_step steps[] = {
         GREET,
-        {PEER_EXPECT, PING PING PING PING PING PING},
-        {PEER_SEND, "+one\r\n:2\r\n*2\r\n:3\r\n$1\r\nx\r\n-ERR four\r\n-ERR five\r\n$-1\r\n"},
-        DONE};
+        ANSWER(PING PING PING PING PING PING,
+               "+one\r\n:2\r\n*2\r\n:3\r\n$1\r\nx\r\n-ERR four\r\n-ERR five\r\n$-1\r\n"),
+        END};
     struct story story = {0};
 
     story_tell(&story, steps);
@@ -60,9 +59,8 @@ Test(redis_conn_expect, transaction_has_many_replies)
         GREET,
         {PEER_EXPECT, PING PING},
         {PEER_TRICKLE, "+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n+OK\r\n-WRONGTYPE of x\r\n:7\r\n"},
-        {PEER_EXPECT, PING},
-        {PEER_SEND, "+OK\r\n-READONLY you can't\r\n-EXECABORT so\r\n"},
-        DONE};
+        ANSWER(PING, "+OK\r\n-READONLY you can't\r\n-EXECABORT so\r\n"),
+        END};
     struct story story = {0};
 
     story_tell(&story, steps);
@@ -144,7 +142,7 @@ Test(redis_conn_expect, in_pieces_cut_anywhere)
 
 Test(redis_conn_expect, not_ready)
 {
-    static const struct peer_step steps[] = {GREET, DONE};
+    static const struct peer_step steps[] = {GREET, END};
     struct story story = {0};
 
     story_tell_to(&story, steps, 2);
@@ -157,12 +155,8 @@ Test(redis_conn_expect, not_ready)
 
 Test(redis_conn_expect, counts_what_it_received)
 {
-    static const struct peer_step steps[] = {GREET,
-                                             {PEER_EXPECT, PING},
-                                             {PEER_SEND, "+PONG\r\n"},
-                                             {PEER_EXPECT, PING},
-                                             {PEER_SEND, ":1\r\n"},
-                                             DONE};
+    static const struct peer_step steps[] = {GREET, ANSWER(PING, "+PONG\r\n"),
+                                             ANSWER(PING, ":1\r\n"), END};
     struct story story = {0};
 
     story_tell(&story, steps);
@@ -180,12 +174,10 @@ Test(redis_conn_expect, counts_what_it_received)
 static void check_unasked(int protocol, const char *early, const char *late, const char *word)
 {
     const struct peer_step steps[] = {{PEER_ACCEPT, NULL},
-                                      {PEER_EXPECT, protocol == 2 ? HELLO_2 : HELLO_3},
-                                      {PEER_SEND, HELLO_REPLY},
+                                      ANSWER(protocol == 2 ? HELLO_2 : HELLO_3, HELLO_REPLY),
                                       {PEER_SEND, early},
-                                      {PEER_EXPECT, PING},
-                                      {PEER_SEND, late},
-                                      DONE};
+                                      ANSWER(PING, late),
+                                      END};
     struct story story = {0};
 
     story_tell_to(&story, steps, protocol);
@@ -213,8 +205,7 @@ Test(redis_conn_expect, unasked)
 
 Test(redis_conn_expect, answered_twice)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, PING}, {PEER_SEND, "+OK\r\n+once more\r\n"}, DONE};
+    static const struct peer_step steps[] = {GREET, ANSWER(PING, "+OK\r\n+once more\r\n"), END};
     struct story story = {0};
 
     story_tell(&story, steps);
@@ -232,7 +223,7 @@ Test(redis_conn_expect, answered_twice)
 Test(redis_conn_expect, answered_before_it_was_sent)
 {
     static const struct peer_step steps[] = {
-        GREET, {PEER_HOLD, NULL}, {PEER_SEND, "-ERR idle\r\n"}, DONE};
+        GREET, {PEER_HOLD, NULL}, {PEER_SEND, "-ERR idle\r\n"}, END};
     struct story story = {0};
     const struct timespec nap = {.tv_nsec = 1000 * 1000};
 
@@ -304,11 +295,8 @@ Test(redis_conn_expect, says_what_was_written)
 /* Written to the last byte, then lost: it may have run. */
 Test(redis_conn_expect, lost_after_it_was_written)
 {
-    static const struct peer_step steps[] = {GREET,
-                                             {PEER_EXPECT, PING},
-                                             {PEER_SEND, "*2\r\n:1\r\n$100\r\nabc"},
-                                             {PEER_CLOSE, NULL},
-                                             {PEER_END, NULL}};
+    static const struct peer_step steps[] = {
+        GREET, ANSWER(PING, "*2\r\n:1\r\n$100\r\nabc"), {PEER_CLOSE, NULL}, {PEER_END, NULL}};
     struct story story = {0};
 
     story_tell(&story, steps);
@@ -323,11 +311,8 @@ Test(redis_conn_expect, lost_after_it_was_written)
 
 static void check_deed(enum deed deed, bool free_twice)
 {
-    static const struct peer_step steps[] = {GREET,
-                                             {PEER_EXPECT, PING PING PING},
-                                             {PEER_SEND, ":1\r\n:2\r\n:3\r\n"},
-                                             {PEER_WAIT, NULL},
-                                             {PEER_END, NULL}};
+    static const struct peer_step steps[] = {GREET, ANSWER(PING PING PING, ":1\r\n:2\r\n:3\r\n"),
+                                             END};
     struct story story = {0};
 
     story_tell(&story, steps);
@@ -373,7 +358,7 @@ Test(redis_conn_expect, freed_while_being_lost)
 Test(redis_conn_expect, opened_again_while_being_lost)
 {
     static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, PING PING}, {PEER_RESET, NULL}, GREET, DONE};
+        GREET, {PEER_EXPECT, PING PING}, {PEER_RESET, NULL}, GREET, END};
     struct story story = {0};
 
     story_tell(&story, steps);
@@ -389,12 +374,8 @@ Test(redis_conn_expect, opened_again_while_being_lost)
 
 Test(redis_conn_expect, sends_from_inside_done)
 {
-    static const struct peer_step steps[] = {GREET,
-                                             {PEER_EXPECT, PING PING},
-                                             {PEER_SEND, ":1\r\n:2\r\n"},
-                                             {PEER_EXPECT, PING PING},
-                                             {PEER_SEND, ":3\r\n:4\r\n"},
-                                             DONE};
+    static const struct peer_step steps[] = {GREET, ANSWER(PING PING, ":1\r\n:2\r\n"),
+                                             ANSWER(PING PING, ":3\r\n:4\r\n"), END};
     struct story story = {0};
 
     story_tell(&story, steps);
@@ -411,8 +392,7 @@ Test(redis_conn_expect, sends_from_inside_done)
 
 Test(redis_conn_expect, withdrawn_before_the_turn_ends)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, PING PING}, {PEER_SEND, "+A\r\n+B\r\n"}, DONE};
+    static const struct peer_step steps[] = {GREET, ANSWER(PING PING, "+A\r\n+B\r\n"), END};
     struct story story = {0};
 
     story_tell(&story, steps);
@@ -433,8 +413,7 @@ Test(redis_conn_expect, withdrawn_before_the_turn_ends)
 
 Test(redis_conn_expect, withdrawn_with_nothing_before_it)
 {
-    static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, PING}, {PEER_SEND, "+A\r\n"}, DONE};
+    static const struct peer_step steps[] = {GREET, ANSWER(PING, "+A\r\n"), END};
     struct story story = {0};
 
     story_tell(&story, steps);
@@ -451,7 +430,7 @@ Test(redis_conn_expect, withdrawn_with_nothing_before_it)
 Test(redis_conn_expect, withdrawn_from_a_backlog)
 {
     static const struct peer_step steps[] = {
-        GREET, {PEER_HOLD, NULL}, {PEER_SWALLOW, "20971520"}, {PEER_SEND, ":1\r\n:2\r\n"}, DONE};
+        GREET, {PEER_HOLD, NULL}, {PEER_SWALLOW, "20971520"}, {PEER_SEND, ":1\r\n:2\r\n"}, END};
     const size_t large = (size_t)16 * 1024 * 1024, small = large / 4;
     struct story story = {0};
 
@@ -477,12 +456,8 @@ Test(redis_conn_expect, withdrawn_from_a_backlog)
 /* Its answer has begun though it was not sent: it stays where the reader writes to. */
 Test(redis_conn_expect, not_withdrawn_while_it_is_answered)
 {
-    static const struct peer_step steps[] = {GREET,
-                                             {PEER_EXPECT, PING},
-                                             {PEER_SEND, "+A\r\n*2\r\n:1\r\n"},
-                                             {PEER_HOLD, NULL},
-                                             {PEER_SEND, ":2\r\n"},
-                                             DONE};
+    static const struct peer_step steps[] = {
+        GREET, ANSWER(PING, "+A\r\n*2\r\n:1\r\n"), {PEER_HOLD, NULL}, {PEER_SEND, ":2\r\n"}, END};
     struct story story = {0};
     struct call *late;
 

@@ -27,7 +27,7 @@ static double cpu_seconds(void)
 /* @return this thread's seconds for one reply of those bytes. */
 static double time_reply(const char *reply, size_t json_size)
 {
-    const struct peer_step steps[] = {GREET, {PEER_EXPECT, PING}, {PEER_SEND, reply}, DONE};
+    const struct peer_step steps[] = {GREET, ANSWER(PING, reply), END};
     struct story story = {0};
     double began;
 
@@ -128,12 +128,8 @@ Test(redis_conn_expect, list_of_millions)
 static double time_body(size_t size)
 {
     char total[32];
-    const struct peer_step steps[] = {GREET,
-                                      {PEER_SWALLOW, total},
-                                      {PEER_SEND, ":1\r\n:2\r\n"},
-                                      {PEER_EXPECT, PING},
-                                      {PEER_SEND, ":3\r\n"},
-                                      DONE};
+    const struct peer_step steps[] = {
+        GREET, {PEER_SWALLOW, total}, {PEER_SEND, ":1\r\n:2\r\n"}, ANSWER(PING, ":3\r\n"), END};
     struct story story = {0};
     const int room = 256 * 1024; /* many small writes, as over a network */
     double began;
@@ -165,7 +161,7 @@ Test(redis_conn_expect, more_behind_a_backlog)
                                              {PEER_HOLD, NULL},
                                              {PEER_SWALLOW, "67108864"},
                                              {PEER_SEND, ":1\r\n:2\r\n:3\r\n:4\r\n"},
-                                             DONE};
+                                             END};
     const size_t quarter = (size_t)16 * 1024 * 1024;
     struct story story = {0};
 
@@ -204,7 +200,7 @@ Test(redis_conn_expect, thousands_in_flight)
     } many[MANY];
     static char pongs[MANY * 8];
     static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, PING PING}, {PEER_HOLD, NULL}, {PEER_SEND, pongs}, DONE};
+        GREET, {PEER_EXPECT, PING PING}, {PEER_HOLD, NULL}, {PEER_SEND, pongs}, END};
     struct story story = {0};
     size_t done = 0;
 

@@ -17,7 +17,7 @@
 
 Test(redis_conn, connects_to_ipv6)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {GREET, END};
     struct fake_peer *peer = fake_peer_start("::1", steps);
     struct probe probe = {.close_in = IN_READY};
 
@@ -36,7 +36,7 @@ Test(redis_conn, connects_to_ipv6)
 
 Test(redis_conn, looks_names_up)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {GREET, END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {.close_in = IN_READY};
     struct address name = {.host = "localhost"};
@@ -68,7 +68,7 @@ Test(redis_conn, name_that_does_not_resolve)
 /* The last good look-up serves while the resolver fails, and each of its addresses is tried. */
 Test(redis_conn, last_good_lookup_is_used)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {GREET, END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct probe probe = {.close_in = IN_READY};
     struct address name = {.host = UNRESOLVABLE, .port = 6379};
@@ -92,9 +92,8 @@ Test(redis_conn, last_good_lookup_is_used)
  * hide that another one merely took too long. */
 Test(redis_conn, silent_address_costs_its_share)
 {
-    static const struct peer_step silent[] = {
-        {PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
-    static const struct peer_step good[] = {GREET, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step silent[] = {{PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO}, END};
+    static const struct peer_step good[] = {GREET, END};
     struct fake_peer *first = fake_peer_start("127.0.0.1", silent),
                      *second = fake_peer_start("127.0.0.1", good);
     struct address name = {.host = UNRESOLVABLE, .port = 6379};
@@ -118,8 +117,7 @@ Test(redis_conn, silent_address_costs_its_share)
 
 Test(redis_conn, timeout_outweighs_refusal)
 {
-    static const struct peer_step silent[] = {
-        {PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO}, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step silent[] = {{PEER_ACCEPT, NULL}, {PEER_EXPECT, HELLO}, END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", silent);
     struct address name = {.host = UNRESOLVABLE, .port = 6379};
     struct probe probe = {0};
@@ -176,7 +174,7 @@ static void resolver_settle(void)
 /* What comes after the attempt has ended serves the next one, which would else never succeed. */
 Test(redis_conn, a_look_up_that_comes_too_late_serves_the_next_attempt)
 {
-    static const struct peer_step steps[] = {GREET, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {GREET, END};
     struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
     struct address name = {.host = "late.test", .port = fake_peer_address(peer)->port};
     struct probe first = {0}, second = {.close_in = IN_READY};

@@ -27,11 +27,8 @@ static bool second_done(struct story *story)
 static void check_too_big_by(enum peer_action send, const char *reply, unsigned members,
                              bool too_big)
 {
-    const struct peer_step steps[] = {GREET,
-                                      {PEER_EXPECT, PING PING PING PING},
-                                      {send, reply},
-                                      {PEER_SEND, ":3\r\n:4\r\n"},
-                                      DONE};
+    const struct peer_step steps[] = {
+        GREET, {PEER_EXPECT, PING PING PING PING}, {send, reply}, {PEER_SEND, ":3\r\n:4\r\n"}, END};
     struct story story = {0};
 
     story_tell(&story, steps);
@@ -64,8 +61,7 @@ static void check_too_big(const char *reply, unsigned members, bool too_big)
 static void check_known_at_once(const char *reply, unsigned members)
 {
     const struct peer_step steps[] = {GREET,
-                                      {PEER_EXPECT, PING PING PING PING},
-                                      {PEER_SEND, reply},
+                                      ANSWER(PING PING PING PING, reply),
                                       {PEER_HOLD, NULL},
                                       {PEER_CLOSE, NULL},
                                       {PEER_END, NULL}};
@@ -133,11 +129,10 @@ static bool first_done(struct story *story)
 static void check_no_resp(const char *reply, const char *behind)
 {
     const struct peer_step steps[] = {GREET,
-                                      {PEER_EXPECT, PING PING},
-                                      {PEER_SEND, reply},
+                                      ANSWER(PING PING, reply),
                                       {PEER_HOLD, NULL},
                                       {PEER_SEND, filled("", 2000, behind)},
-                                      DONE};
+                                      END};
     struct story story = {0};
 
     story_tell(&story, steps);
@@ -170,8 +165,7 @@ Test(redis_conn_expect, a_command_that_the_server_cannot_read)
     enum { SIZE = 32 * 1024 * 1024 };
     static const struct peer_step steps[] = {
         GREET,
-        {PEER_EXPECT, PING},
-        {PEER_SEND, ":1\r\n-ERR Protocol error: invalid bulk length\r\n"},
+        ANSWER(PING, ":1\r\n-ERR Protocol error: invalid bulk length\r\n"),
         {PEER_HOLD, NULL},
         {PEER_RESET, NULL},
         {PEER_END, NULL}};
@@ -192,10 +186,8 @@ Test(redis_conn_expect, a_command_that_the_server_cannot_read)
 Test(redis_conn_expect, a_member_that_the_server_cannot_read)
 {
     static const struct peer_step steps[] = {
-        GREET,
-        {PEER_EXPECT, PING PING},
-        {PEER_SEND, "+OK\r\n+QUEUED\r\n-ERR Protocol error: invalid bulk length\r\n"},
-        DONE};
+        GREET, ANSWER(PING PING, "+OK\r\n+QUEUED\r\n-ERR Protocol error: invalid bulk length\r\n"),
+        END};
     struct story story = {0};
 
     story_tell(&story, steps);
@@ -213,7 +205,7 @@ Test(redis_conn_expect, a_member_that_the_server_cannot_read)
 Test(redis_conn_expect, words_that_a_script_may_say)
 {
     static const struct peer_step steps[] = {
-        GREET, {PEER_EXPECT, PING PING}, {PEER_SEND, "-ERR Protocol error: x\r\n:2\r\n"}, DONE};
+        GREET, ANSWER(PING PING, "-ERR Protocol error: x\r\n:2\r\n"), END};
     struct story story = {0};
 
     story_tell(&story, steps);
@@ -242,10 +234,8 @@ Test(redis_conn_expect, transaction_counts_together)
 /* Where a tree was asked for it is a fault of the peer, and a limit of its own. */
 Test(redis_conn_expect, command_with_a_reply_too_long)
 {
-    const struct peer_step steps[] = {GREET,
-                                      {PEER_EXPECT, PING PING PING},
-                                      {PEER_SEND, filled("$1001\r\n", 1001, "\r\n$16777206\r\n")},
-                                      DONE};
+    const struct peer_step steps[] = {
+        GREET, ANSWER(PING PING PING, filled("$1001\r\n", 1001, "\r\n$16777206\r\n")), END};
     struct story story = {0};
 
     story_tell(&story, steps);

@@ -13,15 +13,15 @@ static struct failover_log_time at(int64_t ms)
 static const struct address node = {.host = "10.0.0.1", .port = 6379};
 
 /* A master that goes and comes back: one entry. */
-static void blip(struct failover_log *failover_log, struct failover_record *master, int64_t ms)
+static void blip(struct failover_record *master, int64_t ms)
 {
-    failover_log_state(failover_log, master, &node, MASTER_OK, at(ms));
-    failover_log_checked(failover_log, master, TIMELINE_BAD, at(ms + 10));
-    failover_log_state(failover_log, master, &node, MASTER_DOWN, at(ms + 11));
-    failover_log_state(failover_log, master, &node, MASTER_OK, at(ms + 20));
+    failover_log_state(master, &node, MASTER_OK, at(ms));
+    failover_log_checked(master, FAILOVER_CHECK_BAD, at(ms + 10));
+    failover_log_state(master, &node, MASTER_DOWN, at(ms + 11));
+    failover_log_state(master, &node, MASTER_OK, at(ms + 20));
 }
 
-Test(topology_timeline, words)
+Test(topology_failover_log, words)
 {
     cr_expect_str_eq(failover_phase_text(PHASE_SUSPECTED), "suspected");
     cr_expect_str_eq(failover_phase_text(PHASE_FINISHED), "finished");
@@ -36,7 +36,7 @@ Test(topology_timeline, words)
     cr_expect_str_eq(failover_outcome_text(FAILOVER_RECOVERED), "recovered");
 }
 
-Test(topology_timeline, empty)
+Test(topology_failover_log, empty)
 {
     struct failover_log *failover_log = failover_log_new(0);
     struct failovers *list = failover_log_list(failover_log);
@@ -52,7 +52,7 @@ Test(topology_timeline, empty)
     failover_log_free(NULL);
 }
 
-Test(topology_timeline, ring_and_what_ended)
+Test(topology_failover_log, ring_and_what_ended)
 {
     struct failover_log *failover_log = failover_log_new(4);
     struct failover_record *master = failover_log_watch(failover_log, "mymaster", 0);
@@ -61,7 +61,7 @@ Test(topology_timeline, ring_and_what_ended)
     struct failover *ended;
 
     for (int i = 0; i < 10; i++) {
-        blip(failover_log, master, i * 100);
+        blip(master, i * 100);
         cr_expect_gt(failover_log_revision(failover_log), revision);
         revision = failover_log_revision(failover_log);
     }
@@ -77,20 +77,20 @@ Test(topology_timeline, ring_and_what_ended)
     }
     cr_expect_eq(id, 11);
     failover_log_free(failover_log);
-    cr_expect_eq(list->entries[0]->id, 10, "a list outlives its timeline");
+    cr_expect_eq(list->entries[0]->id, 10, "a list outlives its log");
     failovers_unref(list);
 }
 
-Test(topology_timeline, shared_lists_stay_as_they_were)
+Test(topology_failover_log, shared_lists_stay_as_they_were)
 {
     struct failover_log *failover_log = failover_log_new(4);
     struct failover_record *master = failover_log_watch(failover_log, "mymaster", 0);
     struct failovers *before, *after;
 
-    failover_log_state(failover_log, master, &node, MASTER_OK, at(0));
-    failover_log_state(failover_log, master, &node, MASTER_DOWN, at(100));
+    failover_log_state(master, &node, MASTER_OK, at(0));
+    failover_log_state(master, &node, MASTER_DOWN, at(100));
     before = failover_log_list(failover_log);
-    failover_log_state(failover_log, master, &node, MASTER_OK, at(300));
+    failover_log_state(master, &node, MASTER_OK, at(300));
     after = failover_log_list(failover_log);
     cr_expect_eq(before->entries[0]->outcome, FAILOVER_RUNNING);
     cr_expect_eq(before->entries[0]->ended_wall_ms, 0);
@@ -106,7 +106,7 @@ Test(topology_timeline, shared_lists_stay_as_they_were)
  * More Sentinels than a master's record holds (their addresses change for ever): those with nothing
  * to say make room.
  */
-Test(topology_timeline, many_sentinels)
+Test(topology_failover_log, many_sentinels)
 {
     struct failover_log *failover_log = failover_log_new(4);
     struct failover_record *master = failover_log_watch(failover_log, "mymaster", 0);
@@ -114,15 +114,15 @@ Test(topology_timeline, many_sentinels)
     struct failovers *list;
     char name[32];
 
-    failover_log_state(failover_log, master, &node, MASTER_OK, at(0));
+    failover_log_state(master, &node, MASTER_OK, at(0));
     event.sentinel = name;
     for (int i = 0; i < 3000; i++) {
         snprintf(name, sizeof(name), "10.1.%d.%d:26379", i / 250, i % 250);
-        event.signal = TIMELINE_NEW_EPOCH;
+        event.signal = FAILOVER_SIGNAL_NEW_EPOCH;
         failover_log_hear(failover_log, &event, at(i));
-        event.signal = TIMELINE_SDOWN;
+        event.signal = FAILOVER_SIGNAL_SDOWN;
         failover_log_hear(failover_log, &event, at(i));
-        event.signal = TIMELINE_SDOWN_END;
+        event.signal = FAILOVER_SIGNAL_SDOWN_END;
         failover_log_hear(failover_log, &event, at(i));
     }
     list = failover_log_list(failover_log);

@@ -430,3 +430,27 @@ Test(topology_recount, one_that_names_a_node_of_ours_stays_counted_however_often
         judge_free(judge);
     }
 }
+
+Test(topology_recount, a_count_is_due_again_once_what_is_vouched_for_has_changed)
+{
+    struct judge *judge = judge_of();
+
+    know(judge, "abc");
+    for (const char *letter = "abc"; *letter != '\0'; letter++) {
+        observe(judge, *letter, 1000);
+    }
+    recount(judge, "A>bc B>ac C>ab X>@r", 1000, NULL);
+    cr_expect_not(knows(judge, 'x'), "nobody vouches for the node that it names");
+    cr_expect_not(judge_wants_recount(judge));
+    list_nodes(judge, 'a', "r");
+    list_nodes(judge, 'b', "r");
+    cr_expect(judge_wants_recount(judge));
+    recount(judge, "A>bc B>ac C>ab X>@r", 1001, NULL);
+    cr_expect(knows(judge, 'x'));
+    recount(judge, "A>bc B>ac C>ab X>@r", 1002, NULL);
+    list_nodes(judge, 'a', "r");
+    cr_expect_not(judge_wants_recount(judge), "the same nodes again are no news");
+    judge_forget(judge, "nobody");
+    cr_expect_not(judge_wants_recount(judge));
+    judge_free(judge);
+}

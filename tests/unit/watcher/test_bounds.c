@@ -59,11 +59,26 @@ static void start(void)
     cr_assert(log_file >= 0 && unlink(path) == 0 && dup2(log_file, STDERR_FILENO) >= 0);
 }
 
+static struct sentinel_node *sentinel_at(size_t deployment, size_t at)
+{
+    struct list_link *link = watcher->deployments[deployment].sentinels.first;
+
+    while (at-- > 0) {
+        link = link->next;
+    }
+    return LIST_OWNER(link, struct sentinel_node, in_deployment);
+}
+
+static struct sentinel_view *first_view(const struct master *master)
+{
+    return LIST_OWNER(master->views.first, struct sentinel_view, in_master);
+}
+
 static void set_up(bool on)
 {
     for (size_t i = 0; i < watcher->n_deployments; i++) {
-        for (size_t j = 0; j < watcher->deployments[i].n_sentinels; j++) {
-            watcher->deployments[i].sentinels[j]->link->state = on ? CLIENT_UP : CLIENT_PAUSED;
+        LIST_EACH(struct sentinel_node, node, &watcher->deployments[i].sentinels, in_deployment) {
+            node->link->state = on ? CLIENT_UP : CLIENT_PAUSED;
         }
     }
 }
@@ -132,7 +147,7 @@ Test(watch_bounds, so_many_masters_of_one_deployment)
     struct sentinel_node *sentinel;
 
     watch(1);
-    sentinel = watcher->deployments[0].sentinels[0];
+    sentinel = sentinel_at(0, 0);
     hear_masters(sentinel, "m", MASTERS_MAX - 1);
     cr_expect_eq(watched(0), MASTERS_MAX);
     cr_expect_eq(logged(WARNING, "what=masters"), 0, "as many as may");
@@ -145,7 +160,7 @@ Test(watch_bounds, so_many_masters_of_one_deployment)
     cr_expect_eq(watched(0), MASTERS_MAX);
     cr_expect_eq(logged(WARNING, "what=masters"), 1, "once");
     /* the bound is each deployment's own */
-    hear_masters(watcher->deployments[1].sentinels[0], "z", 5);
+    hear_masters(sentinel_at(1, 0), "z", 5);
     cr_expect_eq(watched(1), 5);
 }
 
@@ -154,12 +169,12 @@ Test(watch_bounds, masters_that_are_watched_stay_when_too_many_others_come)
     struct sentinel_master_row *rows = mem_new(LISTED, sizeof(*rows));
 
     watch(1);
-    hear_masters(watcher->deployments[0].sentinels[0], "m", 1000);
+    hear_masters(sentinel_at(0, 0), "m", 1000);
     for (size_t i = 0; i < LISTED; i++) {
         snprintf(rows[i].name, sizeof(rows[i].name), "%s-%05zu", i < LISTED - 1000 ? "a" : "m",
                  i < LISTED - 1000 ? i : LISTED - 1 - i);
     }
-    deployment_hear_names(watcher->deployments[0].sentinels[0], rows, LISTED);
+    deployment_hear_names(sentinel_at(0, 0), rows, LISTED);
     cr_expect_eq(watched(0), MASTERS_MAX);
     for (size_t i = LISTED - 1000; i < LISTED; i++) {
         cr_expect_not_null(watcher_find_master(watcher, rows[i].name), "%s", rows[i].name);
@@ -170,12 +185,12 @@ Test(watch_bounds, masters_that_are_watched_stay_when_too_many_others_come)
 Test(watch_bounds, so_many_masters_of_sentinels_that_each_list_fewer)
 {
     watch(2);
-    hear_masters(watcher->deployments[0].sentinels[0], "a", LISTED / 2);
+    hear_masters(sentinel_at(0, 0), "a", LISTED / 2);
     cr_expect_eq(watched(0), LISTED / 2 + 1);
-    hear_masters(watcher->deployments[0].sentinels[1], "b", LISTED / 2);
+    hear_masters(sentinel_at(0, 1), "b", LISTED / 2);
     cr_expect_eq(watched(0), MASTERS_MAX);
     cr_expect_eq(logged(WARNING, "what=masters"), 1);
-    hear_masters(watcher->deployments[0].sentinels[1], "b", LISTED / 2 + 1);
+    hear_masters(sentinel_at(0, 1), "b", LISTED / 2 + 1);
     cr_expect_eq(watched(0), MASTERS_MAX);
     cr_expect_eq(logged(WARNING, "what=masters"), 1, "once");
 }
@@ -198,7 +213,7 @@ Test(watch_bounds, so_many_replicas_of_one_master)
     struct sentinel_view *view;
 
     watch(1);
-    view = watcher->masters[0]->views[0];
+    view = first_view(watcher->masters[0]);
     hear_replicas(view, REPLICAS_MAX, 0);
     cr_expect_eq(view->n_replicas, REPLICAS_MAX);
     cr_expect_eq(logged(WARNING, "what=replicas"), 0, "as many as may");
@@ -218,7 +233,7 @@ Test(watch_bounds, so_many_sentinels_of_one_master)
     struct sentinel_view *view;
 
     watch(1);
-    view = watcher->masters[0]->views[0];
+    view = first_view(watcher->masters[0]);
     for (size_t i = 0; i < KNOWN_MAX + 100; i++) {
         snprintf(rows[i].run_id, sizeof(rows[i].run_id), "%040zu", i);
     }
@@ -240,20 +255,20 @@ Test(watch_bounds, so_many_sentinels_with_the_one_that_lists_them)
 
     deployments[0].n_masters = 2;
     watch(1);
-    link = watcher->deployments[0].sentinels[0]->link;
+    link = sentinel_at(0, 0)->link;
     snprintf(link->run_id, sizeof(link->run_id), "%040d", 1);
     for (size_t i = 0; i < KNOWN_MAX; i++) {
         snprintf(rows[i].run_id, sizeof(rows[i].run_id), "%040zu", i + 1000);
         rows[i].address = (struct address){.host = "192.0.2.9", .port = (uint16_t)(i + 1)};
     }
     for (size_t i = 0; i < 2; i++) {
-        struct sentinel_view *view = watcher->masters[i]->views[0];
+        struct sentinel_view *view = first_view(watcher->masters[i]);
 
         view->settled = view->has_named = true;
         view->named = endpoint_from_address(&seeds[2]);
     }
     for (size_t i = 0; i < 4; i++) { /* the other master has only the one */
-        sentinel_view_hear_sentinels(watcher->masters[0]->views[0], rows, KNOWN_MAX - i % 2);
+        sentinel_view_hear_sentinels(first_view(watcher->masters[0]), rows, KNOWN_MAX - i % 2);
         master_recount(watcher->masters[1]);
     }
     cr_expect_eq(judge_known(watcher->masters[0]->judge), KNOWN_MAX);

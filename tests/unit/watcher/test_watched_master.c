@@ -21,20 +21,12 @@
 #define ROLE_REPLY "%2\r\n$6\r\nserver\r\n$5\r\nredis\r\n$4\r\nrole\r\n$6\r\nmaster\r\n"
 #define HELLO_REPLY ROLE_REPLY "+PONG\r\n"
 #define HELLO "HELLO\r\n"
-#define ANSWER \
-    {PEER_EXPECT, "HELLO"}, \
-    { \
-        PEER_SEND, HELLO_REPLY \
-    }
-/* On the same connection, a moment later: without PING. */
-#define AGAIN \
-    {PEER_EXPECT, "HELLO"}, \
-    { \
-        PEER_SEND, ROLE_REPLY \
-    }
-/* Asked as the candidate, published, asked for its run id and its offsets. */
 /* clang-format off */
-#define FOUND {PEER_ACCEPT, NULL}, ANSWER, {PEER_EXPECT, "replication"}, {PEER_SEND, "$0\r\n\r\n$0\r\n\r\n"}
+#define ROLE ANSWER("HELLO", HELLO_REPLY)
+/* On the same connection, a moment later: without PING. */
+#define AGAIN ANSWER("HELLO", ROLE_REPLY)
+/* Asked as the candidate, published, asked for its run id and its offsets. */
+#define FOUND {PEER_ACCEPT, NULL}, ROLE, ANSWER("replication", "$0\r\n\r\n$0\r\n\r\n")
 /* clang-format on */
 
 struct bench {
@@ -156,8 +148,7 @@ TestSuite(watch_master, .timeout = 20);
 
 Test(watch_master, a_suspicion_is_asked_about_at_once_and_once_more)
 {
-    static const struct peer_step steps[] = {
-        FOUND, ANSWER, ANSWER, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {FOUND, ROLE, ROLE, END};
     struct bench bench;
     int64_t first_us;
 
@@ -175,7 +166,7 @@ Test(watch_master, a_suspicion_is_asked_about_at_once_and_once_more)
 
 Test(watch_master, a_suspicion_of_a_node_that_is_not_the_answer)
 {
-    static const struct peer_step steps[] = {FOUND, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {FOUND, END};
     struct bench bench;
 
     bench_start(&bench, steps);
@@ -191,8 +182,7 @@ Test(watch_master, a_suspicion_while_a_question_is_under_way)
 {
     /* The answer that is on its way may be from before the news: another one is asked. */
     static const struct peer_step steps[] = {
-        FOUND, {PEER_EXPECT, "HELLO"}, {PEER_HOLD, NULL}, {PEER_SEND, ROLE_REPLY},
-        AGAIN, {PEER_WAIT, NULL},      {PEER_END, NULL}};
+        FOUND, {PEER_EXPECT, "HELLO"}, {PEER_HOLD, NULL}, {PEER_SEND, ROLE_REPLY}, AGAIN, END};
     struct bench bench;
 
     bench_start(&bench, steps);
@@ -222,8 +212,7 @@ Test(watch_master, a_dead_master_is_noticed_by_whoever_sees_it_first)
 
 Test(watch_master, a_suspicion_from_before_a_gap)
 {
-    static const struct peer_step steps[] = {
-        FOUND, {PEER_ACCEPT, NULL}, ANSWER, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {FOUND, {PEER_ACCEPT, NULL}, ROLE, END};
     struct bench bench;
 
     bench_start(&bench, steps);
@@ -239,9 +228,8 @@ Test(watch_master, a_suspicion_from_before_a_gap)
 
 Test(watch_master, switches_are_counted_and_shown)
 {
-    static const struct peer_step steps[] = {FOUND, {PEER_WAIT, NULL}, {PEER_END, NULL}};
-    static const struct peer_step others[] = {
-        {PEER_ACCEPT, NULL}, ANSWER, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {FOUND, END};
+    static const struct peer_step others[] = {{PEER_ACCEPT, NULL}, ROLE, END};
     struct fake_peer *other = fake_peer_start("127.0.0.1", others);
     struct snapshot_master *shown;
     struct bench bench;
@@ -320,7 +308,7 @@ static unsigned count(const char *text, const char *what)
 
 Test(watch_master, a_short_dispute_is_no_news_and_both_ends_of_a_long_one_are)
 {
-    static const struct peer_step steps[] = {FOUND, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {FOUND, END};
     struct bench bench;
     char *text;
 
@@ -350,7 +338,7 @@ Test(watch_master, a_short_dispute_is_no_news_and_both_ends_of_a_long_one_are)
 
 Test(watch_master, both_ends_of_an_outage_are_warnings)
 {
-    static const struct peer_step steps[] = {FOUND, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {FOUND, END};
     struct bench bench;
     char *text;
 
@@ -378,7 +366,7 @@ Test(watch_master, both_ends_of_an_outage_are_warnings)
 
 Test(watch_master, the_fence_is_spoken_of_where_commands_are_run)
 {
-    static const struct peer_step steps[] = {FOUND, {PEER_WAIT, NULL}, {PEER_END, NULL}};
+    static const struct peer_step steps[] = {FOUND, END};
     struct bench bench;
     char *text;
 

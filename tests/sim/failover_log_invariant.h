@@ -2,8 +2,8 @@
  * What holds of a failover log whatever it was told. Header-only, because the fuzz target uses it,
  * too.
  */
-#ifndef BELLWETHER_TESTS_SIM_TIMELINE_INVARIANT_H
-#define BELLWETHER_TESTS_SIM_TIMELINE_INVARIANT_H
+#ifndef BELLWETHER_TESTS_SIM_FAILOVER_LOG_INVARIANT_H
+#define BELLWETHER_TESTS_SIM_FAILOVER_LOG_INVARIANT_H
 
 #include <stdio.h>
 #include <string.h>

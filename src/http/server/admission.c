@@ -1,12 +1,12 @@
 /*
- * Connections outside libmicrohttpd. Until the head of a request is all there, one costs a few
- * bytes and a watch here, and no place; of too many the oldest is closed. Then its first bytes tell
- * which daemon it belongs to, or that it is none of ours.
+ * The way of a connection into libmicrohttpd. Until the head of its request is all there, a
+ * connection costs a few bytes and a watch here, and no place; of too many the oldest is closed.
+ * Then its first bytes tell to which daemon it is handed over, or that they are no request of
+ * HTTP/1.1: then it is told so and closed.
  */
-#include "silent.h"
+#include "admission.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,8 +16,6 @@
 #include <unistd.h>
 
 #include "bellwether/base/clock.h"
-#include "bellwether/base/memory.h"
-#include "bellwether/http/master_json.h"
 #include "response.h"
 #include "sockets.h"
 
@@ -27,7 +25,7 @@
 #define LEAVING_MAX 256
 #define PATIENT_HEAD_MAX 3072 /* a costlier one needs the room that the other daemon gives */
 
-int64_t silent_limit_ms(const struct connections *connections)
+int64_t admission_limit_ms(const struct connections *connections)
 {
     const struct http_config *config = connections->worker->config;
     int64_t limit_ms = http_request_timeout_ms(config);
@@ -89,25 +87,18 @@ static void say_bytes(const struct http_conn *conn, const char *bytes, size_t n)
     }
 }
 
-void silent_say(const struct http_conn *conn, enum problem_kind kind, const char *detail,
-                const struct peek *peek)
+void http_conn_say(const struct http_conn *conn, enum problem_kind kind, const char *detail,
+                   const struct peek *peek)
 {
     unsigned status = problem_status(kind);
-    json_t *problem = problem_new(kind, detail);
     bool head = peek && peek->head, as_text = peek && peek->text;
     size_t size;
-    char *body, text[2048], date[64];
+    char *body = problem_write(kind, problem_new(kind, detail), as_text, false, &size);
+    char text[2048], date[64];
     time_t now = (time_t)(clock_wall_ms() / 1000);
     struct tm when;
     int n;
 
-    if (as_text) {
-        body = problem_line(kind, problem);
-        size = strlen(body);
-        json_decref(problem);
-    } else {
-        body = render_dump(problem, false, &size);
-    }
     gmtime_r(&now, &when);
     (void)strftime(date, sizeof(date), "%a, %d %b %Y %H:%M:%S GMT", &when);
     n = snprintf(
@@ -123,8 +114,10 @@ void silent_say(const struct http_conn *conn, enum problem_kind kind, const char
     free(body);
 }
 
-/* To close with bytes unread would take the answer away from a caller that has not read it yet.
- * @return whether the caller is done. */
+/*
+ * Drop what the caller still sends: to close with bytes unread would take the answer away from a
+ * caller that has not read it yet. @return whether the caller is done.
+ */
 static bool drain(const struct http_conn *conn)
 {
     char bytes[4096];
@@ -139,7 +132,7 @@ static bool drain(const struct http_conn *conn)
     return false;
 }
 
-/* After it was told. */
+/* The connection was told why it is refused: it has LEAVE_MS to read that. */
 static void leave(struct http_conn *conn)
 {
     http_conn_move(conn, HTTP_CONN_LEAVING);
@@ -152,7 +145,7 @@ static void leave(struct http_conn *conn)
     watch(conn);
 }
 
-/* Those that have not spoken may have what places nobody has, and some more. */
+/* How many that have not spoken there may be: the places that nobody has, and some more. */
 static size_t room(const struct connections *connections)
 {
     const struct http_config *config = connections->worker->config;
@@ -165,7 +158,7 @@ static size_t room(const struct connections *connections)
     return (taken < all ? all - taken : 0) / config->n_workers + HTTP_CONNECTIONS_REFUSED_AT_ONCE;
 }
 
-/* ---- what it is ---- */
+/* ---- what the first bytes say ---- */
 
 static void refuse_old_tls(struct http_conn *conn)
 {
@@ -192,7 +185,8 @@ static void refuse_bytes(struct http_conn *conn, const struct peek *peek)
             : "this listener takes HTTP/1.1 only, and these bytes begin an HTTP/2 connection";
 
     connections_refuse(conn->door->all, METRIC_REJECTION_PROTOCOL, words);
-    silent_say(conn, peek->kind == PEEK_FAULTY ? peek->why : PROBLEM_WRONG_PROTOCOL, words, peek);
+    http_conn_say(conn, peek->kind == PEEK_FAULTY ? peek->why : PROBLEM_WRONG_PROTOCOL, words,
+                  peek);
     leave(conn);
 }
 
@@ -245,7 +239,7 @@ static void hand_over(struct http_conn *conn, const struct peek *peek)
         const char *words = "there are too many to tell each why; ask again later";
 
         connections_refuse(connections, why, words);
-        silent_say(conn, PROBLEM_TOO_MANY_CONNECTIONS, words, peek);
+        http_conn_say(conn, PROBLEM_TOO_MANY_CONNECTIONS, words, peek);
         leave(conn);
         return;
     }
@@ -258,9 +252,10 @@ static ssize_t peek_into(const struct http_conn *conn, struct peek *out)
     char bytes[PEEK_SIZE];
     ssize_t n = recv(conn->fd, bytes, sizeof(bytes), MSG_PEEK | MSG_DONTWAIT);
 
-    *out = n <= 0            ? (struct peek){.kind = PEEK_MORE}
-           : conn->door->tls ? peek_at_tls(bytes, (size_t)n)
-                             : peek_at(bytes, (size_t)n);
+    *out = (struct peek){.kind = PEEK_MORE};
+    if (n > 0) {
+        *out = conn->door->tls ? peek_at_tls(bytes, (size_t)n) : peek_at(bytes, (size_t)n);
+    }
     return n;
 }
 
@@ -298,9 +293,9 @@ static void look(struct http_conn *conn, bool ended)
     }
 }
 
-/* ---- the list ---- */
+/* ---- from accept() on ---- */
 
-void silent_begin(struct http_conn *conn)
+void admission_begin(struct http_conn *conn)
 {
     struct connections *connections = conn->door->all;
 
@@ -308,12 +303,12 @@ void silent_begin(struct http_conn *conn)
     http_conn_move(conn, HTTP_CONN_SILENT);
     look(conn, false);
     if (connections->silent.n > room(connections)) {
-        (void)silent_drop_oldest(connections);
+        (void)admission_drop_oldest(connections);
     }
     connections_arm(connections);
 }
 
-bool silent_drop_oldest(struct connections *connections)
+bool admission_drop_oldest(struct connections *connections)
 {
     struct http_conn *silent = first_of(&connections->silent),
                      *oldest = silent ? silent : first_of(&connections->leaving);
@@ -324,13 +319,13 @@ bool silent_drop_oldest(struct connections *connections)
     return oldest != NULL;
 }
 
-void silent_drop_all(struct connections *connections)
+void admission_drop_all(struct connections *connections)
 {
-    while (silent_drop_oldest(connections)) {
+    while (admission_drop_oldest(connections)) {
     }
 }
 
-void silent_ready(void *data, int events)
+void admission_ready(void *data, int events)
 {
     struct connections *connections = data;
     struct epoll_event ready[READY_MAX];
@@ -368,11 +363,11 @@ static void look_by_turns(struct connections *connections)
     }
 }
 
-void silent_sweep(struct connections *connections, int64_t now_ms)
+void admission_sweep(struct connections *connections, int64_t now_ms)
 {
     static const char words[] =
         "the request's head was not all there in time (option request-timeout)";
-    int64_t limit_ms = silent_limit_ms(connections);
+    int64_t limit_ms = admission_limit_ms(connections);
     struct http_conn *conn;
 
     if (connections->n_unwatched > 0) {
@@ -384,7 +379,7 @@ void silent_sweep(struct connections *connections, int64_t now_ms)
 
             (void)peek_into(conn, &begun);
             connections_refuse(connections, METRIC_REJECTION_REQUEST_TIMEOUT, words);
-            silent_say(conn, PROBLEM_REQUEST_TIMEOUT, words, &begun);
+            http_conn_say(conn, PROBLEM_REQUEST_TIMEOUT, words, &begun);
             leave(conn);
         } else {
             drop(conn);

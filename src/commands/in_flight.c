@@ -2,7 +2,7 @@
  * What comes back for a command: an answer that is taken as it is, or a mishap that is settled by
  * the table in settle.c. And the commands in flight, which stand for commands on the wire.
  */
-#include "pool_answer.h"
+#include "in_flight.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -10,7 +10,7 @@
 #include "bellwether/base/budget.h"
 #include "held_reply.h"
 #include "request_outcome.h"
-#include "request_queue.h"
+#include "request_run.h"
 
 #define NO_MEMORY \
     "TOOBIG it has run, but there is no memory left for its reply, which was dropped (option max-memory)"
@@ -41,7 +41,7 @@ static bool is_too_much(struct request_run *run, const struct result *result)
  */
 static void keep_whole(struct request_run *run, size_t i, const struct result *result, bool refused)
 {
-    struct buffer *out = &run->request->items[i].json;
+    struct buffer *out = &run->request->commands[i].json;
     size_t max = run->master_pool->pool->config->max_reply_bytes;
     char where[48];
 
@@ -64,20 +64,19 @@ static void take_error(struct request_run *run, size_t i, const struct result *r
 {
     bool refused = result->exec && result->refused[0] != '\0';
 
-    if (!refused || result->refused_member != RESULT_MULTI) {
-        keep_whole(run, i, result, refused);
-    }
-
     if (refused && result->refused_member == RESULT_MULTI) {
-        request_run_item_fails(
-            run, i, ITEM_UNKNOWN,
+        command_run_fails(
+            run, i, OUTCOME_UNKNOWN,
             "UNKNOWN the server refused MULTI, so its commands may have run one by one: %.140s",
             result->refused);
-    } else if (refused) {
-        request_run_item_fails(run, i, ITEM_ERROR, "%.100s (command %u: %.140s)", result->error,
-                               result->refused_member + 1, result->refused);
+        return;
+    }
+    keep_whole(run, i, result, refused);
+    if (refused) {
+        command_run_fails(run, i, OUTCOME_ERROR, "%.100s (command %u: %.140s)", result->error,
+                          result->refused_member + 1, result->refused);
     } else {
-        request_run_item_fails(run, i, ITEM_ERROR, "%s", result->error);
+        command_run_fails(run, i, OUTCOME_ERROR, "%s", result->error);
     }
 }
 
@@ -88,23 +87,23 @@ static void take(struct request_run *run, size_t i, struct result *result)
         return;
     }
     if (result->kind == RESULT_NO_MEMORY) {
-        request_run_item_fails(run, i, ITEM_TOO_BIG, NO_MEMORY);
+        command_run_fails(run, i, OUTCOME_TOO_BIG, NO_MEMORY);
         return;
     }
     if (is_too_much(run, result)) {
-        request_run_item_fails(
-            run, i, ITEM_TOO_BIG,
+        command_run_fails(
+            run, i, OUTCOME_TOO_BIG,
             "TOOBIG it has run, but the replies to this request are together over %zu bytes (option max-reply)",
             run->master_pool->pool->config->max_reply_bytes);
         return;
     }
-    run->request->items[i].json = result->json;
+    run->request->commands[i].json = result->json;
     result->json = (struct buffer){0};
-    if (!run->states[i].read_only &&
+    if (!run->commands[i].read_only &&
         (run->master_pool->fence == FENCE_UP || pool_is_behind(run->master_pool->pool))) {
         held_reply_keep(run, i);
     } else {
-        request_run_item_ends(run, i, ITEM_DONE);
+        command_run_ends(run, i, OUTCOME_DONE);
     }
 }
 
@@ -127,7 +126,7 @@ static enum mishap exec_mishap(const struct result *result)
 static bool is_fenced(const struct request_run *run, size_t i, const struct pool_endpoint *endpoint)
 {
     return endpoint == run->master_pool->master && run->master_pool->fence == FENCE_PROMOTING &&
-           !run->states[i].read_only;
+           !run->commands[i].read_only;
 }
 
 /* @return MISHAPS: a plain answer. */
@@ -140,13 +139,6 @@ static enum mishap mishap_of(const struct request_run *run, size_t i, const stru
     return is_fenced(run, i, endpoint) ? MISHAP_FENCED : MISHAPS;
 }
 
-static void tell_refusal(struct pool_endpoint *endpoint, enum mishap mishap)
-{
-    endpoint_tell(endpoint, mishap == MISHAP_READONLY || mishap == MISHAP_EXECABORT
-                                ? SUSPICION_READ_ONLY
-                                : SUSPICION_LOADING);
-}
-
 static void answered(struct request_run *run, size_t i, struct result *result,
                      struct pool_endpoint *endpoint)
 {
@@ -156,10 +148,10 @@ static void answered(struct request_run *run, size_t i, struct result *result,
         /* it was not so when it was asked: the next transaction asks again */
         endpoint_doubt_multi(endpoint);
     }
-    if (i > run->next_item && run->states[i].read_only) {
-        run->states[i].may_have_run = true;
-        if (request_run_may_go_again(run, i, endpoint, MISHAPS)) {
-            request_run_run_again(run, i, METRIC_RETRY_IN_ORDER);
+    if (i > run->next && run->commands[i].read_only) {
+        run->commands[i].may_have_run = true;
+        if (command_run_may_go_again(run, i, endpoint, MISHAPS)) {
+            command_run_again(run, i, METRIC_RETRY_IN_ORDER);
         }
         return;
     }
@@ -168,34 +160,33 @@ static void answered(struct request_run *run, size_t i, struct result *result,
         return;
     }
     if (mishap != MISHAP_FENCED && endpoint->is_replica) {
-        struct address address = endpoint->address;
-
-        request_run_run_again(run, i, METRIC_RETRY_NEXT_REPLICA);
-        request_run_leave_endpoint(run, &address);
+        command_run_again(run, i, METRIC_RETRY_NEXT_REPLICA);
+        request_run_leave_replica(run, &endpoint->address);
         return;
     }
     if (mishap != MISHAP_FENCED) {
-        tell_refusal(endpoint, mishap);
+        endpoint_tell(endpoint, mishap == MISHAP_READONLY || mishap == MISHAP_EXECABORT
+                                    ? SUSPICION_READ_ONLY
+                                    : SUSPICION_LOADING);
     }
-    if (request_run_settle(run, i, endpoint, mishap, result)) {
+    if (command_run_settle(run, i, endpoint, mishap, result)) {
         take(run, i, result);
     }
 }
 
 /*
- * Slots come and go by the dozen with each turn: more than malloc() keeps at hand of a size. What a
- * new one must have is set by whoever sends it.
+ * They come and go by the dozen with each turn: more than malloc() keeps at hand of a size. What
+ * one that is used again must have is set by whoever sends it.
  */
 struct in_flight *in_flight_new(struct pool *pool)
 {
-    struct in_flight *flight = pool->spare;
+    struct list_link *link = list_take_first(&pool->spare);
 
-    if (!flight) {
-        return budget_new(1, sizeof(*flight));
+    if (!link) {
+        return budget_new(1, sizeof(struct in_flight));
     }
-    pool->spare = flight->next;
     pool->n_spare--;
-    return flight;
+    return LIST_OWNER(link, struct in_flight, spare);
 }
 
 static void in_flight_free(struct pool *pool, struct in_flight *flight)
@@ -205,18 +196,14 @@ static void in_flight_free(struct pool *pool, struct in_flight *flight)
         budget_free(flight);
         return;
     }
-    flight->next = pool->spare;
-    pool->spare = flight;
+    list_insert_after(&pool->spare, NULL, &flight->spare);
     pool->n_spare++;
 }
 
 void in_flight_free_spare(struct pool *pool)
 {
-    while (pool->spare) {
-        struct in_flight *flight = pool->spare;
-
-        pool->spare = flight->next;
-        budget_free(flight);
+    for (struct list_link *link; (link = list_take_first(&pool->spare));) {
+        budget_free(LIST_OWNER(link, struct in_flight, spare));
     }
     pool->n_spare = 0;
 }
@@ -239,27 +226,27 @@ void in_flight_done(struct redis_expect *expect, enum redis_fail why, bool writt
     struct request_run *run = flight->run;
     const struct master_pool *master_pool = pool_conn->endpoint->owner->data;
     struct pool *pool = master_pool->pool;
-    size_t i = flight->item;
+    size_t i = flight->command;
 
     metric_move(&pool->counts->inflight, -1);
     pool_conn_release(pool_conn, run != NULL, why == REDIS_FAIL_NONE || why == REDIS_FAIL_TOO_BIG);
     if (run) {
-        run->states[i].flight = NULL;
-        if (--run->flying == 0 && request_queue_has(run)) {
-            request_queue_wake(run->master_pool);
+        command_run_move(run, i, COMMAND_WAITING);
+        if (run->n[COMMAND_IN_FLIGHT] == 0 && request_run_waits(run)) {
+            master_pool_wake(run->master_pool);
         }
         if (why == REDIS_FAIL_NONE) {
             answered(run, i, &flight->expect.result, pool_conn->endpoint);
         } else if (why == REDIS_FAIL_TOO_BIG && !is_fenced(run, i, pool_conn->endpoint) &&
                    flight->expect.result.kind == RESULT_NO_MEMORY) {
-            request_run_item_fails(run, i, ITEM_TOO_BIG, NO_MEMORY);
+            command_run_fails(run, i, OUTCOME_TOO_BIG, NO_MEMORY);
         } else if (why == REDIS_FAIL_TOO_BIG && !is_fenced(run, i, pool_conn->endpoint)) {
-            request_run_item_fails(
-                run, i, ITEM_TOO_BIG,
+            command_run_fails(
+                run, i, OUTCOME_TOO_BIG,
                 "TOOBIG it has run, but its reply is over %zu bytes (option max-reply)",
                 pool->config->max_reply_bytes);
         } else {
-            (void)request_run_settle(
+            (void)command_run_settle(
                 run, i, pool_conn->endpoint,
                 lost_how(why, redis_conn_has_begun(pool_conn->conn, expect), written), NULL);
         }

@@ -1,29 +1,29 @@
 /*
- * One request on its way: judged by the command table of commands, written as far as that may be,
- * and given up when its time is over.
+ * One request on its way: judged by the command table, written as far as that may be, and given up
+ * when its time is over.
  *
  * The commands of a pipeline are written in their order, and what runs again runs again in that
  * order: a read behind a command that has to run again is run again, too, since it must see what
  * that one did.
  */
-#include "pool_request.h"
+#include "request_send.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 
 #include "bellwether/base/clock.h"
-#include "held_reply.h"
-#include "pool_answer.h"
+#include "in_flight.h"
 #include "pool_route.h"
 #include "request_judge.h"
 #include "request_outcome.h"
-#include "request_queue.h"
+#include "request_run.h"
 #include "table_fetch.h"
 
 enum progress {
-    PROGRESS_SENT,  /* nothing is left to be sent */
-    PROGRESS_WAITS, /* for a connection, a master, the command table, or the fence's end */
-    PROGRESS_OVER,  /* what is left never will be */
+    PROGRESS_SENT,     /* nothing is left to be sent */
+    PROGRESS_WAITS,    /* for a connection, a master, the command table, or the fence's end */
+    PROGRESS_OVER,     /* what is left never will be */
+    PROGRESS_UNWANTED, /* its caller has gone */
 };
 
 /* ---- writing ---- */
@@ -67,17 +67,17 @@ static void send(struct request_run *run, size_t i, struct pool_conn *pool_conn)
 
     result_init(&flight->expect.result, request->base64,
                 request->transaction ? (unsigned)request->batch->n : 0);
-    if (run->states[i].scans) {
+    if (run->commands[i].scans) {
         expect_cursors(&flight->expect.result, request->batch, i,
                        request->transaction ? request->batch->n : 1, pool_conn->cursor_tag);
     }
     flight->expect.done = in_flight_done;
     flight->pool_conn = pool_conn;
     flight->run = run;
-    flight->item = i;
-    run->states[i].flight = flight;
+    flight->command = i;
+    command_run_move(run, i, COMMAND_IN_FLIGHT);
+    run->commands[i].flight = flight;
     run->pool_conn = pool_conn;
-    run->flying++;
     pool_conn->in_flight++;
     pool_conn->live++;
     pool_conn_count(pool_conn);
@@ -96,11 +96,11 @@ static void send(struct request_run *run, size_t i, struct pool_conn *pool_conn)
 
 static bool is_held_by_fence(struct request_run *run, size_t i)
 {
-    if (run->master_pool->fence == FENCE_DOWN || run->states[i].read_only) {
+    if (run->master_pool->fence == FENCE_DOWN || run->commands[i].read_only) {
         return false;
     }
-    if (run->held_us == 0) {
-        run->held_us = clock_boot_us();
+    if (run->fenced_us == 0) {
+        run->fenced_us = clock_boot_us();
         metric_add(&run->master_pool->pool->counts->fence_holds, 1);
     }
     return true;
@@ -110,16 +110,13 @@ static bool is_queue_full(const struct request_run *run)
 {
     const struct pool *pool = run->master_pool->pool;
 
-    return run->inline_ &&
+    return run->is_new &&
            atomic_load_explicit(pool->waiting, memory_order_relaxed) >= pool->config->max_pending;
 }
 
 static const char *why_over(const struct request_run *run, char out[RESULT_ERROR_SIZE])
 {
-    if (run->abandoned) {
-        return "NOTSENT the caller has gone";
-    }
-    if (pool_route_is_for_master(run)) {
+    if (run->target == POOL_MASTER) {
         snprintf(out, RESULT_ERROR_SIZE, "NOTSENT no connection: %.200s",
                  run->master_pool->trouble);
         return out;
@@ -128,32 +125,31 @@ static const char *why_over(const struct request_run *run, char out[RESULT_ERROR
                             : "NOTSENT there is no healthy replica (see option replica-fallback)";
 }
 
-/* The next item that has to be written. */
-static bool find_item(struct request_run *run)
+/* The next command that has to be written. */
+static bool find_next(struct request_run *run)
 {
     const struct pool_request *request = run->request;
 
-    while (run->next_item < request->n_items && !request_run_is_unsent(run, run->next_item)) {
-        run->next_item++;
+    while (run->next < request->n_commands && run->commands[run->next].state != COMMAND_WAITING) {
+        run->next++;
     }
-    return run->next_item < request->n_items;
+    return run->next < request->n_commands;
 }
 
-/* The tag of the next item. */
+/* The tag of the next command. */
 static uint32_t next_tag(const struct request_run *run)
 {
-    return run->next_item < run->n_judged ? run->states[run->next_item].cursor_tag
-                                          : CURSOR_TAG_NONE;
+    return run->next < run->n_judged ? run->commands[run->next].cursor_tag : CURSOR_TAG_NONE;
 }
 
 /*
  * A cursor whose server is not served any more fails, and nothing else does.
- * @return false: the next item has no cursor to be found a server for; else `pool_conn` is that
+ * @return false: the next command has no cursor to be found a server for; else `pool_conn` is that
  * server's, NULL none now.
  */
 static bool find_cursor_pool_conn(struct request_run *run, struct pool_conn **pool_conn, bool *over)
 {
-    while (find_item(run) && next_tag(run) != CURSOR_TAG_NONE) {
+    while (find_next(run) && next_tag(run) != CURSOR_TAG_NONE) {
         bool lost = false;
         struct pool_endpoint *endpoint = pool_route_find_cursor(run, next_tag(run), over, &lost);
 
@@ -161,27 +157,28 @@ static bool find_cursor_pool_conn(struct request_run *run, struct pool_conn **po
             *pool_conn = endpoint ? endpoint_cursor_pool_conn(endpoint, next_tag(run)) : NULL;
             return true;
         }
-        request_run_lose_scan(run, run->next_item, SCAN_LOST);
+        command_run_lose_scan(run, run->next, SCAN_LOST);
     }
     return false;
 }
 
 /*
- * Whether the next item may be written here: a cursor goes to its own server, and one that comes
+ * Whether the next command may be written here: a cursor goes to its own server, and one that comes
  * back gets this one's tag.
  */
 static bool fits_cursor(struct request_run *run, struct pool_conn *pool_conn)
 {
-    const struct item_state *state = &run->states[run->next_item];
+    const struct command_run *command_run = &run->commands[run->next];
 
-    if (!state->scans) {
+    if (!command_run->scans) {
         return true;
     }
     if (pool_conn->cursor_tag == CURSOR_TAG_NONE) {
         pool_conn_ask_run_id(pool_conn);
     }
     return pool_conn->cursor_tag != CURSOR_TAG_NONE &&
-           (state->cursor_tag == CURSOR_TAG_NONE || state->cursor_tag == pool_conn->cursor_tag);
+           (command_run->cursor_tag == CURSOR_TAG_NONE ||
+            command_run->cursor_tag == pool_conn->cursor_tag);
 }
 
 /* What is on the wire already must not be overtaken: its connection, while there is one. */
@@ -190,11 +187,11 @@ static struct pool_conn *find_pool_conn(struct request_run *run, bool *over)
     struct pool_conn *pool_conn = NULL;
     struct pool_endpoint *endpoint;
 
-    if (run->flying > 0) {
+    if (run->n[COMMAND_IN_FLIGHT] > 0) {
         return pool_route_may_follow(run) && pool_conn_takes(run->pool_conn) ? run->pool_conn
                                                                              : NULL;
     }
-    if (find_cursor_pool_conn(run, &pool_conn, over) || run->pending == 0) {
+    if (find_cursor_pool_conn(run, &pool_conn, over) || request_run_has_ended(run)) {
         return pool_conn;
     }
     endpoint = pool_route_find(run, over);
@@ -215,19 +212,17 @@ static bool may_transact(struct request_run *run, struct pool_conn *pool_conn)
     }
     if (endpoint->multi_refusal[0] != '\0') {
         endpoint_doubt_multi(endpoint); /* the next one asks again: rights may change */
-        request_run_item_fails(run, 0, ITEM_ERROR, "%s", endpoint->multi_refusal);
+        command_run_fails(run, 0, OUTCOME_ERROR, "%s", endpoint->multi_refusal);
     }
     return true;
 }
 
 /* Whoever had to wait may have hung up meanwhile. */
-static bool is_abandoned(struct request_run *run)
+static bool caller_is_gone(const struct request_run *run)
 {
     const struct pool_request *request = run->request;
 
-    run->abandoned =
-        !run->inline_ && request->caller_is_gone && request->caller_is_gone(request->data);
-    return run->abandoned;
+    return !run->is_new && request->caller_is_gone && request->caller_is_gone(request->data);
 }
 
 /*
@@ -242,13 +237,13 @@ static enum progress send_what_may_go(struct request_run *run)
     bool judged = request_run_judge(run, &ask), over = false, looked = false;
     struct pool_conn *pool_conn = NULL;
 
-    if (judged && !find_item(run)) {
+    if (judged && !find_next(run)) {
         return PROGRESS_SENT; /* all of it was refused */
     }
     if (!pool_is_stalled(run->master_pool->pool)) {
         pool_conn = find_pool_conn(run, &over);
     }
-    if (judged && !find_item(run)) {
+    if (judged && !find_next(run)) {
         return PROGRESS_SENT; /* what was left has lost its servers */
     }
     if (pool_conn && ask) {
@@ -257,20 +252,20 @@ static enum progress send_what_may_go(struct request_run *run)
     if (!pool_conn || (run->request->transaction && (!judged || !may_transact(run, pool_conn)))) {
         return over ? PROGRESS_OVER : PROGRESS_WAITS;
     }
-    while (find_item(run) && run->next_item < run->n_judged) {
-        if (is_held_by_fence(run, run->next_item) || !fits_cursor(run, pool_conn)) {
+    while (find_next(run) && run->next < run->n_judged) {
+        if (is_held_by_fence(run, run->next) || !fits_cursor(run, pool_conn)) {
             return PROGRESS_WAITS;
         }
-        if (!looked && is_abandoned(run)) {
-            return PROGRESS_OVER;
+        if (!looked && caller_is_gone(run)) {
+            return PROGRESS_UNWANTED;
         }
         looked = true;
-        send(run, run->next_item, pool_conn);
+        send(run, run->next, pool_conn);
     }
     return judged ? PROGRESS_SENT : PROGRESS_WAITS;
 }
 
-bool request_run_go(struct request_run *run)
+bool request_run_send(struct request_run *run)
 {
     char words[RESULT_ERROR_SIZE];
 
@@ -282,9 +277,10 @@ bool request_run_go(struct request_run *run)
     case PROGRESS_SENT:
         request_run_release_fence(run);
         run->rest_until_ms = 0;
-        request_queue_remove(run);
+        request_run_stop_waiting(run);
         break;
     case PROGRESS_OVER: request_run_refuse(run, why_over(run, words)); break;
+    case PROGRESS_UNWANTED: request_run_refuse(run, "NOTSENT the caller has gone"); break;
     case PROGRESS_WAITS:
         if (!is_queue_full(run)) {
             return false;
@@ -302,16 +298,16 @@ static void say_late(struct request_run *run, char *out, size_t size)
 {
     const struct master_pool *master_pool = run->master_pool;
     const struct pool_endpoint *endpoint =
-        pool_route_is_for_master(run) ? master_pool->master : run->endpoint;
+        run->target == POOL_MASTER ? master_pool->master : run->replica;
     int64_t ms = master_pool->pool->config->command_timeout_ms;
     /* then it is what stands before the connection that it waits for */
     bool is_ready = endpoint && endpoint_is_ready(endpoint);
-    bool is_held = master_pool->fence != FENCE_DOWN && run->held_us != 0 && find_item(run) &&
-                   !run->states[run->next_item].read_only;
+    bool is_held = master_pool->fence != FENCE_DOWN && run->fenced_us != 0 && find_next(run) &&
+                   !run->commands[run->next].read_only;
 
     if (pool_is_stalled(master_pool->pool)) {
         snprintf(out, size, "NOMASTER the watcher gives no sign of life, so no master is known");
-    } else if (pool_route_is_for_master(run) && !master_pool->serves) {
+    } else if (run->target == POOL_MASTER && !master_pool->serves) {
         snprintf(out, size, "NOMASTER no master within %" PRId64 " ms: %s", ms,
                  master_pool->shown && master_pool->shown->detail ? master_pool->shown->detail
                                                                   : "not resolved yet");
@@ -328,8 +324,8 @@ static void say_late(struct request_run *run, char *out, size_t size)
     } else if (run->rest_until_ms > clock_boot_ms()) {
         snprintf(out, size,
                  "NOTSENT it rested, to be sent again, when its %" PRId64 " ms were over", ms);
-    } else if (is_ready &&
-               (!run->judged || (run->request->transaction && endpoint->multi != MULTI_KNOWN))) {
+    } else if (is_ready && (run->n_judged < run->request->batch->n ||
+                            (run->request->transaction && endpoint->multi != MULTI_KNOWN))) {
         snprintf(
             out, size,
             "NOTSENT connection: the server has not answered what it is asked first (COMMAND, MULTI) within "
@@ -346,52 +342,50 @@ static void say_late(struct request_run *run, char *out, size_t size)
     }
 }
 
-/* What is on the wire stays there and is answered to nobody. @return how many. */
-static size_t orphan(struct request_run *run, uint64_t *received)
+/*
+ * What is in flight stays so, and is answered to nobody. @return what redis_conn_received() said
+ * when the oldest of it was sent.
+ */
+static uint64_t orphan(struct request_run *run)
 {
-    size_t n = 0;
+    uint64_t received = UINT64_MAX;
 
-    *received = UINT64_MAX;
-    for (size_t i = 0; i < run->request->n_items; i++) {
-        struct in_flight *flight = run->states[i].flight;
+    for (size_t i = 0; i < run->request->n_commands; i++) {
+        struct in_flight *flight = run->commands[i].flight;
 
-        if (!flight) {
-            continue;
-        }
-        n++;
-        flight->run = NULL;
-        if (flight->expect.received < *received) {
-            *received = flight->expect.received;
+        if (run->commands[i].state == COMMAND_IN_FLIGHT) {
+            flight->run = NULL;
+            received = flight->expect.received < received ? flight->expect.received : received;
         }
     }
-    return n;
+    return received;
 }
 
 void request_run_expire(struct request_run *run)
 {
     char words[RESULT_ERROR_SIZE];
-    uint64_t received;
+    uint64_t received = orphan(run);
     struct pool_conn *pool_conn = run->pool_conn;
-    size_t n = orphan(run, &received), pending = run->pending;
+    size_t n = run->n[COMMAND_IN_FLIGHT];
+    size_t left = run->request->n_commands - run->n[COMMAND_ENDED];
 
-    request_deadline_stop(run);
+    request_run_stop_deadline(run);
     say_late(run, words, sizeof(words));
-    request_queue_remove(run);
-    for (size_t i = 0, n_items = run->request->n_items; i < n_items && pending > 0; i++) {
-        if (run->request->items[i].outcome != ITEM_PENDING) {
-            continue;
-        }
-        pending--;
-        if (run->states[i].held_ms != 0) {
-            held_reply_drop(run, i, false);
-            request_run_say_unknown(run, i, MISHAP_FENCED);
-        } else if (run->states[i].flight) {
-            request_run_say_unknown(run, i, MISHAP_DEADLINE);
-        } else {
-            request_run_refuse_item(run, i, words);
+    request_run_stop_waiting(run);
+    for (size_t i = 0; left > 0; i++) {
+        enum command_state state = run->commands[i].state;
+
+        left -= state != COMMAND_ENDED;
+        if (state == COMMAND_HELD) {
+            buffer_release(&run->request->commands[i].json);
+            command_run_say_unknown(run, i, MISHAP_FENCED);
+        } else if (state == COMMAND_IN_FLIGHT) {
+            command_run_say_unknown(run, i, MISHAP_DEADLINE);
+        } else if (state == COMMAND_WAITING) {
+            command_run_refuse(run, i, words);
         }
     }
     if (n > 0) {
-        pool_conn_is_late(pool_conn, n, received);
+        endpoint_conn_is_late(pool_conn, n, received);
     }
 }

@@ -1,0 +1,30 @@
+/* What the headers of a request say, on whatever route: gone over once, nothing is copied. */
+#ifndef BELLWETHER_HTTP_SERVER_REQUEST_HEADERS_H
+#define BELLWETHER_HTTP_SERVER_REQUEST_HEADERS_H
+
+#include "bellwether/http/query.h"
+#include "listener.h"
+
+#define FOREIGN_HOST_WORDS \
+    "Host is neither an IP address nor localhost nor one of option allow-host, as a browser's would be that " \
+    "was led here by a name"
+
+/* Text is borrowed from the connection; NULL: there is none. */
+struct request_headers {
+    const char *host, *origin, *authorization, *fetch_site, *content_length; /* the first of each */
+    const char *if_none_match;
+    const char *twice; /* the name of a header that may be there once; NULL: none is there twice */
+    struct accept accept;
+    int64_t prefer_wait_ms; /* means something with If-None-Match only */
+    bool expects, base64;
+    bool has_query;
+    bool special; /* a query, If-None-Match or an Accept other than all: no plain GET */
+    bool foreign; /* to a listener on loopback, by a name that may be a page's own */
+    size_t n;     /* headers and parameters of the query */
+};
+
+/** @param url its target: in absolute form its own authority counts, and not Host. */
+void request_headers_read(struct request_headers *out, struct listener *listener,
+                          struct MHD_Connection *connection, const char *url);
+
+#endif

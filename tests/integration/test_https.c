@@ -1,0 +1,483 @@
+/* HTTPS: versions, certificates of both sides, what is no TLS, and files that change. */
+#include <openssl/ssl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#include "../support/certificates.h"
+#include "../support/commands.h"
+#include "../support/daemon.h"
+#include "../support/ports.h"
+#include "../support/scene.h"
+#include "../support/stream.h"
+
+SCENE_SUITE(integration_https);
+
+/* Nobody is there to be asked: what is tried here needs no master. */
+#define NO_SENTINEL "--sentinel", "127.0.0.1:1"
+
+static struct daemon *start(const char *const *flags)
+{
+    return daemon_launch(&(struct daemon_spec){.flags = flags, .tls = true});
+}
+#define START(...) start((const char *const[]){NO_SENTINEL, __VA_ARGS__ __VA_OPT__(, ) NULL})
+
+static struct process_result s_client(const struct daemon *daemon, const char *a, const char *b,
+                                      const char *c)
+{
+    return process_run(10000, NULL,
+                       (const char *const[]){
+                           "openssl", "s_client", "-connect", text("127.0.0.1:%u", daemon->port),
+                           "-CAfile", text("%s/ca.crt", daemon->certificates),
+                           "-verify_return_error", "-cipher", "DEFAULT@SECLEVEL=0", a, b, c, NULL});
+}
+
+static size_t log_count(const struct daemon *daemon, const char *words)
+{
+    return count_in(daemon_log(daemon), words);
+}
+
+/* ---- versions ---- */
+
+SCENE(integration_https, versions_and_protocols)
+{
+    struct daemon *daemon = START();
+    struct process_result said = s_client(daemon, "-tls1_3", "-alpn", "h2,http/1.1");
+
+    cr_assert(strstr(said.out, "TLSv1.3, Cipher is"), "%s%s", said.out, said.err);
+    cr_assert(strstr(said.out, "ALPN protocol: http/1.1"), "%s", said.out);
+    cr_assert(strstr(said.out, "Verify return code: 0"), "%s", said.out);
+    said = s_client(daemon, "-tls1_2", NULL, NULL);
+    cr_assert(strstr(said.out, "TLSv1.2, Cipher is ECDHE-ECDSA-AES128-GCM"), "%s", said.out);
+    cr_assert(strstr(said.out, "No ALPN negotiated"), "%s", said.out);
+    said = s_client(daemon, "-tls1_3", "-alpn", "h2");
+    cr_assert(!strstr(said.out, "Verify return code: 0") || strstr(said.err, "alert"), "%s%s",
+              said.out, said.err);
+    static const char *const old[] = {"-tls1_1", "-tls1"};
+    for (size_t i = 0; i < 2; i++) {
+        said = s_client(daemon, old[i], NULL, NULL);
+        cr_assert(strstr(said.err, "alert protocol version"), "%s: %s%s", old[i], said.out,
+                  said.err);
+    }
+    said = s_client(daemon, "-tls1_2", "-cipher", "AES128-SHA");
+    cr_assert(strstr(said.err, "alert handshake failure"), "%s%s", said.out, said.err);
+    cr_assert_geq(metric_of(daemon, "bellwether_http_rejected_total{reason=\"handshake\"}"), 4);
+    cr_assert_eq(log_count(daemon, "reason=handshake"), 1, "said once a minute: %s",
+                 daemon_log(daemon));
+}
+
+SCENE(integration_https, sessions_are_taken_up_again)
+{
+    struct daemon *daemon = START("--workers", "2");
+    const char *session = text("%s/session", scene_folder());
+    static const char *const versions[] = {"-tls1_2", "-tls1_3"};
+
+    for (size_t i = 0; i < 2; i++) {
+        const char *const keep[] = {
+            "sh", "-c",
+            text("printf 'GET /livez HTTP/1.0\\r\\n\\r\\n' | openssl s_client -connect "
+                 "127.0.0.1:%u %s -ign_eof -sess_out %s",
+                 daemon->port, versions[i], session),
+            NULL};
+        struct process_result said = process_run(10000, NULL, keep);
+
+        cr_assert(strstr(said.out, "New, TLS") && strstr(said.out, "200 OK"), "%s", said.out);
+        for (int again = 0; again < 4; again++) { /* whichever worker accepts it */
+            said = s_client(daemon, versions[i], "-sess_in", session);
+            cr_assert(strstr(said.out, "Reused, TLS"), "%s: %s%s", versions[i], said.out, said.err);
+        }
+    }
+}
+
+/* ---- certificates of callers ---- */
+
+struct shown {
+    const char *name; /* NULL: none */
+    bool good;
+};
+
+static void expect_caller(const struct daemon *daemon, uint16_t port, struct shown caller,
+                          bool welcome)
+{
+    const char *folder = daemon->certificates;
+    const struct http_answer *answer = http_send(
+        &(struct http_request){.base = text("https://127.0.0.1:%u", port),
+                               .path = "/livez",
+                               .cert = caller.name ? text("%s/%s.crt", folder, caller.name) : NULL,
+                               .key = caller.name ? text("%s/%s.key", folder, caller.name) : NULL});
+
+    cr_assert_eq(answer->status, welcome ? 200 : 0, "%s at %u: %s\n%s",
+                 caller.name ? caller.name : "nobody", port, http_text(answer), daemon_log(daemon));
+    cr_assert(welcome || strstr(answer->problem, "SSL") || strstr(answer->problem, "receiving"),
+              "%s", answer->problem);
+}
+
+SCENE(integration_https, certificates_of_callers)
+{
+    struct daemon *daemon = scene_alloc(sizeof(*daemon));
+    char *folder = certificates_usual();
+    const uint16_t required = port_reserve(), optional = port_reserve(), off = port_reserve(),
+                   probe = port_reserve();
+    static const struct shown callers[] = {{NULL, false},    {"caller", true}, {"any", true},
+                                           {"over", false},  {"early", false}, {"foreign", false},
+                                           {"server", false}};
+
+    (void)scene_keep(folder, (void (*)(void *))certificates_remove);
+    certificates_make(
+        folder, &(struct certificate){.name = "caller", .issuer = "ca", .usage = "clientAuth"});
+    certificates_make(folder, &(struct certificate){.name = "any", .issuer = "ca"});
+    certificates_make(folder, &(struct certificate){
+                                  .name = "over", .issuer = "ca", .begins_s = -99, .ends_s = -9});
+    certificates_make(
+        folder,
+        &(struct certificate){.name = "early", .issuer = "ca", .begins_s = 3600, .ends_s = 7200});
+    certificates_make(
+        folder, &(struct certificate){.name = "server", .issuer = "ca", .usage = "serverAuth"});
+    certificates_make(folder, &(struct certificate){.name = "foreign"});
+    const char *const flags[] = {NO_SENTINEL,
+                                 "--listen",
+                                 text("127.0.0.1:%u,tls,client-ca=required", required),
+                                 "--listen",
+                                 text("127.0.0.1:%u,tls,client-ca=optional", optional),
+                                 "--listen",
+                                 text("127.0.0.1:%u,tls,client-ca=off", off),
+                                 "--listen",
+                                 text("127.0.0.1:%u,tls,scope=probe", probe),
+                                 "--http-cert",
+                                 text("%s/good.crt", folder),
+                                 "--http-key",
+                                 text("%s/good.key", folder),
+                                 "--http-client-ca",
+                                 text("%s/ca.crt", folder),
+                                 NULL};
+    daemon = daemon_launch(&(struct daemon_spec){.flags = flags, .no_listen = true});
+    daemon->certificates = folder;
+    for (size_t i = 0; i < 4; i++) {
+        http_secure((const uint16_t[]){required, optional, off, probe}[i], folder);
+    }
+    WAIT_UNTIL(5000, http_send(&(struct http_request){.base = text("https://127.0.0.1:%u", off),
+                                                      .path = "/livez"})
+                             ->status == 200);
+    for (size_t i = 0; i < sizeof(callers) / sizeof(*callers); i++) {
+        expect_caller(daemon, required, callers[i], callers[i].good);
+        expect_caller(daemon, optional, callers[i], !callers[i].name || callers[i].good);
+        expect_caller(daemon, off, callers[i], true);
+        expect_caller(daemon, probe, callers[i], true);
+    }
+    daemon->port = required;
+    cr_assert(strstr(s_client(daemon, "-tls1_2", NULL, NULL).err, "alert"), "none is shown");
+    const struct http_answer *metrics = http_send(
+        &(struct http_request){.base = text("https://127.0.0.1:%u", probe), .path = "/metrics"});
+    cr_assert(strstr(metrics->body,
+                     "bellwether_certificate_expiry_timestamp_seconds{which=\"http-client-ca\"} "));
+}
+
+/* ---- what is no TLS ---- */
+
+SCENE(integration_https, plain_bytes)
+{
+    struct daemon *daemon = START();
+    static const char *const plain[] = {"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", "\x80\x2e\x01",
+                                        "nonsense", "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"};
+
+    for (size_t i = 0; i < sizeof(plain) / sizeof(*plain); i++) {
+        struct raw *raw = raw_open_plain(daemon->port);
+
+        cr_assert(raw && raw_send(raw, plain[i], strlen(plain[i])));
+        const struct http_answer *answer = raw_answer(raw, 3000);
+        cr_assert_eq(answer->status, 400, "%zu: %s", i, http_text(answer));
+        cr_assert(strstr(answer->body, "takes TLS only"), "%s", answer->body);
+        cr_assert_eq(count_in(answer->body, "\n"), 1, "one line");
+        cr_assert(raw_closes(raw, 3000));
+        raw_record(answer, "GET", "/livez");
+    }
+    cr_assert_eq(log_count(daemon, "takes TLS only"), 1, "%s", daemon_log(daemon));
+    still_serves(daemon);
+}
+
+SCENE(integration_https, tls_on_a_plain_port_is_said_once)
+{
+    struct daemon *daemon = daemon_start(NULL, NO_SENTINEL, NULL);
+
+    for (int i = 0; i < 5; i++) {
+        const struct http_answer *answer = http_send(&(struct http_request){
+            .base = text("https://127.0.0.1:%u", daemon->port), .path = "/livez"});
+
+        cr_assert(http_secured(daemon->port) ? answer->status == 200 : answer->status == 0);
+    }
+    cr_assert_eq(log_count(daemon, "these bytes begin a TLS connection"),
+                 http_secured(daemon->port) ? 0 : 1, "%s", daemon_log(daemon));
+}
+
+/* The first flight of a caller. @return its size. */
+static size_t make_hello(char *out, size_t size)
+{
+    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+    SSL *ssl = SSL_new(context);
+    BIO *in = BIO_new(BIO_s_mem()), *bytes = BIO_new(BIO_s_mem());
+
+    SSL_set_bio(ssl, in, bytes);
+    (void)SSL_connect(ssl);
+    const int n = BIO_read(bytes, out, (int)size);
+    SSL_free(ssl);
+    SSL_CTX_free(context);
+    cr_assert_gt(n, 100);
+    return (size_t)n;
+}
+
+SCENE(integration_https, who_hangs_in_the_handshake_is_closed)
+{
+    struct daemon *daemon = START("--request-timeout", "1s");
+    struct raw *hanging[20];
+    char hello[4096];
+    const size_t size = make_hello(hello, sizeof(hello));
+    const double before = metric_of(daemon, "process_cpu_seconds_total");
+    const int64_t began = now_ms();
+
+    for (size_t i = 0; i < 20; i++) { /* half of a hello, or all of it and nothing after it */
+        hanging[i] = raw_open_plain(daemon->port);
+        cr_assert(hanging[i] && raw_send(hanging[i], hello, i % 2 == 0 ? size : size / 2));
+    }
+    for (size_t i = 0; i < 20; i++) {
+        cr_assert(raw_closes(hanging[i], 3000), "%zu", i);
+    }
+    cr_assert_geq(now_ms() - began, 900);
+    const double spent = metric_of(daemon, "process_cpu_seconds_total") - before;
+    cr_assert_lt(spent, 0.5 * (double)(now_ms() - began) / 1000, "it spins: %f s", spent);
+    still_serves(daemon);
+}
+
+SCENE(integration_https, a_head_that_does_not_end)
+{
+    struct daemon *daemon = START("--request-timeout", "1s");
+    struct raw *raw = raw_open(daemon->port), *silent = raw_open(daemon->port);
+
+    cr_assert(raw && silent);
+    cr_assert(raw_send(raw, "GET /livez HTTP/1.1\r\nHost:", 26));
+    const struct http_answer *answer = raw_answer(raw, 4000);
+    cr_assert_eq(answer->status, 408, "%s", http_text(answer));
+    cr_assert(raw_closes(raw, 2000) && raw_closes(silent, 3000));
+    cr_assert_eq(metric_of(daemon, "bellwether_http_rejected_total{reason=\"request_timeout\"}"), 1,
+                 "who asked for nothing is not counted");
+    raw = raw_open(daemon->port);
+    cr_assert_eq(raw_get(raw, "/livez", 2000)->status, 200);
+    nap_ms(150); /* else they might be the last bytes of that request */
+    cr_assert(raw_send(raw, "GET /li", 7));
+    cr_assert_eq(raw_answer(raw, 4000)->status, 408, "the same between requests");
+}
+
+SCENE(integration_https, records_that_are_none)
+{
+    struct daemon *daemon = START();
+    char bytes[1 << 16], hello[4096];
+    const size_t size = make_hello(hello, sizeof(hello));
+
+    for (size_t i = 0; i < sizeof(bytes); i++) {
+        bytes[i] = (char)(i * 131);
+    }
+    memcpy(bytes, "\x16\x03\x01\xff\xff\x01\xff\xff\xff\x03\x03", 11);
+    for (int i = 0; i < 4; i++) {
+        struct raw *raw = raw_open_plain(daemon->port);
+
+        bytes[3] = i % 2 == 0 ? '\xff' : '\x40'; /* longer than any may be, or not */
+        for (int k = 0; k < 16 && raw_send(raw, bytes, sizeof(bytes)); k++) {
+        }
+        cr_assert(raw_closes(raw, 5000));
+    }
+    for (size_t n = 1; n <= size; n += n < 16 ? 1 : 7) { /* cut within a hello */
+        struct raw *raw = raw_open_plain(daemon->port);
+
+        cr_assert(raw && raw_send(raw, hello, n));
+        raw_close(raw);
+    }
+    for (size_t at = 11; at < size; at += 5) { /* or with a byte of it turned */
+        struct raw *raw = raw_open_plain(daemon->port);
+
+        hello[at] = (char)~hello[at];
+        cr_assert(raw && raw_send(raw, hello, size));
+        hello[at] = (char)~hello[at];
+        (void)raw_closes(raw, 20);
+        raw_close(raw);
+    }
+    still_serves(daemon);
+    WAIT_UNTIL(3000, daemon_descriptors(daemon) < 60);
+}
+
+/* ---- the same as in plain ---- */
+
+SCENE(integration_https, all_kinds_of_requests)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = 1});
+    const char *const flags[] = {"--redis-api", "loopback", NULL};
+    struct daemon *daemon =
+        daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags, .tls = true});
+
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 6000);
+    struct stream *stream = stream_open(daemon, "/events", NULL);
+    size_t seen = 0;
+    (void)stream_wait(stream, &seen, "master", cluster->nodes[0].address, 3000);
+    struct http_answer *answer =
+        command_post(daemon, "/redis/pipeline", "[['SET','k','v'],['GET','k'],['INCR','n']]");
+    EXPECT_BODY(answer, 200, "[{'result':'OK'},{'result':'v'},{'result':1}]");
+    char *large = text("[\"SET\",\"large\",\"%0*d\"]", 300000, 7);
+    EXPECT_RESULT(command_post_bytes(daemon, "/redis", large, strlen(large)), "'OK'");
+    answer = command_run(daemon, "GET", "large", NULL);
+    cr_assert_eq(strlen(command_result(answer)), 300002);
+    struct raw *waiting = raw_open(daemon->port);
+    const char *wait = text("GET /master?wait=20s&unless=%s HTTP/1.1\r\nHost: x\r\n\r\n",
+                            cluster->nodes[0].address);
+    cr_assert(waiting && raw_send(waiting, wait, strlen(wait)));
+    cluster_failover(cluster);
+    const struct server *now = cluster_wait_switch(cluster, &cluster->nodes[0], 20000);
+    answer = raw_answer(waiting, 5000);
+    cr_assert_str_eq(http_string(answer, "address"), now->address, "%s", http_text(answer));
+    (void)stream_wait(stream, &seen, "master", now->address, 5000);
+    stream_close(stream);
+    daemon_signal(daemon, SIGTERM);
+    cr_assert_eq(process_wait(daemon->process, 3000), 0);
+}
+
+SCENE(integration_https, other_callers)
+{
+    struct daemon *daemon = START();
+    const char *url = text("%s/livez", daemon->base), *ca = text("%s/ca.crt", daemon->certificates);
+    const char *const callers[][5] = {
+        {"node", "-e",
+         text("require('https').get('%s', {ca: require('fs').readFileSync('%s')}, "
+              "r => r.pipe(process.stdout))",
+              url, ca)},
+        {"python3", "-c",
+         text("import ssl, urllib.request as u; print(u.urlopen('%s', "
+              "context=ssl.create_default_context(cafile='%s')).read().decode())",
+              url, ca)},
+        {"curl", "-sS", "--cacert", ca, url}};
+
+    for (size_t i = 0; i < sizeof(callers) / sizeof(*callers); i++) {
+        const char *argv[6] = {NULL};
+
+        if (!process_can_run(callers[i][0])) {
+            continue;
+        }
+        for (size_t k = 0; k < 5; k++) {
+            argv[k] = callers[i][k];
+        }
+        const struct process_result said = process_run(10000, NULL, argv);
+        cr_assert(strncmp(said.out, "ok", 2) == 0, "%s: %s%s", argv[0], said.out, said.err);
+    }
+}
+
+/* A caller may not begin again within a session: that costs the daemon more than it. */
+SCENE(integration_https, renegotiation)
+{
+    struct daemon *daemon = START();
+    const char *const words[] = {
+        "sh", "-c",
+        text("(sleep 0.5; echo R; sleep 1) | openssl s_client -connect 127.0.0.1:%u -tls1_2",
+             daemon->port),
+        NULL};
+    const struct process_result said = process_run(10000, NULL, words);
+
+    const char *again = strstr(said.err, "RENEGOTIATING");
+
+    cr_assert(again, "%s%s", said.out, said.err);
+    cr_assert_eq(count_in(again, "verify return"), 0, "no second handshake: %s", said.err);
+    still_serves(daemon);
+}
+
+/* ---- files that change ---- */
+
+/* The serial number that the daemon's certificate has now. */
+static const char *serial(const struct daemon *daemon)
+{
+    const char *const words[] = {
+        "sh", "-c",
+        text("openssl s_client -connect 127.0.0.1:%u </dev/null 2>/dev/null | openssl x509 -noout "
+             "-serial",
+             daemon->port),
+        NULL};
+    const struct process_result said = process_run(10000, NULL, words);
+
+    cr_assert(strncmp(said.out, "serial=", 7) == 0, "%s%s", said.out, said.err);
+    return said.out;
+}
+
+SCENE(integration_https, rotation_cuts_nobody)
+{
+    struct daemon *daemon = START("--workers", "2");
+    const char *folder = daemon->certificates;
+    struct raw *kept = raw_open(daemon->port);
+    const char *first = serial(daemon);
+    size_t changes = 0;
+
+    certificates_make(folder, &(struct certificate){.name = "next",
+                                                    .issuer = "ca",
+                                                    .names = "IP:127.0.0.1",
+                                                    .ends_s = 30 * 86400,
+                                                    .rsa = true});
+    certificates_replace(folder, "good.crt", "old.crt");
+    certificates_replace(folder, "good.key", "old.key");
+    for (int turn = 0; turn < 20; turn++) {
+        const char *name = turn % 2 == 0 ? "next" : "old";
+
+        certificates_replace(folder, text("%s.crt", name), "good.crt");
+        certificates_replace(folder, text("%s.key", name), "good.key");
+        daemon_signal(daemon, SIGHUP);
+        for (int i = 0; i < 8; i++) {
+            struct http_answer *answer = raw_get(kept, "/livez", 3000);
+
+            cr_assert_eq(answer->status, 200, "%d: %s", turn, http_text(answer));
+            answer = daemon_get(daemon, "/livez");
+            cr_assert_eq(answer->status, 200, "%d: %s", turn, http_text(answer));
+        }
+        changes += turn == 0 ? strcmp(serial(daemon), first) != 0 : 0;
+    }
+    cr_assert_eq(changes, 1, "the new one is shown");
+    WAIT_UNTIL(3000, strcmp(serial(daemon), first) == 0);
+    cr_assert_eq(metric_of(daemon, "bellwether_reload_success"), 1);
+}
+
+SCENE(integration_https, half_of_a_new_pair_is_not_taken)
+{
+    struct daemon *daemon = START();
+    const char *folder = daemon->certificates, *first = serial(daemon);
+    const char *expiry = "bellwether_certificate_expiry_timestamp_seconds{which=\"http\"}";
+    const double ends = metric_of(daemon, expiry);
+
+    cr_assert(ends > (double)time(NULL) + 29 * 86400 && ends < (double)time(NULL) + 31 * 86400,
+              "%f", ends);
+    cr_assert_eq(log_count(daemon, "a certificate expires soon"), 0, "%s", daemon_log(daemon));
+    certificates_make(folder, &(struct certificate){.name = "next",
+                                                    .issuer = "ca",
+                                                    .names = "IP:127.0.0.1",
+                                                    .begins_s = -60,
+                                                    .ends_s = 10 * 86400});
+    certificates_replace(folder, "next.crt", "good.crt");
+    WAIT_UNTIL(15000, metric_of(daemon, "bellwether_reload_success") == 0); /* without a signal */
+    cr_assert_str_eq(serial(daemon), first);
+    cr_assert_eq(metric_of(daemon, expiry), ends);
+    cr_assert_eq(log_count(daemon, "is not the key of the certificate"), 1, "%s",
+                 daemon_log(daemon));
+    certificates_replace(folder, "next.key", "good.key");
+    WAIT_UNTIL(15000, metric_of(daemon, "bellwether_reload_success") == 1);
+    cr_assert_str_neq(serial(daemon), first);
+    cr_assert_lt(metric_of(daemon, expiry), ends - 86400);
+    cr_assert_eq(log_count(daemon, "certificate can be used again"), 1, "%s", daemon_log(daemon));
+    cr_assert_eq(log_count(daemon, "a certificate expires soon"), 1, "%s", daemon_log(daemon));
+}
+
+/* ---- the start ---- */
+
+SCENE(integration_https, what_can_not_be_used_stops_the_start)
+{
+    char *folder = scene_keep(certificates_usual(), (void (*)(void *))certificates_remove);
+    const struct process_result said =
+        daemon_run(5000, NO_SENTINEL, "--listen", "127.0.0.1:0,tls", "--http-cert",
+                   text("%s/good.crt", folder), "--http-key", text("%s/ca.key", folder), NULL);
+
+    cr_assert_eq(said.exit_code, 2, "%s", said.err);
+    cr_assert_eq(count_in(said.err, "\n"), 1, "%s", said.err);
+    cr_assert(strstr(said.err, "http-key") && strstr(said.err, "is not the key of"), "%s",
+              said.err);
+}
