@@ -143,9 +143,10 @@ static int fail_to_open(struct load *load, enum redis_tls_part part, const char 
 /* Nobody is there to be asked; without this OpenSSL asks at the terminal. */
 static int refuse_to_ask(char *buffer, int size, int writing, void *asked)
 {
-    (void)buffer;
-    (void)size;
     (void)writing;
+    if (size > 0) {
+        buffer[0] = '\0';
+    }
     *(bool *)asked = true;
     return -1;
 }

@@ -78,7 +78,11 @@ static void keep_first_bytes(struct tls_facts *facts, const char *bytes, size_t 
     }
 }
 
-/* What came first: OpenSSL's own word for plain text is a riddle. It reads five bytes of it. */
+/*
+ * What came first: OpenSSL's own word for plain text is a riddle. It reads five bytes of it. The
+ * parameters are OpenSSL's.
+ */
+/* NOLINTNEXTLINE(readability-non-const-parameter) */
 static long look_at_first_bytes(BIO *bio, int what, const char *bytes, size_t size, int ignored,
                                 long result, int outcome, size_t *n)
 {
