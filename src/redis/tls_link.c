@@ -79,10 +79,9 @@ static void keep_first_bytes(struct tls_facts *facts, const char *bytes, size_t 
 }
 
 /*
- * What came first: OpenSSL's own word for plain text is a riddle. It reads five bytes of it. The
- * parameters are OpenSSL's.
+ * What came first: OpenSSL's own word for plain text is a riddle. It reads five bytes of it.
  */
-/* NOLINTNEXTLINE(readability-non-const-parameter) */
+/* NOLINTBEGIN(readability-non-const-parameter): the type is OpenSSL's. */
 static long look_at_first_bytes(BIO *bio, int what, const char *bytes, size_t size, int ignored,
                                 long result, int outcome, size_t *n)
 {
@@ -103,6 +102,7 @@ static long look_at_first_bytes(BIO *bio, int what, const char *bytes, size_t si
     BIO_set_callback_ex(bio, NULL);
     return outcome;
 }
+/* NOLINTEND(readability-non-const-parameter) */
 
 /* ---- failing ---- */
 
