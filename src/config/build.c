@@ -450,6 +450,7 @@ int options_build(const struct settings *settings, struct options *out, struct o
     build_selves(&builder);
     build_names(&builder, OPTION_ID_ALLOW_HOST, &built.allow_hosts, &built.n_allow_hosts);
     build_names(&builder, OPTION_ID_ALLOW_ORIGIN, &built.allow_origins, &built.n_allow_origins);
+    options_note_unused_tls(&builder);
     options_show(settings, &built);
     note_unknown_variables(&builder);
     *out = built;

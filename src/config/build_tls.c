@@ -179,9 +179,26 @@ int options_build_tls(const struct builder *builder, const struct option_section
         return fail(&choices[things[why.part]], why.words, builder->error);
     }
     note_exposed(builder->out, wanted.key);
+    if (wanted.verify == REDIS_TLS_VERIFY_OFF) {
+        options_note(builder->out, LOG_LEVEL_WARN,
+                     "nobody's certificate is checked: anyone in between can read and change all",
+                     "option", option_table[choices[TLS_VERIFY].id].name);
+    }
     *MEM_APPEND(watch->tls, watch->n_tls) =
         (struct watch_tls){.tls = *tls,
                            .side = side == TLS_SIDE_REDIS ? "redis" : "sentinel",
                            .master = section ? mem_strdup(section->master) : NULL};
     return 0;
+}
+
+void options_note_unused_tls(const struct builder *builder)
+{
+    for (size_t i = 0; i < TLS_THINGS && builder->out->watch.n_tls == 0; i++) {
+        if (settings_item(builder->settings, (int)tls_options[i].of_both)) {
+            options_note(builder->out, LOG_LEVEL_WARN,
+                         "nothing speaks TLS: neither sentinel-tls nor redis-tls is on", "option",
+                         option_table[tls_options[i].of_both].name);
+            return;
+        }
+    }
 }

@@ -20,5 +20,7 @@ bool options_tls_is_on(const struct settings *settings, const struct option_sect
  */
 int options_build_tls(const struct builder *builder, const struct option_section *section,
                       enum tls_side side, struct redis_tls **tls);
+/** A warning where options are given that nothing uses. */
+void options_note_unused_tls(const struct builder *builder);
 
 #endif

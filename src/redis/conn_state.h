@@ -89,7 +89,7 @@ struct redis_conn {
 
     /* TLS; NULL: plain. */
     struct redis_tls *tls;
-    char tls_host[ADDRESS_HOST_SIZE]; /* empty: the target's */
+    char *tls_host; /* NULL: the target's */
     struct tls_link *link;
     bool suspects_plain; /* it was silent in the last handshake, as a server that speaks plain is */
 

@@ -8,7 +8,6 @@
  * element is read out of bounds, an acknowledgement nobody asked for dereferences NULL) and it
  * drops unexpected replies silently.
  */
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -165,7 +164,8 @@ void redis_conn_secure(struct redis_conn *conn, struct redis_tls *tls, const cha
 {
     conn->suspects_plain = conn->suspects_plain && conn->tls == tls;
     conn->tls = tls;
-    (void)snprintf(conn->tls_host, sizeof(conn->tls_host), "%s", host ? host : "");
+    free(conn->tls_host);
+    conn->tls_host = mem_strdup(host);
 }
 
 void redis_conn_look_for_tls(struct redis_conn *conn, bool look)

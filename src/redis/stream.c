@@ -354,9 +354,8 @@ void conn_stream_start(struct redis_conn *conn)
 
 void conn_stream_secure(struct redis_conn *conn)
 {
-    conn->link =
-        tls_link_new(conn->tls, conn->fd,
-                     conn->tls_host[0] != '\0' ? conn->tls_host : conn->target.host, &conn->peer);
+    conn->link = tls_link_new(conn->tls, conn->fd,
+                              conn->tls_host ? conn->tls_host : conn->target.host, &conn->peer);
     conn_move(conn, CONN_TLS);
     conn_stream_shake(conn);
 }

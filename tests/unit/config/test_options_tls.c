@@ -53,6 +53,8 @@ Test(options_tls, off_unless_switched_on)
     cr_expect_null(options.watch.redis_tls);
     cr_expect_null(options.watch.deployments[0].tls);
     cr_expect_eq(options.watch.n_tls, 0);
+    cr_assert_eq(options.n_notes, 1);
+    cr_expect_str_eq(options.notes[0].value, "tls-ca");
     run("sentinel = a:1\nredis-tls = on\n" CERTIFICATES);
     options_expect_run();
     cr_expect_not_null(options.watch.redis_tls);
