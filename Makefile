@@ -258,7 +258,7 @@ unit: $(O)/test-unit ## unit and sim tests (SANITIZE=… works)
 	$(Q)$(RUN) unit $(O) $(TEST_JOBS)
 
 # What callers do is tried over TLS, too; what is only so in plain, in the other suites, is not.
-OVER_TLS := http|serve|life|waiting|commands_pipeline|commands_tokens|commands_bad_input|commands_waiting|commands_exact|masters|status|self|probes
+OVER_TLS := bad_input|http|serve|life|waiting|commands_pipeline|commands_tokens|commands_bad_input|commands_waiting|commands_exact|masters|status|self|probes
 
 integration: $(B)/test-integration $(DAEMON) $(DAEMON)-faults client-deps ## tests with real servers (SANITIZE=… for the daemon)
 	$(Q)$(RUN) integration $(O) $(TEST_JOBS) $(B)/test-integration

@@ -205,6 +205,9 @@ SCENE(integration_bad_input, what_is_said_at_the_door)
     const struct daemon *daemon =
         daemon_start(cluster, "--request-timeout", "500ms", "--redis-api", "loopback", NULL);
 
+    if (daemon->certificates) {
+        scene_skip("over TLS nobody can look at a head before libmicrohttpd does");
+    }
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     static const char json[] = "application/problem+json", plain[] = "text/plain; charset=utf-8";
     static const struct {
@@ -257,6 +260,9 @@ SCENE(integration_bad_input, a_flood_is_told_at_the_door)
     struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const struct daemon *daemon = daemon_start(cluster, "--max-connections", "10", NULL);
 
+    if (daemon->certificates) {
+        scene_skip("over TLS nobody is answered at the door");
+    }
     EXPECT_MASTER(daemon, &cluster->nodes[0], 4000);
     struct raw *in[10];
     for (size_t i = 0; i < 10; i++) {

@@ -248,6 +248,10 @@ int listener_start(struct listener *listener, struct worker *worker, size_t i, b
     if (patient && (listener->scope == HTTP_SCOPE_PROBE || listener->tls)) {
         return 0; /* it has no routes on which to wait, or nobody knows who will */
     }
+    if (listener->tls && MHD_is_feature_supported(MHD_FEATURE_TLS) != MHD_YES) {
+        log_write(LOG_LEVEL_ERROR, "this libmicrohttpd was built without TLS", NULL, 0);
+        return -BW_EIO;
+    }
     listener->daemon = start_daemon(listener, worker->config);
     info =
         listener->daemon ? MHD_get_daemon_info(listener->daemon, MHD_DAEMON_INFO_EPOLL_FD) : NULL;
