@@ -2,6 +2,7 @@
  * TLS to Sentinels and Redis with real ones: all of them, or one side only; failovers, rotation,
  * and certificates that are not good.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -272,6 +273,10 @@ SCENE(integration_tls, half_a_pair_changes_nothing)
     cr_expect(strstr(daemon_log(daemon), "does not belong to the certificate"));
     cr_expect_eq(expiry(daemon, "redis"), before);
     HOLDS_FOR(500, says_master(daemon, &cluster->nodes[0]));
+    const size_t said = count_in(daemon_log(daemon), "certificates can't be used");
+    cr_expect_eq(said, 2, "once for each side, and again after a minute");
+    daemon_signal(daemon, SIGHUP);
+    WAIT_UNTIL(5000, count_in(daemon_log(daemon), "certificates can't be used") == said + 2);
     certificates_replace(folder, "next.key", "good.key");
     WAIT_UNTIL(5000, metric_of(daemon, "bellwether_reload_success") == 1);
     cr_expect_gt(expiry(daemon, "redis"), before);
