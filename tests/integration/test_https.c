@@ -249,6 +249,30 @@ SCENE(integration_https, who_hangs_in_the_handshake_is_closed)
     still_serves(daemon);
 }
 
+/* Whoever leaves in the middle takes nobody along, and is not called refused. */
+SCENE(integration_https, who_leaves_in_the_handshake_leaves_alone)
+{
+    struct daemon *daemon = START();
+    struct raw *leaving[30];
+    char hello[4096];
+    const size_t size = make_hello(hello, sizeof(hello));
+
+    for (int round = 0; round < 5; round++) {
+        for (size_t i = 0; i < 30; i++) {
+            leaving[i] = raw_open_plain(daemon->port);
+            cr_assert(leaving[i] && raw_send(leaving[i], hello, size));
+        }
+        for (size_t i = 0; i < 30; i++) {
+            raw_close(leaving[i]);
+            if (i % 3 == 0) {
+                cr_assert_eq(daemon_get(daemon, "/livez")->status, 200, "%zu", i);
+            }
+        }
+    }
+    cr_assert_eq(metric_of(daemon, "bellwether_http_rejected_total{reason=\"handshake\"}"), 0, "%s",
+                 daemon_log(daemon));
+}
+
 SCENE(integration_https, a_head_that_does_not_end)
 {
     struct daemon *daemon = START("--request-timeout", "1s");

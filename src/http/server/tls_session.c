@@ -30,7 +30,7 @@ struct tls_session {
     enum http_client_ca clients;
     uint8_t finished;
     bool heard; /* since then */
-    bool left;  /* no more comes from it */
+    bool left;  /* no more comes from it, or gets there */
     uint16_t ahead, taken;
     unsigned char bytes[AHEAD_BYTES];
 };
@@ -57,19 +57,13 @@ void tls_credentials_release(struct tls_credentials *credentials)
 
 /* ---- bytes ---- */
 
-static void count_move(struct tls_session *session)
-{
-    session->traffic->moves++;
-    session->traffic->last = session;
-    session->heard = session->heard || session->finished == FINISHED_BOTH;
-}
-
 static ssize_t receive(struct tls_session *session, void *bytes, size_t size)
 {
     ssize_t n = recv(session->fd, bytes, size, 0);
 
     if (n > 0) {
-        count_move(session);
+        session->traffic->moves++;
+        session->heard = session->heard || session->finished == FINISHED_BOTH;
     } else if (n == 0 || errno != EAGAIN) {
         session->left = true;
     }
@@ -81,6 +75,7 @@ static ssize_t pull(gnutls_transport_ptr_t data, void *bytes, size_t size)
     struct tls_session *session = data;
     size_t n = (size_t)session->ahead - session->taken;
 
+    session->traffic->last = session;
     if (n == 0) {
         ssize_t came;
 
@@ -108,9 +103,11 @@ static ssize_t push(gnutls_transport_ptr_t data, const giovec_t *parts, int n_pa
                              .msg_iovlen = (size_t)n_parts};
     ssize_t n = sendmsg(session->fd, &message, MSG_NOSIGNAL);
 
+    session->traffic->last = session;
     if (n > 0) {
         session->traffic->moves++;
-        session->traffic->last = session;
+    } else if (n < 0 && errno != EAGAIN) {
+        session->left = true;
     }
     return n;
 }

@@ -31,7 +31,7 @@ void tls_credentials_release(struct tls_credentials *credentials);
 struct tls_traffic {
     uint64_t moves;           /* bytes came, went, or were taken: a count that grows */
     size_t shaking;           /* whose handshake is not done */
-    struct tls_session *last; /* whose bytes did; NULL: it is over */
+    struct tls_session *last; /* which asked for bytes, or had some, last; NULL: it is over */
 };
 
 struct tls_session;
