@@ -4,7 +4,8 @@
 #
 #   deploy/demo.sh [PATH-OF-BELLWETHER [PID-OF-MAKE]]
 #
-# With TLS=1 in the environment bellwether is asked over HTTPS, with certificates made for the occasion.
+# With TLS=1 in the environment all of them speak TLS, and bellwether is asked over HTTPS, with certificates made for the
+# occasion.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 1
 
@@ -118,30 +119,49 @@ for _ in 1 2 3; do
     free_port && sentinel_ports+=("$port")
 done
 
+cli=(redis-cli)
+tls_options=()
+if [ -n "${TLS:-}" ]; then
+    make_certificates || fail "no certificates could be made" "$folder/openssl.log"
+    cli=(redis-cli --tls --cacert "$folder/ca.crt")
+    tls_options=(--sentinel-tls on --redis-tls on --tls-ca "$folder/ca.crt" --http-cert "$folder/server.crt"
+        --http-key "$folder/server.key")
+fi
+
+# What a server listens on.
+port_conf() {
+    if [ -z "${TLS:-}" ]; then
+        echo "port $1"
+    else
+        printf '%s\n' 'port 0' "tls-port $1" 'tls-replication yes' "tls-cert-file $folder/server.crt" \
+            "tls-key-file $folder/server.key" "tls-ca-cert-file $folder/ca.crt" 'tls-auth-clients no'
+    fi
+}
+
 for port in "${node_ports[@]}"; do
     mkdir "$folder/redis-$port"
-    printf '%s\n' "port $port" 'bind 127.0.0.1' "dir $folder/redis-$port" 'save ""' 'appendonly no' \
+    printf '%s\n' "$(port_conf "$port")" 'bind 127.0.0.1' "dir $folder/redis-$port" 'save ""' 'appendonly no' \
         'repl-diskless-sync-delay 0' >"$folder/redis-$port/redis.conf"
     [ "$port" = "$master_port" ] || echo "replicaof 127.0.0.1 $master_port" >>"$folder/redis-$port/redis.conf"
     start "redis-$port" redis-server "$folder/redis-$port/redis.conf"
     node_pids+=("$pid")
-    until_true "redis-server on port $port" "$pid" "$folder/redis-$port.log" redis-cli -p "$port" PING
+    until_true "redis-server on port $port" "$pid" "$folder/redis-$port.log" "${cli[@]}" -p "$port" PING
 done
 
 for port in "${sentinel_ports[@]}"; do
     mkdir "$folder/sentinel-$port"
-    printf '%s\n' "port $port" 'bind 127.0.0.1' "dir $folder/sentinel-$port" \
+    printf '%s\n' "$(port_conf "$port")" 'bind 127.0.0.1' "dir $folder/sentinel-$port" \
         "sentinel monitor mymaster 127.0.0.1 $master_port 2" 'sentinel down-after-milliseconds mymaster 1000' \
         'sentinel failover-timeout mymaster 10000' >"$folder/sentinel-$port/sentinel.conf"
     start "sentinel-$port" redis-server "$folder/sentinel-$port/sentinel.conf" --sentinel
     sentinel_pid=$pid
-    until_true "the Sentinel on port $port" "$sentinel_pid" "$folder/sentinel-$port.log" redis-cli -p "$port" PING
+    until_true "the Sentinel on port $port" "$sentinel_pid" "$folder/sentinel-$port.log" "${cli[@]}" -p "$port" PING
 done
 
 # A failover needs Sentinels that know each other and the replicas.
 sentinel_knows_all() {
     local row
-    row=$(redis-cli -p "$1" SENTINEL MASTER mymaster) &&
+    row=$("${cli[@]}" -p "$1" SENTINEL MASTER mymaster) &&
         grep -A1 -x num-slaves <<<"$row" | grep -qx 2 && grep -A1 -x num-other-sentinels <<<"$row" | grep -qx 2
 }
 for port in "${sentinel_ports[@]}"; do
@@ -160,13 +180,10 @@ done
 base=http://127.0.0.1:$http_port
 curl=curl
 listen=127.0.0.1:$http_port
-tls_options=()
 if [ -n "${TLS:-}" ]; then
-    make_certificates || fail "no certificates could be made" "$folder/openssl.log"
     base=https://127.0.0.1:$http_port
     curl="curl --cacert $folder/ca.crt"
     listen+=,tls
-    tls_options=(--http-cert "$folder/server.crt" --http-key "$folder/server.key")
 fi
 start bellwether "$bellwether" "${sentinel_options[@]}" --listen "$listen" "${tls_options[@]}" --redis-api loopback
 bellwether_pid=$pid
@@ -193,7 +210,7 @@ run commands, and watch them go on through a failover:
 
 fail over in good order:
 
-  redis-cli -p ${sentinel_ports[0]} SENTINEL FAILOVER mymaster
+  ${cli[*]} -p ${sentinel_ports[0]} SENTINEL FAILOVER mymaster
 
 or kill the master, and see the new one within some two seconds:
 

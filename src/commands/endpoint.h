@@ -15,6 +15,7 @@ struct login {
     char *master; /* NULL: everybody else's */
     char *username;
     struct secret *password;
+    struct redis_tls *tls; /* borrowed; NULL: plain */
 };
 
 struct endpoint_hooks {

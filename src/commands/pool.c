@@ -105,6 +105,7 @@ static void login_init(struct login *login, const struct pool_login *from)
     login->master = mem_strdup(from->master);
     login->username = mem_strdup(from->username);
     login->password = secret_copy(from->password);
+    login->tls = from->tls;
 }
 
 bool pool_refresh_credentials(struct pool *pool, bool force, int64_t *taken_ms)

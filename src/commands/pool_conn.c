@@ -259,6 +259,7 @@ struct pool_conn *pool_conn_open(struct pool_endpoint *endpoint,
     pool_conn->counted = METRIC_POOL_STATE_CONNECTING;
     metric_move(&owner->counts->connections[pool_conn->counted], 1);
     redis_conn_group(pool_conn->conn, owner->deployment);
+    redis_conn_secure(pool_conn->conn, owner->login->tls, NULL);
     redis_conn_speak(pool_conn->conn, 2); /* shapes of replies as Upstash's SDKs know them */
     redis_conn_limit(pool_conn->conn, owner->config->max_reply_bytes);
     redis_conn_open(pool_conn->conn, &endpoint->address, owner->login->username,

@@ -11,6 +11,7 @@
 #include "bellwether/base/memory.h"
 #include "build_commands.h"
 #include "build_https.h"
+#include "build_tls.h"
 #include "http/server/server_tls.h"
 #include "shown.h"
 
@@ -143,14 +144,29 @@ static char *make_text(const struct builder *builder, const struct setting *own,
     return mem_strdup(own && own->where ? setting_item(own) : settings_item(builder->settings, id));
 }
 
+static int make_tls(const struct builder *builder, const struct option_section *section,
+                    enum tls_side side, struct redis_tls **tls)
+{
+    *tls = NULL;
+    return options_tls_is_on(builder->settings, section, side)
+               ? options_build_tls(builder, section, side, tls)
+               : 0;
+}
+
 static int add_override(const struct builder *builder, const struct option_section *section)
 {
     const struct setting *user = &section->settings[OPTION_ID_REDIS_USERNAME];
     const struct setting *file = &section->settings[OPTION_ID_REDIS_PASSWORD_FILE];
     struct watch_config *watch = &builder->out->watch;
 
-    if (!user->where && !file->where) {
+    bool has_tls = options_has_own_tls(builder->settings, section, TLS_SIDE_REDIS);
+    struct redis_tls *tls = watch->redis_tls;
+
+    if (!user->where && !file->where && !has_tls) {
         return 0;
+    }
+    if (has_tls && make_tls(builder, section, TLS_SIDE_REDIS, &tls) != 0) {
+        return -BW_EINVAL;
     }
     struct secret *password =
         options_secret(builder, file, OPTION_ID_REDIS_PASSWORD_FILE, OPTION_ID_REDIS_PASSWORD);
@@ -161,6 +177,7 @@ static int add_override(const struct builder *builder, const struct option_secti
         .master = mem_strdup(section->master),
         .redis_username = make_text(builder, user, OPTION_ID_REDIS_USERNAME),
         .redis_password = password,
+        .redis_tls = tls,
     };
     return 0;
 }
@@ -179,6 +196,31 @@ static void add_seeds(const struct builder *builder, struct watch_deployment *de
     }
 }
 
+/*
+ * Where only Redis speaks TLS, Sentinels list each other by ports that speak it as well: learned
+ * ones are dialled so once they have answered so.
+ */
+static int make_sentinel_tls(const struct builder *builder, const struct option_section *section,
+                             struct redis_tls **tls, struct redis_tls **tls_learned)
+{
+    const struct watch_config *watch = &builder->out->watch;
+
+    if (section && !options_has_own_tls(builder->settings, section, TLS_SIDE_SENTINEL) &&
+        !options_has_own_tls(builder->settings, section, TLS_SIDE_REDIS)) {
+        *tls = watch->deployments[0].tls;
+        *tls_learned = watch->deployments[0].tls_learned;
+        return 0;
+    }
+    if (make_tls(builder, section, TLS_SIDE_SENTINEL, tls) != 0) {
+        return -BW_EINVAL;
+    }
+    if (*tls || !watch->learn_sentinels ||
+        !options_tls_is_on(builder->settings, section, TLS_SIDE_REDIS)) {
+        return 0;
+    }
+    return options_build_tls(builder, section, TLS_SIDE_SENTINEL, tls_learned);
+}
+
 /* A deployment's seeds and credentials: a section's own where it has them, else the global ones. */
 static int add_deployment(const struct builder *builder, const struct option_section *section)
 {
@@ -192,11 +234,18 @@ static int add_deployment(const struct builder *builder, const struct option_sec
     if (!password) {
         return -BW_EINVAL;
     }
+    struct redis_tls *tls = NULL, *tls_learned = NULL;
+    if (make_sentinel_tls(builder, section, &tls, &tls_learned) != 0) {
+        secret_free(password);
+        return -BW_EINVAL;
+    }
     struct watch_deployment *deployment = MEM_APPEND(watch->deployments, watch->n_deployments);
     *deployment = (struct watch_deployment){
         .username = make_text(builder, !own ? NULL : &own[OPTION_ID_SENTINEL_USERNAME],
                               OPTION_ID_SENTINEL_USERNAME),
         .password = password,
+        .tls = tls,
+        .tls_learned = tls_learned,
     };
     if (own && own[OPTION_ID_SENTINEL].where) {
         seeds = &own[OPTION_ID_SENTINEL];
@@ -214,9 +263,10 @@ static int add_deployment(const struct builder *builder, const struct option_sec
     return 0;
 }
 
-static bool has_own_sentinels(const struct option_section *section)
+static bool has_own_sentinels(const struct settings *settings, const struct option_section *section)
 {
-    return section->settings[OPTION_ID_SENTINEL].where ||
+    return options_has_own_tls(settings, section, TLS_SIDE_SENTINEL) ||
+           section->settings[OPTION_ID_SENTINEL].where ||
            section->settings[OPTION_ID_SENTINEL_USERNAME].where ||
            section->settings[OPTION_ID_SENTINEL_PASSWORD_FILE].where;
 }
@@ -225,7 +275,7 @@ static const struct option_section *own_section(const struct settings *settings,
 {
     for (size_t i = 0; i < settings->n_sections; i++) {
         if (strcmp(settings->sections[i].master, master) == 0 &&
-            has_own_sentinels(&settings->sections[i])) {
+            has_own_sentinels(settings, &settings->sections[i])) {
             return &settings->sections[i];
         }
     }
@@ -248,7 +298,7 @@ static void name_global_masters(const struct builder *builder)
     for (size_t i = 0; i < settings->n_sections; i++) {
         const struct option_section *section = &settings->sections[i];
 
-        if (!has_own_sentinels(section)) {
+        if (!has_own_sentinels(settings, section)) {
             add_master(global, section->master);
         }
         /* a section with only other credentials for the same Sentinels names a master of theirs */
@@ -269,7 +319,7 @@ static int build_deployments(const struct builder *builder)
     for (size_t i = 0; i < settings->n_sections; i++) {
         const struct option_section *section = &settings->sections[i];
 
-        if ((has_own_sentinels(section) && add_deployment(builder, section) != 0) ||
+        if ((has_own_sentinels(settings, section) && add_deployment(builder, section) != 0) ||
             add_override(builder, section) != 0) {
             return -BW_EINVAL;
         }
@@ -354,7 +404,8 @@ static int build_redis_credentials(const struct builder *builder)
     watch->redis_username = make_text(builder, NULL, OPTION_ID_REDIS_USERNAME);
     watch->redis_password =
         options_secret(builder, NULL, OPTION_ID_REDIS_PASSWORD_FILE, OPTION_ID_REDIS_PASSWORD);
-    return !watch->redis_password ? -BW_EINVAL : 0;
+    return !watch->redis_password ? -BW_EINVAL
+                                  : make_tls(builder, NULL, TLS_SIDE_REDIS, &watch->redis_tls);
 }
 
 static void build_selves(const struct builder *builder)
@@ -399,6 +450,7 @@ int options_build(const struct settings *settings, struct options *out, struct o
     build_selves(&builder);
     build_names(&builder, OPTION_ID_ALLOW_HOST, &built.allow_hosts, &built.n_allow_hosts);
     build_names(&builder, OPTION_ID_ALLOW_ORIGIN, &built.allow_origins, &built.n_allow_origins);
+    options_note_unused_tls(&builder);
     options_show(settings, &built);
     note_unknown_variables(&builder);
     *out = built;
@@ -428,6 +480,11 @@ static void release_watch(struct watch_config *watch)
         free(watch->overrides[i].redis_username);
         secret_free(watch->overrides[i].redis_password);
     }
+    for (size_t i = 0; i < watch->n_tls; i++) {
+        redis_tls_free(watch->tls[i].tls);
+        free(watch->tls[i].master);
+    }
+    free(watch->tls);
     free(watch->deployments);
     free(watch->overrides);
     free(watch->redis_username);

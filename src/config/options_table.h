@@ -27,6 +27,14 @@
 #define OPTIONS_DEFAULT_COMMANDS POLICY_DEFAULT
 
 /* clang-format off */
+/* Three options: for both sides, and for one each, which beats it. */
+#define TLS_OPTIONS(X, id, name, type, fallback, choices, value, prose) \
+X(TLS_##id, "tls-" name, type, PER_MASTER, NOWHERE, fallback, 0, 0, choices, value, TLS, prose) \
+X(SENTINEL_TLS_##id, "sentinel-tls-" name, type, PER_MASTER, NOWHERE, NULL, 0, 0, choices, value, TLS, \
+  "The same towards Sentinels only.") \
+X(REDIS_TLS_##id, "redis-tls-" name, type, PER_MASTER, NOWHERE, NULL, 0, 0, choices, value, TLS, \
+  "The same towards masters and replicas only.")
+
 #define OPTIONS(X) \
 X(SENTINEL, "sentinel", SEED, LIST | PER_MASTER, NOWHERE, NULL, 0, 0, NULL, "HOST:PORT", FINDING, \
   "A Sentinel to ask first; the others are learned from it. The only option that is needed. " \
@@ -35,6 +43,8 @@ X(MASTER, "master", NAME, LIST, NOWHERE, NULL, 0, 0, NULL, "NAME", FINDING, \
   "A master to watch, by the name that the Sentinels give it. None: every one that they know.") \
 X(DEFAULT_MASTER, "default-master", NAME, 0, NOWHERE, NULL, 0, 0, NULL, "NAME", FINDING, \
   "The one that /master speaks of. Else the first that is configured, or the only one known.") \
+X(LEARN_SENTINELS, "learn-sentinels", SWITCH, 0, AT(watch.learn_sentinels), "on", 0, 0, NULL, "on|off", FINDING, \
+  "Also dial and count the Sentinels that the configured ones list. Off: only the configured ones.") \
 X(MAP, "map", MAP, LIST, NOWHERE, NULL, 0, 0, NULL, "FROM=TO", FINDING, \
   "Where NAT changes addresses: host:port=host:port, or host=host for every port. " \
   "Applied to what is compared, published and dialled, Sentinels included.") \
@@ -66,6 +76,28 @@ X(REDIS_PASSWORD_FILE, "redis-password-file", FILE, PER_MASTER, NOWHERE, NULL, 0
   "File with the password for masters and replicas.") \
 X(REDIS_PASSWORD, "redis-password", SECRET, ENVIRONMENT_ONLY, NOWHERE, NULL, 0, 0, NULL, "PASSWORD", CREDENTIALS, \
   "The password for masters and replicas itself.") \
+X(SENTINEL_TLS, "sentinel-tls", SWITCH, PER_MASTER, NOWHERE, "off", 0, 0, NULL, "on|off", TLS, \
+  "Speak TLS to the Sentinels.") \
+X(REDIS_TLS, "redis-tls", SWITCH, PER_MASTER, NOWHERE, "off", 0, 0, NULL, "on|off", TLS, \
+  "Speak TLS to masters and replicas; the url of an answer is rediss:// then.") \
+TLS_OPTIONS(X, CA, "ca", FILE, NULL, NULL, "PATH", \
+  "Whose certificates are trusted: a file, or a folder of files, of certificates in PEM form. None: what the system trusts. This " \
+  "file and the two below are read again when they change.") \
+TLS_OPTIONS(X, CERT, "cert", FILE, NULL, NULL, "FILE", \
+  "The certificate that is shown to who asks for one, with its issuers behind it.") \
+TLS_OPTIONS(X, KEY, "key", FILE, NULL, NULL, "FILE", \
+  "Its private key, without a pass phrase.") \
+TLS_OPTIONS(X, VERIFY, "verify", CHOICE, "full", "full|ca|off", "WHAT", \
+  "What of a server's certificate is checked: who issued it and that it is for the name or address that is dialled, who issued " \
+  "it, or nothing.") \
+TLS_OPTIONS(X, SERVER_NAME, "server-name", TEXT, NULL, NULL, "NAME", \
+  "The name that certificates must be for, instead of the name or address that is dialled.") \
+TLS_OPTIONS(X, MIN_VERSION, "min-version", CHOICE, "1.2", "1.2|1.3", "VERSION", \
+  "The oldest version of TLS that is spoken.") \
+TLS_OPTIONS(X, CIPHERS, "ciphers", TEXT, NULL, NULL, "LIST", \
+  "Ciphers of TLS 1.2, as OpenSSL names them, with a colon between two.") \
+TLS_OPTIONS(X, CIPHERSUITES, "ciphersuites", TEXT, NULL, NULL, "LIST", \
+  "Cipher suites of TLS 1.3, likewise.") \
 X(SELF, "self", NODE, LIST, NOWHERE, NULL, 0, 0, NULL, "HOST:PORT", SELF, \
   "The Redis node beside this daemon, for /self. Found among the known nodes by its address, by where its name resolves to, " \
   "or by the run id of whoever answers there. Several are several names of one node.") \
@@ -156,6 +188,7 @@ X(CONFIG, "config", FILE, NOT_IN_FILE, NOWHERE, NULL, 0, 0, NULL, "FILE", CONFIG
 X(FINDING, "Finding the master") \
 X(VERIFYING, "Verifying it") \
 X(CREDENTIALS, "Credentials (all but the two passwords also per master)") \
+X(TLS, "TLS to Sentinels and Redis (all of these also per master)") \
 X(SELF, "The node beside it") \
 X(SERVING, "Serving") \
 X(COMMANDS, "Commands") \

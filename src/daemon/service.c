@@ -121,14 +121,16 @@ static struct pool_login *make_logins(const struct watch_config *watch)
 {
     struct pool_login *logins = mem_new(watch->n_overrides + 1, sizeof(*logins));
 
-    logins[0] =
-        (struct pool_login){.username = watch->redis_username, .password = watch->redis_password};
+    logins[0] = (struct pool_login){.username = watch->redis_username,
+                                    .password = watch->redis_password,
+                                    .tls = watch->redis_tls};
     for (size_t i = 0; i < watch->n_overrides; i++) {
         const struct watch_override *from = &watch->overrides[i];
 
         logins[i + 1] = (struct pool_login){.master = from->master,
                                             .username = from->redis_username,
-                                            .password = from->redis_password};
+                                            .password = from->redis_password,
+                                            .tls = from->redis_tls};
     }
     return logins;
 }

@@ -38,6 +38,7 @@ void conn_leave(struct redis_conn *conn)
     }
     budget_free(conn->commands);
     free(conn->found);
+    free(conn->tls_host);
     free(conn);
 }
 

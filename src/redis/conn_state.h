@@ -15,21 +15,29 @@
 #include "bellwether/redis/connection.h"
 #include "resp_reader.h"
 
-#define CONN_WORDS_SIZE 192
+#define CONN_WORDS_SIZE 384
 
 /*
- * From closed through look-up (of a name), connect and HELLO to ready. An attempt that fails goes
- * back to connect, with the next address; without one it is exhausted. From each to closed, and
- * from there to freed.
+ * From closed through look-up (of a name), connect, TLS (where that is spoken) and HELLO to ready.
+ * An attempt that fails goes back to connect, with the next address; without one it is exhausted.
+ * From each to closed, and from there to freed.
  */
 enum conn_state {
     CONN_CLOSED,
     CONN_LOOKUP,    /* waiting for the resolver */
     CONN_CONNECT,   /* waiting for TCP */
     CONN_EXHAUSTED, /* every address failed: waiting for the turn in which that may be told */
+    CONN_TLS,       /* waiting for the handshake */
     CONN_HELLO,     /* waiting for HELLO's reply */
     CONN_READY,
     CONN_FREED, /* its memory lasts until the callbacks that stand in it have returned */
+};
+
+/* What an attempt says first. */
+enum conn_greeting {
+    CONN_GREET,          /* HELLO, over TLS where that is spoken */
+    CONN_GREET_IN_TLS,   /* a ClientHello, to see whether the peer of a plain link speaks TLS */
+    CONN_GREET_IN_PLAIN, /* PING, to see whether the peer that is silent in a handshake does not */
 };
 
 /* What the files below connection.c tell it. */
@@ -69,8 +77,8 @@ struct redis_conn {
     const struct address *trying;
     size_t n_trying, i_trying;
     int64_t open_deadline_ms;
-    bool looks_for_tls; /* where a peer closes on HELLO without a word */
-    bool greets_in_tls; /* this attempt is that look: a ClientHello goes out instead of HELLO */
+    bool looks_for_tls;          /* where a peer closes on HELLO without a word */
+    enum conn_greeting greeting; /* of this attempt */
     enum redis_fail worst;
     char worst_words[CONN_WORDS_SIZE];
     char *hello; /* the command in wire form, holds the password: wiped before it is freed */
@@ -78,6 +86,12 @@ struct redis_conn {
     /* a password may be in what is to be written: the buffer is wiped afterwards */
     bool confidential;
     redis_reply_fn *ping_done; /* PING follows it; NULL: nothing does */
+
+    /* TLS; NULL: plain. */
+    struct redis_tls *tls;
+    char *tls_host; /* NULL: the target's */
+    struct tls_link *link;
+    bool suspects_plain; /* it was silent in the last handshake, as a server that speaks plain is */
 
     /* The stream. Either `fd` (connecting) or `context` owns the socket. */
     int fd;
@@ -88,6 +102,7 @@ struct redis_conn {
     struct buffer backlog; /* what does not fit into hiredis' buffer yet; sent of it: */
     size_t backlog_sent;
     uint64_t appended, taken; /* bytes of the stream out: sent by owners, taken by the socket */
+    uint64_t begun;           /* taken, or in a record of TLS that is: can't be taken back */
     uint64_t received;        /* bytes of the stream in */
     int protocol;             /* RESP 2 or 3, asked for with the next HELLO */
     bool resp3;               /* spoken */

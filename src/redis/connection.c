@@ -50,10 +50,14 @@ static void end(struct redis_conn *conn, enum redis_fail why, const char *words)
 
 static void lost(struct redis_conn *conn, enum redis_fail why, const char *words)
 {
-    if (conn->state == CONN_HELLO && why == REDIS_FAIL_CLOSED && conn->received == 0 &&
-        conn->looks_for_tls && !conn->greets_in_tls) {
-        conn_dial_greet_in_tls(conn, words);
-    } else if (conn->state == CONN_HELLO) {
+    if (conn->state == CONN_HELLO && why == REDIS_FAIL_CLOSED &&
+        conn->greeting == CONN_GREET_IN_PLAIN) {
+        conn->suspects_plain = false;
+        conn_dial_greet(conn, CONN_GREET, NULL);
+    } else if (conn->state == CONN_HELLO && why == REDIS_FAIL_CLOSED && conn->received == 0 &&
+               conn->looks_for_tls && !conn->tls && conn->greeting == CONN_GREET) {
+        conn_dial_greet(conn, CONN_GREET_IN_TLS, words);
+    } else if (conn->state == CONN_TLS || conn->state == CONN_HELLO) {
         conn_dial_failed(conn, why, words);
     } else {
         end(conn, why, words);
@@ -113,6 +117,7 @@ static void on_timer(void *data)
     case CONN_LOOKUP:
     case CONN_CONNECT:
     case CONN_EXHAUSTED:
+    case CONN_TLS:
     case CONN_HELLO: conn_dial_timer(conn); break;
     case CONN_READY: check_deadlines(conn); break;
     }
@@ -155,9 +160,17 @@ void redis_conn_speak(struct redis_conn *conn, int protocol)
     conn->protocol = protocol;
 }
 
-void redis_conn_look_for_tls(struct redis_conn *conn)
+void redis_conn_secure(struct redis_conn *conn, struct redis_tls *tls, const char *host)
 {
-    conn->looks_for_tls = true;
+    conn->suspects_plain = conn->suspects_plain && conn->tls == tls;
+    conn->tls = tls;
+    free(conn->tls_host);
+    conn->tls_host = mem_strdup(host);
+}
+
+void redis_conn_look_for_tls(struct redis_conn *conn, bool look)
+{
+    conn->looks_for_tls = look;
 }
 
 void redis_conn_group(struct redis_conn *conn, unsigned group)
@@ -314,7 +327,7 @@ const char *redis_fail_text(enum redis_fail why)
     case REDIS_FAIL_UNREACHABLE: return "unreachable";
     case REDIS_FAIL_TIMEOUT: return "timed out";
     case REDIS_FAIL_CLOSED: return "closed";
-    case REDIS_FAIL_TLS: return "answers TLS";
+    case REDIS_FAIL_TLS: return "TLS";
     case REDIS_FAIL_PROTOCOL: return "protocol error";
     case REDIS_FAIL_DENIED: return "denied";
     case REDIS_FAIL_TOO_BIG: return "reply too long";

@@ -19,6 +19,7 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "stream.h"
+#include "tls_link.h"
 
 /*
  * How long the resolver is waited for where an old answer is at hand; what it says later serves the
@@ -142,7 +143,9 @@ static void on_connecting(void *data, int events)
     socklen_t size = sizeof(error);
 
     conn_enter(conn);
-    if (conn->state != CONN_CONNECT) {
+    if (conn->state == CONN_TLS) {
+        conn_stream_shake(conn);
+    } else if (conn->state != CONN_CONNECT) {
         conn_stream_ready(conn, events);
     } else {
         if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) {
@@ -153,6 +156,8 @@ static void on_connecting(void *data, int events)
         }
         if (error != 0) {
             conn_dial_failed(conn, fail_of_errno(error), conn_say(conn, "%s", strerror(error)));
+        } else if (conn->tls && conn->greeting != CONN_GREET_IN_PLAIN) {
+            conn_stream_secure(conn);
         } else {
             conn_stream_start(conn);
         }
@@ -169,6 +174,11 @@ static void arm_attempt(struct redis_conn *conn)
         left_ms = 0;
     }
     conn_arm(conn, now_ms + left_ms / (int64_t)(conn->n_trying - conn->i_trying + 1));
+}
+
+static enum conn_greeting first_greeting(const struct redis_conn *conn)
+{
+    return conn->tls && conn->suspects_plain ? CONN_GREET_IN_PLAIN : CONN_GREET;
 }
 
 static void try_next(struct redis_conn *conn)
@@ -251,6 +261,7 @@ void conn_dial_start(struct redis_conn *conn)
 
     conn->worst = REDIS_FAIL_NONE;
     conn->worst_words[0] = '\0';
+    conn->greeting = first_greeting(conn);
     if (address_is_ip(&conn->target)) {
         try_all(conn, &conn->target, 1);
         return;
@@ -278,7 +289,6 @@ void conn_dial_stop(struct redis_conn *conn)
     conn->lookup = NULL;
     conn->trying = NULL;
     conn->n_trying = conn->i_trying = 0;
-    conn->greets_in_tls = false;
     wipe_hello(conn);
 }
 
@@ -292,15 +302,17 @@ void conn_dial_failed(struct redis_conn *conn, enum redis_fail why, const char *
 {
     note_failure(conn, why, words);
     conn_stream_stop(conn);
-    conn->greets_in_tls = false;
+    conn->greeting = first_greeting(conn);
     try_next(conn);
 }
 
-void conn_dial_greet_in_tls(struct redis_conn *conn, const char *words)
+void conn_dial_greet(struct redis_conn *conn, enum conn_greeting greeting, const char *words)
 {
-    note_failure(conn, REDIS_FAIL_CLOSED, words);
+    if (words) {
+        note_failure(conn, REDIS_FAIL_CLOSED, words);
+    }
     conn_stream_stop(conn);
-    conn->greets_in_tls = true;
+    conn->greeting = greeting;
     conn->i_trying--;
     try_next(conn);
 }
@@ -315,7 +327,16 @@ static void attempt_timed_out(struct redis_conn *conn)
         if (conn->session != session || conn->state != CONN_HELLO) {
             return;
         }
+        /* stopped, as in the handshake before: whether it speaks plain is not to be told so */
+        conn->suspects_plain = conn->suspects_plain && conn->greeting != CONN_GREET_IN_PLAIN;
         conn_dial_failed(conn, REDIS_FAIL_TIMEOUT, "HELLO was not answered in time");
+    } else if (conn->state == CONN_TLS) {
+        conn_stream_shake(conn);
+        if (conn->session != session || conn->state != CONN_TLS) {
+            return;
+        }
+        conn->suspects_plain = !tls_link_heard(conn->link);
+        conn_dial_failed(conn, REDIS_FAIL_TIMEOUT, "the TLS handshake was not over in time");
     } else {
         conn_dial_failed(conn, REDIS_FAIL_TIMEOUT, "the connection was not accepted in time");
     }

@@ -74,7 +74,7 @@ size_t conn_queue_unsent(const struct redis_conn *conn)
     while (n < most) {
         const struct redis_expect *expect = conn_queue_at(conn, conn->n_commands - 1 - n)->expect;
 
-        if (!expect || expect->begin < conn->taken) {
+        if (!expect || expect->begin < conn->begun) {
             break;
         }
         n++;
@@ -111,7 +111,7 @@ int64_t conn_queue_earliest(const struct redis_conn *conn)
 
 bool redis_conn_has_begun(const struct redis_conn *conn, const struct redis_expect *expect)
 {
-    return conn->taken > expect->begin;
+    return conn->begun > expect->begin;
 }
 
 bool redis_conn_has_written(const struct redis_conn *conn, const struct redis_expect *expect)

@@ -13,6 +13,7 @@
 
 #include "bellwether/base/memory.h"
 #include "replies.h"
+#include "tls_link.h"
 
 #define WRITE_BYTES ((size_t)128 * 1024)
 /* After so many writes others have their turn. */
@@ -119,11 +120,17 @@ static int write_piece(struct redis_conn *conn)
     if (left == 0) {
         return 1;
     }
-    n = context->funcs->write(context);
+    if (conn->link) {
+        n = tls_link_write(conn->link, context->obuf, left);
+        conn->begun = conn->taken + tls_link_held(conn->link);
+    } else {
+        n = context->funcs->write(context);
+    }
     if (n <= 0) {
         return n < 0 ? -1 : 0;
     }
     conn->taken += (uint64_t)n;
+    conn->begun = conn->taken;
     if ((size_t)n < left) {
         (void)sdsrange(context->obuf, n, -1);
         return 1;
@@ -143,17 +150,37 @@ static int write_piece(struct redis_conn *conn)
     return 1;
 }
 
+/* TLS has to send something before it can go on reading. */
+static bool reads_on_write(const struct redis_conn *conn)
+{
+    return conn->link && tls_link_reads_on_write(conn->link);
+}
+
 /* The socket takes no more: the peer may have said why before it closed. */
 static void write_failed(struct redis_conn *conn)
 {
     uint64_t session = conn->session;
 
-    conn_say(conn, "%s", conn->context->errstr);
+    enum redis_fail why = REDIS_FAIL_CLOSED;
+    const char *words = conn->context->errstr;
+
+    if (conn->link) {
+        why = tls_link_failure(conn->link, &words);
+    }
+    conn_say(conn, "%s", words);
     conn->context->err = 0;
     conn_stream_drain(conn);
     if (conn->session == session) {
-        conn_lost(conn, REDIS_FAIL_CLOSED, conn->words);
+        conn_lost(conn, why, conn->words);
     }
+}
+
+/* Whatever comes in, and to be told when the socket has room for what it did not take. */
+static void want_more(struct redis_conn *conn)
+{
+    bool waits = conn->taken != conn->appended || reads_on_write(conn);
+
+    conn_stream_want(conn, waits ? LOOP_READ | LOOP_WRITE : LOOP_READ);
 }
 
 static void write_some(struct redis_conn *conn)
@@ -170,7 +197,7 @@ static void write_some(struct redis_conn *conn)
     if (outcome < 0) {
         write_failed(conn);
     } else {
-        conn_stream_want(conn, conn->taken == conn->appended ? LOOP_READ : LOOP_READ | LOOP_WRITE);
+        want_more(conn);
     }
 }
 
@@ -206,7 +233,13 @@ static void read_failed(struct redis_conn *conn, int error)
 {
     const redisContext *context = conn->context;
     enum redis_fail why = REDIS_FAIL_CLOSED;
+    const char *words;
 
+    if (conn->link) {
+        why = tls_link_failure(conn->link, &words);
+        conn_lost(conn, why, conn_say(conn, "%s", words));
+        return;
+    }
     if (context->err == REDIS_ERR_IO && error == ETIMEDOUT) {
         why = REDIS_FAIL_TIMEOUT;
     } else if (context->err == REDIS_ERR_IO && (error == EHOSTUNREACH || error == ENETUNREACH)) {
@@ -236,7 +269,11 @@ static bool read_some(struct redis_conn *conn)
     ssize_t n;
 
     errno = 0;
-    n = conn->context->funcs->read(conn->context, bytes, LOOP_SCRATCH_BYTES);
+    n = conn->link ? tls_link_read(conn->link, bytes, LOOP_SCRATCH_BYTES)
+                   : conn->context->funcs->read(conn->context, bytes, LOOP_SCRATCH_BYTES);
+    if (conn->link && n >= 0) {
+        want_more(conn);
+    }
     if (n < 0) {
         read_failed(conn, errno);
     }
@@ -244,9 +281,14 @@ static bool read_some(struct redis_conn *conn)
         return false;
     }
     conn->received += (uint64_t)n;
-    if (conn->received == (uint64_t)n && is_tls(bytes, (size_t)n)) {
-        conn_lost(conn, REDIS_FAIL_TLS, "");
-    } else if (conn->greets_in_tls) {
+    if (conn->greeting == CONN_GREET_IN_PLAIN) {
+        bool plain = bytes[0] == '+' || bytes[0] == '-';
+
+        conn_lost(conn, plain ? REDIS_FAIL_TLS : REDIS_FAIL_CLOSED,
+                  plain ? "it speaks plain, without TLS" : "");
+    } else if (!conn->link && conn->received == (uint64_t)n && is_tls(bytes, (size_t)n)) {
+        conn_lost(conn, REDIS_FAIL_TLS, "it answers TLS: set sentinel-tls or redis-tls on");
+    } else if (conn->greeting == CONN_GREET_IN_TLS) {
         conn_lost(conn, REDIS_FAIL_CLOSED, "");
     } else {
         conn_replies_take(conn, bytes, (size_t)n);
@@ -295,23 +337,50 @@ void conn_stream_start(struct redis_conn *conn)
     conn_move(conn, CONN_HELLO);
     conn->resp3 = false;
     conn->subscribed = false;
-    conn->appended = conn->taken = conn->received = 0;
+    conn->appended = conn->taken = conn->begun = conn->received = 0;
     conn_replies_start(conn);
     conn->confidential = true;
-    if (conn->greets_in_tls) {
+    if (conn->greeting == CONN_GREET_IN_TLS) {
         conn_stream_append(conn, client_hello, sizeof(client_hello));
-    } else {
+    } else if (conn->greeting == CONN_GREET) {
         conn_stream_append(conn, conn->hello, conn->hello_len);
     }
-    if (conn->ping_done && !conn->greets_in_tls) {
+    if (conn->greeting == CONN_GREET_IN_PLAIN ||
+        (conn->greeting == CONN_GREET && conn->ping_done)) {
         conn_stream_append(conn, ping, sizeof(ping) - 1);
     }
     conn_stream_want(conn, LOOP_READ);
 }
 
+void conn_stream_secure(struct redis_conn *conn)
+{
+    conn->link = tls_link_new(conn->tls, conn->fd,
+                              conn->tls_host ? conn->tls_host : conn->target.host, &conn->peer);
+    conn_move(conn, CONN_TLS);
+    conn_stream_shake(conn);
+}
+
+void conn_stream_shake(struct redis_conn *conn)
+{
+    enum redis_fail why;
+    const char *words;
+
+    switch (tls_link_shake(conn->link)) {
+    case TLS_STEP_DONE: conn_stream_start(conn); break;
+    case TLS_STEP_READ: conn_stream_want(conn, LOOP_READ); break;
+    case TLS_STEP_WRITE: conn_stream_want(conn, LOOP_WRITE); break;
+    case TLS_STEP_FAILED:
+        why = tls_link_failure(conn->link, &words);
+        conn_lost(conn, why, conn_say(conn, "%s", words));
+        break;
+    }
+}
+
 void conn_stream_stop(struct redis_conn *conn)
 {
     loop_later_cancel(conn->loop, &conn->flush);
+    tls_link_free(conn->link); /* before its socket */
+    conn->link = NULL;
     loop_poll_free(conn->poll);
     conn->poll = NULL;
     conn->wanted = 0;
@@ -337,7 +406,7 @@ void conn_stream_ready(struct redis_conn *conn, int events)
     if (!conn->context) {
         return;
     }
-    if (events & LOOP_READ) {
+    if ((events & LOOP_READ) || reads_on_write(conn)) {
         read_some(conn);
     }
     if ((events & LOOP_WRITE) && conn->session == session) {

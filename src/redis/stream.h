@@ -4,6 +4,9 @@
 
 #include "conn_state.h"
 
+/** Begin a TLS handshake over the connected socket in conn->fd, and go on with it. */
+void conn_stream_secure(struct redis_conn *conn);
+void conn_stream_shake(struct redis_conn *conn);
 /** Take the connected socket in conn->fd and say HELLO. */
 void conn_stream_start(struct redis_conn *conn);
 /** Close the socket, connecting or connected. Commands stay. */

@@ -201,17 +201,40 @@ static void ask_ready(void *data, const redisReply *hello)
     client_send(client, NULL, got_myid, 2, argv);
 }
 
+static void client_secure(struct sentinel_client *client, struct redis_tls *tls)
+{
+    client->config.tls = tls;
+    redis_conn_secure(client->ask, tls, NULL);
+}
+
+/* It speaks TLS, and may be spoken to in TLS: from now on it is, never the other way round. */
+static bool try_otherwise(struct sentinel_client *client, enum redis_fail why)
+{
+    if (why != REDIS_FAIL_TLS || client->config.tls || !client->config.tls_otherwise ||
+        client->state == CLIENT_UP) {
+        return false;
+    }
+    client_move(client, CLIENT_WAITING);
+    client_secure(client, client->config.tls_otherwise);
+    loop_timer_start(client->redial, 0);
+    return true;
+}
+
 static void ask_closed(void *data, enum redis_fail why, const char *words)
 {
     struct sentinel_client *client = data;
+
+    if (try_otherwise(client, why)) {
+        return;
+    }
     enum sentinel_trouble trouble = why == REDIS_FAIL_PROTOCOL ? SENTINEL_TROUBLE_NOT_SENTINEL
                                     : why == REDIS_FAIL_TLS    ? SENTINEL_TROUBLE_TLS
                                                                : SENTINEL_TROUBLE_LOST;
     /* What it said right before it closed is why it did. */
     const char *said = client->state == CLIENT_UP ? "" : client->hello_error;
-    char text[SENTINEL_LINK_WORDS_SIZE + 256];
+    char text[SENTINEL_LINK_WORDS_SIZE + 512];
 
-    snprintf(text, sizeof(text), "%s%s%s%s%.160s", said, *said != '\0' ? "; " : "",
+    snprintf(text, sizeof(text), "%s%s%s%s%.380s", said, *said != '\0' ? "; " : "",
              redis_fail_text(why), *words != '\0' ? ": " : "", words);
     client_fail(client, trouble, text);
 }
@@ -244,7 +267,8 @@ struct sentinel_client *sentinel_client_new(struct loop *loop,
     client->hooks = *hooks;
     client->data = data;
     client->ask = redis_conn_new(loop, &ask_hooks, client);
-    redis_conn_look_for_tls(client->ask);
+    client_secure(client, config->tls);
+    redis_conn_look_for_tls(client->ask, true);
     redis_conn_group(client->ask, config->group);
     client->listen = redis_conn_new(loop, &client_listen_hooks, client);
     client->redial = loop_timer_new(loop, client_dial, client);
@@ -292,6 +316,9 @@ void sentinel_client_pause(struct sentinel_client *client)
 void sentinel_client_redirect(struct sentinel_client *client, const struct address *address)
 {
     client->config.address = *address;
+    if (sentinel_client_is_secure_otherwise(client)) {
+        client_secure(client, NULL); /* somebody else may be there */
+    }
 }
 
 void sentinel_client_void(struct sentinel_client *client)
@@ -334,6 +361,16 @@ void sentinel_client_unwatch(struct sentinel_client *client, struct monitored_ma
     client_unwant(client, monitored);
     monitored->client = NULL;
     client_release_monitored_master(monitored);
+}
+
+bool sentinel_client_is_secure(const struct sentinel_client *client)
+{
+    return client->config.tls != NULL;
+}
+
+bool sentinel_client_is_secure_otherwise(const struct sentinel_client *client)
+{
+    return client->config.tls && client->config.tls == client->config.tls_otherwise;
 }
 
 bool sentinel_client_is_up(const struct sentinel_client *client)

@@ -30,6 +30,7 @@ void client_listen(void *data)
     if (client->state != CLIENT_UP) {
         return;
     }
+    redis_conn_secure(client->listen, client->config.tls, client->config.address.host);
     redis_conn_open(client->listen, redis_conn_peer(client->ask), client->config.username,
                     secret_value(client->config.password), client->config.timeout_ms);
 }

@@ -32,6 +32,7 @@ enum reason role_reason(enum role_answer answer)
     case ROLE_NOAUTH: return REASON_REDIS_AUTH;
     case ROLE_LOADING: return REASON_REDIS_LOADING;
     case ROLE_TIMEOUT: return REASON_REDIS_TIMEOUT;
+    case ROLE_TLS: return REASON_REDIS_TLS;
     case ROLE_REFUSED:
     case ROLE_CLOSED:
     case ROLE_ERROR: return REASON_REDIS_UNREACHABLE;

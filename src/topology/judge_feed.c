@@ -40,6 +40,7 @@ void judge_free(struct judge *judge)
         free(judge->votes[i].nodes);
     }
     free(judge->name);
+    free(judge->tls_words);
     free(judge->votes);
     free(judge->seen);
     free(judge);
@@ -141,6 +142,12 @@ void judge_role(struct judge *judge, const struct endpoint *node, enum role_answ
             }
         }
     }
+}
+
+void judge_tls_words(struct judge *judge, const char *words)
+{
+    free(judge->tls_words);
+    judge->tls_words = mem_strdup(words);
 }
 
 void judge_failover(struct judge *judge, bool under_way, int64_t now_ms, int64_t timeout_ms)

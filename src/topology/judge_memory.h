@@ -123,6 +123,7 @@ struct judge {
     enum master_state state;
     int64_t not_serving_since_ms;
     enum reason reason;
+    char *tls_words; /* of the last node that failed in TLS; NULL: none has */
     char detail[DETAIL_SIZE];
     struct stamp answer_stamp, alive_stamp, check_stamp;
 };

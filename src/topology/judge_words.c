@@ -81,6 +81,7 @@ static const char *answer_words(enum role_answer answer, const char **since)
     case ROLE_REFUSED: return "can't be connected to";
     case ROLE_CLOSED: *since = " at "; return "closed the connection";
     case ROLE_TIMEOUT: return "does not answer in time";
+    case ROLE_TLS: return "fails in TLS";
     case ROLE_ERROR: break;
     }
     return "answers with an error";
@@ -95,6 +96,9 @@ static void say_answer(struct words *words, enum role_answer answer, struct stam
     if (since) {
         say(words, "%s", since);
         say_time(words, stamp, since_ms);
+    }
+    if (answer == ROLE_TLS && words->judge->tls_words) {
+        say(words, " (%s)", words->judge->tls_words);
     }
 }
 
@@ -236,7 +240,7 @@ static void say_lead(struct words *words)
             links->auth_failed, links->dialled);
         break;
     case REASON_SENTINEL_TLS:
-        say(words, "%zu of %zu Sentinels answer TLS: ", links->tls, links->dialled);
+        say(words, "%zu of %zu Sentinels fail in TLS: ", links->tls, links->dialled);
         break;
     case REASON_SENTINEL_DENIED:
         say(words, "%zu of %zu Sentinels deny something: ", links->denied + links->denied_extra,

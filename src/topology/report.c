@@ -90,6 +90,7 @@ const char *role_answer_text(enum role_answer answer)
     case ROLE_REFUSED: return "refused";
     case ROLE_CLOSED: return "closed";
     case ROLE_TIMEOUT: return "timeout";
+    case ROLE_TLS: return "tls";
     case ROLE_ERROR: return "error";
     }
     return "error";
@@ -168,6 +169,7 @@ static void say_outcome(struct words *words, const struct status_verification *v
     case ROLE_REFUSED: say(words, "can't be connected to"); break;
     case ROLE_CLOSED: say(words, "closed the connection"); break;
     case ROLE_TIMEOUT: say(words, "ROLE unanswered, asked"); break;
+    case ROLE_TLS: say(words, "TLS failed: %s,", verification->words); break;
     case ROLE_ERROR: say(words, "ROLE answered with %s", verification->words); break;
     }
 }

@@ -101,6 +101,7 @@ static bool sentinel_equal(const struct snapshot_sentinel *a, const struct snaps
     return address_equal(&a->address, &b->address) && text_equal(a->run_id, b->run_id) &&
            a->configured == b->configured && a->reachable == b->reachable &&
            a->agrees == b->agrees && a->tilt == b->tilt && a->foreign == b->foreign &&
+           a->tls == b->tls && a->tls_otherwise == b->tls_otherwise &&
            maybe_equal(a->has_says, &a->says, b->has_says, &b->says) &&
            a->config_epoch == b->config_epoch && a->voters == b->voters &&
            a->has_ckquorum == b->has_ckquorum && a->ckquorum_ok == b->ckquorum_ok &&

@@ -76,6 +76,8 @@ static struct sentinel_node *sentinel_node_new(struct deployment *deployment,
         .address = *address,
         .username = deployment->config->username,
         .password = deployment->password,
+        .tls = deployment->config->tls,
+        .tls_otherwise = configured ? NULL : deployment->config->tls_learned,
         .group = deployment->number,
         .poll_interval_ms = config->poll_interval_ms,
         .timeout_ms = config->sentinel_timeout_ms,
@@ -447,6 +449,37 @@ static bool sentinel_node_is_known(const struct sentinel_node *sentinel)
     return false;
 }
 
+/*
+ * Where one of Sentinels and Redis speaks TLS and the other does not, Sentinels list each other by
+ * the port that the other side uses.
+ */
+static bool speaks_tls(const struct deployment *deployment)
+{
+    return deployment->config->tls || deployment->config->tls_learned;
+}
+
+/* A configured one that is listed by another port of its host. */
+static bool same_host(const struct sentinel_node *sentinel, const struct address *address)
+{
+    return sentinel->configured &&
+           (strcmp(address->host, sentinel_client_address(sentinel->link)->host) == 0 ||
+            strcmp(address->host, sentinel_link_peer(sentinel->link)->host) == 0);
+}
+
+/* One that was not tried yet may be the one that is listed, by another port. */
+static bool waits_for_configured(const struct deployment *deployment)
+{
+    if (!speaks_tls(deployment)) {
+        return false;
+    }
+    LIST_EACH(const struct sentinel_node, sentinel, &deployment->sentinels, in_deployment) {
+        if (sentinel->configured && sentinel->state == SENTINEL_NODE_NEW) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Whether there is a link to the Sentinel in that row. */
 static bool deployment_has_link(const struct deployment *deployment,
                                 const struct sentinel_peer_row *row, const struct address *address)
@@ -465,7 +498,8 @@ static bool deployment_has_link(const struct deployment *deployment,
          * It moved: a learned link follows; a seed that is down keeps its address and a learned
          * link is made.
          */
-        if (sentinel_client_is_up(sentinel->link)) {
+        if (sentinel_client_is_up(sentinel->link) ||
+            (speaks_tls(deployment) && same_host(sentinel, address))) {
             return true;
         }
         if (!sentinel->configured) {
@@ -494,6 +528,9 @@ static void deployment_learn_from(struct deployment *deployment, const struct se
 
 static void deployment_learn(struct deployment *deployment)
 {
+    if (!deployment->watcher->config->learn_sentinels || waits_for_configured(deployment)) {
+        return;
+    }
     LIST_EACH(struct master, master, &deployment->masters, in_deployment) {
         bool relearn = master->relearn;
 

@@ -92,9 +92,9 @@ void adopt_follow(struct master *master, const struct endpoint *node)
     adopt->began_ms = clock_boot_ms();
     adopt->answered = false;
     adopt->timer = loop_timer_new(watcher->loop, adopt_due, master);
-    adopt->role_check = role_check_new(watcher->loop, master->deployment->number,
-                                       master->redis_username, master->redis_password,
-                                       watcher->config->verify_timeout_ms, adopt_answered, master);
+    adopt->role_check = role_check_new(
+        watcher->loop, master->deployment->number, master->redis_username, master->redis_password,
+        master->redis_tls, watcher->config->verify_timeout_ms, adopt_answered, master);
     role_check_open(adopt->role_check, node);
 }
 

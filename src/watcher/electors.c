@@ -5,12 +5,33 @@
 #include "electors.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "sentinel_node.h"
 #include "turn.h"
+
+/* Whether a configured link leads to it, or did. */
+static bool is_configured(const struct deployment *deployment, const char *run_id)
+{
+    LIST_EACH(const struct sentinel_node, sentinel, &deployment->sentinels, in_deployment) {
+        if (sentinel->configured && strcmp(run_id, sentinel_node_run_id(sentinel)) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* A row without an address is of one that its Sentinel has seen replaced. */
+static bool may_be_known(const struct sentinel_view *view, const struct sentinel_peer_row *row)
+{
+    const struct deployment *deployment = view->sentinel->deployment;
+
+    return row->run_id[0] != '\0' && address_is_set(&row->address) &&
+           (deployment->watcher->config->learn_sentinels || is_configured(deployment, row->run_id));
+}
 
 static void recount_sentinel_view(const struct sentinel_view *view, const char **listed,
                                   struct elector *out)
@@ -27,9 +48,8 @@ static void recount_sentinel_view(const struct sentinel_view *view, const char *
         .listed = listed,
         .master = view->has_named && !view->unknown_name ? &view->named : NULL,
     };
-    /* A row without an address is of one that its Sentinel has seen replaced. */
     for (size_t i = 0; i < view->n_listed; i++) {
-        if (view->listed[i].run_id[0] != '\0' && address_is_set(&view->listed[i].address)) {
+        if (may_be_known(view, &view->listed[i])) {
             listed[out->n_listed++] = view->listed[i].run_id;
         }
     }

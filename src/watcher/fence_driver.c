@@ -109,8 +109,8 @@ static void ask(struct master *master, const struct endpoint *node)
     if (!fence_driver->role_check) {
         fence_driver->role_check =
             role_check_new(watcher->loop, master->deployment->number, master->redis_username,
-                           master->redis_password, watcher->config->verify_timeout_ms,
-                           fence_driver_answered, master);
+                           master->redis_password, master->redis_tls,
+                           watcher->config->verify_timeout_ms, fence_driver_answered, master);
     }
     role_check_open(fence_driver->role_check, node);
 }

@@ -241,6 +241,7 @@ static void role_check_ready(void *data, const redisReply *hello)
     struct role_check *role_check = data;
 
     role_check->connected = true;
+    redis_conn_look_for_tls(role_check->conn, false);
     role_check->pings = 1;
     role_check->pinged_us = clock_boot_us();
     role_check_hear_hello(role_check, hello);
@@ -262,6 +263,7 @@ static enum role_answer answer_of_fail(enum redis_fail why)
     case REDIS_FAIL_UNREACHABLE:
     case REDIS_FAIL_RESOLVE: return ROLE_REFUSED;
     case REDIS_FAIL_CLOSED: return ROLE_CLOSED;
+    case REDIS_FAIL_TLS: return ROLE_TLS;
     default: return ROLE_ERROR;
     }
 }
@@ -273,6 +275,9 @@ static void role_check_closed(void *data, enum redis_fail why, const char *words
     if (!role_check->asking) {
         role_check->asked_us = clock_boot_us(); /* news by itself, as of now */
     }
+    /* From the second time on: once a node closes so that is being promoted, too. */
+    redis_conn_look_for_tls(role_check->conn, !role_check->connected && (why == REDIS_FAIL_CLOSED ||
+                                                                         why == REDIS_FAIL_TLS));
     role_check->connected = false;
     role_check->says_master = false;
     role_check_answer(role_check, answer_of_fail(why),
@@ -280,8 +285,8 @@ static void role_check_closed(void *data, enum redis_fail why, const char *words
 }
 
 struct role_check *role_check_new(struct loop *loop, unsigned group, const char *username,
-                                  struct secret *password, int64_t timeout_ms,
-                                  role_check_fn *answered, void *data)
+                                  struct secret *password, struct redis_tls *tls,
+                                  int64_t timeout_ms, role_check_fn *answered, void *data)
 {
     static const struct redis_conn_hooks hooks = {.ready = role_check_ready,
                                                   .closed = role_check_closed};
@@ -289,6 +294,7 @@ struct role_check *role_check_new(struct loop *loop, unsigned group, const char 
 
     role_check->conn = redis_conn_new(loop, &hooks, role_check);
     redis_conn_group(role_check->conn, group);
+    redis_conn_secure(role_check->conn, tls, NULL);
     redis_conn_ping(role_check->conn, got_ping);
     role_check->username = username;
     role_check->password = password;

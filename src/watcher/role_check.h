@@ -33,10 +33,13 @@ typedef void role_check_offsets_fn(void *data, int64_t master_offset,
 
 typedef void role_check_run_id_fn(void *data, struct role_check *role_check, const char *run_id);
 
-/** @param group of name look-ups. @param username,password borrowed; read at every connect. */
+/**
+ * @param group of name look-ups. @param username,password borrowed; read at every connect.
+ * @param tls borrowed; NULL: plain.
+ */
 struct role_check *role_check_new(struct loop *loop, unsigned group, const char *username,
-                                  struct secret *password, int64_t timeout_ms,
-                                  role_check_fn *answered, void *data);
+                                  struct secret *password, struct redis_tls *tls,
+                                  int64_t timeout_ms, role_check_fn *answered, void *data);
 /** Connect (hanging up first) and ask. */
 void role_check_open(struct role_check *role_check, const struct endpoint *node);
 /**

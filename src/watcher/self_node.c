@@ -237,6 +237,7 @@ static void self_answered(void *data, struct role_check *role_check, enum role_a
         }
         return;
     case ROLE_REFUSED:
+    case ROLE_TLS:
     case ROLE_ERROR: self_lost(self, false); return;
     }
 }
@@ -249,9 +250,10 @@ static void self_open(struct self *self)
 
     self->reopen = false;
     role_check_free(self->role_check);
-    self->role_check = role_check_new(watcher->loop, 0, watcher->secrets[self->secret].username,
-                                      watcher->secrets[self->secret].password,
-                                      watcher->config->verify_timeout_ms, self_answered, self);
+    self->role_check =
+        role_check_new(watcher->loop, 0, watcher->secrets[self->secret].username,
+                       watcher->secrets[self->secret].password, watcher->secrets[self->secret].tls,
+                       watcher->config->verify_timeout_ms, self_answered, self);
     role_check_open(self->role_check, &node);
 }
 

@@ -57,6 +57,8 @@ static void show_link(const struct sentinel_node *sentinel, struct snapshot_sent
         snprintf(out->run_id, sizeof(out->run_id), "%s", sentinel_node_run_id(sentinel));
     }
     out->configured = sentinel->configured;
+    out->tls = sentinel_client_is_secure(link);
+    out->tls_otherwise = sentinel_client_is_secure_otherwise(link);
     out->reachable = sentinel_client_is_up(link);
     out->tilt = out->reachable && sentinel_client_tilt(link);
     out->config_epoch = EPOCH_UNKNOWN;
@@ -343,6 +345,7 @@ struct snapshot_master *publish_show(const struct master *master)
         out->config_epoch = master->published.epoch;
         out->since_wall_ms = master->since_wall_ms;
     }
+    out->tls = master->redis_tls != NULL;
     out->verified = master->state == MASTER_OK;
     out->majority = master->majority;
     out->has_previous = master->has_previous;
@@ -512,7 +515,7 @@ static void explain_emptiness(const struct watcher *watcher, struct snapshot *ou
         detail = "the Sentinels refuse the password or user";
     } else if (up == 0 && tls > 0) {
         out->reason = REASON_SENTINEL_TLS;
-        detail = "the Sentinels answer TLS";
+        detail = "TLS to the Sentinels fails";
     } else if (up == 0 && denied > 0) {
         out->reason = REASON_SENTINEL_DENIED;
         detail = "the Sentinels refuse to answer";

@@ -20,6 +20,7 @@
 #include "sentinel_node.h"
 #include "snapshot_builder.h"
 #include "status_report.h"
+#include "tls_files.h"
 #include "turn.h"
 #include "watch_counters.h"
 #include "watched_master.h"
@@ -136,6 +137,11 @@ static void watcher_refresh_secrets(struct watcher *watcher, bool force)
             deployment_redial(&watcher->deployments[i]);
         }
     }
+    struct tls_files_changed tls = tls_files_refresh(watcher, force, &reload);
+    redis = redis || tls.redis;
+    for (size_t i = 0; tls.sentinels && i < watcher->n_deployments; i++) {
+        deployment_redial(&watcher->deployments[i]);
+    }
     count_reload(watcher, &reload);
     for (size_t i = 0; redis && i < watcher->n_masters; i++) {
         verify_check_published(watcher->masters[i]);
@@ -231,6 +237,7 @@ void *watcher_run(void *data)
         deployment_redial(&watcher->deployments[i]);
     }
     selves_check(watcher);
+    tls_files_look_at_ends(watcher);
     loop_timer_start(watcher->slow, SLOW_MS);
     loop_timer_start(watcher->files, FILES_MS);
     watcher->reshaped = true;
@@ -252,6 +259,7 @@ struct watcher *watcher_new(const struct watch_config *config, struct pulse *pul
     watcher->tick = loop_timer_new(watcher->loop, watcher_tick, watcher);
     watcher->slow = loop_timer_new(watcher->loop, watcher_slow, watcher);
     watcher->files = loop_timer_new(watcher->loop, watcher_look_at_files, watcher);
+    tls_files_init(watcher);
     failover_recorder_init(watcher);
     watcher->resolver =
         resolver_new(watcher->loop, 0, config->sentinel_timeout_ms, deployment_found_name, watcher);
@@ -260,10 +268,12 @@ struct watcher *watcher_new(const struct watch_config *config, struct pulse *pul
     watcher->secrets = mem_new(watcher->n_secrets, sizeof(*watcher->secrets));
     watcher->secrets[0].username = config->redis_username;
     watcher->secrets[0].password = secret_copy(config->redis_password);
+    watcher->secrets[0].tls = config->redis_tls;
     for (size_t i = 0; i < config->n_overrides; i++) {
         watcher->secrets[i + 1].master = config->overrides[i].master;
         watcher->secrets[i + 1].username = config->overrides[i].redis_username;
         watcher->secrets[i + 1].password = secret_copy(config->overrides[i].redis_password);
+        watcher->secrets[i + 1].tls = config->overrides[i].redis_tls;
     }
     watcher->n_deployments = config->n_deployments;
     watcher->deployments = mem_new(watcher->n_deployments, sizeof(*watcher->deployments));
@@ -331,6 +341,7 @@ void watcher_free(struct watcher *watcher)
     for (size_t i = 0; i < watcher->n_secrets; i++) {
         secret_free(watcher->secrets[i].password);
     }
+    tls_files_release(watcher);
     failover_recorder_release(watcher);
     resolver_free(watcher->resolver);
     loop_timer_free(watcher->tick);

@@ -66,8 +66,11 @@ static void standing_schedule(struct master *master, enum role_answer answer)
 }
 
 static void role_heard(struct master *master, struct role_check *role_check,
-                       enum role_answer answer)
+                       enum role_answer answer, const char *words)
 {
+    if (answer == ROLE_TLS) {
+        judge_tls_words(master->judge, words);
+    }
     if (answer == ROLE_NOAUTH) {
         char error[256];
 
@@ -95,7 +98,7 @@ static void standing_answered(void *data, struct role_check *role_check, enum ro
     snprintf(master->role_words, sizeof(master->role_words), "%s", words);
     standing_schedule(master, answer);
     failover_recorder_role(master, answer, asked_us);
-    role_heard(master, role_check, answer);
+    role_heard(master, role_check, answer, words);
     if (answer == ROLE_MASTER) {
         role_check_ask_run_id(role_check, run_id_heard);
     }
@@ -120,15 +123,15 @@ static void candidate_answered(void *data, struct role_check *role_check, enum r
     master->candidate_asked_us = asked_us;
     count_role(master, answer, asked_us);
     master->candidate_role = answer;
-    role_heard(master, role_check, answer);
+    role_heard(master, role_check, answer, words);
     turn_step_later(master);
 }
 
 static struct role_check *master_role_check(struct master *master, role_check_fn *answered)
 {
     return role_check_new(master->watcher->loop, master->deployment->number, master->redis_username,
-                          master->redis_password, master->watcher->config->verify_timeout_ms,
-                          answered, master);
+                          master->redis_password, master->redis_tls,
+                          master->watcher->config->verify_timeout_ms, answered, master);
 }
 
 void verify_due(void *data)

@@ -54,6 +54,14 @@ void count_reload(struct watcher *watcher, const struct count_reload *reload)
                       reload->asked ? clock_wall_ms() : 0);
 }
 
+void count_certificates(const struct watcher *watcher,
+                        const int64_t ends_s[METRIC_CERTIFICATE_COUNT])
+{
+    for (int i = 0; i < METRIC_CERTIFICATE_COUNT; i++) {
+        metric_set(&metrics_watch(watcher->metrics)->certificate_ends_s[i], ends_s[i]);
+    }
+}
+
 void count_event(struct watcher *watcher, enum sentinel_event_kind kind)
 {
     metric_add(&metrics_watch(watcher->metrics)->events[kind], 1);

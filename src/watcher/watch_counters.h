@@ -10,6 +10,9 @@ struct count_reload {
 };
 void count_init(struct watcher *watcher, struct metrics *metrics);
 void count_release(struct watcher *watcher);
+/** When the first certificate of each kind ends; 0: there is none. */
+void count_certificates(const struct watcher *watcher,
+                        const int64_t ends_s[METRIC_CERTIFICATE_COUNT]);
 void count_reload(struct watcher *watcher, const struct count_reload *reload);
 void count_event(struct watcher *watcher, enum sentinel_event_kind kind);
 void count_sentinel_node_up(struct sentinel_node *sentinel);

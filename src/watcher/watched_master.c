@@ -470,12 +470,14 @@ struct master *master_new(struct watcher *watcher, struct deployment *deployment
     master->lag.master_offset = master->lag.at_ms = -1;
     master->redis_username = watcher->secrets[0].username;
     master->redis_password = watcher->secrets[0].password;
+    master->redis_tls = watcher->secrets[0].tls;
     for (size_t i = 1; i < watcher->n_secrets; i++) {
         if (strcmp(watcher->secrets[i].master, name) != 0) {
             continue;
         }
         master->redis_username = watcher->secrets[i].username;
         master->redis_password = watcher->secrets[i].password;
+        master->redis_tls = watcher->secrets[i].tls;
     }
     master->step_timer = loop_timer_new(watcher->loop, step_due, master);
     master->verify_timer = loop_timer_new(watcher->loop, verify_due, master);

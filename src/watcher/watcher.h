@@ -134,6 +134,7 @@ struct master {
     size_t n_views;
     const char *redis_username;
     struct secret *redis_password; /* borrowed: the watcher's */
+    struct redis_tls *redis_tls;   /* borrowed; NULL: plain */
     /* verification */
     struct role_check *standing;  /* to the published master */
     struct role_check *candidate; /* to the node that judge wants checked */
@@ -148,7 +149,7 @@ struct master {
     struct fence_driver fence_driver;
     struct suspicions suspicions;
     enum role_answer role;
-    char role_words[120];
+    char role_words[384];
     struct lag lag;
     /* fast asking */
     bool suspect;
@@ -191,6 +192,7 @@ struct watch_secret {
     const char *master; /* NULL: everybody else */
     const char *username;
     struct secret *password;
+    struct redis_tls *tls; /* borrowed; NULL: plain */
     struct secret_complaint complaint;
 };
 
@@ -214,6 +216,7 @@ struct watcher {
     void (*hear_gap)(struct watcher *watcher, int64_t gap_ms);
     struct resolver *resolver;    /* of what --self names */
     struct watch_secret *secrets; /* [0] is everybody's */
+    struct tls_files *tls_files;  /* one for each of the config's */
     size_t n_secrets;
     struct deployment *deployments;
     size_t n_deployments;

@@ -383,6 +383,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct watch_deployment deployment = {
         .seeds = seeds, .n_seeds = SEEDS, .masters = names, .n_masters = 1};
     struct watch_config config = {.deployments = &deployment,
+                                  .learn_sentinels = true,
                                   .n_deployments = 1,
                                   .poll_interval_ms = 1000,
                                   .sentinel_timeout_ms = 500,

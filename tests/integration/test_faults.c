@@ -6,8 +6,10 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "../support/certificates.h"
 #include "../support/commands.h"
 #include "../support/faults.h"
 #include "../support/scene.h"
@@ -16,6 +18,7 @@
 SCENE_SUITE(integration_faults);
 
 enum { SOME = 200, SOON_MS = 30000 };
+static const struct cluster_spec plain;
 
 /* The thread sanitizer has to see each call by itself. */
 static void begin(void)
@@ -60,9 +63,10 @@ static void report(const struct writers *writers, const struct faults *faults, l
 }
 
 /* Load, with faults from its midst on; a failover within them; then they stop. */
-static void go_through(const unsigned every[FAULTS_COUNT], bool kill_it)
+static void go_through(const struct cluster_spec *spec, const unsigned every[FAULTS_COUNT],
+                       bool kill_it)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster = cluster_start(spec);
     struct faults *faults = faults_new();
     const struct daemon *daemon = start(cluster);
     struct server *old = &cluster->nodes[0];
@@ -106,19 +110,35 @@ static void go_through(const unsigned every[FAULTS_COUNT], bool kill_it)
 SCENE(integration_faults, no_descriptors)
 {
     begin();
-    go_through((const unsigned[FAULTS_COUNT]){[FAULT_ACCEPT] = 2, [FAULT_SOCKET] = 2}, true);
+    go_through(&plain, (const unsigned[FAULTS_COUNT]){[FAULT_ACCEPT] = 2, [FAULT_SOCKET] = 2},
+               true);
 }
 
 SCENE(integration_faults, no_room_for_watches)
 {
     begin();
-    go_through((const unsigned[FAULTS_COUNT]){[FAULT_EPOLL] = 2}, true);
+    go_through(&plain, (const unsigned[FAULTS_COUNT]){[FAULT_EPOLL] = 2}, true);
 }
 
 SCENE(integration_faults, little_by_little)
 {
     begin();
     go_through(
+        &plain,
+        (const unsigned[FAULTS_COUNT]){[FAULT_SMALL] = 1, [FAULT_SHORT] = 2, [FAULT_AGAIN] = 3},
+        false);
+}
+
+SCENE(integration_faults, little_by_little_over_tls)
+{
+    const char *folder = text("%s/tls", scene_folder());
+    const struct cluster_spec spec = {.tls = CLUSTER_TLS, .certificates = folder};
+
+    begin();
+    cr_assert_eq(mkdir(folder, 0755), 0);
+    certificates_make_usual(folder);
+    go_through(
+        &spec,
         (const unsigned[FAULTS_COUNT]){[FAULT_SMALL] = 1, [FAULT_SHORT] = 2, [FAULT_AGAIN] = 3},
         false);
 }
@@ -126,7 +146,8 @@ SCENE(integration_faults, little_by_little)
 SCENE(integration_faults, all_at_once)
 {
     begin();
-    go_through((const unsigned[FAULTS_COUNT]){[FAULT_ACCEPT] = 3,
+    go_through(&plain,
+               (const unsigned[FAULTS_COUNT]){[FAULT_ACCEPT] = 3,
                                               [FAULT_SOCKET] = 5,
                                               [FAULT_EPOLL] = 3,
                                               [FAULT_SMALL] = 2,

@@ -352,7 +352,7 @@ Test(sim_states, words_follow_the_links, .init = open_asked)
     says("no Sentinel of 4 can be reached: ");
     set_links((struct judge_links){.dialled = 4, .tls = 2});
     stage_expect(&stage, OLD, MASTER_OK, REASON_SENTINEL_TLS);
-    says("2 of 4 Sentinels answer TLS: ");
+    says("2 of 4 Sentinels fail in TLS: ");
     set_links((struct judge_links){.dialled = 4, .tls = 2, .auth_failed = 1});
     stage_expect(&stage, OLD, MASTER_OK, REASON_SENTINEL_AUTH);
     set_links((struct judge_links){.dialled = 4, .denied = 1});

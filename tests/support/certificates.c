@@ -117,14 +117,20 @@ void certificates_make(const char *folder, const struct certificate *wish)
         issuer, issuer);
 }
 
-char *certificates_usual(void)
+void certificates_make_usual(const char *folder)
 {
     const struct certificate ca = {.name = "ca", .authority = true, .common_name = "Test CA"};
     const struct certificate good = {
         .name = "good", .issuer = "ca", .names = "DNS:localhost,IP:127.0.0.1,IP:::1"};
-    char *folder = certificates_folder();
 
     certificates_make(folder, &ca);
     certificates_make(folder, &good);
+}
+
+char *certificates_usual(void)
+{
+    char *folder = certificates_folder();
+
+    certificates_make_usual(folder);
     return folder;
 }

@@ -22,7 +22,9 @@ struct certificate {
 char *certificates_folder(void);
 void certificates_remove(char *folder);
 void certificates_make(const char *folder, const struct certificate *wish);
-/** An authority `ca`, and `good` of it, for 127.0.0.1, ::1 and localhost. @return the folder. */
+/** Make there an authority `ca`, and `good` of it, for 127.0.0.1, ::1 and localhost. */
+void certificates_make_usual(const char *folder);
+/** The same in a new folder. */
 char *certificates_usual(void);
 /** FOLDER/NAME. @return one of some static texts. */
 const char *certificates_path(const char *folder, const char *name);

@@ -32,7 +32,12 @@ static void server_prepare(struct server *server, const struct cluster_spec *spe
     server->label = text("%s-%zu", sentinel ? "sentinel" : "node", number);
     server->ip = text("%s", !ips ? host : ips[number]);
     server->host = spec->hostnames ? text("localhost") : server->ip;
-    server->port = port_reserve();
+    server->port = server->listed_port = port_reserve();
+    server->tls = spec->tls == CLUSTER_TLS ||
+                  spec->tls == (sentinel ? CLUSTER_TLS_SENTINELS : CLUSTER_TLS_REDIS);
+    if (sentinel && (spec->tls == CLUSTER_TLS_REDIS || spec->tls == CLUSTER_TLS_SENTINELS)) {
+        server->listed_port = port_reserve();
+    }
     server->address = address_text(server->host, server->port);
     server->folder = text("%s/%s", scene_folder(), server->label);
     server->config = text("%s/redis.conf", server->folder);
@@ -67,10 +72,25 @@ struct cluster *cluster_prepare(const struct cluster_spec *spec)
     return cluster;
 }
 
-static char *common_conf(const struct server *server)
+/* Which ports speak what. */
+static char *ports_conf(const struct cluster_spec *spec, const struct server *server)
 {
-    return text("port %u\nbind %s\nprotected-mode no\ndir %s\nunixsocket %s\nloglevel notice\n",
-                server->port, server->ip, server->folder, server->socket);
+    unsigned other = server->listed_port == server->port ? 0 : server->listed_port;
+
+    if (spec->tls == CLUSTER_PLAIN || (!server->tls && other == 0)) {
+        return text("port %u\n", server->port);
+    }
+    return text("port %u\ntls-port %u\ntls-replication %s\ntls-cert-file %s/good.crt\n"
+                "tls-key-file %s/good.key\ntls-ca-cert-file %s/ca.crt\ntls-auth-clients %s\n",
+                server->tls ? other : server->port, server->tls ? server->port : other,
+                spec->tls == CLUSTER_TLS_SENTINELS ? "no" : "yes", spec->certificates,
+                spec->certificates, spec->certificates, spec->client_certificates ? "yes" : "no");
+}
+
+static char *common_conf(const struct cluster_spec *spec, const struct server *server)
+{
+    return text("%sbind %s\nprotected-mode no\ndir %s\nunixsocket %s\nloglevel notice\n",
+                ports_conf(spec, server), server->ip, server->folder, server->socket);
 }
 
 static void node_configure(const struct cluster *cluster, const struct server *node,
@@ -80,7 +100,7 @@ static void node_configure(const struct cluster *cluster, const struct server *n
     char *conf = text(
         "%ssave \"\"\nappendonly no\nrepl-diskless-sync yes\nrepl-diskless-sync-delay 0\n"
         "repl-ping-replica-period 1\nreplica-announce-ip %s\nenable-debug-command yes\nhz 50\n%s",
-        common_conf(node), node->host, !spec->node_conf ? "" : spec->node_conf);
+        common_conf(spec, node), node->host, !spec->node_conf ? "" : spec->node_conf);
 
     if (node->password) {
         conf = text("%s\nrequirepass %s\nmasterauth %s\n", conf, node->password, node->password);
@@ -104,7 +124,7 @@ static void sentinel_configure(const struct cluster *cluster, const struct serve
 {
     const struct cluster_spec *spec = &cluster->spec;
     const char *name = cluster->name;
-    char *conf = text("%ssentinel myid %s\n", common_conf(self), self->run_id);
+    char *conf = text("%ssentinel myid %s\n", common_conf(spec, self), self->run_id);
 
     if (spec->hostnames) {
         conf = text(
@@ -131,7 +151,7 @@ static void sentinel_configure(const struct cluster *cluster, const struct serve
         for (size_t i = 0; i < cluster->n_sentinels; i++) {
             if (&cluster->sentinels[i] != self) {
                 conf = text("%ssentinel known-sentinel %s %s %u %s\n", conf, name,
-                            cluster->sentinels[i].host, cluster->sentinels[i].port,
+                            cluster->sentinels[i].host, cluster->sentinels[i].listed_port,
                             cluster->sentinels[i].run_id);
             }
         }

@@ -22,7 +22,9 @@ struct server {
     char *host;  /* where it listens and what it is called by the others */
     char *ip;    /* where the test reaches it; the same but for host names */
     uint16_t port;
-    char *address; /* host:port, IPv6 in brackets */
+    uint16_t listed_port; /* of a Sentinel: what the others list, where that is another one */
+    bool tls;             /* `port` speaks TLS */
+    char *address;        /* host:port, IPv6 in brackets */
     char *folder, *config;
     char *socket;   /* its Unix socket: reaches it in any network namespace */
     char *password; /* of the default user, NULL: none */
@@ -31,14 +33,25 @@ struct server {
     pid_t netns_of;
 };
 
+/* Who speaks TLS. */
+enum cluster_tls {
+    CLUSTER_PLAIN,
+    CLUSTER_TLS,           /* all, and nobody plain */
+    CLUSTER_TLS_REDIS,     /* nodes only; what Sentinels list of each other is a port with TLS */
+    CLUSTER_TLS_SENTINELS, /* Sentinels only; what they list of each other is a plain port */
+};
+
 struct cluster_spec {
-    size_t nodes, sentinels; /* 0: three of each; NONE: none */
-    const char *name;        /* NULL: mymaster */
-    size_t quorum;           /* 0: a majority */
-    int down_after_ms;       /* 0: 700; see server_down_after_ms() */
-    int failover_timeout_ms; /* 0: 3000 */
-    const char *host;        /* NULL: 127.0.0.1 */
-    bool hostnames;          /* announced and resolved as `localhost` */
+    enum cluster_tls tls;
+    const char *certificates; /* with TLS: a folder of certificates.h, whose `good` all show */
+    bool client_certificates; /* asked for by all */
+    size_t nodes, sentinels;  /* 0: three of each; NONE: none */
+    const char *name;         /* NULL: mymaster */
+    size_t quorum;            /* 0: a majority */
+    int down_after_ms;        /* 0: 700; see server_down_after_ms() */
+    int failover_timeout_ms;  /* 0: 3000 */
+    const char *host;         /* NULL: 127.0.0.1 */
+    bool hostnames;           /* announced and resolved as `localhost` */
     /* requirepass, masterauth, sentinel auth-pass */
     const char *node_password;
     const char *sentinel_password; /* requirepass and sentinel-pass */

@@ -12,7 +12,7 @@
 #include "ports.h"
 #include "scene.h"
 
-enum { MAX_ARGUMENTS = 96 };
+enum { MAX_ARGUMENTS = 112 };
 
 const char *daemon_binary(void)
 {
@@ -34,6 +34,29 @@ static bool accepts(const struct daemon *daemon)
                                             .bound_ms = 1000,
                                             .unrecorded = true})
                ->status != 0;
+}
+
+/* What a cluster's TLS asks for; flags of the test come after them, and win. */
+static size_t add_tls(const struct cluster_spec *spec, const char **argv)
+{
+    size_t n = 0;
+
+    if (spec->tls == CLUSTER_PLAIN) {
+        return 0;
+    }
+    argv[n++] = "--tls-ca";
+    argv[n++] = text("%s/ca.crt", spec->certificates);
+    argv[n++] = "--sentinel-tls";
+    argv[n++] = spec->tls == CLUSTER_TLS_REDIS ? "off" : "on";
+    argv[n++] = "--redis-tls";
+    argv[n++] = spec->tls == CLUSTER_TLS_SENTINELS ? "off" : "on";
+    if (spec->client_certificates) {
+        argv[n++] = "--tls-cert";
+        argv[n++] = text("%s/good.crt", spec->certificates);
+        argv[n++] = "--tls-key";
+        argv[n++] = text("%s/good.key", spec->certificates);
+    }
+    return n;
 }
 
 static void drop_folder(void *folder)
@@ -91,6 +114,9 @@ struct daemon *daemon_launch(const struct daemon_spec *spec)
     for (size_t i = 0; i < sizeof(hosts) / sizeof(*hosts) && !spec->no_listen; i++) {
         argv[n++] = "--allow-host";
         argv[n++] = hosts[i];
+    }
+    if (spec->cluster) {
+        n += add_tls(&spec->cluster->spec, argv + n);
     }
     for (size_t i = 0; spec->flags && spec->flags[i] && n < MAX_ARGUMENTS - 1; i++) {
         argv[n++] = spec->flags[i];

@@ -20,7 +20,7 @@ static redisReply *ask(const struct server *server, const char *format, va_list 
 {
     const struct timeval bound = {2, 0};
 
-    redisContext *context = server->socket && server->netns_of != 0
+    redisContext *context = server->socket && (server->netns_of != 0 || server->tls)
                                 ? redisConnectUnixWithTimeout(server->socket, bound)
                                 : redisConnectWithTimeout(server->ip, server->port, bound);
     redisReply *reply = NULL;

@@ -28,7 +28,7 @@ if [ "$mode" != fuzz ]; then
     mkdir -p "$reports"
     export ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:log_path=$reports/report
     export UBSAN_OPTIONS=print_stacktrace=1:halt_on_error=1:log_path=$reports/report
-    export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:log_path=$reports/report
+    export TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:log_path=$reports/report:suppressions=$PWD/tests/support/tsan/suppressions
 fi
 
 # Whether all that this report complains of are leaks that Criterion itself allocated. (A suppression of the leak

@@ -30,6 +30,7 @@ struct pool_login {
     const char *master;            /* NULL: everybody else's; borrowed */
     const char *username;          /* NULL: default; borrowed */
     const struct secret *password; /* borrowed while the pool is made: it keeps copies */
+    struct redis_tls *tls;         /* borrowed; NULL: plain */
 };
 
 struct pool_config {

@@ -65,6 +65,7 @@ struct metrics_watch {
     const char *event_names[METRIC_EVENTS_MAX];
     struct metrics_files files;
     _Atomic int64_t sentinels_configured, sentinels_unreachable;
+    _Atomic int64_t certificate_ends_s[METRIC_CERTIFICATE_COUNT]; /* wall clock; 0: none */
 };
 
 /* The watcher's, about one master. */

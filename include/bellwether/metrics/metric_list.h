@@ -287,6 +287,16 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(IN_ORDER, "order") \
     X(NEXT_REPLICA, "next_replica")
 
+/*
+ * Whose end the watcher knows: what we show to Sentinels and to Redis, and what they showed last.
+ * Listeners have their own (routes/metrics.c).
+ */
+#define METRIC_CERTIFICATES(X) \
+    X(SENTINEL, "sentinel") \
+    X(SENTINEL_SERVER, "sentinel-server") \
+    X(REDIS, "redis") \
+    X(REDIS_SERVER, "redis-server")
+
 /* Of an adoption: the Sentinels announced what was adopted, or it had to make way again. */
 #define METRIC_ADOPTIONS(X) \
     X(KEPT, "kept") \
@@ -304,6 +314,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 #define METRIC_ENUM_METRIC_COMMAND_OUTCOME(id, text) METRIC_COMMAND_OUTCOME_##id,
 #define METRIC_ENUM_METRIC_RETRY(id, text) METRIC_RETRY_##id,
 #define METRIC_ENUM_METRIC_ADOPTION(id, text) METRIC_ADOPTION_##id,
+#define METRIC_ENUM_METRIC_CERTIFICATE(id, text) METRIC_CERTIFICATE_##id,
 
 METRIC_ENUM(metric_method, METRIC_METHOD, METRIC_METHODS);
 METRIC_ENUM(metric_code, METRIC_CODE, METRIC_CODES);
@@ -316,5 +327,6 @@ METRIC_ENUM(metric_pool_state, METRIC_POOL_STATE, METRIC_POOL_STATES);
 METRIC_ENUM(metric_command_outcome, METRIC_COMMAND_OUTCOME, METRIC_COMMAND_OUTCOMES);
 METRIC_ENUM(metric_retry, METRIC_RETRY, METRIC_RETRIES);
 METRIC_ENUM(metric_adoption, METRIC_ADOPTION, METRIC_ADOPTIONS);
+METRIC_ENUM(metric_certificate, METRIC_CERTIFICATE, METRIC_CERTIFICATES);
 
 #endif

@@ -18,6 +18,7 @@
 #include "bellwether/base/address.h"
 #include "bellwether/base/loop.h"
 #include "bellwether/redis/json_result.h"
+#include "bellwether/redis/redis_tls.h"
 
 enum redis_fail {
     REDIS_FAIL_NONE,
@@ -26,7 +27,7 @@ enum redis_fail {
     REDIS_FAIL_UNREACHABLE, /* no route, network down, ... */
     REDIS_FAIL_TIMEOUT,     /* a deadline passed: look-up, connect, HELLO or a command */
     REDIS_FAIL_CLOSED,      /* end of file or reset */
-    REDIS_FAIL_TLS,         /* it speaks TLS */
+    REDIS_FAIL_TLS,         /* it speaks TLS to a plain link, or the handshake failed */
     REDIS_FAIL_PROTOCOL,    /* not RESP, or a reply nobody asked for */
     REDIS_FAIL_DENIED,      /* PSUBSCRIBE answered an error (NOPERM); `words` are the error's */
     REDIS_FAIL_TOO_BIG,     /* a reply longer than redis_conn_limit() allows */
@@ -69,16 +70,24 @@ struct redis_conn *redis_conn_new(struct loop *loop, const struct redis_conn_hoo
  * is open.
  * @param target      a name or an IP literal; a name is looked up now; the last good look-up is
  * used while the resolver fails.
- * @param timeout_ms  for look-up, connect and HELLO together.
+ * @param timeout_ms  for look-up, connect, TLS and HELLO together.
  */
 void redis_conn_open(struct redis_conn *conn, const struct address *target, const char *username,
                      const char *password, int64_t timeout_ms);
 
 /**
- * From now on look, where a peer closes on HELLO without a word, whether it speaks TLS: a TLS port
- * does just that. Takes one more connection each time.
+ * Speak TLS from the next redis_conn_open() on, or plain again.
+ * @param tls   borrowed until then; NULL: plain.
+ * @param host  what the peer's certificate must be for, copied; NULL: the target's host.
  */
-void redis_conn_look_for_tls(struct redis_conn *conn);
+void redis_conn_secure(struct redis_conn *conn, struct redis_tls *tls, const char *host);
+
+/**
+ * From now on look, where a peer closes on HELLO without a word, whether it speaks TLS: a TLS port
+ * does just that. Takes one more connection each time, and with one that speaks plain all the time
+ * there is: that waits for the end of a line.
+ */
+void redis_conn_look_for_tls(struct redis_conn *conn, bool look);
 
 /** Whose share of name look-ups its own take (loop_lookup_start()); 0 unless said otherwise. */
 void redis_conn_group(struct redis_conn *conn, unsigned group);

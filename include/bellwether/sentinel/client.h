@@ -87,7 +87,10 @@ struct sentinel_client_config {
     struct address address;  /* what to dial (mapped) */
     const char *username;    /* borrowed; NULL: none */
     struct secret *password; /* borrowed; re-read after WRONGPASS */
-    unsigned group;          /* of name look-ups: redis_conn_group() */
+    struct redis_tls *tls;   /* borrowed; NULL: plain */
+    /* borrowed; spoken to one that answers TLS where plain was spoken; NULL: it is not */
+    struct redis_tls *tls_otherwise;
+    unsigned group; /* of name look-ups: redis_conn_group() */
     int64_t poll_interval_ms;
     int64_t timeout_ms;
     bool discover; /* ask MASTERS every 10 s */
@@ -105,6 +108,9 @@ void sentinel_client_pause(struct sentinel_client *client);
 /** Dial another address from now on; a connection that is up stays. */
 void sentinel_client_redirect(struct sentinel_client *client, const struct address *address);
 
+/** Whether TLS is spoken to it, and whether only because it answered so. */
+bool sentinel_client_is_secure(const struct sentinel_client *client);
+bool sentinel_client_is_secure_otherwise(const struct sentinel_client *client);
 bool sentinel_client_is_up(const struct sentinel_client *client);
 /** Whether its events come. */
 bool sentinel_client_listens(const struct sentinel_client *client);

@@ -22,7 +22,7 @@
 
 #define RUN_ID_SIZE 48
 #define EPOCH_UNKNOWN (-1)
-#define DETAIL_SIZE 512
+#define DETAIL_SIZE 768
 #define FAILOVER_TIMEOUT_MS 180000 /* Sentinel's default, for where it tells none */
 
 /* What one known Sentinel last said about one master. Addresses after --map. */
@@ -58,6 +58,7 @@ enum role_answer {
     ROLE_REFUSED, /* connection refused, unreachable, unresolvable */
     ROLE_CLOSED,  /* a standing connection ended or was reset */
     ROLE_TIMEOUT, /* no answer within verify-timeout */
+    ROLE_TLS,     /* the handshake failed, or one side speaks TLS and the other does not */
     ROLE_ERROR,   /* answered something else (max number of clients, garbage, not a Redis) */
 };
 
@@ -274,6 +275,8 @@ void judge_set_links(struct judge *judge, const struct judge_links *links);
 /** What the node said when asked for its role (published node or candidate). */
 void judge_role(struct judge *judge, const struct endpoint *node, enum role_answer answer,
                 int64_t now_ms);
+/** Why TLS with the node that is asked fails, for the detail. @param words copied. */
+void judge_tls_words(struct judge *judge, const char *words);
 /**
  * The published node's own word for its run id; "": it may not be asked, so what Sentinels' rows
  * say counts (again).

@@ -35,7 +35,7 @@ struct status_verification {
     int64_t age_ms; /* since that question was put */
     /* since the last question that was answered with `master`; STATUS_AGE_UNKNOWN */
     int64_t master_age_ms;
-    char words[120]; /* the node's own, or the network's */
+    char words[384]; /* the node's own, or the network's */
 };
 
 struct status_master {

@@ -39,6 +39,7 @@ struct snapshot_sentinel {
     struct address address;
     char run_id[RUN_ID_SIZE]; /* "" not identified yet */
     bool configured, reachable, agrees, tilt;
+    bool tls, tls_otherwise; /* TLS is spoken to it; only because it answered so */
     bool foreign; /* of another deployment that has a master of this name: shown, not counted */
     bool has_says;
     struct address says;

@@ -13,6 +13,7 @@
 #include "bellwether/base/loop.h"
 #include "bellwether/base/pulse.h"
 #include "bellwether/base/secret.h"
+#include "bellwether/redis/redis_tls.h"
 
 /* One set of Sentinels that is dialled together with the same credentials. */
 struct watch_deployment {
@@ -20,7 +21,10 @@ struct watch_deployment {
     size_t n_seeds;
     char *username;          /* NULL: none */
     struct secret *password; /* never NULL; may hold no value */
-    char **masters;          /* the names watched there */
+    struct redis_tls *tls;   /* borrowed; NULL: plain */
+    /* borrowed; where that is plain: for learned ones that answer TLS; NULL: never */
+    struct redis_tls *tls_learned;
+    char **masters; /* the names watched there */
     size_t n_masters;
     bool all_masters; /* watch every name its Sentinels know */
 };
@@ -30,6 +34,14 @@ struct watch_override {
     char *master;
     char *redis_username;          /* NULL: none */
     struct secret *redis_password; /* never NULL */
+    struct redis_tls *redis_tls;   /* borrowed; NULL: plain */
+};
+
+/* One set of files and rules, and whose it is. */
+struct watch_tls {
+    struct redis_tls *tls;
+    const char *side; /* "sentinel" or "redis", static */
+    char *master;     /* NULL: of all that have none of their own */
 };
 
 /* Whether a promotion is believed when it is announced, or when it has happened (rule 11). */
@@ -42,11 +54,15 @@ struct watch_config {
     size_t n_overrides;
     char *redis_username;
     struct secret *redis_password;
+    struct redis_tls *redis_tls; /* borrowed; NULL: plain */
+    struct watch_tls *tls;       /* all that there are */
+    size_t n_tls;
     char *default_master; /* NULL: first configured, or the only one known */
     struct address_map map;
     struct address *selves; /* nodes named by --self, as given */
     size_t n_selves;
     int64_t poll_interval_ms, sentinel_timeout_ms;
+    bool learn_sentinels; /* else only the configured ones count */
     bool verify;
     int64_t verify_interval_ms, verify_timeout_ms, suspect_after_ms;
     enum watch_adopt adopt;

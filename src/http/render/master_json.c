@@ -207,6 +207,14 @@ static json_t *render_error(const struct snapshot_sentinel *sentinel)
     return json;
 }
 
+/* Why it is spoken to otherwise than the configured ones. */
+static json_t *why_tls(const struct snapshot_sentinel *sentinel)
+{
+    return sentinel->tls_otherwise
+               ? json_string("it is learned and answers TLS, while sentinel-tls is off")
+               : json_null();
+}
+
 static json_t *render_sentinel(const struct snapshot_sentinel *sentinel)
 {
     json_t *json = json_object();
@@ -226,6 +234,8 @@ static json_t *render_sentinel(const struct snapshot_sentinel *sentinel)
     set(json, "failover_timeout_ms", render_known(sentinel->failover_timeout_ms));
     set(json, "error", render_error(sentinel));
     set(json, "foreign", json_boolean(sentinel->foreign));
+    set(json, "tls", json_boolean(sentinel->tls));
+    set(json, "tls_why", why_tls(sentinel));
     return json;
 }
 

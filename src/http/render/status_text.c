@@ -192,6 +192,9 @@ static void put_sentinel(const struct page *page, const struct status_master *ma
     if (sentinel->tilt) {
         fputs("  TILT", page->to);
     }
+    if (sentinel->tls_otherwise) {
+        fputs("  in TLS, which it answered", page->to);
+    }
     if (sentinel->foreign) {
         fputs("  foreign: of another deployment, not counted", page->to);
     }

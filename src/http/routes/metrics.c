@@ -393,10 +393,19 @@ static void add_certificate(struct scrape *scrape, const char *which, int64_t en
 /* All workers have the same, but for a moment. */
 static void add_certificates(struct scrape *scrape)
 {
+    static const char *const names[] = {
+#define X(id, text) text,
+        METRIC_CERTIFICATES(X)
+#undef X
+    };
     const struct metrics_http *http = metrics_http(scrape->metrics, 0);
+    const struct metrics_watch *watch = metrics_watch(scrape->metrics);
 
+    exposition_family(&scrape->out, METRIC_CERTIFICATE_EXPIRY);
+    for (int i = 0; i < METRIC_CERTIFICATE_COUNT; i++) {
+        add_certificate(scrape, names[i], metric_look(&watch->certificate_ends_s[i]));
+    }
     if (scrape->has_tls) {
-        exposition_family(&scrape->out, METRIC_CERTIFICATE_EXPIRY);
         add_certificate(scrape, "http", metric_look(&http->certificate_ends_s));
         add_certificate(scrape, "http-client-ca", metric_look(&http->client_ca_ends_s));
     }

@@ -105,7 +105,7 @@ Test(http_render, sentinels)
         "\"reachable\":true,\"says\":\"10.0.0.12:6379\",\"config_epoch\":3,\"agrees\":true,\"voters\":3,"
         "\"ckquorum\":{\"ok\":true,\"text\":\"OK 3 usable Sentinels.\"},\"tilt\":false,"
         "\"master_flags\":[\"master\"],\"down_after_ms\":1000,\"failover_timeout_ms\":null,"
-        "\"error\":{\"code\":\"NOPERM\",\"text\":\"no permission\",\"at\":\"1970-01-01T00:00:00.000Z\"},\"foreign\":false}]}");
+        "\"error\":{\"code\":\"NOPERM\",\"text\":\"no permission\",\"at\":\"1970-01-01T00:00:00.000Z\"},\"foreign\":false,\"tls\":false,\"tls_why\":null}]}");
     snapshot_master_unref(master);
 }
 
@@ -128,7 +128,7 @@ Test(http_render, sentinel_that_never_answered)
         "\"majority\":false,\"sentinels\":[{\"address\":\"[::1]:26379\",\"run_id\":null,"
         "\"source\":\"learned\",\"reachable\":false,\"says\":null,\"config_epoch\":null,\"agrees\":false,"
         "\"voters\":null,\"ckquorum\":null,\"tilt\":false,\"master_flags\":[],\"down_after_ms\":null,"
-        "\"failover_timeout_ms\":null,\"error\":null,\"foreign\":false}]}");
+        "\"failover_timeout_ms\":null,\"error\":null,\"foreign\":false,\"tls\":false,\"tls_why\":null}]}");
     snapshot_master_unref(master);
 }
 

@@ -123,9 +123,7 @@ void probe_init(struct probe *probe)
     signal(SIGPIPE, SIG_IGN);
     probe->loop = loop_new();
     probe->conn = redis_conn_new(probe->loop, &hooks, probe);
-    if (probe->look_for_tls) {
-        redis_conn_look_for_tls(probe->conn);
-    }
+    redis_conn_look_for_tls(probe->conn, probe->look_for_tls);
     probe->guard = loop_timer_new(probe->loop, on_guard, probe);
     probe->later = loop_timer_new(probe->loop, on_later, probe);
     loop_timer_start(probe->guard, 8000);

@@ -46,6 +46,7 @@ static void start(void)
     deployments[0].n_masters = 1;
     config = (struct watch_config){.deployments = deployments,
                                    .n_deployments = 2,
+                                   .learn_sentinels = true,
                                    .redis_password = secret_new(NULL, NULL, error, sizeof(error)),
                                    .poll_interval_ms = 1000,
                                    .sentinel_timeout_ms = 500,

@@ -97,6 +97,7 @@ static void bench_start(struct bench *bench, const struct peer_step *steps)
     bench->config =
         (struct watch_config){.deployments = &bench->deployment,
                               .n_deployments = 1,
+                              .learn_sentinels = true,
                               .redis_password = secret_new(NULL, NULL, error, sizeof(error)),
                               .poll_interval_ms = 1000,
                               .sentinel_timeout_ms = 500,

@@ -175,6 +175,9 @@
     if (sentinel.foreign) {
       notes.push("of another deployment, not counted");
     }
+    if (sentinel.tls_why) {
+      notes.push(`in TLS: ${sentinel.tls_why}`);
+    }
     const flags = (sentinel.master_flags || []).filter((flag) => flag !== "master");
     if (flags.length) {
       notes.push(`sees the master as ${flags.join(", ")}`);

@@ -1,0 +1,204 @@
+/*
+ * The options of TLS to Sentinels and to Redis. Of four that could say the same thing the nearest
+ * one does: a section's for the side, the section's for both, the side's for all, that for both.
+ */
+#include "build_tls.h"
+
+#include <string.h>
+#include <sys/stat.h>
+
+#include "bellwether/base/error.h"
+#include "bellwether/base/memory.h"
+
+/* The options of one thing, by side, and for both. */
+struct tls_option {
+    enum option_id of_side[2], of_both;
+};
+#define TLS_OPTION(id) \
+    { \
+        {OPTION_ID_SENTINEL_TLS_##id, OPTION_ID_REDIS_TLS_##id}, OPTION_ID_TLS_##id \
+    }
+
+enum tls_thing {
+    TLS_CA,
+    TLS_CERT,
+    TLS_KEY,
+    TLS_VERIFY,
+    TLS_SERVER_NAME,
+    TLS_MIN_VERSION,
+    TLS_CIPHERS,
+    TLS_CIPHERSUITES,
+    TLS_THINGS
+};
+static const struct tls_option tls_options[TLS_THINGS] = {
+    [TLS_CA] = TLS_OPTION(CA),
+    [TLS_CERT] = TLS_OPTION(CERT),
+    [TLS_KEY] = TLS_OPTION(KEY),
+    [TLS_VERIFY] = TLS_OPTION(VERIFY),
+    [TLS_SERVER_NAME] = TLS_OPTION(SERVER_NAME),
+    [TLS_MIN_VERSION] = TLS_OPTION(MIN_VERSION),
+    [TLS_CIPHERS] = TLS_OPTION(CIPHERS),
+    [TLS_CIPHERSUITES] = TLS_OPTION(CIPHERSUITES),
+};
+static const enum option_id switches[2] = {OPTION_ID_SENTINEL_TLS, OPTION_ID_REDIS_TLS};
+
+/* What is wrong is said of the option that was given. */
+struct tls_choice {
+    const struct setting *setting; /* NULL: none was given */
+    enum option_id id;
+};
+
+static struct tls_choice choose(const struct settings *settings,
+                                const struct option_section *section, enum option_id of_side,
+                                enum option_id of_both)
+{
+    const enum option_id ids[2] = {of_side, of_both};
+
+    for (size_t i = 0; section && i < 2; i++) {
+        if (section->settings[ids[i]].where) {
+            return (struct tls_choice){&section->settings[ids[i]], ids[i]};
+        }
+    }
+    for (size_t i = 0; i < 2; i++) {
+        const struct setting *setting = settings_winner(settings, (int)ids[i], NULL);
+
+        if (setting) {
+            return (struct tls_choice){setting, ids[i]};
+        }
+    }
+    return (struct tls_choice){NULL, of_both};
+}
+
+static struct tls_choice choose_thing(const struct settings *settings,
+                                      const struct option_section *section, enum tls_side side,
+                                      enum tls_thing thing)
+{
+    return choose(settings, section, tls_options[thing].of_side[side], tls_options[thing].of_both);
+}
+
+static int64_t number_of(const struct tls_choice *choice)
+{
+    const struct option_entry *entry = &option_table[choice->id];
+    const char *text = setting_item(choice->setting);
+    struct option_value value = {0};
+    char words[8];
+
+    /* checked when it was given */
+    (void)option_read_value(entry, text ? text : entry->fallback, &value, words, sizeof(words));
+    return value.number;
+}
+
+bool options_tls_is_on(const struct settings *settings, const struct option_section *section,
+                       enum tls_side side)
+{
+    const struct tls_choice choice = choose(settings, section, switches[side], switches[side]);
+
+    return number_of(&choice) != 0;
+}
+
+bool options_has_own_tls(const struct settings *settings, const struct option_section *section,
+                         enum tls_side side)
+{
+    if (section->settings[switches[side]].where) {
+        return true;
+    }
+    for (size_t i = 0; i < TLS_THINGS && options_tls_is_on(settings, section, side); i++) {
+        if (section->settings[tls_options[i].of_side[side]].where ||
+            section->settings[tls_options[i].of_both].where) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int fail(const struct tls_choice *choice, const char *words, struct options_error *error)
+{
+    return options_fail(error, "%s (%.200s): %s", option_table[choice->id].name,
+                        choice->setting ? choice->setting->where : "default", words);
+}
+
+/* A warning, as for files with passwords. */
+static void note_exposed(struct options *out, const char *path)
+{
+    struct stat found;
+
+    if (path && stat(path, &found) == 0 && (found.st_mode & (S_IWGRP | S_IRWXO)) != 0) {
+        options_note(out, LOG_LEVEL_WARN, "others can get at a file with a secret", "file", path);
+    }
+}
+
+static int check_together(const struct redis_tls_settings *tls, const struct tls_choice *choices,
+                          struct options_error *error)
+{
+    if (tls->cert && !tls->key) {
+        return fail(&choices[TLS_CERT], "a certificate needs its private key: set tls-key as well",
+                    error);
+    }
+    if (tls->key && !tls->cert) {
+        return fail(&choices[TLS_KEY], "a private key needs its certificate: set tls-cert as well",
+                    error);
+    }
+    if (tls->server_name && strlen(tls->server_name) >= ADDRESS_HOST_SIZE) {
+        return fail(&choices[TLS_SERVER_NAME], "it is too long; takes a host name", error);
+    }
+    return 0;
+}
+
+int options_build_tls(const struct builder *builder, const struct option_section *section,
+                      enum tls_side side, struct redis_tls **tls)
+{
+    static const enum tls_thing things[] = {
+        [REDIS_TLS_PART_CA] = TLS_CA,
+        [REDIS_TLS_PART_CERT] = TLS_CERT,
+        [REDIS_TLS_PART_KEY] = TLS_KEY,
+        [REDIS_TLS_PART_CIPHERS] = TLS_CIPHERS,
+        [REDIS_TLS_PART_CIPHERSUITES] = TLS_CIPHERSUITES,
+    };
+    struct watch_config *watch = &builder->out->watch;
+    struct tls_choice choices[TLS_THINGS];
+    struct redis_tls_error why;
+
+    for (size_t i = 0; i < TLS_THINGS; i++) {
+        choices[i] = choose_thing(builder->settings, section, side, (enum tls_thing)i);
+    }
+    const struct redis_tls_settings wanted = {
+        .ca = setting_item(choices[TLS_CA].setting),
+        .cert = setting_item(choices[TLS_CERT].setting),
+        .key = setting_item(choices[TLS_KEY].setting),
+        .server_name = setting_item(choices[TLS_SERVER_NAME].setting),
+        .ciphers = setting_item(choices[TLS_CIPHERS].setting),
+        .ciphersuites = setting_item(choices[TLS_CIPHERSUITES].setting),
+        .verify = (enum redis_tls_verify)number_of(&choices[TLS_VERIFY]),
+        .min_version = (enum redis_tls_version)number_of(&choices[TLS_MIN_VERSION]),
+    };
+    if (check_together(&wanted, choices, builder->error) != 0) {
+        return -BW_EINVAL;
+    }
+    *tls = redis_tls_new(&wanted, &why);
+    if (!*tls) {
+        return fail(&choices[things[why.part]], why.words, builder->error);
+    }
+    note_exposed(builder->out, wanted.key);
+    if (wanted.verify == REDIS_TLS_VERIFY_OFF) {
+        options_note(builder->out, LOG_LEVEL_WARN,
+                     "nobody's certificate is checked: anyone in between can read and change all",
+                     "option", option_table[choices[TLS_VERIFY].id].name);
+    }
+    *MEM_APPEND(watch->tls, watch->n_tls) =
+        (struct watch_tls){.tls = *tls,
+                           .side = side == TLS_SIDE_REDIS ? "redis" : "sentinel",
+                           .master = section ? mem_strdup(section->master) : NULL};
+    return 0;
+}
+
+void options_note_unused_tls(const struct builder *builder)
+{
+    for (size_t i = 0; i < TLS_THINGS && builder->out->watch.n_tls == 0; i++) {
+        if (settings_item(builder->settings, (int)tls_options[i].of_both)) {
+            options_note(builder->out, LOG_LEVEL_WARN,
+                         "nothing speaks TLS: neither sentinel-tls nor redis-tls is on", "option",
+                         option_table[tls_options[i].of_both].name);
+            return;
+        }
+    }
+}
