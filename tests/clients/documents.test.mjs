@@ -3,7 +3,7 @@
 // in an `outage`, in the failover after a `crash`, of a `switch` while it comes, with a `history` behind it.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { mkdirSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
@@ -124,6 +124,14 @@ function checkConfig(t, args, env = {}, cwd = makeFolder(t)) {
   assert.equal(status, 0, `${args.join(" ")}: ${stdout}${stderr}`);
 }
 
+// A certificate of its own and its key.
+function makeCertificate(folder) {
+  const args = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "30", "-subj", "/CN=document", "-keyout", "key", "-out", "crt"];
+  const { status, stderr } = spawnSync("openssl", args, { encoding: "utf8", cwd: folder });
+  assert.equal(status, 0, stderr);
+  return { crt: readFileSync(join(folder, "crt")), key: readFileSync(join(folder, "key")) };
+}
+
 test("configurations", async (t) => {
   await t.test("pods", () => {
     const commands = of("yaml").flatMap(({ text }) => [...text.matchAll(/command: \[bellwether, (.*)\]\n +env: \[\{name: (\w+), value: "(.*)"\}\]/g)]);
@@ -135,11 +143,14 @@ test("configurations", async (t) => {
 
   await t.test("a file", () => {
     const folder = makeFolder(t);
+    const pem = makeCertificate(folder);
     for (const { text } of of("ini")) {
-      for (const [path] of text.matchAll(/\/etc\/bellwether\/[\w-]+/g)) {
-        writeFileSync(join(folder, path.replaceAll("/", "-")), "secret\n", { mode: 0o600 });
+      const place = (path) => join(folder, path.replaceAll("/", "-"));
+      const paths = /\/etc\/bellwether\/[\w./-]*\w/g;
+      for (const [path] of text.matchAll(paths)) {
+        writeFileSync(place(path), pem[path.split(".")[1]] ?? "secret\n", { mode: 0o600 });
       }
-      writeFileSync(join(folder, "conf"), text.replace(/\/etc\/bellwether\/[\w-]+/g, (path) => join(folder, path.replaceAll("/", "-"))));
+      writeFileSync(join(folder, "conf"), text.replace(paths, place));
       checkConfig(t, ["--config", join(folder, "conf")], {}, folder);
     }
   });
