@@ -322,8 +322,10 @@ SCENE(integration_commands_waiting, sigterm_gives_up_what_is_not_answered)
         cluster, "--command-timeout", "30s", "--suspect-after", "20s", "--commands", "+@all", NULL);
 
     EXPECT_RESULT(command_run(daemon, "PING", NULL), "'PONG'");
-    const struct sent *busy = command_send(daemon, "/redis", "['EVAL','while true do end',0]"),
-                      *write = command_send(daemon, "/redis", "['INCR','n']"),
+    const struct sent *busy = command_send(daemon, "/redis", "['EVAL','while true do end',0]");
+
+    WAIT_UNTIL(5000, in_flight(daemon) == 1);
+    const struct sent *write = command_send(daemon, "/redis", "['INCR','n']"),
                       *list = command_send(daemon, "/redis/pipeline", "[['INCR','n'],['GET','n']]");
     WAIT_UNTIL(5000, in_flight(daemon) >= 3);
     const int64_t told_ms = now_ms();
