@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "bellwether/base/address.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
 
@@ -138,9 +139,23 @@ static int check_together(const struct redis_tls_settings *tls, const struct tls
         return fail(&choices[TLS_KEY], "a private key needs its certificate: set tls-cert as well",
                     error);
     }
-    if (tls->server_name && strlen(tls->server_name) >= ADDRESS_HOST_SIZE) {
-        return fail(&choices[TLS_SERVER_NAME], "it is too long; takes a host name", error);
+    return 0;
+}
+
+/*
+ * The name as it is written everywhere else. OpenSSL takes an empty one for "any", and one that
+ * begins with a dot for a whole domain.
+ */
+static int read_server_name(struct redis_tls_settings *tls, const struct tls_choice *choice,
+                            struct address *out, struct options_error *error)
+{
+    const char *name = tls->server_name;
+
+    if (name && address_from_parts(name, strlen(name), "1", 1, out) != 0) {
+        return fail(choice, "it is no host name and no IP; takes one that certificates are for",
+                    error);
     }
+    tls->server_name = name ? out->host : NULL;
     return 0;
 }
 
@@ -157,11 +172,12 @@ int options_build_tls(const struct builder *builder, const struct option_section
     struct watch_config *watch = &builder->out->watch;
     struct tls_choice choices[TLS_THINGS];
     struct redis_tls_error why;
+    struct address server;
 
     for (size_t i = 0; i < TLS_THINGS; i++) {
         choices[i] = choose_thing(builder->settings, section, side, (enum tls_thing)i);
     }
-    const struct redis_tls_settings wanted = {
+    struct redis_tls_settings wanted = {
         .ca = setting_item(choices[TLS_CA].setting),
         .cert = setting_item(choices[TLS_CERT].setting),
         .key = setting_item(choices[TLS_KEY].setting),
@@ -171,7 +187,8 @@ int options_build_tls(const struct builder *builder, const struct option_section
         .verify = (enum redis_tls_verify)number_of(&choices[TLS_VERIFY]),
         .min_version = (enum redis_tls_version)number_of(&choices[TLS_MIN_VERSION]),
     };
-    if (check_together(&wanted, choices, builder->error) != 0) {
+    if (check_together(&wanted, choices, builder->error) != 0 ||
+        read_server_name(&wanted, &choices[TLS_SERVER_NAME], &server, builder->error) != 0) {
         return -BW_EINVAL;
     }
     *tls = redis_tls_new(&wanted, &why);

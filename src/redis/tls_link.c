@@ -17,6 +17,11 @@
 
 /* A record's. */
 #define RECORD_BYTES_MAX ((size_t)16384)
+/*
+ * What one call may read, more than any needs: OpenSSL goes on for as long as bytes come that say
+ * nothing, and others wait for their turn.
+ */
+#define CALL_BYTES_MAX ((size_t)256 * 1024)
 
 struct tls_link {
     struct redis_tls *tls;
@@ -25,6 +30,7 @@ struct tls_link {
     char host[ADDRESS_HOST_SIZE];                     /* what the certificate must be for */
     char peer[ADDRESS_HOST_SIZE + ADDRESS_TEXT_SIZE]; /* whose session it is */
     struct tls_facts facts;
+    size_t came; /* bytes, in this call */
     bool looked; /* at the first bytes that came */
     bool failed;
     bool reads_on_write;
@@ -78,28 +84,37 @@ static void keep_first_bytes(struct tls_facts *facts, const char *bytes, size_t 
     }
 }
 
-/*
- * What came first: OpenSSL's own word for plain text is a riddle. It reads five bytes of it.
- */
-/* NOLINTBEGIN(readability-non-const-parameter): the type is OpenSSL's. */
-static long look_at_first_bytes(BIO *bio, int what, const char *bytes, size_t size, int ignored,
-                                long result, int outcome, size_t *n)
+/* What came first: OpenSSL's own word for plain text is a riddle. It reads five bytes of it. */
+static void look_at_first_bytes(struct tls_link *link, const char *bytes, size_t n)
 {
-    struct tls_link *link = (void *)BIO_get_callback_arg(bio);
     char first[TLS_SAID_SIZE];
+    size_t used = n < sizeof(first) - 1 ? n : sizeof(first) - 1;
 
-    (void)size;
-    (void)ignored;
-    (void)result;
-    if (what != (BIO_CB_READ | BIO_CB_RETURN) || outcome <= 0 || *n == 0) {
-        return outcome;
-    }
-    size_t used = *n < sizeof(first) - 1 ? *n : sizeof(first) - 1;
     memcpy(first, bytes, used);
     ssize_t more = recv(link->fd, first + used, sizeof(first) - 1 - used, MSG_PEEK | MSG_DONTWAIT);
     keep_first_bytes(&link->facts, first, used + (more > 0 ? (size_t)more : 0));
     link->looked = true;
-    BIO_set_callback_ex(bio, NULL);
+}
+
+/* NOLINTBEGIN(readability-non-const-parameter): the type is OpenSSL's. */
+static long look_at_bytes(BIO *bio, int what, const char *bytes, size_t size, int ignored,
+                          long result, int outcome, size_t *n)
+{
+    struct tls_link *link = (void *)BIO_get_callback_arg(bio);
+
+    (void)size;
+    (void)ignored;
+    (void)result;
+    if (what == BIO_CB_READ && link->came > CALL_BYTES_MAX) {
+        BIO_set_retry_read(bio);
+        return -1;
+    }
+    if (what == (BIO_CB_READ | BIO_CB_RETURN) && outcome > 0 && *n > 0) {
+        link->came += *n;
+        if (!link->looked) {
+            look_at_first_bytes(link, bytes, *n);
+        }
+    }
     return outcome;
 }
 /* NOLINTEND(readability-non-const-parameter) */
@@ -141,10 +156,16 @@ enum redis_fail tls_link_failure(const struct tls_link *link, const char **words
 
 /* ---- handshake and bytes ---- */
 
-enum tls_step tls_link_shake(struct tls_link *link)
+static void begin_call(struct tls_link *link)
 {
+    link->came = 0;
     ERR_clear_error();
     errno = 0;
+}
+
+enum tls_step tls_link_shake(struct tls_link *link)
+{
+    begin_call(link);
     int result = SSL_do_handshake(link->ssl);
     if (result == 1) {
         const X509 *cert = SSL_get0_peer_certificate(link->ssl);
@@ -166,8 +187,7 @@ ssize_t tls_link_read(struct tls_link *link, char *bytes, size_t size)
 {
     size_t n = 0;
 
-    ERR_clear_error();
-    errno = 0;
+    begin_call(link);
     int result = SSL_read_ex(link->ssl, bytes, size, &n);
     link->reads_on_write = false;
     if (result == 1) {
@@ -185,8 +205,7 @@ ssize_t tls_link_write(struct tls_link *link, const char *bytes, size_t size)
 {
     size_t n = 0;
 
-    ERR_clear_error();
-    errno = 0;
+    begin_call(link);
     int result = SSL_write_ex(link->ssl, bytes, size, &n);
     if (result == 1) {
         link->held = 0;
@@ -274,7 +293,7 @@ struct tls_link *tls_link_new(struct redis_tls *tls, int fd, const char *host,
         mem_exhausted();
     }
     BIO_set_callback_arg(SSL_get_rbio(link->ssl), (char *)link);
-    BIO_set_callback_ex(SSL_get_rbio(link->ssl), look_at_first_bytes);
+    BIO_set_callback_ex(SSL_get_rbio(link->ssl), look_at_bytes);
     return link;
 }
 

@@ -333,6 +333,27 @@ static bool is_folder(const char *path)
     return stat(path, &found) == 0 && S_ISDIR(found.st_mode);
 }
 
+/* Where the system has those that it trusts in one file: it is read again like a file of ours. */
+static const char *system_file(void)
+{
+    const char *path = getenv(X509_get_default_cert_file_env());
+
+    return path ? path : X509_get_default_cert_file();
+}
+
+static void trust_system(struct load *load)
+{
+    char *bytes;
+    size_t size = 0;
+    BIO *bio = open_file(load, system_file(), &bytes, &size);
+
+    if (bio) { /* for the digest */
+        close_file(bio, bytes, size);
+    }
+    (void)SSL_CTX_set_default_verify_paths(load->ctx);
+    ERR_clear_error();
+}
+
 static int load_authorities(struct load *load)
 {
     const char *path = load->settings->ca;
@@ -342,8 +363,7 @@ static int load_authorities(struct load *load)
         return 0;
     }
     if (!path) {
-        (void)SSL_CTX_set_default_verify_paths(load->ctx);
-        ERR_clear_error();
+        trust_system(load);
         return 0;
     }
     if (!is_folder(path)) {
@@ -450,7 +470,8 @@ static void look(void *data, const char *path)
 
 void tls_look(const struct redis_tls_settings *settings, unsigned char out[TLS_DIGEST_SIZE])
 {
-    const char *paths[] = {settings->cert, settings->key, settings->ca};
+    const char *paths[] = {settings->cert, settings->key,
+                           settings->ca ? settings->ca : system_file()};
     EVP_MD_CTX *digest = new_digest();
 
     for (size_t i = 0; i < sizeof(paths) / sizeof(*paths); i++) {

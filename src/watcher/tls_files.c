@@ -13,10 +13,17 @@
 #include "bellwether/base/memory.h"
 
 #define SOON_S (14 * INT64_C(86400))
+#define SAID_MAX 16
+
+/* Which ends the log was told of, the last of them: servers whose certificates differ take turns. */
+struct said {
+    int64_t ends_s[SAID_MAX];
+    size_t n;
+};
 
 struct tls_files {
     struct secret_complaint complaint;
-    int64_t said_own_s, said_peer_s; /* of which end the log was told */
+    struct said own, peer;
 };
 
 static bool is_redis(const struct watch_tls *tls)
@@ -24,14 +31,24 @@ static bool is_redis(const struct watch_tls *tls)
     return strcmp(tls->side, "redis") == 0;
 }
 
+static bool was_said(const struct said *said, int64_t ends_s)
+{
+    for (size_t i = 0; i < SAID_MAX; i++) {
+        if (said->ends_s[i] == ends_s) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Once for each certificate. */
 static void tell_end(const struct watch_tls *tls, const char *whose, int64_t ends_s, int64_t now_s,
-                     int64_t *said_s)
+                     struct said *said)
 {
-    if (ends_s == 0 || ends_s == *said_s || ends_s - now_s > SOON_S) {
+    if (ends_s == 0 || ends_s - now_s > SOON_S || was_said(said, ends_s)) {
         return;
     }
-    *said_s = ends_s;
+    said->ends_s[said->n++ % SAID_MAX] = ends_s;
     log_warn(ends_s <= now_s ? "a certificate has expired" : "a certificate expires soon",
              LOG_STR("which", tls->side), LOG_STR("whose", whose),
              LOG_STR("master", tls->master ? tls->master : "all"),
@@ -56,8 +73,8 @@ void tls_files_look_at_ends(const struct watcher *watcher)
         struct tls_files *files = &watcher->tls_files[i];
         bool redis = is_redis(tls);
 
-        tell_end(tls, "ours", expiry.own_s, now_s, &files->said_own_s);
-        tell_end(tls, "the server's", expiry.peer_s, now_s, &files->said_peer_s);
+        tell_end(tls, "ours", expiry.own_s, now_s, &files->own);
+        tell_end(tls, "the server's", expiry.peer_s, now_s, &files->peer);
         take_first(&first_s[redis ? METRIC_CERTIFICATE_REDIS : METRIC_CERTIFICATE_SENTINEL],
                    expiry.own_s);
         take_first(

@@ -284,6 +284,28 @@ SCENE(integration_tls, half_a_pair_changes_nothing)
     cr_expect(strstr(daemon_log(daemon), "certificates can be used again"));
 }
 
+/* Two servers' certificates that end soon, seen by turns. */
+SCENE(integration_tls, an_end_is_told_once)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){
+        .tls = CLUSTER_TLS, .certificates = make_certificates(), .nodes = 1, .sentinels = 1});
+    const struct certificate later = {
+        .name = "later", .issuer = "ca", .names = "IP:127.0.0.1", .ends_s = 3 * 86400};
+    struct daemon *daemon = daemon_start(cluster, NULL);
+
+    certificates_make(cluster->spec.certificates, &later);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
+    WAIT_UNTIL(5000, count_in(daemon_log(daemon), "a certificate expires soon") == 2);
+    for (int i = 0; i < 2; i++) {
+        double seen = expiry(daemon, "redis-server");
+
+        show_certificate(cluster, &cluster->nodes[0], i == 0 ? "later" : "good");
+        (void)redis_say(&cluster->nodes[0], "CLIENT KILL TYPE normal");
+        WAIT_UNTIL(10000, expiry(daemon, "redis-server") != seen);
+    }
+    cr_expect_eq(count_in(daemon_log(daemon), "a certificate expires soon"), 3);
+}
+
 /* The authority, what the nodes show and what we show, one after the other. */
 SCENE(integration_tls, all_is_rotated_in_traffic)
 {

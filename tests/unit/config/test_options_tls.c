@@ -121,3 +121,21 @@ Test(options_tls, what_belongs_together)
     run("sentinel = a:1\nredis-tls = on\ntls-verify = some\n");
     options_expect_refused("tls-verify", "some", "full", NULL);
 }
+
+/* To OpenSSL an empty name is any, and one that begins with a dot is a whole domain. */
+Test(options_tls, a_server_name_is_one_that_certificates_are_for)
+{
+    static const char *const wrong[] = {"%", "%eth0", ".", ".example", "*.example", "a b", "[::1"};
+    char file[256];
+
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+        snprintf(file, sizeof(file), "sentinel = a:1\nredis-tls = on\ntls-server-name = %s\n",
+                 wrong[i]);
+        options_run_file(file);
+        options_expect_refused("tls-server-name", "no host name and no IP", NULL);
+    }
+    run("sentinel = a:1\nredis-tls = on\ntls-server-name = [::1]\n");
+    options_expect_run();
+    run("sentinel = a:1\nredis-tls = on\ntls-server-name = Redis.example.\n");
+    options_expect_run();
+}

@@ -1,6 +1,7 @@
 /* The files of TLS: what can be used, what is said of what can't, and when they are read again. */
 #include <criterion/criterion.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -145,6 +146,25 @@ Test(redis_tls, a_swapped_link_is_a_change)
     cr_assert_not_null(tls, "%s", error.words);
     cr_assert_eq(symlink("other.crt", certificates_path(folder, "new")), 0);
     cr_assert_eq(rename(certificates_path(folder, "new"), certificates_path(folder, "trusted")), 0);
+    cr_expect_eq(redis_tls_refresh(tls, false, &error), 1);
+    redis_tls_free(tls);
+    certificates_remove(folder);
+}
+
+Test(redis_tls, what_the_system_trusts_is_read_again)
+{
+    char *folder = certificates_usual();
+    const struct certificate other = {.name = "other", .authority = true};
+    const struct redis_tls_settings settings = {0};
+    struct redis_tls_error error;
+
+    certificates_make(folder, &other);
+    certificates_replace(folder, "ca.crt", "trusted");
+    setenv("SSL_CERT_FILE", certificates_path(folder, "trusted"), 1);
+    struct redis_tls *tls = redis_tls_new(&settings, &error);
+    cr_assert_not_null(tls);
+    cr_expect_eq(redis_tls_refresh(tls, true, &error), 0, "the same is no change");
+    certificates_replace(folder, "other.crt", "trusted");
     cr_expect_eq(redis_tls_refresh(tls, false, &error), 1);
     redis_tls_free(tls);
     certificates_remove(folder);
