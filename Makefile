@@ -231,7 +231,7 @@ compile_commands.json: Makefile build/deps.mk FORCE ## for editors and clang-tid
 ##@ Trying it
 
 # At a terminal the demo is a job of its own, so that Ctrl-C ends it alone and make ends well.
-demo: demo-deps ## three Sentinels, three Redis nodes and bellwether, to be curled and killed (TLS=1: over HTTPS)
+demo: demo-deps ## three Sentinels, three Redis nodes and bellwether, to be curled and killed (TLS=1: all over TLS)
 	$(Q)$(MAKE) $(B)/bellwether
 	$(Q)make_pid=$$PPID; if [ -t 0 ]; then bash -mc "deploy/demo.sh $(B)/bellwether $$make_pid; exit \$$?"; \
 		else exec deploy/demo.sh $(B)/bellwether $$make_pid; fi

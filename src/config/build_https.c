@@ -63,6 +63,9 @@ static int load(const struct builder *builder)
 {
     static const int ids[SERVER_TLS_PARTS] = {OPTION_ID_HTTP_CERT, OPTION_ID_HTTP_KEY,
                                               OPTION_ID_HTTP_CLIENT_CA};
+    static const char *const takes[SERVER_TLS_PARTS] = {
+        "certificates in PEM that are valid now",
+        "the key of http-cert, in PEM and without a pass phrase", "certificates in PEM"};
     struct options *out = builder->out;
     struct server_tls_error wrong;
     const char *exposed;
@@ -74,9 +77,7 @@ static int load(const struct builder *builder)
     if (!out->tls) {
         return options_fail(
             builder->error, "%s (%.200s): %s; takes %s", option_table[ids[wrong.part]].name,
-            winner(builder, ids[wrong.part])->where, wrong.words,
-            wrong.part == SERVER_TLS_KEY ? "the key of http-cert, in PEM and without a pass phrase"
-                                         : "certificates in PEM that are valid now");
+            winner(builder, ids[wrong.part])->where, wrong.words, takes[wrong.part]);
     }
     exposed = server_tls_exposed(out->tls);
     if (exposed) {

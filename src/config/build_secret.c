@@ -9,6 +9,12 @@
 void options_note(struct options *out, enum log_level level, const char *message, const char *key,
                   const char *value)
 {
+    for (size_t i = 0; i < out->n_notes; i++) {
+        if (strcmp(out->notes[i].message, message) == 0 &&
+            strcmp(out->notes[i].value, value) == 0) {
+            return; /* several may share a file, both sides an option */
+        }
+    }
     *MEM_APPEND(out->notes, out->n_notes) = (struct options_note){
         .level = level, .message = message, .key = key, .value = mem_strdup(value)};
 }
@@ -23,11 +29,6 @@ static void note_exposed(struct options *out, struct secret *secret)
         return;
     }
     (void)snprintf(text, sizeof(text), "%.400s: %s", secret_path(secret), words);
-    for (size_t i = 0; i < out->n_notes; i++) {
-        if (strcmp(out->notes[i].value, text) == 0) {
-            return; /* several may share a file */
-        }
-    }
     options_note(out, LOG_LEVEL_WARN, "others can get at a file with a secret", "file", text);
 }
 

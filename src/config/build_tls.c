@@ -4,6 +4,7 @@
  */
 #include "build_tls.h"
 
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 
@@ -112,32 +113,51 @@ bool options_has_own_tls(const struct settings *settings, const struct option_se
     return false;
 }
 
-static int fail(const struct tls_choice *choice, const char *words, struct options_error *error)
+static int fail(const struct tls_choice *choice, const char *words, const char *takes,
+                struct options_error *error)
 {
-    return options_fail(error, "%s (%.200s): %s", option_table[choice->id].name,
-                        choice->setting ? choice->setting->where : "default", words);
+    return options_fail(error, "%s (%.200s): %s; takes %s", option_table[choice->id].name,
+                        choice->setting ? choice->setting->where : "default", words, takes);
+}
+
+/* Of a certificate and its key only one is given: its mate is asked for, of the same side. */
+static int fail_alone(const struct tls_choice *given, enum tls_thing thing, enum tls_thing mate,
+                      enum tls_side side, struct options_error *error)
+{
+    const bool both = given->id == tls_options[thing].of_both;
+    char words[256], takes[64];
+
+    (void)snprintf(words, sizeof(words), "\"%.200s\" without its %s", setting_item(given->setting),
+                   mate == TLS_KEY ? "private key" : "certificate");
+    (void)snprintf(
+        takes, sizeof(takes), "%s with it",
+        option_table[both ? tls_options[mate].of_both : tls_options[mate].of_side[side]].name);
+    return fail(given, words, takes, error);
 }
 
 /* A warning, as for files with passwords. */
 static void note_exposed(struct options *out, const char *path)
 {
     struct stat found;
+    char text[512];
 
     if (path && stat(path, &found) == 0 && (found.st_mode & (S_IWGRP | S_IRWXO)) != 0) {
-        options_note(out, LOG_LEVEL_WARN, "others can get at a file with a secret", "file", path);
+        (void)snprintf(text, sizeof(text), "%.400s: %s", path,
+                       (found.st_mode & (S_IWGRP | S_IWOTH)) != 0
+                           ? "others than its owner may write it"
+                           : "everybody on its host may read it");
+        options_note(out, LOG_LEVEL_WARN, "others can get at a file with a secret", "file", text);
     }
 }
 
 static int check_together(const struct redis_tls_settings *tls, const struct tls_choice *choices,
-                          struct options_error *error)
+                          enum tls_side side, struct options_error *error)
 {
     if (tls->cert && !tls->key) {
-        return fail(&choices[TLS_CERT], "a certificate needs its private key: set tls-key as well",
-                    error);
+        return fail_alone(&choices[TLS_CERT], TLS_CERT, TLS_KEY, side, error);
     }
     if (tls->key && !tls->cert) {
-        return fail(&choices[TLS_KEY], "a private key needs its certificate: set tls-cert as well",
-                    error);
+        return fail_alone(&choices[TLS_KEY], TLS_KEY, TLS_CERT, side, error);
     }
     return 0;
 }
@@ -150,10 +170,11 @@ static int read_server_name(struct redis_tls_settings *tls, const struct tls_cho
                             struct address *out, struct options_error *error)
 {
     const char *name = tls->server_name;
+    char words[256];
 
     if (name && address_from_parts(name, strlen(name), "1", 1, out) != 0) {
-        return fail(choice, "it is no host name and no IP; takes one that certificates are for",
-                    error);
+        (void)snprintf(words, sizeof(words), "\"%.200s\" is not valid", name);
+        return fail(choice, words, "a host name or an IP address, no port", error);
     }
     tls->server_name = name ? out->host : NULL;
     return 0;
@@ -162,12 +183,16 @@ static int read_server_name(struct redis_tls_settings *tls, const struct tls_cho
 int options_build_tls(const struct builder *builder, const struct option_section *section,
                       enum tls_side side, struct redis_tls **tls)
 {
-    static const enum tls_thing things[] = {
-        [REDIS_TLS_PART_CA] = TLS_CA,
-        [REDIS_TLS_PART_CERT] = TLS_CERT,
-        [REDIS_TLS_PART_KEY] = TLS_KEY,
-        [REDIS_TLS_PART_CIPHERS] = TLS_CIPHERS,
-        [REDIS_TLS_PART_CIPHERSUITES] = TLS_CIPHERSUITES,
+    static const struct {
+        enum tls_thing thing;
+        const char *takes;
+    } parts[] = {
+        [REDIS_TLS_PART_CA] = {TLS_CA, "a file, or a folder of files, of certificates in PEM"},
+        [REDIS_TLS_PART_CERT] = {TLS_CERT, "certificates in PEM that are valid now"},
+        [REDIS_TLS_PART_KEY] = {TLS_KEY, "the key of tls-cert, in PEM and without a pass phrase"},
+        [REDIS_TLS_PART_CIPHERS] = {TLS_CIPHERS, "what `openssl ciphers -tls1_2` takes"},
+        [REDIS_TLS_PART_CIPHERSUITES] = {TLS_CIPHERSUITES,
+                                         "names such as TLS_AES_256_GCM_SHA384, with colons"},
     };
     struct watch_config *watch = &builder->out->watch;
     struct tls_choice choices[TLS_THINGS];
@@ -187,13 +212,14 @@ int options_build_tls(const struct builder *builder, const struct option_section
         .verify = (enum redis_tls_verify)number_of(&choices[TLS_VERIFY]),
         .min_version = (enum redis_tls_version)number_of(&choices[TLS_MIN_VERSION]),
     };
-    if (check_together(&wanted, choices, builder->error) != 0 ||
+    if (check_together(&wanted, choices, side, builder->error) != 0 ||
         read_server_name(&wanted, &choices[TLS_SERVER_NAME], &server, builder->error) != 0) {
         return -BW_EINVAL;
     }
     *tls = redis_tls_new(&wanted, &why);
     if (!*tls) {
-        return fail(&choices[things[why.part]], why.words, builder->error);
+        return fail(&choices[parts[why.part].thing], why.words, parts[why.part].takes,
+                    builder->error);
     }
     note_exposed(builder->out, wanted.key);
     if (wanted.verify == REDIS_TLS_VERIFY_OFF) {

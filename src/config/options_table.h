@@ -180,7 +180,7 @@ X(ONCE, "once", SWITCH, BARE, AT(once), "off", 0, 0, NULL, "on|off", ONCE, \
 X(WAIT, "wait", DURATION, 0, AT(wait_ms), "0s", 0, 24 * HOUR_MS, NULL, "TIME", ONCE, \
   "With --once: how long to wait for a master, beyond what the time-outs allow anyway.") \
 X(FORMAT, "format", CHOICE, 0, AT(format), "json", 0, 0, "json|text|url", "FORMAT", ONCE, \
-  "With --once: the object of /master, host:port, or redis://host:port.") \
+  "With --once: the object of /master, host:port, or redis://host:port (rediss:// with redis-tls).") \
 X(CONFIG, "config", FILE, NOT_IN_FILE, NOWHERE, NULL, 0, 0, NULL, "FILE", CONFIGURING, \
   "An INI file: `name = value` lines, sections [bellwether] and [master NAME].")
 

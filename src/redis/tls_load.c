@@ -210,7 +210,7 @@ static int use_key(struct load *load, BIO *bio)
     if (!key) {
         ERR_clear_error();
         return fail(load, REDIS_TLS_PART_KEY, path,
-                    asked  ? "is encrypted with a pass phrase; takes a key without one"
+                    asked  ? "is encrypted with a pass phrase"
                     : none ? "holds no private key in PEM form"
                            : "is damaged: its private key can't be read");
     }

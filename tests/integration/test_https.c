@@ -68,6 +68,23 @@ SCENE(integration_https, versions_and_protocols)
                  daemon_log(daemon));
 }
 
+/* The commonest of mistakes is told for what it is, whichever version carries the alert. */
+SCENE(integration_https, callers_that_do_not_trust_the_certificate)
+{
+    static const char *const versions[] = {"1.2", "1.3"};
+
+    for (size_t i = 0; i < 2; i++) {
+        struct daemon *daemon = START();
+        struct process_result said = process_run(
+            10000, NULL,
+            (const char *const[]){"curl", "-sS", "--tls-max", versions[i],
+                                  text("https://127.0.0.1:%u/livez", daemon->port), NULL});
+
+        cr_assert(strstr(said.err, "unable to get local issuer"), "%s", said.err);
+        EXPECT_LOGGED(daemon, log_count(daemon, "trusts no issuer of the certificate") == 1);
+    }
+}
+
 SCENE(integration_https, sessions_are_taken_up_again)
 {
     struct daemon *daemon = START("--workers", "2");

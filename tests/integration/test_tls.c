@@ -140,7 +140,8 @@ SCENE(integration_tls, asked_once)
                         "/none", NULL);
     cr_expect_eq(result.exit_code, 2);
     cr_expect_str_eq(result.err, "bellwether: tls-ca (--tls-ca): \"/none\" cannot be read: No such "
-                                 "file or directory\n");
+                                 "file or directory; takes a file, or a folder of files, of "
+                                 "certificates in PEM\n");
 }
 
 SCENE(integration_tls, the_node_beside_it)

@@ -29,8 +29,9 @@ struct tls_session {
     int fd;
     enum http_client_ca clients;
     uint8_t finished;
-    bool heard; /* since then */
-    bool left;  /* no more comes from it, or gets there */
+    uint8_t alert; /* that came in plain; 0: none */
+    bool heard;    /* since then */
+    bool left;     /* no more comes from it, or gets there */
     uint16_t ahead, taken;
     unsigned char bytes[AHEAD_BYTES];
 };
@@ -57,11 +58,26 @@ void tls_credentials_release(struct tls_credentials *credentials)
 
 /* ---- bytes ---- */
 
+/*
+ * OpenSSL says in plain that it does not take our certificate, in TLS 1.3 too, where GnuTLS wants
+ * that enciphered and sees no alert.
+ */
+static void look_for_alert(struct tls_session *session, const unsigned char *bytes, size_t n)
+{
+    static const unsigned char fatal[] = {21, 3, 3, 0, 2, GNUTLS_AL_FATAL};
+
+    if (n > sizeof(fatal) && session->finished != FINISHED_BOTH &&
+        memcmp(bytes + n - sizeof(fatal) - 1, fatal, sizeof(fatal)) == 0) {
+        session->alert = bytes[n - 1];
+    }
+}
+
 static ssize_t receive(struct tls_session *session, void *bytes, size_t size)
 {
     ssize_t n = recv(session->fd, bytes, size, 0);
 
     if (n > 0) {
+        look_for_alert(session, bytes, (size_t)n);
         session->traffic->moves++;
         session->heard = session->heard || session->finished == FINISHED_BOTH;
     } else if (n == 0 || errno != EAGAIN) {
@@ -228,6 +244,27 @@ void tls_session_say(struct tls_session *session, const char *bytes, size_t size
     }
 }
 
+/* What a caller's alert is about. */
+static const char *alert_words(gnutls_alert_description_t alert)
+{
+    switch (alert) {
+    case GNUTLS_A_UNKNOWN_CA:
+        return "a caller trusts no issuer of the certificate in http-cert (alert: unknown ca)";
+    case GNUTLS_A_CERTIFICATE_EXPIRED:
+        return "a caller takes the certificate in http-cert for expired (alert: certificate expired)";
+    case GNUTLS_A_BAD_CERTIFICATE:
+    case GNUTLS_A_UNSUPPORTED_CERTIFICATE:
+    case GNUTLS_A_CERTIFICATE_REVOKED:
+    case GNUTLS_A_CERTIFICATE_UNKNOWN:
+        return "a caller does not take the certificate in http-cert, perhaps for its names";
+    default: {
+        const char *words = gnutls_alert_get_name(alert);
+
+        return words ? words : "the caller sent an alert";
+    }
+    }
+}
+
 const char *tls_session_failed(struct tls_traffic *traffic)
 {
     struct tls_session *session = traffic->last;
@@ -239,11 +276,10 @@ const char *tls_session_failed(struct tls_traffic *traffic)
     if (session->refused) {
         return session->refused;
     }
-    alert = gnutls_alert_get(session->session);
+    alert = session->alert != 0 ? (gnutls_alert_description_t)session->alert
+                                : gnutls_alert_get(session->session);
     if (alert != GNUTLS_A_CLOSE_NOTIFY) {
-        const char *words = gnutls_alert_get_name(alert);
-
-        return words ? words : "the caller sent an alert";
+        return alert_words(alert);
     }
     (void)gnutls_alert_send(session->session, GNUTLS_AL_FATAL, GNUTLS_A_HANDSHAKE_FAILURE);
     return "no cipher, curve or protocol in common, or bytes that are no handshake";

@@ -111,7 +111,9 @@ Test(options_tls, what_belongs_together)
     run("sentinel = a:1\nredis-tls = on\ntls-cert = %s/good.crt\n");
     options_expect_refused("tls-cert", "tls-key", NULL);
     run("sentinel = a:1\nredis-tls = on\ntls-key = %s/good.key\n");
-    options_expect_refused("tls-key", "tls-cert", NULL);
+    options_expect_refused("tls-key", "good.key", "takes tls-cert with it", NULL);
+    run("sentinel = a:1\nredis-tls = on\nredis-tls-cert = %s/good.crt\n");
+    options_expect_refused("redis-tls-cert", "good.crt", "takes redis-tls-key with it", NULL);
     run("sentinel = a:1\nredis-tls = on\ntls-cert = %s/good.crt\ntls-key = %s/ca.key\n");
     options_expect_refused("tls-key", "does not belong", NULL);
     run("sentinel = a:1\nredis-tls = on\ntls-verify = off\nredis-tls-ciphers = NONE-SUCH\n");
@@ -132,10 +134,47 @@ Test(options_tls, a_server_name_is_one_that_certificates_are_for)
         snprintf(file, sizeof(file), "sentinel = a:1\nredis-tls = on\ntls-server-name = %s\n",
                  wrong[i]);
         options_run_file(file);
-        options_expect_refused("tls-server-name", "no host name and no IP", NULL);
+        options_expect_refused("tls-server-name", "takes a host name", NULL);
     }
     run("sentinel = a:1\nredis-tls = on\ntls-server-name = [::1]\n");
     options_expect_run();
     run("sentinel = a:1\nredis-tls = on\ntls-server-name = Redis.example.\n");
     options_expect_run();
+}
+
+/* As of any option: the name, the value, and what it takes. */
+Test(options_tls, what_is_no_value)
+{
+    static const char *const names[] = {"a b", "host:6379", "*.example", "x..y", "-x"};
+    static const struct {
+        const char *option, *value, *takes;
+    } bad[] = {{"tls-ca", "/nowhere", "takes a file, or a folder"},
+               {"redis-tls-ca", "/dev/null", "takes a file, or a folder"},
+               {"tls-ciphersuites", "NONE-SUCH", "takes names such as"},
+               {"tls-ciphers", "NONE-SUCH", "takes what"}};
+    char lines[300];
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        (void)snprintf(lines, sizeof(lines),
+                       "sentinel = a:1\nredis-tls = on\ntls-server-name = %s\n", names[i]);
+        run(lines);
+        options_expect_refused("tls-server-name", names[i], "takes a host name", NULL);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        (void)snprintf(lines, sizeof(lines), "sentinel = a:1\nredis-tls = on\n%s = %s\n",
+                       bad[i].option, bad[i].value);
+        run(lines);
+        options_expect_refused(bad[i].option, bad[i].value, bad[i].takes, NULL);
+    }
+    run("sentinel = a:1\nredis-tls = on\ntls-cert = %s/nowhere.crt\ntls-key = %s/good.key\n");
+    options_expect_refused("tls-cert", "nowhere.crt", "takes certificates in PEM", NULL);
+    run("sentinel = a:1\nredis-tls = on\ntls-verify = off\ntls-server-name = Node-1.example.\n");
+    cr_expect_not_null(options.watch.redis_tls);
+}
+
+/* Learned Sentinels may speak Redis' TLS, so one file is looked at for both. */
+Test(options_tls, one_note_for_one_file)
+{
+    run("sentinel = a:1\nredis-tls = on\nsentinel-tls = on\ntls-verify = off\n");
+    cr_expect_eq(options.n_notes, 1);
 }
