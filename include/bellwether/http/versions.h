@@ -11,7 +11,7 @@ struct library_version {
  * @param out static contents, ends with a NULL name; room for LIBRARY_VERSIONS entries. Thread:
  * any.
  */
-#define LIBRARY_VERSIONS 5
+#define LIBRARY_VERSIONS 7
 void library_versions(struct library_version out[LIBRARY_VERSIONS]);
 
 #endif

@@ -1,9 +1,11 @@
 /* The versions of the libraries that run (of hiredis, which tells none: that was built in). */
 #include "bellwether/http/versions.h"
 
+#include <gnutls/gnutls.h>
 #include <hiredis/hiredis.h>
 #include <jansson.h>
 #include <microhttpd.h>
+#include <openssl/crypto.h>
 
 #include "bellwether/base/loop.h"
 
@@ -17,5 +19,7 @@ void library_versions(struct library_version out[LIBRARY_VERSIONS])
         "hiredis", TEXT(HIREDIS_MAJOR) "." TEXT(HIREDIS_MINOR) "." TEXT(HIREDIS_PATCH)};
     out[2] = (struct library_version){"jansson", jansson_version_str()};
     out[3] = (struct library_version){"libuv", loop_library_version()};
-    out[4] = (struct library_version){NULL, NULL};
+    out[4] = (struct library_version){"OpenSSL", OpenSSL_version(OPENSSL_VERSION_STRING)};
+    out[5] = (struct library_version){"GnuTLS", gnutls_check_version(NULL)};
+    out[6] = (struct library_version){NULL, NULL};
 }

@@ -400,4 +400,6 @@ Test(options, version)
     cr_expect_not_null(strstr(said, "\nlibuv "));
     cr_expect_not_null(strstr(said, "\nhiredis "));
     cr_expect_not_null(strstr(said, "\njansson "));
+    cr_expect_not_null(strstr(said, "\nOpenSSL 3."));
+    cr_expect_not_null(strstr(said, "\nGnuTLS 3."));
 }
