@@ -31,6 +31,8 @@ void bench_http(const struct bench_settings *settings);
 void bench_tls(const struct bench_settings *settings);
 void bench_start(const struct bench_settings *settings);
 void bench_kill(const struct bench_settings *settings);
+/** The same over TLS. @param certificates a folder of certificates.h. */
+void bench_kill_tls(const struct bench_settings *settings, const char *certificates);
 void bench_stop(const struct bench_settings *settings);
 void bench_idle(const struct bench_settings *settings);
 /** Memory and tell time with 1,000 and 10,000 callers that wait, through two switches. */
@@ -47,6 +49,13 @@ void bench_masters(const struct bench_settings *settings);
  * memory.
  */
 void bench_commands(const struct bench_settings *settings);
+
+struct cluster;
+struct crowd;
+struct server;
+
+/** Switch from this master and wait until all of the crowd are told. @return the new one. */
+struct server *switch_all(struct cluster *cluster, struct crowd *crowd, struct server *master);
 
 /* Samples and what is told of them. */
 struct samples {

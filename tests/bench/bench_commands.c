@@ -97,36 +97,6 @@ double redis_benchmark(const struct server *node, int connections, int pipeline,
 
 /* ---- the two servers ---- */
 
-static struct process *start_webdis(const struct server *node, uint16_t port)
-{
-    char *config = text("%s/webdis.json", scene_folder());
-
-    file_write(
-        config,
-        text("{\"redis_host\": \"127.0.0.1\", \"redis_port\": %u, \"http_host\": \"127.0.0.1\",\n"
-             "\"http_port\": %u, \"threads\": 1, \"pool_size\": 2, \"daemonize\": false,\n"
-             "\"database\": 0, \"verbosity\": 0, \"logfile\": \"%s/webdis.txt\"}\n",
-             node->port, port, scene_folder()));
-    pin_to(BENCH_SERVER_CORE);
-    struct process *process = process_start(&(struct process_spec){
-        .name = "webdis", .argv = (const char *const[]){"webdis", config, NULL}});
-    pin_to(BENCH_LOAD_CORE);
-    return process;
-}
-
-void stage_start(struct stage *out, const char *const *flags)
-{
-    pin_to(BENCH_LOAD_CORE);
-    out->cluster = cluster_start(
-        &(struct cluster_spec){.nodes = 1, .quorum = 2, .down_after_ms = 60000, .slow_pace = true});
-    out->node = &out->cluster->nodes[0];
-    pin_to(BENCH_SERVER_CORE);
-    out->daemon = daemon_launch(&(struct daemon_spec){.cluster = out->cluster, .flags = flags});
-    pin_to(BENCH_LOAD_CORE);
-    EXPECT_MASTER(out->daemon, out->node, 10000);
-    out->url = text("%s/redis", out->daemon->base);
-}
-
 static bool answers(uint16_t port)
 {
     struct asker asker;
@@ -137,6 +107,42 @@ static bool answers(uint16_t port)
     const bool answered = asker.answered && asker.status == 200;
     asker_close(&asker);
     return answered;
+}
+
+void stage_webdis(struct stage *stage)
+{
+    char *config = text("%s/webdis.json", scene_folder());
+
+    stage->webdis_port = port_reserve();
+    file_write(
+        config,
+        text("{\"redis_host\": \"127.0.0.1\", \"redis_port\": %u, \"http_host\": \"127.0.0.1\",\n"
+             "\"http_port\": %u, \"threads\": 1, \"pool_size\": 2, \"daemonize\": false,\n"
+             "\"database\": 0, \"verbosity\": 0, \"logfile\": \"%s/webdis.txt\"}\n",
+             stage->node->port, stage->webdis_port, scene_folder()));
+    pin_to(BENCH_SERVER_CORE);
+    stage->webdis = process_start(&(struct process_spec){
+        .name = "webdis", .argv = (const char *const[]){"webdis", config, NULL}});
+    pin_to(BENCH_LOAD_CORE);
+    WAIT_UNTIL(10000, answers(stage->webdis_port));
+}
+
+void stage_start(struct stage *out, const char *const *flags)
+{
+    pin_to(BENCH_LOAD_CORE);
+    out->cluster = cluster_start(
+        &(struct cluster_spec){.tls = out->certificates ? CLUSTER_TLS_REDIS : CLUSTER_PLAIN,
+                               .certificates = out->certificates,
+                               .nodes = 1,
+                               .quorum = 2,
+                               .down_after_ms = 60000,
+                               .slow_pace = true});
+    out->node = &out->cluster->nodes[0];
+    pin_to(BENCH_SERVER_CORE);
+    out->daemon = daemon_launch(&(struct daemon_spec){.cluster = out->cluster, .flags = flags});
+    pin_to(BENCH_LOAD_CORE);
+    EXPECT_MASTER(out->daemon, out->node, 10000);
+    out->url = text("%s/redis", out->daemon->base);
 }
 
 /* ---- a case ---- */
@@ -245,9 +251,7 @@ void bench_commands(const struct bench_settings *settings)
 
     stage_start(&stage, (const char *const[]){"--redis-api", "loopback", NULL});
     make_values(&stage);
-    stage.webdis_port = port_reserve();
-    stage.webdis = start_webdis(stage.node, stage.webdis_port);
-    WAIT_UNTIL(10000, answers(stage.webdis_port));
+    stage_webdis(&stage);
     (void)printf(
         "\nPOST /redis, keep-alive, against webdis on the same Redis; both on one core (1 worker, 1 thread, 2 connections\n"
         "to Redis each), wrk -t1 and Redis on %s; medians of %d paired runs of %d s; right of the bar: CPU\n"

@@ -14,6 +14,7 @@
 enum { STAGE_VALUES = 3 };
 
 struct stage {
+    const char *certificates; /* that Redis shows; NULL: it speaks plain */
     struct cluster *cluster;
     struct server *node; /* its master, alone */
     struct daemon *daemon;
@@ -29,8 +30,10 @@ struct wrk_run {
     bool complained;                     /* other answers than 2xx, or connections lost */
 };
 
-/** A deployment on the load's core, the daemon on the server's. */
+/** A deployment on the load's core, the daemon on the server's. @param out its certificates set. */
 void stage_start(struct stage *out, const char *const *flags);
+/** webdis on the server's core, at the same Redis, which speaks plain. */
+void stage_webdis(struct stage *stage);
 /**
  * One that posts. @param body an expression of Lua, in which `value` is that many bytes. @return
  * its path; the next one of

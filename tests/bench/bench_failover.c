@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "../support/daemon.h"
+#include "../support/ports.h"
 #include "../support/scene.h"
 #include "bench.h"
 
@@ -22,6 +23,13 @@ struct seen {
     char old[64], by_sentinel[64], by_http[64];
     /* 200 with the old address after something else was answered, or anything else after the new */
     unsigned relapses;
+};
+
+/* Whom to ask, in plain. */
+struct deployment {
+    struct cluster *cluster;
+    struct daemon *daemon;
+    uint16_t ports[N_SENTINELS]; /* of the Sentinels */
 };
 
 static void ask_once(struct asker *askers)
@@ -73,13 +81,12 @@ static void look(struct seen *seen, const struct asker *askers)
     }
 }
 
-static void start_asking(struct asker *askers, const struct cluster *cluster,
-                         const struct daemon *daemon)
+static void start_asking(struct asker *askers, const struct deployment *of)
 {
     for (size_t i = 0; i < N_SENTINELS; i++) {
-        asker_init(&askers[i], ASKER_SENTINEL, cluster->sentinels[i].port, cluster->name);
+        asker_init(&askers[i], ASKER_SENTINEL, of->ports[i], of->cluster->name);
     }
-    asker_init(&askers[HTTP], ASKER_HTTP, daemon->port, "/master");
+    asker_init(&askers[HTTP], ASKER_HTTP, of->daemon->port, "/master");
     for (int i = 0; i < 20; i++) {
         ask_once(askers);
     }
@@ -96,15 +103,17 @@ static void stop_asking(struct asker *askers)
  * Kill the master, watch until the new one is answered and a little longer, bring the old one back
  * as a replica.
  */
-static struct seen kill_once(struct cluster *cluster, const struct daemon *daemon)
+static struct seen kill_once(const struct deployment *of)
 {
+    struct cluster *cluster = of->cluster;
+    const struct daemon *daemon = of->daemon;
     struct asker askers[N_ASKERS];
     struct server *old = cluster_master(cluster);
     struct seen seen = {.began = 0};
 
     cr_assert(old);
     EXPECT_MASTER(daemon, old, 10000);
-    start_asking(askers, cluster, daemon);
+    start_asking(askers, of);
     (void)snprintf(seen.old, sizeof(seen.old), "%s", old->address);
     old->process->may_die = true;
     seen.began = monotonic_ns();
@@ -132,15 +141,23 @@ static double ms_between(int64_t from, int64_t to)
     return (double)(to - from) / 1e6;
 }
 
-void bench_kill(const struct bench_settings *settings)
+static void start(struct deployment *out, const struct cluster_spec *spec)
+{
+    out->cluster = cluster_start(spec);
+    out->daemon = daemon_start(out->cluster, NULL);
+    for (size_t i = 0; i < N_SENTINELS && spec->tls == CLUSTER_PLAIN; i++) {
+        out->ports[i] = out->cluster->sentinels[i].port;
+    }
+}
+
+static void measure_kills(const struct deployment *of, const char *link,
+                          const struct bench_settings *settings)
 {
     struct samples gone = {.n = 0}, followed = {.n = 0}, outage = {.n = 0};
     unsigned relapses = 0, never_gone = 0, other = 0;
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 0});
-    struct daemon *daemon = daemon_start(cluster, NULL);
 
     for (int i = 0; i < settings->times; i++) {
-        const struct seen seen = kill_once(cluster, daemon);
+        const struct seen seen = kill_once(of);
 
         if (seen.not_ok == 0) {
             never_gone++;
@@ -156,8 +173,9 @@ void bench_kill(const struct bench_settings *settings)
             i + 1, settings->times, seen.not_ok == 0 ? -1 : ms_between(seen.began, seen.not_ok),
             ms_between(seen.began, seen.sentinel), ms_between(seen.sentinel, seen.fresh));
     }
-    table_head(
-        "Failover after kill -9 of the master (down-after 700 ms, Sentinels' periods shortened)");
+    table_head(text("Failover after kill -9 of the master (down-after 700 ms, Sentinels' periods "
+                    "shortened)%s",
+                    link));
     table_line("kill -9 -> first answer that is not 200", &gone, "ms", "<= 20 ms");
     table_line("first Sentinel names the new master -> /master does", &followed, "ms",
                "p99 <= 5 ms");
@@ -166,17 +184,42 @@ void bench_kill(const struct bench_settings *settings)
         "  answers that went back: %u; failovers without an answer other than 200: %u; to another node than the\n"
         "  first Sentinel named: %u (each must be 0)\n",
         relapses, never_gone, other);
+    (void)fflush(stdout);
+}
+
+void bench_kill(const struct bench_settings *settings)
+{
+    struct deployment of;
+
+    start(&of, &(struct cluster_spec){.nodes = 0});
+    measure_kills(&of, "", settings);
+}
+
+void bench_kill_tls(const struct bench_settings *settings, const char *certificates)
+{
+    struct deployment of;
+    const char *more[N_SENTINELS];
+
+    for (size_t i = 0; i < N_SENTINELS; i++) {
+        of.ports[i] = port_reserve();
+        more[i] = text("port %u\n", of.ports[i]); /* beside the one with TLS, for the askers */
+    }
+    start(&of, &(struct cluster_spec){
+                   .tls = CLUSTER_TLS, .certificates = certificates, .sentinel_confs = more});
+    measure_kills(&of, ", TLS everywhere", settings);
 }
 
 /*
  * @return ms from SIGSTOP to the first answer that is not 200; the second figure from SIGCONT to
  * 200 again.
  */
-static double stop_once(struct cluster *cluster, const struct daemon *daemon, double *back_ms)
+static double stop_once(const struct deployment *of, double *back_ms)
 {
     struct asker askers[N_ASKERS];
+    struct cluster *cluster = of->cluster;
+    const struct daemon *daemon = of->daemon;
 
-    start_asking(askers, cluster, daemon);
+    start_asking(askers, of);
     const struct asker *http = &askers[HTTP];
     const int64_t stopped = monotonic_ns();
     server_freeze(&cluster->nodes[0]);
@@ -201,16 +244,15 @@ void bench_stop(const struct bench_settings *settings)
     struct samples gone = {.n = 0}, back = {.n = 0};
     const int times = settings->times < 5 ? settings->times : 5;
     /* down-after beyond all this: no failover may come before the daemon has noticed */
-    struct cluster *cluster =
-        cluster_start(&(struct cluster_spec){.down_after_ms = 60000, .slow_pace = true});
-    struct daemon *daemon = daemon_start(cluster, NULL);
+    struct deployment of;
 
-    EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
+    start(&of, &(struct cluster_spec){.down_after_ms = 60000, .slow_pace = true});
+    EXPECT_MASTER(of.daemon, &of.cluster->nodes[0], 5000);
     for (int i = 0; i < times; i++) {
         double back_ms = 0;
 
         nap_us(1000000 + i * 210000); /* wherever between two role checks */
-        samples_add(&gone, stop_once(cluster, daemon, &back_ms));
+        samples_add(&gone, stop_once(&of, &back_ms));
         samples_add(&back, back_ms);
         progress("stop: %d of %d: %.0f ms", i + 1, times, gone.value[gone.n - 1]);
     }

@@ -2,7 +2,7 @@
  * HTTPS against nginx, with the same certificate (ECDSA P-256), version and cipher: GET /master
  * over connections that stay, then connections that ask once, with a whole handshake and with one
  * that takes up a session. What counts is the server's CPU time: OpenSSL, as a caller, takes more
- * of it than either server.
+ * of it than either server. The rest of the part is in bench_tls_more.c.
  */
 #include <arpa/inet.h>
 #include <openssl/ssl.h>
@@ -13,13 +13,13 @@
 #include <unistd.h>
 
 #include "../support/certificates.h"
-#include "../support/crowd.h"
 #include "../support/daemon.h"
 #include "../support/ports.h"
 #include "../support/scene.h"
 #include "bench_http.h"
+#include "bench_tls.h"
 
-enum { N_SERVERS = 2, CONNECTIONS = 500, HELD = 1000 };
+enum { N_SERVERS = 2, CONNECTIONS = 500 };
 
 static void drop_folder(void *folder)
 {
@@ -98,21 +98,6 @@ static void measure_handshakes(struct peer *peers, bool again,
     SSL_CTX_free(context);
 }
 
-/* What a connection takes: streams that stay. */
-static void measure_memory(const struct daemon *daemon, uint16_t port)
-{
-    const long before = process_status_kb(daemon->process->pid, "RssAnon");
-    struct crowd *crowd;
-
-    progress("%d streams", HELD);
-    http_secure(port, daemon->certificates);
-    crowd = crowd_open(port, 0, HELD, false);
-    cr_assert(crowd_settle(crowd, 60000));
-    const long with = process_status_kb(daemon->process->pid, "RssAnon");
-    (void)printf("\nRssAnon before %ld kB, with %d event streams over TLS %ld kB: %.1f kB each\n",
-                 before, HELD, with, (double)(with - before) / HELD);
-}
-
 void bench_tls(const struct bench_settings *settings)
 {
     struct peer peers[N_SERVERS] = {
@@ -153,5 +138,10 @@ void bench_tls(const struct bench_settings *settings)
         settings->rounds, CONNECTIONS, "", "", "conns/s", "CPU us/conn", "CPU", "budget");
     measure_handshakes(peers, false, settings);
     measure_handshakes(peers, true, settings);
-    measure_memory(daemon, port);
+    process_stop(daemon->process);
+    process_stop(peers[1].process);
+    tls_commands(folder, settings);
+    tls_everywhere(folder, settings);
+    bench_kill(settings);
+    bench_kill_tls(settings, folder);
 }

@@ -67,8 +67,7 @@ static const char *command_script(void)
     return path;
 }
 
-static struct server *switch_once(struct cluster *cluster, struct crowd *crowd,
-                                  struct server *master)
+struct server *switch_all(struct cluster *cluster, struct crowd *crowd, struct server *master)
 {
     struct server *next = master == &cluster->nodes[0] ? &cluster->nodes[1] : &cluster->nodes[0];
 
@@ -106,7 +105,7 @@ static void measure(struct figures *out, const struct bench_settings *settings)
     cr_assert(crowd_settle(crowd, BOUND_MS), "they did not all get a first answer");
     out->waiting_mb = mb(daemon, "RssAnon");
     for (int i = 0; i < SWITCHES; i++) {
-        master = switch_once(cluster, crowd, master);
+        master = switch_all(cluster, crowd, master);
         out->told_ms[i] = (double)crowd_spread_ns(crowd, -1) / 1e6;
         out->poll_ms[i] = (double)crowd_spread_ns(crowd, MEMBER_POLL) / 1e6;
         out->stream_ms[i] = (double)crowd_spread_ns(crowd, MEMBER_STREAM) / 1e6;

@@ -1,15 +1,20 @@
 /* HTTPS: versions, certificates of both sides, what is no TLS, and files that change. */
+#include <arpa/inet.h>
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "../support/certificates.h"
 #include "../support/commands.h"
 #include "../support/daemon.h"
 #include "../support/ports.h"
+#include "../support/proxy.h"
 #include "../support/scene.h"
 #include "../support/stream.h"
 
@@ -288,6 +293,73 @@ SCENE(integration_https, who_leaves_in_the_handshake_leaves_alone)
     }
     cr_assert_eq(metric_of(daemon, "bellwether_http_rejected_total{reason=\"handshake\"}"), 0, "%s",
                  daemon_log(daemon));
+}
+
+/* @return whether it was answered. */
+static bool ask_through(SSL_CTX *context, uint16_t port)
+{
+    static const char request[] = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
+    const struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    const struct timeval bound = {.tv_sec = patient(5000) / 1000};
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    SSL *ssl = SSL_new(context);
+    char bytes[4096];
+
+    cr_assert(connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0 &&
+              setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &bound, sizeof(bound)) == 0);
+    (void)SSL_set_fd(ssl, fd);
+    const int64_t began = now_ms();
+    const bool answered = SSL_connect(ssl) == 1 &&
+                          SSL_write(ssl, request, sizeof(request) - 1) > 0 &&
+                          SSL_read(ssl, bytes, sizeof(bytes)) > 0;
+    cr_assert(!answered || strncmp(bytes, "HTTP/1.1 200", 12) == 0);
+    cr_assert_lt(now_ms() - began, patient(4000), "it is not told of the end");
+    SSL_free(ssl);
+    ERR_clear_error(); /* else the next session that waits takes them for its own */
+    (void)close(fd);
+    return answered;
+}
+
+/* A connection ends after each byte of a handshake, its request and its answer. */
+static void cut_everywhere(bool down)
+{
+    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
+    struct daemon *daemon = START("--workers", "2");
+    struct raw *kept = raw_open(daemon->port);
+    struct proxy *proxy = proxy_start(daemon->port);
+    const long before = daemon_descriptors(daemon);
+
+    for (size_t i = 0; i < 2; i++) {
+        SSL_CTX *context = SSL_CTX_new(TLS_client_method());
+        size_t most = 0;
+
+        (void)SSL_CTX_set_max_proto_version(context, versions[i]);
+        do {
+            most++;
+            cr_assert_lt(most, 8000, "never answered");
+            proxy_behave(proxy, &(struct proxy_manner){.up_most = down ? 0 : most,
+                                                       .down_most = down ? most : 0});
+            if (most % 100 == 0) {
+                cr_assert_eq(raw_get(kept, "/livez", 3000)->status, 200, "%zu", most);
+            }
+        } while (!ask_through(context, proxy_port(proxy)));
+        cr_assert_gt(most, 300);
+        SSL_CTX_free(context);
+    }
+    cr_assert_eq(metric_of(daemon, "bellwether_http_rejected_total{reason=\"handshake\"}"), 0, "%s",
+                 daemon_log(daemon));
+    WAIT_UNTIL(3000, daemon_descriptors(daemon) <= before + 2);
+}
+
+SCENE(integration_https, cut_after_each_byte_of_a_caller)
+{
+    cut_everywhere(false);
+}
+
+SCENE(integration_https, cut_after_each_byte_of_ours)
+{
+    cut_everywhere(true);
 }
 
 SCENE(integration_https, a_head_that_does_not_end)

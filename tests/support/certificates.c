@@ -64,6 +64,14 @@ void certificates_join(const char *folder, const char *a, const char *b, const c
     run("cd %s && cat %s %s >%s", folder, a, b, to);
 }
 
+void certificates_mount(const char *folder, const char *name)
+{
+    run("cd %s && mkdir -p mount mount/..%s && cp %s.crt mount/..%s/tls.crt &&"
+        " cp %s.key mount/..%s/tls.key && cd mount && ln -sfn ..%s swap && mv -T swap ..data &&"
+        " ln -sf ..data/tls.crt ..data/tls.key .",
+        folder, name, name, name, name, name, name);
+}
+
 static const char *date(int64_t from_now_s, char out[32])
 {
     time_t at = time(NULL) + (time_t)from_now_s;

@@ -35,4 +35,10 @@ void certificates_write(const char *folder, const char *name, const char *text);
 /** FOLDER/A, then FOLDER/B, as FOLDER/TO. */
 void certificates_join(const char *folder, const char *a, const char *b, const char *to);
 
+/**
+ * As a mounted Secret has it: FOLDER/NAME.crt and .key as FOLDER/mount/tls.crt and tls.key, links
+ * into a folder that a link names, which is put in the last one's place as one step.
+ */
+void certificates_mount(const char *folder, const char *name);
+
 #endif

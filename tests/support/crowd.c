@@ -266,7 +266,7 @@ bool crowd_settle(struct crowd *crowd, int64_t bound_ms)
 void crowd_look_for(struct crowd *crowd, const char *address)
 {
     /* `url` stands at the top only: `previous` and `last_known` speak of other addresses */
-    (void)snprintf(crowd->wanted, sizeof(crowd->wanted), "\"url\":\"redis://%s\"", address);
+    (void)snprintf(crowd->wanted, sizeof(crowd->wanted), "://%s\"", address);
     crowd->told = 0;
     for (size_t i = 0; i < crowd->n; i++) {
         crowd->members[i].told_ns = 0;

@@ -19,7 +19,7 @@ enum { PAIRS = 64, SIDE_BYTES = 1 << 16, LOOK_MS = 2 };
 /* What one side said and the other has not got. */
 struct way {
     char bytes[SIDE_BYTES];
-    size_t n;
+    size_t n, passed;
     int64_t ready_ms;
 };
 
@@ -71,7 +71,7 @@ static void greet(struct proxy *proxy)
 
             pair->client = client;
             pair->server = server;
-            pair->up.n = pair->down.n = 0;
+            pair->up.n = pair->down.n = pair->up.passed = pair->down.passed = 0;
             return;
         }
     }
@@ -100,7 +100,7 @@ static bool take(int from, struct way *way, int delay_ms)
     return true;
 }
 
-/* @return false: the side has ended. */
+/* @return false: the side has ended, or got all that it may get. */
 static bool give(int to, struct way *way, const struct proxy_manner *manner, bool down)
 {
     const bool pieces = down && manner->piece > 0;
@@ -108,17 +108,22 @@ static bool give(int to, struct way *way, const struct proxy_manner *manner, boo
     if (way->n == 0 || now_ms() < way->ready_ms) {
         return true;
     }
-    const size_t most = pieces && manner->piece < way->n ? manner->piece : way->n;
+    const size_t in_all = down ? manner->down_most : manner->up_most;
+    size_t most = pieces && manner->piece < way->n ? manner->piece : way->n;
+    if (in_all > 0 && in_all - way->passed < most) {
+        most = in_all - way->passed;
+    }
     const ssize_t sent = send(to, way->bytes, most, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (sent < 0) {
         return errno == EAGAIN || errno == EINTR;
     }
     memmove(way->bytes, way->bytes + sent, way->n - (size_t)sent);
     way->n -= (size_t)sent;
+    way->passed += (size_t)sent;
     if (pieces) {
         way->ready_ms = now_ms() + manner->pause_ms;
     }
-    return true;
+    return in_all == 0 || way->passed < in_all;
 }
 
 static bool pass(struct pair *pair, const struct proxy_manner *manner)

@@ -10,8 +10,10 @@ struct proxy_manner {
     int delay_ms; /* what the server says arrives so much later */
     size_t piece; /* in pieces of so many bytes; 0: as it comes */
     int pause_ms; /* between two of them */
-    bool silent;  /* connections stand, and nothing passes either way */
-    bool cut;     /* connections end, and new ones at once */
+    /* a connection ends after so many bytes of its caller, or of the server; 0: it does not */
+    size_t up_most, down_most;
+    bool silent; /* connections stand, and nothing passes either way */
+    bool cut;    /* connections end, and new ones at once */
 };
 
 struct proxy;

@@ -44,7 +44,8 @@ static bool tcp_info(const struct http_conn *conn, struct tcp_info *out)
 
 /*
  * The first head over TLS has as long as one that is waited for outside. Who was silent since the
- * handshake has asked for nothing.
+ * handshake has asked for nothing. A close that comes together with a part of a record is not
+ * seen by GnuTLS.
  */
 static void look_at_securing(struct connections *connections, int64_t now_ms)
 {
@@ -54,8 +55,9 @@ static void look_at_securing(struct connections *connections, int64_t now_ms)
         struct http_conn *conn = LIST_OWNER(link, struct http_conn, link);
 
         next = link->next;
-        if (now_ms - conn->since_ms < limit_ms) {
-            return;
+        http_conn_may_have_left(conn);
+        if (conn->state == HTTP_CONN_CUT || now_ms - conn->since_ms < limit_ms) {
+            continue;
         }
         if (tls_session_is_idle(conn->tls)) {
             http_conn_cut(conn);

@@ -150,6 +150,18 @@ Test(http_server_tls, half_a_pair_waits_for_the_other)
     expect_refresh(0);
 }
 
+Test(http_server_tls, a_mounted_secret_is_swapped_as_one)
+{
+    certificates_make(folder,
+                      &(struct certificate){.name = "next", .issuer = "ca", .ends_s = 9 * DAY_S});
+    certificates_mount(folder, "good");
+    expect_loaded("mount/tls.crt", "mount/tls.key", NULL);
+    expect_refresh(0);
+    certificates_mount(folder, "next");
+    expect_refresh(1);
+    cr_expect_gt(server_tls_expires_s(tls, SERVER_TLS_CERT), time(NULL) + 8 * DAY_S);
+}
+
 Test(http_server_tls, what_can_not_be_used_waits)
 {
     int64_t ends_s;

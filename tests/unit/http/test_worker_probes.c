@@ -81,6 +81,8 @@ Test(http_worker, index_version_openapi)
     reply = get(&harness, "/version");
     cr_expect_str_neq(member(&reply, "version"), "");
     cr_expect(strstr(member(&reply, "libraries"), "libmicrohttpd"));
+    cr_expect(strstr(member(&reply, "libraries"), "openssl"));
+    cr_expect(strstr(member(&reply, "libraries"), "gnutls"));
     reply_release(&reply);
     reply = get(&harness, "/openapi.yaml");
     cr_expect_eq(reply.status, 200);

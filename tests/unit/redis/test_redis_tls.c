@@ -134,6 +134,25 @@ Test(redis_tls, a_pair_is_taken_when_both_halves_are_there)
     certificates_remove(folder);
 }
 
+Test(redis_tls, a_mounted_secret_is_swapped_as_one)
+{
+    char *folder = certificates_usual();
+    const struct certificate next = {.name = "next", .issuer = "ca", .ends_s = 7200};
+    struct redis_tls_error error;
+
+    certificates_make(folder, &next);
+    certificates_mount(folder, "good");
+    struct redis_tls *tls = make(folder, "ca.crt", "mount/tls.crt", "mount/tls.key", &error);
+    cr_assert_not_null(tls, "%s", error.words);
+    const int64_t before_s = redis_tls_expiry(tls).own_s;
+    cr_expect_eq(redis_tls_refresh(tls, false, &error), 0);
+    certificates_mount(folder, "next");
+    cr_expect_eq(redis_tls_refresh(tls, false, &error), 1, "%s", error.words);
+    cr_expect_lt(redis_tls_expiry(tls).own_s, before_s);
+    redis_tls_free(tls);
+    certificates_remove(folder);
+}
+
 Test(redis_tls, a_swapped_link_is_a_change)
 {
     char *folder = certificates_usual();

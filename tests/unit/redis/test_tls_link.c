@@ -320,6 +320,47 @@ Test(tls_link, peers_that_do_not_speak_tls)
     certificates_remove(fixture.folder);
 }
 
+/* Records that are well formed, and no end of them. */
+Test(tls_link, peers_that_go_on_and_on)
+{
+    static char message[5 + 16384] = "\x16\x03\x03\x40\x00\x02\xff\xff\xff";
+    static const struct {
+        const char *bytes;
+        size_t n;
+    } kinds[] = {{message, sizeof(message)},
+                 {"\x15\x03\x03\x00\x02\x01\x5a", 7}, /* warnings */
+                 {"\x16\x03\x03\x00\x00", 5},         /* with nothing in them */
+                 {"\x14\x03\x03\x00\x01\x01", 6}};    /* a change of ciphers */
+    struct fixture fixture;
+
+    fixture_init(&fixture);
+    fixture.wish.goes_on = true;
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+        fixture.wish.says = kinds[i].bytes;
+        fixture.wish.says_n = kinds[i].n;
+        struct attempt got = try(&fixture, "127.0.0.1");
+        cr_expect(got.why == REDIS_FAIL_TLS && got.words[0] != '\0', "%zu: %d %s", i, (int)got.why,
+                  got.words);
+    }
+    certificates_remove(fixture.folder);
+}
+
+Test(tls_link, peers_of_before_tls)
+{
+    static const char hello[] = "\x16\x03\x00\x00\x2a\x02\x00\x00\x26\x03\x00"
+                                "0123456789abcdef0123456789abcdef\x00\x00\x2f\x00";
+    struct fixture fixture;
+
+    fixture_init(&fixture);
+    fixture.wish.says = hello;
+    fixture.wish.says_n = sizeof(hello) - 1;
+    expect_failure(&fixture, "127.0.0.1", REDIS_FAIL_TLS, "no version of TLS in common");
+    fixture.wish.says = "\x15\x03\x00\x00\x02\x02\x28"; /* handshake_failure */
+    fixture.wish.says_n = 7;
+    cr_expect_eq(try(&fixture, "127.0.0.1").why, REDIS_FAIL_TLS);
+    certificates_remove(fixture.folder);
+}
+
 Test(tls_link, a_session_is_taken_up_again_until_the_files_change)
 {
     static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
@@ -410,7 +451,18 @@ Test(tls_link, a_certificate_that_ends_while_it_is_in_use)
     struct redis_tls *tls = redis_tls_new(&fixture.settings, &error);
     cr_assert_not_null(tls, "%s", error.words);
     fixture.settings.cert = fixture.settings.key = NULL;
+    fixture.wish.client_ca = "ca.crt";
+    fixture.wish.cert = "good";
+    struct tls_peer *peer = tls_peer_start(&fixture.wish);
+    cr_expect_eq(attempt(tls, "127.0.0.1", tls_peer_address(peer)).why, REDIS_FAIL_NONE);
     sleep(4);
+    /* another name, with which no session is taken up */
+    struct attempt got = attempt(tls, "localhost", tls_peer_address(peer));
+    cr_expect_eq(got.why, REDIS_FAIL_TLS, "ours has ended, too");
+    cr_expect_not_null(strstr(got.words, "refuses our certificate"), "%s", got.words);
+    tls_peer_stop(peer);
+    fixture.wish.client_ca = NULL;
+    fixture.wish.cert = "brief";
     expect_failure(&fixture, "127.0.0.1", REDIS_FAIL_TLS, "has expired");
     cr_expect_eq(redis_tls_refresh(tls, false, &error), 0);
     cr_expect_lt(redis_tls_refresh(tls, true, &error), 0);

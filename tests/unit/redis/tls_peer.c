@@ -114,10 +114,15 @@ static void *serve(void *data)
         if (peer->wish.hangs) {
             swallow(fd);
         } else if (peer->wish.says) {
+            const size_t n = peer->wish.says_n > 0 ? peer->wish.says_n : strlen(peer->wish.says);
             char hello[16];
+            ssize_t sent;
 
             cr_assert_geq(recv(fd, hello, sizeof(hello), MSG_PEEK), 0);
-            cr_assert_geq(send(fd, peer->wish.says, strlen(peer->wish.says), 0), 0);
+            do {
+                sent = send(fd, peer->wish.says, n, MSG_NOSIGNAL);
+                cr_assert(sent >= 0 || peer->wish.goes_on);
+            } while (peer->wish.goes_on && sent > 0);
             shutdown(fd, SHUT_WR);
             swallow(fd);
         } else {

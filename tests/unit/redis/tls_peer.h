@@ -15,6 +15,8 @@ struct tls_peer_wish {
     int min_version, max_version; /* TLS1_2_VERSION …; 0: any */
     const char *ciphers;          /* of TLS 1.2; NULL: any */
     const char *says;  /* instead of a handshake: these bytes, and an end; "" closes at once */
+    size_t says_n;     /* how many they are; 0: they end with a NUL */
+    bool goes_on;      /* says them again and again, until the other side closes */
     bool hangs;        /* instead of a handshake: reads until the other side closes */
     const char *reply; /* after the handshake, once something was read; NULL: what came */
     bool renegotiates; /* TLS 1.2: before it replies */
