@@ -137,8 +137,8 @@ Test(options_tls, what_is_no_value)
     char lines[300];
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        (void)snprintf(lines, sizeof(lines), "sentinel = a:1\nredis-tls = on\ntls-server-name = %s\n",
-                       names[i]);
+        (void)snprintf(lines, sizeof(lines),
+                       "sentinel = a:1\nredis-tls = on\ntls-server-name = %s\n", names[i]);
         run(lines);
         options_expect_refused("tls-server-name", names[i], "takes a host name", NULL);
     }
