@@ -196,6 +196,109 @@ SCENE(integration_https, certificates_of_callers)
                      "bellwether_certificate_expiry_timestamp_seconds{which=\"http-client-ca\"} "));
 }
 
+/* Whoever trusts the authority alone gets, or has to give, all that is between. */
+SCENE(integration_https, chains_on_both_sides)
+{
+    char *folder = scene_keep(certificates_usual(), (void (*)(void *))certificates_remove);
+    const uint16_t port = port_reserve();
+    const struct certificate middle = {.name = "middle", .issuer = "ca", .authority = true},
+                             leaf = {.name = "leaf",
+                                     .issuer = "middle",
+                                     .names = "IP:127.0.0.1",
+                                     .usage = "serverAuth",
+                                     .rsa = true},
+                             caller = {.name = "caller",
+                                       .issuer = "middle",
+                                       .usage = "clientAuth",
+                                       .rsa = true};
+
+    certificates_make(folder, &middle);
+    certificates_make(folder, &leaf);
+    certificates_make(folder, &caller);
+    certificates_join(folder, "leaf.crt", "middle.crt", "chain.crt");
+    certificates_join(folder, "caller.crt", "middle.crt", "whole.crt");
+    certificates_replace(folder, "caller.key", "whole.key");
+    const char *const flags[] = {NO_SENTINEL,
+                                 "--listen",
+                                 text("127.0.0.1:%u,tls", port),
+                                 "--http-cert",
+                                 text("%s/chain.crt", folder),
+                                 "--http-key",
+                                 text("%s/leaf.key", folder),
+                                 "--http-client-ca",
+                                 text("%s/ca.crt", folder),
+                                 NULL};
+    struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags, .no_listen = true});
+    daemon->certificates = folder;
+    daemon->port = port;
+    http_secure(port, folder);
+    WAIT_UNTIL(5000, raw_open_plain(port));
+    expect_caller(daemon, port, (struct shown){"whole", true}, true);
+    expect_caller(daemon, port, (struct shown){"caller", false}, false);
+    certificates_replace(folder, "leaf.crt", "chain.crt"); /* as it is often forgotten */
+    daemon_signal(daemon, SIGHUP);
+    WAIT_UNTIL(5000, strstr(s_client(daemon, "-tls1_3", NULL, NULL).err,
+                            "unable to get local issuer certificate"));
+}
+
+/* What was before TLS 1.2 in the form of its time. */
+SCENE(integration_https, hellos_of_before_tls)
+{
+    struct daemon *daemon = START();
+    static const char ssl3[] = "\x16\x03\x00\x00\x2d\x01\x00\x00\x29\x03\x00"
+                               "0123456789abcdef0123456789abcdef\x00\x00\x02\x00\x2f\x01\x00";
+
+    for (int i = 0; i < 3; i++) {
+        struct raw *raw = raw_open_plain(daemon->port);
+
+        cr_assert(raw && raw_send(raw, ssl3, sizeof(ssl3) - 1));
+        cr_assert(raw_closes(raw, 3000), "%d", i);
+    }
+    still_serves(daemon);
+}
+
+/* It is shown on, for callers can tell; another one is taken when it comes. */
+SCENE(integration_https, a_certificate_that_ends_while_it_is_in_use)
+{
+    char *folder = scene_keep(certificates_usual(), (void (*)(void *))certificates_remove);
+    const uint16_t port = port_reserve();
+    const char *const flags[] = {NO_SENTINEL,
+                                 "--allow-host",
+                                 "test",
+                                 "--listen",
+                                 text("127.0.0.1:%u,tls", port),
+                                 "--http-cert",
+                                 text("%s/good.crt", folder),
+                                 "--http-key",
+                                 text("%s/good.key", folder),
+                                 NULL};
+
+    certificates_make(
+        folder,
+        &(struct certificate){
+            .name = "good", .issuer = "ca", .names = "IP:127.0.0.1", .begins_s = -60, .ends_s = 5});
+    struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags, .no_listen = true});
+    daemon->certificates = folder;
+    daemon->port = port;
+    daemon->base = text("https://127.0.0.1:%u", port);
+    http_secure(port, folder);
+    WAIT_UNTIL(3000, raw_open_plain(port));
+    struct raw *kept = raw_open(port);
+    cr_assert(kept);
+    cr_assert_eq(raw_get(kept, "/livez", 2000)->status, 200);
+    WAIT_UNTIL(9000, log_count(daemon, "a certificate has expired") == 1);
+    cr_assert(strstr(s_client(daemon, "-tls1_3", NULL, NULL).err, "certificate has expired"));
+    cr_assert_eq(raw_get(kept, "/livez", 2000)->status, 200, "who is connected stays so");
+    daemon_signal(daemon, SIGHUP);
+    nap_ms(200);
+    cr_assert(!raw_open(port), "the same is read again");
+    certificates_make(
+        folder, &(struct certificate){.name = "good", .issuer = "ca", .names = "IP:127.0.0.1"});
+    daemon_signal(daemon, SIGHUP);
+    WAIT_UNTIL(5000, raw_open(port));
+    cr_assert_eq(raw_get(kept, "/livez", 2000)->status, 200);
+}
+
 /* ---- what is no TLS ---- */
 
 SCENE(integration_https, plain_bytes)

@@ -349,6 +349,68 @@ SCENE(integration_tls, all_is_rotated_in_traffic)
     EXPECT_MASTER(daemon, &cluster->nodes[0], 2000);
 }
 
+static size_t n_reachable(const struct daemon *daemon)
+{
+    json_t *row;
+    size_t i, n = 0;
+
+    json_array_foreach(sentinel_rows(daemon), i, row)
+    {
+        n += json_is_true(json_object_get(row, "reachable"));
+    }
+    return n;
+}
+
+/* The same where one side speaks TLS; Sentinels read their files when they start. */
+static void rotate_one_side(enum cluster_tls tls)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){
+        .tls = tls, .certificates = make_certificates(), .client_certificates = true});
+    const char *folder = cluster->spec.certificates;
+    const struct certificate ca2 = {.name = "ca2", .authority = true, .common_name = "Second CA"};
+    const struct certificate second = {.name = "second", .issuer = "ca2", .names = "IP:127.0.0.1"};
+    struct daemon *daemon = commands_start(cluster, PATIENT, NULL);
+    struct writers *writers = begin(daemon);
+
+    certificates_make(folder, &ca2);
+    certificates_make(folder, &second);
+    certificates_join(folder, "ca.crt", "ca2.crt", "both.crt");
+    certificates_replace(folder, "both.crt", "ca.crt");
+    WAIT_UNTIL(5000, strstr(daemon_log(daemon), "certificates changed"));
+    for (size_t i = 0; i < cluster->n_nodes && tls == CLUSTER_TLS_REDIS; i++) {
+        cr_assert_str_eq(redis_say(&cluster->nodes[i], "CONFIG SET tls-ca-cert-file %s",
+                                   certificate_file(cluster, "both.crt")),
+                         "OK");
+    }
+    for (int both = 0; both < 2; both++) { /* they trust the second, then they show it */
+        for (size_t i = 0; i < cluster->n_sentinels; i++) {
+            server_kill(&cluster->sentinels[i]);
+            server_start(&cluster->sentinels[i]);
+            WAIT_UNTIL(5000, n_reachable(daemon) == 3);
+        }
+        certificates_replace(folder, "second.crt", "good.crt");
+        certificates_replace(folder, "second.key", "good.key");
+    }
+    for (size_t i = 0; i < cluster->n_nodes && tls == CLUSTER_TLS_REDIS; i++) {
+        show_certificate(cluster, &cluster->nodes[i], "second");
+    }
+    (void)redis_say(&cluster->nodes[0], "CLIENT KILL TYPE normal");
+    end(writers);
+    writers_check(writers, &cluster->nodes[0], "rotation of one side", true);
+    cr_expect_eq(writers_increments(writers)->not_sent + writers_increments(writers)->other, 0);
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 2000);
+}
+
+SCENE(integration_tls, redis_alone_is_rotated_in_traffic)
+{
+    rotate_one_side(CLUSTER_TLS_REDIS);
+}
+
+SCENE(integration_tls, sentinels_alone_are_rotated_in_traffic)
+{
+    rotate_one_side(CLUSTER_TLS_SENTINELS);
+}
+
 /* ---- certificates that are no good ---- */
 
 static const char *master_detail(const struct daemon *daemon)
