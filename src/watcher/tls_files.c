@@ -15,7 +15,7 @@
 #define SOON_S (14 * INT64_C(86400))
 #define SAID_MAX 16
 
-/* Which ends the log was told of, the last of them: servers whose certificates differ take turns. */
+/* The last ends that the log was told of: servers whose certificates differ take turns. */
 struct said {
     int64_t ends_s[SAID_MAX];
     size_t n;
