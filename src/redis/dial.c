@@ -328,8 +328,11 @@ static void attempt_timed_out(struct redis_conn *conn)
             return;
         }
         /* stopped, as in the handshake before: whether it speaks plain is not to be told so */
-        conn->suspects_plain = conn->suspects_plain && conn->greeting != CONN_GREET_IN_PLAIN;
-        conn_dial_failed(conn, REDIS_FAIL_TIMEOUT, "HELLO was not answered in time");
+        bool in_plain = conn->greeting == CONN_GREET_IN_PLAIN;
+        conn->suspects_plain = conn->suspects_plain && !in_plain;
+        conn_dial_failed(conn, REDIS_FAIL_TIMEOUT,
+                         in_plain ? "it answers neither TLS nor plain text in time"
+                                  : "HELLO was not answered in time");
     } else if (conn->state == CONN_TLS) {
         conn_stream_shake(conn);
         if (conn->session != session || conn->state != CONN_TLS) {

@@ -18,10 +18,10 @@
 /* A record's. */
 #define RECORD_BYTES_MAX ((size_t)16384)
 /*
- * What one call may read, more than any needs: OpenSSL goes on for as long as bytes come that say
+ * What one call may read, some records: OpenSSL goes on for as long as bytes come that say
  * nothing, and others wait for their turn.
  */
-#define CALL_BYTES_MAX ((size_t)256 * 1024)
+#define CALL_BYTES_MAX ((size_t)64 * 1024)
 
 struct tls_link {
     struct redis_tls *tls;
