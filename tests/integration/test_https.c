@@ -290,13 +290,14 @@ SCENE(integration_https, a_certificate_that_ends_while_it_is_in_use)
     cr_assert(strstr(s_client(daemon, "-tls1_3", NULL, NULL).err, "certificate has expired"));
     cr_assert_eq(raw_get(kept, "/livez", 2000)->status, 200, "who is connected stays so");
     daemon_signal(daemon, SIGHUP);
-    nap_ms(200);
+    WAIT_UNTIL(5000, log_count(daemon, "has expired at") == 1); /* it is told of, and kept */
     cr_assert(!raw_open(port), "the same is read again");
     certificates_make(
         folder, &(struct certificate){.name = "good", .issuer = "ca", .names = "IP:127.0.0.1"});
     daemon_signal(daemon, SIGHUP);
     WAIT_UNTIL(5000, raw_open(port));
     cr_assert_eq(raw_get(kept, "/livez", 2000)->status, 200);
+    cr_assert_eq(log_count(daemon, "certificate can be used again"), 1, "%s", daemon_log(daemon));
 }
 
 /* ---- what is no TLS ---- */

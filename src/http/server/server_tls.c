@@ -215,7 +215,8 @@ void server_tls_free(struct server_tls *tls)
 
 /* ---- files that change ---- */
 
-static int take(struct server_tls *tls, struct server_tls_error *error)
+/* @param changed whether the files are others than those in use: else they are only tried. */
+static int take(struct server_tls *tls, bool changed, struct server_tls_error *error)
 {
     int64_t expires_s[SERVER_TLS_PARTS] = {0};
     struct tls_credentials *made = make_credentials(
@@ -224,6 +225,10 @@ static int take(struct server_tls *tls, struct server_tls_error *error)
     tls->waiting = !made;
     if (!made) {
         return -BW_EIO;
+    }
+    if (!changed) {
+        tls_credentials_release(made);
+        return 0;
     }
     tls_credentials_release(tls->credentials);
     tls->credentials = made;
@@ -250,7 +255,7 @@ int server_tls_refresh(struct server_tls *tls, bool force, struct server_tls_err
         }
     }
     tls->waiting = changed; /* until all can be read */
-    return failure != 0 ? failure : changed ? take(tls, error) : 0;
+    return failure != 0 ? failure : changed || force ? take(tls, changed, error) : 0;
 }
 
 int64_t server_tls_taken_ms(const struct server_tls *tls)

@@ -37,8 +37,8 @@ struct server_tls *server_tls_copy(const struct server_tls *tls);
 void server_tls_free(struct server_tls *tls);
 /**
  * Read the files again, if one changed (links followed) or `force`.
- * @return 1 what is used from now on is new; 0 it is not; -BW_EIO what they hold can't be used, and
- * what was read before stays in use.
+ * @return 1 what is used from now on is new; 0 it is not; -BW_EIO what they hold can't be used (any
+ * more), and what was read before stays in use.
  * Thread: the owner's.
  */
 int server_tls_refresh(struct server_tls *tls, bool force, struct server_tls_error *error);

@@ -270,7 +270,7 @@ const char *tls_session_failed(struct tls_traffic *traffic)
     struct tls_session *session = traffic->last;
     gnutls_alert_description_t alert;
 
-    if (!session || session->finished == FINISHED_BOTH || session->left) {
+    if (!session || session->finished == FINISHED_BOTH) {
         return NULL;
     }
     if (session->refused) {
@@ -279,7 +279,10 @@ const char *tls_session_failed(struct tls_traffic *traffic)
     alert = session->alert != 0 ? (gnutls_alert_description_t)session->alert
                                 : gnutls_alert_get(session->session);
     if (alert != GNUTLS_A_CLOSE_NOTIFY) {
-        return alert_words(alert);
+        return alert_words(alert); /* it may have left right after it */
+    }
+    if (session->left) {
+        return NULL;
     }
     (void)gnutls_alert_send(session->session, GNUTLS_AL_FATAL, GNUTLS_A_HANDSHAKE_FAILURE);
     return "no cipher, curve or protocol in common, or bytes that are no handshake";
