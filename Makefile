@@ -29,7 +29,7 @@ GEN := $(B)/gen
 CFLAGS ?= $(if $(SANITIZE),-O1,-O2) -g
 WARNINGS := -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wstrict-prototypes -Wmissing-prototypes -Werror
 # Sanitizers have their own checks; _FORTIFY_SOURCE is for optimized code only.
-HARDENING := $(if $(SANITIZE),-fstack-protector-strong,$(shell deploy/hardening.sh $(CC)))
+HARDENING := $(if $(SANITIZE),-fstack-protector-strong,$(shell deploy/build/hardening.sh $(CC)))
 ifneq ($(or $(filter -O0,$(CFLAGS)),$(if $(filter -O%,$(CFLAGS)),,none)),)
 HARDENING := $(filter-out -D_FORTIFY_SOURCE=%,$(HARDENING))
 endif
@@ -86,31 +86,31 @@ endif
 all: $(DAEMON) ## build/bellwether (with SANITIZE=… in a folder of its own)
 
 deps: ## install Debian packages that are missing, build hiredis and libmicrohttpd into build/deps
-	$(Q)deploy/deps.sh build
-	$(Q)deploy/deps.sh test
+	$(Q)deploy/build/deps.sh build
+	$(Q)deploy/build/deps.sh test
 
 # The libraries' flags. Targets for strangers install what is missing; plain `make` only says so.
 ifneq ($(filter-out deps clean distclean help format,$(or $(MAKECMDGOALS),all)),)
 include build/deps.mk
 endif
-build/deps.mk: deploy/deps.sh
-	$(Q)deploy/deps.sh $(if $(filter test demo check bench fuzz valgrind,$(MAKECMDGOALS)),build,probe)
+build/deps.mk: deploy/build/deps.sh
+	$(Q)deploy/build/deps.sh $(if $(filter test demo check bench fuzz valgrind,$(MAKECMDGOALS)),build,probe)
 
 test-deps: build/deps.mk
-	$(Q)deploy/deps.sh test
+	$(Q)deploy/build/deps.sh test
 
 # What can't be had costs its own tests only.
 client-deps: test-deps
-	$(Q)deploy/deps.sh clients
+	$(Q)deploy/build/deps.sh clients
 
 demo-deps: build/deps.mk
-	$(Q)deploy/deps.sh demo
+	$(Q)deploy/build/deps.sh demo
 
 valgrind-deps: build/deps.mk
-	$(Q)deploy/deps.sh valgrind
+	$(Q)deploy/build/deps.sh valgrind
 
 bench-deps: build/deps.mk
-	$(Q)deploy/deps.sh bench
+	$(Q)deploy/build/deps.sh bench
 
 # Objects depend on how they are compiled: the stamp changes when compiler or flags do.
 define stamp_rule
@@ -137,11 +137,11 @@ $(GEN)/version.h: $(GEN)/.version
 		"#define BELLWETHER_COMMIT \"$$commit\"" '#endif' >$@
 
 # openapi.yaml and the status page as C arrays.
-EMBED = deploy/embed.sh embedded_$(1) $(2) bellwether/http/embedded.h
-$(GEN)/embedded.c: $(wildcard openapi.yaml src/http/render/page/*) deploy/embed.sh deploy/embed-page.sh Makefile
+EMBED = deploy/build/embed.sh embedded_$(1) $(2) bellwether/http/embedded.h
+$(GEN)/embedded.c: $(wildcard openapi.yaml src/http/render/page/*) deploy/build/embed.sh deploy/build/embed-page.sh Makefile
 	$(call say,GEN     $@)
 	$(Q)mkdir -p $(@D)
-	$(Q)deploy/embed-page.sh src/http/render/page $(GEN)/page
+	$(Q)deploy/build/embed-page.sh src/http/render/page $(GEN)/page
 	$(Q){ $(call EMBED,openapi,openapi.yaml) && $(call EMBED,page_head,$(GEN)/page.head) && \
 		$(call EMBED,page_tail,$(GEN)/page.tail) && $(call EMBED,page_policy,$(GEN)/page.policy); } >$@
 
@@ -224,7 +224,7 @@ install: $(DAEMON) $(MAN_PAGES) $(if $(shell command -v mandoc 2>/dev/null),$(MA
 	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/bellwether.service
 
 compile_commands.json: Makefile build/deps.mk FORCE ## for editors and clang-tidy
-	$(Q)deploy/compile-commands.sh '$(CC) $(ALL_CFLAGS) $(INTEGRATION_CFLAGS)' \
+	$(Q)deploy/build/compile-commands.sh '$(CC) $(ALL_CFLAGS) $(INTEGRATION_CFLAGS)' \
 		$(ALL_SOURCES) $(UNIT_SOURCES) $(INTEGRATION_SOURCES) $(FUZZ_SOURCES) $(BENCH_SOURCES) >$@.new
 	$(Q)if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
 

@@ -286,7 +286,7 @@ static void choose_writers(struct trial *trial)
             trial->versions[trial->n_writers++] = version;
         } else if (!again) {
             progress(
-                "switch: %s is not installed, so its column is missing; 'deploy/deps.sh bench' installs it",
+                "switch: %s is not installed, so its column is missing; 'deploy/build/deps.sh bench' installs it",
                 column);
         }
     }

@@ -17,7 +17,7 @@ folder=$1
 
 for tool in wrk webdis redis-server redis-sentinel redis-benchmark; do
     command -v $tool >/dev/null || {
-        echo "bench: $tool is missing; 'deploy/deps.sh bench' installs it" >&2
+        echo "bench: $tool is missing; 'deploy/build/deps.sh bench' installs it" >&2
         exit 1
     }
 done

@@ -459,7 +459,7 @@ SCENE(integration_metrics, a_slow_reader_is_cut_and_counted)
 static void need(const char *program)
 {
     if (!process_can_run(program)) {
-        scene_skip(text("%s is missing; deploy/deps.sh clients installs it", program));
+        scene_skip(text("%s is missing; deploy/build/deps.sh clients installs it", program));
     }
 }
 

@@ -346,7 +346,7 @@ static unsigned written_to(unsigned port)
 SCENE(integration_self, haproxy_moves_to_the_new_master)
 {
     if (!process_can_run("haproxy")) {
-        scene_skip("there is no haproxy here (deploy/deps.sh clients)");
+        scene_skip("there is no haproxy here (deploy/build/deps.sh clients)");
     }
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     struct daemon *beside[3];

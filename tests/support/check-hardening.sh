@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Whether what was linked is hardened as the Makefile and deploy/deps.sh mean it: check-hardening.sh BINARY LIBRARY...
+# Whether what was linked is hardened as the Makefile and deploy/build/deps.sh mean it: check-hardening.sh BINARY LIBRARY...
 # The libraries are those that were built here; one of the system's is the system's business.
 set -euo pipefail
 export LC_ALL=C

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Print the hardening flags that a compiler takes, for our own files and for the libraries that `make deps` builds.
 #
-#   deploy/hardening.sh CC...     e.g. deploy/hardening.sh gcc; deploy/hardening.sh ccache clang
+#   deploy/build/hardening.sh CC...     e.g. deploy/build/hardening.sh gcc; deploy/build/hardening.sh ccache clang
 set -euo pipefail
 
 compiles() {

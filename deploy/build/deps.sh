@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
 # What the build and the tests need and the machine may lack.
 #
-#   deploy/deps.sh probe   check what `make` needs; write build/deps.mk, or say in one line what is missing
-#   deploy/deps.sh build   install or build that, then write build/deps.mk
-#   deploy/deps.sh test    what `make test` and `make check` need besides
-#   deploy/deps.sh demo    what `make demo` needs besides
-#   deploy/deps.sh bench   what `make bench` needs besides
-#   deploy/deps.sh valgrind what `make valgrind` needs besides
-#   deploy/deps.sh clients the programs of others that tests try the daemon with; a test without its own is skipped
+#   deploy/build/deps.sh probe   check what `make` needs; write build/deps.mk, or say in one line what is missing
+#   deploy/build/deps.sh build   install or build that, then write build/deps.mk
+#   deploy/build/deps.sh test    what `make test` and `make check` need besides
+#   deploy/build/deps.sh demo    what `make demo` needs besides
+#   deploy/build/deps.sh bench   what `make bench` needs besides
+#   deploy/build/deps.sh valgrind what `make valgrind` needs besides
+#   deploy/build/deps.sh clients the programs of others that tests try the daemon with; a test without its own is skipped
 #
 # Debian packages come from apt as it is configured. hiredis is always built here (static, with
 # NDEBUG and SSL), libmicrohttpd where the system's is older than the floor, both from the source
 # packages of a newer suite at the mirror that apt already uses, in a private apt state below
 # build/: nothing under /etc is touched. Does nothing, quickly, when all is there.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 
 readonly microhttpd_floor=1.0.10 hiredis_floor=1.2.0
 readonly prefix=$PWD/build/deps work=$PWD/build/deps/work
@@ -274,7 +274,7 @@ write_makefile() {
     libs=$(pkg-config --libs $libraries)
     # shellcheck disable=SC2086
     {
-        echo "# Written by deploy/deps.sh."
+        echo "# Written by deploy/build/deps.sh."
         echo "DEPS_CFLAGS := $(pkg-config --cflags $libraries | sed 's|-I/|-isystem /|g')"
         echo "DEPS_LIBS := $libs"
     } >build/deps.mk.new
@@ -295,7 +295,7 @@ lock() {
 case ${1:-} in
 probe)
     lacking=$(missing_packages "$build_packages")
-    hardening=$(deploy/hardening.sh gcc)
+    hardening=$(deploy/build/hardening.sh gcc)
     own_hiredis 2>/dev/null || lacking+="hiredis>=$hiredis_floor "
     has_microhttpd 2>/dev/null || lacking+="libmicrohttpd>=$microhttpd_floor "
     [ -z "$lacking" ] || die "missing, or built with other flags: ${lacking% }; run 'make deps', or name their pkgconfig folders in PKG_CONFIG_PATH"
@@ -305,7 +305,7 @@ probe)
 build)
     lock
     install_packages "$build_packages"
-    hardening=$(deploy/hardening.sh gcc)
+    hardening=$(deploy/build/hardening.sh gcc)
     if ! own_hiredis || ! has_microhttpd; then
         install_packages "$source_packages"
         rm -rf "$work"
@@ -371,6 +371,6 @@ clients)
     fi
     ;;
 *)
-    die "usage: deploy/deps.sh probe|build|test|demo|bench|valgrind|clients"
+    die "usage: deploy/build/deps.sh probe|build|test|demo|bench|valgrind|clients"
     ;;
 esac
