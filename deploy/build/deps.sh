@@ -19,7 +19,8 @@ cd "$(dirname "$0")/../.."
 readonly microhttpd_floor=1.0.10 hiredis_floor=1.2.0
 readonly prefix=$PWD/build/deps work=$PWD/build/deps/work
 hardening= # of the libraries as of our own files: they read what strangers send. Asked for once gcc is there
-readonly suites="forky sid trixie" # tried in this order until one has the floor
+# Newer suites of the same distribution, tried in this order until one has the floor.
+readonly debian_suites="forky sid trixie" ubuntu_suites="resolute devel"
 
 # LIBRARY_PATH misleads hiredis' own Makefile, and CFLAGS of the caller are for the project's files.
 unset LIBRARY_PATH CPATH C_INCLUDE_PATH CFLAGS LDFLAGS MAKEFLAGS MFLAGS MAKELEVEL
@@ -32,7 +33,7 @@ cmd gcc                build-essential
 cmd pkg-config         pkg-config
 cmd git                git
 pc  jansson>=2.13      libjansson-dev
-pc  libuv>=1.44        libuv1-dev
+pc  libuv>=1.40        libuv1-dev
 pc  openssl>=3.0       libssl-dev
 pc  inih               libinih-dev
 pc  gnutls             libgnutls28-dev
@@ -110,15 +111,53 @@ missing_packages() {
     done <<<"$1"
 }
 
+# Run a command whose words go into LOG, and say every 15 s that it goes on: alive WHAT LOG COMMAND...
+alive() {
+    local what=$1 log=$2 began=$SECONDS status=0 ticker
+    shift 2
+    {
+        # A sleep of its own would outlive the kill and keep the caller's pipe open.
+        exec {never}<> <(:)
+        while ! read -r -t 15 -u "$never"; do
+            echo "deps: $what, since $((SECONDS - began)) s: $(tail -n 1 "$log" 2>/dev/null | cut -c 1-100)" >&2
+        done
+    } &
+    ticker=$!
+    "$@" >>"$log" 2>&1 </dev/null || status=$?
+    kill "$ticker"
+    wait "$ticker" 2>/dev/null || true
+    return $status
+}
+
 as_root() {
     if [ "$(id -u)" = 0 ]; then "$@"; else sudo "$@"; fi
+}
+
+apt_install() {
+    local options=(-y -qq --no-install-recommends -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0)
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" install "$@" ||
+        { as_root apt-get -qq update &&
+            as_root env DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" install "$@"; }
+}
+
+# `npm ci` in a folder of tests, once for what its lock file says; what npm takes for the cause goes to stderr.
+npm_install() {
+    local folder=$1 log=build/deps/npm.log
+    ! cmp -s "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json" || return 0
+    echo "deps: npm ci in $folder" >&2
+    : >"$log"
+    alive "npm ci" "$log" npm ci --prefix "$folder" --no-audit --no-fund --ignore-scripts --loglevel=error &&
+        cp "$folder/package-lock.json" "$folder/node_modules/.installed-lock.json" && return 0
+    echo "deps: npm ci in $folder failed: $(grep -E '^npm (ERR!|error)' "$log" |
+        sed -E -e 's/^npm (ERR!|error) *//' -e '/^(code|errno|syscall|A complete log|    )/d' -e '/^$/d' |
+        grep -m 1 . || tail -n 1 "$log")" >&2
+    return 1
 }
 
 # Install what a table says is missing. Packages that bring a server would start it: a policy-rc.d
 # that forbids that stands for as long as the installation lasts, unless the machine has its own.
 install_packages() {
-    local wanted policy=/usr/sbin/policy-rc.d status=0 options=(-y -qq --no-install-recommends
-        -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0)
+    local wanted policy=/usr/sbin/policy-rc.d status=0
     wanted=$(missing_packages "$1")
     [ -n "$wanted" ] || return 0
     command -v apt-get >/dev/null 2>&1 ||
@@ -133,12 +172,9 @@ install_packages() {
         printf '#!/bin/sh\nexit 101\n' | as_root tee $policy >/dev/null
         as_root chmod 755 $policy
     fi
+    : >build/deps/apt.log
     # shellcheck disable=SC2086
-    {
-        as_root env DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" install $wanted ||
-            { as_root apt-get -qq update &&
-                as_root env DEBIAN_FRONTEND=noninteractive apt-get "${options[@]}" install $wanted; }
-    } >build/deps/apt.log 2>&1 </dev/null || status=$?
+    alive "installing" build/deps/apt.log apt_install $wanted || status=$?
     if [ "$(trap -p EXIT)" ]; then
         as_root rm -f $policy
         trap - EXIT
@@ -158,52 +194,60 @@ private_apt() {
         -o APT::Sandbox::User="$(id -un)" -o APT::Update::Error-Mode=any -o APT::Get::List-Cleanup=false "$@"
 }
 
-# The mirror from which apt takes the release itself, not its security updates or third parties.
-debian_mirror() {
-    apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(LABEL)' 'Created-By: Packages' 2>/dev/null |
-        awk '$3 == "Debian" && $2 !~ /-/ { print $1; exit }'
+# The mirror from which apt takes the release itself, not its security updates or third parties; and whose it is.
+find_archive() {
+    apt-get indextargets --format '$(REPO_URI) $(LABEL) $(RELEASE)' 'Created-By: Packages' 2>/dev/null |
+        awk '($2 == "Debian" || $2 == "Ubuntu") && $3 !~ /-/ { print $1, $2; exit }'
 }
+
+download_source() (
+    cd "$work" && private_apt apt-get -qq --download-only source "$1"
+)
 
 # Fetch and unpack the source package $1 of at least version $2 and below the next major one into
 # $work/$1. Signatures are checked with the distribution's own keyring; what can't be checked isn't used.
 fetch_source() {
-    local package=$1 floor=$2 ceiling mirror keyring suite version dsc
+    local package=$1 floor=$2 ceiling mirror label keyring suite suites components=main version dsc
     ceiling=$((${floor%%.*} + 1))
     command -v apt-get >/dev/null 2>&1 ||
         die "missing: $package >= $floor; there is no apt-get here; build it and name its pkgconfig folder in PKG_CONFIG_PATH"
-    mirror=$(debian_mirror)
-    if [ -z "$mirror" ] && grep -qx 'ID=debian' /etc/os-release; then # apt has no lists yet
-        as_root apt-get -qq update >>"$work/apt.log" 2>&1 </dev/null || true
-        mirror=$(debian_mirror)
+    read -r mirror label < <(find_archive) || true
+    if [ -z "$mirror" ]; then # apt has no lists yet
+        alive "asking apt for its lists" "$work/apt.log" as_root apt-get -qq update || true
+        read -r mirror label < <(find_archive) || true
     fi
-    [ -n "$mirror" ] ||
-        die "missing: $package >= $floor; apt knows no Debian archive; build it and name its pkgconfig folder in PKG_CONFIG_PATH"
-    for keyring in /usr/share/keyrings/debian-archive-keyring.{gpg,pgp} ''; do
+    case $label in
+    Debian) suites=$debian_suites ;;
+    Ubuntu) suites=$ubuntu_suites components="main universe" ;;
+    *) die "missing: $package >= $floor; apt knows no archive of Debian or Ubuntu; build it and name its pkgconfig folder in PKG_CONFIG_PATH" ;;
+    esac
+    for keyring in "/usr/share/keyrings/${label,,}-archive-keyring."{gpg,pgp} ''; do
         [ ! -e "$keyring" ] || break
     done
     for suite in $suites; do
         mkdir -p "$work/apt/lists/partial" "$work/apt/cache/archives/partial"
         # Always: what was written for a suite whose update failed must not stand for this one.
-        echo "deb-src ${keyring:+[signed-by=$keyring] }$mirror $suite main" >"$work/apt/sources.list"
+        echo "deb-src ${keyring:+[signed-by=$keyring] }$mirror $suite $components" >"$work/apt/sources.list"
         if [ ! -e "$work/apt/$suite.done" ]; then
-            private_apt apt-get -qq update >>"$work/apt.log" 2>&1 </dev/null || continue
+            alive "reading the list of $suite" "$work/apt.log" private_apt apt-get -qq update || continue
             touch "$work/apt/$suite.done"
         fi
         version=$(private_apt apt-cache showsrc "$package" 2>>"$work/apt.log" | awk '/^Version:/ { print $2 }' | sort -V | tail -n 1) || version=
         dpkg --compare-versions "${version:-0}" ge "$floor" && dpkg --compare-versions "$version" lt "$ceiling" || continue
-        (cd "$work" && private_apt apt-get -qq --download-only source "$package=$version") >>"$work/apt.log" 2>&1 </dev/null || continue
+        alive "fetching the source of $package" "$work/apt.log" download_source "$package=$version" || continue
         dsc=$(find "$work" -maxdepth 1 -name "${package}_*.dsc" -print -quit)
         rm -rf "${work:?}/$package"
         dpkg-source --no-check -x "$dsc" "$work/$package" >>"$work/apt.log" 2>&1 || continue
         return 0
     done
-    die "missing: $package >= $floor, and no suite of $suites at apt's mirror gave it ($(grep -m1 -E '^(E|Err):' "$work/apt.log" || echo "see $work/apt.log")); build it and name its pkgconfig folder in PKG_CONFIG_PATH"
+    die "missing: $package >= $floor, and no suite of $suites at apt's mirror has it ($(grep -m1 -E '^(E|Err):' "$work/apt.log" || echo "the newest: ${version:-none}")); build it and name its pkgconfig folder in PKG_CONFIG_PATH"
 }
 
 # Run a script with `set -e`, its output in build/deps/NAME.log.
 logged() {
     local log=$prefix/$1.log
-    env work="$work" prefix="$prefix" hardening="$hardening" bash -euc "$2" >"$log" 2>&1 </dev/null ||
+    : >"$log"
+    alive "building $1" "$log" env work="$work" prefix="$prefix" hardening="$hardening" bash -euc "$2" ||
         die "$1 does not build: $(grep -m1 -E 'error:|\*\*\*' "$log" || tail -n1 "$log") ($log)"
     rm -f "$log"
 }
@@ -319,12 +363,7 @@ build)
 test)
     lock
     install_packages "$test_packages"
-    if ! cmp -s tests/support/package-lock.json tests/support/node_modules/.installed-lock.json; then
-        echo "deps: npm ci" >&2
-        (cd tests/support && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error &&
-            cp package-lock.json node_modules/.installed-lock.json) >build/deps/npm.log 2>&1 </dev/null ||
-            die "npm ci in tests/support failed: $(tail -n1 build/deps/npm.log) (build/deps/npm.log)"
-    fi
+    npm_install tests/support || exit 1
     ;;
 demo)
     lock
@@ -341,15 +380,10 @@ bench)
         tried=build/deps/tried-${line##* }
         [ -z "$(missing_packages "$line")" ] || [ -e "$tried" ] || (install_packages "$line") || touch "$tried"
     done <<<"$bench_peer_packages"
-    if ! cmp -s tests/bench/package-lock.json tests/bench/node_modules/.installed-lock.json &&
-        [ ! -e build/deps/tried-bench-npm ]; then
-        echo "deps: npm ci in tests/bench" >&2
-        (cd tests/bench && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error &&
-            cp package-lock.json node_modules/.installed-lock.json) >build/deps/npm.log 2>&1 </dev/null || {
-            echo "deps: bench will go without npm's packages: $(tail -n1 build/deps/npm.log) (build/deps/npm.log)" >&2
-            touch build/deps/tried-bench-npm
-        }
-    fi
+    [ -e build/deps/tried-bench-npm ] || npm_install tests/bench || {
+        echo "deps: bench will go without npm's packages" >&2
+        touch build/deps/tried-bench-npm
+    }
     ;;
 clients)
     lock
@@ -360,15 +394,10 @@ clients)
             touch "$tried"
         }
     done <<<"$client_packages"
-    if ! cmp -s tests/clients/package-lock.json tests/clients/node_modules/.installed-lock.json &&
-        [ ! -e build/deps/tried-clients-npm ]; then
-        echo "deps: npm ci in tests/clients" >&2
-        (cd tests/clients && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error &&
-            cp package-lock.json node_modules/.installed-lock.json) >build/deps/npm.log 2>&1 </dev/null || {
-            echo "deps: tests of npm's packages will be skipped: $(tail -n1 build/deps/npm.log) (build/deps/npm.log)" >&2
-            touch build/deps/tried-clients-npm
-        }
-    fi
+    [ -e build/deps/tried-clients-npm ] || npm_install tests/clients || {
+        echo "deps: tests of npm's packages will be skipped" >&2
+        touch build/deps/tried-clients-npm
+    }
     ;;
 *)
     die "usage: deploy/build/deps.sh probe|build|test|demo|bench|valgrind|clients"
