@@ -34,6 +34,8 @@ fi
 rm -rf "$root/root/bellwether"
 git clone -q . "$root/root/bellwether"
 git -C "$root/root/bellwether" remote remove origin
+# How this machine reaches its mirror, and what it forgives it.
+apt-config dump Acquire >"$root/etc/apt/apt.conf.d/90acquire"
 [ ! -e /etc/resolv.conf ] || cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 
 # A namespace of its own for mounts: they go with it, whatever ends this.
