@@ -34,9 +34,15 @@ fi
 rm -rf "$root/root/bellwether"
 git clone -q . "$root/root/bellwether"
 git -C "$root/root/bellwether" remote remove origin
-# How this machine reaches its mirror, and what it forgives it.
+# How this machine reaches its mirrors, and what it forgives them.
 apt-config dump Acquire >"$root/etc/apt/apt.conf.d/90acquire"
 [ ! -e /etc/resolv.conf ] || cp -L /etc/resolv.conf "$root/etc/resolv.conf"
+
+cas=
+if [ -r "${NODE_EXTRA_CA_CERTS:-}" ]; then
+    cas=NODE_EXTRA_CA_CERTS=/etc/extra-cas.crt
+    cp -L "$NODE_EXTRA_CA_CERTS" "$root/etc/extra-cas.crt"
+fi
 
 # A namespace of its own for mounts: they go with it, whatever ends this.
 inside() {
@@ -55,7 +61,7 @@ inside() {
         ln -s pts/ptmx "$1/dev/ptmx"
         ln -s /proc/self/fd "$1/dev/fd"
         exec chroot "$1" /usr/bin/env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
-            LANG=C.UTF-8 bash -euc "cd /root/bellwether; $2"' inside "$root" "$1"
+            LANG=C.UTF-8 $3 bash -euc "cd /root/bellwether; $2"' inside "$root" "$1" "$cas"
 }
 
 # What a newcomer has: apt, and nothing of ours. `make` is what the README asks for.
