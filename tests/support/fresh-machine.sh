@@ -67,7 +67,7 @@ inside() {
 # What a newcomer has: apt, and nothing of ours. `make` is what the README asks for.
 inside 'apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install make >/dev/null'
 for what in "$@"; do
-    echo "fresh-machine: make $what on $suite"
+    echo "fresh-machine: $what on $suite"
     case $what in
     demo)
         # Until /master is served, then Ctrl-C's signal; a demo that ends badly fails.
