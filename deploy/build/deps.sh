@@ -116,9 +116,8 @@ alive() {
     local what=$1 log=$2 began=$SECONDS status=0 ticker
     shift 2
     {
-        # A sleep of its own would outlive the kill and keep the caller's pipe open.
-        exec {never}<> <(:)
-        while ! read -r -t 15 -u "$never"; do
+        trap 'kill $!; exit' TERM # a sleep that is left would keep the caller's pipe open
+        while sleep 15 & wait $!; do
             echo "deps: $what, since $((SECONDS - began)) s: $(tail -n 1 "$log" 2>/dev/null | cut -c 1-100)" >&2
         done
     } &
@@ -211,10 +210,10 @@ fetch_source() {
     ceiling=$((${floor%%.*} + 1))
     command -v apt-get >/dev/null 2>&1 ||
         die "missing: $package >= $floor; there is no apt-get here; build it and name its pkgconfig folder in PKG_CONFIG_PATH"
-    read -r mirror label < <(find_archive) || true
+    read -r mirror label <<<"$(find_archive)"
     if [ -z "$mirror" ]; then # apt has no lists yet
         alive "asking apt for its lists" "$work/apt.log" as_root apt-get -qq update || true
-        read -r mirror label < <(find_archive) || true
+        read -r mirror label <<<"$(find_archive)"
     fi
     case $label in
     Debian) suites=$debian_suites ;;
