@@ -206,7 +206,7 @@ download_source() (
 # Fetch and unpack the source package $1 of at least version $2 and below the next major one into
 # $work/$1. Signatures are checked with the distribution's own keyring; what can't be checked isn't used.
 fetch_source() {
-    local package=$1 floor=$2 ceiling mirror label keyring suite suites components=main version dsc
+    local package=$1 floor=$2 ceiling mirror label keyring suite suites components=main version newest='' dsc
     ceiling=$((${floor%%.*} + 1))
     command -v apt-get >/dev/null 2>&1 ||
         die "missing: $package >= $floor; there is no apt-get here; build it and name its pkgconfig folder in PKG_CONFIG_PATH"
@@ -232,6 +232,7 @@ fetch_source() {
             touch "$work/apt/$suite.done"
         fi
         version=$(private_apt apt-cache showsrc "$package" 2>>"$work/apt.log" | awk '/^Version:/ { print $2 }' | sort -V | tail -n 1) || version=
+        newest=${version:-$newest}
         dpkg --compare-versions "${version:-0}" ge "$floor" && dpkg --compare-versions "$version" lt "$ceiling" || continue
         alive "fetching the source of $package" "$work/apt.log" download_source "$package=$version" || continue
         dsc=$(find "$work" -maxdepth 1 -name "${package}_*.dsc" -print -quit)
@@ -239,7 +240,7 @@ fetch_source() {
         dpkg-source --no-check -x "$dsc" "$work/$package" >>"$work/apt.log" 2>&1 || continue
         return 0
     done
-    die "missing: $package >= $floor, and no suite of $suites at apt's mirror has it ($(grep -m1 -E '^(E|Err):' "$work/apt.log" || echo "the newest: ${version:-none}")); build it and name its pkgconfig folder in PKG_CONFIG_PATH"
+    die "missing: $package >= $floor, and no suite of $suites at apt's mirror has it ($([ -n "$newest" ] && dpkg --compare-versions "$newest" lt "$floor" && echo "the newest there is $newest" || grep -m1 -E '^(E|Err):' "$work/apt.log")); build it and name its pkgconfig folder in PKG_CONFIG_PATH"
 }
 
 # Run a script with `set -e`, its output in build/deps/NAME.log.
