@@ -292,6 +292,10 @@ test: test-deps
 	$(Q)$(MAKE) integration
 endif
 
+# Half an hour for each suite. What was installed there stays: remove build/fresh for minimal roots again.
+test-fresh: ## `make demo` and `make test` in minimal roots of Debian 12 and 13 (root, debootstrap)
+	$(Q)for suite in bookworm trixie; do tests/support/fresh-machine.sh $$suite $(B)/fresh/$$suite demo test || exit 1; done
+
 # libFuzzer is clang's; these objects share nothing with the others.
 FUZZ_CFLAGS = $(LANGUAGE) $(WARNINGS) -Wno-missing-prototypes -O1 -g -fno-omit-frame-pointer $(INCLUDES) $(DEPS_CFLAGS) \
 	-fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-recover=undefined
