@@ -268,8 +268,8 @@ static void nobody_handles_it(struct cluster *cluster, const struct daemon *daem
                               const char *phases)
 {
     struct server *master = &cluster->nodes[0];
+    wait_for_check(daemon);
     const int64_t killed_ms = now_ms();
-
     server_kill(master);
     WAIT_UNTIL(30000, newest_is(daemon, "unattended"));
     const struct http_answer *answer = daemon_get(daemon, "/failovers");
@@ -421,6 +421,7 @@ SCENE(integration_failovers, master_comes_back_first)
     struct server *master = &cluster->nodes[0];
 
     EXPECT_MASTER(daemon, master, 3000);
+    wait_for_check(daemon);
     server_kill(master);
     EXPECT_NONE(daemon, NULL, NULL, 1000);
     WAIT_UNTIL(

@@ -184,6 +184,7 @@ SCENE(integration_serve, a_restart_is_told_at_the_next_check)
     EXPECT_MASTER(daemon, master, 3000);
     EXPECT_REASON(daemon, NULL, 3000);
     cr_assert(json_is_null(http_value(daemon_get(daemon, "/master"), "restarted")));
+    wait_for_check(daemon);
     struct stream *events = stream_open(daemon, "/events", NULL);
     for (int times = 1; times <= 2; times++) {
         const char *before = text("%s", http_string(daemon_get(daemon, "/master"), "since"));

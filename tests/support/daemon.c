@@ -324,6 +324,21 @@ void wait_for_fence(const struct daemon *daemon, const char *fence, int64_t boun
     }
 }
 
+static double last_verified(const struct daemon *daemon)
+{
+    static const char name[] = "\nbellwether_master_last_verified_timestamp_seconds{";
+    const char *at = strstr(daemon_get(daemon, "/metrics")->body, name);
+
+    return at ? strtod(strchr(at, '}') + 1, NULL) : 0;
+}
+
+void wait_for_check(const struct daemon *daemon)
+{
+    const double first = last_verified(daemon);
+
+    WAIT_UNTIL(10000, last_verified(daemon) > first);
+}
+
 void still_serves(const struct daemon *daemon)
 {
     cr_assert(!process_ended(daemon->process), "the daemon ended (status 0x%x):\n%s",

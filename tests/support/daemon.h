@@ -70,6 +70,11 @@ const char *fence_of(const struct daemon *daemon);
 bool fence_is(const struct daemon *daemon, const char *fence);
 /** Looks often: some of what is waited for lasts for some milliseconds. */
 void wait_for_fence(const struct daemon *daemon, const char *fence, int64_t bound_ms);
+/**
+ * Until the daemon has asked the master once more: what it asked for besides, as the run id without
+ * which nobody sees a restart, is there by then.
+ */
+void wait_for_check(const struct daemon *daemon);
 /** The daemon lives and answers on /livez and /master with a status it may have. */
 void still_serves(const struct daemon *daemon);
 
