@@ -2,11 +2,12 @@
 // and whether probes and HAProxy say what they should of a real deployment on loopback.
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { createSocket } from "node:dgram";
+import { cpSync, existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { findProgram, freePort, makeFolder, patient, redis, start, startCluster, until } from "./support.mjs";
+import { atEnd, blocks, findProgram, freePort, makeFolder, patient, redis, start, startCluster, until } from "./support.mjs";
 
 const top = fileURLToPath(new URL("../../", import.meta.url));
 const kubernetes = join(top, "deploy/kubernetes");
@@ -143,7 +144,7 @@ test("the checks find what is wrong", { skip: skipAll || (!hasSchemas && "kubern
 
 test("Kustomize", { skip: skipAll }, async (t) => {
   assert.deepEqual(bases.filter((base) => Object.keys(given).includes(base)), Object.keys(given).sort(), "each base that needs Secrets is there");
-  const kubectl = spawnSync("kubectl", ["kustomize", "--help"]).status === 0;
+  const kubectl = /Kustomize Version: v([5-9]|\d\d)/.test(spawnSync("kubectl", ["version", "--client"], { encoding: "utf8" }).stdout ?? "");
   for (const base of bases) {
     await t.test(base, (t) => {
       const objects = kustomize(folderOf(base));
@@ -151,7 +152,7 @@ test("Kustomize", { skip: skipAll }, async (t) => {
       assertTaken(t, objects, given[base]);
       assert.equal(assertBalanced(t, objects), base.endsWith("master") || base === "master-service" ? 1 : 0);
     });
-    await t.test(`${base}, as kubectl sees it`, { skip: !kubectl && "kubectl is missing" }, () => {
+    await t.test(`${base}, as kubectl sees it`, { skip: !kubectl && "there is no kubectl with Kustomize 5" }, () => {
       const { status, stdout, stderr } = spawnSync("kubectl", ["kustomize", folderOf(base)], { encoding: "utf8" });
       assert.equal(status, 0, stderr);
       const plain = (objects) => Object.fromEntries(objects.map((one) => [`${one.kind}/${one.metadata.name}`, one]).sort(([a], [b]) => a < b ? -1 : 1));
@@ -159,6 +160,24 @@ test("Kustomize", { skip: skipAll }, async (t) => {
       assert.deepEqual(digests(JSON.stringify(plain(parseYaml(stdout, base)))), digests(JSON.stringify(plain(kustomize(folderOf(base))))));
     });
   }
+  await t.test("values for other charts say what the bases say", (t) => {
+    const folder = makeFolder(t);
+    const daemonOf = (base) => daemonsOf(kustomize(folderOf(base)), makeFolder(t), secretsOf(given[base], folder))[0];
+    const valuesFor = (base) => parseYaml(readFileSync(join(kubernetes, base, "values.yaml"), "utf8"), base)[0];
+    const passwords = ["redis-password-file", "sentinel-password-file"];
+    const bitnami = valuesFor("bitnami");
+    for (const daemon of [daemonOf("bitnami"), daemonOf("bitnami-master")]) {
+      assert.deepEqual(valuesOf(daemon, "master"), [bitnami.sentinel.masterSet]);
+      assert.equal(valuesOf(daemon, "sentinel").length, bitnami.replica.replicaCount);
+      assert.deepEqual([bitnami.auth.enabled, bitnami.auth.sentinel], passwords.map((option) => valuesOf(daemon, option).length === 1));
+    }
+    const ha = valuesFor("redis-ha");
+    const daemon = daemonOf("redis-ha");
+    assert.deepEqual(valuesOf(daemon, "master"), [ha.redis.masterGroupName]);
+    assert.equal(valuesOf(daemon, "sentinel").length, ha.replicas);
+    assert.deepEqual([ha.auth, ha.sentinel.auth], passwords.map((option) => valuesOf(daemon, option).length === 1));
+    assert.ok(valuesOf(daemon, "redis-password-file")[0].endsWith(`/${ha.authKey}`));
+  });
   await t.test("a sidecar comes after the gate, and leaves a Job to end", () => {
     eachPod(kustomize(join(kubernetes, "sidecar")), (pod) => {
       assert.deepEqual(pod.initContainers.map(({ name, restartPolicy }) => [name, restartPolicy]), [["wait-for-redis", undefined], ["bellwether", "Always"]]);
@@ -275,6 +294,24 @@ spec:
   });
 });
 
+test("what the manual shows", { skip: skipAll }, (t) => {
+  const shown = blocks.filter(({ name }) => name.endsWith("bellwether-kubernetes.7.md"));
+  const yaml = shown.filter(({ language }) => language === "yaml").map(({ text }) => ({ text, object: parseYaml(text, "manual")[0] }));
+  const [overlay] = yaml.filter(({ object }) => object.resources);
+  const folder = makeFolder(t);
+  cpSync(join(kubernetes, "central"), join(folder, "central"), { recursive: true });
+  writeFileSync(join(folder, "kustomization.yaml"), overlay.text);
+  const objects = kustomize(folder);
+  assertSound(objects);
+  assert.equal(objects.find(({ kind }) => kind === "Deployment").spec.template.spec.containers[0].image, "example/bellwether:0.1.0-1");
+  const [values] = yaml.filter(({ object }) => object.sentinels);
+  assert.equal(chartValues(chart, values.object).config["poll-interval"], "500ms");
+  assert.equal(yaml.length, 2);
+  const commands = shown.filter(({ language }) => language === "sh").map(({ text }) => text).join("");
+  const paths = [...commands.matchAll(/(?:apply .*-k|install \S+) (\S+)/g)].map(([, path]) => path);
+  assert.deepEqual(paths.map((path) => existsSync(join(top, path))), [true, true]);
+});
+
 /** Start a manifest's daemon on loopback beside a deployment: {of(port), stop}, where it listens for each of its ports. */
 async function startManifest(t, folder, cluster, daemon, flags = []) {
   const places = {};
@@ -288,6 +325,20 @@ async function startManifest(t, folder, cluster, daemon, flags = []) {
   const sentinels = cluster.sentinels.flatMap(({ port }) => ["--sentinel", `127.0.0.1:${port}`]);
   const started = start(t, folder, `daemon-${daemon.at.replaceAll("/", "-")}-${Object.values(places)[0]}`, [binary, ...args, ...listen, ...sentinels, ...flags]);
   return { ...started, of: (port) => `http://127.0.0.1:${places[port]}` };
+}
+
+/** A name server for which every name is 127.0.0.1: its port. */
+function serveNames(t) {
+  const server = createSocket("udp4");
+  atEnd(t, () => server.close());
+  server.on("message", (query, { port, address }) => {
+    const end = query.indexOf(0, 12) + 5; // the question: a name, its type and class
+    const isA = query.readUInt16BE(end - 4) === 1;
+    const head = Buffer.from([query[0], query[1], 0x81, 0x80, 0, 1, 0, isA ? 1 : 0, 0, 0, 0, 0]);
+    const answer = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 5, 0, 4, 127, 0, 0, 1]);
+    server.send(Buffer.concat([head, query.subarray(12, end), isA ? answer : Buffer.alloc(0)]), port, address);
+  });
+  return new Promise((done) => server.bind(0, "127.0.0.1", () => done(server.address().port)));
 }
 
 const statusOf = async (url, method = "GET") => (await fetch(url, { method }).catch(() => ({ status: 0 }))).status;
@@ -328,23 +379,27 @@ test("on loopback", { skip: skipAll || (!findProgram("redis-server") && "redis-s
   }, async (t) => {
     const objects = sets["master-service"];
     const [daemon] = daemonsOf(objects, makeFolder(t));
-    const running = await startManifest(t, folder, cluster, daemon);
+    const running = await startManifest(t, folder, cluster, daemon, ["--map", "127.0.0.1=localhost"]); // nodes have names there
     const ports = { REDIS: await freePort(), REPLICAS: await freePort(), HEALTH: await freePort() };
     const env = { DAEMON_PORT: new URL(running.of(8380)).port };
     Object.entries(ports).forEach(([name, port]) => (env[`${name}_BIND`] = `127.0.0.1:${port}`));
-    cluster.nodes.forEach(({ port }, i) => (env[`REDIS_${i + 1}`] = `127.0.0.1:${port}`));
+    cluster.nodes.forEach(({ port }, i) => (env[`REDIS_${i + 1}`] = `localhost:${port}`));
     const file = join(folder, "haproxy.cfg");
-    writeFileSync(file, objects.find((one) => one.data?.["haproxy.cfg"]).data["haproxy.cfg"]);
+    const text = objects.find((one) => one.data?.["haproxy.cfg"]).data["haproxy.cfg"];
+    assert.match(text, /^ {2}parse-resolv-conf$/m);
+    writeFileSync(file, text.replace("parse-resolv-conf", `nameserver cluster 127.0.0.1:${await serveNames(t)}`)
+      .replaceAll(" resolvers cluster ", " resolvers cluster resolve-opts allow-dup-ip ")); // all nodes are at one address here
     start(t, folder, "haproxy", [haproxy, "-db", "-f", file], env);
     const health = `http://127.0.0.1:${ports.HEALTH}`;
     await until("HAProxy is ready", 15000, async () => await statusOf(`${health}/ready`) === 200);
     assert.equal(await statusOf(`${health}/live`), 200);
+    assert.equal(await statusOf(`${health}/stats`), 404);
     const roleOf = async (port) => /\r\n(master|slave)\r\n/.exec(await redis(port, "ROLE"))?.[1];
     await until("redis-master leads to the master", 10000, async () => await roleOf(ports.REDIS) === "master");
     await until("redis-replicas leads to a replica", 10000, async () => await roleOf(ports.REPLICAS) === "slave");
     await until("a failover is ordered", 10000, async () => (await redis(cluster.sentinels[0].port, `SENTINEL FAILOVER ${cluster.name}`)).startsWith("+OK"));
     const master = async () => (await fetch(`${running.of(8380)}/master?format=text`).then((one) => one.text(), () => "")).trim();
-    await until("another node is the master", 30000, async () => ![`127.0.0.1:${node.port}`, ""].includes(await master()) && (await master()).startsWith("127."));
+    await until("another node is the master", 30000, async () => /^localhost:\d+$/.test(await master()) && await master() !== `localhost:${node.port}`);
     await until("redis-master leads there", 10000, async () => new RegExp(`tcp_port:${(await master()).split(":")[1]}\\r`).test(await redis(ports.REDIS, "INFO server")));
     assert.equal(await roleOf(ports.REDIS), "master");
   });
