@@ -59,6 +59,9 @@ function assertTaken(t, objects, keys = {}) {
   assert.ok(daemons.length > 0, "there is a daemon");
   for (const daemon of daemons) {
     assert.equal(refusalOf(daemon), "");
+    for (const name of Object.keys(daemon.env)) { // which it does not know it does not see
+      assert.notEqual(valuesOf(daemon, name.replace(/^BELLWETHER_/, "").toLowerCase().replaceAll("_", "-")).length, 0, `${daemon.at}: ${name} is an option`);
+    }
     const ports = (daemon.container.ports ?? []).map((port) => port.containerPort);
     const listened = valuesOf(daemon, "listen").filter((address) => address.startsWith("0.0.0.0:")).map((address) => Number(/:(\d+)/.exec(address)[1]));
     assert.deepEqual(daemon.args.includes("--once") ? [] : listened.sort(), ports.sort(), `${daemon.at}: its ports are its listeners`);
