@@ -7,7 +7,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 readonly bellwether=${1:-build/bellwether}
 lacking=$(node tests/clients/kubernetes/unpack.mjs --lacking) || {
-    echo "walk-chart: skipped: ${lacking:-npm's packages are missing}"
+    echo "walk-chart: skipped: ${lacking:-the packages of npm are missing}"
     exit 0
 }
 folder=$(mktemp -d)
