@@ -163,6 +163,15 @@ test("Kustomize", { skip: skipAll }, async (t) => {
       assert.deepEqual(digests(JSON.stringify(plain(parseYaml(stdout, base)))), digests(JSON.stringify(plain(kustomize(folderOf(base))))));
     });
   }
+  await t.test("each file has its place", () => {
+    for (const base of bases) {
+      const named = readFileSync(join(kubernetes, base, "kustomization.yaml"), "utf8");
+      for (const file of readdirSync(join(kubernetes, base)).filter((name) => !["kustomization.yaml", "values.yaml"].includes(name))) {
+        assert.ok(new RegExp(`(- |path: )${file}$`, "m").test(named), `${base}/${file}`);
+      }
+    }
+    assert.deepEqual(readdirSync(kubernetes).sort(), [...bases].sort());
+  });
   await t.test("values for other charts say what the bases say", (t) => {
     const folder = makeFolder(t);
     const daemonOf = (base) => daemonsOf(kustomize(folderOf(base)), makeFolder(t), secretsOf(given[base], folder))[0];

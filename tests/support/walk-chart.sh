@@ -6,7 +6,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 readonly bellwether=${1:-build/bellwether}
-lacking=$(node tests/clients/kubernetes/unpack.mjs --lacking) || {
+lacking=$(node tests/clients/kubernetes/unpack.mjs --lacking 2>/dev/null) || {
     echo "walk-chart: skipped: ${lacking:-the packages of npm are missing}"
     exit 0
 }
