@@ -216,12 +216,13 @@ test("Helm", { skip: skipAll || lacking || false }, async (t) => {
       "max-waiters": 1000000, "shutdown-delay": "1s" }, redis: { username: "u", passwordSecret: { name: "redis" } }, sentinel: { passwordSecret: { name: "redis", key: "other" } },
     tls: { sentinel: true, redis: true, secret: "redis-crt", cert: "tls.crt", key: "tls.key", verify: "ca" }, imagePullSecrets: [{ name: "pull" }], podLabels: { a: "b" },
     podAnnotations: { c: "d" }, nodeSelector: { e: "f" }, tolerations: [{ key: "g", operator: "Exists" }], affinity: { nodeAffinity: {} }, priorityClassName: "high",
+    https: { secret: "served" }, commands: { tokenSecret: { name: "tokens" }, readOnlyTokenSecret: { name: "tokens", key: "other" } },
     service: { annotations: { h: "i" }, type: "NodePort" }, masterService: { enabled: true, nodes, service: { annotations: { j: "k" } } } },
     "with little": { ...some, topologySpread: false, disruptionBudget: { enabled: false }, networkPolicy: { enabled: false }, fullnameOverride: "b", replicas: 1,
       masterService: { enabled: true, nodes } },
     "with nobody let in": { ...some, networkPolicy: { clients: [], ports: [26380] } },
   };
-  const secrets = { redis: ["redis-password", "other"], "redis-crt": ["ca.crt", "tls.crt", "tls.key"] };
+  const secrets = { redis: ["redis-password", "other"], "redis-crt": ["ca.crt", "tls.crt", "tls.key"], served: ["tls.crt", "tls.key"], tokens: ["token", "other"] };
   for (const [name, values] of Object.entries(cases)) {
     await t.test(name, (t) => {
       const { objects, notes } = renderChart(chart, { values, release: "redis", namespace: "redis" });
@@ -240,6 +241,9 @@ test("Helm", { skip: skipAll || lacking || false }, async (t) => {
       for (const [option, wanted] of Object.entries(expected)) {
         assert.deepEqual(valuesOf(daemon, option), wanted, `${daemon.at}: ${option}`);
       }
+      assert.deepEqual(valuesOf(daemon, "redis-api"), daemon.at.includes("master") ? ["off"] : ["token"], "of the daemon beside HAProxy nobody asks for commands");
+      assert.equal(valuesOf(daemon, "listen")[0], daemon.at.includes("master") ? "127.0.0.1:8380,scope=discovery" : "0.0.0.0:8380,scope=all,tls");
+      assert.deepEqual(["token-file", "read-only-token-file", "http-cert", "http-key"].map((option) => valuesOf(daemon, option).length), Array(4).fill(daemon.at.includes("master") ? 0 : 1));
       for (const option of ["redis-password-file", "sentinel-password-file", "tls-ca", "tls-cert", "tls-key"]) {
         assert.equal(valuesOf(daemon, option).length, 1, `${daemon.at}: ${option}`);
       }
@@ -434,5 +438,24 @@ test("on loopback", { skip: skipAll || (!findProgram("redis-server") && "redis-s
       return now >= 0 && now !== before && now + 1;
     }) - 1;
     assert.match(await redis(cluster.nodes[after].port, "ROLE"), /master/);
+  });
+
+  await t.test("a password out of a Secret", async (t) => {
+    const base = "spotahome";
+    const place = makeFolder(t);
+    const [daemon] = daemonsOf(kustomize(folderOf(base)), place, secretsOf(given[base], place));
+    for (const { port } of cluster.nodes) {
+      assert.match(await redis(port, "CONFIG SET masterauth secret"), /^\+OK/);
+    }
+    for (const { port } of cluster.sentinels) {
+      assert.match(await redis(port, `SENTINEL SET ${cluster.name} auth-pass secret`), /^\+OK/);
+    }
+    for (const { port } of cluster.nodes) {
+      assert.match(await redis(port, "CONFIG SET requirepass secret"), /^\+OK/);
+    }
+    const bare = await startManifest(t, folder, cluster, daemonsOf(kustomize(folderOf("central")), makeFolder(t))[0]);
+    await until("without it there is none", 15000, async () => /redis_auth/.test(await fetch(`${bare.of(8380)}/master`).then((one) => one.text(), () => "")));
+    const running = await startManifest(t, folder, cluster, daemon);
+    await until("with it there is a master", 15000, async () => await statusOf(`${running.of(8380)}/master`) === 200);
   });
 });

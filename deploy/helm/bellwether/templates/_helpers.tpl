@@ -85,6 +85,20 @@ listen = {{ . }}
 {{- end }}
 {{- end -}}
 
+{{- /* What is mounted of Secrets, by what it is for; of a whole Secret there is no key: (list $ COMPONENT). */ -}}
+{{- define "bellwether.secrets" -}}
+{{- $values := (index . 0).Values -}}
+{{- $all := dict "redis" $values.redis.passwordSecret "sentinel" $values.sentinel.passwordSecret "tls" (dict "name" $values.tls.secret) -}}
+{{- if eq (index . 1) "central" -}}
+{{- $all = merge $all (dict "https" (dict "name" $values.https.secret) "token" $values.commands.tokenSecret "read-only-token" $values.commands.readOnlyTokenSecret) -}}
+{{- end -}}
+{{- range $use, $secret := $all }}
+{{- if $secret.name }}
+{{ $use }}: {{ $secret | toJson }}
+{{- end }}
+{{- end }}
+{{- end -}}
+
 {{- define "bellwether.podSecurity" -}}
 automountServiceAccountToken: false
 enableServiceLinks: false
@@ -143,51 +157,36 @@ topologySpreadConstraints:
 - name: config
   mountPath: /etc/bellwether
   readOnly: true
-{{- range $side := list "redis" "sentinel" }}
-{{- if (index $.Values $side).passwordSecret.name }}
-- name: {{ $side }}-password
-  mountPath: /run/secrets/bellwether/{{ $side }}
-  readOnly: true
-{{- end }}
-{{- end }}
-{{- if .Values.tls.secret }}
-- name: tls
-  mountPath: /run/secrets/bellwether/tls
+{{- range $use, $secret := include "bellwether.secrets" . | fromYaml }}
+- name: {{ $use }}
+  mountPath: /run/secrets/bellwether/{{ $use }}
   readOnly: true
 {{- end }}
 {{- end -}}
 
-{{- /* 288 is 0440 in octal: the group reads. */ -}}
+{{- /* 288 is 0440 in octal: the group reads. (list $ COMPONENT CONFIGMAP) */ -}}
 {{- define "bellwether.volumes" -}}
-{{- $root := index . 0 -}}
 - name: config
   configMap:
-    name: {{ index . 1 }}
-{{- range $side := list "redis" "sentinel" }}
-{{- with (index $root.Values $side).passwordSecret }}
-{{- if .name }}
-- name: {{ $side }}-password
+    name: {{ index . 2 }}
+{{- range $use, $secret := include "bellwether.secrets" . | fromYaml }}
+- name: {{ $use }}
   secret:
-    secretName: {{ .name }}
+    secretName: {{ $secret.name }}
     defaultMode: 288
+    {{- with $secret.key }}
     items:
-      - key: {{ .key }}
-        path: {{ .key }}
-{{- end }}
-{{- end }}
-{{- end }}
-{{- with $root.Values.tls.secret }}
-- name: tls
-  secret:
-    secretName: {{ . }}
-    defaultMode: 288
+      - key: {{ . }}
+        path: {{ . }}
+    {{- end }}
 {{- end }}
 {{- end -}}
 
-{{- /* What every container of the daemon has: arguments, probes, limits. */ -}}
+{{- /* What every container of the daemon has, arguments, probes, limits: (list $ COMPONENT). */ -}}
 {{- define "bellwether.container" -}}
-image: {{ include "bellwether.image" . }}
-imagePullPolicy: {{ .Values.image.pullPolicy }}
+{{- $root := index . 0 -}}
+image: {{ include "bellwether.image" $root }}
+imagePullPolicy: {{ $root.Values.image.pullPolicy }}
 args:
   - --config
   - /etc/bellwether/bellwether.ini
@@ -203,7 +202,7 @@ livenessProbe:
     port: probe
   periodSeconds: 10
   timeoutSeconds: 5
-resources: {{- toYaml .Values.resources | nindent 2 }}
+resources: {{- toYaml $root.Values.resources | nindent 2 }}
 securityContext: {{- include "bellwether.containerSecurity" . | nindent 2 }}
 volumeMounts: {{- include "bellwether.mounts" . | nindent 2 }}
 {{- end -}}
