@@ -405,7 +405,7 @@ test("on loopback", { skip: skipAll || (!findProgram("redis-server") && "redis-s
     assert.match(text, /^ {2}parse-resolv-conf$/m);
     writeFileSync(file, text.replace("parse-resolv-conf", `nameserver cluster 127.0.0.1:${await serveNames(t)}`)
       .replaceAll(" resolvers cluster ", " resolvers cluster resolve-opts allow-dup-ip ")); // all nodes are at one address here
-    start(t, folder, "haproxy", [haproxy, "-db", "-f", file], env);
+    start(t, folder, "haproxy", ["env", ...Object.entries(env).map(([name, value]) => `${name}=${value}`), haproxy, "-db", "-f", file]);
     const health = `http://127.0.0.1:${ports.HEALTH}`;
     await until("HAProxy is ready", 15000, async () => await statusOf(`${health}/ready`) === 200);
     assert.equal(await statusOf(`${health}/live`), 200);
