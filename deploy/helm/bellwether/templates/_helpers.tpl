@@ -213,7 +213,7 @@ as a sidecar on 127.0.0.1:8380.
 
   initContainers: {{- include "bellwether.sidecar" (dict "image" "bellwether:0.1.0" "sentinels" (list "sentinel-0:26379")) | nindent 4 }}
 
-`args` are further arguments of both.
+`args` are further arguments of both. The value `deploy: false` leaves out all that this chart makes by itself.
 */ -}}
 {{- define "bellwether.sidecar" -}}
 {{- $asked := list -}}
