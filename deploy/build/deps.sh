@@ -83,6 +83,9 @@ cmd npm                npm
 readonly client_packages='
 cmd haproxy            haproxy
 cmd promtool           prometheus
+cmd go                 golang-go
+src github.com/Masterminds/sprig golang-github-masterminds-sprig-dev
+src sigs.k8s.io/yaml   golang-k8s-sigs-yaml-dev
 cmd chromium           chromium
 cmd jq                 jq
 py  redis              python3-redis
@@ -100,6 +103,7 @@ have() {
     py) python3 -c "import $2" 2>/dev/null || /usr/bin/python3 -c "import $2" 2>/dev/null ;;
     rt) [ -n "$(find "$(clang -print-resource-dir 2>/dev/null || echo /nonexistent)" \
         -name 'libclang_rt.fuzzer*' -print -quit 2>/dev/null)" ] ;;
+    src) [ -e "/usr/share/gocode/src/$2" ] ;;
     esac
 }
 

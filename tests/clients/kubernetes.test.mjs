@@ -1,0 +1,461 @@
+// What deploy/kubernetes and deploy/helm start: whether a cluster would take it, whether the daemon takes what it is given there,
+// and whether probes and HAProxy say what they should of a real deployment on loopback.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { cpSync, existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { test } from "node:test";
+import { fileURLToPath } from "node:url";
+import { atEnd, blocks, findProgram, freePort, makeFolder, patient, redis, start, startCluster, until } from "./support.mjs";
+
+const top = fileURLToPath(new URL("../../", import.meta.url));
+const kubernetes = join(top, "deploy/kubernetes");
+const chart = join(top, "deploy/helm/bellwether");
+const libraries = await import("yaml").then(() => import("ajv")).then(() => true, () => false);
+const skipAll = !libraries && "npm's packages are missing";
+const { containersOf, eachPod, kustomize, parseYaml } = libraries ? await import("./kubernetes/kustomize.mjs") : {};
+const { checkObject, checkType, hasSchemas } = await import("./kubernetes/schema.mjs");
+const { checkPolicy } = libraries ? await import("./kubernetes/policy.mjs") : {};
+const { checkReferences } = libraries ? await import("./kubernetes/references.mjs") : {};
+const { binary, daemonsOf, makeCertificate, refusalOf, valuesOf } = libraries ? await import("./kubernetes/daemon.mjs") : {};
+const { chartValues, lacking, readChart, renderChart } = libraries ? await import("./kubernetes/helm.mjs") : {};
+const haproxy = findProgram("haproxy", "/usr/sbin/haproxy");
+
+// The Secrets that a base says are there, with the keys that others' charts and operators give them.
+const given = {
+  bitnami: { redis: ["redis-password"] },
+  "bitnami-tls": { redis: ["redis-password"], "redis-crt": ["ca.crt", "tls.crt", "tls.key"] },
+  "bitnami-master": { redis: ["redis-password"] },
+  "redis-ha": { "redis-ha": ["auth"] },
+  "redis-ha-tls": { "redis-ha": ["auth"], "redis-ha-tls-secret": ["ca.crt", "redis.crt", "redis.key"] },
+  ot: { "redis-secret": ["password"] },
+  "ot-tls": { "redis-secret": ["password"], "redis-tls-cert": ["ca.crt", "tls.crt", "tls.key"] },
+  spotahome: { "redis-auth": ["password"] },
+};
+const bases = readdirSync(kubernetes).filter((name) => existsSync(join(kubernetes, name, "kustomization.yaml")));
+const folderOf = (base) => base === "master-readiness" ? join(top, "tests/clients/kubernetes/redis") : join(kubernetes, base);
+
+/** Secrets with something in each key: {name: {key: text}}. */
+function secretsOf(keys, folder) {
+  const made = makeCertificate(folder);
+  const certificate = { crt: made.crt, key: readFileSync(made.key, "utf8") };
+  return Object.fromEntries(Object.entries(keys).map(([name, list]) => [name, Object.fromEntries(list.map((key) => [key, certificate[key.split(".")[1]] ?? "secret\n"]))]));
+}
+
+/** Everything that must hold of objects, but for what their daemons say. */
+function assertSound(objects, keys = {}) {
+  if (hasSchemas) {
+    assert.deepEqual(objects.flatMap(checkObject), []);
+  }
+  assert.deepEqual(checkPolicy(objects), []);
+  assert.deepEqual(checkReferences(objects, keys), []);
+}
+
+/** The daemons among them take what they are given; they are returned. */
+function assertTaken(t, objects, keys = {}) {
+  const folder = makeFolder(t);
+  const daemons = daemonsOf(objects, folder, secretsOf(keys, folder));
+  assert.ok(daemons.length > 0, "there is a daemon");
+  for (const daemon of daemons) {
+    assert.equal(refusalOf(daemon), "");
+    for (const name of Object.keys(daemon.env)) { // which it does not know it does not see
+      assert.notEqual(valuesOf(daemon, name.replace(/^BELLWETHER_/, "").toLowerCase().replaceAll("_", "-")).length, 0, `${daemon.at}: ${name} is an option`);
+    }
+    const ports = (daemon.container.ports ?? []).map((port) => port.containerPort);
+    const listened = valuesOf(daemon, "listen").filter((address) => address.startsWith("0.0.0.0:")).map((address) => Number(/:(\d+)/.exec(address)[1]));
+    assert.deepEqual(daemon.args.includes("--once") ? [] : listened.sort(), ports.sort(), `${daemon.at}: its ports are its listeners`);
+  }
+  return daemons;
+}
+
+/** Whether HAProxy takes each haproxy.cfg among them, with the variables of its container. */
+function assertBalanced(t, objects) {
+  const maps = objects.filter((one) => one.data?.["haproxy.cfg"]);
+  for (const { data } of haproxy ? maps : []) {
+    const file = join(makeFolder(t), "haproxy.cfg");
+    writeFileSync(file, data["haproxy.cfg"]);
+    const { status, stdout, stderr } = spawnSync(haproxy, ["-c", "-f", file], { encoding: "utf8", env: { ...process.env, ...variablesOf(objects) } });
+    assert.equal(status, 0, stdout + stderr);
+  }
+  return maps.length;
+}
+
+function variablesOf(objects) {
+  const found = {};
+  eachPod(objects, (pod) => pod.containers.filter(({ name }) => name === "haproxy").forEach(({ env }) => env?.forEach(({ name, value }) => (found[name] = value))));
+  return found;
+}
+
+test("the checks find what is wrong", { skip: skipAll || (!hasSchemas && "kubernetes-types is missing") }, () => {
+  const broken = (change, found, check) => {
+    const objects = kustomize(join(kubernetes, "central"));
+    const of = (kind) => objects.find((one) => one.kind === kind);
+    change({ of, pod: of("Deployment").spec.template.spec, container: of("Deployment").spec.template.spec.containers[0], objects });
+    const errors = check(objects);
+    assert.ok(errors.some((line) => found.test(line)), `${found} is among: ${errors.join("; ") || "nothing"}`);
+  };
+  const schema = (objects) => objects.flatMap(checkObject);
+  for (const [change, found] of [
+    [({ container }) => (container.readynessProbe = {}), /there is no field readynessProbe/],
+    [({ container }) => (container.ports[0].containerPort = "8380"), /"8380" is no number/],
+    [({ container }) => (container.env = [{ name: "A", value: true }]), /true is no string/],
+    [({ container }) => delete container.name, /name is missing/],
+    [({ container }) => (container.resources.limits.memory = "128 MB"), /is no Quantity/],
+    [({ of }) => (of("Deployment").apiVersion = "apps/v2"), /there is no Deployment in apps\/v2/],
+    [({ of }) => (of("Service").spec.selector.a = 1), /1 is no string/],
+  ]) {
+    broken(change, found, schema);
+  }
+  for (const [change, found] of [
+    [({ pod }) => (pod.hostNetwork = true), /host's namespaces/],
+    [({ pod }) => delete pod.securityContext.seccompProfile, /seccompProfile/],
+    [({ pod }) => delete pod.securityContext.runAsNonRoot, /runAsNonRoot/],
+    [({ pod }) => (pod.securityContext.runAsUser = 0), /runAsUser/],
+    [({ pod }) => delete pod.automountServiceAccountToken, /automountServiceAccountToken/],
+    [({ pod }) => pod.volumes.push({ name: "x", hostPath: { path: "/" } }), /volumes/],
+    [({ container }) => delete container.securityContext.capabilities, /drop ALL/],
+    [({ container }) => (container.securityContext.allowPrivilegeEscalation = true), /allowPrivilegeEscalation/],
+    [({ container }) => (container.securityContext.privileged = true), /privileged/],
+    [({ container }) => delete container.securityContext.readOnlyRootFilesystem, /readOnlyRootFilesystem/],
+    [({ container }) => delete container.resources.limits, /limits lack memory/],
+    [({ container }) => (container.image = "registry.example/bellwether:1"), /registry/],
+    [({ container }) => (container.image = "bellwether"), /no version/],
+    [({ objects }) => objects.push({ apiVersion: "rbac.authorization.k8s.io/v1", kind: "Role", metadata: { name: "x" } }), /no place here/],
+  ]) {
+    broken(change, found, checkPolicy);
+  }
+  for (const [change, found] of [
+    [({ of }) => (of("Service").spec.selector["app.kubernetes.io/component"] = "x"), /Service.*0 workloads/],
+    [({ of }) => (of("Service").spec.ports[0].targetPort = "htp"), /no port htp/],
+    [({ of }) => (of("NetworkPolicy").spec.ingress[0].ports[0].port = "htp"), /no port htp/],
+    [({ of }) => (of("PodDisruptionBudget").spec.selector.matchLabels = {}), /0 workloads/],
+    [({ of }) => (of("Deployment").spec.selector.matchLabels.a = "b"), /its own pods/],
+    [({ pod }) => (pod.topologySpreadConstraints[0].labelSelector.matchLabels.a = "b"), /topology spread/],
+    [({ container }) => (container.livenessProbe.httpGet.port = "x"), /no port x/],
+    [({ container }) => container.volumeMounts.push({ name: "x", mountPath: "/x" }), /no volume/],
+    [({ pod }) => (pod.volumes[0].configMap.name = "bellwether"), /no ConfigMap/],
+    [({ pod }) => delete pod.volumes[1].secret.optional, /nobody gives the Secret bellwether-auth/],
+    [({ pod }) => pod.volumes.push({ name: "x", emptyDir: {} }), /nobody mounts x/],
+    [({ container }) => (container.restartPolicy = "Always"), /restartPolicy is for init containers/],
+  ]) {
+    broken(change, found, checkReferences);
+  }
+  assert.throws(() => parseYaml("a: on", "x"), /differ/);
+  assert.throws(() => parseYaml("a: 0440", "x"), /differ/);
+});
+
+test("Kustomize", { skip: skipAll }, async (t) => {
+  assert.deepEqual(bases.filter((base) => Object.keys(given).includes(base)), Object.keys(given).sort(), "each base that needs Secrets is there");
+  const kubectl = /Kustomize Version: v([5-9]|\d\d)/.test(spawnSync("kubectl", ["version", "--client"], { encoding: "utf8" }).stdout ?? "");
+  for (const base of bases) {
+    await t.test(base, (t) => {
+      const objects = kustomize(folderOf(base));
+      assertSound(objects, given[base]);
+      assertTaken(t, objects, given[base]);
+      assert.equal(assertBalanced(t, objects), base.endsWith("master") || base === "master-service" ? 1 : 0);
+    });
+    await t.test(`${base}, as kubectl sees it`, { skip: !kubectl && "there is no kubectl with Kustomize 5" }, () => {
+      const { status, stdout, stderr } = spawnSync("kubectl", ["kustomize", folderOf(base)], { encoding: "utf8" });
+      assert.equal(status, 0, stderr);
+      const plain = (objects) => Object.fromEntries(objects.map((one) => [`${one.kind}/${one.metadata.name}`, one]).sort(([a], [b]) => a < b ? -1 : 1));
+      const digests = (text) => JSON.parse(text.replace(/\b(bellwether|bellwether-sidecar|redis-master)-[0-9a-z]{10}"/g, '$1-digest"'));
+      assert.deepEqual(digests(JSON.stringify(plain(parseYaml(stdout, base)))), digests(JSON.stringify(plain(kustomize(folderOf(base))))));
+    });
+  }
+  await t.test("each file has its place", () => {
+    for (const base of bases) {
+      const named = readFileSync(join(kubernetes, base, "kustomization.yaml"), "utf8");
+      for (const file of readdirSync(join(kubernetes, base)).filter((name) => !["kustomization.yaml", "values.yaml"].includes(name))) {
+        assert.ok(new RegExp(`(- |path: )${file}$`, "m").test(named), `${base}/${file}`);
+      }
+    }
+    assert.deepEqual(readdirSync(kubernetes).sort(), [...bases].sort());
+  });
+  await t.test("values for other charts say what the bases say", (t) => {
+    const folder = makeFolder(t);
+    const daemonOf = (base) => daemonsOf(kustomize(folderOf(base)), makeFolder(t), secretsOf(given[base], folder))[0];
+    const valuesFor = (base) => parseYaml(readFileSync(join(kubernetes, base, "values.yaml"), "utf8"), base)[0];
+    const passwords = ["redis-password-file", "sentinel-password-file"];
+    const bitnami = valuesFor("bitnami");
+    for (const daemon of [daemonOf("bitnami"), daemonOf("bitnami-master")]) {
+      assert.deepEqual(valuesOf(daemon, "master"), [bitnami.sentinel.masterSet]);
+      assert.equal(valuesOf(daemon, "sentinel").length, bitnami.replica.replicaCount);
+      assert.deepEqual([bitnami.auth.enabled, bitnami.auth.sentinel], passwords.map((option) => valuesOf(daemon, option).length === 1));
+    }
+    const ha = valuesFor("redis-ha");
+    const daemon = daemonOf("redis-ha");
+    assert.deepEqual(valuesOf(daemon, "master"), [ha.redis.masterGroupName]);
+    assert.equal(valuesOf(daemon, "sentinel").length, ha.replicas);
+    assert.deepEqual([ha.auth, ha.sentinel.auth], passwords.map((option) => valuesOf(daemon, option).length === 1));
+    assert.ok(valuesOf(daemon, "redis-password-file")[0].endsWith(`/${ha.authKey}`));
+  });
+  await t.test("a sidecar comes after the gate, and leaves a Job to end", () => {
+    eachPod(kustomize(join(kubernetes, "sidecar")), (pod) => {
+      assert.deepEqual(pod.initContainers.map(({ name, restartPolicy }) => [name, restartPolicy]), [["wait-for-redis", undefined], ["bellwether", "Always"]]);
+      assert.deepEqual(pod.containers.map(({ name }) => name), ["app"]);
+    });
+  });
+  await t.test("a StatefulSet whose pods are ready by role can be rolled and found", () => {
+    const objects = kustomize(folderOf("master-readiness"));
+    const { spec } = objects.find((one) => one.kind === "StatefulSet");
+    assert.equal(spec.podManagementPolicy, "Parallel");
+    assert.deepEqual(spec.updateStrategy, { type: "OnDelete" });
+    const service = (name) => objects.find((one) => one.kind === "Service" && one.metadata.name === name).spec;
+    assert.equal(service(spec.serviceName).publishNotReadyAddresses, true);
+    assert.equal(service("redis-master").publishNotReadyAddresses, undefined);
+  });
+});
+
+test("Helm", { skip: skipAll || lacking || false }, async (t) => {
+  const some = { sentinels: ["sentinel-0.sentinel:26379", "[fd00::1]:26379"] };
+  const nodes = ["redis-0.redis-headless.redis.svc.cluster.local:6379", "redis-1.redis-headless.redis.svc.cluster.local:6379"];
+  const cases = {
+    "as it is": some,
+    "with everything": { ...some, masters: ["mymaster"], config: { "poll-interval": "500ms", "allow-origin": ["https://a.example", "https://b.example"], "learn-sentinels": false,
+      "max-waiters": 1000000, "shutdown-delay": "1s" }, redis: { username: "u", passwordSecret: { name: "redis" } }, sentinel: { passwordSecret: { name: "redis", key: "other" } },
+    tls: { sentinel: true, redis: true, secret: "redis-crt", cert: "tls.crt", key: "tls.key", verify: "ca" }, imagePullSecrets: [{ name: "pull" }], podLabels: { a: "b" },
+    podAnnotations: { c: "d" }, nodeSelector: { e: "f" }, tolerations: [{ key: "g", operator: "Exists" }], affinity: { nodeAffinity: {} }, priorityClassName: "high",
+    https: { secret: "served" }, commands: { tokenSecret: { name: "tokens" }, readOnlyTokenSecret: { name: "tokens", key: "other" } },
+    service: { annotations: { h: "i" }, type: "NodePort" }, masterService: { enabled: true, nodes, service: { annotations: { j: "k" } } } },
+    "with little": { ...some, topologySpread: false, disruptionBudget: { enabled: false }, networkPolicy: { enabled: false }, fullnameOverride: "b", replicas: 1,
+      masterService: { enabled: true, nodes } },
+    "with nobody let in": { ...some, networkPolicy: { clients: [], ports: [26380] } },
+  };
+  const secrets = { redis: ["redis-password", "other"], "redis-crt": ["ca.crt", "tls.crt", "tls.key"], served: ["tls.crt", "tls.key"], tokens: ["token", "other"] };
+  for (const [name, values] of Object.entries(cases)) {
+    await t.test(name, (t) => {
+      const { objects, notes } = renderChart(chart, { values, release: "redis", namespace: "redis" });
+      assertSound(objects, secrets);
+      const daemons = assertTaken(t, objects, secrets);
+      assert.deepEqual(valuesOf(daemons[0], "sentinel"), some.sentinels);
+      assert.equal(assertBalanced(t, objects), values.masterService?.enabled ? 1 : 0);
+      assert.match(notes, new RegExp(`curl http://${values.fullnameOverride ?? "redis-bellwether"}:8380/master`));
+    });
+  }
+  await t.test("values reach the daemon", (t) => {
+    const { objects } = renderChart(chart, { values: cases["with everything"] });
+    for (const daemon of assertTaken(t, objects, secrets)) {
+      const expected = { "poll-interval": ["500ms"], "allow-origin": ["https://a.example", "https://b.example"], "learn-sentinels": ["off"], "max-waiters": ["1000000"], "shutdown-delay": ["1s"],
+        master: ["mymaster"], "redis-username": ["u"], "sentinel-tls": ["on"], "redis-tls": ["on"], "tls-verify": ["ca"] };
+      for (const [option, wanted] of Object.entries(expected)) {
+        assert.deepEqual(valuesOf(daemon, option), wanted, `${daemon.at}: ${option}`);
+      }
+      assert.deepEqual(valuesOf(daemon, "redis-api"), daemon.at.includes("master") ? ["off"] : ["token"], "of the daemon beside HAProxy nobody asks for commands");
+      assert.equal(valuesOf(daemon, "listen")[0], daemon.at.includes("master") ? "127.0.0.1:8380,scope=discovery" : "0.0.0.0:8380,scope=all,tls");
+      assert.deepEqual(["token-file", "read-only-token-file", "http-cert", "http-key"].map((option) => valuesOf(daemon, option).length), Array(4).fill(daemon.at.includes("master") ? 0 : 1));
+      for (const option of ["redis-password-file", "sentinel-password-file", "tls-ca", "tls-cert", "tls-key"]) {
+        assert.equal(valuesOf(daemon, option).length, 1, `${daemon.at}: ${option}`);
+      }
+    }
+  });
+  await t.test("another configuration is another pod", () => {
+    const sums = (values) => {
+      const found = [];
+      eachPod(renderChart(chart, { values }).objects, (pod, object) => found.push(object.spec.template.metadata.annotations["checksum/config"]));
+      return found;
+    };
+    const before = sums(cases["with everything"]);
+    const after = sums({ ...cases["with everything"], masters: ["other"] });
+    assert.equal(before.length, 2);
+    before.forEach((sum, i) => assert.notEqual(sum, after[i]));
+  });
+  await t.test("the sidecar, in a chart of somebody else's", (t) => {
+    const pod = `apiVersion: v1
+kind: Pod
+metadata: {name: app, labels: {app: app}}
+spec:
+  automountServiceAccountToken: false
+  initContainers: {{- include "bellwether.sidecar" (dict "image" "bellwether:0.1.0" "sentinels" (list "sentinel-0:26379") "args" (list "--master=mymaster")) | nindent 4 }}
+  containers: []
+`;
+    const { objects: app } = renderChart(chart, { values: { deploy: false }, more: { "app/templates/pod.yaml": pod } });
+    assert.deepEqual(app.map(({ kind }) => kind), ["Pod"]);
+    assertSound(app);
+    const daemons = assertTaken(t, app);
+    assert.deepEqual(daemons.map((daemon) => valuesOf(daemon, "master")), [["mymaster"], ["mymaster"]]);
+    assert.deepEqual(app[0].spec.initContainers.map(({ restartPolicy }) => restartPolicy), [undefined, "Always"]);
+  });
+  await t.test("its HAProxy is that of master-service", () => {
+    const cfg = (objects) => objects.find((one) => one.data?.["haproxy.cfg"]).data["haproxy.cfg"].replace(/^ *#.*\n/gm, "").trim();
+    const base = kustomize(join(kubernetes, "master-service"));
+    const plain = cfg(base).replace(/"\$\{(\w+)(?:-([^}]*))?\}"/g, (_, name, otherwise) => variablesOf(base)[name] ?? otherwise);
+    const { objects } = renderChart(chart, { values: { ...some, masterService: { enabled: true, nodes: Object.values(variablesOf(base)) } } });
+    assert.equal(cfg(objects), plain);
+  });
+  await t.test("bad values are named", () => {
+    for (const [values, found] of [
+      [{}, /values\/sentinels: must NOT have fewer than 1 items/],
+      [{ ...some, sentinels: ["redis://a:1"] }, /values\/sentinels\/0: must match pattern/],
+      [{ ...some, replica: 2 }, /additional properties.*replica/],
+      [{ ...some, tls: { verify: "no" } }, /values\/tls\/verify/],
+      [{ ...some, config: { sentinel: "a" } }, /values\/config/],
+      [{ ...some, masterService: { enabled: true } }, /values\/masterService\/nodes/],
+      [{ ...some, service: { port: "http" } }, /values\/service\/port/],
+    ]) {
+      assert.throws(() => chartValues(chart, values), found, JSON.stringify(values));
+    }
+  });
+  await t.test("its versions are the project's", () => {
+    const [, version] = /^VERSION\s*[:?]?=\s*(\S+)/m.exec(readFileSync(join(top, "Makefile"), "utf8"));
+    const { version: own, appVersion } = readChart(chart);
+    assert.deepEqual([own, appVersion], [version, version]);
+    for (const base of bases.filter((name) => name !== "master-readiness")) {
+      eachPod(kustomize(folderOf(base)), (pod) => containersOf(pod).filter(({ image }) => image.startsWith("bellwether:")).forEach(({ image }) => assert.equal(image, `bellwether:${version}`)));
+    }
+  });
+  await t.test("Helm itself", { skip: !findProgram("helm") && "helm is missing" }, () => {
+    const { status, stdout, stderr } = spawnSync("helm", ["lint", "--strict", chart, "--set", "sentinels={sentinel-0:26379}"], { encoding: "utf8" });
+    assert.equal(status, 0, stdout + stderr);
+  });
+});
+
+test("what the manual shows", { skip: skipAll }, (t) => {
+  const shown = blocks.filter(({ name }) => name.endsWith("bellwether-kubernetes.7.md"));
+  const yaml = shown.filter(({ language }) => language === "yaml").map(({ text }) => ({ text, object: parseYaml(text, "manual")[0] }));
+  const [overlay] = yaml.filter(({ object }) => object.resources);
+  const folder = makeFolder(t);
+  cpSync(join(kubernetes, "central"), join(folder, "central"), { recursive: true });
+  writeFileSync(join(folder, "kustomization.yaml"), overlay.text);
+  const objects = kustomize(folder);
+  assertSound(objects);
+  assert.equal(objects.find(({ kind }) => kind === "Deployment").spec.template.spec.containers[0].image, "example/bellwether:0.1.0-1");
+  const [values] = yaml.filter(({ object }) => object.sentinels);
+  assert.equal(chartValues(chart, values.object).config["poll-interval"], "500ms");
+  assert.equal(yaml.length, 2);
+  const commands = shown.filter(({ language }) => language === "sh").map(({ text }) => text).join("");
+  const paths = [...commands.matchAll(/(?:apply .*-k|install \S+) (\S+)/g)].map(([, path]) => path);
+  assert.deepEqual(paths.map((path) => existsSync(join(top, path))), [true, true]);
+});
+
+/** Start a manifest's daemon on loopback beside a deployment: {of(port), stop}, where it listens for each of its ports. */
+async function startManifest(t, folder, cluster, daemon, flags = []) {
+  const places = {};
+  const listen = [];
+  for (const address of valuesOf(daemon, "listen")) {
+    const [, port, scope] = /:(\d+)(.*)$/.exec(address);
+    places[port] = await freePort();
+    listen.push("--listen", `127.0.0.1:${places[port]}${scope}`);
+  }
+  const args = daemon.args.filter((arg) => !/^--(sentinel|listen|self)=/.test(arg));
+  const sentinels = cluster.sentinels.flatMap(({ port }) => ["--sentinel", `127.0.0.1:${port}`]);
+  const started = start(t, folder, `daemon-${daemon.at.replaceAll("/", "-")}-${Object.values(places)[0]}`, [binary, ...args, ...listen, ...sentinels, ...flags]);
+  return { ...started, of: (port) => `http://127.0.0.1:${places[port]}` };
+}
+
+/** A name server for which every name is 127.0.0.1: its port. */
+function serveNames(t) {
+  const server = createSocket("udp4");
+  atEnd(t, () => server.close());
+  server.on("message", (query, { port, address }) => {
+    const end = query.indexOf(0, 12) + 5; // the question: a name, its type and class
+    const isA = query.readUInt16BE(end - 4) === 1;
+    const head = Buffer.from([query[0], query[1], 0x81, 0x80, 0, 1, 0, isA ? 1 : 0, 0, 0, 0, 0]);
+    const answer = Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 5, 0, 4, 127, 0, 0, 1]);
+    server.send(Buffer.concat([head, query.subarray(12, end), isA ? answer : Buffer.alloc(0)]), port, address);
+  });
+  return new Promise((done) => server.bind(0, "127.0.0.1", () => done(server.address().port)));
+}
+
+const statusOf = async (url, method = "GET") => (await fetch(url, { method }).catch(() => ({ status: 0 }))).status;
+
+test("on loopback", { skip: skipAll || (!findProgram("redis-server") && "redis-server is missing"), timeout: patient(240000) }, async (t) => {
+  const folder = makeFolder(t);
+  const cluster = await startCluster(t, folder);
+  const [node] = cluster.nodes;
+
+  const charts = lacking ? {} : { "the chart": renderChart(chart, { values: { sentinels: ["a:1"], masterService: { enabled: true, nodes: ["a:1"] } } }).objects };
+  const sets = { ...Object.fromEntries(["central", "sidecar", "master-service"].map((base) => [base, kustomize(folderOf(base))])), ...charts };
+  for (const [name, objects] of Object.entries(sets)) {
+    await t.test(`probes of ${name}`, async (t) => {
+      for (const daemon of daemonsOf(objects, makeFolder(t))) {
+        if (daemon.args.includes("--once")) {
+          const gate = start(t, folder, daemon.at.replaceAll("/", "-"), [binary, ...daemon.args, ...cluster.sentinels.flatMap(({ port }) => ["--sentinel", `127.0.0.1:${port}`])]);
+          await until("the gate opens", 15000, () => gate.process.exitCode !== null);
+          assert.equal(gate.process.exitCode, 0, gate.log());
+          assert.match(gate.log(), new RegExp(`^127\\.0\\.0\\.1:${node.port}$`, "m"));
+          continue;
+        }
+        const running = await startManifest(t, folder, cluster, daemon);
+        const probes = ["startupProbe", "livenessProbe", "readinessProbe"].map((kind) => daemon.container[kind]).filter(Boolean);
+        assert.ok(probes.length > 0);
+        for (const { httpGet } of probes) {
+          const { containerPort } = daemon.container.ports.find((port) => port.name === httpGet.port);
+          await until(`${daemon.at}: ${httpGet.path}`, 15000, async () => await statusOf(running.of(containerPort) + httpGet.path) === 200);
+          assert.equal(await statusOf(`${running.of(containerPort)}/master`), 404, "probes' listener gives nothing else away");
+        }
+        await until(`${daemon.at}: /master`, 15000, async () => (await fetch(`${running.of(8380)}/master?format=text`).then((one) => one.text(), () => "")) === `127.0.0.1:${node.port}\n`);
+        await running.stop("SIGKILL"); // shutdown-delay is in the way of nobody here
+      }
+    });
+  }
+
+  await t.test("HAProxy before nodes with nothing beside them", {
+    skip: !haproxy ? "haproxy is missing" : !readFileSync(join(top, "openapi.yaml"), "utf8").includes("  /nodes/") && "the daemon has no /nodes",
+  }, async (t) => {
+    const objects = sets["master-service"];
+    const [daemon] = daemonsOf(objects, makeFolder(t));
+    const running = await startManifest(t, folder, cluster, daemon, ["--map", "127.0.0.1=localhost"]); // nodes have names there
+    const ports = { REDIS: await freePort(), REPLICAS: await freePort(), HEALTH: await freePort() };
+    const env = { DAEMON_PORT: new URL(running.of(8380)).port };
+    Object.entries(ports).forEach(([name, port]) => (env[`${name}_BIND`] = `127.0.0.1:${port}`));
+    cluster.nodes.forEach(({ port }, i) => (env[`REDIS_${i + 1}`] = `localhost:${port}`));
+    const file = join(folder, "haproxy.cfg");
+    const text = objects.find((one) => one.data?.["haproxy.cfg"]).data["haproxy.cfg"];
+    assert.match(text, /^ {2}parse-resolv-conf$/m);
+    writeFileSync(file, text.replace("parse-resolv-conf", `nameserver cluster 127.0.0.1:${await serveNames(t)}`)
+      .replaceAll(" resolvers cluster ", " resolvers cluster resolve-opts allow-dup-ip ")); // all nodes are at one address here
+    start(t, folder, "haproxy", ["env", ...Object.entries(env).map(([name, value]) => `${name}=${value}`), haproxy, "-db", "-f", file]);
+    const health = `http://127.0.0.1:${ports.HEALTH}`;
+    await until("HAProxy is ready", 15000, async () => await statusOf(`${health}/ready`) === 200);
+    assert.equal(await statusOf(`${health}/live`), 200);
+    assert.equal(await statusOf(`${health}/stats`), 404);
+    const roleOf = async (port) => /\r\n(master|slave)\r\n/.exec(await redis(port, "ROLE"))?.[1];
+    await until("redis-master leads to the master", 10000, async () => await roleOf(ports.REDIS) === "master");
+    await until("redis-replicas leads to a replica", 10000, async () => await roleOf(ports.REPLICAS) === "slave");
+    await until("a failover is ordered", 10000, async () => (await redis(cluster.sentinels[0].port, `SENTINEL FAILOVER ${cluster.name}`)).startsWith("+OK"));
+    const master = async () => (await fetch(`${running.of(8380)}/master?format=text`).then((one) => one.text(), () => "")).trim();
+    await until("another node is the master", 30000, async () => /^localhost:\d+$/.test(await master()) && await master() !== `localhost:${node.port}`);
+    await until("redis-master leads there", 10000, async () => new RegExp(`tcp_port:${(await master()).split(":")[1]}\\r`).test(await redis(ports.REDIS, "INFO server")));
+    assert.equal(await roleOf(ports.REDIS), "master");
+  });
+
+  await t.test("readiness by role follows a failover", async (t) => {
+    const [daemon] = daemonsOf(kustomize(folderOf("master-readiness")), makeFolder(t));
+    const { path } = daemon.container.readinessProbe.httpGet;
+    const pods = [];
+    for (const { port } of cluster.nodes) {
+      pods.push(await startManifest(t, folder, cluster, daemon, ["--self", `127.0.0.1:${port}`]));
+    }
+    const ready = async () => {
+      const statuses = await Promise.all(pods.map((pod) => statusOf(pod.of(8381) + path)));
+      return statuses.filter((status) => status === 200).length === 1 ? statuses.indexOf(200) : -1;
+    };
+    const before = await until("one pod is ready", 20000, async () => (await ready()) + 1) - 1;
+    await until("a failover is ordered", 30000, async () => (await redis(cluster.sentinels[0].port, `SENTINEL FAILOVER ${cluster.name}`)).startsWith("+OK"));
+    const after = await until("another pod is ready", 30000, async () => {
+      const now = await ready();
+      return now >= 0 && now !== before && now + 1;
+    }) - 1;
+    assert.match(await redis(cluster.nodes[after].port, "ROLE"), /master/);
+  });
+
+  await t.test("a password out of a Secret", async (t) => {
+    const base = "spotahome";
+    const place = makeFolder(t);
+    const [daemon] = daemonsOf(kustomize(folderOf(base)), place, secretsOf(given[base], place));
+    for (const { port } of cluster.nodes) {
+      assert.match(await redis(port, "CONFIG SET masterauth secret"), /^\+OK/);
+    }
+    for (const { port } of cluster.sentinels) {
+      assert.match(await redis(port, `SENTINEL SET ${cluster.name} auth-pass secret`), /^\+OK/);
+    }
+    for (const { port } of cluster.nodes) {
+      assert.match(await redis(port, "CONFIG SET requirepass secret"), /^\+OK/);
+    }
+    const bare = await startManifest(t, folder, cluster, daemonsOf(kustomize(folderOf("central")), makeFolder(t))[0]);
+    await until("without it there is none", 15000, async () => /redis_auth/.test(await fetch(`${bare.of(8380)}/master`).then((one) => one.text(), () => "")));
+    const running = await startManifest(t, folder, cluster, daemon);
+    await until("with it there is a master", 15000, async () => await statusOf(`${running.of(8380)}/master`) === 200);
+  });
+});
