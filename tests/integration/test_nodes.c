@@ -371,3 +371,92 @@ SCENE(integration_nodes, haproxy_in_five_planned_failovers)
 
     fail_over_again_and_again(blows, sizeof(blows) / sizeof(blows[0]));
 }
+
+/* ---- nginx ---- */
+
+/* `from` stands in it, and `to` instead afterwards. */
+static char *replaced(const char *in, const char *from, const char *to)
+{
+    const char *at = strstr(in, from);
+
+    cr_assert(at, "there is no %s in %s", from, in);
+    return text("%.*s%s%s", (int)(at - in), in, to, at + strlen(from));
+}
+
+struct nginx {
+    unsigned port, read_port;
+};
+
+/* With the configuration that is shipped, but for addresses and where its files are. */
+static struct nginx nginx_start(const struct daemon *daemon)
+{
+    const struct nginx nginx = {port_reserve(), port_reserve()};
+    const char *path = text("%s/nginx.conf", scene_folder());
+    char *conf = file_read("deploy/nginx/nginx.conf"), here[4096];
+
+    cr_assert(getcwd(here, sizeof(here)));
+    conf = replaced(conf, "js_path /etc/nginx", text("js_path %s/deploy/nginx", here));
+    conf = replaced(conf, "pid /run/nginx-redis.pid", text("pid %s/nginx.pid", scene_folder()));
+    conf = replaced(conf, "$bellwether http://127.0.0.1:8380",
+                    text("$bellwether http://127.0.0.1:%u", daemon->port));
+    conf = replaced(conf, "listen 6379", text("listen 127.0.0.1:%u", nginx.port));
+    conf = replaced(conf, "listen 6380", text("listen 127.0.0.1:%u", nginx.read_port));
+    file_write(path, conf);
+    const char *const argv[] = {
+        "nginx", "-e", "stderr", "-c", path, "-g", "daemon off; master_process off;", NULL};
+    (void)process_start(&(struct process_spec){.name = "nginx", .argv = argv});
+    return nginx;
+}
+
+/* Who is no master any more gets no new session. */
+static unsigned write_by_nginx(const struct nginx *nginx, const struct daemon *daemon,
+                               const struct server *old)
+{
+    const bool over = !is_master(daemon, old);
+    const unsigned took = written_to(nginx->port);
+
+    cr_assert(!over || took != old->port, "a new session to the old master");
+    return took;
+}
+
+SCENE(integration_nodes, nginx_asks_for_each_session)
+{
+    static const enum blow blows[] = {KILLED, PLANNED, KILLED};
+
+    if (!process_can_run("nginx") ||
+        access("/usr/lib/nginx/modules/ngx_stream_js_module.so", R_OK) != 0) {
+        scene_skip("there is no nginx with stream and njs here (deploy/build/deps.sh clients)");
+    }
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct daemon *daemon = daemon_start(cluster, NULL);
+    const struct nginx nginx = nginx_start(daemon);
+
+    wait_for_all(daemon, cluster);
+    for (size_t i = 0; i < sizeof(blows) / sizeof(blows[0]); i++) {
+        struct server *old = cluster_master(cluster), *now = NULL;
+
+        WAIT_UNTIL(10000, written_to(nginx.port) == old->port);
+        redisContext *session = session_open(nginx.port);
+        cr_assert_eq(session_port(session), old->port);
+        if (blows[i] == KILLED) {
+            server_kill(old);
+        } else {
+            cluster_failover(cluster);
+        }
+        now = cluster_wait_switch(cluster, old, 30000);
+        WAIT_UNTIL(10000, write_by_nginx(&nginx, daemon, old) == now->port);
+        WAIT_UNTIL(30000, session_is_closed(session)); /* by the node's end, or by the Sentinels */
+        redisFree(session);
+        if (blows[i] == KILLED) {
+            server_start(old);
+        }
+        WAIT_UNTIL(30000, write_by_nginx(&nginx, daemon, old) == now->port &&
+                              strstr(redis_say(old, "ROLE"), "slave"));
+        cluster_settle(cluster);
+    }
+    const struct server *master = cluster_master(cluster);
+    unsigned read_from;
+    WAIT_UNTIL(15000, (read_from = leads_to(nginx.read_port)) != 0 && read_from != master->port);
+    process_stop(daemon->process);
+    cr_assert_eq(written_to(nginx.port), 0, "nobody says where to");
+}
