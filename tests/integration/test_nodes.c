@@ -321,6 +321,7 @@ static void fail_over(const struct haproxy *haproxy, enum blow blow)
     }
     WAIT_UNTIL(30000, (write_past(haproxy, old), now = new_master(haproxy, old)));
     const int64_t adopted = now_ms();
+    const bool early = haproxy_has_left(haproxy, old);
     WAIT_UNTIL(3000, write_past(haproxy, old) == now->port);
     const int64_t moved = now_ms();
     WAIT_UNTIL(3000, haproxy_has_left(haproxy, old) && session_is_closed(session));
@@ -333,11 +334,12 @@ static void fail_over(const struct haproxy *haproxy, enum blow blow)
     WAIT_UNTIL(30000, write_past(haproxy, old) == now->port && !new_master(haproxy, now) &&
                           strstr(redis_say(old, "ROLE"), "slave"));
     cluster_settle(cluster);
-    (void)printf("  %s: %lld ms without a master, traffic %lld ms later\n",
+    (void)printf("  %s: %lld ms without a master, the old one left %s, traffic %lld ms later\n",
                  blow == PLANNED  ? "planned"
                  : blow == KILLED ? "killed"
                                   : "frozen",
-                 (long long)(adopted - began), (long long)(moved - adopted));
+                 (long long)(adopted - began), early ? "before" : "after",
+                 (long long)(moved - adopted));
 }
 
 static void fail_over_again_and_again(const enum blow *blows, size_t n)
