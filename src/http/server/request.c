@@ -65,7 +65,7 @@ static void answer_once(struct request *request, unsigned status, struct MHD_Res
 {
     request->status = status;
     request->result = MHD_queue_response(request->connection, status, response);
-    if (request->keep && request->plain && !request->closing) {
+    if (request->keep && request->plain && request->route && !request->closing) {
         cache_keep(request->worker->cache, request->path, request->route->id, status, response);
     } else {
         MHD_destroy_response(response);
