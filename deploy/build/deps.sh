@@ -82,6 +82,7 @@ cmd npm                npm
 # Each by itself: what can't be had costs its own test only.
 readonly client_packages='
 cmd haproxy            haproxy
+so  ngx_stream_js_module.so libnginx-mod-stream-js
 cmd promtool           prometheus
 cmd go                 golang-go
 src github.com/Masterminds/sprig golang-github-masterminds-sprig-dev
@@ -100,6 +101,7 @@ have() {
     case $1 in
     cmd) command -v "$2" >/dev/null 2>&1 || [ -x "/usr/sbin/$2" ] ;;
     pc) pkg-config --exists "${2/>=/ >= }" 2>/dev/null ;;
+    so) [ -e "/usr/lib/nginx/modules/$2" ] ;;
     py) python3 -c "import $2" 2>/dev/null || /usr/bin/python3 -c "import $2" 2>/dev/null ;;
     rt) [ -n "$(find "$(clang -print-resource-dir 2>/dev/null || echo /nonexistent)" \
         -name 'libclang_rt.fuzzer*' -print -quit 2>/dev/null)" ] ;;

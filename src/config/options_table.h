@@ -102,7 +102,7 @@ X(SELF, "self", NODE, LIST, NOWHERE, NULL, 0, 0, NULL, "HOST:PORT", SELF, \
   "The Redis node beside this daemon, for /self. Found among the known nodes by its address, by where its name resolves to, " \
   "or by the run id of whoever answers there. Several are several names of one node.") \
 X(SELF_REQUIRES, "self-requires", CHOICE, 0, AT(self_requires), "majority", 0, 0, "majority|any", "WHAT", SELF, \
-  "Whether a majority of the Sentinels must agree before /self/master, /self/replica and /self/ready say 200.") \
+  "Whether a majority of the Sentinels must agree before /self/master, /self/replica, /self/ready and /nodes/... say 200.") \
 X(HISTORY, "history", INTEGER, 0, AT(watch.history), "64", 1, 10000, NULL, "N", SERVING, \
   "Failovers that are kept for /failovers; they end with the process.") \
 X(LISTEN, "listen", LISTEN, LIST, NOWHERE, "127.0.0.1:8380", 0, 0, NULL, "ADDRESS", SERVING, \

@@ -114,10 +114,12 @@ static bool sentinel_equal(const struct snapshot_sentinel *a, const struct snaps
 
 static bool replica_equal(const struct snapshot_replica *a, const struct snapshot_replica *b)
 {
-    if (!address_equal(&a->address, &b->address) || !text_equal(a->run_id, b->run_id) ||
-        a->healthy != b->healthy || a->link_up != b->link_up || a->promotable != b->promotable ||
-        a->link_down_ms != b->link_down_ms || a->priority != b->priority ||
-        a->n_why_not != b->n_why_not || !text_equal(a->flags, b->flags)) {
+    if (!address_equal(&a->address, &b->address) || !address_equal(&a->ip, &b->ip) ||
+        !text_equal(a->run_id, b->run_id) || a->vouched != b->vouched ||
+        a->majority != b->majority || a->healthy != b->healthy || a->link_up != b->link_up ||
+        a->promotable != b->promotable || a->link_down_ms != b->link_down_ms ||
+        a->priority != b->priority || a->n_why_not != b->n_why_not ||
+        !text_equal(a->flags, b->flags)) {
         return false;
     }
     for (size_t i = 0; i < a->n_why_not; i++) {

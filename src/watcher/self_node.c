@@ -419,48 +419,13 @@ static void show_as_master(const struct self *self, const struct master *master,
     }
 }
 
-static bool sentinel_view_lists(const struct sentinel_view *view,
-                                const struct snapshot_replica *replica)
-{
-    struct address mapped;
-
-    for (size_t i = 0; i < view->n_replicas; i++) {
-        if ((replica->run_id[0] != '\0' &&
-             strcmp(view->replicas[i].run_id, replica->run_id) == 0) ||
-            (sentinel_node_map_address(view->sentinel, &view->replicas[i].address, &mapped) &&
-             resolver_same(view->master->deployment->resolver, &mapped, &replica->address))) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* Whether a majority of the known Sentinels lists it as a replica of what is published. */
-static bool majority_lists(const struct master *master, const struct snapshot_replica *replica)
-{
-    size_t voices = 0;
-    int64_t now_ms = clock_boot_ms();
-
-    LIST_EACH(const struct sentinel_view, view, &master->views, in_master) {
-        const struct observation *seen =
-            judge_observation(master->judge, sentinel_client_run_id(view->sentinel->link));
-
-        if (!sentinel_view_is_shadowed(master, view) && seen && observation_counts(seen, now_ms) &&
-            endpoint_equal(&seen->master, &master->published.master) &&
-            sentinel_view_lists(view, replica)) {
-            voices++;
-        }
-    }
-    return voices > judge_known(master->judge) / 2;
-}
-
 static void show_as_replica(const struct self *self, const struct master *master,
                             const struct snapshot_replica *replica, struct snapshot_self *out)
 {
     bool link_up = self->said.has_link ? self->said.link_up : replica->link_up;
 
     out->role = SELF_REPLICA;
-    out->majority = majority_lists(master, replica);
+    out->majority = replica->majority;
     out->lag_bytes = link_up ? replica->lag_bytes : -1;
     out->lag_at_ms = replica->lag_at_ms;
     out->ready = link_up && (self->said.role == SELF_REPLICA || replica->healthy);

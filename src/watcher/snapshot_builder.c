@@ -217,14 +217,52 @@ static int64_t replica_lag(const struct master *master, const struct address *re
     return -1;
 }
 
-static bool replica_is_vouched(const struct master *master, const struct address *address)
+static bool sentinel_view_lists(const struct sentinel_view *view,
+                                const struct snapshot_replica *replica)
+{
+    struct address mapped;
+
+    for (size_t i = 0; i < view->n_replicas; i++) {
+        if ((replica->run_id[0] != '\0' &&
+             strcmp(view->replicas[i].run_id, replica->run_id) == 0) ||
+            (sentinel_node_map_address(view->sentinel, &view->replicas[i].address, &mapped) &&
+             resolver_same(view->master->deployment->resolver, &mapped, &replica->address))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether a majority of the known Sentinels lists it as a replica of what is published. */
+static bool majority_lists(const struct master *master, const struct snapshot_replica *replica)
+{
+    size_t voices = 0;
+    int64_t now_ms = clock_boot_ms();
+
+    LIST_EACH(const struct sentinel_view, view, &master->views, in_master) {
+        const struct observation *seen =
+            judge_observation(master->judge, sentinel_client_run_id(view->sentinel->link));
+
+        if (!sentinel_view_is_shadowed(master, view) && seen && observation_counts(seen, now_ms) &&
+            endpoint_equal(&seen->master, &master->published.master) &&
+            sentinel_view_lists(view, replica)) {
+            voices++;
+        }
+    }
+    return voices > judge_known(master->judge) / 2;
+}
+
+/* Where it is and who names it. */
+static void show_standing(const struct master *master, struct snapshot_replica *out)
 {
     struct endpoint node;
 
-    if (!resolver_get(master->deployment->resolver, address, &node)) {
-        node = endpoint_from_address(address);
+    if (!resolver_get(master->deployment->resolver, &out->address, &node)) {
+        node = endpoint_from_address(&out->address);
     }
-    return judge_vouches(master->judge, &node);
+    out->ip = node.ip;
+    out->vouched = judge_vouches(master->judge, &node);
+    out->majority = majority_lists(master, out);
 }
 
 /* Sentinels may call one node differently: a replica keeps the text under which it was shown. */
@@ -267,6 +305,9 @@ static void show_replicas(const struct master *master, struct snapshot_master *o
         if (out->n_replicas > 0) {
             out->replicas = mem_copy(before->replicas, out->n_replicas, sizeof(*out->replicas));
         }
+        for (size_t i = 0; i < out->n_replicas; i++) {
+            show_standing(master, &out->replicas[i]);
+        }
         return;
     }
     out->replicas = mem_new(teller->n_replicas, sizeof(*out->replicas));
@@ -294,11 +335,11 @@ static void show_replicas(const struct master *master, struct snapshot_master *o
         shown->link_up = row->link_up;
         shown->link_down_ms = row->link_down_ms > 0 ? row->link_down_ms : 0;
         shown->priority = row->priority;
-        bool vouched = replica_is_vouched(master, &shown->address);
+        show_standing(master, shown);
         shown->healthy =
-            vouched && row->link_up &&
+            shown->vouched && row->link_up &&
             !(row->flags & (SENTINEL_S_DOWN | SENTINEL_O_DOWN | SENTINEL_DISCONNECTED));
-        if (!vouched) {
+        if (!shown->vouched) {
             why_not(shown, "not_vouched_for");
         }
         shown->lag_bytes = shown->healthy ? replica_lag(master, &shown->address) : -1;

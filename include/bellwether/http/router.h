@@ -37,6 +37,7 @@ enum {
 
 #define QUERY_MASTER (QUERY_FORM | QUERY_STALE | QUERY_FRESH | QUERY_REQUIRE | QUERY_WAIT)
 #define QUERY_REPLICA (QUERY_FORM | QUERY_MAX_LAG | QUERY_FALLBACK)
+#define QUERY_NODE (QUERY_FORM | QUERY_OF_MASTER)
 #define QUERY_READY (QUERY_FORM | QUERY_VERBOSE | QUERY_EXCLUDE | QUERY_OF_MASTER)
 
 /* The routes that run commands, below one place: X, their ids, the place, whose commands. */
@@ -100,6 +101,10 @@ enum {
       self_handle_replica, "200 when it is a replica") \
     X(SELF_READY, "/self/ready", METHODS_ALIKE, SCOPES_PROBE, QUERY_FORM | QUERY_MAX_LAG, \
       self_handle_ready, "200 when it is the master or a replica with its link up") \
+    X(NODE_MASTER, "/nodes/{host:port}/master", METHODS_ALIKE, SCOPES_PROBE, QUERY_NODE, \
+      nodes_handle_master, "200 when that node is the master") \
+    X(NODE_REPLICA, "/nodes/{host:port}/replica", METHODS_ALIKE, SCOPES_PROBE, \
+      QUERY_NODE | QUERY_MAX_LAG, nodes_handle_replica, "200 when that node is a healthy replica") \
     X(VERSION, "/version", METHODS_READ, SCOPES_PROBE, QUERY_PRETTY, meta_handle_version, \
       "versions of the daemon and libraries") \
     X(OPENAPI, "/openapi.yaml", METHODS_READ, SCOPES_DISCOVERY, 0, meta_handle_openapi, \

@@ -24,8 +24,11 @@
 
 struct snapshot_replica {
     struct address address;
+    struct address ip; /* where that is; unset: not known */
     char run_id[RUN_ID_SIZE];
     bool healthy, link_up, promotable;
+    bool vouched;  /* a majority of the known Sentinels names it, now or when last heard */
+    bool majority; /* a majority of them lists it now as a replica of what is published */
     int64_t link_down_ms;
     int64_t lag_bytes; /* -1 unknown */
     int64_t lag_at_ms; /* boot clock: when the master was asked for it; -1 never */
@@ -104,7 +107,7 @@ struct snapshot_master {
     size_t n_replicas;
 };
 
-/* What is known of a node named by --self. */
+/* What is known of one node, above all of one named by --self. */
 enum self_match { SELF_UNMATCHED, SELF_BY_TEXT, SELF_BY_RESOLUTION, SELF_BY_RUN_ID };
 enum self_role { SELF_UNKNOWN, SELF_MASTER, SELF_REPLICA };
 struct snapshot_self {

@@ -113,6 +113,9 @@ static void describe(const struct snapshot_self *self, const char *reason, char 
         {"redis_timeout", "it does not answer"},
         {"role_mismatch", "it says another role than the Sentinels do"},
         {"unhealthy", "the Sentinels call it down or disconnected"},
+        {"was_master", "it was the master before, and is not listed as a replica yet"},
+        {"failing_over", "a failover is under way"},
+        {"contradicted", "most Sentinels name another node that says master, too"},
     };
     char text[ADDRESS_TEXT_SIZE];
     const char *words = "its deployment has no master now";
@@ -125,7 +128,7 @@ static void describe(const struct snapshot_self *self, const char *reason, char 
     snprintf(out, size, "%s: %s (%s)", address_format(&self->address, text), words, reason);
 }
 
-static void refuse(struct request *request, const struct snapshot_self *self, const char *reason)
+void self_refuse(struct request *request, const struct snapshot_self *self, const char *reason)
 {
     const struct snapshot *snapshot = request->worker->cache->snapshot;
     char words[ADDRESS_TEXT_SIZE + 200], *detail;
@@ -142,7 +145,7 @@ static void refuse(struct request *request, const struct snapshot_self *self, co
     request_answer_problem(request, PROBLEM_NOT_IN_ROLE, problem, NULL);
 }
 
-static void confirm(struct request *request, const struct snapshot_self *self)
+void self_confirm(struct request *request, const struct snapshot_self *self)
 {
     char line[16];
 
@@ -168,7 +171,8 @@ static const struct snapshot *believed(struct request *request)
         struct snapshot_self blank = {.address = request->worker->config->selves[0],
                                       .lag_bytes = -1};
 
-        refuse(request, &blank, snapshot && snapshot->n_selves ? "watcher_stalled" : "starting");
+        self_refuse(request, &blank,
+                    snapshot && snapshot->n_selves ? "watcher_stalled" : "starting");
         return NULL;
     }
     return snapshot;
@@ -184,9 +188,9 @@ void self_handle(struct request *request)
     }
     self = best_of(snapshot);
     if (self->role == SELF_UNKNOWN) {
-        refuse(request, self, *self->reason ? self->reason : "unknown");
+        self_refuse(request, self, *self->reason ? self->reason : "unknown");
     } else {
-        confirm(request, self);
+        self_confirm(request, self);
     }
 }
 
@@ -202,7 +206,7 @@ static void handle_question(struct request *request, enum self_question question
     }
     for (size_t i = 0; i < snapshot->n_selves; i++) {
         if (!self_why_not(&snapshot->selves[i], question, majority, max_lag)) {
-            confirm(request, &snapshot->selves[i]);
+            self_confirm(request, &snapshot->selves[i]);
             return;
         }
     }
@@ -212,7 +216,7 @@ static void handle_question(struct request *request, enum self_question question
         request_ask(request, FRESH_LAG, best->name);
         return;
     }
-    refuse(request, best, self_why_not(best, question, majority, max_lag));
+    self_refuse(request, best, self_why_not(best, question, majority, max_lag));
 }
 
 void self_handle_master(struct request *request)

@@ -1,4 +1,4 @@
-/* What /self says of the node named by --self. */
+/* What /self says of the node named by --self, and /nodes of any other. */
 #ifndef BELLWETHER_HTTP_ROUTES_SELF_H
 #define BELLWETHER_HTTP_ROUTES_SELF_H
 
@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 #include "bellwether/topology/snapshot.h"
+
+struct request;
 
 /* What is asked of the node. */
 enum self_question { SELF_ASK_MASTER, SELF_ASK_REPLICA, SELF_ASK_READY };
@@ -24,5 +26,10 @@ const char *self_why_not(const struct snapshot_self *self, enum self_question qu
                          bool needs_majority, int64_t max_lag_bytes);
 /** The object of /self, a new reference. Thread: any. */
 json_t *self_render(const struct snapshot_self *self);
+
+/** Answer 200 with what the node is. */
+void self_confirm(struct request *request, const struct snapshot_self *self);
+/** Answer 503, slug not-in-role. @param reason the word that says why. */
+void self_refuse(struct request *request, const struct snapshot_self *self, const char *reason);
 
 #endif

@@ -20,6 +20,8 @@ void self_handle(struct request *request);
 void self_handle_master(struct request *request);
 void self_handle_replica(struct request *request);
 void self_handle_ready(struct request *request);
+void nodes_handle_master(struct request *request);
+void nodes_handle_replica(struct request *request);
 void meta_handle_index(struct request *request);
 void meta_handle_version(struct request *request);
 void meta_handle_openapi(struct request *request);

@@ -1,7 +1,7 @@
 /*
  * The cache of shared answers. A new snapshot is merged with the old one by name (both are sorted);
  * a master whose part did not change keeps its answers, so a change of one among a thousand renders
- * one again.
+ * one again. What is kept by path may be about any of them, and goes with each snapshot.
  */
 #include "answer_cache.h"
 
@@ -38,6 +38,56 @@ static void drop_answers(struct answer **answers, size_t n)
         answers[i] = NULL;
     }
 }
+
+/* ---- by path ---- */
+
+static struct kept *kept_place(const struct cache *cache, const char *path)
+{
+    uint32_t hash = 2166136261U; /* FNV-1a */
+
+    for (; *path; path++) {
+        hash = (hash ^ (unsigned char)*path) * 16777619U;
+    }
+    return &cache->kept[(hash ^ hash >> 16) % CACHE_KEPT_MAX];
+}
+
+static void kept_release(struct kept *kept)
+{
+    if (kept->path) {
+        MHD_destroy_response(kept->response);
+        free(kept->path);
+        kept->path = NULL;
+    }
+}
+
+static void drop_kept(struct cache *cache)
+{
+    for (size_t i = 0; cache->kept && i < CACHE_KEPT_MAX; i++) {
+        kept_release(&cache->kept[i]);
+    }
+}
+
+void cache_keep(struct cache *cache, const char *path, enum route_id route, unsigned status,
+                struct MHD_Response *response)
+{
+    struct kept *place;
+
+    if (!cache->kept) {
+        cache->kept = mem_new(CACHE_KEPT_MAX, sizeof(*cache->kept));
+    }
+    place = kept_place(cache, path);
+    kept_release(place);
+    *place = (struct kept){mem_strdup(path), route, status, response};
+}
+
+const struct kept *cache_kept(const struct cache *cache, const char *path)
+{
+    const struct kept *place = cache->kept ? kept_place(cache, path) : NULL;
+
+    return place && place->path && strcmp(place->path, path) == 0 ? place : NULL;
+}
+
+/* ---- by master ---- */
 
 static void cached_release(struct cached_master *cached)
 {
@@ -100,6 +150,7 @@ void cache_take(struct cache *cache, struct snapshot *snapshot)
         cached_release(&cache->masters[i]);
     }
     drop_answers(cache->list, ANSWER_FORMS);
+    drop_kept(cache);
     free(cache->masters);
     snapshot_unref(cache->snapshot);
     cache->masters = masters;
@@ -115,6 +166,7 @@ void cache_close_connections(struct cache *cache)
         drop_answers(&cache->masters[i].answers[0][0], (size_t)ANSWER_KINDS * ANSWER_FORMS);
     }
     drop_answers(cache->list, ANSWER_FORMS);
+    drop_kept(cache);
 }
 
 bool cache_stalled(const struct cache *cache)
@@ -191,6 +243,8 @@ void cache_free(struct cache *cache)
         cached_release(&cache->masters[i]);
     }
     drop_answers(cache->list, ANSWER_FORMS);
+    drop_kept(cache);
+    free(cache->kept);
     free(cache->masters);
     snapshot_unref(cache->snapshot);
     free(cache);

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 
 #include "bellwether/http/query.h"
+#include "bellwether/http/router.h"
 #include "bellwether/topology/snapshot.h"
 #include "response.h"
 
@@ -38,6 +39,16 @@ struct cached_master {
     int64_t lag_told_ms;
 };
 
+/* The answer to whatever asks for this path and says nothing else that counts. */
+struct kept {
+    char *path;
+    enum route_id route;
+    unsigned status;
+    struct MHD_Response *response;
+};
+#define CACHE_KEPT_MAX \
+    1024 /* a power of two; where two paths share a place, the later one has it */
+
 struct http_routes;
 
 struct cache {
@@ -47,7 +58,8 @@ struct cache {
     struct cached_master *masters;        /* in the snapshot's order */
     struct cached_master *default_master; /* one of them, or NULL */
     struct answer *list[ANSWER_FORMS];    /* /masters */
-    bool closing;                         /* answers carry Connection: close */
+    struct kept *kept; /* CACHE_KEPT_MAX, of this snapshot; NULL: none were kept yet */
+    bool closing;      /* answers carry Connection: close */
 };
 
 /** @param instance,routes borrowed. */
@@ -75,6 +87,14 @@ const struct answer *cache_answer(struct cache *cache, struct cached_master *cac
                                   enum answer_kind kind, enum answer_form form);
 /** The shared answer of /masters. */
 const struct answer *cache_list(struct cache *cache, enum answer_form form);
+/**
+ * Keep what a path was answered with until the next cache_take(). @param response a reference,
+ * taken.
+ */
+void cache_keep(struct cache *cache, const char *path, enum route_id route, unsigned status,
+                struct MHD_Response *response);
+/** What was kept, or NULL. Borrowed until the next cache_take() or cache_keep(). */
+const struct kept *cache_kept(const struct cache *cache, const char *path);
 void cache_free(struct cache *cache);
 /** NULL is fine. */
 void answer_free(struct answer *answer);

@@ -5,7 +5,7 @@
  * Calls with a body count and drop it; only commands have use for one, and get all their calls
  * themselves. The last call answers; `GET /master` with nothing special about it is a
  * comparison of the path, a look at the headers, and one MHD_queue_response() of the answer that
- * the cache keeps ready.
+ * the cache keeps ready; so is a load balancer's question after a node, from the second time on.
  */
 #include "dispatch.h"
 
@@ -196,7 +196,7 @@ static bool refuse_connection(struct request *request)
 static const char *why_not_found(const struct request *request, const char *url)
 {
     if (request->listener->scope == HTTP_SCOPE_PROBE) {
-        return "this address answers /livez, /readyz, /healthz, /self, /metrics and /version";
+        return "this address answers /livez, /readyz, /healthz, /self, /nodes, /metrics and /version";
     }
     if (strcmp(url, "/pipeline") == 0 || strcmp(url, "/multi-exec") == 0) {
         return "commands are run under /redis: a client's url ends with it, as in http://HOST:PORT/redis";
@@ -283,21 +283,40 @@ static struct request request_of(struct listener *listener, struct MHD_Connectio
     };
 }
 
-/* The quick way of GET /master; NULL: take the long one. */
-static const struct answer *quick_answer(const struct listener *listener, const char *url,
-                                         const char *method, int64_t *now_us)
+struct quick {
+    enum route_id route;
+    unsigned status;
+    struct MHD_Response *response;
+};
+
+/* The quick way of GET /master, and of what the cache keeps by path. */
+static bool quick_answer(const struct listener *listener, const char *url, const char *method,
+                         struct quick *out, int64_t *now_us)
 {
     struct cache *cache = listener->worker->cache;
+    bool is_master = strcmp(url, "/master") == 0 && strcmp(method, "GET") == 0 &&
+                     cache->default_master && listener->scope != HTTP_SCOPE_PROBE;
+    const struct kept *kept =
+        !is_master && strncmp(url, "/nodes/", 7) == 0 && (router_method(method) & METHODS_READ)
+            ? cache_kept(cache, url)
+            : NULL;
 
-    if (strcmp(url, "/master") != 0 || strcmp(method, "GET") != 0 || !cache->default_master ||
-        listener->scope == HTTP_SCOPE_PROBE || listener->refusing != 0) {
-        return NULL;
+    if ((!is_master && !kept) || listener->refusing != 0) {
+        return false;
     }
     *now_us = clock_boot_us();
     if (cache_stalled_at(cache, *now_us / 1000)) {
-        return NULL;
+        return false;
     }
-    return cache_answer(cache, cache->default_master, ANSWER_MASTER, ANSWER_JSON);
+    if (kept) {
+        *out = (struct quick){kept->route, kept->status, kept->response};
+    } else {
+        const struct answer *answer =
+            cache_answer(cache, cache->default_master, ANSWER_MASTER, ANSWER_JSON);
+
+        *out = (struct quick){ROUTE_MASTER, answer->status, answer->response};
+    }
+    return true;
 }
 
 /*
@@ -349,18 +368,20 @@ static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *
         !request_held(state)) {
         struct worker *worker = listener->worker;
         int64_t now_us;
-        const struct answer *quick = quick_answer(listener, url, method, &now_us);
+        struct quick quick;
 
-        if (quick) {
-            count_answer(worker, ROUTE_MASTER, METRIC_METHOD_GET, quick->status, worker->clock_us,
-                         now_us);
-            return MHD_queue_response(connection, quick->status, quick->response);
+        if (quick_answer(listener, url, method, &quick, &now_us)) {
+            count_answer(worker, quick.route, counted_method(method), quick.status,
+                         worker->clock_us, now_us);
+            return MHD_queue_response(connection, quick.status, quick.response);
         }
     }
     request = request_of(listener, connection, state);
     request.if_none_match = headers.if_none_match;
     request.prefer_wait_ms = headers.prefer_wait_ms;
     request.head = strcmp(method, "HEAD") == 0;
+    request.path = url;
+    request.plain = !headers.special;
     route_request(&request, &headers, url, method);
     count_request(&request, method);
     return request.result;

@@ -13,6 +13,7 @@
     X(NOT_READY, "NOTREADY", "not-ready", 503, "not ready") \
     X(NOT_IN_ROLE, "NOTINROLE", "not-in-role", 503, "the node is not in that role") \
     X(NO_SELF, "NOTFOUND", "no-self", 404, "no node was named") \
+    X(UNKNOWN_NODE, "NOTFOUND", "unknown-node", 404, "no such node is known") \
     X(NOT_ALIVE, "NOTALIVE", "not-alive", 503, "a thread does not turn") \
     X(TOO_MANY_CONNECTIONS, "TOOMANY", "too-many-connections", 503, "too many connections") \
     X(TOO_MANY_WAITERS, "TOOMANY", "too-many-waiters", 503, "too many wait already") \
@@ -22,6 +23,7 @@
       "this route does not have that method") \
     X(SEVERAL_MASTERS, "BADREQUEST", "several-masters", 409, "several masters and no default") \
     X(BAD_PARAMETER, "BADREQUEST", "bad-parameter", 400, "a query parameter makes no sense") \
+    X(BAD_ADDRESS, "BADREQUEST", "bad-address", 400, "that is no address of a node") \
     X(BAD_PATH, "BADREQUEST", "bad-path", 400, "the path is not well encoded") \
     X(WRONG_PROTOCOL, "BADREQUEST", "wrong-protocol", 400, "this is not HTTP/1.1") \
     X(BAD_REQUEST, "BADREQUEST", "bad-request", 400, "the request is malformed") \

@@ -60,12 +60,16 @@ void request_answer_own(struct request *request, struct answer *answer)
     answer_free(answer);
 }
 
-/* Queue and let go: MHD keeps what it still needs. */
+/* Queue and let go, or let the cache have it: MHD keeps what it still needs. */
 static void answer_once(struct request *request, unsigned status, struct MHD_Response *response)
 {
     request->status = status;
     request->result = MHD_queue_response(request->connection, status, response);
-    MHD_destroy_response(response);
+    if (request->keep && request->plain && request->route && !request->closing) {
+        cache_keep(request->worker->cache, request->path, request->route->id, status, response);
+    } else {
+        MHD_destroy_response(response);
+    }
 }
 
 static struct response_headers headers_of(const struct request *request, unsigned status,

@@ -27,7 +27,10 @@ struct request {
     struct MHD_Connection *connection;
     void **state; /* MHD's, for what the request keeps while it waits */
     const struct route *route;
+    const char *path;     /* as it came, without the query */
     const char *argument; /* what stood for `{...}` in the path */
+    bool plain;           /* neither query nor headers make its answer another one */
+    bool keep;            /* set by a handler: the cache is to keep the answer for this path */
     struct query query;
     enum http_form form; /* JSON, text or url: asked for by ?format= or Accept */
     bool likes_html;     /* Accept likes HTML best, where there is some */

@@ -99,9 +99,10 @@ void add_replicas(struct snapshot_master *master, size_t n)
         char at[64];
 
         snprintf(at, sizeof(at), "10.0.1.%zu:6379", i + 1);
-        replica->address = make_address(at);
+        replica->address = replica->ip = make_address(at);
         snprintf(replica->run_id, sizeof(replica->run_id), "%040zu", i + 100);
         replica->healthy = replica->link_up = replica->promotable = true;
+        replica->vouched = replica->majority = true;
         replica->lag_bytes = (int64_t)(i + 1) * 100;
         replica->lag_at_ms = clock_boot_ms();
         replica->priority = 100;

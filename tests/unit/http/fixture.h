@@ -28,7 +28,8 @@ struct snapshot_master *make_master(const char *name);
 /** The same, in another state; UNKNOWN has no address. */
 struct snapshot_master *make_master_in(const char *name, enum master_state state,
                                        enum reason reason);
-/** Give it `n` replicas at 10.0.1.1, 10.0.1.2 ...: healthy, lag 100 × their number. */
+/** Give it `n` replicas at 10.0.1.1, 10.0.1.2 ...: healthy, lag 100 × their number, listed
+ * by all. */
 void add_replicas(struct snapshot_master *master, size_t n);
 /**
  * A snapshot of up to three masters (NULL ends the list early), references taken; the first is the

@@ -101,7 +101,12 @@ Test(http_router, absolute_form)
 
 Test(http_router, probe_scope_has_probes_only)
 {
-    static const char *const probes[] = {"/livez", "/healthz", "/readyz", "/readyz/master",
+    static const char *const probes[] = {"/livez",
+                                         "/healthz",
+                                         "/readyz",
+                                         "/readyz/master",
+                                         "/nodes/10.0.0.11:6379/master",
+                                         "/nodes/[::1]:6379/replica",
                                          "/version"};
     static const char *const others[] = {"/",        "/master",   "/masters", "/openapi.yaml",
                                          "/replica", "/sentinels"};

@@ -195,6 +195,10 @@ Test(http_worker, head_is_get_without_a_body)
                      path + strlen("/masters/{name}"));
         } else if (strstr(path, "{check}")) {
             snprintf(target, sizeof(target), "/readyz/master");
+        } else if (strstr(path, "{host:port}")) {
+            snprintf(target, sizeof(target), "/nodes/%s%s",
+                     id == ROUTE_NODE_MASTER ? "10.0.0.12:6379" : "10.0.1.1:6379",
+                     path + strlen("/nodes/{host:port}"));
         }
         if (id == ROUTE_EVENTS || route_runs_commands(router_row(id))) {
             continue; /* the one does not end, the others are off here */
