@@ -85,6 +85,8 @@ cmd promtool           prometheus
 cmd chromium           chromium
 cmd jq                 jq
 py  redis              python3-redis
+cmd php                php-cli
+cmd ruby               ruby
 '
 
 die() {
