@@ -11,7 +11,7 @@ cd "$(dirname "$0")/../.."
 readonly lines_of_readme=300
 readonly manual=deploy/man/bellwether-http.7.md
 readonly troubles=deploy/man/bellwether-troubleshooting.7.md
-documents=(README.md deploy/man/*.md)
+documents=(README.md deploy/*.md deploy/man/*.md)
 failed=0
 
 complain() {
@@ -49,6 +49,12 @@ for document in "${documents[@]}"; do
         fi
     done < <(grep -oE '\]\([^)]+\)' "$document" | sed -e 's/^](//' -e 's/)$//' | grep -v '^https\?://' | sort -u)
 done
+
+# ---- versions ----
+
+version=$(sed -nE 's/^VERSION := //p' Makefile)
+[ "$(sed -nE 's/^## ([^ ]+).*/\1/p' deploy/CHANGELOG.md | head -n 1)" = "$version" ] ||
+    complain "deploy/CHANGELOG.md does not begin with version $version"
 
 # ---- files and targets ----
 
