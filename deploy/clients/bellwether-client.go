@@ -24,6 +24,7 @@ const silence = 45 * time.Second // over the 30 s of a wait, and the 15 s at whi
 
 var transport = &http.Transport{ // no Proxy: one would cut what waits
 	DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext, ResponseHeaderTimeout: silence}
+var args = append(os.Args[1:], []string{"ask", "http://127.0.0.1:8380", "mymaster"}[len(os.Args)-1:]...)
 var lastID, current string
 var retryAfter int
 
@@ -65,7 +66,7 @@ func wait(base, name string) error {
 		} else if answer.StatusCode != 200 {
 			address = nil
 		}
-		if tell(strings.TrimSpace(string(address))); current != "" && len(os.Args) > 1 && os.Args[1] == "ask" {
+		if tell(strings.TrimSpace(string(address))); current != "" && args[0] == "ask" {
 			os.Exit(0)
 		}
 		last, query = query, "?format=text&wait=30s&index="+answer.Header.Get("X-Bellwether-Index")+"&instance="+answer.Header.Get("X-Bellwether-Instance")
@@ -106,7 +107,6 @@ func follow(base, name string) error {
 }
 
 func main() {
-	args := append(os.Args[1:], []string{"ask", "http://127.0.0.1:8380", "mymaster"}[len(os.Args)-1:]...)
 	attempt := map[bool]func(base, name string) error{true: follow, false: wait}[args[0] == "follow"]
 	rand.Seed(time.Now().UnixNano())
 	for failures := 0; ; { // again and again, with jitter: all clients lose a daemon at the same moment
