@@ -195,7 +195,7 @@ $(B)/man/options: $(B)/bellwether
 	$(Q)mkdir -p $(@D)
 	$(Q)$(B)/bellwether --man-options >$@
 
-$(MAN_PAGES): $(B)/man/%: deploy/man/%.md deploy/man/man.awk README.md $(B)/man/options $(GEN)/.version
+$(MAN_PAGES): $(B)/man/%: deploy/man/%.md deploy/man/man.awk $(B)/man/options $(GEN)/.version
 	$(call say,MAN     $@)
 	$(Q)awk -f deploy/man/man.awk -v version=$(VERSION) -v date=$(man_date) -v options=$(B)/man/options $< >$@
 
@@ -393,7 +393,7 @@ check-openapi: test-deps
 	$(Q)node tests/support/check-openapi.mjs openapi.yaml
 
 check-scripts:
-	$(Q)for script in deploy/*.sh tests/support/*.sh .ci/run; do bash -n "$$script" || exit 1; done
+	$(Q)for script in deploy/*.sh deploy/clients/*.sh tests/support/*.sh .ci/run; do bash -n "$$script" || exit 1; done
 	$(Q)tests/support/check-run.sh
 
 ifeq ($(SANITIZE),)

@@ -90,6 +90,8 @@ src sigs.k8s.io/yaml   golang-k8s-sigs-yaml-dev
 cmd chromium           chromium
 cmd jq                 jq
 py  redis              python3-redis
+cmd php                php-cli
+cmd ruby               ruby
 '
 
 die() {

@@ -4,8 +4,8 @@
 #
 # Markdown, because a forge, a browser and a terminal show it as it is; awk, because every build has one. It knows what
 # the pages use: headings, paragraphs, lists of one level, fenced code, tables, `code`, **bold**, *italic*, links. A table
-# becomes a list whose tags are all columns but the last. `<!-- options -->` stands for the file `options`, and
-# `<!-- include FILE: HEADING -->` for that section of another file.
+# becomes a list whose tags are all columns but the last; one of four columns or more that all have a head is a list of the
+# first column, with a line for each of the others, behind its head. `<!-- options -->` stands for the file `options`.
 
 function prose(s) {
     gsub(/\\/, "\\e", s)
@@ -61,9 +61,34 @@ function begin() {
     in_item = 0
 }
 
+function headed_row(cells, n,    i) {
+    if (is_table == 1) {
+        for (i = 1; i <= n; i++) {
+            heads[i] = unfont(inline(cells[i]))
+        }
+        return
+    }
+    print ".TP"
+    text(inline(cells[1]))
+    for (i = 2; i <= n; i++) {
+        if (i > 2) {
+            print ".br"
+        }
+        print "\\fI" heads[i] "\\fR: " inline(cells[i])
+    }
+    after_heading = 0
+}
+
 function table_row(s,    cells, n, i, tag) {
     gsub(/^\| *| *\|$/, "", s)
     n = split(s, cells, / *\| */)
+    if (is_table == 1) {
+        has_heads = n > 3 && cells[n] != ""
+    }
+    if (has_heads) {
+        headed_row(cells, n)
+        return
+    }
     tag = ""
     for (i = 1; i < n; i++) {
         if (cells[i] != "") {
@@ -89,23 +114,6 @@ function table_row(s,    cells, n, i, tag) {
 function unfont(s) {
     gsub(/\\f[BIR]/, "", s)
     return s
-}
-
-function include(directive,    words, file, heading, row, on) {
-    sub(/^<!-- include /, "", directive)
-    sub(/ -->$/, "", directive)
-    split(directive, words, ": ")
-    file = folder words[1]
-    heading = "## " words[2]
-    on = 0
-    while ((getline row <file) > 0) {
-        if (row ~ /^## /) {
-            on = row == heading ? 1 : 0
-        } else if (on) {
-            line(row)
-        }
-    }
-    close(file)
 }
 
 function line(s,    row, head) {
@@ -143,8 +151,6 @@ function line(s,    row, head) {
             print row
         }
         after_heading = 0
-    } else if (s ~ /^<!-- include /) {
-        include(s)
     } else if (s == "") {
         in_paragraph = 0
         is_table = 0
@@ -169,8 +175,6 @@ function line(s,    row, head) {
 }
 
 NR == 1 {
-    folder = FILENAME
-    sub(/[^\/]*$/, "", folder)
     print ".\\\" Made from " FILENAME " by man.awk."
 }
 

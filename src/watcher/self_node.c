@@ -387,7 +387,7 @@ static void show_why_not(struct snapshot_self *out, const char *reason)
 {
     out->role = SELF_UNKNOWN;
     out->ready = out->majority = false;
-    snprintf(out->reason, sizeof(out->reason), "%s", reason ? reason : "no_master");
+    snprintf(out->reason, sizeof(out->reason), "%s", reason);
 }
 
 /* Whether the node said its role after that time; its word from before a switch proves nothing. */

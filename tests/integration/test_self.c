@@ -27,8 +27,14 @@ static bool has_role(const struct daemon *daemon, const char *role)
 static bool refuses(const struct daemon *daemon, const char *path, const char *reason)
 {
     const struct http_answer *answer = daemon_get(daemon, path);
+    char anchor[64];
 
-    return answer->status == 503 && strcmp(http_string(answer, "reason"), reason) == 0;
+    if (answer->status != 503 || strcmp(http_string(answer, "reason"), reason) != 0) {
+        return false;
+    }
+    snprintf(anchor, sizeof(anchor), "#reason-%s", reason);
+    cr_expect_str_eq(strchr(http_string(answer, "help"), '#'), anchor);
+    return true;
 }
 
 /* Everybody is heard and lists both replicas. */

@@ -3,12 +3,15 @@
 #
 # MAN_PAGE is bellwether(1) as it was made. README.md stays short; every link leads somewhere; every file, route, query
 # parameter, option, variable and metric that is named exists; every route is in both tables of them, every metric in its
-# table, and every option in MAN_PAGE; the pages beside that have all that they are made of.
+# table, and every option in MAN_PAGE; every problem and reason that the code has is in the tables of what to do, with all its
+# parts; the pages beside MAN_PAGE have all that they are made of.
 set -euo pipefail
+export LC_ALL=C
 cd "$(dirname "$0")/../.."
 readonly lines_of_readme=300
 readonly manual=deploy/man/bellwether-http.7.md
-documents=(README.md deploy/man/*.md)
+readonly troubles=deploy/man/bellwether-troubleshooting.7.md
+documents=(README.md deploy/*.md deploy/man/*.md)
 failed=0
 
 complain() {
@@ -46,6 +49,12 @@ for document in "${documents[@]}"; do
         fi
     done < <(grep -oE '\]\([^)]+\)' "$document" | sed -e 's/^](//' -e 's/)$//' | grep -v '^https\?://' | sort -u)
 done
+
+# ---- versions ----
+
+version=$(sed -nE 's/^VERSION := //p' Makefile)
+[ "$(sed -nE 's/^## ([^ ]+).*/\1/p' deploy/CHANGELOG.md | head -n 1)" = "$version" ] ||
+    complain "deploy/CHANGELOG.md does not begin with version $version"
 
 # ---- files and targets ----
 
@@ -127,6 +136,60 @@ for document in deploy/man/*.md; do
         grep -qF -- "$line" "$folder/page" || complain "$page lacks what $document has: $line"
     done < <({ spans "$document" && fenced "$document"; } | tr -s ' \t' '  ' | sed -e 's/^ //' -e 's/ $//' -e '/^$/d')
 done
+
+# ---- what to do about each problem and reason ----
+
+# The words of a list of a header: list NAME FILE.
+list() {
+    sed -nE "/^#define $1\(X\)/,/[^\\\\]\$/p" "$2" | sed -nE 's/^ +X\([A-Z_]+, "([a-z_]+)"\).*/\1/p'
+}
+# The words that stand in C files behind what a pattern matches: literals PATTERN FILE...
+literals() {
+    local pattern=$1
+    shift
+    cat "$@" | tr -s '\n ' '  ' | grep -oE "($pattern) ?\"[a-z_0-9]+\"" | sed -E 's/.*"([a-z_0-9]+)"$/\1/'
+}
+values=include/bellwether/metrics/metric_list.h
+sed -nE 's/^ +X\([A-Z_]+, "[A-Z]+", "([a-z-]+)".*/\1/p' src/http/server/problem.h >"$folder/slugs"
+{
+    list REASONS include/bellwether/topology/state.h
+    list METRIC_SENTINEL_ERRORS $values | grep -vx other
+    literals '\{|return|\?|:' src/http/routes/self.c
+    literals '\?|:|show_why_not\(out,' src/watcher/self_node.c | grep -vxE 'yes|no'
+    literals 'return' src/watcher/fence_driver.c
+    literals '\?|:|return|=|heard,' src/topology/failover_log_feed.c src/topology/failover_log_story.c
+} >"$folder/reasons"
+literals 'why_not\([a-z]+,' src/watcher/snapshot_builder.c >"$folder/whys"
+list METRIC_REJECTIONS $values >"$folder/rejections"
+list METRIC_RETRIES $values >"$folder/retries"
+for words in slugs reasons whys rejections retries; do
+    [ "$(wc -l <"$folder/$words")" -ge 7 ] || complain "the $words in the code were not understood"
+done
+sort -u "$folder/slugs" <(sed 's/^/reason-/' "$folder/reasons") <(sed 's/^/why_not-/' "$folder/whys") \
+    <(sed 's/^/rejected-/' "$folder/rejections") <(sed 's/^/retry-/' "$folder/retries") >"$folder/given"
+# A row has its anchor, the same word as code, and all parts that its table has.
+awk -F '|' '
+    /^\|/ && !/<a id=/ && !/^\|-/ { parts = NF }
+    /<a id=/ {
+        anchor = word = $2
+        sub(/^ <a id="/, "", anchor); sub(/".*/, "", anchor)
+        gsub(/^[^`]*`|`.*$/, "", word)
+        full = NF == parts && NF >= 6 && (anchor == word || anchor ~ "^[a-z_]+-" word "$")
+        for (i = 2; i < NF; i++) { full = full && $i ~ /[^ ]/ }
+        print anchor, full ? "full" : "wanting"
+    }' $troubles | sort >"$folder/rows"
+while IFS= read -r row; do
+    complain "$troubles: the row ${row% *} lacks a part, or its anchor is another word's"
+done < <(grep ' wanting$' "$folder/rows")
+while read -r slug status; do
+    grep -qF "\`$slug\` | $status |" $troubles || complain "$troubles: $slug is $status"
+done < <(sed -nE 's/^ +X\([A-Z_]+, "[A-Z]+", "([a-z-]+)", ([0-9]+).*/\1 \2/p' src/http/server/problem.h)
+while IFS= read -r given; do
+    complain "$troubles has no row $given, which the code can give"
+done < <(comm -23 "$folder/given" <(cut -d " " -f 1 "$folder/rows" | sort -u))
+while IFS= read -r row; do
+    complain "$troubles has a row $row, which the code never gives, or has it twice"
+done < <({ cut -d ' ' -f 1 "$folder/rows" | sort -u | comm -13 "$folder/given" - && cut -d ' ' -f 1 "$folder/rows" | uniq -d; })
 
 # ---- metrics ----
 

@@ -56,7 +56,7 @@ const char *self_why_not(const struct snapshot_self *self, enum self_question qu
                          bool needs_majority, int64_t max_lag_bytes)
 {
     if (self->role == SELF_UNKNOWN) {
-        return *self->reason ? self->reason : "unknown";
+        return self->reason;
     }
     if (question == SELF_ASK_MASTER && self->role != SELF_MASTER) {
         return "is_replica";
@@ -65,7 +65,7 @@ const char *self_why_not(const struct snapshot_self *self, enum self_question qu
         return "is_master";
     }
     if (question == SELF_ASK_READY && !self->ready) {
-        return *self->reason ? self->reason : "not_ready";
+        return self->reason;
     }
     if (needs_majority && !self->majority) {
         return "no_majority";
@@ -142,6 +142,7 @@ void self_refuse(struct request *request, const struct snapshot_self *self, cons
     free(detail);
     json_object_update(problem, members);
     json_decref(members);
+    problem_help_with(problem, reason);
     request_answer_problem(request, PROBLEM_NOT_IN_ROLE, problem, NULL);
 }
 
@@ -188,7 +189,7 @@ void self_handle(struct request *request)
     }
     self = best_of(snapshot);
     if (self->role == SELF_UNKNOWN) {
-        self_refuse(request, self, *self->reason ? self->reason : "unknown");
+        self_refuse(request, self, self->reason);
     } else {
         self_confirm(request, self);
     }

@@ -1,7 +1,7 @@
 /*
  * Problem bodies, from one table: the machine reads `type`, people read `title` and `detail`. Redis
  * clients show people nothing but `error`, so that is there on every route, not only on those that
- * are theirs. `help` is a place in the README.
+ * are theirs. `help` is a row of the manual's tables.
  */
 #include "problem.h"
 
@@ -12,7 +12,7 @@
 #include "bellwether/base/memory.h"
 #include "bellwether/http/master_json.h"
 
-#define HELP "README.md#"
+#define HELP "deploy/man/bellwether-troubleshooting.7.md#"
 
 static const struct {
     const char *word;

@@ -57,7 +57,7 @@ unsigned problem_status(enum problem_kind kind);
  * type, title, status, detail, error, help; the caller adds what else there is. A new reference.
  */
 json_t *problem_new(enum problem_kind kind, const char *detail);
-/** Let `help` lead to what the README says of the reason. @param reason NULL: the kind's stays. */
+/** Let `help` lead to what the manual says of the reason. @param reason NULL: the kind's stays. */
 void problem_help_with(json_t *problem, const char *reason);
 /**
  * As JSON, or in one line of text with a newline.

@@ -6,24 +6,26 @@
 #include "bellwether/topology/state.h"
 #include "http/server/problem.h"
 
-static char readme[1 << 18];
+#define PAGE "deploy/man/bellwether-troubleshooting.7.md"
+
+static char page[1 << 18];
 
 static void expect_help(const json_t *problem)
 {
     const char *help = json_string_value(json_object_get(problem, "help"));
     char anchor[128];
 
-    if (*readme == '\0') {
-        FILE *file = fopen("README.md", "re");
+    if (*page == '\0') {
+        FILE *file = fopen(PAGE, "re");
 
         cr_assert_not_null(file, "run the tests from the top folder");
-        cr_assert_gt(fread(readme, 1, sizeof(readme) - 1, file), 0);
+        cr_assert_gt(fread(page, 1, sizeof(page) - 1, file), 0);
         fclose(file);
     }
     cr_assert_not_null(help);
-    cr_assert_eq(strncmp(help, "README.md#", 10), 0, "%s", help);
-    snprintf(anchor, sizeof(anchor), "<a id=\"%s\"></a>", help + 10);
-    cr_expect_not_null(strstr(readme, anchor), "the README has no %s", anchor);
+    cr_assert_eq(strncmp(help, PAGE "#", strlen(PAGE "#")), 0, "%s", help);
+    snprintf(anchor, sizeof(anchor), "<a id=\"%s\"></a>", help + strlen(PAGE "#"));
+    cr_expect_not_null(strstr(page, anchor), "the page has no %s", anchor);
 }
 
 Test(http_problem, each_has_words_and_help)
