@@ -107,7 +107,8 @@ export function redis(port, command) {
   });
 }
 
-function start(t, folder, name, argv) {
+/** A server, its output in the log of that name: {process, stop, log}. */
+export function start(t, folder, name, argv) {
   const log = openSync(join(folder, `${name}.log`), "a");
   const process = spawn(argv[0], argv.slice(1), { stdio: ["ignore", log, log] });
   const ended = new Promise((done) => process.once("exit", done).once("error", done)); // an error: it could not be started
