@@ -21,7 +21,7 @@ for (const tls of [false, true]) {
     const folder = makeFolder(t);
     const home = join(folder, "tmp");
     mkdirSync(home);
-    const demo = start(t, folder, "demo", ["env", `TMPDIR=${home}`, `TLS=${tls ? 1 : ""}`, join(top, "deploy/demo.sh"), binary]);
+    const demo = start(t, folder, "demo", [join(top, "deploy/demo.sh"), binary], { TMPDIR: home, TLS: tls ? "1" : "" });
     atEnd(t, () => demo.stop("SIGTERM")); // it stops its servers, however this ends
     const says = async (what, boundMs) => until(`the demo says ${what}`, boundMs, () => {
       assert.equal(demo.process.exitCode, null, demo.log());
