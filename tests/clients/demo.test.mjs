@@ -4,7 +4,7 @@ import { existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { atEnd, findProgram, makeFolder, patient, run, start, until } from "./support.mjs";
+import { atEnd, findProgram, makeFolder, nap, patient, run, start, until } from "./support.mjs";
 
 const top = fileURLToPath(new URL("../../", import.meta.url));
 const binary = resolve(process.env.BELLWETHER ?? "build/bellwether");
@@ -17,7 +17,7 @@ async function sh(command, options) {
 
 for (const tls of [false, true]) {
   const name = tls ? "the demo over TLS" : "the demo";
-  test(name, { skip: missing.length > 0 && `${missing} is missing`, timeout: patient(240000) }, async (t) => {
+  test(name, { skip: missing.length > 0 && `${missing} is missing`, timeout: patient(420000) }, async (t) => {
     const folder = makeFolder(t);
     const home = join(folder, "tmp");
     mkdirSync(home);
@@ -53,7 +53,7 @@ for (const tls of [false, true]) {
       [/^while .*\/master\?format=text'; done$/, loop(/^(127\.0\.0\.1:\d+\n){3}/)],
       [/"SET","greeting"/, json(({ result }) => result === "OK")],
       [/\/redis\/get\/greeting$/, json(({ result }) => result === "hello")],
-      [/^while .*"INCR"/, loop(/\{"result":1\}\s*\{"result":2\}\s*\{"result":3\}/)],
+      [/^while .*"INCR"/, loop(/(\{"result":\d+\}\s*){3}/)],
       [/^https?:\S+\/$/, async (line) => assert.match((await sh(`${curl} -fsS -H 'Accept: text/html' ${line}`)).text, /<!doctype html>/i)],
       [/^kill -9 \d+$/, async (line) => {
         assert.equal(line, `kill -9 ${pid}`);
@@ -70,8 +70,17 @@ for (const tls of [false, true]) {
         await until("it is a replica", 60000, async () => (await sh(`${cli} -p ${port} ROLE`)).text.startsWith("slave\n"));
       }],
       [/ SENTINEL FAILOVER mymaster$/, async (line) => {
-        await until("the Sentinel takes the order", 40000, async () => (await sh(line)).text === "OK\n");
-        await until("there is another master", 40000, async () => (await masterNow()).startsWith("127.0.0.1:") && (await masterNow()) !== after);
+        let taken = false;
+        await until("there is another master", 120000, async () => {
+          const now = await masterNow();
+          if (now.startsWith("127.0.0.1:") && now !== after) {
+            return true;
+          }
+          taken = (await sh(line)).text === "OK\n" || taken; // refused while one is under way; on a busy machine one may come to nothing
+          await nap(patient(500));
+          return false;
+        }).catch(async (error) => assert.fail(`${error.message}\n${(await sh(lines.at(-1))).text}\n${demo.log()}`));
+        assert.ok(taken);
       }],
       [/\/failovers\?format=text'$/, async (line) => {
         let text;
