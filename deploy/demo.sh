@@ -15,9 +15,11 @@ folder=''
 pids=()
 used_ports=' '
 
-# Only what this script started, and only while it still is this script's child.
+# Only what this script started, and only while it still is this script's child; and a node that was brought back from
+# its folder here.
 is_ours() {
-    grep -qs "^PPid:[[:space:]]*$$\$" "/proc/$1/status"
+    grep -qs "^PPid:[[:space:]]*$$\$" "/proc/$1/status" ||
+        { [ -n "$folder" ] && [[ $(readlink "/proc/$1/cwd") == "$folder"/* ]]; } 2>/dev/null
 }
 
 # shellcheck disable=SC2317 # called by the trap
@@ -25,6 +27,9 @@ clean_up() {
     local status=$? pid tries
     trap - EXIT
     trap '' INT TERM HUP
+    for pid in "$folder"/redis-*/pid; do
+        [ ! -s "$pid" ] || pids+=("$(cat "$pid")")
+    done
     for pid in "${pids[@]}"; do
         ! is_ours "$pid" || kill -TERM "$pid" 2>/dev/null
     done
@@ -141,7 +146,7 @@ port_conf() {
 for port in "${node_ports[@]}"; do
     mkdir "$folder/redis-$port"
     printf '%s\n' "$(port_conf "$port")" 'bind 127.0.0.1' "dir $folder/redis-$port" 'save ""' 'appendonly no' \
-        'repl-diskless-sync-delay 0' >"$folder/redis-$port/redis.conf"
+        "pidfile $folder/redis-$port/pid" 'repl-diskless-sync-delay 0' >"$folder/redis-$port/redis.conf"
     [ "$port" = "$master_port" ] || echo "replicaof 127.0.0.1 $master_port" >>"$folder/redis-$port/redis.conf"
     start "redis-$port" redis-server "$folder/redis-$port/redis.conf"
     node_pids+=("$pid")
@@ -189,6 +194,11 @@ start bellwether "$bellwether" "${sentinel_options[@]}" --listen "$listen" "${tl
 bellwether_pid=$pid
 until_true bellwether "$bellwether_pid" "$folder/bellwether.log" $curl -fsS --max-time 2 "$base/readyz"
 
+# How a node is brought back: in the background, so that this script ends it, too.
+bring_back() {
+    echo "redis-server $folder/redis-${node_ports[$1]}/redis.conf --daemonize yes"
+}
+
 cat <<TEXT
 
 bellwether (pid $bellwether_pid) watches three Sentinels, a Redis master and two replicas.
@@ -208,13 +218,22 @@ run commands, and watch them go on through a failover:
   $curl $base/redis/get/greeting
   while sleep 0.1; do $curl -s $base/redis -d '["INCR","n"]'; done
 
-fail over in good order:
+or open the page, which shows all of it as it happens${TLS:+ (the browser does not know who issued its certificate, and warns)}:
 
-  ${cli[*]} -p ${sentinel_ports[0]} SENTINEL FAILOVER mymaster
+  $base/
 
-or kill the master, and see the new one within some two seconds:
+Kill the master, and see the new one within some two seconds:
 
   kill -9 ${node_pids[0]}
+
+bring that node back, as a replica of the new one:
+
+  $(bring_back 0)
+
+and see a planned failover, and what became of both:
+
+  ${cli[*]} -p ${sentinel_ports[0]} SENTINEL FAILOVER mymaster
+  $curl '$base/failovers?format=text'
 
 Ctrl-C ends it all. What bellwether logs from here on:
 
@@ -237,11 +256,17 @@ make_is_interrupted() {
 # Nodes and Sentinels may die, that is what they are here for; bellwether may not.
 while is_ours "$bellwether_pid"; do
     ! make_is_interrupted || exit 0
-    for i in "${!node_pids[@]}"; do
-        is_ours "${node_pids[i]}" || {
-            echo "demo: the Redis node on port ${node_ports[i]} (pid ${node_pids[i]}) is gone"
-            unset "node_pids[i]"
-        }
+    for i in "${!node_ports[@]}"; do
+        if [ -z "${node_pids[i]}" ]; then
+            pid=$(cat "$folder/redis-${node_ports[i]}/pid" 2>/dev/null)
+            ! is_ours "${pid:-none}" || {
+                echo "demo: the Redis node on port ${node_ports[i]} is back (pid $pid)"
+                node_pids[i]=$pid
+            }
+        elif ! is_ours "${node_pids[i]}"; then
+            echo "demo: the Redis node on port ${node_ports[i]} (pid ${node_pids[i]}) is gone; to bring it back: $(bring_back "$i")"
+            node_pids[i]=''
+        fi
     done
     sleep 0.3
 done

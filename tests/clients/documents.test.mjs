@@ -47,7 +47,7 @@ test("the pattern of an example", () => {
 
 test("each block is tried by some test", () => {
   const known = ["console", "console outage", "console crash", "console switch", "console history", "console commands", "python commands",
-    "js commands", "js events", "yaml", "ini", "haproxy", "promql", "text", "sh"];
+    "js commands", "js events", "yaml", "ini", "haproxy", "text", "sh"];
   const found = new Set(blocks.map(({ language, when }) => `${language} ${when}`.trim()));
   assert.deepEqual([...found].sort(), known.sort());
 });
@@ -187,14 +187,5 @@ test("configurations", async (t) => {
       const { status, stdout, stderr } = spawnSync(findProgram("haproxy", "/usr/sbin/haproxy"), ["-c", "-f", join(folder, "haproxy")], { encoding: "utf8" });
       assert.equal(status, 0, stdout + stderr);
     }
-  });
-
-  await t.test("Prometheus", { skip: !findProgram("promtool") && "promtool is missing" }, () => {
-    const folder = makeFolder(t);
-    const rules = of("promql").flatMap(({ text }) => text.trim().split("\n")).map((expr, i) => ({ alert: `rule${i}`, expr }));
-    assert.ok(rules.length >= 5, "they were found");
-    writeFileSync(join(folder, "rules"), JSON.stringify({ groups: [{ name: "documents", rules }] }));
-    const { status, stdout, stderr } = spawnSync("promtool", ["check", "rules", join(folder, "rules")], { encoding: "utf8" });
-    assert.equal(status, 0, stdout + stderr);
   });
 });

@@ -107,10 +107,10 @@ export function redis(port, command) {
   });
 }
 
-/** A server, its output in the log of that name: {process, stop, log}. */
-export function start(t, folder, name, argv) {
+/** Start a program that ends with the test, its output in the log of that name: {process, stop, log}. */
+export function start(t, folder, name, argv, env = {}) {
   const log = openSync(join(folder, `${name}.log`), "a");
-  const process = spawn(argv[0], argv.slice(1), { stdio: ["ignore", log, log] });
+  const process = spawn(argv[0], argv.slice(1), { stdio: ["ignore", log, log], env: { ...globalThis.process.env, ...env } });
   const ended = new Promise((done) => process.once("exit", done).once("error", done)); // an error: it could not be started
   const stop = async (signal = "SIGTERM") => {
     if (process.pid && process.exitCode === null && process.signalCode === null) {

@@ -56,7 +56,10 @@ static bool is(const struct daemon *daemon, const char *series, double wanted)
 #define FAILOVERS(outcome, kind) \
     "bellwether_failovers_total{master=\"mymaster\",outcome=\"" outcome "\",kind=\"" kind "\"}"
 
-/* A failover must end no series but the one whose label is the address. */
+#define PHASE(phase) \
+    "bellwether_last_failover_phase_seconds{master=\"mymaster\",phase=\"" phase "\"}"
+
+/* A failover must end no series but those whose label is the address, and the reason. */
 static void expect_same_series(const struct http_answer *before, const struct http_answer *after)
 {
     for (const char *line = before->body; *line != '\0'; line = strchr(line, '\n') + 1) {
@@ -64,6 +67,7 @@ static void expect_same_series(const struct http_answer *before, const struct ht
         char *blank = strrchr(series, ' ');
 
         if (*line == '#' || strncmp(line, "bellwether_master_info", 22) == 0 ||
+            strncmp(line, "bellwether_master_reason", 24) == 0 ||
             strncmp(line, "bellwether_replica_lag_bytes_max", 32) == 0 ||
             strncmp(line, "bellwether_sentinel_ckquorum_ok", 31) == 0) {
             continue; /* the latter two are absent while nobody can tell */
@@ -87,6 +91,7 @@ SCENE(integration_metrics, a_crash_is_counted)
     cr_assert_eq(value_in(before, SWITCHES), 0);
     cr_assert_eq(value_in(before, FAILOVERS("switched", "crash")), 0);
     cr_assert(isnan(value_in(before, LAST_SWITCH)), "%s", before->body);
+    cr_assert(!strstr(before->body, "bellwether_last_failover"), "%s", before->body);
     cr_assert_gt(value_in(before, "bellwether_verify_duration_seconds_count{master=\"mymaster\"}"),
                  0);
     cr_assert_eq(value_in(before, text("bellwether_master_info{master=\"mymaster\",address=\"%s\"}",
@@ -101,6 +106,8 @@ SCENE(integration_metrics, a_crash_is_counted)
 
     server_kill(old);
     WAIT_UNTIL(1000, is(daemon, UP, 0));
+    cr_assert(strstr(scrape(daemon)->body, "\nbellwether_master_reason{master=\"mymaster\","));
+    cr_assert_eq(value(daemon, PHASE("suspected")), 0);
     cr_assert_eq(value(daemon, "bellwether_master_state{master=\"mymaster\",state=\"ok\"}"), 0);
     struct server *new_master = cluster_wait_switch(cluster, old, 30000);
     WAIT_UNTIL(2000, is(daemon, UP, 1));
@@ -121,6 +128,13 @@ SCENE(integration_metrics, a_crash_is_counted)
     cr_assert(gone > 0.1 && gone < 60, "%f", gone); /* down-after, and more than a moment */
     cr_assert_eq(value_in(after, "bellwether_failover_duration_seconds_count{master=\"mymaster\"}"),
                  1);
+    const double began =
+        value_in(after, "bellwether_last_failover_timestamp_seconds{master=\"mymaster\"}");
+    const double published = value_in(after, PHASE("published"));
+    cr_assert(fabs(began + published - value_in(after, LAST_SWITCH)) < 1, "%f %f", began,
+              published);
+    cr_assert(value_in(after, PHASE("sdown")) > 0 && value_in(after, PHASE("sdown")) < published);
+    cr_assert_geq(value_in(after, PHASE("finished")), published);
     expect_same_series(before, after);
 }
 

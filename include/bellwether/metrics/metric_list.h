@@ -4,7 +4,7 @@
  * renamed or removed.
  *
  * No label's values change at a failover, so that a series goes on through one; the address on
- * master_info is the exception, and its reason to be.
+ * master_info and the reason on master_reason are the exceptions, and why there are those two.
  */
 #ifndef BELLWETHER_METRICS_METRIC_LIST_H
 #define BELLWETHER_METRICS_METRIC_LIST_H
@@ -25,6 +25,9 @@
       "Whether a majority of the known Sentinels named this address lately.") \
     X(MASTER_STATE, "bellwether_master_state", GAUGE, "master,state", NONE, \
       "1 for the state that the master is in, 0 for the others.") \
+    X(MASTER_REASON, "bellwether_master_reason", GAUGE, "master,reason", NONE, \
+      "1, labelled with the reason that /masters/{name} gives; absent where it gives none, without " \
+      "a master's name where none is known.") \
     X(MASTER_INFO, "bellwether_master_info", GAUGE, "master,address", NONE, \
       "1, labelled with the address that is published or was last.") \
     X(MASTER_CONFIG_EPOCH, "bellwether_master_config_epoch", GAUGE, "master", NONE, \
@@ -46,6 +49,11 @@
       "From the first sign of a failover to its end, where it switched.") \
     X(UNAVAILABLE, "bellwether_unavailable_seconds", HISTOGRAM, "master", FAILOVER, \
       "From the last good role check of a master to its return or the publication of another.") \
+    X(LAST_FAILOVER, "bellwether_last_failover_timestamp_seconds", GAUGE, "master", NONE, \
+      "When the newest failover in /failovers began, one under way included; absent before the " \
+      "first.") \
+    X(LAST_FAILOVER_PHASE, "bellwether_last_failover_phase_seconds", GAUGE, "master,phase", NONE, \
+      "When each of its phases came, from the first on.") \
     X(VERIFY_DURATION, "bellwether_verify_duration_seconds", HISTOGRAM, "master", VERIFY, \
       "How long nodes took to say their role, connecting included, where they said one.") \
     X(REPLICAS, "bellwether_replicas", GAUGE, "master,status", NONE, \

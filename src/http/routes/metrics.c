@@ -6,6 +6,7 @@
 #include "bellwether/metrics/counters.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "bellwether/base/budget.h"
 #include "bellwether/base/memory.h"
@@ -30,6 +31,13 @@ struct scrape {
     enum ready_when ready_when;
     bool runs_commands, has_tls;
 };
+
+/* A family without labels. */
+static void add_number(struct scrape *scrape, enum metric metric, int64_t value)
+{
+    exposition_family(&scrape->out, metric);
+    exposition_integer(&scrape->out, value, NULL);
+}
 
 /* ---- masters: from the snapshot ---- */
 
@@ -128,49 +136,91 @@ static void add_masters(struct scrape *scrape, enum metric metric,
     }
 }
 
-static void add_states(struct scrape *scrape)
+/* A family with more labels: `add` writes a master's lines of it. */
+static void add_each(struct scrape *scrape, enum metric metric,
+                     void (*add)(struct scrape *scrape, const struct snapshot_master *master))
 {
-    exposition_family(&scrape->out, METRIC_MASTER_STATE);
+    exposition_family(&scrape->out, metric);
     for (size_t i = 0; scrape->snapshot && i < scrape->snapshot->n_masters; i++) {
-        const struct snapshot_master *master = scrape->snapshot->masters[i];
-
-        for (int state = 0; state < MASTER_STATES_COUNT; state++) {
-            exposition_integer(&scrape->out, (int)master->state == state,
-                               LABELS(master->name, master_state_text((enum master_state)state)));
-        }
+        add(scrape, scrape->snapshot->masters[i]);
     }
 }
 
-static void add_info(struct scrape *scrape)
+static void add_states(struct scrape *scrape, const struct snapshot_master *master)
+{
+    for (int state = 0; state < MASTER_STATES_COUNT; state++) {
+        exposition_integer(&scrape->out, (int)master->state == state,
+                           LABELS(master->name, master_state_text((enum master_state)state)));
+    }
+}
+
+static void add_reason(struct scrape *scrape, const char *master, enum reason of)
+{
+    const char *reason = reason_text(scrape->stalled ? REASON_WATCHER_STALLED : of);
+
+    if (reason) {
+        exposition_integer(&scrape->out, 1, LABELS(master, reason));
+    }
+}
+
+static void add_reasons(struct scrape *scrape, const struct snapshot_master *master)
+{
+    add_reason(scrape, master->name, master->reason);
+}
+
+static void add_info(struct scrape *scrape, const struct snapshot_master *master)
 {
     char text[ADDRESS_TEXT_SIZE];
 
-    exposition_family(&scrape->out, METRIC_MASTER_INFO);
-    for (size_t i = 0; scrape->snapshot && i < scrape->snapshot->n_masters; i++) {
-        const struct snapshot_master *master = scrape->snapshot->masters[i];
-
-        if (master->has_address) {
-            exposition_integer(&scrape->out, 1,
-                               LABELS(master->name, address_format(&master->address, text)));
-        }
+    if (master->has_address) {
+        exposition_integer(&scrape->out, 1,
+                           LABELS(master->name, address_format(&master->address, text)));
     }
 }
 
-static void add_replicas(struct scrape *scrape)
+static void add_replicas(struct scrape *scrape, const struct snapshot_master *master)
 {
-    exposition_family(&scrape->out, METRIC_REPLICAS);
-    for (size_t i = 0; scrape->snapshot && i < scrape->snapshot->n_masters; i++) {
-        const struct snapshot_master *master = scrape->snapshot->masters[i];
-        int64_t healthy = 0, promotable = 0;
+    int64_t healthy = 0, promotable = 0;
 
-        for (size_t j = 0; j < master->n_replicas; j++) {
-            healthy += master->replicas[j].healthy;
-            promotable += master->replicas[j].promotable;
-        }
-        exposition_integer(&scrape->out, healthy, LABELS(master->name, "healthy"));
-        exposition_integer(&scrape->out, (int64_t)master->n_replicas - healthy,
-                           LABELS(master->name, "unhealthy"));
-        exposition_integer(&scrape->out, promotable, LABELS(master->name, "promotable"));
+    for (size_t i = 0; i < master->n_replicas; i++) {
+        healthy += master->replicas[i].healthy;
+        promotable += master->replicas[i].promotable;
+    }
+    exposition_integer(&scrape->out, healthy, LABELS(master->name, "healthy"));
+    exposition_integer(&scrape->out, (int64_t)master->n_replicas - healthy,
+                       LABELS(master->name, "unhealthy"));
+    exposition_integer(&scrape->out, promotable, LABELS(master->name, "promotable"));
+}
+
+/* The newest entry of the failover log, running ones included. NULL: none. */
+static const struct failover *last_failover(const struct scrape *scrape,
+                                            const struct snapshot_master *master)
+{
+    const struct failovers *all = scrape->snapshot->failovers;
+    size_t i = 0;
+
+    while (all && i < all->n && strcmp(all->entries[i]->name, master->name) != 0) {
+        i++;
+    }
+    return all && i < all->n ? all->entries[i] : NULL;
+}
+
+static void add_last_failover(struct scrape *scrape, const struct snapshot_master *master)
+{
+    const struct failover *last = last_failover(scrape, master);
+
+    if (last) {
+        exposition_decimal(&scrape->out, last->began_wall_ms, 3, LABELS(master->name));
+    }
+}
+
+static void add_phases(struct scrape *scrape, const struct snapshot_master *master)
+{
+    const struct failover *last = last_failover(scrape, master);
+
+    for (size_t i = 0; last && i < last->n_phases; i++) {
+        exposition_decimal(&scrape->out, last->phases[i].ms, 3,
+                           LABELS(master->name, failover_phase_text(last->phases[i].phase)));
     }
 }
 
@@ -180,8 +230,7 @@ static void add_ready(struct scrape *scrape)
 
     ready_evaluate(scrape->snapshot, NULL, scrape->stalled, scrape->draining, scrape->ready_when,
                    report);
-    exposition_family(&scrape->out, METRIC_READY);
-    exposition_integer(&scrape->out, ready_passes(report, (1U << READY_CHECKS_COUNT) - 1), NULL);
+    add_number(scrape, METRIC_READY, ready_passes(report, (1U << READY_CHECKS_COUNT) - 1));
     free(report);
 }
 
@@ -218,19 +267,16 @@ static void add_timestamp(struct scrape *scrape, enum metric metric, bool verifi
 
 static void add_failovers(struct scrape *scrape)
 {
-    exposition_family(&scrape->out, METRIC_MASTER_SWITCHES);
-    for (size_t i = 0; i < scrape->listed.n_masters; i++) {
-        const struct metrics_master *master = scrape->listed.masters[i];
+    for (int restarts = 0; restarts < 2; restarts++) {
+        exposition_family(&scrape->out, restarts ? METRIC_MASTER_RESTARTS : METRIC_MASTER_SWITCHES);
+        for (size_t i = 0; i < scrape->listed.n_masters; i++) {
+            const struct metrics_master *master = scrape->listed.masters[i];
 
-        exposition_integer(&scrape->out, (int64_t)metric_read(&master->switches),
-                           LABELS(master->name));
-    }
-    exposition_family(&scrape->out, METRIC_MASTER_RESTARTS);
-    for (size_t i = 0; i < scrape->listed.n_masters; i++) {
-        const struct metrics_master *master = scrape->listed.masters[i];
-
-        exposition_integer(&scrape->out, (int64_t)metric_read(&master->restarts),
-                           LABELS(master->name));
+            exposition_integer(
+                &scrape->out,
+                (int64_t)metric_read(restarts ? &master->restarts : &master->switches),
+                LABELS(master->name));
+        }
     }
     exposition_family(&scrape->out, METRIC_FAILOVERS);
     for (size_t i = 0; i < scrape->listed.n_masters; i++) {
@@ -323,10 +369,8 @@ static void add_seeds(struct scrape *scrape)
 {
     const struct metrics_watch *watch = metrics_watch(scrape->metrics);
 
-    exposition_family(&scrape->out, METRIC_SENTINELS_CONFIGURED);
-    exposition_integer(&scrape->out, metric_look(&watch->sentinels_configured), NULL);
-    exposition_family(&scrape->out, METRIC_SENTINELS_UNREACHABLE);
-    exposition_integer(&scrape->out, metric_look(&watch->sentinels_unreachable), NULL);
+    add_number(scrape, METRIC_SENTINELS_CONFIGURED, metric_look(&watch->sentinels_configured));
+    add_number(scrape, METRIC_SENTINELS_UNREACHABLE, metric_look(&watch->sentinels_unreachable));
 }
 
 static void add_watch(struct scrape *scrape)
@@ -374,8 +418,7 @@ static void add_reload(struct scrape *scrape)
         }
     }
     if (reload.asked_ms > 0) {
-        exposition_family(&scrape->out, METRIC_RELOAD_SUCCESS);
-        exposition_integer(&scrape->out, reload.failing == 0, NULL);
+        add_number(scrape, METRIC_RELOAD_SUCCESS, reload.failing == 0);
         exposition_family(&scrape->out, METRIC_RELOAD_TIMESTAMP);
         exposition_decimal(
             &scrape->out, reload.changed_ms > reload.asked_ms ? reload.changed_ms : reload.asked_ms,
@@ -479,8 +522,7 @@ static void add_callers(struct scrape *scrape)
             rejected[j] += metric_read(&http->rejected[j]);
         }
     }
-    exposition_family(&scrape->out, METRIC_HTTP_INFLIGHT);
-    exposition_integer(&scrape->out, inflight, NULL);
+    add_number(scrape, METRIC_HTTP_INFLIGHT, inflight);
     exposition_family(&scrape->out, METRIC_HTTP_WAITERS);
     for (int j = 0; j < METRIC_WAITER_COUNT; j++) {
         exposition_integer(&scrape->out, long_polls[j],
@@ -491,10 +533,8 @@ static void add_callers(struct scrape *scrape)
         exposition_integer(&scrape->out, (int64_t)rejected[j],
                            LABELS(metric_rejection_text((enum metric_rejection)j)));
     }
-    exposition_family(&scrape->out, METRIC_MEMORY);
-    exposition_integer(&scrape->out, (int64_t)budget_used(), NULL);
-    exposition_family(&scrape->out, METRIC_STREAMS_CUT);
-    exposition_integer(&scrape->out, (int64_t)cut, NULL);
+    add_number(scrape, METRIC_MEMORY, (int64_t)budget_used());
+    add_number(scrape, METRIC_STREAMS_CUT, (int64_t)cut);
 }
 
 /* ---- commands: summed over the workers ---- */
@@ -527,12 +567,6 @@ static void sum_commands(struct metrics *metrics, struct command_sums *out)
         metric_sum(&out->duration, &redis->duration);
         metric_sum(&out->fence, &redis->fence);
     }
-}
-
-static void add_number(struct scrape *scrape, enum metric metric, int64_t value)
-{
-    exposition_family(&scrape->out, metric);
-    exposition_integer(&scrape->out, value, NULL);
 }
 
 static void add_totals(struct scrape *scrape, enum metric metric,
@@ -605,8 +639,12 @@ static void add_all(struct scrape *scrape)
     add_masters(scrape, METRIC_MASTER_UP, is_up);
     add_masters(scrape, METRIC_MASTER_VERIFIED, is_verified);
     add_masters(scrape, METRIC_MASTER_MAJORITY, has_majority);
-    add_states(scrape);
-    add_info(scrape);
+    add_each(scrape, METRIC_MASTER_STATE, add_states);
+    add_each(scrape, METRIC_MASTER_REASON, add_reasons);
+    if (!scrape->snapshot || scrape->snapshot->n_masters == 0) {
+        add_reason(scrape, "", scrape->snapshot ? scrape->snapshot->reason : REASON_STARTING);
+    }
+    add_each(scrape, METRIC_MASTER_INFO, add_info);
     add_masters(scrape, METRIC_MASTER_CONFIG_EPOCH, epoch_of);
     add_timestamp(scrape, METRIC_MASTER_LAST_VERIFIED, true);
     add_timestamp(scrape, METRIC_MASTER_LAST_SWITCH, false);
@@ -615,7 +653,9 @@ static void add_all(struct scrape *scrape)
     add_histograms(scrape, METRIC_FAILOVER_DURATION, failover_duration);
     add_histograms(scrape, METRIC_UNAVAILABLE, unavailable);
     add_histograms(scrape, METRIC_VERIFY_DURATION, verify_duration);
-    add_replicas(scrape);
+    add_each(scrape, METRIC_LAST_FAILOVER, add_last_failover);
+    add_each(scrape, METRIC_LAST_FAILOVER_PHASE, add_phases);
+    add_each(scrape, METRIC_REPLICAS, add_replicas);
     add_masters(scrape, METRIC_REPLICA_LAG_MAX, largest_lag);
     add_seeds(scrape);
     add_masters(scrape, METRIC_SENTINELS_KNOWN, count_known);

@@ -77,6 +77,7 @@ Test(http_metrics, before_the_first_snapshot_there_are_no_masters)
     expect_no("bellwether_master_up");
     EXPECT_LINES("bellwether_http_inflight 1", "bellwether_ready 0",
                  "bellwether_masters{state=\"ok\"} 0", "bellwether_masters{state=\"unknown\"} 0",
+                 "bellwether_master_reason{master=\"\",reason=\"starting\"} 1",
                  "bellwether_sentinels_configured 0", "bellwether_sentinels_unreachable 0");
 }
 
@@ -106,6 +107,8 @@ Test(http_metrics, a_snapshot)
         "bellwether_master_state{master=\"bad\",state=\"down\"} 1",
         "bellwether_master_state{master=\"bad\",state=\"ok\"} 0",
         "bellwether_master_state{master=\"none\",state=\"unknown\"} 1",
+        "bellwether_master_reason{master=\"bad\",reason=\"redis_unreachable\"} 1",
+        "bellwether_master_reason{master=\"none\",reason=\"starting\"} 1",
         "bellwether_master_info{master=\"bad\",address=\"10.0.0.12:6379\"} 1",
         "bellwether_master_config_epoch{master=\"bad\"} 3",
         "bellwether_replicas{master=\"good\\\"one\",status=\"healthy\"} 2",
@@ -118,6 +121,7 @@ Test(http_metrics, a_snapshot)
         "bellwether_sentinels_agreeing{master=\"bad\"} 3",
         "bellwether_sentinel_ckquorum_ok{master=\"good\\\"one\"} 1",
         "bellwether_sentinel_ckquorum_ok{master=\"bad\"} 0");
+    expect_no("bellwether_master_reason{master=\"good");
     expect_no("bellwether_master_info{master=\"none\"");
     expect_no("bellwether_master_config_epoch{master=\"none\"");
     expect_no("bellwether_replica_lag_bytes_max{master=\"bad\"");
@@ -131,7 +135,8 @@ Test(http_metrics, a_silent_watcher_is_no_master)
     EXPECT_LINES("bellwether_master_up{master=\"m\"} 1", "bellwether_ready 1");
     atomic_store(&harness.pulses[0].valid_until_boot_ms, clock_boot_ms() - 1);
     EXPECT_LINES("bellwether_master_up{master=\"m\"} 0",
-                 "bellwether_master_verified{master=\"m\"} 0");
+                 "bellwether_master_verified{master=\"m\"} 0",
+                 "bellwether_master_reason{master=\"m\",reason=\"watcher_stalled\"} 1");
 }
 
 Test(http_metrics, requests_are_counted)
