@@ -7,6 +7,7 @@
 #   deploy/build/deps.sh demo    what `make demo` needs besides
 #   deploy/build/deps.sh bench   what `make bench` needs besides
 #   deploy/build/deps.sh valgrind what `make valgrind` needs besides
+#   deploy/build/deps.sh deb     what `make deb` needs besides
 #   deploy/build/deps.sh clients the programs of others that tests try the daemon with; a test without its own is skipped
 #
 # Debian packages come from apt as it is configured. hiredis is always built here (static, with
@@ -66,6 +67,11 @@ rt  fuzzer             libclang-rt-dev
 '
 readonly valgrind_packages='
 cmd valgrind           valgrind
+'
+readonly deb_packages='
+cmd dpkg-buildpackage  dpkg-dev
+cmd dh                 debhelper
+cmd mandoc             mandoc
 '
 readonly bench_packages=$demo_packages'
 cmd wrk                wrk
@@ -334,6 +340,10 @@ valgrind)
     lock
     install_packages "$valgrind_packages"
     ;;
+deb)
+    lock
+    install_packages "$deb_packages"
+    ;;
 bench)
     lock
     install_packages "$bench_packages"
@@ -371,6 +381,6 @@ clients)
     fi
     ;;
 *)
-    die "usage: deploy/build/deps.sh probe|build|test|demo|bench|valgrind|clients"
+    die "usage: deploy/build/deps.sh probe|build|test|demo|bench|valgrind|deb|clients"
     ;;
 esac

@@ -196,7 +196,7 @@ X(LOGGING, "Logging") \
 X(ONCE, "Asking once") \
 X(CONFIGURING, "Configuring")
 
-/* Flags that print something and exit: X(id, name, choices, prose). --help names none without prose. */
+/* Flags that print something and exit: X(id, name, choices, prose). Without prose: hidden. */
 #define OPTION_ACTIONS(X) \
 X(PRINT_CONFIG, "print-config", NULL, "Print every option with its value and where that comes from, secrets masked, and exit.") \
 X(CHECK_CONFIG, "check-config", NULL, "Read everything, say ok or what is wrong, and exit: 0 or 2.") \
