@@ -94,7 +94,7 @@ ifneq ($(filter-out deps clean distclean help format dist uninstall,$(or $(MAKEC
 include build/deps.mk
 endif
 build/deps.mk: deploy/build/deps.sh
-	$(Q)deploy/build/deps.sh $(if $(filter test demo check bench fuzz valgrind deb,$(MAKECMDGOALS)),build,probe)
+	$(Q)deploy/build/deps.sh $(if $(filter test demo check bench fuzz valgrind deb test-deb,$(MAKECMDGOALS)),build,probe)
 
 test-deps: build/deps.mk
 	$(Q)deploy/build/deps.sh test
@@ -262,6 +262,9 @@ deb-deps: build/deps.mk
 
 deb: dist deb-deps ## the Debian package of that, into build/deb
 	$(Q)deploy/build/deb.sh $(VERSION) $(TARBALL) $(B)/deb
+
+test-deb: test-deps deb-deps ## that package and the RPM: built, linted, installed in a minimal Debian, started, purged (needs root)
+	$(Q)tests/support/walk-deb.sh
 
 ##@ Trying it
 
@@ -450,7 +453,7 @@ help: ## this list
 		/^[a-z_.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all deps test-deps client-deps demo-deps bench-deps valgrind-deps deb-deps install uninstall dist deb man-html demo unit integration clients valgrind test fuzz fuzz-targets bench \
+.PHONY: all deps test-deps client-deps demo-deps bench-deps valgrind-deps deb-deps install uninstall dist deb test-deb man-html demo unit integration clients valgrind test fuzz fuzz-targets bench \
 	check check-all check-format check-gates check-house house check-hardening check-documents check-openapi check-cppcheck check-scripts \
 	format clean distclean help FORCE
 
