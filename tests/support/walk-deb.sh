@@ -136,21 +136,25 @@ if command -v rpmbuild >/dev/null; then
     step "rpmbuild"
     mkdir -p "$folder/rpm/SOURCES"
     cp "$folder"/clone/build/bellwether-*.tar.gz "$folder/rpm/SOURCES/"
-    define=(_topdir="$folder/rpm" deps="$folder/clone/build/deps" _unitdir=/usr/lib/systemd/system _sysusersdir=/usr/lib/sysusers.d
-        _docdir=/usr/share/doc debug_package=%nil)
-    for macro in 'sysusers_create_compat()' 'systemd_post()' 'systemd_preun()' 'systemd_postun_with_restart()'; do
-        rpm --eval "%{defined ${macro%??}}" | grep -qx 1 || define+=("$macro=true")
+    define=(--define "_topdir $folder/rpm" --define "_tmppath $folder/rpm" --define "deps $folder/clone/build/deps"
+        --define '_unitdir /usr/lib/systemd/system' --define '_sysusersdir /usr/lib/sysusers.d' --define '_docdir /usr/share/doc')
+    for macro in sysusers_create_compat systemd_post systemd_preun systemd_postun_with_restart; do # of Fedora's systemd
+        rpm --eval "%{defined $macro}" | grep -qx 1 || define+=(--define "$macro() true")
     done
-    rpmbuild -bb --nodeps "${define[@]/#/--define=}" "$folder/clone/deploy/rpm/bellwether.spec" >"$folder/log" 2>&1 </dev/null || {
+    rpmbuild -bb --nodeps "${define[@]}" "$folder/clone/deploy/rpm/bellwether.spec" >"$folder/log" 2>&1 </dev/null || {
         tail -n 15 "$folder/log" >&2
         fail "rpmbuild failed"
     }
     rpm=$(find "$folder/rpm/RPMS" -name 'bellwether-*.rpm')
-    rpm -qlp "$rpm" | grep -vE '^/usr/share/(doc/bellwether$|licenses/)' | sed 's/\.gz$//' | sort >"$folder/of-rpm"
-    dpkg-deb --fsys-tarfile "$deb" | tar -tf - | sed -n 's|^\./\(.*[^/]\)$|/\1|p' | grep -vE '/(changelog.*|copyright)$' |
+    rpm -qlp "$rpm" | grep -vE '^/usr/(lib/\.build-id|share/doc/bellwether$|share/licenses/)' | sed 's/\.gz$//' | sort >"$folder/of-rpm"
+    dpkg-deb --fsys-tarfile "$deb" | tar -tf - | sed -n 's|^\./\(.*[^/]\)$|/\1|p' | grep -vE '/(changelog[^/]*|copyright|lintian/overrides/bellwether)$' |
         sed -e 's/\.gz$//' -e 's|^/lib/|/usr/lib/|' -e 's|/vendor-completions/|/site-functions/|' | sort >"$folder/of-deb"
     diff "$folder/of-deb" "$folder/of-rpm" >&2 || fail "the RPM has other files than the Debian package"
     rpm -qp --configfiles "$rpm" | grep -qx /etc/default/bellwether || fail "/etc/default/bellwether is no config file of the RPM"
+    ! command -v rpmlint >/dev/null || rpmlint "$folder/clone/deploy/rpm/bellwether.spec" >"$folder/log" 2>&1 || {
+        grep ': E: ' "$folder/log" >&2
+        fail "rpmlint complains"
+    }
 else
     echo "walk-deb: rpmbuild is missing: not asked"
 fi
