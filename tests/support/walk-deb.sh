@@ -152,7 +152,7 @@ if command -v rpmbuild >/dev/null; then
     diff "$folder/of-deb" "$folder/of-rpm" >&2 || fail "the RPM has other files than the Debian package"
     rpm -qp --configfiles "$rpm" | grep -qx /etc/default/bellwether || fail "/etc/default/bellwether is no config file of the RPM"
     ! command -v rpmlint >/dev/null || rpmlint "$folder/clone/deploy/rpm/bellwether.spec" >"$folder/log" 2>&1 || {
-        grep ': E: ' "$folder/log" >&2
+        grep ': E: ' "$folder/log" >&2 || true
         fail "rpmlint complains"
     }
 else
@@ -162,9 +162,9 @@ if command -v systemd-analyze >/dev/null; then
     step "systemd-analyze"
     said=$(systemd-analyze --root="$root" --man=no --recursive-errors=no verify "$unit" 2>&1) || fail "verify: $said"
     [ -z "$said" ] || fail "systemd-analyze verify: $said"
-    systemd-analyze security --offline=true --threshold=15 "$root$unit" >"$folder/log" 2>&1 || {
-        grep -E '^(✗|→)' "$folder/log" >&2
-        fail "systemd-analyze security: more exposed than 1.5"
+    systemd-analyze security --offline=true --threshold=17 "$root$unit" >"$folder/log" 2>&1 || {
+        grep -v '✓' "$folder/log" >&2 || true
+        fail "systemd-analyze security: more exposed than 1.7"
     }
 else
     echo "walk-deb: systemd-analyze is missing: not asked"
