@@ -404,6 +404,7 @@ check-format:
 check-gates:
 	$(call say,GATES)
 	$(Q)tests/support/check-gates.sh
+	$(Q)tests/support/check-version.sh
 
 check-house: $(LIB)
 	$(call say,HOUSE)

@@ -90,6 +90,8 @@ cmd haproxy            haproxy
 cmd promtool           prometheus
 cmd chromium           chromium
 cmd jq                 jq
+cmd zsh                zsh
+cmd fish               fish
 py  redis              python3-redis
 '
 

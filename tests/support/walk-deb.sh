@@ -43,6 +43,7 @@ finish() {
     local one
     for one in "${started[@]}"; do
         kill -KILL "$one" 2>/dev/null || true
+        wait "$one" 2>/dev/null || true
     done
     rm -rf "$folder"
 }
