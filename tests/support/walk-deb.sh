@@ -138,7 +138,8 @@ if command -v rpmbuild >/dev/null; then
     mkdir -p "$folder/rpm/SOURCES"
     cp "$folder"/clone/build/bellwether-*.tar.gz "$folder/rpm/SOURCES/"
     define=(--define "_topdir $folder/rpm" --define "_tmppath $folder/rpm" --define "deps $folder/clone/build/deps"
-        --define '_unitdir /usr/lib/systemd/system' --define '_sysusersdir /usr/lib/sysusers.d' --define '_docdir /usr/share/doc')
+        --define '_unitdir /usr/lib/systemd/system' --define '_sysusersdir /usr/lib/sysusers.d' --define '_docdir /usr/share/doc'
+        --define 'debug_package %nil')
     for macro in sysusers_create_compat systemd_post systemd_preun systemd_postun_with_restart; do # of Fedora's systemd
         rpm --eval "%{defined $macro}" | grep -qx 1 || define+=(--define "$macro() true")
     done
