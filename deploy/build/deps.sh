@@ -31,7 +31,6 @@ export LC_ALL=C
 readonly build_packages='
 cmd gcc                build-essential
 cmd pkg-config         pkg-config
-cmd git                git
 pc  jansson>=2.13      libjansson-dev
 pc  libuv>=1.44        libuv1-dev
 pc  openssl>=3.0       libssl-dev
