@@ -90,11 +90,11 @@ deps: ## install Debian packages that are missing, build hiredis and libmicrohtt
 	$(Q)deploy/build/deps.sh test
 
 # The libraries' flags. Targets for strangers install what is missing; plain `make` only says so.
-ifneq ($(filter-out deps clean distclean help format,$(or $(MAKECMDGOALS),all)),)
+ifneq ($(filter-out deps clean distclean help format dist uninstall,$(or $(MAKECMDGOALS),all)),)
 include build/deps.mk
 endif
 build/deps.mk: deploy/build/deps.sh
-	$(Q)deploy/build/deps.sh $(if $(filter test demo check bench fuzz valgrind,$(MAKECMDGOALS)),build,probe)
+	$(Q)deploy/build/deps.sh $(if $(filter test demo check bench fuzz valgrind deb test-deb,$(MAKECMDGOALS)),build,probe)
 
 test-deps: build/deps.mk
 	$(Q)deploy/build/deps.sh test
@@ -123,7 +123,9 @@ compile_flags = $(CC) $(ALL_CFLAGS)
 link_flags = $(CC) $(ALL_LDFLAGS) $(DEPS_LIBS) $(UNIT_SOURCES) $(INTEGRATION_SOURCES)
 archive_members = $(LIB_SOURCES)
 fuzz_flags = $(CLANG) $(FUZZ_CFLAGS)
-version_text = $(VERSION) $(shell git rev-parse --verify -q --short=12 HEAD 2>/dev/null || echo unknown)
+# What `make dist` packed has .release, whose first line is its second; elsewhere git tells the commit, and whether there is more.
+RELEASED := $(shell head -n 1 .release 2>/dev/null)
+version_text = $(VERSION) $(if $(RELEASED),release,$(shell [ -e .git ] && git describe --always --dirty --abbrev=12 --exclude='*' 2>/dev/null || echo unknown))
 $(eval $(call stamp_rule,$(O)/.compile,compile_flags))
 $(eval $(call stamp_rule,$(O)/.link,link_flags))
 $(eval $(call stamp_rule,$(O)/.archive,archive_members))
@@ -189,7 +191,7 @@ $(DAEMON)-faults: $(call object,src/daemon/main.c tests/support/faults/inject.c)
 # The manual: Markdown, made roff by awk, and HTML of that where mandoc is.
 MAN_PAGES := $(patsubst deploy/man/%.md,$(B)/man/%,$(wildcard deploy/man/*.md))
 MAN_HTML := $(addsuffix .html,$(MAN_PAGES))
-man_date = $(shell date -u -d "@$${SOURCE_DATE_EPOCH:-$$(git log -1 --format=%ct 2>/dev/null || date +%s)}" +%F)
+man_date = $(shell date -u -d "@$${SOURCE_DATE_EPOCH:-$(or $(RELEASED),$$(git log -1 --format=%ct 2>/dev/null || date +%s))}" +%F)
 
 $(B)/man/options: $(B)/bellwether
 	$(Q)mkdir -p $(@D)
@@ -213,20 +215,56 @@ $(B)/bellwether:
 	$(Q)$(MAKE) SANITIZE= $@
 endif
 
-install: $(DAEMON) $(MAN_PAGES) $(if $(shell command -v mandoc 2>/dev/null),$(MAN_HTML)) ## binary, manual, systemd unit (PREFIX, DESTDIR)
-	install -Dm755 $(DAEMON) $(DESTDIR)$(PREFIX)/bin/bellwether
-	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/man/man7
-	install -m644 $(filter %.1,$(MAN_PAGES)) $(DESTDIR)$(PREFIX)/share/man/man1
-	install -m644 $(filter %.7,$(MAN_PAGES)) $(DESTDIR)$(PREFIX)/share/man/man7
-	$(if $(filter %.html,$^),install -d $(DESTDIR)$(PREFIX)/share/doc/bellwether)
-	$(if $(filter %.html,$^),install -m644 $(filter %.html,$^) $(DESTDIR)$(PREFIX)/share/doc/bellwether)
-	sed -e 's|@PREFIX@|$(PREFIX)|g' deploy/bellwether.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/bellwether.service
-	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/bellwether.service
+# Completion for shells, of the option table as the manual's list of them.
+COMPLETIONS := $(addprefix $(B)/completion/,bash zsh fish)
+$(COMPLETIONS): $(B)/bellwether
+	$(Q)mkdir -p $(@D)
+	$(Q)$(B)/bellwether --completion $(@F) >$@
+
+$(B)/bellwether.service: deploy/bellwether.service FORCE
+	$(Q)sed -e 's|@PREFIX@|$(PREFIX)|g' $< >$@
+
+# What is installed where, FILE=PATH; `uninstall` goes by the same list. HTML is installed where mandoc makes it.
+ZSH_COMPLETIONS ?= $(PREFIX)/share/zsh/site-functions
+INSTALLED = $(DAEMON)=$(PREFIX)/bin/bellwether $(B)/bellwether.service=$(PREFIX)/lib/systemd/system/bellwether.service \
+	$(foreach page,$(MAN_PAGES),$(page)=$(PREFIX)/share/man/man$(subst .,,$(suffix $(page)))/$(notdir $(page))) \
+	$(B)/completion/bash=$(PREFIX)/share/bash-completion/completions/bellwether \
+	$(B)/completion/zsh=$(ZSH_COMPLETIONS)/_bellwether \
+	$(B)/completion/fish=$(PREFIX)/share/fish/vendor_completions.d/bellwether.fish
+INSTALLED_HTML = $(foreach page,$(MAN_HTML),$(page)=$(PREFIX)/share/doc/bellwether/$(notdir $(page)))
+TO_INSTALL = $(INSTALLED) $(if $(shell command -v mandoc 2>/dev/null),$(INSTALLED_HTML))
+
+install: $(foreach one,$(TO_INSTALL),$(firstword $(subst =, ,$(one)))) ## binary, manual, completions, systemd unit (PREFIX, DESTDIR)
+	$(Q)for one in $(TO_INSTALL); do \
+		mode=644; [ "$${one%%=*}" != $(DAEMON) ] || mode=755; \
+		echo "  INSTALL $(DESTDIR)$${one#*=}"; \
+		install -Dm$$mode "$${one%%=*}" "$(DESTDIR)$${one#*=}" || exit 1; \
+	done
+
+uninstall: ## exactly that (with the same PREFIX, DESTDIR)
+	$(Q)rm -f $(foreach one,$(INSTALLED) $(INSTALLED_HTML),"$(DESTDIR)$(lastword $(subst =, ,$(one)))")
+	$(Q)rmdir "$(DESTDIR)$(PREFIX)/share/doc/bellwether" 2>/dev/null || true
 
 compile_commands.json: Makefile build/deps.mk FORCE ## for editors and clang-tidy
 	$(Q)deploy/build/compile-commands.sh '$(CC) $(ALL_CFLAGS) $(INTEGRATION_CFLAGS)' \
 		$(ALL_SOURCES) $(UNIT_SOURCES) $(INTEGRATION_SOURCES) $(FUZZ_SOURCES) $(BENCH_SOURCES) >$@.new
 	$(Q)if cmp -s $@.new $@; then rm $@.new; else mv $@.new $@; fi
+
+##@ Packages
+
+TARBALL := $(B)/bellwether-$(VERSION).tar.gz
+
+dist: ## build/bellwether-VERSION.tar.gz of what is committed; it builds without git
+	$(Q)deploy/build/dist.sh $(VERSION) $(TARBALL)
+
+deb-deps: build/deps.mk
+	$(Q)deploy/build/deps.sh deb
+
+deb: dist deb-deps ## the Debian package of that, into build/deb
+	$(Q)deploy/build/deb.sh $(VERSION) $(TARBALL) $(B)/deb
+
+test-deb: test-deps deb-deps ## that package and the RPM: built, linted, installed in a minimal Debian, started, purged (needs root)
+	$(Q)tests/support/walk-deb.sh
 
 ##@ Trying it
 
@@ -371,6 +409,7 @@ check-format:
 check-gates:
 	$(call say,GATES)
 	$(Q)tests/support/check-gates.sh
+	$(Q)tests/support/check-version.sh
 
 check-house: $(LIB)
 	$(call say,HOUSE)
@@ -420,7 +459,7 @@ help: ## this list
 		/^[a-z_.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all deps test-deps client-deps demo-deps bench-deps valgrind-deps install man-html demo unit integration clients valgrind test fuzz fuzz-targets bench \
+.PHONY: all deps test-deps client-deps demo-deps bench-deps valgrind-deps deb-deps install uninstall dist deb test-deb man-html demo unit integration clients valgrind test fuzz fuzz-targets bench \
 	check check-all check-format check-gates check-house house check-hardening check-documents check-openapi check-cppcheck check-scripts \
 	format clean distclean help FORCE
 

@@ -7,6 +7,7 @@
 #   deploy/build/deps.sh demo    what `make demo` needs besides
 #   deploy/build/deps.sh bench   what `make bench` needs besides
 #   deploy/build/deps.sh valgrind what `make valgrind` needs besides
+#   deploy/build/deps.sh deb     what `make deb` needs besides
 #   deploy/build/deps.sh clients the programs of others that tests try the daemon with; a test without its own is skipped
 #
 # Debian packages come from apt as it is configured. hiredis is always built here (static, with
@@ -31,7 +32,6 @@ export LC_ALL=C
 readonly build_packages='
 cmd gcc                build-essential
 cmd pkg-config         pkg-config
-cmd git                git
 pc  jansson>=2.13      libjansson-dev
 pc  libuv>=1.40        libuv1-dev
 pc  openssl>=3.0       libssl-dev
@@ -68,6 +68,11 @@ rt  fuzzer             libclang-rt-dev
 readonly valgrind_packages='
 cmd valgrind           valgrind
 '
+readonly deb_packages='
+cmd dpkg-buildpackage  dpkg-dev
+cmd dh                 debhelper
+cmd mandoc             mandoc
+'
 readonly bench_packages=$demo_packages'
 cmd wrk                wrk
 cmd nginx              nginx-light
@@ -89,6 +94,8 @@ src github.com/Masterminds/sprig golang-github-masterminds-sprig-dev
 src sigs.k8s.io/yaml   golang-k8s-sigs-yaml-dev
 cmd chromium           chromium
 cmd jq                 jq
+cmd zsh                zsh
+cmd fish               fish
 py  redis              python3-redis
 cmd php                php-cli
 cmd ruby               ruby
@@ -381,6 +388,10 @@ valgrind)
     lock
     install_packages "$valgrind_packages"
     ;;
+deb)
+    lock
+    install_packages "$deb_packages"
+    ;;
 bench)
     lock
     install_packages "$bench_packages"
@@ -408,6 +419,6 @@ clients)
     }
     ;;
 *)
-    die "usage: deploy/build/deps.sh probe|build|test|demo|bench|valgrind|clients"
+    die "usage: deploy/build/deps.sh probe|build|test|demo|bench|valgrind|deb|clients"
     ;;
 esac

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "bellwether/http/versions.h"
+#include "completion.h"
 #include "version.h"
 
 #define HELP_WIDTH 98
@@ -106,8 +107,7 @@ static void print_help(FILE *to)
         }
     }
     for (int i = ACTION_RUN + 1; i < ACTION_COUNT && option_actions[i].prose; i++) {
-        print_wrapped(to, (size_t)fprintf(to, "  --%s", option_actions[i].name),
-                      option_actions[i].prose);
+        print_help_entry(to, &option_actions[i]);
     }
     (void)fputs(
         "\nEach may be a flag (--poll-interval 1s), a variable (BELLWETHER_POLL_INTERVAL=1s; an empty one counts as\n"
@@ -168,11 +168,7 @@ static void print_man(FILE *to)
         }
     }
     for (int i = ACTION_RUN + 1; i < ACTION_COUNT && option_actions[i].prose; i++) {
-        (void)fputs(".TP\n.B \\-\\-", to);
-        print_roff(to, option_actions[i].name);
-        (void)fputc('\n', to);
-        print_roff(to, option_actions[i].prose);
-        (void)fputc('\n', to);
+        print_man_entry(to, &option_actions[i]);
     }
 }
 
@@ -244,6 +240,9 @@ bool options_print(FILE *to, const struct settings *settings)
     case ACTION_HELP: print_help(to); return true;
     case ACTION_VERSION: print_version(to); return true;
     case ACTION_PRINT_CONFIG: print_config(to, settings); return true;
+    case ACTION_COMPLETION:
+        completion_print(to, (enum completion_shell)settings->action_choice);
+        return true;
     case ACTION_MAN_OPTIONS: print_man(to); return true;
     default: return false;
     }

@@ -21,7 +21,7 @@ static int read_all(struct settings *settings, int argc, char **argv, char **env
         return 0;
     }
     if (failed != 0 || settings->action == ACTION_VERSION ||
-        settings->action == ACTION_MAN_OPTIONS) {
+        settings->action == ACTION_COMPLETION || settings->action == ACTION_MAN_OPTIONS) {
         return failed;
     }
     failed = settings_from_environment(settings, environment, error);

@@ -39,21 +39,41 @@ const struct option_entry option_table[OPTION_COUNT] = {
 #undef X
 };
 
-const struct option_action_entry option_actions[ACTION_COUNT] = {
-#define X(id, name, prose) [ACTION_##id] = {(name), (prose)},
+const struct option_entry option_actions[ACTION_COUNT] = {
+#define X(id, name_, choices_, prose_) \
+    [ACTION_##id] = {.name = (name_), \
+                     .type = (choices_) ? OPTION_CHOICE : OPTION_SWITCH, \
+                     .properties = (choices_) ? 0 : BARE, \
+                     .field = NOWHERE, \
+                     .choices = (choices_), \
+                     .prose = (prose_)},
     OPTION_ACTIONS(X)
 #undef X
 };
 
+static bool has_name(const struct option_entry *entry, const char *name, size_t length)
+{
+    return strlen(entry->name) == length && memcmp(entry->name, name, length) == 0;
+}
+
 int option_find(const char *name, size_t length)
 {
     for (int id = 0; id < OPTION_COUNT; id++) {
-        if (strlen(option_table[id].name) == length &&
-            memcmp(option_table[id].name, name, length) == 0) {
+        if (has_name(&option_table[id], name, length)) {
             return id;
         }
     }
     return -1;
+}
+
+enum option_action option_find_action(const char *name, size_t length)
+{
+    for (int action = ACTION_RUN + 1; action < ACTION_COUNT; action++) {
+        if (has_name(&option_actions[action], name, length)) {
+            return (enum option_action)action;
+        }
+    }
+    return ACTION_RUN;
 }
 
 const char *option_variable(const struct option_entry *entry, char out[64])

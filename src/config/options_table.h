@@ -196,13 +196,14 @@ X(LOGGING, "Logging") \
 X(ONCE, "Asking once") \
 X(CONFIGURING, "Configuring")
 
-/* Flags that print something and exit: X(id, name, prose). --help names none without prose. */
+/* Flags that print something and exit: X(id, name, choices, prose). Without prose: hidden. */
 #define OPTION_ACTIONS(X) \
-X(PRINT_CONFIG, "print-config", "Print every option with its value and where that comes from, secrets masked, and exit.") \
-X(CHECK_CONFIG, "check-config", "Read everything, say ok or what is wrong, and exit: 0 or 2.") \
-X(HELP, "help", "This.") \
-X(VERSION, "version", "Print the versions of the daemon and of its libraries.") \
-X(MAN_OPTIONS, "man-options", NULL)
+X(PRINT_CONFIG, "print-config", NULL, "Print every option with its value and where that comes from, secrets masked, and exit.") \
+X(CHECK_CONFIG, "check-config", NULL, "Read everything, say ok or what is wrong, and exit: 0 or 2.") \
+X(COMPLETION, "completion", "bash|zsh|fish", "Print what makes a shell complete these options and their values, and exit.") \
+X(HELP, "help", NULL, "This.") \
+X(VERSION, "version", NULL, "Print the versions of the daemon and of its libraries.") \
+X(MAN_OPTIONS, "man-options", NULL, NULL)
 /* clang-format on */
 
 #define OPTIONS_DEFAULT_SENTINEL_PORT 26379
@@ -269,12 +270,13 @@ enum option_action {
 };
 
 extern const struct option_entry option_table[OPTION_COUNT];
-extern const struct option_action_entry {
-    const char *name, *prose;
-} option_actions[ACTION_COUNT]; /* [ACTION_RUN] stays empty */
+/* A choice, or a switch that takes no value. [ACTION_RUN] stays empty. */
+extern const struct option_entry option_actions[ACTION_COUNT];
 
 /** The entry's id, or -1. @param length of `name`. */
 int option_find(const char *name, size_t length);
+/** The action of that name, or ACTION_RUN. */
+enum option_action option_find_action(const char *name, size_t length);
 /** The closest name when it is close, else NULL. @param flag whether actions are meant, too. */
 const char *option_guess(const char *name, bool flag);
 /** `BELLWETHER_POLL_INTERVAL`. @param out 64 bytes. @return out. */

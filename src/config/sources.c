@@ -101,18 +101,22 @@ static int unknown_flag(const char *name, struct options_error *error)
     return options_fail(error, "--%.100s: unknown option; --help lists them all", name);
 }
 
-static bool take_action(struct settings *settings, const char *name)
+/* Of several the first counts, but for --help: who asks for it wants nothing else. */
+static int take_action(struct settings *settings, enum option_action action, const char *value,
+                       struct options_error *error)
 {
-    for (int action = ACTION_RUN + 1; action < ACTION_COUNT; action++) {
-        if (strcmp(option_actions[action].name, name) == 0) {
-            /* of several the first counts, but for --help: who asks for it wants nothing else */
-            if (settings->action == ACTION_RUN || action == ACTION_HELP) {
-                settings->action = (enum option_action)action;
-            }
-            return true;
-        }
+    const struct option_entry *entry = &option_actions[action];
+    char words[OPTIONS_ERROR_SIZE - 300];
+    struct option_value read;
+
+    if (option_read_value(entry, value, &read, words, sizeof(words)) != 0) {
+        return options_fail(error, "--%s: %s", entry->name, words);
     }
-    return false;
+    if (settings->action == ACTION_RUN || action == ACTION_HELP) {
+        settings->action = action;
+        settings->action_choice = read.number;
+    }
+    return 0;
 }
 
 /* `--name`, `--name value` or `--name=value`; `*at` moves over what was used. */
@@ -121,20 +125,22 @@ static int read_flag(struct settings *settings, char **argv, int argc, int *at,
 {
     const char *name = argv[*at] + 2;
     const char *equals = strchr(name, '=');
-    int id = option_find(name, !equals ? strlen(name) : (size_t)(equals - name));
+    size_t length = !equals ? strlen(name) : (size_t)(equals - name);
+    int id = option_find(name, length);
+    enum option_action action = id < 0 ? option_find_action(name, length) : ACTION_RUN;
+    const struct option_entry *entry = id < 0 ? &option_actions[action] : &option_table[id];
+    const char *value = !equals ? NULL : equals + 1;
     char where[64];
     char takes[256];
 
-    if (id < 0) {
+    if (id < 0 && (action == ACTION_RUN || (equals && !entry->choices))) {
         char *bare = mem_strdup(name);
 
-        bare[strcspn(bare, "=")] = '\0'; /* the value may be a secret: it is not repeated */
-        int result = !equals && take_action(settings, bare) ? 0 : unknown_flag(bare, error);
+        bare[length] = '\0'; /* the value may be a secret: it is not repeated */
+        int result = unknown_flag(bare, error);
         free(bare);
         return result;
     }
-    const struct option_entry *entry = &option_table[id];
-    const char *value = !equals ? NULL : equals + 1;
     if ((entry->properties & OPTION_ENVIRONMENT_ONLY) != 0) {
         return options_fail(error,
                             "--%s: a secret is never a flag; use --%s-file or the variable %s",
@@ -148,6 +154,9 @@ static int read_flag(struct settings *settings, char **argv, int argc, int *at,
                                 option_takes(entry, takes));
         }
         value = argv[++*at];
+    }
+    if (id < 0) {
+        return take_action(settings, action, value, error);
     }
     (void)snprintf(where, sizeof(where), "--%s", entry->name);
     return setting_add(&settings->by_source[SOURCE_FLAG][id], entry, value, false, where, error);

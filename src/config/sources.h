@@ -30,6 +30,7 @@ struct settings {
     char **unknown_variables;
     size_t n_unknown_variables;
     enum option_action action;
+    int64_t action_choice; /* the place of its value among the action's choices */
 };
 
 /**

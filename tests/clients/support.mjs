@@ -186,7 +186,7 @@ export async function startDaemon(t, folder, cluster, ...flags) {
 }
 
 /** Run a program to its end, or until `enough` is true of what it has written: {status, stdout, stderr}. */
-export function run(argv, { cwd, input, env = {}, enough = () => false } = {}) {
+export function run(argv, { cwd, input, env = {}, enough = () => false, boundMs = 60000 } = {}) {
   return new Promise((done, failed) => {
     const child = spawn(argv[0], argv.slice(1), { cwd, env: { ...process.env, ...env }, detached: true });
     const output = { stdout: "", stderr: "" };
@@ -204,7 +204,7 @@ export function run(argv, { cwd, input, env = {}, enough = () => false } = {}) {
         }
       });
     }
-    const late = setTimeout(end, patient(60000));
+    const late = setTimeout(end, patient(boundMs));
     child.on("error", failed);
     child.on("close", (status) => {
       clearTimeout(late);

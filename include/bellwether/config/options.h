@@ -75,8 +75,8 @@ struct options {
 enum options_outcome { OPTIONS_RUN, OPTIONS_EXIT };
 
 /**
- * Read flags, environment and file. Prints what --help, --version, --print-config, --check-config
- * and --man-options ask for.
+ * Read flags, environment and file. Prints what --help, --version, --print-config, --check-config,
+ * --completion and --man-options ask for.
  * @param environment borrowed, like environ.
  * @param out         set for OPTIONS_RUN; free with options_release().
  * @param exit_code   set for OPTIONS_EXIT: 0; 1 when standard output cannot be written; 2 after

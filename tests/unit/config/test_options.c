@@ -360,6 +360,7 @@ Test(options, help_and_the_man_page_list_every_option)
                                         "format",
                                         "print-config",
                                         "check-config",
+                                        "completion",
                                         "help",
                                         "version"};
     char man[sizeof(said)];
@@ -388,6 +389,37 @@ Test(options, help_and_the_man_page_list_every_option)
     cr_expect_not_null(strstr(said, "default 1s)"));
     cr_expect_not_null(strstr(said, "BELLWETHER_REDIS_PASSWORD"));
     cr_expect_null(strstr(said, "man-options"), "hidden");
+}
+
+Test(options, completion)
+{
+    static const struct {
+        const char *shell, *adopt, *file, *bare;
+    } wanted[] = {
+        {"bash", "--adopt) words='announced promoted' ;;\n", "--tls-ca) files=yes ;;\n",
+         " --once "},
+        {"zsh", ":WHEN:(announced promoted)'", "]:PATH:_files'", "'--once["},
+        {"fish", "-l adopt -x -a 'announced promoted' ", "-l tls-ca -r -F ", "-l once -d "},
+    };
+
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        RUN(A("--completion"), (char *)wanted[i].shell);
+        cr_expect_eq(outcome, OPTIONS_EXIT);
+        cr_expect_eq(exit_code, 0);
+        cr_expect_not_null(strstr(said, wanted[i].adopt), "%s", wanted[i].shell);
+        cr_expect_not_null(strstr(said, wanted[i].file), "%s", wanted[i].shell);
+        cr_expect_not_null(strstr(said, wanted[i].bare), "%s", wanted[i].shell);
+        cr_expect_null(strstr(said, "redis-password "), "a secret is never a flag");
+        cr_expect_null(strstr(said, "man-options"), "hidden");
+    }
+    RUN(A("--completion=fish"), A("--version"));
+    cr_expect_not_null(strstr(said, "complete -c bellwether"), "the first of two counts");
+    RUN(A("--completion"));
+    options_expect_refused("--completion", "bash, zsh or fish", NULL);
+    RUN(A("--completion"), A("tcsh"));
+    options_expect_refused("--completion", "\"tcsh\"", "bash, zsh or fish", NULL);
+    RUN(A("--help=yes"));
+    options_expect_refused("--help", "unknown option", NULL);
 }
 
 Test(options, version)
