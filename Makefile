@@ -223,6 +223,9 @@ install: $(DAEMON) $(MAN_PAGES) $(if $(shell command -v mandoc 2>/dev/null),$(MA
 	sed -e 's|@PREFIX@|$(PREFIX)|g' deploy/bellwether.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/bellwether.service
 	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/bellwether.service
 
+image-root: $(B)/bellwether ## build/image-root: all that an image of the daemon needs (deploy/Containerfile)
+	$(Q)deploy/build/image-root.sh $(B)/image-root $(B)/bellwether
+
 compile_commands.json: Makefile build/deps.mk FORCE ## for editors and clang-tidy
 	$(Q)deploy/build/compile-commands.sh '$(CC) $(ALL_CFLAGS) $(INTEGRATION_CFLAGS)' \
 		$(ALL_SOURCES) $(UNIT_SOURCES) $(INTEGRATION_SOURCES) $(FUZZ_SOURCES) $(BENCH_SOURCES) >$@.new
@@ -383,6 +386,10 @@ check-documents: $(B)/bellwether $(MAN_PAGES)
 	$(Q)tests/support/check-documents.sh $(B)/bellwether $(B)/man/bellwether.1
 	$(Q)mandoc -T lint -W warning $(MAN_PAGES)
 
+check-containerfile: $(B)/bellwether
+	$(call say,CONTAINERFILE)
+	$(Q)tests/support/check-containerfile.sh $(B)/bellwether
+
 check-openapi: test-deps
 	$(call say,OPENAPI)
 	$(Q)node tests/support/check-openapi.mjs openapi.yaml
@@ -396,7 +403,7 @@ check: test-deps ## format, clang-tidy, cppcheck, headers alone, gates, document
 	$(Q)$(MAKE) check-all
 endif
 
-check-all: check-format check-gates check-house check-hardening check-scripts $(ALONE) check-cppcheck check-documents check-openapi fuzz-targets $(TIDY)
+check-all: check-format check-gates check-house check-hardening check-scripts $(ALONE) check-cppcheck check-documents check-containerfile check-openapi fuzz-targets $(TIDY)
 
 format: ## clang-format over every C file
 	$(Q)$(if $(FORMATTED),clang-format -i $(FORMATTED))
@@ -415,8 +422,8 @@ help: ## this list
 		/^[a-z_.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all deps test-deps client-deps demo-deps bench-deps valgrind-deps install man-html demo unit integration clients valgrind test fuzz fuzz-targets bench \
-	check check-all check-format check-gates check-house house check-hardening check-documents check-openapi check-cppcheck check-scripts \
+.PHONY: all deps test-deps client-deps demo-deps bench-deps valgrind-deps install image-root man-html demo unit integration clients valgrind test fuzz fuzz-targets bench \
+	check check-all check-format check-gates check-house house check-hardening check-documents check-containerfile check-openapi check-cppcheck check-scripts \
 	format clean distclean help FORCE
 
 -include $(shell find $(O)/obj $(B)/fuzz/obj $(B)/check -name '*.d' 2>/dev/null)

@@ -73,7 +73,7 @@ sed -nE 's/^ +name: (.+)$/\1/p' openapi.yaml | sort -u >"$folder/parameters"
 [ -s "$folder/routes" ] && [ -s "$folder/parameters" ] || complain "openapi.yaml was not understood"
 
 for document in "${documents[@]}"; do
-    { spans "$document" | grep -oE '(^|^[A-Z]+ )/[^ ]*' | sed 's/^[A-Z]* //' | grep -vE '^/(etc|proc|run)/' || true
+    { spans "$document" | grep -oE '(^|^[A-Z]+ )/[^ ]*' | sed 's/^[A-Z]* //' | grep -vE '^/(dev|etc|proc|run|usr)(/|$)' || true
         grep -oE "http://127\.0\.0\.1:8380/[^ '\"]*" "$document" | sed 's|^http://[^/]*||' || true
         grep -oE 'path: /[a-z]+' "$document" | sed 's/^path: //' || true
     } | sort -u >"$folder/named"
