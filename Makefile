@@ -33,7 +33,8 @@ HARDENING := $(if $(SANITIZE),-fstack-protector-strong,$(shell deploy/build/hard
 ifneq ($(or $(filter -O0,$(CFLAGS)),$(if $(filter -O%,$(CFLAGS)),,none)),)
 HARDENING := $(filter-out -D_FORTIFY_SOURCE=%,$(HARDENING))
 endif
-LANGUAGE := -std=c17 -D_GNU_SOURCE -pthread
+# On ARM a char has no sign unless it is told to.
+LANGUAGE := -std=c17 -D_GNU_SOURCE -pthread -fsigned-char
 INCLUDES := -Iinclude -Isrc -I$(GEN)
 ALL_CFLAGS = $(LANGUAGE) $(WARNINGS) $(HARDENING) -fno-omit-frame-pointer -fPIE $(INCLUDES) $(DEPS_CFLAGS) $(CFLAGS) \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined)
@@ -89,9 +90,10 @@ deps: ## install Debian packages that are missing, build hiredis and libmicrohtt
 	$(Q)deploy/build/deps.sh build
 	$(Q)deploy/build/deps.sh test
 
-# The libraries' flags. Targets for strangers install what is missing; plain `make` only says so.
-ifneq ($(filter-out deps clean distclean help format,$(or $(MAKECMDGOALS),all)),)
-include build/deps.mk
+# The libraries' flags, of which another machine has others. Targets for strangers install what is missing; plain `make` only says so.
+DEPS_MK ?= build/deps.mk
+ifneq ($(filter-out deps arm64 clean distclean help format,$(or $(MAKECMDGOALS),all)),)
+include $(DEPS_MK)
 endif
 build/deps.mk: deploy/build/deps.sh
 	$(Q)deploy/build/deps.sh $(if $(filter test demo check bench fuzz valgrind,$(MAKECMDGOALS)),build,probe)
@@ -226,6 +228,18 @@ install: $(DAEMON) $(MAN_PAGES) $(if $(shell command -v mandoc 2>/dev/null),$(MA
 image-root: $(B)/bellwether ## build/image-root: all that an image of the daemon needs (deploy/Containerfile)
 	$(Q)deploy/build/image-root.sh $(B)/image-root $(B)/bellwether
 
+# For another machine: `arm64` builds here what runs there, into a folder of its own.
+ARM64 = $(MAKE) SANITIZE= B=build/arm64 DEPS_MK=build/arm64/deps.mk AR=aarch64-linux-gnu-ar \
+	CC='aarch64-linux-gnu-gcc --sysroot=$(CURDIR)/build/arm64/sysroot'
+
+build/arm64/deps.mk: deploy/build/deps.sh
+	$(Q)deploy/build/deps.sh arm64
+
+arm64: build/arm64/deps.mk ## the daemon and image-root for arm64, into build/arm64 (with Debian's cross compiler)
+	+$(Q)$(ARM64) build/arm64/bellwether
+	$(Q)STRIP=aarch64-linux-gnu-strip SYSROOT=build/arm64/sysroot QEMU=qemu-aarch64-static \
+		deploy/build/image-root.sh build/arm64/image-root build/arm64/bellwether
+
 compile_commands.json: Makefile build/deps.mk FORCE ## for editors and clang-tidy
 	$(Q)deploy/build/compile-commands.sh '$(CC) $(ALL_CFLAGS) $(INTEGRATION_CFLAGS)' \
 		$(ALL_SOURCES) $(UNIT_SOURCES) $(INTEGRATION_SOURCES) $(FUZZ_SOURCES) $(BENCH_SOURCES) >$@.new
@@ -276,6 +290,16 @@ valgrind: test-deps valgrind-deps ## what speaks to Redis and the daemon in a fa
 	$(Q)$(MAKE) SANITIZE= $(B)/test-integration
 	$(Q)$(MAKE) SANITIZE= B=$(B)/valgrind CFLAGS='-O1 -g' $(B)/valgrind/test-unit $(B)/valgrind/bellwether
 	$(Q)$(RUN) valgrind $(B)/valgrind $(TEST_JOBS) $(B)/test-integration
+
+# Each instruction is translated, so these are few: discovery, TLS to all sides, a failover with commands, probes.
+ARM64_TESTS ?= @(integration_@(probe|commands_pipeline)/*|integration_tls/@(all|kill_nine_all)|integration_failover/kill_nine)
+test-arm64: arm64 test-deps $(B)/test-integration ## the daemon for arm64 in some integration tests, under qemu
+	$(Q)mkdir -p build/arm64/emulated
+	$(Q)printf '#!/bin/sh\nexec qemu-aarch64-static -L %s %s "$$@"\n' $(CURDIR)/build/arm64/image-root \
+		$(CURDIR)/build/arm64/image-root/usr/bin/bellwether >build/arm64/emulated/bellwether
+	$(Q)chmod +x build/arm64/emulated/bellwether
+	$(Q)TEST_PATIENCE=$${TEST_PATIENCE:-5} TEST_FLAGS='--filter=$(ARM64_TESTS)' \
+		$(RUN) integration build/arm64/emulated $(TEST_JOBS) $(B)/test-integration
 
 ifeq ($(SANITIZE),)
 test: test-deps ## everything: fuzzers shortly, unit+sim plain and under both sanitizers, integration
@@ -419,10 +443,10 @@ distclean: clean
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z_.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
+		/^[a-z0-9_.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all deps test-deps client-deps demo-deps bench-deps valgrind-deps install image-root man-html demo unit integration clients valgrind test fuzz fuzz-targets bench \
+.PHONY: all deps test-deps client-deps demo-deps bench-deps valgrind-deps install image-root arm64 man-html demo unit integration clients valgrind test test-arm64 fuzz fuzz-targets bench \
 	check check-all check-format check-gates check-house house check-hardening check-documents check-containerfile check-openapi check-cppcheck check-scripts \
 	format clean distclean help FORCE
 

@@ -7,6 +7,7 @@
 #   deploy/build/deps.sh demo    what `make demo` needs besides
 #   deploy/build/deps.sh bench   what `make bench` needs besides
 #   deploy/build/deps.sh valgrind what `make valgrind` needs besides
+#   deploy/build/deps.sh arm64   what `make arm64` needs: a cross compiler, and a root of that machine's libraries in build/arm64
 #   deploy/build/deps.sh clients the programs of others that tests try the daemon with; a test without its own is skipped
 #
 # Debian packages come from apt as it is configured. hiredis is always built here (static, with
@@ -17,13 +18,22 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 readonly microhttpd_floor=1.0.10 hiredis_floor=1.2.0
-readonly prefix=$PWD/build/deps work=$PWD/build/deps/work
+# Where it goes, and for which machine: this one, unless it is named.
+output=$PWD/build host= cc=gcc ar=ar
+if [ "${1:-}" = arm64 ]; then
+    output=$PWD/build/arm64 host=aarch64-linux-gnu
+    cc="$host-gcc --sysroot=$output/sysroot" ar=$host-ar
+fi
+readonly output host cc ar prefix=$output/deps work=$output/deps/work
 hardening= # of the libraries as of our own files: they read what strangers send. Asked for once gcc is there
 readonly suites="forky sid trixie" # tried in this order until one has the floor
 
 # LIBRARY_PATH misleads hiredis' own Makefile, and CFLAGS of the caller are for the project's files.
 unset LIBRARY_PATH CPATH C_INCLUDE_PATH CFLAGS LDFLAGS MAKEFLAGS MFLAGS MAKELEVEL
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
+if [ -n "$host" ]; then
+    export PKG_CONFIG_LIBDIR=$output/sysroot/usr/lib/$host/pkgconfig PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+fi
 export LC_ALL=C
 
 # One entry a line: how to see that it is there, and the package that brings it.
@@ -64,6 +74,11 @@ cmd ip                 iproute2
 cmd setarch            util-linux
 rt  fuzzer             libclang-rt-dev
 '
+readonly arm64_packages='
+cmd aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
+cmd qemu-aarch64-static   qemu-user-static
+'
+readonly arm64_libraries="libc6-dev libjansson-dev libuv1-dev libssl-dev libinih-dev libgnutls28-dev"
 readonly valgrind_packages='
 cmd valgrind           valgrind
 '
@@ -200,10 +215,39 @@ fetch_source() {
     die "missing: $package >= $floor, and no suite of $suites at apt's mirror gave it ($(grep -m1 -E '^(E|Err):' "$work/apt.log" || echo "see $work/apt.log")); build it and name its pkgconfig folder in PKG_CONFIG_PATH"
 }
 
+# The libraries of another machine of the same release, unpacked and not installed: this machine's packages stay as they
+# are. $1 is Debian's name for it, the others are packages.
+fetch_sysroot() {
+    local architecture=$1 keyring link options
+    shift
+    options=(-o "APT::Architecture=$architecture" -o "APT::Architectures::=$architecture" -o "Dir::State::status=$work/apt/status")
+    for keyring in /usr/share/keyrings/debian-archive-keyring.{gpg,pgp} ''; do
+        [ ! -e "$keyring" ] || break
+    done
+    mkdir -p "$work/apt/lists/partial" "$work/apt/cache/archives/partial" "$output/sysroot/usr/lib"
+    : >"$work/apt/status"
+    apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT) $(LABEL)' 'Created-By: Packages' |
+        awk -v keyring="${keyring:+signed-by=$keyring }" -v architecture="$architecture" \
+            '$4 ~ /^Debian/ && !seen[$0]++ { print "deb [" keyring "arch=" architecture "]", $1, $2, $3 }' >"$work/apt/sources.list"
+    [ -s "$work/apt/sources.list" ] || die "apt knows no Debian archive, which has the libraries of $architecture"
+    echo "deps: fetching libraries of $architecture" >&2
+    { private_apt apt-get "${options[@]}" -qq update &&
+        private_apt apt-get "${options[@]}" -qq -y --no-install-recommends --download-only install "$@"; } \
+        >"$work/../apt-$architecture.log" 2>&1 </dev/null ||
+        die "cannot fetch the libraries of $architecture: $(grep -m1 '^E:' "$work/../apt-$architecture.log" || tail -n1 "$work/../apt-$architecture.log")"
+    ln -sfn usr/lib "$output/sysroot/lib"
+    for package in "$work"/apt/cache/archives/*.deb; do
+        dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink -C "$output/sysroot"
+    done
+    while IFS= read -r link; do # what is absolute would lead out of it
+        ln -sfn "$output/sysroot$(readlink "$link")" "$link"
+    done < <(find "$output/sysroot" -type l -lname '/*')
+}
+
 # Run a script with `set -e`, its output in build/deps/NAME.log.
 logged() {
     local log=$prefix/$1.log
-    env work="$work" prefix="$prefix" hardening="$hardening" bash -euc "$2" >"$log" 2>&1 </dev/null ||
+    env work="$work" prefix="$prefix" hardening="$hardening" host="$host" cc="$cc" ar="$ar" bash -euc "$2" >"$log" 2>&1 </dev/null ||
         die "$1 does not build: $(grep -m1 -E 'error:|\*\*\*' "$log" || tail -n1 "$log") ($log)"
     rm -f "$log"
 }
@@ -213,7 +257,7 @@ build_hiredis() {
     echo "deps: building hiredis" >&2
     logged hiredis '
         cd "$work/hiredis"
-        make -j"$(nproc)" USE_SSL=1 PREFIX="$prefix" OPTIMIZATION=-O2 DEBUG_FLAGS=-g \
+        make -j"$(nproc)" CC="$cc" AR="$ar" USE_SSL=1 PREFIX="$prefix" OPTIMIZATION=-O2 DEBUG_FLAGS=-g \
             CFLAGS="-fPIC -DNDEBUG $hardening" libhiredis.a libhiredis_ssl.a hiredis.pc hiredis_ssl.pc
         install -d "$prefix/include/hiredis" "$prefix/lib/pkgconfig"
         install -m 644 ./{hiredis,hiredis_ssl,async,read,sds,alloc,sockcompat}.h "$prefix/include/hiredis/"
@@ -235,7 +279,7 @@ build_microhttpd() {
         # A Debian patch makes a Makefile.am newer than what was generated from it; no automake is needed for it.
         find . -name aclocal.m4 -exec touch {} +
         find . \( -name configure -o -name "*.h.in" -o -name Makefile.in \) -exec touch {} +
-        ./configure --prefix="$prefix" --libdir="$prefix/lib" --disable-shared --enable-static --with-pic \
+        ./configure ${host:+--host="$host"} CC="$cc" --prefix="$prefix" --libdir="$prefix/lib" --disable-shared --enable-static --with-pic \
             --enable-https=yes --enable-epoll=yes --disable-doc --disable-examples --disable-tools --disable-curl \
             --disable-nls --disable-asserts --disable-dauth --disable-bauth --disable-cookie \
             --disable-postprocessor CFLAGS="-O2 -g -fPIC -DNDEBUG $hardening"
@@ -268,8 +312,21 @@ own_hiredis() {
     esac
 }
 
+build_libraries() {
+    if own_hiredis && has_microhttpd; then
+        return
+    fi
+    install_packages "$source_packages"
+    rm -rf "$work"
+    mkdir -p "$work"
+    if ! own_hiredis; then build_hiredis; fi
+    if ! has_microhttpd; then build_microhttpd; fi
+    rm -rf "$work"
+}
+
 write_makefile() {
-    local libs
+    local libs relative=
+    [ -z "$host" ] || relative='s#(-L|-isystem )/usr/#\1=/usr/#g' # to the other machine's root
     # shellcheck disable=SC2086
     libs=$(pkg-config --libs $libraries)
     # shellcheck disable=SC2086
@@ -277,17 +334,17 @@ write_makefile() {
         echo "# Written by deploy/build/deps.sh."
         echo "DEPS_CFLAGS := $(pkg-config --cflags $libraries | sed 's|-I/|-isystem /|g')"
         echo "DEPS_LIBS := $libs"
-    } >build/deps.mk.new
-    if cmp -s build/deps.mk.new build/deps.mk; then
-        rm build/deps.mk.new
-        touch build/deps.mk
+    } | sed -E "$relative" >"$output/deps.mk.new"
+    if cmp -s "$output/deps.mk.new" "$output/deps.mk"; then
+        rm "$output/deps.mk.new"
+        touch "$output/deps.mk"
     else
-        mv build/deps.mk.new build/deps.mk
+        mv "$output/deps.mk.new" "$output/deps.mk"
     fi
 }
 
 lock() {
-    mkdir -p build/deps
+    mkdir -p build/deps "$prefix"
     exec 9>build/deps/.lock
     flock 9
 }
@@ -306,14 +363,20 @@ build)
     lock
     install_packages "$build_packages"
     hardening=$(deploy/build/hardening.sh gcc)
-    if ! own_hiredis || ! has_microhttpd; then
-        install_packages "$source_packages"
-        rm -rf "$work"
-        mkdir -p "$work"
-        if ! own_hiredis; then build_hiredis; fi
-        if ! has_microhttpd; then build_microhttpd; fi
-        rm -rf "$work"
+    build_libraries
+    write_makefile
+    ;;
+arm64)
+    lock
+    install_packages "$arm64_packages$source_packages"
+    if [ "$(cat "$output/sysroot/.packages" 2>/dev/null)" != "$arm64_libraries" ]; then
+        rm -rf "$output/sysroot" "$work"
+        fetch_sysroot arm64 $arm64_libraries
+        echo "$arm64_libraries" >"$output/sysroot/.packages"
     fi
+    # shellcheck disable=SC2086
+    hardening=$(deploy/build/hardening.sh $cc)
+    build_libraries
     write_makefile
     ;;
 test)
@@ -371,6 +434,6 @@ clients)
     fi
     ;;
 *)
-    die "usage: deploy/build/deps.sh probe|build|test|demo|bench|valgrind|clients"
+    die "usage: deploy/build/deps.sh probe|build|test|demo|bench|valgrind|arm64|clients"
     ;;
 esac

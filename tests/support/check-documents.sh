@@ -62,7 +62,7 @@ for document in "${documents[@]}"; do
     done < <(spans "$document" | grep -E '^((deploy|include|src|tests)/[^ ]+|[A-Za-z]+\.(md|yaml))$' | sort -u)
     while IFS= read -r target; do
         grep -qE "^$target:" Makefile || complain "$document names 'make $target', which the Makefile has not"
-    done < <({ spans "$document" && fenced "$document"; } | sed -nE 's/^make ([a-z-]+).*/\1/p' | sort -u)
+    done < <({ spans "$document" && fenced "$document"; } | sed -nE 's/^make ([a-z0-9-]+).*/\1/p' | sort -u)
 done
 
 # ---- routes and their parameters ----
