@@ -199,11 +199,12 @@ static char late[PROBE_WORDS_SIZE]; /* the line's beginning, rendered beforehand
 static void time_is_up(int signum)
 {
     static char line[2 * PROBE_WORDS_SIZE];
-    size_t used = strlen(late), n = strlen(stage);
+    const char *waited_for = stage;
+    size_t used = strlen(late), n = strlen(waited_for);
 
     (void)signum;
-    memcpy(line, late, used);
-    memcpy(line + used, stage, n);
+    memcpy(line, late, used + 1);
+    memcpy(line + used, waited_for, n + 1);
     line[used + n] = '\n';
     log_last_words(line, used + n + 1, HANDLER_PATIENCE_MS);
     _exit(1);
