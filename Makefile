@@ -3,7 +3,7 @@
 # One file, not recursive: rules for every folder are here. `make test` calls this file again, once
 # for each sanitizer, because a sanitizer's objects live in a folder of their own.
 #
-# Variables: V=1 (show commands), CC, CFLAGS, LDFLAGS, SANITIZE=address,undefined or thread,
+# Variables: V=1 (show commands), CC, CFLAGS, LDFLAGS, SANITIZE=address,undefined or thread, STATIC=1,
 # PREFIX, DESTDIR, FUZZ_SECONDS, TEST_JOBS, TEST_SECONDS (the bound of a suite).
 
 VERSION := 0.1.0
@@ -16,14 +16,22 @@ PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 TEST_JOBS ?= 6
 SANITIZE ?=
+STATIC ?=
 
 comma := ,
 empty :=
 space := $(empty) $(empty)
 
-# build/, build/asan-ubsan/, build/tsan/. B=build/other builds beside others who work in the same tree.
+# build/, build/asan-ubsan/, build/tsan/, build/static/. B=build/other builds beside others who work in the same tree.
 B := build
 O := $(B)$(if $(SANITIZE),/$(subst thread,tsan,$(subst undefined,ubsan,$(subst address,asan,$(subst $(comma),-,$(SANITIZE))))))
+ifneq ($(STATIC),)
+ifneq ($(SANITIZE),)
+$(error A sanitizer is no static library: STATIC and SANITIZE do not go together)
+endif
+O := $(B)/static
+DEPS_MK := build/static/deps.mk
+endif
 GEN := $(B)/gen
 
 CFLAGS ?= $(if $(SANITIZE),-O1,-O2) -g
@@ -38,7 +46,7 @@ LANGUAGE := -std=c17 -D_GNU_SOURCE -pthread -fsigned-char
 INCLUDES := -Iinclude -Isrc -I$(GEN)
 ALL_CFLAGS = $(LANGUAGE) $(WARNINGS) $(HARDENING) -fno-omit-frame-pointer -fPIE $(INCLUDES) $(DEPS_CFLAGS) $(CFLAGS) \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined)
-ALL_LDFLAGS = -pthread -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+ALL_LDFLAGS = -pthread $(if $(STATIC),-static-pie,-pie) -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 
 PKG_CONFIG := PKG_CONFIG_PATH=$(CURDIR)/build/deps/lib/pkgconfig:$(PKG_CONFIG_PATH) pkg-config
 UNIT_LIBS = $(shell $(PKG_CONFIG) --libs criterion)
@@ -84,7 +92,7 @@ endif
 
 ##@ Building
 
-all: $(DAEMON) ## build/bellwether (with SANITIZE=… in a folder of its own)
+all: $(DAEMON) ## build/bellwether (with SANITIZE=… or STATIC=1 in a folder of its own)
 
 deps: ## install Debian packages that are missing, build hiredis and libmicrohttpd into build/deps
 	$(Q)deploy/build/deps.sh build
@@ -97,6 +105,9 @@ include $(DEPS_MK)
 endif
 build/deps.mk: deploy/build/deps.sh
 	$(Q)deploy/build/deps.sh $(if $(filter test demo check bench fuzz valgrind,$(MAKECMDGOALS)),build,probe)
+
+build/static/deps.mk: deploy/build/deps.sh
+	$(Q)CC='$(CC)' deploy/build/deps.sh static
 
 test-deps: build/deps.mk
 	$(Q)deploy/build/deps.sh test
@@ -212,7 +223,7 @@ man-html: $(MAN_HTML) ## the manual for a browser, into build/man (needs mandoc)
 
 ifneq ($(O),$(B))
 $(B)/bellwether:
-	$(Q)$(MAKE) SANITIZE= $@
+	$(Q)$(MAKE) SANITIZE= STATIC= $@
 endif
 
 install: $(DAEMON) $(MAN_PAGES) $(if $(shell command -v mandoc 2>/dev/null),$(MAN_HTML)) ## binary, manual, systemd unit (PREFIX, DESTDIR)
@@ -225,11 +236,11 @@ install: $(DAEMON) $(MAN_PAGES) $(if $(shell command -v mandoc 2>/dev/null),$(MA
 	sed -e 's|@PREFIX@|$(PREFIX)|g' deploy/bellwether.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/bellwether.service
 	chmod 644 $(DESTDIR)$(PREFIX)/lib/systemd/system/bellwether.service
 
-image-root: $(B)/bellwether ## build/image-root: all that an image of the daemon needs (deploy/Containerfile)
-	$(Q)deploy/build/image-root.sh $(B)/image-root $(B)/bellwether
+image-root: $(DAEMON) ## build/image-root: all that an image of the daemon needs (deploy/Containerfile)
+	$(Q)deploy/build/image-root.sh $(O)/image-root $(DAEMON)
 
 # For another machine: `arm64` builds here what runs there, into a folder of its own.
-ARM64 = $(MAKE) SANITIZE= B=build/arm64 DEPS_MK=build/arm64/deps.mk AR=aarch64-linux-gnu-ar \
+ARM64 = $(MAKE) SANITIZE= STATIC= B=build/arm64 DEPS_MK=build/arm64/deps.mk AR=aarch64-linux-gnu-ar \
 	CC='aarch64-linux-gnu-gcc --sysroot=$(CURDIR)/build/arm64/sysroot'
 
 build/arm64/deps.mk: deploy/build/deps.sh
@@ -268,7 +279,7 @@ $(B)/test-integration: $(call object,$(INTEGRATION_SOURCES)) $(O)/.link
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(DEPS_LIBS) $(INTEGRATION_LIBS)
 else
 $(B)/test-integration: FORCE
-	$(Q)$(MAKE) SANITIZE= $@
+	$(Q)$(MAKE) SANITIZE= STATIC= $@
 endif
 
 unit: $(O)/test-unit ## unit and sim tests (SANITIZE=… works)
@@ -300,6 +311,13 @@ test-arm64: arm64 test-deps $(B)/test-integration ## the daemon for arm64 in som
 	$(Q)chmod +x build/arm64/emulated/bellwether
 	$(Q)TEST_PATIENCE=$${TEST_PATIENCE:-5} TEST_FLAGS='--filter=$(ARM64_TESTS)' \
 		$(RUN) integration build/arm64/emulated $(TEST_JOBS) $(B)/test-integration
+
+# The binary that STATIC=1 makes: that it loads nothing, and what is different in it, names and what the system trusts.
+test-static: test-deps $(B)/test-integration ## the daemon of STATIC=1 in some integration tests
+	$(Q)$(MAKE) SANITIZE= STATIC=1 all
+	$(Q)! readelf -lW $(B)/static/bellwether | grep -E 'INTERP|NEEDED'
+	$(Q)TEST_FLAGS='--filter=integration_@(image|probe|names)/*' \
+		$(RUN) integration $(B)/static $(TEST_JOBS) $(B)/test-integration
 
 ifeq ($(SANITIZE),)
 test: test-deps ## everything: fuzzers shortly, unit+sim plain and under both sanitizers, integration
@@ -446,7 +464,7 @@ help: ## this list
 		/^[a-z0-9_.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all deps test-deps client-deps demo-deps bench-deps valgrind-deps install image-root arm64 man-html demo unit integration clients valgrind test test-arm64 fuzz fuzz-targets bench \
+.PHONY: all deps test-deps client-deps demo-deps bench-deps valgrind-deps install image-root arm64 man-html demo unit integration clients valgrind test test-arm64 test-static fuzz fuzz-targets bench \
 	check check-all check-format check-gates check-house house check-hardening check-documents check-containerfile check-openapi check-cppcheck check-scripts \
 	format clean distclean help FORCE
 

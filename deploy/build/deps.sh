@@ -8,6 +8,7 @@
 #   deploy/build/deps.sh bench   what `make bench` needs besides
 #   deploy/build/deps.sh valgrind what `make valgrind` needs besides
 #   deploy/build/deps.sh arm64   what `make arm64` needs: a cross compiler, and a root of that machine's libraries in build/arm64
+#   deploy/build/deps.sh static  what `make STATIC=1` needs besides: a static GnuTLS, into build/static
 #   deploy/build/deps.sh clients the programs of others that tests try the daemon with; a test without its own is skipped
 #
 # Debian packages come from apt as it is configured. hiredis is always built here (static, with
@@ -17,14 +18,21 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-readonly microhttpd_floor=1.0.10 hiredis_floor=1.2.0
+readonly microhttpd_floor=1.0.10 hiredis_floor=1.2.0 gnutls_floor=3.7.0
 # Where it goes, and for which machine: this one, unless it is named.
-output=$PWD/build host= cc=gcc ar=ar
-if [ "${1:-}" = arm64 ]; then
+output=$PWD/build host= cc=gcc ar=ar pkg_config=pkg-config
+case ${1:-} in
+arm64)
     output=$PWD/build/arm64 host=aarch64-linux-gnu
     cc="$host-gcc --sysroot=$output/sysroot" ar=$host-ar
-fi
-readonly output host cc ar prefix=$output/deps work=$output/deps/work
+    ;;
+static)
+    cc=${CC:-gcc} static_libuv=libuv # Debian has another name for it
+    output=$PWD/build/static pkg_config='pkg-config --static'
+    export PKG_CONFIG_PATH=$PWD/build/deps/lib/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
+    ;;
+esac
+readonly output host cc ar pkg_config prefix=$output/deps work=$output/deps/work
 hardening= # of the libraries as of our own files: they read what strangers send. Asked for once gcc is there
 readonly suites="forky sid trixie" # tried in this order until one has the floor
 
@@ -52,6 +60,9 @@ cmd dpkg-source        dpkg-dev
 cmd make               build-essential
 cmd patch              patch
 cmd xz                 xz-utils
+'
+readonly static_packages='
+cmd automake           automake
 '
 readonly demo_packages='
 cmd redis-server       redis-server
@@ -180,7 +191,7 @@ debian_mirror() {
 }
 
 # Fetch and unpack the source package $1 of at least version $2 and below the next major one into
-# $work/$1. Signatures are checked with the distribution's own keyring; what can't be checked isn't used.
+# $work/$1, from one of the suites $3 or of those above. Signatures are checked with the distribution's own keyring; what can't be checked isn't used.
 fetch_source() {
     local package=$1 floor=$2 ceiling mirror keyring suite version dsc
     ceiling=$((${floor%%.*} + 1))
@@ -196,7 +207,7 @@ fetch_source() {
     for keyring in /usr/share/keyrings/debian-archive-keyring.{gpg,pgp} ''; do
         [ ! -e "$keyring" ] || break
     done
-    for suite in $suites; do
+    for suite in ${3:-$suites}; do
         mkdir -p "$work/apt/lists/partial" "$work/apt/cache/archives/partial"
         # Always: what was written for a suite whose update failed must not stand for this one.
         echo "deb-src ${keyring:+[signed-by=$keyring] }$mirror $suite main" >"$work/apt/sources.list"
@@ -291,6 +302,50 @@ build_microhttpd() {
     echo "$hardening" >"$prefix/libmicrohttpd.flags"
 }
 
+# Debian's own libgnutls.a asks for p11-kit, which can't be linked statically.
+build_gnutls() {
+    fetch_source gnutls28 $gnutls_floor "$(apt-get indextargets --format '$(CODENAME) $(LABEL)' 'Created-By: Packages' |
+        awk '$2 == "Debian" && $1 !~ /-/ { print $1; exit }')"
+    echo "deps: building gnutls; that takes minutes" >&2
+    logged gnutls '
+        cd "$work/gnutls28"
+        # Debian patches of it want one Makefile.in made anew, and nothing else.
+        aclocal $(sed -n "s/--install//; s/^ACLOCAL_AMFLAGS = //p" Makefile.am)
+        automake gl/Makefile
+        find . -name aclocal.m4 -exec touch {} +
+        find . \( -name configure -o -name "*.h.in" -o -name Makefile.in \) -exec touch {} +
+        ./configure --prefix="$prefix" --libdir="$prefix/lib" --disable-shared --enable-static --with-pic \
+            --without-p11-kit --without-idn --with-included-unistring --with-included-libtasn1 --without-zlib \
+            --without-brotli --without-zstd --without-tpm --without-tpm2 --disable-doc --disable-tools --disable-cxx \
+            --disable-tests --disable-guile --disable-nls --disable-libdane CFLAGS="-O2 -g -fPIC -DNDEBUG $hardening"
+        make -j"$(nproc)" -C gl
+        make -j"$(nproc)" -C lib
+        make -C lib install
+        # It has a copy of inih, whose name would be there twice.
+        objcopy --redefine-sym ini_parse_file=gnutls_ini_parse_file "$prefix/lib/libgnutls.a"
+        rm -f "$prefix"/lib/*.la
+    '
+    echo "$hardening" >"$prefix/gnutls.flags"
+}
+
+# Whether a program that calls the function $1 can be linked with the libraries $2 and nothing that is loaded; else $errors.
+links_statically() {
+    # shellcheck disable=SC2046,SC2086
+    errors=$(echo "char $1(void); int main(void) { return $1(); }" | $cc -static-pie -fPIE -fno-builtin -x c -o "$output/links" - -x none \
+        $($pkg_config --libs $2) 2>&1) && rm -f "$output/links"
+}
+
+require_static() {
+    local errors
+    links_statically "$1" "$2" ||
+        die "no static binary can be had here: $(grep -m1 -oE '(cannot find|undefined reference).*' <<<"$errors" || head -n1 <<<"$errors")"
+}
+
+has_static_gnutls() {
+    local errors
+    links_statically gnutls_global_init gnutls && is_current gnutls
+}
+
 readonly libraries="libmicrohttpd gnutls hiredis hiredis_ssl jansson libuv openssl inih"
 
 # Whether a library is not one that was built here with other flags than those of today.
@@ -325,14 +380,16 @@ build_libraries() {
 }
 
 write_makefile() {
-    local libs relative=
+    local libs relative= all=$libraries
+    [ "$pkg_config" = pkg-config ] || all=${all/libuv/$static_libuv}
     [ -z "$host" ] || relative='s#(-L|-isystem )/usr/#\1=/usr/#g' # to the other machine's root
     # shellcheck disable=SC2086
-    libs=$(pkg-config --libs $libraries)
+    libs=$($pkg_config --libs $all)
+    [ "$pkg_config" = pkg-config ] || require_static MHD_get_version "$all"
     # shellcheck disable=SC2086
     {
         echo "# Written by deploy/build/deps.sh."
-        echo "DEPS_CFLAGS := $(pkg-config --cflags $libraries | sed 's|-I/|-isystem /|g')"
+        echo "DEPS_CFLAGS := $(pkg-config --cflags $all | sed 's|-I/|-isystem /|g')"
         echo "DEPS_LIBS := $libs"
     } | sed -E "$relative" >"$output/deps.mk.new"
     if cmp -s "$output/deps.mk.new" "$output/deps.mk"; then
@@ -376,6 +433,24 @@ arm64)
     fi
     # shellcheck disable=SC2086
     hardening=$(deploy/build/hardening.sh $cc)
+    build_libraries
+    write_makefile
+    ;;
+static)
+    lock
+    install_packages "$build_packages"
+    hardening=$(deploy/build/hardening.sh gcc)
+    ! pkg-config --exists libuv-static || static_libuv=libuv-static
+    for library in "uv_version $static_libuv" "json_null jansson" "SSL_new openssl" "ini_parse_file inih" "nettle_version_major hogweed"; do
+        require_static ${library% *} ${library#* }
+    done
+    if ! has_static_gnutls; then
+        install_packages "$source_packages$static_packages"
+        rm -rf "$work"
+        mkdir -p "$work"
+        build_gnutls
+        rm -rf "$work"
+    fi
     build_libraries
     write_makefile
     ;;
@@ -434,6 +509,6 @@ clients)
     fi
     ;;
 *)
-    die "usage: deploy/build/deps.sh probe|build|test|demo|bench|valgrind|arm64|clients"
+    die "usage: deploy/build/deps.sh probe|build|test|demo|bench|valgrind|arm64|static|clients"
     ;;
 esac
