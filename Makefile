@@ -437,7 +437,7 @@ check-openapi: test-deps
 	$(Q)node tests/support/check-openapi.mjs openapi.yaml
 
 check-scripts:
-	$(Q)for script in deploy/*.sh tests/support/*.sh .ci/run; do bash -n "$$script" || exit 1; done
+	$(Q)for script in deploy/*.sh deploy/build/*.sh tests/support/*.sh .ci/run; do bash -n "$$script" || exit 1; done
 	$(Q)tests/support/check-run.sh
 
 ifeq ($(SANITIZE),)

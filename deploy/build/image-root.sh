@@ -6,6 +6,7 @@
 # FOLDER is made anew. For another machine's binary: STRIP its strip, SYSROOT where its libraries are, and QEMU the program
 # that runs it here. CA_BUNDLE names the certificates in PEM, where they are not where distributions have them.
 set -euo pipefail
+umask 022
 folder=${1:?usage: image-root.sh FOLDER [BINARY]} binary=${2:-build/bellwether} sysroot=${SYSROOT:-}
 
 die() {
@@ -36,7 +37,7 @@ if [ -n "$loader" ]; then
         loaded=$(LD_TRACE_LOADED_OBJECTS=1 "$binary")
     fi
     ! grep -q 'not found' <<<"$loaded" || die "$binary lacks libraries: $(grep 'not found' <<<"$loaded")"
-    mapfile -t libraries < <(awk '$2 == "=>" { print $3 }' <<<"$loaded")
+    mapfile -t libraries < <(awk '$2 == "=>" && $3 ~ "^/" { print $3 }' <<<"$loaded")
     # All into libc's folder: each loader looks into that without being told.
     home=$(dirname "$(printf '%s\n' "${libraries[@]}" | grep '/libc\.so')")
     install -D -m 755 "$sysroot$loader" "$folder$loader"
