@@ -312,6 +312,9 @@ test-arm64: arm64 test-deps $(B)/test-integration ## the daemon for arm64 in som
 	$(Q)TEST_PATIENCE=$${TEST_PATIENCE:-5} TEST_FLAGS='--filter=$(ARM64_TESTS)' \
 		$(RUN) integration build/arm64/emulated $(TEST_JOBS) $(B)/test-integration
 
+test-containerfile: ## what deploy/Containerfile says, done in a minimal Debian without an engine (root, debootstrap; minutes)
+	$(Q)tests/support/try-containerfile.sh
+
 # The binary that STATIC=1 makes: that it loads nothing, and what is different in it, names and what the system trusts.
 test-static: test-deps $(B)/test-integration ## the daemon of STATIC=1 in some integration tests
 	$(Q)$(MAKE) SANITIZE= STATIC=1 all
@@ -464,7 +467,7 @@ help: ## this list
 		/^[a-z0-9_.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all deps test-deps client-deps demo-deps bench-deps valgrind-deps install image-root arm64 man-html demo unit integration clients valgrind test test-arm64 test-static fuzz fuzz-targets bench \
+.PHONY: all deps test-deps client-deps demo-deps bench-deps valgrind-deps install image-root arm64 man-html demo unit integration clients valgrind test test-arm64 test-containerfile test-static fuzz fuzz-targets bench \
 	check check-all check-format check-gates check-house house check-hardening check-documents check-containerfile check-openapi check-cppcheck check-scripts \
 	format clean distclean help FORCE
 
