@@ -306,6 +306,8 @@ static int connect_anywhere(struct probe *probe)
  */
 static int shake_hands(struct probe *probe)
 {
+    stage = "connected, but its TLS handshake is not done";
+
     SSL_CTX *ctx = SSL_CTX_new(TLS_client_method());
 
     probe->ssl = !ctx ? NULL : SSL_new(ctx);
@@ -316,7 +318,6 @@ static int shake_hands(struct probe *probe)
     if (!address_is_ip(&probe->target.address)) {
         (void)SSL_set_tlsext_host_name(probe->ssl, probe->target.address.host);
     }
-    stage = "connected, but its TLS handshake is not done";
     if (SSL_connect(probe->ssl) != 1) {
         const char *why = ERR_reason_error_string(ERR_peek_error());
 
