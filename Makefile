@@ -3,7 +3,7 @@
 # One file, not recursive: rules for every folder are here. `make test` calls this file again, once
 # for each sanitizer, because a sanitizer's objects live in a folder of their own.
 #
-# Variables: V=1 (show commands), CC, CFLAGS, LDFLAGS, SANITIZE=address,undefined or thread,
+# Variables: V=1 (show commands), CC, CFLAGS, LDFLAGS, SANITIZE=address,undefined or thread, STATIC=1,
 # PREFIX, DESTDIR, FUZZ_SECONDS, TEST_JOBS, TEST_SECONDS (the bound of a suite).
 
 VERSION := 0.1.0
@@ -16,14 +16,22 @@ PREFIX ?= /usr/local
 FUZZ_SECONDS ?= 60
 TEST_JOBS ?= 6
 SANITIZE ?=
+STATIC ?=
 
 comma := ,
 empty :=
 space := $(empty) $(empty)
 
-# build/, build/asan-ubsan/, build/tsan/. B=build/other builds beside others who work in the same tree.
+# build/, build/asan-ubsan/, build/tsan/, build/static/. B=build/other builds beside others who work in the same tree.
 B := build
 O := $(B)$(if $(SANITIZE),/$(subst thread,tsan,$(subst undefined,ubsan,$(subst address,asan,$(subst $(comma),-,$(SANITIZE))))))
+ifneq ($(STATIC),)
+ifneq ($(SANITIZE),)
+$(error A sanitizer is no static library: STATIC and SANITIZE do not go together)
+endif
+O := $(B)/static
+DEPS_MK := build/static/deps.mk
+endif
 GEN := $(B)/gen
 
 CFLAGS ?= $(if $(SANITIZE),-O1,-O2) -g
@@ -33,11 +41,12 @@ HARDENING := $(if $(SANITIZE),-fstack-protector-strong,$(shell deploy/build/hard
 ifneq ($(or $(filter -O0,$(CFLAGS)),$(if $(filter -O%,$(CFLAGS)),,none)),)
 HARDENING := $(filter-out -D_FORTIFY_SOURCE=%,$(HARDENING))
 endif
-LANGUAGE := -std=c17 -D_GNU_SOURCE -pthread
+# On ARM a char has no sign unless it is told to.
+LANGUAGE := -std=c17 -D_GNU_SOURCE -pthread -fsigned-char
 INCLUDES := -Iinclude -Isrc -I$(GEN)
 ALL_CFLAGS = $(LANGUAGE) $(WARNINGS) $(HARDENING) -fno-omit-frame-pointer -fPIE $(INCLUDES) $(DEPS_CFLAGS) $(CFLAGS) \
 	$(if $(SANITIZE),-fsanitize=$(SANITIZE) -fno-sanitize-recover=undefined)
-ALL_LDFLAGS = -pthread -pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
+ALL_LDFLAGS = -pthread $(if $(STATIC),-static-pie,-pie) -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack -Wl,--as-needed $(LDFLAGS) $(if $(SANITIZE),-fsanitize=$(SANITIZE))
 
 PKG_CONFIG := PKG_CONFIG_PATH=$(CURDIR)/build/deps/lib/pkgconfig:$(PKG_CONFIG_PATH) pkg-config
 UNIT_LIBS = $(shell $(PKG_CONFIG) --libs criterion)
@@ -83,18 +92,22 @@ endif
 
 ##@ Building
 
-all: $(DAEMON) ## build/bellwether (with SANITIZE=… in a folder of its own)
+all: $(DAEMON) ## build/bellwether (with SANITIZE=… or STATIC=1 in a folder of its own)
 
 deps: ## install Debian packages that are missing, build hiredis and libmicrohttpd into build/deps
 	$(Q)deploy/build/deps.sh build
 	$(Q)deploy/build/deps.sh test
 
-# The libraries' flags. Targets for strangers install what is missing; plain `make` only says so.
-ifneq ($(filter-out deps clean distclean help format dist uninstall,$(or $(MAKECMDGOALS),all)),)
-include build/deps.mk
+# The libraries' flags, of which another machine has others. Targets for strangers install what is missing; plain `make` only says so.
+DEPS_MK ?= build/deps.mk
+ifneq ($(filter-out deps arm64 clean distclean help format dist uninstall,$(or $(MAKECMDGOALS),all)),)
+include $(DEPS_MK)
 endif
 build/deps.mk: deploy/build/deps.sh
 	$(Q)deploy/build/deps.sh $(if $(filter test demo check bench fuzz valgrind deb test-deb,$(MAKECMDGOALS)),build,probe)
+
+build/static/deps.mk: deploy/build/deps.sh
+	$(Q)CC='$(CC)' deploy/build/deps.sh static
 
 test-deps: build/deps.mk
 	$(Q)deploy/build/deps.sh test
@@ -212,7 +225,7 @@ man-html: $(MAN_HTML) ## the manual for a browser, into build/man (needs mandoc)
 
 ifneq ($(O),$(B))
 $(B)/bellwether:
-	$(Q)$(MAKE) SANITIZE= $@
+	$(Q)$(MAKE) SANITIZE= STATIC= $@
 endif
 
 # Completion for shells, of the option table as the manual's list of them.
@@ -244,6 +257,21 @@ install: $(foreach one,$(TO_INSTALL),$(firstword $(subst =, ,$(one)))) ## binary
 uninstall: ## exactly that (with the same PREFIX, DESTDIR)
 	$(Q)rm -f $(foreach one,$(INSTALLED) $(INSTALLED_HTML),"$(DESTDIR)$(lastword $(subst =, ,$(one)))")
 	$(Q)rmdir "$(DESTDIR)$(PREFIX)/share/doc/bellwether" 2>/dev/null || true
+
+image-root: $(DAEMON) ## build/image-root: all that an image of the daemon needs (deploy/Containerfile)
+	$(Q)deploy/build/image-root.sh $(O)/image-root $(DAEMON)
+
+# For another machine: `arm64` builds here what runs there, into a folder of its own.
+ARM64 = $(MAKE) SANITIZE= STATIC= B=build/arm64 DEPS_MK=build/arm64/deps.mk AR=aarch64-linux-gnu-ar \
+	CC='aarch64-linux-gnu-gcc --sysroot=$(CURDIR)/build/arm64/sysroot'
+
+build/arm64/deps.mk: deploy/build/deps.sh
+	$(Q)deploy/build/deps.sh arm64
+
+arm64: build/arm64/deps.mk ## the daemon and image-root for arm64, into build/arm64 (with Debian's cross compiler)
+	+$(Q)$(ARM64) build/arm64/bellwether
+	$(Q)STRIP=aarch64-linux-gnu-strip SYSROOT=build/arm64/sysroot QEMU=qemu-aarch64-static \
+		deploy/build/image-root.sh build/arm64/image-root build/arm64/bellwether
 
 compile_commands.json: Makefile build/deps.mk FORCE ## for editors and clang-tidy
 	$(Q)deploy/build/compile-commands.sh '$(CC) $(ALL_CFLAGS) $(INTEGRATION_CFLAGS)' \
@@ -289,7 +317,7 @@ $(B)/test-integration: $(call object,$(INTEGRATION_SOURCES)) $(O)/.link
 	$(Q)$(CC) $(ALL_LDFLAGS) -o $@ $(filter %.o,$^) $(DEPS_LIBS) $(INTEGRATION_LIBS)
 else
 $(B)/test-integration: FORCE
-	$(Q)$(MAKE) SANITIZE= $@
+	$(Q)$(MAKE) SANITIZE= STATIC= $@
 endif
 
 unit: $(O)/test-unit ## unit and sim tests (SANITIZE=… works)
@@ -312,6 +340,26 @@ valgrind: test-deps valgrind-deps ## what speaks to Redis and the daemon in a fa
 	$(Q)$(MAKE) SANITIZE= $(B)/test-integration
 	$(Q)$(MAKE) SANITIZE= B=$(B)/valgrind CFLAGS='-O1 -g' $(B)/valgrind/test-unit $(B)/valgrind/bellwether
 	$(Q)$(RUN) valgrind $(B)/valgrind $(TEST_JOBS) $(B)/test-integration
+
+# Each instruction is translated, so these are few: discovery, TLS to all sides, a failover with commands, probes.
+ARM64_TESTS ?= @(integration_@(probe|commands_pipeline)/*|integration_tls/@(all|kill_nine_all)|integration_failover/kill_nine)
+test-arm64: arm64 test-deps $(B)/test-integration ## the daemon for arm64 in some integration tests, under qemu
+	$(Q)mkdir -p build/arm64/emulated
+	$(Q)printf '#!/bin/sh\nexec qemu-aarch64-static -L %s %s "$$@"\n' $(CURDIR)/build/arm64/image-root \
+		$(CURDIR)/build/arm64/image-root/usr/bin/bellwether >build/arm64/emulated/bellwether
+	$(Q)chmod +x build/arm64/emulated/bellwether
+	$(Q)TEST_PATIENCE=$${TEST_PATIENCE:-5} TEST_FLAGS='--filter=$(ARM64_TESTS)' \
+		$(RUN) integration build/arm64/emulated $(TEST_JOBS) $(B)/test-integration
+
+test-containerfile: ## what deploy/Containerfile says, done in a minimal Debian without an engine (root, debootstrap; minutes)
+	$(Q)tests/support/try-containerfile.sh
+
+# The binary that STATIC=1 makes: that it loads nothing, and what is different in it, names and what the system trusts.
+test-static: test-deps $(B)/test-integration ## the daemon of STATIC=1 in some integration tests
+	$(Q)$(MAKE) SANITIZE= STATIC=1 all
+	$(Q)! readelf -lW $(B)/static/bellwether | grep -E 'INTERP|NEEDED'
+	$(Q)TEST_FLAGS='--filter=integration_@(image|probe|names)/*' \
+		$(RUN) integration $(B)/static $(TEST_JOBS) $(B)/test-integration
 
 ifeq ($(SANITIZE),)
 test: test-deps ## everything: fuzzers shortly, unit+sim plain and under both sanitizers, integration
@@ -427,12 +475,16 @@ check-documents: $(B)/bellwether $(MAN_PAGES)
 	$(Q)tests/support/check-documents.sh $(B)/bellwether $(B)/man/bellwether.1
 	$(Q)mandoc -T lint -W warning $(MAN_PAGES)
 
+check-containerfile: $(B)/bellwether
+	$(call say,CONTAINERFILE)
+	$(Q)tests/support/check-containerfile.sh $(B)/bellwether
+
 check-openapi: test-deps
 	$(call say,OPENAPI)
 	$(Q)node tests/support/check-openapi.mjs openapi.yaml
 
 check-scripts:
-	$(Q)for script in deploy/*.sh deploy/clients/*.sh tests/support/*.sh .ci/run; do bash -n "$$script" || exit 1; done
+	$(Q)for script in deploy/*.sh deploy/build/*.sh deploy/clients/*.sh tests/support/*.sh .ci/run; do bash -n "$$script" || exit 1; done
 	$(Q)tests/support/check-run.sh
 
 ifeq ($(SANITIZE),)
@@ -440,7 +492,7 @@ check: test-deps ## format, clang-tidy, cppcheck, headers alone, gates, document
 	$(Q)$(MAKE) check-all
 endif
 
-check-all: check-format check-gates check-house check-hardening check-scripts $(ALONE) check-cppcheck check-documents check-openapi fuzz-targets $(TIDY)
+check-all: check-format check-gates check-house check-hardening check-scripts $(ALONE) check-cppcheck check-documents check-containerfile check-openapi fuzz-targets $(TIDY)
 
 format: ## clang-format over every C file
 	$(Q)$(if $(FORMATTED),clang-format -i $(FORMATTED))
@@ -456,11 +508,11 @@ distclean: clean
 
 help: ## this list
 	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
-		/^[a-z_.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
+		/^[a-z0-9_.-]+:.*## / { printf "  %-22s %s\n", $$1, $$2 }' Makefile
 
 FORCE:
-.PHONY: all deps test-deps client-deps demo-deps bench-deps valgrind-deps deb-deps install uninstall dist deb test-deb man-html demo unit integration clients valgrind test fuzz fuzz-targets bench \
-	check check-all check-format check-gates check-house house check-hardening check-documents check-openapi check-cppcheck check-scripts \
+.PHONY: all deps test-deps client-deps demo-deps bench-deps valgrind-deps deb-deps install uninstall dist deb test-deb test-fresh image-root arm64 man-html demo unit integration clients valgrind test test-arm64 test-containerfile test-static fuzz fuzz-targets bench \
+	check check-all check-format check-gates check-house house check-hardening check-documents check-containerfile check-openapi check-cppcheck check-scripts \
 	format clean distclean help FORCE
 
 -include $(shell find $(O)/obj $(B)/fuzz/obj $(B)/check -name '*.d' 2>/dev/null)

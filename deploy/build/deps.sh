@@ -8,6 +8,8 @@
 #   deploy/build/deps.sh bench   what `make bench` needs besides
 #   deploy/build/deps.sh valgrind what `make valgrind` needs besides
 #   deploy/build/deps.sh deb     what `make deb` needs besides
+#   deploy/build/deps.sh arm64   what `make arm64` needs: a cross compiler, and a root of that machine's libraries in build/arm64
+#   deploy/build/deps.sh static  what `make STATIC=1` needs besides: a static GnuTLS, into build/static
 #   deploy/build/deps.sh clients the programs of others that tests try the daemon with; a test without its own is skipped
 #
 # Debian packages come from apt as it is configured. hiredis is always built here (static, with
@@ -17,8 +19,21 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
-readonly microhttpd_floor=1.0.10 hiredis_floor=1.2.0
-readonly prefix=$PWD/build/deps work=$PWD/build/deps/work
+readonly microhttpd_floor=1.0.10 hiredis_floor=1.2.0 gnutls_floor=3.7.0
+# Where it goes, and for which machine: this one, unless it is named.
+output=$PWD/build host='' cc=gcc ar=ar pkg_config=pkg-config
+case ${1:-} in
+arm64)
+    output=$PWD/build/arm64 host=aarch64-linux-gnu
+    cc="$host-gcc --sysroot=$output/sysroot" ar=$host-ar
+    ;;
+static)
+    cc=${CC:-gcc} static_libuv=libuv # Debian has another name for it
+    output=$PWD/build/static pkg_config='pkg-config --static'
+    export PKG_CONFIG_PATH=$PWD/build/deps/lib/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
+    ;;
+esac
+readonly output host cc ar pkg_config prefix=$output/deps work=$output/deps/work
 hardening= # of the libraries as of our own files: they read what strangers send. Asked for once gcc is there
 # Newer suites of the same distribution, tried in this order until one has the floor.
 readonly debian_suites="forky sid trixie" ubuntu_suites="resolute devel"
@@ -26,6 +41,9 @@ readonly debian_suites="forky sid trixie" ubuntu_suites="resolute devel"
 # LIBRARY_PATH misleads hiredis' own Makefile, and CFLAGS of the caller are for the project's files.
 unset LIBRARY_PATH CPATH C_INCLUDE_PATH CFLAGS LDFLAGS MAKEFLAGS MFLAGS MAKELEVEL
 export PKG_CONFIG_PATH=$prefix/lib/pkgconfig${PKG_CONFIG_PATH:+:$PKG_CONFIG_PATH}
+if [ -n "$host" ]; then
+    export PKG_CONFIG_LIBDIR=$output/sysroot/usr/lib/$host/pkgconfig PKG_CONFIG_PATH=$prefix/lib/pkgconfig
+fi
 export LC_ALL=C
 
 # One entry a line: how to see that it is there, and the package that brings it.
@@ -43,6 +61,9 @@ cmd dpkg-source        dpkg-dev
 cmd make               build-essential
 cmd patch              patch
 cmd xz                 xz-utils
+'
+readonly static_packages='
+cmd automake           automake
 '
 readonly demo_packages='
 cmd redis-server       redis-server
@@ -65,6 +86,11 @@ cmd ip                 iproute2
 cmd setarch            util-linux
 rt  fuzzer             libclang-rt-dev
 '
+readonly arm64_packages='
+cmd aarch64-linux-gnu-gcc gcc-aarch64-linux-gnu
+cmd qemu-aarch64-static   qemu-user-static
+'
+readonly arm64_libraries="libc6-dev libjansson-dev libuv1-dev libssl-dev libinih-dev libgnutls28-dev"
 readonly valgrind_packages='
 cmd valgrind           valgrind
 '
@@ -219,7 +245,7 @@ download_source() (
 )
 
 # Fetch and unpack the source package $1 of at least version $2 and below the next major one into
-# $work/$1. Signatures are checked with the distribution's own keyring; what can't be checked isn't used.
+# $work/$1, from one of the suites $3 or of those above. Signatures are checked with the distribution's own keyring; what can't be checked isn't used.
 fetch_source() {
     local package=$1 floor=$2 ceiling mirror label keyring suite suites components=main version newest='' dsc
     ceiling=$((${floor%%.*} + 1))
@@ -238,7 +264,7 @@ fetch_source() {
     for keyring in "/usr/share/keyrings/${label,,}-archive-keyring."{gpg,pgp} ''; do
         [ ! -e "$keyring" ] || break
     done
-    for suite in $suites; do
+    for suite in ${3:-$suites}; do
         mkdir -p "$work/apt/lists/partial" "$work/apt/cache/archives/partial"
         # Always: what was written for a suite whose update failed must not stand for this one.
         echo "deb-src ${keyring:+[signed-by=$keyring] }$mirror $suite $components" >"$work/apt/sources.list"
@@ -258,11 +284,40 @@ fetch_source() {
     die "missing: $package >= $floor, and no suite of $suites at apt's mirror has it ($([ -n "$newest" ] && dpkg --compare-versions "$newest" lt "$floor" && echo "the newest there is $newest" || grep -m1 -E '^(E|Err):' "$work/apt.log")); build it and name its pkgconfig folder in PKG_CONFIG_PATH"
 }
 
+# The libraries of another machine of the same release, unpacked and not installed: this machine's packages stay as they
+# are. $1 is Debian's name for it, the others are packages.
+fetch_sysroot() {
+    local architecture=$1 keyring link options
+    shift
+    options=(-o "APT::Architecture=$architecture" -o "APT::Architectures::=$architecture" -o "Dir::State::status=$work/apt/status")
+    for keyring in /usr/share/keyrings/debian-archive-keyring.{gpg,pgp} ''; do
+        [ ! -e "$keyring" ] || break
+    done
+    mkdir -p "$work/apt/lists/partial" "$work/apt/cache/archives/partial" "$output/sysroot/usr/lib"
+    : >"$work/apt/status"
+    apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT) $(LABEL)' 'Created-By: Packages' |
+        awk -v keyring="${keyring:+signed-by=$keyring }" -v architecture="$architecture" \
+            '$4 ~ /^Debian/ && !seen[$0]++ { print "deb [" keyring "arch=" architecture "]", $1, $2, $3 }' >"$work/apt/sources.list"
+    [ -s "$work/apt/sources.list" ] || die "apt knows no Debian archive, which has the libraries of $architecture"
+    echo "deps: fetching libraries of $architecture" >&2
+    { private_apt apt-get "${options[@]}" -qq update &&
+        private_apt apt-get "${options[@]}" -qq -y --no-install-recommends --download-only install "$@"; } \
+        >"$work/../apt-$architecture.log" 2>&1 </dev/null ||
+        die "cannot fetch the libraries of $architecture: $(grep -m1 '^E:' "$work/../apt-$architecture.log" || tail -n1 "$work/../apt-$architecture.log")"
+    ln -sfn usr/lib "$output/sysroot/lib"
+    for package in "$work"/apt/cache/archives/*.deb; do
+        dpkg-deb --fsys-tarfile "$package" | tar -x --keep-directory-symlink -C "$output/sysroot"
+    done
+    while IFS= read -r link; do # what is absolute would lead out of it
+        ln -sfn "$output/sysroot$(readlink "$link")" "$link"
+    done < <(find "$output/sysroot" -type l -lname '/*')
+}
+
 # Run a script with `set -e`, its output in build/deps/NAME.log.
 logged() {
     local log=$prefix/$1.log
     : >"$log"
-    alive "building $1" "$log" env work="$work" prefix="$prefix" hardening="$hardening" bash -euc "$2" ||
+    alive "building $1" "$log" env work="$work" prefix="$prefix" hardening="$hardening" host="$host" cc="$cc" ar="$ar" bash -euc "$2" ||
         die "$1 does not build: $(grep -m1 -E 'error:|\*\*\*' "$log" || tail -n1 "$log") ($log)"
     rm -f "$log"
 }
@@ -272,7 +327,7 @@ build_hiredis() {
     echo "deps: building hiredis" >&2
     logged hiredis '
         cd "$work/hiredis"
-        make -j"$(nproc)" USE_SSL=1 PREFIX="$prefix" OPTIMIZATION=-O2 DEBUG_FLAGS=-g \
+        make -j"$(nproc)" CC="$cc" AR="$ar" USE_SSL=1 PREFIX="$prefix" OPTIMIZATION=-O2 DEBUG_FLAGS=-g \
             CFLAGS="-fPIC -DNDEBUG $hardening" libhiredis.a libhiredis_ssl.a hiredis.pc hiredis_ssl.pc
         install -d "$prefix/include/hiredis" "$prefix/lib/pkgconfig"
         install -m 644 ./{hiredis,hiredis_ssl,async,read,sds,alloc,sockcompat}.h "$prefix/include/hiredis/"
@@ -294,7 +349,7 @@ build_microhttpd() {
         # A Debian patch makes a Makefile.am newer than what was generated from it; no automake is needed for it.
         find . -name aclocal.m4 -exec touch {} +
         find . \( -name configure -o -name "*.h.in" -o -name Makefile.in \) -exec touch {} +
-        ./configure --prefix="$prefix" --libdir="$prefix/lib" --disable-shared --enable-static --with-pic \
+        ./configure ${host:+--host="$host"} CC="$cc" --prefix="$prefix" --libdir="$prefix/lib" --disable-shared --enable-static --with-pic \
             --enable-https=yes --enable-epoll=yes --disable-doc --disable-examples --disable-tools --disable-curl \
             --disable-nls --disable-asserts --disable-dauth --disable-bauth --disable-cookie \
             --disable-postprocessor CFLAGS="-O2 -g -fPIC -DNDEBUG $hardening"
@@ -304,6 +359,50 @@ build_microhttpd() {
         rm -f "$prefix"/lib/*.la
     '
     echo "$hardening" >"$prefix/libmicrohttpd.flags"
+}
+
+# Debian's own libgnutls.a asks for p11-kit, which can't be linked statically.
+build_gnutls() {
+    fetch_source gnutls28 $gnutls_floor "$(apt-get indextargets --format '$(CODENAME) $(LABEL)' 'Created-By: Packages' |
+        awk '$2 == "Debian" && $1 !~ /-/ { print $1; exit }')"
+    echo "deps: building gnutls; that takes minutes" >&2
+    logged gnutls '
+        cd "$work/gnutls28"
+        # Debian patches of it want one Makefile.in made anew, and nothing else.
+        aclocal $(sed -n "s/--install//; s/^ACLOCAL_AMFLAGS = //p" Makefile.am)
+        automake gl/Makefile
+        find . -name aclocal.m4 -exec touch {} +
+        find . \( -name configure -o -name "*.h.in" -o -name Makefile.in \) -exec touch {} +
+        ./configure --prefix="$prefix" --libdir="$prefix/lib" --disable-shared --enable-static --with-pic \
+            --without-p11-kit --without-idn --with-included-unistring --with-included-libtasn1 --without-zlib \
+            --without-brotli --without-zstd --without-tpm --without-tpm2 --disable-doc --disable-tools --disable-cxx \
+            --disable-tests --disable-guile --disable-nls --disable-libdane CFLAGS="-O2 -g -fPIC -DNDEBUG $hardening"
+        make -j"$(nproc)" -C gl
+        make -j"$(nproc)" -C lib
+        make -C lib install
+        # It has a copy of inih, whose name would be there twice.
+        objcopy --redefine-sym ini_parse_file=gnutls_ini_parse_file "$prefix/lib/libgnutls.a"
+        rm -f "$prefix"/lib/*.la
+    '
+    echo "$hardening" >"$prefix/gnutls.flags"
+}
+
+# Whether a program that calls the function $1 can be linked with the libraries $2 and nothing that is loaded; else $errors.
+links_statically() {
+    # shellcheck disable=SC2046,SC2086
+    errors=$(echo "char $1(void); int main(void) { return $1(); }" | $cc -static-pie -fPIE -fno-builtin -x c -o "$output/links" - -x none \
+        $($pkg_config --libs $2) 2>&1) && rm -f "$output/links"
+}
+
+require_static() {
+    local errors
+    links_statically "$1" "$2" ||
+        die "no static binary can be had here: $(grep -m1 -oE '(cannot find|undefined reference).*' <<<"$errors" || head -n1 <<<"$errors")"
+}
+
+has_static_gnutls() {
+    local errors
+    links_statically gnutls_global_init gnutls && is_current gnutls
 }
 
 readonly libraries="libmicrohttpd gnutls hiredis hiredis_ssl jansson libuv openssl inih"
@@ -327,26 +426,41 @@ own_hiredis() {
     esac
 }
 
+build_libraries() {
+    if own_hiredis && has_microhttpd; then
+        return
+    fi
+    install_packages "$source_packages"
+    rm -rf "$work"
+    mkdir -p "$work"
+    if ! own_hiredis; then build_hiredis; fi
+    if ! has_microhttpd; then build_microhttpd; fi
+    rm -rf "$work"
+}
+
 write_makefile() {
-    local libs
+    local libs relative='' all=$libraries
+    [ "$pkg_config" = pkg-config ] || all=${all/libuv/$static_libuv}
+    [ -z "$host" ] || relative='s#(-L|-isystem )/usr/#\1=/usr/#g' # to the other machine's root
     # shellcheck disable=SC2086
-    libs=$(pkg-config --libs $libraries)
+    libs=$($pkg_config --libs $all)
+    [ "$pkg_config" = pkg-config ] || require_static MHD_get_version "$all"
     # shellcheck disable=SC2086
     {
         echo "# Written by deploy/build/deps.sh."
-        echo "DEPS_CFLAGS := $(pkg-config --cflags $libraries | sed 's|-I/|-isystem /|g')"
+        echo "DEPS_CFLAGS := $(pkg-config --cflags $all | sed 's|-I/|-isystem /|g')"
         echo "DEPS_LIBS := $libs"
-    } >build/deps.mk.new
-    if cmp -s build/deps.mk.new build/deps.mk; then
-        rm build/deps.mk.new
-        touch build/deps.mk
+    } | sed -E "$relative" >"$output/deps.mk.new"
+    if cmp -s "$output/deps.mk.new" "$output/deps.mk"; then
+        rm "$output/deps.mk.new"
+        touch "$output/deps.mk"
     else
-        mv build/deps.mk.new build/deps.mk
+        mv "$output/deps.mk.new" "$output/deps.mk"
     fi
 }
 
 lock() {
-    mkdir -p build/deps
+    mkdir -p build/deps "$prefix"
     exec 9>build/deps/.lock
     flock 9
 }
@@ -365,14 +479,38 @@ build)
     lock
     install_packages "$build_packages"
     hardening=$(deploy/build/hardening.sh gcc)
-    if ! own_hiredis || ! has_microhttpd; then
-        install_packages "$source_packages"
+    build_libraries
+    write_makefile
+    ;;
+arm64)
+    lock
+    install_packages "$arm64_packages$source_packages"
+    if [ "$(cat "$output/sysroot/.packages" 2>/dev/null)" != "$arm64_libraries" ]; then
+        rm -rf "$output/sysroot" "$work"
+        fetch_sysroot arm64 $arm64_libraries
+        echo "$arm64_libraries" >"$output/sysroot/.packages"
+    fi
+    # shellcheck disable=SC2086
+    hardening=$(deploy/build/hardening.sh $cc)
+    build_libraries
+    write_makefile
+    ;;
+static)
+    lock
+    install_packages "$build_packages"
+    hardening=$(deploy/build/hardening.sh gcc)
+    ! pkg-config --exists libuv-static || static_libuv=libuv-static
+    for library in "uv_version $static_libuv" "json_null jansson" "SSL_new openssl" "ini_parse_file inih" "nettle_version_major hogweed"; do
+        require_static ${library% *} ${library#* }
+    done
+    if ! has_static_gnutls; then
+        install_packages "$source_packages$static_packages"
         rm -rf "$work"
         mkdir -p "$work"
-        if ! own_hiredis; then build_hiredis; fi
-        if ! has_microhttpd; then build_microhttpd; fi
+        build_gnutls
         rm -rf "$work"
     fi
+    build_libraries
     write_makefile
     ;;
 test)
@@ -419,6 +557,6 @@ clients)
     }
     ;;
 *)
-    die "usage: deploy/build/deps.sh probe|build|test|demo|bench|valgrind|deb|clients"
+    die "usage: deploy/build/deps.sh probe|build|test|demo|bench|valgrind|deb|arm64|static|clients"
     ;;
 esac

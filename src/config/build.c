@@ -435,11 +435,27 @@ static void note_unknown_variables(const struct builder *builder)
     }
 }
 
+/* Nothing is asked for but its URL and its time limit. */
+static int build_probe(const struct builder *builder, struct options *out)
+{
+    const char *url = settings_item(builder->settings, OPTION_ID_PROBE);
+
+    if (build_numbers(builder) != 0) {
+        return -BW_EINVAL;
+    }
+    *out = *builder->out;
+    out->probe = mem_strdup(url ? url : "");
+    return 0;
+}
+
 int options_build(const struct settings *settings, struct options *out, struct options_error *error)
 {
     struct options built = {0};
     struct builder builder = {settings, &built, error};
 
+    if (settings_winner(settings, OPTION_ID_PROBE, NULL)) {
+        return build_probe(&builder, out);
+    }
     if (build_numbers(&builder) != 0 || build_listens(&builder) != 0 || build_map(&builder) != 0 ||
         build_redis_credentials(&builder) != 0 || build_deployments(&builder) != 0 ||
         build_default_master(&builder) != 0 || check_adopt(&builder) != 0 ||
@@ -504,6 +520,7 @@ void options_release(struct options *options)
     server_tls_free(options->tls);
     policy_free(options->policy);
     options_shown_release(options);
+    free(options->probe);
     for (size_t i = 0; i < options->n_listens; i++) {
         free(options->listens[i].unix_path);
     }

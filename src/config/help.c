@@ -95,7 +95,8 @@ static void print_help(FILE *to)
 {
     (void)fputs(
         "Usage: bellwether --sentinel HOST:PORT [OPTION]...\n"
-        "       bellwether --once --sentinel HOST:PORT [--wait 60s] [--format json|text|url]\n\n"
+        "       bellwether --once --sentinel HOST:PORT [--wait 60s] [--format json|text|url]\n"
+        "       bellwether --probe URL [--probe-timeout 2s]\n\n"
         "Watches Redis Sentinels and says over HTTP which node is the master.\n",
         to);
     for (size_t group = 0; group < sizeof(group_titles) / sizeof(group_titles[0]); group++) {
@@ -189,6 +190,9 @@ static void print_setting(FILE *to, const struct option_entry *entry, const stru
 {
     char variable[64];
 
+    if ((entry->properties & OPTION_FLAG_ONLY) != 0) {
+        return;
+    }
     if (entry->type == OPTION_SECRET) {
         if (setting) {
             (void)fprintf(to, "; %s = ***  ; environment\n", option_variable(entry, variable));

@@ -20,8 +20,10 @@ static int read_all(struct settings *settings, int argc, char **argv, char **env
         error->text[0] = '\0';
         return 0;
     }
+    /* a probe is run in a daemon's environment, and must not fail for what is wrong there */
     if (failed != 0 || settings->action == ACTION_VERSION ||
-        settings->action == ACTION_COMPLETION || settings->action == ACTION_MAN_OPTIONS) {
+        settings->action == ACTION_COMPLETION || settings->action == ACTION_MAN_OPTIONS ||
+        settings_winner(settings, OPTION_ID_PROBE, NULL)) {
         return failed;
     }
     failed = settings_from_environment(settings, environment, error);

@@ -18,6 +18,7 @@
 #define BARE OPTION_BARE
 #define ENVIRONMENT_ONLY OPTION_ENVIRONMENT_ONLY
 #define NOT_IN_FILE OPTION_NOT_IN_FILE
+#define FLAG_ONLY (OPTION_FLAG_ONLY | OPTION_NOT_IN_FILE)
 #define NOWHERE OPTION_NOWHERE
 #define AT(member) offsetof(struct options, member)
 

@@ -181,6 +181,12 @@ X(WAIT, "wait", DURATION, 0, AT(wait_ms), "0s", 0, 24 * HOUR_MS, NULL, "TIME", O
   "With --once: how long to wait for a master, beyond what the time-outs allow anyway.") \
 X(FORMAT, "format", CHOICE, 0, AT(format), "json", 0, 0, "json|text|url", "FORMAT", ONCE, \
   "With --once: the object of /master, host:port, or redis://host:port (rediss:// with redis-tls).") \
+X(PROBE, "probe", TEXT, FLAG_ONLY, NOWHERE, NULL, 0, 0, NULL, "URL", PROBING, \
+  "Ask a daemon that runs and exit: 0 when it answers with 2xx, else 1, and one line says why. http://HOST:PORT/PATH, the same " \
+  "with https:// (whose certificate is not checked), or unix:SOCKET:/PATH; without a path /readyz. Needs no configuration, " \
+  "and reads none.") \
+X(PROBE_TIMEOUT, "probe-timeout", DURATION, FLAG_ONLY, AT(probe_timeout_ms), "2s", 10, 10 * MINUTE_MS, NULL, "TIME", PROBING, \
+  "How long that may take in all. A kubelet gives an exec probe 1s, unless it is told timeoutSeconds.") \
 X(CONFIG, "config", FILE, NOT_IN_FILE, NOWHERE, NULL, 0, 0, NULL, "FILE", CONFIGURING, \
   "An INI file: `name = value` lines, sections [bellwether] and [master NAME].")
 
@@ -194,6 +200,7 @@ X(SERVING, "Serving") \
 X(COMMANDS, "Commands") \
 X(LOGGING, "Logging") \
 X(ONCE, "Asking once") \
+X(PROBING, "Probing (flags only)") \
 X(CONFIGURING, "Configuring")
 
 /* Flags that print something and exit: X(id, name, choices, prose). Without prose: hidden. */
@@ -232,6 +239,7 @@ enum option_property {
     OPTION_BARE = 4,             /* as a flag it needs no value: it means on */
     OPTION_ENVIRONMENT_ONLY = 8, /* a secret */
     OPTION_NOT_IN_FILE = 16,
+    OPTION_FLAG_ONLY = 32, /* no setting of a daemon that runs */
 };
 
 enum option_group {

@@ -49,7 +49,9 @@ static void show(struct options *out, const struct option_entry *entry, const ch
 void options_show(const struct settings *settings, struct options *out)
 {
     for (int id = 0; id < OPTION_COUNT; id++) {
-        show(out, &option_table[id], NULL, settings_winner(settings, id, NULL));
+        if ((option_table[id].properties & OPTION_FLAG_ONLY) == 0) {
+            show(out, &option_table[id], NULL, settings_winner(settings, id, NULL));
+        }
     }
     for (size_t i = 0; i < settings->n_sections; i++) {
         for (int id = 0; id < OPTION_COUNT; id++) {

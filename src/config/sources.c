@@ -185,7 +185,8 @@ static int id_of_variable(const char *variable, size_t length)
 
     for (int id = 0; id < OPTION_COUNT; id++) {
         option_variable(&option_table[id], name);
-        if (strlen(name) == length && memcmp(name, variable, length) == 0) {
+        if ((option_table[id].properties & OPTION_FLAG_ONLY) == 0 && strlen(name) == length &&
+            memcmp(name, variable, length) == 0) {
             return id;
         }
     }

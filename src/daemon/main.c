@@ -1,4 +1,4 @@
-/* The program: read the options, prepare the process, then either ask once or serve. */
+/* The program: read the options, prepare the process, then probe, ask once, or serve. */
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
@@ -11,6 +11,7 @@
 #include "bellwether/base/loop.h"
 #include "bellwether/config/options.h"
 #include "once.h"
+#include "probe.h"
 #include "service.h"
 
 /*
@@ -36,7 +37,8 @@
 static void keep_standard_descriptors(void)
 {
     for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
-        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0) {
+        /* an image may be without /dev: then it is as closed as before, and its number is taken */
+        if (fcntl(fd, F_GETFD) < 0 && open("/dev/null", O_RDWR) < 0 && open("/", O_PATH) < 0) {
             _exit(1);
         }
     }
@@ -88,8 +90,8 @@ static void prepare(const struct options *options)
 {
     enum log_level level = options->log_level;
 
-    if (options->once && level != LOG_LEVEL_DEBUG) {
-        level = LOG_LEVEL_ERROR; /* --once prints the answer, or one line that says why not */
+    if ((options->once || options->probe) && level != LOG_LEVEL_DEBUG) {
+        level = LOG_LEVEL_ERROR; /* they print the answer, or one line that says why not */
     }
     log_configure(level, options->log_format);
     (void)signal(SIGPIPE, SIG_IGN); /* a lost peer is an error of write() */
@@ -109,7 +111,9 @@ int main(int argc, char **argv)
     }
     options_hide_secrets(environ);
     prepare(&options);
-    if (options.once) {
+    if (options.probe) {
+        exit_code = probe_run(options.probe, options.probe_timeout_ms);
+    } else if (options.once) {
         exit_code = once_run(&options);
     } else {
         raise_descriptor_limit(&options);

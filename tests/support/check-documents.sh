@@ -71,7 +71,7 @@ for document in "${documents[@]}"; do
     done < <(spans "$document" | grep -E '^((deploy|include|src|tests)/[^ ]+|[A-Za-z]+\.(md|yaml))$' | sort -u)
     while IFS= read -r target; do
         grep -qE "^$target:" Makefile || complain "$document names 'make $target', which the Makefile has not"
-    done < <({ spans "$document" && fenced "$document"; } | sed -nE 's/^make ([a-z-]+).*/\1/p' | sort -u)
+    done < <({ spans "$document" && fenced "$document"; } | sed -nE 's/^make ([a-z0-9-]+).*/\1/p' | sort -u)
 done
 
 # ---- routes and their parameters ----
@@ -82,7 +82,7 @@ sed -nE 's/^ +name: (.+)$/\1/p' openapi.yaml | sort -u >"$folder/parameters"
 [ -s "$folder/routes" ] && [ -s "$folder/parameters" ] || complain "openapi.yaml was not understood"
 
 for document in "${documents[@]}"; do
-    { spans "$document" | grep -oE '(^|^[A-Z]+ )/[^ ]*' | sed 's/^[A-Z]* //' | grep -vE '^/(etc|proc|run)/' || true
+    { spans "$document" | grep -oE '(^|^[A-Z]+ )/[^ ]*' | sed 's/^[A-Z]* //' | grep -vE '^/(dev|etc|proc|run|usr)(/|$)' || true
         grep -oE "http://127\.0\.0\.1:8380/[^ '\"]*" "$document" | sed 's|^http://[^/]*||' || true
         grep -oE 'path: /[a-z]+' "$document" | sed 's/^path: //' || true
     } | sort -u >"$folder/named"

@@ -54,6 +54,8 @@ struct options {
     bool once;
     int64_t wait_ms;
     enum once_format format;
+    char *probe; /* owned; NULL: none. With it nothing else is set but its time limit */
+    int64_t probe_timeout_ms;
     enum self_requires self_requires;
     /* commands over HTTP: set where redis_api is off, too, but for the tokens */
     enum redis_api redis_api;

@@ -73,6 +73,34 @@ Test(options, both_forms_of_a_flag_and_every_simple_type)
     cr_expect_eq(options.watch.poll_interval_ms, 250);
 }
 
+Test(options, a_probe_is_a_flag_and_reads_nothing_else)
+{
+    options_set_variable(A("BELLWETHER_POLL_INTERVAL=often"));
+    options_set_variable(A("BELLWETHER_CONFIG=/nonexistent"));
+    RUN(A("--probe"), A("unix:x"), A("--probe-timeout=300ms"));
+    options_expect_run();
+    cr_expect_str_eq(options.probe, "unix:x");
+    cr_expect_eq(options.probe_timeout_ms, 300);
+    RUN(A("--probe="));
+    options_expect_run();
+    cr_expect_str_eq(options.probe, "", "what is wrong with it is said by the probe");
+    cr_expect_eq(options.probe_timeout_ms, 2000);
+    RUN(A("--probe"), A("unix:x"), A("--workers"), A("0"));
+    options_expect_refused("--workers", NULL);
+    RUN(A("--probe"));
+    options_expect_refused("--probe", "a value is missing", NULL);
+}
+
+Test(options, a_probe_is_no_setting)
+{
+    options_run_file("probe = unix:x\n");
+    options_expect_refused("not an option for this file", "probe", NULL);
+    options_set_variable(A("BELLWETHER_PROBE=unix:x"));
+    RUN(A("--sentinel=a:1"));
+    options_expect_run();
+    cr_expect_null(options.probe);
+}
+
 Test(options, flag_beats_environment_beats_file_beats_default)
 {
     options_set_variable(A("BELLWETHER_POLL_INTERVAL=3s"));
