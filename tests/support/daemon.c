@@ -156,6 +156,16 @@ struct daemon *daemon_start(const struct cluster *cluster, ...)
     return daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
 }
 
+struct daemon *daemon_start_tls(const struct cluster *cluster, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, cluster);
+    const char **flags = gather(arguments);
+    va_end(arguments);
+    return daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags, .tls = true});
+}
+
 static struct process_result run(int64_t bound_ms, const char *const *env, const char **flags)
 {
     const char *argv[MAX_ARGUMENTS + 1] = {daemon_binary()};

@@ -112,6 +112,20 @@ static ssize_t pull(gnutls_transport_ptr_t data, void *bytes, size_t size)
     return (ssize_t)n;
 }
 
+static ssize_t size_of(const giovec_t *parts, int n_parts)
+{
+    size_t size = 0;
+
+    for (int i = 0; i < n_parts; i++) {
+        size += parts[i].iov_len;
+    }
+    return (ssize_t)size;
+}
+
+/*
+ * What can't be sent in a handshake is dropped: a caller that has gone may have said why, and only
+ * a handshake that goes on reads it, and then the end.
+ */
 static ssize_t push(gnutls_transport_ptr_t data, const giovec_t *parts, int n_parts)
 {
     struct tls_session *session = data;
@@ -124,6 +138,7 @@ static ssize_t push(gnutls_transport_ptr_t data, const giovec_t *parts, int n_pa
         session->traffic->moves++;
     } else if (n < 0 && errno != EAGAIN) {
         session->left = true;
+        n = session->finished == FINISHED_BOTH ? n : size_of(parts, n_parts);
     }
     return n;
 }
