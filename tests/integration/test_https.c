@@ -44,6 +44,9 @@ SCENE(integration_https, versions_and_protocols)
     cr_assert(strstr(said.out, "TLSv1.3, Cipher is"), "%s%s", said.out, said.err);
     cr_assert(strstr(said.out, "ALPN protocol: http/1.1"), "%s", said.out);
     cr_assert(strstr(said.out, "Verify return code: 0"), "%s", said.out);
+    cr_assert(strstr(said.out, "Temp Key: X25519"), "%s", said.out);
+    said = s_client(daemon, "-tls1_3", "-groups", "P-384:P-256");
+    cr_assert(strstr(said.out, "prime256v1"), "asked for another share: %s%s", said.out, said.err);
     said = s_client(daemon, "-tls1_2", NULL, NULL);
     cr_assert(strstr(said.out, "TLSv1.2, Cipher is ECDHE-ECDSA-AES128-GCM"), "%s", said.out);
     cr_assert(strstr(said.out, "No ALPN negotiated"), "%s", said.out);

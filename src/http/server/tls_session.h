@@ -12,9 +12,14 @@
 
 #include "bellwether/http/worker.h"
 
+/*
+ * Of the groups that one comes first of which most callers send a share: whoever has to send
+ * another one needs a round trip more.
+ */
 #define TLS_PRIORITIES \
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:" \
-    "+CHACHA20-POLY1305:-RSA:-DHE-RSA:%SERVER_PRECEDENCE"
+    "+CHACHA20-POLY1305:-RSA:-DHE-RSA:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:" \
+    "+GROUP-SECP384R1:+GROUP-SECP521R1:%SERVER_PRECEDENCE"
 
 /* Of one moment: a session keeps those that it was begun with. A worker's. */
 struct tls_credentials {
