@@ -18,6 +18,8 @@
 #include "bellwether/base/memory.h"
 
 #define AHEAD_BYTES 640
+#define HTTP "http/1.1"
+#define EXTENSION_ALPN 16
 
 enum { FINISHED_THEIRS = 1, FINISHED_OURS = 2, FINISHED_BOTH = 3 };
 
@@ -145,21 +147,6 @@ static ssize_t push(gnutls_transport_ptr_t data, const giovec_t *parts, int n_pa
 
 /* ---- the handshake ---- */
 
-static int on_finished(gnutls_session_t session, unsigned kind, unsigned when, unsigned incoming,
-                       const gnutls_datum_t *message)
-{
-    struct tls_session *known = gnutls_transport_get_ptr(session);
-
-    (void)kind;
-    (void)when;
-    (void)message;
-    if (known->finished != FINISHED_BOTH) {
-        known->finished |= incoming ? FINISHED_THEIRS : FINISHED_OURS;
-        known->traffic->shaking -= known->finished == FINISHED_BOTH;
-    }
-    return 0;
-}
-
 static int refuse(struct tls_session *session, gnutls_alert_description_t alert, const char *why)
 {
     session->refused = why;
@@ -196,12 +183,66 @@ static int check_caller(gnutls_session_t session)
                                 "a caller's certificate is not good for a client");
 }
 
+/* Whether a list of protocols, each with its length before it, has ours. */
+static bool has_http(const unsigned char *list, size_t size)
+{
+    for (size_t at = 0, next; at < size; at = next) {
+        next = at + 1 + list[at];
+        if (next <= size && list[at] == sizeof(HTTP) - 1 &&
+            memcmp(list + at + 1, HTTP, sizeof(HTTP) - 1) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int look_at_extension(void *data, unsigned id, const unsigned char *bytes, unsigned size)
+{
+    bool *others = data;
+
+    if (id == EXTENSION_ALPN && size > 2) {
+        *others = !has_http(bytes + 2, size - 2);
+    }
+    return 0;
+}
+
+/*
+ * GnuTLS itself would refuse a caller that has other protocols only, too, but nobody would know why
+ * the handshake failed.
+ */
+static int look_at_hello(struct tls_session *session, const gnutls_datum_t *hello)
+{
+    bool others = false;
+
+    (void)gnutls_ext_raw_parse(&others, look_at_extension, hello,
+                               GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO);
+    return others ? refuse(session, GNUTLS_A_NO_APPLICATION_PROTOCOL,
+                           "a caller speaks other protocols than " HTTP " only (ALPN)")
+                  : 0;
+}
+
+static int on_message(gnutls_session_t session, unsigned kind, unsigned when, unsigned incoming,
+                      const gnutls_datum_t *message)
+{
+    struct tls_session *known = gnutls_transport_get_ptr(session);
+
+    if (kind == GNUTLS_HANDSHAKE_CLIENT_HELLO && when == GNUTLS_HOOK_PRE) {
+        return look_at_hello(known, message);
+    }
+    if (kind == GNUTLS_HANDSHAKE_FINISHED && when == GNUTLS_HOOK_POST &&
+        known->finished != FINISHED_BOTH) {
+        known->finished |= incoming ? FINISHED_THEIRS : FINISHED_OURS;
+        known->traffic->shaking -= known->finished == FINISHED_BOTH;
+    }
+    return 0;
+}
+
 static void offer_http(gnutls_session_t session)
 {
-    static unsigned char name[] = "http/1.1";
+    static unsigned char name[] = HTTP;
     const gnutls_datum_t protocol = {name, sizeof(name) - 1};
 
-    (void)gnutls_alpn_set_protocols(session, &protocol, 1, GNUTLS_ALPN_MANDATORY);
+    (void)gnutls_alpn_set_protocols(session, &protocol, 1, 0);
 }
 
 struct tls_session *tls_session_begin(gnutls_session_t session, int fd,
@@ -220,8 +261,7 @@ struct tls_session *tls_session_begin(gnutls_session_t session, int fd,
     gnutls_transport_set_pull_function(session, pull);
     gnutls_transport_set_vec_push_function(session, push);
     (void)gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials->x509);
-    gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_FINISHED, GNUTLS_HOOK_POST,
-                                       on_finished);
+    gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_ANY, GNUTLS_HOOK_BOTH, on_message);
     offer_http(session);
     if (clients != HTTP_CLIENT_CA_OFF) {
         /* Such a session is not taken up again: its caller would be asked for nothing. */
