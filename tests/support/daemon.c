@@ -296,6 +296,18 @@ const char *row_string(const struct daemon *daemon, const char *address, const c
     return row < 0 ? "" : http_string(sentinels, text("sentinels.%d.%s", row, member));
 }
 
+size_t reachable_sentinels(const struct daemon *daemon)
+{
+    json_t *row;
+    size_t i, n = 0;
+
+    json_array_foreach(http_value(daemon_get(daemon, "/sentinels"), "sentinels"), i, row)
+    {
+        n += json_is_true(json_object_get(row, "reachable"));
+    }
+    return n;
+}
+
 bool all_healthy(const struct daemon *daemon, size_t n)
 {
     const struct http_answer *answer = daemon_get(daemon, "/replicas");

@@ -65,6 +65,8 @@ long status_of(const struct daemon *daemon, const char *path);
 int sentinel_row(const struct http_answer *sentinels, const char *address);
 /** A member of that entry; "" where it is not there. */
 const char *row_string(const struct daemon *daemon, const char *address, const char *member);
+/** How many of the Sentinels it reaches. */
+size_t reachable_sentinels(const struct daemon *daemon);
 /** Whether so many replicas are healthy. */
 bool all_healthy(const struct daemon *daemon, size_t n);
 /** The first master's fence, as /status has it; one that is not down has a reason and a time. */
