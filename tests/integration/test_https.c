@@ -1,9 +1,14 @@
 /* HTTPS: versions, certificates of both sides, what is no TLS, and files that change. */
+#include <arpa/inet.h>
+#include <openssl/ssl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "../support/certificates.h"
 #include "../support/commands.h"
@@ -314,6 +319,95 @@ SCENE(integration_https, a_head_that_does_not_end)
     nap_ms(150); /* else they might be the last bytes of that request */
     cr_assert(raw_send(raw, "GET /li", 7));
     cr_assert_eq(raw_answer(raw, 4000)->status, 408, "the same between requests");
+}
+
+/* ---- answers ---- */
+
+/* To the daemon, once the handshake is done: OpenSSL gives one record at a time. */
+static SSL *open_session(const struct daemon *daemon, int *fd)
+{
+    const struct sockaddr_in to = {.sin_family = AF_INET,
+                                   .sin_port = htons(daemon->port),
+                                   .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    SSL *ssl;
+
+    *fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(connect(*fd, (const struct sockaddr *)&to, sizeof(to)), 0);
+    ssl = http_shake_hands(*fd, daemon->certificates);
+    cr_assert(ssl);
+    return ssl;
+}
+
+/* Some bytes, which have to come. @return how many. */
+static size_t read_some(SSL *ssl, int fd, char *bytes, size_t size)
+{
+    const int64_t end = now_ms() + patient(5000);
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    int got;
+
+    while ((got = SSL_read(ssl, bytes, (int)size)) <= 0) {
+        cr_assert_eq(SSL_get_error(ssl, got), SSL_ERROR_WANT_READ, "it has ended");
+        cr_assert_lt(now_ms(), end, "nothing comes");
+        (void)poll(&wait, 1, 100);
+    }
+    return (size_t)got;
+}
+
+SCENE(integration_https, a_small_answer_is_one_record)
+{
+    static const struct {
+        const char *request, *end;
+    } kinds[] = {{"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", "ok\n"},
+                 {"GET /master HTTP/1.1\r\nHost: x\r\n\r\n", "}\n"},
+                 {"HEAD /master HTTP/1.1\r\nHost: x\r\n\r\n", "\r\n\r\n"},
+                 {"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "ok\n"}};
+    struct daemon *daemon = START();
+    char bytes[8192];
+    int fd;
+    SSL *ssl = open_session(daemon, &fd);
+
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+        const int length = (int)strlen(kinds[i].request);
+
+        cr_assert_eq(SSL_write(ssl, kinds[i].request, length), length);
+        const size_t n = read_some(ssl, fd, bytes, sizeof(bytes) - 1);
+        bytes[n] = '\0';
+        cr_assert(strncmp(bytes, "HTTP/1.1 ", 9) == 0 && strstr(bytes, "\r\n\r\n"), "%s", bytes);
+        cr_assert_str_eq(bytes + n - strlen(kinds[i].end), kinds[i].end, "%zu: %s", i, bytes);
+    }
+    SSL_free(ssl);
+    (void)close(fd);
+}
+
+/* A caller that asks on and on and reads late gets every answer, the last one, too. */
+SCENE(integration_https, pipelines_whose_caller_reads_late)
+{
+    enum { REQUESTS = 6000 };
+    static const char ask[] = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n",
+                      last[] = "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    struct daemon *daemon = START();
+    const size_t each = sizeof(ask) - 1, size = REQUESTS * each + sizeof(last) - 1;
+    char *requests = scene_alloc(size), *answers = scene_alloc(1 << 22);
+    size_t sent = 0, got = 0;
+    int fd, n;
+    SSL *ssl = open_session(daemon, &fd);
+
+    for (size_t i = 0; i < REQUESTS; i++) {
+        memcpy(requests + i * each, ask, each);
+    }
+    memcpy(requests + REQUESTS * each, last, sizeof(last) - 1);
+    while (sent < size) { /* reads only when nothing more goes */
+        n = SSL_write(ssl, requests + sent, (int)(size - sent < 8192 ? size - sent : 8192));
+        sent += n > 0 ? (size_t)n : 0;
+        got += n > 0 ? 0 : read_some(ssl, fd, answers + got, (1 << 22) - 1 - got);
+    }
+    while (count_in(answers, "HTTP/1.1 200 OK") <= REQUESTS ||
+           strcmp(answers + got - 3, "ok\n") != 0) {
+        got += read_some(ssl, fd, answers + got, (1 << 22) - 1 - got);
+    }
+    cr_assert_eq(count_in(answers, "HTTP/1.1 200 OK"), REQUESTS + 1);
+    SSL_free(ssl);
+    (void)close(fd);
 }
 
 /* ---- the same as in plain ---- */

@@ -1,4 +1,4 @@
-/* Certificates that change while they are in use: ours, those of Sentinels and Redis, and authorities. */
+/* Certificates that change in use: ours, those of Sentinels and Redis, and authorities. */
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>

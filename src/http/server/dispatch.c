@@ -4,7 +4,7 @@
  * A request's first call only takes note of it: an answer queued there would close the connection.
  * Calls with a body count and drop it; only commands have use for one, and get all their calls
  * themselves. The last call answers; `GET /master` with nothing special about it is a
- * comparison of the path, a look at the headers, and one MHD_queue_response() of the answer that
+ * comparison of the path, a look at the headers, and one connection_answer() with the answer that
  * the cache keeps ready.
  */
 #include "dispatch.h"
@@ -354,7 +354,8 @@ static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *
         if (quick) {
             count_answer(worker, ROUTE_MASTER, METRIC_METHOD_GET, quick->status, worker->clock_us,
                          now_us);
-            return MHD_queue_response(connection, quick->status, quick->response);
+            return connection_answer(listener, connection, quick->status, quick->response,
+                                     quick->size);
         }
     }
     request = request_of(listener, connection, state);

@@ -11,8 +11,12 @@
 
 #include <errno.h>
 #include <gnutls/x509.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "bellwether/base/memory.h"
@@ -34,6 +38,7 @@ struct tls_session {
     uint8_t alert; /* that came in plain; 0: none */
     bool heard;    /* since then */
     bool left;     /* no more comes from it, or gets there */
+    bool joining;  /* what is sent is held, to be one record */
     uint16_t ahead, taken;
     unsigned char bytes[AHEAD_BYTES];
 };
@@ -291,9 +296,37 @@ bool tls_session_is_idle(const struct tls_session *session)
     return session && session->finished == FINISHED_BOTH && !session->heard;
 }
 
+/*
+ * To a socket that holds nothing the kernel always lets go a little more, unless it has no memory.
+ * So nothing has to wait here, out of libmicrohttpd's sight, until its caller reads.
+ */
+void tls_session_join(struct tls_session *session)
+{
+    int queued = -1;
+
+    session->joining = ioctl(session->fd, SIOCOUTQ, &queued) == 0 && queued == 0;
+    if (session->joining) {
+        gnutls_record_cork(session->session);
+    }
+}
+
+/* libmicrohttpd may have corked the socket, and has pushed what it holds before this came. */
+bool tls_session_send_joined(struct tls_session *session)
+{
+    const int on = 1;
+
+    if (!session->joining) {
+        return true;
+    }
+    session->joining = false;
+    return gnutls_record_uncork(session->session, 0) >= 0 &&
+           setsockopt(session->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0;
+}
+
 void tls_session_say(struct tls_session *session, const char *bytes, size_t size)
 {
     if (session->finished == FINISHED_BOTH) {
+        (void)tls_session_send_joined(session);
         (void)gnutls_record_send(session->session, bytes, size);
         (void)gnutls_bye(session->session, GNUTLS_SHUT_WR);
     }

@@ -54,6 +54,13 @@ struct tls_session *tls_session_begin(gnutls_session_t session, int fd,
 void tls_session_end(struct tls_session *session);
 /** Whether the handshake is done and its caller has said nothing since. */
 bool tls_session_is_idle(const struct tls_session *session);
+/**
+ * libmicrohttpd is about to send the head and the body of a small answer: hold them, to go as one
+ * record; not where the caller has not taken all of what came before.
+ */
+void tls_session_join(struct tls_session *session);
+/** It has sent both. @return false: the kernel has no memory for it, and a part may be missing. */
+bool tls_session_send_joined(struct tls_session *session);
 /** An answer of our own, where the handshake is done; else nothing. */
 void tls_session_say(struct tls_session *session, const char *bytes, size_t size);
 /**
