@@ -112,6 +112,7 @@ static void measure_handshakes(struct peer *peers, bool again,
         }
         (void)printf("\n");
     }
+    (void)fflush(stdout);
     SSL_CTX_free(context);
 }
 
