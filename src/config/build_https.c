@@ -65,7 +65,8 @@ static int load(const struct builder *builder)
                                               OPTION_ID_HTTP_CLIENT_CA};
     static const char *const takes[SERVER_TLS_PARTS] = {
         "certificates in PEM that are valid now",
-        "the key of http-cert, in PEM and without a pass phrase", "certificates in PEM"};
+        "the key of http-cert, in PEM and without a pass phrase",
+        "certificates in PEM of which one is valid"};
     struct options *out = builder->out;
     struct server_tls_error wrong;
     const char *exposed;
@@ -134,6 +135,12 @@ int options_build_https(const struct builder *builder)
         struct http_listen *listen = &out->listens[i];
         char text[ADDRESS_TEXT_SIZE];
 
+        if (listen->tls && listen->unix_path) {
+            return options_fail(builder->error,
+                                "--listen unix:%.200s,tls: a socket has no TLS, for what it "
+                                "carries stays on this host; takes it without ,tls",
+                                listen->unix_path);
+        }
         if (build_client_ca(listen, file_of(builder, OPTION_ID_HTTP_CLIENT_CA), builder->error) !=
             0) {
             return -BW_EINVAL;

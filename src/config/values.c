@@ -163,11 +163,9 @@ static int read_listen(const char *text, struct http_listen *out)
         failed = read_listen_word(strsep(&rest, ","), &listen, &has_mode);
     }
     if (failed == 0 && path) {
-        /* what it carries never leaves this host */
-        failed =
-            listen.tls || *path == '\0' || strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path
-                ? -BW_EINVAL
-                : 0;
+        failed = *path == '\0' || strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path
+                     ? -BW_EINVAL
+                     : 0;
         listen.unix_path = failed == 0 ? mem_strdup(path) : NULL;
     } else if (failed == 0) {
         failed = has_mode ? -BW_EINVAL : read_listen_address(place, &listen.address);

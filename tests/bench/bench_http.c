@@ -163,10 +163,12 @@ void measure_peers(struct peer *peers, size_t n, const char *scheme, int connect
     for (int round = 0; round < settings->rounds; round++) {
         progress("%s: %d connections, round %d of %d", scheme, connections, round + 1,
                  settings->rounds);
+        for (size_t i = 0; i < n; i++) { /* each is the first of a round by turns */
+            run_wrk(&peers[((size_t)round + i) % n], scheme, connections, settings->run_seconds);
+        }
         for (size_t i = 0; i < n; i++) {
             struct peer *peer = &peers[i], *own = &peers[BELLWETHER];
 
-            run_wrk(peer, scheme, connections, settings->run_seconds);
             samples_add(&peer->cpu_ratio, own->cpu_us.value[round] / peer->cpu_us.value[round]);
             samples_add(&peer->rate_ratio, own->rate.value[round] / peer->rate.value[round]);
         }

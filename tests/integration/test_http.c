@@ -1,4 +1,5 @@
 /* The HTTP contract of /master and its kin, on a small cluster. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -340,9 +341,11 @@ SCENE(integration_http, fresh_is_shared_by_many_callers)
     const unsigned before = fake_heard(sentinel, "SENTINEL GET-MASTER-ADDR-BY-NAME");
     const int64_t asked_ms = now_ms();
     const char request[] = "GET /master?fresh=1 HTTP/1.1\r\nHost: test\r\n\r\n";
+    process_freeze(daemon->process); /* so that they come at once, however slow this test is */
     for (size_t i = 0; i < CALLERS; i++) {
         cr_assert(raw_send(callers[i], request, sizeof(request) - 1));
     }
+    daemon_signal(daemon, SIGCONT);
     for (size_t i = 0; i < CALLERS; i++) {
         const struct http_answer *answer = raw_answer(callers[i], 3000);
 
@@ -350,7 +353,9 @@ SCENE(integration_http, fresh_is_shared_by_many_callers)
     }
     const unsigned asked = fake_heard(sentinel, "SENTINEL GET-MASTER-ADDR-BY-NAME") - before;
     const unsigned polls = (unsigned)((now_ms() - asked_ms) / 900) + 1;
-    cr_assert(asked >= 1 && asked <= 10 + polls, "%d callers made %u questions", CALLERS, asked);
+    /* a question shares with those that come before it is sent; a slow worker passes few on */
+    const unsigned most = daemon_is_sanitized() ? CALLERS / 2 : 10;
+    cr_assert(asked >= 1 && asked <= most + polls, "%d callers made %u questions", CALLERS, asked);
 }
 
 SCENE(integration_http, fresh_sees_what_polling_has_not)

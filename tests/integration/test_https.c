@@ -1,7 +1,7 @@
 /* HTTPS: versions, certificates of both sides, what is no TLS, and files that change. */
 #include <arpa/inet.h>
-#include <openssl/err.h>
 #include <openssl/ssl.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,7 +14,6 @@
 #include "../support/commands.h"
 #include "../support/daemon.h"
 #include "../support/ports.h"
-#include "../support/proxy.h"
 #include "../support/scene.h"
 #include "../support/stream.h"
 
@@ -23,11 +22,7 @@ SCENE_SUITE(integration_https);
 /* Nobody is there to be asked: what is tried here needs no master. */
 #define NO_SENTINEL "--sentinel", "127.0.0.1:1"
 
-static struct daemon *start(const char *const *flags)
-{
-    return daemon_launch(&(struct daemon_spec){.flags = flags, .tls = true});
-}
-#define START(...) start((const char *const[]){NO_SENTINEL, __VA_ARGS__ __VA_OPT__(, ) NULL})
+#define START(...) daemon_start_tls(NULL, NO_SENTINEL, __VA_ARGS__ __VA_OPT__(, ) NULL)
 
 static struct process_result s_client(const struct daemon *daemon, const char *a, const char *b,
                                       const char *c)
@@ -54,40 +49,26 @@ SCENE(integration_https, versions_and_protocols)
     cr_assert(strstr(said.out, "TLSv1.3, Cipher is"), "%s%s", said.out, said.err);
     cr_assert(strstr(said.out, "ALPN protocol: http/1.1"), "%s", said.out);
     cr_assert(strstr(said.out, "Verify return code: 0"), "%s", said.out);
+    cr_assert(strstr(said.out, "Temp Key: X25519"), "%s", said.out);
+    said = s_client(daemon, "-tls1_3", "-groups", "P-384:P-256");
+    cr_assert(strstr(said.out, "prime256v1"), "asked for another share: %s%s", said.out, said.err);
     said = s_client(daemon, "-tls1_2", NULL, NULL);
     cr_assert(strstr(said.out, "TLSv1.2, Cipher is ECDHE-ECDSA-AES128-GCM"), "%s", said.out);
     cr_assert(strstr(said.out, "No ALPN negotiated"), "%s", said.out);
-    said = s_client(daemon, "-tls1_3", "-alpn", "h2");
-    cr_assert(!strstr(said.out, "Verify return code: 0") || strstr(said.err, "alert"), "%s%s",
-              said.out, said.err);
-    static const char *const old[] = {"-tls1_1", "-tls1"};
+    static const char *const young[] = {"-tls1_3", "-tls1_2"}, *const old[] = {"-tls1_1", "-tls1"};
     for (size_t i = 0; i < 2; i++) {
+        said = s_client(daemon, young[i], "-alpn", "h2");
+        cr_assert(strstr(said.err, "alert no application protocol"), "%s: %s%s", young[i], said.out,
+                  said.err);
         said = s_client(daemon, old[i], NULL, NULL);
         cr_assert(strstr(said.err, "alert protocol version"), "%s: %s%s", old[i], said.out,
                   said.err);
     }
     said = s_client(daemon, "-tls1_2", "-cipher", "AES128-SHA");
     cr_assert(strstr(said.err, "alert handshake failure"), "%s%s", said.out, said.err);
-    cr_assert_geq(metric_of(daemon, "bellwether_http_rejected_total{reason=\"handshake\"}"), 4);
+    cr_assert_geq(metric_of(daemon, "bellwether_http_rejected_total{reason=\"handshake\"}"), 5);
     cr_assert_eq(log_count(daemon, "reason=handshake"), 1, "said once a minute: %s",
                  daemon_log(daemon));
-}
-
-/* The commonest of mistakes is told for what it is, whichever version carries the alert. */
-SCENE(integration_https, callers_that_do_not_trust_the_certificate)
-{
-    static const char *const versions[] = {"1.2", "1.3"};
-
-    for (size_t i = 0; i < 2; i++) {
-        struct daemon *daemon = START();
-        struct process_result said = process_run(
-            10000, NULL,
-            (const char *const[]){"curl", "-sS", "--tls-max", versions[i],
-                                  text("https://127.0.0.1:%u/livez", daemon->port), NULL});
-
-        cr_assert(strstr(said.err, "unable to get local issuer"), "%s", said.err);
-        EXPECT_LOGGED(daemon, log_count(daemon, "trusts no issuer of the certificate") == 1);
-    }
 }
 
 SCENE(integration_https, sessions_are_taken_up_again)
@@ -241,22 +222,6 @@ SCENE(integration_https, chains_on_both_sides)
                             "unable to get local issuer certificate"));
 }
 
-/* What was before TLS 1.2 in the form of its time. */
-SCENE(integration_https, hellos_of_before_tls)
-{
-    struct daemon *daemon = START();
-    static const char ssl3[] = "\x16\x03\x00\x00\x2d\x01\x00\x00\x29\x03\x00"
-                               "0123456789abcdef0123456789abcdef\x00\x00\x02\x00\x2f\x01\x00";
-
-    for (int i = 0; i < 3; i++) {
-        struct raw *raw = raw_open_plain(daemon->port);
-
-        cr_assert(raw && raw_send(raw, ssl3, sizeof(ssl3) - 1));
-        cr_assert(raw_closes(raw, 3000), "%d", i);
-    }
-    still_serves(daemon);
-}
-
 /* It is shown on, for callers can tell; another one is taken when it comes. */
 SCENE(integration_https, a_certificate_that_ends_while_it_is_in_use)
 {
@@ -337,135 +302,6 @@ SCENE(integration_https, tls_on_a_plain_port_is_said_once)
                  http_secured(daemon->port) ? 0 : 1, "%s", daemon_log(daemon));
 }
 
-/* The first flight of a caller. @return its size. */
-static size_t make_hello(char *out, size_t size)
-{
-    SSL_CTX *context = SSL_CTX_new(TLS_client_method());
-    SSL *ssl = SSL_new(context);
-    BIO *in = BIO_new(BIO_s_mem()), *bytes = BIO_new(BIO_s_mem());
-
-    SSL_set_bio(ssl, in, bytes);
-    (void)SSL_connect(ssl);
-    const int n = BIO_read(bytes, out, (int)size);
-    SSL_free(ssl);
-    SSL_CTX_free(context);
-    cr_assert_gt(n, 100);
-    return (size_t)n;
-}
-
-SCENE(integration_https, who_hangs_in_the_handshake_is_closed)
-{
-    struct daemon *daemon = START("--request-timeout", "1s");
-    struct raw *hanging[20];
-    char hello[4096];
-    const size_t size = make_hello(hello, sizeof(hello));
-    const double before = metric_of(daemon, "process_cpu_seconds_total");
-    const int64_t began = now_ms();
-
-    for (size_t i = 0; i < 20; i++) { /* half of a hello, or all of it and nothing after it */
-        hanging[i] = raw_open_plain(daemon->port);
-        cr_assert(hanging[i] && raw_send(hanging[i], hello, i % 2 == 0 ? size : size / 2));
-    }
-    for (size_t i = 0; i < 20; i++) {
-        cr_assert(raw_closes(hanging[i], 3000), "%zu", i);
-    }
-    cr_assert_geq(now_ms() - began, 900);
-    const double spent = metric_of(daemon, "process_cpu_seconds_total") - before;
-    cr_assert_lt(spent, 0.5 * (double)(now_ms() - began) / 1000, "it spins: %f s", spent);
-    still_serves(daemon);
-}
-
-/* Whoever leaves in the middle takes nobody along, and is not called refused. */
-SCENE(integration_https, who_leaves_in_the_handshake_leaves_alone)
-{
-    struct daemon *daemon = START();
-    struct raw *leaving[30];
-    char hello[4096];
-    const size_t size = make_hello(hello, sizeof(hello));
-
-    for (int round = 0; round < 5; round++) {
-        for (size_t i = 0; i < 30; i++) {
-            leaving[i] = raw_open_plain(daemon->port);
-            cr_assert(leaving[i] && raw_send(leaving[i], hello, size));
-        }
-        for (size_t i = 0; i < 30; i++) {
-            raw_close(leaving[i]);
-            if (i % 3 == 0) {
-                cr_assert_eq(daemon_get(daemon, "/livez")->status, 200, "%zu", i);
-            }
-        }
-    }
-    cr_assert_eq(metric_of(daemon, "bellwether_http_rejected_total{reason=\"handshake\"}"), 0, "%s",
-                 daemon_log(daemon));
-}
-
-/* @return whether it was answered. */
-static bool ask_through(SSL_CTX *context, uint16_t port)
-{
-    static const char request[] = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n";
-    const struct sockaddr_in to = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    const struct timeval bound = {.tv_sec = patient(5000) / 1000};
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    SSL *ssl = SSL_new(context);
-    char bytes[4096];
-
-    cr_assert(connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0 &&
-              setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &bound, sizeof(bound)) == 0);
-    (void)SSL_set_fd(ssl, fd);
-    const int64_t began = now_ms();
-    const bool answered = SSL_connect(ssl) == 1 &&
-                          SSL_write(ssl, request, sizeof(request) - 1) > 0 &&
-                          SSL_read(ssl, bytes, sizeof(bytes)) > 0;
-    cr_assert(!answered || strncmp(bytes, "HTTP/1.1 200", 12) == 0);
-    cr_assert_lt(now_ms() - began, patient(4000), "it is not told of the end");
-    SSL_free(ssl);
-    ERR_clear_error(); /* else the next session that waits takes them for its own */
-    (void)close(fd);
-    return answered;
-}
-
-/* A connection ends after each byte of a handshake, its request and its answer. */
-static void cut_everywhere(bool down)
-{
-    static const int versions[] = {TLS1_2_VERSION, TLS1_3_VERSION};
-    struct daemon *daemon = START("--workers", "2");
-    struct raw *kept = raw_open(daemon->port);
-    struct proxy *proxy = proxy_start(daemon->port);
-    const long before = daemon_descriptors(daemon);
-
-    for (size_t i = 0; i < 2; i++) {
-        SSL_CTX *context = SSL_CTX_new(TLS_client_method());
-        size_t most = 0;
-
-        (void)SSL_CTX_set_max_proto_version(context, versions[i]);
-        do {
-            most++;
-            cr_assert_lt(most, 8000, "never answered");
-            proxy_behave(proxy, &(struct proxy_manner){.up_most = down ? 0 : most,
-                                                       .down_most = down ? most : 0});
-            if (most % 100 == 0) {
-                cr_assert_eq(raw_get(kept, "/livez", 3000)->status, 200, "%zu", most);
-            }
-        } while (!ask_through(context, proxy_port(proxy)));
-        cr_assert_gt(most, 300);
-        SSL_CTX_free(context);
-    }
-    cr_assert_eq(metric_of(daemon, "bellwether_http_rejected_total{reason=\"handshake\"}"), 0, "%s",
-                 daemon_log(daemon));
-    WAIT_UNTIL(3000, daemon_descriptors(daemon) <= before + 2);
-}
-
-SCENE(integration_https, cut_after_each_byte_of_a_caller)
-{
-    cut_everywhere(false);
-}
-
-SCENE(integration_https, cut_after_each_byte_of_ours)
-{
-    cut_everywhere(true);
-}
-
 SCENE(integration_https, a_head_that_does_not_end)
 {
     struct daemon *daemon = START("--request-timeout", "1s");
@@ -485,41 +321,93 @@ SCENE(integration_https, a_head_that_does_not_end)
     cr_assert_eq(raw_answer(raw, 4000)->status, 408, "the same between requests");
 }
 
-SCENE(integration_https, records_that_are_none)
+/* ---- answers ---- */
+
+/* To the daemon, once the handshake is done: OpenSSL gives one record at a time. */
+static SSL *open_session(const struct daemon *daemon, int *fd)
 {
+    const struct sockaddr_in to = {.sin_family = AF_INET,
+                                   .sin_port = htons(daemon->port),
+                                   .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    SSL *ssl;
+
+    *fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    cr_assert_eq(connect(*fd, (const struct sockaddr *)&to, sizeof(to)), 0);
+    ssl = http_shake_hands(*fd, daemon->certificates);
+    cr_assert(ssl);
+    return ssl;
+}
+
+/* Some bytes, which have to come. @return how many. */
+static size_t read_some(SSL *ssl, int fd, char *bytes, size_t size)
+{
+    const int64_t end = now_ms() + patient(5000);
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    int got;
+
+    while ((got = SSL_read(ssl, bytes, (int)size)) <= 0) {
+        cr_assert_eq(SSL_get_error(ssl, got), SSL_ERROR_WANT_READ, "it has ended");
+        cr_assert_lt(now_ms(), end, "nothing comes");
+        (void)poll(&wait, 1, 100);
+    }
+    return (size_t)got;
+}
+
+SCENE(integration_https, a_small_answer_is_one_record)
+{
+    static const struct {
+        const char *request, *end;
+    } kinds[] = {{"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n", "ok\n"},
+                 {"GET /master HTTP/1.1\r\nHost: x\r\n\r\n", "}\n"},
+                 {"HEAD /master HTTP/1.1\r\nHost: x\r\n\r\n", "\r\n\r\n"},
+                 {"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "ok\n"}};
     struct daemon *daemon = START();
-    char bytes[1 << 16], hello[4096];
-    const size_t size = make_hello(hello, sizeof(hello));
+    char bytes[8192];
+    int fd;
+    SSL *ssl = open_session(daemon, &fd);
 
-    for (size_t i = 0; i < sizeof(bytes); i++) {
-        bytes[i] = (char)(i * 131);
-    }
-    memcpy(bytes, "\x16\x03\x01\xff\xff\x01\xff\xff\xff\x03\x03", 11);
-    for (int i = 0; i < 4; i++) {
-        struct raw *raw = raw_open_plain(daemon->port);
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
+        const int length = (int)strlen(kinds[i].request);
 
-        bytes[3] = i % 2 == 0 ? '\xff' : '\x40'; /* longer than any may be, or not */
-        for (int k = 0; k < 16 && raw_send(raw, bytes, sizeof(bytes)); k++) {
-        }
-        cr_assert(raw_closes(raw, 5000));
+        cr_assert_eq(SSL_write(ssl, kinds[i].request, length), length);
+        const size_t n = read_some(ssl, fd, bytes, sizeof(bytes) - 1);
+        bytes[n] = '\0';
+        cr_assert(strncmp(bytes, "HTTP/1.1 ", 9) == 0 && strstr(bytes, "\r\n\r\n"), "%s", bytes);
+        cr_assert_str_eq(bytes + n - strlen(kinds[i].end), kinds[i].end, "%zu: %s", i, bytes);
     }
-    for (size_t n = 1; n <= size; n += n < 16 ? 1 : 7) { /* cut within a hello */
-        struct raw *raw = raw_open_plain(daemon->port);
+    SSL_free(ssl);
+    (void)close(fd);
+}
 
-        cr_assert(raw && raw_send(raw, hello, n));
-        raw_close(raw);
-    }
-    for (size_t at = 11; at < size; at += 5) { /* or with a byte of it turned */
-        struct raw *raw = raw_open_plain(daemon->port);
+/* A caller that asks on and on and reads late gets every answer, the last one, too. */
+SCENE(integration_https, pipelines_whose_caller_reads_late)
+{
+    enum { REQUESTS = 6000 };
+    static const char ask[] = "GET /livez HTTP/1.1\r\nHost: x\r\n\r\n",
+                      last[] = "GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    struct daemon *daemon = START();
+    const size_t each = sizeof(ask) - 1, size = REQUESTS * each + sizeof(last) - 1;
+    char *requests = scene_alloc(size), *answers = scene_alloc(1 << 22);
+    size_t sent = 0, got = 0;
+    int fd, n;
+    SSL *ssl = open_session(daemon, &fd);
 
-        hello[at] = (char)~hello[at];
-        cr_assert(raw && raw_send(raw, hello, size));
-        hello[at] = (char)~hello[at];
-        (void)raw_closes(raw, 20);
-        raw_close(raw);
+    for (size_t i = 0; i < REQUESTS; i++) {
+        memcpy(requests + i * each, ask, each);
     }
-    still_serves(daemon);
-    WAIT_UNTIL(3000, daemon_descriptors(daemon) < 60);
+    memcpy(requests + REQUESTS * each, last, sizeof(last) - 1);
+    while (sent < size) { /* reads only when nothing more goes */
+        n = SSL_write(ssl, requests + sent, (int)(size - sent < 8192 ? size - sent : 8192));
+        sent += n > 0 ? (size_t)n : 0;
+        got += n > 0 ? 0 : read_some(ssl, fd, answers + got, (1 << 22) - 1 - got);
+    }
+    while (count_in(answers, "HTTP/1.1 200 OK") <= REQUESTS ||
+           strcmp(answers + got - 3, "ok\n") != 0) {
+        got += read_some(ssl, fd, answers + got, (1 << 22) - 1 - got);
+    }
+    cr_assert_eq(count_in(answers, "HTTP/1.1 200 OK"), REQUESTS + 1);
+    SSL_free(ssl);
+    (void)close(fd);
 }
 
 /* ---- the same as in plain ---- */
@@ -583,24 +471,6 @@ SCENE(integration_https, other_callers)
         const struct process_result said = process_run(10000, NULL, argv);
         cr_assert(strncmp(said.out, "ok", 2) == 0, "%s: %s%s", argv[0], said.out, said.err);
     }
-}
-
-/* A caller may not begin again within a session: that costs the daemon more than it. */
-SCENE(integration_https, renegotiation)
-{
-    struct daemon *daemon = START();
-    const char *const words[] = {
-        "sh", "-c",
-        text("(sleep 0.5; echo R; sleep 1) | openssl s_client -connect 127.0.0.1:%u -tls1_2",
-             daemon->port),
-        NULL};
-    const struct process_result said = process_run(10000, NULL, words);
-
-    const char *again = strstr(said.err, "RENEGOTIATING");
-
-    cr_assert(again, "%s%s", said.out, said.err);
-    cr_assert_eq(count_in(again, "verify return"), 0, "no second handshake: %s", said.err);
-    still_serves(daemon);
 }
 
 /* ---- files that change ---- */
@@ -697,4 +567,30 @@ SCENE(integration_https, what_can_not_be_used_stops_the_start)
     cr_assert_eq(count_in(said.err, "\n"), 1, "%s", said.err);
     cr_assert(strstr(said.err, "http-key") && strstr(said.err, "is not the key of"), "%s",
               said.err);
+}
+
+/* Of several authorities of callers one may be over: it is told of, and the others are good. */
+SCENE(integration_https, an_authority_of_callers_that_is_over)
+{
+    char *folder = scene_keep(certificates_usual(), (void (*)(void *))certificates_remove);
+
+    certificates_make(
+        folder,
+        &(struct certificate){.name = "over", .authority = true, .begins_s = -99, .ends_s = -9});
+    certificates_join(folder, "over.crt", "ca.crt", "both.crt");
+    const char *const flags[] = {NO_SENTINEL,
+                                 "--listen",
+                                 text("127.0.0.1:%u,tls", port_reserve()),
+                                 "--http-cert",
+                                 text("%s/good.crt", folder),
+                                 "--http-key",
+                                 text("%s/good.key", folder),
+                                 "--http-client-ca",
+                                 text("%s/both.crt", folder),
+                                 NULL};
+    struct daemon *daemon = daemon_launch(&(struct daemon_spec){.flags = flags, .no_listen = true});
+    EXPECT_LOGGED(daemon, log_count(daemon, "a certificate has expired") == 1);
+    cr_assert(strstr(daemon_log(daemon), "option=http-client-ca"), "%s", daemon_log(daemon));
+    daemon_signal(daemon, SIGHUP);
+    HOLDS_FOR(300, log_count(daemon, "a certificate has expired") == 1);
 }

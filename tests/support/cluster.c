@@ -15,6 +15,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "certificates.h"
 #include "ports.h"
 #include "scene.h"
 
@@ -346,4 +347,28 @@ void server_thaw(struct server *server)
 {
     process_signal(server->process, SIGCONT);
     server->frozen = false;
+}
+
+/* ---- certificates ---- */
+
+const char *cluster_certificates(void)
+{
+    const char *folder = text("%s/tls", scene_folder());
+
+    cr_assert_eq(mkdir(folder, 0755), 0);
+    certificates_make_usual(folder);
+    return folder;
+}
+
+const char *cluster_certificate(const struct cluster *cluster, const char *name)
+{
+    return text("%s/%s", cluster->spec.certificates, name);
+}
+
+void cluster_show(const struct cluster *cluster, const struct server *node, const char *name)
+{
+    cr_assert_str_eq(redis_say(node, "CONFIG SET tls-cert-file %s tls-key-file %s",
+                               cluster_certificate(cluster, text("%s.crt", name)),
+                               cluster_certificate(cluster, text("%s.key", name))),
+                     "OK");
 }

@@ -77,6 +77,12 @@ struct cluster {
     size_t n_sentinels;
 };
 
+/** For `certificates`: a folder in the test's own, with the usual ones. */
+const char *cluster_certificates(void);
+/** The path of a file in it. */
+const char *cluster_certificate(const struct cluster *cluster, const char *name);
+/** Have this node show NAME.crt of it from its next connection on. */
+void cluster_show(const struct cluster *cluster, const struct server *node, const char *name);
 /** Start it and wait until it is settled; node 0 is the master. */
 struct cluster *cluster_start(const struct cluster_spec *spec);
 /** Make the folder and port of a server, start nothing: for what comes later. */

@@ -156,6 +156,16 @@ struct daemon *daemon_start(const struct cluster *cluster, ...)
     return daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags});
 }
 
+struct daemon *daemon_start_tls(const struct cluster *cluster, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, cluster);
+    const char **flags = gather(arguments);
+    va_end(arguments);
+    return daemon_launch(&(struct daemon_spec){.cluster = cluster, .flags = flags, .tls = true});
+}
+
 static struct process_result run(int64_t bound_ms, const char *const *env, const char **flags)
 {
     const char *argv[MAX_ARGUMENTS + 1] = {daemon_binary()};
@@ -284,6 +294,18 @@ const char *row_string(const struct daemon *daemon, const char *address, const c
     const int row = sentinel_row(sentinels, address);
 
     return row < 0 ? "" : http_string(sentinels, text("sentinels.%d.%s", row, member));
+}
+
+size_t reachable_sentinels(const struct daemon *daemon)
+{
+    json_t *row;
+    size_t i, n = 0;
+
+    json_array_foreach(http_value(daemon_get(daemon, "/sentinels"), "sentinels"), i, row)
+    {
+        n += json_is_true(json_object_get(row, "reachable"));
+    }
+    return n;
 }
 
 bool all_healthy(const struct daemon *daemon, size_t n)

@@ -37,6 +37,8 @@ bool daemon_is_sanitized(void);
 struct daemon *daemon_launch(const struct daemon_spec *spec);
 /** The same with flags as arguments: daemon_start(cluster, "--workers", "2", NULL). */
 struct daemon *daemon_start(const struct cluster *cluster, ...) __attribute__((sentinel));
+/** The same, asked over TLS whether or not the others are. */
+struct daemon *daemon_start_tls(const struct cluster *cluster, ...) __attribute__((sentinel));
 /** Run it to its end: daemon_run(bound_ms, "--version", NULL). */
 struct process_result daemon_run(int64_t bound_ms, ...) __attribute__((sentinel));
 struct process_result daemon_run_env(int64_t bound_ms, const char *const *env, ...)
@@ -63,6 +65,8 @@ long status_of(const struct daemon *daemon, const char *path);
 int sentinel_row(const struct http_answer *sentinels, const char *address);
 /** A member of that entry; "" where it is not there. */
 const char *row_string(const struct daemon *daemon, const char *address, const char *member);
+/** How many of the Sentinels it reaches. */
+size_t reachable_sentinels(const struct daemon *daemon);
 /** Whether so many replicas are healthy. */
 bool all_healthy(const struct daemon *daemon, size_t n);
 /** The first master's fence, as /status has it; one that is not down has a reason and a time. */

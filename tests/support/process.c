@@ -75,6 +75,8 @@ static void become(char *const *argv, char *const *env, int out, int err, int ne
     if (netns >= 0 && setns(netns, CLONE_NEWNET) != 0) {
         _exit(125);
     }
+    (void)dup2(open("/dev/null", O_RDONLY | O_CLOEXEC),
+               STDIN_FILENO); /* else its end never comes */
     (void)dup2(out, STDOUT_FILENO);
     (void)dup2(err, STDERR_FILENO);
     (void)signal(SIGPIPE, SIG_DFL);

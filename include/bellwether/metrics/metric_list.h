@@ -117,9 +117,9 @@
     X(POLICY_REFUSALS, "bellwether_policy_refusals_total", COUNTER, "", NONE, \
       "Commands that the policy, or a read-only token, did not let run.") \
     X(RELOAD_SUCCESS, "bellwether_reload_success", GAUGE, "", NONE, \
-      "Whether the credential files could be read the last time.") \
+      "Whether the files of credentials and certificates could be used the last time.") \
     X(RELOAD_TIMESTAMP, "bellwether_reload_timestamp_seconds", GAUGE, "", NONE, \
-      "When credentials were last taken in: at the start, on SIGHUP, when a file changed.") \
+      "When credentials and certificates were last taken in: at the start, on SIGHUP, on a change.") \
     X(CERTIFICATE_EXPIRY, "bellwether_certificate_expiry_timestamp_seconds", GAUGE, "which", NONE, \
       "When a certificate in use ends; of several the first.") \
     X(PROCESS_CPU, "process_cpu_seconds_total", COUNTER, "", NONE, \

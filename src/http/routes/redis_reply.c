@@ -15,6 +15,7 @@
 #include "bellwether/base/memory.h"
 #include "bellwether/http/master_json.h"
 #include "bellwether/redis/json_result.h"
+#include "http/server/connections.h"
 #include "redis_worker.h"
 
 #define SEPARATORS_SIZE 4 /* what is written around a value */
@@ -54,11 +55,11 @@ static enum MHD_Result answer(struct command_request *command, unsigned status, 
         command->small =
             small_answer_take(&command->listener->worker->commands->small, &headers, body, size);
         free(body);
-        return MHD_queue_response(command->connection, status,
-                                  small_answer_response(command->small));
+        return connection_answer(command->listener, command->connection, status,
+                                 small_answer_response(command->small), size);
     }
     response = response_new(&headers, body, size);
-    result = MHD_queue_response(command->connection, status, response);
+    result = connection_answer(command->listener, command->connection, status, response, size);
     MHD_destroy_response(response);
     return result;
 }

@@ -54,7 +54,7 @@ static struct kept *kept_place(const struct cache *cache, const char *path)
 static void kept_release(struct kept *kept)
 {
     if (kept->path) {
-        MHD_destroy_response(kept->response);
+        MHD_destroy_response(kept->answer.response);
         free(kept->path);
         kept->path = NULL;
     }
@@ -67,8 +67,7 @@ static void drop_kept(struct cache *cache)
     }
 }
 
-void cache_keep(struct cache *cache, const char *path, enum route_id route, unsigned status,
-                struct MHD_Response *response)
+void cache_keep(struct cache *cache, const char *path, const struct routed_answer *answer)
 {
     struct kept *place;
 
@@ -77,14 +76,14 @@ void cache_keep(struct cache *cache, const char *path, enum route_id route, unsi
     }
     place = kept_place(cache, path);
     kept_release(place);
-    *place = (struct kept){mem_strdup(path), route, status, response};
+    *place = (struct kept){mem_strdup(path), *answer};
 }
 
-const struct kept *cache_kept(const struct cache *cache, const char *path)
+const struct routed_answer *cache_kept(const struct cache *cache, const char *path)
 {
     const struct kept *place = cache->kept ? kept_place(cache, path) : NULL;
 
-    return place && place->path && strcmp(place->path, path) == 0 ? place : NULL;
+    return place && place->path && strcmp(place->path, path) == 0 ? &place->answer : NULL;
 }
 
 /* ---- by master ---- */

@@ -39,12 +39,17 @@ struct cached_master {
     int64_t lag_told_ms;
 };
 
-/* The answer to whatever asks for this path and says nothing else that counts. */
-struct kept {
-    char *path;
+struct routed_answer {
     enum route_id route;
     unsigned status;
     struct MHD_Response *response;
+    size_t size; /* of the body */
+};
+
+/* The answer to whatever asks for this path and says nothing else that counts. */
+struct kept {
+    char *path;
+    struct routed_answer answer;
 };
 #define CACHE_KEPT_MAX \
     1024 /* a power of two; where two paths share a place, the later one has it */
@@ -88,13 +93,12 @@ const struct answer *cache_answer(struct cache *cache, struct cached_master *cac
 /** The shared answer of /masters. */
 const struct answer *cache_list(struct cache *cache, enum answer_form form);
 /**
- * Keep what a path was answered with until the next cache_take(). @param response a reference,
- * taken.
+ * Keep what a path was answered with until the next cache_take(). @param answer its response is a
+ * reference, taken.
  */
-void cache_keep(struct cache *cache, const char *path, enum route_id route, unsigned status,
-                struct MHD_Response *response);
+void cache_keep(struct cache *cache, const char *path, const struct routed_answer *answer);
 /** What was kept, or NULL. Borrowed until the next cache_take() or cache_keep(). */
-const struct kept *cache_kept(const struct cache *cache, const char *path);
+const struct routed_answer *cache_kept(const struct cache *cache, const char *path);
 void cache_free(struct cache *cache);
 /** NULL is fine. */
 void answer_free(struct answer *answer);

@@ -24,6 +24,7 @@
 #define UNWATCHED_EVERY_MS 20
 #define IDLE_LEAST_MS 1000 /* whoever has waited comes back at once, mostly */
 #define SAY_EVERY_MS 60000
+#define JOINED_MAX 4096 /* bytes of a body that is copied behind its head */
 
 /* ---- states and lists ---- */
 
@@ -355,10 +356,26 @@ void connection_waits(struct listener *listener, struct MHD_Connection *connecti
     http_conn_move(http_conn_again(listener->worker->connections, connection), HTTP_CONN_WAITING);
 }
 
+enum MHD_Result connection_answer(struct listener *listener, struct MHD_Connection *connection,
+                                  unsigned status, struct MHD_Response *response, size_t size)
+{
+    if (listener->tls && size <= JOINED_MAX) {
+        struct http_conn *conn = http_conn_again(listener->worker->connections, connection);
+
+        if (conn->tls) {
+            tls_session_join(conn->tls);
+        }
+    }
+    return MHD_queue_response(connection, status, response);
+}
+
 void connection_request_ends(struct listener *listener, struct MHD_Connection *connection)
 {
     struct http_conn *conn = http_conn_again(listener->worker->connections, connection);
 
+    if (conn->tls && !tls_session_send_joined(conn->tls)) {
+        http_conn_cut(conn);
+    }
     reader_remove(listener->worker->connections, conn);
     http_conn_move(conn, HTTP_CONN_IDLE);
     conn->since_ms = conn->looked_ms = listener->worker->clock_us / 1000;

@@ -140,6 +140,9 @@ void connection_request_moves(struct listener *listener, struct MHD_Connection *
                               size_t size);
 /** All of it is there; or it has slept. */
 void connection_request_is_whole(struct listener *listener, struct MHD_Connection *connection);
+/** Queue an answer with so many bytes of body: over TLS a small one goes as one record. */
+enum MHD_Result connection_answer(struct listener *listener, struct MHD_Connection *connection,
+                                  unsigned status, struct MHD_Response *response, size_t size);
 /** Its answer has been written. */
 void connection_request_ends(struct listener *listener, struct MHD_Connection *connection);
 /** MHD has taken the connection that is being handed over. */

@@ -4,7 +4,7 @@
  * A request's first call only takes note of it: an answer queued there would close the connection.
  * Calls with a body count and drop it; only commands have use for one, and get all their calls
  * themselves. The last call answers; `GET /master` with nothing special about it is a
- * comparison of the path, a look at the headers, and one MHD_queue_response() of the answer that
+ * comparison of the path, a look at the headers, and one connection_answer() with the answer that
  * the cache keeps ready; so is a load balancer's question after a node, from the second time on.
  */
 #include "dispatch.h"
@@ -283,20 +283,14 @@ static struct request request_of(struct listener *listener, struct MHD_Connectio
     };
 }
 
-struct quick {
-    enum route_id route;
-    unsigned status;
-    struct MHD_Response *response;
-};
-
 /* The quick way of GET /master, and of what the cache keeps by path. */
 static bool quick_answer(const struct listener *listener, const char *url, const char *method,
-                         struct quick *out, int64_t *now_us)
+                         struct routed_answer *out, int64_t *now_us)
 {
     struct cache *cache = listener->worker->cache;
     bool is_master = strcmp(url, "/master") == 0 && strcmp(method, "GET") == 0 &&
                      cache->default_master && listener->scope != HTTP_SCOPE_PROBE;
-    const struct kept *kept =
+    const struct routed_answer *kept =
         !is_master && strncmp(url, "/nodes/", 7) == 0 && (router_method(method) & METHODS_READ)
             ? cache_kept(cache, url)
             : NULL;
@@ -309,12 +303,12 @@ static bool quick_answer(const struct listener *listener, const char *url, const
         return false;
     }
     if (kept) {
-        *out = (struct quick){kept->route, kept->status, kept->response};
+        *out = *kept;
     } else {
         const struct answer *answer =
             cache_answer(cache, cache->default_master, ANSWER_MASTER, ANSWER_JSON);
 
-        *out = (struct quick){ROUTE_MASTER, answer->status, answer->response};
+        *out = (struct routed_answer){ROUTE_MASTER, answer->status, answer->response, answer->size};
     }
     return true;
 }
@@ -368,12 +362,13 @@ static enum MHD_Result answer(struct listener *listener, struct MHD_Connection *
         !request_held(state)) {
         struct worker *worker = listener->worker;
         int64_t now_us;
-        struct quick quick;
+        struct routed_answer quick;
 
         if (quick_answer(listener, url, method, &quick, &now_us)) {
             count_answer(worker, quick.route, counted_method(method), quick.status,
                          worker->clock_us, now_us);
-            return MHD_queue_response(connection, quick.status, quick.response);
+            return connection_answer(listener, connection, quick.status, quick.response,
+                                     quick.size);
         }
     }
     request = request_of(listener, connection, state);

@@ -9,6 +9,7 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/http/master_json.h"
+#include "connections.h"
 
 #define LAG_TOLD_MS 1000
 
@@ -47,11 +48,13 @@ void request_answer(struct request *request, const struct answer *answer)
         struct MHD_Response *copy =
             response_copy(answer->response, answer->body, answer->size, request->origin);
 
-        request->result = MHD_queue_response(request->connection, status, copy);
+        request->result =
+            connection_answer(request->listener, request->connection, status, copy, answer->size);
         MHD_destroy_response(copy);
         return;
     }
-    request->result = MHD_queue_response(request->connection, status, answer->response);
+    request->result = connection_answer(request->listener, request->connection, status,
+                                        answer->response, answer->size);
 }
 
 void request_answer_own(struct request *request, struct answer *answer)
@@ -61,12 +64,16 @@ void request_answer_own(struct request *request, struct answer *answer)
 }
 
 /* Queue and let go, or let the cache have it: MHD keeps what it still needs. */
-static void answer_once(struct request *request, unsigned status, struct MHD_Response *response)
+static void answer_once(struct request *request, unsigned status, struct MHD_Response *response,
+                        size_t size)
 {
     request->status = status;
-    request->result = MHD_queue_response(request->connection, status, response);
+    request->result =
+        connection_answer(request->listener, request->connection, status, response, size);
     if (request->keep && request->plain && request->route && !request->closing) {
-        cache_keep(request->worker->cache, request->path, request->route->id, status, response);
+        const struct routed_answer answer = {request->route->id, status, response, size};
+
+        cache_keep(request->worker->cache, request->path, &answer);
     } else {
         MHD_destroy_response(response);
     }
@@ -97,7 +104,7 @@ void request_answer_json(struct request *request, unsigned status, json_t *json,
     size_t size;
     char *text = render_dump(json, request->query.pretty, &size);
 
-    answer_once(request, status, response_new(&headers, text, size));
+    answer_once(request, status, response_new(&headers, text, size), size);
 }
 
 void request_answer_text(struct request *request, unsigned status, char *text,
@@ -105,7 +112,9 @@ void request_answer_text(struct request *request, unsigned status, char *text,
 {
     struct response_headers headers = headers_of(request, status, CONTENT_TEXT, master);
 
-    answer_once(request, status, response_new(&headers, text, strlen(text)));
+    size_t size = strlen(text);
+
+    answer_once(request, status, response_new(&headers, text, size), size);
 }
 
 /* Limits that answer instead of hanging. */
@@ -131,7 +140,7 @@ void request_answer_problem(struct request *request, enum problem_kind kind, jso
     char *body = problem_write(kind, problem, as_text, request->query.pretty, &size);
 
     count_rejection(request, kind);
-    answer_once(request, status, response_new(&headers, body, size));
+    answer_once(request, status, response_new(&headers, body, size), size);
 }
 
 void request_refuse(struct request *request, enum problem_kind kind, const char *detail)
@@ -151,7 +160,7 @@ void request_answer_methods(struct request *request, bool refused)
     }
     headers = headers_of(request, MHD_HTTP_NO_CONTENT, NULL, NULL);
     headers.negotiated = false;
-    answer_once(request, MHD_HTTP_NO_CONTENT, response_new_static(&headers, "", 0));
+    answer_once(request, MHD_HTTP_NO_CONTENT, response_new_static(&headers, "", 0), 0);
 }
 
 void request_answer_bytes(struct request *request, const char *content_type, const char *policy,
@@ -160,7 +169,7 @@ void request_answer_bytes(struct request *request, const char *content_type, con
     struct response_headers headers = headers_of(request, MHD_HTTP_OK, content_type, NULL);
 
     headers.policy = policy;
-    answer_once(request, MHD_HTTP_OK, response_new(&headers, body, size));
+    answer_once(request, MHD_HTTP_OK, response_new(&headers, body, size), size);
 }
 
 void request_answer_static(struct request *request, const char *content_type, const char *body,
@@ -168,7 +177,7 @@ void request_answer_static(struct request *request, const char *content_type, co
 {
     struct response_headers headers = headers_of(request, MHD_HTTP_OK, content_type, NULL);
 
-    answer_once(request, MHD_HTTP_OK, response_new_static(&headers, body, size));
+    answer_once(request, MHD_HTTP_OK, response_new_static(&headers, body, size), size);
 }
 
 /* ---- waiting ---- */

@@ -57,15 +57,16 @@ static int fail_at(const struct server_tls *tls, enum server_tls_part part, cons
 }
 
 /*
- * The certificates of a file: a chain's own is the first. @param expires_s the end of the first, or
- * of the one that ends first.
+ * The certificates of a file: a chain's own is the first. Of callers' authorities some may be over,
+ * but not all: then nobody would be let in. @param expires_s the end of the first, or of the one
+ * that ends first.
  */
 static int read_certificates(const struct server_tls *tls, enum server_tls_part part,
                              int64_t *expires_s, struct server_tls_error *error)
 {
     gnutls_datum_t pem = datum_of(tls->files[part]);
     gnutls_x509_crt_t *list = NULL;
-    time_t now = (time_t)(clock_wall_ms() / 1000), ends = 0, begins;
+    time_t now = (time_t)(clock_wall_ms() / 1000), ends = 0, last = 0, begins;
     unsigned n = 0;
 
     if (gnutls_x509_crt_list_import2(&list, &n, &pem, GNUTLS_X509_FMT_PEM, 0) < 0 || n == 0) {
@@ -78,14 +79,17 @@ static int read_certificates(const struct server_tls *tls, enum server_tls_part 
         if (i == 0 || (part == SERVER_TLS_CLIENT_CA && end < ends)) {
             ends = end;
         }
+        if (i == 0 || (part == SERVER_TLS_CLIENT_CA && end > last)) {
+            last = end;
+        }
         gnutls_x509_crt_deinit(list[i]);
     }
     gnutls_free(list);
     if (part == SERVER_TLS_CERT && begins > now) {
         return fail_at(tls, part, "is not valid before", begins, error);
     }
-    if (part == SERVER_TLS_CERT && ends <= now) {
-        return fail_at(tls, part, "has expired at", ends, error);
+    if (last <= now) {
+        return fail_at(tls, part, "has expired at", last, error);
     }
     *expires_s = (int64_t)ends;
     return 0;

@@ -11,13 +11,19 @@
 
 #include <errno.h>
 #include <gnutls/x509.h>
+#include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include "bellwether/base/memory.h"
 
 #define AHEAD_BYTES 640
+#define HTTP "http/1.1"
+#define EXTENSION_ALPN 16
 
 enum { FINISHED_THEIRS = 1, FINISHED_OURS = 2, FINISHED_BOTH = 3 };
 
@@ -32,6 +38,7 @@ struct tls_session {
     uint8_t alert; /* that came in plain; 0: none */
     bool heard;    /* since then */
     bool left;     /* no more comes from it, or gets there */
+    bool joining;  /* what is sent is held, to be one record */
     uint16_t ahead, taken;
     unsigned char bytes[AHEAD_BYTES];
 };
@@ -112,6 +119,20 @@ static ssize_t pull(gnutls_transport_ptr_t data, void *bytes, size_t size)
     return (ssize_t)n;
 }
 
+static ssize_t size_of(const giovec_t *parts, int n_parts)
+{
+    size_t size = 0;
+
+    for (int i = 0; i < n_parts; i++) {
+        size += parts[i].iov_len;
+    }
+    return (ssize_t)size;
+}
+
+/*
+ * What can't be sent in a handshake is dropped: a caller that has gone may have said why, and only
+ * a handshake that goes on reads it, and then the end.
+ */
 static ssize_t push(gnutls_transport_ptr_t data, const giovec_t *parts, int n_parts)
 {
     struct tls_session *session = data;
@@ -124,26 +145,12 @@ static ssize_t push(gnutls_transport_ptr_t data, const giovec_t *parts, int n_pa
         session->traffic->moves++;
     } else if (n < 0 && errno != EAGAIN) {
         session->left = true;
+        n = session->finished == FINISHED_BOTH ? n : size_of(parts, n_parts);
     }
     return n;
 }
 
 /* ---- the handshake ---- */
-
-static int on_finished(gnutls_session_t session, unsigned kind, unsigned when, unsigned incoming,
-                       const gnutls_datum_t *message)
-{
-    struct tls_session *known = gnutls_transport_get_ptr(session);
-
-    (void)kind;
-    (void)when;
-    (void)message;
-    if (known->finished != FINISHED_BOTH) {
-        known->finished |= incoming ? FINISHED_THEIRS : FINISHED_OURS;
-        known->traffic->shaking -= known->finished == FINISHED_BOTH;
-    }
-    return 0;
-}
 
 static int refuse(struct tls_session *session, gnutls_alert_description_t alert, const char *why)
 {
@@ -181,12 +188,66 @@ static int check_caller(gnutls_session_t session)
                                 "a caller's certificate is not good for a client");
 }
 
+/* Whether a list of protocols, each with its length before it, has ours. */
+static bool has_http(const unsigned char *list, size_t size)
+{
+    for (size_t at = 0, next; at < size; at = next) {
+        next = at + 1 + list[at];
+        if (next <= size && list[at] == sizeof(HTTP) - 1 &&
+            memcmp(list + at + 1, HTTP, sizeof(HTTP) - 1) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int look_at_extension(void *data, unsigned id, const unsigned char *bytes, unsigned size)
+{
+    bool *others = data;
+
+    if (id == EXTENSION_ALPN && size > 2) {
+        *others = !has_http(bytes + 2, size - 2);
+    }
+    return 0;
+}
+
+/*
+ * GnuTLS itself would refuse a caller that has other protocols only, too, but nobody would know why
+ * the handshake failed.
+ */
+static int look_at_hello(struct tls_session *session, const gnutls_datum_t *hello)
+{
+    bool others = false;
+
+    (void)gnutls_ext_raw_parse(&others, look_at_extension, hello,
+                               GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO);
+    return others ? refuse(session, GNUTLS_A_NO_APPLICATION_PROTOCOL,
+                           "a caller speaks other protocols than " HTTP " only (ALPN)")
+                  : 0;
+}
+
+static int on_message(gnutls_session_t session, unsigned kind, unsigned when, unsigned incoming,
+                      const gnutls_datum_t *message)
+{
+    struct tls_session *known = gnutls_transport_get_ptr(session);
+
+    if (kind == GNUTLS_HANDSHAKE_CLIENT_HELLO && when == GNUTLS_HOOK_PRE) {
+        return look_at_hello(known, message);
+    }
+    if (kind == GNUTLS_HANDSHAKE_FINISHED && when == GNUTLS_HOOK_POST &&
+        known->finished != FINISHED_BOTH) {
+        known->finished |= incoming ? FINISHED_THEIRS : FINISHED_OURS;
+        known->traffic->shaking -= known->finished == FINISHED_BOTH;
+    }
+    return 0;
+}
+
 static void offer_http(gnutls_session_t session)
 {
-    static unsigned char name[] = "http/1.1";
+    static unsigned char name[] = HTTP;
     const gnutls_datum_t protocol = {name, sizeof(name) - 1};
 
-    (void)gnutls_alpn_set_protocols(session, &protocol, 1, GNUTLS_ALPN_MANDATORY);
+    (void)gnutls_alpn_set_protocols(session, &protocol, 1, 0);
 }
 
 struct tls_session *tls_session_begin(gnutls_session_t session, int fd,
@@ -205,8 +266,7 @@ struct tls_session *tls_session_begin(gnutls_session_t session, int fd,
     gnutls_transport_set_pull_function(session, pull);
     gnutls_transport_set_vec_push_function(session, push);
     (void)gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials->x509);
-    gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_FINISHED, GNUTLS_HOOK_POST,
-                                       on_finished);
+    gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_ANY, GNUTLS_HOOK_BOTH, on_message);
     offer_http(session);
     if (clients != HTTP_CLIENT_CA_OFF) {
         /* Such a session is not taken up again: its caller would be asked for nothing. */
@@ -236,9 +296,37 @@ bool tls_session_is_idle(const struct tls_session *session)
     return session && session->finished == FINISHED_BOTH && !session->heard;
 }
 
+/*
+ * To a socket that holds nothing the kernel always lets go a little more, unless it has no memory.
+ * So nothing has to wait here, out of libmicrohttpd's sight, until its caller reads.
+ */
+void tls_session_join(struct tls_session *session)
+{
+    int queued = -1;
+
+    session->joining = ioctl(session->fd, SIOCOUTQ, &queued) == 0 && queued == 0;
+    if (session->joining) {
+        gnutls_record_cork(session->session);
+    }
+}
+
+/* libmicrohttpd may have corked the socket, and has pushed what it holds before this came. */
+bool tls_session_send_joined(struct tls_session *session)
+{
+    const int on = 1;
+
+    if (!session->joining) {
+        return true;
+    }
+    session->joining = false;
+    return gnutls_record_uncork(session->session, 0) >= 0 &&
+           setsockopt(session->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0;
+}
+
 void tls_session_say(struct tls_session *session, const char *bytes, size_t size)
 {
     if (session->finished == FINISHED_BOTH) {
+        (void)tls_session_send_joined(session);
         (void)gnutls_record_send(session->session, bytes, size);
         (void)gnutls_bye(session->session, GNUTLS_SHUT_WR);
     }

@@ -12,9 +12,14 @@
 
 #include "bellwether/http/worker.h"
 
+/*
+ * Of the groups that one comes first of which most callers send a share: whoever has to send
+ * another one needs a round trip more.
+ */
 #define TLS_PRIORITIES \
     "NORMAL:-VERS-ALL:+VERS-TLS1.3:+VERS-TLS1.2:-CIPHER-ALL:+AES-128-GCM:+AES-256-GCM:" \
-    "+CHACHA20-POLY1305:-RSA:-DHE-RSA:%SERVER_PRECEDENCE"
+    "+CHACHA20-POLY1305:-RSA:-DHE-RSA:-GROUP-ALL:+GROUP-X25519:+GROUP-SECP256R1:" \
+    "+GROUP-SECP384R1:+GROUP-SECP521R1:%SERVER_PRECEDENCE"
 
 /* Of one moment: a session keeps those that it was begun with. A worker's. */
 struct tls_credentials {
@@ -49,6 +54,13 @@ struct tls_session *tls_session_begin(gnutls_session_t session, int fd,
 void tls_session_end(struct tls_session *session);
 /** Whether the handshake is done and its caller has said nothing since. */
 bool tls_session_is_idle(const struct tls_session *session);
+/**
+ * libmicrohttpd is about to send the head and the body of a small answer: hold them, to go as one
+ * record; not where the caller has not taken all of what came before.
+ */
+void tls_session_join(struct tls_session *session);
+/** It has sent both. @return false: the kernel has no memory for it, and a part may be missing. */
+bool tls_session_send_joined(struct tls_session *session);
 /** An answer of our own, where the handshake is done; else nothing. */
 void tls_session_say(struct tls_session *session, const char *bytes, size_t size);
 /**

@@ -78,7 +78,8 @@ Test(options_https, what_makes_no_sense)
     TRY(A("--listen=0.0.0.0:1,tls"), A("--http-cert"), cert);
     options_expect_refused("tls without a certificate", "--http-key", NULL);
     TRY(A("--listen=unix:/tmp/x,tls"), PAIR);
-    options_expect_refused("unix:/tmp/x,tls", "takes HOST:PORT", NULL);
+    options_expect_refused("--listen unix:/tmp/x,tls: ", "has no TLS", "takes it without ,tls",
+                           NULL);
     TRY(A("--listen=0.0.0.0:1,tls=on"), PAIR);
     options_expect_refused("tls=on", NULL);
     TRY(A("--listen=0.0.0.0:1,tls,client-ca=maybe"), PAIR);
@@ -110,6 +111,14 @@ Test(options_https, files_that_can_not_be_used)
         (char *)(uintptr_t)certificates_path(folder, "over.crt"), A("--http-key"),
         (char *)(uintptr_t)certificates_path(folder, "over.key"));
     options_expect_refused("over.crt: has expired at 20", NULL);
+    TRY(A("--listen=0.0.0.0:1,tls"), PAIR, A("--http-client-ca"),
+        (char *)(uintptr_t)certificates_path(folder, "over.crt"));
+    options_expect_refused("http-client-ca (--http-client-ca): ", "over.crt: has expired at 20",
+                           "takes certificates in PEM of which one is valid", NULL);
+    certificates_join(folder, "over.crt", "ca.crt", "some.crt");
+    TRY(A("--listen=0.0.0.0:1,tls"), PAIR, A("--http-client-ca"),
+        (char *)(uintptr_t)certificates_path(folder, "some.crt"));
+    options_expect_run();
 }
 
 Test(options_https, what_is_of_no_use)

@@ -79,8 +79,10 @@ static void on_closed(void *data, enum redis_fail why, const char *words)
     probe->why = why;
     snprintf(probe->words, sizeof(probe->words), "%s", words);
     probe->closed_after_ms = clock_boot_ms() - probe->opened_ms;
-    if (probe->reopen_in == NEVER && probe->free_in != IN_CLOSED) {
-        loop_timer_start(probe->later, probe->hurries ? 1 : 20);
+    if (probe->hurries) {
+        loop_stop(probe->loop);
+    } else if (probe->reopen_in == NEVER && probe->free_in != IN_CLOSED) {
+        loop_timer_start(probe->later, 20);
     }
     act(probe, IN_CLOSED);
 }

@@ -30,7 +30,7 @@ struct probe {
     struct loop_timer *guard, *later;
     /* what to do */
     enum moment free_in, close_in, reopen_in, stop_in;
-    bool hurries; /* looks after a close but shortly for what else may come */
+    bool hurries; /* does not wait after a close for what else may come */
     bool subscribe;
     int commands; /* sent in `ready` */
     int64_t command_timeout_ms;

@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <criterion/criterion.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <openssl/ssl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -92,7 +93,10 @@ static void answer(const struct tls_peer *peer, SSL *ssl)
 static void serve_tls(struct tls_peer *peer, int fd)
 {
     SSL *ssl = SSL_new(peer->ctx);
+    const int one = 1;
 
+    /* else its second write waits for the acknowledgement of the first */
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
     SSL_set_fd(ssl, fd);
     if (SSL_accept(ssl) == 1) {
         const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
