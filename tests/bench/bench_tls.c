@@ -145,3 +145,8 @@ void bench_tls(const struct bench_settings *settings)
     bench_kill(settings);
     bench_kill_tls(settings, folder);
 }
+
+void bench_tls_kill(const struct bench_settings *settings)
+{
+    bench_kill_tls(settings, scene_keep(certificates_usual(), drop_folder));
+}
