@@ -316,9 +316,6 @@ void sentinel_client_pause(struct sentinel_client *client)
 void sentinel_client_redirect(struct sentinel_client *client, const struct address *address)
 {
     client->config.address = *address;
-    if (sentinel_client_is_secure_otherwise(client)) {
-        client_secure(client, NULL); /* somebody else may be there */
-    }
 }
 
 void sentinel_client_void(struct sentinel_client *client)
