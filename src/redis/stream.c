@@ -287,7 +287,8 @@ static bool read_some(struct redis_conn *conn)
         conn_lost(conn, plain ? REDIS_FAIL_TLS : REDIS_FAIL_CLOSED,
                   plain ? "it speaks plain, without TLS" : "");
     } else if (!conn->link && conn->received == (uint64_t)n && is_tls(bytes, (size_t)n)) {
-        conn_lost(conn, REDIS_FAIL_TLS, "it answers TLS: set sentinel-tls or redis-tls on");
+        conn_lost(conn, REDIS_FAIL_TLS,
+                  conn_say(conn, "it answers TLS: set %s on", conn->tls_option));
     } else if (conn->greeting == CONN_GREET_IN_TLS) {
         conn_lost(conn, REDIS_FAIL_CLOSED, "");
     } else {

@@ -267,6 +267,7 @@ struct sentinel_client *sentinel_client_new(struct loop *loop,
     client->hooks = *hooks;
     client->data = data;
     client->ask = redis_conn_new(loop, &ask_hooks, client);
+    redis_conn_tls_option(client->ask, "sentinel-tls");
     client_secure(client, config->tls);
     redis_conn_look_for_tls(client->ask, true);
     redis_conn_group(client->ask, config->group);

@@ -559,9 +559,9 @@ SCENE(integration_tls, plain_meets_tls_and_the_other_way_round)
         .tls = CLUSTER_TLS, .certificates = folder, .nodes = 1, .sentinels = 1});
     struct daemon *daemon = daemon_start(cluster, "--sentinel-tls", "off", NULL);
 
-    expect_trouble(daemon, "sentinel_tls", "it answers TLS");
+    expect_trouble(daemon, "sentinel_tls", "it answers TLS: set sentinel-tls on");
     daemon = daemon_start(cluster, "--redis-tls", "off", NULL);
-    expect_trouble(daemon, "redis_tls", "it answers TLS");
+    expect_trouble(daemon, "redis_tls", "it answers TLS: set redis-tls on");
     cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const char *ca = text("%s/ca.crt", folder);
     daemon = daemon_start(cluster, "--tls-ca", ca, "--sentinel-tls", "on", NULL);
