@@ -227,6 +227,10 @@ int options_build_tls(const struct builder *builder, const struct option_section
                     builder->error);
     }
     note_exposed(builder->out, wanted.key);
+    if (redis_tls_expiry(*tls).n_trusted_expired > 0) {
+        options_note(builder->out, LOG_LEVEL_WARN,
+                     "some of the certificates that are trusted have expired", "file", wanted.ca);
+    }
     if (wanted.verify == REDIS_TLS_VERIFY_OFF) {
         options_note(builder->out, LOG_LEVEL_WARN,
                      "nobody's certificate is checked: anyone in between can read and change all",
