@@ -22,6 +22,8 @@
 #include "tls_ciphers.h"
 #include "tls_words.h"
 
+/* Two records, and what is around them. */
+#define READ_BYTES ((size_t)34 * 1024)
 #define FILE_BYTES_MAX ((size_t)8 * 1024 * 1024)
 
 /* What is made anew of the files. */
@@ -492,6 +494,9 @@ static SSL_CTX *make_context(const struct redis_tls_settings *settings)
     (void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
     (void)SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
                                     SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    /* else each record takes two reads */
+    SSL_CTX_set_read_ahead(ctx, 1);
+    SSL_CTX_set_default_read_buffer_len(ctx, READ_BYTES);
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     return ctx;
 }

@@ -8,11 +8,9 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../support/certificates.h"
@@ -223,73 +221,6 @@ Test(tls_link, who_issued_it_and_when_is_checked)
     fixture.settings.verify = REDIS_TLS_VERIFY_OFF;
     fixture.wish.cert = "expired";
     expect_good(&fixture, "nowhere.example");
-    certificates_remove(fixture.folder);
-}
-
-static void expect_trust(const struct fixture *fixture, struct redis_tls *tls, bool trusted)
-{
-    struct tls_peer *peer = tls_peer_start(&fixture->wish);
-    struct attempt got = attempt(tls, "127.0.0.1", tls_peer_address(peer));
-
-    cr_expect_eq(got.why, trusted ? REDIS_FAIL_NONE : REDIS_FAIL_TLS, "%s", got.words);
-    cr_expect(trusted || strstr(got.words, "not trusted here"), "%s", got.words);
-    tls_peer_stop(peer);
-}
-
-/* An authority is taken out of a folder: that is noticed by itself, and at SIGHUP. */
-static void take_out(const struct fixture *fixture, const char *file)
-{
-    struct redis_tls_error error;
-
-    for (int forced = 0; forced < 2; forced++) {
-        struct redis_tls *tls = redis_tls_new(&fixture->settings, &error);
-
-        cr_assert_not_null(tls, "%s", error.words);
-        expect_trust(fixture, tls, true);
-        cr_expect_eq(redis_tls_refresh(tls, true, &error), 0, "the same is no change");
-        cr_assert_eq(rename(certificates_path(fixture->folder, file),
-                            certificates_path(fixture->folder, "aside")),
-                     0);
-        cr_expect_eq(redis_tls_refresh(tls, forced == 1, &error), 1, "%s", error.words);
-        expect_trust(fixture, tls, false);
-        cr_assert_eq(rename(certificates_path(fixture->folder, "aside"),
-                            certificates_path(fixture->folder, file)),
-                     0);
-        cr_expect_eq(redis_tls_refresh(tls, false, &error), 1);
-        expect_trust(fixture, tls, true);
-        redis_tls_free(tls);
-    }
-}
-
-Test(tls_link, an_authority_that_is_taken_out_of_a_folder_is_trusted_no_longer)
-{
-    static const struct certificate other = {.name = "other", .authority = true};
-    struct fixture fixture;
-    char folder[160];
-
-    fixture_init(&fixture);
-    snprintf(folder, sizeof(folder), "%s", certificates_path(fixture.folder, "trusted"));
-    cr_assert_eq(mkdir(folder, 0755), 0);
-    certificates_make(fixture.folder, &other);
-    certificates_replace(fixture.folder, "other.crt", "trusted/other.pem");
-    certificates_replace(fixture.folder, "ca.crt", "trusted/ca.pem");
-    fixture.settings.ca = folder;
-    take_out(&fixture, "trusted/ca.pem");
-    /* as the system has them: OpenSSL finds them by hashes, and keeps what it found */
-    char command[512];
-    snprintf(command, sizeof(command), "openssl rehash %s", folder);
-    cr_assert_eq(system(command), 0);
-    FILE *hash;
-    char name[64] = "trusted/";
-    snprintf(command, sizeof(command), "openssl x509 -noout -hash -in %s", fixture.ca);
-    hash = popen(command, "r");
-    cr_assert(hash && fgets(name + strlen(name), 16, hash));
-    (void)pclose(hash);
-    snprintf(name + strcspn(name, "\n"), 4, ".0");
-    setenv("SSL_CERT_DIR", folder, 1);
-    setenv("SSL_CERT_FILE", "/nowhere", 1);
-    fixture.settings.ca = NULL;
-    take_out(&fixture, name);
     certificates_remove(fixture.folder);
 }
 
@@ -610,8 +541,11 @@ Test(tls_link, what_the_socket_did_not_take_is_held)
     cr_assert_eq(tls_link_held(link), 16384);
     while (n_got < sent) {
         static char back[65536];
-        ssize_t n = tls_link_read(link, back, sizeof(back));
+        ssize_t n = tls_link_read_more(link, back, sizeof(back));
 
+        if (n == 0) {
+            n = tls_link_read(link, back, sizeof(back));
+        }
         cr_assert_geq(n, 0);
         n_got += (size_t)n;
         if (n == 0) {
@@ -621,6 +555,43 @@ Test(tls_link, what_the_socket_did_not_take_is_held)
             wait_for(fd, POLLIN);
         }
     }
+    tls_link_free(link);
+    close(fd);
+    redis_tls_free(tls);
+    tls_peer_stop(peer);
+    certificates_remove(fixture.folder);
+}
+
+/* Of what is read ahead no event tells: it is there at once. */
+Test(tls_link, records_that_came_together_are_read_together)
+{
+    struct redis_tls_error error;
+    struct fixture fixture;
+    static char reply[50001], bytes[65536];
+    int came = 0;
+
+    memset(reply, 'x', sizeof(reply) - 1);
+    fixture_init(&fixture);
+    fixture.wish.reply = reply;
+    struct tls_peer *peer = tls_peer_start(&fixture.wish);
+    struct redis_tls *tls = redis_tls_new(&fixture.settings, &error);
+    int fd = dial(tls_peer_address(peer));
+    struct tls_link *link = tls_link_new(tls, fd, "127.0.0.1", tls_peer_address(peer));
+    cr_assert(shake(link, fd));
+    cr_assert_eq(tls_link_write(link, "PING", 4), 4);
+    for (int i = 0; i < 500 && came < 50000; i++) { /* it is all there, nothing was read of it */
+        usleep(10000);
+        cr_assert_eq(ioctl(fd, FIONREAD, &came), 0);
+    }
+    cr_assert_geq(came, 50000);
+    ssize_t all = 0;
+    for (ssize_t n = tls_link_read(link, bytes, sizeof(bytes)); n > 0;
+         n = tls_link_read_more(link, bytes, sizeof(bytes))) {
+        all += n;
+    }
+    cr_expect_geq(all, 32768);
+    cr_assert_eq(ioctl(fd, FIONREAD, &came), 0);
+    cr_expect_eq(all<50000, came> 0, "what is not given yet is in the socket");
     tls_link_free(link);
     close(fd);
     redis_tls_free(tls);
