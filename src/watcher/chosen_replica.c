@@ -56,12 +56,16 @@ static void chosen_answered(void *data, struct role_check *role_check, enum role
     struct master *master = data;
     struct chosen_replica *chosen = &master->chosen;
 
-    (void)words;
     if (turn_begin(master->watcher) || chosen->role_check != role_check) {
         return;
     }
-    bool cut_off = answer == ROLE_CLOSED && chosen->stands;
+    bool stood = chosen->stands, cut_off = answer == ROLE_CLOSED && stood;
     chosen->stands = role_check_is_connected(role_check);
+    if (chosen->stands != stood) {
+        log_debug(chosen->stands ? "connection to the chosen replica is ready"
+                                 : "connection to the chosen replica ended",
+                  LOG_STR("master", master->name), LOG_STR("words", words));
+    }
     chosen->ends += chosen->stands ? 0 : 1;
     chosen->asked_us = asked_us;
     if (chosen->asked) {
