@@ -13,7 +13,7 @@
 #   deploy/build/deps.sh clients the programs of others that tests try the daemon with; a test without its own is skipped
 #
 # Debian packages come from apt as it is configured. hiredis is always built here (static, with
-# NDEBUG and SSL), libmicrohttpd where the system's is older than the floor, both from the source
+# NDEBUG), libmicrohttpd where the system's is older than the floor, both from the source
 # packages of a newer suite at the mirror that apt already uses, in a private apt state below
 # build/: nothing under /etc is touched. Does nothing, quickly, when all is there.
 set -euo pipefail
@@ -327,15 +327,12 @@ build_hiredis() {
     echo "deps: building hiredis" >&2
     logged hiredis '
         cd "$work/hiredis"
-        make -j"$(nproc)" CC="$cc" AR="$ar" USE_SSL=1 PREFIX="$prefix" OPTIMIZATION=-O2 DEBUG_FLAGS=-g \
-            CFLAGS="-fPIC -DNDEBUG $hardening" libhiredis.a libhiredis_ssl.a hiredis.pc hiredis_ssl.pc
+        make -j"$(nproc)" CC="$cc" AR="$ar" PREFIX="$prefix" OPTIMIZATION=-O2 DEBUG_FLAGS=-g \
+            CFLAGS="-fPIC -DNDEBUG $hardening" libhiredis.a hiredis.pc
         install -d "$prefix/include/hiredis" "$prefix/lib/pkgconfig"
-        install -m 644 ./{hiredis,hiredis_ssl,async,read,sds,alloc,sockcompat}.h "$prefix/include/hiredis/"
-        install -m 644 libhiredis.a libhiredis_ssl.a "$prefix/lib/"
+        install -m 644 ./{hiredis,read,sds,alloc}.h "$prefix/include/hiredis/"
+        install -m 644 libhiredis.a "$prefix/lib/"
         install -m 644 hiredis.pc "$prefix/lib/pkgconfig/"
-        # Static only: what it needs belongs to every link line.
-        sed -e "s|^Requires:.*|Requires: hiredis openssl|" -e "/^Libs.private:/d" hiredis_ssl.pc \
-            >"$prefix/lib/pkgconfig/hiredis_ssl.pc"
     '
     echo "$hardening" >"$prefix/hiredis.flags"
 }
@@ -405,7 +402,7 @@ has_static_gnutls() {
     links_statically gnutls_global_init gnutls && is_current gnutls
 }
 
-readonly libraries="libmicrohttpd gnutls hiredis hiredis_ssl jansson libuv openssl inih"
+readonly libraries="libmicrohttpd gnutls hiredis jansson libuv openssl inih"
 
 # Whether a library is not one that was built here with other flags than those of today.
 is_current() {
@@ -416,7 +413,7 @@ is_current() {
 has_microhttpd() {
     pkg-config --exists "libmicrohttpd >= $microhttpd_floor" 2>/dev/null && is_current libmicrohttpd
 }
-has_hiredis() { pkg-config --exists "hiredis >= $hiredis_floor" "hiredis_ssl >= $hiredis_floor" 2>/dev/null; }
+has_hiredis() { pkg-config --exists "hiredis >= $hiredis_floor" 2>/dev/null; }
 
 # Where hiredis comes from: ours, or a folder that the caller named in PKG_CONFIG_PATH. A distribution's own has asserts on.
 own_hiredis() {

@@ -196,9 +196,32 @@ static void add_seeds(const struct builder *builder, struct watch_deployment *de
     }
 }
 
+static bool has_own_sentinels(const struct settings *settings, const struct option_section *section)
+{
+    return options_has_own_tls(settings, section, TLS_SIDE_SENTINEL) ||
+           section->settings[OPTION_ID_SENTINEL].where ||
+           section->settings[OPTION_ID_SENTINEL_USERNAME].where ||
+           section->settings[OPTION_ID_SENTINEL_PASSWORD_FILE].where;
+}
+
+/* Whether TLS is spoken to a master of the section's Sentinels; NULL: of those that are shared. */
+static bool has_tls_master(const struct settings *settings, const struct option_section *section)
+{
+    bool has = options_tls_is_on(settings, section, TLS_SIDE_REDIS);
+
+    for (size_t i = 0; !section && !has && i < settings->n_sections; i++) {
+        const struct option_section *sharing = &settings->sections[i];
+
+        has = !has_own_sentinels(settings, sharing) &&
+              options_tls_is_on(settings, sharing, TLS_SIDE_REDIS);
+    }
+    return has;
+}
+
 /*
  * Where only Redis speaks TLS, Sentinels list each other by ports that speak it as well: learned
- * ones are dialled so once they have answered so.
+ * ones are dialled so once they have answered so. What is checked of Sentinels is what is said for
+ * all that they are shared by, whichever master has them speak TLS.
  */
 static int make_sentinel_tls(const struct builder *builder, const struct option_section *section,
                              struct redis_tls **tls, struct redis_tls **tls_learned)
@@ -208,14 +231,14 @@ static int make_sentinel_tls(const struct builder *builder, const struct option_
     if (section && !options_has_own_tls(builder->settings, section, TLS_SIDE_SENTINEL) &&
         !options_has_own_tls(builder->settings, section, TLS_SIDE_REDIS)) {
         *tls = watch->deployments[0].tls;
-        *tls_learned = watch->deployments[0].tls_learned;
+        *tls_learned =
+            has_tls_master(builder->settings, section) ? watch->deployments[0].tls_learned : NULL;
         return 0;
     }
     if (make_tls(builder, section, TLS_SIDE_SENTINEL, tls) != 0) {
         return -BW_EINVAL;
     }
-    if (*tls || !watch->learn_sentinels ||
-        !options_tls_is_on(builder->settings, section, TLS_SIDE_REDIS)) {
+    if (*tls || !watch->learn_sentinels || !has_tls_master(builder->settings, section)) {
         return 0;
     }
     return options_build_tls(builder, section, TLS_SIDE_SENTINEL, tls_learned);
@@ -261,14 +284,6 @@ static int add_deployment(const struct builder *builder, const struct option_sec
         }
     }
     return 0;
-}
-
-static bool has_own_sentinels(const struct settings *settings, const struct option_section *section)
-{
-    return options_has_own_tls(settings, section, TLS_SIDE_SENTINEL) ||
-           section->settings[OPTION_ID_SENTINEL].where ||
-           section->settings[OPTION_ID_SENTINEL_USERNAME].where ||
-           section->settings[OPTION_ID_SENTINEL_PASSWORD_FILE].where;
 }
 
 static const struct option_section *own_section(const struct settings *settings, const char *master)

@@ -104,9 +104,14 @@ bool options_has_own_tls(const struct settings *settings, const struct option_se
     if (section->settings[switches[side]].where) {
         return true;
     }
-    for (size_t i = 0; i < TLS_THINGS && options_tls_is_on(settings, section, side); i++) {
-        if (section->settings[tls_options[i].of_side[side]].where ||
-            section->settings[tls_options[i].of_both].where) {
+    bool on = options_tls_is_on(settings, section, side);
+    /* learned Sentinels may speak it where Redis does */
+    bool learned =
+        side == TLS_SIDE_SENTINEL && options_tls_is_on(settings, section, TLS_SIDE_REDIS);
+
+    for (size_t i = 0; i < TLS_THINGS; i++) {
+        if (((on || learned) && section->settings[tls_options[i].of_side[side]].where) ||
+            (on && section->settings[tls_options[i].of_both].where)) {
             return true;
         }
     }
@@ -222,6 +227,10 @@ int options_build_tls(const struct builder *builder, const struct option_section
                     builder->error);
     }
     note_exposed(builder->out, wanted.key);
+    if (redis_tls_expiry(*tls).n_trusted_expired > 0) {
+        options_note(builder->out, LOG_LEVEL_WARN,
+                     "some of the certificates that are trusted have expired", "file", wanted.ca);
+    }
     if (wanted.verify == REDIS_TLS_VERIFY_OFF) {
         options_note(builder->out, LOG_LEVEL_WARN,
                      "nobody's certificate is checked: anyone in between can read and change all",

@@ -90,6 +90,7 @@ struct redis_conn {
     /* TLS; NULL: plain. */
     struct redis_tls *tls;
     char *tls_host; /* NULL: the target's */
+    const char *tls_option;
     struct tls_link *link;
     bool suspects_plain; /* it was silent in the last handshake, as a server that speaks plain is */
 

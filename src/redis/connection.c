@@ -136,6 +136,7 @@ struct redis_conn *redis_conn_new(struct loop *loop, const struct redis_conn_hoo
     conn->data = data;
     conn->fd = -1;
     conn->protocol = 3;
+    conn->tls_option = "redis-tls";
     conn->reader.limit = TREE_BYTES_MAX;
     conn->timer = loop_timer_new(loop, on_timer, conn);
     conn->flush = (struct loop_later){.run = conn_stream_flush, .data = conn};
@@ -166,6 +167,11 @@ void redis_conn_secure(struct redis_conn *conn, struct redis_tls *tls, const cha
     conn->tls = tls;
     free(conn->tls_host);
     conn->tls_host = mem_strdup(host);
+}
+
+void redis_conn_tls_option(struct redis_conn *conn, const char *option)
+{
+    conn->tls_option = option;
 }
 
 void redis_conn_look_for_tls(struct redis_conn *conn, bool look)

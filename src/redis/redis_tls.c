@@ -135,6 +135,7 @@ static void take(struct redis_tls *tls, const struct tls_loaded *loaded)
     SSL_CTX_free(tls->ctx); /* the connections that have it keep it */
     tls->ctx = loaded->ctx;
     tls->expiry.own_s = loaded->expires_s;
+    tls->expiry.n_trusted_expired = loaded->n_expired;
     tls->taken_ms = clock_wall_ms();
     memcpy(tls->read, loaded->digest, sizeof(tls->read));
 }

@@ -256,49 +256,71 @@ static bool is_tls(const char *bytes, size_t size)
     return (bytes[0] == 0x15 || bytes[0] == 0x16) && (size == 1 || bytes[1] == 3);
 }
 
-/*
- * Read once each time that the socket has something: a peer that answers without end must not hold
- * up the others.
- * @return whether something was read and the connection still stands.
- */
-static bool read_some(struct redis_conn *conn)
+static ssize_t read_bytes(struct redis_conn *conn, char *bytes, bool more)
 {
-    uint64_t session = conn->session;
-    /* so large that many megabytes take few reads */
-    char *bytes = loop_scratch(conn->loop);
     ssize_t n;
 
     errno = 0;
-    n = conn->link ? tls_link_read(conn->link, bytes, LOOP_SCRATCH_BYTES)
-                   : conn->context->funcs->read(conn->context, bytes, LOOP_SCRATCH_BYTES);
+    if (!conn->link) {
+        n = conn->context->funcs->read(conn->context, bytes, LOOP_SCRATCH_BYTES);
+    } else {
+        n = more ? tls_link_read_more(conn->link, bytes, LOOP_SCRATCH_BYTES)
+                 : tls_link_read(conn->link, bytes, LOOP_SCRATCH_BYTES);
+    }
     if (conn->link && n >= 0) {
         want_more(conn);
     }
     if (n < 0) {
         read_failed(conn, errno);
     }
-    if (n <= 0) {
-        return false;
-    }
-    conn->received += (uint64_t)n;
+    return n;
+}
+
+static void take_bytes(struct redis_conn *conn, const char *bytes, size_t n)
+{
+    conn->received += n;
     if (conn->greeting == CONN_GREET_IN_PLAIN) {
         bool plain = bytes[0] == '+' || bytes[0] == '-';
 
         conn_lost(conn, plain ? REDIS_FAIL_TLS : REDIS_FAIL_CLOSED,
                   plain ? "it speaks plain, without TLS" : "");
-    } else if (!conn->link && conn->received == (uint64_t)n && is_tls(bytes, (size_t)n)) {
-        conn_lost(conn, REDIS_FAIL_TLS, "it answers TLS: set sentinel-tls or redis-tls on");
+    } else if (!conn->link && conn->received == n && is_tls(bytes, n)) {
+        conn_lost(conn, REDIS_FAIL_TLS,
+                  conn_say(conn, "it answers TLS: set %s on", conn->tls_option));
     } else if (conn->greeting == CONN_GREET_IN_TLS) {
         conn_lost(conn, REDIS_FAIL_CLOSED, "");
     } else {
-        conn_replies_take(conn, bytes, (size_t)n);
+        conn_replies_take(conn, bytes, n);
     }
-    return conn->session == session;
+}
+
+/*
+ * What the socket has, once: a peer that answers without end must not hold up the others.
+ * @param more of TLS: only what was read already.
+ * @return whether something was read and the connection still stands.
+ */
+static bool read_some(struct redis_conn *conn, bool more)
+{
+    uint64_t session = conn->session;
+    /* so large that many megabytes take few reads */
+    char *bytes = loop_scratch(conn->loop);
+    bool any = false;
+
+    for (ssize_t n; (n = read_bytes(conn, bytes, more || any)) > 0; any = true) {
+        take_bytes(conn, bytes, (size_t)n);
+        if (conn->session != session) {
+            return false;
+        }
+        if (!conn->link) {
+            return true;
+        }
+    }
+    return any && conn->session == session;
 }
 
 void conn_stream_drain(struct redis_conn *conn)
 {
-    while (read_some(conn)) {
+    while (read_some(conn, false)) {
         ;
     }
 }
@@ -366,7 +388,10 @@ void conn_stream_shake(struct redis_conn *conn)
     const char *words;
 
     switch (tls_link_shake(conn->link)) {
-    case TLS_STEP_DONE: conn_stream_start(conn); break;
+    case TLS_STEP_DONE:
+        conn_stream_start(conn);
+        (void)read_some(conn, true);
+        break;
     case TLS_STEP_READ: conn_stream_want(conn, LOOP_READ); break;
     case TLS_STEP_WRITE: conn_stream_want(conn, LOOP_WRITE); break;
     case TLS_STEP_FAILED:
@@ -407,7 +432,7 @@ void conn_stream_ready(struct redis_conn *conn, int events)
         return;
     }
     if ((events & LOOP_READ) || reads_on_write(conn)) {
-        read_some(conn);
+        read_some(conn, false);
     }
     if ((events & LOOP_WRITE) && conn->session == session) {
         write_some(conn);

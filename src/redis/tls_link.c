@@ -183,11 +183,13 @@ enum tls_step tls_link_shake(struct tls_link *link)
     }
 }
 
-ssize_t tls_link_read(struct tls_link *link, char *bytes, size_t size)
+/* What a call may read of the socket it may read in all with those that follow it. */
+static ssize_t read_on(struct tls_link *link, char *bytes, size_t size)
 {
     size_t n = 0;
 
-    begin_call(link);
+    ERR_clear_error();
+    errno = 0;
     int result = SSL_read_ex(link->ssl, bytes, size, &n);
     link->reads_on_write = false;
     if (result == 1) {
@@ -199,6 +201,17 @@ ssize_t tls_link_read(struct tls_link *link, char *bytes, size_t size)
     case SSL_ERROR_WANT_WRITE: link->reads_on_write = true; return 0;
     default: return -1;
     }
+}
+
+ssize_t tls_link_read(struct tls_link *link, char *bytes, size_t size)
+{
+    link->came = 0;
+    return read_on(link, bytes, size);
+}
+
+ssize_t tls_link_read_more(struct tls_link *link, char *bytes, size_t size)
+{
+    return SSL_has_pending(link->ssl) == 1 ? read_on(link, bytes, size) : 0;
 }
 
 ssize_t tls_link_write(struct tls_link *link, const char *bytes, size_t size)

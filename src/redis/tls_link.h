@@ -29,6 +29,11 @@ enum tls_step tls_link_shake(struct tls_link *link);
  */
 ssize_t tls_link_read(struct tls_link *link, char *bytes, size_t size);
 /**
+ * What was read from the socket with it, and no event will tell of: to be called after
+ * tls_link_read(), the handshake and itself until it gives nothing.
+ */
+ssize_t tls_link_read_more(struct tls_link *link, char *bytes, size_t size);
+/**
  * What it could not send of a record goes out with the next call, which must be given the same
  * bytes again, and may be given more: tls_link_held().
  * @return bytes; 0: the socket takes no more for now; -1: it failed.

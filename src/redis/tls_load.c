@@ -19,8 +19,11 @@
 
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
+#include "tls_ciphers.h"
 #include "tls_words.h"
 
+/* Two records, and what is around them. */
+#define READ_BYTES ((size_t)34 * 1024)
 #define FILE_BYTES_MAX ((size_t)8 * 1024 * 1024)
 
 /* What is made anew of the files. */
@@ -30,6 +33,8 @@ struct load {
     SSL_CTX *ctx;
     EVP_MD_CTX *digest;
     int64_t expires_s;
+    size_t n_trusted, n_expired; /* of those that we trust */
+    char expired[TLS_DATE_SIZE]; /* when the first of them did */
 };
 
 /* ---- files ---- */
@@ -245,31 +250,38 @@ static int with_file(struct load *load, enum redis_tls_part part, const char *pa
 
 /* ---- whom we trust ---- */
 
-/* @return how many there were; -1 one of them is damaged. */
-static int trust_all(struct load *load, BIO *bio)
+static void trust(struct load *load, X509 *cert)
 {
-    X509_STORE *store = SSL_CTX_get_cert_store(load->ctx);
-    bool damaged;
-    int n = 0;
+    if (X509_cmp_current_time(X509_get0_notAfter(cert)) < 0 && load->n_expired++ == 0) {
+        (void)tls_date(X509_get0_notAfter(cert), load->expired);
+    }
+    load->n_trusted++;
+    (void)X509_STORE_add_cert(SSL_CTX_get_cert_store(load->ctx), cert); /* it may be there twice */
+}
 
-    for (X509 *cert; (cert = next_certificate(bio, &damaged)); n++) {
-        (void)X509_STORE_add_cert(store, cert); /* it may be there twice */
+/* @return false: one of them is damaged. */
+static bool trust_all(struct load *load, BIO *bio)
+{
+    bool damaged;
+
+    for (X509 *cert; (cert = next_certificate(bio, &damaged));) {
+        trust(load, cert);
         X509_free(cert);
     }
     ERR_clear_error();
-    return damaged ? -1 : n;
+    return !damaged;
 }
 
 static int use_authorities(struct load *load, BIO *bio)
 {
-    int n = trust_all(load, bio);
+    const char *path = load->settings->ca;
 
-    if (n > 0) {
-        return 0;
+    if (!trust_all(load, bio)) {
+        return fail(load, REDIS_TLS_PART_CA, path, "is damaged: a certificate in it can't be read");
     }
-    return fail(load, REDIS_TLS_PART_CA, load->settings->ca,
-                n < 0 ? "is damaged: a certificate in it can't be read"
-                      : "holds no certificate in PEM form");
+    return load->n_trusted > 0
+               ? 0
+               : fail(load, REDIS_TLS_PART_CA, path, "holds no certificate in PEM form");
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b)
@@ -306,22 +318,15 @@ static int each_file(const char *folder, void (*visit)(void *, const char *), vo
     return n;
 }
 
-struct folder {
-    struct load *load;
-    int n;
-};
-
 static void trust_file(void *data, const char *path)
 {
-    struct folder *folder = data;
+    struct load *load = data;
     char *bytes;
     size_t size = 0;
-    BIO *bio = open_file(folder->load, path, &bytes, &size);
+    BIO *bio = open_file(load, path, &bytes, &size);
 
     if (bio) { /* a folder within, or what others keep there */
-        int n = trust_all(folder->load, bio);
-
-        folder->n += n > 0 ? n : 0;
+        (void)trust_all(load, bio);
         close_file(bio, bytes, size);
     }
 }
@@ -341,6 +346,46 @@ static const char *system_file(void)
     return path ? path : X509_get_default_cert_file();
 }
 
+/* And the folders in which it has them by hashes of their names: OpenSSL looks when it has to. */
+static void each_system_folder(void (*visit)(void *, const char *), void *data)
+{
+    const char *at = getenv(X509_get_default_cert_dir_env());
+    char path[4096];
+
+    at = at ? at : X509_get_default_cert_dir();
+    while (*at != '\0') {
+        size_t length = strcspn(at, ":");
+
+        (void)snprintf(path, sizeof(path), "%.*s", (int)length, at);
+        visit(data, path);
+        at += length + (at[length] == ':' ? 1 : 0);
+    }
+}
+
+static void look(void *data, const char *path)
+{
+    struct stat found;
+
+    memset(&found, 0, sizeof(found));
+    if (stat(path, &found) == 0) {
+        (void)EVP_DigestUpdate(data, &found.st_dev, sizeof(found.st_dev));
+        (void)EVP_DigestUpdate(data, &found.st_ino, sizeof(found.st_ino));
+        (void)EVP_DigestUpdate(data, &found.st_size, sizeof(found.st_size));
+        (void)EVP_DigestUpdate(data, &found.st_mtim, sizeof(found.st_mtim));
+        (void)EVP_DigestUpdate(data, &found.st_ctim, sizeof(found.st_ctim));
+    }
+    (void)EVP_DigestUpdate(data, path, strlen(path) + 1);
+}
+
+static void look_within(void *data, const char *folder)
+{
+    (void)each_file(folder, look, data);
+}
+
+/*
+ * What OpenSSL once found in a folder it goes on trusting: so what is there is a part of the
+ * digest, and another SSL_CTX finds it no more.
+ */
 static void trust_system(struct load *load)
 {
     char *bytes;
@@ -350,14 +395,39 @@ static void trust_system(struct load *load)
     if (bio) { /* for the digest */
         close_file(bio, bytes, size);
     }
+    each_system_folder(look_within, load->digest);
     (void)SSL_CTX_set_default_verify_paths(load->ctx);
     ERR_clear_error();
+}
+
+static int load_folder(struct load *load, const char *path)
+{
+    if (each_file(path, trust_file, load) < 0) {
+        return fail_to_open(load, REDIS_TLS_PART_CA, path);
+    }
+    return load->n_trusted > 0 ? 0
+                               : fail(load, REDIS_TLS_PART_CA, path,
+                                      "is a folder that holds no certificate in PEM form");
+}
+
+/* Among many some may have expired; where all have, nobody could be trusted. */
+static int check_expired(struct load *load)
+{
+    char words[160];
+
+    if (load->n_trusted == 0 || load->n_expired < load->n_trusted) {
+        return 0;
+    }
+    (void)snprintf(words, sizeof(words), "%s has expired: it was valid until %s",
+                   load->n_trusted == 1 ? "holds one certificate, which"
+                                        : "holds no certificate that is valid: the first",
+                   load->expired);
+    return fail(load, REDIS_TLS_PART_CA, load->settings->ca, words);
 }
 
 static int load_authorities(struct load *load)
 {
     const char *path = load->settings->ca;
-    struct folder folder = {.load = load};
 
     if (load->settings->verify == REDIS_TLS_VERIFY_OFF) {
         return 0;
@@ -366,15 +436,9 @@ static int load_authorities(struct load *load)
         trust_system(load);
         return 0;
     }
-    if (!is_folder(path)) {
-        return with_file(load, REDIS_TLS_PART_CA, path, use_authorities);
-    }
-    if (each_file(path, trust_file, &folder) < 0) {
-        return fail_to_open(load, REDIS_TLS_PART_CA, path);
-    }
-    return folder.n > 0 ? 0
-                        : fail(load, REDIS_TLS_PART_CA, path,
-                               "is a folder that holds no certificate in PEM form");
+    int failed = is_folder(path) ? load_folder(load, path)
+                                 : with_file(load, REDIS_TLS_PART_CA, path, use_authorities);
+    return failed != 0 ? failed : check_expired(load);
 }
 
 /* ---- the context ---- */
@@ -383,14 +447,25 @@ static int set_ciphers(struct load *load)
 {
     const struct redis_tls_settings *settings = load->settings;
 
+    char unknown[TLS_CIPHER_NAME_SIZE];
+
+    if (settings->ciphers && !tls_ciphers_known(load->ctx, settings->ciphers, unknown)) {
+        return fail(load, REDIS_TLS_PART_CIPHERS, unknown,
+                    "names no cipher of TLS 1.2 that is known here");
+    }
     if (settings->ciphers && SSL_CTX_set_cipher_list(load->ctx, settings->ciphers) != 1) {
         return fail(load, REDIS_TLS_PART_CIPHERS, settings->ciphers,
-                    "names no cipher of TLS 1.2 that is known here");
+                    "leaves no cipher of TLS 1.2 that is known here");
+    }
+    if (settings->ciphersuites &&
+        !tls_ciphersuites_known(load->ctx, settings->ciphersuites, unknown)) {
+        return fail(load, REDIS_TLS_PART_CIPHERSUITES, unknown,
+                    "names no cipher suite of TLS 1.3 that is known here");
     }
     if (settings->ciphersuites &&
         SSL_CTX_set_ciphersuites(load->ctx, settings->ciphersuites) != 1) {
         return fail(load, REDIS_TLS_PART_CIPHERSUITES, settings->ciphersuites,
-                    "names a cipher suite of TLS 1.3 that is not known here");
+                    "is no list of cipher suites of TLS 1.3");
     }
     return 0;
 }
@@ -419,6 +494,9 @@ static SSL_CTX *make_context(const struct redis_tls_settings *settings)
     (void)SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_IGNORE_UNEXPECTED_EOF);
     (void)SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE |
                                     SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
+    /* else each record takes two reads */
+    SSL_CTX_set_read_ahead(ctx, 1);
+    SSL_CTX_set_default_read_buffer_len(ctx, READ_BYTES);
     (void)SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
     return ctx;
 }
@@ -443,6 +521,7 @@ int tls_load(const struct redis_tls_settings *settings, struct tls_loaded *out,
     if (failed == 0) {
         out->ctx = load.ctx;
         out->expires_s = load.expires_s;
+        out->n_expired = load.n_expired;
         (void)EVP_DigestFinal_ex(load.digest, out->digest, NULL);
     } else {
         SSL_CTX_free(load.ctx);
@@ -452,21 +531,6 @@ int tls_load(const struct redis_tls_settings *settings, struct tls_loaded *out,
 }
 
 /* ---- whether a file changed ---- */
-
-static void look(void *data, const char *path)
-{
-    struct stat found;
-
-    memset(&found, 0, sizeof(found));
-    if (stat(path, &found) == 0) {
-        (void)EVP_DigestUpdate(data, &found.st_dev, sizeof(found.st_dev));
-        (void)EVP_DigestUpdate(data, &found.st_ino, sizeof(found.st_ino));
-        (void)EVP_DigestUpdate(data, &found.st_size, sizeof(found.st_size));
-        (void)EVP_DigestUpdate(data, &found.st_mtim, sizeof(found.st_mtim));
-        (void)EVP_DigestUpdate(data, &found.st_ctim, sizeof(found.st_ctim));
-    }
-    (void)EVP_DigestUpdate(data, path, strlen(path) + 1);
-}
 
 void tls_look(const struct redis_tls_settings *settings, unsigned char out[TLS_DIGEST_SIZE])
 {
@@ -479,8 +543,10 @@ void tls_look(const struct redis_tls_settings *settings, unsigned char out[TLS_D
             look(digest, paths[i]);
         }
     }
-    if (settings->ca && is_folder(settings->ca)) {
-        (void)each_file(settings->ca, look, digest);
+    if (!settings->ca) {
+        each_system_folder(look, digest);
+    } else if (is_folder(settings->ca)) {
+        look_within(digest, settings->ca);
     }
     (void)EVP_DigestFinal_ex(digest, out, NULL);
     EVP_MD_CTX_free(digest);

@@ -11,6 +11,7 @@
 struct tls_loaded {
     SSL_CTX *ctx;
     int64_t expires_s;                     /* of our certificate; 0: there is none */
+    size_t n_expired;                      /* of those that we trust */
     unsigned char digest[TLS_DIGEST_SIZE]; /* of all that was read */
 };
 

@@ -267,6 +267,7 @@ struct sentinel_client *sentinel_client_new(struct loop *loop,
     client->hooks = *hooks;
     client->data = data;
     client->ask = redis_conn_new(loop, &ask_hooks, client);
+    redis_conn_tls_option(client->ask, "sentinel-tls");
     client_secure(client, config->tls);
     redis_conn_look_for_tls(client->ask, true);
     redis_conn_group(client->ask, config->group);
@@ -316,9 +317,6 @@ void sentinel_client_pause(struct sentinel_client *client)
 void sentinel_client_redirect(struct sentinel_client *client, const struct address *address)
 {
     client->config.address = *address;
-    if (sentinel_client_is_secure_otherwise(client)) {
-        client_secure(client, NULL); /* somebody else may be there */
-    }
 }
 
 void sentinel_client_void(struct sentinel_client *client)

@@ -98,6 +98,7 @@ static void fence_driver_answered(void *data, struct role_check *role_check,
     }
     fence_answer(&master->fence_driver.guard, role_check_node(role_check), answer, clock_boot_ms());
     fence_driver_follow(master); /* may free the role check */
+    turn_step_later(master);
 }
 
 /* Ask over a connection made for this question: an answer to an older one proves nothing. */
@@ -121,6 +122,7 @@ static void fence_driver_due(void *data)
 
     (void)turn_begin(master->watcher);
     fence_driver_follow(master);
+    turn_step_later(master); /* whom it waits for is connected to */
 }
 
 /* Whatever the guard was told: see to what it wants now. */
@@ -238,6 +240,7 @@ void fence_driver_resume(struct master *master)
     }
     fence_driver->waiting[0] = '\0';
     fence_driver_follow(master);
+    turn_step_later(master);
 }
 
 /* ---- the rest ---- */

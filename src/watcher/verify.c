@@ -3,7 +3,8 @@
  *
  *   standing   one connection to the published node, asked for its role every verify-interval; its
  *              end is news
- *   candidate  one connection to the node that may become the answer; it becomes the standing one
+ *   candidate  one connection to the node that may become the answer, which may be there already
+ *              (chosen_replica.c); it becomes the standing one
  *
  * What workers' own connections meet at the published node has it asked at once.
  */
@@ -114,7 +115,14 @@ static void candidate_answered(void *data, struct role_check *role_check, enum r
     if (turn_begin(master->watcher) || master->candidate != role_check) {
         return;
     }
+    bool stood = master->candidate_stood;
     char text[ADDRESS_TEXT_SIZE];
+
+    master->candidate_stood = false;
+    if (stood && answer == ROLE_CLOSED) { /* that end may be of long ago */
+        verify_check_candidate(master, role_check_node(role_check));
+        return;
+    }
     if (answer != ROLE_MASTER) {
         log_debug("candidate does not say master", LOG_STR("master", master->name),
                   LOG_STR("candidate", address_format(&role_check_node(role_check)->name, text)),
@@ -157,7 +165,8 @@ static struct role_check *take_role_check(struct master *master)
         master->role = master->candidate_role;
         master->role_asked_us = master->candidate_asked_us;
     } else {
-        role_check = adopt_take_role_check(master, &master->role_asked_us);
+        role_check =
+            chosen_take_role_check(master, &master->published.master, &master->role_asked_us);
         master->role = ROLE_MASTER;
     }
     return role_check;
@@ -194,6 +203,26 @@ void verify_follow(struct master *master)
 
 void verify_check_candidate(struct master *master, const struct endpoint *node)
 {
+    bool other = !master->candidate || !endpoint_equal(role_check_node(master->candidate), node);
+    /* one that is asked as it is goes on being asked */
+    struct role_check *ready =
+        other && !master->chosen.asked
+            ? chosen_take_role_check(master, node, &master->candidate_asked_us)
+            : NULL;
+
+    if (ready) {
+        role_check_free(master->candidate);
+        master->candidate = ready;
+        role_check_retarget(ready, candidate_answered, master);
+    }
+    if (other) {
+        char text[ADDRESS_TEXT_SIZE];
+
+        master->candidate_stood = ready && role_check_is_connected(ready);
+        log_debug("candidate is asked for its role", LOG_STR("master", master->name),
+                  LOG_STR("candidate", address_format(&node->name, text)),
+                  LOG_STR("connection", master->candidate_stood ? "ready" : "new"));
+    }
     if (!master->candidate) {
         master->candidate = master_role_check(master, candidate_answered);
     } else if (endpoint_equal(role_check_node(master->candidate), node)) {
@@ -308,6 +337,7 @@ void verify_void(struct master *master)
     master->lag.asking = false;
     role_check_free(master->candidate);
     master->candidate = NULL;
+    chosen_release(master);
 }
 
 void verify_release(struct master *master)

@@ -329,7 +329,7 @@ void master_step(struct master *master)
             sentinel_client_ask_all(view->sentinel->link, view->monitored);
         }
     }
-    adopt_follow(master, said.promoting);
+    chosen_follow(master, said.promoting);
     master_set_suspect(master, said.suspect);
     if (said.contradicted && !was_contradicted) {
         master_suspect_anew(master);
@@ -493,7 +493,7 @@ void master_free(struct master *master)
     master_set_suspect(master, false);
     lookup_release(master);
     verify_release(master);
-    adopt_release(master);
+    chosen_release(master);
     fence_driver_release(master);
     loop_timer_free(master->step_timer);
     loop_timer_free(master->verify_timer);

@@ -11,7 +11,8 @@
  *   event_relay.c        Sentinels' events to whoever listens
  *   failover_recorder.c  what the failover log is told
  *   fence_driver.c       whether writes are held back while a replica is promoted
- *   early_adopt.c        --adopt promoted: the replica that a leader chose is asked for its role
+ *   early_adopt.c        --adopt promoted: what leaders say of their failovers
+ *   chosen_replica.c     the replica that a leader chose is connected to before it is announced
  *   replica_lag.c        the published node is asked how far its replicas lag
  *   verify.c             the published node and the candidate are asked for their role
  *   electors.c           who of the Sentinels is known
@@ -40,6 +41,7 @@
 #include "bellwether/topology/messages.h"
 #include "bellwether/topology/snapshot.h"
 #include "bellwether/watcher/thread.h"
+#include "chosen_replica.h"
 #include "early_adopt.h"
 #include "event_relay.h"
 #include "failover_recorder.h"
@@ -145,7 +147,9 @@ struct master {
     int64_t candidate_asked_us;
     int64_t switched_us; /* boot clock: the last switch; 0: none */
     enum role_answer candidate_role;
+    bool candidate_stood; /* its connection is from before anybody wanted it asked */
     struct early_adopt adopt;
+    struct chosen_replica chosen;
     struct fence_driver fence_driver;
     struct suspicions suspicions;
     enum role_answer role;

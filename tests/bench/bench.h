@@ -33,6 +33,8 @@ void bench_start(const struct bench_settings *settings);
 void bench_kill(const struct bench_settings *settings);
 /** The same over TLS. @param certificates a folder of certificates.h. */
 void bench_kill_tls(const struct bench_settings *settings, const char *certificates);
+void bench_tls_kill(const struct bench_settings *settings);
+void bench_tls_commands(const struct bench_settings *settings);
 void bench_stop(const struct bench_settings *settings);
 void bench_idle(const struct bench_settings *settings);
 /** Memory and tell time with 1,000 and 10,000 callers that wait, through two switches. */

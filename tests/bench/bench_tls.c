@@ -164,3 +164,13 @@ void bench_tls(const struct bench_settings *settings)
     bench_kill(settings);
     bench_kill_tls(settings, folder);
 }
+
+void bench_tls_kill(const struct bench_settings *settings)
+{
+    bench_kill_tls(settings, scene_keep(certificates_usual(), drop_folder));
+}
+
+void bench_tls_commands(const struct bench_settings *settings)
+{
+    tls_commands(scene_keep(certificates_usual(), drop_folder), settings);
+}

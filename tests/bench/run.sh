@@ -3,7 +3,7 @@
 #
 #   make bench                     all of it, some forty minutes, of which `commands` takes fifteen and `switch` nine
 #   make bench BENCH=http          a part: http, start, kill, stop, idle, waiters, masters, commands,
-#                                  switch, tls; several parted by commas
+#                                  switch, tls, of which tls-kill and tls-commands are parts; several parted by commas
 #   make bench BENCH_SECONDS=1     seconds of one run of wrk (3)
 #   make bench BENCH_ROUNDS=3      paired runs (5)
 #   make bench BENCH_TIMES=5       starts and failovers (20; switch: 10 of each kind)

@@ -339,89 +339,13 @@ SCENE(integration_tls, plain_meets_tls_and_the_other_way_round)
         .tls = CLUSTER_TLS, .certificates = folder, .nodes = 1, .sentinels = 1});
     struct daemon *daemon = daemon_start(cluster, "--sentinel-tls", "off", NULL);
 
-    expect_trouble(daemon, "sentinel_tls", "it answers TLS");
+    expect_trouble(daemon, "sentinel_tls", "it answers TLS: set sentinel-tls on");
     daemon = daemon_start(cluster, "--redis-tls", "off", NULL);
-    expect_trouble(daemon, "redis_tls", "it answers TLS");
+    expect_trouble(daemon, "redis_tls", "it answers TLS: set redis-tls on");
     cluster = cluster_start(&(struct cluster_spec){.nodes = 1, .sentinels = 1});
     const char *ca = text("%s/ca.crt", folder);
     daemon = daemon_start(cluster, "--tls-ca", ca, "--sentinel-tls", "on", NULL);
     expect_trouble(daemon, "sentinel_tls", "it speaks plain, without TLS");
     daemon = daemon_start(cluster, "--tls-ca", ca, "--redis-tls", "on", NULL);
     expect_trouble(daemon, "redis_tls", "it speaks plain, without TLS");
-}
-
-/* Those that are listed by a port that speaks otherwise. */
-static json_t *row_of(const struct daemon *daemon, const struct server *sentinel)
-{
-    json_t *row;
-    size_t i;
-
-    json_array_foreach(sentinel_rows(daemon), i, row)
-    {
-        const char *run_id = json_string_value(json_object_get(row, "run_id"));
-
-        if (run_id && strcmp(run_id, sentinel->run_id) == 0) {
-            return row;
-        }
-    }
-    return NULL;
-}
-
-static struct daemon *start_with_one(const struct cluster *cluster, const char *sentinel_tls,
-                                     const char *redis_tls, const char *learn)
-{
-    const char *const flags[] = {"--sentinel",
-                                 cluster->sentinels[0].address,
-                                 "--tls-ca",
-                                 cluster_certificate(cluster, "ca.crt"),
-                                 "--sentinel-tls",
-                                 sentinel_tls,
-                                 "--redis-tls",
-                                 redis_tls,
-                                 "--learn-sentinels",
-                                 learn,
-                                 NULL};
-
-    return daemon_launch(&(struct daemon_spec){.flags = flags});
-}
-
-SCENE(integration_tls, learned_sentinels_that_answer_tls_are_spoken_to_so)
-{
-    struct cluster *cluster = start_cluster(CLUSTER_TLS_REDIS);
-    const struct daemon *daemon = start_with_one(cluster, "off", "on", "on");
-
-    EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
-    WAIT_UNTIL(5000, json_array_size(sentinel_rows(daemon)) == 3);
-    for (size_t i = 1; i < 3; i++) {
-        WAIT_UNTIL(5000, json_is_true(
-                             json_object_get(row_of(daemon, &cluster->sentinels[i]), "reachable")));
-        json_t *row = row_of(daemon, &cluster->sentinels[i]);
-        cr_expect(json_is_true(json_object_get(row, "tls")));
-        cr_expect(json_is_string(json_object_get(row, "tls_why")));
-    }
-    daemon = start_with_one(cluster, "off", "on", "off");
-    EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
-    HOLDS_FOR(1000, json_array_size(sentinel_rows(daemon)) == 1);
-    cr_expect_eq(
-        json_integer_value(json_object_get(daemon_get(daemon, "/sentinels")->json, "known")), 1);
-}
-
-SCENE(integration_tls, learned_sentinels_are_never_spoken_to_in_plain)
-{
-    struct cluster *cluster = start_cluster(CLUSTER_TLS_SENTINELS);
-    const struct daemon *daemon = start_with_one(cluster, "on", "off", "on");
-
-    /* they count, and can't be heard: no majority */
-    WAIT_UNTIL(8000, json_array_size(sentinel_rows(daemon)) == 3 &&
-                         strstr(daemon_get(daemon, "/sentinels")->body, "it speaks plain"));
-    for (size_t i = 1; i < 3; i++) {
-        json_t *row = row_of(daemon, &cluster->sentinels[i]);
-
-        cr_expect(json_is_false(json_object_get(row, "reachable")));
-        cr_expect(json_is_true(json_object_get(row, "tls")));
-    }
-    daemon = start_with_one(cluster, "on", "off", "off");
-    EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
-    cr_expect(
-        json_is_true(json_object_get(daemon_get(daemon, "/masters/mymaster")->json, "majority")));
 }

@@ -83,6 +83,12 @@ void redis_conn_open(struct redis_conn *conn, const struct address *target, cons
 void redis_conn_secure(struct redis_conn *conn, struct redis_tls *tls, const char *host);
 
 /**
+ * What to set on where the peer answers TLS, for words; redis-tls unless said otherwise.
+ * @param option borrowed, outlives the connection.
+ */
+void redis_conn_tls_option(struct redis_conn *conn, const char *option);
+
+/**
  * From now on look, where a peer closes on HELLO without a word, whether it speaks TLS: a TLS port
  * does just that. Takes one more connection each time, and with one that speaks plain all the time
  * there is: that waits for the end of a line.

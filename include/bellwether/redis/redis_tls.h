@@ -67,7 +67,8 @@ int64_t redis_tls_taken_ms(struct redis_tls *tls);
 /** What the certificates say. Wall clock, seconds; 0: there is none. */
 struct redis_tls_expiry {
     int64_t own_s;
-    int64_t peer_s; /* of the last one that a peer showed */
+    size_t n_trusted_expired; /* of those in `ca`: so many have ended */
+    int64_t peer_s;           /* of the last one that a peer showed */
 };
 struct redis_tls_expiry redis_tls_expiry(struct redis_tls *tls);
 

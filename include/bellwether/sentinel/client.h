@@ -105,7 +105,10 @@ void sentinel_client_free(struct sentinel_client *client);
 void sentinel_client_start(struct sentinel_client *client);
 /** Hang up and stay so until sentinel_client_start(); no hook comes. */
 void sentinel_client_pause(struct sentinel_client *client);
-/** Dial another address from now on; a connection that is up stays. */
+/**
+ * Dial another address from now on; a connection that is up stays, and so does TLS, once it was
+ * answered.
+ */
 void sentinel_client_redirect(struct sentinel_client *client, const struct address *address);
 
 /** Whether TLS is spoken to it, and whether only because it answered so. */

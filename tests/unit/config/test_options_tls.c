@@ -106,6 +106,42 @@ Test(options_tls, sections_have_their_own_or_share)
     cr_expect_str_eq(watch->tls[2].master, "own");
 }
 
+/* Its Sentinels list each other by ports that speak TLS; they are checked as is said for all. */
+Test(options_tls, a_master_with_tls_among_shared_sentinels)
+{
+    run("sentinel = a:1\nsentinel-tls-ca = %s/ca.crt\n"
+        "[master m]\nredis-tls = on\ntls-ca = %s/good.crt\n"
+        "[master plain]\nredis-username = x\n"
+        "[master far]\nsentinel = b:1\n");
+    options_expect_run();
+    const struct watch_config *watch = &options.watch;
+    cr_assert_eq(watch->n_deployments, 2);
+    cr_expect_null(watch->deployments[0].tls);
+    cr_expect_not_null(watch->deployments[0].tls_learned);
+    cr_expect_null(watch->deployments[1].tls_learned, "its own Redis speaks plain");
+    cr_expect_null(watch->redis_tls);
+    cr_assert_eq(watch->n_overrides, 2);
+    cr_expect_not_null(watch->overrides[0].redis_tls);
+    cr_expect_null(watch->overrides[1].redis_tls);
+    cr_assert_eq(watch->n_tls, 2);
+    cr_expect_str_eq(watch->tls[0].side, "sentinel");
+    cr_expect_null(watch->tls[0].master);
+    cr_expect_str_eq(watch->tls[1].side, "redis");
+    cr_expect_str_eq(watch->tls[1].master, "m");
+
+    run("sentinel = a:1\nsentinel-tls-ca = /none/shared\n[master m]\nredis-tls = on\n");
+    options_expect_refused("sentinel-tls-ca", "/none/shared", NULL);
+    run("sentinel = a:1\nsentinel-tls-ca = /none/shared\nlearn-sentinels = off\n"
+        "[master m]\nredis-tls = on\n");
+    options_expect_run();
+    cr_expect_null(watch->deployments[0].tls_learned, "none is learned");
+    run("sentinel = a:1\n[master m]\nredis-tls = on\nsentinel-tls-ca = /none/own\n");
+    options_expect_refused("sentinel-tls-ca", ":4)", "/none/own", NULL);
+    run("sentinel = a:1\n[master m]\nsentinel-tls-ca = /none/own\n");
+    options_expect_run();
+    cr_expect_eq(watch->n_deployments, 1, "nothing speaks TLS");
+}
+
 Test(options_tls, what_belongs_together)
 {
     run("sentinel = a:1\nredis-tls = on\ntls-cert = %s/good.crt\n");

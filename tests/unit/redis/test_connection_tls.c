@@ -6,6 +6,8 @@
 #include <criterion/criterion.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
 #include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -13,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "../../support/certificates.h"
@@ -351,5 +354,78 @@ Test(redis_conn_tls, what_is_in_a_record_is_not_withdrawn)
     free(expects);
     probe_release(&stage.probe);
     tls_peer_stop(peer);
+    stage_release(&stage);
+}
+
+/* ---- whom we trust ---- */
+
+static void expect_trust(struct stage *stage, bool trusted)
+{
+    struct tls_peer *peer = tls_peer_start(&stage->wish);
+
+    probe_begin(stage);
+    probe_again(stage, tls_peer_address(peer), 5000);
+    cr_expect_eq(stage->probe.n_ready, trusted ? 1 : 0, "%s", stage->probe.words);
+    if (!trusted) {
+        probe_expect_end(&stage->probe, REDIS_FAIL_TLS, "not trusted here");
+    }
+    probe_release(&stage->probe);
+    tls_peer_stop(peer);
+}
+
+/* An authority is taken out of a folder: that is noticed by itself, and at SIGHUP. */
+static void take_out(struct stage *stage, const struct redis_tls_settings *settings,
+                     const char *file)
+{
+    struct redis_tls_error error;
+
+    for (int forced = 0; forced < 2; forced++) {
+        redis_tls_free(stage->tls);
+        stage->tls = redis_tls_new(settings, &error);
+        cr_assert_not_null(stage->tls, "%s", error.words);
+        expect_trust(stage, true);
+        cr_expect_eq(redis_tls_refresh(stage->tls, true, &error), 0, "the same is no change");
+        cr_assert_eq(rename(certificates_path(stage->folder, file),
+                            certificates_path(stage->folder, "aside")),
+                     0);
+        cr_expect_eq(redis_tls_refresh(stage->tls, forced == 1, &error), 1, "%s", error.words);
+        expect_trust(stage, false);
+        cr_assert_eq(rename(certificates_path(stage->folder, "aside"),
+                            certificates_path(stage->folder, file)),
+                     0);
+        cr_expect_eq(redis_tls_refresh(stage->tls, false, &error), 1);
+        expect_trust(stage, true);
+    }
+}
+
+Test(redis_conn_tls, an_authority_that_is_taken_out_of_a_folder_is_trusted_no_longer)
+{
+    static const struct certificate other = {.name = "other", .authority = true};
+    struct redis_tls_settings settings = {0};
+    struct stage stage;
+    char folder[160];
+
+    stage_init(&stage);
+    snprintf(folder, sizeof(folder), "%s", certificates_path(stage.folder, "trusted"));
+    cr_assert_eq(mkdir(folder, 0755), 0);
+    certificates_make(stage.folder, &other);
+    certificates_replace(stage.folder, "other.crt", "trusted/other.pem");
+    certificates_replace(stage.folder, "ca.crt", "trusted/ca.pem");
+    settings.ca = folder;
+    take_out(&stage, &settings, "trusted/ca.pem");
+    /* as the system has them: OpenSSL finds them by hashes, and keeps what it found */
+    FILE *file = fopen(certificates_path(stage.folder, "ca.crt"), "re");
+    cr_assert_not_null(file);
+    X509 *cert = PEM_read_X509(file, NULL, NULL, NULL);
+    char name[64];
+    cr_assert_not_null(cert);
+    snprintf(name, sizeof(name), "trusted/%08lx.0", X509_subject_name_hash(cert));
+    X509_free(cert);
+    (void)fclose(file);
+    cr_assert_eq(symlink("ca.pem", certificates_path(stage.folder, name)), 0);
+    setenv("SSL_CERT_DIR", folder, 1);
+    setenv("SSL_CERT_FILE", "/nowhere", 1);
+    settings.ca = NULL;
+    take_out(&stage, &settings, name);
     stage_release(&stage);
 }

@@ -108,6 +108,89 @@ Test(redis_tls, ciphers_that_are_not_known)
     redis_tls_free(tls);
 }
 
+static void try_ciphers(const char *ciphers, const char *suites, const char *unknown)
+{
+    const struct redis_tls_settings settings = {
+        .verify = REDIS_TLS_VERIFY_OFF, .ciphers = ciphers, .ciphersuites = suites};
+    struct redis_tls_error error = {.words = ""};
+    struct redis_tls *tls = redis_tls_new(&settings, &error);
+
+    cr_expect_eq(!tls, unknown != NULL, "%s: %s", ciphers ? ciphers : suites, error.words);
+    if (unknown) {
+        char quoted[64];
+
+        snprintf(quoted, sizeof(quoted), "\"%s\" ", unknown);
+        cr_expect_eq(strncmp(error.words, quoted, strlen(quoted)), 0, "%s", error.words);
+        cr_expect_eq(error.part, ciphers ? REDIS_TLS_PART_CIPHERS : REDIS_TLS_PART_CIPHERSUITES);
+    }
+    redis_tls_free(tls);
+}
+
+/* OpenSSL itself drops them without a word. */
+Test(redis_tls, one_that_is_not_known_among_ciphers_that_are)
+{
+    static const char *const good[] = {
+        "DEFAULT",
+        "HIGH:MEDIUM:!aNULL:!eNULL:!EXPORT:!DES:!RC4:!MD5:!PSK:!SRP:!CAMELLIA@STRENGTH",
+        "HIGH:!aNULL:@STRENGTH",
+        "ALL:!aNULL:-SHA1:+CHACHA20:@SECLEVEL=1",
+        "ECDHE+AESGCM:ECDHE+CHACHA20 ECDHE-RSA-AES128-GCM-SHA256,AES256-SHA;kRSA",
+        ":HIGH:",
+        "HIGH:!DES-CBC3-SHA",
+        "SUITEB128",
+    };
+    static const struct {
+        const char *list, *unknown;
+    } bad[] = {
+        {"ECDHE-RSA-AES128-GCM-SHA256:ECDHE-RSA-AES256-GCM-SHA385", "ECDHE-RSA-AES256-GCM-SHA385"},
+        {"HIGH:HIHG", "HIHG"},
+        {"HIGH:!aNUL", "aNUL"},
+        {"ECDHE+AESGMC:HIGH", "AESGMC"},
+        {"HIGH:TLS_AES_128_GCM_SHA256", "TLS_AES_128_GCM_SHA256"},
+        {"HIGH:+LOWW", "LOWW"},
+        {"HIGH:@STRENGHT", "HIGH:@STRENGHT"},
+        {"HIGH:!ALL", "HIGH:!ALL"},
+        {"RC4", "RC4"},
+    };
+
+    for (size_t i = 0; i < sizeof(good) / sizeof(*good); i++) {
+        try_ciphers(good[i], NULL, NULL);
+    }
+    for (size_t i = 0; i < sizeof(bad) / sizeof(*bad); i++) {
+        try_ciphers(bad[i].list, NULL, bad[i].unknown);
+    }
+    try_ciphers(NULL, "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256", NULL);
+    try_ciphers(NULL, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA348", "TLS_AES_256_GCM_SHA348");
+    try_ciphers(NULL, "TLS_AES_128_GCM_SHA256:HIGH", "HIGH");
+}
+
+Test(redis_tls, authorities_that_have_expired)
+{
+    char *folder = certificates_usual();
+    const struct certificate old = {
+        .name = "old", .authority = true, .begins_s = -7200, .ends_s = -3600};
+    struct redis_tls_error error;
+
+    certificates_make(folder, &old);
+    expect_refused(folder, "old.crt", NULL, NULL, REDIS_TLS_PART_CA,
+                   "has expired: it was valid until 20");
+    certificates_join(folder, "old.crt", "old.crt", "all-old.crt");
+    expect_refused(folder, "all-old.crt", NULL, NULL, REDIS_TLS_PART_CA,
+                   "holds no certificate that is valid: the first has expired");
+    certificates_join(folder, "old.crt", "ca.crt", "both.crt");
+    struct redis_tls *tls = make(folder, "both.crt", NULL, NULL, &error);
+    cr_assert_not_null(tls, "one of many: %s", error.words);
+    cr_expect_eq(redis_tls_expiry(tls).n_trusted_expired, 1);
+    certificates_replace(folder, "old.crt", "both.crt");
+    cr_expect_lt(redis_tls_refresh(tls, false, &error), 0, "those of before stay");
+    redis_tls_free(tls);
+    tls = make(folder, "ca.crt", NULL, NULL, &error);
+    cr_assert_not_null(tls);
+    cr_expect_eq(redis_tls_expiry(tls).n_trusted_expired, 0);
+    redis_tls_free(tls);
+    certificates_remove(folder);
+}
+
 Test(redis_tls, a_pair_is_taken_when_both_halves_are_there)
 {
     char *folder = certificates_usual();
