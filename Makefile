@@ -333,7 +333,7 @@ integration: $(B)/test-integration $(DAEMON) $(DAEMON)-faults client-deps ## tes
 
 clients: $(DAEMON) client-deps ## tests with clients of others, a browser among them (SANITIZE=… for the daemon)
 	$(Q)$(RUN) clients $(O)
-	$(Q)tests/support/walk.sh $(DAEMON) chart haproxy
+	$(Q)tests/support/walk.sh $(DAEMON) chart image haproxy
 
 # Slow: what is tried here runs some twenty times as long.
 valgrind: test-deps valgrind-deps ## what speaks to Redis and the daemon in a failover, under memcheck

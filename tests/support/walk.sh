@@ -5,6 +5,7 @@
 #   walk.sh BELLWETHER WAY...
 #
 #   chart      the Helm chart is rendered for them; the daemon gets the arguments and the file of its Deployment
+#   image      the root of deploy/Containerfile, made without an engine, serves it as the image's user would
 #   haproxy    deploy/haproxy/haproxy.cfg leads to the master, with one daemon for all nodes
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -77,6 +78,26 @@ walk_chart() {
     pids+=($!)
     wait_for "$folder/daemon" curl -fsS --max-time 2 "http://127.0.0.1:$port/master?format=text"
     expect "$master" /master "$folder/daemon"
+}
+
+walk_image() {
+    local port
+    [ "$(id -u)" = 0 ] || {
+        echo "walk: image skipped: only root may chroot"
+        return 1
+    }
+    start_demo
+    deploy/build/image-root.sh "$folder/root" "$bellwether" >"$folder/image" 2>&1 ||
+        fail "no root of an image was made" "$folder/image"
+    chmod 755 "$folder"
+    port=$(free_port)
+    chroot --userspec=65532:65532 "$folder/root" /usr/bin/bellwether --sentinel "$sentinel" \
+        --listen "127.0.0.1:$port" >"$folder/image" 2>&1 &
+    pids+=($!)
+    wait_for "$folder/image" curl -fsS --max-time 2 "http://127.0.0.1:$port/master?format=text"
+    expect "$master" /master "$folder/image"
+    chroot --userspec=65532:65532 "$folder/root" /usr/bin/bellwether --probe "http://127.0.0.1:$port/livez" ||
+        fail "the image's health check fails" "$folder/image"
 }
 
 walk_haproxy() {
