@@ -67,8 +67,7 @@ SCENE(integration_https, versions_and_protocols)
     said = s_client(daemon, "-tls1_2", "-cipher", "AES128-SHA");
     cr_assert(strstr(said.err, "alert handshake failure"), "%s%s", said.out, said.err);
     cr_assert_geq(metric_of(daemon, "bellwether_http_rejected_total{reason=\"handshake\"}"), 5);
-    cr_assert_eq(log_count(daemon, "reason=handshake"), 1, "said once a minute: %s",
-                 daemon_log(daemon));
+    EXPECT_LOGGED(daemon, log_count(daemon, "reason=handshake") == 1); /* once a minute */
 }
 
 SCENE(integration_https, sessions_are_taken_up_again)
@@ -262,7 +261,7 @@ SCENE(integration_https, a_certificate_that_ends_while_it_is_in_use)
     daemon_signal(daemon, SIGHUP);
     WAIT_UNTIL(5000, raw_open(port));
     cr_assert_eq(raw_get(kept, "/livez", 2000)->status, 200);
-    cr_assert_eq(log_count(daemon, "certificate can be used again"), 1, "%s", daemon_log(daemon));
+    EXPECT_LOGGED(daemon, log_count(daemon, "certificate can be used again") == 1);
 }
 
 /* ---- what is no TLS ---- */
@@ -284,7 +283,7 @@ SCENE(integration_https, plain_bytes)
         cr_assert(raw_closes(raw, 3000));
         raw_record(answer, "GET", "/livez");
     }
-    cr_assert_eq(log_count(daemon, "takes TLS only"), 1, "%s", daemon_log(daemon));
+    EXPECT_LOGGED(daemon, log_count(daemon, "takes TLS only") == 1);
     still_serves(daemon);
 }
 
@@ -544,14 +543,13 @@ SCENE(integration_https, half_of_a_new_pair_is_not_taken)
     WAIT_UNTIL(15000, metric_of(daemon, "bellwether_reload_success") == 0); /* without a signal */
     cr_assert_str_eq(serial(daemon), first);
     cr_assert_eq(metric_of(daemon, expiry), ends);
-    cr_assert_eq(log_count(daemon, "is not the key of the certificate"), 1, "%s",
-                 daemon_log(daemon));
+    EXPECT_LOGGED(daemon, log_count(daemon, "is not the key of the certificate") == 1);
     certificates_replace(folder, "next.key", "good.key");
     WAIT_UNTIL(15000, metric_of(daemon, "bellwether_reload_success") == 1);
     cr_assert_str_neq(serial(daemon), first);
     cr_assert_lt(metric_of(daemon, expiry), ends - 86400);
-    cr_assert_eq(log_count(daemon, "certificate can be used again"), 1, "%s", daemon_log(daemon));
-    cr_assert_eq(log_count(daemon, "a certificate expires soon"), 1, "%s", daemon_log(daemon));
+    EXPECT_LOGGED(daemon, log_count(daemon, "certificate can be used again") == 1);
+    EXPECT_LOGGED(daemon, log_count(daemon, "a certificate expires soon") == 1);
 }
 
 /* ---- the start ---- */

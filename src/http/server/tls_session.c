@@ -226,6 +226,17 @@ static int look_at_hello(struct tls_session *session, const gnutls_datum_t *hell
                   : 0;
 }
 
+/*
+ * Tickets have left before, so nothing carries the acknowledgement of the caller's last word, and
+ * its kernel may hold the request back until that comes.
+ */
+static void acknowledge(const struct tls_session *session)
+{
+    const int on = 1;
+
+    (void)setsockopt(session->fd, IPPROTO_TCP, TCP_QUICKACK, &on, sizeof(on));
+}
+
 static int on_message(gnutls_session_t session, unsigned kind, unsigned when, unsigned incoming,
                       const gnutls_datum_t *message)
 {
@@ -237,7 +248,10 @@ static int on_message(gnutls_session_t session, unsigned kind, unsigned when, un
     if (kind == GNUTLS_HANDSHAKE_FINISHED && when == GNUTLS_HOOK_POST &&
         known->finished != FINISHED_BOTH) {
         known->finished |= incoming ? FINISHED_THEIRS : FINISHED_OURS;
-        known->traffic->shaking -= known->finished == FINISHED_BOTH;
+        if (known->finished == FINISHED_BOTH) {
+            known->traffic->shaking--;
+            acknowledge(known);
+        }
     }
     return 0;
 }
