@@ -41,10 +41,10 @@ const struct option_entry option_table[OPTION_COUNT] = {
 };
 
 const struct option_entry option_actions[ACTION_COUNT] = {
-#define X(id, name_, choices_, prose_) \
+#define X(id, name_, type_, properties_, choices_, prose_) \
     [ACTION_##id] = {.name = (name_), \
-                     .type = (choices_) ? OPTION_CHOICE : OPTION_SWITCH, \
-                     .properties = (choices_) ? 0 : BARE, \
+                     .type = OPTION_##type_, \
+                     .properties = (properties_), \
                      .field = NOWHERE, \
                      .choices = (choices_), \
                      .prose = (prose_)},

@@ -205,12 +205,12 @@ X(CONFIGURING, "Configuring")
 
 /* Flags that print something and exit: X(id, name, choices, prose). Without prose: hidden. */
 #define OPTION_ACTIONS(X) \
-X(PRINT_CONFIG, "print-config", NULL, "Print every option with its value and where that comes from, secrets masked, and exit.") \
-X(CHECK_CONFIG, "check-config", NULL, "Read everything, say ok or what is wrong, and exit: 0 or 2.") \
-X(COMPLETION, "completion", "bash|zsh|fish", "Print what makes a shell complete these options and their values, and exit.") \
-X(HELP, "help", NULL, "This.") \
-X(VERSION, "version", NULL, "Print the versions of the daemon and of its libraries.") \
-X(MAN_OPTIONS, "man-options", NULL, NULL)
+X(PRINT_CONFIG, "print-config", SWITCH, BARE, NULL, "Print every option with its value and where that comes from, secrets masked, and exit.") \
+X(CHECK_CONFIG, "check-config", SWITCH, BARE, NULL, "Read everything, say ok or what is wrong, and exit: 0 or 2.") \
+X(COMPLETION, "completion", CHOICE, 0, "bash|zsh|fish", "Print what makes a shell complete these options and their values, and exit.") \
+X(HELP, "help", SWITCH, BARE, NULL, "This.") \
+X(VERSION, "version", SWITCH, BARE, NULL, "Print the versions of the daemon and of its libraries.") \
+X(MAN_OPTIONS, "man-options", SWITCH, BARE, NULL, NULL)
 /* clang-format on */
 
 #define OPTIONS_DEFAULT_SENTINEL_PORT 26379
