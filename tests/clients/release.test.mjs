@@ -204,7 +204,7 @@ test("a release", { skip: !findProgram("git") && "git is missing", timeout: pati
     const listed = lines(await succeed(["tar", "--numeric-owner", "--full-time", "--utc", "-tvf", join(clone, tarball)]));
     const seconds = new Date(1000 * Number(await git(clone, "log", "-1", "--format=%ct"))).toISOString().slice(0, 19).replace("T", " ");
     for (const line of listed) {
-      assert.match(line, /^(d|-)rw(x|-)r-(x|-)r-(x|-) 0\/0 /);
+      assert.match(line, /^[dl-]rw(x|-)r-(x|-)r-(x|-) 0\/0 /);
       assert.ok(line.includes(` ${seconds} `), line);
     }
     const files = listed.map((line) => line.slice(line.indexOf("bellwether-"))).filter((name) => !name.endsWith("/")).map((name) => name.slice(name.indexOf("/") + 1));
