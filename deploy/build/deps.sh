@@ -247,7 +247,7 @@ download_source() (
 # Fetch and unpack the source package $1 of at least version $2 and below the next major one into
 # $work/$1, from one of the suites $3 or of those above. Signatures are checked with the distribution's own keyring; what can't be checked isn't used.
 fetch_source() {
-    local package=$1 floor=$2 ceiling mirror label keyring suite suites components=main version newest='' dsc
+    local package=$1 floor=$2 ceiling mirror label keyring suite suites components=main version newest='' why dsc
     ceiling=$((${floor%%.*} + 1))
     command -v apt-get >/dev/null 2>&1 ||
         die "missing: $package >= $floor; there is no apt-get here; build it and name its pkgconfig folder in PKG_CONFIG_PATH"
@@ -281,7 +281,13 @@ fetch_source() {
         dpkg-source --no-check -x "$dsc" "$work/$package" >>"$work/apt.log" 2>&1 || continue
         return 0
     done
-    die "missing: $package >= $floor, and no suite of $suites at apt's mirror has it ($([ -n "$newest" ] && dpkg --compare-versions "$newest" lt "$floor" && echo "the newest there is $newest" || grep -m1 -E '^(E|Err):' "$work/apt.log")); build it and name its pkgconfig folder in PKG_CONFIG_PATH"
+    # Of what would have done, something else is the cause.
+    if [ -z "$newest" ] || { dpkg --compare-versions "$newest" ge "$floor" && dpkg --compare-versions "$newest" lt "$ceiling"; }; then
+        why=$(grep -m1 -E '^(E|Err):' "$work/apt.log") || why="see $work/apt.log"
+    else
+        why="the newest there is $newest"
+    fi
+    die "missing: $package >= $floor, and no suite of $suites at apt's mirror has it ($why); build it and name its pkgconfig folder in PKG_CONFIG_PATH"
 }
 
 # The libraries of another machine of the same release, unpacked and not installed: this machine's packages stay as they

@@ -425,7 +425,7 @@ static void show(const struct probe_answer *answer, const char *body, size_t n, 
             break;
         }
         out[used] = body[used];
-        if ((unsigned char)body[used] < ' ' || body[used] == 0x7f) {
+        if ((unsigned char)body[used] < ' ' || (unsigned char)body[used] > '~') {
             out[used] = '?';
         }
     }

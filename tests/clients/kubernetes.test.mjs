@@ -17,7 +17,7 @@ const skipAll = !libraries && "npm's packages are missing";
 const { containersOf, eachPod, kustomize, parseYaml } = libraries ? await import("./kubernetes/kustomize.mjs") : {};
 const { checkObject, checkType, hasSchemas } = await import("./kubernetes/schema.mjs");
 const { checkPolicy } = libraries ? await import("./kubernetes/policy.mjs") : {};
-const { checkReferences } = libraries ? await import("./kubernetes/references.mjs") : {};
+const { checkReferences, checkTraffic } = libraries ? await import("./kubernetes/references.mjs") : {};
 const { binary, daemonsOf, makeCertificate, refusalOf, valuesOf } = libraries ? await import("./kubernetes/daemon.mjs") : {};
 const { chartValues, lacking, readChart, renderChart } = libraries ? await import("./kubernetes/helm.mjs") : {};
 const haproxy = findProgram("haproxy", "/usr/sbin/haproxy");
@@ -67,6 +67,14 @@ function assertTaken(t, objects, keys = {}) {
     assert.deepEqual(daemon.args.includes("--once") ? [] : listened.sort(), ports.sort(), `${daemon.at}: its ports are its listeners`);
   }
   return daemons;
+}
+
+/** Where they and HAProxy connect to: Redis has the port of its Sentinel less 20000 in all of these, with TLS as without. */
+function portsReached(objects, daemons) {
+  const portOf = (address) => Number(/:(\d+)$/.exec(address)[1]);
+  const sentinels = daemons.flatMap((daemon) => valuesOf(daemon, "sentinel")).map(portOf);
+  const nodes = Object.entries(variablesOf(objects)).filter(([name]) => /^REDIS_\d$/.test(name)).map(([, address]) => portOf(address));
+  return new Set([...sentinels, ...sentinels.map((port) => port - 20000), ...nodes]);
 }
 
 /** Whether HAProxy takes each haproxy.cfg among them, with the variables of its container. */
@@ -141,6 +149,20 @@ test("the checks find what is wrong", { skip: skipAll || (!hasSchemas && "kubern
   ]) {
     broken(change, found, checkReferences);
   }
+  for (const [change, found] of [
+    [({ of }) => of("NetworkPolicy").spec.egress[0].ports.pop(), /names can't be looked up/],
+    [({ of }) => of("NetworkPolicy").spec.egress[1].ports.shift(), /nothing goes out to 26379/],
+    [({ of }) => (of("NetworkPolicy").spec.policyTypes = ["Ingress"]), /policyTypes/],
+    [({ of }) => delete of("NetworkPolicy").spec.ingress[0].from, /everybody is let in to http/],
+    [({ of }) => of("NetworkPolicy").spec.ingress.pop(), /kubelet's probes/],
+    [({ of }) => (of("PodDisruptionBudget").spec.maxUnavailable = 0), /not one pod/],
+    [({ of }) => (of("Deployment").spec.replicas = 1), /single pod/],
+    [({ of }) => (of("Deployment").spec.strategy.rollingUpdate.maxUnavailable = 1), /in an update/],
+    [({ pod }) => pod.topologySpreadConstraints.pop(), /not spread/],
+    [({ objects }) => objects.splice(objects.findIndex(({ kind }) => kind === "PodDisruptionBudget"), 1), /no disruption budget/],
+  ]) {
+    broken(change, found, (objects) => checkTraffic(objects, new Set([26379, 6379])));
+  }
   assert.throws(() => parseYaml("a: on", "x"), /differ/);
   assert.throws(() => parseYaml("a: 0440", "x"), /differ/);
 });
@@ -152,7 +174,8 @@ test("Kustomize", { skip: skipAll }, async (t) => {
     await t.test(base, (t) => {
       const objects = kustomize(folderOf(base));
       assertSound(objects, given[base]);
-      assertTaken(t, objects, given[base]);
+      const daemons = assertTaken(t, objects, given[base]);
+      assert.deepEqual(checkTraffic(objects, portsReached(objects, daemons)), []);
       assert.equal(assertBalanced(t, objects), base.endsWith("master") || base === "master-service" ? 1 : 0);
     });
     await t.test(`${base}, as kubectl sees it`, { skip: !kubectl && "there is no kubectl with Kustomize 5" }, () => {
@@ -229,6 +252,7 @@ test("Helm", { skip: skipAll || lacking || false }, async (t) => {
       assertSound(objects, secrets);
       const daemons = assertTaken(t, objects, secrets);
       assert.deepEqual(valuesOf(daemons[0], "sentinel"), some.sentinels);
+      assert.deepEqual(checkTraffic(objects, name === "with nobody let in" ? [26380] : portsReached(objects, daemons)), []);
       assert.equal(assertBalanced(t, objects), values.masterService?.enabled ? 1 : 0);
       assert.match(notes, new RegExp(`curl http://${values.fullnameOverride ?? "redis-bellwether"}:8380/master`));
     });

@@ -136,6 +136,44 @@ test("the version is one", async (t) => {
   }
 });
 
+// ---- packages, as far as they can be looked at without being built ----
+
+const read = (path) => readFileSync(join(top, path), "utf8");
+
+test("packages name what the build needs", () => {
+  const script = read("deploy/build/deps.sh");
+  const [, table] = /^readonly build_packages='\n(.*?)'$/ms.exec(script);
+  const libraries = [...table.matchAll(/^pc +([a-z]+)\S* +(\S+)$/gm)].map(([, library, name]) => ({ library, name }));
+  assert.equal(libraries.length, 5);
+  const [, wanted] = /^Build-Depends:\n((?: .*\n)+)/m.exec(read("deploy/debian/control"));
+  const [names, required] = [wanted.match(/^ \S+(?=[ ,])/gm).map((name) => name.trim().replace(",", "")), read("deploy/rpm/bellwether.spec")];
+  for (const { library, name } of libraries) {
+    assert.ok(names.includes(name), `deploy/debian/control: ${name}`);
+    assert.match(required, new RegExp(`^BuildRequires: +pkgconfig\\(${library}\\)`, "m"), `deploy/rpm/bellwether.spec: ${library}`);
+  }
+});
+
+test("what is in /etc/default is known to the daemon", async () => {
+  const known = await flags();
+  const named = [...read("deploy/bellwether.default").matchAll(/^#BELLWETHER_([A-Z_]+)=/gm)].map(([, name]) => `--${name.toLowerCase().replaceAll("_", "-")}`);
+  assert.ok(named.length >= 5);
+  assert.deepEqual(named.filter((name) => !known.includes(name)), []);
+  assert.deepEqual(lines(read("deploy/bellwether.default")).filter((line) => !line.startsWith("#")), [], "nothing is set before somebody sets it");
+});
+
+test("the unit starts what is configured", async () => {
+  const unit = read("deploy/bellwether.service");
+  const of = (name) => [...unit.matchAll(new RegExp(`^${name}=(.*)$`, "gm"))].map(([, value]) => value);
+  assert.deepEqual([of("EnvironmentFile"), of("ExecStart"), of("Type")], [["-/etc/default/bellwether"], ["@PREFIX@/bin/bellwether"], ["notify"]]);
+  assert.match(read("deploy/bellwether.sysusers"), /^u bellwether - ".*"\n$/);
+  const [, condition] = /^\/bin\/sh -c '(.*)'$/.exec(of("ExecCondition")[0]);
+  const may = async (env) => (await run(["sh", "-c", condition.replaceAll("$$", "$")], { env: { BELLWETHER_SENTINEL: "", BELLWETHER_CONFIG: "", ...env } }));
+  const { status, stdout } = await may({});
+  assert.deepEqual([status, stdout], [1, "not started: set BELLWETHER_SENTINEL in /etc/default/bellwether\n"]);
+  assert.equal((await may({ BELLWETHER_SENTINEL: "a:1" })).status, 0);
+  assert.equal((await may({ BELLWETHER_CONFIG: "/x" })).status, 0);
+});
+
 // ---- a release ----
 
 // What of this process' environment is meant for a make that knows nothing of this one.

@@ -191,6 +191,9 @@ SCENE(integration_probe, peers_that_are_something_else)
         {"HTTP/1.1 500 Oh\r\nContent-Type: text/html\r\nContent-Length: 4\r\n\r\n<h1>", ": 500\n"},
         {"HTTP/1.1 500 Oh\r\nContent-Type: text/plain\r\nContent-Length: 9\r\n\r\na\033[1mb\ncd",
          ": 500: a?[1mb\n"},
+        {"HTTP/1.1 500 Oh\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\na\x9b"
+         "1m\xff\x7f",
+         ": 500: a?1m??\n"},
         {"+PONG\r\n", "does not speak HTTP"},
     };
 

@@ -57,6 +57,9 @@ of ARG | sed 's/=.*//' | sort -u >"$folder/arguments"
 while read -r name; do
     grep -qx "$name" "$folder/arguments" || complain "\${$name} is no ARG"
 done < <(grep -oE '\$\{[A-Z]+\}' "$folder/lines" | tr -d '${}' | sort -u)
+while read -r name; do
+    grep -qF "\${$name}" "$folder/lines" || complain "ARG $name is used by nobody"
+done <"$folder/arguments"
 
 # ---- what is copied ----
 
@@ -72,7 +75,7 @@ grep -qx build .containerignore || complain ".containerignore has to leave out b
 
 # ---- how it runs ----
 
-[[ $(of USER "$folder/last") =~ ^[1-9][0-9]*:[1-9][0-9]*$ ]] || complain "USER is a number, and not root's"
+[ "$(of USER "$folder/last")" = 65532:65532 ] || complain "USER is not 65532:65532, whom the manifests name, too"
 of ENTRYPOINT "$folder/last" | grep -qx '\["/usr/bin/bellwether"\]' || complain "ENTRYPOINT is the daemon, without a shell"
 for label in title description licenses version revision; do
     of LABEL "$folder/last" | grep -q "org\.opencontainers\.image\.$label=" || complain "the label $label is missing"
@@ -82,7 +85,10 @@ port=$("$binary" --print-config --sentinel x:1 | sed -nE 's/^listen = 127\.0\.0\
 health=$(of HEALTHCHECK "$folder/last" | sed 's/.* CMD //')
 mapfile -t command < <(node -e 'for (const word of JSON.parse(process.argv[1])) console.log(word)' "$health")
 [ "${command[0]}" = /usr/bin/bellwether ] || complain "HEALTHCHECK runs ${command[0]}, which is not there"
-[[ $health == *":$port/"* ]] || complain "HEALTHCHECK does not ask where the daemon listens"
+[[ $health == *":$port/livez\""* ]] || complain "HEALTHCHECK does not ask /livez where the daemon listens: what else there is fails with Redis"
+for flag in interval timeout start-period; do
+    of HEALTHCHECK "$folder/last" | grep -qE -- "--$flag=[0-9]+s " || complain "HEALTHCHECK has no --$flag in seconds"
+done
 status=0
 "$binary" "${command[@]:1}" --probe-timeout 1s >/dev/null 2>&1 || status=$?
 [ "$status" -le 1 ] || complain "HEALTHCHECK's flags are refused: exit $status"

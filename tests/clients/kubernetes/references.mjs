@@ -97,3 +97,34 @@ export function checkReferences(objects, given = {}) {
   }
   return errors;
 }
+
+/**
+ * What is wrong with how workloads are let through, spread and kept: `reached` are the ports of what their containers connect to.
+ * Who serves more than probes is not for everybody, names are looked up, and a node can be drained.
+ */
+export function checkTraffic(objects, reached) {
+  const errors = [];
+  const of = (kind) => objects.filter((object) => object.kind === kind);
+  for (const { metadata, spec } of of("NetworkPolicy")) {
+    const must = (holds, what) => holds || errors.push(`NetworkPolicy/${metadata.name}: ${what}`);
+    const goesOut = (port, protocol = "TCP") => (spec.egress ?? []).some(({ ports }) => ports?.some((one) => one.port === port && (one.protocol ?? "TCP") === protocol));
+    must(["Ingress", "Egress"].every((type) => spec.policyTypes?.includes(type)), "policyTypes");
+    must(goesOut(53, "UDP") && goesOut(53), "names can't be looked up");
+    reached.forEach((port) => must(goesOut(port), `nothing goes out to ${port}`));
+    const open = (spec.ingress ?? []).filter(({ from }) => !from?.length).flatMap(({ ports }) => ports?.map(({ port }) => port) ?? ["everything"]);
+    must(open.every((port) => ["probe", "health"].includes(port)), `everybody is let in to ${open}`);
+    must(open.includes("probe"), "the kubelet's probes are not let in");
+  }
+  for (const { metadata, spec } of of("PodDisruptionBudget")) {
+    (spec.maxUnavailable ?? spec.minAvailable) === 1 || errors.push(`PodDisruptionBudget/${metadata.name}: it is not one pod`);
+  }
+  for (const policy of of("NetworkPolicy")) { // what stands in the middle
+    const workload = of("Deployment").find(({ spec }) => matches(policy.spec.podSelector.matchLabels, spec.template.metadata.labels));
+    const must = (holds, what) => holds || errors.push(`${policy.metadata.name}: ${what}`);
+    must(workload?.spec.replicas >= 2, "has a single pod");
+    must(workload?.spec.strategy?.rollingUpdate?.maxUnavailable === 0, "loses a pod in an update");
+    must(["topology.kubernetes.io/zone", "kubernetes.io/hostname"].every((key) => workload?.spec.template.spec.topologySpreadConstraints?.some(({ topologyKey }) => topologyKey === key)), "is not spread");
+    must(of("PodDisruptionBudget").some(({ spec }) => matches(spec.selector.matchLabels, workload?.spec.template.metadata.labels)), "has no disruption budget");
+  }
+  return errors;
+}

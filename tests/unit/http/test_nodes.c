@@ -266,6 +266,16 @@ Test(http_nodes, of_a_silent_watcher)
     expect_no("/nodes/10.0.0.99:6379/master", "watcher_stalled");
 }
 
+/* The watcher lives, and this snapshot is of before the clock leapt. */
+Test(http_nodes, of_before_a_leap)
+{
+    post(make_deployment("mymaster"));
+    expect_yes("/nodes/" MASTER "/master", "master");
+    atomic_fetch_add(&harness.pulses[0].generation, 1);
+    expect_no("/nodes/" MASTER "/master", "watcher_stalled");
+    expect_no("/nodes/" REPLICA "/replica", "watcher_stalled");
+}
+
 /* ---- what it is called ---- */
 
 Test(http_nodes, however_it_is_spelled)
