@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include "bellwether/base/memory.h"
@@ -318,9 +319,19 @@ static bool read_some(struct redis_conn *conn, bool more)
     return any && conn->session == session;
 }
 
+/*
+ * What is there at this moment, and where that is all, whether it has ended: a peer that answers
+ * faster than it is read would hold up the others for good.
+ */
 void conn_stream_drain(struct redis_conn *conn)
 {
-    while (read_some(conn, false)) {
+    uint64_t end = conn->received;
+    int there = 0;
+
+    if (ioctl(conn->context->fd, FIONREAD, &there) == 0 && there > 0) {
+        end += (uint64_t)there;
+    }
+    while (read_some(conn, false) && conn->received <= end) {
         ;
     }
 }

@@ -59,24 +59,24 @@ static void chosen_answered(void *data, struct role_check *role_check, enum role
     if (turn_begin(master->watcher) || chosen->role_check != role_check) {
         return;
     }
-    bool stood = chosen->stands, cut_off = answer == ROLE_CLOSED && stood;
+    bool stood = chosen->stands;
     chosen->stands = role_check_is_connected(role_check);
+    chosen->says_master = answer == ROLE_MASTER;
     if (chosen->stands != stood) {
         log_debug(chosen->stands ? "connection to the chosen replica is ready"
                                  : "connection to the chosen replica ended",
                   LOG_STR("master", master->name), LOG_STR("words", words));
     }
     chosen->ends += chosen->stands ? 0 : 1;
+    bool at_once = answer == ROLE_CLOSED && stood && chosen->ends == 1;
     chosen->asked_us = asked_us;
     if (chosen->asked) {
         judge_promotion_role(master->judge, &chosen->node, answer, clock_boot_ms());
         if (answer == ROLE_MASTER) {
             turn_step_later(master); /* which may make it the standing one */
         }
-        loop_timer_start(chosen->timer, cut_off ? 0 : pace_ms(chosen));
+        loop_timer_start(chosen->timer, at_once ? 0 : pace_ms(chosen));
     } else if (!chosen->stands) {
-        bool at_once = cut_off && chosen->ends == 1;
-
         loop_timer_start(chosen->timer,
                          at_once ? 0 : backoff_ms(chosen->ends, DIAL_MS, REDIAL_MOST_MS));
     }
@@ -121,7 +121,7 @@ static void chosen_begin(struct master *master, const struct endpoint *node)
               LOG_STR("replica", address_format(&node->name, text)));
     chosen->node = *node;
     chosen->began_ms = now_ms;
-    chosen->stands = false;
+    chosen->stands = chosen->says_master = false;
     chosen->ends = 0;
     chosen->timer = loop_timer_new(master->watcher->loop, chosen_due, master);
     if (chosen->dialled_ms == 0 || wait_ms <= 0) {
@@ -163,8 +163,7 @@ void chosen_follow(struct master *master, const struct endpoint *promoting)
     }
 }
 
-struct role_check *chosen_take_role_check(struct master *master, const struct endpoint *node,
-                                          int64_t *asked_us)
+struct role_check *chosen_take_role_check(struct master *master, const struct endpoint *node)
 {
     struct chosen_replica *chosen = &master->chosen;
     struct role_check *role_check = chosen->role_check;
@@ -174,7 +173,6 @@ struct role_check *chosen_take_role_check(struct master *master, const struct en
         !address_equal(&chosen->node.name, &node->name)) {
         return NULL;
     }
-    *asked_us = chosen->asked_us;
     chosen->role_check = NULL;
     chosen_hang_up(chosen);
     return role_check;

@@ -11,7 +11,8 @@ struct chosen_replica {
     struct endpoint node;
     struct role_check *role_check; /* NULL: not dialled yet */
     bool asked;                    /* for its role, every few milliseconds: rule 11 */
-    bool stands;                   /* this connection has answered */
+    bool stands;                   /* this connection has answered, */
+    bool says_master;              /* and so, last */
     unsigned ends;                 /* connections to it that ended */
     int64_t began_ms, asked_us;
     int64_t dialled_ms; /* whomever */
@@ -23,9 +24,8 @@ struct chosen_replica {
  * wants none asked.
  */
 void chosen_follow(struct master *master, const struct endpoint *promoting);
-/* The connection, if it is to that node; taken. @param asked_us when it was asked last. */
-struct role_check *chosen_take_role_check(struct master *master, const struct endpoint *node,
-                                          int64_t *asked_us);
+/* The connection, if it is to that node; taken. What it said last stays here. */
+struct role_check *chosen_take_role_check(struct master *master, const struct endpoint *node);
 /* Hang up. */
 void chosen_release(struct master *master);
 

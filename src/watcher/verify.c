@@ -153,8 +153,9 @@ void verify_due(void *data)
 }
 
 /*
- * A connection to what is published that is there already and has just asked: the candidate's, or
- * that to a replica that was promoted.
+ * A connection to what is published that is there already: the candidate's, or that to a replica
+ * that was promoted. Where its answer is not there yet, or is from before the promotion, it is
+ * asked.
  */
 static struct role_check *take_role_check(struct master *master)
 {
@@ -165,9 +166,11 @@ static struct role_check *take_role_check(struct master *master)
         master->role = master->candidate_role;
         master->role_asked_us = master->candidate_asked_us;
     } else {
-        role_check =
-            chosen_take_role_check(master, &master->published.master, &master->role_asked_us);
-        master->role = ROLE_MASTER;
+        role_check = chosen_take_role_check(master, &master->published.master);
+        if (role_check && master->chosen.says_master) {
+            master->role = ROLE_MASTER;
+            master->role_asked_us = master->chosen.asked_us;
+        }
     }
     return role_check;
 }
@@ -186,7 +189,10 @@ void verify_follow(struct master *master)
         return;
     }
     master->standing = take_role_check(master);
-    if (master->standing) {
+    if (master->standing && master->role_asked_us == 0) {
+        role_check_retarget(master->standing, standing_answered, master);
+        role_check_ask(master->standing);
+    } else if (master->standing) {
         role_check_retarget(master->standing, standing_answered, master);
         if (master->role == ROLE_MASTER) {
             master->role_master_us = master->role_asked_us;
@@ -206,9 +212,7 @@ void verify_check_candidate(struct master *master, const struct endpoint *node)
     bool other = !master->candidate || !endpoint_equal(role_check_node(master->candidate), node);
     /* one that is asked as it is goes on being asked */
     struct role_check *ready =
-        other && !master->chosen.asked
-            ? chosen_take_role_check(master, node, &master->candidate_asked_us)
-            : NULL;
+        other && !master->chosen.asked ? chosen_take_role_check(master, node) : NULL;
 
     if (ready) {
         role_check_free(master->candidate);
@@ -218,6 +222,7 @@ void verify_check_candidate(struct master *master, const struct endpoint *node)
     if (other) {
         char text[ADDRESS_TEXT_SIZE];
 
+        master->candidate_asked_us = 0;
         master->candidate_stood = ready && role_check_is_connected(ready);
         log_debug("candidate is asked for its role", LOG_STR("master", master->name),
                   LOG_STR("candidate", address_format(&node->name, text)),

@@ -3,6 +3,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #include "bellwether/base/clock.h"
 #include "connection_probe.h"
@@ -89,6 +90,7 @@ static void on_closed(void *data, enum redis_fail why, const char *words)
 
 static void on_push(void *data, const redisReply *push)
 {
+    const struct timespec nap = {.tv_nsec = 1000 * 1000};
     struct probe *probe = data;
 
     if (strcmp(push->element[0]->str, "psubscribe") == 0) {
@@ -96,6 +98,9 @@ static void on_push(void *data, const redisReply *push)
     } else {
         probe->n_push++;
         snprintf(probe->channel, sizeof(probe->channel), "%s", push->element[2]->str);
+    }
+    if (probe->nap_every_pushes > 0 && probe->n_push % probe->nap_every_pushes == 0) {
+        (void)nanosleep(&nap, NULL);
     }
     if (probe->stop_after_pushes > 0 && probe->n_push == probe->stop_after_pushes) {
         loop_timer_start(probe->later, 20);

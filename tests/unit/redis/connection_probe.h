@@ -34,8 +34,8 @@ struct probe {
     bool subscribe;
     int commands; /* sent in `ready` */
     int64_t command_timeout_ms;
-    int stop_after_pushes;
-    struct address again; /* for reopen_in */
+    int stop_after_pushes, nap_every_pushes; /* a millisecond long; 0: never */
+    struct address again;                    /* for reopen_in */
     /* what happened */
     int n_ready, n_closed, n_done, n_lost, n_push, n_acks;
     bool guard_fired, hello_was_error, order_wrong;

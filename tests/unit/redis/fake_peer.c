@@ -130,6 +130,21 @@ static bool send_all(struct fake_peer *peer, const char *text, size_t piece)
     return true;
 }
 
+static bool repeat(struct fake_peer *peer, const char *text)
+{
+    size_t length = strlen(text), at = 0;
+
+    while (wait_for(peer, peer->fd, POLLOUT)) {
+        ssize_t n = send(peer->fd, text + at, length - at, MSG_NOSIGNAL);
+
+        if (n < 0) {
+            return true;
+        }
+        at = (at + (size_t)n) % length;
+    }
+    return false;
+}
+
 static bool flood(struct fake_peer *peer)
 {
     static const char zeros[65536];
@@ -231,6 +246,7 @@ static bool play(struct fake_peer *peer, const struct peer_step *step)
     case PEER_EXPECT: return expect(peer, step->text);
     case PEER_SEND: return send_all(peer, step->text, 65536);
     case PEER_TRICKLE: return send_all(peer, step->text, 1);
+    case PEER_REPEAT: return repeat(peer, step->text);
     case PEER_FLOOD: return flood(peer);
     case PEER_WAIT: return wait_for_close(peer);
     case PEER_RESET: reset(peer); return true;

@@ -16,6 +16,7 @@ enum peer_action {
     PEER_EXPECT,  /* read until `text` was seen since the last step of this kind */
     PEER_SEND,    /* `text` */
     PEER_TRICKLE, /* `text`, a byte at a time, each in a packet of its own */
+    PEER_REPEAT,  /* `text`, as fast as it goes, until the other side closes */
     PEER_FLOOD,   /* a bulk string that never ends, until the other side closes */
     PEER_WAIT,    /* until the other side closes */
     PEER_RESET,   /* close with a reset */

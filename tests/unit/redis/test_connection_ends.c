@@ -3,8 +3,12 @@
  * protocol; its commands end with it.
  */
 #include <criterion/criterion.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
 #include <time.h>
 
+#include "bellwether/base/memory.h"
 #include "bellwether/redis/connection.h"
 #include "connection_probe.h"
 #include "redis/conn_state.h"
@@ -87,6 +91,44 @@ Test(redis_conn, deadline_of_a_later_command)
     probe_release(&probe);
     cr_expect_null(fake_peer_join(peer));
     fake_peer_free(peer);
+}
+
+/* What was there when the time was up counts; what goes on coming does not. */
+Test(redis_conn, deadline_while_the_peer_sends_without_end)
+{
+    enum { PUSHES = 20000 };
+    const size_t each = sizeof(PUSH_SDOWN) - 1;
+    char *pushes = mem_new(PUSHES * each + 1, 1);
+    const struct peer_step steps[] = {GREET,
+                                      ANSWER(PSUBSCRIBE, PUSH_ACK),
+                                      {PEER_EXPECT, PING},
+                                      {PEER_REPEAT, pushes},
+                                      {PEER_END, NULL}};
+    struct fake_peer *peer;
+    /* slower than the peer; what fits into the socket does not take long all the same */
+    struct probe probe = {.subscribe = true, .command_timeout_ms = 100, .nap_every_pushes = 200};
+    const int room = 128 * 1024;
+
+    for (size_t i = 0; i < PUSHES; i++) {
+        memcpy(pushes + i * each, PUSH_SDOWN, each);
+    }
+    peer = fake_peer_start("127.0.0.1", steps);
+    probe_init(&probe);
+    probe_open(&probe, fake_peer_address(peer), 2000);
+    while (probe.n_acks == 0 && !probe.guard_fired) {
+        loop_timer_start(probe.later, 1);
+        loop_run(probe.loop);
+    }
+    setsockopt(probe.conn->context->fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
+    probe_send_one(&probe);
+    loop_run(probe.loop);
+    probe_expect_end(&probe, REDIS_FAIL_TIMEOUT, "command");
+    cr_expect_gt(probe.n_push, 0);
+    cr_expect_lt(probe.closed_after_ms, 6000);
+    probe_release(&probe);
+    cr_expect_null(fake_peer_join(peer));
+    fake_peer_free(peer);
+    free(pushes);
 }
 
 /* A stopped process finds its timers due and the answers waiting: those count. */
