@@ -212,6 +212,11 @@ test("Kustomize", { skip: skipAll }, async (t) => {
     assert.equal(valuesOf(daemon, "sentinel").length, ha.replicas);
     assert.deepEqual([ha.auth, ha.sentinel.auth], passwords.map((option) => valuesOf(daemon, option).length === 1));
     assert.ok(valuesOf(daemon, "redis-password-file")[0].endsWith(`/${ha.authKey}`));
+    for (const base of ["redis-ha", "redis-ha-tls"]) {
+      const [{ container }] = daemonsOf(kustomize(folderOf(base)), makeFolder(t), secretsOf(given[base], folder));
+      assert.deepEqual(container.env.find(({ name }) => name === "BELLWETHER_SENTINEL_PASSWORD").valueFrom,
+        { secretKeyRef: { name: "redis-ha-sentinel", key: "sentinel-password", optional: true } }, `${base}: Sentinels may have a password`);
+    }
   });
   await t.test("a sidecar comes after the gate, and leaves a Job to end", () => {
     eachPod(kustomize(join(kubernetes, "sidecar")), (pod) => {

@@ -105,13 +105,14 @@ test("each alert says what an engineer needs", () => {
   const reasons = [...read("include/bellwether/topology/state.h").matchAll(/^ *X\([A-Z_]+, "(\w+)"\)/gm)].map(([, reason]) => reason);
   const anchors = (path) => new Set([...read(path).matchAll(/<a id="([^"]+)">/g), ...read(path).matchAll(/^#+ (.*)$/gm)]
     .map(([, name]) => name.toLowerCase().replace(/[^a-z0-9 _-]/g, "").replaceAll(" ", "-")));
-  for (const { alert, labels, annotations } of alerts) {
+  for (const { alert, expr, labels, annotations } of alerts) {
     assert.match(labels.severity, /^(critical|warning|info)$/, alert);
     assert.deepEqual(Object.keys(annotations), ["summary", "description", "runbook_url"], alert);
     assert.ok(annotations.description.includes("{{ $labels.") || alert === "BellwetherAbsent", `${alert} names no label`);
     const [, path, anchor] = /^([\w./-]+)#(.*)$/.exec(annotations.runbook_url);
     const [, templated, otherwise] = /^\{\{ with .* \}\}(reason-)\{\{ .* \}\}\{\{ else \}\}([\w-]+)\{\{ end \}\}$/.exec(anchor) ?? [];
-    for (const one of templated ? [...reasons.filter((reason) => !/^(unknown|ok|unverified|down)$/.test(reason)).map((reason) => templated + reason), otherwise] : [anchor]) {
+    const labelled = anchor.endsWith("{{ $labels.reason }}") && /reason=~"([^"]+)"/.exec(expr)[1].split("|").map((reason) => anchor.replace("{{ $labels.reason }}", reason));
+    for (const one of templated ? [...reasons.filter((reason) => !/^(unknown|ok|unverified|down)$/.test(reason)).map((reason) => templated + reason), otherwise] : labelled || [anchor]) {
       assert.ok(existsSync(join(top, path)) && anchors(path).has(one), `${alert}: ${path}#${one} is not there`);
     }
   }
@@ -168,6 +169,15 @@ test("monitors", () => {
       assert.equal(["scheme", "tlsConfig", "authorization"].filter((key) => endpoint[key]).length, more);
     }
   }
+});
+
+test("the monitor of Services has each daemon once", () => {
+  const { matchLabels, matchExpressions } = parse(read("deploy/prometheus/servicemonitor.yaml")).spec.selector;
+  const chosen = ({ metadata: { labels } }) => Object.entries(matchLabels).every(([key, value]) => labels[key] === value) &&
+    matchExpressions.every(({ key, operator, values }) => operator === "NotIn" && !values.includes(labels[key]));
+  const services = (base) => parseAllDocuments(read(`deploy/kubernetes/${base}/service.yaml`)).map((one) => one.toJS());
+  assert.deepEqual(services("central").map(chosen), [true]);
+  assert.deepEqual(services("master-service").map(chosen), [false, false]);
 });
 
 // ---- the dashboard ----

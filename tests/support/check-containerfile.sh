@@ -71,6 +71,9 @@ done < <(of COPY | grep -v '^--from')
 for needed in Makefile src include deploy openapi.yaml; do
     ! grep -qxF "$needed" .containerignore || complain ".containerignore leaves out $needed, which make needs"
 done
+sed 's|^[^*]|/&|' .containerignore >"$folder/ignored"
+[ ! -e .git ] || [ -z "$(git ls-files -c -i -X "$folder/ignored")" ] ||
+    complain ".containerignore leaves out what git has: the image's version would say -dirty"
 grep -qx build .containerignore || complain ".containerignore has to leave out build: what it was built on is another machine"
 
 # ---- how it runs ----

@@ -117,6 +117,7 @@ fi
 mkdir "$root"
 tar -C "$root" -xf "$base"
 cp /etc/resolv.conf "$root/etc/resolv.conf"
+apt-config dump Acquire >"$root/etc/apt/apt.conf.d/90acquire" # proxies and the like
 
 # ---- installed ----
 
