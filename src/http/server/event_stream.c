@@ -8,6 +8,7 @@
  */
 #include "event_stream.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,6 +24,7 @@
 #define RING_EVENTS 2048 /* and two a master, so that all may change at once */
 #define HEARTBEAT_MS 15000
 #define BEAT_TOGETHER_MS 500
+#define ANSWER_MS 1000   /* after a beat, who has left has answered it with a reset */
 #define CALLED_PER_MS 50 /* so many are told, or somewhat more */
 #define REST_MAX_MS 200
 #define SEND_BUFFER_BYTES \
@@ -61,6 +63,7 @@ struct streams {
     struct ring *ring;
     struct list list;
     struct loop_timer *beat_timer;
+    struct loop_timer *left_timer;
     struct loop_timer *rest_timer;
     int64_t rests_until_ms; /* boot clock: until then Sentinels' events wait for each other */
     uint64_t told;          /* the ring's next number when streams were last called */
@@ -118,6 +121,9 @@ static void beat(void *data)
         suspended_call(&stream->suspended);
         show_life(stream);
     } while (stream != last);
+    if (!loop_timer_armed(streams->left_timer)) {
+        loop_timer_start(streams->left_timer, ANSWER_MS);
+    }
     arm(streams);
 }
 
@@ -217,6 +223,34 @@ static void move(struct stream *stream, enum stream_state state)
         stream->state = state;
         metric_add(&stream->all->worker->counts->streams_cut, state == STREAM_CUT);
     }
+}
+
+/* libmicrohttpd does not watch those that sleep: it finds out when it writes. */
+static void look_for_left(void *data)
+{
+    struct streams *streams = data;
+    struct pollfd *polls;
+    size_t n = 0, i = 0;
+
+    LIST_EACH(struct stream, stream, &streams->list, link) {
+        n += stream->suspended.state == SUSPENDED_ASLEEP;
+    }
+    polls = mem_new(n + 1, sizeof(*polls));
+    LIST_EACH(struct stream, stream, &streams->list, link) {
+        if (stream->suspended.state == SUSPENDED_ASLEEP) {
+            polls[i++].fd = stream->fd; /* asked for nothing: resets and hang-ups are told */
+        }
+    }
+    if (poll(polls, (nfds_t)n, 0) > 0) {
+        i = 0;
+        LIST_EACH(struct stream, stream, &streams->list, link) {
+            if (stream->suspended.state == SUSPENDED_ASLEEP && polls[i++].revents != 0) {
+                move(stream, STREAM_ENDING);
+                suspended_call(&stream->suspended);
+            }
+        }
+    }
+    free(polls);
 }
 
 /* A beat comes between events, never inside one. */
@@ -421,6 +455,7 @@ struct streams *streams_new(struct worker *worker)
     streams->ring = ring_new(ring_wanted(streams));
     streams->told = ring_next(streams->ring);
     streams->beat_timer = loop_timer_new(worker->loop, beat, streams);
+    streams->left_timer = loop_timer_new(worker->loop, look_for_left, streams);
     streams->rest_timer = loop_timer_new(worker->loop, end_rest, streams);
     return streams;
 }
@@ -428,6 +463,7 @@ struct streams *streams_new(struct worker *worker)
 void streams_free(struct streams *streams)
 {
     loop_timer_free(streams->beat_timer);
+    loop_timer_free(streams->left_timer);
     loop_timer_free(streams->rest_timer);
     ring_free(streams->ring);
     free(streams);

@@ -18,6 +18,7 @@
 
 #define SLOWEST_BYTES_PER_S 1024
 #define RECEIVED_SLACK_MS 50 /* a request's own last bytes are no beginning of the next */
+#define TCP_STATE_CLOSED 7   /* among others by a reset: what was sent is never taken */
 #define TCP_STATE_CLOSE_WAIT 8
 
 static int64_t timeout_ms(const struct connections *connections)
@@ -136,6 +137,9 @@ static void look_at_busy(struct http_conn *conn, int64_t now_ms)
     }
     conn->queued = queued;
     if (tcp_info(conn, &info)) {
+        if (info.tcpi_state == TCP_STATE_CLOSED) {
+            return; /* it has left; whoever is to write to it finds out */
+        }
         taken = info.tcpi_bytes_acked - conn->moved;
         conn->moved = info.tcpi_bytes_acked;
     } else {

@@ -11,6 +11,7 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/metrics/counters.h"
 #include "suite_harness.h"
 
 static void start_with(int64_t heartbeat_ms, size_t ring)
@@ -37,8 +38,28 @@ static void start_small(void)
     start_with(0, 20);
 }
 
+/* Its answers have to be taken much sooner than the second beat comes. */
+static void start_hasty(void)
+{
+    harness_init(&harness);
+    harness.config.max_waiters = 10;
+    harness.config.heartbeat_ms = 4000;
+    harness.config.request_timeout_ms = 800;
+    harness.config.metrics = metrics_new(1);
+    harness_start(&harness);
+}
+
+static void close_hasty(void)
+{
+    struct metrics *metrics = harness.config.metrics;
+
+    close_harness();
+    metrics_free(metrics);
+}
+
 TestSuite(http_streams, .init = start, .fini = close_harness, .timeout = 60);
 TestSuite(http_streams_beating, .init = start_beating, .fini = close_harness, .timeout = 60);
+TestSuite(http_streams_hasty, .init = start_hasty, .fini = close_hasty, .timeout = 60);
 TestSuite(http_streams_small, .init = start_small, .fini = close_harness, .timeout = 60);
 
 /* ---- what happens ---- */
@@ -488,6 +509,22 @@ Test(http_streams_beating, dead_peers_are_noticed_and_give_their_place_back)
         usleep(10000);
     }
     cr_expect_eq(status, 200);
+}
+
+Test(http_streams_hasty, who_leaves_is_no_slow_reader)
+{
+    const struct metrics_http *counts = metrics_http(harness.config.metrics, 0);
+    struct reader reader;
+
+    post("10.0.0.12:6379", 7);
+    reader = open_stream("/events");
+    EXPECT(&reader, "\"index\":7");
+    leave(&reader);
+    for (int i = 0; i < 3000 && metric_look(&counts->long_polls[METRIC_WAITER_STREAM]) != 0; i++) {
+        usleep(10000);
+    }
+    cr_expect_eq(metric_look(&counts->long_polls[METRIC_WAITER_STREAM]), 0);
+    cr_expect_eq(metric_read(&counts->rejected[METRIC_REJECTION_SLOW_READER]), 0);
 }
 
 /* ---- slow readers ---- */
