@@ -12,6 +12,10 @@ use Time::HiRes qw(sleep time);
 
 $| = 1;
 my ($mode, $base, $name) = (@ARGV, ('ask', 'http://127.0.0.1:8380', 'mymaster')[@ARGV .. 2]);
+if (@ARGV > 3 || $mode !~ /\A(?:ask|wait|follow)\z/) {
+    print STDERR "usage: bellwether-client.pl [ask|wait|follow [URL [NAME]]]\n";
+    exit 2;
+}
 # Seconds: over the 30 of a wait, and the 15 at which a silent stream sends a comment. A proxy would cut what waits.
 my $http = HTTP::Tiny->new(timeout => 45, http_proxy => undef, https_proxy => undef, proxy => undef, keep_alive => 0);
 my ($current, $last_id, $retry_after) = (undef, '', 0);
