@@ -9,6 +9,7 @@ import java.io.InputStreamReader;
 import java.net.HttpURLConnection;
 import java.net.Proxy;
 import java.net.URI;
+import java.util.Set;
 import java.util.concurrent.ThreadLocalRandom;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -92,6 +93,10 @@ public class BellwetherClient {
         mode = args.length > 0 ? args[0] : mode;
         base = args.length > 1 ? args[1] : base;
         name = args.length > 2 ? args[2] : name;
+        if (args.length > 3 || !Set.of("ask", "wait", "follow").contains(mode)) {
+            System.err.println("usage: java BellwetherClient.java [ask|wait|follow [URL [NAME]]]");
+            System.exit(2);
+        }
         for (int failures = 0; ; ) { // again and again, with jitter: all clients lose a daemon at the same moment
             long began = System.nanoTime();
             try {

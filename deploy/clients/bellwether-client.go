@@ -24,7 +24,7 @@ const silence = 45 * time.Second // over the 30 s of a wait, and the 15 s at whi
 
 var transport = &http.Transport{ // no Proxy: one would cut what waits
 	DialContext: (&net.Dialer{Timeout: 2 * time.Second}).DialContext, ResponseHeaderTimeout: silence}
-var args = append(os.Args[1:], []string{"ask", "http://127.0.0.1:8380", "mymaster"}[len(os.Args)-1:]...)
+var args = []string{"ask", "http://127.0.0.1:8380", "mymaster"}
 var lastID, current string
 var retryAfter int
 
@@ -107,7 +107,12 @@ func follow(base, name string) error {
 }
 
 func main() {
-	attempt := map[bool]func(base, name string) error{true: follow, false: wait}[args[0] == "follow"]
+	copy(args, os.Args[1:])
+	attempt := map[string]func(base, name string) error{"ask": wait, "wait": wait, "follow": follow}[args[0]]
+	if attempt == nil || len(os.Args) > 4 {
+		fmt.Fprintln(os.Stderr, "usage: go run bellwether-client.go [ask|wait|follow [URL [NAME]]]")
+		os.Exit(2)
+	}
 	rand.Seed(time.Now().UnixNano())
 	for failures := 0; ; { // again and again, with jitter: all clients lose a daemon at the same moment
 		began := time.Now()

@@ -68,6 +68,10 @@ async function* forever(attempt, base, name) {
 }
 
 const [mode = "ask", base = "http://127.0.0.1:8380", name = "mymaster"] = process.argv.slice(2);
+if (!["ask", "wait", "follow"].includes(mode) || process.argv.length > 5) {
+  console.error("usage: bellwether-client.mjs [ask|wait|follow [URL [NAME]]]");
+  process.exit(2);
+}
 let current;
 for await (const address of forever(mode === "follow" ? follow : wait, base, name)) { // undefined: there is no master now
   if (address && address !== current) console.log(address); // here your Redis client would connect anew

@@ -66,6 +66,10 @@ function follow(string $base, string $name, string &$seen): Generator
 }
 
 [, $mode, $base, $name] = $argv + [1 => 'ask', 'http://127.0.0.1:8380', 'mymaster'];
+if ($argc > 4 || !in_array($mode, ['ask', 'wait', 'follow'], true)) {
+    fwrite(STDERR, "usage: bellwether-client.php [ask|wait|follow [URL [NAME]]]\n");
+    exit(2);
+}
 $current = null;
 for ($failures = 0, $seen = '';;) { // again and again, with jitter: all clients lose a daemon at the same moment
     $began = hrtime(true);

@@ -1,5 +1,5 @@
 #!/usr/bin/env perl
-# Who is the master? Asked of bellwether with modules that Perl brings.
+# Who is the master? Asked of bellwether with modules that Perl brings, and IO::Socket::SSL for https.
 #
 #     bellwether-client.pl [ask|wait|follow [URL [NAME]]]
 #
@@ -12,8 +12,13 @@ use Time::HiRes qw(sleep time);
 
 $| = 1;
 my ($mode, $base, $name) = (@ARGV, ('ask', 'http://127.0.0.1:8380', 'mymaster')[@ARGV .. 2]);
+if (@ARGV > 3 || $mode !~ /\A(?:ask|wait|follow)\z/) {
+    print STDERR "usage: bellwether-client.pl [ask|wait|follow [URL [NAME]]]\n";
+    exit 2;
+}
 # Seconds: over the 30 of a wait, and the 15 at which a silent stream sends a comment. A proxy would cut what waits.
-my $http = HTTP::Tiny->new(timeout => 45, http_proxy => undef, https_proxy => undef, proxy => undef, keep_alive => 0);
+my %no_proxy = (http_proxy => undef, https_proxy => undef, proxy => undef);
+my $http = HTTP::Tiny->new(timeout => 45, %no_proxy, keep_alive => 0, verify_SSL => 1);
 my ($current, $last_id, $retry_after) = (undef, '', 0);
 
 # 200, or 503 while there is no master; all else (a limit, a name that nobody knows yet) is an error.

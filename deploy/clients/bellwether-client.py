@@ -65,6 +65,9 @@ def forever(attempt, base, name):
 
 
 mode, base, name = (sys.argv[1:] + ["ask", "http://127.0.0.1:8380", "mymaster"][len(sys.argv) - 1 :])[:3]
+if mode not in ("ask", "wait", "follow") or len(sys.argv) > 4:
+    print("usage: bellwether-client.py [ask|wait|follow [URL [NAME]]]", file=sys.stderr)
+    sys.exit(2)
 current = None
 for address in forever(follow if mode == "follow" else wait, base, name):  # None: there is no master now
     if address and address != current:

@@ -65,6 +65,10 @@ def follow(base, name, seen)
 end
 
 mode, base, name = ARGV + ["ask", "http://127.0.0.1:8380", "mymaster"].drop(ARGV.size)
+unless ARGV.size <= 3 && %w[ask wait follow].include?(mode)
+  warn "usage: bellwether-client.rb [ask|wait|follow [URL [NAME]]]"
+  exit 2
+end
 current, failures, seen = nil, 0, {}
 loop do # again and again, with jitter: all clients lose a daemon at the same moment
   began = Process.clock_gettime(Process::CLOCK_MONOTONIC)

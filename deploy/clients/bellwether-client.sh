@@ -5,8 +5,12 @@
 #
 # `ask` prints the address once, `wait` follows it with long polls, `follow` with the stream of events.
 set -u
-readonly mode=${1:-ask} base=${2:-http://127.0.0.1:8380} name=${3:-mymaster}
+readonly mode=${1-ask} base=${2:-http://127.0.0.1:8380} name=${3:-mymaster}
 current='' last_id='' retry_after=0
+if [[ $# -gt 3 || ! $mode =~ ^(ask|wait|follow)$ ]]; then
+    echo "usage: bellwether-client.sh [ask|wait|follow [URL [NAME]]]" >&2
+    exit 2
+fi
 
 # A proxy would cut what waits. 45 s of silence end a request: over the 30 of a wait, and the 15 at which a silent
 # stream sends a comment.

@@ -325,6 +325,18 @@ spec:
       assert.throws(() => chartValues(chart, values), found, JSON.stringify(values));
     }
   });
+  await t.test("an option that the chart writes itself is not for config", (t) => {
+    const twice = { "redis-username": "u", "redis-password-file": "/x", "sentinel-password-file": "/x", "sentinel-tls": false, "redis-tls": true, "tls-verify": "off",
+      "tls-ca": "/x", "tls-cert": "/x", "tls-key": "/x", "http-cert": "/x", "http-key": "/x", "redis-api": "off", "token-file": "/x", "read-only-token-file": "/x" };
+    for (const [option, value] of Object.entries(twice)) {
+      const values = { ...cases["with everything"], config: { [option]: value } };
+      assert.throws(() => renderChart(chart, { values }), new RegExp(`^Error: .* config\\.${option}: the chart writes this option itself, out of its values beside config$`), option);
+    }
+    const { objects } = renderChart(chart, { values: { ...some, config: { "tls-verify": "ca", "redis-tls": true, "shutdown-delay": 0, listen: "127.0.0.1:8390,scope=discovery" } } });
+    const [daemon] = assertTaken(t, objects);
+    assert.deepEqual(["tls-verify", "redis-tls", "max-memory", "shutdown-delay"].map((option) => valuesOf(daemon, option)), [["ca"], ["on"], ["32MiB"], ["0"]]);
+    assert.equal(valuesOf(daemon, "listen").length, 3, "listeners are added");
+  });
   await t.test("its versions are the project's", () => {
     const [, version] = /^VERSION\s*[:?]?=\s*(\S+)/m.exec(readFileSync(join(top, "Makefile"), "utf8"));
     const { version: own, appVersion } = readChart(chart);

@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { readdirSync, readFileSync } from "node:fs";
+import https from "node:https";
 import net from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
@@ -35,7 +36,7 @@ test("each is tried, is short, and leads nowhere but to its arguments", () => {
   assert.deepEqual(readdirSync(home).sort(), Object.keys(languages).sort());
   for (const name of Object.keys(languages)) {
     const text = readFileSync(join(home, name), "utf8");
-    assert.ok(text.split("\n").length <= (/\.(go|java)$/.test(name) ? 130 : 90), `${name} is short`);
+    assert.ok(text.split("\n").length <= (/\.(go|java)$/.test(name) ? 130 : 95), `${name} is short`);
     assert.deepEqual(text.match(/https?:\/\/[\w.:]+/g), ["http://127.0.0.1:8380"], name);
   }
 });
@@ -59,8 +60,9 @@ async function prepare(folder) {
   return programs;
 }
 
-function launch(t, argv, mode, base, name) {
-  const child = spawn(argv[0], [...argv.slice(1), mode, base, name], { stdio: ["ignore", "pipe", "pipe"], detached: true });
+function launch(t, argv, mode, base, name, env = {}) {
+  const options = { stdio: ["ignore", "pipe", "pipe"], detached: true, env: { ...process.env, ...env } };
+  const child = spawn(argv[0], [...argv.slice(1), mode, base, name], options);
   const client = { mode, name, out: "", err: "" };
   for (const [of, stream] of [["out", child.stdout], ["err", child.stderr]]) {
     stream.setEncoding("utf8").on("data", (data) => (client[of] += data));
@@ -80,6 +82,18 @@ async function each(t, work) {
   for (const [name, lack] of Object.entries(lacking)) {
     await t.test(name, { skip: lack }, () => work(name));
   }
+}
+
+async function tryBadArguments(t, programs) {
+  const bad = [["fallow"], [""], ["--help"], ["ask", "http://127.0.0.1:1", "mymaster", "more"]];
+  const answers = new Map();
+  for (const { name, argv } of programs) {
+    answers.set(name, await Promise.all(bad.map((args) => run([...argv, ...args]))));
+  }
+  await each(t, (name) => {
+    const [, usage] = /^\W*(.*\[ask\|wait\|follow .*)$/m.exec(readFileSync(join(home, name), "utf8")); // as its first lines say it
+    answers.get(name).forEach((answer, i) => assert.deepEqual(answer, { status: 2, stdout: "", stderr: `usage: ${usage}\n` }, bad[i].join(" ")));
+  });
 }
 
 async function tryFailovers(t, folder, programs) {
@@ -165,9 +179,58 @@ async function tryBadAnswers(t, programs) {
   });
 }
 
+// How each is told whose certificates to trust, where it is not SSL_CERT_FILE. Java wants them in a store of its own.
+const trusting = {
+  "bellwether-client.mjs": ({ crt }) => ({ NODE_EXTRA_CA_CERTS: crt }),
+  "bellwether-client.sh": ({ crt }) => ({ CURL_CA_BUNDLE: crt }),
+  "BellwetherClient.java": ({ store }) => ({ JDK_JAVA_OPTIONS: `-Djavax.net.ssl.trustStore=${store} -Djavax.net.ssl.trustStorePassword=secret` }),
+};
+const lackingTls = {
+  "bellwether-client.pl": () => unless(says("perl", "-MIO::Socket::SSL", "-e1").status === 0, "Perl's IO::Socket::SSL"),
+  "bellwether-client.php": () => unless(says("php", "-m").stdout.includes("openssl"), "PHP's openssl"),
+};
+
+async function tryHttps(t, folder, programs) {
+  const files = { key: join(folder, "tls.key"), crt: join(folder, "tls.crt"), store: join(folder, "tls.store") };
+  const made = await run(["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2", "-subj", "/CN=localhost",
+    "-addext", "subjectAltName=DNS:localhost,IP:127.0.0.1", "-keyout", files.key, "-out", files.crt]);
+  assert.equal(made.status, 0, made.stderr);
+  if (!lacking["BellwetherClient.java"]) {
+    const stored = await run(["keytool", "-importcert", "-noprompt", "-alias", "ca", "-file", files.crt, "-keystore", files.store, "-storepass", "secret"]);
+    assert.equal(stored.status, 0, stored.stdout + stored.stderr);
+  }
+  const asked = new Set();
+  const server = https.createServer({ key: readFileSync(files.key), cert: readFileSync(files.crt) }, (request, response) => {
+    asked.add(/masters\/([\w.-]+)/.exec(request.url)?.[1]);
+    response.setHeader("X-Bellwether-Index", "5").setHeader("X-Bellwether-Instance", "0123456789abcdef");
+    response.end(request.url.includes("format=text") ? "10.0.0.1:6379\n" : '{"name":"x","state":"ok","address":"10.0.0.1:6379"}');
+  });
+  await new Promise((done) => server.listen(0, "127.0.0.1", done));
+  atEnd(t, () => server.close());
+  const base = `https://localhost:${server.address().port}`;
+  const clients = programs.filter(({ name }) => !lackingTls[name]?.()).map(({ name, argv }) => ({
+    language: name,
+    trusts: launch(t, argv, "ask", base, `${name}-trusts`, trusting[name]?.(files) ?? { SSL_CERT_FILE: files.crt }),
+    doubts: launch(t, argv, "ask", base, `${name}-doubts`),
+  }));
+  await until("each has its answer", 30000, () => clients.every(({ trusts, doubts }) => trusts.status !== undefined && doubts.err.includes("again soon"))).catch(() => {});
+
+  for (const { name } of programs) {
+    await t.test(name, { skip: lackingTls[name]?.() }, () => {
+      const { trusts, doubts } = clients.find(({ language }) => language === name);
+      assert.deepEqual([trusts.status, trusts.out], [0, "10.0.0.1:6379\n"], trusts.err);
+      assert.match(doubts.err, /again soon/);
+      assert.equal(doubts.out, "", "nobody is believed whose issuer is unknown");
+      assert.ok(!asked.has(`${name}-doubts`), "nothing is sent there");
+    });
+  }
+}
+
 test("the programs", { timeout: patient(300000) }, async (t) => {
   const folder = makeFolder(t);
   const programs = await prepare(folder);
+  await t.test("arguments that none takes", (t2) => tryBadArguments(t2, programs));
+  await t.test("HTTPS", { skip: !findProgram("openssl") && "openssl is missing" }, (t2) => tryHttps(t2, folder, programs));
   await t.test("through failovers and a restart", { skip: !findProgram("redis-server") && "redis-server is missing" }, (t2) => tryFailovers(t2, folder, programs));
   await t.test("bad answers before a good one", (t2) => tryBadAnswers(t2, programs));
 });

@@ -42,9 +42,10 @@ helm.sh/chart: {{ printf "%s-%s" $root.Chart.Name $root.Chart.Version | replace 
 {{- end -}}
 {{- end -}}
 
-{{- /* The configuration file: (list $ LISTENERS). */ -}}
-{{- define "bellwether.ini" -}}
+{{- /* What the chart itself writes into the configuration file: (list $ COMPONENT). */ -}}
+{{- define "bellwether.own" -}}
 {{- $values := (index . 0).Values -}}
+{{- $central := eq (index . 1) "central" -}}
 {{- range $values.sentinels }}
 sentinel = {{ . }}
 {{- end }}
@@ -75,10 +76,41 @@ tls-verify = {{ .verify }}
 {{- end }}
 {{- end }}
 {{- end }}
-{{- range index . 1 }}
-listen = {{ . }}
+{{- if $central }}
+{{- $commands := or $values.commands.tokenSecret.name $values.commands.readOnlyTokenSecret.name }}
+listen = 0.0.0.0:8380,scope={{ $commands | empty | ternary "discovery" "all" }}{{ $values.https.secret | empty | ternary "" ",tls" }}
+{{- if $values.https.secret }}
+http-cert = /run/secrets/bellwether/https/tls.crt
+http-key = /run/secrets/bellwether/https/tls.key
 {{- end }}
-{{- range $option, $value := $values.config }}
+{{- if $commands }}
+redis-api = token
+{{- end }}
+{{- range $use, $secret := dict "token" $values.commands.tokenSecret "read-only-token" $values.commands.readOnlyTokenSecret }}
+{{- if $secret.name }}
+{{ $use }}-file = /run/secrets/bellwether/{{ $use }}/{{ $secret.key }}
+{{- end }}
+{{- end }}
+{{- else }}
+listen = 127.0.0.1:8380,scope=discovery
+{{- end }}
+listen = 0.0.0.0:8381,scope=probe
+{{- end -}}
+
+{{- /* The configuration file: (list $ COMPONENT DEFAULTS), of which `config` takes the place. */ -}}
+{{- define "bellwether.ini" -}}
+{{- $own := include "bellwether.own" . -}}
+{{- $config := (index . 0).Values.config -}}
+{{ $own | trim }}
+{{- range $option, $value := index . 2 }}
+{{- if not (hasKey $config $option) }}
+{{ $option }} = {{ $value }}
+{{- end }}
+{{- end }}
+{{- range $option, $value := $config }}
+{{- if and (ne $option "listen") (regexMatch (printf "(?m)^%s = " $option) $own) }}
+{{- fail (printf "config.%s: the chart writes this option itself, out of its values beside config" $option) }}
+{{- end }}
 {{- range (kindIs "slice" $value | ternary $value (list $value)) }}
 {{ $option }} = {{ include "bellwether.value" . }}
 {{- end }}
