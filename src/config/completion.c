@@ -8,7 +8,7 @@
 
 #include "options_table.h"
 
-#define FLAG_COUNT (OPTION_COUNT + ACTION_COUNT)
+#define FLAG_COUNT ((int)OPTION_COUNT + (int)ACTION_COUNT)
 
 /* The flags in --help's order. @return NULL for an entry that is no flag, or a hidden one. */
 static const struct option_entry *flag_at(int i)
