@@ -105,11 +105,11 @@ make_certificates() (
     set -e
     cd "$folder"
     openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout ca.key -out ca.crt -days 30 \
-        -subj '/CN=bellwether demo'
+        -subj '/CN=bellwether demo' -addext keyUsage=critical,keyCertSign,cRLSign
     openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout server.key -out server.csr \
         -subj '/CN=localhost'
     openssl x509 -req -in server.csr -CA ca.crt -CAkey ca.key -CAcreateserial -days 30 -out server.crt \
-        -extfile <(echo 'subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1')
+        -extfile <(printf '%s\n' authorityKeyIdentifier=keyid subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1)
 ) >"$folder/openssl.log" 2>&1
 
 folder=$(mktemp -d "${TMPDIR:-/tmp}/bellwether-demo.XXXXXX") || fail "no temporary folder"

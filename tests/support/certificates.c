@@ -96,8 +96,10 @@ static void write_config(const char *folder, const struct certificate *wish)
              "[ca]\ndefault_ca=d\n[d]\nnew_certs_dir=%s/all\ndatabase=%s/index\nrand_serial=yes\n"
              "default_md=sha256\npolicy=p\nunique_subject=no\nx509_extensions=x\n"
              "[p]\ncommonName=optional\n[req]\ndistinguished_name=n\n[n]\n"
-             "[x]\nbasicConstraints=critical,CA:%s\nsubjectKeyIdentifier=hash\n%s%s",
-             folder, folder, wish->authority ? "TRUE" : "FALSE", names, usage);
+             "[x]\nbasicConstraints=critical,CA:%s\nsubjectKeyIdentifier=hash\n"
+             "authorityKeyIdentifier=keyid\n%s%s%s",
+             folder, folder, wish->authority ? "TRUE" : "FALSE",
+             wish->authority ? "keyUsage=critical,keyCertSign,cRLSign\n" : "", names, usage);
     certificates_write(folder, "config", text);
 }
 

@@ -38,6 +38,7 @@ git -C "$root/root/bellwether" remote remove origin
 apt-config dump Acquire >"$root/etc/apt/apt.conf.d/90acquire"
 [ ! -e /etc/resolv.conf ] || cp -L /etc/resolv.conf "$root/etc/resolv.conf"
 
+[ -e "$root/etc/hosts" ] || echo "127.0.0.1 localhost" >"$root/etc/hosts" # an installer writes it, or an engine
 cas=
 if [ -r "${NODE_EXTRA_CA_CERTS:-}" ]; then
     cas=NODE_EXTRA_CA_CERTS=/etc/extra-cas.crt
