@@ -156,7 +156,7 @@ done
 for port in "${sentinel_ports[@]}"; do
     mkdir "$folder/sentinel-$port"
     printf '%s\n' "$(port_conf "$port")" 'bind 127.0.0.1' "dir $folder/sentinel-$port" \
-        "sentinel monitor mymaster 127.0.0.1 $master_port 2" 'sentinel down-after-milliseconds mymaster 1000' \
+        "sentinel monitor mymaster 127.0.0.1 $master_port 2" 'sentinel down-after-milliseconds mymaster 2000' \
         'sentinel failover-timeout mymaster 10000' >"$folder/sentinel-$port/sentinel.conf"
     start "sentinel-$port" redis-server "$folder/sentinel-$port/sentinel.conf" --sentinel
     sentinel_pid=$pid
@@ -222,7 +222,7 @@ or open the page, which shows all of it as it happens${TLS:+ (the browser does n
 
   $base/
 
-Kill the master, and see the new one within some two seconds:
+Kill the master, and see the new one within some three seconds:
 
   kill -9 ${node_pids[0]}
 
