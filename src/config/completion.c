@@ -56,7 +56,23 @@ static void print_sentence(FILE *to, const char *prose, const char *special, con
     }
 }
 
+static void print_flags(FILE *to, void (*print)(FILE *to, const struct option_entry *entry))
+{
+    for (int i = 0; i < FLAG_COUNT; i++) {
+        const struct option_entry *entry = flag_at(i);
+
+        if (entry) {
+            print(to, entry);
+        }
+    }
+}
+
 /* ---- bash: a case of each flag that takes a value ---- */
+
+static void print_bash_name(FILE *to, const struct option_entry *entry)
+{
+    (void)fprintf(to, " --%s", entry->name);
+}
 
 static void print_bash_case(FILE *to, const struct option_entry *entry)
 {
@@ -91,17 +107,9 @@ static void print_bash(FILE *to)
                 "    fi\n"
                 "    case $option in\n",
                 to);
-    for (int i = 0; i < FLAG_COUNT; i++) {
-        if (flag_at(i)) {
-            print_bash_case(to, flag_at(i));
-        }
-    }
+    print_flags(to, print_bash_case);
     (void)fputs("    *) words='", to);
-    for (int i = 0; i < FLAG_COUNT; i++) {
-        if (flag_at(i)) {
-            (void)fprintf(to, "%s--%s", i == 0 ? "" : " ", flag_at(i)->name);
-        }
-    }
+    print_flags(to, print_bash_name);
     (void)fputs("' ;;\n"
                 "    esac\n"
                 "    if [[ $files ]]; then\n"
@@ -149,11 +157,7 @@ static void print_zsh(FILE *to)
                 "{\n"
                 "    _arguments",
                 to);
-    for (int i = 0; i < FLAG_COUNT; i++) {
-        if (flag_at(i)) {
-            print_zsh_entry(to, flag_at(i));
-        }
-    }
+    print_flags(to, print_zsh_entry);
     (void)fputs("\n}\n"
                 "if [[ ${funcstack[1]} == _bellwether ]]; then\n"
                 "    _bellwether \"$@\"\n"
@@ -185,11 +189,7 @@ static void print_fish(FILE *to)
     (void)fputs("# fish completion for bellwether, made by `bellwether --completion fish`\n"
                 "complete -c bellwether -f\n",
                 to);
-    for (int i = 0; i < FLAG_COUNT; i++) {
-        if (flag_at(i)) {
-            print_fish_entry(to, flag_at(i));
-        }
-    }
+    print_flags(to, print_fish_entry);
 }
 
 void completion_print(FILE *to, enum completion_shell shell)
