@@ -90,8 +90,11 @@ static char *ports_conf(const struct cluster_spec *spec, const struct server *se
 
 static char *common_conf(const struct cluster_spec *spec, const struct server *server)
 {
-    return text("%sbind %s\nprotected-mode no\ndir %s\nunixsocket %s\nloglevel notice\n",
-                ports_conf(spec, server), server->ip, server->folder, server->socket);
+    /* where /etc/hosts has it so, localhost is ::1 as well */
+    const char *more = spec->hostnames ? " -::1" : "";
+
+    return text("%sbind %s%s\nprotected-mode no\ndir %s\nunixsocket %s\nloglevel notice\n",
+                ports_conf(spec, server), server->ip, more, server->folder, server->socket);
 }
 
 static void node_configure(const struct cluster *cluster, const struct server *node,
