@@ -69,7 +69,9 @@ static void call_by_name(struct cluster *cluster, const struct server *sentinel,
 
 SCENE(integration_names, one_node_by_a_name_and_by_its_ip)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2});
+    /* where /etc/hosts has it so, localhost is ::1 as well */
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.nodes = 2, .node_conf = "bind 127.0.0.1 -::1\n"});
     struct server *old = &cluster->nodes[0];
 
     call_by_name(cluster, &cluster->sentinels[0], old);
