@@ -324,11 +324,12 @@ unit: $(O)/test-unit ## unit and sim tests (SANITIZE=… works)
 	$(Q)$(RUN) unit $(O) $(TEST_JOBS)
 
 # What callers do is tried over TLS, too; what is only so in plain, in the other suites, is not.
-OVER_TLS := bad_input|http|serve|life|waiting|commands_pipeline|commands_tokens|commands_bad_input|commands_waiting|commands_exact|masters|status|self|probes
+OVER_TLS := integration_@(bad_input|http|serve|life|waiting|commands_pipeline|commands_tokens|commands_bad_input|commands_waiting|commands_exact|commands_multi|commands_scan|commands_rules|masters|status|self|probes|page)/*
+OVER_TLS := $(OVER_TLS)|integration_deaf/a_reader_that_takes_nothing|integration_metrics/@(a_slow_reader|refused_|waiting_)*
 
 integration: $(B)/test-integration $(DAEMON) $(DAEMON)-faults client-deps ## tests with real servers (SANITIZE=… for the daemon)
 	$(Q)$(RUN) integration $(O) $(TEST_JOBS) $(B)/test-integration
-	$(Q)TEST_TLS=1 TEST_FLAGS='$(or $(TEST_FLAGS),--filter=integration_@($(OVER_TLS))/*)' \
+	$(Q)TEST_TLS=1 TEST_FLAGS='$(or $(TEST_FLAGS),--filter=@($(OVER_TLS)))' \
 		$(RUN) integration $(O) $(TEST_JOBS) $(B)/test-integration
 
 clients: $(DAEMON) client-deps ## tests with clients of others, a browser among them (SANITIZE=… for the daemon)

@@ -226,9 +226,10 @@ SCENE(integration_deaf, a_reader_that_takes_nothing)
         (void)strcat(body, ",[\"GET\",\"big\"]");
     }
     (void)strcat(body, "]");
-    struct callers *readers =
-        call(daemon->port, 1, text("%s%zu\r\n\r\n%s", ask, strlen(body), body));
+    struct raw *reader = raw_open(daemon->port);
+    const char *request = text("%s%zu\r\n\r\n%s", ask, strlen(body), body);
+    cr_assert(reader && raw_send(reader, request, strlen(request)));
     WAIT_UNTIL(20000, strcmp(rejected(daemon_get(daemon, "/metrics"), "slow_reader"), "1") == 0);
-    hang_up(readers);
+    raw_close(reader);
     still_serves(daemon);
 }
