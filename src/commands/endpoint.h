@@ -11,13 +11,6 @@
 
 #define POOL_WORDS_SIZE 200
 
-struct login {
-    char *master; /* NULL: everybody else's */
-    char *username;
-    struct secret *password;
-    struct redis_tls *tls; /* borrowed; NULL: plain */
-};
-
 struct endpoint_hooks {
     /* A connection takes commands, for the first time. */
     void (*ready)(struct pool_conn *pool_conn);
@@ -33,7 +26,7 @@ struct endpoint_owner {
     struct loop *loop;
     const struct pool_config *config;
     struct metrics_redis *counts;
-    const struct login *login;
+    const struct redis_login *login;
     const struct endpoint_hooks *hooks;
     void *data;          /* the hooks' */
     unsigned deployment; /* the group of its name look-ups */

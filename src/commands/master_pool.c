@@ -195,16 +195,6 @@ void master_pool_take(struct master_pool *master_pool, struct snapshot_master *m
 
 /* ---- life ---- */
 
-static const struct login *login_of(struct pool *pool, const char *name)
-{
-    for (size_t i = 1; i < pool->n_logins; i++) {
-        if (strcmp(pool->logins[i].master, name) == 0) {
-            return &pool->logins[i];
-        }
-    }
-    return &pool->logins[0];
-}
-
 static struct master_pool *make(struct pool *pool, const char *name)
 {
     struct master_pool *master_pool = mem_new(1, sizeof(*master_pool));
@@ -214,7 +204,7 @@ static struct master_pool *make(struct pool *pool, const char *name)
     master_pool->owner = (struct endpoint_owner){.loop = pool->loop,
                                                  .config = pool->config,
                                                  .counts = pool->counts,
-                                                 .login = login_of(pool, name),
+                                                 .login = redis_logins_of(pool->logins, name),
                                                  .hooks = &pool_route_hooks,
                                                  .data = master_pool};
     master_pool->timer = loop_timer_new(pool->loop, dispatch, master_pool);

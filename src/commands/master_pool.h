@@ -44,8 +44,7 @@ struct pool {
     struct metrics_redis *counts;
     struct pool_hooks hooks;
     struct snapshot *snapshot; /* a reference; NULL before the first */
-    struct login *logins;
-    size_t n_logins;
+    struct redis_logins *logins;
     struct master_pool **master_pools; /* sorted by name */
     size_t n_master_pools;
     struct list by_deadline; /* all of struct request_run, the earliest deadline first */
@@ -99,10 +98,7 @@ static inline bool pool_is_stalled(const struct pool *pool)
 /** The watcher has heard of a failover that is in no snapshot which this thread has read. */
 static inline bool pool_is_behind(const struct pool *pool)
 {
-    const struct snapshot *snapshot = pool->snapshot;
-
-    return snapshot && snapshot->pulse &&
-           atomic_load_explicit(&snapshot->pulse->fences, memory_order_acquire) != snapshot->fences;
+    return snapshot_is_behind(pool->snapshot);
 }
 
 /** The one of this name, made where there is none. */

@@ -100,29 +100,9 @@ void pool_request_release(struct pool_request *request)
 
 /* ---- credentials ---- */
 
-static void login_init(struct login *login, const struct pool_login *from)
-{
-    login->master = mem_strdup(from->master);
-    login->username = mem_strdup(from->username);
-    login->password = secret_copy(from->password);
-    login->tls = from->tls;
-}
-
 bool pool_refresh_credentials(struct pool *pool, bool force, int64_t *taken_ms)
 {
-    char error[256];
-    bool ok = true;
-
-    for (size_t i = 0; i < pool->n_logins; i++) {
-        struct secret *password = pool->logins[i].password;
-
-        /* the watcher says why */
-        ok = secret_refresh(password, force, error, sizeof(error)) >= 0 && ok;
-        if (*taken_ms < secret_taken_ms(password)) {
-            *taken_ms = secret_taken_ms(password);
-        }
-    }
-    return ok;
+    return redis_logins_refresh(pool->logins, force, taken_ms);
 }
 
 /* ---- life ---- */
@@ -137,11 +117,7 @@ struct pool *pool_new(struct loop *loop, const struct pool_config *config, _Atom
     pool->waiting = waiting;
     pool->counts = counts;
     pool->hooks = *hooks;
-    pool->logins = mem_new(config->n_logins, sizeof(*pool->logins));
-    pool->n_logins = config->n_logins;
-    for (size_t i = 0; i < config->n_logins; i++) {
-        login_init(&pool->logins[i], &config->logins[i]);
-    }
+    pool->logins = redis_logins_copy(config->logins, config->n_logins);
     pool->deadline_timer = loop_timer_new(loop, expire, pool);
     return pool;
 }
@@ -174,15 +150,10 @@ void pool_free(struct pool *pool)
     for (size_t i = 0; i < pool->n_master_pools; i++) {
         master_pool_free(pool->master_pools[i]);
     }
-    for (size_t i = 0; i < pool->n_logins; i++) {
-        free(pool->logins[i].master);
-        free(pool->logins[i].username);
-        secret_free(pool->logins[i].password);
-    }
+    redis_logins_free(pool->logins);
     in_flight_free_spare(pool);
     loop_timer_free(pool->deadline_timer);
     snapshot_unref(pool->snapshot);
-    free(pool->logins);
     free(pool->master_pools);
     free(pool);
 }

@@ -204,7 +204,7 @@ static void on_auth(void *data, const redisReply *reply, enum redis_fail why)
 
 static void begin_without_hello(struct pool_conn *pool_conn)
 {
-    const struct login *login = pool_conn->endpoint->owner->login;
+    const struct redis_login *login = pool_conn->endpoint->owner->login;
     const char *password = secret_value(login->password);
     const char *named[] = {"AUTH", login->username, password}, *unnamed[] = {"AUTH", password};
 

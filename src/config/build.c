@@ -10,6 +10,7 @@
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
 #include "build_commands.h"
+#include "build_forwards.h"
 #include "build_https.h"
 #include "build_tls.h"
 #include "http/server/server_tls.h"
@@ -86,7 +87,6 @@ static int build_numbers(const struct builder *builder)
         store_number(builder->out, entry, value.number);
     }
     builder->out->watch.lag_matters = builder->out->replica_max_lag_bytes >= 0;
-    builder->out->watch.runs_commands = builder->out->redis_api != REDIS_API_OFF;
     return 0;
 }
 
@@ -351,7 +351,7 @@ static int build_deployments(const struct builder *builder)
 
 /* ---- the default master ---- */
 
-static bool is_watched(const struct watch_config *watch, const char *name)
+bool options_is_watched(const struct watch_config *watch, const char *name)
 {
     for (size_t i = 0; i < watch->n_deployments; i++) {
         if (watch->deployments[i].all_masters ||
@@ -371,7 +371,7 @@ static int build_default_master(const struct builder *builder)
 
     if (setting_item(setting)) {
         watch->default_master = mem_strdup(setting->items[0]);
-        if (!is_watched(watch, watch->default_master)) {
+        if (!options_is_watched(watch, watch->default_master)) {
             return options_fail(
                 builder->error,
                 "default-master (%.200s): \"%.200s\" is not watched; takes one of the masters named",
@@ -474,7 +474,8 @@ int options_build(const struct settings *settings, struct options *out, struct o
     if (build_numbers(&builder) != 0 || build_listens(&builder) != 0 || build_map(&builder) != 0 ||
         build_redis_credentials(&builder) != 0 || build_deployments(&builder) != 0 ||
         build_default_master(&builder) != 0 || check_adopt(&builder) != 0 ||
-        options_build_commands(&builder) != 0 || options_build_https(&builder) != 0) {
+        options_build_commands(&builder) != 0 || options_build_forwards(&builder) != 0 ||
+        options_build_https(&builder) != 0) {
         options_release(&built);
         return -BW_EINVAL;
     }
@@ -540,6 +541,11 @@ void options_release(struct options *options)
         free(options->listens[i].unix_path);
     }
     free(options->listens);
+    for (size_t i = 0; i < options->n_forwards; i++) {
+        free(options->forwards[i].unix_path);
+        free(options->forwards[i].master);
+    }
+    free(options->forwards);
     for (size_t i = 0; i < options->n_notes; i++) {
         free(options->notes[i].value);
     }

@@ -23,4 +23,7 @@ struct secret *options_secret(const struct builder *builder, const struct settin
 void options_note(struct options *out, enum log_level level, const char *message, const char *key,
                   const char *value);
 
+/** Whether a master of that name is watched, as far as the options tell. */
+bool options_is_watched(const struct watch_config *watch, const char *name);
+
 #endif

@@ -114,7 +114,7 @@ static void print_help(FILE *to)
         "\nEach may be a flag (--poll-interval 1s), a variable (BELLWETHER_POLL_INTERVAL=1s; an empty one counts as\n"
         "not set), or a line of the file (poll-interval = 1s). A flag beats the environment, which beats the file,\n"
         "which beats the default. Lists are replaced, not joined: repeat a flag or a line, or separate by commas\n"
-        "(in variables and the file by blanks, too); a list item of --listen keeps the ,scope= and so on after it.\n",
+        "(in variables and the file by blanks, too); a list item of --listen or --forward keeps the ,tls and so on after it.\n",
         to);
 }
 

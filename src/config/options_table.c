@@ -195,6 +195,12 @@ const char *option_takes(const struct option_entry *entry, char out[256])
             "HOST:PORT or unix:PATH, then ,scope=all|discovery|probe, for a socket ,mode=0660, for HTTPS "
             ",tls and ,client-ca=required|optional|off");
         break;
+    case OPTION_FORWARD:
+        (void)snprintf(
+            out, 256,
+            "HOST:PORT or unix:PATH, then ,to=master|replica, ,name=MASTER, ,tls, ,auth, for a "
+            "socket ,mode=0660");
+        break;
     case OPTION_NAME:
         (void)snprintf(out, 256, "a master's name: up to %d characters, no blanks",
                        OPTIONS_MASTER_NAME_SIZE - 1);

@@ -171,6 +171,12 @@ X(REPLICA_MAX_LAG, "replica-max-lag", SIZE, 0, AT(replica_max_lag_bytes), NULL, 
   "How far a replica that commands run on may be behind the master, which is then asked every second; what is older than 2s is not known. None: any distance.") \
 X(REPLICA_FALLBACK, "replica-fallback", CHOICE, 0, AT(replica_fallback), "none", 0, 0, "none|master", "WHERE", COMMANDS, \
   "Where commands for a replica run when no replica will do.") \
+X(FORWARD, "forward", FORWARD, LIST, NOWHERE, NULL, 0, 0, NULL, "ADDRESS", FORWARDING, \
+  "Where plain Redis clients are joined to the master, byte for byte: HOST:PORT or unix:PATH, then perhaps ,to=master|replica " \
+  "(default master), ,name=MASTER (default default-master), ,tls towards clients, for a socket ,mode=0660, and, on loopback or a " \
+  "socket, ,auth, which logs clients in as redis-username.") \
+X(MAX_FORWARDS, "max-forwards", INTEGER, 0, AT(max_forwards), "2000", 1, 1000000, NULL, "N", FORWARDING, \
+  "Clients of forwards at once, over all workers; one more is told that there are too many.") \
 X(LOG_LEVEL, "log-level", CHOICE, 0, AT(log_level), "info", 0, 0, "debug|info|warn|error", "LEVEL", LOGGING, \
   "The least important lines that are written to standard error.") \
 X(LOG_FORMAT, "log-format", CHOICE, 0, AT(log_format), "logfmt", 0, 0, "logfmt|json", "FORMAT", LOGGING, \
@@ -198,6 +204,7 @@ X(TLS, "TLS to Sentinels and Redis (all of these also per master)") \
 X(SELF, "The node beside it") \
 X(SERVING, "Serving") \
 X(COMMANDS, "Commands") \
+X(FORWARDING, "Forwarding") \
 X(LOGGING, "Logging") \
 X(ONCE, "Asking once") \
 X(PROBING, "Probing (flags only)") \
@@ -223,6 +230,7 @@ enum option_type {
     OPTION_NAME,
     OPTION_MAP,
     OPTION_LISTEN,
+    OPTION_FORWARD,
     OPTION_TEXT,
     OPTION_FILE,
     OPTION_SECRET,

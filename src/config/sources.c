@@ -28,9 +28,14 @@ static void setting_release(struct setting *setting)
     *setting = (struct setting){0};
 }
 
-/* In a list of listeners `,scope=`, `,mode=`, `,tls` and `,client-ca=` belong to the one before. */
+/* In a list of listeners or forwards words like `,scope=` and `,tls` belong to the one before. */
 static bool continues(const struct option_entry *entry, const char *word)
 {
+    if (entry->type == OPTION_FORWARD) {
+        return strncmp(word, "to=", 3) == 0 || strncmp(word, "name=", 5) == 0 ||
+               strncmp(word, "mode=", 5) == 0 || strcmp(word, "tls") == 0 ||
+               strcmp(word, "auth") == 0;
+    }
     return entry->type == OPTION_LISTEN &&
            (strncmp(word, "scope=", 6) == 0 || strncmp(word, "mode=", 5) == 0 ||
             strcmp(word, "tls") == 0 || strncmp(word, "client-ca=", 10) == 0);

@@ -12,6 +12,7 @@
 #include "bellwether/base/units.h"
 
 #define SOCKET_MODE_DEFAULT 0660
+#define MODE_UNSAID (~0U)
 
 int options_fail(struct options_error *error, const char *format, ...)
 {
@@ -92,8 +93,23 @@ static int read_number(const struct option_entry *entry, const char *text, int64
 }
 
 /* One of the `,key=value` that follow the address of a listener. */
-static int read_listen_word(const char *word, struct http_listen *out, bool *has_mode)
+/* `,mode=0660` */
+static int read_mode(const char *text, unsigned *out)
 {
+    size_t length = strspn(text, "01234567");
+
+    if (length < 3 || length > 4 || text[length] != '\0' || (length == 4 && text[0] != '0')) {
+        return -BW_EINVAL;
+    }
+    *out = (unsigned)strtoul(text, NULL, 8);
+    return 0;
+}
+
+/* One of the `,key=value` that follow the address of a listener. */
+static int read_listen_word(const char *word, void *data)
+{
+    struct http_listen *out = data;
+
     if (strncmp(word, "scope=", 6) == 0) {
         int64_t place = choice_place("all|discovery|probe", word + 6);
 
@@ -117,18 +133,39 @@ static int read_listen_word(const char *word, struct http_listen *out, bool *has
         out->client_ca_given = true;
         return 0;
     }
-    if (strncmp(word, "mode=", 5) == 0) {
-        size_t length = strspn(word + 5, "01234567");
+    return strncmp(word, "mode=", 5) == 0 ? read_mode(word + 5, &out->mode) : -BW_EINVAL;
+}
 
-        if (length < 3 || length > 4 || word[5 + length] != '\0' ||
-            (length == 4 && word[5] != '0')) {
+/* The same of a forward. */
+static int read_forward_word(const char *word, void *data)
+{
+    struct forward_listen *out = data;
+
+    if (strncmp(word, "to=", 3) == 0) {
+        int64_t place = choice_place("master|replica", word + 3);
+
+        if (place < 0) {
             return -BW_EINVAL;
         }
-        out->mode = (unsigned)strtoul(word + 5, NULL, 8);
-        *has_mode = true;
+        out->to = (enum forward_to)place;
         return 0;
     }
-    return -BW_EINVAL;
+    if (strncmp(word, "name=", 5) == 0) {
+        if (!is_master_name(word + 5) || out->master) {
+            return -BW_EINVAL;
+        }
+        out->master = mem_strdup(word + 5);
+        return 0;
+    }
+    if (strcmp(word, "tls") == 0) {
+        out->tls = true;
+        return 0;
+    }
+    if (strcmp(word, "auth") == 0) {
+        out->auth = true;
+        return 0;
+    }
+    return strncmp(word, "mode=", 5) == 0 ? read_mode(word + 5, &out->mode) : -BW_EINVAL;
 }
 
 /*
@@ -149,30 +186,59 @@ static int read_listen_address(char *text, struct address *out)
     return address_parse(text, 0, out, words, sizeof(words));
 }
 
-static int read_listen(const char *text, struct http_listen *out)
+/*
+ * HOST:PORT or unix:PATH, then words.
+ * @param mode       MODE_UNSAID: none was said.
+ * @param unix_path  set where it is one.
+ */
+static int read_place(const char *text, int (*read_word)(const char *word, void *data), void *data,
+                      const unsigned *mode, struct address *address, char **unix_path)
 {
-    struct http_listen listen = {.mode = SOCKET_MODE_DEFAULT};
     char *copy = mem_strdup(text);
     char *rest = copy;
     char *place = strsep(&rest, ",");
     const char *path = strncmp(place, "unix:", 5) == 0 ? place + 5 : NULL;
-    bool has_mode = false;
     int failed = 0;
 
     while (failed == 0 && rest) {
-        failed = read_listen_word(strsep(&rest, ","), &listen, &has_mode);
+        failed = read_word(strsep(&rest, ","), data);
     }
     if (failed == 0 && path) {
         failed = *path == '\0' || strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path
                      ? -BW_EINVAL
                      : 0;
-        listen.unix_path = failed == 0 ? mem_strdup(path) : NULL;
+        *unix_path = failed == 0 ? mem_strdup(path) : NULL;
     } else if (failed == 0) {
-        failed = has_mode ? -BW_EINVAL : read_listen_address(place, &listen.address);
+        failed = *mode != MODE_UNSAID ? -BW_EINVAL : read_listen_address(place, address);
     }
     free(copy);
+    return failed;
+}
+
+static int read_listen(const char *text, struct http_listen *out)
+{
+    struct http_listen listen = {.mode = MODE_UNSAID};
+    int failed = read_place(text, read_listen_word, &listen, &listen.mode, &listen.address,
+                            &listen.unix_path);
+
     if (failed == 0) {
+        listen.mode = listen.mode != MODE_UNSAID ? listen.mode : SOCKET_MODE_DEFAULT;
         *out = listen;
+    }
+    return failed;
+}
+
+static int read_forward(const char *text, struct forward_listen *out)
+{
+    struct forward_listen forward = {.mode = MODE_UNSAID};
+    int failed = read_place(text, read_forward_word, &forward, &forward.mode, &forward.address,
+                            &forward.unix_path);
+
+    if (failed == 0) {
+        forward.mode = forward.mode != MODE_UNSAID ? forward.mode : SOCKET_MODE_DEFAULT;
+        *out = forward;
+    } else {
+        free(forward.master);
     }
     return failed;
 }
@@ -195,6 +261,7 @@ static int read_typed(const struct option_entry *entry, const char *text, struct
         address_map_release(&map);
         return failed;
     case OPTION_LISTEN: return read_listen(text, &out->listen);
+    case OPTION_FORWARD: return read_forward(text, &out->forward);
     case OPTION_TEXT:
     case OPTION_FILE:
     case OPTION_SECRET: return has_control(text) && entry->type != OPTION_SECRET ? -BW_EINVAL : 0;
@@ -217,6 +284,8 @@ int option_read_value(const struct option_entry *entry, const char *text, struct
         *out = value;
     } else {
         free(value.listen.unix_path);
+        free(value.forward.unix_path);
+        free(value.forward.master);
     }
     return 0;
 }

@@ -19,6 +19,7 @@ struct option_value {
     int64_t number; /* integers, durations, sizes, switches; a choice's place in the list */
     struct address address;
     struct http_listen listen; /* unix_path is owned: free() it */
+    struct forward_listen forward; /* unix_path and master are owned */
 };
 /**
  * Read one item.

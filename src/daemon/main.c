@@ -28,6 +28,9 @@
 #define DESCRIPTORS_PER_LISTENER \
     (2 + HTTP_PATIENT_MAX + HTTP_CONNECTIONS_REFUSED_AT_ONCE + HTTP_CONNECTIONS_PROBE)
 
+/* Its socket, and those that are told that they are too many. */
+#define DESCRIPTORS_PER_FORWARD (1 + FORWARD_REFUSED_AT_ONCE)
+
 #define LOG_PATIENCE_MS 500 /* at the end, for lines that are not written yet */
 
 /*
@@ -51,7 +54,9 @@ static void raise_descriptor_limit(const struct options *options)
         options->redis_api == REDIS_API_OFF ? 0 : options->pool_size * NODES_WITH_COMMANDS;
     rlim_t wanted =
         (rlim_t)(options->max_connections + options->max_waiters + OTHER_DESCRIPTORS +
-                 options->workers * ((int64_t)options->n_listens * DESCRIPTORS_PER_LISTENER +
+                 (options->n_forwards > 0 ? 2 * options->max_forwards : 0) +
+                 options->workers * ((int64_t)options->n_forwards * DESCRIPTORS_PER_FORWARD +
+                                     (int64_t)options->n_listens * DESCRIPTORS_PER_LISTENER +
                                      DESCRIPTORS_PER_WORKER + pooled));
 
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur >= wanted) {

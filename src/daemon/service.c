@@ -20,6 +20,7 @@
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/commands/pool.h"
+#include "bellwether/forward/forward.h"
 #include "bellwether/metrics/counters.h"
 #include "bellwether/topology/messages.h"
 #include "systemd.h"
@@ -37,10 +38,12 @@ struct service {
     struct loop *loop;
     struct pulse *pulses; /* [0] the watcher's, then the workers' */
     struct metrics *metrics;
-    struct pool_login *logins; /* of `pool` */
+    struct redis_login *logins; /* of `pool` */
     struct pool_config pool;
     struct http_config http;
     struct http_sockets *sockets;
+    struct forward_config forward;
+    struct forward_shared *forwards;
     struct watcher *watcher;
     struct worker **workers;
     size_t n_workers; /* made so far */
@@ -117,20 +120,20 @@ static void deliver(void *data, struct message *message)
  * Commands log in to a node as the check of its role does: with the login of all masters, then
  * those of single ones.
  */
-static struct pool_login *make_logins(const struct watch_config *watch)
+static struct redis_login *make_logins(const struct watch_config *watch)
 {
-    struct pool_login *logins = mem_new(watch->n_overrides + 1, sizeof(*logins));
+    struct redis_login *logins = mem_new(watch->n_overrides + 1, sizeof(*logins));
 
-    logins[0] = (struct pool_login){.username = watch->redis_username,
-                                    .password = watch->redis_password,
-                                    .tls = watch->redis_tls};
+    logins[0] = (struct redis_login){.username = watch->redis_username,
+                                     .password = watch->redis_password,
+                                     .tls = watch->redis_tls};
     for (size_t i = 0; i < watch->n_overrides; i++) {
         const struct watch_override *from = &watch->overrides[i];
 
-        logins[i + 1] = (struct pool_login){.master = from->master,
-                                            .username = from->redis_username,
-                                            .password = from->redis_password,
-                                            .tls = from->redis_tls};
+        logins[i + 1] = (struct redis_login){.master = from->master,
+                                             .username = from->redis_username,
+                                             .password = from->redis_password,
+                                             .tls = from->redis_tls};
     }
     return logins;
 }
@@ -191,6 +194,26 @@ static struct http_config make_http_config(const struct service *service)
         .tokens = options->tokens,
         .read_only_tokens = options->read_only_tokens,
         .tls = options->tls,
+        .forwards = service->forwards,
+    };
+}
+
+static struct forward_config make_forward_config(const struct service *service)
+{
+    const struct options *options = service->options;
+
+    return (struct forward_config){
+        .listens = options->forwards,
+        .n_listens = options->n_forwards,
+        .n_workers = (size_t)options->workers,
+        .max_forwards = (size_t)options->max_forwards,
+        .wait_ms = options->command_timeout_ms,
+        .connect_timeout_ms = CONNECT_TIMEOUTS * options->watch.verify_timeout_ms,
+        .replica_max_lag_bytes = options->replica_max_lag_bytes,
+        .replica_fallback = options->replica_fallback == REPLICA_FALLBACK_MASTER,
+        .logins = service->logins,
+        .n_logins = options->watch.n_overrides + 1,
+        .metrics = service->metrics,
     };
 }
 
@@ -214,6 +237,18 @@ static void log_listeners(const struct service *service)
             continue;
         }
         log_info("listening", LOG_STR("address", where), LOG_STR("scope", scopes[listen->scope]));
+    }
+    for (size_t i = 0; i < service->options->n_forwards; i++) {
+        const struct forward_listen *listen = &service->options->forwards[i];
+        char text[ADDRESS_TEXT_SIZE];
+
+        log_info("forwarding",
+                 LOG_STR("address",
+                         listen->unix_path
+                             ? listen->unix_path
+                             : address_format(forward_shared_address(service->forwards, i), text)),
+                 LOG_STR("to", metric_forward_to_text((enum metric_forward_to)listen->to)),
+                 LOG_STR("master", listen->master ? listen->master : "(default)"));
     }
 }
 
@@ -245,6 +280,14 @@ static int start(struct service *service)
 
     service->logins = make_logins(&service->options->watch);
     service->pool = make_pool_config(service);
+    if (service->options->n_forwards > 0) {
+        service->forward = make_forward_config(service);
+        service->forwards = forward_shared_open(&service->forward, error, sizeof(error));
+        if (!service->forwards) {
+            log_error("cannot listen", LOG_STR("error", error));
+            return -1;
+        }
+    }
     service->http = make_http_config(service);
     service->sockets = http_sockets_open(&service->http, error, sizeof(error));
     if (!service->sockets) {
@@ -324,6 +367,7 @@ static void stop(struct service *service)
     free(service->workers);
     watcher_free(service->watcher);
     http_sockets_free(service->sockets);
+    forward_shared_free(service->forwards);
     manager_free(service->manager);
     loop_timer_free(service->delay);
     mailbox_free(service->mailbox);

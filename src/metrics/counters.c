@@ -17,7 +17,9 @@ struct metrics {
     size_t n_workers;
     /* each its own piece of memory: no line is shared between threads */
     struct metrics_http **http;
-    struct metrics_redis **redis; /* the same */
+    struct metrics_redis **redis;      /* the same */
+    struct metrics_forward **forwards; /* the same: `n_forwards` each */
+    size_t n_forwards;
     struct metrics_watch *watch;
     pthread_mutex_t lock; /* over what follows */
     struct metrics_listed listed;
@@ -74,6 +76,9 @@ WORDS(pool_state, METRIC_POOL_STATES)
 WORDS(command_outcome, METRIC_COMMAND_OUTCOMES)
 WORDS(retry, METRIC_RETRIES)
 WORDS(adoption, METRIC_ADOPTIONS)
+WORDS(forward_end, METRIC_FORWARD_ENDS)
+WORDS(forward_to, METRIC_FORWARD_TOS)
+WORDS(forward_way, METRIC_FORWARD_WAYS)
 
 enum metric_code metric_code_of(unsigned status)
 {
@@ -309,6 +314,7 @@ struct metrics *metrics_new(size_t n_workers)
         metrics->http[i] = own_memory(sizeof(*metrics->http[i]));
         metrics->redis[i] = own_memory(sizeof(*metrics->redis[i]));
     }
+    metrics->forwards = mem_new(n_workers + 1, sizeof(*metrics->forwards));
     metrics->watch = own_memory(sizeof(*metrics->watch));
     pthread_mutex_init(&metrics->lock, NULL);
     return metrics;
@@ -324,11 +330,31 @@ void metrics_free(struct metrics *metrics)
     for (size_t i = 0; i < metrics->n_workers; i++) {
         free(metrics->http[i]);
         free(metrics->redis[i]);
+        free(metrics->forwards[i]);
     }
     free(metrics->http);
     free(metrics->redis);
+    free(metrics->forwards);
     free(metrics->watch);
     free(metrics);
+}
+
+void metrics_add_forwards(struct metrics *metrics, size_t n)
+{
+    metrics->n_forwards = n;
+    for (size_t i = 0; i < metrics->n_workers; i++) {
+        metrics->forwards[i] = own_memory(n * sizeof(*metrics->forwards[i]));
+    }
+}
+
+size_t metrics_forwards(const struct metrics *metrics)
+{
+    return metrics->n_forwards;
+}
+
+struct metrics_forward *metrics_forward(struct metrics *metrics, size_t number, size_t i)
+{
+    return &metrics->forwards[number][i];
 }
 
 size_t metrics_workers(const struct metrics *metrics)

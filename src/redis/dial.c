@@ -7,19 +7,16 @@
 #include "dial.h"
 
 #include <errno.h>
-#include <netdb.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/redis/socket.h"
+#include "bellwether/redis/tls_link.h"
 #include "stream.h"
-#include "tls_link.h"
 
 /*
  * How long the resolver is waited for where an old answer is at hand; what it says later serves the
@@ -70,77 +67,10 @@ static void note_errno(struct redis_conn *conn, int error)
     note_failure(conn, fail_of_errno(error), conn_say(conn, "%s", strerror(error)));
 }
 
-/*
- * Requests are small and wanted at once; a peer whose host vanished is noticed even while nothing
- * is asked.
- */
-static void tune(int fd)
-{
-    static const struct {
-        int level, name, value;
-    } options[] = {
-        {IPPROTO_TCP, TCP_NODELAY, 1},   {SOL_SOCKET, SO_KEEPALIVE, 1},
-        {IPPROTO_TCP, TCP_KEEPIDLE, 15}, {IPPROTO_TCP, TCP_KEEPINTVL, 5},
-        {IPPROTO_TCP, TCP_KEEPCNT, 3},
-    };
-
-    for (size_t i = 0; i < sizeof(options) / sizeof(*options); i++) {
-        (void)setsockopt(fd, options[i].level, options[i].name, &options[i].value,
-                         sizeof(options[i].value));
-    }
-}
-
-/* @return the socket, connecting; -errno. */
-static int start_connect(const struct address *address)
-{
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC,
-                                   .ai_socktype = SOCK_STREAM,
-                                   .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV};
-    struct addrinfo *info = NULL;
-    char port[8];
-    int fd, error = 0;
-
-    snprintf(port, sizeof(port), "%u", (unsigned)address->port);
-    if (getaddrinfo(address->host, port, &hints, &info) != 0) { /* a literal: asks nobody */
-        return -EADDRNOTAVAIL;
-    }
-    fd = socket(info->ai_family, info->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC,
-                info->ai_protocol);
-    if (fd < 0) {
-        error = errno;
-    } else {
-        tune(fd);
-        if (connect(fd, info->ai_addr, info->ai_addrlen) != 0 && errno != EINPROGRESS) {
-            error = errno;
-        }
-    }
-    freeaddrinfo(info);
-    if (error == 0) {
-        return fd;
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    return -error;
-}
-
-/* On loopback, dialling a dead port of the ephemeral range over and over ends with a socket that is
- * connected to itself, echoes HELLO, and holds the port against the server that wants it back. */
-static bool is_self_connected(int fd)
-{
-    struct sockaddr_storage here = {0}, there = {0};
-    socklen_t here_len = sizeof(here), there_len = sizeof(there);
-
-    return getsockname(fd, (struct sockaddr *)&here, &here_len) == 0 &&
-           getpeername(fd, (struct sockaddr *)&there, &there_len) == 0 && here_len == there_len &&
-           memcmp(&here, &there, here_len) == 0;
-}
-
 static void on_connecting(void *data, int events)
 {
     struct redis_conn *conn = data;
-    int error = 0;
-    socklen_t size = sizeof(error);
+    int error;
 
     conn_enter(conn);
     if (conn->state == CONN_TLS) {
@@ -148,12 +78,7 @@ static void on_connecting(void *data, int events)
     } else if (conn->state != CONN_CONNECT) {
         conn_stream_ready(conn, events);
     } else {
-        if (getsockopt(conn->fd, SOL_SOCKET, SO_ERROR, &error, &size) != 0) {
-            error = errno;
-        }
-        if (error == 0 && is_self_connected(conn->fd)) {
-            error = ECONNREFUSED;
-        }
+        error = socket_dialled(conn->fd);
         if (error != 0) {
             conn_dial_failed(conn, fail_of_errno(error), conn_say(conn, "%s", strerror(error)));
         } else if (conn->tls && conn->greeting != CONN_GREET_IN_PLAIN) {
@@ -186,7 +111,7 @@ static void try_next(struct redis_conn *conn)
     conn_move(conn, CONN_CONNECT);
     while (conn->i_trying < conn->n_trying) {
         conn->peer = conn->trying[conn->i_trying++];
-        conn->fd = start_connect(&conn->peer);
+        conn->fd = socket_dial(&conn->peer);
         if (conn->fd >= 0) {
             conn->poll = loop_poll_new(conn->loop, conn->fd, on_connecting, conn);
             conn_stream_want(conn, LOOP_WRITE);

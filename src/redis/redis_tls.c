@@ -13,8 +13,8 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
-#include "tls_link.h"
 #include "tls_load.h"
+#include "tls_peer.h"
 #include "tls_words.h"
 
 #define SESSIONS_MAX 64

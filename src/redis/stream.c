@@ -13,8 +13,8 @@
 #include <unistd.h>
 
 #include "bellwether/base/memory.h"
+#include "bellwether/redis/tls_link.h"
 #include "replies.h"
-#include "tls_link.h"
 
 #define WRITE_BYTES ((size_t)128 * 1024)
 /* After so many writes others have their turn. */

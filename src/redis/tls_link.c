@@ -2,7 +2,7 @@
  * TLS on one socket: the handshake in steps, bytes in and out, and what is to be known of a
  * failure while it is there to be seen.
  */
-#include "tls_link.h"
+#include "bellwether/redis/tls_link.h"
 
 #include <errno.h>
 #include <openssl/err.h>
@@ -13,6 +13,7 @@
 #include <sys/socket.h>
 
 #include "bellwether/base/memory.h"
+#include "tls_peer.h"
 #include "tls_words.h"
 
 /* A record's. */

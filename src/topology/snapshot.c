@@ -270,3 +270,33 @@ char *snapshot_say_causes(const char *lead, const struct snapshot_sentinel *sent
     }
     return buffer_take_text(&text, NULL);
 }
+
+/* ---- whether it holds ---- */
+
+bool snapshot_is_stalled(const struct snapshot *snapshot, int64_t now_ms)
+{
+    const struct pulse *pulse = snapshot ? snapshot->pulse : NULL;
+
+    /*
+     * After a jump of the clock the watcher's pulse goes on at once, and this snapshot is of before
+     * it.
+     */
+    return pulse &&
+           (snapshot->generation !=
+                atomic_load_explicit(&pulse->generation, memory_order_acquire) ||
+            now_ms > atomic_load_explicit(&pulse->valid_until_boot_ms, memory_order_acquire));
+}
+
+bool snapshot_is_stalled_for_writes(const struct snapshot *snapshot, int64_t now_ms)
+{
+    return snapshot_is_stalled(snapshot, now_ms) ||
+           (snapshot && snapshot->pulse &&
+            now_ms - atomic_load_explicit(&snapshot->pulse->at_boot_ms, memory_order_acquire) >
+                WATCHER_SILENT_MS);
+}
+
+bool snapshot_is_behind(const struct snapshot *snapshot)
+{
+    return snapshot && snapshot->pulse &&
+           atomic_load_explicit(&snapshot->pulse->fences, memory_order_acquire) != snapshot->fences;
+}

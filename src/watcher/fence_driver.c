@@ -39,7 +39,7 @@ static void log_fence(const struct master *master, const char *text, enum log_le
     struct log_field fields[4];
     size_t n = 0;
 
-    if (!master->watcher->config->runs_commands) {
+    if (!master->watcher->config->fence_matters) {
         return; /* nobody's writes are held back */
     }
     fields[n++] = LOG_STR("master", master->name);
@@ -91,7 +91,7 @@ static void fence_driver_answered(void *data, struct role_check *role_check,
     if (turn_begin(master->watcher) || master->fence_driver.role_check != role_check) {
         return;
     }
-    if (master->watcher->config->runs_commands) {
+    if (master->watcher->config->fence_matters) {
         log_debug("chosen replica asked for its role", LOG_STR("master", master->name),
                   LOG_STR("replica", address_format(&role_check_node(role_check)->name, text)),
                   LOG_STR("words", words));

@@ -532,7 +532,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char *const names[] = {"x", "test"};
     char error[256];
     struct http_listen listens[] = {{.scope = HTTP_SCOPE_ALL}, {.scope = HTTP_SCOPE_PROBE}};
-    struct pool_login login = {.password = secret_new(NULL, NULL, error, sizeof(error))};
+    struct redis_login login = {.password = secret_new(NULL, NULL, error, sizeof(error))};
     struct policy *policy = policy_parse(POLICY_DEFAULT, error, sizeof(error));
     struct pool_config pool = {.size = 2,
                                .command_timeout_ms = 1000,

@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "redis/tls_link.h"
+#include "bellwether/redis/tls_link.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

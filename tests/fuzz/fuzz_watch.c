@@ -403,7 +403,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     world.long_truth = (options & 193) == 1; /* takes its time */
     config.adopt = (options & 2) != 0 ? WATCH_ADOPT_PROMOTED : WATCH_ADOPT_ANNOUNCED;
     config.lag_matters = (options & 4) != 0;
-    config.runs_commands = (options & 8) != 0;
+    config.fence_matters = (options & 8) != 0;
     deployment.all_masters = (options & 16) != 0;
     config.selves = &world.players[SENTINELS].address;
     config.n_selves = (options & 32) != 0;

@@ -21,7 +21,7 @@ library_gate() {
 library_gate 'microhttpd\.h' '(src|include/bellwether)/http/.*'
 library_gate 'gnutls/.*' 'src/http/server/(server_tls|tls_session|listener|versions)\.[ch]'
 library_gate '(hiredis/)?(async|hiredis_ssl)\.h' 'nothing'
-library_gate 'openssl/.*' '(src|include/bellwether)/base/.*|src/redis/(redis_tls|tls_ciphers|tls_link|tls_load|tls_words|json_text)\.[ch]|src/http/server/(access|versions)\.c|src/daemon/probe\.c'
+library_gate 'openssl/.*' '(src|include/bellwether)/base/.*|src/redis/(redis_tls|tls_ciphers|tls_link|tls_load|tls_peer|tls_words|json_text)\.[ch]|src/http/server/(access|versions)\.c|src/daemon/probe\.c'
 library_gate 'uv\.h' 'src/base/loop/.*'
 library_gate 'jansson\.h' '(src|include/bellwether)/http/.*|src/daemon/(main|once)\.c'
 library_gate 'ini\.h' 'src/config/.*'
@@ -50,7 +50,8 @@ room_gate redis '(base|metrics|topology)/'
 room_gate sentinel '(base|redis)/'
 room_gate watcher '(base|metrics|topology|redis|sentinel)/'
 room_gate commands '(base|metrics|topology|redis)/'
-room_gate http '(base|metrics|topology|commands|redis)/'
+room_gate forward '(base|metrics|topology|redis)/'
+room_gate http '(base|metrics|topology|commands|redis|forward)/'
 
 # Folders of room http: routes may include all, server and render nothing of the others.
 folder_gate() {
@@ -66,7 +67,7 @@ folder_gate render 'server|routes'
 folder_gate server 'render|routes'
 for folder in src/*/ include/bellwether/*/; do
     case $(basename "$folder") in
-    base | metrics | topology | redis | sentinel | watcher | commands | http | config | daemon) ;;
+    base | metrics | topology | redis | sentinel | watcher | commands | forward | http | config | daemon) ;;
     *) complain "$folder is a room that no gate knows" ;;
     esac
 done

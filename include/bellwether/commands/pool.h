@@ -17,21 +17,13 @@
 
 #include "bellwether/base/address.h"
 #include "bellwether/base/loop.h"
-#include "bellwether/base/secret.h"
 #include "bellwether/commands/batch.h"
 #include "bellwether/commands/command_table.h"
 #include "bellwether/metrics/counters.h"
 #include "bellwether/redis/json_result.h"
+#include "bellwether/redis/login.h"
 #include "bellwether/topology/messages.h"
 #include "bellwether/topology/snapshot.h"
-
-/* Who to be on which masters; the first entry, without a name, is for all others. */
-struct pool_login {
-    const char *master;            /* NULL: everybody else's; borrowed */
-    const char *username;          /* NULL: default; borrowed */
-    const struct secret *password; /* borrowed while the pool is made: it keeps copies */
-    struct redis_tls *tls;         /* borrowed; NULL: plain */
-};
 
 struct pool_config {
     size_t size; /* connections to each node */
@@ -42,7 +34,7 @@ struct pool_config {
     int64_t replica_max_lag_bytes; /* -1: any */
     bool replica_fallback;         /* to the master */
     const struct policy *policy;   /* borrowed */
-    const struct pool_login *logins;
+    const struct redis_login *logins;
     size_t n_logins;        /* at least 1 */
     uint64_t cursor_secret; /* of the process: see cursor.h */
 };

@@ -13,6 +13,7 @@
 #include "bellwether/base/log.h"
 #include "bellwether/base/secret.h"
 #include "bellwether/commands/command_table.h"
+#include "bellwether/forward/forward.h"
 #include "bellwether/http/worker.h"
 #include "bellwether/watcher/thread.h"
 
@@ -34,6 +35,9 @@ struct options {
     struct watch_config watch;
     struct http_listen *listens;
     size_t n_listens;
+    struct forward_listen *forwards;
+    size_t n_forwards;
+    int64_t max_forwards;
     int64_t workers;
     int64_t max_connections;
     int64_t max_waiters;

@@ -51,10 +51,11 @@ struct http_option {
     char *from; /* "default", "--poll-interval", "/etc/bellwether.ini:12"; NULL: not set */
 };
 
-struct metrics;     /* bellwether/metrics/counters.h */
-struct pool_config; /* bellwether/commands/pool.h */
-struct secret;      /* bellwether/base/secret.h */
-struct server_tls;  /* http/server/server_tls.h */
+struct metrics;        /* bellwether/metrics/counters.h */
+struct pool_config;    /* bellwether/commands/pool.h */
+struct secret;         /* bellwether/base/secret.h */
+struct server_tls;     /* http/server/server_tls.h */
+struct forward_shared; /* bellwether/forward/forward.h */
 
 struct http_config {
     const struct http_option *options; /* borrowed */
@@ -92,7 +93,8 @@ struct http_config {
     const struct pool_config *pool;
     /* borrowed, each worker keeps copies; NULL: none */
     const struct secret *tokens, *read_only_tokens;
-    const struct server_tls *tls; /* the same; NULL: no listener has it */
+    const struct server_tls *tls;    /* the same; NULL: no listener has it */
+    struct forward_shared *forwards; /* borrowed; NULL: none */
 };
 
 /*

@@ -58,6 +58,14 @@ struct metrics_redis {
     struct metrics_files files;
 };
 
+/* A worker's, about one forward. */
+struct metrics_forward {
+    _Atomic int64_t connections[METRIC_FORWARD_TO_COUNT];
+    _Atomic int64_t waiting;
+    _Atomic uint64_t bytes[METRIC_FORWARD_WAY_COUNT];
+    _Atomic uint64_t closed[METRIC_FORWARD_END_COUNT];
+};
+
 /* The watcher's, about nobody in particular. */
 struct metrics_watch {
     _Atomic uint64_t events[METRIC_EVENTS_MAX];
@@ -101,6 +109,11 @@ size_t metrics_workers(const struct metrics *metrics);
 struct metrics_http *metrics_http(struct metrics *metrics, size_t number);
 /** The same of its commands. */
 struct metrics_redis *metrics_redis(struct metrics *metrics, size_t number);
+/** Make room for the counts of so many forwards. Thread: main, before the others start. */
+void metrics_add_forwards(struct metrics *metrics, size_t n);
+size_t metrics_forwards(const struct metrics *metrics);
+/** Worker `number`'s own of forward `i`; others only read it. Borrowed. Thread: any. */
+struct metrics_forward *metrics_forward(struct metrics *metrics, size_t number, size_t i);
 /** The watcher's own; others only read it. Borrowed. Thread: any. */
 struct metrics_watch *metrics_watch(struct metrics *metrics);
 
@@ -212,6 +225,9 @@ const char *metric_pool_state_text(enum metric_pool_state which);
 const char *metric_command_outcome_text(enum metric_command_outcome which);
 const char *metric_retry_text(enum metric_retry which);
 const char *metric_adoption_text(enum metric_adoption which);
+const char *metric_forward_end_text(enum metric_forward_end which);
+const char *metric_forward_to_text(enum metric_forward_to which);
+const char *metric_forward_way_text(enum metric_forward_way which);
 /** The reason of that word; OTHER for one that is not in the list. Thread: any. */
 enum metric_sentinel_error metric_sentinel_error_of(const char *word);
 

@@ -116,6 +116,14 @@
       "How long they were held back.") \
     X(POLICY_REFUSALS, "bellwether_policy_refusals_total", COUNTER, "", NONE, \
       "Commands that the policy, or a read-only token, did not let run.") \
+    X(FORWARD_CONNECTIONS, "bellwether_forward_connections", GAUGE, "to", NONE, \
+      "Clients that are joined to a master or to a replica.") \
+    X(FORWARD_WAITING, "bellwether_forward_waiting", GAUGE, "", NONE, \
+      "Clients of forwards that are not joined to a node yet.") \
+    X(FORWARD_BYTES, "bellwether_forward_bytes_total", COUNTER, "direction", NONE, \
+      "Bytes that forwards have passed on, to Redis (in) and to clients (out).") \
+    X(FORWARD_CLOSED, "bellwether_forward_closed_total", COUNTER, "reason", NONE, \
+      "Connections of forwards that have ended, by why.") \
     X(RELOAD_SUCCESS, "bellwether_reload_success", GAUGE, "", NONE, \
       "Whether the files of credentials and certificates could be used the last time.") \
     X(RELOAD_TIMESTAMP, "bellwether_reload_timestamp_seconds", GAUGE, "", NONE, \
@@ -273,6 +281,28 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(IDLE, "idle") \
     X(BUSY, "busy")
 
+/* Why a client of a forward is with it no longer. */
+#define METRIC_FORWARD_ENDS(X) \
+    X(CLIENT, "client") \
+    X(SERVER, "server") \
+    X(SWITCH, "switch") \
+    X(PROMOTION, "promotion") \
+    X(UNHEALTHY, "unhealthy") \
+    X(NO_NODE, "no_node") \
+    X(AUTH, "auth") \
+    X(TLS, "tls") \
+    X(LIMIT, "limit") \
+    X(MEMORY, "memory") \
+    X(SHUTDOWN, "shutdown")
+
+#define METRIC_FORWARD_TOS(X) \
+    X(MASTER, "master") \
+    X(REPLICA, "replica")
+
+#define METRIC_FORWARD_WAYS(X) \
+    X(IN, "in") \
+    X(OUT, "out")
+
 /* What becomes of a command. */
 #define METRIC_COMMAND_OUTCOMES(X) \
     X(DONE, "done") \
@@ -322,6 +352,9 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 #define METRIC_ENUM_METRIC_COMMAND_OUTCOME(id, text) METRIC_COMMAND_OUTCOME_##id,
 #define METRIC_ENUM_METRIC_RETRY(id, text) METRIC_RETRY_##id,
 #define METRIC_ENUM_METRIC_ADOPTION(id, text) METRIC_ADOPTION_##id,
+#define METRIC_ENUM_METRIC_FORWARD_END(id, text) METRIC_FORWARD_END_##id,
+#define METRIC_ENUM_METRIC_FORWARD_TO(id, text) METRIC_FORWARD_TO_##id,
+#define METRIC_ENUM_METRIC_FORWARD_WAY(id, text) METRIC_FORWARD_WAY_##id,
 #define METRIC_ENUM_METRIC_CERTIFICATE(id, text) METRIC_CERTIFICATE_##id,
 
 METRIC_ENUM(metric_method, METRIC_METHOD, METRIC_METHODS);
@@ -336,5 +369,8 @@ METRIC_ENUM(metric_command_outcome, METRIC_COMMAND_OUTCOME, METRIC_COMMAND_OUTCO
 METRIC_ENUM(metric_retry, METRIC_RETRY, METRIC_RETRIES);
 METRIC_ENUM(metric_adoption, METRIC_ADOPTION, METRIC_ADOPTIONS);
 METRIC_ENUM(metric_certificate, METRIC_CERTIFICATE, METRIC_CERTIFICATES);
+METRIC_ENUM(metric_forward_end, METRIC_FORWARD_END, METRIC_FORWARD_ENDS);
+METRIC_ENUM(metric_forward_to, METRIC_FORWARD_TO, METRIC_FORWARD_TOS);
+METRIC_ENUM(metric_forward_way, METRIC_FORWARD_WAY, METRIC_FORWARD_WAYS);
 
 #endif

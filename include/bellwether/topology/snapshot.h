@@ -150,6 +150,24 @@ struct snapshot {
 /* What max_lag looks at is no older. */
 #define LAG_FRESH_MS 2000
 
+/* A watcher gives a sign of life twice a second at least. */
+#define WATCHER_SILENT_MS 1000
+
+/**
+ * The watcher gave no sign of life for so long, or the clock jumped, that what is in here holds no
+ * longer. NULL: there is nothing to hold.
+ */
+bool snapshot_is_stalled(const struct snapshot *snapshot, int64_t now_ms);
+/**
+ * The same for those that would write: a watcher that stood still together with this thread will
+ * hear of a failover only now, and meanwhile the connections to the old master are open, and it
+ * takes writes; one that was acknowledged would be lost. Whoever asks for an address finds out by
+ * himself when it is old.
+ */
+bool snapshot_is_stalled_for_writes(const struct snapshot *snapshot, int64_t now_ms);
+/** The watcher has heard of a failover that is not in here yet. NULL: no. */
+bool snapshot_is_behind(const struct snapshot *snapshot);
+
 /** A zeroed master with one reference. */
 struct snapshot_master *snapshot_master_new(const char *name);
 struct snapshot_master *snapshot_master_ref(struct snapshot_master *master);

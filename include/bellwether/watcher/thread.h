@@ -70,7 +70,7 @@ struct watch_config {
     bool lag_matters;
     /* of writes held back, until the chosen replica is asked; 0: the usual */
     int64_t fence_timeout_ms;
-    bool runs_commands; /* /redis is there: else nobody wants to hear of the fence */
+    bool fence_matters; /* /redis or a forward is there: else nobody wants to hear of it */
     int64_t history;    /* failovers that are kept */
 };
 

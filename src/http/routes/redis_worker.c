@@ -13,7 +13,6 @@
 #include "http/server/sockets.h"
 
 #define FILES_EVERY_MS 2000
-#define WATCHER_SILENT_MS 1000 /* it gives a sign of life twice a second at least */
 
 /* ---- those that have ended ---- */
 
@@ -61,22 +60,11 @@ bool commands_caller_is_gone(void *data)
     return poll(&look, 1, 0) > 0;
 }
 
-/*
- * A watcher that stood still together with this thread will hear of a failover only now, and
- * meanwhile the connections to the old master are open, and it takes writes: so commands wait for
- * its first sign of life. Whoever asks for an address finds out by himself when it is old; a write
- * that was acknowledged would be lost.
- */
 static bool is_stalled(void *data)
 {
     const struct commands *commands = data;
-    const struct cache *cache = commands->worker->cache;
-    const struct pulse *pulse = cache->snapshot ? cache->snapshot->pulse : NULL;
-    int64_t now_ms = clock_boot_ms();
 
-    return cache_stalled_at(cache, now_ms) ||
-           (pulse && now_ms - atomic_load_explicit(&pulse->at_boot_ms, memory_order_acquire) >
-                         WATCHER_SILENT_MS);
+    return snapshot_is_stalled_for_writes(commands->worker->cache->snapshot, clock_boot_ms());
 }
 
 static void tell_watcher(void *data, enum suspicion what, const char *master,

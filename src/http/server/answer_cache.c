@@ -175,18 +175,7 @@ bool cache_stalled(const struct cache *cache)
 
 bool cache_stalled_at(const struct cache *cache, int64_t now_ms)
 {
-    const struct pulse *pulse = cache->snapshot ? cache->snapshot->pulse : NULL;
-
-    if (!pulse) {
-        return false;
-    }
-    /*
-     * After a jump of the clock the watcher's pulse goes on at once, and this snapshot is of before
-     * it.
-     */
-    return cache->snapshot->generation !=
-               atomic_load_explicit(&pulse->generation, memory_order_acquire) ||
-           now_ms > atomic_load_explicit(&pulse->valid_until_boot_ms, memory_order_acquire);
+    return snapshot_is_stalled(cache->snapshot, now_ms);
 }
 
 static const char *name_at(const void *masters, size_t i)

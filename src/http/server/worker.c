@@ -19,6 +19,7 @@
 #include "bellwether/base/error.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/forward/forward.h"
 #include "certificates.h"
 #include "connections.h"
 #include "event_stream.h"
@@ -53,6 +54,7 @@ static void take_snapshot(struct worker *worker, struct message_snapshot *messag
     struct snapshot *before = snapshot_ref(worker->cache->snapshot);
 
     cache_take(worker->cache, snapshot_ref(message->snapshot));
+    forwards_take(worker->forwards, message->snapshot);
     worker->routes->commands_take(worker->commands, message->snapshot);
     long_polls_review(worker->long_polls);
     streams_hear_snapshot(worker->streams, before, message->snapshot);
@@ -93,6 +95,7 @@ static void begin_stop(struct worker *worker)
     drain(worker);
     fresh_release_all(worker);
     worker->routes->commands_drain(worker->commands);
+    forwards_drain(worker->forwards);
     loop_timer_start(worker->stop_timer, STOP_PATIENCE_MS);
 }
 
@@ -106,6 +109,7 @@ static void hear(struct worker *worker, struct message *message)
     case MESSAGE_RELOAD:
         certificates_reload(worker->certificates);
         worker->routes->commands_reload(worker->commands);
+        forwards_reload(worker->forwards, true);
         break;
     case MESSAGE_DRAIN: drain(worker); break;
     case MESSAGE_STOP: begin_stop(worker); break;
@@ -149,7 +153,7 @@ static void turn(void *data)
             hear(worker, take_held(worker));
         }
     } while (again);
-    if (worker->stopping && worker->in_flight == 0) {
+    if (worker->stopping && worker->in_flight == 0 && !forwards_are_busy(worker->forwards)) {
         loop_stop(worker->loop);
     }
 }
@@ -161,6 +165,14 @@ static void turn_again(void *data)
 }
 
 /* ---- life ---- */
+
+static void tell_watcher(void *data, enum suspicion what, const char *master,
+                         const struct address *address)
+{
+    const struct worker *worker = data;
+
+    mailbox_post(worker->ask_to, message_suspect_new(what, master, address));
+}
 
 struct worker *worker_new(const struct http_config *config, const struct http_routes *routes,
                           struct http_sockets *sockets, size_t number, struct mailbox *ask_to,
@@ -187,6 +199,11 @@ struct worker *worker_new(const struct http_config *config, const struct http_ro
     worker->certificates = certificates_new(worker);
     worker->cache = cache_new(worker->instance, routes);
     worker->commands = config->pool ? routes->commands_new(worker) : NULL;
+    worker->forwards =
+        config->forwards
+            ? forwards_new(worker->loop, config->forwards, number,
+                           &(struct forward_hooks){.suspect = tell_watcher, .data = worker})
+            : NULL;
     worker->long_polls = long_polls_new(worker);
     worker->streams = streams_new(worker);
     worker->connections = connections_new(worker, slow_clients_sweep);
@@ -261,7 +278,8 @@ int worker_open(struct worker *worker)
         failure = listener_start(&worker->listeners[i], worker, i / each, i % each > 0);
         worker->n_listeners = i + 1;
     }
-    return failure ? failure : doors_open(worker->connections);
+    failure = failure ? failure : doors_open(worker->connections);
+    return failure ? failure : forwards_open(worker->forwards);
 }
 
 int worker_start(struct worker *worker)
@@ -298,6 +316,7 @@ void worker_free(struct worker *worker)
     }
     stop_listeners(worker);
     worker->routes->commands_free(worker->commands);
+    forwards_free(worker->forwards);
     long_polls_free(worker->long_polls);
     streams_free(worker->streams);
     cache_free(worker->cache);

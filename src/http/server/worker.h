@@ -49,6 +49,7 @@ struct worker {
     /* boot clock: when the watcher heard last that everybody's lag is read */
     int64_t lag_told_ms;
     struct commands *commands; /* NULL: none are run */
+    struct forwards *forwards; /* NULL: there are none */
     struct long_polls *long_polls;
     struct streams *streams;
     size_t n_called;                 /* to be resumed, of all listeners */

@@ -85,7 +85,7 @@ void pool_stage_open(struct pool_stage *stage)
     stage->policy = policy_parse(stage->rules ? stage->rules : "+@all", error, sizeof(error));
     cr_assert_not_null(stage->policy, "%s", error);
     stage->secret = secret_new(NULL, NULL, error, sizeof(error));
-    stage->login = (struct pool_login){.password = stage->secret};
+    stage->login = (struct redis_login){.password = stage->secret};
     if (stage->config.command_timeout_ms == 0) {
         stage->config.command_timeout_ms = 4000;
     }

@@ -44,7 +44,7 @@ struct pool_stage {
     struct loop_later turns_end;
     struct pool *pool;
     struct pool_config config;
-    struct pool_login login;
+    struct redis_login login;
     struct policy *policy;
     struct secret *secret;
     struct metrics *metrics;

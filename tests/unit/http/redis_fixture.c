@@ -13,7 +13,7 @@
 struct fake_redis *fake;
 struct pool_config pool;
 struct secret *tokens, *read_only_tokens;
-static struct pool_login login;
+static struct redis_login login;
 
 struct secret *make_secret(const char *value)
 {
@@ -28,7 +28,7 @@ void prepare_commands(void)
 
     fake = fake_redis_start();
     harness_init(&harness);
-    login = (struct pool_login){.password = make_secret(NULL)};
+    login = (struct redis_login){.password = make_secret(NULL)};
     pool = (struct pool_config){
         .size = 2,
         .command_timeout_ms = 5000,

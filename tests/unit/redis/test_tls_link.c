@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 #include "../../support/certificates.h"
-#include "redis/tls_link.h"
+#include "bellwether/redis/tls_link.h"
 #include "tls_peer.h"
 
 struct attempt {

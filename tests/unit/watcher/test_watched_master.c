@@ -373,7 +373,7 @@ Test(watch_master, the_fence_is_spoken_of_where_commands_are_run)
     bench_start(&bench, steps);
     for (int on = 0; on < 2; on++) {
         log_catch(LOG_LEVEL_DEBUG);
-        bench.config.runs_commands = on;
+        bench.config.fence_matters = on;
         bench.master->fence_driver.shown = FENCE_UP;
         fence_driver_publish(bench.master);
         text = log_taken();

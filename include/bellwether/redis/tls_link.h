@@ -2,7 +2,8 @@
 #ifndef BELLWETHER_REDIS_TLS_LINK_H
 #define BELLWETHER_REDIS_TLS_LINK_H
 
-#include <openssl/ssl.h>
+#include <stdbool.h>
+#include <stddef.h>
 #include <sys/types.h>
 
 #include "bellwether/redis/connection.h"
@@ -47,18 +48,5 @@ bool tls_link_reads_on_write(const struct tls_link *link);
 bool tls_link_heard(const struct tls_link *link);
 /** After a failure. @param words set, borrowed. */
 enum redis_fail tls_link_failure(const struct tls_link *link, const char **words);
-
-/* ---- for redis_tls.c, and from it ---- */
-
-/** The peer asks for a certificate. @return 1: go on with what there is. */
-int tls_link_asked_for_certificate(SSL *ssl, void *data);
-struct redis_tls *tls_link_owner(const SSL *ssl, const char **peer);
-/** A new connection's, with the session that `peer` gave last. */
-SSL *redis_tls_ssl(struct redis_tls *tls, const char *peer);
-/** What was kept is of no use. */
-void redis_tls_forget_session(struct redis_tls *tls, const char *peer);
-/** A handshake has ended well, and this is what the peer showed. */
-void redis_tls_saw(struct redis_tls *tls, const X509 *cert);
-const struct redis_tls_settings *redis_tls_settings(const struct redis_tls *tls);
 
 #endif

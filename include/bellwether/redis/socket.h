@@ -1,0 +1,23 @@
+/* Sockets to Redis servers and Sentinels, and to those who talk to them through us. */
+#ifndef BELLWETHER_REDIS_SOCKET_H
+#define BELLWETHER_REDIS_SOCKET_H
+
+#include "bellwether/base/address.h"
+
+/**
+ * Nothing that is sent waits for more, and a peer whose host vanished is noticed within half a
+ * minute, even while nothing is asked. Of a socket that is no TCP's: nothing.
+ */
+void socket_tune(int fd);
+/**
+ * Begin to connect to an IP address, tuned and without blocking.
+ * @return the socket, which is the caller's, for events; -errno. Thread: any.
+ */
+int socket_dial(const struct address *address);
+/**
+ * It is writable, or has failed.
+ * @return 0: it is connected; an errno. ECONNREFUSED where it is connected to itself.
+ */
+int socket_dialled(int fd);
+
+#endif

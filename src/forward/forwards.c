@@ -1,0 +1,432 @@
+/*
+ * A worker's forwards: who is accepted, what snapshots mean for those who are, and the timer that
+ * looks after all that wait for something which no event tells of.
+ */
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/error.h"
+#include "bellwether/base/listening.h"
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+#include "link.h"
+
+enum { LOOK_MS = 20, FILES_EVERY_MS = 2000, ACCEPTS_A_TURN = 64, COMPLAIN_MS = 60000 };
+
+struct forward_shared {
+    const struct forward_config *config;
+    struct listening **listening;
+    size_t n;
+    _Atomic size_t open; /* over all workers */
+    _Atomic int64_t complain_ms;
+};
+
+/* ---- what is shared ---- */
+
+struct forward_shared *forward_shared_open(const struct forward_config *config, char *error,
+                                           size_t error_size)
+{
+    struct forward_shared *shared = mem_new(1, sizeof(*shared));
+
+    shared->config = config;
+    shared->listening = mem_new(config->n_listens + 1, sizeof(struct listening *));
+    metrics_add_forwards(config->metrics, config->n_listens);
+    for (size_t i = 0; i < config->n_listens; i++) {
+        const struct forward_listen *listen = &config->listens[i];
+        const struct listen_place place = {
+            .address = &listen->address, .unix_path = listen->unix_path, .mode = listen->mode};
+
+        shared->listening[i] = listening_open(&place, config->n_workers, error, error_size);
+        if (!shared->listening[i]) {
+            forward_shared_free(shared);
+            return NULL;
+        }
+        shared->n = i + 1;
+    }
+    return shared;
+}
+
+const struct address *forward_shared_address(const struct forward_shared *shared, size_t i)
+{
+    return listening_address(shared->listening[i]);
+}
+
+const struct forward_config *forward_shared_config(const struct forward_shared *shared)
+{
+    return shared->config;
+}
+
+_Atomic size_t *forward_shared_count(struct forward_shared *shared)
+{
+    return &shared->open;
+}
+
+void forward_shared_free(struct forward_shared *shared)
+{
+    if (!shared) {
+        return;
+    }
+    for (size_t i = 0; i < shared->n; i++) {
+        listening_free(shared->listening[i]);
+    }
+    free(shared->listening);
+    free(shared);
+}
+
+/* ---- accepting ---- */
+
+/* Once a minute, for all workers. */
+static void complain(struct forwards *forwards, const char *words)
+{
+    int64_t now_ms = clock_boot_ms();
+    int64_t at_ms = atomic_load_explicit(&forwards->shared->complain_ms, memory_order_relaxed);
+
+    if (now_ms >= at_ms && atomic_compare_exchange_strong(&forwards->shared->complain_ms, &at_ms,
+                                                          now_ms + COMPLAIN_MS)) {
+        log_warn("clients of forwards are refused", LOG_STR("because", words));
+    }
+}
+
+static void welcome(struct door *door, int fd)
+{
+    struct forwards *forwards = door->all;
+    size_t open = atomic_load_explicit(&forwards->shared->open, memory_order_relaxed);
+
+    if (open < forwards->config->max_forwards) {
+        link_begin(door, fd);
+        return;
+    }
+    complain(forwards, "there are as many connections as may be (option max-forwards)");
+    if (open < forwards->config->max_forwards + FORWARD_REFUSED_AT_ONCE) {
+        link_refuse(door, fd);
+        return;
+    }
+    metric_add(&door->counts->closed[METRIC_FORWARD_END_LIMIT], 1);
+    close(fd);
+}
+
+static void on_clients(void *data, int events)
+{
+    struct door *door = data;
+
+    (void)events;
+    for (int i = 0; i < ACCEPTS_A_TURN; i++) {
+        int fd = accept4(door->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (fd >= 0) {
+            welcome(door, fd);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            complain(door->all, "the daemon is out of file descriptors or memory");
+            door->shut = true;
+            loop_poll_want(door->poll, 0);
+            forwards_arm(door->all);
+        }
+        if (errno != ECONNABORTED && errno != EINTR) {
+            return;
+        }
+    }
+}
+
+/* ---- those that wait ---- */
+
+static bool has_work(const struct door *door)
+{
+    return door->waiting.first || door->leaving.first || door->paused.first || door->shut;
+}
+
+void forwards_arm(struct forwards *forwards)
+{
+    if (!loop_timer_armed(forwards->timer)) {
+        loop_timer_start(forwards->timer, LOOK_MS);
+    }
+}
+
+static void resume(struct door *door, int64_t now_ms)
+{
+    bool fenced = door_is_fenced(door, now_ms);
+    const struct list_link *last = door->paused.last;
+
+    if (door->all->draining) {
+        return;
+    }
+    LIST_EACH_MAY_LEAVE(struct link, link, &door->paused, paused) {
+        bool is_last = &link->paused == last;
+
+        if (link->to_replica || !fenced) {
+            link->is_paused = false;
+            list_remove(&door->paused, &link->paused);
+            link_move_bytes(link); /* it may be paused again: then it stands behind the last */
+        }
+        if (is_last) {
+            return;
+        }
+    }
+}
+
+static void review(struct door *door, int64_t now_ms, bool joined)
+{
+    LIST_EACH_MAY_LEAVE(struct link, link, &door->waiting, of_state) {
+        link_review(link, now_ms);
+    }
+    LIST_EACH_MAY_LEAVE(struct link, link, &door->leaving, of_state) {
+        link_review(link, now_ms);
+    }
+    if (joined) {
+        LIST_EACH_MAY_LEAVE(struct link, link, &door->joined, of_state) {
+            link_review(link, now_ms);
+        }
+    }
+}
+
+static void look(void *data)
+{
+    struct forwards *forwards = data;
+    int64_t now_ms = clock_boot_ms();
+
+    for (size_t i = 0; i < forwards->n_doors; i++) {
+        struct door *door = &forwards->doors[i];
+        bool held = door->master && door->master->fence != FENCE_DOWN;
+
+        if (door->shut) {
+            door->shut = false;
+            loop_poll_want(door->poll, LOOP_READ);
+        }
+        review(door, now_ms, true);
+        resume(door, now_ms);
+        if (has_work(door) || held) {
+            forwards_arm(forwards);
+        }
+    }
+}
+
+/* In the order in which they came. */
+static void route(void *data)
+{
+    struct forwards *forwards = data;
+    int64_t now_ms = clock_boot_ms();
+
+    for (size_t i = 0; i < forwards->n_doors; i++) {
+        LIST_EACH_MAY_LEAVE(struct link, link, &forwards->doors[i].waiting, of_state) {
+            if (link->state == LINK_WAITING) {
+                link_route(link, now_ms);
+            }
+        }
+    }
+}
+
+static void go_on(void *data)
+{
+    struct forwards *forwards = data;
+    struct list again = forwards->again;
+
+    forwards->again = (struct list){0};
+    for (struct list_link *at; (at = list_take_first(&again));) {
+        struct link *link = LIST_OWNER(at, struct link, again);
+
+        link->is_again = false;
+        link_move_bytes(link);
+    }
+}
+
+static void bury(void *data)
+{
+    struct forwards *forwards = data;
+
+    for (struct list_link *at; (at = list_take_first(&forwards->gone));) {
+        link_free(LIST_OWNER(at, struct link, of_state));
+    }
+}
+
+/* ---- snapshots ---- */
+
+static struct snapshot_master *master_of(const struct door *door, const struct snapshot *snapshot)
+{
+    return door->listen->master ? snapshot_find(snapshot, door->listen->master)
+                                : snapshot_default(snapshot);
+}
+
+static void take(struct door *door, const struct snapshot *snapshot, int64_t now_ms)
+{
+    struct snapshot_master *master = master_of(door, snapshot), *before = door->master;
+    int64_t joined = metric_look(&door->counts->connections[METRIC_FORWARD_TO_MASTER]);
+
+    if (master == before) {
+        return;
+    }
+    door->master = master ? snapshot_master_ref(master) : NULL;
+    review(door, now_ms, true);
+    resume(door, now_ms);
+    if (before && master && before->switches != master->switches && joined > 0) {
+        log_info("forward: the master has changed, its clients come back by themselves",
+                 LOG_STR("master", master->name), LOG_INT("connections", joined));
+    }
+    snapshot_master_unref(before);
+}
+
+void forwards_take(struct forwards *forwards, struct snapshot *snapshot)
+{
+    struct snapshot *before;
+
+    if (!forwards) {
+        return;
+    }
+    before = forwards->snapshot;
+    forwards->snapshot = snapshot_ref(snapshot);
+    for (size_t i = 0; i < forwards->n_doors; i++) {
+        take(&forwards->doors[i], snapshot, clock_boot_ms());
+        if (has_work(&forwards->doors[i])) {
+            forwards_arm(forwards);
+        }
+    }
+    snapshot_unref(before);
+}
+
+void forwards_reload(struct forwards *forwards, bool force)
+{
+    int64_t taken_ms = 0;
+
+    if (forwards) {
+        (void)redis_logins_refresh(forwards->logins, force, &taken_ms);
+    }
+}
+
+static void look_at_files(void *data)
+{
+    struct forwards *forwards = data;
+
+    forwards_reload(forwards, false);
+    loop_timer_start(forwards->files_timer, FILES_EVERY_MS);
+}
+
+/* ---- life ---- */
+
+struct forwards *forwards_new(struct loop *loop, struct forward_shared *shared, size_t worker,
+                              const struct forward_hooks *hooks)
+{
+    struct forwards *forwards = mem_new(1, sizeof(*forwards));
+    const struct forward_config *config = shared->config;
+
+    forwards->loop = loop;
+    forwards->shared = shared;
+    forwards->config = config;
+    forwards->worker = worker;
+    forwards->hooks = *hooks;
+    forwards->logins = redis_logins_copy(config->logins, config->n_logins);
+    forwards->timer = loop_timer_new(loop, look, forwards);
+    forwards->again_timer = loop_timer_new(loop, go_on, forwards);
+    forwards->files_timer = loop_timer_new(loop, look_at_files, forwards);
+    forwards->bury = (struct loop_later){.run = bury, .data = forwards};
+    forwards->route = (struct loop_later){.run = route, .data = forwards};
+    forwards->doors = mem_new(config->n_listens, sizeof(*forwards->doors));
+    forwards->n_doors = config->n_listens;
+    for (size_t i = 0; i < forwards->n_doors; i++) {
+        struct door *door = &forwards->doors[i];
+
+        door->all = forwards;
+        door->listen = &config->listens[i];
+        door->counts = metrics_forward(config->metrics, worker, i);
+        door->fd = -1;
+    }
+    return forwards;
+}
+
+int forwards_open(struct forwards *forwards)
+{
+    for (size_t i = 0; forwards && i < forwards->n_doors; i++) {
+        struct door *door = &forwards->doors[i];
+
+        door->fd = listening_take(forwards->shared->listening[i], forwards->worker);
+        door->poll =
+            door->fd < 0 ? NULL : loop_poll_new(forwards->loop, door->fd, on_clients, door);
+        if (!door->poll) {
+            return -BW_EIO;
+        }
+        loop_poll_want(door->poll, LOOP_READ);
+        if (door->listen->auth) {
+            loop_timer_start(forwards->files_timer, FILES_EVERY_MS);
+        }
+    }
+    return 0;
+}
+
+static void close_door(struct door *door)
+{
+    loop_poll_free(door->poll);
+    door->poll = NULL;
+    door->shut = false;
+    if (door->fd >= 0) {
+        close(door->fd);
+        door->fd = -1;
+    }
+}
+
+static void end_all(struct list *list, bool owing)
+{
+    LIST_EACH_MAY_LEAVE(struct link, link, list, of_state) {
+        if (owing || !link->owes) {
+            link_end(link, METRIC_FORWARD_END_SHUTDOWN,
+                     link->state == LINK_JOINED ? NULL : "NOMASTER the daemon is shutting down");
+        }
+    }
+}
+
+void forwards_drain(struct forwards *forwards)
+{
+    if (!forwards) {
+        return;
+    }
+    forwards->draining = true;
+    for (size_t i = 0; i < forwards->n_doors; i++) {
+        close_door(&forwards->doors[i]);
+        end_all(&forwards->doors[i].waiting, true);
+        end_all(&forwards->doors[i].joined, false);
+    }
+}
+
+bool forwards_are_busy(const struct forwards *forwards)
+{
+    for (size_t i = 0; forwards && i < forwards->n_doors; i++) {
+        LIST_EACH(struct link, link, &forwards->doors[i].joined, of_state) {
+            if (link->owes || link->out.bytes) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+void forwards_free(struct forwards *forwards)
+{
+    if (!forwards) {
+        return;
+    }
+    forwards->draining = true;
+    for (size_t i = 0; i < forwards->n_doors; i++) {
+        struct door *door = &forwards->doors[i];
+
+        close_door(door);
+        end_all(&door->waiting, true);
+        end_all(&door->joined, true);
+        LIST_EACH_MAY_LEAVE(struct link, link, &door->leaving, of_state) {
+            link->deadline_ms = 0;
+            link_review(link, clock_boot_ms());
+        }
+        snapshot_master_unref(door->master);
+    }
+    bury(forwards);
+    loop_later_cancel(forwards->loop, &forwards->bury);
+    loop_later_cancel(forwards->loop, &forwards->route);
+    loop_timer_free(forwards->timer);
+    loop_timer_free(forwards->again_timer);
+    loop_timer_free(forwards->files_timer);
+    redis_logins_free(forwards->logins);
+    snapshot_unref(forwards->snapshot);
+    free(forwards->doors);
+    free(forwards);
+}

@@ -1,0 +1,328 @@
+/*
+ * A client from accept() to close(). Its state changes in link_move() only, which keeps the lists
+ * and the counts.
+ */
+#include "link.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bellwether/base/backoff.h"
+#include "bellwether/base/clock.h"
+#include "bellwether/base/memory.h"
+#include "bellwether/redis/socket.h"
+
+enum { REST_FIRST_MS = 20, REST_MOST_MS = 500 };
+enum { LEAVE_MS = 1000 };
+enum { DROPS_A_TURN = 16 };
+enum { SUSPECT_EVERY_MS = 20 }; /* however many clients want a node that can't be had */
+
+/* ---- states ---- */
+
+static bool is_dialling(enum link_state state)
+{
+    return state >= LINK_LOOKUP && state <= LINK_LOGGING_IN;
+}
+
+static struct list *list_of(struct link *link, enum link_state state)
+{
+    switch (state) {
+    case LINK_JOINED: return &link->door->joined;
+    case LINK_LEAVING: return &link->door->leaving;
+    case LINK_GONE: return &link->door->all->gone;
+    default: return &link->door->waiting;
+    }
+}
+
+static void count(struct link *link, int by)
+{
+    struct metrics_forward *counts = link->door->counts;
+
+    if (link->state == LINK_JOINED) {
+        metric_move(&counts->connections[link->to_replica ? METRIC_FORWARD_TO_REPLICA
+                                                          : METRIC_FORWARD_TO_MASTER],
+                    by);
+    } else if (link->state < LINK_JOINED) {
+        metric_move(&counts->waiting, by);
+    }
+    if (is_dialling(link->state)) {
+        link->door->all->n_dialling += (size_t)by;
+    }
+}
+
+static void stop_pausing(struct link *link)
+{
+    if (link->is_paused) {
+        link->is_paused = false;
+        list_remove(&link->door->paused, &link->paused);
+    }
+    if (link->is_again) {
+        link->is_again = false;
+        list_remove(&link->door->all->again, &link->again);
+    }
+}
+
+void link_move(struct link *link, enum link_state state)
+{
+    struct forwards *all = link->door->all;
+
+    count(link, -1);
+    list_remove(list_of(link, link->state), &link->of_state);
+    if (is_dialling(link->state) && !is_dialling(state)) {
+        loop_later_queue(all->loop, &all->route);
+    }
+    link->state = state;
+    list_append(list_of(link, state), &link->of_state);
+    count(link, 1);
+    if (state != LINK_JOINED) {
+        stop_pausing(link);
+        forwards_arm(all);
+    }
+}
+
+/* ---- its end ---- */
+
+static void close_now(struct link *link)
+{
+    side_close(link, &link->client);
+    link_move(link, LINK_GONE);
+    loop_later_queue(link->door->all->loop, &link->door->all->bury);
+}
+
+/* What it still sends would else have the kernel take back what it was told last. */
+static void drop_input(struct link *link)
+{
+    char *scratch = loop_scratch(link->door->all->loop);
+
+    for (int i = 0; i < DROPS_A_TURN; i++) {
+        ssize_t n = side_read(link, &link->client, scratch, LOOP_SCRATCH_BYTES);
+
+        if (n == FORWARD_END) {
+            close_now(link);
+            return;
+        }
+        if (n == 0) {
+            return;
+        }
+    }
+}
+
+void link_end(struct link *link, enum metric_forward_end why, const char *words)
+{
+    char line[2 * LINK_WORDS_SIZE];
+
+    if (link->state >= LINK_LEAVING) {
+        return;
+    }
+    metric_add(&link->door->counts->closed[why], 1);
+    link_leave_node(link);
+    if (link->state == LINK_SHAKING || why == METRIC_FORWARD_END_CLIENT) {
+        close_now(link);
+        return;
+    }
+    if (words) {
+        int length = snprintf(line, sizeof(line), "-%.*s\r\n", 2 * LINK_WORDS_SIZE - 4, words);
+
+        for (int i = 1; i < length - 2; i++) {
+            line[i] = line[i] == '\r' || line[i] == '\n' ? ' ' : line[i];
+        }
+        (void)side_write(link, &link->client, line, (size_t)length);
+    }
+    side_shut(link, &link->client);
+    link->deadline_ms = clock_boot_ms() + LEAVE_MS;
+    link_move(link, LINK_LEAVING);
+    side_want(&link->client, LOOP_READ);
+}
+
+void link_free(struct link *link)
+{
+    struct forwards *all = link->door->all;
+
+    atomic_fetch_sub_explicit(forward_shared_count(all->shared), 1, memory_order_relaxed);
+    free(link->words);
+    free(link);
+}
+
+/* ---- between nodes ---- */
+
+void link_restart(struct link *link)
+{
+    link_leave_node(link);
+    side_want(&link->client, 0);
+    link_move(link, LINK_WAITING);
+    loop_later_queue(link->door->all->loop, &link->door->all->route);
+}
+
+void link_failed(struct link *link, enum suspicion what)
+{
+    struct door *door = link->door;
+    struct forwards *all = door->all;
+    int64_t now_ms = clock_boot_ms();
+
+    if (!link->to_replica && door->master && all->hooks.suspect &&
+        now_ms - door->suspected_ms >= SUSPECT_EVERY_MS) {
+        door->suspected_ms = now_ms;
+        all->hooks.suspect(all->hooks.data, what, door->master->name, &link->node);
+    }
+    link->failures++;
+    link->rest_until_ms =
+        now_ms + jittered_ms(backoff_ms(link->failures, REST_FIRST_MS, REST_MOST_MS), 2);
+    link_leave_node(link);
+    link_move(link, LINK_WAITING);
+}
+
+void link_join(struct link *link)
+{
+    link->failures = 0;
+    link->spoken = link->owes = false;
+    link_move(link, LINK_JOINED);
+    link_move_bytes(link);
+}
+
+/* ---- news and time ---- */
+
+static void give_up(struct link *link)
+{
+    char words[LINK_WORDS_SIZE], line[LINK_WORDS_SIZE + 16];
+
+    (void)snprintf(line, sizeof(line), "NOMASTER %s", link_say_why(link, words, sizeof(words)));
+    link_end(link, METRIC_FORWARD_END_NO_NODE, line);
+}
+
+static void review_joined(struct link *link, int64_t now_ms)
+{
+    const struct snapshot_master *master = link->door->master;
+    bool promoted = !link->to_replica && master && master->fence == FENCE_PROMOTING;
+
+    if (link_may_stay(link) && !promoted) {
+        link_release_held(link, now_ms, false);
+    } else if (!link->spoken) {
+        link_restart(link);
+    } else {
+        link_release_held(link, now_ms, true);
+        link_end(link,
+                 link->to_replica ? METRIC_FORWARD_END_UNHEALTHY
+                 : promoted       ? METRIC_FORWARD_END_PROMOTION
+                                  : METRIC_FORWARD_END_SWITCH,
+                 NULL);
+    }
+}
+
+void link_review(struct link *link, int64_t now_ms)
+{
+    if (link->state == LINK_LEAVING) {
+        if (link->deadline_ms <= now_ms) {
+            close_now(link);
+        }
+    } else if (link->state == LINK_JOINED) {
+        review_joined(link, now_ms);
+    } else if (link->deadline_ms <= now_ms) {
+        if (link->state == LINK_SHAKING) {
+            link_end(link, METRIC_FORWARD_END_TLS, NULL);
+        } else {
+            give_up(link);
+        }
+    } else if (is_dialling(link->state)) {
+        if (!link_may_stay(link)) {
+            link_restart(link);
+        } else if (link->attempt_ms <= now_ms) {
+            free(link->words);
+            link->words = mem_strdup("it did not answer in time");
+            link_failed(link, SUSPICION_LOST);
+        }
+    } else if (link->state == LINK_WAITING) {
+        link_route(link, now_ms);
+    }
+}
+
+/* ---- its beginning ---- */
+
+static void shake(struct link *link)
+{
+    bool write = false;
+    int outcome = link->door->all->hooks.tls.shake(link->client.client_tls, &write);
+
+    if (outcome < 0) {
+        link_end(link, METRIC_FORWARD_END_TLS, NULL);
+    } else if (outcome == 0) {
+        side_want(&link->client, write ? LOOP_WRITE : LOOP_READ);
+    } else {
+        side_want(&link->client, 0);
+        link_move(link, LINK_WAITING);
+        link_route(link, clock_boot_ms());
+    }
+}
+
+static void on_client(void *data, int events)
+{
+    struct link *link = data;
+
+    (void)events;
+    switch (link->state) {
+    case LINK_SHAKING: shake(link); break;
+    case LINK_JOINED: link_move_bytes(link); break;
+    case LINK_LEAVING: drop_input(link); break;
+    default: break;
+    }
+}
+
+/* @return NULL: the kernel has no memory for it; `fd` is closed. */
+static struct link *make(struct door *door, int fd)
+{
+    struct link *link = mem_new(1, sizeof(*link));
+
+    link->door = door;
+    link->server.fd = -1;
+    link->client.fd = fd;
+    link->client.poll = loop_poll_new(door->all->loop, fd, on_client, link);
+    if (!link->client.poll) {
+        close(fd);
+        free(link);
+        return NULL;
+    }
+    atomic_fetch_add_explicit(forward_shared_count(door->all->shared), 1, memory_order_relaxed);
+    link->state = LINK_WAITING;
+    list_append(&door->waiting, &link->of_state);
+    count(link, 1);
+    link->deadline_ms = clock_boot_ms() + door->all->config->wait_ms;
+    socket_tune(fd);
+    return link;
+}
+
+void link_begin(struct door *door, int fd)
+{
+    struct link *link = make(door, fd);
+    const struct forward_tls *tls = &door->all->hooks.tls;
+
+    if (!link) {
+        return;
+    }
+    forwards_arm(door->all);
+    if (!door->listen->tls) {
+        link_route(link, clock_boot_ms());
+        return;
+    }
+    link->client.client_tls = tls->begin(tls->data, fd);
+    if (!link->client.client_tls) {
+        link_end(link, METRIC_FORWARD_END_TLS, NULL);
+        return;
+    }
+    link_move(link, LINK_SHAKING);
+    shake(link);
+}
+
+/* In the words of Redis, which clients know. */
+void link_refuse(struct door *door, int fd)
+{
+    struct link *link = door->listen->tls ? NULL : make(door, fd);
+
+    if (link) {
+        link_end(link, METRIC_FORWARD_END_LIMIT, "ERR max number of clients reached");
+    } else if (door->listen->tls) {
+        metric_add(&door->counts->closed[METRIC_FORWARD_END_LIMIT], 1);
+        close(fd);
+    }
+}

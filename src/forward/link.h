@@ -1,0 +1,179 @@
+/*
+ * What a worker's forwards are made of:
+ *
+ *   forwards ── doors (one a forward) ── links (one a client)
+ *
+ * The files, each of which calls only those below it:
+ *
+ *   forwards.c     life; who is accepted; what snapshots mean
+ *   link.c         a client from accept() to close(): its states, and when it moves on
+ *   link_node.c    to which node it goes, and how it gets there
+ *   link_bytes.c   bytes to and fro, and when they wait
+ *   link_side.c    one socket: plain or TLS
+ *
+ * Nothing is freed while a callback may stand in it: links that are gone are freed when the turn
+ * ends.
+ */
+#ifndef BELLWETHER_FORWARD_LINK_H
+#define BELLWETHER_FORWARD_LINK_H
+
+#include "bellwether/base/list.h"
+#include "bellwether/forward/forward.h"
+#include "bellwether/redis/tls_link.h"
+
+/* Links that are under way to a node at once: a listen queue is not endless. */
+#define LINKS_DIALLING_MAX 128
+#define LINK_WORDS_SIZE 256
+#define LOGIN_REPLY_SIZE 256
+
+struct link_side {
+    int fd; /* -1: none */
+    struct loop_poll *poll;
+    void *client_tls;        /* struct forward_tls's; NULL: plain */
+    struct tls_link *server; /* NULL: plain */
+    bool more;               /* bytes are there that no event will tell of */
+};
+
+/* One direction. A source is read only when all that came before has left. */
+struct flow {
+    char *bytes; /* read, and not taken by the other side; NULL: none */
+    size_t size, sent;
+    int64_t held_ms; /* boot clock: they came then, behind the fence, and wait; 0: they may go */
+    bool ended;      /* the source has said its last */
+    bool shut;       /* and the other side was told */
+};
+
+enum link_state {
+    LINK_SHAKING,    /* TLS with its client */
+    LINK_WAITING,    /* for a node that it may go to */
+    LINK_LOOKUP,     /* for the node's address */
+    LINK_CONNECTING, /* for TCP */
+    LINK_SECURING,   /* for TLS */
+    LINK_LOGGING_IN, /* for the answer to AUTH */
+    LINK_JOINED,
+    LINK_LEAVING, /* its client was told the end: what it still sends is dropped */
+    LINK_GONE,    /* closed; freed when the turn ends */
+};
+
+struct link {
+    struct list_link of_state; /* in the list of its door for its state */
+    struct list_link paused;   /* in its door's list of those whose client is not read */
+    struct list_link again;    /* in the list of those that go on in the next turn */
+    struct door *door;
+    enum link_state state;
+    bool is_paused, is_again;
+    bool to_replica; /* the node is one; else it is the master */
+    bool spoken;     /* something of its client was passed on to this node */
+    bool owes;       /* since something came from the node more was passed on to it */
+    struct link_side client, server;
+    struct flow in, out; /* to the node, to the client */
+    struct address node; /* where it is, or goes; as published */
+    uint64_t switches;   /* of the master's generation */
+    struct loop_lookup *lookup;
+    int64_t deadline_ms; /* boot clock: of the wait for a node; of its leave */
+    int64_t attempt_ms;  /* boot clock: when this attempt is given up */
+    int64_t rest_until_ms;
+    unsigned failures;
+    char *words; /* why it is not there yet, or AUTH and its answer; NULL: none */
+};
+
+/* A forward in a worker. */
+struct door {
+    struct forwards *all;
+    const struct forward_listen *listen;
+    struct metrics_forward *counts;
+    int fd;
+    struct loop_poll *poll;
+    bool shut;                      /* no descriptors: until the timer opens it again */
+    struct snapshot_master *master; /* of the last snapshot, a reference; NULL: not known */
+    size_t turn;                    /* of the replicas' round robin */
+    struct list waiting;            /* states up to LOGGING_IN */
+    struct list joined, leaving, paused;
+    int64_t suspected_ms; /* boot clock: when the watcher was told last that a node can't be had */
+};
+
+struct forwards {
+    struct loop *loop;
+    struct forward_shared *shared;
+    const struct forward_config *config;
+    size_t worker;
+    struct forward_hooks hooks;
+    struct redis_logins *logins;
+    struct snapshot *snapshot; /* a reference; NULL before the first */
+    struct door *doors;
+    size_t n_doors, n_dialling, n_refused;
+    struct list gone, again;
+    struct loop_timer *timer; /* while somebody waits, is held, or leaves */
+    struct loop_timer *again_timer, *files_timer;
+    struct loop_later bury;
+    struct loop_later route; /* those that wait may go on */
+    bool draining;
+};
+
+/* ---- forwards.c ---- */
+
+_Atomic size_t *forward_shared_count(struct forward_shared *shared);
+/** Have the timer look soon. */
+void forwards_arm(struct forwards *forwards);
+
+/* ---- link.c ---- */
+
+/** A client that was accepted. @param fd taken. */
+void link_begin(struct door *door, int fd);
+/** One that is one too many is told so. @param fd taken. */
+void link_refuse(struct door *door, int fd);
+/** Its state, and so its list and what is counted, changes nowhere else. */
+void link_move(struct link *link, enum link_state state);
+/**
+ * The end. @param words NULL, or a line of RESP without its end for a client that waits for a node.
+ */
+void link_end(struct link *link, enum metric_forward_end why, const char *words);
+/** Away from its node, to wait for another one. */
+void link_restart(struct link *link);
+/** The attempt failed: rest, then again. */
+void link_failed(struct link *link, enum suspicion what);
+/** Both sides are there. */
+void link_join(struct link *link);
+/** The snapshot changed, or time went on: does it have to move? */
+void link_review(struct link *link, int64_t now_ms);
+/** Its memory. */
+void link_free(struct link *link);
+
+/* ---- link_node.c ---- */
+
+/** Go to the node, if there is one that it may go to. */
+void link_route(struct link *link, int64_t now_ms);
+/** Whether it may stay where it is, or goes to. */
+bool link_may_stay(const struct link *link);
+/** The socket to the node, and all about getting there, goes. */
+void link_leave_node(struct link *link);
+/** An event of the server's side, before it is joined. */
+void link_go_on(struct link *link);
+/** Why there is no node. @return `out`. */
+const char *link_say_why(const struct link *link, char *out, size_t size);
+
+/* ---- link_bytes.c ---- */
+
+/** Whether what clients send has to wait. */
+bool door_is_fenced(const struct door *door, int64_t now_ms);
+/** Move what can be moved, both ways, and say what to wait for. */
+void link_move_bytes(struct link *link);
+/**
+ * The fence moved, or time went on: answers that were held go on once they are old enough.
+ * @param promoted  a promotion has begun, or the master is another: those that are not are dropped.
+ */
+void link_release_held(struct link *link, int64_t now_ms, bool promoted);
+/** Drop what was not delivered. */
+void flow_clear(struct flow *flow);
+
+/* ---- link_side.c ---- */
+
+/** @return bytes; 0: nothing more for now; FORWARD_END. */
+ssize_t side_read(struct link *link, struct link_side *side, char *bytes, size_t size);
+ssize_t side_write(struct link *link, struct link_side *side, const char *bytes, size_t size);
+/** Nothing more is written. */
+void side_shut(struct link *link, struct link_side *side);
+void side_want(struct link_side *side, int events);
+void side_close(struct link *link, struct link_side *side);
+
+#endif

@@ -1,0 +1,258 @@
+/*
+ * Bytes to and fro. What one side does not take at once is kept, and nothing more is read for it
+ * until it has: so a slow reader on either side slows down whoever writes to it.
+ *
+ * Behind the fence (DESIGN section 5) nothing is read from clients. An answer that comes then is
+ * kept for a moment: it may be of a write that ran while the replica was promoted, and word of that
+ * comes over another way than the answer.
+ */
+#include <string.h>
+
+#include "bellwether/base/budget.h"
+#include "bellwether/base/clock.h"
+#include "bellwether/base/memory.h"
+#include "link.h"
+
+enum { HOLD_MS = 50 }; /* as the pool keeps answers to writes */
+/* After so many full reads others have their turn. */
+enum { READS_A_TURN = 8 };
+
+bool door_is_fenced(const struct door *door, int64_t now_ms)
+{
+    return !door->master || door->master->fence != FENCE_DOWN ||
+           snapshot_is_behind(door->all->snapshot) ||
+           snapshot_is_stalled_for_writes(door->all->snapshot, now_ms);
+}
+
+/* Of the answers of a master: whether they are kept for a moment. */
+static bool holds_answers(const struct link *link)
+{
+    const struct door *door = link->door;
+
+    return !link->to_replica && ((door->master && door->master->fence != FENCE_DOWN) ||
+                                 snapshot_is_behind(door->all->snapshot));
+}
+
+static void pause_client(struct link *link)
+{
+    if (!link->is_paused) {
+        link->is_paused = true;
+        list_append(&link->door->paused, &link->paused);
+    }
+    forwards_arm(link->door->all);
+}
+
+/* ---- one direction ---- */
+
+void flow_clear(struct flow *flow)
+{
+    budget_free(flow->bytes);
+    flow->bytes = NULL;
+    flow->size = flow->sent = 0;
+    flow->held_ms = 0;
+}
+
+static void keep(struct flow *flow, const char *bytes, size_t size)
+{
+    flow->bytes = budget_new(size, 1);
+    memcpy(flow->bytes, bytes, size);
+    flow->size = size;
+    flow->sent = 0;
+}
+
+/* @return 1: nothing is left; 0: the other side takes no more for now; FORWARD_END. */
+static int drain(struct link *link, struct flow *flow, struct link_side *to)
+{
+    while (flow->bytes) {
+        ssize_t n = side_write(link, to, flow->bytes + flow->sent, flow->size - flow->sent);
+
+        if (n <= 0) {
+            return (int)n;
+        }
+        flow->sent += (size_t)n;
+        if (flow->sent == flow->size) {
+            flow_clear(flow);
+        }
+    }
+    return 1;
+}
+
+/* @return as drain(). */
+static int pass(struct link *link, struct flow *flow, struct link_side *to, const char *bytes,
+                size_t size)
+{
+    ssize_t n = side_write(link, to, bytes, size);
+
+    if (n < 0) {
+        return FORWARD_END;
+    }
+    if ((size_t)n < size) {
+        keep(flow, bytes + n, size - (size_t)n);
+        return 0;
+    }
+    return 1;
+}
+
+static void count(struct link *link, enum metric_forward_way way, ssize_t n)
+{
+    metric_add(&link->door->counts->bytes[way], (uint64_t)n);
+}
+
+/* ---- to the node ---- */
+
+static bool may_read_client(struct link *link)
+{
+    if (link->door->all->draining || !budget_has_for_now(LOOP_SCRATCH_BYTES) ||
+        (!link->to_replica && door_is_fenced(link->door, clock_boot_ms()))) {
+        pause_client(link);
+        return false;
+    }
+    return true;
+}
+
+/* What is decrypted already no event tells of: on with it in the next turn. */
+static void go_on_later(struct link *link)
+{
+    if (!link->is_again) {
+        link->is_again = true;
+        list_append(&link->door->all->again, &link->again);
+    }
+    loop_timer_start(link->door->all->again_timer, 0);
+}
+
+static void move_in(struct link *link)
+{
+    struct flow *flow = &link->in;
+    char *scratch = loop_scratch(link->door->all->loop);
+    int outcome = drain(link, flow, &link->server);
+
+    for (int i = 0; outcome == 1 && !flow->ended && !link->is_paused; i++) {
+        ssize_t n;
+
+        if (i == READS_A_TURN) {
+            go_on_later(link);
+            break;
+        }
+        if (!may_read_client(link)) {
+            break;
+        }
+        n = side_read(link, &link->client, scratch, LOOP_SCRATCH_BYTES);
+        if (n == 0) {
+            break;
+        }
+        if (n == FORWARD_END) {
+            flow->ended = true;
+            break;
+        }
+        link->spoken = link->owes = true;
+        count(link, METRIC_FORWARD_WAY_IN, n);
+        outcome = pass(link, flow, &link->server, scratch, (size_t)n);
+        if ((size_t)n < LOOP_SCRATCH_BYTES && !link->client.more) {
+            break;
+        }
+    }
+    if (outcome == FORWARD_END) { /* what the node has said is still to be delivered */
+        flow_clear(flow);
+        flow->ended = flow->shut = true;
+    } else if (flow->ended && !flow->bytes && !flow->shut) {
+        flow->shut = true;
+        side_shut(link, &link->server);
+    }
+}
+
+/* ---- to the client ---- */
+
+/* @return false: the link has ended. */
+static bool move_out(struct link *link)
+{
+    struct flow *flow = &link->out;
+    char *scratch = loop_scratch(link->door->all->loop);
+    int outcome = flow->held_ms != 0 ? 0 : drain(link, flow, &link->client);
+
+    for (int i = 0; outcome == 1 && !flow->ended; i++) {
+        ssize_t n;
+
+        if (i == READS_A_TURN) {
+            go_on_later(link);
+            break;
+        }
+        if (!budget_has_for_now(LOOP_SCRATCH_BYTES)) {
+            forwards_arm(link->door->all);
+            break;
+        }
+        n = side_read(link, &link->server, scratch, LOOP_SCRATCH_BYTES);
+        if (n == 0) {
+            break;
+        }
+        if (n == FORWARD_END) {
+            flow->ended = true;
+            break;
+        }
+        link->owes = false;
+        count(link, METRIC_FORWARD_WAY_OUT, n);
+        if (holds_answers(link)) {
+            keep(flow, scratch, (size_t)n);
+            flow->held_ms = clock_boot_ms();
+            forwards_arm(link->door->all);
+            outcome = 0;
+            break;
+        }
+        outcome = pass(link, flow, &link->client, scratch, (size_t)n);
+        if ((size_t)n < LOOP_SCRATCH_BYTES && !link->server.more) {
+            break;
+        }
+    }
+    if (outcome == FORWARD_END) {
+        link_end(link, METRIC_FORWARD_END_CLIENT, NULL);
+        return false;
+    }
+    if (flow->ended && !flow->bytes) {
+        /* a server that closes has closed for good; its client has all that it said */
+        link_end(link, link->in.ended ? METRIC_FORWARD_END_CLIENT : METRIC_FORWARD_END_SERVER,
+                 NULL);
+        return false;
+    }
+    return true;
+}
+
+/* ---- both ---- */
+
+static void want(struct link *link)
+{
+    bool reads_client = !link->in.bytes && !link->in.ended && !link->is_paused;
+    bool reads_server = !link->out.bytes && !link->out.ended;
+
+    side_want(&link->client, (reads_client ? LOOP_READ : 0) |
+                                 (link->out.bytes && link->out.held_ms == 0 ? LOOP_WRITE : 0));
+    side_want(&link->server, (reads_server ? LOOP_READ : 0) | (link->in.bytes ? LOOP_WRITE : 0));
+}
+
+void link_move_bytes(struct link *link)
+{
+    move_in(link);
+    if (move_out(link)) {
+        want(link);
+    }
+}
+
+void link_release_held(struct link *link, int64_t now_ms, bool promoted)
+{
+    struct flow *flow = &link->out;
+    const struct door *door = link->door;
+
+    if (flow->held_ms == 0 || (!promoted && snapshot_is_behind(door->all->snapshot))) {
+        return; /* where this thread was busy a promotion may have begun long ago */
+    }
+    if (promoted) {
+        int64_t until_ms = door->master ? door->master->promoting_ms - HOLD_MS : 0;
+
+        if (flow->held_ms <= until_ms) {
+            flow->held_ms = 0;
+            (void)drain(link, flow, &link->client);
+        }
+        flow_clear(flow);
+    } else if (!holds_answers(link) || flow->held_ms <= now_ms - HOLD_MS) {
+        flow->held_ms = 0;
+        link_move_bytes(link);
+    }
+}

@@ -1,0 +1,340 @@
+/*
+ * To which node a client goes, and how it gets there: the address, TCP, TLS, AUTH. One attempt
+ * after the other, until its time is over.
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bellwether/base/buffer.h"
+#include "bellwether/base/clock.h"
+#include "bellwether/base/memory.h"
+#include "bellwether/redis/socket.h"
+#include "link.h"
+
+/* ---- which node ---- */
+
+static bool is_lagging(const struct door *door, const struct snapshot_replica *replica)
+{
+    int64_t max = door->all->config->replica_max_lag_bytes;
+
+    return max >= 0 && replica->lag_bytes > max;
+}
+
+static bool is_fit(const struct door *door, const struct snapshot_replica *replica, int64_t now_ms)
+{
+    return replica->healthy && !is_lagging(door, replica) &&
+           (door->all->config->replica_max_lag_bytes < 0 ||
+            (replica->lag_bytes >= 0 && now_ms - replica->lag_at_ms <= LAG_FRESH_MS));
+}
+
+/* The next one in turn. @return NULL: none is fit. */
+static const struct snapshot_replica *choose_replica(struct door *door, int64_t now_ms)
+{
+    const struct snapshot_master *master = door->master;
+
+    for (size_t i = 0; i < master->n_replicas; i++) {
+        size_t at = (door->turn + i) % master->n_replicas;
+
+        if (is_fit(door, &master->replicas[at], now_ms)) {
+            door->turn = at + 1;
+            return &master->replicas[at];
+        }
+    }
+    return NULL;
+}
+
+static const struct snapshot_replica *find_replica(const struct snapshot_master *master,
+                                                   const struct address *address)
+{
+    for (size_t i = 0; i < master->n_replicas; i++) {
+        if (address_equal(&master->replicas[i].address, address)) {
+            return &master->replicas[i];
+        }
+    }
+    return NULL;
+}
+
+bool link_may_stay(const struct link *link)
+{
+    const struct snapshot_master *master = link->door->master;
+
+    if (!master) {
+        return false;
+    }
+    if (link->to_replica) {
+        const struct snapshot_replica *replica = find_replica(master, &link->node);
+
+        return replica && replica->healthy && !is_lagging(link->door, replica);
+    }
+    return !master->has_address ||
+           (link->switches == master->switches && address_equal(&link->node, &master->address));
+}
+
+const char *link_say_why(const struct link *link, char *out, size_t size)
+{
+    const struct door *door = link->door;
+    int64_t ms = door->all->config->wait_ms;
+    const struct snapshot_master *master = door->master;
+
+    if (snapshot_is_stalled_for_writes(door->all->snapshot, clock_boot_ms())) {
+        (void)snprintf(out, size, "the watcher gives no sign of life, so no master is known");
+    } else if (!master) {
+        (void)snprintf(out, size, "no master within %" PRId64 " ms: %s", ms,
+                       door->all->snapshot && door->all->snapshot->ambiguous_default
+                           ? "there are several, and none is the default"
+                           : "not resolved yet");
+    } else if (door->listen->to == FORWARD_TO_MASTER && !snapshot_master_serves(master)) {
+        (void)snprintf(out, size, "no master within %" PRId64 " ms: %s", ms,
+                       master->detail ? master->detail : "not resolved yet");
+    } else if (door->listen->to == FORWARD_TO_MASTER && master->fence != FENCE_DOWN) {
+        (void)snprintf(out, size, "%s within %" PRId64 " ms",
+                       master->contradicted
+                           ? "most Sentinels name another node than the master, and both say "
+                             "master: that came to no end"
+                           : "a failover came to no end",
+                       ms);
+    } else if (link->words) {
+        (void)snprintf(out, size, "no connection within %" PRId64 " ms: %.160s", ms, link->words);
+    } else {
+        (void)snprintf(out, size, "no %s within %" PRId64 " ms",
+                       door->listen->to == FORWARD_TO_MASTER ? "connection" : "healthy replica",
+                       ms);
+    }
+    return out;
+}
+
+/* ---- how to get there ---- */
+
+static void keep_words(struct link *link, const char *words)
+{
+    free(link->words);
+    link->words = mem_strdup(words);
+}
+
+static void fail(struct link *link, const char *words)
+{
+    char text[ADDRESS_TEXT_SIZE], all[LINK_WORDS_SIZE];
+
+    (void)snprintf(all, sizeof(all), "%s: %s", address_format(&link->node, text), words);
+    keep_words(link, all);
+    link_failed(link, SUSPICION_LOST);
+}
+
+static void on_server(void *data, int events)
+{
+    struct link *link = data;
+
+    (void)events;
+    if (link->state == LINK_JOINED) {
+        link_move_bytes(link);
+    } else {
+        link_go_on(link);
+    }
+}
+
+static void connect_to(struct link *link, const struct address *ip)
+{
+    link->server.fd = socket_dial(ip);
+    if (link->server.fd < 0) {
+        int error = -link->server.fd;
+
+        link->server.fd = -1;
+        fail(link, strerror(error));
+        return;
+    }
+    link->server.poll = loop_poll_new(link->door->all->loop, link->server.fd, on_server, link);
+    link_move(link, LINK_CONNECTING);
+    side_want(&link->server, LOOP_WRITE);
+}
+
+static void on_lookup(void *data, int error, const struct address *found, size_t n,
+                      const char *words)
+{
+    struct link *link = data;
+
+    loop_lookup_free(link->lookup);
+    link->lookup = NULL;
+    if (error != 0 || n == 0) {
+        fail(link, words ? words : "the name has no address");
+    } else {
+        connect_to(link, &found[0]);
+    }
+}
+
+static void go_to(struct link *link, const struct address *node, const struct address *ip,
+                  int64_t now_ms)
+{
+    const struct forwards *all = link->door->all;
+
+    link->node = *node;
+    link->attempt_ms = now_ms + all->config->connect_timeout_ms;
+    if (address_is_ip(node)) {
+        connect_to(link, node);
+    } else if (address_is_set(ip)) {
+        connect_to(link, ip);
+    } else {
+        link_move(link, LINK_LOOKUP);
+        link->lookup =
+            loop_lookup_start(all->loop, node, link->door->master->deployment, on_lookup, link);
+    }
+}
+
+void link_route(struct link *link, int64_t now_ms)
+{
+    struct door *door = link->door;
+    const struct snapshot_master *master = door->master;
+    const struct snapshot_replica *replica = NULL;
+
+    if (!master || now_ms < link->rest_until_ms || door->all->n_dialling >= LINKS_DIALLING_MAX) {
+        return;
+    }
+    if (door->listen->to == FORWARD_TO_REPLICA) {
+        if (!snapshot_is_stalled(door->all->snapshot, now_ms)) {
+            replica = choose_replica(door, now_ms);
+        }
+        if (!replica && !door->all->config->replica_fallback) {
+            return;
+        }
+    }
+    if (replica) {
+        link->to_replica = true;
+        go_to(link, &replica->address, &replica->ip, now_ms);
+    } else if (snapshot_master_serves(master) && !door_is_fenced(door, now_ms)) {
+        link->to_replica = false;
+        link->switches = master->switches;
+        go_to(link, &master->address, &master->ip, now_ms);
+    }
+}
+
+void link_leave_node(struct link *link)
+{
+    loop_lookup_free(link->lookup);
+    link->lookup = NULL;
+    side_close(link, &link->server);
+    flow_clear(&link->in);
+    flow_clear(&link->out);
+    link->in.ended = link->in.shut = link->out.ended = false;
+}
+
+/* ---- AUTH ---- */
+
+static const struct redis_login *login_of(const struct link *link)
+{
+    return redis_logins_of(link->door->all->logins, link->door->master->name);
+}
+
+static void add_argument(struct buffer *out, const char *text)
+{
+    buffer_add_text(out, "$");
+    buffer_add_integer(out, (int64_t)strlen(text));
+    buffer_add_text(out, "\r\n");
+    buffer_add_text(out, text);
+    buffer_add_text(out, "\r\n");
+}
+
+/* Few bytes on a new connection: the socket takes them all. */
+static bool send_login(struct link *link, const struct redis_login *login)
+{
+    struct buffer out = {0};
+    ssize_t n;
+
+    buffer_add_text(&out, login->username ? "*3\r\n" : "*2\r\n");
+    add_argument(&out, "AUTH");
+    if (login->username) {
+        add_argument(&out, login->username);
+    }
+    add_argument(&out, secret_value(login->password));
+    n = side_write(link, &link->server, out.bytes, out.size);
+    explicit_bzero(out.bytes, out.size);
+    buffer_release(&out);
+    return n > 0 && (size_t)n == out.size;
+}
+
+static void log_in(struct link *link)
+{
+    const struct redis_login *login =
+        link->door->listen->auth && link->door->master ? login_of(link) : NULL;
+
+    if (!login || !secret_value(login->password)) {
+        link_join(link);
+        return;
+    }
+    link_move(link, LINK_LOGGING_IN);
+    side_want(&link->server, LOOP_READ);
+    if (!send_login(link, login)) {
+        fail(link, "it closed when it was to be logged in to");
+    }
+}
+
+/* One line: nothing else was asked. */
+static void read_login(struct link *link)
+{
+    char line[LOGIN_REPLY_SIZE];
+    ssize_t n = side_read(link, &link->server, line, sizeof(line) - 1);
+    char *end;
+
+    if (n == 0) {
+        return;
+    }
+    if (n == FORWARD_END) {
+        fail(link, "it closed when it was logged in to");
+        return;
+    }
+    line[n] = '\0';
+    end = strstr(line, "\r\n");
+    if (line[0] == '+' && end) {
+        link_join(link);
+        return;
+    }
+    if (end) {
+        *end = '\0';
+    }
+    link_end(link, METRIC_FORWARD_END_AUTH, line[0] == '-' ? line + 1 : "ERR no RESP from Redis");
+}
+
+/* ---- TLS ---- */
+
+static void shake(struct link *link)
+{
+    const char *words;
+
+    switch (tls_link_shake(link->server.server)) {
+    case TLS_STEP_DONE: log_in(link); break;
+    case TLS_STEP_READ: side_want(&link->server, LOOP_READ); break;
+    case TLS_STEP_WRITE: side_want(&link->server, LOOP_WRITE); break;
+    case TLS_STEP_FAILED:
+        (void)tls_link_failure(link->server.server, &words);
+        fail(link, words);
+        break;
+    }
+}
+
+static void connected(struct link *link)
+{
+    int error = socket_dialled(link->server.fd);
+    struct redis_tls *tls = link->door->master ? login_of(link)->tls : NULL;
+
+    if (error != 0) {
+        fail(link, strerror(error));
+    } else if (tls) {
+        link->server.server = tls_link_new(tls, link->server.fd, link->node.host, &link->node);
+        link_move(link, LINK_SECURING);
+        shake(link);
+    } else {
+        log_in(link);
+    }
+}
+
+void link_go_on(struct link *link)
+{
+    switch (link->state) {
+    case LINK_CONNECTING: connected(link); break;
+    case LINK_SECURING: shake(link); break;
+    case LINK_LOGGING_IN: read_login(link); break;
+    default: break;
+    }
+}

@@ -1,0 +1,88 @@
+/* One socket of a link, plain or with TLS: libmicrohttpd's on the client's side, ours to Redis. */
+#include <errno.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "link.h"
+
+static ssize_t outcome(ssize_t n)
+{
+    if (n > 0) {
+        return n;
+    }
+    return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) ? 0 : FORWARD_END;
+}
+
+/* Bytes that were decrypted with others are there without an event. */
+static ssize_t read_server(struct link_side *side, char *bytes, size_t size)
+{
+    ssize_t n = tls_link_read(side->server, bytes, size);
+
+    side->more = n > 0;
+    return n < 0 ? FORWARD_END : n;
+}
+
+static ssize_t read_client(const struct forward_tls *tls, struct link_side *side, char *bytes,
+                           size_t size)
+{
+    ssize_t n = tls->read(side->client_tls, bytes, size);
+
+    side->more = n > 0;
+    return n;
+}
+
+ssize_t side_read(struct link *link, struct link_side *side, char *bytes, size_t size)
+{
+    if (side->server) {
+        return read_server(side, bytes, size);
+    }
+    if (side->client_tls) {
+        return read_client(&link->door->all->hooks.tls, side, bytes, size);
+    }
+    return outcome(recv(side->fd, bytes, size, MSG_DONTWAIT));
+}
+
+ssize_t side_write(struct link *link, struct link_side *side, const char *bytes, size_t size)
+{
+    if (side->server) {
+        ssize_t n = tls_link_write(side->server, bytes, size);
+
+        return n < 0 ? FORWARD_END : n;
+    }
+    if (side->client_tls) {
+        return link->door->all->hooks.tls.write(side->client_tls, bytes, size);
+    }
+    return outcome(send(side->fd, bytes, size, MSG_DONTWAIT | MSG_NOSIGNAL));
+}
+
+void side_shut(struct link *link, struct link_side *side)
+{
+    if (side->client_tls) {
+        link->door->all->hooks.tls.shut(side->client_tls);
+    }
+    (void)shutdown(side->fd, SHUT_WR);
+}
+
+void side_want(struct link_side *side, int events)
+{
+    if (side->poll) {
+        loop_poll_want(side->poll, events);
+    }
+}
+
+void side_close(struct link *link, struct link_side *side)
+{
+    loop_poll_free(side->poll);
+    side->poll = NULL;
+    tls_link_free(side->server);
+    side->server = NULL;
+    if (side->client_tls) {
+        link->door->all->hooks.tls.end(side->client_tls);
+        side->client_tls = NULL;
+    }
+    if (side->fd >= 0) {
+        close(side->fd);
+        side->fd = -1;
+    }
+    side->more = false;
+}
