@@ -101,12 +101,7 @@ static void welcome(struct door *door, int fd)
         return;
     }
     complain(forwards, "there are as many connections as may be (option max-forwards)");
-    if (open < forwards->config->max_forwards + FORWARD_REFUSED_AT_ONCE) {
-        link_refuse(door, fd);
-        return;
-    }
-    metric_add(&door->counts->closed[METRIC_FORWARD_END_LIMIT], 1);
-    close(fd);
+    link_refuse(door, fd);
 }
 
 static void on_clients(void *data, int events)
@@ -158,8 +153,8 @@ static void resume(struct door *door, int64_t now_ms)
     LIST_EACH_MAY_LEAVE(struct link, link, &door->paused, paused) {
         bool is_last = &link->paused == last;
 
-        if (link->to_replica || !fenced) {
-            link->is_paused = false;
+        if (link->to_replica || !fenced || link->is_starved) {
+            link->is_paused = link->is_starved = false;
             list_remove(&door->paused, &link->paused);
             link_move_bytes(link); /* it may be paused again: then it stands behind the last */
         }

@@ -56,7 +56,7 @@ static void count(struct link *link, int by)
 static void stop_pausing(struct link *link)
 {
     if (link->is_paused) {
-        link->is_paused = false;
+        link->is_paused = link->is_starved = false;
         list_remove(&link->door->paused, &link->paused);
     }
     if (link->is_again) {
@@ -118,6 +118,10 @@ void link_end(struct link *link, enum metric_forward_end why, const char *words)
         return;
     }
     metric_add(&link->door->counts->closed[why], 1);
+    if (!link->refused) {
+        atomic_fetch_sub_explicit(forward_shared_count(link->door->all->shared), 1,
+                                  memory_order_relaxed);
+    }
     link_leave_node(link);
     if (link->state == LINK_SHAKING || why == METRIC_FORWARD_END_CLIENT) {
         close_now(link);
@@ -139,9 +143,7 @@ void link_end(struct link *link, enum metric_forward_end why, const char *words)
 
 void link_free(struct link *link)
 {
-    struct forwards *all = link->door->all;
-
-    atomic_fetch_sub_explicit(forward_shared_count(all->shared), 1, memory_order_relaxed);
+    link->door->all->n_refused -= link->refused;
     free(link->words);
     free(link);
 }
@@ -283,7 +285,6 @@ static struct link *make(struct door *door, int fd)
         free(link);
         return NULL;
     }
-    atomic_fetch_add_explicit(forward_shared_count(door->all->shared), 1, memory_order_relaxed);
     link->state = LINK_WAITING;
     list_append(&door->waiting, &link->of_state);
     count(link, 1);
@@ -300,6 +301,7 @@ void link_begin(struct door *door, int fd)
     if (!link) {
         return;
     }
+    atomic_fetch_add_explicit(forward_shared_count(door->all->shared), 1, memory_order_relaxed);
     forwards_arm(door->all);
     if (!door->listen->tls) {
         link_route(link, clock_boot_ms());
@@ -317,11 +319,14 @@ void link_begin(struct door *door, int fd)
 /* In the words of Redis, which clients know. */
 void link_refuse(struct door *door, int fd)
 {
-    struct link *link = door->listen->tls ? NULL : make(door, fd);
+    bool tells = !door->listen->tls && door->all->n_refused < FORWARD_REFUSED_AT_ONCE;
+    struct link *link = tells ? make(door, fd) : NULL;
 
     if (link) {
+        link->refused = true;
+        door->all->n_refused++;
         link_end(link, METRIC_FORWARD_END_LIMIT, "ERR max number of clients reached");
-    } else if (door->listen->tls) {
+    } else if (!tells) {
         metric_add(&door->counts->closed[METRIC_FORWARD_END_LIMIT], 1);
         close(fd);
     }
