@@ -153,8 +153,8 @@ static void resume(struct door *door, int64_t now_ms)
     LIST_EACH_MAY_LEAVE(struct link, link, &door->paused, paused) {
         bool is_last = &link->paused == last;
 
-        if (link->to_replica || !fenced || link->is_starved) {
-            link->is_paused = link->is_starved = false;
+        if (link->to_replica || !fenced || link->starved) {
+            link->is_paused = link->starved = false;
             list_remove(&door->paused, &link->paused);
             link_move_bytes(link); /* it may be paused again: then it stands behind the last */
         }

@@ -56,7 +56,7 @@ static void count(struct link *link, int by)
 static void stop_pausing(struct link *link)
 {
     if (link->is_paused) {
-        link->is_paused = link->is_starved = false;
+        link->is_paused = link->starved = false;
         list_remove(&link->door->paused, &link->paused);
     }
     if (link->is_again) {

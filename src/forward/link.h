@@ -62,7 +62,7 @@ struct link {
     struct door *door;
     enum link_state state;
     bool is_paused, is_again;
-    bool is_starved; /* paused for want of memory: its node is not read either */
+    bool starved; /* paused for want of memory: its node is not read either */
     bool refused;    /* one too many */
     bool to_replica; /* the node is one; else it is the master */
     bool spoken;     /* something of its client was passed on to this node */

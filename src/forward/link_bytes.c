@@ -33,7 +33,7 @@ static bool holds_answers(const struct link *link)
                                  snapshot_is_behind(door->all->snapshot));
 }
 
-static void pause_link(struct link *link)
+static void pause_client(struct link *link)
 {
     if (!link->is_paused) {
         link->is_paused = true;
@@ -104,7 +104,7 @@ static bool may_read_client(struct link *link)
 {
     if (link->door->all->draining || !budget_has_for_now(LOOP_SCRATCH_BYTES) ||
         (!link->to_replica && door_is_fenced(link->door, clock_boot_ms()))) {
-        pause_link(link);
+        pause_client(link);
         return false;
     }
     return true;
@@ -169,7 +169,7 @@ static bool move_out(struct link *link)
     char *scratch = loop_scratch(link->door->all->loop);
     int outcome = flow->held_ms != 0 ? 0 : drain(link, flow, &link->client);
 
-    for (int i = 0; outcome == 1 && !flow->ended && !link->is_starved; i++) {
+    for (int i = 0; outcome == 1 && !flow->ended && !link->starved; i++) {
         ssize_t n;
 
         if (i == READS_A_TURN) {
@@ -177,8 +177,8 @@ static bool move_out(struct link *link)
             break;
         }
         if (!budget_has_for_now(LOOP_SCRATCH_BYTES)) {
-            link->is_starved = true;
-            pause_link(link);
+            link->starved = true;
+            pause_client(link);
             break;
         }
         n = side_read(link, &link->server, scratch, LOOP_SCRATCH_BYTES);
@@ -221,7 +221,7 @@ static bool move_out(struct link *link)
 static void want(struct link *link)
 {
     bool reads_client = !link->in.bytes && !link->in.ended && !link->is_paused;
-    bool reads_server = !link->out.bytes && !link->out.ended && !link->is_starved;
+    bool reads_server = !link->out.bytes && !link->out.ended && !link->starved;
 
     side_want(&link->client, (reads_client ? LOOP_READ : 0) |
                                  (link->out.bytes && link->out.held_ms == 0 ? LOOP_WRITE : 0));
