@@ -153,7 +153,7 @@ static void move_in(struct link *link)
     }
     if (outcome == FORWARD_END) { /* what the node has said is still to be delivered */
         flow_clear(flow);
-        flow->ended = flow->shut = true;
+        flow->ended = flow->shut = flow->refused = true;
     } else if (flow->ended && !flow->bytes && !flow->shut) {
         flow->shut = true;
         side_shut(link, &link->server);
@@ -177,7 +177,8 @@ static bool move_out(struct link *link)
             break;
         }
         if (!budget_has_for_now(LOOP_SCRATCH_BYTES)) {
-            forwards_arm(link->door->all);
+            link->starved = true;
+            pause_client(link);
             break;
         }
         n = side_read(link, &link->server, scratch, LOOP_SCRATCH_BYTES);
@@ -189,6 +190,9 @@ static bool move_out(struct link *link)
             break;
         }
         link->owes = false;
+        if (link->door->all->draining) {
+            link->heard_ms = clock_boot_ms();
+        }
         count(link, METRIC_FORWARD_WAY_OUT, n);
         if (holds_answers(link)) {
             keep(flow, scratch, (size_t)n);
@@ -208,7 +212,9 @@ static bool move_out(struct link *link)
     }
     if (flow->ended && !flow->bytes) {
         /* a server that closes has closed for good; its client has all that it said */
-        link_end(link, link->in.ended ? METRIC_FORWARD_END_CLIENT : METRIC_FORWARD_END_SERVER,
+        link_end(link,
+                 link->in.ended && !link->in.refused ? METRIC_FORWARD_END_CLIENT
+                                                     : METRIC_FORWARD_END_SERVER,
                  NULL);
         return false;
     }
@@ -220,7 +226,7 @@ static bool move_out(struct link *link)
 static void want(struct link *link)
 {
     bool reads_client = !link->in.bytes && !link->in.ended && !link->is_paused;
-    bool reads_server = !link->out.bytes && !link->out.ended;
+    bool reads_server = !link->out.bytes && !link->out.ended && !link->starved;
 
     side_want(&link->client, (reads_client ? LOOP_READ : 0) |
                                  (link->out.bytes && link->out.held_ms == 0 ? LOOP_WRITE : 0));
