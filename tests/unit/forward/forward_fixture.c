@@ -51,9 +51,11 @@ struct address forward_stage_node(const struct forward_stage *stage, size_t node
     return address;
 }
 
-/* The watcher is alive. */
 static void beat(struct forward_stage *stage)
 {
+    if (stage->silent) {
+        return;
+    }
     atomic_store(&stage->pulse.at_boot_ms, clock_boot_ms());
     atomic_store(&stage->pulse.valid_until_boot_ms, clock_boot_ms() + 60000);
 }
@@ -138,6 +140,7 @@ void forward_stage_publish_the_same(struct forward_stage *stage)
 
 void forward_stage_turn(struct forward_stage *stage)
 {
+    beat(stage);
     loop_timer_start(stage->timer, 2);
     loop_run(stage->loop);
 }

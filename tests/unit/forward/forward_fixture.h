@@ -31,6 +31,7 @@ struct forward_stage {
     struct snapshot_master *master; /* as it was published last; NULL: none */
     int nodes[FORWARD_STAGE_NODES]; /* listening sockets */
     int suspicions;
+    bool silent; /* the watcher gives no sign of life any more */
 };
 
 void forward_stage_open(struct forward_stage *stage);
