@@ -110,19 +110,20 @@ static void on_clients(void *data, int events)
 
     (void)events;
     for (int i = 0; i < ACCEPTS_A_TURN; i++) {
-        int fd = accept4(door->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(door->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC), error;
 
         if (fd >= 0) {
             welcome(door, fd);
             continue;
         }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+        error = errno;
+        if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
             complain(door->all, "the daemon is out of file descriptors or memory");
             door->shut = true;
             loop_poll_want(door->poll, 0);
             forwards_arm(door->all);
         }
-        if (errno != ECONNABORTED && errno != EINTR) {
+        if (error != ECONNABORTED && error != EINTR) {
             return;
         }
     }
@@ -132,7 +133,8 @@ static void on_clients(void *data, int events)
 
 static bool has_work(const struct door *door)
 {
-    return door->waiting.first || door->leaving.first || door->paused.first || door->shut;
+    return door->waiting.first || door->leaving.first || door->paused.first || door->shut ||
+           (door->all->draining && door->joined.first);
 }
 
 void forwards_arm(struct forwards *forwards)
@@ -147,13 +149,10 @@ static void resume(struct door *door, int64_t now_ms)
     bool fenced = door_is_fenced(door, now_ms);
     const struct list_link *last = door->paused.last;
 
-    if (door->all->draining) {
-        return;
-    }
     LIST_EACH_MAY_LEAVE(struct link, link, &door->paused, paused) {
         bool is_last = &link->paused == last;
 
-        if (link->to_replica || !fenced || link->starved) {
+        if (link->starved || (!door->all->draining && (link->to_replica || !fenced))) {
             link->is_paused = link->starved = false;
             list_remove(&door->paused, &link->paused);
             link_move_bytes(link); /* it may be paused again: then it stands behind the last */
@@ -186,7 +185,8 @@ static void look(void *data)
 
     for (size_t i = 0; i < forwards->n_doors; i++) {
         struct door *door = &forwards->doors[i];
-        bool held = door->master && door->master->fence != FENCE_DOWN;
+        bool held = (door->master && door->master->fence != FENCE_DOWN) ||
+                    snapshot_is_behind(forwards->snapshot);
 
         if (door->shut) {
             door->shut = false;
@@ -361,36 +361,39 @@ static void close_door(struct door *door)
     }
 }
 
-static void end_all(struct list *list, bool owing)
+static void end_all(struct list *list)
 {
     LIST_EACH_MAY_LEAVE(struct link, link, list, of_state) {
-        if (owing || !link->owes) {
-            link_end(link, METRIC_FORWARD_END_SHUTDOWN,
-                     link->state == LINK_JOINED ? NULL : "NOMASTER the daemon is shutting down");
-        }
+        link_end(link, METRIC_FORWARD_END_SHUTDOWN,
+                 link->state == LINK_JOINED ? NULL : "NOMASTER the daemon is shutting down");
     }
 }
 
 void forwards_drain(struct forwards *forwards)
 {
+    int64_t now_ms = clock_boot_ms();
+
     if (!forwards) {
         return;
     }
     forwards->draining = true;
     for (size_t i = 0; i < forwards->n_doors; i++) {
-        close_door(&forwards->doors[i]);
-        end_all(&forwards->doors[i].waiting, true);
-        end_all(&forwards->doors[i].joined, false);
+        struct door *door = &forwards->doors[i];
+
+        close_door(door);
+        end_all(&door->waiting);
+        LIST_EACH_MAY_LEAVE(struct link, link, &door->joined, of_state) {
+            link_drain(link, now_ms);
+        }
     }
+    forwards_arm(forwards);
 }
 
 bool forwards_are_busy(const struct forwards *forwards)
 {
     for (size_t i = 0; forwards && i < forwards->n_doors; i++) {
-        LIST_EACH(struct link, link, &forwards->doors[i].joined, of_state) {
-            if (link->owes || link->out.bytes) {
-                return true;
-            }
+        if (forwards->doors[i].joined.first) {
+            return true;
         }
     }
     return false;
@@ -406,8 +409,8 @@ void forwards_free(struct forwards *forwards)
         struct door *door = &forwards->doors[i];
 
         close_door(door);
-        end_all(&door->waiting, true);
-        end_all(&door->joined, true);
+        end_all(&door->waiting);
+        end_all(&door->joined);
         LIST_EACH_MAY_LEAVE(struct link, link, &door->leaving, of_state) {
             link->deadline_ms = 0;
             link_review(link, clock_boot_ms());

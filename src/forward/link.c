@@ -18,6 +18,8 @@
 enum { REST_FIRST_MS = 20, REST_MOST_MS = 500 };
 enum { LEAVE_MS = 1000 };
 enum { DROPS_A_TURN = 16 };
+/* Nobody counts commands and answers: a node that says nothing for so long has said all. */
+enum { QUIET_MS = 50 };
 enum { SUSPECT_EVERY_MS = 20 }; /* however many clients want a node that can't be had */
 
 /* ---- states ---- */
@@ -152,6 +154,9 @@ void link_free(struct link *link)
 
 void link_restart(struct link *link)
 {
+    if (link->state == LINK_JOINED) { /* its wait begins anew */
+        link->deadline_ms = clock_boot_ms() + link->door->all->config->wait_ms;
+    }
     link_leave_node(link);
     side_want(&link->client, 0);
     link_move(link, LINK_WAITING);
@@ -213,6 +218,20 @@ static void review_joined(struct link *link, int64_t now_ms)
     }
 }
 
+static bool is_done(const struct link *link, int64_t now_ms)
+{
+    return !link->spoken || (!link->owes && !link->in.bytes && !link->out.bytes &&
+                             link->heard_ms <= now_ms - QUIET_MS);
+}
+
+void link_drain(struct link *link, int64_t now_ms)
+{
+    link->heard_ms = now_ms;
+    if (is_done(link, now_ms)) {
+        link_end(link, METRIC_FORWARD_END_SHUTDOWN, NULL);
+    }
+}
+
 void link_review(struct link *link, int64_t now_ms)
 {
     if (link->state == LINK_LEAVING) {
@@ -221,6 +240,9 @@ void link_review(struct link *link, int64_t now_ms)
         }
     } else if (link->state == LINK_JOINED) {
         review_joined(link, now_ms);
+        if (link->door->all->draining && link->state == LINK_JOINED && is_done(link, now_ms)) {
+            link_end(link, METRIC_FORWARD_END_SHUTDOWN, NULL);
+        }
     } else if (link->deadline_ms <= now_ms) {
         if (link->state == LINK_SHAKING) {
             link_end(link, METRIC_FORWARD_END_TLS, NULL);

@@ -41,6 +41,7 @@ struct flow {
     int64_t held_ms; /* boot clock: they came then, behind the fence, and wait; 0: they may go */
     bool ended;      /* the source has said its last */
     bool shut;       /* and the other side was told */
+    bool refused;    /* the other side takes no more */
 };
 
 enum link_state {
@@ -75,6 +76,7 @@ struct link {
     int64_t deadline_ms; /* boot clock: of the wait for a node; of its leave */
     int64_t attempt_ms;  /* boot clock: when this attempt is given up */
     int64_t rest_until_ms;
+    int64_t heard_ms; /* boot clock, while the worker ends: when its node said something */
     unsigned failures;
     char *words; /* why it is not there yet, or AUTH and its answer; NULL: none */
 };
@@ -136,6 +138,8 @@ void link_restart(struct link *link);
 void link_failed(struct link *link, enum suspicion what);
 /** Both sides are there. */
 void link_join(struct link *link);
+/** The worker ends: once all that was sent is answered, as far as one can see, it does, too. */
+void link_drain(struct link *link, int64_t now_ms);
 /** The snapshot changed, or time went on: does it have to move? */
 void link_review(struct link *link, int64_t now_ms);
 /** Its memory. */

@@ -153,7 +153,7 @@ static void move_in(struct link *link)
     }
     if (outcome == FORWARD_END) { /* what the node has said is still to be delivered */
         flow_clear(flow);
-        flow->ended = flow->shut = true;
+        flow->ended = flow->shut = flow->refused = true;
     } else if (flow->ended && !flow->bytes && !flow->shut) {
         flow->shut = true;
         side_shut(link, &link->server);
@@ -190,6 +190,9 @@ static bool move_out(struct link *link)
             break;
         }
         link->owes = false;
+        if (link->door->all->draining) {
+            link->heard_ms = clock_boot_ms();
+        }
         count(link, METRIC_FORWARD_WAY_OUT, n);
         if (holds_answers(link)) {
             keep(flow, scratch, (size_t)n);
@@ -209,7 +212,9 @@ static bool move_out(struct link *link)
     }
     if (flow->ended && !flow->bytes) {
         /* a server that closes has closed for good; its client has all that it said */
-        link_end(link, link->in.ended ? METRIC_FORWARD_END_CLIENT : METRIC_FORWARD_END_SERVER,
+        link_end(link,
+                 link->in.ended && !link->in.refused ? METRIC_FORWARD_END_CLIENT
+                                                     : METRIC_FORWARD_END_SERVER,
                  NULL);
         return false;
     }

@@ -217,7 +217,7 @@ void link_leave_node(struct link *link)
     side_close(link, &link->server);
     flow_clear(&link->in);
     flow_clear(&link->out);
-    link->in.ended = link->in.shut = link->out.ended = false;
+    link->in.ended = link->in.shut = link->in.refused = link->out.ended = false;
 }
 
 /* ---- AUTH ---- */

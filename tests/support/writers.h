@@ -2,6 +2,9 @@
  * Callers that go on and on, in threads of the test: writers, each of which counts (INCR of one
  * counter), collects (SADD of ids of its own) and sets (its last number), and readers. Each on a
  * connection that it keeps; what came of every request is noted.
+ *
+ * Over a forward they speak RESP, and a connection that ends while an answer is due leaves its
+ * outcome unknown: they come back on another one at once.
  */
 #ifndef BELLWETHER_TESTS_SUPPORT_WRITERS_H
 #define BELLWETHER_TESTS_SUPPORT_WRITERS_H
@@ -16,6 +19,7 @@ struct writers_spec {
     const struct daemon *daemon;
     size_t writers, readers; /* 0: 8 and 4 */
     const char *query;       /* behind /redis, "?retry=always"; NULL: none */
+    uint16_t forward;        /* the port of a forward; 0: over HTTP */
     int pace_ms;             /* between two requests of one caller; 0: 2 */
 };
 
@@ -26,7 +30,7 @@ struct tally {
     size_t not_sent;     /* 503, outcome not_sent */
     size_t other;        /* any other answer */
     size_t dropped;      /* connections that ended without one */
-    int64_t longest_ms;  /* until an answer */
+    int64_t longest_ms;  /* until an answer; over a forward until the next that was one */
 };
 
 struct writers;
@@ -46,6 +50,8 @@ void writers_wait(struct writers *writers, size_t more, int64_t bound_ms);
 
 /** Eight and four, some of whose requests are done. */
 struct writers *writers_begin(const struct daemon *daemon);
+/** The same over a forward. */
+struct writers *writers_begin_over(const struct daemon *daemon, uint16_t forward);
 /** Wait until some more are done, soon. */
 void writers_go_on(struct writers *writers);
 /** They go on, and are stopped. */
@@ -68,7 +74,8 @@ struct remains writers_remains(const struct writers *writers, const struct serve
 
 /**
  * What holds in any failover: no answer but 200 and 504 `unknown`, every connection kept, reads all
- * answered, and nothing ran twice. Prints one line of numbers.
+ * answered, and nothing ran twice. Over a forward reads may be unknown, too. Prints one line of
+ * numbers.
  * @param kept  nothing that was acknowledged may be lost, either.
  */
 void writers_check(struct writers *writers, const struct server *server, const char *what,

@@ -1,0 +1,34 @@
+/* Plain Redis clients of a forward: lines of inline commands out, lines of RESP back. */
+#ifndef BELLWETHER_TESTS_SUPPORT_FORWARD_H
+#define BELLWETHER_TESTS_SUPPORT_FORWARD_H
+
+#include <stdint.h>
+
+#include "commands.h"
+
+/** commands_start() with one forward more, at a port of its own: "--forward 127.0.0.1:PORT`words`". */
+struct daemon *forward_start(struct cluster *cluster, uint16_t *port, const char *words, ...)
+    __attribute__((sentinel));
+/** A client; it is closed when the test ends. */
+struct raw *client_open(uint16_t port);
+/** Send one command. */
+void client_send(struct raw *client, const char *command);
+/** The next line, without its end; "" when none comes within the bound or at the end. */
+char *client_hear(struct raw *client, int64_t bound_ms);
+/** Send one command and hear the first line of its answer, soon. */
+char *client_say(struct raw *client, const char *command);
+/** So many clients, each of which has spoken. */
+struct raw **clients_open(uint16_t port, size_t n);
+/** How many clients this node has, without those of replicas, Sentinels and the daemon itself. */
+size_t clients_at(const struct server *node);
+/** A node's answer to INFO: the number behind `key`. */
+long long info_of(const struct server *node, const char *section, const char *key);
+/** SHA-1 of a string there, so that large ones need not be compared byte for byte. */
+char *digest_of(const struct server *node, const char *key);
+
+#define EXPECT_SAID(client, command, wanted) \
+    expect_said(client, command, wanted, __FILE__, __LINE__)
+void expect_said(struct raw *client, const char *command, const char *wanted, const char *file,
+                 int line);
+
+#endif

@@ -1,0 +1,409 @@
+/* Bytes, memory, limits and ends. */
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "bellwether/base/budget.h"
+#include "forward_fixture.h"
+
+TestSuite(forward_flow, .timeout = 30);
+
+static int64_t processor_ms(void)
+{
+    struct rusage usage;
+
+    cr_assert_eq(getrusage(RUSAGE_SELF, &usage), 0);
+    return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * 1000 +
+           (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
+}
+
+/* Without memory nothing is read, of neither side, and that costs nothing. */
+Test(forward_flow, no_memory)
+{
+    struct forward_stage stage = {0};
+    int node, client;
+
+    budget_limit(1 << 20);
+    forward_stage_open(&stage);
+    forward_stage_publish(&stage);
+    client = forward_stage_joined(&stage, 0, &node);
+    budget_count(1 << 20);
+    forward_stage_send(client, "INCR n\r\n");
+    forward_stage_send(node, "+message\r\n");
+    const int64_t before_ms = processor_ms();
+    forward_stage_run_for(&stage, 500);
+    cr_expect_str_eq(forward_stage_take(client), "");
+    cr_expect_str_eq(forward_stage_take(node), "");
+    cr_expect_lt(processor_ms() - before_ms, 250, "it waits by asking");
+    budget_count(-(1 << 20));
+    EXPECT_COMES(&stage, node, "INCR n\r\n");
+    EXPECT_COMES(&stage, client, "+message\r\n");
+    close(client);
+    close(node);
+    forward_stage_close(&stage);
+}
+
+/* Of the last eighth, too: a piece is as small as pieces are. */
+static size_t flood(struct forward_stage *stage, int from, int64_t quiet_ms)
+{
+    static char zeros[65536];
+    size_t sent = 0;
+
+    for (int64_t last_ms = clock_boot_ms(); clock_boot_ms() < last_ms + quiet_ms;) {
+        ssize_t n = send(from, zeros, sizeof(zeros), MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n > 0) {
+            sent += (size_t)n;
+            last_ms = clock_boot_ms();
+        }
+        forward_stage_turn(stage);
+    }
+    return sent;
+}
+
+static size_t take_all(struct forward_stage *stage, int to, size_t size)
+{
+    static char bytes[65536];
+    size_t taken = 0;
+    const int64_t end_ms = clock_boot_ms() + 10000;
+
+    while (taken < size && clock_boot_ms() < end_ms) {
+        ssize_t n = recv(to, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+        if (n > 0) {
+            taken += (size_t)n;
+        } else {
+            forward_stage_turn(stage);
+        }
+    }
+    return taken;
+}
+
+/* Who does not read holds one piece of memory, and stops whoever writes to it. */
+Test(forward_flow, nobody_reads)
+{
+    struct forward_stage stage = {0};
+    int node, client;
+
+    forward_stage_open(&stage);
+    forward_stage_publish(&stage);
+    client = forward_stage_joined(&stage, 0, &node);
+    const size_t out = flood(&stage, node, 150);
+    cr_expect_leq(budget_used(), 64 * 1024 + 4096);
+    const size_t in = flood(&stage, client, 150);
+    cr_expect_leq(budget_used(), 2 * (64 * 1024 + 4096));
+    cr_expect(in > 65536 && out > 65536);
+    cr_expect_eq(take_all(&stage, client, out), out);
+    cr_expect_eq(take_all(&stage, node, in), in);
+    RUN_UNTIL(&stage, budget_used() < 4096);
+    close(client);
+    close(node);
+    forward_stage_close(&stage);
+}
+
+Test(forward_flow, half_closed_both_ways)
+{
+    struct forward_stage stage = {0};
+    int node, client;
+
+    forward_stage_open(&stage);
+    forward_stage_publish(&stage);
+    client = forward_stage_joined(&stage, 0, &node);
+    forward_stage_send(client, "GET k\r\n");
+    cr_assert_eq(shutdown(client, SHUT_WR), 0);
+    EXPECT_COMES(&stage, node, "GET k\r\n");
+    RUN_UNTIL(&stage, forward_stage_ended(node));
+    cr_expect_not(forward_stage_ended(client));
+    forward_stage_send(node, "$1\r\nv\r\n");
+    EXPECT_COMES(&stage, client, "$1\r\nv\r\n");
+    close(node);
+    RUN_UNTIL(&stage, forward_stage_ended(client));
+    cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_CLIENT), 1);
+    close(client);
+    client = forward_stage_joined(&stage, 0, &node);
+    forward_stage_send(node, "-ERR bye\r\n");
+    cr_assert_eq(shutdown(node, SHUT_WR), 0);
+    EXPECT_COMES(&stage, client, "-ERR bye\r\n");
+    RUN_UNTIL(&stage, forward_stage_ended(client));
+    cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_SERVER), 1);
+    close(node);
+    close(client);
+    forward_stage_close(&stage);
+}
+
+/* A node that hangs up on somebody who goes on talking: its last words come through. */
+Test(forward_flow, last_words)
+{
+    struct forward_stage stage = {0};
+    int node, client;
+
+    forward_stage_open(&stage);
+    forward_stage_publish(&stage);
+    client = forward_stage_joined(&stage, 0, &node);
+    (void)flood(&stage, client, 100); /* more than anybody takes */
+    forward_stage_send(node, "-ERR bye\r\n");
+    const struct linger hard = {.l_onoff = 1};
+    cr_assert_eq(shutdown(node, SHUT_WR), 0);
+    forward_stage_run_for(&stage, 30);
+    cr_assert_eq(setsockopt(node, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)), 0);
+    close(node);
+    EXPECT_COMES(&stage, client, "-ERR bye\r\n");
+    char byte;
+    RUN_UNTIL(&stage, forward_stage_ended(client));
+    cr_expect_eq(recv(client, &byte, 1, 0), 0, "an end, not a reset");
+    cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_SERVER), 1);
+    cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_CLIENT), 0);
+    close(client);
+    forward_stage_close(&stage);
+}
+
+/* The node resets while there is more from the client: the same. */
+Test(forward_flow, a_reset)
+{
+    struct forward_stage stage = {0};
+    int node, client;
+    char byte;
+
+    forward_stage_open(&stage);
+    forward_stage_publish(&stage);
+    client = forward_stage_joined(&stage, 0, &node);
+    (void)flood(&stage, client, 100);
+    const struct linger hard = {.l_onoff = 1};
+    cr_assert_eq(setsockopt(node, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)), 0);
+    close(node);
+    RUN_UNTIL(&stage, forward_stage_ended(client));
+    cr_expect_eq(recv(client, &byte, 1, 0), 0, "an end, not a reset");
+    cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_SERVER), 1);
+    close(client);
+    forward_stage_close(&stage);
+}
+
+Test(forward_flow, too_many)
+{
+    struct forward_stage stage = {.config = {.max_forwards = 2}};
+    int nodes[2], clients[2], more[80];
+
+    forward_stage_open(&stage);
+    forward_stage_publish(&stage);
+    for (size_t i = 0; i < 2; i++) {
+        clients[i] = forward_stage_joined(&stage, 0, &nodes[i]);
+    }
+    for (size_t i = 0; i < 80; i++) {
+        more[i] = forward_stage_client(&stage);
+    }
+    RUN_UNTIL(&stage, forward_stage_closed(&stage, METRIC_FORWARD_END_LIMIT) == 80);
+    size_t told = 0;
+    for (size_t i = 0; i < 80; i++) {
+        told += strcmp(forward_stage_take(more[i]), "-ERR max number of clients reached\r\n") == 0;
+        RUN_UNTIL(&stage, forward_stage_ended(more[i]));
+        close(more[i]);
+    }
+    cr_expect_geq(told, FORWARD_REFUSED_AT_ONCE, "%zu", told);
+    close(clients[0]);
+    RUN_UNTIL(&stage, forward_stage_ended(nodes[0]));
+    close(nodes[0]);
+    RUN_UNTIL(&stage, metric_look(&stage.counts->connections[METRIC_FORWARD_TO_MASTER]) == 1);
+    forward_stage_run_for(&stage, 50);
+    clients[0] = forward_stage_joined(&stage, 0, &nodes[0]);
+    for (size_t i = 0; i < 2; i++) {
+        close(clients[i]);
+        close(nodes[i]);
+    }
+    forward_stage_close(&stage);
+}
+
+/* ---- getting there ---- */
+
+Test(forward_flow, a_node_that_refuses)
+{
+    struct forward_stage stage = {.config = {.wait_ms = 400}};
+    int client;
+
+    forward_stage_open(&stage);
+    forward_stage_publish(&stage);
+    const struct address at = forward_stage_node(&stage, 0);
+    close(stage.nodes[0]);
+    client = forward_stage_client(&stage);
+    char text[ADDRESS_TEXT_SIZE], wanted[200];
+    snprintf(wanted, sizeof(wanted),
+             "-NOMASTER no connection within 400 ms: %s: Connection refused\r\n",
+             address_format(&at, text));
+    EXPECT_COMES(&stage, client, wanted);
+    RUN_UNTIL(&stage, forward_stage_ended(client));
+    cr_expect_gt(stage.suspicions, 1);
+    close(client);
+    stage.nodes[0] = stage.nodes[3];
+    stage.nodes[3] = -1;
+    forward_stage_close(&stage);
+}
+
+Test(forward_flow, a_client_that_resets_while_it_waits)
+{
+    struct forward_stage stage = {.config = {.wait_ms = 300}};
+    const struct linger hard = {.l_onoff = 1};
+
+    forward_stage_open(&stage);
+    forward_stage_publish_nothing(&stage);
+    for (size_t i = 0; i < 20; i++) {
+        int client = forward_stage_client(&stage);
+
+        if (i % 2 == 0) {
+            forward_stage_send(client, "*1\r\n$4\r\nPI");
+        }
+        forward_stage_turn(&stage);
+        cr_assert_eq(setsockopt(client, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)), 0);
+        close(client);
+    }
+    RUN_UNTIL(&stage, metric_look(&stage.counts->waiting) == 0);
+    cr_expect_leq(forward_stage_closed(&stage, METRIC_FORWARD_END_NO_NODE), 20);
+    forward_stage_close(&stage);
+}
+
+/* ---- replicas ---- */
+
+static void say_replicas(struct forward_stage *stage, bool first, bool second)
+{
+    stage->n_replicas = FORWARD_STAGE_REPLICAS;
+    for (size_t i = 0; i < FORWARD_STAGE_REPLICAS; i++) {
+        stage->replicas[i] = (struct snapshot_replica){.address = forward_stage_node(stage, 1 + i),
+                                                       .healthy = i == 0 ? first : second,
+                                                       .lag_bytes = 0,
+                                                       .lag_at_ms = clock_boot_ms()};
+    }
+    forward_stage_publish(stage);
+}
+
+Test(forward_flow, replicas_in_turn_and_no_fence_for_them)
+{
+    struct forward_stage stage = {.listen = {.to = FORWARD_TO_REPLICA}};
+    int nodes[4], clients[4];
+
+    forward_stage_open(&stage);
+    say_replicas(&stage, true, true);
+    for (size_t i = 0; i < 4; i++) {
+        clients[i] = forward_stage_joined(&stage, 1 + i % 2, &nodes[i]);
+    }
+    stage.says.fence = FENCE_PROMOTING;
+    atomic_fetch_add(&stage.pulse.fences, 1);
+    say_replicas(&stage, true, true);
+    forward_stage_send(clients[0], "GET k\r\n");
+    EXPECT_COMES(&stage, nodes[0], "GET k\r\n");
+    /* One is unhealthy; the other one is the master. */
+    say_replicas(&stage, false, true);
+    RUN_UNTIL(&stage, forward_stage_ended(clients[0]) && forward_stage_ended(clients[2]));
+    cr_expect_not(forward_stage_ended(clients[1]) || forward_stage_ended(clients[3]));
+    stage.says.fence = FENCE_DOWN;
+    stage.says.address = forward_stage_node(&stage, 2);
+    stage.says.switches++;
+    stage.n_replicas = 1;
+    forward_stage_publish(&stage);
+    RUN_UNTIL(&stage, forward_stage_ended(clients[1]) && forward_stage_ended(clients[3]));
+    cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_UNHEALTHY), 4);
+    for (size_t i = 0; i < 4; i++) {
+        close(clients[i]);
+        close(nodes[i]);
+    }
+    forward_stage_close(&stage);
+}
+
+Test(forward_flow, the_lag_of_replicas)
+{
+    struct forward_stage stage = {.listen = {.to = FORWARD_TO_REPLICA},
+                                  .config = {.wait_ms = 300, .replica_max_lag_bytes = 100}};
+    int node, client;
+
+    forward_stage_open(&stage);
+    say_replicas(&stage, true, false);
+    client = forward_stage_joined(&stage, 1, &node);
+    /* As little as may be, and not known for a while: it stays. */
+    stage.replicas[0].lag_bytes = 100;
+    forward_stage_publish(&stage);
+    stage.replicas[0].lag_bytes = -1;
+    forward_stage_publish(&stage);
+    forward_stage_run_for(&stage, 30);
+    cr_expect_not(forward_stage_ended(client));
+    /* But nobody else is sent there. */
+    int other = forward_stage_client(&stage);
+    EXPECT_COMES(&stage, other, "-NOMASTER no healthy replica within 300 ms\r\n");
+    stage.replicas[0].lag_bytes = 101;
+    stage.replicas[0].lag_at_ms = clock_boot_ms();
+    forward_stage_publish(&stage);
+    RUN_UNTIL(&stage, forward_stage_ended(client));
+    close(other);
+    close(client);
+    close(node);
+    forward_stage_close(&stage);
+}
+
+Test(forward_flow, the_master_where_no_replica_will_do)
+{
+    struct forward_stage stage = {.listen = {.to = FORWARD_TO_REPLICA},
+                                  .config = {.replica_fallback = true}};
+    int node, client, other, others_node;
+
+    forward_stage_open(&stage);
+    say_replicas(&stage, false, false);
+    client = forward_stage_joined(&stage, 0, &node);
+    cr_expect_eq(metric_look(&stage.counts->connections[METRIC_FORWARD_TO_MASTER]), 1);
+    say_replicas(&stage, false, true);
+    other = forward_stage_joined(&stage, 2, &others_node);
+    forward_stage_send(client, "GET k\r\n");
+    EXPECT_COMES(&stage, node, "GET k\r\n");
+    /* It is a client of the master like any other. */
+    stage.says.fence = FENCE_UP;
+    atomic_fetch_add(&stage.pulse.fences, 1);
+    forward_stage_publish(&stage);
+    forward_stage_send(client, "GET k\r\n");
+    forward_stage_run_for(&stage, 60);
+    cr_expect_str_eq(forward_stage_take(node), "");
+    close(client);
+    close(node);
+    close(other);
+    close(others_node);
+    forward_stage_close(&stage);
+}
+
+/* ---- the end of the worker ---- */
+
+Test(forward_flow, what_was_sent_is_answered_before_the_end)
+{
+    struct forward_stage stage = {0};
+    int node, client, idle, idles_node, silent, silents_node;
+
+    forward_stage_open(&stage);
+    forward_stage_publish(&stage);
+    client = forward_stage_joined(&stage, 0, &node);
+    idle = forward_stage_joined(&stage, 0, &idles_node);
+    silent = forward_stage_client(&stage);
+    silents_node = forward_stage_accept(&stage, 0);
+    RUN_UNTIL(&stage, metric_look(&stage.counts->connections[METRIC_FORWARD_TO_MASTER]) == 3);
+    forward_stage_send(client, "A\r\nB\r\nC\r\n");
+    EXPECT_COMES(&stage, node, "A\r\nB\r\nC\r\n");
+    forwards_drain(stage.forwards);
+    cr_expect(forwards_are_busy(stage.forwards));
+    forward_stage_send(client, "D\r\n"); /* comes too late */
+    forward_stage_run_for(&stage, 10);
+    cr_expect(forward_stage_ended(silent));
+    for (size_t i = 0; i < 3; i++) { /* piece by piece */
+        const char *const answers[] = {"+a\r\n", "+b\r\n", "+c\r\n"};
+
+        forward_stage_send(node, answers[i]);
+        EXPECT_COMES(&stage, client, answers[i]);
+        forward_stage_run_for(&stage, 20);
+        cr_expect(forwards_are_busy(stage.forwards));
+    }
+    RUN_UNTIL(&stage, forward_stage_ended(client));
+    cr_expect(forward_stage_ended(idle));
+    cr_expect_not(forwards_are_busy(stage.forwards));
+    cr_expect_str_eq(forward_stage_take(node), "");
+    cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_SHUTDOWN), 3);
+    close(client);
+    close(node);
+    close(idle);
+    close(idles_node);
+    close(silent);
+    close(silents_node);
+    forward_stage_close(&stage);
+}
