@@ -252,7 +252,7 @@ static void add_argument(struct buffer *out, const char *text)
 static bool send_login(struct link *link, const struct redis_login *login)
 {
     struct buffer out = {0};
-    ssize_t n;
+    bool sent;
 
     buffer_add_text(&out, login->username ? "*3\r\n" : "*2\r\n");
     add_argument(&out, "AUTH");
@@ -260,10 +260,10 @@ static bool send_login(struct link *link, const struct redis_login *login)
         add_argument(&out, login->username);
     }
     add_argument(&out, secret_value(login->password));
-    n = side_write(link, &link->server, out.bytes, out.size);
+    sent = side_write(link, &link->server, out.bytes, out.size) == (ssize_t)out.size;
     explicit_bzero(out.bytes, out.size);
     buffer_release(&out);
-    return n > 0 && (size_t)n == out.size;
+    return sent;
 }
 
 /* Where there is no password, whoever has one is let in all the same. */
