@@ -1,4 +1,4 @@
-/* TLS towards callers: the files, which listeners use them, and what travels in plain. */
+/* TLS towards callers: the files, who listens with them, and what travels in plain. */
 #include "build_https.h"
 
 #include <stdio.h>
@@ -17,44 +17,95 @@ static const char *file_of(const struct builder *builder, int id)
     return setting_item(winner(builder, id));
 }
 
-/* For messages: where a listener listens. */
-static const char *place_of(const struct http_listen *listen, char text[ADDRESS_TEXT_SIZE])
+/* What may have TLS: a listener, or a forward. */
+struct secured {
+    const char *option;
+    const struct address *address;
+    const char *unix_path;
+    bool tls, client_ca_given, is_probe;
+    enum client_ca *client_ca;
+};
+
+static struct secured of_listen(struct http_listen *listen)
 {
-    return listen->unix_path ? listen->unix_path : address_format(&listen->address, text);
+    return (struct secured){.option = "--listen",
+                            .address = &listen->address,
+                            .unix_path = listen->unix_path,
+                            .tls = listen->tls,
+                            .client_ca_given = listen->client_ca_given,
+                            .is_probe = listen->scope == HTTP_SCOPE_PROBE,
+                            .client_ca = &listen->client_ca};
 }
 
-/* ---- one listener ---- */
+static struct secured of_forward(struct forward_listen *forward)
+{
+    return (struct secured){.option = "--forward",
+                            .address = &forward->address,
+                            .unix_path = forward->unix_path,
+                            .tls = forward->tls,
+                            .client_ca_given = forward->client_ca_given,
+                            .client_ca = &forward->client_ca};
+}
+
+/* For messages: where it listens. */
+static const char *place_of(const struct secured *place, char text[ADDRESS_TEXT_SIZE])
+{
+    return place->unix_path ? place->unix_path : address_format(place->address, text);
+}
+
+/* ---- one of them ---- */
 
 /* Whoever may come asks for no certificate of a kubelet, which has none. */
-static int build_client_ca(struct http_listen *listen, bool given, struct options_error *error)
+static int build_client_ca(const struct secured *place, bool given, struct options_error *error)
 {
     char text[ADDRESS_TEXT_SIZE];
 
-    if (!listen->client_ca_given) {
-        listen->client_ca = given && listen->tls && listen->scope != HTTP_SCOPE_PROBE
-                                ? HTTP_CLIENT_CA_REQUIRED
-                                : HTTP_CLIENT_CA_OFF;
+    if (!place->client_ca_given) {
+        *place->client_ca =
+            given && place->tls && !place->is_probe ? CLIENT_CA_REQUIRED : CLIENT_CA_OFF;
         return 0;
     }
-    if (!listen->tls) {
-        return options_fail(error, "--listen %.200s: client-ca without tls; takes ,tls with it",
-                            place_of(listen, text));
+    if (!place->tls) {
+        return options_fail(error, "%s %.200s: client-ca without tls; takes ,tls with it",
+                            place->option, place_of(place, text));
     }
-    if (listen->client_ca == HTTP_CLIENT_CA_OFF) {
+    if (*place->client_ca == CLIENT_CA_OFF) {
         return 0;
     }
-    if (listen->scope == HTTP_SCOPE_PROBE) {
+    if (place->is_probe) {
         return options_fail(
             error,
-            "--listen %.200s: probes show no certificate; takes client-ca with scope=all|discovery",
-            place_of(listen, text));
+            "%s %.200s: probes show no certificate; takes client-ca with scope=all|discovery",
+            place->option, place_of(place, text));
     }
-    return given
-               ? 0
-               : options_fail(error,
-                              "--listen %.200s: client-ca without anything to check against; takes "
-                              "--http-client-ca with it",
-                              place_of(listen, text));
+    return given ? 0
+                 : options_fail(error,
+                                "%s %.200s: client-ca without anything to check against; takes "
+                                "--http-client-ca with it",
+                                place->option, place_of(place, text));
+}
+
+static int build_place(const struct builder *builder, const struct secured *place)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    if (place->tls && place->unix_path) {
+        return options_fail(builder->error,
+                            "%s unix:%.200s,tls: a socket has no TLS, for what it carries stays on "
+                            "this host; takes it without ,tls",
+                            place->option, place->unix_path);
+    }
+    if (build_client_ca(place, file_of(builder, OPTION_ID_HTTP_CLIENT_CA), builder->error) != 0) {
+        return -BW_EINVAL;
+    }
+    if (place->tls &&
+        (!file_of(builder, OPTION_ID_HTTP_CERT) || !file_of(builder, OPTION_ID_HTTP_KEY))) {
+        return options_fail(builder->error,
+                            "%s %.200s: tls without a certificate; takes --http-cert and "
+                            "--http-key with it",
+                            place->option, place_of(place, text));
+    }
+    return 0;
 }
 
 /* ---- the files ---- */
@@ -91,19 +142,14 @@ static int load(const struct builder *builder)
 
 /* ---- what is of no use, or of too little ---- */
 
-static void note_unused(const struct builder *builder, bool any)
+static void note_unused(const struct builder *builder, bool any, bool asks)
 {
-    struct options *out = builder->out;
     static const int ids[] = {OPTION_ID_HTTP_CERT, OPTION_ID_HTTP_KEY, OPTION_ID_HTTP_CLIENT_CA};
-    bool asks = false;
 
-    for (size_t i = 0; i < out->n_listens; i++) {
-        asks = asks || out->listens[i].client_ca != HTTP_CLIENT_CA_OFF;
-    }
     for (size_t i = 0; i < sizeof(ids) / sizeof(ids[0]); i++) {
         if (file_of(builder, ids[i]) && (ids[i] == OPTION_ID_HTTP_CLIENT_CA ? !asks : !any)) {
-            options_note(out, LOG_LEVEL_WARN,
-                         "a certificate that no listener uses (listen = ...,tls)", "given",
+            options_note(builder->out, LOG_LEVEL_WARN,
+                         "a certificate that nobody uses (listen = ...,tls)", "given",
                          winner(builder, ids[i])->where);
         }
     }
@@ -121,7 +167,7 @@ static void note_plain_tokens(struct options *out)
             options_note(
                 out, LOG_LEVEL_WARN,
                 "tokens come in plain there, for all to read on the way (listen = ...,tls)",
-                "listen", place_of(listen, text));
+                "listen", address_format(&listen->address, text));
         }
     }
 }
@@ -129,32 +175,19 @@ static void note_plain_tokens(struct options *out)
 int options_build_https(const struct builder *builder)
 {
     struct options *out = builder->out;
-    bool any = false;
+    bool any = false, asks = false;
 
-    for (size_t i = 0; i < out->n_listens; i++) {
-        struct http_listen *listen = &out->listens[i];
-        char text[ADDRESS_TEXT_SIZE];
+    for (size_t i = 0; i < out->n_listens + out->n_forwards; i++) {
+        struct secured place = i < out->n_listens ? of_listen(&out->listens[i])
+                                                  : of_forward(&out->forwards[i - out->n_listens]);
 
-        if (listen->tls && listen->unix_path) {
-            return options_fail(builder->error,
-                                "--listen unix:%.200s,tls: a socket has no TLS, for what it "
-                                "carries stays on this host; takes it without ,tls",
-                                listen->unix_path);
-        }
-        if (build_client_ca(listen, file_of(builder, OPTION_ID_HTTP_CLIENT_CA), builder->error) !=
-            0) {
+        if (build_place(builder, &place) != 0) {
             return -BW_EINVAL;
         }
-        if (listen->tls &&
-            (!file_of(builder, OPTION_ID_HTTP_CERT) || !file_of(builder, OPTION_ID_HTTP_KEY))) {
-            return options_fail(builder->error,
-                                "--listen %.200s: tls without a certificate; takes --http-cert and "
-                                "--http-key with it",
-                                place_of(listen, text));
-        }
-        any = any || listen->tls;
+        any = any || place.tls;
+        asks = asks || *place.client_ca != CLIENT_CA_OFF;
     }
-    note_unused(builder, any);
+    note_unused(builder, any, asks);
     note_plain_tokens(out);
     return any ? load(builder) : 0;
 }

@@ -198,8 +198,8 @@ const char *option_takes(const struct option_entry *entry, char out[256])
     case OPTION_FORWARD:
         (void)snprintf(
             out, 256,
-            "HOST:PORT or unix:PATH, then ,to=master|replica, ,name=MASTER, ,tls, ,auth, for a "
-            "socket ,mode=0660");
+            "HOST:PORT or unix:PATH, then ,to=master|replica, ,name=MASTER, ,auth, for a socket "
+            ",mode=0660, for TLS ,tls and ,client-ca=required|optional|off");
         break;
     case OPTION_NAME:
         (void)snprintf(out, 256, "a master's name: up to %d characters, no blanks",

@@ -109,11 +109,11 @@ X(LISTEN, "listen", LISTEN, LIST, NOWHERE, "127.0.0.1:8380", 0, 0, NULL, "ADDRES
   "Where to serve HTTP: HOST:PORT or unix:PATH, then perhaps ,scope=all|discovery|probe (default all), for a " \
   "socket ,mode=0660, for HTTPS ,tls and with that ,client-ca=required|optional|off.") \
 X(HTTP_CERT, "http-cert", FILE, 0, NOWHERE, NULL, 0, 0, NULL, "FILE", SERVING, \
-  "The certificate of listeners with ,tls, in PEM, then the intermediate ones. Read again when it changes.") \
+  "The certificate of listeners and forwards with ,tls, in PEM, then the intermediate ones. Read again when it changes.") \
 X(HTTP_KEY, "http-key", FILE, 0, NOWHERE, NULL, 0, 0, NULL, "FILE", SERVING, \
   "Its key, in PEM, without a pass phrase.") \
 X(HTTP_CLIENT_CA, "http-client-ca", FILE, 0, NOWHERE, NULL, 0, 0, NULL, "FILE", SERVING, \
-  "Who issues callers' certificates, in PEM: listeners with ,tls then ask for one and take nobody without " \
+  "Who issues callers' certificates, in PEM: listeners and forwards with ,tls then ask for one and take nobody without " \
   "(client-ca=required), take those without, too (optional), or don't ask (off, as always with scope=probe).") \
 X(WORKERS, "workers", INTEGER, 0, AT(workers), "1", 1, 64, NULL, "N", SERVING, \
   "Threads that answer HTTP.") \
@@ -173,8 +173,8 @@ X(REPLICA_FALLBACK, "replica-fallback", CHOICE, 0, AT(replica_fallback), "none",
   "Where commands for a replica run when no replica will do.") \
 X(FORWARD, "forward", FORWARD, LIST, NOWHERE, NULL, 0, 0, NULL, "ADDRESS", FORWARDING, \
   "Where plain Redis clients are joined to the master, byte for byte: HOST:PORT or unix:PATH, then perhaps ,to=master|replica " \
-  "(default master), ,name=MASTER (default default-master), ,tls towards clients, for a socket ,mode=0660, and, on loopback or a " \
-  "socket, ,auth, which logs clients in as redis-username.") \
+  "(default master), ,name=MASTER (default default-master), ,tls towards clients and with that ,client-ca=required|optional|off, " \
+  "for a socket ,mode=0660, and, on loopback or a socket, ,auth, which logs clients in as redis-username.") \
 X(MAX_FORWARDS, "max-forwards", INTEGER, 0, AT(max_forwards), "2000", 1, 1000000, NULL, "N", FORWARDING, \
   "Clients of forwards at once, over all workers; one more is told that there are too many.") \
 X(LOG_LEVEL, "log-level", CHOICE, 0, AT(log_level), "info", 0, 0, "debug|info|warn|error", "LEVEL", LOGGING, \

@@ -34,7 +34,7 @@ static bool continues(const struct option_entry *entry, const char *word)
     if (entry->type == OPTION_FORWARD) {
         return strncmp(word, "to=", 3) == 0 || strncmp(word, "name=", 5) == 0 ||
                strncmp(word, "mode=", 5) == 0 || strcmp(word, "tls") == 0 ||
-               strcmp(word, "auth") == 0;
+               strcmp(word, "auth") == 0 || strncmp(word, "client-ca=", 10) == 0;
     }
     return entry->type == OPTION_LISTEN &&
            (strncmp(word, "scope=", 6) == 0 || strncmp(word, "mode=", 5) == 0 ||

@@ -92,7 +92,6 @@ static int read_number(const struct option_entry *entry, const char *text, int64
     return failed;
 }
 
-/* One of the `,key=value` that follow the address of a listener. */
 /* `,mode=0660` */
 static int read_mode(const char *text, unsigned *out)
 {
@@ -102,6 +101,19 @@ static int read_mode(const char *text, unsigned *out)
         return -BW_EINVAL;
     }
     *out = (unsigned)strtoul(text, NULL, 8);
+    return 0;
+}
+
+/* `,client-ca=optional` */
+static int read_client_ca(const char *text, enum client_ca *out, bool *given)
+{
+    int64_t place = choice_place("off|optional|required", text);
+
+    if (place < 0) {
+        return -BW_EINVAL;
+    }
+    *out = (enum client_ca)place;
+    *given = true;
     return 0;
 }
 
@@ -124,14 +136,7 @@ static int read_listen_word(const char *word, void *data)
         return 0;
     }
     if (strncmp(word, "client-ca=", 10) == 0) {
-        int64_t place = choice_place("off|optional|required", word + 10);
-
-        if (place < 0) {
-            return -BW_EINVAL;
-        }
-        out->client_ca = (enum http_client_ca)place;
-        out->client_ca_given = true;
-        return 0;
+        return read_client_ca(word + 10, &out->client_ca, &out->client_ca_given);
     }
     return strncmp(word, "mode=", 5) == 0 ? read_mode(word + 5, &out->mode) : -BW_EINVAL;
 }
@@ -160,6 +165,9 @@ static int read_forward_word(const char *word, void *data)
     if (strcmp(word, "tls") == 0) {
         out->tls = true;
         return 0;
+    }
+    if (strncmp(word, "client-ca=", 10) == 0) {
+        return read_client_ca(word + 10, &out->client_ca, &out->client_ca_given);
     }
     if (strcmp(word, "auth") == 0) {
         out->auth = true;

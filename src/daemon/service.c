@@ -207,6 +207,7 @@ static struct forward_config make_forward_config(const struct service *service)
         .n_listens = options->n_forwards,
         .n_workers = (size_t)options->workers,
         .max_forwards = (size_t)options->max_forwards,
+        .handshake_timeout_ms = options->request_timeout_ms,
         .wait_ms = options->command_timeout_ms,
         .connect_timeout_ms = CONNECT_TIMEOUTS * options->watch.verify_timeout_ms,
         .replica_max_lag_bytes = options->replica_max_lag_bytes,
@@ -217,10 +218,16 @@ static struct forward_config make_forward_config(const struct service *service)
     };
 }
 
+static const char *say_tls(bool tls, enum client_ca client_ca)
+{
+    static const char *const client_cas[] = {"on", "client-ca=optional", "client-ca=required"};
+
+    return tls ? client_cas[client_ca] : "off";
+}
+
 static void log_listeners(const struct service *service)
 {
     static const char *const scopes[] = {"all", "discovery", "probe"};
-    static const char *const client_cas[] = {"on", "client-ca=optional", "client-ca=required"};
 
     for (size_t i = 0; i < service->http.n_listens; i++) {
         const struct http_listen *listen = &service->http.listens[i];
@@ -233,7 +240,7 @@ static void log_listeners(const struct service *service)
         if (listen->tls) {
             log_info("listening", LOG_STR("address", where),
                      LOG_STR("scope", scopes[listen->scope]),
-                     LOG_STR("tls", client_cas[listen->client_ca]));
+                     LOG_STR("tls", say_tls(true, listen->client_ca)));
             continue;
         }
         log_info("listening", LOG_STR("address", where), LOG_STR("scope", scopes[listen->scope]));
@@ -248,6 +255,7 @@ static void log_listeners(const struct service *service)
                              ? listen->unix_path
                              : address_format(forward_shared_address(service->forwards, i), text)),
                  LOG_STR("to", metric_forward_to_text((enum metric_forward_to)listen->to)),
+                 LOG_STR("tls", say_tls(listen->tls, listen->client_ca)),
                  LOG_STR("master", listen->master ? listen->master : "(default)"));
     }
 }

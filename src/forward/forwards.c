@@ -22,7 +22,7 @@ struct forward_shared {
     struct listening **listening;
     size_t n;
     _Atomic size_t open; /* over all workers */
-    _Atomic int64_t complain_ms;
+    _Atomic int64_t complain_ms[METRIC_FORWARD_END_COUNT];
 };
 
 /* ---- what is shared ---- */
@@ -79,15 +79,16 @@ void forward_shared_free(struct forward_shared *shared)
 
 /* ---- accepting ---- */
 
-/* Once a minute, for all workers. */
-static void complain(struct forwards *forwards, const char *words)
+/* For all workers together. */
+void forwards_complain(struct forwards *forwards, enum metric_forward_end why, const char *words)
 {
+    _Atomic int64_t *next_ms = &forwards->shared->complain_ms[why];
     int64_t now_ms = clock_boot_ms();
-    int64_t at_ms = atomic_load_explicit(&forwards->shared->complain_ms, memory_order_relaxed);
+    int64_t at_ms = atomic_load_explicit(next_ms, memory_order_relaxed);
 
-    if (now_ms >= at_ms && atomic_compare_exchange_strong(&forwards->shared->complain_ms, &at_ms,
-                                                          now_ms + COMPLAIN_MS)) {
-        log_warn("clients of forwards are refused", LOG_STR("because", words));
+    if (now_ms >= at_ms && atomic_compare_exchange_strong(next_ms, &at_ms, now_ms + COMPLAIN_MS)) {
+        log_warn("clients of forwards are refused", LOG_STR("reason", metric_forward_end_text(why)),
+                 LOG_STR("because", words));
     }
 }
 
@@ -100,7 +101,8 @@ static void welcome(struct door *door, int fd)
         link_begin(door, fd);
         return;
     }
-    complain(forwards, "there are as many connections as may be (option max-forwards)");
+    forwards_complain(forwards, METRIC_FORWARD_END_LIMIT,
+                      "there are as many connections as may be (option max-forwards)");
     link_refuse(door, fd);
 }
 
@@ -118,7 +120,8 @@ static void on_clients(void *data, int events)
         }
         error = errno;
         if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
-            complain(door->all, "the daemon is out of file descriptors or memory");
+            forwards_complain(door->all, METRIC_FORWARD_END_MEMORY,
+                              "the daemon is out of file descriptors or memory");
             door->shut = true;
             loop_poll_want(door->poll, 0);
             forwards_arm(door->all);

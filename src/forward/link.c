@@ -4,6 +4,7 @@
  */
 #include "link.h"
 
+#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,6 +21,7 @@ enum { LEAVE_MS = 1000 };
 enum { DROPS_A_TURN = 16 };
 /* Nobody counts commands and answers: a node that says nothing for so long has said all. */
 enum { QUIET_MS = 50 };
+enum { TLS_HANDSHAKE = 22 };    /* a record's first byte */
 enum { SUSPECT_EVERY_MS = 20 }; /* however many clients want a node that can't be had */
 
 /* ---- states ---- */
@@ -163,16 +165,16 @@ void link_restart(struct link *link)
     loop_later_queue(link->door->all->loop, &link->door->all->route);
 }
 
-void link_failed(struct link *link, enum suspicion what)
+void link_failed(struct link *link, bool lost)
 {
     struct door *door = link->door;
     struct forwards *all = door->all;
     int64_t now_ms = clock_boot_ms();
 
-    if (!link->to_replica && door->master && all->hooks.suspect &&
+    if (lost && !link->to_replica && door->master && all->hooks.suspect &&
         now_ms - door->suspected_ms >= SUSPECT_EVERY_MS) {
         door->suspected_ms = now_ms;
-        all->hooks.suspect(all->hooks.data, what, door->master->name, &link->node);
+        all->hooks.suspect(all->hooks.data, SUSPICION_LOST, door->master->name, &link->node);
     }
     link->failures++;
     link->rest_until_ms =
@@ -189,14 +191,86 @@ void link_join(struct link *link)
     link_move_bytes(link);
 }
 
+/* ---- TLS of its client ---- */
+
+/* @param words NULL: there is nothing to say. */
+static void refuse_tls(struct link *link, const char *words)
+{
+    if (words) {
+        forwards_complain(link->door->all, METRIC_FORWARD_END_TLS, words);
+    }
+    link_end(link, METRIC_FORWARD_END_TLS, NULL);
+}
+
+/* Whoever speaks plain understands no alert. */
+static void refuse_plain(struct link *link)
+{
+    forwards_complain(link->door->all, METRIC_FORWARD_END_TLS,
+                      "a client speaks plain where TLS is spoken (forward = ...,tls)");
+    link_move(link, LINK_WAITING);
+    link_end(link, METRIC_FORWARD_END_TLS, "ERR TLS is spoken here, and this is no TLS");
+}
+
+/* The first byte tells; until it is there the session has no memory. @return false: not yet. */
+static bool begin_tls(struct link *link)
+{
+    const struct forward_tls *tls = &link->door->all->hooks.tls;
+    unsigned char first;
+    ssize_t n = recv(link->client.fd, &first, 1, MSG_PEEK | MSG_DONTWAIT);
+
+    if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
+        side_want(&link->client, LOOP_READ);
+    } else if (n <= 0) {
+        link_end(link, METRIC_FORWARD_END_TLS, NULL);
+    } else if (first != TLS_HANDSHAKE) {
+        refuse_plain(link);
+    } else {
+        link->client.client_tls = tls->begin(tls->data, link->door->listen, link->client.fd);
+        if (!link->client.client_tls) {
+            refuse_tls(link, "no certificate can be used (option http-cert)");
+        }
+    }
+    return link->client.client_tls;
+}
+
+static void shake(struct link *link)
+{
+    const struct door *door = link->door;
+    const char *words = NULL;
+    bool write = false;
+    int outcome;
+
+    if (!link->client.client_tls && !begin_tls(link)) {
+        return;
+    }
+    outcome = door->all->hooks.tls.shake(link->client.client_tls, &write, &words);
+    if (outcome < 0) {
+        refuse_tls(link, words);
+    } else if (outcome == 0) {
+        side_want(&link->client, write ? LOOP_WRITE : LOOP_READ);
+    } else {
+        side_want(&link->client, 0);
+        link->deadline_ms = clock_boot_ms() + door->all->config->wait_ms;
+        link_move(link, LINK_WAITING);
+        link_route(link, clock_boot_ms());
+    }
+}
+
 /* ---- news and time ---- */
 
 static void give_up(struct link *link)
 {
     char words[LINK_WORDS_SIZE], line[LINK_WORDS_SIZE + 16];
 
+    if (link->state == LINK_SHAKING) {
+        refuse_tls(link, "a client has not ended its handshake in time (option request-timeout)");
+        return;
+    }
     (void)snprintf(line, sizeof(line), "NOMASTER %s", link_say_why(link, words, sizeof(words)));
-    link_end(link, METRIC_FORWARD_END_NO_NODE, line);
+    if (link->unwelcome) {
+        forwards_complain(link->door->all, METRIC_FORWARD_END_AUTH, words);
+    }
+    link_end(link, link->unwelcome ? METRIC_FORWARD_END_AUTH : METRIC_FORWARD_END_NO_NODE, line);
 }
 
 static void review_joined(struct link *link, int64_t now_ms)
@@ -206,7 +280,7 @@ static void review_joined(struct link *link, int64_t now_ms)
 
     if (link_may_stay(link) && !promoted) {
         link_release_held(link, now_ms, false);
-    } else if (!link->spoken) {
+    } else if (!link->spoken && !link->out.bytes) {
         link_restart(link);
     } else {
         link_release_held(link, now_ms, true);
@@ -244,18 +318,15 @@ void link_review(struct link *link, int64_t now_ms)
             link_end(link, METRIC_FORWARD_END_SHUTDOWN, NULL);
         }
     } else if (link->deadline_ms <= now_ms) {
-        if (link->state == LINK_SHAKING) {
-            link_end(link, METRIC_FORWARD_END_TLS, NULL);
-        } else {
-            give_up(link);
-        }
+        give_up(link);
     } else if (is_dialling(link->state)) {
         if (!link_may_stay(link)) {
             link_restart(link);
         } else if (link->attempt_ms <= now_ms) {
             free(link->words);
             link->words = mem_strdup("it did not answer in time");
-            link_failed(link, SUSPICION_LOST);
+            link->unwelcome = false;
+            link_failed(link, true);
         }
     } else if (link->state == LINK_WAITING) {
         link_route(link, now_ms);
@@ -263,22 +334,6 @@ void link_review(struct link *link, int64_t now_ms)
 }
 
 /* ---- its beginning ---- */
-
-static void shake(struct link *link)
-{
-    bool write = false;
-    int outcome = link->door->all->hooks.tls.shake(link->client.client_tls, &write);
-
-    if (outcome < 0) {
-        link_end(link, METRIC_FORWARD_END_TLS, NULL);
-    } else if (outcome == 0) {
-        side_want(&link->client, write ? LOOP_WRITE : LOOP_READ);
-    } else {
-        side_want(&link->client, 0);
-        link_move(link, LINK_WAITING);
-        link_route(link, clock_boot_ms());
-    }
-}
 
 static void on_client(void *data, int events)
 {
@@ -318,7 +373,6 @@ static struct link *make(struct door *door, int fd)
 void link_begin(struct door *door, int fd)
 {
     struct link *link = make(door, fd);
-    const struct forward_tls *tls = &door->all->hooks.tls;
 
     if (!link) {
         return;
@@ -329,11 +383,7 @@ void link_begin(struct door *door, int fd)
         link_route(link, clock_boot_ms());
         return;
     }
-    link->client.client_tls = tls->begin(tls->data, fd);
-    if (!link->client.client_tls) {
-        link_end(link, METRIC_FORWARD_END_TLS, NULL);
-        return;
-    }
+    link->deadline_ms = clock_boot_ms() + door->all->config->handshake_timeout_ms;
     link_move(link, LINK_SHAKING);
     shake(link);
 }

@@ -23,7 +23,7 @@
 
 /* Links that are under way to a node at once: a listen queue is not endless. */
 #define LINKS_DIALLING_MAX 128
-#define LINK_WORDS_SIZE 256
+#define LINK_WORDS_SIZE 640
 #define LOGIN_REPLY_SIZE 256
 
 struct link_side {
@@ -78,7 +78,9 @@ struct link {
     int64_t rest_until_ms;
     int64_t heard_ms; /* boot clock, while the worker ends: when its node said something */
     unsigned failures;
-    char *words; /* why it is not there yet, or AUTH and its answer; NULL: none */
+    char *words;    /* why it is not there yet; NULL: none */
+    bool unwelcome; /* because the node does not take the login */
+    char *reply;    /* what came of the answer to AUTH; NULL: nothing */
 };
 
 /* A forward in a worker. */
@@ -103,6 +105,7 @@ struct forwards {
     size_t worker;
     struct forward_hooks hooks;
     struct redis_logins *logins;
+    int64_t password_read_ms;  /* boot clock: again, since one was refused */
     struct snapshot *snapshot; /* a reference; NULL before the first */
     struct door *doors;
     size_t n_doors, n_dialling, n_refused;
@@ -117,6 +120,8 @@ struct forwards {
 /* ---- forwards.c ---- */
 
 _Atomic size_t *forward_shared_count(struct forward_shared *shared);
+/** That clients are refused: once a minute for each reason. */
+void forwards_complain(struct forwards *forwards, enum metric_forward_end why, const char *words);
 /** Have the timer look soon. */
 void forwards_arm(struct forwards *forwards);
 
@@ -134,8 +139,8 @@ void link_move(struct link *link, enum link_state state);
 void link_end(struct link *link, enum metric_forward_end why, const char *words);
 /** Away from its node, to wait for another one. */
 void link_restart(struct link *link);
-/** The attempt failed: rest, then again. */
-void link_failed(struct link *link, enum suspicion what);
+/** The attempt failed: rest, then again. @param lost  the node can't be had: tell the watcher. */
+void link_failed(struct link *link, bool lost);
 /** Both sides are there. */
 void link_join(struct link *link);
 /** The worker ends: once all that was sent is answered, as far as one can see, it does, too. */

@@ -81,14 +81,19 @@ static int drain(struct link *link, struct flow *flow, struct link_side *to)
 static int pass(struct link *link, struct flow *flow, struct link_side *to, const char *bytes,
                 size_t size)
 {
-    ssize_t n = side_write(link, to, bytes, size);
+    size_t sent = 0;
 
-    if (n < 0) {
-        return FORWARD_END;
-    }
-    if ((size_t)n < size) {
-        keep(flow, bytes + n, size - (size_t)n);
-        return 0;
+    while (sent < size) { /* TLS takes a record at a time */
+        ssize_t n = side_write(link, to, bytes + sent, size - sent);
+
+        if (n < 0) {
+            return FORWARD_END;
+        }
+        if (n == 0) {
+            keep(flow, bytes + sent, size - sent);
+            return 0;
+        }
+        sent += (size_t)n;
     }
     return 1;
 }
@@ -225,11 +230,16 @@ static bool move_out(struct link *link)
 
 static void want(struct link *link)
 {
+    const struct tls_link *tls = link->server.server;
     bool reads_client = !link->in.bytes && !link->in.ended && !link->is_paused;
     bool reads_server = !link->out.bytes && !link->out.ended && !link->starved;
 
     side_want(&link->client, (reads_client ? LOOP_READ : 0) |
                                  (link->out.bytes && link->out.held_ms == 0 ? LOOP_WRITE : 0));
+    if (reads_server && tls && tls_link_reads_on_write(tls)) {
+        side_want(&link->server, LOOP_WRITE);
+        return;
+    }
     side_want(&link->server, (reads_server ? LOOP_READ : 0) | (link->in.bytes ? LOOP_WRITE : 0));
 }
 

@@ -15,6 +15,8 @@
 #include "bellwether/redis/socket.h"
 #include "link.h"
 
+enum { PASSWORD_EVERY_MS = 100 }; /* that its file is read for those who are refused */
+
 /* ---- which node ---- */
 
 static bool is_lagging(const struct door *door, const struct snapshot_replica *replica)
@@ -98,7 +100,7 @@ const char *link_say_why(const struct link *link, char *out, size_t size)
                            : "a failover came to no end",
                        ms);
     } else if (link->words) {
-        (void)snprintf(out, size, "no connection within %" PRId64 " ms: %.160s", ms, link->words);
+        (void)snprintf(out, size, "no connection within %" PRId64 " ms: %.560s", ms, link->words);
     } else {
         (void)snprintf(out, size, "no %s within %" PRId64 " ms",
                        door->listen->to == FORWARD_TO_MASTER ? "connection" : "healthy replica",
@@ -109,19 +111,27 @@ const char *link_say_why(const struct link *link, char *out, size_t size)
 
 /* ---- how to get there ---- */
 
-static void keep_words(struct link *link, const char *words)
-{
-    free(link->words);
-    link->words = mem_strdup(words);
-}
-
-static void fail(struct link *link, const char *words)
+/* @param unwelcome  it is there, and does not take the login. */
+static void fail(struct link *link, const char *words, bool unwelcome)
 {
     char text[ADDRESS_TEXT_SIZE], all[LINK_WORDS_SIZE];
 
     (void)snprintf(all, sizeof(all), "%s: %s", address_format(&link->node, text), words);
-    keep_words(link, all);
-    link_failed(link, SUSPICION_LOST);
+    free(link->words);
+    link->words = mem_strdup(all);
+    link->unwelcome = unwelcome;
+    link_failed(link, !unwelcome);
+}
+
+/* Why the node is there no longer. */
+static const char *say_end(const struct link *link)
+{
+    const char *words = "";
+
+    if (link->server.server) {
+        (void)tls_link_failure(link->server.server, &words);
+    }
+    return words[0] != '\0' ? words : "it closed when it was logged in to";
 }
 
 static void on_server(void *data, int events)
@@ -143,7 +153,7 @@ static void connect_to(struct link *link, const struct address *ip)
         int error = -link->server.fd;
 
         link->server.fd = -1;
-        fail(link, strerror(error));
+        fail(link, strerror(error), false);
         return;
     }
     link->server.poll = loop_poll_new(link->door->all->loop, link->server.fd, on_server, link);
@@ -159,7 +169,7 @@ static void on_lookup(void *data, int error, const struct address *found, size_t
     loop_lookup_free(link->lookup);
     link->lookup = NULL;
     if (error != 0 || n == 0) {
-        fail(link, words ? words : "the name has no address");
+        fail(link, words ? words : "the name has no address", false);
     } else {
         connect_to(link, &found[0]);
     }
@@ -217,6 +227,8 @@ void link_leave_node(struct link *link)
     side_close(link, &link->server);
     flow_clear(&link->in);
     flow_clear(&link->out);
+    free(link->reply);
+    link->reply = NULL;
     link->in.ended = link->in.shut = link->in.refused = link->out.ended = false;
 }
 
@@ -240,7 +252,7 @@ static void add_argument(struct buffer *out, const char *text)
 static bool send_login(struct link *link, const struct redis_login *login)
 {
     struct buffer out = {0};
-    ssize_t n;
+    bool sent;
 
     buffer_add_text(&out, login->username ? "*3\r\n" : "*2\r\n");
     add_argument(&out, "AUTH");
@@ -248,10 +260,79 @@ static bool send_login(struct link *link, const struct redis_login *login)
         add_argument(&out, login->username);
     }
     add_argument(&out, secret_value(login->password));
-    n = side_write(link, &link->server, out.bytes, out.size);
+    sent = side_write(link, &link->server, out.bytes, out.size) == (ssize_t)out.size;
     explicit_bzero(out.bytes, out.size);
     buffer_release(&out);
-    return n > 0 && (size_t)n == out.size;
+    return sent;
+}
+
+/* Where there is no password, whoever has one is let in all the same. */
+static bool is_welcome(const char *reply)
+{
+    return reply[0] == '+' ||
+           (strncmp(reply, "-ERR", 4) == 0 &&
+            (strstr(reply, "without any password") || strstr(reply, "no password is set")));
+}
+
+/* A server that does not know AUTH says what it was told: the password. */
+static const char *say_refusal(const char *reply, const char *password)
+{
+    return reply[0] != '-'                       ? "what answers AUTH is no Redis server"
+           : strstr(reply, "unknown command")    ? "it does not know AUTH"
+           : password && strstr(reply, password) ? "it refuses AUTH"
+                                                 : reply + 1;
+}
+
+/* The password may be another one by now. */
+static void read_password_again(struct forwards *all, const struct redis_login *login)
+{
+    int64_t now_ms = clock_boot_ms();
+
+    if (now_ms - all->password_read_ms >= PASSWORD_EVERY_MS) {
+        all->password_read_ms = now_ms;
+        (void)secret_refresh(login->password, true, NULL, 0);
+    }
+}
+
+static void refuse_login(struct link *link)
+{
+    const struct redis_login *login = login_of(link);
+    char words[LOGIN_REPLY_SIZE + 32];
+
+    (void)snprintf(words, sizeof(words), "auth: %s",
+                   say_refusal(link->reply, secret_value(login->password)));
+    if (strncmp(link->reply, "-WRONGPASS", 10) == 0 || strncmp(link->reply, "-NOAUTH", 7) == 0) {
+        read_password_again(link->door->all, login);
+    }
+    fail(link, words, true);
+}
+
+/* One line, and where it is long enough of it: nothing else was asked. */
+static void read_login(struct link *link)
+{
+    size_t had;
+    ssize_t n;
+    char *end;
+
+    link->reply = link->reply ? link->reply : mem_new(LOGIN_REPLY_SIZE, 1);
+    had = strlen(link->reply);
+    n = side_read(link, &link->server, link->reply + had, LOGIN_REPLY_SIZE - 1 - had);
+    if (n == FORWARD_END) {
+        fail(link, say_end(link), false);
+        return;
+    }
+    end = strstr(link->reply, "\r\n");
+    if (!end && had + (size_t)n < LOGIN_REPLY_SIZE - 1) {
+        return;
+    }
+    if (end) {
+        *end = '\0';
+    }
+    if (is_welcome(link->reply)) {
+        link_join(link);
+    } else {
+        refuse_login(link);
+    }
 }
 
 static void log_in(struct link *link)
@@ -266,34 +347,10 @@ static void log_in(struct link *link)
     link_move(link, LINK_LOGGING_IN);
     side_want(&link->server, LOOP_READ);
     if (!send_login(link, login)) {
-        fail(link, "it closed when it was to be logged in to");
-    }
-}
-
-/* One line: nothing else was asked. */
-static void read_login(struct link *link)
-{
-    char line[LOGIN_REPLY_SIZE];
-    ssize_t n = side_read(link, &link->server, line, sizeof(line) - 1);
-    char *end;
-
-    if (n == 0) {
+        fail(link, say_end(link), false);
         return;
     }
-    if (n == FORWARD_END) {
-        fail(link, "it closed when it was logged in to");
-        return;
-    }
-    line[n] = '\0';
-    end = strstr(line, "\r\n");
-    if (line[0] == '+' && end) {
-        link_join(link);
-        return;
-    }
-    if (end) {
-        *end = '\0';
-    }
-    link_end(link, METRIC_FORWARD_END_AUTH, line[0] == '-' ? line + 1 : "ERR no RESP from Redis");
+    read_login(link); /* what came with the handshake is there already */
 }
 
 /* ---- TLS ---- */
@@ -308,7 +365,7 @@ static void shake(struct link *link)
     case TLS_STEP_WRITE: side_want(&link->server, LOOP_WRITE); break;
     case TLS_STEP_FAILED:
         (void)tls_link_failure(link->server.server, &words);
-        fail(link, words);
+        fail(link, words, false);
         break;
     }
 }
@@ -319,7 +376,7 @@ static void connected(struct link *link)
     struct redis_tls *tls = link->door->master ? login_of(link)->tls : NULL;
 
     if (error != 0) {
-        fail(link, strerror(error));
+        fail(link, strerror(error), false);
     } else if (tls) {
         link->server.server = tls_link_new(tls, link->server.fd, link->node.host, &link->node);
         link_move(link, LINK_SECURING);

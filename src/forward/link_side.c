@@ -1,4 +1,4 @@
-/* One socket of a link, plain or with TLS: libmicrohttpd's on the client's side, ours to Redis. */
+/* One socket of a link, plain or with TLS: its worker's on the client's side, ours to Redis. */
 #include <errno.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -13,22 +13,20 @@ static ssize_t outcome(ssize_t n)
     return n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR) ? 0 : FORWARD_END;
 }
 
-/* Bytes that were decrypted with others are there without an event. */
+/* OpenSSL gives a record at a time, and may have read several. */
 static ssize_t read_server(struct link_side *side, char *bytes, size_t size)
 {
-    ssize_t n = tls_link_read(side->server, bytes, size);
+    ssize_t n = tls_link_read(side->server, bytes, size), got = 0;
 
-    side->more = n > 0;
-    return n < 0 ? FORWARD_END : n;
-}
-
-static ssize_t read_client(const struct forward_tls *tls, struct link_side *side, char *bytes,
-                           size_t size)
-{
-    ssize_t n = tls->read(side->client_tls, bytes, size);
-
-    side->more = n > 0;
-    return n;
+    while (n > 0) {
+        got += n;
+        if ((size_t)got == size) {
+            break;
+        }
+        n = tls_link_read_more(side->server, bytes + got, size - (size_t)got);
+    }
+    side->more = got > 0 && n != 0; /* room was short, or it has failed, and says so again */
+    return got > 0 ? got : n < 0 ? FORWARD_END : 0;
 }
 
 ssize_t side_read(struct link *link, struct link_side *side, char *bytes, size_t size)
@@ -37,7 +35,7 @@ ssize_t side_read(struct link *link, struct link_side *side, char *bytes, size_t
         return read_server(side, bytes, size);
     }
     if (side->client_tls) {
-        return read_client(&link->door->all->hooks.tls, side, bytes, size);
+        return link->door->all->hooks.tls.read(side->client_tls, bytes, size, &side->more);
     }
     return outcome(recv(side->fd, bytes, size, MSG_DONTWAIT));
 }
@@ -59,6 +57,9 @@ void side_shut(struct link *link, struct link_side *side)
 {
     if (side->client_tls) {
         link->door->all->hooks.tls.shut(side->client_tls);
+    }
+    if (side->server) {
+        tls_link_shut(side->server);
     }
     (void)shutdown(side->fd, SHUT_WR);
 }

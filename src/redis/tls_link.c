@@ -251,6 +251,15 @@ bool tls_link_heard(const struct tls_link *link)
     return link->looked;
 }
 
+void tls_link_shut(struct tls_link *link)
+{
+    if (link->facts.shaken && !link->failed) {
+        ERR_clear_error();
+        (void)SSL_shutdown(link->ssl);
+        ERR_clear_error();
+    }
+}
+
 /* ---- life ---- */
 
 /* A name is told to the server (SNI), an address never. */
@@ -316,11 +325,7 @@ void tls_link_free(struct tls_link *link)
     if (!link) {
         return;
     }
-    if (link->facts.shaken && !link->failed) {
-        ERR_clear_error();
-        (void)SSL_shutdown(link->ssl);
-        ERR_clear_error();
-    }
+    tls_link_shut(link);
     SSL_free(link->ssl);
     X509_free((X509 *)link->facts.cert);
     X509_free((X509 *)link->facts.culprit);

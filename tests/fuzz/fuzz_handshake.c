@@ -84,7 +84,7 @@ struct ends {
     bool done; /* of the server's handshake, well or not */
 };
 
-static void open_ends(struct ends *ends, enum http_client_ca clients, bool caller)
+static void open_ends(struct ends *ends, enum client_ca clients, bool caller)
 {
     int pair[2];
 
@@ -97,8 +97,9 @@ static void open_ends(struct ends *ends, enum http_client_ca clients, bool calle
         gnutls_priority_set(ends->server, priorities) < 0) {
         abort();
     }
-    ends->session = tls_session_begin(ends->server, ends->server_fd,
-                                      tls_credentials_take(&credentials), clients, &ends->traffic);
+    ends->session =
+        tls_session_begin(ends->server, ends->server_fd, tls_credentials_take(&credentials),
+                          clients, TLS_HTTP, &ends->traffic);
     if (!caller) {
         return;
     }
@@ -148,7 +149,7 @@ static void run_server(struct ends *ends)
         tls_session_say(ends->session, "hello", 5);
     } else if (outcome != GNUTLS_E_AGAIN && outcome != GNUTLS_E_INTERRUPTED) {
         ends->done = true;
-        (void)tls_session_failed(&ends->traffic);
+        (void)tls_session_last_failed(&ends->traffic);
         shutdown(ends->server_fd, SHUT_RDWR);
     }
 }
@@ -234,7 +235,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     }
     caller = (data[0] & 1) != 0;
-    open_ends(&ends, (enum http_client_ca)((data[0] >> 1) % 3), caller);
+    open_ends(&ends, (enum client_ca)((data[0] >> 1) % 3), caller);
     if (caller) {
         play_caller(&ends, data + 1, size - 1);
     } else {

@@ -19,7 +19,7 @@ library_gate() {
 }
 
 library_gate 'microhttpd\.h' '(src|include/bellwether)/http/.*'
-library_gate 'gnutls/.*' 'src/http/server/(server_tls|tls_session|listener|versions)\.[ch]'
+library_gate 'gnutls/.*' 'src/http/server/(server_tls|tls_session|forward_tls|listener|versions)\.[ch]'
 library_gate '(hiredis/)?(async|hiredis_ssl)\.h' 'nothing'
 library_gate 'openssl/.*' '(src|include/bellwether)/base/.*|src/redis/(redis_tls|tls_ciphers|tls_link|tls_load|tls_peer|tls_words|json_text)\.[ch]|src/http/server/(access|versions)\.c|src/daemon/probe\.c'
 library_gate 'uv\.h' 'src/base/loop/.*'

@@ -24,6 +24,9 @@ struct listen_place {
     bool speaks_first;     /* callers do: those that have not are accepted a second later */
 };
 
+/* Whether who comes over TLS is asked for a certificate. */
+enum client_ca { CLIENT_CA_OFF, CLIENT_CA_OPTIONAL, CLIENT_CA_REQUIRED };
+
 struct listening;
 
 /**

@@ -45,7 +45,7 @@ struct options {
     int64_t max_memory_bytes;
     int64_t idle_timeout_ms;
     int64_t request_timeout_ms;
-    struct server_tls *tls; /* owned; NULL: no listener has it */
+    struct server_tls *tls; /* owned; NULL: no listener and no forward has it */
     char **allow_hosts;     /* owned */
     size_t n_allow_hosts;
     char **allow_origins; /* owned */

@@ -20,6 +20,7 @@
 #include <sys/types.h>
 
 #include "bellwether/base/address.h"
+#include "bellwether/base/listening.h"
 #include "bellwether/base/loop.h"
 #include "bellwether/metrics/counters.h"
 #include "bellwether/redis/login.h"
@@ -38,9 +39,11 @@ struct forward_listen {
     char *unix_path; /* NULL for TCP */
     unsigned mode;   /* of the Unix socket, e.g. 0660 */
     enum forward_to to;
-    char *master; /* NULL: the default one */
-    bool tls;     /* towards clients */
-    bool auth;    /* clients are logged in as the daemon's own user */
+    char *master;         /* NULL: the default one */
+    bool tls;             /* towards clients */
+    bool client_ca_given; /* `,client-ca=` was said */
+    enum client_ca client_ca;
+    bool auth; /* clients are logged in as the daemon's own user */
 };
 
 struct forward_config {
@@ -48,6 +51,7 @@ struct forward_config {
     size_t n_listens;
     size_t n_workers;
     size_t max_forwards;           /* connections at once, over all workers */
+    int64_t handshake_timeout_ms;  /* for a client's TLS */
     int64_t wait_ms;               /* for a node */
     int64_t connect_timeout_ms;    /* one attempt: name, TCP, TLS and AUTH together */
     int64_t replica_max_lag_bytes; /* -1: any */
@@ -78,12 +82,18 @@ void forward_shared_free(struct forward_shared *shared);
 enum { FORWARD_END = -1 }; /* of bytes: the peer has closed, or the connection is of no use */
 
 struct forward_tls {
-    /** A session on a socket that was just accepted; NULL: not now. */
-    void *(*begin)(void *data, int fd);
-    /** @return 1 done; 0 goes on with an event (`write`: the socket takes more); -1 failed. */
-    int (*shake)(void *session, bool *write);
-    /** @return bytes; 0: nothing more for now; FORWARD_END. */
-    ssize_t (*read)(void *session, char *bytes, size_t size);
+    /** A session on a socket on which nothing was said yet; NULL: not now. */
+    void *(*begin)(void *data, const struct forward_listen *listen, int fd);
+    /**
+     * @param why  set where it failed, to static words; NULL: the client just went.
+     * @return 1 done; 0 goes on with an event (`write`: the socket takes more); -1 failed.
+     */
+    int (*shake)(void *session, bool *write, const char **why);
+    /**
+     * @param more  whether there are bytes that no event will tell of.
+     * @return bytes; 0: nothing more for now; FORWARD_END.
+     */
+    ssize_t (*read)(void *session, char *bytes, size_t size, bool *more);
     /**
      * What it did not take it wants again, at the same place in the stream. @return bytes; 0: no
      * more for now; FORWARD_END.

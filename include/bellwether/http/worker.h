@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "bellwether/base/address.h"
+#include "bellwether/base/listening.h"
 #include "bellwether/base/loop.h"
 #include "bellwether/base/pulse.h"
 
@@ -22,8 +23,6 @@
 #define HTTP_PATIENT_MAX 16 /* daemons for those that wait, of one listening address in a worker */
 
 enum http_scope { HTTP_SCOPE_ALL, HTTP_SCOPE_DISCOVERY, HTTP_SCOPE_PROBE };
-/* Whether callers are asked for a certificate. */
-enum http_client_ca { HTTP_CLIENT_CA_OFF, HTTP_CLIENT_CA_OPTIONAL, HTTP_CLIENT_CA_REQUIRED };
 enum self_requires { SELF_REQUIRES_MAJORITY, SELF_REQUIRES_ANY };
 /* Who may run commands. */
 enum redis_api { REDIS_API_OFF, REDIS_API_TOKEN, REDIS_API_LOOPBACK };
@@ -38,7 +37,7 @@ struct http_listen {
     enum http_scope scope;
     bool tls;
     bool client_ca_given; /* `,client-ca=` was said */
-    enum http_client_ca client_ca;
+    enum client_ca client_ca;
 };
 
 /* An option as /status shows it; a secret's value is masked by whoever made it. */
@@ -93,7 +92,7 @@ struct http_config {
     const struct pool_config *pool;
     /* borrowed, each worker keeps copies; NULL: none */
     const struct secret *tokens, *read_only_tokens;
-    const struct server_tls *tls;    /* the same; NULL: no listener has it */
+    const struct server_tls *tls;    /* the same; NULL: no listener and no forward has it */
     struct forward_shared *forwards; /* borrowed; NULL: none */
 };
 

@@ -40,6 +40,8 @@ ssize_t tls_link_read_more(struct tls_link *link, char *bytes, size_t size);
  * @return bytes; 0: the socket takes no more for now; -1: it failed.
  */
 ssize_t tls_link_write(struct tls_link *link, const char *bytes, size_t size);
+/** Says goodbye, where all was written: what comes is still read. */
+void tls_link_shut(struct tls_link *link);
 /** So many of the bytes that were not taken are in a record already, and can't be taken back. */
 size_t tls_link_held(const struct tls_link *link);
 /** Reading needs the socket to take something first. */

@@ -6,7 +6,7 @@
 
 struct certificates;
 
-/** @return NULL where no listener has TLS. */
+/** @return NULL where no listener and no forward has TLS. */
 struct certificates *certificates_new(struct worker *worker);
 void certificates_free(struct certificates *certificates);
 /** Look at the files now, and then every 2 s. NULL is fine, as for the next. */

@@ -454,7 +454,7 @@ const char *connection_refuse(struct listener *listener, struct MHD_Connection *
 
 void connection_is_not_secured(struct listener *listener)
 {
-    const char *words = tls_session_failed(&listener->traffic);
+    const char *words = tls_session_last_failed(&listener->traffic);
 
     if (words) {
         connections_refuse(listener->worker->connections, METRIC_REJECTION_HANDSHAKE, words);
@@ -473,7 +473,7 @@ static void secure(struct listener *listener, struct MHD_Connection *connection,
 
     if (credentials) {
         conn->tls = tls_session_begin(info->tls_session, conn->fd, credentials, listener->client_ca,
-                                      &listener->traffic);
+                                      TLS_HTTP, &listener->traffic);
     }
 }
 

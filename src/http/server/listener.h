@@ -29,7 +29,7 @@ struct listener {
     enum http_scope scope;
     bool unix_socket;
     bool tls;
-    enum http_client_ca client_ca; /* with TLS */
+    enum client_ca client_ca; /* with TLS */
     struct tls_traffic traffic;    /* the same */
     /* TCP that only this host reaches: pages in its browsers are kept out by their Host */
     bool loopback;

@@ -22,7 +22,6 @@
 #include "bellwether/base/memory.h"
 
 #define AHEAD_BYTES 640
-#define HTTP "http/1.1"
 #define EXTENSION_ALPN 16
 
 enum { FINISHED_THEIRS = 1, FINISHED_OURS = 2, FINISHED_BOTH = 3 };
@@ -31,9 +30,10 @@ struct tls_session {
     gnutls_session_t session;
     struct tls_credentials *credentials;
     struct tls_traffic *traffic;
-    const char *refused; /* why its certificate is not taken; NULL: it is */
+    const char *refused;  /* why its certificate is not taken; NULL: it is */
+    const char *protocol; /* static; NULL: any */
     int fd;
-    enum http_client_ca clients;
+    enum client_ca clients;
     uint8_t finished;
     uint8_t alert; /* that came in plain; 0: none */
     bool heard;    /* since then */
@@ -167,7 +167,7 @@ static int check_caller(gnutls_session_t session)
     unsigned n = 0, status = 0;
 
     if (!gnutls_certificate_get_peers(session, &n) || n == 0) {
-        return known->clients == HTTP_CLIENT_CA_OPTIONAL
+        return known->clients == CLIENT_CA_OPTIONAL
                    ? 0
                    : refuse(known, GNUTLS_A_CERTIFICATE_REQUIRED,
                             "a caller showed no certificate (option http-client-ca)");
@@ -188,13 +188,14 @@ static int check_caller(gnutls_session_t session)
                                 "a caller's certificate is not good for a client");
 }
 
-/* Whether a list of protocols, each with its length before it, has ours. */
-static bool has_http(const unsigned char *list, size_t size)
+/* Whether a list of protocols, each with its length before it, has this one. */
+static bool has_protocol(const unsigned char *list, size_t size, const char *protocol)
 {
+    size_t length = strlen(protocol);
+
     for (size_t at = 0, next; at < size; at = next) {
         next = at + 1 + list[at];
-        if (next <= size && list[at] == sizeof(HTTP) - 1 &&
-            memcmp(list + at + 1, HTTP, sizeof(HTTP) - 1) == 0) {
+        if (next <= size && list[at] == length && memcmp(list + at + 1, protocol, length) == 0) {
             return true;
         }
     }
@@ -203,10 +204,10 @@ static bool has_http(const unsigned char *list, size_t size)
 
 static int look_at_extension(void *data, unsigned id, const unsigned char *bytes, unsigned size)
 {
-    bool *others = data;
+    struct tls_session *session = data;
 
-    if (id == EXTENSION_ALPN && size > 2) {
-        *others = !has_http(bytes + 2, size - 2);
+    if (id == EXTENSION_ALPN && size > 2 && !has_protocol(bytes + 2, size - 2, session->protocol)) {
+        session->refused = "a caller speaks other protocols than " TLS_HTTP " only (ALPN)";
     }
     return 0;
 }
@@ -217,13 +218,10 @@ static int look_at_extension(void *data, unsigned id, const unsigned char *bytes
  */
 static int look_at_hello(struct tls_session *session, const gnutls_datum_t *hello)
 {
-    bool others = false;
-
-    (void)gnutls_ext_raw_parse(&others, look_at_extension, hello,
+    (void)gnutls_ext_raw_parse(session, look_at_extension, hello,
                                GNUTLS_EXT_RAW_FLAG_TLS_CLIENT_HELLO);
-    return others ? refuse(session, GNUTLS_A_NO_APPLICATION_PROTOCOL,
-                           "a caller speaks other protocols than " HTTP " only (ALPN)")
-                  : 0;
+    return session->refused ? refuse(session, GNUTLS_A_NO_APPLICATION_PROTOCOL, session->refused)
+                            : 0;
 }
 
 /*
@@ -242,7 +240,7 @@ static int on_message(gnutls_session_t session, unsigned kind, unsigned when, un
 {
     struct tls_session *known = gnutls_transport_get_ptr(session);
 
-    if (kind == GNUTLS_HANDSHAKE_CLIENT_HELLO && when == GNUTLS_HOOK_PRE) {
+    if (kind == GNUTLS_HANDSHAKE_CLIENT_HELLO && when == GNUTLS_HOOK_PRE && known->protocol) {
         return look_at_hello(known, message);
     }
     if (kind == GNUTLS_HANDSHAKE_FINISHED && when == GNUTLS_HOOK_POST &&
@@ -256,17 +254,16 @@ static int on_message(gnutls_session_t session, unsigned kind, unsigned when, un
     return 0;
 }
 
-static void offer_http(gnutls_session_t session)
+static void offer(gnutls_session_t session, const char *name)
 {
-    static unsigned char name[] = HTTP;
-    const gnutls_datum_t protocol = {name, sizeof(name) - 1};
+    const gnutls_datum_t protocol = {(unsigned char *)(uintptr_t)name, (unsigned)strlen(name)};
 
     (void)gnutls_alpn_set_protocols(session, &protocol, 1, 0);
 }
 
 struct tls_session *tls_session_begin(gnutls_session_t session, int fd,
-                                      struct tls_credentials *credentials,
-                                      enum http_client_ca clients, struct tls_traffic *traffic)
+                                      struct tls_credentials *credentials, enum client_ca clients,
+                                      const char *protocol, struct tls_traffic *traffic)
 {
     struct tls_session *made = mem_new(1, sizeof(*made));
 
@@ -275,14 +272,17 @@ struct tls_session *tls_session_begin(gnutls_session_t session, int fd,
     made->traffic = traffic;
     made->fd = fd;
     made->clients = clients;
+    made->protocol = protocol;
     traffic->shaking++;
     gnutls_transport_set_ptr(session, made);
     gnutls_transport_set_pull_function(session, pull);
     gnutls_transport_set_vec_push_function(session, push);
     (void)gnutls_credentials_set(session, GNUTLS_CRD_CERTIFICATE, credentials->x509);
     gnutls_handshake_set_hook_function(session, GNUTLS_HANDSHAKE_ANY, GNUTLS_HOOK_BOTH, on_message);
-    offer_http(session);
-    if (clients != HTTP_CLIENT_CA_OFF) {
+    if (protocol) {
+        offer(session, protocol);
+    }
+    if (clients != CLIENT_CA_OFF) {
         /* Such a session is not taken up again: its caller would be asked for nothing. */
         gnutls_certificate_server_set_request(session, GNUTLS_CERT_REQUEST);
         gnutls_session_set_verify_function(session, check_caller);
@@ -367,12 +367,16 @@ static const char *alert_words(gnutls_alert_description_t alert)
     }
 }
 
-const char *tls_session_failed(struct tls_traffic *traffic)
+bool tls_session_has_more(const struct tls_session *session)
 {
-    struct tls_session *session = traffic->last;
+    return session->ahead > session->taken || gnutls_record_check_pending(session->session) > 0;
+}
+
+const char *tls_session_failed(struct tls_session *session)
+{
     gnutls_alert_description_t alert;
 
-    if (!session || session->finished == FINISHED_BOTH) {
+    if (session->finished == FINISHED_BOTH) {
         return NULL;
     }
     if (session->refused) {
@@ -388,4 +392,9 @@ const char *tls_session_failed(struct tls_traffic *traffic)
     }
     (void)gnutls_alert_send(session->session, GNUTLS_AL_FATAL, GNUTLS_A_HANDSHAKE_FAILURE);
     return "no cipher, curve or protocol in common, or bytes that are no handshake";
+}
+
+const char *tls_session_last_failed(const struct tls_traffic *traffic)
+{
+    return traffic->last ? tls_session_failed(traffic->last) : NULL;
 }

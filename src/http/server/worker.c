@@ -19,10 +19,10 @@
 #include "bellwether/base/error.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
-#include "bellwether/forward/forward.h"
 #include "certificates.h"
 #include "connections.h"
 #include "event_stream.h"
+#include "forward_tls.h"
 #include "fresh.h"
 #include "listener.h"
 #include "long_poll.h"
@@ -174,6 +174,17 @@ static void tell_watcher(void *data, enum suspicion what, const char *master,
     mailbox_post(worker->ask_to, message_suspect_new(what, master, address));
 }
 
+static void add_forwards(struct worker *worker)
+{
+    struct forward_hooks hooks = {.suspect = tell_watcher, .data = worker};
+
+    if (worker->config->forwards) {
+        worker->forward_sessions = forward_sessions_new(worker, &hooks.tls);
+        worker->forwards =
+            forwards_new(worker->loop, worker->config->forwards, worker->number, &hooks);
+    }
+}
+
 struct worker *worker_new(const struct http_config *config, const struct http_routes *routes,
                           struct http_sockets *sockets, size_t number, struct mailbox *ask_to,
                           struct pulse *pulse)
@@ -199,11 +210,7 @@ struct worker *worker_new(const struct http_config *config, const struct http_ro
     worker->certificates = certificates_new(worker);
     worker->cache = cache_new(worker->instance, routes);
     worker->commands = config->pool ? routes->commands_new(worker) : NULL;
-    worker->forwards =
-        config->forwards
-            ? forwards_new(worker->loop, config->forwards, number,
-                           &(struct forward_hooks){.suspect = tell_watcher, .data = worker})
-            : NULL;
+    add_forwards(worker);
     worker->long_polls = long_polls_new(worker);
     worker->streams = streams_new(worker);
     worker->connections = connections_new(worker, slow_clients_sweep);
@@ -317,6 +324,7 @@ void worker_free(struct worker *worker)
     stop_listeners(worker);
     worker->routes->commands_free(worker->commands);
     forwards_free(worker->forwards);
+    forward_sessions_free(worker->forward_sessions);
     long_polls_free(worker->long_polls);
     streams_free(worker->streams);
     cache_free(worker->cache);

@@ -40,7 +40,7 @@ struct worker {
     struct listener *listeners;
     size_t n_listeners, n_patient;
     struct connections *connections;
-    struct certificates *certificates; /* NULL: no listener has TLS */
+    struct certificates *certificates; /* NULL: no listener and no forward has TLS */
     struct server_tls *tls;            /* theirs */
     struct cache *cache;
     struct list fresh; /* of struct fresh: waiting for the watcher, by deadline */
@@ -50,6 +50,7 @@ struct worker {
     int64_t lag_told_ms;
     struct commands *commands; /* NULL: none are run */
     struct forwards *forwards; /* NULL: there are none */
+    struct forward_sessions *forward_sessions;
     struct long_polls *long_polls;
     struct streams *streams;
     size_t n_called;                 /* to be resumed, of all listeners */

@@ -51,7 +51,7 @@ Test(options_https, listeners)
     cr_expect(options.listens[0].tls);
     cr_expect_not(options.listens[1].tls);
     cr_expect(options.listens[2].tls);
-    cr_expect_eq(options.listens[0].client_ca, HTTP_CLIENT_CA_OFF);
+    cr_expect_eq(options.listens[0].client_ca, CLIENT_CA_OFF);
     cr_expect_not_null(options.tls);
     cr_expect_eq(options.n_notes, 0);
 }
@@ -63,12 +63,12 @@ Test(options_https, whose_certificates)
         A("--listen=0.0.0.0:5"), A("--listen=0.0.0.0:6,client-ca=required,tls,scope=discovery"),
         PAIR, A("--http-client-ca"), ca);
     options_expect_run();
-    cr_expect_eq(options.listens[0].client_ca, HTTP_CLIENT_CA_REQUIRED);
-    cr_expect_eq(options.listens[1].client_ca, HTTP_CLIENT_CA_OPTIONAL);
-    cr_expect_eq(options.listens[2].client_ca, HTTP_CLIENT_CA_OFF);
-    cr_expect_eq(options.listens[3].client_ca, HTTP_CLIENT_CA_OFF);
-    cr_expect_eq(options.listens[4].client_ca, HTTP_CLIENT_CA_OFF);
-    cr_expect_eq(options.listens[5].client_ca, HTTP_CLIENT_CA_REQUIRED);
+    cr_expect_eq(options.listens[0].client_ca, CLIENT_CA_REQUIRED);
+    cr_expect_eq(options.listens[1].client_ca, CLIENT_CA_OPTIONAL);
+    cr_expect_eq(options.listens[2].client_ca, CLIENT_CA_OFF);
+    cr_expect_eq(options.listens[3].client_ca, CLIENT_CA_OFF);
+    cr_expect_eq(options.listens[4].client_ca, CLIENT_CA_OFF);
+    cr_expect_eq(options.listens[5].client_ca, CLIENT_CA_REQUIRED);
 }
 
 Test(options_https, what_makes_no_sense)
@@ -91,6 +91,67 @@ Test(options_https, what_makes_no_sense)
     TRY(A("--listen=0.0.0.0:1,tls,scope=probe,client-ca=required"), PAIR, A("--http-client-ca"),
         ca);
     options_expect_refused("probes show no certificate", NULL);
+}
+
+/* ---- forwards ---- */
+
+Test(options_https, forwards)
+{
+    TRY(A("--forward=0.0.0.0:1,tls"), A("--forward=0.0.0.0:2,tls,client-ca=optional,to=replica"),
+        A("--forward=127.0.0.1:3,client-ca=off,tls,auth"), A("--forward=0.0.0.0:4"),
+        A("--forward=unix:/tmp/x"), PAIR, A("--http-client-ca"), ca, A("--redis-password-file"),
+        key);
+    options_expect_run();
+    cr_assert_eq(options.n_forwards, 5);
+    cr_expect(options.forwards[0].tls);
+    cr_expect_eq(options.forwards[0].client_ca, CLIENT_CA_REQUIRED);
+    cr_expect(options.forwards[1].tls);
+    cr_expect_eq(options.forwards[1].client_ca, CLIENT_CA_OPTIONAL);
+    cr_expect(options.forwards[2].tls && options.forwards[2].auth);
+    cr_expect_eq(options.forwards[2].client_ca, CLIENT_CA_OFF);
+    cr_expect_not(options.forwards[3].tls);
+    cr_expect_eq(options.forwards[3].client_ca, CLIENT_CA_OFF);
+    cr_expect_not_null(options.tls, "no listener has TLS, but forwards have");
+    cr_expect_not(notes("a certificate that nobody uses", ""));
+}
+
+Test(options_https, forwards_that_make_no_sense)
+{
+    TRY(A("--forward=0.0.0.0:1,tls"));
+    options_expect_refused("--forward 0.0.0.0:1: tls without a certificate",
+                           "takes --http-cert and --http-key", NULL);
+    TRY(A("--forward=0.0.0.0:1,tls"), A("--http-key"), key);
+    options_expect_refused("--forward 0.0.0.0:1: tls without a certificate", NULL);
+    TRY(A("--forward=unix:/tmp/x,tls"), PAIR);
+    options_expect_refused("--forward unix:/tmp/x,tls: ", "has no TLS", "takes it without ,tls",
+                           NULL);
+    TRY(A("--forward=0.0.0.0:1,tls=on"), PAIR);
+    options_expect_refused("tls=on", NULL);
+    TRY(A("--forward=0.0.0.0:1,tls,client-ca=maybe"), PAIR);
+    options_expect_refused("client-ca=maybe", "required|optional|off", NULL);
+    TRY(A("--forward=0.0.0.0:1,tls,client-ca=required"), PAIR);
+    options_expect_refused("--forward 0.0.0.0:1", "--http-client-ca", NULL);
+    TRY(A("--forward=0.0.0.0:1,client-ca=required"), A("--http-client-ca"), ca);
+    options_expect_refused("--forward 0.0.0.0:1", "client-ca without tls", NULL);
+    TRY(A("--forward=0.0.0.0:1,tls"), A("--http-cert"), cert, A("--http-key"), cert);
+    options_expect_refused("http-key (--http-key): ", "holds no private key", NULL);
+}
+
+Test(options_https, logins_for_others)
+{
+    TRY(A("--forward=0.0.0.0:1,auth"), A("--redis-password-file"), key);
+    options_expect_refused("--forward 0.0.0.0:1: auth where others may reach it", "127.0.0.1",
+                           "[::1]", "Unix socket", NULL);
+    TRY(A("--forward=10.0.0.1:1,auth,tls"), PAIR, A("--redis-password-file"), key);
+    options_expect_refused("auth where others may reach it", NULL);
+    TRY(A("--forward=localhost:1,auth"), A("--redis-password-file"), key);
+    options_expect_refused("auth where others may reach it", NULL);
+    TRY(A("--forward=127.0.0.1:1,auth"));
+    options_expect_refused("auth without a password", "--redis-password-file", NULL);
+    TRY(A("--forward=127.9.0.1:1,auth"), A("--forward=[::1]:1,auth"),
+        A("--forward=unix:/tmp/x,auth,mode=0600"), A("--redis-password-file"), key);
+    options_expect_run();
+    cr_expect(options.forwards[0].auth && options.forwards[1].auth && options.forwards[2].auth);
 }
 
 Test(options_https, files_that_can_not_be_used)
@@ -126,9 +187,9 @@ Test(options_https, what_is_of_no_use)
     TRY(PAIR, A("--http-client-ca"), ca);
     options_expect_run();
     cr_expect_null(options.tls, "nobody looks at them");
-    cr_expect(notes("no listener uses", "--http-cert"));
-    cr_expect(notes("no listener uses", "--http-key"));
-    cr_expect(notes("no listener uses", "--http-client-ca"));
+    cr_expect(notes("a certificate that nobody uses", "--http-cert"));
+    cr_expect(notes("a certificate that nobody uses", "--http-key"));
+    cr_expect(notes("a certificate that nobody uses", "--http-client-ca"));
 }
 
 Test(options_https, tokens_in_plain)

@@ -1,0 +1,356 @@
+/*
+ * Forwards that log their clients in: passwords that are right, wrong, change, or are not asked
+ * for; users, masters with passwords of their own, and clients that begin with HELLO.
+ */
+#include <signal.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "../support/cluster.h"
+#include "../support/commands.h"
+#include "../support/daemon.h"
+#include "../support/fake.h"
+#include "../support/ports.h"
+#include "../support/proxy.h"
+#include "../support/scene.h"
+#include "../support/wire.h"
+
+SCENE_SUITE(integration_forward_auth);
+
+static const char *password_file(const char *password)
+{
+    const char *path = text("%s/password", scene_folder());
+
+    file_write(path, text("%s\n", password));
+    return path;
+}
+
+static struct cluster *start_one(const char *password)
+{
+    return cluster_start(&(struct cluster_spec){
+        .nodes = 1, .sentinels = 1, .down_after_ms = 60000, .node_password = password});
+}
+
+/* A daemon with `--forward PLACE,auth`, whose port is `port`. */
+#define START(cluster, port, password, ...) \
+    daemon_start(cluster, "--forward", text("127.0.0.1:%u,auth", port), "--redis-password-file", \
+                 password_file(password) __VA_OPT__(, ) __VA_ARGS__, NULL)
+
+static struct wire *dial(uint16_t port)
+{
+    return wire_open(&(struct wire_spec){.port = port});
+}
+
+static const char *first_answer(uint16_t port)
+{
+    return wire_say(dial(port), "PING");
+}
+
+static void expect_secret(const struct daemon *daemon, const char *password)
+{
+    cr_expect(!strstr(daemon_log(daemon), password), "the password is in the log: %s",
+              daemon_log(daemon));
+}
+
+/* ---- passwords ---- */
+
+SCENE(integration_forward_auth, clients_need_no_password)
+{
+    struct cluster *cluster = start_one("sesame");
+    const uint16_t port = port_reserve(), other = port_reserve();
+    const char *path = text("%s/forward", scene_folder());
+    const struct daemon *daemon =
+        START(cluster, port, "sesame", "--forward", text("127.0.0.1:%u", other), "--forward",
+              text("unix:%s,auth,mode=0600", path));
+    struct wire *wire;
+
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
+    wire = dial(port);
+    cr_expect_str_eq(wire_say(wire, "SET k v"), "OK");
+    cr_expect_str_eq(wire_say(wire, "ACL WHOAMI"), "default");
+    wire = wire_open(&(struct wire_spec){.unix_socket = path});
+    cr_expect_str_eq(wire_say(wire, "GET k"), "v");
+    /* where it was not asked for, clients log in themselves */
+    wire = dial(other);
+    cr_expect_str_eq(wire_say(wire, "GET k"), "-NOAUTH Authentication required.");
+    cr_expect_str_eq(wire_say(wire, "AUTH sesame"), "OK");
+    cr_expect_str_eq(wire_say(wire, "GET k"), "v");
+    expect_secret(daemon, "sesame");
+}
+
+/* The watcher's connection stands: only who comes anew is refused. */
+SCENE(integration_forward_auth, a_wrong_password_is_named)
+{
+    struct cluster *cluster = start_one("swordfish");
+    const uint16_t port = port_reserve();
+    const struct daemon *daemon = START(cluster, port, "swordfish", "--command-timeout", "500ms");
+
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
+    cr_assert_str_eq(first_answer(port), "PONG");
+    cr_assert_str_eq(redis_say(&cluster->nodes[0], "CONFIG SET requirepass another"), "OK");
+    for (int i = 0; i < 3; i++) {
+        struct wire *wire = dial(port);
+        const char *said = wire_say(wire, "PING");
+
+        cr_expect(strncmp(said, "-NOMASTER ", 10) == 0 && strstr(said, "auth: WRONGPASS"), "%s",
+                  said);
+        cr_expect(wire_ends(wire, 5000));
+    }
+    EXPECT_LOGGED(daemon, strstr(daemon_log(daemon), "reason=auth"));
+    cr_expect_eq(count_in(daemon_log(daemon), "clients of forwards are refused"), 1);
+    expect_secret(daemon, "swordfish");
+    cr_assert_str_eq(redis_say(&cluster->nodes[0], "PING"),
+                     "NOAUTH Authentication required."); /* the test has the old one, too */
+}
+
+static void change_password(struct cluster *cluster, const char *password)
+{
+    struct server *node = &cluster->nodes[0];
+
+    cr_assert_str_eq(
+        redis_say(&cluster->sentinels[0], "SENTINEL SET mymaster auth-pass %s", password), "OK");
+    cr_assert_str_eq(redis_say(node, "CONFIG SET requirepass %s", password), "OK");
+    node->password = text("%s", password);
+}
+
+/* Who is refused has the file read again at once. */
+SCENE(integration_forward_auth, the_password_changes_under_way)
+{
+    struct cluster *cluster = start_one("first");
+    const uint16_t port = port_reserve();
+    const struct daemon *daemon = START(cluster, port, "first", "--command-timeout", "20s");
+    struct wire *before;
+
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
+    before = dial(port);
+    cr_assert_str_eq(wire_say(before, "PING"), "PONG");
+    change_password(cluster, "second");
+    (void)password_file("second");
+    cr_expect_str_eq(first_answer(port), "PONG");
+    cr_expect_str_eq(wire_say(before, "PING"), "PONG");
+    expect_secret(daemon, "second");
+}
+
+SCENE(integration_forward_auth, the_file_comes_later_than_the_change)
+{
+    struct cluster *cluster = start_one("first");
+    const uint16_t port = port_reserve();
+    const struct daemon *daemon = START(cluster, port, "first", "--command-timeout", "30s");
+    struct wire *wire;
+    redisReply *reply;
+
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
+    cr_assert_str_eq(first_answer(port), "PONG");
+    change_password(cluster, "second");
+    wire = dial(port);
+    cr_assert(wire_write(wire, "PING\r\n", 6, 1000));
+    cr_assert_null(wire_reply(wire, 300)); /* it is refused, and waits */
+    cr_assert_not(wire_ended(wire));
+    (void)password_file("second");
+    reply = wire_reply(wire, 10000);
+    cr_assert(reply && strcmp(reply->str, "PONG") == 0);
+    freeReplyObject(reply);
+}
+
+SCENE(integration_forward_auth, a_server_that_asks_for_none)
+{
+    struct cluster *cluster = start_one(NULL);
+    const uint16_t port = port_reserve();
+    const struct daemon *daemon = START(cluster, port, "sesame");
+
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
+    cr_expect_str_eq(first_answer(port), "PONG");
+    expect_secret(daemon, "sesame");
+}
+
+/* ---- users, and clients that say who they are ---- */
+
+static void add_users(const struct server *node)
+{
+    cr_assert_str_eq(
+        redis_say(node, "ACL SETUSER app on >sesame ~* resetchannels +@all -acl|setuser"), "OK");
+    cr_assert_str_eq(redis_say(node, "ACL SETUSER other on >pick ~* resetchannels +@all"), "OK");
+}
+
+SCENE(integration_forward_auth, a_user_of_its_own)
+{
+    struct cluster *cluster = start_one(NULL);
+    const uint16_t port = port_reserve();
+    const struct daemon *daemon =
+        START(cluster, port, "sesame", "--redis-username", "app", "--verify", "off");
+    struct wire *wire;
+
+    add_users(&cluster->nodes[0]);
+    WAIT_UNTIL(5000, status_of(daemon, "/master") == 200);
+    wire = dial(port);
+    cr_expect_str_eq(wire_say(wire, "ACL WHOAMI"), "app");
+    cr_expect(strncmp(wire_say(wire, "ACL SETUSER x on"), "-NOPERM", 7) == 0);
+    /* a HELLO changes the protocol, and nobody's name */
+    cr_expect(strstr(wire_say(wire, "HELLO 3"), "proto 3"));
+    cr_expect_str_eq(wire_say(wire, "ACL WHOAMI"), "app");
+    wire = dial(port);
+    cr_expect(strstr(wire_say(wire, "HELLO 3"), "proto 3"));
+    cr_expect_str_eq(wire_say(wire, "ACL WHOAMI"), "app");
+    cr_expect_str_eq(wire_say(wire, "RESET"), "RESET");
+    cr_expect_str_eq(wire_say(wire, "ACL WHOAMI"), "default"); /* as Redis has it */
+}
+
+/* The client's own login comes later, and so it is the one that counts. */
+SCENE(integration_forward_auth, clients_that_log_in_themselves)
+{
+    struct cluster *cluster = start_one(NULL);
+    const uint16_t port = port_reserve();
+    const struct daemon *daemon =
+        START(cluster, port, "sesame", "--redis-username", "app", "--verify", "off");
+    struct wire *wire;
+
+    add_users(&cluster->nodes[0]);
+    WAIT_UNTIL(5000, status_of(daemon, "/master") == 200);
+    wire = dial(port);
+    cr_expect(strstr(wire_say(wire, "HELLO 3 AUTH other pick SETNAME me"), "proto 3"));
+    cr_expect_str_eq(wire_say(wire, "ACL WHOAMI"), "other");
+    wire = dial(port);
+    cr_expect(strncmp(wire_say(wire, "HELLO 3 AUTH other wrong"), "-WRONGPASS", 10) == 0);
+    cr_expect_str_eq(wire_say(wire, "ACL WHOAMI"), "app");
+    cr_expect_str_eq(wire_say(wire, "AUTH other pick"), "OK");
+    cr_expect_str_eq(wire_say(wire, "ACL WHOAMI"), "other");
+}
+
+/* Each master has its own password. */
+SCENE(integration_forward_auth, masters_with_passwords_of_their_own)
+{
+    struct cluster *cluster = start_one("first");
+    struct server *other = cluster_add_node(cluster, NULL);
+    const uint16_t ports[] = {port_reserve(), port_reserve()};
+    const char *config = text("%s/config", scene_folder());
+    const char *second = text("%s/second", scene_folder());
+    const struct daemon *daemon;
+
+    cluster_monitor(cluster, "other", other);
+    cr_assert_str_eq(redis_say(&cluster->sentinels[0], "SENTINEL SET other auth-pass second"),
+                     "OK");
+    cr_assert_str_eq(redis_say(other, "CONFIG SET requirepass second"), "OK");
+    other->password = text("second");
+    file_write(second, "second\n");
+    file_write(config, text("[bellwether]\nredis-password-file = %s\nforward = 127.0.0.1:%u,auth,"
+                            "name=mymaster\nforward = 127.0.0.1:%u,auth,name=other\n"
+                            "master = mymaster, other\n[master other]\nredis-password-file = %s\n",
+                            password_file("first"), ports[0], ports[1], second));
+    daemon = daemon_start(cluster, "--config", config, NULL);
+    WAIT_UNTIL(5000, status_of(daemon, "/masters/mymaster") == 200 &&
+                         status_of(daemon, "/masters/other") == 200);
+    cr_expect_str_eq(wire_say(dial(ports[0]), "SET who first"), "OK");
+    cr_expect_str_eq(wire_say(dial(ports[1]), "SET who second"), "OK");
+    cr_expect_str_eq(redis_say(&cluster->nodes[0], "GET who"), "first");
+    cr_expect_str_eq(redis_say(other, "GET who"), "second");
+}
+
+/* ---- what else there may be ---- */
+
+SCENE(integration_forward_auth, over_tls_to_redis)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){
+        .tls = CLUSTER_TLS, .certificates = cluster_certificates(), .node_password = "sesame"});
+    const uint16_t port = port_reserve();
+    const struct wire_spec spec = {.port = port};
+    const struct daemon *daemon = START(cluster, port, "sesame", "--command-timeout", "30s");
+    struct counters *counters;
+    struct server *old = &cluster->nodes[0];
+
+    EXPECT_MASTER(daemon, old, 5000);
+    counters = counters_start(&spec, 4);
+    counters_go_on(counters, 10000);
+    cluster_failover(cluster);
+    const struct server *now = cluster_wait_switch(cluster, old, 30000);
+    counters_go_on(counters, 20000);
+    counters_stop(counters);
+    cr_assert_eq(counters_lost(counters, now, "SENTINEL FAILOVER, logged in over TLS"), 0);
+}
+
+/* Every answer comes a byte at a time, AUTH's among them. */
+SCENE(integration_forward_auth, answers_in_pieces)
+{
+    struct cluster *cluster = start_one("sesame");
+    const uint16_t port = port_reserve();
+    struct proxy *proxy = proxy_start(cluster->nodes[0].port);
+    const struct daemon *daemon;
+
+    proxy_behave(proxy, &(struct proxy_manner){.piece = 1, .pause_ms = 1});
+    daemon = START(cluster, port, "sesame", "--map",
+                   text("%s=%s", cluster->nodes[0].address, proxy_address(proxy)));
+    WAIT_UNTIL(8000, status_of(daemon, "/master") == 200);
+    cr_expect_str_eq(first_answer(port), "PONG");
+}
+
+/* A node whose answers to AUTH are the test's. */
+struct stage {
+    struct fake_words words;
+    struct fake *node;
+    const struct daemon *daemon;
+    uint16_t port;
+};
+
+static void stage_say(struct stage *stage, const char *answer)
+{
+    stage->words.flood = answer;
+    fake_say(stage->node, &stage->words);
+}
+
+static struct stage start_stage(const char *answer, const char *timeout)
+{
+    struct stage stage = {.words = {.role = "master", .flood = answer}, .port = port_reserve()};
+    const struct fake *sentinel;
+
+    stage.node = fake_start(FAKE_NODE, &stage.words);
+    sentinel = fake_start(FAKE_SENTINEL,
+                          &(struct fake_words){.run_id = "0123456789012345678901234567890123456789",
+                                               .epoch = 7,
+                                               .master_name = "mymaster",
+                                               .master_host = "127.0.0.1",
+                                               .master_port = text("%u", fake_port(stage.node))});
+    stage.daemon = START(NULL, stage.port, "hunter2", "--sentinel", fake_address(sentinel),
+                         "--verify", "off", "--command-timeout", timeout);
+    WAIT_UNTIL(5000, status_of(stage.daemon, "/master") == 200);
+    return stage;
+}
+
+static void expect_told(const struct stage *stage, const char *words)
+{
+    const char *said = first_answer(stage->port);
+
+    cr_expect(strncmp(said, "-NOMASTER ", 10) == 0 && strstr(said, words), "%s", said);
+    cr_expect(!strstr(said, "hunter2"), "%s", said);
+}
+
+/* A server that does not know AUTH says aloud what it was told. */
+SCENE(integration_forward_auth, odd_answers)
+{
+    struct stage stage = start_stage(
+        "-ERR unknown command 'AUTH', with args beginning with: 'hunter2' \r\n", "400ms");
+
+    expect_told(&stage, "it does not know AUTH");
+    stage_say(&stage, "-ERR what is hunter2 to me?\r\n");
+    expect_told(&stage, "it refuses AUTH");
+    stage_say(&stage, "HTTP/1.1 400 Bad Request\r\n");
+    expect_told(&stage, "no Redis server");
+    stage_say(&stage, text("-ERR %0600d\r\n", 0));
+    expect_told(&stage, "auth: ERR 0000");
+    expect_secret(stage.daemon, "hunter2");
+    stage_say(&stage, "+OK\r\n");
+    cr_expect_str_eq(first_answer(stage.port), "OK");
+}
+
+SCENE(integration_forward_auth, a_server_that_is_loading)
+{
+    struct stage stage =
+        start_stage("-LOADING Redis is loading the dataset in memory\r\n", "500ms");
+    struct wire *wire;
+
+    expect_told(&stage, "auth: LOADING");
+    stage = start_stage("-LOADING Redis is loading the dataset in memory\r\n", "20s");
+    wire = dial(stage.port);
+    WAIT_UNTIL(5000, fake_heard(stage.node, "AUTH") >= 2);
+    cr_expect_eq(fake_heard(stage.node, "PING"), 0, "nothing comes before the login");
+    stage_say(&stage, "+OK\r\n");
+    cr_expect_str_eq(wire_say(wire, "SET k v"), "OK");
+}
