@@ -102,6 +102,8 @@ cmd mandoc             mandoc
 readonly bench_packages=$demo_packages'
 cmd wrk                wrk
 cmd nginx              nginx-light
+so  ngx_stream_module.so libnginx-mod-stream
+cmd haproxy            haproxy
 cmd webdis             webdis
 '
 # Without them `bench` leaves their columns out.

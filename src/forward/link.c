@@ -339,10 +339,9 @@ static void on_client(void *data, int events)
 {
     struct link *link = data;
 
-    (void)events;
     switch (link->state) {
     case LINK_SHAKING: shake(link); break;
-    case LINK_JOINED: link_move_bytes(link); break;
+    case LINK_JOINED: link_move_ready(link, &link->client, events); break;
     case LINK_LEAVING: drop_input(link); break;
     default: break;
     }

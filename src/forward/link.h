@@ -170,6 +170,11 @@ bool door_is_fenced(const struct door *door, int64_t now_ms);
 /** Move what can be moved, both ways, and say what to wait for. */
 void link_move_bytes(struct link *link);
 /**
+ * The same where a plain socket said what it is ready for: nothing else is tried. With TLS a side
+ * may have more than its socket tells.
+ */
+void link_move_ready(struct link *link, const struct link_side *side, int events);
+/**
  * The fence moved, or time went on: answers that were held go on once they are old enough.
  * @param promoted  a promotion has begun, or the master is another: those that are not are dropped.
  */

@@ -251,6 +251,22 @@ void link_move_bytes(struct link *link)
     }
 }
 
+void link_move_ready(struct link *link, const struct link_side *side, int events)
+{
+    bool from_client = side == &link->client;
+
+    if (link->client.client_tls || link->server.server) {
+        link_move_bytes(link);
+        return;
+    }
+    if ((events & (from_client ? LOOP_READ : LOOP_WRITE)) != 0) {
+        move_in(link);
+    }
+    if ((events & (from_client ? LOOP_WRITE : LOOP_READ)) == 0 || move_out(link)) {
+        want(link);
+    }
+}
+
 void link_release_held(struct link *link, int64_t now_ms, bool promoted)
 {
     struct flow *flow = &link->out;

@@ -138,9 +138,8 @@ static void on_server(void *data, int events)
 {
     struct link *link = data;
 
-    (void)events;
     if (link->state == LINK_JOINED) {
-        link_move_bytes(link);
+        link_move_ready(link, &link->server, events);
     } else {
         link_go_on(link);
     }

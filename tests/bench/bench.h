@@ -51,6 +51,10 @@ void bench_masters(const struct bench_settings *settings);
  * memory.
  */
 void bench_commands(const struct bench_settings *settings);
+/** Plain clients through --forward, HAProxy and nginx: rates, CPU time, memory. */
+void bench_forward(const struct bench_settings *settings);
+/** Failovers seen by plain clients through --forward and through HAProxy that checks roles. */
+void bench_forward_failover(const struct bench_settings *settings);
 
 struct cluster;
 struct crowd;

@@ -54,7 +54,9 @@ static const struct writer_plan plans[] = {
                                    NULL}},
 };
 
-enum { MAX_WRITERS = sizeof(plans) / sizeof(plans[0]) };
+enum { N_PLANS = sizeof(plans) / sizeof(plans[0]), MAX_WRITERS = SWITCH_WRITERS_MAX };
+
+_Static_assert((int)N_PLANS <= (int)MAX_WRITERS, "there is room for all");
 
 enum figure {
     KEPT,
@@ -156,8 +158,11 @@ enum { N_KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 static struct writer *start_writer(const struct trial *trial, size_t i, const char *set)
 {
     const struct writer_plan *plan = trial->writers[i];
-    uint16_t ports[CLUSTER_MAX] = {trial->daemons[plan->ports == TO_DAEMON_PROMOTED]->port};
+    uint16_t ports[CLUSTER_MAX] = {plan->port};
 
+    if (plan->ports == TO_DAEMON_ANNOUNCED || plan->ports == TO_DAEMON_PROMOTED) {
+        ports[0] = trial->daemons[plan->ports == TO_DAEMON_PROMOTED]->port;
+    }
     if (plan->ports != TO_SENTINELS) {
         return writer_start(plan, set, ports, 1);
     }
@@ -270,23 +275,23 @@ static void switch_once(const struct trial *trial, const struct kind *kind, stru
 }
 
 /* The writers whose clients are here; those that are not are named. */
-static void choose_writers(struct trial *trial)
+static void choose_writers(struct trial *trial, const struct writer_plan *all, size_t n)
 {
-    for (size_t i = 0; i < MAX_WRITERS; i++) {
-        const char *column = plans[i].column;
-        const bool again = i + 1 < MAX_WRITERS && strcmp(column, plans[i + 1].column) == 0;
+    for (size_t i = 0; i < n; i++) {
+        const char *column = all[i].column;
+        const bool again = i + 1 < n && strcmp(column, all[i + 1].column) == 0;
 
         if (trial->n_writers > 0 &&
             strcmp(trial->writers[trial->n_writers - 1]->column, column) == 0) {
             continue;
         }
-        const char *version = writer_version(&plans[i]);
+        const char *version = writer_version(&all[i]);
         if (version) {
-            trial->writers[trial->n_writers] = &plans[i];
+            trial->writers[trial->n_writers] = &all[i];
             trial->versions[trial->n_writers++] = version;
         } else if (!again) {
             progress(
-                "switch: %s is not installed, so its column is missing; 'deploy/build/deps.sh bench' installs it",
+                "%s is not installed, so its column is missing; 'deploy/build/deps.sh bench' installs it",
                 column);
         }
     }
@@ -394,17 +399,20 @@ static void print_head(const struct trial *trial, int switches)
     }
 }
 
-void bench_switch(const struct bench_settings *settings)
+struct cluster *switch_cluster(void)
+{
+    return cluster_start(&(struct cluster_spec){.down_after_ms = DOWN_AFTER_MS, .slow_pace = true});
+}
+
+void switch_measure(struct cluster *cluster, struct daemon *const daemons[SWITCH_DAEMONS],
+                    const struct writer_plan *writers, size_t n,
+                    const struct bench_settings *settings)
 {
     static struct figures figures[N_KINDS];
-    struct trial trial = {.cluster = cluster_start(&(struct cluster_spec){
-                              .down_after_ms = DOWN_AFTER_MS, .slow_pace = true})};
+    struct trial trial = {.cluster = cluster};
 
-    choose_writers(&trial);
-    trial.daemons[0] =
-        daemon_start(trial.cluster, "--adopt", "announced", "--redis-api", "loopback", NULL);
-    trial.daemons[1] =
-        daemon_start(trial.cluster, "--adopt", "promoted", "--redis-api", "loopback", NULL);
+    memcpy(trial.daemons, daemons, sizeof(trial.daemons));
+    choose_writers(&trial, writers, n);
     for (size_t k = 0; k < N_KINDS; k++) {
         for (int i = 0; i < settings->switches; i++) {
             switch_once(&trial, &kinds[k], &figures[k], text("switch:%zu:%d", k, i));
@@ -415,4 +423,14 @@ void bench_switch(const struct bench_settings *settings)
     for (size_t k = 0; k < N_KINDS; k++) {
         print_kind(&trial, &kinds[k], &figures[k]);
     }
+}
+
+void bench_switch(const struct bench_settings *settings)
+{
+    struct cluster *cluster = switch_cluster();
+    struct daemon *daemons[SWITCH_DAEMONS] = {
+        daemon_start(cluster, "--adopt", "announced", "--redis-api", "loopback", NULL),
+        daemon_start(cluster, "--adopt", "promoted", "--redis-api", "loopback", NULL)};
+
+    switch_measure(cluster, daemons, plans, N_PLANS, settings);
 }

@@ -19,11 +19,13 @@
 static const struct part {
     const char *name;
     void (*run)(const struct bench_settings *settings);
-} parts[] = {
-    {"http", bench_http},     {"start", bench_start},       {"kill", bench_kill},
-    {"stop", bench_stop},     {"idle", bench_idle},         {"waiters", bench_waiters},
-    {"switch", bench_switch}, {"masters", bench_masters},   {"commands", bench_commands},
-    {"tls", bench_tls},       {"tls-kill", bench_tls_kill}, {"tls-commands", bench_tls_commands}};
+} parts[] = {{"http", bench_http},         {"start", bench_start},
+             {"kill", bench_kill},         {"stop", bench_stop},
+             {"idle", bench_idle},         {"waiters", bench_waiters},
+             {"switch", bench_switch},     {"masters", bench_masters},
+             {"commands", bench_commands}, {"tls", bench_tls},
+             {"forward", bench_forward},   {"forward-failover", bench_forward_failover},
+             {"tls-kill", bench_tls_kill}, {"tls-commands", bench_tls_commands}};
 
 /* The last two are within the one before them: measured by themselves only where they are named. */
 enum { N_PARTS = sizeof(parts) / sizeof(parts[0]), N_WHOLE = N_PARTS - 2 };

@@ -1,12 +1,14 @@
 #!/usr/bin/env bash
 # run.sh FOLDER: the benchmarks against FOLDER/bellwether, as tables on standard output.
 #
-#   make bench                     all of it, some forty minutes, of which `commands` takes fifteen and `switch` nine
+#   make bench                     all of it, an hour, of which `commands` takes fifteen minutes, `forward` ten, and
+#                                  `switch` and `forward-failover` nine each
 #   make bench BENCH=http          a part: http, start, kill, stop, idle, waiters, masters, commands,
-#                                  switch, tls, of which tls-kill and tls-commands are parts; several parted by commas
-#   make bench BENCH_SECONDS=1     seconds of one run of wrk (3)
+#                                  switch, forward, forward-failover, tls, of which tls-kill and tls-commands are
+#                                  parts; several parted by commas
+#   make bench BENCH_SECONDS=1     seconds of one run of wrk or redis-benchmark (3)
 #   make bench BENCH_ROUNDS=3      paired runs (5)
-#   make bench BENCH_TIMES=5       starts and failovers (20; switch: 10 of each kind)
+#   make bench BENCH_TIMES=5       starts and failovers (20; switch, forward-failover: 10 of each kind)
 #   make bench BENCH_IDLE=10       seconds of the idle measurements (60)
 #   make bench BENCH_MASTERS=100   masters of the part of that name (1000)
 #
@@ -15,7 +17,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=$1
 
-for tool in wrk webdis redis-server redis-sentinel redis-benchmark; do
+for tool in wrk webdis haproxy redis-server redis-sentinel redis-benchmark; do
     command -v $tool >/dev/null || {
         echo "bench: $tool is missing; 'deploy/build/deps.sh bench' installs it" >&2
         exit 1

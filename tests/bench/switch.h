@@ -13,7 +13,7 @@
 #include "../support/daemon.h"
 #include "bench.h"
 
-enum { SWITCH_DAEMONS = 2 };
+enum { SWITCH_DAEMONS = 2, SWITCH_WRITERS_MAX = 8 };
 
 /* Ways to be told by a daemon. */
 enum way { WAY_POLL, WAY_STREAM, WAY_GET, N_WAYS };
@@ -60,7 +60,8 @@ struct writer_plan {
     const char *options;
     /* NULL-terminated; ["python3", "tests/bench/peer_redispy.py", "mymaster"] */
     const char *const *argv;
-    enum { TO_SENTINELS, TO_DAEMON_ANNOUNCED, TO_DAEMON_PROMOTED } ports;
+    enum { TO_SENTINELS, TO_DAEMON_ANNOUNCED, TO_DAEMON_PROMOTED, TO_PORT } ports;
+    uint16_t port;      /* of TO_PORT */
     bool tells_unknown; /* the client knows `error` and `unknown` apart */
 };
 
@@ -98,5 +99,14 @@ bool writer_arrived(struct writer *writer, const struct server *master, int64_t 
 /** Stop it, and compare what it was told with what `master` has. */
 struct written writer_finish(struct writer *writer, const struct server *master, int64_t struck,
                              int64_t promoted);
+
+/* ---- bench_switch.c ---- */
+
+/** Three nodes and three Sentinels, with Sentinel's own periods. */
+struct cluster *switch_cluster(void);
+/** Failovers of each kind, and their tables. @param daemons --adopt announced, promoted. */
+void switch_measure(struct cluster *cluster, struct daemon *const daemons[SWITCH_DAEMONS],
+                    const struct writer_plan *writers, size_t n,
+                    const struct bench_settings *settings);
 
 #endif
