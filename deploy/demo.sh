@@ -190,7 +190,10 @@ if [ -n "${TLS:-}" ]; then
     curl="curl --cacert $folder/ca.crt"
     listen+=,tls
 fi
-start bellwether "$bellwether" "${sentinel_options[@]}" --listen "$listen" "${tls_options[@]}" --redis-api loopback
+free_port
+forward_port=$port
+start bellwether "$bellwether" "${sentinel_options[@]}" --listen "$listen" "${tls_options[@]}" --redis-api loopback \
+    --forward "127.0.0.1:$forward_port"
 bellwether_pid=$pid
 until_true bellwether "$bellwether_pid" "$folder/bellwether.log" $curl -fsS --max-time 2 "$base/readyz"
 
@@ -217,6 +220,10 @@ run commands, and watch them go on through a failover:
   $curl $base/redis -d '["SET","greeting","hello"]'
   $curl $base/redis/get/greeting
   while sleep 0.1; do $curl -s $base/redis -d '["INCR","n"]'; done
+
+or let whatever speaks Redis connect to the forward, which leads to the master, before a failover and after it${TLS:+ (in plain here, and in TLS from there on)}:
+
+  redis-cli -p $forward_port SET greeting "hello again"
 
 or open the page, which shows all of it as it happens${TLS:+ (the browser does not know who issued its certificate, and warns)}:
 

@@ -13,84 +13,12 @@
 #include "bellwether/base/listening.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "forward_shared.h"
 #include "link.h"
 
-enum { LOOK_MS = 20, FILES_EVERY_MS = 2000, ACCEPTS_A_TURN = 64, COMPLAIN_MS = 60000 };
-
-struct forward_shared {
-    const struct forward_config *config;
-    struct listening **listening;
-    size_t n;
-    _Atomic size_t open; /* over all workers */
-    _Atomic int64_t complain_ms[METRIC_FORWARD_END_COUNT];
-};
-
-/* ---- what is shared ---- */
-
-struct forward_shared *forward_shared_open(const struct forward_config *config, char *error,
-                                           size_t error_size)
-{
-    struct forward_shared *shared = mem_new(1, sizeof(*shared));
-
-    shared->config = config;
-    shared->listening = mem_new(config->n_listens + 1, sizeof(struct listening *));
-    metrics_add_forwards(config->metrics, config->n_listens);
-    for (size_t i = 0; i < config->n_listens; i++) {
-        const struct forward_listen *listen = &config->listens[i];
-        const struct listen_place place = {
-            .address = &listen->address, .unix_path = listen->unix_path, .mode = listen->mode};
-
-        shared->listening[i] = listening_open(&place, config->n_workers, error, error_size);
-        if (!shared->listening[i]) {
-            forward_shared_free(shared);
-            return NULL;
-        }
-        shared->n = i + 1;
-    }
-    return shared;
-}
-
-const struct address *forward_shared_address(const struct forward_shared *shared, size_t i)
-{
-    return listening_address(shared->listening[i]);
-}
-
-const struct forward_config *forward_shared_config(const struct forward_shared *shared)
-{
-    return shared->config;
-}
-
-_Atomic size_t *forward_shared_count(struct forward_shared *shared)
-{
-    return &shared->open;
-}
-
-void forward_shared_free(struct forward_shared *shared)
-{
-    if (!shared) {
-        return;
-    }
-    for (size_t i = 0; i < shared->n; i++) {
-        listening_free(shared->listening[i]);
-    }
-    free(shared->listening);
-    free(shared);
-}
+enum { FILES_EVERY_MS = 2000, ACCEPTS_A_TURN = 64 };
 
 /* ---- accepting ---- */
-
-/* For all workers together. */
-void forwards_complain(struct forwards *forwards, enum metric_forward_end why, const char *words)
-{
-    _Atomic int64_t *next_ms = &forwards->shared->complain_ms[why];
-    int64_t now_ms = clock_boot_ms();
-    int64_t at_ms = atomic_load_explicit(next_ms, memory_order_relaxed);
-
-    if (now_ms >= at_ms && atomic_compare_exchange_strong(next_ms, &at_ms, now_ms + COMPLAIN_MS)) {
-        log_warn("clients of forwards are refused", LOG_STR("reason", metric_forward_end_text(why)),
-                 LOG_STR("because", words));
-    }
-}
 
 static void welcome(struct door *door, int fd)
 {
@@ -101,8 +29,8 @@ static void welcome(struct door *door, int fd)
         link_begin(door, fd);
         return;
     }
-    forwards_complain(forwards, METRIC_FORWARD_END_LIMIT,
-                      "there are as many connections as may be (option max-forwards)");
+    forward_complain(forwards->shared, METRIC_FORWARD_END_LIMIT,
+                     "there are as many connections as may be (option max-forwards)");
     link_refuse(door, fd);
 }
 
@@ -120,8 +48,8 @@ static void on_clients(void *data, int events)
         }
         error = errno;
         if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
-            forwards_complain(door->all, METRIC_FORWARD_END_MEMORY,
-                              "the daemon is out of file descriptors or memory");
+            forward_complain(door->all->shared, METRIC_FORWARD_END_MEMORY,
+                             "the daemon is out of file descriptors or memory");
             door->shut = true;
             loop_poll_want(door->poll, 0);
             forwards_arm(door->all);
@@ -138,13 +66,6 @@ static bool has_work(const struct door *door)
 {
     return door->waiting.first || door->leaving.first || door->paused.first || door->shut ||
            (door->all->draining && door->joined.first);
-}
-
-void forwards_arm(struct forwards *forwards)
-{
-    if (!loop_timer_armed(forwards->timer)) {
-        loop_timer_start(forwards->timer, LOOK_MS);
-    }
 }
 
 static void resume(struct door *door, int64_t now_ms)

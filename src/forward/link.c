@@ -15,6 +15,7 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/redis/socket.h"
+#include "forward_shared.h"
 
 enum { REST_FIRST_MS = 20, REST_MOST_MS = 500 };
 enum { LEAVE_MS = 1000 };
@@ -123,8 +124,7 @@ void link_end(struct link *link, enum metric_forward_end why, const char *words)
     }
     metric_add(&link->door->counts->closed[why], 1);
     if (!link->refused) {
-        atomic_fetch_sub_explicit(forward_shared_count(link->door->all->shared), 1,
-                                  memory_order_relaxed);
+        atomic_fetch_sub_explicit(&link->door->all->shared->open, 1, memory_order_relaxed);
     }
     link_leave_node(link);
     if (link->state == LINK_SHAKING || why == METRIC_FORWARD_END_CLIENT) {
@@ -197,7 +197,7 @@ void link_join(struct link *link)
 static void refuse_tls(struct link *link, const char *words)
 {
     if (words) {
-        forwards_complain(link->door->all, METRIC_FORWARD_END_TLS, words);
+        forward_complain(link->door->all->shared, METRIC_FORWARD_END_TLS, words);
     }
     link_end(link, METRIC_FORWARD_END_TLS, NULL);
 }
@@ -205,8 +205,8 @@ static void refuse_tls(struct link *link, const char *words)
 /* Whoever speaks plain understands no alert. */
 static void refuse_plain(struct link *link)
 {
-    forwards_complain(link->door->all, METRIC_FORWARD_END_TLS,
-                      "a client speaks plain where TLS is spoken (forward = ...,tls)");
+    forward_complain(link->door->all->shared, METRIC_FORWARD_END_TLS,
+                     "a client speaks plain where TLS is spoken (forward = ...,tls)");
     link_move(link, LINK_WAITING);
     link_end(link, METRIC_FORWARD_END_TLS, "ERR TLS is spoken here, and this is no TLS");
 }
@@ -268,7 +268,7 @@ static void give_up(struct link *link)
     }
     (void)snprintf(line, sizeof(line), "NOMASTER %s", link_say_why(link, words, sizeof(words)));
     if (link->unwelcome) {
-        forwards_complain(link->door->all, METRIC_FORWARD_END_AUTH, words);
+        forward_complain(link->door->all->shared, METRIC_FORWARD_END_AUTH, words);
     }
     link_end(link, link->unwelcome ? METRIC_FORWARD_END_AUTH : METRIC_FORWARD_END_NO_NODE, line);
 }
@@ -376,7 +376,7 @@ void link_begin(struct door *door, int fd)
     if (!link) {
         return;
     }
-    atomic_fetch_add_explicit(forward_shared_count(door->all->shared), 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&door->all->shared->open, 1, memory_order_relaxed);
     forwards_arm(door->all);
     if (!door->listen->tls) {
         link_route(link, clock_boot_ms());

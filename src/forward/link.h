@@ -10,6 +10,7 @@
  *   link_node.c    to which node it goes, and how it gets there
  *   link_bytes.c   bytes to and fro, and when they wait
  *   link_side.c    one socket: plain or TLS
+ *   forward_shared.c  what all workers share
  *
  * Nothing is freed while a callback may stand in it: links that are gone are freed when the turn
  * ends.
@@ -25,6 +26,7 @@
 #define LINKS_DIALLING_MAX 128
 #define LINK_WORDS_SIZE 640
 #define LOGIN_REPLY_SIZE 256
+#define LOOK_MS 20
 
 struct link_side {
     int fd; /* -1: none */
@@ -63,7 +65,7 @@ struct link {
     struct door *door;
     enum link_state state;
     bool is_paused, is_again;
-    bool starved; /* paused for want of memory: its node is not read either */
+    bool starved;    /* paused for want of memory: its node is not read either */
     bool refused;    /* one too many */
     bool to_replica; /* the node is one; else it is the master */
     bool spoken;     /* something of its client was passed on to this node */
@@ -117,13 +119,13 @@ struct forwards {
     bool draining;
 };
 
-/* ---- forwards.c ---- */
-
-_Atomic size_t *forward_shared_count(struct forward_shared *shared);
-/** That clients are refused: once a minute for each reason. */
-void forwards_complain(struct forwards *forwards, enum metric_forward_end why, const char *words);
 /** Have the timer look soon. */
-void forwards_arm(struct forwards *forwards);
+static inline void forwards_arm(struct forwards *forwards)
+{
+    if (!loop_timer_armed(forwards->timer)) {
+        loop_timer_start(forwards->timer, LOOK_MS);
+    }
+}
 
 /* ---- link.c ---- */
 

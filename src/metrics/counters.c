@@ -357,6 +357,24 @@ struct metrics_forward *metrics_forward(struct metrics *metrics, size_t number, 
     return &metrics->forwards[number][i];
 }
 
+void metrics_sum_forward(struct metrics *metrics, size_t i, struct metrics_forward_totals *totals)
+{
+    for (size_t worker = 0; worker < metrics->n_workers; worker++) {
+        const struct metrics_forward *counts = metrics_forward(metrics, worker, i);
+
+        for (int j = 0; j < METRIC_FORWARD_TO_COUNT; j++) {
+            totals->connections[j] += metric_look(&counts->connections[j]);
+        }
+        totals->waiting += metric_look(&counts->waiting);
+        for (int j = 0; j < METRIC_FORWARD_WAY_COUNT; j++) {
+            totals->bytes[j] += metric_read(&counts->bytes[j]);
+        }
+        for (int j = 0; j < METRIC_FORWARD_END_COUNT; j++) {
+            totals->closed[j] += metric_read(&counts->closed[j]);
+        }
+    }
+}
+
 size_t metrics_workers(const struct metrics *metrics)
 {
     return metrics->n_workers;

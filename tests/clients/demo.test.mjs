@@ -54,11 +54,14 @@ for (const tls of [false, true]) {
       [/"SET","greeting"/, json(({ result }) => result === "OK")],
       [/\/redis\/get\/greeting$/, json(({ result }) => result === "hello")],
       [/^while .*"INCR"/, loop(/(\{"result":\d+\}\s*){3}/)],
+      [/^redis-cli -p \d+ SET greeting "hello again"$/, async (line) => assert.equal((await sh(line)).text, "OK\n", line)],
       [/^https?:\S+\/$/, async (line) => assert.match((await sh(`${curl} -fsS -H 'Accept: text/html' ${line}`)).text, /<!doctype html>/i)],
       [/^kill -9 \d+$/, async (line) => {
         assert.equal(line, `kill -9 ${pid}`);
         assert.equal((await sh(line)).status, 0);
         await until("there is another master", 40000, async () => (after = await masterNow()).startsWith("127.0.0.1:") && after !== before);
+        const forwarded = lines.find((other) => / SET greeting "/.test(other));
+        await until("the forward leads to it", 10000, async () => (await sh(forwarded)).text === "OK\n");
         const [, back] = await says(/is gone; to bring it back: (.*)$/m, 10000);
         assert.ok(lines.includes(back), back);
       }],

@@ -63,7 +63,7 @@ function assertTaken(t, objects, keys = {}) {
       assert.notEqual(valuesOf(daemon, name.replace(/^BELLWETHER_/, "").toLowerCase().replaceAll("_", "-")).length, 0, `${daemon.at}: ${name} is an option`);
     }
     const ports = (daemon.container.ports ?? []).map((port) => port.containerPort);
-    const listened = valuesOf(daemon, "listen").filter((address) => address.startsWith("0.0.0.0:")).map((address) => Number(/:(\d+)/.exec(address)[1]));
+    const listened = [...valuesOf(daemon, "listen"), ...valuesOf(daemon, "forward")].filter((address) => address.startsWith("0.0.0.0:")).map((address) => Number(/:(\d+)/.exec(address)[1]));
     assert.deepEqual(daemon.args.includes("--once") ? [] : listened.sort(), ports.sort(), `${daemon.at}: its ports are its listeners`);
   }
   return daemons;
@@ -219,7 +219,7 @@ test("Kustomize", { skip: skipAll }, async (t) => {
     }
   });
   await t.test("a sidecar comes after the gate, and leaves a Job to end", () => {
-    eachPod(kustomize(join(kubernetes, "sidecar")), (pod) => {
+    eachPod(["sidecar", "sidecar-forward"].flatMap((base) => kustomize(join(kubernetes, base))), (pod) => {
       assert.deepEqual(pod.initContainers.map(({ name, restartPolicy }) => [name, restartPolicy]), [["wait-for-redis", undefined], ["bellwether", "Always"]]);
       assert.deepEqual(pod.containers.map(({ name }) => name), ["app"]);
     });
@@ -244,7 +244,7 @@ test("Helm", { skip: skipAll || lacking || false }, async (t) => {
       "max-waiters": 1000000, "shutdown-delay": "1s" }, redis: { username: "u", passwordSecret: { name: "redis" } }, sentinel: { passwordSecret: { name: "redis", key: "other" } },
     tls: { sentinel: true, redis: true, secret: "redis-crt", cert: "tls.crt", key: "tls.key", verify: "ca" }, imagePullSecrets: [{ name: "pull" }], podLabels: { a: "b" },
     podAnnotations: { c: "d" }, nodeSelector: { e: "f" }, tolerations: [{ key: "g", operator: "Exists" }], affinity: { nodeAffinity: {} }, priorityClassName: "high",
-    https: { secret: "served" }, commands: { tokenSecret: { name: "tokens" }, readOnlyTokenSecret: { name: "tokens", key: "other" } },
+    https: { secret: "served" }, forwards: [{ name: "redis", port: 6379, tls: true }, { name: "replicas", port: 6380, to: "replica", master: "mymaster" }], commands: { tokenSecret: { name: "tokens" }, readOnlyTokenSecret: { name: "tokens", key: "other" } },
     service: { annotations: { h: "i" }, type: "NodePort" }, masterService: { enabled: true, nodes, service: { annotations: { j: "k" } } } },
     "with little": { ...some, topologySpread: false, disruptionBudget: { enabled: false }, networkPolicy: { enabled: false }, fullnameOverride: "b", replicas: 1,
       masterService: { enabled: true, nodes } },
@@ -272,6 +272,7 @@ test("Helm", { skip: skipAll || lacking || false }, async (t) => {
       }
       assert.deepEqual(valuesOf(daemon, "redis-api"), daemon.at.includes("master") ? ["off"] : ["token"], "of the daemon beside HAProxy nobody asks for commands");
       assert.equal(valuesOf(daemon, "listen")[0], daemon.at.includes("master") ? "127.0.0.1:8380,scope=discovery" : "0.0.0.0:8380,scope=all,tls");
+      assert.deepEqual(valuesOf(daemon, "forward"), daemon.at.includes("master") ? [] : ["0.0.0.0:6379,to=master,tls", "0.0.0.0:6380,to=replica,name=mymaster"]);
       assert.deepEqual(["token-file", "read-only-token-file", "http-cert", "http-key"].map((option) => valuesOf(daemon, option).length), Array(4).fill(daemon.at.includes("master") ? 0 : 1));
       for (const option of ["redis-password-file", "sentinel-password-file", "tls-ca", "tls-cert", "tls-key"]) {
         assert.equal(valuesOf(daemon, option).length, 1, `${daemon.at}: ${option}`);
@@ -321,6 +322,8 @@ spec:
       [{ ...some, config: { sentinel: "a" } }, /values\/config/],
       [{ ...some, masterService: { enabled: true } }, /values\/masterService\/nodes/],
       [{ ...some, service: { port: "http" } }, /values\/service\/port/],
+      [{ ...some, forwards: [{ name: "redis", port: 8380 }] }, /values\/forwards\/0\/port/],
+      [{ ...some, forwards: [{ name: "redis", port: 6379, to: "sentinel" }] }, /values\/forwards\/0\/to/],
     ]) {
       assert.throws(() => chartValues(chart, values), found, JSON.stringify(values));
     }
@@ -378,10 +381,15 @@ async function startManifest(t, folder, cluster, daemon, flags = []) {
     places[port] = await freePort();
     listen.push("--listen", `127.0.0.1:${places[port]}${scope}`);
   }
+  for (const address of valuesOf(daemon, "forward")) {
+    const [, port, words] = /:(\d+)(.*)$/.exec(address);
+    places[port] = await freePort();
+    listen.push("--forward", `127.0.0.1:${places[port]}${words}`);
+  }
   const args = daemon.args.filter((arg) => !/^--(sentinel|listen|self)=/.test(arg));
   const sentinels = cluster.sentinels.flatMap(({ port }) => ["--sentinel", `127.0.0.1:${port}`]);
   const started = start(t, folder, `daemon-${daemon.at.replaceAll("/", "-")}-${Object.values(places)[0]}`, [binary, ...args, ...listen, ...sentinels, ...flags]);
-  return { ...started, of: (port) => `http://127.0.0.1:${places[port]}` };
+  return { ...started, places, of: (port) => `http://127.0.0.1:${places[port]}` };
 }
 
 /** A name server for which every name is 127.0.0.1: its port. */
@@ -405,8 +413,9 @@ test("on loopback", { skip: skipAll || (!findProgram("redis-server") && "redis-s
   const cluster = await startCluster(t, folder);
   const [node] = cluster.nodes;
 
-  const charts = lacking ? {} : { "the chart": renderChart(chart, { values: { sentinels: ["a:1"], masterService: { enabled: true, nodes: ["a:1"] } } }).objects };
-  const sets = { ...Object.fromEntries(["central", "sidecar", "master-service"].map((base) => [base, kustomize(folderOf(base))])), ...charts };
+  const forwards = [{ name: "redis", port: 6379 }, { name: "replicas", port: 6380, to: "replica" }];
+  const charts = lacking ? {} : { "the chart": renderChart(chart, { values: { sentinels: ["a:1"], forwards, masterService: { enabled: true, nodes: ["a:1"] } } }).objects };
+  const sets = { ...Object.fromEntries(["central", "sidecar", "sidecar-forward", "master-service", "master-forward"].map((base) => [base, kustomize(folderOf(base))])), ...charts };
   for (const [name, objects] of Object.entries(sets)) {
     await t.test(`probes of ${name}`, async (t) => {
       for (const daemon of daemonsOf(objects, makeFolder(t))) {
@@ -460,6 +469,23 @@ test("on loopback", { skip: skipAll || (!findProgram("redis-server") && "redis-s
     await until("redis-master leads there", 10000, async () => new RegExp(`tcp_port:${(await master()).split(":")[1]}\\r`).test(await redis(ports.REDIS, "INFO server")));
     assert.equal(await roleOf(ports.REDIS), "master");
   });
+
+  for (const base of ["sidecar-forward", "master-forward", ...Object.keys(charts)]) {
+    await t.test(`forwards of ${base}`, async (t) => {
+      const daemon = daemonsOf(sets[base], makeFolder(t)).find((one) => !one.args.includes("--once") && valuesOf(one, "forward").length > 0);
+      const { places } = await startManifest(t, folder, cluster, daemon);
+      const roleOf = async (port) => /\r\n(master|slave)\r\n/.exec(await redis(places[port], "ROLE"))?.[1];
+      await until("one leads to the master", 15000, async () => await roleOf(6379) === "master");
+      await until("one leads to a replica", 15000, async () => await roleOf(6380) === "slave");
+      const before = /tcp_port:\d+/.exec(await redis(places[6379], "INFO server"))[0];
+      await until("a failover is ordered", 30000, async () => (await redis(cluster.sentinels[0].port, `SENTINEL FAILOVER ${cluster.name}`)).startsWith("+OK"));
+      await until("it leads to another node", 30000, async () => {
+        const now = /tcp_port:\d+/.exec(await redis(places[6379], "INFO server"))?.[0];
+        return now !== undefined && now !== before;
+      });
+      await until("which is the master", 10000, async () => await roleOf(6379) === "master");
+    });
+  }
 
   await t.test("readiness by role follows a failover", async (t) => {
     const [daemon] = daemonsOf(kustomize(folderOf("master-readiness")), makeFolder(t));

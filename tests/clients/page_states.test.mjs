@@ -175,6 +175,25 @@ test("the status page's states", { skip: lacking.length ? `not installed: ${lack
     assert.deepEqual([a.isDefault, b.isDefault], [true, false]);
   });
 
+  await t.test("a master's forwards, and clients that wait", async (tt) => {
+    const forward = (more) => ({
+      listen: "127.0.0.1:6379", to: "master", master: "mymaster", tls: false, auth: false, connections: { master: 12, replica: 0 }, waiting: 0, accepted: 15,
+      bytes_in: 1536, bytes_out: 20, closed: { client: 3, switch: 0 }, ...more,
+    });
+    const { fake, page } = await open(tt, { masters: [master("mymaster"), master("other")], extra: { forwards: [forward({}),
+      forward({ listen: "unix:/run/r.sock", to: "replica", tls: true, auth: true, connections: { master: 1, replica: 2 }, closed: { client: 0, switch: 0 } })] } });
+    const cells = () => page.locator('[data-name="mymaster"] .forwards tbody tr').evaluateAll((all) => all.map((row) => [...row.cells].map((cell) => cell.textContent)));
+    await until("its forwards are shown", 10000, async () => (await cells()).length === 4);
+    assert.deepEqual(await cells(), [["127.0.0.1:6379", "12", "1.5 kB", "20 B"], ["closed: client 3"],
+      ["unix:/run/r.sock", "3", "1.5 kB", "20 B"], ["to replicas; TLS; logs in"]]);
+    assert.equal(await page.locator('[data-name="other"] .forwards').count(), 0);
+    assert.doesNotMatch(await page.textContent('[data-name="mymaster"] summary'), /wait/);
+    fake.extra = { forwards: [forward({ waiting: 2, connections: { master: 0, replica: 0 } })] };
+    fake.send("master", body(fake.masters[0]));
+    await until("that they wait is said", 10000, async () => (await page.textContent('[data-name="mymaster"] summary')).endsWith("2 clients wait"));
+    assert.deepEqual((await cells())[1], ["2 clients wait for a node; closed: client 3"]);
+  });
+
   await t.test("no master is known", async (tt) => {
     const { page } = await open(tt, { masters: [], extra: { detail: "none of 2 Sentinels can be reached" } });
     await painted(page);

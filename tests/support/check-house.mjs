@@ -15,9 +15,10 @@ const ROOMS = {
   sentinel: ["base", "redis"],
   watcher: ["base", "metrics", "topology", "redis", "sentinel"],
   commands: ["base", "metrics", "topology", "redis"],
-  http: ["base", "metrics", "topology", "commands", "redis"],
-  config: ["base", "metrics", "topology", "sentinel", "watcher", "commands", "redis", "http"],
-  daemon: ["base", "metrics", "topology", "sentinel", "watcher", "commands", "redis", "http", "config"],
+  forward: ["base", "metrics", "topology", "redis"],
+  http: ["base", "metrics", "topology", "commands", "redis", "forward"],
+  config: ["base", "metrics", "topology", "sentinel", "watcher", "commands", "redis", "forward", "http"],
+  daemon: ["base", "metrics", "topology", "sentinel", "watcher", "commands", "redis", "forward", "http", "config"],
 };
 
 const under = (folder, end) =>

@@ -202,6 +202,14 @@ struct metric_totals {
 };
 void metric_sum(struct metric_totals *totals, const struct metric_histogram *histogram);
 
+/* The same of forwards. */
+struct metrics_forward_totals {
+    int64_t connections[METRIC_FORWARD_TO_COUNT], waiting;
+    uint64_t bytes[METRIC_FORWARD_WAY_COUNT], closed[METRIC_FORWARD_END_COUNT];
+};
+/** Add what all workers have counted of forward `i`. */
+void metrics_sum_forward(struct metrics *metrics, size_t i, struct metrics_forward_totals *totals);
+
 /* A family's row of the list. */
 struct metric_row {
     const char *name, *labels, *help;

@@ -298,6 +298,75 @@ static void put_pool(const struct page *page, const struct status_view *view, co
     }
 }
 
+const char *status_say_place(const struct status_forward *forward, char out[STATUS_PLACE_SIZE])
+{
+    if (!forward->listen->unix_path) {
+        return address_format(forward->address, out);
+    }
+    (void)snprintf(out, STATUS_PLACE_SIZE, "unix:%s", forward->listen->unix_path);
+    return out;
+}
+
+/* A `!` where clients wait. @param of its master where no heading says it; else "". */
+static void put_forward(const struct page *page, const struct status_forward *forward,
+                        const char *of)
+{
+    const struct metrics_forward_totals *counts = &forward->counts;
+    const int64_t *joined = counts->connections;
+    char place[STATUS_PLACE_SIZE];
+
+    fprintf(page->to, "%c forward", counts->waiting > 0 ? '!' : ' ');
+    put_words(page, " ", status_say_place(forward, place));
+    fprintf(page->to, "  to %s",
+            metric_forward_to_text((enum metric_forward_to)forward->listen->to));
+    put_words(page, " of ", of);
+    fprintf(page->to,
+            "%s%s  clients %" PRId64 ", waiting %" PRId64 ", in %" PRIu64 " bytes, out %" PRIu64
+            " bytes",
+            forward->listen->tls ? ", tls" : "", forward->listen->auth ? ", auth" : "",
+            joined[METRIC_FORWARD_TO_MASTER] + joined[METRIC_FORWARD_TO_REPLICA], counts->waiting,
+            counts->bytes[METRIC_FORWARD_WAY_IN], counts->bytes[METRIC_FORWARD_WAY_OUT]);
+    for (int i = 0, n = 0; i < METRIC_FORWARD_END_COUNT; i++) {
+        if (counts->closed[i] > 0) {
+            fprintf(page->to, "%s%s %" PRIu64, n++ == 0 ? "; closed: " : ", ",
+                    metric_forward_end_text((enum metric_forward_end)i), counts->closed[i]);
+        }
+    }
+    fputc('\n', page->to);
+}
+
+static bool leads_to(const struct status_forward *forward, const char *master)
+{
+    return forward->master && strcmp(forward->master, master) == 0;
+}
+
+static void put_forwards(const struct page *page, const struct status_view *view,
+                         const char *master)
+{
+    for (size_t i = 0; i < view->n_forwards; i++) {
+        if (leads_to(&view->forwards[i], master)) {
+            put_forward(page, &view->forwards[i], "");
+        }
+    }
+}
+
+/* Those that lead to no master that is shown. */
+static void put_other_forwards(const struct page *page, const struct status_view *view)
+{
+    for (size_t i = 0; i < view->n_forwards; i++) {
+        size_t at = 0;
+
+        while (at < view->report->n_masters &&
+               !leads_to(&view->forwards[i], view->report->masters[at].shown->name)) {
+            at++;
+        }
+        if (at == view->report->n_masters) {
+            put_forward(page, &view->forwards[i],
+                        view->forwards[i].master ? view->forwards[i].master : "");
+        }
+    }
+}
+
 static void put_master(const struct page *page, const struct status_view *view,
                        const struct status_master *master)
 {
@@ -326,6 +395,7 @@ static void put_master(const struct page *page, const struct status_view *view,
     }
     put_fence(page, master, view->report->wall_ms);
     put_pool(page, view, shown->name);
+    put_forwards(page, view, shown->name);
     for (size_t i = 0; i < shown->n_sentinels; i++) {
         put_sentinel(page, master, i);
     }
@@ -377,6 +447,7 @@ char *status_text(const struct status_view *view)
          view->report->n_masters == 0 && view->snapshot && i < view->snapshot->n_sentinels; i++) {
         put_link(&page, &view->snapshot->sentinels[i]);
     }
+    put_other_forwards(&page, view);
     if (view->snapshot && view->snapshot->n_selves) {
         fputc('\n', page.to);
         for (size_t i = 0; i < view->snapshot->n_selves; i++) {

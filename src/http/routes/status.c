@@ -11,7 +11,10 @@
 #include "answers.h"
 #include "bellwether/base/budget.h"
 #include "bellwether/base/clock.h"
+#include "bellwether/base/memory.h"
+#include "bellwether/forward/forward.h"
 #include "bellwether/http/master_json.h"
+#include "bellwether/metrics/counters.h"
 #include "bellwether/topology/write_fence.h"
 #include "http/render/status_text.h"
 #include "http/server/request.h"
@@ -175,6 +178,71 @@ static json_t *masters_of(const struct status_view *view)
     return list;
 }
 
+/* ---- forwards ---- */
+
+/* What all have in common is taken together. @return how many; `out` is to be freed. */
+static size_t look_at_forwards(const struct http_config *config, const struct snapshot *snapshot,
+                               struct status_forward **out)
+{
+    size_t n = config->forwards ? forward_shared_config(config->forwards)->n_listens : 0;
+    const struct snapshot_master *preset = snapshot ? snapshot_default(snapshot) : NULL;
+
+    *out = mem_new(n + 1, sizeof(**out));
+    for (size_t i = 0; i < n; i++) {
+        struct status_forward *forward = &(*out)[i];
+
+        forward->listen = &forward_shared_config(config->forwards)->listens[i];
+        forward->address = forward_shared_address(config->forwards, i);
+        forward->master = forward->listen->master ? forward->listen->master
+                          : preset                ? preset->name
+                                                  : NULL;
+        metrics_sum_forward(config->metrics, i, &forward->counts);
+    }
+    return n;
+}
+
+static json_t *forward_of(const struct status_forward *forward)
+{
+    const struct metrics_forward_totals *counts = &forward->counts;
+    json_t *json = json_object(), *connections = json_object(), *closed = json_object();
+    json_int_t accepted = counts->waiting;
+    char place[STATUS_PLACE_SIZE];
+
+    for (int i = 0; i < METRIC_FORWARD_TO_COUNT; i++) {
+        accepted += counts->connections[i];
+        set(connections, metric_forward_to_text((enum metric_forward_to)i),
+            json_integer(counts->connections[i]));
+    }
+    for (int i = 0; i < METRIC_FORWARD_END_COUNT; i++) {
+        accepted += (json_int_t)counts->closed[i];
+        set(closed, metric_forward_end_text((enum metric_forward_end)i),
+            json_integer((json_int_t)counts->closed[i]));
+    }
+    set(json, "listen", render_text(status_say_place(forward, place)));
+    set(json, "to",
+        json_string(metric_forward_to_text((enum metric_forward_to)forward->listen->to)));
+    set(json, "master", render_text(forward->master));
+    set(json, "tls", json_boolean(forward->listen->tls));
+    set(json, "auth", json_boolean(forward->listen->auth));
+    set(json, "connections", connections);
+    set(json, "waiting", json_integer(counts->waiting));
+    set(json, "accepted", json_integer(accepted));
+    set(json, "bytes_in", json_integer((json_int_t)counts->bytes[METRIC_FORWARD_WAY_IN]));
+    set(json, "bytes_out", json_integer((json_int_t)counts->bytes[METRIC_FORWARD_WAY_OUT]));
+    set(json, "closed", closed);
+    return json;
+}
+
+static json_t *forwards_of(const struct status_view *view)
+{
+    json_t *list = json_array();
+
+    for (size_t i = 0; i < view->n_forwards; i++) {
+        json_array_append_new(list, forward_of(&view->forwards[i]));
+    }
+    return list;
+}
+
 /* ---- links ---- */
 
 static json_t *link_trouble(const struct status_link *link)
@@ -314,12 +382,20 @@ static json_t *status_json(const struct request *request, const struct status_vi
     set(json, "masters", masters_of(view));
     set(json, "sentinels_know", answer_names_known(view->snapshot));
     set(json, "self", selves_of(view->snapshot));
+    set(json, "forwards", forwards_of(view));
     set(json, "links", links_of(view->report));
     set(json, "connections", connections_of(request));
     set(json, "memory", memory_of(config));
     set(json, "options", options_of(config));
     return json;
 }
+
+/* What is to be shown, and what of it is to be freed. */
+struct shown {
+    struct status_view view;
+    struct status_report *report; /* where the watcher gave none */
+    struct status_forward *forwards;
+};
 
 static struct status_view view_of(const struct request *request, const struct status_report *report)
 {
@@ -341,47 +417,51 @@ static struct status_view view_of(const struct request *request, const struct st
     };
 }
 
-/*
- * What is to be shown. @param own the report in it where the watcher gave none, to be freed.
- * @return false: the request waits for the watcher's, and its handler is called again.
- */
-static bool look(struct request *request, struct status_view *view, struct status_report **own)
+/* @return false: the request waits for the watcher's report, and its handler is called again. */
+static bool look(struct request *request, struct shown *out)
 {
     struct worker *worker = request->worker;
     const struct status_report *report = request->fresh ? request->fresh->report : NULL;
 
-    *own = NULL;
+    *out = (struct shown){0};
     request_reads_lag(request, NULL);
     if (!request->fresh && !worker->stopping) {
         request_ask(request, FRESH_STATUS, "");
         return false;
     }
     if (!report) {
-        *own = status_report_of_snapshot(worker->cache->snapshot, clock_wall_ms());
-        report = *own;
+        out->report = status_report_of_snapshot(worker->cache->snapshot, clock_wall_ms());
+        report = out->report;
     }
-    *view = view_of(request, report);
+    out->view = view_of(request, report);
+    out->view.n_forwards =
+        look_at_forwards(worker->config, worker->cache->snapshot, &out->forwards);
+    out->view.forwards = out->forwards;
     return true;
+}
+
+static void shown_release(struct shown *shown)
+{
+    status_report_free(shown->report);
+    free(shown->forwards);
 }
 
 char *status_ask_text(struct request *request)
 {
-    struct status_report *own;
-    struct status_view view;
+    struct shown shown;
     char *text;
 
-    if (!look(request, &view, &own)) {
+    if (!look(request, &shown)) {
         return NULL;
     }
-    text = status_text(&view);
-    status_report_free(own);
+    text = status_text(&shown.view);
+    shown_release(&shown);
     return text;
 }
 
 void status_handle(struct request *request)
 {
-    struct status_report *own;
-    struct status_view view;
+    struct shown shown;
 
     if (request->form == FORM_TEXT || request->form == FORM_URL) {
         char *text = status_ask_text(request);
@@ -389,8 +469,8 @@ void status_handle(struct request *request)
         if (text) {
             request_answer_text(request, MHD_HTTP_OK, text, NULL);
         }
-    } else if (look(request, &view, &own)) {
-        request_answer_json(request, MHD_HTTP_OK, status_json(request, &view), NULL);
-        status_report_free(own);
+    } else if (look(request, &shown)) {
+        request_answer_json(request, MHD_HTTP_OK, status_json(request, &shown.view), NULL);
+        shown_release(&shown);
     }
 }

@@ -53,6 +53,12 @@ static void touch(const char *method, const char *target, int status)
     reply_release(&reply);
 }
 
+Test(http_metrics, forwards_that_there_are_not_are_left_out)
+{
+    harness_start(&harness);
+    expect_no("bellwether_forward");
+}
+
 Test(http_metrics, on_every_kind_of_listener)
 {
     struct reply reply;
@@ -226,6 +232,38 @@ Test(http_metrics, threads_are_summed_up)
     metrics_master_remove(metrics, master);
     expect_no("10.0.2.1:26379");
     expect_no("bellwether_failovers_total");
+    harness_release(&harness);
+    metrics_free(metrics);
+    harness_init(&harness);
+    harness_start(&harness);
+}
+
+/* Counted by workers of which one never ran. */
+Test(http_metrics, forwards_are_summed_up)
+{
+    struct metrics *metrics = metrics_new(2);
+    struct metrics_forward *one, *other;
+
+    metrics_add_forwards(metrics, 2);
+    harness.config.metrics = metrics;
+    harness_start(&harness);
+    one = metrics_forward(metrics, 0, 0);
+    other = metrics_forward(metrics, 1, 1);
+    metric_move(&one->connections[METRIC_FORWARD_TO_MASTER], 2);
+    metric_move(&other->connections[METRIC_FORWARD_TO_MASTER], 3);
+    metric_move(&other->connections[METRIC_FORWARD_TO_REPLICA], 1);
+    metric_move(&other->waiting, 7);
+    metric_add(&one->bytes[METRIC_FORWARD_WAY_IN], 10);
+    metric_add(&other->bytes[METRIC_FORWARD_WAY_IN], 1000);
+    metric_add(&other->bytes[METRIC_FORWARD_WAY_OUT], 5);
+    metric_add(&one->closed[METRIC_FORWARD_END_SWITCH], 4);
+    metric_add(&other->closed[METRIC_FORWARD_END_SWITCH], 4);
+    EXPECT_LINES("bellwether_forward_connections{to=\"master\"} 5",
+                 "bellwether_forward_connections{to=\"replica\"} 1", "bellwether_forward_waiting 7",
+                 "bellwether_forward_bytes_total{direction=\"in\"} 1010",
+                 "bellwether_forward_bytes_total{direction=\"out\"} 5",
+                 "bellwether_forward_closed_total{reason=\"switch\"} 8",
+                 "bellwether_forward_closed_total{reason=\"limit\"} 0");
     harness_release(&harness);
     metrics_free(metrics);
     harness_init(&harness);

@@ -3,8 +3,12 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bellwether/base/clock.h"
+#include "bellwether/base/secret.h"
+#include "bellwether/forward/forward.h"
+#include "bellwether/metrics/counters.h"
 #include "suite_harness.h"
 
 static char masked[] = "***", variable[] = "BELLWETHER_REDIS_PASSWORD";
@@ -90,6 +94,134 @@ Test(http_status, text)
     reply_release(&reply);
     reply = ask(&harness, "GET", "/status", "Accept: text/plain\r\n");
     cr_expect_eq(strncmp(reply.body, lines[0], strlen(lines[0])), 0);
+    reply_release(&reply);
+}
+
+/* ---- forwards ---- */
+
+/* On any free port. */
+static struct address any_port(void)
+{
+    struct address address = make_address("127.0.0.1:1");
+
+    address.port = 0;
+    return address;
+}
+
+static char socket_path[64], other_master[] = "elsewhere";
+static struct forward_listen places[3];
+static struct redis_login nobody;
+static struct forward_config forward;
+
+static void start_forwards(void)
+{
+    char error[256];
+
+    snprintf(socket_path, sizeof(socket_path), "/tmp/bellwether-status.%d", (int)getpid());
+    places[0] = (struct forward_listen){.address = any_port()};
+    places[1] = (struct forward_listen){
+        .unix_path = socket_path, .mode = 0600, .to = FORWARD_TO_REPLICA, .auth = true};
+    places[2] = (struct forward_listen){.address = any_port(), .master = other_master};
+    harness_init(&harness);
+    harness.config.metrics = metrics_new(1);
+    nobody.password = secret_new(NULL, NULL, error, sizeof(error));
+    forward = (struct forward_config){.listens = places,
+                                      .n_listens = 3,
+                                      .n_workers = 1,
+                                      .max_forwards = 10,
+                                      .wait_ms = 1000,
+                                      .connect_timeout_ms = 1000,
+                                      .replica_max_lag_bytes = -1,
+                                      .logins = &nobody,
+                                      .n_logins = 1,
+                                      .metrics = harness.config.metrics};
+    harness.config.forwards = forward_shared_open(&forward, error, sizeof(error));
+    cr_assert(harness.config.forwards, "%s", error);
+    harness.status_of = disputed_snapshot();
+    harness_start(&harness);
+    harness_post(&harness, snapshot_ref(harness.status_of));
+}
+
+static void close_forwards(void)
+{
+    struct forward_shared *shared = harness.config.forwards;
+    struct metrics *metrics = harness.config.metrics;
+
+    close_harness();
+    forward_shared_free(shared);
+    metrics_free(metrics);
+    secret_free(nobody.password);
+}
+
+TestSuite(http_status_forwards, .init = start_forwards, .fini = close_forwards, .timeout = 30);
+
+/* As if the worker had had clients. */
+static void count_clients(void)
+{
+    struct metrics_forward *first = metrics_forward(harness.config.metrics, 0, 0);
+    struct metrics_forward *second = metrics_forward(harness.config.metrics, 0, 1);
+
+    metric_move(&first->connections[METRIC_FORWARD_TO_MASTER], 2);
+    metric_add(&first->bytes[METRIC_FORWARD_WAY_IN], 100);
+    metric_add(&first->bytes[METRIC_FORWARD_WAY_OUT], 2000);
+    metric_add(&first->closed[METRIC_FORWARD_END_CLIENT], 3);
+    metric_add(&first->closed[METRIC_FORWARD_END_LIMIT], 1);
+    metric_move(&second->connections[METRIC_FORWARD_TO_REPLICA], 1);
+    metric_move(&second->waiting, 4);
+}
+
+Test(http_status_forwards, json)
+{
+    struct reply reply;
+    char wanted[512];
+
+    count_clients();
+    reply = get(&harness, "/status");
+    snprintf(wanted, sizeof(wanted),
+             "\"forwards\":[{\"listen\":\"127.0.0.1:%u\",\"to\":\"master\",\"master\":\"mymaster\","
+             "\"tls\":false,\"auth\":false,\"connections\":{\"master\":2,\"replica\":0},"
+             "\"waiting\":0,\"accepted\":6,\"bytes_in\":100,\"bytes_out\":2000,"
+             "\"closed\":{\"client\":3,\"server\":0,",
+             (unsigned)forward_shared_address(harness.config.forwards, 0)->port);
+    cr_expect(strstr(reply.body, wanted), "%s is not in %s", wanted, reply.body);
+    snprintf(wanted, sizeof(wanted),
+             "{\"listen\":\"unix:%s\",\"to\":\"replica\",\"master\":\"mymaster\",\"tls\":false,"
+             "\"auth\":true,\"connections\":{\"master\":0,\"replica\":1},\"waiting\":4,"
+             "\"accepted\":5,",
+             socket_path);
+    cr_expect(strstr(reply.body, wanted), "%s is not in %s", wanted, reply.body);
+    cr_expect(strstr(reply.body, "\"to\":\"master\",\"master\":\"elsewhere\""), "%s", reply.body);
+    reply_release(&reply);
+}
+
+Test(http_status_forwards, text)
+{
+    struct reply reply;
+    char wanted[256];
+
+    count_clients();
+    reply = get(&harness, "/status?format=text");
+    snprintf(wanted, sizeof(wanted),
+             "\n  forward 127.0.0.1:%u  to master  clients 2, waiting 0, in 100 bytes, out 2000 "
+             "bytes; closed: client 3, limit 1\n",
+             (unsigned)forward_shared_address(harness.config.forwards, 0)->port);
+    cr_expect(strstr(reply.body, wanted), "%s is not in %s", wanted, reply.body);
+    snprintf(
+        wanted, sizeof(wanted),
+        "\n! forward unix:%s  to replica, auth  clients 1, waiting 4, in 0 bytes, out 0 bytes\n",
+        socket_path);
+    cr_expect(strstr(reply.body, wanted), "%s is not in %s", wanted, reply.body);
+    snprintf(wanted, sizeof(wanted), "\n  forward 127.0.0.1:%u  to master of elsewhere  clients 0,",
+             (unsigned)forward_shared_address(harness.config.forwards, 2)->port);
+    cr_expect(strstr(reply.body, wanted), "%s is not in %s", wanted, reply.body);
+    reply_release(&reply);
+}
+
+Test(http_status, without_forwards)
+{
+    struct reply reply = get(&harness, "/status");
+
+    cr_expect(strstr(reply.body, "\"forwards\":[],"), "%s", reply.body);
     reply_release(&reply);
 }
 

@@ -86,6 +86,9 @@ http-key = /run/secrets/bellwether/https/tls.key
 {{- if $commands }}
 redis-api = token
 {{- end }}
+{{- range $values.forwards }}
+forward = 0.0.0.0:{{ int .port }},to={{ default "master" .to }}{{ with .master }},name={{ . }}{{ end }}{{ if .tls }},tls{{ end }}
+{{- end }}
 {{- range $use, $secret := dict "token" $values.commands.tokenSecret "read-only-token" $values.commands.readOnlyTokenSecret }}
 {{- if $secret.name }}
 {{ $use }}-file = /run/secrets/bellwether/{{ $use }}/{{ $secret.key }}

@@ -251,6 +251,22 @@
     return table(["Replica", "lag", "priority"], replicas.flatMap(replicaRows), [1, 2]);
   }
 
+  function forwardRows(forward) {
+    const notes = [forward.to === "replica" ? "to replicas" : "", forward.tls ? "TLS" : "", forward.auth ? "logs in" : ""].filter(Boolean);
+    if (forward.waiting) {
+      notes.push(`${some(forward.waiting, "client waits", "clients wait")} for a node`);
+    }
+    const ends = Object.entries(forward.closed).filter(([, n]) => n > 0);
+    if (ends.length) {
+      notes.push(`closed: ${ends.map(([why, n]) => `${plain(why)} ${n}`).join(", ")}`);
+    }
+    return rows(forward.waiting ? "warn" : null, notes,
+      make("td", null, mono(forward.listen)),
+      make("td", { class: "number" }, String(forward.connections.master + forward.connections.replica)),
+      make("td", { class: "number" }, bytes(forward.bytes_in)),
+      make("td", { class: "number" }, bytes(forward.bytes_out)));
+  }
+
   /* "2 of 3 Sentinels agree: no majority \u00b7 1 disagrees \u00b7 2 replicas" */
   function summaryOf(master) {
     const replicas = replicasOf(master);
@@ -268,6 +284,10 @@
       const all = some(replicas.length, "replica", "replicas");
       parts.push(` \u00b7 ${healthy === replicas.length ? all : `${healthy} of ${all} healthy`}`);
     }
+    const waiting = (master.forwards || []).reduce((n, forward) => n + forward.waiting, 0);
+    if (waiting) {
+      parts.push(" \u00b7 ", make("span", { class: "bad" }, some(waiting, "client waits", "clients wait")));
+    }
     return make("summary", null, ...parts);
   }
 
@@ -275,7 +295,10 @@
     const node = make("details", { open: card.open }, summaryOf(card.master),
       make("div", { class: "tables" },
         make("div", null, make("h4", null, "What each Sentinel says"), sentinelTable(card.master)),
-        make("div", null, make("h4", null, "Replicas"), replicaTable(card.master))));
+        make("div", null, make("h4", null, "Replicas"), replicaTable(card.master)),
+        card.master.forwards?.length
+          ? make("div", { class: "forwards" }, make("h4", null, "Forwards"), table(["Listens on", "clients", "in", "out"], card.master.forwards.flatMap(forwardRows), [1, 2, 3]))
+          : null));
     node.addEventListener("toggle", () => {
       if (card.open !== node.open) {
         card.open = node.open;
@@ -445,6 +468,10 @@
         const open = masters.filter((master) => cards.get(master.name)?.open || rank(master) < 2).slice(0, CARDS_ASKED);
         const explained = await Promise.all(open.map(explain));
         answer.body.masters = masters.map((master) => explained[open.indexOf(master)] || master);
+      } else if (isState(answer)) {
+        for (const master of answer.body.masters) {
+          master.forwards = (answer.body.forwards || []).filter((forward) => forward.master === master.name);
+        }
       }
       return answer;
     } catch {

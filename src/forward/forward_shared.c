@@ -1,0 +1,67 @@
+/* What the forwards of all workers share: listening sockets, counts, and what is said of refusals. */
+#include "forward_shared.h"
+
+#include <stdlib.h>
+
+#include "bellwether/base/clock.h"
+#include "bellwether/base/log.h"
+#include "bellwether/base/memory.h"
+
+enum { COMPLAIN_MS = 60000 };
+
+struct forward_shared *forward_shared_open(const struct forward_config *config, char *error,
+                                           size_t error_size)
+{
+    struct forward_shared *shared = mem_new(1, sizeof(*shared));
+
+    shared->config = config;
+    shared->listening = mem_new(config->n_listens + 1, sizeof(struct listening *));
+    metrics_add_forwards(config->metrics, config->n_listens);
+    for (size_t i = 0; i < config->n_listens; i++) {
+        const struct forward_listen *listen = &config->listens[i];
+        const struct listen_place place = {
+            .address = &listen->address, .unix_path = listen->unix_path, .mode = listen->mode};
+
+        shared->listening[i] = listening_open(&place, config->n_workers, error, error_size);
+        if (!shared->listening[i]) {
+            forward_shared_free(shared);
+            return NULL;
+        }
+        shared->n = i + 1;
+    }
+    return shared;
+}
+
+const struct address *forward_shared_address(const struct forward_shared *shared, size_t i)
+{
+    return listening_address(shared->listening[i]);
+}
+
+const struct forward_config *forward_shared_config(const struct forward_shared *shared)
+{
+    return shared->config;
+}
+
+void forward_shared_free(struct forward_shared *shared)
+{
+    if (!shared) {
+        return;
+    }
+    for (size_t i = 0; i < shared->n; i++) {
+        listening_free(shared->listening[i]);
+    }
+    free(shared->listening);
+    free(shared);
+}
+
+void forward_complain(struct forward_shared *shared, enum metric_forward_end why, const char *words)
+{
+    _Atomic int64_t *next_ms = &shared->complain_ms[why];
+    int64_t now_ms = clock_boot_ms();
+    int64_t at_ms = atomic_load_explicit(next_ms, memory_order_relaxed);
+
+    if (now_ms >= at_ms && atomic_compare_exchange_strong(next_ms, &at_ms, now_ms + COMPLAIN_MS)) {
+        log_warn("clients of forwards are refused", LOG_STR("reason", metric_forward_end_text(why)),
+                 LOG_STR("because", words));
+    }
+}

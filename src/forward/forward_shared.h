@@ -1,0 +1,22 @@
+/* What the forwards of all workers share. */
+#ifndef BELLWETHER_FORWARD_FORWARD_SHARED_H
+#define BELLWETHER_FORWARD_FORWARD_SHARED_H
+
+#include <stdatomic.h>
+
+#include "bellwether/base/listening.h"
+#include "bellwether/forward/forward.h"
+
+struct forward_shared {
+    const struct forward_config *config;
+    struct listening **listening;
+    size_t n;
+    _Atomic size_t open;                                   /* links that have not ended */
+    _Atomic int64_t complain_ms[METRIC_FORWARD_END_COUNT]; /* boot clock: not before */
+};
+
+/** That clients are refused: once a minute for each reason. Thread: any. */
+void forward_complain(struct forward_shared *shared, enum metric_forward_end why,
+                      const char *words);
+
+#endif
