@@ -18,19 +18,9 @@
 
 /* ---- small helpers ---- */
 
-static bool has_name(char *const *names, size_t n, const char *name)
-{
-    for (size_t i = 0; i < n; i++) {
-        if (strcmp(names[i], name) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
 static void add_master(struct watch_deployment *deployment, const char *name)
 {
-    if (!has_name(deployment->masters, deployment->n_masters, name)) {
+    if (!options_has_name(deployment->masters, deployment->n_masters, name)) {
         *MEM_APPEND(deployment->masters, deployment->n_masters) = mem_strdup(name);
     }
 }
@@ -350,17 +340,6 @@ static int build_deployments(const struct builder *builder)
 }
 
 /* ---- the default master ---- */
-
-bool options_is_watched(const struct watch_config *watch, const char *name)
-{
-    for (size_t i = 0; i < watch->n_deployments; i++) {
-        if (watch->deployments[i].all_masters ||
-            has_name(watch->deployments[i].masters, watch->deployments[i].n_masters, name)) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static int build_default_master(const struct builder *builder)
 {

@@ -55,3 +55,25 @@ struct secret *options_secret(const struct builder *builder, const struct settin
     note_exposed(builder->out, secret);
     return secret;
 }
+
+bool options_has_name(char *const *names, size_t n, const char *name)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (strcmp(names[i], name) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool options_is_watched(const struct watch_config *watch, const char *name)
+{
+    for (size_t i = 0; i < watch->n_deployments; i++) {
+        if (watch->deployments[i].all_masters ||
+            options_has_name(watch->deployments[i].masters, watch->deployments[i].n_masters,
+                             name)) {
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,4 +1,4 @@
-/* What the makers of struct options share: secrets from files or the environment, notes. */
+/* What the makers of struct options share: secrets from files or the environment, notes, names. */
 #ifndef BELLWETHER_CONFIG_BUILD_SECRET_H
 #define BELLWETHER_CONFIG_BUILD_SECRET_H
 
@@ -23,6 +23,8 @@ struct secret *options_secret(const struct builder *builder, const struct settin
 void options_note(struct options *out, enum log_level level, const char *message, const char *key,
                   const char *value);
 
+/** Whether the name is one of them. */
+bool options_has_name(char *const *names, size_t n, const char *name);
 /** Whether a master of that name is watched, as far as the options tell. */
 bool options_is_watched(const struct watch_config *watch, const char *name);
 

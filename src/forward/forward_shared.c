@@ -1,4 +1,4 @@
-/* What the forwards of all workers share: listening sockets, counts, and what is said of refusals. */
+/* What all workers share: listening sockets, counts, and when refusals were spoken of last. */
 #include "forward_shared.h"
 
 #include <stdlib.h>
