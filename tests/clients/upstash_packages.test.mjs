@@ -54,6 +54,8 @@ test("packages on /redis through failovers", { skip: lacking.length > 0 && `${la
   }
   const [first] = daemons.values();
   const dropped = countDropped(t);
+  const every = setInterval;
+  t.mock.method(globalThis, "setInterval", (...asked) => every(...asked).unref()); // @upstash/realtime never clears its own
   const complaints = t.mock.method(console, "error", () => {}).mock; // where some of them write their errors
 
   for (const one of packages.filter(({ skip }) => skip)) {
@@ -92,10 +94,14 @@ test("packages on /redis through failovers", { skip: lacking.length > 0 && `${la
     for (const { name, rules, parts, start } of usable) {
       const config = configOf(daemons.get(rulesOf(rules)));
       const connect = (more) => new Redis({ ...config, ...more });
-      running.push({ name, ...await start(parts, { connect, config, run: `${kind}:${name}`, patience: patient(1) }) });
+      running.push({ name, ...await start(parts, { connect, config, run: `${kind}:${name.replace(/[^\w]+/g, "-")}`, patience: patient(1) }) });
     }
     const all = running.flatMap(({ name, uses }) => uses.map((use, i) => ({ name: `${name} ${i}`, use })));
-    const goOn = (what) => until(what, 30000, ((begin) => () => all.every(({ use }, i) => use.done.length >= begin[i] + 5))(all.map(({ use }) => use.done.length)));
+    atEnd(t, () => all.forEach(({ use }) => void use.stop())); // where the test ends early
+    const goOn = (what) => {
+      const begin = all.map(({ use }) => use.done.length);
+      return until(what, 30000, () => all.every(({ use }, i) => use.done.length >= begin[i] + 5));
+    };
 
     await goOn("all are in use");
     const calm = performance.now();
