@@ -226,7 +226,7 @@ struct command_request *command_request_begin(struct listener *listener,
     }
     command = command_request_new(listener, connection, &match, bit);
     request_headers_read(&headers, listener, connection, url);
-    command->request->base64 = headers.base64;
+    command->request->form = headers.base64 ? RESULT_BASE64 : RESULT_JSON;
     if (command->state == COMMAND_REQUEST_WELCOME) {
         judge_access(command, &headers);
     }
