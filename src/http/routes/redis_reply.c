@@ -37,7 +37,9 @@ static const char *name_node(struct commands *commands, const struct address *ad
 static const char *sync_token(struct command_request *command)
 {
     if (command->request->wrote) {
-        return sync_token_make(++command->listener->worker->commands->writes, command->sync_token);
+        struct worker *worker = command->listener->worker;
+
+        return sync_token_make(++worker->commands->writes, worker->number, command->sync_token);
     }
     return command->sync_token[0] != '\0' ? command->sync_token : NULL;
 }

@@ -144,7 +144,7 @@ struct commands *commands_new(struct worker *worker)
     char error[256];
 
     commands->worker = worker;
-    commands->writes = (uint64_t)clock_wall_ms() << 20; /* they begin anew, and never again */
+    commands->writes = (uint64_t)clock_wall_ms() << 12; /* beyond those of a process before */
     commands->files_timer = loop_timer_new(worker->loop, look_at_files, commands);
     metric_files_start(&metrics_redis(worker->metrics, worker->number)->files, clock_wall_ms());
     commands->access = access_new(&access, error, sizeof(error));

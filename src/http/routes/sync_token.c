@@ -14,10 +14,14 @@
 
 #include <string.h>
 
+#define WORKER_BITS 6 /* more workers than that share numbers, and clients might see no change */
+
 static const char digits[] = "0123456789abcdef";
 
-const char *sync_token_make(uint64_t number, char out[SYNC_TOKEN_SIZE])
+const char *sync_token_make(uint64_t write, size_t worker, char out[SYNC_TOKEN_SIZE])
 {
+    uint64_t number = write << WORKER_BITS | (worker & ((1U << WORKER_BITS) - 1));
+
     out[0] = 'w';
     for (size_t i = SYNC_TOKEN_SIZE - 2; i > 0; i--, number >>= 4) {
         out[i] = digits[number & 15];
