@@ -90,7 +90,7 @@ Test(http_commands, a_path)
     expect_json(request("POST", "/redis/args/x", NULL, ""), 200, "{\"result\":[\"x\"]}\n");
     expect_json(request("GET", "/masters/mymaster/replica/redis/get/k", NULL, NULL), 200,
                 "{\"result\":\"value of k\"}\n");
-    expect_error(request("GET", "/redis/%2F", NULL, NULL), 400, "bad-command", "");
+    expect_error(request("GET", "/redis/", NULL, NULL), 405, "method-not-allowed", "BADREQUEST ");
     expect_error(request("GET", "/redis/get/%zz", NULL, NULL), 400, "bad-command", "BADREQUEST ");
     expect_error(request("GET", "/redis/get/k?a=%z", NULL, NULL), 400, "bad-command",
                  "BADREQUEST ");
