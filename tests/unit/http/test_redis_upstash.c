@@ -1,5 +1,6 @@
 /* What clients of Upstash send beside commands: formats, sync tokens, PUT, slashes, queries. */
 #include <criterion/criterion.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -109,6 +110,20 @@ Test(http_upstash, a_write_is_answered_with_a_token)
     cr_expect(sync_token_is(token_of("/redis/multi-exec", NULL, "[[\"SET\",\"k\",1]]", a)));
     cr_expect(sync_token_is(token_of("/redis", NULL, "[\"FAIL\"]", a)), "it may have written");
     cr_expect_str_eq(token_of("/redis", NULL, "[\"CONFIG\"]", a), "");
+}
+
+Test(http_upstash, tokens_differ_by_write_and_worker)
+{
+    char made[3][SYNC_TOKEN_SIZE];
+
+    sync_token_make(7, 0, made[0]);
+    sync_token_make(8, 0, made[1]);
+    sync_token_make(7, 63, made[2]);
+    cr_expect_str_eq(made[0], "w00000000000001c0");
+    cr_expect_str_eq(made[1], "w0000000000000200");
+    cr_expect_str_eq(made[2], "w00000000000001ff");
+    cr_expect(sync_token_is(sync_token_make(UINT64_MAX, SIZE_MAX, made[0])));
+    cr_expect_not(sync_token_is(NULL));
 }
 
 Test(http_upstash, what_is_no_token_of_ours_is_ignored)
