@@ -20,6 +20,8 @@
 
 #define NEVER_CHANGES "never: it changes the connection, which is shared"
 #define NEVER_ENDS "never: it ends the connection, which is shared"
+#define NEVER_UPSTASH \
+    "never: ACL RESTTOKEN is Upstash's own, which no Redis has; this daemon takes the tokens in its files (option token-file)"
 
 /* ---- what no flag says ---- */
 
@@ -54,6 +56,7 @@ static const struct {
     {"script", "debug", NEVER_CHANGES},
     {"wait", "", COMMAND_NEVER_BLOCKS},
     {"waitaof", "", COMMAND_NEVER_BLOCKS},
+    {"acl", "resttoken", NEVER_UPSTASH},
     {"quit", "", NEVER_ENDS},
     /* the server takes these for an HTTP request that a browser was tricked into, and hangs up */
     {"post", "", NEVER_ENDS},
@@ -215,6 +218,9 @@ static const char *read_object(const char *text, size_t size, struct rule *out,
     if (!read_name(text, first, out->name) ||
         (bar && !read_name(bar + 1, size - first - 1, out->sub))) {
         return "names no command; " TAKES;
+    }
+    if (out->allow && strcmp(out->name, "acl") == 0 && command_never(out->name, out->sub)) {
+        return "can't be allowed: it is Upstash's own, and no Redis has it; takes other commands";
     }
     if (out->allow && command_never(out->name, out->sub)) {
         return "can't be allowed: callers share the connection that it changes, blocks or ends; takes other commands";

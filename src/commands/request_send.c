@@ -65,7 +65,7 @@ static void send(struct request_run *run, size_t i, struct pool_conn *pool_conn)
     struct pool_request *request = run->request;
     struct in_flight *flight = in_flight_new(run->master_pool->pool);
 
-    result_init(&flight->expect.result, request->base64,
+    result_init(&flight->expect.result, request->form,
                 request->transaction ? (unsigned)request->batch->n : 0);
     if (run->commands[i].scans) {
         expect_cursors(&flight->expect.result, request->batch, i,

@@ -52,8 +52,15 @@ function schemaErrors(place, data) {
 
 // Literal segments win over templates, as they do in the daemon's router.
 const templates = Object.keys(openapi.paths ?? {}).map((template) => ({ template, segments: template.split("/") }));
-function findPath(path) {
-  const segments = path.split("?")[0].split("/");
+// A slash too many around a route that runs commands, and what clients put behind its query.
+function plainPath(target) {
+  const [path, query = ""] = target.split("?");
+  const plain = path.replace(/(\/redis)\/{2,}/, "$1/").replace(/(\/redis(\/pipeline|\/multi-exec)?)\/$/, "$1");
+  return plain + (plain.endsWith("/redis") ? (/\/(pipeline|multi-exec)$/.exec(query)?.[0] ?? "") : "");
+}
+
+function findPath(target) {
+  const segments = plainPath(target).split("/");
   let best;
   let bestLiterals = -1;
   for (const { template, segments: all } of templates) {

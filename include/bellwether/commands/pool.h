@@ -117,9 +117,10 @@ enum pool_target { POOL_MASTER, POOL_REPLICA };
 
 struct pool_request {
     /* the caller's, set before pool_run() */
-    struct batch *batch; /* taken */
-    bool transaction;    /* run as one MULTI … EXEC, which is one command here */
-    bool base64, retry_always;
+    struct batch *batch;   /* taken */
+    bool transaction;      /* run as one MULTI … EXEC, which is one command here */
+    enum result_form form; /* of the answers; a transaction's is JSON */
+    bool retry_always;
     /* not NULL: only read-only commands may run, and this says why ("the token is read-only") */
     const char *read_only;
     enum pool_target target;
@@ -139,6 +140,7 @@ struct pool_request {
     /* the outcome */
     struct pool_command *commands;
     size_t n_commands;
+    bool wrote; /* something ran, or may have, that is not read-only */
     bool has_ran_at;
     struct address ran_at; /* the node that was asked last */
     bool queue_full;       /* NOT_SENT because as many wait as may */

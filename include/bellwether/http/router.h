@@ -4,7 +4,8 @@
  * A raw path is split on `/` first and percent-decoded segment by segment, so `%2F` stays inside
  * its segment and `..` is a name like any other. Matching is exact. A pattern that ends with
  * `{command}/{argument…}` stands for one segment or more, which are handed on as they came
- * (commands/batch.h decodes them).
+ * (commands/batch.h decodes them). Of the routes that run commands a slash behind `redis` may be
+ * there twice, as of a URL that ends with one, and a last one is ignored; an empty argument is one.
  */
 #ifndef BELLWETHER_HTTP_ROUTER_H
 #define BELLWETHER_HTTP_ROUTER_H
@@ -23,9 +24,11 @@ enum {
     HTTP_OTHER = 8,
     HTTP_ALIKE = 16,
     HTTP_POST = 32,
+    HTTP_PUT = 64,
 };
 #define METHODS_READ (HTTP_GET | HTTP_HEAD | HTTP_OPTIONS)
-#define METHODS_POST (HTTP_POST | HTTP_OPTIONS)
+#define METHODS_BODY (HTTP_POST | HTTP_PUT) /* the same thing, wherever there is one of them */
+#define METHODS_POST (METHODS_BODY | HTTP_OPTIONS)
 #define METHODS_ALIKE (METHODS_READ | HTTP_ALIKE) /* OPTIONS answers as GET does */
 
 /* Sets of scopes: on which listeners a route exists. */
@@ -47,7 +50,7 @@ enum {
       "several commands " whose ", one after the other") \
     X(multi, place "/redis/multi-exec", METHODS_POST, SCOPES_COMMANDS, 0, NULL, \
       "a transaction " whose) \
-    X(path, place "/redis" ROUTE_REST, METHODS_READ | HTTP_POST, SCOPES_COMMANDS, 0, NULL, \
+    X(path, place "/redis" ROUTE_REST, METHODS_READ | METHODS_BODY, SCOPES_COMMANDS, 0, NULL, \
       "a command " whose ", written as a path")
 #define ROUTE_REST "/{command}/{argument…}"
 

@@ -200,6 +200,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(GET, "GET") \
     X(HEAD, "HEAD") \
     X(POST, "POST") \
+    X(PUT, "PUT") \
     X(OPTIONS, "OPTIONS") \
     X(OTHER, "other")
 

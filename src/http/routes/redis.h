@@ -3,7 +3,9 @@
  * what came of them is the answer.
  *
  *   redis.c          one request, from its first call to the pool
+ *   redis_query.c    its query
  *   redis_reply.c    what came of it, as an answer; refusals
+ *   sync_token.c     what an answer to a write carries, for reads to come
  *   small_answers.c  responses that are used again
  *   redis_worker.c   a worker's part: pool, tokens, those that have ended and are to be resumed
  *
@@ -22,6 +24,7 @@
 #include "bellwether/commands/pool.h"
 #include "bellwether/http/router.h"
 #include "http/server/listener.h"
+#include "sync_token.h"
 
 /* What is asked of a request's body or path. */
 enum command_request_kind {
@@ -38,7 +41,8 @@ enum command_request_state {
     COMMAND_REQUEST_ENDED,   /* what came of its commands is in `request` */
     COMMAND_REQUEST_BAD_PATH,
     COMMAND_REQUEST_BAD_METHOD,
-    COMMAND_REQUEST_TWICE, /* a header that there may be one of */
+    COMMAND_REQUEST_TWICE,      /* a header that there may be one of */
+    COMMAND_REQUEST_BAD_FORMAT, /* Upstash-Response-Format */
     COMMAND_REQUEST_NO_TOKEN,
     COMMAND_REQUEST_WRONG_TOKEN,
     COMMAND_REQUEST_FORBIDDEN,
@@ -55,9 +59,13 @@ struct command_request {
     const struct route *route; /* NULL: its path is not well encoded */
     enum command_request_kind kind;
     enum command_request_state state;
-    const char *words; /* why access is refused; static */
+    const char *words; /* why access is refused; static. Or what the header says; borrowed */
     bool closing;      /* the connection ends after the answer */
     bool keeps_body;   /* a POST; while it is welcome */
+    /* where the query ends before what a client has put behind it, "/pipeline"; NULL: nothing */
+    const char *query_end;
+    bool syncs;                       /* it came with a sync token, be it an empty one */
+    char sync_token[SYNC_TOKEN_SIZE]; /* that it came with, or of the answer; "" none */
     struct buffer body;
     int64_t body_bytes;           /* that came, dropped ones included */
     int64_t began_us;             /* boot clock */

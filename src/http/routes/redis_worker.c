@@ -144,6 +144,7 @@ struct commands *commands_new(struct worker *worker)
     char error[256];
 
     commands->worker = worker;
+    commands->writes = (uint64_t)clock_wall_ms() << 12; /* beyond those of a process before */
     commands->files_timer = loop_timer_new(worker->loop, look_at_files, commands);
     metric_files_start(&metrics_redis(worker->metrics, worker->number)->files, clock_wall_ms());
     commands->access = access_new(&access, error, sizeof(error));
@@ -161,7 +162,8 @@ struct commands *commands_new(struct worker *worker)
 void commands_free(struct commands *commands)
 {
     if (commands) {
-        small_answer_drop_all(&commands->small);
+        small_answer_drop_all(&commands->small[false]);
+        small_answer_drop_all(&commands->small[true]);
         pool_free(commands->pool);
         access_free(commands->access);
         loop_timer_free(commands->files_timer);
