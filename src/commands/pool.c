@@ -8,6 +8,7 @@
 #include "request_outcome.h"
 #include "request_run.h"
 #include "request_send.h"
+#include "subscriptions.h"
 
 /* ---- deadlines ---- */
 
@@ -98,6 +99,15 @@ void pool_request_release(struct pool_request *request)
     request_run_free(request->run);
 }
 
+const char *pool_subscribe(struct pool *pool, struct subscriber *subscriber, const char *master,
+                           enum subscriber_kind kind, const char *const *names, size_t n,
+                           int64_t began_ms)
+{
+    return pool->draining ? "NOTSENT the daemon is shutting down; nothing was subscribed to"
+                          : subscriptions_join(master_pool_of(pool, master), subscriber, kind,
+                                               names, n, began_ms);
+}
+
 /* ---- credentials ---- */
 
 static void login_init(struct login *login, const struct pool_login *from)
@@ -154,6 +164,9 @@ void pool_drain(struct pool *pool)
             request_run_refuse(run, "NOTSENT the daemon is shutting down; this was not sent");
         }
     }
+    for (size_t i = 0; i < pool->n_master_pools; i++) {
+        subscriptions_drain(pool->master_pools[i]->subscriptions);
+    }
 }
 
 /* The time of every request is over, however far it is. */
@@ -162,6 +175,9 @@ void pool_abandon(struct pool *pool)
     pool->draining = true;
     for (struct request_run *run; (run = first_of(pool));) {
         request_run_expire(run);
+    }
+    for (size_t i = 0; i < pool->n_master_pools; i++) {
+        subscriptions_drain(pool->master_pools[i]->subscriptions);
     }
 }
 

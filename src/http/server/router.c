@@ -102,6 +102,11 @@ static bool fits_segment(const char *word, size_t len, const char *text, struct 
     return true;
 }
 
+bool route_is_rest(const char *pattern)
+{
+    return strcmp(pattern, ROUTE_REST) == 0 || strcmp(pattern, ROUTE_NAMES) == 0;
+}
+
 static bool fits(const char *pattern, const struct segments *segments, struct fit *fit)
 {
     *fit = (struct fit){"", NULL};
@@ -109,7 +114,7 @@ static bool fits(const char *pattern, const struct segments *segments, struct fi
         const char *word = pattern + 1;
         size_t len = strcspn(word, "/");
 
-        if (strcmp(pattern, ROUTE_REST) == 0) {
+        if (route_is_rest(pattern)) {
             fit->rest = i <= segments->n ? segments->raw[i] : NULL;
             return fit->rest != NULL;
         }
