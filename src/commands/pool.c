@@ -57,6 +57,7 @@ bool pool_look(const struct pool *pool, const char *master, struct pool_view *ou
         return false;
     }
     *out = (struct pool_view){.waiting = master_pool->n_waiting};
+    subscriptions_look(master_pool->subscriptions, out);
     if (master_pool->commands_table) {
         out->has_table = command_table_has_table(master_pool->commands_table);
         out->closed = command_table_closed(master_pool->commands_table);

@@ -87,6 +87,19 @@ bool subscriptions_are_wanted(const struct subscriptions *subscriptions)
     return subscriptions && subscriptions->subscribers.first;
 }
 
+void subscriptions_look(const struct subscriptions *subscriptions, struct pool_view *out)
+{
+    if (!subscriptions) {
+        return;
+    }
+    LIST_EACH(struct subscriber, subscriber, &subscriptions->subscribers, link) {
+        out->subscribers++;
+    }
+    for (size_t kind = 0; kind < SUBSCRIBER_KINDS; kind++) {
+        out->channels += subscriptions->topics[kind].n;
+    }
+}
+
 /* ---- topics ---- */
 
 static const char *name_at(const void *rows, size_t i)
@@ -164,7 +177,8 @@ static void leave_topic(struct subscription *subscription)
         return;
     }
     topic->confirmed = false;
-    if (topic->asked && topic->owner->pool_conn) {
+    if (topic->asked && topic->owner->pool_conn &&
+        redis_conn_is_ready(topic->owner->pool_conn->conn)) {
         say(topic, false);
     }
     drop_if_unused(topic);

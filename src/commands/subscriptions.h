@@ -16,6 +16,8 @@ const char *subscriptions_join(struct master_pool *master_pool, struct subscribe
 void subscriptions_review(struct subscriptions *subscriptions);
 /** Whether anybody listens, or is to. */
 bool subscriptions_are_wanted(const struct subscriptions *subscriptions);
+/** How many listen, and to what. */
+void subscriptions_look(const struct subscriptions *subscriptions, struct pool_view *out);
 /** Whoever joins is told that the daemon ends. */
 void subscriptions_drain(struct subscriptions *subscriptions);
 /** Nobody may listen any more. */

@@ -119,7 +119,7 @@ SCENE(integration_subscribe, streams_share_one_subscription)
 {
     struct cluster *cluster = start_one();
     const struct server *node = &cluster->nodes[0];
-    const struct daemon *daemon = commands_start(cluster, ALLOWED, NULL);
+    const struct daemon *daemon = commands_start(cluster, ALLOWED, "--workers", "1", NULL);
     const size_t others = pubsub_clients(node);
     struct listening *first = listen_to(daemon, "/redis/subscribe/news");
     struct listening *second = listen_to(daemon, "/redis/subscribe/news/weather");
@@ -136,6 +136,10 @@ SCENE(integration_subscribe, streams_share_one_subscription)
     cr_expect_str_eq(redis_say(node, "PUBSUB NUMPAT"), "1");
     cr_expect_eq(pubsub_clients(node), others + 1);
     cr_expect_eq(metric_of(daemon, "bellwether_http_waiters{kind=\"subscription\"}"), 3);
+    cr_expect_eq(http_number(daemon_get(daemon, "/status"), "masters.0.pool.subscribers"), 3);
+    cr_expect_eq(http_number(daemon_get(daemon, "/status"), "masters.0.pool.channels"), 3);
+    cr_expect(
+        strstr(daemon_get(daemon, "/status?format=text")->body, "channels  3, for 3 who listen"));
     EXPECT_RESULT(command_run(daemon, "PUBLISH", "news", "it, rains", NULL), "2");
     EXPECT_HEARD(first, "data: message,news,it, rains\n\n");
     EXPECT_HEARD(second, "data: message,news,it, rains\n\n");
@@ -431,6 +435,39 @@ SCENE(integration_subscribe, slow_readers_are_cut_off)
     EXPECT_HEARD(quick, "data: message,c,end\n\n");
     stop_listening(quick);
     raw_close(slow->raw);
+}
+
+/* What is published must not be missing unseen. */
+SCENE(integration_subscribe, without_memory_streams_are_cut_off)
+{
+    struct cluster *cluster = start_one();
+    const struct server *node = &cluster->nodes[0];
+    const struct daemon *daemon = commands_start(cluster, ALLOWED, "--max-memory", "1MiB", NULL);
+    struct listening *listening = listen_to(daemon, "/redis/subscribe/c");
+    char *payload = scene_alloc(700001);
+
+    memset(payload, 'x', 700000);
+    EXPECT_HEARD(listening, "data: subscribe,c,1\n\n");
+    (void)redis_say(node, "PUBLISH c %s", payload);
+    cr_assert(ends(listening));
+    cr_expect_eq(metric_of(daemon, "bellwether_streams_cut_total"), 1);
+    still_serves(daemon);
+}
+
+SCENE(integration_subscribe, who_waits_is_answered_when_the_daemon_ends)
+{
+    struct cluster *cluster = start_one();
+    const struct daemon *daemon =
+        commands_start(cluster, ALLOWED, "--command-timeout", "60s", NULL);
+    const struct sent *sent;
+
+    server_kill(&cluster->nodes[0]);
+    EXPECT_NONE(daemon, NULL, NULL, 20000);
+    sent = command_send(daemon, "/redis/subscribe/c", "[]");
+    WAIT_UNTIL(10000, metric_of(daemon, "bellwether_http_waiters{kind=\"subscription\"}") == 1);
+    daemon_signal(daemon, SIGTERM);
+    EXPECT_ERROR(command_answer(sent, patient(10000)), 503, "NOTSENT", "not_sent");
+    cr_expect_eq(process_wait(daemon->process, patient(10000)), 0);
 }
 
 SCENE(integration_subscribe, streams_end_with_the_daemon)

@@ -168,6 +168,7 @@ void pool_request_release(struct pool_request *request);
 struct pool_view {
     size_t connecting, idle, busy; /* connections to this master */
     size_t waiting, in_flight;     /* requests that wait; commands sent and not answered */
+    size_t subscribers, channels;  /* who listens, and to how many channels and patterns */
     bool has_table;                /* its COMMAND is known */
     /* why nothing runs; NULL: the rules are fine; borrowed until the pool turns */
     const char *closed;
