@@ -19,6 +19,10 @@
 #define SHOWN_MAX 100 /* characters of a rule that messages repeat */
 
 #define NEVER_CHANGES "never: it changes the connection, which is shared"
+#define NEVER_SHOWS \
+    "never: it shows everybody's commands; ask the node itself, with redis-cli MONITOR"
+#define NEVER_LEAVES \
+    "never: a stream of /redis/subscribe or /redis/psubscribe ends when its caller hangs up"
 #define NEVER_ENDS "never: it ends the connection, which is shared"
 #define NEVER_UPSTASH \
     "never: ACL RESTTOKEN is Upstash's own, which no Redis has; this daemon takes the tokens in its files (option token-file)"
@@ -40,13 +44,11 @@ static const struct {
     {"discard", "", NEVER_CHANGES},
     {"watch", "", NEVER_CHANGES},
     {"unwatch", "", NEVER_CHANGES},
-    {"subscribe", "", NEVER_CHANGES},
-    {"psubscribe", "", NEVER_CHANGES},
     {"ssubscribe", "", NEVER_CHANGES},
-    {"unsubscribe", "", NEVER_CHANGES},
-    {"punsubscribe", "", NEVER_CHANGES},
+    {"unsubscribe", "", NEVER_LEAVES},
+    {"punsubscribe", "", NEVER_LEAVES},
     {"sunsubscribe", "", NEVER_CHANGES},
-    {"monitor", "", NEVER_CHANGES},
+    {"monitor", "", NEVER_SHOWS},
     {"sync", "", NEVER_CHANGES},
     {"psync", "", NEVER_CHANGES},
     {"replconf", "", NEVER_CHANGES},
@@ -71,9 +73,10 @@ static const struct {
     {"xread", COMMAND_CARE_BLOCK},         {"xreadgroup", COMMAND_CARE_BLOCK},
     {"scan", COMMAND_CARE_CURSOR},         {"sscan", COMMAND_CARE_CURSOR_OF_KEY},
     {"hscan", COMMAND_CARE_CURSOR_OF_KEY}, {"zscan", COMMAND_CARE_CURSOR_OF_KEY},
+    {"subscribe", COMMAND_CARE_STREAM},    {"psubscribe", COMMAND_CARE_STREAM},
 };
 
-static const char *const fixed_read_only[] = {"ping", "echo", "time"};
+static const char *const fixed_read_only[] = {"ping", "echo", "time", "subscribe", "psubscribe"};
 
 #define N_FIXED (sizeof(fixed) / sizeof(fixed[0]))
 #define N_CAREFUL (sizeof(careful) / sizeof(careful[0]))

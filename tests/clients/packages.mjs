@@ -207,7 +207,6 @@ export const packages = [
   {
     name: "@upstash/realtime",
     rules: ["+subscribe"], // an event stream for each subscriber; XADD, XRANGE and PUBLISH are in the default
-    skip: "the daemon has no /redis/subscribe yet",
     load: async () => ({ ...await import("@upstash/realtime"), z: await import("zod") }),
     denied: { "+subscribe": ({ Realtime }, redis) => new Promise((_, failed) => {
       const subscriber = redis.subscribe("denied");

@@ -224,7 +224,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
 #define METRIC_WAITERS(X) \
     X(POLL, "poll") \
-    X(STREAM, "stream")
+    X(STREAM, "stream") \
+    X(SUBSCRIPTION, "subscription")
 
 #define METRIC_REJECTIONS(X) \
     X(CONNECTIONS, "connections") \

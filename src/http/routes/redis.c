@@ -17,6 +17,7 @@
 #include "bellwether/base/units.h"
 #include "bellwether/base/utf8.h"
 #include "bellwether/http/master_json.h"
+#include "channel_stream.h"
 #include "http/server/answer_cache.h"
 #include "http/server/connections.h"
 #include "http/server/dispatch.h"
@@ -25,10 +26,11 @@
 #include "redis_query.h"
 #include "redis_reply.h"
 #include "redis_worker.h"
+#include "subscribe.h"
 
 /*
  * The rows come in four groups of the four kinds: default master, named master, and replicas of
- * both.
+ * both. Those of streams stand before them.
  */
 enum { FIRST_ROW = ROUTE_REDIS, FIRST_REPLICA_ROW = ROUTE_REPLICA_REDIS };
 _Static_assert((int)ROUTE_REDIS_PATH - FIRST_ROW == COMMAND_REQUEST_PATH &&
@@ -122,8 +124,11 @@ static struct command_request *command_request_new(struct listener *listener,
         command_request_move(command, COMMAND_REQUEST_BAD_PATH);
         return command;
     }
-    command->kind =
-        (enum command_request_kind)(((int)match->route->id - FIRST_ROW) % COMMAND_REQUEST_KINDS);
+    command->is_head = method == HTTP_HEAD;
+    command->kind = (int)match->route->id < FIRST_ROW
+                        ? COMMAND_REQUEST_STREAM
+                        : (enum command_request_kind)(((int)match->route->id - FIRST_ROW) %
+                                                      COMMAND_REQUEST_KINDS);
     memcpy(command->request->master, match->argument, strlen(match->argument) + 1);
     if ((int)match->route->id >= FIRST_REPLICA_ROW) {
         command->request->target = POOL_REPLICA;
@@ -493,7 +498,12 @@ static enum MHD_Result go(struct command_request *command, const char *url)
     if (command->state == COMMAND_REQUEST_ENDED) {
         return command_request_answer(command);
     }
-    if (connection_is_refused(command->listener, command->connection)) {
+    if (command->stream) {
+        return subscribe_go_on(command);
+    }
+    if (connection_is_refused(command->listener, command->connection) &&
+        (command->kind != COMMAND_REQUEST_STREAM ||
+         !connection_begins_to_wait(command->listener, command->connection))) {
         command->closing = true;
         return command_request_refuse(command, PROBLEM_TOO_MANY_CONNECTIONS, "NOTSENT",
                                       connection_refuse(command->listener, command->connection),
@@ -505,7 +515,13 @@ static enum MHD_Result go(struct command_request *command, const char *url)
     if (!budget_has(command->body.size)) {
         return refuse_memory(command);
     }
-    if (!find_master(command, &result) || !read_commands(command, url, &result)) {
+    if (!find_master(command, &result)) {
+        return result;
+    }
+    if (command->kind == COMMAND_REQUEST_STREAM) {
+        return subscribe_begin(command, url);
+    }
+    if (!read_commands(command, url, &result)) {
         return result;
     }
     if (!budget_has(command->request->batch->wire.size +
@@ -539,6 +555,7 @@ void command_request_free(struct command_request *command)
                 &command->listener->worker->commands->small[command->request->wrote],
                 command->small);
         }
+        channel_stream_free(command->stream);
         buffer_release(&command->body);
         pool_request_release(command->request);
         free(command);

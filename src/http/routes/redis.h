@@ -7,6 +7,7 @@
  *   redis_reply.c    what came of it, as an answer; refusals
  *   sync_token.c     what an answer to a write carries, for reads to come
  *   small_answers.c  responses that are used again
+ *   subscribe.c      a request for a stream of channels, channel_stream.c the stream
  *   redis_worker.c   a worker's part: pool, tokens, those that have ended and are to be resumed
  *
  * Such a request is suspended while its commands run. It never loses its connection once they may
@@ -32,7 +33,8 @@ enum command_request_kind {
     COMMAND_REQUEST_PIPELINE,
     COMMAND_REQUEST_TRANSACTION,
     COMMAND_REQUEST_PATH,
-    COMMAND_REQUEST_KINDS
+    COMMAND_REQUEST_KINDS,
+    COMMAND_REQUEST_STREAM = COMMAND_REQUEST_KINDS, /* whose rows are elsewhere */
 };
 
 /* A request runs and ends, or is refused for one of the reasons behind before it is read. */
@@ -71,7 +73,10 @@ struct command_request {
     int64_t began_us;             /* boot clock */
     struct pool_request *request; /* behind this, in the same piece of memory */
     struct small_answer *small;   /* the answer, where it is such a one */
-    unsigned status;              /* of the answer; 0: there is none yet */
+    /* a stream's, until it is opened; NULL before it began, and of other kinds */
+    struct channel_stream *stream;
+    bool is_head;    /* no body follows */
+    unsigned status; /* of the answer; 0: there is none yet */
 };
 
 /**

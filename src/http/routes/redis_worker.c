@@ -9,6 +9,7 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "channel_stream.h"
 #include "http/server/answer_cache.h"
 #include "http/server/sockets.h"
 
@@ -140,7 +141,7 @@ struct commands *commands_new(struct worker *worker)
     const struct access_config access = {config->redis_api, config->tokens,
                                          config->read_only_tokens, config};
     struct commands *commands = mem_new(1, sizeof(*commands));
-    const struct pool_hooks hooks = {is_stalled, tell_watcher, commands};
+    const struct pool_hooks hooks = {is_stalled, tell_watcher, commands, &channel_stream_hooks};
     char error[256];
 
     commands->worker = worker;

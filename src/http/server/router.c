@@ -102,6 +102,11 @@ static bool fits_segment(const char *word, size_t len, const char *text, struct 
     return true;
 }
 
+bool route_is_rest(const char *pattern)
+{
+    return strcmp(pattern, ROUTE_REST) == 0 || strcmp(pattern, ROUTE_NAMES) == 0;
+}
+
 /* Nothing stands between two slashes, or behind the last one. */
 static size_t skip_empty(const struct segments *segments, size_t i)
 {
@@ -121,7 +126,7 @@ static bool fits(const struct route *route, const struct segments *segments, str
         const char *word = pattern + 1;
         size_t len = strcspn(word, "/");
 
-        if (strcmp(pattern, ROUTE_REST) == 0) {
+        if (route_is_rest(pattern)) {
             fit->rest = i <= segments->n ? segments->raw[i] : NULL;
             return fit->rest != NULL;
         }

@@ -50,6 +50,7 @@ struct worker {
     int64_t lag_told_ms;
     struct commands *commands; /* NULL: none are run */
     struct long_polls *long_polls;
+    struct live_streams *live_streams;
     struct streams *streams;
     size_t n_called;                 /* to be resumed, of all listeners */
     size_t telling_next;             /* the listener whose turn it is to have some resumed */

@@ -149,6 +149,13 @@ Test(http_router, the_rest_of_a_path_is_handed_on_as_it_came)
     cr_expect_str_eq(rest_of("http://h:1/redis/get/k", ROUTE_REDIS_PATH), "get/k");
     cr_expect_str_eq(rest_of("/%72edis/get/k", ROUTE_REDIS_PATH), "get/k");
     cr_expect_str_eq(rest_of("/redis", ROUTE_REDIS), "none");
+    cr_expect_str_eq(rest_of("/redis/subscribe/a/b%2Fc", ROUTE_SUBSCRIBE), "a/b%2Fc");
+    cr_expect_str_eq(rest_of("/redis/psubscribe/*", ROUTE_PSUBSCRIBE), "*");
+    cr_expect_str_eq(rest_of("/masters/m/redis/subscribe/1/2/3/4/5", ROUTE_NAMED_SUBSCRIBE),
+                     "1/2/3/4/5");
+    cr_expect_str_eq(rest_of("/redis/subscribe", ROUTE_REDIS_PATH), "subscribe");
+    cr_expect_str_eq(rest_of("/replica/redis/subscribe/a", ROUTE_REPLICA_REDIS_PATH),
+                     "subscribe/a");
 }
 
 Test(http_router, a_last_slash_of_a_command_route_is_ignored)
