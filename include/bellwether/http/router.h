@@ -60,10 +60,11 @@ enum {
  * are.
  */
 #define ROUTES_SUBSCRIPTIONS(X, channels, patterns, place, whose) \
-    X(channels, place "/redis/subscribe" ROUTE_NAMES, METHODS_READ | METHODS_BODY, SCOPES_COMMANDS, \
-      0, NULL, "what is published to channels " whose ", as server-sent events") \
-    X(patterns, place "/redis/psubscribe" ROUTE_NAMES, METHODS_READ | METHODS_BODY, SCOPES_COMMANDS, \
-      0, NULL, "what is published to channels that fit patterns " whose ", as server-sent events")
+    X(channels, place "/redis/subscribe" ROUTE_NAMES, METHODS_READ | METHODS_BODY, \
+      SCOPES_COMMANDS, 0, NULL, "what is published to channels " whose ", as server-sent events") \
+    X(patterns, place "/redis/psubscribe" ROUTE_NAMES, METHODS_READ | METHODS_BODY, \
+      SCOPES_COMMANDS, 0, NULL, \
+      "what is published to channels that fit patterns " whose ", as server-sent events")
 #define ROUTE_NAMES "/{channel…}"
 
 /*
