@@ -19,7 +19,13 @@
 #define SHOWN_MAX 100 /* characters of a rule that messages repeat */
 
 #define NEVER_CHANGES "never: it changes the connection, which is shared"
+#define NEVER_SHOWS \
+    "never: it shows everybody's commands; ask the node itself, with redis-cli MONITOR"
+#define NEVER_LEAVES \
+    "never: a stream of /redis/subscribe or /redis/psubscribe ends when its caller hangs up"
 #define NEVER_ENDS "never: it ends the connection, which is shared"
+#define NEVER_UPSTASH \
+    "never: ACL RESTTOKEN is Upstash's own, which no Redis has; this daemon takes the tokens in its files (option token-file)"
 
 /* ---- what no flag says ---- */
 
@@ -38,13 +44,11 @@ static const struct {
     {"discard", "", NEVER_CHANGES},
     {"watch", "", NEVER_CHANGES},
     {"unwatch", "", NEVER_CHANGES},
-    {"subscribe", "", NEVER_CHANGES},
-    {"psubscribe", "", NEVER_CHANGES},
     {"ssubscribe", "", NEVER_CHANGES},
-    {"unsubscribe", "", NEVER_CHANGES},
-    {"punsubscribe", "", NEVER_CHANGES},
+    {"unsubscribe", "", NEVER_LEAVES},
+    {"punsubscribe", "", NEVER_LEAVES},
     {"sunsubscribe", "", NEVER_CHANGES},
-    {"monitor", "", NEVER_CHANGES},
+    {"monitor", "", NEVER_SHOWS},
     {"sync", "", NEVER_CHANGES},
     {"psync", "", NEVER_CHANGES},
     {"replconf", "", NEVER_CHANGES},
@@ -54,6 +58,7 @@ static const struct {
     {"script", "debug", NEVER_CHANGES},
     {"wait", "", COMMAND_NEVER_BLOCKS},
     {"waitaof", "", COMMAND_NEVER_BLOCKS},
+    {"acl", "resttoken", NEVER_UPSTASH},
     {"quit", "", NEVER_ENDS},
     /* the server takes these for an HTTP request that a browser was tricked into, and hangs up */
     {"post", "", NEVER_ENDS},
@@ -68,9 +73,10 @@ static const struct {
     {"xread", COMMAND_CARE_BLOCK},         {"xreadgroup", COMMAND_CARE_BLOCK},
     {"scan", COMMAND_CARE_CURSOR},         {"sscan", COMMAND_CARE_CURSOR_OF_KEY},
     {"hscan", COMMAND_CARE_CURSOR_OF_KEY}, {"zscan", COMMAND_CARE_CURSOR_OF_KEY},
+    {"subscribe", COMMAND_CARE_STREAM},    {"psubscribe", COMMAND_CARE_STREAM},
 };
 
-static const char *const fixed_read_only[] = {"ping", "echo", "time"};
+static const char *const fixed_read_only[] = {"ping", "echo", "time", "subscribe", "psubscribe"};
 
 #define N_FIXED (sizeof(fixed) / sizeof(fixed[0]))
 #define N_CAREFUL (sizeof(careful) / sizeof(careful[0]))
@@ -215,6 +221,9 @@ static const char *read_object(const char *text, size_t size, struct rule *out,
     if (!read_name(text, first, out->name) ||
         (bar && !read_name(bar + 1, size - first - 1, out->sub))) {
         return "names no command; " TAKES;
+    }
+    if (out->allow && strcmp(out->name, "acl") == 0 && command_never(out->name, out->sub)) {
+        return "can't be allowed: it is Upstash's own, and no Redis has it; takes other commands";
     }
     if (out->allow && command_never(out->name, out->sub)) {
         return "can't be allowed: callers share the connection that it changes, blocks or ends; takes other commands";

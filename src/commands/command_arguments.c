@@ -12,6 +12,9 @@
 #define NEVER_SENTINEL \
     "never to channels of __sentinel__: Sentinels follow what is said there, and who may say it picks the master"
 
+#define NEVER_AS_COMMAND \
+    "never as a command; GET or POST /redis/subscribe/{channel} or /redis/psubscribe/{pattern} is a stream of it, where the option commands allows it"
+
 static bool argument_is(const char *bytes, size_t size, const char *word)
 {
     return size == strlen(word) && strncasecmp(bytes, word, size) == 0;
@@ -51,6 +54,9 @@ const char *command_arguments_refused(enum command_care care, const char *wire, 
     size_t size;
 
     (void)batch_next_argument(&at, &size); /* the name */
+    if (care == COMMAND_CARE_STREAM) {
+        return NEVER_AS_COMMAND;
+    }
     if (care == COMMAND_CARE_BLOCK) {
         return has_block(at, n) ? NEVER_BLOCKS_WITH : NULL;
     }

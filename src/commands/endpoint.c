@@ -109,10 +109,19 @@ static void on_closed(struct pool_conn *pool_conn, enum redis_fail why, const ch
     drop(pool_conn);
 }
 
+static void on_push(struct pool_conn *pool_conn, const redisReply *push)
+{
+    const struct endpoint_owner *owner = pool_conn->endpoint->owner;
+
+    if (owner->hooks->push) {
+        owner->hooks->push(owner->data, push);
+    }
+}
+
 static void open_one(struct pool_endpoint *endpoint)
 {
     static const struct pool_conn_hooks hooks = {
-        .ready = on_ready, .refused = on_refused, .closed = on_closed};
+        .ready = on_ready, .refused = on_refused, .closed = on_closed, .push = on_push};
 
     move(endpoint, ENDPOINT_USED);
     endpoint->pool_conns[endpoint->n_pool_conns++] = pool_conn_open(endpoint, &hooks);

@@ -19,6 +19,8 @@ struct endpoint_hooks {
     /* A connection was lost; `was_ready`: it had taken commands. */
     void (*lost)(struct pool_endpoint *endpoint, bool was_ready, const char *words);
     void (*suspect)(void *data, enum suspicion what, const struct address *address);
+    /* Of a connection that listens: a message; NULL where none does. */
+    void (*push)(void *data, const redisReply *push);
 };
 
 /* What the endpoints of one master have in common. */

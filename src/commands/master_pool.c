@@ -18,6 +18,7 @@
 #include "request_outcome.h"
 #include "request_run.h"
 #include "request_send.h"
+#include "subscriptions.h"
 
 enum { STALL_LOOK_MS = 100 };
 
@@ -94,7 +95,8 @@ static void dispatch(void *data)
         loop_timer_start(master_pool->timer, wake_ms - now_ms);
     }
     watch_stall(master_pool);
-    if (!master_pool->shown && master_pool->n_runs == 0) {
+    if (!master_pool->shown && master_pool->n_runs == 0 &&
+        !subscriptions_are_wanted(master_pool->subscriptions)) {
         forget(master_pool); /* its connections, too */
     }
 }
@@ -189,6 +191,7 @@ void master_pool_take(struct master_pool *master_pool, struct snapshot_master *m
         endpoint_withdraw(master_pool->master);
     }
     forget_replicas(master_pool);
+    subscriptions_review(master_pool->subscriptions);
     snapshot_master_unref(before);
     master_pool_wake(master_pool);
 }
@@ -224,6 +227,7 @@ void master_pool_free(struct master_pool *master_pool)
     while (master_pool->n_replicas > 0) {
         leave(master_pool, master_pool->replicas[--master_pool->n_replicas]);
     }
+    subscriptions_free(master_pool->subscriptions);
     loop_later_cancel(master_pool->pool->loop, &master_pool->dispatch);
     loop_timer_free(master_pool->timer);
     loop_timer_free(master_pool->held_reply_timer);

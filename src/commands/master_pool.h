@@ -16,6 +16,7 @@
  *   held_reply.c       answers to writes that came while the fence is up
  *   request_outcome.c  how a command ends, or runs again
  *   table_fetch.c      a master's command table
+ *   subscriptions.c    one master's channels and patterns, and who listens
  *   request_run.c      what is kept of a request; who waits, and until when
  *   endpoint.c         one address: connections, opened on demand, back-off
  *   pool_conn.c        one connection
@@ -81,6 +82,7 @@ struct master_pool {
     /* whose answers are kept for a moment */
     struct list held;
     struct loop_timer *held_reply_timer;
+    struct subscriptions *subscriptions; /* NULL: nobody has subscribed yet */
 };
 
 /** The requests that wait there are looked at when this turn ends. */

@@ -8,6 +8,7 @@
 #include "request_outcome.h"
 #include "request_run.h"
 #include "request_send.h"
+#include "subscriptions.h"
 
 /* ---- deadlines ---- */
 
@@ -56,6 +57,7 @@ bool pool_look(const struct pool *pool, const char *master, struct pool_view *ou
         return false;
     }
     *out = (struct pool_view){.waiting = master_pool->n_waiting};
+    subscriptions_look(master_pool->subscriptions, out);
     if (master_pool->commands_table) {
         out->has_table = command_table_has_table(master_pool->commands_table);
         out->closed = command_table_closed(master_pool->commands_table);
@@ -98,6 +100,15 @@ void pool_request_release(struct pool_request *request)
     request_run_free(request->run);
 }
 
+const char *pool_subscribe(struct pool *pool, struct subscriber *subscriber, const char *master,
+                           enum subscriber_kind kind, const char *const *names, size_t n,
+                           int64_t began_ms)
+{
+    return pool->draining ? "NOTSENT the daemon is shutting down; nothing was subscribed to"
+                          : subscriptions_join(master_pool_of(pool, master), subscriber, kind,
+                                               names, n, began_ms);
+}
+
 /* ---- credentials ---- */
 
 bool pool_refresh_credentials(struct pool *pool, bool force, int64_t *taken_ms)
@@ -130,6 +141,9 @@ void pool_drain(struct pool *pool)
             request_run_refuse(run, "NOTSENT the daemon is shutting down; this was not sent");
         }
     }
+    for (size_t i = 0; i < pool->n_master_pools; i++) {
+        subscriptions_drain(pool->master_pools[i]->subscriptions);
+    }
 }
 
 /* The time of every request is over, however far it is. */
@@ -138,6 +152,9 @@ void pool_abandon(struct pool *pool)
     pool->draining = true;
     for (struct request_run *run; (run = first_of(pool));) {
         request_run_expire(run);
+    }
+    for (size_t i = 0; i < pool->n_master_pools; i++) {
+        subscriptions_drain(pool->master_pools[i]->subscriptions);
     }
 }
 

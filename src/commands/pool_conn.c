@@ -246,10 +246,18 @@ static void on_closed(void *data, enum redis_fail why, const char *words)
     pool_conn->hooks->closed(pool_conn, why, words);
 }
 
+static void on_push(void *data, const redisReply *push)
+{
+    struct pool_conn *pool_conn = data;
+
+    pool_conn->hooks->push(pool_conn, push);
+}
+
 struct pool_conn *pool_conn_open(struct pool_endpoint *endpoint,
                                  const struct pool_conn_hooks *hooks)
 {
-    static const struct redis_conn_hooks own = {.ready = on_ready, .closed = on_closed};
+    static const struct redis_conn_hooks own = {
+        .ready = on_ready, .closed = on_closed, .push = on_push};
     const struct endpoint_owner *owner = endpoint->owner;
     struct pool_conn *pool_conn = mem_new(1, sizeof(*pool_conn));
 

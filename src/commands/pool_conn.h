@@ -24,13 +24,17 @@ enum pool_conn_refusal {
     POOL_CONN_NO_MASTER,        /* and it had to be one */
 };
 
-/* What its endpoint is told; each but `ready` is its last word: the endpoint frees it. */
+/*
+ * What its endpoint is told; each but `ready` and `push` is its last word: the endpoint frees it.
+ */
 struct pool_conn_hooks {
     void (*ready)(struct pool_conn *pool_conn);
     /* The node does not take it for what it is. */
     void (*refused)(struct pool_conn *pool_conn, enum pool_conn_refusal why, const char *words);
     /* It ended by itself; what was on it is settled. */
     void (*closed)(struct pool_conn *pool_conn, enum redis_fail why, const char *words);
+    /* Of a connection that listens (redis_conn_listen()): any number of times. */
+    void (*push)(struct pool_conn *pool_conn, const redisReply *push);
 };
 
 struct pool_conn {

@@ -4,6 +4,7 @@
  */
 #include "pool_route.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 
 #include "bellwether/base/clock.h"
@@ -222,6 +223,24 @@ bool pool_route_may_follow(const struct request_run *run)
 
     return endpoint->is_replica ? may_use(run->master_pool, run, &endpoint->address)
                                 : run->master_pool->serves;
+}
+
+bool pool_route_has_no_master(const struct master_pool *master_pool, bool served, char *out,
+                              size_t size)
+{
+    const struct snapshot_master *shown = master_pool->shown;
+
+    if (pool_is_stalled(master_pool->pool)) {
+        snprintf(out, size, "NOMASTER the watcher gives no sign of life, so no master is known");
+        return true;
+    }
+    if (!served || master_pool->serves) {
+        return false;
+    }
+    snprintf(out, size, "NOMASTER no master within %" PRId64 " ms: %s",
+             master_pool->pool->config->command_timeout_ms,
+             shown && shown->detail ? shown->detail : "not resolved yet");
+    return true;
 }
 
 /* ---- cursors ---- */

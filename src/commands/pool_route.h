@@ -14,4 +14,11 @@ bool pool_route_may_follow(const struct request_run *run);
 /** What endpoints tell a master pool, which is the hooks' `data`. */
 extern const struct endpoint_hooks pool_route_hooks;
 
+/**
+ * Whether the watcher is silent or, with `served`, no master is served; then `out` says so to
+ * whoever has waited for command-timeout.
+ */
+bool pool_route_has_no_master(const struct master_pool *master_pool, bool served, char *out,
+                              size_t size);
+
 #endif

@@ -8,13 +8,24 @@
 
 #include "request_outcome.h"
 
-/* @param facts  of the command, or of the whole transaction. @return NULL: it may; else why not. */
-static const char *why_denied(const struct pool_request *request, const struct command_facts *facts)
+/*
+ * What makes a stream is none of the commands that callers share a connection for, whatever the
+ * rules say. @return NULL: it may; else why not.
+ */
+static const char *why_denied(const struct pool_request *request, const struct command_facts *facts,
+                              const char *wire, size_t arguments)
 {
-    if (!facts->allowed) {
+    bool is_stream = facts->care == COMMAND_CARE_STREAM;
+
+    if (!facts->allowed && (!is_stream || request->stream)) {
         return facts->rule;
     }
-    return request->read_only && !facts->read_only ? request->read_only : NULL;
+    if (request->read_only && !facts->read_only) {
+        return request->read_only;
+    }
+    return facts->care == COMMAND_CARE_NONE || (is_stream && request->stream)
+               ? NULL
+               : command_arguments_refused(facts->care, wire, arguments);
 }
 
 /* Redis' words for it, which a transaction begins with those of EXEC. */
@@ -107,11 +118,7 @@ static bool judge_command(struct request_run *run, size_t i, size_t number, cons
         say_unknown_command(run, i, number);
         return false;
     }
-    why = why_denied(run->request, &facts);
-    if (!why && facts.care != COMMAND_CARE_NONE) {
-        why = command_arguments_refused(facts.care, batch_wire(batch, i + number),
-                                        command->arguments);
-    }
+    why = why_denied(run->request, &facts, batch_wire(batch, i + number), command->arguments);
     command_run->read_only = facts.read_only && (number == 0 || command_run->read_only);
     command_run->script = facts.script || command_run->script;
     if (!why && (facts.care == COMMAND_CARE_CURSOR || facts.care == COMMAND_CARE_CURSOR_OF_KEY)) {
@@ -124,8 +131,10 @@ static bool judge_command(struct request_run *run, size_t i, size_t number, cons
     if (run->request->transaction) {
         snprintf(where, sizeof(where), "command %zu: ", number + 1);
     }
-    command_run_fails(run, i, OUTCOME_DENIED, "NOPERM %sthis daemon does not run '%s' for you: %s",
-                      where, command->name, why);
+    command_run_fails(
+        run, i, OUTCOME_DENIED, "NOPERM %sthis daemon does not run '%s' for you: %s%s%s", where,
+        command->name, why, run->request->stream ? "; the option commands takes +" : "",
+        run->request->stream ? command->name : "");
     return false;
 }
 

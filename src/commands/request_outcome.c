@@ -51,11 +51,18 @@ static size_t commands_of(const struct pool_request *request)
     return request->transaction ? request->batch->n : 1;
 }
 
+static bool may_have_run(enum command_outcome outcome)
+{
+    return outcome == OUTCOME_DONE || outcome == OUTCOME_ERROR || outcome == OUTCOME_UNKNOWN ||
+           outcome == OUTCOME_TOO_BIG;
+}
+
 void command_run_ends(struct request_run *run, size_t i, enum command_outcome outcome)
 {
     struct metrics_redis *counts = run->master_pool->pool->counts;
 
     run->request->commands[i].outcome = outcome;
+    run->request->wrote |= may_have_run(outcome) && !run->commands[i].read_only;
     metric_add(&counts->commands[outcome], commands_of(run->request));
     command_run_move(run, i, COMMAND_ENDED);
     if (request_run_has_ended(run)) {

@@ -65,7 +65,7 @@ static void send(struct request_run *run, size_t i, struct pool_conn *pool_conn)
     struct pool_request *request = run->request;
     struct in_flight *flight = in_flight_new(run->master_pool->pool);
 
-    result_init(&flight->expect.result, request->base64,
+    result_init(&flight->expect.result, request->form,
                 request->transaction ? (unsigned)request->batch->n : 0);
     if (run->commands[i].scans) {
         expect_cursors(&flight->expect.result, request->batch, i,
@@ -237,8 +237,11 @@ static enum progress send_what_may_go(struct request_run *run)
     bool judged = request_run_judge(run, &ask), over = false, looked = false;
     struct pool_conn *pool_conn = NULL;
 
+    if (judged && run->request->stream && find_next(run)) {
+        command_run_ends(run, run->next, OUTCOME_DONE);
+    }
     if (judged && !find_next(run)) {
-        return PROGRESS_SENT; /* all of it was refused */
+        return PROGRESS_SENT; /* all of it was refused, or that it may run was all to be known */
     }
     if (!pool_is_stalled(run->master_pool->pool)) {
         pool_conn = find_pool_conn(run, &over);
@@ -305,13 +308,10 @@ static void say_late(struct request_run *run, char *out, size_t size)
     bool is_held = master_pool->fence != FENCE_DOWN && run->fenced_us != 0 && find_next(run) &&
                    !run->commands[run->next].read_only;
 
-    if (pool_is_stalled(master_pool->pool)) {
-        snprintf(out, size, "NOMASTER the watcher gives no sign of life, so no master is known");
-    } else if (run->target == POOL_MASTER && !master_pool->serves) {
-        snprintf(out, size, "NOMASTER no master within %" PRId64 " ms: %s", ms,
-                 master_pool->shown && master_pool->shown->detail ? master_pool->shown->detail
-                                                                  : "not resolved yet");
-    } else if (is_held && master_pool->shown && master_pool->shown->contradicted) {
+    if (pool_route_has_no_master(master_pool, run->target == POOL_MASTER, out, size)) {
+        return;
+    }
+    if (is_held && master_pool->shown && master_pool->shown->contradicted) {
         snprintf(
             out, size,
             "NOTSENT contradicted: held back for %" PRId64

@@ -54,7 +54,7 @@ struct conn_command {
     redis_reply_fn *done;
     void *data;
     int64_t deadline_ms; /* boot clock; 0: none */
-    bool subscribe;      /* ours: PSUBSCRIBE, acknowledged by a push */
+    bool subscribe;      /* PSUBSCRIBE and its kin: acknowledged by a push */
 };
 
 struct redis_conn {
@@ -107,7 +107,8 @@ struct redis_conn {
     uint64_t received;        /* bytes of the stream in */
     int protocol;             /* RESP 2 or 3, asked for with the next HELLO */
     bool resp3;               /* spoken */
-    bool subscribed;
+    bool subscribed;          /* pushes may come */
+    bool listens;             /* messages of channels, too */
     struct resp_reader reader;
 
     /* Commands in flight, a ring. */

@@ -302,6 +302,21 @@ void redis_conn_subscribe(struct redis_conn *conn)
     send_command(conn, &command, 2, argv, NULL);
 }
 
+void redis_conn_listen(struct redis_conn *conn, redis_reply_fn *done, void *data,
+                       int64_t timeout_ms, const char *verb, const char *name)
+{
+    const struct conn_command command = {
+        .done = done, .data = data, .deadline_ms = clock_boot_ms() + timeout_ms, .subscribe = true};
+    const char *argv[] = {verb, name};
+
+    if (conn->state != CONN_READY) {
+        done(data, NULL, REDIS_FAIL_CLOSED);
+        return;
+    }
+    conn->subscribed = conn->listens = true;
+    send_command(conn, &command, 2, argv, NULL);
+}
+
 void redis_conn_close(struct redis_conn *conn)
 {
     shut(conn);

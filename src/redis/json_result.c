@@ -86,6 +86,9 @@ static struct result *begin(const redisReadTask *task, size_t elements, const ch
     if (is_given_up(result) || is_before_exec(result)) {
         return NULL;
     }
+    if (result->form == RESULT_RESP2) {
+        return result;
+    }
     if (task->parent && task->idx > 0) {
         buffer_add(&result->json, ",", 1);
     }
@@ -109,7 +112,9 @@ static void end(struct result *result, const redisReadTask *task)
         if (task->idx + 1 < task->parent->elements) {
             return;
         }
-        buffer_add(&result->json, "]", 1);
+        if (result->form != RESULT_RESP2) {
+            buffer_add(&result->json, "]", 1);
+        }
     }
 }
 
@@ -168,6 +173,48 @@ static bool is_cursor(const struct result *result, const redisReadTask *task)
     return member < result->scans.size && result->scans.bytes[member] != 0;
 }
 
+/* A line of RESP2 that says a number: an integer, or how long something is. */
+static void add_number(struct result *result, const char *type, long long number)
+{
+    buffer_add(&result->json, type, 1);
+    buffer_add_integer(&result->json, number);
+    buffer_add(&result->json, "\r\n", 2);
+}
+
+/* @return false: the memory budget has no room for it. */
+static bool try_resp2(struct result *result, const redisReadTask *task, const char *text,
+                      size_t size)
+{
+    if (!buffer_may_add(&result->json, size + ELEMENT_ROOM)) {
+        return false;
+    }
+    (void)buffer_reserve(&result->json, size + ELEMENT_ROOM);
+    if (task->type == REDIS_REPLY_STATUS || task->type == REDIS_REPLY_ERROR) {
+        buffer_add(&result->json, task->type == REDIS_REPLY_STATUS ? "+" : "-", 1);
+    } else {
+        add_number(result, "$", (long long)size);
+    }
+    buffer_add(&result->json, text, size);
+    buffer_add(&result->json, "\r\n", 2);
+    return true;
+}
+
+/* @param is_plain  it is never base64. @return as try_resp2(). */
+static bool try_text(struct result *result, const redisReadTask *task, bool is_plain,
+                     const char *text, size_t size)
+{
+    switch (result->form) {
+    case RESULT_RESP2: return try_resp2(result, task, text, size);
+    case RESULT_BASE64:
+        if (!is_plain) {
+            return json_try_base64(&result->json, text, size);
+        }
+        break;
+    case RESULT_JSON: break;
+    }
+    return json_try_string(&result->json, text, size);
+}
+
 static void *add_string(const redisReadTask *task, char *text, size_t size)
 {
     bool is_error = task->type == REDIS_REPLY_ERROR, is_plain;
@@ -191,8 +238,7 @@ static void *add_string(const redisReadTask *task, char *text, size_t size)
         text = cursor;
     }
     is_plain = is_answer(result, task) && (is_error || (size == 2 && memcmp(text, "OK", 2) == 0));
-    if (!(result->base64 && !is_plain ? json_try_base64 : json_try_string)(&result->json, text,
-                                                                           size)) {
+    if (!try_text(result, task, is_plain, text, size)) {
         give_up(result, RESULT_NO_MEMORY);
         return &token;
     }
@@ -211,10 +257,15 @@ static void *add_array(const redisReadTask *task, size_t elements)
 {
     struct result *result = begin(task, elements, RESULT);
 
-    if (result && elements > 0) {
-        buffer_add(&result->json, "[", 1);
-    } else if (result) {
-        buffer_add(&result->json, "[]", 2);
+    if (!result) {
+        return &token;
+    }
+    if (result->form == RESULT_RESP2) {
+        add_number(result, "*", (long long)elements);
+    } else {
+        buffer_add(&result->json, "[]", elements > 0 ? 1 : 2);
+    }
+    if (elements == 0) {
         end(result, task);
     }
     return &token;
@@ -224,19 +275,12 @@ static void *add_integer(const redisReadTask *task, long long number)
 {
     struct result *result = begin(task, 0, RESULT);
 
-    if (result) {
+    if (result && result->form == RESULT_RESP2) {
+        add_number(result, ":", number);
+    } else if (result) {
         buffer_add_integer(&result->json, number);
-        end(result, task);
     }
-    return &token;
-}
-
-static void *add_word(const redisReadTask *task, const char *word)
-{
-    struct result *result = begin(task, 0, RESULT);
-
     if (result) {
-        buffer_add_text(&result->json, word);
         end(result, task);
     }
     return &token;
@@ -253,12 +297,21 @@ static void *add_nil(const redisReadTask *task)
         take_error(result, aborted, sizeof(aborted) - 1);
         return &token;
     }
-    return add_word(task, "null");
+    result = begin(task, 0, RESULT);
+    if (result && result->form == RESULT_RESP2) {
+        add_number(result, task->type == REDIS_REPLY_ARRAY ? "*" : "$", -1);
+    } else if (result) {
+        buffer_add_text(&result->json, "null");
+    }
+    if (result) {
+        end(result, task);
+    }
+    return &token;
 }
 
 static void *add_bool(const redisReadTask *task, int value)
 {
-    return add_word(task, value ? "1" : "0");
+    return add_integer(task, value ? 1 : 0);
 }
 
 /*
@@ -282,9 +335,9 @@ const redisReplyObjectFunctions result_functions = {
 
 /* ---- a result's life ---- */
 
-void result_init(struct result *result, bool base64, unsigned members)
+void result_init(struct result *result, enum result_form form, unsigned members)
 {
-    result->base64 = base64;
+    result->form = form;
     result->exec = members > 0;
     result->members = members;
     result->replies = members > 0 ? members + 2 : 1;

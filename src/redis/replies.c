@@ -33,17 +33,33 @@ static bool is_word(const redisReply *reply, const char *word)
     return reply->type == REDIS_REPLY_STRING && text_is(reply->str, reply->len, word);
 }
 
-static bool is_message(const redisReply *reply)
+/* `word` and strings behind it, `n` elements together. */
+static bool is_words(const redisReply *reply, const char *word, size_t n)
 {
-    return reply->elements == 4 && is_word(reply->element[0], "pmessage") &&
-           reply->element[1]->type == REDIS_REPLY_STRING &&
-           reply->element[2]->type == REDIS_REPLY_STRING &&
-           reply->element[3]->type == REDIS_REPLY_STRING;
+    bool words = reply->elements == n && is_word(reply->element[0], word);
+
+    for (size_t i = 1; words && i < n; i++) {
+        words = reply->element[i]->type == REDIS_REPLY_STRING;
+    }
+    return words;
 }
 
-static bool is_acknowledgement(const redisReply *reply)
+static bool is_message(const struct redis_conn *conn, const redisReply *reply)
 {
-    return reply->elements == 3 && is_word(reply->element[0], "psubscribe") &&
+    return is_words(reply, "pmessage", 4) || (conn->listens && is_words(reply, "message", 3));
+}
+
+static bool is_verb(const redisReply *reply)
+{
+    return is_word(reply, "psubscribe") || is_word(reply, "subscribe") ||
+           is_word(reply, "punsubscribe") || is_word(reply, "unsubscribe");
+}
+
+static bool is_acknowledgement(const struct redis_conn *conn, const redisReply *reply)
+{
+    return reply->elements == 3 &&
+           (conn->listens ? is_verb(reply->element[0])
+                          : is_word(reply->element[0], "psubscribe")) &&
            reply->element[1]->type == REDIS_REPLY_STRING &&
            reply->element[2]->type == REDIS_REPLY_INTEGER;
 }
@@ -58,22 +74,28 @@ static bool is_push(const struct redis_conn *conn, const redisReply *reply)
         return true;
     }
     return !conn->resp3 && conn->subscribed && reply->type == REDIS_REPLY_ARRAY &&
-           (is_message(reply) || is_acknowledgement(reply));
+           (is_message(conn, reply) || is_acknowledgement(conn, reply));
 }
 
 /*
- * Owners get pmessage and psubscribe in full form only, so they need not check lengths. Other
+ * Owners get messages and acknowledgements in full form only, so they need not check lengths. Other
  * pushes (invalidations, say) are dropped.
  */
 static void take_push(struct redis_conn *conn, const redisReply *push)
 {
-    if (is_acknowledgement(push)) {
+    if (is_acknowledgement(conn, push)) {
+        struct conn_command command;
+
         if (conn->n_commands == 0 || !conn_queue_at(conn, 0)->subscribe) {
             conn_lost(conn, REDIS_FAIL_PROTOCOL, "an acknowledgement that nobody asked for");
             return;
         }
-        conn_queue_pop(conn);
-    } else if (!is_message(push)) {
+        command = conn_queue_pop(conn);
+        if (command.done) {
+            command.done(command.data, push, REDIS_FAIL_NONE);
+            return;
+        }
+    } else if (!is_message(conn, push)) {
         if (push->elements == 0 || push->element[0]->type != REDIS_REPLY_STRING ||
             is_word(push->element[0], "pmessage") || is_word(push->element[0], "psubscribe")) {
             conn_lost(conn, REDIS_FAIL_PROTOCOL, "a malformed push");
@@ -96,15 +118,16 @@ static void take_reply(struct redis_conn *conn, const redisReply *reply)
                                                    : "a reply that nobody asked for");
         return;
     }
-    if (conn_queue_at(conn, 0)->subscribe) {
-        if (reply->type == REDIS_REPLY_ERROR) {
-            conn_lost(conn, REDIS_FAIL_DENIED, conn_say(conn, "%s", reply->str));
-        } else {
-            conn_lost(conn, REDIS_FAIL_PROTOCOL, "PSUBSCRIBE was not acknowledged");
-        }
+    command = *conn_queue_at(conn, 0);
+    if (command.subscribe && reply->type != REDIS_REPLY_ERROR) {
+        conn_lost(conn, REDIS_FAIL_PROTOCOL, "(P)SUBSCRIBE was not acknowledged");
         return;
     }
-    command = conn_queue_pop(conn);
+    if (command.subscribe && !command.done) {
+        conn_lost(conn, REDIS_FAIL_DENIED, conn_say(conn, "%s", reply->str));
+        return;
+    }
+    (void)conn_queue_pop(conn);
     if (command.done) {
         command.done(command.data, reply, REDIS_FAIL_NONE);
     }

@@ -369,7 +369,7 @@ void conn_stream_start(struct redis_conn *conn)
     conn->fd = -1;
     conn_move(conn, CONN_HELLO);
     conn->resp3 = false;
-    conn->subscribed = false;
+    conn->subscribed = conn->listens = false;
     conn->appended = conn->taken = conn->begun = conn->received = 0;
     conn_replies_start(conn);
     conn->confidential = true;

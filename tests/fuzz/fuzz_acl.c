@@ -113,8 +113,8 @@ static void answer(struct command_table *book, const char *name, const char *sub
 
 static void look_around(struct command_table *book, char *words)
 {
-    static const char *const never[] = {"auth",      "select", "client", "multi",
-                                        "subscribe", "quit",   "post",   "wait"};
+    static const char *const never[] = {"auth",    "select", "client", "multi",
+                                        "monitor", "quit",   "post",   "wait"};
     bool unknown = look(book, "no such name", "").allowed;
 
     for (size_t i = 0; i < sizeof(never) / sizeof(never[0]); i++) {

@@ -1,7 +1,7 @@
 /*
- * RESP to JSON. The first byte chooses: base64 or not, a transaction of how many, and how the rest
- * is cut into pieces. What comes out must be JSON, say what hiredis' own tree of the same bytes
- * says, and be the same however the bytes came.
+ * RESP to JSON. The first byte chooses: what is written, a transaction of how many, and how the
+ * rest is cut into pieces. What comes out must be JSON, or RESP2, say what hiredis' own tree of the
+ * same bytes says, and be the same however the bytes came.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -60,7 +60,7 @@ static void hold_whole(const struct result *result, const redisReply *tree)
 }
 
 /* Results of the replies, one after the other, in pieces of `step` bytes. `text` gets them all. */
-static void read_pieces(const unsigned char *data, size_t size, size_t step, bool base64,
+static void read_pieces(const unsigned char *data, size_t size, size_t step, enum result_form form,
                         unsigned members, struct buffer *text)
 {
     struct result result;
@@ -68,7 +68,7 @@ static void read_pieces(const unsigned char *data, size_t size, size_t step, boo
     redisReader *reader = reader_for(&sink), *trees = oracle_reader();
 
     trees->maxelements = ELEMENTS_MAX;
-    result_init(&result, base64, members);
+    result_init(&result, form, members);
     for (size_t at = 0; at < size; at += step) {
         size_t n = step < size - at ? step : size - at;
         void *reply = NULL, *tree = NULL;
@@ -88,7 +88,7 @@ static void read_pieces(const unsigned char *data, size_t size, size_t step, boo
                 buffer_add(text, result.json.bytes, result.json.size);
                 buffer_add(text, result.error, strlen(result.error) + 1);
                 result_release(&result);
-                result_init(&result, base64, members);
+                result_init(&result, form, members);
             }
             freeReplyObject(tree);
         }
@@ -102,14 +102,18 @@ int LLVMFuzzerTestOneInput(const unsigned char *data, size_t size)
 {
     struct buffer whole = {0}, pieces = {0};
     unsigned choice, members;
+    enum result_form form;
 
     if (size < 1) {
         return 0;
     }
     choice = data[0];
     members = choice >> 1 & 3;
-    read_pieces(data + 1, size - 1, size, choice & 1, members, &whole);
-    read_pieces(data + 1, size - 1, 1 + (choice >> 3), choice & 1, members, &pieces);
+    form = !(choice & 1)                   ? RESULT_JSON
+           : members == 0 && choice & 0x80 ? RESULT_RESP2
+                                           : RESULT_BASE64;
+    read_pieces(data + 1, size - 1, size, form, members, &whole);
+    read_pieces(data + 1, size - 1, 1 + (choice >> 3), form, members, &pieces);
     hold(whole.size == pieces.size &&
              (whole.size == 0 || memcmp(whole.bytes, pieces.bytes, whole.size) == 0),
          "pieces make another text");

@@ -51,6 +51,18 @@ static char *encode(const char *text)
     return out;
 }
 
+/* How much of the pattern stands for it. */
+static size_t rest_size(const struct route_match *match)
+{
+    const char *path = match->route->path;
+    size_t at = 0;
+
+    while (match->rest && !route_is_rest(path + at)) {
+        at++;
+    }
+    return match->rest ? strlen(path) - at : 0;
+}
+
 static void check_again(const struct route_match *match, enum http_scope scope)
 {
     const char *rest = match->rest ? match->rest : "";
@@ -61,8 +73,7 @@ static void check_again(const struct route_match *match, enum http_scope scope)
     struct route_match again;
 
     /* the pattern without its rest, then with the name, then with the rest */
-    memcpy(pattern, match->route->path,
-           strlen(match->route->path) - (match->rest ? strlen(ROUTE_REST) : 0));
+    memcpy(pattern, match->route->path, strlen(match->route->path) - rest_size(match));
     open = strchr(pattern, '{');
     close = strchr(pattern, '}');
     assert(*match->argument == '\0' || open);

@@ -295,12 +295,14 @@ SCENE(integration_commands_bad_input, routes_and_methods)
         long status;
     } cases[] = {
         {"GET", "/redis", 405},
-        {"PUT", "/redis", 405},
+        {"PUT", "/redis", 400},
         {"DELETE", "/redis/get/k", 405},
         {"GET", "/replica/redis", 405},
         {"PATCH", "/redis/pipeline", 405},
         {"POST", "/masters/none/redis", 404},
         {"POST", "/redis/", 400},
+        {"GET", "/redis/", 405},
+        {"GET", "/redis/pipeline/", 405},
         {"GET", "/redis//k", 400},
         {"GET", "/redis/get/%zz", 400},
         {"GET", "/redis/get/%", 400},

@@ -77,7 +77,7 @@ SCENE(integration_options, bad_values)
         {"redis-api", "on"},
         {"commands", "get"},
         {"commands", "+get,+set"},
-        {"commands", "+subscribe"},
+        {"commands", "+ssubscribe"},
         {"commands", "~keys"},
         {"pool-size", "0"},
         {"command-timeout", "soon"},

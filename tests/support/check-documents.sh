@@ -77,7 +77,7 @@ done
 # ---- routes and their parameters ----
 
 sed -nE 's|^  (/[^ ]*):$|\1|p' openapi.yaml >"$folder/routes"
-sed -E -e 's|\{arguments\}|.+|' -e 's|\{[a-z:]+\}|[^/]+|g' -e 's|.*|^&$|' "$folder/routes" >"$folder/patterns"
+sed -E -e 's#\{(arguments|channels|patterns)\}#.+#' -e 's|\{[a-z:]+\}|[^/]+|g' -e 's|.*|^&$|' "$folder/routes" >"$folder/patterns"
 sed -nE 's/^ +name: (.+)$/\1/p' openapi.yaml | sort -u >"$folder/parameters"
 [ -s "$folder/routes" ] && [ -s "$folder/parameters" ] || complain "openapi.yaml was not understood"
 
@@ -102,7 +102,7 @@ for document in README.md $manual; do
     while IFS= read -r route; do
         one_of "$route" "$folder/named" || complain "$document does not name the route $route"
     done < <(sed -E -e 's|^(/masters/\{name\})?(/replica)?(/redis.*)$|\3|' -e 's|\{name\}|NAME|' -e 's|\{check\}|CHECK|' -e 's|\{host:port\}|HOST:PORT|' \
-        -e 's|\{command\}/\{arguments\}|COMMAND/ARGUMENT…|' "$folder/routes" | sort -u)
+        -e 's|\{command\}/\{arguments\}|COMMAND/ARGUMENT…|' -e 's|\{channels\}|CHANNEL…|' -e 's|\{patterns\}|PATTERN…|' "$folder/routes" | sort -u)
 done
 
 # ---- options and variables ----

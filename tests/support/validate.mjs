@@ -52,12 +52,19 @@ function schemaErrors(place, data) {
 
 // Literal segments win over templates, as they do in the daemon's router.
 const templates = Object.keys(openapi.paths ?? {}).map((template) => ({ template, segments: template.split("/") }));
-function findPath(path) {
-  const segments = path.split("?")[0].split("/");
+// A slash too many around a route that runs commands, and what clients put behind its query.
+function plainPath(target) {
+  const [path, query = ""] = target.split("?");
+  const plain = path.replace(/(\/redis)\/{2,}/, "$1/").replace(/(\/redis(\/pipeline|\/multi-exec)?)\/$/, "$1");
+  return plain + (plain.endsWith("/redis") ? (/\/(pipeline|multi-exec)$/.exec(query)?.[0] ?? "") : "");
+}
+
+function findPath(target) {
+  const segments = plainPath(target).split("/");
   let best;
   let bestLiterals = -1;
   for (const { template, segments: all } of templates) {
-    const hasRest = all.at(-1) === "{arguments}"; // any number of segments, none included; empty ones are arguments, too
+    const hasRest = ["{arguments}", "{channels}", "{patterns}"].includes(all.at(-1)); // any number of segments, none included; empty ones are arguments, too
     const wanted = hasRest ? all.slice(0, -1) : all;
     if (hasRest ? segments.length < wanted.length : segments.length !== wanted.length) {
       continue;
@@ -167,6 +174,13 @@ function streamErrors(body) {
   return errors;
 }
 
+// What is published to channels: an event is one line, which begins with what it is.
+const channelErrors = (body) =>
+  body
+    .split("\n")
+    .filter((line) => line !== "" && !/^(:|retry: \d+$|data: (p?subscribe,.*,\d+$|message,.*,|pmessage,.*,.*,))/.test(line))
+    .map((line) => `line ${line}`);
+
 const essence = (type) => type.split(";")[0].trim().toLowerCase();
 
 function bodyErrors(method, status, response, headers, body) {
@@ -193,7 +207,7 @@ function bodyErrors(method, status, response, headers, body) {
     return [];
   }
   if (essence(type) === "text/event-stream") {
-    return streamErrors(body);
+    return response.pointer.at(-1) === "Subscription" ? channelErrors(body) : streamErrors(body);
   }
   if (body === "") {
     return ["the body is empty"];

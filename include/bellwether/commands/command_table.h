@@ -45,6 +45,7 @@ enum command_care {
     COMMAND_CARE_NONE,
     COMMAND_CARE_CHANNEL, /* PUBLISH and SPUBLISH: Sentinels' own channels are theirs */
     COMMAND_CARE_BLOCK,   /* XREAD and XREADGROUP: not with BLOCK */
+    COMMAND_CARE_STREAM,  /* SUBSCRIBE and PSUBSCRIBE: as a stream of their own or not at all */
     /* nothing forbids them; their cursor belongs to a server (redis/cursor.h) */
     COMMAND_CARE_CURSOR,        /* SCAN: the first argument */
     COMMAND_CARE_CURSOR_OF_KEY, /* SSCAN, HSCAN, ZSCAN: the second one */
@@ -53,7 +54,7 @@ enum command_care {
 struct command_facts {
     bool known;     /* in the server's table */
     bool unknown;   /* the server was asked, and has no such command: it is not sent */
-    bool read_only; /* by its flags; PING, ECHO and TIME as well */
+    bool read_only; /* by its flags; PING, ECHO and TIME, SUBSCRIBE and PSUBSCRIBE as well */
     /*
      * may say anything in an error's words: EVAL, FCALL and kin by their category; true where
      * unknown

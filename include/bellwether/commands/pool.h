@@ -29,6 +29,7 @@ struct pool_config {
     size_t size; /* connections to each node */
     int64_t command_timeout_ms;
     int64_t connect_timeout_ms; /* name, TCP and HELLO together */
+    int64_t ping_ms;            /* of connections that listen; 0: the usual */
     size_t max_pending;         /* requests that wait, over all workers */
     size_t max_reply_bytes;
     int64_t replica_max_lag_bytes; /* -1: any */
@@ -39,6 +40,8 @@ struct pool_config {
     uint64_t cursor_secret; /* of the process: see cursor.h */
 };
 
+struct subscriber_hooks; /* bellwether/commands/subscriber.h */
+
 /* What the pool needs from its worker. */
 struct pool_hooks {
     /* The watcher gave no sign of life for so long that nothing it said may be believed. */
@@ -47,6 +50,7 @@ struct pool_hooks {
     void (*suspect)(void *data, enum suspicion what, const char *master,
                     const struct address *address);
     void *data;
+    const struct subscriber_hooks *subscribers; /* borrowed; NULL: nobody subscribes */
 };
 
 struct pool;
@@ -109,9 +113,12 @@ enum pool_target { POOL_MASTER, POOL_REPLICA };
 
 struct pool_request {
     /* the caller's, set before pool_run() */
-    struct batch *batch; /* taken */
-    bool transaction;    /* run as one MULTI … EXEC, which is one command here */
-    bool base64, retry_always;
+    struct batch *batch;   /* taken */
+    bool transaction;      /* run as one MULTI … EXEC, which is one command here */
+    enum result_form form; /* of the answers; a transaction's is JSON */
+    bool retry_always;
+    /* nothing is sent: DONE says that its one command may be a stream (subscriber.h) */
+    bool stream;
     /* not NULL: only read-only commands may run, and this says why ("the token is read-only") */
     const char *read_only;
     enum pool_target target;
@@ -131,6 +138,7 @@ struct pool_request {
     /* the outcome */
     struct pool_command *commands;
     size_t n_commands;
+    bool wrote; /* something ran, or may have, that is not read-only */
     bool has_ran_at;
     struct address ran_at; /* the node that was asked last */
     bool queue_full;       /* NOT_SENT because as many wait as may */
@@ -154,6 +162,7 @@ void pool_request_release(struct pool_request *request);
 struct pool_view {
     size_t connecting, idle, busy; /* connections to this master */
     size_t waiting, in_flight;     /* requests that wait; commands sent and not answered */
+    size_t subscribers, channels;  /* who listens, and to how many channels and patterns */
     bool has_table;                /* its COMMAND is known */
     /* why nothing runs; NULL: the rules are fine; borrowed until the pool turns */
     const char *closed;

@@ -3,8 +3,10 @@
  *
  * A raw path is split on `/` first and percent-decoded segment by segment, so `%2F` stays inside
  * its segment and `..` is a name like any other. Matching is exact. A pattern that ends with
- * `{command}/{argument…}` stands for one segment or more, which are handed on as they came
- * (commands/batch.h decodes them).
+ * `{command}/{argument…}` or `{channel…}` stands for one segment or more, which are handed on as
+ * they came (commands/batch.h decodes them). Of the routes that run commands a slash behind `redis`
+ * may be there twice, as of a URL that ends with one, and a last one is ignored; an empty argument
+ * is one.
  */
 #ifndef BELLWETHER_HTTP_ROUTER_H
 #define BELLWETHER_HTTP_ROUTER_H
@@ -23,9 +25,11 @@ enum {
     HTTP_OTHER = 8,
     HTTP_ALIKE = 16,
     HTTP_POST = 32,
+    HTTP_PUT = 64,
 };
 #define METHODS_READ (HTTP_GET | HTTP_HEAD | HTTP_OPTIONS)
-#define METHODS_POST (HTTP_POST | HTTP_OPTIONS)
+#define METHODS_BODY (HTTP_POST | HTTP_PUT) /* the same thing, wherever there is one of them */
+#define METHODS_POST (METHODS_BODY | HTTP_OPTIONS)
 #define METHODS_ALIKE (METHODS_READ | HTTP_ALIKE) /* OPTIONS answers as GET does */
 
 /* Sets of scopes: on which listeners a route exists. */
@@ -47,9 +51,21 @@ enum {
       "several commands " whose ", one after the other") \
     X(multi, place "/redis/multi-exec", METHODS_POST, SCOPES_COMMANDS, 0, NULL, \
       "a transaction " whose) \
-    X(path, place "/redis" ROUTE_REST, METHODS_READ | HTTP_POST, SCOPES_COMMANDS, 0, NULL, \
+    X(path, place "/redis" ROUTE_REST, METHODS_READ | METHODS_BODY, SCOPES_COMMANDS, 0, NULL, \
       "a command " whose ", written as a path")
 #define ROUTE_REST "/{command}/{argument…}"
+
+/*
+ * The streams of channels and patterns, below one place: before ROUTES_COMMANDS, whose paths they
+ * are.
+ */
+#define ROUTES_SUBSCRIPTIONS(X, channels, patterns, place, whose) \
+    X(channels, place "/redis/subscribe" ROUTE_NAMES, METHODS_READ | METHODS_BODY, \
+      SCOPES_COMMANDS, 0, NULL, "what is published to channels " whose ", as server-sent events") \
+    X(patterns, place "/redis/psubscribe" ROUTE_NAMES, METHODS_READ | METHODS_BODY, \
+      SCOPES_COMMANDS, 0, NULL, \
+      "what is published to channels that fit patterns " whose ", as server-sent events")
+#define ROUTE_NAMES "/{channel…}"
 
 /*
  * The only list of routes: id, path, methods, scopes, query parameters it looks at, handler
@@ -109,6 +125,8 @@ enum {
       "versions of the daemon and libraries") \
     X(OPENAPI, "/openapi.yaml", METHODS_READ, SCOPES_DISCOVERY, 0, meta_handle_openapi, \
       "this interface in OpenAPI 3.1") \
+    ROUTES_SUBSCRIPTIONS(X, SUBSCRIBE, PSUBSCRIBE, "", "on the default master") \
+    ROUTES_SUBSCRIPTIONS(X, NAMED_SUBSCRIBE, NAMED_PSUBSCRIBE, "/masters/{name}", "on one master") \
     ROUTES_COMMANDS(X, REDIS, REDIS_PIPELINE, REDIS_MULTI, REDIS_PATH, "", \
                     "on the default master") \
     ROUTES_COMMANDS(X, NAMED_REDIS, NAMED_REDIS_PIPELINE, NAMED_REDIS_MULTI, NAMED_REDIS_PATH, \
@@ -128,7 +146,7 @@ enum route_id {
 
 struct route {
     enum route_id id;
-    /* as in the table: at most one `{...}` segment, and perhaps ROUTE_REST at its end */
+    /* as in the table: at most one `{...}` segment, and perhaps a rest (route_rest()) at its end */
     const char *path;
     unsigned methods, scopes, parameters;
     const char *about;
@@ -140,10 +158,15 @@ struct route_match {
     const struct route *route;
     /* what stands for `{...}`, decoded; "" where the route has none */
     char argument[ROUTE_ARGUMENT_SIZE];
-    /* what stands for ROUTE_REST, raw; borrowed from the path; NULL where the route has none */
+    /* what stands for the rest, raw; borrowed from the path; NULL where the route has none */
     const char *rest;
 };
 
+/**
+ * Whether this end of a pattern stands for the rest of a path: ROUTE_REST or ROUTE_NAMES. Thread:
+ * any.
+ */
+bool route_is_rest(const char *pattern);
 /** The table's row. Static. Thread: any. */
 const struct route *router_row(enum route_id id);
 

@@ -208,6 +208,7 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(GET, "GET") \
     X(HEAD, "HEAD") \
     X(POST, "POST") \
+    X(PUT, "PUT") \
     X(OPTIONS, "OPTIONS") \
     X(OTHER, "other")
 
@@ -231,7 +232,8 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
 
 #define METRIC_WAITERS(X) \
     X(POLL, "poll") \
-    X(STREAM, "stream")
+    X(STREAM, "stream") \
+    X(SUBSCRIPTION, "subscription")
 
 #define METRIC_REJECTIONS(X) \
     X(CONNECTIONS, "connections") \

@@ -48,7 +48,8 @@ struct redis_conn_hooks {
      */
     void (*closed)(void *data, enum redis_fail why, const char *words);
     /* A pub/sub push: ["pmessage", pattern, channel, payload], all strings, or the acknowledgement
-     * ["psubscribe", pattern, count]; nothing else, in RESP2 an array. May be NULL. */
+     * of redis_conn_subscribe(), ["psubscribe", pattern, count]; once redis_conn_listen() was called
+     * ["message", channel, payload], too; nothing else, in RESP2 an array. May be NULL. */
     void (*push)(void *data, const redisReply *push);
 };
 
@@ -179,6 +180,12 @@ uint64_t redis_conn_received(const struct redis_conn *conn);
 
 /** PSUBSCRIBE *: pushes come through the `push` hook from then on. */
 void redis_conn_subscribe(struct redis_conn *conn);
+/**
+ * SUBSCRIBE, PSUBSCRIBE, UNSUBSCRIBE or PUNSUBSCRIBE of one name, as redis_conn_command().
+ * @param done  gets its acknowledgement, ["subscribe", name, count] and so on, or the error reply.
+ */
+void redis_conn_listen(struct redis_conn *conn, redis_reply_fn *done, void *data,
+                       int64_t timeout_ms, const char *verb, const char *name);
 
 /** Close without `closed`; commands in flight are completed with NULL. May be opened again. */
 void redis_conn_close(struct redis_conn *conn);

@@ -2,7 +2,7 @@
  * From RESP to JSON without a tree in between: hiredis' reader calls these functions instead of
  * building redisReply objects, and each element is written as JSON the moment it was parsed. So a
  * list of a million elements costs its JSON and nothing else, and a bulk string of 32 MB the
- * reader's buffer and its JSON.
+ * reader's buffer and its JSON. Where RESP2 is wanted it is written the same way.
  *
  * Pure: bytes in, text out. The reader is whoever's own; reader->fn = &result_functions,
  * reader->privdata = a struct result_sink whose `into` says where the next reply goes.
@@ -25,9 +25,17 @@
  */
 #define RESULT_MULTI UINT_MAX
 
+/* What a value is written as. */
+enum result_form {
+    RESULT_JSON,
+    RESULT_BASE64, /* JSON whose strings are base64 */
+    RESULT_RESP2,  /* as a server writes it; not of a transaction */
+};
+
 enum result_kind {
-    RESULT_NONE,  /* no whole reply yet */
-    RESULT_VALUE, /* `json` holds {"result":…} without the closing brace */
+    RESULT_NONE, /* no whole reply yet */
+    /* `json` holds {"result":…} without the closing brace, or the reply in RESP2 */
+    RESULT_VALUE,
     RESULT_ERROR, /* `error` holds Redis' words */
     RESULT_LIST,  /* of EXEC: `json` holds [{"result":…},{"error":"…"},…], whole */
     RESULT_PUSH,  /* the peer sent something that nobody asked for, as EXEC's reply too: hang up */
@@ -41,13 +49,17 @@ enum result_kind {
  * JSON of a value: integer → number (64 bits, exact), bulk, simple and verbatim
  * string → string, nil → null, array, set and push → list, map and attribute-less pairs → flat
  * list, double → string, as the server spelled it, boolean → 1 or 0, big number → string; an error
- * inside a list → its words as a string. With `base64` every string is base64 but a top-level `OK`;
- * else bytes that are not UTF-8 become U+FFFD, one for each maximal ill-formed part.
+ * inside a list → its words as a string. With RESULT_BASE64 every string is base64 but a top-level
+ * `OK`; else bytes that are not UTF-8 become U+FFFD, one for each maximal ill-formed part.
+ *
+ * RESP2 of a value: what RESP2 has stays as it is, byte for byte; map, set and push → array (a map
+ * flat), null → null bulk string, double, big number and verbatim string → bulk string, boolean → 1
+ * or 0.
  */
 struct result {
-    bool base64;      /* set by the owner, before */
-    bool exec;        /* a transaction: MULTI's reply, one for each member, EXEC's */
-    unsigned members; /* of the transaction */
+    enum result_form form; /* set by the owner, before */
+    bool exec;             /* a transaction: MULTI's reply, one for each member, EXEC's */
+    unsigned members;      /* of the transaction */
     /* set by the owner: how many replies belong to it, 1 or members + 2; counts down */
     unsigned replies;
     enum result_kind kind; /* of the last reply */
@@ -79,7 +91,8 @@ extern const redisReplyObjectFunctions result_functions;
  * Before its first reply: an empty result for one command, or for a transaction of `members`
  * commands.
  */
-void result_init(struct result *result, bool base64, unsigned members /* 0: no transaction */);
+void result_init(struct result *result, enum result_form form,
+                 unsigned members /* 0: no transaction */);
 /** Take note of a whole reply: `replies` counts down. @return whether it was the last one. */
 bool result_next(struct result *result);
 void result_release(struct result *result);

@@ -293,6 +293,9 @@ static void put_pool(const struct page *page, const struct status_view *view, co
     fprintf(page->to, "%c commands  connections %zu, in flight %zu, waiting %zu%s\n",
             pool.waiting ? '!' : ' ', pool.connecting + pool.idle + pool.busy, pool.in_flight,
             pool.waiting, pool.has_table || pool.idle + pool.busy == 0 ? "" : ", no COMMAND table");
+    if (pool.subscribers > 0) {
+        fprintf(page->to, "  channels  %zu, for %zu who listen\n", pool.channels, pool.subscribers);
+    }
     if (pool.closed) {
         fprintf(page->to, "! commands  %s\n", pool.closed);
     }

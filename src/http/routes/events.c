@@ -1,5 +1,6 @@
 /* /events: what a stream begins with, and whether it may begin. */
 #include "http/server/event_stream.h"
+#include "http/server/live_stream.h"
 #include "http/server/response.h"
 #include "master.h"
 #include "table.h"
@@ -17,7 +18,7 @@ void events_handle(struct request *request)
         return;
     }
     if (request->head) {
-        response = streams_show_head();
+        response = live_stream_show_head();
     } else {
         response = streams_open(
             worker->streams, request->listener, request->connection, name,

@@ -18,6 +18,7 @@ static json_t *methods_of(unsigned methods)
     }
     if (methods & HTTP_POST) {
         json_array_append_new(list, json_string("POST"));
+        json_array_append_new(list, json_string("PUT"));
     }
     json_array_append_new(list, json_string("OPTIONS"));
     return list;

@@ -14,20 +14,23 @@
 #include "bellwether/base/budget.h"
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
-#include "bellwether/base/percent.h"
 #include "bellwether/base/units.h"
+#include "bellwether/base/utf8.h"
 #include "bellwether/http/master_json.h"
+#include "channel_stream.h"
 #include "http/server/answer_cache.h"
 #include "http/server/connections.h"
 #include "http/server/dispatch.h"
 #include "http/server/head.h"
 #include "http/server/request_headers.h"
+#include "redis_query.h"
 #include "redis_reply.h"
 #include "redis_worker.h"
+#include "subscribe.h"
 
 /*
  * The rows come in four groups of the four kinds: default master, named master, and replicas of
- * both.
+ * both. Those of streams stand before them.
  */
 enum { FIRST_ROW = ROUTE_REDIS, FIRST_REPLICA_ROW = ROUTE_REPLICA_REDIS };
 _Static_assert((int)ROUTE_REDIS_PATH - FIRST_ROW == COMMAND_REQUEST_PATH &&
@@ -35,9 +38,6 @@ _Static_assert((int)ROUTE_REDIS_PATH - FIRST_ROW == COMMAND_REQUEST_PATH &&
                    (int)ROUTE_NAMED_REPLICA_REDIS_PATH ==
                        FIRST_REPLICA_ROW + 2 * COMMAND_REQUEST_KINDS - 1,
                "the order of ROUTES_COMMANDS");
-
-#define TOKEN_NAME "_token" /* of a query: a token as Upstash's clients may send it */
-#define TOKEN_ROOM 1024     /* a longer one is none */
 
 /* ---- the first call ---- */
 
@@ -74,35 +74,13 @@ static bool find_route(const struct listener *listener, const char *url, struct 
     return error ? error == -BW_EINVAL && looks_like_ours(url) : route_runs_commands(match->route);
 }
 
-/* Of a query that has one: it goes nowhere but here. */
-static const char *query_token(const struct command_request *command, char out[TOKEN_ROOM])
-{
-    const char *raw = NULL;
-    size_t size = 0;
-
-    if (MHD_lookup_connection_value_n(command->connection, MHD_GET_ARGUMENT_KIND, TOKEN_NAME,
-                                      sizeof(TOKEN_NAME) - 1, &raw, &size) != MHD_YES ||
-        !raw) {
-        return NULL;
-    }
-    if (percent_decode_bytes(raw, size, out, TOKEN_ROOM - 1, &size) != 0) {
-        size = 0;
-    }
-    out[size] = '\0';
-    for (char *c = out; *c; c++) {
-        /* a query's `+` was made a blank on the way, and no token has blanks */
-        *c = (char)(*c == ' ' ? '+' : *c);
-    }
-    return out;
-}
-
 static void judge_access(struct command_request *command, const struct request_headers *headers)
 {
-    char token[TOKEN_ROOM];
+    char token[QUERY_TOKEN_ROOM];
     const struct access_headers access = {
         headers->authorization, command->listener->unix_socket ? NULL : headers->host,
         headers->origin, headers->fetch_site,
-        headers->authorization ? NULL : query_token(command, token)};
+        headers->authorization ? NULL : command_query_token(command, token)};
 
     if (headers->twice) {
         command_request_move(command, COMMAND_REQUEST_TWICE);
@@ -146,8 +124,11 @@ static struct command_request *command_request_new(struct listener *listener,
         command_request_move(command, COMMAND_REQUEST_BAD_PATH);
         return command;
     }
-    command->kind =
-        (enum command_request_kind)(((int)match->route->id - FIRST_ROW) % COMMAND_REQUEST_KINDS);
+    command->is_head = method == HTTP_HEAD;
+    command->kind = (int)match->route->id < FIRST_ROW
+                        ? COMMAND_REQUEST_STREAM
+                        : (enum command_request_kind)(((int)match->route->id - FIRST_ROW) %
+                                                      COMMAND_REQUEST_KINDS);
     memcpy(command->request->master, match->argument, strlen(match->argument) + 1);
     if ((int)match->route->id >= FIRST_REPLICA_ROW) {
         command->request->target = POOL_REPLICA;
@@ -155,12 +136,34 @@ static struct command_request *command_request_new(struct listener *listener,
     }
     if (!(match->route->methods & method)) {
         command_request_move(command, COMMAND_REQUEST_BAD_METHOD);
-    } else if (method == HTTP_POST) {
+    } else if (method & METHODS_BODY) {
         command->keeps_body = true;
-    } else {
-        command->request->read_only = "GET runs read-only commands only";
+    } else if (command->request->target == POOL_MASTER) {
+        command->request->read_only = "GET runs read-only commands only, use POST";
     }
     return command;
+}
+
+/* What the answer is to be, and whether a read has to see what was written before. */
+static void take_headers(struct command_request *command, const struct request_headers *headers)
+{
+    struct pool_request *request = command->request;
+    const char *format = headers->response_format;
+    bool is_resp2 = format && strcasecmp(format, "resp2") == 0;
+
+    if (format && (is_resp2 ? headers->base64 : strcasecmp(format, "json") != 0)) {
+        command_request_move(command, COMMAND_REQUEST_BAD_FORMAT);
+        command->words = format;
+    }
+    request->form = headers->base64 ? RESULT_BASE64 : RESULT_JSON;
+    if (is_resp2 && command->kind != COMMAND_REQUEST_TRANSACTION) {
+        request->form = RESULT_RESP2;
+    }
+    command->syncs = headers->sync_token != NULL;
+    if (sync_token_is(headers->sync_token)) {
+        memcpy(command->sync_token, headers->sync_token, SYNC_TOKEN_SIZE);
+        request->target = POOL_MASTER;
+    }
 }
 
 /* Room for so much more of the body, or the request is refused. */
@@ -226,9 +229,14 @@ struct command_request *command_request_begin(struct listener *listener,
     }
     command = command_request_new(listener, connection, &match, bit);
     request_headers_read(&headers, listener, connection, url);
-    command->request->base64 = headers.base64;
+    if (command->route && command->kind == COMMAND_REQUEST_ONE && headers.has_query) {
+        command_query_look_behind(command);
+    }
     if (command->state == COMMAND_REQUEST_WELCOME) {
         judge_access(command, &headers);
+    }
+    if (command->state == COMMAND_REQUEST_WELCOME) {
+        take_headers(command, &headers);
     }
     if (!leaves_room(connection, headers.n)) {
         command_request_move(command, COMMAND_REQUEST_HEAD_TOO_LARGE);
@@ -322,71 +330,6 @@ static bool find_master(struct command_request *command, enum MHD_Result *result
 
 /* ---- reading it ---- */
 
-/* The query: `retry` and `_token` are ours, all else is appended to a path. */
-struct pairs {
-    struct command_request *command;
-    struct batch *batch; /* NULL: nothing is appended */
-    struct buffer text;  /* decoded */
-    bool bad_retry, failed;
-    char error[BATCH_ERROR_SIZE];
-};
-
-/* @return whether it is well encoded; then it is in `text`. */
-static bool decode(struct pairs *pairs, const char *raw, size_t len)
-{
-    pairs->text.size = 0;
-    if (percent_decode_bytes(raw, len, buffer_reserve(&pairs->text, len + 1), len + 1,
-                             &pairs->text.size) == 0) {
-        return true;
-    }
-    pairs->failed = true;
-    snprintf(pairs->error, sizeof(pairs->error), "the query takes %% and two hexadecimal digits");
-    return false;
-}
-
-static bool decoded_is(const struct pairs *pairs, const char *word)
-{
-    return pairs->text.size == strlen(word) &&
-           memcmp(pairs->text.bytes, word, pairs->text.size) == 0;
-}
-
-static void append(struct pairs *pairs)
-{
-    if (pairs->batch &&
-        batch_add_argument(pairs->batch, pairs->text.bytes, pairs->text.size, pairs->error) != 0) {
-        pairs->failed = true;
-    }
-}
-
-static enum MHD_Result read_pair(void *data, enum MHD_ValueKind kind, const char *name,
-                                 size_t name_len, const char *value, size_t value_len)
-{
-    struct pairs *pairs = data;
-
-    (void)kind;
-    if (name_len == 0 && !value) { /* nothing between two `&` */
-        return MHD_YES;
-    }
-    if (!decode(pairs, name, name_len)) {
-        return MHD_NO;
-    }
-    if (decoded_is(pairs, "retry")) {
-        pairs->bad_retry |=
-            !value || !decode(pairs, value, value_len) || !decoded_is(pairs, "always");
-        pairs->command->request->retry_always = !pairs->bad_retry;
-        return MHD_YES;
-    }
-    if (decoded_is(pairs, TOKEN_NAME)) {
-        /* never an argument, nor looked at where no token is needed */
-        return MHD_YES;
-    }
-    append(pairs);
-    if (value && !pairs->failed && decode(pairs, value, value_len)) {
-        append(pairs);
-    }
-    return pairs->failed ? MHD_NO : MHD_YES;
-}
-
 static enum MHD_Result refuse_bad(struct command_request *command, const char *words)
 {
     return command_request_refuse(command, PROBLEM_BAD_COMMAND, "BADREQUEST", words, NULL);
@@ -403,7 +346,7 @@ static enum MHD_Result refuse_retry(struct command_request *command)
 
 /* The path with its body and the query behind it. @return NULL: `error` says why. */
 static struct batch *read_path(struct command_request *command, const char *url,
-                               struct pairs *pairs)
+                               struct query_pairs *pairs)
 {
     struct batch *batch = batch_new_path();
     struct route_match match;
@@ -415,7 +358,7 @@ static struct batch *read_path(struct command_request *command, const char *url,
         (command->body.size > 0 &&
          batch_add_argument(batch, command->body.bytes, command->body.size, pairs->error) != 0);
     if (!pairs->failed) {
-        MHD_get_connection_values_n(command->connection, MHD_GET_ARGUMENT_KIND, read_pair, pairs);
+        command_query_read(pairs);
     }
     if (pairs->failed || batch_end_path(batch, pairs->error) != 0) {
         batch_free(batch);
@@ -424,12 +367,12 @@ static struct batch *read_path(struct command_request *command, const char *url,
     return batch;
 }
 
-static struct batch *read_body(const struct command_request *command, struct pairs *pairs)
+static struct batch *read_body(const struct command_request *command, struct query_pairs *pairs)
 {
     enum batch_shape shape = command->kind == COMMAND_REQUEST_ONE ? BATCH_ONE : BATCH_MANY;
     struct batch *batch = NULL;
 
-    MHD_get_connection_values_n(command->connection, MHD_GET_ARGUMENT_KIND, read_pair, pairs);
+    command_query_read(pairs);
     if (!pairs->failed && batch_read(command->body.bytes ? command->body.bytes : "",
                                      command->body.size, shape, &batch, pairs->error) != 0) {
         return NULL;
@@ -457,7 +400,7 @@ static bool is_whole(struct command_request *command, enum MHD_Result *result)
 /* @return whether `request` has its batch; else it was answered. */
 static bool read_commands(struct command_request *command, const char *url, enum MHD_Result *result)
 {
-    struct pairs pairs = {.command = command};
+    struct query_pairs pairs = {.command = command};
 
     command->request->batch = command->kind == COMMAND_REQUEST_PATH
                                   ? read_path(command, url, &pairs)
@@ -502,6 +445,20 @@ static enum MHD_Result refuse_memory(struct command_request *command)
         "there is no memory left for it; nothing was sent (option max-memory)", more);
 }
 
+static enum MHD_Result refuse_format(struct command_request *command)
+{
+    char shown[32], words[160];
+
+    if (strcasecmp(command->words, "resp2") == 0) {
+        return refuse_bad(command, "Upstash-Response-Format: resp2 has no base64: take one of "
+                                   "it and Upstash-Encoding: base64");
+    }
+    utf8_copy(command->words, strlen(command->words), shown, sizeof(shown));
+    snprintf(words, sizeof(words), "Upstash-Response-Format is \"%s\"; it takes json or resp2",
+             shown);
+    return refuse_bad(command, words);
+}
+
 static enum MHD_Result refuse(struct command_request *command)
 {
     switch (command->state) {
@@ -518,6 +475,7 @@ static enum MHD_Result refuse(struct command_request *command)
                  command->words);
         return refuse_bad(command, words);
     }
+    case COMMAND_REQUEST_BAD_FORMAT: return refuse_format(command);
     case COMMAND_REQUEST_NO_TOKEN:
         return command_request_refuse(command, PROBLEM_NO_TOKEN, "NOAUTH", command->words, NULL);
     case COMMAND_REQUEST_WRONG_TOKEN:
@@ -540,7 +498,12 @@ static enum MHD_Result go(struct command_request *command, const char *url)
     if (command->state == COMMAND_REQUEST_ENDED) {
         return command_request_answer(command);
     }
-    if (connection_is_refused(command->listener, command->connection)) {
+    if (command->stream) {
+        return subscribe_go_on(command);
+    }
+    if (connection_is_refused(command->listener, command->connection) &&
+        (command->kind != COMMAND_REQUEST_STREAM ||
+         !connection_begins_to_wait(command->listener, command->connection))) {
         command->closing = true;
         return command_request_refuse(command, PROBLEM_TOO_MANY_CONNECTIONS, "NOTSENT",
                                       connection_refuse(command->listener, command->connection),
@@ -552,7 +515,13 @@ static enum MHD_Result go(struct command_request *command, const char *url)
     if (!budget_has(command->body.size)) {
         return refuse_memory(command);
     }
-    if (!find_master(command, &result) || !read_commands(command, url, &result)) {
+    if (!find_master(command, &result)) {
+        return result;
+    }
+    if (command->kind == COMMAND_REQUEST_STREAM) {
+        return subscribe_begin(command, url);
+    }
+    if (!read_commands(command, url, &result)) {
         return result;
     }
     if (!budget_has(command->request->batch->wire.size +
@@ -582,8 +551,11 @@ void command_request_free(struct command_request *command)
 {
     if (command) {
         if (command->small) {
-            small_answer_give_back(&command->listener->worker->commands->small, command->small);
+            small_answer_give_back(
+                &command->listener->worker->commands->small[command->request->wrote],
+                command->small);
         }
+        channel_stream_free(command->stream);
         buffer_release(&command->body);
         pool_request_release(command->request);
         free(command);

@@ -25,19 +25,47 @@
 static const char *name_node(struct commands *commands, const struct address *address)
 {
     if (address->port != commands->shown.port || strcmp(address->host, commands->shown.host) != 0) {
-        small_answer_drop_all(&commands->small);
+        small_answer_drop_all(&commands->small[false]);
+        small_answer_drop_all(&commands->small[true]);
         commands->shown = *address;
         address_format(address, commands->shown_text);
     }
     return commands->shown_text;
 }
 
-static enum MHD_Result answer(struct command_request *command, unsigned status, char *body,
-                              size_t size)
+/* A new one for a write; a read passes on the one that it came with. */
+static const char *sync_token(struct command_request *command)
+{
+    if (command->request->wrote) {
+        struct worker *worker = command->listener->worker;
+
+        return sync_token_make(++worker->commands->writes, worker->number, command->sync_token);
+    }
+    return command->sync_token[0] != '\0' ? command->sync_token : NULL;
+}
+
+/*
+ * The small answers that it may have one of; NULL: none. The token in one of them is as good as any
+ * other to callers who sent none, since they look at none.
+ */
+static struct small_answers *small_answers_for(const struct command_request *command)
 {
     const struct pool_request *request = command->request;
+    bool is_own = request->wrote ? command->syncs : command->sync_token[0] != '\0';
+
+    return is_own || request->form == RESULT_RESP2
+               ? NULL
+               : &command->listener->worker->commands->small[request->wrote];
+}
+
+static enum MHD_Result answer_as(struct command_request *command, unsigned status,
+                                 const char *content_type, char *body, size_t size)
+{
+    const struct pool_request *request = command->request;
+    struct small_answers *small = small_answers_for(command);
     const struct response_headers headers = {
-        .content_type = CONTENT_JSON,
+        .content_type = content_type,
+        .sync_token = sync_token(command),
         .ran_at = request->has_ran_at
                       ? name_node(command->listener->worker->commands, &request->ran_at)
                       : NULL,
@@ -51,9 +79,9 @@ static enum MHD_Result answer(struct command_request *command, unsigned status, 
     enum MHD_Result result;
 
     command->status = status;
-    if (status == MHD_HTTP_OK && headers.ran_at && !headers.closing && size <= SMALL_SIZE_MAX) {
-        command->small =
-            small_answer_take(&command->listener->worker->commands->small, &headers, body, size);
+    if (small && status == MHD_HTTP_OK && headers.ran_at && !headers.closing &&
+        size <= SMALL_SIZE_MAX) {
+        command->small = small_answer_take(small, &headers, body, size);
         free(body);
         return connection_answer(command->listener, command->connection, status,
                                  small_answer_response(command->small), size);
@@ -62,6 +90,12 @@ static enum MHD_Result answer(struct command_request *command, unsigned status, 
     result = connection_answer(command->listener, command->connection, status, response, size);
     MHD_destroy_response(response);
     return result;
+}
+
+static enum MHD_Result answer(struct command_request *command, unsigned status, char *body,
+                              size_t size)
+{
+    return answer_as(command, status, CONTENT_JSON, body, size);
 }
 
 /* @param error,more taken; `more` may be NULL. */
@@ -141,11 +175,36 @@ static enum problem_kind problem_of(const struct pool_request *request,
     return request->queue_full ? PROBLEM_TOO_MANY_COMMANDS : PROBLEM_NOT_SENT;
 }
 
+/* A command's outcome that is no reply, in RESP2: its words as an error. */
+static void add_resp2_error(struct buffer *out, const struct pool_command *one)
+{
+    buffer_add(out, "-", 1);
+    buffer_add_text(out, words_of(one));
+    buffer_add(out, "\r\n", 2);
+}
+
+static enum MHD_Result answer_resp2(struct command_request *command, unsigned status,
+                                    struct buffer *out)
+{
+    size_t size;
+    char *body = buffer_take(out, &size);
+
+    return answer_as(command, status, CONTENT_BYTES, body, size);
+}
+
+/* Redis' own error is Redis' in RESP2, too; all others have more to say than fits into a line. */
 static enum MHD_Result answer_one_error(struct command_request *command,
                                         const struct pool_command *one)
 {
     enum problem_kind kind = problem_of(command->request, one);
-    json_t *more = json_object();
+    struct buffer out = {0};
+    json_t *more;
+
+    if (command->request->form == RESULT_RESP2 && one->outcome == OUTCOME_ERROR) {
+        add_resp2_error(&out, one);
+        return answer_resp2(command, problem_status(kind), &out);
+    }
+    more = json_object();
 
     if (one->outcome != OUTCOME_ERROR && one->outcome != OUTCOME_BAD) {
         /* those say themselves what came of it */
@@ -164,6 +223,9 @@ static enum MHD_Result answer_one(struct command_request *command)
     if (one->outcome != OUTCOME_DONE) {
         return answer_one_error(command, one);
     }
+    if (command->request->form == RESULT_RESP2) {
+        return answer_resp2(command, MHD_HTTP_OK, &one->json);
+    }
     if (command->request->transaction) {
         buffer_add(&one->json, "\n", 1);
     } else {
@@ -171,6 +233,16 @@ static enum MHD_Result answer_one(struct command_request *command)
     }
     body = buffer_take(&one->json, &size);
     return answer(command, MHD_HTTP_OK, body, size);
+}
+
+static void add_resp2_command(struct buffer *out, struct pool_command *one)
+{
+    if (one->outcome == OUTCOME_DONE) {
+        buffer_add(out, one->json.bytes, one->json.size);
+    } else {
+        add_resp2_error(out, one);
+    }
+    buffer_release(&one->json);
 }
 
 static void add_command(struct buffer *out, struct pool_command *one)
@@ -216,7 +288,10 @@ static void drop_long(struct pool_request *request)
     }
 }
 
-/* Each command's part is let go as soon as it is copied. */
+/*
+ * Each command's part is let go as soon as it is copied. In RESP2 the replies stand one behind the
+ * other, as a server writes them.
+ */
 static enum MHD_Result answer_list(struct command_request *command)
 {
     struct pool_request *request = command->request;
@@ -229,6 +304,12 @@ static enum MHD_Result answer_list(struct command_request *command)
         size = size_of_list(request);
     }
     (void)buffer_reserve(&out, size);
+    for (size_t i = 0; request->form == RESULT_RESP2 && i < request->n_commands; i++) {
+        add_resp2_command(&out, &request->commands[i]);
+    }
+    if (request->form == RESULT_RESP2) {
+        return answer_resp2(command, MHD_HTTP_OK, &out);
+    }
     for (size_t i = 0; i < request->n_commands; i++) {
         buffer_add(&out, i ? "," : "[", 1);
         add_command(&out, &request->commands[i]);

@@ -9,6 +9,7 @@
 #include "bellwether/base/clock.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "channel_stream.h"
 #include "http/server/answer_cache.h"
 #include "http/server/sockets.h"
 
@@ -128,10 +129,11 @@ struct commands *commands_new(struct worker *worker)
     const struct access_config access = {config->redis_api, config->tokens,
                                          config->read_only_tokens, config};
     struct commands *commands = mem_new(1, sizeof(*commands));
-    const struct pool_hooks hooks = {is_stalled, tell_watcher, commands};
+    const struct pool_hooks hooks = {is_stalled, tell_watcher, commands, &channel_stream_hooks};
     char error[256];
 
     commands->worker = worker;
+    commands->writes = (uint64_t)clock_wall_ms() << 12; /* beyond those of a process before */
     commands->files_timer = loop_timer_new(worker->loop, look_at_files, commands);
     metric_files_start(&metrics_redis(worker->metrics, worker->number)->files, clock_wall_ms());
     commands->access = access_new(&access, error, sizeof(error));
@@ -149,7 +151,8 @@ struct commands *commands_new(struct worker *worker)
 void commands_free(struct commands *commands)
 {
     if (commands) {
-        small_answer_drop_all(&commands->small);
+        small_answer_drop_all(&commands->small[false]);
+        small_answer_drop_all(&commands->small[true]);
         pool_free(commands->pool);
         access_free(commands->access);
         loop_timer_free(commands->files_timer);

@@ -21,7 +21,9 @@ struct commands {
     /* the node that the last answer named, and its name: mostly the next one's, too */
     struct address shown;
     char shown_text[ADDRESS_TEXT_SIZE];
-    struct small_answers small; /* all name the node that is shown */
+    /* all name the node that is shown; those of writes, the second, have a sync token each */
+    struct small_answers small[2];
+    uint64_t writes; /* of the last sync token */
 };
 
 /** @return NULL, after a line in the log: tokens can't be checked here. */

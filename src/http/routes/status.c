@@ -128,6 +128,8 @@ static json_t *pool_of(const struct status_view *view, const char *name)
     set(json, "busy", json_integer((json_int_t)pool.busy));
     set(json, "waiting", json_integer((json_int_t)pool.waiting));
     set(json, "in_flight", json_integer((json_int_t)pool.in_flight));
+    set(json, "subscribers", json_integer((json_int_t)pool.subscribers));
+    set(json, "channels", json_integer((json_int_t)pool.channels));
     set(json, "command_table", json_boolean(pool.has_table));
     set(json, "closed", pool.closed ? render_text(pool.closed) : json_null());
     return json;

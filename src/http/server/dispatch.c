@@ -52,6 +52,7 @@ static enum metric_method counted_method(const char *method)
     case HTTP_GET: return METRIC_METHOD_GET;
     case HTTP_HEAD: return METRIC_METHOD_HEAD;
     case HTTP_POST: return METRIC_METHOD_POST;
+    case HTTP_PUT: return METRIC_METHOD_PUT;
     case HTTP_OPTIONS: return METRIC_METHOD_OPTIONS;
     default: return METRIC_METHOD_OTHER;
     }

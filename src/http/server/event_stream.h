@@ -1,9 +1,6 @@
 /*
- * The streams of /events. Each sleeps until the ring has something for it; its content reader then
- * copies from the ring what fits, and sends it to sleep again.
- *
- * A stream that reads too slowly is not waited for: when the ring has run past its position it is
- * cut off, and may come back with Last-Event-ID.
+ * The streams of /events (live_stream.h). Each reads from the ring what is new to it; when the ring
+ * has run past its position it is cut off, and may come back with Last-Event-ID.
  */
 #ifndef BELLWETHER_HTTP_SERVER_EVENT_STREAM_H
 #define BELLWETHER_HTTP_SERVER_EVENT_STREAM_H
@@ -28,8 +25,6 @@ void streams_hear_event(struct streams *streams, const struct message_event *mes
 bool streams_are_behind(const struct streams *streams);
 /** Call those that have something to read, cut those that the ring ran past. In each turn. */
 void streams_turn(struct streams *streams);
-/** All end after what is in the ring. */
-void streams_end_all(struct streams *streams);
 
 /**
  * A response that streams from now on.
@@ -44,7 +39,5 @@ void streams_end_all(struct streams *streams);
 struct MHD_Response *streams_open(struct streams *streams, struct listener *listener,
                                   struct MHD_Connection *connection, const char *master,
                                   const char *last_id, struct snapshot *present, bool stalled);
-/** The same headers without a body, for HEAD. */
-struct MHD_Response *streams_show_head(void);
 
 #endif

@@ -191,9 +191,7 @@ void request_ask(struct request *request, enum fresh_question question, const ch
 
 void request_answer_too_many_long_polls(struct request *request)
 {
-    request_refuse(
-        request, PROBLEM_TOO_MANY_WAITERS,
-        "as many callers wait as may (option max-waiters); ask without waiting, or again later");
+    request_refuse(request, PROBLEM_TOO_MANY_WAITERS, TOO_MANY_WAITERS_WORDS);
 }
 
 void request_wait(struct request *request, const struct wait_terms *terms, int64_t wait_ms)

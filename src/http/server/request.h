@@ -98,6 +98,8 @@ void request_reads_lag(struct request *request, struct cached_master *cached);
  * with `long_poll`. Or answer that too many wait.
  */
 void request_wait(struct request *request, const struct wait_terms *terms, int64_t wait_ms);
+#define TOO_MANY_WAITERS_WORDS \
+    "as many callers wait as may (option max-waiters); ask without waiting, or again later"
 /** 503: as many wait as may. */
 void request_answer_too_many_long_polls(struct request *request);
 

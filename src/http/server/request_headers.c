@@ -53,6 +53,10 @@ static enum MHD_Result read_one(void *data, enum MHD_ValueKind kind, const char 
         headers->prefer_wait_ms = prefer_wait_ms(value, value_len);
     } else if (NAMED("Upstash-Encoding")) {
         headers->base64 = value_len == 6 && strncasecmp(value, "base64", 6) == 0;
+    } else if (NAMED("Upstash-Response-Format")) {
+        keep(&headers->response_format, value);
+    } else if (NAMED("Upstash-Sync-Token")) {
+        keep(&headers->sync_token, value);
     } else if (NAMED("Sec-Fetch-Site")) {
         keep(&headers->fetch_site, value);
     } else if (NAMED("Expect")) {

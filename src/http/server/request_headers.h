@@ -12,7 +12,7 @@
 /* Text is borrowed from the connection; NULL: there is none. */
 struct request_headers {
     const char *host, *origin, *authorization, *fetch_site, *content_length; /* the first of each */
-    const char *if_none_match;
+    const char *if_none_match, *response_format, *sync_token;
     const char *twice; /* the name of a header that may be there once; NULL: none is there twice */
     struct accept accept;
     int64_t prefer_wait_ms; /* means something with If-None-Match only */

@@ -60,6 +60,9 @@ static struct MHD_Response *dress(struct MHD_Response *response,
     if (headers->ran_at) {
         add(response, "X-Bellwether-Master", headers->ran_at);
     }
+    if (headers->sync_token) {
+        add(response, "Upstash-Sync-Token", headers->sync_token);
+    }
     if (headers->challenge) {
         add(response, "WWW-Authenticate", "Bearer");
     }

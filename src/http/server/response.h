@@ -10,6 +10,7 @@
 #define ETAG_SIZE 128
 
 #define CONTENT_JSON "application/json"
+#define CONTENT_BYTES "application/octet-stream"
 #define CONTENT_PROBLEM "application/problem+json"
 #define CONTENT_TEXT "text/plain; charset=utf-8"
 #define CONTENT_YAML "application/yaml"
@@ -22,13 +23,14 @@ struct response_headers {
     const char *etag;         /* NULL: Cache-Control: no-store, else no-cache and this tag */
     const char *instance;     /* with `has_index`: X-Bellwether-Instance */
     bool has_index;
-    uint64_t index;     /* X-Bellwether-Index */
-    bool negotiated;    /* Vary: Accept */
-    bool retry;         /* Retry-After: 1 */
-    bool closing;       /* Connection: close */
-    const char *allow;  /* Allow, or NULL */
-    const char *ran_at; /* X-Bellwether-Master, or NULL */
-    bool challenge;     /* WWW-Authenticate: Bearer */
+    uint64_t index;         /* X-Bellwether-Index */
+    bool negotiated;        /* Vary: Accept */
+    bool retry;             /* Retry-After: 1 */
+    bool closing;           /* Connection: close */
+    const char *allow;      /* Allow, or NULL */
+    const char *ran_at;     /* X-Bellwether-Master, or NULL */
+    const char *sync_token; /* Upstash-Sync-Token, or NULL */
+    bool challenge;         /* WWW-Authenticate: Bearer */
     /* whose pages may read it: Access-Control-Allow-Origin; NULL: nobody's but our own */
     const char *origin;
     const char *policy; /* of HTML: Content-Security-Policy, and with it no referrer; NULL: none */

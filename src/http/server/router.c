@@ -17,7 +17,7 @@
 #include "bellwether/base/error.h"
 #include "bellwether/base/percent.h"
 
-#define SEGMENTS_MAX 6
+#define SEGMENTS_MAX 8
 #define PATH_DECODED_MAX \
     1024 /* more than any route's words and a name need: longer paths match nothing */
 
@@ -102,23 +102,45 @@ static bool fits_segment(const char *word, size_t len, const char *text, struct 
     return true;
 }
 
-static bool fits(const char *pattern, const struct segments *segments, struct fit *fit)
+bool route_is_rest(const char *pattern)
 {
+    return strcmp(pattern, ROUTE_REST) == 0 || strcmp(pattern, ROUTE_NAMES) == 0;
+}
+
+/* Nothing stands between two slashes, or behind the last one. */
+static size_t skip_empty(const struct segments *segments, size_t i)
+{
+    while (i < segments->n && *segments->text[i] == '\0') {
+        i++;
+    }
+    return i;
+}
+
+static bool fits(const struct route *route, const struct segments *segments, struct fit *fit)
+{
+    const char *pattern = route->path;
+    size_t i = 0;
+
     *fit = (struct fit){"", NULL};
-    for (size_t i = 0; *pattern == '/'; i++) {
+    while (*pattern == '/') {
         const char *word = pattern + 1;
         size_t len = strcspn(word, "/");
 
-        if (strcmp(pattern, ROUTE_REST) == 0) {
+        if (route_is_rest(pattern)) {
             fit->rest = i <= segments->n ? segments->raw[i] : NULL;
             return fit->rest != NULL;
         }
         if (i >= segments->n || !fits_segment(word, len, segments->text[i], fit)) {
             return false;
         }
+        i++;
         pattern = word + len;
+        if (route_runs_commands(route) &&
+            (*pattern == '\0' || strncmp(word, "redis/", len + 1) == 0)) {
+            i = skip_empty(segments, i);
+        }
         if (*pattern == '\0') {
-            return i + 1 == segments->n && !segments->error;
+            return i == segments->n && !segments->error;
         }
     }
     return false;
@@ -132,7 +154,7 @@ int router_match(const char *path, enum http_scope scope, struct route_match *ou
     for (size_t i = 0; i < ROUTES_COUNT; i++) {
         struct fit fit;
 
-        if ((rows[i].scopes & SCOPE_BIT(scope)) && fits(rows[i].path, &segments, &fit)) {
+        if ((rows[i].scopes & SCOPE_BIT(scope)) && fits(&rows[i], &segments, &fit)) {
             out->route = &rows[i];
             memcpy(out->argument, fit.argument, strlen(fit.argument) + 1);
             out->rest = fit.rest;
@@ -158,13 +180,16 @@ unsigned router_method(const char *method)
     if (strcmp(method, "POST") == 0) {
         return HTTP_POST;
     }
+    if (strcmp(method, "PUT") == 0) {
+        return HTTP_PUT;
+    }
     return strcmp(method, "OPTIONS") == 0 ? HTTP_OPTIONS : HTTP_OTHER;
 }
 
 const char *router_allow(unsigned methods)
 {
     if (methods & HTTP_POST) {
-        return methods & HTTP_GET ? "GET, HEAD, POST, OPTIONS" : "POST, OPTIONS";
+        return methods & HTTP_GET ? "GET, HEAD, POST, PUT, OPTIONS" : "POST, PUT, OPTIONS";
     }
     return methods & HTTP_GET ? "GET, HEAD, OPTIONS" : "OPTIONS";
 }

@@ -12,7 +12,11 @@
 #include "listener.h"
 
 /* Requests that sleep until there is something to say; counted under the same numbers. */
-enum waiting_kind { WAITING_POLL = METRIC_WAITER_POLL, WAITING_STREAM = METRIC_WAITER_STREAM };
+enum waiting_kind {
+    WAITING_POLL = METRIC_WAITER_POLL,
+    WAITING_STREAM = METRIC_WAITER_STREAM,
+    WAITING_SUBSCRIPTION = METRIC_WAITER_SUBSCRIPTION,
+};
 
 enum suspended_state {
     SUSPENDED_OUT, /* it has no place among the waiting */

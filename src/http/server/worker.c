@@ -25,6 +25,7 @@
 #include "forward_tls.h"
 #include "fresh.h"
 #include "listener.h"
+#include "live_stream.h"
 #include "long_poll.h"
 #include "routes.h"
 #include "slow_clients.h"
@@ -61,11 +62,11 @@ static void take_snapshot(struct worker *worker, struct message_snapshot *messag
     snapshot_unref(before);
 }
 
-/* Long polls are answered as things are, and streams end after what is in the ring. */
+/* Long polls are answered as things are, and streams end after what there is. */
 static void wake_all(struct worker *worker)
 {
     long_polls_release_all(worker->long_polls);
-    streams_end_all(worker->streams);
+    live_streams_end_all(worker->live_streams);
 }
 
 static void drain(struct worker *worker)
@@ -212,6 +213,7 @@ struct worker *worker_new(const struct http_config *config, const struct http_ro
     worker->commands = config->pool ? routes->commands_new(worker) : NULL;
     add_forwards(worker);
     worker->long_polls = long_polls_new(worker);
+    worker->live_streams = live_streams_new(worker);
     worker->streams = streams_new(worker);
     worker->connections = connections_new(worker, slow_clients_sweep);
     worker->n_patient = listeners_patient_wanted(config);
@@ -327,6 +329,7 @@ void worker_free(struct worker *worker)
     forward_sessions_free(worker->forward_sessions);
     long_polls_free(worker->long_polls);
     streams_free(worker->streams);
+    live_streams_free(worker->live_streams);
     cache_free(worker->cache);
     connections_free(worker->connections);
     certificates_free(worker->certificates);

@@ -52,6 +52,7 @@ struct worker {
     struct forwards *forwards; /* NULL: there are none */
     struct forward_sessions *forward_sessions;
     struct long_polls *long_polls;
+    struct live_streams *live_streams;
     struct streams *streams;
     size_t n_called;                 /* to be resumed, of all listeners */
     size_t telling_next;             /* the listener whose turn it is to have some resumed */

@@ -75,7 +75,10 @@ static void request_ended(struct pool_request *request)
 void pool_stage_open(struct pool_stage *stage)
 {
     char error[256];
-    const struct pool_hooks hooks = {.stalled = is_stalled, .suspect = on_suspect, .data = stage};
+    const struct pool_hooks hooks = {.stalled = is_stalled,
+                                     .suspect = on_suspect,
+                                     .data = stage,
+                                     .subscribers = stage->subscribers};
 
     signal(SIGPIPE, SIG_IGN);
     stage->loop = loop_new();

@@ -44,6 +44,7 @@ struct pool_stage {
     struct loop_later turns_end;
     struct pool *pool;
     struct pool_config config;
+    const struct subscriber_hooks *subscribers;
     struct redis_login login;
     struct policy *policy;
     struct secret *secret;

@@ -41,6 +41,7 @@ Test(policy, rules)
     expect_rules("-select -client|list +script -script|debug");
     expect_rules("default");
     expect_rules("Default +@scripting -eval");
+    expect_rules("default +subscribe +psubscribe");
 }
 
 /* As Redis' ACL SETUSER has it. */
@@ -139,9 +140,9 @@ Test(policy, a_password_is_not_repeated)
 
 Test(policy, what_can_never_be_allowed)
 {
-    static const char *const names[] = {"auth",  "HELLO",     "select",      "client|list",
-                                        "multi", "subscribe", "monitor",     "wait",
-                                        "quit",  "post",      "script|debug"};
+    static const char *const names[] = {"auth",  "HELLO",      "select",       "client|list",
+                                        "multi", "ssubscribe", "monitor",      "wait",
+                                        "quit",  "post",       "script|debug", "ACL|RESTTOKEN"};
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
         char rule[64];

@@ -81,11 +81,11 @@ Test(commands, the_default_rules)
 static void expect_never(const struct command_table *commands_table)
 {
     static const char *const names[] = {
-        "auth",     "hello",      "select",     "client",      "reset",        "quit",
-        "multi",    "exec",       "discard",    "watch",       "unwatch",      "subscribe",
-        "monitor",  "psubscribe", "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe",
-        "sync",     "psync",      "replconf",   "wait",        "waitaof",      "asking",
-        "readonly", "readwrite",  "post",       "host:",
+        "auth",       "hello",       "select",       "client",       "reset",    "quit",
+        "multi",      "exec",        "discard",      "watch",        "unwatch",  "monitor",
+        "ssubscribe", "unsubscribe", "punsubscribe", "sunsubscribe", "sync",     "psync",
+        "replconf",   "wait",        "waitaof",      "asking",       "readonly", "readwrite",
+        "post",       "host:",
     };
 
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
@@ -116,6 +116,8 @@ Test(commands, what_can_never_be_allowed)
     cr_expect_eq(table_look(modern, "hscan", "k").care, COMMAND_CARE_CURSOR_OF_KEY);
     cr_expect_eq(table_look(modern, "sscan", "k").care, COMMAND_CARE_CURSOR_OF_KEY);
     cr_expect_eq(table_look(none, "zscan", "k").care, COMMAND_CARE_CURSOR_OF_KEY);
+    cr_expect_eq(table_look(modern, "subscribe", "c").care, COMMAND_CARE_STREAM);
+    cr_expect_eq(table_look(none, "psubscribe", "c").care, COMMAND_CARE_STREAM);
     expect_refused(modern, "bzpopmin", "z", "never: it blocks");
     expect_refused(old, "blpop", "l", "never: it blocks");
     expect_allowed(modern, "script", "load");
@@ -124,6 +126,27 @@ Test(commands, what_can_never_be_allowed)
     expect_allowed(modern, "failover", "");
     command_table_free(modern);
     command_table_free(old);
+    command_table_free(none);
+}
+
+/* They read only, whatever the server's flags say, and rules decide. */
+Test(commands, streams_are_for_rules_to_allow)
+{
+    struct command_table *defaults = table_make_7_0("default");
+    struct command_table *one = table_make_7_0("default +subscribe");
+    struct command_table *none = table_make("default +psubscribe", NULL);
+
+    expect_refused(defaults, "subscribe", "c", "-@pubsub");
+    expect_refused(defaults, "psubscribe", "c*", "-@pubsub");
+    expect_allowed(one, "subscribe", "c");
+    expect_refused(one, "psubscribe", "c*", "-@pubsub");
+    expect_allowed(none, "psubscribe", "c*");
+    cr_expect(table_look(one, "subscribe", "c").read_only);
+    cr_expect(table_look(none, "psubscribe", "c").read_only);
+    expect_refused(one, "unsubscribe", "c", "never: a stream");
+    expect_refused(one, "monitor", "", "never: it shows");
+    command_table_free(defaults);
+    command_table_free(one);
     command_table_free(none);
 }
 

@@ -90,7 +90,7 @@ Test(http_commands, a_path)
     expect_json(request("POST", "/redis/args/x", NULL, ""), 200, "{\"result\":[\"x\"]}\n");
     expect_json(request("GET", "/masters/mymaster/replica/redis/get/k", NULL, NULL), 200,
                 "{\"result\":\"value of k\"}\n");
-    expect_error(request("GET", "/redis/", NULL, NULL), 400, "bad-command", "BADREQUEST ");
+    expect_error(request("GET", "/redis/", NULL, NULL), 405, "method-not-allowed", "BADREQUEST ");
     expect_error(request("GET", "/redis/get/%zz", NULL, NULL), 400, "bad-command", "BADREQUEST ");
     expect_error(request("GET", "/redis/get/k?a=%z", NULL, NULL), 400, "bad-command",
                  "BADREQUEST ");
@@ -122,10 +122,10 @@ Test(http_commands, head_and_options_and_405)
     reply_release(&reply);
     reply = request("OPTIONS", "/redis/get/k", NULL, NULL);
     cr_expect_eq(reply.status, 204);
-    cr_expect_str_eq(header_of(&reply, "allow"), "GET, HEAD, POST, OPTIONS");
+    cr_expect_str_eq(header_of(&reply, "allow"), "GET, HEAD, POST, PUT, OPTIONS");
     reply_release(&reply);
     reply = request("GET", "/redis", NULL, NULL);
-    cr_expect_str_eq(header_of(&reply, "allow"), "POST, OPTIONS");
+    cr_expect_str_eq(header_of(&reply, "allow"), "POST, PUT, OPTIONS");
     expect_error(reply, 405, "method-not-allowed", "BADREQUEST ");
     expect_error(request("DELETE", "/redis/get/k", NULL, NULL), 405, "method-not-allowed",
                  "BADREQUEST ");

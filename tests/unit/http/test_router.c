@@ -136,8 +136,6 @@ Test(http_router, the_rest_of_a_path_is_handed_on_as_it_came)
 {
     cr_expect_str_eq(rest_of("/redis/get/k", ROUTE_REDIS_PATH), "get/k");
     cr_expect_str_eq(rest_of("/redis/ping", ROUTE_REDIS_PATH), "ping");
-    cr_expect_str_eq(rest_of("/redis/", ROUTE_REDIS_PATH), "");
-    cr_expect_str_eq(rest_of("/redis//", ROUTE_REDIS_PATH), "/");
     cr_expect_str_eq(rest_of("/redis/set/a%2Fb/%00%zz+", ROUTE_REDIS_PATH), "set/a%2Fb/%00%zz+");
     cr_expect_str_eq(rest_of("/redis/%zz", ROUTE_REDIS_PATH), "%zz");
     cr_expect_str_eq(rest_of("/redis/pipeline/x", ROUTE_REDIS_PATH), "pipeline/x");
@@ -151,6 +149,32 @@ Test(http_router, the_rest_of_a_path_is_handed_on_as_it_came)
     cr_expect_str_eq(rest_of("http://h:1/redis/get/k", ROUTE_REDIS_PATH), "get/k");
     cr_expect_str_eq(rest_of("/%72edis/get/k", ROUTE_REDIS_PATH), "get/k");
     cr_expect_str_eq(rest_of("/redis", ROUTE_REDIS), "none");
+    cr_expect_str_eq(rest_of("/redis/subscribe/a/b%2Fc", ROUTE_SUBSCRIBE), "a/b%2Fc");
+    cr_expect_str_eq(rest_of("/redis/psubscribe/*", ROUTE_PSUBSCRIBE), "*");
+    cr_expect_str_eq(rest_of("/masters/m/redis/subscribe/1/2/3/4/5", ROUTE_NAMED_SUBSCRIBE),
+                     "1/2/3/4/5");
+    cr_expect_str_eq(rest_of("/redis/subscribe", ROUTE_REDIS_PATH), "subscribe");
+    cr_expect_str_eq(rest_of("/replica/redis/subscribe/a", ROUTE_REPLICA_REDIS_PATH),
+                     "subscribe/a");
+}
+
+Test(http_router, a_last_slash_of_a_command_route_is_ignored)
+{
+    cr_expect_str_eq(matched("/redis/", HTTP_SCOPE_ALL), "/redis");
+    cr_expect_str_eq(matched("/redis//", HTTP_SCOPE_ALL), "/redis");
+    cr_expect_str_eq(matched("/redis/pipeline/", HTTP_SCOPE_ALL), "/redis/pipeline");
+    cr_expect_str_eq(matched("/masters/m/replica/redis/multi-exec/", HTTP_SCOPE_ALL),
+                     "/masters/{name}/replica/redis/multi-exec");
+    cr_expect_str_eq(matched("/redis//pipeline", HTTP_SCOPE_ALL), "/redis/pipeline");
+    cr_expect_str_eq(matched("/masters/m/replica/redis//multi-exec/", HTTP_SCOPE_ALL),
+                     "/masters/{name}/replica/redis/multi-exec");
+    cr_expect_str_eq(rest_of("/redis//get/k", ROUTE_REDIS_PATH), "get/k");
+    cr_expect_str_eq(rest_of("/redis/set/k/", ROUTE_REDIS_PATH), "set/k/");
+    cr_expect_str_eq(rest_of("/redis/mset/a//b/", ROUTE_REDIS_PATH), "mset/a//b/");
+    cr_expect_eq(match_error("//redis"), -BW_ENOENT);
+    cr_expect_eq(match_error("/replica//redis"), -BW_ENOENT);
+    cr_expect_eq(match_error("/master/"), -BW_ENOENT);
+    cr_expect_eq(match_error("/masters/m/"), -BW_ENOENT);
 }
 
 Test(http_router, exact_patterns_win_over_a_rest)
@@ -207,9 +231,9 @@ Test(http_router, methods)
     cr_expect_eq(router_method("OPTIONS"), (unsigned)HTTP_OPTIONS);
     cr_expect_eq(router_method("get"), (unsigned)HTTP_OTHER);
     cr_expect_eq(router_method("POST"), (unsigned)HTTP_POST);
-    cr_expect_eq(router_method("PUT"), (unsigned)HTTP_OTHER);
+    cr_expect_eq(router_method("PUT"), (unsigned)HTTP_PUT);
     cr_expect_str_eq(router_allow(METHODS_READ), "GET, HEAD, OPTIONS");
-    cr_expect_str_eq(router_allow(METHODS_POST), "POST, OPTIONS");
-    cr_expect_str_eq(router_allow(METHODS_READ | HTTP_POST), "GET, HEAD, POST, OPTIONS");
+    cr_expect_str_eq(router_allow(METHODS_POST), "POST, PUT, OPTIONS");
+    cr_expect_str_eq(router_allow(METHODS_READ | METHODS_BODY), "GET, HEAD, POST, PUT, OPTIONS");
     cr_expect_str_eq(router_allow(0), "OPTIONS");
 }

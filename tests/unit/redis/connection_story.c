@@ -205,7 +205,7 @@ static struct call *new_call(struct story *story, unsigned members)
 
     cr_assert_leq(story->n_calls, CALLS);
     call->story = story;
-    result_init(&call->expect.result, false, members);
+    result_init(&call->expect.result, RESULT_JSON, members);
     call->expect.done = on_done;
     return call;
 }

@@ -76,7 +76,8 @@ void result_read_pieces(struct result *result, const char *wire, size_t size, en
     result_stream_close(&stream);
 }
 
-void expect_result(const char *wire, size_t size, bool base64, unsigned members, const char *json)
+void expect_result(const char *wire, size_t size, enum result_form form, unsigned members,
+                   const char *json)
 {
     redisReply *tree = tree_of(wire, size, members > 0 ? members + 1 : 0);
     uint32_t seed = (uint32_t)size;
@@ -86,7 +87,7 @@ void expect_result(const char *wire, size_t size, bool base64, unsigned members,
         struct result result;
         const char *complaint;
 
-        result_init(&result, base64, members);
+        result_init(&result, form, members);
         result_read_pieces(&result, wire, size, how, &seed);
         complaint = oracle_complaint(&result, tree);
         cr_expect_null(complaint, "%.60s: %s", wire, complaint);
@@ -101,10 +102,11 @@ void expect_result(const char *wire, size_t size, bool base64, unsigned members,
     freeReplyObject(tree);
 }
 
-void expect_results(const struct result_row *rows, size_t n, bool base64, unsigned members)
+void expect_results(const struct result_row *rows, size_t n, enum result_form form,
+                    unsigned members)
 {
     for (size_t i = 0; i < n; i++) {
-        expect_result(rows[i].wire, rows[i].size, base64, members, rows[i].json);
+        expect_result(rows[i].wire, rows[i].size, form, members, rows[i].json);
     }
 }
 

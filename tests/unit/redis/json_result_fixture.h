@@ -40,12 +40,14 @@ void result_read_pieces(struct result *result, const char *wire, size_t size, en
  * However it comes, and compared with the oracle. @param members 0: one command. @param json NULL:
  * whatever the oracle wants.
  */
-void expect_result(const char *wire, size_t size, bool base64, unsigned members, const char *json);
-void expect_results(const struct result_row *rows, size_t n, bool base64, unsigned members);
+void expect_result(const char *wire, size_t size, enum result_form form, unsigned members,
+                   const char *json);
+void expect_results(const struct result_row *rows, size_t n, enum result_form form,
+                    unsigned members);
 /** Replies at once, of which the first is whole. */
 void result_read_all(struct result *result, const char *wire);
 
-#define EXPECT_RESULTS(rows, base64, members) \
-    expect_results((rows), sizeof(rows) / sizeof(*(rows)), (base64), (members))
+#define EXPECT_RESULTS(rows, form, members) \
+    expect_results((rows), sizeof(rows) / sizeof(*(rows)), (form), (members))
 
 #endif

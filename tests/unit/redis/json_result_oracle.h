@@ -158,6 +158,55 @@ static inline bool oracle_same_answer(const json_t *json, const redisReply *repl
     return value && oracle_same(value, reply, base64, true);
 }
 
+/* What a map, a double or a boolean of the reply must have become is what RESP2 has for it. */
+static inline bool oracle_same_resp2(const redisReply *resp2, const redisReply *reply)
+{
+    switch (reply->type) {
+    case REDIS_REPLY_INTEGER:
+    case REDIS_REPLY_BOOL:
+        return resp2->type == REDIS_REPLY_INTEGER && resp2->integer == reply->integer;
+    case REDIS_REPLY_NIL: return resp2->type == REDIS_REPLY_NIL;
+    case REDIS_REPLY_ARRAY:
+    case REDIS_REPLY_MAP:
+    case REDIS_REPLY_SET:
+    case REDIS_REPLY_PUSH:
+        if (resp2->type != REDIS_REPLY_ARRAY || resp2->elements != reply->elements) {
+            return false;
+        }
+        for (size_t i = 0; i < reply->elements; i++) {
+            if (!oracle_same_resp2(resp2->element[i], reply->element[i])) {
+                return false;
+            }
+        }
+        return true;
+    default: break;
+    }
+    return resp2->type == (reply->type == REDIS_REPLY_STATUS || reply->type == REDIS_REPLY_ERROR
+                               ? reply->type
+                               : REDIS_REPLY_STRING) &&
+           resp2->len == reply->len && memcmp(resp2->str, reply->str, reply->len) == 0;
+}
+
+/* Whether these bytes are one reply in RESP2, the one that was read. */
+static inline const char *oracle_complaint_resp2(const struct buffer *bytes,
+                                                 const redisReply *reply)
+{
+    redisReader *reader = redisReaderCreate();
+    void *resp2 = NULL;
+    bool same;
+
+    redisReaderFeed(reader, bytes->bytes, bytes->size);
+    if (redisReaderGetReply(reader, &resp2) != REDIS_OK || !resp2 || reader->pos != reader->len) {
+        freeReplyObject(resp2);
+        redisReaderFree(reader);
+        return "not one reply in RESP2";
+    }
+    same = oracle_same_resp2(resp2, reply);
+    freeReplyObject(resp2);
+    redisReaderFree(reader);
+    return same ? NULL : "not what the reply says, in RESP2";
+}
+
 /**
  * Whether `result` holds what its last reply, `reply`, says. Not for a transaction's replies before
  * EXEC's.
@@ -182,6 +231,9 @@ static inline const char *oracle_complaint(const struct result *result, const re
     if (result->kind != (result->exec ? RESULT_LIST : RESULT_VALUE)) {
         return "not the kind that it should be";
     }
+    if (result->form == RESULT_RESP2) {
+        return oracle_complaint_resp2(&result->json, reply);
+    }
     buffer_add(&text, result->json.bytes, result->json.size);
     buffer_add_text(&text, result->exec ? "" : "}");
     json = json_loadb(text.bytes, text.size, JSON_ALLOW_NUL | JSON_REJECT_DUPLICATES, NULL);
@@ -190,9 +242,10 @@ static inline const char *oracle_complaint(const struct result *result, const re
         return "not JSON";
     }
     same = result->exec ? json_is_array(json) && json_array_size(json) == reply->elements
-                        : oracle_same_answer(json, reply, result->base64);
+                        : oracle_same_answer(json, reply, result->form == RESULT_BASE64);
     for (size_t i = 0; same && result->exec && i < reply->elements; i++) {
-        same = oracle_same_answer(json_array_get(json, i), reply->element[i], result->base64);
+        same = oracle_same_answer(json_array_get(json, i), reply->element[i],
+                                  result->form == RESULT_BASE64);
     }
     json_decref(json);
     return same ? NULL : "not what the reply says";

@@ -352,6 +352,94 @@ Test(redis_conn, subscribes_in_resp2)
     fake_peer_free(peer);
 }
 
+#define LISTEN(verb, n, name) "*2\r\n$" #n "\r\n" verb "\r\n$1\r\n" name "\r\n"
+
+static void on_listening(void *data, const redisReply *reply, enum redis_fail why)
+{
+    struct probe *probe = data;
+
+    if (!reply) {
+        probe->n_lost++;
+        probe->lost_why = why;
+    } else if (reply->type == REDIS_REPLY_ERROR) {
+        snprintf(probe->last_reply, sizeof(probe->last_reply), "%s", reply->str);
+    } else {
+        probe->n_acks++;
+        snprintf(probe->last_reply, sizeof(probe->last_reply), "%s %s", reply->element[0]->str,
+                 reply->element[1]->str);
+    }
+}
+
+/* Acknowledgements and errors go to who asked, messages to the push hook. */
+static void listen_in(const struct peer_step *steps)
+{
+    struct fake_peer *peer = fake_peer_start("127.0.0.1", steps);
+    struct probe probe = {.stop_in = IN_READY};
+
+    probe_init(&probe);
+    probe_open(&probe, fake_peer_address(peer), 2000);
+    loop_run(probe.loop);
+    redis_conn_listen(probe.conn, on_listening, &probe, 2000, "SUBSCRIBE", "c");
+    redis_conn_listen(probe.conn, on_listening, &probe, 2000, "PSUBSCRIBE", "d");
+    redis_conn_listen(probe.conn, on_listening, &probe, 2000, "UNSUBSCRIBE", "c");
+    probe_send_one(&probe);
+    probe.stop_in = NEVER;
+    probe.stop_after_pushes = 3;
+    loop_run(probe.loop);
+    cr_expect_eq(probe.n_acks, 2);
+    cr_expect_eq(probe.n_done, 1);
+    cr_expect_eq(probe.n_push, 3);
+    cr_expect_str_eq(probe.channel, "word");
+    cr_expect_eq(probe.n_closed, 0, "%s", probe.words);
+    probe_release(&probe);
+    cr_expect_null(fake_peer_join(peer));
+    fake_peer_free(peer);
+}
+
+#define LISTEN_ALL \
+    LISTEN("SUBSCRIBE", 9, "c") LISTEN("PSUBSCRIBE", 10, "d") LISTEN("UNSUBSCRIBE", 11, "c") PING
+#define MESSAGE(sign) sign "3\r\n$7\r\nmessage\r\n$1\r\nc\r\n$4\r\nword\r\n"
+
+Test(redis_conn, listens_in_resp3)
+{
+    static const struct peer_step steps[] = {
+        GREET,
+        ANSWER(LISTEN_ALL, MESSAGE(">") ">3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n" MESSAGE(
+                               ">") "-NOPERM no\r\n>3\r\n$11\r\nunsubscribe\r\n$1\r\nc\r\n:0\r\n"
+                                    "+PONG\r\n" MESSAGE(">")),
+        END};
+
+    listen_in(steps);
+}
+
+Test(redis_conn, listens_in_resp2)
+{
+    static const struct peer_step steps[] = {
+        {PEER_ACCEPT, NULL},
+        ANSWER(HELLO, "-ERR unknown command `HELLO`\r\n"),
+        ANSWER(LISTEN_ALL, MESSAGE("*") "*3\r\n$9\r\nsubscribe\r\n$1\r\nc\r\n:1\r\n" MESSAGE(
+                               "*") "-NOPERM no\r\n*3\r\n$11\r\nunsubscribe\r\n$1\r\nc\r\n:0\r\n"
+                                    "*2\r\n$4\r\npong\r\n$0\r\n\r\n" MESSAGE("*")),
+        END};
+
+    listen_in(steps);
+}
+
+/*
+ * A Sentinel's connection was not asked to listen to channels by name: none of it reaches the
+ * owner.
+ */
+Test(redis_conn, messages_of_channels_only_where_asked)
+{
+    static const struct peer_step steps[] = {
+        GREET, ANSWER(PSUBSCRIBE, PUSH_ACK MESSAGE(">") PUSH_SDOWN), END};
+    struct probe probe = {.subscribe = true, .stop_after_pushes = 1};
+
+    probe_play(&probe, steps, 2000, NULL, 0);
+    cr_expect_eq(probe.n_push, 1);
+    cr_expect_str_eq(probe.channel, "+sdown");
+}
+
 Test(redis_conn, reader_gives_long_buffers_back)
 {
     enum { LENGTH = 300000 };

@@ -340,7 +340,7 @@ Test(redis_conn_tls, what_is_in_a_record_is_not_withdrawn)
     /* until the socket takes no more */
     while (n < 400 && redis_conn_clogged(conn) == 0) {
         expects[n].done = expect_done;
-        result_init(&expects[n].result, false, 0);
+        result_init(&expects[n].result, RESULT_JSON, 0);
         redis_conn_send(conn, bytes, sizeof(bytes), &expects[n++]);
         conn_stream_flush(conn);
     }

@@ -52,7 +52,34 @@ Test(redis_result, each_type)
         {BYTES("*3\r\n$-1\r\n*-1\r\n_\r\n"), "{\"result\":[null,null,null]"},
     };
 
-    EXPECT_RESULTS(rows, false, 0);
+    EXPECT_RESULTS(rows, RESULT_JSON, 0);
+}
+
+Test(redis_result, resp2)
+{
+    static const struct result_row rows[] = {
+        {BYTES("+OK\r\n"), "+OK\r\n"},
+        {BYTES("+\r\n"), "+\r\n"},
+        {BYTES("$0\r\n\r\n"), "$0\r\n\r\n"},
+        {BYTES("$4\r\n\r\n\xff\xfe\r\n"), "$4\r\n\r\n\xff\xfe\r\n"},
+        {BYTES("$-1\r\n"), "$-1\r\n"},
+        {BYTES("*-1\r\n"), "*-1\r\n"},
+        {BYTES(":-9223372036854775808\r\n"), ":-9223372036854775808\r\n"},
+        {BYTES("*0\r\n"), "*0\r\n"},
+        {BYTES("*3\r\n*1\r\n+a\r\n*-1\r\n-ERR no\r\n"), "*3\r\n*1\r\n+a\r\n*-1\r\n-ERR no\r\n"},
+        {BYTES("_\r\n"), "$-1\r\n"},
+        {BYTES(",3.10\r\n"), "$4\r\n3.10\r\n"},
+        {BYTES("#t\r\n"), ":1\r\n"},
+        {BYTES("#f\r\n"), ":0\r\n"},
+        {BYTES("(-3492890328409238509324\r\n"), "$23\r\n-3492890328409238509324\r\n"},
+        {BYTES("=15\r\ntxt:Some string\r\n"), "$11\r\nSome string\r\n"},
+        {BYTES("~2\r\n+a\r\n+b\r\n"), "*2\r\n+a\r\n+b\r\n"},
+        {BYTES("%2\r\n+a\r\n:1\r\n+b\r\n_\r\n"), "*4\r\n+a\r\n:1\r\n+b\r\n$-1\r\n"},
+        {BYTES("%0\r\n"), "*0\r\n"},
+        {BYTES("*2\r\n>1\r\n+x\r\n:1\r\n"), "*2\r\n*1\r\n+x\r\n:1\r\n"},
+    };
+
+    EXPECT_RESULTS(rows, RESULT_RESP2, 0);
 }
 
 Test(redis_result, base64)
@@ -76,7 +103,7 @@ Test(redis_result, base64)
         {BYTES("*1\r\n-ERR no\r\n"), "{\"result\":[\"RVJSIG5v\"]"},
     };
 
-    EXPECT_RESULTS(rows, true, 0);
+    EXPECT_RESULTS(rows, RESULT_BASE64, 0);
 }
 
 Test(redis_result, nested_lists_close_where_they_end)
@@ -96,7 +123,7 @@ Test(redis_result, nested_lists_close_where_they_end)
          "{\"result\":[[\"1-0\",[\"f\",\"v\"]],[\"2-0\",null]]"},
     };
 
-    EXPECT_RESULTS(rows, false, 0);
+    EXPECT_RESULTS(rows, RESULT_JSON, 0);
 }
 
 /* What hiredis reads at all; one more is its error. */
@@ -111,7 +138,7 @@ Test(redis_result, a_thousand_levels)
         size += 4;
     }
     memcpy(wire + size, ":1\r\n", 4);
-    expect_result(wire, size + 4, false, 0, NULL);
+    expect_result(wire, size + 4, RESULT_JSON, 0, NULL);
 }
 
 /* A tree at random: types, lengths and depth. */
@@ -149,6 +176,7 @@ static void put_random(struct buffer *wire, uint32_t *seed, int depth)
 
 Test(redis_result, trees_at_random)
 {
+    static const enum result_form forms[] = {RESULT_JSON, RESULT_BASE64, RESULT_RESP2};
     uint32_t seed = 20261122;
 
     for (int i = 0; i < 3000; i++) {
@@ -158,7 +186,7 @@ Test(redis_result, trees_at_random)
         for (int k = 0; k < 3; k++) {
             put_random(&wire, &seed, 1);
         }
-        expect_result(wire.bytes, wire.size, i % 2 == 0, 0, NULL);
+        expect_result(wire.bytes, wire.size, forms[i % 3], 0, NULL);
         buffer_release(&wire);
     }
 }
@@ -245,7 +273,7 @@ Test(redis_result, a_million_elements)
     for (int i = 0; i < N; i++) {
         buffer_add_text(&wire, "$1\r\na\r\n");
     }
-    result_init(&result, false, 0);
+    result_init(&result, RESULT_JSON, 0);
     cr_assert_eq(result_stream_feed(&stream, wire.bytes, wire.size), 1);
     cr_assert_eq(result.json.size, sizeof("{\"result\":[") - 1 + (size_t)4 * N);
     cr_expect_eq(memcmp(result.json.bytes + result.json.size - 9, ",\"a\",\"a\"]", 9), 0);

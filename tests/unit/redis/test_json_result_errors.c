@@ -14,7 +14,7 @@ Test(redis_result, an_error_is_its_words)
 {
     struct result result;
 
-    result_init(&result, true, 0);
+    result_init(&result, RESULT_BASE64, 0);
     result_read_all(&result, "-WRONGTYPE Operation against a key\r\n");
     cr_expect_eq(result.kind, RESULT_ERROR);
     cr_expect_str_eq(result.error, "WRONGTYPE Operation against a key");
@@ -31,7 +31,7 @@ Test(redis_result, an_errors_words_are_cut_and_clean)
         memcpy(wire + i, "\xe2\x82\xac", 4);
     }
     memcpy(wire + strlen(wire), "\r\n", 3);
-    result_init(&result, false, 0);
+    result_init(&result, RESULT_JSON, 0);
     result_read_all(&result, wire);
     cr_expect_eq(result.kind, RESULT_ERROR);
     cr_expect_eq(strncmp(result.error, "ERR ?? \xe2\x82\xac", 10), 0, "%s", result.error);
@@ -46,14 +46,14 @@ Test(redis_result, long_words_are_whole_beside)
 
     memset(wire + 5, 'x', 2000);
     memcpy(wire + 2005, "\r\n", 3);
-    result_init(&result, false, 0);
+    result_init(&result, RESULT_JSON, 0);
     result_read_all(&result, wire);
     cr_expect_eq(strlen(result.error), RESULT_ERROR_SIZE - 1);
     cr_assert_eq(result.whole.size, 2004);
     cr_expect_eq(strncmp(result.whole.bytes, wire + 1, 2004), 0);
     cr_expect_eq(result.whole.bytes[2004], '\0');
     result_release(&result);
-    result_init(&result, false, 0);
+    result_init(&result, RESULT_JSON, 0);
     result_read_all(&result, "-ERR short\r\n");
     cr_expect_eq(result.whole.size, 0);
     result_release(&result);
@@ -67,13 +67,13 @@ Test(redis_result, a_push_is_no_answer)
         for (unsigned members = 0; members < 2; members++) {
             struct result result;
 
-            result_init(&result, false, members);
+            result_init(&result, RESULT_JSON, members);
             result_read_all(&result, wires[i]);
             cr_expect_eq(result.kind, RESULT_PUSH, "%s", wires[i]);
             cr_expect_eq(result.json.size, 0);
             result_release(&result);
         }
-        expect_result(wires[i], strlen(wires[i]), false, 0, NULL);
+        expect_result(wires[i], strlen(wires[i]), RESULT_JSON, 0, NULL);
     }
 }
 
@@ -94,7 +94,7 @@ Test(redis_result, attributes_are_refused_by_the_reader)
     struct result result;
     struct result_stream stream = result_stream_open(&result);
 
-    result_init(&result, false, 0);
+    result_init(&result, RESULT_JSON, 0);
     cr_expect_eq(result_stream_feed(&stream, wire, sizeof(wire) - 1), -1);
     cr_expect_eq(result.kind, RESULT_NONE);
     result_stream_close(&stream);
@@ -113,7 +113,7 @@ Test(redis_result, several_commands_on_one_reader)
     stream.reader->privdata = &stream.sink;
     redisReaderFeed(stream.reader, wire, sizeof(wire) - 1);
     for (void *reply = NULL; i < 4; i++) {
-        result_init(&results[i], false, 0);
+        result_init(&results[i], RESULT_JSON, 0);
         stream.sink.into = &results[i];
         cr_assert_eq(redisReaderGetReply(stream.reader, &reply), REDIS_OK);
         cr_expect(result_next(&results[i]));
@@ -139,7 +139,7 @@ Test(redis_result, a_reply_cut_off_leaves_nothing_behind)
             struct result result;
             struct result_stream stream = result_stream_open(&result);
 
-            result_init(&result, false, 0);
+            result_init(&result, RESULT_JSON, 0);
             cr_assert_eq(result_stream_feed(&stream, whole, cut), 0);
             cr_expect_eq(result.kind, RESULT_NONE);
             if (broken) {
@@ -147,7 +147,7 @@ Test(redis_result, a_reply_cut_off_leaves_nothing_behind)
             }
             result_stream_close(&stream);
             result_release(&result);
-            result_init(&result, false, 0);
+            result_init(&result, RESULT_JSON, 0);
             cr_expect_eq(result.json.size, 0);
             cr_expect_eq(result.replies, 1);
             result_read_all(&result, whole);

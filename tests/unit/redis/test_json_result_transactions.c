@@ -24,15 +24,15 @@ Test(redis_result, a_transaction_is_a_list)
          "[{\"result\":\"YQ==\"},{\"error\":\"ERR no\"}]"},
     };
 
-    EXPECT_RESULTS(rows, false, 2);
-    EXPECT_RESULTS(encoded, true, 2);
+    EXPECT_RESULTS(rows, RESULT_JSON, 2);
+    EXPECT_RESULTS(encoded, RESULT_BASE64, 2);
 }
 
 Test(redis_result, a_discarded_transaction)
 {
     struct result result;
 
-    result_init(&result, false, 3);
+    result_init(&result, RESULT_JSON, 3);
     result_read_all(&result, "+OK\r\n+QUEUED\r\n-READONLY You can't write\r\n-ERR second\r\n"
                              "-EXECABORT Transaction discarded\r\n");
     cr_expect_eq(result.replies, 0);
@@ -47,11 +47,11 @@ Test(redis_result, the_first_and_the_last_member_refused)
 {
     struct result result;
 
-    result_init(&result, false, 2);
+    result_init(&result, RESULT_JSON, 2);
     result_read_all(&result, "+OK\r\n-LOADING no\r\n+QUEUED\r\n-EXECABORT no\r\n");
     cr_expect_eq(result.refused_member, 0);
     result_release(&result);
-    result_init(&result, false, 2);
+    result_init(&result, RESULT_JSON, 2);
     cr_expect_str_eq(result.refused, "");
     result_read_all(&result, "+OK\r\n+QUEUED\r\n-LOADING no\r\n-EXECABORT no\r\n");
     cr_expect_eq(result.refused_member, 1);
@@ -66,7 +66,7 @@ Test(redis_result, multi_itself_refused)
 {
     struct result result;
 
-    result_init(&result, false, 2);
+    result_init(&result, RESULT_JSON, 2);
     result_read_all(
         &result,
         "-NOPERM no MULTI for you\r\n*2\r\n:1\r\n$1\r\nx\r\n-ERR wrong type\r\n-ERR EXEC without MULTI\r\n");
@@ -86,7 +86,7 @@ Test(redis_result, exec_that_answers_nil_was_aborted)
     for (size_t i = 0; i < sizeof(wires) / sizeof(wires[0]); i++) {
         struct result result;
 
-        result_init(&result, false, 1);
+        result_init(&result, RESULT_JSON, 1);
         result_read_all(&result, wires[i]);
         cr_expect_eq(result.kind, RESULT_ERROR);
         cr_expect_eq(strncmp(result.error, "EXECABORT ", 10), 0, "%s", result.error);
@@ -106,7 +106,7 @@ Test(redis_result, exec_that_answers_something_else_is_not_believed)
     for (size_t i = 0; i < sizeof(wires) / sizeof(wires[0]); i++) {
         struct result result;
 
-        result_init(&result, false, 1);
+        result_init(&result, RESULT_JSON, 1);
         result_read_all(&result, wires[i]);
         cr_expect_eq(result.kind, RESULT_PUSH, "%s", wires[i]);
         cr_expect_eq(result.json.size, 0);

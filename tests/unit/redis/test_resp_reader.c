@@ -38,7 +38,7 @@ Test(redis_resp_reader, each_reply_takes_the_form_that_was_asked_for_when_it_beg
     struct result result;
 
     start(&reader);
-    result_init(&result, false, 0);
+    result_init(&result, RESULT_JSON, 0);
     for (const char *c = list; *c != '\0'; c++) {
         cr_expect_eq(next(&reader, c > list + 1 ? &result : NULL), RESP_NOTHING);
         cr_assert(resp_reader_feed(&reader, c, 1));
@@ -63,7 +63,7 @@ Test(redis_resp_reader, what_is_too_long_is_skipped_with_what_belongs_to_it)
     struct result result;
 
     start(&reader);
-    result_init(&result, false, 0);
+    result_init(&result, RESULT_JSON, 0);
     feed(&reader, "*2\r\n:1\r\n$200\r\n0123456789");
     cr_expect_eq(next(&reader, &result), RESP_TOO_LONG);
     cr_expect_eq(resp_reader_limit(&reader), 100);

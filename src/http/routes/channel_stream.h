@@ -1,0 +1,44 @@
+/*
+ * One stream of /redis/subscribe or /redis/psubscribe: what its subscriber is told, as text in a
+ * queue. What is published is rendered once, for all streams that it is for; a stream whose reader
+ * leaves more than a mebibyte of it behind is cut off.
+ */
+#ifndef BELLWETHER_HTTP_ROUTES_CHANNEL_STREAM_H
+#define BELLWETHER_HTTP_ROUTES_CHANNEL_STREAM_H
+
+#include "bellwether/commands/subscriber.h"
+#include "http/server/live_stream.h"
+
+enum channel_stage {
+    CHANNEL_ASKING,    /* whether the rules allow it, and then Redis */
+    CHANNEL_CONFIRMED, /* by Redis: it may be opened */
+    CHANNEL_REFUSED,   /* `why` and `words` say it */
+    CHANNEL_OPEN,      /* its response's, which frees it */
+};
+
+struct told;
+
+struct channel_stream {
+    struct live_stream live;
+    struct subscriber subscriber;
+    enum channel_stage stage;
+    bool is_overrun; /* its reader is too slow */
+    struct told **queue;
+    size_t first, n_told, room; /* of the queue, a ring */
+    size_t at;                  /* in the first one */
+    size_t queued_bytes;
+    enum subscriber_end why;
+    char words[RESULT_ERROR_SIZE];
+};
+
+extern const struct subscriber_hooks channel_stream_hooks;
+
+/** @return NULL: as many wait as may (option max-waiters). */
+struct channel_stream *channel_stream_new(struct listener *listener,
+                                          struct MHD_Connection *connection);
+/** The response of one that is confirmed. */
+struct MHD_Response *channel_stream_open(struct channel_stream *stream);
+/** One that is not open. @param stream NULL: nothing is done. */
+void channel_stream_free(struct channel_stream *stream);
+
+#endif
