@@ -348,7 +348,9 @@ Test(http_commands, the_pool_is_in_status)
     expect_post("/redis", "[\"GET\",\"k\"]", "{\"result\":\"value of k\"}\n");
     reply = get(&harness, "/status");
     cr_expect(
-        strstr(reply.body, "\"waiting\":0,\"in_flight\":0,\"subscribers\":0,\"channels\":0,\"command_table\":true,\"closed\":null}"),
+        strstr(
+            reply.body,
+            "\"waiting\":0,\"in_flight\":0,\"subscribers\":0,\"channels\":0,\"command_table\":true,\"closed\":null}"),
         "%s", reply.body);
     reply_release(&reply);
     reply = get(&harness, "/status?format=text");
