@@ -54,7 +54,7 @@ static void raise_descriptor_limit(const struct options *options)
         options->redis_api == REDIS_API_OFF ? 0 : options->pool_size * NODES_WITH_COMMANDS;
     rlim_t wanted =
         (rlim_t)(options->max_connections + options->max_waiters + OTHER_DESCRIPTORS +
-                 (options->n_forwards > 0 ? 2 * options->max_forwards : 0) +
+                 (options->n_forwards > 0 ? 3 * options->max_forwards : 0) +
                  options->workers * ((int64_t)options->n_forwards * DESCRIPTORS_PER_FORWARD +
                                      (int64_t)options->n_listens * DESCRIPTORS_PER_LISTENER +
                                      DESCRIPTORS_PER_WORKER + pooled));

@@ -101,7 +101,7 @@ static void welcome(struct door *door, int fd)
         return;
     }
     complain(forwards, "there are as many connections as may be (option max-forwards)");
-    if (open < forwards->config->max_forwards + FORWARD_REFUSED_AT_ONCE) {
+    if (forwards->n_refused < FORWARD_REFUSED_AT_ONCE) {
         link_refuse(door, fd);
         return;
     }

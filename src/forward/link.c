@@ -79,6 +79,10 @@ void link_move(struct link *link, enum link_state state)
     link->state = state;
     list_append(list_of(link, state), &link->of_state);
     count(link, 1);
+    if (link->counted && state >= LINK_LEAVING) { /* another one may come in its place */
+        link->counted = false;
+        atomic_fetch_sub_explicit(forward_shared_count(all->shared), 1, memory_order_relaxed);
+    }
     if (state != LINK_JOINED) {
         stop_pausing(link);
         forwards_arm(all);
@@ -141,9 +145,7 @@ void link_end(struct link *link, enum metric_forward_end why, const char *words)
 
 void link_free(struct link *link)
 {
-    struct forwards *all = link->door->all;
-
-    atomic_fetch_sub_explicit(forward_shared_count(all->shared), 1, memory_order_relaxed);
+    link->door->all->n_refused -= link->is_refused ? 1 : 0;
     free(link->words);
     free(link);
 }
@@ -305,7 +307,6 @@ static struct link *make(struct door *door, int fd)
         free(link);
         return NULL;
     }
-    atomic_fetch_add_explicit(forward_shared_count(door->all->shared), 1, memory_order_relaxed);
     link->state = LINK_WAITING;
     list_append(&door->waiting, &link->of_state);
     count(link, 1);
@@ -322,6 +323,8 @@ void link_begin(struct door *door, int fd)
     if (!link) {
         return;
     }
+    link->counted = true;
+    atomic_fetch_add_explicit(forward_shared_count(door->all->shared), 1, memory_order_relaxed);
     forwards_arm(door->all);
     if (!door->listen->tls) {
         link_route(link, clock_boot_ms());
@@ -342,6 +345,8 @@ void link_refuse(struct door *door, int fd)
     struct link *link = door->listen->tls ? NULL : make(door, fd);
 
     if (link) {
+        link->is_refused = true;
+        door->all->n_refused++;
         link_end(link, METRIC_FORWARD_END_LIMIT, "ERR max number of clients reached");
     } else if (door->listen->tls) {
         metric_add(&door->counts->closed[METRIC_FORWARD_END_LIMIT], 1);

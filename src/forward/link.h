@@ -63,6 +63,8 @@ struct link {
     struct door *door;
     enum link_state state;
     bool is_paused, is_again;
+    bool counted;    /* as one of max-forwards */
+    bool is_refused; /* as one too many */
     bool starved;    /* paused, and its node is not read either: there is no memory for it */
     bool to_replica; /* the node is one; else it is the master */
     bool spoken;     /* something of its client was passed on to this node */
