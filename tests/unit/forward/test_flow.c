@@ -214,6 +214,40 @@ Test(forward_flow, too_many)
     forward_stage_close(&stage);
 }
 
+/* Who was told the end takes nobody's place, though it does not go. */
+Test(forward_flow, those_who_stay_behind)
+{
+    struct forward_stage stage = {.config = {.max_forwards = 3}};
+    int nodes[3], clients[3], refused[10], anew[3], at[3];
+
+    forward_stage_open(&stage);
+    forward_stage_publish(&stage);
+    for (size_t i = 0; i < 3; i++) {
+        clients[i] = forward_stage_joined(&stage, 0, &nodes[i]);
+    }
+    for (size_t i = 0; i < 10; i++) {
+        refused[i] = forward_stage_client(&stage);
+        EXPECT_COMES(&stage, refused[i], "-ERR max number of clients reached\r\n");
+    }
+    stage.says.address = forward_stage_node(&stage, 1);
+    stage.says.switches++;
+    forward_stage_publish(&stage);
+    for (size_t i = 0; i < 3; i++) {
+        anew[i] = forward_stage_joined(&stage, 1, &at[i]);
+    }
+    cr_expect_eq(metric_look(&stage.counts->connections[METRIC_FORWARD_TO_MASTER]), 3);
+    for (size_t i = 0; i < 10; i++) {
+        close(refused[i]);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        close(clients[i]);
+        close(nodes[i]);
+        close(anew[i]);
+        close(at[i]);
+    }
+    forward_stage_close(&stage);
+}
+
 /* ---- getting there ---- */
 
 Test(forward_flow, a_node_that_refuses)
