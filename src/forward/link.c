@@ -221,7 +221,7 @@ static void review_joined(struct link *link, int64_t now_ms)
 static bool is_done(const struct link *link, int64_t now_ms)
 {
     return !link->spoken || (!link->owes && !link->in.bytes && !link->out.bytes &&
-                             link->heard_ms <= now_ms - QUIET_MS);
+                             !link->out.blocked && link->heard_ms <= now_ms - QUIET_MS);
 }
 
 void link_drain(struct link *link, int64_t now_ms)

@@ -42,6 +42,7 @@ struct flow {
     bool ended;      /* the source has said its last */
     bool shut;       /* and the other side was told */
     bool refused;    /* the other side takes no more */
+    bool blocked;    /* for now it takes no more of what is in the source still */
 };
 
 enum link_state {
@@ -177,6 +178,11 @@ void flow_clear(struct flow *flow);
 
 /** @return bytes; 0: nothing more for now; FORWARD_END. */
 ssize_t side_read(struct link *link, struct link_side *side, char *bytes, size_t size);
+/** Whether what was read can be left where it is. */
+bool side_peeks(const struct link_side *side);
+/** side_read(), and it is all there still; side_take() takes as much of it away. */
+ssize_t side_peek(struct link_side *side, char *bytes, size_t size);
+void side_take(struct link_side *side, char *scratch, size_t size);
 ssize_t side_write(struct link *link, struct link_side *side, const char *bytes, size_t size);
 /** Nothing more is written. */
 void side_shut(struct link *link, struct link_side *side);

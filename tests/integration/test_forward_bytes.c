@@ -264,7 +264,7 @@ SCENE(integration_forward_bytes, readers_that_do_not_read)
     enum { READERS = 40, VALUE = 8 << 20 };
     struct cluster *cluster = one_node("client-output-buffer-limit normal 0 0 0\nsave \"\"\n");
     uint16_t port;
-    const struct daemon *daemon = forward_start(cluster, &port, "", "--max-memory", "16MiB", NULL);
+    const struct daemon *daemon = forward_start(cluster, &port, "", "--max-memory", "1MiB", NULL);
     const long before_kb = daemon_memory_kb(daemon, "RssAnon:");
     int readers[READERS];
 
