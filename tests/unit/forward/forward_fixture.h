@@ -2,8 +2,8 @@
  * One worker's forwards on a loop, what is published to them, and sockets of the test's own at both
  * ends: nodes that say what a test wants, and clients.
  */
-#ifndef BELLWETHER_TESTS_UNIT_FORWARD_FIXTURE_H
-#define BELLWETHER_TESTS_UNIT_FORWARD_FIXTURE_H
+#ifndef BELLWETHER_TESTS_UNIT_FORWARD_FORWARD_FIXTURE_H
+#define BELLWETHER_TESTS_UNIT_FORWARD_FORWARD_FIXTURE_H
 
 #include <criterion/criterion.h>
 
