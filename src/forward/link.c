@@ -82,6 +82,10 @@ void link_move(struct link *link, enum link_state state)
     link->state = state;
     list_append(list_of(link, state), &link->of_state);
     count(link, 1);
+    if (link->counted && state >= LINK_LEAVING) { /* another one may come in its place */
+        link->counted = false;
+        atomic_fetch_sub_explicit(forward_shared_count(all->shared), 1, memory_order_relaxed);
+    }
     if (state != LINK_JOINED) {
         stop_pausing(link);
         forwards_arm(all);
@@ -123,7 +127,8 @@ void link_end(struct link *link, enum metric_forward_end why, const char *words)
         return;
     }
     metric_add(&link->door->counts->closed[why], 1);
-    if (!link->refused) {
+    if (link->counted) {
+        link->counted = false;
         atomic_fetch_sub_explicit(&link->door->all->shared->open, 1, memory_order_relaxed);
     }
     link_leave_node(link);
@@ -135,7 +140,9 @@ void link_end(struct link *link, enum metric_forward_end why, const char *words)
         int length = snprintf(line, sizeof(line), "-%.*s\r\n", 2 * LINK_WORDS_SIZE - 4, words);
 
         for (int i = 1; i < length - 2; i++) {
-            line[i] = line[i] == '\r' || line[i] == '\n' ? ' ' : line[i];
+            if (line[i] == '\r' || line[i] == '\n') {
+                line[i] = ' ';
+            }
         }
         (void)side_write(link, &link->client, line, (size_t)length);
     }
@@ -147,7 +154,7 @@ void link_end(struct link *link, enum metric_forward_end why, const char *words)
 
 void link_free(struct link *link)
 {
-    link->door->all->n_refused -= link->refused;
+    link->door->all->n_refused -= link->is_refused ? 1 : 0;
     free(link->words);
     free(link);
 }
@@ -295,7 +302,7 @@ static void review_joined(struct link *link, int64_t now_ms)
 static bool is_done(const struct link *link, int64_t now_ms)
 {
     return !link->spoken || (!link->owes && !link->in.bytes && !link->out.bytes &&
-                             link->heard_ms <= now_ms - QUIET_MS);
+                             !link->out.blocked && link->heard_ms <= now_ms - QUIET_MS);
 }
 
 void link_drain(struct link *link, int64_t now_ms)
@@ -376,6 +383,7 @@ void link_begin(struct door *door, int fd)
     if (!link) {
         return;
     }
+    link->counted = true;
     atomic_fetch_add_explicit(&door->all->shared->open, 1, memory_order_relaxed);
     forwards_arm(door->all);
     if (!door->listen->tls) {
@@ -394,7 +402,7 @@ void link_refuse(struct door *door, int fd)
     struct link *link = tells ? make(door, fd) : NULL;
 
     if (link) {
-        link->refused = true;
+        link->is_refused = true;
         door->all->n_refused++;
         link_end(link, METRIC_FORWARD_END_LIMIT, "ERR max number of clients reached");
     } else if (!tells) {

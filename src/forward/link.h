@@ -44,6 +44,7 @@ struct flow {
     bool ended;      /* the source has said its last */
     bool shut;       /* and the other side was told */
     bool refused;    /* the other side takes no more */
+    bool blocked;    /* for now it takes no more of what is in the source still */
 };
 
 enum link_state {
@@ -65,8 +66,9 @@ struct link {
     struct door *door;
     enum link_state state;
     bool is_paused, is_again;
-    bool starved;    /* paused for want of memory: its node is not read either */
-    bool refused;    /* one too many */
+    bool counted;    /* as one of max-forwards */
+    bool is_refused; /* as one too many */
+    bool starved;    /* paused, and its node is not read either: there is no memory for it */
     bool to_replica; /* the node is one; else it is the master */
     bool spoken;     /* something of its client was passed on to this node */
     bool owes;       /* since something came from the node more was passed on to it */
@@ -188,6 +190,11 @@ void flow_clear(struct flow *flow);
 
 /** @return bytes; 0: nothing more for now; FORWARD_END. */
 ssize_t side_read(struct link *link, struct link_side *side, char *bytes, size_t size);
+/** Whether what was read can be left where it is. */
+bool side_peeks(const struct link_side *side);
+/** side_read(), and it is all there still; side_take() takes as much of it away. */
+ssize_t side_peek(struct link_side *side, char *bytes, size_t size);
+void side_take(struct link_side *side, char *scratch, size_t size);
 ssize_t side_write(struct link *link, struct link_side *side, const char *bytes, size_t size);
 /** Nothing more is written. */
 void side_shut(struct link *link, struct link_side *side);

@@ -50,6 +50,7 @@ void flow_clear(struct flow *flow)
     flow->bytes = NULL;
     flow->size = flow->sent = 0;
     flow->held_ms = 0;
+    flow->blocked = false;
 }
 
 static void keep(struct flow *flow, const char *bytes, size_t size)
@@ -63,6 +64,7 @@ static void keep(struct flow *flow, const char *bytes, size_t size)
 /* @return 1: nothing is left; 0: the other side takes no more for now; FORWARD_END. */
 static int drain(struct link *link, struct flow *flow, struct link_side *to)
 {
+    flow->blocked = false;
     while (flow->bytes) {
         ssize_t n = side_write(link, to, flow->bytes + flow->sent, flow->size - flow->sent);
 
@@ -98,6 +100,37 @@ static int pass(struct link *link, struct flow *flow, struct link_side *to, cons
     return 1;
 }
 
+static bool is_tight(void)
+{
+    return !budget_has_for_now(LOOP_SCRATCH_BYTES);
+}
+
+/*
+ * One piece from one side to the other where there is no memory to keep anything: what the other
+ * side does not take stays in the source.
+ * @param n  bytes that were moved; 0: none for now; FORWARD_END.
+ * @return as drain().
+ */
+static int squeeze(struct link *link, struct flow *flow, struct link_side *from,
+                   struct link_side *to, ssize_t *n)
+{
+    char *scratch = loop_scratch(link->door->all->loop);
+    ssize_t there = side_peek(from, scratch, LOOP_SCRATCH_BYTES);
+
+    *n = there;
+    if (there <= 0) {
+        return 1;
+    }
+    *n = side_write(link, to, scratch, (size_t)there);
+    if (*n < 0) {
+        *n = 0;
+        return FORWARD_END;
+    }
+    side_take(from, scratch, (size_t)*n);
+    flow->blocked = *n < there;
+    return flow->blocked ? 0 : 1;
+}
+
 static void count(struct link *link, enum metric_forward_way way, ssize_t n)
 {
     metric_add(&link->door->counts->bytes[way], (uint64_t)n);
@@ -105,9 +138,9 @@ static void count(struct link *link, enum metric_forward_way way, ssize_t n)
 
 /* ---- to the node ---- */
 
-static bool may_read_client(struct link *link)
+static bool may_read_client(struct link *link, bool tight)
 {
-    if (link->door->all->draining || !budget_has_for_now(LOOP_SCRATCH_BYTES) ||
+    if (link->door->all->draining || (tight && !side_peeks(&link->client)) ||
         (!link->to_replica && door_is_fenced(link->door, clock_boot_ms()))) {
         pause_client(link);
         return false;
@@ -132,16 +165,21 @@ static void move_in(struct link *link)
     int outcome = drain(link, flow, &link->server);
 
     for (int i = 0; outcome == 1 && !flow->ended && !link->is_paused; i++) {
+        bool tight = is_tight();
         ssize_t n;
 
         if (i == READS_A_TURN) {
             go_on_later(link);
             break;
         }
-        if (!may_read_client(link)) {
+        if (!may_read_client(link, tight)) {
             break;
         }
-        n = side_read(link, &link->client, scratch, LOOP_SCRATCH_BYTES);
+        if (tight) {
+            outcome = squeeze(link, flow, &link->client, &link->server, &n);
+        } else {
+            n = side_read(link, &link->client, scratch, LOOP_SCRATCH_BYTES);
+        }
         if (n == 0) {
             break;
         }
@@ -151,7 +189,9 @@ static void move_in(struct link *link)
         }
         link->spoken = link->owes = true;
         count(link, METRIC_FORWARD_WAY_IN, n);
-        outcome = pass(link, flow, &link->server, scratch, (size_t)n);
+        if (!tight) {
+            outcome = pass(link, flow, &link->server, scratch, (size_t)n);
+        }
         if ((size_t)n < LOOP_SCRATCH_BYTES && !link->client.more) {
             break;
         }
@@ -174,19 +214,24 @@ static bool move_out(struct link *link)
     char *scratch = loop_scratch(link->door->all->loop);
     int outcome = flow->held_ms != 0 ? 0 : drain(link, flow, &link->client);
 
-    for (int i = 0; outcome == 1 && !flow->ended && !link->starved; i++) {
+    for (int i = 0; outcome == 1 && !flow->ended; i++) {
+        bool tight = is_tight();
         ssize_t n;
 
         if (i == READS_A_TURN) {
             go_on_later(link);
             break;
         }
-        if (!budget_has_for_now(LOOP_SCRATCH_BYTES)) {
+        if (tight && (holds_answers(link) || !side_peeks(&link->server))) {
             link->starved = true;
             pause_client(link);
             break;
         }
-        n = side_read(link, &link->server, scratch, LOOP_SCRATCH_BYTES);
+        if (tight) {
+            outcome = squeeze(link, flow, &link->server, &link->client, &n);
+        } else {
+            n = side_read(link, &link->server, scratch, LOOP_SCRATCH_BYTES);
+        }
         if (n == 0) {
             break;
         }
@@ -199,14 +244,16 @@ static bool move_out(struct link *link)
             link->heard_ms = clock_boot_ms();
         }
         count(link, METRIC_FORWARD_WAY_OUT, n);
-        if (holds_answers(link)) {
+        if (!tight && holds_answers(link)) {
             keep(flow, scratch, (size_t)n);
             flow->held_ms = clock_boot_ms();
             forwards_arm(link->door->all);
             outcome = 0;
             break;
         }
-        outcome = pass(link, flow, &link->client, scratch, (size_t)n);
+        if (!tight) {
+            outcome = pass(link, flow, &link->client, scratch, (size_t)n);
+        }
         if ((size_t)n < LOOP_SCRATCH_BYTES && !link->server.more) {
             break;
         }
@@ -231,16 +278,18 @@ static bool move_out(struct link *link)
 static void want(struct link *link)
 {
     const struct tls_link *tls = link->server.server;
-    bool reads_client = !link->in.bytes && !link->in.ended && !link->is_paused;
-    bool reads_server = !link->out.bytes && !link->out.ended && !link->starved;
+    const struct flow *in = &link->in, *out = &link->out;
+    bool reads_client = !in->bytes && !in->blocked && !in->ended && !link->is_paused;
+    bool reads_server = !out->bytes && !out->blocked && !out->ended && !link->starved;
+    bool writes_client = (out->bytes && out->held_ms == 0) || out->blocked;
 
-    side_want(&link->client, (reads_client ? LOOP_READ : 0) |
-                                 (link->out.bytes && link->out.held_ms == 0 ? LOOP_WRITE : 0));
+    side_want(&link->client, (reads_client ? LOOP_READ : 0) | (writes_client ? LOOP_WRITE : 0));
     if (reads_server && tls && tls_link_reads_on_write(tls)) {
         side_want(&link->server, LOOP_WRITE);
         return;
     }
-    side_want(&link->server, (reads_server ? LOOP_READ : 0) | (link->in.bytes ? LOOP_WRITE : 0));
+    side_want(&link->server,
+              (reads_server ? LOOP_READ : 0) | (in->bytes || in->blocked ? LOOP_WRITE : 0));
 }
 
 void link_move_bytes(struct link *link)

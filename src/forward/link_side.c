@@ -40,6 +40,28 @@ ssize_t side_read(struct link *link, struct link_side *side, char *bytes, size_t
     return outcome(recv(side->fd, bytes, size, MSG_DONTWAIT));
 }
 
+bool side_peeks(const struct link_side *side)
+{
+    return !side->server && !side->client_tls;
+}
+
+ssize_t side_peek(struct link_side *side, char *bytes, size_t size)
+{
+    return outcome(recv(side->fd, bytes, size, MSG_DONTWAIT | MSG_PEEK));
+}
+
+void side_take(struct link_side *side, char *scratch, size_t size)
+{
+    while (size > 0) {
+        ssize_t n = recv(side->fd, scratch, size, MSG_DONTWAIT);
+
+        if (n <= 0) {
+            return; /* it was there a moment ago */
+        }
+        size -= (size_t)n;
+    }
+}
+
 ssize_t side_write(struct link *link, struct link_side *side, const char *bytes, size_t size)
 {
     if (side->server) {

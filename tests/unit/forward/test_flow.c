@@ -19,33 +19,7 @@ static int64_t processor_ms(void)
            (usage.ru_utime.tv_usec + usage.ru_stime.tv_usec) / 1000;
 }
 
-/* Without memory nothing is read, of neither side, and that costs nothing. */
-Test(forward_flow, no_memory)
-{
-    struct forward_stage stage = {0};
-    int node, client;
-
-    budget_limit(1 << 20);
-    forward_stage_open(&stage);
-    forward_stage_publish(&stage);
-    client = forward_stage_joined(&stage, 0, &node);
-    budget_count(1 << 20);
-    forward_stage_send(client, "INCR n\r\n");
-    forward_stage_send(node, "+message\r\n");
-    const int64_t before_ms = processor_ms();
-    forward_stage_run_for(&stage, 500);
-    cr_expect_str_eq(forward_stage_take(client), "");
-    cr_expect_str_eq(forward_stage_take(node), "");
-    cr_expect_lt(processor_ms() - before_ms, 250, "it waits by asking");
-    budget_count(-(1 << 20));
-    EXPECT_COMES(&stage, node, "INCR n\r\n");
-    EXPECT_COMES(&stage, client, "+message\r\n");
-    close(client);
-    close(node);
-    forward_stage_close(&stage);
-}
-
-/* Of the last eighth, too: a piece is as small as pieces are. */
+/* Until nobody takes any more for so long. @return how much. */
 static size_t flood(struct forward_stage *stage, int from, int64_t quiet_ms)
 {
     static char zeros[65536];
@@ -79,6 +53,71 @@ static size_t take_all(struct forward_stage *stage, int to, size_t size)
         }
     }
     return taken;
+}
+
+/* Behind the fence answers need memory; without it they wait where they are. */
+Test(forward_flow, no_memory_to_hold_answers)
+{
+    struct forward_stage stage = {0};
+    int node, client;
+
+    budget_limit(1 << 20);
+    forward_stage_open(&stage);
+    forward_stage_publish(&stage);
+    client = forward_stage_joined(&stage, 0, &node);
+    stage.says.fence = FENCE_UP;
+    atomic_fetch_add(&stage.pulse.fences, 1);
+    forward_stage_publish(&stage);
+    budget_count(1 << 20);
+    forward_stage_send(client, "INCR n\r\n");
+    forward_stage_send(node, "+message\r\n");
+    const int64_t before_ms = processor_ms();
+    forward_stage_run_for(&stage, 500);
+    cr_expect_str_eq(forward_stage_take(client), "");
+    cr_expect_str_eq(forward_stage_take(node), "");
+    cr_expect_lt(processor_ms() - before_ms, 250, "it waits by asking");
+    budget_count(-(1 << 20));
+    EXPECT_COMES(&stage, client, "+message\r\n");
+    stage.says.fence = FENCE_DOWN;
+    forward_stage_publish(&stage);
+    EXPECT_COMES(&stage, node, "INCR n\r\n");
+    close(client);
+    close(node);
+    forward_stage_close(&stage);
+}
+
+/* Nothing is kept then, and nobody who reads is hindered by those who do not. */
+Test(forward_flow, no_memory)
+{
+    struct forward_stage stage = {0};
+    int nodes[2], clients[2];
+
+    budget_limit(1 << 20);
+    forward_stage_open(&stage);
+    forward_stage_publish(&stage);
+    for (size_t i = 0; i < 2; i++) {
+        clients[i] = forward_stage_joined(&stage, 0, &nodes[i]);
+    }
+    budget_count(1 << 20);
+    const size_t out = flood(&stage, nodes[0], 150), in = flood(&stage, clients[0], 150);
+    cr_expect_lt(budget_used(), (1 << 20) + 4096, "%zu", budget_used());
+    forward_stage_send(clients[1], "INCR n\r\n");
+    EXPECT_COMES(&stage, nodes[1], "INCR n\r\n");
+    forward_stage_send(nodes[1], ":1\r\n");
+    EXPECT_COMES(&stage, clients[1], ":1\r\n");
+    const int64_t before_ms = processor_ms();
+    forward_stage_run_for(&stage, 500);
+    cr_expect_lt(processor_ms() - before_ms, 250, "it waits by asking");
+    cr_expect_eq(take_all(&stage, clients[0], out), out);
+    cr_expect_eq(take_all(&stage, nodes[0], in), in);
+    forward_stage_send(clients[0], "PING\r\n");
+    EXPECT_COMES(&stage, nodes[0], "PING\r\n");
+    budget_count(-(1 << 20));
+    for (size_t i = 0; i < 2; i++) {
+        close(clients[i]);
+        close(nodes[i]);
+    }
+    forward_stage_close(&stage);
 }
 
 /* Who does not read holds one piece of memory, and stops whoever writes to it. */
@@ -210,6 +249,40 @@ Test(forward_flow, too_many)
     for (size_t i = 0; i < 2; i++) {
         close(clients[i]);
         close(nodes[i]);
+    }
+    forward_stage_close(&stage);
+}
+
+/* Who was told the end takes nobody's place, though it does not go. */
+Test(forward_flow, those_who_stay_behind)
+{
+    struct forward_stage stage = {.config = {.max_forwards = 3}};
+    int nodes[3], clients[3], refused[10], anew[3], at[3];
+
+    forward_stage_open(&stage);
+    forward_stage_publish(&stage);
+    for (size_t i = 0; i < 3; i++) {
+        clients[i] = forward_stage_joined(&stage, 0, &nodes[i]);
+    }
+    for (size_t i = 0; i < 10; i++) {
+        refused[i] = forward_stage_client(&stage);
+        EXPECT_COMES(&stage, refused[i], "-ERR max number of clients reached\r\n");
+    }
+    stage.says.address = forward_stage_node(&stage, 1);
+    stage.says.switches++;
+    forward_stage_publish(&stage);
+    for (size_t i = 0; i < 3; i++) {
+        anew[i] = forward_stage_joined(&stage, 1, &at[i]);
+    }
+    cr_expect_eq(metric_look(&stage.counts->connections[METRIC_FORWARD_TO_MASTER]), 3);
+    for (size_t i = 0; i < 10; i++) {
+        close(refused[i]);
+    }
+    for (size_t i = 0; i < 3; i++) {
+        close(clients[i]);
+        close(nodes[i]);
+        close(anew[i]);
+        close(at[i]);
     }
     forward_stage_close(&stage);
 }

@@ -1,0 +1,409 @@
+/*
+ * Byte for byte: what clients and servers say to each other comes through as it is, however much,
+ * however slowly, and whoever ends it.
+ */
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include "../support/forward.h"
+#include "../support/ports.h"
+#include "../support/scene.h"
+
+SCENE_SUITE(integration_forward_bytes);
+
+static struct cluster *one_node(const char *conf)
+{
+    return cluster_start(&(struct cluster_spec){
+        .nodes = 1, .sentinels = 1, .down_after_ms = 60000, .node_conf = conf});
+}
+
+static void drop_context(void *context)
+{
+    redisFree(context);
+}
+
+static redisContext *hiredis(uint16_t port)
+{
+    const struct timeval bound = {patient(30000) / 1000, 0};
+    redisContext *context = redisConnectWithTimeout("127.0.0.1", port, bound);
+
+    cr_assert(context && context->err == 0);
+    (void)redisSetTimeout(context, bound);
+    return scene_keep(context, drop_context);
+}
+
+static void drop_reply(void *reply)
+{
+    freeReplyObject(reply);
+}
+
+static redisReply *answer_of(redisContext *context)
+{
+    redisReply *reply = NULL;
+
+    cr_assert(redisGetReply(context, (void **)&reply) == REDIS_OK, "%s", context->errstr);
+    return scene_keep(reply, drop_reply);
+}
+
+static redisReply *run(redisContext *context, const char *command)
+{
+    cr_assert_eq(redisAppendCommand(context, command), REDIS_OK);
+    return answer_of(context);
+}
+
+#define EXPECT_STATUS(context, command, wanted) \
+    do { \
+        const redisReply *reply_ = run(context, command); \
+        cr_assert(reply_->str &&strcmp(reply_->str, wanted) == 0, "%s: %s", command, \
+                  reply_->str ? reply_->str : "no string"); \
+    } while (0)
+#define EXPECT_NUMBER(context, command, wanted) \
+    do { \
+        const redisReply *reply_ = run(context, command); \
+        cr_assert(reply_->type == REDIS_REPLY_INTEGER && reply_->integer == (wanted), "%s: %s", \
+                  command, reply_->str ? reply_->str : text("%lld", reply_->integer)); \
+    } while (0)
+
+/* ---- all that Redis can do ---- */
+
+SCENE(integration_forward_bytes, what_a_connection_remembers)
+{
+    struct cluster *cluster = one_node(NULL);
+    uint16_t port;
+
+    (void)forward_start(cluster, &port, "", NULL);
+    redisContext *one = hiredis(port), *other = hiredis(port);
+    EXPECT_STATUS(one, "MULTI", "OK");
+    EXPECT_STATUS(one, "INCR n", "QUEUED");
+    EXPECT_NUMBER(other, "EXISTS n", 0);
+    EXPECT_STATUS(one, "INCR n", "QUEUED");
+    cr_assert_eq(run(one, "EXEC")->elements, 2);
+    EXPECT_STATUS(one, "WATCH n", "OK");
+    EXPECT_NUMBER(other, "INCR n", 3);
+    EXPECT_STATUS(one, "MULTI", "OK");
+    EXPECT_STATUS(one, "SET n 100", "QUEUED");
+    cr_assert_eq(run(one, "EXEC")->type, REDIS_REPLY_NIL, "it was changed meanwhile");
+    EXPECT_STATUS(one, "SELECT 5", "OK");
+    EXPECT_STATUS(one, "SET elsewhere v", "OK");
+    EXPECT_NUMBER(other, "EXISTS elsewhere", 0);
+    EXPECT_STATUS(one, "RESET", "RESET");
+    EXPECT_STATUS(one, "GET n", "3");
+    cr_assert_eq(run(one, "HELLO 3")->type, REDIS_REPLY_MAP);
+    /* Silence is as good as any other answer. */
+    cr_assert_eq(redisAppendCommand(other, "CLIENT REPLY OFF"), REDIS_OK);
+    cr_assert_eq(redisAppendCommand(other, "SET silent v"), REDIS_OK);
+    EXPECT_STATUS(other, "CLIENT REPLY ON", "OK");
+    EXPECT_STATUS(other, "GET silent", "v");
+    EXPECT_STATUS(other, "QUIT", "OK");
+    cr_assert_neq(redisGetReply(other, (void **)&(redisReply *){NULL}), REDIS_OK);
+}
+
+SCENE(integration_forward_bytes, what_comes_unasked)
+{
+    struct cluster *cluster = one_node(NULL);
+    struct server *node = &cluster->nodes[0];
+    uint16_t port;
+    const struct daemon *daemon = forward_start(cluster, &port, "", NULL);
+    redisContext *subscriber = hiredis(port), *monitor = hiredis(port), *popper = hiredis(port),
+                 *reader = hiredis(port);
+
+    (void)run(subscriber, "SUBSCRIBE news");
+    EXPECT_STATUS(monitor, "MONITOR", "OK");
+    cr_assert_eq(redisAppendCommand(popper, "BLPOP list 0"), REDIS_OK);
+    cr_assert_eq(redisAppendCommand(reader, "XREAD BLOCK 0 STREAMS stream $"), REDIS_OK);
+    int done = 0;
+    (void)redisBufferWrite(popper, &done);
+    (void)redisBufferWrite(reader, &done);
+    WAIT_UNTIL(5000, info_of(node, "clients", "blocked_clients:") == 2);
+    /* For longer than any time-out of the daemon's connections: nobody minds. */
+    HOLDS_FOR(1200, status_of(daemon, "/livez") == 200);
+    (void)redis_say(node, "PUBLISH news extra");
+    (void)redis_say(node, "RPUSH list element");
+    (void)redis_say(node, "XADD stream * field value");
+    cr_assert_str_eq(answer_of(subscriber)->element[2]->str, "extra");
+    cr_assert_str_eq(answer_of(popper)->element[1]->str, "element");
+    cr_assert_eq(answer_of(reader)->elements, 1);
+    for (;;) {
+        const char *line = answer_of(monitor)->str;
+
+        if (line && strstr(line, "XADD")) {
+            break;
+        }
+    }
+}
+
+SCENE(integration_forward_bytes, a_pipeline_of_ten_thousand)
+{
+    enum { COMMANDS = 10000 };
+    struct cluster *cluster = one_node(NULL);
+    uint16_t port;
+
+    (void)forward_start(cluster, &port, "", NULL);
+    redisContext *context = hiredis(port);
+    for (int i = 0; i < COMMANDS; i++) {
+        cr_assert_eq(redisAppendCommand(context, "INCR n"), REDIS_OK);
+    }
+    for (int i = 0; i < COMMANDS; i++) {
+        redisReply *reply = NULL;
+
+        cr_assert(redisGetReply(context, (void **)&reply) == REDIS_OK && reply->integer == i + 1);
+        freeReplyObject(reply);
+    }
+}
+
+/* ---- much, and slowly ---- */
+
+enum { BIG = 512 << 20 };
+
+/* Byte `at` of what is sent, and of what comes back. */
+static unsigned char byte_at(size_t at)
+{
+    return (unsigned char)(at / 65536 % 251);
+}
+
+/* @param checked whether it is what byte_at() says. */
+static void pump_out(int fd, size_t size, bool checked)
+{
+    static char piece[1 << 16];
+
+    for (size_t at = 0; at < size;) {
+        const size_t left = size - at;
+        const ssize_t n = recv(fd, piece, left < sizeof(piece) ? left : sizeof(piece), 0);
+
+        cr_assert_gt(n, 0, "it ended with %zu to come", left);
+        for (size_t i = 0; checked && i < (size_t)n; i++) {
+            cr_assert(i % 16 != 0 || (unsigned char)piece[i] == byte_at(at + i), "at %zu", at + i);
+        }
+        at += (size_t)n;
+    }
+}
+
+static int dial(uint16_t port)
+{
+    const struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    const struct timeval bound = {patient(30000) / 1000, 0};
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    cr_assert(fd >= 0 && connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &bound, sizeof(bound));
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &bound, sizeof(bound));
+    return fd;
+}
+
+static void send_all(int fd, const char *bytes, size_t size)
+{
+    for (size_t sent = 0; sent < size;) {
+        const ssize_t n = send(fd, bytes + sent, size - sent, MSG_NOSIGNAL);
+
+        cr_assert_gt(n, 0);
+        sent += (size_t)n;
+    }
+}
+
+static void expect_text(int fd, const char *wanted)
+{
+    char bytes[256] = "";
+
+    for (size_t n = 0; n < strlen(wanted);) {
+        const ssize_t got = recv(fd, bytes + n, strlen(wanted) - n, 0);
+
+        cr_assert_gt(got, 0, "\"%s\", not \"%s\"", bytes, wanted);
+        n += (size_t)got;
+    }
+    cr_assert_str_eq(bytes, wanted);
+}
+
+/* How much the daemon's own memory has grown; under sanitizers that is no measure. */
+static void expect_small(const struct daemon *daemon, long before_kb)
+{
+    const long now_kb = daemon_memory_kb(daemon, "RssAnon:");
+
+    cr_assert(daemon_is_sanitized() || now_kb - before_kb < 8192, "%ld kB more",
+              now_kb - before_kb);
+}
+
+SCENE(integration_forward_bytes, half_a_gibibyte_each_way)
+{
+    const size_t size = daemon_is_sanitized() ? BIG / 8 : BIG;
+    struct cluster *cluster = one_node("save \"\"\nproto-max-bulk-len 600mb\n");
+    uint16_t port;
+    const struct daemon *daemon = forward_start(cluster, &port, "", NULL);
+    const long before_kb = daemon_memory_kb(daemon, "RssAnon:");
+    const int fd = dial(port);
+    static char piece[1 << 16];
+    const char *head = text("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%zu\r\n", size);
+
+    send_all(fd, head, strlen(head));
+    for (size_t i = 0; i < size / sizeof(piece); i++) {
+        memset(piece, byte_at(i * sizeof(piece)), sizeof(piece));
+        send_all(fd, piece, sizeof(piece));
+    }
+    send_all(fd, "\r\n", 2);
+    expect_text(fd, "+OK\r\n");
+    cr_assert_str_eq(redis_say(&cluster->nodes[0], "STRLEN k"), text("%zu", size));
+    expect_small(daemon, before_kb);
+    head = text("$%zu\r\n", size);
+    send_all(fd, "GET k\r\n", 7);
+    expect_text(fd, head);
+    pump_out(fd, size, true);
+    expect_text(fd, "\r\n");
+    expect_small(daemon, before_kb);
+    (void)close(fd);
+}
+
+/* Who asks for much and reads nothing stops the server, and costs next to nothing. */
+SCENE(integration_forward_bytes, readers_that_do_not_read)
+{
+    enum { READERS = 40, VALUE = 8 << 20 };
+    struct cluster *cluster = one_node("client-output-buffer-limit normal 0 0 0\nsave \"\"\n");
+    uint16_t port;
+    const struct daemon *daemon = forward_start(cluster, &port, "", "--max-memory", "1MiB", NULL);
+    const long before_kb = daemon_memory_kb(daemon, "RssAnon:");
+    int readers[READERS];
+
+    cr_assert_str_eq(redis_say(&cluster->nodes[0], "SETRANGE k %d v", VALUE - 1),
+                     text("%d", VALUE));
+    for (size_t i = 0; i < READERS; i++) {
+        readers[i] = dial(port);
+        send_all(readers[i], "GET k\r\n", 7);
+    }
+    struct raw *client = client_open(port);
+    for (int i = 0; i < 100; i++) {
+        EXPECT_SAID(client, "PING", "+PONG");
+    }
+    expect_small(daemon, before_kb);
+    for (size_t i = 0; i < READERS; i += 8) { /* all of it is still to be had */
+        const char *head = text("$%d\r\n", VALUE);
+
+        expect_text(readers[i], head);
+        pump_out(readers[i], VALUE, false);
+        expect_text(readers[i], "\r\n");
+    }
+    for (size_t i = 0; i < READERS; i++) {
+        (void)close(readers[i]);
+    }
+    WAIT_UNTIL(10000, clients_at(&cluster->nodes[0]) == 1);
+    EXPECT_SAID(client, "PING", "+PONG");
+}
+
+/* The server does not read: whoever writes is stopped. */
+SCENE(integration_forward_bytes, a_server_that_does_not_read)
+{
+    struct cluster *cluster = one_node(NULL);
+    uint16_t port;
+    const struct daemon *daemon = forward_start(cluster, &port, "", "--suspect-after", "60s",
+                                                "--verify-timeout", "30s", NULL);
+    static char zeros[1 << 16];
+    struct raw *client = clients_open(port, 1)[0];
+    const int fd = dial(port);
+    const char *head = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$67108864\r\n";
+
+    server_freeze(&cluster->nodes[0]);
+    const long before_kb = daemon_memory_kb(daemon, "RssAnon:");
+    send_all(fd, head, strlen(head));
+    size_t sent = 0;
+    for (int64_t last_ms = now_ms(); now_ms() < last_ms + 300;) {
+        const ssize_t n = send(fd, zeros, sizeof(zeros), MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n > 0) {
+            sent += (size_t)n;
+            last_ms = now_ms();
+        } else {
+            nap_ms(5);
+        }
+    }
+    cr_assert_lt(sent, 60U << 20, "nobody stops it");
+    expect_small(daemon, before_kb);
+    server_thaw(&cluster->nodes[0]);
+    for (size_t left = (64U << 20) - sent; left > 0;) {
+        const size_t n = left < sizeof(zeros) ? left : sizeof(zeros);
+
+        send_all(fd, zeros, n);
+        left -= n;
+    }
+    send_all(fd, "\r\n", 2);
+    expect_text(fd, "+OK\r\n");
+    EXPECT_SAID(client, "STRLEN k", ":67108864");
+    (void)close(fd);
+}
+
+/* ---- ends ---- */
+
+SCENE(integration_forward_bytes, who_ends_it)
+{
+    struct cluster *cluster = one_node(NULL);
+    struct server *node = &cluster->nodes[0];
+    uint16_t port;
+    const struct daemon *daemon = forward_start(cluster, &port, "", NULL);
+    const struct linger hard = {.l_onoff = 1};
+
+    /* printf 'INCR n\r\nGET n\r\n' | nc: all answers, then the end. */
+    struct raw *client = client_open(port);
+    client_send(client, "INCR n\r\nGET n");
+    raw_shut(client);
+    cr_assert_str_eq(client_hear(client, 5000), ":1");
+    cr_assert_str_eq(client_hear(client, 5000), "$1");
+    cr_assert_str_eq(client_hear(client, 5000), "1");
+    cr_assert(raw_closes(client, 5000));
+    /* Half a command, and gone: one way or the other. */
+    for (int i = 0; i < 20; i++) {
+        const int fd = dial(port);
+
+        send_all(fd, "*2\r\n$4\r\nINCR\r\n$1\r", i % 2 == 0 ? 18 : 9);
+        if (i % 4 < 2) {
+            (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+        }
+        (void)close(fd);
+    }
+    /* Who only looks whether somebody is there. */
+    for (int i = 0; i < 50; i++) {
+        const int fd = dial(port);
+
+        (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+        (void)close(fd);
+    }
+    WAIT_UNTIL(5000, clients_at(node) == 0);
+    cr_assert_str_eq(redis_say(node, "GET n"), "1");
+    /* What is no RESP is the server's affair. */
+    client = client_open(port);
+    client_send(client, "GET / HTTP/1.1\r\nHost: x\r\n");
+    (void)client_hear(client, 5000);
+    cr_assert(raw_closes(client, 5000));
+    /* The server ends it. */
+    client = clients_open(port, 1)[0];
+    (void)redis_say(node, "CLIENT KILL TYPE normal SKIPME yes");
+    cr_assert(raw_closes(client, 5000));
+    still_serves(daemon);
+}
+
+/* One that takes no more says so, and that reaches its client. */
+SCENE(integration_forward_bytes, a_server_with_too_many_clients)
+{
+    struct cluster *cluster = one_node(NULL);
+    uint16_t port;
+    const struct daemon *daemon = forward_start(cluster, &port, "", NULL);
+    struct raw *client = clients_open(port, 1)[0];
+
+    EXPECT_SAID(client, "CONFIG SET maxclients 1", "+OK");
+    for (int i = 0; i < 10; i++) {
+        struct raw *late = client_open(port);
+
+        if (i % 2 == 0) {
+            (void)raw_send(late, "INCR n\r\n", 8);
+        }
+        cr_assert_str_eq(client_hear(late, 5000), "-ERR max number of clients reached");
+        cr_assert(raw_closes(late, 5000));
+    }
+    EXPECT_SAID(client, "CONFIG SET maxclients 1000", "+OK");
+    EXPECT_SAID(client, "CONFIG SET timeout 1", "+OK");
+    struct raw *idle = client_open(port);
+    cr_assert(raw_closes(idle, 10000), "the server's own time-out");
+    still_serves(daemon);
+}

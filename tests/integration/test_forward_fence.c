@@ -1,0 +1,261 @@
+/*
+ * The fence as plain clients meet it: nothing that they send runs while it is up, and once when it
+ * comes down; what the old master says after a promotion began reaches nobody.
+ */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../support/fake.h"
+#include "../support/forward.h"
+#include "../support/ports.h"
+#include "../support/scene.h"
+#include "../support/writers.h"
+
+SCENE_SUITE(integration_forward_fence);
+
+/* ---- a Sentinel that says what a test wants, of two real nodes ---- */
+
+struct told {
+    struct cluster *cluster;
+    struct server *old, *now;
+    struct fake *sentinel;
+    struct fake_words says;
+    const struct daemon *daemon;
+    uint16_t port;
+};
+
+static struct told *told_start(const char *option, const char *value)
+{
+    struct told *told = scene_alloc(sizeof(*told));
+
+    told->cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = NONE});
+    told->old = &told->cluster->nodes[0];
+    told->now = &told->cluster->nodes[1];
+    told->says = (struct fake_words){.run_id = "feedfeedfeedfeedfeedfeedfeedfeedfeedfeed",
+                                     .master_name = "mymaster",
+                                     .master_host = "127.0.0.1",
+                                     .master_port = text("%u", told->old->port),
+                                     .replica_port = text("%u", told->now->port),
+                                     .epoch = 4};
+    told->sentinel = fake_start(FAKE_SENTINEL, &told->says);
+    told->port = port_reserve();
+    told->daemon = daemon_start(NULL, "--sentinel", fake_address(told->sentinel), "--master",
+                                "mymaster", "--forward", text("127.0.0.1:%u", told->port),
+                                "--fence-timeout", "30s", option, value, NULL);
+    EXPECT_MASTER(told->daemon, told->old, 5000);
+    WAIT_UNTIL(5000, fake_heard(told->sentinel, "PSUBSCRIBE") > 0);
+    return told;
+}
+
+static void say(const struct told *told, const char *what)
+{
+    fake_publish(told->sentinel, what, text("master mymaster 127.0.0.1 %u", told->old->port));
+}
+
+static void say_promoting(const struct told *told)
+{
+    fake_publish(told->sentinel, "+failover-state-wait-promotion",
+                 text("slave %s 127.0.0.1 %u @ mymaster 127.0.0.1 %u", told->now->address,
+                      told->now->port, told->old->port));
+}
+
+static void promote(struct told *told)
+{
+    cr_assert_str_eq(redis_say(told->now, "REPLICAOF NO ONE"), "OK");
+    told->says.master_port = text("%u", told->now->port);
+    told->says.epoch = 5;
+    fake_say(told->sentinel, &told->says);
+    EXPECT_MASTER(told->daemon, told->now, 10000);
+}
+
+SCENE(integration_forward_fence, what_waited_runs_once_when_it_comes_to_nothing)
+{
+    enum { CLIENTS = 10 };
+    struct told *told = told_start("--workers", "2");
+    struct raw **clients = clients_open(told->port, CLIENTS), *blocked = client_open(told->port);
+
+    client_send(blocked, "BLPOP list 0");
+    WAIT_UNTIL(5000, info_of(told->old, "clients", "blocked_clients:") == 1);
+    say(told, "+elected-leader");
+    wait_for_fence(told->daemon, "up", 3000);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        client_send(clients[i], "INCR n");
+    }
+    raw_shut(clients[0]);
+    raw_close(clients[1]); /* is gone, and what it sent waits all the same */
+    struct raw *late = client_open(told->port);
+    client_send(late, "INCR n");
+    /* Answers to what was sent before go on. */
+    cr_assert_str_eq(redis_say(told->old, "RPUSH list element"), "1");
+    cr_assert_str_eq(client_hear(blocked, 3000), "*2");
+    HOLDS_FOR(400, strcmp(redis_say(told->old, "EXISTS n"), "0") == 0);
+    say(told, "-failover-abort-not-elected");
+    wait_for_fence(told->daemon, "down", 3000);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        cr_assert(i == 1 || client_hear(clients[i], 5000)[0] == ':', "client %zu", i);
+    }
+    cr_assert_eq(client_hear(late, 5000)[0], ':');
+    cr_assert(raw_closes(clients[0], 5000));
+    WAIT_UNTIL(3000, strcmp(redis_say(told->old, "GET n"), text("%d", CLIENTS + 1)) == 0);
+    /* Nothing is in doubt any more: answers are not kept for 50 ms each. */
+    const int64_t began_ms = now_ms();
+    for (int i = 0; i < 29; i++) {
+        EXPECT_SAID(clients[2], "PING", "+PONG");
+    }
+    cr_assert_lt(now_ms() - began_ms, patient(29 * 50), "each was kept");
+    cr_assert_str_eq(redis_say(told->old, "GET n"), text("%d", CLIENTS + 1));
+}
+
+SCENE(integration_forward_fence, a_promotion_ends_all_that_was_said)
+{
+    struct told *told = told_start("--command-timeout", "30s");
+    struct raw *idle = clients_open(told->port, 1)[0], *writer = clients_open(told->port, 1)[0],
+               *blocked = client_open(told->port), *silent = client_open(told->port);
+
+    client_send(blocked, "BLPOP list 0");
+    WAIT_UNTIL(5000, info_of(told->old, "clients", "blocked_clients:") == 1 &&
+                         clients_at(told->old) == 4);
+    say(told, "+elected-leader");
+    wait_for_fence(told->daemon, "up", 3000);
+    client_send(writer, "INCR n");
+    struct raw *late = client_open(told->port);
+    client_send(late, "INCR n");
+    say_promoting(told);
+    cr_assert(raw_closes(idle, 3000) && raw_closes(writer, 3000) && raw_closes(blocked, 3000));
+    WAIT_UNTIL(3000, clients_at(told->old) == 0);
+    cr_assert_str_eq(redis_say(told->old, "EXISTS n"), "0");
+    promote(told);
+    cr_assert_str_eq(client_hear(late, 5000), ":1");
+    EXPECT_SAID(silent, "INCR n", ":2");
+    cr_assert_str_eq(redis_say(told->now, "GET n"), "2");
+    cr_assert_str_eq(redis_say(told->old, "EXISTS n"), "0");
+}
+
+/* The answer and the news reach the daemon together: it may be of after the promotion. */
+SCENE(integration_forward_fence, an_answer_in_the_last_moment)
+{
+    struct told *told = told_start("--workers", "1");
+    struct raw *blocked = client_open(told->port);
+
+    EXPECT_SAID(blocked, "PING", "+PONG");
+    client_send(blocked, "BLPOP list 0");
+    WAIT_UNTIL(5000, info_of(told->old, "clients", "blocked_clients:") == 1);
+    say(told, "+elected-leader");
+    wait_for_fence(told->daemon, "up", 3000);
+    process_freeze(told->daemon->process);
+    say_promoting(told);
+    cr_assert_str_eq(redis_say(told->old, "RPUSH list element"), "1");
+    process_signal(told->daemon->process, SIGCONT);
+    cr_assert_str_eq(client_hear(blocked, 3000), "");
+    cr_assert(raw_ended(blocked));
+    promote(told);
+}
+
+/* ---- real ones ---- */
+
+SCENE(integration_forward_fence, aborted)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){
+        .nodes = 2, .sentinels = 1, .down_after_ms = 5000, .failover_timeout_ms = 2000});
+    uint16_t port;
+    const struct daemon *daemon = forward_start(cluster, &port, "", "--command-timeout", "30s",
+                                                "--fence-timeout", "20s", NULL);
+    struct server *master = &cluster->nodes[0];
+    struct writers *writers = writers_begin_over(daemon, port);
+
+    server_freeze(&cluster->nodes[1]); /* is told to become the master, and does not hear it */
+    cluster_failover(cluster);
+    WAIT_UNTIL(20000, strstr(daemon_log(daemon), "why=\"the failover was aborted\"") != NULL);
+    writers_end(writers);
+    writers_check(writers, master, "aborted", true);
+}
+
+static bool is_only_master(struct cluster *cluster, struct server **one)
+{
+    *one = NULL;
+    for (size_t i = 0; i < cluster->n_nodes; i++) {
+        if (strncmp(redis_say(&cluster->nodes[i], "ROLE"), "master", 6) == 0) {
+            if (*one) {
+                return false;
+            }
+            *one = &cluster->nodes[i];
+        }
+    }
+    return *one != NULL;
+}
+
+/* Two nodes say master until the others settle on one. */
+SCENE(integration_forward_fence, the_leader_dies_once_it_promoted)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.slow_pace = true});
+    uint16_t port;
+    const struct daemon *daemon =
+        forward_start(cluster, &port, "", "--command-timeout", "60s", NULL);
+    struct server *leader = &cluster->sentinels[0], *last = NULL;
+
+    struct writers *writers = writers_begin_over(daemon, port);
+    leader->process->may_die = true;
+    cr_assert_str_eq(redis_say(leader, "SENTINEL SIMULATE-FAILURE crash-after-promotion"), "OK");
+    (void)redis_say(leader, "SENTINEL FAILOVER mymaster");
+    WAIT_UNTIL(10000, process_ended(leader->process));
+    WAIT_UNTIL(40000, is_only_master(cluster, &last) && says_master(daemon, last) &&
+                          fence_is(daemon, "down"));
+    writers_end(writers);
+    writers_check(writers, last, "the leader died once it promoted", true);
+}
+
+/* ---- a daemon that stood still meanwhile ---- */
+
+static bool one_is_promoted(const struct cluster *cluster)
+{
+    return strncmp(redis_say(&cluster->nodes[1], "ROLE"), "master", 6) == 0 ||
+           strncmp(redis_say(&cluster->nodes[2], "ROLE"), "master", 6) == 0;
+}
+
+/*
+ * What clients send while it stands still meets it with an old truth and connections to the old
+ * master, which still takes writes: none may be acknowledged that the new one does not have.
+ */
+SCENE(integration_forward_fence, the_daemon_was_frozen_for_a_while)
+{
+    enum { CLIENTS = 20 };
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.slow_pace = true, .down_after_ms = 2000});
+    uint16_t port;
+    const struct daemon *daemon =
+        forward_start(cluster, &port, "", "--workers", "2", "--command-timeout", "20s", NULL);
+    struct server *old = &cluster->nodes[0];
+    struct raw *clients[2 * CLIENTS];
+
+    for (size_t i = 0; i < CLIENTS; i++) {
+        clients[i] = client_open(port);
+        EXPECT_SAID(clients[i], "INCR n", text(":%zu", i + 1));
+    }
+    const int64_t frozen_ms = now_ms();
+    process_freeze(daemon->process);
+    cluster_failover(cluster);
+    WAIT_UNTIL(10000, one_is_promoted(cluster));
+    for (size_t i = 0; i < CLIENTS; i++) {
+        clients[CLIENTS + i] = client_open(port);
+    }
+    for (size_t i = 0; i < 2 * CLIENTS; i++) {
+        client_send(clients[i], "INCR n");
+    }
+    WAIT_UNTIL(10000, now_ms() - frozen_ms > 1800);
+    process_signal(daemon->process, SIGCONT);
+    const struct server *now = cluster_wait_switch(cluster, old, 30000);
+    long long acknowledged = CLIENTS, unknown = 0;
+    for (size_t i = 0; i < 2 * CLIENTS; i++) {
+        const char *said = client_hear(clients[i], 25000);
+
+        cr_assert(said[0] == ':' || (said[0] == '\0' && raw_ended(clients[i])), "client %zu: %s", i,
+                  said);
+        acknowledged += said[0] == ':' ? 1 : 0;
+        unknown += said[0] == '\0' ? 1 : 0;
+        cr_assert(i < CLIENTS || said[0] == ':', "who is new there waits for the new master");
+    }
+    const long long counter = strtoll(redis_say(now, "GET n"), NULL, 10);
+    cr_assert(counter >= acknowledged && counter <= acknowledged + unknown, "%lld of %lld and %lld",
+              counter, acknowledged, unknown);
+}

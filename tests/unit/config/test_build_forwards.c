@@ -1,0 +1,187 @@
+/* The options of forwards, from a text to struct forward_listen, and what is said of bad ones. */
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "options_fixture.h"
+
+#define TRY(...) RUN(A("--sentinel=a:1"), __VA_ARGS__)
+
+static void release(void)
+{
+    if (outcome == OPTIONS_RUN) {
+        options_release(&options);
+    }
+}
+
+TestSuite(options_forwards, .fini = release, .timeout = 20);
+
+static void expect_forward(size_t i, const char *place, enum forward_to to, const char *master)
+{
+    const struct forward_listen *forward = &options.forwards[i];
+    char text[ADDRESS_TEXT_SIZE];
+
+    cr_expect_str_eq(
+        forward->unix_path ? forward->unix_path : address_format(&forward->address, text), place);
+    cr_expect_eq(forward->to, to, "%zu", i);
+    cr_expect(master ? forward->master && strcmp(forward->master, master) == 0 : !forward->master,
+              "%zu: %s", i, forward->master ? forward->master : "none");
+}
+
+Test(options_forwards, none)
+{
+    TRY(NULL);
+    options_expect_run();
+    cr_expect_eq(options.n_forwards, 0);
+    cr_expect_eq(options.max_forwards, 2000);
+    cr_expect_not(options.watch.fence_matters);
+}
+
+Test(options_forwards, words)
+{
+    TRY(A("--forward=127.0.0.1:6379"), A("--forward=[::1]:6380,to=replica"),
+        A("--forward=unix:/run/x/r.sock,mode=0640,to=master,name=one"),
+        A("--forward=localhost:6381,name=two,to=replica"), A("--master=one"), A("--master=two"),
+        A("--max-forwards=1"));
+    options_expect_run();
+    cr_assert_eq(options.n_forwards, 4);
+    expect_forward(0, "127.0.0.1:6379", FORWARD_TO_MASTER, NULL);
+    expect_forward(1, "[::1]:6380", FORWARD_TO_REPLICA, NULL);
+    expect_forward(2, "/run/x/r.sock", FORWARD_TO_MASTER, "one");
+    expect_forward(3, "localhost:6381", FORWARD_TO_REPLICA, "two");
+    cr_expect_eq(options.forwards[2].mode, 0640);
+    cr_expect_eq(options.max_forwards, 1);
+    cr_expect(options.watch.fence_matters);
+    TRY(A("--forward=127.0.0.1:0,to=master"), A("--max-forwards=1000000"));
+    options_expect_run();
+    cr_expect_eq(options.forwards[0].address.port, 0);
+    cr_expect_eq(options.max_forwards, 1000000);
+}
+
+/* A comma stands between two places and before a word: which, the word tells. */
+Test(options_forwards, lists)
+{
+    options_set_variable(A(
+        "BELLWETHER_FORWARD=127.0.0.1:1,to=replica,unix:/s,mode=0600 127.0.0.1:2,to=master,127.0.0.1:3"));
+    TRY(NULL);
+    options_expect_run();
+    cr_assert_eq(options.n_forwards, 4);
+    expect_forward(0, "127.0.0.1:1", FORWARD_TO_REPLICA, NULL);
+    expect_forward(1, "/s", FORWARD_TO_MASTER, NULL);
+    cr_expect_eq(options.forwards[1].mode, 0600);
+    expect_forward(2, "127.0.0.1:2", FORWARD_TO_MASTER, NULL);
+    expect_forward(3, "127.0.0.1:3", FORWARD_TO_MASTER, NULL);
+    TRY(A("--forward=127.0.0.1:9,to=replica")); /* a flag wins */
+    options_expect_run();
+    cr_assert_eq(options.n_forwards, 1);
+}
+
+Test(options_forwards, in_a_file)
+{
+    options_run_file("sentinel = a:1\n"
+                     "master = one\n"
+                     "forward = 127.0.0.1:1, to=replica, name=one\n"
+                     "forward = unix:/run/a,mode=0666, 127.0.0.1:2\n"
+                     "max-forwards = 77\n");
+    options_expect_run();
+    cr_assert_eq(options.n_forwards, 3);
+    expect_forward(0, "127.0.0.1:1", FORWARD_TO_REPLICA, "one");
+    expect_forward(1, "/run/a", FORWARD_TO_MASTER, NULL);
+    expect_forward(2, "127.0.0.1:2", FORWARD_TO_MASTER, NULL);
+    cr_expect_eq(options.max_forwards, 77);
+    options_run_file("sentinel = a:1\nforward = 127.0.0.1:1,to=slave\n");
+    options_expect_refused("127.0.0.1:1,to=slave", "takes HOST:PORT", NULL);
+}
+
+/* Exit 2, and one line with the value and what it takes. */
+Test(options_forwards, bad_values)
+{
+    static const char *const values[] = {"127.0.0.1",
+                                         "127.0.0.1:65536",
+                                         "127.0.0.1:6379,to=",
+                                         "127.0.0.1:6379,to=slave",
+                                         "127.0.0.1:6379,name=",
+                                         "127.0.0.1:6379,name=a,name=b",
+                                         "127.0.0.1:6379,name=a b",
+                                         "127.0.0.1:6379,mode=0600",
+                                         "127.0.0.1:6379,shiny",
+                                         "unix:",
+                                         "unix:/s,mode=",
+                                         "unix:/s,mode=888",
+                                         "unix:/s,mode=01777",
+                                         "unix:/s,mode=0600x",
+                                         ":6379",
+                                         "[::1:6379",
+                                         ""};
+    char long_path[160] = "unix:/", flag[200];
+
+    for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
+        /* an unknown word is taken for a place of its own */
+        const char *first = strstr(values[i], "shiny") ? "\"shiny\"" : values[i];
+
+        (void)snprintf(flag, sizeof(flag), "--forward=%s", values[i]);
+        TRY(flag);
+        options_expect_refused("forward", "takes ", NULL);
+        cr_expect(strstr(failed, first), "%s: %s", first, failed);
+    }
+    memset(long_path + 6, 'x', 107);
+    (void)snprintf(flag, sizeof(flag), "--forward=%s", long_path);
+    TRY(flag);
+    options_expect_refused(long_path, "takes ", NULL);
+    long_path[112] = '\0'; /* 107 bytes: as many as a socket's name has */
+    (void)snprintf(flag, sizeof(flag), "--forward=%s", long_path);
+    TRY(flag);
+    options_expect_run();
+}
+
+Test(options_forwards, one_place_once)
+{
+    TRY(A("--forward=127.0.0.1:6379"), A("--forward=127.0.0.1:6379,to=replica"));
+    options_expect_refused("--forward", "\"127.0.0.1:6379\"", "listened on already", NULL);
+    TRY(A("--forward=127.0.0.1:8380"), A("--listen=127.0.0.1:8380"));
+    options_expect_refused("--forward", "\"127.0.0.1:8380\"", "listened on already", NULL);
+    TRY(A("--forward=unix:/s"), A("--listen=unix:/s,127.0.0.1:1"));
+    options_expect_refused("--forward", "\"/s\"", "listened on already", NULL);
+    TRY(A("--forward=127.0.0.1:0,127.0.0.1:0")); /* any two free ones */
+    options_expect_run();
+}
+
+Test(options_forwards, a_master_that_is_not_watched)
+{
+    TRY(A("--forward=127.0.0.1:1,name=b"), A("--master=a"));
+    options_expect_refused("--forward 127.0.0.1:1", "\"b\" is not watched", "takes name=", NULL);
+    TRY(A("--forward=unix:/s,name=b"), A("--master=a"));
+    options_expect_refused("--forward /s", "\"b\" is not watched", NULL);
+    TRY(A("--forward=127.0.0.1:1,name=b")); /* all that the Sentinels know are */
+    options_expect_run();
+}
+
+Test(options_forwards, logged_in)
+{
+    options_write_file("secret\n");
+    char file[96];
+    (void)snprintf(file, sizeof(file), "--redis-password-file=%s", path);
+    TRY(A("--forward=127.0.0.1:1,auth,unix:/s,auth,[::1]:2,auth"), file);
+    options_expect_run();
+    cr_expect(options.forwards[0].auth && options.forwards[1].auth && options.forwards[2].auth);
+    TRY(A("--forward=0.0.0.0:1,auth"), file);
+    options_expect_refused("--forward 0.0.0.0:1", "auth where others may reach it", "takes auth on",
+                           NULL);
+    TRY(A("--forward=localhost:1,auth"), file);
+    options_expect_refused("--forward localhost:1", "auth where others may reach it", NULL);
+    TRY(A("--forward=127.0.0.1:1,auth"));
+    options_expect_refused("--forward 127.0.0.1:1", "auth without a password",
+                           "takes --redis-password-file", NULL);
+}
+
+Test(options_forwards, how_many)
+{
+    static const char *const values[] = {"0", "-1", "1000001", "many", "1k", ""};
+    char flag[64];
+
+    for (size_t i = 0; i < sizeof(values) / sizeof(*values); i++) {
+        (void)snprintf(flag, sizeof(flag), "--max-forwards=%s", values[i]);
+        TRY(flag);
+        options_expect_refused("--max-forwards", "takes ", "1 to 1000000", NULL);
+    }
+}
