@@ -84,7 +84,7 @@ void link_move(struct link *link, enum link_state state)
     count(link, 1);
     if (link->counted && state >= LINK_LEAVING) { /* another one may come in its place */
         link->counted = false;
-        atomic_fetch_sub_explicit(forward_shared_count(all->shared), 1, memory_order_relaxed);
+        atomic_fetch_sub_explicit(&all->shared->open, 1, memory_order_relaxed);
     }
     if (state != LINK_JOINED) {
         stop_pausing(link);
@@ -127,10 +127,6 @@ void link_end(struct link *link, enum metric_forward_end why, const char *words)
         return;
     }
     metric_add(&link->door->counts->closed[why], 1);
-    if (link->counted) {
-        link->counted = false;
-        atomic_fetch_sub_explicit(&link->door->all->shared->open, 1, memory_order_relaxed);
-    }
     link_leave_node(link);
     if (link->state == LINK_SHAKING || why == METRIC_FORWARD_END_CLIENT) {
         close_now(link);
