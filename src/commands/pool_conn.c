@@ -199,7 +199,7 @@ static void on_auth(void *data, const redisReply *reply, enum redis_fail why)
         (void)secret_refresh(pool_conn->endpoint->owner->login->password, true, NULL, 0);
     }
     pool_conn->hooks->refused(pool_conn, withheld ? POOL_CONN_REFUSED_FOR_GOOD : POOL_CONN_REFUSED,
-                              reply->str);
+                              redis_login_refusal(pool_conn->endpoint->owner->login, reply->str));
 }
 
 static void begin_without_hello(struct pool_conn *pool_conn)
@@ -234,7 +234,8 @@ static void on_ready(void *data, const redisReply *hello)
     if (strncmp(hello->str, "WRONGPASS", 9) == 0 || strncmp(hello->str, "NOAUTH", 6) == 0) {
         (void)secret_refresh(pool_conn->endpoint->owner->login->password, true, NULL, 0);
     }
-    pool_conn->hooks->refused(pool_conn, POOL_CONN_REFUSED, hello->str);
+    pool_conn->hooks->refused(pool_conn, POOL_CONN_REFUSED,
+                              redis_login_refusal(pool_conn->endpoint->owner->login, hello->str));
 }
 
 /* ---- life ---- */

@@ -273,15 +273,6 @@ static bool is_welcome(const char *reply)
             (strstr(reply, "without any password") || strstr(reply, "no password is set")));
 }
 
-/* A server that does not know AUTH says what it was told: the password. */
-static const char *say_refusal(const char *reply, const char *password)
-{
-    return reply[0] != '-'                       ? "what answers AUTH is no Redis server"
-           : strstr(reply, "unknown command")    ? "it does not know AUTH"
-           : password && strstr(reply, password) ? "it refuses AUTH"
-                                                 : reply + 1;
-}
-
 /* The password may be another one by now. */
 static void read_password_again(struct forwards *all, const struct redis_login *login)
 {
@@ -299,7 +290,8 @@ static void refuse_login(struct link *link)
     char words[LOGIN_REPLY_SIZE + 32];
 
     (void)snprintf(words, sizeof(words), "auth: %s",
-                   say_refusal(link->reply, secret_value(login->password)));
+                   link->reply[0] == '-' ? redis_login_refusal(login, link->reply + 1)
+                                         : "what answers AUTH is no Redis server");
     if (strncmp(link->reply, "-WRONGPASS", 10) == 0 || strncmp(link->reply, "-NOAUTH", 7) == 0) {
         read_password_again(link->door->all, login);
     }

@@ -36,6 +36,19 @@ const struct redis_login *redis_logins_of(const struct redis_logins *logins, con
     return &logins->rows[0];
 }
 
+const char *redis_login_refusal(const struct redis_login *login, const char *words)
+{
+    const char *password = secret_value(login->password);
+
+    if (strncmp(words, "ERR", 3) != 0) {
+        return words;
+    }
+    if (strstr(words, "unknown command")) {
+        return "it does not know AUTH";
+    }
+    return password && strstr(words, password) ? "it refuses the login" : words;
+}
+
 bool redis_logins_refresh(struct redis_logins *logins, bool force, int64_t *taken_ms)
 {
     char error[256];

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "../support/commands.h"
+#include "../support/fake.h"
 #include "../support/scene.h"
 
 SCENE_SUITE(integration_commands_login);
@@ -101,6 +102,36 @@ SCENE(integration_commands_login, a_wrong_password_is_named_in_the_answer)
     EXPECT_ERROR(answer, 503, "NOTSENT", "not_sent");
     cr_assert(strstr(http_string(answer, "error"), "WRONGPASS"), "%s", http_text(answer));
     cr_assert(!strstr(http_text(answer), "wrong\n"));
+}
+
+/* A server that does not know AUTH says aloud what it was told. */
+SCENE(integration_commands_login, the_password_is_in_no_answer)
+{
+    const struct fake_words words = {
+        .role = "master",
+        .hello_error = "ERR unknown command `HELLO`, with args beginning with: `3`, `AUTH`, "
+                       "`default`, `hunter2`, ",
+        .flood = "-ERR unknown command `AUTH`, with args beginning with: `hunter2`, \r\n"};
+    struct fake *node = fake_start(FAKE_NODE, &words);
+    const struct fake *sentinel = fake_start(
+        FAKE_SENTINEL, &(struct fake_words){.run_id = "0123456789012345678901234567890123456789",
+                                            .epoch = 7,
+                                            .master_name = "mymaster",
+                                            .master_host = "127.0.0.1",
+                                            .master_port = text("%u", fake_port(node))});
+    const struct daemon *daemon =
+        daemon_start(NULL, "--redis-api", "loopback", "--redis-password-file",
+                     password_file("hunter2"), "--sentinel", fake_address(sentinel), "--verify",
+                     "off", "--command-timeout", "700ms", NULL);
+
+    WAIT_UNTIL(5000, status_of(daemon, "/master") == 200);
+    const struct http_answer *answer = command_run(daemon, "GET", "k", NULL);
+    EXPECT_ERROR(answer, 503, "NOTSENT", "not_sent");
+    cr_expect(strstr(http_string(answer, "error"), "it does not know AUTH"), "%s",
+              http_text(answer));
+    cr_expect(!strstr(answer->body, "hunter2"), "%s", answer->body);
+    cr_expect(!strstr(daemon_log(daemon), "hunter2"), "%s", daemon_log(daemon));
+    cr_expect(!strstr(daemon_get(daemon, "/status")->body, "hunter2"));
 }
 
 /* ---- ACL users ---- */

@@ -2,6 +2,7 @@
  * Forwards over TLS: towards clients, to Redis, and both; failovers, large values, readers that are
  * slow, certificates that change or are no good, and handshakes that come to no end.
  */
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -67,8 +68,11 @@ static struct cluster *start_one(enum cluster_tls tls)
 
 static struct cluster *start_three(enum cluster_tls tls)
 {
-    return cluster_start(
-        &(struct cluster_spec){.tls = tls, .certificates = cluster_certificates()});
+    struct cluster *cluster =
+        cluster_start(&(struct cluster_spec){.tls = tls, .certificates = cluster_certificates()});
+
+    wait_for_replication(cluster);
+    return cluster;
 }
 
 /* Nobody has two answers, and the connection lives. */
@@ -144,6 +148,50 @@ SCENE(integration_forward_tls, many_commands_at_once)
     }
 }
 
+/* Whoever says goodbye after its commands has their answers all the same. */
+SCENE(integration_forward_tls, clients_that_say_goodbye_first)
+{
+    struct cluster *cluster = start_one(CLUSTER_TLS);
+    const struct place place = start(cluster, ",tls", cluster->spec.certificates, NULL);
+
+    for (int round = 0; round < 5; round++) {
+        struct wire *wire = wire_open(&place.spec);
+
+        for (int i = 0; i < 10; i++) {
+            cr_assert(wire_write(wire, "PING\r\n", 6, 5000));
+        }
+        wire_shut(wire);
+        for (int i = 0; i < 10; i++) {
+            redisReply *reply = wire_reply(wire, 5000);
+
+            cr_assert(reply && strcmp(reply->str, "PONG") == 0, "answer %d", i);
+            freeReplyObject(reply);
+        }
+        cr_assert(wire_ends(wire, 5000));
+    }
+}
+
+/* What is no data comes together with data, and no event tells of that. */
+SCENE(integration_forward_tls, clients_that_change_their_keys)
+{
+    struct cluster *cluster = start_one(CLUSTER_PLAIN);
+    const struct place place = start(cluster, ",tls", cluster->spec.certificates, NULL);
+    struct wire *wire = wire_open(&place.spec);
+
+    cr_assert_str_eq(wire_say(wire, "PING"), "PONG");
+    for (int changes = 1; changes <= 3; changes++) {
+        process_freeze(place.daemon->process);
+        for (int i = 0; i < changes; i++) {
+            cr_assert(wire_change_keys(wire));
+        }
+        cr_assert(wire_write(wire, "PING\r\n", 6, 5000));
+        process_signal(place.daemon->process, SIGCONT);
+        redisReply *reply = wire_reply(wire, 5000);
+        cr_assert(reply && strcmp(reply->str, "PONG") == 0, "%d changes", changes);
+        freeReplyObject(reply);
+    }
+}
+
 /* ---- failovers ---- */
 
 static void fail_over_by_hand(enum cluster_tls tls, const char *words, const char *what)
@@ -155,8 +203,7 @@ static void fail_over_by_hand(enum cluster_tls tls, const char *words, const cha
     struct server *old = &cluster->nodes[0];
 
     counters_go_on(counters, 10000);
-    cluster_failover(cluster);
-    struct server *now = cluster_wait_switch(cluster, old, 30000);
+    struct server *now = cluster_fail_over_from(cluster, old);
     WAIT_UNTIL(20000, strncmp(redis_say(old, "ROLE"), "slave", 5) == 0);
     counters_go_on(counters, 20000);
     counters_stop(counters);

@@ -154,8 +154,7 @@ static void fail_over_by_hand(enum cluster_tls tls, const char *what)
     struct writers *writers = writers_begin(daemon);
     struct server *old = &cluster->nodes[0];
 
-    cluster_failover(cluster);
-    const struct server *now = cluster_wait_switch(cluster, old, 30000);
+    const struct server *now = cluster_fail_over_from(cluster, old);
     WAIT_UNTIL(20000, strncmp(redis_say(old, "ROLE"), "slave", 5) == 0);
     writers_end(writers);
     writers_check(writers, now, what, true);

@@ -335,6 +335,23 @@ struct server *cluster_wait_switch(struct cluster *cluster, const struct server 
     return master;
 }
 
+struct server *cluster_fail_over_from(struct cluster *cluster, const struct server *old)
+{
+    struct server *master = NULL;
+
+    for (int i = 0; !master && i < 5; i++) {
+        const int64_t end = now_ms() + patient(cluster->failover_timeout_ms + 3000);
+
+        cluster_failover(cluster);
+        while ((!(master = cluster_master(cluster)) || master == old) && now_ms() < end) {
+            master = NULL;
+            nap_ms(15);
+        }
+    }
+    cr_assert(master && master != old, "Sentinels did not fail over");
+    return master;
+}
+
 void server_kill(struct server *server)
 {
     process_kill(server->process);

@@ -103,6 +103,11 @@ struct server *cluster_master(struct cluster *cluster);
 int server_down_after_ms(const struct cluster *cluster, const struct server *sentinel);
 /** SENTINEL FAILOVER through the first living Sentinel, asked again until it accepts. */
 void cluster_failover(struct cluster *cluster);
+/**
+ * The same, and wait until every living Sentinel names a node other than `old`; asked again where
+ * they abort, as they do when no replica was heard of lately. @return it.
+ */
+struct server *cluster_fail_over_from(struct cluster *cluster, const struct server *old);
 /** Wait until every living Sentinel names a node other than `old`. @return it. */
 struct server *cluster_wait_switch(struct cluster *cluster, const struct server *old,
                                    int64_t bound_ms);

@@ -152,7 +152,7 @@ void expect_body(const struct http_answer *answer, long status, const char *want
  * A replica that has just been synchronized is sent nothing until it has acknowledged that, which
  * takes it up to a second. A master that is left before then takes everything along.
  */
-static void wait_for_replication(struct cluster *cluster)
+void wait_for_replication(struct cluster *cluster)
 {
     const struct server *master = &cluster->nodes[0];
 

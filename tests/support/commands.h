@@ -50,6 +50,8 @@ void expect_error(const struct http_answer *answer, long status, const char *wor
 void expect_body(const struct http_answer *answer, long status, const char *wanted,
                  const char *file, int line);
 
+/** Until what is written to node 0, the master, gets to its replicas. */
+void wait_for_replication(struct cluster *cluster);
 /**
  * A daemon that runs commands for all on this host; node 0 is the master, and its replicas
  * replicate. More flags as arguments.

@@ -236,6 +236,21 @@ size_t wire_sip(struct wire *wire, size_t size)
     return n;
 }
 
+void wire_shut(struct wire *wire)
+{
+    if (wire->ssl) {
+        (void)SSL_shutdown(wire->ssl);
+        ERR_clear_error();
+    }
+    (void)shutdown(wire->fd, SHUT_WR);
+}
+
+bool wire_change_keys(struct wire *wire)
+{
+    return SSL_key_update(wire->ssl, SSL_KEY_UPDATE_NOT_REQUESTED) == 1 &&
+           SSL_do_handshake(wire->ssl) == 1;
+}
+
 /* ---- in a test ---- */
 
 static void drop_wire(void *wire)

@@ -34,6 +34,11 @@ bool wire_ends(struct wire *wire, int64_t bound_ms);
 /** Take bytes that are there, `size` at most, at the socket's own pace. @return so many. */
 size_t wire_sip(struct wire *wire, size_t size);
 
+/** Say goodbye; what comes is still read. */
+void wire_shut(struct wire *wire);
+/** With what is sent next new keys are used, of which the other side is told (TLS 1.3). */
+bool wire_change_keys(struct wire *wire);
+
 /** The same, in the test's thread; closed when it ends. Fails the test where there is none. */
 struct wire *wire_open(const struct wire_spec *spec);
 /** A command, and its reply as text ("" for none, errors with a `-`), kept. */

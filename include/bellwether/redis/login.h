@@ -13,10 +13,10 @@
 #include "bellwether/redis/redis_tls.h"
 
 struct redis_login {
-    const char *master;            /* NULL: everybody else's */
-    const char *username;          /* NULL: default */
-    struct secret *password;       /* one without a value: none */
-    struct redis_tls *tls;         /* borrowed; NULL: plain */
+    const char *master;      /* NULL: everybody else's */
+    const char *username;    /* NULL: default */
+    struct secret *password; /* one without a value: none */
+    struct redis_tls *tls;   /* borrowed; NULL: plain */
 };
 
 struct redis_logins;
@@ -25,6 +25,11 @@ struct redis_logins;
 struct redis_logins *redis_logins_copy(const struct redis_login *from, size_t n);
 /** That master's, or everybody's. Borrowed. */
 const struct redis_login *redis_logins_of(const struct redis_logins *logins, const char *master);
+/**
+ * What is to be said of an error that a login was answered with: never the password, which a server
+ * that does not know AUTH repeats. @return `words`, or static ones.
+ */
+const char *redis_login_refusal(const struct redis_login *login, const char *words);
 /**
  * Credential files: read again what changed, or all with `force`. @param taken_ms raised to when
  * the youngest password was taken, wall clock. @return whether all could be read.
