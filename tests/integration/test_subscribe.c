@@ -199,6 +199,12 @@ SCENE(integration_subscribe, methods_and_bad_input)
     cr_expect_eq(head->status, 200);
     cr_expect_str_eq(http_header(head, "content-type"), "text/event-stream");
     cr_expect_eq(daemon_ask(daemon, "DELETE", "/redis/subscribe/c")->status, 405);
+    posted = begin_to_listen(daemon, "POST", "/redis/subscribe/c//d/", "");
+    EXPECT_ERROR(raw_answer(posted->raw, patient(5000)), 400, "BADREQUEST", NULL);
+    posted = begin_to_listen(daemon, "POST", "/redis/subscribe/c/d/", "");
+    expect_to_listen(posted);
+    EXPECT_HEARD(posted, "data: subscribe,d,2\n\n");
+    stop_listening(posted);
     EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/"), 400, "BADREQUEST", NULL);
     EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/a%00b"), 400, "BADREQUEST", NULL);
     EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/%zz"), 400, "BADREQUEST", NULL);
