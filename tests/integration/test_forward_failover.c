@@ -5,8 +5,10 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 
 #include "../support/forward.h"
+#include "../support/network.h"
 #include "../support/scene.h"
 #include "../support/writers.h"
 
@@ -145,6 +147,57 @@ SCENE(integration_forward_failover, master_frozen)
     writers_check(writers, now, "SIGSTOP", false);
 }
 
+static void drop_context(void *context)
+{
+    redisFree(context);
+}
+
+static redisContext *client_of(const char *socket)
+{
+    redisContext *context = redisConnectUnix(socket);
+
+    cr_assert(context && context->err == 0);
+    (void)redisSetTimeout(context, (struct timeval){patient(20000) / 1000, 0});
+    return scene_keep(context, drop_context);
+}
+
+static long long increment(redisContext *context)
+{
+    redisReply *reply = redisCommand(context, "INCR n");
+    const long long n = !reply || reply->type != REDIS_REPLY_INTEGER ? -1 : reply->integer;
+
+    freeReplyObject(reply);
+    return n;
+}
+
+/* Nothing comes from there any more, no end either. */
+SCENE(integration_forward_failover, the_masters_host_vanishes)
+{
+    const struct network *network = network_start();
+    const pid_t netns[] = {network->left, network->right, network->right};
+    const char *const ips[] = {LEFT_IP, RIGHT_IP, RIGHT_IP};
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){
+        .node_netns = netns, .sentinel_netns = netns, .node_ip = ips, .sentinel_ip = ips});
+    const char *socket = text("%s/forward", scene_folder());
+    const char *const flags[] = {"--forward", text("unix:%s", socket), "--command-timeout", "30s",
+                                 NULL};
+    const struct daemon *daemon = daemon_launch(&(struct daemon_spec){
+        .cluster = cluster, .flags = flags, .netns_of = network->right, .unix_socket = true});
+
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
+    redisContext *busy = client_of(socket), *idle = client_of(socket);
+    cr_assert_eq(increment(busy), 1);
+    cr_assert_eq(increment(idle), 2);
+    network_cut(network);
+    cr_assert_eq(increment(busy), -1, "it is told the end");
+    redisReply *reply = NULL;
+    cr_assert_neq(redisGetReply(idle, (void **)&reply), REDIS_OK);
+    cr_assert_eq(idle->err, REDIS_ERR_EOF, "%s", idle->errstr);
+    cr_assert_gt(increment(client_of(socket)), 0);
+    cr_assert(!says_master(daemon, &cluster->nodes[0]));
+    network_heal(network);
+}
+
 /* Nobody is closed for a master that is hung for a while and comes back: it is the same one. */
 SCENE(integration_forward_failover, hung_for_a_while)
 {
@@ -224,7 +277,7 @@ SCENE(integration_forward_failover, no_master_in_time)
  */
 SCENE(integration_forward_failover, who_never_spoke_stays_connected)
 {
-    enum { SILENT = 20 };
+    enum { SILENT = 300 };
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
     uint16_t port;
     const struct daemon *daemon =
