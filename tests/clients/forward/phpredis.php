@@ -1,5 +1,5 @@
-<?php // phpredis, which needs OPT_READ_TIMEOUT: without end for who waits, and one for pipelines, which it cuts short by
-// connecting again and then waits for answers to what it has not sent. Arguments: MODE PORT NAME.
+<?php // phpredis. Who waits for what comes needs OPT_READ_TIMEOUT -1, and who pipelines a short one: when the connection ends
+// amid the answers it connects again and waits for the rest, which nobody was asked for. Arguments: MODE PORT NAME.
 [, $mode, $port, $name] = $argv;
 
 function say(array $what): void
