@@ -24,9 +24,18 @@ function sure(mixed $reply): void
     }
 }
 
-$redis = new Redis();
-$redis->connect('127.0.0.1', (int) $port);
-$redis->setOption(Redis::OPT_READ_TIMEOUT, $mode === 'write' ? 7 : -1);
+function connect(int $port, int $timeout): Redis
+{
+    $redis = new Redis();
+    $redis->connect('127.0.0.1', $port);
+    $redis->setOption(Redis::OPT_READ_TIMEOUT, $timeout);
+    return $redis;
+}
+
+while ($mode === 'news') { // a connection that was lost is not subscribed again
+    attempt(fn () => connect($port, -1)->subscribe(["$name:news"], fn ($_, $channel, $news) => say(['news' => $news])));
+}
+$redis = connect($port, $mode === 'write' ? 7 : -1);
 $kinds = [
     'add' => function (int $n) use ($redis, $name) {
         sure($redis->sAdd("$name:set", $n));
@@ -56,9 +65,6 @@ for ($n = 0; $mode === 'write'; $n++) {
         say(['did' => $kind, 'n' => $n]);
     });
     usleep(10000);
-}
-while ($mode === 'news') {
-    attempt(fn () => $redis->subscribe(["$name:news"], fn ($_, $channel, $news) => say(['news' => $news])));
 }
 while ($mode === 'pop') {
     attempt(function () use ($redis, $name) {

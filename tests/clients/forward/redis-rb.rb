@@ -12,7 +12,7 @@ end
 
 def attempt
   yield
-rescue Redis::BaseError => e
+rescue StandardError => e # a subscription ends with an error of redis-client's, not of its own
   say(failed: "#{e.class}: #{e.message}")
   sleep 0.02
 end
