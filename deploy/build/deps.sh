@@ -127,6 +127,12 @@ cmd fish               fish
 py  redis              python3-redis
 cmd php                php-cli
 cmd ruby               ruby
+php redis              php-redis
+php Predis/Autoloader.php php-predis
+rb  redis              ruby-redis
+cmd sidekiq            ruby-sidekiq
+pl  Redis              libredis-perl
+src gopkg.in/redis.v5  golang-gopkg-redis.v5-dev
 '
 
 die() {
@@ -142,6 +148,9 @@ have() {
     py) python3 -c "import $2" 2>/dev/null || /usr/bin/python3 -c "import $2" 2>/dev/null ;;
     rt) [ -n "$(find "$(clang -print-resource-dir 2>/dev/null || echo /nonexistent)" \
         -name 'libclang_rt.fuzzer*' -print -quit 2>/dev/null)" ] ;;
+    php) php -r "exit(extension_loaded('$2') || (@include '$2') ? 0 : 1);" >/dev/null 2>&1 ;;
+    rb) ruby -r"$2" -e '' 2>/dev/null ;;
+    pl) perl -M"$2" -e '' 2>/dev/null ;;
     src) [ -e "/usr/share/gocode/src/$2" ] ;;
     esac
 }

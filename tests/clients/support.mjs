@@ -130,8 +130,11 @@ export function makeFolder(t) {
   return folder;
 }
 
-/** `size` nodes and as many Sentinels: {name, nodes, sentinels} of {port, start, stop}; node 0 is the master. */
-export async function startCluster(t, folder, { name = "mymaster", size = 3 } = {}) {
+/** Whether the answer of a Sentinel has this field. */
+export const has = (row, field, value) => new RegExp(`\\r\\n${field}\\r\\n\\$\\d+\\r\\n${value}\\r\\n`).test(row);
+
+/** `size` nodes and as many Sentinels or `watchers`: {name, nodes, sentinels} of {port, start, stop}; node 0 is the master. */
+export async function startCluster(t, folder, { name = "mymaster", size = 3, watchers = size } = {}) {
   const nodes = [];
   const sentinels = [];
   const serve = async (kind, port, lines, ...flags) => {
@@ -150,18 +153,17 @@ export async function startCluster(t, folder, { name = "mymaster", size = 3 } = 
     const lines = ['save ""', "appendonly no", "repl-diskless-sync-delay 0"];
     nodes.push(await serve("node", await freePort(), i ? [...lines, `replicaof 127.0.0.1 ${nodes[0].port}`] : lines));
   }
-  for (let i = 0; i < size; i += 1) {
+  for (let i = 0; i < watchers; i += 1) {
     sentinels.push(await serve("sentinel", await freePort(), [
-      `sentinel monitor ${name} 127.0.0.1 ${nodes[0].port} ${Math.min(size, 2)}`,
+      `sentinel monitor ${name} 127.0.0.1 ${nodes[0].port} ${Math.min(watchers, 2)}`,
       `sentinel down-after-milliseconds ${name} ${1500 * patience}`,
       `sentinel failover-timeout ${name} 6000`,
     ], "--sentinel"));
   }
-  const has = (row, field, value) => new RegExp(`\\r\\n${field}\\r\\n\\$\\d+\\r\\n${value}\\r\\n`).test(row);
   for (const { port } of sentinels) {
     await until(`the Sentinel on ${port} knows all`, 20000, async () => {
       const row = await redis(port, `SENTINEL MASTER ${name}`);
-      return has(row, "num-slaves", size - 1) && has(row, "num-other-sentinels", size - 1);
+      return has(row, "num-slaves", size - 1) && has(row, "num-other-sentinels", watchers - 1);
     });
   }
   return { name, nodes, sentinels };
