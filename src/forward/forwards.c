@@ -15,7 +15,7 @@
 #include "bellwether/base/memory.h"
 #include "link.h"
 
-enum { FILES_EVERY_MS = 2000, ACCEPTS_A_TURN = 64, COMPLAIN_MS = 60000 };
+enum { LOOK_MS = 20, FILES_EVERY_MS = 2000, ACCEPTS_A_TURN = 64, COMPLAIN_MS = 60000 };
 
 struct forward_shared {
     const struct forward_config *config;
@@ -58,6 +58,11 @@ const struct address *forward_shared_address(const struct forward_shared *shared
 const struct forward_config *forward_shared_config(const struct forward_shared *shared)
 {
     return shared->config;
+}
+
+_Atomic size_t *forward_shared_count(struct forward_shared *shared)
+{
+    return &shared->open;
 }
 
 void forward_shared_free(struct forward_shared *shared)
@@ -133,6 +138,13 @@ static void on_clients(void *data, int events)
 static bool has_work(const struct door *door)
 {
     return door->waiting.first || door->leaving.first || door->paused.first || door->shut;
+}
+
+void forwards_arm(struct forwards *forwards)
+{
+    if (!loop_timer_armed(forwards->timer)) {
+        loop_timer_start(forwards->timer, LOOK_MS);
+    }
 }
 
 static void resume(struct door *door, int64_t now_ms)
@@ -302,7 +314,6 @@ struct forwards *forwards_new(struct loop *loop, struct forward_shared *shared, 
 
     forwards->loop = loop;
     forwards->shared = shared;
-    forwards->open = &shared->open;
     forwards->config = config;
     forwards->worker = worker;
     forwards->hooks = *hooks;

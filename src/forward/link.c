@@ -141,7 +141,7 @@ void link_free(struct link *link)
 {
     struct forwards *all = link->door->all;
 
-    atomic_fetch_sub_explicit(all->open, 1, memory_order_relaxed);
+    atomic_fetch_sub_explicit(forward_shared_count(all->shared), 1, memory_order_relaxed);
     free(link->words);
     free(link);
 }
@@ -283,7 +283,7 @@ static struct link *make(struct door *door, int fd)
         free(link);
         return NULL;
     }
-    atomic_fetch_add_explicit(door->all->open, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(forward_shared_count(door->all->shared), 1, memory_order_relaxed);
     link->state = LINK_WAITING;
     list_append(&door->waiting, &link->of_state);
     count(link, 1);

@@ -25,7 +25,6 @@
 #define LINKS_DIALLING_MAX 128
 #define LINK_WORDS_SIZE 256
 #define LOGIN_REPLY_SIZE 256
-#define LOOK_MS 20
 
 struct link_side {
     int fd; /* -1: none */
@@ -96,7 +95,6 @@ struct door {
 struct forwards {
     struct loop *loop;
     struct forward_shared *shared;
-    _Atomic size_t *open; /* the shared count of links */
     const struct forward_config *config;
     size_t worker;
     struct forward_hooks hooks;
@@ -112,13 +110,11 @@ struct forwards {
     bool draining;
 };
 
+/* ---- forwards.c ---- */
+
+_Atomic size_t *forward_shared_count(struct forward_shared *shared);
 /** Have the timer look soon. */
-static inline void forwards_arm(struct forwards *forwards)
-{
-    if (!loop_timer_armed(forwards->timer)) {
-        loop_timer_start(forwards->timer, LOOK_MS);
-    }
-}
+void forwards_arm(struct forwards *forwards);
 
 /* ---- link.c ---- */
 
