@@ -144,6 +144,11 @@ const rows = [
     graph("How long writes were held back", "99 % of the requests with writes that a fence held back were let go within this time.", [[quantile(0.99, "job, le", d("fence_seconds_bucket")), "{{job}}"]], { unit: "s", thresholds: steps(green, [3, red]) }),
     graph("Refused by policy", "Commands that --commands, or a read-only token, did not let run.", [[`sum by (job) (${rate(d("policy_refusals_total"))})`, "{{job}}"]], { unit: "ops" }),
   ]],
+  ["Forwards", [
+    graph("Clients", "Joined to a master or a replica, and those that wait for a node.", [[`sum by (to) (${d("forward_connections")})`, "to a {{to}}"], [`sum(${d("forward_waiting")})`, "waiting"]], { overrides: [column("waiting", ["color", { mode: "fixed", fixedColor: red }])] }),
+    graph("Passed on", "Bytes to Redis (in) and to clients (out).", [[`sum by (direction) (${rate(d("forward_bytes_total"))})`, "{{direction}}"]], { unit: "Bps" }),
+    graph("Closed", "Connections that have ended, by why: client and server by themselves; switch, promotion and unhealthy, to come back at another node; limit, no_node, auth, tls and memory were refused.", [[`sum by (reason) (${rate(d("forward_closed_total"))})`, "{{reason}}"]], { unit: "ops" }),
+  ]],
   ["The daemons", [
     table("Daemons", "Version, whether /readyz says 200, when it started, whether its files of passwords, tokens and certificates could be read. An address leads to the daemon's own page, where your browser gets there (and it speaks plain HTTP).",
       [[`max by (job, instance, version) (${d("build_info")})`], [`max by (job, instance) (${d("ready")})`], [`max by (job, instance) (${p("start_time_seconds")}) * 1000`], [`max by (job, instance) (${d("reload_success")})`], [`max by (job, instance) (${d("reload_timestamp_seconds")}) * 1000`]],

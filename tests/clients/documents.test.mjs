@@ -7,7 +7,7 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { blocks, findProgram, makeFolder, patient, redis, run, shown, startCluster, startDaemon, until } from "./support.mjs";
+import { blocks, findProgram, freePort, makeFolder, patient, redis, run, shown, startCluster, startDaemon, until } from "./support.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const binary = resolve(process.env.BELLWETHER ?? "build/bellwether");
@@ -55,13 +55,15 @@ test("each block is tried by some test", () => {
 test("examples on the command line", { skip: !findProgram("redis-server") && "redis-server is missing", timeout: patient(180000) }, async (t) => {
   const folder = makeFolder(t);
   const cluster = await startCluster(t, folder);
-  const daemon = await startDaemon(t, folder, cluster, "--redis-api", "loopback");
+  const forward = await freePort();
+  const daemon = await startDaemon(t, folder, cluster, "--redis-api", "loopback", "--forward", `127.0.0.1:${forward}`);
   const master = cluster.nodes[0];
   mkdirSync(join(folder, "bin"));
   symlinkSync(binary, join(folder, "bin/bellwether"));
   symlinkSync(join(here, "node_modules"), join(folder, "node_modules"));
   const env = { PATH: `${join(folder, "bin")}:${process.env.PATH}` };
   const ours = (text) => text.replaceAll("127.0.0.1:8380", `127.0.0.1:${daemon.port}`)
+    .replace(/(redis-cli -p )6379\b/g, `$1${forward}`)
     .replace(/(--sentinel 127\.0\.0\.1:)\d+/g, `$1${cluster.sentinels[0].port}`)
     .replace(/(unless=127\.0\.0\.1:)\d+/g, `$1${master.port}`);
 

@@ -201,7 +201,7 @@ test("the dashboard is a whole one", () => {
     }
   }
   const rows = dashboard.panels.filter(({ type }) => type === "row").map(({ title }) => title);
-  assert.deepEqual(rows, ["On call", "Sentinels and replicas", "HTTP", "Commands and their connections", "The daemons", "Certificates"]);
+  assert.deepEqual(rows, ["On call", "Sentinels and replicas", "HTTP", "Commands and their connections", "Forwards", "The daemons", "Certificates"]);
   for (const { title, description, type, targets: list, datasource, fieldConfig: { defaults } } of panels) {
     assert.ok(title && description.endsWith("."), `${title} is described`);
     assert.ok(["stat", "table", "timeseries", "state-timeline", "bargauge"].includes(type), type);
@@ -286,7 +286,7 @@ test("real daemons", { skip: noServer, timeout: patient(240000) }, async (t) => 
   const cluster = await startCluster(t, folder);
   const openssl = ["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "365", "-subj", "/CN=watching", "-keyout", join(folder, "key"), "-out", join(folder, "crt")];
   assert.equal(spawnSync("openssl", openssl).status, 0, "openssl makes a certificate");
-  const daemon = await startDaemon(t, folder, cluster, "--redis-api", "loopback", "--listen", `127.0.0.1:${await freePort()},tls`, "--http-cert", join(folder, "crt"), "--http-key", join(folder, "key"));
+  const daemon = await startDaemon(t, folder, cluster, "--redis-api", "loopback", "--forward", `127.0.0.1:${await freePort()}`, "--listen", `127.0.0.1:${await freePort()},tls`, "--http-cert", join(folder, "crt"), "--http-key", join(folder, "key"));
   const lost = { port: await freePort() }; // started without any Sentinel
   start(t, folder, "lost", [resolve(process.env.BELLWETHER ?? "build/bellwether"), "--listen", `127.0.0.1:${lost.port}`, "--sentinel", `127.0.0.1:${await freePort()}`, "--sentinel", `127.0.0.1:${await freePort()}`]);
   const metricsOf = async (port) => (await fetch(`http://127.0.0.1:${port}/metrics`)).text();

@@ -2,11 +2,14 @@
  * /metrics through what happens to a real deployment, and read by those who are to read it:
  * promtool and Prometheus.
  */
+#include <arpa/inet.h>
 #include <math.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include "../support/daemon.h"
@@ -478,11 +481,67 @@ static void need(const char *program)
     }
 }
 
+/* ---- forwards ---- */
+
+/* A client of a forward that has said PING and has its answer. */
+static int forwarded(unsigned port)
+{
+    const struct sockaddr_in to = {.sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)port),
+                                   .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    const struct timeval bound = {.tv_sec = patient(10000) / 1000};
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char answer[8] = "";
+
+    cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &bound, sizeof(bound)), 0);
+    cr_assert_eq(connect(fd, (const struct sockaddr *)&to, sizeof(to)), 0);
+    cr_assert_eq(write(fd, "PING\r\n", 6), 6);
+    cr_assert_eq(recv(fd, answer, 7, MSG_WAITALL), 7);
+    cr_assert_str_eq(answer, "+PONG\r\n");
+    return fd;
+}
+
+#define CLOSED(reason) "bellwether_forward_closed_total{reason=\"" reason "\"}"
+
+SCENE(integration_metrics, what_forwards_did)
+{
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    const unsigned port = port_reserve();
+    const struct daemon *daemon =
+        daemon_start(cluster, "--forward", text("127.0.0.1:%u", port), "--workers", "2", NULL);
+
+    EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);
+    WAIT_UNTIL(12000, http_number(daemon_get(daemon, "/sentinels"), "agreeing") == 3);
+    const int gone = forwarded(port), stays = forwarded(port);
+    WAIT_UNTIL(5000, is(daemon, "bellwether_forward_connections{to=\"master\"}", 2));
+    cr_assert(is(daemon, "bellwether_forward_connections{to=\"replica\"}", 0));
+    cr_assert(is(daemon, "bellwether_forward_waiting", 0));
+    cr_assert(is(daemon, "bellwether_forward_bytes_total{direction=\"in\"}", 12));
+    cr_assert(is(daemon, "bellwether_forward_bytes_total{direction=\"out\"}", 14));
+    close(gone);
+    WAIT_UNTIL(5000, is(daemon, "bellwether_forward_connections{to=\"master\"}", 1));
+    cr_assert(is(daemon, CLOSED("client"), 1));
+    const struct http_answer *status = daemon_get(daemon, "/status");
+    cr_assert_str_eq(http_string(status, "forwards.0.listen"), text("127.0.0.1:%u", port));
+    cr_assert_str_eq(http_string(status, "forwards.0.master"), "mymaster");
+    cr_assert_eq(http_number(status, "forwards.0.connections.master"), 1);
+    cr_assert_eq(http_number(status, "forwards.0.accepted"), 2);
+    cr_assert_eq(http_number(status, "forwards.0.closed.client"), 1);
+    status = daemon_get(daemon, "/status?format=text");
+    cr_assert(strstr(status->body, text("  forward 127.0.0.1:%u  to master  clients 1, ", port)),
+              "%s", status->body);
+    cluster_failover(cluster);
+    WAIT_UNTIL(30000, value(daemon, CLOSED("switch")) + value(daemon, CLOSED("promotion")) == 1);
+    WAIT_UNTIL(5000, is(daemon, "bellwether_forward_connections{to=\"master\"}", 0));
+    close(stays);
+}
+
 SCENE(integration_metrics, promtool_finds_nothing_to_say)
 {
     need("promtool");
     struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
-    const struct daemon *daemon = daemon_start(cluster, NULL);
+    const char *forward = text("127.0.0.1:%u", port_reserve());
+    const struct daemon *daemon = daemon_start(cluster, "--forward", forward, NULL);
     const char *file = text("%s/metrics", scene_folder());
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 3000);

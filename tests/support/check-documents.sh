@@ -162,11 +162,12 @@ sed -nE 's/^ +X\([A-Z_]+, "[A-Z]+", "([a-z-]+)".*/\1/p' src/http/server/problem.
 literals 'why_not\([a-z]+,' src/watcher/snapshot_builder.c >"$folder/whys"
 list METRIC_REJECTIONS $values >"$folder/rejections"
 list METRIC_RETRIES $values >"$folder/retries"
-for words in slugs reasons whys rejections retries; do
+list METRIC_FORWARD_ENDS $values >"$folder/ends"
+for words in slugs reasons whys rejections retries ends; do
     [ "$(wc -l <"$folder/$words")" -ge 7 ] || complain "the $words in the code were not understood"
 done
 sort -u "$folder/slugs" <(sed 's/^/reason-/' "$folder/reasons") <(sed 's/^/why_not-/' "$folder/whys") \
-    <(sed 's/^/rejected-/' "$folder/rejections") <(sed 's/^/retry-/' "$folder/retries") >"$folder/given"
+    <(sed 's/^/rejected-/' "$folder/rejections") <(sed 's/^/retry-/' "$folder/retries") <(sed 's/^/closed-/' "$folder/ends") >"$folder/given"
 # A row has its anchor, the same word as code, and all parts that its table has.
 awk -F '|' '
     /^\|/ && !/<a id=/ && !/^\|-/ { parts = NF }

@@ -63,6 +63,10 @@ Test(metrics_metrics, the_list_is_what_was_promised)
                                            "fence_holds_total{}",
                                            "fence_seconds{}",
                                            "policy_refusals_total{}",
+                                           "forward_connections{to}",
+                                           "forward_waiting{}",
+                                           "forward_bytes_total{direction}",
+                                           "forward_closed_total{reason}",
                                            "reload_success{}",
                                            "reload_timestamp_seconds{}"};
 
