@@ -173,7 +173,7 @@ X(REPLICA_FALLBACK, "replica-fallback", CHOICE, 0, AT(replica_fallback), "none",
   "Where commands for a replica run when no replica will do.") \
 X(FORWARD, "forward", FORWARD, LIST, NOWHERE, NULL, 0, 0, NULL, "ADDRESS", FORWARDING, \
   "Where plain Redis clients are joined to the master, byte for byte: HOST:PORT or unix:PATH, then perhaps ,to=master|replica " \
-  "(default master), ,name=MASTER (default default-master), ,tls towards clients and with that ,client-ca=required|optional|off, " \
+  "(default master), ,name=MASTER (default: that of default-master), ,tls towards clients and with that ,client-ca=required|optional|off, " \
   "for a socket ,mode=0660, and, on loopback or a socket, ,auth, which logs clients in as redis-username.") \
 X(MAX_FORWARDS, "max-forwards", INTEGER, 0, AT(max_forwards), "2000", 1, 1000000, NULL, "N", FORWARDING, \
   "Clients of forwards at once, over all workers; one more is told that there are too many.") \

@@ -188,6 +188,8 @@ void link_failed(struct link *link, bool lost)
 
 void link_join(struct link *link)
 {
+    free(link->reply);
+    link->reply = NULL;
     link->failures = 0;
     link->spoken = link->owes = false;
     link_move(link, LINK_JOINED);
