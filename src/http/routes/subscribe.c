@@ -246,6 +246,7 @@ enum MHD_Result subscribe_begin(struct command_request *command, const char *url
                                       TOO_MANY_WAITERS_WORDS, NULL);
     }
     command->request->stream = true;
+    command->request->form = RESULT_JSON;
     command->request->done = judged;
     command->request->caller_is_gone = NULL;
     if (pool_run(worker->commands->pool, command->request)) {
