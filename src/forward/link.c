@@ -133,7 +133,9 @@ void link_end(struct link *link, enum metric_forward_end why, const char *words)
         int length = snprintf(line, sizeof(line), "-%.*s\r\n", 2 * LINK_WORDS_SIZE - 4, words);
 
         for (int i = 1; i < length - 2; i++) {
-            line[i] = line[i] == '\r' || line[i] == '\n' ? ' ' : line[i];
+            if (line[i] == '\r' || line[i] == '\n') {
+                line[i] = ' ';
+            }
         }
         (void)side_write(link, &link->client, line, (size_t)length);
     }
