@@ -83,7 +83,7 @@ SCENE(integration_forward_auth, a_wrong_password_is_named)
 {
     struct cluster *cluster = start_one("swordfish");
     const uint16_t port = port_reserve();
-    const struct daemon *daemon = START(cluster, port, "swordfish", "--command-timeout", "500ms");
+    const struct daemon *daemon = START(cluster, port, "swordfish", "--command-timeout", "1s");
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
     cr_assert_str_eq(first_answer(port), "PONG");
@@ -325,8 +325,8 @@ static void expect_told(const struct stage *stage, const char *words)
 /* A server that does not know AUTH says aloud what it was told. */
 SCENE(integration_forward_auth, odd_answers)
 {
-    struct stage stage = start_stage(
-        "-ERR unknown command 'AUTH', with args beginning with: 'hunter2' \r\n", "400ms");
+    struct stage stage =
+        start_stage("-ERR unknown command 'AUTH', with args beginning with: 'hunter2' \r\n", "1s");
 
     expect_told(&stage, "it does not know AUTH");
     stage_say(&stage, "-ERR what is hunter2 to me?\r\n");
@@ -342,8 +342,7 @@ SCENE(integration_forward_auth, odd_answers)
 
 SCENE(integration_forward_auth, a_server_that_is_loading)
 {
-    struct stage stage =
-        start_stage("-LOADING Redis is loading the dataset in memory\r\n", "500ms");
+    struct stage stage = start_stage("-LOADING Redis is loading the dataset in memory\r\n", "1s");
     struct wire *wire;
 
     expect_told(&stage, "auth: LOADING");

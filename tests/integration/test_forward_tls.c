@@ -497,7 +497,7 @@ SCENE(integration_forward_tls, what_redis_shows_is_checked)
     struct cluster *cluster = start_one(CLUSTER_TLS);
     const struct server *node = &cluster->nodes[0];
     const struct place place =
-        start(cluster, ",tls", cluster->spec.certificates, "--command-timeout", "500ms", NULL);
+        start(cluster, ",tls", cluster->spec.certificates, "--command-timeout", "1s", NULL);
 
     for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
         certificates_make(cluster->spec.certificates, &kinds[i].made);
@@ -523,9 +523,8 @@ SCENE(integration_forward_tls, the_authority_of_redis_changes)
     certificates_make(folder, &second);
     certificates_join(folder, "ca.crt", "ca2.crt", "both.crt");
     certificates_join(folder, "ca.crt", "ca.crt", "trusted");
-    const struct place place =
-        start(cluster, "", NULL, "--redis-tls-ca", text("%s/trusted", folder), "--command-timeout",
-              "500ms", NULL);
+    const struct place place = start(cluster, "", NULL, "--redis-tls-ca",
+                                     text("%s/trusted", folder), "--command-timeout", "1s", NULL);
     struct wire *before = wire_open(&place.spec);
     cr_assert_str_eq(wire_say(before, "PING"), "PONG");
     cluster_show(cluster, &cluster->nodes[0], "second");
@@ -621,13 +620,13 @@ SCENE(integration_forward_tls, handshakes_with_redis_that_are_cut)
     struct proxy *proxy = proxy_start(port);
     const struct place place = start(cluster, ",tls", cluster->spec.certificates, "--map",
                                      text("127.0.0.1:%u=127.0.0.1:%u", port, proxy_port(proxy)),
-                                     "--verify", "off", "--command-timeout", "700ms", NULL);
+                                     "--verify", "off", "--command-timeout", "1s", NULL);
 
     WAIT_UNTIL(5000, strcmp(told_instead(&place), "PONG") == 0);
     for (size_t most = 1; most < 200; most = most * 4 + 1) { /* a session is taken up again */
         proxy_behave(proxy, &(struct proxy_manner){.down_most = most});
         const char *said = told_instead(&place);
-        cr_expect(strncmp(said, "-NOMASTER no connection within 700 ms: ", 39) == 0, "%s", said);
+        cr_expect(strncmp(said, "-NOMASTER no connection within 1000 ms: ", 40) == 0, "%s", said);
     }
     proxy_behave(proxy, &(struct proxy_manner){.piece = 5});
     expect_joined(&place);
