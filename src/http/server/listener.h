@@ -29,8 +29,8 @@ struct listener {
     enum http_scope scope;
     bool unix_socket;
     bool tls;
-    enum client_ca client_ca; /* with TLS */
-    struct tls_traffic traffic;    /* the same */
+    enum client_ca client_ca;   /* with TLS */
+    struct tls_traffic traffic; /* the same */
     /* TCP that only this host reaches: pages in its browsers are kept out by their Host */
     bool loopback;
     char usual_host[96]; /* the Host that was found right last: mostly the next one's, too */
