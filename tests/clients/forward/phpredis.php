@@ -4,7 +4,7 @@
 
 function say(array $what): void
 {
-    fwrite(STDOUT, json_encode($what) . "\n");
+    fwrite(STDOUT, json_encode($what) . "\n") or exit(1);
 }
 
 function attempt(callable $work): void

@@ -15,6 +15,6 @@ for (;;) {
         $said = ['failed' => $error->getMessage()];
         session_abort();
     }
-    fwrite(STDOUT, json_encode($said) . "\n");
+    fwrite(STDOUT, json_encode($said) . "\n") or exit(1);
     usleep(20000);
 }
