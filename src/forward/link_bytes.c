@@ -1,6 +1,7 @@
 /*
  * Bytes to and fro. What one side does not take at once is kept, and nothing more is read for it
- * until it has: so a slow reader on either side slows down whoever writes to it.
+ * until it has: so a slow reader on either side slows down whoever writes to it. Past max-memory
+ * nothing is kept: it stays in the socket that it came from.
  *
  * Behind the fence (DESIGN section 5) nothing is read from clients. An answer that comes then is
  * kept for a moment: it may be of a write that ran while the replica was promoted, and word of that

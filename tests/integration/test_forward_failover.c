@@ -102,7 +102,7 @@ SCENE(integration_forward_failover, there_and_back_again)
 
 SCENE(integration_forward_failover, kill_nine)
 {
-    struct cluster *cluster = cluster_start(&(struct cluster_spec){0});
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.down_after_ms = 2000});
     uint16_t port;
     const struct daemon *daemon =
         forward_start(cluster, &port, "", PATIENT, "--workers", "2", NULL);
@@ -120,6 +120,8 @@ SCENE(integration_forward_failover, kill_nine)
     WAIT_UNTIL(20000, strncmp(redis_say(old, "ROLE"), "slave", 5) == 0);
     writers_end(writers);
     writers_check(writers, now, "kill -9, and back", false);
+    cr_assert_geq(writers_remains(writers, now).counter + 8,
+                  (long long)writers_increments(writers)->acknowledged, "%s", daemon_log(daemon));
 }
 
 SCENE(integration_forward_failover, master_frozen)

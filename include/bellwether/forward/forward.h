@@ -128,11 +128,11 @@ void forwards_take(struct forwards *forwards, struct snapshot *snapshot);
 /** Credential files: read again what changed, or all with `force`. NULL is fine. */
 void forwards_reload(struct forwards *forwards, bool force);
 /**
- * The worker ends: nobody is accepted, nothing more is read from clients, and those are closed that
- * wait for nothing. NULL is fine.
+ * The worker ends: nobody is accepted, nothing more is read from clients, and each is closed once
+ * its node has answered and says nothing more for a moment. NULL is fine.
  */
 void forwards_drain(struct forwards *forwards);
-/** Whether some still wait for an answer. NULL: none. */
+/** Whether some are with their nodes still. NULL: none. */
 bool forwards_are_busy(const struct forwards *forwards);
 /** NULL is fine. */
 void forwards_free(struct forwards *forwards);
