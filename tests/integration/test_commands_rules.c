@@ -133,7 +133,8 @@ SCENE(integration_commands_rules, where_nothing_helps_the_answer_comes_at_once)
         const struct http_answer *answer = command_run(daemon, "GET", "k", NULL);
 
         EXPECT_ERROR(answer, 503, "NOTSENT no connection", "not_sent");
-        cr_assert(strstr(http_string(answer, "error"), "does not know AUTH"), "%s", http_text(answer));
+        cr_assert(strstr(http_string(answer, "error"), "does not know AUTH"), "%s",
+                  http_text(answer));
     }
 }
 
