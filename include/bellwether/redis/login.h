@@ -13,10 +13,10 @@
 #include "bellwether/redis/redis_tls.h"
 
 struct redis_login {
-    const char *master;            /* NULL: everybody else's */
-    const char *username;          /* NULL: default */
-    struct secret *password;       /* one without a value: none */
-    struct redis_tls *tls;         /* borrowed; NULL: plain */
+    const char *master;      /* NULL: everybody else's */
+    const char *username;    /* NULL: default */
+    struct secret *password; /* one without a value: none */
+    struct redis_tls *tls;   /* borrowed; NULL: plain */
 };
 
 struct redis_logins;
