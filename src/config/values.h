@@ -18,7 +18,7 @@ int options_fail(struct options_error *error, const char *format, ...)
 struct option_value {
     int64_t number; /* integers, durations, sizes, switches; a choice's place in the list */
     struct address address;
-    struct http_listen listen; /* unix_path is owned: free() it */
+    struct http_listen listen;     /* unix_path is owned: free() it */
     struct forward_listen forward; /* unix_path and master are owned */
 };
 /**
