@@ -54,7 +54,7 @@ static void count(struct link *link, int by)
         metric_move(&counts->waiting, by);
     }
     if (is_dialling(link->state)) {
-        link->door->all->n_dialling += (size_t)by;
+        link->door->n_dialling += (size_t)by;
     }
 }
 

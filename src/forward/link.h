@@ -22,7 +22,7 @@
 #include "bellwether/forward/forward.h"
 #include "bellwether/redis/tls_link.h"
 
-/* Links that are under way to a node at once: a listen queue is not endless. */
+/* Links of a door that are under way to a node at once: a listen queue is not endless. */
 #define LINKS_DIALLING_MAX 128
 #define LINK_WORDS_SIZE 640
 #define LOGIN_REPLY_SIZE 256
@@ -97,7 +97,8 @@ struct door {
     bool shut;                      /* no descriptors: until the timer opens it again */
     struct snapshot_master *master; /* of the last snapshot, a reference; NULL: not known */
     size_t turn;                    /* of the replicas' round robin */
-    struct list waiting;            /* states up to LOGGING_IN */
+    size_t n_dialling;
+    struct list waiting; /* states up to LOGGING_IN */
     struct list joined, leaving, paused;
     int64_t suspected_ms; /* boot clock: when the watcher was told last that a node can't be had */
 };
@@ -112,7 +113,7 @@ struct forwards {
     int64_t password_read_ms;  /* boot clock: again, since one was refused */
     struct snapshot *snapshot; /* a reference; NULL before the first */
     struct door *doors;
-    size_t n_doors, n_dialling, n_refused;
+    size_t n_doors, n_refused;
     struct list gone, again;
     struct loop_timer *timer; /* while somebody waits, is held, or leaves */
     struct loop_timer *again_timer, *files_timer;

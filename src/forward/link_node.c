@@ -198,7 +198,7 @@ void link_route(struct link *link, int64_t now_ms)
     const struct snapshot_master *master = door->master;
     const struct snapshot_replica *replica = NULL;
 
-    if (!master || now_ms < link->rest_until_ms || door->all->n_dialling >= LINKS_DIALLING_MAX) {
+    if (!master || now_ms < link->rest_until_ms || door->n_dialling >= LINKS_DIALLING_MAX) {
         return;
     }
     if (door->listen->to == FORWARD_TO_REPLICA) {

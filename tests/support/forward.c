@@ -96,8 +96,3 @@ long long info_of(const struct server *node, const char *section, const char *ke
 {
     return info_number(redis_say(node, "INFO %s", section), key);
 }
-
-char *digest_of(const struct server *node, const char *key)
-{
-    return redis_say(node, "EVAL %s 1 %s", "return(redis.sha1hex(redis.call('GET',KEYS[1])))", key);
-}

@@ -23,9 +23,6 @@ struct raw **clients_open(uint16_t port, size_t n);
 size_t clients_at(const struct server *node);
 /** A node's answer to INFO: the number behind `key`. */
 long long info_of(const struct server *node, const char *section, const char *key);
-/** SHA-1 of a string there, so that large ones need not be compared byte for byte. */
-char *digest_of(const struct server *node, const char *key);
-
 #define EXPECT_SAID(client, command, wanted) \
     expect_said(client, command, wanted, __FILE__, __LINE__)
 void expect_said(struct raw *client, const char *command, const char *wanted, const char *file,

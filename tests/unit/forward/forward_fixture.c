@@ -71,13 +71,20 @@ void forward_stage_open(struct forward_stage *stage)
     stage->metrics = metrics_new(1);
     stage->secret = secret_new(NULL, NULL, error, sizeof(error));
     stage->login = (struct redis_login){.password = stage->secret};
-    cr_assert_eq(address_parse("127.0.0.1:1", 0, &stage->listen.address, words, sizeof(words)), 0);
-    stage->listen.address.port = 0;
-    stage->config.listens = &stage->listen;
-    stage->config.n_listens = stage->config.n_workers = 1;
+    for (size_t i = 0; i < 2; i++) {
+        struct address *address = &stage->listen[i].address;
+
+        cr_assert_eq(address_parse("127.0.0.1:1", 0, address, words, sizeof(words)), 0);
+        address->port = 0;
+    }
+    stage->config.listens = stage->listen;
+    stage->config.n_listens = 2;
+    stage->config.n_workers = 1;
     stage->config.max_forwards = stage->config.max_forwards > 0 ? stage->config.max_forwards : 100;
     stage->config.wait_ms = stage->config.wait_ms > 0 ? stage->config.wait_ms : 4000;
-    stage->config.connect_timeout_ms = 1000;
+    if (stage->config.connect_timeout_ms == 0) {
+        stage->config.connect_timeout_ms = 1000;
+    }
     stage->config.logins = &stage->login;
     stage->config.n_logins = 1;
     stage->config.metrics = stage->metrics;
@@ -181,7 +188,12 @@ void forward_stage_close(struct forward_stage *stage)
 
 int forward_stage_client(const struct forward_stage *stage)
 {
-    const struct address *at = forward_shared_address(stage->shared, 0);
+    return forward_stage_client_of(stage, 0);
+}
+
+int forward_stage_client_of(const struct forward_stage *stage, size_t forward)
+{
+    const struct address *at = forward_shared_address(stage->shared, forward);
     const struct sockaddr_in to = {
         .sin_family = AF_INET, .sin_port = htons(at->port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);

@@ -16,8 +16,8 @@ struct forward_stage {
     struct loop *loop;
     struct loop_timer *timer;
     struct metrics *metrics;
-    struct forward_listen listen; /* of the one forward; set before forward_stage_open() */
-    struct forward_config config; /* the same: what is 0 there gets a value */
+    struct forward_listen listen[2]; /* set before forward_stage_open() */
+    struct forward_config config;    /* the same: what is 0 there gets a value */
     struct redis_login login;
     struct secret *secret;
     struct forward_shared *shared;
@@ -49,8 +49,9 @@ void forward_stage_publish_the_same(struct forward_stage *stage);
 void forward_stage_turn(struct forward_stage *stage);
 void forward_stage_run_for(struct forward_stage *stage, int64_t ms);
 
-/** A client of the forward. */
+/** A client of the first forward. */
 int forward_stage_client(const struct forward_stage *stage);
+int forward_stage_client_of(const struct forward_stage *stage, size_t forward);
 /** The next connection that comes to a node. */
 int forward_stage_accept(struct forward_stage *stage, size_t node);
 /** A client that was joined to the node, and has spoken. @param to the node's end. */

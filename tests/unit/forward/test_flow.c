@@ -1,4 +1,5 @@
 /* Bytes, memory, limits and ends. */
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -289,6 +290,18 @@ Test(forward_flow, those_who_stay_behind)
 
 /* ---- getting there ---- */
 
+static void say_replicas(struct forward_stage *stage, bool first, bool second)
+{
+    stage->n_replicas = FORWARD_STAGE_REPLICAS;
+    for (size_t i = 0; i < FORWARD_STAGE_REPLICAS; i++) {
+        stage->replicas[i] = (struct snapshot_replica){.address = forward_stage_node(stage, 1 + i),
+                                                       .healthy = i == 0 ? first : second,
+                                                       .lag_bytes = 0,
+                                                       .lag_at_ms = clock_boot_ms()};
+    }
+    forward_stage_publish(stage);
+}
+
 Test(forward_flow, a_node_that_refuses)
 {
     struct forward_stage stage = {.config = {.wait_ms = 400}};
@@ -334,23 +347,50 @@ Test(forward_flow, a_client_that_resets_while_it_waits)
     forward_stage_close(&stage);
 }
 
-/* ---- replicas ---- */
-
-static void say_replicas(struct forward_stage *stage, bool first, bool second)
+/* Many wait for a node whose host is gone: clients of another forward are none the worse. */
+Test(forward_flow, a_node_that_takes_nobody_in)
 {
-    stage->n_replicas = FORWARD_STAGE_REPLICAS;
-    for (size_t i = 0; i < FORWARD_STAGE_REPLICAS; i++) {
-        stage->replicas[i] = (struct snapshot_replica){.address = forward_stage_node(stage, 1 + i),
-                                                       .healthy = i == 0 ? first : second,
-                                                       .lag_bytes = 0,
-                                                       .lag_at_ms = clock_boot_ms()};
+    enum { MANY = 150 };
+    struct forward_stage stage = {
+        .listen = {[1] = {.to = FORWARD_TO_REPLICA}},
+        .config = {.max_forwards = 1000, .wait_ms = 60000, .connect_timeout_ms = 60000}};
+    int clients[MANY], filler[4];
+    struct sockaddr_in at;
+    socklen_t size = sizeof(at);
+
+    forward_stage_open(&stage);
+    cr_assert_eq(listen(stage.nodes[0], 0), 0);
+    cr_assert_eq(getsockname(stage.nodes[0], (struct sockaddr *)&at, &size), 0);
+    for (size_t i = 0; i < 4; i++) { /* its queue is full */
+        filler[i] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+        (void)connect(filler[i], (const struct sockaddr *)&at, sizeof(at));
     }
-    forward_stage_publish(stage);
+    say_replicas(&stage, true, true);
+    for (size_t i = 0; i < MANY; i++) {
+        clients[i] = forward_stage_client(&stage);
+    }
+    RUN_UNTIL(&stage, metric_look(&stage.counts->waiting) == MANY);
+    forward_stage_run_for(&stage, 50);
+    int other = forward_stage_client_of(&stage, 1), node = forward_stage_accept(&stage, 1);
+    forward_stage_send(other, "PING\r\n");
+    EXPECT_COMES(&stage, node, "PING\r\n");
+    cr_expect_eq(metric_look(&stage.counts->waiting), MANY);
+    for (size_t i = 0; i < MANY; i++) {
+        close(clients[i]);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        close(filler[i]);
+    }
+    close(other);
+    close(node);
+    forward_stage_close(&stage);
 }
+
+/* ---- replicas ---- */
 
 Test(forward_flow, replicas_in_turn_and_no_fence_for_them)
 {
-    struct forward_stage stage = {.listen = {.to = FORWARD_TO_REPLICA}};
+    struct forward_stage stage = {.listen = {{.to = FORWARD_TO_REPLICA}}};
     int nodes[4], clients[4];
 
     forward_stage_open(&stage);
@@ -383,7 +423,7 @@ Test(forward_flow, replicas_in_turn_and_no_fence_for_them)
 
 Test(forward_flow, the_lag_of_replicas)
 {
-    struct forward_stage stage = {.listen = {.to = FORWARD_TO_REPLICA},
+    struct forward_stage stage = {.listen = {{.to = FORWARD_TO_REPLICA}},
                                   .config = {.wait_ms = 300, .replica_max_lag_bytes = 100}};
     int node, client;
 
@@ -412,7 +452,7 @@ Test(forward_flow, the_lag_of_replicas)
 
 Test(forward_flow, the_master_where_no_replica_will_do)
 {
-    struct forward_stage stage = {.listen = {.to = FORWARD_TO_REPLICA},
+    struct forward_stage stage = {.listen = {{.to = FORWARD_TO_REPLICA}},
                                   .config = {.replica_fallback = true}};
     int node, client, other, others_node;
 
