@@ -152,14 +152,11 @@ static void resume(struct door *door, int64_t now_ms)
     bool fenced = door_is_fenced(door, now_ms);
     const struct list_link *last = door->paused.last;
 
-    if (door->all->draining) {
-        return;
-    }
     LIST_EACH_MAY_LEAVE(struct link, link, &door->paused, paused) {
         bool is_last = &link->paused == last;
 
-        if (link->to_replica || !fenced) {
-            link->is_paused = false;
+        if (link->out.starved || (!door->all->draining && (link->to_replica || !fenced))) {
+            link->is_paused = link->out.starved = false;
             list_remove(&door->paused, &link->paused);
             link_move_bytes(link); /* it may be paused again: then it stands behind the last */
         }

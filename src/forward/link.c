@@ -74,6 +74,9 @@ void link_move(struct link *link, enum link_state state)
     if (is_dialling(link->state) && !is_dialling(state)) {
         loop_later_queue(all->loop, &all->route);
     }
+    if (link->state == LINK_JOINED && state < LINK_GONE) {
+        loop_poll_by_change(link->client.poll, false);
+    }
     link->state = state;
     list_append(list_of(link, state), &link->of_state);
     count(link, 1);
@@ -179,6 +182,7 @@ void link_join(struct link *link)
     link->failures = 0;
     link->spoken = link->owes = false;
     link_move(link, LINK_JOINED);
+    loop_poll_by_change(link->client.poll, !link->client.client_tls);
     link_move_bytes(link);
 }
 
@@ -260,6 +264,7 @@ static void on_client(void *data, int events)
 {
     struct link *link = data;
 
+    link->client.more = link->client.more || (events & LOOP_END) != 0;
     switch (link->state) {
     case LINK_SHAKING: shake(link); break;
     case LINK_JOINED: link_move_ready(link, &link->client, events); break;

@@ -177,7 +177,8 @@ static bool move_out(struct link *link)
             break;
         }
         if (!budget_has_for_now(LOOP_SCRATCH_BYTES)) {
-            forwards_arm(link->door->all);
+            flow->starved = true;
+            pause_client(link);
             break;
         }
         n = side_read(link, &link->server, scratch, LOOP_SCRATCH_BYTES);
@@ -220,7 +221,7 @@ static bool move_out(struct link *link)
 static void want(struct link *link)
 {
     bool reads_client = !link->in.bytes && !link->in.ended && !link->is_paused;
-    bool reads_server = !link->out.bytes && !link->out.ended;
+    bool reads_server = !link->out.bytes && !link->out.ended && !link->out.starved;
 
     side_want(&link->client, (reads_client ? LOOP_READ : 0) |
                                  (link->out.bytes && link->out.held_ms == 0 ? LOOP_WRITE : 0));

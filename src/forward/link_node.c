@@ -128,6 +128,7 @@ static void on_server(void *data, int events)
 {
     struct link *link = data;
 
+    link->server.more = link->server.more || (events & LOOP_END) != 0;
     if (link->state == LINK_JOINED) {
         link_move_ready(link, &link->server, events);
     } else {
@@ -216,7 +217,7 @@ void link_leave_node(struct link *link)
     side_close(link, &link->server);
     flow_clear(&link->in);
     flow_clear(&link->out);
-    link->in.ended = link->in.shut = link->out.ended = false;
+    link->in.ended = link->in.shut = link->out.ended = link->out.starved = false;
 }
 
 /* ---- AUTH ---- */
@@ -324,6 +325,7 @@ static void connected(struct link *link)
         link_move(link, LINK_SECURING);
         shake(link);
     } else {
+        loop_poll_by_change(link->server.poll, true);
         log_in(link);
     }
 }
