@@ -13,6 +13,7 @@
 #include "bellwether/base/listening.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/redis/socket.h"
 #include "link.h"
 
 enum { LOOK_MS = 20, FILES_EVERY_MS = 2000, ACCEPTS_A_TURN = 64, COMPLAIN_MS = 60000 };
@@ -344,6 +345,7 @@ int forwards_open(struct forwards *forwards)
         if (!door->poll) {
             return -BW_EIO;
         }
+        socket_tune(door->fd);
         loop_poll_want(door->poll, LOOP_READ);
         if (door->listen->auth) {
             loop_timer_start(forwards->files_timer, FILES_EVERY_MS);

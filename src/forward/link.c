@@ -13,7 +13,6 @@
 #include "bellwether/base/backoff.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
-#include "bellwether/redis/socket.h"
 
 enum { REST_FIRST_MS = 20, REST_MOST_MS = 500 };
 enum { LEAVE_MS = 1000 };
@@ -183,7 +182,7 @@ void link_join(struct link *link)
     link->spoken = link->owes = false;
     link_move(link, LINK_JOINED);
     loop_poll_by_change(link->client.poll, !link->client.client_tls);
-    link_move_bytes(link);
+    link_move_ready(link, &link->client, LOOP_READ); /* who speaks first */
 }
 
 /* ---- news and time ---- */
@@ -292,7 +291,6 @@ static struct link *make(struct door *door, int fd)
     list_append(&door->waiting, &link->of_state);
     count(link, 1);
     link->deadline_ms = clock_boot_ms() + door->all->config->wait_ms;
-    socket_tune(fd);
     return link;
 }
 

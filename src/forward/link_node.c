@@ -148,7 +148,11 @@ static void connect_to(struct link *link, const struct address *ip)
     }
     link->server.poll = loop_poll_new(link->door->all->loop, link->server.fd, on_server, link);
     link_move(link, LINK_CONNECTING);
-    side_want(&link->server, LOOP_WRITE);
+    if (socket_is_there(link->server.fd)) {
+        link_go_on(link);
+    } else {
+        side_want(&link->server, LOOP_WRITE);
+    }
 }
 
 static void on_lookup(void *data, int error, const struct address *found, size_t n,
