@@ -13,6 +13,7 @@
 #include "bellwether/base/listening.h"
 #include "bellwether/base/log.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/redis/socket.h"
 #include "forward_shared.h"
 #include "link.h"
 
@@ -266,6 +267,7 @@ int forwards_open(struct forwards *forwards)
         if (!door->poll) {
             return -BW_EIO;
         }
+        socket_tune(door->fd);
         loop_poll_want(door->poll, LOOP_READ);
         if (door->listen->auth) {
             loop_timer_start(forwards->files_timer, FILES_EVERY_MS);

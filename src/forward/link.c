@@ -14,7 +14,6 @@
 #include "bellwether/base/backoff.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
-#include "bellwether/redis/socket.h"
 #include "forward_shared.h"
 
 enum { REST_FIRST_MS = 20, REST_MOST_MS = 500 };
@@ -78,6 +77,9 @@ void link_move(struct link *link, enum link_state state)
     list_remove(list_of(link, link->state), &link->of_state);
     if (is_dialling(link->state) && !is_dialling(state)) {
         loop_later_queue(all->loop, &all->route);
+    }
+    if (link->state == LINK_JOINED && state < LINK_GONE) {
+        loop_poll_by_change(link->client.poll, false);
     }
     link->state = state;
     list_append(list_of(link, state), &link->of_state);
@@ -193,7 +195,8 @@ void link_join(struct link *link)
     link->failures = 0;
     link->spoken = link->owes = false;
     link_move(link, LINK_JOINED);
-    link_move_bytes(link);
+    loop_poll_by_change(link->client.poll, !link->client.client_tls);
+    link_move_ready(link, &link->client, LOOP_READ); /* who speaks first */
 }
 
 /* ---- TLS of its client ---- */
@@ -344,6 +347,7 @@ static void on_client(void *data, int events)
 {
     struct link *link = data;
 
+    link->client.more = link->client.more || (events & LOOP_END) != 0;
     switch (link->state) {
     case LINK_SHAKING: shake(link); break;
     case LINK_JOINED: link_move_ready(link, &link->client, events); break;
@@ -370,7 +374,6 @@ static struct link *make(struct door *door, int fd)
     list_append(&door->waiting, &link->of_state);
     count(link, 1);
     link->deadline_ms = clock_boot_ms() + door->all->config->wait_ms;
-    socket_tune(fd);
     return link;
 }
 

@@ -33,7 +33,7 @@ struct link_side {
     struct loop_poll *poll;
     void *client_tls;        /* struct forward_tls's; NULL: plain */
     struct tls_link *server; /* NULL: plain */
-    bool more;               /* bytes are there that no event will tell of */
+    bool more;               /* there are bytes, or the end, that no event will tell of: read on */
 };
 
 /* One direction. A source is read only when all that came before has left. */
@@ -175,8 +175,8 @@ bool door_is_fenced(const struct door *door, int64_t now_ms);
 /** Move what can be moved, both ways, and say what to wait for. */
 void link_move_bytes(struct link *link);
 /**
- * The same where a plain socket said what it is ready for: nothing else is tried. With TLS a side
- * may have more than its socket tells.
+ * The same where a socket said what it is ready for: between plain ones nothing else is tried.
+ * @param events  what `side` is ready for
  */
 void link_move_ready(struct link *link, const struct link_side *side, int events);
 /**

@@ -138,6 +138,7 @@ static void on_server(void *data, int events)
 {
     struct link *link = data;
 
+    link->server.more = link->server.more || (events & LOOP_END) != 0;
     if (link->state == LINK_JOINED) {
         link_move_ready(link, &link->server, events);
     } else {
@@ -157,7 +158,11 @@ static void connect_to(struct link *link, const struct address *ip)
     }
     link->server.poll = loop_poll_new(link->door->all->loop, link->server.fd, on_server, link);
     link_move(link, LINK_CONNECTING);
-    side_want(&link->server, LOOP_WRITE);
+    if (socket_is_there(link->server.fd)) {
+        link_go_on(link);
+    } else {
+        side_want(&link->server, LOOP_WRITE);
+    }
 }
 
 static void on_lookup(void *data, int error, const struct address *found, size_t n,
@@ -373,6 +378,7 @@ static void connected(struct link *link)
         link_move(link, LINK_SECURING);
         shake(link);
     } else {
+        loop_poll_by_change(link->server.poll, true);
         log_in(link);
     }
 }

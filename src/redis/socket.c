@@ -5,6 +5,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
@@ -74,6 +75,13 @@ static bool is_self_connected(int fd)
     return getsockname(fd, (struct sockaddr *)&here, &here_len) == 0 &&
            getpeername(fd, (struct sockaddr *)&there, &there_len) == 0 && here_len == there_len &&
            memcmp(&here, &there, here_len) == 0;
+}
+
+bool socket_is_there(int fd)
+{
+    struct pollfd look = {.fd = fd, .events = POLLOUT};
+
+    return poll(&look, 1, 0) > 0;
 }
 
 int socket_dialled(int fd)

@@ -93,6 +93,8 @@ void process_ticks(pid_t pid, long *user, long *kernel);
  * negative: to all.
  */
 void pin_to(int core);
+/** The same for the main thread of another one. */
+void pin_process(pid_t pid, int core);
 /** How many processors it may use. */
 int pin_cores(void);
 

@@ -19,6 +19,7 @@
 #include "bench_forward.h"
 
 enum { DIRECT, OURS, HAPROXY, HAPROXY_SPLICE, NGINX, N_PATHS, PEERS = HAPROXY };
+#define SMALL "xxxxx"
 enum { IDLE = 1000, MAX_CONNECTIONS = 4096, LARGE = 100000 };
 
 static const struct work {
@@ -26,13 +27,15 @@ static const struct work {
     int connections, pipeline;
     int ops; /* of a second, about */
     bool has_budget;
-} works[] = {{"GET", "GET", "small", 1, 1, 15000, true},
-             {"GET", "GET", "small", 50, 1, 60000, true},
-             {"SET", "SET", "small", 50, 1, 60000, true},
-             {"GET", "GET", "small", 1000, 1, 50000, true},
-             {"GET -P 32", "GET", "small", 50, 32, 1000000, true},
-             {"SET -P 32", "SET", "small", 50, 32, 700000, true},
-             {"GET 100 KB", "GET", "large", 16, 1, 8000, false}};
+    bool on_one_core; /* all of it: nobody on another core is woken */
+} works[] = {{"GET", "GET", "small", 1, 1, 5000, true, false},
+             {"GET, one core", "GET", "small", 1, 1, 30000, true, true},
+             {"GET", "GET", "small", 50, 1, 60000, true, false},
+             {"SET", "SET", "small", 50, 1, 60000, true, false},
+             {"GET", "GET", "small", 1000, 1, 50000, true, false},
+             {"GET -P 32", "GET", "small", 50, 32, 1000000, true, false},
+             {"SET -P 32", "SET", "small", 50, 32, 700000, true, false},
+             {"GET 100 KB", "GET", "large", 16, 1, 8000, false, false}};
 
 /* From redis-benchmark to Redis. */
 struct path {
@@ -154,9 +157,9 @@ static void measure_memory(const struct path *paths)
 
 /* ---- rates ---- */
 
-static void run(struct path *path, const struct work *work, int ops, const char *value)
+static void run(struct path *path, const struct work *work, int ops)
 {
-    const char *command[] = {work->name, work->key, strcmp(work->name, "SET") == 0 ? value : NULL,
+    const char *command[] = {work->name, work->key, strcmp(work->name, "SET") == 0 ? SMALL : NULL,
                              NULL};
     const int64_t cpu = path->process ? process_cpu_ns(path->process->pid) : 0;
     const double rate = redis_benchmark(&path->to, work->connections, work->pipeline, ops, command);
@@ -180,7 +183,7 @@ static void print(const struct path *paths, const struct work *work)
     for (size_t i = 0; i < N_PATHS; i++) {
         const struct path *path = &paths[i];
 
-        (void)printf("  %-11s %5d  %-21s %8.0f", work->label, work->connections, path->name,
+        (void)printf("  %-13s %5d  %-21s %8.0f", work->label, work->connections, path->name,
                      samples_median(&path->rate));
         if (i != DIRECT) {
             (void)printf(" %8.2f %6.0f", samples_median(&path->cpu_us),
@@ -202,20 +205,23 @@ static void print(const struct path *paths, const struct work *work)
     (void)fflush(stdout);
 }
 
-static void measure(struct path *paths, const struct work *work, const char *value,
+static void measure(struct path *paths, const struct work *work, const struct stage *stage,
                     const struct bench_settings *settings)
 {
+    const int core = work->on_one_core ? BENCH_SERVER_CORE : BENCH_LOAD_CORE;
+
+    pin_process(stage->node->process->pid, core);
+    pin_to(core);
     clear(paths);
     for (size_t i = 0; i < N_PATHS; i++) {
-        run(&paths[i], work, work->ops / 5, value); /* to warm up */
+        run(&paths[i], work, work->ops / 5); /* to warm up */
     }
     clear(paths);
     for (int round = 0; round < settings->rounds; round++) {
         progress("forward: %s, %d connections, round %d of %d", work->label, work->connections,
                  round + 1, settings->rounds);
         for (size_t i = 0; i < N_PATHS; i++) { /* each is the first of a round by turns */
-            run(&paths[((size_t)round + i) % N_PATHS], work, work->ops * settings->run_seconds,
-                value);
+            run(&paths[((size_t)round + i) % N_PATHS], work, work->ops * settings->run_seconds);
         }
         for (size_t i = OURS; i < N_PATHS; i++) {
             struct path *path = &paths[i];
@@ -241,19 +247,19 @@ void bench_forward(const struct bench_settings *settings)
     stage_start(&stage,
                 (const char *const[]){"--forward", text("127.0.0.1:%u", paths[OURS].to.port),
                                       "--max-forwards", text("%d", MAX_CONNECTIONS), NULL});
-    (void)redis_say(stage.node, "SET small xxxxx");
+    (void)redis_say(stage.node, "SET small " SMALL);
     (void)redis_say(stage.node, "SET large %s", large);
     start_paths(paths, &stage);
     measure_memory(paths);
     (void)printf(
         "\nredis-benchmark through --forward and what others have, all on one core (1 worker, 1 thread, no logs);\n"
-        "redis-benchmark and Redis on %s; medians of %d paired runs of %d s or so; added: time of a\n"
-        "request above that of a direct one; right of the bar: bellwether's figure divided by this one's\n\n"
-        "  %-11s %5s  %-21s %8s %8s %6s %8s  | %s\n",
+        "redis-benchmark and Redis on %s, but for `one core`; medians of %d paired runs of %d s or so;\n"
+        "added: time of a request above that of a direct one; right of the bar: bellwether's figure divided by this one's\n\n"
+        "  %-13s %5s  %-21s %8s %8s %6s %8s  | %s\n",
         pin_cores() > 1 ? "another" : "THE SAME (THERE IS ONE)", settings->rounds,
         settings->run_seconds, "", "conns", "", "req/s", "CPU us", "busy %", "added us",
         "req/s, CPU, and their budgets against the better of them");
     for (size_t i = 0; i < sizeof(works) / sizeof(works[0]); i++) {
-        measure(paths, &works[i], "xxxxx", settings);
+        measure(paths, &works[i], &stage, settings);
     }
 }

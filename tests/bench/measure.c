@@ -152,7 +152,7 @@ int pin_cores(void)
     return CPU_COUNT(allowed());
 }
 
-void pin_to(int core)
+void pin_process(pid_t pid, int core)
 {
     cpu_set_t set = *allowed();
 
@@ -166,5 +166,10 @@ void pin_to(int core)
             }
         }
     }
-    (void)sched_setaffinity(0, sizeof(set), &set);
+    (void)sched_setaffinity(pid, sizeof(set), &set);
+}
+
+void pin_to(int core)
+{
+    pin_process(0, core);
 }

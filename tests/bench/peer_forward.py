@@ -24,7 +24,7 @@ def write(server, key, number):
 
 def main():
     if "--version" in sys.argv:
-        print(redis.__version__)
+        print("redis-py", redis.__version__)
         return
     key, port = sys.argv[1:]
     server = redis.Redis("127.0.0.1", int(port), socket_timeout=TIMEOUT_S)

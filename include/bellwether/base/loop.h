@@ -88,7 +88,7 @@ void loop_timer_free(struct loop_timer *timer);
  * where the kernel can't watch it (a plain file). Where the kernel has no room for one more watch
  * it is looked at every few milliseconds until there is.
  */
-enum { LOOP_READ = 1, LOOP_WRITE = 2 };
+enum { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_END = 4 /* never waited for by itself */ };
 struct loop_poll *loop_poll_new(struct loop *loop, int fd, void (*ready)(void *data, int events),
                                 void *data);
 /**
@@ -96,6 +96,13 @@ struct loop_poll *loop_poll_new(struct loop *loop, int fd, void (*ready)(void *d
  * descriptor all wanted events are reported.
  */
 void loop_poll_want(struct loop_poll *poll, int events);
+/**
+ * From the next change of what is waited for on: be told when something comes, which costs the
+ * kernel less, and not for as long as it is there. Who does not take all has to come back by
+ * itself. LOOP_END, with LOOP_READ, says that the peer has said its last: the end, behind what is
+ * there, is not told again.
+ */
+void loop_poll_by_change(struct loop_poll *poll, bool by_change);
 void loop_poll_free(struct loop_poll *poll);
 
 /*

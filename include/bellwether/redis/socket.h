@@ -2,11 +2,14 @@
 #ifndef BELLWETHER_REDIS_SOCKET_H
 #define BELLWETHER_REDIS_SOCKET_H
 
+#include <stdbool.h>
+
 #include "bellwether/base/address.h"
 
 /**
  * Nothing that is sent waits for more, and a peer whose host vanished is noticed within half a
- * minute, even while nothing is asked. Of a socket that is no TCP's: nothing.
+ * minute, even while nothing is asked. What a listening socket accepts is tuned as that is. Of a
+ * socket that is no TCP's: nothing.
  */
 void socket_tune(int fd);
 /**
@@ -14,6 +17,8 @@ void socket_tune(int fd);
  * @return the socket, which is the caller's, for events; -errno. Thread: any.
  */
 int socket_dial(const struct address *address);
+/** Whether it is writable, or has failed, without a wait: on one machine it mostly is at once. */
+bool socket_is_there(int fd);
 /**
  * It is writable, or has failed.
  * @return 0: it is connected; an errno. ECONNREFUSED where it is connected to itself.

@@ -6,6 +6,10 @@
  * registration, ends the process. So a descriptor is registered here, where that may fail, before
  * libuv does it again and finds it there; and one that could not be is looked at with poll() every
  * few milliseconds until there is room.
+ *
+ * libuv registers for what lasts, at its next wait after each change of what is wanted. Who wants
+ * to be told of changes only is registered for these here, with the first event after that; the
+ * kernel looks once more then, so nothing is missed in between.
  */
 #include <errno.h>
 #include <poll.h>
@@ -29,10 +33,12 @@ struct loop_poll {
     int fd;
     int wanted;
     bool made;                    /* `uv` is a handle */
+    bool by_change, kernel_knows; /* see loop_poll_by_change() */
     struct loop_timer *unwatched; /* NULL: never needed */
 };
 
-_Static_assert((int)LOOP_READ == (int)UV_READABLE && (int)LOOP_WRITE == (int)UV_WRITABLE,
+_Static_assert((int)LOOP_READ == (int)UV_READABLE && (int)LOOP_WRITE == (int)UV_WRITABLE &&
+                   (int)LOOP_END == (int)UV_DISCONNECT,
                "libuv has the same bits");
 
 static void on_poll(uv_poll_t *uv, int status, int events);
@@ -42,6 +48,11 @@ static short poll_events(int wanted)
 {
     return (short)(((wanted & LOOP_READ) != 0 ? POLLIN : 0) |
                    ((wanted & LOOP_WRITE) != 0 ? POLLOUT : 0));
+}
+
+static int uv_events(const struct loop_poll *poll)
+{
+    return poll->wanted | (poll->by_change && (poll->wanted & LOOP_READ) != 0 ? UV_DISCONNECT : 0);
 }
 
 static bool no_room(int error)
@@ -83,7 +94,8 @@ static int poll_register(struct loop_poll *poll)
     if (error != 0) {
         return error;
     }
-    loop_must(uv_poll_start(&poll->uv, poll->wanted, on_poll), "uv_poll_start");
+    poll->kernel_knows = false;
+    loop_must(uv_poll_start(&poll->uv, uv_events(poll), on_poll), "uv_poll_start");
     if (epoll_ctl(uv_backend_fd(&poll->loop->uv), EPOLL_CTL_ADD, poll->fd, &event) == 0 ||
         errno == EEXIST) {
         return 0;
@@ -131,10 +143,22 @@ static void look_by_turns(void *data)
     }
 }
 
+static void register_by_change(struct loop_poll *poll)
+{
+    struct epoll_event event = {
+        .events = EPOLLET | EPOLLRDHUP | (uint32_t)poll_events(poll->wanted), .data.fd = poll->fd};
+
+    poll->kernel_knows =
+        epoll_ctl(uv_backend_fd(&poll->loop->uv), EPOLL_CTL_MOD, poll->fd, &event) == 0;
+}
+
 static void on_poll(uv_poll_t *uv, int status, int events)
 {
     struct loop_poll *poll = uv->data;
 
+    if (poll->by_change && !poll->kernel_knows && status >= 0) {
+        register_by_change(poll);
+    }
     /* after an error libuv has stopped the handle; the owner learns of it by reading or writing */
     poll->ready(poll->data, status < 0 ? poll->wanted : events);
     if (status < 0 && !uv_is_closing((uv_handle_t *)uv) && poll->wanted != 0) {
@@ -164,6 +188,14 @@ void loop_poll_want(struct loop_poll *poll, int events)
 {
     if (poll->wanted != events) {
         poll->wanted = events;
+        poll_arm(poll);
+    }
+}
+
+void loop_poll_by_change(struct loop_poll *poll, bool by_change)
+{
+    poll->by_change = by_change;
+    if (!by_change && poll->kernel_knows) {
         poll_arm(poll);
     }
 }

@@ -333,6 +333,61 @@ Test(base_loop, poll_sees_the_end_of_the_file)
     pair_release(&pair);
 }
 
+/* How often it was told within a short time, though the loop stops each time. */
+static int told(struct pair *pair)
+{
+    struct loop_timer *end = stop_after(20);
+
+    pair->calls = pair->seen = 0;
+    while (loop_timer_armed(end)) {
+        loop_run(loop);
+    }
+    loop_timer_free(end);
+    return pair->calls;
+}
+
+Test(base_loop, who_is_told_of_changes_is_not_told_of_what_lasts)
+{
+    struct pair pair;
+
+    pair_init(&pair);
+    loop_poll_by_change(pair.poll, true);
+    loop_poll_want(pair.poll, LOOP_READ);
+    cr_expect_eq(told(&pair), 0);
+    cr_assert_eq(write(pair.fds[1], "x", 1), 1);
+    cr_expect_geq(told(&pair), 1);
+    cr_expect_eq(pair.seen, LOOP_READ);
+    cr_expect_eq(told(&pair), 0, "the byte is still there");
+    cr_assert_eq(write(pair.fds[1], "x", 1), 1);
+    cr_expect_eq(told(&pair), 1, "and another one came");
+    loop_poll_want(pair.poll, LOOP_READ | LOOP_WRITE);
+    cr_expect_geq(told(&pair), 1, "what is there is told when it is wanted anew");
+    cr_expect_eq(pair.seen, LOOP_READ | LOOP_WRITE);
+    cr_expect_eq(told(&pair), 0);
+    cr_assert_eq(shutdown(pair.fds[1], SHUT_WR), 0);
+    cr_expect_geq(told(&pair), 1);
+    cr_expect_eq(pair.seen & (LOOP_READ | LOOP_END), LOOP_READ | LOOP_END);
+    cr_expect_eq(told(&pair), 0);
+    loop_poll_by_change(pair.poll, false);
+    cr_expect_gt(told(&pair), 2, "what lasts is told again");
+    cr_expect_eq(pair.seen, LOOP_READ | LOOP_WRITE);
+    pair_release(&pair);
+}
+
+Test(base_loop, the_end_is_told_with_the_last_bytes)
+{
+    struct pair pair;
+
+    pair_init(&pair);
+    loop_poll_by_change(pair.poll, true);
+    cr_assert_eq(write(pair.fds[1], "x", 1), 1);
+    cr_assert_eq(shutdown(pair.fds[1], SHUT_WR), 0);
+    loop_poll_want(pair.poll, LOOP_READ);
+    loop_run(loop);
+    cr_expect_eq(pair.seen, LOOP_READ | LOOP_END);
+    pair_release(&pair);
+}
+
 Test(base_loop, poll_may_be_freed_inside_its_callback_and_its_number_used_again)
 {
     struct pair pair;
