@@ -136,8 +136,8 @@ SCENE(integration_forward_limits, in_small_pieces)
     const struct daemon *daemon = start_faulty(cluster, &port);
 
     atomic_store(&faults->every[FAULT_SMALL], 1);
-    atomic_store(&faults->every[FAULT_SHORT], 2);
-    atomic_store(&faults->every[FAULT_AGAIN], 3);
+    atomic_store(&faults->every[FAULT_SHORT_WRITE], 2);
+    atomic_store(&faults->every[FAULT_AGAIN_WRITE], 3);
     struct writers *writers = writers_start(
         &(struct writers_spec){.daemon = daemon, .forward = port, .writers = 4, .readers = 2});
     const char *value = text("%0*d", 50000, 7);
@@ -151,7 +151,7 @@ SCENE(integration_forward_limits, in_small_pieces)
     writers_wait(writers, 200, 20000);
     writers_stop(writers);
     faults_end(faults);
-    cr_assert_gt(atomic_load(&faults->met[FAULT_SHORT]), 0);
+    cr_assert_gt(atomic_load(&faults->met[FAULT_SHORT_WRITE]), 0);
     writers_check(writers, &cluster->nodes[0], "in small pieces", true);
     cr_assert_eq(writers_increments(writers)->unknown, 0);
 }

@@ -14,8 +14,14 @@ enum fault {
     FAULT_EPOLL,  /* epoll_ctl, a descriptor that is not there yet: ENOSPC */
     /* the buffers of an accepted connection are as small as the kernel makes them: short writes */
     FAULT_SMALL,
-    FAULT_SHORT,  /* half of what is read from or written to a connection that was dialled */
-    FAULT_AGAIN,  /* none of it: EAGAIN */
+    FAULT_SHORT, /* half of what is read from or written to a connection that was dialled */
+    FAULT_AGAIN, /* none of it: EAGAIN */
+    /*
+     * The same of writes only. Who is told of changes (loop_poll_by_change) takes a read that was
+     * not filled for all that is there, as the kernel has it.
+     */
+    FAULT_SHORT_WRITE,
+    FAULT_AGAIN_WRITE,
     FAULT_MEMORY, /* malloc and kin of the daemon, libmicrohttpd and hiredis: NULL */
     FAULTS_COUNT
 };

@@ -7,9 +7,10 @@
  * libuv does it again and finds it there; and one that could not be is looked at with poll() every
  * few milliseconds until there is room.
  *
- * libuv registers for what lasts, at its next wait after each change of what is wanted. Who wants
- * to be told of changes only is registered for these here, with the first event after that; the
- * kernel looks once more then, so nothing is missed in between.
+ * libuv registers for what lasts, at its next wait after each change of what is wanted. Who wants to
+ * be told of changes only is registered for these here, with the first event after that; the
+ * kernel looks once more then, so nothing is missed in between. Who waits to write is told of what
+ * lasts.
  */
 #include <errno.h>
 #include <poll.h>
@@ -156,7 +157,7 @@ static void on_poll(uv_poll_t *uv, int status, int events)
 {
     struct loop_poll *poll = uv->data;
 
-    if (poll->by_change && !poll->kernel_knows && status >= 0) {
+    if (poll->by_change && poll->wanted == LOOP_READ && !poll->kernel_knows && status >= 0) {
         register_by_change(poll);
     }
     /* after an error libuv has stopped the handle; the owner learns of it by reading or writing */

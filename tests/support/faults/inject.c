@@ -119,39 +119,43 @@ int epoll_ctl(int epoll, int op, int fd, struct epoll_event *event)
 /* ---- what goes through them ---- */
 
 /* @return false: nothing, with errno. */
-static bool may_pass(int fd, size_t *size)
+static bool may_pass(int fd, size_t *size, bool writes)
 {
     if (!is_dialled(fd) || *size == 0) {
         return true;
     }
-    if (is_due(FAULT_AGAIN)) {
+    if (is_due(FAULT_AGAIN) || (writes && is_due(FAULT_AGAIN_WRITE))) {
         errno = EAGAIN;
         return false;
     }
-    *size = is_due(FAULT_SHORT) ? (*size + 1) / 2 : *size;
+    if (is_due(FAULT_SHORT) || (writes && is_due(FAULT_SHORT_WRITE))) {
+        *size = (*size + 1) / 2;
+    }
     return true;
 }
 
 ssize_t send(int fd, const void *bytes, size_t size, int flags)
 {
-    return may_pass(fd, &size) ? (ssize_t)syscall(SYS_sendto, fd, bytes, size, flags, NULL, 0) : -1;
+    return may_pass(fd, &size, true) ? (ssize_t)syscall(SYS_sendto, fd, bytes, size, flags, NULL, 0)
+                                     : -1;
 }
 
 ssize_t recv(int fd, void *bytes, size_t size, int flags)
 {
-    return may_pass(fd, &size) ? (ssize_t)syscall(SYS_recvfrom, fd, bytes, size, flags, NULL, NULL)
-                               : -1;
+    return may_pass(fd, &size, false)
+               ? (ssize_t)syscall(SYS_recvfrom, fd, bytes, size, flags, NULL, NULL)
+               : -1;
 }
 
 /* OpenSSL's words for the same. */
 ssize_t write(int fd, const void *bytes, size_t size)
 {
-    return may_pass(fd, &size) ? (ssize_t)syscall(SYS_write, fd, bytes, size) : -1;
+    return may_pass(fd, &size, true) ? (ssize_t)syscall(SYS_write, fd, bytes, size) : -1;
 }
 
 ssize_t read(int fd, void *bytes, size_t size)
 {
-    return may_pass(fd, &size) ? (ssize_t)syscall(SYS_read, fd, bytes, size) : -1;
+    return may_pass(fd, &size, false) ? (ssize_t)syscall(SYS_read, fd, bytes, size) : -1;
 }
 
 /* ---- memory ---- */
