@@ -98,9 +98,9 @@ struct loop_poll *loop_poll_new(struct loop *loop, int fd, void (*ready)(void *d
 void loop_poll_want(struct loop_poll *poll, int events);
 /**
  * From the next change of what is waited for on, while that is LOOP_READ alone: be told when
- * something comes, which costs the kernel less, and not for as long as it is there. Who does not take all has to come back by
- * itself. LOOP_END, with LOOP_READ, says that the peer has said its last: the end, behind what is
- * there, is not told again.
+ * something comes, which costs the kernel less, and not for as long as it is there. Who does not
+ * take all has to come back by itself. LOOP_END says that the peer has said its last: the end,
+ * behind what is there, is not told again.
  */
 void loop_poll_by_change(struct loop_poll *poll, bool by_change);
 void loop_poll_free(struct loop_poll *poll);

@@ -7,8 +7,8 @@
  * libuv does it again and finds it there; and one that could not be is looked at with poll() every
  * few milliseconds until there is room.
  *
- * libuv registers for what lasts, at its next wait after each change of what is wanted. Who wants to
- * be told of changes only is registered for these here, with the first event after that; the
+ * libuv registers for what lasts, at its next wait after each change of what is wanted. Who wants
+ * to be told of changes only is registered for these here, with the first event after that; the
  * kernel looks once more then, so nothing is missed in between. Who waits to write is told of what
  * lasts.
  */
