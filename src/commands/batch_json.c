@@ -331,6 +331,13 @@ static bool skip_value(struct body *body, unsigned depth)
     }
 }
 
+bool batch_is_json(const char *text, size_t size)
+{
+    struct body body = {text, text, text + size, NULL};
+
+    return skip_value(&body, 0) && peek(&body) == '\0' && body.at == body.end;
+}
+
 static const char *what_begins(char c)
 {
     switch (c) {

@@ -115,6 +115,17 @@ static struct topic *find(const struct topics *topics, const char *name, size_t 
     return found ? topics->rows[*place] : NULL;
 }
 
+static size_t count_new(const struct subscriptions *all, enum subscriber_kind kind,
+                        const char *const *names, size_t n)
+{
+    size_t n_new = 0, place;
+
+    for (size_t i = 0; i < n; i++) {
+        n_new += !find(&all->topics[kind], names[i], &place);
+    }
+    return n_new;
+}
+
 static struct topic *topic_of(struct subscriptions *all, enum subscriber_kind kind,
                               const char *name)
 {
@@ -599,7 +610,7 @@ const char *subscriptions_join(struct master_pool *master_pool, struct subscribe
 {
     struct subscriptions *all = subscriptions_of(master_pool);
 
-    if (all->topics[kind].n + n > TOPICS_MAX) {
+    if (all->topics[kind].n + count_new(all, kind, names, n) > TOPICS_MAX) {
         return "NOTSENT as many channels or patterns are listened to as may; nothing was "
                "subscribed to";
     }

@@ -209,6 +209,7 @@ SCENE(integration_subscribe, methods_and_bad_input)
     EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/a%00b"), 400, "BADREQUEST", NULL);
     EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/%zz"), 400, "BADREQUEST", NULL);
     EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/c?EX=1"), 400, "BADREQUEST", NULL);
+    EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/c?retry=never"), 400, "BADREQUEST", NULL);
     EXPECT_ERROR(daemon_get(daemon, text("/redis/subscribe/%01025d", 1)), 400, "BADREQUEST", NULL);
     EXPECT_ERROR(command_post(daemon, "/redis/subscribe/c", "['d']"), 400, "BADREQUEST", NULL);
     EXPECT_ERROR(daemon_get(daemon, "/masters/other/redis/subscribe/c"), 404, "NOMASTER", NULL);
@@ -283,6 +284,12 @@ SCENE(integration_subscribe, tokens)
     EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/c"), 401, "NOAUTH", NULL);
     EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/c?_token=wrong"), 401, "NOAUTH", NULL);
     struct listening *listening = listen_to(daemon, "/redis/subscribe/c?_token=read");
+    EXPECT_HEARD(listening, "data: subscribe,c,1\n\n");
+    file_write(reads, "another\n");
+    EXPECT_HEARD(listening, ": ended: the tokens have changed; connect again\n\n");
+    cr_assert(ends(listening), "it may be the one that was taken back");
+    EXPECT_ERROR(daemon_get(daemon, "/redis/subscribe/c?_token=read"), 401, "NOAUTH", NULL);
+    listening = listen_to(daemon, "/redis/subscribe/c?_token=another");
     EXPECT_HEARD(listening, "data: subscribe,c,1\n\n");
     stop_listening(listening);
 }

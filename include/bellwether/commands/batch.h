@@ -51,6 +51,9 @@ enum batch_shape { BATCH_ONE, BATCH_MANY };
 int batch_read(const char *body, size_t size, enum batch_shape shape, struct batch **out,
                char error[BATCH_ERROR_SIZE]);
 
+/** Whether it is a JSON document, of any kind, to 2048 lists and objects inside each other. */
+bool batch_is_json(const char *text, size_t size);
+
 /* ---- what makes a batch ---- */
 
 /** `n` commands, of which nothing is known yet. */

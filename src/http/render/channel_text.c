@@ -1,15 +1,14 @@
 /* See channel_text.h. */
 #include "channel_text.h"
 
-#include <jansson.h>
 #include <string.h>
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/utf8.h"
+#include "bellwether/commands/batch.h"
 #include "bellwether/redis/json_result.h"
 
-#define REPLACEMENT "\xEF\xBF\xBD"   /* U+FFFD */
-#define JSON_LOOKED_AT (1024 * 1024) /* no client of Upstash's reads a longer line */
+#define REPLACEMENT "\xEF\xBF\xBD" /* U+FFFD */
 
 static bool ends_line(char c)
 {
@@ -42,21 +41,11 @@ static void add_name(struct buffer *out, const char *bytes, size_t size)
     buffer_add(out, ",", 1);
 }
 
-static bool is_json(const char *bytes, size_t size)
-{
-    json_t *json = size <= JSON_LOOKED_AT
-                       ? json_loadb(bytes, size, JSON_DECODE_ANY | JSON_ALLOW_NUL, NULL)
-                       : NULL;
-
-    json_decref(json);
-    return json;
-}
-
 static void add_payload(struct buffer *out, const char *bytes, size_t size)
 {
     if (!memchr(bytes, '\n', size) && !memchr(bytes, '\r', size)) {
         add_text(out, bytes, size, "");
-    } else if (is_json(bytes, size)) {
+    } else if (batch_is_json(bytes, size)) {
         add_text(out, bytes, size, " "); /* within a string of JSON there is no line's end */
     } else {
         json_add_string(out, bytes, size);

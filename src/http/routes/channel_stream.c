@@ -6,6 +6,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "bellwether/base/budget.h"
 #include "bellwether/base/memory.h"
@@ -27,7 +28,7 @@ static struct channel_stream *stream_of(struct subscriber *subscriber)
 
 static struct told *told_new(void)
 {
-    struct told *told = mem_new(1, sizeof(*told));
+    struct told *told = budget_new(1, sizeof(*told));
 
     told->references = 1;
     return told;
@@ -37,8 +38,14 @@ static void told_unref(struct told *told)
 {
     if (told && --told->references == 0) {
         buffer_release(&told->text);
-        free(told);
+        budget_free(told);
     }
+}
+
+/* What it takes, for whoever leaves it unread. */
+static size_t weight(const struct told *told)
+{
+    return told->text.room + sizeof(*told);
 }
 
 static struct told **slot(const struct channel_stream *stream, size_t i)
@@ -64,7 +71,7 @@ static void drop_first(struct channel_stream *stream)
 {
     struct told *told = *slot(stream, 0);
 
-    stream->queued_bytes -= told->text.size;
+    stream->queued_bytes -= weight(told);
     stream->first = (stream->first + 1) % stream->room;
     stream->n_told--;
     stream->at = 0;
@@ -96,7 +103,7 @@ static void tell(struct channel_stream *stream, struct told *told)
     if (stream->is_overrun) {
         return;
     }
-    if (stream->n_told > 0 && stream->queued_bytes + told->text.size > QUEUE_BYTES_MAX) {
+    if (stream->n_told > 0 && stream->queued_bytes + weight(told) > QUEUE_BYTES_MAX) {
         overrun(stream);
         return;
     }
@@ -106,7 +113,7 @@ static void tell(struct channel_stream *stream, struct told *told)
     told->references++;
     stream->n_told++;
     *slot(stream, stream->n_told - 1) = told;
-    stream->queued_bytes += told->text.size;
+    stream->queued_bytes += weight(told);
     if (stream->stage == CHANNEL_OPEN) {
         live_stream_call(&stream->live);
     }
@@ -169,12 +176,24 @@ static void resumed(struct subscriber *subscriber, int64_t from_ms, int64_t to_m
 }
 
 /*
+ * The most its text may take: a byte that is no UTF-8 becomes three, within JSON six, and a buffer
+ * that grows has room to spare.
+ */
+static size_t text_room(const struct channel_message *message)
+{
+    bool is_one_line = !memchr(message->payload, '\n', message->payload_size) &&
+                       !memchr(message->payload, '\r', message->payload_size);
+
+    return 4 * (message->pattern_size + message->channel_size) +
+           (is_one_line ? 4 : 8) * message->payload_size;
+}
+
+/*
  * Where there is no memory for it those for whom it is are cut off: it must not be missing unseen.
  */
 static void publish(const struct list *listening, const struct channel_message *message)
 {
-    struct told *told =
-        budget_has(2 * (message->channel_size + message->payload_size)) ? told_new() : NULL;
+    struct told *told = budget_has(text_room(message)) ? told_new() : NULL;
 
     if (told) {
         channel_text_message(&told->text, message);
@@ -247,14 +266,32 @@ struct channel_stream *channel_stream_new(struct listener *listener,
     return stream;
 }
 
-struct MHD_Response *channel_stream_open(struct channel_stream *stream)
+static const struct live_kind kind = {
+    .read = read_next, .is_overrun = is_overrun, .free = stream_free};
+
+static void end_for_tokens(struct live_stream *live)
 {
-    static const struct live_kind kind = {
-        .read = read_next, .is_overrun = is_overrun, .free = stream_free};
+    struct told *told = told_new();
+
+    channel_text_ended(&told->text, "the tokens have changed; connect again");
+    tell((struct channel_stream *)live, told);
+    told_unref(told);
+    live_stream_end(live);
+}
+
+void channel_streams_end_for_tokens(struct live_streams *streams)
+{
+    live_streams_each(streams, &kind, end_for_tokens);
+}
+
+struct MHD_Response *channel_stream_open(struct channel_stream *stream, bool tokens_changed)
+{
     struct MHD_Response *response = live_stream_open(&stream->live, &kind);
 
     stream->stage = CHANNEL_OPEN;
-    if (!stream->subscriber.all) {
+    if (tokens_changed) {
+        end_for_tokens(&stream->live);
+    } else if (!stream->subscriber.all) {
         live_stream_end(&stream->live);
     }
     return response;

@@ -23,6 +23,7 @@ struct channel_stream {
     struct subscriber subscriber;
     enum channel_stage stage;
     bool is_overrun; /* its reader is too slow */
+    unsigned tokens; /* how often tokens had changed when it was asked for */
     struct told **queue;
     size_t first, n_told, room; /* of the queue, a ring */
     size_t at;                  /* in the first one */
@@ -36,8 +37,13 @@ extern const struct subscriber_hooks channel_stream_hooks;
 /** @return NULL: as many wait as may (option max-waiters). */
 struct channel_stream *channel_stream_new(struct listener *listener,
                                           struct MHD_Connection *connection);
-/** The response of one that is confirmed. */
-struct MHD_Response *channel_stream_open(struct channel_stream *stream);
+/**
+ * The response of one that is confirmed. @param tokens_changed  since it was asked for: it is told
+ * so, and ends.
+ */
+struct MHD_Response *channel_stream_open(struct channel_stream *stream, bool tokens_changed);
+/** A token may have been taken back: those that are open are told so, and end. */
+void channel_streams_end_for_tokens(struct live_streams *streams);
 /** One that is not open. @param stream NULL: nothing is done. */
 void channel_stream_free(struct channel_stream *stream);
 

@@ -178,8 +178,16 @@ static enum problem_kind problem_of(const struct pool_request *request,
 /* A command's outcome that is no reply, in RESP2: its words as an error. */
 static void add_resp2_error(struct buffer *out, const struct pool_command *one)
 {
+    size_t from;
+
     buffer_add(out, "-", 1);
+    from = out->size;
     buffer_add_text(out, words_of(one));
+    for (; from < out->size; from++) { /* names are a caller's, and an error is one line */
+        if (out->bytes[from] == '\r' || out->bytes[from] == '\n') {
+            out->bytes[from] = ' ';
+        }
+    }
     buffer_add(out, "\r\n", 2);
 }
 

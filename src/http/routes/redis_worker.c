@@ -91,6 +91,10 @@ static void refresh(struct commands *commands, bool force)
     failing = access_is_failing(commands->access, &taken_ms);
     metric_files_read(&metrics_redis(commands->worker->metrics, commands->worker->number)->files,
                       ok && !failing, taken_ms, force ? clock_wall_ms() : 0);
+    if (outcome > 0) {
+        commands->tokens_changed++;
+        channel_streams_end_for_tokens(commands->worker->live_streams);
+    }
     if (commands->worker->number != 0) {
         return;
     }

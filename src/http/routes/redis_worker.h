@@ -23,7 +23,8 @@ struct commands {
     char shown_text[ADDRESS_TEXT_SIZE];
     /* all name the node that is shown; those of writes, the second, have a sync token each */
     struct small_answers small[2];
-    uint64_t writes; /* of the last sync token */
+    uint64_t writes;         /* of the last sync token */
+    unsigned tokens_changed; /* how often */
 };
 
 /** @return NULL, after a line in the log: tokens can't be checked here. */

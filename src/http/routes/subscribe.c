@@ -42,8 +42,8 @@ static enum MHD_Result look_at_pair(void *data, enum MHD_ValueKind kind, const c
     bool *others = data;
 
     (void)kind;
-    *others = *others || (strcmp(name, "retry") != 0 && strcmp(name, "_token") != 0 &&
-                          (*name != '\0' || value));
+    *others = *others || ((strcmp(name, "retry") != 0 || !value || strcmp(value, "always") != 0) &&
+                          strcmp(name, "_token") != 0 && (*name != '\0' || value));
     return MHD_YES;
 }
 
@@ -189,7 +189,9 @@ static enum MHD_Result open_stream(struct command_request *command)
 {
     struct channel_stream *stream = command->stream;
     const struct address *address = subscriber_address(&stream->subscriber);
-    struct MHD_Response *response = channel_stream_open(stream);
+    const struct commands *commands = command->listener->worker->commands;
+    struct MHD_Response *response =
+        channel_stream_open(stream, stream->tokens != commands->tokens_changed);
     char text[ADDRESS_TEXT_SIZE];
 
     command->stream = NULL;
@@ -245,6 +247,7 @@ enum MHD_Result subscribe_begin(struct command_request *command, const char *url
         return command_request_refuse(command, PROBLEM_TOO_MANY_WAITERS, "TOOMANY",
                                       TOO_MANY_WAITERS_WORDS, NULL);
     }
+    command->stream->tokens = worker->commands->tokens_changed;
     command->request->stream = true;
     command->request->form = RESULT_JSON;
     command->request->done = judged;

@@ -157,6 +157,16 @@ void live_streams_end_all(struct live_streams *streams)
     }
 }
 
+void live_streams_each(struct live_streams *streams, const struct live_kind *kind,
+                       void (*visit)(struct live_stream *stream))
+{
+    LIST_EACH(struct live_stream, stream, &streams->list, link) {
+        if (stream->kind == kind) {
+            visit(stream);
+        }
+    }
+}
+
 /* ---- what a stream reads ---- */
 
 void live_stream_set_piece(struct live_stream *stream, char *text, size_t size)

@@ -53,6 +53,9 @@ struct live_streams *live_streams_new(struct worker *worker);
 void live_streams_free(struct live_streams *streams);
 /** All end after what there is. */
 void live_streams_end_all(struct live_streams *streams);
+/** Each that is of this kind; none may go meanwhile. */
+void live_streams_each(struct live_streams *streams, const struct live_kind *kind,
+                       void (*visit)(struct live_stream *stream));
 
 /**
  * Begin, with a place among the waiting (suspend_enter()).

@@ -57,7 +57,8 @@ static bool is(struct span text, const char *word)
  */
 static bool target_waits(struct span path, struct span query)
 {
-    if (is(path, "/events") || has(path, "/redis/subscribe/") || has(path, "/redis/psubscribe/")) {
+    if (is(path, "/events") ||
+        (has(path, "/redis/") && (has(path, "/subscribe/") || has(path, "/psubscribe/")))) {
         return true;
     }
     for (const char *end = query.at + query.n, *at = query.at; at < end;) {

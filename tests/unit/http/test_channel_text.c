@@ -43,6 +43,9 @@ Test(channel_text, a_payload_is_one_line)
     expect_message("1\n", 2, "1 ");
     expect_message("\"a\nb\"", 5, "\"\\\"a\\nb\\\"\"");
     expect_message("{} {}\n", 6, "\"{} {}\\n\"");
+    /* what a reader's parser takes is a document, too: numbers of any size, lone surrogates */
+    expect_message("[12345678901234567890,\n1e400,\"\\ud800\"]", 38,
+                   "[12345678901234567890, 1e400,\"\\ud800\"]");
 }
 
 Test(channel_text, names)

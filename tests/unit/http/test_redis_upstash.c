@@ -52,6 +52,27 @@ Test(http_upstash, resp2_of_several_is_one_behind_the_other)
                 "[{\"result\":\"value of k\"}]\n");
 }
 
+/* An error is one line, whatever a caller calls a command. */
+Test(http_upstash, resp2_can_not_be_forged)
+{
+    const char *const lists[] = {"[[\"x|\\r\\n+OK\\r\\n$1\\r\\na\"],[\"PING\"]]",
+                                 "[[\"x\\r\\n+OK\"],[\"PING\"]]",
+                                 "[[\"config\",\"\\n+OK\\n\"],[\"PING\"]]"};
+
+    for (size_t i = 0; i < sizeof(lists) / sizeof(*lists); i++) {
+        struct reply reply = request("POST", "/redis/pipeline", RESP2, lists[i]);
+        const char *end = strpbrk(reply.body, "\r\n");
+
+        cr_assert_eq(reply.body[0], '-', "%s", reply.body);
+        cr_assert_not_null(end);
+        cr_expect(strncmp(end, "\r\n+OK", 5) != 0 && end[0] == '\r', "%s", reply.body);
+        end = strpbrk(end + 2, "\r\n");
+        cr_assert_not_null(end);
+        cr_expect_str_eq(end, "\r\n", "two lines: %s", reply.body);
+        reply_release(&reply);
+    }
+}
+
 /* What is not Redis' is a problem, as without. */
 Test(http_upstash, refusals_are_problems)
 {
