@@ -72,7 +72,7 @@ static void raise_descriptor_limit(const struct options *options)
     }
     raised.rlim_cur = raised.rlim_max = limit.rlim_max;
     (void)setrlimit(RLIMIT_NOFILE, &raised);
-    log_warn("fewer descriptors than max-connections and max-waiters may need",
+    log_warn("fewer descriptors than max-connections, max-waiters and max-forwards may need",
              LOG_INT("limit", (int64_t)limit.rlim_max), LOG_INT("wanted", (int64_t)wanted));
 }
 

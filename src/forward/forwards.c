@@ -49,7 +49,7 @@ static void on_clients(void *data, int events)
         }
         error = errno;
         if (error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM) {
-            forward_complain(door->all->shared, METRIC_FORWARD_END_MEMORY,
+            forward_complain(door->all->shared, METRIC_FORWARD_END_LIMIT,
                              "the daemon is out of file descriptors or memory");
             door->shut = true;
             loop_poll_want(door->poll, 0);
@@ -65,8 +65,8 @@ static void on_clients(void *data, int events)
 
 static bool has_work(const struct door *door)
 {
-    return door->waiting.first || door->leaving.first || door->paused.first || door->shut ||
-           (door->all->draining && door->joined.first);
+    return door->waiting.first || door->leaving.first || door->paused.first || door->n_half > 0 ||
+           door->shut || (door->all->draining && door->joined.first);
 }
 
 static void resume(struct door *door, int64_t now_ms)
@@ -77,7 +77,8 @@ static void resume(struct door *door, int64_t now_ms)
     LIST_EACH_MAY_LEAVE(struct link, link, &door->paused, paused) {
         bool is_last = &link->paused == last;
 
-        if (link->starved || (!door->all->draining && (link->to_replica || !fenced))) {
+        if (link->starved || (link->in.fenced && !fenced) ||
+            (!door->all->draining && (link->to_replica || !fenced))) {
             link->is_paused = link->starved = false;
             list_remove(&door->paused, &link->paused);
             link_move_bytes(link); /* it may be paused again: then it stands behind the last */
@@ -320,6 +321,11 @@ bool forwards_are_busy(const struct forwards *forwards)
     for (size_t i = 0; forwards && i < forwards->n_doors; i++) {
         if (forwards->doors[i].joined.first) {
             return true;
+        }
+        LIST_EACH(struct link, link, &forwards->doors[i].leaving, of_state) {
+            if (side_has_unsent(&link->client)) {
+                return true;
+            }
         }
     }
     return false;

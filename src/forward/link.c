@@ -49,8 +49,10 @@ static void count(struct link *link, int by)
         metric_move(&counts->connections[link->to_replica ? METRIC_FORWARD_TO_REPLICA
                                                           : METRIC_FORWARD_TO_MASTER],
                     by);
-    } else if (link->state < LINK_JOINED) {
+    } else if (link->state < LINK_JOINED && link->state != LINK_SHAKING) {
         metric_move(&counts->waiting, by);
+    } else if (link->state == LINK_LEAVING) {
+        link->door->all->n_leaving += (size_t)by;
     }
     if (is_dialling(link->state)) {
         link->door->n_dialling += (size_t)by;
@@ -77,6 +79,10 @@ void link_move(struct link *link, enum link_state state)
     list_remove(list_of(link, link->state), &link->of_state);
     if (is_dialling(link->state) && !is_dialling(state)) {
         loop_later_queue(all->loop, &all->route);
+    }
+    if (link->is_half) {
+        link->is_half = false;
+        link->door->n_half--;
     }
     if (link->state == LINK_JOINED && state < LINK_GONE) {
         loop_poll_by_change(link->client.poll, false);
@@ -121,6 +127,15 @@ static void drop_input(struct link *link)
     }
 }
 
+/* They hold a descriptor each, and no place. */
+static bool leaves_too_many(const struct link *link)
+{
+    const struct forwards *all = link->door->all;
+
+    return all->n_leaving >=
+           all->config->max_forwards / all->config->n_workers + (size_t)FORWARD_REFUSED_AT_ONCE;
+}
+
 void link_end(struct link *link, enum metric_forward_end why, const char *words)
 {
     char line[2 * LINK_WORDS_SIZE];
@@ -130,7 +145,7 @@ void link_end(struct link *link, enum metric_forward_end why, const char *words)
     }
     metric_add(&link->door->counts->closed[why], 1);
     link_leave_node(link);
-    if (link->state == LINK_SHAKING || why == METRIC_FORWARD_END_CLIENT) {
+    if (link->state == LINK_SHAKING || why == METRIC_FORWARD_END_CLIENT || leaves_too_many(link)) {
         close_now(link);
         return;
     }
@@ -322,6 +337,9 @@ void link_review(struct link *link, int64_t now_ms)
         }
     } else if (link->state == LINK_JOINED) {
         review_joined(link, now_ms);
+        if (link->state == LINK_JOINED && link->is_half && link->deadline_ms <= now_ms) {
+            link_end(link, METRIC_FORWARD_END_CLIENT, NULL);
+        }
         if (link->door->all->draining && link->state == LINK_JOINED && is_done(link, now_ms)) {
             link_end(link, METRIC_FORWARD_END_SHUTDOWN, NULL);
         }

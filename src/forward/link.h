@@ -45,6 +45,7 @@ struct flow {
     bool shut;       /* and the other side was told */
     bool refused;    /* the other side takes no more */
     bool blocked;    /* for now it takes no more of what is in the source still */
+    bool fenced;     /* what is kept may not go on: the fence went up since it was read */
 };
 
 enum link_state {
@@ -66,6 +67,7 @@ struct link {
     struct door *door;
     enum link_state state;
     bool is_paused, is_again;
+    bool is_half;    /* its client has said its last; `deadline_ms` bounds the node's silence */
     bool counted;    /* as one of max-forwards */
     bool is_refused; /* as one too many */
     bool starved;    /* paused, and its node is not read either: there is no memory for it */
@@ -100,6 +102,7 @@ struct door {
     size_t n_dialling;
     struct list waiting; /* states up to LOGGING_IN */
     struct list joined, leaving, paused;
+    size_t n_half;        /* of the joined ones, those whose client has said its last */
     int64_t suspected_ms; /* boot clock: when the watcher was told last that a node can't be had */
 };
 
@@ -113,7 +116,7 @@ struct forwards {
     int64_t password_read_ms;  /* boot clock: again, since one was refused */
     struct snapshot *snapshot; /* a reference; NULL before the first */
     struct door *doors;
-    size_t n_doors, n_refused;
+    size_t n_doors, n_refused, n_leaving;
     struct list gone, again;
     struct loop_timer *timer; /* while somebody waits, is held, or leaves */
     struct loop_timer *again_timer, *files_timer;
@@ -199,6 +202,8 @@ void side_take(struct link_side *side, char *scratch, size_t size);
 ssize_t side_write(struct link *link, struct link_side *side, const char *bytes, size_t size);
 /** Nothing more is written. */
 void side_shut(struct link *link, struct link_side *side);
+/** Its peer has not taken all that was written. */
+bool side_has_unsent(const struct link_side *side);
 void side_want(struct link_side *side, int events);
 void side_close(struct link *link, struct link_side *side);
 

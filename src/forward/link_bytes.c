@@ -30,8 +30,10 @@ static bool holds_answers(const struct link *link)
 {
     const struct door *door = link->door;
 
-    return !link->to_replica && ((door->master && door->master->fence != FENCE_DOWN) ||
-                                 snapshot_is_behind(door->all->snapshot));
+    return !link->to_replica &&
+           ((door->master && door->master->fence != FENCE_DOWN) ||
+            snapshot_is_behind(door->all->snapshot) ||
+            snapshot_is_stalled_for_writes(door->all->snapshot, clock_boot_ms()));
 }
 
 static void pause_client(struct link *link)
@@ -163,8 +165,14 @@ static void move_in(struct link *link)
 {
     struct flow *flow = &link->in;
     char *scratch = loop_scratch(link->door->all->loop);
-    int outcome = drain(link, flow, &link->server);
+    int outcome;
 
+    flow->fenced = flow->bytes && !link->to_replica && door_is_fenced(link->door, clock_boot_ms());
+    if (flow->fenced) {
+        pause_client(link);
+        return;
+    }
+    outcome = drain(link, flow, &link->server);
     for (int i = 0; outcome == 1 && !flow->ended && !link->is_paused; i++) {
         bool tight = is_tight();
         ssize_t n;
@@ -203,6 +211,10 @@ static void move_in(struct link *link)
     } else if (flow->ended && !flow->bytes && !flow->shut) {
         flow->shut = true;
         side_shut(link, &link->server);
+        link->is_half = true;
+        link->door->n_half++;
+        link->deadline_ms = clock_boot_ms() + link->door->all->config->wait_ms;
+        forwards_arm(link->door->all);
     }
 }
 
@@ -241,6 +253,9 @@ static bool move_out(struct link *link)
             break;
         }
         link->owes = false;
+        if (link->is_half) {
+            link->deadline_ms = clock_boot_ms() + link->door->all->config->wait_ms;
+        }
         if (link->door->all->draining) {
             link->heard_ms = clock_boot_ms();
         }
@@ -289,8 +304,8 @@ static void want(struct link *link)
         side_want(&link->server, LOOP_WRITE);
         return;
     }
-    side_want(&link->server,
-              (reads_server ? LOOP_READ : 0) | (in->bytes || in->blocked ? LOOP_WRITE : 0));
+    side_want(&link->server, (reads_server ? LOOP_READ : 0) |
+                                 ((in->bytes && !in->fenced) || in->blocked ? LOOP_WRITE : 0));
 }
 
 void link_move_bytes(struct link *link)

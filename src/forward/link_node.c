@@ -2,6 +2,7 @@
  * To which node a client goes, and how it gets there: the address, TCP, TLS, AUTH. One attempt
  * after the other, until its time is over.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -111,8 +112,8 @@ const char *link_say_why(const struct link *link, char *out, size_t size)
 
 /* ---- how to get there ---- */
 
-/* @param unwelcome  it is there, and does not take the login. */
-static void fail(struct link *link, const char *words, bool unwelcome)
+/* @param lost  by the node, which is to be looked at. */
+static void fail_so(struct link *link, const char *words, bool unwelcome, bool lost)
 {
     char text[ADDRESS_TEXT_SIZE], all[LINK_WORDS_SIZE];
 
@@ -120,7 +121,20 @@ static void fail(struct link *link, const char *words, bool unwelcome)
     free(link->words);
     link->words = mem_strdup(all);
     link->unwelcome = unwelcome;
-    link_failed(link, !unwelcome);
+    link_failed(link, lost);
+}
+
+/* @param unwelcome  it is there, and does not take the login. */
+static void fail(struct link *link, const char *words, bool unwelcome)
+{
+    fail_so(link, words, unwelcome, !unwelcome);
+}
+
+/* What this host lacks is no fault of the node's. */
+static bool is_ours(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOBUFS || error == ENOMEM ||
+           error == EADDRNOTAVAIL;
 }
 
 /* Why the node is there no longer. */
@@ -153,7 +167,7 @@ static void connect_to(struct link *link, const struct address *ip)
         int error = -link->server.fd;
 
         link->server.fd = -1;
-        fail(link, strerror(error), false);
+        fail_so(link, strerror(error), false, !is_ours(error));
         return;
     }
     link->server.poll = loop_poll_new(link->door->all->loop, link->server.fd, on_server, link);
@@ -175,7 +189,7 @@ static void on_lookup(void *data, int error, const struct address *found, size_t
     if (error != 0 || n == 0) {
         fail(link, words ? words : "the name has no address", false);
     } else {
-        connect_to(link, &found[0]);
+        connect_to(link, &found[link->failures % n]); /* another one, when one was no good */
     }
 }
 
@@ -233,7 +247,8 @@ void link_leave_node(struct link *link)
     flow_clear(&link->out);
     free(link->reply);
     link->reply = NULL;
-    link->in.ended = link->in.shut = link->in.refused = link->out.ended = false;
+    link->in.ended = link->in.shut = link->in.refused = link->in.fenced = false;
+    link->out.ended = false;
 }
 
 /* ---- AUTH ---- */

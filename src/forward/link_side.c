@@ -1,5 +1,7 @@
 /* One socket of a link, plain or with TLS: its worker's on the client's side, ours to Redis. */
 #include <errno.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -84,6 +86,13 @@ void side_shut(struct link *link, struct link_side *side)
         tls_link_shut(side->server);
     }
     (void)shutdown(side->fd, SHUT_WR);
+}
+
+bool side_has_unsent(const struct link_side *side)
+{
+    int n = 0; /* the end counts as one, and its acknowledgement may come late */
+
+    return side->fd >= 0 && ioctl(side->fd, SIOCOUTQ, &n) == 0 && n > 1;
 }
 
 void side_want(struct link_side *side, int events)

@@ -38,15 +38,19 @@ const struct redis_login *redis_logins_of(const struct redis_logins *logins, con
 
 const char *redis_login_refusal(const struct redis_login *login, const char *words)
 {
+    static const char *const known[] = {"WRONGPASS ", "NOAUTH ", "NOPERM ", "LOADING "};
     const char *password = secret_value(login->password);
 
-    if (strncmp(words, "ERR", 3) != 0) {
-        return words;
+    for (size_t i = 0; i < sizeof(known) / sizeof(*known); i++) {
+        if (strncmp(words, known[i], strlen(known[i])) == 0) {
+            return words; /* Redis' own, which repeat nothing */
+        }
     }
-    if (strstr(words, "unknown command")) {
+    if (strncmp(words, "ERR", 3) == 0 && strstr(words, "unknown command")) {
         return "it does not know AUTH";
     }
-    return password && strstr(words, password) ? "it refuses the login" : words;
+    return password && *password != '\0' && strstr(words, password) ? "it refuses the login"
+                                                                    : words;
 }
 
 bool redis_logins_refresh(struct redis_logins *logins, bool force, int64_t *taken_ms)

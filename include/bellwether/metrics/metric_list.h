@@ -294,7 +294,6 @@ enum metric_type { METRIC_COUNTER, METRIC_GAUGE, METRIC_HISTOGRAM };
     X(AUTH, "auth") \
     X(TLS, "tls") \
     X(LIMIT, "limit") \
-    X(MEMORY, "memory") \
     X(SHUTDOWN, "shutdown")
 
 #define METRIC_FORWARD_TOS(X) \
