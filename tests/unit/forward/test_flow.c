@@ -143,6 +143,57 @@ Test(forward_flow, nobody_reads)
     forward_stage_close(&stage);
 }
 
+/* What was read before the fence and could not be passed on waits behind it as well. */
+Test(forward_flow, what_is_kept_waits_behind_the_fence)
+{
+    struct forward_stage stage = {0};
+    int node, client;
+
+    forward_stage_open(&stage);
+    forward_stage_publish(&stage);
+    client = forward_stage_joined(&stage, 0, &node);
+    const size_t all = flood(&stage, client, 150);
+    const size_t kept = budget_used();
+    cr_assert_gt(kept, 1024, "something is kept");
+    stage.says.fence = FENCE_UP;
+    atomic_fetch_add(&stage.pulse.fences, 1);
+    forward_stage_publish(&stage);
+    size_t taken = 0;
+    for (const int64_t end_ms = clock_boot_ms() + 300; clock_boot_ms() < end_ms;) {
+        char bytes[4096];
+        ssize_t n = recv(node, bytes, sizeof(bytes), MSG_DONTWAIT);
+
+        taken += n > 0 ? (size_t)n : 0;
+        forward_stage_turn(&stage);
+    }
+    cr_expect_eq(budget_used(), kept, "it is still there");
+    cr_expect_lt(taken, all - 1024);
+    stage.says.fence = FENCE_DOWN;
+    forward_stage_publish(&stage);
+    cr_expect_eq(take_all(&stage, node, all - taken), all - taken);
+    close(client);
+    close(node);
+    forward_stage_close(&stage);
+}
+
+/* Whether its client closed or only shut its half can't be told: a node that is silent ends it. */
+Test(forward_flow, half_closed_before_a_silent_node)
+{
+    struct forward_stage stage = {.config = {.wait_ms = 200}};
+    int node, client;
+
+    forward_stage_open(&stage);
+    forward_stage_publish(&stage);
+    client = forward_stage_joined(&stage, 0, &node);
+    forward_stage_send(client, "GET k\r\n");
+    EXPECT_COMES(&stage, node, "GET k\r\n");
+    close(client);
+    RUN_UNTIL(&stage, forward_stage_closed(&stage, METRIC_FORWARD_END_CLIENT) == 1);
+    cr_expect_eq(metric_look(&stage.counts->connections[METRIC_FORWARD_TO_MASTER]), 0);
+    close(node);
+    forward_stage_close(&stage);
+}
+
 Test(forward_flow, half_closed_both_ways)
 {
     struct forward_stage stage = {0};
@@ -284,6 +335,49 @@ Test(forward_flow, those_who_stay_behind)
         close(nodes[i]);
         close(anew[i]);
         close(at[i]);
+    }
+    forward_stage_close(&stage);
+}
+
+/* @return whether the other side still takes what is sent, to drop it. */
+static bool is_heard(struct forward_stage *stage, int fd)
+{
+    bool heard = true;
+
+    for (int i = 0; i < 3 && heard; i++) {
+        heard = send(fd, "x", 1, MSG_NOSIGNAL | MSG_DONTWAIT) == 1;
+        forward_stage_turn(stage);
+    }
+    return heard;
+}
+
+/* They hold a descriptor each: beyond so many they are just closed. */
+Test(forward_flow, those_who_stay_behind_are_bounded)
+{
+    enum { MOST = 2 + FORWARD_REFUSED_AT_ONCE, CLIENTS = MOST + 5 };
+    struct forward_stage stage = {.config = {.max_forwards = 2}};
+    int clients[CLIENTS];
+
+    forward_stage_open(&stage);
+    forward_stage_publish(&stage);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        int node;
+
+        clients[i] = forward_stage_joined(&stage, 0, &node);
+        close(node);
+        RUN_UNTIL(&stage, forward_stage_closed(&stage, METRIC_FORWARD_END_SERVER) == i + 1);
+    }
+    cr_expect_not(is_heard(&stage, clients[CLIENTS - 1]), "too many stay: it is gone");
+    for (size_t i = 0; i < CLIENTS; i++) {
+        close(clients[i]);
+    }
+    for (size_t i = 0; i < 2; i++) { /* and when few do, one may stay for a while */
+        int node, client = forward_stage_joined(&stage, 0, &node);
+
+        close(node);
+        RUN_UNTIL(&stage, forward_stage_ended(client));
+        cr_expect(is_heard(&stage, client));
+        close(client);
     }
     forward_stage_close(&stage);
 }
