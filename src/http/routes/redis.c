@@ -160,7 +160,7 @@ static void take_headers(struct command_request *command, const struct request_h
         request->form = RESULT_RESP2;
     }
     command->syncs = headers->sync_token != NULL;
-    if (sync_token_is(headers->sync_token)) {
+    if (command->syncs && sync_token_is(headers->sync_token)) {
         memcpy(command->sync_token, headers->sync_token, SYNC_TOKEN_SIZE);
         request->target = POOL_MASTER;
     }
