@@ -134,7 +134,7 @@ int batch_add_path(struct batch *batch, const char *raw, char error[BATCH_ERROR_
         bool is_last = segment[size] == '\0';
 
         failed = add_segment(batch, segment, size, error);
-        if (failed || is_last) {
+        if (failed || is_last || segment[size + 1] == '\0') { /* a last slash is ignored */
             break;
         }
         segment += size + 1;

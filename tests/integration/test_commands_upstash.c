@@ -144,8 +144,10 @@ SCENE(integration_commands_upstash, as_clients_spell_it)
     EXPECT_RESULT(command_post(daemon, "/redis/", "['GET','k']"), "'v'");
     EXPECT_BODY(command_post(daemon, "/redis/pipeline/", get), 200, list);
     EXPECT_BODY(command_post(daemon, "/masters/mymaster/redis//multi-exec/", get), 200, list);
-    EXPECT_RESULT(command_post(daemon, "/redis/set/k/", ""), "'OK'"); /* an empty argument */
-    EXPECT_RESULT(daemon_get(daemon, "/redis/get/k"), "''");
+    EXPECT_RESULT(command_post(daemon, "/redis/set/k//", ""), "'OK'"); /* an empty argument */
+    EXPECT_RESULT(daemon_get(daemon, "/redis/get/k/"), "''");
+    EXPECT_RESULT(command_post(daemon, "/redis/set/k/", "a body"), "'OK'");
+    EXPECT_RESULT(daemon_get(daemon, "/redis/get/k"), "'a body'");
     EXPECT_RESULT(command_post(daemon, "/redis?retry=always", "['SET','k','v']"), "'OK'");
     EXPECT_BODY(command_post(daemon, "/redis?retry=always/pipeline", get), 200, list);
     EXPECT_BODY(command_post(daemon, "/redis?retry=always/multi-exec", get), 200, list);

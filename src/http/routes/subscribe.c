@@ -47,35 +47,21 @@ static enum MHD_Result look_at_pair(void *data, enum MHD_ValueKind kind, const c
     return MHD_YES;
 }
 
-/* What stands for the names in the path, without a slash behind the last one. Owned. */
-static char *raw_names(const struct command_request *command, const char *url)
-{
-    struct route_match match;
-    char *names = router_match(url, command->listener->scope, &match) == 0 && match.rest
-                      ? mem_strdup(match.rest)
-                      : mem_strdup("");
-    size_t size = strlen(names);
-
-    if (size > 1 && names[size - 1] == '/') {
-        names[size - 1] = '\0';
-    }
-    return names;
-}
-
 /* @return NULL: `error` says why. */
 static struct batch *read_batch(const struct command_request *command, const char *url,
                                 char error[BATCH_ERROR_SIZE])
 {
     const char *word = is_pattern(command) ? "psubscribe" : "subscribe";
     struct batch *batch = batch_new_path();
-    char *names = raw_names(command, url);
+    struct route_match match;
 
+    snprintf(error, BATCH_ERROR_SIZE, "the path names no channel");
     if (batch_add_argument(batch, word, strlen(word), error) != 0 ||
-        batch_add_path(batch, names, error) != 0 || batch_end_path(batch, error) != 0) {
+        router_match(url, command->listener->scope, &match) != 0 || !match.rest ||
+        batch_add_path(batch, match.rest, error) != 0 || batch_end_path(batch, error) != 0) {
         batch_free(batch);
-        batch = NULL;
+        return NULL;
     }
-    free(names);
     return batch;
 }
 

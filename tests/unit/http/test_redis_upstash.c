@@ -177,7 +177,8 @@ Test(http_upstash, a_last_slash)
     expect_post("/redis/pipeline/", "[[\"GET\",\"k\"]]", "[{\"result\":\"value of k\"}]\n");
     expect_post("/masters/mymaster/redis//multi-exec", "[[\"GET\",\"k\"]]",
                 "[{\"result\":\"value of k\"}]\n");
-    expect_json(request("GET", "/redis//args/a/", NULL, NULL), 200, "{\"result\":[\"a\",\"\"]}\n");
+    expect_json(request("GET", "/redis//args/a/", NULL, NULL), 200, "{\"result\":[\"a\"]}\n");
+    expect_json(request("GET", "/redis/args/a//", NULL, NULL), 200, "{\"result\":[\"a\",\"\"]}\n");
 }
 
 /* ---- a query that has something behind it ---- */
