@@ -72,7 +72,8 @@ void batch_end_put(struct batch *batch, struct command *command, size_t size);
  */
 struct batch *batch_new_path(void);
 /**
- * @param raw  the path behind `/redis/`, percent-encoded; `%00` and `%2F` are bytes like any other; a slash at its end is ignored.
+ * @param raw  the path behind `/redis/`, percent-encoded; `%00` and `%2F` are bytes like any other.
+ *             A slash at its end is ignored.
  * @return 0; -BW_EINVAL.
  */
 int batch_add_path(struct batch *batch, const char *raw, char error[BATCH_ERROR_SIZE]);
