@@ -337,6 +337,10 @@ void link_review(struct link *link, int64_t now_ms)
         }
     } else if (link->state == LINK_JOINED) {
         review_joined(link, now_ms);
+        if (link->is_half &&
+            (link->out.bytes || link->out.blocked)) { /* a slow reader, and alive */
+            link->deadline_ms = now_ms + link->door->all->config->wait_ms;
+        }
         if (link->state == LINK_JOINED && link->is_half && link->deadline_ms <= now_ms) {
             link_end(link, METRIC_FORWARD_END_CLIENT, NULL);
         }

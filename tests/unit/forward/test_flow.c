@@ -194,6 +194,27 @@ Test(forward_flow, half_closed_before_a_silent_node)
     forward_stage_close(&stage);
 }
 
+/* A slow reader of an answer is not taken for one that left. */
+Test(forward_flow, half_closed_and_slow)
+{
+    struct forward_stage stage = {.config = {.wait_ms = 200}};
+    int node, client;
+
+    forward_stage_open(&stage);
+    forward_stage_publish(&stage);
+    client = forward_stage_joined(&stage, 0, &node);
+    forward_stage_send(client, "GET big\r\n");
+    EXPECT_COMES(&stage, node, "GET big\r\n");
+    cr_assert_eq(shutdown(client, SHUT_WR), 0);
+    const size_t out = flood(&stage, node, 150);
+    forward_stage_run_for(&stage, 600);
+    cr_expect_eq(take_all(&stage, client, out), out);
+    cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_CLIENT), 0);
+    close(client);
+    close(node);
+    forward_stage_close(&stage);
+}
+
 Test(forward_flow, half_closed_both_ways)
 {
     struct forward_stage stage = {0};
