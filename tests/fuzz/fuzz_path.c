@@ -38,7 +38,7 @@ static long decode(const char *in, size_t size, char *out)
     return n;
 }
 
-/* Segment by segment what the path has. @return how many there are. */
+/* Segment by segment what the path has, where a last slash is none. @return how many there are. */
 static size_t hold_path(const char *path, const redisReply *reply)
 {
     size_t k = 0;
@@ -54,7 +54,7 @@ static size_t hold_path(const char *path, const redisReply *reply)
         free(wanted);
         k++;
         at += size;
-        if (*at == '\0') {
+        if (at[0] == '\0' || at[1] == '\0') {
             return k;
         }
     }

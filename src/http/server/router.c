@@ -29,11 +29,14 @@ static const struct route rows[] = {
 };
 
 struct segments {
-    size_t n;
+    size_t n;  /* those with a text; what stands between two slashes is none */
     int error; /* why there are no more: 0, it was all */
     const char *text[SEGMENTS_MAX];
-    /* where each began in the path, and the one that could not be taken */
-    const char *raw[SEGMENTS_MAX + 1];
+    /*
+     * Behind the slash before each, and behind all slashes there; the last: of what could not be
+     * taken, or of slashes at the end; NULL: there is nothing more.
+     */
+    const char *raw[SEGMENTS_MAX + 1], *begin[SEGMENTS_MAX + 1];
     char buffer[PATH_DECODED_MAX];
 };
 
@@ -61,26 +64,30 @@ static void split(const char *path, struct segments *out)
     size_t used = 0;
 
     out->n = 0;
-    out->raw[0] = NULL;
+    out->raw[0] = out->begin[0] = NULL;
     out->error = *path == '/' ? 0 : -BW_ENOENT;
-    while (*path == '/' && !out->error) {
-        const char *start = path + 1;
-        size_t len = strcspn(start, "/");
+    while (*path == '/') {
+        const char *begin = path + strspn(path, "/");
+        size_t len = strcspn(begin, "/");
 
-        out->raw[out->n] = start;
+        out->raw[out->n] = path + 1;
+        out->begin[out->n] = begin;
+        if (len == 0) {
+            return;
+        }
         if (out->n == SEGMENTS_MAX) {
             out->error = -BW_ENOENT;
             return;
         }
-        out->error = percent_decode(start, len, out->buffer + used, sizeof(out->buffer) - used);
+        out->error = percent_decode(begin, len, out->buffer + used, sizeof(out->buffer) - used);
         if (out->error) {
             out->error = out->error == -BW_ERANGE ? -BW_ENOENT : out->error;
             return;
         }
         out->text[out->n++] = out->buffer + used;
-        out->raw[out->n] = NULL;
+        out->raw[out->n] = out->begin[out->n] = NULL;
         used += strlen(out->buffer + used) + 1;
-        path = start + len;
+        path = begin + len;
     }
 }
 
@@ -95,7 +102,7 @@ static bool fits_segment(const char *word, size_t len, const char *text, struct 
     if (*word != '{') {
         return strlen(text) == len && memcmp(text, word, len) == 0;
     }
-    if (*text == '\0' || strlen(text) >= ROUTE_ARGUMENT_SIZE) {
+    if (strlen(text) >= ROUTE_ARGUMENT_SIZE) {
         return false;
     }
     fit->argument = text;
@@ -107,43 +114,37 @@ bool route_is_rest(const char *pattern)
     return strcmp(pattern, ROUTE_REST) == 0 || strcmp(pattern, ROUTE_NAMES) == 0;
 }
 
-/* Nothing stands between two slashes, or behind the last one. */
-static size_t skip_empty(const struct segments *segments, size_t i)
-{
-    while (i < segments->n && *segments->text[i] == '\0') {
-        i++;
-    }
-    return i;
-}
-
+/*
+ * Only behind `/redis` more than one slash is one, and only behind a route of commands' last word
+ * those at the end are none.
+ */
 static bool fits(const struct route *route, const struct segments *segments, struct fit *fit)
 {
     const char *pattern = route->path;
+    bool behind_redis = false, runs = route_runs_commands(route);
     size_t i = 0;
 
     *fit = (struct fit){"", NULL};
-    while (*pattern == '/') {
-        const char *word = pattern + 1;
+    while (pattern[1] != '\0') {
+        const char *word = pattern + 1, *raw = segments->raw[i], *begin = segments->begin[i];
         size_t len = strcspn(word, "/");
 
         if (route_is_rest(pattern)) {
-            fit->rest = i <= segments->n ? segments->raw[i] : NULL;
+            fit->rest = raw && behind_redis ? begin : raw;
             return fit->rest != NULL;
         }
-        if (i >= segments->n || !fits_segment(word, len, segments->text[i], fit)) {
+        if (i >= segments->n || (raw != begin && !behind_redis) ||
+            !fits_segment(word, len, segments->text[i], fit)) {
             return false;
         }
         i++;
         pattern = word + len;
-        if (route_runs_commands(route) &&
-            (*pattern == '\0' || strncmp(word, "redis/", len + 1) == 0)) {
-            i = skip_empty(segments, i);
-        }
+        behind_redis = runs && strncmp(word, "redis/", len + 1) == 0;
         if (*pattern == '\0') {
-            return i == segments->n && !segments->error;
+            return !segments->raw[i] || (runs && *segments->begin[i] == '\0');
         }
     }
-    return false;
+    return segments->raw[0] && *segments->raw[0] == '\0';
 }
 
 int router_match(const char *path, enum http_scope scope, struct route_match *out)

@@ -168,7 +168,12 @@ Test(http_router, a_last_slash_of_a_command_route_is_ignored)
     cr_expect_str_eq(matched("/redis//pipeline", HTTP_SCOPE_ALL), "/redis/pipeline");
     cr_expect_str_eq(matched("/masters/m/replica/redis//multi-exec/", HTTP_SCOPE_ALL),
                      "/masters/{name}/replica/redis/multi-exec");
+    cr_expect_str_eq(matched("/redis//////////", HTTP_SCOPE_ALL), "/redis");
+    cr_expect_str_eq(matched("/masters/m/redis//////////pipeline/////", HTTP_SCOPE_ALL),
+                     "/masters/{name}/redis/pipeline");
+    cr_expect_str_eq(rest_of("/redis//////////get/k", ROUTE_REDIS_PATH), "get/k");
     cr_expect_str_eq(rest_of("/redis//get/k", ROUTE_REDIS_PATH), "get/k");
+    cr_expect_str_eq(rest_of("/redis/subscribe//a", ROUTE_SUBSCRIBE), "/a");
     cr_expect_str_eq(rest_of("/redis/set/k/", ROUTE_REDIS_PATH), "set/k/");
     cr_expect_str_eq(rest_of("/redis/mset/a//b/", ROUTE_REDIS_PATH), "mset/a//b/");
     cr_expect_eq(match_error("//redis"), -BW_ENOENT);
