@@ -561,19 +561,19 @@ Test(redis_batch, a_path_of_nothing)
 
 Test(redis_batch, a_path_of_too_many)
 {
-    char error[BATCH_ERROR_SIZE] = "", raw[BATCH_ARGUMENTS_MAX + 2];
+    char error[BATCH_ERROR_SIZE] = "", raw[BATCH_ARGUMENTS_MAX + 3];
     struct batch *batch;
 
     memset(raw, '/', sizeof(raw));
     raw[0] = 'x';
-    raw[BATCH_ARGUMENTS_MAX] = '\0'; /* 65534 slashes */
+    raw[BATCH_ARGUMENTS_MAX + 1] = '\0'; /* 65535 slashes, the last of which is none */
     batch = from_path(raw, error);
     cr_assert_not_null(batch);
     cr_expect_eq(batch->commands[0].arguments, BATCH_ARGUMENTS_MAX);
     cr_expect_eq(strncmp(batch_wire(batch, 0), "*65535\r\n$1\r\nx\r\n$0\r\n\r\n", 21), 0);
     batch_free(batch);
-    raw[BATCH_ARGUMENTS_MAX] = '/';
-    raw[BATCH_ARGUMENTS_MAX + 1] = '\0';
+    raw[BATCH_ARGUMENTS_MAX + 1] = '/';
+    raw[BATCH_ARGUMENTS_MAX + 2] = '\0';
     cr_expect_null(from_path(raw, error));
     cr_expect_str_eq(error, "more than 65534 arguments");
 }
