@@ -170,8 +170,8 @@ SCENE(integration_commands_exact, paths)
     EXPECT_RESULT(command_post(daemon, "/redis/set/k", "body"), "'OK'");
     EXPECT_RESULT(command_post(daemon, "/redis/set/k?EX=50", "body'with'quotes"), "'OK'");
     EXPECT_RESULT(daemon_get(daemon, "/redis/get/k"), "'body\\\"with\\\"quotes'");
-    EXPECT_RESULT(command_post(daemon, "/redis/mset/x//y/", ""),
-                  "'OK'"); /* empty segments are empty arguments */
+    EXPECT_RESULT(command_post(daemon, "/redis/mset/x//y//", ""),
+                  "'OK'"); /* empty segments are empty arguments, but for the last */
     EXPECT_RESULT(daemon_get(daemon, "/redis/mget/x/y"), "['','']");
     EXPECT_RESULT(daemon_get(daemon, "/masters/mymaster/redis/get/x"), "''");
     EXPECT_RESULT(daemon_get(daemon, "/redis/Ping"), "'PONG'");
