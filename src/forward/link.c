@@ -409,7 +409,7 @@ void link_begin(struct door *door, int fd)
     link->counted = true;
     atomic_fetch_add_explicit(&door->all->shared->open, 1, memory_order_relaxed);
     forwards_arm(door->all);
-    if (!door->listen->tls) {
+    if (!door->listen->place.tls) {
         link_route(link, clock_boot_ms());
         return;
     }
@@ -421,7 +421,7 @@ void link_begin(struct door *door, int fd)
 /* In the words of Redis, which clients know. */
 void link_refuse(struct door *door, int fd)
 {
-    bool tells = !door->listen->tls && door->all->n_refused < FORWARD_REFUSED_AT_ONCE;
+    bool tells = !door->listen->place.tls && door->all->n_refused < FORWARD_REFUSED_AT_ONCE;
     struct link *link = tells ? make(door, fd) : NULL;
 
     if (link) {
