@@ -123,6 +123,14 @@ test("examples on the command line", { skip: !findProgram("redis-server") && "re
   });
 });
 
+test("the versions of npm's clients that the manual says were tried", () => {
+  const { dependencies } = JSON.parse(readFileSync(join(here, "package.json"), "utf8"));
+  const page = readFileSync(join(here, "../../deploy/man/bellwether-forward.7.md"), "utf8").replace(/\s+/g, " ");
+  for (const [name, version] of [["ioredis", dependencies.ioredis], ["node-redis", dependencies.redis]]) {
+    assert.match(page, new RegExp(`\\b${name} ${version.split(".", 2).join("\\.")}\\b`), `${name} ${version}`);
+  }
+});
+
 // The daemon says ok to options, without a network.
 function checkConfig(t, args, env = {}, cwd = makeFolder(t)) {
   const { status, stdout, stderr } = spawnSync(binary, [...args, "--check-config"], { encoding: "utf8", cwd, env: { ...process.env, ...env } });
