@@ -30,6 +30,21 @@ struct listening {
     ino_t inode;
 };
 
+/* ---- places ---- */
+
+const char *listen_place_text(const struct listen_place *place, char *out)
+{
+    return place->unix_path ? place->unix_path : address_format(&place->address, out);
+}
+
+bool listen_place_equal(const struct listen_place *a, const struct listen_place *b)
+{
+    if (a->unix_path || b->unix_path) {
+        return a->unix_path && b->unix_path && strcmp(a->unix_path, b->unix_path) == 0;
+    }
+    return a->address.port != 0 && address_equal(&a->address, &b->address);
+}
+
 /* ---- TCP ---- */
 
 static struct address address_of_socket(int fd, const struct address *asked)
@@ -140,16 +155,16 @@ static int claim_tcp(struct listening *listening, const struct addrinfo *where,
 static int open_tcp(struct listening *listening, const struct listen_place *place, char *error,
                     size_t error_size)
 {
-    struct addrinfo *found = look_up(place->address, error, error_size);
+    struct addrinfo *found = look_up(&place->address, error, error_size);
     char text[ADDRESS_TEXT_SIZE];
-    int attempts = place->address->port == 0 ? CLAIM_ATTEMPTS : 1, failure = 0;
+    int attempts = place->address.port == 0 ? CLAIM_ATTEMPTS : 1, failure = 0;
 
     if (!found) {
         return -BW_ERESOLVE;
     }
     for (const struct addrinfo *where = found; where; where = where->ai_next) {
         for (int i = 0; i < attempts; i++) {
-            if (claim_tcp(listening, where, place->address) == 0) {
+            if (claim_tcp(listening, where, &place->address) == 0) {
                 freeaddrinfo(found);
                 return 0;
             }
@@ -160,7 +175,7 @@ static int open_tcp(struct listening *listening, const struct listen_place *plac
         }
     }
     freeaddrinfo(found);
-    snprintf(error, error_size, "cannot listen on %s: %s", address_format(place->address, text),
+    snprintf(error, error_size, "cannot listen on %s: %s", address_format(&place->address, text),
              strerror(failure));
     return -BW_EBUSY;
 }
@@ -261,14 +276,14 @@ static int open_unix(struct listening *listening, const struct listen_place *pla
 
 /* ---- both ---- */
 
-struct listening *listening_open(const struct listen_place *place, size_t n_workers, char *error,
-                                 size_t error_size)
+struct listening *listening_open(const struct listen_place *place, bool speaks_first,
+                                 size_t n_workers, char *error, size_t error_size)
 {
     struct listening *listening = mem_new(1, sizeof(*listening));
     int failure;
 
     listening->n_workers = n_workers;
-    listening->speaks_first = place->speaks_first;
+    listening->speaks_first = speaks_first;
     listening->fds = mem_new(n_workers, sizeof(*listening->fds));
     for (size_t i = 0; i < n_workers; i++) {
         listening->fds[i] = -1;

@@ -10,8 +10,8 @@
 #include "bellwether/base/error.h"
 #include "bellwether/base/memory.h"
 #include "build_commands.h"
-#include "build_forwards.h"
 #include "build_https.h"
+#include "build_places.h"
 #include "build_tls.h"
 #include "http/server/server_tls.h"
 #include "shown.h"
@@ -77,53 +77,6 @@ static int build_numbers(const struct builder *builder)
         store_number(builder->out, entry, value.number);
     }
     builder->out->watch.lag_matters = builder->out->replica_max_lag_bytes >= 0;
-    return 0;
-}
-
-/* ---- listeners ---- */
-
-static bool same_place(const struct http_listen *a, const struct http_listen *b)
-{
-    if (a->unix_path || b->unix_path) {
-        return a->unix_path && b->unix_path && strcmp(a->unix_path, b->unix_path) == 0;
-    }
-    return a->address.port != 0 && address_equal(&a->address, &b->address);
-}
-
-static int add_listen(const struct builder *builder, const char *text)
-{
-    const struct option_entry *entry = &option_table[OPTION_ID_LISTEN];
-    struct options *out = builder->out;
-    struct option_value value;
-    char words[512];
-
-    if (option_read_value(entry, text, &value, words, sizeof(words)) != 0) {
-        return options_fail(builder->error, "--listen: %s", words);
-    }
-    for (size_t i = 0; i < out->n_listens; i++) {
-        if (same_place(&out->listens[i], &value.listen)) {
-            free(value.listen.unix_path);
-            return options_fail(builder->error,
-                                "--listen: \"%.200s\" names a place that is listened on already",
-                                text);
-        }
-    }
-    *MEM_APPEND(out->listens, out->n_listens) = value.listen;
-    return 0;
-}
-
-static int build_listens(const struct builder *builder)
-{
-    const struct setting *setting = settings_winner(builder->settings, OPTION_ID_LISTEN, NULL);
-
-    if (!setting) {
-        return add_listen(builder, option_table[OPTION_ID_LISTEN].fallback);
-    }
-    for (size_t i = 0; i < setting->n_items; i++) {
-        if (add_listen(builder, setting->items[i]) != 0) {
-            return -BW_EINVAL;
-        }
-    }
     return 0;
 }
 
@@ -450,11 +403,11 @@ int options_build(const struct settings *settings, struct options *out, struct o
     if (settings_winner(settings, OPTION_ID_PROBE, NULL)) {
         return build_probe(&builder, out);
     }
-    if (build_numbers(&builder) != 0 || build_listens(&builder) != 0 || build_map(&builder) != 0 ||
-        build_redis_credentials(&builder) != 0 || build_deployments(&builder) != 0 ||
-        build_default_master(&builder) != 0 || check_adopt(&builder) != 0 ||
-        options_build_commands(&builder) != 0 || options_build_forwards(&builder) != 0 ||
-        options_build_https(&builder) != 0) {
+    if (build_numbers(&builder) != 0 || options_build_listens(&builder) != 0 ||
+        build_map(&builder) != 0 || build_redis_credentials(&builder) != 0 ||
+        build_deployments(&builder) != 0 || build_default_master(&builder) != 0 ||
+        check_adopt(&builder) != 0 || options_build_commands(&builder) != 0 ||
+        options_build_forwards(&builder) != 0 || options_build_https(&builder) != 0) {
         options_release(&built);
         return -BW_EINVAL;
     }
@@ -517,11 +470,11 @@ void options_release(struct options *options)
     options_shown_release(options);
     free(options->probe);
     for (size_t i = 0; i < options->n_listens; i++) {
-        free(options->listens[i].unix_path);
+        free(options->listens[i].place.unix_path);
     }
     free(options->listens);
     for (size_t i = 0; i < options->n_forwards; i++) {
-        free(options->forwards[i].unix_path);
+        free(options->forwards[i].place.unix_path);
         free(options->forwards[i].master);
     }
     free(options->forwards);

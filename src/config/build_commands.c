@@ -116,13 +116,13 @@ static int check_loopback(const struct builder *builder)
         const struct http_listen *listen = &builder->out->listens[i];
         char text[ADDRESS_TEXT_SIZE];
 
-        if (listen->scope == HTTP_SCOPE_ALL && !listen->unix_path &&
-            !address_is_loopback(&listen->address)) {
+        if (listen->scope == HTTP_SCOPE_ALL && !listen->place.unix_path &&
+            !address_is_loopback(&listen->place.address)) {
             return options_fail(
                 builder->error,
                 "redis-api: \"loopback\" with --listen %s, which others may reach; takes 127.0.0.1, [::1], "
                 "a Unix socket, or ,scope=discovery there",
-                address_format(&listen->address, text));
+                address_format(&listen->place.address, text));
         }
     }
     return 0;

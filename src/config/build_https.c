@@ -17,85 +17,58 @@ static const char *file_of(const struct builder *builder, int id)
     return setting_item(winner(builder, id));
 }
 
+/* ---- one of them ---- */
+
 /* What may have TLS: a listener, or a forward. */
 struct secured {
     const char *option;
-    const struct address *address;
-    const char *unix_path;
-    bool tls, client_ca_given, is_probe;
-    enum client_ca *client_ca;
+    bool is_probe;
+    struct listen_place *place;
 };
 
-static struct secured of_listen(struct http_listen *listen)
-{
-    return (struct secured){.option = "--listen",
-                            .address = &listen->address,
-                            .unix_path = listen->unix_path,
-                            .tls = listen->tls,
-                            .client_ca_given = listen->client_ca_given,
-                            .is_probe = listen->scope == HTTP_SCOPE_PROBE,
-                            .client_ca = &listen->client_ca};
-}
-
-static struct secured of_forward(struct forward_listen *forward)
-{
-    return (struct secured){.option = "--forward",
-                            .address = &forward->address,
-                            .unix_path = forward->unix_path,
-                            .tls = forward->tls,
-                            .client_ca_given = forward->client_ca_given,
-                            .client_ca = &forward->client_ca};
-}
-
-/* For messages: where it listens. */
-static const char *place_of(const struct secured *place, char text[ADDRESS_TEXT_SIZE])
-{
-    return place->unix_path ? place->unix_path : address_format(place->address, text);
-}
-
-/* ---- one of them ---- */
-
 /* Whoever may come asks for no certificate of a kubelet, which has none. */
-static int build_client_ca(const struct secured *place, bool given, struct options_error *error)
+static int build_client_ca(const struct secured *secured, bool given, struct options_error *error)
 {
+    struct listen_place *place = secured->place;
     char text[ADDRESS_TEXT_SIZE];
 
     if (!place->client_ca_given) {
-        *place->client_ca =
-            given && place->tls && !place->is_probe ? CLIENT_CA_REQUIRED : CLIENT_CA_OFF;
+        place->client_ca =
+            given && place->tls && !secured->is_probe ? CLIENT_CA_REQUIRED : CLIENT_CA_OFF;
         return 0;
     }
     if (!place->tls) {
         return options_fail(error, "%s %.200s: client-ca without tls; takes ,tls with it",
-                            place->option, place_of(place, text));
+                            secured->option, listen_place_text(place, text));
     }
-    if (*place->client_ca == CLIENT_CA_OFF) {
+    if (place->client_ca == CLIENT_CA_OFF) {
         return 0;
     }
-    if (place->is_probe) {
+    if (secured->is_probe) {
         return options_fail(
             error,
             "%s %.200s: probes show no certificate; takes client-ca with scope=all|discovery",
-            place->option, place_of(place, text));
+            secured->option, listen_place_text(place, text));
     }
     return given ? 0
                  : options_fail(error,
                                 "%s %.200s: client-ca without anything to check against; takes "
                                 "--http-client-ca with it",
-                                place->option, place_of(place, text));
+                                secured->option, listen_place_text(place, text));
 }
 
-static int build_place(const struct builder *builder, const struct secured *place)
+static int build_secured(const struct builder *builder, const struct secured *secured)
 {
+    const struct listen_place *place = secured->place;
     char text[ADDRESS_TEXT_SIZE];
 
     if (place->tls && place->unix_path) {
         return options_fail(builder->error,
                             "%s unix:%.200s,tls: a socket has no TLS, for what it carries stays on "
                             "this host; takes it without ,tls",
-                            place->option, place->unix_path);
+                            secured->option, place->unix_path);
     }
-    if (build_client_ca(place, file_of(builder, OPTION_ID_HTTP_CLIENT_CA), builder->error) != 0) {
+    if (build_client_ca(secured, file_of(builder, OPTION_ID_HTTP_CLIENT_CA), builder->error) != 0) {
         return -BW_EINVAL;
     }
     if (place->tls &&
@@ -103,7 +76,7 @@ static int build_place(const struct builder *builder, const struct secured *plac
         return options_fail(builder->error,
                             "%s %.200s: tls without a certificate; takes --http-cert and "
                             "--http-key with it",
-                            place->option, place_of(place, text));
+                            secured->option, listen_place_text(place, text));
     }
     return 0;
 }
@@ -162,14 +135,25 @@ static void note_plain_tokens(struct options *out)
     for (size_t i = 0; out->redis_api == REDIS_API_TOKEN && i < out->n_listens; i++) {
         const struct http_listen *listen = &out->listens[i];
 
-        if (listen->scope == HTTP_SCOPE_ALL && !listen->tls && !listen->unix_path &&
-            !address_is_loopback(&listen->address)) {
+        if (listen->scope == HTTP_SCOPE_ALL && !listen->place.tls && !listen->place.unix_path &&
+            !address_is_loopback(&listen->place.address)) {
             options_note(
                 out, LOG_LEVEL_WARN,
                 "tokens come in plain there, for all to read on the way (listen = ...,tls)",
-                "listen", address_format(&listen->address, text));
+                "listen", address_format(&listen->place.address, text));
         }
     }
+}
+
+static struct secured secured_at(struct options *out, size_t i)
+{
+    if (i < out->n_listens) {
+        return (struct secured){.option = "--listen",
+                                .is_probe = out->listens[i].scope == HTTP_SCOPE_PROBE,
+                                .place = &out->listens[i].place};
+    }
+    return (struct secured){.option = "--forward",
+                            .place = &out->forwards[i - out->n_listens].place};
 }
 
 int options_build_https(const struct builder *builder)
@@ -178,14 +162,13 @@ int options_build_https(const struct builder *builder)
     bool any = false, asks = false;
 
     for (size_t i = 0; i < out->n_listens + out->n_forwards; i++) {
-        struct secured place = i < out->n_listens ? of_listen(&out->listens[i])
-                                                  : of_forward(&out->forwards[i - out->n_listens]);
+        struct secured secured = secured_at(out, i);
 
-        if (build_place(builder, &place) != 0) {
+        if (build_secured(builder, &secured) != 0) {
             return -BW_EINVAL;
         }
-        any = any || place.tls;
-        asks = asks || *place.client_ca != CLIENT_CA_OFF;
+        any = any || secured.place->tls;
+        asks = asks || secured.place->client_ca != CLIENT_CA_OFF;
     }
     note_unused(builder, any, asks);
     note_plain_tokens(out);

@@ -192,13 +192,13 @@ const char *option_takes(const struct option_entry *entry, char out[256])
     case OPTION_LISTEN:
         (void)snprintf(
             out, 256,
-            "HOST:PORT or unix:PATH, then ,scope=all|discovery|probe, for a socket ,mode=0660, for HTTPS "
+            "HOST:PORT, [v6]:PORT or unix:PATH, then ,scope=all|discovery|probe, for a socket ,mode=0660, for HTTPS "
             ",tls and ,client-ca=required|optional|off");
         break;
     case OPTION_FORWARD:
         (void)snprintf(
             out, 256,
-            "HOST:PORT or unix:PATH, then ,to=master|replica, ,name=MASTER, ,auth, for a socket "
+            "HOST:PORT, [v6]:PORT or unix:PATH, then ,to=master|replica, ,name=MASTER, ,auth, for a socket "
             ",mode=0660, for TLS ,tls and ,client-ca=required|optional|off");
         break;
     case OPTION_NAME:

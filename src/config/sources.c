@@ -28,19 +28,6 @@ static void setting_release(struct setting *setting)
     *setting = (struct setting){0};
 }
 
-/* In a list of listeners or forwards words like `,scope=` and `,tls` belong to the one before. */
-static bool continues(const struct option_entry *entry, const char *word)
-{
-    if (entry->type == OPTION_FORWARD) {
-        return strncmp(word, "to=", 3) == 0 || strncmp(word, "name=", 5) == 0 ||
-               strncmp(word, "mode=", 5) == 0 || strcmp(word, "tls") == 0 ||
-               strcmp(word, "auth") == 0 || strncmp(word, "client-ca=", 10) == 0;
-    }
-    return entry->type == OPTION_LISTEN &&
-           (strncmp(word, "scope=", 6) == 0 || strncmp(word, "mode=", 5) == 0 ||
-            strcmp(word, "tls") == 0 || strncmp(word, "client-ca=", 10) == 0);
-}
-
 static void split_list(struct setting *setting, const struct option_entry *entry, const char *text,
                        bool blanks)
 {
@@ -52,7 +39,7 @@ static void split_list(struct setting *setting, const struct option_entry *entry
         if (*word == '\0') {
             continue; /* `a, b`, or a comma at the end */
         }
-        if (item.size > 0 && continues(entry, word)) {
+        if (item.size > 0 && option_continues(entry, word)) {
             buffer_add_text(&item, ",");
         } else if (item.size > 0) {
             *MEM_APPEND(setting->items, setting->n_items) = buffer_take_text(&item, NULL);

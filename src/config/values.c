@@ -14,6 +14,9 @@
 #define SOCKET_MODE_DEFAULT 0660
 #define MODE_UNSAID (~0U)
 
+/* What of a value is wrong, where its type alone does not tell. */
+enum { WHY_SIZE = 96 };
+
 int options_fail(struct options_error *error, const char *format, ...)
 {
     va_list arguments;
@@ -92,88 +95,112 @@ static int read_number(const struct option_entry *entry, const char *text, int64
     return failed;
 }
 
-/* `,mode=0660` */
-static int read_mode(const char *text, unsigned *out)
-{
-    size_t length = strspn(text, "01234567");
+/* ---- where is listened: HOST:PORT or unix:PATH, then words ---- */
 
-    if (length < 3 || length > 4 || text[length] != '\0' || (length == 4 && text[0] != '0')) {
-        return -BW_EINVAL;
-    }
-    *out = (unsigned)strtoul(text, NULL, 8);
-    return 0;
+static bool read_scope(const char *text, struct option_value *out)
+{
+    int64_t place = choice_place("all|discovery|probe", text);
+
+    out->scope = (enum http_scope)place;
+    return place >= 0;
 }
 
-/* `,client-ca=optional` */
-static int read_client_ca(const char *text, enum client_ca *out, bool *given)
+static bool read_to(const char *text, struct option_value *out)
+{
+    int64_t place = choice_place("master|replica", text);
+
+    out->to = (enum forward_to)place;
+    return place >= 0;
+}
+
+static bool read_name(const char *text, struct option_value *out)
+{
+    out->master = is_master_name(text) ? mem_strdup(text) : NULL;
+    return out->master;
+}
+
+static bool read_auth(const char *text, struct option_value *out)
+{
+    (void)text;
+    out->auth = true;
+    return true;
+}
+
+static bool read_tls(const char *text, struct option_value *out)
+{
+    (void)text;
+    out->place.tls = true;
+    return true;
+}
+
+static bool read_client_ca(const char *text, struct option_value *out)
 {
     int64_t place = choice_place("off|optional|required", text);
 
-    if (place < 0) {
+    out->place.client_ca = (enum client_ca)place;
+    out->place.client_ca_given = true;
+    return place >= 0;
+}
+
+static bool read_mode(const char *text, struct option_value *out)
+{
+    size_t length = strspn(text, "01234567");
+
+    out->place.mode = (unsigned)strtoul(text, NULL, 8);
+    return length >= 3 && length <= 4 && text[length] == '\0' && (length == 3 || text[0] == '0');
+}
+
+static const struct place_word {
+    const char *name; /* with = where a value follows */
+    bool listen, forward;
+    bool (*read)(const char *text, struct option_value *out);
+} place_words[] = {
+    {"scope=", true, false, read_scope}, {"to=", false, true, read_to},
+    {"name=", false, true, read_name},   {"auth", false, true, read_auth},
+    {"tls", true, true, read_tls},       {"client-ca=", true, true, read_client_ca},
+    {"mode=", true, true, read_mode},
+};
+enum { PLACE_WORDS = sizeof(place_words) / sizeof(place_words[0]) };
+
+/* Its number, or -1. */
+static int find_place_word(const struct option_entry *entry, const char *text)
+{
+    for (int i = 0; i < PLACE_WORDS; i++) {
+        const struct place_word *word = &place_words[i];
+        size_t length = strlen(word->name);
+        bool is_whole = word->name[length - 1] != '=';
+
+        if ((entry->type == OPTION_LISTEN ? word->listen
+                                          : entry->type == OPTION_FORWARD && word->forward) &&
+            strncmp(text, word->name, length) == 0 && (!is_whole || text[length] == '\0')) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+bool option_continues(const struct option_entry *entry, const char *word)
+{
+    return find_place_word(entry, word) >= 0;
+}
+
+/* @param seen  the words that were read already, a bit each. */
+static int read_place_word(const struct option_entry *entry, const char *text, unsigned *seen,
+                           struct option_value *out, char why[WHY_SIZE])
+{
+    int found = find_place_word(entry, text);
+    const struct place_word *word = &place_words[found < 0 ? 0 : found];
+
+    if (found >= 0 && (*seen & 1U << found) != 0) {
+        (void)snprintf(why, WHY_SIZE, "%s is there twice", word->name);
         return -BW_EINVAL;
     }
-    *out = (enum client_ca)place;
-    *given = true;
+    if (found < 0 || !word->read(text + strlen(word->name), out)) {
+        (void)snprintf(why, WHY_SIZE, "%.*s", WHY_SIZE / 2, text);
+        return -BW_EINVAL;
+    }
+    *seen |= 1U << found;
     return 0;
-}
-
-/* One of the `,key=value` that follow the address of a listener. */
-static int read_listen_word(const char *word, void *data)
-{
-    struct http_listen *out = data;
-
-    if (strncmp(word, "scope=", 6) == 0) {
-        int64_t place = choice_place("all|discovery|probe", word + 6);
-
-        if (place < 0) {
-            return -BW_EINVAL;
-        }
-        out->scope = (enum http_scope)place;
-        return 0;
-    }
-    if (strcmp(word, "tls") == 0) {
-        out->tls = true;
-        return 0;
-    }
-    if (strncmp(word, "client-ca=", 10) == 0) {
-        return read_client_ca(word + 10, &out->client_ca, &out->client_ca_given);
-    }
-    return strncmp(word, "mode=", 5) == 0 ? read_mode(word + 5, &out->mode) : -BW_EINVAL;
-}
-
-/* The same of a forward. */
-static int read_forward_word(const char *word, void *data)
-{
-    struct forward_listen *out = data;
-
-    if (strncmp(word, "to=", 3) == 0) {
-        int64_t place = choice_place("master|replica", word + 3);
-
-        if (place < 0) {
-            return -BW_EINVAL;
-        }
-        out->to = (enum forward_to)place;
-        return 0;
-    }
-    if (strncmp(word, "name=", 5) == 0) {
-        if (!is_master_name(word + 5) || out->master) {
-            return -BW_EINVAL;
-        }
-        out->master = mem_strdup(word + 5);
-        return 0;
-    }
-    if (strcmp(word, "tls") == 0) {
-        out->tls = true;
-        return 0;
-    }
-    if (strncmp(word, "client-ca=", 10) == 0) {
-        return read_client_ca(word + 10, &out->client_ca, &out->client_ca_given);
-    }
-    if (strcmp(word, "auth") == 0) {
-        out->auth = true;
-        return 0;
-    }
-    return strncmp(word, "mode=", 5) == 0 ? read_mode(word + 5, &out->mode) : -BW_EINVAL;
 }
 
 /*
@@ -194,67 +221,56 @@ static int read_listen_address(char *text, struct address *out)
     return address_parse(text, 0, out, words, sizeof(words));
 }
 
-/*
- * HOST:PORT or unix:PATH, then words.
- * @param mode       MODE_UNSAID: none was said.
- * @param unix_path  set where it is one.
- */
-static int read_place(const char *text, int (*read_word)(const char *word, void *data), void *data,
-                      const unsigned *mode, struct address *address, char **unix_path)
+static int read_socket_path(const char *path, struct option_value *out, char why[WHY_SIZE])
 {
-    char *copy = mem_strdup(text);
-    char *rest = copy;
-    char *place = strsep(&rest, ",");
-    const char *path = strncmp(place, "unix:", 5) == 0 ? place + 5 : NULL;
+    size_t most = sizeof((struct sockaddr_un *)0)->sun_path - 1;
+
+    if (path[0] != '/') {
+        (void)snprintf(why, WHY_SIZE, "a socket's path begins with /");
+        return -BW_EINVAL;
+    }
+    if (strlen(path) > most) {
+        (void)snprintf(why, WHY_SIZE, "a socket's path has at most %zu bytes", most);
+        return -BW_EINVAL;
+    }
+    out->place.unix_path = mem_strdup(path);
+    return 0;
+}
+
+/* @param text  is cut up. */
+static int read_place(const struct option_entry *entry, char *text, struct option_value *out,
+                      char why[WHY_SIZE])
+{
+    char *place = strsep(&text, ",");
+    bool is_socket = strncmp(place, "unix:", 5) == 0;
+    unsigned seen = 0;
     int failed = 0;
 
-    while (failed == 0 && rest) {
-        failed = read_word(strsep(&rest, ","), data);
+    out->place.mode = MODE_UNSAID;
+    while (failed == 0 && text) {
+        failed = read_place_word(entry, strsep(&text, ","), &seen, out, why);
     }
-    if (failed == 0 && path) {
-        failed = *path == '\0' || strlen(path) >= sizeof((struct sockaddr_un *)0)->sun_path
-                     ? -BW_EINVAL
-                     : 0;
-        *unix_path = failed == 0 ? mem_strdup(path) : NULL;
+    if (failed == 0 && is_socket) {
+        failed = read_socket_path(place + 5, out, why);
+    } else if (failed == 0 && out->place.mode != MODE_UNSAID) {
+        (void)snprintf(why, WHY_SIZE, "mode= is for a socket");
+        failed = -BW_EINVAL;
     } else if (failed == 0) {
-        failed = *mode != MODE_UNSAID ? -BW_EINVAL : read_listen_address(place, address);
+        failed = read_listen_address(place, &out->place.address);
     }
-    free(copy);
-    return failed;
-}
-
-static int read_listen(const char *text, struct http_listen *out)
-{
-    struct http_listen listen = {.mode = MODE_UNSAID};
-    int failed = read_place(text, read_listen_word, &listen, &listen.mode, &listen.address,
-                            &listen.unix_path);
-
-    if (failed == 0) {
-        listen.mode = listen.mode != MODE_UNSAID ? listen.mode : SOCKET_MODE_DEFAULT;
-        *out = listen;
+    if (out->place.mode == MODE_UNSAID) {
+        out->place.mode = SOCKET_MODE_DEFAULT;
     }
     return failed;
 }
 
-static int read_forward(const char *text, struct forward_listen *out)
-{
-    struct forward_listen forward = {.mode = MODE_UNSAID};
-    int failed = read_place(text, read_forward_word, &forward, &forward.mode, &forward.address,
-                            &forward.unix_path);
+/* ---- all of them ---- */
 
-    if (failed == 0) {
-        forward.mode = forward.mode != MODE_UNSAID ? forward.mode : SOCKET_MODE_DEFAULT;
-        *out = forward;
-    } else {
-        free(forward.master);
-    }
-    return failed;
-}
-
-static int read_typed(const struct option_entry *entry, const char *text, struct option_value *out)
+static int read_typed(const struct option_entry *entry, const char *text, struct option_value *out,
+                      char why[WHY_SIZE])
 {
     struct address_map map = {0};
-    char words[8];
+    char words[8], *copy;
     int failed;
 
     switch (entry->type) {
@@ -268,8 +284,12 @@ static int read_typed(const struct option_entry *entry, const char *text, struct
         failed = address_map_add(&map, text, words, sizeof(words));
         address_map_release(&map);
         return failed;
-    case OPTION_LISTEN: return read_listen(text, &out->listen);
-    case OPTION_FORWARD: return read_forward(text, &out->forward);
+    case OPTION_LISTEN:
+    case OPTION_FORWARD:
+        copy = mem_strdup(text);
+        failed = read_place(entry, copy, out, why);
+        free(copy);
+        return failed;
     case OPTION_TEXT:
     case OPTION_FILE:
     case OPTION_SECRET: return has_control(text) && entry->type != OPTION_SECRET ? -BW_EINVAL : 0;
@@ -277,23 +297,28 @@ static int read_typed(const struct option_entry *entry, const char *text, struct
     }
 }
 
+void option_value_release(struct option_value *value)
+{
+    free(value->place.unix_path);
+    free(value->master);
+    *value = (struct option_value){0};
+}
+
 int option_read_value(const struct option_entry *entry, const char *text, struct option_value *out,
                       char *error, size_t error_size)
 {
     struct option_value value = {0};
-    char takes[256];
+    char takes[256], why[WHY_SIZE] = "";
+    int failed = read_typed(entry, text, &value, why);
 
-    if (read_typed(entry, text, &value) != 0) {
-        (void)snprintf(error, error_size, "\"%.300s\" is not valid; takes %s", text,
-                       option_takes(entry, takes));
-        return -BW_EINVAL;
+    if (failed != 0) {
+        (void)snprintf(error, error_size, "\"%.300s\" is not valid%s%s; takes %s", text,
+                       why[0] != '\0' ? ": " : "", why, option_takes(entry, takes));
     }
-    if (out) {
+    if (failed == 0 && out) {
         *out = value;
     } else {
-        free(value.listen.unix_path);
-        free(value.forward.unix_path);
-        free(value.forward.master);
+        option_value_release(&value);
     }
-    return 0;
+    return failed != 0 ? -BW_EINVAL : 0;
 }

@@ -18,9 +18,13 @@ int options_fail(struct options_error *error, const char *format, ...)
 struct option_value {
     int64_t number; /* integers, durations, sizes, switches; a choice's place in the list */
     struct address address;
-    struct http_listen listen;     /* unix_path is owned: free() it */
-    struct forward_listen forward; /* unix_path and master are owned */
+    struct listen_place place; /* its unix_path is owned */
+    enum http_scope scope;     /* of a listener */
+    enum forward_to to;        /* of a forward, as the two below */
+    char *master;              /* owned; NULL: the default one */
+    bool auth;
 };
+void option_value_release(struct option_value *value);
 /**
  * Read one item.
  * @param out NULL: only check.
@@ -28,5 +32,7 @@ struct option_value {
  */
 int option_read_value(const struct option_entry *entry, const char *text, struct option_value *out,
                       char *error, size_t error_size);
+/** In a list of places words like `scope=...` and `tls` belong to the one before. */
+bool option_continues(const struct option_entry *entry, const char *word);
 
 #endif

@@ -225,6 +225,13 @@ static const char *say_tls(bool tls, enum client_ca client_ca)
     return tls ? client_cas[client_ca] : "off";
 }
 
+/* With the port that it really has. */
+static const char *say_place(const struct listen_place *place, const struct address *real,
+                             char *text)
+{
+    return place->unix_path ? place->unix_path : address_format(real, text);
+}
+
 static void log_listeners(const struct service *service)
 {
     static const char *const scopes[] = {"all", "discovery", "probe"};
@@ -232,15 +239,13 @@ static void log_listeners(const struct service *service)
     for (size_t i = 0; i < service->http.n_listens; i++) {
         const struct http_listen *listen = &service->http.listens[i];
         char text[ADDRESS_TEXT_SIZE];
-        const char *where = listen->unix_path;
+        const char *where =
+            say_place(&listen->place, http_sockets_address(service->sockets, i), text);
 
-        if (!where) {
-            where = address_format(http_sockets_address(service->sockets, i), text);
-        }
-        if (listen->tls) {
+        if (listen->place.tls) {
             log_info("listening", LOG_STR("address", where),
                      LOG_STR("scope", scopes[listen->scope]),
-                     LOG_STR("tls", say_tls(true, listen->client_ca)));
+                     LOG_STR("tls", say_tls(true, listen->place.client_ca)));
             continue;
         }
         log_info("listening", LOG_STR("address", where), LOG_STR("scope", scopes[listen->scope]));
@@ -250,12 +255,10 @@ static void log_listeners(const struct service *service)
         char text[ADDRESS_TEXT_SIZE];
 
         log_info("forwarding",
-                 LOG_STR("address",
-                         listen->unix_path
-                             ? listen->unix_path
-                             : address_format(forward_shared_address(service->forwards, i), text)),
+                 LOG_STR("address", say_place(&listen->place,
+                                              forward_shared_address(service->forwards, i), text)),
                  LOG_STR("to", metric_forward_to_text((enum metric_forward_to)listen->to)),
-                 LOG_STR("tls", say_tls(listen->tls, listen->client_ca)),
+                 LOG_STR("tls", say_tls(listen->place.tls, listen->place.client_ca)),
                  LOG_STR("master", listen->master ? listen->master : "(default)"));
     }
 }

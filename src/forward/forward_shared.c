@@ -18,11 +18,8 @@ struct forward_shared *forward_shared_open(const struct forward_config *config, 
     shared->listening = mem_new(config->n_listens + 1, sizeof(struct listening *));
     metrics_add_forwards(config->metrics, config->n_listens);
     for (size_t i = 0; i < config->n_listens; i++) {
-        const struct forward_listen *listen = &config->listens[i];
-        const struct listen_place place = {
-            .address = &listen->address, .unix_path = listen->unix_path, .mode = listen->mode};
-
-        shared->listening[i] = listening_open(&place, config->n_workers, error, error_size);
+        shared->listening[i] =
+            listening_open(&config->listens[i].place, false, config->n_workers, error, error_size);
         if (!shared->listening[i]) {
             forward_shared_free(shared);
             return NULL;

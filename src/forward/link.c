@@ -14,6 +14,7 @@
 #include "bellwether/base/backoff.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/base/one_line.h"
 #include "forward_shared.h"
 
 enum { REST_FIRST_MS = 20, REST_MOST_MS = 500 };
@@ -152,11 +153,7 @@ void link_end(struct link *link, enum metric_forward_end why, const char *words)
     if (words) {
         int length = snprintf(line, sizeof(line), "-%.*s\r\n", 2 * LINK_WORDS_SIZE - 4, words);
 
-        for (int i = 1; i < length - 2; i++) {
-            if (line[i] == '\r' || line[i] == '\n') {
-                line[i] = ' ';
-            }
-        }
+        one_line(line, (size_t)length - 2);
         (void)side_write(link, &link->client, line, (size_t)length);
     }
     side_shut(link, &link->client);
@@ -409,7 +406,7 @@ void link_begin(struct door *door, int fd)
     link->counted = true;
     atomic_fetch_add_explicit(&door->all->shared->open, 1, memory_order_relaxed);
     forwards_arm(door->all);
-    if (!door->listen->tls) {
+    if (!door->listen->place.tls) {
         link_route(link, clock_boot_ms());
         return;
     }
@@ -421,7 +418,7 @@ void link_begin(struct door *door, int fd)
 /* In the words of Redis, which clients know. */
 void link_refuse(struct door *door, int fd)
 {
-    bool tells = !door->listen->tls && door->all->n_refused < FORWARD_REFUSED_AT_ONCE;
+    bool tells = !door->listen->place.tls && door->all->n_refused < FORWARD_REFUSED_AT_ONCE;
     struct link *link = tells ? make(door, fd) : NULL;
 
     if (link) {

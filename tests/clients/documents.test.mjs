@@ -123,6 +123,21 @@ test("examples on the command line", { skip: !findProgram("redis-server") && "re
   });
 });
 
+test("the versions that the manual says were tried are those that are", () => {
+  const { dependencies } = JSON.parse(readFileSync(join(here, "package.json"), "utf8"));
+  const page = (name) => readFileSync(join(here, "../../deploy/man", name), "utf8").replace(/\s+/g, " ");
+  const forward = page("bellwether-forward.7.md");
+  for (const [name, version] of [["ioredis", dependencies.ioredis], ["node-redis", dependencies.redis]]) {
+    assert.match(forward, new RegExp(`\\b${name} ${version.split(".", 2).join("\\.")}\\b`), `${name} ${version}`);
+  }
+  const named = [...page("bellwether-http.7.md").matchAll(/`([\w@/-]+)`(?: up to)? (\d+\.\d+\.\d+)/g)].map(([, ...pair]) => pair);
+  const tried = Object.keys(dependencies).filter((name) => named.some(([other]) => other === name));
+  assert.ok(tried.length > 5, String(tried));
+  for (const name of tried) { // others of it are what it says of those that do not run
+    assert.ok(named.some(([other, version]) => other === name && version === dependencies[name]), `${name} ${dependencies[name]}`);
+  }
+});
+
 // The daemon says ok to options, without a network.
 function checkConfig(t, args, env = {}, cwd = makeFolder(t)) {
   const { status, stdout, stderr } = spawnSync(binary, [...args, "--check-config"], { encoding: "utf8", cwd, env: { ...process.env, ...env } });

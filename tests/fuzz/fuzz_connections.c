@@ -563,7 +563,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     memset(&stage, 0, sizeof(stage));
     stage.input = (struct outside_input){data, size};
     for (size_t i = 0; i < 2; i++) {
-        (void)snprintf(listens[i].address.host, sizeof(listens[i].address.host), "127.0.0.1");
+        (void)snprintf(listens[i].place.address.host, sizeof(listens[i].place.address.host),
+                       "127.0.0.1");
     }
     stage_begin(&config);
     outside_begin(&hooks, NULL);

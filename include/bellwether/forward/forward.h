@@ -34,16 +34,10 @@ enum forward_to { FORWARD_TO_MASTER, FORWARD_TO_REPLICA };
 
 /* One --forward. */
 struct forward_listen {
-    /* unset for a Unix socket; port 0 is any free port */
-    struct address address;
-    char *unix_path; /* NULL for TCP */
-    unsigned mode;   /* of the Unix socket, e.g. 0660 */
+    struct listen_place place; /* its TLS is that towards clients */
     enum forward_to to;
-    char *master;         /* NULL: the default one */
-    bool tls;             /* towards clients */
-    bool client_ca_given; /* `,client-ca=` was said */
-    enum client_ca client_ca;
-    bool auth; /* clients are logged in as the daemon's own user */
+    char *master; /* NULL: the default one */
+    bool auth;    /* clients are logged in as the daemon's own user */
 };
 
 struct forward_config {

@@ -30,14 +30,8 @@ enum ready_when { READY_WHEN_RESOLVED, READY_WHEN_DEFAULT, READY_WHEN_ANY, READY
 
 /* One --listen. */
 struct http_listen {
-    /* unset for a Unix socket; port 0 is allowed only as "any free port" in tests and demos */
-    struct address address;
-    char *unix_path; /* NULL for TCP */
-    unsigned mode;   /* of the Unix socket, e.g. 0660 */
+    struct listen_place place;
     enum http_scope scope;
-    bool tls;
-    bool client_ca_given; /* `,client-ca=` was said */
-    enum client_ca client_ca;
 };
 
 /* An option as /status shows it; a secret's value is masked by whoever made it. */

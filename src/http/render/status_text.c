@@ -303,10 +303,10 @@ static void put_pool(const struct page *page, const struct status_view *view, co
 
 const char *status_say_place(const struct status_forward *forward, char out[STATUS_PLACE_SIZE])
 {
-    if (!forward->listen->unix_path) {
+    if (!forward->listen->place.unix_path) {
         return address_format(forward->address, out);
     }
-    (void)snprintf(out, STATUS_PLACE_SIZE, "unix:%s", forward->listen->unix_path);
+    (void)snprintf(out, STATUS_PLACE_SIZE, "unix:%s", forward->listen->place.unix_path);
     return out;
 }
 
@@ -326,7 +326,7 @@ static void put_forward(const struct page *page, const struct status_forward *fo
     fprintf(page->to,
             "%s%s  clients %" PRId64 ", waiting %" PRId64 ", in %" PRIu64 " bytes, out %" PRIu64
             " bytes",
-            forward->listen->tls ? ", tls" : "", forward->listen->auth ? ", auth" : "",
+            forward->listen->place.tls ? ", tls" : "", forward->listen->auth ? ", auth" : "",
             joined[METRIC_FORWARD_TO_MASTER] + joined[METRIC_FORWARD_TO_REPLICA], counts->waiting,
             counts->bytes[METRIC_FORWARD_WAY_IN], counts->bytes[METRIC_FORWARD_WAY_OUT]);
     for (int i = 0, n = 0; i < METRIC_FORWARD_END_COUNT; i++) {

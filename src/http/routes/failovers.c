@@ -11,6 +11,7 @@
 #include "bellwether/base/buffer.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/base/one_line.h"
 #include "bellwether/http/master_json.h"
 #include "master.h"
 #include "table.h"
@@ -66,9 +67,7 @@ static void print_failover(const struct failover *failover, char line[LINE_SIZE]
                      failover_phase_text(failover->phases[i].phase), failover->phases[i].ms);
     }
     (void)print(line, used, "%s", failover->n_phases > 0 ? " ms" : "");
-    for (char *c = line; *c; c++) { /* one line, whatever somebody else's words held */
-        *c = (char)(*c == '\n' || *c == '\r' ? ' ' : *c);
-    }
+    one_line(line, strlen(line));
 }
 
 static char *join_lines(const struct failover *const *entries, size_t n)

@@ -13,6 +13,7 @@
 
 #include "bellwether/base/budget.h"
 #include "bellwether/base/memory.h"
+#include "bellwether/base/one_line.h"
 #include "bellwether/http/master_json.h"
 #include "bellwether/redis/json_result.h"
 #include "http/server/connections.h"
@@ -183,11 +184,7 @@ static void add_resp2_error(struct buffer *out, const struct pool_command *one)
     buffer_add(out, "-", 1);
     from = out->size;
     buffer_add_text(out, words_of(one));
-    for (; from < out->size; from++) { /* names are a caller's, and an error is one line */
-        if (out->bytes[from] == '\r' || out->bytes[from] == '\n') {
-            out->bytes[from] = ' ';
-        }
-    }
+    one_line(out->bytes + from, out->size - from); /* names are a caller's */
     buffer_add(out, "\r\n", 2);
 }
 

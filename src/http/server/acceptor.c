@@ -195,9 +195,9 @@ int doors_open(struct connections *connections)
         door->number = i;
         door->quick = &worker->listeners[(1 + worker->n_patient) * i];
         door->probe = door->quick->scope == HTTP_SCOPE_PROBE;
-        door->tls = worker->config->listens[i].tls;
+        door->tls = worker->config->listens[i].place.tls;
         door->n_patient = door->probe || door->tls ? 0 : worker->n_patient;
-        door->unix_socket = worker->config->listens[i].unix_path != NULL;
+        door->unix_socket = worker->config->listens[i].place.unix_path != NULL;
         door->shares =
             !door->probe && !door->unix_socket && !http_sockets_is_loopback(worker->sockets, i);
         door->fd = http_sockets_take(worker->sockets, i, worker->number);

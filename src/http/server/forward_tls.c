@@ -48,8 +48,8 @@ static void *begin(void *data, const struct forward_listen *listen, int fd)
         mem_exhausted(); /* nothing else can fail here */
     }
     (void)gnutls_priority_set(session->gnutls, all->priorities);
-    session->tls =
-        tls_session_begin(session->gnutls, fd, credentials, listen->client_ca, NULL, &all->traffic);
+    session->tls = tls_session_begin(session->gnutls, fd, credentials, listen->place.client_ca,
+                                     NULL, &all->traffic);
     return session;
 }
 

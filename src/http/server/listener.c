@@ -240,9 +240,9 @@ int listener_start(struct listener *listener, struct worker *worker, size_t i, b
     listener->worker = worker;
     listener->patient = patient;
     listener->scope = scope_of(worker->config, i);
-    listener->unix_socket = worker->config->listens[i].unix_path != NULL;
-    listener->tls = worker->config->listens[i].tls;
-    listener->client_ca = worker->config->listens[i].client_ca;
+    listener->unix_socket = worker->config->listens[i].place.unix_path != NULL;
+    listener->tls = worker->config->listens[i].place.tls;
+    listener->client_ca = worker->config->listens[i].place.client_ca;
     listener->loopback = !listener->unix_socket && http_sockets_is_loopback(worker->sockets, i);
     listener->open = http_sockets_open_count(worker->sockets, listener->scope == HTTP_SCOPE_PROBE);
     if (patient && (listener->scope == HTTP_SCOPE_PROBE || listener->tls)) {

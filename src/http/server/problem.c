@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "bellwether/base/memory.h"
+#include "bellwether/base/one_line.h"
 #include "bellwether/http/master_json.h"
 
 #define HELP "deploy/man/bellwether-troubleshooting.7.md#"
@@ -69,11 +70,7 @@ static char *line_of(enum problem_kind kind, const json_t *problem)
     char *line = mem_new(size, 1);
 
     snprintf(line, size, "%s%s%s", problems[kind].title, detail ? ": " : "", detail ? detail : "");
-    for (char *c = line; *c; c++) { /* one line, whatever somebody else's words held */
-        if (*c == '\n' || *c == '\r') {
-            *c = ' ';
-        }
-    }
+    one_line(line, strlen(line));
     strncat(line, "\n", size - strlen(line) - 1);
     return line;
 }

@@ -50,16 +50,12 @@ struct http_sockets *http_sockets_open(const struct http_config *config, char *e
     sockets->clients = clients_new(&limits);
     make_instance(sockets->instance);
     for (size_t i = 0; i < config->n_listens; i++) {
-        const struct http_listen *listen = &config->listens[i];
-        const struct listen_place place = {.address = &listen->address,
-                                           .unix_path = listen->unix_path,
-                                           .mode = listen->mode,
-                                           .speaks_first = true};
         struct bound *bound = &sockets->bound[i];
 
         bound->deaf_since_ms = mem_new(config->n_workers, sizeof(*bound->deaf_since_ms));
         sockets->n = i + 1;
-        bound->listening = listening_open(&place, config->n_workers, error, error_size);
+        bound->listening =
+            listening_open(&config->listens[i].place, true, config->n_workers, error, error_size);
         if (!bound->listening) {
             http_sockets_free(sockets);
             return NULL;

@@ -21,8 +21,7 @@ static void expect_forward(size_t i, const char *place, enum forward_to to, cons
     const struct forward_listen *forward = &options.forwards[i];
     char text[ADDRESS_TEXT_SIZE];
 
-    cr_expect_str_eq(
-        forward->unix_path ? forward->unix_path : address_format(&forward->address, text), place);
+    cr_expect_str_eq(listen_place_text(&forward->place, text), place);
     cr_expect_eq(forward->to, to, "%zu", i);
     cr_expect(master ? forward->master && strcmp(forward->master, master) == 0 : !forward->master,
               "%zu: %s", i, forward->master ? forward->master : "none");
@@ -49,12 +48,12 @@ Test(options_forwards, words)
     expect_forward(1, "[::1]:6380", FORWARD_TO_REPLICA, NULL);
     expect_forward(2, "/run/x/r.sock", FORWARD_TO_MASTER, "one");
     expect_forward(3, "localhost:6381", FORWARD_TO_REPLICA, "two");
-    cr_expect_eq(options.forwards[2].mode, 0640);
+    cr_expect_eq(options.forwards[2].place.mode, 0640);
     cr_expect_eq(options.max_forwards, 1);
     cr_expect(options.watch.fence_matters);
     TRY(A("--forward=127.0.0.1:0,to=master"), A("--max-forwards=1000000"));
     options_expect_run();
-    cr_expect_eq(options.forwards[0].address.port, 0);
+    cr_expect_eq(options.forwards[0].place.address.port, 0);
     cr_expect_eq(options.max_forwards, 1000000);
 }
 
@@ -68,7 +67,7 @@ Test(options_forwards, lists)
     cr_assert_eq(options.n_forwards, 4);
     expect_forward(0, "127.0.0.1:1", FORWARD_TO_REPLICA, NULL);
     expect_forward(1, "/s", FORWARD_TO_MASTER, NULL);
-    cr_expect_eq(options.forwards[1].mode, 0600);
+    cr_expect_eq(options.forwards[1].place.mode, 0600);
     expect_forward(2, "127.0.0.1:2", FORWARD_TO_MASTER, NULL);
     expect_forward(3, "127.0.0.1:3", FORWARD_TO_MASTER, NULL);
     TRY(A("--forward=127.0.0.1:9,to=replica")); /* a flag wins */
@@ -112,6 +111,8 @@ Test(options_forwards, bad_values)
                                          "unix:/s,mode=0600x",
                                          ":6379",
                                          "[::1:6379",
+                                         "::1:6379",
+                                         "unix:s",
                                          ""};
     char long_path[160] = "unix:/", flag[200];
 
@@ -134,6 +135,53 @@ Test(options_forwards, bad_values)
     options_expect_run();
 }
 
+/* What of a value is wrong is told where the value has many words; the same of both options. */
+Test(options_forwards, what_is_wrong_with_a_word)
+{
+    static const struct {
+        const char *option, *value, *why;
+    } rows[] = {
+        {"forward", "127.0.0.1:1,to=master,to=replica", "to= is there twice"},
+        {"forward", "127.0.0.1:1,name=a,to=master,name=a", "name= is there twice"},
+        {"forward", "127.0.0.1:1,auth,auth", "auth is there twice"},
+        {"forward", "127.0.0.1:1,to=Master,auth", "to=Master"},
+        {"forward", "127.0.0.1:1,name=,auth", "name="},
+        {"listen", "127.0.0.1:1,scope=all,scope=all", "scope= is there twice"},
+        {"listen", "127.0.0.1:1,scope=some,tls", "scope=some"},
+        {NULL, "127.0.0.1:1,tls,tls", "tls is there twice"},
+        {NULL, "127.0.0.1:1,tls,client-ca=off,client-ca=required", "client-ca= is there twice"},
+        {NULL, "127.0.0.1:1,tls,client-ca=maybe", "client-ca=maybe"},
+        {NULL, "unix:/s,mode=0600,mode=0600", "mode= is there twice"},
+        {NULL, "unix:/s,mode=0888", "mode=0888"},
+        {NULL, "127.0.0.1:1,mode=0600", "mode= is for a socket"},
+        {NULL, "unix:s,mode=0600", "a socket's path begins with /"},
+        {NULL, "unix:,tls", "a socket's path begins with /"},
+    };
+    static const char *const both[] = {"listen", "forward"};
+    char flag[96], words[160];
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        for (size_t k = 0; k < (rows[i].option ? 1 : 2); k++) {
+            const char *option = rows[i].option ? rows[i].option : both[k];
+
+            (void)snprintf(flag, sizeof(flag), "--%s=%s", option, rows[i].value);
+            (void)snprintf(words, sizeof(words), "--%s: \"%s\" is not valid: %s; takes HOST:PORT",
+                           option, rows[i].value, rows[i].why);
+            TRY(flag);
+            options_expect_refused(words, NULL);
+        }
+    }
+}
+
+/* A word of the other option is a place of its own, and none. */
+Test(options_forwards, words_of_the_other_option)
+{
+    TRY(A("--listen=127.0.0.1:1,to=replica"));
+    options_expect_refused("--listen: \"to=replica\" is not valid; takes HOST:PORT", NULL);
+    TRY(A("--forward=127.0.0.1:1,scope=all"));
+    options_expect_refused("--forward: \"scope=all\" is not valid; takes HOST:PORT", NULL);
+}
+
 Test(options_forwards, one_place_once)
 {
     TRY(A("--forward=127.0.0.1:6379"), A("--forward=127.0.0.1:6379,to=replica"));
@@ -141,7 +189,11 @@ Test(options_forwards, one_place_once)
     TRY(A("--forward=127.0.0.1:8380"), A("--listen=127.0.0.1:8380"));
     options_expect_refused("--forward", "\"127.0.0.1:8380\"", "listened on already", NULL);
     TRY(A("--forward=unix:/s"), A("--listen=unix:/s,127.0.0.1:1"));
-    options_expect_refused("--forward", "\"/s\"", "listened on already", NULL);
+    options_expect_refused("--forward", "\"unix:/s\"", "listened on already", NULL);
+    TRY(A("--forward=[::1]:1,[0:0::1]:1"));
+    options_expect_refused("--forward", "\"[::1]:1\"", "listened on already", NULL);
+    TRY(A("--listen=127.0.0.1:1"), A("--listen=127.0.0.1:1,scope=probe"));
+    options_expect_refused("--listen: \"127.0.0.1:1\"", "listened on already", NULL);
     TRY(A("--forward=127.0.0.1:0,127.0.0.1:0")); /* any two free ones */
     options_expect_run();
 }

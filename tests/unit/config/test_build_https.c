@@ -48,10 +48,10 @@ Test(options_https, listeners)
     TRY(A("--listen=0.0.0.0:8443,tls,unix:/tmp/x,mode=0600,[::1]:8444,scope=probe,tls"), PAIR);
     options_expect_run();
     cr_assert_eq(options.n_listens, 3);
-    cr_expect(options.listens[0].tls);
-    cr_expect_not(options.listens[1].tls);
-    cr_expect(options.listens[2].tls);
-    cr_expect_eq(options.listens[0].client_ca, CLIENT_CA_OFF);
+    cr_expect(options.listens[0].place.tls);
+    cr_expect_not(options.listens[1].place.tls);
+    cr_expect(options.listens[2].place.tls);
+    cr_expect_eq(options.listens[0].place.client_ca, CLIENT_CA_OFF);
     cr_expect_not_null(options.tls);
     cr_expect_eq(options.n_notes, 0);
 }
@@ -63,12 +63,12 @@ Test(options_https, whose_certificates)
         A("--listen=0.0.0.0:5"), A("--listen=0.0.0.0:6,client-ca=required,tls,scope=discovery"),
         PAIR, A("--http-client-ca"), ca);
     options_expect_run();
-    cr_expect_eq(options.listens[0].client_ca, CLIENT_CA_REQUIRED);
-    cr_expect_eq(options.listens[1].client_ca, CLIENT_CA_OPTIONAL);
-    cr_expect_eq(options.listens[2].client_ca, CLIENT_CA_OFF);
-    cr_expect_eq(options.listens[3].client_ca, CLIENT_CA_OFF);
-    cr_expect_eq(options.listens[4].client_ca, CLIENT_CA_OFF);
-    cr_expect_eq(options.listens[5].client_ca, CLIENT_CA_REQUIRED);
+    cr_expect_eq(options.listens[0].place.client_ca, CLIENT_CA_REQUIRED);
+    cr_expect_eq(options.listens[1].place.client_ca, CLIENT_CA_OPTIONAL);
+    cr_expect_eq(options.listens[2].place.client_ca, CLIENT_CA_OFF);
+    cr_expect_eq(options.listens[3].place.client_ca, CLIENT_CA_OFF);
+    cr_expect_eq(options.listens[4].place.client_ca, CLIENT_CA_OFF);
+    cr_expect_eq(options.listens[5].place.client_ca, CLIENT_CA_REQUIRED);
 }
 
 Test(options_https, what_makes_no_sense)
@@ -103,14 +103,14 @@ Test(options_https, forwards)
         key);
     options_expect_run();
     cr_assert_eq(options.n_forwards, 5);
-    cr_expect(options.forwards[0].tls);
-    cr_expect_eq(options.forwards[0].client_ca, CLIENT_CA_REQUIRED);
-    cr_expect(options.forwards[1].tls);
-    cr_expect_eq(options.forwards[1].client_ca, CLIENT_CA_OPTIONAL);
-    cr_expect(options.forwards[2].tls && options.forwards[2].auth);
-    cr_expect_eq(options.forwards[2].client_ca, CLIENT_CA_OFF);
-    cr_expect_not(options.forwards[3].tls);
-    cr_expect_eq(options.forwards[3].client_ca, CLIENT_CA_OFF);
+    cr_expect(options.forwards[0].place.tls);
+    cr_expect_eq(options.forwards[0].place.client_ca, CLIENT_CA_REQUIRED);
+    cr_expect(options.forwards[1].place.tls);
+    cr_expect_eq(options.forwards[1].place.client_ca, CLIENT_CA_OPTIONAL);
+    cr_expect(options.forwards[2].place.tls && options.forwards[2].auth);
+    cr_expect_eq(options.forwards[2].place.client_ca, CLIENT_CA_OFF);
+    cr_expect_not(options.forwards[3].place.tls);
+    cr_expect_eq(options.forwards[3].place.client_ca, CLIENT_CA_OFF);
     cr_expect_not_null(options.tls, "no listener has TLS, but forwards have");
     cr_expect_not(notes("a certificate that nobody uses", ""));
 }

@@ -28,8 +28,8 @@ Test(options, a_sentinel_is_all_that_is_needed)
     cr_expect_eq(options.watch.verify_timeout_ms, 500);
     cr_expect_eq(options.watch.suspect_after_ms, 1500);
     cr_assert_eq(options.n_listens, 1);
-    cr_expect_str_eq(options.listens[0].address.host, "127.0.0.1");
-    cr_expect_eq(options.listens[0].address.port, 8380);
+    cr_expect_str_eq(options.listens[0].place.address.host, "127.0.0.1");
+    cr_expect_eq(options.listens[0].place.address.port, 8380);
     cr_expect_eq(options.listens[0].scope, HTTP_SCOPE_ALL);
     cr_expect_eq(options.workers, 1);
     cr_expect_eq(options.max_connections, 2000);
@@ -140,10 +140,10 @@ Test(options, environment_alone_is_enough)
     cr_expect_str_eq(secret_value(options.watch.deployments[0].password), "s");
     cr_assert_eq(options.n_listens, 3);
     cr_expect_eq(options.listens[0].scope, HTTP_SCOPE_PROBE);
-    cr_expect_str_eq(options.listens[1].unix_path, "/tmp/x.sock");
+    cr_expect_str_eq(options.listens[1].place.unix_path, "/tmp/x.sock");
     cr_expect_eq(options.listens[1].scope, HTTP_SCOPE_DISCOVERY);
-    cr_expect_eq(options.listens[1].mode, 0600);
-    cr_expect_str_eq(options.listens[2].address.host, "::1");
+    cr_expect_eq(options.listens[1].place.mode, 0600);
+    cr_expect_str_eq(options.listens[2].place.address.host, "::1");
     cr_expect_eq(options.log_level, LOG_LEVEL_INFO, "an empty variable counts as not set");
 }
 

@@ -200,6 +200,6 @@ Test(options, print_config_can_be_read_again)
     options_run_file(printed);
     options_expect_run();
     cr_expect_eq(options.watch.deployments[0].n_seeds, 2);
-    cr_expect_eq(options.listens[0].mode, 0600);
+    cr_expect_eq(options.listens[0].place.mode, 0600);
     cr_expect_eq(options.watch.map.n, 1);
 }

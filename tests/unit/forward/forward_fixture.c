@@ -72,7 +72,7 @@ void forward_stage_open(struct forward_stage *stage)
     stage->secret = secret_new(NULL, NULL, error, sizeof(error));
     stage->login = (struct redis_login){.password = stage->secret};
     for (size_t i = 0; i < 2; i++) {
-        struct address *address = &stage->listen[i].address;
+        struct address *address = &stage->listen[i].place.address;
 
         cr_assert_eq(address_parse("127.0.0.1:1", 0, address, words, sizeof(words)), 0);
         address->port = 0;

@@ -208,7 +208,7 @@ void harness_init(struct harness *harness)
 
     memset(harness, 0, sizeof(*harness));
     for (int i = 0; i < LISTENS; i++) {
-        snprintf(harness->listens[i].address.host, ADDRESS_HOST_SIZE, "127.0.0.1");
+        snprintf(harness->listens[i].place.address.host, ADDRESS_HOST_SIZE, "127.0.0.1");
         harness->listens[i].scope = i == LISTEN_PROBE ? HTTP_SCOPE_PROBE : HTTP_SCOPE_ALL;
     }
     harness->config = (struct http_config){

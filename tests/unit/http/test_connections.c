@@ -23,7 +23,7 @@ static void start_with(int64_t request_timeout_ms, size_t max_connections)
     harness.config.max_waiters = 4;
     harness.config.idle_timeout_ms = 60000;
     harness.config.request_timeout_ms = request_timeout_ms;
-    snprintf(harness.listens[LISTEN_ALL].address.host, ADDRESS_HOST_SIZE,
+    snprintf(harness.listens[LISTEN_ALL].place.address.host, ADDRESS_HOST_SIZE,
              "0.0.0.0"); /* so that clients have shares */
     harness_start(&harness);
     harness_post(&harness, make_snapshot(make_master("mymaster"), NULL, NULL));
@@ -46,7 +46,7 @@ static void start_shared(void)
     harness.config.max_waiters = 4;
     harness.config.idle_timeout_ms = 60000;
     harness.config.halve_per_client = true;
-    snprintf(harness.listens[LISTEN_ALL].address.host, ADDRESS_HOST_SIZE, "0.0.0.0");
+    snprintf(harness.listens[LISTEN_ALL].place.address.host, ADDRESS_HOST_SIZE, "0.0.0.0");
     harness_start(&harness);
     harness_post(&harness, make_snapshot(make_master("mymaster"), NULL, NULL));
 }

@@ -20,7 +20,7 @@ static void start_on(const char *address)
     harness.config.n_allow_hosts = 1;
     harness.config.allow_origins = origins;
     harness.config.n_allow_origins = 1;
-    snprintf(harness.listens[LISTEN_ALL].address.host, ADDRESS_HOST_SIZE, "%s", address);
+    snprintf(harness.listens[LISTEN_ALL].place.address.host, ADDRESS_HOST_SIZE, "%s", address);
     harness_start(&harness);
     harness_post(&harness, make_snapshot(make_master("mymaster"), NULL, NULL));
 }

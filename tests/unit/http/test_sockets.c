@@ -17,8 +17,8 @@ static char error[320], directory[] = "/tmp/bellwether-sockets-XXXXXX", path[64]
 static struct http_sockets *open_on(const char *host, uint16_t port, size_t n_workers)
 {
     memset(&listening, 0, sizeof(listening));
-    snprintf(listening.address.host, sizeof(listening.address.host), "%s", host);
-    listening.address.port = port;
+    snprintf(listening.place.address.host, sizeof(listening.place.address.host), "%s", host);
+    listening.place.address.port = port;
     config.n_workers = n_workers;
     return http_sockets_open(&config, error, sizeof(error));
 }
@@ -26,8 +26,8 @@ static struct http_sockets *open_on(const char *host, uint16_t port, size_t n_wo
 static struct http_sockets *open_unix_at(const char *at, unsigned mode, size_t n_workers)
 {
     memset(&listening, 0, sizeof(listening));
-    listening.unix_path = (char *)(uintptr_t)at;
-    listening.mode = mode;
+    listening.place.unix_path = (char *)(uintptr_t)at;
+    listening.place.mode = mode;
     config.n_workers = n_workers;
     return http_sockets_open(&config, error, sizeof(error));
 }

@@ -118,10 +118,10 @@ static void start_forwards(void)
     char error[256];
 
     snprintf(socket_path, sizeof(socket_path), "/tmp/bellwether-status.%d", (int)getpid());
-    places[0] = (struct forward_listen){.address = any_port()};
+    places[0] = (struct forward_listen){.place.address = any_port()};
     places[1] = (struct forward_listen){
-        .unix_path = socket_path, .mode = 0600, .to = FORWARD_TO_REPLICA, .auth = true};
-    places[2] = (struct forward_listen){.address = any_port(), .master = other_master};
+        .place = {.unix_path = socket_path, .mode = 0600}, .to = FORWARD_TO_REPLICA, .auth = true};
+    places[2] = (struct forward_listen){.place.address = any_port(), .master = other_master};
     harness_init(&harness);
     harness.config.metrics = metrics_new(1);
     nobody.password = secret_new(NULL, NULL, error, sizeof(error));

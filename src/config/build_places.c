@@ -1,0 +1,144 @@
+/*
+ * The options of listeners and forwards: where they listen, to whom forwards lead, and who may be
+ * logged in there.
+ */
+#include "build_places.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "bellwether/base/error.h"
+#include "bellwether/base/memory.h"
+
+/* ---- both ---- */
+
+static bool is_taken(const struct options *out, const struct listen_place *place)
+{
+    bool taken = false;
+
+    for (size_t i = 0; i < out->n_listens; i++) {
+        taken = taken || listen_place_equal(&out->listens[i].place, place);
+    }
+    for (size_t i = 0; i < out->n_forwards; i++) {
+        taken = taken || listen_place_equal(&out->forwards[i].place, place);
+    }
+    return taken;
+}
+
+/* @param out  set on success; it is the caller's to release. */
+static int read_place(const struct builder *builder, int id, const char *text,
+                      struct option_value *out)
+{
+    const struct option_entry *entry = &option_table[id];
+    char words[OPTIONS_ERROR_SIZE - 300], place[ADDRESS_TEXT_SIZE];
+
+    if (option_read_value(entry, text, out, words, sizeof(words)) != 0) {
+        return options_fail(builder->error, "--%s: %s", entry->name, words);
+    }
+    if (is_taken(builder->out, &out->place)) {
+        (void)options_fail(builder->error,
+                           "--%s: \"%s%.200s\" names a place that is listened on already",
+                           entry->name, out->place.unix_path ? "unix:" : "",
+                           listen_place_text(&out->place, place));
+        option_value_release(out);
+        return -BW_EINVAL;
+    }
+    return 0;
+}
+
+/* ---- listeners ---- */
+
+static int add_listen(const struct builder *builder, const char *text)
+{
+    struct options *out = builder->out;
+    struct option_value value;
+
+    if (read_place(builder, OPTION_ID_LISTEN, text, &value) != 0) {
+        return -BW_EINVAL;
+    }
+    *MEM_APPEND(out->listens, out->n_listens) =
+        (struct http_listen){.place = value.place, .scope = value.scope};
+    return 0;
+}
+
+int options_build_listens(const struct builder *builder)
+{
+    const struct setting *setting = settings_winner(builder->settings, OPTION_ID_LISTEN, NULL);
+
+    if (!setting) {
+        return add_listen(builder, option_table[OPTION_ID_LISTEN].fallback);
+    }
+    for (size_t i = 0; i < setting->n_items; i++) {
+        if (add_listen(builder, setting->items[i]) != 0) {
+            return -BW_EINVAL;
+        }
+    }
+    return 0;
+}
+
+/* ---- forwards ---- */
+
+/* A name may mean another address tomorrow, so only literals are loopback. */
+static int check_auth(const struct builder *builder, const struct forward_listen *forward)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    if (forward->auth && !forward->place.unix_path &&
+        !address_is_loopback(&forward->place.address)) {
+        return options_fail(builder->error,
+                            "--forward %.200s: auth where others may reach it; takes auth on "
+                            "127.0.0.1, [::1] or a Unix socket",
+                            listen_place_text(&forward->place, text));
+    }
+    if (forward->auth &&
+        !setting_item(settings_winner(builder->settings, OPTION_ID_REDIS_PASSWORD_FILE, NULL)) &&
+        !setting_item(settings_winner(builder->settings, OPTION_ID_REDIS_PASSWORD, NULL)) &&
+        builder->out->watch.n_overrides == 0) {
+        return options_fail(
+            builder->error,
+            "--forward %.200s: auth without a password; takes --redis-password-file "
+            "or BELLWETHER_REDIS_PASSWORD with it",
+            listen_place_text(&forward->place, text));
+    }
+    return 0;
+}
+
+static int check_forward(const struct builder *builder, const struct forward_listen *forward)
+{
+    char text[ADDRESS_TEXT_SIZE];
+
+    if (forward->master && !options_is_watched(&builder->out->watch, forward->master)) {
+        return options_fail(builder->error,
+                            "--forward %.200s: \"%.200s\" is not watched; takes name= with one of "
+                            "the masters named",
+                            listen_place_text(&forward->place, text), forward->master);
+    }
+    return check_auth(builder, forward);
+}
+
+static int add_forward(const struct builder *builder, const char *text)
+{
+    struct options *out = builder->out;
+    struct option_value value;
+
+    if (read_place(builder, OPTION_ID_FORWARD, text, &value) != 0) {
+        return -BW_EINVAL;
+    }
+    *MEM_APPEND(out->forwards, out->n_forwards) = (struct forward_listen){
+        .place = value.place, .to = value.to, .master = value.master, .auth = value.auth};
+    return check_forward(builder, &out->forwards[out->n_forwards - 1]);
+}
+
+int options_build_forwards(const struct builder *builder)
+{
+    const struct setting *setting = settings_winner(builder->settings, OPTION_ID_FORWARD, NULL);
+
+    for (size_t i = 0; setting && i < setting->n_items; i++) {
+        if (add_forward(builder, setting->items[i]) != 0) {
+            return -BW_EINVAL;
+        }
+    }
+    builder->out->watch.fence_matters =
+        builder->out->redis_api != REDIS_API_OFF || builder->out->n_forwards > 0;
+    return 0;
+}
