@@ -26,14 +26,21 @@ static void busy_ms(int64_t ms)
 
 Test(base_loop, an_unused_loop_can_be_freed)
 {
+    struct loop *unused = loop_new();
+
+    cr_assert_not_null(unused);
+    loop_free(unused);
     loop_free(NULL);
-    loop_free(loop_new());
 }
 
 Test(base_loop, stop_before_run_returns_at_once)
 {
+    struct loop_timer *end = loop_end_run_after(20000);
+
     loop_stop(loop);
     loop_run(loop);
+    cr_expect(loop_timer_armed(end), "nothing else ended it");
+    loop_timer_free(end);
 }
 
 Test(base_loop, a_timer_waits_at_least_its_delay)
