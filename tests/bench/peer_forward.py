@@ -4,22 +4,12 @@ An error is answered with the next write, on a new connection where the old one 
 """
 
 import sys
-import time
 
 import redis
 
+from peer_redispy import fill
+
 TIMEOUT_S = 5
-PAUSE_S = 0.002
-
-
-def write(server, key, number):
-    began = time.monotonic_ns()
-    try:
-        server.sadd(key, number)
-        word = "ok"
-    except redis.RedisError:
-        word = "error"
-    return f"{word} {number} {began} {time.monotonic_ns()}\n"
 
 
 def main():
@@ -27,13 +17,7 @@ def main():
         print("redis-py", redis.__version__)
         return
     key, port = sys.argv[1:]
-    server = redis.Redis("127.0.0.1", int(port), socket_timeout=TIMEOUT_S)
-    number = 0
-    while True:
-        number += 1
-        sys.stdout.write(write(server, key, number))
-        sys.stdout.flush()
-        time.sleep(PAUSE_S)
+    fill(redis.Redis("127.0.0.1", int(port), socket_timeout=TIMEOUT_S), key)
 
 
 main()

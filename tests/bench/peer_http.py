@@ -8,10 +8,10 @@ import http.client
 import json
 import platform
 import sys
-import time
+
+from writing import go_on
 
 TIMEOUT_S = 30
-PAUSE_S = 0.002
 WORDS = {200: "ok", 504: "unknown"}
 
 
@@ -28,25 +28,13 @@ def ask(connection, body):
         return "unknown"
 
 
-def write(connection, key, number):
-    body = json.dumps(["SADD", key, number])
-    began = time.monotonic_ns()
-    word = ask(connection, body)
-    return f"{word} {number} {began} {time.monotonic_ns()}\n"
-
-
 def main():
     if "--version" in sys.argv:
         print(f"Python {platform.python_version()}'s http.client")
         return
     key, port = sys.argv[1:]
     connection = http.client.HTTPConnection("127.0.0.1", int(port), timeout=TIMEOUT_S)
-    number = 0
-    while True:
-        number += 1
-        sys.stdout.write(write(connection, key, number))
-        sys.stdout.flush()
-        time.sleep(PAUSE_S)
+    go_on(lambda number: ask(connection, json.dumps(["SADD", key, number])))
 
 
 main()

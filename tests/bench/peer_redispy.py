@@ -4,23 +4,24 @@ Time-outs are those that redis-py's documentation shows for Sentinel. An error i
 """
 
 import sys
-import time
 
 import redis
 from redis.sentinel import Sentinel
 
+from writing import go_on
+
 TIMEOUT_S = 0.1
-PAUSE_S = 0.002
 
 
-def write(master, key, number):
-    began = time.monotonic_ns()
-    try:
-        master.sadd(key, number)
-        word = "ok"
-    except redis.RedisError:
-        word = "error"
-    return f"{word} {number} {began} {time.monotonic_ns()}\n"
+def fill(server, key):
+    def add(number):
+        try:
+            server.sadd(key, number)
+            return "ok"
+        except redis.RedisError:
+            return "error"
+
+    go_on(add)
 
 
 def main():
@@ -29,13 +30,8 @@ def main():
         return
     name, key, *ports = sys.argv[1:]
     sentinel = Sentinel([("127.0.0.1", int(port)) for port in ports], socket_timeout=TIMEOUT_S)
-    master = sentinel.master_for(name, socket_timeout=TIMEOUT_S)
-    number = 0
-    while True:
-        number += 1
-        sys.stdout.write(write(master, key, number))
-        sys.stdout.flush()
-        time.sleep(PAUSE_S)
+    fill(sentinel.master_for(name, socket_timeout=TIMEOUT_S), key)
 
 
-main()
+if __name__ == "__main__":
+    main()

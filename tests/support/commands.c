@@ -187,10 +187,19 @@ struct daemon *commands_start(struct cluster *cluster, ...)
 
 double metric_of(const struct daemon *daemon, const char *name)
 {
-    const char *page = daemon_get(daemon, "/metrics")->body;
-    const char *line = strstr(page, text("\n%s ", name));
+    return metric_in(daemon_get(daemon, "/metrics"), name);
+}
+
+double metric_in(const struct http_answer *metrics, const char *name)
+{
+    const char *line = strstr(metrics->body, text("\n%s ", name));
 
     return !line ? -1 : strtod(line + strlen(name) + 2, NULL);
+}
+
+bool metric_is(const struct daemon *daemon, const char *name, double wanted)
+{
+    return metric_of(daemon, name) == wanted;
 }
 
 long daemon_memory_kb(const struct daemon *daemon, const char *what)

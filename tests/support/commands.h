@@ -62,6 +62,9 @@ struct daemon *commands_start(struct cluster *cluster, ...) __attribute__((senti
  * such line.
  */
 double metric_of(const struct daemon *daemon, const char *name);
+/** The same, of what was fetched before. */
+double metric_in(const struct http_answer *metrics, const char *name);
+bool metric_is(const struct daemon *daemon, const char *name, double wanted);
 /** A number of /proc/PID/status of the daemon, kB: "RssAnon:", "VmHWM:". */
 long daemon_memory_kb(const struct daemon *daemon, const char *what);
 

@@ -12,36 +12,9 @@
 
 #include "bellwether/base/clock.h"
 #include "bellwether/base/error.h"
-#include "bellwether/base/loop.h"
+#include "loop_fixture.h"
 
-static struct loop *loop;
-
-static void set_up(void)
-{
-    loop = loop_new();
-}
-
-static void tear_down(void)
-{
-    loop_free(loop);
-}
-
-TestSuite(base_loop, .init = set_up, .fini = tear_down, .timeout = 30);
-
-static void stop(void *data)
-{
-    (void)data;
-    loop_stop(loop);
-}
-
-/* Bounds a test that would else wait for ever; everybody frees it at the end. */
-static struct loop_timer *stop_after(int64_t ms)
-{
-    struct loop_timer *timer = loop_timer_new(loop, stop, NULL);
-
-    loop_timer_start(timer, ms);
-    return timer;
-}
+TestSuite(base_loop, .init = loop_set_up, .fini = loop_tear_down, .timeout = 30);
 
 static void busy_ms(int64_t ms)
 {
@@ -53,21 +26,28 @@ static void busy_ms(int64_t ms)
 
 Test(base_loop, an_unused_loop_can_be_freed)
 {
+    struct loop *unused = loop_new();
+
+    cr_assert_not_null(unused);
+    loop_free(unused);
     loop_free(NULL);
-    loop_free(loop_new());
 }
 
 Test(base_loop, stop_before_run_returns_at_once)
 {
+    struct loop_timer *end = loop_end_run_after(20000);
+
     loop_stop(loop);
     loop_run(loop);
+    cr_expect(loop_timer_armed(end), "nothing else ended it");
+    loop_timer_free(end);
 }
 
 Test(base_loop, a_timer_waits_at_least_its_delay)
 {
     for (int64_t delay = 0; delay < 20; delay += 3) {
         int64_t began = clock_boot_ms();
-        struct loop_timer *timer = stop_after(delay);
+        struct loop_timer *timer = loop_end_run_after(delay);
 
         cr_expect(loop_timer_armed(timer));
         loop_run(loop);
@@ -81,7 +61,7 @@ Test(base_loop, a_timer_with_a_span_fires_inside_it)
 {
     for (int64_t from = 0; from < 30; from += 7) {
         int64_t began = clock_boot_ms();
-        struct loop_timer *timer = loop_timer_new(loop, stop, NULL);
+        struct loop_timer *timer = loop_timer_new(loop, loop_end_run, NULL);
 
         loop_timer_start_within(timer, from, from + 40);
         loop_run(loop);
@@ -183,7 +163,7 @@ Test(base_loop, timers_that_are_stopped_freed_or_rearmed)
     cr_expect_not(loop_timer_armed(stopped));
     loop_timer_free(freed);
     loop_timer_free(NULL);
-    struct loop_timer *end = stop_after(20);
+    struct loop_timer *end = loop_end_run_after(20);
     loop_run(loop);
     loop_timer_free(end);
     loop_timer_free(stopped);
@@ -249,7 +229,7 @@ Test(base_loop, on_turn_comes_every_turn_until_taken_away)
 {
     turns = 0;
     loop_on_turn(loop, count_turn, &turns);
-    struct loop_timer *end = stop_after(5);
+    struct loop_timer *end = loop_end_run_after(5);
     loop_run(loop);
     cr_expect_geq(turns, 1);
     int before = turns;
@@ -355,7 +335,7 @@ Test(base_loop, a_cancelled_look_up_says_nothing)
     for (size_t i = 0; i < 12; i++) {
         loop_lookup_free(answers[i].lookup);
     }
-    struct loop_timer *end = stop_after(20);
+    struct loop_timer *end = loop_end_run_after(20);
     loop_run(loop);
     loop_timer_free(end);
     for (size_t i = 0; i < 12; i++) {

@@ -6,37 +6,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "bellwether/base/loop.h"
 #include "full_epoll.h"
+#include "loop_fixture.h"
 
-static struct loop *loop;
-
-static void set_up(void)
-{
-    loop = loop_new();
-}
-
-static void tear_down(void)
-{
-    loop_free(loop);
-}
-
-TestSuite(base_loop_poll, .init = set_up, .fini = tear_down, .timeout = 30);
-
-static void stop(void *data)
-{
-    (void)data;
-    loop_stop(loop);
-}
-
-/* Bounds a test that would else wait for ever; everybody frees it at the end. */
-static struct loop_timer *stop_after(int64_t ms)
-{
-    struct loop_timer *timer = loop_timer_new(loop, stop, NULL);
-
-    loop_timer_start(timer, ms);
-    return timer;
-}
+TestSuite(base_loop_poll, .init = loop_set_up, .fini = loop_tear_down, .timeout = 30);
 
 struct pair {
     int fds[2];
@@ -89,7 +62,7 @@ Test(base_loop_poll, poll_reports_what_is_wanted)
     cr_expect_eq(pair.seen, LOOP_READ | LOOP_WRITE, "level-triggered: the byte is still there");
     pair.seen = 0;
     loop_poll_want(pair.poll, 0);
-    struct loop_timer *end = stop_after(5);
+    struct loop_timer *end = loop_end_run_after(5);
     loop_run(loop);
     cr_expect_eq(pair.seen, 0);
     loop_timer_free(end);
@@ -113,7 +86,7 @@ Test(base_loop_poll, poll_sees_the_end_of_the_file)
 /* How often it was told within a short time, though the loop stops each time. */
 static int told(struct pair *pair)
 {
-    struct loop_timer *end = stop_after(20);
+    struct loop_timer *end = loop_end_run_after(20);
 
     pair->calls = pair->seen = 0;
     while (loop_timer_armed(end)) {
@@ -213,7 +186,7 @@ Test(base_loop_poll, first_runs_without_room_for_a_watch)
     struct loop_timer *end;
 
     full_epoll(true);
-    end = stop_after(1);
+    end = loop_end_run_after(1);
     loop_run(loop);
     loop_timer_free(end);
     full_epoll(false);
@@ -243,7 +216,7 @@ Test(base_loop_poll, poll_goes_on_without_room_for_a_watch)
     cr_expect_eq(late.seen, LOOP_WRITE);
     late.calls = late.seen = 0;
     loop_poll_want(late.poll, 0);
-    end = stop_after(50);
+    end = loop_end_run_after(50);
     loop_run(loop);
     cr_expect_eq(late.calls, 0, "nothing is wanted");
     loop_timer_free(end);

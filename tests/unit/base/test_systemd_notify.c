@@ -57,8 +57,11 @@ Test(base_notify, socket_with_a_path)
 
 Test(base_notify, nothing_happens_without_a_manager)
 {
+    const int lowest = dup(STDIN_FILENO);
     char too_long[300];
 
+    cr_assert_geq(lowest, 0);
+    close(lowest);
     unsetenv("NOTIFY_SOCKET");
     notify_send("READY=1");
     setenv("NOTIFY_SOCKET", "/tmp/bellwether-nobody-listens-here", 1);
@@ -70,6 +73,9 @@ Test(base_notify, nothing_happens_without_a_manager)
     too_long[sizeof(too_long) - 1] = '\0';
     setenv("NOTIFY_SOCKET", too_long, 1);
     notify_send("READY=1");
+    const int lowest_now = dup(STDIN_FILENO);
+    cr_expect_eq(lowest_now, lowest, "no socket is left open");
+    close(lowest_now);
 }
 
 Test(base_notify, watchdog)

@@ -66,9 +66,12 @@ Test(settle, every_mishap_has_a_row)
     for (int mishap = 0; mishap < MISHAPS; mishap++) {
         for (int bits = 0; bits < 8; bits++) {
             const struct settle_facts facts = {bits & 1, bits & 2, bits & 4};
-            enum metric_retry reason;
+            enum metric_retry reason = METRIC_RETRY_COUNT;
+            const enum settlement got = settle((enum mishap)mishap, &facts, &reason);
 
-            (void)settle((enum mishap)mishap, &facts, &reason); /* would run off the table */
+            cr_expect_eq(reason < METRIC_RETRY_COUNT,
+                         got == SETTLE_RUN_AGAIN || got == SETTLE_REST, "mishap %d, facts %d",
+                         mishap, bits);
         }
     }
 }

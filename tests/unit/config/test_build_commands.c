@@ -316,6 +316,7 @@ Test(options_commands, tokens_are_masked)
 
     environment[0] = A("BELLWETHER_TOKEN=hidden");
     expect_run(FLAGS(A("--redis-api=token")));
+    cr_assert_gt(options.n_shown, 0);
     for (size_t i = 0; i < options.n_shown; i++) {
         for (size_t k = 0; k < options.shown[i].n_values; k++) {
             cr_expect_null(strstr(options.shown[i].values[k], "hidden"), "%s",

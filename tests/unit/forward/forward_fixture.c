@@ -224,6 +224,20 @@ int forward_stage_joined(struct forward_stage *stage, size_t node, int *to)
     return client;
 }
 
+int forward_stage_open_joined(struct forward_stage *stage, int *to)
+{
+    forward_stage_open(stage);
+    forward_stage_publish(stage);
+    return forward_stage_joined(stage, 0, to);
+}
+
+void forward_stage_close_joined(struct forward_stage *stage, int client, int node)
+{
+    close(client);
+    close(node);
+    forward_stage_close(stage);
+}
+
 void forward_stage_send(int fd, const char *text)
 {
     cr_assert_eq(send(fd, text, strlen(text), MSG_NOSIGNAL), (ssize_t)strlen(text));

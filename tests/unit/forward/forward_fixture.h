@@ -56,6 +56,9 @@ int forward_stage_client_of(const struct forward_stage *stage, size_t forward);
 int forward_stage_accept(struct forward_stage *stage, size_t node);
 /** A client that was joined to the node, and has spoken. @param to the node's end. */
 int forward_stage_joined(struct forward_stage *stage, size_t node, int *to);
+/** A stage on which one client is joined to the master. @param to the node's end. @return it. */
+int forward_stage_open_joined(struct forward_stage *stage, int *to);
+void forward_stage_close_joined(struct forward_stage *stage, int client, int node);
 void forward_stage_send(int fd, const char *text);
 /** What has come by now, at most 255 bytes, "" for nothing. Static. */
 const char *forward_stage_take(int fd);

@@ -31,11 +31,8 @@ static void say_switch(struct forward_stage *stage, size_t node)
 Test(forward_fence, clients_are_not_read_behind_it)
 {
     struct forward_stage stage = {0};
-    int node, client;
+    int node, client = forward_stage_open_joined(&stage, &node);
 
-    forward_stage_open(&stage);
-    forward_stage_publish(&stage);
-    client = forward_stage_joined(&stage, 0, &node);
     say_fence(&stage, FENCE_UP);
     forward_stage_send(client, "INCR n\r\n");
     forward_stage_run_for(&stage, 200);
@@ -44,20 +41,15 @@ Test(forward_fence, clients_are_not_read_behind_it)
     EXPECT_COMES(&stage, node, "INCR n\r\n");
     forward_stage_send(node, ":1\r\n");
     EXPECT_COMES(&stage, client, ":1\r\n");
-    close(client);
-    close(node);
-    forward_stage_close(&stage);
+    forward_stage_close_joined(&stage, client, node);
 }
 
 Test(forward_fence, answers_behind_it_are_passed_on_after_a_moment)
 {
     struct forward_stage stage = {0};
-    int node, client;
+    int node, client = forward_stage_open_joined(&stage, &node);
     int64_t said_ms;
 
-    forward_stage_open(&stage);
-    forward_stage_publish(&stage);
-    client = forward_stage_joined(&stage, 0, &node);
     forward_stage_send(client, "SLOW\r\n");
     EXPECT_COMES(&stage, node, "SLOW\r\n");
     say_fence(&stage, FENCE_UP);
@@ -70,19 +62,14 @@ Test(forward_fence, answers_behind_it_are_passed_on_after_a_moment)
     forward_stage_run_for(&stage, 10);
     say_fence(&stage, FENCE_DOWN);
     EXPECT_COMES(&stage, client, "+more\r\n");
-    close(client);
-    close(node);
-    forward_stage_close(&stage);
+    forward_stage_close_joined(&stage, client, node);
 }
 
 Test(forward_fence, answers_of_a_promotion_are_dropped)
 {
     struct forward_stage stage = {0};
-    int node, client;
+    int node, client = forward_stage_open_joined(&stage, &node);
 
-    forward_stage_open(&stage);
-    forward_stage_publish(&stage);
-    client = forward_stage_joined(&stage, 0, &node);
     say_fence(&stage, FENCE_UP);
     forward_stage_send(node, "+OK\r\n");
     forward_stage_turn(&stage);
@@ -92,20 +79,15 @@ Test(forward_fence, answers_of_a_promotion_are_dropped)
     cr_expect_str_eq(forward_stage_take(client), "");
     RUN_UNTIL(&stage, forward_stage_ended(node));
     cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_PROMOTION), 1);
-    close(client);
-    close(node);
-    forward_stage_close(&stage);
+    forward_stage_close_joined(&stage, client, node);
 }
 
 /* Held because this thread is behind, and old enough when it learns why. */
 Test(forward_fence, an_answer_from_long_before_a_promotion_is_passed_on)
 {
     struct forward_stage stage = {0};
-    int node, client;
+    int node, client = forward_stage_open_joined(&stage, &node);
 
-    forward_stage_open(&stage);
-    forward_stage_publish(&stage);
-    client = forward_stage_joined(&stage, 0, &node);
     atomic_fetch_add(&stage.pulse.fences, 1);
     forward_stage_send(node, "+OK\r\n");
     forward_stage_run_for(&stage, 150);
@@ -117,20 +99,15 @@ Test(forward_fence, an_answer_from_long_before_a_promotion_is_passed_on)
     EXPECT_COMES(&stage, client, "+OK\r\n");
     RUN_UNTIL(&stage, forward_stage_ended(client));
     cr_expect_str_eq(forward_stage_take(node), "");
-    close(client);
-    close(node);
-    forward_stage_close(&stage);
+    forward_stage_close_joined(&stage, client, node);
 }
 
 /* What it was behind of is another master's, and its client has nothing more to say. */
 Test(forward_fence, held_for_nothing)
 {
     struct forward_stage stage = {0};
-    int node, client;
+    int node, client = forward_stage_open_joined(&stage, &node);
 
-    forward_stage_open(&stage);
-    forward_stage_publish(&stage);
-    client = forward_stage_joined(&stage, 0, &node);
     cr_assert_eq(shutdown(client, SHUT_WR), 0);
     RUN_UNTIL(&stage, forward_stage_ended(node));
     atomic_fetch_add(&stage.pulse.fences, 1);
@@ -139,19 +116,14 @@ Test(forward_fence, held_for_nothing)
     cr_expect_str_eq(forward_stage_take(client), "");
     forward_stage_publish_the_same(&stage);
     EXPECT_COMES(&stage, client, "+OK\r\n");
-    close(client);
-    close(node);
-    forward_stage_close(&stage);
+    forward_stage_close_joined(&stage, client, node);
 }
 
 Test(forward_fence, a_watcher_that_gives_no_sign_of_life)
 {
     struct forward_stage stage = {0};
-    int node, client;
+    int node, client = forward_stage_open_joined(&stage, &node);
 
-    forward_stage_open(&stage);
-    forward_stage_publish(&stage);
-    client = forward_stage_joined(&stage, 0, &node);
     stage.silent = true;
     atomic_store(&stage.pulse.at_boot_ms, clock_boot_ms() - 1100);
     forward_stage_send(client, "INCR n\r\n");
@@ -165,9 +137,7 @@ Test(forward_fence, a_watcher_that_gives_no_sign_of_life)
     int other = forward_stage_accept(&stage, 0);
     close(late);
     close(other);
-    close(client);
-    close(node);
-    forward_stage_close(&stage);
+    forward_stage_close_joined(&stage, client, node);
 }
 
 Test(forward_fence, a_switch_closes_those_who_spoke_and_takes_the_others_along)
@@ -175,9 +145,7 @@ Test(forward_fence, a_switch_closes_those_who_spoke_and_takes_the_others_along)
     struct forward_stage stage = {.config = {.wait_ms = 300}};
     int node, client, silent, silents_node;
 
-    forward_stage_open(&stage);
-    forward_stage_publish(&stage);
-    client = forward_stage_joined(&stage, 0, &node);
+    client = forward_stage_open_joined(&stage, &node);
     silent = forward_stage_client(&stage);
     silents_node = forward_stage_accept(&stage, 0);
     forward_stage_run_for(&stage, 400); /* longer than anybody waits for a master */
@@ -211,27 +179,19 @@ Test(forward_fence, a_switch_closes_those_who_spoke_and_takes_the_others_along)
 Test(forward_fence, there_and_back_again_unseen)
 {
     struct forward_stage stage = {0};
-    int node, client;
+    int node, client = forward_stage_open_joined(&stage, &node);
 
-    forward_stage_open(&stage);
-    forward_stage_publish(&stage);
-    client = forward_stage_joined(&stage, 0, &node);
     stage.says.switches += 2;
     forward_stage_publish(&stage);
     RUN_UNTIL(&stage, forward_stage_ended(client) && forward_stage_ended(node));
-    close(client);
-    close(node);
-    forward_stage_close(&stage);
+    forward_stage_close_joined(&stage, client, node);
 }
 
 Test(forward_fence, a_master_that_is_away_for_a_while_keeps_its_clients)
 {
     struct forward_stage stage = {0};
-    int node, client;
+    int node, client = forward_stage_open_joined(&stage, &node);
 
-    forward_stage_open(&stage);
-    forward_stage_publish(&stage);
-    client = forward_stage_joined(&stage, 0, &node);
     stage.says.state = MASTER_DOWN;
     stage.says.has_address = false;
     forward_stage_publish(&stage);
@@ -244,9 +204,7 @@ Test(forward_fence, a_master_that_is_away_for_a_while_keeps_its_clients)
     cr_expect_not(forward_stage_ended(client));
     forward_stage_publish_nothing(&stage);
     RUN_UNTIL(&stage, forward_stage_ended(client) && forward_stage_ended(node));
-    close(client);
-    close(node);
-    forward_stage_close(&stage);
+    forward_stage_close_joined(&stage, client, node);
 }
 
 Test(forward_fence, nobody_is_joined_behind_it)

@@ -63,9 +63,7 @@ Test(forward_flow, no_memory_to_hold_answers)
     int node, client;
 
     budget_limit(1 << 20);
-    forward_stage_open(&stage);
-    forward_stage_publish(&stage);
-    client = forward_stage_joined(&stage, 0, &node);
+    client = forward_stage_open_joined(&stage, &node);
     stage.says.fence = FENCE_UP;
     atomic_fetch_add(&stage.pulse.fences, 1);
     forward_stage_publish(&stage);
@@ -82,9 +80,7 @@ Test(forward_flow, no_memory_to_hold_answers)
     stage.says.fence = FENCE_DOWN;
     forward_stage_publish(&stage);
     EXPECT_COMES(&stage, node, "INCR n\r\n");
-    close(client);
-    close(node);
-    forward_stage_close(&stage);
+    forward_stage_close_joined(&stage, client, node);
 }
 
 /* Nothing is kept then, and nobody who reads is hindered by those who do not. */
@@ -125,11 +121,8 @@ Test(forward_flow, no_memory)
 Test(forward_flow, nobody_reads)
 {
     struct forward_stage stage = {0};
-    int node, client;
+    int node, client = forward_stage_open_joined(&stage, &node);
 
-    forward_stage_open(&stage);
-    forward_stage_publish(&stage);
-    client = forward_stage_joined(&stage, 0, &node);
     const size_t out = flood(&stage, node, 150);
     cr_expect_leq(budget_used(), 64 * 1024 + 4096);
     const size_t in = flood(&stage, client, 150);
@@ -138,20 +131,15 @@ Test(forward_flow, nobody_reads)
     cr_expect_eq(take_all(&stage, client, out), out);
     cr_expect_eq(take_all(&stage, node, in), in);
     RUN_UNTIL(&stage, budget_used() < 4096);
-    close(client);
-    close(node);
-    forward_stage_close(&stage);
+    forward_stage_close_joined(&stage, client, node);
 }
 
 /* What was read before the fence and could not be passed on waits behind it as well. */
 Test(forward_flow, what_is_kept_waits_behind_the_fence)
 {
     struct forward_stage stage = {0};
-    int node, client;
+    int node, client = forward_stage_open_joined(&stage, &node);
 
-    forward_stage_open(&stage);
-    forward_stage_publish(&stage);
-    client = forward_stage_joined(&stage, 0, &node);
     const size_t all = flood(&stage, client, 150);
     const size_t kept = budget_used();
     cr_assert_gt(kept, 1024, "something is kept");
@@ -171,20 +159,15 @@ Test(forward_flow, what_is_kept_waits_behind_the_fence)
     stage.says.fence = FENCE_DOWN;
     forward_stage_publish(&stage);
     cr_expect_eq(take_all(&stage, node, all - taken), all - taken);
-    close(client);
-    close(node);
-    forward_stage_close(&stage);
+    forward_stage_close_joined(&stage, client, node);
 }
 
 /* Whether its client closed or only shut its half can't be told: a node that is silent ends it. */
 Test(forward_flow, half_closed_before_a_silent_node)
 {
     struct forward_stage stage = {.config = {.wait_ms = 200}};
-    int node, client;
+    int node, client = forward_stage_open_joined(&stage, &node);
 
-    forward_stage_open(&stage);
-    forward_stage_publish(&stage);
-    client = forward_stage_joined(&stage, 0, &node);
     forward_stage_send(client, "GET k\r\n");
     EXPECT_COMES(&stage, node, "GET k\r\n");
     close(client);
@@ -198,11 +181,8 @@ Test(forward_flow, half_closed_before_a_silent_node)
 Test(forward_flow, half_closed_and_slow)
 {
     struct forward_stage stage = {.config = {.wait_ms = 200}};
-    int node, client;
+    int node, client = forward_stage_open_joined(&stage, &node);
 
-    forward_stage_open(&stage);
-    forward_stage_publish(&stage);
-    client = forward_stage_joined(&stage, 0, &node);
     forward_stage_send(client, "GET big\r\n");
     EXPECT_COMES(&stage, node, "GET big\r\n");
     cr_assert_eq(shutdown(client, SHUT_WR), 0);
@@ -210,19 +190,14 @@ Test(forward_flow, half_closed_and_slow)
     forward_stage_run_for(&stage, 600);
     cr_expect_eq(take_all(&stage, client, out), out);
     cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_CLIENT), 0);
-    close(client);
-    close(node);
-    forward_stage_close(&stage);
+    forward_stage_close_joined(&stage, client, node);
 }
 
 Test(forward_flow, half_closed_both_ways)
 {
     struct forward_stage stage = {0};
-    int node, client;
+    int node, client = forward_stage_open_joined(&stage, &node);
 
-    forward_stage_open(&stage);
-    forward_stage_publish(&stage);
-    client = forward_stage_joined(&stage, 0, &node);
     forward_stage_send(client, "GET k\r\n");
     cr_assert_eq(shutdown(client, SHUT_WR), 0);
     EXPECT_COMES(&stage, node, "GET k\r\n");
@@ -240,20 +215,15 @@ Test(forward_flow, half_closed_both_ways)
     EXPECT_COMES(&stage, client, "-ERR bye\r\n");
     RUN_UNTIL(&stage, forward_stage_ended(client));
     cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_SERVER), 1);
-    close(node);
-    close(client);
-    forward_stage_close(&stage);
+    forward_stage_close_joined(&stage, client, node);
 }
 
 /* A node that hangs up on somebody who goes on talking: its last words come through. */
 Test(forward_flow, last_words)
 {
     struct forward_stage stage = {0};
-    int node, client;
+    int node, client = forward_stage_open_joined(&stage, &node);
 
-    forward_stage_open(&stage);
-    forward_stage_publish(&stage);
-    client = forward_stage_joined(&stage, 0, &node);
     (void)flood(&stage, client, 100); /* more than anybody takes */
     forward_stage_send(node, "-ERR bye\r\n");
     const struct linger hard = {.l_onoff = 1};
@@ -275,12 +245,9 @@ Test(forward_flow, last_words)
 Test(forward_flow, a_reset)
 {
     struct forward_stage stage = {0};
-    int node, client;
+    int node, client = forward_stage_open_joined(&stage, &node);
     char byte;
 
-    forward_stage_open(&stage);
-    forward_stage_publish(&stage);
-    client = forward_stage_joined(&stage, 0, &node);
     (void)flood(&stage, client, 100);
     const struct linger hard = {.l_onoff = 1};
     cr_assert_eq(setsockopt(node, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)), 0);
@@ -560,9 +527,7 @@ Test(forward_flow, the_lag_of_replicas)
     forward_stage_publish(&stage);
     RUN_UNTIL(&stage, forward_stage_ended(client));
     close(other);
-    close(client);
-    close(node);
-    forward_stage_close(&stage);
+    forward_stage_close_joined(&stage, client, node);
 }
 
 Test(forward_flow, the_master_where_no_replica_will_do)
@@ -600,9 +565,7 @@ Test(forward_flow, what_was_sent_is_answered_before_the_end)
     struct forward_stage stage = {0};
     int node, client, idle, idles_node, silent, silents_node;
 
-    forward_stage_open(&stage);
-    forward_stage_publish(&stage);
-    client = forward_stage_joined(&stage, 0, &node);
+    client = forward_stage_open_joined(&stage, &node);
     idle = forward_stage_joined(&stage, 0, &idles_node);
     silent = forward_stage_client(&stage);
     silents_node = forward_stage_accept(&stage, 0);

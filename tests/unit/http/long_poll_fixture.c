@@ -9,13 +9,23 @@
 #include <unistd.h>
 
 #include "bellwether/base/clock.h"
+#include "bellwether/metrics/counters.h"
 
 void start_waiting(void)
 {
     harness_init(&harness);
     harness.config.max_connections = 20;
     harness.config.max_waiters = 10;
+    harness.config.metrics = metrics_new(1);
     harness_start(&harness);
+}
+
+void end_waiting(void)
+{
+    struct metrics *metrics = harness.config.metrics;
+
+    close_harness();
+    metrics_free(metrics);
 }
 
 /* ---- snapshots ---- */

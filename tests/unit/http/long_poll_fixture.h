@@ -5,6 +5,7 @@
 #include "suite_harness.h"
 
 void start_waiting(void);
+void end_waiting(void);
 
 /* ---- snapshots ---- */
 

@@ -325,9 +325,14 @@ Test(http_connections, who_has_waited_makes_room_for_who_waits)
     }
     fd = dial(&harness, LISTEN_ALL);
     cr_expect_eq(status_on(fd, "/master"), 503);
-    close(fd);
-    usleep(1100000); /* so long they may come back */
-    fd = dial(&harness, LISTEN_ALL);
+    for (int i = 0; i < 500; i++) { /* a second long they may come back */
+        close(fd);
+        fd = dial(&harness, LISTEN_ALL);
+        if (status_on(fd, "/master?wait=50ms&index=9000000000000000000") == 200) {
+            break;
+        }
+        usleep(10000);
+    }
     cr_expect_eq(status_on(fd, "/master?wait=50ms&index=9000000000000000000"), 200);
     cr_expect(reads_end(waited[0]));
     for (int i = 0; i < 20; i++) {

@@ -164,7 +164,10 @@ Test(http_fresh, a_caller_that_leaves)
         wait_until_asked(i + 1);
         close(fd);
     }
-    usleep(500 * 1000); /* their deadline passes, the answers go nowhere */
+    reply =
+        get(&harness, "/master?fresh=1"); /* its deadline is the last; their answers go nowhere */
+    cr_expect_eq(reply.status, 503);
+    reply_release(&reply);
     atomic_store(&harness.script, SCRIPT_CONFIRM);
     reply = get(&harness, "/master?fresh=1");
     cr_expect_eq(reply.status, 200);

@@ -8,7 +8,7 @@
 #include "bellwether/base/clock.h"
 #include "long_poll_fixture.h"
 
-TestSuite(http_waiting, .init = start_waiting, .fini = close_harness, .timeout = 60);
+TestSuite(http_waiting, .init = start_waiting, .fini = end_waiting, .timeout = 60);
 
 /* ---- alone ---- */
 

@@ -62,18 +62,44 @@ Test(http_waiting, refusals_carry_retry_after)
     }
 }
 
+static void wait_for_waiters(int64_t n)
+{
+    const struct metrics_http *counts = metrics_http(harness.config.metrics, 0);
+    const _Atomic int64_t *waiting = &counts->long_polls[METRIC_WAITER_POLL];
+
+    for (int i = 0; i < 3000 && metric_look(waiting) != n; i++) {
+        usleep(10000);
+    }
+    cr_assert_eq(metric_look(waiting), n);
+}
+
+static void leave(int *fds, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        close(fds[i]);
+    }
+}
+
 Test(http_waiting, callers_that_leave_do_no_harm)
 {
+    enum { MANY = 10 };
+    int fds[MANY];
+
     post_master(master_at("10.0.0.12:6379", 7));
-    for (int i = 0; i < 10; i++) {
-        close(begin_get("/master?wait=300ms&index=7"));
+    for (int i = 0; i < MANY; i++) {
+        fds[i] = begin_get("/master?wait=2s&index=7");
     }
-    usleep(400000);
-    for (int i = 0; i < 5; i++) {
-        close(begin_get("/master?wait=60s&index=7"));
+    wait_for_waiters(MANY);
+    leave(fds, MANY);
+    wait_for_waiters(0); /* their time is over */
+    for (int i = 0; i < MANY / 2; i++) {
+        fds[i] = begin_get("/master?wait=60s&index=7");
     }
+    wait_for_waiters(MANY / 2);
+    leave(fds, MANY / 2);
     post_master(master_at("10.0.0.13:6379", 8));
     wait_for_status("/master?wait=1ms&index=8", 200);
+    wait_for_waiters(0);
 }
 
 static void start_looking(void)
@@ -124,7 +150,7 @@ Test(http_waiting, draining_answers_those_who_wait_and_those_who_come_may_wait)
 
 static void restart(void)
 {
-    close_harness();
+    end_waiting();
     start_waiting();
 }
 
@@ -203,17 +229,6 @@ static size_t count_told(const int *fds, size_t n)
         told += recv(fds[i], &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
     }
     return told;
-}
-
-static void wait_for_waiters(int64_t n)
-{
-    const struct metrics_http *counts = metrics_http(harness.config.metrics, 0);
-    const _Atomic int64_t *waiting = &counts->long_polls[METRIC_WAITER_POLL];
-
-    for (int i = 0; i < 3000 && metric_look(waiting) != n; i++) {
-        usleep(10000);
-    }
-    cr_assert_eq(metric_look(waiting), n);
 }
 
 /*

@@ -121,6 +121,14 @@ Test(http_router, probe_scope_has_probes_only)
     }
 }
 
+/* Each path, and the route that it is of. */
+static void expect_routes(const char *const (*rows)[2], size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        cr_expect_str_eq(matched(rows[i][0], HTTP_SCOPE_ALL), rows[i][1], "%s", rows[i][0]);
+    }
+}
+
 /* What stands for the rest of a path. */
 static const char *rest_of(const char *path, enum route_id id)
 {
@@ -134,43 +142,49 @@ static const char *rest_of(const char *path, enum route_id id)
 
 Test(http_router, the_rest_of_a_path_is_handed_on_as_it_came)
 {
-    cr_expect_str_eq(rest_of("/redis/get/k", ROUTE_REDIS_PATH), "get/k");
-    cr_expect_str_eq(rest_of("/redis/ping", ROUTE_REDIS_PATH), "ping");
-    cr_expect_str_eq(rest_of("/redis/set/a%2Fb/%00%zz+", ROUTE_REDIS_PATH), "set/a%2Fb/%00%zz+");
-    cr_expect_str_eq(rest_of("/redis/%zz", ROUTE_REDIS_PATH), "%zz");
-    cr_expect_str_eq(rest_of("/redis/pipeline/x", ROUTE_REDIS_PATH), "pipeline/x");
-    cr_expect_str_eq(rest_of("/redis/mget/a/b/c/d/e/f/g/h/i", ROUTE_REDIS_PATH),
-                     "mget/a/b/c/d/e/f/g/h/i");
-    cr_expect_str_eq(rest_of("/masters/a%20b/redis/get/k", ROUTE_NAMED_REDIS_PATH), "get/k");
-    cr_expect_str_eq(rest_of("/replica/redis/get/k", ROUTE_REPLICA_REDIS_PATH), "get/k");
-    cr_expect_str_eq(
-        rest_of("/masters/m/replica/redis/mget/1/2/3/4", ROUTE_NAMED_REPLICA_REDIS_PATH),
-        "mget/1/2/3/4");
-    cr_expect_str_eq(rest_of("http://h:1/redis/get/k", ROUTE_REDIS_PATH), "get/k");
-    cr_expect_str_eq(rest_of("/%72edis/get/k", ROUTE_REDIS_PATH), "get/k");
-    cr_expect_str_eq(rest_of("/redis", ROUTE_REDIS), "none");
-    cr_expect_str_eq(rest_of("/redis/subscribe/a/b%2Fc", ROUTE_SUBSCRIBE), "a/b%2Fc");
-    cr_expect_str_eq(rest_of("/redis/psubscribe/*", ROUTE_PSUBSCRIBE), "*");
-    cr_expect_str_eq(rest_of("/masters/m/redis/subscribe/1/2/3/4/5", ROUTE_NAMED_SUBSCRIBE),
-                     "1/2/3/4/5");
-    cr_expect_str_eq(rest_of("/redis/subscribe", ROUTE_REDIS_PATH), "subscribe");
-    cr_expect_str_eq(rest_of("/replica/redis/subscribe/a", ROUTE_REPLICA_REDIS_PATH),
-                     "subscribe/a");
+    static const struct {
+        const char *path;
+        enum route_id id;
+        const char *rest;
+    } rows[] = {
+        {"/redis/get/k", ROUTE_REDIS_PATH, "get/k"},
+        {"/redis/ping", ROUTE_REDIS_PATH, "ping"},
+        {"/redis/set/a%2Fb/%00%zz+", ROUTE_REDIS_PATH, "set/a%2Fb/%00%zz+"},
+        {"/redis/%zz", ROUTE_REDIS_PATH, "%zz"},
+        {"/redis/pipeline/x", ROUTE_REDIS_PATH, "pipeline/x"},
+        {"/redis/mget/a/b/c/d/e/f/g/h/i", ROUTE_REDIS_PATH, "mget/a/b/c/d/e/f/g/h/i"},
+        {"/masters/a%20b/redis/get/k", ROUTE_NAMED_REDIS_PATH, "get/k"},
+        {"/replica/redis/get/k", ROUTE_REPLICA_REDIS_PATH, "get/k"},
+        {"/masters/m/replica/redis/mget/1/2/3/4", ROUTE_NAMED_REPLICA_REDIS_PATH, "mget/1/2/3/4"},
+        {"http://h:1/redis/get/k", ROUTE_REDIS_PATH, "get/k"},
+        {"/%72edis/get/k", ROUTE_REDIS_PATH, "get/k"},
+        {"/redis", ROUTE_REDIS, "none"},
+        {"/redis/subscribe/a/b%2Fc", ROUTE_SUBSCRIBE, "a/b%2Fc"},
+        {"/redis/psubscribe/*", ROUTE_PSUBSCRIBE, "*"},
+        {"/masters/m/redis/subscribe/1/2/3/4/5", ROUTE_NAMED_SUBSCRIBE, "1/2/3/4/5"},
+        {"/redis/subscribe", ROUTE_REDIS_PATH, "subscribe"},
+        {"/replica/redis/subscribe/a", ROUTE_REPLICA_REDIS_PATH, "subscribe/a"},
+    };
+
+    for (size_t i = 0; i < sizeof(rows) / sizeof(*rows); i++) {
+        cr_expect_str_eq(rest_of(rows[i].path, rows[i].id), rows[i].rest, "%s", rows[i].path);
+    }
 }
 
 Test(http_router, a_last_slash_of_a_command_route_is_ignored)
 {
-    cr_expect_str_eq(matched("/redis/", HTTP_SCOPE_ALL), "/redis");
-    cr_expect_str_eq(matched("/redis//", HTTP_SCOPE_ALL), "/redis");
-    cr_expect_str_eq(matched("/redis/pipeline/", HTTP_SCOPE_ALL), "/redis/pipeline");
-    cr_expect_str_eq(matched("/masters/m/replica/redis/multi-exec/", HTTP_SCOPE_ALL),
-                     "/masters/{name}/replica/redis/multi-exec");
-    cr_expect_str_eq(matched("/redis//pipeline", HTTP_SCOPE_ALL), "/redis/pipeline");
-    cr_expect_str_eq(matched("/masters/m/replica/redis//multi-exec/", HTTP_SCOPE_ALL),
-                     "/masters/{name}/replica/redis/multi-exec");
-    cr_expect_str_eq(matched("/redis//////////", HTTP_SCOPE_ALL), "/redis");
-    cr_expect_str_eq(matched("/masters/m/redis//////////pipeline/////", HTTP_SCOPE_ALL),
-                     "/masters/{name}/redis/pipeline");
+    static const char *const paths[][2] = {
+        {"/redis/", "/redis"},
+        {"/redis//", "/redis"},
+        {"/redis/pipeline/", "/redis/pipeline"},
+        {"/masters/m/replica/redis/multi-exec/", "/masters/{name}/replica/redis/multi-exec"},
+        {"/redis//pipeline", "/redis/pipeline"},
+        {"/masters/m/replica/redis//multi-exec/", "/masters/{name}/replica/redis/multi-exec"},
+        {"/redis//////////", "/redis"},
+        {"/masters/m/redis//////////pipeline/////", "/masters/{name}/redis/pipeline"},
+    };
+
+    expect_routes(paths, sizeof(paths) / sizeof(*paths));
     cr_expect_str_eq(rest_of("/redis//////////get/k", ROUTE_REDIS_PATH), "get/k");
     cr_expect_str_eq(rest_of("/redis//get/k", ROUTE_REDIS_PATH), "get/k");
     cr_expect_str_eq(rest_of("/redis/subscribe//a", ROUTE_SUBSCRIBE), "/a");
@@ -184,13 +198,16 @@ Test(http_router, a_last_slash_of_a_command_route_is_ignored)
 
 Test(http_router, exact_patterns_win_over_a_rest)
 {
-    cr_expect_str_eq(matched("/redis", HTTP_SCOPE_ALL), "/redis");
-    cr_expect_str_eq(matched("/redis/pipeline", HTTP_SCOPE_ALL), "/redis/pipeline");
-    cr_expect_str_eq(matched("/redis/multi-exec", HTTP_SCOPE_ALL), "/redis/multi-exec");
-    cr_expect_str_eq(matched("/masters/redis/redis/pipeline", HTTP_SCOPE_ALL),
-                     "/masters/{name}/redis/pipeline");
-    cr_expect_str_eq(matched("/masters/redis", HTTP_SCOPE_ALL), "/masters/{name}");
-    cr_expect_str_eq(matched("/replica/redis", HTTP_SCOPE_ALL), "/replica/redis");
+    static const char *const paths[][2] = {
+        {"/redis", "/redis"},
+        {"/redis/pipeline", "/redis/pipeline"},
+        {"/redis/multi-exec", "/redis/multi-exec"},
+        {"/masters/redis/redis/pipeline", "/masters/{name}/redis/pipeline"},
+        {"/masters/redis", "/masters/{name}"},
+        {"/replica/redis", "/replica/redis"},
+    };
+
+    expect_routes(paths, sizeof(paths) / sizeof(*paths));
 }
 
 Test(http_router, a_rest_may_be_long_but_not_what_stands_before_it)
