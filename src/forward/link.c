@@ -11,18 +11,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "bellwether/base/backoff.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "forward_shared.h"
 
-enum { REST_FIRST_MS = 20, REST_MOST_MS = 500 };
 enum { LEAVE_MS = 1000 };
 enum { DROPS_A_TURN = 16 };
 /* Nobody counts commands and answers: a node that says nothing for so long has said all. */
 enum { QUIET_MS = 50 };
-enum { TLS_HANDSHAKE = 22 };    /* a record's first byte */
-enum { SUSPECT_EVERY_MS = 20 }; /* however many clients want a node that can't be had */
+enum { TLS_HANDSHAKE = 22 }; /* a record's first byte */
 
 /* ---- states ---- */
 
@@ -180,27 +177,10 @@ void link_restart(struct link *link)
         link->deadline_ms = clock_boot_ms() + link->door->all->config->wait_ms;
     }
     link_leave_node(link);
+    link_forget_node(link);
     side_want(&link->client, 0);
     link_move(link, LINK_WAITING);
     loop_later_queue(link->door->all->loop, &link->door->all->route);
-}
-
-void link_failed(struct link *link, bool lost)
-{
-    struct door *door = link->door;
-    struct forwards *all = door->all;
-    int64_t now_ms = clock_boot_ms();
-
-    if (lost && !link->to_replica && door->master && all->hooks.suspect &&
-        now_ms - door->suspected_ms >= SUSPECT_EVERY_MS) {
-        door->suspected_ms = now_ms;
-        all->hooks.suspect(all->hooks.data, SUSPICION_LOST, door->master->name, &link->node);
-    }
-    link->failures++;
-    link->rest_until_ms =
-        now_ms + jittered_ms(backoff_ms(link->failures, REST_FIRST_MS, REST_MOST_MS), 2);
-    link_leave_node(link);
-    link_move(link, LINK_WAITING);
 }
 
 void link_join(struct link *link)
@@ -284,16 +264,18 @@ static void shake(struct link *link)
 static void give_up(struct link *link)
 {
     char words[LINK_WORDS_SIZE], line[LINK_WORDS_SIZE + 16];
+    enum metric_forward_end why;
 
     if (link->state == LINK_SHAKING) {
         refuse_tls(link, "a client has not ended its handshake in time (option request-timeout)");
         return;
     }
-    (void)snprintf(line, sizeof(line), "NOMASTER %s", link_say_why(link, words, sizeof(words)));
-    if (link->unwelcome) {
-        forward_complain(link->door->all->shared, METRIC_FORWARD_END_AUTH, words);
+    why = link_say_why(link, words, sizeof(words));
+    (void)snprintf(line, sizeof(line), "NOMASTER %s", words);
+    if (why == METRIC_FORWARD_END_AUTH) {
+        forward_complain(link->door->all->shared, why, words);
     }
-    link_end(link, link->unwelcome ? METRIC_FORWARD_END_AUTH : METRIC_FORWARD_END_NO_NODE, line);
+    link_end(link, why, line);
 }
 
 static void review_joined(struct link *link, int64_t now_ms)
@@ -331,6 +313,9 @@ void link_drain(struct link *link, int64_t now_ms)
 
 void link_review(struct link *link, int64_t now_ms)
 {
+    if (link->state == LINK_WAITING && !link_may_stay(link)) {
+        link_forget_node(link);
+    }
     if (link->state == LINK_LEAVING) {
         if (link->deadline_ms <= now_ms) {
             close_now(link);
@@ -353,10 +338,7 @@ void link_review(struct link *link, int64_t now_ms)
         if (!link_may_stay(link)) {
             link_restart(link);
         } else if (link->attempt_ms <= now_ms) {
-            free(link->words);
-            link->words = mem_strdup("it did not answer in time");
-            link->unwelcome = false;
-            link_failed(link, true);
+            link_is_late(link);
         }
     } else if (link->state == LINK_WAITING) {
         link_route(link, now_ms);
