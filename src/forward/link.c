@@ -178,7 +178,7 @@ void link_restart(struct link *link)
     }
     link_leave_node(link);
     link_forget_node(link);
-    side_want(&link->client, 0);
+    side_want(&link->client, LOOP_END);
     link_move(link, LINK_WAITING);
     loop_later_queue(link->door->all->loop, &link->door->all->route);
 }
@@ -311,6 +311,20 @@ void link_drain(struct link *link, int64_t now_ms)
     }
 }
 
+static void review_waiting(struct link *link, int64_t now_ms)
+{
+    if (link->state == LINK_WAITING) {
+        link_route(link, now_ms);
+    } else if (!link_may_stay(link)) {
+        link_restart(link);
+    } else if (link->attempt_ms <= now_ms) {
+        link_is_late(link);
+    }
+    if (link->state < LINK_JOINED) {
+        side_want(&link->client, LOOP_END); /* it may leave meanwhile; most don't wait so long */
+    }
+}
+
 void link_review(struct link *link, int64_t now_ms)
 {
     if (link->state == LINK_WAITING && !link_may_stay(link)) {
@@ -334,14 +348,8 @@ void link_review(struct link *link, int64_t now_ms)
         }
     } else if (link->deadline_ms <= now_ms) {
         give_up(link);
-    } else if (is_dialling(link->state)) {
-        if (!link_may_stay(link)) {
-            link_restart(link);
-        } else if (link->attempt_ms <= now_ms) {
-            link_is_late(link);
-        }
-    } else if (link->state == LINK_WAITING) {
-        link_route(link, now_ms);
+    } else if (link->state != LINK_SHAKING) {
+        review_waiting(link, now_ms);
     }
 }
 
@@ -356,7 +364,11 @@ static void on_client(void *data, int events)
     case LINK_SHAKING: shake(link); break;
     case LINK_JOINED: link_move_ready(link, &link->client, events); break;
     case LINK_LEAVING: drop_input(link); break;
-    default: break;
+    default:
+        if (side_is_left(&link->client)) {
+            link_end(link, METRIC_FORWARD_END_CLIENT, NULL);
+        }
+        break;
     }
 }
 

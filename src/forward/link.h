@@ -204,6 +204,11 @@ void side_take(struct link_side *side, char *scratch, size_t size);
 ssize_t side_write(struct link *link, struct link_side *side, const char *bytes, size_t size);
 /** Nothing more is written. */
 void side_shut(struct link *link, struct link_side *side);
+/**
+ * Its peer can take nothing any more, or has ended without a word. One that has said something and
+ * ends may wait for the answer.
+ */
+bool side_is_left(const struct link_side *side);
 /** Its peer has not taken all that was written. */
 bool side_has_unsent(const struct link_side *side);
 void side_want(struct link_side *side, int events);

@@ -147,3 +147,91 @@ Test(forward_node, one_that_says_nothing)
     close(client);
     forward_stage_close(&stage);
 }
+
+/* ---- those who leave before there is one ---- */
+
+static void reset(int fd)
+{
+    const struct linger hard = {.l_onoff = 1};
+
+    cr_assert_eq(setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)), 0);
+    close(fd);
+}
+
+/* Said nothing, half a command, or a whole one and that it is the last. */
+static void speak(int client, size_t how)
+{
+    if (how > 0) {
+        forward_stage_send(client, how == 1 ? "*1\r\n$4\r\nPI" : "PING\r\n");
+    }
+    if (how == 2) {
+        cr_assert_eq(shutdown(client, SHUT_WR), 0);
+    }
+}
+
+/* @param dials  there is a node, which says nothing, else there is none. */
+static void leave(bool dials)
+{
+    enum { CLIENTS = 21 };
+    struct forward_stage stage = {
+        .listen = {{.auth = true}},
+        .password = "s",
+        .config = {.wait_ms = 60000, .connect_timeout_ms = 60000, .max_forwards = CLIENTS}};
+    int clients[CLIENTS];
+
+    forward_stage_open(&stage);
+    if (dials) {
+        forward_stage_publish(&stage);
+    } else {
+        forward_stage_publish_nothing(&stage);
+    }
+    for (size_t i = 0; i < CLIENTS; i++) {
+        clients[i] = forward_stage_client(&stage);
+        speak(clients[i], i % 3);
+    }
+    RUN_UNTIL(&stage, metric_look(&stage.counts->waiting) == CLIENTS);
+    forward_stage_run_for(&stage, 60); /* they wait, and what was said is no end */
+    cr_expect_eq(metric_look(&stage.counts->waiting), CLIENTS);
+    for (size_t i = 0; i < CLIENTS; i++) {
+        reset(clients[i]);
+    }
+    RUN_UNTIL(&stage, metric_look(&stage.counts->waiting) == 0);
+    cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_CLIENT), CLIENTS);
+    forward_stage_close(&stage);
+}
+
+Test(forward_node, a_client_that_resets_while_it_waits)
+{
+    leave(false);
+}
+
+Test(forward_node, a_client_that_resets_on_its_way)
+{
+    leave(true);
+}
+
+/* Who has asked for nothing and ends waits for nothing; who has asked is answered. */
+Test(forward_node, a_client_that_says_its_last_while_it_waits)
+{
+    struct forward_stage stage = {.config = {.wait_ms = 60000}};
+
+    forward_stage_open(&stage);
+    forward_stage_publish_nothing(&stage);
+    int asks = forward_stage_client(&stage), silent = forward_stage_client(&stage);
+    speak(asks, 2);
+    RUN_UNTIL(&stage, metric_look(&stage.counts->waiting) == 2);
+    close(silent);
+    RUN_UNTIL(&stage, metric_look(&stage.counts->waiting) == 1);
+    cr_expect_eq(forward_stage_closed(&stage, METRIC_FORWARD_END_CLIENT), 1);
+    forward_stage_run_for(&stage, 60);
+    forward_stage_publish(&stage);
+    int node = forward_stage_accept(&stage, 0);
+    EXPECT_COMES(&stage, node, "PING\r\n");
+    RUN_UNTIL(&stage, forward_stage_ended(node));
+    forward_stage_send(node, "+PONG\r\n");
+    EXPECT_COMES(&stage, asks, "+PONG\r\n");
+    close(node);
+    RUN_UNTIL(&stage, forward_stage_ended(asks));
+    close(asks);
+    forward_stage_close(&stage);
+}
