@@ -89,7 +89,7 @@ void link_move(struct link *link, enum link_state state)
     count(link, 1);
     if (link->counted && state >= LINK_LEAVING) { /* another one may come in its place */
         link->counted = false;
-        atomic_fetch_sub_explicit(&all->shared->open, 1, memory_order_relaxed);
+        forward_give_place(all->shared);
     }
     if (state != LINK_JOINED) {
         stop_pausing(link);
@@ -398,10 +398,10 @@ void link_begin(struct door *door, int fd)
     struct link *link = make(door, fd);
 
     if (!link) {
+        forward_give_place(door->all->shared);
         return;
     }
     link->counted = true;
-    atomic_fetch_add_explicit(&door->all->shared->open, 1, memory_order_relaxed);
     forwards_arm(door->all);
     if (!door->listen->tls) {
         link_route(link, clock_boot_ms());

@@ -135,7 +135,7 @@ static inline void forwards_arm(struct forwards *forwards)
 
 /* ---- link.c ---- */
 
-/** A client that was accepted. @param fd taken. */
+/** A client that was accepted, and has a place. @param fd taken. */
 void link_begin(struct door *door, int fd);
 /** One that is one too many is told so. @param fd taken. */
 void link_refuse(struct door *door, int fd);

@@ -39,6 +39,29 @@ SCENE(integration_forward_limits, one_too_many)
     EXPECT_SAID(clients[1], "PING", "+PONG");
 }
 
+SCENE(integration_forward_limits, many_at_once)
+{
+    enum { MANY = 50, PLACES = 10 };
+    struct cluster *cluster = one_node(NULL);
+    uint16_t port;
+    struct raw *clients[MANY];
+    size_t served = 0;
+
+    (void)forward_start(cluster, &port, "", "--max-forwards", "10", "--workers", "2", NULL);
+    for (size_t i = 0; i < MANY; i++) {
+        clients[i] = client_open(port);
+        client_send(clients[i], "PING");
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        const char *said = client_hear(clients[i], 10000);
+
+        served += strcmp(said, "+PONG") == 0;
+        cr_assert(said[0] == '+' || strcmp(said, "-ERR max number of clients reached") == 0, "%s",
+                  said);
+    }
+    cr_assert_eq(served, PLACES, "%zu", served);
+}
+
 /* Their places are free again at once, and not when nobody would wait any longer. */
 SCENE(integration_forward_limits, those_who_leave_before_there_is_a_node)
 {
