@@ -24,7 +24,6 @@ struct forward_shared *forward_shared_open(const struct forward_config *config, 
             forward_shared_free(shared);
             return NULL;
         }
-        shared->n = i + 1;
     }
     return shared;
 }
@@ -44,11 +43,30 @@ void forward_shared_free(struct forward_shared *shared)
     if (!shared) {
         return;
     }
-    for (size_t i = 0; i < shared->n; i++) {
+    for (size_t i = 0; i < shared->config->n_listens; i++) {
         listening_free(shared->listening[i]);
     }
     free(shared->listening);
     free(shared);
+}
+
+/* Several workers accept at once: none counts on what it read before another one counted. */
+bool forward_take_place(struct forward_shared *shared)
+{
+    size_t open = atomic_load_explicit(&shared->open, memory_order_relaxed);
+
+    while (open < shared->config->max_forwards) {
+        if (atomic_compare_exchange_weak_explicit(&shared->open, &open, open + 1,
+                                                  memory_order_relaxed, memory_order_relaxed)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void forward_give_place(struct forward_shared *shared)
+{
+    atomic_fetch_sub_explicit(&shared->open, 1, memory_order_relaxed);
 }
 
 void forward_complain(struct forward_shared *shared, enum metric_forward_end why, const char *words)

@@ -10,11 +10,16 @@
 struct forward_shared {
     const struct forward_config *config;
     struct listening **listening;
-    size_t n;
     _Atomic size_t open;                                   /* links that have not ended */
     _Atomic int64_t complain_ms[METRIC_FORWARD_END_COUNT]; /* boot clock: not before */
 };
 
+/**
+ * One of max-forwards places, which is given back later. @return whether there was one. Thread:
+ * any.
+ */
+bool forward_take_place(struct forward_shared *shared);
+void forward_give_place(struct forward_shared *shared);
 /** That clients are refused: once a minute for each reason. Thread: any. */
 void forward_complain(struct forward_shared *shared, enum metric_forward_end why,
                       const char *words);

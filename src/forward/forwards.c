@@ -3,7 +3,6 @@
  * looks after all that wait for something which no event tells of.
  */
 #include <errno.h>
-#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -24,9 +23,8 @@ enum { FILES_EVERY_MS = 2000, ACCEPTS_A_TURN = 64 };
 static void welcome(struct door *door, int fd)
 {
     struct forwards *forwards = door->all;
-    size_t open = atomic_load_explicit(&forwards->shared->open, memory_order_relaxed);
 
-    if (open < forwards->config->max_forwards) {
+    if (forward_take_place(forwards->shared)) {
         link_begin(door, fd);
         return;
     }

@@ -11,19 +11,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "bellwether/base/backoff.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/base/one_line.h"
 #include "forward_shared.h"
 
-enum { REST_FIRST_MS = 20, REST_MOST_MS = 500 };
 enum { LEAVE_MS = 1000 };
 enum { DROPS_A_TURN = 16 };
 /* Nobody counts commands and answers: a node that says nothing for so long has said all. */
 enum { QUIET_MS = 50 };
-enum { TLS_HANDSHAKE = 22 };    /* a record's first byte */
-enum { SUSPECT_EVERY_MS = 20 }; /* however many clients want a node that can't be had */
+enum { TLS_HANDSHAKE = 22 }; /* a record's first byte */
 
 /* ---- states ---- */
 
@@ -93,7 +90,7 @@ void link_move(struct link *link, enum link_state state)
     count(link, 1);
     if (link->counted && state >= LINK_LEAVING) { /* another one may come in its place */
         link->counted = false;
-        atomic_fetch_sub_explicit(&all->shared->open, 1, memory_order_relaxed);
+        forward_give_place(all->shared);
     }
     if (state != LINK_JOINED) {
         stop_pausing(link);
@@ -177,27 +174,10 @@ void link_restart(struct link *link)
         link->deadline_ms = clock_boot_ms() + link->door->all->config->wait_ms;
     }
     link_leave_node(link);
-    side_want(&link->client, 0);
+    link_forget_node(link);
+    side_want(&link->client, LOOP_END);
     link_move(link, LINK_WAITING);
     loop_later_queue(link->door->all->loop, &link->door->all->route);
-}
-
-void link_failed(struct link *link, bool lost)
-{
-    struct door *door = link->door;
-    struct forwards *all = door->all;
-    int64_t now_ms = clock_boot_ms();
-
-    if (lost && !link->to_replica && door->master && all->hooks.suspect &&
-        now_ms - door->suspected_ms >= SUSPECT_EVERY_MS) {
-        door->suspected_ms = now_ms;
-        all->hooks.suspect(all->hooks.data, SUSPICION_LOST, door->master->name, &link->node);
-    }
-    link->failures++;
-    link->rest_until_ms =
-        now_ms + jittered_ms(backoff_ms(link->failures, REST_FIRST_MS, REST_MOST_MS), 2);
-    link_leave_node(link);
-    link_move(link, LINK_WAITING);
 }
 
 void link_join(struct link *link)
@@ -281,16 +261,18 @@ static void shake(struct link *link)
 static void give_up(struct link *link)
 {
     char words[LINK_WORDS_SIZE], line[LINK_WORDS_SIZE + 16];
+    enum metric_forward_end why;
 
     if (link->state == LINK_SHAKING) {
         refuse_tls(link, "a client has not ended its handshake in time (option request-timeout)");
         return;
     }
-    (void)snprintf(line, sizeof(line), "NOMASTER %s", link_say_why(link, words, sizeof(words)));
-    if (link->unwelcome) {
-        forward_complain(link->door->all->shared, METRIC_FORWARD_END_AUTH, words);
+    why = link_say_why(link, words, sizeof(words));
+    (void)snprintf(line, sizeof(line), "NOMASTER %s", words);
+    if (why == METRIC_FORWARD_END_AUTH) {
+        forward_complain(link->door->all->shared, why, words);
     }
-    link_end(link, link->unwelcome ? METRIC_FORWARD_END_AUTH : METRIC_FORWARD_END_NO_NODE, line);
+    link_end(link, why, line);
 }
 
 static void review_joined(struct link *link, int64_t now_ms)
@@ -326,8 +308,25 @@ void link_drain(struct link *link, int64_t now_ms)
     }
 }
 
+static void review_waiting(struct link *link, int64_t now_ms)
+{
+    if (link->state == LINK_WAITING) {
+        link_route(link, now_ms);
+    } else if (!link_may_stay(link)) {
+        link_restart(link);
+    } else if (link->attempt_ms <= now_ms) {
+        link_is_late(link);
+    }
+    if (link->state < LINK_JOINED) {
+        side_want(&link->client, LOOP_END); /* it may leave meanwhile; most don't wait so long */
+    }
+}
+
 void link_review(struct link *link, int64_t now_ms)
 {
+    if (link->state == LINK_WAITING && !link_may_stay(link)) {
+        link_forget_node(link);
+    }
     if (link->state == LINK_LEAVING) {
         if (link->deadline_ms <= now_ms) {
             close_now(link);
@@ -346,17 +345,8 @@ void link_review(struct link *link, int64_t now_ms)
         }
     } else if (link->deadline_ms <= now_ms) {
         give_up(link);
-    } else if (is_dialling(link->state)) {
-        if (!link_may_stay(link)) {
-            link_restart(link);
-        } else if (link->attempt_ms <= now_ms) {
-            free(link->words);
-            link->words = mem_strdup("it did not answer in time");
-            link->unwelcome = false;
-            link_failed(link, true);
-        }
-    } else if (link->state == LINK_WAITING) {
-        link_route(link, now_ms);
+    } else if (link->state != LINK_SHAKING) {
+        review_waiting(link, now_ms);
     }
 }
 
@@ -371,7 +361,11 @@ static void on_client(void *data, int events)
     case LINK_SHAKING: shake(link); break;
     case LINK_JOINED: link_move_ready(link, &link->client, events); break;
     case LINK_LEAVING: drop_input(link); break;
-    default: break;
+    default:
+        if (side_is_left(&link->client)) {
+            link_end(link, METRIC_FORWARD_END_CLIENT, NULL);
+        }
+        break;
     }
 }
 
@@ -401,10 +395,10 @@ void link_begin(struct door *door, int fd)
     struct link *link = make(door, fd);
 
     if (!link) {
+        forward_give_place(door->all->shared);
         return;
     }
     link->counted = true;
-    atomic_fetch_add_explicit(&door->all->shared->open, 1, memory_order_relaxed);
     forwards_arm(door->all);
     if (!door->listen->place.tls) {
         link_route(link, clock_boot_ms());

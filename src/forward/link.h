@@ -79,10 +79,10 @@ struct link {
     struct address node; /* where it is, or goes; as published */
     uint64_t switches;   /* of the master's generation */
     struct loop_lookup *lookup;
-    int64_t deadline_ms; /* boot clock: of the wait for a node; of its leave */
-    int64_t attempt_ms;  /* boot clock: when this attempt is given up */
-    int64_t rest_until_ms;
-    int64_t heard_ms; /* boot clock, while the worker ends: when its node said something */
+    int64_t deadline_ms;   /* boot clock: of the wait for a node; of its leave */
+    int64_t attempt_ms;    /* boot clock: when this attempt is given up */
+    int64_t rest_until_ms; /* from the node at which it failed */
+    int64_t heard_ms;      /* boot clock, while the worker ends: when its node said something */
     unsigned failures;
     char *words;    /* why it is not there yet; NULL: none */
     bool unwelcome; /* because the node does not take the login */
@@ -135,7 +135,7 @@ static inline void forwards_arm(struct forwards *forwards)
 
 /* ---- link.c ---- */
 
-/** A client that was accepted. @param fd taken. */
+/** A client that was accepted, and has a place. @param fd taken. */
 void link_begin(struct door *door, int fd);
 /** One that is one too many is told so. @param fd taken. */
 void link_refuse(struct door *door, int fd);
@@ -147,8 +147,6 @@ void link_move(struct link *link, enum link_state state);
 void link_end(struct link *link, enum metric_forward_end why, const char *words);
 /** Away from its node, to wait for another one. */
 void link_restart(struct link *link);
-/** The attempt failed: rest, then again. @param lost  the node can't be had: tell the watcher. */
-void link_failed(struct link *link, bool lost);
 /** Both sides are there. */
 void link_join(struct link *link);
 /** The worker ends: once all that was sent is answered, as far as one can see, it does, too. */
@@ -166,10 +164,14 @@ void link_route(struct link *link, int64_t now_ms);
 bool link_may_stay(const struct link *link);
 /** The socket to the node, and all about getting there, goes. */
 void link_leave_node(struct link *link);
+/** It is another node that it goes to from now on: what came of the one before tells nothing. */
+void link_forget_node(struct link *link);
+/** The attempt took too long. */
+void link_is_late(struct link *link);
 /** An event of the server's side, before it is joined. */
 void link_go_on(struct link *link);
-/** Why there is no node. @return `out`. */
-const char *link_say_why(const struct link *link, char *out, size_t size);
+/** Why there is no node, in words and as it is counted. */
+enum metric_forward_end link_say_why(const struct link *link, char *out, size_t size);
 
 /* ---- link_bytes.c ---- */
 
@@ -202,6 +204,11 @@ void side_take(struct link_side *side, char *scratch, size_t size);
 ssize_t side_write(struct link *link, struct link_side *side, const char *bytes, size_t size);
 /** Nothing more is written. */
 void side_shut(struct link *link, struct link_side *side);
+/**
+ * Its peer can take nothing any more, or has ended without a word. One that has said something and
+ * ends may wait for the answer.
+ */
+bool side_is_left(const struct link_side *side);
 /** Its peer has not taken all that was written. */
 bool side_has_unsent(const struct link_side *side);
 void side_want(struct link_side *side, int events);

@@ -10,12 +10,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "bellwether/base/backoff.h"
 #include "bellwether/base/buffer.h"
 #include "bellwether/base/clock.h"
 #include "bellwether/base/memory.h"
 #include "bellwether/redis/socket.h"
 #include "link.h"
 
+enum { REST_FIRST_MS = 20, REST_MOST_MS = 500 };
+enum { SUSPECT_EVERY_MS = 20 };   /* however many clients want a node that can't be had */
 enum { PASSWORD_EVERY_MS = 100 }; /* that its file is read for those who are refused */
 
 /* ---- which node ---- */
@@ -77,7 +80,7 @@ bool link_may_stay(const struct link *link)
            (link->switches == master->switches && address_equal(&link->node, &master->address));
 }
 
-const char *link_say_why(const struct link *link, char *out, size_t size)
+enum metric_forward_end link_say_why(const struct link *link, char *out, size_t size)
 {
     const struct door *door = link->door;
     int64_t ms = door->all->config->wait_ms;
@@ -102,32 +105,58 @@ const char *link_say_why(const struct link *link, char *out, size_t size)
                        ms);
     } else if (link->words) {
         (void)snprintf(out, size, "no connection within %" PRId64 " ms: %.560s", ms, link->words);
+        return link->unwelcome ? METRIC_FORWARD_END_AUTH : METRIC_FORWARD_END_NO_NODE;
     } else {
         (void)snprintf(out, size, "no %s within %" PRId64 " ms",
                        door->listen->to == FORWARD_TO_MASTER ? "connection" : "healthy replica",
                        ms);
     }
-    return out;
+    return METRIC_FORWARD_END_NO_NODE;
 }
 
 /* ---- how to get there ---- */
 
-/* @param lost  by the node, which is to be looked at. */
-static void fail_so(struct link *link, const char *words, bool unwelcome, bool lost)
+/* Tell the watcher of the node. */
+static void suspect(struct link *link, enum suspicion what)
+{
+    struct door *door = link->door;
+    const struct forward_hooks *hooks = &door->all->hooks;
+    int64_t now_ms = clock_boot_ms();
+
+    if (!link->to_replica && door->master && hooks->suspect &&
+        now_ms - door->suspected_ms >= SUSPECT_EVERY_MS) {
+        door->suspected_ms = now_ms;
+        hooks->suspect(hooks->data, what, door->master->name, &link->node);
+    }
+}
+
+/* This attempt is over: rest, then again. */
+static void fail(struct link *link, const char *words)
 {
     char text[ADDRESS_TEXT_SIZE], all[LINK_WORDS_SIZE];
 
     (void)snprintf(all, sizeof(all), "%s: %s", address_format(&link->node, text), words);
     free(link->words);
     link->words = mem_strdup(all);
-    link->unwelcome = unwelcome;
-    link_failed(link, lost);
+    link->unwelcome = false;
+    link->failures++;
+    link->rest_until_ms =
+        clock_boot_ms() + jittered_ms(backoff_ms(link->failures, REST_FIRST_MS, REST_MOST_MS), 2);
+    link_leave_node(link);
+    link_move(link, LINK_WAITING);
 }
 
-/* @param unwelcome  it is there, and does not take the login. */
-static void fail(struct link *link, const char *words, bool unwelcome)
+/* The node can't be had. */
+static void fail_lost(struct link *link, const char *words)
 {
-    fail_so(link, words, unwelcome, !unwelcome);
+    suspect(link, SUSPICION_LOST);
+    fail(link, words);
+}
+
+void link_is_late(struct link *link)
+{
+    suspect(link, SUSPICION_SILENT);
+    fail(link, "it did not answer in time");
 }
 
 /* What this host lacks is no fault of the node's. */
@@ -167,7 +196,11 @@ static void connect_to(struct link *link, const struct address *ip)
         int error = -link->server.fd;
 
         link->server.fd = -1;
-        fail_so(link, strerror(error), false, !is_ours(error));
+        if (is_ours(error)) {
+            fail(link, strerror(error));
+        } else {
+            fail_lost(link, strerror(error));
+        }
         return;
     }
     link->server.poll = loop_poll_new(link->door->all->loop, link->server.fd, on_server, link);
@@ -187,7 +220,7 @@ static void on_lookup(void *data, int error, const struct address *found, size_t
     loop_lookup_free(link->lookup);
     link->lookup = NULL;
     if (error != 0 || n == 0) {
-        fail(link, words ? words : "the name has no address", false);
+        fail_lost(link, words ? words : "the name has no address");
     } else {
         connect_to(link, &found[link->failures % n]); /* another one, when one was no good */
     }
@@ -236,6 +269,15 @@ void link_route(struct link *link, int64_t now_ms)
         link->switches = master->switches;
         go_to(link, &master->address, &master->ip, now_ms);
     }
+}
+
+void link_forget_node(struct link *link)
+{
+    free(link->words);
+    link->words = NULL;
+    link->unwelcome = false;
+    link->failures = 0;
+    link->rest_until_ms = 0;
 }
 
 void link_leave_node(struct link *link)
@@ -315,7 +357,8 @@ static void refuse_login(struct link *link)
     if (strncmp(link->reply, "-WRONGPASS", 10) == 0 || strncmp(link->reply, "-NOAUTH", 7) == 0) {
         read_password_again(link->door->all, login);
     }
-    fail(link, words, true);
+    fail(link, words);
+    link->unwelcome = true;
 }
 
 /* One line, and where it is long enough of it: nothing else was asked. */
@@ -329,7 +372,7 @@ static void read_login(struct link *link)
     had = strlen(link->reply);
     n = side_read(link, &link->server, link->reply + had, LOGIN_REPLY_SIZE - 1 - had);
     if (n == FORWARD_END) {
-        fail(link, say_end(link), false);
+        fail_lost(link, say_end(link));
         return;
     }
     end = strstr(link->reply, "\r\n");
@@ -358,7 +401,7 @@ static void log_in(struct link *link)
     link_move(link, LINK_LOGGING_IN);
     side_want(&link->server, LOOP_READ);
     if (!send_login(link, login)) {
-        fail(link, say_end(link), false);
+        fail_lost(link, say_end(link));
         return;
     }
     read_login(link); /* what came with the handshake is there already */
@@ -376,7 +419,7 @@ static void shake(struct link *link)
     case TLS_STEP_WRITE: side_want(&link->server, LOOP_WRITE); break;
     case TLS_STEP_FAILED:
         (void)tls_link_failure(link->server.server, &words);
-        fail(link, words, false);
+        fail_lost(link, words);
         break;
     }
 }
@@ -387,7 +430,7 @@ static void connected(struct link *link)
     struct redis_tls *tls = link->door->master ? login_of(link)->tls : NULL;
 
     if (error != 0) {
-        fail(link, strerror(error), false);
+        fail_lost(link, strerror(error));
     } else if (tls) {
         link->server.server = tls_link_new(tls, link->server.fd, link->node.host, &link->node);
         link_move(link, LINK_SECURING);

@@ -1,6 +1,7 @@
 /* One socket of a link, plain or with TLS: its worker's on the client's side, ours to Redis. */
 #include <errno.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -86,6 +87,15 @@ void side_shut(struct link *link, struct link_side *side)
         tls_link_shut(side->server);
     }
     (void)shutdown(side->fd, SHUT_WR);
+}
+
+bool side_is_left(const struct link_side *side)
+{
+    struct pollfd look = {.fd = side->fd};
+    char byte;
+
+    return poll(&look, 1, 0) > 0 || /* POLLERR, POLLHUP */
+           (side_peeks(side) && recv(side->fd, &byte, 1, MSG_DONTWAIT | MSG_PEEK) == 0);
 }
 
 bool side_has_unsent(const struct link_side *side)

@@ -3,6 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "../support/crowd.h"
 #include "../support/faults.h"
@@ -35,6 +37,67 @@ SCENE(integration_forward_limits, one_too_many)
     raw_close(clients[0]);
     WAIT_UNTIL(5000, strcmp(client_say(client_open(port), "PING"), "+PONG") == 0);
     EXPECT_SAID(clients[1], "PING", "+PONG");
+}
+
+SCENE(integration_forward_limits, many_at_once)
+{
+    enum { MANY = 50, PLACES = 10 };
+    struct cluster *cluster = one_node(NULL);
+    uint16_t port;
+    struct raw *clients[MANY];
+    size_t served = 0;
+
+    (void)forward_start(cluster, &port, "", "--max-forwards", "10", "--workers", "2", NULL);
+    for (size_t i = 0; i < MANY; i++) {
+        clients[i] = client_open(port);
+        client_send(clients[i], "PING");
+    }
+    for (size_t i = 0; i < MANY; i++) {
+        const char *said = client_hear(clients[i], 10000);
+
+        served += strcmp(said, "+PONG") == 0;
+        cr_assert(said[0] == '+' || strcmp(said, "-ERR max number of clients reached") == 0, "%s",
+                  said);
+    }
+    cr_assert_eq(served, PLACES, "%zu", served);
+}
+
+/* Their places are free again at once, and not when nobody would wait any longer. */
+SCENE(integration_forward_limits, those_who_leave_before_there_is_a_node)
+{
+    enum { PLACES = 3 };
+    struct cluster *cluster = one_node(NULL);
+    uint16_t port;
+    const struct daemon *daemon =
+        forward_start(cluster, &port, "", "--max-forwards", "3", "--command-timeout", "80s", NULL);
+    const struct linger hard = {.l_onoff = 1};
+    redisContext *leaving[PLACES];
+    struct raw *staying[PLACES];
+
+    server_kill(&cluster->nodes[0]);
+    EXPECT_NONE(daemon, NULL, NULL, 5000);
+    for (size_t i = 0; i < PLACES; i++) {
+        leaving[i] = redisConnect("127.0.0.1", port);
+        cr_assert(leaving[i] && leaving[i]->err == 0, "client %zu", i);
+        cr_assert_eq(write(leaving[i]->fd, "PING\r\n", i % 2 == 0 ? 6 : 3), i % 2 == 0 ? 6 : 3);
+    }
+    WAIT_UNTIL(5000, metric_of(daemon, "bellwether_forward_waiting") == PLACES);
+    for (size_t i = 0; i < PLACES; i++) {
+        (void)setsockopt(leaving[i]->fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
+        redisFree(leaving[i]);
+    }
+    WAIT_UNTIL(5000, metric_of(daemon, "bellwether_forward_waiting") == 0);
+    for (size_t i = 0; i < PLACES; i++) {
+        staying[i] = client_open(port);
+        client_send(staying[i], "INCR n");
+    }
+    raw_shut(staying[1]); /* has said its last, and is answered */
+    WAIT_UNTIL(5000, metric_of(daemon, "bellwether_forward_waiting") == PLACES);
+    server_start(&cluster->nodes[0]);
+    for (size_t i = 0; i < PLACES; i++) {
+        cr_assert_eq(client_hear(staying[i], 20000)[0], ':');
+    }
+    cr_assert(raw_closes(staying[1], 5000));
 }
 
 SCENE(integration_forward_limits, five_thousand)

@@ -88,12 +88,14 @@ void loop_timer_free(struct loop_timer *timer);
  * where the kernel can't watch it (a plain file). Where the kernel has no room for one more watch
  * it is looked at every few milliseconds until there is.
  */
-enum { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_END = 4 /* never waited for by itself */ };
+enum { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_END = 4 };
 struct loop_poll *loop_poll_new(struct loop *loop, int fd, void (*ready)(void *data, int events),
                                 void *data);
 /**
  * What to wait for: a set of LOOP_READ, LOOP_WRITE; 0: nothing for now. On an error of the
- * descriptor all wanted events are reported.
+ * descriptor all wanted events are reported. LOOP_END alone: whatever comes stays where it is, and
+ * the owner is told when the peer has said its last, and once more when the descriptor is of no
+ * more use: reset, or closed both ways.
  */
 void loop_poll_want(struct loop_poll *poll, int events);
 /**

@@ -10,7 +10,7 @@
  * libuv registers for what lasts, at its next wait after each change of what is wanted. Who wants
  * to be told of changes only is registered for these here, with the first event after that; the
  * kernel looks once more then, so nothing is missed in between. Who waits to write is told of what
- * lasts.
+ * lasts. Who waits for the end alone is registered so for what the kernel tells of unasked.
  */
 #include <errno.h>
 #include <poll.h>
@@ -44,11 +44,12 @@ _Static_assert((int)LOOP_READ == (int)UV_READABLE && (int)LOOP_WRITE == (int)UV_
 
 static void on_poll(uv_poll_t *uv, int status, int events);
 
-/* What poll() and epoll have for a set of LOOP_READ, LOOP_WRITE: they have the same bits, too. */
+/* What poll() and epoll have for what is wanted: they have the same bits, too. */
 static short poll_events(int wanted)
 {
     return (short)(((wanted & LOOP_READ) != 0 ? POLLIN : 0) |
-                   ((wanted & LOOP_WRITE) != 0 ? POLLOUT : 0));
+                   ((wanted & LOOP_WRITE) != 0 ? POLLOUT : 0) |
+                   ((wanted & LOOP_END) != 0 ? POLLRDHUP : 0));
 }
 
 static int uv_events(const struct loop_poll *poll)
@@ -146,8 +147,8 @@ static void look_by_turns(void *data)
 
 static void register_by_change(struct loop_poll *poll)
 {
-    struct epoll_event event = {
-        .events = EPOLLET | EPOLLRDHUP | (uint32_t)poll_events(poll->wanted), .data.fd = poll->fd};
+    uint32_t events = poll->wanted == LOOP_READ ? EPOLLIN | EPOLLRDHUP : 0;
+    struct epoll_event event = {.events = EPOLLET | events, .data.fd = poll->fd};
 
     poll->kernel_knows =
         epoll_ctl(uv_backend_fd(&poll->loop->uv), EPOLL_CTL_MOD, poll->fd, &event) == 0;
@@ -157,7 +158,9 @@ static void on_poll(uv_poll_t *uv, int status, int events)
 {
     struct loop_poll *poll = uv->data;
 
-    if (poll->by_change && poll->wanted == LOOP_READ && !poll->kernel_knows && status >= 0) {
+    bool by_change = (poll->by_change && poll->wanted == LOOP_READ) || poll->wanted == LOOP_END;
+
+    if (by_change && !poll->kernel_knows && status >= 0) {
         register_by_change(poll);
     }
     /* after an error libuv has stopped the handle; the owner learns of it by reading or writing */

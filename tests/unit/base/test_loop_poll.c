@@ -141,6 +141,28 @@ Test(base_loop_poll, the_end_is_told_with_the_last_bytes)
     pair_release(&pair);
 }
 
+/* Whoever waits for the end alone is told of nothing that comes, and of no half of an end twice. */
+Test(base_loop_poll, the_end_alone)
+{
+    struct pair pair;
+
+    pair_init(&pair);
+    loop_poll_want(pair.poll, LOOP_END);
+    cr_assert_eq(write(pair.fds[1], "x", 1), 1);
+    cr_expect_eq(told(&pair), 0);
+    cr_assert_eq(shutdown(pair.fds[1], SHUT_WR), 0);
+    cr_expect_geq(told(&pair), 1);
+    cr_expect_eq(pair.seen, LOOP_END);
+    cr_expect_eq(told(&pair), 0);
+    cr_assert_eq(shutdown(pair.fds[1], SHUT_RD), 0);
+    cr_expect_geq(told(&pair), 1, "closed both ways");
+    cr_expect_eq(pair.seen, LOOP_END);
+    loop_poll_want(pair.poll, LOOP_READ);
+    cr_expect_geq(told(&pair), 1);
+    cr_expect_eq(pair.seen, LOOP_READ);
+    pair_release(&pair);
+}
+
 Test(base_loop_poll, poll_may_be_freed_inside_its_callback_and_its_number_used_again)
 {
     struct pair pair;

@@ -22,7 +22,7 @@ static void on_timer(void *data)
 static void on_suspect(void *data, enum suspicion what, const char *master,
                        const struct address *address)
 {
-    (void)what;
+    ((struct forward_stage *)data)->suspected = what;
     cr_expect_str_eq(master, "mymaster");
     cr_expect(address_is_set(address));
     ((struct forward_stage *)data)->suspicions++;
@@ -69,7 +69,7 @@ void forward_stage_open(struct forward_stage *stage)
     stage->loop = loop_new();
     stage->timer = loop_timer_new(stage->loop, on_timer, stage);
     stage->metrics = metrics_new(1);
-    stage->secret = secret_new(NULL, NULL, error, sizeof(error));
+    stage->secret = secret_new(NULL, stage->password, error, sizeof(error));
     stage->login = (struct redis_login){.password = stage->secret};
     for (size_t i = 0; i < 2; i++) {
         struct address *address = &stage->listen[i].place.address;

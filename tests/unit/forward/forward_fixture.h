@@ -19,6 +19,7 @@ struct forward_stage {
     struct forward_listen listen[2]; /* set before forward_stage_open() */
     struct forward_config config;    /* the same: what is 0 there gets a value */
     struct redis_login login;
+    const char *password; /* of `,auth`; set before forward_stage_open() */
     struct secret *secret;
     struct forward_shared *shared;
     struct forwards *forwards;
@@ -31,7 +32,8 @@ struct forward_stage {
     struct snapshot_master *master; /* as it was published last; NULL: none */
     int nodes[FORWARD_STAGE_NODES]; /* listening sockets */
     int suspicions;
-    bool silent; /* the watcher gives no sign of life any more */
+    enum suspicion suspected; /* the last one */
+    bool silent;              /* the watcher gives no sign of life any more */
 };
 
 void forward_stage_open(struct forward_stage *stage);

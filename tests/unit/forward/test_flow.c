@@ -407,28 +407,6 @@ Test(forward_flow, a_node_that_refuses)
     forward_stage_close(&stage);
 }
 
-Test(forward_flow, a_client_that_resets_while_it_waits)
-{
-    struct forward_stage stage = {.config = {.wait_ms = 300}};
-    const struct linger hard = {.l_onoff = 1};
-
-    forward_stage_open(&stage);
-    forward_stage_publish_nothing(&stage);
-    for (size_t i = 0; i < 20; i++) {
-        int client = forward_stage_client(&stage);
-
-        if (i % 2 == 0) {
-            forward_stage_send(client, "*1\r\n$4\r\nPI");
-        }
-        forward_stage_turn(&stage);
-        cr_assert_eq(setsockopt(client, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard)), 0);
-        close(client);
-    }
-    RUN_UNTIL(&stage, metric_look(&stage.counts->waiting) == 0);
-    cr_expect_leq(forward_stage_closed(&stage, METRIC_FORWARD_END_NO_NODE), 20);
-    forward_stage_close(&stage);
-}
-
 /* Many wait for a node whose host is gone: clients of another forward are none the worse. */
 Test(forward_flow, a_node_that_takes_nobody_in)
 {
