@@ -5,10 +5,10 @@ import { symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { blocks, documents, findProgram, makeFolder, patient, run, shown, startCluster, startDaemon, until } from "./support.mjs";
+import { blocks, documents, findProgram, ifMissing, makeFolder, patient, run, shown, startCluster, startDaemon, until } from "./support.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
-const sdk = await import("@upstash/redis").catch(() => undefined);
+const { missing } = await import("@upstash/redis").catch(ifMissing);
 const curl = findProgram("curl");
 const python = findProgram("python3");
 const skip = !findProgram("redis-server") && "redis-server is missing";
@@ -61,7 +61,7 @@ except urllib.error.HTTPError as error:
     assert.deepEqual({ stdout, stderr }, { stdout: `Ada\n${wrongType}`, stderr: "" });
   });
 
-  await t.test("Node with @upstash/redis", { skip: !sdk && "the package @upstash/redis is missing" }, async () => {
+  await t.test("Node with @upstash/redis", { skip: missing && `${missing} is missing` }, async () => {
     const { text } = examples.find(({ language }) => language === "js");
     writeFileSync(join(folder, "example.mjs"), here8380(text));
     const { stdout, stderr } = await run([process.execPath, "example.mjs"], { cwd: folder });

@@ -7,14 +7,13 @@ import { mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { blocks, findProgram, freePort, makeFolder, patient, redis, run, shown, startCluster, startDaemon, until } from "./support.mjs";
+import { blocks, findProgram, freePort, ifMissing, makeFolder, patient, redis, run, shown, startCluster, startDaemon, until } from "./support.mjs";
 
 const here = fileURLToPath(new URL(".", import.meta.url));
 const binary = resolve(process.env.BELLWETHER ?? "build/bellwether");
 const of = (language, when = "") => blocks.filter((block) => block.language === language && block.when === when);
-const { EventSource } = await import("eventsource").catch(() => ({}));
-const libraries = await import("yaml").then(() => true, () => false);
-const { parseYaml } = libraries ? await import("./kubernetes/kustomize.mjs") : {};
+const { EventSource, missing } = await import("eventsource").catch(ifMissing);
+const { parseYaml, missing: noYaml } = await import("yaml").then(() => import("./kubernetes/kustomize.mjs")).catch(ifMissing);
 const { checkType, hasSchemas } = await import("./kubernetes/schema.mjs");
 
 // What an example shows, with other times, addresses and figures. "…" stands for what was left out: lines, or part of one.
@@ -91,7 +90,7 @@ test("examples on the command line", { skip: !findProgram("redis-server") && "re
   };
   await t.test("of a calm deployment", () => tryAll(""));
 
-  await t.test("EventSource", { skip: !EventSource && "the package eventsource is missing" }, async () => {
+  await t.test("EventSource", { skip: missing && `${missing} is missing` }, async () => {
     const [{ text }] = of("js", "events");
     const frame = 'import { EventSource } from "eventsource";\nfunction use({ address }) {\n  console.log(address);\n  process.exit(0);\n}\n';
     writeFileSync(join(folder, "events.mjs"), frame + ours(text));
@@ -153,7 +152,7 @@ function makeCertificate(folder) {
 }
 
 test("configurations", async (t) => {
-  await t.test("pods", { skip: !libraries && "npm's packages are missing" }, () => {
+  await t.test("pods", { skip: noYaml && `${noYaml} is missing` }, () => {
     const pods = of("yaml").map(({ text }) => parseYaml(text, "a pod")[0]).filter((pod) => pod.initContainers);
     assert.ok(pods.length > 0);
     for (const pod of pods) {

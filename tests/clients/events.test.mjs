@@ -1,10 +1,10 @@
 // /events with the eventsource package from npm, through a failover and a restart of the daemon.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { atEnd, findProgram, makeFolder, patient, redis, startCluster, startDaemon, until } from "./support.mjs";
+import { atEnd, findProgram, ifMissing, makeFolder, patient, redis, startCluster, startDaemon, until } from "./support.mjs";
 
-const { EventSource } = await import("eventsource").catch(() => ({}));
-const lacking = [!EventSource && "the package eventsource", !findProgram("redis-server") && "redis-server"].filter(Boolean);
+const { EventSource, missing } = await import("eventsource").catch(ifMissing);
+const lacking = [missing, !findProgram("redis-server") && "redis-server"].filter(Boolean);
 
 // What comes in, and what was asked with.
 function listen(t, url) {

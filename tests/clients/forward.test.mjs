@@ -1,7 +1,7 @@
 // Redis clients of many languages, unchanged, through --forward and four failovers of one deployment: a planned one, a
 // crash, a master that freezes, and a crash after which there is no master for long. The programs in forward/ write, listen
 // and pop all the while, none is started again, and what each was told is compared with what Redis has afterwards. A client
-// that is not here costs its own test only.
+// that is not installed costs its own test only; one that is and does not work fails.
 import assert from "node:assert/strict";
 import { spawn, spawnSync } from "node:child_process";
 import { existsSync } from "node:fs";
@@ -12,10 +12,17 @@ import { fileURLToPath } from "node:url";
 import { atEnd, findProgram, freePort, has, makeFolder, patient, redis as tell, run, startCluster, startDaemon, until } from "./support.mjs";
 
 const home = fileURLToPath(new URL("forward/", import.meta.url));
-const works = (program, ...args) => program && spawnSync(program, args).status === 0;
 const without = (fine, what) => (fine ? undefined : `${what} is missing`);
-const python = [findProgram("python3"), "/usr/bin/python3"].find((one) => works(one, "-c", "import redis"));
-const php = (code) => without(works("php", "-r", `exit((${code}) ? 0 : 1);`), "PHP's client");
+// Whether `code` finds a library: where there is none it exits with 44 and says nothing. What is there and broken is not
+// skipped, so its test fails.
+const finds = (program, option, code) => {
+  const { status, stdout, stderr } = findProgram(program) ? spawnSync(program, [option, code]) : { status: 44 };
+  return status !== 44 || stdout?.length > 0 || stderr?.length > 0;
+};
+const python = ["python3", "/usr/bin/python3"].find((one) =>
+  finds(one, "-c", "import importlib.util, sys; sys.exit(0 if importlib.util.find_spec('redis') else 44)"));
+const phpExtension = () => without(finds("php", "-r", "exit(extension_loaded('redis') ? 0 : 44);"), "php-cli or php-redis");
+const rubyFinds = (name) => finds("ruby", "-e", `begin; require "${name}"; rescue LoadError => e; exit 44 if e.path == "${name}"; raise; end`);
 const sources = "/usr/share/gocode";
 const pkgConfigPath = [resolve("build/deps/lib/pkgconfig"), process.env.PKG_CONFIG_PATH].filter(Boolean).join(":");
 
@@ -34,19 +41,19 @@ const clients = {
     build: (folder) => run(["go", "build", "-o", join(folder, "go-redis"), join(home, "go-redis.go")],
       { env: { GO111MODULE: "off", GOPATH: sources, GOFLAGS: "", GOCACHE: resolve("build/clients/go") }, boundMs: 240000 }),
   },
-  "redis-rb": { argv: ["ruby", "redis-rb.rb"], together: true, resends: true, lacks: () => without(works("ruby", "-rredis", "-e", ""), "ruby-redis") },
-  "phpredis": { argv: ["php", "phpredis.php"], lacks: () => php("extension_loaded('redis')") },
-  "predis": { argv: ["php", "predis.php"], lacks: () => php("@include 'Predis/Autoloader.php'") },
-  "Redis.pm": { argv: ["perl", "redis-pm.pl"], lacks: () => without(works("perl", "-MRedis", "-MJSON::PP", "-e", "1"), "libredis-perl") },
+  "redis-rb": { argv: ["ruby", "redis-rb.rb"], together: true, resends: true, lacks: () => without(rubyFinds("redis"), "ruby or ruby-redis") },
+  "phpredis": { argv: ["php", "phpredis.php"], lacks: phpExtension },
+  "predis": { argv: ["php", "predis.php"], lacks: () => without(finds("php", "-r", "exit(stream_resolve_include_path('Predis/Autoloader.php') ? 0 : 44);"), "php-cli or php-predis") },
+  "Redis.pm": { argv: ["perl", "redis-pm.pl"], lacks: () => without(finds("perl", "-e", "eval { require Redis } or exit($@ =~ /^Can't locate Redis.pm / ? 44 : 1)"), "libredis-perl") },
   "hiredis": {
     argv: ["hiredis"],
-    lacks: () => without(findProgram("gcc") && works("env", `PKG_CONFIG_PATH=${pkgConfigPath}`, "pkg-config", "--exists", "hiredis >= 1.0"), "gcc or hiredis"),
+    lacks: () => without(findProgram("gcc") && finds("sh", "-c", `PKG_CONFIG_PATH='${pkgConfigPath}' pkg-config --exists 'hiredis >= 1.0' || exit 44`), "gcc, pkg-config or hiredis"),
     build: (folder) => run(["sh", "-c", `gcc -o "$1" "$2" $(pkg-config --cflags --libs hiredis)`, "sh", join(folder, "hiredis"), join(home, "hiredis.c")],
       { env: { PKG_CONFIG_PATH: pkgConfigPath } }),
   },
   "redis-cli": { argv: ["bash", "redis-cli.bash"], does: ["add", "push", "pop"], keeps: true, lacks: () => without(findProgram("redis-cli"), "redis-cli") },
-  "Sidekiq": { does: ["push", "pop"], resends: true, lacks: () => without(findProgram("sidekiq") && works("ruby", "-rsidekiq", "-e", ""), "ruby-sidekiq") },
-  "PHP sessions": { does: ["session"], lacks: () => php("extension_loaded('redis') && extension_loaded('session')") },
+  "Sidekiq": { does: ["push", "pop"], resends: true, lacks: () => without(findProgram("sidekiq") && rubyFinds("sidekiq"), "ruby-sidekiq") },
+  "PHP sessions": { does: ["session"], lacks: phpExtension },
 };
 const lacking = Object.fromEntries(Object.entries(clients).map(([name, { lacks }]) => [name, lacks()]));
 

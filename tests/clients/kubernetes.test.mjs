@@ -7,13 +7,14 @@ import { cpSync, existsSync, readFileSync, readdirSync, writeFileSync } from "no
 import { join } from "node:path";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { atEnd, blocks, findProgram, freePort, makeFolder, patient, redis, start, startCluster, until } from "./support.mjs";
+import { atEnd, blocks, findProgram, freePort, ifMissing, makeFolder, patient, redis, start, startCluster, until } from "./support.mjs";
 
 const top = fileURLToPath(new URL("../../", import.meta.url));
 const kubernetes = join(top, "deploy/kubernetes");
 const chart = join(top, "deploy/helm/bellwether");
-const libraries = await import("yaml").then(() => import("ajv")).then(() => true, () => false);
-const skipAll = !libraries && "npm's packages are missing";
+const { missing } = await import("yaml").then(() => import("ajv")).catch(ifMissing);
+const libraries = !missing;
+const skipAll = missing && `${missing} is missing`;
 const { containersOf, eachPod, kustomize, parseYaml } = libraries ? await import("./kubernetes/kustomize.mjs") : {};
 const { checkObject, checkType, hasSchemas } = await import("./kubernetes/schema.mjs");
 const { checkPolicy } = libraries ? await import("./kubernetes/policy.mjs") : {};

@@ -4,12 +4,12 @@ import assert from "node:assert/strict";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { atEnd, findProgram, makeFolder, patient, startCluster, startDaemon, until } from "./support.mjs";
+import { atEnd, findProgram, ifMissing, makeFolder, patient, startCluster, startDaemon, until } from "./support.mjs";
 
 const shots = process.env.PAGE_SHOTS;
 const chromium = findProgram("chromium", "chromium-browser", "google-chrome");
-const playwright = await import("playwright-core").catch(() => undefined);
-const lacking = [!chromium && "chromium", !playwright && "playwright-core", !findProgram("redis-server") && "redis-server"].filter(Boolean);
+const playwright = await import("playwright-core").catch(ifMissing);
+const lacking = [!chromium && "chromium", playwright.missing, !findProgram("redis-server") && "redis-server"].filter(Boolean);
 
 const looks = ["desktop", "phone"].flatMap((size) => ["light", "dark"].map((scheme) => ({ size, scheme })));
 const sizes = { desktop: { width: 1280, height: 900 }, phone: { width: 360, height: 740 } };

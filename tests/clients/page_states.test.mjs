@@ -3,11 +3,11 @@
 import assert from "node:assert/strict";
 import http from "node:http";
 import { test } from "node:test";
-import { atEnd, findProgram, makeFolder, nap, patient, startCluster, startDaemon, until } from "./support.mjs";
+import { atEnd, findProgram, ifMissing, makeFolder, nap, patient, startCluster, startDaemon, until } from "./support.mjs";
 
 const chromium = findProgram("chromium", "chromium-browser", "google-chrome");
-const playwright = await import("playwright-core").catch(() => undefined);
-const lacking = [!chromium && "chromium", !playwright && "playwright-core", !findProgram("redis-server") && "redis-server"].filter(Boolean);
+const playwright = await import("playwright-core").catch(ifMissing);
+const lacking = [!chromium && "chromium", playwright.missing, !findProgram("redis-server") && "redis-server"].filter(Boolean);
 
 /* ---- states ---- */
 

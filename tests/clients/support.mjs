@@ -22,6 +22,15 @@ export function findProgram(...names) {
   return undefined;
 }
 
+/** For `import(PACKAGE).catch(ifMissing)`: {missing} where it is not installed. What is there and does not load is a fault. */
+export function ifMissing(error) {
+  const [, name, importer = "/node_modules/"] = /^Cannot find package '([^/'][^']*)' imported from (.*)$/.exec(error.message) ?? [];
+  if (error.code !== "ERR_MODULE_NOT_FOUND" || importer.includes("/node_modules/")) {
+    throw error;
+  }
+  return { missing: `the package ${name}` };
+}
+
 const endings = new Map();
 let lateExit;
 

@@ -1,7 +1,9 @@
 // What the other tests here lean on when things go wrong.
 import assert from "node:assert/strict";
+import { mkdirSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { test } from "node:test";
-import { atEnd, patient, until } from "./support.mjs";
+import { atEnd, ifMissing, makeFolder, patient, until } from "./support.mjs";
 
 // A test's context of which the end is called by hand.
 function fakeTest() {
@@ -23,4 +25,25 @@ test("a condition that never ends is not waited for", { timeout: patient(20000) 
   await assert.rejects(until("never", 50, () => new Promise(() => {})), /not within 50 ms: never/);
   await assert.rejects(until("no", 50, () => false), /not within 50 ms: no/);
   assert.equal(await until("yes", 50, () => 7), 7);
+});
+
+test("of packages that can't be loaded only what is not installed is missing", async (t) => {
+  assert.deepEqual(await import("not-installed/part").catch(ifMissing), { missing: "the package not-installed" });
+  const folder = makeFolder(t);
+  const broken = {
+    "lacks-its-own": 'import "not-installed";',
+    "lacks-a-file": 'import "./none.mjs";',
+    "has-a-fault": "throw new Error('not-installed');",
+    "is-empty": undefined,
+  };
+  for (const [name, source] of Object.entries(broken)) {
+    const home = join(folder, "node_modules", name);
+    mkdirSync(home, { recursive: true });
+    writeFileSync(join(home, "package.json"), '{"type": "module", "main": "main.mjs"}');
+    if (source) {
+      writeFileSync(join(home, "main.mjs"), source);
+    }
+    writeFileSync(join(folder, `${name}.mjs`), `import "${name}";`);
+    await assert.rejects(import(join(folder, `${name}.mjs`)).catch(ifMissing), undefined, name);
+  }
 });

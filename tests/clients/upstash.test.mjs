@@ -5,10 +5,10 @@ import net from "node:net";
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
-import { atEnd, findProgram, makeFolder, patient, startCluster, startDaemon, until } from "./support.mjs";
+import { atEnd, findProgram, ifMissing, makeFolder, patient, startCluster, startDaemon, until } from "./support.mjs";
 
-const { Redis } = await import("@upstash/redis").catch(() => ({}));
-const lacking = [!Redis && "the package @upstash/redis", !findProgram("redis-server") && "redis-server"].filter(Boolean);
+const { Redis, missing } = await import("@upstash/redis").catch(ifMissing);
+const lacking = [missing, !findProgram("redis-server") && "redis-server"].filter(Boolean);
 const skip = lacking.length > 0 && `${lacking.join(" and ")} is missing`;
 
 const connect = ({ base }, more = {}) => new Redis({ url: `${base}/redis`, token: "any", enableTelemetry: false, ...more });

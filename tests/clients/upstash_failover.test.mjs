@@ -2,10 +2,10 @@
 // crash of the master, and through a planned failover: what comes to the caller, what ran, and whether anything ran twice.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { atEnd, findProgram, makeFolder, nap, patient, redis as tell, startCluster, startDaemon, until } from "./support.mjs";
+import { atEnd, findProgram, ifMissing, makeFolder, nap, patient, redis as tell, startCluster, startDaemon, until } from "./support.mjs";
 
-const { Redis } = await import("@upstash/redis").catch(() => ({}));
-const lacking = [!Redis && "the package @upstash/redis", !findProgram("redis-server") && "redis-server"].filter(Boolean);
+const { Redis, missing } = await import("@upstash/redis").catch(ifMissing);
+const lacking = [missing, !findProgram("redis-server") && "redis-server"].filter(Boolean);
 
 const plainly = { enableAutoPipelining: false };
 

@@ -1,10 +1,10 @@
 // What @upstash/redis sends beside commands: sync tokens, by which it reads what it wrote, and URLs that end with a slash or a query.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { findProgram, makeFolder, patient, startCluster, startDaemon, until } from "./support.mjs";
+import { findProgram, ifMissing, makeFolder, patient, startCluster, startDaemon, until } from "./support.mjs";
 
-const { Redis } = await import("@upstash/redis").catch(() => ({}));
-const lacking = [!Redis && "the package @upstash/redis", !findProgram("redis-server") && "redis-server"].filter(Boolean);
+const { Redis, missing } = await import("@upstash/redis").catch(ifMissing);
+const lacking = [missing, !findProgram("redis-server") && "redis-server"].filter(Boolean);
 const skip = lacking.length > 0 && `missing: ${lacking.join(", ")}`;
 
 const connect = (url, more = {}) => new Redis({ url, token: "any", enableTelemetry: false, ...more });

@@ -3,15 +3,15 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { packages } from "./packages.mjs";
-import { atEnd, findProgram, makeFolder, patient, redis as tell, startCluster, startDaemon, until } from "./support.mjs";
+import { atEnd, findProgram, ifMissing, makeFolder, patient, redis as tell, startCluster, startDaemon, until } from "./support.mjs";
 
-const { Redis } = await import("@upstash/redis").catch(() => ({}));
-const lacking = [!Redis && "the package @upstash/redis", !findProgram("redis-server") && "redis-server"].filter(Boolean);
+const { Redis, missing } = await import("@upstash/redis").catch(ifMissing);
+const lacking = [missing, !findProgram("redis-server") && "redis-server"].filter(Boolean);
 
 for (const one of packages) {
-  one.skip ??= await one.load().then((parts) => void (one.parts = parts), (error) => `it can't be loaded: ${error.message}`);
+  one.parts = await one.load().catch(ifMissing).catch((fault) => ({ fault }));
 }
-const usable = packages.filter(({ skip }) => !skip);
+const usable = packages.filter(({ parts }) => !parts.missing && !parts.fault);
 
 const configOf = (daemon) => ({ url: `${daemon.base}/redis`, token: "any", enableTelemetry: false });
 const rulesOf = (words) => ["default", ...words].join(" ");
@@ -58,8 +58,8 @@ test("packages on /redis through failovers", { skip: lacking.length > 0 && `${la
   t.mock.method(globalThis, "setInterval", (...asked) => every(...asked).unref()); // @upstash/realtime never clears its own
   const complaints = t.mock.method(console, "error", () => {}).mock; // where some of them write their errors
 
-  for (const one of packages.filter(({ skip }) => skip)) {
-    await t.test(one.name, { skip: one.skip }, () => {});
+  for (const { name, parts } of packages.filter((one) => !usable.includes(one))) {
+    await t.test(name, { skip: parts.missing && `${parts.missing} is missing` }, () => assert.fail(parts.fault));
   }
 
   await t.test("each word of its rules is needed", async (t) => {

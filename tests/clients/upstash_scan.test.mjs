@@ -2,10 +2,10 @@
 // whole, or told that the scan is lost.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { findProgram, makeFolder, redis as tell, startCluster, startDaemon, until } from "./support.mjs";
+import { findProgram, ifMissing, makeFolder, redis as tell, startCluster, startDaemon, until } from "./support.mjs";
 
-const { Redis } = await import("@upstash/redis").catch(() => ({}));
-const lacking = [!Redis && "the package @upstash/redis", !findProgram("redis-server") && "redis-server"].filter(Boolean);
+const { Redis, missing } = await import("@upstash/redis").catch(ifMissing);
+const lacking = [missing, !findProgram("redis-server") && "redis-server"].filter(Boolean);
 
 const size = 3000;
 const kinds = {

@@ -2,10 +2,10 @@
 // tells of refusals.
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { atEnd, findProgram, makeFolder, patient, redis as tell, startCluster, startDaemon, until } from "./support.mjs";
+import { atEnd, findProgram, ifMissing, makeFolder, patient, redis as tell, startCluster, startDaemon, until } from "./support.mjs";
 
-const { Redis } = await import("@upstash/redis").catch(() => ({}));
-const lacking = [!Redis && "the package @upstash/redis", !findProgram("redis-server") && "redis-server"].filter(Boolean);
+const { Redis, missing } = await import("@upstash/redis").catch(ifMissing);
+const lacking = [missing, !findProgram("redis-server") && "redis-server"].filter(Boolean);
 const skip = lacking.length > 0 && `lacking: ${lacking.join(", ")}`;
 
 const allowed = ["--redis-api", "loopback", "--commands", "default +subscribe +psubscribe"];
