@@ -227,7 +227,6 @@ SCENE(integration_forward_bytes, a_server_that_does_not_read)
     uint16_t port;
     const struct daemon *daemon = forward_start(cluster, &port, "", "--suspect-after", "60s",
                                                 "--verify-timeout", "30s", NULL);
-    static char zeros[1 << 16];
     struct raw *client = clients_open(port, 1)[0];
     const int fd = plain_dial(port);
     const char *head = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$67108864\r\n";
@@ -235,26 +234,11 @@ SCENE(integration_forward_bytes, a_server_that_does_not_read)
     server_freeze(&cluster->nodes[0]);
     const long before_kb = daemon_memory_kb(daemon, "RssAnon:");
     plain_send(fd, head, strlen(head));
-    size_t sent = 0;
-    for (int64_t last_ms = now_ms(); now_ms() < last_ms + 300;) {
-        const ssize_t n = send(fd, zeros, sizeof(zeros), MSG_NOSIGNAL | MSG_DONTWAIT);
-
-        if (n > 0) {
-            sent += (size_t)n;
-            last_ms = now_ms();
-        } else {
-            nap_ms(5);
-        }
-    }
+    const size_t sent = plain_send_until_full(fd, 64U << 20);
     cr_assert_lt(sent, 60U << 20, "nobody stops it");
     expect_small_growth(daemon, before_kb);
     server_thaw(&cluster->nodes[0]);
-    for (size_t left = (64U << 20) - sent; left > 0;) {
-        const size_t n = left < sizeof(zeros) ? left : sizeof(zeros);
-
-        plain_send(fd, zeros, n);
-        left -= n;
-    }
+    cr_assert_eq(plain_send_value(fd, sent, 64U << 20), (64U << 20) - sent);
     plain_send(fd, "\r\n", 2);
     plain_expect(fd, "+OK\r\n");
     EXPECT_SAID(client, "STRLEN k", ":67108864");

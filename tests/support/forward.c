@@ -11,7 +11,7 @@
 #include "ports.h"
 #include "scene.h"
 
-enum { SOON_MS = 10000, FLAGS_MAX = 40, PIECE = 1 << 16, GROWTH_KB = 8192 };
+enum { SOON_MS = 10000, FLAGS_MAX = 40, PIECE = 1 << 16, GROWTH_KB = 8192, FULL_MS = 300 };
 
 struct daemon *forward_start(struct cluster *cluster, uint16_t *port, const char *words, ...)
 {
@@ -195,6 +195,25 @@ size_t plain_send_value(int fd, size_t from, size_t to)
         }
     }
     return at - from;
+}
+
+size_t plain_send_until_full(int fd, size_t to)
+{
+    static char piece[PIECE];
+    size_t sent = 0;
+
+    for (int64_t last_ms = now_ms(); sent < to && now_ms() < last_ms + FULL_MS;) {
+        const size_t size = write_value(piece, sent, to);
+        const ssize_t n = send(fd, piece, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n > 0) {
+            sent += (size_t)n;
+            last_ms = now_ms();
+        } else {
+            nap_ms(5);
+        }
+    }
+    return sent;
 }
 
 size_t plain_take_value(int fd, size_t from, size_t to)

@@ -40,6 +40,8 @@ void plain_expect(int fd, const char *wanted);
 void plain_drop(int fd, size_t size);
 /** Bytes `from` up to `to` of a value that each part of can be told by. @return how many went. */
 size_t plain_send_value(int fd, size_t from, size_t to);
+/** Its first `to` bytes, until nobody takes any more for a while. @return how many went. */
+size_t plain_send_until_full(int fd, size_t to);
 /** The same bytes come, and no others. @return how many, before `to` or the end. */
 size_t plain_take_value(int fd, size_t from, size_t to);
 /** A daemon's own memory has not grown by much; under sanitizers that is no measure. */
