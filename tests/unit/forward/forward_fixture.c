@@ -63,13 +63,13 @@ static void beat(struct forward_stage *stage)
 void forward_stage_open(struct forward_stage *stage)
 {
     char error[256], words[128];
-    const struct forward_hooks hooks = {.suspect = on_suspect, .data = stage};
+    const struct forward_hooks hooks = {.suspect = on_suspect, .data = stage, .tls = stage->tls};
 
     signal(SIGPIPE, SIG_IGN);
     stage->loop = loop_new();
     stage->timer = loop_timer_new(stage->loop, on_timer, stage);
     stage->metrics = metrics_new(1);
-    stage->secret = secret_new(NULL, NULL, error, sizeof(error));
+    stage->secret = secret_new(NULL, stage->password, error, sizeof(error));
     stage->login = (struct redis_login){.password = stage->secret};
     for (size_t i = 0; i < 2; i++) {
         struct address *address = &stage->listen[i].address;
