@@ -2,7 +2,6 @@
  * Byte for byte: what clients and servers say to each other comes through as it is, however much,
  * however slowly, and whoever ends it.
  */
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -161,74 +160,6 @@ SCENE(integration_forward_bytes, a_pipeline_of_ten_thousand)
 
 enum { BIG = 512 << 20 };
 
-/* Byte `at` of what is sent, and of what comes back. */
-static unsigned char byte_at(size_t at)
-{
-    return (unsigned char)(at / 65536 % 251);
-}
-
-/* @param checked whether it is what byte_at() says. */
-static void pump_out(int fd, size_t size, bool checked)
-{
-    static char piece[1 << 16];
-
-    for (size_t at = 0; at < size;) {
-        const size_t left = size - at;
-        const ssize_t n = recv(fd, piece, left < sizeof(piece) ? left : sizeof(piece), 0);
-
-        cr_assert_gt(n, 0, "it ended with %zu to come", left);
-        for (size_t i = 0; checked && i < (size_t)n; i++) {
-            cr_assert(i % 16 != 0 || (unsigned char)piece[i] == byte_at(at + i), "at %zu", at + i);
-        }
-        at += (size_t)n;
-    }
-}
-
-static int dial(uint16_t port)
-{
-    const struct sockaddr_in to = {
-        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
-    const struct timeval bound = {patient(30000) / 1000, 0};
-    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    cr_assert(fd >= 0 && connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0);
-    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &bound, sizeof(bound));
-    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &bound, sizeof(bound));
-    return fd;
-}
-
-static void send_all(int fd, const char *bytes, size_t size)
-{
-    for (size_t sent = 0; sent < size;) {
-        const ssize_t n = send(fd, bytes + sent, size - sent, MSG_NOSIGNAL);
-
-        cr_assert_gt(n, 0);
-        sent += (size_t)n;
-    }
-}
-
-static void expect_text(int fd, const char *wanted)
-{
-    char bytes[256] = "";
-
-    for (size_t n = 0; n < strlen(wanted);) {
-        const ssize_t got = recv(fd, bytes + n, strlen(wanted) - n, 0);
-
-        cr_assert_gt(got, 0, "\"%s\", not \"%s\"", bytes, wanted);
-        n += (size_t)got;
-    }
-    cr_assert_str_eq(bytes, wanted);
-}
-
-/* How much the daemon's own memory has grown; under sanitizers that is no measure. */
-static void expect_small(const struct daemon *daemon, long before_kb)
-{
-    const long now_kb = daemon_memory_kb(daemon, "RssAnon:");
-
-    cr_assert(daemon_is_sanitized() || now_kb - before_kb < 8192, "%ld kB more",
-              now_kb - before_kb);
-}
-
 SCENE(integration_forward_bytes, half_a_gibibyte_each_way)
 {
     const size_t size = daemon_is_sanitized() ? BIG / 8 : BIG;
@@ -236,25 +167,21 @@ SCENE(integration_forward_bytes, half_a_gibibyte_each_way)
     uint16_t port;
     const struct daemon *daemon = forward_start(cluster, &port, "", NULL);
     const long before_kb = daemon_memory_kb(daemon, "RssAnon:");
-    const int fd = dial(port);
-    static char piece[1 << 16];
+    const int fd = plain_dial(port);
     const char *head = text("*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$%zu\r\n", size);
 
-    send_all(fd, head, strlen(head));
-    for (size_t i = 0; i < size / sizeof(piece); i++) {
-        memset(piece, byte_at(i * sizeof(piece)), sizeof(piece));
-        send_all(fd, piece, sizeof(piece));
-    }
-    send_all(fd, "\r\n", 2);
-    expect_text(fd, "+OK\r\n");
+    plain_send(fd, head, strlen(head));
+    cr_assert_eq(plain_send_value(fd, 0, size), size);
+    plain_send(fd, "\r\n", 2);
+    plain_expect(fd, "+OK\r\n");
     cr_assert_str_eq(redis_say(&cluster->nodes[0], "STRLEN k"), text("%zu", size));
-    expect_small(daemon, before_kb);
+    expect_small_growth(daemon, before_kb);
     head = text("$%zu\r\n", size);
-    send_all(fd, "GET k\r\n", 7);
-    expect_text(fd, head);
-    pump_out(fd, size, true);
-    expect_text(fd, "\r\n");
-    expect_small(daemon, before_kb);
+    plain_send(fd, "GET k\r\n", 7);
+    plain_expect(fd, head);
+    cr_assert_eq(plain_take_value(fd, 0, size), size);
+    plain_expect(fd, "\r\n");
+    expect_small_growth(daemon, before_kb);
     (void)close(fd);
 }
 
@@ -271,20 +198,20 @@ SCENE(integration_forward_bytes, readers_that_do_not_read)
     cr_assert_str_eq(redis_say(&cluster->nodes[0], "SETRANGE k %d v", VALUE - 1),
                      text("%d", VALUE));
     for (size_t i = 0; i < READERS; i++) {
-        readers[i] = dial(port);
-        send_all(readers[i], "GET k\r\n", 7);
+        readers[i] = plain_dial(port);
+        plain_send(readers[i], "GET k\r\n", 7);
     }
     struct raw *client = client_open(port);
     for (int i = 0; i < 100; i++) {
         EXPECT_SAID(client, "PING", "+PONG");
     }
-    expect_small(daemon, before_kb);
+    expect_small_growth(daemon, before_kb);
     for (size_t i = 0; i < READERS; i += 8) { /* all of it is still to be had */
         const char *head = text("$%d\r\n", VALUE);
 
-        expect_text(readers[i], head);
-        pump_out(readers[i], VALUE, false);
-        expect_text(readers[i], "\r\n");
+        plain_expect(readers[i], head);
+        plain_drop(readers[i], VALUE);
+        plain_expect(readers[i], "\r\n");
     }
     for (size_t i = 0; i < READERS; i++) {
         (void)close(readers[i]);
@@ -300,36 +227,20 @@ SCENE(integration_forward_bytes, a_server_that_does_not_read)
     uint16_t port;
     const struct daemon *daemon = forward_start(cluster, &port, "", "--suspect-after", "60s",
                                                 "--verify-timeout", "30s", NULL);
-    static char zeros[1 << 16];
     struct raw *client = clients_open(port, 1)[0];
-    const int fd = dial(port);
+    const int fd = plain_dial(port);
     const char *head = "*3\r\n$3\r\nSET\r\n$1\r\nk\r\n$67108864\r\n";
 
     server_freeze(&cluster->nodes[0]);
     const long before_kb = daemon_memory_kb(daemon, "RssAnon:");
-    send_all(fd, head, strlen(head));
-    size_t sent = 0;
-    for (int64_t last_ms = now_ms(); now_ms() < last_ms + 300;) {
-        const ssize_t n = send(fd, zeros, sizeof(zeros), MSG_NOSIGNAL | MSG_DONTWAIT);
-
-        if (n > 0) {
-            sent += (size_t)n;
-            last_ms = now_ms();
-        } else {
-            nap_ms(5);
-        }
-    }
+    plain_send(fd, head, strlen(head));
+    const size_t sent = plain_send_until_full(fd, 64U << 20);
     cr_assert_lt(sent, 60U << 20, "nobody stops it");
-    expect_small(daemon, before_kb);
+    expect_small_growth(daemon, before_kb);
     server_thaw(&cluster->nodes[0]);
-    for (size_t left = (64U << 20) - sent; left > 0;) {
-        const size_t n = left < sizeof(zeros) ? left : sizeof(zeros);
-
-        send_all(fd, zeros, n);
-        left -= n;
-    }
-    send_all(fd, "\r\n", 2);
-    expect_text(fd, "+OK\r\n");
+    cr_assert_eq(plain_send_value(fd, sent, 64U << 20), (64U << 20) - sent);
+    plain_send(fd, "\r\n", 2);
+    plain_expect(fd, "+OK\r\n");
     EXPECT_SAID(client, "STRLEN k", ":67108864");
     (void)close(fd);
 }
@@ -354,9 +265,9 @@ SCENE(integration_forward_bytes, who_ends_it)
     cr_assert(raw_closes(client, 5000));
     /* Half a command, and gone: one way or the other. */
     for (int i = 0; i < 20; i++) {
-        const int fd = dial(port);
+        const int fd = plain_dial(port);
 
-        send_all(fd, "*2\r\n$4\r\nINCR\r\n$1\r", i % 2 == 0 ? 18 : 9);
+        plain_send(fd, "*2\r\n$4\r\nINCR\r\n$1\r", i % 2 == 0 ? 18 : 9);
         if (i % 4 < 2) {
             (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
         }
@@ -364,7 +275,7 @@ SCENE(integration_forward_bytes, who_ends_it)
     }
     /* Who only looks whether somebody is there. */
     for (int i = 0; i < 50; i++) {
-        const int fd = dial(port);
+        const int fd = plain_dial(port);
 
         (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &hard, sizeof(hard));
         (void)close(fd);

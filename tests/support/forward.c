@@ -1,13 +1,17 @@
 /* What tests of forwards share. */
 #include "forward.h"
 
+#include <errno.h>
+#include <netinet/in.h>
 #include <stdarg.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
 
 #include "ports.h"
 #include "scene.h"
 
-enum { SOON_MS = 10000, FLAGS_MAX = 40 };
+enum { SOON_MS = 10000, FLAGS_MAX = 40, PIECE = 1 << 16, GROWTH_KB = 8192, FULL_MS = 300 };
 
 struct daemon *forward_start(struct cluster *cluster, uint16_t *port, const char *words, ...)
 {
@@ -95,4 +99,144 @@ size_t clients_at(const struct server *node)
 long long info_of(const struct server *node, const char *section, const char *key)
 {
     return info_number(redis_say(node, "INFO %s", section), key);
+}
+
+/* ---- bytes, where lines will not do ---- */
+
+int plain_dial(uint16_t port)
+{
+    const struct sockaddr_in to = {
+        .sin_family = AF_INET, .sin_port = htons(port), .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    const struct timeval bound = {patient(30000) / 1000, 0};
+    const int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    cr_assert(fd >= 0 && connect(fd, (const struct sockaddr *)&to, sizeof(to)) == 0);
+    (void)setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &bound, sizeof(bound));
+    (void)setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &bound, sizeof(bound));
+    return fd;
+}
+
+/* @return bytes; fewer: it has ended. */
+static size_t send_some(int fd, const char *bytes, size_t size)
+{
+    size_t sent = 0;
+
+    while (sent < size) {
+        const ssize_t n = send(fd, bytes + sent, size - sent, MSG_NOSIGNAL);
+
+        cr_assert(n > 0 || errno == EPIPE || errno == ECONNRESET, "sending: %s", strerror(errno));
+        if (n < 0) {
+            break;
+        }
+        sent += (size_t)n;
+    }
+    return sent;
+}
+
+/* @return bytes; 0: it has ended. */
+static size_t take_some(int fd, char *bytes, size_t size)
+{
+    const ssize_t n = recv(fd, bytes, size, 0);
+
+    cr_assert(n >= 0 || errno == ECONNRESET, "receiving: %s", strerror(errno));
+    return n < 0 ? 0 : (size_t)n;
+}
+
+void plain_send(int fd, const char *bytes, size_t size)
+{
+    cr_assert_eq(send_some(fd, bytes, size), size, "it has ended");
+}
+
+void plain_expect(int fd, const char *wanted)
+{
+    char bytes[256] = "";
+
+    for (size_t n = 0; n < strlen(wanted);) {
+        const size_t got = take_some(fd, bytes + n, strlen(wanted) - n);
+
+        cr_assert_gt(got, 0, "\"%s\", not \"%s\"", bytes, wanted);
+        n += got;
+    }
+    cr_assert_str_eq(bytes, wanted);
+}
+
+void plain_drop(int fd, size_t size)
+{
+    static char piece[PIECE];
+
+    while (size > 0) {
+        const size_t n = take_some(fd, piece, size < PIECE ? size : PIECE);
+
+        cr_assert_gt(n, 0, "it ended with %zu to come", size);
+        size -= n;
+    }
+}
+
+/* What stands from `at` up to the end of its piece, or `to`. @return so many. */
+static size_t write_value(char *piece, size_t at, size_t to)
+{
+    const size_t left = PIECE - at % PIECE, size = to - at < left ? to - at : left;
+
+    memset(piece, (int)(at / PIECE % 251), size);
+    return size;
+}
+
+size_t plain_send_value(int fd, size_t from, size_t to)
+{
+    static char piece[PIECE];
+    size_t at = from;
+
+    while (at < to) {
+        const size_t size = write_value(piece, at, to), sent = send_some(fd, piece, size);
+
+        at += sent;
+        if (sent < size) {
+            break;
+        }
+    }
+    return at - from;
+}
+
+size_t plain_send_until_full(int fd, size_t to)
+{
+    static char piece[PIECE];
+    size_t sent = 0;
+
+    for (int64_t last_ms = now_ms(); sent < to && now_ms() < last_ms + FULL_MS;) {
+        const size_t size = write_value(piece, sent, to);
+        const ssize_t n = send(fd, piece, size, MSG_NOSIGNAL | MSG_DONTWAIT);
+
+        if (n > 0) {
+            sent += (size_t)n;
+            last_ms = now_ms();
+        } else {
+            nap_ms(5);
+        }
+    }
+    return sent;
+}
+
+size_t plain_take_value(int fd, size_t from, size_t to)
+{
+    static char piece[PIECE], wanted[PIECE];
+    size_t at = from;
+
+    while (at < to) {
+        const size_t size = write_value(wanted, at, to), got = take_some(fd, piece, size);
+
+        if (got == 0) {
+            break;
+        }
+        cr_assert_arr_eq(piece, wanted, got, "at %zu", at);
+        at += got;
+    }
+    return at - from;
+}
+
+void expect_small_growth(const struct daemon *daemon, long before_kb)
+{
+    const long now_kb = daemon_memory_kb(daemon, "RssAnon:");
+
+    cr_assert(daemon_is_sanitized() || now_kb - before_kb < GROWTH_KB, "%ld kB more",
+              now_kb - before_kb);
 }

@@ -28,4 +28,23 @@ long long info_of(const struct server *node, const char *section, const char *ke
 void expect_said(struct raw *client, const char *command, const char *wanted, const char *file,
                  int line);
 
+/* ---- bytes, where lines will not do ---- */
+
+/** A socket that blocks, within a bound: its owner closes it. */
+int plain_dial(uint16_t port);
+/** Send all of it. */
+void plain_send(int fd, const char *bytes, size_t size);
+/** This comes, and nothing is taken of what follows. */
+void plain_expect(int fd, const char *wanted);
+/** So many bytes come, whatever they are. */
+void plain_drop(int fd, size_t size);
+/** Bytes `from` up to `to` of a value that each part of can be told by. @return how many went. */
+size_t plain_send_value(int fd, size_t from, size_t to);
+/** Its first `to` bytes, until nobody takes any more for a while. @return how many went. */
+size_t plain_send_until_full(int fd, size_t to);
+/** The same bytes come, and no others. @return how many, before `to` or the end. */
+size_t plain_take_value(int fd, size_t from, size_t to);
+/** A daemon's own memory has not grown by much; under sanitizers that is no measure. */
+void expect_small_growth(const struct daemon *daemon, long before_kb);
+
 #endif

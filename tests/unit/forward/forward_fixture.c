@@ -63,7 +63,7 @@ static void beat(struct forward_stage *stage)
 void forward_stage_open(struct forward_stage *stage)
 {
     char error[256], words[128];
-    const struct forward_hooks hooks = {.suspect = on_suspect, .data = stage};
+    const struct forward_hooks hooks = {.suspect = on_suspect, .data = stage, .tls = stage->tls};
 
     signal(SIGPIPE, SIG_IGN);
     stage->loop = loop_new();
