@@ -8,6 +8,7 @@
 #include "../support/daemon.h"
 #include "../support/fake.h"
 #include "../support/scene.h"
+#include "../support/told.h"
 #include "../support/trail.h"
 #include "../support/writers.h"
 
@@ -129,61 +130,27 @@ SCENE(integration_contradicted, leader_dies_once_it_promoted)
 
 /* Three Sentinels and two nodes that both say master; the second one is listed as a replica. */
 struct trio {
-    struct fake *old, *now, *sentinels[3];
-    struct fake_words words[3];
-    struct fake_other others[3];
+    struct fake *old, *now;
+    struct told *told;
     const struct daemon *daemon;
 };
 
 /* @param deny what the Sentinels deny, NULL: nothing. */
 static struct trio *trio_start(const char *deny)
 {
-    static const char *const ids[] = {"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
-                                      "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb",
-                                      "cccccccccccccccccccccccccccccccccccccccc"};
     struct trio *trio = scene_alloc(sizeof(*trio));
-    struct fake **sentinels = trio->sentinels;
 
     trio->old = fake_start(FAKE_NODE, &(struct fake_words){.role = "master"});
     trio->now = fake_start(FAKE_NODE, &(struct fake_words){.role = "master"});
-    for (size_t i = 0; i < 3; i++) {
-        trio->words[i] = (struct fake_words){.master_name = "mymaster",
-                                             .master_host = "127.0.0.1",
-                                             .master_port = text("%u", fake_port(trio->old)),
-                                             .replica_port = text("%u", fake_port(trio->now)),
-                                             .deny = deny,
-                                             .others = trio->others};
-        memcpy(trio->words[i].run_id, ids[i], sizeof(trio->words[i].run_id));
-        sentinels[i] = fake_start(FAKE_SENTINEL, &trio->words[i]);
-        trio->others[i] =
-            (struct fake_other){.run_id = ids[i], .port = text("%u", fake_port(sentinels[i]))};
-    }
-    for (size_t i = 0; i < 3; i++) {
-        trio->words[i].n_others = 3; /* it lists itself, too: nobody minds */
-        fake_say(sentinels[i], &trio->words[i]);
-    }
-    trio->daemon = daemon_start(
-        NULL, "--sentinel", fake_address(sentinels[0]), "--sentinel", fake_address(sentinels[1]),
-        "--sentinel", fake_address(sentinels[2]), "--redis-api", "loopback", "--command-timeout",
-        "700ms", "--commands", "+get +set", "--sentinel-timeout", "5s", NULL);
-    WAIT_UNTIL(5000, status_of(trio->daemon, "/master?require=majority") == 200);
-    WAIT_UNTIL(15000,
-               http_number(daemon_get(trio->daemon, "/sentinels"), "agreeing") == 3 &&
-                   strstr(daemon_get(trio->daemon, "/replicas")->body, fake_address(trio->now)));
+    trio->told = told_start(3, fake_port(trio->old), fake_port(trio->now), deny);
+    trio->daemon = told_daemon(trio->told, "--redis-api", "loopback", "--command-timeout", "700ms",
+                               "--commands", "+get +set", "--sentinel-timeout", "5s", NULL);
     return trio;
-}
-
-/* That Sentinel names the second node from now on. */
-static void trio_announce(struct trio *trio, size_t sentinel)
-{
-    trio->words[sentinel].master_port = text("%u", fake_port(trio->now));
-    trio->words[sentinel].epoch = 1;
-    fake_say(trio->sentinels[sentinel], &trio->words[sentinel]);
 }
 
 static void trio_hold(struct trio *trio)
 {
-    trio_announce(trio, 0);
+    told_announce(trio->told, 0);
     WAIT_UNTIL(4000, strcmp(http_string(daemon_get(trio->daemon, "/master"), "address"),
                             fake_address(trio->now)) == 0);
 }
@@ -205,13 +172,13 @@ SCENE(integration_contradicted, what_callers_see)
     EXPECT_ERROR(command_run(trio->daemon, "SET", "k", "w", NULL), 503, "NOTSENT contradicted",
                  "not_sent");
     cr_assert_eq(status_of(trio->daemon, "/master"), 200);
-    trio_announce(trio, 1);
+    told_announce(trio->told, 1);
     WAIT_UNTIL(4000, fence_is(trio->daemon, "down"));
 }
 
 static unsigned asked(const struct trio *trio, size_t sentinel)
 {
-    return fake_heard(trio->sentinels[sentinel], "SENTINEL GET-MASTER-ADDR-BY-NAME");
+    return fake_heard(trio->told->sentinels[sentinel], "SENTINEL GET-MASTER-ADDR-BY-NAME");
 }
 
 /*
@@ -223,14 +190,14 @@ SCENE(integration_contradicted, the_others_are_asked_fast_while_writes_are_held)
     struct trio *trio = trio_start(NULL);
     unsigned before = asked(trio, 2);
 
-    fake_publish(trio->sentinels[0], "+try-failover",
+    fake_publish(trio->told->sentinels[0], "+try-failover",
                  text("master mymaster 127.0.0.1 %u", fake_port(trio->old)));
     /* which takes eight seconds: ever less often */
     WAIT_UNTIL(20000, asked(trio, 2) >= before + 32);
     trio_hold(trio);
     before = asked(trio, 2);
     WAIT_UNTIL(900, asked(trio, 2) >= before + 5);
-    trio_announce(trio, 1);
+    told_announce(trio->told, 1);
     WAIT_UNTIL(500, fence_is(trio->daemon, "down"));
 }
 
@@ -251,20 +218,20 @@ SCENE(integration_contradicted, those_without_events_are_asked_faster)
 SCENE(integration_contradicted, a_burst_of_events_is_asked_about_once)
 {
     struct trio *trio = trio_start(NULL);
-    const unsigned before = fake_heard(trio->sentinels[0], "SENTINEL REPLICAS");
+    const unsigned before = fake_heard(trio->told->sentinels[0], "SENTINEL REPLICAS");
 
-    trio->words[0].hold = true;
-    fake_say(trio->sentinels[0], &trio->words[0]);
+    trio->told->says[0].hold = true;
+    fake_say(trio->told->sentinels[0], &trio->told->says[0]);
     for (int i = 0; i < 50; i++) {
-        fake_publish(trio->sentinels[0], "+slave",
+        fake_publish(trio->told->sentinels[0], "+slave",
                      text("slave %s 127.0.0.1 %u @ mymaster 127.0.0.1 %u", fake_address(trio->now),
                           fake_port(trio->now), fake_port(trio->old)));
     }
     WAIT_UNTIL(4000,
                metric_of(trio->daemon, "bellwether_sentinel_events_total{event=\"+slave\"}") == 50);
-    trio->words[0].hold = false;
-    trio_announce(trio, 0);
+    trio->told->says[0].hold = false;
+    told_announce(trio->told, 0);
     trio_hold(trio);
-    const unsigned asked_for = fake_heard(trio->sentinels[0], "SENTINEL REPLICAS") - before;
+    const unsigned asked_for = fake_heard(trio->told->sentinels[0], "SENTINEL REPLICAS") - before;
     cr_assert(asked_for >= 1 && asked_for <= 6, "%u", asked_for);
 }

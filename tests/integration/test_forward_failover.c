@@ -17,6 +17,15 @@ SCENE_SUITE(integration_forward_failover);
 /* Longer than any failover here takes, so that nobody has to be told NOMASTER. */
 #define PATIENT "--command-timeout", "30s"
 
+/* Each of the twelve was closed once at least, and had its answers on another connection then. */
+static void expect_came_back(const struct writers *writers)
+{
+    const size_t ends = writers_increments(writers)->dropped + writers_adds(writers)->dropped +
+                        writers_sets(writers)->dropped + writers_reads(writers)->dropped;
+
+    cr_assert_geq(ends, 12, "somebody was left where the old master is");
+}
+
 static void expect_short(const struct writers *writers, int64_t longest_ms)
 {
     const struct tally *const tallies[] = {writers_increments(writers), writers_adds(writers),
@@ -44,6 +53,7 @@ static void fail_over_by_hand(struct cluster *cluster, const struct daemon *daem
     WAIT_UNTIL(20000, strncmp(redis_say(old, "ROLE"), "slave", 5) == 0);
     writers_end(writers);
     writers_check(writers, now, what, true);
+    expect_came_back(writers);
     expect_short(writers, longest_ms);
     cr_assert_eq(clients_at(old), 0, "%s", redis_say(old, "CLIENT LIST"));
 }
@@ -268,6 +278,8 @@ SCENE(integration_forward_failover, no_master_in_time)
     cr_assert_geq(now_ms() - began_ms, 690);
     cr_assert(raw_closes(late, 3000));
     cr_assert(strncmp(client_hear(mute, 5000), "-NOMASTER ", 10) == 0);
+    cr_assert(raw_closes(mute, 3000));
+    WAIT_UNTIL(3000, metric_of(daemon, "bellwether_forward_closed_total{reason=\"no_node\"}") == 2);
     server_start(&cluster->nodes[0]);
     WAIT_UNTIL(10000, status_of(daemon, "/master") == 200);
     EXPECT_SAID(client_open(port), "INCR n", ":1");

@@ -6,150 +6,125 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "../support/fake.h"
 #include "../support/forward.h"
 #include "../support/ports.h"
 #include "../support/scene.h"
+#include "../support/told.h"
 #include "../support/writers.h"
 
 SCENE_SUITE(integration_forward_fence);
 
 /* ---- a Sentinel that says what a test wants, of two real nodes ---- */
 
-struct told {
-    struct cluster *cluster;
+struct stage {
     struct server *old, *now;
-    struct fake *sentinel;
-    struct fake_words says;
+    struct told *told;
     const struct daemon *daemon;
     uint16_t port;
 };
 
-static struct told *told_start(const char *option, const char *value)
+static struct stage *stage_start(const char *option, const char *value)
 {
-    struct told *told = scene_alloc(sizeof(*told));
+    struct stage *stage = scene_alloc(sizeof(*stage));
+    struct cluster *cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = NONE});
 
-    told->cluster = cluster_start(&(struct cluster_spec){.nodes = 2, .sentinels = NONE});
-    told->old = &told->cluster->nodes[0];
-    told->now = &told->cluster->nodes[1];
-    told->says = (struct fake_words){.run_id = "feedfeedfeedfeedfeedfeedfeedfeedfeedfeed",
-                                     .master_name = "mymaster",
-                                     .master_host = "127.0.0.1",
-                                     .master_port = text("%u", told->old->port),
-                                     .replica_port = text("%u", told->now->port),
-                                     .epoch = 4};
-    told->sentinel = fake_start(FAKE_SENTINEL, &told->says);
-    told->port = port_reserve();
-    told->daemon = daemon_start(NULL, "--sentinel", fake_address(told->sentinel), "--master",
-                                "mymaster", "--forward", text("127.0.0.1:%u", told->port),
+    stage->old = &cluster->nodes[0];
+    stage->now = &cluster->nodes[1];
+    stage->told = told_start(1, stage->old->port, stage->now->port, NULL);
+    stage->port = port_reserve();
+    stage->daemon = told_daemon(stage->told, "--forward", text("127.0.0.1:%u", stage->port),
                                 "--fence-timeout", "30s", option, value, NULL);
-    EXPECT_MASTER(told->daemon, told->old, 5000);
-    WAIT_UNTIL(5000, fake_heard(told->sentinel, "PSUBSCRIBE") > 0);
-    return told;
+    return stage;
 }
 
-static void say(const struct told *told, const char *what)
+static void promote(struct stage *stage)
 {
-    fake_publish(told->sentinel, what, text("master mymaster 127.0.0.1 %u", told->old->port));
-}
-
-static void say_promoting(const struct told *told)
-{
-    fake_publish(told->sentinel, "+failover-state-wait-promotion",
-                 text("slave %s 127.0.0.1 %u @ mymaster 127.0.0.1 %u", told->now->address,
-                      told->now->port, told->old->port));
-}
-
-static void promote(struct told *told)
-{
-    cr_assert_str_eq(redis_say(told->now, "REPLICAOF NO ONE"), "OK");
-    told->says.master_port = text("%u", told->now->port);
-    told->says.epoch = 5;
-    fake_say(told->sentinel, &told->says);
-    EXPECT_MASTER(told->daemon, told->now, 10000);
+    cr_assert_str_eq(redis_say(stage->now, "REPLICAOF NO ONE"), "OK");
+    told_announce(stage->told, 0);
+    EXPECT_MASTER(stage->daemon, stage->now, 10000);
 }
 
 SCENE(integration_forward_fence, what_waited_runs_once_when_it_comes_to_nothing)
 {
     enum { CLIENTS = 10 };
-    struct told *told = told_start("--workers", "2");
-    struct raw **clients = clients_open(told->port, CLIENTS), *blocked = client_open(told->port);
+    struct stage *stage = stage_start("--workers", "2");
+    struct raw **clients = clients_open(stage->port, CLIENTS), *blocked = client_open(stage->port);
 
     client_send(blocked, "BLPOP list 0");
-    WAIT_UNTIL(5000, info_of(told->old, "clients", "blocked_clients:") == 1);
-    say(told, "+elected-leader");
-    wait_for_fence(told->daemon, "up", 3000);
+    WAIT_UNTIL(5000, info_of(stage->old, "clients", "blocked_clients:") == 1);
+    told_say(stage->told, "+elected-leader");
+    wait_for_fence(stage->daemon, "up", 3000);
     for (size_t i = 0; i < CLIENTS; i++) {
         client_send(clients[i], "INCR n");
     }
     raw_shut(clients[0]);
     raw_close(clients[1]); /* is gone, and what it sent waits all the same */
-    struct raw *late = client_open(told->port);
+    struct raw *late = client_open(stage->port);
     client_send(late, "INCR n");
     /* Answers to what was sent before go on. */
-    cr_assert_str_eq(redis_say(told->old, "RPUSH list element"), "1");
+    cr_assert_str_eq(redis_say(stage->old, "RPUSH list element"), "1");
     cr_assert_str_eq(client_hear(blocked, 3000), "*2");
-    HOLDS_FOR(400, strcmp(redis_say(told->old, "EXISTS n"), "0") == 0);
-    say(told, "-failover-abort-not-elected");
-    wait_for_fence(told->daemon, "down", 3000);
+    HOLDS_FOR(400, strcmp(redis_say(stage->old, "EXISTS n"), "0") == 0);
+    told_say(stage->told, "-failover-abort-not-elected");
+    wait_for_fence(stage->daemon, "down", 3000);
     for (size_t i = 0; i < CLIENTS; i++) {
         cr_assert(i == 1 || client_hear(clients[i], 5000)[0] == ':', "client %zu", i);
     }
     cr_assert_eq(client_hear(late, 5000)[0], ':');
     cr_assert(raw_closes(clients[0], 5000));
-    WAIT_UNTIL(3000, strcmp(redis_say(told->old, "GET n"), text("%d", CLIENTS + 1)) == 0);
+    WAIT_UNTIL(3000, strcmp(redis_say(stage->old, "GET n"), text("%d", CLIENTS + 1)) == 0);
     /* Nothing is in doubt any more: answers are not kept for 50 ms each. */
     const int64_t began_ms = now_ms();
     for (int i = 0; i < 29; i++) {
         EXPECT_SAID(clients[2], "PING", "+PONG");
     }
     cr_assert_lt(now_ms() - began_ms, patient(29 * 50), "each was kept");
-    cr_assert_str_eq(redis_say(told->old, "GET n"), text("%d", CLIENTS + 1));
+    cr_assert_str_eq(redis_say(stage->old, "GET n"), text("%d", CLIENTS + 1));
 }
 
 SCENE(integration_forward_fence, a_promotion_ends_all_that_was_said)
 {
-    struct told *told = told_start("--command-timeout", "30s");
-    struct raw *idle = clients_open(told->port, 1)[0], *writer = clients_open(told->port, 1)[0],
-               *blocked = client_open(told->port), *silent = client_open(told->port);
+    struct stage *stage = stage_start("--command-timeout", "30s");
+    struct raw *idle = clients_open(stage->port, 1)[0], *writer = clients_open(stage->port, 1)[0],
+               *blocked = client_open(stage->port), *silent = client_open(stage->port);
 
     client_send(blocked, "BLPOP list 0");
-    WAIT_UNTIL(5000, info_of(told->old, "clients", "blocked_clients:") == 1 &&
-                         clients_at(told->old) == 4);
-    say(told, "+elected-leader");
-    wait_for_fence(told->daemon, "up", 3000);
+    WAIT_UNTIL(5000, info_of(stage->old, "clients", "blocked_clients:") == 1 &&
+                         clients_at(stage->old) == 4);
+    told_say(stage->told, "+elected-leader");
+    wait_for_fence(stage->daemon, "up", 3000);
     client_send(writer, "INCR n");
-    struct raw *late = client_open(told->port);
+    struct raw *late = client_open(stage->port);
     client_send(late, "INCR n");
-    say_promoting(told);
+    told_say_promoting(stage->told);
     cr_assert(raw_closes(idle, 3000) && raw_closes(writer, 3000) && raw_closes(blocked, 3000));
-    WAIT_UNTIL(3000, clients_at(told->old) == 0);
-    cr_assert_str_eq(redis_say(told->old, "EXISTS n"), "0");
-    promote(told);
+    WAIT_UNTIL(3000, clients_at(stage->old) == 0);
+    cr_assert_str_eq(redis_say(stage->old, "EXISTS n"), "0");
+    promote(stage);
     cr_assert_str_eq(client_hear(late, 5000), ":1");
     EXPECT_SAID(silent, "INCR n", ":2");
-    cr_assert_str_eq(redis_say(told->now, "GET n"), "2");
-    cr_assert_str_eq(redis_say(told->old, "EXISTS n"), "0");
+    cr_assert_str_eq(redis_say(stage->now, "GET n"), "2");
+    cr_assert_str_eq(redis_say(stage->old, "EXISTS n"), "0");
 }
 
 /* The answer and the news reach the daemon together: it may be of after the promotion. */
 SCENE(integration_forward_fence, an_answer_in_the_last_moment)
 {
-    struct told *told = told_start("--workers", "1");
-    struct raw *blocked = client_open(told->port);
+    struct stage *stage = stage_start("--workers", "1");
+    struct raw *blocked = client_open(stage->port);
 
     EXPECT_SAID(blocked, "PING", "+PONG");
     client_send(blocked, "BLPOP list 0");
-    WAIT_UNTIL(5000, info_of(told->old, "clients", "blocked_clients:") == 1);
-    say(told, "+elected-leader");
-    wait_for_fence(told->daemon, "up", 3000);
-    process_freeze(told->daemon->process);
-    say_promoting(told);
-    cr_assert_str_eq(redis_say(told->old, "RPUSH list element"), "1");
-    process_signal(told->daemon->process, SIGCONT);
+    WAIT_UNTIL(5000, info_of(stage->old, "clients", "blocked_clients:") == 1);
+    told_say(stage->told, "+elected-leader");
+    wait_for_fence(stage->daemon, "up", 3000);
+    process_freeze(stage->daemon->process);
+    told_say_promoting(stage->told);
+    cr_assert_str_eq(redis_say(stage->old, "RPUSH list element"), "1");
+    process_signal(stage->daemon->process, SIGCONT);
     cr_assert_str_eq(client_hear(blocked, 3000), "");
     cr_assert(raw_ended(blocked));
-    promote(told);
+    promote(stage);
 }
 
 /* ---- real ones ---- */

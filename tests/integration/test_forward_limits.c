@@ -216,7 +216,7 @@ SCENE(integration_forward_limits, in_small_pieces)
     faults_end(faults);
     cr_assert_gt(atomic_load(&faults->met[FAULT_SHORT_WRITE]), 0);
     writers_check(writers, &cluster->nodes[0], "in small pieces", true);
-    cr_assert_eq(writers_increments(writers)->unknown, 0);
+    cr_assert_eq(writers_increments(writers)->dropped, 0);
 }
 
 /* ---- signals ---- */

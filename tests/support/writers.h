@@ -26,10 +26,10 @@ struct writers_spec {
 /* What came of requests of one kind. */
 struct tally {
     size_t acknowledged; /* 200 */
-    size_t unknown;      /* 504, outcome unknown */
-    size_t not_sent;     /* 503, outcome not_sent */
-    size_t other;        /* any other answer */
-    size_t dropped;      /* connections that ended without one */
+    size_t unknown;      /* 504, outcome unknown; over a forward no answer for a minute */
+    size_t not_sent;     /* 503, outcome not_sent; -NOMASTER */
+    size_t other;        /* any other answer, or nobody listens */
+    size_t dropped;      /* connections that ended without one: it may have run, or not */
     int64_t longest_ms;  /* until an answer; over a forward until the next that was one */
 };
 
@@ -69,13 +69,15 @@ struct remains {
     size_t adds_lost;        /* SADDs acknowledged and not there */
     size_t adds_unaccounted; /* there, and neither acknowledged nor unknown */
     size_t sets_behind;      /* writers whose SET is older than the last acknowledged one */
+    size_t sets_ahead;       /* and those whose SET nobody sent */
+    size_t counted_again;    /* over a forward: INCRs with a number that their caller had before */
 };
 struct remains writers_remains(const struct writers *writers, const struct server *server);
 
 /**
  * What holds in any failover: no answer but 200 and 504 `unknown`, every connection kept, reads all
- * answered, and nothing ran twice. Over a forward reads may be unknown, too. Prints one line of
- * numbers.
+ * answered, and nothing ran twice. Over a forward: each request is acknowledged, or its connection
+ * has ended. Prints one line of numbers.
  * @param kept  nothing that was acknowledged may be lost, either.
  */
 void writers_check(struct writers *writers, const struct server *server, const char *what,
