@@ -79,6 +79,19 @@ double samples_p99(const struct samples *samples);
 void table_line(const char *what, const struct samples *samples, const char *unit,
                 const char *budget);
 void table_head(const char *title);
+
+/*
+ * What rounds say of a budget. A machine has its moods: rounds that fall on both sides of it say
+ * something only where a coin would fall so one-sidedly once in twenty times at most.
+ */
+#define VERDICT_WORDS \
+    "met, MISSED: more rounds are on that side than chance would have there once in twenty times, so never with\n" \
+    "fewer than five; even: neither"
+
+/** @param budget "<= 1.25" or ">= 1"; others have no verdict. @return it and its verdict; kept. */
+const char *verdict(const struct samples *rounds, const char *budget);
+/** A line with the rounds' median, lowest and highest, the budget and the verdict. */
+void verdict_line(const char *what, const struct samples *rounds, const char *budget);
 /** A line on standard error about what goes on. */
 void progress(const char *format, ...) __attribute__((format(printf, 1, 2)));
 

@@ -214,7 +214,7 @@ static void print(const struct work *work, int connections, const struct figures
                  samples_median(&figures->webdis_rate), samples_median(&figures->webdis_cpu_us),
                  samples_median(&figures->ceiling), samples_median(&figures->cpu_ratio),
                  samples_median(&figures->rate_ratio), samples_median(&figures->ceiling_ratio),
-                 connections == 32 ? "<= 0.5" : "",
+                 connections == 32 ? verdict(&figures->cpu_ratio, "<= 0.5") : "",
                  figures->complained ? "  (wrk saw errors)" : "");
     (void)fflush(stdout);
 }
@@ -255,7 +255,8 @@ void bench_commands(const struct bench_settings *settings)
     (void)printf(
         "\nPOST /redis, keep-alive, against webdis on the same Redis; both on one core (1 worker, 1 thread, 2 connections\n"
         "to Redis each), wrk -t1 and Redis on %s; medians of %d paired runs of %d s; right of the bar: CPU\n"
-        "time per request and rate divided by webdis', rate divided by redis-benchmark's\n\n"
+        "time per request and rate divided by webdis', rate divided by redis-benchmark's;\n" VERDICT_WORDS
+        "\n\n"
         "  %-11s %5s %9s %9s %5s %9s %9s %10s | %6s %6s %6s  %s\n",
         pin_cores() > 1 ? "another" : "THE SAME (THERE IS ONE)", settings->rounds,
         settings->run_seconds, "", "conns", "req/s", "CPU us", "busy", "webdis/s", "CPU us",

@@ -36,7 +36,7 @@ static void print_pipeline(const char *label, const struct samples *rate,
     if (ratio) {
         (void)printf(" | %7.2f", samples_median(ratio));
     }
-    (void)printf("  %s\n", budget);
+    (void)printf("  %s\n", ratio ? verdict(ratio, budget) : budget);
 }
 
 void stage_pipelines(const struct stage *stage, const struct bench_settings *settings)

@@ -35,11 +35,11 @@ static struct daemon *start_daemon(const struct cluster *cluster, const char *ad
     return daemon_start(cluster, "--adopt", adopt, "--forward", text("127.0.0.1:%u", port), NULL);
 }
 
-#define WRITER(a_column, its_options, path) \
+#define WRITER(a_column, its_options, path, is_ours) \
     { \
         .column = (a_column), .options = (its_options), \
         .argv = (const char *const[]){python, "tests/bench/peer_forward.py", NULL}, \
-        .ports = TO_PORT, .port = ports[path] \
+        .ports = TO_PORT, .port = ports[path], .keeps_all = (is_ours) \
     }
 
 void bench_forward_failover(const struct bench_settings *settings)
@@ -61,12 +61,12 @@ void bench_forward_failover(const struct bench_settings *settings)
             ? "python3"
             : "/usr/bin/python3";
     const struct writer_plan writers[N_PATHS] = {
-        WRITER("forward, announced", " through --forward with --adopt announced", ANNOUNCED),
-        WRITER("forward, promoted", " through --forward with --adopt promoted", PROMOTED),
+        WRITER("forward, announced", " through --forward with --adopt announced", ANNOUNCED, true),
+        WRITER("forward, promoted", " through --forward with --adopt promoted", PROMOTED, true),
         WRITER("HAProxy", " through HAProxy, tcp-check for role:master, inter 1s, fall 3, rise 2",
-               CHECKED),
+               CHECKED, false),
         WRITER("HAProxy, eager", " through HAProxy, the same with inter 500ms, fall 1, rise 1",
-               CHECKED_OFTEN)};
+               CHECKED_OFTEN, false)};
 
     switch_measure(cluster, daemons, writers, N_PATHS, settings);
 }

@@ -146,7 +146,7 @@ static void print_peer(const struct peer *peer, int connections, bool own)
                  samples_median(&peer->cpu_us));
     if (!own) {
         (void)printf("  | %5.2f %7.2f   %s", samples_median(&peer->rate_ratio),
-                     samples_median(&peer->cpu_ratio), peer->budget);
+                     samples_median(&peer->cpu_ratio), verdict(&peer->cpu_ratio, peer->budget));
     }
     (void)printf("%s\n", peer->complained ? "  (wrk saw errors)" : "");
 }
@@ -206,7 +206,8 @@ void bench_http(const struct bench_settings *settings)
     }
     (void)printf(
         "\nGET /master, keep-alive; server on one core, wrk -t1 (and Redis) on %s; medians of %d paired runs\n"
-        "of %d s; right of the bar: bellwether's figure divided by this one's\n\n"
+        "of %d s; right of the bar: bellwether's figure divided by this one's;\n" VERDICT_WORDS
+        "\n\n"
         "  %-17s %5s %6s %8s %7s %11s  | %5s %7s   %s\n",
         pin_cores() > 1 ? "another" : "THE SAME (THERE IS ONE)", settings->rounds,
         settings->run_seconds, "", "conns", "bytes", "req/s", "busy %", "CPU us/req", "req/s",

@@ -31,12 +31,14 @@ static const struct writer_plan plans[] = {
      .options = ", POST /redis of the daemon with --adopt announced",
      .argv = (const char *const[]){"python3", "tests/bench/peer_http.py", NULL},
      .ports = TO_DAEMON_ANNOUNCED,
-     .tells_unknown = true},
+     .tells_unknown = true,
+     .keeps_all = true},
     {.column = "/redis, promoted",
      .options = ", POST /redis of the daemon with --adopt promoted",
      .argv = (const char *const[]){"python3", "tests/bench/peer_http.py", NULL},
      .ports = TO_DAEMON_PROMOTED,
-     .tells_unknown = true},
+     .tells_unknown = true,
+     .keeps_all = true},
     {.column = "redis-py",
      .options = ", socket_timeout 0.1 s",
      .argv = (const char *const[]){"python3", "tests/bench/peer_redispy.py", "mymaster", NULL}},
@@ -148,10 +150,11 @@ static const struct kind {
     /* when all Sentinels name the fresh one */
     void (*mend)(struct server *old, const struct server *fresh);
     const char *mended;
-} kinds[] = {
-    {"kill -9", kill_nine, revive, ", started again as a replica when all Sentinels name another"},
-    {"SIGSTOP", freeze, thaw, ", thawed when all Sentinels name another"},
-    {"SENTINEL FAILOVER", fail_over, let_be, ""}};
+    bool planned;
+} kinds[] = {{"kill -9", kill_nine, revive,
+              ", started again as a replica when all Sentinels name another", false},
+             {"SIGSTOP", freeze, thaw, ", thawed when all Sentinels name another", false},
+             {"SENTINEL FAILOVER", fail_over, let_be, "", true}};
 
 enum { N_KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
@@ -383,6 +386,15 @@ static void print_kind(const struct trial *trial, const struct kind *kind,
     }
     if (trial->n_writers > 0) {
         print_writers(trial, figures);
+    }
+    for (size_t i = 0; kind->planned && i < trial->n_writers; i++) {
+        const struct samples *lost = &figures->writers[i][LOST];
+
+        if (trial->writers[i]->keeps_all && lost->n > 0) {
+            (void)printf("  %s: acknowledged writes lost, most of the %zu times: %.0f  <= 0 %s\n",
+                         trial->writers[i]->column, lost->n, samples_worst(lost),
+                         samples_worst(lost) > 0 ? "MISSED" : "met");
+        }
     }
 }
 

@@ -107,8 +107,10 @@ static void measure_handshakes(struct peer *peers, bool again,
                      again ? "a session again" : "a whole handshake",
                      samples_median(&peers[i].rate), samples_median(&peers[i].cpu_us));
         if (i > 0) {
-            (void)printf("  | %7.2f >= 0.80  %7.2f <= 1.25", samples_median(&peers[i].rate_ratio),
-                         samples_median(&peers[i].cpu_ratio));
+            (void)printf("  | %7.2f %s  %7.2f %s", samples_median(&peers[i].rate_ratio),
+                         verdict(&peers[i].rate_ratio, ">= 0.80"),
+                         samples_median(&peers[i].cpu_ratio),
+                         verdict(&peers[i].cpu_ratio, "<= 1.25"));
         }
         (void)printf("\n");
     }

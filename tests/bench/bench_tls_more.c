@@ -74,10 +74,11 @@ static void measure(const struct stage *plain, const struct stage *tls, const st
         figures.complained =
             figures.complained || in_plain.complained || in_tls.complained || webdis.complained;
     }
-    (void)printf("  %-11s %9.0f %9.2f %9.2f %9.2f | %8.2f %8.2f   <= 1.40%s\n", work->label,
+    (void)printf("  %-11s %9.0f %9.2f %9.2f %9.2f | %8.2f %8.2f   %s%s\n", work->label,
                  samples_median(&figures.rate), samples_median(&figures.tls),
                  samples_median(&figures.plain), samples_median(&figures.webdis),
                  samples_median(&figures.ratio), samples_median(&figures.webdis_ratio),
+                 verdict(&figures.ratio, "<= 1.40"),
                  figures.complained ? "  (wrk saw errors)" : "");
     (void)fflush(stdout);
 }

@@ -1,6 +1,4 @@
 /* Clocks, processors, samples, and the tables. */
-#include "bench.h"
-
 #include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -8,6 +6,9 @@
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
+
+#include "../support/scene.h"
+#include "bench.h"
 
 void samples_add(struct samples *samples, double value)
 {
@@ -71,6 +72,50 @@ void table_line(const char *what, const struct samples *samples, const char *uni
     (void)printf("  %-52s %5zu %7.2f %-2s %7.2f %-2s %7.2f %-2s  %s\n", what, samples->n,
                  samples_median(samples), unit, samples_p99(samples), unit, samples_worst(samples),
                  unit, budget);
+}
+
+/* Whether chance has k of n rounds or fewer on one side once in twenty times at most. */
+static bool is_rare(size_t k, size_t n)
+{
+    double ways = 1, sum = 0, all = 1;
+
+    for (size_t i = 0; i < n; i++) {
+        if (i <= k) {
+            sum += ways;
+            ways *= (double)(n - i) / (double)(i + 1);
+        }
+        all *= 2;
+    }
+    return k < n && sum / all <= 0.05;
+}
+
+const char *verdict(const struct samples *rounds, const char *budget)
+{
+    const bool at_most = budget[0] == '<';
+    size_t within = 0;
+
+    if (!at_most && budget[0] != '>') {
+        return budget;
+    }
+    const double limit = strtod(budget + strlen("<="), NULL);
+    for (size_t i = 0; i < rounds->n; i++) {
+        within += at_most ? rounds->value[i] <= limit : rounds->value[i] >= limit;
+    }
+    return text("%s %s", budget,
+                is_rare(rounds->n - within, rounds->n) ? "met"
+                : is_rare(within, rounds->n)           ? "MISSED"
+                                                       : "even");
+}
+
+void verdict_line(const char *what, const struct samples *rounds, const char *budget)
+{
+    double least = rounds->n > 0 ? rounds->value[0] : 0;
+
+    for (size_t i = 0; i < rounds->n; i++) {
+        least = rounds->value[i] < least ? rounds->value[i] : least;
+    }
+    (void)printf("    %-40s %7.2f  (%.2f to %.2f)  %s\n", what, samples_median(rounds), least,
+                 samples_worst(rounds), verdict(rounds, budget));
 }
 
 void progress(const char *format, ...)

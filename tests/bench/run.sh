@@ -8,11 +8,14 @@
 #                                  parts; several parted by commas
 #   make bench BENCH_SECONDS=1     seconds of one run of wrk or redis-benchmark (3)
 #   make bench BENCH_ROUNDS=3      paired runs (5)
+#   make bench BENCH_ROWS=1000     of `forward` only the rows that have this in name and connections, as in
+#                                  "GET -P 32, 50"; or "memory"
 #   make bench BENCH_TIMES=5       starts and failovers (20; switch, forward-failover: 10 of each kind)
 #   make bench BENCH_IDLE=10       seconds of the idle measurements (60)
 #   make bench BENCH_MASTERS=100   masters of the part of that name (1000)
 #
-# A figure over its budget is printed and fails nothing; a part that can't be measured at all does.
+# A figure over its budget is printed and fails nothing; a part that can't be measured at all does. What paired runs
+# say of a budget is met, MISSED, or even, where the machine's noise is more than the difference: more rounds help.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 folder=$1

@@ -63,6 +63,7 @@ struct writer_plan {
     enum { TO_SENTINELS, TO_DAEMON_ANNOUNCED, TO_DAEMON_PROMOTED, TO_PORT } ports;
     uint16_t port;      /* of TO_PORT */
     bool tells_unknown; /* the client knows `error` and `unknown` apart */
+    bool keeps_all;     /* that none is lost in a planned failover is its budget */
 };
 
 struct writer {
