@@ -18,10 +18,9 @@ struct forward_stage {
     struct metrics *metrics;
     struct forward_listen listen[2]; /* set before forward_stage_open() */
     struct forward_config config;    /* the same: what is 0 there gets a value */
-    const char *password;            /* the same: NULL: there is none */
     struct forward_tls tls;          /* the same: towards clients */
     struct redis_login login;
-    const char *password; /* of `,auth`; set before forward_stage_open() */
+    const char *password; /* of `,auth`; set before forward_stage_open(); NULL: there is none */
     struct secret *secret;
     struct forward_shared *shared;
     struct forwards *forwards;

@@ -31,7 +31,7 @@ static void expect_told(struct forward_stage *stage, int client, const char *wor
 static void *no_certificate(void *data, const struct forward_listen *listen, int fd)
 {
     (*(int *)data)++;
-    cr_expect(listen->tls && fd >= 0);
+    cr_expect(listen->place.tls && fd >= 0);
     return NULL;
 }
 
@@ -40,7 +40,7 @@ Test(forward_trouble, no_certificate_can_be_used)
 {
     int asked = 0, to, client;
     struct forward_stage stage = {.config = {.handshake_timeout_ms = 20000},
-                                  .listen = {[1] = {.tls = true}},
+                                  .listen = {[1] = {.place = {.tls = true}}},
                                   .tls = {.begin = no_certificate, .data = &asked}};
     const struct metrics_forward *counts;
 
