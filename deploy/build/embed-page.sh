@@ -6,7 +6,7 @@ readonly folder=$1 out=$2
 
 # The contents of <style> and <script>, as they will stand in the page: a hash covers every byte of them.
 css=$(<"$folder/page.css")
-js=$(<"$folder/page.js")
+js=$(cat "$folder/words.js" "$folder/page.js")
 html=$(<"$folder/page.html")
 
 # `sha256-` and the digest in base64.

@@ -25,8 +25,8 @@
 #include <string.h>
 
 #include "acl.h"
-#include "bellwether/base/buffer.h"
 #include "bellwether/base/memory.h"
+#include "command_entries.h"
 #include "command_names.h"
 
 #define NEVER_UNREADABLE "never: no command has a name like that"
@@ -35,33 +35,15 @@
 #define NOT_ASKED "the server was not asked about it yet"
 #define NO_RULE "no rule allows it"
 #define WITHOUT_TABLE_SIZE (2 * COMMAND_NAME_SIZE + 96)
-#define SLOTS_MIN 64
 #define ENTRIES_MAX 16384 /* beyond, nothing more is learned */
 #define LEARNED_MAX 64    /* names that were asked for */
 #define LEARNED_MS 1000   /* for so long the server has no such command */
-
-/* Of a command's entry in COMMAND's reply. */
-enum column { COLUMN_NAME, COLUMN_FLAGS = 2, COLUMN_CATEGORIES = 6, COLUMN_SUBCOMMANDS = 9 };
-
-struct entry {
-    uint32_t name, sub; /* where they stand in the command table's texts */
-    uint32_t hash;
-    bool known, read_only, script, blocking;
-    bool has_subs;
-    bool lists_subs; /* the table does, so one that it lacks is none */
-    enum command_care care;
-    const redisReply *categories; /* borrowed while the command table is made, then NULL */
-    const char *never;            /* why no rule can allow it; NULL: `decided` */
-    int decided;                  /* the rule that decides; -1: none does */
-};
-
-enum answer { ANSWER_UNKNOWN, ANSWER_UNTOLD, ANSWER_KNOWN };
 
 /* A name that the server was asked for. */
 struct learned {
     char name[COMMAND_NAME_SIZE];
     char real[COMMAND_NAME_SIZE]; /* KNOWN: as the table has it */
-    enum answer answer;
+    enum command_answer answer;
     int64_t at_ms;
 };
 
@@ -74,11 +56,7 @@ struct doubt {
 struct command_table {
     struct policy *policy;
     bool has_table;
-    struct entry *entries;
-    size_t n, room;
-    struct buffer texts;
-    uint32_t *slots; /* open addressing: an entry's number plus one, 0: free */
-    size_t n_slots;  /* a power of two */
+    struct command_entries entries;
     const char *unknown_rule;
     const char *idle_rule;
     struct doubt *doubts;
@@ -89,247 +67,10 @@ struct command_table {
     char (*without_table)[WITHOUT_TABLE_SIZE]; /* a text for each rule, where there is no table */
 };
 
-/* ---- the entries ---- */
-
-static const char *text_at(const struct command_table *commands_table, uint32_t at)
-{
-    return commands_table->texts.bytes + at;
-}
-
-static uint32_t add_text(struct command_table *commands_table, const char *text)
-{
-    uint32_t at = (uint32_t)commands_table->texts.size;
-
-    buffer_add(&commands_table->texts, text, strlen(text) + 1);
-    return at;
-}
-
-/* FNV-1a over both, with what no name contains between them. */
-static uint32_t hash_of(const char *name, const char *sub)
-{
-    uint32_t hash = UINT32_C(2166136261);
-
-    for (const char *p = name; *p != '\0'; p++) {
-        hash = (hash ^ (unsigned char)*p) * UINT32_C(16777619);
-    }
-    hash = (hash ^ (unsigned char)'|') * UINT32_C(16777619);
-    for (const char *p = sub; *p != '\0'; p++) {
-        hash = (hash ^ (unsigned char)*p) * UINT32_C(16777619);
-    }
-    return hash;
-}
-
-/* The entry, or NULL; `slot` is where it is or would go. */
-static struct entry *find(const struct command_table *commands_table, const char *name,
-                          const char *sub, uint32_t hash, size_t *slot)
-{
-    for (size_t at = hash & (commands_table->n_slots - 1);;
-         at = (at + 1) & (commands_table->n_slots - 1)) {
-        *slot = at;
-        if (commands_table->slots[at] == 0) {
-            return NULL;
-        }
-        struct entry *entry = &commands_table->entries[commands_table->slots[at] - 1];
-        if (entry->hash == hash && strcmp(text_at(commands_table, entry->name), name) == 0 &&
-            strcmp(text_at(commands_table, entry->sub), sub) == 0) {
-            return entry;
-        }
-    }
-}
-
-static void grow(struct command_table *commands_table)
-{
-    commands_table->room = commands_table->room == 0 ? SLOTS_MIN / 2 : 2 * commands_table->room;
-    commands_table->entries =
-        mem_resize(commands_table->entries, commands_table->room, sizeof(*commands_table->entries));
-    commands_table->n_slots = 2 * commands_table->room;
-    free(commands_table->slots);
-    commands_table->slots = mem_new(commands_table->n_slots, sizeof(*commands_table->slots));
-    for (size_t i = 0; i < commands_table->n; i++) {
-        size_t at = commands_table->entries[i].hash & (commands_table->n_slots - 1);
-
-        while (commands_table->slots[at] != 0) {
-            at = (at + 1) & (commands_table->n_slots - 1);
-        }
-        commands_table->slots[at] = (uint32_t)i + 1;
-    }
-}
-
-/* The entry, made where there is none; good until the next one is made. */
-static struct entry *take(struct command_table *commands_table, const char *name, const char *sub)
-{
-    uint32_t hash = hash_of(name, sub);
-    size_t slot = 0;
-
-    if (commands_table->n == commands_table->room) { /* half of the slots stay free */
-        grow(commands_table);
-    }
-    struct entry *entry = find(commands_table, name, sub, hash, &slot);
-    if (!entry) {
-        entry = &commands_table->entries[commands_table->n++];
-        *entry = (struct entry){.hash = hash,
-                                .script = true,
-                                .blocking = command_blocks(name),
-                                .read_only = command_reads_only(name),
-                                .care = command_care_of(name)};
-        entry->name = add_text(commands_table, name);
-        entry->sub = add_text(commands_table, sub);
-        commands_table->slots[slot] = (uint32_t)commands_table->n;
-    }
-    return entry;
-}
-
-/*
- * A subcommand that rules or the fixed list name: as its command, where the table says nothing of
- * it.
- */
-static void take_below(struct command_table *commands_table, const char *name, const char *sub)
-{
-    struct entry parent = *take(commands_table, name, "");
-
-    if (*sub == '\0') {
-        return;
-    }
-    struct entry *entry = take(commands_table, name, sub);
-    if (!entry->known) {
-        entry->known = parent.known && !parent.lists_subs;
-        entry->read_only = parent.read_only;
-        entry->script = parent.script;
-        entry->blocking = parent.blocking;
-        entry->categories = parent.categories;
-    }
-    take(commands_table, name, "")->has_subs = true;
-}
-
-/* ---- the server's table ---- */
-
-static bool is_list(const redisReply *reply)
-{
-    return reply && (reply->type == REDIS_REPLY_ARRAY || reply->type == REDIS_REPLY_SET);
-}
-
-static bool is_text(const redisReply *reply)
-{
-    return reply && (reply->type == REDIS_REPLY_STRING || reply->type == REDIS_REPLY_STATUS);
-}
-
-static bool is_word(const redisReply *reply, const char *word, size_t size)
-{
-    return is_text(reply) && reply->len == size && strncasecmp(reply->str, word, size) == 0;
-}
-
-static bool has_word(const redisReply *list, const char *word)
-{
-    size_t size = strlen(word);
-
-    for (size_t i = 0; list && i < list->elements; i++) {
-        if (is_word(list->element[i], word, size)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool has_category(const redisReply *list, const char *category)
-{
-    size_t size = strlen(category);
-
-    for (size_t i = 0; list && i < list->elements; i++) {
-        const redisReply *word = list->element[i];
-
-        if (is_text(word) && word->len == size + 1 && word->str[0] == '@' &&
-            strncasecmp(word->str + 1, category, size) == 0) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/*
- * In lower case, cut behind the `config|` of `config|get`. @return false: it fits no request's
- * either.
- */
-static bool read_name(const redisReply *reply, bool below, char out[COMMAND_NAME_SIZE])
-{
-    const char *bar = below ? memchr(reply->str, '|', reply->len) : NULL;
-    size_t skipped = !bar ? 0 : (size_t)(bar - reply->str) + 1;
-
-    return command_name_copy(out, reply->str + skipped, reply->len - skipped);
-}
-
-/*
- * One command's entry, or with `container` one of its subcommands'. @return false: it is not of
- * that shape.
- */
-static bool read_entry(struct command_table *commands_table, const redisReply *reply,
-                       const char *container)
-{
-    char own[COMMAND_NAME_SIZE];
-
-    if (reply->type == REDIS_REPLY_NIL) {
-        return true;
-    }
-    if (!is_list(reply) || reply->elements <= COLUMN_CATEGORIES ||
-        !is_text(reply->element[COLUMN_NAME]) || !is_list(reply->element[COLUMN_FLAGS]) ||
-        !is_list(reply->element[COLUMN_CATEGORIES])) {
-        return false;
-    }
-    if (!read_name(reply->element[COLUMN_NAME], container != NULL, own)) {
-        return true;
-    }
-    const redisReply *flags = reply->element[COLUMN_FLAGS];
-    const redisReply *categories = reply->element[COLUMN_CATEGORIES];
-    struct entry *entry =
-        !container ? take(commands_table, own, "") : take(commands_table, container, own);
-    entry->known = true;
-    entry->read_only =
-        entry->read_only || (has_word(flags, "readonly") && !has_word(flags, "write"));
-    entry->script = has_category(categories, "scripting");
-    entry->blocking =
-        entry->blocking || has_word(flags, "blocking") || has_category(categories, "blocking");
-    entry->categories = categories;
-    if (container || reply->elements <= COLUMN_SUBCOMMANDS ||
-        !is_list(reply->element[COLUMN_SUBCOMMANDS])) {
-        return true;
-    }
-    const redisReply *subs = reply->element[COLUMN_SUBCOMMANDS];
-    entry->has_subs = entry->lists_subs = subs->elements > 0;
-    for (size_t i = 0; i < subs->elements; i++) {
-        if (!read_entry(commands_table, subs->element[i], own)) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static void forget_entries(struct command_table *commands_table)
-{
-    free(commands_table->entries);
-    free(commands_table->slots);
-    buffer_release(&commands_table->texts);
-    commands_table->entries = NULL;
-    commands_table->slots = NULL;
-    commands_table->n = commands_table->room = commands_table->n_slots = 0;
-}
-
-/* All of it, or none: half a table would let dangerous commands pass as unknown ones. */
-static bool read_table(struct command_table *commands_table, const redisReply *table)
-{
-    bool whole = is_list(table) && table->elements > 0;
-
-    for (size_t i = 0; whole && i < table->elements; i++) {
-        whole = read_entry(commands_table, table->element[i], NULL);
-    }
-    if (!whole) {
-        forget_entries(commands_table);
-    }
-    return whole && commands_table->n > 0;
-}
-
 /* ---- verdicts ---- */
 
 static bool fits(const struct command_table *commands_table, const struct rule *rule,
-                 const struct entry *entry)
+                 const struct command_entry *entry)
 {
     switch (rule->kind) {
     case RULE_ALL: return true;
@@ -338,15 +79,16 @@ static bool fits(const struct command_table *commands_table, const struct rule *
             strcmp(rule->name, "blocking") == 0) {
             return false; /* its arguments decide */
         }
-        return !commands_table->has_table || has_category(entry->categories, rule->name);
+        return !commands_table->has_table || command_entry_is_in(entry, rule->name);
     case RULE_COMMAND: break;
     }
-    return strcmp(rule->name, text_at(commands_table, entry->name)) == 0 &&
-           (rule->sub[0] == '\0' || strcmp(rule->sub, text_at(commands_table, entry->sub)) == 0);
+    return strcmp(rule->name, command_entry_name(&commands_table->entries, entry)) == 0 &&
+           (rule->sub[0] == '\0' ||
+            strcmp(rule->sub, command_entry_sub(&commands_table->entries, entry)) == 0);
 }
 
 /* The last rule that fits; -1: none. */
-static int decide(const struct command_table *commands_table, const struct entry *entry)
+static int decide(const struct command_table *commands_table, const struct command_entry *entry)
 {
     int i = (int)commands_table->policy->n - 1;
 
@@ -369,10 +111,10 @@ static const char *refusal(const struct command_table *commands_table, int decid
     return rule->allow ? NULL : rule->written;
 }
 
-static void judge_entry(const struct command_table *commands_table, struct entry *entry)
+static void judge_entry(const struct command_table *commands_table, struct command_entry *entry)
 {
-    entry->never =
-        command_never(text_at(commands_table, entry->name), text_at(commands_table, entry->sub));
+    entry->never = command_never(command_entry_name(&commands_table->entries, entry),
+                                 command_entry_sub(&commands_table->entries, entry));
     if (!entry->never && entry->blocking && entry->care != COMMAND_CARE_BLOCK) {
         entry->never = COMMAND_NEVER_BLOCKS;
     }
@@ -383,9 +125,8 @@ static void judge_entry(const struct command_table *commands_table, struct entry
 /* Whether the server has what the rule names, by its table. */
 static bool is_known(const struct command_table *commands_table, const struct rule *rule)
 {
-    size_t slot;
-    const struct entry *entry =
-        find(commands_table, rule->name, rule->sub, hash_of(rule->name, rule->sub), &slot);
+    const struct command_entry *entry =
+        command_entries_find(&commands_table->entries, rule->name, rule->sub);
 
     return entry && entry->known;
 }
@@ -398,8 +139,8 @@ static bool is_idle(const struct command_table *commands_table, const struct rul
     if (rule->kind == RULE_COMMAND) {
         return !is_known(commands_table, rule) && !command_is_core(rule->name, rule->sub);
     }
-    for (size_t k = 0; idle && k < commands_table->n; k++) {
-        idle = !has_category(commands_table->entries[k].categories, rule->name);
+    for (size_t k = 0; idle && k < commands_table->entries.n; k++) {
+        idle = !command_entry_is_in(&commands_table->entries.all[k], rule->name);
     }
     return idle;
 }
@@ -446,26 +187,28 @@ struct command_table *command_table_new(const struct policy *policy, const redis
     struct command_table *commands_table = mem_new(1, sizeof(*commands_table));
 
     commands_table->policy = policy_copy(policy);
-    commands_table->has_table = read_table(commands_table, table);
+    commands_table->has_table = command_entries_read(&commands_table->entries, table);
     if (!commands_table->has_table) {
         write_words_without_table(commands_table);
     }
     for (size_t i = 0; i < policy->n; i++) {
         if (policy->rules[i].kind == RULE_COMMAND) {
-            take_below(commands_table, policy->rules[i].name, policy->rules[i].sub);
+            command_entries_take_below(&commands_table->entries, policy->rules[i].name,
+                                       policy->rules[i].sub);
         }
     }
     const char *name, *sub;
     for (size_t i = 0; command_noted(i, &name, &sub); i++) {
-        take_below(commands_table, name, sub);
+        command_entries_take_below(&commands_table->entries, name, sub);
     }
     if (commands_table->has_table) {
         note_idle_rules(commands_table);
     }
     commands_table->unknown_rule =
-        refusal(commands_table, decide(commands_table, take(commands_table, "", "")));
-    for (size_t i = 0; i < commands_table->n; i++) {
-        judge_entry(commands_table, &commands_table->entries[i]);
+        refusal(commands_table,
+                decide(commands_table, command_entries_take(&commands_table->entries, "", "")));
+    for (size_t i = 0; i < commands_table->entries.n; i++) {
+        judge_entry(commands_table, &commands_table->entries.all[i]);
     }
     note_closed(commands_table);
     return commands_table;
@@ -507,8 +250,9 @@ static struct learned *place_for(struct command_table *commands_table, const cha
         if (strcmp(at->name, name) == 0) {
             return at;
         }
-        if (!oldest || (oldest->answer == ANSWER_KNOWN && at->answer != ANSWER_KNOWN) ||
-            ((oldest->answer == ANSWER_KNOWN) == (at->answer == ANSWER_KNOWN) &&
+        if (!oldest ||
+            (oldest->answer == COMMAND_ANSWER_KNOWN && at->answer != COMMAND_ANSWER_KNOWN) ||
+            ((oldest->answer == COMMAND_ANSWER_KNOWN) == (at->answer == COMMAND_ANSWER_KNOWN) &&
              at->at_ms < oldest->at_ms)) {
             oldest = at;
         }
@@ -521,52 +265,44 @@ static struct learned *place_for(struct command_table *commands_table, const cha
 /* A command that is new: with what rules say of it. */
 static bool learn_entry(struct command_table *commands_table, const redisReply *reply)
 {
-    bool whole = commands_table->n < ENTRIES_MAX && read_entry(commands_table, reply, NULL);
+    bool whole = commands_table->entries.n < ENTRIES_MAX &&
+                 command_entries_read_one(&commands_table->entries, reply);
 
     for (size_t i = 0; whole && i < commands_table->policy->n; i++) {
         const struct rule *rule = &commands_table->policy->rules[i];
-        size_t slot;
-
         if (rule->kind == RULE_COMMAND &&
-            find(commands_table, rule->name, "", hash_of(rule->name, ""), &slot)) {
-            take_below(commands_table, rule->name, rule->sub);
+            command_entries_find(&commands_table->entries, rule->name, "")) {
+            command_entries_take_below(&commands_table->entries, rule->name, rule->sub);
         }
     }
-    for (size_t i = 0; i < commands_table->n; i++) {
-        if (commands_table->entries[i].categories) {
-            judge_entry(commands_table, &commands_table->entries[i]);
+    for (size_t i = 0; i < commands_table->entries.n; i++) {
+        if (commands_table->entries.all[i].categories) {
+            judge_entry(commands_table, &commands_table->entries.all[i]);
         }
     }
     return whole;
 }
 
-static enum answer read_answer(struct command_table *commands_table, const redisReply *reply,
-                               char real[COMMAND_NAME_SIZE])
+static enum command_answer read_answer(struct command_table *commands_table,
+                                       const redisReply *reply, char real[COMMAND_NAME_SIZE])
 {
-    size_t slot;
+    const redisReply *info;
+    enum command_answer answer = command_info_read(reply, real, &info);
 
-    if (!is_list(reply) || reply->elements != 1) {
-        return ANSWER_UNTOLD;
+    if (answer != COMMAND_ANSWER_KNOWN) {
+        return answer;
     }
-    const redisReply *info = reply->element[0];
-    if (info->type == REDIS_REPLY_NIL || (is_list(info) && info->elements == 0)) {
-        return ANSWER_UNKNOWN;
-    }
-    if (!is_list(info) || info->elements == 0 || !is_text(info->element[COLUMN_NAME]) ||
-        !read_name(info->element[COLUMN_NAME], false, real)) {
-        return ANSWER_UNTOLD;
-    }
-    const struct entry *entry = find(commands_table, real, "", hash_of(real, ""), &slot);
+    const struct command_entry *entry = command_entries_find(&commands_table->entries, real, "");
     if (!entry || !entry->known) {
-        return learn_entry(commands_table, info) ? ANSWER_KNOWN : ANSWER_UNTOLD;
+        return learn_entry(commands_table, info) ? COMMAND_ANSWER_KNOWN : COMMAND_ANSWER_UNTOLD;
     }
-    return ANSWER_KNOWN;
+    return COMMAND_ANSWER_KNOWN;
 }
 
 void command_table_forget(struct command_table *commands_table, int64_t now_ms)
 {
     for (size_t i = 0; i < commands_table->n_learned;) {
-        if (commands_table->learned[i].answer != ANSWER_KNOWN &&
+        if (commands_table->learned[i].answer != COMMAND_ANSWER_KNOWN &&
             now_ms - commands_table->learned[i].at_ms >= LEARNED_MS) {
             commands_table->learned[i] = commands_table->learned[--commands_table->n_learned];
         } else {
@@ -583,9 +319,8 @@ static const char *doubt_of(const struct command_table *commands_table, const st
                             const char **ask)
 {
     const struct rule *rule = &commands_table->policy->rules[doubt->rule];
-    size_t slot;
-    const struct entry *parent =
-        find(commands_table, rule->name, "", hash_of(rule->name, ""), &slot);
+    const struct command_entry *parent =
+        command_entries_find(&commands_table->entries, rule->name, "");
     const struct learned *learned = recall(commands_table, rule->name);
 
     if (parent && parent->known) { /* 6.2 lists no subcommands; and a rule may name an argument */
@@ -595,7 +330,7 @@ static const char *doubt_of(const struct command_table *commands_table, const st
         *ask = rule->name;
         return NOT_ASKED;
     }
-    return learned->answer == ANSWER_KNOWN ? NULL : doubt->words;
+    return learned->answer == COMMAND_ANSWER_KNOWN ? NULL : doubt->words;
 }
 
 /* What is asked for anew stays as it was until the answer is there. */
@@ -620,7 +355,7 @@ void command_table_learn(struct command_table *commands_table, const char *name,
                          const redisReply *reply, int64_t now_ms)
 {
     char real[COMMAND_NAME_SIZE] = "";
-    enum answer answer = read_answer(commands_table, reply, real);
+    enum command_answer answer = read_answer(commands_table, reply, real);
     struct learned *learned = place_for(commands_table, name);
 
     learned->answer = answer;
@@ -670,14 +405,14 @@ static int decide_renamed(const struct command_table *commands_table, const char
 }
 
 /* By the name that the table has. @param called  how it is called, where that is another. */
-static void look_at_entry(const struct command_table *commands_table, const struct entry *entry,
-                          const char *sub, const char *called, struct command_facts *out)
+static void look_at_entry(const struct command_table *commands_table,
+                          const struct command_entry *entry, const char *sub, const char *called,
+                          struct command_facts *out)
 {
-    const char *name = text_at(commands_table, entry->name);
-    size_t slot;
-
+    const char *name = command_entry_name(&commands_table->entries, entry);
     if (entry->has_subs && *sub != '\0') {
-        const struct entry *below = find(commands_table, name, sub, hash_of(name, sub), &slot);
+        const struct command_entry *below =
+            command_entries_find(&commands_table->entries, name, sub);
 
         entry = below ? below : entry;
     }
@@ -701,8 +436,6 @@ static void look_at_learned(const struct command_table *commands_table, const ch
                             const char *sub, struct command_facts *out)
 {
     const struct learned *learned = recall(commands_table, name);
-    size_t slot;
-
     *out = (struct command_facts){.script = true};
     if (strchr(name, '|')) {
         /* COMMAND INFO would tell a subcommand; as a command there is no such thing */
@@ -711,9 +444,9 @@ static void look_at_learned(const struct command_table *commands_table, const ch
     } else if (!learned) {
         out->rule = NOT_ASKED;
         out->ask = name;
-    } else if (learned->answer == ANSWER_KNOWN) {
-        const struct entry *entry =
-            find(commands_table, learned->real, "", hash_of(learned->real, ""), &slot);
+    } else if (learned->answer == COMMAND_ANSWER_KNOWN) {
+        const struct command_entry *entry =
+            command_entries_find(&commands_table->entries, learned->real, "");
 
         if (!entry) { /* it was learned, so it is there */
             out->rule = NOT_TOLD;
@@ -722,7 +455,7 @@ static void look_at_learned(const struct command_table *commands_table, const ch
         look_at_entry(commands_table, entry, sub, strcmp(learned->real, name) == 0 ? NULL : name,
                       out);
     } else {
-        out->unknown = learned->answer == ANSWER_UNKNOWN;
+        out->unknown = learned->answer == COMMAND_ANSWER_UNKNOWN;
         out->rule = out->unknown ? NOT_KNOWN : NOT_TOLD;
     }
 }
@@ -730,8 +463,7 @@ static void look_at_learned(const struct command_table *commands_table, const ch
 void command_table_look(const struct command_table *commands_table, const char *name,
                         const char *sub, struct command_facts *out)
 {
-    size_t slot;
-    const struct entry *entry = find(commands_table, name, "", hash_of(name, ""), &slot);
+    const struct command_entry *entry = command_entries_find(&commands_table->entries, name, "");
 
     if (*name == '\0') {
         *out = (struct command_facts){.script = true, .rule = NEVER_UNREADABLE};
@@ -751,7 +483,7 @@ void command_table_look(const struct command_table *commands_table, const char *
 void command_table_free(struct command_table *commands_table)
 {
     if (commands_table) {
-        forget_entries(commands_table);
+        command_entries_release(&commands_table->entries);
         free(commands_table->without_table);
         free(commands_table->doubts);
         policy_free(commands_table->policy);
