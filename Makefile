@@ -325,7 +325,7 @@ unit: $(O)/test-unit ## unit and sim tests (SANITIZE=… works)
 
 # What callers do is tried over TLS, too; what is only so in plain, in the other suites, is not.
 OVER_TLS := integration_@(bad_input|http|serve|life|waiting|commands_pipeline|commands_tokens|commands_bad_input|commands_waiting|commands_exact|commands_multi|commands_scan|commands_rules|masters|status|self|probes|page)/*
-OVER_TLS := $(OVER_TLS)|integration_deaf/a_reader_that_takes_nothing|integration_metrics/@(a_slow_reader|refused_|waiting_)*
+OVER_TLS := $(OVER_TLS)|integration_deaf/a_reader_that_takes_nothing|integration_metrics_http/@(a_slow_reader|refused_|waiting_)*
 
 integration: $(B)/test-integration $(DAEMON) $(DAEMON)-faults client-deps ## tests with real servers (SANITIZE=… for the daemon)
 	$(Q)$(RUN) integration $(O) $(TEST_JOBS) $(B)/test-integration

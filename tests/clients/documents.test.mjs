@@ -167,7 +167,9 @@ test("configurations", async (t) => {
   await t.test("a file", () => {
     const folder = makeFolder(t);
     const pem = makeCertificate(folder);
-    for (const { text } of of("ini")) {
+    const files = of("ini");
+    assert.ok(files.length > 0, "there is one");
+    for (const { text } of files) {
       const place = (path) => join(folder, path.replaceAll("/", "-"));
       const paths = /\/(?:etc|run\/secrets)\/bellwether\/[\w./-]*\w/g;
       for (const [path] of text.matchAll(paths)) {
@@ -185,7 +187,9 @@ test("configurations", async (t) => {
     for (const [, args] of calls) {
       checkConfig(t, args.trim().split(/ +/));
     }
-    for (const [, name, value] of text.matchAll(/^(BELLWETHER_\w+)=(.*)$/gm)) {
+    const variables = [...text.matchAll(/^(BELLWETHER_\w+)=(.*)$/gm)];
+    assert.ok(variables.length > 0, "they were found");
+    for (const [, name, value] of variables) {
       checkConfig(t, [], { [name]: value });
     }
   });
@@ -198,7 +202,9 @@ test("configurations", async (t) => {
 
   await t.test("HAProxy", { skip: !findProgram("haproxy", "/usr/sbin/haproxy") && "haproxy is missing" }, () => {
     const folder = makeFolder(t);
-    for (const { text } of of("haproxy")) {
+    const configs = of("haproxy");
+    assert.ok(configs.length > 0, "there is one");
+    for (const { text } of configs) {
       writeFileSync(join(folder, "haproxy"), `${text}\n`);
       const { status, stdout, stderr } = spawnSync(findProgram("haproxy", "/usr/sbin/haproxy"), ["-c", "-f", join(folder, "haproxy")], { encoding: "utf8" });
       assert.equal(status, 0, stdout + stderr);

@@ -81,6 +81,9 @@ function portsReached(objects, daemons) {
 /** Whether HAProxy takes each haproxy.cfg among them, with the variables of its container. */
 function assertBalanced(t, objects) {
   const maps = objects.filter((one) => one.data?.["haproxy.cfg"]);
+  if (maps.length > 0 && !haproxy) {
+    t.diagnostic("SKIPPED: HAProxy is missing, which would say whether it takes haproxy.cfg");
+  }
   for (const { data } of haproxy ? maps : []) {
     const file = join(makeFolder(t), "haproxy.cfg");
     writeFileSync(file, data["haproxy.cfg"]);

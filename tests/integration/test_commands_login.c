@@ -11,28 +11,10 @@
 
 SCENE_SUITE(integration_commands_login);
 
-static const char *password_file(const char *password)
-{
-    const char *path = text("%s/password", scene_folder());
-
-    file_write(path, text("%s\n", password));
-    return path;
-}
-
 static struct cluster *start_with_password(const char *password)
 {
     return cluster_start(&(struct cluster_spec){
         .nodes = 1, .sentinels = 1, .down_after_ms = 20000, .node_password = password});
-}
-
-static void change_password(struct cluster *cluster, const char *password)
-{
-    struct server *node = &cluster->nodes[0];
-
-    cr_assert_str_eq(
-        redis_say(&cluster->sentinels[0], "SENTINEL SET mymaster auth-pass %s", password), "OK");
-    cr_assert_str_eq(redis_say(node, "CONFIG SET requirepass %s", password), "OK");
-    node->password = text("%s", password);
 }
 
 /*
@@ -48,15 +30,15 @@ static void wait_for_the_end_of_connections(const struct daemon *daemon)
 SCENE(integration_commands_login, the_password_changes_under_way)
 {
     struct cluster *cluster = start_with_password("first");
-    const char *file = password_file("first");
+    const char *file = password_file("password", "first");
     const struct daemon *daemon =
         commands_start(cluster, "--redis-password-file", file, "--command-timeout", "15s", NULL);
     struct server *node = &cluster->nodes[0];
 
     EXPECT_RESULT(command_run(daemon, "INCR", "n", NULL), "1");
-    change_password(cluster, "second");
+    cluster_change_password(cluster, "second");
     EXPECT_RESULT(command_run(daemon, "INCR", "n", NULL), "2"); /* who is in stays in */
-    (void)password_file("second");
+    (void)password_file("password", "second");
     (void)redis_say(node, "CLIENT KILL TYPE normal SKIPME yes");
     wait_for_the_end_of_connections(daemon);
     /* The old password is refused, which is why the file is read again. */
@@ -68,18 +50,18 @@ SCENE(integration_commands_login, the_password_changes_under_way)
 SCENE(integration_commands_login, the_file_comes_later_than_the_change)
 {
     struct cluster *cluster = start_with_password("first");
-    const char *file = password_file("first");
+    const char *file = password_file("password", "first");
     const struct daemon *daemon =
         commands_start(cluster, "--redis-password-file", file, "--command-timeout", "20s", NULL);
     struct server *node = &cluster->nodes[0];
 
     EXPECT_RESULT(command_run(daemon, "INCR", "n", NULL), "1");
-    change_password(cluster, "second");
+    cluster_change_password(cluster, "second");
     (void)redis_say(node, "CLIENT KILL TYPE normal SKIPME yes");
     wait_for_the_end_of_connections(daemon);
     const struct sent *sent = command_send(daemon, "/redis", "['INCR','n']");
     WAIT_UNTIL(5000, metric_of(daemon, "bellwether_pool_waiting") == 1);
-    (void)password_file("second");
+    (void)password_file("password", "second");
     daemon_signal(daemon, SIGHUP);
     EXPECT_RESULT(command_answer(sent, 20000), "2");
 }
@@ -90,7 +72,7 @@ SCENE(integration_commands_login, a_wrong_password_is_named_in_the_answer)
     const char *const flags[] = {"--redis-api",
                                  "loopback",
                                  "--redis-password-file",
-                                 password_file("wrong"),
+                                 password_file("password", "wrong"),
                                  "--command-timeout",
                                  "700ms",
                                  NULL};
@@ -121,8 +103,8 @@ SCENE(integration_commands_login, the_password_is_in_no_answer)
                                             .master_port = text("%u", fake_port(node))});
     const struct daemon *daemon =
         daemon_start(NULL, "--redis-api", "loopback", "--redis-password-file",
-                     password_file("hunter2"), "--sentinel", fake_address(sentinel), "--verify",
-                     "off", "--command-timeout", "700ms", NULL);
+                     password_file("password", "hunter2"), "--sentinel", fake_address(sentinel),
+                     "--verify", "off", "--command-timeout", "700ms", NULL);
 
     WAIT_UNTIL(5000, status_of(daemon, "/master") == 200);
     const struct http_answer *answer = command_run(daemon, "GET", "k", NULL);
@@ -154,8 +136,8 @@ static const struct daemon *start_as_app(struct cluster *cluster, const char *ru
 {
     set_user(&cluster->nodes[0], text("on >sesame ~* resetchannels %s", rules));
     return commands_start(cluster, "--redis-username", "app", "--redis-password-file",
-                          password_file("sesame"), "--command-timeout", "5s", "--commands", policy,
-                          NULL);
+                          password_file("password", "sesame"), "--command-timeout", "5s",
+                          "--commands", policy, NULL);
 }
 
 #define DEFAULT_POLICY \
@@ -192,8 +174,9 @@ SCENE(integration_commands_login, without_the_table_all_are_writes_and_categorie
     EXPECT_RESULT(command_run(daemon, "GET", "k", NULL), "'v'");
     EXPECT_ERROR(daemon_get(daemon, "/redis/get/k"), 403, "NOPERM", "not_sent");
     EXPECT_RESULT(daemon_get(daemon, "/redis/ping"), "'PONG'");
-    const struct daemon *strict = commands_start(
-        cluster, "--redis-username", "app", "--redis-password-file", password_file("sesame"), NULL);
+    const struct daemon *strict =
+        commands_start(cluster, "--redis-username", "app", "--redis-password-file",
+                       password_file("password", "sesame"), NULL);
     EXPECT_ERROR(command_run(strict, "GET", "k", NULL), 403, "NOPERM", "not_sent");
     EXPECT_RESULT(command_run(strict, "PING", NULL), "'PONG'");
 }

@@ -15,15 +15,6 @@ SCENE_SUITE(integration_credentials);
     "+sentinel|get-master-addr-by-name +sentinel|master +sentinel|myid +sentinel|replicas +sentinel|sentinels"
 #define SUBSCRIBING "allchannels +subscribe +psubscribe +unsubscribe +punsubscribe"
 
-/* A password in a file of the test's folder, with the newline that editors leave. */
-static const char *password_file(const char *name, const char *password)
-{
-    const char *path = text("%s/%s", scene_folder(), name);
-
-    file_write(path, text("%s\n", password));
-    return path;
-}
-
 /* One user on every server of an array. */
 static void add_user(const struct server *servers, size_t n, const char *user, const char *rules)
 {

@@ -17,14 +17,6 @@
 
 SCENE_SUITE(integration_forward_auth);
 
-static const char *password_file(const char *password)
-{
-    const char *path = text("%s/password", scene_folder());
-
-    file_write(path, text("%s\n", password));
-    return path;
-}
-
 static struct cluster *start_one(const char *password)
 {
     return cluster_start(&(struct cluster_spec){
@@ -34,7 +26,7 @@ static struct cluster *start_one(const char *password)
 /* A daemon with `--forward PLACE,auth`, whose port is `port`. */
 #define START(cluster, port, password, ...) \
     daemon_start(cluster, "--forward", text("127.0.0.1:%u,auth", port), "--redis-password-file", \
-                 password_file(password) __VA_OPT__(, ) __VA_ARGS__, NULL)
+                 password_file("password", password) __VA_OPT__(, ) __VA_ARGS__, NULL)
 
 static struct wire *dial(uint16_t port)
 {
@@ -103,16 +95,6 @@ SCENE(integration_forward_auth, a_wrong_password_is_named)
                      "NOAUTH Authentication required."); /* the test has the old one, too */
 }
 
-static void change_password(struct cluster *cluster, const char *password)
-{
-    struct server *node = &cluster->nodes[0];
-
-    cr_assert_str_eq(
-        redis_say(&cluster->sentinels[0], "SENTINEL SET mymaster auth-pass %s", password), "OK");
-    cr_assert_str_eq(redis_say(node, "CONFIG SET requirepass %s", password), "OK");
-    node->password = text("%s", password);
-}
-
 /* Who is refused has the file read again at once. */
 SCENE(integration_forward_auth, the_password_changes_under_way)
 {
@@ -124,8 +106,8 @@ SCENE(integration_forward_auth, the_password_changes_under_way)
     EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
     before = dial(port);
     cr_assert_str_eq(wire_say(before, "PING"), "PONG");
-    change_password(cluster, "second");
-    (void)password_file("second");
+    cluster_change_password(cluster, "second");
+    (void)password_file("password", "second");
     cr_expect_str_eq(first_answer(port), "PONG");
     cr_expect_str_eq(wire_say(before, "PING"), "PONG");
     expect_secret(daemon, "second");
@@ -141,12 +123,12 @@ SCENE(integration_forward_auth, the_file_comes_later_than_the_change)
 
     EXPECT_MASTER(daemon, &cluster->nodes[0], 5000);
     cr_assert_str_eq(first_answer(port), "PONG");
-    change_password(cluster, "second");
+    cluster_change_password(cluster, "second");
     wire = dial(port);
     cr_assert(wire_write(wire, "PING\r\n", 6, 1000));
     cr_assert_null(wire_reply(wire, 300)); /* it is refused, and waits */
     cr_assert_not(wire_ended(wire));
-    (void)password_file("second");
+    (void)password_file("password", "second");
     reply = wire_reply(wire, 10000);
     cr_assert(reply && strcmp(reply->str, "PONG") == 0);
     freeReplyObject(reply);
@@ -165,24 +147,27 @@ SCENE(integration_forward_auth, a_server_that_asks_for_none)
 
 /* ---- users, and clients that say who they are ---- */
 
-static void add_users(const struct server *node)
+/* A node with two users, and a daemon that logs in as one of them. @return the forward's port. */
+static uint16_t start_with_users(void)
 {
+    struct cluster *cluster = start_one(NULL);
+    const struct server *node = &cluster->nodes[0];
+    const uint16_t port = port_reserve();
+
     cr_assert_str_eq(
         redis_say(node, "ACL SETUSER app on >sesame ~* resetchannels +@all -acl|setuser"), "OK");
     cr_assert_str_eq(redis_say(node, "ACL SETUSER other on >pick ~* resetchannels +@all"), "OK");
+    const struct daemon *daemon =
+        START(cluster, port, "sesame", "--redis-username", "app", "--verify", "off");
+    WAIT_UNTIL(5000, status_of(daemon, "/master") == 200);
+    return port;
 }
 
 SCENE(integration_forward_auth, a_user_of_its_own)
 {
-    struct cluster *cluster = start_one(NULL);
-    const uint16_t port = port_reserve();
-    const struct daemon *daemon =
-        START(cluster, port, "sesame", "--redis-username", "app", "--verify", "off");
-    struct wire *wire;
+    const uint16_t port = start_with_users();
+    struct wire *wire = dial(port);
 
-    add_users(&cluster->nodes[0]);
-    WAIT_UNTIL(5000, status_of(daemon, "/master") == 200);
-    wire = dial(port);
     cr_expect_str_eq(wire_say(wire, "ACL WHOAMI"), "app");
     cr_expect(strncmp(wire_say(wire, "ACL SETUSER x on"), "-NOPERM", 7) == 0);
     /* a HELLO changes the protocol, and nobody's name */
@@ -198,15 +183,9 @@ SCENE(integration_forward_auth, a_user_of_its_own)
 /* The client's own login comes later, and so it is the one that counts. */
 SCENE(integration_forward_auth, clients_that_log_in_themselves)
 {
-    struct cluster *cluster = start_one(NULL);
-    const uint16_t port = port_reserve();
-    const struct daemon *daemon =
-        START(cluster, port, "sesame", "--redis-username", "app", "--verify", "off");
-    struct wire *wire;
+    const uint16_t port = start_with_users();
+    struct wire *wire = dial(port);
 
-    add_users(&cluster->nodes[0]);
-    WAIT_UNTIL(5000, status_of(daemon, "/master") == 200);
-    wire = dial(port);
     cr_expect(strstr(wire_say(wire, "HELLO 3 AUTH other pick SETNAME me"), "proto 3"));
     cr_expect_str_eq(wire_say(wire, "ACL WHOAMI"), "other");
     wire = dial(port);
@@ -235,7 +214,7 @@ SCENE(integration_forward_auth, masters_with_passwords_of_their_own)
     file_write(config, text("[bellwether]\nredis-password-file = %s\nforward = 127.0.0.1:%u,auth,"
                             "name=mymaster\nforward = 127.0.0.1:%u,auth,name=other\n"
                             "master = mymaster, other\n[master other]\nredis-password-file = %s\n",
-                            password_file("first"), ports[0], ports[1], second));
+                            password_file("password", "first"), ports[0], ports[1], second));
     daemon = daemon_start(cluster, "--config", config, NULL);
     WAIT_UNTIL(5000, status_of(daemon, "/masters/mymaster") == 200 &&
                          status_of(daemon, "/masters/other") == 200);

@@ -313,10 +313,13 @@ SCENE(integration_forward_tls, readers_that_are_slow)
         }
     }
     expect_joined(&place); /* others are served meanwhile, */
+    size_t taken = 0;
     for (size_t i = 0; i < 300; i++) {
-        cr_assert_gt(wire_sip(wires[i % READERS], 1000) + 1, 0); /* and a sip is no end */
+        taken += wire_sip(wires[i % READERS], 1000);
+        cr_assert_not(wire_ended(wires[i % READERS]));
         nap_ms(1);
     }
+    cr_assert_gt(taken, 100000);
     cr_expect(daemon_is_sanitized() || daemon_memory_kb(place.daemon, "VmHWM:") < 64 * 1024,
               "%ld kB", daemon_memory_kb(place.daemon, "VmHWM:"));
     for (size_t k = 0; k < VALUES; k++) {
@@ -479,32 +482,17 @@ static const char *told_instead(const struct place *place)
 /* The watcher's connection is older, and stands: only who comes anew meets it. */
 SCENE(integration_forward_tls, what_redis_shows_is_checked)
 {
-    static const struct {
-        struct certificate made;
-        const char *words;
-    } kinds[] = {
-        {{.name = "elsewhere", .issuer = "ca", .names = "IP:192.0.2.1"},
-         "not for 127.0.0.1 but for 192.0.2.1"},
-        {{.name = "names", .issuer = "ca", .names = "DNS:a.example"}, "names only (a.example)"},
-        {{.name = "old",
-          .issuer = "ca",
-          .names = "IP:127.0.0.1",
-          .begins_s = -7200,
-          .ends_s = -3600},
-         "has expired: it was valid until 20"},
-        {{.name = "self", .names = "IP:127.0.0.1"}, "signed by itself"},
-    };
     struct cluster *cluster = start_one(CLUSTER_TLS);
     const struct server *node = &cluster->nodes[0];
     const struct place place =
         start(cluster, ",tls", cluster->spec.certificates, "--command-timeout", "1s", NULL);
 
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-        certificates_make(cluster->spec.certificates, &kinds[i].made);
-        cluster_show(cluster, node, kinds[i].made.name);
+    for (const struct wrong_certificate *wrong = wrong_certificates; wrong->words; wrong++) {
+        wrong_certificate_make(cluster->spec.certificates, wrong);
+        cluster_show(cluster, node, wrong->made.name);
         const char *said = told_instead(&place);
-        cr_expect(strncmp(said, "-NOMASTER ", 10) == 0 && strstr(said, kinds[i].words), "%s: %s",
-                  kinds[i].made.name, said);
+        cr_expect(strncmp(said, "-NOMASTER ", 10) == 0 && strstr(said, wrong->words), "%s: %s",
+                  wrong->made.name, said);
         cluster_show(cluster, node, "good");
         EXPECT_MASTER(place.daemon, node, 6000);
         WAIT_UNTIL(6000, strcmp(told_instead(&place), "PONG") == 0);

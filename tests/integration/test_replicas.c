@@ -52,6 +52,7 @@ SCENE(integration_replicas, shape)
         cr_assert_str_eq(key, members[i], "the contract's order");
         i++;
     }
+    cr_assert_eq(i, sizeof(members) / sizeof(*members), "%s", http_text(answer));
     cr_assert(json_is_true(json_object_get(row, "link_up")));
     cr_assert(json_is_true(json_object_get(row, "promotable")), "%s", http_text(answer));
     cr_assert_eq(json_integer_value(json_object_get(row, "priority")), 100);

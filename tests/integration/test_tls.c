@@ -220,36 +220,6 @@ static void expect_trouble(const struct daemon *daemon, const char *reason, cons
 
 SCENE(integration_tls, what_a_node_shows_is_checked)
 {
-    static const struct {
-        struct certificate made;
-        const char *words;
-    } kinds[] = {
-        {{.name = "names", .issuer = "ca", .names = "DNS:a.example,DNS:b.example"},
-         "not for 127.0.0.1: it has names only (a.example, b.example); let the Sentinels give names"},
-        {{.name = "wild", .issuer = "ca", .names = "DNS:*.db.example"}, "*.db.example"},
-        {{.name = "elsewhere", .issuer = "ca", .names = "IP:192.0.2.1"},
-         "not for 127.0.0.1 but for 192.0.2.1"},
-        {{.name = "common", .issuer = "ca", .common_name = "c.example"}, "c.example"},
-        {{.name = "old",
-          .issuer = "ca",
-          .names = "IP:127.0.0.1",
-          .begins_s = -7200,
-          .ends_s = -3600},
-         "has expired: it was valid until 20"},
-        {{.name = "early",
-          .issuer = "ca",
-          .names = "IP:127.0.0.1",
-          .begins_s = 3600,
-          .ends_s = 7200},
-         "is not valid before 20"},
-        {{.name = "self", .names = "IP:127.0.0.1"}, "signed by itself"},
-        {{.name = "other", .issuer = "other-ca", .names = "IP:127.0.0.1"},
-         "issuer not trusted here: Other CA"},
-        {{.name = "client", .issuer = "ca", .names = "IP:127.0.0.1", .usage = "clientAuth"},
-         "purpose"},
-    };
-    const struct certificate other_ca = {
-        .name = "other-ca", .authority = true, .common_name = "Other CA"};
     struct cluster *cluster =
         cluster_start(&(struct cluster_spec){.tls = CLUSTER_TLS,
                                              .certificates = cluster_certificates(),
@@ -259,13 +229,12 @@ SCENE(integration_tls, what_a_node_shows_is_checked)
     const struct server *node = &cluster->nodes[0];
     struct daemon *daemon = daemon_start(cluster, NULL);
 
-    certificates_make(cluster->spec.certificates, &other_ca);
     EXPECT_MASTER(daemon, node, 5000);
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(*kinds); i++) {
-        certificates_make(cluster->spec.certificates, &kinds[i].made);
-        cluster_show(cluster, node, kinds[i].made.name);
+    for (const struct wrong_certificate *wrong = wrong_certificates; wrong->words; wrong++) {
+        wrong_certificate_make(cluster->spec.certificates, wrong);
+        cluster_show(cluster, node, wrong->made.name);
         (void)redis_say(node, "CLIENT KILL TYPE normal");
-        expect_trouble(daemon, "redis_tls", kinds[i].words);
+        expect_trouble(daemon, "redis_tls", wrong->words);
         cluster_show(cluster, node, "good");
         EXPECT_MASTER(daemon, node, 6000);
     }

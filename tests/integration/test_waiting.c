@@ -3,8 +3,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "../support/commands.h"
 #include "../support/crowd.h"
-#include "../support/daemon.h"
 #include "../support/scene.h"
 #include "../support/stream.h"
 
@@ -185,7 +185,8 @@ SCENE(integration_waiting, shutdown_with_waiters_open)
                                cluster->nodes[0].address);
     cr_assert(raw_send(raw, request, strlen(request)));
     struct stream *stream = stream_open(daemon, "/events", NULL);
-    nap_ms(100);
+    WAIT_UNTIL(5000, metric_is(daemon, "bellwether_http_waiters{kind=\"poll\"}", 101) &&
+                         metric_is(daemon, "bellwether_http_waiters{kind=\"stream\"}", 101));
     const int64_t begun_ms = now_ms();
     daemon_signal(daemon, SIGTERM);
     const struct http_answer *answer = raw_answer(raw, 2000);

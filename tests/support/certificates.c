@@ -144,3 +144,34 @@ char *certificates_usual(void)
     certificates_make_usual(folder);
     return folder;
 }
+
+const struct wrong_certificate wrong_certificates[] = {
+    {{.name = "names", .issuer = "ca", .names = "DNS:a.example,DNS:b.example"},
+     "not for 127.0.0.1: it has names only (a.example, b.example); let the Sentinels give names"},
+    {{.name = "wild", .issuer = "ca", .names = "DNS:*.db.example"}, "*.db.example"},
+    {{.name = "elsewhere", .issuer = "ca", .names = "IP:192.0.2.1"},
+     "not for 127.0.0.1 but for 192.0.2.1"},
+    {{.name = "common", .issuer = "ca", .common_name = "c.example"}, "c.example"},
+    {{.name = "old", .issuer = "ca", .names = "IP:127.0.0.1", .begins_s = -7200, .ends_s = -3600},
+     "has expired: it was valid until 20"},
+    {{.name = "early", .issuer = "ca", .names = "IP:127.0.0.1", .begins_s = 3600, .ends_s = 7200},
+     "is not valid before 20"},
+    {{.name = "self", .names = "IP:127.0.0.1"}, "signed by itself"},
+    {{.name = "other", .issuer = "other-ca", .names = "IP:127.0.0.1"},
+     "issuer not trusted here: Other CA"},
+    {{.name = "client", .issuer = "ca", .names = "IP:127.0.0.1", .usage = "clientAuth"}, "purpose"},
+    {.words = NULL},
+};
+
+void wrong_certificate_make(const char *folder, const struct wrong_certificate *wrong)
+{
+    const char *issuer = wrong->made.issuer;
+
+    if (issuer && strcmp(issuer, "other-ca") == 0) {
+        const struct certificate other = {
+            .name = issuer, .authority = true, .common_name = "Other CA"};
+
+        certificates_make(folder, &other);
+    }
+    certificates_make(folder, &wrong->made);
+}

@@ -35,6 +35,16 @@ void certificates_write(const char *folder, const char *name, const char *text);
 /** FOLDER/A, then FOLDER/B, as FOLDER/TO. */
 void certificates_join(const char *folder, const char *a, const char *b, const char *to);
 
+/* One that is no good for a server at 127.0.0.1, and words of why. */
+struct wrong_certificate {
+    struct certificate made;
+    const char *words;
+};
+/** NULL for the last one's words. */
+extern const struct wrong_certificate wrong_certificates[];
+/** Make it there, and who has signed it. */
+void wrong_certificate_make(const char *folder, const struct wrong_certificate *wrong);
+
 /**
  * As a mounted Secret has it: FOLDER/NAME.crt and .key as FOLDER/mount/tls.crt and tls.key, links
  * into a folder that a link names, which is put in the last one's place as one step.

@@ -165,6 +165,17 @@ static void sentinel_configure(const struct cluster *cluster, const struct serve
                text("%s%s\n%s\n", conf, !spec->sentinel_conf ? "" : spec->sentinel_conf, own));
 }
 
+void cluster_change_password(struct cluster *cluster, const char *password)
+{
+    struct server *node = &cluster->nodes[0];
+
+    cr_assert_str_eq(
+        redis_say(&cluster->sentinels[0], "SENTINEL SET %s auth-pass %s", cluster->name, password),
+        "OK");
+    cr_assert_str_eq(redis_say(node, "CONFIG SET requirepass %s", password), "OK");
+    node->password = text("%s", password);
+}
+
 void server_start(struct server *server)
 {
     const char *program = server->sentinel ? "redis-sentinel" : "redis-server";

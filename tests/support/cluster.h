@@ -112,6 +112,9 @@ struct server *cluster_fail_over_from(struct cluster *cluster, const struct serv
 struct server *cluster_wait_switch(struct cluster *cluster, const struct server *old,
                                    int64_t bound_ms);
 
+/** Node 0 asks for another password, of which the first Sentinel is told before. */
+void cluster_change_password(struct cluster *cluster, const char *password);
+
 void server_start(struct server *server);
 void server_kill(struct server *server);
 void server_freeze(struct server *server);

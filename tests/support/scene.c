@@ -246,6 +246,14 @@ void file_write(const char *path, const char *contents)
     (void)close(fd);
 }
 
+const char *password_file(const char *name, const char *password)
+{
+    const char *path = text("%s/%s", scene_folder(), name);
+
+    file_write(path, text("%s\n", password));
+    return path;
+}
+
 size_t count_in(const char *haystack, const char *needle)
 {
     size_t n = 0;

@@ -58,6 +58,8 @@ char *text(const char *format, ...) __attribute__((format(printf, 1, 2)));
 char *file_read(const char *path);
 /** Write a file (mode 0600) whole. */
 void file_write(const char *path, const char *contents);
+/** The same in the test's folder, with the newline that editors leave. @return its path. */
+const char *password_file(const char *name, const char *password);
 /** How often `needle` stands in `haystack`. */
 size_t count_in(const char *haystack, const char *needle);
 

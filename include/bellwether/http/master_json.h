@@ -8,6 +8,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "bellwether/base/address.h"
 #include "bellwether/topology/snapshot.h"
@@ -35,6 +36,10 @@ json_t *render_failover(const struct failover *failover);
 const char *render_url(const struct address *address, bool tls, char *out);
 /** Text as JSON; bytes that are not UTF-8 become U+FFFD; NULL becomes null. Thread: any. */
 json_t *render_text(const char *text);
+/** A wall clock's time as JSON. Thread: any. */
+json_t *render_time(int64_t wall_ms);
+/** `{code, text, at}`, a new reference; null where `code` is "". Thread: any. */
+json_t *render_trouble(const char *code, const char *words, int64_t wall_ms);
 /**
  * Serialise and let go of a value.
  * @param json  taken.

@@ -52,7 +52,7 @@ json_t *render_text(const char *text)
     return json;
 }
 
-static json_t *render_time(int64_t wall_ms)
+json_t *render_time(int64_t wall_ms)
 {
     char text[CLOCK_TEXT_SIZE];
 
@@ -193,17 +193,17 @@ static json_t *render_ckquorum(const struct snapshot_sentinel *sentinel)
     return json;
 }
 
-static json_t *render_error(const struct snapshot_sentinel *sentinel)
+json_t *render_trouble(const char *code, const char *words, int64_t wall_ms)
 {
     json_t *json;
 
-    if (!*sentinel->error_code) {
+    if (!*code) {
         return json_null();
     }
     json = json_object();
-    set(json, "code", render_text(sentinel->error_code));
-    set(json, "text", render_text(sentinel->error_text));
-    set(json, "at", render_time(sentinel->error_wall_ms));
+    set(json, "code", render_text(code));
+    set(json, "text", render_text(words));
+    set(json, "at", render_time(wall_ms));
     return json;
 }
 
@@ -232,7 +232,8 @@ static json_t *render_sentinel(const struct snapshot_sentinel *sentinel)
     set(json, "master_flags", render_words(sentinel->master_flags));
     set(json, "down_after_ms", render_known(sentinel->down_after_ms));
     set(json, "failover_timeout_ms", render_known(sentinel->failover_timeout_ms));
-    set(json, "error", render_error(sentinel));
+    set(json, "error",
+        render_trouble(sentinel->error_code, sentinel->error_text, sentinel->error_wall_ms));
     set(json, "foreign", json_boolean(sentinel->foreign));
     set(json, "tls", json_boolean(sentinel->tls));
     set(json, "tls_why", why_tls(sentinel));

@@ -45,14 +45,6 @@ static json_t *address_or_null(const struct address *address)
     return address_is_set(address) ? render_text(address_format(address, text)) : json_null();
 }
 
-static json_t *time_of(int64_t wall_ms)
-{
-    char text[CLOCK_TEXT_SIZE];
-
-    clock_format_utc(wall_ms, text);
-    return json_string(text);
-}
-
 /* ---- a master ---- */
 
 static json_t *candidate_of(const struct status_master *master)
@@ -159,7 +151,7 @@ static json_t *master_of(const struct status_view *view, const struct status_mas
     json_object_set(json, "replicas", json_object_get(replicas, "replicas"));
     set(json, "fence", json_string(fence_text(master->shown->fence)));
     set(json, "fence_since",
-        master->fence_since_wall_ms ? time_of(master->fence_since_wall_ms) : json_null());
+        master->fence_since_wall_ms ? render_time(master->fence_since_wall_ms) : json_null());
     set(json, "fence_reason", text_or_null(master->fence_why));
     set(json, "failover", failover ? render_failover(failover) : json_null());
     if (view->pool) {
@@ -247,20 +239,6 @@ static json_t *forwards_of(const struct status_view *view)
 
 /* ---- links ---- */
 
-static json_t *link_trouble(const struct status_link *link)
-{
-    json_t *json;
-
-    if (!*link->trouble) {
-        return json_null();
-    }
-    json = json_object();
-    set(json, "code", render_text(link->trouble));
-    set(json, "text", render_text(link->words));
-    set(json, "at", time_of(link->trouble_wall_ms));
-    return json;
-}
-
 static json_t *link_of(const struct status_link *link)
 {
     json_t *json = json_object(), *denied = json_array();
@@ -276,7 +254,7 @@ static json_t *link_of(const struct status_link *link)
     set(json, "spare", json_boolean(link->spare));
     set(json, "failures", json_integer((json_int_t)link->failures));
     set(json, "denied", denied);
-    set(json, "error", link_trouble(link));
+    set(json, "error", render_trouble(link->trouble, link->words, link->trouble_wall_ms));
     return json;
 }
 
@@ -369,11 +347,11 @@ static json_t *status_json(const struct request *request, const struct status_vi
     free(verdict);
     set(json, "reason",
         view->stalled ? json_string(reason_text(REASON_WATCHER_STALLED)) : json_null());
-    set(json, "at", time_of(view->report->wall_ms));
+    set(json, "at", render_time(view->report->wall_ms));
     set(json, "version", json_string(BELLWETHER_VERSION));
     set(json, "commit", json_string(BELLWETHER_COMMIT));
     set(json, "instance", json_string(view->instance));
-    set(json, "started", time_of(view->started_wall_ms));
+    set(json, "started", render_time(view->started_wall_ms));
     set(json, "uptime_ms", json_integer(view->uptime_ms));
     set(json, "draining", json_boolean(view->draining));
     set(watcher, "stalled", json_boolean(view->stalled));

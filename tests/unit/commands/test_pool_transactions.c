@@ -21,12 +21,10 @@ Test(pool, transaction_is_contiguous_and_one)
     pool_stage_close_with(&stage, peer);
 }
 
-Test(pool, transaction_refused_by_a_replica_runs_again_whole)
+static void check_runs_again_whole(const char *refused)
 {
-    static const struct peer_step steps[] = {
-        GREET, ANSWER(MULTI EXEC, "+OK\r\n*0\r\n"),
-        ANSWER(MULTI INCR EXEC, "+OK\r\n" READONLY
-                                "-EXECABORT Transaction discarded because of previous errors.\r\n"),
+    const struct peer_step steps[] = {
+        GREET, ANSWER(MULTI EXEC, "+OK\r\n*0\r\n"), ANSWER(MULTI INCR EXEC, refused),
         ANSWER(MULTI INCR EXEC, "+OK\r\n+QUEUED\r\n*1\r\n:1\r\n"), END};
     struct pool_stage stage = {0};
     struct fake_peer *peer = pool_stage_open_with(&stage, steps);
@@ -38,6 +36,19 @@ Test(pool, transaction_refused_by_a_replica_runs_again_whole)
     cr_expect_eq(metric_read(&stage.counts->retries[METRIC_RETRY_EXECABORT]), 1);
     cr_expect_eq(stage.suspicions[SUSPICION_READ_ONLY], 1);
     pool_stage_close_with(&stage, peer);
+}
+
+Test(pool, transaction_refused_by_a_replica_runs_again_whole)
+{
+    check_runs_again_whole("+OK\r\n" READONLY
+                           "-EXECABORT Transaction discarded because of previous errors.\r\n");
+}
+
+/* The server itself says so where it became a replica between the members and EXEC. */
+Test(pool, transaction_whose_exec_is_refused_by_a_replica_runs_again_whole)
+{
+    check_runs_again_whole(
+        "+OK\r\n+QUEUED\r\n-EXECABORT Transaction discarded because of: READONLY You can't write.\r\n");
 }
 
 Test(pool, transaction_discarded_for_good_says_why)
@@ -75,27 +86,6 @@ Test(pool, transaction_where_multi_is_refused_sends_no_member)
     struct pool_request *get = pool_stage_submit(&stage, "[\"GET\",\"k\"]");
     pool_stage_run(&stage);
     expect_done(get, 0, "{\"result\":\"1\"");
-    pool_stage_close_with(&stage, peer);
-}
-
-/* The server itself says so where it became a replica between the members and EXEC. */
-Test(pool, transaction_whose_exec_is_refused_by_a_replica_runs_again_whole)
-{
-    static const struct peer_step steps[] = {
-        GREET, ANSWER(MULTI EXEC, "+OK\r\n*0\r\n"),
-        ANSWER(
-            MULTI INCR EXEC,
-            "+OK\r\n+QUEUED\r\n-EXECABORT Transaction discarded because of: READONLY You can't write.\r\n"),
-        ANSWER(MULTI INCR EXEC, "+OK\r\n+QUEUED\r\n*1\r\n:1\r\n"), END};
-    struct pool_stage stage = {0};
-    struct fake_peer *peer = pool_stage_open_with(&stage, steps);
-    struct pool_request *request =
-        pool_stage_submit_as(&stage, AS_TRANSACTION, "[[\"INCR\",\"k\"]]");
-
-    pool_stage_run(&stage);
-    expect_done(request, 0, "[{\"result\":1}]");
-    cr_expect_eq(metric_read(&stage.counts->retries[METRIC_RETRY_EXECABORT]), 1);
-    cr_expect_eq(stage.suspicions[SUSPICION_READ_ONLY], 1);
     pool_stage_close_with(&stage, peer);
 }
 

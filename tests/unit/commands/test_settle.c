@@ -69,9 +69,8 @@ Test(settle, every_mishap_has_a_row)
             enum metric_retry reason = METRIC_RETRY_COUNT;
             const enum settlement got = settle((enum mishap)mishap, &facts, &reason);
 
-            cr_expect_eq(reason < METRIC_RETRY_COUNT,
-                         got == SETTLE_RUN_AGAIN || got == SETTLE_REST, "mishap %d, facts %d",
-                         mishap, bits);
+            cr_expect_eq(reason < METRIC_RETRY_COUNT, got == SETTLE_RUN_AGAIN || got == SETTLE_REST,
+                         "mishap %d, facts %d", mishap, bits);
         }
     }
 }
