@@ -124,6 +124,22 @@ static void look(void *data)
     }
 }
 
+/* Keep-alive asks nothing of a peer that something is on its way to; the kernel takes a quarter of
+ * an hour. */
+static void look_for_lost(void *data)
+{
+    struct forwards *forwards = data;
+    int64_t now_ms = clock_boot_ms();
+
+    for (size_t i = 0; i < forwards->n_doors; i++) {
+        LIST_EACH_MAY_LEAVE(struct link, link, &forwards->doors[i].joined, of_state) {
+            link_look_for_lost(link, now_ms - forwards->lost_looked_ms);
+        }
+    }
+    forwards->lost_looked_ms = now_ms;
+    loop_timer_start(forwards->lost_timer, forwards->config->lost_ms);
+}
+
 /* In the order in which they came. */
 static void route(void *data)
 {
@@ -240,6 +256,7 @@ struct forwards *forwards_new(struct loop *loop, struct forward_shared *shared, 
     forwards->timer = loop_timer_new(loop, look, forwards);
     forwards->again_timer = loop_timer_new(loop, go_on, forwards);
     forwards->files_timer = loop_timer_new(loop, look_at_files, forwards);
+    forwards->lost_timer = loop_timer_new(loop, look_for_lost, forwards);
     forwards->bury = (struct loop_later){.run = bury, .data = forwards};
     forwards->route = (struct loop_later){.run = route, .data = forwards};
     forwards->doors = mem_new(config->n_listens, sizeof(*forwards->doors));
@@ -257,6 +274,9 @@ struct forwards *forwards_new(struct loop *loop, struct forward_shared *shared, 
 
 int forwards_open(struct forwards *forwards)
 {
+    if (forwards && forwards->n_doors > 0) {
+        loop_timer_start(forwards->lost_timer, forwards->config->lost_ms);
+    }
     for (size_t i = 0; forwards && i < forwards->n_doors; i++) {
         struct door *door = &forwards->doors[i];
 
@@ -353,6 +373,7 @@ void forwards_free(struct forwards *forwards)
     loop_timer_free(forwards->timer);
     loop_timer_free(forwards->again_timer);
     loop_timer_free(forwards->files_timer);
+    loop_timer_free(forwards->lost_timer);
     redis_logins_free(forwards->logins);
     snapshot_unref(forwards->snapshot);
     free(forwards->doors);
