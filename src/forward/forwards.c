@@ -63,8 +63,8 @@ static void on_clients(void *data, int events)
 
 static bool has_work(const struct door *door)
 {
-    return door->waiting.first || door->leaving.first || door->paused.first || door->n_half > 0 ||
-           door->shut || (door->all->draining && door->joined.first);
+    return door->waiting.first || door->leaving.first || door->paused.first || door->holds ||
+           door->n_half > 0 || door->shut || (door->all->draining && door->joined.first);
 }
 
 static void resume(struct door *door, int64_t now_ms)
@@ -87,6 +87,7 @@ static void resume(struct door *door, int64_t now_ms)
     }
 }
 
+/* @param joined  those, too: else nothing of them can have come of time alone. */
 static void review(struct door *door, int64_t now_ms, bool joined)
 {
     LIST_EACH_MAY_LEAVE(struct link, link, &door->waiting, of_state) {
@@ -109,16 +110,16 @@ static void look(void *data)
 
     for (size_t i = 0; i < forwards->n_doors; i++) {
         struct door *door = &forwards->doors[i];
-        bool held = (door->master && door->master->fence != FENCE_DOWN) ||
-                    snapshot_is_behind(forwards->snapshot);
+        bool joined = door->holds || door->n_half > 0 || forwards->draining;
 
         if (door->shut) {
             door->shut = false;
             loop_poll_want(door->poll, LOOP_READ);
         }
-        review(door, now_ms, true);
+        door->holds = false;
+        review(door, now_ms, joined);
         resume(door, now_ms);
-        if (has_work(door) || held) {
+        if (has_work(door)) {
             forwards_arm(forwards);
         }
     }

@@ -103,6 +103,7 @@ struct door {
     size_t n_dialling;
     struct list waiting; /* states up to LOGGING_IN */
     struct list joined, leaving, paused;
+    bool holds;           /* of the joined ones some may hold an answer back */
     size_t n_half;        /* of the joined ones, those whose client has said its last */
     int64_t suspected_ms; /* boot clock: when the watcher was told last that a node can't be had */
 };
